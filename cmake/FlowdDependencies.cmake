@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: Apache-2.0
+# docs/dependencies.md says why each of them is here and what it is called on EL9.
+find_package(PkgConfig REQUIRED)
+find_package(Threads REQUIRED)
+find_package(Boost 1.74 REQUIRED) # header-only use: DLL, Asio
+find_package(yaml-cpp REQUIRED)
+find_package(spdlog REQUIRED)
+find_package(fmt REQUIRED)
+find_package(CLI11 REQUIRED)
+find_package(simdjson REQUIRED)
+pkg_check_modules(libbpf REQUIRED IMPORTED_TARGET libbpf>=0.7)
+pkg_check_modules(libsystemd REQUIRED IMPORTED_TARGET libsystemd)
+
+if(FLOWD_TESTS)
+  find_package(GTest REQUIRED)
+endif()
+if(FLOWD_BENCHMARKS)
+  find_package(benchmark REQUIRED)
+endif()
+
+# BPF programs are always compiled by clang, whatever compiles the rest.
+find_program(BPF_CLANG NAMES clang clang-14 clang-15 clang-16 REQUIRED)
+find_program(BPFTOOL NAMES bpftool PATHS /usr/sbin /sbin REQUIRED)

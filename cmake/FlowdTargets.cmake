@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+set(CMAKE_C_STANDARD 11)
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(CMAKE_CXX_VISIBILITY_PRESET hidden)
+set(CMAKE_C_VISIBILITY_PRESET hidden)
+set(CMAKE_VISIBILITY_INLINES_HIDDEN ON)
+
+add_library(flowd_flags INTERFACE)
+target_compile_options(flowd_flags INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Werror
+  $<$<COMPILE_LANGUAGE:CXX>:-Wnon-virtual-dtor -Woverloaded-virtual>)
+if(FLOWD_SANITIZE)
+  # ODR and RTTI of interposed module code make vptr checks report false positives across dlopen.
+  add_compile_options(-fsanitize=${FLOWD_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  add_link_options(-fsanitize=${FLOWD_SANITIZE})
+endif()
+
+# flowd_add_library(NAME SOURCES... LINK public libraries...): code of lib/, static, included by its path from the root.
+function(flowd_add_library name)
+  cmake_parse_arguments(arg "" "" "SOURCES;LINK" ${ARGN})
+  add_library(${name} STATIC ${arg_SOURCES})
+  target_include_directories(${name} PUBLIC ${PROJECT_SOURCE_DIR})
+  target_link_libraries(${name} PUBLIC flowd::sdk ${arg_LINK} PRIVATE flowd_flags)
+endfunction()
+
+# flowd_add_test(NAME SOURCES... LINK... [LABELS...] [ENVIRONMENT...]): one GoogleTest program.
+function(flowd_add_test name)
+  cmake_parse_arguments(arg "" "TIMEOUT" "SOURCES;LINK;LABELS;ENVIRONMENT" ${ARGN})
+  add_executable(${name} ${arg_SOURCES})
+  target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR})
+  target_link_libraries(${name} PRIVATE ${arg_LINK} GTest::gmock GTest::gtest_main flowd_flags)
+  add_test(NAME ${name} COMMAND ${name})
+  if(NOT arg_LABELS)
+    set(arg_LABELS unit)
+  endif()
+  if(NOT arg_TIMEOUT)
+    set(arg_TIMEOUT 120)
+  endif()
+  set_tests_properties(${name} PROPERTIES LABELS "${arg_LABELS}" ENVIRONMENT "${arg_ENVIRONMENT}" TIMEOUT ${arg_TIMEOUT})
+endfunction()
+
+# flowd_add_benchmark(NAME SOURCES... LINK...): one Google Benchmark program; scripts/bench runs them.
+function(flowd_add_benchmark name)
+  if(NOT FLOWD_BENCHMARKS)
+    return()
+  endif()
+  cmake_parse_arguments(arg "" "" "SOURCES;LINK" ${ARGN})
+  add_executable(${name} ${arg_SOURCES})
+  target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR})
+  target_link_libraries(${name} PRIVATE ${arg_LINK} benchmark::benchmark_main flowd_flags)
+endfunction()
+
+# flowd_add_fuzzer(NAME SOURCES... LINK...): one libFuzzer program.
+function(flowd_add_fuzzer name)
+  if(NOT FLOWD_FUZZERS)
+    return()
+  endif()
+  cmake_parse_arguments(arg "" "" "SOURCES;LINK" ${ARGN})
+  add_executable(${name} ${arg_SOURCES})
+  target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR})
+  target_compile_options(${name} PRIVATE -fsanitize=fuzzer)
+  target_link_libraries(${name} PRIVATE ${arg_LINK} flowd_flags -fsanitize=fuzzer)
+endfunction()
+
+# flowd_add_bpf(NAME SOURCE): an interface library NAME whose header NAME.skel.h embeds the object made of SOURCE.
+function(flowd_add_bpf name source)
+  set(object ${CMAKE_CURRENT_BINARY_DIR}/${name}.bpf.o)
+  set(skeleton ${CMAKE_CURRENT_BINARY_DIR}/${name}.skel.h)
+  execute_process(COMMAND ${CMAKE_C_COMPILER} -print-multiarch OUTPUT_VARIABLE multiarch OUTPUT_STRIP_TRAILING_WHITESPACE
+    ERROR_QUIET)
+  add_custom_command(
+    OUTPUT ${object} ${skeleton}
+    COMMAND ${BPF_CLANG} -target bpf -mcpu=v3 -O2 -g -Wall -Wextra -Werror -I${PROJECT_SOURCE_DIR}
+      -idirafter /usr/include/${multiarch} -MD -MF ${object}.d -MT ${object} -c ${CMAKE_CURRENT_SOURCE_DIR}/${source} -o ${object}
+    COMMAND ${BPFTOOL} gen skeleton ${object} name ${name}_bpf > ${skeleton}
+    DEPENDS ${source} DEPFILE ${object}.d VERBATIM COMMENT "BPF ${name}")
+  add_custom_target(${name}_bpf_object DEPENDS ${skeleton})
+  add_library(${name}_bpf INTERFACE)
+  target_include_directories(${name}_bpf SYSTEM INTERFACE ${CMAKE_CURRENT_BINARY_DIR})
+  target_link_libraries(${name}_bpf INTERFACE PkgConfig::libbpf)
+  add_dependencies(${name}_bpf ${name}_bpf_object)
+endfunction()
