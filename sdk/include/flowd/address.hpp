@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <compare>
 #include <cstdint>
 #include <cstring>
 #include <optional>
@@ -95,7 +96,9 @@ class Address {
     }
 
     friend constexpr bool operator==(const Address&, const Address&) = default;
-    friend constexpr auto operator<=>(const Address& a, const Address& b) { return a.bytes_ <=> b.bytes_; }
+    friend std::strong_ordering operator<=>(const Address& a, const Address& b) {
+        return std::memcmp(a.bytes_.data(), b.bytes_.data(), 16) <=> 0;
+    }
 
   private:
     static constexpr Bytes mapped_prefix{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0, 0, 0};
@@ -145,7 +148,7 @@ struct Endpoint {
         return (address.is_v4() ? text : "[" + text + "]") + ":" + std::to_string(port);
     }
     friend constexpr bool operator==(const Endpoint&, const Endpoint&) = default;
-    friend constexpr auto operator<=>(const Endpoint&, const Endpoint&) = default;
+    friend std::strong_ordering operator<=>(const Endpoint&, const Endpoint&) = default;
 };
 
 /// A prefix. The length counts the bits of the 16-byte form: IPv4 /24 is 120.

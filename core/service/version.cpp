@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/service/version.hpp"
+
+namespace flowd::core {
+
+const char* version() { return FLOWD_VERSION; }
+
+}  // namespace flowd::core
