@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A capture on one host, read by scapy."""
+import os
+import signal
+import subprocess
+import tempfile
+
+from .lab import wait_for
+
+
+class Capture:
+    """with Capture(host, "ip6") as capture: ...; capture.packets()"""
+
+    def __init__(self, host, expression="ip6", interface="eth0"):
+        self.host, self.expression, self.interface = host, expression, interface
+        handle, self.path = tempfile.mkstemp(suffix=".pcap")
+        os.close(handle)
+
+    def __enter__(self):
+        self.errors = tempfile.TemporaryFile(mode="w+")
+        self.process = self.host.popen("tcpdump", "-Z", "root", "--immediate-mode", "-B", "65536", "-U", "-s", "128", "-i", self.interface,
+                                       "-w", self.path, self.expression, stdout=subprocess.DEVNULL, stderr=self.errors)
+
+        def listening():
+            self.errors.seek(0)
+            return "listening on" in self.errors.read()
+
+        wait_for(listening, "tcpdump to listen")
+        return self
+
+    def stop(self):
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+            self.process.wait(10)
+
+    def __exit__(self, *_):
+        self.stop()
+        self.errors.close()
+
+    def packets(self):
+        from scapy.utils import PcapReader
+
+        self.stop()
+        with PcapReader(self.path) as reader:
+            return list(reader)
+
+    def remove(self):
+        os.unlink(self.path)
+
+
+def flows(packets):
+    """{(source, source port, destination, destination port, protocol): {label: packets}} of the IPv6 packets."""
+    from scapy.layers.inet import TCP, UDP
+    from scapy.layers.inet6 import IPv6
+
+    found = {}
+    for packet in packets:
+        if IPv6 not in packet:
+            continue
+        layer = packet.getlayer(TCP) or packet.getlayer(UDP)
+        if layer is None:
+            continue
+        key = (packet[IPv6].src, layer.sport, packet[IPv6].dst, layer.dport, "tcp" if TCP in packet else "udp")
+        labels = found.setdefault(key, {})
+        labels[packet[IPv6].fl] = labels.get(packet[IPv6].fl, 0) + 1
+    return found

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""flowd-cpp as it is run by a service manager: started, waited for by sd_notify, asked, reloaded, stopped."""
+import json
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+
+from .lab import wait_for
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BUILD = pathlib.Path(os.environ.get("FLOWD_BUILD", ROOT / "build" / "release"))
+BINARY = BUILD / "bin" / "flowd-cpp"
+
+
+class Daemon:
+    """with Daemon(configuration_text, host) as daemon: ...   host None: in the present namespace."""
+
+    def __init__(self, configuration, host=None, arguments=(), environment=None):
+        self.host = host
+        # Root's own folder below /run: the daemon refuses configurations that others could replace.
+        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="flowd-test-", dir="/run"))
+        self.conf = self.directory / "conf.yaml"
+        self.control = self.directory / "control"
+        self.conf.write_text(configuration)
+        self.arguments, self.environment = list(arguments), dict(environment or {})
+        self.log_path = self.directory / "log"
+        self.process, self.notified = None, []
+
+    def start(self, ready=True):
+        self.notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        notify_path = self.directory / "notify"
+        notify_path.unlink(missing_ok=True)
+        self.notify.bind(str(notify_path))
+        self.notify.setblocking(False)
+        command = [str(BINARY), "run", "--conf", str(self.conf), "--control", str(self.control), *self.arguments]
+        if self.host:
+            command = ["ip", "netns", "exec", self.host.name, *command]
+        environment = os.environ | {"NOTIFY_SOCKET": str(notify_path)} | self.environment
+        with open(self.log_path, "a") as log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
+        if ready:
+            wait_for(self.is_ready, "READY=1 of the daemon, its log:\n" + self.log, 20)
+        return self
+
+    def states(self):
+        while True:
+            try:
+                self.notified.extend(self.notify.recv(65536).decode().splitlines())
+            except BlockingIOError:
+                return self.notified
+
+    def is_ready(self):
+        if self.process.poll() is not None:
+            raise AssertionError(f"the daemon ended with {self.process.returncode}:\n{self.log}")
+        return "READY=1" in self.states()
+
+    @property
+    def log(self):
+        return self.log_path.read_text() if self.log_path.exists() else ""
+
+    def cli(self, *words, check=True):
+        """The answer of `flowd-cpp WORDS --json` from this daemon, decoded."""
+        done = subprocess.run([str(BINARY), "--control", str(self.control), "--json", *words], capture_output=True, text=True)
+        if check and done.returncode != 0:
+            raise AssertionError(f"{words} ended with {done.returncode}: {done.stdout}{done.stderr}\n{self.log}")
+        return json.loads(done.stdout) if done.stdout.strip() else None
+
+    def reload(self, configuration):
+        self.conf.write_text(configuration)
+        self.notified.clear()
+        self.process.send_signal(signal.SIGHUP)
+        wait_for(self.is_ready, "READY=1 after the reload", 20)
+
+    def stop(self, number=signal.SIGTERM):
+        """Exit code of the daemon."""
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        return self.process.wait(20)
+
+    def __enter__(self):
+        try:
+            return self.start()
+        except BaseException:
+            self.__exit__()
+            raise
+
+    def __exit__(self, *_):
+        if self.process and self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(15)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        self.notify.close()
+        shutil.rmtree(self.directory, ignore_errors=True)
