@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Integration tests: the real daemon, real sockets, two hosts in network namespaces. They need root."""
+import os
+import pathlib
+import sys
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
+
+from tests.harness.lab import Lab  # noqa: E402
+
+
+def pytest_collection_modifyitems(items):
+    if os.geteuid() != 0:
+        for item in items:
+            item.add_marker(pytest.mark.skip(reason="needs root: network namespaces and BPF"))
+
+
+@pytest.fixture
+def lab():
+    with Lab() as hosts:
+        yield hosts

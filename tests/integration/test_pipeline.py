@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Events from a real fireflyp to the real marker and firefly backends: none lost, none doubled, in order."""
+import json
+import signal
+import socket
+import time
+
+from tests.harness import labels, traffic
+from tests.harness.capture import Capture, flows
+from tests.harness.collector import Collector
+from tests.harness.daemon import Daemon
+from tests.harness.lab import wait_for
+
+CONFIGURATION = """\
+plugins:
+  fireflyp: {}
+backends:
+  marker:
+    targetInterfaces: [eth0]
+  firefly:
+    sendToCollector: true
+    collectorAddress: "fd5c:17a6:5::b"
+"""
+
+
+def instance(daemon, name):
+    return next(entry for entry in daemon.cli("status")["instances"] if entry["instance"] == name)
+
+
+def firefly(state, port, number):
+    started = f"2026-11-23T10:00:{number % 60:02d}.000000+00:00"
+    end = f', "end-time": "{started[:17]}59.5+00:00"' if state == "end" else ""
+    return (f'<134>1 - storage test - firefly-json - {{"version":1,"flow-lifecycle":{{"state":"{state}",'
+            f'"start-time":"{started}","current-time":"{started}"{end}}},"context":{{"experiment-id":2,"activity-id":16,'
+            f'"application":"test"}},"flow-id":{{"afi":"ipv6","src-ip":"fd5c:17a6:5::a","dst-ip":"2001:db8::{number // 60000:x}",'
+            f'"protocol":"tcp","src-port":{port},"dst-port":1094}}}}').encode()
+
+
+def test_a_hundred_thousand_flows_reach_both_backends_once_and_in_order(lab):
+    pairs = 100_000
+    with Collector(lab.b) as collector, Daemon(CONFIGURATION, lab.a) as daemon:
+        sender = lab.a.call(socket.socket, socket.AF_INET, socket.SOCK_DGRAM)
+        sender.connect(("127.0.0.1", 10514))
+        for number in range(pairs):
+            port = 1024 + number % 60000
+            sender.send(firefly("start", port, number))
+            sender.send(firefly("end", port, number))
+            if number % 50 == 49:  # about 10,000 datagrams a second, far below what the plugin takes
+                time.sleep(0.01)
+        collector.wait_for_count(2 * pairs, 60)
+        assert not collector.refused
+        seen = {}
+        for message in collector.fireflies:
+            key = (message["flow-id"]["dst-ip"], message["flow-id"]["src-port"])
+            seen.setdefault(key, []).append(message["flow-lifecycle"]["state"])
+        assert len(seen) == pairs
+        assert all(states == ["start", "end"] for states in seen.values())
+        # The table is empty at once; a flow ended less than a tombstone ago is not live.
+        assert daemon.cli("flows")["count"] == 0
+        marker = instance(daemon, "marker")
+        assert marker["events"]["start"] == pairs and marker["events"]["end"] == pairs, marker
+        assert daemon.stop() == 0
+
+
+def test_hostile_datagrams_are_counted_by_reason_and_never_forwarded(lab):
+    datagrams = [b"", b"\0" * 1400, b"<134>1 - a b - c - {", b"{}", b'{"version":1}', b"\xff" * 900, b"[" * 60000,
+                 firefly("start", 0, 1), firefly("paused", 5, 1), firefly("start", 70000, 1)]
+    with Collector(lab.b) as collector, Daemon(CONFIGURATION, lab.a) as daemon:
+        sender = lab.a.call(socket.socket, socket.AF_INET, socket.SOCK_DGRAM)
+        for datagram in datagrams:
+            sender.sendto(datagram, ("127.0.0.1", 10514))
+        sender.sendto(firefly("start", 4711, 1), ("127.0.0.1", 10514))
+        collector.wait_for_count(1)
+        status = instance(daemon, "fireflyp")["status"]
+        assert sum(status["refused"].values()) == len(datagrams), status
+        assert [f["flow-id"]["src-port"] for f in collector.fireflies] == [4711]
+
+
+def test_after_kill_9_the_daemon_starts_again_and_marks(lab):
+    first = Daemon(CONFIGURATION, lab.a)
+    first.start()
+    first.process.send_signal(signal.SIGKILL)
+    first.process.wait()
+    first.__exit__()
+    with Collector(lab.b), Capture(lab.b, "ip6 and udp port 5001") as capture, Daemon(CONFIGURATION, lab.a) as daemon:
+        with traffic.udp_client(lab.a, lab.b, 5001) as sock:
+            announcer = traffic.Announcer(lab.a)
+            announcer.announce("start", sock, 3, 13, traffic.now())
+            wait_for(lambda: daemon.cli("flows")["count"] == 1, "the flow")
+            wait_for(lambda: instance(daemon, "marker")["status"]["flows"] == 1, "the flow in the marker")
+            for _ in range(10):
+                sock.send(b"x")
+            announcer.close()
+            key = (*sock.getsockname()[:2], *sock.getpeername()[:2], "udp")
+        wait_for(lambda: instance(daemon, "marker")["status"]["marked"] >= 10, "ten marked packets")
+        marked = flows(capture.packets())[key]
+        assert [label & ~labels.ENTROPY for label in marked] == [labels.encode(3, 13)]
+        capture.remove()

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""SIGHUP: flows stay, what is unchanged keeps running, new backends get the live flows, an error keeps the old."""
+import signal
+import socket
+
+from tests.harness.collector import Collector
+from tests.harness.daemon import Daemon
+from tests.harness.lab import wait_for
+from tests.integration.test_pipeline import firefly, instance
+
+BASE = """\
+plugins:
+  fireflyp: {}
+backends:
+  firefly:
+    sendToCollector: true
+    collectorAddress: "fd5c:17a6:5::b"
+"""
+SECOND = BASE + """\
+  firefly/second:
+    sendToCollector: true
+    collectorAddress: "fd5c:17a6:5::b"
+    collectorPort: 10515
+"""
+
+
+def announce(lab, *datagrams):
+    with lab.a.call(socket.socket, socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        for datagram in datagrams:
+            sender.sendto(datagram, ("127.0.0.1", 10514))
+
+
+def test_a_new_backend_is_given_the_live_flows_and_the_old_one_is_not_told_again(lab):
+    with Collector(lab.b) as first, Collector(lab.b, 10515) as second, Daemon(BASE, lab.a) as daemon:
+        announce(lab, firefly("start", 4711, 1))
+        first.wait_for_count(1)
+        daemon.reload(SECOND)
+        second.wait_for_count(1)
+        announce(lab, firefly("end", 4711, 1))
+        first.wait_for_count(2)
+        second.wait_for_count(2)
+        for collector in (first, second):
+            assert [f["flow-lifecycle"]["state"] for f in collector.fireflies] == ["start", "end"]
+
+
+def test_a_changed_receiver_hands_its_socket_over_and_loses_nothing(lab):
+    changed = BASE.replace("fireflyp: {}", "fireflyp:\n    bufferSize: 8192")
+    with Collector(lab.b) as collector, Daemon(BASE, lab.a) as daemon:
+        sent = 0
+        for configuration in (changed, BASE, changed):
+            announce(lab, *(firefly("start", 1024 + sent + i, sent + i) for i in range(100)))
+            daemon.conf.write_text(configuration)
+            daemon.notified.clear()
+            daemon.process.send_signal(signal.SIGHUP)
+            announce(lab, *(firefly("start", 1124 + sent + i, sent + 100 + i) for i in range(100)))
+            sent += 200
+            wait_for(daemon.is_ready, "READY=1 after the reload")
+        collector.wait_for_count(sent)
+        assert len({f["flow-id"]["src-port"] for f in collector.fireflies}) == sent
+
+
+def test_a_mistake_keeps_the_old_configuration_running_and_says_why(lab):
+    with Collector(lab.b) as collector, Daemon(BASE, lab.a) as daemon:
+        daemon.conf.write_text(BASE.replace("collectorAddress", "colectorAddress"))
+        daemon.notified.clear()
+        daemon.process.send_signal(signal.SIGHUP)
+        wait_for(lambda: "colectorAddress" in daemon.log, "the mistake in the log")
+        wait_for(daemon.is_ready, "READY=1 again")
+        announce(lab, firefly("start", 4711, 1))
+        collector.wait_for_count(1)
+        assert instance(daemon, "firefly")["state"] == "running"
+        assert "colectorAddress" in str(daemon.cli("status")["daemon"]), daemon.cli("status")["daemon"]
+
+
+def test_a_part_that_was_taken_out_is_stopped(lab):
+    with Collector(lab.b, 10515), Collector(lab.b), Daemon(SECOND, lab.a) as daemon:
+        daemon.reload(BASE)
+        assert {entry["instance"] for entry in daemon.cli("status")["instances"]} == {"fireflyp", "firefly"}
