@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+// The catalog of components that this product has packages for (etc/catalog.yaml): data, so that the core knows no
+// module by name, yet an alias or an absent module is understood without loading anything. Immutable after loading.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "flowd/result.hpp"
+
+namespace flowd::core {
+
+class Catalog {
+  public:
+    struct Entry {
+        std::uint32_t kind = 0;  ///< FLOWD_PLUGIN, FLOWD_BACKEND, FLOWD_ENRICHER
+        std::string name;
+        std::vector<std::string> aliases;
+        std::string package;  ///< to install for it
+    };
+
+    /// Knows nothing.
+    Catalog() = default;
+    [[nodiscard]] static Result<Catalog> load(const std::filesystem::path& file);
+    [[nodiscard]] static Result<Catalog> parse(std::string_view yaml, const std::string& file_name);
+
+    /// By name or alias, without regard to case; null when unknown.
+    [[nodiscard]] const Entry* find(std::uint32_t kind, std::string_view name) const;
+    [[nodiscard]] const std::vector<Entry>& entries() const { return entries_; }
+
+  private:
+    std::vector<Entry> entries_;
+};
+
+}  // namespace flowd::core

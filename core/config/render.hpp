@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+// The effective configuration, JSON schemas and reference pages, all from the option tables. Pure functions.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "core/config/configuration.hpp"
+
+namespace flowd::core {
+
+/// What is in force, defaults included, as YAML that loads again; secrets are "(secret)".
+[[nodiscard]] std::string effective_yaml(const Configuration& configuration, const Registry& registry);
+/// The same as a JSON object.
+void write_effective_json(json::Writer& writer, const Configuration& configuration);
+
+/// What a schema or a reference page is made from.
+struct ComponentOptions {
+    std::uint32_t kind = 0;
+    std::string name;
+    std::vector<std::string> aliases;
+    std::string summary;
+    OptionTable options;
+};
+
+/// JSON schema (draft 2020-12) of one component's options, and of a whole configuration with these components.
+[[nodiscard]] std::string options_schema(const ComponentOptions& component);
+[[nodiscard]] std::string configuration_schema(const std::vector<ComponentOptions>& components);
+
+/// Reference page of one component in Markdown.
+[[nodiscard]] std::string reference_page(const ComponentOptions& component);
+
+/// Members of a JSON array, one object a row: name, type, default, allowed, unit, flags, doc, fields (`modules info
+/// --json`).
+void write_options(json::Writer& writer, const OptionTable& options);
+
+}  // namespace flowd::core

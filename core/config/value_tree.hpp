@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+// Owns the flowd_value tree that modules receive. Belongs to one thread while it is built, then immutable.
+#pragma once
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/config/problem.hpp"
+#include "flowd/abi/option.h"
+
+namespace flowd::core {
+
+/// The values, their text, and where they were written. Movable: addresses in the tree survive.
+class ValueTree {
+  public:
+    ValueTree();
+
+    [[nodiscard]] flowd_value& root() { return storage_->root; }
+    [[nodiscard]] const flowd_value& root() const { return storage_->root; }
+
+    /// Copies text into the tree; a NUL follows it.
+    [[nodiscard]] flowd_string keep(std::string_view text);
+    /// `count` zeroed values of the current size, as the items of `parent`.
+    flowd_value* add_items(flowd_value& parent, std::size_t count);
+
+    void remember(std::string path, Location where);
+    /// The place of this path, or of the nearest enclosing one that has a place.
+    [[nodiscard]] const Location& location_of(std::string_view path) const;
+
+  private:
+    struct Storage {
+        flowd_value root{};
+        std::deque<std::string> texts;
+        std::deque<std::vector<flowd_value>> arrays;
+        std::map<std::string, Location, std::less<>> places;
+        Location nowhere;
+    };
+    std::unique_ptr<Storage> storage_;
+};
+
+/// Deep comparison of what is configured; whether it was written or a default does not matter.
+[[nodiscard]] bool same_value(const flowd_value& a, const flowd_value& b);
+
+/// An item by position; walks by the stride. Null behind the end.
+[[nodiscard]] inline const flowd_value* item_at(const flowd_value& value, std::size_t index) {
+    if (index >= value.item_count) return nullptr;
+    return reinterpret_cast<const flowd_value*>(reinterpret_cast<const char*>(value.items) + index * value.item_stride);
+}
+
+}  // namespace flowd::core
