@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+// What `modules list` and `modules info` say, as JSON (a stable form: members are added, never changed). Any thread.
+#pragma once
+
+#include <string>
+
+#include "core/modules/module_set.hpp"
+
+namespace flowd::core {
+
+/// [{"module","state","version","abi","components":"plugin x, backend y","reason","path"}]: flat, for a table.
+[[nodiscard]] std::string describe_modules(const ModuleSet& set);
+
+/// {"module","path","state","reason","hint","version","license","abi","components":[{"kind","name","aliases","summary",
+/// "loop","options":[{"name","type","default","required","doc",...,"fields":[...]}]}]}. Options only of a loaded module.
+[[nodiscard]] std::string describe_module(const Module& module);
+
+}  // namespace flowd::core

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+// One module file, what is known of it, and the core's own checked copy of its components.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/config/option.hpp"
+#include "core/modules/note.hpp"
+#include "flowd/abi/module.h"
+#include "flowd/result.hpp"
+
+namespace flowd::core {
+
+/// A component as the core uses it: checked, immutable, readable by any thread.
+struct Component {
+    /// The core's own copy: `size` is the core's, members that the module does not know are null, required ones are there.
+    flowd_component table{};
+    OptionTable options;
+
+    [[nodiscard]] std::string_view name() const { return table.name; }
+    [[nodiscard]] std::vector<std::string_view> aliases() const;
+    /// By name or alias, without regard to case.
+    [[nodiscard]] bool answers_to(std::string_view name_or_alias) const;
+};
+
+enum class ModuleState {
+    found,   ///< its note was read; the code is not loaded
+    loaded,  ///< descriptor and components are checked; stays loaded until the process ends
+    failed,  ///< `reason` says why; nothing of it is used
+};
+
+/// "found", "loaded", "failed".
+[[nodiscard]] std::string_view to_string(ModuleState state);
+
+struct Module {
+    std::filesystem::path path;  ///< as it was found or given, absolute
+    ModuleState state = ModuleState::found;
+    std::optional<Error> failure;  ///< state failed: message is one sentence without the path, hint what to do
+    Note note;                     ///< empty when it could not be read
+
+    // From the descriptor, once loaded.
+    std::string name;
+    std::string version;
+    std::string license;
+    std::uint32_t abi_major = 0;
+    std::uint32_t abi_minor = 0;
+    std::vector<std::unique_ptr<Component>> components;
+};
+
+}  // namespace flowd::core

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+// The modules that exist, each with a visible state, and the way from a name in the YAML to a component.
+// Main thread only. A module's code is never unloaded, so a `const flowd_component*` is valid as long as the ModuleSet.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/config/component_lookup.hpp"
+#include "core/modules/module.hpp"
+#include "core/service/trust.hpp"
+
+namespace flowd::core {
+
+class ModuleSet : public ComponentLookup {
+  public:
+    explicit ModuleSet(TrustPolicy trust = {}) : trust_(trust) {}
+
+    /// Reads the notes of every *.so in the directories, best first (module_search_path() gives them). A file whose name
+    /// was already found in a better directory is passed over. May be repeated (reload): new files are added, loaded
+    /// modules stay as they are, the others are read again. A directory that does not exist holds no modules.
+    void scan(const std::vector<std::filesystem::path>& directories);
+
+    /// All known modules by file name.
+    [[nodiscard]] const std::vector<std::unique_ptr<Module>>& modules() const { return modules_; }
+    /// By file name with or without ".so", name in the note, or path; null if there is none. For `modules info`.
+    [[nodiscard]] Module* find_module(std::string_view name);
+
+    /// Loads a module unless it is loaded or has failed: trust, dlopen, descriptor, components, note. The result is also
+    /// kept as its state. Needs no privileges.
+    Result<void> load(Module& module);
+    /// Loads the file, which need not be in a scanned directory.
+    [[nodiscard]] Result<Module*> load_file(const std::filesystem::path& path);
+    /// For `modules list --load` and tests.
+    void load_all();
+
+    // ComponentLookup
+    [[nodiscard]] Result<FoundComponent> find(std::uint32_t kind, std::string_view name,
+                                              std::string_view module_path) override;
+    [[nodiscard]] std::vector<std::string> names(std::uint32_t kind) const override;
+
+  private:
+    Module& add(const std::filesystem::path& path);
+
+    TrustPolicy trust_;
+    std::vector<std::unique_ptr<Module>> modules_;
+};
+
+}  // namespace flowd::core

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+// Whose files the daemon believes. Modules, configuration and programs act with the daemon's rights, so whoever can
+// change one of these files, or a directory above it, has those rights too. Any thread.
+#pragma once
+
+#include <sys/types.h>
+#include <unistd.h>
+
+#include <filesystem>
+
+#include "flowd/result.hpp"
+
+namespace flowd::core {
+
+/// Who may own what is trusted, beside root.
+struct TrustPolicy {
+    uid_t user = ::geteuid();
+};
+
+/// The real path of `path`, if that file (or directory) and every directory above it belong to root or to the policy's
+/// user and nobody else may write to them. A directory above with the sticky bit that belongs to root (/tmp) is fine:
+/// others cannot replace in it what is not theirs. Open the answer, not `path`: a symbolic link may change meanwhile.
+///
+/// The error names the offending path, its owner and mode; its hint is the command that puts it right.
+/// Codes: FLOWD_NOT_FOUND (no such file), FLOWD_DENIED (not trusted, or not allowed to look).
+[[nodiscard]] Result<std::filesystem::path> trusted_path(const std::filesystem::path& path, const TrustPolicy& policy = {});
+
+/// The same judgement alone.
+[[nodiscard]] Result<void> check_trusted(const std::filesystem::path& path, const TrustPolicy& policy = {});
+
+}  // namespace flowd::core
