@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+// lib/firefly/blocks.hpp: makes blocks from elsewhere fit to be printed. A BlockReader belongs to one thread.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace flowd::firefly {
+
+/// The id of the attachment in which a block travels, without its name.
+inline constexpr std::string_view block_attachment = "flowd.json/";
+
+struct NormalBlock {
+    std::string json;
+    std::optional<double> rtt_ms;  ///< netlink only
+};
+
+/// Checks and normalises one block. netlink is always an object and its `rtt` a float in ms, whichever program wrote it:
+///   flowd ["established",{...,"tcp_info":{"rtt":ms}}]   flowd-go {"tcpInfo":{"rtt":us}}   XRootD {"rtt":ms}
+class BlockReader {
+  public:
+    BlockReader();
+    BlockReader(BlockReader&&) noexcept;
+    BlockReader& operator=(BlockReader&&) noexcept;
+    ~BlockReader();
+
+    /// Nothing for a name that belongs to the core of a firefly, an empty or overlong name, or what is not JSON.
+    [[nodiscard]] std::optional<NormalBlock> normalise(std::string_view name, std::string_view json);
+
+  private:
+    struct State;
+    std::unique_ptr<State> state_;
+};
+
+}  // namespace flowd::firefly

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+// lib/firefly/firefly.hpp: what a firefly says, whoever wrote it and however. A value that borrows its texts.
+// Source: firefly schema v1.0.0 of scitags.org.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string_view>
+
+#include "flowd/abi/event.h"
+
+namespace flowd::firefly {
+
+/// Numbered as the kinds of a flow event.
+enum class State : std::uint8_t { start = FLOWD_EVENT_START, ongoing = FLOWD_EVENT_ONGOING, end = FLOWD_EVENT_END };
+
+/// A top-level value that is none of the schema's core: netlink, skOps, storage-stats, or what nobody has thought of yet.
+struct Block {
+    std::string_view name;
+    std::string_view json;  ///< one JSON value, compact
+};
+
+/// Times are nanoseconds of Unix time, 0 for unknown. `sent` is from source to destination, in bytes.
+struct Firefly {
+    State state = State::start;
+    flowd_key key{};
+    flowd_tag tag{};
+    std::int64_t start_time_ns = 0;
+    std::int64_t end_time_ns = 0;
+    std::int64_t current_time_ns = 0;
+    bool has_usage = false;
+    std::uint64_t received = 0;
+    std::uint64_t sent = 0;
+    std::string_view application;
+    std::optional<double> rtt_ms;  ///< printed as netlink.rtt; read it from a netlink block with BlockReader
+    std::span<const Block> blocks;
+};
+
+}  // namespace flowd::firefly

@@ -1,0 +1,288 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lib/firefly/parser.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <limits>
+#include <new>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "flowd/address.hpp"
+#include "lib/firefly/json_text.hpp"
+#include "lib/firefly/timestamp.hpp"
+
+namespace flowd::firefly {
+namespace {
+
+namespace dom = simdjson::dom;
+
+/// Deeper nesting than any emitter's; keeps a hostile datagram from being work.
+constexpr std::size_t max_depth = 16;
+/// More top-level members than this are dropped: nobody sends them.
+constexpr std::size_t max_blocks = 32;
+
+[[nodiscard]] bool same_word(std::string_view text, std::string_view lower) {
+    return std::equal(text.begin(), text.end(), lower.begin(), lower.end(),
+                      [](char a, char b) { return (a >= 'A' && a <= 'Z' ? a - 'A' + 'a' : a) == b; });
+}
+
+[[nodiscard]] std::string_view without_padding(std::string_view text) {
+    constexpr std::string_view blanks("\0 \t\r\n", 5);
+    const auto last = text.find_last_not_of(blanks);
+    return last == std::string_view::npos ? std::string_view() : text.substr(0, last + 1);
+}
+
+/// Remembers which members were seen, so that each counts once.
+class Seen {
+  public:
+    /// False the second time.
+    [[nodiscard]] bool first(unsigned member) { return (std::exchange(bits_, bits_ | 1u << member) >> member & 1u) == 0; }
+    [[nodiscard]] bool all(unsigned members) const { return (bits_ & members) == members; }
+
+  private:
+    unsigned bits_ = 0;
+};
+
+[[nodiscard]] Refusal read_time(dom::element value, std::int64_t& time_ns) {
+    if (value.is_null()) return Refusal::none;
+    std::string_view text;
+    if (value.get(text) != simdjson::SUCCESS) return Refusal::bad_type;
+    if (text.empty()) return Refusal::none;
+    const auto time = parse_timestamp(text);
+    if (!time) return Refusal::bad_time;
+    time_ns = *time;
+    return Refusal::none;
+}
+
+[[nodiscard]] Refusal read_state(dom::element value, State& state) {
+    std::string_view text;
+    if (value.get(text) != simdjson::SUCCESS) return Refusal::bad_type;
+    if (same_word(text, "start"))
+        state = State::start;
+    else if (same_word(text, "end"))
+        state = State::end;
+    else if (same_word(text, "ongoing"))
+        state = State::ongoing;
+    else
+        return Refusal::bad_state;
+    return Refusal::none;
+}
+
+[[nodiscard]] Refusal read_lifecycle(dom::element value, Firefly& firefly) {
+    dom::object object;
+    if (value.get(object) != simdjson::SUCCESS) return Refusal::bad_type;
+    Seen seen;
+    for (const auto& [name, member] : object) {
+        Refusal refusal = Refusal::none;
+        if (name == "state") {
+            refusal = seen.first(0) ? read_state(member, firefly.state) : Refusal::repeated_member;
+        } else if (name == "start-time") {
+            refusal = seen.first(1) ? read_time(member, firefly.start_time_ns) : Refusal::repeated_member;
+        } else if (name == "end-time") {
+            refusal = seen.first(2) ? read_time(member, firefly.end_time_ns) : Refusal::repeated_member;
+        } else if (name == "current-time") {
+            refusal = seen.first(3) ? read_time(member, firefly.current_time_ns) : Refusal::repeated_member;
+        }
+        if (refusal != Refusal::none) return refusal;
+    }
+    return seen.all(0b1) ? Refusal::none : Refusal::missing_member;
+}
+
+[[nodiscard]] Refusal read_port(dom::element value, std::uint16_t& port) {
+    if (!value.is_int64() && !value.is_uint64()) return Refusal::bad_type;
+    std::uint64_t number = 0;
+    if (value.get(number) != simdjson::SUCCESS || number > 65535) return Refusal::bad_port;
+    port = static_cast<std::uint16_t>(number);
+    return Refusal::none;
+}
+
+[[nodiscard]] Refusal read_protocol(dom::element value, std::uint8_t& protocol) {
+    std::string_view text;
+    if (value.get(text) != simdjson::SUCCESS) return Refusal::bad_type;
+    if (same_word(text, "tcp"))
+        protocol = IPPROTO_TCP;
+    else if (same_word(text, "udp"))
+        protocol = IPPROTO_UDP;
+    else
+        return Refusal::bad_protocol;
+    return Refusal::none;
+}
+
+/// `as_v6` tells an IPv4 address in IPv6 clothes, for which either family is true.
+struct WrittenAddress {
+    Address address;
+    bool as_v6 = false;
+};
+
+[[nodiscard]] Refusal read_address(dom::element value, WrittenAddress& written) {
+    std::string_view text;
+    if (value.get(text) != simdjson::SUCCESS) return Refusal::bad_type;
+    const auto address = Address::parse(text);
+    if (!address || address->is_unspecified()) return Refusal::bad_address;
+    written = {*address, text.find(':') != std::string_view::npos};
+    return Refusal::none;
+}
+
+[[nodiscard]] Refusal check_family(dom::element value, const WrittenAddress& source, const WrittenAddress& destination) {
+    std::string_view family;
+    if (value.get(family) != simdjson::SUCCESS) return Refusal::bad_type;
+    if (source.address.is_v4() != destination.address.is_v4()) return Refusal::bad_family;
+    if (same_word(family, "ipv4")) return source.address.is_v4() ? Refusal::none : Refusal::bad_family;
+    if (!same_word(family, "ipv6")) return Refusal::bad_family;
+    return source.as_v6 && destination.as_v6 ? Refusal::none : Refusal::bad_family;
+}
+
+[[nodiscard]] Refusal read_flow_id(dom::element value, Firefly& firefly) {
+    dom::object object;
+    if (value.get(object) != simdjson::SUCCESS) return Refusal::bad_type;
+    Seen seen;
+    dom::element family;
+    WrittenAddress source, destination;
+    std::uint16_t source_port = 0, destination_port = 0;
+    std::uint8_t protocol = 0;
+    for (const auto& [name, member] : object) {
+        Refusal refusal = Refusal::none;
+        if (name == "afi") {
+            if (!seen.first(0)) return Refusal::repeated_member;
+            family = member;
+        } else if (name == "src-ip") {
+            refusal = seen.first(1) ? read_address(member, source) : Refusal::repeated_member;
+        } else if (name == "dst-ip") {
+            refusal = seen.first(2) ? read_address(member, destination) : Refusal::repeated_member;
+        } else if (name == "protocol") {
+            refusal = seen.first(3) ? read_protocol(member, protocol) : Refusal::repeated_member;
+        } else if (name == "src-port") {
+            refusal = seen.first(4) ? read_port(member, source_port) : Refusal::repeated_member;
+        } else if (name == "dst-port") {
+            refusal = seen.first(5) ? read_port(member, destination_port) : Refusal::repeated_member;
+        }
+        if (refusal != Refusal::none) return refusal;
+    }
+    if (!seen.all(0b111111)) return Refusal::missing_member;
+    if (const auto refusal = check_family(family, source, destination); refusal != Refusal::none) return refusal;
+    if (source_port == 0 || destination_port == 0) return Refusal::port_zero;
+    firefly.key = make_key({source.address, source_port}, {destination.address, destination_port}, protocol);
+    return Refusal::none;
+}
+
+[[nodiscard]] Refusal read_id(dom::element value, std::uint32_t& id) {
+    if (!value.is_int64() && !value.is_uint64()) return Refusal::bad_type;
+    std::uint64_t number = 0;
+    if (value.get(number) != simdjson::SUCCESS || number > std::numeric_limits<std::uint32_t>::max())
+        return Refusal::bad_tag;
+    id = static_cast<std::uint32_t>(number);
+    return Refusal::none;
+}
+
+[[nodiscard]] Refusal read_context(dom::element value, Firefly& firefly) {
+    dom::object object;
+    if (value.get(object) != simdjson::SUCCESS) return Refusal::bad_type;
+    Seen seen;
+    for (const auto& [name, member] : object) {
+        Refusal refusal = Refusal::none;
+        if (name == "experiment-id") {
+            refusal = seen.first(0) ? read_id(member, firefly.tag.experiment) : Refusal::repeated_member;
+        } else if (name == "activity-id") {
+            refusal = seen.first(1) ? read_id(member, firefly.tag.activity) : Refusal::repeated_member;
+        } else if (name == "application") {
+            if (!seen.first(2)) return Refusal::repeated_member;
+            if (!member.is_null() && member.get(firefly.application) != simdjson::SUCCESS) return Refusal::bad_type;
+        }
+        if (refusal != Refusal::none) return refusal;
+    }
+    return seen.all(0b11) ? Refusal::none : Refusal::missing_member;
+}
+
+[[nodiscard]] Refusal read_usage(dom::element value, Firefly& firefly) {
+    if (value.is_null()) return Refusal::none;
+    dom::object object;
+    if (value.get(object) != simdjson::SUCCESS) return Refusal::bad_type;
+    for (const auto& [name, member] : object) {
+        std::uint64_t* number = name == "received" ? &firefly.received : name == "sent" ? &firefly.sent : nullptr;
+        if (number == nullptr || member.is_null()) continue;
+        if (member.get(*number) != simdjson::SUCCESS) return Refusal::bad_type;
+        firefly.has_usage = true;
+    }
+    return Refusal::none;
+}
+
+}  // namespace
+
+struct Parser::State {
+    explicit State(std::size_t capacity) : buffer(capacity + simdjson::SIMDJSON_PADDING, '\0'), parser(capacity) {}
+
+    std::string buffer;
+    dom::parser parser;
+    std::vector<std::string> texts;  ///< of the blocks; kept to reuse their memory
+    std::vector<Block> blocks;
+
+    void add_block(std::string_view name, dom::element value) {
+        if (!is_block_name(name) || blocks.size() == max_blocks) return;
+        if (texts.size() == blocks.size()) texts.emplace_back();
+        std::string& text = texts[blocks.size()];
+        text.clear();
+        append_json(text, value);
+        blocks.push_back({name, {}});
+    }
+    [[nodiscard]] Refusal read(dom::object object, Firefly& firefly);
+};
+
+Refusal Parser::State::read(dom::object object, Firefly& firefly) {
+    Seen seen;
+    for (const auto& [name, member] : object) {
+        Refusal refusal = Refusal::none;
+        if (name == "flow-lifecycle") {
+            refusal = seen.first(0) ? read_lifecycle(member, firefly) : Refusal::repeated_member;
+        } else if (name == "flow-id") {
+            refusal = seen.first(1) ? read_flow_id(member, firefly) : Refusal::repeated_member;
+        } else if (name == "context") {
+            refusal = seen.first(2) ? read_context(member, firefly) : Refusal::repeated_member;
+        } else if (name == "version") {
+            if (!seen.first(3)) return Refusal::repeated_member;
+            std::int64_t version = 0;
+            if (!member.is_int64() || member.get(version) != simdjson::SUCCESS) return Refusal::bad_type;
+            if (version != 1) return Refusal::unsupported_version;
+        } else if (name == "usage") {
+            refusal = seen.first(4) ? read_usage(member, firefly) : Refusal::repeated_member;
+        } else {
+            add_block(name, member);
+        }
+        if (refusal != Refusal::none) return refusal;
+    }
+    if (!seen.all(0b1111)) return Refusal::missing_member;
+    for (std::size_t i = 0; i < blocks.size(); ++i) blocks[i].json = texts[i];
+    firefly.blocks = blocks;
+    return Refusal::none;
+}
+
+Parser::Parser(std::size_t capacity) : state_(std::make_unique<State>(capacity)) {
+    if (state_->parser.allocate(capacity, max_depth) != simdjson::SUCCESS) throw std::bad_alloc();
+}
+Parser::Parser(Parser&&) noexcept = default;
+Parser& Parser::operator=(Parser&&) noexcept = default;
+Parser::~Parser() = default;
+
+Refusal Parser::parse(std::string_view datagram, Firefly& firefly) {
+    State& state = *state_;
+    const std::string_view trimmed = without_padding(datagram);
+    if (trimmed.empty()) return Refusal::empty;
+    const auto begin = trimmed.find('{');
+    if (begin == std::string_view::npos) return Refusal::no_json;
+    const std::string_view json = trimmed.substr(begin);
+    if (json.size() > state.buffer.size() - simdjson::SIMDJSON_PADDING) return Refusal::truncated;
+    std::memcpy(state.buffer.data(), json.data(), json.size());
+    std::memset(state.buffer.data() + json.size(), 0, simdjson::SIMDJSON_PADDING);
+
+    dom::element root;
+    if (state.parser.parse(state.buffer.data(), json.size(), false).get(root) != simdjson::SUCCESS)
+        return Refusal::bad_json;
+    dom::object object;
+    if (root.get(object) != simdjson::SUCCESS) return Refusal::bad_json;
+    firefly = Firefly{};
+    state.blocks.clear();
+    return state.read(object, firefly);
+}
+
+}  // namespace flowd::firefly

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lib/firefly/printer.hpp"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <utility>
+#include <vector>
+
+#include "flowd/address.hpp"
+#include "flowd/json.hpp"
+#include "lib/firefly/timestamp.hpp"
+
+namespace flowd::firefly {
+namespace {
+
+/// PRI 134: facility local0, severity informational (RFC 5424 section 6.2.1), then the version.
+constexpr std::string_view header_begin = "<134>1 ";
+constexpr std::string_view header_name = "flowd-cpp";
+
+/// PRINTUSASCII, up to 255 characters (RFC 5424 section 6).
+[[nodiscard]] std::string header_word(std::string_view text) {
+    if (text.empty()) return "-";
+    std::string word(text.substr(0, 255));
+    for (char& c : word)
+        if (c < '!' || c > '~') c = '_';
+    return word;
+}
+
+void append_time(std::string& out, std::int64_t time_ns) {
+    std::array<char, timestamp_length> buffer;
+    out.append(print_timestamp(time_ns, buffer));
+}
+
+void append_number(std::string& out, std::uint64_t number) {
+    std::array<char, 24> digits;
+    const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), number).ptr;
+    out.append(digits.data(), static_cast<std::size_t>(end - digits.data()));
+}
+
+void append_address(std::string& out, const std::uint8_t (&bytes)[16]) {
+    std::array<char, INET6_ADDRSTRLEN> buffer;
+    out.append(Address(bytes).to_chars(buffer));
+}
+
+[[nodiscard]] std::string_view word_of(State state) {
+    switch (state) {
+        case State::start:
+            return "start";
+        case State::ongoing:
+            return "ongoing";
+        case State::end:
+            return "end";
+    }
+    return "ongoing";
+}
+
+[[nodiscard]] std::string_view cut(std::string_view text, std::size_t size) {
+    if (text.size() <= size) return text;
+    while (size > 0 && (static_cast<unsigned char>(text[size]) & 0xc0u) == 0x80u) --size;
+    return text.substr(0, size);
+}
+
+/// A thing that may stand behind the core, with its rank: the higher, the sooner it is left out.
+struct Optional {
+    unsigned rank;
+    std::string_view name;
+    std::string_view json;
+    std::string_view smaller;  ///< what remains of it when it does not fit; may be empty
+};
+
+enum Rank : unsigned { rank_usage, rank_netlink, rank_skops, rank_storage, rank_others };
+
+[[nodiscard]] unsigned rank_of(std::string_view name) {
+    if (name == "netlink") return rank_netlink;
+    if (name == "skOps") return rank_skops;
+    if (name == "storage-stats") return rank_storage;
+    return rank_others;
+}
+
+[[nodiscard]] std::size_t cost(std::string_view name, std::string_view json) {
+    return json.empty() ? 0 : name.size() + json.size() + 4;  // ,"NAME":JSON
+}
+
+}  // namespace
+
+Printer::Printer(PrinterOptions options) : options_(std::move(options)) {
+    after_time_ = " " + header_word(options_.host) + " " + std::string(header_name) + " - firefly-json - ";
+    out_.reserve(options_.max_size + 512);
+}
+
+void Printer::print_core(const Firefly& firefly) {
+    std::string& out = out_;
+    if (options_.syslog_header) {
+        out.append(header_begin);
+        append_time(out, firefly.current_time_ns);
+        out.append(after_time_);
+    }
+    const std::int64_t end_time = firefly.end_time_ns != 0 ? firefly.end_time_ns : firefly.current_time_ns;
+    std::int64_t start_time = firefly.start_time_ns;
+    if (start_time == 0) start_time = firefly.state == State::end ? end_time : firefly.current_time_ns;
+
+    out.append(R"({"version":1,"flow-lifecycle":{"state":")").append(word_of(firefly.state));
+    out.append(R"(","current-time":")");
+    append_time(out, firefly.current_time_ns);
+    out.append(R"(","start-time":")");
+    append_time(out, start_time);
+    if (firefly.state == State::end) {
+        out.append(R"(","end-time":")");
+        append_time(out, end_time);
+    }
+    out.append(R"("},"flow-id":{"afi":")").append(Address(firefly.key.source).is_v4() ? "ipv4" : "ipv6");
+    out.append(R"(","src-ip":")");
+    append_address(out, firefly.key.source);
+    out.append(R"(","dst-ip":")");
+    append_address(out, firefly.key.destination);
+    out.append(R"(","protocol":")").append(firefly.key.protocol == IPPROTO_TCP ? "tcp" : "udp");
+    out.append(R"(","src-port":)");
+    append_number(out, firefly.key.source_port);
+    out.append(R"(,"dst-port":)");
+    append_number(out, firefly.key.destination_port);
+    out.append(R"(},"context":{"experiment-id":)");
+    append_number(out, firefly.tag.experiment);
+    out.append(R"(,"activity-id":)");
+    append_number(out, firefly.tag.activity);
+    out.append(R"(,"application":)");
+    const std::string_view application = firefly.application.empty() ? options_.application : firefly.application;
+    json::Writer(out).value(cut(application, max_application));
+    out.push_back('}');
+}
+
+Printed Printer::print(const Firefly& firefly) {
+    out_.clear();
+    print_core(firefly);
+    Printed printed;
+    if (out_.size() + 1 > options_.max_size) return printed;
+
+    std::string usage, netlink;
+    std::vector<Optional> parts;
+    if (firefly.has_usage) {
+        usage.append(R"({"received":)");
+        append_number(usage, firefly.received);
+        usage.append(R"(,"sent":)");
+        append_number(usage, firefly.sent);
+        usage.push_back('}');
+        parts.push_back({rank_usage, "usage", usage, {}});
+    }
+    if (firefly.rtt_ms) {
+        json::Writer writer(netlink);
+        writer.object().member("rtt", *firefly.rtt_ms).end();
+    }
+    bool netlink_seen = false;
+    for (const Block& block : firefly.blocks) {
+        const unsigned rank = rank_of(block.name);
+        netlink_seen |= rank == rank_netlink;
+        parts.push_back(
+            {rank, block.name, block.json, rank == rank_netlink ? std::string_view(netlink) : std::string_view()});
+    }
+    if (!netlink.empty() && !netlink_seen) parts.push_back({rank_netlink, "netlink", netlink, {}});
+    std::stable_sort(parts.begin(), parts.end(), [](const Optional& a, const Optional& b) { return a.rank < b.rank; });
+
+    std::size_t size = out_.size() + 1;
+    for (const Optional& part : parts) size += cost(part.name, part.json);
+    for (std::size_t i = parts.size(); size > options_.max_size && i-- > 0;) {
+        Optional& part = parts[i];
+        size -= cost(part.name, part.json) - cost(part.name, part.smaller);
+        part.json = std::exchange(part.smaller, {});
+        ++printed.left_out;
+        if (size > options_.max_size && !part.json.empty()) {
+            size -= cost(part.name, part.json);
+            part.json = {};
+        }
+    }
+    for (const Optional& part : parts) {
+        if (part.json.empty()) continue;
+        out_.append(",\"").append(part.name).append("\":").append(part.json);
+    }
+    out_.push_back('}');
+    printed.text = out_;
+    return printed;
+}
+
+}  // namespace flowd::firefly

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lib/firefly/timestamp.hpp"
+
+#include <algorithm>
+#include <chrono>
+
+namespace flowd::firefly {
+namespace {
+
+constexpr std::int64_t nanoseconds = 1'000'000'000;
+
+/// Takes text from the front; any mistake makes it fail for good.
+class Reader {
+  public:
+    explicit Reader(std::string_view text) : text_(text) {}
+
+    [[nodiscard]] bool failed() const { return failed_; }
+    [[nodiscard]] bool at_end() const { return text_.empty(); }
+    [[nodiscard]] char peek() const { return text_.empty() ? '\0' : text_.front(); }
+
+    char any_of(std::string_view allowed) {
+        const char found = peek();
+        if (found == '\0' || allowed.find(found) == std::string_view::npos) {
+            failed_ = true;
+            return '\0';
+        }
+        text_.remove_prefix(1);
+        return found;
+    }
+    unsigned digits(std::size_t count, unsigned minimum, unsigned maximum) {
+        unsigned number = 0;
+        for (std::size_t i = 0; i < count; ++i) number = number * 10 + digit();
+        if (number < minimum || number > maximum) failed_ = true;
+        return number;
+    }
+    std::int64_t fraction() {
+        std::int64_t number = 0, unit = nanoseconds;
+        while (unit > 1 && peek() >= '0' && peek() <= '9') {
+            unit /= 10;
+            number += digit() * unit;
+        }
+        if (unit == nanoseconds) failed_ = true;
+        return number;
+    }
+
+  private:
+    unsigned digit() {
+        const char found = any_of("0123456789");
+        return found == '\0' ? 0 : static_cast<unsigned>(found - '0');
+    }
+
+    std::string_view text_;
+    bool failed_ = false;
+};
+
+char* put(char* out, unsigned number, unsigned digits) {
+    for (unsigned i = digits; i-- > 0; number /= 10) out[i] = static_cast<char>('0' + number % 10);
+    return out + digits;
+}
+
+}  // namespace
+
+std::optional<std::int64_t> parse_timestamp(std::string_view text) {
+    using namespace std::chrono;
+    Reader reader(text);
+    const unsigned y = reader.digits(4, 1970, 2261);
+    reader.any_of("-");
+    const unsigned m = reader.digits(2, 1, 12);
+    reader.any_of("-");
+    const unsigned d = reader.digits(2, 1, 31);
+    reader.any_of("Tt ");
+    const unsigned hour = reader.digits(2, 0, 23);
+    reader.any_of(":");
+    const unsigned minute = reader.digits(2, 0, 59);
+    reader.any_of(":");
+    const unsigned second = reader.digits(2, 0, 60);
+    std::int64_t fraction = 0;
+    if (reader.peek() == '.') {
+        reader.any_of(".");
+        fraction = reader.fraction();
+    }
+    std::int64_t offset = 0;
+    const char sign = reader.any_of("Zz+-");
+    if (sign == '+' || sign == '-') {
+        const unsigned offset_hours = reader.digits(2, 0, 23);
+        if (reader.peek() == ':') reader.any_of(":");
+        offset = (offset_hours * 60 + reader.digits(2, 0, 59)) * 60;
+        if (sign == '-') offset = -offset;
+    }
+    if (reader.failed() || !reader.at_end()) return std::nullopt;
+
+    const year_month_day date{year(static_cast<int>(y)), month(m), day(d)};
+    if (!date.ok()) return std::nullopt;
+    const std::int64_t days = sys_days(date).time_since_epoch().count();
+    const std::int64_t seconds = days * 86400 + hour * 3600 + minute * 60 + second - offset;
+    if (seconds < 0) return std::nullopt;
+    return seconds * nanoseconds + fraction;
+}
+
+std::string_view print_timestamp(std::int64_t unix_ns, std::span<char, timestamp_length> buffer) {
+    using namespace std::chrono;
+    const std::int64_t time = std::max<std::int64_t>(unix_ns, 0);
+    const std::int64_t seconds = time / nanoseconds;
+    const year_month_day date(sys_days(days(seconds / 86400)));
+    const auto of_day = static_cast<unsigned>(seconds % 86400);
+    char* out = buffer.data();
+    out = put(out, static_cast<unsigned>(static_cast<int>(date.year())), 4);
+    *out++ = '-';
+    out = put(out, static_cast<unsigned>(date.month()), 2);
+    *out++ = '-';
+    out = put(out, static_cast<unsigned>(date.day()), 2);
+    *out++ = 'T';
+    out = put(out, of_day / 3600, 2);
+    *out++ = ':';
+    out = put(out, of_day / 60 % 60, 2);
+    *out++ = ':';
+    out = put(out, of_day % 60, 2);
+    *out++ = '.';
+    out = put(out, static_cast<unsigned>(time % nanoseconds / 1000), 6);
+    std::copy_n("+00:00", 6, out);
+    return {buffer.data(), buffer.size()};
+}
+
+}  // namespace flowd::firefly
