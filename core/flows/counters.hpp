@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+// core/flows/counters.hpp: what the bus has counted, as plain values. The daemon prints them as JSON and as metrics.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "flowd/abi/event.h"
+
+namespace flowd::core {
+
+/// Why an offered event was not accepted. One event, one reason.
+enum class Refusal : std::uint8_t {
+    full,            ///< a backend's queue: offered again by the plugin, or shed by it
+    limit_live,      ///< flows.maxLive
+    limit_instance,  ///< flows.maxPerInstance
+    limit_sender,    ///< flows.maxPerSource
+    bad_size,        ///< struct size or stride
+    bad_kind,
+    bad_protocol,     ///< 0
+    bad_address,      ///< both ends unspecified
+    bad_reserved,     ///< a reserved member is not 0
+    bad_times,        ///< negative, or an end before its own start
+    bad_enum,         ///< local or initiator
+    bad_text,         ///< application: too long, or null with a length
+    bad_attachments,  ///< too many, too large, or null with a length
+    count_
+};
+
+/// What an accepted event did when it was not simply passed on.
+enum class Effect : std::uint8_t {
+    started,
+    refreshed,  ///< an announcement of a flow that its announcer had announced before
+    joined,     ///< one more announcer
+    retagged,
+    ended,
+    left,          ///< an end from an announcer that does not decide: it left the set
+    late,          ///< ongoing or end within the tombstone, from an announcer that had not ended the flow
+    double_end,    ///< end within the tombstone from the one that had ended it
+    foreign_end,   ///< end from an announcer of lower precedence that never announced the flow
+    end_unseen,    ///< end of a flow never seen, with its start time
+    end_no_start,  ///< end of a flow never seen, without a start time
+    catch_all,
+    count_
+};
+
+enum class Expiry : std::uint8_t {
+    idle,           ///< metered and silent
+    age,            ///< announced and never refreshed for flows.maxAge
+    socket_gone,    ///< sock_diag knew it and no longer does
+    enricher_gone,  ///< an enricher said FLOWD_SAMPLE_GONE
+    unannounced,    ///< its last announcer was removed
+    count_
+};
+
+[[nodiscard]] std::string_view name_of(Refusal reason);
+[[nodiscard]] std::string_view name_of(Effect effect);
+[[nodiscard]] std::string_view name_of(Expiry reason);
+
+inline constexpr std::size_t event_kinds = FLOWD_EVENT_CATCH_ALL_CLEAR + 1;  ///< arrays by kind; index 0 is unused
+
+template <typename Enum>
+using CountsBy = std::array<std::uint64_t, static_cast<std::size_t>(Enum::count_)>;
+
+/// The edge from a plugin into the bus.
+struct AnnouncerCounters {
+    std::string name;
+    std::uint32_t precedence = 0;
+    std::array<std::uint64_t, event_kinds>
+        offered{};  ///< by kind, what is refused for other reasons than its kind included
+    std::uint64_t accepted = 0;
+    CountsBy<Refusal> refused{};
+    CountsBy<Effect> effects{};
+    std::uint64_t live = 0;  ///< flows that count against this instance's cap
+};
+
+/// The edge from the bus to a backend.
+struct BackendCounters {
+    std::string name;
+    std::array<std::uint64_t, event_kinds> delivered{};  ///< taken, by kind
+    std::uint64_t shed_ongoing = 0;                      ///< ongoing dropped because the queue was over three quarters full
+    std::uint64_t refused_full = 0;                      ///< times an announcer was told FULL on account of this backend
+    std::uint64_t missed = 0;                            ///< starts, re-tags and ends not queued when they happened: owed
+    std::uint64_t resyncs = 0;                           ///< walks through the flow table on behalf of this backend
+    std::uint64_t resynced = 0;                          ///< events queued by them
+    std::uint64_t given_up = 0;                          ///< ended flows it will never hear of: the table was at its cap
+    std::uint64_t stalls = 0;                            ///< times it made no progress for queues.stallAfter
+    std::uint64_t depth = 0;
+    std::uint64_t high_water = 0;
+    std::uint64_t bytes = 0;  ///< attachments and samples waiting
+    std::uint64_t bytes_high_water = 0;
+    std::uint64_t capacity = 0;
+    bool behind = false;
+    /// Time from queue to take: latency[i] counts those below 2^i us (and not below 2^(i-1)); the last has no bound.
+    std::array<std::uint64_t, 28> latency{};
+    std::uint64_t latency_sum_us = 0;
+};
+
+struct BusCounters {
+    std::uint64_t live = 0;
+    std::uint64_t ended_kept = 0;  ///< ended flows still in the table: tombstones and owed
+    std::uint64_t owed = 0;        ///< ended flows some backend has not been told of
+    std::uint64_t tombstones_cut_short = 0;
+    std::uint64_t samples = 0;          ///< from enrichers
+    std::uint64_t samples_unknown = 0;  ///< of flows that had ended meanwhile, or malformed
+    std::uint64_t socket_dumps = 0;
+    std::uint64_t socket_dumps_failed = 0;
+    CountsBy<Expiry> expired{};
+    std::uint64_t table_bytes = 0;  ///< allocated for records and index
+    std::vector<AnnouncerCounters> announcers;
+    std::vector<BackendCounters> backends;
+};
+
+}  // namespace flowd::core

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+// core/flows/samples.hpp: what the enrichers add during one sampling period.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string_view>
+#include <vector>
+
+#include "flowd/abi/event.h"
+
+namespace flowd::core {
+
+/// Collects the samples of all enrichers of one period, so that each flow gets one ongoing event. add() is thread-safe;
+/// the rest belongs to whoever runs the period: create, let all enrichers add, Bus::apply_samples, clear.
+class SamplePeriod {
+  public:
+    static constexpr std::size_t max_tcp_info = 4096;  ///< bytes; struct tcp_info has some 280
+    static constexpr std::size_t max_text = 64;        ///< of source and congestion
+
+    /// Copies. FLOWD_INVALID: malformed; FLOWD_LIMIT: `max_bytes` of samples are waiting, apply and clear first.
+    flowd_result add(std::string_view enricher, const flowd_sample* sample);
+    [[nodiscard]] std::size_t bytes() const;
+    [[nodiscard]] std::uint64_t refused() const;  ///< since it was made
+    void clear();
+
+    explicit SamplePeriod(std::size_t max_bytes = 64u << 20) : max_bytes_(max_bytes) {}
+
+    /// One sample with the storage it points into.
+    struct Entry {
+        flowd_sample sample;
+        std::unique_ptr<char[]> storage;
+    };
+    /// In the order of flow ids, then of arrival. No add() meanwhile.
+    [[nodiscard]] const std::vector<Entry>& sorted() const;
+
+  private:
+    const std::size_t max_bytes_;
+    mutable std::mutex mutex_;
+    mutable std::vector<Entry> entries_;
+    mutable bool sorted_ = true;
+    std::size_t bytes_ = 0;
+    std::uint64_t refused_ = 0;
+};
+
+}  // namespace flowd::core

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+// core/flows/socket_probe.hpp: which TCP connections the kernel knows, for the expiry of flows whose end got lost.
+// Source: include/uapi/linux/inet_diag.h, sock_diag(7).
+#pragma once
+
+#include <functional>
+
+#include "flowd/abi/event.h"
+#include "flowd/result.hpp"
+
+namespace flowd::core {
+
+/// A seam: tests bring their own kernel. Used on the thread that calls Bus::tick.
+class SocketProbe {
+  public:
+    using Visitor = std::function<void(const flowd_key& tuple)>;
+    virtual ~SocketProbe() = default;
+    /// Tells every connection that is neither listening nor in TIME_WAIT, local end as source, scope 0. An error means
+    /// that the picture is incomplete and must not be used.
+    virtual Result<void> dump(const Visitor& visitor) = 0;
+};
+
+/// NETLINK_SOCK_DIAG in the calling thread's network namespace: one dump per address family, no privilege needed.
+class KernelSocketProbe final : public SocketProbe {
+  public:
+    Result<void> dump(const Visitor& visitor) override;
+};
+
+}  // namespace flowd::core
