@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+// An event loop on one epoll descriptor: descriptors, timers, posts. It belongs to the thread that dispatches it, but for
+// post() and wake(). Because everything, timers included, makes fd() readable, it nests into any other loop.
+#pragma once
+
+#include <sys/epoll.h>
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "flowd/abi/host.h"
+#include "flowd/result.hpp"
+#include "flowd/unique_fd.hpp"
+
+namespace flowd::core {
+
+class Loop {
+  public:
+    using Clock = std::chrono::steady_clock;
+    using Id = std::uint64_t;  ///< of a watch or a timer; never 0, never used twice
+    using IoCallback = std::function<void(int fd, std::uint32_t ready)>;
+    using Callback = std::function<void()>;
+
+    [[nodiscard]] static Result<std::unique_ptr<Loop>> create();
+    Loop(const Loop&) = delete;
+    Loop& operator=(const Loop&) = delete;
+    ~Loop() = default;
+
+    /// Readable when something is due. Owned by the loop.
+    [[nodiscard]] int fd() const { return epoll_.get(); }
+
+    /// Waits until something is due, at most `limit` (negative: without limit), then makes the calls that are due.
+    void wait(std::chrono::milliseconds limit = std::chrono::milliseconds(-1));
+    /// Makes the calls that are due now. Never blocks. False when called from one of its own callbacks: nothing was done.
+    bool dispatch();
+
+    /// Conditions as FLOWD_IO_*. FLOWD_BUSY: this descriptor is watched already. FLOWD_UNSUPPORTED: epoll takes no such file.
+    [[nodiscard]] Result<Id> watch(int fd, std::uint32_t conditions, IoCallback callback);
+    [[nodiscard]] flowd_result rewatch(Id watch, std::uint32_t conditions);
+    /// No callback follows; may be called from it. False: there is no such watch.
+    bool unwatch(Id watch);
+
+    /// First after `delay`, then every `period`; zero: once. A late period is not made up for.
+    [[nodiscard]] Id timer(Clock::duration delay, Clock::duration period, Callback callback);
+    bool cancel(Id timer);
+
+    /// [any] Runs `callback` on the loop's thread, after everything posted before. False once closed: it will never run.
+    bool post(Callback callback);
+    /// [any] Makes the loop run its work().
+    void wake();
+    /// What to do at each dispatch besides: true when there is more to do at once. Set before the loop runs.
+    void set_work(std::function<bool()> work) { work_ = std::move(work); }
+
+    /// Removes all watches and timers and refuses further posts; what was posted and did not run is dropped. Afterwards
+    /// only post(), wake() and the destructor may be called.
+    void close();
+
+  private:
+    struct Watch {
+        int fd = -1;  // -1: the descriptor was closed and its number taken by another watch
+        IoCallback callback;
+    };
+    struct Timer {
+        Clock::time_point due;
+        Clock::duration period;
+        Callback callback;
+        bool armed = true;
+    };
+
+    Loop() = default;
+    void run_posts();
+    void run_timers();
+    void run_watches();
+    void arm();
+
+    UniqueFd epoll_;
+    UniqueFd wakeup_;
+    UniqueFd clock_;
+    bool dispatching_ = false;
+    std::function<bool()> work_;
+
+    Id next_id_ = 1;
+    std::unordered_map<Id, std::shared_ptr<Watch>> watches_;
+    std::unordered_map<int, Id> watch_of_fd_;
+    std::unordered_map<Id, std::shared_ptr<Timer>> timers_;
+    std::set<std::pair<Clock::time_point, Id>> due_;
+    Clock::time_point armed_for_ = Clock::time_point::max();
+
+    std::atomic<bool> woken_{false};
+    std::mutex mutex_;  // guards what follows
+    std::vector<Callback> posts_;
+    bool closed_ = false;
+};
+
+}  // namespace flowd::core

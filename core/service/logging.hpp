@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+// Log lines on stderr: "[error] [firefly/regional] text". Under systemd (JOURNAL_STREAM is stderr) a line begins with the
+// priority "<3>" instead of its level, and has no time. Any thread.
+#pragma once
+
+#include <spdlog/logger.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "flowd/abi/base.h"
+
+namespace flowd::core {
+
+struct LogOptions {
+    spdlog::level::level_enum level = spdlog::level::info;
+    bool time = false;
+    std::optional<bool> journal = {};  ///< not set: find out
+    int fd = 2;                        ///< where lines go; borrowed
+};
+
+/// "trace", "debug", "info", "warning", "error"; nothing for other words.
+[[nodiscard]] std::optional<spdlog::level::level_enum> parse_log_level(std::string_view word);
+[[nodiscard]] spdlog::level::level_enum to_spdlog(flowd_level level);
+
+/// Where all loggers of a daemon write to. Created once, given to whoever logs.
+class Logging {
+  public:
+    explicit Logging(const LogOptions& options);
+
+    /// Named after an instance; an empty name for the core itself.
+    [[nodiscard]] std::shared_ptr<spdlog::logger> logger(const std::string& name) const;
+    void set_level(spdlog::level::level_enum level);
+
+  private:
+    spdlog::level::level_enum level_;
+    std::shared_ptr<spdlog::sinks::sink> sink_;
+};
+
+}  // namespace flowd::core

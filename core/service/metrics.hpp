@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+// Time series, kept as atomics: changing one costs no lock. Everything here may be used from any thread.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "flowd/abi/host.h"
+#include "flowd/result.hpp"
+
+namespace flowd::core {
+
+enum class MetricType : std::uint32_t {
+    counter = FLOWD_METRIC_COUNTER,
+    gauge = FLOWD_METRIC_GAUGE,
+    histogram = FLOWD_METRIC_HISTOGRAM,
+};
+
+using MetricLabels = std::vector<std::pair<std::string, std::string>>;  ///< sorted by name in a series
+
+/// One series. Lives as long as somebody holds it, listed or not.
+class Metric {
+  public:
+    Metric(MetricType type, std::vector<double> bounds);
+
+    [[nodiscard]] MetricType type() const { return type_; }
+    /// Counters take no negative amounts, nothing takes NaN: such calls do nothing.
+    void add(double amount);
+    /// Gauges; a counter is set to a total kept elsewhere and never falls.
+    void set(double value);
+    void observe(double value);
+
+    [[nodiscard]] double value() const { return value_.load(std::memory_order_relaxed); }  ///< histograms: the sum
+    [[nodiscard]] const std::vector<double>& bounds() const { return bounds_; }
+    /// Observations at or below each bound and above the one before; the last is +Inf. Not cumulative.
+    [[nodiscard]] std::vector<std::uint64_t> buckets() const;
+
+  private:
+    const MetricType type_;
+    const std::vector<double> bounds_;
+    std::atomic<double> value_{0};
+    const std::unique_ptr<std::atomic<std::uint64_t>[]> buckets_;
+};
+
+/// What one series is called.
+struct MetricInfo {
+    MetricType type = MetricType::counter;
+    std::string name;
+    std::string help = {};
+    std::string unit = {};
+    MetricLabels labels = {};
+    std::vector<double> bounds = {};
+};
+
+struct MetricSample {
+    MetricType type = MetricType::counter;
+    std::string name;
+    std::string help;
+    std::string unit;
+    MetricLabels labels;
+    double value = 0;                    ///< histograms: the sum
+    std::vector<double> bounds;          ///< histograms
+    std::vector<std::uint64_t> buckets;  ///< histograms: one more than bounds
+};
+
+class Metrics {
+  public:
+    /// The same name, type and labels give the same series; every open() needs a remove(). FLOWD_INVALID: a name, label or
+    /// bound is malformed, or the name is used with another type or other bounds. FLOWD_LIMIT: too many series.
+    [[nodiscard]] Result<std::shared_ptr<Metric>> open(MetricInfo info);
+    /// Takes the series off the list once everybody who opened it has removed it.
+    void remove(const std::shared_ptr<Metric>& metric);
+
+    /// All series by name and labels.
+    [[nodiscard]] std::vector<MetricSample> snapshot() const;
+    /// Those whose label has this value.
+    [[nodiscard]] std::vector<MetricSample> snapshot(std::string_view label, std::string_view value) const;
+    [[nodiscard]] std::size_t size() const;
+
+    static constexpr std::size_t max_series = 100'000;
+
+  private:
+    struct Family {
+        MetricType type;
+        std::string help;
+        std::string unit;
+        std::vector<double> bounds;
+        struct Entry {
+            std::shared_ptr<Metric> metric;
+            std::size_t holders = 0;
+        };
+        std::map<MetricLabels, Entry> series;
+    };
+    using Place = std::pair<std::string, MetricLabels>;
+
+    mutable std::mutex mutex_;
+    std::map<std::string, Family, std::less<>> families_;
+    std::map<const Metric*, Place> places_;
+};
+
+}  // namespace flowd::core
