@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "core/config/component_lookup.hpp"
+#include "core/modules/component_check.hpp"
 #include "core/modules/module.hpp"
 #include "core/service/trust.hpp"
 
@@ -44,7 +45,8 @@ class ModuleSet : public ComponentLookup {
     [[nodiscard]] std::vector<std::string> names(std::uint32_t kind) const override;
 
   private:
-    Module& add(const std::filesystem::path& path);
+    [[nodiscard]] Result<FoundComponent> find_in(Module& module, std::uint32_t kind, std::string_view name);
+    [[nodiscard]] Result<Descriptor> open(const Module& module) const;
 
     TrustPolicy trust_;
     std::vector<std::unique_ptr<Module>> modules_;
