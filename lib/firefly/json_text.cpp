@@ -11,11 +11,18 @@ namespace {
 
 using simdjson::dom::element_type;
 
+/// The value, whose type the caller has seen.
+template <typename T>
+[[nodiscard]] T as(simdjson::dom::element value) {
+    T typed{};
+    return value.get(typed) == simdjson::SUCCESS ? typed : T{};
+}
+
 void write(json::Writer& writer, simdjson::dom::element value) {
     switch (value.type()) {
         case element_type::OBJECT:
             writer.object();
-            for (const auto& [name, member] : value.get_object().value_unsafe()) {
+            for (const auto& [name, member] : as<simdjson::dom::object>(value)) {
                 writer.key(name);
                 write(writer, member);
             }
@@ -23,23 +30,23 @@ void write(json::Writer& writer, simdjson::dom::element value) {
             return;
         case element_type::ARRAY:
             writer.array();
-            for (const auto item : value.get_array().value_unsafe()) write(writer, item);
+            for (const auto item : as<simdjson::dom::array>(value)) write(writer, item);
             writer.end();
             return;
         case element_type::STRING:
-            writer.value(value.get_string().value_unsafe());
+            writer.value(as<std::string_view>(value));
             return;
         case element_type::INT64:
-            writer.value(value.get_int64().value_unsafe());
+            writer.value(as<std::int64_t>(value));
             return;
         case element_type::UINT64:
-            writer.value(value.get_uint64().value_unsafe());
+            writer.value(as<std::uint64_t>(value));
             return;
         case element_type::DOUBLE:
-            writer.value(value.get_double().value_unsafe());
+            writer.value(as<double>(value));
             return;
         case element_type::BOOL:
-            writer.value(value.get_bool().value_unsafe());
+            writer.value(as<bool>(value));
             return;
         case element_type::NULL_VALUE:
             writer.value(nullptr);

@@ -125,7 +125,9 @@ void Printer::print_core(const Firefly& firefly) {
     append_number(out, firefly.tag.activity);
     out.append(R"(,"application":)");
     const std::string_view application = firefly.application.empty() ? options_.application : firefly.application;
-    json::Writer(out).value(cut(application, max_application));
+    application_.assign(cut(application, max_application));
+    std::replace_if(application_.begin(), application_.end(), [](unsigned char c) { return c < ' '; }, '_');
+    json::Writer(out).value(std::string_view(application_));
     out.push_back('}');
 }
 

@@ -15,7 +15,7 @@ namespace flowd::firefly {
 inline constexpr std::size_t default_max_size = 1452;
 /// What the core of a firefly takes with the longest host name of Linux (64) and an application cut at its limit.
 inline constexpr std::size_t least_max_size = 1024;
-/// Longer application names are cut, at a character's border.
+/// Longer application names are cut, at a character's border. Control characters in them become '_'.
 inline constexpr std::size_t max_application = 128;
 
 struct PrinterOptions {
@@ -48,6 +48,7 @@ class Printer {
 
     PrinterOptions options_;
     std::string after_time_;  ///< " HOST flowd-cpp - firefly-json - "
+    std::string application_;  ///< kept to reuse its memory
     std::string out_;
 };
 

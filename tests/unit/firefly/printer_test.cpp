@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lib/firefly/printer.hpp"
+
+#include <gtest/gtest.h>
+
+#include <array>
+#include <string>
+#include <vector>
+
+#include "flowd/address.hpp"
+#include "lib/firefly/timestamp.hpp"
+
+namespace flowd::firefly {
+namespace {
+
+Endpoint endpoint(const char* address, std::uint16_t port) {
+    return {Address::parse(address).value(), port};
+}
+
+class FireflyPrinter : public ::testing::Test {
+  protected:
+    FireflyPrinter() {
+        firefly_.state = State::end;
+        firefly_.key =
+            make_key(endpoint("2001:0DB8:0:0:1:0:0:1", 5001), endpoint("2001:db8:0:1:1:1:1:1", 443), IPPROTO_TCP);
+        firefly_.tag = {2, 16};
+        firefly_.start_time_ns = parse_timestamp("2026-02-24T16:56:42.251384Z").value();
+        firefly_.end_time_ns = parse_timestamp("2026-02-24T16:57:42.1Z").value();
+        firefly_.current_time_ns = parse_timestamp("2026-02-24T16:57:42.2Z").value();
+        options_.host = "se1.example.org";
+        options_.application = "flowd-cpp v0.1.0";
+    }
+    Printed print() {
+        printer_ = Printer(options_);
+        return printer_.print(firefly_);
+    }
+    std::string text() { return std::string(print().text); }
+
+    PrinterOptions options_;
+    Printer printer_{PrinterOptions{}};
+    Firefly firefly_;
+};
+
+TEST_F(FireflyPrinter, WritesAnEndWithAllThatTheReferenceCollectorWants) {
+    firefly_.has_usage = true;
+    firefly_.received = 813;
+    firefly_.sent = 10507049000;
+    firefly_.rtt_ms = 101;
+    EXPECT_EQ(
+        text(),
+        R"(<134>1 2026-02-24T16:57:42.200000+00:00 se1.example.org flowd-cpp - firefly-json - {"version":1,"flow-lifecycle":{"state":"end","current-time":"2026-02-24T16:57:42.200000+00:00","start-time":"2026-02-24T16:56:42.251384+00:00","end-time":"2026-02-24T16:57:42.100000+00:00"},"flow-id":{"afi":"ipv6","src-ip":"2001:db8::1:0:0:1","dst-ip":"2001:db8:0:1:1:1:1:1","protocol":"tcp","src-port":5001,"dst-port":443},"context":{"experiment-id":2,"activity-id":16,"application":"flowd-cpp v0.1.0"},"usage":{"received":813,"sent":10507049000},"netlink":{"rtt":101.0}})");
+}
+
+TEST_F(FireflyPrinter, WritesAStartWithoutEndTimeAndIpv4WithoutItsMapping) {
+    options_.syslog_header = false;
+    firefly_.state = State::start;
+    firefly_.key = make_key(endpoint("::ffff:192.0.2.1", 1), endpoint("198.51.100.2", 65535), IPPROTO_UDP);
+    firefly_.application = "xrdcp";
+    EXPECT_EQ(
+        text(),
+        R"({"version":1,"flow-lifecycle":{"state":"start","current-time":"2026-02-24T16:57:42.200000+00:00","start-time":"2026-02-24T16:56:42.251384+00:00"},"flow-id":{"afi":"ipv4","src-ip":"192.0.2.1","dst-ip":"198.51.100.2","protocol":"udp","src-port":1,"dst-port":65535},"context":{"experiment-id":2,"activity-id":16,"application":"xrdcp"}})");
+}
+
+TEST_F(FireflyPrinter, NeverLeavesATimeEmpty) {
+    firefly_.start_time_ns = 0;
+    EXPECT_NE(text().find(R"("start-time":"2026-02-24T16:57:42.100000+00:00")"), std::string::npos)
+        << "an end: its own time";
+    firefly_.end_time_ns = 0;
+    EXPECT_NE(text().find(R"("end-time":"2026-02-24T16:57:42.200000+00:00")"), std::string::npos);
+    firefly_.state = State::ongoing;
+    EXPECT_NE(text().find(R"("start-time":"2026-02-24T16:57:42.200000+00:00")"), std::string::npos);
+}
+
+TEST_F(FireflyPrinter, RepeatsBlocksAsTheyAre) {
+    const std::array<Block, 2> blocks{Block{"storage-stats", R"({"read-bw":1})"},
+                                      Block{"netlink", R"({"rtt":2.5,"cong":"bbr"})"}};
+    firefly_.blocks = blocks;
+    firefly_.rtt_ms = 2.5;
+    EXPECT_TRUE(text().ends_with(R"(,"netlink":{"rtt":2.5,"cong":"bbr"},"storage-stats":{"read-bw":1}})")) << text();
+}
+
+TEST_F(FireflyPrinter, EscapesWhatAnApplicationIsCalled) {
+    firefly_.application = "a\"b\\c\xff\n";
+    EXPECT_NE(text().find("\"application\":\"a\\\"b\\\\c\xef\xbf\xbd_\"}"), std::string::npos) << text();
+}
+
+TEST_F(FireflyPrinter, CutsALongApplicationAtACharacter) {
+    const std::string name = std::string(max_application - 1, 'x') + "\xc3\xa9";
+    firefly_.application = name;
+    EXPECT_NE(text().find("\"" + std::string(max_application - 1, 'x') + "\""), std::string::npos) << text();
+}
+
+TEST_F(FireflyPrinter, MakesAHostNameFitTheHeader) {
+    options_.host = "a b\n";
+    EXPECT_NE(text().find("+00:00 a_b_ flowd-cpp - firefly-json - {"), std::string::npos) << text();
+    options_.host = "";
+    EXPECT_NE(text().find("+00:00 - flowd-cpp - firefly-json - {"), std::string::npos);
+}
+
+TEST_F(FireflyPrinter, LeavesOutTheLeastImportantFirst) {
+    options_.syslog_header = false;
+    const std::string big(100, '7');
+    const std::string netlink = R"({"rtt":2.5,"n":)" + big + "}";
+    const std::array<Block, 5> blocks{Block{"a", big}, Block{"skOps", big}, Block{"netlink", netlink}, Block{"b", big},
+                                      Block{"storage-stats", big}};
+    firefly_.has_usage = true;
+    firefly_.rtt_ms = 2.5;
+    const std::size_t core = text().size();
+    firefly_.blocks = blocks;
+
+    // Each step shrinks the room by one byte below what the former result took, and looks at what is left out.
+    std::vector<std::string> names;
+    options_.max_size = text().size();
+    EXPECT_EQ(print().left_out, 0u);
+    for (const char* gone : {"\"b\":", "\"a\":", "storage-stats", "skOps", "\"n\":"}) {
+        ASSERT_NE(text().find(gone), std::string::npos) << gone << " in " << text();
+        options_.max_size = text().size() - 1;
+        EXPECT_EQ(text().find(gone), std::string::npos) << gone << " in " << text();
+        EXPECT_LE(text().size(), options_.max_size);
+        names.emplace_back(gone);
+        EXPECT_EQ(print().left_out, names.size());
+    }
+    EXPECT_EQ(text().size(), core) << "netlink is down to its rtt";
+    options_.max_size = core - 1;
+    EXPECT_EQ(text().find("netlink"), std::string::npos);
+    EXPECT_NE(text().find("usage"), std::string::npos);
+    options_.max_size = text().size() - 1;
+    EXPECT_EQ(text().find("usage"), std::string::npos);
+    options_.max_size = text().size() - 1;
+    EXPECT_EQ(text(), "") << "the core is never cut";
+}
+
+TEST_F(FireflyPrinter, TheCoreFitsTheLeastSizeWhateverItSays) {
+    options_.host = std::string(64, 'h');
+    options_.max_size = least_max_size;
+    firefly_.key = make_key(endpoint("2001:db8:1111:1111:1111:1111:1111:1111", 65535),
+                            endpoint("2001:db8:1111:1111:1111:1111:1111:1112", 65535), IPPROTO_TCP);
+    firefly_.tag = {4294967295, 4294967295};
+    const std::string name(max_application, '\xff');  // becomes three bytes each
+    firefly_.application = name;
+    firefly_.has_usage = true;
+    firefly_.received = firefly_.sent = ~0ull;
+    EXPECT_FALSE(text().empty());
+    const std::string plain(max_application, 'x');
+    firefly_.application = plain;
+    firefly_.rtt_ms = 1.0 / 3;
+    EXPECT_EQ(print().left_out, 0u);
+}
+
+}  // namespace
+}  // namespace flowd::firefly
