@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+// The command line of flowd-cpp. Main thread only.
+#pragma once
+
+#include <functional>
+#include <iosfwd>
+#include <string>
+#include <vector>
+
+#include "core/cli/exit_codes.hpp"
+
+namespace flowd::core::cli {
+
+/// What the global flags say. They are understood before and after the subcommand.
+struct GlobalOptions {
+    std::string conf = "/etc/flowd-cpp/conf.yaml";
+    std::string log_level = "info";    ///< trace, debug, info, warning or error
+    bool log_time = false;             ///< time stamps in log lines; journald adds its own
+    std::vector<std::string> modules;  ///< --modules: directories to look into before all others
+    std::string control;               ///< --control; empty: `control.path` of the configuration, else the default
+    bool json = false;
+};
+
+/// What main() gives: where to print, and how to run the daemon (core/service). Both borrowed for the call.
+struct Environment {
+    std::ostream& out;
+    std::ostream& err;
+    bool out_is_terminal = false;
+    std::function<ExitCode(const GlobalOptions&)> run_daemon;
+};
+
+/// The whole program but for the daemon itself. Never throws.
+[[nodiscard]] ExitCode run(int argc, const char* const* argv, const Environment& environment);
+
+}  // namespace flowd::core::cli

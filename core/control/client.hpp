@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+// The other end of the control socket, for the command line. Any thread; blocks.
+#pragma once
+
+#include <chrono>
+#include <string>
+
+#include "core/control/protocol.hpp"
+#include "flowd/result.hpp"
+
+namespace flowd::core::control {
+
+/// Sends one request and waits for its reply. Errors: FLOWD_NOT_FOUND when no daemon listens at `path`, FLOWD_DENIED
+/// when the caller may not talk to it, FLOWD_ERROR when it does not answer within `timeout` or breaks off.
+[[nodiscard]] Result<Reply> request(const std::string& path, const Arguments& arguments,
+                                    std::chrono::milliseconds timeout = std::chrono::seconds(35));
+
+}  // namespace flowd::core::control

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+// Where the files of this installation are, found relative to the executable, so that a build tree, a DESTDIR and an
+// installed prefix work alike: PREFIX/bin/flowd-cpp, PREFIX/lib*/flowd-cpp/modules, PREFIX/share/flowd-cpp. A build
+// tree is laid out like a prefix. Any thread.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace flowd::core {
+
+struct InstallPaths {
+    std::filesystem::path prefix;
+    /// Where modules of packages are; only directories that exist, or the one that should when there is none.
+    std::vector<std::filesystem::path> module_directories;
+
+    [[nodiscard]] std::filesystem::path share() const { return prefix / "share/flowd-cpp"; }
+    [[nodiscard]] std::filesystem::path catalog() const { return share() / "catalog.yaml"; }
+    [[nodiscard]] std::filesystem::path registry() const { return share() / "registry.json"; }
+    [[nodiscard]] std::filesystem::path templates() const { return share() / "template"; }
+};
+
+/// Of the running program.
+[[nodiscard]] InstallPaths install_paths();
+/// Of an executable at PREFIX/{bin,sbin,libexec}/NAME.
+[[nodiscard]] InstallPaths install_paths(const std::filesystem::path& executable);
+
+/// The directories to search for modules, best first: those of --modules, those of the configuration's `modules`, then
+/// those of FLOWD_MODULE_PATH (separated by colons) or, when it is not set, those of the installation. No repeats.
+[[nodiscard]] std::vector<std::filesystem::path> module_search_path(const InstallPaths& paths,
+                                                                    const std::vector<std::string>& command_line,
+                                                                    const std::vector<std::string>& configured = {});
+
+}  // namespace flowd::core
