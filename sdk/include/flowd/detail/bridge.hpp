@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: Apache-2.0
+// flowd/detail/bridge.hpp: the C entries of a C++ component, each behind a firewall. Included by flowd/module.hpp only.
+#pragma once
+
+#include <span>
+
+namespace flowd {
+
+namespace detail {
+
+inline flowd_result failure_code(const Error& error) {
+    return error.code < 0 ? error.code : static_cast<flowd_result>(FLOWD_ERROR);
+}
+
+template <typename T>
+class Bridge {
+  public:
+    using Options = typename T::Options;
+
+    static const flowd_component& describe() {
+        static const flowd_component component = make();
+        return component;
+    }
+
+  private:
+    /// What the core holds as flowd_instance.
+    struct Instance {
+        std::unique_ptr<Host> host;
+        std::unique_ptr<T> object;  // destroyed before its host
+        bool stopped = false;
+    };
+
+    static Instance& of(flowd_instance* instance) { return *reinterpret_cast<Instance*>(instance); }
+
+    static constexpr bool has_validate = requires(const Options& options, Problems& problems) {
+        T::validate(options, problems);
+    };
+    static constexpr bool has_reconfigure = requires(T & object, Options options) {
+        { object.reconfigure(std::move(options)) } -> std::same_as<Result<void>>;
+    };
+    static constexpr bool has_commands = requires {
+        { T::commands() } -> std::same_as<std::vector<Command<T>>>;
+    };
+
+    /// Runs a step of the life: an Error and an exception are both reported and become the answer.
+    template <typename Work>
+    static flowd_result step(const flowd_host* host, const char* what, Work&& work) noexcept {
+        flowd_result result = FLOWD_EXCEPTION;
+        std::string thrown;
+        const bool calm = fenced(host, what, [&] {
+            try {
+                const Result<void> done = work();
+                if (!done) report(host, done.error());
+                result = done ? static_cast<flowd_result>(FLOWD_OK) : failure_code(done.error());
+            } catch (...) {
+                thrown = current_exception_text();
+                throw;
+            }
+        });
+        if (!calm) {
+            fenced(host, "reporting an exception", [&] {
+                report(host,
+                       Error{FLOWD_EXCEPTION, std::string(what) + " threw: " + thrown, "this is a fault of the module"});
+            });
+            return FLOWD_EXCEPTION;
+        }
+        return result;
+    }
+    static void report(const flowd_host* host, const Error& error) {
+        const Problem problem = Problem::from(error);
+        const flowd_problem raw = problem.raw();
+        host->report(host, &raw);
+    }
+    template <typename Work>
+    static flowd_result call(flowd_instance* instance, const char* what, Work&& work) noexcept {
+        const bool calm = fenced(of(instance).host->raw(), what, [&] { work(*of(instance).object); });
+        return calm ? FLOWD_OK : FLOWD_EXCEPTION;
+    }
+
+    static flowd_result validate(const flowd_value* config, const flowd_problems* sink) noexcept {
+        Problems problems(sink);
+        try {
+            auto options = Options::table().read(*config);
+            if (!options) {
+                problems.add(Problem::from(options.error()));
+                return failure_code(options.error());
+            }
+            if constexpr (has_validate) T::validate(*options, problems);
+            return problems.errors() > 0 ? FLOWD_INVALID : FLOWD_OK;
+        } catch (...) {
+            try {
+                problems.error({}, "validate threw: " + current_exception_text(), "this is a fault of the module");
+            } catch (...) {  // not even memory for a sentence
+            }
+            return FLOWD_EXCEPTION;
+        }
+    }
+
+    static flowd_result create(const flowd_host* raw, const flowd_value* config, flowd_instance** instance) noexcept {
+        *instance = nullptr;
+        return step(raw, "create", [&]() -> Result<void> {
+            auto host = Host::make(raw);
+            if (!host) return std::move(host).error();
+            auto options = Options::table().read(*config);
+            if (!options) return std::move(options).error();
+            auto made = std::make_unique<Instance>();
+            made->host = std::move(host).value();
+            made->object = std::make_unique<T>(*made->host, std::move(options).value());
+            *instance = reinterpret_cast<flowd_instance*>(made.release());
+            return {};
+        });
+    }
+    static flowd_result prepare(flowd_instance* instance) noexcept {
+        return step(of(instance).host->raw(), "prepare", [&] { return of(instance).object->prepare(); });
+    }
+    static flowd_result start(flowd_instance* instance) noexcept {
+        return step(of(instance).host->raw(), "start", [&] { return of(instance).object->start(); });
+    }
+    static flowd_result run(flowd_instance* instance) noexcept {
+        return step(of(instance).host->raw(), "run", [&] { return of(instance).object->run(); });
+    }
+    static flowd_result stop(flowd_instance* instance, std::int64_t deadline_ns) noexcept {
+        if (std::exchange(of(instance).stopped, true)) return FLOWD_OK;
+        return step(of(instance).host->raw(), "stop", [&] { return of(instance).object->stop(Deadline(deadline_ns)); });
+    }
+    static void destroy(flowd_instance* instance) noexcept {
+        const std::unique_ptr<Instance> owned(reinterpret_cast<Instance*>(instance));
+        if (owned == nullptr) return;
+        fenced(owned->host->raw(), "destroy", [&] { owned->object.reset(); });
+    }
+    static flowd_result reconfigure(flowd_instance* instance, const flowd_value* config) noexcept {
+        // Unsupported is an answer here, no failure: the core makes a new instance instead.
+        bool unsupported = false;
+        const flowd_result result = step(of(instance).host->raw(), "reconfigure", [&]() -> Result<void> {
+            auto options = Options::table().read(*config);
+            if (!options) return std::move(options).error();
+            if constexpr (has_reconfigure) {
+                auto done = of(instance).object->reconfigure(std::move(options).value());
+                unsupported = !done && done.error().code == FLOWD_UNSUPPORTED;
+                if (!unsupported) return done;
+            }
+            return {};
+        });
+        return unsupported ? static_cast<flowd_result>(FLOWD_UNSUPPORTED) : result;
+    }
+    static flowd_result on_events(flowd_instance* instance, const flowd_event* events, std::size_t count,
+                                  std::size_t stride) noexcept {
+        return call(instance, "on_events", [&](auto& object) { object.on_events(Events(events, count, stride)); });
+    }
+    static flowd_result sample(flowd_instance* instance, const flowd_flow* flows, std::size_t count, std::size_t stride,
+                               std::int32_t last, const flowd_samples* sink) noexcept {
+        return call(instance, "sample", [&](auto& object) {
+            Samples samples(sink);
+            object.sample(FlowBatch(flows, count, stride), last != 0, samples);
+        });
+    }
+    static void on_room(flowd_instance* instance) noexcept {
+        (void)call(instance, "on_room", [](auto& object) { object.on_room(); });
+    }
+
+    static flowd_result status(flowd_instance* instance, const flowd_writer* answer) noexcept {
+        return call(instance, "status", [&](auto& object) {
+            std::string text;
+            json::Writer writer(text);
+            writer.object();
+            std::as_const(object).status(writer);
+            writer.end();
+            answer->write(answer, to_c(text));
+        });
+    }
+
+    static flowd_result command(flowd_instance* instance, const flowd_string* words, std::size_t count,
+                                const flowd_writer* answer) noexcept {
+        flowd_result result = FLOWD_NOT_FOUND;
+        const auto fail = [&](const Error& error) {
+            std::string text;
+            json::Writer(text).value(error.hint.empty() ? error.message : error.message + "; " + error.hint);
+            answer->write(answer, to_c(text));
+            result = failure_code(error);
+        };
+        const flowd_result calm = call(instance, "a command", [&](auto& object) {
+            if constexpr (has_commands) {
+                const std::string_view name = count > 0 ? to_view(words[0]) : std::string_view();
+                for (const auto& one : command_table().commands) {
+                    if (name != one.name) continue;
+                    std::vector<std::string_view> arguments;
+                    for (std::size_t i = 1; i < count; ++i) arguments.push_back(to_view(words[i]));
+                    std::string text;
+                    json::Writer writer(text);
+                    const Result<void> done = (object.*one.run)(arguments, writer);
+                    if (!done) return fail(done.error());
+                    answer->write(answer, to_c(text.empty() ? std::string_view("null") : std::string_view(text)));
+                    result = FLOWD_OK;
+                    return;
+                }
+                fail(Error{FLOWD_NOT_FOUND, "there is no command '" + std::string(name) + "'"});
+            }
+        });
+        return calm == FLOWD_OK ? result : calm;
+    }
+
+    struct CommandTable {
+        std::vector<Command<T>> commands = T::commands();
+        std::vector<flowd_command> rows;
+        flowd_ext_command extension{};
+
+        CommandTable() {
+            for (const auto& one : commands)
+                rows.push_back({sizeof(flowd_command), one.changes ? std::uint32_t(FLOWD_COMMAND_CHANGES) : 0u, one.name,
+                                one.arguments, one.summary});
+            extension.size = sizeof extension;
+            extension.commands = rows.data();
+            extension.command_count = rows.size();
+            extension.command_stride = sizeof(flowd_command);
+            extension.run = &Bridge::command;
+        }
+    };
+    static const CommandTable& command_table() {
+        static const CommandTable table;
+        return table;
+    }
+
+    static const void* extension(flowd_instance* instance, const char* id) noexcept {
+        const std::string_view name = id == nullptr ? std::string_view() : std::string_view(id);
+        if (name == FLOWD_EXT_STATUS) {
+            static const flowd_ext_status offered{sizeof(flowd_ext_status), 0, &Bridge::status};
+            return &offered;
+        }
+        const void* answer = nullptr;
+        if constexpr (has_commands) {
+            if (name == FLOWD_EXT_COMMAND)
+                (void)call(instance, "commands", [&](auto&) { answer = &command_table().extension; });
+        }
+        (void)instance;
+        return answer;
+    }
+
+    static flowd_component make() {
+        constexpr const Info& info = T::info;
+        flowd_component component{};
+        component.size = sizeof component;
+        component.kind = T::kind;
+        component.name = info.name;
+        component.summary = info.summary;
+        component.aliases = info.aliases[0] == nullptr ? nullptr : info.aliases.data();
+        component.loop = info.loop;
+        if constexpr (T::kind == FLOWD_PLUGIN) {
+            component.precedence = info.precedence;
+            component.on_room = &Bridge::on_room;
+        }
+        if constexpr (T::kind == FLOWD_BACKEND) {
+            component.accepts = info.accepts;
+            component.on_events = &Bridge::on_events;
+        }
+        if constexpr (T::kind == FLOWD_ENRICHER) component.sample = &Bridge::sample;
+        component.options = Options::table().rows();
+        component.option_count = Options::table().size();
+        component.option_stride = sizeof(flowd_option);
+        if constexpr (has_validate) component.validate = &Bridge::validate;
+        component.create = &Bridge::create;
+        component.prepare = &Bridge::prepare;
+        component.start = &Bridge::start;
+        if (info.loop == FLOWD_LOOP_OWN) component.run = &Bridge::run;
+        component.stop = &Bridge::stop;
+        component.destroy = &Bridge::destroy;
+        if constexpr (has_reconfigure) component.reconfigure = &Bridge::reconfigure;
+        component.extension = &Bridge::extension;
+        return component;
+    }
+};
+
+template <typename... Components>
+const flowd_module* module(const char* name, const char* version, const char* license) noexcept {
+    static const std::array<flowd_component, sizeof...(Components)> components{Bridge<Components>::describe()...};
+    static const flowd_module described{
+        sizeof(flowd_module), FLOWD_ABI_MAJOR,   FLOWD_ABI_MINOR,        0, name, version, license,
+        components.data(),    components.size(), sizeof(flowd_component)};
+    return &described;
+}
+
+}  // namespace detail
+
+/// The C description of a component; static. For tests, and for modules that define flowd_module_v1 themselves.
+template <typename T>
+const flowd_component& component() {
+    return detail::Bridge<T>::describe();
+}
+
+}  // namespace flowd

@@ -1,0 +1,539 @@
+// SPDX-License-Identifier: Apache-2.0
+// flowd/host.hpp: the services of the core for one instance, in C++.
+//
+// A Host and everything it hands out belong to one instance. [any] and [instance] are used as in flowd/abi/base.h; what has
+// no tag is [instance]. Watches, timers and metrics are owned by who asked for them and end with their object; they must
+// not outlive the component that owns them. Exceptions that leave a callback are caught, logged and counted as handled.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <exception>
+#include <functional>
+#include <list>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "flowd/abi/ext/descriptors.h"
+#include "flowd/abi/ext/flows.h"
+#include "flowd/abi/ext/registry.h"
+#include "flowd/abi/host.h"
+#include "flowd/event.hpp"
+#include "flowd/problem.hpp"
+#include "flowd/result.hpp"
+#include "flowd/unique_fd.hpp"
+
+namespace flowd {
+
+class Host;
+
+/// The answer of emit. `accepted` events were taken; see flowd_host.emit for what to do about the rest.
+struct Emitted {
+    flowd_result result = FLOWD_OK;
+    std::size_t accepted = 0;
+    [[nodiscard]] bool ok() const { return result == FLOWD_OK; }
+    [[nodiscard]] bool full() const { return result == FLOWD_FULL; }
+    [[nodiscard]] bool stopped() const { return result == FLOWD_STOPPED; }
+    explicit operator bool() const { return ok(); }
+};
+
+namespace detail {
+
+/// Text of the exception that is being handled.
+inline std::string current_exception_text() {
+    try {
+        throw;
+    } catch (const std::exception& error) {
+        return error.what();
+    } catch (...) {
+        return "an exception that is no std::exception";
+    }
+}
+
+/// Runs `work`; an exception is logged under the instance's name and does not leave. True when there was none.
+template <typename Work>
+bool fenced(const flowd_host* host, const char* what, Work&& work) noexcept {
+    try {
+        work();
+        return true;
+    } catch (...) {
+        try {
+            const std::string text = std::string(host->instance) + ": " + what + " threw: " + current_exception_text();
+            host->log(host, FLOWD_LEVEL_ERROR, to_c(text));
+        } catch (...) {  // not even memory for a line
+        }
+        return false;
+    }
+}
+
+}  // namespace detail
+
+/// Calls back while a descriptor is ready. Movable; may be destroyed in its own callback. The descriptor must outlive it.
+class Watch {
+  public:
+    using Callback = std::function<void(std::uint32_t ready)>;  ///< FLOWD_IO_* bits
+
+    Watch() = default;
+    Watch(Watch&&) = default;
+    Watch& operator=(Watch&& other) noexcept {
+        if (this != &other) {
+            reset();
+            state_ = std::move(other.state_);
+        }
+        return *this;
+    }
+    ~Watch() { reset(); }
+
+    explicit operator bool() const { return state_ != nullptr; }
+    void reset() {
+        if (state_ == nullptr) return;
+        if (state_->watch != nullptr) state_->host->unwatch(state_->host, state_->watch);
+        state_.reset();
+    }
+    /// Changes what is waited for; 0 pauses.
+    Result<void> conditions(std::uint32_t conditions) {
+        if (state_ == nullptr) return Error{FLOWD_INVALID, "nothing is watched"};
+        const flowd_result result = state_->host->rewatch(state_->host, state_->watch, conditions);
+        if (result < 0) return Error{result, "changing a watch was refused"};
+        return {};
+    }
+
+  private:
+    friend class Host;
+    struct State : std::enable_shared_from_this<State> {
+        const flowd_host* host = nullptr;
+        flowd_watch* watch = nullptr;
+        Callback callback;
+    };
+    static void call(void* user, int, std::uint32_t ready) {
+        const auto state = static_cast<State*>(user)->shared_from_this();  // the callback may destroy its own Watch
+        detail::fenced(state->host, "a watch callback", [&] { state->callback(ready); });
+    }
+    std::shared_ptr<State> state_;
+};
+
+/// Calls back after a time, once or again and again. Movable; may be destroyed in its own callback.
+class Timer {
+  public:
+    using Callback = std::function<void()>;
+
+    Timer() = default;
+    Timer(Timer&&) = default;
+    Timer& operator=(Timer&& other) noexcept {
+        if (this != &other) {
+            reset();
+            state_ = std::move(other.state_);
+        }
+        return *this;
+    }
+    ~Timer() { reset(); }
+
+    explicit operator bool() const { return state_ != nullptr; }
+    void reset() {
+        if (state_ == nullptr) return;
+        if (state_->timer != nullptr) state_->host->cancel(state_->host, state_->timer);
+        state_.reset();
+    }
+
+  private:
+    friend class Host;
+    struct State : std::enable_shared_from_this<State> {
+        const flowd_host* host = nullptr;
+        flowd_timer* timer = nullptr;
+        Callback callback;
+    };
+    static void call(void* user) {
+        const auto state = static_cast<State*>(user)->shared_from_this();
+        detail::fenced(state->host, "a timer callback", [&] { state->callback(); });
+    }
+    std::shared_ptr<State> state_;
+};
+
+using Labels = std::vector<std::pair<std::string, std::string>>;
+
+/// One time series; removed with the object. [any] Default-constructed, or refused by the core: does nothing.
+class Metric {
+  public:
+    Metric() = default;
+    Metric(Metric&& other) noexcept
+        : host_(std::exchange(other.host_, nullptr)), metric_(std::exchange(other.metric_, nullptr)) {}
+    Metric& operator=(Metric&& other) noexcept {
+        std::swap(host_, other.host_);
+        std::swap(metric_, other.metric_);
+        return *this;
+    }
+    ~Metric() {
+        if (metric_ != nullptr) host_->metric_remove(host_, metric_);
+    }
+    explicit operator bool() const { return metric_ != nullptr; }
+
+  protected:
+    Metric(const flowd_host* host, flowd_metric* metric) : host_(host), metric_(metric) {}
+    const flowd_host* host_ = nullptr;
+    flowd_metric* metric_ = nullptr;
+};
+
+class Counter : public Metric {
+  public:
+    using Metric::Metric;
+    void add(double amount = 1) {
+        if (metric_ != nullptr) host_->metric_add(host_, metric_, amount);
+    }
+    /// A total that is kept elsewhere and never falls.
+    void set_total(double total) {
+        if (metric_ != nullptr) host_->metric_set(host_, metric_, total);
+    }
+
+  private:
+    friend class Host;
+};
+
+class Gauge : public Metric {
+  public:
+    using Metric::Metric;
+    void add(double amount) {
+        if (metric_ != nullptr) host_->metric_add(host_, metric_, amount);
+    }
+    void set(double value) {
+        if (metric_ != nullptr) host_->metric_set(host_, metric_, value);
+    }
+
+  private:
+    friend class Host;
+};
+
+class Histogram : public Metric {
+  public:
+    using Metric::Metric;
+    void observe(double value) {
+        if (metric_ != nullptr) host_->metric_observe(host_, metric_, value);
+    }
+
+  private:
+    friend class Host;
+};
+
+/// Experiment and activity names. [any] Without the extension every name is unknown.
+class Registry {
+  public:
+    Registry() = default;
+    Registry(const flowd_host* host, const void* extension)
+        : host_(host), ext_(copy_sized<flowd_ext_registry>(extension)) {}
+    explicit operator bool() const { return ext_.size != 0; }
+
+    [[nodiscard]] std::optional<std::uint32_t> experiment_id(std::string_view name) const {
+        std::uint32_t id = 0;
+        if (ext_.experiment_id == nullptr || ext_.experiment_id(host_, to_c(name), &id) != FLOWD_OK) return std::nullopt;
+        return id;
+    }
+    [[nodiscard]] std::optional<std::uint32_t> activity_id(std::uint32_t experiment, std::string_view name) const {
+        std::uint32_t id = 0;
+        if (ext_.activity_id == nullptr || ext_.activity_id(host_, experiment, to_c(name), &id) != FLOWD_OK)
+            return std::nullopt;
+        return id;
+    }
+    /// Empty when unknown. Valid as long as the host.
+    [[nodiscard]] std::string_view experiment_name(std::uint32_t id) const {
+        flowd_string name{};
+        if (ext_.experiment_name == nullptr || ext_.experiment_name(host_, id, &name) != FLOWD_OK) return {};
+        return to_view(name);
+    }
+    [[nodiscard]] std::string_view activity_name(std::uint32_t experiment, std::uint32_t id) const {
+        flowd_string name{};
+        if (ext_.activity_name == nullptr || ext_.activity_name(host_, experiment, id, &name) != FLOWD_OK) return {};
+        return to_view(name);
+    }
+
+  private:
+    const flowd_host* host_ = nullptr;
+    flowd_ext_registry ext_{};
+};
+
+/// The flow table. [any] Without the extension it is empty.
+class FlowTable {
+  public:
+    FlowTable() = default;
+    FlowTable(const flowd_host* host, const void* extension) : host_(host), ext_(copy_sized<flowd_ext_flows>(extension)) {}
+    explicit operator bool() const { return ext_.size != 0; }
+
+    /// Calls visitor(const flowd_flow&) for each live flow; one that answers bool ends the visit with false. An exception
+    /// of the visitor ends the visit and comes out here. The visitor must not emit.
+    template <typename Visitor>
+    Result<void> visit(Visitor&& visitor) const {
+        if (ext_.visit == nullptr) return {};
+        Call<Visitor> call{visitor};
+        return call.finish(ext_.visit(host_, &Call<Visitor>::step, &call));
+    }
+    /// The same for the one flow of a tuple, in either direction. False when there is none.
+    template <typename Visitor>
+    Result<bool> find(const flowd_key& key, Visitor&& visitor) const {
+        if (ext_.find == nullptr) return false;
+        Call<Visitor> call{visitor};
+        const flowd_result result = ext_.find(host_, &key, &Call<Visitor>::step, &call);
+        if (result == FLOWD_NOT_FOUND) return false;
+        if (auto done = call.finish(result); !done) return std::move(done).error();
+        return true;
+    }
+    [[nodiscard]] std::uint64_t count() const { return ext_.count == nullptr ? 0 : ext_.count(host_); }
+
+  private:
+    template <typename Visitor>
+    struct Call {
+        Visitor& visitor;
+        std::exception_ptr thrown = {};
+
+        static std::int32_t step(void* user, const flowd_flow* flow) {
+            auto& self = *static_cast<Call*>(user);
+            try {
+                const flowd_flow copy = copy_sized<flowd_flow>(flow);
+                if constexpr (std::is_convertible_v<decltype(self.visitor(copy)), bool>) {
+                    return self.visitor(copy) ? 0 : 1;
+                } else {
+                    self.visitor(copy);
+                    return 0;
+                }
+            } catch (...) {
+                self.thrown = std::current_exception();
+                return 1;
+            }
+        }
+        Result<void> finish(flowd_result result) {
+            if (thrown) std::rethrow_exception(thrown);
+            if (result < 0) return Error{result, "the flow table could not be visited"};
+            return {};
+        }
+    };
+    const flowd_host* host_ = nullptr;
+    flowd_ext_flows ext_{};
+};
+
+/// Descriptors that outlive an instance; names as in flowd/abi/ext/descriptors.h. Without the extension there are none.
+class Descriptors {
+  public:
+    Descriptors() = default;
+    Descriptors(const flowd_host* host, const void* extension)
+        : host_(host), ext_(copy_sized<flowd_ext_descriptors>(extension)) {}
+    explicit operator bool() const { return ext_.size != 0; }
+
+    /// In prepare(). Empty: make it yourself.
+    [[nodiscard]] UniqueFd take(std::string_view name) const {
+        int fd = -1;
+        if (ext_.take == nullptr || ext_.take(host_, to_c(name), &fd) != FLOWD_OK) return {};
+        return UniqueFd(fd);
+    }
+    /// Keeps a duplicate for a successor.
+    Result<void> keep(std::string_view name, int fd) const {
+        if (ext_.keep == nullptr) return {};
+        const flowd_result result = ext_.keep(host_, to_c(name), fd);
+        if (result < 0) return Error{result, "the core does not keep the descriptor '" + std::string(name) + "'"};
+        return {};
+    }
+    void forget(std::string_view name) const {
+        if (ext_.forget != nullptr) ext_.forget(host_, to_c(name));
+    }
+
+  private:
+    const flowd_host* host_ = nullptr;
+    flowd_ext_descriptors ext_{};
+};
+
+class Host {
+  public:
+    /// Fails when the core lacks a service that this SDK needs, and names it.
+    [[nodiscard]] static Result<std::unique_ptr<Host>> make(const flowd_host* raw) {
+        const auto api = copy_sized<flowd_host>(raw);
+        if (const char* missing = first_missing(api))
+            return Error{FLOWD_UNSUPPORTED, std::string("the core does not offer flowd_host.") + missing,
+                         "update the daemon, or build the module with an older SDK"};
+        return std::unique_ptr<Host>(new Host(raw, api));
+    }
+    Host(const Host&) = delete;
+    Host& operator=(const Host&) = delete;
+    ~Host() = default;
+
+    [[nodiscard]] std::string_view instance() const { return api_.instance; }          ///< [any] "firefly/regional"
+    [[nodiscard]] std::string_view core_version() const { return api_.core_version; }  ///< [any]
+    [[nodiscard]] const flowd_host* raw() const { return raw_; }                       ///< [any]
+
+    /// [any] One line, no newline.
+    void log(flowd_level level, std::string_view text) const { api_.log(raw_, level, to_c(text)); }
+    void trace(std::string_view text) const { log(FLOWD_LEVEL_TRACE, text); }
+    void debug(std::string_view text) const { log(FLOWD_LEVEL_DEBUG, text); }
+    void info(std::string_view text) const { log(FLOWD_LEVEL_INFO, text); }
+    void warning(std::string_view text) const { log(FLOWD_LEVEL_WARNING, text); }
+    void error(std::string_view text) const { log(FLOWD_LEVEL_ERROR, text); }
+
+    /// An error that a Result carries out of prepare(), start() or reconfigure() is reported by the SDK itself.
+    void report(const Problem& problem) const {
+        const flowd_problem raw = problem.raw();
+        api_.report(raw_, &raw);
+    }
+
+    /// [any] Plugins. Never blocks on a backend.
+    Emitted emit(std::span<const flowd_event> events) const {
+        Emitted emitted;
+        emitted.result = api_.emit(raw_, events.data(), events.size(), sizeof(flowd_event), &emitted.accepted);
+        return emitted;
+    }
+    Emitted emit(const flowd_event& event) const { return emit(std::span<const flowd_event>(&event, 1)); }
+    Emitted emit(const Event& event) const { return emit(event.raw()); }
+    Emitted emit(std::span<const Event> events) const {
+        std::vector<flowd_event> raw;
+        raw.reserve(events.size());
+        for (const Event& event : events) raw.push_back(event.raw());
+        return emit(std::span<const flowd_event>(raw));
+    }
+
+    /// [any] Runs `work` on the instance's thread, after everything posted before. False once the instance has stopped:
+    /// it will not run. Work that never ran is freed with the host.
+    bool post(std::function<void()> work) {
+        Posted* posted = nullptr;
+        {
+            const std::lock_guard lock(posts_mutex_);
+            posted = &posts_.emplace_back();
+            posted->host = this;
+            posted->self = std::prev(posts_.end());
+            posted->work = std::move(work);
+        }
+        if (api_.post(raw_, &Host::run_posted, posted) == FLOWD_OK) return true;
+        take_posted(*posted);
+        return false;
+    }
+
+    /// `conditions` are FLOWD_IO_* bits; level-triggered.
+    [[nodiscard]] Result<Watch> watch(int fd, std::uint32_t conditions, Watch::Callback callback) const {
+        Watch watch;
+        watch.state_ = std::make_shared<Watch::State>();
+        watch.state_->host = raw_;
+        watch.state_->callback = std::move(callback);
+        const flowd_result result =
+            api_.watch(raw_, fd, conditions, &Watch::call, watch.state_.get(), &watch.state_->watch);
+        if (result < 0) return Error{result, "descriptor " + std::to_string(fd) + " cannot be watched"};
+        return watch;
+    }
+
+    /// First after `delay`, then every `period`; period 0: once.
+    [[nodiscard]] Result<Timer> timer(std::chrono::nanoseconds delay, std::chrono::nanoseconds period,
+                                      Timer::Callback callback) const {
+        Timer timer;
+        timer.state_ = std::make_shared<Timer::State>();
+        timer.state_->host = raw_;
+        timer.state_->callback = std::move(callback);
+        const flowd_result result =
+            api_.timer(raw_, delay.count(), period.count(), &Timer::call, timer.state_.get(), &timer.state_->timer);
+        if (result < 0) return Error{result, "the core refused a timer"};
+        return timer;
+    }
+    [[nodiscard]] Result<Timer> after(std::chrono::nanoseconds delay, Timer::Callback callback) const {
+        return timer(delay, std::chrono::nanoseconds(0), std::move(callback));
+    }
+    [[nodiscard]] Result<Timer> every(std::chrono::nanoseconds period, Timer::Callback callback) const {
+        return timer(period, period, std::move(callback));
+    }
+
+    /// [any] Names without the prefix flowd_; those of counters end in _total. The core adds the label `instance`.
+    [[nodiscard]] Counter counter(std::string_view name, std::string_view help, const Labels& labels = {},
+                                  std::string_view unit = {}) const {
+        return {raw_, open_metric(FLOWD_METRIC_COUNTER, name, help, labels, unit, {})};
+    }
+    [[nodiscard]] Gauge gauge(std::string_view name, std::string_view help, const Labels& labels = {},
+                              std::string_view unit = {}) const {
+        return {raw_, open_metric(FLOWD_METRIC_GAUGE, name, help, labels, unit, {})};
+    }
+    /// `bounds`: upper bounds, ascending, without +Inf.
+    [[nodiscard]] Histogram histogram(std::string_view name, std::string_view help, std::span<const double> bounds,
+                                      const Labels& labels = {}, std::string_view unit = {}) const {
+        return {raw_, open_metric(FLOWD_METRIC_HISTOGRAM, name, help, labels, unit, bounds)};
+    }
+
+    [[nodiscard]] const void* extension(const char* id) const { return api_.extension(raw_, id); }      ///< [any]
+    [[nodiscard]] Registry registry() const { return {raw_, extension(FLOWD_EXT_REGISTRY)}; }           ///< [any]
+    [[nodiscard]] FlowTable flows() const { return {raw_, extension(FLOWD_EXT_FLOWS)}; }                ///< [any]
+    [[nodiscard]] Descriptors descriptors() const { return {raw_, extension(FLOWD_EXT_DESCRIPTORS)}; }  ///< [any]
+
+    /// Loops of their own: watch for reading, then dispatch. flowd/asio.hpp does it.
+    [[nodiscard]] int loop_fd() const { return api_.loop_fd(raw_); }
+    flowd_result dispatch() const { return api_.dispatch(raw_); }
+
+  private:
+    struct Posted {
+        Host* host = nullptr;
+        std::list<Posted>::iterator self;
+        std::function<void()> work;
+    };
+
+    Host(const flowd_host* raw, const flowd_host& api) : raw_(raw), api_(api) {}
+
+    static const char* first_missing(const flowd_host& api) {
+        if (api.instance == nullptr) return "instance";
+        if (api.core_version == nullptr) return "core_version";
+        if (api.log == nullptr) return "log";
+        if (api.report == nullptr) return "report";
+        if (api.emit == nullptr) return "emit";
+        if (api.post == nullptr) return "post";
+        if (api.loop_fd == nullptr) return "loop_fd";
+        if (api.dispatch == nullptr) return "dispatch";
+        if (api.watch == nullptr) return "watch";
+        if (api.rewatch == nullptr) return "rewatch";
+        if (api.unwatch == nullptr) return "unwatch";
+        if (api.timer == nullptr) return "timer";
+        if (api.cancel == nullptr) return "cancel";
+        if (api.metric_open == nullptr) return "metric_open";
+        if (api.metric_add == nullptr) return "metric_add";
+        if (api.metric_set == nullptr) return "metric_set";
+        if (api.metric_observe == nullptr) return "metric_observe";
+        if (api.metric_remove == nullptr) return "metric_remove";
+        if (api.extension == nullptr) return "extension";
+        return nullptr;
+    }
+
+    static void run_posted(void* user) {
+        auto& posted = *static_cast<Posted*>(user);
+        const flowd_host* raw = posted.host->raw_;
+        const std::function<void()> work = posted.host->take_posted(posted);
+        detail::fenced(raw, "a posted call", work);
+    }
+    std::function<void()> take_posted(Posted& posted) {
+        const std::lock_guard lock(posts_mutex_);
+        std::function<void()> work = std::move(posted.work);
+        posts_.erase(posted.self);
+        return work;
+    }
+
+    flowd_metric* open_metric(std::uint32_t type, std::string_view name, std::string_view help, const Labels& labels,
+                              std::string_view unit, std::span<const double> bounds) const {
+        std::vector<flowd_label> raw_labels;
+        raw_labels.reserve(labels.size());
+        for (const auto& [label, value] : labels) raw_labels.push_back({sizeof(flowd_label), 0, to_c(label), to_c(value)});
+        flowd_metric_info info{};
+        info.size = sizeof info;
+        info.type = type;
+        info.name = to_c(name);
+        info.help = to_c(help);
+        info.unit = to_c(unit);
+        info.labels = raw_labels.data();
+        info.label_count = raw_labels.size();
+        info.label_stride = sizeof(flowd_label);
+        info.bounds = bounds.data();
+        info.bound_count = bounds.size();
+        flowd_metric* metric = nullptr;
+        if (api_.metric_open(raw_, &info, &metric) != FLOWD_OK) {
+            warning("the core refused the metric " + std::string(name) + ": it is not counted");
+            return nullptr;
+        }
+        return metric;
+    }
+
+    const flowd_host* raw_;
+    flowd_host api_;
+    std::mutex posts_mutex_;
+    std::list<Posted> posts_;
+};
+
+}  // namespace flowd
