@@ -65,8 +65,9 @@ struct LoadContext {
     const Registry& registry;
     /// Called once, after the globals were read (their `modules` says where to look).
     std::function<ComponentLookup&(const Globals&)> modules;
-    /// Judges whether a file may be read or handed to a module (design 9). Not set: no judgement.
-    std::function<Result<void>(const std::filesystem::path&)> trust = {};
+    /// Judges whether a file may be read or handed to a module (design 9), and answers the real path to open:
+    /// trusted_path() of core/service/trust.hpp. Not set: no judgement.
+    std::function<Result<std::filesystem::path>(const std::filesystem::path&)> trust = {};
 };
 
 struct LoadedConfiguration {

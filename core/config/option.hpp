@@ -34,7 +34,7 @@ struct Option {
     [[nodiscard]] bool bounded() const { return minimum != 0 || maximum != 0; }
     /// This row or one below it is secret.
     [[nodiscard]] bool holds_secret() const;
-    /// `key` is the name or an alias; upper and lower case are the same (as in flowd-go).
+    /// `key` is the name or an alias.
     [[nodiscard]] bool is_called(std::string_view key) const;
 };
 

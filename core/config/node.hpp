@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+// A YAML document as this project needs it: every key and value with its place, duplicates noticed, no types guessed.
+// (yaml-cpp's own nodes lose key marks and take duplicate keys silently.) Values; no thread concerns.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/config/problem.hpp"
+
+namespace flowd::core {
+
+struct Node {
+    enum class Kind { null, scalar, sequence, map };
+    struct Entry;
+
+    Kind kind = Kind::null;
+    bool quoted = false;  ///< scalar: written in quotes, as a block or with a tag, hence text
+    std::string text;     ///< scalar
+    Location where;
+    std::vector<Entry> entries;  ///< map, in the order written
+    std::vector<Node> items;     ///< sequence
+
+    [[nodiscard]] const Entry* find(std::string_view key) const;
+};
+
+struct Node::Entry {
+    std::string key;
+    Location where;
+    Node value;
+};
+
+/// Reads one document; an empty one is a map without entries. Nothing when it is no YAML or its top is no map. Bounded
+/// in depth and in nodes (aliases count as what they stand for).
+[[nodiscard]] std::optional<Node> read_yaml(std::string_view text, const std::string& file, Problems& problems);
+
+/// The same for one value on its own, as in flowd_option.default_text.
+[[nodiscard]] std::optional<Node> read_yaml_value(std::string_view text, const std::string& file, Problems& problems);
+
+/// Adds the content of another file. Maps are merged; anything else that both give is a problem unless it is identical.
+void merge(Node& into, Node&& from, const std::string& path, Problems& problems);
+
+/// For people: "a list", "nothing", or the text itself, shortened.
+[[nodiscard]] std::string describe(const Node& node);
+
+}  // namespace flowd::core
