@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The yardstick: nothing is broken. */
+#include "zoo.h"
+
+ZOO_NOTE;
+static const flowd_component components[] = {{ZOO_COMPONENT}};
+ZOO_MODULE(components)

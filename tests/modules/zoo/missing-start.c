@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A required member is null. */
+#include "zoo.h"
+
+ZOO_NOTE;
+static const flowd_component components[] = {{ZOO_COMPONENT, .start = NULL}};
+ZOO_MODULE(components)

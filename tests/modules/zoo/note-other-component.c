@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Note and descriptor disagree. */
+#include "zoo.h"
+
+FLOWD_MODULE_NOTE("abi=1.0\nname=zoo\nversion=1.0\nbackend=zoo\n");
+static const flowd_component components[] = {{ZOO_COMPONENT}};
+ZOO_MODULE(components)

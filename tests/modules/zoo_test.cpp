@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+// Each broken module is refused with exactly this sentence: it is what an author or administrator acts on.
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <set>
+
+#include "core/modules/module_set.hpp"
+
+namespace flowd::core {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Animal {
+    const char* name;
+    const char* message;
+};
+
+void PrintTo(const Animal& animal, std::ostream* out) {
+    *out << animal.name;
+}
+
+fs::path cages() {
+    return std::getenv("FLOWD_ZOO_DIR");
+}
+
+class Zoo : public testing::TestWithParam<Animal> {};
+
+TEST_P(Zoo, IsRefusedWithExactlyThisSentence) {
+    ModuleSet set;
+    const auto loaded = set.load_file(cages() / (std::string(GetParam().name) + ".so"));
+    ASSERT_FALSE(loaded);
+    EXPECT_EQ(loaded.error().message, GetParam().message);
+    ASSERT_EQ(set.modules().size(), 1u);
+    EXPECT_EQ(set.modules()[0]->state, ModuleState::failed);
+    EXPECT_EQ(set.modules()[0]->failure->message, GetParam().message);
+}
+
+const Animal animals[] = {
+    {"no-symbol", "it does not export flowd_module_v1"},
+    {"other-major-note", "it is for module ABI 2.0, this daemon speaks 1.0"},
+    {"other-major-symbol", "it exports flowd_module_v2: it is for module ABI 2, this daemon speaks 1"},
+    {"other-major-descriptor", "it exports flowd_module_v1, but says that it was compiled for ABI 2.0"},
+    {"null-descriptor", "flowd_module_v1 answered null"},
+    {"throws-in-entry", "flowd_module_v1 threw an exception: no cage is strong enough"},
+    {"descriptor-size-zero", "member 'size' of its flowd_module is 0, but sizeof(flowd_module) is at least 16"},
+    {"descriptor-size-huge", "member 'size' of its flowd_module is 4294967280, but sizeof(flowd_module) is at least 16"},
+    {"descriptor-no-license", "member 'license' of its flowd_module is missing"},
+    {"descriptor-no-components", "member 'component_count' of its flowd_module is missing"},
+    {"descriptor-bad-stride", "member 'component_stride' of its flowd_module is 0: it has to be sizeof(flowd_component)"},
+    {"component-size-zero", "member 'size' of its flowd_component is 0, but sizeof(flowd_component) is at least 16"},
+    {"component-bad-kind", "member 'kind' of its flowd_component is 9, which is no component kind"},
+    {"component-no-name", "member 'name' of its flowd_component is missing"},
+    {"component-bad-name", "'my/zoo' is not a name for a component: small letters and digits, a letter first"},
+    {"component-bad-alias", "plugin 'zoo': alias 'a b' is not a name"},
+    {"component-bad-loop", "plugin 'zoo': member 'loop' is 7, which is no FLOWD_LOOP_*"},
+    {"missing-summary", "plugin 'zoo': member 'summary' is missing"},
+    {"missing-precedence", "plugin 'zoo': member 'precedence' is missing"},
+    {"missing-create", "plugin 'zoo': member 'create' is missing"},
+    {"missing-start", "plugin 'zoo': member 'start' is missing"},
+    {"missing-stop", "plugin 'zoo': member 'stop' is missing"},
+    {"missing-destroy", "plugin 'zoo': member 'destroy' is missing"},
+    {"missing-run", "plugin 'zoo': member 'run' is missing"},
+    {"missing-on-events", "backend 'zoo': member 'on_events' is missing"},
+    {"missing-accepts", "backend 'zoo': member 'accepts' is missing"},
+    {"missing-sample", "enricher 'zoo': member 'sample' is missing"},
+    {"stray-on-events", "plugin 'zoo': member 'on_events' is set, which a hosted plugin does not have"},
+    {"duplicate-component", "plugin 'zoo' is declared twice"},
+    {"option-no-name", "plugin 'zoo': "},
+    {"option-bad-type", "plugin 'zoo': "},
+    {"option-duplicate", "plugin 'zoo': "},
+    {"option-bad-default", "plugin 'zoo': "},
+    {"option-size-zero", "plugin 'zoo': "},
+    {"option-unknown-tail", "plugin 'zoo': "},
+    {"note-missing", "it has no ELF note .note.flowd, so it is no flowd module"},
+    {"note-malformed", "its note has a line without '='"},
+    {"note-incomplete", "its note has no line 'plugin, backend or enricher'"},
+    {"note-overlong", "one of its ELF notes is malformed"},
+    {"note-other-version", "its note says version 2.0, but flowd_module_v1 says 1.0"},
+    {"note-other-component", "its note says that it holds backend 'zoo', but flowd_module_v1 says plugin 'zoo'"},
+    {"note-other-alias", "its note says that the aliases of 'zoo' are lion, but flowd_module_v1 says none"},
+    {"undefined-symbol", "it needs the symbol 'zoo_function_of_nobody', which none of its libraries has"},
+    {"missing-library", "it needs the library libzoo_absent.so, which is not installed"},
+};
+
+INSTANTIATE_TEST_SUITE_P(Modules, Zoo, testing::ValuesIn(animals), [](const auto& info) {
+    std::string name = info.param.name;
+    for (char& c : name)
+        if (c == '-') c = '_';
+    return name;
+});
+
+TEST(ZooKeeper, FeedsEveryAnimal) {
+    std::set<std::string> expected = {"good.so", "newer-minor.so"};
+    for (const Animal& animal : animals) expected.insert(std::string(animal.name) + ".so");
+    std::set<std::string> caged;
+    for (const auto& entry : fs::directory_iterator(cages())) caged.insert(entry.path().filename().string());
+    EXPECT_EQ(caged, expected);
+}
+
+TEST(ZooKeeper, LetsTheYardstickPass) {
+    ModuleSet set;
+    const auto loaded = set.load_file(cages() / "good.so");
+    EXPECT_TRUE(loaded) << loaded.error().message;
+}
+
+TEST(ZooKeeper, LetsAModuleOfALaterMinorPassWithoutWhatIsUnknown) {
+    ModuleSet set;
+    const auto loaded = set.load_file(cages() / "newer-minor.so");
+    ASSERT_TRUE(loaded) << loaded.error().message;
+    ASSERT_EQ((*loaded)->components.size(), 1u);
+    EXPECT_EQ((*loaded)->components[0]->name(), "zoo");
+    EXPECT_EQ((*loaded)->components[0]->table.size, sizeof(flowd_component));
+    EXPECT_EQ((*loaded)->abi_minor, 7u);
+}
+
+}  // namespace
+}  // namespace flowd::core
