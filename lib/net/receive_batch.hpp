@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+// lib/net/receive_batch.hpp: takes many datagrams with one system call. Belongs to one thread.
+#pragma once
+
+#include <sys/socket.h>
+
+#include <cstddef>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "flowd/address.hpp"
+#include "flowd/result.hpp"
+
+namespace flowd::net {
+
+struct Datagram {
+    std::string_view payload;
+    Endpoint peer;
+    bool truncated = false;  ///< it was longer than the buffer
+};
+
+class ReceiveBatch {
+  public:
+    /// `capacity` datagrams of at most `size` bytes each.
+    ReceiveBatch(std::size_t capacity, std::size_t size);
+
+    /// What is there now, in order of arrival; empty when nothing is. Valid until the next call.
+    [[nodiscard]] Result<std::span<const Datagram>> receive(int fd);
+    [[nodiscard]] std::size_t capacity() const { return headers_.size(); }
+
+  private:
+    std::size_t size_;
+    std::vector<char> bytes_;
+    std::vector<iovec> pieces_;
+    std::vector<sockaddr_storage> peers_;
+    std::vector<mmsghdr> headers_;
+    std::vector<Datagram> datagrams_;
+};
+
+}  // namespace flowd::net

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+// lib/net/sender.hpp: sends datagrams in batches, keeps a few while it cannot. Belongs to one thread.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "flowd/address.hpp"
+#include "lib/net/udp_socket.hpp"
+
+namespace flowd::net {
+
+struct SenderCounts {
+    std::uint64_t sent = 0;     ///< given to the kernel
+    std::uint64_t dropped = 0;  ///< no room left to wait
+    std::uint64_t failed = 0;   ///< the kernel said no; includes ICMP errors reported by a connected socket
+};
+
+/// A bounded queue in front of a socket. Without a socket, or while the kernel has no room, datagrams wait in it.
+class Sender {
+  public:
+    /// `limit`: how many datagrams may wait.
+    explicit Sender(std::size_t limit = 1024) : limit_(limit) {}
+
+    /// What was waiting goes out with the next flush.
+    void use(UdpSocket socket) { socket_ = std::move(socket); }
+    void close() { socket_.reset(); }
+    [[nodiscard]] const std::optional<UdpSocket>& socket() const { return socket_; }
+
+    /// Copies the datagram. `to`: for an unconnected socket. False: dropped and counted.
+    bool push(std::string_view payload, const std::optional<Endpoint>& to = std::nullopt);
+    /// Sends what waits. False: the kernel has no room; call again when the socket is writable.
+    bool flush();
+
+    [[nodiscard]] std::size_t waiting() const { return count_; }
+    /// Gives up what waits; it counts as dropped.
+    void discard();
+    [[nodiscard]] const SenderCounts& counts() const { return counts_; }
+    [[nodiscard]] const std::string& last_error() const { return last_error_; }
+    /// errno of the last failure, once; 0 when nothing failed since.
+    [[nodiscard]] int take_failure() { return std::exchange(failure_, 0); }
+
+  private:
+    struct Item {
+        std::string payload;
+        sockaddr_storage to{};
+        socklen_t to_length = 0;
+    };
+    static constexpr std::size_t batch = 64;
+
+    [[nodiscard]] Item& at(std::size_t i) { return ring_[(first_ + i) % ring_.size()]; }
+    void pop(std::size_t count);
+    void grow();
+    void fail(int number);
+
+    std::size_t limit_;
+    std::optional<UdpSocket> socket_;
+    std::vector<Item> ring_;
+    std::size_t first_ = 0;
+    std::size_t count_ = 0;
+    SenderCounts counts_;
+    std::string last_error_;
+    int failure_ = 0;
+};
+
+}  // namespace flowd::net

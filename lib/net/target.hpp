@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+// lib/net/target.hpp: one place that datagrams go to, by address or by name. Belongs to one thread.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "flowd/address.hpp"
+#include "flowd/result.hpp"
+#include "lib/net/lookup.hpp"
+#include "lib/net/own_receivers.hpp"
+#include "lib/net/sender.hpp"
+
+namespace flowd::net {
+
+/// Resolves its name, again on a schedule and after a failure, connects, and sends. Meanwhile datagrams wait, a bounded
+/// number of them. Never blocks. Its owner calls tick() when it is due, and on_writable() as told.
+class Target {
+  public:
+    using Clock = std::chrono::steady_clock;
+    /// True for an endpoint that must not be sent to.
+    using Forbidden = std::function<bool(const Endpoint&)>;
+
+    struct Schedule {
+        std::chrono::milliseconds poll{50};       ///< while a query is under way
+        std::chrono::milliseconds again{60'000};  ///< a name that resolved
+        std::chrono::milliseconds first_retry{1'000};
+        std::chrono::milliseconds last_retry{60'000};  ///< doubling up to this
+    };
+
+    Target(std::string host, std::uint16_t port, std::unique_ptr<Lookup> lookup = system_lookup());
+    Target(std::string host, std::uint16_t port, std::unique_ptr<Lookup> lookup, Schedule schedule,
+           std::size_t queue_limit);
+
+    /// Moves on: polls a query, connects, begins the next query. Answers when to be called again; never when the target is
+    /// an address that is connected.
+    [[nodiscard]] std::optional<Clock::time_point> tick(Clock::time_point now, const Forbidden& forbidden);
+
+    /// Queues; goes out with flush().
+    bool push(std::string_view payload) { return sender_.push(payload); }
+    /// False: wait until fd() is writable.
+    bool flush(Clock::time_point now);
+
+    [[nodiscard]] int fd() const { return sender_.socket() ? sender_.socket()->fd() : -1; }
+    [[nodiscard]] const Sender& sender() const { return sender_; }
+    void discard() { sender_.discard(); }
+    [[nodiscard]] std::string name() const;  ///< "collector.example.org:10514"
+    [[nodiscard]] const std::optional<Endpoint>& endpoint() const { return endpoint_; }
+    /// Payload that needs no fragment, 0: unknown.
+    [[nodiscard]] std::size_t path_payload() const { return path_payload_; }
+    /// Why it is not connected; empty when it is. Changes of this text are worth a log line.
+    [[nodiscard]] const std::string& trouble() const { return trouble_; }
+
+  private:
+    void connect(const std::vector<Address>& addresses, Clock::time_point now, const Forbidden& forbidden);
+    void connected(Clock::time_point now);
+    void lost(std::string why, Clock::time_point now);
+
+    std::string host_;
+    std::uint16_t port_;
+    std::optional<Address> literal_;
+    std::unique_ptr<Lookup> lookup_;
+    Schedule schedule_;
+    Sender sender_;
+    std::optional<Endpoint> endpoint_;
+    std::size_t path_payload_ = 0;
+    std::string trouble_;
+    std::chrono::milliseconds retry_;
+    Clock::time_point due_{};
+};
+
+}  // namespace flowd::net

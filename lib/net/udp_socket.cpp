@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lib/net/udp_socket.hpp"
+
+#include <fcntl.h>
+#include <linux/sock_diag.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <array>
+#include <utility>
+
+namespace flowd::net {
+namespace {
+
+[[nodiscard]] Result<UniqueFd> open_for(const Address& address) {
+    const int family = address.is_v4() ? AF_INET : AF_INET6;
+    UniqueFd fd(::socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_UDP));
+    if (!fd) return Error::from_errno(errno, family == AF_INET ? "no IPv4 socket" : "no IPv6 socket");
+    return fd;
+}
+
+void ask_for_buffer(int fd, int bytes) {
+    if (bytes <= 0) return;
+    // The first goes beyond net.core.rmem_max and needs CAP_NET_ADMIN; the second is cut to it.
+    if (::setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof bytes) != 0)
+        (void)::setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
+}
+
+[[nodiscard]] int integer_option(int fd, int level, int name) {
+    int value = 0;
+    socklen_t length = sizeof value;
+    return ::getsockopt(fd, level, name, &value, &length) == 0 ? value : 0;
+}
+
+}  // namespace
+
+Result<UdpSocket> UdpSocket::bound(const Endpoint& local, int receive_buffer) {
+    auto fd = open_for(local.address);
+    if (!fd) return std::move(fd).error();
+    if (!local.address.is_v4()) {
+        const int only = 0;
+        (void)::setsockopt(fd->get(), IPPROTO_IPV6, IPV6_V6ONLY, &only, sizeof only);
+    }
+    ask_for_buffer(fd->get(), receive_buffer);
+    sockaddr_storage storage{};
+    const socklen_t length = local.to(storage);
+    if (::bind(fd->get(), reinterpret_cast<const sockaddr*>(&storage), length) != 0) {
+        const int number = errno;
+        Error error = Error::from_errno(number, "cannot receive at udp " + local.to_string());
+        if (number == EADDRINUSE)
+            error.hint = "see who has it: ss -lunp sport = :" + std::to_string(local.port);
+        else if (number == EADDRNOTAVAIL)
+            error.hint = "no interface has this address; see: ip address";
+        else if (number == EACCES)
+            error.hint = "ports below 1024 need CAP_NET_BIND_SERVICE";
+        return error;
+    }
+    return UdpSocket(std::move(*fd));
+}
+
+Result<UdpSocket> UdpSocket::connected(const Endpoint& peer) {
+    auto fd = open_for(peer.address);
+    if (!fd) return std::move(fd).error();
+    sockaddr_storage storage{};
+    const socklen_t length = peer.to(storage);
+    if (::connect(fd->get(), reinterpret_cast<const sockaddr*>(&storage), length) != 0)
+        return Error::from_errno(errno, "cannot send to udp " + peer.to_string());
+    return UdpSocket(std::move(*fd));
+}
+
+Result<UdpSocket> UdpSocket::unconnected(const Address& like) {
+    auto fd = open_for(like);
+    if (!fd) return std::move(fd).error();
+    return UdpSocket(std::move(*fd));
+}
+
+Result<UdpSocket> UdpSocket::adopted(UniqueFd fd, int receive_buffer) {
+    const int domain = integer_option(fd.get(), SOL_SOCKET, SO_DOMAIN);
+    if (integer_option(fd.get(), SOL_SOCKET, SO_TYPE) != SOCK_DGRAM || (domain != AF_INET && domain != AF_INET6))
+        return Error{FLOWD_INVALID, "a descriptor that was handed over is no UDP socket"};
+    const int flags = ::fcntl(fd.get(), F_GETFL);
+    if (flags < 0 || ::fcntl(fd.get(), F_SETFL, flags | O_NONBLOCK) != 0)
+        return Error::from_errno(errno, "a descriptor that was handed over");
+    ask_for_buffer(fd.get(), receive_buffer);
+    return UdpSocket(std::move(fd));
+}
+
+Result<Endpoint> UdpSocket::local() const {
+    sockaddr_storage storage{};
+    socklen_t length = sizeof storage;
+    if (::getsockname(fd_.get(), reinterpret_cast<sockaddr*>(&storage), &length) != 0)
+        return Error::from_errno(errno, "getsockname");
+    const auto endpoint = Endpoint::from(storage);
+    if (!endpoint) return Error{FLOWD_INVALID, "a socket of another family"};
+    return *endpoint;
+}
+
+int UdpSocket::receive_buffer() const {
+    return integer_option(fd_.get(), SOL_SOCKET, SO_RCVBUF) / 2;  // socket(7): the kernel doubles and reports the double
+}
+
+std::uint32_t UdpSocket::drops() const {
+    std::array<std::uint32_t, SK_MEMINFO_VARS> values{};
+    socklen_t length = sizeof values;
+    if (::getsockopt(fd_.get(), SOL_SOCKET, SO_MEMINFO, values.data(), &length) != 0) return 0;
+    return values[SK_MEMINFO_DROPS];
+}
+
+std::size_t UdpSocket::path_payload() const {
+    const bool v6 = integer_option(fd_.get(), SOL_SOCKET, SO_DOMAIN) == AF_INET6;
+    const int mtu = v6 ? integer_option(fd_.get(), IPPROTO_IPV6, IPV6_MTU) : integer_option(fd_.get(), IPPROTO_IP, IP_MTU);
+    const int headers = (v6 ? 40 : 20) + 8;
+    return mtu > headers ? static_cast<std::size_t>(mtu - headers) : 0;
+}
+
+}  // namespace flowd::net

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+// lib/net/udp_socket.hpp: a UDP socket that never blocks. Thread-aware, not thread-safe.
+#pragma once
+
+#include <cstdint>
+
+#include "flowd/address.hpp"
+#include "flowd/result.hpp"
+#include "flowd/unique_fd.hpp"
+
+namespace flowd::net {
+
+class UdpSocket {
+  public:
+    /// Bound for receiving. "::" also takes IPv4. Nobody else can bind there, and a port in use is FLOWD_BUSY.
+    /// `receive_buffer` in bytes, 0 leaves the system's; what the kernel grants without privilege is its rmem_max.
+    [[nodiscard]] static Result<UdpSocket> bound(const Endpoint& local, int receive_buffer = 0);
+    /// Connected, so that an ICMP error of one peer is seen by the next send to it.
+    [[nodiscard]] static Result<UdpSocket> connected(const Endpoint& peer);
+    /// For send_to, of the family of `like`.
+    [[nodiscard]] static Result<UdpSocket> unconnected(const Address& like);
+    /// A socket that somebody else bound: systemd or a predecessor. Refuses what is no UDP socket.
+    [[nodiscard]] static Result<UdpSocket> adopted(UniqueFd fd, int receive_buffer = 0);
+
+    [[nodiscard]] int fd() const { return fd_.get(); }
+    [[nodiscard]] Result<Endpoint> local() const;
+    /// Bytes the kernel really buffers.
+    [[nodiscard]] int receive_buffer() const;
+    /// Datagrams the kernel has dropped since the socket was made, because the buffer was full. Wraps at 2^32.
+    [[nodiscard]] std::uint32_t drops() const;
+    /// Longest payload that needs no fragment on the way to the peer, as far as known; connected sockets only, 0: unknown.
+    [[nodiscard]] std::size_t path_payload() const;
+
+  private:
+    explicit UdpSocket(UniqueFd fd) : fd_(std::move(fd)) {}
+    UniqueFd fd_;
+};
+
+}  // namespace flowd::net
