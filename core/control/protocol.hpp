@@ -52,6 +52,7 @@ class FrameReader {
 
   private:
     std::size_t limit_;
+    bool refused_ = false;
     std::string buffer_;
 };
 

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+// One client of the control socket: read a request, wait for its answer, write it, close. Non-blocking; one thread.
+#pragma once
+
+#include <chrono>
+#include <optional>
+#include <string>
+
+#include "core/control/protocol.hpp"
+#include "flowd/unique_fd.hpp"
+
+namespace flowd::core::control {
+
+class Connection {
+  public:
+    using Clock = std::chrono::steady_clock;
+    enum class Phase { reading, waiting, writing, done, refused };
+
+    Connection(UniqueFd socket, Clock::time_point deadline) : socket_(std::move(socket)), deadline_(deadline) {}
+
+    [[nodiscard]] int fd() const { return socket_.get(); }
+    [[nodiscard]] Phase phase() const { return phase_; }
+    [[nodiscard]] Clock::time_point deadline() const { return deadline_; }
+    /// What epoll has to watch for, beside EPOLLHUP and EPOLLERR.
+    [[nodiscard]] std::uint32_t interest() const;
+
+    /// Reads what is there. The request, once it is complete; the phase is then `waiting`.
+    [[nodiscard]] std::optional<Arguments> read(Clock::time_point answer_deadline);
+    /// Starts to write the answer.
+    void answer(const Reply& reply, Clock::time_point deadline);
+    /// Goes on writing.
+    void write();
+
+  private:
+    UniqueFd socket_;
+    Clock::time_point deadline_;
+    Phase phase_ = Phase::reading;
+    bool half_closed_ = false;  ///< the client shut its sending side, which is not the same as going away
+    FrameReader request_{max_request};
+    std::string out_;
+    std::size_t written_ = 0;
+};
+
+}  // namespace flowd::core::control
