@@ -24,6 +24,7 @@ bool Sender::push(std::string_view payload, const std::optional<Endpoint>& to) {
 }
 
 bool Sender::flush() {
+    bool cut_short = false, refused = false;
     while (count_ > 0 && socket_) {
         std::array<mmsghdr, batch> headers{};
         std::array<iovec, batch> pieces{};
@@ -38,6 +39,9 @@ bool Sender::flush() {
         }
         const int sent = ::sendmmsg(socket_->fd(), headers.data(), static_cast<unsigned>(wanted), MSG_DONTWAIT);
         if (sent > 0) {
+            // sendmmsg(2) forgets why it stopped. When the next call works, it was the ICMP error of an earlier datagram.
+            if (std::exchange(cut_short, static_cast<std::size_t>(sent) < wanted)) fail(ECONNREFUSED);
+            refused = false;
             counts_.sent += static_cast<std::uint64_t>(sent);
             pop(static_cast<std::size_t>(sent));
             continue;
@@ -45,9 +49,10 @@ bool Sender::flush() {
         if (errno == EINTR) continue;
         if (errno == EAGAIN || errno == EWOULDBLOCK) return false;
         const int number = errno;
+        cut_short = false;
         fail(number);
         // A connected socket reports the ICMP error of an earlier datagram: this one has not been tried yet.
-        if (number != ECONNREFUSED) pop(1);
+        if (number != ECONNREFUSED || std::exchange(refused, true)) pop(1);
     }
     return true;
 }

@@ -25,7 +25,7 @@ std::string Target::name() const {
     return literal_ ? Endpoint{*literal_, port_}.to_string() : host_ + ":" + std::to_string(port_);
 }
 
-std::optional<Target::Clock::time_point> Target::tick(Clock::time_point now, const Forbidden& forbidden) {
+Target::Clock::time_point Target::tick(Clock::time_point now, const Forbidden& forbidden) {
     if (lookup_->pending()) {
         if (auto answer = lookup_->poll()) {
             if (*answer)
@@ -91,8 +91,7 @@ void Target::lost(std::string why, Clock::time_point now) {
 
 bool Target::flush(Clock::time_point now) {
     const bool done = sender_.flush();
-    // Refused or unreachable: the name may have moved. Asking early is bounded by the retry interval.
-    if (sender_.take_failure() != 0) due_ = std::min(due_, now + retry_);
+    if (sender_.take_failure() != 0) due_ = std::min<Clock::time_point>(due_, now + schedule_.failed);
     return done;
 }
 

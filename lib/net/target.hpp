@@ -27,8 +27,9 @@ class Target {
     using Forbidden = std::function<bool(const Endpoint&)>;
 
     struct Schedule {
-        std::chrono::milliseconds poll{50};       ///< while a query is under way
-        std::chrono::milliseconds again{60'000};  ///< a name that resolved
+        std::chrono::milliseconds poll{50};        ///< while a query is under way
+        std::chrono::milliseconds again{60'000};   ///< a name that resolved
+        std::chrono::milliseconds failed{10'000};  ///< a datagram was refused: the name may have moved
         std::chrono::milliseconds first_retry{1'000};
         std::chrono::milliseconds last_retry{60'000};  ///< doubling up to this
     };
@@ -37,9 +38,8 @@ class Target {
     Target(std::string host, std::uint16_t port, std::unique_ptr<Lookup> lookup, Schedule schedule,
            std::size_t queue_limit);
 
-    /// Moves on: polls a query, connects, begins the next query. Answers when to be called again; never when the target is
-    /// an address that is connected.
-    [[nodiscard]] std::optional<Clock::time_point> tick(Clock::time_point now, const Forbidden& forbidden);
+    /// Moves on: polls a query, connects, begins the next query. Answers when to be called again.
+    [[nodiscard]] Clock::time_point tick(Clock::time_point now, const Forbidden& forbidden);
 
     /// Queues; goes out with flush().
     bool push(std::string_view payload) { return sender_.push(payload); }
@@ -53,6 +53,8 @@ class Target {
     [[nodiscard]] const std::optional<Endpoint>& endpoint() const { return endpoint_; }
     /// Payload that needs no fragment, 0: unknown.
     [[nodiscard]] std::size_t path_payload() const { return path_payload_; }
+    /// A query is under way: whatever trouble() says may be over soon.
+    [[nodiscard]] bool waits_for_answer() const { return lookup_->pending(); }
     /// Why it is not connected; empty when it is. Changes of this text are worth a log line.
     [[nodiscard]] const std::string& trouble() const { return trouble_; }
 

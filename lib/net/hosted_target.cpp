@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lib/net/hosted_target.hpp"
+
+#include <poll.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace flowd::net {
+
+HostedTarget::HostedTarget(Host& host, std::unique_ptr<Target> target, Target::Forbidden forbidden)
+    : host_(host), target_(std::move(target)), forbidden_(std::move(forbidden)) {}
+
+void HostedTarget::start() {
+    tick();
+}
+
+void HostedTarget::tick() {
+    writable_.reset();  // the tick may change the descriptor
+    const auto due = target_->tick(Target::Clock::now(), forbidden_);
+    report_trouble();
+    flush();
+    arm(due);
+}
+
+void HostedTarget::arm(Target::Clock::time_point due) {
+    timer_.reset();
+    const auto delay = std::max<std::chrono::nanoseconds>(due - Target::Clock::now(), std::chrono::milliseconds(1));
+    auto timer = host_.after(delay, [this] { tick(); });
+    if (timer)
+        timer_ = std::move(*timer);
+    else
+        host_.report(Problem::from(timer.error()));
+}
+
+void HostedTarget::report_trouble() {
+    if (target_->trouble() == reported_ && announced_) return;
+    if (target_->trouble().empty())
+        host_.info("sending to " + target_->name() + " at " + target_->endpoint().value_or(Endpoint{}).to_string());
+    else if (target_->endpoint())
+        host_.warning(target_->name() + ": " + target_->trouble() + "; going on with " + target_->endpoint()->to_string());
+    else if (announced_ || !target_->waits_for_answer())
+        host_.warning(target_->name() + " cannot be reached: " + target_->trouble());
+    else
+        return;
+    reported_ = target_->trouble();
+    announced_ = true;
+}
+
+void HostedTarget::flush() {
+    if (target_->flush(Target::Clock::now())) {
+        writable_.reset();
+        return;
+    }
+    if (writable_) return;
+    auto watch = host_.watch(target_->fd(), FLOWD_IO_WRITE, [this](std::uint32_t) { flush(); });
+    if (watch)
+        writable_ = std::move(*watch);
+    else
+        host_.report(Problem::from(watch.error()));
+}
+
+void HostedTarget::stop(const Deadline& deadline) {
+    timer_.reset();
+    writable_.reset();
+    while (!target_->flush(Target::Clock::now()) && !deadline.passed()) {
+        pollfd wanted{target_->fd(), POLLOUT, 0};
+        const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline.left()).count();
+        (void)::poll(&wanted, 1, static_cast<int>(std::min<long>(left + 1, 1000)));
+    }
+    if (const auto lost = target_->sender().waiting(); lost > 0) {
+        target_->discard();
+        host_.warning(std::to_string(lost) + " fireflies for " + target_->name() + " could not be sent before the stop");
+    }
+}
+
+void HostedTarget::status(json::Writer& writer) const {
+    const auto& counts = target_->sender().counts();
+    writer.object().member("target", target_->name());
+    writer.member("address", target_->endpoint() ? target_->endpoint()->to_string() : std::string());
+    writer.member("sent", counts.sent).member("failed", counts.failed).member("dropped", counts.dropped);
+    writer.member("waiting", target_->sender().waiting());
+    writer.member("lastError", target_->trouble().empty() ? target_->sender().last_error() : target_->trouble());
+    writer.end();
+}
+
+}  // namespace flowd::net

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+// lib/net/hosted_target.hpp: a Target that lives on an instance's loop. [instance]; must not outlive its Host.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "flowd/host.hpp"
+#include "flowd/json.hpp"
+#include "flowd/module.hpp"
+#include "lib/net/target.hpp"
+
+namespace flowd::net {
+
+/// Gives a Target its timer, its wait for room in the kernel and its log lines: one when it is connected, one when it is
+/// not, never one per datagram.
+class HostedTarget {
+  public:
+    HostedTarget(Host& host, std::unique_ptr<Target> target, Target::Forbidden forbidden);
+
+    void start();
+    bool push(std::string_view payload) { return target_->push(payload); }
+    void flush();
+    /// Sends what waits until the deadline, then says how much was lost.
+    void stop(const Deadline& deadline);
+
+    [[nodiscard]] const Target& target() const { return *target_; }
+    /// One object: name, address, counters, last error.
+    void status(json::Writer& writer) const;
+
+  private:
+    void tick();
+    void arm(Target::Clock::time_point due);
+    void report_trouble();
+
+    Host& host_;
+    std::unique_ptr<Target> target_;
+    Target::Forbidden forbidden_;
+    Timer timer_;
+    Watch writable_;  // behind the target: ends before its descriptor does
+    std::string reported_;
+    bool announced_ = false;
+};
+
+}  // namespace flowd::net
