@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/service/installation.hpp"
+
+#include <utility>
+
+namespace flowd::core {
+namespace {
+
+/// The value, or an empty one and a warning that says what will not work.
+template <typename T>
+T or_warning(Result<T> loaded, const std::filesystem::path& file, Problems& warnings, const char* consequence) {
+    if (loaded) return std::move(loaded).value();
+    Problem problem;
+    problem.level = FLOWD_LEVEL_WARNING;
+    problem.result = loaded.error().code;
+    problem.where.file = file.string();
+    problem.message = loaded.error().message;
+    problem.hint = consequence;
+    warnings.add(std::move(problem));
+    return T{};
+}
+
+}  // namespace
+
+Installation::Installation(InstallPaths paths, std::vector<std::string> module_directories, TrustPolicy trust)
+    : paths_(std::move(paths)), module_directories_(std::move(module_directories)), trust_(trust), modules_(trust) {
+    read_data_files();
+}
+
+void Installation::read_data_files() {
+    warnings_ = {};
+    registry_ = or_warning(Registry::load(paths_.registry()), paths_.registry(), warnings_,
+                           "experiments and activities can only be given by number");
+    catalog_ = or_warning(Catalog::load(paths_.catalog()), paths_.catalog(), warnings_,
+                          "for a module that is not installed, no package can be named");
+}
+
+LoadedConfiguration Installation::load(const std::filesystem::path& conf) {
+    read_data_files();
+    const LoadContext context{catalog_, registry_,
+                              [this](const Globals& globals) -> ComponentLookup& {
+                                  modules_.scan(module_search_path(paths_, module_directories_, globals.modules));
+                                  return modules_;
+                              },
+                              [this](const std::filesystem::path& file) { return trusted_path(file, trust_); }};
+    LoadedConfiguration loaded = load_configuration(conf, context);
+    for (const Problem& warning : warnings_) loaded.problems.add(warning);
+    loaded.problems.sort();
+    return loaded;
+}
+
+ModuleSet& Installation::scan_modules() {
+    modules_.scan(module_search_path(paths_, module_directories_));
+    return modules_;
+}
+
+}  // namespace flowd::core

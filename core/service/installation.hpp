@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+// What this installation brings: registry, catalog and modules; and configurations read with them, the same way for the
+// daemon, a reload and the commands that only judge. Main thread only.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "core/config/configuration.hpp"
+#include "core/modules/module_set.hpp"
+#include "core/service/paths.hpp"
+
+namespace flowd::core {
+
+class Installation {
+  public:
+    /// `module_directories` are those of --modules.
+    explicit Installation(InstallPaths paths = install_paths(), std::vector<std::string> module_directories = {},
+                          TrustPolicy trust = {});
+
+    /// Reads the registry and the catalog anew, then the configuration. A registry or catalog that is missing or broken
+    /// is a warning: configurations by number and modules by name work without them. May be called again.
+    /// What is loaded points into this object: keep it as long as the configuration.
+    [[nodiscard]] LoadedConfiguration load(const std::filesystem::path& conf);
+
+    /// For commands without a configuration: looks into the directories of the command line and the installation.
+    ModuleSet& scan_modules();
+
+    [[nodiscard]] ModuleSet& modules() { return modules_; }
+    [[nodiscard]] const Registry& registry() const { return registry_; }
+    [[nodiscard]] const InstallPaths& paths() const { return paths_; }
+    /// What was wrong with the registry or the catalog when they were last read.
+    [[nodiscard]] const Problems& warnings() const { return warnings_; }
+
+  private:
+    void read_data_files();
+
+    InstallPaths paths_;
+    std::vector<std::string> module_directories_;
+    TrustPolicy trust_;
+    Registry registry_;
+    Catalog catalog_;
+    ModuleSet modules_;
+    Problems warnings_;
+};
+
+}  // namespace flowd::core
