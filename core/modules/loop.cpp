@@ -22,8 +22,11 @@ std::uint32_t to_epoll(std::uint32_t conditions) {
 }
 
 std::uint32_t from_epoll(std::uint32_t events) {
-    return ((events & (EPOLLIN | EPOLLRDHUP)) != 0 ? FLOWD_IO_READ : 0U) |
-           ((events & EPOLLOUT) != 0 ? FLOWD_IO_WRITE : 0U) | ((events & (EPOLLERR | EPOLLHUP)) != 0 ? FLOWD_IO_ERROR : 0U);
+    std::uint32_t ready = 0;
+    if ((events & (EPOLLIN | EPOLLRDHUP)) != 0) ready |= FLOWD_IO_READ;
+    if ((events & EPOLLOUT) != 0) ready |= FLOWD_IO_WRITE;
+    if ((events & (EPOLLERR | EPOLLHUP)) != 0) ready |= FLOWD_IO_ERROR;
+    return ready;
 }
 
 int add(int epoll, int fd, std::uint32_t events, std::uint64_t id) {

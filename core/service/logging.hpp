@@ -32,7 +32,6 @@ class Logging {
 
     /// Named after an instance; an empty name for the core itself.
     [[nodiscard]] std::shared_ptr<spdlog::logger> logger(const std::string& name) const;
-    void set_level(spdlog::level::level_enum level);
 
   private:
     spdlog::level::level_enum level_;

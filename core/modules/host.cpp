@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/modules/host.hpp"
+
+#include <algorithm>
+#include <new>
+
+#include "core/modules/host_extensions.hpp"
+#include "core/modules/sized.hpp"
+#include "core/service/version.hpp"
+
+namespace flowd::core {
+
+namespace {
+
+constexpr std::size_t max_line = 4096;  // of a log line, bytes
+constexpr std::size_t max_labels = 32;
+constexpr std::size_t max_bounds = 256;
+
+std::uint64_t next_id() {
+    static std::atomic<std::uint64_t> last{0};
+    return ++last;
+}
+
+std::uint64_t pack(AnnouncerId id) { return (static_cast<std::uint64_t>(id.generation) << 32) | id.slot; }
+AnnouncerId unpack(std::uint64_t packed) {
+    return {static_cast<std::uint32_t>(packed), static_cast<std::uint32_t>(packed >> 32)};
+}
+
+/// Handles are numbers in disguise: a stale or invented one is looked up and not found, never followed.
+template <typename Handle>
+Loop::Id id_of(Handle* handle) {
+    return reinterpret_cast<Loop::Id>(handle);
+}
+template <typename Handle>
+Handle* handle_of(Loop::Id id) {
+    return reinterpret_cast<Handle*>(id);
+}
+
+/// Counts a call for as long as it runs, so that stop() can wait for it.
+class UnderWay {
+  public:
+    explicit UnderWay(std::atomic<std::uint32_t>& count) : count_(count) { count_.fetch_add(1, std::memory_order_seq_cst); }
+    ~UnderWay() { count_.fetch_sub(1, std::memory_order_release); }
+    UnderWay(const UnderWay&) = delete;
+    UnderWay& operator=(const UnderWay&) = delete;
+
+  private:
+    std::atomic<std::uint32_t>& count_;
+};
+
+}  // namespace
+
+namespace {
+
+/// What a module calls must not throw into it: it may be C.
+template <typename Call>
+flowd_result shielded(const Call& call) {
+    try {
+        return call();
+    } catch (const std::bad_alloc&) {
+        return FLOWD_NO_MEMORY;
+    } catch (...) {
+        return FLOWD_EXCEPTION;
+    }
+}
+
+}  // namespace
+
+Host::Host(Services services, std::string key, std::string label, std::uint32_t kind, Loop& loop, Behind behind)
+    : services_(services),
+      key_(std::move(key)),
+      label_(std::move(label)),
+      kind_(kind),
+      id_(next_id()),
+      loop_(&loop),
+      behind_(std::move(behind)),
+      logger_(services_.logging.logger(key_)) {
+    abi_.size = sizeof abi_;
+    abi_.abi_major = FLOWD_ABI_MAJOR;
+    abi_.abi_minor = FLOWD_ABI_MINOR;
+    abi_.context = this;
+    abi_.instance = key_.c_str();
+    abi_.core_version = version();
+    abi_.log = [](const flowd_host* host, flowd_level level, flowd_string message) { of(host).log(level, message); };
+    abi_.report = [](const flowd_host* host, const flowd_problem* problem) {
+        Host& self = of(host);
+        if (problem == nullptr || !self.on_thread("report")) return;
+        self.behind_.report(sized_copy(problem));
+    };
+    abi_.emit = &Host::emit;
+    abi_.post = &Host::post;
+    abi_.loop_fd = [](const flowd_host* host) { return of(host).on_thread("loop_fd") ? of(host).loop_->fd() : -1; };
+    abi_.dispatch = [](const flowd_host* host) -> flowd_result {
+        return of(host).on_thread("dispatch") ? of(host).behind_.dispatch() : static_cast<flowd_result>(FLOWD_INVALID);
+    };
+    abi_.watch = &Host::watch;
+    abi_.rewatch = [](const flowd_host* host, flowd_watch* watch, uint32_t conditions) -> flowd_result {
+        return of(host).on_thread("rewatch") ? of(host).loop_->rewatch(id_of(watch), conditions)
+                                             : static_cast<flowd_result>(FLOWD_INVALID);
+    };
+    abi_.unwatch = [](const flowd_host* host, flowd_watch* watch) {
+        if (of(host).on_thread("unwatch")) of(host).loop_->unwatch(id_of(watch));
+    };
+    abi_.timer = &Host::timer;
+    abi_.cancel = [](const flowd_host* host, flowd_timer* timer) {
+        if (of(host).on_thread("cancel")) of(host).loop_->cancel(id_of(timer));
+    };
+    abi_.metric_open = &Host::metric_open;
+    abi_.metric_add = [](const flowd_host*, flowd_metric* metric, double amount) {
+        if (Metric* found = metric_of(metric)) found->add(amount);
+    };
+    abi_.metric_set = [](const flowd_host*, flowd_metric* metric, double value) {
+        if (Metric* found = metric_of(metric)) found->set(value);
+    };
+    abi_.metric_observe = [](const flowd_host*, flowd_metric* metric, double value) {
+        if (Metric* found = metric_of(metric)) found->observe(value);
+    };
+    abi_.metric_remove = [](const flowd_host* host, flowd_metric* metric) { of(host).remove_metric(metric); };
+    abi_.extension = [](const flowd_host*, const char* id) { return core_extension(id); };
+}
+
+Host::~Host() = default;
+
+void Host::set_announcer(AnnouncerId announcer) { announcer_.store(pack(announcer), std::memory_order_release); }
+
+void Host::stop() {
+    stopped_.store(true, std::memory_order_seq_cst);
+    // An emit never blocks on anything, so this is short.
+    while (under_way_.load(std::memory_order_seq_cst) != 0) std::this_thread::yield();
+}
+
+void Host::retire() {
+    stop();
+    services_.descriptors.release(id_);
+    const std::lock_guard lock(mutex_);
+    retired_ = true;
+    loop_ = nullptr;
+    behind_ = {};
+    for (MetricSlot& slot : metrics_)
+        if (slot.metric.exchange(nullptr) != nullptr) services_.metrics.remove(slot.keeper);
+}
+
+bool Host::on_thread(const char* call) {
+    if (std::this_thread::get_id() == thread_ && loop_ != nullptr) return true;
+    logger_->error("{} was called from another thread than the instance's own, or after destroy: ignored", call);
+    return false;
+}
+
+void Host::log(flowd_level level, flowd_string message) {
+    const auto severity = to_spdlog(level);
+    if (!logger_->should_log(severity) || message.data == nullptr) return;
+    const std::string_view line(message.data, std::min(message.length, max_line));
+    if (severity < spdlog::level::info) {
+        logger_->log(severity, line);
+        return;
+    }
+    const LogLimiter::Verdict verdict = limiter_.judge(line);
+    if (!verdict.pass) return;
+    if (verdict.suppressed > 0)
+        logger_->log(severity, "{} (and {} more like this)", line, verdict.suppressed);
+    else
+        logger_->log(severity, line);
+}
+
+flowd_result Host::emit(const flowd_host* host, const flowd_event* events, size_t count, size_t stride, size_t* accepted) {
+    Host& self = of(host);
+    size_t ignored = 0;
+    size_t& taken = accepted != nullptr ? *accepted : ignored;
+    taken = 0;
+    if (self.kind_ != FLOWD_PLUGIN) return FLOWD_UNSUPPORTED;
+    const UnderWay call(self.under_way_);
+    if (self.stopped_.load(std::memory_order_seq_cst)) return FLOWD_STOPPED;
+    const std::uint64_t announcer = self.announcer_.load(std::memory_order_acquire);
+    if (announcer == 0 || (events == nullptr && count > 0)) return FLOWD_INVALID;  // before start
+    return shielded([&] { return self.services_.bus.emit(unpack(announcer), events, count, stride, &taken); });
+}
+
+flowd_result Host::post(const flowd_host* host, flowd_callback callback, void* user) {
+    Host& self = of(host);
+    if (callback == nullptr) return FLOWD_INVALID;
+    const UnderWay call(self.under_way_);
+    if (self.stopped_.load(std::memory_order_seq_cst)) return FLOWD_STOPPED;
+    return shielded([&]() -> flowd_result {
+        const bool posted =
+            self.loop_->post([&self, callback, user] { self.behind_.guard("a posted callback", [&] { callback(user); }); });
+        return posted ? FLOWD_OK : FLOWD_STOPPED;
+    });
+}
+
+flowd_result Host::watch(const flowd_host* host, int fd, uint32_t conditions, flowd_io_callback callback, void* user,
+                         flowd_watch** watch) {
+    Host& self = of(host);
+    if (!self.on_thread("watch")) return FLOWD_INVALID;
+    if (callback == nullptr || watch == nullptr || fd < 0) return FLOWD_INVALID;
+    auto id = self.loop_->watch(fd, conditions, [&self, callback, user](int ready_fd, std::uint32_t ready) {
+        self.behind_.guard("a watch's callback", [&] { callback(user, ready_fd, ready); });
+    });
+    if (!id) {
+        self.logger_->error("watch: {}", id.error().message);
+        return id.error().code;
+    }
+    *watch = handle_of<flowd_watch>(*id);
+    return FLOWD_OK;
+}
+
+flowd_result Host::timer(const flowd_host* host, int64_t delay, int64_t period, flowd_callback callback, void* user,
+                         flowd_timer** timer) {
+    Host& self = of(host);
+    if (!self.on_thread("timer")) return FLOWD_INVALID;
+    if (callback == nullptr || timer == nullptr || delay < 0 || period < 0) return FLOWD_INVALID;
+    *timer = handle_of<flowd_timer>(
+        self.loop_->timer(std::chrono::nanoseconds(delay), std::chrono::nanoseconds(period), [&self, callback, user] {
+            self.behind_.guard("a timer's callback", [&] { callback(user); });
+        }));
+    return FLOWD_OK;
+}
+
+flowd_result Host::metric_open(const flowd_host* host, const flowd_metric_info* info, flowd_metric** metric) {
+    Host& self = of(host);
+    if (info == nullptr || metric == nullptr) return FLOWD_INVALID;
+    *metric = nullptr;
+    const flowd_metric_info copy = sized_copy(info);
+    if (copy.label_count > max_labels || copy.bound_count > max_bounds || (copy.labels == nullptr && copy.label_count > 0) ||
+        (copy.bounds == nullptr && copy.bound_count > 0))
+        return FLOWD_INVALID;
+
+    MetricInfo wanted{static_cast<MetricType>(copy.type), text_of(copy.name), text_of(copy.help), text_of(copy.unit), {}, {}};
+    wanted.labels.emplace_back("instance", self.label_);
+    for (std::size_t i = 0; i < copy.label_count; ++i) {
+        const flowd_label label = sized_copy(at_stride(copy.labels, i, copy.label_stride));
+        wanted.labels.emplace_back(text_of(label.name), text_of(label.value));
+    }
+    wanted.bounds.assign(copy.bounds, copy.bounds + copy.bound_count);
+
+    return self.open_metric(std::move(wanted), metric);
+}
+
+flowd_result Host::open_metric(MetricInfo info, flowd_metric** metric) {
+    const std::lock_guard lock(mutex_);
+    if (retired_) return FLOWD_STOPPED;
+    auto opened = services_.metrics.open(std::move(info));
+    if (!opened) {
+        logger_->error("metric_open: {}", opened.error().message);
+        return opened.error().code;
+    }
+    MetricSlot* slot = nullptr;
+    if (free_metrics_.empty()) {
+        slot = &metrics_.emplace_back();
+    } else {
+        slot = free_metrics_.back();
+        free_metrics_.pop_back();
+    }
+    slot->keeper = std::move(*opened);
+    slot->metric.store(slot->keeper.get(), std::memory_order_release);
+    *metric = reinterpret_cast<flowd_metric*>(slot);
+    return FLOWD_OK;
+}
+
+void Host::remove_metric(flowd_metric* handle) {
+    if (handle == nullptr) return;
+    auto* slot = reinterpret_cast<MetricSlot*>(handle);
+    const std::lock_guard lock(mutex_);
+    if (retired_ || slot->metric.exchange(nullptr) == nullptr) return;
+    services_.metrics.remove(slot->keeper);
+    free_metrics_.push_back(slot);
+}
+
+}  // namespace flowd::core

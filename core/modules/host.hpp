@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+// The flowd_host of one instance: checks what a module passes and hands it to the services of the core.
+//
+// A host outlives its instance (the daemon keeps it until it ends), because a module's stray thread may still call emit,
+// log, post or a metric after destroy: such a call is answered with FLOWD_STOPPED, or does nothing.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "core/modules/log_limiter.hpp"
+#include "core/modules/loop.hpp"
+#include "core/modules/services.hpp"
+#include "flowd/abi/host.h"
+
+namespace flowd::core {
+
+class Host {
+  public:
+    /// What the instance behind the host does. All [instance] but `fail`.
+    struct Behind {
+        std::function<void(const flowd_problem&)> report;
+        std::function<flowd_result()> dispatch;
+        /// Makes a call into the module behind the firewall; `what` names it.
+        std::function<void(const char* what, const std::function<void()>& call)> guard;
+    };
+
+    /// `label`: the value of the metric label `instance`, unique over all kinds.
+    Host(Services services, std::string key, std::string label, std::uint32_t kind, Loop& loop, Behind behind);
+    Host(const Host&) = delete;
+    Host& operator=(const Host&) = delete;
+    ~Host();
+
+    [[nodiscard]] const flowd_host* abi() const { return &abi_; }
+    [[nodiscard]] spdlog::logger& logger() const { return *logger_; }
+    [[nodiscard]] std::uint64_t id() const { return id_; }  ///< as holder of descriptors
+
+    void bind_thread() { thread_ = std::this_thread::get_id(); }  ///< from now on [instance] calls come from this thread
+    void set_announcer(AnnouncerId announcer);                    ///< emit works from now on
+    /// stop has returned: emit and post answer FLOWD_STOPPED. Waits for an emit that is under way.
+    void stop();
+    /// destroy has returned: watches and timers end, series leave the list, descriptors lose this holder, the loop and the
+    /// instance are not touched any more.
+    void retire();
+
+  private:
+    /// What a flowd_metric* points to. Never freed before the host, so that a stale handle does no harm.
+    struct MetricSlot {
+        std::atomic<Metric*> metric{nullptr};
+        std::shared_ptr<Metric> keeper;  ///< until the slot is used again
+    };
+
+    static flowd_result emit(const flowd_host* host, const flowd_event* events, size_t count, size_t stride, size_t* accepted);
+    static flowd_result post(const flowd_host* host, flowd_callback callback, void* user);
+    static flowd_result watch(const flowd_host* host, int fd, uint32_t conditions, flowd_io_callback callback, void* user,
+                              flowd_watch** watch);
+    static flowd_result timer(const flowd_host* host, int64_t delay, int64_t period, flowd_callback callback, void* user,
+                              flowd_timer** timer);
+    static flowd_result metric_open(const flowd_host* host, const flowd_metric_info* info, flowd_metric** metric);
+    static Metric* metric_of(flowd_metric* handle) {
+        return handle == nullptr ? nullptr : reinterpret_cast<MetricSlot*>(handle)->metric.load(std::memory_order_acquire);
+    }
+    static Host& of(const flowd_host* host) { return *static_cast<Host*>(host->context); }
+
+    void log(flowd_level level, flowd_string message);
+    flowd_result open_metric(MetricInfo info, flowd_metric** metric);
+    void remove_metric(flowd_metric* handle);
+    /// An [instance] call from that thread, with the loop still there.
+    [[nodiscard]] bool on_thread(const char* call);
+    friend struct HostExtensions;
+
+    Services services_;
+    const std::string key_;
+    const std::string label_;
+    const std::uint32_t kind_;
+    const std::uint64_t id_;
+    Loop* loop_;
+    Behind behind_;
+    std::shared_ptr<spdlog::logger> logger_;
+    LogLimiter limiter_;
+    flowd_host abi_{};
+    std::thread::id thread_;
+
+    std::atomic<std::uint64_t> announcer_{0};  // slot and generation; 0: nobody
+    std::atomic<bool> stopped_{false};
+    std::atomic<std::uint32_t> under_way_{0};  // emits and posts
+
+    std::mutex mutex_;  // guards what follows
+    std::deque<MetricSlot> metrics_;
+    std::vector<MetricSlot*> free_metrics_;
+    bool retired_ = false;
+};
+
+}  // namespace flowd::core

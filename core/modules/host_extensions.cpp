@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/modules/host_extensions.hpp"
+
+#include <string_view>
+
+#include "core/modules/host.hpp"
+#include "core/modules/sized.hpp"
+#include "flowd/abi/ext/descriptors.h"
+#include "flowd/abi/ext/flows.h"
+#include "flowd/abi/ext/registry.h"
+
+namespace flowd::core {
+
+/// The functions behind the tables; a friend of Host so that they reach its services.
+struct HostExtensions {
+    static Services& services(const flowd_host* host) { return Host::of(host).services_; }
+
+    static flowd_result experiment_id(const flowd_host* host, flowd_string name, uint32_t* id) {
+        const auto found = services(host).registry.experiment_id(view_of(name));
+        if (!found || id == nullptr) return FLOWD_NOT_FOUND;
+        *id = *found;
+        return FLOWD_OK;
+    }
+    static flowd_result activity_id(const flowd_host* host, uint32_t experiment, flowd_string name, uint32_t* id) {
+        const auto found = services(host).registry.activity_id(experiment, view_of(name));
+        if (!found || id == nullptr) return FLOWD_NOT_FOUND;
+        *id = *found;
+        return FLOWD_OK;
+    }
+    static flowd_result answer_name(std::string_view found, flowd_string* name) {
+        if (name != nullptr) *name = string_of(found);
+        return found.empty() ? FLOWD_NOT_FOUND : FLOWD_OK;
+    }
+    static flowd_result experiment_name(const flowd_host* host, uint32_t id, flowd_string* name) {
+        return answer_name(services(host).registry.experiment_name(id), name);
+    }
+    static flowd_result activity_name(const flowd_host* host, uint32_t experiment, uint32_t id, flowd_string* name) {
+        return answer_name(services(host).registry.activity_name(experiment, id), name);
+    }
+
+    static flowd_result visit(const flowd_host* host, flowd_flow_visitor visitor, void* user) {
+        if (visitor == nullptr) return FLOWD_INVALID;
+        services(host).bus.visit([&](std::span<const flowd_flow> flows) {
+            for (const flowd_flow& flow : flows)
+                if (visitor(user, &flow) != 0) return false;
+            return true;
+        });
+        return FLOWD_OK;
+    }
+    static flowd_result find(const flowd_host* host, const flowd_key* key, flowd_flow_visitor visitor, void* user) {
+        if (key == nullptr || visitor == nullptr) return FLOWD_INVALID;
+        const bool found = services(host).bus.find(*key, [&](const flowd_flow& flow) { (void)visitor(user, &flow); });
+        return found ? FLOWD_OK : FLOWD_NOT_FOUND;
+    }
+    static uint64_t count(const flowd_host* host) { return services(host).bus.count(); }
+
+    static flowd_result take(const flowd_host* host, flowd_string name, int* fd) {
+        if (fd == nullptr) return FLOWD_INVALID;
+        auto taken = services(host).descriptors.take(view_of(name));
+        if (!taken) return taken.error().code;
+        *fd = taken->release();
+        return FLOWD_OK;
+    }
+    static flowd_result keep(const flowd_host* host, flowd_string name, int fd) {
+        const auto kept = services(host).descriptors.keep(Host::of(host).id(), view_of(name), fd);
+        if (kept) return FLOWD_OK;
+        Host::of(host).logger().error("keep: {}", kept.error().message);
+        return kept.error().code;
+    }
+    static void forget(const flowd_host* host, flowd_string name) {
+        services(host).descriptors.forget(Host::of(host).id(), view_of(name));
+    }
+};
+
+const void* core_extension(const char* id) {
+    using E = HostExtensions;
+    static constexpr flowd_ext_registry registry{sizeof(flowd_ext_registry), 0, &E::experiment_id, &E::activity_id,
+                                                 &E::experiment_name,        &E::activity_name};
+    static constexpr flowd_ext_flows flows{sizeof(flowd_ext_flows), 0, &E::visit, &E::find, &E::count};
+    static constexpr flowd_ext_descriptors descriptors{sizeof(flowd_ext_descriptors), 0, &E::take, &E::keep, &E::forget};
+
+    const std::string_view wanted = id == nullptr ? std::string_view{} : std::string_view(id);
+    if (wanted == FLOWD_EXT_REGISTRY) return &registry;
+    if (wanted == FLOWD_EXT_FLOWS) return &flows;
+    if (wanted == FLOWD_EXT_DESCRIPTORS) return &descriptors;
+    return nullptr;
+}
+
+}  // namespace flowd::core

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+// One configured component, alive: its thread, its loop, its host, and every call into the module.
+//
+//   configured -> creating -> preparing -> prepared -> starting -> running -> stopping -> stopped
+//                     any failure, or an exception out of the module -> (stop, destroy) -> failed
+//
+// An Instance belongs to the main thread; what may be used elsewhere says so. All calls into the module are made on the
+// instance's own thread, one at a time, behind a firewall: an exception that gets out of the module, or an answer that
+// means nothing, is an error of this instance and of nobody else.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/config/configuration.hpp"
+#include "core/modules/host.hpp"
+#include "core/modules/loop.hpp"
+#include "core/modules/sample_gate.hpp"
+#include "core/modules/services.hpp"
+#include "core/modules/thread.hpp"
+
+namespace flowd::core {
+
+enum class InstanceState { configured, creating, preparing, prepared, starting, running, stopping, stopped, failed, abandoned };
+
+[[nodiscard]] std::string_view to_string(InstanceState state);
+
+/// What went wrong with an instance as a whole, at its place in the configuration.
+[[nodiscard]] Problem problem_of(const InstanceConfig& config, flowd_result result, std::string message);
+
+/// What `status` tells of an instance.
+struct InstanceStatus {
+    InstanceState state = InstanceState::configured;
+    std::int64_t since_ns = 0;  ///< Unix time of the last change of state
+    std::string last_error;     ///< the latest, also when it was overcome
+    std::int64_t last_error_ns = 0;
+    std::uint64_t errors = 0;         ///< calls that answered an error
+    std::uint64_t exceptions = 0;     ///< C++ exceptions that got out of the module
+    std::uint64_t bad_results = 0;    ///< answers that mean nothing
+    std::uint64_t batches = 0;        ///< on_events calls
+    std::uint64_t batches_failed = 0; ///< of them, those that answered an error
+    std::uint64_t periods_missed = 0; ///< sampling periods that found it busy
+    std::string in_call;              ///< the call into the module that runs now; empty: none
+    std::int64_t in_call_ns = 0;      ///< for how long
+};
+
+class Instance {
+  public:
+    using Clock = std::chrono::steady_clock;
+
+    /// `changed` is called on the instance's thread at every change of state: it should wake the main thread, no more.
+    Instance(std::shared_ptr<const InstanceConfig> config, Services services, std::function<void()> changed);
+    Instance(const Instance&) = delete;
+    Instance& operator=(const Instance&) = delete;
+    /// Waits for the thread: ask for the stop, and see finished(), before.
+    ~Instance();
+
+    /// The one in force. [any]
+    [[nodiscard]] std::shared_ptr<const InstanceConfig> config() const;
+    [[nodiscard]] std::uint32_t kind() const { return kind_; }
+    [[nodiscard]] const std::string& key() const { return key_; }
+    /// "backend firefly/regional": unique over all kinds.
+    [[nodiscard]] const std::string& name() const { return name_; }
+    [[nodiscard]] InstanceState state() const { return state_.load(std::memory_order_acquire); }  ///< [any]
+    [[nodiscard]] InstanceStatus status() const;                                                  ///< [any]
+    /// The problems of creating, preparing, starting and reconfiguring, and the result that decides the exit code. [any]
+    [[nodiscard]] std::vector<Problem> problems() const;
+
+    /// Creates and prepares on a new thread. Answers at once; state() tells how it went.
+    void launch();
+    /// Gives a plugin its place among the announcers, a backend its queue; from `predecessor`, if there is one, it takes
+    /// these over. Between prepared and start().
+    [[nodiscard]] Result<void> attach(const QueueLimits& limits, Instance* predecessor = nullptr);
+    void start();
+    /// Stops and destroys it, whatever its state. A backend takes what waits for it first. May be repeated with an earlier
+    /// deadline.
+    void request_stop(Clock::time_point deadline);
+    /// The thread has nothing left to do. [any]
+    [[nodiscard]] bool finished() const { return finished_.load(std::memory_order_acquire); }
+    /// Gives up waiting for it: named as abandoned from now on. The process has to end by _exit while it hangs.
+    void abandon();
+    /// Takes its place off the bus: a plugin's flows end unless somebody else announces them.
+    void detach();
+
+    /// Runs `job` on the instance's thread between other calls, while it runs. False: it does not run. [any]
+    using Job = std::function<void(flowd_instance*)>;
+    [[nodiscard]] bool run_job(Job job);
+    /// Tries a new configuration on the running instance; `done` is called on its thread, or never when it stops meanwhile.
+    void reconfigure(std::shared_ptr<const InstanceConfig> config, std::function<void(flowd_result)> done);
+    /// The same values, written elsewhere: from now on problems are located there.
+    void relocate(std::shared_ptr<const InstanceConfig> config);
+    /// What stray threads of the module may still use after the instance is gone; null when it was never launched.
+    [[nodiscard]] std::shared_ptr<Host> host() const { return host_; }
+    /// Where the module may run now: "on_events for 12 s"; empty outside of it. [any]
+    [[nodiscard]] std::string whereabouts() const;
+    /// A failure that the core saw. [any]
+    void record_problem(Problem problem);
+    /// Adds samples of all live flows; `gate->done()` is called when it is through. False: the last period is not over.
+    [[nodiscard]] bool sample(std::shared_ptr<SampleGate> gate);
+    /// An extension of the module, known once it runs; else null. [any]
+    [[nodiscard]] const void* extension(std::string_view id) const;
+
+    /// An exception must not pass through the caller: catches, counts, and takes the instance out of service. [instance]
+    flowd_result guarded(const char* what, const std::function<flowd_result()>& call);
+
+    /// Whether it answered the last ping; sends the next. For the watchdog.
+    [[nodiscard]] bool responds();
+
+  private:
+    void run_thread();
+    [[nodiscard]] bool step(InstanceState state, const char* what, const std::function<flowd_result()>& call);
+    [[nodiscard]] bool wait_for_start();
+    void live();
+    bool work();
+    [[nodiscard]] bool take_batch();
+    void take_what_waits();
+    void stop_module();
+    void tear_down();
+    void read_extensions();
+    flowd_result dispatch();
+    void set_state(InstanceState state);
+    void report(const flowd_problem& reported);
+    void record_error(std::string_view text);
+    [[nodiscard]] bool stop_requested() const { return stop_at_.load(std::memory_order_acquire) != 0; }
+
+    const std::uint32_t kind_;
+    const std::string key_;
+    const std::string name_;
+    Services services_;
+    const std::function<void()> changed_;
+    const flowd_component& component_;
+    std::unique_ptr<Loop> loop_;
+    std::shared_ptr<Host> host_;
+    flowd_instance* module_ = nullptr;  // [instance]
+
+    std::atomic<InstanceState> state_{InstanceState::configured};
+    std::atomic<std::int64_t> since_ns_{0};
+    std::atomic<bool> finished_{true};
+    std::atomic<std::int64_t> stop_at_{0};  // steady nanoseconds; 0: nobody asked
+    std::atomic<bool> broken_{false};       // an exception got out, or run() ended by itself
+    std::atomic<bool> room_{false};
+    std::atomic<bool> sampling_{false};
+    bool live_ = false;         // [instance] on_events and the like may be called
+    bool stop_called_ = false;  // [instance]
+
+    std::atomic<const char*> in_call_{nullptr};
+    std::atomic<std::int64_t> in_call_since_{0};
+    std::atomic<std::uint64_t> errors_{0}, exceptions_{0}, bad_results_{0}, batches_{0}, batches_failed_{0}, periods_missed_{0};
+    std::atomic<std::uint64_t> pings_{0}, pongs_{0};
+    std::atomic<const void*> command_{nullptr}, status_extension_{nullptr};
+
+    std::shared_ptr<BackendQueue> queue_;
+    std::optional<AnnouncerId> announcer_;
+
+    mutable std::mutex mutex_;  // guards what follows
+    std::condition_variable wanted_;
+    std::shared_ptr<const InstanceConfig> config_;
+    bool start_wanted_ = false;
+    std::vector<Problem> problems_;
+    std::string last_error_;
+    std::int64_t last_error_ns_ = 0;
+
+    std::unique_ptr<Thread> thread_;  // last: joined before anything it uses goes away
+};
+
+}  // namespace flowd::core

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+// Keeps a line that comes again and again, as hostile input can make it, from filling the log. Any thread.
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <mutex>
+#include <string_view>
+
+namespace flowd::core {
+
+class LogLimiter {
+  public:
+    using Clock = std::chrono::steady_clock;
+
+    struct Verdict {
+        bool pass = true;
+        std::uint64_t suppressed = 0;  ///< lines like this one that did not pass since the last that did
+    };
+
+    /// Lines that differ only in digits count as the same: ports, addresses and counts vary when a line repeats.
+    [[nodiscard]] Verdict judge(std::string_view line, Clock::time_point now = Clock::now());
+
+    static constexpr std::uint32_t burst = 10;  ///< of one line within a window
+    static constexpr std::chrono::seconds window{10};
+
+  private:
+    struct Slot {
+        std::uint64_t hash = 0;
+        Clock::time_point since{};
+        std::uint32_t passed = 0;
+        std::uint64_t suppressed = 0;
+    };
+
+    std::mutex mutex_;
+    std::array<Slot, 64> slots_{};  // by hash; a collision forgets the older line
+};
+
+}  // namespace flowd::core

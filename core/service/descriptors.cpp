@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/service/descriptors.hpp"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstddef>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+namespace flowd::core {
+
+namespace {
+
+std::string inet_name(const char* protocol, const sockaddr_storage& address) {
+    char text[INET6_ADDRSTRLEN] = "";
+    if (address.ss_family == AF_INET) {
+        sockaddr_in in{};
+        std::memcpy(&in, &address, sizeof in);
+        ::inet_ntop(AF_INET, &in.sin_addr, text, sizeof text);
+        return std::string(protocol) + ":" + text + ":" + std::to_string(ntohs(in.sin_port));
+    }
+    sockaddr_in6 in6{};
+    std::memcpy(&in6, &address, sizeof in6);
+    ::inet_ntop(AF_INET6, &in6.sin6_addr, text, sizeof text);
+    return std::string(protocol) + ":[" + text + "]:" + std::to_string(ntohs(in6.sin6_port));
+}
+
+std::string socket_name(int fd) {
+    sockaddr_storage address{};
+    socklen_t length = sizeof address;
+    if (::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &length) != 0) return {};
+    int type = 0;
+    socklen_t type_length = sizeof type;
+    if (::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &type_length) != 0) return {};
+    if (address.ss_family == AF_INET || address.ss_family == AF_INET6) {
+        if (type == SOCK_DGRAM) return inet_name("udp", address);
+        if (type == SOCK_STREAM) return inet_name("tcp", address);
+        return {};
+    }
+    if (address.ss_family == AF_UNIX && length > offsetof(sockaddr_un, sun_path)) {
+        sockaddr_un local{};
+        std::memcpy(&local, &address, sizeof local);
+        if (local.sun_path[0] != '\0') return "unix:" + std::string(local.sun_path, ::strnlen(local.sun_path, sizeof local.sun_path));
+    }
+    return {};
+}
+
+std::string path_of(int fd) {
+    std::array<char, 4096> path{};
+    const ssize_t length = ::readlink(("/proc/self/fd/" + std::to_string(fd)).c_str(), path.data(), path.size());
+    return length > 0 && path[0] == '/' ? std::string(path.data(), static_cast<std::size_t>(length)) : std::string();
+}
+
+Result<UniqueFd> duplicate(int fd) {
+    UniqueFd copy(::fcntl(fd, F_DUPFD_CLOEXEC, 3));
+    if (!copy) return Error::from_errno(errno, "descriptor " + std::to_string(fd));
+    return copy;
+}
+
+}  // namespace
+
+std::string descriptor_name(int fd) {
+    struct stat status {};
+    if (::fstat(fd, &status) != 0) return {};
+    if (S_ISSOCK(status.st_mode)) return socket_name(fd);
+    if (S_ISFIFO(status.st_mode)) {
+        const std::string path = path_of(fd);
+        return path.empty() ? path : "fifo:" + path;
+    }
+    return {};
+}
+
+std::string encode_fdname(std::string_view name) {
+    std::string out;
+    for (const char c : name) {
+        const auto byte = static_cast<unsigned char>(c);
+        if (byte > 0x20 && byte < 0x7f && c != ':' && c != '%') {
+            out += c;
+            continue;
+        }
+        char text[4];
+        std::snprintf(text, sizeof text, "%%%02X", byte);
+        out += text;
+    }
+    return out;
+}
+
+std::string decode_fdname(std::string_view name) {
+    const auto digit = [](char c) {
+        return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+    };
+    std::string out;
+    for (std::size_t i = 0; i < name.size(); ++i) {
+        if (name[i] == '%' && i + 2 < name.size() && digit(name[i + 1]) >= 0 && digit(name[i + 2]) >= 0) {
+            out += static_cast<char>(digit(name[i + 1]) * 16 + digit(name[i + 2]));
+            i += 2;
+        } else {
+            out += name[i];
+        }
+    }
+    return out;
+}
+
+std::size_t DescriptorStore::adopt_from_systemd() {
+    char** names = nullptr;
+    const int count = ::sd_listen_fds_with_names(1, &names);
+    for (int i = 0; i < count; ++i) {
+        const char* name = names != nullptr && names[i] != nullptr ? names[i] : "";
+        adopt(decode_fdname(name), UniqueFd(SD_LISTEN_FDS_START + i));
+        if (names != nullptr) std::free(names[i]);  // NOLINT: made by malloc in libsystemd
+    }
+    std::free(static_cast<void*>(names));  // NOLINT
+    return count > 0 ? static_cast<std::size_t>(count) : 0;
+}
+
+void DescriptorStore::adopt(std::string_view name, UniqueFd fd) {
+    const std::string resource = descriptor_name(fd.get());
+    const std::lock_guard lock(mutex_);
+    // A socket is asked for by its address; systemd's name for it is that of a unit. What has no address goes by its name.
+    Entry& entry = entries_[resource.empty() ? std::string(name) : resource];
+    entry.fd = std::move(fd);
+    entry.adopted = true;
+}
+
+Result<UniqueFd> DescriptorStore::take(std::string_view name) const {
+    const std::lock_guard lock(mutex_);
+    const auto found = entries_.find(name);
+    if (found == entries_.end()) return Error{FLOWD_NOT_FOUND, "no descriptor is kept for " + std::string(name)};
+    return duplicate(found->second.fd.get());
+}
+
+Result<void> DescriptorStore::keep(Holder holder, std::string_view name, int fd) {
+    if (name.empty() || name.size() > 200) return Error{FLOWD_INVALID, "the name of a kept descriptor has 1 to 200 bytes"};
+    auto copy = duplicate(fd);
+    if (!copy) return std::move(copy).error();
+    {
+        const std::lock_guard lock(mutex_);
+        Entry& entry = entries_[std::string(name)];
+        entry.fd = std::move(*copy);
+        entry.holders.insert(holder);
+    }
+    if (observer_.stored) observer_.stored(std::string(name), fd);
+    return {};
+}
+
+void DescriptorStore::forget(Holder holder, std::string_view name) {
+    {
+        const std::lock_guard lock(mutex_);
+        const auto found = entries_.find(name);
+        if (found == entries_.end() || found->second.holders.erase(holder) == 0 || !found->second.holders.empty()) return;
+        entries_.erase(found);
+    }
+    if (observer_.dropped) observer_.dropped(std::string(name));
+}
+
+void DescriptorStore::release(Holder holder) {
+    std::vector<std::string> dropped;
+    {
+        const std::lock_guard lock(mutex_);
+        for (auto entry = entries_.begin(); entry != entries_.end();) {
+            const bool held = entry->second.holders.erase(holder) > 0;
+            // Of a unit's socket the service manager has its own; keeping ours lets a later configuration find it.
+            if (held && entry->second.holders.empty() && !entry->second.adopted) {
+                dropped.push_back(entry->first);
+                entry = entries_.erase(entry);
+            } else {
+                ++entry;
+            }
+        }
+    }
+    if (observer_.dropped)
+        for (const std::string& name : dropped) observer_.dropped(name);
+}
+
+std::vector<std::string> DescriptorStore::names() const {
+    std::vector<std::string> names;
+    const std::lock_guard lock(mutex_);
+    for (const auto& [name, entry] : entries_) names.push_back(name);
+    return names;
+}
+
+}  // namespace flowd::core
