@@ -1,0 +1,522 @@
+// SPDX-License-Identifier: Apache-2.0
+// flowd/testing/fake_host.hpp: the core as one instance sees it, for unit tests without a daemon.
+//
+// It records what the instance does, answers emit as told, and runs real watches, posts and timers when the test asks it
+// to:
+//   FakeHost host;  ...  ASSERT_TRUE(host.run_until([&] { return host.events().size() == 3; }));
+// Calls tagged [any] may come from any thread. Everything else, and the test itself, belongs to one thread.
+#pragma once
+
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/timerfd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "flowd/abi/ext/descriptors.h"
+#include "flowd/abi/ext/flows.h"
+#include "flowd/abi/ext/registry.h"
+#include "flowd/abi/host.h"
+#include "flowd/event.hpp"
+#include "flowd/problem.hpp"
+#include "flowd/unique_fd.hpp"
+
+namespace flowd::testing {
+
+/// An event that was emitted. The pointers of `event` are null: what they pointed to is beside it.
+struct RecordedEvent {
+    flowd_event event{};
+    std::string application;
+    std::vector<std::pair<std::string, std::string>> attachments;
+    const flowd_event* operator->() const { return &event; }
+};
+
+struct RecordedLine {
+    flowd_level level = FLOWD_LEVEL_INFO;
+    std::string text;
+};
+
+struct RecordedMetric {
+    std::uint32_t type = 0;
+    double value = 0;                  ///< counters and gauges
+    std::vector<double> observations;  ///< histograms
+    int holders = 0;                   ///< 0: removed
+};
+
+class FakeHost {
+  public:
+    using Clock = std::chrono::steady_clock;
+
+    explicit FakeHost(std::string instance = "test")
+        : instance_(std::move(instance)),
+          epoll_(check(epoll_create1(EPOLL_CLOEXEC), "epoll_create1")),
+          wake_(check(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd")),
+          timer_(check(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK), "timerfd_create")) {
+        add_fd(wake_.get(), EPOLLIN, wake_token);
+        add_fd(timer_.get(), EPOLLIN, timer_token);
+        fill();
+    }
+    FakeHost(const FakeHost&) = delete;
+    FakeHost& operator=(const FakeHost&) = delete;
+    ~FakeHost() = default;
+
+    [[nodiscard]] const flowd_host* raw() const { return &host_; }
+    /// For tests of old and odd cores: what the instance will see.
+    [[nodiscard]] flowd_host& mutable_raw() { return host_; }
+
+    // What the instance did. [any]
+    [[nodiscard]] std::vector<RecordedEvent> events() const { return locked(events_); }
+    [[nodiscard]] std::vector<RecordedLine> lines() const { return locked(lines_); }
+    [[nodiscard]] std::vector<Problem> problems() const { return locked(problems_); }
+    [[nodiscard]] bool logged(std::string_view part) const {
+        const std::lock_guard lock(mutex_);
+        return std::any_of(lines_.begin(), lines_.end(),
+                           [&](const RecordedLine& line) { return line.text.find(part) != std::string::npos; });
+    }
+    /// A series by name and, when it has some, its labels: "x_total", "x_total{reason=\"bad\"}". Removed ones are gone.
+    [[nodiscard]] std::optional<RecordedMetric> metric(const std::string& series) const {
+        const std::lock_guard lock(mutex_);
+        const auto found = metrics_.find(series);
+        if (found == metrics_.end() || found->second.holders == 0) return std::nullopt;
+        return found->second;
+    }
+    void forget() {
+        const std::lock_guard lock(mutex_);
+        events_.clear();
+        lines_.clear();
+        problems_.clear();
+    }
+
+    // How emit answers. [any]
+    /// Accepts so many more events, then answers `refusal`: FLOWD_FULL, FLOWD_LIMIT, FLOWD_INVALID, FLOWD_STOPPED.
+    void accept(std::size_t events, flowd_result refusal = FLOWD_FULL) {
+        const std::lock_guard lock(mutex_);
+        room_ = events;
+        refusal_ = refusal;
+    }
+    void accept_all() {
+        const std::lock_guard lock(mutex_);
+        room_.reset();
+    }
+
+    // What the extensions know.
+    void add_experiment(std::uint32_t id, std::string name) { experiments_[id] = std::move(name); }
+    void add_activity(std::uint32_t experiment, std::uint32_t id, std::string name) {
+        activities_[{experiment, id}] = std::move(name);
+    }
+    void add_flow(const flowd_flow& flow) { flows_.push_back(flow); }
+    void offer_descriptor(const std::string& name, UniqueFd fd) { descriptors_[name] = std::move(fd); }
+    [[nodiscard]] bool keeps(const std::string& name) const { return descriptors_.count(name) != 0; }
+
+    // The loop.
+    /// Makes calls that are due until `done` is true. False when it is not within the deadline.
+    template <typename Predicate>
+    bool run_until(Predicate done, std::chrono::milliseconds deadline = std::chrono::seconds(10)) {
+        const auto end = Clock::now() + deadline;
+        while (!done()) {
+            const auto left = std::chrono::ceil<std::chrono::milliseconds>(end - Clock::now());
+            if (left.count() <= 0) return false;
+            turn(static_cast<int>(left.count()));
+        }
+        return true;
+    }
+    /// Makes the calls that are due now.
+    void poll() { turn(0); }
+    /// Lets time pass for timers without waiting, then makes the calls that are due.
+    void advance(std::chrono::nanoseconds time) {
+        offset_ += time;
+        arm();
+        poll();
+    }
+    /// [any] Runs on the thread that dispatches.
+    void at_dispatch(std::function<void()> work) {
+        {
+            const std::lock_guard lock(mutex_);
+            work_.push_back(std::move(work));
+        }
+        wake();
+    }
+    /// [any] For own loops: dispatch calls what on_stop was given, then answers FLOWD_STOPPED.
+    void request_stop() {
+        {
+            const std::lock_guard lock(mutex_);
+            stop_requested_ = true;
+        }
+        wake();
+    }
+    void on_stop(std::function<void()> stop) { stop_ = std::move(stop); }
+    /// From now on emit and post answer FLOWD_STOPPED.
+    void set_stopped() {
+        const std::lock_guard lock(mutex_);
+        stopped_ = true;
+    }
+
+  private:
+    static constexpr std::uint64_t wake_token = 1;
+    static constexpr std::uint64_t timer_token = 2;
+    static constexpr std::uint64_t first_handle = 16;
+
+    struct WatchState {
+        int fd = -1;
+        flowd_io_callback callback = nullptr;
+        void* user = nullptr;
+    };
+    struct TimerState {
+        Clock::time_point due;
+        std::chrono::nanoseconds period{};
+        bool armed = true;
+        flowd_callback callback = nullptr;
+        void* user = nullptr;
+    };
+
+    static int check(int fd, const char* what) {
+        if (fd < 0) throw std::runtime_error(std::string(what) + ": " + std::strerror(errno));
+        return fd;
+    }
+    static FakeHost& of(const flowd_host* host) { return *static_cast<FakeHost*>(host->context); }
+    template <typename T>
+    T locked(const T& member) const {
+        const std::lock_guard lock(mutex_);
+        return member;
+    }
+    template <typename Handle>
+    static Handle* handle(std::uint64_t id) {
+        return reinterpret_cast<Handle*>(static_cast<std::uintptr_t>(id));
+    }
+    template <typename Handle>
+    static std::uint64_t id_of(Handle* handle) {
+        return static_cast<std::uint64_t>(reinterpret_cast<std::uintptr_t>(handle));
+    }
+    static std::uint32_t to_epoll(std::uint32_t conditions) {
+        return ((conditions & FLOWD_IO_READ) != 0 ? static_cast<std::uint32_t>(EPOLLIN) : 0u) |
+               ((conditions & FLOWD_IO_WRITE) != 0 ? static_cast<std::uint32_t>(EPOLLOUT) : 0u);
+    }
+
+    bool add_fd(int fd, std::uint32_t events, std::uint64_t token) {
+        epoll_event event{};
+        event.events = events;
+        event.data.u64 = token;
+        return epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) == 0;
+    }
+    void wake() const {
+        const std::uint64_t one = 1;
+        (void)!::write(wake_.get(), &one, sizeof one);
+    }
+    [[nodiscard]] Clock::time_point now() const { return Clock::now() + offset_; }
+
+    void turn(int timeout_ms) {
+        std::array<epoll_event, 16> ready{};
+        const int count = epoll_wait(epoll_.get(), ready.data(), static_cast<int>(ready.size()), timeout_ms);
+        for (int i = 0; i < count; ++i) {
+            const auto& event = ready[static_cast<std::size_t>(i)];
+            const std::uint64_t token = event.data.u64;
+            if (token == wake_token || token == timer_token) {
+                std::uint64_t ignored = 0;
+                (void)!::read(token == wake_token ? wake_.get() : timer_.get(), &ignored, sizeof ignored);
+                continue;
+            }
+            const auto watch = watches_.find(token);  // an earlier callback may have ended it
+            if (watch == watches_.end()) continue;
+            std::uint32_t conditions = 0;
+            if ((event.events & (EPOLLIN | EPOLLRDHUP)) != 0) conditions |= FLOWD_IO_READ;
+            if ((event.events & EPOLLOUT) != 0) conditions |= FLOWD_IO_WRITE;
+            if ((event.events & (EPOLLERR | EPOLLHUP)) != 0) conditions |= FLOWD_IO_ERROR;
+            const WatchState state = watch->second;
+            state.callback(state.user, state.fd, conditions);
+        }
+        run_work();
+        run_timers();
+    }
+    void run_work() {
+        std::deque<std::function<void()>> work;
+        {
+            const std::lock_guard lock(mutex_);
+            work.swap(work_);
+        }
+        for (const auto& one : work) one();
+    }
+    void run_timers() {
+        const auto limit = now();
+        std::vector<std::uint64_t> due;
+        for (const auto& [id, timer] : timers_)
+            if (timer.armed && timer.due <= limit) due.push_back(id);
+        for (const std::uint64_t id : due) {
+            const auto found = timers_.find(id);
+            if (found == timers_.end()) continue;
+            TimerState& timer = found->second;
+            timer.armed = timer.period.count() > 0;
+            timer.due = now() + timer.period;
+            const auto callback = timer.callback;
+            callback(timer.user);
+        }
+        arm();
+    }
+    void arm() {
+        std::optional<Clock::time_point> first;
+        for (const auto& [id, timer] : timers_)
+            if (timer.armed && (!first || timer.due < *first)) first = timer.due;
+        itimerspec spec{};
+        if (first) {
+            const auto left = std::max<std::int64_t>(1, std::chrono::nanoseconds(*first - now()).count());
+            spec.it_value.tv_sec = left / 1'000'000'000;
+            spec.it_value.tv_nsec = left % 1'000'000'000;
+        }
+        timerfd_settime(timer_.get(), 0, &spec, nullptr);
+    }
+
+    flowd_result emit(const flowd_event* events, std::size_t count, std::size_t stride, std::size_t& accepted) {
+        const std::lock_guard lock(mutex_);
+        accepted = 0;
+        if (stopped_) return FLOWD_STOPPED;
+        for (const flowd_event& event : SizedRange<flowd_event>(events, count, stride)) {
+            if (room_ && *room_ == 0) return refusal_;
+            if (event.kind < FLOWD_EVENT_START || event.kind > FLOWD_EVENT_CATCH_ALL_CLEAR) return FLOWD_INVALID;
+            if (room_) --*room_;
+            RecordedEvent recorded{event, std::string(to_view(event.application)), {}};
+            for (const flowd_attachment& one : EventView(event).attachments())
+                recorded.attachments.emplace_back(to_view(one.id), to_view(one.bytes));
+            recorded.event.application = {};
+            recorded.event.attachments = nullptr;
+            recorded.event.attachment_count = 0;
+            recorded.event.samples = nullptr;
+            recorded.event.sample_count = 0;
+            events_.push_back(std::move(recorded));
+            ++accepted;
+        }
+        return FLOWD_OK;
+    }
+
+    flowd_result open_metric(const flowd_metric_info& info, flowd_metric** metric) {
+        const std::lock_guard lock(mutex_);
+        std::string series(to_view(info.name));
+        std::string labels;
+        for (const flowd_label& label : SizedRange<flowd_label>(info.labels, info.label_count, info.label_stride))
+            labels += (labels.empty() ? "" : ",") + std::string(to_view(label.name)) + "=\"" +
+                      std::string(to_view(label.value)) + "\"";
+        if (!labels.empty()) series += "{" + labels + "}";
+        auto& recorded = metrics_[series];
+        if (recorded.holders > 0 && recorded.type != info.type) return FLOWD_INVALID;
+        if (recorded.holders == 0) recorded = {};
+        recorded.type = info.type;
+        ++recorded.holders;
+        *metric = reinterpret_cast<flowd_metric*>(&recorded);  // a map's elements stay where they are
+        return FLOWD_OK;
+    }
+
+    void fill() {
+        host_.size = sizeof host_;
+        host_.abi_major = FLOWD_ABI_MAJOR;
+        host_.abi_minor = FLOWD_ABI_MINOR;
+        host_.context = this;
+        host_.instance = instance_.c_str();
+        host_.core_version = "fake";
+        host_.log = [](const flowd_host* host, flowd_level level, flowd_string message) {
+            const std::lock_guard lock(of(host).mutex_);
+            of(host).lines_.push_back({level, std::string(to_view(message))});
+        };
+        host_.report = [](const flowd_host* host, const flowd_problem* raw) {
+            const auto problem = copy_sized<flowd_problem>(raw);
+            const std::lock_guard lock(of(host).mutex_);
+            of(host).problems_.push_back({std::string(to_view(problem.option)), std::string(to_view(problem.message)),
+                                          std::string(to_view(problem.hint)), std::string(to_view(problem.found)),
+                                          problem.level, problem.result});
+        };
+        host_.emit = [](const flowd_host* host, const flowd_event* events, std::size_t count, std::size_t stride,
+                        std::size_t* accepted) { return of(host).emit(events, count, stride, *accepted); };
+        host_.post = [](const flowd_host* host, flowd_callback callback, void* user) -> flowd_result {
+            {
+                const std::lock_guard lock(of(host).mutex_);
+                if (of(host).stopped_) return FLOWD_STOPPED;
+                of(host).work_.push_back([callback, user] { callback(user); });
+            }
+            of(host).wake();
+            return FLOWD_OK;
+        };
+        host_.loop_fd = [](const flowd_host* host) { return of(host).epoll_.get(); };
+        host_.dispatch = [](const flowd_host* host) -> flowd_result {
+            FakeHost& self = of(host);
+            self.turn(0);
+            if (!self.locked(self.stop_requested_)) return FLOWD_OK;
+            if (self.stop_) std::exchange(self.stop_, nullptr)();
+            return FLOWD_STOPPED;
+        };
+        host_.watch = [](const flowd_host* host, int fd, std::uint32_t conditions, flowd_io_callback callback, void* user,
+                         flowd_watch** watch) -> flowd_result {
+            FakeHost& self = of(host);
+            const std::uint64_t id = self.next_handle_++;
+            if (!self.add_fd(fd, to_epoll(conditions), id)) return FLOWD_INVALID;
+            self.watches_[id] = {fd, callback, user};
+            *watch = handle<flowd_watch>(id);
+            return FLOWD_OK;
+        };
+        host_.rewatch = [](const flowd_host* host, flowd_watch* watch, std::uint32_t conditions) -> flowd_result {
+            FakeHost& self = of(host);
+            const auto found = self.watches_.find(id_of(watch));
+            if (found == self.watches_.end()) return FLOWD_INVALID;
+            epoll_event event{};
+            event.events = to_epoll(conditions);
+            event.data.u64 = found->first;
+            return epoll_ctl(self.epoll_.get(), EPOLL_CTL_MOD, found->second.fd, &event) == 0 ? FLOWD_OK : FLOWD_INVALID;
+        };
+        host_.unwatch = [](const flowd_host* host, flowd_watch* watch) {
+            FakeHost& self = of(host);
+            const auto found = self.watches_.find(id_of(watch));
+            if (found == self.watches_.end()) return;
+            epoll_ctl(self.epoll_.get(), EPOLL_CTL_DEL, found->second.fd, nullptr);
+            self.watches_.erase(found);
+        };
+        host_.timer = [](const flowd_host* host, std::int64_t delay, std::int64_t period, flowd_callback callback,
+                         void* user, flowd_timer** timer) -> flowd_result {
+            if (delay < 0 || period < 0) return FLOWD_INVALID;
+            FakeHost& self = of(host);
+            const std::uint64_t id = self.next_handle_++;
+            self.timers_[id] = {self.now() + std::chrono::nanoseconds(delay), std::chrono::nanoseconds(period), true,
+                                callback, user};
+            *timer = handle<flowd_timer>(id);
+            self.arm();
+            return FLOWD_OK;
+        };
+        host_.cancel = [](const flowd_host* host, flowd_timer* timer) {
+            of(host).timers_.erase(id_of(timer));
+            of(host).arm();
+        };
+        fill_metrics();
+        fill_extensions();
+    }
+
+    void fill_metrics() {
+        host_.metric_open = [](const flowd_host* host, const flowd_metric_info* info, flowd_metric** metric) {
+            return of(host).open_metric(copy_sized<flowd_metric_info>(info), metric);
+        };
+        host_.metric_add = [](const flowd_host* host, flowd_metric* metric, double amount) {
+            const std::lock_guard lock(of(host).mutex_);
+            reinterpret_cast<RecordedMetric*>(metric)->value += amount;
+        };
+        host_.metric_set = [](const flowd_host* host, flowd_metric* metric, double value) {
+            const std::lock_guard lock(of(host).mutex_);
+            reinterpret_cast<RecordedMetric*>(metric)->value = value;
+        };
+        host_.metric_observe = [](const flowd_host* host, flowd_metric* metric, double value) {
+            const std::lock_guard lock(of(host).mutex_);
+            reinterpret_cast<RecordedMetric*>(metric)->observations.push_back(value);
+        };
+        host_.metric_remove = [](const flowd_host* host, flowd_metric* metric) {
+            const std::lock_guard lock(of(host).mutex_);
+            --reinterpret_cast<RecordedMetric*>(metric)->holders;
+        };
+    }
+
+    void fill_extensions() {
+        host_.extension = [](const flowd_host* host, const char* id) -> const void* {
+            const std::string_view name(id);
+            FakeHost& self = of(host);
+            if (name == FLOWD_EXT_REGISTRY) return &self.registry_;
+            if (name == FLOWD_EXT_FLOWS) return &self.flow_table_;
+            if (name == FLOWD_EXT_DESCRIPTORS) return &self.descriptor_store_;
+            return nullptr;
+        };
+        registry_.size = sizeof registry_;
+        registry_.experiment_id = [](const flowd_host* host, flowd_string name, std::uint32_t* id) -> flowd_result {
+            for (const auto& [number, known] : of(host).experiments_)
+                if (known == to_view(name)) return *id = number, FLOWD_OK;
+            return FLOWD_NOT_FOUND;
+        };
+        registry_.activity_id = [](const flowd_host* host, std::uint32_t experiment, flowd_string name,
+                                   std::uint32_t* id) -> flowd_result {
+            for (const auto& [key, known] : of(host).activities_)
+                if (key.first == experiment && known == to_view(name)) return *id = key.second, FLOWD_OK;
+            return FLOWD_NOT_FOUND;
+        };
+        registry_.experiment_name = [](const flowd_host* host, std::uint32_t id, flowd_string* name) -> flowd_result {
+            const auto found = of(host).experiments_.find(id);
+            *name = found == of(host).experiments_.end() ? flowd_string{} : to_c(found->second);
+            return name->data == nullptr ? FLOWD_NOT_FOUND : FLOWD_OK;
+        };
+        registry_.activity_name = [](const flowd_host* host, std::uint32_t experiment, std::uint32_t id,
+                                     flowd_string* name) -> flowd_result {
+            const auto found = of(host).activities_.find({experiment, id});
+            *name = found == of(host).activities_.end() ? flowd_string{} : to_c(found->second);
+            return name->data == nullptr ? FLOWD_NOT_FOUND : FLOWD_OK;
+        };
+        flow_table_.size = sizeof flow_table_;
+        flow_table_.visit = [](const flowd_host* host, flowd_flow_visitor visitor, void* user) -> flowd_result {
+            for (const flowd_flow& flow : of(host).flows_)
+                if (visitor(user, &flow) != 0) break;
+            return FLOWD_OK;
+        };
+        flow_table_.find = [](const flowd_host* host, const flowd_key* key, flowd_flow_visitor visitor,
+                              void* user) -> flowd_result {
+            for (const flowd_flow& flow : of(host).flows_) {
+                const bool there =
+                    source_of(flow.key) == source_of(*key) && destination_of(flow.key) == destination_of(*key);
+                const bool back =
+                    source_of(flow.key) == destination_of(*key) && destination_of(flow.key) == source_of(*key);
+                if ((!there && !back) || flow.key.protocol != key->protocol || flow.key.scope != key->scope) continue;
+                visitor(user, &flow);
+                return FLOWD_OK;
+            }
+            return FLOWD_NOT_FOUND;
+        };
+        flow_table_.count = [](const flowd_host* host) { return static_cast<std::uint64_t>(of(host).flows_.size()); };
+        descriptor_store_.size = sizeof descriptor_store_;
+        descriptor_store_.take = [](const flowd_host* host, flowd_string name, int* fd) -> flowd_result {
+            const auto found = of(host).descriptors_.find(std::string(to_view(name)));
+            if (found == of(host).descriptors_.end()) return FLOWD_NOT_FOUND;
+            *fd = ::dup(found->second.get());
+            return FLOWD_OK;
+        };
+        descriptor_store_.keep = [](const flowd_host* host, flowd_string name, int fd) -> flowd_result {
+            of(host).descriptors_[std::string(to_view(name))] = UniqueFd(::dup(fd));
+            return FLOWD_OK;
+        };
+        descriptor_store_.forget = [](const flowd_host* host, flowd_string name) {
+            of(host).descriptors_.erase(std::string(to_view(name)));
+        };
+    }
+
+    std::string instance_;
+    flowd_host host_{};
+    flowd_ext_registry registry_{};
+    flowd_ext_flows flow_table_{};
+    flowd_ext_descriptors descriptor_store_{};
+    UniqueFd epoll_;
+    UniqueFd wake_;
+    UniqueFd timer_;
+
+    mutable std::mutex mutex_;  // guards what follows, up to the blank line
+    std::vector<RecordedEvent> events_;
+    std::vector<RecordedLine> lines_;
+    std::vector<Problem> problems_;
+    std::map<std::string, RecordedMetric> metrics_;
+    std::deque<std::function<void()>> work_;
+    std::optional<std::size_t> room_;
+    flowd_result refusal_ = FLOWD_FULL;
+    bool stopped_ = false;
+    bool stop_requested_ = false;
+
+    std::function<void()> stop_;
+    std::chrono::nanoseconds offset_{};
+    std::uint64_t next_handle_ = first_handle;
+    std::map<std::uint64_t, WatchState> watches_;
+    std::map<std::uint64_t, TimerState> timers_;
+    std::map<std::uint32_t, std::string> experiments_;
+    std::map<std::pair<std::uint32_t, std::uint32_t>, std::string> activities_;
+    std::vector<flowd_flow> flows_;
+    std::map<std::string, UniqueFd> descriptors_;
+};
+
+}  // namespace flowd::testing

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+// flowd/testing/instance.hpp: leads one instance of a component through its life, as the core would. One thread.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <initializer_list>
+#include <span>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "flowd/abi/ext/command.h"
+#include "flowd/abi/ext/status.h"
+#include "flowd/abi/module.h"
+#include "flowd/event.hpp"
+#include "flowd/testing/config.hpp"
+#include "flowd/testing/fake_host.hpp"
+
+namespace flowd::testing {
+
+/// A component of the module that is linked into this test, by its name.
+[[nodiscard]] inline const flowd_component& component_of(const flowd_module& module, std::string_view name) {
+    for (std::size_t i = 0; i < module.component_count; ++i) {
+        const auto* at = reinterpret_cast<const char*>(module.components) + i * module.component_stride;
+        const auto* component = reinterpret_cast<const flowd_component*>(at);
+        if (name == component->name) return *component;
+    }
+    throw std::invalid_argument("the module has no component '" + std::string(name) + "'");
+}
+
+/// A sample that an enricher added.
+struct RecordedSample {
+    flowd_sample sample{};
+    std::string source;
+    std::string tcp_info;
+    std::string congestion;
+};
+
+struct Answer {
+    flowd_result result = FLOWD_OK;
+    std::string json;
+};
+
+class Instance {
+  public:
+    Instance(FakeHost& host, const flowd_component& component, Config config)
+        : host_(host), component_(component), config_(std::move(config)) {}
+    Instance(FakeHost& host, const flowd_component& component) : Instance(host, component, Config(component)) {}
+    Instance(const Instance&) = delete;
+    Instance& operator=(const Instance&) = delete;
+    ~Instance() { destroy(); }
+
+    /// Problems go to the host's problems.
+    flowd_result validate() {
+        if (component_.validate == nullptr) return FLOWD_OK;
+        flowd_problems sink{};
+        sink.size = sizeof sink;
+        sink.context = &host_;
+        sink.report = [](const flowd_problems* problems, const flowd_problem* problem) {
+            const auto* host = static_cast<FakeHost*>(problems->context)->raw();
+            host->report(host, problem);
+        };
+        return component_.validate(&config_.value(), &sink);
+    }
+    flowd_result create() { return component_.create(host_.raw(), &config_.value(), &instance_); }
+    flowd_result prepare() { return component_.prepare == nullptr ? FLOWD_OK : component_.prepare(instance_); }
+    flowd_result start() { return component_.start(instance_); }
+    /// validate, create, prepare and start; the first failure ends it.
+    flowd_result bring_up() {
+        if (const flowd_result result = validate(); result != FLOWD_OK) return result;
+        if (const flowd_result result = create(); result != FLOWD_OK) return result;
+        if (const flowd_result result = prepare(); result != FLOWD_OK) return result;
+        return start();
+    }
+    /// Own loops: blocks until FakeHost::request_stop; stop is called in between.
+    flowd_result run() {
+        host_.on_stop([this] { (void)stop(); });
+        return component_.run(instance_);
+    }
+    flowd_result stop(std::chrono::nanoseconds grace = std::chrono::seconds(5)) {
+        const auto deadline = std::chrono::steady_clock::now().time_since_epoch() + grace;
+        return component_.stop(instance_, std::chrono::duration_cast<std::chrono::nanoseconds>(deadline).count());
+    }
+    /// Stops before, if need be. The host is stopped afterwards.
+    void destroy() {
+        if (instance_ == nullptr) return;
+        (void)stop();
+        host_.set_stopped();
+        component_.destroy(std::exchange(instance_, nullptr));
+    }
+    flowd_result reconfigure(Config config) {
+        if (component_.reconfigure == nullptr) return FLOWD_UNSUPPORTED;
+        return component_.reconfigure(instance_, &config.value());
+    }
+    [[nodiscard]] flowd_instance* raw() const { return instance_; }
+
+    flowd_result deliver(std::span<const flowd_event> events) {
+        return component_.on_events(instance_, events.data(), events.size(), sizeof(flowd_event));
+    }
+    flowd_result deliver(const Event& event) { return deliver(std::span<const flowd_event>(&event.raw(), 1)); }
+    void on_room() {
+        if (component_.on_room != nullptr) component_.on_room(instance_);
+    }
+
+    /// One period of an enricher, in one batch.
+    std::vector<RecordedSample> sample(std::span<const flowd_flow> flows) {
+        std::vector<RecordedSample> out;
+        flowd_samples sink{};
+        sink.size = sizeof sink;
+        sink.context = &out;
+        sink.add = [](const flowd_samples* samples, const flowd_sample* raw) -> flowd_result {
+            RecordedSample recorded{copy_sized<flowd_sample>(raw), {}, {}, {}};
+            recorded.source = to_view(recorded.sample.source);
+            recorded.tcp_info = to_view(recorded.sample.tcp_info);
+            recorded.congestion = to_view(recorded.sample.congestion);
+            static_cast<std::vector<RecordedSample>*>(samples->context)->push_back(std::move(recorded));
+            return FLOWD_OK;
+        };
+        last_result_ = component_.sample(instance_, flows.data(), flows.size(), sizeof(flowd_flow), 1, &sink);
+        return out;
+    }
+    [[nodiscard]] flowd_result last_sample_result() const { return last_result_; }
+
+    /// Through flowd.status/1. "null" when the component does not offer it.
+    std::string status() {
+        const auto* extension = offered<flowd_ext_status>(FLOWD_EXT_STATUS);
+        if (extension == nullptr) return "null";
+        std::string out;
+        const flowd_writer writer = writer_into(out);
+        (void)extension->status(instance_, &writer);
+        return out;
+    }
+    /// Through flowd.command/1: the command's name and its arguments.
+    Answer command(std::initializer_list<std::string_view> words) {
+        Answer answer;
+        const auto* extension = offered<flowd_ext_command>(FLOWD_EXT_COMMAND);
+        if (extension == nullptr) return {FLOWD_UNSUPPORTED, {}};
+        std::vector<flowd_string> raw;
+        for (const auto word : words) raw.push_back(to_c(word));
+        const flowd_writer writer = writer_into(answer.json);
+        answer.result = extension->run(instance_, raw.data(), raw.size(), &writer);
+        return answer;
+    }
+
+  private:
+    template <typename Extension>
+    const Extension* offered(const char* id) {
+        if (component_.extension == nullptr) return nullptr;
+        return static_cast<const Extension*>(component_.extension(instance_, id));
+    }
+    static flowd_writer writer_into(std::string& out) {
+        flowd_writer writer{};
+        writer.size = sizeof writer;
+        writer.context = &out;
+        writer.write = [](const flowd_writer* self, flowd_string text) {
+            static_cast<std::string*>(self->context)->append(to_view(text));
+        };
+        return writer;
+    }
+
+    FakeHost& host_;
+    const flowd_component& component_;
+    Config config_;
+    flowd_instance* instance_ = nullptr;
+    flowd_result last_result_ = FLOWD_OK;
+};
+
+}  // namespace flowd::testing
