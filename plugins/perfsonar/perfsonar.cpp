@@ -41,8 +41,7 @@ Result<void> Perfsonar::start() {
 }
 
 Result<void> Perfsonar::announce() {
-    const flowd_tag tag{options_.experiment, options_.activity};
-    const Emitted emitted = host().emit(Event::catch_all(tag));
+    const Emitted emitted = host().emit(Event::catch_all({options_.experiment, options_.activity}));
     switch (emitted.result) {
         case FLOWD_OK:
             state_ = State::announced;
@@ -54,27 +53,29 @@ Result<void> Perfsonar::announce() {
             state_ = State::idle;
             return {};
         default:
-            state_ = State::refused;
             return Error{emitted.result, "the core refused the catch-all tag"};
     }
 }
 
 void Perfsonar::on_room() {
     if (state_ != State::waiting) return;
-    if (const auto announced = announce(); !announced) host().report(Problem::from(announced.error()));
+    if (const auto announced = announce(); !announced) {
+        state_ = State::refused;
+        host().report(Problem::from(announced.error()));
+    }
 }
 
 Result<void> Perfsonar::reconfigure(Options options) {
     const Options before = std::exchange(options_, options);
     if (state_ == State::idle) return {};
-    auto announced = announce();  // a new catch-all replaces the one before
+    auto announced = announce();  // a new catch-all takes the place of the one before
     if (!announced) options_ = before;
     return announced;
 }
 
 Result<void> Perfsonar::stop(Deadline) {
-    // A successor of a reload announces its own tag after this; the core clears what an instance that died left behind.
-    if (state_ == State::announced) (void)host().emit(Event::catch_all_clear());
+    // Also when the last try is still waiting: an earlier tag may be in force. Clearing twice does no harm.
+    if (state_ != State::idle) (void)host().emit(Event::catch_all_clear());
     state_ = State::idle;
     return {};
 }
