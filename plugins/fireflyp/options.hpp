@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+// Options of the fireflyp plugin.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "flowd/module.hpp"
+
+namespace flowd::fireflyp {
+
+inline constexpr std::uint16_t firefly_port = 10514;
+
+struct Receiver {
+    std::string address;
+    std::uint16_t port = firefly_port;
+    static const Table<Receiver>& table();
+};
+
+struct FireflypOptions {
+    Address bind_address;
+    std::uint16_t bind_port = firefly_port;
+    std::uint32_t buffer_size = 4096;
+    std::uint32_t receive_buffer = 4u << 20;
+    std::chrono::seconds deadline{0};
+    bool has_syslog_header = false;
+    std::vector<Receiver> receivers;
+    static const Table<FireflypOptions>& table();
+    static void validate(const FireflypOptions& options, Problems& problems);
+};
+
+}  // namespace flowd::fireflyp

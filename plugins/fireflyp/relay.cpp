@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "plugins/fireflyp/relay.hpp"
+
+#include <utility>
+
+namespace flowd::fireflyp {
+
+Relay::Relay(Host& host, const std::vector<Receiver>& receivers)
+    : damper_(std::chrono::seconds(5), receivers.empty() ? 1 : 8192) {
+    for (const Receiver& receiver : receivers) {
+        auto target = std::make_unique<net::Target>(receiver.address, receiver.port);
+        const Labels labels{{"receiver", target->name()}};
+        metrics_.push_back(
+            {host.counter("fireflyp_relayed_total", "Fireflies passed on unchanged.", labels),
+             host.counter("fireflyp_relay_failed_total", "Fireflies the kernel could not pass on.", labels),
+             host.counter("fireflyp_relay_dropped_total", "Fireflies for which there was no room to wait.", labels)});
+        targets_.push_back(std::make_unique<net::HostedTarget>(
+            host, std::move(target), [this](const Endpoint& endpoint) { return own_.includes(endpoint); }));
+    }
+    if (active())
+        damped_metric_ =
+            host.counter("fireflyp_relay_damped_total", "Fireflies not passed on because the same bytes just were.");
+}
+
+void Relay::start() {
+    for (const auto& target : targets_) target->start();
+}
+
+void Relay::pass(std::string_view datagram) {
+    if (!active()) return;
+    if (damper_.repeated(datagram, Damper::Clock::now())) {
+        ++damped_;
+        return;
+    }
+    for (const auto& target : targets_) target->push(datagram);
+}
+
+void Relay::flush() {
+    for (const auto& target : targets_) target->flush();
+}
+
+void Relay::stop(const Deadline& deadline) {
+    for (const auto& target : targets_) target->stop(deadline);
+}
+
+void Relay::publish() {
+    for (std::size_t i = 0; i < targets_.size(); ++i) {
+        const auto& counts = targets_[i]->target().sender().counts();
+        metrics_[i].sent.set_total(static_cast<double>(counts.sent));
+        metrics_[i].failed.set_total(static_cast<double>(counts.failed));
+        metrics_[i].dropped.set_total(static_cast<double>(counts.dropped));
+    }
+    damped_metric_.set_total(static_cast<double>(damped_));
+}
+
+void Relay::status(json::Writer& object) const {
+    if (!active()) return;
+    object.key("relay").array();
+    for (const auto& target : targets_) target->status(object);
+    object.end();
+    object.member("damped", damped_);
+}
+
+}  // namespace flowd::fireflyp

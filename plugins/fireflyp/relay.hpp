@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+// Passes datagrams on as they are. [instance]
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "flowd/module.hpp"
+#include "lib/net/hosted_target.hpp"
+#include "lib/net/own_receivers.hpp"
+#include "plugins/fireflyp/damper.hpp"
+#include "plugins/fireflyp/options.hpp"
+
+namespace flowd::fireflyp {
+
+class Relay {
+  public:
+    Relay(Host& host, const std::vector<Receiver>& receivers);
+
+    void start();
+    void pass(std::string_view datagram);
+    void flush();
+    void stop(const Deadline& deadline);
+    void publish();
+    void status(json::Writer& object) const;
+    [[nodiscard]] bool active() const { return !targets_.empty(); }
+
+  private:
+    struct Metrics {
+        Counter sent, failed, dropped;
+    };
+    net::OwnReceivers own_;
+    std::vector<std::unique_ptr<net::HostedTarget>> targets_;
+    std::vector<Metrics> metrics_;
+    Damper damper_;
+    std::uint64_t damped_ = 0;
+    Counter damped_metric_;
+};
+
+}  // namespace flowd::fireflyp
