@@ -61,7 +61,7 @@ enum class Expiry : std::uint8_t {
 [[nodiscard]] std::string_view name_of(Effect effect);
 [[nodiscard]] std::string_view name_of(Expiry reason);
 
-inline constexpr std::size_t event_kinds = FLOWD_EVENT_CATCH_ALL_CLEAR + 1;  ///< arrays by kind; index 0 is unused
+inline constexpr std::size_t event_kinds = FLOWD_EVENT_CATCH_ALL_CLEAR + 1;  ///< size of arrays by kind
 
 template <typename Enum>
 using CountsBy = std::array<std::uint64_t, static_cast<std::size_t>(Enum::count_)>;
@@ -70,8 +70,7 @@ using CountsBy = std::array<std::uint64_t, static_cast<std::size_t>(Enum::count_
 struct AnnouncerCounters {
     std::string name;
     std::uint32_t precedence = 0;
-    std::array<std::uint64_t, event_kinds>
-        offered{};  ///< by kind, what is refused for other reasons than its kind included
+    std::array<std::uint64_t, event_kinds> offered{};  ///< by kind, refused ones included; [0]: no known kind
     std::uint64_t accepted = 0;
     CountsBy<Refusal> refused{};
     CountsBy<Effect> effects{};

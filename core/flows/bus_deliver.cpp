@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: Apache-2.0
+// What backends are told, derived from a record of the flow table, and how records end. The shard's lock is held.
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "core/flows/bus_state.hpp"
+
+namespace flowd::core {
+
+Gate::~Gate() {
+    release();
+}
+
+void Gate::release() {
+    for_each_bit(std::exchange(held_, 0), [this](unsigned slot) { bus_.backends[slot]->mutex.unlock(); });
+}
+
+bool Gate::open(std::uint32_t backends, std::size_t bytes, std::uint64_t announcer, std::int64_t now) {
+    bool room = true;
+    for_each_bit(backends, [&](unsigned slot) {
+        if (!room) return;
+        QueueCore& queue = *bus_.backends[slot];
+        queue.mutex.lock();
+        held_ |= 1u << slot;
+        const bool fits = queue.has_room(bytes);
+        if (!fits && !queue.behind && queue.stalled(now)) queue.fall_behind();
+        if (queue.behind) {
+            held_ &= ~(1u << slot);
+            queue.mutex.unlock();
+        } else if (!fits) {
+            ++queue.counts.refused_full;
+            queue.waiting |= announcer;
+            room = false;
+        }
+    });
+    if (!room) release();
+    return room;
+}
+
+std::uint32_t Gate::push(const Outgoing& event, std::int64_t now, Notices& notices) {
+    for_each_bit(held_, [&](unsigned slot) {
+        const auto& queue = bus_.backends[slot];
+        if (queue->push(event, 0, now)) notices.wake(queue);
+    });
+    const std::uint32_t told = held_;
+    release();
+    return told;
+}
+
+Outgoing BusState::outgoing(const Flow& flow, std::uint32_t kind, std::int64_t time_ns) {
+    Outgoing out;
+    flowd_event& event = out.event;
+    event.size = sizeof event;
+    event.kind = kind;
+    event.flags = flow.flags & (FLOWD_FROM_FIREFLY | FLOWD_METERED | FLOWD_HAS_USAGE);
+    if (kind == FLOWD_EVENT_END) event.flags |= flow.flags & (FLOWD_EXPIRED | FLOWD_NO_START);
+    event.local = flow.local;
+    event.initiator = flow.initiator;
+    event.flow_id = flow.id;
+    event.key = flow.key;
+    event.tag = flow.tag;
+    event.time_ns = time_ns;
+    event.start_time_ns = flow.start_ns;
+    event.end_time_ns = flow.end_ns;
+    event.usage = flow.usage;
+    event.sender = flow.sender;
+    out.application = flow.application;
+    return out;
+}
+
+std::uint32_t BusState::lagging(const Shard& shard, const Flow& flow) const {
+    std::uint32_t owed_to = 0;
+    for (std::uint32_t at = flow.older; at != FlowStore::none; at = shard.store[at].older)
+        owed_to |= ~shard.store[at].ended;
+    return owed_to & shard.active;
+}
+
+std::uint32_t BusState::up_to_date(const Shard& shard, const Flow& flow) const {
+    return flow.started & flow.tagged & shard.active & ~(flow.older == FlowStore::none ? 0 : lagging(shard, flow));
+}
+
+bool BusState::tell(const Flow& flow, std::uint32_t kind, std::uint32_t flags, QueueCore& queue, Now now,
+                    Notices& notices) {
+    const std::int64_t time = kind == FLOWD_EVENT_START ? flow.start_ns
+                              : kind == FLOWD_EVENT_END ? flow.end_ns
+                                                        : now.system;
+    const Outgoing event = outgoing(flow, kind, time);
+    const std::lock_guard lock(queue.mutex);
+    if (queue.behind || !queue.has_room(0)) return false;
+    if (flags & FLOWD_RESYNC) ++queue.counts.resynced;
+    if (queue.push(event, flags, now.steady)) notices.wake(backends[queue.slot]);
+    return true;
+}
+
+bool BusState::bring_up_one(Shard& shard, Flow& flow, QueueCore& queue, std::uint32_t end_flags, Now now,
+                            Notices& notices) {
+    const std::uint32_t bit = 1u << queue.slot;
+    if (!(flow.started & bit)) {
+        if (!tell(flow, FLOWD_EVENT_START, FLOWD_RESYNC, queue, now, notices)) return false;
+        flow.started |= bit;
+        flow.tagged |= bit;
+        end_flags = FLOWD_RESYNC;
+    }
+    if (flow.state == FlowState::live) {
+        if (flow.tagged & bit) return true;
+        if (!tell(flow, FLOWD_EVENT_ONGOING, FLOWD_RETAGGED | FLOWD_RESYNC, queue, now, notices)) return false;
+        flow.tagged |= bit;
+    } else if (!(flow.ended & bit)) {
+        // A re-tag that was missed needs no event of its own any more: the end carries the tag.
+        if (!tell(flow, FLOWD_EVENT_END, end_flags, queue, now, notices)) return false;
+        mark_ended(shard, flow, bit);
+        settle(shard, flow);
+    }
+    return true;
+}
+
+bool BusState::bring_up(Shard& shard, Flow& flow, QueueCore& queue, std::uint32_t end_flags, Now now, Notices& notices) {
+    if (flow.older != FlowStore::none) {
+        std::vector<std::uint64_t> chain;  // ids, newest first: telling one may remove its record
+        for (std::uint32_t at = flow.older; at != FlowStore::none; at = shard.store[at].older)
+            chain.push_back(shard.store[at].id);
+        for (auto id = chain.rbegin(); id != chain.rend(); ++id)
+            if (!bring_up_one(shard, *shard.store.by_id(*id), queue, FLOWD_RESYNC, now, notices)) return false;
+    }
+    return bring_up_one(shard, flow, queue, end_flags, now, notices);
+}
+
+void BusState::bring_up_all(Shard& shard, Flow& flow, std::uint32_t to, std::uint32_t end_flags, Now now,
+                            Notices& notices) {
+    const std::uint64_t id = flow.id;
+    for_each_bit(to & shard.active, [&](unsigned slot) {
+        if (flow.id != id || flow.state == FlowState::free) return;
+        QueueCore& queue = *backends[slot];
+        if (bring_up(shard, flow, queue, end_flags, now, notices)) return;
+        const std::lock_guard lock(queue.mutex);
+        ++queue.counts.missed;
+        queue.missed = true;
+        if (queue.disarm()) notices.wake(backends[slot]);
+    });
+}
+
+void BusState::push_ongoing(Shard& shard, const Flow& flow, const Outgoing& event, std::int64_t now, Notices& notices) {
+    for_each_bit(up_to_date(shard, flow) & shard.takes_ongoing, [&](unsigned slot) {
+        QueueCore& queue = *backends[slot];
+        const std::lock_guard lock(queue.mutex);
+        if (queue.behind || queue.over_three_quarters(event.bytes()))
+            ++queue.counts.shed_ongoing;
+        else if (queue.push(event, 0, now))
+            notices.wake(backends[slot]);
+    });
+}
+
+void BusState::close(Shard& shard, Flow& flow, std::uint32_t told, Now now) {
+    flow.state = FlowState::ended;
+    flow.seen_ns = now.steady;
+    flow.ended = ~(shard.active & shard.takes_end) | told;
+    live.fetch_sub(1, std::memory_order_relaxed);
+    ended_kept.fetch_add(1, std::memory_order_relaxed);
+    announcers[flow.charged].live.fetch_sub(1, std::memory_order_relaxed);
+    if (flow.sender_charged) senders.discharge(flow.sender);
+    flow.sender_charged = false;
+    if ((~flow.ended & shard.active) != 0) owed.fetch_add(1, std::memory_order_relaxed);
+    shard.tombstones.push_back({FlowStore::index_of(flow.id), flow.id, now.steady + limits.tombstone_ns});
+}
+
+void BusState::expire(Shard& shard, Flow& flow, Expiry reason, Now now, Notices& notices) {
+    expired[static_cast<std::size_t>(reason)].fetch_add(1, std::memory_order_relaxed);
+    flow.flags |= FLOWD_EXPIRED;
+    flow.announcers = 0;
+    flow.ender = static_cast<std::uint8_t>(Bus::max_announcers);  // nobody
+    flow.end_ns = std::max(now.system, flow.start_ns);
+    close(shard, flow, 0, now);
+    bring_up_all(shard, flow, ~flow.ended, 0, now, notices);
+}
+
+void BusState::mark_ended(Shard& shard, Flow& flow, std::uint32_t to) {
+    const bool was_owed = (~flow.ended & shard.active) != 0;
+    flow.ended |= to;
+    if (was_owed && (~flow.ended & shard.active) == 0) owed.fetch_sub(1, std::memory_order_relaxed);
+}
+
+void BusState::settle(Shard& shard, Flow& flow) {
+    if ((~flow.ended & shard.active) == 0 && (flow.superseded || flow.tombstone_over)) drop(shard, flow);
+}
+
+void BusState::drop(Shard& shard, Flow& flow) {
+    const std::uint32_t index = FlowStore::index_of(flow.id);
+    const auto key_hash = static_cast<std::uint32_t>(hash(flow.key));
+    Match direction = Match::none;
+    if (flow.superseded) {
+        std::uint32_t newer = shard.store.find(flow.key, key_hash, direction);
+        while (shard.store[newer].older != index) newer = shard.store[newer].older;
+        shard.store[newer].older = flow.older;
+    } else if (flow.older != FlowStore::none) {
+        // What came before it is still owed to somebody and takes its place.
+        shard.store[flow.older].superseded = false;
+        shard.store[flow.older].tombstone_over = true;
+        shard.store.relink(index, flow.older, key_hash);
+    } else {
+        shard.store.unlink(index, key_hash);
+    }
+    shard.applications.release(flow.application);
+    shard.store.remove(index);
+    ended_kept.fetch_sub(1, std::memory_order_relaxed);
+}
+
+void BusState::give_up(Shard& shard, Flow& flow) {
+    const std::uint32_t owed_to = ~flow.ended & shard.active;
+    for_each_bit(owed_to, [&](unsigned slot) {
+        const std::lock_guard lock(backends[slot]->mutex);
+        ++backends[slot]->counts.given_up;
+    });
+    mark_ended(shard, flow, owed_to);
+    drop(shard, flow);
+}
+
+bool BusState::reclaim(Shard& shard, std::uint32_t keep) {
+    const auto next = [&](std::deque<EndedFlow>& queue) -> Flow* {
+        while (!queue.empty()) {
+            const EndedFlow entry = queue.front();
+            Flow* const flow = shard.store.by_id(entry.id);
+            const bool usable = flow && flow->state == FlowState::ended;
+            if (usable && entry.index == keep) return nullptr;
+            queue.pop_front();
+            if (usable) return flow;
+        }
+        return nullptr;
+    };
+    while (Flow* flow = next(shard.tombstones)) {
+        if ((~flow->ended & shard.active) == 0) {
+            tombstones_cut_short.fetch_add(1, std::memory_order_relaxed);
+            drop(shard, *flow);
+            return true;
+        }
+        flow->tombstone_over = true;
+        shard.owed.push_back({FlowStore::index_of(flow->id), flow->id, 0});
+    }
+    if (Flow* flow = next(shard.owed)) {
+        give_up(shard, *flow);
+        return true;
+    }
+    return false;
+}
+
+std::int64_t BusState::expiry_of(const Flow& flow) const {
+    const std::int64_t limit = flow.flags & FLOWD_METERED ? limits.idle_timeout_ns : limits.max_age_ns;
+    return limit > never_ns - flow.seen_ns ? never_ns : flow.seen_ns + limit;
+}
+
+flowd_flow BusState::view(const Flow& flow, Now now) const {
+    flowd_flow out{};
+    out.size = sizeof out;
+    out.flags = flow.flags;
+    out.flow_id = flow.id;
+    out.key = flow.key;
+    out.tag = flow.tag;
+    out.start_time_ns = flow.start_ns;
+    out.seen_time_ns = now.system - (now.steady - flow.seen_ns);
+    out.usage = flow.usage;
+    out.local = flow.local;
+    out.initiator = flow.initiator;
+    out.announcers = static_cast<std::uint32_t>(__builtin_popcountll(flow.announcers));
+    out.application = flow.application.borrowed();
+    return out;
+}
+
+}  // namespace flowd::core

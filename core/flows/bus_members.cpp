@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: Apache-2.0
+// Who takes part: announcers and backends come, are replaced, and go.
+#include <algorithm>
+
+#include "core/flows/bus_state.hpp"
+
+namespace flowd::core {
+namespace {
+
+Error no_slot(std::string_view what, std::size_t most) {
+    return Error{FLOWD_LIMIT, "no more than " + std::to_string(most) + " " + std::string(what) + " can run at a time"};
+}
+
+}  // namespace
+
+Result<AnnouncerId> Bus::add_announcer(AnnouncerOptions options) {
+    const std::lock_guard registration(state_->registration);
+    auto& slots = state_->announcers;
+    for (const AnnouncerSlot& slot : slots)
+        if (slot.taken && slot.name == options.name)
+            return Error{FLOWD_BUSY, "there is an announcer named " + options.name + " already"};
+    const auto free = std::find_if(slots.begin(), slots.end(), [](const AnnouncerSlot& slot) { return !slot.taken; });
+    if (free == slots.end()) return no_slot("plugin instances", max_announcers);
+
+    const auto index = static_cast<std::uint32_t>(free - slots.begin());
+    {
+        const std::lock_guard lock(free->room_mutex);
+        free->on_room = std::move(options.on_room);
+    }
+    const auto locks = state_->lock_all();
+    free->taken = true;
+    free->name = std::move(options.name);
+    free->precedence = options.precedence;
+    free->max_live = options.max_live;
+    free->reset_counters();
+    const std::uint32_t generation = ++free->generation;
+    for (Shard& shard : state_->shards) shard.announcing |= std::uint64_t{1} << index;
+    return AnnouncerId{index, generation};
+}
+
+Result<void> Bus::replace_announcer(AnnouncerId id, AnnouncerOptions options) {
+    const std::lock_guard registration(state_->registration);
+    if (id.slot >= max_announcers || !state_->announcers[id.slot].taken ||
+        state_->announcers[id.slot].generation != id.generation)
+        return Error{FLOWD_NOT_FOUND, "the announcer to be replaced by " + options.name + " is gone"};
+    AnnouncerSlot& slot = state_->announcers[id.slot];
+    std::function<void()> on_room = options.on_room;
+    {
+        const std::lock_guard lock(slot.room_mutex);
+        slot.on_room = std::move(options.on_room);
+    }
+    {
+        const auto locks = state_->lock_all();
+        slot.name = std::move(options.name);
+        slot.precedence = options.precedence;
+        slot.max_live = options.max_live;
+    }
+    // The predecessor may have been told FULL, and been given the room that the successor does not know of.
+    if (on_room) on_room();
+    return {};
+}
+
+void Bus::remove_announcer(AnnouncerId id) {
+    const std::lock_guard registration(state_->registration);
+    if (id.slot >= max_announcers || !state_->announcers[id.slot].taken ||
+        state_->announcers[id.slot].generation != id.generation)
+        return;
+    AnnouncerSlot& slot = state_->announcers[id.slot];
+    const std::uint64_t bit = std::uint64_t{1} << id.slot;
+    const Now now = state_->now();
+    Notices notices(*state_);
+    ++slot.generation;
+    for (Shard& shard : state_->shards) {
+        {
+            const std::lock_guard lock(shard.mutex);
+            shard.announcing &= ~bit;
+            for (std::uint32_t i = 0; i < shard.store.end(); ++i) {
+                Flow& flow = shard.store[i];
+                if (flow.state != FlowState::live) continue;
+                if (flow.owner == id.slot) {
+                    // The next announcement of any of the others gives the tag.
+                    flow.owner = static_cast<std::uint8_t>(max_announcers);
+                    flow.precedence = 0;
+                }
+                if (!(flow.announcers & bit)) continue;
+                flow.announcers &= ~bit;
+                if (flow.announcers == 0) {
+                    state_->expire(shard, flow, Expiry::unannounced, now, notices);
+                } else if (flow.charged == id.slot) {
+                    flow.charged = static_cast<std::uint8_t>(__builtin_ctzll(flow.announcers));
+                    --slot.live;
+                    ++state_->announcers[flow.charged].live;
+                }
+            }
+        }
+        notices.fire();
+    }
+    state_->withdraw_catch_all(id.slot, now.system, notices);
+    notices.fire();
+    {
+        const std::lock_guard lock(slot.room_mutex);
+        slot.on_room = nullptr;
+    }
+    slot.taken = false;
+}
+
+Result<std::shared_ptr<BackendQueue>> Bus::add_backend(BackendOptions options) {
+    const std::lock_guard registration(state_->registration);
+    auto& slots = state_->backends;
+    const auto free = std::find(slots.begin(), slots.end(), nullptr);
+    if (free == slots.end()) return no_slot("backend instances", max_backends);
+    *free = std::make_shared<QueueCore>(std::move(options), static_cast<unsigned>(free - slots.begin()), state_,
+                                        state_->clock.steady_ns());
+    state_->attach(*free);
+    (*free)->wake();
+    return std::make_shared<BackendQueue>(*free);
+}
+
+void BusState::attach(const std::shared_ptr<QueueCore>& queue) {
+    const std::uint32_t bit = 1u << queue->slot;
+    const auto set = [bit](std::uint32_t& mask, bool on) { mask = on ? mask | bit : mask & ~bit; };
+    for (Shard& shard : shards) {
+        const std::lock_guard lock(shard.mutex);
+        set(shard.active, true);
+        set(shard.takes_start, queue->takes(FLOWD_EVENT_START));
+        set(shard.takes_ongoing, queue->takes(FLOWD_EVENT_ONGOING));
+        set(shard.takes_end, queue->takes(FLOWD_EVENT_END));
+        for (std::uint32_t i = 0; i < shard.store.end(); ++i) {
+            Flow& flow = shard.store[i];
+            if (flow.state == FlowState::free) continue;
+            const bool over = flow.state == FlowState::ended;  // before its time
+            set(flow.started, over || !queue->takes(FLOWD_EVENT_START));
+            set(flow.tagged, over || !queue->takes(FLOWD_EVENT_START));
+            set(flow.ended, over);
+        }
+    }
+}
+
+void BusState::detach(const std::shared_ptr<QueueCore>& queue, Notices& notices) {
+    const std::uint32_t bit = 1u << queue->slot;
+    queue->detach();
+    for (Shard& shard : shards) {
+        const std::lock_guard lock(shard.mutex);
+        // While the bit is still active: what was owed to this backend alone can go.
+        for (std::uint32_t i = 0; i < shard.store.end(); ++i) {
+            Flow& flow = shard.store[i];
+            if (flow.state != FlowState::ended || (flow.ended & bit)) continue;
+            mark_ended(shard, flow, bit);
+            settle(shard, flow);
+        }
+        shard.active &= ~bit;
+        shard.takes_start &= ~bit;
+        shard.takes_ongoing &= ~bit;
+        shard.takes_end &= ~bit;
+    }
+    const std::lock_guard lock(queue->mutex);
+    while (queue->head) queue->head = std::move(queue->head->next);
+    queue->tail = nullptr;
+    queue->used = 0;
+    queue->bytes = 0;
+    notices.announcers |= std::exchange(queue->waiting, 0);
+    backends[queue->slot].reset();
+}
+
+void Bus::remove_backend(const std::shared_ptr<BackendQueue>& queue) {
+    const std::lock_guard registration(state_->registration);
+    if (!queue || state_->backends[queue->core_->slot] != queue->core_) return;
+    Notices notices(*state_);
+    state_->detach(queue->core_, notices);
+    notices.fire();
+}
+
+Result<std::shared_ptr<BackendQueue>> Bus::replace_backend(const std::shared_ptr<BackendQueue>& old, BackendOptions options,
+                                                           bool inherit) {
+    std::unique_lock registration(state_->registration);
+    if (!old || state_->backends[old->core_->slot] != old->core_)
+        return Error{FLOWD_NOT_FOUND, "the backend to be replaced by " + options.name + " is gone"};
+    if (!inherit || options.accepts != old->core_->accepts) {
+        registration.unlock();
+        auto fresh = add_backend(std::move(options));
+        if (fresh) remove_backend(old);
+        return fresh;
+    }
+    const std::shared_ptr<QueueCore> from = old->core_;
+    const auto to = std::make_shared<QueueCore>(std::move(options), from->slot, state_, state_->clock.steady_ns());
+    from->detach();
+    {
+        const auto locks = state_->lock_all();
+        const std::scoped_lock both(from->mutex, to->mutex);
+        to->head = std::move(from->head);
+        to->tail = std::exchange(from->tail, nullptr);
+        to->used = std::exchange(from->used, 0);
+        to->bytes = std::exchange(from->bytes, 0);
+        to->waiting = std::exchange(from->waiting, 0);
+        to->counts = from->counts;
+        to->missed = from->missed || from->walking;
+        to->catch_all_told = true;  // perhaps: then it must hear of the end of it
+        for (std::size_t i = 0; i < to->delivered.size(); ++i) to->delivered[i] = from->delivered[i].load();
+        for (std::size_t i = 0; i < to->latency.size(); ++i) to->latency[i] = from->latency[i].load();
+        to->latency_sum_us = from->latency_sum_us.load();
+        to->armed = false;
+        state_->backends[from->slot] = to;
+    }
+    to->wake();
+    return std::make_shared<BackendQueue>(to);
+}
+
+BusCounters Bus::counters() const {
+    BusCounters out;
+    const BusState& state = *state_;
+    out.live = state.live;
+    out.ended_kept = state.ended_kept;
+    out.owed = state.owed;
+    out.tombstones_cut_short = state.tombstones_cut_short;
+    out.samples = state.samples;
+    out.samples_unknown = state.samples_unknown;
+    out.socket_dumps = state.socket_dumps;
+    out.socket_dumps_failed = state.socket_dumps_failed;
+    const auto copy = [](auto& to, const auto& from) { std::copy(from.begin(), from.end(), to.begin()); };
+    copy(out.expired, state.expired);
+    for (const Shard& shard : state.shards) {
+        const std::lock_guard lock(shard.mutex);
+        out.table_bytes += shard.store.bytes();
+    }
+    const std::lock_guard registration(state_->registration);
+    for (const AnnouncerSlot& slot : state.announcers) {
+        if (!slot.taken) continue;
+        AnnouncerCounters& own = out.announcers.emplace_back();
+        own.name = slot.name;
+        own.precedence = slot.precedence;
+        copy(own.offered, slot.offered);
+        own.accepted = slot.accepted;
+        copy(own.refused, slot.refused);
+        copy(own.effects, slot.effects);
+        own.live = slot.live;
+    }
+    for (const auto& queue : state.backends) {
+        if (!queue) continue;
+        BackendCounters& own = out.backends.emplace_back();
+        {
+            const std::lock_guard lock(queue->mutex);
+            own = queue->counts;
+            own.depth = queue->used;
+            own.bytes = queue->bytes;
+            own.behind = queue->behind;
+        }
+        own.name = queue->name;
+        own.capacity = queue->limits.events;
+        copy(own.delivered, queue->delivered);
+        copy(own.latency, queue->latency);
+        own.latency_sum_us = queue->latency_sum_us;
+    }
+    return out;
+}
+
+}  // namespace flowd::core

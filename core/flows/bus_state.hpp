@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: Apache-2.0
+// core/flows/bus_state.hpp: the inside of the bus. Locks are taken in this order and never the other way round:
+//   registration -> shards, ascending -> queues, ascending by slot -> sender stripes; catch-all -> queues.
+// Nothing foreign is called with one of them held: wakes and on_room are collected in Notices and fired afterwards.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <limits>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "core/flows/application.hpp"
+#include "core/flows/bus.hpp"
+#include "core/flows/flow_key.hpp"
+#include "core/flows/flow_store.hpp"
+#include "core/flows/intake.hpp"
+#include "core/flows/queue_core.hpp"
+
+namespace flowd::core {
+
+inline constexpr std::int64_t never_ns = std::numeric_limits<std::int64_t>::max();
+
+struct Now {
+    std::int64_t steady = 0;
+    std::int64_t system = 0;
+};
+
+/// What one call of emit has counted, added to the announcer's counters at its end.
+struct Tally {
+    std::array<std::uint64_t, event_kinds> offered{};
+    std::uint64_t accepted = 0;
+    CountsBy<Refusal> refused{};
+    CountsBy<Effect> effects{};
+
+    void refuse(Refusal reason) { ++refused[static_cast<std::size_t>(reason)]; }
+    void note(Effect effect) { ++effects[static_cast<std::size_t>(effect)]; }
+};
+
+struct AnnouncerSlot {
+    // Written with registration and all shards locked; read under either.
+    std::string name;
+    std::atomic<std::uint32_t> precedence{0};
+    std::uint64_t max_live = 0;
+    bool taken = false;
+    std::atomic<std::uint32_t> generation{0};
+
+    std::atomic<std::uint64_t> live{0};
+    std::array<std::atomic<std::uint64_t>, event_kinds> offered{};
+    std::atomic<std::uint64_t> accepted{0};
+    std::array<std::atomic<std::uint64_t>, static_cast<std::size_t>(Refusal::count_)> refused{};
+    std::array<std::atomic<std::uint64_t>, static_cast<std::size_t>(Effect::count_)> effects{};
+
+    std::mutex room_mutex;
+    std::function<void()> on_room;
+
+    void add(const Tally& tally);
+    void reset_counters();
+};
+
+/// A record that has ended, in the order of ending; void once the record has another id.
+struct EndedFlow {
+    std::uint32_t index;
+    std::uint64_t id;
+    std::int64_t due_ns;
+};
+
+struct alignas(64) Shard {
+    mutable std::mutex mutex;
+    FlowStore store;
+    Applications applications;
+    std::uint64_t announcing = 0;   ///< announcer slots in use
+    std::uint32_t active = 0;       ///< backend slots in use ...
+    std::uint32_t takes_start = 0;  ///< ... and what they accept
+    std::uint32_t takes_ongoing = 0;
+    std::uint32_t takes_end = 0;
+    std::deque<EndedFlow> tombstones;
+    std::deque<EndedFlow> owed;              ///< past their tombstone, waiting for a backend
+    std::int64_t next_expiry_ns = never_ns;  ///< no live flow expires earlier
+    std::int64_t swept_ns = 0;
+};
+
+/// How many live flows each sender has, for flows.maxPerSource.
+class SenderCounts {
+  public:
+    bool charge(std::uint64_t sender, std::uint64_t cap);
+    void discharge(std::uint64_t sender);
+
+  private:
+    struct Stripe {
+        std::mutex mutex;
+        std::unordered_map<std::uint64_t, std::uint64_t> live;
+    };
+    std::array<Stripe, 16> stripes_;
+};
+
+struct CatchAll {
+    bool present = false;
+    std::uint32_t precedence = 0;
+    std::uint64_t sequence = 0;  ///< of its setting: among equals the earliest wins
+    flowd_event event{};
+    Application application;
+};
+
+/// The queues of one event, locked together: either all take it or none does.
+class Gate {
+  public:
+    explicit Gate(BusState& bus) : bus_(bus) {}
+    ~Gate();
+    Gate(const Gate&) = delete;
+    Gate& operator=(const Gate&) = delete;
+
+    /// False: a queue is full, and `announcer` will hear of its room. Queues that have stalled or fallen behind are left
+    /// out.
+    bool open(std::uint32_t backends, std::size_t bytes, std::uint64_t announcer, std::int64_t now);
+    /// Into all of them. Answers whose they are, and lets go.
+    std::uint32_t push(const Outgoing& event, std::int64_t now, Notices& notices);
+
+  private:
+    void release();
+    BusState& bus_;
+    std::uint32_t held_ = 0;
+};
+
+struct BusState : std::enable_shared_from_this<BusState> {
+    static constexpr std::uint32_t shard_count = 32;
+
+    BusState(const FlowLimits& flow_limits, Clock time, std::unique_ptr<SocketProbe> socket_probe);
+
+    [[nodiscard]] Now now() const { return {clock.steady_ns(), clock.system_ns()}; }
+    [[nodiscard]] Shard& shard_of(std::uint64_t key_hash) { return shards[key_hash >> 59]; }
+    [[nodiscard]] std::vector<std::unique_lock<std::mutex>> lock_all();
+
+    // bus_announce.cpp: events in
+    flowd_result announce(AnnouncerId id, const Incoming& in, Now now, Tally& tally, Notices& notices);
+    flowd_result begin(Shard& shard, std::uint32_t found, AnnouncerId id, const Incoming& in, std::uint64_t key_hash,
+                       Now now, Tally& tally, Notices& notices);
+    flowd_result refresh(Shard& shard, Flow& flow, AnnouncerId id, const Incoming& in, Now now, Tally& tally,
+                         Notices& notices);
+    flowd_result end(Shard& shard, Flow& flow, AnnouncerId id, const Incoming& in, Now now, Tally& tally, Notices& notices);
+    flowd_result end_unseen(Shard& shard, AnnouncerId id, const Incoming& in, std::uint64_t key_hash, Now now, Tally& tally,
+                            Notices& notices);
+    bool charge(Flow& flow, AnnouncerId id, std::uint64_t sender,
+                Tally& tally);  ///< against the caps; false: one is reached
+    void fill(Shard& shard, Flow& flow, AnnouncerId id, const flowd_event& event, Now now);
+    void limit_older(Shard& shard, const Flow& flow);
+    flowd_result set_catch_all(AnnouncerId id, const Incoming& in, Now now, Tally& tally, Notices& notices);
+    void withdraw_catch_all(std::uint32_t slot, std::int64_t system_ns, Notices& notices);
+    void tell_catch_all(std::int64_t system_ns, Notices& notices);
+
+    // bus_deliver.cpp: what backends are told, and the end of records. The shard's lock is held.
+    [[nodiscard]] static Outgoing outgoing(const Flow& flow, std::uint32_t kind, std::int64_t time_ns);
+    [[nodiscard]] std::uint32_t lagging(const Shard& shard, const Flow& flow) const;  ///< owed something of an older flow
+    [[nodiscard]] std::uint32_t up_to_date(const Shard& shard, const Flow& flow) const;
+    /// Tells one backend all it does not know of this key; false when its queue has no room for that.
+    bool bring_up(Shard& shard, Flow& flow, QueueCore& queue, std::uint32_t end_flags, Now now, Notices& notices);
+    bool bring_up_one(Shard& shard, Flow& flow, QueueCore& queue, std::uint32_t end_flags, Now now, Notices& notices);
+    bool tell(const Flow& flow, std::uint32_t kind, std::uint32_t flags, QueueCore& queue, Now now, Notices& notices);
+    /// The same for several; those that had no room are marked and will be told by resync.
+    void bring_up_all(Shard& shard, Flow& flow, std::uint32_t to, std::uint32_t end_flags, Now now, Notices& notices);
+    void push_ongoing(Shard& shard, const Flow& flow, const Outgoing& event, std::int64_t now, Notices& notices);
+    void close(Shard& shard, Flow& flow, std::uint32_t told, Now now);
+    void expire(Shard& shard, Flow& flow, Expiry reason, Now now, Notices& notices);
+    void mark_ended(Shard& shard, Flow& flow, std::uint32_t to);
+    void settle(Shard& shard, Flow& flow);  ///< removes the record when nobody needs it any more
+    void drop(Shard& shard, Flow& flow);
+    void give_up(Shard& shard, Flow& flow);
+    bool reclaim(Shard& shard, std::uint32_t keep);
+    [[nodiscard]] std::int64_t expiry_of(const Flow& flow) const;
+
+    // bus_upkeep.cpp
+    std::int64_t tick();
+    void bury(Shard& shard, std::int64_t now);
+    void sweep(Shard& shard, Now now);
+    std::int64_t watch_stalls(std::int64_t now, Notices& notices);
+    void probe_sockets(Now now);
+    void resync(QueueCore& queue, Notices& notices);  ///< as far as half of its queue; on the consumer's thread
+
+    // samples.cpp
+    void apply(std::uint64_t id, std::span<const flowd_sample> of_flow, Notices& notices);
+
+    // bus_members.cpp
+    void detach(const std::shared_ptr<QueueCore>& queue, Notices& notices);
+    void attach(const std::shared_ptr<QueueCore>& queue);
+
+    [[nodiscard]] flowd_flow view(const Flow& flow, Now now) const;
+
+    const Clock clock;
+    const KeyHash hash;
+    std::unique_ptr<SocketProbe> probe;
+    std::int64_t probe_due_ns;
+    FlowLimits limits;  ///< written with all shards locked
+
+    std::array<Shard, shard_count> shards;
+    std::atomic<std::uint64_t> live{0};
+    std::atomic<std::uint64_t> ended_kept{0};
+    std::atomic<std::uint64_t> owed{0};
+    SenderCounts senders;
+
+    std::mutex registration;
+    std::array<AnnouncerSlot, Bus::max_announcers> announcers;
+    /// Written under registration; read there, or under a shard's lock by whoever finds the slot's bit in `active`.
+    std::array<std::shared_ptr<QueueCore>, Bus::max_backends> backends;
+
+    std::mutex catch_all_mutex;
+    std::array<CatchAll, Bus::max_announcers> catch_alls;
+    CatchAll present_catch_all;
+    std::uint64_t catch_all_sequence = 0;
+    std::atomic<std::uint64_t> catch_all_version{0};
+
+    std::array<std::atomic<std::uint64_t>, static_cast<std::size_t>(Expiry::count_)> expired{};
+    std::atomic<std::uint64_t> tombstones_cut_short{0};
+    std::atomic<std::uint64_t> samples{0};
+    std::atomic<std::uint64_t> samples_unknown{0};
+    std::atomic<std::uint64_t> socket_dumps{0};
+    std::atomic<std::uint64_t> socket_dumps_failed{0};
+};
+
+/// Calls f(slot) for each bit of a mask.
+template <typename Mask, typename Function>
+void for_each_bit(Mask mask, Function&& f) {
+    for (; mask != 0; mask &= mask - 1) f(static_cast<unsigned>(__builtin_ctzll(mask)));
+}
+
+}  // namespace flowd::core

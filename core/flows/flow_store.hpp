@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+// core/flows/flow_store.hpp: the records of one shard and the index that finds them. No lock of its own.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "core/flows/application.hpp"
+#include "core/flows/flow_key.hpp"
+#include "flowd/abi/event.h"
+
+namespace flowd::core {
+
+enum class FlowState : std::uint8_t { free, live, ended };
+
+/// One flow. A record of an ended flow stays as its tombstone, and longer while a backend is owed its end. With its
+/// share of the index it must not cost more than 200 bytes, hence the order and the widths.
+struct Flow {
+    flowd_key key;
+    std::uint64_t id;  ///< see FlowStore::id_of
+    std::int64_t start_ns;
+    std::int64_t end_ns;
+    std::int64_t seen_ns;  ///< steady: last announcement; of an ended flow: when it ended
+    std::uint64_t announcers;
+    std::uint64_t sender;
+    flowd_usage usage;
+    flowd_tag tag;
+    Application application;
+    // One bit per backend slot: what it has been told, or does not want to know.
+    std::uint32_t started;
+    std::uint32_t tagged;
+    std::uint32_t ended;
+    std::uint32_t older;  ///< an ended flow of the same key that some backend is still owed; of a free record: the next
+    std::uint32_t flags;  ///< FLOWD_*
+    std::uint8_t local;
+    std::uint8_t initiator;
+    FlowState state;
+    std::uint8_t owner;       ///< the announcer whose tag it has; Bus::max_announcers: it was removed
+    std::uint8_t precedence;  ///< of the owner; 0: it was removed
+    std::uint8_t charged;     ///< the announcer whose cap it counts against
+    std::uint8_t ender;       ///< the announcer that ended it
+    // Notes of the core.
+    bool sender_charged : 1;
+    bool tombstone_over : 1;
+    bool superseded : 1;     ///< ended and reached only through `older` of a later flow of the same key
+    bool socket_known : 1;   ///< sock_diag has shown it once
+    bool socket_marked : 1;  ///< ... and in the dump that is being read
+    std::uint8_t socket_missed : 3;
+};
+
+class FlowStore {
+  public:
+    static constexpr std::uint32_t none = 0xffffffff;
+    static constexpr unsigned index_bits = 27;
+
+    explicit FlowStore(std::uint32_t shard = 0) : shard_(shard) {}
+
+    [[nodiscard]] Flow& operator[](std::uint32_t index) { return pages_[index / page_size][index % page_size]; }
+    [[nodiscard]] const Flow& operator[](std::uint32_t index) const { return pages_[index / page_size][index % page_size]; }
+    /// One past the highest index ever used: free records lie in between.
+    [[nodiscard]] std::uint32_t end() const { return used_; }
+
+    /// `hash` is the part of the key's hash that the index uses.
+    [[nodiscard]] std::uint32_t find(const flowd_key& key, std::uint32_t hash, Match& direction) const;
+
+    /// Makes room for one more record and its place in the index, so that add() cannot fail.
+    void reserve();
+    /// A zeroed record with its id, not yet in the index.
+    std::uint32_t add();
+    void link(std::uint32_t index, std::uint32_t hash);
+    void unlink(std::uint32_t index, std::uint32_t hash);
+    void relink(std::uint32_t from, std::uint32_t to, std::uint32_t hash);
+    void remove(std::uint32_t index);  ///< not in the index any more, no application left
+
+    /// The record of an id, or null when that flow is gone.
+    [[nodiscard]] Flow* by_id(std::uint64_t id) {
+        const auto index = index_of(id);
+        if (index >= used_) return nullptr;
+        Flow& flow = (*this)[index];
+        return flow.id == id && flow.state != FlowState::free ? &flow : nullptr;
+    }
+    /// An id is the record's place with a count of how often it was used: unique, and found without a search.
+    [[nodiscard]] static std::uint32_t index_of(std::uint64_t id) {
+        return static_cast<std::uint32_t>(id & ((1u << index_bits) - 1));
+    }
+    [[nodiscard]] static std::uint32_t shard_of(std::uint64_t id) {
+        return static_cast<std::uint32_t>(id >> index_bits) & 31;
+    }
+    [[nodiscard]] std::size_t bytes() const;
+
+  private:
+    static constexpr std::uint32_t page_size = 64;
+    struct Bucket {
+        std::uint32_t index;
+        std::uint32_t hash;
+    };
+
+    [[nodiscard]] std::uint32_t position_of(std::uint32_t index, std::uint32_t hash) const;
+    void grow();
+
+    std::vector<std::unique_ptr<Flow[]>> pages_;
+    std::vector<Bucket> buckets_;  ///< open addressing, linear, no markers: removal shifts back
+    std::uint32_t mask_ = 0;
+    std::uint32_t linked_ = 0;
+    std::uint32_t used_ = 0;
+    std::uint32_t free_ = none;
+    std::uint32_t shard_;
+};
+
+}  // namespace flowd::core

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+// core/flows/payload.hpp: attachments and samples of one event, copied once and shared by every queue it waits in.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <span>
+
+#include "flowd/abi/event.h"
+
+namespace flowd::core {
+
+class Payload {
+  public:
+    /// Copies. Null when there is nothing to carry.
+    static std::shared_ptr<const Payload> copy(std::span<const flowd_attachment> attachments,
+                                               std::span<const flowd_sample> samples);
+
+    [[nodiscard]] std::size_t bytes() const { return bytes_; }  ///< what it costs, headers included
+    void attach_to(flowd_event& event) const;
+
+    Payload(std::span<const flowd_attachment> attachments, std::span<const flowd_sample> samples);
+
+  private:
+    std::unique_ptr<std::byte[]> storage_;
+    flowd_attachment* attachments_ = nullptr;
+    std::size_t attachment_count_ = 0;
+    flowd_sample* samples_ = nullptr;
+    std::size_t sample_count_ = 0;
+    std::size_t bytes_ = 0;
+};
+
+}  // namespace flowd::core

@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/flows/queue_core.hpp"
+
+#include <algorithm>
+#include <bit>
+
+#include "core/flows/bus_state.hpp"
+
+namespace flowd::core {
+namespace {
+
+constexpr std::size_t spare_chunks = 4;
+
+}  // namespace
+
+void Chunk::clear() {
+    for (std::size_t i = 0; i < count; ++i) {
+        applications[i].reset();
+        payloads[i].reset();
+    }
+    count = 0;
+    bytes = 0;
+}
+
+QueueCore::QueueCore(BackendOptions options, unsigned slot_index, std::shared_ptr<BusState> owner, std::int64_t now)
+    : name(std::move(options.name)),
+      accepts(options.accepts),
+      limits{std::max<std::size_t>(options.limits.events, 1), options.limits.bytes, options.limits.stall_after_ns},
+      slot(slot_index),
+      bus(std::move(owner)),
+      progress_ns(now),
+      wake_(std::move(options.wake)) {}
+
+QueueCore::~QueueCore() {
+    // One by one: a long list must not end by recursion.
+    while (head) head = std::move(head->next);
+}
+
+bool QueueCore::push(const Outgoing& event, std::uint32_t more_flags, std::int64_t now) {
+    if (!tail || tail->count == tail->events.size()) {
+        std::unique_ptr<Chunk> chunk;
+        if (spare.empty()) {
+            chunk.reset(new Chunk);  // not make_unique: the events need no zeroes
+        } else {
+            chunk = std::move(spare.back());
+            spare.pop_back();
+        }
+        Chunk* const fresh = chunk.get();
+        (tail ? tail->next : head) = std::move(chunk);
+        tail = fresh;
+    }
+    const std::size_t at = tail->count++;
+    flowd_event& own = tail->events[at];
+    own = event.event;
+    own.flags |= more_flags;
+    tail->queued_ns[at] = now;
+    if (!event.application.empty()) {
+        tail->applications[at] = event.application;
+        own.application = event.application.borrowed();
+    }
+    if (event.payload) {
+        tail->payloads[at] = event.payload;
+        event.payload->attach_to(own);
+        tail->bytes += event.payload->bytes();
+        bytes += event.payload->bytes();
+        counts.bytes_high_water = std::max<std::uint64_t>(counts.bytes_high_water, bytes);
+    }
+    if (used++ == 0) progress_ns = now;
+    counts.high_water = std::max<std::uint64_t>(counts.high_water, used);
+    return disarm();
+}
+
+void QueueCore::fall_behind() {
+    if (behind) return;
+    behind = true;
+    ++counts.stalls;
+}
+
+void QueueCore::wake() {
+    const std::lock_guard lock(wake_mutex_);
+    if (wake_) wake_();
+}
+
+void QueueCore::detach() {
+    attached = false;
+    const std::lock_guard lock(wake_mutex_);
+    wake_ = nullptr;
+}
+
+std::span<const flowd_event> QueueCore::take() {
+    if (current) {
+        current->clear();
+        const std::lock_guard lock(mutex);
+        if (spare.size() < spare_chunks) spare.push_back(std::move(current));
+        current.reset();
+    }
+    Notices notices(*bus);
+    while (attached) {
+        if (catch_all_version != bus->catch_all_version.load()) {
+            const auto told = take_catch_all();
+            if (!told.empty()) return told;
+        }
+        if (missed || walking) bus->resync(*this, notices);
+        const bool found = pop(notices);
+        notices.fire();
+        if (found) {
+            count_taken();
+            return {current->events.data(), current->count};
+        }
+        // pop() has armed the wake; what was marked before that was not told by it.
+        if (!missed && !walking && catch_all_version == bus->catch_all_version.load()) return {};
+    }
+    return {};
+}
+
+bool QueueCore::pop(Notices& notices) {
+    const std::int64_t now = bus->clock.steady_ns();
+    const std::lock_guard lock(mutex);
+    progress_ns = now;
+    behind = false;
+    if (!head) {
+        armed = true;
+        notices.announcers |= std::exchange(waiting, 0);
+        return false;
+    }
+    current = std::move(head);
+    head = std::move(current->next);
+    if (!head) tail = nullptr;
+    used -= current->count;
+    bytes -= current->bytes;
+    if (waiting != 0 && under_half()) notices.announcers |= std::exchange(waiting, 0);
+    return true;
+}
+
+std::span<const flowd_event> QueueCore::take_catch_all() {
+    const std::lock_guard lock(bus->catch_all_mutex);
+    catch_all_version = bus->catch_all_version.load();
+    const CatchAll& present = bus->present_catch_all;
+    const unsigned kind = present.present ? FLOWD_EVENT_CATCH_ALL : FLOWD_EVENT_CATCH_ALL_CLEAR;
+    if (!takes(kind) || (!present.present && !catch_all_told)) return {};
+    catch_all = present.event;
+    catch_all.kind = kind;
+    catch_all_application = present.application;
+    catch_all.application = catch_all_application.borrowed();
+    catch_all_told = present.present;
+    delivered[kind].fetch_add(1, std::memory_order_relaxed);
+    return {&catch_all, 1};
+}
+
+void QueueCore::count_taken() {
+    const std::int64_t now = bus->clock.steady_ns();
+    std::array<std::uint64_t, event_kinds> kinds{};
+    std::array<std::uint64_t, std::tuple_size_v<decltype(BackendCounters::latency)>> buckets{};
+    std::uint64_t sum = 0;
+    for (std::size_t i = 0; i < current->count; ++i) {
+        ++kinds[current->events[i].kind];
+        const auto us = static_cast<std::uint64_t>(std::max<std::int64_t>(now - current->queued_ns[i], 0)) / 1000;
+        ++buckets[std::min<std::size_t>(std::bit_width(us), buckets.size() - 1)];
+        sum += us;
+    }
+    for (std::size_t i = 0; i < kinds.size(); ++i)
+        if (kinds[i]) delivered[i].fetch_add(kinds[i], std::memory_order_relaxed);
+    for (std::size_t i = 0; i < buckets.size(); ++i)
+        if (buckets[i]) latency[i].fetch_add(buckets[i], std::memory_order_relaxed);
+    latency_sum_us.fetch_add(sum, std::memory_order_relaxed);
+}
+
+void Notices::fire() {
+    for (const auto& queue : queues) queue->wake();
+    queues.clear();
+    for_each_bit(std::exchange(announcers, 0), [this](unsigned slot) {
+        AnnouncerSlot& announcer = bus.announcers[slot];
+        const std::lock_guard lock(announcer.room_mutex);
+        if (announcer.on_room) announcer.on_room();
+    });
+}
+
+BackendQueue::BackendQueue(std::shared_ptr<QueueCore> core) : core_(std::move(core)) {}
+
+BackendQueue::~BackendQueue() = default;
+
+std::span<const flowd_event> BackendQueue::take() {
+    return core_->take();
+}
+
+std::size_t BackendQueue::depth() const {
+    const std::lock_guard lock(core_->mutex);
+    return core_->used;
+}
+
+const std::string& BackendQueue::name() const {
+    return core_->name;
+}
+
+}  // namespace flowd::core

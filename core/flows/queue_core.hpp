@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+// core/flows/queue_core.hpp: the inside of a BackendQueue: chunks of ready-made events under a lock of their own.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "core/flows/application.hpp"
+#include "core/flows/backend_queue.hpp"
+#include "core/flows/bus.hpp"
+#include "core/flows/counters.hpp"
+#include "core/flows/payload.hpp"
+#include "flowd/abi/event.h"
+
+namespace flowd::core {
+
+/// An event with what keeps its texts and attachments alive.
+struct Outgoing {
+    flowd_event event{};
+    Application application;
+    std::shared_ptr<const Payload> payload;
+
+    [[nodiscard]] std::size_t bytes() const { return payload ? payload->bytes() : 0; }
+};
+
+/// Events lie in it the way a backend is handed them, so that taking is no copying.
+struct Chunk {
+    std::array<flowd_event, BackendQueue::batch> events;
+    std::array<std::int64_t, BackendQueue::batch> queued_ns;
+    std::array<Application, BackendQueue::batch> applications;
+    std::array<std::shared_ptr<const Payload>, BackendQueue::batch> payloads;
+    std::size_t count = 0;
+    std::size_t bytes = 0;
+    std::unique_ptr<Chunk> next;
+
+    void clear();
+};
+
+struct Notices;
+
+struct QueueCore {
+    QueueCore(BackendOptions options, unsigned slot_index, std::shared_ptr<BusState> owner, std::int64_t now);
+    ~QueueCore();
+    QueueCore(const QueueCore&) = delete;
+    QueueCore& operator=(const QueueCore&) = delete;
+
+    const std::string name;
+    const std::uint32_t accepts;
+    const QueueLimits limits;
+    const unsigned slot;
+    const std::shared_ptr<BusState> bus;
+
+    [[nodiscard]] bool takes(unsigned kind) const { return (accepts >> kind & 1) != 0; }
+
+    /// Everything from here to `spare` is guarded by it. Taken with a shard's lock held; never the other way round.
+    mutable std::mutex mutex;
+    [[nodiscard]] bool has_room(std::size_t more_bytes) const {
+        return used < limits.events && (bytes == 0 || bytes + more_bytes <= limits.bytes);
+    }
+    [[nodiscard]] bool over_three_quarters(std::size_t more_bytes) const {
+        return used * 4 >= limits.events * 3 || (bytes + more_bytes) * 4 > limits.bytes * 3;
+    }
+    [[nodiscard]] bool under_half() const { return used * 2 <= limits.events && bytes * 2 <= limits.bytes; }
+    [[nodiscard]] bool stalled(std::int64_t now) const { return now - progress_ns >= limits.stall_after_ns; }
+    /// True when the consumer has to be woken.
+    bool push(const Outgoing& event, std::uint32_t more_flags, std::int64_t now);
+    /// True when the consumer waits; it is then taken to have been woken.
+    bool disarm() { return std::exchange(armed, false); }
+    void fall_behind();
+
+    std::unique_ptr<Chunk> head;
+    Chunk* tail = nullptr;
+    std::size_t used = 0;
+    std::size_t bytes = 0;
+    bool armed = true;          ///< the consumer has found nothing and wants to be woken
+    bool behind = false;        ///< stalled: does not push back, is owed what it misses
+    std::uint64_t waiting = 0;  ///< announcers that were told FULL on account of this queue
+    std::int64_t progress_ns;
+    std::vector<std::unique_ptr<Chunk>> spare;
+    BackendCounters counts;  ///< all but `delivered` and `latency`
+
+    // Any thread.
+    std::atomic<bool> attached{true};
+    std::atomic<bool> missed{true};  ///< some record of the flow table has something to tell
+
+    // The consumer's own; the counters are read by others.
+    std::unique_ptr<Chunk> current;
+    std::atomic<bool> walking{false};
+    std::uint32_t walk_shard = 0;
+    std::uint32_t walk_index = 0;
+    std::uint64_t catch_all_version = 0;
+    bool catch_all_told = false;
+    flowd_event catch_all{};
+    Application catch_all_application;
+    std::array<std::atomic<std::uint64_t>, event_kinds> delivered{};
+    std::array<std::atomic<std::uint64_t>, std::tuple_size_v<decltype(BackendCounters::latency)>> latency{};
+    std::atomic<std::uint64_t> latency_sum_us{0};
+
+    void wake();
+    /// After it has returned, wake is not called any more.
+    void detach();
+
+    std::span<const flowd_event> take();
+
+  private:
+    std::span<const flowd_event> take_catch_all();
+    bool pop(Notices& notices);
+    void count_taken();
+
+    std::mutex wake_mutex_;
+    std::function<void()> wake_;
+};
+
+/// What has to be told to others once no lock is held.
+struct Notices {
+    explicit Notices(BusState& state) : bus(state) {}
+    void wake(const std::shared_ptr<QueueCore>& queue) { queues.push_back(queue); }
+    void fire();
+
+    BusState& bus;
+    std::vector<std::shared_ptr<QueueCore>> queues;
+    std::uint64_t announcers = 0;
+};
+
+}  // namespace flowd::core

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/flows/socket_probe.hpp"
+
+#include <linux/inet_diag.h>
+#include <linux/netlink.h>
+#include <linux/sock_diag.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <vector>
+
+#include "flowd/address.hpp"
+#include "flowd/unique_fd.hpp"
+
+namespace flowd::core {
+namespace {
+
+// include/net/tcp_states.h. A connection in TIME_WAIT is over for whoever had it.
+constexpr std::uint32_t connected_states = (1u << TCP_ESTABLISHED) | (1u << TCP_SYN_SENT) | (1u << TCP_SYN_RECV) |
+                                           (1u << TCP_FIN_WAIT1) | (1u << TCP_FIN_WAIT2) | (1u << TCP_CLOSE_WAIT) |
+                                           (1u << TCP_LAST_ACK) | (1u << TCP_CLOSING);
+constexpr std::size_t buffer_size = 64 * 1024;  // the kernel fills up to 32 KiB at a time
+
+struct Request {
+    nlmsghdr header;
+    inet_diag_req_v2 body;
+};
+
+Result<void> ask(int fd, std::uint8_t family) {
+    Request request{};
+    request.header.nlmsg_len = sizeof request;
+    request.header.nlmsg_type = SOCK_DIAG_BY_FAMILY;
+    request.header.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+    request.header.nlmsg_seq = family;
+    request.body.sdiag_family = family;
+    request.body.sdiag_protocol = IPPROTO_TCP;
+    request.body.idiag_states = connected_states;
+    sockaddr_nl kernel{};
+    kernel.nl_family = AF_NETLINK;
+    if (sendto(fd, &request, sizeof request, 0, reinterpret_cast<const sockaddr*>(&kernel), sizeof kernel) < 0)
+        return Error::from_errno(errno, "asking sock_diag for TCP connections");
+    return {};
+}
+
+Address address_of(std::uint8_t family, const __be32 (&words)[4]) {
+    if (family == AF_INET) {
+        in_addr v4{};
+        std::memcpy(&v4, &words[0], sizeof v4);
+        return Address(v4);
+    }
+    in6_addr v6{};
+    std::memcpy(&v6, &words[0], sizeof v6);
+    return Address(v6);
+}
+
+void tell(const inet_diag_msg& message, const SocketProbe::Visitor& visitor) {
+    const Endpoint local{address_of(message.idiag_family, message.id.idiag_src), ntohs(message.id.idiag_sport)};
+    const Endpoint remote{address_of(message.idiag_family, message.id.idiag_dst), ntohs(message.id.idiag_dport)};
+    visitor(make_key(local, remote, IPPROTO_TCP));
+}
+
+/// One datagram of the dump. True: there is more to come.
+Result<bool> read(std::vector<char>& buffer, std::size_t length, std::uint8_t family, const SocketProbe::Visitor& visitor) {
+    auto left = static_cast<unsigned>(length);
+    for (auto* header = reinterpret_cast<const nlmsghdr*>(buffer.data()); NLMSG_OK(header, left);
+         header = NLMSG_NEXT(header, left)) {
+        if (header->nlmsg_seq != family) continue;
+        if (header->nlmsg_flags & NLM_F_DUMP_INTR)
+            return Error{FLOWD_ERROR, "the list of TCP connections changed while sock_diag told it"};
+        if (header->nlmsg_type == NLMSG_DONE) return false;
+        if (header->nlmsg_type == NLMSG_ERROR) {
+            nlmsgerr error{};
+            if (header->nlmsg_len < NLMSG_LENGTH(sizeof error)) return Error{FLOWD_ERROR, "sock_diag: short error"};
+            std::memcpy(&error, NLMSG_DATA(header), sizeof error);
+            return Error::from_errno(-error.error, "sock_diag");
+        }
+        if (header->nlmsg_type != SOCK_DIAG_BY_FAMILY || header->nlmsg_len < NLMSG_LENGTH(sizeof(inet_diag_msg))) continue;
+        inet_diag_msg message{};
+        std::memcpy(&message, NLMSG_DATA(header), sizeof message);
+        tell(message, visitor);
+    }
+    return true;
+}
+
+}  // namespace
+
+Result<void> KernelSocketProbe::dump(const Visitor& visitor) {
+    const UniqueFd fd(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG));
+    if (fd.get() < 0) return Error::from_errno(errno, "opening a sock_diag socket");
+    const timeval patience{1, 0};  // the kernel answers at once or not at all
+    setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    std::vector<char> buffer(buffer_size);
+    for (const std::uint8_t family : {std::uint8_t{AF_INET}, std::uint8_t{AF_INET6}}) {
+        if (auto asked = ask(fd.get(), family); !asked) return std::move(asked).error();
+        for (bool more = true; more;) {
+            const ssize_t length = recv(fd.get(), buffer.data(), buffer.size(), MSG_TRUNC);
+            if (length < 0 && errno == EINTR) continue;
+            if (length < 0) return Error::from_errno(errno, "reading from sock_diag");
+            if (static_cast<std::size_t>(length) > buffer.size()) return Error{FLOWD_ERROR, "sock_diag: answer cut off"};
+            auto state = read(buffer, static_cast<std::size_t>(length), family, visitor);
+            if (!state) return std::move(state).error();
+            more = *state;
+        }
+    }
+    return {};
+}
+
+}  // namespace flowd::core
