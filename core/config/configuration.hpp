@@ -30,6 +30,7 @@ class InstanceConfig {
     std::string key;                             ///< "firefly/regional": unique within its kind; aliases are resolved
     std::string written_path;                    ///< "backends.firefly/regional", as the file spells it
     std::string module_path;                     ///< the file the component came from
+    bool module_configured = false;              ///< by `module:`, not found among the installed ones
     bool required = true;                        ///< a failure of this instance stops the start
     const flowd_component* component = nullptr;  ///< lives as long as the process
     OptionTable options;                         ///< the component's table

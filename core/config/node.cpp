@@ -47,7 +47,8 @@ class Builder final : public YAML::EventHandler {
         nodes_ += count_nodes(found->second);
         complete(found->second, YAML::NullAnchor, mark);
     }
-    void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor, const std::string& value) override {
+    void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
+                  const std::string& value) override {
         if (value.find('\0') != std::string::npos) throw YAML::ParserException(mark, "a NUL character is not allowed");
         Node node;
         node.kind = Node::Kind::scalar;
@@ -160,7 +161,8 @@ std::optional<Node> parse(std::string_view text, const std::string& file, Proble
         Problem problem;
         problem.where = {file, 0, 0};
         if (!error.mark.is_null())
-            problem.where = {file, static_cast<unsigned>(error.mark.line) + 1, static_cast<unsigned>(error.mark.column) + 1};
+            problem.where = {file, static_cast<unsigned>(error.mark.line) + 1,
+                             static_cast<unsigned>(error.mark.column) + 1};
         problem.message = "not YAML: " + error.msg;
         problem.hint = "check the indentation, the colons and the quotes around this place";
         problems.add(std::move(problem));

@@ -9,7 +9,7 @@
 
 namespace flowd::core {
 
-/// What is in force, defaults included, as YAML that loads again; secrets are "(secret)".
+/// What is in force, defaults included, as YAML that loads again; secrets are "(secret)", what is not set is left out.
 [[nodiscard]] std::string effective_yaml(const Configuration& configuration, const Registry& registry);
 /// The same as a JSON object.
 void write_effective_json(json::Writer& writer, const Configuration& configuration);

@@ -5,14 +5,6 @@
 
 namespace flowd::core {
 
-namespace {
-
-std::string_view view(const flowd_string& text) {
-    return text.length == 0 ? std::string_view{} : std::string_view(text.data, text.length);
-}
-
-}  // namespace
-
 ValueTree::ValueTree() : storage_(std::make_unique<Storage>()) {
     storage_->root.size = sizeof(flowd_value);
     storage_->root.type = FLOWD_OPTION_GROUP;
@@ -53,7 +45,7 @@ bool same_value(const flowd_value& a, const flowd_value& b) {
     if (a.type != b.type || (a.flags & FLOWD_VALUE_PRESENT) != (b.flags & FLOWD_VALUE_PRESENT)) return false;
     if (a.integer != b.integer || a.item_count != b.item_count) return false;
     if (std::memcmp(&a.number, &b.number, sizeof a.number) != 0) return false;
-    if (view(a.text) != view(b.text) || view(a.key) != view(b.key)) return false;
+    if (text_of(a.text) != text_of(b.text) || text_of(a.key) != text_of(b.key)) return false;
     if (std::memcmp(a.address, b.address, sizeof a.address) != 0) return false;
     for (std::size_t i = 0; i < a.item_count; ++i)
         if (!same_value(*item_at(a, i), *item_at(b, i))) return false;

@@ -42,6 +42,18 @@ class ValueTree {
     std::unique_ptr<Storage> storage_;
 };
 
+/// The flags of a value that is there.
+[[nodiscard]] constexpr std::uint32_t present(bool written) {
+    return static_cast<std::uint32_t>(FLOWD_VALUE_PRESENT) |
+           (written ? static_cast<std::uint32_t>(FLOWD_VALUE_WRITTEN) : 0u);
+}
+[[nodiscard]] inline bool is_present(const flowd_value& value) {
+    return (value.flags & FLOWD_VALUE_PRESENT) != 0;
+}
+[[nodiscard]] inline std::string_view text_of(const flowd_string& text) {
+    return text.length == 0 ? std::string_view{} : std::string_view(text.data, text.length);
+}
+
 /// Deep comparison of what is configured; whether it was written or a default does not matter.
 [[nodiscard]] bool same_value(const flowd_value& a, const flowd_value& b);
 

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+// Turns YAML into the values that an option table asks for. One use, one thread.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "core/config/node.hpp"
+#include "core/config/option.hpp"
+#include "core/config/problem.hpp"
+#include "core/config/registry.hpp"
+#include "core/config/value_tree.hpp"
+
+namespace flowd::core {
+
+class Binder {
+  public:
+    using Trust = std::function<Result<std::filesystem::path>(const std::filesystem::path&)>;
+
+    /// Borrows all of them for its life.
+    Binder(ValueTree& tree, Problems& problems, const Registry& registry, const Trust& trust)
+        : tree_(tree), problems_(problems), registry_(registry), trust_(trust) {}
+
+    /// Fills `out` as a GROUP with one item per row. `node` is a map, or null for "nothing written". `path` is how the
+    /// file spells the way to it; `more_keys` are further words to offer for an unknown key. False when it added errors.
+    bool bind_table(const OptionTable& table, const Node* node, const Location& where, const std::string& path,
+                    flowd_value& out, const std::vector<std::string>& more_keys = {});
+
+    /// Files in which a secret stands.
+    [[nodiscard]] const std::set<std::string>& files_with_secrets() const { return files_with_secrets_; }
+
+  private:
+    /// Where the binder stands.
+    struct At {
+        std::string written;    ///< path as the file spells it
+        std::string canonical;  ///< path by the names of the table, below the instance
+        Location where;
+        bool is_default = false;
+        bool secret = false;
+    };
+    /// The group around an activity, for the experiment beside it.
+    struct Group {
+        const OptionTable& table;
+        const flowd_value* items;
+        std::vector<char> failed;  ///< one per row
+    };
+
+    bool bind_group(const OptionTable& table, const Node* node, const At& at, flowd_value& out,
+                    const std::vector<std::string>& more_keys);
+    bool bind_row(const Option& option, const Node::Entry* entry, const At& group_at, Group& group, flowd_value& out);
+    bool bind_default(const Option& option, const At& group_at, Group& group, flowd_value& out);
+    bool bind_value(const Option& option, const Node& node, const At& at, Group& group, flowd_value& out);
+    bool bind_collection(const Option& option, const Node& node, const At& at, Group& group, flowd_value& out);
+    bool bind_scalar(const Option& option, const Node& node, const At& at, Group& group, flowd_value& out);
+    bool bind_text(const Option& option, const Node& node, const At& at, flowd_value& out);
+    bool bind_number(const Option& option, const Node& node, const At& at, flowd_value& out);
+    bool bind_experiment(const Option& option, const Node& node, const At& at, flowd_value& out);
+    bool bind_activity(const Option& option, const Node& node, const At& at, Group& group, std::size_t index,
+                       flowd_value& out);
+    /// Of an activity row, or of the item of a list at `index`; `unknown` when the one written is wrong.
+    [[nodiscard]] std::optional<std::uint32_t> experiment_of(const Option& activity, const Group& group, std::size_t index,
+                                                             bool& unknown) const;
+    bool check_range(const Option& option, std::int64_t value, const Node& node, const At& at);
+    bool check_path(const Option& option, const Node& node, const At& at);
+
+    bool reject(const Option& option, const Node& node, const At& at, std::string message, std::string hint = {},
+                std::string nearest = {});
+    void reject_key(const Node::Entry& entry, const OptionTable& table, const At& at,
+                    const std::vector<std::string>& more_keys);
+    void keep_canonical(const At& at, flowd_value& out, std::string_view text);
+
+    ValueTree& tree_;
+    Problems& problems_;
+    const Registry& registry_;
+    const Trust& trust_;
+    std::set<std::string> files_with_secrets_;
+    std::size_t list_index_ = 0;  ///< of the item being bound, for pairs of experiment and activity lists
+};
+
+}  // namespace flowd::core

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/config/catalog.hpp"
+
+#include <fstream>
+#include <iterator>
+
+#include "core/config/binder.hpp"
+#include "core/config/component_lookup.hpp"
+#include "core/config/nearest.hpp"
+
+namespace flowd::core {
+
+namespace {
+
+/// The catalog is read like every other YAML here: by option tables.
+OptionTable catalog_table() {
+    Option text;
+    text.type = FLOWD_OPTION_STRING;
+    Option aliases = text;
+    aliases.type = FLOWD_OPTION_LIST;
+    aliases.name = "aliases";
+    aliases.fields = {text};
+    Option package = text;
+    package.name = "package";
+    package.flags = FLOWD_OPTION_REQUIRED;
+    Option entry;
+    entry.type = FLOWD_OPTION_GROUP;
+    entry.fields = {package, aliases};
+    OptionTable table;
+    for (const std::uint32_t kind : {FLOWD_PLUGIN, FLOWD_BACKEND, FLOWD_ENRICHER}) {
+        Option section;
+        section.type = FLOWD_OPTION_MAP;
+        section.name = section_name(kind);
+        section.fields = {entry};
+        table.push_back(std::move(section));
+    }
+    return table;
+}
+
+}  // namespace
+
+Result<Catalog> Catalog::load(const std::filesystem::path& file) {
+    std::ifstream stream(file, std::ios::binary);
+    if (!stream) return Error::from_errno(errno, "the catalog of components " + file.string());
+    return parse(std::string{std::istreambuf_iterator<char>(stream), {}}, file.string());
+}
+
+Result<Catalog> Catalog::parse(std::string_view yaml, const std::string& file_name) {
+    Problems problems;
+    ValueTree tree;
+    const Registry none;
+    const Binder::Trust no_judgement;
+    const auto root = read_yaml(yaml, file_name, problems);
+    if (root) {
+        Binder binder(tree, problems, none, no_judgement);
+        (void)binder.bind_table(catalog_table(), &*root, root->where, "", tree.root());
+    }
+    if (const Problem* problem = problems.decisive())
+        return Error{FLOWD_INVALID, problem->to_string(), "reinstall the package flowd-cpp"};
+    Catalog catalog;
+    std::size_t section = 0;
+    for (const std::uint32_t kind : {FLOWD_PLUGIN, FLOWD_BACKEND, FLOWD_ENRICHER}) {
+        const flowd_value& entries = *item_at(tree.root(), section++);
+        for (std::size_t i = 0; i < entries.item_count; ++i) {
+            const flowd_value& item = *item_at(entries, i);
+            Entry entry{kind, std::string(text_of(item.key)), {}, std::string(text_of(item_at(item, 0)->text))};
+            const flowd_value& aliases = *item_at(item, 1);
+            for (std::size_t j = 0; j < aliases.item_count; ++j)
+                entry.aliases.emplace_back(text_of(item_at(aliases, j)->text));
+            catalog.entries_.push_back(std::move(entry));
+        }
+    }
+    return catalog;
+}
+
+const Catalog::Entry* Catalog::find(std::uint32_t kind, std::string_view name) const {
+    const std::string wanted = lower_case(name);
+    for (const Entry& entry : entries_) {
+        if (entry.kind != kind) continue;
+        if (lower_case(entry.name) == wanted) return &entry;
+        for (const std::string& alias : entry.aliases)
+            if (lower_case(alias) == wanted) return &entry;
+    }
+    return nullptr;
+}
+
+}  // namespace flowd::core

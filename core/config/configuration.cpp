@@ -1,0 +1,328 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/config/configuration.hpp"
+
+#include <algorithm>
+#include <array>
+
+#include "core/config/binder.hpp"
+#include "core/config/nearest.hpp"
+#include "core/config/source.hpp"
+
+namespace flowd::core {
+
+namespace {
+
+constexpr std::array<std::uint32_t, 3> kinds{FLOWD_PLUGIN, FLOWD_BACKEND, FLOWD_ENRICHER};
+
+/// What a validate() call reports into.
+struct Reports {
+    const InstanceConfig& instance;
+    Problems& problems;
+    bool has_error = false;
+
+    static void report(const flowd_problems* to, const flowd_problem* problem) {
+        if (to == nullptr || problem == nullptr) return;
+        auto& self = *static_cast<Reports*>(to->context);
+        const Problem& added = self.problems.add(self.instance.locate(*problem));
+        if (added.level == FLOWD_LEVEL_ERROR) self.has_error = true;
+    }
+};
+
+bool is_instance_name(std::string_view name) {
+    return !name.empty() && name.size() <= 64 && std::all_of(name.begin(), name.end(), [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
+               c == '.';
+    });
+}
+
+class Loader {
+  public:
+    Loader(const LoadContext& context, Problems& problems) : context_(context), problems_(problems) {}
+
+    Configuration load(Node root, const std::set<std::string>& public_files) {
+        cut_sections(root);
+        read_globals(root);
+        ComponentLookup& modules = context_.modules(configuration_.globals);
+        for (std::size_t i = 0; i < kinds.size(); ++i)
+            for (const Node::Entry& entry : sections_[i].entries) read_instance(kinds[i], entry, modules);
+        warn_of_public_secrets(public_files);
+        warn_of_idleness();
+        return std::move(configuration_);
+    }
+
+  private:
+    void cut_sections(Node& root) {
+        for (std::size_t i = 0; i < kinds.size(); ++i) {
+            const char* name = section_name(kinds[i]);
+            const auto entry = std::find_if(root.entries.begin(), root.entries.end(),
+                                            [&](const Node::Entry& candidate) { return candidate.key == name; });
+            if (entry == root.entries.end()) continue;
+            if (entry->value.kind == Node::Kind::map) {
+                sections_[i] = std::move(entry->value);
+            } else if (entry->value.kind != Node::Kind::null) {
+                Problem& problem = add(entry->value.where, name, "has to be a group of keys");
+                problem.found = describe(entry->value);
+                problem.hint =
+                    std::string("write the name of a ") + kind_name(kinds[i]) + " and a colon, for example `NAME: {}`";
+            }
+            root.entries.erase(entry);
+        }
+    }
+
+    void read_globals(const Node& root) {
+        std::vector<std::string> sections;
+        for (const std::uint32_t kind : kinds) sections.emplace_back(section_name(kind));
+        Binder top(configuration_.global_values, problems_, context_.registry, context_.trust);
+        bool good = top.bind_table(global_options(), &root, root.where, "", configuration_.global_values.root(), sections);
+
+        // The section of the enrichers holds settings of the core and instances; the settings are cut out.
+        Node& section = sections_[2];
+        Node settings;
+        settings.kind = Node::Kind::map;
+        for (const Option& option : enricher_section_options()) {
+            const auto entry = std::find_if(section.entries.begin(), section.entries.end(),
+                                            [&](const Node::Entry& candidate) { return option.is_called(candidate.key); });
+            if (entry == section.entries.end()) continue;
+            settings.entries.push_back(std::move(*entry));
+            section.entries.erase(entry);
+        }
+        Binder enrichers(configuration_.enricher_values, problems_, context_.registry, context_.trust);
+        if (!enrichers.bind_table(enricher_section_options(), &settings, section.where, section_name(FLOWD_ENRICHER),
+                                  configuration_.enricher_values.root()))
+            good = false;
+        if (good) {
+            configuration_.globals = globals_of(configuration_.global_values.root(), configuration_.enricher_values.root());
+            return;
+        }
+        // So that the modules are still looked for and everything else that is wrong is said in the same run.
+        const Node modules = only(root, "modules");
+        Problems said_already;
+        ValueTree top_defaults, enricher_defaults;
+        modules_known_ = Binder(top_defaults, said_already, context_.registry, context_.trust)
+                             .bind_table(global_options(), &modules, {}, "", top_defaults.root());
+        (void)Binder(enricher_defaults, said_already, context_.registry, context_.trust)
+            .bind_table(enricher_section_options(), nullptr, {}, "", enricher_defaults.root());
+        configuration_.globals = globals_of(top_defaults.root(), enricher_defaults.root());
+    }
+
+    [[nodiscard]] static Node only(const Node& map, std::string_view key) {
+        Node some;
+        some.kind = Node::Kind::map;
+        if (const Node::Entry* entry = map.find(key)) some.entries.push_back(*entry);
+        return some;
+    }
+
+    void read_instance(std::uint32_t kind, const Node::Entry& entry, ComponentLookup& modules) {
+        InstanceConfig instance;
+        instance.kind = kind;
+        instance.where = entry.where;
+        instance.written_path = std::string(section_name(kind)) + "." + entry.key;
+
+        const std::size_t slash = entry.key.find('/');
+        const std::string type = entry.key.substr(0, slash);
+        const std::string name = slash == std::string::npos ? std::string() : entry.key.substr(slash + 1);
+        if (slash != std::string::npos && !is_instance_name(name)) {
+            Problem& problem = add(entry.where, instance.written_path, "the name behind the slash can't be used");
+            problem.found = entry.key;
+            problem.allowed = "up to 64 letters, digits, '-', '_' and '.'";
+            problem.hint = "write for example " + type + "/regional";
+            return;
+        }
+        if (entry.value.kind != Node::Kind::map && entry.value.kind != Node::Kind::null) {
+            Problem& problem = add(entry.value.where, instance.written_path, "has to be a group of options");
+            problem.found = describe(entry.value);
+            problem.hint = "write `" + entry.key + ": {}` to take its defaults";
+            return;
+        }
+
+        Node options;
+        options.kind = Node::Kind::map;
+        options.where = entry.where;
+        const bool core_keys_good = read_core_keys(entry, instance, options);
+        if (!find_component(type, instance, modules)) return;
+
+        instance.key = name.empty() ? instance.component_name : instance.component_name + "/" + name;
+        if (const InstanceConfig* first = configuration_.find(kind, instance.key)) {
+            Problem& problem = add(entry.where, instance.written_path, "the same instance as " + first->written_path);
+            problem.found = "the first is at " + first->where.to_string();
+            problem.hint = "give one of them a name, for example " + instance.component_name + "/second";
+            return;
+        }
+
+        Binder binder(instance.values, problems_, context_.registry, context_.trust);
+        const bool good = binder.bind_table(instance.options, &options, entry.where, instance.written_path,
+                                            instance.values.root(), core_words());
+        secrets_.insert(binder.files_with_secrets().begin(), binder.files_with_secrets().end());
+        if (good && core_keys_good) validate(instance);
+        configuration_.instances.push_back(std::move(instance));
+    }
+
+    [[nodiscard]] static std::vector<std::string> core_words() {
+        std::vector<std::string> words;
+        for (const Option& option : instance_options()) words.push_back(option.name);
+        return words;
+    }
+
+    /// `required` and `module`; everything else goes to `options`.
+    bool read_core_keys(const Node::Entry& entry, InstanceConfig& instance, Node& options) {
+        Node core;
+        core.kind = Node::Kind::map;
+        for (const Node::Entry& key : entry.value.entries) {
+            const auto& table = instance_options();
+            const bool is_core =
+                std::any_of(table.begin(), table.end(), [&](const Option& o) { return o.is_called(key.key); });
+            (is_core ? core : options).entries.push_back(key);
+        }
+        ValueTree tree;
+        Binder binder(tree, problems_, context_.registry, context_.trust);
+        const bool good = binder.bind_table(instance_options(), &core, entry.where, instance.written_path, tree.root());
+        const flowd_value& required = *item_at(tree.root(), 0);
+        instance.required = !is_present(required) || required.integer != 0;
+        instance.module_path = text_of(item_at(tree.root(), 1)->text);
+        instance.module_configured = !instance.module_path.empty();
+        return good;
+    }
+
+    bool find_component(const std::string& type, InstanceConfig& instance, ComponentLookup& modules) {
+        const Catalog::Entry* known = instance.module_path.empty() ? context_.catalog.find(instance.kind, type) : nullptr;
+        const std::string name = known != nullptr ? known->name : type;
+        const auto found = modules.find(instance.kind, name, instance.module_path);
+        if (!found) {
+            explain_absence(type, known, found.error(), instance, modules);
+            return false;
+        }
+        instance.component = found->component;
+        instance.component_name = found->component->name;
+        instance.module_path = found->module_path;
+        auto options =
+            read_options(found->component->options, found->component->option_count, found->component->option_stride);
+        if (!options) {
+            Problem& problem =
+                add(instance.where, instance.written_path, "module " + found->module_path + ": " + options.error().message);
+            problem.category = Problem::Category::module_missing;
+            problem.result = options.error().code;
+            problem.hint = "ask the author of the module, or remove it";
+            return false;
+        }
+        instance.options = std::move(options).value();
+        return true;
+    }
+
+    void explain_absence(const std::string& type, const Catalog::Entry* known, const Error& error,
+                         const InstanceConfig& instance, const ComponentLookup& modules) {
+        if (!modules_known_ && error.code == FLOWD_NOT_FOUND) return;  // nobody knows what the right `modules` would hold
+        Problem& problem = add(instance.where, instance.written_path, error.message);
+        problem.category = Problem::Category::module_missing;
+        problem.result = error.code;
+        problem.hint = error.hint;
+        if (!instance.required) problem.level = FLOWD_LEVEL_WARNING;
+        if (error.code != FLOWD_NOT_FOUND || !instance.module_path.empty()) return;
+        if (known != nullptr) {
+            problem.message = "module '" + known->name + "' is not installed";
+            problem.hint = "install the package " + known->package;
+            return;
+        }
+        std::vector<std::string> names, words;
+        for (const Catalog::Entry& entry : context_.catalog.entries()) {
+            if (entry.kind != instance.kind) continue;
+            names.push_back(entry.name);
+            words.push_back(entry.name);
+            words.insert(words.end(), entry.aliases.begin(), entry.aliases.end());
+        }
+        for (const std::string& offered : modules.names(instance.kind)) {
+            if (std::find(words.begin(), words.end(), offered) != words.end()) continue;
+            names.push_back(offered);
+            words.push_back(offered);
+        }
+        if (instance.kind == FLOWD_ENRICHER)
+            for (const Option& option : enricher_section_options()) {
+                names.push_back(option.name);
+                words.push_back(option.name);
+            }
+        problem.message = std::string("no installed module has a ") + kind_name(instance.kind) + " of this name";
+        problem.found = type;
+        problem.allowed = join_words(names);
+        problem.nearest = nearest_word(type, words);
+        problem.hint = "install its module, or name its file with `module: /path/to/module.so`";
+        if (problem.nearest.empty()) return;
+        problem.category = Problem::Category::configuration;
+        problem.result = FLOWD_INVALID;
+        problem.level = FLOWD_LEVEL_ERROR;
+        problem.hint = "write " + problem.nearest;
+    }
+
+    void validate(const InstanceConfig& instance) {
+        if (instance.component->validate == nullptr) return;
+        Reports reports{instance, problems_};
+        const flowd_problems to{sizeof(flowd_problems), 0, &reports, &Reports::report};
+        const flowd_result result = instance.component->validate(&instance.value(), &to);
+        if (result >= 0 || reports.has_error) return;
+        Problem& problem = add(instance.where, instance.written_path, "refused by the module, which does not say why");
+        problem.result = result;
+        problem.hint = "see `flowd-cpp modules info " + instance.component_name + "`";
+    }
+
+    void warn_of_public_secrets(const std::set<std::string>& public_files) {
+        for (const std::string& file : secrets_) {
+            if (!public_files.contains(file)) continue;
+            Problem& problem = add({file, 0, 0}, "", "holds a secret and may be read by everybody");
+            problem.level = FLOWD_LEVEL_WARNING;
+            problem.hint = "chmod 0640 " + file;
+        }
+    }
+
+    void warn_of_idleness() {
+        if (problems_.has_errors()) return;
+        for (const std::uint32_t kind : {FLOWD_PLUGIN, FLOWD_BACKEND}) {
+            const auto& all = configuration_.instances;
+            if (std::any_of(all.begin(), all.end(), [&](const InstanceConfig& i) { return i.kind == kind; })) continue;
+            Problem& problem = add({}, section_name(kind),
+                                   std::string("no ") + kind_name(kind) + " is configured: no flow will be " +
+                                       (kind == FLOWD_PLUGIN ? "learnt" : "marked or reported"));
+            problem.level = FLOWD_LEVEL_WARNING;
+        }
+    }
+
+    Problem& add(const Location& where, const std::string& path, std::string message) {
+        Problem problem;
+        problem.where = where;
+        problem.path = path;
+        problem.message = std::move(message);
+        return problems_.add(std::move(problem));
+    }
+
+    const LoadContext& context_;
+    Problems& problems_;
+    Configuration configuration_;
+    std::array<Node, 3> sections_;
+    std::set<std::string> secrets_;
+    bool modules_known_ = true;
+};
+
+LoadedConfiguration finish(std::optional<Source> source, Problems problems, const LoadContext& context) {
+    LoadedConfiguration loaded;
+    loaded.problems = std::move(problems);
+    if (source) {
+        Configuration configuration = Loader(context, loaded.problems).load(std::move(source->root), source->public_files);
+        if (!loaded.problems.has_errors()) loaded.configuration = std::move(configuration);
+    }
+    loaded.problems.sort();
+    return loaded;
+}
+
+}  // namespace
+
+LoadedConfiguration load_configuration(const std::filesystem::path& file, const LoadContext& context) {
+    Problems problems;
+    auto source = read_source(file, context.trust, problems);
+    return finish(std::move(source), std::move(problems), context);
+}
+
+LoadedConfiguration parse_configuration(std::string_view text, const std::string& name, const LoadContext& context) {
+    Problems problems;
+    std::optional<Source> source;
+    if (auto root = read_yaml(text, name, problems)) source = Source{std::move(*root), {}};
+    return finish(std::move(source), std::move(problems), context);
+}
+
+}  // namespace flowd::core

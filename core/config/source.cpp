@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/config/source.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+
+#include "flowd/unique_fd.hpp"
+
+namespace flowd::core {
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr std::size_t max_file_bytes = 4u << 20;
+
+void add_file_problem(Problems& problems, const fs::path& file, const Error& error, Problem::Category category) {
+    Problem problem;
+    problem.result = error.code;
+    problem.category = category;
+    problem.where = {file.string(), 0, 0};
+    problem.message = error.message;
+    problem.hint = error.hint;
+    problems.add(std::move(problem));
+}
+
+Result<std::string> read_file(const fs::path& file, bool& is_public) {
+    const UniqueFd fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+    if (!fd) {
+        Error error = Error::from_errno(errno, "can't be read");
+        error.hint =
+            error.code == FLOWD_NOT_FOUND ? "name another file with --conf" : "run as root or as the daemon's user";
+        return error;
+    }
+    struct stat info {};
+    if (::fstat(fd.get(), &info) != 0) return Error::from_errno(errno, "can't be read");
+    if (!S_ISREG(info.st_mode)) return Error{FLOWD_INVALID, "not a regular file"};
+    is_public = (info.st_mode & S_IROTH) != 0;
+    std::string text;
+    std::array<char, 16384> buffer{};
+    for (;;) {
+        const ssize_t got = ::read(fd.get(), buffer.data(), buffer.size());
+        if (got == 0) return text;
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) return Error::from_errno(errno, "can't be read");
+        text.append(buffer.data(), static_cast<std::size_t>(got));
+        if (text.size() > max_file_bytes) return Error{FLOWD_LIMIT, "larger than 4 MiB"};
+    }
+}
+
+bool ends_with(std::string_view text, std::string_view end) {
+    return text.size() >= end.size() && text.substr(text.size() - end.size()) == end;
+}
+
+/// The drop-ins, in the order of their names. What looks like one but is not read is said.
+std::vector<fs::path> drop_ins(const fs::path& directory, Problems& problems) {
+    std::vector<fs::path> files;
+    std::error_code error;
+    for (fs::directory_iterator entry(directory, error), end; !error && entry != end; entry.increment(error)) {
+        const std::string name = entry->path().filename().string();
+        if (name.front() == '.') continue;
+        if (ends_with(name, ".yaml")) files.push_back(entry->path());
+        if (ends_with(name, ".yml")) {
+            Problem problem;
+            problem.level = FLOWD_LEVEL_WARNING;
+            problem.where = {entry->path().string(), 0, 0};
+            problem.message = "not read: its name does not end in .yaml";
+            problem.hint = "rename it";
+            problems.add(std::move(problem));
+        }
+    }
+    if (error && error != std::errc::no_such_file_or_directory && error != std::errc::not_a_directory)
+        add_file_problem(problems, directory, Error::from_errno(error.value(), "can't be listed"),
+                         Problem::Category::system);
+    std::sort(files.begin(), files.end());
+    return files;
+}
+
+}  // namespace
+
+std::optional<Source> read_source(const fs::path& file, const Binder::Trust& trust, Problems& problems) {
+    Source source;
+    bool good = true;
+    bool first = true;
+    std::vector<fs::path> files{file};
+    for (fs::path& drop_in : drop_ins(file.parent_path() / "conf.d", problems)) files.push_back(std::move(drop_in));
+    for (const fs::path& path : files) {
+        fs::path real = path;
+        if (trust) {
+            auto trusted = trust(path);
+            if (!trusted) {
+                const bool wrong_owner = trusted.error().code == FLOWD_DENIED;
+                add_file_problem(problems, path, trusted.error(),
+                                 wrong_owner ? Problem::Category::configuration : Problem::Category::system);
+                good = false;
+                continue;
+            }
+            real = std::move(trusted).value();
+        }
+        bool is_public = false;
+        const auto text = read_file(real, is_public);
+        if (!text) {
+            add_file_problem(problems, path, text.error(), Problem::Category::system);
+            good = false;
+            continue;
+        }
+        if (is_public) source.public_files.insert(path.string());
+        auto root = read_yaml(*text, path.string(), problems);
+        if (!root) {
+            good = false;
+        } else if (first) {
+            source.root = std::move(*root);
+            first = false;
+        } else {
+            merge(source.root, std::move(*root), "", problems);
+        }
+    }
+    if (!good) return std::nullopt;
+    return source;
+}
+
+}  // namespace flowd::core

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+// The files a configuration is made of. One thread.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "core/config/binder.hpp"
+#include "core/config/node.hpp"
+
+namespace flowd::core {
+
+struct Source {
+    Node root;
+    std::set<std::string> public_files;  ///< files that everybody may read
+};
+
+/// Reads `file`, then *.yaml of conf.d beside it in the order of their names, and merges them. Nothing when one of them
+/// cannot be read, is not trusted or is no YAML: all such problems are added first.
+[[nodiscard]] std::optional<Source> read_source(const std::filesystem::path& file, const Binder::Trust& trust,
+                                                Problems& problems);
+
+}  // namespace flowd::core
