@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * flowd/abi/ext/descriptors.h: file descriptors that outlive an instance. Offered by the core.
+ *
+ * A descriptor has the name of the resource it stands for, so that whoever prepares for that resource finds it:
+ *   udp:ADDRESS:PORT   tcp:ADDRESS:PORT   unix:PATH   fifo:PATH   and NAME/WHAT for a module's own ("marker/link:eth0")
+ * with addresses in the form of RFC 5952 and IPv6 in brackets ("udp:[::1]:10514"). They come from systemd (socket
+ * activation, FileDescriptorStore) or from an instance of the same module that a reload replaces.
+ */
+#ifndef FLOWD_ABI_EXT_DESCRIPTORS_H
+#define FLOWD_ABI_EXT_DESCRIPTORS_H
+
+#include "../host.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define FLOWD_EXT_DESCRIPTORS "flowd.descriptors/1"
+
+typedef struct flowd_ext_descriptors {
+    uint32_t size;
+    uint32_t reserved;
+    /* [instance] in prepare. *fd is a duplicate that belongs to the caller; FLOWD_NOT_FOUND: make it yourself. */
+    flowd_result (*take)(const flowd_host *host, flowd_string name, int *fd);
+    /* [instance] Keeps a duplicate for a successor, until forget or until the last instance that kept it is gone. */
+    flowd_result (*keep)(const flowd_host *host, flowd_string name, int fd);
+    void (*forget)(const flowd_host *host, flowd_string name); /* [instance] */
+} flowd_ext_descriptors;
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * flowd/abi/module.h: what a module tells of itself, and the life of an instance.
+ *
+ *      describe       the core reads the ELF note, then calls flowd_module_v1
+ *         |
+ *      configure      the core reads the YAML by the option table
+ *         |
+ *      validate       rules across options; no privileges, no side effects      (also `flowd-cpp check`)
+ *         |
+ *      create ---------------------------------------------.
+ *         |            the rest on the instance's own thread|
+ *      prepare        sockets, BPF; may take descriptors    | failure of any
+ *         |                                                 | step goes to
+ *      start  <----.  events may be emitted from here on    | stop, destroy
+ *         |        |                                        |
+ *        live -----'  on_events, sample, on_room, callbacks, reconfigure, run
+ *         |                                                 |
+ *      stop  <----------------------------------------------'
+ *         |           flush until the deadline; safe without start, and twice
+ *      destroy        afterwards no call into the instance
+ */
+#ifndef FLOWD_ABI_MODULE_H
+#define FLOWD_ABI_MODULE_H
+
+#include "base.h"
+#include "event.h"
+#include "host.h"
+#include "option.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct flowd_instance flowd_instance; /* the module's own */
+
+/* Component kinds. */
+enum {
+    FLOWD_PLUGIN = 1,   /* a source of flow events */
+    FLOWD_BACKEND = 2,  /* a sink of flow events */
+    FLOWD_ENRICHER = 3  /* samples live connections */
+};
+
+/* Who runs the loop of the instance's thread. */
+enum {
+    FLOWD_LOOP_HOSTED = 0, /* the core */
+    FLOWD_LOOP_OWN = 1     /* the module, in run() */
+};
+
+/* Whose tag wins when several plugins announce one flow: the higher value. */
+enum {
+    FLOWD_PRECEDENCE_METER = 1,   /* seen on the wire, tagged by the catch-all (perfsonar) */
+    FLOWD_PRECEDENCE_RULE = 2,    /* tagged by a rule (netlink, iperf3, skops) */
+    FLOWD_PRECEDENCE_EXPLICIT = 3 /* somebody said so (api, namedpipe, fireflyp) */
+};
+
+/* Receives samples from flowd_component.sample, during that call, on its thread. Copied. */
+typedef struct flowd_samples {
+    uint32_t size;
+    uint32_t reserved;
+    void *context;
+    flowd_result (*add)(const struct flowd_samples *samples, const flowd_sample *sample);
+} flowd_samples;
+
+/*
+ * One component of a module. Static. Callbacks answer FLOWD_OK or a negative result; what they do not need is null.
+ * None may let a C++ exception out (the C++ layer of the SDK sees to that).
+ */
+typedef struct flowd_component {
+    uint32_t size;
+    uint32_t kind;              /* FLOWD_PLUGIN, FLOWD_BACKEND, FLOWD_ENRICHER */
+    const char *name;           /* key in the YAML section of its kind: [a-z][a-z0-9]* */
+    const char *summary;        /* one line */
+    const char *const *aliases; /* other keys for it in that section, ended by NULL; may be null */
+    uint32_t loop;              /* FLOWD_LOOP_* */
+    uint32_t precedence;        /* plugins: FLOWD_PRECEDENCE_* */
+    uint32_t accepts;           /* backends: bits 1 << FLOWD_EVENT_* of what they want */
+    uint32_t reserved;
+    const flowd_option *options;
+    size_t option_count;
+    size_t option_stride;
+
+    /* [core] Rules across options. `config` is a GROUP in the order of `options`. Optional. */
+    flowd_result (*validate)(const flowd_value *config, const flowd_problems *problems);
+
+    /* [instance] Makes an instance without touching the system. `host` lives as long as the instance. Required. */
+    flowd_result (*create)(const flowd_host *host, const flowd_value *config, flowd_instance **instance);
+
+    /* [instance] Privileged preparation. On a reload the predecessor may still be live: its descriptors are offered
+     * through flowd.descriptors/1. Optional. */
+    flowd_result (*prepare)(flowd_instance *instance);
+
+    /* [instance] Begins work. Required. */
+    flowd_result (*start)(flowd_instance *instance);
+
+    /* [instance] FLOWD_LOOP_OWN only, and required there: runs the module's loop until dispatch answers FLOWD_STOPPED. */
+    flowd_result (*run)(flowd_instance *instance);
+
+    /* [instance] Ends work: flushes what is pending until deadline_ns of CLOCK_MONOTONIC, then gives up and says what
+     * was lost. Safe without start and twice. Required. */
+    flowd_result (*stop)(flowd_instance *instance, int64_t deadline_ns);
+
+    /* [instance] Frees it. Required. */
+    void (*destroy)(flowd_instance *instance);
+
+    /* [instance] Takes a new configuration while live; FLOWD_UNSUPPORTED: make a new instance instead. On any other
+     * failure the old configuration must still be in force. Optional. */
+    flowd_result (*reconfigure)(flowd_instance *instance, const flowd_value *config);
+
+    /* [instance] Backends: events in order per flow, borrowed for the call. Required of backends. */
+    flowd_result (*on_events)(flowd_instance *instance, const flowd_event *events, size_t count, size_t stride);
+
+    /* [instance] Enrichers: all live flows, once per period, in batches; `last` is 1 in the last one of the period.
+     * Add at most one sample per flow. Required of enrichers. */
+    flowd_result (*sample)(flowd_instance *instance, const flowd_flow *flows, size_t count, size_t stride, int32_t last,
+                           const flowd_samples *samples);
+
+    /* [instance] Plugins: emit answered FLOWD_FULL before and there is room again. Optional. */
+    void (*on_room)(flowd_instance *instance);
+
+    /* [instance] What this instance offers to the core: "flowd.command/1", "flowd.status/1"; null for unknown ids. The
+     * answer is static. Optional. */
+    const void *(*extension)(flowd_instance *instance, const char *id);
+} flowd_component;
+
+/* One module. Static. */
+typedef struct flowd_module {
+    uint32_t size;
+    uint32_t abi_major; /* FLOWD_ABI_MAJOR it was compiled with */
+    uint32_t abi_minor;
+    uint32_t reserved;
+    const char *name;    /* of the file, for humans: "backend-firefly" */
+    const char *version; /* of the module */
+    const char *license; /* SPDX expression */
+    const flowd_component *components;
+    size_t component_count;
+    size_t component_stride;
+} flowd_module;
+
+/*
+ * The one exported symbol. [core] Called once, after dlopen; answers a static struct, never null.
+ * `core_minor` is the ABI minor of the core, for modules that want to describe themselves differently.
+ */
+typedef const flowd_module *(*flowd_module_function)(uint32_t core_minor);
+#define FLOWD_MODULE_SYMBOL "flowd_module_v1"
+FLOWD_EXPORT const flowd_module *flowd_module_v1(uint32_t core_minor);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

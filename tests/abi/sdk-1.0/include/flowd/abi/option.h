@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * flowd/abi/option.h: options are declared in a table; the core parses, checks, documents and delivers them.
+ */
+#ifndef FLOWD_ABI_OPTION_H
+#define FLOWD_ABI_OPTION_H
+
+#include "base.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Type of an option, and what flowd_value holds for it. */
+enum {
+    FLOWD_OPTION_BOOLEAN = 1,     /* integer 0 or 1 */
+    FLOWD_OPTION_INTEGER = 2,     /* integer */
+    FLOWD_OPTION_NUMBER = 3,      /* number */
+    FLOWD_OPTION_STRING = 4,      /* text */
+    FLOWD_OPTION_CHOICE = 5,      /* text, one of `choices` */
+    FLOWD_OPTION_DURATION = 6,    /* integer: nanoseconds; written "3s", "250ms", or a bare number in `unit` */
+    FLOWD_OPTION_SIZE = 7,        /* integer: bytes; written "4 MiB", or a bare number */
+    FLOWD_OPTION_ADDRESS = 8,     /* address */
+    FLOWD_OPTION_NETWORK = 9,     /* address and integer: prefix length of the 16-byte address (IPv4 /24 is 120) */
+    FLOWD_OPTION_HOST = 10,       /* text: a host name or an address literal */
+    FLOWD_OPTION_PATH = 11,       /* text: an absolute file name */
+    FLOWD_OPTION_EXPERIMENT = 12, /* integer: experiment id; written as a number or as a name of the registry */
+    FLOWD_OPTION_ACTIVITY = 13,   /* integer: activity id; a name is looked up in the experiment of the same group */
+    FLOWD_OPTION_GROUP = 14,      /* items: one per row of `fields`, in that order */
+    FLOWD_OPTION_LIST = 15,       /* items: any number, each of the type of `fields[0]` */
+    FLOWD_OPTION_MAP = 16         /* items with `key`: any number, each of the type of `fields[0]` */
+};
+
+/* flowd_option.flags */
+enum {
+    FLOWD_OPTION_REQUIRED = 1u << 0,
+    FLOWD_OPTION_SECRET = 1u << 1, /* never printed: not by `conf`, not in an error */
+    FLOWD_OPTION_TRUSTED = 1u << 2 /* PATH: the file and its parents must be root's and not writable by others */
+};
+
+/* One row of a table. Static for the life of the process. A row with an unknown, non-zero tail is refused. */
+typedef struct flowd_option {
+    uint32_t size;
+    uint32_t type;
+    const char *name; /* lowerCamelCase */
+    const char *doc;  /* one line, begins with a capital, ends with a full stop */
+    uint32_t flags;
+    uint32_t reserved;
+    const char *const *aliases; /* other spellings, ended by NULL; may be null */
+    const char *default_text;   /* as it would be written in YAML; null: no default */
+    const char *unit;           /* of a bare number: "ns", "us", "ms", "s", "min", "h"; for docs otherwise; may be null */
+    const char *const *choices; /* CHOICE: the allowed words, ended by NULL */
+    const char *deprecated_by;  /* the option to use instead; null: current */
+    int64_t minimum;            /* INTEGER, DURATION (ns), SIZE, EXPERIMENT, ACTIVITY, and the length of a LIST or MAP */
+    int64_t maximum;            /* both 0: unbounded */
+    const struct flowd_option *fields; /* GROUP: its table. LIST, MAP: one row, the type of an item */
+    size_t field_count;
+    size_t field_stride;
+} flowd_option;
+
+/* flowd_value.flags */
+enum {
+    FLOWD_VALUE_PRESENT = 1u << 0, /* written, or has a default; otherwise all members below are zero */
+    FLOWD_VALUE_WRITTEN = 1u << 1  /* stands in the configuration */
+};
+
+/* A configured value. Owned by the core; valid until the call it was passed to returns: copy what is to be kept. */
+typedef struct flowd_value {
+    uint32_t size;
+    uint32_t type; /* FLOWD_OPTION_* */
+    uint32_t flags;
+    uint32_t reserved;
+    int64_t integer;
+    double number;
+    flowd_string text;   /* also the canonical text of scalars that are not secret */
+    flowd_string key;    /* of an item of a MAP */
+    uint8_t address[16]; /* as in flowd_key */
+    const struct flowd_value *items;
+    size_t item_count;
+    size_t item_stride;
+} flowd_value;
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
