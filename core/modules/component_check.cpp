@@ -28,8 +28,7 @@ Result<T> copy_sized(const T* declared, std::string_view type, std::size_t at_le
     std::uint32_t size = 0;
     std::memcpy(&size, declared, sizeof size);
     if (size < at_least || size > max_struct)
-        return refused(
-            fmt::format("member 'size' of its {} is {}, but sizeof({}) is at least {}", type, size, type, at_least));
+        return refused(fmt::format("member 'size' of its {} is {}: it has to be sizeof({})", type, size, type));
     T copy{};
     std::memcpy(static_cast<void*>(&copy), declared, std::min<std::size_t>(size, sizeof copy));
     copy.size = sizeof copy;

@@ -44,12 +44,12 @@ const Animal animals[] = {
     {"other-major-descriptor", "it exports flowd_module_v1, but says that it was compiled for ABI 2.0"},
     {"null-descriptor", "flowd_module_v1 answered null"},
     {"throws-in-entry", "flowd_module_v1 threw an exception: no cage is strong enough"},
-    {"descriptor-size-zero", "member 'size' of its flowd_module is 0, but sizeof(flowd_module) is at least 16"},
-    {"descriptor-size-huge", "member 'size' of its flowd_module is 4294967280, but sizeof(flowd_module) is at least 16"},
+    {"descriptor-size-zero", "member 'size' of its flowd_module is 0: it has to be sizeof(flowd_module)"},
+    {"descriptor-size-huge", "member 'size' of its flowd_module is 4294967280: it has to be sizeof(flowd_module)"},
     {"descriptor-no-license", "member 'license' of its flowd_module is missing"},
     {"descriptor-no-components", "member 'component_count' of its flowd_module is missing"},
     {"descriptor-bad-stride", "member 'component_stride' of its flowd_module is 0: it has to be sizeof(flowd_component)"},
-    {"component-size-zero", "member 'size' of its flowd_component is 0, but sizeof(flowd_component) is at least 16"},
+    {"component-size-zero", "member 'size' of its flowd_component is 0: it has to be sizeof(flowd_component)"},
     {"component-bad-kind", "member 'kind' of its flowd_component is 9, which is no component kind"},
     {"component-no-name", "member 'name' of its flowd_component is missing"},
     {"component-bad-name", "'my/zoo' is not a name for a component: small letters and digits, a letter first"},
@@ -84,8 +84,8 @@ const Animal animals[] = {
     {"missing-library", "it needs the library libzoo_absent.so, which is not installed"},
 };
 
-INSTANTIATE_TEST_SUITE_P(Modules, Zoo, testing::ValuesIn(animals), [](const auto& info) {
-    std::string name = info.param.name;
+INSTANTIATE_TEST_SUITE_P(Modules, Zoo, testing::ValuesIn(animals), [](const auto& animal) {
+    std::string name = animal.param.name;
     for (char& c : name)
         if (c == '-') c = '_';
     return name;
