@@ -16,7 +16,7 @@ bool is_integer_type(std::uint32_t type) {
 }
 
 /// In double quotes, unless every reader of YAML takes the plain form for this very text.
-std::string quoted(std::string_view text) {
+std::string yaml_text(std::string_view text) {
     const auto is_plain = [](char c) {
         return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '/' ||
                c == '.' || c == '-';
@@ -31,7 +31,7 @@ std::string quoted(std::string_view text) {
 }
 
 std::string scalar_yaml(const Option& option, const flowd_value& value, bool secret) {
-    if (secret) return quoted(redacted);
+    if (secret) return yaml_text(redacted);
     const auto text = text_of(value.text);
     switch (option.type) {
         case FLOWD_OPTION_BOOLEAN:
@@ -43,7 +43,7 @@ std::string scalar_yaml(const Option& option, const flowd_value& value, bool sec
         case FLOWD_OPTION_ACTIVITY:
             return std::string(text);
         default:
-            return quoted(text);
+            return yaml_text(text);
     }
 }
 
@@ -67,7 +67,7 @@ class YamlWriter {
     void member(std::string_view name, const Option& option, const flowd_value& value, std::size_t indent, bool secret,
                 std::optional<std::uint32_t> experiment) {
         secret = secret || option.secret();
-        const std::string key = quoted(name) + ":";
+        const std::string key = yaml_text(name) + ":";
         switch (option.type) {
             case FLOWD_OPTION_GROUP: {
                 const std::size_t before = out_.size();
@@ -206,9 +206,9 @@ std::string effective_yaml(const Configuration& configuration, const Registry& r
         if (is_enricher) yaml.group(enricher_section_options(), configuration.enricher_values.root(), 2, false);
         for (const InstanceConfig& instance : configuration.instances) {
             if (instance.kind != kind) continue;
-            yaml.line(2, quoted(instance.key) + ":");
+            yaml.line(2, yaml_text(instance.key) + ":");
             yaml.line(4, std::string("required: ") + (instance.required ? "true" : "false"));
-            if (instance.module_configured) yaml.line(4, "module: " + quoted(instance.module_path));
+            if (instance.module_configured) yaml.line(4, "module: " + yaml_text(instance.module_path));
             yaml.group(instance.options, instance.value(), 4, false);
         }
     }
