@@ -131,11 +131,11 @@ void Printer::print_core(const Firefly& firefly) {
     out.push_back('}');
 }
 
-Printed Printer::print(const Firefly& firefly) {
+Printed Printer::print(const Firefly& firefly, std::size_t max_size) {
     out_.clear();
     print_core(firefly);
     Printed printed;
-    if (out_.size() + 1 > options_.max_size) return printed;
+    if (out_.size() + 1 > max_size) return printed;
 
     std::string usage, netlink;
     std::vector<Optional> parts;
@@ -163,12 +163,12 @@ Printed Printer::print(const Firefly& firefly) {
 
     std::size_t size = out_.size() + 1;
     for (const Optional& part : parts) size += cost(part.name, part.json);
-    for (std::size_t i = parts.size(); size > options_.max_size && i-- > 0;) {
+    for (std::size_t i = parts.size(); size > max_size && i-- > 0;) {
         Optional& part = parts[i];
         size -= cost(part.name, part.json) - cost(part.name, part.smaller);
         part.json = std::exchange(part.smaller, {});
         ++printed.left_out;
-        if (size > options_.max_size && !part.json.empty()) {
+        if (size > max_size && !part.json.empty()) {
             size -= cost(part.name, part.json);
             part.json = {};
         }

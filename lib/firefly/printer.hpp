@@ -39,7 +39,8 @@ class Printer {
 
     /// `current_time_ns` of the firefly must be set. A missing start-time becomes the end time, or the current time.
     /// The caller has made sure of tcp or udp, and of ports from 1.
-    [[nodiscard]] Printed print(const Firefly& firefly);
+    [[nodiscard]] Printed print(const Firefly& firefly) { return print(firefly, options_.max_size); }
+    [[nodiscard]] Printed print(const Firefly& firefly, std::size_t max_size);
 
     [[nodiscard]] const PrinterOptions& options() const { return options_; }
 

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "backends/firefly/destinations.hpp"
+
+#include <poll.h>
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+namespace flowd::firefly_backend {
+
+void Destinations::open() {
+    const auto use = [&](Way& way, const char* like) {
+        auto socket = net::UdpSocket::unconnected(*Address::parse(like));
+        if (socket)
+            way.sender.use(std::move(*socket));
+        else
+            host_.info(socket.error().message);
+    };
+    use(v4_, "0.0.0.0");
+    use(v6_, "::");
+}
+
+Destinations::Answer Destinations::push(std::string_view datagram, const Endpoint& to) {
+    if (to.address.is_unspecified() || to.address.is_multicast()) return Answer::not_a_host;
+    if (own_.includes(to)) return Answer::ourselves;
+    Way& way = to.address.is_v4() ? v4_ : v6_;
+    return way.sender.push(datagram, to) ? Answer::queued : Answer::no_room;
+}
+
+void Destinations::flush() {
+    flush(v4_);
+    flush(v6_);
+}
+
+void Destinations::flush(Way& way) {
+    if (way.sender.flush()) {
+        way.writable.reset();
+        return;
+    }
+    if (way.writable) return;
+    auto watch = host_.watch(way.sender.socket()->fd(), FLOWD_IO_WRITE, [this, &way](std::uint32_t) { flush(way); });
+    if (watch)
+        way.writable = std::move(*watch);
+    else
+        host_.report(Problem::from(watch.error()));
+}
+
+void Destinations::stop(const Deadline& deadline) {
+    std::size_t lost = 0;
+    for (Way* way : {&v4_, &v6_}) {
+        way->writable.reset();
+        while (!way->sender.flush() && !deadline.passed()) {
+            pollfd wanted{way->sender.socket()->fd(), POLLOUT, 0};
+            const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline.left()).count();
+            (void)::poll(&wanted, 1, static_cast<int>(std::min<long>(left + 1, 1000)));
+        }
+        lost += way->sender.waiting();
+        way->sender.discard();
+    }
+    if (lost > 0) host_.warning(std::to_string(lost) + " fireflies for destinations could not be sent before the stop");
+}
+
+net::SenderCounts Destinations::counts() const {
+    const auto &a = v4_.sender.counts(), &b = v6_.sender.counts();
+    return {a.sent + b.sent, a.dropped + b.dropped, a.failed + b.failed};
+}
+
+void Destinations::status(json::Writer& object) const {
+    const auto sum = counts();
+    object.key("destinations").object();
+    object.member("sent", sum.sent).member("failed", sum.failed).member("dropped", sum.dropped);
+    object.member("waiting", v4_.sender.waiting() + v6_.sender.waiting());
+    object.member("lastError", v6_.sender.last_error().empty() ? v4_.sender.last_error() : v6_.sender.last_error());
+    object.end();
+}
+
+}  // namespace flowd::firefly_backend

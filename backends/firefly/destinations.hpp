@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+// Sends to the destinations of flows. [instance]
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "flowd/module.hpp"
+#include "lib/net/own_receivers.hpp"
+#include "lib/net/sender.hpp"
+
+namespace flowd::firefly_backend {
+
+/// Most destinations do not listen: their ICMP errors are nobody's concern, so the sockets are not connected.
+class Destinations {
+  public:
+    explicit Destinations(Host& host) : host_(host) {}
+
+    enum class Answer { queued, not_a_host, ourselves, no_room };
+
+    /// A family this kernel lacks is no error: flows of it do not exist either.
+    void open();
+    Answer push(std::string_view datagram, const Endpoint& to);
+    void flush();
+    void stop(const Deadline& deadline);
+    [[nodiscard]] net::SenderCounts counts() const;
+    void status(json::Writer& object) const;
+
+  private:
+    struct Way {
+        net::Sender sender{4096};
+        Watch writable;  // behind the socket
+    };
+    void flush(Way& way);
+
+    Host& host_;
+    net::OwnReceivers own_;
+    Way v4_, v6_;
+};
+
+}  // namespace flowd::firefly_backend

@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "backends/firefly/firefly.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "lib/firefly/event.hpp"
+
+namespace flowd::firefly_backend {
+namespace {
+
+/// The live flows are gone through in this many parts per period of `ongoing`, so that a host with many flows sends a
+/// stream and no burst.
+constexpr std::uint64_t slices = 60;
+
+[[nodiscard]] std::string host_name() {
+    std::array<char, 256> name{};
+    return ::gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "-";
+}
+
+[[nodiscard]] Composer::Mapping public_addresses(const Stun& stun) {
+    Composer::Mapping mapping;
+    for (const auto& [local, global] : stun.manual_mapping)
+        if (const auto address = Address::parse(local)) mapping.emplace(*address, global);
+    return mapping;
+}
+
+/// The event that send_ongoing makes of a live flow.
+[[nodiscard]] flowd_event ongoing_of(const flowd_flow& flow) {
+    flowd_event event{};
+    event.size = sizeof event;
+    event.kind = FLOWD_EVENT_ONGOING;
+    event.flags = flow.flags;
+    event.local = flow.local;
+    event.flow_id = flow.flow_id;
+    event.key = flow.key;
+    event.tag = flow.tag;
+    event.start_time_ns = flow.start_time_ns;
+    event.usage = flow.usage;
+    event.application = flow.application;
+    return event;
+}
+
+}  // namespace
+
+FireflyBackend::FireflyBackend(Host& host, Options options)
+    : Backend(host), options_(std::move(options)), destinations_(host), destination_metrics_(metrics_for("destinations")) {
+    if (options_.send_to_collector) {
+        auto target = std::make_unique<net::Target>(options_.collector_address, options_.collector_port);
+        collector_metrics_.push_back(metrics_for(target->name()));
+        collectors_.push_back(std::make_unique<net::HostedTarget>(
+            host, std::move(target), [this](const Endpoint& endpoint) { return own_.includes(endpoint); }));
+    }
+    for (const auto name : skip_names)
+        skipped_metrics_.push_back(host.counter("firefly_skipped_total", "Fireflies that were not sent, by reason.",
+                                                {{"reason", std::string(name)}}));
+    left_out_metric_ = host.counter("firefly_blocks_left_out_total", "Optional blocks that did not fit into a datagram.");
+    bad_blocks_metric_ = host.counter("firefly_bad_blocks_total", "Attachments that cannot be repeated in a firefly.");
+}
+
+FireflyBackend::TargetMetrics FireflyBackend::metrics_for(const std::string& target) const {
+    const Labels labels{{"target", target}};
+    return {host().counter("firefly_sent_total", "Fireflies given to the kernel.", labels),
+            host().counter("firefly_failed_total", "Sends that failed, ICMP errors of a collector included.", labels),
+            host().counter("firefly_dropped_total", "Fireflies for which there was no room to wait.", labels)};
+}
+
+Result<void> FireflyBackend::prepare() {
+    firefly::PrinterOptions printer;
+    printer.host = host_name();
+    printer.application = "flowd-cpp v" + std::string(host().core_version());
+    printer.syslog_header = options_.prepend_syslog;
+    printer.max_size = options_.max_size;
+    composer_.emplace(std::move(printer), public_addresses(options_.stun));
+    if (options_.send_to_destination) destinations_.open();
+    return {};
+}
+
+Result<void> FireflyBackend::start() {
+    auto publisher = host().every(std::chrono::seconds(1), [this] { publish(); });
+    if (!publisher) return std::move(publisher).error();
+    publisher_ = std::move(*publisher);
+    if (options_.ongoing.count() > 0) {
+        auto ongoing = host().every(std::chrono::nanoseconds(options_.ongoing) / slices, [this] { send_ongoing(); });
+        if (!ongoing) return std::move(ongoing).error();
+        ongoing_ = std::move(*ongoing);
+    }
+    for (const auto& collector : collectors_) collector->start();
+    return {};
+}
+
+void FireflyBackend::on_events(const Events& events) {
+    const std::int64_t now_ns = unix_time_ns();
+    for (const EventView event : events) send(event, now_ns);
+    flush();
+}
+
+bool FireflyBackend::wanted(const EventView& event) {
+    // The core makes one of these per flow and sampling period; whoever wants them says `enrich`.
+    if (event.is_ongoing() && event.has(FLOWD_SAMPLED) && !event.has(FLOWD_RETAGGED) && !options_.enrich) return false;
+    switch (firefly::printable(*event)) {
+        case firefly::Printable::yes:
+            return true;
+        case firefly::Printable::kind:
+            return false;
+        case firefly::Printable::protocol:
+            skip(Skip::protocol);
+            return false;
+        case firefly::Printable::port:
+            skip(Skip::port);
+            return false;
+        case firefly::Printable::address:
+            skip(Skip::address);
+            return false;
+    }
+    return false;
+}
+
+std::size_t FireflyBackend::room() const {
+    std::size_t room = options_.max_size;
+    for (const auto& collector : collectors_)
+        if (const auto payload = collector->target().path_payload(); payload != 0) room = std::min(room, payload);
+    return std::max(room, firefly::least_max_size);  // a fragment is better than half a firefly
+}
+
+void FireflyBackend::send(const EventView& event, std::int64_t now_ns) {
+    if (!wanted(event)) return;
+    const std::string_view datagram = composer_->compose(event, now_ns, room());
+    if (datagram.empty()) return skip(Skip::size);
+    for (const auto& collector : collectors_) collector->push(datagram);
+    if (options_.send_to_destination) send_to_destination(event, datagram);
+}
+
+void FireflyBackend::send_to_destination(const EventView& event, std::string_view datagram) {
+    if (!options_.forward_to_destination) {
+        if (event.has(FLOWD_FROM_FIREFLY)) return skip(Skip::received);
+        if (event.has(FLOWD_METERED)) return skip(Skip::metered);
+    }
+    const Endpoint to{event.destination().address, options_.destination_port};
+    switch (destinations_.push(datagram, to)) {
+        case Destinations::Answer::not_a_host:
+            return skip(Skip::not_a_host);
+        case Destinations::Answer::ourselves:
+            return skip(Skip::ourselves);
+        case Destinations::Answer::queued:
+        case Destinations::Answer::no_room:
+            return;  // counted there
+    }
+}
+
+void FireflyBackend::flush() {
+    for (const auto& collector : collectors_) collector->flush();
+    if (options_.send_to_destination) destinations_.flush();
+}
+
+void FireflyBackend::send_ongoing() {
+    const std::uint64_t slice = slice_++ % slices;
+    const std::int64_t now_ns = unix_time_ns();
+    const auto visited = host().flows().visit([&](const flowd_flow& flow) {
+        if (flow.flow_id % slices == slice) send(EventView(ongoing_of(flow)), now_ns);
+    });
+    if (!visited) host().warning(visited.error().message);
+    flush();
+}
+
+Result<void> FireflyBackend::stop(Deadline deadline) {
+    publisher_.reset();
+    ongoing_.reset();
+    for (const auto& collector : collectors_) collector->stop(deadline);
+    destinations_.stop(deadline);
+    if (composer_) publish();
+    return {};
+}
+
+void FireflyBackend::publish() {
+    const auto set = [](TargetMetrics& metrics, const net::SenderCounts& counts) {
+        metrics.sent.set_total(static_cast<double>(counts.sent));
+        metrics.failed.set_total(static_cast<double>(counts.failed));
+        metrics.dropped.set_total(static_cast<double>(counts.dropped));
+    };
+    for (std::size_t i = 0; i < collectors_.size(); ++i)
+        set(collector_metrics_[i], collectors_[i]->target().sender().counts());
+    set(destination_metrics_, destinations_.counts());
+    for (std::size_t i = 0; i < skipped_.size(); ++i) skipped_metrics_[i].set_total(static_cast<double>(skipped_[i]));
+    left_out_metric_.set_total(static_cast<double>(composer_->left_out()));
+    bad_blocks_metric_.set_total(static_cast<double>(composer_->bad_blocks()));
+}
+
+void FireflyBackend::status(json::Writer& object) const {
+    object.key("collectors").array();
+    for (const auto& collector : collectors_) collector->status(object);
+    object.end();
+    if (options_.send_to_destination) destinations_.status(object);
+    object.key("skipped").object();
+    for (std::size_t i = 0; i < skipped_.size(); ++i)
+        if (skipped_[i] != 0) object.member(skip_names[i], skipped_[i]);
+    object.end();
+    object.member("blocksLeftOut", composer_ ? composer_->left_out() : 0);
+    object.member("badBlocks", composer_ ? composer_->bad_blocks() : 0);
+}
+
+}  // namespace flowd::firefly_backend

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+// The firefly backend: tells collectors, and the far ends of flows, what starts and what ends.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "backends/firefly/composer.hpp"
+#include "backends/firefly/destinations.hpp"
+#include "backends/firefly/options.hpp"
+#include "flowd/module.hpp"
+#include "lib/net/hosted_target.hpp"
+#include "lib/net/own_receivers.hpp"
+
+namespace flowd::firefly_backend {
+
+/// Why no firefly was sent for an event, or not to the flow's destination. Appended to, never reordered: metric labels.
+enum class Skip : std::uint8_t {
+    protocol,    ///< neither tcp nor udp: the schema has no word for it
+    port,        ///< port 0
+    address,     ///< unspecified, or of two families
+    size,        ///< not even its core fits maxSize
+    received,    ///< to the destination: learnt from a firefly, which must not travel in circles
+    metered,     ///< to the destination: nobody at that end asked for it
+    not_a_host,  ///< to the destination: a multicast group
+    ourselves,   ///< to the destination: it is where this daemon itself receives
+};
+inline constexpr std::array<std::string_view, 8> skip_names{"protocol", "port",    "address",    "size",
+                                                            "received", "metered", "not_a_host", "ourselves"};
+
+class FireflyBackend final : public Backend {
+  public:
+    using Options = FireflyOptions;
+    static constexpr Info info{.name = "firefly",
+                               .summary = "Sends fireflies to a collector and to the destinations of flows."};
+
+    FireflyBackend(Host& host, Options options);
+    static void validate(const Options& options, Problems& problems) { FireflyOptions::validate(options, problems); }
+    Result<void> prepare() override;
+    Result<void> start() override;
+    Result<void> stop(Deadline deadline) override;
+    void on_events(const Events& events) override;
+    void status(json::Writer& object) const override;
+
+  private:
+    void send(const EventView& event, std::int64_t now_ns);
+    void send_to_destination(const EventView& event, std::string_view datagram);
+    [[nodiscard]] bool wanted(const EventView& event);
+    [[nodiscard]] std::size_t room() const;
+    void flush();
+    void send_ongoing();
+    void publish();
+    void skip(Skip reason) { ++skipped_[static_cast<std::size_t>(reason)]; }
+
+    Options options_;
+    std::optional<Composer> composer_;
+    net::OwnReceivers own_;
+    std::vector<std::unique_ptr<net::HostedTarget>> collectors_;
+    Destinations destinations_;
+    std::array<std::uint64_t, skip_names.size()> skipped_{};
+    std::uint64_t slice_ = 0;  ///< of the live flows, in send_ongoing
+
+    struct TargetMetrics {
+        Counter sent, failed, dropped;
+    };
+    [[nodiscard]] TargetMetrics metrics_for(const std::string& target) const;
+    std::vector<TargetMetrics> collector_metrics_;
+    TargetMetrics destination_metrics_;
+    std::vector<Counter> skipped_metrics_;
+    Counter left_out_metric_, bad_blocks_metric_;
+    Timer publisher_, ongoing_;
+};
+
+}  // namespace flowd::firefly_backend

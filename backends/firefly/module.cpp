@@ -1,0 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+// Apart from the component, so that tests link the component alone.
+#include "backends/firefly/firefly.hpp"
+
+FLOWD_MODULE(flowd::firefly_backend::FireflyBackend);

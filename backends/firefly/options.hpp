@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+// Options of the firefly backend.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "flowd/module.hpp"
+#include "lib/firefly/printer.hpp"
+
+namespace flowd::firefly_backend {
+
+inline constexpr std::uint16_t firefly_port = 10514;
+
+struct Stun {
+    std::map<std::string, Address> manual_mapping;
+    std::vector<std::string> servers;
+    static const Table<Stun>& table();
+};
+
+struct FireflyOptions {
+    std::uint16_t destination_port = firefly_port;
+    bool prepend_syslog = true;
+    bool send_to_destination = true;
+    bool forward_to_destination = false;
+    bool send_to_collector = false;
+    std::string collector_address = "127.0.0.1";
+    std::uint16_t collector_port = firefly_port;
+    bool enrich = false;
+    std::string enrichment_mode = "lean";
+    std::chrono::seconds ongoing{0};
+    std::uint32_t max_size = firefly::default_max_size;
+    Stun stun;
+    static const Table<FireflyOptions>& table();
+    static void validate(const FireflyOptions& options, Problems& problems);
+};
+
+}  // namespace flowd::firefly_backend
