@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/cli/app.hpp"
+
+#include <CLI/CLI.hpp>
+#include <cstdlib>
+#include <exception>
+#include <ostream>
+
+#include "core/cli/commands.hpp"
+#include "core/cli/label.hpp"
+#include "core/service/installation.hpp"
+#include "core/service/version.hpp"
+#include "flowd/abi/base.h"
+#include "flowd/json.hpp"
+
+namespace flowd::core::cli {
+namespace {
+
+std::string exit_code_help() {
+    std::string text = "Exit codes:\n";
+    for (const auto& [code, meaning] : exit_code_meanings) {
+        text += "  " + std::to_string(to_int(code)) + "  " + std::string(meaning) + "\n";
+    }
+    return text;
+}
+
+void add_global_options(CLI::App& app, GlobalOptions& options) {
+    const std::string group = "Options of every command";
+    app.add_option("-c,--conf", options.conf, "Configuration file")->type_name("FILE")->capture_default_str()->group(group);
+    app.add_option("--log-level", options.log_level, "trace, debug, info, warning or error")
+        ->type_name("LEVEL")
+        ->check(CLI::IsMember({"trace", "debug", "info", "warning", "error"}))
+        ->capture_default_str()
+        ->group(group);
+    app.add_flag("--log-time", options.log_time, "Put the time in front of log lines (the journal adds its own)")
+        ->group(group);
+    app.add_option("--modules", options.modules, "Look for modules in DIR first; may be repeated")
+        ->type_name("DIR")
+        ->type_size(1)
+        ->expected(1)
+        ->take_all()
+        ->group(group);
+    app.add_option("--control", options.control, "Control socket, instead of the configuration's")
+        ->type_name("PATH")
+        ->group(group);
+    app.add_flag("--json", options.json, "Answer in JSON, for programs")->group(group);
+}
+
+/// The command line: what may be said, and what was said.
+class CommandLine {
+  public:
+    CommandLine() {
+        app_.require_subcommand(0, 1);
+        app_.prefix_command();  // a first word that is no subcommand: it and what follows is for the daemon
+        app_.set_version_flag("--version", std::string("flowd-cpp ") + version());
+        app_.get_formatter()->column_width(34);
+        app_.footer(
+            "Any other first word names an instance of the running daemon:\n"
+            "  flowd-cpp marker status\n\n" +
+            exit_code_help() +
+            "\nExamples:\n"
+            "  flowd-cpp check --conf ./conf.yaml\n"
+            "  flowd-cpp run --log-level debug\n"
+            "  flowd-cpp status");
+        add_global_options(app_, options);
+
+        command("run", "Run the daemon in the foreground", "  flowd-cpp run --conf /etc/flowd-cpp/conf.yaml");
+        command("check", "Judge the configuration; needs no privileges", "  flowd-cpp check --conf ./conf.yaml");
+        command("conf", "Print the configuration in force, with defaults and without secrets", "  flowd-cpp conf");
+
+        CLI::App* modules =
+            command("modules", "What modules there are", "  flowd-cpp modules list\n  flowd-cpp modules info marker");
+        modules->require_subcommand(1);
+        list_ = command("list", "List them; reads their notes only", "  flowd-cpp modules list --load", modules);
+        list_->add_flag("--load", load, "Load each, so that a refusal shows");
+        info_ = command("info", "All of one: components and options", "  flowd-cpp modules info backend-firefly", modules);
+        info_->add_option("name", name, "Module, component or file")->type_name("NAME")->required();
+
+        command("status", "What the running daemon and its instances do", "  flowd-cpp status --json");
+        CLI::App* flows = command("flows", "The live flows", "  flowd-cpp flows --limit 0 --json");
+        flows->add_option("--limit", limit, "At most so many; 0: all")->type_name("N")->capture_default_str();
+        command("reload", "Read the configuration anew, as SIGHUP does, and say how it went", "  flowd-cpp reload");
+
+        CLI::App* create = command("new-module", "Write a module of your own to start from",
+                                   "  flowd-cpp new-module mysource --kind plugin ./mysource");
+        create->add_option("name", new_module.name, "Name of the component: small letters and digits")
+            ->type_name("NAME")
+            ->required();
+        create->add_option("--kind", new_module.kind, "plugin, backend or enricher")
+            ->type_name("KIND")
+            ->required()
+            ->check(CLI::IsMember({"plugin", "backend", "enricher"}));
+        create->add_option("dir", new_module.directory, "Where to; default ./KIND-NAME")->type_name("DIR");
+
+        command("version", "Print the versions of product and module ABI", "  flowd-cpp version --json");
+
+        CLI::App* label = command("label", "Flow labels and scitags",
+                                  "  flowd-cpp label encode cms production\n  flowd-cpp label decode 0x30038");
+        label->require_subcommand(1);
+        encode_ = command("encode", "The flow label of a tag", "  flowd-cpp label encode 3 14 --all", label);
+        encode_->add_option("experiment", experiment, "Id or name")->type_name("EXPERIMENT")->required();
+        encode_->add_option("activity", activity, "Id or name")->type_name("ACTIVITY")->required();
+        encode_->add_flag("--all", all, "Also the 32 labels that the entropy bits allow");
+        decode_ = command("decode", "The tag in a flow label",
+                          "  flowd-cpp label decode 196664\n"
+                          "  flowd-cpp label decode --scitag 206",
+                          label);
+        decode_->add_option("value", value, "Decimal or 0x hexadecimal")->type_name("VALUE")->required();
+        decode_->add_flag("--scitag", is_scitag, "The value is a scitag integer (experiment * 64 + activity)");
+    }
+    CommandLine(const CommandLine&) = delete;
+    CommandLine& operator=(const CommandLine&) = delete;
+
+    void parse(int argc, const char* const* argv) {
+        app_.parse(argc, argv);
+        words = app_.remaining();
+        if (words.empty()) return;
+        if (!app_.get_subcommands().empty()) throw CLI::ExtrasError({words.front()});
+        if (words.front().rfind('-', 0) == 0) throw CLI::ExtrasError({words.front()});
+        // The flags of every command are understood behind an instance's words, too.
+        CLI::App behind;
+        behind.set_help_flag();
+        behind.allow_extras();
+        add_global_options(behind, options);
+        std::vector<std::string> reversed(words.rbegin(), words.rend());
+        behind.parse(reversed);
+        words = behind.remaining();
+    }
+
+    [[nodiscard]] bool said(const char* subcommand) const { return app_.got_subcommand(subcommand); }
+    [[nodiscard]] bool said_list() const { return list_->parsed(); }
+    [[nodiscard]] bool said_encode() const { return encode_->parsed(); }
+    [[nodiscard]] std::string help() const { return app_.help(); }
+    [[nodiscard]] int exit(const CLI::Error& error, std::ostream& out, std::ostream& err) const {
+        return app_.exit(error, out, err);
+    }
+    [[nodiscard]] std::vector<std::string> subcommands() const {
+        std::vector<std::string> names;
+        for (const CLI::App* one : app_.get_subcommands([](const CLI::App*) { return true; }))
+            names.push_back(one->get_name());
+        return names;
+    }
+
+    GlobalOptions options;
+    bool load = false;
+    std::string name;
+    std::uint64_t limit = 1000;
+    NewModule new_module;
+    std::string experiment, activity, value;
+    bool all = false;
+    bool is_scitag = false;
+    std::vector<std::string> words;  ///< for the daemon
+
+  private:
+    CLI::App* command(const std::string& word, const std::string& summary, const std::string& example,
+                      CLI::App* parent = nullptr) {
+        CLI::App* added = (parent == nullptr ? app_ : *parent).add_subcommand(word, summary);
+        added->fallthrough();
+        added->footer("Options of every command (flowd-cpp --help) may follow, too.\n\nExample:\n" + example);
+        return added;
+    }
+
+    CLI::App app_{"flowd-cpp: marks packets and announces flows with SciTags", "flowd-cpp"};
+    CLI::App* list_ = nullptr;
+    CLI::App* info_ = nullptr;
+    CLI::App* encode_ = nullptr;
+    CLI::App* decode_ = nullptr;
+};
+
+ExitCode print_version(const Output& output) {
+    std::string text;
+    json::Writer writer(text);
+    writer.object().member("version", version());
+    writer.member("module_abi", std::to_string(FLOWD_ABI_MAJOR) + "." + std::to_string(FLOWD_ABI_MINOR)).end();
+    if (output.json) {
+        output.answer(text);
+    } else {
+        output.out << "flowd-cpp " << version() << " (module ABI " << FLOWD_ABI_MAJOR << '.' << FLOWD_ABI_MINOR << ")\n";
+    }
+    return ExitCode::ok;
+}
+
+ExitCode label_command(const CommandLine& line, const Output& output) {
+    const Installation installation;
+    output.err << installation.warnings().to_string();
+    const auto answer = line.said_encode() ? encode_label(line.experiment, line.activity, line.all, installation.registry())
+                                           : decode_label(line.value, line.is_scitag, installation.registry());
+    if (!answer) return output.fail(ExitCode::usage, answer.error().message, answer.error().hint);
+    output.answer(*answer);
+    return ExitCode::ok;
+}
+
+ExitCode execute(const CommandLine& line, const Environment& environment, const Output& output) {
+    const GlobalOptions& options = line.options;
+    if (line.said("run")) return environment.run_daemon(options);
+    if (line.said("check")) return check(options, output);
+    if (line.said("conf")) return show_configuration(options, output);
+    if (line.said("modules")) {
+        return line.said_list() ? list_modules(options, output, line.load) : show_module(options, output, line.name);
+    }
+    if (line.said("status")) return ask_daemon(options, output, {"status"});
+    if (line.said("flows")) return ask_daemon(options, output, {"flows", std::to_string(line.limit)});
+    if (line.said("reload")) return ask_daemon(options, output, {"reload"});
+    if (line.said("new-module")) return make_module(line.new_module, install_paths(), output);
+    if (line.said("version")) return print_version(output);
+    if (line.said("label")) return label_command(line, output);
+    if (!line.words.empty()) return forward(options, output, line.words, line.subcommands());
+    environment.err << line.help();
+    return ExitCode::usage;
+}
+
+ExitCode guarded_run(int argc, const char* const* argv, const Environment& environment) {
+    CommandLine line;
+    try {
+        line.parse(argc, argv);
+    } catch (const CLI::Error& error) {
+        return line.exit(error, environment.out, environment.err) == 0 ? ExitCode::ok : ExitCode::usage;
+    }
+    const bool colours = environment.out_is_terminal && std::getenv("NO_COLOR") == nullptr;
+    return execute(line, environment, Output{environment.out, environment.err, line.options.json, colours});
+}
+
+}  // namespace
+
+ExitCode run(int argc, const char* const* argv, const Environment& environment) {
+    try {
+        return guarded_run(argc, argv, environment);
+    } catch (const std::exception& exception) {
+        environment.err << "flowd-cpp: " << exception.what() << '\n';
+        return ExitCode::failure;
+    }
+}
+
+}  // namespace flowd::core::cli

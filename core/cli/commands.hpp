@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+// The subcommands, one function each. Each prints by `output` and returns the exit code. Main thread.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "core/cli/app.hpp"
+#include "core/cli/output.hpp"
+#include "core/service/paths.hpp"
+
+namespace flowd::core::cli {
+
+[[nodiscard]] ExitCode check(const GlobalOptions& options, const Output& output);
+[[nodiscard]] ExitCode show_configuration(const GlobalOptions& options, const Output& output);
+
+/// `load`: load each module instead of only reading its note, so that a refusal shows.
+[[nodiscard]] ExitCode list_modules(const GlobalOptions& options, const Output& output, bool load);
+[[nodiscard]] ExitCode show_module(const GlobalOptions& options, const Output& output, const std::string& name);
+
+struct NewModule {
+    std::string name;
+    std::string kind;       ///< plugin, backend or enricher
+    std::string directory;  ///< empty: one called like the module's file
+};
+[[nodiscard]] ExitCode make_module(const NewModule& request, const InstallPaths& paths, const Output& output);
+
+/// Sends words to the running daemon and prints what it answers.
+[[nodiscard]] ExitCode ask_daemon(const GlobalOptions& options, const Output& output, const control::Arguments& words);
+/// The same for a first word that is none of ours: an instance, or a slip of the finger for one of `known`.
+[[nodiscard]] ExitCode forward(const GlobalOptions& options, const Output& output, const control::Arguments& words,
+                               const std::vector<std::string>& known);
+
+}  // namespace flowd::core::cli

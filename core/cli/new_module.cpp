@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <array>
+#include <fstream>
+#include <iterator>
+#include <ostream>
+#include <system_error>
+#include <utility>
+
+#include "core/cli/commands.hpp"
+
+namespace flowd::core::cli {
+namespace fs = std::filesystem;
+
+namespace {
+
+using Replacements = std::vector<std::pair<std::string, std::string>>;
+
+bool is_name(const std::string& name) {
+    const auto letter = [](char c) { return c >= 'a' && c <= 'z'; };
+    return !name.empty() && name.size() <= 32 && letter(name.front()) &&
+           std::all_of(name.begin(), name.end(), [&](char c) { return letter(c) || (c >= '0' && c <= '9'); });
+}
+
+/// The name becomes a C++ namespace, and the module's file KIND-NAME.so.
+bool is_taken(const std::string& name) {
+    static constexpr std::array<std::string_view, 34> words{
+        "auto",   "bool", "break", "case",  "catch", "char",  "class", "const",   "default", "delete", "do",    "double",
+        "else",   "enum", "false", "float", "for",   "if",    "int",   "long",    "new",     "return", "short", "static",
+        "switch", "this", "throw", "true",  "try",   "union", "using", "virtual", "void",    "while"};
+    return std::find(words.begin(), words.end(), name) != words.end();
+}
+
+std::string replaced(std::string text, const Replacements& replacements) {
+    for (const auto& [from, to] : replacements) {
+        for (std::size_t at = text.find(from); at != std::string::npos; at = text.find(from, at + to.size())) {
+            text.replace(at, from.size(), to);
+        }
+    }
+    return text;
+}
+
+Result<void> write_file(const fs::path& from, const fs::path& to, const Replacements& replacements) {
+    std::ifstream source(from, std::ios::binary);
+    const std::string text{std::istreambuf_iterator<char>(source), std::istreambuf_iterator<char>()};
+    if (!source.good() && !source.eof()) return Error{FLOWD_ERROR, "cannot read " + from.string()};
+    std::ofstream target(to, std::ios::binary);
+    target << replaced(text, replacements);
+    target.close();
+    if (!target) return Error{FLOWD_DENIED, "cannot write " + to.string(), "check the rights and the space of the folder"};
+    std::error_code ignored;  // scripts of the template stay executable; where modes do not exist, nothing is lost
+    fs::permissions(to, fs::status(from, ignored).permissions(), ignored);
+    return {};
+}
+
+Result<void> copy_tree(const fs::path& from, const fs::path& to, const Replacements& replacements) {
+    std::error_code error;
+    fs::create_directories(to, error);
+    if (error) return Error{FLOWD_DENIED, "cannot make " + to.string() + ": " + error.message()};
+    for (fs::recursive_directory_iterator it(from, error), end; !error && it != end; it.increment(error)) {
+        const fs::path target = to / replaced(fs::relative(it->path(), from).string(), replacements);
+        if (it->is_directory()) {
+            fs::create_directories(target, error);
+        } else if (auto written = write_file(it->path(), target, replacements); !written) {
+            return written;
+        }
+    }
+    if (error) return Error{FLOWD_ERROR, "cannot copy " + from.string() + ": " + error.message()};
+    return {};
+}
+
+}  // namespace
+
+ExitCode make_module(const NewModule& request, const InstallPaths& paths, const Output& output) {
+    if (!is_name(request.name) || is_taken(request.name)) {
+        return output.fail(ExitCode::usage, "\"" + request.name + "\" cannot be the name of a component",
+                           "a small letter, then up to 31 small letters and digits, and no word of C++: \"mysource\"");
+    }
+    const fs::path templates = paths.templates() / request.kind;
+    if (!fs::is_directory(templates)) {
+        return output.fail(ExitCode::absent, "the template " + templates.string() + " is not installed",
+                           "it is in the package flowd-cpp-devel");
+    }
+    const std::string module = request.kind + "-" + request.name;
+    const fs::path directory = request.directory.empty() ? fs::path(module) : fs::path(request.directory);
+    std::error_code error;
+    if (fs::exists(directory, error) && !(fs::is_directory(directory, error) && fs::is_empty(directory, error))) {
+        return output.fail(ExitCode::busy, directory.string() + " exists and is not an empty folder",
+                           "name another one: flowd-cpp new-module " + request.name + " --kind " + request.kind + " DIR");
+    }
+    std::string type = request.name;
+    type.front() = static_cast<char>(type.front() - 'a' + 'A');
+    const Replacements replacements{{"@NAME@", request.name}, {"@CLASS@", type}, {"@KIND@", request.kind}};
+    if (auto copied = copy_tree(templates, directory, replacements); !copied) return output.fail(copied.error());
+
+    const std::string where = directory.string();
+    output.out << "Wrote the " << request.kind << " \"" << request.name << "\" to " << where << ". Next:\n\n"
+               << "  cmake -S " << where << " -B " << where << "/build && cmake --build " << where << "/build\n"
+               << "  ctest --test-dir " << where << "/build --output-on-failure\n"
+               << "  flowd-cpp modules info " << module << " --modules " << where << "/build\n\n"
+               << "README.md in it says what to change first and how to run it.\n";
+    return ExitCode::ok;
+}
+
+}  // namespace flowd::core::cli

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/cli/output.hpp"
+
+#include <simdjson.h>
+
+#include <ostream>
+#include <string>
+
+#include "core/cli/render.hpp"
+#include "flowd/json.hpp"
+
+namespace flowd::core::cli {
+
+void Output::answer(std::string_view json_text) const {
+    if (json) {
+        out << json_text << '\n';
+    } else {
+        out << render(json_text, {colours});
+    }
+}
+
+ExitCode Output::fail(ExitCode code, std::string_view message, std::string_view hint) const {
+    err << "flowd-cpp: " << printable(message) << '\n';
+    if (!hint.empty()) err << "  hint: " << printable(hint) << '\n';
+    return code;
+}
+
+ExitCode Output::reply(const control::Reply& reply) const {
+    if (reply.code == ExitCode::ok || json) {
+        answer(reply.json);
+        return reply.code;
+    }
+    simdjson::dom::parser parser;
+    simdjson::dom::element root;
+    std::string_view message, hint;
+    if (parser.parse(reply.json).get(root) != simdjson::SUCCESS) return fail(reply.code, reply.json);
+    if (root.is_string()) return fail(reply.code, root.get_string().value());  // as a module's command says it
+    if (!root.is_object() || root["error"].get(message) != simdjson::SUCCESS) {
+        err << render(reply.json, {});
+        return reply.code;
+    }
+    if (root["hint"].get(hint) != simdjson::SUCCESS) hint = {};
+    (void)fail(reply.code, message, hint);
+    // What else came with the error, such as the problems of a configuration.
+    std::string rest;
+    json::Writer writer(rest);
+    writer.object();
+    bool any = false;
+    for (const auto field : root.get_object()) {
+        if (field.key == "error" || field.key == "hint") continue;
+        any = true;
+        writer.key(field.key).raw(simdjson::minify(field.value));
+    }
+    writer.end();
+    if (any) err << render(rest, {});
+    return reply.code;
+}
+
+ExitCode exit_code_of(const Problems& problems) {
+    const Problem* decisive = problems.decisive();
+    if (decisive == nullptr) return ExitCode::ok;
+    switch (decisive->category) {
+        case Problem::Category::configuration:
+            return ExitCode::configuration;
+        case Problem::Category::module_missing:
+            return ExitCode::module;
+        case Problem::Category::system:
+            break;
+    }
+    return core::exit_code_of(decisive->result);
+}
+
+}  // namespace flowd::core::cli

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+// How commands print: what was asked for on one stream, what went wrong on the other. One thread.
+#pragma once
+
+#include <iosfwd>
+#include <string_view>
+
+#include "core/cli/exit_codes.hpp"
+#include "core/config/problem.hpp"
+#include "core/control/protocol.hpp"
+#include "flowd/result.hpp"
+
+namespace flowd::core::cli {
+
+struct Output {
+    std::ostream& out;
+    std::ostream& err;
+    bool json = false;
+    bool colours = false;
+
+    /// The answer of a command: as it is with --json, for people without.
+    void answer(std::string_view json_text) const;
+    /// "flowd-cpp: message" and the hint below it. Returns `code`.
+    ExitCode fail(ExitCode code, std::string_view message, std::string_view hint = {}) const;
+    ExitCode fail(const Error& error) const { return fail(exit_code_of(error.code), error.message, error.hint); }
+    /// What the daemon answered. Returns its code.
+    ExitCode reply(const control::Reply& reply) const;
+};
+
+/// Decided by the first error; `ok` without one.
+[[nodiscard]] ExitCode exit_code_of(const Problems& problems);
+
+}  // namespace flowd::core::cli

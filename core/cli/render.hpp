@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+// JSON for people: the one renderer of everything that flowd-cpp prints. Pure functions.
+//
+//   objects            aligned "key: value", what is nested below it, indented
+//   arrays of objects  a table of their plain members; what is nested in a row follows the table under the row's name
+//   other arrays       "a, b, c"
+//   keys               '_' reads as a space; the suffixes _seconds and _bytes become units of the value
+//   null               "-"; a column or a nested thing that is empty everywhere is left out
+// Control characters in text are shown as \xNN: what a flow's sender wrote must not reach the terminal as commands.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace flowd::core::cli {
+
+struct RenderOptions {
+    bool colours = false;
+};
+
+/// The text, ending in a newline; JSON that does not parse is returned as it is, made safe to print.
+[[nodiscard]] std::string render(std::string_view json, const RenderOptions& options = {});
+
+/// "1h 2m 3s", "1.5 s", "12 ms".
+[[nodiscard]] std::string human_duration(double seconds);
+/// "512 B", "1.5 KiB", "12.0 MiB".
+[[nodiscard]] std::string human_size(double bytes);
+/// Without what a terminal would obey.
+[[nodiscard]] std::string printable(std::string_view text);
+
+}  // namespace flowd::core::cli

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+// Text in aligned columns. One thread.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace flowd::core::cli {
+
+/// Places on the screen: code points of UTF-8, wide characters not considered.
+[[nodiscard]] std::size_t text_width(std::string_view utf8);
+[[nodiscard]] std::string pad(std::string_view text, std::size_t width);
+
+/// Columns first, then cells row by row. A column is aligned to the right when all it holds are numbers.
+class Table {
+  public:
+    explicit Table(bool colours) : colours_(colours) {}
+
+    void column(std::string heading);
+    void cell(std::string text, bool is_number);
+    /// One line a row, headings above, ending in a newline.
+    [[nodiscard]] std::string to_string(std::size_t indent) const;
+
+  private:
+    struct Column {
+        std::string heading;
+        std::size_t width = 0;
+        bool has_text = false;
+        bool has_number = false;
+    };
+    std::vector<Column> columns_;
+    std::vector<std::string> cells_;
+    bool colours_;
+};
+
+}  // namespace flowd::core::cli
