@@ -30,7 +30,7 @@ bool may_be_empty(const Option& option) {
     const auto type = option.type;
     return (type == FLOWD_OPTION_PATH || type == FLOWD_OPTION_HOST || type == FLOWD_OPTION_ADDRESS ||
             type == FLOWD_OPTION_NETWORK) &&
-           !option.required() && !option.default_text;
+           !option.required() && (!option.default_text || option.default_text->empty());
 }
 
 const char* must_be(std::uint32_t type) {

@@ -183,6 +183,7 @@ bool Binder::bind_collection(const Option& option, const Node& node, const At& a
         const At item_at{at.written + suffix, at.canonical + suffix, value.where, at.is_default,
                          at.secret || item.secret()};
         if (!at.is_default) tree_.remember(item_at.canonical, is_map ? node.entries[i].where : value.where);
+        if (!at.is_default && is_map) tree_.remember(below(at.canonical, node.entries[i].key), node.entries[i].where);
         list_index_ = i;
         if (!bind_value(item, value, item_at, group, items[i])) good = false;
     }

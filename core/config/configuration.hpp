@@ -40,8 +40,8 @@ class InstanceConfig {
     /// The tree for validate, create and reconfigure: a GROUP in the order of the component's table. Owned by this object.
     [[nodiscard]] const flowd_value& value() const { return values.root(); }
 
-    /// Where the value of "collectors[1].port" (names of the table; items of a MAP as "map[key]") was written; for what
-    /// was not written, the nearest enclosing thing that was.
+    /// Where the value of "collectors[1].port" (names of the table; items of a MAP as "map[key]" or "map.key") was written;
+    /// for what was not written, the nearest enclosing thing that was.
     [[nodiscard]] const Location& location_of(std::string_view option_path) const;
 
     /// The same component, key, module file and values, however they were spelled: on a reload the instance keeps running.

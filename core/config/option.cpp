@@ -204,8 +204,12 @@ std::string allowed_text(const Option& option) {
         }
         case FLOWD_OPTION_STRING:
             return "text";
-        case FLOWD_OPTION_CHOICE:
-            return join_words(option.choices);
+        case FLOWD_OPTION_CHOICE: {
+            std::vector<std::string> words = option.choices;
+            for (std::string& word : words)
+                if (word.empty()) word = "\"\"";
+            return join_words(words);
+        }
         case FLOWD_OPTION_DURATION: {
             const std::string bare = option.unit.empty() ? "" : " (a bare number: " + option.unit + ")";
             const std::string range = range_text(option, duration_text);

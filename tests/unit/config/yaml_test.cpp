@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/config/node.hpp"
+
+#include <gtest/gtest.h>
+
+namespace flowd::core {
+namespace {
+
+std::string problems_of(std::string_view text) {
+    Problems problems;
+    (void)read_yaml(text, "conf.yaml", problems);
+    return problems.to_string();
+}
+
+TEST(Yaml, KeysAndValuesKnowTheirPlace) {
+    Problems problems;
+    const auto root = read_yaml("plugins:\n  api:\n    bindPort: 7777\n", "conf.yaml", problems);
+    ASSERT_TRUE(root);
+    const Node::Entry* port = root->find("plugins")->value.find("api")->value.find("bindPort");
+    EXPECT_EQ(port->where.to_string(), "conf.yaml:3:5");
+    EXPECT_EQ(port->value.where.to_string(), "conf.yaml:3:15");
+    EXPECT_EQ(port->value.text, "7777");
+}
+
+TEST(Yaml, AnEmptyFileIsAnEmptyConfiguration) {
+    Problems problems;
+    for (const char* text : {"", "---\n", "# nothing\n"}) {
+        const auto root = read_yaml(text, "conf.yaml", problems);
+        ASSERT_TRUE(root) << text;
+        EXPECT_TRUE(root->entries.empty());
+    }
+    EXPECT_TRUE(problems.empty());
+}
+
+TEST(Yaml, AKeyWrittenTwiceIsAnErrorThatNamesBothPlaces) {
+    EXPECT_EQ(problems_of("plugins:\n  api:\n    bindPort: 1\n    bindPort: 2\n"),
+              "conf.yaml:4:5: error: plugins.api.bindPort: written twice\n"
+              "    found:   the first is at conf.yaml:3:5\n"
+              "    hint:    remove one of the two\n");
+}
+
+TEST(Yaml, AWholeSectionWrittenTwiceIsAnError) {
+    EXPECT_EQ(problems_of("plugins: {}\nbackends: {}\nplugins: {}\n"),
+              "conf.yaml:3:1: error: plugins: written twice\n"
+              "    found:   the first is at conf.yaml:1:1\n"
+              "    hint:    remove one of the two\n");
+}
+
+TEST(Yaml, AKeyWrittenTwiceInAListIsFoundByItsIndex) {
+    EXPECT_NE(problems_of("a:\n  - x: 1\n  - {y: 1, y: 2}\n").find("a[1].y: written twice"), std::string::npos);
+}
+
+TEST(Yaml, WhatIsNoYamlIsSaidWithItsPlace) {
+    EXPECT_EQ(problems_of("plugins:\n  api: {bindPort: 1\nbackends: {}\n").substr(0, 10), "conf.yaml:");
+    EXPECT_NE(problems_of("a: [1, 2\n").find("not YAML"), std::string::npos);
+    EXPECT_NE(problems_of("a:\n\t- b\n").find("not YAML"), std::string::npos);
+}
+
+TEST(Yaml, TheTopHasToBeAGroup) {
+    EXPECT_EQ(problems_of("- api\n"),
+              "conf.yaml:1:1: error: has to be a group of keys\n"
+              "    found:   a list\n"
+              "    hint:    begin with a section such as `plugins:`\n");
+}
+
+TEST(Yaml, AFileHoldsOneDocument) {
+    EXPECT_NE(problems_of("a: 1\n---\nb: 2\n").find("second document"), std::string::npos);
+    EXPECT_EQ(problems_of("---\na: 1\n...\n"), "");
+}
+
+TEST(Yaml, DepthIsBounded) {
+    EXPECT_NE(problems_of("a: " + std::string(100'000, '[')).find("nested too deeply"), std::string::npos);
+}
+
+TEST(Yaml, AliasesThatMultiplyAreBounded) {
+    std::string text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n";
+    for (int i = 1; i < 10; ++i) {
+        const std::string before = "*a" + std::to_string(i - 1);
+        text += "a" + std::to_string(i) + ": &a" + std::to_string(i) + " [" + before;
+        for (int j = 0; j < 9; ++j) text += ", " + before;
+        text += "]\n";
+    }
+    EXPECT_NE(problems_of(text).find("too large"), std::string::npos);
+}
+
+TEST(Yaml, AnAliasStandsForItsAnchor) {
+    Problems problems;
+    const auto root = read_yaml("a: &port 10514\nb: *port\n", "conf.yaml", problems);
+    ASSERT_TRUE(root);
+    EXPECT_EQ(root->find("b")->value.text, "10514");
+}
+
+TEST(Yaml, AnAliasInsideOfItsAnchorIsRefused) {
+    EXPECT_NE(problems_of("a: &a [*a]\n"), "");
+}
+
+TEST(Yaml, ANulCharacterIsRefused) {
+    EXPECT_NE(problems_of("a: \"x\\0y\"\n").find("NUL"), std::string::npos);
+}
+
+TEST(Yaml, AKeyIsAWord) {
+    EXPECT_NE(problems_of("? [a, b]\n: 1\n").find("a key has to be a word"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace flowd::core
