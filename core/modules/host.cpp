@@ -21,7 +21,9 @@ std::uint64_t next_id() {
     return ++last;
 }
 
-std::uint64_t pack(AnnouncerId id) { return (static_cast<std::uint64_t>(id.generation) << 32) | id.slot; }
+std::uint64_t pack(AnnouncerId id) {
+    return (static_cast<std::uint64_t>(id.generation) << 32) | id.slot;
+}
 AnnouncerId unpack(std::uint64_t packed) {
     return {static_cast<std::uint32_t>(packed), static_cast<std::uint32_t>(packed >> 32)};
 }
@@ -121,7 +123,9 @@ Host::Host(Services services, std::string key, std::string label, std::uint32_t 
 
 Host::~Host() = default;
 
-void Host::set_announcer(AnnouncerId announcer) { announcer_.store(pack(announcer), std::memory_order_release); }
+void Host::set_announcer(AnnouncerId announcer) {
+    announcer_.store(pack(announcer), std::memory_order_release);
+}
 
 void Host::stop() {
     stopped_.store(true, std::memory_order_seq_cst);
@@ -209,9 +213,8 @@ flowd_result Host::timer(const flowd_host* host, int64_t delay, int64_t period, 
     if (!self.on_thread("timer")) return FLOWD_INVALID;
     if (callback == nullptr || timer == nullptr || delay < 0 || period < 0) return FLOWD_INVALID;
     *timer = handle_of<flowd_timer>(
-        self.loop_->timer(std::chrono::nanoseconds(delay), std::chrono::nanoseconds(period), [&self, callback, user] {
-            self.behind_.guard("a timer's callback", [&] { callback(user); });
-        }));
+        self.loop_->timer(std::chrono::nanoseconds(delay), std::chrono::nanoseconds(period),
+                          [&self, callback, user] { self.behind_.guard("a timer's callback", [&] { callback(user); }); }));
     return FLOWD_OK;
 }
 
@@ -220,11 +223,12 @@ flowd_result Host::metric_open(const flowd_host* host, const flowd_metric_info* 
     if (info == nullptr || metric == nullptr) return FLOWD_INVALID;
     *metric = nullptr;
     const flowd_metric_info copy = sized_copy(info);
-    if (copy.label_count > max_labels || copy.bound_count > max_bounds || (copy.labels == nullptr && copy.label_count > 0) ||
-        (copy.bounds == nullptr && copy.bound_count > 0))
+    if (copy.label_count > max_labels || copy.bound_count > max_bounds ||
+        (copy.labels == nullptr && copy.label_count > 0) || (copy.bounds == nullptr && copy.bound_count > 0))
         return FLOWD_INVALID;
 
-    MetricInfo wanted{static_cast<MetricType>(copy.type), text_of(copy.name), text_of(copy.help), text_of(copy.unit), {}, {}};
+    MetricInfo wanted{
+        static_cast<MetricType>(copy.type), text_of(copy.name), text_of(copy.help), text_of(copy.unit), {}, {}};
     wanted.labels.emplace_back("instance", self.label_);
     for (std::size_t i = 0; i < copy.label_count; ++i) {
         const flowd_label label = sized_copy(at_stride(copy.labels, i, copy.label_stride));

@@ -57,7 +57,8 @@ class Host {
         std::shared_ptr<Metric> keeper;  ///< until the slot is used again
     };
 
-    static flowd_result emit(const flowd_host* host, const flowd_event* events, size_t count, size_t stride, size_t* accepted);
+    static flowd_result emit(const flowd_host* host, const flowd_event* events, size_t count, size_t stride,
+                             size_t* accepted);
     static flowd_result post(const flowd_host* host, flowd_callback callback, void* user);
     static flowd_result watch(const flowd_host* host, int fd, uint32_t conditions, flowd_io_callback callback, void* user,
                               flowd_watch** watch);

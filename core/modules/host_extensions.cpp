@@ -74,8 +74,8 @@ struct HostExtensions {
 
 const void* core_extension(const char* id) {
     using E = HostExtensions;
-    static constexpr flowd_ext_registry registry{sizeof(flowd_ext_registry), 0, &E::experiment_id, &E::activity_id,
-                                                 &E::experiment_name,        &E::activity_name};
+    static constexpr flowd_ext_registry registry{
+        sizeof(flowd_ext_registry), 0, &E::experiment_id, &E::activity_id, &E::experiment_name, &E::activity_name};
     static constexpr flowd_ext_flows flows{sizeof(flowd_ext_flows), 0, &E::visit, &E::find, &E::count};
     static constexpr flowd_ext_descriptors descriptors{sizeof(flowd_ext_descriptors), 0, &E::take, &E::keep, &E::forget};
 

@@ -16,10 +16,16 @@ using std::chrono::nanoseconds;
 
 constexpr int batches_per_round = 8;  // then timers and descriptors get their turn
 
-std::int64_t steady_ns() { return nanoseconds(Instance::Clock::now().time_since_epoch()).count(); }
-std::int64_t unix_ns() { return nanoseconds(std::chrono::system_clock::now().time_since_epoch()).count(); }
+std::int64_t steady_ns() {
+    return nanoseconds(Instance::Clock::now().time_since_epoch()).count();
+}
+std::int64_t unix_ns() {
+    return nanoseconds(std::chrono::system_clock::now().time_since_epoch()).count();
+}
 
-bool means_something(flowd_result result) { return result >= FLOWD_NO_MEMORY && result <= FLOWD_FULL; }
+bool means_something(flowd_result result) {
+    return result >= FLOWD_NO_MEMORY && result <= FLOWD_FULL;
+}
 
 std::string_view words_of(flowd_result result) {
     switch (result) {
@@ -145,15 +151,15 @@ void Instance::launch() {
     }
     loop_ = std::move(*loop);
     loop_->set_work([this] { return work(); });
-    host_ = std::make_shared<Host>(services_, key_, name_, kind_, *loop_,
-                                   Host::Behind{[this](const flowd_problem& reported) { report(reported); },
-                                                [this] { return dispatch(); },
-                                                [this](const char* what, const std::function<void()>& call) {
-                                                    (void)guarded(what, [&]() -> flowd_result {
-                                                        call();
-                                                        return FLOWD_OK;
-                                                    });
-                                                }});
+    host_ = std::make_shared<Host>(
+        services_, key_, name_, kind_, *loop_,
+        Host::Behind{[this](const flowd_problem& reported) { report(reported); }, [this] { return dispatch(); },
+                     [this](const char* what, const std::function<void()>& call) {
+                         (void)guarded(what, [&]() -> flowd_result {
+                             call();
+                             return FLOWD_OK;
+                         });
+                     }});
     finished_ = false;
     auto thread = Thread::start(key_, [this] { run_thread(); });
     if (!thread) {
@@ -188,7 +194,7 @@ Result<void> Instance::attach(const QueueLimits& limits, Instance* predecessor) 
                          ? services_.bus.replace_backend(predecessor->queue_, std::move(options), false)
                          : services_.bus.add_backend(std::move(options));
         if (!queue) return std::move(queue).error();
-        if (predecessor != nullptr) predecessor->queue_.reset();
+        if (predecessor != nullptr) predecessor->leave_queue();
         queue_ = std::move(*queue);
     }
     return {};
@@ -216,6 +222,7 @@ void Instance::request_stop(Clock::time_point deadline) {
 void Instance::abandon() {
     const std::string where = whereabouts();
     record_error("does not come back" + (where.empty() ? std::string(" from run") : " from " + where) + ": abandoned");
+    host_->stop();
     set_state(InstanceState::abandoned);
 }
 
@@ -227,8 +234,14 @@ std::string Instance::whereabouts() const {
 void Instance::detach() {
     if (announcer_) services_.bus.remove_announcer(*announcer_);
     announcer_.reset();
-    if (queue_ != nullptr) services_.bus.remove_backend(queue_);
-    queue_.reset();
+    if (queue_ != nullptr && !queue_left_) services_.bus.remove_backend(queue_);
+    leave_queue();
+}
+
+void Instance::leave_queue() {
+    queue_left_ = true;
+    // The thread of one that hangs may still look at what it took.
+    if (finished()) queue_.reset();
 }
 
 bool Instance::run_job(Job job) {
@@ -240,7 +253,8 @@ void Instance::reconfigure(std::shared_ptr<const InstanceConfig> config, std::fu
     if (component_.reconfigure == nullptr) return done(FLOWD_UNSUPPORTED);
     const bool posted = run_job([this, config, done](flowd_instance* module) {
         if (module == nullptr) return done(FLOWD_STOPPED);
-        const flowd_result result = guarded("reconfigure", [&] { return component_.reconfigure(module, &config->value()); });
+        const flowd_result result =
+            guarded("reconfigure", [&] { return component_.reconfigure(module, &config->value()); });
         if (result == FLOWD_OK)
             relocate(config);
         else if (result != FLOWD_UNSUPPORTED)
@@ -354,7 +368,8 @@ void Instance::run_thread() {
     host_->bind_thread();
     const flowd_host* host = host_->abi();
     const std::shared_ptr<const InstanceConfig> config = this->config();
-    bool well = step(InstanceState::creating, "create", [&] { return component_.create(host, &config->value(), &module_); });
+    bool well =
+        step(InstanceState::creating, "create", [&] { return component_.create(host, &config->value(), &module_); });
     if (!well) module_ = nullptr;  // what a failing create left there is nobody's
     if (well && module_ == nullptr) {
         record_problem(problem_of(*config, FLOWD_ERROR, "create answered success without an instance"));
@@ -392,10 +407,10 @@ bool Instance::step(InstanceState next, const char* what, const std::function<fl
     bool explained = false;
     {
         const std::lock_guard lock(mutex_);
-        explained = std::any_of(problems_.begin(), problems_.end(), [](const Problem& p) { return p.level == FLOWD_LEVEL_ERROR; });
+        explained =
+            std::any_of(problems_.begin(), problems_.end(), [](const Problem& p) { return p.level == FLOWD_LEVEL_ERROR; });
     }
-    if (!explained)
-        record_problem(problem_of(*config(), result, describe(what, told)));
+    if (!explained) record_problem(problem_of(*config(), result, describe(what, told)));
     return false;
 }
 
@@ -432,8 +447,8 @@ bool Instance::take_batch() {
     if (queue_ == nullptr) return false;
     const std::span<const flowd_event> events = queue_->take();
     if (events.empty()) return false;
-    const flowd_result result =
-        guarded("on_events", [&] { return component_.on_events(module_, events.data(), events.size(), sizeof(flowd_event)); });
+    const flowd_result result = guarded(
+        "on_events", [&] { return component_.on_events(module_, events.data(), events.size(), sizeof(flowd_event)); });
     ++batches_;
     if (result != FLOWD_OK) {
         ++batches_failed_;

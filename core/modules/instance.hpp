@@ -30,7 +30,18 @@
 
 namespace flowd::core {
 
-enum class InstanceState { configured, creating, preparing, prepared, starting, running, stopping, stopped, failed, abandoned };
+enum class InstanceState {
+    configured,
+    creating,
+    preparing,
+    prepared,
+    starting,
+    running,
+    stopping,
+    stopped,
+    failed,
+    abandoned
+};
 
 [[nodiscard]] std::string_view to_string(InstanceState state);
 
@@ -43,14 +54,14 @@ struct InstanceStatus {
     std::int64_t since_ns = 0;  ///< Unix time of the last change of state
     std::string last_error;     ///< the latest, also when it was overcome
     std::int64_t last_error_ns = 0;
-    std::uint64_t errors = 0;         ///< calls that answered an error
-    std::uint64_t exceptions = 0;     ///< C++ exceptions that got out of the module
-    std::uint64_t bad_results = 0;    ///< answers that mean nothing
-    std::uint64_t batches = 0;        ///< on_events calls
-    std::uint64_t batches_failed = 0; ///< of them, those that answered an error
-    std::uint64_t periods_missed = 0; ///< sampling periods that found it busy
-    std::string in_call;              ///< the call into the module that runs now; empty: none
-    std::int64_t in_call_ns = 0;      ///< for how long
+    std::uint64_t errors = 0;          ///< calls that answered an error
+    std::uint64_t exceptions = 0;      ///< C++ exceptions that got out of the module
+    std::uint64_t bad_results = 0;     ///< answers that mean nothing
+    std::uint64_t batches = 0;         ///< on_events calls
+    std::uint64_t batches_failed = 0;  ///< of them, those that answered an error
+    std::uint64_t periods_missed = 0;  ///< sampling periods that found it busy
+    std::string in_call;               ///< the call into the module that runs now; empty: none
+    std::int64_t in_call_ns = 0;       ///< for how long
 };
 
 class Instance {
@@ -90,6 +101,7 @@ class Instance {
     void abandon();
     /// Takes its place off the bus: a plugin's flows end unless somebody else announces them.
     void detach();
+    [[nodiscard]] bool on_bus() const { return announcer_.has_value() || (queue_ != nullptr && !queue_left_); }
 
     /// Runs `job` on the instance's thread between other calls, while it runs. False: it does not run. [any]
     using Job = std::function<void(flowd_instance*)>;
@@ -126,6 +138,7 @@ class Instance {
     void stop_module();
     void tear_down();
     void read_extensions();
+    void leave_queue();
     flowd_result dispatch();
     void set_state(InstanceState state);
     void report(const flowd_problem& reported);
@@ -154,11 +167,13 @@ class Instance {
 
     std::atomic<const char*> in_call_{nullptr};
     std::atomic<std::int64_t> in_call_since_{0};
-    std::atomic<std::uint64_t> errors_{0}, exceptions_{0}, bad_results_{0}, batches_{0}, batches_failed_{0}, periods_missed_{0};
+    std::atomic<std::uint64_t> errors_{0}, exceptions_{0}, bad_results_{0}, batches_{0}, batches_failed_{0},
+        periods_missed_{0};
     std::atomic<std::uint64_t> pings_{0}, pongs_{0};
     std::atomic<const void*> command_{nullptr}, status_extension_{nullptr};
 
     std::shared_ptr<BackendQueue> queue_;
+    bool queue_left_ = false;  // a successor has it, or the bus forgot it
     std::optional<AnnouncerId> announcer_;
 
     mutable std::mutex mutex_;  // guards what follows

@@ -142,8 +142,8 @@ void Loop::arm() {
     itimerspec spec{};
     if (next != Clock::time_point::max()) {
         // steady_clock is CLOCK_MONOTONIC. Zero would disarm.
-        const std::int64_t nanoseconds =
-            std::max<std::int64_t>(1, std::chrono::duration_cast<std::chrono::nanoseconds>(next.time_since_epoch()).count());
+        const std::int64_t nanoseconds = std::max<std::int64_t>(
+            1, std::chrono::duration_cast<std::chrono::nanoseconds>(next.time_since_epoch()).count());
         spec.it_value.tv_sec = nanoseconds / 1'000'000'000;
         spec.it_value.tv_nsec = nanoseconds % 1'000'000'000;
     }
@@ -157,7 +157,8 @@ Result<Loop::Id> Loop::watch(int fd, std::uint32_t conditions, IoCallback callba
             case EEXIST:
                 return Error{FLOWD_BUSY, "descriptor " + std::to_string(fd) + " is watched already"};
             case EPERM:
-                return Error{FLOWD_UNSUPPORTED, "descriptor " + std::to_string(fd) + " is always ready and cannot be watched"};
+                return Error{FLOWD_UNSUPPORTED,
+                             "descriptor " + std::to_string(fd) + " is always ready and cannot be watched"};
             case EBADF:
                 return Error{FLOWD_INVALID, "descriptor " + std::to_string(fd) + " is not open"};
             default:
@@ -199,8 +200,8 @@ Loop::Id Loop::timer(Clock::duration delay, Clock::duration period, Callback cal
     constexpr Clock::duration century = std::chrono::hours(24) * 36525;
     const Clock::time_point due = now + std::clamp(delay, Clock::duration::zero(), century);
     const Id id = next_id_++;
-    timers_.emplace(id, std::make_shared<Timer>(
-                            Timer{due, std::clamp(period, Clock::duration::zero(), century), std::move(callback)}));
+    timers_.emplace(
+        id, std::make_shared<Timer>(Timer{due, std::clamp(period, Clock::duration::zero(), century), std::move(callback)}));
     due_.insert({due, id});
     if (!dispatching_) arm();
     return id;

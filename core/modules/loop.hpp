@@ -43,7 +43,8 @@ class Loop {
     /// Makes the calls that are due now. Never blocks. False when called from one of its own callbacks: nothing was done.
     bool dispatch();
 
-    /// Conditions as FLOWD_IO_*. FLOWD_BUSY: this descriptor is watched already. FLOWD_UNSUPPORTED: epoll takes no such file.
+    /// Conditions as FLOWD_IO_*. FLOWD_BUSY: this descriptor is watched already. FLOWD_UNSUPPORTED: epoll takes no such
+    /// file.
     [[nodiscard]] Result<Id> watch(int fd, std::uint32_t conditions, IoCallback callback);
     [[nodiscard]] flowd_result rewatch(Id watch, std::uint32_t conditions);
     /// No callback follows; may be called from it. False: there is no such watch.

@@ -32,7 +32,11 @@ template <typename Struct>
 [[nodiscard]] inline std::string_view view_of(flowd_string text) {
     return text.data == nullptr ? std::string_view{} : std::string_view(text.data, text.length);
 }
-[[nodiscard]] inline std::string text_of(flowd_string text) { return std::string(view_of(text)); }
-[[nodiscard]] inline flowd_string string_of(std::string_view text) { return {text.data(), text.size()}; }
+[[nodiscard]] inline std::string text_of(flowd_string text) {
+    return std::string(view_of(text));
+}
+[[nodiscard]] inline flowd_string string_of(std::string_view text) {
+    return {text.data(), text.size()};
+}
 
 }  // namespace flowd::core

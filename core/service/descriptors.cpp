@@ -50,7 +50,8 @@ std::string socket_name(int fd) {
     if (address.ss_family == AF_UNIX && length > offsetof(sockaddr_un, sun_path)) {
         sockaddr_un local{};
         std::memcpy(&local, &address, sizeof local);
-        if (local.sun_path[0] != '\0') return "unix:" + std::string(local.sun_path, ::strnlen(local.sun_path, sizeof local.sun_path));
+        if (local.sun_path[0] != '\0')
+            return "unix:" + std::string(local.sun_path, ::strnlen(local.sun_path, sizeof local.sun_path));
     }
     return {};
 }
@@ -97,7 +98,10 @@ std::string encode_fdname(std::string_view name) {
 
 std::string decode_fdname(std::string_view name) {
     const auto digit = [](char c) {
-        return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+        return c >= '0' && c <= '9'   ? c - '0'
+               : c >= 'A' && c <= 'F' ? c - 'A' + 10
+               : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                                      : -1;
     };
     std::string out;
     for (std::size_t i = 0; i < name.size(); ++i) {

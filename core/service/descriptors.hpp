@@ -28,7 +28,8 @@ class DescriptorStore {
   public:
     using Holder = std::uint64_t;  ///< an instance
 
-    /// Told when a descriptor is stored or dropped, so that the service manager keeps it over a crash. Called without locks.
+    /// Told when a descriptor is stored or dropped, so that the service manager keeps it over a crash. Called without
+    /// locks.
     struct Observer {
         std::function<void(const std::string& name, int fd)> stored;
         std::function<void(const std::string& name)> dropped;
@@ -37,7 +38,8 @@ class DescriptorStore {
     DescriptorStore() = default;
     explicit DescriptorStore(Observer observer) : observer_(std::move(observer)) {}
 
-    /// Takes over what systemd passed (LISTEN_PID, LISTEN_FDS, LISTEN_FDNAMES) and clears these variables. Answers how many.
+    /// Takes over what systemd passed (LISTEN_PID, LISTEN_FDS, LISTEN_FDNAMES) and clears these variables. Answers how
+    /// many.
     std::size_t adopt_from_systemd();
     /// Adds one from outside under the name of its resource and under `name`; kept while the daemon lives.
     void adopt(std::string_view name, UniqueFd fd);

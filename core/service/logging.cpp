@@ -99,7 +99,8 @@ class LineSink final : public spdlog::sinks::base_sink<std::mutex> {
     static void append_time(std::string& out, spdlog::log_clock::time_point time) {
         const auto since = time.time_since_epoch();
         const std::time_t seconds = std::chrono::duration_cast<std::chrono::seconds>(since).count();
-        const auto micros = static_cast<long>(std::chrono::duration_cast<std::chrono::microseconds>(since).count() % 1'000'000);
+        const auto micros =
+            static_cast<long>(std::chrono::duration_cast<std::chrono::microseconds>(since).count() % 1'000'000);
         std::tm parts{};
         ::gmtime_r(&seconds, &parts);
         char text[40];
@@ -146,7 +147,8 @@ spdlog::level::level_enum to_spdlog(flowd_level level) {
 
 Logging::Logging(const LogOptions& options)
     : level_(options.level),
-      sink_(std::make_shared<LineSink>(options.fd, options.journal.value_or(writes_to_journal(options.fd)), options.time)) {}
+      sink_(std::make_shared<LineSink>(options.fd, options.journal.value_or(writes_to_journal(options.fd)), options.time)) {
+}
 
 std::shared_ptr<spdlog::logger> Logging::logger(const std::string& name) const {
     auto logger = std::make_shared<spdlog::logger>(name, sink_);

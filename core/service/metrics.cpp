@@ -8,7 +8,9 @@ namespace flowd::core {
 
 namespace {
 
-bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
+bool is_letter(char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+}
 bool is_name(std::string_view text) {
     return !text.empty() && text.size() <= 200 && is_letter(text.front()) &&
            std::all_of(text.begin(), text.end(), [](char c) { return is_letter(c) || (c >= '0' && c <= '9'); });
@@ -24,10 +26,12 @@ Result<void> check(const MetricInfo& info) {
     for (const auto& [name, value] : info.labels)
         if (!is_name(name)) return invalid("label \"" + name + "\" is not of the form [a-zA-Z_][a-zA-Z0-9_]*");
     for (std::size_t i = 1; i < info.labels.size(); ++i)
-        if (info.labels[i].first == info.labels[i - 1].first) return invalid("label \"" + info.labels[i].first + "\" is given twice");
+        if (info.labels[i].first == info.labels[i - 1].first)
+            return invalid("label \"" + info.labels[i].first + "\" is given twice");
     if (info.type != MetricType::histogram && !info.bounds.empty()) return invalid("only a histogram has bounds");
     for (std::size_t i = 0; i < info.bounds.size(); ++i)
-        if (!std::isfinite(info.bounds[i]) || (i > 0 && info.bounds[i] <= info.bounds[i - 1])) return invalid("its bounds do not ascend");
+        if (!std::isfinite(info.bounds[i]) || (i > 0 && info.bounds[i] <= info.bounds[i - 1]))
+            return invalid("its bounds do not ascend");
     return {};
 }
 
@@ -36,7 +40,8 @@ Result<void> check(const MetricInfo& info) {
 Metric::Metric(MetricType type, std::vector<double> bounds)
     : type_(type),
       bounds_(std::move(bounds)),
-      buckets_(type == MetricType::histogram ? std::make_unique<std::atomic<std::uint64_t>[]>(bounds_.size() + 1) : nullptr) {}
+      buckets_(type == MetricType::histogram ? std::make_unique<std::atomic<std::uint64_t>[]>(bounds_.size() + 1)
+                                             : nullptr) {}
 
 void Metric::add(double amount) {
     if (std::isnan(amount) || type_ == MetricType::histogram || (type_ == MetricType::counter && amount < 0)) return;
@@ -83,10 +88,12 @@ Result<std::shared_ptr<Metric>> Metrics::open(MetricInfo info) {
         }
     }
     if (places_.size() >= max_series)
-        return Error{FLOWD_LIMIT, "metric \"" + info.name + "\": there are " + std::to_string(max_series) + " series already"};
-    Family& home = family != families_.end()
-                       ? family->second
-                       : families_.emplace(info.name, Family{info.type, info.help, info.unit, info.bounds, {}}).first->second;
+        return Error{FLOWD_LIMIT,
+                     "metric \"" + info.name + "\": there are " + std::to_string(max_series) + " series already"};
+    Family& home =
+        family != families_.end()
+            ? family->second
+            : families_.emplace(info.name, Family{info.type, info.help, info.unit, info.bounds, {}}).first->second;
     auto metric = std::make_shared<Metric>(info.type, std::move(info.bounds));
     home.series.emplace(info.labels, Family::Entry{metric, 1});
     places_.emplace(metric.get(), Place{std::move(info.name), std::move(info.labels)});
@@ -105,7 +112,9 @@ void Metrics::remove(const std::shared_ptr<Metric>& metric) {
     places_.erase(place);
 }
 
-std::vector<MetricSample> Metrics::snapshot() const { return snapshot({}, {}); }
+std::vector<MetricSample> Metrics::snapshot() const {
+    return snapshot({}, {});
+}
 
 std::vector<MetricSample> Metrics::snapshot(std::string_view label, std::string_view value) const {
     std::vector<MetricSample> samples;

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the daemon answers on its control socket:
+//   status                      the daemon, every instance, every edge of the bus; what the modules add of themselves
+//   flows [LIMIT]               live flows
+//   metrics                     all time series
+//   reload                      as SIGHUP; answers when it is done
+//   commands                    the commands of all instances
+//   INSTANCE COMMAND ARGUMENT... a command of an instance ("marker mode observe"); INSTANCE alone lists its commands
+// Main thread; replies to status and instance commands come from the instances' threads.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include "core/control/server.hpp"
+#include "core/service/supervisor.hpp"
+
+namespace flowd::core {
+
+/// What `status` tells of the daemon itself.
+struct DaemonStatus {
+    std::string state;  ///< "starting", "running", "reloading", "stopping"
+    std::string config;
+    std::int64_t started_ns = 0;  ///< Unix time
+    std::int64_t last_reload_ns = 0;
+    std::string last_reload_error;
+    std::uint64_t reloads = 0, reloads_failed = 0;
+};
+
+class ControlCommands {
+  public:
+    struct Surroundings {
+        Supervisor& supervisor;
+        Services services;
+        std::function<DaemonStatus()> daemon;
+        std::function<void(control::Responder)> reload;  ///< does it soon, then answers
+        /// Calls back on the main thread, after a delay. [any]
+        std::function<void(std::chrono::milliseconds, std::function<void()>)> defer;
+    };
+    explicit ControlCommands(Surroundings surroundings) : surroundings_(std::move(surroundings)) {}
+
+    void handle(const control::Arguments& arguments, const control::Peer& peer, control::Responder respond);
+
+  private:
+    void status(control::Responder respond);
+    void flows(const control::Arguments& arguments, const control::Responder& respond);
+    void metrics(const control::Responder& respond);
+    void commands(const Instance* only, const control::Responder& respond);
+    void run(const control::Arguments& arguments, const control::Peer& peer, control::Responder respond);
+
+    Surroundings surroundings_;
+};
+
+}  // namespace flowd::core

@@ -1,0 +1,400 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/service/daemon.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <filesystem>
+#include <optional>
+
+#include "core/config/configuration.hpp"
+#include "core/control/server.hpp"
+#include "core/modules/sample_gate.hpp"
+#include "core/service/control_commands.hpp"
+#include "core/service/installation.hpp"
+#include "core/service/notify.hpp"
+#include "core/service/pid_file.hpp"
+#include "core/service/signals.hpp"
+#include "core/service/supervisor.hpp"
+#include "core/service/version.hpp"
+
+namespace flowd::core {
+
+namespace {
+
+namespace fs = std::filesystem;
+using SteadyClock = std::chrono::steady_clock;
+
+std::int64_t unix_ns() {
+    return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch())
+        .count();
+}
+
+FlowLimits flow_limits(const Globals& globals) {
+    FlowLimits limits;
+    limits.max_live = globals.flows.max_live;
+    limits.max_per_instance = globals.flows.max_per_instance;
+    limits.max_per_sender = globals.flows.max_per_source;
+    limits.idle_timeout_ns = globals.flows.idle_timeout.count();
+    limits.max_age_ns = globals.flows.max_age.count();
+    limits.tombstone_ns = globals.flows.tombstone.count();
+    return limits;
+}
+
+Supervisor::Settings settings_of(const Globals& globals) {
+    Supervisor::Settings settings;
+    settings.stop_timeout = globals.stop_timeout;
+    settings.queues.events = globals.queues.events;
+    settings.queues.bytes = globals.queues.attachment_bytes;
+    settings.queues.stall_after_ns = globals.queues.stall_after.count();
+    return settings;
+}
+
+ExitCode code_of(const Problems& problems) {
+    const Problem* problem = problems.decisive();
+    if (problem == nullptr) return ExitCode::ok;
+    switch (problem->category) {
+        case Problem::Category::configuration:
+            return ExitCode::configuration;
+        case Problem::Category::module_missing:
+            return ExitCode::module;
+        case Problem::Category::system:
+            return exit_code_of(problem->result);
+    }
+    return ExitCode::failure;
+}
+
+}  // namespace
+
+class Daemon::Implementation {
+  public:
+    explicit Implementation(DaemonOptions options)
+        : options_(std::move(options)),
+          logging_(options_.log),
+          logger_(logging_.logger("")),
+          installation_(install_paths(), options_.modules),
+          descriptors_(DescriptorStore::Observer{[this](const std::string& name, int fd) { notifier_.store(name, fd); },
+                                                 [this](const std::string& name) {
+                                                     // What a stopping daemon leaves is for the one that is started next.
+                                                     if (!stopping_) notifier_.forget(name);
+                                                 }}) {}
+    Implementation(const Implementation&) = delete;
+    Implementation& operator=(const Implementation&) = delete;
+    ~Implementation() = default;
+
+    ExitCode run();
+
+  private:
+    [[nodiscard]] Result<void> set_up();
+    void log(const Problems& problems);
+    [[nodiscard]] Result<void> open_control();
+    void apply(const Globals& globals);
+    void on_signal();
+    [[nodiscard]] bool wait(const Supervisor::Condition& condition, SteadyClock::time_point deadline);
+    void main_loop();
+    void tick_bus();
+    void begin_sampling();
+    void end_sampling();
+    void feed_watchdog();
+    void reload();
+    [[nodiscard]] std::string do_reload();
+    ExitCode shut_down(ExitCode code);
+    [[nodiscard]] std::string summary() const;
+    void defer(std::chrono::milliseconds delay, std::function<void()> callback);
+
+    const DaemonOptions options_;
+    Logging logging_;
+    std::shared_ptr<spdlog::logger> logger_;
+    Notifier notifier_;
+    std::atomic<bool> stopping_{false};
+
+    // What instances use; outlives the supervisor, and with it every host.
+    Installation installation_;
+    Registry registry_;  // as it was at the start: hosts hand out names from it, while a reload reads its own anew
+    Metrics metrics_;
+    DescriptorStore descriptors_;
+    std::unique_ptr<Bus> bus_;
+
+    std::optional<Signals> signals_;
+    std::unique_ptr<Loop> loop_;
+    std::optional<PidFile> pid_file_;
+    std::unique_ptr<Supervisor> supervisor_;
+    std::unique_ptr<ControlCommands> commands_;
+    std::unique_ptr<control::Server> server_;
+
+    Globals globals_;
+    DaemonStatus status_;
+    int stop_signals_ = 0;
+    bool starting_ = true;
+    bool reload_wanted_ = false;
+    std::vector<control::Responder> reload_waiters_;
+    Loop::Id bus_timer_ = 0;
+    Loop::Id sampling_timer_ = 0;
+    std::shared_ptr<SampleGate> sampling_;
+};
+
+Daemon::Daemon(DaemonOptions options) : implementation_(std::make_unique<Implementation>(std::move(options))) {}
+Daemon::~Daemon() = default;
+ExitCode Daemon::run() {
+    return implementation_->run();
+}
+
+ExitCode Daemon::Implementation::run() {
+    status_.state = "starting";
+    status_.config = options_.conf;
+    status_.started_ns = unix_ns();
+    LoadedConfiguration loaded = installation_.load(options_.conf);
+    log(installation_.warnings());
+    log(loaded.problems);
+    registry_ = installation_.registry();
+    if (!loaded.configuration) return code_of(loaded.problems);
+    globals_ = loaded.configuration->globals;
+    if (auto ready = set_up(); !ready) {
+        logger_->error("{}", ready.error().message);
+        if (!ready.error().hint.empty()) logger_->error("hint: {}", ready.error().hint);
+        return exit_code_of(ready.error().code);
+    }
+
+    const ExitCode started = supervisor_->start(std::move(loaded.configuration->instances));
+    starting_ = false;
+    if (started != ExitCode::ok) return shut_down(stop_signals_ > 0 ? ExitCode::ok : started);
+    apply(globals_);
+    status_.state = "running";
+    logger_->info("flowd-cpp {} runs: {}", version(), summary());
+    notifier_.ready(summary());
+    main_loop();
+    return shut_down(ExitCode::ok);
+}
+
+void Daemon::Implementation::log(const Problems& problems) {
+    for (const Problem& problem : problems)
+        logger_->log(problem.level == FLOWD_LEVEL_WARNING ? spdlog::level::warn : spdlog::level::err, problem.to_string());
+}
+
+Result<void> Daemon::Implementation::set_up() {
+    auto signals = Signals::block();
+    if (!signals) return std::move(signals).error();
+    signals_.emplace(std::move(*signals));
+    auto loop = Loop::create();
+    if (!loop) return std::move(loop).error();
+    loop_ = std::move(*loop);
+    if (auto watched = loop_->watch(signals_->fd(), FLOWD_IO_READ, [this](int, std::uint32_t) { on_signal(); }); !watched)
+        return std::move(watched).error();
+
+    if (!globals_.work_dir.empty()) {
+        std::error_code error;
+        fs::create_directories(globals_.work_dir, error);
+        if (error) return Error::from_errno(error.value(), "workDir " + globals_.work_dir);
+    }
+    if (!globals_.pid_path.empty()) {
+        auto pid_file = PidFile::write(globals_.pid_path);
+        if (!pid_file) return std::move(pid_file).error().within("pidPath");
+        pid_file_.emplace(std::move(*pid_file));
+    }
+    (void)descriptors_.adopt_from_systemd();
+
+    bus_ = std::make_unique<Bus>(flow_limits(globals_), core::Clock::real(), std::make_unique<KernelSocketProbe>());
+    const Services services{*bus_, metrics_, descriptors_, registry_, logging_};
+    supervisor_ = std::make_unique<Supervisor>(
+        Supervisor::Surroundings{services, [this] { loop_->wake(); },
+                                 [this](const Supervisor::Condition& condition, SteadyClock::time_point deadline) {
+                                     return wait(condition, deadline);
+                                 },
+                                 *logger_},
+        settings_of(globals_));
+    commands_ = std::make_unique<ControlCommands>(ControlCommands::Surroundings{
+        *supervisor_, services, [this] { return status_; },
+        [this](control::Responder respond) {
+            reload_waiters_.push_back(std::move(respond));
+            reload_wanted_ = true;
+        },
+        [this](std::chrono::milliseconds delay, std::function<void()> callback) { defer(delay, std::move(callback)); }});
+    if (auto control = open_control(); !control) return control;
+    tick_bus();
+    if (const auto interval = Notifier::watchdog_interval())
+        (void)loop_->timer(*interval, *interval, [this] { feed_watchdog(); });
+    return {};
+}
+
+Result<void> Daemon::Implementation::open_control() {
+    control::ServerOptions options;
+    options.path = options_.control.empty() ? globals_.control.path : options_.control;
+    options.group = globals_.control.group;
+    if (options.path.empty()) options.path = control::default_path;
+    std::error_code ignored;
+    fs::create_directories(fs::path(options.path).parent_path(), ignored);
+    auto server = control::Server::listen(
+        options, [this](const control::Arguments& arguments, const control::Peer& peer, control::Responder respond) {
+            commands_->handle(arguments, peer, std::move(respond));
+        });
+    if (!server) return std::move(server).error().within("control socket");
+    server_ = std::move(*server);
+    auto watched = loop_->watch(server_->fd(), FLOWD_IO_READ, [this](int, std::uint32_t) { server_->dispatch(); });
+    if (!watched) return std::move(watched).error();
+    return {};
+}
+
+void Daemon::Implementation::apply(const Globals& globals) {
+    bus_->set_limits(flow_limits(globals));
+    supervisor_->set(settings_of(globals));
+    loop_->cancel(sampling_timer_);
+    const bool enriches = std::any_of(supervisor_->instances().begin(), supervisor_->instances().end(),
+                                      [](const auto& instance) { return instance->kind() == FLOWD_ENRICHER; });
+    if (enriches && globals.enricher_period.count() > 0)
+        sampling_timer_ = loop_->timer(globals.enricher_period, globals.enricher_period, [this] { begin_sampling(); });
+    globals_ = globals;
+}
+
+void Daemon::Implementation::on_signal() {
+    while (const auto number = signals_->take()) {
+        if (*number == SIGHUP) {
+            reload_wanted_ = true;
+            continue;
+        }
+        if (++stop_signals_ == 1) {
+            logger_->info("stopping: {}", *number == SIGINT ? "interrupted" : "told to terminate");
+        } else {
+            logger_->warn("told again: stopping at once");
+        }
+    }
+}
+
+bool Daemon::Implementation::wait(const Supervisor::Condition& condition, SteadyClock::time_point deadline) {
+    for (;;) {
+        if (condition()) return true;
+        const bool hurry = stop_signals_ > 1 || (starting_ && stop_signals_ > 0 && !stopping_);
+        const auto now = SteadyClock::now();
+        if (hurry || now >= deadline) return false;
+        // Rounded up: a wait of 0 ms would spin until the deadline.
+        loop_->wait(std::chrono::ceil<std::chrono::milliseconds>(deadline - now));
+    }
+}
+
+void Daemon::Implementation::main_loop() {
+    while (stop_signals_ == 0) {
+        loop_->wait();
+        supervisor_->reap();
+        end_sampling();
+        if (reload_wanted_ && stop_signals_ == 0) reload();
+    }
+}
+
+void Daemon::Implementation::tick_bus() {
+    const std::int64_t next = bus_->tick();
+    const std::int64_t now = std::chrono::nanoseconds(SteadyClock::now().time_since_epoch()).count();
+    // At least every second: what is due may move forward when the limits change.
+    const auto delay = std::clamp<std::int64_t>(next - now, 10'000'000, 1'000'000'000);
+    loop_->cancel(bus_timer_);
+    bus_timer_ = loop_->timer(std::chrono::nanoseconds(delay), {}, [this] { tick_bus(); });
+}
+
+void Daemon::Implementation::begin_sampling() {
+    if (sampling_ != nullptr) {  // somebody is late: what the others found is not held back
+        bus_->apply_samples(sampling_->close());
+        sampling_.reset();
+    }
+    auto gate = std::make_shared<SampleGate>([this] { loop_->wake(); });
+    bool any = false;
+    for (const auto& instance : supervisor_->instances())
+        if (instance->kind() == FLOWD_ENRICHER) any = instance->sample(gate) || any;
+    if (any) sampling_ = std::move(gate);
+}
+
+void Daemon::Implementation::end_sampling() {
+    if (sampling_ == nullptr || !sampling_->idle()) return;
+    bus_->apply_samples(sampling_->close());
+    sampling_.reset();
+}
+
+void Daemon::Implementation::feed_watchdog() {
+    // An optional instance that hangs is no reason to take the others down.
+    bool all = true;
+    for (const auto& instance : supervisor_->instances())
+        if (!instance->responds() && instance->config()->required) {
+            logger_->error("{} does not respond: {}", instance->name(), instance->whereabouts());
+            all = false;
+        }
+    if (all) notifier_.alive();
+}
+
+void Daemon::Implementation::reload() {
+    reload_wanted_ = false;
+    std::vector<control::Responder> waiters = std::exchange(reload_waiters_, {});
+    status_.state = "reloading";
+    notifier_.reloading();
+    logger_->info("reloading {}", options_.conf);
+    const std::string error = do_reload();
+    status_.state = "running";
+    status_.last_reload_ns = unix_ns();
+    status_.last_reload_error = error;
+    ++(error.empty() ? status_.reloads : status_.reloads_failed);
+    if (!error.empty()) logger_->error("the reload failed: {}", error);
+    notifier_.ready(error.empty() ? summary() : "the reload failed, the old configuration is in force: " + error);
+    for (const control::Responder& respond : waiters) {
+        if (error.empty())
+            respond(control::Reply{ExitCode::ok, "{\"reloaded\":true}"});
+        else
+            respond(control::Reply::failure(ExitCode::configuration, error, "the old configuration is in force"));
+    }
+}
+
+std::string Daemon::Implementation::do_reload() {
+    LoadedConfiguration loaded = installation_.load(options_.conf);
+    log(loaded.problems);
+    if (!loaded.configuration) {
+        const Problem* problem = loaded.problems.decisive();
+        return problem == nullptr ? "the configuration could not be read" : problem->to_string();
+    }
+    const Globals& next = loaded.configuration->globals;
+    if (next.control != globals_.control || next.pid_path != globals_.pid_path || next.work_dir != globals_.work_dir)
+        logger_->warn("control, pidPath and workDir take effect at the next start");
+    const auto settings_before = settings_of(globals_);
+    supervisor_->set(settings_of(next));
+    const auto outcome = supervisor_->reload(std::move(loaded.configuration->instances));
+    if (!outcome.ok) {
+        supervisor_->set(settings_before);
+        return outcome.error.empty() ? std::string("an instance failed") : outcome.error;
+    }
+    apply(next);
+    logger_->info("reloaded: {} kept, {} reconfigured, {} replaced, {} added, {} removed", outcome.kept,
+                  outcome.reconfigured, outcome.replaced, outcome.added, outcome.removed);
+    return {};
+}
+
+ExitCode Daemon::Implementation::shut_down(ExitCode code) {
+    stopping_ = true;
+    status_.state = "stopping";
+    notifier_.stopping();
+    supervisor_->stop(stop_signals_ > 1);
+    for (const control::Responder& respond : std::exchange(reload_waiters_, {}))
+        respond(control::Reply::failure(ExitCode::failure, "the daemon is stopping"));
+    if (server_ != nullptr) server_->dispatch();
+    server_.reset();
+    pid_file_.reset();
+    if (supervisor_->must_exit_hard()) {
+        // A thread that hangs in a module uses what we would now destroy, and nothing in C++ can end it. Everything that
+        // could be flushed has been: the process ends here.
+        logger_->error("stopped, but for the instances that were abandoned");
+        options_.exit_now ? options_.exit_now(to_int(ExitCode::abandoned)) : ::_exit(to_int(ExitCode::abandoned));
+        return ExitCode::abandoned;
+    }
+    if (code == ExitCode::ok) logger_->info("stopped");
+    return code;
+}
+
+std::string Daemon::Implementation::summary() const {
+    std::size_t running = 0, failed = 0;
+    for (const auto& instance : supervisor_->instances())
+        ++(instance->state() == InstanceState::running ? running : failed);
+    return failed == 0 ? fmt::format("{} instances", running) : fmt::format("{} instances, {} failed", running, failed);
+}
+
+void Daemon::Implementation::defer(std::chrono::milliseconds delay, std::function<void()> callback) {
+    (void)loop_->post([this, delay, callback = std::move(callback)] {
+        if (delay.count() <= 0) return callback();
+        (void)loop_->timer(delay, {}, callback);
+    });
+}
+
+}  // namespace flowd::core

@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/service/status_json.hpp"
+
+#include <simdjson.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <ctime>
+
+#include "core/service/version.hpp"
+#include "flowd/address.hpp"
+
+namespace flowd::core {
+
+namespace {
+
+std::int64_t unix_ns() {
+    return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch())
+        .count();
+}
+
+double seconds_since(std::int64_t then_ns) {
+    return static_cast<double>(std::max<std::int64_t>(0, unix_ns() - then_ns)) / 1e9;
+}
+
+void write_daemon(json::Writer& w, const DaemonStatus& daemon) {
+    w.key("daemon").object();
+    w.member("version", version()).member("state", daemon.state).member("pid", ::getpid());
+    w.member("uptime_seconds", seconds_since(daemon.started_ns)).member("configuration", daemon.config);
+    w.member("reloads", daemon.reloads).member("reloads_failed", daemon.reloads_failed);
+    w.member("last_reload", time_text(daemon.last_reload_ns)).member("last_reload_error", daemon.last_reload_error);
+    w.end();
+}
+
+void write_instance(json::Writer& w, const Instance& instance) {
+    const InstanceStatus status = instance.status();
+    w.object();
+    w.member("instance", instance.name())
+        .member("state", to_string(status.state))
+        .member("since", time_text(status.since_ns));
+    w.member("required", instance.config()->required);
+    w.member("errors", status.errors + status.bad_results + status.exceptions);
+    w.member("exceptions", status.exceptions);
+    if (instance.kind() == FLOWD_BACKEND)
+        w.member("batches", status.batches).member("batches_failed", status.batches_failed);
+    if (instance.kind() == FLOWD_ENRICHER) w.member("periods_missed", status.periods_missed);
+    // What is worth telling is a call that takes long: the thread does nothing else meanwhile.
+    if (status.in_call_ns > 1'000'000'000) {
+        w.member("stuck_in", status.in_call).member("stuck_seconds", static_cast<double>(status.in_call_ns) / 1e9);
+    }
+    w.member("last_error", status.last_error).member("last_error_time", time_text(status.last_error_ns));
+    w.end();
+}
+
+/// A series on one line: name{label="value"}.
+std::string series_name(const MetricSample& sample) {
+    std::string name = sample.name, labels;
+    for (const auto& [label, value] : sample.labels)
+        if (label != "instance") labels += (labels.empty() ? "" : ",") + label + "=" + value;
+    return labels.empty() ? name : name + "{" + labels + "}";
+}
+
+void write_number(json::Writer& w, std::string_view name, double value) {
+    if (value >= 0 && value < 9e15 && value == static_cast<double>(static_cast<std::uint64_t>(value)))
+        w.member(name, static_cast<std::uint64_t>(value));
+    else
+        w.member(name, value);
+}
+
+void write_details(json::Writer& w, const Instance& instance, const Services& services, const std::string* detail) {
+    const std::vector<MetricSample> samples = services.metrics.snapshot("instance", instance.name());
+    if (samples.empty() && detail == nullptr) return;
+    w.key(instance.name()).object();
+    if (detail != nullptr) w.key("status").raw(*detail);
+    if (!samples.empty()) {
+        w.key("counters").object();
+        for (const MetricSample& sample : samples) write_number(w, series_name(sample), sample.value);
+        w.end();
+    }
+    w.end();
+}
+
+template <typename Enum, std::size_t N>
+void write_counts(json::Writer& w, std::string_view prefix, const std::array<std::uint64_t, N>& counts) {
+    for (std::size_t i = 0; i < N; ++i)
+        if (counts[i] != 0) w.member(std::string(prefix).append(name_of(static_cast<Enum>(i))), counts[i]);
+}
+
+template <std::size_t N>
+std::uint64_t sum(const std::array<std::uint64_t, N>& counts) {
+    std::uint64_t total = 0;
+    for (const std::uint64_t count : counts) total += count;
+    return total;
+}
+
+void write_bus(json::Writer& w, const BusCounters& bus) {
+    w.key("flows").object();
+    w.member("live", bus.live)
+        .member("ended_kept", bus.ended_kept)
+        .member("owed", bus.owed)
+        .member("table_bytes", bus.table_bytes);
+    w.member("samples", bus.samples).member("samples_unknown", bus.samples_unknown);
+    write_counts<Expiry>(w, "expired_", bus.expired);
+    w.end();
+
+    w.key("announcers").array();
+    for (const AnnouncerCounters& edge : bus.announcers) {
+        w.object();
+        w.member("plugin", edge.name).member("live", edge.live).member("offered", sum(edge.offered));
+        w.member("accepted", edge.accepted).member("refused", sum(edge.refused));
+        write_counts<Effect>(w, "", edge.effects);
+        write_counts<Refusal>(w, "refused_", edge.refused);
+        w.end();
+    }
+    w.end();
+
+    w.key("queues").array();
+    for (const BackendCounters& edge : bus.backends) {
+        w.object();
+        w.member("backend", edge.name).member("delivered", sum(edge.delivered));
+        w.member("start", edge.delivered[FLOWD_EVENT_START]).member("ongoing", edge.delivered[FLOWD_EVENT_ONGOING]);
+        w.member("end", edge.delivered[FLOWD_EVENT_END]);
+        w.member("shed_ongoing", edge.shed_ongoing).member("refused_full", edge.refused_full).member("missed", edge.missed);
+        w.member("resynced", edge.resynced).member("given_up", edge.given_up).member("stalls", edge.stalls);
+        w.member("depth", edge.depth).member("high_water", edge.high_water).member("capacity", edge.capacity);
+        w.member("queued_bytes", edge.bytes).member("behind", edge.behind);
+        const std::uint64_t events = sum(edge.latency);
+        w.member("latency_mean_us",
+                 events == 0 ? 0.0 : static_cast<double>(edge.latency_sum_us) / static_cast<double>(events));
+        w.end();
+    }
+    w.end();
+}
+
+void write_flow(json::Writer& w, const flowd_flow& flow, const Registry& registry) {
+    const auto name_or_number = [](std::string_view name, std::uint32_t id) {
+        return name.empty() ? std::to_string(id) : std::string(name);
+    };
+    w.object();
+    w.member("source", source_of(flow.key).to_string()).member("destination", destination_of(flow.key).to_string());
+    w.member("protocol", flow.key.protocol == 6    ? std::string("tcp")
+                         : flow.key.protocol == 17 ? std::string("udp")
+                                                   : std::to_string(flow.key.protocol));
+    w.member("experiment", name_or_number(registry.experiment_name(flow.tag.experiment), flow.tag.experiment));
+    w.member("activity", name_or_number(registry.activity_name(flow.tag.experiment, flow.tag.activity), flow.tag.activity));
+    w.member("experiment_id", flow.tag.experiment).member("activity_id", flow.tag.activity);
+    w.member("start", time_text(flow.start_time_ns)).member("announcers", flow.announcers);
+    w.member("bytes_sent", flow.usage.bytes_sent).member("bytes_received", flow.usage.bytes_received);
+    w.member("application", std::string_view(flow.application.data, flow.application.length));
+    w.member("id", flow.flow_id);
+    if (flow.key.scope != 0) w.member("scope", flow.key.scope);
+    w.end();
+}
+
+}  // namespace
+
+std::string status_json(const DaemonStatus& daemon, const Supervisor& supervisor, const Services& services,
+                        const std::map<std::string, std::string>& details) {
+    std::string out;
+    json::Writer w(out);
+    w.object();
+    write_daemon(w, daemon);
+    w.key("instances").array();
+    for (const auto& instance : supervisor.instances()) write_instance(w, *instance);
+    for (const auto& instance : supervisor.abandoned()) write_instance(w, *instance);
+    w.end();
+    write_bus(w, services.bus.counters());
+    w.key("details").object();
+    for (const auto& instance : supervisor.instances()) {
+        const auto detail = details.find(instance->name());
+        write_details(w, *instance, services, detail == details.end() ? nullptr : &detail->second);
+    }
+    w.end();
+    w.end();
+    return out;
+}
+
+std::string flows_json(const Services& services, std::size_t limit) {
+    std::string out;
+    json::Writer w(out);
+    std::size_t shown = 0;
+    w.object();
+    w.member("live", services.bus.count());
+    w.key("flows").array();
+    services.bus.visit([&](std::span<const flowd_flow> flows) {
+        for (const flowd_flow& flow : flows) {
+            if (shown == limit) return false;
+            write_flow(w, flow, services.registry);
+            ++shown;
+        }
+        return true;
+    });
+    w.end();
+    w.member("shown", shown);
+    w.end();
+    return out;
+}
+
+std::string metrics_json(const std::vector<MetricSample>& samples) {
+    std::string out;
+    json::Writer w(out);
+    w.array();
+    for (const MetricSample& sample : samples) {
+        w.object();
+        w.member("name", sample.name);
+        w.member("type", sample.type == MetricType::counter ? "counter"
+                         : sample.type == MetricType::gauge ? "gauge"
+                                                            : "histogram");
+        w.key("labels").object();
+        for (const auto& [label, value] : sample.labels) w.member(label, value);
+        w.end();
+        write_number(w, "value", sample.value);
+        if (sample.type == MetricType::histogram) {
+            w.key("bounds").array();
+            for (const double bound : sample.bounds) w.value(bound);
+            w.end();
+            w.key("buckets").array();
+            for (const std::uint64_t bucket : sample.buckets) w.value(bucket);
+            w.end();
+        }
+        w.member("help", sample.help).member("unit", sample.unit);
+        w.end();
+    }
+    w.end();
+    return out;
+}
+
+std::string time_text(std::int64_t unix_time_ns) {
+    if (unix_time_ns <= 0) return {};
+    const std::time_t seconds = unix_time_ns / 1'000'000'000;
+    std::tm parts{};
+    ::gmtime_r(&seconds, &parts);
+    char text[40];
+    const std::size_t length = std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &parts);
+    std::snprintf(text + length, sizeof text - length, ".%03dZ", static_cast<int>(unix_time_ns / 1'000'000 % 1000));
+    return text;
+}
+
+bool is_json(const std::string& text) {
+    simdjson::dom::parser parser;
+    return parser.parse(text).error() == simdjson::SUCCESS;
+}
+
+}  // namespace flowd::core

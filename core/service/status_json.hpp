@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the daemon knows, as JSON: objects of plain members and arrays of flat objects, which the command line shows as
+// tables. Members are added, never changed. Main thread.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "core/service/control_commands.hpp"
+#include "flowd/json.hpp"
+
+namespace flowd::core {
+
+/// `details`: by instance name, what the module says of itself, as JSON.
+[[nodiscard]] std::string status_json(const DaemonStatus& daemon, const Supervisor& supervisor, const Services& services,
+                                      const std::map<std::string, std::string>& details);
+[[nodiscard]] std::string flows_json(const Services& services, std::size_t limit);
+[[nodiscard]] std::string metrics_json(const std::vector<MetricSample>& samples);
+
+/// RFC 3339 in UTC, to the millisecond; empty for 0.
+[[nodiscard]] std::string time_text(std::int64_t unix_ns);
+/// Whether a module's answer is one JSON value.
+[[nodiscard]] bool is_json(const std::string& text);
+
+}  // namespace flowd::core

@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/service/supervisor.hpp"
+
+#include <algorithm>
+
+namespace flowd::core {
+
+namespace {
+
+constexpr std::chrono::milliseconds grace{250};  // for coming back from a stop whose deadline has passed
+
+bool is_up_to(const Instance& instance, InstanceState wanted) {
+    return instance.state() == wanted;
+}
+bool has_failed(const Instance& instance) {
+    return instance.state() == InstanceState::abandoned ||
+           (instance.finished() && instance.state() != InstanceState::configured);
+}
+
+std::vector<Instance*> select(const std::vector<std::unique_ptr<Instance>>& instances, bool backends) {
+    std::vector<Instance*> chosen;
+    for (const auto& instance : instances)
+        if ((instance->kind() == FLOWD_BACKEND) == backends) chosen.push_back(instance.get());
+    return chosen;
+}
+
+std::string seconds_text(std::chrono::nanoseconds duration) {
+    return fmt::format("{:g} s", std::chrono::duration<double>(duration).count());
+}
+
+}  // namespace
+
+Supervisor::Supervisor(Surroundings surroundings, Settings settings)
+    : surroundings_(std::move(surroundings)), settings_(settings) {}
+
+Supervisor::~Supervisor() = default;
+
+std::unique_ptr<Instance> Supervisor::make(std::shared_ptr<const InstanceConfig> config) {
+    return std::make_unique<Instance>(std::move(config), surroundings_.services, surroundings_.changed);
+}
+
+ExitCode Supervisor::start(std::vector<InstanceConfig> configs) {
+    for (InstanceConfig& config : configs) {
+        instances_.push_back(make(std::make_shared<const InstanceConfig>(std::move(config))));
+        instances_.back()->launch();
+    }
+    Instances all;
+    for (const auto& instance : instances_) all.push_back(instance.get());
+
+    // Backends first, so that nobody announces into the void.
+    const bool well = wait_prepared(all) && bring_up(select(instances_, true)) && bring_up(select(instances_, false));
+    if (well) {
+        warn_if_useless();
+        return ExitCode::ok;
+    }
+    ExitCode code = ExitCode::failure;
+    for (const Instance* instance : all) {
+        if (!instance->config()->required || !has_failed(*instance)) continue;
+        code = code_of(*instance);
+        break;
+    }
+    stop();
+    return must_exit_hard() ? ExitCode::abandoned : code;
+}
+
+bool Supervisor::wait_prepared(const Instances& instances) {
+    const auto ready = [&] {
+        return std::all_of(instances.begin(), instances.end(),
+                           [](const Instance* i) { return is_up_to(*i, InstanceState::prepared) || has_failed(*i); });
+    };
+    const Clock::time_point deadline = Clock::now() + settings_.start_timeout;
+    if (!surroundings_.wait(ready, deadline) && Clock::now() >= deadline) give_up_on_late(instances);
+    return std::none_of(instances.begin(), instances.end(),
+                        [](const Instance* i) { return i->config()->required && !is_up_to(*i, InstanceState::prepared); });
+}
+
+bool Supervisor::wait_running(const Instances& instances) {
+    const auto ready = [&] {
+        return std::all_of(instances.begin(), instances.end(),
+                           [](const Instance* i) { return is_up_to(*i, InstanceState::running) || has_failed(*i); });
+    };
+    const Clock::time_point deadline = Clock::now() + settings_.start_timeout;
+    if (!surroundings_.wait(ready, deadline) && Clock::now() >= deadline) give_up_on_late(instances);
+    return std::none_of(instances.begin(), instances.end(),
+                        [](const Instance* i) { return i->config()->required && !is_up_to(*i, InstanceState::running); });
+}
+
+void Supervisor::give_up_on_late(const Instances& instances) {
+    for (Instance* instance : instances) {
+        const InstanceState state = instance->state();
+        if (state != InstanceState::creating && state != InstanceState::preparing && state != InstanceState::starting)
+            continue;
+        instance->record_problem(problem_of(*instance->config(), FLOWD_ERROR,
+                                            fmt::format("did not come back from {} within {}", instance->whereabouts(),
+                                                        seconds_text(settings_.start_timeout))));
+        instance->request_stop(Clock::now());
+        instance->abandon();
+    }
+}
+
+bool Supervisor::bring_up(const Instances& instances) {
+    Instances started;
+    for (Instance* instance : instances) {
+        if (!is_up_to(*instance, InstanceState::prepared)) continue;
+        if (auto attached = instance->attach(settings_.queues); !attached) {
+            instance->record_problem(problem_of(*instance->config(), attached.error().code, attached.error().message));
+            instance->request_stop(Clock::now() + settings_.stop_timeout);
+        } else {
+            instance->start();
+        }
+        started.push_back(instance);
+    }
+    const bool well = wait_running(started);
+    reap();
+    return well;
+}
+
+bool Supervisor::bring_up(Instance& instance, Instance* predecessor) {
+    if (!is_up_to(instance, InstanceState::prepared)) return false;
+    if (auto attached = instance.attach(settings_.queues, predecessor); !attached) {
+        instance.record_problem(problem_of(*instance.config(), attached.error().code, attached.error().message));
+        return false;
+    }
+    instance.start();
+    (void)wait_running({&instance});
+    return is_up_to(instance, InstanceState::running);
+}
+
+void Supervisor::wait_stopped(const Instances& instances, std::chrono::nanoseconds timeout) {
+    const Clock::time_point deadline = Clock::now() + timeout;
+    for (Instance* instance : instances) instance->request_stop(deadline);
+    const auto done = [&] {
+        return std::all_of(instances.begin(), instances.end(), [](const Instance* i) { return i->finished(); });
+    };
+    if (!surroundings_.wait(done, deadline + grace)) {
+        for (Instance* instance : instances)
+            if (!instance->finished() && instance->state() != InstanceState::abandoned) instance->abandon();
+    }
+}
+
+void Supervisor::stop(bool hurry) {
+    const auto timeout = hurry ? std::chrono::nanoseconds::zero() : settings_.stop_timeout;
+    wait_stopped(select(instances_, false), timeout);
+    wait_stopped(select(instances_, true), timeout);
+}
+
+void Supervisor::reap() {
+    for (const auto& instance : instances_)
+        if (instance->finished() && instance->state() == InstanceState::failed) instance->detach();
+}
+
+void Supervisor::dispose(std::unique_ptr<Instance> instance) {
+    if (instance == nullptr) return;
+    if (!instance->finished()) {
+        instance->detach();
+        abandoned_.push_back(std::move(instance));
+        return;
+    }
+    if (auto host = instance->host()) hosts_.push_back(std::move(host));
+}
+
+Instance* Supervisor::find(std::string_view name) const {
+    Instance* found = nullptr;
+    for (const auto& instance : instances_) {
+        if (instance->name() == name) return instance.get();
+        if (instance->key() != name) continue;
+        if (found != nullptr) return nullptr;
+        found = instance.get();
+    }
+    return found;
+}
+
+bool Supervisor::must_exit_hard() const {
+    const auto hangs = [](const auto& instance) { return !instance->finished(); };
+    return std::any_of(instances_.begin(), instances_.end(), hangs) ||
+           std::any_of(abandoned_.begin(), abandoned_.end(), hangs);
+}
+
+ExitCode Supervisor::code_of(const Instance& instance) {
+    for (const Problem& problem : instance.problems()) {
+        if (problem.level != FLOWD_LEVEL_ERROR) continue;
+        if (problem.category == Problem::Category::module_missing) return ExitCode::module;
+        return problem.category == Problem::Category::configuration ? ExitCode::configuration
+                                                                    : exit_code_of(problem.result);
+    }
+    return ExitCode::failure;
+}
+
+void Supervisor::warn_if_useless() const {
+    const auto runs = [&](std::uint32_t kind) {
+        return std::any_of(instances_.begin(), instances_.end(), [&](const auto& instance) {
+            return instance->kind() == kind && instance->state() == InstanceState::running;
+        });
+    };
+    if (!runs(FLOWD_PLUGIN)) surroundings_.logger.warn("no plugin runs: nothing will be announced");
+    if (!runs(FLOWD_BACKEND)) surroundings_.logger.warn("no backend runs: nothing will be marked or sent");
+}
+
+}  // namespace flowd::core

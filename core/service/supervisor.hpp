@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+// All instances of a configuration: starts them in order, replaces them on a reload, stops them with deadlines.
+// Belongs to the main thread. What takes time runs the main loop meanwhile, through Waiter.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/cli/exit_codes.hpp"
+#include "core/config/configuration.hpp"
+#include "core/modules/instance.hpp"
+#include "core/service/reload_plan.hpp"
+
+namespace flowd::core {
+
+class Supervisor {
+  public:
+    using Clock = std::chrono::steady_clock;
+    using Condition = std::function<bool()>;
+
+    struct Surroundings {
+        Services services;
+        /// Called on any thread when an instance changed its state: should wake whoever waits.
+        std::function<void()> changed;
+        /// Runs the main loop until the condition holds, the deadline has come or the daemon is told to hurry. True when
+        /// the condition holds.
+        std::function<bool(const Condition&, Clock::time_point)> wait;
+        spdlog::logger& logger;
+    };
+    struct Settings {
+        std::chrono::nanoseconds start_timeout = std::chrono::seconds(30);  ///< of each step of starting
+        std::chrono::nanoseconds stop_timeout = std::chrono::seconds(5);    ///< of plugins, and again of backends
+        QueueLimits queues = {};
+    };
+    struct ReloadOutcome {
+        bool ok = true;
+        std::string error = {};
+        std::size_t kept = 0, reconfigured = 0, replaced = 0, added = 0, removed = 0;
+    };
+
+    Supervisor(Surroundings surroundings, Settings settings);
+    Supervisor(const Supervisor&) = delete;
+    Supervisor& operator=(const Supervisor&) = delete;
+    ~Supervisor();
+
+    void set(const Settings& settings) { settings_ = settings; }
+
+    /// Everything, or, when a required instance fails, nothing: then the rest has been stopped, and the code says why.
+    [[nodiscard]] ExitCode start(std::vector<InstanceConfig> configs);
+    /// On failure before the switch the old instances run on, untouched.
+    [[nodiscard]] ReloadOutcome reload(std::vector<InstanceConfig> configs);
+    /// Plugins and enrichers first, then backends, which take what waits for them. Hurrying leaves no time for either.
+    void stop(bool hurry = false);
+    /// Takes instances that failed by themselves off the bus.
+    void reap();
+
+    [[nodiscard]] const std::vector<std::unique_ptr<Instance>>& instances() const { return instances_; }
+    [[nodiscard]] const std::vector<std::unique_ptr<Instance>>& abandoned() const { return abandoned_; }
+    /// By "KIND KEY", or by key alone when only one kind has it; null if there is none.
+    [[nodiscard]] Instance* find(std::string_view name) const;
+    /// Whether a thread of the module world still runs that nobody waits for any more.
+    [[nodiscard]] bool must_exit_hard() const;
+
+  private:
+    using Instances = std::vector<Instance*>;
+
+    [[nodiscard]] std::unique_ptr<Instance> make(std::shared_ptr<const InstanceConfig> config);
+    [[nodiscard]] bool wait_prepared(const Instances& instances);
+    [[nodiscard]] bool wait_running(const Instances& instances);
+    void wait_stopped(const Instances& instances, std::chrono::nanoseconds timeout);
+    void give_up_on_late(const Instances& instances);
+    [[nodiscard]] bool bring_up(const Instances& instances);
+    [[nodiscard]] bool bring_up(Instance& instance, Instance* predecessor);
+    void dispose(std::unique_ptr<Instance> instance);
+    [[nodiscard]] static ExitCode code_of(const Instance& instance);
+    void warn_if_useless() const;
+
+    // reload
+    [[nodiscard]] bool prepare_change(ReloadPlan& plan, ReloadOutcome& outcome);
+    [[nodiscard]] bool try_reconfigure(ReloadPlan& plan, ReloadOutcome& outcome);
+    void roll_back(ReloadPlan& plan);
+    void switch_over(ReloadPlan& plan, std::uint32_t kinds, ReloadOutcome& outcome);
+    void restore(ReloadPlan::Change& change, ReloadOutcome& outcome);
+
+    Surroundings surroundings_;
+    Settings settings_;
+    std::vector<std::unique_ptr<Instance>> instances_;
+    std::vector<std::unique_ptr<Instance>> abandoned_;
+    std::vector<std::shared_ptr<Host>> hosts_;  // of instances that are gone: see Host
+};
+
+}  // namespace flowd::core

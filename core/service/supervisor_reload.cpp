@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+// Supervisor::reload: everything new is created and prepared while the old runs; only then is anything stopped.
+#include <algorithm>
+#include <atomic>
+
+#include "core/service/supervisor.hpp"
+
+namespace flowd::core {
+
+using Way = ReloadPlan::Way;
+
+namespace {
+
+constexpr std::uint32_t backends = 1U << FLOWD_BACKEND;
+constexpr std::uint32_t sources = (1U << FLOWD_PLUGIN) | (1U << FLOWD_ENRICHER);
+
+std::string first_error(const Instance& instance) {
+    for (const Problem& problem : instance.problems())
+        if (problem.level == FLOWD_LEVEL_ERROR) return problem.to_string();
+    return instance.name() + " failed";
+}
+
+}  // namespace
+
+Supervisor::ReloadOutcome Supervisor::reload(std::vector<InstanceConfig> configs) {
+    ReloadOutcome outcome;
+    ReloadPlan plan = plan_reload(instances_, std::move(configs));
+    if (!prepare_change(plan, outcome) || !try_reconfigure(plan, outcome)) {
+        roll_back(plan);
+        outcome.ok = false;
+        return outcome;
+    }
+
+    // The point of no return. New backends are there before new plugins announce; what a plugin that goes away ends is
+    // still told to the backends that go away.
+    switch_over(plan, backends, outcome);
+    switch_over(plan, sources, outcome);
+    Instances leaving_sources, leaving_backends;
+    for (Instance* old : plan.removed) (old->kind() == FLOWD_BACKEND ? leaving_backends : leaving_sources).push_back(old);
+    wait_stopped(leaving_sources, settings_.stop_timeout);
+    for (Instance* old : leaving_sources) old->detach();
+    wait_stopped(leaving_backends, settings_.stop_timeout);
+    for (Instance* old : leaving_backends) old->detach();
+    outcome.removed = plan.removed.size();
+
+    std::vector<std::unique_ptr<Instance>> next, before = std::move(instances_);
+    for (ReloadPlan::Change& change : plan.changes) {
+        if (change.fresh != nullptr) {
+            next.push_back(std::move(change.fresh));
+            continue;
+        }
+        const auto old = std::find_if(before.begin(), before.end(), [&](const auto& i) { return i.get() == change.old; });
+        next.push_back(std::move(*old));
+        if (change.way == Way::keep) {
+            next.back()->relocate(change.config);
+            ++outcome.kept;
+        }
+    }
+    instances_ = std::move(next);
+    for (auto& instance : before) dispose(std::move(instance));
+    reap();
+    warn_if_useless();
+    return outcome;
+}
+
+bool Supervisor::prepare_change(ReloadPlan& plan, ReloadOutcome& outcome) {
+    Instances launched;
+    for (ReloadPlan::Change& change : plan.changes) {
+        const bool launch = change.way == Way::add || change.way == Way::replace;
+        if (!launch || change.fresh != nullptr) continue;
+        change.fresh = make(change.config);
+        change.fresh->launch();
+        launched.push_back(change.fresh.get());
+    }
+    (void)wait_prepared(launched);
+    for (const ReloadPlan::Change& change : plan.changes) {
+        if (change.fresh == nullptr || change.fresh->state() == InstanceState::prepared) continue;
+        // A new instance that may fail is kept as failed; one that would replace a running one must not make it worse.
+        const bool old_runs = change.old != nullptr && change.old->state() == InstanceState::running;
+        if (!change.config->required && !old_runs) continue;
+        outcome.error = first_error(*change.fresh);
+        return false;
+    }
+    return true;
+}
+
+bool Supervisor::try_reconfigure(ReloadPlan& plan, ReloadOutcome& outcome) {
+    bool to_launch = false;
+    for (ReloadPlan::Change& change : plan.changes) {
+        if (change.way != Way::reconfigure) continue;
+        // Shared with the instance's thread, which may answer after we have stopped waiting.
+        auto answer = std::make_shared<std::atomic<flowd_result>>(INT32_MAX);
+        change.old->reconfigure(change.config, [answer, wake = surroundings_.changed](flowd_result result) {
+            *answer = result;
+            wake();
+        });
+        (void)surroundings_.wait([&] { return *answer != INT32_MAX || change.old->finished(); },
+                                 Clock::now() + settings_.start_timeout);
+        const flowd_result result = *answer;
+        if (result == FLOWD_OK) {
+            ++outcome.reconfigured;
+        } else if (result == FLOWD_UNSUPPORTED || result == FLOWD_STOPPED) {
+            change.way = Way::replace;
+            to_launch = true;
+        } else {
+            change.way = Way::keep;
+            const std::string last = change.old->status().last_error;
+            outcome.error = change.old->name() + ": " +
+                            (result == INT32_MAX ? "did not come back from reconfigure"
+                             : last.empty()      ? "reconfigure failed"
+                                                 : last);
+            return false;
+        }
+    }
+    return !to_launch || prepare_change(plan, outcome);
+}
+
+void Supervisor::roll_back(ReloadPlan& plan) {
+    Instances fresh;
+    for (ReloadPlan::Change& change : plan.changes) {
+        if (change.fresh != nullptr) fresh.push_back(change.fresh.get());
+        if (change.way != Way::reconfigure) continue;
+        change.old->reconfigure(change.previous, [this, name = change.old->name()](flowd_result result) {
+            if (result != FLOWD_OK) surroundings_.logger.error("{}: did not take its old configuration back", name);
+        });
+    }
+    wait_stopped(fresh, settings_.stop_timeout);
+    for (ReloadPlan::Change& change : plan.changes) dispose(std::move(change.fresh));
+}
+
+void Supervisor::switch_over(ReloadPlan& plan, std::uint32_t kinds, ReloadOutcome& outcome) {
+    Instances leaving;
+    for (const ReloadPlan::Change& change : plan.changes)
+        if ((kinds & (1U << change.config->kind)) != 0 && change.way == Way::replace) leaving.push_back(change.old);
+    wait_stopped(leaving, settings_.stop_timeout);
+    for (ReloadPlan::Change& change : plan.changes) {
+        if ((kinds & (1U << change.config->kind)) == 0 || change.fresh == nullptr) continue;
+        const bool up = bring_up(*change.fresh, change.old);
+        ++(change.way == Way::add ? outcome.added : outcome.replaced);
+        if (!up) restore(change, outcome);
+    }
+}
+
+void Supervisor::restore(ReloadPlan::Change& change, ReloadOutcome& outcome) {
+    if (change.config->required || change.old != nullptr) {
+        outcome.ok = false;
+        if (outcome.error.empty()) outcome.error = first_error(*change.fresh);
+    }
+    if (change.old == nullptr) return;
+    auto again = make(change.previous);
+    again->launch();
+    (void)wait_prepared({again.get()});
+    wait_stopped({change.fresh.get()}, settings_.stop_timeout);
+    const bool up = bring_up(*again, change.fresh->on_bus() ? change.fresh.get() : change.old);
+    surroundings_.logger.error(
+        "{}: {}", again->name(),
+        up ? "runs again with its old configuration" : "its old configuration does not start any more");
+    dispose(std::exchange(change.fresh, std::move(again)));
+}
+
+}  // namespace flowd::core
