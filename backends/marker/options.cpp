@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "backends/marker/options.hpp"
+
+#include <net/if.h>
+
+#include <set>
+
+namespace flowd::marker {
+
+const Table<Options>& Options::table() {
+    static const Table<Options> table{
+        option("targetInterfaces", &Options::target_interfaces)
+            .doc("Interfaces whose outgoing packets are marked. Empty: those that an IPv6 default route leads to.")
+            .default_value("[]"),
+        option("discoverInterfaces", &Options::discover_interfaces)
+            .doc("Also mark on every interface with a public IPv6 address, now and later.")
+            .default_value(false),
+        option("waitForInterfaces", &Options::wait_for_interfaces)
+            .doc("Start even when none of the interfaces exists yet.")
+            .default_value(false),
+        choice("markingStrategy", &Options::strategy, {{"label", Strategy::label}})
+            .doc("Where a packet carries its tag: the IPv6 flow label.")
+            .default_value("label"),
+        choice("mode", &Options::mode, {{"mark", Mode::mark}, {"observe", Mode::observe}})
+            .doc("observe counts what would be marked and changes no packet.")
+            .default_value("mark"),
+        choice("policy", &Options::policy, {{"override", Policy::override}, {"keepExplicit", Policy::keep_explicit}})
+            .doc("keepExplicit leaves a label alone that an application chose itself.")
+            .default_value("override"),
+        choice("attach", &Options::attach, {{"auto", Attach::automatic}, {"tcx", Attach::tcx}, {"clsact", Attach::clsact}})
+            .doc("The kernel hook: auto takes TCX where the kernel has it and clsact otherwise.")
+            .default_value("auto"),
+        option("removeQdisc", &Options::remove_qdisc)
+            .aliases({"forceHookRemoval"})
+            .doc("At the end, remove a clsact qdisc that the marker made and nobody else uses.")
+            .default_value(true),
+        option("maxFlows", &Options::max_flows)
+            .doc("Flows that can be marked at a time.")
+            .range(1, 16777216)
+            .default_value(131072),
+        option("programPath", &Options::program_path)
+            .doc("BPF object file to use instead of the built-in one. Empty: the built-in one.")
+            .trusted()
+            .default_value(""),
+        option("matchAll", &Options::match_all)
+            .doc("flowd-go's key: warns when no catch-all tag arrives; the tag itself comes from a plugin such as "
+                 "perfsonar.")
+            .default_value(false),
+        option("debugMode", &Options::debug_mode)
+            .doc("Log what libbpf and the kernel's verifier say at level info.")
+            .default_value(false),
+    };
+    return table;
+}
+
+void Options::validate(const Options& options, Problems& problems) {
+    std::set<std::string> seen;
+    for (std::size_t i = 0; i < options.target_interfaces.size(); ++i) {
+        const std::string& name = options.target_interfaces[i];
+        const std::string path = "targetInterfaces[" + std::to_string(i) + "]";
+        if (name.empty() || name.size() >= IFNAMSIZ || name.find_first_of("/ \t") != std::string::npos)
+            problems.add({path, "this can't be the name of an interface", "`ip -brief link` lists them", name});
+        else if (!seen.insert(name).second)
+            problems.add({path, "the interface is listed twice", "remove one of them", name});
+    }
+}
+
+}  // namespace flowd::marker

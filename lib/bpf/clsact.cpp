@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lib/bpf/clsact.hpp"
+
+#include <arpa/inet.h>
+#include <bpf/libbpf.h>
+#include <linux/if_ether.h>
+#include <linux/pkt_cls.h>
+#include <linux/pkt_sched.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include "lib/bpf/error.hpp"
+#include "lib/bpf/object.hpp"
+#include "lib/bpf/rtnetlink.hpp"
+
+namespace flowd::bpf {
+namespace {
+
+bpf_tc_hook hook_of(int interface_index) {
+    bpf_tc_hook hook{};
+    hook.sz = sizeof hook;
+    hook.ifindex = interface_index;
+    hook.attach_point = BPF_TC_EGRESS;
+    return hook;
+}
+
+Filter read_filter(const nlmsghdr& message) {
+    const auto& traffic = *reinterpret_cast<const tcmsg*>(reinterpret_cast<const char*>(&message) + NLMSG_HDRLEN);
+    Filter filter;
+    filter.handle = traffic.tcm_handle;
+    filter.priority = static_cast<std::uint16_t>(TC_H_MAJ(traffic.tcm_info) >> 16);
+    filter.protocol = ntohs(static_cast<std::uint16_t>(TC_H_MIN(traffic.tcm_info)));
+    const std::size_t before = NLMSG_SPACE(sizeof traffic);
+    for_each_attribute(reinterpret_cast<const char*>(&message) + before, message.nlmsg_len - before,
+                       [&](const rtattr& attribute) {
+                           if (attribute.rta_type == TCA_KIND) filter.kind = text_of(attribute);
+                           if (attribute.rta_type != TCA_OPTIONS || filter.kind != "bpf") return;
+                           for_each_attribute(RTA_DATA(&attribute), RTA_PAYLOAD(&attribute), [&](const rtattr& option) {
+                               if (option.rta_type == TCA_BPF_NAME) filter.name = text_of(option);
+                               if (option.rta_type == TCA_BPF_ID) filter.program = number_of(option);
+                           });
+                       });
+    return filter;
+}
+
+/// Where a filter would run first: 0 lets the kernel put it before the first one.
+std::uint16_t front_priority(const std::vector<Filter>& others) {
+    if (others.empty() || others.front().priority > 1) return 0;
+    // Nothing comes before priority 1. BPF filters for all protocols share it, the newest first; with another kind there it
+    // is the first free one behind.
+    std::uint16_t priority = 1;
+    for (const Filter& other : others) {
+        if (other.priority != priority) break;
+        if (other.kind == "bpf" && other.protocol == ETH_P_ALL) break;
+        ++priority;
+    }
+    return priority;
+}
+
+}  // namespace
+
+Result<std::vector<Filter>> list_filters(int interface_index, Direction direction) {
+    auto netlink = Netlink::open();
+    if (!netlink) return std::move(netlink).error();
+    tcmsg body{};
+    body.tcm_family = AF_UNSPEC;
+    body.tcm_ifindex = interface_index;
+    body.tcm_parent = TC_H_MAKE(TC_H_CLSACT, direction == Direction::egress ? TC_H_MIN_EGRESS : TC_H_MIN_INGRESS);
+    std::vector<Filter> found;
+    auto done = netlink->dump(RTM_GETTFILTER, &body, sizeof body, [&found](const nlmsghdr& message) {
+        if (message.nlmsg_type != RTM_NEWTFILTER || message.nlmsg_len < NLMSG_SPACE(sizeof(tcmsg))) return;
+        Filter filter = read_filter(message);
+        // A priority is announced by a message of its own before the filters it holds.
+        if (filter.handle != 0 || filter.kind != "bpf") found.push_back(std::move(filter));
+    });
+    if (!done) return std::move(done).error().within("listing tc filters");
+    return found;
+}
+
+Result<bool> ensure_clsact(int interface_index) {
+    bpf_tc_hook hook = hook_of(interface_index);
+    const int number = bpf_tc_hook_create(&hook);
+    if (number == -EEXIST) return false;
+    if (number != 0) return system_error(number, "adding a clsact qdisc");
+    return true;
+}
+
+Result<bool> remove_clsact_if_unused(int interface_index) {
+    for (const auto direction : {Direction::ingress, Direction::egress}) {
+        auto filters = list_filters(interface_index, direction);
+        if (!filters) return std::move(filters).error();
+        if (!filters->empty()) return false;
+    }
+    bpf_tc_hook hook = hook_of(interface_index);
+    hook.attach_point = static_cast<bpf_tc_attach_point>(BPF_TC_INGRESS | BPF_TC_EGRESS);  // libbpf: the whole qdisc
+    const int number = bpf_tc_hook_destroy(&hook);
+    if (number == -ENOENT || number == -ENODEV) return false;
+    if (number != 0) return system_error(number, "removing the clsact qdisc");
+    return true;
+}
+
+Result<void> remove_filter(int interface_index, const Filter& filter) {
+    const bpf_tc_hook hook = hook_of(interface_index);
+    LIBBPF_OPTS(bpf_tc_opts, present);
+    present.handle = filter.handle;
+    present.priority = filter.priority;
+    if (const int number = bpf_tc_query(&hook, &present)) return system_error(number, "looking for our tc filter");
+    if (present.prog_id != filter.program)
+        return Error{FLOWD_NOT_FOUND, "our tc filter was replaced by another program's, which stays"};
+    LIBBPF_OPTS(bpf_tc_opts, options);
+    options.handle = filter.handle;
+    options.priority = filter.priority;
+    if (const int number = bpf_tc_detach(&hook, &options)) return system_error(number, "removing our tc filter");
+    return {};
+}
+
+Result<ClsactFilter> ClsactFilter::attach(int program, int interface_index, std::uint32_t handle) {
+    const auto others = list_filters(interface_index, Direction::egress);
+    if (!others) return others.error();
+    const bpf_tc_hook hook = hook_of(interface_index);
+    LIBBPF_OPTS(bpf_tc_opts, options);
+    options.prog_fd = program;
+    options.handle = handle;
+    options.priority = front_priority(*others);
+    if (const int number = bpf_tc_attach(&hook, &options)) return system_error(number, "attaching to clsact egress");
+    Filter filter;
+    filter.handle = options.handle;
+    filter.priority = static_cast<std::uint16_t>(options.priority);
+    filter.protocol = ETH_P_ALL;
+    filter.kind = "bpf";
+    filter.program = options.prog_id != 0 ? options.prog_id : program_id(program);
+    return ClsactFilter(interface_index, std::move(filter));
+}
+
+ClsactFilter::ClsactFilter(ClsactFilter&& other) noexcept
+    : interface_(std::exchange(other.interface_, 0)), filter_(std::move(other.filter_)) {}
+
+ClsactFilter& ClsactFilter::operator=(ClsactFilter&& other) noexcept {
+    std::swap(interface_, other.interface_);
+    std::swap(filter_, other.filter_);
+    return *this;
+}
+
+ClsactFilter::~ClsactFilter() {
+    // It may be gone with its interface or by somebody's hand: either way there is nothing left to do.
+    if (interface_ != 0) (void)remove_filter(interface_, filter_);
+}
+
+}  // namespace flowd::bpf

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+// lib/bpf/clsact.hpp: BPF filters on the clsact qdisc of an interface (tc-bpf(8)). Thread-aware, not thread-safe.
+// Other programs live on the same qdisc: nothing here removes a filter or a qdisc that the caller did not name.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "flowd/result.hpp"
+
+namespace flowd::bpf {
+
+enum class Direction { ingress, egress };
+
+/// A filter as the kernel lists it.
+struct Filter {
+    std::uint32_t handle = 0;
+    std::uint16_t priority = 0;  ///< filters run in ascending order
+    std::uint16_t protocol = 0;  ///< ETH_P_*, host order
+    std::string kind;            ///< "bpf", "u32", ...
+    std::string name;            ///< of kind bpf: the program's, as its loader gave it
+    std::uint32_t program = 0;   ///< of kind bpf: the program's id
+};
+
+/// In the order in which they run. Empty without a clsact qdisc.
+[[nodiscard]] Result<std::vector<Filter>> list_filters(int interface_index, Direction direction);
+
+/// True: the qdisc was made; false: it was there.
+[[nodiscard]] Result<bool> ensure_clsact(int interface_index);
+
+/// Removes the qdisc when no filter is left on it, in either direction. True: it was removed.
+Result<bool> remove_clsact_if_unused(int interface_index);
+
+/// Removes one egress filter, provided that it still holds the program; FLOWD_NOT_FOUND otherwise.
+Result<void> remove_filter(int interface_index, const Filter& filter);
+
+/// Runs the program on egress for as long as it lives, before all other filters if they leave room. Survives the process
+/// when that is killed: whoever starts next finds it by handle and name.
+class ClsactFilter {
+  public:
+    /// `handle` must be free on the interface.
+    [[nodiscard]] static Result<ClsactFilter> attach(int program, int interface_index, std::uint32_t handle);
+    ClsactFilter(ClsactFilter&& other) noexcept;
+    ClsactFilter& operator=(ClsactFilter&& other) noexcept;
+    ClsactFilter(const ClsactFilter&) = delete;
+    ClsactFilter& operator=(const ClsactFilter&) = delete;
+    ~ClsactFilter();
+
+    [[nodiscard]] const Filter& filter() const { return filter_; }
+
+  private:
+    ClsactFilter(int interface_index, Filter filter) : interface_(interface_index), filter_(std::move(filter)) {}
+    int interface_ = 0;  // 0: nothing to detach
+    Filter filter_;
+};
+
+}  // namespace flowd::bpf

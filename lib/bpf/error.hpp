@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+// lib/bpf/error.hpp: errors of BPF and traffic control calls, with their remedy. Pure functions but for reading /proc.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "flowd/result.hpp"
+
+namespace flowd::bpf {
+
+/// "what: Operation not permitted", with a hint that names the capability this thread lacks when that is why.
+/// `number` is an errno, of either sign.
+[[nodiscard]] Error system_error(int number, std::string_view what);
+
+/// The names of those of CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON that this thread lacks: "CAP_BPF, CAP_NET_ADMIN"; empty:
+/// none.
+[[nodiscard]] std::string missing_capabilities();
+
+}  // namespace flowd::bpf

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lib/bpf/object.hpp"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include <cstdarg>
+#include <cstdio>
+#include <cstring>
+#include <utility>
+
+#include "lib/bpf/error.hpp"
+
+namespace flowd::bpf {
+namespace {
+
+// libbpf prints through one function for the whole process and has no user pointer; which object speaks follows from the
+// thread it speaks on.
+thread_local const LogSink* speaking = nullptr;
+thread_local std::string* last_warning = nullptr;
+
+int print(libbpf_print_level level, const char* format, va_list arguments) {
+    char text[2048];
+    const int length = std::vsnprintf(text, sizeof text, format, arguments);
+    if (length <= 0) return length;
+    std::string_view lines(text, std::min(static_cast<std::size_t>(length), sizeof text - 1));
+    while (!lines.empty()) {
+        const auto end = lines.find('\n');
+        const auto line = lines.substr(0, end);
+        lines = end == std::string_view::npos ? std::string_view() : lines.substr(end + 1);
+        if (line.empty()) continue;
+        // A warning of libbpf is told again, with its context, by the error it leads to.
+        if (speaking != nullptr && *speaking)
+            (*speaking)(level == LIBBPF_DEBUG ? FLOWD_LEVEL_TRACE : FLOWD_LEVEL_DEBUG, line);
+        if (last_warning != nullptr && level == LIBBPF_WARN) *last_warning = line;
+    }
+    return length;
+}
+
+class Speaking {
+  public:
+    explicit Speaking(const LogSink& sink)
+        : outer_(std::exchange(speaking, &sink)), outer_warning_(std::exchange(last_warning, &warning_)) {
+        libbpf_set_print(print);
+    }
+    Speaking(const Speaking&) = delete;
+    Speaking& operator=(const Speaking&) = delete;
+    ~Speaking() {
+        speaking = outer_;
+        last_warning = outer_warning_;
+    }
+    [[nodiscard]] Error error(int number, const std::string& what) const {
+        Error error = system_error(number, what);
+        if (error.code != FLOWD_DENIED && !warning_.empty()) error.message += " (" + warning_ + ")";
+        return error;
+    }
+
+  private:
+    const LogSink* outer_;
+    std::string* outer_warning_;
+    std::string warning_;
+};
+
+}  // namespace
+
+void Object::Closer::operator()(bpf_object* object) const {
+    bpf_object__close(object);
+}
+
+Object::Object(bpf_object* object, std::string name, LogSink log)
+    : object_(object), name_(std::move(name)), log_(std::move(log)) {}
+
+Result<Object> Object::open(std::span<const std::uint8_t> elf, const std::string& name, LogSink log) {
+    const Speaking scope(log);
+    LIBBPF_OPTS(bpf_object_open_opts, options);
+    options.object_name = name.c_str();
+    bpf_object* const object = bpf_object__open_mem(elf.data(), elf.size(), &options);
+    if (object == nullptr) return scope.error(errno, "reading the BPF object " + name);
+    return Object(object, name, std::move(log));
+}
+
+Result<Object> Object::open_file(const std::string& path, LogSink log) {
+    const Speaking scope(log);
+    bpf_object* const object = bpf_object__open_file(path.c_str(), nullptr);
+    if (object == nullptr) return scope.error(errno, "reading the BPF object " + path);
+    return Object(object, path, std::move(log));
+}
+
+Result<void> Object::set_max_entries(const std::string& map, std::uint32_t entries) {
+    bpf_map* const found = bpf_object__find_map_by_name(object_.get(), map.c_str());
+    if (found == nullptr) return Error{FLOWD_NOT_FOUND, "the BPF object " + name_ + " has no map " + map};
+    if (const int number = bpf_map__set_max_entries(found, entries)) return system_error(number, "sizing BPF map " + map);
+    return {};
+}
+
+Result<void> Object::set_read_only_data(const void* data, std::size_t size) {
+    bpf_map* map = nullptr;
+    bpf_object__for_each_map(map, object_.get()) {
+        if (!std::string_view(bpf_map__name(map)).ends_with(".rodata")) continue;
+        if (bpf_map__set_initial_value(map, data, size) == 0) return {};
+        return Error{FLOWD_INVALID,
+                     "the constants of the BPF object " + name_ + " have another layout than this program's"};
+    }
+    return Error{FLOWD_NOT_FOUND, "the BPF object " + name_ + " has no constants (.rodata)"};
+}
+
+Result<void> Object::load() {
+    const Speaking scope(log_);
+    if (const int number = bpf_object__load(object_.get()))
+        return scope.error(number, "loading the BPF object " + name_ + " into the kernel");
+    return {};
+}
+
+Result<int> Object::find_map(const std::string& name, std::size_t key_size, std::size_t value_size) const {
+    const bpf_map* const map = bpf_object__find_map_by_name(object_.get(), name.c_str());
+    if (map == nullptr) return Error{FLOWD_NOT_FOUND, "the BPF object " + name_ + " has no map " + name};
+    if (bpf_map__key_size(map) != key_size || bpf_map__value_size(map) != value_size)
+        return Error{FLOWD_INVALID,
+                     "map " + name + " of the BPF object " + name_ + " has another layout than this program's"};
+    return bpf_map__fd(map);
+}
+
+Result<int> Object::program(const std::string& name) const {
+    const bpf_program* const program = bpf_object__find_program_by_name(object_.get(), name.c_str());
+    if (program == nullptr) return Error{FLOWD_NOT_FOUND, "the BPF object " + name_ + " has no program " + name};
+    return bpf_program__fd(program);
+}
+
+std::uint32_t program_id(int program) {
+    bpf_prog_info info{};
+    __u32 size = sizeof info;
+    return bpf_obj_get_info_by_fd(program, &info, &size) == 0 ? info.id : 0;
+}
+
+}  // namespace flowd::bpf

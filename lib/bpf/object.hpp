@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+// lib/bpf/object.hpp: a BPF object file, loaded. Thread-aware, not thread-safe. Owns the maps and programs; what it hands
+// out borrows them.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <type_traits>
+
+#include "flowd/result.hpp"
+#include "lib/bpf/map.hpp"
+
+struct bpf_object;
+
+namespace flowd::bpf {
+
+/// Receives libbpf's lines and the verifier's. Called on the thread that uses the object.
+using LogSink = std::function<void(flowd_level, std::string_view)>;
+
+class Object {
+  public:
+    /// From an ELF image, which is copied. `name` stands for it in messages.
+    [[nodiscard]] static Result<Object> open(std::span<const std::uint8_t> elf, const std::string& name, LogSink log);
+    [[nodiscard]] static Result<Object> open_file(const std::string& path, LogSink log);
+
+    /// Before load: how many entries a map may hold.
+    Result<void> set_max_entries(const std::string& map, std::uint32_t entries);
+    /// Before load: the contents of .rodata, which have to be exactly one T.
+    template <typename T>
+    requires std::is_trivially_copyable_v<T> Result<void> set_constants(const T& constants) {
+        return set_read_only_data(&constants, sizeof constants);
+    }
+
+    /// Creates the maps and passes the programs to the verifier.
+    Result<void> load();
+
+    /// After load. Layouts that differ from those expected are refused.
+    template <typename Key, typename Value>
+    [[nodiscard]] Result<Map<Key, Value>> map(const std::string& name) const {
+        auto found = find_map(name, sizeof(Key), sizeof(Value));
+        if (!found) return std::move(found).error();
+        return Map<Key, Value>(*found, name);
+    }
+    /// After load: a program's descriptor, borrowed.
+    [[nodiscard]] Result<int> program(const std::string& name) const;
+
+  private:
+    struct Closer {
+        void operator()(bpf_object* object) const;
+    };
+    Object(bpf_object* object, std::string name, LogSink log);
+    Result<void> set_read_only_data(const void* data, std::size_t size);
+    [[nodiscard]] Result<int> find_map(const std::string& name, std::size_t key_size, std::size_t value_size) const;
+
+    std::unique_ptr<bpf_object, Closer> object_;
+    std::string name_;
+    LogSink log_;
+};
+
+/// The id that the kernel gave a program; 0 when it can't be asked.
+[[nodiscard]] std::uint32_t program_id(int program);
+
+}  // namespace flowd::bpf

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lib/bpf/rtnetlink.hpp"
+
+#include <sys/socket.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+#include "lib/bpf/error.hpp"
+
+namespace flowd::bpf {
+namespace {
+
+template <typename T>
+const T& payload(const nlmsghdr& message) {
+    return *reinterpret_cast<const T*>(reinterpret_cast<const char*>(&message) + NLMSG_HDRLEN);
+}
+
+template <typename T>
+void attributes(const nlmsghdr& message, const std::function<void(const rtattr&)>& each) {
+    const std::size_t before = NLMSG_SPACE(sizeof(T));
+    if (message.nlmsg_len < before) return;
+    for_each_attribute(reinterpret_cast<const char*>(&message) + before, message.nlmsg_len - before, each);
+}
+
+void add_next_hops(const rtattr& multipath, std::set<int>& found) {
+    auto* hop = static_cast<const rtnexthop*>(RTA_DATA(&multipath));
+    for (auto left = static_cast<int>(RTA_PAYLOAD(&multipath)); RTNH_OK(hop, left);) {
+        found.insert(hop->rtnh_ifindex);
+        left -= NLMSG_ALIGN(hop->rtnh_len);
+        hop = RTNH_NEXT(hop);
+    }
+}
+
+}  // namespace
+
+Result<Netlink> Netlink::open(std::uint32_t groups) {
+    const int type = SOCK_RAW | SOCK_CLOEXEC | (groups != 0 ? SOCK_NONBLOCK : 0);
+    UniqueFd fd(::socket(AF_NETLINK, type, NETLINK_ROUTE));
+    if (!fd) return system_error(errno, "opening a netlink socket");
+    sockaddr_nl address{};
+    address.nl_family = AF_NETLINK;
+    address.nl_groups = groups;
+    if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
+        return system_error(errno, "binding a netlink socket");
+    return Netlink(std::move(fd));
+}
+
+Result<void> Netlink::dump(std::uint16_t type, const void* body, std::size_t size,
+                           const std::function<void(const nlmsghdr&)>& each) {
+    std::array<char, 256> request{};
+    nlmsghdr header{};
+    header.nlmsg_len = static_cast<std::uint32_t>(NLMSG_LENGTH(size));
+    header.nlmsg_type = type;
+    header.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+    header.nlmsg_seq = 1;
+    std::memcpy(request.data(), &header, sizeof header);
+    std::memcpy(request.data() + NLMSG_HDRLEN, body, size);
+    if (::send(fd_.get(), request.data(), header.nlmsg_len, 0) < 0) return system_error(errno, "asking netlink");
+
+    alignas(nlmsghdr) std::array<char, 65536> buffer;
+    for (;;) {
+        const ssize_t got = ::recv(fd_.get(), buffer.data(), buffer.size(), 0);
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) return system_error(errno, "reading netlink");
+        auto left = static_cast<unsigned>(got);
+        for (auto* message = reinterpret_cast<const nlmsghdr*>(buffer.data()); NLMSG_OK(message, left);
+             message = NLMSG_NEXT(message, left)) {
+            if (message->nlmsg_type == NLMSG_DONE) return {};
+            if (message->nlmsg_type == NLMSG_ERROR) return system_error(payload<nlmsgerr>(*message).error, "netlink");
+            each(*message);
+        }
+    }
+}
+
+bool Netlink::drain() {
+    std::array<char, 65536> buffer;
+    bool any = false;
+    for (;;) {
+        const ssize_t got = ::recv(fd_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0 && errno == ENOBUFS) {
+            any = true;
+            continue;
+        }
+        if (got <= 0) return any;
+        any = true;
+    }
+}
+
+void for_each_attribute(const void* first, std::size_t length, const std::function<void(const rtattr&)>& each) {
+    auto left = static_cast<unsigned>(length);
+    for (auto* attribute = static_cast<const rtattr*>(first); RTA_OK(attribute, left);
+         attribute = RTA_NEXT(attribute, left))
+        each(*attribute);
+}
+
+std::string text_of(const rtattr& attribute) {
+    const auto* const text = static_cast<const char*>(RTA_DATA(&attribute));
+    return {text, ::strnlen(text, RTA_PAYLOAD(&attribute))};
+}
+
+std::uint32_t number_of(const rtattr& attribute) {
+    std::uint32_t number = 0;
+    if (RTA_PAYLOAD(&attribute) >= sizeof number) std::memcpy(&number, RTA_DATA(&attribute), sizeof number);
+    return number;
+}
+
+Result<std::vector<Link>> links() {
+    auto netlink = Netlink::open();
+    if (!netlink) return std::move(netlink).error();
+    std::vector<Link> found;
+    const ifinfomsg body{};
+    auto done = netlink->dump(RTM_GETLINK, &body, sizeof body, [&found](const nlmsghdr& message) {
+        if (message.nlmsg_type != RTM_NEWLINK) return;
+        Link link;
+        link.index = payload<ifinfomsg>(message).ifi_index;
+        link.hardware = payload<ifinfomsg>(message).ifi_type;
+        attributes<ifinfomsg>(message, [&link](const rtattr& attribute) {
+            if (attribute.rta_type == IFLA_IFNAME) link.name = text_of(attribute);
+        });
+        found.push_back(std::move(link));
+    });
+    if (!done) return std::move(done).error().within("listing interfaces");
+    return found;
+}
+
+Result<std::set<int>> default_route_links() {
+    auto netlink = Netlink::open();
+    if (!netlink) return std::move(netlink).error();
+    std::set<int> found;
+    rtmsg body{};
+    body.rtm_family = AF_INET6;
+    auto done = netlink->dump(RTM_GETROUTE, &body, sizeof body, [&found](const nlmsghdr& message) {
+        const auto& route = payload<rtmsg>(message);
+        if (message.nlmsg_type != RTM_NEWROUTE || route.rtm_dst_len != 0 || route.rtm_type != RTN_UNICAST) return;
+        attributes<rtmsg>(message, [&found](const rtattr& attribute) {
+            if (attribute.rta_type == RTA_OIF) found.insert(static_cast<int>(number_of(attribute)));
+            if (attribute.rta_type == RTA_MULTIPATH) add_next_hops(attribute, found);
+        });
+    });
+    if (!done) return std::move(done).error().within("listing IPv6 routes");
+    return found;
+}
+
+Result<std::set<int>> public_address_links() {
+    auto netlink = Netlink::open();
+    if (!netlink) return std::move(netlink).error();
+    std::set<int> found;
+    ifaddrmsg body{};
+    body.ifa_family = AF_INET6;
+    auto done = netlink->dump(RTM_GETADDR, &body, sizeof body, [&found](const nlmsghdr& message) {
+        if (message.nlmsg_type != RTM_NEWADDR) return;
+        attributes<ifaddrmsg>(message, [&](const rtattr& attribute) {
+            if (attribute.rta_type != IFA_ADDRESS || RTA_PAYLOAD(&attribute) < 16) return;
+            const auto first = *static_cast<const std::uint8_t*>(RTA_DATA(&attribute));
+            if ((first & 0xe0) == 0x20) found.insert(static_cast<int>(payload<ifaddrmsg>(message).ifa_index));
+        });
+    });
+    if (!done) return std::move(done).error().within("listing IPv6 addresses");
+    return found;
+}
+
+}  // namespace flowd::bpf

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lib/bpf/tcx.hpp"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include <cerrno>
+
+#include "lib/bpf/error.hpp"
+
+namespace flowd::bpf {
+namespace {
+
+// linux/bpf.h of Linux 6.6; the headers of Debian 12 and EL9 are older than the kernels they run on.
+constexpr auto tcx_egress = static_cast<bpf_attach_type>(47);  // BPF_TCX_EGRESS
+constexpr std::uint32_t before_all = 1u << 3;                  // BPF_F_BEFORE, relative to nothing
+
+}  // namespace
+
+Result<TcxLink> TcxLink::attach(int program, int interface_index) {
+    LIBBPF_OPTS(bpf_link_create_opts, options);
+    options.flags = before_all;
+    const int fd = bpf_link_create(program, interface_index, tcx_egress, &options);
+    if (fd >= 0) return TcxLink(UniqueFd(fd));
+    Error error = system_error(fd, "attaching to TCX egress");
+    // An unknown attach type is EINVAL in kernels that do not know it.
+    if (fd == -EINVAL) error.code = FLOWD_UNSUPPORTED;
+    return error;
+}
+
+}  // namespace flowd::bpf

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+// lib/bpf/tcx.hpp: a program on the TCX egress hook of an interface (Linux 6.6 and newer). Thread-aware, not thread-safe.
+#pragma once
+
+#include <cstdint>
+
+#include "flowd/result.hpp"
+#include "flowd/unique_fd.hpp"
+
+namespace flowd::bpf {
+
+/// Runs the program, before all others there, for as long as it lives; the kernel detaches it even when the process is
+/// killed.
+class TcxLink {
+  public:
+    /// FLOWD_UNSUPPORTED where the kernel has no TCX: found out by trying.
+    [[nodiscard]] static Result<TcxLink> attach(int program, int interface_index);
+
+  private:
+    explicit TcxLink(UniqueFd fd) : fd_(std::move(fd)) {}
+    UniqueFd fd_;
+};
+
+}  // namespace flowd::bpf
