@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "flowd/host.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cstddef>
+#include <thread>
+
+#include "flowd/testing/fake_host.hpp"
+
+namespace flowd {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::FakeHost;
+
+class HostTest : public ::testing::Test {
+  protected:
+    FakeHost fake_{"firefly/regional"};
+    std::unique_ptr<Host> host_ = Host::make(fake_.raw()).value();
+};
+
+TEST_F(HostTest, ACoreThatLacksAServiceIsNamedNotCalled) {
+    fake_.mutable_raw().metric_open = nullptr;
+    const auto host = Host::make(fake_.raw());
+    ASSERT_FALSE(host);
+    EXPECT_EQ(host.error().code, FLOWD_UNSUPPORTED);
+    EXPECT_EQ(host.error().message, "the core does not offer flowd_host.metric_open");
+}
+
+TEST_F(HostTest, WhatAShorterHostHasBehindItsSizeIsNotRead) {
+    fake_.mutable_raw().size = offsetof(flowd_host, timer);
+    const auto host = Host::make(fake_.raw());
+    ASSERT_FALSE(host);
+    EXPECT_EQ(host.error().message, "the core does not offer flowd_host.timer");
+}
+
+TEST_F(HostTest, EmitTellsHowManyWereTaken) {
+    const std::vector<Event> events(3, Event::catch_all({1, 2}));
+    fake_.accept(2);
+    const Emitted emitted = host_->emit(events);
+    EXPECT_TRUE(emitted.full());
+    EXPECT_EQ(emitted.accepted, 2u);
+    EXPECT_FALSE(emitted);
+}
+
+TEST_F(HostTest, PostedWorkRunsInOrderOnTheInstancesThread) {
+    std::string order;
+    std::thread other([&] {
+        EXPECT_TRUE(host_->post([&] { order += 'a'; }));
+        EXPECT_TRUE(host_->post([&] { order += 'b'; }));
+    });
+    other.join();
+    EXPECT_EQ(order, "");
+    ASSERT_TRUE(fake_.run_until([&] { return order.size() == 2; }));
+    EXPECT_EQ(order, "ab");
+}
+
+TEST_F(HostTest, WorkThatIsRefusedOrNeverRunIsFreed) {
+    const auto token = std::make_shared<int>(0);
+    EXPECT_TRUE(host_->post([token] {}));
+    fake_.set_stopped();
+    EXPECT_FALSE(host_->post([token] {}));
+    EXPECT_EQ(token.use_count(), 2);  // the refused one is gone, the pending one is kept
+    host_.reset();
+    EXPECT_EQ(token.use_count(), 1);
+}
+
+TEST_F(HostTest, AnExceptionInACallbackIsLoggedUnderTheInstancesName) {
+    ASSERT_TRUE(host_->post([] { throw std::runtime_error("out of tea"); }));
+    ASSERT_TRUE(fake_.run_until([&] { return !fake_.lines().empty(); }));
+    EXPECT_TRUE(fake_.logged("firefly/regional: a posted call threw: out of tea"));
+    auto timer = host_->after(1s, [] { throw 42; });
+    ASSERT_TRUE(timer);
+    fake_.advance(1s);
+    EXPECT_TRUE(fake_.logged("a timer callback threw: an exception that is no std::exception"));
+}
+
+TEST_F(HostTest, AWatchReportsUntilItEnds) {
+    int fds[2];
+    ASSERT_EQ(::pipe(fds), 0);
+    const UniqueFd in(fds[0]), out(fds[1]);
+    int ready = 0;
+    auto watch = host_->watch(in.get(), FLOWD_IO_READ, [&](std::uint32_t conditions) {
+        EXPECT_EQ(conditions, static_cast<std::uint32_t>(FLOWD_IO_READ));
+        ++ready;
+    });
+    ASSERT_TRUE(watch);
+    fake_.poll();
+    EXPECT_EQ(ready, 0);
+    ASSERT_EQ(::write(out.get(), "x", 1), 1);
+    fake_.poll();
+    fake_.poll();  // level-triggered
+    EXPECT_EQ(ready, 2);
+    ASSERT_TRUE(watch->conditions(0));
+    fake_.poll();
+    EXPECT_EQ(ready, 2);
+    ASSERT_TRUE(watch->conditions(FLOWD_IO_READ));
+    fake_.poll();
+    EXPECT_EQ(ready, 3);
+    watch->reset();
+    fake_.poll();
+    EXPECT_EQ(ready, 3);
+}
+
+TEST_F(HostTest, AWatchMayEndInItsOwnCallback) {
+    int fds[2];
+    ASSERT_EQ(::pipe(fds), 0);
+    const UniqueFd in(fds[0]), out(fds[1]);
+    ASSERT_EQ(::write(out.get(), "x", 1), 1);
+    Watch watch;
+    std::string captured = "a text long enough not to live inside the function object itself";
+    auto made = host_->watch(in.get(), FLOWD_IO_READ, [&watch, captured](std::uint32_t) {
+        watch.reset();
+        EXPECT_EQ(captured.size(), 64u);  // what was captured lives until the callback returns
+    });
+    ASSERT_TRUE(made);
+    watch = std::move(made).value();
+    fake_.poll();
+    EXPECT_FALSE(watch);
+}
+
+TEST_F(HostTest, TimersComeOnceOrAgainAndAgain) {
+    int once = 0, often = 0;
+    auto first = host_->after(10s, [&] { ++once; });
+    auto second = host_->every(3s, [&] { ++often; });
+    ASSERT_TRUE(first);
+    ASSERT_TRUE(second);
+    fake_.advance(3s);
+    EXPECT_EQ(often, 1);
+    fake_.advance(3s);
+    fake_.advance(4s);
+    EXPECT_EQ(often, 3);
+    EXPECT_EQ(once, 1);
+    fake_.advance(10s);
+    EXPECT_EQ(once, 1);
+    EXPECT_EQ(often, 4);  // late periods are not made up for
+    second->reset();
+    fake_.advance(10s);
+    EXPECT_EQ(often, 4);
+}
+
+TEST_F(HostTest, ATimerReallyFiresWhenItIsWaitedFor) {
+    bool fired = false;
+    auto timer = host_->after(1ms, [&] { fired = true; });
+    ASSERT_TRUE(timer);
+    EXPECT_TRUE(fake_.run_until([&] { return fired; }));
+}
+
+TEST_F(HostTest, MetricsLiveAsLongAsTheirObject) {
+    {
+        Counter refused = host_->counter("events_refused_total", "Events refused.", {{"reason", "bad"}});
+        refused.add();
+        refused.add(2);
+        Counter same = host_->counter("events_refused_total", "Events refused.", {{"reason", "bad"}});
+        same.add();
+        EXPECT_EQ(fake_.metric("events_refused_total{reason=\"bad\"}")->value, 4);
+        Counter moved = std::move(refused);
+        moved.set_total(10);
+        EXPECT_EQ(fake_.metric("events_refused_total{reason=\"bad\"}")->value, 10);
+    }
+    EXPECT_FALSE(fake_.metric("events_refused_total{reason=\"bad\"}"));
+    const double bounds[] = {0.1, 1};
+    Histogram histogram = host_->histogram("latency_seconds", "Latency.", bounds);
+    histogram.observe(0.5);
+    EXPECT_EQ(fake_.metric("latency_seconds")->observations, std::vector<double>{0.5});
+    Gauge gauge = host_->gauge("depth", "Depth.");
+    gauge.set(5);
+    gauge.add(-2);
+    EXPECT_EQ(fake_.metric("depth")->value, 3);
+}
+
+TEST_F(HostTest, ARefusedMetricIsSaidOnceAndDoesNothing) {
+    Counter counter = host_->counter("x", "X.");
+    Gauge gauge = host_->gauge("x", "X.");  // the same name with another type
+    EXPECT_FALSE(gauge);
+    gauge.set(7);
+    EXPECT_TRUE(fake_.logged("the core refused the metric x"));
+}
+
+TEST_F(HostTest, TheRegistryAnswersBothWays) {
+    fake_.add_experiment(2, "atlas");
+    fake_.add_activity(2, 7, "datachallenge");
+    const Registry registry = host_->registry();
+    ASSERT_TRUE(registry);
+    EXPECT_EQ(registry.experiment_id("atlas"), 2u);
+    EXPECT_EQ(registry.experiment_id("nobody"), std::nullopt);
+    EXPECT_EQ(registry.activity_id(2, "datachallenge"), 7u);
+    EXPECT_EQ(registry.experiment_name(2), "atlas");
+    EXPECT_EQ(registry.activity_name(2, 8), "");
+}
+
+TEST_F(HostTest, AnOlderCoreWithoutAnExtensionIsEmptyNotABrokenOne) {
+    fake_.mutable_raw().extension = [](const flowd_host*, const char*) -> const void* { return nullptr; };
+    const auto host = Host::make(fake_.raw()).value();
+    EXPECT_FALSE(host->registry());
+    EXPECT_EQ(host->registry().experiment_id("atlas"), std::nullopt);
+    EXPECT_EQ(host->flows().count(), 0u);
+    EXPECT_TRUE(host->flows().visit([](const flowd_flow&) {}));
+    EXPECT_FALSE(host->descriptors().take("udp:[::1]:10514"));
+    EXPECT_TRUE(host->descriptors().keep("udp:[::1]:10514", 0));
+}
+
+TEST_F(HostTest, VisitingFlowsStopsWhenToldAndLetsExceptionsOutOnThisSideOnly) {
+    flowd_flow flow{};
+    flow.size = sizeof flow;
+    flow.key = make_key({*Address::parse("::1"), 1}, {*Address::parse("::2"), 2}, 6);
+    for (int i = 0; i < 3; ++i) fake_.add_flow(flow);
+    const FlowTable flows = host_->flows();
+    int seen = 0;
+    EXPECT_TRUE(flows.visit([&](const flowd_flow&) { ++seen; }));
+    EXPECT_EQ(seen, 3);
+    EXPECT_TRUE(flows.visit([&](const flowd_flow&) { return ++seen < 4; }));
+    EXPECT_EQ(seen, 4);
+    EXPECT_THROW((void)flows.visit([](const flowd_flow&) { throw std::runtime_error("x"); }), std::runtime_error);
+    EXPECT_TRUE(
+        flows.find(make_key({*Address::parse("::2"), 2}, {*Address::parse("::1"), 1}, 6), [](const auto&) {}).value());
+    EXPECT_FALSE(
+        flows.find(make_key({*Address::parse("::2"), 2}, {*Address::parse("::1"), 9}, 6), [](const auto&) {}).value());
+    EXPECT_EQ(flows.count(), 3u);
+}
+
+TEST_F(HostTest, DescriptorsAreKeptForASuccessor) {
+    const Descriptors descriptors = host_->descriptors();
+    int fds[2];
+    ASSERT_EQ(::pipe(fds), 0);
+    const UniqueFd in(fds[0]), out(fds[1]);
+    ASSERT_TRUE(descriptors.keep("marker/x", in.get()));
+    const UniqueFd taken = descriptors.take("marker/x");
+    ASSERT_TRUE(taken);
+    EXPECT_NE(taken.get(), in.get());
+    descriptors.forget("marker/x");
+    EXPECT_FALSE(descriptors.take("marker/x"));
+}
+
+}  // namespace
+}  // namespace flowd
