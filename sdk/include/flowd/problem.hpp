@@ -36,6 +36,7 @@ struct Problem {
         Problem problem;
         problem.message = error.message;
         problem.hint = error.hint;
+        problem.option = error.option;
         problem.result = error.code < 0 ? error.code : static_cast<flowd_result>(FLOWD_ERROR);
         return problem;
     }

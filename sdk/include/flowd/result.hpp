@@ -19,6 +19,7 @@ struct Error {
     flowd_result code = FLOWD_ERROR;
     std::string message;
     std::string hint = {};
+    std::string option = {};  ///< the configured option that is to blame, "targetInterfaces[1]"; may be empty
 
     /// "context: message", to be added by each layer that knows more.
     [[nodiscard]] Error within(std::string_view context) && {

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the marker answers when it is asked.
+#include <numeric>
+#include <string>
+
+#include "backends/marker/marker.hpp"
+#include "flowd/label.hpp"
+
+namespace flowd::marker {
+namespace {
+
+void write_catch_all(json::Writer& object, const TagTable& table) {
+    object.key("catchAll");
+    if (!table.has_catch_all()) {
+        object.value(nullptr);
+        return;
+    }
+    object.object();
+    object.member("experiment", table.catch_all().experiment);
+    object.member("activity", table.catch_all().activity);
+    object.end();
+}
+
+void write_packets(json::Writer& object, const Program& program) {
+    const auto outcomes = program.outcomes();
+    if (!outcomes) {
+        object.member("packets", nullptr);
+        return;
+    }
+    object.member("packets", std::accumulate(outcomes->begin(), outcomes->end(), std::uint64_t{0}));
+    object.member("marked", (*outcomes)[MARKER_MARKED_FLOW] + (*outcomes)[MARKER_MARKED_CATCH_ALL]);
+    object.key("outcomes").object();
+    for (std::uint32_t outcome = 0; outcome < MARKER_OUTCOMES; ++outcome)
+        object.member(outcome_name(outcome), (*outcomes)[outcome]);
+    object.end();
+}
+
+void write_table(json::Writer& object, const TagTable& table) {
+    object.member("flows", table.size());
+    object.member("maxFlows", table.capacity());
+    const auto& skipped = table.skipped();
+    object.key("skippedFlows").object();
+    object.member("tableFull", skipped.table_full);
+    object.member("ipv4", skipped.ipv4);
+    object.member("otherProtocol", skipped.other_protocol);
+    object.member("otherNamespace", skipped.other_scope);
+    object.member("tagOutOfRange", skipped.tag_out_of_range);
+    object.member("noValidTag", skipped.no_valid_tag);
+    object.member("failed", skipped.failed);
+    object.end();
+    if (!table.last_error().empty()) object.member("lastError", table.last_error());
+}
+
+}  // namespace
+
+void Marker::status(json::Writer& object) const {
+    object.member("strategy", "label");
+    object.member("policy", options_.policy == Policy::keep_explicit ? "keepExplicit" : "override");
+    if (!table_ || !attachments_) return;
+    object.member("mode", table_->observes() ? "observe" : "mark");
+    write_catch_all(object, *table_);
+    write_table(object, *table_);
+    write_packets(object, *program_);
+    object.key("interfaces").array();
+    for (const auto& state : attachments_->states()) {
+        object.object();
+        object.member("interface", state.link.name);
+        object.member("hook", state.hook);
+        object.member("program", state.program);
+        object.end();
+    }
+    for (const std::string& name : missing_) {
+        object.object();
+        object.member("interface", name);
+        object.member("hook", "absent");
+        object.member("program", nullptr);
+        object.end();
+    }
+    object.end();
+}
+
+std::vector<Command<Marker>> Marker::commands() {
+    return {
+        {"status", nullptr, "What is marked, where, and what is not and why.", false, &Marker::command_status},
+        {"mode", "[observe|mark]", "Shows or changes whether packets are marked, until the next start.", true,
+         &Marker::command_mode},
+        {"clean", nullptr, "Removes tc filters that a killed marker left behind.", true, &Marker::command_clean},
+    };
+}
+
+Result<void> Marker::command_status(const std::vector<std::string_view>& arguments, json::Writer& answer) {
+    if (!arguments.empty()) return Error{FLOWD_INVALID, "status takes no arguments"};
+    answer.object();
+    status(answer);
+    answer.end();
+    return {};
+}
+
+Result<void> Marker::command_mode(const std::vector<std::string_view>& arguments, json::Writer& answer) {
+    if (arguments.size() > 1 || (arguments.size() == 1 && arguments[0] != "observe" && arguments[0] != "mark"))
+        return Error{FLOWD_INVALID, "the mode is observe or mark"};
+    if (!table_) return Error{FLOWD_ERROR, "the marker is not running"};
+    if (arguments.size() == 1) {
+        table_->set_observe(arguments[0] == "observe");
+        host().info("mode: " + std::string(arguments[0]));
+    }
+    answer.object();
+    answer.member("mode", table_->observes() ? "observe" : "mark");
+    answer.end();
+    return {};
+}
+
+Result<void> Marker::command_clean(const std::vector<std::string_view>& arguments, json::Writer& answer) {
+    if (!arguments.empty()) return Error{FLOWD_INVALID, "clean takes no arguments"};
+    if (!attachments_) return Error{FLOWD_ERROR, "the marker is not running"};
+    auto swept = attachments_->sweep();
+    if (!swept) return std::move(swept).error();
+    answer.object();
+    answer.member("removed", *swept);
+    answer.end();
+    return {};
+}
+
+}  // namespace flowd::marker
