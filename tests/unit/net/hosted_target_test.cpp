@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lib/net/hosted_target.hpp"
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+
+#include "flowd/testing/fake_host.hpp"
+#include "tests/unit/net/fake_lookup.hpp"
+#include "tests/unit/net/loopback.hpp"
+
+namespace flowd::net {
+namespace {
+
+class HostedTargetTest : public ::testing::Test {
+  protected:
+    HostedTarget make(std::string name) {
+        return HostedTarget(
+            *host_,
+            std::make_unique<Target>(std::move(name), receiver_.endpoint().port, std::make_unique<FakeLookup>(script_)),
+            [](const Endpoint&) { return false; });
+    }
+    [[nodiscard]] std::size_t lines() const { return fake_.lines().size(); }
+
+    Loopback receiver_;
+    std::shared_ptr<FakeLookup::Script> script_ = std::make_shared<FakeLookup::Script>();
+    testing::FakeHost fake_;
+    std::unique_ptr<Host> host_ = std::move(Host::make(fake_.raw())).value();
+};
+
+TEST_F(HostedTargetTest, ResolvesOnItsOwnAndSaysSoOnce) {
+    auto target = make("collector.example.org");
+    target.start();
+    target.push("early");
+    target.flush();
+    EXPECT_EQ(lines(), 0u) << "waiting for a first answer is no news";
+    script_->give({"::1"});
+    ASSERT_TRUE(fake_.run_until([&] { return target.target().endpoint().has_value(); }));
+    EXPECT_EQ(receiver_.wait_for(1), std::vector<std::string>{"early"});
+    EXPECT_TRUE(fake_.logged("sending to collector.example.org"));
+    EXPECT_EQ(lines(), 1u);
+    target.stop(Deadline(0));
+}
+
+TEST_F(HostedTargetTest, SaysOnceThatANameIsUnknown) {
+    auto target = make("collector.example.org");
+    target.start();
+    script_->fail("'collector.example.org': Name or service not known");
+    ASSERT_TRUE(fake_.run_until([&] { return lines() > 0; }));
+    EXPECT_TRUE(fake_.logged("cannot be reached"));
+    target.push("lost");
+    target.stop(Deadline(0));
+    EXPECT_TRUE(fake_.logged("1 fireflies for collector.example.org"));
+    EXPECT_EQ(target.target().sender().counts().dropped, 1u);
+}
+
+TEST_F(HostedTargetTest, ShowsItsCountersInStatus) {
+    auto target = make("::1");
+    target.start();
+    target.push("x");
+    target.flush();
+    std::string text;
+    json::Writer writer(text);
+    target.status(writer);
+    EXPECT_NE(text.find(R"("sent":1,"failed":0,"dropped":0,"waiting":0,"lastError":""})"), std::string::npos) << text;
+    target.stop(Deadline(0));
+}
+
+}  // namespace
+}  // namespace flowd::net

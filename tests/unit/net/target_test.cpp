@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lib/net/target.hpp"
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+
+#include "tests/unit/net/fake_lookup.hpp"
+#include "tests/unit/net/loopback.hpp"
+
+namespace flowd::net {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+class NamedTarget : public ::testing::Test {
+  protected:
+    void tick() {
+        due_ = target_.tick(now_, [this](const Endpoint& endpoint) { return endpoint == forbidden_; });
+    }
+    void pass(milliseconds time) {
+        now_ += time;
+        tick();
+    }
+    [[nodiscard]] milliseconds until_due() const { return std::chrono::duration_cast<milliseconds>(due_ - now_); }
+    [[nodiscard]] std::string address() const { return target_.endpoint() ? target_.endpoint()->address.to_string() : ""; }
+
+    Loopback receiver_{"::"};
+    Endpoint forbidden_{};
+    std::shared_ptr<FakeLookup::Script> script_ = std::make_shared<FakeLookup::Script>();
+    Target target_{"collector.example.org", receiver_.endpoint().port, std::make_unique<FakeLookup>(script_),
+                   Target::Schedule{}, 16};
+    Target::Clock::time_point now_ = Target::Clock::now();
+    Target::Clock::time_point due_{};
+};
+
+TEST_F(NamedTarget, KeepsWhatComesBeforeItsNameIsKnown) {
+    tick();
+    EXPECT_EQ(script_->name, "collector.example.org");
+    EXPECT_EQ(until_due(), milliseconds(50)) << "it looks again soon";
+    for (int i = 0; i < 18; ++i) target_.push(std::to_string(i));
+    EXPECT_TRUE(target_.flush(now_));
+    EXPECT_EQ(target_.sender().counts().dropped, 2u) << "but not for ever";
+
+    script_->give({"::1"});
+    pass(milliseconds(50));
+    EXPECT_EQ(target_.trouble(), "");
+    EXPECT_TRUE(target_.flush(now_));
+    EXPECT_EQ(receiver_.wait_for(16).size(), 16u);
+    EXPECT_EQ(script_->asked, 1);
+}
+
+TEST_F(NamedTarget, IsAskedForAgainAndFollowsTheAnswer) {
+    tick();
+    script_->give({"::1"});
+    pass(milliseconds(50));
+    EXPECT_EQ(until_due(), seconds(60));
+    pass(seconds(60));
+    EXPECT_EQ(script_->asked, 2);
+    script_->give({"127.0.0.1"});
+    pass(milliseconds(50));
+    EXPECT_EQ(address(), "127.0.0.1");
+    target_.push("moved");
+    target_.flush(now_);
+    EXPECT_EQ(receiver_.wait_for(1), std::vector<std::string>{"moved"});
+}
+
+TEST_F(NamedTarget, KeepsItsAddressWhileItIsAmongTheAnswers) {
+    tick();
+    script_->give({"::1"});
+    pass(milliseconds(50));
+    const int before = target_.fd();
+    pass(seconds(60));
+    script_->give({"127.0.0.1", "::1"});
+    pass(milliseconds(50));
+    EXPECT_EQ(address(), "::1");
+    EXPECT_EQ(target_.fd(), before);
+}
+
+TEST_F(NamedTarget, GoesOnWithTheOldAddressWhenTheResolverFails) {
+    tick();
+    script_->give({"::1"});
+    pass(milliseconds(50));
+    pass(seconds(60));
+    script_->fail("the resolver is away");
+    pass(milliseconds(50));
+    EXPECT_EQ(target_.trouble(), "the resolver is away");
+    EXPECT_EQ(address(), "::1");
+    target_.push("still there");
+    target_.flush(now_);
+    EXPECT_EQ(receiver_.wait_for(1).size(), 1u);
+}
+
+TEST_F(NamedTarget, IsAskedForLessAndLessOftenWhileItFails) {
+    tick();
+    milliseconds expected{1000};
+    for (int i = 0; i < 8; ++i) {
+        script_->fail("no such name");
+        pass(milliseconds(50));
+        EXPECT_EQ(until_due(), expected);
+        expected = std::min(expected * 2, milliseconds(60'000));
+        pass(until_due());
+        EXPECT_EQ(script_->asked, i + 2);
+    }
+}
+
+TEST_F(NamedTarget, IsAskedForEarlyWhenDatagramsAreRefused) {
+    tick();
+    script_->give({"::1"});
+    pass(milliseconds(50));
+    receiver_ = Loopback();  // nobody listens at the old port any more
+    for (int i = 0; i < 4; ++i) {
+        target_.push("x");
+        target_.flush(now_);
+    }
+    tick();
+    EXPECT_EQ(until_due(), seconds(10));
+    pass(seconds(10));
+    EXPECT_EQ(script_->asked, 2);
+}
+
+TEST_F(NamedTarget, IsNeverThisDaemonItself) {
+    forbidden_ = {Address::parse("::1").value(), receiver_.endpoint().port};
+    tick();
+    script_->give({"::1"});
+    pass(milliseconds(50));
+    EXPECT_EQ(target_.fd(), -1);
+    EXPECT_NE(target_.trouble().find("loop"), std::string::npos) << target_.trouble();
+    pass(until_due());
+    script_->give({"::1", "127.0.0.1"});
+    pass(milliseconds(50));
+    EXPECT_EQ(address(), "127.0.0.1") << "the next one will do";
+}
+
+TEST_F(NamedTarget, StopsSendingWhenItsAddressBecomesOurOwn) {
+    tick();
+    script_->give({"::1"});
+    pass(milliseconds(50));
+    forbidden_ = *target_.endpoint();
+    pass(seconds(60));
+    script_->give({"::1"});
+    pass(milliseconds(50));
+    EXPECT_EQ(target_.fd(), -1);
+}
+
+TEST_F(NamedTarget, IsNoGroupAndNotNothing) {
+    tick();
+    script_->give({"ff02::1", "::", "0.0.0.0", "224.0.0.1"});
+    pass(milliseconds(50));
+    EXPECT_EQ(target_.fd(), -1);
+    EXPECT_NE(target_.trouble(), "");
+}
+
+TEST(LiteralTarget, NeedsNoResolver) {
+    Loopback receiver;
+    const auto script = std::make_shared<FakeLookup::Script>();
+    Target target("[::1]", receiver.endpoint().port, std::make_unique<FakeLookup>(script));
+    const auto now = Target::Clock::now();
+    (void)target.tick(now, [](const Endpoint&) { return false; });
+    EXPECT_EQ(script->asked, 0);
+    EXPECT_EQ(target.name(), receiver.endpoint().to_string());
+    target.push("hello");
+    EXPECT_TRUE(target.flush(now));
+    EXPECT_EQ(receiver.wait_for(1), std::vector<std::string>{"hello"});
+    EXPECT_GT(target.path_payload(), 1000u);
+}
+
+}  // namespace
+}  // namespace flowd::net

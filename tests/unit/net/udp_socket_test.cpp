@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lib/net/udp_socket.hpp"
+
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+
+#include <string>
+
+#include "tests/unit/net/loopback.hpp"
+
+namespace flowd::net {
+namespace {
+
+void send(const Endpoint& to, const std::string& payload) {
+    const auto socket = UdpSocket::connected(to);
+    ASSERT_TRUE(socket);
+    ASSERT_EQ(::send(socket->fd(), payload.data(), payload.size(), 0), static_cast<ssize_t>(payload.size()));
+}
+
+TEST(UdpSocket, OfAPortInUseSaysWhoToAsk) {
+    const Loopback other;
+    const auto socket = UdpSocket::bound(other.endpoint());
+    ASSERT_FALSE(socket);
+    EXPECT_EQ(socket.error().code, FLOWD_BUSY);
+    EXPECT_NE(socket.error().message.find(other.endpoint().to_string()), std::string::npos) << socket.error().message;
+    EXPECT_NE(socket.error().hint.find("ss -lunp"), std::string::npos);
+}
+
+TEST(UdpSocket, OfAnAddressThatIsNotHereIsNotFound) {
+    const auto socket = UdpSocket::bound({Address::parse("2001:db8::dead").value(), 0});
+    ASSERT_FALSE(socket);
+    EXPECT_EQ(socket.error().code, FLOWD_NOT_FOUND);
+}
+
+TEST(UdpSocket, BoundToEverythingTakesBothFamilies) {
+    Loopback receiver("::");
+    send({Address::parse("127.0.0.1").value(), receiver.endpoint().port}, "four");
+    send({Address::parse("::1").value(), receiver.endpoint().port}, "six");
+    EXPECT_EQ(receiver.wait_for(2), (std::vector<std::string>{"four", "six"}));
+}
+
+TEST(UdpSocket, IsAdoptedOnlyIfItIsOne) {
+    const Loopback receiver;
+    const auto adopted = UdpSocket::adopted(receiver.duplicate());
+    ASSERT_TRUE(adopted);
+    EXPECT_EQ(Loopback::must(adopted->local()), receiver.endpoint());
+    EXPECT_FALSE(UdpSocket::adopted(UniqueFd(::socket(AF_INET6, SOCK_STREAM, 0))));
+    EXPECT_FALSE(UdpSocket::adopted(UniqueFd(::socket(AF_UNIX, SOCK_DGRAM, 0))));
+    EXPECT_FALSE(UdpSocket::adopted(UniqueFd()));
+}
+
+TEST(UdpSocket, CountsWhatTheKernelDropped) {
+    Loopback receiver("::1", 4096);
+    EXPECT_EQ(receiver.socket().drops(), 0u);
+    const std::string payload(1000, 'x');
+    for (int i = 0; i < 100; ++i) send(receiver.endpoint(), payload);
+    const auto received = receiver.take().size();
+    EXPECT_LT(received, 100u);
+    EXPECT_EQ(received + receiver.socket().drops(), 100u) << "nothing vanishes uncounted";
+}
+
+TEST(UdpSocket, KnowsWhatFitsThePath) {
+    const Loopback receiver;
+    const auto socket = UdpSocket::connected(receiver.endpoint());
+    ASSERT_TRUE(socket);
+    EXPECT_GE(socket->path_payload(), 1232u) << "loopback has a large MTU";
+    EXPECT_EQ(receiver.socket().path_payload(), 0u) << "not connected";
+}
+
+TEST(ReceiveBatch, TellsPeersAndTruncation) {
+    const Loopback receiver;
+    const auto socket = UdpSocket::connected(receiver.endpoint());
+    ASSERT_TRUE(socket);
+    for (const std::string& payload : {std::string(10, 'a'), std::string(20, 'b'), std::string()})
+        ASSERT_EQ(::send(socket->fd(), payload.data(), payload.size(), 0), static_cast<ssize_t>(payload.size()));
+    ReceiveBatch batch(8, 16);
+    const auto datagrams = batch.receive(receiver.socket().fd());
+    ASSERT_TRUE(datagrams);
+    ASSERT_EQ(datagrams->size(), 3u);
+    EXPECT_EQ((*datagrams)[0].payload, std::string(10, 'a'));
+    EXPECT_FALSE((*datagrams)[0].truncated);
+    EXPECT_EQ((*datagrams)[0].peer, Loopback::must(socket->local()));
+    EXPECT_TRUE((*datagrams)[1].truncated);
+    EXPECT_EQ((*datagrams)[1].payload.size(), 16u);
+    EXPECT_TRUE((*datagrams)[2].payload.empty());
+    EXPECT_TRUE(batch.receive(receiver.socket().fd())->empty());
+}
+
+}  // namespace
+}  // namespace flowd::net
