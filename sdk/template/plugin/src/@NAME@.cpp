@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "@NAME@.hpp"
+
+namespace @NAME@_module {
+
+const flowd::Table<Options>& Options::table() {
+    static const flowd::Table<Options> table{
+        flowd::option("source", &Options::source).required().doc("Address of this host."),
+        flowd::option("destination", &Options::destination).required().doc("Address of the other host."),
+        flowd::option("port", &Options::port).default_value(443).doc("Port of the other host."),
+        flowd::option("experimentId", &Options::experiment).experiment().range(0, 511).required().doc("Experiment of the flow."),
+        flowd::option("activityId", &Options::activity).activity().range(0, 63).required().doc("Activity of the flow."),
+    };
+    return table;
+}
+
+void @CLASS@::validate(const Options& options, flowd::Problems& problems) {
+    if (options.source == options.destination)
+        problems.error("destination", "source and destination are the same address", "name the other host");
+}
+
+flowd::Result<void> @CLASS@::start() {
+    flowd::Event event = flowd::Event::start(key(), tag());
+    event->local = FLOWD_LOCAL_SOURCE;
+    event.application("@NAME@");
+    const flowd::Emitted emitted = host().emit(event);
+    announced_ = emitted.ok();
+    if (emitted.ok() || emitted.full()) return {};  // full: on_room follows
+    return flowd::Error{emitted.result, "the core refused the flow"};
+}
+
+void @CLASS@::on_room() {
+    if (!announced_) (void)start();
+}
+
+flowd::Result<void> @CLASS@::stop(flowd::Deadline) {
+    if (announced_) (void)host().emit(flowd::Event::end(key(), tag()));
+    announced_ = false;
+    return {};
+}
+
+void @CLASS@::status(flowd::json::Writer& object) const {
+    object.member("announced", announced_);
+    object.member("destination", flowd::Endpoint{options_.destination, options_.port}.to_string());
+}
+
+flowd_key @CLASS@::key() const {
+    return flowd::make_key({options_.source, 0}, {options_.destination, options_.port}, IPPROTO_TCP);
+}
+
+}  // namespace @NAME@_module
+
+FLOWD_MODULE(@NAME@_module::@CLASS@);

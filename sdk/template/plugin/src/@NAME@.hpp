@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+// A source of flow events: announces one flow, as configured, for as long as it runs.
+#pragma once
+
+#include <cstdint>
+
+#include "flowd/module.hpp"
+
+namespace @NAME@_module {
+
+struct Options {
+    flowd::Address source;
+    flowd::Address destination;
+    std::uint16_t port = 0;
+    std::uint32_t experiment = 0;
+    std::uint32_t activity = 0;
+    static const flowd::Table<Options>& table();
+};
+
+class @CLASS@ final : public flowd::Plugin {
+  public:
+    using Options = @NAME@_module::Options;
+    static constexpr flowd::Info info{.name = "@NAME@",
+                                      .summary = "Announces one TCP flow for as long as it runs.",
+                                      .precedence = FLOWD_PRECEDENCE_EXPLICIT};
+
+    @CLASS@(flowd::Host& host, Options options) : Plugin(host), options_(options) {}
+
+    static void validate(const Options& options, flowd::Problems& problems);
+    flowd::Result<void> start() override;
+    flowd::Result<void> stop(flowd::Deadline deadline) override;
+    void on_room() override;
+    void status(flowd::json::Writer& object) const override;
+
+  private:
+    [[nodiscard]] flowd_key key() const;
+    [[nodiscard]] flowd_tag tag() const { return {options_.experiment, options_.activity}; }
+
+    Options options_;
+    bool announced_ = false;
+};
+
+}  // namespace @NAME@_module
