@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/cli/app.hpp"
+
+#include <gmock/gmock.h>
+
+#include <optional>
+#include <sstream>
+
+namespace flowd::core::cli {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+struct Ran {
+    ExitCode code = ExitCode::failure;
+    std::string out, err;
+    std::optional<GlobalOptions> daemon;  ///< what `run` was called with
+};
+
+Ran run_with(std::vector<const char*> words) {
+    words.insert(words.begin(), "flowd-cpp");
+    std::ostringstream out, err;
+    Ran ran;
+    const Environment environment{out, err, false, [&](const GlobalOptions& options) {
+                                      ran.daemon = options;
+                                      return ExitCode::abandoned;
+                                  }};
+    ran.code = run(static_cast<int>(words.size()), words.data(), environment);
+    ran.out = out.str();
+    ran.err = err.str();
+    return ran;
+}
+
+TEST(CommandLine, TakesGlobalFlagsBeforeAndAfterTheSubcommand) {
+    for (const auto& words : std::vector<std::vector<const char*>>{
+             {"--conf", "/c", "--log-level", "debug", "--log-time", "--modules", "/m", "--control", "/s", "--json", "run"},
+             {"run", "--conf", "/c", "--log-level", "debug", "--log-time", "--modules", "/m", "--control", "/s", "--json"},
+             {"--conf=/c", "--log-time", "run", "--log-level=debug", "--modules", "/m", "--control=/s", "--json"}}) {
+        const Ran ran = run_with(words);
+        EXPECT_EQ(ran.code, ExitCode::abandoned) << ran.err;
+        ASSERT_TRUE(ran.daemon.has_value()) << ran.err;
+        EXPECT_EQ(ran.daemon->conf, "/c");
+        EXPECT_EQ(ran.daemon->log_level, "debug");
+        EXPECT_TRUE(ran.daemon->log_time);
+        EXPECT_THAT(ran.daemon->modules, ElementsAre("/m"));
+        EXPECT_EQ(ran.daemon->control, "/s");
+        EXPECT_TRUE(ran.daemon->json);
+    }
+}
+
+TEST(CommandLine, CollectsEveryModulesDirectoryAndNothingBehindIt) {
+    const Ran ran = run_with({"--modules", "/a", "run", "--modules", "/b"});
+    ASSERT_TRUE(ran.daemon.has_value()) << ran.err;
+    EXPECT_THAT(ran.daemon->modules, ElementsAre("/a", "/b"));
+}
+
+TEST(CommandLine, HasDefaults) {
+    const Ran ran = run_with({"run"});
+    ASSERT_TRUE(ran.daemon.has_value());
+    EXPECT_EQ(ran.daemon->conf, "/etc/flowd-cpp/conf.yaml");
+    EXPECT_EQ(ran.daemon->log_level, "info");
+    EXPECT_FALSE(ran.daemon->log_time);
+    EXPECT_TRUE(ran.daemon->control.empty());
+}
+
+TEST(CommandLine, TakesGlobalFlagsBehindNestedSubcommandsAndTheirArguments) {
+    EXPECT_THAT(run_with({"label", "encode", "3", "14", "--json"}).out, HasSubstr(R"("label":"0x30038")"));
+    EXPECT_THAT(run_with({"--json", "label", "encode", "3", "14"}).out, HasSubstr(R"("label":"0x30038")"));
+    EXPECT_THAT(run_with({"label", "--json", "decode", "0x30038"}).out, HasSubstr(R"("scitag":206)"));
+}
+
+TEST(CommandLine, ForwardsAnyOtherFirstWordWithTheFlagsTakenOut) {
+    const Ran ran = run_with({"marker", "status", "--control", "/nonexistent/control", "--json"});
+    EXPECT_EQ(ran.code, ExitCode::no_daemon);
+    EXPECT_THAT(ran.err, HasSubstr("/nonexistent/control"));
+}
+
+TEST(CommandLine, ForwardsWordsThatAreSubcommandsElsewhere) {
+    const Ran ran = run_with({"--control", "/nonexistent/control", "marker", "run"});
+    EXPECT_FALSE(ran.daemon.has_value());
+    EXPECT_EQ(ran.code, ExitCode::no_daemon);
+}
+
+TEST(CommandLine, NamesTheNearestSubcommandWhenNoDaemonRuns) {
+    const Ran ran = run_with({"stauts", "--control", "/nonexistent/control"});
+    EXPECT_EQ(ran.code, ExitCode::usage);
+    EXPECT_THAT(ran.err, HasSubstr("\"stauts\""));
+    EXPECT_THAT(ran.err, HasSubstr("did you mean \"status\"?"));
+}
+
+TEST(CommandLine, SaysThatNoDaemonRuns) {
+    for (const char* command : {"status", "flows", "reload"}) {
+        const Ran ran = run_with({command, "--control", "/nonexistent/control"});
+        EXPECT_EQ(ran.code, ExitCode::no_daemon);
+        EXPECT_THAT(ran.err, HasSubstr("no daemon answers at /nonexistent/control"));
+    }
+}
+
+TEST(CommandLine, RefusesWhatItDoesNotKnow) {
+    for (const auto& words : std::vector<std::vector<const char*>>{{},
+                                                                   {"--no-such-flag"},
+                                                                   {"--no-such-flag", "run"},
+                                                                   {"run", "--no-such-flag"},
+                                                                   {"run", "surplus"},
+                                                                   {"status", "marker", "surplus"},
+                                                                   {"--log-level", "loud", "run"},
+                                                                   {"modules"},
+                                                                   {"modules", "lst"},
+                                                                   {"label", "encode", "3"},
+                                                                   {"label", "encode", "512", "1"},
+                                                                   {"new-module", "x"},
+                                                                   {"new-module", "x", "--kind", "sink"}}) {
+        const Ran ran = run_with(words);
+        EXPECT_EQ(ran.code, ExitCode::usage) << (words.empty() ? "no words" : words.back()) << "\n" << ran.err;
+        EXPECT_FALSE(ran.err.empty());
+        EXPECT_FALSE(ran.daemon.has_value());
+    }
+}
+
+TEST(CommandLine, HelpsWithEverything) {
+    const Ran all = run_with({"--help"});
+    EXPECT_EQ(all.code, ExitCode::ok);
+    for (const char* word :
+         {"run", "check", "conf", "modules", "status", "flows", "reload", "new-module", "version", "label"}) {
+        EXPECT_THAT(all.out, HasSubstr(word));
+        const Ran one = run_with({word, "--help"});
+        EXPECT_EQ(one.code, ExitCode::ok);
+        EXPECT_THAT(one.out, HasSubstr("Example:\n  flowd-cpp " + std::string(word)));
+    }
+    for (const auto& [code, meaning] : exit_code_meanings) EXPECT_THAT(all.out, HasSubstr(std::string(meaning)));
+}
+
+TEST(CommandLine, PrintsTheVersionOfProductAndAbi) {
+    EXPECT_THAT(run_with({"version"}).out, HasSubstr("module ABI 1."));
+    EXPECT_THAT(run_with({"--json", "version"}).out, HasSubstr(R"("module_abi":"1.)"));
+    EXPECT_THAT(run_with({"--version"}).out, HasSubstr("flowd-cpp "));
+}
+
+}  // namespace
+}  // namespace flowd::core::cli

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <gmock/gmock.h>
+
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <sstream>
+
+#include "core/cli/commands.hpp"
+
+namespace flowd::core::cli {
+namespace {
+
+using testing::HasSubstr;
+namespace fs = std::filesystem;
+
+class NewModuleCommand : public testing::Test {
+  protected:
+    NewModuleCommand() {
+        std::string name = (fs::temp_directory_path() / "flowd-new-XXXXXX").string();
+        folder_ = ::mkdtemp(name.data());
+        paths_.prefix = folder_ / "prefix";
+        write(paths_.templates() / "plugin/src/@NAME@.cpp",
+              "namespace flowd::@NAME@ { class @CLASS@; } // a @KIND@, @OTHER@\n");
+        write(paths_.templates() / "plugin/CMakeLists.txt", "project(@KIND@-@NAME@)\n");
+    }
+    ~NewModuleCommand() override { fs::remove_all(folder_); }
+
+    static void write(const fs::path& file, const std::string& text) {
+        fs::create_directories(file.parent_path());
+        std::ofstream(file) << text;
+    }
+    static std::string read(const fs::path& file) {
+        std::ifstream in(file);
+        return {std::istreambuf_iterator<char>(in), {}};
+    }
+    ExitCode make(const NewModule& request) {
+        out_.str({});
+        err_.str({});
+        return make_module(request, paths_, Output{out_, err_});
+    }
+
+    fs::path folder_;
+    InstallPaths paths_;
+    std::ostringstream out_, err_;
+};
+
+TEST_F(NewModuleCommand, FillsNamesIntoContentsAndFileNames) {
+    const fs::path target = folder_ / "mine";
+    ASSERT_EQ(make({"mysource", "plugin", target.string()}), ExitCode::ok) << err_.str();
+    EXPECT_EQ(read(target / "src/mysource.cpp"), "namespace flowd::mysource { class Mysource; } // a plugin, @OTHER@\n");
+    EXPECT_EQ(read(target / "CMakeLists.txt"), "project(plugin-mysource)\n");
+    EXPECT_THAT(out_.str(), HasSubstr("cmake -S " + target.string()));
+}
+
+TEST_F(NewModuleCommand, FillsAnEmptyFolderButNeverOneThatHoldsSomething) {
+    const fs::path target = folder_ / "mine";
+    fs::create_directory(target);
+    ASSERT_EQ(make({"mysource", "plugin", target.string()}), ExitCode::ok);
+    write(target / "CMakeLists.txt", "changed");
+    EXPECT_EQ(make({"mysource", "plugin", target.string()}), ExitCode::busy);
+    EXPECT_EQ(read(target / "CMakeLists.txt"), "changed");
+}
+
+TEST_F(NewModuleCommand, RefusesNamesThatNoComponentMayHave) {
+    for (const char* name :
+         {"", "My", "my-source", "1st", "a/b", "..", "new", "s\xc3\xbc", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"}) {
+        EXPECT_EQ(make({name, "plugin", (folder_ / "x").string()}), ExitCode::usage) << name;
+        EXPECT_THAT(err_.str(), HasSubstr("small letter"));
+    }
+    EXPECT_FALSE(fs::exists(folder_ / "x"));
+}
+
+TEST_F(NewModuleCommand, SaysWhichPackageHasTheTemplates) {
+    EXPECT_EQ(make({"mysink", "backend", (folder_ / "x").string()}), ExitCode::absent);
+    EXPECT_THAT(err_.str(), HasSubstr("flowd-cpp-devel"));
+}
+
+}  // namespace
+}  // namespace flowd::core::cli
