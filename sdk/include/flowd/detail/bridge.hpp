@@ -2,7 +2,7 @@
 // flowd/detail/bridge.hpp: the C entries of a C++ component, each behind a firewall. Included by flowd/module.hpp only.
 #pragma once
 
-#include <span>
+#include "flowd/module.hpp"
 
 namespace flowd {
 
