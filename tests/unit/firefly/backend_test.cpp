@@ -1,0 +1,371 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <gtest/gtest.h>
+#include <linux/tcp.h>
+#include <unistd.h>
+
+#include <array>
+#include <memory>
+#include <string>
+
+#include "backends/firefly/firefly.hpp"
+#include "flowd/testing/instance.hpp"
+#include "lib/firefly/parser.hpp"
+#include "tests/unit/net/foreign_receiver.hpp"
+#include "tests/unit/net/loopback.hpp"
+
+namespace flowd::firefly_backend {
+namespace {
+
+using net::ForeignReceiver;
+
+Endpoint endpoint(const char* address, std::uint16_t port) {
+    return {Address::parse(address).value(), port};
+}
+
+class FireflyBackendTest : public ::testing::Test {
+  protected:
+    void use_collector() {
+        config_.set("sendToCollector", "true")
+            .set("collectorAddress", collector_.endpoint().address.to_string())
+            .set("collectorPort", std::to_string(collector_.endpoint().port));
+    }
+    void use_destination(const ForeignReceiver& destination) {
+        config_.set("destinationPort", std::to_string(destination.endpoint().port));
+    }
+    void bring_up() {
+        instance_ = std::make_unique<testing::Instance>(host_, component<FireflyBackend>(), config_);
+        ASSERT_EQ(instance_->bring_up(), FLOWD_OK);
+    }
+    [[nodiscard]] bool shows(const std::string& part) { return instance_->status().find(part) != std::string::npos; }
+    firefly::Firefly parse(const std::string& text) {
+        firefly::Firefly read;
+        EXPECT_EQ(parser_.parse(text, read), firefly::Refusal::none) << text;
+        return read;
+    }
+    static Event start(const char* destination = "2001:db8:1::2") {
+        auto event =
+            Event::start(make_key(endpoint("2001:db8::1", 1094), endpoint(destination, 2000), IPPROTO_TCP), {2, 16});
+        event->time_ns = event->start_time_ns = 1'771'952'202'251'384'000;
+        return event;
+    }
+    static Event end(const char* destination = "2001:db8:1::2") {
+        auto event = Event::end(start(destination)->key, {2, 16});
+        event->start_time_ns = start()->start_time_ns;
+        event->time_ns = event->end_time_ns = event->start_time_ns + 60'000'000'000;
+        return event;
+    }
+
+    ForeignReceiver collector_;
+    testing::FakeHost host_{"firefly"};
+    testing::Config config_{component<FireflyBackend>()};
+    std::unique_ptr<testing::Instance> instance_;
+    firefly::Parser parser_;
+};
+
+TEST_F(FireflyBackendTest, TellsTheCollectorStartAndEnd) {
+    use_collector();
+    config_.set("sendToDestination", "false");
+    bring_up();
+    instance_->deliver(start());
+    auto last = end();
+    last->flags = FLOWD_HAS_USAGE;
+    last->usage = {1000, 20, 0, 0};
+    last.application("xrdcp");
+    instance_->deliver(last);
+    const auto& received = collector_.wait_for(2);
+    ASSERT_EQ(received.size(), 2u);
+
+    std::array<char, 256> name{};
+    ASSERT_EQ(::gethostname(name.data(), name.size() - 1), 0);
+    EXPECT_TRUE(received[0].starts_with("<134>1 20"));
+    EXPECT_NE(received[0].find("+00:00 " + std::string(name.data()) + " flowd-cpp - firefly-json - {"), std::string::npos);
+    auto read = parse(received[0]);
+    EXPECT_EQ(read.state, firefly::State::start);
+    EXPECT_EQ(read.start_time_ns, start()->start_time_ns);
+    EXPECT_EQ(read.application, "flowd-cpp vfake");
+    EXPECT_NE(read.current_time_ns, 0);
+    read = parse(received[1]);
+    EXPECT_EQ(read.state, firefly::State::end);
+    EXPECT_EQ(read.start_time_ns, start()->start_time_ns);
+    EXPECT_EQ(read.end_time_ns, end()->end_time_ns);
+    EXPECT_EQ(read.sent, 1000u);
+    EXPECT_EQ(read.received, 20u);
+    EXPECT_EQ(read.application, "xrdcp");
+    EXPECT_TRUE(shows(R"("sent":2,"failed":0,"dropped":0)")) << instance_->status();
+}
+
+TEST_F(FireflyBackendTest, TellsTheDestinationOfAFlow) {
+    ForeignReceiver destination("::1");
+    use_destination(destination);
+    bring_up();
+    instance_->deliver(start("::1"));
+    const auto& received = destination.wait_for(1);
+    ASSERT_EQ(received.size(), 1u);
+    EXPECT_EQ(destination_of(parse(received[0]).key).to_string(), "[::1]:2000")
+        << "sent to destinationPort, not to the flow's";
+}
+
+TEST_F(FireflyBackendTest, DoesNotTellTheDestinationWhatCameAsAFireflyOrWasMetered) {
+    ForeignReceiver destination("::1");
+    use_destination(destination);
+    use_collector();
+    bring_up();
+    for (const std::uint32_t flags : {FLOWD_FROM_FIREFLY, FLOWD_METERED}) {
+        auto event = start("::1");
+        event->flags = flags;
+        instance_->deliver(event);
+    }
+    instance_->deliver(start("::1"));
+    EXPECT_EQ(collector_.wait_for(3).size(), 3u) << "the collector wants them all";
+    EXPECT_EQ(destination.wait_for(1).size(), 1u);
+    EXPECT_TRUE(shows(R"("skipped":{"received":1,"metered":1})")) << instance_->status();
+}
+
+TEST_F(FireflyBackendTest, TellsThemNeverthelessWhenTold) {
+    ForeignReceiver destination("::1");
+    use_destination(destination);
+    config_.set("forwardToDestination", "true");
+    bring_up();
+    auto event = start("::1");
+    event->flags = FLOWD_FROM_FIREFLY;
+    instance_->deliver(event);
+    EXPECT_EQ(destination.wait_for(1).size(), 1u);
+}
+
+TEST_F(FireflyBackendTest, NeverSendsToItselfToGroupsOrToNothing) {
+    net::Loopback ours("::");
+    config_.set("destinationPort", std::to_string(ours.endpoint().port));
+    bring_up();
+    instance_->deliver(start("::1"));
+    instance_->deliver(start("ff02::1"));
+    auto event = start();
+    event->key = make_key(endpoint("192.0.2.1", 1), endpoint("127.0.0.1", 2), IPPROTO_UDP);
+    instance_->deliver(event);
+    EXPECT_TRUE(ours.take().empty());
+    EXPECT_TRUE(shows(R"("skipped":{"not_a_host":1,"ourselves":2})")) << instance_->status();
+}
+
+TEST_F(FireflyBackendTest, RefusesACollectorThatIsThisDaemon) {
+    net::Loopback ours;
+    config_.set("sendToCollector", "true")
+        .set("collectorAddress", "::1")
+        .set("collectorPort", std::to_string(ours.endpoint().port));
+    bring_up();
+    instance_->deliver(start());
+    EXPECT_TRUE(ours.take().empty());
+    EXPECT_TRUE(host_.logged("that would be a loop"));
+    EXPECT_TRUE(shows("that would be a loop"));
+}
+
+TEST_F(FireflyBackendTest, PrintsNothingThatTheSchemaForbids) {
+    use_collector();
+    bring_up();
+    auto event = start();
+    event->key.protocol = IPPROTO_ICMPV6;
+    instance_->deliver(event);
+    event = start();
+    event->key.source_port = 0;
+    instance_->deliver(event);
+    event = start();
+    event->key = make_key(endpoint("::", 1), endpoint("::", 2), IPPROTO_TCP);
+    instance_->deliver(event);
+    instance_->deliver(Event::catch_all({2, 2}));
+    instance_->deliver(start("2001:db8::99"));
+    EXPECT_EQ(collector_.wait_for(1).size(), 1u);
+    EXPECT_TRUE(shows(R"("skipped":{"protocol":1,"port":1,"address":1})")) << instance_->status();
+}
+
+TEST_F(FireflyBackendTest, RepeatsTheBlocksOfAFirefly) {
+    use_collector();
+    bring_up();
+    auto event = end();
+    event->flags = FLOWD_FROM_FIREFLY;
+    event.attach("flowd.datagram/1", "original bytes");
+    event.attach("flowd.json/storage-stats", R"({ "read-bw" : 1 })");
+    event.attach("flowd.json/netlink", R"(["established",{"tcp_info":{"rtt":0.163}}])");
+    event.attach("flowd.json/context", "{}");
+    event.attach("flowd.json/broken", "{");
+    instance_->deliver(event);
+    const auto& received = collector_.wait_for(1);
+    ASSERT_EQ(received.size(), 1u);
+    EXPECT_TRUE(received[0].ends_with(
+        R"(,"netlink":{"rtt":0.163,"state":"established","tcp_info":{"rtt":0.163}},"storage-stats":{"read-bw":1}})"))
+        << received[0];
+    EXPECT_TRUE(shows(R"("badBlocks":2)"));
+}
+
+TEST_F(FireflyBackendTest, TakesTheRoundTripTimeFromASample) {
+    use_collector();
+    bring_up();
+    struct ::tcp_info info {};
+    info.tcpi_rtt = 2500;
+    flowd_sample sample{};
+    sample.size = sizeof sample;
+    sample.flags = FLOWD_SAMPLE_HAS_USAGE;
+    sample.usage = {70, 80, 0, 0};
+    sample.tcp_info = {reinterpret_cast<const std::uint8_t*>(&info), sizeof info};
+    flowd_event event = end().raw();
+    event.application = {};
+    event.attachments = nullptr;
+    event.attachment_count = 0;
+    event.samples = &sample;
+    event.sample_count = 1;
+    event.sample_stride = sizeof sample;
+    instance_->deliver(std::span<const flowd_event>(&event, 1));
+    const auto& received = collector_.wait_for(1);
+    ASSERT_EQ(received.size(), 1u);
+    EXPECT_TRUE(received[0].ends_with(R"(,"usage":{"received":80,"sent":70},"netlink":{"rtt":2.5}})")) << received[0];
+}
+
+TEST_F(FireflyBackendTest, SendsSampledOngoingOnlyWhenEnriching) {
+    use_collector();
+    bring_up();
+    auto sampled = Event::ongoing(start()->key, {2, 16});
+    sampled->flags = FLOWD_SAMPLED;
+    instance_->deliver(sampled);
+    auto retagged = Event::ongoing(start()->key, {3, 16});
+    retagged->flags = FLOWD_RETAGGED;
+    instance_->deliver(retagged);
+    const auto& received = collector_.wait_for(1);
+    ASSERT_EQ(received.size(), 1u);
+    EXPECT_EQ(parse(received[0]).tag.experiment, 3u);
+    instance_->destroy();
+
+    testing::FakeHost other{"firefly"};
+    config_.set("enrich", "true");
+    testing::Instance enriching(other, component<FireflyBackend>(), config_);
+    ASSERT_EQ(enriching.bring_up(), FLOWD_OK);
+    enriching.deliver(sampled);
+    EXPECT_EQ(collector_.wait_for(2).size(), 2u);
+}
+
+TEST_F(FireflyBackendTest, PrintsThePublicAddressAndSendsToTheRealOne) {
+    ForeignReceiver destination("::1");
+    use_destination(destination);
+    config_.set("stun.manualMapping[2001:db8::1]", "2001:db8:ffff::1").set("stun.manualMapping[::1]", "2001:db8:ffff::2");
+    bring_up();
+    instance_->deliver(start("::1"));
+    const auto& received = destination.wait_for(1);
+    ASSERT_EQ(received.size(), 1u);
+    const auto read = parse(received[0]);
+    EXPECT_EQ(source_of(read.key).to_string(), "[2001:db8:ffff::1]:1094");
+    EXPECT_EQ(destination_of(read.key).to_string(), "[2001:db8:ffff::2]:2000");
+}
+
+TEST_F(FireflyBackendTest, SendsOngoingForEveryLiveFlowInItsPeriod) {
+    use_collector();
+    config_.set("ongoing", "60s");
+    for (std::uint64_t id = 1; id <= 120; ++id) {
+        flowd_flow flow{};
+        flow.size = sizeof flow;
+        flow.flow_id = id;
+        flow.key = start()->key;
+        flow.key.source_port = static_cast<std::uint16_t>(id);
+        flow.tag = {2, 16};
+        flow.start_time_ns = start()->start_time_ns;
+        host_.add_flow(flow);
+    }
+    bring_up();
+    for (int i = 0; i < 61 && collector_.take().size() < 120; ++i) host_.advance(std::chrono::seconds(1));
+    const auto& received = collector_.wait_for(120);
+    ASSERT_GE(received.size(), 120u);
+    EXPECT_EQ(parse(received[0]).state, firefly::State::ongoing);
+    EXPECT_EQ(parse(received[0]).start_time_ns, start()->start_time_ns);
+}
+
+TEST_F(FireflyBackendTest, KeepsOnSendingToADestinationWhereNobodyListens) {
+    ForeignReceiver destination("127.0.0.1");
+    use_destination(destination);
+    bring_up();
+    for (int i = 0; i < 20; ++i) {
+        auto dead = start();
+        dead->key = make_key(endpoint("192.0.2.1", 1), endpoint("127.0.0.2", 2), IPPROTO_TCP);
+        instance_->deliver(dead);
+        auto live = start();
+        live->key = make_key(endpoint("192.0.2.1", 1), endpoint("127.0.0.1", 2), IPPROTO_TCP);
+        instance_->deliver(live);
+    }
+    EXPECT_EQ(destination.wait_for(20).size(), 20u);
+    EXPECT_TRUE(shows(R"("destinations":{"sent":40,"failed":0)")) << instance_->status();
+}
+
+TEST_F(FireflyBackendTest, WritesBareJsonWhenTold) {
+    use_collector();
+    config_.set("prependSyslog", "false");
+    bring_up();
+    instance_->deliver(start());
+    const auto& received = collector_.wait_for(1);
+    ASSERT_EQ(received.size(), 1u);
+    EXPECT_TRUE(received[0].starts_with(R"({"version":1,)"));
+    EXPECT_EQ(host_.problems().at(0).option, "prependSyslog") << "with a warning: the collector drops them";
+}
+
+TEST_F(FireflyBackendTest, CountsPerTarget) {
+    use_collector();
+    bring_up();
+    auto event = start();
+    event->flags = FLOWD_METERED;
+    instance_->deliver(event);
+    collector_.wait_for(1);
+    EXPECT_EQ(instance_->stop(), FLOWD_OK);
+    EXPECT_EQ(host_.metric("firefly_sent_total{target=\"" + collector_.endpoint().to_string() + "\"}")->value, 1);
+    EXPECT_EQ(host_.metric("firefly_sent_total{target=\"destinations\"}")->value, 0);
+    EXPECT_EQ(host_.metric("firefly_skipped_total{reason=\"metered\"}")->value, 1);
+}
+
+TEST_F(FireflyBackendTest, StopsWithoutHavingStarted) {
+    testing::Instance instance(host_, component<FireflyBackend>(), config_);
+    ASSERT_EQ(instance.create(), FLOWD_OK);
+    EXPECT_EQ(instance.stop(), FLOWD_OK);
+}
+
+class FireflyOptionsTest : public FireflyBackendTest {
+  protected:
+    flowd_result validate() {
+        host_.forget();
+        return testing::Instance(host_, component<FireflyBackend>(), config_).validate();
+    }
+    [[nodiscard]] std::string first() const { return host_.problems().empty() ? "-" : host_.problems()[0].option; }
+};
+
+TEST_F(FireflyOptionsTest, AsFlowdGoHasThemAreFine) {
+    EXPECT_EQ(validate(), FLOWD_OK);
+    EXPECT_EQ(first(), "-");
+}
+
+TEST_F(FireflyOptionsTest, ThatSendToNobodyWarn) {
+    config_.set("sendToDestination", "false");
+    EXPECT_EQ(validate(), FLOWD_OK);
+    EXPECT_EQ(first(), "");
+}
+
+TEST_F(FireflyOptionsTest, NameACollectorThatIsNotUsed) {
+    config_.set("collectorAddress", "collector.example.org");
+    EXPECT_EQ(validate(), FLOWD_OK);
+    EXPECT_EQ(first(), "collectorAddress");
+}
+
+TEST_F(FireflyOptionsTest, WithStunServersSayWhatToUse) {
+    config_.set("stun.stunServers", {"stun.example.org:3478"});
+    EXPECT_EQ(validate(), FLOWD_OK);
+    EXPECT_EQ(first(), "stun.stunServers");
+    EXPECT_NE(host_.problems().at(0).hint.find("manualMapping"), std::string::npos);
+}
+
+TEST_F(FireflyOptionsTest, WithABadMappingAreRefused) {
+    config_.set("stun.manualMapping[here]", "192.0.2.1");
+    EXPECT_EQ(validate(), FLOWD_INVALID);
+    EXPECT_EQ(first(), "stun.manualMapping.here");
+    testing::Config mixed(component<FireflyBackend>());
+    mixed.set("stun.manualMapping[2001:db8::1]", "192.0.2.1");
+    EXPECT_EQ(testing::Instance(host_, component<FireflyBackend>(), mixed).validate(), FLOWD_INVALID);
+}
+
+TEST_F(FireflyOptionsTest, WithAGroupForCollectorAreRefused) {
+    config_.set("sendToCollector", "true").set("collectorAddress", "ff02::1");
+    EXPECT_EQ(validate(), FLOWD_INVALID);
+    EXPECT_EQ(first(), "collectorAddress");
+}
+
+}  // namespace
+}  // namespace flowd::firefly_backend

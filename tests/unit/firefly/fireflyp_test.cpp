@@ -1,0 +1,277 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "plugins/fireflyp/fireflyp.hpp"
+
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "flowd/testing/instance.hpp"
+#include "tests/unit/firefly/fixtures.hpp"
+#include "tests/unit/net/foreign_receiver.hpp"
+#include "tests/unit/net/loopback.hpp"
+
+namespace flowd::fireflyp {
+namespace {
+
+using net::Loopback;
+namespace fixtures = firefly::fixtures;
+
+/// The plugin receives at a socket that it is handed, as on a reload or from systemd: no port is fought over.
+class FireflypTest : public ::testing::Test {
+  protected:
+    FireflypTest() : address_(socket_.endpoint()) {
+        config_.set("bindAddress", "::1").set("bindPort", std::to_string(address_.port));
+        host_.offer_descriptor(resource(), socket_.duplicate());
+    }
+    [[nodiscard]] std::string resource() const { return "udp:" + address_.to_string(); }
+    void bring_up() {
+        instance_ = std::make_unique<testing::Instance>(host_, component<Fireflyp>(), config_);
+        ASSERT_EQ(instance_->bring_up(), FLOWD_OK);
+    }
+    void send(std::string_view text) {
+        if (!sender_) sender_ = Loopback::must(net::UdpSocket::connected(address_));
+        ASSERT_EQ(::send(sender_->fd(), text.data(), text.size(), 0), static_cast<ssize_t>(text.size()));
+    }
+    bool announced(std::size_t count) {
+        return host_.run_until([&] { return host_.events().size() >= count; });
+    }
+    [[nodiscard]] bool shows(const std::string& part) { return instance_->status().find(part) != std::string::npos; }
+    bool comes_to_show(const std::string& part) {
+        return host_.run_until([&] { return shows(part); });
+    }
+
+    Loopback socket_{"::1", 1 << 20};
+    Endpoint address_;
+    testing::FakeHost host_{"fireflyp"};
+    testing::Config config_{component<Fireflyp>()};
+    std::unique_ptr<testing::Instance> instance_;
+    std::optional<net::UdpSocket> sender_;
+};
+
+TEST_F(FireflypTest, AnnouncesWhatAFireflySays) {
+    bring_up();
+    send(fixtures::dcache_end);
+    ASSERT_TRUE(announced(1));
+    const auto event = host_.events().at(0);
+    EXPECT_EQ(event->kind, static_cast<std::uint32_t>(FLOWD_EVENT_END));
+    EXPECT_EQ(event->flags, static_cast<std::uint32_t>(FLOWD_FROM_FIREFLY | FLOWD_HAS_USAGE));
+    EXPECT_EQ(source_of(event->key).to_string(), "[2001:db8::1]:35358");
+    EXPECT_EQ(event->tag.experiment, 2u);
+    EXPECT_EQ(event->usage.bytes_sent, 5368709120u);
+    EXPECT_NE(event->start_time_ns, 0);
+    EXPECT_EQ(event->time_ns, event->end_time_ns);
+    EXPECT_NE(event->sender, 0u);
+    EXPECT_EQ(event.application, "remotehttpsdatatransfer");
+    ASSERT_EQ(event.attachments.size(), 2u);
+    EXPECT_EQ(event.attachments[0].first, "flowd.datagram/1");
+    EXPECT_EQ(event.attachments[0].second, fixtures::dcache_end);
+    EXPECT_EQ(event.attachments[1].first, "flowd.json/storage-stats");
+}
+
+TEST_F(FireflypTest, KeepsTheOrderOfArrival) {
+    bring_up();
+    for (int i = 0; i < 50; ++i) {
+        const std::string port = "\"src-port\":" + std::to_string(1000 + i);
+        send(fixtures::with("\"src-port\":1234", port));
+        send(fixtures::with("\"src-port\":1234", port, fixtures::flowd_go_end));
+    }
+    ASSERT_TRUE(announced(100));
+    const auto events = host_.events();
+    for (std::size_t i = 0; i < 100; ++i) {
+        EXPECT_EQ(events[i]->key.source_port, 1000 + i / 2);
+        EXPECT_EQ(events[i]->kind, static_cast<std::uint32_t>(i % 2 == 0 ? FLOWD_EVENT_START : FLOWD_EVENT_END));
+    }
+}
+
+TEST_F(FireflypTest, CountsRefusalsByReasonAndAnnouncesNothing) {
+    bring_up();
+    send("garbage");
+    send("{}");
+    send(fixtures::flowd_go_wildcard);
+    send(fixtures::with("\"src-port\":1234", "\"src-port\":0"));
+    send(std::string(5000, '{'));
+    send(std::string(5, '\0'));
+    send(fixtures::flowd_go_bare);
+    ASSERT_TRUE(announced(1));
+    EXPECT_EQ(host_.events().size(), 1u);
+    EXPECT_TRUE(shows(R"("refused":6)")) << instance_->status();
+    EXPECT_TRUE(
+        shows(R"("refusals":{"empty":1,"truncated":1,"no_json":1,"missing_member":1,"bad_address":1,"port_zero":1})"))
+        << instance_->status();
+    EXPECT_EQ(instance_->stop(), FLOWD_OK);
+    EXPECT_EQ(host_.metric(R"(fireflyp_refused_total{reason="port_zero"})")->value, 1);
+    EXPECT_EQ(host_.metric("fireflyp_received_total")->value, 7);
+    EXPECT_EQ(host_.metric(R"(fireflyp_events_total{state="start"})")->value, 1);
+}
+
+TEST_F(FireflypTest, StopsReadingWhenTheQueuesAreFullAndLosesNothing) {
+    bring_up();
+    host_.accept(10);
+    for (int i = 0; i < 200; ++i) send(fixtures::with("\"src-port\":1234", "\"src-port\":" + std::to_string(1000 + i)));
+    ASSERT_TRUE(comes_to_show(R"("paused":true)"));
+    host_.poll();
+    EXPECT_EQ(host_.events().size(), 10u);
+
+    host_.accept(25);
+    instance_->on_room();
+    EXPECT_EQ(host_.events().size(), 35u) << "what waited goes first";
+    EXPECT_TRUE(shows(R"("paused":true)")) << "and full it is again";
+    host_.accept_all();
+    instance_->on_room();
+    ASSERT_TRUE(announced(200));
+    const auto events = host_.events();
+    ASSERT_EQ(events.size(), 200u) << "none twice";
+    for (std::size_t i = 0; i < events.size(); ++i) EXPECT_EQ(events[i]->key.source_port, 1000 + i) << "in order";
+    EXPECT_TRUE(shows(R"("kernelDrops":0)"));
+    EXPECT_TRUE(shows(R"("pauses":2)"));
+}
+
+TEST_F(FireflypTest, ShowsWhatTheKernelDropsMeanwhile) {
+    const int small = 8192;
+    ASSERT_EQ(::setsockopt(socket_.socket().fd(), SOL_SOCKET, SO_RCVBUF, &small, sizeof small), 0);
+    config_.set("receiveBuffer", "0");
+    bring_up();
+    host_.accept(0);
+    send(fixtures::flowd_go_bare);
+    ASSERT_TRUE(comes_to_show(R"("paused":true)"));
+    for (int i = 0; i < 1000; ++i) send(fixtures::flowd_go_bare);
+    host_.accept_all();
+    instance_->on_room();
+    host_.poll();
+    ASSERT_TRUE(host_.run_until([&] { return !host_.events().empty(); }));
+    while (true) {
+        const auto before = host_.events().size();
+        host_.poll();
+        if (host_.events().size() == before) break;
+    }
+    const auto events = host_.events().size();
+    EXPECT_LT(events, 1001u);
+    EXPECT_TRUE(shows("\"kernelDrops\":" + std::to_string(1001 - events))) << events << instance_->status();
+}
+
+TEST_F(FireflypTest, GoesOnBehindAnEventThatTheCoreDoesNotTake) {
+    bring_up();
+    host_.accept(0, FLOWD_LIMIT);
+    send(fixtures::flowd_go_bare);
+    ASSERT_TRUE(comes_to_show(R"("notTaken":1)"));
+    host_.accept_all();
+    send(fixtures::flowd_go_bare);
+    EXPECT_TRUE(announced(1));
+}
+
+TEST_F(FireflypTest, TakesTheSocketOfItsPredecessorAndKeepsItForASuccessor) {
+    bring_up();
+    testing::FakeHost other{"fireflyp"};
+    other.offer_descriptor(resource(), socket_.duplicate());
+    testing::Instance successor(other, component<Fireflyp>(), config_);
+    EXPECT_EQ(successor.bring_up(), FLOWD_OK) << "while the predecessor still has the port";
+    EXPECT_TRUE(other.keeps(resource()));
+    instance_->destroy();
+    send(fixtures::flowd_go_bare);
+    EXPECT_TRUE(other.run_until([&] { return other.events().size() == 1; }));
+}
+
+TEST_F(FireflypTest, NamesTheBusyPort) {
+    testing::FakeHost host;
+    testing::Instance instance(host, component<Fireflyp>(), config_);
+    EXPECT_EQ(instance.bring_up(), FLOWD_BUSY);
+    const auto problems = host.problems();
+    ASSERT_EQ(problems.size(), 1u);
+    EXPECT_NE(problems[0].message.find(address_.to_string()), std::string::npos);
+}
+
+TEST_F(FireflypTest, StopsTwiceAndWithoutHavingStarted) {
+    testing::FakeHost host;
+    testing::Instance instance(host, component<Fireflyp>(), config_);
+    ASSERT_EQ(instance.create(), FLOWD_OK);
+    EXPECT_EQ(instance.stop(), FLOWD_OK);
+    EXPECT_EQ(instance.stop(), FLOWD_OK);
+}
+
+TEST_F(FireflypTest, PassesOnTheOriginalBytesOfWhatItUnderstood) {
+    net::ForeignReceiver one, other("127.0.0.1");
+    config_.set("fireflyReceivers[0].address", "::1").set("fireflyReceivers[0].port", std::to_string(one.endpoint().port));
+    config_.set("fireflyReceivers[1].address", "127.0.0.1")
+        .set("fireflyReceivers[1].port", std::to_string(other.endpoint().port));
+    bring_up();
+    const std::string odd = "\xef\xbb\xbf" + std::string(fixtures::flowd_go_bare) + std::string("\n\0", 2);
+    send(odd);
+    send("garbage");
+    send(fixtures::flowd_go_wildcard);
+    send(fixtures::flowd_py_end);
+    ASSERT_TRUE(announced(2));
+    const std::vector<std::string> expected{odd, std::string(fixtures::flowd_py_end)};
+    EXPECT_EQ(one.wait_for(2), expected);
+    EXPECT_EQ(other.wait_for(2), expected);
+    EXPECT_TRUE(shows(R"("sent":2)"));
+}
+
+TEST_F(FireflypTest, DoesNotPassOnWhatItJustPassedOn) {
+    net::ForeignReceiver receiver;
+    config_.set("fireflyReceivers[0].address", "::1")
+        .set("fireflyReceivers[0].port", std::to_string(receiver.endpoint().port));
+    bring_up();
+    for (int i = 0; i < 3; ++i) send(fixtures::flowd_go_bare);
+    send(fixtures::flowd_go_end);
+    ASSERT_TRUE(announced(4)) << "the flow table knows what to do with repeats";
+    EXPECT_EQ(receiver.wait_for(2).size(), 2u);
+    EXPECT_TRUE(shows(R"("damped":2)")) << instance_->status();
+}
+
+TEST_F(FireflypTest, PassesEachOnOnceAlthoughItIsReadTwiceWhenFull) {
+    net::ForeignReceiver receiver;
+    config_.set("fireflyReceivers[0].address", "::1")
+        .set("fireflyReceivers[0].port", std::to_string(receiver.endpoint().port));
+    bring_up();
+    host_.accept(0);
+    send(fixtures::flowd_go_bare);
+    ASSERT_TRUE(comes_to_show(R"("paused":true)"));
+    host_.accept_all();
+    instance_->on_room();
+    ASSERT_TRUE(announced(1));
+    EXPECT_EQ(receiver.wait_for(1).size(), 1u);
+    EXPECT_TRUE(shows(R"("damped":0)")) << instance_->status();
+}
+
+TEST_F(FireflypTest, DoesNotPassOnToAnotherReceiverOfThisDaemon) {
+    Loopback ours;
+    config_.set("fireflyReceivers[0].address", "::1").set("fireflyReceivers[0].port", std::to_string(ours.endpoint().port));
+    bring_up();
+    send(fixtures::flowd_go_bare);
+    ASSERT_TRUE(announced(1));
+    EXPECT_TRUE(ours.take().empty());
+    EXPECT_TRUE(host_.logged("that would be a loop"));
+}
+
+TEST_F(FireflypTest, RefusesToBeItsOwnReceiver) {
+    config_.set("fireflyReceivers[0].address", "::1").set("fireflyReceivers[0].port", std::to_string(address_.port));
+    testing::Instance instance(host_, component<Fireflyp>(), config_);
+    EXPECT_EQ(instance.validate(), FLOWD_INVALID);
+    EXPECT_EQ(host_.problems().at(0).option, "fireflyReceivers[0]");
+}
+
+TEST_F(FireflypTest, WarnsOfADeadlineThatDoesNothing) {
+    config_.set("deadline", "3");
+    testing::Instance instance(host_, component<Fireflyp>(), config_);
+    EXPECT_EQ(instance.validate(), FLOWD_OK);
+    ASSERT_EQ(host_.problems().size(), 1u);
+    EXPECT_EQ(host_.problems()[0].option, "deadline");
+    EXPECT_EQ(host_.problems()[0].level, static_cast<flowd_level>(FLOWD_LEVEL_WARNING));
+}
+
+TEST(Damper, SwallowsWhatIsIdenticalWithinItsWindow) {
+    Damper damper(std::chrono::seconds(5), 64);
+    const auto now = Damper::Clock::now();
+    EXPECT_FALSE(damper.repeated("a", now));
+    EXPECT_TRUE(damper.repeated("a", now + std::chrono::seconds(4)));
+    EXPECT_FALSE(damper.repeated("b", now));
+    EXPECT_FALSE(damper.repeated("a", now + std::chrono::seconds(6)));
+    EXPECT_TRUE(damper.repeated("a", now + std::chrono::seconds(7)));
+}
+
+}  // namespace
+}  // namespace flowd::fireflyp
