@@ -183,7 +183,7 @@ void BusState::resync(QueueCore& queue, Notices& notices) {
                     Flow& flow = shard.store[queue.walk_index];
                     // What came before a flow of the same key is told with it, in order.
                     if (flow.state == FlowState::free || flow.superseded || knows(flow, bit)) continue;
-                    if (!has_half(queue) || !bring_up(shard, flow, queue, 0, time, notices)) return;
+                    if (!has_half(queue) || !bring_up(shard, flow, queue, FLOWD_RESYNC, time, notices)) return;
                 }
                 more = queue.walk_index < shard.store.end();
             }

@@ -1,0 +1,347 @@
+// SPDX-License-Identifier: Apache-2.0
+// Flows that nobody ends; samples that tell of it.
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include "core/flows/samples.hpp"
+#include "flowd/unique_fd.hpp"
+#include "tests/unit/flows/support.hpp"
+
+namespace flowd::core::test {
+namespace {
+
+using FlowExpiry = FlowsTest;
+
+flowd_event metered(std::uint32_t number) {
+    auto event = start(number);
+    event.flags = FLOWD_METERED;
+    return event;
+}
+
+TEST_F(FlowExpiry, MeteredFlowsEndByIdleTime) {
+    const auto meter = announcer("perfsonar", FLOWD_PRECEDENCE_METER);
+    Backend firefly(*bus, "firefly");
+    emit(meter, metered(1));
+    pass(59);
+    emit(meter, metered(1));
+    pass(59);
+    EXPECT_EQ(bus->count(), 1u) << "refreshed a minute ago";
+    pass(6);
+    EXPECT_EQ(bus->count(), 0u);
+    const auto told = firefly.take_all();
+    ASSERT_EQ(story(told), "S1 E1");
+    EXPECT_TRUE(told[1].event.flags & FLOWD_EXPIRED);
+    EXPECT_EQ(expired(Expiry::idle), 1u);
+}
+
+TEST_F(FlowExpiry, AnnouncedFlowsEndByALongLimit) {
+    const auto api = announcer("api");
+    Backend firefly(*bus, "firefly");
+    emit(api, start(1));
+    pass(24 * 3600 - 60);
+    EXPECT_EQ(bus->count(), 1u);
+    pass(120);
+    const auto told = firefly.take_all();
+    ASSERT_EQ(story(told), "S1 E1");
+    EXPECT_TRUE(told[1].event.flags & FLOWD_EXPIRED);
+    EXPECT_EQ(expired(Expiry::age), 1u);
+}
+
+TEST_F(FlowExpiry, AnExpiredFlowLeavesATombstone) {
+    const auto meter = announcer("perfsonar", FLOWD_PRECEDENCE_METER);
+    Backend firefly(*bus, "firefly");
+    emit(meter, metered(1));
+    // Up to the tick in which it expires.
+    for (auto due = bus->tick(); bus->count() == 1; due = bus->tick()) steady = due;
+    emit(meter, end(1));
+    EXPECT_EQ(story(firefly.take_all()), "S1 E1");
+    EXPECT_EQ(effect("perfsonar", Effect::late), 1u);
+}
+
+TEST_F(FlowExpiry, ManyFlowsExpireEachInItsTime) {
+    const auto meter = announcer("perfsonar", FLOWD_PRECEDENCE_METER);
+    for (std::uint32_t i = 0; i < 3000; ++i) {
+        emit(meter, metered(i));
+        if (i % 1000 == 999) pass(20);
+    }
+    EXPECT_EQ(bus->count(), 3000u);
+    pass(6);
+    EXPECT_EQ(bus->count(), 2000u);
+    pass(20);
+    EXPECT_EQ(bus->count(), 1000u);
+    pass(20);
+    EXPECT_EQ(bus->count(), 0u);
+}
+
+TEST_F(FlowExpiry, AnIdleBusWantsNoAttention) {
+    EXPECT_GE(bus->tick() - steady, 30 * second_ns);
+}
+
+TEST_F(FlowExpiry, NewLimitsHoldForFlowsThatAreLive) {
+    const auto api = announcer("api");
+    emit(api, start(1));
+    pass(100);
+    FlowLimits limits;
+    limits.max_age_ns = 50 * second_ns;
+    bus->set_limits(limits);
+    pass(4);
+    EXPECT_EQ(bus->count(), 0u);
+}
+
+/// A kernel with the connections of a test.
+class FakeProbe final : public SocketProbe {
+  public:
+    struct Kernel {
+        std::vector<flowd_key> connections;
+        bool broken = false;
+        int dumps = 0;
+    };
+    explicit FakeProbe(Kernel& kernel) : kernel_(kernel) {}
+    Result<void> dump(const Visitor& visitor) override {
+        ++kernel_.dumps;
+        for (const auto& key : kernel_.connections) visitor(key);
+        if (kernel_.broken) return Error{FLOWD_ERROR, "broken"};
+        return {};
+    }
+
+  private:
+    Kernel& kernel_;
+};
+
+class SocketExpiry : public FlowsTest {
+  protected:
+    SocketExpiry() { use({}, std::make_unique<FakeProbe>(kernel)); }
+    void minutes(int count) { pass(60 * count); }
+    FakeProbe::Kernel kernel;
+};
+
+TEST_F(SocketExpiry, AConnectionThatSockDiagKnewAndNoLongerDoesExpires) {
+    const auto api = announcer("api");
+    Backend firefly(*bus, "firefly");
+    emit(api, start(1));
+    kernel.connections = {turned(key_of(1))};
+    minutes(2);
+    kernel.connections.clear();
+    minutes(1);
+    EXPECT_EQ(bus->count(), 1u) << "missing once proves nothing";
+    minutes(1);
+    const auto told = firefly.take_all();
+    ASSERT_EQ(story(told), "S1 E1");
+    EXPECT_TRUE(told[1].event.flags & FLOWD_EXPIRED);
+    EXPECT_EQ(expired(Expiry::socket_gone), 1u);
+}
+
+TEST_F(SocketExpiry, AConnectionThatIsBackIsKept) {
+    const auto api = announcer("api");
+    emit(api, start(1));
+    for (int i = 0; i < 4; ++i) {
+        kernel.connections = {key_of(1)};
+        minutes(1);
+        kernel.connections.clear();
+        minutes(1);
+    }
+    EXPECT_EQ(bus->count(), 1u);
+}
+
+TEST_F(SocketExpiry, FlowsThatSockDiagNeverKnewAreLeftAlone) {
+    const auto api = announcer("api");
+    emit(api, start(1));
+    auto elsewhere = start(2);
+    elsewhere.key.scope = 4026531840;
+    emit(api, elsewhere);
+    kernel.connections = {key_of(2)};
+    minutes(2);
+    kernel.connections.clear();
+    minutes(10);
+    EXPECT_EQ(bus->count(), 2u) << "another host's, and another network namespace's";
+}
+
+TEST_F(SocketExpiry, AnIncompleteDumpProvesNothing) {
+    const auto api = announcer("api");
+    emit(api, start(1));
+    kernel.connections = {key_of(1)};
+    minutes(1);
+    kernel.connections.clear();
+    kernel.broken = true;
+    minutes(5);
+    EXPECT_EQ(bus->count(), 1u);
+    EXPECT_EQ(bus->counters().socket_dumps_failed, 5u);
+}
+
+TEST_F(SocketExpiry, WithoutFlowsTheKernelIsNotAsked) {
+    minutes(5);
+    EXPECT_EQ(kernel.dumps, 0);
+}
+
+TEST(KernelSockets, TheProbeShowsAConnectionFromBothItsEnds) {
+    const UniqueFd listener(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t length = sizeof address;
+    ASSERT_EQ(bind(listener.get(), reinterpret_cast<sockaddr*>(&address), length), 0);
+    ASSERT_EQ(listen(listener.get(), 1), 0);
+    ASSERT_EQ(getsockname(listener.get(), reinterpret_cast<sockaddr*>(&address), &length), 0);
+    const UniqueFd client(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    ASSERT_EQ(connect(client.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+    sockaddr_storage own{};
+    length = sizeof own;
+    ASSERT_EQ(getsockname(client.get(), reinterpret_cast<sockaddr*>(&own), &length), 0);
+    const Endpoint here = *Endpoint::from(own);
+    const Endpoint there{*Address::parse("127.0.0.1"), ntohs(address.sin_port)};
+
+    KernelSocketProbe probe;
+    int from_client = 0;
+    int from_server = 0;
+    int listening = 0;
+    const auto look = [&](const flowd_key& key) {
+        from_client += source_of(key) == here && destination_of(key) == there ? 1 : 0;
+        from_server += source_of(key) == there && destination_of(key) == here ? 1 : 0;
+        listening += source_of(key) == there && destination_of(key).port == 0 ? 1 : 0;
+    };
+    // The kernel says when the list changed under its hands: then it is asked again.
+    Result<void> result = probe.dump(look);
+    for (int i = 0; i < 20 && !result; ++i) {
+        from_client = from_server = listening = 0;
+        result = probe.dump(look);
+    }
+    ASSERT_TRUE(result.ok()) << result.error().message;
+    EXPECT_EQ(from_client, 1);
+    EXPECT_EQ(from_server, 1);
+    EXPECT_EQ(listening, 0);
+}
+
+class Samples : public FlowsTest {
+  protected:
+    [[nodiscard]] std::uint64_t id_of(std::uint32_t number) const {
+        std::uint64_t id = 0;
+        bus->find(key_of(number), [&](const flowd_flow& flow) { id = flow.flow_id; });
+        return id;
+    }
+    static flowd_sample sample(std::uint64_t id) {
+        flowd_sample out{};
+        out.size = sizeof out;
+        out.flow_id = id;
+        out.time_ns = epoch_ns;
+        return out;
+    }
+};
+
+TEST_F(Samples, AllEnrichersOfAPeriodMakeOneOngoing) {
+    const auto api = announcer("api");
+    Backend firefly(*bus, "firefly");
+    emit(api, start(1));
+    emit(api, start(2));
+    firefly.take_all();
+    SamplePeriod period;
+    auto one = sample(id_of(1));
+    auto two = sample(id_of(2));
+    const std::string info(248, 'i');
+    one.tcp_info = {reinterpret_cast<const std::uint8_t*>(info.data()), info.size()};
+    EXPECT_EQ(period.add("netlink", &one), FLOWD_OK);
+    EXPECT_EQ(period.add("netlink", &two), FLOWD_OK);
+    one.source = text("skops");
+    EXPECT_EQ(period.add("skops/a", &one), FLOWD_OK);
+    bus->apply_samples(period);
+    const auto told = firefly.take_all();
+    ASSERT_EQ(told.size(), 2u);
+    for (const auto& received : told) {
+        EXPECT_TRUE(received.event.flags & FLOWD_SAMPLED);
+        EXPECT_EQ(received.event.kind, std::uint32_t{FLOWD_EVENT_ONGOING});
+        if (received.is(FLOWD_EVENT_ONGOING, 1))
+            EXPECT_THAT(received.sample_sources, ::testing::ElementsAre("netlink", "skops"));
+        else
+            EXPECT_THAT(received.sample_sources, ::testing::ElementsAre("netlink"));
+    }
+    EXPECT_EQ(bus->counters().samples, 3u);
+}
+
+TEST_F(Samples, TheEndCarriesTheUsageOfTheLastSample) {
+    const auto api = announcer("api");
+    Backend firefly(*bus, "firefly");
+    emit(api, start(1));
+    SamplePeriod period;
+    auto one = sample(id_of(1));
+    one.flags = FLOWD_SAMPLE_HAS_USAGE;
+    one.usage = {77, 5, 1, 1};
+    period.add("netlink", &one);
+    bus->apply_samples(period);
+    emit(api, end(1));
+    const auto told = firefly.take_all();
+    ASSERT_EQ(story(told), "S1 O1 E1");
+    EXPECT_EQ(told[2].event.usage.bytes_sent, 77u);
+    EXPECT_TRUE(told[2].event.flags & FLOWD_HAS_USAGE);
+}
+
+TEST_F(Samples, AFlowThatTheKernelNoLongerKnowsExpires) {
+    const auto api = announcer("api");
+    Backend firefly(*bus, "firefly");
+    emit(api, start(1));
+    SamplePeriod period;
+    auto one = sample(id_of(1));
+    one.flags = FLOWD_SAMPLE_GONE;
+    period.add("netlink", &one);
+    bus->apply_samples(period);
+    EXPECT_EQ(story(firefly.take_all()), "S1 E1");
+    EXPECT_EQ(expired(Expiry::enricher_gone), 1u);
+}
+
+TEST_F(Samples, ASampleOfAFlowThatEndedMeanwhileIsDroppedAndCounted) {
+    const auto api = announcer("api");
+    Backend firefly(*bus, "firefly");
+    emit(api, start(1));
+    SamplePeriod period;
+    auto one = sample(id_of(1));
+    period.add("netlink", &one);
+    auto nonsense = sample(~std::uint64_t{0});
+    period.add("netlink", &nonsense);
+    emit(api, end(1));
+    emit(api, start(1));  // the same tuple, another flow
+    firefly.take_all();
+    bus->apply_samples(period);
+    EXPECT_TRUE(firefly.take_all().empty());
+    EXPECT_EQ(bus->counters().samples_unknown, 2u);
+}
+
+TEST_F(Samples, MovedBytesKeepAMeteredFlowAlive) {
+    const auto meter = announcer("perfsonar", FLOWD_PRECEDENCE_METER);
+    emit(meter, metered(1));
+    for (std::uint64_t i = 1; i <= 4; ++i) {
+        pass(50);
+        SamplePeriod period;
+        auto one = sample(id_of(1));
+        one.flags = FLOWD_SAMPLE_HAS_USAGE;
+        one.usage.bytes_sent = i;
+        period.add("netlink", &one);
+        bus->apply_samples(period);
+    }
+    EXPECT_EQ(bus->count(), 1u);
+    pass(70);
+    EXPECT_EQ(bus->count(), 0u);
+}
+
+TEST_F(Samples, AreBoundedAndChecked) {
+    SamplePeriod period(1000);
+    auto one = sample(1);
+    EXPECT_EQ(period.add("netlink", nullptr), FLOWD_INVALID);
+    one.size = 8;
+    EXPECT_EQ(period.add("netlink", &one), FLOWD_INVALID);
+    one = sample(0);
+    EXPECT_EQ(period.add("netlink", &one), FLOWD_INVALID);
+    one = sample(1);
+    one.tcp_info = {nullptr, 10};
+    EXPECT_EQ(period.add("netlink", &one), FLOWD_INVALID);
+    one = sample(1);
+    flowd_result result = FLOWD_OK;
+    int added = 0;
+    for (; added < 100 && result == FLOWD_OK; ++added) result = period.add("netlink", &one);
+    EXPECT_EQ(result, FLOWD_LIMIT);
+    EXPECT_LE(period.bytes(), 1000u);
+    EXPECT_EQ(period.refused(), 5u);
+    period.clear();
+    EXPECT_EQ(period.add("netlink", &one), FLOWD_OK);
+}
+
+}  // namespace
+}  // namespace flowd::core::test

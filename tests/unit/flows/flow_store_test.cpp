@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/flows/flow_store.hpp"
+
+#include <map>
+#include <random>
+
+#include "core/flows/flow_key.hpp"
+#include "tests/unit/flows/support.hpp"
+
+namespace flowd::core::test {
+namespace {
+
+TEST(FlowStore, FindsWhatAMapFindsWhateverComesAndGoes) {
+    FlowStore store(3);
+    std::map<std::uint32_t, std::uint32_t> model;  // number -> index
+    std::mt19937 random(42);
+    // Few distinct hashes, so that runs of buckets collide, wrap round and shift back.
+    const auto hash_of = [](std::uint32_t number) { return number % 37 * 0xfffffffbu; };
+    for (int step = 0; step < 20000; ++step) {
+        const std::uint32_t number = random() % 300;
+        const auto known = model.find(number);
+        if (known == model.end()) {
+            store.reserve();
+            const auto index = store.add();
+            store[index].key = key_of(number);
+            store[index].state = FlowState::live;
+            store.link(index, hash_of(number));
+            model[number] = index;
+        } else {
+            store.unlink(known->second, hash_of(number));
+            store.remove(known->second);
+            model.erase(known);
+        }
+        const std::uint32_t probe = random() % 300;
+        Match direction = Match::none;
+        const auto expected = model.find(probe);
+        ASSERT_EQ(store.find(turned(key_of(probe)), hash_of(probe), direction),
+                  expected == model.end() ? FlowStore::none : expected->second);
+        if (expected != model.end()) {
+            ASSERT_EQ(direction, Match::reversed);
+        }
+    }
+}
+
+TEST(FlowStore, AnIdIsNeverUsedTwice) {
+    FlowStore store(31);
+    std::map<std::uint64_t, int> seen;
+    for (int i = 0; i < 1000; ++i) {
+        store.reserve();
+        const auto index = store.add();
+        store[index].state = FlowState::live;
+        const auto id = store[index].id;
+        EXPECT_EQ(++seen[id], 1);
+        EXPECT_EQ(FlowStore::shard_of(id), 31u);
+        EXPECT_EQ(store.by_id(id), &store[index]);
+        if (i % 3 == 0) continue;
+        store.remove(index);
+        EXPECT_EQ(store.by_id(id), nullptr);
+    }
+}
+
+TEST(KeyHash, IsTheSameFromBothEndsAndTellsTheRestApart) {
+    const KeyHash hash(12345);
+    std::map<std::uint64_t, int> seen;
+    for (std::uint32_t i = 0; i < 100'000; ++i) {
+        const auto key = key_of(i);
+        ASSERT_EQ(hash(key), hash(turned(key)));
+        ++seen[hash(key)];
+    }
+    EXPECT_EQ(seen.size(), 100'000u);
+    auto key = key_of(1);
+    const auto plain = hash(key);
+    key.protocol = 17;
+    EXPECT_NE(hash(key), plain);
+    key = key_of(1);
+    key.scope = 1;
+    EXPECT_NE(hash(key), plain);
+    key = key_of(1);
+    std::swap(key.source_port, key.destination_port);
+    EXPECT_NE(hash(key), plain) << "the ports alone, swapped, are another flow";
+}
+
+}  // namespace
+}  // namespace flowd::core::test

@@ -1,0 +1,365 @@
+// SPDX-License-Identifier: Apache-2.0
+// One flow, its announcers and its tag.
+#include "tests/unit/flows/support.hpp"
+
+namespace flowd::core::test {
+namespace {
+
+using FlowTable = FlowsTest;
+
+TEST_F(FlowTable, AStartAndAnEndReachABackendOnceEach) {
+    const auto api = announcer("api");
+    Backend firefly(*bus, "firefly");
+    EXPECT_EQ(emit(api, start(1)), FLOWD_OK);
+    EXPECT_EQ(emit(api, end(1)), FLOWD_OK);
+    EXPECT_EQ(story(firefly.take_all()), "S1 E1");
+}
+
+TEST_F(FlowTable, AllBackendsAreToldTheSameOfAFlow) {
+    const auto api = announcer("api");
+    Backend firefly(*bus, "firefly");
+    Backend marker(*bus, "marker");
+    emit(api, start(1));
+    const auto first = firefly.take_all();
+    const auto second = marker.take_all();
+    ASSERT_EQ(first.size(), 1u);
+    ASSERT_EQ(second.size(), 1u);
+    EXPECT_NE(first[0].event.flow_id, 0u);
+    EXPECT_EQ(first[0].event.flow_id, second[0].event.flow_id);
+}
+
+TEST_F(FlowTable, ARepeatedStartRefreshesAndIsNotPassedOn) {
+    const auto api = announcer("api");
+    Backend firefly(*bus, "firefly");
+    emit(api, start(1));
+    pass(3);
+    EXPECT_EQ(emit(api, start(1)), FLOWD_OK);
+    EXPECT_EQ(story(firefly.take_all()), "S1");
+    EXPECT_EQ(effect("api", Effect::refreshed), 1u);
+    EXPECT_EQ(bus->count(), 1u);
+    bus->find(key_of(1), [&](const flowd_flow& flow) { EXPECT_EQ(flow.seen_time_ns - flow.start_time_ns, 3 * second_ns); });
+}
+
+TEST_F(FlowTable, AFlowIsTheSameFromBothEndsAndKeepsTheOrientationOfItsFirstAnnouncement) {
+    const auto api = announcer("api");
+    const auto pipe = announcer("namedpipe");
+    Backend firefly(*bus, "firefly");
+    emit(api, start(1));
+    auto other_side = event_of(FLOWD_EVENT_END, turned(key_of(1)));
+    other_side.flags = FLOWD_HAS_USAGE;
+    other_side.usage = {10, 20, 1, 2};
+    EXPECT_EQ(emit(pipe, other_side), FLOWD_OK);
+    const auto told = firefly.take_all();
+    ASSERT_EQ(story(told), "S1 E1");
+    EXPECT_EQ(told[1].event.usage.bytes_sent, 20u) << "sent is from source to destination of the flow's own key";
+    EXPECT_EQ(told[1].event.usage.packets_received, 1u);
+}
+
+TEST_F(FlowTable, ProtocolAndScopeMakeDifferentFlows) {
+    const auto api = announcer("api");
+    auto udp = start(1);
+    udp.key.protocol = 17;
+    auto other_namespace = start(1);
+    other_namespace.key.scope = 4026531840;
+    emit(api, start(1));
+    emit(api, udp);
+    emit(api, other_namespace);
+    EXPECT_EQ(bus->count(), 3u);
+}
+
+TEST_F(FlowTable, ABetterTagRetags) {
+    const auto meter = announcer("perfsonar", FLOWD_PRECEDENCE_METER);
+    const auto rule = announcer("netlink", FLOWD_PRECEDENCE_RULE);
+    const auto api = announcer("api", FLOWD_PRECEDENCE_EXPLICIT);
+    Backend firefly(*bus, "firefly");
+    emit(meter, start(1, {14, 2}));
+    emit(rule, start(1, {2, 16}));
+    emit(api, start(1, {3, 14}));
+    const auto told = firefly.take_all();
+    ASSERT_EQ(story(told), "S1 O1 O1");
+    EXPECT_TRUE(told[1].event.flags & FLOWD_RETAGGED);
+    EXPECT_EQ(told[1].event.tag.experiment, 2u);
+    EXPECT_EQ(told[2].event.tag.experiment, 3u);
+    EXPECT_EQ(effect("api", Effect::retagged), 1u);
+}
+
+TEST_F(FlowTable, AWorseTagJoinsWithoutChangingAnything) {
+    const auto api = announcer("api", FLOWD_PRECEDENCE_EXPLICIT);
+    const auto rule = announcer("netlink", FLOWD_PRECEDENCE_RULE);
+    Backend firefly(*bus, "firefly");
+    emit(api, start(1, {3, 14}));
+    emit(rule, start(1, {2, 16}));
+    emit(rule, start(1, {2, 17}));
+    EXPECT_EQ(story(firefly.take_all()), "S1");
+    EXPECT_EQ(effect("netlink", Effect::joined), 1u);
+    bus->find(key_of(1), [](const flowd_flow& flow) {
+        EXPECT_EQ(flow.tag.experiment, 3u);
+        EXPECT_EQ(flow.announcers, 2u);
+    });
+}
+
+TEST_F(FlowTable, AmongEqualsTheFirstTagStaysUnlessItIsNoValidTag) {
+    const auto api = announcer("api");
+    const auto pipe = announcer("namedpipe");
+    Backend firefly(*bus, "firefly");
+    emit(api, start(1, {3, 14}));
+    emit(pipe, start(1, {2, 16}));
+    emit(pipe, start(1, {2, 16}));
+    EXPECT_EQ(story(firefly.take_all()), "S1");
+    emit(api, start(2, {0, 0}));
+    emit(pipe, start(2, {2, 16}));
+    EXPECT_EQ(story(firefly.take_all()), "S2 O2");
+}
+
+TEST_F(FlowTable, TheOneWhoGaveTheTagMayChangeIt) {
+    const auto api = announcer("api");
+    Backend firefly(*bus, "firefly");
+    emit(api, start(1, {3, 14}));
+    emit(api, start(1, {3, 15}));
+    const auto told = firefly.take_all();
+    ASSERT_EQ(story(told), "S1 O1");
+    EXPECT_EQ(told[1].event.tag.activity, 15u);
+}
+
+TEST_F(FlowTable, NoValidTagIsPassedAlong) {
+    const auto api = announcer("api");
+    Backend firefly(*bus, "firefly");
+    emit(api, start(1, {0, 0}));
+    const auto told = firefly.take_all();
+    ASSERT_EQ(story(told), "S1");
+    EXPECT_EQ(told[0].event.tag.experiment, 0u);
+}
+
+TEST_F(FlowTable, TheEndComesFromTheAnnouncerOfHighestPrecedence) {
+    const auto rule = announcer("netlink", FLOWD_PRECEDENCE_RULE);
+    const auto api = announcer("api", FLOWD_PRECEDENCE_EXPLICIT);
+    Backend firefly(*bus, "firefly");
+    emit(rule, start(1));
+    emit(api, start(1));
+    emit(rule, end(1));
+    EXPECT_EQ(story(firefly.take_all()), "S1") << "netlink does not decide";
+    EXPECT_EQ(effect("netlink", Effect::left), 1u);
+    emit(api, end(1));
+    EXPECT_EQ(story(firefly.take_all()), "E1");
+}
+
+TEST_F(FlowTable, TheHighestEndsItWhileOthersStillAnnounce) {
+    const auto rule = announcer("netlink", FLOWD_PRECEDENCE_RULE);
+    const auto api = announcer("api", FLOWD_PRECEDENCE_EXPLICIT);
+    Backend firefly(*bus, "firefly");
+    emit(rule, start(1));
+    emit(api, start(1));
+    emit(api, end(1));
+    EXPECT_EQ(story(firefly.take_all()), "S1 E1");
+}
+
+TEST_F(FlowTable, AnEndFromAStrangerOfLowerPrecedenceIsIgnoredAndCounted) {
+    const auto api = announcer("api", FLOWD_PRECEDENCE_EXPLICIT);
+    const auto rule = announcer("netlink", FLOWD_PRECEDENCE_RULE);
+    Backend firefly(*bus, "firefly");
+    emit(api, start(1));
+    EXPECT_EQ(emit(rule, end(1)), FLOWD_OK);
+    EXPECT_EQ(story(firefly.take_all()), "S1");
+    EXPECT_EQ(effect("netlink", Effect::foreign_end), 1u);
+}
+
+TEST_F(FlowTable, TheEndCarriesTheTagOfTheTable) {
+    const auto api = announcer("api");
+    Backend firefly(*bus, "firefly");
+    emit(api, start(1, {2, 16}));
+    auto swapped = end(1);  // as StoRM's documented NGINX format sends it
+    swapped.tag = {16, 2};
+    emit(api, swapped);
+    const auto told = firefly.take_all();
+    EXPECT_EQ(told.back().event.tag.experiment, 2u);
+    EXPECT_EQ(told.back().event.tag.activity, 16u);
+}
+
+TEST_F(FlowTable, ATombstoneSwallowsDoubleAndLateEnds) {
+    const auto api = announcer("api");
+    const auto pipe = announcer("namedpipe");
+    Backend firefly(*bus, "firefly");
+    emit(api, start(1));
+    emit(api, end(1));
+    EXPECT_EQ(emit(api, end(1)), FLOWD_OK);
+    EXPECT_EQ(emit(pipe, end(1)), FLOWD_OK);
+    EXPECT_EQ(emit(pipe, ongoing(1)), FLOWD_OK);
+    EXPECT_EQ(story(firefly.take_all()), "S1 E1");
+    EXPECT_EQ(effect("api", Effect::double_end), 1u);
+    EXPECT_EQ(effect("namedpipe", Effect::late), 2u);
+}
+
+TEST_F(FlowTable, ATombstoneLastsFiveSeconds) {
+    const auto api = announcer("api");
+    Backend firefly(*bus, "firefly");
+    emit(api, start(1));
+    emit(api, end(1));
+    firefly.take_all();
+    pass_ns(5 * second_ns - 1);
+    EXPECT_EQ(bus->counters().ended_kept, 1u);
+    pass_ns(second_ns);
+    EXPECT_EQ(bus->counters().ended_kept, 0u);
+    emit(api, end(1));
+    EXPECT_EQ(story(firefly.take_all()), "E1") << "now it is an end of a flow never seen";
+}
+
+TEST_F(FlowTable, ANewStartClearsTheTombstone) {
+    const auto api = announcer("api");
+    Backend firefly(*bus, "firefly");
+    emit(api, start(1));
+    emit(api, end(1));
+    emit(api, start(1));
+    const auto told = firefly.take_all();
+    ASSERT_EQ(story(told), "S1 E1 S1");
+    EXPECT_NE(told[0].event.flow_id, told[2].event.flow_id);
+    pass(20);
+    EXPECT_EQ(bus->count(), 1u) << "the old flow's tombstone must not take the new flow with it";
+}
+
+TEST_F(FlowTable, EndOfAFlowNeverSeenPassesIfItBringsItsStart) {
+    const auto api = announcer("api");
+    Backend firefly(*bus, "firefly");
+    auto event = end(1);
+    event.start_time_ns = epoch_ns;
+    event.end_time_ns = epoch_ns + 5 * second_ns;
+    EXPECT_EQ(emit(api, event), FLOWD_OK);
+    const auto told = firefly.take_all();
+    ASSERT_EQ(story(told), "E1") << "the end alone";
+    EXPECT_EQ(told[0].event.start_time_ns, epoch_ns);
+    EXPECT_EQ(told[0].event.end_time_ns, epoch_ns + 5 * second_ns);
+    EXPECT_FALSE(told[0].event.flags & FLOWD_NO_START);
+    EXPECT_EQ(effect("api", Effect::end_unseen), 1u);
+    emit(api, event);
+    EXPECT_EQ(story(firefly.take_all()), "") << "it leaves a tombstone of its own";
+    EXPECT_EQ(bus->count(), 0u);
+}
+
+TEST_F(FlowTable, EndOfAFlowNeverSeenWithoutAStartHasStartAndEndAlikeAndIsCounted) {
+    const auto api = announcer("api");
+    Backend firefly(*bus, "firefly");
+    emit(api, end(1));
+    const auto told = firefly.take_all();
+    ASSERT_EQ(story(told), "E1");
+    EXPECT_EQ(told[0].event.start_time_ns, told[0].event.end_time_ns);
+    EXPECT_NE(told[0].event.end_time_ns, 0);
+    EXPECT_TRUE(told[0].event.flags & FLOWD_NO_START);
+    EXPECT_EQ(effect("api", Effect::end_no_start), 1u);
+}
+
+TEST_F(FlowTable, AnOngoingOfAFlowNeverSeenStartsIt) {
+    const auto api = announcer("api");
+    Backend firefly(*bus, "firefly");
+    auto event = ongoing(1);
+    event.start_time_ns = epoch_ns - 60 * second_ns;
+    emit(api, event);
+    const auto told = firefly.take_all();
+    ASSERT_EQ(story(told), "S1") << "the daemon may have been started in the middle of it";
+    EXPECT_EQ(told[0].event.start_time_ns, epoch_ns - 60 * second_ns);
+}
+
+TEST_F(FlowTable, AnOngoingIsPassedOnFromWhoHasTheSayOnly) {
+    const auto api = announcer("api", FLOWD_PRECEDENCE_EXPLICIT);
+    const auto rule = announcer("netlink", FLOWD_PRECEDENCE_RULE);
+    Backend firefly(*bus, "firefly");
+    emit(api, start(1));
+    emit(rule, ongoing(1));
+    emit(api, ongoing(1));
+    EXPECT_EQ(story(firefly.take_all()), "S1 O1");
+}
+
+TEST_F(FlowTable, TimesThatAPluginDoesNotKnowAreFilled) {
+    const auto api = announcer("api");
+    Backend firefly(*bus, "firefly");
+    emit(api, start(1));
+    const auto begun = epoch_ns + steady;
+    pass(2);
+    emit(api, end(1));
+    const auto told = firefly.take_all();
+    ASSERT_EQ(story(told), "S1 E1");
+    EXPECT_EQ(told[0].event.time_ns, begun);
+    EXPECT_EQ(told[1].event.start_time_ns, begun);
+    EXPECT_EQ(told[1].event.end_time_ns, begun + 2 * second_ns);
+    EXPECT_EQ(told[1].event.time_ns, begun + 2 * second_ns);
+}
+
+TEST_F(FlowTable, AnEndIsNeverBeforeTheStartThatSomebodyElseGave) {
+    const auto api = announcer("api");
+    Backend firefly(*bus, "firefly");
+    auto begin = start(1);
+    begin.start_time_ns = epoch_ns + second_ns;
+    emit(api, begin);
+    auto finish = end(1);
+    finish.end_time_ns = epoch_ns;
+    emit(api, finish);
+    EXPECT_EQ(firefly.take_all().back().event.end_time_ns, epoch_ns + second_ns);
+}
+
+TEST_F(FlowTable, TheEndRepeatsTheLatestUsageAndTheApplication) {
+    const auto api = announcer("api");
+    Backend firefly(*bus, "firefly");
+    auto begin = start(1);
+    begin.application = text("xrootd");
+    emit(api, begin);
+    auto progress = ongoing(1);
+    progress.flags = FLOWD_HAS_USAGE;
+    progress.usage = {1000, 5, 10, 2};
+    emit(api, progress);
+    emit(api, end(1));
+    const auto told = firefly.take_all();
+    ASSERT_EQ(story(told), "S1 O1 E1");
+    EXPECT_TRUE(told[2].event.flags & FLOWD_HAS_USAGE);
+    EXPECT_EQ(told[2].event.usage.bytes_sent, 1000u);
+    EXPECT_EQ(told[2].application, "xrootd");
+}
+
+TEST_F(FlowTable, AFlowThatWasOnlyMeteredIsNoLongerOnceSomebodyAnnouncesIt) {
+    const auto meter = announcer("perfsonar", FLOWD_PRECEDENCE_METER);
+    const auto api = announcer("api");
+    auto metered = start(1);
+    metered.flags = FLOWD_METERED;
+    emit(meter, metered);
+    emit(api, start(1));
+    emit(meter, metered);
+    bus->find(key_of(1), [](const flowd_flow& flow) { EXPECT_FALSE(flow.flags & FLOWD_METERED); });
+}
+
+TEST_F(FlowTable, FindSeesAFlowFromEitherEndAndNoEndedOne) {
+    const auto api = announcer("api");
+    emit(api, start(1));
+    EXPECT_TRUE(bus->find(turned(key_of(1)), [](const flowd_flow&) {}));
+    EXPECT_FALSE(bus->find(key_of(2), [](const flowd_flow&) {}));
+    emit(api, end(1));
+    EXPECT_FALSE(bus->find(key_of(1), [](const flowd_flow&) {}));
+}
+
+TEST_F(FlowTable, VisitShowsEachLiveFlowOnce) {
+    const auto api = announcer("api");
+    for (std::uint32_t i = 1; i <= 1000; ++i) emit(api, start(i));
+    for (std::uint32_t i = 1; i <= 1000; i += 2) emit(api, end(i));
+    std::vector<int> seen(1001);
+    bus->visit(
+        [&](std::span<const flowd_flow> flows) {
+            EXPECT_LE(flows.size(), 7u);
+            for (const auto& flow : flows) ++seen[flow.key.destination_port];
+            return true;
+        },
+        7);
+    for (std::size_t i = 1; i <= 1000; ++i) EXPECT_EQ(seen[i], i % 2 ? 0 : 1) << i;
+}
+
+TEST_F(FlowTable, AVisitorMayUseTheBusAndEndTheVisit) {
+    const auto api = announcer("api");
+    for (std::uint32_t i = 1; i <= 100; ++i) emit(api, start(i));
+    int batches = 0;
+    bus->visit(
+        [&](std::span<const flowd_flow> flows) {
+            emit(api, end(flows[0].key.destination_port));
+            return ++batches < 3;
+        },
+        1);
+    EXPECT_EQ(batches, 3);
+    EXPECT_EQ(bus->count(), 97u);
+}
+
+}  // namespace
+}  // namespace flowd::core::test

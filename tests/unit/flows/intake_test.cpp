@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: Apache-2.0
+// What plugins offer is checked, copied, and refused with a reason.
+#include <array>
+#include <cstring>
+
+#include "tests/unit/flows/support.hpp"
+
+namespace flowd::core::test {
+namespace {
+
+using Intake = FlowsTest;
+
+TEST_F(Intake, EachKindOfMalformedEventIsInvalidAndCountedByItsReason) {
+    const auto api = announcer("api");
+    Backend firefly(*bus, "firefly");
+    const auto refuse = [&](Refusal reason, const flowd_event& event) {
+        const auto before = refused("api", reason);
+        EXPECT_EQ(emit(api, event), FLOWD_INVALID) << name_of(reason);
+        EXPECT_EQ(refused("api", reason), before + 1) << name_of(reason);
+    };
+    auto event = start(1);
+    event.size = 12;
+    refuse(Refusal::bad_size, event);
+    event = start(1);
+    event.size = sizeof event + 8;  // beyond its stride
+    refuse(Refusal::bad_size, event);
+    event = start(1);
+    event.kind = 0;
+    refuse(Refusal::bad_kind, event);
+    event.kind = 77;
+    refuse(Refusal::bad_kind, event);
+    event = start(1);
+    event.key.protocol = 0;
+    refuse(Refusal::bad_protocol, event);
+    event = start(1);
+    std::memset(event.key.source, 0, 16);
+    std::memset(event.key.destination, 0, 16);
+    refuse(Refusal::bad_address, event);
+    event = start(1);
+    event.reserved[1] = 1;
+    refuse(Refusal::bad_reserved, event);
+    event = start(1);
+    event.key.reserved[2] = 1;
+    refuse(Refusal::bad_reserved, event);
+    event = start(1);
+    event.start_time_ns = -1;
+    refuse(Refusal::bad_times, event);
+    event = end(1);
+    event.start_time_ns = epoch_ns;
+    event.end_time_ns = epoch_ns - 1;
+    refuse(Refusal::bad_times, event);
+    event = start(1);
+    event.local = 5;
+    refuse(Refusal::bad_enum, event);
+    event = start(1);
+    event.initiator = 3;
+    refuse(Refusal::bad_enum, event);
+    event = start(1);
+    event.application = {nullptr, 3};
+    refuse(Refusal::bad_text, event);
+    const std::string endless(Bus::max_application + 1, 'a');
+    event.application = text(endless);
+    refuse(Refusal::bad_text, event);
+    EXPECT_TRUE(firefly.take_all().empty());
+    EXPECT_EQ(bus->count(), 0u);
+}
+
+TEST_F(Intake, AttachmentsAreChecked) {
+    const auto api = announcer("api");
+    const std::string bytes = "x";
+    flowd_attachment good{};
+    good.size = sizeof good;
+    good.id = text("flowd.datagram/1");
+    good.bytes = {reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()};
+    const auto with = [](const flowd_attachment* attachments, std::size_t count) {
+        auto event = start(1);
+        event.attachments = attachments;
+        event.attachment_count = count;
+        event.attachment_stride = sizeof *attachments;
+        return event;
+    };
+    std::array<flowd_attachment, Bus::max_attachments + 1> many{};
+    many.fill(good);
+    EXPECT_EQ(emit(api, with(many.data(), many.size())), FLOWD_INVALID);
+    EXPECT_EQ(emit(api, with(nullptr, 1)), FLOWD_INVALID);
+    auto bad = good;
+    bad.id = {};
+    EXPECT_EQ(emit(api, with(&bad, 1)), FLOWD_INVALID);
+    bad = good;
+    bad.bytes = {nullptr, 1};
+    EXPECT_EQ(emit(api, with(&bad, 1)), FLOWD_INVALID);
+    bad = good;
+    bad.bytes.length = Bus::max_attachment_bytes + 1;
+    EXPECT_EQ(emit(api, with(&bad, 1)), FLOWD_INVALID);
+    EXPECT_EQ(refused("api", Refusal::bad_attachments), 5u);
+    bad = good;
+    bad.size = 8;
+    EXPECT_EQ(emit(api, with(&bad, 1)), FLOWD_INVALID);
+    EXPECT_EQ(refused("api", Refusal::bad_size), 1u);
+    EXPECT_EQ(emit(api, with(many.data(), Bus::max_attachments)), FLOWD_OK);
+}
+
+TEST_F(Intake, AModuleOfAnOlderMinorHasAShorterEvent) {
+    const auto api = announcer("api");
+    Backend firefly(*bus, "firefly");
+    constexpr std::size_t old_size = offsetof(flowd_event, time_ns);
+    std::array<flowd_event, 2> full{start(1), start(2)};
+    std::vector<std::byte> packed(old_size * 2);
+    for (std::size_t i = 0; i < 2; ++i) {
+        full[i].size = old_size;
+        std::memcpy(packed.data() + i * old_size, &full[i], old_size);
+    }
+    std::size_t accepted = 0;
+    EXPECT_EQ(bus->emit(api, reinterpret_cast<const flowd_event*>(packed.data()), 2, old_size, &accepted), FLOWD_OK);
+    EXPECT_EQ(accepted, 2u);
+    EXPECT_EQ(story(firefly.take_all()), "S1 S2");
+}
+
+TEST_F(Intake, AModuleOfANewerMinorHasALongerEvent) {
+    const auto api = announcer("api");
+    Backend firefly(*bus, "firefly");
+    struct Newer {
+        flowd_event known;
+        std::uint64_t unknown[4];
+    };
+    std::array<Newer, 2> events{Newer{start(1), {7, 7, 7, 7}}, Newer{start(2), {7, 7, 7, 7}}};
+    for (auto& event : events) event.known.size = sizeof(Newer);
+    std::size_t accepted = 0;
+    EXPECT_EQ(bus->emit(api, &events[0].known, 2, sizeof(Newer), &accepted), FLOWD_OK);
+    const auto told = firefly.take_all();
+    EXPECT_EQ(story(told), "S1 S2");
+    EXPECT_EQ(told[0].event.size, sizeof(flowd_event));
+}
+
+TEST_F(Intake, FlagsOfTheCoreAndSamplesFromAPluginAreIgnored) {
+    const auto api = announcer("api");
+    Backend firefly(*bus, "firefly");
+    flowd_sample sample{};
+    auto event = start(1);
+    event.flags = FLOWD_EXPIRED | FLOWD_RESYNC | FLOWD_FROM_FIREFLY;
+    event.flow_id = 42;
+    event.samples = &sample;
+    event.sample_count = 1;
+    emit(api, event);
+    const auto told = firefly.take_all();
+    ASSERT_EQ(told.size(), 1u);
+    EXPECT_EQ(told[0].event.flags, std::uint32_t{FLOWD_FROM_FIREFLY});
+    EXPECT_NE(told[0].event.flow_id, 42u);
+    EXPECT_TRUE(told[0].sample_sources.empty());
+}
+
+TEST_F(Intake, GoOnBehindAnInvalidEvent) {
+    const auto api = announcer("api");
+    std::array<flowd_event, 3> events{start(1), start(2), start(3)};
+    events[1].key.protocol = 0;
+    std::size_t accepted = 0;
+    EXPECT_EQ(bus->emit(api, events.data(), 3, sizeof(flowd_event), &accepted), FLOWD_INVALID);
+    EXPECT_EQ(accepted, 1u);
+    EXPECT_EQ(bus->emit(api, events.data() + 2, 1, sizeof(flowd_event), &accepted), FLOWD_OK);
+    EXPECT_EQ(bus->count(), 2u);
+}
+
+TEST_F(Intake, NullAndNothingDoNoHarm) {
+    const auto api = announcer("api");
+    std::size_t accepted = 9;
+    EXPECT_EQ(bus->emit(api, nullptr, 0, 0, &accepted), FLOWD_OK);
+    EXPECT_EQ(accepted, 0u);
+    EXPECT_EQ(bus->emit(api, nullptr, 3, sizeof(flowd_event), &accepted), FLOWD_INVALID);
+    const auto event = start(1);
+    EXPECT_EQ(bus->emit(api, &event, 1, 0, nullptr), FLOWD_INVALID);
+    EXPECT_EQ(bus->emit(api, &event, 1, sizeof event, nullptr), FLOWD_OK);
+    EXPECT_EQ(bus->emit({}, &event, 1, sizeof event, &accepted), FLOWD_STOPPED);
+}
+
+TEST_F(Intake, PortZeroIsAFlow) {
+    const auto api = announcer("api");
+    auto event = start(0);
+    event.key.source_port = 0;
+    EXPECT_EQ(emit(api, event), FLOWD_OK);
+}
+
+using Caps = FlowsTest;
+
+TEST_F(Caps, LiveFlowsAreCappedInAll) {
+    FlowLimits limits;
+    limits.max_live = 3;
+    use(limits);
+    const auto api = announcer("api");
+    const auto pipe = announcer("namedpipe");
+    emit(api, start(1));
+    emit(api, start(2));
+    emit(api, start(3));
+    EXPECT_EQ(emit(pipe, start(4)), FLOWD_LIMIT);
+    EXPECT_EQ(emit(pipe, start(3)), FLOWD_OK) << "no new flow";
+    EXPECT_EQ(refused("namedpipe", Refusal::limit_live), 1u);
+    emit(api, end(1));
+    EXPECT_EQ(emit(pipe, start(4)), FLOWD_OK);
+    EXPECT_EQ(bus->count(), 3u);
+}
+
+TEST_F(Caps, LiveFlowsAreCappedPerInstance) {
+    FlowLimits limits;
+    limits.max_per_instance = 2;
+    use(limits);
+    const auto pipe = announcer("namedpipe");
+    const auto api = announcer("api", FLOWD_PRECEDENCE_EXPLICIT, 3);
+    for (std::uint32_t i = 1; i <= 2; ++i) EXPECT_EQ(emit(pipe, start(i)), FLOWD_OK);
+    EXPECT_EQ(emit(pipe, start(3)), FLOWD_LIMIT);
+    for (std::uint32_t i = 11; i <= 13; ++i) EXPECT_EQ(emit(api, start(i)), FLOWD_OK) << "it has a cap of its own";
+    EXPECT_EQ(emit(api, start(14)), FLOWD_LIMIT);
+    EXPECT_EQ(refused("namedpipe", Refusal::limit_instance), 1u);
+    emit(pipe, end(1));
+    EXPECT_EQ(emit(pipe, start(3)), FLOWD_OK);
+}
+
+TEST_F(Caps, LiveFlowsAreCappedPerSender) {
+    FlowLimits limits;
+    limits.max_per_sender = 1;
+    use(limits);
+    const auto relay = announcer("fireflyp");
+    const auto from = [](std::uint32_t number, std::uint64_t sender) {
+        auto event = start(number);
+        event.sender = sender;
+        return event;
+    };
+    EXPECT_EQ(emit(relay, from(1, 7)), FLOWD_OK);
+    EXPECT_EQ(emit(relay, from(2, 7)), FLOWD_LIMIT);
+    EXPECT_EQ(emit(relay, from(2, 8)), FLOWD_OK);
+    EXPECT_EQ(emit(relay, from(3, 0)), FLOWD_OK) << "nobody";
+    EXPECT_EQ(emit(relay, from(4, 0)), FLOWD_OK);
+    EXPECT_EQ(refused("fireflyp", Refusal::limit_sender), 1u);
+    emit(relay, end(1));
+    EXPECT_EQ(emit(relay, from(5, 7)), FLOWD_OK);
+}
+
+TEST_F(Caps, ALimitLeavesTheQueuesAlone) {
+    FlowLimits limits;
+    limits.max_live = 1;
+    use(limits);
+    const auto api = announcer("api");
+    Backend firefly(*bus, "firefly");
+    emit(api, start(1));
+    emit(api, start(2));
+    EXPECT_EQ(story(firefly.take_all()), "S1");
+}
+
+TEST_F(Caps, WhatIsOwedToAStalledBackendGivesWayToLiveFlowsAndIsCounted) {
+    FlowLimits limits;
+    limits.max_live = 64;
+    use(limits);
+    const auto api = announcer("api");
+    QueueLimits one;
+    one.events = 1;
+    Backend slow(*bus, "slow", all_kinds, one);
+    emit(api, start(0));
+    pass(11);
+    for (std::uint32_t i = 1; i <= 2000; ++i) {
+        ASSERT_EQ(emit(api, start(i)), FLOWD_OK);
+        ASSERT_EQ(emit(api, end(i)), FLOWD_OK);
+    }
+    const auto given_up = backend_counters("slow").given_up;
+    EXPECT_GT(given_up, 1800u);
+    EXPECT_LE(bus->counters().ended_kept, 64u + 32u);
+    const auto told = slow.take_all();
+    EXPECT_EQ(told.size(), 1 + 2 * (2000 - given_up)) << "what was not given up came whole";
+}
+
+TEST_F(Caps, EndsOfFlowsNeverSeenCannotFillTheTable) {
+    FlowLimits limits;
+    limits.max_live = 64;
+    use(limits);
+    const auto api = announcer("api");
+    for (std::uint32_t i = 1; i <= 5000; ++i) ASSERT_EQ(emit(api, end(i)), FLOWD_OK);
+    EXPECT_LE(bus->counters().ended_kept, 64u + 32u);
+    EXPECT_GT(bus->counters().tombstones_cut_short, 4000u);
+    EXPECT_EQ(emit(api, start(1)), FLOWD_OK);
+}
+
+}  // namespace
+}  // namespace flowd::core::test

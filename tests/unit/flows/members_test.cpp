@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: Apache-2.0
+// Announcers and backends come, are replaced by a reload, and go; the catch-all.
+#include "tests/unit/flows/support.hpp"
+
+namespace flowd::core::test {
+namespace {
+
+using Members = FlowsTest;
+
+TEST_F(Members, ANewBackendIsGivenTheLiveFlows) {
+    const auto api = announcer("api");
+    auto begin = start(1);
+    begin.start_time_ns = epoch_ns;
+    emit(api, begin);
+    emit(api, start(2));
+    emit(api, end(2));
+    Backend late(*bus, "late");
+    const auto told = late.take_all();
+    ASSERT_EQ(story(told), "s1") << "what ended before its time is none of its business";
+    EXPECT_EQ(told[0].event.start_time_ns, epoch_ns);
+    emit(api, end(1));
+    EXPECT_EQ(story(late.take_all()), "E1");
+    EXPECT_EQ(backend_counters("late").resynced, 1u);
+}
+
+TEST_F(Members, AnEventBeforeTheCatchingUpBringsTheStartWithIt) {
+    const auto api = announcer("api");
+    emit(api, start(1));
+    Backend late(*bus, "late");
+    emit(api, end(1));
+    EXPECT_EQ(story(late.take_all()), "s1 e1");
+}
+
+TEST_F(Members, TheLastAnnouncersEndIsTheFlowsEnd) {
+    const auto rule = announcer("netlink", FLOWD_PRECEDENCE_RULE);
+    const auto api = announcer("api");
+    Backend firefly(*bus, "firefly");
+    emit(rule, start(1));
+    emit(api, start(1));
+    emit(api, start(2));
+    bus->remove_announcer(api);
+    const auto told = firefly.take_all();
+    ASSERT_EQ(story(told), "S1 S2 E2") << "netlink still announces 1";
+    EXPECT_TRUE(told[2].event.flags & FLOWD_EXPIRED);
+    EXPECT_EQ(expired(Expiry::unannounced), 1u);
+    emit(rule, end(1));
+    EXPECT_EQ(story(firefly.take_all()), "E1");
+}
+
+TEST_F(Members, WhenTheTagsAnnouncerIsGoneTheNextAnnouncementGivesTheTag) {
+    const auto rule = announcer("netlink", FLOWD_PRECEDENCE_RULE);
+    const auto api = announcer("api");
+    Backend firefly(*bus, "firefly");
+    emit(rule, start(1, {2, 16}));
+    emit(api, start(1, {3, 14}));
+    bus->remove_announcer(api);
+    firefly.take_all();
+    emit(rule, start(1, {2, 16}));
+    const auto told = firefly.take_all();
+    ASSERT_EQ(story(told), "O1");
+    EXPECT_EQ(told[0].event.tag.experiment, 2u);
+}
+
+TEST_F(Members, ARemovedAnnouncerIsStoppedAndItsSlotDoesNotSpeakForIt) {
+    const auto api = announcer("api");
+    bus->remove_announcer(api);
+    EXPECT_EQ(emit(api, start(1)), FLOWD_STOPPED);
+    const auto next = announcer("api");
+    EXPECT_EQ(emit(api, start(1)), FLOWD_STOPPED);
+    EXPECT_EQ(emit(next, start(1)), FLOWD_OK);
+    EXPECT_EQ(announcer_counters("api").accepted, 1u) << "counted afresh";
+}
+
+TEST_F(Members, AnAnnouncersCapIsFreedWhenTheFlowGoesOnWithOthers) {
+    const auto api = announcer("api");
+    const auto pipe = announcer("namedpipe");
+    emit(api, start(1));
+    emit(pipe, start(1));
+    EXPECT_EQ(announcer_counters("namedpipe").live, 0u);
+    bus->remove_announcer(api);
+    EXPECT_EQ(announcer_counters("namedpipe").live, 1u);
+    emit(pipe, end(1));
+    EXPECT_EQ(announcer_counters("namedpipe").live, 0u);
+}
+
+TEST_F(Members, ASuccessorKeepsTheAnnouncedFlows) {
+    const auto api = announcer("api");
+    Backend firefly(*bus, "firefly");
+    emit(api, start(1));
+    int told_room = 0;
+    ASSERT_TRUE(bus->replace_announcer(api, {"api", FLOWD_PRECEDENCE_EXPLICIT, 5, [&] { ++told_room; }}).ok());
+    EXPECT_EQ(told_room, 1) << "whatever its predecessor was waiting for";
+    EXPECT_EQ(emit(api, end(1)), FLOWD_OK);
+    EXPECT_EQ(story(firefly.take_all()), "S1 E1");
+    bus->remove_announcer(api);
+    EXPECT_FALSE(bus->replace_announcer(api, {"api"}).ok());
+}
+
+TEST_F(Members, NamesAndSlotsAreBounded) {
+    announcer("0");
+    const auto twice = bus->add_announcer({"0"});
+    ASSERT_FALSE(twice.ok());
+    EXPECT_EQ(twice.error().code, FLOWD_BUSY);
+    for (std::size_t i = 1; i < Bus::max_announcers; ++i) announcer(std::to_string(i));
+    EXPECT_EQ(bus->add_announcer({"one more"}).error().code, FLOWD_LIMIT);
+    std::vector<std::shared_ptr<BackendQueue>> queues;
+    for (std::size_t i = 0; i < Bus::max_backends; ++i) queues.push_back(*bus->add_backend({std::to_string(i)}));
+    EXPECT_EQ(bus->add_backend({"one more"}).error().code, FLOWD_LIMIT);
+    bus->remove_backend(queues[7]);
+    EXPECT_TRUE(bus->add_backend({"one more"}).ok());
+}
+
+TEST_F(Members, EveryAnnouncerAndEveryBackendSlotWorks) {
+    std::vector<AnnouncerId> ids;
+    for (std::size_t i = 0; i < Bus::max_announcers; ++i) ids.push_back(announcer(std::to_string(i)));
+    std::vector<std::unique_ptr<Backend>> backends;
+    for (std::size_t i = 0; i < Bus::max_backends; ++i)
+        backends.push_back(std::make_unique<Backend>(*bus, std::to_string(i)));
+    for (std::uint32_t i = 0; i < Bus::max_announcers; ++i) {
+        emit(ids[i], start(i));
+        emit(ids[i], end(i));
+    }
+    for (auto& backend : backends) EXPECT_EQ(backend->take_all().size(), 2 * Bus::max_announcers);
+}
+
+TEST_F(Members, ARemovedBackendIsHandedNothingAndIsOwedNothing) {
+    const auto api = announcer("api");
+    QueueLimits one;
+    one.events = 1;
+    Backend slow(*bus, "slow", all_kinds, one);
+    emit(api, start(1));
+    pass(11);
+    emit(api, end(1));
+    pass(11);
+    EXPECT_EQ(bus->counters().owed, 1u);
+    const auto kept = slow.queue;
+    slow.remove();
+    EXPECT_TRUE(kept->take().empty());
+    EXPECT_EQ(bus->counters().owed, 0u);
+    EXPECT_EQ(bus->counters().ended_kept, 0u);
+}
+
+TEST_F(Members, ABackendInAUsedSlotStartsAfresh) {
+    const auto api = announcer("api");
+    Backend first(*bus, "first");
+    emit(api, start(1));
+    first.take_all();
+    first.remove();
+    Backend second(*bus, "second");
+    EXPECT_EQ(story(second.take_all()), "s1");
+}
+
+TEST_F(Members, ASuccessorThatIsHandedTheQueueGoesOnWhereThePredecessorStopped) {
+    const auto api = announcer("api");
+    Backend old(*bus, "firefly");
+    emit(api, start(1));
+    old.take_all();
+    emit(api, start(2));
+    int wakes = 0;
+    auto fresh = bus->replace_backend(old.queue, {"firefly", all_kinds, {}, [&] { ++wakes; }}, true);
+    ASSERT_TRUE(fresh.ok());
+    const auto predecessor = std::exchange(old.queue, *fresh);
+    EXPECT_TRUE(predecessor->take().empty());
+    EXPECT_EQ(wakes, 1);
+    EXPECT_EQ(story(old.take_all()), "S2") << "it knows of 1";
+    emit(api, end(1));
+    EXPECT_EQ(wakes, 2);
+    EXPECT_EQ(story(old.take_all()), "E1");
+    EXPECT_EQ(backend_counters("firefly").delivered[FLOWD_EVENT_START], 2u);
+}
+
+TEST_F(Members, ASuccessorThatIsNotHandedTheQueueIsGivenAllLiveFlows) {
+    const auto api = announcer("api");
+    Backend old(*bus, "firefly");
+    emit(api, start(1));
+    old.take_all();
+    auto fresh = bus->replace_backend(old.queue, {"firefly", all_kinds}, false);
+    ASSERT_TRUE(fresh.ok());
+    old.queue = *fresh;
+    EXPECT_EQ(story(old.take_all()), "s1");
+}
+
+TEST_F(Members, ASuccessorThatAcceptsOtherKindsIsGivenAllLiveFlows) {
+    const auto api = announcer("api");
+    Backend old(*bus, "firefly", 1u << FLOWD_EVENT_END);
+    emit(api, start(1));
+    old.take_all();
+    auto fresh = bus->replace_backend(old.queue, {"firefly", all_kinds}, true);
+    ASSERT_TRUE(fresh.ok());
+    old.queue = *fresh;
+    EXPECT_EQ(story(old.take_all()), "s1");
+}
+
+TEST_F(Members, QueuesOutliveTheBusAndSayNothing) {
+    const auto api = announcer("api");
+    auto queue = *bus->add_backend({"firefly", all_kinds});
+    emit(api, start(1));
+    bus.reset();
+    EXPECT_TRUE(queue->take().empty());
+}
+
+using CatchAllTag = FlowsTest;
+
+flowd_event catch_all(flowd_tag tag) {
+    flowd_event event{};
+    event.size = sizeof event;
+    event.kind = FLOWD_EVENT_CATCH_ALL;
+    event.tag = tag;
+    return event;
+}
+flowd_event clear() {
+    auto event = catch_all({});
+    event.kind = FLOWD_EVENT_CATCH_ALL_CLEAR;
+    return event;
+}
+
+TEST_F(CatchAllTag, IsToldToWhoeverAcceptsItAndToNobodyElse) {
+    const auto meter = announcer("perfsonar", FLOWD_PRECEDENCE_METER);
+    Backend marker(*bus, "marker");
+    Backend firefly(*bus, "firefly", flow_kinds);
+    EXPECT_EQ(emit(meter, catch_all({14, 2})), FLOWD_OK);
+    const auto told = marker.take_all();
+    ASSERT_EQ(story(told), "C");
+    EXPECT_EQ(told[0].event.tag.experiment, 14u);
+    EXPECT_NE(told[0].event.flow_id, 0u);
+    EXPECT_TRUE(firefly.take_all().empty());
+    EXPECT_EQ(bus->count(), 0u) << "it is no flow";
+}
+
+TEST_F(CatchAllTag, WakesAndIsToldOnce) {
+    const auto meter = announcer("perfsonar", FLOWD_PRECEDENCE_METER);
+    Backend marker(*bus, "marker");
+    marker.take_all();
+    const int before = marker.wakes;
+    emit(meter, catch_all({14, 2}));
+    EXPECT_EQ(marker.wakes, before + 1);
+    EXPECT_EQ(story(marker.take_all()), "C");
+    emit(meter, catch_all({14, 2}));
+    EXPECT_TRUE(marker.take_all().empty()) << "repeated and the same";
+}
+
+TEST_F(CatchAllTag, TheHighestPrecedenceWinsAndTheOtherReturnsWhenItIsWithdrawn) {
+    const auto meter = announcer("perfsonar", FLOWD_PRECEDENCE_METER);
+    const auto api = announcer("api");
+    Backend marker(*bus, "marker");
+    emit(meter, catch_all({14, 2}));
+    emit(api, catch_all({2, 16}));
+    auto told = marker.take_all();
+    ASSERT_EQ(story(told), "C");
+    EXPECT_EQ(told[0].event.tag.experiment, 2u);
+    emit(meter, catch_all({14, 3}));
+    EXPECT_TRUE(marker.take_all().empty());
+    emit(api, clear());
+    told = marker.take_all();
+    ASSERT_EQ(story(told), "C");
+    EXPECT_EQ(told[0].event.tag.activity, 3u);
+    emit(meter, clear());
+    EXPECT_EQ(story(marker.take_all()), "X");
+}
+
+TEST_F(CatchAllTag, IsWithdrawnWithItsAnnouncer) {
+    const auto meter = announcer("perfsonar", FLOWD_PRECEDENCE_METER);
+    Backend marker(*bus, "marker");
+    emit(meter, catch_all({14, 2}));
+    marker.take_all();
+    bus->remove_announcer(meter);
+    EXPECT_EQ(story(marker.take_all()), "X");
+}
+
+TEST_F(CatchAllTag, ANewBackendIsGivenThePresentOneAndNoClearOfThePast) {
+    const auto meter = announcer("perfsonar", FLOWD_PRECEDENCE_METER);
+    emit(meter, catch_all({14, 2}));
+    Backend marker(*bus, "marker");
+    EXPECT_EQ(story(marker.take_all()), "C");
+    emit(meter, clear());
+    Backend late(*bus, "late");
+    EXPECT_EQ(story(late.take_all()), "");
+    EXPECT_EQ(story(marker.take_all()), "X");
+}
+
+}  // namespace
+}  // namespace flowd::core::test

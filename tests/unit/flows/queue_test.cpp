@@ -1,0 +1,329 @@
+// SPDX-License-Identifier: Apache-2.0
+// What is bounded, what pushes back, what is made good afterwards.
+#include "tests/unit/flows/support.hpp"
+
+namespace flowd::core::test {
+namespace {
+
+using Overflow = FlowsTest;
+
+QueueLimits small(std::size_t events) {
+    QueueLimits limits;
+    limits.events = events;
+    return limits;
+}
+
+TEST_F(Overflow, AFullQueueMakesEmitAnswerFullAndChangesNothing) {
+    const auto api = announcer("api");
+    Backend firefly(*bus, "firefly", all_kinds, small(4));
+    std::vector<flowd_event> events;
+    for (std::uint32_t i = 1; i <= 6; ++i) events.push_back(start(i));
+    std::size_t accepted = 0;
+    EXPECT_EQ(bus->emit(api, events.data(), events.size(), sizeof(flowd_event), &accepted), FLOWD_FULL);
+    EXPECT_EQ(accepted, 4u);
+    EXPECT_EQ(bus->count(), 4u);
+    EXPECT_EQ(refused("api", Refusal::full), 1u);
+    EXPECT_EQ(backend_counters("firefly").refused_full, 1u);
+    EXPECT_EQ(story(firefly.take_all()), "S1 S2 S3 S4");
+    EXPECT_EQ(bus->emit(api, events.data() + 4, 2, sizeof(flowd_event), &accepted), FLOWD_OK);
+    EXPECT_EQ(story(firefly.take_all()), "S5 S6");
+}
+
+TEST_F(Overflow, OneFullQueueHoldsBackTheEventFromAllSoThatOrderIsTheSame) {
+    const auto api = announcer("api");
+    Backend slow(*bus, "slow", all_kinds, small(1));
+    Backend quick(*bus, "quick");
+    emit(api, start(1));
+    EXPECT_EQ(emit(api, end(1)), FLOWD_FULL);
+    EXPECT_EQ(story(quick.take_all()), "S1");
+    slow.take_all();
+    EXPECT_EQ(emit(api, end(1)), FLOWD_OK);
+    EXPECT_EQ(story(quick.take_all()), "E1");
+    EXPECT_EQ(story(slow.take_all()), "E1");
+}
+
+TEST_F(Overflow, WhoWasToldFullIsToldOfTheRoom) {
+    const auto api = announcer("api");
+    const auto pipe = announcer("namedpipe");
+    Backend firefly(*bus, "firefly", all_kinds, small(1));
+    emit(api, start(1));
+    EXPECT_EQ(emit(api, start(2)), FLOWD_FULL);
+    EXPECT_TRUE(room.empty());
+    firefly.take_all();
+    EXPECT_THAT(room, ::testing::ElementsAre("api")) << "and namedpipe, which was not, is left alone";
+    emit(pipe, start(3));
+    firefly.take_all();
+    EXPECT_EQ(room.size(), 1u);
+}
+
+TEST_F(Overflow, ABackendThatGoesAwayMakesRoom) {
+    const auto api = announcer("api");
+    Backend firefly(*bus, "firefly", all_kinds, small(1));
+    emit(api, start(1));
+    emit(api, start(2));
+    firefly.remove();
+    EXPECT_THAT(room, ::testing::ElementsAre("api"));
+    EXPECT_EQ(emit(api, start(2)), FLOWD_OK);
+}
+
+TEST_F(Overflow, OngoingIsShedFirst) {
+    const auto api = announcer("api");
+    Backend firefly(*bus, "firefly", all_kinds, small(8));
+    for (std::uint32_t i = 1; i <= 6; ++i) emit(api, start(i));
+    EXPECT_EQ(emit(api, ongoing(1)), FLOWD_OK) << "accepted, and not delivered";
+    EXPECT_EQ(emit(api, start(7)), FLOWD_OK);
+    EXPECT_EQ(emit(api, end(1)), FLOWD_OK);
+    EXPECT_EQ(story(firefly.take_all()), "S1 S2 S3 S4 S5 S6 S7 E1");
+    EXPECT_EQ(backend_counters("firefly").shed_ongoing, 1u);
+}
+
+TEST_F(Overflow, ARetagIsNeverShed) {
+    const auto rule = announcer("netlink", FLOWD_PRECEDENCE_RULE);
+    const auto api = announcer("api");
+    Backend firefly(*bus, "firefly", all_kinds, small(4));
+    for (std::uint32_t i = 1; i <= 4; ++i) emit(rule, start(i));
+    EXPECT_EQ(emit(api, start(1, {3, 14})), FLOWD_FULL);
+    bus->find(key_of(1), [](const flowd_flow& flow) { EXPECT_EQ(flow.tag.experiment, 2u); });
+    firefly.take_all();
+    EXPECT_EQ(emit(api, start(1, {3, 14})), FLOWD_OK);
+    EXPECT_EQ(story(firefly.take_all()), "O1");
+}
+
+TEST_F(Overflow, AttachmentsAreBoundedByBytes) {
+    const auto api = announcer("api");
+    QueueLimits limits;
+    limits.bytes = 3000;
+    Backend firefly(*bus, "firefly", all_kinds, limits);
+    const std::string datagram(1000, 'x');
+    flowd_attachment attachment{};
+    attachment.size = sizeof attachment;
+    attachment.id = text(FLOWD_ATTACHMENT_DATAGRAM);
+    attachment.bytes = {reinterpret_cast<const std::uint8_t*>(datagram.data()), datagram.size()};
+    const auto with = [&](std::uint32_t number) {
+        auto event = start(number);
+        event.attachments = &attachment;
+        event.attachment_count = 1;
+        event.attachment_stride = sizeof attachment;
+        return event;
+    };
+    EXPECT_EQ(emit(api, with(1)), FLOWD_OK);
+    EXPECT_EQ(emit(api, with(2)), FLOWD_OK);
+    EXPECT_EQ(emit(api, with(3)), FLOWD_FULL);
+    EXPECT_EQ(emit(api, start(4)), FLOWD_OK) << "what carries nothing still fits";
+    const auto told = firefly.take_all();
+    ASSERT_EQ(story(told), "S1 S2 S4");
+    ASSERT_EQ(told[0].attachments.size(), 1u);
+    EXPECT_EQ(told[0].attachments[0].first, FLOWD_ATTACHMENT_DATAGRAM);
+    EXPECT_EQ(told[0].attachments[0].second, datagram);
+    EXPECT_EQ(backend_counters("firefly").bytes, 0u);
+    EXPECT_EQ(emit(api, with(3)), FLOWD_OK);
+}
+
+TEST_F(Overflow, AttachmentsAreSharedNotCopiedPerBackend) {
+    const auto api = announcer("api");
+    Backend one(*bus, "one");
+    Backend two(*bus, "two");
+    const std::string value = "{}";
+    flowd_attachment attachment{};
+    attachment.size = sizeof attachment;
+    attachment.id = text("flowd.json/storage-stats");
+    attachment.bytes = {reinterpret_cast<const std::uint8_t*>(value.data()), value.size()};
+    auto event = start(1);
+    event.attachments = &attachment;
+    event.attachment_count = 1;
+    event.attachment_stride = sizeof attachment;
+    emit(api, event);
+    const auto first = one.queue->take();
+    const auto second = two.queue->take();
+    ASSERT_EQ(first.size(), 1u);
+    ASSERT_EQ(second.size(), 1u);
+    EXPECT_EQ(first[0].attachments, second[0].attachments);
+    EXPECT_NE(first[0].attachments[0].bytes.data, attachment.bytes.data);
+}
+
+TEST_F(Overflow, AStalledBackendStopsPushingBackAndIsMadeGoodWhenItTakesAgain) {
+    const auto api = announcer("api");
+    Backend slow(*bus, "slow", all_kinds, small(2));
+    Backend quick(*bus, "quick");
+    emit(api, start(1));
+    emit(api, start(2));
+    EXPECT_EQ(emit(api, start(3)), FLOWD_FULL);
+    pass(9);
+    EXPECT_EQ(emit(api, start(3)), FLOWD_FULL) << "not stalled yet";
+    pass(2);
+    EXPECT_THAT(room, ::testing::ElementsAre("api"));
+    EXPECT_EQ(emit(api, start(3)), FLOWD_OK);
+    EXPECT_EQ(emit(api, end(1)), FLOWD_OK);
+    EXPECT_EQ(emit(api, start(4)), FLOWD_OK);
+    EXPECT_EQ(emit(api, end(4)), FLOWD_OK);
+    EXPECT_TRUE(backend_counters("slow").behind);
+    EXPECT_EQ(story(quick.take_all()), "S1 S2 S3 E1 S4 E4");
+    pass(60);
+    EXPECT_EQ(bus->counters().owed, 2u) << "1 and 4 stay until slow knows of their end";
+
+    std::vector<std::string> of_flow(5);
+    for (const auto& received : slow.take_all())
+        of_flow[received.event.key.destination_port] +=
+            std::string(received.event.flags & FLOWD_RESYNC ? "r" : "") + "?SOE"[received.event.kind];
+    EXPECT_EQ(of_flow[1], "SrE");
+    EXPECT_EQ(of_flow[2], "S");
+    EXPECT_EQ(of_flow[3], "rS");
+    EXPECT_EQ(of_flow[4], "rSrE") << "started and ended while it was away";
+    EXPECT_EQ(bus->counters().owed, 0u);
+    EXPECT_EQ(bus->counters().ended_kept, 0u);
+    EXPECT_FALSE(backend_counters("slow").behind);
+    EXPECT_EQ(backend_counters("slow").stalls, 1u);
+}
+
+TEST_F(Overflow, FlowsOfOneKeyAreMadeGoodInTheirOrder) {
+    const auto api = announcer("api");
+    Backend slow(*bus, "slow", all_kinds, small(1));
+    emit(api, start(1));
+    pass(11);
+    for (int i = 0; i < 3; ++i) {
+        EXPECT_EQ(emit(api, end(1)), FLOWD_OK);
+        EXPECT_EQ(emit(api, start(1)), FLOWD_OK);
+    }
+    std::string kinds;
+    std::uint64_t live = 0;
+    for (const auto& received : slow.take_all()) {
+        kinds += "?SOE"[received.event.kind];
+        if (received.event.kind == FLOWD_EVENT_START) {
+            EXPECT_EQ(live, 0u);
+            live = received.event.flow_id;
+        } else {
+            EXPECT_EQ(std::exchange(live, 0), received.event.flow_id);
+        }
+    }
+    EXPECT_EQ(kinds, "SESESES");
+    EXPECT_EQ(bus->counters().owed, 0u);
+}
+
+TEST_F(Overflow, FlowsOfOneKeyThatABackendIsOwedAreBoundedAndCounted) {
+    const auto api = announcer("api");
+    Backend slow(*bus, "slow", all_kinds, small(1));
+    emit(api, start(1));
+    pass(11);
+    for (int i = 0; i < 200; ++i) {
+        ASSERT_EQ(emit(api, end(1)), FLOWD_OK);
+        ASSERT_EQ(emit(api, start(1)), FLOWD_OK);
+    }
+    EXPECT_GT(backend_counters("slow").given_up, 100u);
+    EXPECT_LT(bus->counters().ended_kept, 100u);
+    const auto told = slow.take_all();
+    EXPECT_EQ(told.back().event.kind, std::uint32_t{FLOWD_EVENT_START});
+    EXPECT_EQ(bus->counters().owed, 0u);
+}
+
+TEST_F(Overflow, ARetagThatWasMissedIsMadeGoodWithTheLatestTag) {
+    const auto api = announcer("api");
+    Backend slow(*bus, "slow", all_kinds, small(1));
+    emit(api, start(1, {2, 16}));
+    pass(11);
+    emit(api, start(1, {2, 17}));
+    emit(api, start(1, {2, 18}));
+    const auto told = slow.take_all();
+    ASSERT_EQ(story(told), "S1 o1");
+    EXPECT_TRUE(told[1].event.flags & FLOWD_RETAGGED);
+    EXPECT_EQ(told[1].event.tag.activity, 18u);
+}
+
+TEST_F(Overflow, AnExpiryThatFindsAQueueFullIsMadeGood) {
+    FlowLimits limits;
+    limits.max_age_ns = 5 * second_ns;
+    use(limits);
+    const auto api = announcer("api");
+    Backend slow(*bus, "slow", all_kinds, small(1));
+    emit(api, start(1));
+    pass(7);
+    EXPECT_EQ(bus->count(), 0u);
+    const auto told = slow.take_all();
+    ASSERT_EQ(told.size(), 2u);
+    EXPECT_EQ(told[1].event.kind, std::uint32_t{FLOWD_EVENT_END});
+    EXPECT_TRUE(told[1].event.flags & FLOWD_EXPIRED);
+}
+
+TEST_F(Overflow, CatchingUpLeavesHalfOfTheQueueForWhatHappensNow) {
+    const auto api = announcer("api");
+    for (std::uint32_t i = 1; i <= 500; ++i) emit(api, start(i));
+    Backend late(*bus, "late", all_kinds, small(64));
+    std::size_t starts = 0;
+    while (starts < 500) {
+        const auto told = late.take_once();
+        ASSERT_FALSE(told.empty());
+        for (const auto& received : told) starts += received.event.kind == FLOWD_EVENT_START ? 1 : 0;
+        EXPECT_LE(late.queue->depth(), 33u);
+    }
+    EXPECT_TRUE(late.take_all().empty());
+    EXPECT_EQ(starts, 500u);
+    EXPECT_EQ(backend_counters("late").resynced, 500u);
+}
+
+TEST_F(Overflow, AChangeDuringTheCatchingUpIsToldInOrder) {
+    const auto api = announcer("api");
+    for (std::uint32_t i = 1; i <= 300; ++i) emit(api, start(i));
+    Backend late(*bus, "late", all_kinds, small(16));
+    auto told = late.take_once();
+    for (std::uint32_t i = 1; i <= 300; ++i)
+        while (emit(api, end(i)) == FLOWD_FULL)
+            for (auto& received : late.take_once()) told.push_back(received);
+    for (auto& received : late.take_all()) told.push_back(received);
+    std::vector<std::string> of_flow(301);
+    for (const auto& received : told) of_flow[received.event.key.destination_port] += "?SOE"[received.event.kind];
+    for (std::size_t i = 1; i <= 300; ++i) EXPECT_EQ(of_flow[i], "SE") << i;
+    EXPECT_EQ(bus->counters().owed, 0u);
+}
+
+TEST_F(Overflow, WakeComesOncePerSleep) {
+    const auto api = announcer("api");
+    Backend firefly(*bus, "firefly");
+    EXPECT_EQ(firefly.wakes, 1) << "a new backend has to look at the live flows";
+    EXPECT_TRUE(firefly.take_all().empty());
+    emit(api, start(1));
+    emit(api, start(2));
+    EXPECT_EQ(firefly.wakes, 2);
+    firefly.take_all();
+    emit(api, end(1));
+    EXPECT_EQ(firefly.wakes, 3);
+}
+
+TEST_F(Overflow, ABackendIsHandedOnlyTheKindsItAccepts) {
+    const auto rule = announcer("netlink", FLOWD_PRECEDENCE_RULE);
+    const auto api = announcer("api");
+    Backend ends(*bus, "ends", 1u << FLOWD_EVENT_END);
+    Backend starts(*bus, "starts", 1u << FLOWD_EVENT_START);
+    emit(rule, start(1));
+    emit(api, start(1, {3, 14}));
+    emit(api, ongoing(1));
+    emit(api, end(1));
+    EXPECT_EQ(story(ends.take_all()), "E1");
+    EXPECT_EQ(story(starts.take_all()), "S1");
+    EXPECT_EQ(bus->counters().owed, 0u);
+}
+
+TEST_F(Overflow, EdgesAreCounted) {
+    const auto api = announcer("api");
+    Backend firefly(*bus, "firefly");
+    firefly.take_all();
+    emit(api, start(1));
+    emit(api, start(2));
+    emit(api, end(1));
+    EXPECT_EQ(backend_counters("firefly").depth, 3u);
+    pass_ns(3'000'000);
+    firefly.take_all();
+    const auto in = announcer_counters("api");
+    EXPECT_EQ(in.offered[FLOWD_EVENT_START], 2u);
+    EXPECT_EQ(in.offered[FLOWD_EVENT_END], 1u);
+    EXPECT_EQ(in.accepted, 3u);
+    EXPECT_EQ(in.live, 1u);
+    const auto out = backend_counters("firefly");
+    EXPECT_EQ(out.delivered[FLOWD_EVENT_START], 2u);
+    EXPECT_EQ(out.delivered[FLOWD_EVENT_END], 1u);
+    EXPECT_EQ(out.depth, 0u);
+    EXPECT_EQ(out.high_water, 3u);
+    EXPECT_EQ(out.latency[12], 3u) << "3 ms lie between 2^11 and 2^12 us";
+    EXPECT_EQ(out.latency_sum_us, 9000u);
+}
+
+}  // namespace
+}  // namespace flowd::core::test
