@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
-#include <array>
 #include <fstream>
 #include <iterator>
 #include <ostream>
@@ -20,15 +19,6 @@ bool is_name(const std::string& name) {
     const auto letter = [](char c) { return c >= 'a' && c <= 'z'; };
     return !name.empty() && name.size() <= 32 && letter(name.front()) &&
            std::all_of(name.begin(), name.end(), [&](char c) { return letter(c) || (c >= '0' && c <= '9'); });
-}
-
-/// The name becomes a C++ namespace, and the module's file KIND-NAME.so.
-bool is_taken(const std::string& name) {
-    static constexpr std::array<std::string_view, 34> words{
-        "auto",   "bool", "break", "case",  "catch", "char",  "class", "const",   "default", "delete", "do",    "double",
-        "else",   "enum", "false", "float", "for",   "if",    "int",   "long",    "new",     "return", "short", "static",
-        "switch", "this", "throw", "true",  "try",   "union", "using", "virtual", "void",    "while"};
-    return std::find(words.begin(), words.end(), name) != words.end();
 }
 
 std::string replaced(std::string text, const Replacements& replacements) {
@@ -72,9 +62,9 @@ Result<void> copy_tree(const fs::path& from, const fs::path& to, const Replaceme
 }  // namespace
 
 ExitCode make_module(const NewModule& request, const InstallPaths& paths, const Output& output) {
-    if (!is_name(request.name) || is_taken(request.name)) {
+    if (!is_name(request.name)) {
         return output.fail(ExitCode::usage, "\"" + request.name + "\" cannot be the name of a component",
-                           "a small letter, then up to 31 small letters and digits, and no word of C++: \"mysource\"");
+                           "a small letter, then up to 31 small letters and digits: \"mysource\"");
     }
     const fs::path templates = paths.templates() / request.kind;
     if (!fs::is_directory(templates)) {

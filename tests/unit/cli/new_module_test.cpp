@@ -63,8 +63,7 @@ TEST_F(NewModuleCommand, FillsAnEmptyFolderButNeverOneThatHoldsSomething) {
 }
 
 TEST_F(NewModuleCommand, RefusesNamesThatNoComponentMayHave) {
-    for (const char* name :
-         {"", "My", "my-source", "1st", "a/b", "..", "new", "s\xc3\xbc", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"}) {
+    for (const char* name : {"", "My", "my-source", "1st", "a/b", "..", "s\xc3\xbc", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"}) {
         EXPECT_EQ(make({name, "plugin", (folder_ / "x").string()}), ExitCode::usage) << name;
         EXPECT_THAT(err_.str(), HasSubstr("small letter"));
     }
