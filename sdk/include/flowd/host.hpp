@@ -64,8 +64,10 @@ bool fenced(const flowd_host* host, const char* what, Work&& work) noexcept {
         return true;
     } catch (...) {
         try {
-            const std::string text = std::string(host->instance) + ": " + what + " threw: " + current_exception_text();
-            host->log(host, FLOWD_LEVEL_ERROR, to_c(text));
+            const auto api = copy_sized<flowd_host>(host);  // create may be called by a core that lacks anything
+            if (api.log == nullptr || api.instance == nullptr) return false;
+            const std::string text = std::string(api.instance) + ": " + what + " threw: " + current_exception_text();
+            api.log(host, FLOWD_LEVEL_ERROR, to_c(text));
         } catch (...) {  // not even memory for a line
         }
         return false;

@@ -318,5 +318,14 @@ TEST(Create, AnOldCoreIsRefusedWithTheServiceThatIsMissing) {
     EXPECT_THAT(host.problems()[0].message, HasSubstr("flowd_host.rewatch"));
 }
 
+TEST(Create, ACoreThatCannotEvenLogIsRefusedWithoutACrash) {
+    FakeHost host;
+    host.mutable_raw().log = nullptr;
+    host.mutable_raw().report = nullptr;
+    Instance instance(host, component<Brittle>(), raise("create"));
+    EXPECT_EQ(instance.create(), FLOWD_UNSUPPORTED);
+    EXPECT_EQ(instance.raw(), nullptr);
+}
+
 }  // namespace
 }  // namespace flowd

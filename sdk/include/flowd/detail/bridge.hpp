@@ -67,9 +67,11 @@ class Bridge {
         return result;
     }
     static void report(const flowd_host* host, const Error& error) {
+        const auto api = copy_sized<flowd_host>(host);
+        if (api.report == nullptr) return;
         const Problem problem = Problem::from(error);
         const flowd_problem raw = problem.raw();
-        host->report(host, &raw);
+        api.report(host, &raw);
     }
     template <typename Work>
     static flowd_result call(flowd_instance* instance, const char* what, Work&& work) noexcept {
