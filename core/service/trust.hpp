@@ -15,6 +15,7 @@ namespace flowd::core {
 /// Who may own what is trusted, beside root.
 struct TrustPolicy {
     uid_t user = ::geteuid();
+    bool enforced = true;  ///< false: everybody is trusted, for an author who checks what was just built
 };
 
 /// The real path of `path`, if that file (or directory) and every directory above it belong to root or to the policy's

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+// A conformance check: a name that stays, what it promises, and how it is found out. Each runs in a process of its own, so
+// it may crash, hang or leak without harm to the others.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "flowd/abi/module.h"
+
+namespace flowd::check {
+
+class Subject;
+
+struct Outcome {
+    enum class Verdict { passed, failed, skipped };
+    Verdict verdict = Verdict::passed;
+    std::string message = {};  ///< why it failed or was skipped
+
+    [[nodiscard]] static Outcome pass() { return {}; }
+    [[nodiscard]] static Outcome fail(std::string message) { return {Verdict::failed, std::move(message)}; }
+    [[nodiscard]] static Outcome skip(std::string message) { return {Verdict::skipped, std::move(message)}; }
+};
+
+struct Check {
+    std::string_view name;     ///< "stop-twice"; never reused for something else
+    std::string_view promise;  ///< one line for --list
+    unsigned kinds = 0;        ///< bits 1 << FLOWD_PLUGIN, ...; 0: concerns the module as a whole
+    Outcome (*run)(Subject&) = nullptr;
+};
+
+inline constexpr unsigned plugins = 1u << FLOWD_PLUGIN;
+inline constexpr unsigned backends = 1u << FLOWD_BACKEND;
+inline constexpr unsigned enrichers = 1u << FLOWD_ENRICHER;
+inline constexpr unsigned every_kind = plugins | backends | enrichers;
+
+// The suite, by what is looked at.
+[[nodiscard]] std::vector<Check> module_checks();  // file, note, symbols, descriptor, options
+[[nodiscard]] std::vector<Check> life_checks();    // lifecycle, threads, descriptors, deadlines
+[[nodiscard]] std::vector<Check> event_checks();   // what a backend or enricher is given
+[[nodiscard]] std::vector<Check> border_checks();  // odd cores: later, older, refusing; extensions
+
+}  // namespace flowd::check

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sdk/check/life.hpp"
+
+#include <fmt/format.h>
+
+#include <exception>
+#include <thread>
+
+namespace flowd::check {
+
+std::string result_name(flowd_result result) {
+    static constexpr const char* below[] = {"FLOWD_OK",        "FLOWD_ERROR",    "FLOWD_INVALID", "FLOWD_UNSUPPORTED",
+                                            "FLOWD_NOT_FOUND", "FLOWD_DENIED",   "FLOWD_BUSY",    "FLOWD_LIMIT",
+                                            "FLOWD_EXCEPTION", "FLOWD_NO_MEMORY"};
+    if (result <= 0 && result >= FLOWD_NO_MEMORY) return below[-result];
+    if (result == FLOWD_STOPPED) return "FLOWD_STOPPED";
+    if (result == FLOWD_FULL) return "FLOWD_FULL";
+    return fmt::format("{}, which means nothing", result);
+}
+
+Life::Life(const flowd_component& component, const flowd_value& config, ProbeHost& host, Progress& progress)
+    : component_(component), config_(config), host_(host), progress_(progress) {
+    host_.bind_thread();
+}
+
+Life::~Life() {
+    if (instance_ == nullptr) return;
+    (void)stop();
+    destroy();
+}
+
+flowd_result Life::guarded(const char* call, const std::function<flowd_result()>& work) {
+    progress_.enter(call);
+    flowd_result result = FLOWD_EXCEPTION;
+    try {
+        result = work();
+        if (result > FLOWD_FULL || result < FLOWD_NO_MEMORY)
+            host_.breach(fmt::format("{} answered {}", call, result_name(result)));
+    } catch (const std::exception& exception) {
+        host_.breach(fmt::format("an exception came out of {}: {}", call, exception.what()));
+    } catch (...) {
+        host_.breach(fmt::format("an exception came out of {}", call));
+    }
+    progress_.enter({});
+    return result;
+}
+
+flowd_result Life::create() {
+    host_.set_phase(Phase::created);
+    const flowd_result result = guarded("create", [&] { return component_.create(host_.offered(), &config_, &instance_); });
+    if (result == FLOWD_OK && instance_ == nullptr) host_.breach("create answered FLOWD_OK without an instance");
+    if (result < 0 && instance_ != nullptr) host_.breach("create failed, yet left an instance");
+    return result;
+}
+
+flowd_result Life::prepare() {
+    if (component_.prepare == nullptr) return FLOWD_OK;
+    return guarded("prepare", [&] { return component_.prepare(instance_); });
+}
+
+flowd_result Life::start() {
+    host_.set_phase(Phase::started);
+    return guarded("start", [&] { return component_.start(instance_); });
+}
+
+bool Life::up() {
+    using Step = flowd_result (Life::*)();
+    static constexpr std::pair<const char*, Step> steps[] = {
+        {"create", &Life::create}, {"prepare", &Life::prepare}, {"start", &Life::start}};
+    for (const auto& [name, step] : steps) {
+        failure_ = (this->*step)();
+        if (failure_ == FLOWD_OK && instance_ != nullptr) continue;
+        failed_call_ = name;
+        return false;
+    }
+    return true;
+}
+
+std::string Life::down() const {
+    std::string text = fmt::format("{} answered {}", failed_call_, result_name(failure_));
+    for (const Problem& problem : host_.problems()) return fmt::format("{}: {}", text, problem.message);
+    return text;
+}
+
+bool Life::unexplained() const {
+    for (const Problem& problem : host_.problems())
+        if (problem.level == FLOWD_LEVEL_ERROR) return false;
+    return true;
+}
+
+void Life::live(std::vector<std::function<void()>> jobs, std::chrono::milliseconds linger) {
+    for (auto& job : jobs) host_.at_dispatch(std::move(job));
+    const bool own_loop = component_.loop == FLOWD_LOOP_OWN;
+    bool over = false;
+    host_.at_dispatch([&] {
+        flowd_timer* timer = nullptr;
+        host_.raw()->timer(
+            host_.raw(), std::chrono::nanoseconds(linger).count(), 0, [](void* flag) { *static_cast<bool*>(flag) = true; },
+            &over, &timer);
+    });
+    if (!own_loop) {
+        (void)host_.run_until([&] { return over; });
+        (void)stop();
+        return;
+    }
+    // The wish to stop comes from another thread, as it does from the core.
+    host_.on_stop([this] { (void)stop(); });
+    std::thread core([this, linger] {
+        std::this_thread::sleep_for(linger);
+        host_.request_stop();
+    });
+    const flowd_result result = guarded("run", [&] { return component_.run(instance_); });
+    if (host_.phase() < Phase::stopped)
+        host_.breach(fmt::format("run returned ({}) although nobody had called stop", result_name(result)));
+    core.join();
+}
+
+flowd_result Life::stop(std::chrono::nanoseconds grace) {
+    using Clock = std::chrono::steady_clock;  // CLOCK_MONOTONIC
+    const Clock::time_point deadline = Clock::now() + grace;
+    const flowd_result result = guarded(
+        "stop", [&] { return component_.stop(instance_, std::chrono::nanoseconds(deadline.time_since_epoch()).count()); });
+    // Half a second more is not what this is about.
+    if (Clock::now() > std::max(deadline, Clock::time_point{}) + std::chrono::milliseconds(500) && grace > grace.zero())
+        host_.breach("stop returned after its deadline");
+    host_.set_phase(Phase::stopped);
+    return result;
+}
+
+void Life::destroy() {
+    (void)guarded("destroy", [&] {
+        component_.destroy(std::exchange(instance_, nullptr));
+        return FLOWD_OK;
+    });
+    host_.set_phase(Phase::destroyed);
+}
+
+flowd_result Life::on_events(const flowd_event* events, std::size_t count, std::size_t stride) {
+    return guarded("on_events", [&] { return component_.on_events(instance_, events, count, stride); });
+}
+
+flowd_result Life::sample(const flowd_flow* flows, std::size_t count, std::size_t stride, bool last,
+                          const flowd_samples* samples) {
+    return guarded("sample", [&] { return component_.sample(instance_, flows, count, stride, last ? 1 : 0, samples); });
+}
+
+void Life::on_room() {
+    if (component_.on_room == nullptr) return;
+    (void)guarded("on_room", [&] {
+        component_.on_room(instance_);
+        return FLOWD_OK;
+    });
+}
+
+flowd_result Life::reconfigure(const flowd_value& config) {
+    if (component_.reconfigure == nullptr) return FLOWD_UNSUPPORTED;
+    return guarded("reconfigure", [&] { return component_.reconfigure(instance_, &config); });
+}
+
+const void* Life::extension(const char* id) {
+    const void* answer = nullptr;
+    if (component_.extension == nullptr) return answer;
+    (void)guarded("extension", [&] {
+        answer = component_.extension(instance_, id);
+        return FLOWD_OK;
+    });
+    return answer;
+}
+
+Outcome with_life(Subject& subject, const std::function<Outcome(Life&, ProbeHost&)>& work, const Oddity& oddity) {
+    auto config = subject.config();
+    if (!config) {
+        const Error& error = config.error();
+        return error.code == FLOWD_NOT_FOUND ? Outcome::skip(error.message) : Outcome::fail(error.message);
+    }
+    const core::InstanceConfig& instance = **config;
+    ProbeHost host(instance.kind, oddity);
+    Outcome outcome = Outcome::fail("the check did not end");
+    std::thread thread([&] {
+        Life life(*instance.component, instance.value(), host, subject.progress());
+        outcome = work(life, host);
+    });
+    thread.join();
+    const auto breaches = host.breaches();
+    if (!breaches.empty()) return Outcome::fail(fmt::format("{}", fmt::join(breaches, "; ")));
+    return outcome;
+}
+
+}  // namespace flowd::check

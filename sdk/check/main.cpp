@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+// flowd-module-check: the conformance suite for modules. Exit codes: 0 all passed or skipped, 1 a check failed, 2 usage.
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <filesystem>
+#include <string>
+
+#include "flowd/json.hpp"
+#include "sdk/check/runner.hpp"
+
+namespace {
+
+using flowd::check::Outcome;
+using flowd::check::Ran;
+using Verdict = Outcome::Verdict;
+
+const char* word(Verdict verdict) {
+    return verdict == Verdict::passed ? "passed" : verdict == Verdict::failed ? "failed" : "skipped";
+}
+
+void print(const Ran& ran) {
+    const char* mark = ran.outcome.verdict == Verdict::passed   ? "ok  "
+                       : ran.outcome.verdict == Verdict::failed ? "FAIL"
+                                                                : "skip";
+    std::printf("%s  %s%s%s\n", mark, ran.name.c_str(), ran.outcome.message.empty() ? "" : ": ",
+                ran.outcome.message.c_str());
+    std::fflush(stdout);
+}
+
+void list(const std::vector<flowd::check::Plan>& plans) {
+    for (const auto& plan : plans) std::printf("%s: %s\n", plan.name().c_str(), std::string(plan.check.promise).c_str());
+}
+
+std::string to_json(const std::string& module, const std::vector<Ran>& results) {
+    std::string text;
+    flowd::json::Writer writer(text);
+    std::size_t counts[3] = {};
+    writer.object().member("module", module).key("checks").array();
+    for (const Ran& ran : results) {
+        ++counts[static_cast<int>(ran.outcome.verdict)];
+        writer.object().member("name", ran.name).member("promise", ran.promise).member("result", word(ran.outcome.verdict));
+        writer.member("message", ran.outcome.message).member("milliseconds", ran.took.count()).end();
+    }
+    writer.end().member("passed", counts[0]).member("failed", counts[1]).member("skipped", counts[2]).end();
+    return text;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    CLI::App app(
+        "Checks that a flowd-cpp module keeps the rules of the module ABI. Every check runs in a process of its own.");
+    std::string module, filter, conf;
+    bool json = false, only_list = false;
+    int seconds = 15;
+    app.add_option("module", module, "The module, KIND-NAME.so")->required()->type_name("FILE");
+    app.add_option("--conf", conf,
+                   "A conf.yaml with options for this module's components, and for no others; else defaults")
+        ->check(CLI::ExistingFile);
+    app.add_option("--filter", filter, "Only checks whose name fits this shell pattern: 'stop-*', '* backend/x'");
+    app.add_option("--timeout", seconds, "Seconds that one check may take")
+        ->check(CLI::Range(1, 600))
+        ->capture_default_str();
+    app.add_flag("--list", only_list, "Name the checks and what they promise; run none");
+    app.add_flag("--json", json, "Report as JSON");
+    app.footer(
+        "Exit codes: 0 nothing failed, 1 a check failed, 2 the command line is wrong.\n"
+        "The checks start instances for real: with the options by default, or with yours.");
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::ParseError& error) {
+        return app.exit(error) == 0 ? 0 : 2;
+    }
+    std::error_code absent;
+    if (!std::filesystem::exists(module, absent)) {
+        std::fprintf(stderr, "%s: no such file\n", module.c_str());
+        return 2;
+    }
+    const auto plans = flowd::check::plan(module, conf, filter);
+    if (plans.empty()) {
+        std::fprintf(stderr, "no check fits --filter '%s'; --list names them\n", filter.c_str());
+        return 2;
+    }
+    if (only_list) {
+        list(plans);
+        return 0;
+    }
+    std::vector<Ran> results;
+    std::size_t failed = 0;
+    for (const auto& plan : plans) {
+        results.push_back(flowd::check::run(plan, std::chrono::seconds(seconds)));
+        if (results.back().outcome.verdict == Verdict::failed) ++failed;
+        if (!json) print(results.back());
+    }
+    if (json)
+        std::printf("%s\n", to_json(module, results).c_str());
+    else
+        std::printf("%zu checks, %zu failed\n", results.size(), failed);
+    return failed == 0 ? 0 : 1;
+}

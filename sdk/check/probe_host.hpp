@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+// The core as a module under check sees it: the SDK's fake, which besides notes every breach of the border's rules, and can
+// play an odd core.
+#pragma once
+
+#include <atomic>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "flowd/abi/module.h"
+#include "flowd/testing/fake_host.hpp"
+#include "sdk/check/guarded.hpp"
+
+namespace flowd::check {
+
+/// How this core differs from a plain one.
+struct Oddity {
+    std::optional<flowd_result> emit_answer = {};  ///< emit accepts nothing and answers this
+    bool no_extensions = false;
+    bool refuses = false;     ///< watch, timer, post and metric_open fail
+    bool later_core = false;  ///< flowd_host has members behind those of 1.0, and a later minor
+};
+
+/// How far the instance's life has come; later is greater.
+enum class Phase { created, prepared, started, stopped, destroyed };
+
+class ProbeHost : public testing::FakeHost {
+  public:
+    explicit ProbeHost(std::uint32_t kind, Oddity oddity = {});
+
+    /// What the module is given: it ends where readable memory ends, so that reading beyond it crashes.
+    [[nodiscard]] const flowd_host* offered() const { return offered_.get(); }
+
+    /// The calling thread is the instance's.
+    void bind_thread() { thread_ = std::this_thread::get_id(); }
+    void set_phase(Phase phase) { phase_ = phase; }
+    [[nodiscard]] Phase phase() const { return phase_; }
+
+    /// [any] Notes a breach, once.
+    void breach(const std::string& what);
+    [[nodiscard]] std::vector<std::string> breaches() const;
+    /// [any] Calls of emit so far.
+    [[nodiscard]] std::size_t emits() const { return emits_; }
+
+  private:
+    static ProbeHost& of(const flowd_host* host);
+    void alive(const char* call);
+    void on_instance_thread(const char* call);
+    void judge_events(const flowd_event* events, std::size_t count, std::size_t stride);
+    void judge_problem(const flowd_problem& problem);
+    void judge_metric(const flowd_metric_info& info);
+    void replace_output();
+    void replace_loop();
+    void replace_metrics();
+
+    const std::uint32_t kind_;
+    const Oddity oddity_;
+    flowd_host plain_{};  // the fake's own functions
+    Guarded<flowd_host> offered_;
+    std::atomic<std::thread::id> thread_{};
+    std::atomic<Phase> phase_{Phase::created};
+    std::atomic<std::size_t> emits_{0};
+    mutable std::mutex breaches_mutex_;
+    std::vector<std::string> breaches_;
+};
+
+}  // namespace flowd::check

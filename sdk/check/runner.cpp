@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sdk/check/runner.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <fnmatch.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <memory>
+#include <new>
+
+#include "flowd/unique_fd.hpp"
+
+namespace flowd::check {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using Verdict = Outcome::Verdict;
+
+constexpr std::size_t max_message = 4096;
+
+/// Memory that parent and child share.
+class SharedProgress {
+  public:
+    SharedProgress()
+        : memory_(::mmap(nullptr, sizeof(Progress), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0)) {
+        if (memory_ == MAP_FAILED) throw std::bad_alloc();
+        new (memory_) Progress;
+    }
+    SharedProgress(const SharedProgress&) = delete;
+    SharedProgress& operator=(const SharedProgress&) = delete;
+    ~SharedProgress() { ::munmap(memory_, sizeof(Progress)); }
+    Progress& operator*() const { return *std::launder(static_cast<Progress*>(memory_)); }
+
+  private:
+    void* memory_;
+};
+
+[[noreturn]] void be_the_child(const Plan& plan, Progress& progress, int answer) {
+    // What a module prints must not look like this program's report.
+    const UniqueFd null(::open("/dev/null", O_WRONLY | O_CLOEXEC));
+    if (null) (void)::dup2(null.get(), STDOUT_FILENO);
+    Outcome outcome;
+    try {
+        Subject subject(plan.target, progress);
+        outcome = plan.check.run(subject);
+    } catch (const std::exception& exception) {
+        outcome = Outcome::fail(fmt::format("the check itself failed: {}", exception.what()));
+    }
+    std::string text(1, static_cast<char>('0' + static_cast<int>(outcome.verdict)));
+    text += outcome.message.substr(0, max_message - 1);
+    (void)!::write(answer, text.data(), text.size());
+    // Not exit: what the module registered to run then is not under check, and it may hang.
+    ::_exit(0);
+}
+
+std::string death(int status, const Progress& progress) {
+    if (WIFSIGNALED(status)) {
+        const char* name = ::sigabbrev_np(WTERMSIG(status));
+        return fmt::format("it crashed{} (SIG{})", progress.where(), name != nullptr ? name : "?");
+    }
+    return fmt::format("it ended the process{} (status {})", progress.where(), WEXITSTATUS(status));
+}
+
+/// What the child wrote before its end, or before the limit.
+std::string listen(int answer, Clock::time_point end, bool& in_time) {
+    std::string text;
+    for (;;) {
+        const auto left = std::chrono::ceil<std::chrono::milliseconds>(end - Clock::now()).count();
+        pollfd waiting{answer, POLLIN, 0};
+        const int ready = ::poll(&waiting, 1, static_cast<int>(std::max<std::int64_t>(left, 0)));
+        if (ready < 0 && errno == EINTR) continue;
+        if (ready == 0) {
+            in_time = false;
+            return text;
+        }
+        char buffer[max_message];
+        const ssize_t count = ::read(answer, buffer, sizeof buffer);
+        if (count < 0 && errno == EINTR) continue;
+        if (count <= 0) return text;
+        text.append(buffer, static_cast<std::size_t>(count));
+    }
+}
+
+}  // namespace
+
+std::string Plan::name() const {
+    if (target.kind == 0) return std::string(check.name);
+    return fmt::format("{} {}/{}", check.name, core::kind_name(target.kind), target.component);
+}
+
+std::vector<Plan> plan(const std::filesystem::path& module, const std::string& conf, const std::string& filter) {
+    std::vector<Check> suite;
+    for (auto part : {module_checks, life_checks, event_checks, border_checks})
+        for (const Check& check : part()) suite.push_back(check);
+    const auto wanted = [&](const Plan& one) {
+        return filter.empty() || ::fnmatch(filter.c_str(), one.name().c_str(), 0) == 0 ||
+               ::fnmatch(filter.c_str(), std::string(one.check.name).c_str(), 0) == 0;
+    };
+    std::vector<Plan> plans;
+    const auto add = [&](Plan one) {
+        if (wanted(one)) plans.push_back(std::move(one));
+    };
+    for (const Check& check : suite)
+        if (check.kinds == 0) add({check, {module, 0, {}, conf}});
+    if (const auto note = core::read_note(module))
+        for (const core::NoteComponent& component : note->components)
+            for (const Check& check : suite)
+                if ((check.kinds & (1u << component.kind)) != 0)
+                    add({check, {module, component.kind, component.name, conf}});
+    return plans;
+}
+
+Ran run(const Plan& plan, std::chrono::milliseconds limit) {
+    Ran ran{plan.name(), std::string(plan.check.promise), {}, {}};
+    const SharedProgress progress;
+    int ends[2];
+    if (::pipe2(ends, O_CLOEXEC) != 0) {
+        ran.outcome = Outcome::fail("no pipe for the check");
+        return ran;
+    }
+    const UniqueFd answer(ends[0]);
+    UniqueFd tell(ends[1]);
+    const Clock::time_point begin = Clock::now();
+    const pid_t child = ::fork();
+    if (child == 0) be_the_child(plan, *progress, tell.get());
+    tell.reset();
+    if (child < 0) {
+        ran.outcome = Outcome::fail("no process for the check");
+        return ran;
+    }
+    bool in_time = true;
+    const std::string text = listen(answer.get(), begin + limit, in_time);
+    if (!in_time) (void)::kill(child, SIGKILL);
+    int status = 0;
+    while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
+    }
+    ran.took = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - begin);
+    if (!in_time)
+        ran.outcome =
+            Outcome::fail(fmt::format("it did not come back{} within {} s", (*progress).where(), limit.count() / 1000));
+    else if (text.empty() || status != 0)
+        ran.outcome = Outcome::fail(death(status, *progress));
+    else
+        ran.outcome = {static_cast<Verdict>(text[0] - '0'), text.substr(1)};
+    return ran;
+}
+
+}  // namespace flowd::check

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+// Runs checks, each in a process of its own with a time limit. Main thread only.
+#pragma once
+
+#include <chrono>
+#include <string>
+#include <vector>
+
+#include "sdk/check/check.hpp"
+#include "sdk/check/subject.hpp"
+
+namespace flowd::check {
+
+struct Ran {
+    std::string name;  ///< "loads", or "stop-twice backend/firefly"
+    std::string promise;
+    Outcome outcome;
+    std::chrono::milliseconds took{};
+};
+
+struct Plan {
+    Check check;
+    Subject::Target target;
+    [[nodiscard]] std::string name() const;
+};
+
+/// The whole suite for a module, as far as its note tells what it holds; `filter` is a shell pattern on names or their
+/// first word, empty: all.
+[[nodiscard]] std::vector<Plan> plan(const std::filesystem::path& module, const std::string& conf,
+                                     const std::string& filter);
+
+[[nodiscard]] Ran run(const Plan& plan, std::chrono::milliseconds limit);
+
+}  // namespace flowd::check
