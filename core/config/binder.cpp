@@ -164,7 +164,7 @@ bool Binder::bind_collection(const Option& option, const Node& node, const At& a
     const bool is_map = option.type == FLOWD_OPTION_MAP;
     if (is_map ? (node.kind != Node::Kind::map && node.kind != Node::Kind::null) : node.kind != Node::Kind::sequence) {
         if (is_map) return reject(option, node, at, "has to be a group of keys");
-        if (node.kind == Node::Kind::scalar && !at.secret)
+        if (node.kind == Node::Kind::scalar && !at.secret && !option.holds_secret())
             return reject(option, node, at, "has to be a list", "write [" + describe(node) + "]");
         return reject(option, node, at, "has to be a list", "write [] if there is to be nothing in it");
     }

@@ -22,7 +22,7 @@ const char* category_name(Problem::Category category) {
 
 void add_line(std::string& text, std::string_view name, std::string_view content) {
     if (content.empty()) return;
-    text.append("\n    ").append(name).append(": ");
+    text.append("\n    ").append(name).append(":");
     text.append(9 - name.size() - 1, ' ');
     text.append(content);
 }

@@ -70,7 +70,9 @@ class FakeModules : public ComponentLookup {
         component.option_stride = sizeof(flowd_option);
         return component;
     }
-    void refuse(std::uint32_t kind, const char* name, Error error) { refused_.insert_or_assign({kind, name}, std::move(error)); }
+    void refuse(std::uint32_t kind, const char* name, Error error) {
+        refused_.insert_or_assign({kind, name}, std::move(error));
+    }
 
     Result<FoundComponent> find(std::uint32_t kind, std::string_view name, std::string_view module_path) override {
         asked_for.emplace_back(name);
@@ -78,7 +80,8 @@ class FakeModules : public ComponentLookup {
         if (const auto refused = refused_.find(key); refused != refused_.end()) return refused->second;
         const auto found = components_.find(key);
         if (found == components_.end()) return Error{FLOWD_NOT_FOUND, "no module has it"};
-        return FoundComponent{&found->second, module_path.empty() ? "/lib/" + std::string(name) + ".so" : std::string(module_path)};
+        return FoundComponent{&found->second,
+                              module_path.empty() ? "/lib/" + std::string(name) + ".so" : std::string(module_path)};
     }
     [[nodiscard]] std::vector<std::string> names(std::uint32_t kind) const override {
         std::vector<std::string> all;
