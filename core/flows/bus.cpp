@@ -9,6 +9,8 @@
 namespace flowd::core {
 namespace {
 
+constexpr std::size_t events_per_wake = 128;
+
 std::uint64_t random_seed() {
     std::random_device device;
     return (std::uint64_t{device()} << 32 | device()) | 1;
@@ -78,11 +80,12 @@ flowd_result Bus::emit(AnnouncerId id, const flowd_event* events, std::size_t co
         } else {
             result = state_->announce(id, in, now, tally, notices);
         }
-        // Not at the end: a batch longer than a queue needs its consumer to run meanwhile.
-        if (!notices.queues.empty()) notices.fire();
         if (result != FLOWD_OK) break;
         ++tally.accepted;
+        // A wake costs more than an event; but a long batch must not keep the backends waiting for its end.
+        if (done % events_per_wake == events_per_wake - 1) notices.fire();
     }
+    notices.fire();
     if (accepted) *accepted = done;
     if (result != FLOWD_STOPPED) state_->announcers[id.slot].add(tally);
     return result;

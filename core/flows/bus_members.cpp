@@ -136,7 +136,7 @@ void BusState::attach(const std::shared_ptr<QueueCore>& queue) {
     }
 }
 
-void BusState::detach(const std::shared_ptr<QueueCore>& queue, Notices& notices) {
+void BusState::detach(std::shared_ptr<QueueCore> queue, Notices& notices) {
     const std::uint32_t bit = 1u << queue->slot;
     queue->detach();
     for (Shard& shard : shards) {

@@ -188,7 +188,7 @@ struct BusState : std::enable_shared_from_this<BusState> {
     void apply(std::uint64_t id, std::span<const flowd_sample> of_flow, Notices& notices);
 
     // bus_members.cpp
-    void detach(const std::shared_ptr<QueueCore>& queue, Notices& notices);
+    void detach(std::shared_ptr<QueueCore> queue, Notices& notices);  // by value: its own place is emptied
     void attach(const std::shared_ptr<QueueCore>& queue);
 
     [[nodiscard]] flowd_flow view(const Flow& flow, Now now) const;

@@ -63,14 +63,14 @@ TEST_F(FlowExpiry, ManyFlowsExpireEachInItsTime) {
     const auto meter = announcer("perfsonar", FLOWD_PRECEDENCE_METER);
     for (std::uint32_t i = 0; i < 3000; ++i) {
         emit(meter, metered(i));
-        if (i % 1000 == 999) pass(20);
+        if (i % 1000 == 999) pass(18);
     }
     EXPECT_EQ(bus->count(), 3000u);
-    pass(6);
+    pass(10);
     EXPECT_EQ(bus->count(), 2000u);
-    pass(20);
+    pass(18);
     EXPECT_EQ(bus->count(), 1000u);
-    pass(20);
+    pass(18);
     EXPECT_EQ(bus->count(), 0u);
 }
 
