@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 #include <cstdlib>
 #include <exception>
+#include <optional>
 #include <ostream>
 
 #include "core/cli/commands.hpp"
@@ -77,8 +78,10 @@ class CommandLine {
         info_->add_option("name", name, "Module, component or file")->type_name("NAME")->required();
 
         command("status", "What the running daemon and its instances do", "  flowd-cpp status --json");
-        CLI::App* flows = command("flows", "The live flows", "  flowd-cpp flows --limit 0 --json");
-        flows->add_option("--limit", limit, "At most so many; 0: all")->type_name("N")->capture_default_str();
+        CLI::App* flows = command("flows", "The live flows", "  flowd-cpp flows --limit 100");
+        flows->add_option("--limit", limit, "At most so many; the daemon has a default of its own")->type_name("N");
+        command("metrics", "Every time series of the daemon and its instances", "  flowd-cpp metrics --json");
+        command("commands", "What the instances of the running daemon can be told", "  flowd-cpp commands");
         command("reload", "Read the configuration anew, as SIGHUP does, and say how it went", "  flowd-cpp reload");
 
         CLI::App* create = command("new-module", "Write a module of your own to start from",
@@ -95,7 +98,7 @@ class CommandLine {
         command("version", "Print the versions of product and module ABI", "  flowd-cpp version --json");
 
         CLI::App* label = command("label", "Flow labels and scitags",
-                                  "  flowd-cpp label encode cms production\n  flowd-cpp label decode 0x30038");
+                                  "  flowd-cpp label encode cms default\n  flowd-cpp label decode 0x30038");
         label->require_subcommand(1);
         encode_ = command("encode", "The flow label of a tag", "  flowd-cpp label encode 3 14 --all", label);
         encode_->add_option("experiment", experiment, "Id or name")->type_name("EXPERIMENT")->required();
@@ -144,7 +147,7 @@ class CommandLine {
     GlobalOptions options;
     bool load = false;
     std::string name;
-    std::uint64_t limit = 1000;
+    std::optional<std::uint64_t> limit;
     NewModule new_module;
     std::string experiment, activity, value;
     bool all = false;
@@ -190,6 +193,11 @@ ExitCode label_command(const CommandLine& line, const Output& output) {
     return ExitCode::ok;
 }
 
+control::Arguments flows_request(const CommandLine& line) {
+    if (!line.limit) return {"flows"};
+    return {"flows", std::to_string(*line.limit)};
+}
+
 ExitCode execute(const CommandLine& line, const Environment& environment, const Output& output) {
     const GlobalOptions& options = line.options;
     if (line.said("run")) return environment.run_daemon(options);
@@ -199,7 +207,9 @@ ExitCode execute(const CommandLine& line, const Environment& environment, const 
         return line.said_list() ? list_modules(options, output, line.load) : show_module(options, output, line.name);
     }
     if (line.said("status")) return ask_daemon(options, output, {"status"});
-    if (line.said("flows")) return ask_daemon(options, output, {"flows", std::to_string(line.limit)});
+    if (line.said("flows")) return ask_daemon(options, output, flows_request(line));
+    if (line.said("metrics")) return ask_daemon(options, output, {"metrics"});
+    if (line.said("commands")) return ask_daemon(options, output, {"commands"});
     if (line.said("reload")) return ask_daemon(options, output, {"reload"});
     if (line.said("new-module")) return make_module(line.new_module, install_paths(), output);
     if (line.said("version")) return print_version(output);

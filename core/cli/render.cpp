@@ -94,6 +94,18 @@ bool fits_a_line(const dom::element& value) {
     return std::all_of(items.begin(), items.end(), [](const dom::element& item) { return is_plain(item); });
 }
 
+/// A few plain members read best on one line.
+bool is_short(const dom::element& value, std::size_t limit) {
+    if (!value.is_object()) return false;
+    const dom::object object = value.get_object();
+    return std::all_of(object.begin(), object.end(), [](const auto& field) { return is_plain(field.value); }) &&
+           inline_text({}, value).size() <= limit;
+}
+
+bool fits_a_cell(const dom::element& value) {
+    return fits_a_line(value) || is_short(value, 48);
+}
+
 class Renderer {
   public:
     explicit Renderer(const RenderOptions& options) : options_(options) {}
@@ -139,13 +151,22 @@ class Renderer {
     }
 
     void table(const dom::array& rows, std::size_t indent) {
-        std::vector<std::string_view> keys;
+        std::vector<std::string_view> keys, too_large;
+        const auto holds = [](const auto& list, std::string_view key) {
+            return std::find(list.begin(), list.end(), key) != list.end();
+        };
         for (const dom::element row : rows) {
             for (const auto field : row.get_object()) {
-                if (!fits_a_line(field.value) || is_empty(field.value)) continue;
-                if (std::find(keys.begin(), keys.end(), field.key) == keys.end()) keys.push_back(field.key);
+                if (is_empty(field.value)) continue;
+                if (!fits_a_cell(field.value)) {
+                    if (!holds(too_large, field.key)) too_large.push_back(field.key);
+                } else if (!holds(keys, field.key)) {
+                    keys.push_back(field.key);
+                }
             }
         }
+        const auto moved = [&](std::string_view key) { return holds(too_large, key); };
+        keys.erase(std::remove_if(keys.begin(), keys.end(), moved), keys.end());
         Table table(options_.colours);
         for (const std::string_view key : keys) table.column(heading(key));
         for (const dom::element row : rows) {
@@ -161,13 +182,17 @@ class Renderer {
             }
         }
         if (!keys.empty()) out_ += table.to_string(indent);
-        for (const dom::element row : rows) details(row.get_object(), indent);
+        if (too_large.empty()) return;
+        for (const dom::element row : rows) details(row.get_object(), too_large, indent);
     }
 
     /// What did not fit into the row of a table.
-    void details(const dom::object& row, std::size_t indent) {
+    void details(const dom::object& row, const std::vector<std::string_view>& keys, std::size_t indent) {
+        const auto is_detail = [&](const dom::key_value_pair& field) {
+            return !is_empty(field.value) && std::find(keys.begin(), keys.end(), field.key) != keys.end();
+        };
         bool any = false;
-        for (const auto field : row) any = any || !(fits_a_line(field.value) || is_empty(field.value));
+        for (const auto field : row) any = any || is_detail(field);
         if (!any) return;
         out_ += '\n';
         for (const auto field : row) {
@@ -176,24 +201,14 @@ class Renderer {
             break;
         }
         for (const auto field : row) {
-            if (fits_a_line(field.value) || is_empty(field.value)) continue;
-            if (field.value.is_object() && is_short(field.value.get_object())) {
+            if (!is_detail(field)) continue;
+            if (fits_a_line(field.value) || is_short(field.value, 90)) {
                 line(indent + 2, heading(field.key) + ": " + inline_text(field.key, field.value));
             } else {
                 line(indent + 2, heading(field.key) + ":");
                 value(field.value, indent + 4);
             }
         }
-    }
-
-    /// A few plain members read best on one line.
-    static bool is_short(const dom::object& object) {
-        std::size_t length = 0;
-        for (const auto field : object) {
-            if (!is_plain(field.value)) return false;
-            length += heading(field.key).size() + inline_text(field.key, field.value).size() + 3;
-        }
-        return length <= 90;
     }
 
     void title(std::size_t indent, const std::string& text) {

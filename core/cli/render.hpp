@@ -2,7 +2,7 @@
 // JSON for people: the one renderer of everything that flowd-cpp prints. Pure functions.
 //
 //   objects            aligned "key: value", what is nested below it, indented
-//   arrays of objects  a table of their plain members; what is nested in a row follows the table under the row's name
+//   arrays of objects  a table of what fits a cell; what does not follows the table under the row's name
 //   other arrays       "a, b, c"
 //   keys               '_' reads as a space; the suffixes _seconds and _bytes become units of the value
 //   null               "-"; a column or a nested thing that is empty everywhere is left out

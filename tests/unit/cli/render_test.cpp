@@ -50,6 +50,13 @@ TEST(Render, PutsWhatIsNestedInARowBelowTheTableUnderTheRowsName) {
               "      eth0        3\n");
 }
 
+TEST(Render, PutsAFewNestedMembersIntoACell) {
+    EXPECT_EQ(render(R"([{"name":"a","labels":{"reason":"full","n":1},"value":2},{"name":"b","labels":{},"value":30}])"),
+              "name  labels            value\n"
+              "a     reason full, n 1      2\n"
+              "b     none                 30\n");
+}
+
 TEST(Render, GivesValuesTheUnitThatTheKeyNames) {
     EXPECT_EQ(render(R"({"uptime_seconds":3725,"memory_bytes":11534336,"bytes":10,"rtt_seconds":0.0125})"),
               "uptime:  1h 2m 5s\n"
