@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: Apache-2.0
+// What an instance may ask of the core, and what the core makes of nonsense.
+#include <sys/eventfd.h>
+
+#include <thread>
+
+#include "flowd/abi/ext/descriptors.h"
+#include "flowd/abi/ext/flows.h"
+#include "flowd/abi/ext/registry.h"
+#include "scripted.hpp"
+
+namespace flowd::core::test {
+namespace {
+
+struct HostTest : Rig {
+    HostTest() {
+        registry_ = *Registry::parse(
+            R"({"experiments":[{"expName":"atlas","expId":2,"activities":[{"activityName":"perfsonar","activityId":2}]}]})");
+    }
+    /// Runs on the instance's thread and waits.
+    void on_instance(Instance& x, const std::function<void()>& job) {
+        std::atomic<bool> done{false};
+        ASSERT_TRUE(x.run_job([&](flowd_instance*) {
+            job();
+            done = true;
+        }));
+        ASSERT_TRUE(eventually([&] { return done.load(); }));
+    }
+    const flowd_host* host_of(const char* key) { return Scripts::of(key).host; }
+};
+
+TEST_F(HostTest, LogLinesCarryTheInstanceAndRepeatsAreLimited) {
+    auto x = running(config(FLOWD_PLUGIN, "x/one"));
+    const flowd_host* host = host_of("x/one");
+    for (int i = 0; i < 100; ++i) host->log(host, FLOWD_LEVEL_WARNING, string_of("refused " + std::to_string(i)));
+    const std::string text = log();
+    EXPECT_THAT(text, ::testing::HasSubstr("[warning] [x/one] refused 0"));
+    std::size_t lines = 0;
+    for (std::size_t at = 0; (at = text.find("refused", at)) != std::string::npos; ++at) ++lines;
+    EXPECT_EQ(lines, LogLimiter::burst);
+}
+
+TEST_F(HostTest, CallsTaggedInstanceAreRefusedFromOtherThreads) {
+    auto x = running(config(FLOWD_PLUGIN, "x"));
+    const flowd_host* host = host_of("x");
+    flowd_watch* watch = nullptr;
+    flowd_timer* timer = nullptr;
+    EXPECT_EQ(host->watch(
+                  host, 0, FLOWD_IO_READ, [](void*, int, std::uint32_t) {}, nullptr, &watch),
+              FLOWD_INVALID);
+    EXPECT_EQ(host->timer(
+                  host, 0, 0, [](void*) {}, nullptr, &timer),
+              FLOWD_INVALID);
+    EXPECT_EQ(host->loop_fd(host), -1);
+    EXPECT_EQ(host->dispatch(host), FLOWD_INVALID);
+    EXPECT_THAT(log(), ::testing::HasSubstr("watch was called from another thread"));
+}
+
+TEST_F(HostTest, WatchesAndTimersWorkAndTheirHandlesMayBeStale) {
+    auto x = running(config(FLOWD_PLUGIN, "x"));
+    const flowd_host* host = host_of("x");
+    const UniqueFd event(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    std::atomic<int> ready{0}, fired{0};
+    flowd_watch* watch = nullptr;
+    flowd_timer* timer = nullptr;
+    on_instance(*x, [&] {
+        EXPECT_EQ(host->watch(
+                      host, event.get(), FLOWD_IO_READ,
+                      [](void* user, int fd, std::uint32_t) {
+                          eventfd_t value = 0;
+                          EXPECT_EQ(::eventfd_read(fd, &value), 0);
+                          ++*static_cast<std::atomic<int>*>(user);
+                      },
+                      &ready, &watch),
+                  FLOWD_OK);
+        EXPECT_EQ(host->timer(
+                      host, 0, 0, [](void* user) { ++*static_cast<std::atomic<int>*>(user); }, &fired, &timer),
+                  FLOWD_OK);
+    });
+    ASSERT_EQ(::eventfd_write(event.get(), 1), 0);
+    EXPECT_TRUE(eventually([&] { return ready == 1 && fired == 1; }));
+    on_instance(*x, [&] {
+        host->unwatch(host, watch);
+        host->unwatch(host, watch);
+        host->unwatch(host, nullptr);
+        host->cancel(host, timer);
+        host->cancel(host, timer);
+        host->cancel(host, reinterpret_cast<flowd_timer*>(0x1234));
+        EXPECT_EQ(host->rewatch(host, watch, FLOWD_IO_READ), FLOWD_NOT_FOUND);
+    });
+    EXPECT_EQ(x->state(), InstanceState::running);
+}
+
+TEST_F(HostTest, AWatchOfPrepareWaitsForStart) {
+    const UniqueFd event(::eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK));
+    Script& script = Scripts::of("x");
+    std::atomic<bool> started{false}, early{false}, called{false};
+    struct Flags {
+        std::atomic<bool>&started, &early, &called;
+    } flags{started, early, called};
+    script.prepare = [&]() -> flowd_result {
+        flowd_watch* watch = nullptr;
+        return script.host.load()->watch(
+            script.host, event.get(), FLOWD_IO_READ,
+            [](void* user, int fd, std::uint32_t) {
+                eventfd_t value = 0;
+                EXPECT_EQ(::eventfd_read(fd, &value), 0);
+                auto& seen = *static_cast<Flags*>(user);
+                if (!seen.started) seen.early = true;
+                seen.called = true;
+            },
+            &flags, &watch);
+    };
+    script.start = [&]() -> flowd_result {
+        started = true;
+        return FLOWD_OK;
+    };
+    auto x = running(config(FLOWD_PLUGIN, "x"));
+    EXPECT_TRUE(eventually([&] { return called.load(); })) << "what came in between is not lost";
+    EXPECT_FALSE(early);
+}
+
+TEST_F(HostTest, MetricsCarryTheInstanceAndLeaveWithIt) {
+    auto x = running(config(FLOWD_PLUGIN, "x"));
+    const flowd_host* host = host_of("x");
+    flowd_metric_info info{};
+    info.size = sizeof info;
+    info.type = FLOWD_METRIC_COUNTER;
+    info.name = string_of("events_total");
+    flowd_metric* metric = nullptr;
+    ASSERT_EQ(host->metric_open(host, &info, &metric), FLOWD_OK);
+    host->metric_add(host, metric, 2);
+    const auto samples = metrics_.snapshot("instance", "plugin x");
+    ASSERT_EQ(samples.size(), 1U);
+    EXPECT_EQ(samples[0].value, 2);
+
+    host->metric_add(host, nullptr, 1);
+    ASSERT_TRUE(stops(*x));
+    EXPECT_EQ(metrics_.size(), 0U);
+    host->metric_add(host, metric, 1);  // a stray thread of the module: no harm
+    host->metric_remove(host, metric);
+    EXPECT_EQ(host->metric_open(host, &info, &metric), FLOWD_STOPPED);
+}
+
+TEST_F(HostTest, NonsenseMetricsAreRefused) {
+    auto x = running(config(FLOWD_PLUGIN, "x"));
+    const flowd_host* host = host_of("x");
+    flowd_metric_info info{};
+    info.size = sizeof info;
+    info.type = FLOWD_METRIC_COUNTER;
+    flowd_metric* metric = nullptr;
+    EXPECT_EQ(host->metric_open(host, nullptr, &metric), FLOWD_INVALID);
+    EXPECT_EQ(host->metric_open(host, &info, nullptr), FLOWD_INVALID);
+    EXPECT_EQ(host->metric_open(host, &info, &metric), FLOWD_INVALID) << "no name";
+    info.name = string_of("x_total");
+    info.label_count = 3;
+    EXPECT_EQ(host->metric_open(host, &info, &metric), FLOWD_INVALID) << "labels that are not there";
+}
+
+TEST_F(HostTest, TheRegistryAnswersByNameAndById) {
+    auto x = running(config(FLOWD_PLUGIN, "x"));
+    const flowd_host* host = host_of("x");
+    const auto* registry = static_cast<const flowd_ext_registry*>(host->extension(host, FLOWD_EXT_REGISTRY));
+    ASSERT_NE(registry, nullptr);
+    std::uint32_t id = 99;
+    EXPECT_EQ(registry->experiment_id(host, string_of("ATLAS"), &id), FLOWD_OK);
+    EXPECT_EQ(id, 2U);
+    EXPECT_EQ(registry->activity_id(host, 2, string_of("nothing"), &id), FLOWD_NOT_FOUND);
+    EXPECT_EQ(id, 2U) << "left alone";
+    flowd_string name{};
+    EXPECT_EQ(registry->activity_name(host, 2, 2, &name), FLOWD_OK);
+    EXPECT_EQ(text_of(name), "perfsonar");
+    EXPECT_EQ(registry->experiment_name(host, 77, &name), FLOWD_NOT_FOUND);
+    EXPECT_EQ(name.length, 0U);
+}
+
+TEST_F(HostTest, LiveFlowsCanBeLookedAt) {
+    auto x = running(config(FLOWD_PLUGIN, "x"));
+    const flowd_host* host = host_of("x");
+    const auto* flows = static_cast<const flowd_ext_flows*>(host->extension(host, FLOWD_EXT_FLOWS));
+    ASSERT_NE(flows, nullptr);
+    for (std::uint32_t n = 0; n < 3; ++n) {
+        const flowd_event one = event(FLOWD_EVENT_START, n);
+        ASSERT_EQ(host->emit(host, &one, 1, sizeof one, nullptr), FLOWD_OK);
+    }
+    EXPECT_EQ(flows->count(host), 3U);
+    int seen = 0;
+    const auto count = [](void* user, const flowd_flow*) -> std::int32_t {
+        return ++*static_cast<int*>(user) == 2 ? 1 : 0;
+    };
+    EXPECT_EQ(flows->visit(host, count, &seen), FLOWD_OK);
+    EXPECT_EQ(seen, 2) << "the visitor ended it";
+    seen = 0;
+    const flowd_key key = event(FLOWD_EVENT_START, 1).key;
+    EXPECT_EQ(flows->find(host, &key, count, &seen), FLOWD_OK);
+    EXPECT_EQ(seen, 1);
+    const flowd_key other = event(FLOWD_EVENT_START, 9).key;
+    EXPECT_EQ(flows->find(host, &other, count, &seen), FLOWD_NOT_FOUND);
+}
+
+TEST_F(HostTest, UnknownExtensionsAreNull) {
+    auto x = running(config(FLOWD_PLUGIN, "x"));
+    const flowd_host* host = host_of("x");
+    EXPECT_EQ(host->extension(host, "flowd.registry/2"), nullptr);
+    EXPECT_EQ(host->extension(host, nullptr), nullptr);
+}
+
+TEST_F(HostTest, DescriptorsOutliveTheInstanceThatKeptThemOnlyWithASuccessor) {
+    const UniqueFd event(::eventfd(0, EFD_CLOEXEC));
+    const auto keep = [&](const char* key) {
+        const flowd_host* host = host_of(key);
+        const auto* descriptors = static_cast<const flowd_ext_descriptors*>(host->extension(host, FLOWD_EXT_DESCRIPTORS));
+        EXPECT_EQ(descriptors->keep(host, string_of("x/event"), event.get()), FLOWD_OK);
+    };
+    const auto take = [&](const char* key) {
+        const flowd_host* host = host_of(key);
+        const auto* descriptors = static_cast<const flowd_ext_descriptors*>(host->extension(host, FLOWD_EXT_DESCRIPTORS));
+        int fd = -1;
+        const flowd_result result = descriptors->take(host, string_of("x/event"), &fd);
+        const UniqueFd owned(fd);
+        return result;
+    };
+    auto old = running(config(FLOWD_PLUGIN, "old"));
+    keep("old");
+    auto fresh = launched(config(FLOWD_PLUGIN, "fresh"));
+    EXPECT_EQ(take("fresh"), FLOWD_OK);
+    keep("fresh");
+    ASSERT_TRUE(stops(*old));
+    EXPECT_EQ(take("fresh"), FLOWD_OK);
+    ASSERT_TRUE(stops(*fresh));
+    EXPECT_EQ(take("fresh"), FLOWD_NOT_FOUND);
+}
+
+TEST_F(HostTest, AStrayThreadMayEmitWhileTheInstanceStops) {
+    auto x = running(config(FLOWD_PLUGIN, "x"));
+    const flowd_host* host = host_of("x");
+    std::thread stray([&] {
+        flowd_event one = event(FLOWD_EVENT_START, 1);
+        while (host->emit(host, &one, 1, sizeof one, nullptr) != FLOWD_STOPPED) {
+        }
+    });
+    ASSERT_TRUE(stops(*x));
+    stray.join();
+}
+
+}  // namespace
+}  // namespace flowd::core::test

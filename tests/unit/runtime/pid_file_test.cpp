@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/service/pid_file.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <fstream>
+
+namespace flowd::core {
+namespace {
+
+struct PidFileTest : ::testing::Test {
+    std::filesystem::path directory = std::filesystem::temp_directory_path() / ("flowd-pid-" + std::to_string(::getpid()));
+    std::filesystem::path path = directory / "below" / "flowd.pid";
+    void TearDown() override { std::filesystem::remove_all(directory); }
+};
+
+TEST_F(PidFileTest, HoldsTheProcessIdWhileItLives) {
+    {
+        const auto file = PidFile::write(path);
+        ASSERT_TRUE(file) << file.error().message;
+        int pid = 0;
+        std::ifstream(path) >> pid;
+        EXPECT_EQ(pid, ::getpid());
+    }
+    EXPECT_FALSE(std::filesystem::exists(path));
+}
+
+TEST_F(PidFileTest, ASecondDaemonIsToldWhoseItIs) {
+    const auto file = PidFile::write(path);
+    ASSERT_TRUE(file);
+    const auto second = PidFile::write(path);
+    ASSERT_FALSE(second);
+    EXPECT_EQ(second.error().code, FLOWD_BUSY);
+    EXPECT_THAT(second.error().message, ::testing::HasSubstr(std::to_string(::getpid())));
+    EXPECT_TRUE(std::filesystem::exists(path)) << "the loser removes nothing";
+}
+
+TEST_F(PidFileTest, OneLeftByADaemonThatDiedIsTakenOver) {
+    std::filesystem::create_directories(path.parent_path());
+    std::ofstream(path) << "99999999999\n";
+    const auto file = PidFile::write(path);
+    ASSERT_TRUE(file);
+    int pid = 0;
+    std::ifstream(path) >> pid;
+    EXPECT_EQ(pid, ::getpid());
+}
+
+}  // namespace
+}  // namespace flowd::core

@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: Apache-2.0
+// Replacing a configuration while it runs: what stays, what goes, and what a failure leaves behind.
+#include "scripted.hpp"
+
+namespace flowd::core::test {
+namespace {
+
+struct ReloadTest : Rig {
+    ReloadTest() {
+        for (const char* key : {"b", "c"})
+            Scripts::of(key).on_events = [this, key](const flowd_event* events, std::size_t count) -> flowd_result {
+                const std::lock_guard lock(mutex_);
+                for (std::size_t i = 0; i < count; ++i)
+                    seen_[key].emplace_back(events[i].kind, number_of(events[i]), events[i].flags);
+                return FLOWD_OK;
+            };
+    }
+    struct Seen {
+        std::uint32_t kind, number, flags;
+        Seen(std::uint32_t k, std::uint32_t n, std::uint32_t f) : kind(k), number(n), flags(f) {}
+    };
+    [[nodiscard]] std::vector<Seen> seen(const std::string& key) {
+        const std::lock_guard lock(mutex_);
+        return seen_[key];
+    }
+    void emit(const char* plugin, std::uint32_t kind, std::uint32_t n) {
+        const flowd_host* host = Scripts::of(plugin).host;
+        const flowd_event one = event(kind, n);
+        ASSERT_EQ(host->emit(host, &one, 1, sizeof one, nullptr), FLOWD_OK);
+    }
+    void start_pair(std::int64_t plugin_value = 1, std::int64_t backend_value = 1) {
+        ASSERT_EQ(start(config(FLOWD_PLUGIN, "p", plugin_value), config(FLOWD_BACKEND, "b", backend_value)), ExitCode::ok);
+    }
+
+    std::mutex mutex_;
+    std::map<std::string, std::vector<Seen>> seen_;
+};
+
+TEST_F(ReloadTest, WhatDidNotChangeKeepsRunningUntouched) {
+    start_pair();
+    const Instance* before = supervisor().find("p");
+    const auto outcome = supervisor().reload(list(config(FLOWD_PLUGIN, "p", 1), config(FLOWD_BACKEND, "b", 1)));
+    EXPECT_TRUE(outcome.ok) << outcome.error;
+    EXPECT_EQ(outcome.kept, 2U);
+    EXPECT_EQ(supervisor().find("p"), before);
+    EXPECT_EQ(Scripts::of("p").created, 1);
+    EXPECT_EQ(Scripts::of("p").stopped, 0);
+}
+
+TEST_F(ReloadTest, AChangedPluginIsReplacedAndItsFlowsStay) {
+    start_pair();
+    emit("p", FLOWD_EVENT_START, 1);
+    const auto outcome = supervisor().reload(list(config(FLOWD_PLUGIN, "p", 2), config(FLOWD_BACKEND, "b", 1)));
+    ASSERT_TRUE(outcome.ok) << outcome.error;
+    EXPECT_EQ(outcome.replaced, 1U);
+    EXPECT_EQ(Scripts::of("p").value, 2);
+    EXPECT_EQ(Scripts::of("p").destroyed, 1);
+    EXPECT_EQ(bus_.count(), 1U);
+    emit("p", FLOWD_EVENT_END, 1);
+    EXPECT_TRUE(eventually([&] { return seen("b").size() == 2; }));
+    EXPECT_EQ(seen("b")[1].kind, static_cast<std::uint32_t>(FLOWD_EVENT_END));
+}
+
+TEST_F(ReloadTest, AChangedBackendIsReplacedAndToldTheLiveFlows) {
+    start_pair();
+    emit("p", FLOWD_EVENT_START, 1);
+    ASSERT_TRUE(eventually([&] { return seen("b").size() == 1; }));
+    const auto outcome = supervisor().reload(list(config(FLOWD_PLUGIN, "p", 1), config(FLOWD_BACKEND, "b", 2)));
+    ASSERT_TRUE(outcome.ok) << outcome.error;
+    ASSERT_TRUE(eventually([&] { return seen("b").size() == 2; }));
+    EXPECT_EQ(seen("b")[1].number, 1U);
+    EXPECT_NE(seen("b")[1].flags & FLOWD_RESYNC, 0U);
+    EXPECT_EQ(bus_.counters().backends.size(), 1U);
+}
+
+TEST_F(ReloadTest, WhatHappensWhileABackendIsReplacedReachesOneOfTheTwo) {
+    start_pair();
+    emit("p", FLOWD_EVENT_START, 1);
+    ASSERT_TRUE(eventually([&] { return seen("b").size() == 1; }));
+    // The old one is already stopping, the new one not yet started, when the flow ends.
+    Scripts::of("b").stop = [this]() -> flowd_result {
+        emit("p", FLOWD_EVENT_END, 1);
+        emit("p", FLOWD_EVENT_START, 2);
+        Scripts::of("b").stop = nullptr;
+        return FLOWD_OK;
+    };
+    const auto outcome = supervisor().reload(list(config(FLOWD_PLUGIN, "p", 1), config(FLOWD_BACKEND, "b", 2)));
+    ASSERT_TRUE(outcome.ok) << outcome.error;
+    EXPECT_TRUE(eventually([&] {
+        bool ended = false, started = false;
+        for (const Seen& one : seen("b")) {
+            ended = ended || (one.kind == FLOWD_EVENT_END && one.number == 1);
+            started = started || (one.kind == FLOWD_EVENT_START && one.number == 2);
+        }
+        return ended && started;
+    }));
+}
+
+TEST_F(ReloadTest, ANewBackendIsToldTheLiveFlowsAndARemovedOneStops) {
+    start_pair();
+    emit("p", FLOWD_EVENT_START, 1);
+    const auto outcome = supervisor().reload(list(config(FLOWD_PLUGIN, "p", 1), config(FLOWD_BACKEND, "c", 1)));
+    ASSERT_TRUE(outcome.ok) << outcome.error;
+    EXPECT_EQ(outcome.added, 1U);
+    EXPECT_EQ(outcome.removed, 1U);
+    EXPECT_TRUE(eventually([&] { return seen("c").size() == 1; }));
+    EXPECT_EQ(Scripts::of("b").destroyed, 1);
+    EXPECT_EQ(supervisor().find("b"), nullptr);
+}
+
+TEST_F(ReloadTest, ARemovedPluginsFlowsEnd) {
+    ASSERT_EQ(start(config(FLOWD_PLUGIN, "p"), config(FLOWD_PLUGIN, "q"), config(FLOWD_BACKEND, "b")), ExitCode::ok);
+    emit("q", FLOWD_EVENT_START, 1);
+    const auto outcome = supervisor().reload(list(config(FLOWD_PLUGIN, "p"), config(FLOWD_BACKEND, "b")));
+    ASSERT_TRUE(outcome.ok) << outcome.error;
+    EXPECT_TRUE(eventually([&] { return seen("b").size() == 2; }));
+    EXPECT_EQ(seen("b")[1].kind, static_cast<std::uint32_t>(FLOWD_EVENT_END));
+    EXPECT_NE(seen("b")[1].flags & FLOWD_EXPIRED, 0U);
+}
+
+TEST_F(ReloadTest, OneThatCanReconfigureDoesNotRestart) {
+    ASSERT_EQ(start(config(FLOWD_PLUGIN, "p", 1, FLOWD_LOOP_HOSTED, true), config(FLOWD_BACKEND, "b")), ExitCode::ok);
+    const auto outcome =
+        supervisor().reload(list(config(FLOWD_PLUGIN, "p", 2, FLOWD_LOOP_HOSTED, true), config(FLOWD_BACKEND, "b")));
+    ASSERT_TRUE(outcome.ok) << outcome.error;
+    EXPECT_EQ(outcome.reconfigured, 1U);
+    EXPECT_EQ(Scripts::of("p").value, 2);
+    EXPECT_EQ(Scripts::of("p").created, 1);
+}
+
+TEST_F(ReloadTest, OneThatCannotReconfigureThisIsReplaced) {
+    Scripts::of("p").reconfigure = []() -> flowd_result { return FLOWD_UNSUPPORTED; };
+    ASSERT_EQ(start(config(FLOWD_PLUGIN, "p", 1, FLOWD_LOOP_HOSTED, true), config(FLOWD_BACKEND, "b")), ExitCode::ok);
+    const auto outcome =
+        supervisor().reload(list(config(FLOWD_PLUGIN, "p", 2, FLOWD_LOOP_HOSTED, true), config(FLOWD_BACKEND, "b")));
+    ASSERT_TRUE(outcome.ok) << outcome.error;
+    EXPECT_EQ(outcome.replaced, 1U);
+    EXPECT_EQ(Scripts::of("p").created, 2);
+    EXPECT_EQ(Scripts::of("p").value, 2);
+}
+
+TEST_F(ReloadTest, AReconfigureThatFailsKeepsEverythingAsItWas) {
+    Scripts::of("p").reconfigure = []() -> flowd_result { return FLOWD_BUSY; };
+    ASSERT_EQ(start(config(FLOWD_PLUGIN, "p", 1, FLOWD_LOOP_HOSTED, true), config(FLOWD_BACKEND, "b", 1)), ExitCode::ok);
+    const auto outcome =
+        supervisor().reload(list(config(FLOWD_PLUGIN, "p", 2, FLOWD_LOOP_HOSTED, true), config(FLOWD_BACKEND, "b", 2)));
+    EXPECT_FALSE(outcome.ok);
+    EXPECT_THAT(outcome.error, ::testing::HasSubstr("in use by somebody else"));
+    EXPECT_EQ(Scripts::of("b").stopped - Scripts::of("b").created + 1, 0)
+        << "the one made for the reload is gone, the old one runs";
+    EXPECT_EQ(supervisor().find("b")->state(), InstanceState::running);
+    EXPECT_EQ(supervisor().find("p")->state(), InstanceState::running);
+    emit("p", FLOWD_EVENT_START, 1);
+    EXPECT_TRUE(eventually([&] { return seen("b").size() == 1; }));
+}
+
+TEST_F(ReloadTest, APrepareThatFailsKeepsTheOldOneRunningAndTakesTheReconfiguredBack) {
+    ASSERT_EQ(start(config(FLOWD_PLUGIN, "p", 1, FLOWD_LOOP_HOSTED, true), config(FLOWD_BACKEND, "b", 1)), ExitCode::ok);
+    Scripts::of("c").prepare = []() -> flowd_result { return FLOWD_DENIED; };
+    Scripts::of("p").reconfigure = []() -> flowd_result { return FLOWD_OK; };
+    const auto outcome = supervisor().reload(list(config(FLOWD_PLUGIN, "p", 2, FLOWD_LOOP_HOSTED, true),
+                                                  config(FLOWD_BACKEND, "b", 1), config(FLOWD_BACKEND, "c", 1)));
+    EXPECT_FALSE(outcome.ok);
+    EXPECT_THAT(outcome.error, ::testing::HasSubstr("a privilege is missing"));
+    EXPECT_EQ(supervisor().find("c"), nullptr);
+    EXPECT_TRUE(eventually([&] { return Scripts::of("p").value == 1; }));
+    EXPECT_EQ(Scripts::of("b").created, 1);
+    emit("p", FLOWD_EVENT_START, 1);
+    EXPECT_TRUE(eventually([&] { return seen("b").size() == 1; }));
+}
+
+TEST_F(ReloadTest, AStartThatFailsBringsTheOldConfigurationBack) {
+    start_pair();
+    emit("p", FLOWD_EVENT_START, 1);
+    Scripts::of("p").start = [this]() -> flowd_result { return Scripts::of("p").value == 2 ? FLOWD_BUSY : FLOWD_OK; };
+    const auto outcome = supervisor().reload(list(config(FLOWD_PLUGIN, "p", 2), config(FLOWD_BACKEND, "b", 1)));
+    EXPECT_FALSE(outcome.ok);
+    EXPECT_THAT(outcome.error, ::testing::HasSubstr("start failed"));
+    ASSERT_NE(supervisor().find("p"), nullptr);
+    EXPECT_EQ(supervisor().find("p")->state(), InstanceState::running);
+    EXPECT_EQ(Scripts::of("p").value, 1);
+    EXPECT_EQ(bus_.count(), 1U) << "the flows stayed";
+    emit("p", FLOWD_EVENT_END, 1);
+    EXPECT_TRUE(eventually([&] { return seen("b").size() == 2; }));
+}
+
+TEST_F(ReloadTest, AFailedInstanceIsTriedAgainEvenIfNothingChanged) {
+    Scripts::of("b").prepare = []() -> flowd_result { return FLOWD_DENIED; };
+    InstanceConfig optional = config(FLOWD_BACKEND, "b");
+    optional.required = false;
+    ASSERT_EQ(start(config(FLOWD_PLUGIN, "p"), std::move(optional)), ExitCode::ok);
+    Scripts::of("b").prepare = nullptr;
+    InstanceConfig again = config(FLOWD_BACKEND, "b");
+    again.required = false;
+    const auto outcome = supervisor().reload(list(config(FLOWD_PLUGIN, "p"), std::move(again)));
+    EXPECT_TRUE(outcome.ok) << outcome.error;
+    EXPECT_EQ(supervisor().find("b")->state(), InstanceState::running);
+}
+
+TEST_F(ReloadTest, AnOldOneThatHangsInStopIsAbandonedAndTheNewOneTakesOver) {
+    settings_.stop_timeout = 100ms;
+    start_pair();
+    Gate gate;
+    Scripts::of("p").stop = [&]() -> flowd_result {
+        if (Scripts::of("p").stopped == 1) gate.pass();
+        return FLOWD_OK;
+    };
+    const auto outcome = supervisor().reload(list(config(FLOWD_PLUGIN, "p", 2), config(FLOWD_BACKEND, "b", 1)));
+    EXPECT_TRUE(outcome.ok) << outcome.error;
+    EXPECT_EQ(supervisor().find("p")->state(), InstanceState::running);
+    ASSERT_EQ(supervisor().abandoned().size(), 1U);
+    EXPECT_TRUE(supervisor().must_exit_hard());
+    emit("p", FLOWD_EVENT_START, 1);
+    EXPECT_TRUE(eventually([&] { return seen("b").size() == 1; }));
+    gate.open();
+    EXPECT_TRUE(eventually([&] { return !supervisor().must_exit_hard(); }));
+}
+
+}  // namespace
+}  // namespace flowd::core::test
