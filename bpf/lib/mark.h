@@ -74,7 +74,7 @@ static __always_inline __u32 marker_mark(struct __sk_buff *skb, const struct mar
     const __u32 present = packet->word & MARKER_LABEL_MASK;
     if (marker_config.keep_explicit && marker_is_explicit(skb, present)) return MARKER_KEPT_EXPLICIT;
     if (settings->observe) return by_flow ? MARKER_OBSERVED_FLOW : MARKER_OBSERVED_CATCH_ALL;
-    if (present != label && marker_write(skb, packet, label) < 0) return MARKER_WRITE_FAILED;
+    if (marker_write(skb, packet, label) < 0) return MARKER_WRITE_FAILED;
     return by_flow ? MARKER_MARKED_FLOW : MARKER_MARKED_CATCH_ALL;
 }
 

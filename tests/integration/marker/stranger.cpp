@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+// Attaches a counting program to an interface: stranger INTERFACE tcx-first|tcx-last|clsact|flowd-go
+// Prints "ready"; then, for each line it reads, how many packets it has seen. The TCX link ends with it, a filter stays.
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <net/if.h>
+
+#include <cstdint>
+#include <cstdio>
+#include <iostream>
+#include <string>
+
+#include "stranger.skel.h"
+
+namespace {
+
+int fail(const char* what) {
+    std::perror(what);
+    return 1;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    if (argc != 3) return 2;
+    const int interface_index = static_cast<int>(if_nametoindex(argv[1]));
+    const std::string how = argv[2];
+    stranger_bpf* const skeleton = stranger_bpf::open_and_load();
+    if (skeleton == nullptr) return fail("load");
+    const int program = bpf_program__fd(how == "flowd-go" ? skeleton->progs.marker : skeleton->progs.stranger);
+    if (how.starts_with("tcx")) {
+        LIBBPF_OPTS(bpf_link_create_opts, options);
+        options.flags = how == "tcx-first" ? 1u << 3 : 1u << 4;  // BPF_F_BEFORE, BPF_F_AFTER
+        if (bpf_link_create(program, interface_index, static_cast<bpf_attach_type>(47), &options) < 0) return fail("tcx");
+    } else {
+        bpf_tc_hook hook{};
+        hook.sz = sizeof hook;
+        hook.ifindex = interface_index;
+        hook.attach_point = BPF_TC_EGRESS;
+        (void)bpf_tc_hook_create(&hook);
+        LIBBPF_OPTS(bpf_tc_opts, options);
+        options.prog_fd = program;
+        options.priority = 1;
+        options.handle = 1;
+        if (bpf_tc_attach(&hook, &options) != 0) return fail("clsact");
+    }
+    std::cout << "ready" << std::endl;
+    for (std::string line; std::getline(std::cin, line);) {
+        const std::uint32_t only = 0;
+        std::uint64_t seen = 0;
+        if (bpf_map_lookup_elem(bpf_map__fd(skeleton->maps.stranger_seen), &only, &seen) != 0) return fail("count");
+        std::cout << seen << std::endl;
+    }
+    stranger_bpf::destroy(skeleton);
+    return 0;
+}

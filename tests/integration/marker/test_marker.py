@@ -1,0 +1,466 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The marker on real interfaces: what another host captures, read by scapy; who else is on the hook; what is left behind."""
+import fcntl
+import json
+import os
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+
+import pytest
+
+from tests.harness import labels, traffic
+from tests.harness.capture import Capture, flows
+from tests.harness.daemon import BINARY, BUILD, Daemon
+from tests.harness.lab import wait_for
+
+PERFSONAR = (3, 2)
+HOOKS = pytest.mark.parametrize("attach", ["tcx", "clsact"])
+
+
+def configuration(marker="", plugins=None):
+    plugins = "  perfsonar: {experimentId: 3, activityId: 2}" + (f"\n  {plugins}" if plugins else "")
+    marker = marker.replace("\n", "\n    ") or "targetInterfaces: [eth0]"
+    return f"plugins:\n{plugins}\nbackends:\n  marker:\n    {marker}\n"
+
+
+def on_eth0(attach, more="", plugins=None):
+    return configuration(f"targetInterfaces: [eth0]\nattach: {attach}\n{more}".rstrip(), plugins)
+
+
+def status(daemon):
+    return daemon.cli("marker", "status")
+
+
+def has_catch_all(daemon):
+    return wait_for(lambda: status(daemon)["catchAll"], "the catch-all")
+
+
+class Stranger:
+    """Another program on eth0 of a host."""
+
+    def __init__(self, host, how):
+        self.process = host.popen(str(BUILD / "bin" / "stranger"), "eth0", how, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                  text=True)
+        assert self.process.stdout.readline() == "ready\n"
+
+    def seen(self):
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+        return int(self.process.stdout.readline())
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.stdin.close()
+        self.process.wait(5)
+        self.process.stdout.close()
+
+
+def filters(host, device="eth0"):
+    """[(kind, name or None, priority)] of egress."""
+    listed = json.loads(host.run("tc", "-j", "filter", "show", "dev", device, "egress").stdout or "[]")
+    return [(entry["kind"], entry["options"].get("bpf_name"), entry["pref"]) for entry in listed if "options" in entry]
+
+
+def our_filters(host):
+    return [entry for entry in filters(host) if entry[1] and entry[1].startswith("flowd_marker")]
+
+
+def has_clsact(host):
+    return "clsact" in host.run("tc", "qdisc", "show", "dev", "eth0").stdout
+
+
+def udp_sink(lab, port):
+    """A socket on b: without one, the sender would hear that nobody listens."""
+    def listen():
+        sock = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+        sock.bind((lab.b.address6, port))
+        return sock
+
+    return lab.b.call(listen)
+
+
+def exchange_udp(lab, port, packets=5, traffic_class=0, flow_label=None):
+    """Sends from a to b; the capture's key of that flow."""
+    with udp_sink(lab, port), traffic.udp_client(lab.a, lab.b, port) as sock:
+        if traffic_class:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_TCLASS, traffic_class)
+        for _ in range(packets):
+            if flow_label is None:
+                sock.send(b"x" * 200)
+            else:
+                sock.setsockopt(socket.IPPROTO_IPV6, 33, 1)  # IPV6_FLOWINFO_SEND
+                sock.sendto(b"x" * 200, (lab.b.address6, port, flow_label, 0))
+        return (*sock.getsockname()[:2], lab.b.address6, port, "udp")
+
+
+def captured(capture, key, packets=5):
+    """All labels of a flow, once so many packets have been captured."""
+    found = flows(capture.packets())[key]
+    assert sum(found.values()) >= packets
+    return list(found)
+
+
+def assert_tagged(label, tag):
+    assert label & ~labels.ENTROPY == labels.encode(*tag), hex(label)
+
+
+@HOOKS
+def test_catch_all_marks_tcp_and_udp_with_one_label_each(lab, attach):
+    server = traffic.TcpServer(lab.b, 5201)
+    with Daemon(on_eth0(attach), lab.a) as daemon, Capture(lab.b, "ip6 and (tcp or udp)") as capture:
+        has_catch_all(daemon)
+        assert status(daemon)["interfaces"] == [
+            {"interface": "eth0", "hook": attach, "program": status(daemon)["interfaces"][0]["program"]}]
+        with traffic.tcp_client(lab.a, lab.b, 5201) as sock:
+            sock.sendall(b"x" * 1_000_000)
+            key = (*sock.getsockname()[:2], *sock.getpeername()[:2], "tcp")
+        udp = [exchange_udp(lab, port) for port in range(6000, 6040)]
+        wait_for(lambda: server.received == 1_000_000, "the transfer")
+        wait_for(lambda: status(daemon)["outcomes"]["markedCatchAll"] >= 200, "marked packets")
+        found = flows(capture.packets())
+        assert len(found[key]) == 1, "from the SYN to the FIN one label"
+        for key in (key, *udp):
+            assert len(found[key]) == 1
+            assert_tagged(next(iter(found[key])), PERFSONAR)
+        assert len({next(iter(found[key])) for key in udp}) > 10, "entropy differs between flows"
+        capture.remove()
+    server.close()
+
+
+@HOOKS
+def test_a_flow_keeps_its_entropy_when_it_is_announced_and_after_a_restart(lab, attach):
+    seen = []
+    with udp_sink(lab, 7000), traffic.udp_client(lab.a, lab.b, 7000) as sock:
+        key = (*sock.getsockname()[:2], lab.b.address6, 7000, "udp")
+        for announced in (False, True, True):
+            with (Daemon(on_eth0(attach, plugins="fireflyp: {}"), lab.a) as daemon,
+                  Capture(lab.b, "udp port 7000") as capture):
+                has_catch_all(daemon)
+                if announced:
+                    announcer = traffic.Announcer(lab.a)
+                    announcer.announce("start", sock, 2, 16, traffic.now())
+                    announcer.close()
+                    wait_for(lambda: status(daemon)["flows"] == 1, "the flow in the marker")
+                for _ in range(5):
+                    sock.send(b"x")
+                wait_for(lambda: status(daemon)["marked"] >= 5, "five marked packets")
+                seen.append(captured(capture, key))
+                capture.remove()
+    assert [len(label) for label in seen] == [1, 1, 1]
+    assert_tagged(seen[0][0], PERFSONAR)
+    assert_tagged(seen[1][0], (2, 16))
+    assert seen[1] == seen[2]
+    assert seen[0][0] & labels.ENTROPY == seen[1][0] & labels.ENTROPY
+
+
+def test_traffic_class_and_negotiated_ecn_arrive_as_they_were_sent(lab):
+    from scapy.layers.inet import TCP, UDP
+    from scapy.layers.inet6 import IPv6
+
+    for host in (lab.a, lab.b):
+        host.run("sysctl", "-qw", "net.ipv4.tcp_ecn=1")
+    server = traffic.TcpServer(lab.b, 5201)
+    with Daemon(configuration(), lab.a) as daemon, Capture(lab.b, "ip6 and (tcp or udp)") as capture:
+        has_catch_all(daemon)
+        with traffic.tcp_client(lab.a, lab.b, 5201) as sock:
+            sock.sendall(b"x" * 200_000)
+        for traffic_class in (0x00, 0x03, 0xB8, 0xBC, 0xFC):
+            exchange_udp(lab, 6000 + traffic_class, 1, traffic_class)
+        wait_for(lambda: server.received == 200_000, "the transfer")
+        wait_for(lambda: status(daemon)["outcomes"]["markedCatchAll"] >= 10, "marked packets")
+        packets = [p for p in capture.packets() if p[IPv6].src == lab.a.address6]
+        data = [p for p in packets if TCP in p and len(p[TCP].payload) > 0 or TCP in p and p[IPv6].plen > 60]
+        assert data and all(p[IPv6].tc & 3 == 2 for p in data), "ECT(0) on every data segment"
+        udp = {p[UDP].dport - 6000: p[IPv6].tc for p in packets if UDP in p}
+        # The kernel itself lets applications choose all but CE.
+        assert udp == {0x00: 0x00, 0x03: udp[0x03], 0xB8: 0xB8, 0xBC: 0xBC, 0xFC: 0xFC}
+        for packet in packets:
+            assert_tagged(packet[IPv6].fl, PERFSONAR)
+        capture.remove()
+    server.close()
+
+
+@HOOKS
+def test_vlan_tags_in_the_frame_and_beside_it(lab, attach):
+    from scapy.layers.inet import UDP
+    from scapy.layers.inet6 import IPv6
+    from scapy.layers.l2 import Dot1Q, Ether
+
+    has_devices = True  # some kernels are built without
+    for host, last in ((lab.a, "a"), (lab.b, "b")):
+        made = host.run("ip", "link", "add", "link", "eth0", "name", "eth0.42", "type", "vlan", "id", "42", check=False)
+        has_devices = has_devices and made.returncode == 0
+        if has_devices:
+            host.run("ip", "addr", "add", f"fd42::{last}/64", "dev", "eth0.42", "nodad")
+            host.run("ip", "link", "set", "eth0.42", "up")
+    with Daemon(on_eth0(attach), lab.a) as daemon, Capture(lab.b, "vlan 42 or vlan 43") as capture:
+        has_catch_all(daemon)
+        frame = bytes(Ether(dst="ff:ff:ff:ff:ff:ff", src="02:00:00:00:00:01") / Dot1Q(vlan=43, prio=5) /
+                      IPv6(src="fd43::a", dst="fd43::b", tc=0xBB, fl=0xFFFFF) / UDP(sport=1, dport=4343) / b"raw")
+
+        def send_raw():
+            with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as raw:
+                raw.bind(("eth0", 0))
+                raw.send(frame)
+
+        def send_tagged():
+            with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_TCLASS, 0xB8)
+                sock.sendto(b"x", ("fd42::b", 4242))
+
+        lab.a.call(send_raw)
+        if has_devices:
+            lab.a.call(send_tagged)
+        wait_for(lambda: status(daemon)["outcomes"]["markedCatchAll"] >= (2 if has_devices else 1), "marked packets")
+        by_port = {p[UDP].dport: p for p in capture.packets() if UDP in p}
+        assert_tagged(by_port[4343][IPv6].fl, PERFSONAR)
+        if has_devices:
+            assert_tagged(by_port[4242][IPv6].fl, PERFSONAR)
+            assert by_port[4242][IPv6].tc == 0xB8
+        unmarked = Ether(frame)
+        unmarked[IPv6].fl = by_port[4343][IPv6].fl
+        assert bytes(by_port[4343]) == bytes(unmarked), "nothing but the label has changed"
+        capture.remove()
+
+
+@pytest.mark.parametrize("how", ["tcx-first", "tcx-last", "clsact"])
+@HOOKS
+def test_other_programs_run_on_before_during_and_after_ours(lab, attach, how):
+    with Stranger(lab.a, how) as stranger:
+        def is_running():
+            before = stranger.seen()
+            exchange_udp(lab, 6000)
+            return stranger.seen() >= before + 5
+
+        theirs = filters(lab.a)
+        assert is_running()
+        for number in (signal.SIGTERM, signal.SIGKILL, signal.SIGTERM):
+            with Daemon(on_eth0(attach), lab.a) as daemon, Capture(lab.b, "udp port 6000") as capture:
+                has_catch_all(daemon)
+                assert is_running()
+                assert len(our_filters(lab.a)) == (1 if attach == "clsact" else 0)
+                wait_for(lambda: status(daemon)["outcomes"]["markedCatchAll"] >= 5, "marked packets")
+                for found in flows(capture.packets()).values():
+                    for label in found:
+                        assert_tagged(label, PERFSONAR)
+                capture.remove()
+                daemon.stop(number)
+            assert is_running()
+        assert filters(lab.a) == theirs, "ours are gone, theirs are as they were"
+        assert has_clsact(lab.a) or how != "clsact"
+
+
+def test_foreign_filters_of_another_kind_stay_where_they_are(lab):
+    lab.a.run("tc", "qdisc", "add", "dev", "eth0", "clsact")
+    for direction, priority in (("egress", "1"), ("ingress", "7")):
+        lab.a.run("tc", "filter", "add", "dev", "eth0", direction, "prio", priority, "u32", "match", "u32", "0xdeadbeef", "0xffffffff",
+                  "at", "0", "flowid", "1:1")
+    before = filters(lab.a)
+    with Daemon(on_eth0("clsact"), lab.a) as daemon:
+        has_catch_all(daemon)
+        exchange_udp(lab, 6000)
+        wait_for(lambda: status(daemon)["outcomes"]["markedCatchAll"] >= 5, "marked packets")
+        assert [entry for entry in filters(lab.a) if entry not in before] == our_filters(lab.a)
+        assert daemon.stop() == 0
+    assert filters(lab.a) == before and has_clsact(lab.a)
+    assert "u32" in lab.a.run("tc", "filter", "show", "dev", "eth0", "ingress").stdout
+
+
+def test_the_qdisc_goes_only_if_we_made_it_and_are_told_so(lab):
+    with Daemon(on_eth0("clsact"), lab.a):
+        assert has_clsact(lab.a)
+    assert not has_clsact(lab.a)
+    with Daemon(on_eth0("clsact", "removeQdisc: false"), lab.a):
+        pass
+    assert has_clsact(lab.a) and not filters(lab.a)
+    with Daemon(on_eth0("clsact"), lab.a):
+        pass
+    assert has_clsact(lab.a), "it was there before us"
+
+
+@HOOKS
+def test_a_killed_marker_leaves_nothing_that_the_next_does_not_clear(lab, attach):
+    with Daemon(on_eth0(attach), lab.a) as daemon:
+        daemon.stop(signal.SIGKILL)
+    with Daemon(on_eth0(attach), lab.a) as daemon, Capture(lab.b, "udp port 6000") as capture:
+        has_catch_all(daemon)
+        assert len(our_filters(lab.a)) == (1 if attach == "clsact" else 0)
+        key = exchange_udp(lab, 6000)
+        wait_for(lambda: status(daemon)["outcomes"]["markedCatchAll"] >= 5, "marked packets")
+        assert_tagged(captured(capture, key)[0], PERFSONAR)
+        capture.remove()
+    assert not our_filters(lab.a)
+
+
+@HOOKS
+def test_a_reload_never_leaves_packets_unmarked_and_one_filter_behind(lab, attach):
+    with Daemon(on_eth0(attach), lab.a) as daemon, Capture(lab.b, "udp port 6000") as capture:
+        has_catch_all(daemon)
+        sink, sock = udp_sink(lab, 6000), traffic.udp_client(lab.a, lab.b, 6000)
+        key = (*sock.getsockname()[:2], lab.b.address6, 6000, "udp")
+        old = status(daemon)["interfaces"][0]["program"]
+        sender = lab.a.popen("/usr/bin/python3", "-c", "import socket,sys\ns=socket.socket(fileno=int(sys.argv[1]))\n"
+                             "for i in range(10**9):\n s.send(b'x')\n", str(sock.fileno()), pass_fds=[sock.fileno()],
+                             stderr=subprocess.DEVNULL)
+        try:
+            wait_for(lambda: status(daemon)["outcomes"]["markedCatchAll"] >= 100, "marked packets")
+            daemon.reload(on_eth0(attach, "maxFlows: 1000"))
+            wait_for(lambda: status(daemon)["interfaces"][0]["program"] != old, "another program")
+            wait_for(lambda: status(daemon)["outcomes"]["markedCatchAll"] >= 100, "marked packets")
+        finally:
+            sender.kill()
+            sender.wait()
+        assert len(our_filters(lab.a)) == (1 if attach == "clsact" else 0)
+        found = captured(capture, key, 200)
+        assert len(found) == 1, found
+        assert_tagged(found[0], PERFSONAR)
+        sock.close()
+        sink.close()
+        capture.remove()
+    assert not has_clsact(lab.a), "the successor knows that the qdisc is ours"
+
+
+@HOOKS
+def test_an_interface_that_is_made_again_is_marked_on_again(lab, attach):
+    with Daemon(on_eth0(attach), lab.a) as daemon:
+        has_catch_all(daemon)
+        for _ in range(2):
+            lab.a.run("ip", "link", "del", "eth0")
+            wait_for(lambda: status(daemon)["interfaces"][0]["hook"] == "absent", "the marker to let go")
+            lab.a.run("ip", "link", "add", "eth0", "type", "veth", "peer", "name", "eth0", "netns", lab.b.name)
+            for host in (lab.a, lab.b):
+                host.run("ip", "addr", "add", f"{host.address6}/64", "dev", "eth0", "nodad")
+                host.run("ip", "link", "set", "eth0", "up")
+            wait_for(lambda: status(daemon)["interfaces"][0]["hook"] == attach, "the marker to come back")
+            wait_for(lambda: "state UP" in lab.a.run("ip", "link", "show", "eth0").stdout, "eth0")
+            with Capture(lab.b, "udp port 6000") as capture:
+                before = status(daemon)["outcomes"]["markedCatchAll"]
+                key = exchange_udp(lab, 6000)
+                wait_for(lambda: status(daemon)["outcomes"]["markedCatchAll"] >= before + 5, "marked packets")
+                assert_tagged(captured(capture, key)[0], PERFSONAR)
+                capture.remove()
+
+
+def test_missing_interfaces_stop_the_start_only_when_there_is_no_other(lab):
+    def start(marker):
+        daemon = Daemon(configuration(marker), lab.a)
+        try:
+            daemon.start(ready=False)
+            return daemon.process.wait(20), daemon.log
+        finally:
+            daemon.__exit__()
+
+    code, log = start("targetInterfaces: [eth7, eth8]")
+    assert code == 7 and "conf.yaml:5" in log and "eth7, eth8" in log and "waitForInterfaces" in log
+    code, log = start("{}")
+    assert code == 7 and "default route" in log
+    with Daemon(configuration("targetInterfaces: [eth0, eth7]"), lab.a) as daemon:
+        assert "eth7" in daemon.log
+        assert [(i["interface"], i["hook"]) for i in status(daemon)["interfaces"]][1] == ("eth7", "absent")
+    with Daemon(configuration("targetInterfaces: [eth7]\nwaitForInterfaces: true"), lab.a) as daemon:
+        lab.a.run("ip", "link", "add", "eth7", "type", "veth", "peer", "name", "eth8")
+        wait_for(lambda: status(daemon)["interfaces"][0]["hook"] != "absent", "eth7 to be marked on")
+
+
+def test_interfaces_are_discovered_by_route_and_by_address(lab):
+    with Daemon(configuration("waitForInterfaces: true"), lab.a) as daemon:
+        assert status(daemon)["interfaces"] == []
+        lab.a.run("ip", "-6", "route", "add", "default", "via", lab.b.address6)
+        wait_for(lambda: [i["interface"] for i in status(daemon)["interfaces"]] == ["eth0"], "the default route's interface")
+    with Daemon(configuration("discoverInterfaces: true\nwaitForInterfaces: true"), lab.a) as daemon:
+        assert status(daemon)["interfaces"] == []
+        lab.a.run("ip", "addr", "add", "2001:db8:5::a/64", "dev", "eth0", "nodad")
+        wait_for(lambda: [i["interface"] for i in status(daemon)["interfaces"]] == ["eth0"], "the public interface")
+
+
+def test_a_missing_capability_is_named(lab):
+    daemon = Daemon(configuration(), lab.a)
+    try:
+        ran = lab.a.run("setpriv", "--bounding-set=-bpf,-sys_admin,-perfmon", "--inh-caps=-all", str(BINARY), "run", "--conf",
+                        str(daemon.conf), "--control", str(daemon.control), check=False)
+    finally:
+        shutil.rmtree(daemon.directory)
+    assert ran.returncode == 5
+    assert "CAP_BPF" in ran.stdout + ran.stderr
+
+
+def test_keep_explicit_keeps_what_an_application_chose(lab):
+    server = traffic.TcpServer(lab.b, 5201)
+    with Daemon(on_eth0("auto", "policy: keepExplicit"), lab.a) as daemon, Capture(lab.b, "ip6 and (tcp or udp)") as capture:
+        has_catch_all(daemon)
+        explicit = exchange_udp(lab, 6000, flow_label=0x12345)
+        automatic = [exchange_udp(lab, port) for port in range(6001, 6021)]
+        with traffic.tcp_client(lab.a, lab.b, 5201) as sock:
+            sock.sendall(b"x" * 100_000)
+            tcp = (*sock.getsockname()[:2], *sock.getpeername()[:2], "tcp")
+        wait_for(lambda: server.received == 100_000, "the transfer")
+        wait_for(lambda: status(daemon)["outcomes"]["keptExplicit"] >= 5, "kept labels")
+        found = flows(capture.packets())
+        assert list(found[explicit]) == [0x12345]
+        for key in (*automatic, tcp):
+            for label in found[key]:
+                assert_tagged(label, PERFSONAR)
+        capture.remove()
+    server.close()
+
+
+def test_observe_changes_nothing_until_it_is_told_to_mark(lab):
+    with Daemon(on_eth0("auto", "mode: observe"), lab.a) as daemon:
+        has_catch_all(daemon)
+        with Capture(lab.b, "udp") as capture:
+            key = exchange_udp(lab, 6000, flow_label=0x12345)
+            wait_for(lambda: status(daemon)["outcomes"]["observedCatchAll"] >= 5, "observed packets")
+            assert captured(capture, key) == [0x12345] and status(daemon)["marked"] == 0
+            capture.remove()
+        assert daemon.cli("marker", "mode", "mark") == {"mode": "mark"}
+        with Capture(lab.b, "udp") as capture:
+            key = exchange_udp(lab, 6000, flow_label=0x12345)
+            wait_for(lambda: status(daemon)["marked"] >= 5, "marked packets")
+            assert_tagged(captured(capture, key)[0], PERFSONAR)
+            capture.remove()
+
+
+def test_a_device_without_ethernet_header(lab):
+    from scapy.layers.inet6 import IPv6
+
+    def open_tun():
+        tun = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK)
+        fcntl.ioctl(tun, 0x400454CA, struct.pack("16sH22x", b"tun0", 0x0001 | 0x1000))  # TUNSETIFF, IFF_TUN | IFF_NO_PI
+        return tun
+
+    tun = lab.a.call(open_tun)
+    try:
+        lab.a.run("ip", "addr", "add", "fd77::1/64", "dev", "tun0", "nodad")
+        lab.a.run("ip", "link", "set", "tun0", "up")
+        with Daemon(configuration("targetInterfaces: [tun0]"), lab.a) as daemon:
+            has_catch_all(daemon)
+
+            def send():
+                with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:
+                    sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_TCLASS, 0xB8)
+                    sock.sendto(b"x", ("fd77::2", 7777))
+
+            def receive():
+                try:
+                    packet = IPv6(os.read(tun, 2000))
+                except BlockingIOError:
+                    return None
+                return packet if packet.nh == 17 else None
+
+            lab.a.call(send)
+            packet = wait_for(receive, "the packet")
+            assert_tagged(packet.fl, PERFSONAR)
+            assert packet.tc == 0xB8
+    finally:
+        os.close(tun)
+
+
+def test_a_leftover_of_flowd_go_is_named(lab):
+    with Stranger(lab.a, "flowd-go"), Daemon(configuration(), lab.a) as daemon:
+        assert "flowd-go" in daemon.log and "tc filter del dev eth0 egress prio 1 handle 1 bpf" in daemon.log
+        assert [name for _, name, _ in filters(lab.a) if name.startswith("marker")], "it stays: it is not ours"
