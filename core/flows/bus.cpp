@@ -2,6 +2,7 @@
 #include "core/flows/bus.hpp"
 
 #include <algorithm>
+#include <cstring>
 #include <random>
 
 #include "core/flows/bus_state.hpp"
@@ -10,6 +11,7 @@ namespace flowd::core {
 namespace {
 
 constexpr std::size_t events_per_wake = 128;
+constexpr std::size_t events_ahead = 6;  // whose place in the index is fetched while this one is worked on
 
 std::uint64_t random_seed() {
     std::random_device device;
@@ -24,7 +26,14 @@ BusState::BusState(const FlowLimits& flow_limits, Clock time, std::unique_ptr<So
       probe(std::move(socket_probe)),
       probe_due_ns(clock.steady_ns() + flow_limits.probe_interval_ns),
       limits(flow_limits) {
-    for (std::uint32_t i = 0; i < shard_count; ++i) shards[i].store = FlowStore(i);
+    for (std::uint32_t i = 0; i < shard_count; ++i) shards[i].store.set_shard(i);
+}
+
+void BusState::expect(const std::byte* event) {
+    flowd_key key{};
+    std::memcpy(&key, event + offsetof(flowd_event, key), sizeof key);
+    const std::uint64_t key_hash = hash(key);
+    shard_of(key_hash).store.expect(static_cast<std::uint32_t>(key_hash));
 }
 
 std::vector<std::unique_lock<std::mutex>> BusState::lock_all() {
@@ -67,7 +76,9 @@ flowd_result Bus::emit(AnnouncerId id, const flowd_event* events, std::size_t co
     Notices notices(*state_);
     flowd_result result = FLOWD_OK;
     const auto* at = reinterpret_cast<const std::byte*>(events);
+    const bool foreseeable = stride >= offsetof(flowd_event, key) + sizeof(flowd_key);
     for (; done < count; ++done, at += stride) {
+        if (foreseeable && count - done > events_ahead) state_->expect(at + events_ahead * stride);
         Incoming in;
         const auto refusal = take_in(at, stride, in);
         const bool readable = !refusal || (*refusal != Refusal::bad_size && *refusal != Refusal::bad_kind);

@@ -6,6 +6,7 @@
 
 #include <array>
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -137,6 +138,7 @@ struct BusState : std::enable_shared_from_this<BusState> {
 
     [[nodiscard]] Now now() const { return {clock.steady_ns(), clock.system_ns()}; }
     [[nodiscard]] Shard& shard_of(std::uint64_t key_hash) { return shards[key_hash >> 59]; }
+    void expect(const std::byte* event);  ///< this one comes soon
     [[nodiscard]] std::vector<std::unique_lock<std::mutex>> lock_all();
 
     // bus_announce.cpp: events in

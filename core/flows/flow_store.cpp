@@ -13,9 +13,15 @@ std::uint32_t FlowStore::find(const flowd_key& key, std::uint32_t hash, Match& d
         const Bucket& bucket = buckets_[at];
         if (bucket.index == none) return none;
         if (bucket.hash != hash) continue;
+        prefetch(bucket.index);  // the rest of the record, while its key is compared
         direction = match((*this)[bucket.index].key, key);
         if (direction != Match::none) return bucket.index;
     }
+}
+
+void FlowStore::prefetch(std::uint32_t index) const {
+    const auto* record = reinterpret_cast<const char*>(&(*this)[index]);
+    for (std::size_t line = 0; line < sizeof(Flow); line += 64) __builtin_prefetch(record + line, 1);
 }
 
 void FlowStore::reserve() {
@@ -29,6 +35,7 @@ std::uint32_t FlowStore::add() {
     if (index != none) {
         free_ = (*this)[index].older;
         id = (*this)[index].id + (std::uint64_t{1} << 32);
+        if (free_ != none) prefetch(free_);
     } else {
         index = used_++;
         id = (std::uint64_t{1} << 32) | (std::uint64_t{shard_} << index_bits) | index;
@@ -83,6 +90,8 @@ void FlowStore::grow() {
     std::vector<Bucket> old(size, Bucket{none, 0});
     old.swap(buckets_);
     mask_ = size - 1;
+    hint_mask_.store(mask_, std::memory_order_relaxed);
+    hint_buckets_.store(buckets_.data(), std::memory_order_relaxed);
     linked_ = 0;
     for (const Bucket& bucket : old)
         if (bucket.index != none) link(bucket.index, bucket.hash);

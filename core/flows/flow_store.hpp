@@ -2,6 +2,7 @@
 // core/flows/flow_store.hpp: the records of one shard and the index that finds them. No lock of its own.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -56,6 +57,7 @@ class FlowStore {
     static constexpr unsigned index_bits = 27;
 
     explicit FlowStore(std::uint32_t shard = 0) : shard_(shard) {}
+    void set_shard(std::uint32_t shard) { shard_ = shard; }  ///< before its first use
 
     [[nodiscard]] Flow& operator[](std::uint32_t index) { return pages_[index / page_size][index % page_size]; }
     [[nodiscard]] const Flow& operator[](std::uint32_t index) const { return pages_[index / page_size][index % page_size]; }
@@ -64,6 +66,12 @@ class FlowStore {
 
     /// `hash` is the part of the key's hash that the index uses.
     [[nodiscard]] std::uint32_t find(const flowd_key& key, std::uint32_t hash, Match& direction) const;
+
+    /// Fetches the place in the index ahead of its use. Without the shard's lock: at worst a stale place is fetched.
+    void expect(std::uint32_t hash) const {
+        const Bucket* const buckets = hint_buckets_.load(std::memory_order_relaxed);
+        if (buckets) __builtin_prefetch(buckets + (hash & hint_mask_.load(std::memory_order_relaxed)), 1);
+    }
 
     /// Makes room for one more record and its place in the index, so that add() cannot fail.
     void reserve();
@@ -99,6 +107,7 @@ class FlowStore {
 
     [[nodiscard]] std::uint32_t position_of(std::uint32_t index, std::uint32_t hash) const;
     void grow();
+    void prefetch(std::uint32_t index) const;
 
     std::vector<std::unique_ptr<Flow[]>> pages_;
     std::vector<Bucket> buckets_;  ///< open addressing, linear, no markers: removal shifts back
@@ -107,6 +116,8 @@ class FlowStore {
     std::uint32_t used_ = 0;
     std::uint32_t free_ = none;
     std::uint32_t shard_;
+    std::atomic<const Bucket*> hint_buckets_{nullptr};
+    std::atomic<std::uint32_t> hint_mask_{0};
 };
 
 }  // namespace flowd::core
