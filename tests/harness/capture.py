@@ -38,6 +38,8 @@ class Capture:
         self.errors.close()
 
     def packets(self):
+        import scapy.layers.inet6  # noqa: F401  teaches the reader Ethernet and IPv6
+        import scapy.layers.l2  # noqa: F401
         from scapy.utils import PcapReader
 
         self.stop()

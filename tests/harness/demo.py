@@ -29,6 +29,7 @@ FLOWS = [
     ("nobody's", "tcp", 8443, None),
 ]
 CATCH_ALL = (2, 2)
+WRITES = 20
 
 
 def send(lab, protocol, port, tag):
@@ -39,11 +40,10 @@ def send(lab, protocol, port, tag):
         started = traffic.now()
         if tag:
             announcer.announce("start", sock, *tag, started)
-            wait_for(lambda: lab.daemon.cli("flows"), "the flow in the table")
             wait_for(lambda: any(str(sock.getsockname()[1]) in str(flow) for flow in lab.daemon.cli("flows")["flows"]),
                      "the announced flow")
         total = 0
-        for _ in range(20):
+        for _ in range(WRITES):
             total += sock.send(b"x" * 1000)
         if tag:
             announcer.announce("end", sock, *tag, started, sent=total)
@@ -63,8 +63,8 @@ def show(lab, collector, capture, keys):
         for label, packets in sorted(marked.items(), key=lambda item: -item[1]):
             print(f"       label 0x{label:05x}  {labels.names(*labels.decode(label)):<28} {packets:>4} packets")
         wanted = [label for label in marked if label & ~labels.ENTROPY == expected]
-        if not wanted or sum(marked[label] for label in wanted) < 20:
-            wrong.append(f"{name}: no 20 packets with the label of {labels.names(*(tag or CATCH_ALL))}")
+        if not wanted or sum(marked[label] for label in wanted) < WRITES:
+            wrong.append(f"{name}: no {WRITES} packets with the label of {labels.names(*(tag or CATCH_ALL))}")
         if tag is None and len(marked) != 1:
             wrong.append(f"{name}: one label was expected, {len(marked)} were seen")
 
@@ -89,7 +89,8 @@ def main():
         configuration = CONFIGURATION % {"collector": f'"{lab.b.address6}"'}
         print("    " + configuration.replace("\n", "\n    "))
         with Collector(lab.b) as collector, Capture(lab.b, "ip6 and (tcp or udp) and not port 10514") as capture:
-            servers = [traffic.TcpServer(lab.b, port) for _, protocol, port, _ in FLOWS if protocol == "tcp"]
+            servers = [(traffic.TcpServer if protocol == "tcp" else traffic.UdpServer)(lab.b, port)
+                       for _, protocol, port, _ in FLOWS]
             with Daemon(configuration, lab.a) as daemon:
                 lab.daemon = daemon
                 keys = [send(lab, protocol, port, tag) for _, protocol, port, tag in FLOWS]

@@ -39,8 +39,25 @@ class TcpServer:
         self._thread.join()
 
 
+class UdpServer:
+    """A port that takes datagrams, so that nobody is told that it is closed."""
+
+    def __init__(self, host, port):
+        def bind():
+            sock = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+            sock.bind((host.address6, port))
+            return sock
+
+        self.socket = host.call(bind)
+
+    def close(self):
+        self.socket.close()
+
+
 def tcp_client(host, peer, port):
-    return host.call(socket.create_connection, (peer.address6, port), 10)
+    sock = host.call(socket.create_connection, (peer.address6, port), 10)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # one packet a write, so that packets can be counted
+    return sock
 
 
 def udp_client(host, peer, port):

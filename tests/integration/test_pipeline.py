@@ -82,6 +82,7 @@ def test_after_kill_9_the_daemon_starts_again_and_marks(lab):
     first.process.send_signal(signal.SIGKILL)
     first.process.wait()
     first.__exit__()
+    server = traffic.UdpServer(lab.b, 5001)
     with Collector(lab.b), Capture(lab.b, "ip6 and udp port 5001") as capture, Daemon(CONFIGURATION, lab.a) as daemon:
         with traffic.udp_client(lab.a, lab.b, 5001) as sock:
             announcer = traffic.Announcer(lab.a)
@@ -96,3 +97,4 @@ def test_after_kill_9_the_daemon_starts_again_and_marks(lab):
         marked = flows(capture.packets())[key]
         assert [label & ~labels.ENTROPY for label in marked] == [labels.encode(3, 13)]
         capture.remove()
+        server.close()
