@@ -30,7 +30,7 @@ std::optional<Refusal> check_attachments(Incoming& in) {
     const auto* at = reinterpret_cast<const std::byte*>(event.attachments);
     for (std::size_t i = 0; i < event.attachment_count; ++i, at += event.attachment_stride) {
         flowd_attachment& own = in.attachment[i];
-        if (!copy_sized(at, event.attachment_stride, least_attachment, own)) return Refusal::bad_size;
+        if (!copy_sized_within(at, event.attachment_stride, least_attachment, own)) return Refusal::bad_size;
         const bool absent = (own.id.data == nullptr) || (own.bytes.data == nullptr && own.bytes.length > 0);
         if (absent || own.id.length == 0 || own.id.length > max_attachment_id) return Refusal::bad_attachments;
         if (own.reserved != 0) return Refusal::bad_reserved;
@@ -55,7 +55,7 @@ std::optional<Refusal> check_flow(const flowd_event& event) {
 
 std::optional<Refusal> take_in(const void* data, std::size_t stride, Incoming& in) {
     flowd_event& event = in.event;
-    if (!copy_sized(data, stride, least_event, event)) return Refusal::bad_size;
+    if (!copy_sized_within(data, stride, least_event, event)) return Refusal::bad_size;
     event.flags &= plugin_flags;
     event.flow_id = 0;
     event.samples = nullptr;

@@ -31,7 +31,7 @@ flowd_result SamplePeriod::add(std::string_view enricher, const flowd_sample* sa
         return result;
     };
     // The interface passes one sample by its address, so its own size is the place it has.
-    if (sample == nullptr || !copy_sized(sample, sample->size, least_sample, own) || !is_sound(own))
+    if (sample == nullptr || !copy_sized_within(sample, sample->size, least_sample, own) || !is_sound(own))
         return refuse(FLOWD_INVALID);
     if (own.source.length == 0) own.source = {enricher.data(), std::min(enricher.size(), max_text)};
 

@@ -1,27 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
-// core/flows/sized.hpp: reading structs that a module of another minor has written (flowd/abi/base.h, second law).
+// core/flows/sized.hpp: flowd/sized.hpp for what comes from outside: the size that a struct tells of itself is checked
+// first.
 #pragma once
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 
+#include "flowd/sized.hpp"
+
 namespace flowd::core {
 
-/// Zeroes, then as much as both sides have. False when it is shorter than `least` or longer than its place.
+/// False when the struct says that it is shorter than `least` or longer than its place.
 template <typename Struct>
-bool copy_sized(const void* data, std::size_t place, std::size_t least, Struct& own) {
+bool copy_sized_within(const void* data, std::size_t place, std::size_t least, Struct& own) {
     std::uint32_t size = 0;
     static_assert(offsetof(Struct, size) == 0 && sizeof own.size == sizeof size);
     std::memcpy(&size, data, sizeof size);
     if (size < least || size > place) return false;
-    if (size >= sizeof own) {
-        std::memcpy(&own, data, sizeof own);
-    } else {
-        std::memset(&own, 0, sizeof own);
-        std::memcpy(&own, data, size);
-    }
+    own = flowd::copy_sized<Struct>(data);
     own.size = sizeof own;
     return true;
 }
