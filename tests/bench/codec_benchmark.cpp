@@ -19,7 +19,9 @@ using namespace flowd::firefly;
 
 std::string_view datagram(benchmark::State& state) {
     constexpr std::array<std::pair<const char*, std::string_view>, 3> datagrams{
-        {{"flowd-go", fixtures::flowd_go_bare}, {"xrootd", fixtures::xrootd_end}, {"flowd with netlink", fixtures::flowd_py_start}}};
+        {{"flowd-go", fixtures::flowd_go_bare},
+         {"xrootd", fixtures::xrootd_end},
+         {"flowd with netlink", fixtures::flowd_py_start}}};
     const auto& [label, text] = datagrams[static_cast<std::size_t>(state.range(0))];
     state.SetLabel(label);
     return text;
