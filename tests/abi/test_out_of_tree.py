@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Modules of others: built against the installed SDK by gcc with libstdc++, by clang with libc++ and in plain C11, and
+against the headers of release 1.0 alone. All pass flowd-module-check; the gcc-built daemon runs them and their events pass.
+"""
+import json
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import tempfile
+
+import pytest
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+BUILD = pathlib.Path(os.environ["FLOWD_BUILD"])
+PAIRS = 2000
+
+
+def sh(*command, **options):
+    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, **options)
+    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def work():
+    # /run is root's own: the daemon refuses modules that others could replace.
+    directory = pathlib.Path(tempfile.mkdtemp(prefix="flowd-abi-", dir="/run" if os.geteuid() == 0 else None))
+    yield directory
+    shutil.rmtree(directory)
+
+
+@pytest.fixture(scope="module")
+def prefix(work):
+    """What a distribution would install."""
+    sh("cmake", "--install", BUILD, "--prefix", work / "prefix")
+    return work / "prefix"
+
+
+def build(work, prefix, source, compilers):
+    """Builds an out-of-tree project and answers its one module."""
+    directory = work / f"build-{source.name}"
+    sh("cmake", "-S", source, "-B", directory, f"-DCMAKE_PREFIX_PATH={prefix}", "-DCMAKE_BUILD_TYPE=RelWithDebInfo", *compilers)
+    # Only what is installed may be used: no path of the source tree but the project's own.
+    sh("cmake", "--build", directory)
+    (module,) = [path for path in directory.rglob("*.so") if "CMakeFiles" not in path.parts]
+    return module
+
+
+@pytest.fixture(scope="module")
+def c11(work, prefix):
+    return build(work, prefix, HERE / "c11-module", ["-DCMAKE_C_COMPILER=gcc"])
+
+
+@pytest.fixture(scope="module")
+def libcxx(work, prefix):
+    return build(work, prefix, HERE / "libcxx-module", ["-DCMAKE_CXX_COMPILER=clang++"])
+
+
+@pytest.fixture(scope="module")
+def libstdcxx(work, prefix):
+    """A module of this tree, moved out of it."""
+    source = work / "libstdcxx"
+    shutil.copytree(ROOT / "plugins/perfsonar", source / "perfsonar")
+    (source / "CMakeLists.txt").write_text(
+        "cmake_minimum_required(VERSION 3.22)\nproject(moved VERSION 1.0.0 LANGUAGES C CXX)\n"
+        "find_package(flowd-sdk 1.0 REQUIRED)\nset(FLOWD_MODULE_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR})\n"
+        "add_subdirectory(perfsonar)\n")
+    return build(work, prefix, source, ["-DCMAKE_CXX_COMPILER=g++"])
+
+
+@pytest.fixture(scope="module")
+def of_release_1_0(work):
+    """From the snapshot of the 1.0 headers and nothing else, by hand as its author would have."""
+    directory = work / "release-1.0"
+    directory.mkdir()
+    module = directory / "plugin-c11.so"
+    sh("gcc", "-std=c11", "-O2", "-g", "-fPIC", "-shared", "-fvisibility=hidden", "-Wl,-z,defs", "-Wall", "-Wextra",
+       "-Werror", f"-I{HERE / 'sdk-1.0/include'}", '-DFLOWD_MODULE_NAME="plugin-c11"', '-DFLOWD_MODULE_VERSION="1.0.0"',
+       '-DFLOWD_MODULE_LICENSE="Apache-2.0"', HERE / "sdk-1.0/module.c", HERE / "sdk-1.0/note.c", "-o", module)
+    return module
+
+
+def judge(prefix, module):
+    done = subprocess.run([prefix / "bin/flowd-module-check", "--json", module], capture_output=True, text=True)
+    report = json.loads(done.stdout)
+    assert done.returncode == 0, [check for check in report["checks"] if check["result"] == "failed"]
+    assert report["failed"] == 0 and report["passed"] > 0
+
+
+@pytest.mark.parametrize("name", ["c11", "libcxx", "libstdcxx", "of_release_1_0"])
+def test_each_passes_the_conformance_suite(prefix, request, name):
+    judge(prefix, request.getfixturevalue(name))
+
+
+def libraries(module):
+    return re.findall(r"\[(lib[^\]]+)\]", sh("readelf", "-d", module))
+
+
+def test_each_is_what_it_claims_to_be(c11, libcxx, libstdcxx, of_release_1_0):
+    assert not any("c++" in library for library in libraries(c11) + libraries(of_release_1_0))
+    assert "libc++.so.1" in libraries(libcxx) and "libstdc++.so.6" not in libraries(libcxx)
+    assert "libstdc++.so.6" in libraries(libstdcxx)
+
+
+def counts(daemon):
+    """What the backends say they saw, by instance, from the daemon's status."""
+    seen = {}
+
+    def walk(value, instance=None):
+        if isinstance(value, dict):
+            instance = value.get("instance", instance)
+            if "starts" in value and "ends" in value:
+                seen[instance] = (value["starts"], value["ends"], value["outOfOrder"])
+            for key, below in value.items():
+                walk(below, instance or key)
+        elif isinstance(value, list):
+            for below in value:
+                walk(below, instance)
+
+    walk(daemon.cli("status"))
+    return seen
+
+
+def run_daemon(prefix, monkeypatch, configuration, expected):
+    from tests.harness import daemon as harness
+    from tests.harness.lab import wait_for
+    monkeypatch.setattr(harness, "BINARY", prefix / "bin/flowd-cpp")
+    with harness.Daemon(configuration) as daemon:
+        whole = {name: (number, number, 0) for name, number in expected.items()}
+        try:
+            wait_for(lambda: counts(daemon) == whole, "every event at every backend", 30)
+        except Exception:
+            raise AssertionError(f"{counts(daemon)}, not {whole}\n{daemon.cli('status')}\n{daemon.log}") from None
+        assert daemon.stop() == 0
+
+
+def test_the_daemon_runs_modules_of_three_makers_and_their_events_pass(prefix, c11, libcxx, libstdcxx, monkeypatch):
+    run_daemon(prefix, monkeypatch, f"""\
+plugins:
+  c11: {{module: {c11}, pairs: {PAIRS}}}
+  libcxx: {{module: {libcxx}, pairs: {PAIRS}}}
+  perfsonar: {{module: {libstdcxx}, experiment: 2, activity: 7}}
+backends:
+  c11: {{module: {c11}}}
+  libcxx: {{module: {libcxx}}}
+""", {"c11": 2 * PAIRS, "libcxx": 2 * PAIRS})
+
+
+def test_the_daemon_runs_a_module_built_from_the_headers_of_1_0(prefix, of_release_1_0, monkeypatch):
+    run_daemon(prefix, monkeypatch, f"""\
+plugins:
+  c11: {{module: {of_release_1_0}, pairs: {PAIRS}}}
+backends:
+  c11: {{module: {of_release_1_0}}}
+""", {"c11": PAIRS})
