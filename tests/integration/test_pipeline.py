@@ -23,8 +23,12 @@ backends:
 """
 
 
-def instance(daemon, name):
-    return next(entry for entry in daemon.cli("status")["instances"] if entry["instance"] == name)
+def details(daemon, instance):
+    return daemon.cli("status")["details"][instance]["status"]
+
+
+def edge(daemon, backend):
+    return next(entry for entry in daemon.cli("status")["queues"] if entry["backend"] == backend)
 
 
 def firefly(state, port, number):
@@ -56,9 +60,10 @@ def test_a_hundred_thousand_flows_reach_both_backends_once_and_in_order(lab):
         assert len(seen) == pairs
         assert all(states == ["start", "end"] for states in seen.values())
         # The table is empty at once; a flow ended less than a tombstone ago is not live.
-        assert daemon.cli("flows")["count"] == 0
-        marker = instance(daemon, "marker")
-        assert marker["events"]["start"] == pairs and marker["events"]["end"] == pairs, marker
+        assert daemon.cli("flows")["live"] == 0
+        wait_for(lambda: edge(daemon, "marker")["delivered"] == 2 * pairs, "the marker to have taken everything")
+        assert edge(daemon, "marker")["start"] == pairs and edge(daemon, "marker")["end"] == pairs
+        assert details(daemon, "backend marker")["flows"] == 0
         assert daemon.stop() == 0
 
 
@@ -71,8 +76,8 @@ def test_hostile_datagrams_are_counted_by_reason_and_never_forwarded(lab):
             sender.sendto(datagram, ("127.0.0.1", 10514))
         sender.sendto(firefly("start", 4711, 1), ("127.0.0.1", 10514))
         collector.wait_for_count(1)
-        status = instance(daemon, "fireflyp")["status"]
-        assert sum(status["refused"].values()) == len(datagrams), status
+        status = details(daemon, "plugin fireflyp")
+        assert status["refused"] == sum(status["refusals"].values()) == len(datagrams), status
         assert [f["flow-id"]["src-port"] for f in collector.fireflies] == [4711]
 
 
@@ -87,13 +92,13 @@ def test_after_kill_9_the_daemon_starts_again_and_marks(lab):
         with traffic.udp_client(lab.a, lab.b, 5001) as sock:
             announcer = traffic.Announcer(lab.a)
             announcer.announce("start", sock, 3, 13, traffic.now())
-            wait_for(lambda: daemon.cli("flows")["count"] == 1, "the flow")
-            wait_for(lambda: instance(daemon, "marker")["status"]["flows"] == 1, "the flow in the marker")
+            wait_for(lambda: daemon.cli("flows")["live"] == 1, "the flow")
+            wait_for(lambda: details(daemon, "backend marker")["flows"] == 1, "the flow in the marker")
             for _ in range(10):
                 sock.send(b"x")
             announcer.close()
             key = (*sock.getsockname()[:2], *sock.getpeername()[:2], "udp")
-        wait_for(lambda: instance(daemon, "marker")["status"]["marked"] >= 10, "ten marked packets")
+        wait_for(lambda: details(daemon, "backend marker")["marked"] >= 10, "ten marked packets")
         marked = flows(capture.packets())[key]
         assert [label & ~labels.ENTROPY for label in marked] == [labels.encode(3, 13)]
         capture.remove()

@@ -71,9 +71,9 @@ def test_a_missing_privilege_is_named(lab):
 def test_a_part_that_is_not_required_does_not_stop_the_start(lab):
     with Daemon("plugins:\n  fireflyp: {}\nbackends:\n  marker:\n    targetInterfaces: [eth7]\n    required: false\n", lab.a) as daemon:
         states = {entry["instance"]: entry for entry in daemon.cli("status")["instances"]}
-        assert states["marker"]["state"] == "failed", states
-        assert "eth7" in states["marker"]["last_error"], states
-        assert states["fireflyp"]["state"] == "running", states
+        assert states["backend marker"]["state"] == "failed", states
+        assert "eth7" in states["backend marker"]["last_error"], states
+        assert states["plugin fireflyp"]["state"] == "running", states
 
 
 def test_a_configuration_that_others_may_write_is_refused():

@@ -98,11 +98,24 @@ def exchange_udp(lab, port, packets=5, traffic_class=0, flow_label=None):
         return (*sock.getsockname()[:2], lab.b.address6, port, "udp")
 
 
+def wait_captured(capture, condition):
+    """condition(packets so far) once it holds; tcpdump writes a while after the packets have passed."""
+    from scapy.utils import PcapReader
+
+    def written():
+        with open(capture.path, "rb") as file, PcapReader(file) as reader:
+            return condition(list(reader))
+
+    return wait_for(written, "packets in the capture", 20)
+
+
 def captured(capture, key, packets=5):
     """All labels of a flow, once so many packets have been captured."""
-    found = flows(capture.packets())[key]
-    assert sum(found.values()) >= packets
-    return list(found)
+    def enough(seen):
+        found = flows(seen).get(key, {})
+        return found if sum(found.values()) >= packets else None
+
+    return list(wait_captured(capture, enough))
 
 
 def assert_tagged(label, tag):
@@ -122,6 +135,7 @@ def test_catch_all_marks_tcp_and_udp_with_one_label_each(lab, attach):
         udp = [exchange_udp(lab, port) for port in range(6000, 6040)]
         wait_for(lambda: server.received == 1_000_000, "the transfer")
         wait_for(lambda: status(daemon)["outcomes"]["markedCatchAll"] >= 200, "marked packets")
+        captured(capture, udp[-1])  # and so all before it
         found = flows(capture.packets())
         assert len(found[key]) == 1, "from the SYN to the FIN one label"
         for key in (key, *udp):
@@ -170,9 +184,10 @@ def test_traffic_class_and_negotiated_ecn_arrive_as_they_were_sent(lab):
         with traffic.tcp_client(lab.a, lab.b, 5201) as sock:
             sock.sendall(b"x" * 200_000)
         for traffic_class in (0x00, 0x03, 0xB8, 0xBC, 0xFC):
-            exchange_udp(lab, 6000 + traffic_class, 1, traffic_class)
+            last = exchange_udp(lab, 6000 + traffic_class, 1, traffic_class)
         wait_for(lambda: server.received == 200_000, "the transfer")
         wait_for(lambda: status(daemon)["outcomes"]["markedCatchAll"] >= 10, "marked packets")
+        captured(capture, last, 1)
         packets = [p for p in capture.packets() if p[IPv6].src == lab.a.address6]
         data = [p for p in packets if TCP in p and len(p[TCP].payload) > 0 or TCP in p and p[IPv6].plen > 60]
         assert data and all(p[IPv6].tc & 3 == 2 for p in data), "ECT(0) on every data segment"
@@ -198,7 +213,7 @@ def test_vlan_tags_in_the_frame_and_beside_it(lab, attach):
         if has_devices:
             host.run("ip", "addr", "add", f"fd42::{last}/64", "dev", "eth0.42", "nodad")
             host.run("ip", "link", "set", "eth0.42", "up")
-    with Daemon(on_eth0(attach), lab.a) as daemon, Capture(lab.b, "vlan 42 or vlan 43") as capture:
+    with Daemon(on_eth0(attach), lab.a) as daemon, Capture(lab.b, "vlan") as capture:
         has_catch_all(daemon)
         frame = bytes(Ether(dst="ff:ff:ff:ff:ff:ff", src="02:00:00:00:00:01") / Dot1Q(vlan=43, prio=5) /
                       IPv6(src="fd43::a", dst="fd43::b", tc=0xBB, fl=0xFFFFF) / UDP(sport=1, dport=4343) / b"raw")
@@ -213,11 +228,11 @@ def test_vlan_tags_in_the_frame_and_beside_it(lab, attach):
                 sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_TCLASS, 0xB8)
                 sock.sendto(b"x", ("fd42::b", 4242))
 
-        lab.a.call(send_raw)
         if has_devices:
             lab.a.call(send_tagged)
+        lab.a.call(send_raw)
         wait_for(lambda: status(daemon)["outcomes"]["markedCatchAll"] >= (2 if has_devices else 1), "marked packets")
-        by_port = {p[UDP].dport: p for p in capture.packets() if UDP in p}
+        by_port = wait_captured(capture, lambda seen: {p[UDP].dport: p for p in seen if UDP in p} if len(seen) > has_devices else None)
         assert_tagged(by_port[4343][IPv6].fl, PERFSONAR)
         if has_devices:
             assert_tagged(by_port[4242][IPv6].fl, PERFSONAR)
@@ -245,6 +260,7 @@ def test_other_programs_run_on_before_during_and_after_ours(lab, attach, how):
                 assert is_running()
                 assert len(our_filters(lab.a)) == (1 if attach == "clsact" else 0)
                 wait_for(lambda: status(daemon)["outcomes"]["markedCatchAll"] >= 5, "marked packets")
+                wait_captured(capture, lambda seen: len(seen) >= 5)
                 for found in flows(capture.packets()).values():
                     for label in found:
                         assert_tagged(label, PERFSONAR)
@@ -316,8 +332,9 @@ def test_a_reload_never_leaves_packets_unmarked_and_one_filter_behind(lab, attac
             sender.kill()
             sender.wait()
         assert len(our_filters(lab.a)) == (1 if attach == "clsact" else 0)
-        found = captured(capture, key, 200)
-        assert len(found) == 1, found
+        captured(capture, key, 200)
+        found = list(flows(capture.packets())[key])
+        assert len(found) == 1, [hex(label) for label in found]
         assert_tagged(found[0], PERFSONAR)
         sock.close()
         sink.close()
@@ -400,6 +417,7 @@ def test_keep_explicit_keeps_what_an_application_chose(lab):
             tcp = (*sock.getsockname()[:2], *sock.getpeername()[:2], "tcp")
         wait_for(lambda: server.received == 100_000, "the transfer")
         wait_for(lambda: status(daemon)["outcomes"]["keptExplicit"] >= 5, "kept labels")
+        captured(capture, tcp)
         found = flows(capture.packets())
         assert list(found[explicit]) == [0x12345]
         for key in (*automatic, tcp):
