@@ -48,7 +48,7 @@ Result<UdpSocket> UdpSocket::bound(const Endpoint& local, int receive_buffer) {
         const int number = errno;
         Error error = Error::from_errno(number, "cannot receive at udp " + local.to_string());
         if (number == EADDRINUSE)
-            error.hint = "see who has it: ss -lunp sport = :" + std::to_string(local.port);
+            error.hint = "see who has it: ss -lunp 'sport = :" + std::to_string(local.port) + "'";
         else if (number == EADDRNOTAVAIL)
             error.hint = "no interface has this address; see: ip address";
         else if (number == EACCES)
