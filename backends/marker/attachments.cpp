@@ -45,10 +45,6 @@ bool is_marker(const bpf::Filter& filter) {
     return is_program(filter, MARKER_ETHERNET_PROGRAM) || is_program(filter, MARKER_RAW_IP_PROGRAM);
 }
 
-std::string descriptor_name(const bpf::Link& link) {
-    return "marker/clsact:" + link.name;
-}
-
 }  // namespace
 
 Attachments::Attachments(Host& host, const Program& program, Ownership ownership, Attach how, bool remove_qdisc)
@@ -111,14 +107,8 @@ Result<Attachments::Attached> Attachments::attach_clsact(const bpf::Link& link, 
         if (*made) (void)bpf::remove_clsact_if_unused(link.index);
         return std::move(filter).error().within(link.name);
     }
-    // On a reload the predecessor may have made the qdisc: then it is for us to remove, as it will find us on it.
-    const auto descriptors = host_.descriptors();
-    const bool ours = *made || descriptors.take(descriptor_name(link));
-    if (ours) {
-        if (auto kept = descriptors.keep(descriptor_name(link), ownership_.fd()); !kept) host_.debug(kept.error().message);
-    }
     const std::uint32_t id = filter->filter().program;
-    return Attached{link, *std::move(filter), id, ours};
+    return Attached{link, *std::move(filter), id, *made};
 }
 
 void Attachments::detach(Attached attached) {
@@ -127,11 +117,18 @@ void Attachments::detach(Attached attached) {
     const bool made_qdisc = attached.made_qdisc;
     { const auto gone = std::move(attached.hook); }
     if (!on_clsact || !made_qdisc) return;
-    host_.descriptors().forget(descriptor_name(link));
     if (!remove_qdisc_) return;
     auto removed = bpf::remove_clsact_if_unused(link.index);
     if (!removed) host_.debug(link.name + ": " + removed.error().message);
     if (removed && !*removed) host_.debug(link.name + ": others use the clsact qdisc that we made: it stays");
+}
+
+void Attachments::take_over(Attachments& predecessor) {
+    for (auto& [index, theirs] : predecessor.attached_) {
+        const auto ours = attached_.find(index);
+        if (ours != attached_.end() && ours->second.hook.index() == 1 && std::exchange(theirs.made_qdisc, false))
+            ours->second.made_qdisc = true;
+    }
 }
 
 void Attachments::detach_all() {

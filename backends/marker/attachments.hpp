@@ -40,6 +40,8 @@ class Attachments {
 
     /// Attaches to those that are new, lets go of those that are no longer in the set.
     std::vector<Failure> reconcile(const std::vector<bpf::Link>& wanted);
+    /// The qdiscs that the predecessor made are now ours to remove; it must still be attached.
+    void take_over(Attachments& predecessor);
     /// Takes our own away, and nothing else.
     void detach_all();
     /// Removes the filters of markers that were killed, on every interface. How many there were.

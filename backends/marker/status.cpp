@@ -56,20 +56,21 @@ void write_table(json::Writer& object, const TagTable& table) {
 void Marker::status(json::Writer& object) const {
     object.member("strategy", "label");
     object.member("policy", options_.policy == Policy::keep_explicit ? "keepExplicit" : "override");
-    if (!table_ || !attachments_) return;
-    object.member("mode", table_->observes() ? "observe" : "mark");
-    write_catch_all(object, *table_);
-    write_table(object, *table_);
-    write_packets(object, *program_);
+    if (!marking_) return;
+    const TagTable& table = marking_->table();
+    object.member("mode", table.observes() ? "observe" : "mark");
+    write_catch_all(object, table);
+    write_table(object, table);
+    write_packets(object, marking_->program());
     object.key("interfaces").array();
-    for (const auto& state : attachments_->states()) {
+    for (const auto& state : marking_->attachments().states()) {
         object.object();
         object.member("interface", state.link.name);
         object.member("hook", state.hook);
         object.member("program", state.program);
         object.end();
     }
-    for (const std::string& name : missing_) {
+    for (const std::string& name : marking_->missing()) {
         object.object();
         object.member("interface", name);
         object.member("hook", "absent");
@@ -99,21 +100,21 @@ Result<void> Marker::command_status(const std::vector<std::string_view>& argumen
 Result<void> Marker::command_mode(const std::vector<std::string_view>& arguments, json::Writer& answer) {
     if (arguments.size() > 1 || (arguments.size() == 1 && arguments[0] != "observe" && arguments[0] != "mark"))
         return Error{FLOWD_INVALID, "the mode is observe or mark"};
-    if (!table_) return Error{FLOWD_ERROR, "the marker is not running"};
+    if (!marking_) return Error{FLOWD_ERROR, "the marker is not running"};
     if (arguments.size() == 1) {
-        table_->set_observe(arguments[0] == "observe");
+        marking_->table().set_observe(arguments[0] == "observe");
         host().info("mode: " + std::string(arguments[0]));
     }
     answer.object();
-    answer.member("mode", table_->observes() ? "observe" : "mark");
+    answer.member("mode", marking_->table().observes() ? "observe" : "mark");
     answer.end();
     return {};
 }
 
 Result<void> Marker::command_clean(const std::vector<std::string_view>& arguments, json::Writer& answer) {
     if (!arguments.empty()) return Error{FLOWD_INVALID, "clean takes no arguments"};
-    if (!attachments_) return Error{FLOWD_ERROR, "the marker is not running"};
-    auto swept = attachments_->sweep();
+    if (!marking_) return Error{FLOWD_ERROR, "the marker is not running"};
+    auto swept = marking_->attachments().sweep();
     if (!swept) return std::move(swept).error();
     answer.object();
     answer.member("removed", *swept);

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+// backends/marker/marking.hpp: one loaded program with its table, its attachments and the interfaces it follows. A reload
+// builds a second one beside the first. One thread at a time.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "backends/marker/attachments.hpp"
+#include "backends/marker/interfaces.hpp"
+#include "backends/marker/options.hpp"
+#include "backends/marker/ownership.hpp"
+#include "backends/marker/program.hpp"
+#include "backends/marker/tag_table.hpp"
+#include "flowd/host.hpp"
+#include "flowd/result.hpp"
+#include "lib/bpf/rtnetlink.hpp"
+
+namespace flowd::marker {
+
+class Marking {
+  public:
+    /// Loads the program. Nothing is attached yet. `host` must outlive this.
+    [[nodiscard]] static Result<std::unique_ptr<Marking>> make(Host& host, const Options& options);
+    Marking(const Marking&) = delete;
+    Marking& operator=(const Marking&) = delete;
+    ~Marking() = default;
+
+    /// Attaches to what is there now; the first refusal is an error, and so is it when nothing is there unless the options
+    /// allow it.
+    Result<void> attach_first();
+    /// The interfaces have changed. What refuses is reported, and tried again with the next change.
+    void attach_again();
+
+    /// Puts in what a predecessor has: the live flows and the catch-all.
+    Result<void> fill_from(const Marking& predecessor);
+    /// To be called once all else has worked: what the predecessor made is ours to clean up.
+    void take_over(Marking& predecessor) { attachments_.take_over(predecessor.attachments_); }
+
+    /// Flows that did not fit when the table was full.
+    Result<void> refill();
+
+    [[nodiscard]] TagTable& table() { return table_; }
+    [[nodiscard]] const TagTable& table() const { return table_; }
+    [[nodiscard]] Attachments& attachments() { return attachments_; }
+    [[nodiscard]] const Attachments& attachments() const { return attachments_; }
+    [[nodiscard]] const Program& program() const { return program_; }
+    [[nodiscard]] const std::vector<std::string>& missing() const { return missing_; }
+    [[nodiscard]] bool has_lost_flows() const { return has_lost_flows_; }
+    /// False: the table is full.
+    bool put(const flowd_key& key, flowd_tag tag);
+
+    [[nodiscard]] int change_fd() const { return changes_.fd(); }  ///< readable: drain_changes()
+    bool drain_changes() { return changes_.drain(); }
+
+  private:
+    Marking(Host& host, const Options& options, Program program, Ownership ownership, bpf::Netlink changes);
+    [[nodiscard]] Error nothing_there() const;
+
+    Host& host_;
+    Interfaces interfaces_;
+    bool is_named_;
+    bool waits_;
+    bpf::Netlink changes_;
+    Program program_;
+    TagTable table_;
+    Attachments attachments_;
+    std::vector<std::string> missing_;
+    bool has_lost_flows_ = false;
+};
+
+}  // namespace flowd::marker
