@@ -126,7 +126,8 @@ void Printer::print_core(const Firefly& firefly) {
     out.append(R"(,"application":)");
     const std::string_view application = firefly.application.empty() ? options_.application : firefly.application;
     application_.assign(cut(application, max_application));
-    std::replace_if(application_.begin(), application_.end(), [](unsigned char c) { return c < ' '; }, '_');
+    std::replace_if(
+        application_.begin(), application_.end(), [](unsigned char c) { return c < ' '; }, '_');
     json::Writer(out).value(std::string_view(application_));
     out.push_back('}');
 }

@@ -48,7 +48,7 @@ class Printer {
     void print_core(const Firefly& firefly);
 
     PrinterOptions options_;
-    std::string after_time_;  ///< " HOST flowd-cpp - firefly-json - "
+    std::string after_time_;   ///< " HOST flowd-cpp - firefly-json - "
     std::string application_;  ///< kept to reuse its memory
     std::string out_;
 };
