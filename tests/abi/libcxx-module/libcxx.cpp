@@ -105,7 +105,8 @@ class Sink final : public flowd::Backend {
     void on_events(const flowd::Events& events) override {
         if (options_.raise) throw std::runtime_error("an exception of libc++");
         for (const flowd::EventView event : events) {
-            ++(event.is_start() ? starts_ : ends_);
+            if (event.is_start()) ++starts_;
+            if (event.is_end()) ++ends_;
             if (event.has(FLOWD_NO_START)) ++disorder_;
             const auto number = event.attachment("example.org/number/1");
             if (!number.empty()) last_ = std::string(number);

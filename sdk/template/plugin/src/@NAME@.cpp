@@ -6,8 +6,12 @@ namespace @NAME@_module {
 const flowd::Table<Options>& Options::table() {
     static const flowd::Table<Options> table{
         flowd::option("source", &Options::source).required().doc("Address of this host."),
+        flowd::option("sourcePort", &Options::source_port).range(1, 65535).required().doc("Port of this host."),
         flowd::option("destination", &Options::destination).required().doc("Address of the other host."),
-        flowd::option("port", &Options::port).default_value(443).doc("Port of the other host."),
+        flowd::option("destinationPort", &Options::destination_port)
+            .range(1, 65535)
+            .default_value(443)
+            .doc("Port of the other host."),
         flowd::option("experimentId", &Options::experiment).experiment().range(0, 511).required().doc("Experiment of the flow."),
         flowd::option("activityId", &Options::activity).activity().range(0, 63).required().doc("Activity of the flow."),
     };
@@ -41,11 +45,11 @@ flowd::Result<void> @CLASS@::stop(flowd::Deadline) {
 
 void @CLASS@::status(flowd::json::Writer& object) const {
     object.member("announced", announced_);
-    object.member("destination", flowd::Endpoint{options_.destination, options_.port}.to_string());
+    object.member("destination", flowd::Endpoint{options_.destination, options_.destination_port}.to_string());
 }
 
 flowd_key @CLASS@::key() const {
-    return flowd::make_key({options_.source, 0}, {options_.destination, options_.port}, IPPROTO_TCP);
+    return flowd::make_key({options_.source, options_.source_port}, {options_.destination, options_.destination_port}, IPPROTO_TCP);
 }
 
 }  // namespace @NAME@_module

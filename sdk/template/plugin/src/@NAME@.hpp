@@ -10,8 +10,9 @@ namespace @NAME@_module {
 
 struct Options {
     flowd::Address source;
+    std::uint16_t source_port = 0;
     flowd::Address destination;
-    std::uint16_t port = 0;
+    std::uint16_t destination_port = 0;
     std::uint32_t experiment = 0;
     std::uint32_t activity = 0;
     static const flowd::Table<Options>& table();

@@ -15,6 +15,7 @@ using @NAME@_module::@CLASS@;
 Config config(const char* destination = "2001:db8::2") {
     return Config(flowd::component<@CLASS@>())
         .set("source", "2001:db8::1")
+        .set("sourcePort", "40000")
         .set("destination", destination)
         .set("experimentId", "2")
         .set("activityId", "7");
