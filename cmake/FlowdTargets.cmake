@@ -17,6 +17,12 @@ if(FLOWD_SANITIZE)
   add_link_options(-fsanitize=${FLOWD_SANITIZE})
 endif()
 
+if(FLOWD_FUZZERS)
+  # A fuzzer learns from the branches of the code it drives, which is everybody's.
+  add_compile_options($<$<COMPILE_LANGUAGE:C,CXX>:-fsanitize=fuzzer-no-link>)
+  add_link_options(-fsanitize=fuzzer-no-link)
+endif()
+
 # flowd_add_library(NAME SOURCES... LINK public libraries...): code of lib/, static, included by its path from the root.
 function(flowd_add_library name)
   cmake_parse_arguments(arg "" "" "SOURCES;LINK" ${ARGN})
