@@ -12,11 +12,13 @@
 #include "backends/marker/program.hpp"
 #include "backends/marker/tag_table.hpp"
 #include "flowd/address.hpp"
+#include "flowd/unique_fd.hpp"
 #include "tests/unit/bpf/packet.hpp"
 
 namespace {
 
 using flowd::test::Bytes;
+using flowd::test::operator+;
 constexpr int runs = 200000;
 
 Bytes segment(std::uint16_t source_port) {
