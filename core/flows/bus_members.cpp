@@ -116,42 +116,63 @@ Result<std::shared_ptr<BackendQueue>> Bus::add_backend(BackendOptions options) {
     return std::make_shared<BackendQueue>(*free);
 }
 
-void BusState::attach(const std::shared_ptr<QueueCore>& queue) {
-    const std::uint32_t bit = 1u << queue->slot;
+void BusState::attach_to(Shard& shard, const QueueCore& queue) {
+    const std::uint32_t bit = 1u << queue.slot;
     const auto set = [bit](std::uint32_t& mask, bool on) { mask = on ? mask | bit : mask & ~bit; };
-    for (Shard& shard : shards) {
-        const std::lock_guard lock(shard.mutex);
-        set(shard.active, true);
-        set(shard.takes_start, queue->takes(FLOWD_EVENT_START));
-        set(shard.takes_ongoing, queue->takes(FLOWD_EVENT_ONGOING));
-        set(shard.takes_end, queue->takes(FLOWD_EVENT_END));
-        for (std::uint32_t i = 0; i < shard.store.end(); ++i) {
-            Flow& flow = shard.store[i];
-            if (flow.state == FlowState::free) continue;
-            const bool over = flow.state == FlowState::ended;  // before its time
-            set(flow.started, over || !queue->takes(FLOWD_EVENT_START));
-            set(flow.tagged, over || !queue->takes(FLOWD_EVENT_START));
-            set(flow.ended, over);
-        }
+    set(shard.active, true);
+    set(shard.takes_start, queue.takes(FLOWD_EVENT_START));
+    set(shard.takes_ongoing, queue.takes(FLOWD_EVENT_ONGOING));
+    set(shard.takes_end, queue.takes(FLOWD_EVENT_END));
+    for (std::uint32_t i = 0; i < shard.store.end(); ++i) {
+        Flow& flow = shard.store[i];
+        if (flow.state == FlowState::free) continue;
+        const bool over = flow.state == FlowState::ended;  // before its time
+        set(flow.started, over || !queue.takes(FLOWD_EVENT_START));
+        set(flow.tagged, over || !queue.takes(FLOWD_EVENT_START));
+        set(flow.ended, over);
     }
 }
 
+void BusState::detach_from(Shard& shard, const QueueCore& queue) {
+    const std::uint32_t bit = 1u << queue.slot;
+    // While the bit is still active: what was owed to this backend alone can go.
+    for (std::uint32_t i = 0; i < shard.store.end(); ++i) {
+        Flow& flow = shard.store[i];
+        if (flow.state != FlowState::ended || (flow.ended & bit)) continue;
+        mark_ended(shard, flow, bit);
+        settle(shard, flow);
+    }
+    shard.active &= ~bit;
+    shard.takes_start &= ~bit;
+    shard.takes_ongoing &= ~bit;
+    shard.takes_end &= ~bit;
+}
+
+void BusState::attach(const std::shared_ptr<QueueCore>& queue) {
+    for (Shard& shard : shards) {
+        const std::lock_guard lock(shard.mutex);
+        attach_to(shard, *queue);
+    }
+}
+
+void BusState::hand_over(std::shared_ptr<QueueCore> from, const std::shared_ptr<QueueCore>& to, Notices& notices) {
+    from->sealed = true;
+    from->detach();
+    for (Shard& shard : shards) {
+        const std::lock_guard lock(shard.mutex);
+        detach_from(shard, *from);
+        attach_to(shard, *to);
+    }
+    const std::lock_guard lock(from->mutex);
+    notices.announcers |= std::exchange(from->waiting, 0);
+    backends[from->slot].reset();
+}
+
 void BusState::detach(std::shared_ptr<QueueCore> queue, Notices& notices) {
-    const std::uint32_t bit = 1u << queue->slot;
     queue->detach();
     for (Shard& shard : shards) {
         const std::lock_guard lock(shard.mutex);
-        // While the bit is still active: what was owed to this backend alone can go.
-        for (std::uint32_t i = 0; i < shard.store.end(); ++i) {
-            Flow& flow = shard.store[i];
-            if (flow.state != FlowState::ended || (flow.ended & bit)) continue;
-            mark_ended(shard, flow, bit);
-            settle(shard, flow);
-        }
-        shard.active &= ~bit;
-        shard.takes_start &= ~bit;
-        shard.takes_ongoing &= ~bit;
-        shard.takes_end &= ~bit;
+        detach_from(shard, *queue);
     }
     const std::lock_guard lock(queue->mutex);
     while (queue->head) queue->head = std::move(queue->head->next);
@@ -172,14 +193,22 @@ void Bus::remove_backend(const std::shared_ptr<BackendQueue>& queue) {
 
 Result<std::shared_ptr<BackendQueue>> Bus::replace_backend(const std::shared_ptr<BackendQueue>& old, BackendOptions options,
                                                            bool inherit) {
-    std::unique_lock registration(state_->registration);
+    const std::lock_guard registration(state_->registration);
     if (!old || state_->backends[old->core_->slot] != old->core_)
         return Error{FLOWD_NOT_FOUND, "the backend to be replaced by " + options.name + " is gone"};
     if (!inherit || options.accepts != old->core_->accepts) {
-        registration.unlock();
-        auto fresh = add_backend(std::move(options));
-        if (fresh) remove_backend(old);
-        return fresh;
+        // Both have a slot for a moment: the old one still has what it was told before.
+        auto& slots = state_->backends;
+        const auto free = std::find(slots.begin(), slots.end(), nullptr);
+        if (free == slots.end()) return no_slot("backend instances", max_backends);
+        *free = std::make_shared<QueueCore>(std::move(options), static_cast<unsigned>(free - slots.begin()), state_,
+                                            state_->clock.steady_ns());
+        const std::shared_ptr<QueueCore> fresh = *free;
+        Notices notices(*state_);
+        state_->hand_over(old->core_, fresh, notices);
+        fresh->wake();
+        notices.fire();
+        return std::make_shared<BackendQueue>(fresh);
     }
     const std::shared_ptr<QueueCore> from = old->core_;
     const auto to = std::make_shared<QueueCore>(std::move(options), from->slot, state_, state_->clock.steady_ns());

@@ -192,6 +192,10 @@ struct BusState : std::enable_shared_from_this<BusState> {
     // bus_members.cpp
     void detach(std::shared_ptr<QueueCore> queue, Notices& notices);  // by value: its own place is emptied
     void attach(const std::shared_ptr<QueueCore>& queue);
+    /// From one moment on, for each flow, `to` is told and `from` no longer; what `from` was told it can still take.
+    void hand_over(std::shared_ptr<QueueCore> from, const std::shared_ptr<QueueCore>& to, Notices& notices);
+    void attach_to(Shard& shard, const QueueCore& queue);
+    void detach_from(Shard& shard, const QueueCore& queue);
 
     [[nodiscard]] flowd_flow view(const Flow& flow, Now now) const;
 

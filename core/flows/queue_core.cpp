@@ -110,7 +110,10 @@ std::span<const flowd_event> QueueCore::take() {
         // pop() has armed the wake; what was marked before that was not told by it.
         if (!missed && !walking && catch_all_version == bus->catch_all_version.load()) return {};
     }
-    return {};
+    if (!sealed || !pop(notices)) return {};
+    notices.fire();
+    count_taken();
+    return {current->events.data(), current->count};
 }
 
 bool QueueCore::pop(Notices& notices) {

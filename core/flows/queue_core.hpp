@@ -91,7 +91,8 @@ struct QueueCore {
 
     // Any thread.
     std::atomic<bool> attached{true};
-    std::atomic<bool> missed{true};  ///< some record of the flow table has something to tell
+    std::atomic<bool> sealed{false};  ///< handed over: what is in it can still be taken, nothing comes any more
+    std::atomic<bool> missed{true};   ///< some record of the flow table has something to tell
 
     // The consumer's own; the counters are read by others.
     std::unique_ptr<Chunk> current;

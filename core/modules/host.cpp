@@ -5,8 +5,8 @@
 #include <new>
 
 #include "core/modules/host_extensions.hpp"
-#include "core/modules/sized.hpp"
 #include "core/service/version.hpp"
+#include "flowd/sized.hpp"
 
 namespace flowd::core {
 
@@ -87,7 +87,7 @@ Host::Host(Services services, std::string key, std::string label, std::uint32_t 
     abi_.report = [](const flowd_host* host, const flowd_problem* problem) {
         Host& self = of(host);
         if (problem == nullptr || !self.on_thread("report")) return;
-        self.behind_.report(sized_copy(problem));
+        self.behind_.report(copy_sized<flowd_problem>(problem));
     };
     abi_.emit = &Host::emit;
     abi_.post = &Host::post;
@@ -222,18 +222,21 @@ flowd_result Host::metric_open(const flowd_host* host, const flowd_metric_info* 
     Host& self = of(host);
     if (info == nullptr || metric == nullptr) return FLOWD_INVALID;
     *metric = nullptr;
-    const flowd_metric_info copy = sized_copy(info);
-    if (copy.label_count > max_labels || copy.bound_count > max_bounds ||
-        (copy.labels == nullptr && copy.label_count > 0) || (copy.bounds == nullptr && copy.bound_count > 0))
+    const flowd_metric_info copy = copy_sized<flowd_metric_info>(info);
+    if (copy.label_count > max_labels || (copy.label_count > 0 && copy.label_stride < sizeof(std::uint32_t)) ||
+        copy.bound_count > max_bounds || (copy.labels == nullptr && copy.label_count > 0) ||
+        (copy.bounds == nullptr && copy.bound_count > 0))
         return FLOWD_INVALID;
 
-    MetricInfo wanted{
-        static_cast<MetricType>(copy.type), text_of(copy.name), text_of(copy.help), text_of(copy.unit), {}, {}};
+    MetricInfo wanted{static_cast<MetricType>(copy.type),
+                      std::string(to_view(copy.name)),
+                      std::string(to_view(copy.help)),
+                      std::string(to_view(copy.unit)),
+                      {},
+                      {}};
     wanted.labels.emplace_back("instance", self.label_);
-    for (std::size_t i = 0; i < copy.label_count; ++i) {
-        const flowd_label label = sized_copy(at_stride(copy.labels, i, copy.label_stride));
-        wanted.labels.emplace_back(text_of(label.name), text_of(label.value));
-    }
+    for (const flowd_label& label : SizedRange<flowd_label>(copy.labels, copy.label_count, copy.label_stride))
+        wanted.labels.emplace_back(to_view(label.name), to_view(label.value));
     wanted.bounds.assign(copy.bounds, copy.bounds + copy.bound_count);
 
     return self.open_metric(std::move(wanted), metric);

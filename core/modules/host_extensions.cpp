@@ -4,10 +4,10 @@
 #include <string_view>
 
 #include "core/modules/host.hpp"
-#include "core/modules/sized.hpp"
 #include "flowd/abi/ext/descriptors.h"
 #include "flowd/abi/ext/flows.h"
 #include "flowd/abi/ext/registry.h"
+#include "flowd/sized.hpp"
 
 namespace flowd::core {
 
@@ -16,19 +16,19 @@ struct HostExtensions {
     static Services& services(const flowd_host* host) { return Host::of(host).services_; }
 
     static flowd_result experiment_id(const flowd_host* host, flowd_string name, uint32_t* id) {
-        const auto found = services(host).registry.experiment_id(view_of(name));
+        const auto found = services(host).registry.experiment_id(to_view(name));
         if (!found || id == nullptr) return FLOWD_NOT_FOUND;
         *id = *found;
         return FLOWD_OK;
     }
     static flowd_result activity_id(const flowd_host* host, uint32_t experiment, flowd_string name, uint32_t* id) {
-        const auto found = services(host).registry.activity_id(experiment, view_of(name));
+        const auto found = services(host).registry.activity_id(experiment, to_view(name));
         if (!found || id == nullptr) return FLOWD_NOT_FOUND;
         *id = *found;
         return FLOWD_OK;
     }
     static flowd_result answer_name(std::string_view found, flowd_string* name) {
-        if (name != nullptr) *name = string_of(found);
+        if (name != nullptr) *name = to_c(found);
         return found.empty() ? FLOWD_NOT_FOUND : FLOWD_OK;
     }
     static flowd_result experiment_name(const flowd_host* host, uint32_t id, flowd_string* name) {
@@ -56,19 +56,19 @@ struct HostExtensions {
 
     static flowd_result take(const flowd_host* host, flowd_string name, int* fd) {
         if (fd == nullptr) return FLOWD_INVALID;
-        auto taken = services(host).descriptors.take(view_of(name));
+        auto taken = services(host).descriptors.take(to_view(name));
         if (!taken) return taken.error().code;
         *fd = taken->release();
         return FLOWD_OK;
     }
     static flowd_result keep(const flowd_host* host, flowd_string name, int fd) {
-        const auto kept = services(host).descriptors.keep(Host::of(host).id(), view_of(name), fd);
+        const auto kept = services(host).descriptors.keep(Host::of(host).id(), to_view(name), fd);
         if (kept) return FLOWD_OK;
         Host::of(host).logger().error("keep: {}", kept.error().message);
         return kept.error().code;
     }
     static void forget(const flowd_host* host, flowd_string name) {
-        services(host).descriptors.forget(Host::of(host).id(), view_of(name));
+        services(host).descriptors.forget(Host::of(host).id(), to_view(name));
     }
 };
 

@@ -4,9 +4,9 @@
 #include <algorithm>
 #include <exception>
 
-#include "core/modules/sized.hpp"
 #include "flowd/abi/ext/command.h"
 #include "flowd/abi/ext/status.h"
+#include "flowd/sized.hpp"
 
 namespace flowd::core {
 
@@ -217,6 +217,12 @@ void Instance::request_stop(Clock::time_point deadline) {
     }
     wanted_.notify_all();
     if (loop_ != nullptr) loop_->wake();
+}
+
+void Instance::refuse(Problem problem, Clock::time_point deadline) {
+    record_problem(std::move(problem));
+    broken_ = true;
+    request_stop(deadline);
 }
 
 void Instance::abandon() {

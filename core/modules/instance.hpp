@@ -116,6 +116,8 @@ class Instance {
     [[nodiscard]] std::string whereabouts() const;
     /// A failure that the core saw. [any]
     void record_problem(Problem problem);
+    /// The core has no use for it: it is stopped, and shown as failed because of `problem`.
+    void refuse(Problem problem, Clock::time_point deadline);
     /// Adds samples of all live flows; `gate->done()` is called when it is through. False: the last period is not over.
     [[nodiscard]] bool sample(std::shared_ptr<SampleGate> gate);
     /// An extension of the module, known once it runs; else null. [any]

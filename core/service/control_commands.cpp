@@ -4,10 +4,10 @@
 #include <charconv>
 #include <mutex>
 
-#include "core/modules/sized.hpp"
 #include "core/service/status_json.hpp"
 #include "flowd/abi/ext/command.h"
 #include "flowd/abi/ext/status.h"
+#include "flowd/sized.hpp"
 
 namespace flowd::core {
 
@@ -18,6 +18,7 @@ using control::Reply;
 constexpr std::size_t default_flows = 10'000;
 constexpr std::size_t max_flows = 100'000;  // some 25 MB of JSON: replies are bounded
 constexpr std::size_t max_answer = 4U << 20;
+constexpr std::size_t max_commands = 100;  // of one instance
 
 /// Collects what a module writes.
 struct Answer {
@@ -33,7 +34,7 @@ struct Answer {
             if (answer.text.size() + piece.length > max_answer)
                 answer.too_long = true;
             else
-                answer.text.append(view_of(piece));
+                answer.text.append(to_view(piece));
         };
     }
     Answer(const Answer&) = delete;
@@ -42,14 +43,13 @@ struct Answer {
 
 /// The core's copy of a module's command table, without rows that make no sense.
 std::vector<flowd_command> commands_of(const Instance& instance) {
-    const auto* offered = static_cast<const flowd_ext_command*>(instance.extension(FLOWD_EXT_COMMAND));
+    const void* offered = instance.extension(FLOWD_EXT_COMMAND);
     if (offered == nullptr) return {};
-    const flowd_ext_command table = sized_copy(offered);
+    const flowd_ext_command table = copy_sized<flowd_ext_command>(offered);
     std::vector<flowd_command> commands;
-    for (std::size_t i = 0; table.commands != nullptr && i < table.command_count && i < 100; ++i) {
-        const flowd_command command = sized_copy(at_stride(table.commands, i, table.command_stride));
-        if (command.name != nullptr) commands.push_back(command);
-    }
+    for (const flowd_command& command :
+         SizedRange<flowd_command>(table.commands, table.command_count, table.command_stride))
+        if (command.name != nullptr && commands.size() < max_commands) commands.push_back(command);
     return commands;
 }
 
@@ -122,7 +122,7 @@ void ControlCommands::status(control::Responder respond) {
         for (const auto& instance : surroundings_.supervisor.instances()) {
             const void* offered = instance->extension(FLOWD_EXT_STATUS);
             if (offered == nullptr) continue;
-            const flowd_ext_status table = sized_copy(static_cast<const flowd_ext_status*>(offered));
+            const flowd_ext_status table = copy_sized<flowd_ext_status>(offered);
             if (table.status == nullptr) continue;
             Instance* asked = instance.get();
             (void)instance->run_job([asked, name = instance->name(), table, round, pending](flowd_instance* module) {
@@ -195,15 +195,14 @@ void ControlCommands::run(const control::Arguments& arguments, const control::Pe
     if ((command->flags & FLOWD_COMMAND_CHANGES) != 0 && !peer.may_change)
         return respond(Reply::failure(ExitCode::denied, "only root and the daemon's own user may run this command"));
 
-    const flowd_ext_command table =
-        sized_copy(static_cast<const flowd_ext_command*>(instance->extension(FLOWD_EXT_COMMAND)));
+    const flowd_ext_command table = copy_sized<flowd_ext_command>(instance->extension(FLOWD_EXT_COMMAND));
     const bool posted =
         instance->run_job([instance, table, words = control::Arguments(arguments.begin() + 1, arguments.end()),
                            respond](flowd_instance* module) {
             if (module == nullptr || table.run == nullptr)
                 return respond(Reply::failure(ExitCode::failure, instance->name() + " does not run"));
             std::vector<flowd_string> views;
-            for (const std::string& word : words) views.push_back(string_of(word));
+            for (const std::string& word : words) views.push_back(to_c(word));
             Answer answer;
             const flowd_result result =
                 instance->guarded("command", [&] { return table.run(module, views.data(), views.size(), &answer.writer); });

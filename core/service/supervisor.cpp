@@ -102,12 +102,8 @@ bool Supervisor::bring_up(const Instances& instances) {
     Instances started;
     for (Instance* instance : instances) {
         if (!is_up_to(*instance, InstanceState::prepared)) continue;
-        if (auto attached = instance->attach(settings_.queues); !attached) {
-            instance->record_problem(problem_of(*instance->config(), attached.error().code, attached.error().message));
-            instance->request_stop(Clock::now() + settings_.stop_timeout);
-        } else {
-            instance->start();
-        }
+        attach(*instance, nullptr);
+        instance->start();
         started.push_back(instance);
     }
     const bool well = wait_running(started);
@@ -115,15 +111,19 @@ bool Supervisor::bring_up(const Instances& instances) {
     return well;
 }
 
-bool Supervisor::bring_up(Instance& instance, Instance* predecessor) {
+bool Supervisor::bring_up(Instance& instance) {
     if (!is_up_to(instance, InstanceState::prepared)) return false;
-    if (auto attached = instance.attach(settings_.queues, predecessor); !attached) {
-        instance.record_problem(problem_of(*instance.config(), attached.error().code, attached.error().message));
-        return false;
-    }
     instance.start();
     (void)wait_running({&instance});
     return is_up_to(instance, InstanceState::running);
+}
+
+void Supervisor::attach(Instance& instance, Instance* predecessor) {
+    if (!is_up_to(instance, InstanceState::prepared)) return;
+    const auto attached = instance.attach(settings_.queues, predecessor);
+    if (attached) return;
+    instance.refuse(problem_of(*instance.config(), attached.error().code, attached.error().message),
+                    Clock::now() + settings_.stop_timeout);
 }
 
 void Supervisor::wait_stopped(const Instances& instances, std::chrono::nanoseconds timeout) {

@@ -73,7 +73,9 @@ class Supervisor {
     void wait_stopped(const Instances& instances, std::chrono::nanoseconds timeout);
     void give_up_on_late(const Instances& instances);
     [[nodiscard]] bool bring_up(const Instances& instances);
-    [[nodiscard]] bool bring_up(Instance& instance, Instance* predecessor);
+    [[nodiscard]] bool bring_up(Instance& instance);
+    /// Puts it on the bus; one that finds no place there is stopped.
+    void attach(Instance& instance, Instance* predecessor);
     void dispose(std::unique_ptr<Instance> instance);
     [[nodiscard]] static ExitCode code_of(const Instance& instance);
     void warn_if_useless() const;

@@ -129,15 +129,21 @@ void Supervisor::roll_back(ReloadPlan& plan) {
 }
 
 void Supervisor::switch_over(ReloadPlan& plan, std::uint32_t kinds, ReloadOutcome& outcome) {
+    // A backend's successor has its queue before the old one stops, so that each event reaches one of the two; a plugin's
+    // successor takes its place when the old one has said its last word.
+    std::vector<ReloadPlan::Change*> changes;
     Instances leaving;
-    for (const ReloadPlan::Change& change : plan.changes)
-        if ((kinds & (1U << change.config->kind)) != 0 && change.way == Way::replace) leaving.push_back(change.old);
-    wait_stopped(leaving, settings_.stop_timeout);
     for (ReloadPlan::Change& change : plan.changes) {
         if ((kinds & (1U << change.config->kind)) == 0 || change.fresh == nullptr) continue;
-        const bool up = bring_up(*change.fresh, change.old);
-        ++(change.way == Way::add ? outcome.added : outcome.replaced);
-        if (!up) restore(change, outcome);
+        changes.push_back(&change);
+        if (change.way == Way::replace) leaving.push_back(change.old);
+        if (change.config->kind == FLOWD_BACKEND) attach(*change.fresh, change.old);
+    }
+    wait_stopped(leaving, settings_.stop_timeout);
+    for (ReloadPlan::Change* change : changes) {
+        if (change->config->kind != FLOWD_BACKEND) attach(*change->fresh, change->old);
+        ++(change->way == Way::add ? outcome.added : outcome.replaced);
+        if (!bring_up(*change->fresh)) restore(*change, outcome);
     }
 }
 
@@ -151,7 +157,8 @@ void Supervisor::restore(ReloadPlan::Change& change, ReloadOutcome& outcome) {
     again->launch();
     (void)wait_prepared({again.get()});
     wait_stopped({change.fresh.get()}, settings_.stop_timeout);
-    const bool up = bring_up(*again, change.fresh->on_bus() ? change.fresh.get() : change.old);
+    attach(*again, change.fresh->on_bus() ? change.fresh.get() : change.old);
+    const bool up = bring_up(*again);
     surroundings_.logger.error(
         "{}: {}", again->name(),
         up ? "runs again with its old configuration" : "its old configuration does not start any more");

@@ -180,6 +180,22 @@ TEST_F(Members, ASuccessorThatIsNotHandedTheQueueIsGivenAllLiveFlows) {
     EXPECT_EQ(story(old.take_all()), "s1");
 }
 
+TEST_F(Members, WhatWaitedForThePredecessorCanStillBeTakenAndReachesNobodyElse) {
+    const auto api = announcer("api");
+    Backend old(*bus, "firefly");
+    emit(api, start(1));
+    emit(api, start(2));
+    old.take_all();
+    emit(api, end(1));
+    auto fresh = bus->replace_backend(old.queue, {"firefly", all_kinds}, false);
+    ASSERT_TRUE(fresh.ok());
+    emit(api, end(2));
+    EXPECT_EQ(story(old.take_all()), "E1");
+    EXPECT_TRUE(old.queue->take().empty());
+    old.queue = *fresh;
+    EXPECT_EQ(story(old.take_all()), "e2") << "told once, of what happened after the hand-over";
+}
+
 TEST_F(Members, ASuccessorThatAcceptsOtherKindsIsGivenAllLiveFlows) {
     const auto api = announcer("api");
     Backend old(*bus, "firefly", 1u << FLOWD_EVENT_END);
