@@ -32,7 +32,7 @@ struct HostTest : Rig {
 TEST_F(HostTest, LogLinesCarryTheInstanceAndRepeatsAreLimited) {
     auto x = running(config(FLOWD_PLUGIN, "x/one"));
     const flowd_host* host = host_of("x/one");
-    for (int i = 0; i < 100; ++i) host->log(host, FLOWD_LEVEL_WARNING, string_of("refused " + std::to_string(i)));
+    for (int i = 0; i < 100; ++i) host->log(host, FLOWD_LEVEL_WARNING, to_c("refused " + std::to_string(i)));
     const std::string text = log();
     EXPECT_THAT(text, ::testing::HasSubstr("[warning] [x/one] refused 0"));
     std::size_t lines = 0;
@@ -126,7 +126,7 @@ TEST_F(HostTest, MetricsCarryTheInstanceAndLeaveWithIt) {
     flowd_metric_info info{};
     info.size = sizeof info;
     info.type = FLOWD_METRIC_COUNTER;
-    info.name = string_of("events_total");
+    info.name = to_c("events_total");
     flowd_metric* metric = nullptr;
     ASSERT_EQ(host->metric_open(host, &info, &metric), FLOWD_OK);
     host->metric_add(host, metric, 2);
@@ -152,7 +152,7 @@ TEST_F(HostTest, NonsenseMetricsAreRefused) {
     EXPECT_EQ(host->metric_open(host, nullptr, &metric), FLOWD_INVALID);
     EXPECT_EQ(host->metric_open(host, &info, nullptr), FLOWD_INVALID);
     EXPECT_EQ(host->metric_open(host, &info, &metric), FLOWD_INVALID) << "no name";
-    info.name = string_of("x_total");
+    info.name = to_c("x_total");
     info.label_count = 3;
     EXPECT_EQ(host->metric_open(host, &info, &metric), FLOWD_INVALID) << "labels that are not there";
 }
@@ -163,13 +163,13 @@ TEST_F(HostTest, TheRegistryAnswersByNameAndById) {
     const auto* registry = static_cast<const flowd_ext_registry*>(host->extension(host, FLOWD_EXT_REGISTRY));
     ASSERT_NE(registry, nullptr);
     std::uint32_t id = 99;
-    EXPECT_EQ(registry->experiment_id(host, string_of("ATLAS"), &id), FLOWD_OK);
+    EXPECT_EQ(registry->experiment_id(host, to_c("ATLAS"), &id), FLOWD_OK);
     EXPECT_EQ(id, 2U);
-    EXPECT_EQ(registry->activity_id(host, 2, string_of("nothing"), &id), FLOWD_NOT_FOUND);
+    EXPECT_EQ(registry->activity_id(host, 2, to_c("nothing"), &id), FLOWD_NOT_FOUND);
     EXPECT_EQ(id, 2U) << "left alone";
     flowd_string name{};
     EXPECT_EQ(registry->activity_name(host, 2, 2, &name), FLOWD_OK);
-    EXPECT_EQ(text_of(name), "perfsonar");
+    EXPECT_EQ(std::string(to_view(name)), "perfsonar");
     EXPECT_EQ(registry->experiment_name(host, 77, &name), FLOWD_NOT_FOUND);
     EXPECT_EQ(name.length, 0U);
 }
@@ -210,13 +210,13 @@ TEST_F(HostTest, DescriptorsOutliveTheInstanceThatKeptThemOnlyWithASuccessor) {
     const auto keep = [&](const char* key) {
         const flowd_host* host = host_of(key);
         const auto* descriptors = static_cast<const flowd_ext_descriptors*>(host->extension(host, FLOWD_EXT_DESCRIPTORS));
-        EXPECT_EQ(descriptors->keep(host, string_of("x/event"), event.get()), FLOWD_OK);
+        EXPECT_EQ(descriptors->keep(host, to_c("x/event"), event.get()), FLOWD_OK);
     };
     const auto take = [&](const char* key) {
         const flowd_host* host = host_of(key);
         const auto* descriptors = static_cast<const flowd_ext_descriptors*>(host->extension(host, FLOWD_EXT_DESCRIPTORS));
         int fd = -1;
-        const flowd_result result = descriptors->take(host, string_of("x/event"), &fd);
+        const flowd_result result = descriptors->take(host, to_c("x/event"), &fd);
         const UniqueFd owned(fd);
         return result;
     };

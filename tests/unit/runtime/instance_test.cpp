@@ -135,7 +135,7 @@ TEST_F(InstanceTest, WhatItReportsIsLocatedAndExplainsTheFailure) {
         problem.size = sizeof problem;
         problem.level = FLOWD_LEVEL_ERROR;
         problem.result = FLOWD_BUSY;
-        problem.message = string_of("port 10514 is in use by xrootd");
+        problem.message = to_c("port 10514 is in use by xrootd");
         script.host.load()->report(script.host, &problem);
         return FLOWD_BUSY;
     };
@@ -153,7 +153,7 @@ TEST_F(InstanceTest, AnErrorReportedWhileItRunsIsItsLastErrorAndItRunsOn) {
         flowd_problem problem{};
         problem.size = sizeof problem;
         problem.level = FLOWD_LEVEL_ERROR;
-        problem.message = string_of("the collector does not resolve");
+        problem.message = to_c("the collector does not resolve");
         script.host.load()->report(script.host, &problem);
     }));
     EXPECT_TRUE(eventually([&] { return x->status().last_error == "the collector does not resolve"; }));

@@ -14,9 +14,9 @@
 #include <mutex>
 #include <string>
 
-#include "core/modules/sized.hpp"
 #include "core/service/supervisor.hpp"
 #include "flowd/address.hpp"
+#include "flowd/sized.hpp"
 
 namespace flowd::core::test {
 
