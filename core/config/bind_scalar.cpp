@@ -90,9 +90,9 @@ const Option* experiment_beside(const Option& activity, const OptionTable& table
 
 }  // namespace
 
-bool Binder::bind_scalar(const Option& option, const Node& node, const At& at, Group& group, flowd_value& out) {
-    if (node.kind == Node::Kind::null) return reject(option, node, at, "has no value", "write one, or remove the line");
-    if (node.kind != Node::Kind::scalar) return reject(option, node, at, must_be(option.type));
+bool Binder::bind_scalar(const Option& option, const YamlNode& node, const At& at, Group& group, flowd_value& out) {
+    if (node.kind == YamlNode::Kind::null) return reject(option, node, at, "has no value", "write one, or remove the line");
+    if (node.kind != YamlNode::Kind::scalar) return reject(option, node, at, must_be(option.type));
     if (node.text.empty() && may_be_empty(option)) return true;
     out.flags = present(!at.is_default);
     switch (option.type) {
@@ -111,7 +111,7 @@ bool Binder::bind_scalar(const Option& option, const Node& node, const At& at, G
     }
 }
 
-bool Binder::bind_text(const Option& option, const Node& node, const At& at, flowd_value& out) {
+bool Binder::bind_text(const Option& option, const YamlNode& node, const At& at, flowd_value& out) {
     std::string text = node.text;
     switch (option.type) {
         case FLOWD_OPTION_CHOICE:
@@ -148,7 +148,7 @@ bool Binder::bind_text(const Option& option, const Node& node, const At& at, flo
     return true;
 }
 
-bool Binder::bind_number(const Option& option, const Node& node, const At& at, flowd_value& out) {
+bool Binder::bind_number(const Option& option, const YamlNode& node, const At& at, flowd_value& out) {
     if (option.type == FLOWD_OPTION_BOOLEAN) {
         const auto flag = parse_boolean(node.text);
         if (!flag) return reject(option, node, at, must_be(option.type));
@@ -190,7 +190,7 @@ bool Binder::bind_number(const Option& option, const Node& node, const At& at, f
     return true;
 }
 
-bool Binder::bind_experiment(const Option& option, const Node& node, const At& at, flowd_value& out) {
+bool Binder::bind_experiment(const Option& option, const YamlNode& node, const At& at, flowd_value& out) {
     auto number = parse_integer(node.text);
     if (number.error == ScalarError::form) {
         const auto id = registry_.experiment_id(node.text);
@@ -226,7 +226,7 @@ std::optional<std::uint32_t> Binder::experiment_of(const Option& activity, const
     return std::nullopt;
 }
 
-bool Binder::bind_activity(const Option& option, const Node& node, const At& at, Group& group, std::size_t index,
+bool Binder::bind_activity(const Option& option, const YamlNode& node, const At& at, Group& group, std::size_t index,
                            flowd_value& out) {
     auto number = parse_integer(node.text);
     if (number.error == ScalarError::form) {
@@ -264,7 +264,7 @@ bool Binder::bind_activity(const Option& option, const Node& node, const At& at,
     return true;
 }
 
-bool Binder::check_range(const Option& option, std::int64_t value, const Node& node, const At& at) {
+bool Binder::check_range(const Option& option, std::int64_t value, const YamlNode& node, const At& at) {
     const bool is_id = option.type == FLOWD_OPTION_EXPERIMENT || option.type == FLOWD_OPTION_ACTIVITY;
     const bool never_negative = is_id || option.type == FLOWD_OPTION_DURATION || option.type == FLOWD_OPTION_SIZE;
     bool good = !option.bounded() || (value >= option.minimum && value <= option.maximum);
@@ -273,7 +273,7 @@ bool Binder::check_range(const Option& option, std::int64_t value, const Node& n
     return good || reject(option, node, at, "out of range");
 }
 
-bool Binder::check_path(const Option& option, const Node& node, const At& at) {
+bool Binder::check_path(const Option& option, const YamlNode& node, const At& at) {
     if (!trust_ || at.is_default) return true;
     const auto trusted = trust_(node.text);
     if (trusted) return true;

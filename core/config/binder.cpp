@@ -27,12 +27,12 @@ std::string below(const std::string& path, std::string_view name) {
 }
 
 /// default_text as a node: text as it stands for scalars, YAML for the rest and for what is quoted.
-std::optional<Node> default_node(const Option& option, Problems& problems) {
+std::optional<YamlNode> default_node(const Option& option, Problems& problems) {
     const std::string& text = *option.default_text;
     if (is_collection(option.type) || (!text.empty() && (text.front() == '"' || text.front() == '\'')))
         return read_yaml_value(text, "", problems);
-    Node node;
-    node.kind = Node::Kind::scalar;
+    YamlNode node;
+    node.kind = YamlNode::Kind::scalar;
     node.quoted = true;
     node.text = text;
     return node;
@@ -40,14 +40,14 @@ std::optional<Node> default_node(const Option& option, Problems& problems) {
 
 }  // namespace
 
-bool Binder::bind_table(const OptionTable& table, const Node* node, const Location& where, const std::string& path,
+bool Binder::bind_table(const OptionTable& table, const YamlNode* node, const Location& where, const std::string& path,
                         flowd_value& out, const std::vector<std::string>& more_keys) {
     tree_.remember("", where);
     out.flags = present(node != nullptr);
     return bind_group(table, node, At{path, "", where}, out, more_keys);
 }
 
-bool Binder::bind_group(const OptionTable& table, const Node* node, const At& at, flowd_value& out,
+bool Binder::bind_group(const OptionTable& table, const YamlNode* node, const At& at, flowd_value& out,
                         const std::vector<std::string>& more_keys) {
     out.size = sizeof(flowd_value);
     out.type = FLOWD_OPTION_GROUP;
@@ -55,9 +55,9 @@ bool Binder::bind_group(const OptionTable& table, const Node* node, const At& at
     for (std::size_t i = 0; i < table.size(); ++i) items[i].type = table[i].type;
 
     bool good = true;
-    std::vector<const Node::Entry*> chosen(table.size(), nullptr);
+    std::vector<const YamlNode::Entry*> chosen(table.size(), nullptr);
     if (node != nullptr) {
-        for (const Node::Entry& entry : node->entries) {
+        for (const YamlNode::Entry& entry : node->entries) {
             const auto row =
                 std::find_if(table.begin(), table.end(), [&](const Option& option) { return option.is_called(entry.key); });
             if (row == table.end()) {
@@ -65,7 +65,7 @@ bool Binder::bind_group(const OptionTable& table, const Node* node, const At& at
                 good = false;
                 continue;
             }
-            const Node::Entry*& place = chosen[static_cast<std::size_t>(row - table.begin())];
+            const YamlNode::Entry*& place = chosen[static_cast<std::size_t>(row - table.begin())];
             if (place != nullptr) {
                 Problem problem;
                 problem.where = entry.where;
@@ -95,7 +95,8 @@ bool Binder::bind_group(const OptionTable& table, const Node* node, const At& at
     return good;
 }
 
-bool Binder::bind_row(const Option& option, const Node::Entry* entry, const At& group_at, Group& group, flowd_value& out) {
+bool Binder::bind_row(const Option& option, const YamlNode::Entry* entry, const At& group_at, Group& group,
+                      flowd_value& out) {
     if (entry == nullptr) {
         if (!option.required()) return bind_default(option, group_at, group, out);
         Problem problem;
@@ -140,7 +141,7 @@ bool Binder::bind_default(const Option& option, const At& group_at, Group& group
     return true;
 }
 
-bool Binder::bind_value(const Option& option, const Node& node, const At& at, Group& group, flowd_value& out) {
+bool Binder::bind_value(const Option& option, const YamlNode& node, const At& at, Group& group, flowd_value& out) {
     out.type = option.type;
     const bool good = is_collection(option.type) ? bind_collection(option, node, at, group, out)
                                                  : bind_scalar(option, node, at, group, out);
@@ -154,17 +155,18 @@ bool Binder::bind_value(const Option& option, const Node& node, const At& at, Gr
     return good;
 }
 
-bool Binder::bind_collection(const Option& option, const Node& node, const At& at, Group& group, flowd_value& out) {
+bool Binder::bind_collection(const Option& option, const YamlNode& node, const At& at, Group& group, flowd_value& out) {
     out.flags = present(!at.is_default);
     if (option.type == FLOWD_OPTION_GROUP) {
-        if (node.kind != Node::Kind::map && node.kind != Node::Kind::null)
+        if (node.kind != YamlNode::Kind::map && node.kind != YamlNode::Kind::null)
             return reject(option, node, at, "has to be a group of keys");
         return bind_group(option.fields, &node, at, out, {});
     }
     const bool is_map = option.type == FLOWD_OPTION_MAP;
-    if (is_map ? (node.kind != Node::Kind::map && node.kind != Node::Kind::null) : node.kind != Node::Kind::sequence) {
+    if (is_map ? (node.kind != YamlNode::Kind::map && node.kind != YamlNode::Kind::null)
+               : node.kind != YamlNode::Kind::sequence) {
         if (is_map) return reject(option, node, at, "has to be a group of keys");
-        if (node.kind == Node::Kind::scalar && !at.secret && !option.holds_secret())
+        if (node.kind == YamlNode::Kind::scalar && !at.secret && !option.holds_secret())
             return reject(option, node, at, "has to be a list", "write [" + describe(node) + "]");
         return reject(option, node, at, "has to be a list", "write [] if there is to be nothing in it");
     }
@@ -177,7 +179,7 @@ bool Binder::bind_collection(const Option& option, const Node& node, const At& a
     flowd_value* items = tree_.add_items(out, count);
     bool good = true;
     for (std::size_t i = 0; i < count; ++i) {
-        const Node& value = is_map ? node.entries[i].value : node.items[i];
+        const YamlNode& value = is_map ? node.entries[i].value : node.items[i];
         const std::string suffix = "[" + (is_map ? node.entries[i].key : std::to_string(i)) + "]";
         if (is_map) items[i].key = tree_.keep(node.entries[i].key);
         const At item_at{at.written + suffix, at.canonical + suffix, value.where, at.is_default,
@@ -190,7 +192,7 @@ bool Binder::bind_collection(const Option& option, const Node& node, const At& a
     return good;
 }
 
-bool Binder::reject(const Option& option, const Node& node, const At& at, std::string message, std::string hint,
+bool Binder::reject(const Option& option, const YamlNode& node, const At& at, std::string message, std::string hint,
                     std::string nearest) {
     Problem problem;
     problem.where = node.where.line > 0 ? node.where : at.where;
@@ -205,7 +207,7 @@ bool Binder::reject(const Option& option, const Node& node, const At& at, std::s
     return false;
 }
 
-void Binder::reject_key(const Node::Entry& entry, const OptionTable& table, const At& at,
+void Binder::reject_key(const YamlNode::Entry& entry, const OptionTable& table, const At& at,
                         const std::vector<std::string>& more_keys) {
     std::vector<std::string> names, words;
     for (const Option& option : table) {

@@ -27,7 +27,7 @@ class Binder {
 
     /// Fills `out` as a GROUP with one item per row. `node` is a map, or null for "nothing written". `path` is how the
     /// file spells the way to it; `more_keys` are further words to offer for an unknown key. False when it added errors.
-    bool bind_table(const OptionTable& table, const Node* node, const Location& where, const std::string& path,
+    bool bind_table(const OptionTable& table, const YamlNode* node, const Location& where, const std::string& path,
                     flowd_value& out, const std::vector<std::string>& more_keys = {});
 
     /// Files in which a secret stands.
@@ -49,27 +49,27 @@ class Binder {
         std::vector<char> failed;  ///< one per row
     };
 
-    bool bind_group(const OptionTable& table, const Node* node, const At& at, flowd_value& out,
+    bool bind_group(const OptionTable& table, const YamlNode* node, const At& at, flowd_value& out,
                     const std::vector<std::string>& more_keys);
-    bool bind_row(const Option& option, const Node::Entry* entry, const At& group_at, Group& group, flowd_value& out);
+    bool bind_row(const Option& option, const YamlNode::Entry* entry, const At& group_at, Group& group, flowd_value& out);
     bool bind_default(const Option& option, const At& group_at, Group& group, flowd_value& out);
-    bool bind_value(const Option& option, const Node& node, const At& at, Group& group, flowd_value& out);
-    bool bind_collection(const Option& option, const Node& node, const At& at, Group& group, flowd_value& out);
-    bool bind_scalar(const Option& option, const Node& node, const At& at, Group& group, flowd_value& out);
-    bool bind_text(const Option& option, const Node& node, const At& at, flowd_value& out);
-    bool bind_number(const Option& option, const Node& node, const At& at, flowd_value& out);
-    bool bind_experiment(const Option& option, const Node& node, const At& at, flowd_value& out);
-    bool bind_activity(const Option& option, const Node& node, const At& at, Group& group, std::size_t index,
+    bool bind_value(const Option& option, const YamlNode& node, const At& at, Group& group, flowd_value& out);
+    bool bind_collection(const Option& option, const YamlNode& node, const At& at, Group& group, flowd_value& out);
+    bool bind_scalar(const Option& option, const YamlNode& node, const At& at, Group& group, flowd_value& out);
+    bool bind_text(const Option& option, const YamlNode& node, const At& at, flowd_value& out);
+    bool bind_number(const Option& option, const YamlNode& node, const At& at, flowd_value& out);
+    bool bind_experiment(const Option& option, const YamlNode& node, const At& at, flowd_value& out);
+    bool bind_activity(const Option& option, const YamlNode& node, const At& at, Group& group, std::size_t index,
                        flowd_value& out);
     /// Of an activity row, or of the item of a list at `index`; `unknown` when the one written is wrong.
     [[nodiscard]] std::optional<std::uint32_t> experiment_of(const Option& activity, const Group& group, std::size_t index,
                                                              bool& unknown) const;
-    bool check_range(const Option& option, std::int64_t value, const Node& node, const At& at);
-    bool check_path(const Option& option, const Node& node, const At& at);
+    bool check_range(const Option& option, std::int64_t value, const YamlNode& node, const At& at);
+    bool check_path(const Option& option, const YamlNode& node, const At& at);
 
-    bool reject(const Option& option, const Node& node, const At& at, std::string message, std::string hint = {},
+    bool reject(const Option& option, const YamlNode& node, const At& at, std::string message, std::string hint = {},
                 std::string nearest = {});
-    void reject_key(const Node::Entry& entry, const OptionTable& table, const At& at,
+    void reject_key(const YamlNode::Entry& entry, const OptionTable& table, const At& at,
                     const std::vector<std::string>& more_keys);
     void keep_canonical(const At& at, flowd_value& out, std::string_view text);
 

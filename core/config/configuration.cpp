@@ -39,27 +39,27 @@ class Loader {
   public:
     Loader(const LoadContext& context, Problems& problems) : context_(context), problems_(problems) {}
 
-    Configuration load(Node root, const std::set<std::string>& public_files) {
+    Configuration load(YamlNode root, const std::set<std::string>& public_files) {
         cut_sections(root);
         read_globals(root);
         ComponentLookup& modules = context_.modules(configuration_.globals);
         for (std::size_t i = 0; i < kinds.size(); ++i)
-            for (const Node::Entry& entry : sections_[i].entries) read_instance(kinds[i], entry, modules);
+            for (const YamlNode::Entry& entry : sections_[i].entries) read_instance(kinds[i], entry, modules);
         warn_of_public_secrets(public_files);
         warn_of_idleness();
         return std::move(configuration_);
     }
 
   private:
-    void cut_sections(Node& root) {
+    void cut_sections(YamlNode& root) {
         for (std::size_t i = 0; i < kinds.size(); ++i) {
             const char* name = section_name(kinds[i]);
             const auto entry = std::find_if(root.entries.begin(), root.entries.end(),
-                                            [&](const Node::Entry& candidate) { return candidate.key == name; });
+                                            [&](const YamlNode::Entry& candidate) { return candidate.key == name; });
             if (entry == root.entries.end()) continue;
-            if (entry->value.kind == Node::Kind::map) {
+            if (entry->value.kind == YamlNode::Kind::map) {
                 sections_[i] = std::move(entry->value);
-            } else if (entry->value.kind != Node::Kind::null) {
+            } else if (entry->value.kind != YamlNode::Kind::null) {
                 Problem& problem = add(entry->value.where, name, "has to be a group of keys");
                 problem.found = describe(entry->value);
                 problem.hint =
@@ -69,19 +69,21 @@ class Loader {
         }
     }
 
-    void read_globals(const Node& root) {
+    void read_globals(const YamlNode& root) {
         std::vector<std::string> sections;
+        sections.reserve(kinds.size());
         for (const std::uint32_t kind : kinds) sections.emplace_back(section_name(kind));
         Binder top(configuration_.global_values, problems_, context_.registry, context_.trust);
         bool good = top.bind_table(global_options(), &root, root.where, "", configuration_.global_values.root(), sections);
 
         // The section of the enrichers holds settings of the core and instances; the settings are cut out.
-        Node& section = sections_[2];
-        Node settings;
-        settings.kind = Node::Kind::map;
+        YamlNode& section = sections_[2];
+        YamlNode settings;
+        settings.kind = YamlNode::Kind::map;
         for (const Option& option : enricher_section_options()) {
-            const auto entry = std::find_if(section.entries.begin(), section.entries.end(),
-                                            [&](const Node::Entry& candidate) { return option.is_called(candidate.key); });
+            const auto entry =
+                std::find_if(section.entries.begin(), section.entries.end(),
+                             [&](const YamlNode::Entry& candidate) { return option.is_called(candidate.key); });
             if (entry == section.entries.end()) continue;
             settings.entries.push_back(std::move(*entry));
             section.entries.erase(entry);
@@ -95,7 +97,7 @@ class Loader {
             return;
         }
         // So that the modules are still looked for and everything else that is wrong is said in the same run.
-        const Node modules = only(root, "modules");
+        const YamlNode modules = only(root, "modules");
         Problems said_already;
         ValueTree top_defaults, enricher_defaults;
         modules_known_ = Binder(top_defaults, said_already, context_.registry, context_.trust)
@@ -105,14 +107,14 @@ class Loader {
         configuration_.globals = globals_of(top_defaults.root(), enricher_defaults.root());
     }
 
-    [[nodiscard]] static Node only(const Node& map, std::string_view key) {
-        Node some;
-        some.kind = Node::Kind::map;
-        if (const Node::Entry* entry = map.find(key)) some.entries.push_back(*entry);
+    [[nodiscard]] static YamlNode only(const YamlNode& map, std::string_view key) {
+        YamlNode some;
+        some.kind = YamlNode::Kind::map;
+        if (const YamlNode::Entry* entry = map.find(key)) some.entries.push_back(*entry);
         return some;
     }
 
-    void read_instance(std::uint32_t kind, const Node::Entry& entry, ComponentLookup& modules) {
+    void read_instance(std::uint32_t kind, const YamlNode::Entry& entry, ComponentLookup& modules) {
         InstanceConfig instance;
         instance.kind = kind;
         instance.where = entry.where;
@@ -128,15 +130,15 @@ class Loader {
             problem.hint = "write for example " + type + "/regional";
             return;
         }
-        if (entry.value.kind != Node::Kind::map && entry.value.kind != Node::Kind::null) {
+        if (entry.value.kind != YamlNode::Kind::map && entry.value.kind != YamlNode::Kind::null) {
             Problem& problem = add(entry.value.where, instance.written_path, "has to be a group of options");
             problem.found = describe(entry.value);
             problem.hint = "write `" + entry.key + ": {}` to take its defaults";
             return;
         }
 
-        Node options;
-        options.kind = Node::Kind::map;
+        YamlNode options;
+        options.kind = YamlNode::Kind::map;
         options.where = entry.where;
         const bool core_keys_good = read_core_keys(entry, instance, options);
         if (!find_component(type, instance, modules)) return;
@@ -164,10 +166,10 @@ class Loader {
     }
 
     /// `required` and `module`; everything else goes to `options`.
-    bool read_core_keys(const Node::Entry& entry, InstanceConfig& instance, Node& options) {
-        Node core;
-        core.kind = Node::Kind::map;
-        for (const Node::Entry& key : entry.value.entries) {
+    bool read_core_keys(const YamlNode::Entry& entry, InstanceConfig& instance, YamlNode& options) {
+        YamlNode core;
+        core.kind = YamlNode::Kind::map;
+        for (const YamlNode::Entry& key : entry.value.entries) {
             const auto& table = instance_options();
             const bool is_core =
                 std::any_of(table.begin(), table.end(), [&](const Option& o) { return o.is_called(key.key); });
@@ -294,7 +296,7 @@ class Loader {
     const LoadContext& context_;
     Problems& problems_;
     Configuration configuration_;
-    std::array<Node, 3> sections_;
+    std::array<YamlNode, 3> sections_;
     std::set<std::string> secrets_;
     bool modules_known_ = true;
 };

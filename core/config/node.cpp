@@ -16,20 +16,20 @@ namespace {
 constexpr std::size_t max_depth = 32;
 constexpr std::size_t max_nodes = 100'000;
 
-std::size_t count_nodes(const Node& node) {
+std::size_t count_nodes(const YamlNode& node) {
     std::size_t count = 1;
     for (const auto& entry : node.entries) count += count_nodes(entry.value);
     for (const auto& item : node.items) count += count_nodes(item);
     return count;
 }
 
-/// Builds a Node from yaml-cpp's events. What is wrong beyond repair is thrown as YAML::ParserException.
+/// Builds a YamlNode from yaml-cpp's events. What is wrong beyond repair is thrown as YAML::ParserException.
 class Builder final : public YAML::EventHandler {
   public:
     Builder(std::string file, Problems& problems) : file_(std::move(file)), problems_(problems) {}
 
     [[nodiscard]] bool has_document() const { return documents_ > 0; }
-    [[nodiscard]] Node take() { return std::move(root_); }
+    [[nodiscard]] YamlNode take() { return std::move(root_); }
 
     void OnDocumentStart(const YAML::Mark& mark) override {
         if (++documents_ > 1) throw YAML::ParserException(mark, "a second document begins here: one file holds one");
@@ -37,7 +37,7 @@ class Builder final : public YAML::EventHandler {
     void OnDocumentEnd() override {}
 
     void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override {
-        Node node;
+        YamlNode node;
         node.where = place(mark);
         complete(std::move(node), anchor, mark);
     }
@@ -50,38 +50,38 @@ class Builder final : public YAML::EventHandler {
     void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
                   const std::string& value) override {
         if (value.find('\0') != std::string::npos) throw YAML::ParserException(mark, "a NUL character is not allowed");
-        Node node;
-        node.kind = Node::Kind::scalar;
-        node.quoted = tag != "?" && tag != "";  // yaml-cpp: "?" is plain, "!" is quoted, others are written tags
+        YamlNode node;
+        node.kind = YamlNode::Kind::scalar;
+        node.quoted = tag != "?" && !tag.empty();  // yaml-cpp: "?" is plain, "!" is quoted, others are written tags
         node.text = value;
         node.where = place(mark);
         complete(std::move(node), anchor, mark);
     }
     void OnSequenceStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t anchor,
                          YAML::EmitterStyle::value) override {
-        open(Node::Kind::sequence, mark, anchor);
+        open(YamlNode::Kind::sequence, mark, anchor);
     }
     void OnSequenceEnd() override { close(); }
     void OnMapStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t anchor, YAML::EmitterStyle::value) override {
-        open(Node::Kind::map, mark, anchor);
+        open(YamlNode::Kind::map, mark, anchor);
     }
     void OnMapEnd() override { close(); }
 
   private:
     struct Open {
-        Node node;
+        YamlNode node;
         YAML::anchor_t anchor = YAML::NullAnchor;
         YAML::Mark mark;
-        std::optional<Node> key = std::nullopt;
+        std::optional<YamlNode> key = std::nullopt;
     };
 
     [[nodiscard]] Location place(const YAML::Mark& mark) const {
         if (mark.is_null()) return {file_, 0, 0};
         return {file_, static_cast<unsigned>(mark.line) + 1, static_cast<unsigned>(mark.column) + 1};
     }
-    void open(Node::Kind kind, const YAML::Mark& mark, YAML::anchor_t anchor) {
+    void open(YamlNode::Kind kind, const YAML::Mark& mark, YAML::anchor_t anchor) {
         if (stack_.size() >= max_depth) throw YAML::ParserException(mark, "nested too deeply");
-        Node node;
+        YamlNode node;
         node.kind = kind;
         node.where = place(mark);
         stack_.push_back(Open{std::move(node), anchor, mark});
@@ -91,7 +91,7 @@ class Builder final : public YAML::EventHandler {
         stack_.pop_back();
         complete(std::move(top.node), top.anchor, top.mark);
     }
-    void complete(Node node, YAML::anchor_t anchor, const YAML::Mark& mark) {
+    void complete(YamlNode node, YAML::anchor_t anchor, const YAML::Mark& mark) {
         if (++nodes_ > max_nodes) throw YAML::ParserException(mark, "too large");
         if (anchor != YAML::NullAnchor) {
             nodes_ += count_nodes(node);
@@ -103,21 +103,21 @@ class Builder final : public YAML::EventHandler {
             return;
         }
         Open& parent = stack_.back();
-        if (parent.node.kind == Node::Kind::sequence) {
+        if (parent.node.kind == YamlNode::Kind::sequence) {
             parent.node.items.push_back(std::move(node));
         } else if (!parent.key) {
-            if (node.kind != Node::Kind::scalar) throw YAML::ParserException(mark, "a key has to be a word");
+            if (node.kind != YamlNode::Kind::scalar) throw YAML::ParserException(mark, "a key has to be a word");
             parent.key = std::move(node);
         } else {
             add_entry(parent, std::move(node));
         }
     }
-    void add_entry(Open& parent, Node value) {
-        Node key = std::move(*parent.key);
+    void add_entry(Open& parent, YamlNode value) {
+        YamlNode key = std::move(*parent.key);
         parent.key.reset();
         // yaml-cpp places an empty value at whatever follows it.
-        if (value.kind == Node::Kind::null) value.where = key.where;
-        if (const Node::Entry* first = parent.node.find(key.text)) {
+        if (value.kind == YamlNode::Kind::null) value.where = key.where;
+        if (const YamlNode::Entry* first = parent.node.find(key.text)) {
             Problem problem;
             problem.where = key.where;
             problem.path = path_of(key.text);
@@ -127,13 +127,13 @@ class Builder final : public YAML::EventHandler {
             problems_.add(std::move(problem));
             return;
         }
-        parent.node.entries.push_back(Node::Entry{std::move(key.text), std::move(key.where), std::move(value)});
+        parent.node.entries.push_back(YamlNode::Entry{std::move(key.text), std::move(key.where), std::move(value)});
     }
     /// Of a key in the map on top of the stack.
     [[nodiscard]] std::string path_of(const std::string& key) const {
         std::string path;
         for (const Open& level : stack_) {
-            if (level.node.kind == Node::Kind::sequence)
+            if (level.node.kind == YamlNode::Kind::sequence)
                 path += "[" + std::to_string(level.node.items.size()) + "]";
             else if (&level != &stack_.back() && level.key)
                 path += (path.empty() ? "" : ".") + level.key->text;
@@ -143,14 +143,14 @@ class Builder final : public YAML::EventHandler {
 
     std::string file_;
     Problems& problems_;
-    Node root_;
+    YamlNode root_;
     std::vector<Open> stack_;
-    std::map<YAML::anchor_t, Node> anchors_;
+    std::map<YAML::anchor_t, YamlNode> anchors_;
     std::size_t nodes_ = 0;
     std::size_t documents_ = 0;
 };
 
-std::optional<Node> parse(std::string_view text, const std::string& file, Problems& problems) {
+std::optional<YamlNode> parse(std::string_view text, const std::string& file, Problems& problems) {
     Builder builder(file, problems);
     try {
         std::istringstream stream{std::string(text)};
@@ -171,13 +171,13 @@ std::optional<Node> parse(std::string_view text, const std::string& file, Proble
     return builder.take();
 }
 
-bool identical(const Node& a, const Node& b) {
+bool identical(const YamlNode& a, const YamlNode& b) {
     if (a.kind != b.kind || a.text != b.text || a.quoted != b.quoted) return false;
     if (a.items.size() != b.items.size() || a.entries.size() != b.entries.size()) return false;
     for (std::size_t i = 0; i < a.items.size(); ++i)
         if (!identical(a.items[i], b.items[i])) return false;
     for (const auto& entry : a.entries) {
-        const Node::Entry* other = b.find(entry.key);
+        const YamlNode::Entry* other = b.find(entry.key);
         if (other == nullptr || !identical(entry.value, other->value)) return false;
     }
     return true;
@@ -185,24 +185,24 @@ bool identical(const Node& a, const Node& b) {
 
 }  // namespace
 
-const Node::Entry* Node::find(std::string_view key) const {
+const YamlNode::Entry* YamlNode::find(std::string_view key) const {
     for (const Entry& entry : entries)
         if (entry.key == key) return &entry;
     return nullptr;
 }
 
-std::optional<Node> read_yaml_value(std::string_view text, const std::string& file, Problems& problems) {
+std::optional<YamlNode> read_yaml_value(std::string_view text, const std::string& file, Problems& problems) {
     return parse(text, file, problems);
 }
 
-std::optional<Node> read_yaml(std::string_view text, const std::string& file, Problems& problems) {
-    std::optional<Node> root = parse(text, file, problems);
+std::optional<YamlNode> read_yaml(std::string_view text, const std::string& file, Problems& problems) {
+    std::optional<YamlNode> root = parse(text, file, problems);
     if (!root) return std::nullopt;
-    if (root->kind == Node::Kind::null) {
-        root->kind = Node::Kind::map;
+    if (root->kind == YamlNode::Kind::null) {
+        root->kind = YamlNode::Kind::map;
         root->where = {file, 1, 1};
     }
-    if (root->kind != Node::Kind::map) {
+    if (root->kind != YamlNode::Kind::map) {
         Problem problem;
         problem.where = root->where;
         problem.message = "has to be a group of keys";
@@ -214,17 +214,17 @@ std::optional<Node> read_yaml(std::string_view text, const std::string& file, Pr
     return root;
 }
 
-void merge(Node& into, Node&& from, const std::string& path, Problems& problems) {
-    if (from.kind == Node::Kind::null) return;
-    if (into.kind == Node::Kind::null) {
+void merge(YamlNode& into, YamlNode&& from, const std::string& path, Problems& problems) {
+    if (from.kind == YamlNode::Kind::null) return;
+    if (into.kind == YamlNode::Kind::null) {
         into = std::move(from);
         return;
     }
-    if (into.kind == Node::Kind::map && from.kind == Node::Kind::map) {
-        for (Node::Entry& entry : from.entries) {
+    if (into.kind == YamlNode::Kind::map && from.kind == YamlNode::Kind::map) {
+        for (YamlNode::Entry& entry : from.entries) {
             const std::string below = path.empty() ? entry.key : path + "." + entry.key;
             bool known = false;
-            for (Node::Entry& existing : into.entries) {
+            for (YamlNode::Entry& existing : into.entries) {
                 if (existing.key != entry.key) continue;
                 merge(existing.value, std::move(entry.value), below, problems);
                 known = true;
@@ -244,15 +244,15 @@ void merge(Node& into, Node&& from, const std::string& path, Problems& problems)
     problems.add(std::move(problem));
 }
 
-std::string describe(const Node& node) {
+std::string describe(const YamlNode& node) {
     switch (node.kind) {
-        case Node::Kind::null:
+        case YamlNode::Kind::null:
             return "nothing";
-        case Node::Kind::sequence:
+        case YamlNode::Kind::sequence:
             return "a list";
-        case Node::Kind::map:
+        case YamlNode::Kind::map:
             return "a group of keys";
-        case Node::Kind::scalar:
+        case YamlNode::Kind::scalar:
             break;
     }
     std::string text;

@@ -12,7 +12,7 @@
 
 namespace flowd::core {
 
-struct Node {
+struct YamlNode {
     enum class Kind { null, scalar, sequence, map };
     struct Entry;
 
@@ -20,29 +20,29 @@ struct Node {
     bool quoted = false;  ///< scalar: written in quotes, as a block or with a tag, hence text
     std::string text;     ///< scalar
     Location where;
-    std::vector<Entry> entries;  ///< map, in the order written
-    std::vector<Node> items;     ///< sequence
+    std::vector<Entry> entries;   ///< map, in the order written
+    std::vector<YamlNode> items;  ///< sequence
 
     [[nodiscard]] const Entry* find(std::string_view key) const;
 };
 
-struct Node::Entry {
+struct YamlNode::Entry {
     std::string key;
     Location where;
-    Node value;
+    YamlNode value;
 };
 
 /// Reads one document; an empty one is a map without entries. Nothing when it is no YAML or its top is no map. Bounded
 /// in depth and in nodes (aliases count as what they stand for).
-[[nodiscard]] std::optional<Node> read_yaml(std::string_view text, const std::string& file, Problems& problems);
+[[nodiscard]] std::optional<YamlNode> read_yaml(std::string_view text, const std::string& file, Problems& problems);
 
 /// The same for one value on its own, as in flowd_option.default_text.
-[[nodiscard]] std::optional<Node> read_yaml_value(std::string_view text, const std::string& file, Problems& problems);
+[[nodiscard]] std::optional<YamlNode> read_yaml_value(std::string_view text, const std::string& file, Problems& problems);
 
 /// Adds the content of another file. Maps are merged; anything else that both give is a problem unless it is identical.
-void merge(Node& into, Node&& from, const std::string& path, Problems& problems);
+void merge(YamlNode& into, YamlNode&& from, const std::string& path, Problems& problems);
 
 /// For people: "a list", "nothing", or the text itself, shortened.
-[[nodiscard]] std::string describe(const Node& node);
+[[nodiscard]] std::string describe(const YamlNode& node);
 
 }  // namespace flowd::core

@@ -186,7 +186,7 @@ std::string type_name(const Option& option) {
     static constexpr std::array<const char*, 17> names{"",           "boolean",  "integer", "number",  "text", "choice",
                                                        "duration",   "size",     "address", "network", "host", "path",
                                                        "experiment", "activity", "group",   "list",    "map"};
-    const std::string name = option.type < names.size() ? names[option.type] : "";
+    std::string name = option.type < names.size() ? names[option.type] : "";
     if (option.type == FLOWD_OPTION_LIST || option.type == FLOWD_OPTION_MAP)
         return name + " of " + type_name(option.fields.at(0));
     return name;

@@ -14,7 +14,7 @@
 namespace flowd::core {
 
 struct Source {
-    Node root;
+    YamlNode root;
     std::set<std::string> public_files;  ///< files that everybody may read
 };
 

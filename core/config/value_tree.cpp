@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/config/value_tree.hpp"
 
+#include <bit>
 #include <cstring>
 
 namespace flowd::core {
@@ -44,7 +45,7 @@ const Location& ValueTree::location_of(std::string_view path) const {
 bool same_value(const flowd_value& a, const flowd_value& b) {
     if (a.type != b.type || (a.flags & FLOWD_VALUE_PRESENT) != (b.flags & FLOWD_VALUE_PRESENT)) return false;
     if (a.integer != b.integer || a.item_count != b.item_count) return false;
-    if (std::memcmp(&a.number, &b.number, sizeof a.number) != 0) return false;
+    if (std::bit_cast<std::uint64_t>(a.number) != std::bit_cast<std::uint64_t>(b.number)) return false;
     if (text_of(a.text) != text_of(b.text) || text_of(a.key) != text_of(b.key)) return false;
     if (std::memcmp(a.address, b.address, sizeof a.address) != 0) return false;
     for (std::size_t i = 0; i < a.item_count; ++i)

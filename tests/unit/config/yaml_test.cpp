@@ -16,7 +16,7 @@ TEST(Yaml, KeysAndValuesKnowTheirPlace) {
     Problems problems;
     const auto root = read_yaml("plugins:\n  api:\n    bindPort: 7777\n", "conf.yaml", problems);
     ASSERT_TRUE(root);
-    const Node::Entry* port = root->find("plugins")->value.find("api")->value.find("bindPort");
+    const YamlNode::Entry* port = root->find("plugins")->value.find("api")->value.find("bindPort");
     EXPECT_EQ(port->where.to_string(), "conf.yaml:3:5");
     EXPECT_EQ(port->value.where.to_string(), "conf.yaml:3:15");
     EXPECT_EQ(port->value.text, "7777");
