@@ -45,7 +45,8 @@ class Address {
             }
         }
         std::array<char, INET6_ADDRSTRLEN> terminated{};
-        if (text.empty() || text.size() >= terminated.size() || text.find('\0') != std::string_view::npos) return std::nullopt;
+        if (text.empty() || text.size() >= terminated.size() || text.find('\0') != std::string_view::npos)
+            return std::nullopt;
         std::copy(text.begin(), text.end(), terminated.begin());
         if (is_v6) {
             in6_addr v6{};
@@ -74,9 +75,7 @@ class Address {
             if (bytes_[i] != 0) return false;
         return bytes_[15] == 1;
     }
-    [[nodiscard]] constexpr bool is_multicast() const {
-        return is_v4() ? (bytes_[12] & 0xf0) == 0xe0 : bytes_[0] == 0xff;
-    }
+    [[nodiscard]] constexpr bool is_multicast() const { return is_v4() ? (bytes_[12] & 0xf0) == 0xe0 : bytes_[0] == 0xff; }
     [[nodiscard]] constexpr bool is_link_local() const {
         return is_v4() ? (bytes_[12] == 169 && bytes_[13] == 254) : (bytes_[0] == 0xfe && (bytes_[1] & 0xc0) == 0x80);
     }
@@ -167,7 +166,8 @@ struct Network {
             unsigned bits = 0;
             const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), bits);
             const bool v4_text = text.substr(0, slash).find(':') == std::string_view::npos;
-            if (error != std::errc() || end != digits.data() + digits.size() || bits > (v4_text ? 32u : 128u)) return std::nullopt;
+            if (error != std::errc() || end != digits.data() + digits.size() || bits > (v4_text ? 32u : 128u))
+                return std::nullopt;
             network.length = static_cast<std::uint8_t>(v4_text ? bits + 96 : bits);
         }
         for (unsigned bit = network.length; bit < 128; ++bit)
@@ -191,8 +191,12 @@ struct Network {
 };
 
 /// The two ends of a key.
-[[nodiscard]] inline Endpoint source_of(const flowd_key& key) { return {Address(key.source), key.source_port}; }
-[[nodiscard]] inline Endpoint destination_of(const flowd_key& key) { return {Address(key.destination), key.destination_port}; }
+[[nodiscard]] inline Endpoint source_of(const flowd_key& key) {
+    return {Address(key.source), key.source_port};
+}
+[[nodiscard]] inline Endpoint destination_of(const flowd_key& key) {
+    return {Address(key.destination), key.destination_port};
+}
 
 [[nodiscard]] inline flowd_key make_key(const Endpoint& source, const Endpoint& destination, std::uint8_t protocol,
                                         std::uint64_t scope = 0) {

@@ -44,8 +44,7 @@ class Writer {
     Writer& value(bool flag) { return raw(flag ? "true" : "false"); }
     Writer& value(std::nullptr_t) { return raw("null"); }
     template <std::integral T>
-        requires(!std::same_as<T, bool>)
-    Writer& value(T number) {
+    requires(!std::same_as<T, bool>) Writer& value(T number) {
         char digits[24];
         const auto [last, error] = std::to_chars(digits, digits + sizeof digits, number);
         (void)error;  // 24 characters hold every 64-bit integer
@@ -112,12 +111,23 @@ class Writer {
     }
     void escape(unsigned char byte) {
         switch (byte) {
-            case '"': out_.append("\\\""); return;
-            case '\\': out_.append("\\\\"); return;
-            case '\n': out_.append("\\n"); return;
-            case '\r': out_.append("\\r"); return;
-            case '\t': out_.append("\\t"); return;
-            default: break;
+            case '"':
+                out_.append("\\\"");
+                return;
+            case '\\':
+                out_.append("\\\\");
+                return;
+            case '\n':
+                out_.append("\\n");
+                return;
+            case '\r':
+                out_.append("\\r");
+                return;
+            case '\t':
+                out_.append("\\t");
+                return;
+            default:
+                break;
         }
         if (byte >= 0x80) {
             out_.append("\xef\xbf\xbd");
@@ -138,7 +148,8 @@ class Writer {
             return 3;
         }
         if (lead >= 0xf0 && lead <= 0xf4) {
-            if (!tail(1) || !tail(2) || !tail(3) || (lead == 0xf0 && next < 0x90) || (lead == 0xf4 && next > 0x8f)) return 0;
+            if (!tail(1) || !tail(2) || !tail(3) || (lead == 0xf0 && next < 0x90) || (lead == 0xf4 && next > 0x8f))
+                return 0;
             return 4;
         }
         return 0;

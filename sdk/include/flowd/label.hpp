@@ -34,7 +34,11 @@ inline constexpr std::uint32_t max_activity = 63;
 }
 
 /// The scitag integer, as in HTTP's SciTag header and XRootD's scitag.flow.
-[[nodiscard]] constexpr std::uint32_t scitag(flowd_tag tag) { return tag.experiment << 6 | tag.activity; }
-[[nodiscard]] constexpr flowd_tag from_scitag(std::uint32_t scitag) { return {scitag >> 6, scitag & 63u}; }
+[[nodiscard]] constexpr std::uint32_t scitag(flowd_tag tag) {
+    return tag.experiment << 6 | tag.activity;
+}
+[[nodiscard]] constexpr flowd_tag from_scitag(std::uint32_t scitag) {
+    return {scitag >> 6, scitag & 63u};
+}
 
 }  // namespace flowd::label

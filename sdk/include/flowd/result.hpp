@@ -32,19 +32,32 @@ struct Error {
         flowd_result code = FLOWD_ERROR;
         switch (number) {
             case EPERM:
-            case EACCES: code = FLOWD_DENIED; break;
+            case EACCES:
+                code = FLOWD_DENIED;
+                break;
             case ENOENT:
             case ENODEV:
             case ENXIO:
-            case EADDRNOTAVAIL: code = FLOWD_NOT_FOUND; break;
+            case EADDRNOTAVAIL:
+                code = FLOWD_NOT_FOUND;
+                break;
             case EADDRINUSE:
             case EEXIST:
-            case EBUSY: code = FLOWD_BUSY; break;
-            case EINVAL: code = FLOWD_INVALID; break;
+            case EBUSY:
+                code = FLOWD_BUSY;
+                break;
+            case EINVAL:
+                code = FLOWD_INVALID;
+                break;
             case ENOSYS:
-            case EOPNOTSUPP: code = FLOWD_UNSUPPORTED; break;
-            case ENOMEM: code = FLOWD_NO_MEMORY; break;
-            default: break;
+            case EOPNOTSUPP:
+                code = FLOWD_UNSUPPORTED;
+                break;
+            case ENOMEM:
+                code = FLOWD_NO_MEMORY;
+                break;
+            default:
+                break;
         }
         return Error{code, std::string(what) + ": " + std::strerror(number)};
     }
@@ -54,8 +67,8 @@ struct Error {
 template <typename T>
 class [[nodiscard]] Result {
   public:
-    Result(T content) : state_(std::in_place_index<0>, std::move(content)) {}      // NOLINT: implicit on purpose
-    Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}      // NOLINT: implicit on purpose
+    Result(T content) : state_(std::in_place_index<0>, std::move(content)) {}  // NOLINT: implicit on purpose
+    Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}  // NOLINT: implicit on purpose
 
     [[nodiscard]] bool ok() const { return state_.index() == 0; }
     explicit operator bool() const { return ok(); }
