@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/config/node.hpp"
 
+#include <simdjson.h>
 #include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/exceptions.h>
 #include <yaml-cpp/parser.h>
 
+#include <algorithm>
 #include <map>
 #include <sstream>
 #include <utility>
@@ -150,7 +152,25 @@ class Builder final : public YAML::EventHandler {
     std::size_t documents_ = 0;
 };
 
+/// Modules are promised UTF-8; yaml-cpp hands on whatever there is.
+bool check_encoding(std::string_view text, const std::string& file, Problems& problems) {
+    if (simdjson::validate_utf8(text.data(), text.size())) return true;
+    Problem problem;
+    problem.where = {file, 0, 0};
+    while (!text.empty()) {
+        const auto line = text.substr(0, text.find('\n'));
+        ++problem.where.line;
+        if (!simdjson::validate_utf8(line.data(), line.size())) break;
+        text.remove_prefix(std::min(line.size() + 1, text.size()));
+    }
+    problem.message = "not UTF-8";
+    problem.hint = "save the file as UTF-8";
+    problems.add(std::move(problem));
+    return false;
+}
+
 std::optional<YamlNode> parse(std::string_view text, const std::string& file, Problems& problems) {
+    if (!check_encoding(text, file, problems)) return std::nullopt;
     Builder builder(file, problems);
     try {
         std::istringstream stream{std::string(text)};

@@ -98,6 +98,13 @@ TEST(Yaml, ANulCharacterIsRefused) {
     EXPECT_NE(problems_of("a: \"x\\0y\"\n").find("NUL"), std::string::npos);
 }
 
+TEST(Yaml, WhatIsNotUtf8IsSaidWithItsLine) {
+    EXPECT_EQ(problems_of("a: 1\nb: \xff\n"),
+              "conf.yaml:2: error: not UTF-8\n"
+              "    hint:    save the file as UTF-8\n");
+    EXPECT_EQ(problems_of("a: \xc3\xa9\n"), "");
+}
+
 TEST(Yaml, AKeyIsAWord) {
     EXPECT_NE(problems_of("? [a, b]\n: 1\n").find("a key has to be a word"), std::string::npos);
 }
