@@ -22,7 +22,7 @@ const Table<Options>& Options::table() {
             .doc("Where a packet carries its tag: the IPv6 flow label.")
             .default_value("label"),
         choice("mode", &Options::mode, {{"mark", Mode::mark}, {"observe", Mode::observe}})
-            .doc("observe counts what would be marked and changes no packet.")
+            .doc("Observe counts what would be marked and changes no packet.")
             .default_value("mark"),
         choice("policy", &Options::policy, {{"override", Policy::override}, {"keepExplicit", Policy::keep_explicit}})
             .doc("keepExplicit leaves a label alone that an application chose itself.")

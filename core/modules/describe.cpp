@@ -69,9 +69,9 @@ void write_component(json::Writer& writer, const Component& component) {
     if (table.kind == FLOWD_PLUGIN) writer.member("precedence", precedence_name(table.precedence));
     if (table.kind == FLOWD_BACKEND) write_accepted(writer, table.accepts);
     writer.member("reconfigures", table.reconfigure != nullptr);
-    writer.key("options");
+    writer.key("options").array();
     write_options(writer, component.options);
-    writer.end();
+    writer.end().end();
 }
 
 void write_note_component(json::Writer& writer, const NoteComponent& component) {

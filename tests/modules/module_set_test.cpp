@@ -5,8 +5,6 @@
 #include <simdjson.h>
 #include <sys/stat.h>
 
-#include <cstdlib>
-
 #include "core/modules/describe.hpp"
 #include "core/modules/dynamic_library.hpp"
 #include "tests/modules/temporary_directory.hpp"
@@ -20,7 +18,7 @@ using test::TemporaryDirectory;
 
 class ModuleSetTest : public testing::Test {
   protected:
-    static fs::path cage(const char* name) { return fs::path(std::getenv("FLOWD_ZOO_DIR")) / name; }
+    static fs::path cage(const char* name) { return fs::path(FLOWD_ZOO_DIR) / name; }
     fs::path put(const TemporaryDirectory& directory, const char* animal, const char* name) const {
         return directory.write(name, read_file(cage(animal)));
     }

@@ -5,7 +5,6 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
-#include <cstdlib>
 #include <cstring>
 
 #include "flowd/abi/module.h"
@@ -18,7 +17,7 @@ using test::read_file;
 using test::TemporaryDirectory;
 
 std::string good_module() {
-    return read_file(std::filesystem::path(std::getenv("FLOWD_ZOO_DIR")) / "good.so");
+    return read_file(std::filesystem::path(FLOWD_ZOO_DIR) / "good.so");
 }
 
 std::string message_for(const std::filesystem::path& file) {
@@ -73,7 +72,7 @@ TEST(Note, RefusesWhatIsNoNote) {
 }
 
 TEST(Note, IsReadFromAModuleWithoutLoadingIt) {
-    const auto note = read_note(std::filesystem::path(std::getenv("FLOWD_ZOO_DIR")) / "missing-library.so");
+    const auto note = read_note(std::filesystem::path(FLOWD_ZOO_DIR) / "missing-library.so");
     ASSERT_TRUE(note) << note.error().message;
     EXPECT_EQ(note->components, (std::vector<NoteComponent>{{FLOWD_PLUGIN, "zoo", {}}}));
 }

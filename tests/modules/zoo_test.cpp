@@ -2,7 +2,6 @@
 // Each broken module is refused with exactly this sentence: it is what an author or administrator acts on.
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <set>
 
 #include "core/modules/module_set.hpp"
@@ -22,7 +21,7 @@ void PrintTo(const Animal& animal, std::ostream* out) {
 }
 
 fs::path cages() {
-    return std::getenv("FLOWD_ZOO_DIR");
+    return FLOWD_ZOO_DIR;
 }
 
 class Zoo : public testing::TestWithParam<Animal> {};
