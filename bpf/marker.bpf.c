@@ -12,21 +12,21 @@
 #include "bpf/lib/parse.h"
 #include "bpf/lib/stats.h"
 
-static __always_inline int marker_finish(struct __sk_buff *skb, int outcome, const struct marker_packet *packet) {
+static __always_inline int marker_finish(struct __sk_buff* skb, int outcome, const struct marker_packet* packet) {
     if (outcome == MARKER_OUTCOMES) outcome = (int)marker_mark(skb, packet);
     marker_count((__u32)outcome);
     return TC_ACT_UNSPEC;
 }
 
 SEC("tc")
-int flowd_marker(struct __sk_buff *skb) {
+int flowd_marker(struct __sk_buff* skb) {
     struct marker_packet packet;
     const int outcome = marker_parse_ethernet(skb, &packet);
     return marker_finish(skb, outcome, &packet);
 }
 
 SEC("tc")
-int flowd_marker_l3(struct __sk_buff *skb) {
+int flowd_marker_l3(struct __sk_buff* skb) {
     struct marker_packet packet;
     const int outcome = marker_parse_raw_ip(skb, &packet);
     return marker_finish(skb, outcome, &packet);

@@ -60,28 +60,28 @@ struct marker_config {
  * What became of a packet; index of marker_outcomes. Each packet is counted once. New ones are added before the end.
  * The second column is the name shown in status.
  */
-#define MARKER_OUTCOMES_LIST(X)                                                                                     \
-    X(MARKED_FLOW, "markedFlow")          /* carries the label of its flow */                                      \
-    X(MARKED_CATCH_ALL, "markedCatchAll") /* carries the label of the catch-all */                                 \
-    X(OBSERVED_FLOW, "observedFlow")      /* would have, but the mode is observe */                                \
-    X(OBSERVED_CATCH_ALL, "observedCatchAll")                                                                       \
-    X(NO_TAG, "noTag")                    /* no flow of its own and no catch-all */                                \
-    X(UNMARKABLE_TAG, "unmarkableTag")    /* its flow's tag is 0/0 or does not fit a label */                      \
-    X(KEPT_EXPLICIT, "keptExplicit")      /* policy keepExplicit: an application chose the label */                \
-    X(IPV4, "ipv4")                                                                                                 \
-    X(NOT_IP, "notIp")                                                                                              \
-    X(OTHER_PROTOCOL, "otherProtocol")    /* IPv6, but neither TCP nor UDP */                                      \
-    X(FRAGMENT, "fragment")               /* without catch-all: not every fragment shows its ports */              \
-    X(DEEP_VLAN, "deepVlan")              /* more than one tag in the frame */                                     \
-    X(DEEP_HEADERS, "deepHeaders")        /* more extension headers than are walked */                             \
-    X(TRUNCATED, "truncated")             /* ends before its headers do */                                         \
-    X(WRITE_FAILED, "writeFailed")        /* the kernel had no memory to make the header writable */
+#define MARKER_OUTCOMES_LIST(X)                                                                    \
+    X(MARKED_FLOW, "markedFlow")          /* carries the label of its flow */                      \
+    X(MARKED_CATCH_ALL, "markedCatchAll") /* carries the label of the catch-all */                 \
+    X(OBSERVED_FLOW, "observedFlow")      /* would have, but the mode is observe */                \
+    X(OBSERVED_CATCH_ALL, "observedCatchAll")                                                      \
+    X(NO_TAG, "noTag")                 /* no flow of its own and no catch-all */                   \
+    X(UNMARKABLE_TAG, "unmarkableTag") /* its flow's tag is 0/0 or does not fit a label */         \
+    X(KEPT_EXPLICIT, "keptExplicit")   /* policy keepExplicit: an application chose the label */   \
+    X(IPV4, "ipv4")                                                                                \
+    X(NOT_IP, "notIp")                                                                             \
+    X(OTHER_PROTOCOL, "otherProtocol") /* IPv6, but neither TCP nor UDP */                         \
+    X(FRAGMENT, "fragment")            /* without catch-all: not every fragment shows its ports */ \
+    X(DEEP_VLAN, "deepVlan")           /* more than one tag in the frame */                        \
+    X(DEEP_HEADERS, "deepHeaders")     /* more extension headers than are walked */                \
+    X(TRUNCATED, "truncated")          /* ends before its headers do */                            \
+    X(WRITE_FAILED, "writeFailed")     /* the kernel had no memory to make the header writable */
 
 enum marker_outcome {
 #define MARKER_OUTCOME_MEMBER(name, text) MARKER_##name,
     MARKER_OUTCOMES_LIST(MARKER_OUTCOME_MEMBER)
 #undef MARKER_OUTCOME_MEMBER
-    MARKER_OUTCOMES
+        MARKER_OUTCOMES
 };
 
 #ifdef __cplusplus

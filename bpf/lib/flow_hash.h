@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The one flow hash. BPF and C++ compile this very file, so that a flow has the same entropy bits whether its label comes from
- * the catch-all (computed per packet) or from its own entry (computed once), in both directions and after every restart.
+ * The one flow hash. BPF and C++ compile this very file, so that a flow has the same entropy bits whether its label comes
+ * from the catch-all (computed per packet) or from its own entry (computed once), in both directions and after every
+ * restart.
  */
 #ifndef FLOWD_BPF_LIB_FLOW_HASH_H
 #define FLOWD_BPF_LIB_FLOW_HASH_H
@@ -13,7 +14,7 @@
 #endif
 
 /* Fills `key` with the ends in an order that does not depend on who sends. Any total order serves; whole words are fast. */
-static __always_inline void marker_make_key(struct marker_key *key, const __u64 source[2], const __u64 destination[2],
+static __always_inline void marker_make_key(struct marker_key* key, const __u64 source[2], const __u64 destination[2],
                                             __u16 source_port, __u16 destination_port, __u8 protocol) {
     int source_is_low = source_port < destination_port;
     if (source[0] != destination[0])
@@ -39,7 +40,7 @@ static __always_inline __u64 marker_mix(__u64 hash, __u64 word) {
 }
 
 /* 20 bits of which the label keeps those in MARKER_ENTROPY_MASK. */
-static __always_inline __u32 marker_entropy(const struct marker_key *key) {
+static __always_inline __u32 marker_entropy(const struct marker_key* key) {
     __u64 hash = marker_mix(0, key->low[0]);
     hash = marker_mix(hash, key->low[1]);
     hash = marker_mix(hash, key->high[0]);

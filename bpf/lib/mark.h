@@ -35,7 +35,7 @@ const volatile struct marker_config marker_config = {};
  * Whether an application chose this label. The kernel's automatic one follows from the socket's hash (ip6_make_flowlabel in
  * include/net/ipv6.h); with net.ipv6.flowlabel_state_ranges its highest bit is set.
  */
-static __always_inline int marker_is_explicit(struct __sk_buff *skb, __u32 label) {
+static __always_inline int marker_is_explicit(struct __sk_buff* skb, __u32 label) {
     const __u32 hash = skb->hash;
     const __u32 automatic = bpf_ntohl(bpf_htonl(MARKER_LABEL_MASK) & (hash << 16 | hash >> 16));
     return label != 0 && label != automatic && label != (automatic | 0x80000);
@@ -43,23 +43,23 @@ static __always_inline int marker_is_explicit(struct __sk_buff *skb, __u32 label
 
 /*
  * Replaces the 20 bits of the label and nothing else: they are outside the pseudo header, so no checksum changes, and the
- * hash of the packet stays valid. The helper rather than a direct write: the latter makes the verifier prepend code that copies
- * every cloned packet, marked or not, and drops it when there is no memory.
+ * hash of the packet stays valid. The helper rather than a direct write: the latter makes the verifier prepend code that
+ * copies every cloned packet, marked or not, and drops it when there is no memory.
  */
-static __always_inline int marker_write(struct __sk_buff *skb, const struct marker_packet *packet, __u32 label) {
+static __always_inline int marker_write(struct __sk_buff* skb, const struct marker_packet* packet, __u32 label) {
     const __be32 word = bpf_htonl((packet->word & ~MARKER_LABEL_MASK) | label);
     /* From the second byte on: the first holds the version and half of the traffic class. */
-    return bpf_skb_store_bytes(skb, packet->offset + 1, (const __u8 *)&word + 1, 3, 0);
+    return bpf_skb_store_bytes(skb, packet->offset + 1, (const __u8*)&word + 1, 3, 0);
 }
 
-static __always_inline __u32 marker_mark(struct __sk_buff *skb, const struct marker_packet *packet) {
+static __always_inline __u32 marker_mark(struct __sk_buff* skb, const struct marker_packet* packet) {
     const __u32 only = 0;
-    const struct marker_settings *settings = bpf_map_lookup_elem(&marker_settings, &only);
+    const struct marker_settings* settings = bpf_map_lookup_elem(&marker_settings, &only);
     if (!settings) return MARKER_NO_TAG;
 
     __u32 label;
     __u32 by_flow = 0;
-    const struct marker_flow *flow = 0;
+    const struct marker_flow* flow = 0;
     if (settings->flows && !packet->is_fragment) flow = bpf_map_lookup_elem(&marker_flows, &packet->key);
     if (flow) {
         label = flow->label;
@@ -68,7 +68,8 @@ static __always_inline __u32 marker_mark(struct __sk_buff *skb, const struct mar
     } else {
         const __u32 catch_all = settings->catch_all;
         if (!(catch_all & MARKER_CATCH_ALL_SET)) return packet->is_fragment ? MARKER_FRAGMENT : MARKER_NO_TAG;
-        label = (catch_all & MARKER_LABEL_MASK & ~MARKER_ENTROPY_MASK) | (marker_entropy(&packet->key) & MARKER_ENTROPY_MASK);
+        label =
+            (catch_all & MARKER_LABEL_MASK & ~MARKER_ENTROPY_MASK) | (marker_entropy(&packet->key) & MARKER_ENTROPY_MASK);
     }
 
     const __u32 present = packet->word & MARKER_LABEL_MASK;

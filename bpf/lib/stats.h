@@ -17,7 +17,7 @@ struct {
 } marker_outcomes SEC(".maps");
 
 static __always_inline void marker_count(__u32 outcome) {
-    __u64 *packets = bpf_map_lookup_elem(&marker_outcomes, &outcome);
+    __u64* packets = bpf_map_lookup_elem(&marker_outcomes, &outcome);
     if (packets) ++*packets;
 }
 

@@ -14,13 +14,13 @@
 #include "lib/bpf/error.hpp"
 #include "lib/bpf/object.hpp"
 #include "lib/bpf/rtnetlink.hpp"
+#include "lib/bpf/sized.hpp"
 
 namespace flowd::bpf {
 namespace {
 
 bpf_tc_hook hook_of(int interface_index) {
-    bpf_tc_hook hook{};
-    hook.sz = sizeof hook;
+    auto hook = sized<bpf_tc_hook>();
     hook.ifindex = interface_index;
     hook.attach_point = BPF_TC_EGRESS;
     return hook;
@@ -103,13 +103,13 @@ Result<bool> remove_clsact_if_unused(int interface_index) {
 
 Result<void> remove_filter(int interface_index, const Filter& filter) {
     const bpf_tc_hook hook = hook_of(interface_index);
-    LIBBPF_OPTS(bpf_tc_opts, present);
+    auto present = sized<bpf_tc_opts>();
     present.handle = filter.handle;
     present.priority = filter.priority;
     if (const int number = bpf_tc_query(&hook, &present)) return system_error(number, "looking for our tc filter");
     if (present.prog_id != filter.program)
         return Error{FLOWD_NOT_FOUND, "our tc filter was replaced by another program's, which stays"};
-    LIBBPF_OPTS(bpf_tc_opts, options);
+    auto options = sized<bpf_tc_opts>();
     options.handle = filter.handle;
     options.priority = filter.priority;
     if (const int number = bpf_tc_detach(&hook, &options)) return system_error(number, "removing our tc filter");
@@ -120,7 +120,7 @@ Result<ClsactFilter> ClsactFilter::attach(int program, int interface_index, std:
     const auto others = list_filters(interface_index, Direction::egress);
     if (!others) return others.error();
     const bpf_tc_hook hook = hook_of(interface_index);
-    LIBBPF_OPTS(bpf_tc_opts, options);
+    auto options = sized<bpf_tc_opts>();
     options.prog_fd = program;
     options.handle = handle;
     options.priority = front_priority(*others);

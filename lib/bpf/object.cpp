@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "lib/bpf/error.hpp"
+#include "lib/bpf/sized.hpp"
 
 namespace flowd::bpf {
 namespace {
@@ -72,7 +73,7 @@ Object::Object(bpf_object* object, std::string name, LogSink log)
 
 Result<Object> Object::open(std::span<const std::uint8_t> elf, const std::string& name, LogSink log) {
     const Speaking scope(log);
-    LIBBPF_OPTS(bpf_object_open_opts, options);
+    auto options = sized<bpf_object_open_opts>();
     options.object_name = name.c_str();
     bpf_object* const object = bpf_object__open_mem(elf.data(), elf.size(), &options);
     if (object == nullptr) return scope.error(errno, "reading the BPF object " + name);

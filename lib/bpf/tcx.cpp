@@ -7,6 +7,7 @@
 #include <cerrno>
 
 #include "lib/bpf/error.hpp"
+#include "lib/bpf/sized.hpp"
 
 namespace flowd::bpf {
 namespace {
@@ -18,7 +19,7 @@ constexpr std::uint32_t before_all = 1u << 3;                  // BPF_F_BEFORE, 
 }  // namespace
 
 Result<TcxLink> TcxLink::attach(int program, int interface_index) {
-    LIBBPF_OPTS(bpf_link_create_opts, options);
+    auto options = sized<bpf_link_create_opts>();
     options.flags = before_all;
     const int fd = bpf_link_create(program, interface_index, tcx_egress, &options);
     if (fd >= 0) return TcxLink(UniqueFd(fd));

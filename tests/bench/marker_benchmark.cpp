@@ -13,6 +13,7 @@
 #include "backends/marker/tag_table.hpp"
 #include "flowd/address.hpp"
 #include "flowd/unique_fd.hpp"
+#include "lib/bpf/sized.hpp"
 #include "tests/unit/bpf/packet.hpp"
 
 namespace {
@@ -36,7 +37,7 @@ flowd_key key(std::uint16_t source_port) {
 
 void measure(benchmark::State& state, int program, const Bytes& frame) {
     for (auto _ : state) {
-        LIBBPF_OPTS(bpf_test_run_opts, options);
+        auto options = flowd::bpf::sized<bpf_test_run_opts>();
         options.data_in = frame.data();
         options.data_size_in = static_cast<std::uint32_t>(frame.size());
         options.repeat = runs;

@@ -14,20 +14,20 @@ struct {
 
 static int count(void) {
     const __u32 only = 0;
-    __u64 *seen = bpf_map_lookup_elem(&stranger_seen, &only);
+    __u64* seen = bpf_map_lookup_elem(&stranger_seen, &only);
     if (seen) __sync_fetch_and_add(seen, 1);
     return TC_ACT_UNSPEC;
 }
 
 SEC("tc")
-int stranger(struct __sk_buff *skb) {
+int stranger(struct __sk_buff* skb) {
     (void)skb;
     return count();
 }
 
 /* Under the name that flowd-go gives its program. */
 SEC("tc")
-int marker(struct __sk_buff *skb) {
+int marker(struct __sk_buff* skb) {
     (void)skb;
     return count();
 }

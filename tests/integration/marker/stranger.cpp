@@ -29,7 +29,8 @@ int main(int argc, char** argv) {
     if (skeleton == nullptr) return fail("load");
     const int program = bpf_program__fd(how == "flowd-go" ? skeleton->progs.marker : skeleton->progs.stranger);
     if (how.starts_with("tcx")) {
-        LIBBPF_OPTS(bpf_link_create_opts, options);
+        bpf_link_create_opts options{};
+        options.sz = sizeof options;
         options.flags = how == "tcx-first" ? 1u << 3 : 1u << 4;  // BPF_F_BEFORE, BPF_F_AFTER
         if (bpf_link_create(program, interface_index, static_cast<bpf_attach_type>(47), &options) < 0) return fail("tcx");
     } else {
@@ -38,7 +39,8 @@ int main(int argc, char** argv) {
         hook.ifindex = interface_index;
         hook.attach_point = BPF_TC_EGRESS;
         (void)bpf_tc_hook_create(&hook);
-        LIBBPF_OPTS(bpf_tc_opts, options);
+        bpf_tc_opts options{};
+        options.sz = sizeof options;
         options.prog_fd = program;
         options.priority = 1;
         options.handle = 1;

@@ -15,6 +15,7 @@
 #include "backends/marker/program.hpp"
 #include "backends/marker/tag_table.hpp"
 #include "flowd/address.hpp"
+#include "lib/bpf/sized.hpp"
 #include "tests/unit/bpf/packet.hpp"
 
 namespace flowd::test {
@@ -44,7 +45,7 @@ class KernelTest : public testing::Test {
         Ran ran;
         ran.frame.resize(frame.size() + 256);
         const auto before = program_->outcomes();
-        LIBBPF_OPTS(bpf_test_run_opts, options);
+        auto options = bpf::sized<bpf_test_run_opts>();
         options.data_in = frame.data();
         options.data_size_in = static_cast<std::uint32_t>(frame.size());
         options.data_out = ran.frame.data();
