@@ -405,18 +405,20 @@ void Instance::run_thread() {
 
 bool Instance::step(InstanceState next, const char* what, const std::function<flowd_result()>& call) {
     set_state(next);
-    const std::uint64_t bad_before = bad_results_;
+    const std::uint64_t bad_before = bad_results_, exceptions_before = exceptions_;
     flowd_result raw = FLOWD_OK;
     const flowd_result result = guarded(what, [&] { return raw = call(); });
     if (result == FLOWD_OK && !broken_) return true;
     const flowd_result told = bad_results_ != bad_before ? raw : result;
     bool explained = false;
+    std::string message = describe(what, told);
     {
         const std::lock_guard lock(mutex_);
+        if (exceptions_ != exceptions_before) message = last_error_;
         explained =
             std::any_of(problems_.begin(), problems_.end(), [](const Problem& p) { return p.level == FLOWD_LEVEL_ERROR; });
     }
-    if (!explained) record_problem(problem_of(*config(), result, describe(what, told)));
+    if (!explained) record_problem(problem_of(*config(), result, std::move(message)));
     return false;
 }
 

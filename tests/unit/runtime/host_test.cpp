@@ -130,7 +130,7 @@ TEST_F(HostTest, MetricsCarryTheInstanceAndLeaveWithIt) {
     flowd_metric* metric = nullptr;
     ASSERT_EQ(host->metric_open(host, &info, &metric), FLOWD_OK);
     host->metric_add(host, metric, 2);
-    const auto samples = metrics_.snapshot("instance", "plugin x");
+    const auto samples = metrics_.snapshot("flowd_instance", "plugin x");
     ASSERT_EQ(samples.size(), 1U);
     EXPECT_EQ(samples[0].value, 2);
 

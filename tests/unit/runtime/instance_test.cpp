@@ -119,7 +119,7 @@ INSTANTIATE_TEST_SUITE_P(
                               FLOWD_EXCEPTION, "thrown by a test"},
                       Failure{"ForeignException", []() -> flowd_result { throw 42; }, FLOWD_EXCEPTION,
                               "of an unknown type"}),
-    [](const auto& info) { return std::string(info.param.name); });
+    [](const auto& way) { return std::string(way.param.name); });
 
 TEST_F(InstanceTest, AnExceptionOutOfDestroyIsNothingButAnError) {
     script.destroy = [] { throw std::runtime_error("thrown by destroy"); };
