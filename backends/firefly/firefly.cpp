@@ -136,7 +136,7 @@ void FireflyBackend::send(const EventView& event, std::int64_t now_ns) {
 void FireflyBackend::send_to_destination(const EventView& event, std::string_view datagram) {
     if (!options_.forward_to_destination) {
         if (event.has(FLOWD_FROM_FIREFLY)) return skip(Skip::received);
-        if (event.has(FLOWD_METERED)) return skip(Skip::metered);
+        if (event.has(FLOWD_COLLECTORS_ONLY)) return skip(Skip::metered);
     }
     const Endpoint to{event.destination().address, options_.destination_port};
     switch (destinations_.push(datagram, to)) {

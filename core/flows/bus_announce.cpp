@@ -9,7 +9,7 @@ namespace flowd::core {
 namespace {
 
 constexpr std::size_t max_older = 64;  // ended flows of one key that a backend may be owed
-constexpr std::uint32_t sticky_flags = FLOWD_FROM_FIREFLY | FLOWD_METERED;
+constexpr std::uint32_t sticky_flags = FLOWD_FROM_FIREFLY | FLOWD_METERED | FLOWD_COLLECTORS_ONLY;
 
 bool same_tag(flowd_tag a, flowd_tag b) {
     return a.experiment == b.experiment && a.activity == b.activity;

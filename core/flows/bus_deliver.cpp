@@ -53,7 +53,7 @@ Outgoing BusState::outgoing(const Flow& flow, std::uint32_t kind, std::int64_t t
     flowd_event& event = out.event;
     event.size = sizeof event;
     event.kind = kind;
-    event.flags = flow.flags & (FLOWD_FROM_FIREFLY | FLOWD_METERED | FLOWD_HAS_USAGE);
+    event.flags = flow.flags & (FLOWD_FROM_FIREFLY | FLOWD_METERED | FLOWD_HAS_USAGE | FLOWD_COLLECTORS_ONLY);
     if (kind == FLOWD_EVENT_END) event.flags |= flow.flags & (FLOWD_EXPIRED | FLOWD_NO_START);
     event.local = flow.local;
     event.initiator = flow.initiator;

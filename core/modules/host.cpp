@@ -175,7 +175,8 @@ flowd_result Host::emit(const flowd_host* host, const flowd_event* events, size_
     const UnderWay call(self.under_way_);
     if (self.stopped_.load(std::memory_order_seq_cst)) return FLOWD_STOPPED;
     const std::uint64_t announcer = self.announcer_.load(std::memory_order_acquire);
-    if (announcer == 0 || (events == nullptr && count > 0)) return FLOWD_INVALID;  // before start
+    if (announcer == 0) return FLOWD_ERROR;  // before start
+    if (events == nullptr && count > 0) return FLOWD_INVALID;
     return shielded([&] { return self.services_.bus.emit(unpack(announcer), events, count, stride, &taken); });
 }
 
@@ -234,7 +235,7 @@ flowd_result Host::metric_open(const flowd_host* host, const flowd_metric_info* 
                       std::string(to_view(copy.unit)),
                       {},
                       {}};
-    wanted.labels.emplace_back("instance", self.label_);
+    wanted.labels.emplace_back("flowd_instance", self.label_);
     for (const flowd_label& label : SizedRange<flowd_label>(copy.labels, copy.label_count, copy.label_stride))
         wanted.labels.emplace_back(to_view(label.name), to_view(label.value));
     wanted.bounds.assign(copy.bounds, copy.bounds + copy.bound_count);

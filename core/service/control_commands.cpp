@@ -29,12 +29,14 @@ struct Answer {
     Answer() {
         writer.size = sizeof writer;
         writer.context = this;
-        writer.write = [](const flowd_writer* self, flowd_string piece) {
+        writer.write = [](const flowd_writer* self, flowd_string piece) -> flowd_result {
             auto& answer = *static_cast<Answer*>(self->context);
-            if (answer.text.size() + piece.length > max_answer)
+            if (answer.text.size() + piece.length > max_answer) {
                 answer.too_long = true;
-            else
-                answer.text.append(to_view(piece));
+                return FLOWD_LIMIT;
+            }
+            answer.text.append(to_view(piece));
+            return FLOWD_OK;
         };
     }
     Answer(const Answer&) = delete;

@@ -58,7 +58,7 @@ void write_instance(json::Writer& w, const Instance& instance) {
 std::string series_name(const MetricSample& sample) {
     std::string name = sample.name, labels;
     for (const auto& [label, value] : sample.labels)
-        if (label != "instance") labels += (labels.empty() ? "" : ",") + label + "=" + value;
+        if (label != "flowd_instance") labels += (labels.empty() ? "" : ",") + label + "=" + value;
     return labels.empty() ? name : name + "{" + labels + "}";
 }
 
@@ -70,7 +70,7 @@ void write_number(json::Writer& w, std::string_view name, double value) {
 }
 
 void write_details(json::Writer& w, const Instance& instance, const Services& services, const std::string* detail) {
-    const std::vector<MetricSample> samples = services.metrics.snapshot("instance", instance.name());
+    const std::vector<MetricSample> samples = services.metrics.snapshot("flowd_instance", instance.name());
     if (samples.empty() && detail == nullptr) return;
     w.key(instance.name()).object();
     if (detail != nullptr) w.key("status").raw(*detail);

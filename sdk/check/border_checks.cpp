@@ -57,8 +57,9 @@ flowd_writer writer_into(std::string& text) {
     flowd_writer writer{};
     writer.size = sizeof writer;
     writer.context = &text;
-    writer.write = [](const flowd_writer* self, flowd_string piece) {
+    writer.write = [](const flowd_writer* self, flowd_string piece) -> flowd_result {
         static_cast<std::string*>(self->context)->append(to_view(piece));
+        return FLOWD_OK;
     };
     return writer;
 }

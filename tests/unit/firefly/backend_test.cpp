@@ -110,7 +110,7 @@ TEST_F(FireflyBackendTest, DoesNotTellTheDestinationWhatCameAsAFireflyOrWasMeter
     use_destination(destination);
     use_collector();
     bring_up();
-    for (const std::uint32_t flags : {FLOWD_FROM_FIREFLY, FLOWD_METERED}) {
+    for (const std::uint32_t flags : {FLOWD_FROM_FIREFLY, FLOWD_COLLECTORS_ONLY}) {
         auto event = start("::1");
         event->flags = flags;
         instance_->deliver(event);
@@ -304,7 +304,7 @@ TEST_F(FireflyBackendTest, CountsPerTarget) {
     use_collector();
     bring_up();
     auto event = start();
-    event->flags = FLOWD_METERED;
+    event->flags = FLOWD_COLLECTORS_ONLY;
     instance_->deliver(event);
     collector_.wait_for(1);
     EXPECT_EQ(instance_->stop(), FLOWD_OK);

@@ -155,8 +155,9 @@ class Instance {
         flowd_writer writer{};
         writer.size = sizeof writer;
         writer.context = &out;
-        writer.write = [](const flowd_writer* self, flowd_string text) {
+        writer.write = [](const flowd_writer* self, flowd_string text) -> flowd_result {
             static_cast<std::string*>(self->context)->append(to_view(text));
+            return FLOWD_OK;
         };
         return writer;
     }

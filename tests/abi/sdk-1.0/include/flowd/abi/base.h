@@ -10,10 +10,16 @@
  *  - Value types (flowd_string, flowd_bytes, flowd_tag, flowd_key, flowd_usage) are embedded by value, carry no size
  *    and never change within a major.
  *  - An array of sized structs is passed as pointer, count and stride; walk it by the stride, never by sizeof.
- *  - A `const char *` is UTF-8, NUL-terminated, static for the life of the process. Text made at run time is a
- *    flowd_string: borrowed, not terminated, valid until the call returns unless its comment says otherwise.
- *  - Thread tags: [any] any thread; [instance] the instance's own thread; [core] a thread of the core, before any
- *    instance exists. Calls tagged [instance] never overlap for one instance.
+ *  - A `const char *` is UTF-8, NUL-terminated, static for the life of the process unless its comment says
+ *    otherwise; as an argument it is borrowed for the call. Text made at run time is a flowd_string: borrowed, not
+ *    terminated, valid until the call returns unless its comment says otherwise.
+ *  - Thread tags: [any] any thread; [instance] the instance's own thread; [core] a thread of the core, never one
+ *    of an instance's; instances of the same component may be live meanwhile, so touch no shared state unlocked. Calls
+ *    tagged [instance] never overlap for one instance.
+ *  - `reserved` members: the writer sets 0. The core refuses events, keys and attachments where they are not 0, so that
+ *    a later minor can use them; modules never read them.
+ *  - Kinds, flags and results that a reader does not know are passed over; an unknown negative result is FLOWD_ERROR.
+ *    FLOWD_LOCAL_*, FLOWD_INITIATOR_*, FLOWD_LOOP_*, FLOWD_METRIC_* and FLOWD_LEVEL_* are closed in this major.
  */
 #ifndef FLOWD_ABI_BASE_H
 #define FLOWD_ABI_BASE_H
@@ -110,7 +116,8 @@ typedef struct flowd_writer {
     uint32_t size;
     uint32_t reserved;
     void *context;
-    void (*write)(const struct flowd_writer *writer, flowd_string text);
+    /* FLOWD_OK; FLOWD_STOPPED: nobody reads any more; FLOWD_LIMIT: the answer is too long. Then stop writing. */
+    flowd_result (*write)(const struct flowd_writer *writer, flowd_string text);
 } flowd_writer;
 
 #ifdef __cplusplus

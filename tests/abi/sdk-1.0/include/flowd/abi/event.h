@@ -14,7 +14,11 @@ extern "C" {
 /*
  * Value type. Identity of a flow as announced: addresses are 16 bytes in network order, IPv4 as ::ffff:a.b.c.d
  * (RFC 4291 section 2.5.5.2); ports in host byte order; protocol as in the IPv6 next header field (6 TCP, 17 UDP).
- * `scope` is the inode number of the network namespace, 0 for the daemon's own.
+ * Protocols without ports have 0 in both; ICMP and ICMPv6 echo have their identifier in both, so that a reply is the same
+ * tuple reversed. `scope` is the inode number of the network namespace (ls -i /proc/PID/ns/net); 0, never the number, for
+ * the daemon's own. VLAN, VRF, mark, flow label and the zone of a link-local address are no part of a flow's identity.
+ * Malformed, and refused by this core or a later one: an unspecified address, port 0 with TCP, UDP or SCTP, and two
+ * equal ends.
  * The core matches a flow in both directions of the tuple and keeps the orientation of its first announcement.
  */
 typedef struct flowd_key {
@@ -27,7 +31,8 @@ typedef struct flowd_key {
     uint64_t scope;
 } flowd_key;
 
-/* Value type. Layer 4 payload bytes and packets; "sent" is from source to destination. */
+/* Value type. Layer 4 payload bytes and packets; "sent" is from source to destination. Totals since the flow's start,
+ * never differences. Where usage is known the bytes are; packets of 0 beside bytes above 0 are unknown. */
 typedef struct flowd_usage {
     uint64_t bytes_sent;
     uint64_t bytes_received;
@@ -63,8 +68,9 @@ enum {
 /* flowd_event.flags and flowd_flow.flags. The first group is set by plugins, the second by the core. */
 enum {
     FLOWD_FROM_FIREFLY = 1u << 0, /* learnt from a firefly: not announced to the flow's destination unless told */
-    FLOWD_METERED = 1u << 1,      /* found by a meter: ends by idle time; announced to collectors only */
+    FLOWD_METERED = 1u << 1,      /* found by a meter: ends by idle time */
     FLOWD_HAS_USAGE = 1u << 2,    /* `usage` was measured */
+    FLOWD_COLLECTORS_ONLY = 1u << 3, /* not announced to the flow's destination */
 
     FLOWD_RETAGGED = 1u << 16, /* ongoing: `tag` differs from what this backend was told before; never shed */
     FLOWD_EXPIRED = 1u << 17,  /* end: nobody announced it, the flow was idle, too old or its socket is gone */
@@ -76,7 +82,8 @@ enum {
 /*
  * Bytes that travel with an event. Emitting: borrowed for the call, copied once by the core. Receiving: shared by all
  * backends, read-only, valid until on_events returns.
- * Ids are "vendor.name/revision"; the ones of this SDK:
+ * Not kept with the flow: they travel with the event that brought them, and not with one that is repeated.
+ * Ids are "vendor.name/revision"; the ones of this SDK, the second being an exception:
  *   flowd.datagram/1  a firefly exactly as it was received
  *   flowd.json/NAME   one top-level JSON value to be repeated in a firefly under NAME
  */
@@ -116,8 +123,10 @@ typedef struct flowd_sample {
 
 /*
  * A flow event. Times are nanoseconds of Unix time, 0 for unknown.
- * Emitting: set kind, key, tag and what is known; flow_id is 0 and core flags are ignored.
- * Receiving: flow_id, start_time_ns, tag and usage are those of the flow table. start and end reach a backend once each.
+ * Emitting: set kind, key, tag and what is known; flow_id is 0 and core flags are ignored. Repeat the tag in every start
+ * and ongoing, for another tag re-tags; the tag of an end counts only for a flow that was never seen.
+ * Receiving: flow_id, start_time_ns, tag and usage are those of the flow table. start and end reach a backend once each,
+ * but after a reload a start with FLOWD_RESYNC may repeat what the predecessor was told: take it as an upsert.
  */
 typedef struct flowd_event {
     uint32_t size;
@@ -138,7 +147,7 @@ typedef struct flowd_event {
     const flowd_attachment *attachments;
     size_t attachment_count;
     size_t attachment_stride;
-    const flowd_sample *samples; /* latest sample of each enricher; only in what backends receive */
+    const flowd_sample *samples; /* ongoing with FLOWD_SAMPLED: one of each enricher. Emitting: null; else ignored */
     size_t sample_count;
     size_t sample_stride;
 } flowd_event;

@@ -24,6 +24,7 @@ enum {
     FLOWD_IO_ERROR = 1u << 2
 };
 
+/* [instance] Callbacks of watch, timer and post: only while the instance is live, never after stop has returned. */
 typedef void (*flowd_io_callback)(void *user, int fd, uint32_t ready);
 typedef void (*flowd_callback)(void *user);
 
@@ -40,7 +41,7 @@ typedef struct flowd_label {
     flowd_string value; /* UTF-8 */
 } flowd_label;
 
-/* One time series. Copied by the core. The core adds the label `instance`. */
+/* One time series. Copied by the core. The core adds the label `flowd_instance`. */
 typedef struct flowd_metric_info {
     uint32_t size;
     uint32_t type;
@@ -81,19 +82,25 @@ struct flowd_host {
      *   FLOWD_INVALID  the event at *accepted is malformed: counted; go on behind it
      *   FLOWD_LIMIT    the event at *accepted would exceed a cap on live flows: counted; go on behind it
      *   FLOWD_STOPPED  the instance was stopped
+     *   FLOWD_ERROR    start has not been called yet
      *   FLOWD_UNSUPPORTED  the instance is no plugin
-     * Never blocks on a backend.
+     * With any other negative result none from *accepted on was taken, and none of them may be skipped. `accepted` may
+     * be null. `stride` is at least the size of each event. OK does not promise delivery: ongoing may be shed, which
+     * the core counts. Never blocks on a backend.
      */
     flowd_result (*emit)(const flowd_host *host, const flowd_event *events, size_t count, size_t stride, size_t *accepted);
 
     /* [any] Runs callback(user) on the instance's thread, after everything posted before. FLOWD_STOPPED once stop has
-     * returned: then the callback will never run. */
+     * returned: then the callback will never run. What was accepted and has not run when stop is called may be dropped
+     * without a call: `user` stays the caller's. */
     flowd_result (*post)(const flowd_host *host, flowd_callback callback, void *user);
 
     /*
      * The loop. Hosted instances just use watch and timer. An instance with a loop of its own also watches loop_fd for
      * reading and then calls dispatch, which makes every call that is due (events, posts, timers, watches, stop) on the
      * caller's thread and never blocks. dispatch answers FLOWD_STOPPED when stop has been called: run() has to return.
+     * It is called within run, and not from a callback that it makes (FLOWD_INVALID). If run returns by itself, stop
+     * follows.
      */
     int (*loop_fd)(const flowd_host *host);             /* [instance] owned by the core */
     flowd_result (*dispatch)(const flowd_host *host);   /* [instance] own loop only */
@@ -110,7 +117,8 @@ struct flowd_host {
                           flowd_timer **timer);
     void (*cancel)(const flowd_host *host, flowd_timer *timer); /* [instance] no callback follows; may be called from it */
 
-    /* [any] The same name, type and labels give the same series. Removing one that others still hold keeps it. */
+    /* [any] all five. The same name, type and labels give the same series, and each open a handle that is good until
+     * its metric_remove; destroy removes what is left. A series that others still hold stays. */
     flowd_result (*metric_open)(const flowd_host *host, const flowd_metric_info *info, flowd_metric **metric);
     void (*metric_add)(const flowd_host *host, flowd_metric *metric, double amount); /* COUNTER (not negative), GAUGE */
     void (*metric_set)(const flowd_host *host, flowd_metric *metric, double value);  /* GAUGE; COUNTER: a total kept elsewhere, never falling */

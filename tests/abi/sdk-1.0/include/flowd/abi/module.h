@@ -8,11 +8,11 @@
  *         |
  *      validate       rules across options; no privileges, no side effects      (also `flowd-cpp check`)
  *         |
- *      create ---------------------------------------------.
- *         |            the rest on the instance's own thread|
- *      prepare        sockets, BPF; may take descriptors    | failure of any
- *         |                                                 | step goes to
- *      start  <----.  events may be emitted from here on    | stop, destroy
+ *      create         from here on the instance's own thread; a failure ends here
+ *         |
+ *      prepare -----. sockets, BPF; may take descriptors ---.
+ *         |                                                 | a failure goes to
+ *      start  <----.  events may be emitted from here on ---| stop, destroy
  *         |        |                                        |
  *        live -----'  on_events, sample, on_room, callbacks, reconfigure, run
  *         |                                                 |
@@ -47,11 +47,11 @@ enum {
     FLOWD_LOOP_OWN = 1     /* the module, in run() */
 };
 
-/* Whose tag wins when several plugins announce one flow: the higher value. */
+/* Whose tag wins when several plugins announce one flow: the higher value, of 1 to 255; others may stand between these. */
 enum {
-    FLOWD_PRECEDENCE_METER = 1,   /* seen on the wire, tagged by the catch-all (perfsonar) */
-    FLOWD_PRECEDENCE_RULE = 2,    /* tagged by a rule (netlink, iperf3, skops) */
-    FLOWD_PRECEDENCE_EXPLICIT = 3 /* somebody said so (api, namedpipe, fireflyp) */
+    FLOWD_PRECEDENCE_METER = 16,   /* seen on the wire, tagged by the catch-all (perfsonar) */
+    FLOWD_PRECEDENCE_RULE = 32,    /* tagged by a rule (netlink, iperf3, skops) */
+    FLOWD_PRECEDENCE_EXPLICIT = 48 /* somebody said so (api, namedpipe, fireflyp) */
 };
 
 /* Receives samples from flowd_component.sample, during that call, on its thread. Copied. */
@@ -74,7 +74,7 @@ typedef struct flowd_component {
     const char *const *aliases; /* other keys for it in that section, ended by NULL; may be null */
     uint32_t loop;              /* FLOWD_LOOP_* */
     uint32_t precedence;        /* plugins: FLOWD_PRECEDENCE_* */
-    uint32_t accepts;           /* backends: bits 1 << FLOWD_EVENT_* of what they want */
+    uint32_t accepts;           /* backends: bits 1 << FLOWD_EVENT_* of what they want; a re-tag comes as ONGOING */
     uint32_t reserved;
     const flowd_option *options;
     size_t option_count;
@@ -83,7 +83,9 @@ typedef struct flowd_component {
     /* [core] Rules across options. `config` is a GROUP in the order of `options`. Optional. */
     flowd_result (*validate)(const flowd_value *config, const flowd_problems *problems);
 
-    /* [instance] Makes an instance without touching the system. `host` lives as long as the instance. Required. */
+    /* [instance] Makes an instance without touching the system. `host` lives as long as the instance. A create that fails
+     * frees what it made: *instance is ignored, neither stop nor destroy follows. After one that succeeds both always
+     * follow, on the same thread, unless the instance is abandoned. Required. */
     flowd_result (*create)(const flowd_host *host, const flowd_value *config, flowd_instance **instance);
 
     /* [instance] Privileged preparation. On a reload the predecessor may still be live: its descriptors are offered
@@ -97,29 +99,34 @@ typedef struct flowd_component {
     flowd_result (*run)(flowd_instance *instance);
 
     /* [instance] Ends work: flushes what is pending until deadline_ns of CLOCK_MONOTONIC, then gives up and says what
-     * was lost. Safe without start and twice. Required. */
+     * was lost. Safe without start and twice. An instance that has not returned by then may be abandoned: emit and post
+     * answer FLOWD_STOPPED, the host stays valid, destroy may never come. Required. */
     flowd_result (*stop)(flowd_instance *instance, int64_t deadline_ns);
 
     /* [instance] Frees it. Required. */
     void (*destroy)(flowd_instance *instance);
 
     /* [instance] Takes a new configuration while live; FLOWD_UNSUPPORTED: make a new instance instead. On any other
-     * failure the old configuration must still be in force. Optional. */
+     * failure the old configuration must still be in force. It may be called again with the previous configuration, when
+     * another instance could not follow. Optional. */
     flowd_result (*reconfigure)(flowd_instance *instance, const flowd_value *config);
 
-    /* [instance] Backends: events in order per flow, borrowed for the call. Required of backends. */
+    /* [instance] Backends: events in order per flow, borrowed for the call. A failure is counted; the events are not given
+     * again. Required of backends. */
     flowd_result (*on_events)(flowd_instance *instance, const flowd_event *events, size_t count, size_t stride);
 
-    /* [instance] Enrichers: all live flows, once per period, in batches; `last` is 1 in the last one of the period.
-     * Add at most one sample per flow. Required of enrichers. */
+    /* [instance] Enrichers: all live flows, once per period, in batches; `last` is 1 in the last one of the period,
+     * which may come with no flows; it may be missing after a failure. Samples of any flow of the period may be added in
+     * any call, one per flow; the core may drop further ones. Required of enrichers. */
     flowd_result (*sample)(flowd_instance *instance, const flowd_flow *flows, size_t count, size_t stride, int32_t last,
                            const flowd_samples *samples);
 
-    /* [instance] Plugins: emit answered FLOWD_FULL before and there is room again. Optional. */
+    /* [instance] Plugins: emit answered FLOWD_FULL before and there is room again. At least once after each FULL, maybe
+     * before that emit has returned on its own thread; never during or after stop. Optional. */
     void (*on_room)(flowd_instance *instance);
 
     /* [instance] What this instance offers to the core: "flowd.command/1", "flowd.status/1"; null for unknown ids. The
-     * answer is static. Optional. */
+     * answer is valid until destroy. Optional. */
     const void *(*extension)(flowd_instance *instance, const char *id);
 } flowd_component;
 

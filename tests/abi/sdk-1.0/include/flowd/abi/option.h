@@ -51,7 +51,7 @@ typedef struct flowd_option {
     const char *unit;           /* of a bare number: "ns", "us", "ms", "s", "min", "h"; for docs otherwise; may be null */
     const char *const *choices; /* CHOICE: the allowed words, ended by NULL */
     const char *deprecated_by;  /* the option to use instead; null: current */
-    int64_t minimum;            /* INTEGER, DURATION (ns), SIZE, EXPERIMENT, ACTIVITY, and the length of a LIST or MAP */
+    int64_t minimum;            /* INTEGER, NUMBER (whole bounds), DURATION (ns), SIZE, EXPERIMENT, ACTIVITY, and the length of a LIST or MAP */
     int64_t maximum;            /* both 0: unbounded */
     const struct flowd_option *fields; /* GROUP: its table. LIST, MAP: one row, the type of an item */
     size_t field_count;

@@ -11,7 +11,8 @@ extern "C" {
 
 #define FLOWD_EXT_FLOWS "flowd.flows/1"
 
-/* Answers 0 to go on, anything else to end the visit. The flow is borrowed. Must not emit. */
+/* Answers 0 to go on, anything else to end the visit. The flow is borrowed. Must not emit or block;
+ * no lock is held, so visit and find may be called. */
 typedef int32_t (*flowd_flow_visitor)(void *user, const flowd_flow *flow);
 
 typedef struct flowd_ext_flows {
