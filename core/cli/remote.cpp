@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <ostream>
+
 #include "core/cli/commands.hpp"
 #include "core/config/configuration.hpp"
 #include "core/config/nearest.hpp"
@@ -53,11 +55,17 @@ ExitCode ask_daemon(const GlobalOptions& options, const Output& output, const co
 ExitCode forward(const GlobalOptions& options, const Output& output, const control::Arguments& words,
                  const std::vector<std::string>& known) {
     const auto reply = control::request(control_path(options), words);
-    if (reply) return output.reply(*reply);
+    const std::string nearest = nearest_word(words.front(), known);
+    if (reply) {
+        const ExitCode code = output.reply(*reply);
+        if (code == ExitCode::usage && words.size() == 1 && !nearest.empty() && !output.json) {
+            output.err << "  did you mean \"" << nearest << "\"?\n";
+        }
+        return code;
+    }
     if (reply.error().code != FLOWD_NOT_FOUND) {
         return output.fail(code_of(reply.error()), reply.error().message, reply.error().hint);
     }
-    const std::string nearest = nearest_word(words.front(), known);
     if (!nearest.empty()) {
         return output.fail(ExitCode::usage, "there is no command \"" + words.front() + "\"",
                            "did you mean \"" + nearest + "\"?");

@@ -43,8 +43,19 @@ std::string heading(std::string_view key) {
     for (const std::string_view unit : {"_seconds", "_bytes"}) {
         if (key.size() > unit.size() && has_suffix(key, unit)) key.remove_suffix(unit.size());
     }
-    std::string text = printable(key);
-    std::replace(text.begin(), text.end(), '_', ' ');
+    const std::string words = printable(key);
+    const auto is_upper = [&](std::size_t at) { return at < words.size() && words[at] >= 'A' && words[at] <= 'Z'; };
+    const auto is_lower = [&](std::size_t at) { return words[at] >= 'a' && words[at] <= 'z'; };
+    std::string text;
+    for (std::size_t i = 0; i < words.size(); ++i) {
+        const bool new_word = i > 0 && is_upper(i) && is_lower(i - 1);
+        if (new_word) text += ' ';
+        if (words[i] == '_') {
+            text += ' ';
+        } else {
+            text += new_word && !is_upper(i + 1) ? static_cast<char>(words[i] - 'A' + 'a') : words[i];
+        }
+    }
     return text;
 }
 
@@ -103,7 +114,7 @@ bool is_short(const dom::element& value, std::size_t limit) {
 }
 
 bool fits_a_cell(const dom::element& value) {
-    return fits_a_line(value) || is_short(value, 48);
+    return fits_a_line(value) || is_short(value, 80);
 }
 
 class Renderer {

@@ -4,7 +4,7 @@
 //   objects            aligned "key: value", what is nested below it, indented
 //   arrays of objects  a table of what fits a cell; what does not follows the table under the row's name
 //   other arrays       "a, b, c"
-//   keys               '_' reads as a space; the suffixes _seconds and _bytes become units of the value
+//   keys               '_' and camelCase read as words; the suffixes _seconds and _bytes become units of the value
 //   null               "-"; a column or a nested thing that is empty everywhere is left out
 // Control characters in text are shown as \xNN: what a flow's sender wrote must not reach the terminal as commands.
 #pragma once

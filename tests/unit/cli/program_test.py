@@ -3,6 +3,7 @@
 """The real program, as a person or a script meets it: exit codes, streams, and files.  usage: program_test.py PROGRAM"""
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -31,6 +32,14 @@ class Program(unittest.TestCase):
             done = run(*words)
             self.assertEqual((done.returncode, done.stderr), (0, ""), words)
             self.assertIn("flowd-cpp", done.stdout)
+
+    def test_the_guide_lists_the_exit_codes_of_the_help(self):
+        with open(os.path.join(os.path.dirname(__file__), "../../../docs/cli.md")) as guide:
+            rows = guide.read()
+        codes = re.findall(r"^  (\d)  (.+)$", run("--help").stdout, re.MULTILINE)
+        self.assertEqual(len(codes), 10)
+        for code, meaning in codes:
+            self.assertIn(f"| {code} | {meaning}", rows)
 
     def test_a_wrong_command_line_is_2(self):
         for words in ([], ["--bogus"], ["run", "--bogus"], ["label", "encode", "512", "1"]):

@@ -65,6 +65,14 @@ TEST(Render, GivesValuesTheUnitThatTheKeyNames) {
               "rtt:     12.5 ms\n");
 }
 
+TEST(Render, ReadsKeysAsWords) {
+    EXPECT_EQ(render(R"({"last_error":"a","kernelDrops":1,"MTU":2,"experimentID":3})"),
+              "last error:     a\n"
+              "kernel drops:   1\n"
+              "MTU:            2\n"
+              "experiment ID:  3\n");
+}
+
 TEST(Render, WritesListsOfPlainValuesOnOneLine) {
     EXPECT_EQ(render(R"({"a":["x",1,true],"b":[]})"), "a:  x, 1, yes\nb:  none\n");
 }
