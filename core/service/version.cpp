@@ -3,6 +3,8 @@
 
 namespace flowd::core {
 
-const char* version() { return FLOWD_VERSION; }
+const char* version() {
+    return FLOWD_VERSION;
+}
 
 }  // namespace flowd::core

@@ -12,8 +12,8 @@
 #include "flowd/abi/module.h"
 
 #define WITNESS(type)                                                                 \
-    __attribute__((visibility("default"))) void flowd_witness_##type(const type *it); \
-    void flowd_witness_##type(const type *it) {                                       \
+    __attribute__((visibility("default"))) void flowd_witness_##type(const type* it); \
+    void flowd_witness_##type(const type* it) {                                       \
         (void)it;                                                                     \
     }
 

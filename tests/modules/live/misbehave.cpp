@@ -19,8 +19,12 @@ struct Instance {
     const flowd_host* host;
     std::string at, how;
 };
-Instance& of(flowd_instance* instance) { return *reinterpret_cast<Instance*>(instance); }
-std::string text(const flowd_value& value) { return {value.text.data, value.text.length}; }
+Instance& of(flowd_instance* instance) {
+    return *reinterpret_cast<Instance*>(instance);
+}
+std::string text(const flowd_value& value) {
+    return {value.text.data, value.text.length};
+}
 
 flowd_result misbehave(const Instance& self, const char* at) {
     if (self.at != at) return FLOWD_OK;
@@ -33,8 +37,8 @@ flowd_result misbehave(const Instance& self, const char* at) {
     return FLOWD_ERROR;
 }
 
-const char* const places[] = {"nowhere", "create", "prepare", "start", "post", "timer", "watch",
-                              "events",  "emit",   "stop",    "destroy", nullptr};
+const char* const places[] = {"nowhere", "create", "prepare", "start", "post",    "timer",
+                              "watch",   "events", "emit",    "stop",  "destroy", nullptr};
 const char* const ways[] = {"error", "throw", "garbage", "hang", "busy", "denied", nullptr};
 
 flowd_option choice(const char* name, const char* doc, const char* standard, const char* const* choices) {
@@ -58,7 +62,9 @@ flowd_result create(const flowd_host* host, const flowd_value* config, flowd_ins
     *instance = reinterpret_cast<flowd_instance*>(self);
     return misbehave(*self, "create");
 }
-flowd_result prepare(flowd_instance* instance) { return misbehave(of(instance), "prepare"); }
+flowd_result prepare(flowd_instance* instance) {
+    return misbehave(of(instance), "prepare");
+}
 
 /// Events of which nothing is right.
 void emit_nonsense(const Instance& self) {
@@ -94,7 +100,9 @@ flowd_result start(flowd_instance* instance) {
     if (self.at == "emit") emit_nonsense(self);
     return misbehave(self, "start");
 }
-flowd_result stop(flowd_instance* instance, std::int64_t) { return misbehave(of(instance), "stop"); }
+flowd_result stop(flowd_instance* instance, std::int64_t) {
+    return misbehave(of(instance), "stop");
+}
 void destroy(flowd_instance* instance) {
     (void)misbehave(of(instance), "destroy");
     delete &of(instance);
@@ -123,9 +131,12 @@ flowd_component component(std::uint32_t kind) {
     return made;
 }
 const flowd_component components[] = {component(FLOWD_PLUGIN), component(FLOWD_BACKEND)};
-const flowd_module module{sizeof(flowd_module), FLOWD_ABI_MAJOR, FLOWD_ABI_MINOR, 0,        "plugin-misbehave",
-                          "1",                  "Apache-2.0",    components,      2,        sizeof components[0]};
+const flowd_module module{
+    sizeof(flowd_module), FLOWD_ABI_MAJOR, FLOWD_ABI_MINOR, 0, "plugin-misbehave", "1", "Apache-2.0", components, 2,
+    sizeof components[0]};
 
 }  // namespace
 
-const flowd_module* flowd_module_v1(std::uint32_t) { return &module; }
+const flowd_module* flowd_module_v1(std::uint32_t) {
+    return &module;
+}

@@ -16,20 +16,20 @@ FLOWD_MODULE_NOTE("abi=1.0\nname=plugin-pairs\nversion=1\nplugin=pairs\nbackend=
 enum { WINDOW = 50 };
 
 struct pairs {
-    const flowd_host *host;
+    const flowd_host* host;
     uint64_t count, next, full;
 };
 struct tally {
-    const flowd_host *host;
+    const flowd_host* host;
     uint64_t count, starts, ends, wrong;
-    uint8_t *seen;
+    uint8_t* seen;
 };
 
-static const flowd_value *item(const flowd_value *config, size_t index) {
-    return (const flowd_value *)((const char *)config->items + index * config->item_stride);
+static const flowd_value* item(const flowd_value* config, size_t index) {
+    return (const flowd_value*)((const char*)config->items + index * config->item_stride);
 }
 
-static void say(const flowd_writer *answer, const char *text) {
+static void say(const flowd_writer* answer, const char* text) {
     flowd_string piece = {text, strlen(text)};
     answer->write(answer, piece);
 }
@@ -53,7 +53,7 @@ static flowd_event event_of(uint32_t kind, uint64_t number) {
     return event;
 }
 
-static flowd_event step(const struct pairs *self, uint64_t i) {
+static flowd_event step(const struct pairs* self, uint64_t i) {
     const uint64_t window = self->count < WINDOW ? self->count : WINDOW;
     if (i < window) return event_of(FLOWD_EVENT_START, i);
     if (i >= 2 * self->count - window) return event_of(FLOWD_EVENT_END, i - self->count);
@@ -61,8 +61,8 @@ static flowd_event step(const struct pairs *self, uint64_t i) {
     return k % 2 == 0 ? event_of(FLOWD_EVENT_END, k / 2) : event_of(FLOWD_EVENT_START, window + k / 2);
 }
 
-static void pairs_room(flowd_instance *instance) {
-    struct pairs *self = (struct pairs *)instance;
+static void pairs_room(flowd_instance* instance) {
+    struct pairs* self = (struct pairs*)instance;
     while (self->next < 2 * self->count) {
         const flowd_event event = step(self, self->next);
         size_t accepted = 0;
@@ -76,26 +76,28 @@ static void pairs_room(flowd_instance *instance) {
     }
 }
 
-static flowd_result pairs_create(const flowd_host *host, const flowd_value *config, flowd_instance **instance) {
-    struct pairs *self = calloc(1, sizeof *self);
+static flowd_result pairs_create(const flowd_host* host, const flowd_value* config, flowd_instance** instance) {
+    struct pairs* self = calloc(1, sizeof *self);
     if (self == NULL) return FLOWD_NO_MEMORY;
     self->host = host;
     self->count = (uint64_t)item(config, 0)->integer;
-    *instance = (flowd_instance *)self;
+    *instance = (flowd_instance*)self;
     return FLOWD_OK;
 }
-static flowd_result pairs_start(flowd_instance *instance) {
+static flowd_result pairs_start(flowd_instance* instance) {
     pairs_room(instance);
     return FLOWD_OK;
 }
-static flowd_result pairs_stop(flowd_instance *instance, int64_t deadline_ns) {
+static flowd_result pairs_stop(flowd_instance* instance, int64_t deadline_ns) {
     (void)instance;
     (void)deadline_ns;
     return FLOWD_OK;
 }
-static void pairs_destroy(flowd_instance *instance) { free(instance); }
-static flowd_result pairs_status(flowd_instance *instance, const flowd_writer *answer) {
-    const struct pairs *self = (const struct pairs *)instance;
+static void pairs_destroy(flowd_instance* instance) {
+    free(instance);
+}
+static flowd_result pairs_status(flowd_instance* instance, const flowd_writer* answer) {
+    const struct pairs* self = (const struct pairs*)instance;
     char text[128];
     snprintf(text, sizeof text, "{\"emitted\":%llu,\"full\":%llu}", (unsigned long long)self->next,
              (unsigned long long)self->full);
@@ -103,34 +105,34 @@ static flowd_result pairs_status(flowd_instance *instance, const flowd_writer *a
     return FLOWD_OK;
 }
 static const flowd_ext_status pairs_status_table = {sizeof(flowd_ext_status), 0, pairs_status};
-static const void *pairs_extension(flowd_instance *instance, const char *id) {
+static const void* pairs_extension(flowd_instance* instance, const char* id) {
     (void)instance;
     return strcmp(id, FLOWD_EXT_STATUS) == 0 ? &pairs_status_table : NULL;
 }
 
 /* ---- tally ---- */
 
-static flowd_result tally_create(const flowd_host *host, const flowd_value *config, flowd_instance **instance) {
-    struct tally *self = calloc(1, sizeof *self);
+static flowd_result tally_create(const flowd_host* host, const flowd_value* config, flowd_instance** instance) {
+    struct tally* self = calloc(1, sizeof *self);
     if (self == NULL) return FLOWD_NO_MEMORY;
     self->host = host;
     self->count = (uint64_t)item(config, 0)->integer;
     self->seen = calloc(self->count, 1);
-    *instance = (flowd_instance *)self;
+    *instance = (flowd_instance*)self;
     return FLOWD_OK;
 }
-static flowd_result tally_start(flowd_instance *instance) {
+static flowd_result tally_start(flowd_instance* instance) {
     (void)instance;
     return FLOWD_OK;
 }
-static void tally_destroy(flowd_instance *instance) {
-    free(((struct tally *)instance)->seen);
+static void tally_destroy(flowd_instance* instance) {
+    free(((struct tally*)instance)->seen);
     free(instance);
 }
-static flowd_result tally_events(flowd_instance *instance, const flowd_event *events, size_t count, size_t stride) {
-    struct tally *self = (struct tally *)instance;
+static flowd_result tally_events(flowd_instance* instance, const flowd_event* events, size_t count, size_t stride) {
+    struct tally* self = (struct tally*)instance;
     for (size_t i = 0; i < count; ++i) {
-        const flowd_event *event = (const flowd_event *)((const char *)events + i * stride);
+        const flowd_event* event = (const flowd_event*)((const char*)events + i * stride);
         uint64_t number = 0;
         for (int b = 12; b < 16; ++b) number = number << 8 | event->key.source[b];
         if (number >= self->count) {
@@ -147,8 +149,8 @@ static flowd_result tally_events(flowd_instance *instance, const flowd_event *ev
     }
     return FLOWD_OK;
 }
-static flowd_result tally_status(flowd_instance *instance, const flowd_writer *answer) {
-    const struct tally *self = (const struct tally *)instance;
+static flowd_result tally_status(flowd_instance* instance, const flowd_writer* answer) {
+    const struct tally* self = (const struct tally*)instance;
     char text[160];
     snprintf(text, sizeof text, "{\"starts\":%llu,\"ends\":%llu,\"wrong\":%llu}", (unsigned long long)self->starts,
              (unsigned long long)self->ends, (unsigned long long)self->wrong);
@@ -156,7 +158,7 @@ static flowd_result tally_status(flowd_instance *instance, const flowd_writer *a
     return FLOWD_OK;
 }
 static const flowd_ext_status tally_status_table = {sizeof(flowd_ext_status), 0, tally_status};
-static const void *tally_extension(flowd_instance *instance, const char *id) {
+static const void* tally_extension(flowd_instance* instance, const char* id) {
     (void)instance;
     return strcmp(id, FLOWD_EXT_STATUS) == 0 ? &tally_status_table : NULL;
 }
@@ -220,7 +222,7 @@ static const flowd_module module = {
     .component_stride = sizeof components[0],
 };
 
-const flowd_module *flowd_module_v1(uint32_t core_minor) {
+const flowd_module* flowd_module_v1(uint32_t core_minor) {
     (void)core_minor;
     return &module;
 }
