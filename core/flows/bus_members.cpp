@@ -155,13 +155,23 @@ void BusState::attach(const std::shared_ptr<QueueCore>& queue) {
     }
 }
 
+void BusState::inherit_owed(Shard& shard, std::uint32_t from, std::uint32_t to) {
+    for (std::uint32_t i = 0; i < shard.store.end(); ++i) {
+        Flow& flow = shard.store[i];
+        if (flow.state != FlowState::ended || (flow.ended & from)) continue;
+        flow.ended &= ~to;
+        if (!(flow.started & from)) flow.started &= ~to;
+    }
+}
+
 void BusState::hand_over(std::shared_ptr<QueueCore> from, const std::shared_ptr<QueueCore>& to, Notices& notices) {
     from->sealed = true;
     from->detach();
     for (Shard& shard : shards) {
         const std::lock_guard lock(shard.mutex);
-        detach_from(shard, *from);
         attach_to(shard, *to);
+        if (to->takes(FLOWD_EVENT_END)) inherit_owed(shard, 1u << from->slot, 1u << to->slot);
+        detach_from(shard, *from);
     }
     const std::lock_guard lock(from->mutex);
     notices.announcers |= std::exchange(from->waiting, 0);

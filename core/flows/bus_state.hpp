@@ -194,6 +194,7 @@ struct BusState : std::enable_shared_from_this<BusState> {
     void attach(const std::shared_ptr<QueueCore>& queue);
     /// From one moment on, for each flow, `to` is told and `from` no longer; what `from` was told it can still take.
     void hand_over(std::shared_ptr<QueueCore> from, const std::shared_ptr<QueueCore>& to, Notices& notices);
+    void inherit_owed(Shard& shard, std::uint32_t from, std::uint32_t to);  ///< ends that were missed, not queued
     void attach_to(Shard& shard, const QueueCore& queue);
     void detach_from(Shard& shard, const QueueCore& queue);
 

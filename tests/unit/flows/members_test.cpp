@@ -193,7 +193,28 @@ TEST_F(Members, WhatWaitedForThePredecessorCanStillBeTakenAndReachesNobodyElse) 
     EXPECT_EQ(story(old.take_all()), "E1");
     EXPECT_TRUE(old.queue->take().empty());
     old.queue = *fresh;
-    EXPECT_EQ(story(old.take_all()), "e2") << "told once, of what happened after the hand-over";
+    EXPECT_EQ(story(old.take_all()), "s2 e2") << "the flow that was live at the hand-over, and its end once";
+}
+
+TEST_F(Members, AnEndThatThePredecessorMissedIsToldToTheSuccessor) {
+    const auto api = announcer("api");
+    QueueLimits one;
+    one.events = 1;
+    Backend old(*bus, "firefly", all_kinds, one);
+    emit(api, start(1));
+    pass(11);
+    emit(api, end(1));
+    emit(api, start(2));
+    emit(api, end(2));
+    auto fresh = bus->replace_backend(old.queue, {"firefly", all_kinds}, false);
+    ASSERT_TRUE(fresh.ok());
+    EXPECT_EQ(story(old.take_all()), "S1");
+    old.queue = *fresh;
+    std::string of_flow[3];
+    for (const auto& received : old.take_all()) of_flow[received.event.key.destination_port] += "?SOE"[received.event.kind];
+    EXPECT_EQ(of_flow[1], "E");
+    EXPECT_EQ(of_flow[2], "SE");
+    EXPECT_EQ(bus->counters().owed, 0u);
 }
 
 TEST_F(Members, ASuccessorThatAcceptsOtherKindsIsGivenAllLiveFlows) {

@@ -56,6 +56,17 @@ TEST_F(Overflow, WhoWasToldFullIsToldOfTheRoom) {
     EXPECT_EQ(room.size(), 1u);
 }
 
+TEST_F(Overflow, WhoWasToldFullIsToldWhenTheQueueIsHalfEmpty) {
+    const auto api = announcer("api");
+    Backend firefly(*bus, "firefly", all_kinds, small(300));
+    for (std::uint32_t i = 1; i <= 300; ++i) emit(api, start(i));
+    EXPECT_EQ(emit(api, start(301)), FLOWD_FULL);
+    firefly.take_once();
+    EXPECT_TRUE(room.empty()) << firefly.queue->depth() << " are waiting";
+    firefly.take_once();
+    EXPECT_EQ(room.size(), 1u) << firefly.queue->depth() << " are waiting";
+}
+
 TEST_F(Overflow, ABackendThatGoesAwayMakesRoom) {
     const auto api = announcer("api");
     Backend firefly(*bus, "firefly", all_kinds, small(1));
@@ -197,6 +208,18 @@ TEST_F(Overflow, FlowsOfOneKeyAreMadeGoodInTheirOrder) {
     }
     EXPECT_EQ(kinds, "SESESES");
     EXPECT_EQ(bus->counters().owed, 0u);
+}
+
+TEST_F(Overflow, AnEndThatIsOwedComesBeforeTheNextStartOfItsTuple) {
+    const auto api = announcer("api");
+    Backend slow(*bus, "slow", all_kinds, small(2));
+    emit(api, start(1));
+    emit(api, start(2));
+    pass(11);
+    emit(api, end(1));
+    EXPECT_EQ(story(slow.take_once()), "S1 S2");
+    EXPECT_EQ(emit(api, start(1)), FLOWD_OK) << "there is room, but the end has not been told";
+    EXPECT_EQ(story(slow.take_all()), "e1 s1");
 }
 
 TEST_F(Overflow, FlowsOfOneKeyThatABackendIsOwedAreBoundedAndCounted) {
