@@ -17,6 +17,7 @@ namespace {
 constexpr std::size_t max_struct = 4096;
 constexpr std::size_t max_components = 64;
 constexpr std::size_t max_aliases = 32;
+constexpr std::uint32_t max_precedence = 255;
 
 Error refused(std::string message) {
     return Error{FLOWD_INVALID, std::move(message), {}};
@@ -89,8 +90,8 @@ Result<void> check_component(const flowd_component& c, std::uint32_t abi_minor) 
     if (const char* missing = missing_member(c)) return refused(fmt::format("member '{}' is missing", missing));
     if (auto aliases = check_aliases(c); !aliases) return aliases;
     if (c.loop > FLOWD_LOOP_OWN) return refused(fmt::format("member 'loop' is {}, which is no FLOWD_LOOP_*", c.loop));
-    if (c.precedence > 255)
-        return refused(fmt::format("member 'precedence' is {}, a precedence is 1 to 255", c.precedence));
+    if (c.precedence > max_precedence)
+        return refused(fmt::format("member 'precedence' is {}, which is not 1 to {}", c.precedence, max_precedence));
     const char* stray = abi_minor <= FLOWD_ABI_MINOR ? stray_member(c) : nullptr;
     if (stray != nullptr)
         return refused(fmt::format("member '{}' is set, which a {} {} does not have", stray,

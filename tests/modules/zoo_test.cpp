@@ -53,6 +53,7 @@ const Animal animals[] = {
     {"component-no-name", "member 'name' of its flowd_component is missing"},
     {"component-bad-name", "'my/zoo' is not a name for a component: small letters and digits, a letter first"},
     {"component-bad-alias", "plugin 'zoo': alias 'a b' is not a name"},
+    {"component-bad-precedence", "plugin 'zoo': member 'precedence' is 4711, which is not 1 to 255"},
     {"component-bad-loop", "plugin 'zoo': member 'loop' is 7, which is no FLOWD_LOOP_*"},
     {"missing-summary", "plugin 'zoo': member 'summary' is missing"},
     {"missing-precedence", "plugin 'zoo': member 'precedence' is missing"},
