@@ -25,7 +25,7 @@ const Table<Options>& Options::table() {
             .doc("Observe counts what would be marked and changes no packet.")
             .default_value("mark"),
         choice("policy", &Options::policy, {{"override", Policy::override}, {"keepExplicit", Policy::keep_explicit}})
-            .doc("keepExplicit leaves a label alone that an application chose itself.")
+            .doc("Whether a label that an application chose itself is replaced (override) or left alone (keepExplicit).")
             .default_value("override"),
         choice("attach", &Options::attach, {{"auto", Attach::automatic}, {"tcx", Attach::tcx}, {"clsact", Attach::clsact}})
             .doc("The kernel hook: auto takes TCX where the kernel has it and clsact otherwise.")
