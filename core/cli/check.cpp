@@ -3,6 +3,7 @@
 #include <ostream>
 
 #include "core/cli/commands.hpp"
+#include "core/cli/problem_exit.hpp"
 #include "core/config/render.hpp"
 #include "core/service/installation.hpp"
 #include "flowd/json.hpp"

@@ -56,18 +56,4 @@ ExitCode Output::reply(const control::Reply& reply) const {
     return reply.code;
 }
 
-ExitCode exit_code_of(const Problems& problems) {
-    const Problem* decisive = problems.decisive();
-    if (decisive == nullptr) return ExitCode::ok;
-    switch (decisive->category) {
-        case Problem::Category::configuration:
-            return ExitCode::configuration;
-        case Problem::Category::module_missing:
-            return ExitCode::module;
-        case Problem::Category::system:
-            break;
-    }
-    return core::exit_code_of(decisive->result);
-}
-
 }  // namespace flowd::core::cli

@@ -6,7 +6,6 @@
 #include <string_view>
 
 #include "core/cli/exit_codes.hpp"
-#include "core/config/problem.hpp"
 #include "core/control/protocol.hpp"
 #include "flowd/result.hpp"
 
@@ -26,8 +25,5 @@ struct Output {
     /// What the daemon answered. Returns its code.
     ExitCode reply(const control::Reply& reply) const;
 };
-
-/// Decided by the first error; `ok` without one.
-[[nodiscard]] ExitCode exit_code_of(const Problems& problems);
 
 }  // namespace flowd::core::cli

@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <optional>
 
+#include "core/cli/problem_exit.hpp"
 #include "core/config/configuration.hpp"
 #include "core/control/server.hpp"
 #include "core/modules/sample_gate.hpp"
@@ -49,20 +50,6 @@ Supervisor::Settings settings_of(const Globals& globals) {
     settings.queues.bytes = globals.queues.attachment_bytes;
     settings.queues.stall_after_ns = globals.queues.stall_after.count();
     return settings;
-}
-
-ExitCode code_of(const Problems& problems) {
-    const Problem* problem = problems.decisive();
-    if (problem == nullptr) return ExitCode::ok;
-    switch (problem->category) {
-        case Problem::Category::configuration:
-            return ExitCode::configuration;
-        case Problem::Category::module_missing:
-            return ExitCode::module;
-        case Problem::Category::system:
-            return exit_code_of(problem->result);
-    }
-    return ExitCode::failure;
 }
 
 }  // namespace
@@ -148,7 +135,7 @@ ExitCode Daemon::Implementation::run() {
     log(installation_.warnings());
     log(loaded.problems);
     registry_ = installation_.registry();
-    if (!loaded.configuration) return code_of(loaded.problems);
+    if (!loaded.configuration) return exit_code_of(loaded.problems);
     globals_ = loaded.configuration->globals;
     if (auto ready = set_up(); !ready) {
         logger_->error("{}", ready.error().message);

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "core/cli/problem_exit.hpp"
+
 namespace flowd::core {
 
 namespace {
@@ -178,10 +180,7 @@ bool Supervisor::must_exit_hard() const {
 
 ExitCode Supervisor::code_of(const Instance& instance) {
     for (const Problem& problem : instance.problems()) {
-        if (problem.level != FLOWD_LEVEL_ERROR) continue;
-        if (problem.category == Problem::Category::module_missing) return ExitCode::module;
-        return problem.category == Problem::Category::configuration ? ExitCode::configuration
-                                                                    : exit_code_of(problem.result);
+        if (problem.level == FLOWD_LEVEL_ERROR) return exit_code_of(problem);
     }
     return ExitCode::failure;
 }
