@@ -43,7 +43,7 @@ const Table<Options>& Options::table() {
             .trusted()
             .default_value(""),
         option("matchAll", &Options::match_all)
-            .doc("flowd-go's key: warns when no catch-all tag arrives; the tag itself comes from a plugin such as "
+            .doc("From flowd-go: warns when no catch-all tag arrives; the tag itself comes from a plugin such as "
                  "perfsonar.")
             .default_value(false),
         option("debugMode", &Options::debug_mode)
