@@ -63,7 +63,9 @@ TEST_P(Unruly, FailsTheCheckThatIsAboutIt) {
     simdjson::dom::element json;
     ASSERT_EQ(parser.parse(report.text).get(json), simdjson::SUCCESS) << report.text;
     EXPECT_EQ(std::string_view(json["checks"].at(0)["result"]), "failed");
-    if (!sanitized) EXPECT_EQ(std::string_view(json["checks"].at(0)["message"]), expected.message);
+    if (!sanitized) {
+        EXPECT_EQ(std::string_view(json["checks"].at(0)["message"]), expected.message);
+    }
     EXPECT_EQ(std::uint64_t(json["failed"]), 1u);
 }
 
