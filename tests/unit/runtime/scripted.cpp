@@ -113,6 +113,7 @@ InstanceConfig config(std::uint32_t kind, const std::string& key, std::int64_t v
     made.written_path = std::string(section_name(kind)) + "." + key;
     made.component = &component(kind, loop, with_reconfigure);
     made.where = {"conf.yaml", 3, 5};
+    made.values.remember("", made.where);
     flowd_value& root = made.values.root();
     root.size = sizeof root;
     root.type = FLOWD_OPTION_GROUP;
