@@ -131,6 +131,13 @@ ExitCode Daemon::Implementation::run() {
     status_.state = "starting";
     status_.config = options_.conf;
     status_.started_ns = unix_ns();
+    // First of all: a SIGHUP that comes early must wait, not kill.
+    auto signals = Signals::block();
+    if (!signals) {
+        logger_->error("{}", signals.error().message);
+        return ExitCode::failure;
+    }
+    signals_.emplace(std::move(*signals));
     LoadedConfiguration loaded = installation_.load(options_.conf);
     log(installation_.warnings());
     log(loaded.problems);
@@ -160,9 +167,6 @@ void Daemon::Implementation::log(const Problems& problems) {
 }
 
 Result<void> Daemon::Implementation::set_up() {
-    auto signals = Signals::block();
-    if (!signals) return std::move(signals).error();
-    signals_.emplace(std::move(*signals));
     auto loop = Loop::create();
     if (!loop) return std::move(loop).error();
     loop_ = std::move(*loop);
@@ -259,9 +263,14 @@ bool Daemon::Implementation::wait(const Supervisor::Condition& condition, Steady
 }
 
 void Daemon::Implementation::main_loop() {
+    std::string told = summary();
     while (stop_signals_ == 0) {
         loop_->wait();
         supervisor_->reap();
+        if (std::string now = summary(); now != told) {
+            told = std::move(now);
+            notifier_.status(told);
+        }
         end_sampling();
         if (reload_wanted_ && stop_signals_ == 0) reload();
     }
