@@ -1,27 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/control/connection.hpp"
 
-#include <sys/epoll.h>
 #include <sys/socket.h>
 
 #include <cerrno>
+
+#include "flowd/abi/host.h"
 
 namespace flowd::core::control {
 
 std::uint32_t Connection::interest() const {
     switch (phase_) {
         case Phase::reading:
-            return EPOLLIN;
+            return FLOWD_IO_READ;
         case Phase::waiting:
-            return half_closed_ ? 0u : std::uint32_t{EPOLLIN};
+            return half_closed_ ? 0u : std::uint32_t{FLOWD_IO_READ};
         case Phase::writing:
-            return EPOLLOUT;
+            return FLOWD_IO_WRITE;
         default:
             return 0;
     }
 }
 
-std::optional<Arguments> Connection::read(Clock::time_point answer_deadline) {
+std::optional<Arguments> Connection::read() {
     char buffer[16384];
     for (;;) {
         const ssize_t count = ::recv(fd(), buffer, sizeof buffer, MSG_DONTWAIT);
@@ -40,16 +41,14 @@ std::optional<Arguments> Connection::read(Clock::time_point answer_deadline) {
         if (state == FrameReader::State::complete) {
             auto arguments = decode_request(request_.body());
             phase_ = arguments ? Phase::waiting : Phase::refused;
-            deadline_ = answer_deadline;
             return arguments;
         }
     }
 }
 
-void Connection::answer(const Reply& reply, Clock::time_point deadline) {
+void Connection::answer(const Reply& reply) {
     out_ = encode_reply(reply);
     phase_ = Phase::writing;
-    deadline_ = deadline;
     write();
 }
 

@@ -2,7 +2,7 @@
 // One client of the control socket: read a request, wait for its answer, write it, close. Non-blocking; one thread.
 #pragma once
 
-#include <chrono>
+#include <cstdint>
 #include <optional>
 #include <string>
 
@@ -13,27 +13,24 @@ namespace flowd::core::control {
 
 class Connection {
   public:
-    using Clock = std::chrono::steady_clock;
     enum class Phase { reading, waiting, writing, done, refused };
 
-    Connection(UniqueFd socket, Clock::time_point deadline) : socket_(std::move(socket)), deadline_(deadline) {}
+    explicit Connection(UniqueFd socket) : socket_(std::move(socket)) {}
 
     [[nodiscard]] int fd() const { return socket_.get(); }
     [[nodiscard]] Phase phase() const { return phase_; }
-    [[nodiscard]] Clock::time_point deadline() const { return deadline_; }
-    /// What epoll has to watch for, beside EPOLLHUP and EPOLLERR.
+    /// What to watch for, FLOWD_IO_*; an error is always reported.
     [[nodiscard]] std::uint32_t interest() const;
 
     /// Reads what is there. The request, once it is complete; the phase is then `waiting`.
-    [[nodiscard]] std::optional<Arguments> read(Clock::time_point answer_deadline);
+    [[nodiscard]] std::optional<Arguments> read();
     /// Starts to write the answer.
-    void answer(const Reply& reply, Clock::time_point deadline);
+    void answer(const Reply& reply);
     /// Goes on writing.
     void write();
 
   private:
     UniqueFd socket_;
-    Clock::time_point deadline_;
     Phase phase_ = Phase::reading;
     bool half_closed_ = false;  ///< the client shut its sending side, which is not the same as going away
     FrameReader request_{max_request};
