@@ -148,7 +148,7 @@ void BM_Bus(benchmark::State& state) {
 }
 BENCHMARK(BM_Bus)
     ->ArgNames({"batch", "application"})
-    ->Args({1, 0})
+    ->Args({2, 0})
     ->Args({64, 0})
     ->Args({64, 1})
     ->UseManualTime()

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """scripts/demo: what flowd-cpp is for, on real packets. Exits non-zero when anything is not as it should be."""
+import socket
 import sys
 
 from . import labels, traffic
@@ -36,6 +37,7 @@ def send(lab, protocol, port, tag):
     """One flow from a to b, announced by its application when it has a tag; answers its key as the capture sees it."""
     client = traffic.tcp_client if protocol == "tcp" else traffic.udp_client
     with client(lab.a, lab.b, port) as sock:
+        key = (*sock.getsockname()[:2], *sock.getpeername()[:2], protocol)
         announcer = traffic.Announcer(lab.a)
         started = traffic.now()
         if tag:
@@ -48,7 +50,10 @@ def send(lab, protocol, port, tag):
         if tag:
             announcer.announce("end", sock, *tag, started, sent=total)
         announcer.close()
-        return (*sock.getsockname()[:2], *sock.getpeername()[:2], protocol)
+        if protocol == "tcp":  # to its very end: a last packet after the daemon's would be nobody's fault
+            sock.shutdown(socket.SHUT_WR)
+            sock.recv(1)
+        return key
 
 
 def show(lab, collector, capture, keys):
