@@ -71,7 +71,7 @@ OptionTable make_global_options() {
         group("control", "The socket that `flowd-cpp status` and its like talk to.",
               {row(FLOWD_OPTION_PATH, "path", "/run/flowd-cpp/control", "Its path."),
                row(FLOWD_OPTION_STRING, "group", nullptr,
-                   "Group whose members may ask; not written: root and the daemon's own user.")}),
+                   "Group whose members may ask; not written: the daemon's own group.")}),
     };
 }
 

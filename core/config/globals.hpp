@@ -29,7 +29,7 @@ struct Globals {
     };
     struct Control {
         std::string path;
-        std::string group;  ///< empty: root and the daemon's own user only
+        std::string group;  ///< empty: the daemon's own
         friend bool operator==(const Control&, const Control&) = default;
     };
 
