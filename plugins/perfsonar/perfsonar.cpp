@@ -14,13 +14,13 @@ const Table<PerfsonarOptions>& PerfsonarOptions::table() {
         option("experimentId", &PerfsonarOptions::experiment)
             .experiment()
             .range(0, label::max_experiment)
-            .aliases({"experimentID"})
+            .aliases({"experimentID", "experiment"})
             .required()
             .doc("Experiment of the traffic, by id or by its name in the registry."),
         option("activityId", &PerfsonarOptions::activity)
             .activity()
             .range(0, label::max_activity)
-            .aliases({"activityID"})
+            .aliases({"activityID", "activity"})
             .required()
             .doc("Activity of the traffic, by id or by its name in the registry."),
     };
