@@ -23,6 +23,15 @@ if(FLOWD_FUZZERS)
   add_link_options(-fsanitize=fuzzer-no-link)
 endif()
 
+# flowd_add_folders(): every folder below this one that has a CMakeLists.txt, in the order of their names.
+function(flowd_add_folders)
+  file(GLOB lists RELATIVE ${CMAKE_CURRENT_SOURCE_DIR} CONFIGURE_DEPENDS */CMakeLists.txt)
+  foreach(list IN LISTS lists)
+    cmake_path(GET list PARENT_PATH folder)
+    add_subdirectory(${folder})
+  endforeach()
+endfunction()
+
 # flowd_add_library(NAME SOURCES... LINK public libraries...): code of lib/, static, included by its path from the root.
 function(flowd_add_library name)
   cmake_parse_arguments(arg "" "" "SOURCES;LINK" ${ARGN})

@@ -107,6 +107,7 @@ function(flowd_add_module)
     set_target_properties(${target} PROPERTIES LIBRARY_OUTPUT_DIRECTORY ${FLOWD_MODULE_OUTPUT_DIRECTORY})
   endif()
 
+  set_property(GLOBAL APPEND PROPERTY FLOWD_MODULES ${target})
   if(NOT DEFINED FLOWD_MODULE_INSTALL_DIR)
     include(GNUInstallDirs)
     set(FLOWD_MODULE_INSTALL_DIR ${CMAKE_INSTALL_LIBDIR}/flowd-cpp/modules)
