@@ -4,6 +4,21 @@
 #include <utility>
 
 namespace flowd::marker {
+namespace {
+
+bpf::InterfaceChoice choice_of(const Options& options) {
+    return {options.target_interfaces, options.discover_interfaces, bpf::RouteFamily::ipv6};
+}
+
+bpf::Attachments::Purpose purpose_of(const Options& options, const Program& program) {
+    return {"marking",
+            {{bpf::Direction::egress, program.ethernet(), program.raw_ip()}},
+            {MARKER_ETHERNET_PROGRAM, MARKER_RAW_IP_PROGRAM},
+            options.attach,
+            options.remove_qdisc};
+}
+
+}  // namespace
 
 Result<std::unique_ptr<Marking>> Marking::make(Host& host, const Options& options) {
     const flowd_level level = options.debug_mode ? FLOWD_LEVEL_INFO : FLOWD_LEVEL_DEBUG;
@@ -15,10 +30,10 @@ Result<std::unique_ptr<Marking>> Marking::make(Host& host, const Options& option
         if (!options.program_path.empty()) error.option = "programPath";
         return error;
     }
-    auto ownership = Ownership::claim();
+    auto ownership = bpf::Ownership::claim("marker");
     if (!ownership) return std::move(ownership).error();
     // Listening before looking: what appears in between is not missed.
-    auto changes = bpf::Netlink::open(Interfaces(options).groups());
+    auto changes = bpf::Netlink::open(bpf::Interfaces(choice_of(options)).groups());
     if (!changes) return std::move(changes).error();
     std::unique_ptr<Marking> made(
         new Marking(host, options, *std::move(program), *std::move(ownership), *std::move(changes)));
@@ -26,15 +41,15 @@ Result<std::unique_ptr<Marking>> Marking::make(Host& host, const Options& option
     return made;
 }
 
-Marking::Marking(Host& host, const Options& options, Program program, Ownership ownership, bpf::Netlink changes)
+Marking::Marking(Host& host, const Options& options, Program program, bpf::Ownership ownership, bpf::Netlink changes)
     : host_(host),
-      interfaces_(options),
+      interfaces_(choice_of(options)),
       is_named_(!options.target_interfaces.empty()),
       waits_(options.wait_for_interfaces),
       changes_(std::move(changes)),
       program_(std::move(program)),
       table_(program_, options.max_flows),
-      attachments_(host, program_, std::move(ownership), options.attach, options.remove_qdisc) {}
+      attachments_(host, purpose_of(options, program_), std::move(ownership)) {}
 
 Error Marking::nothing_there() const {
     return Error{
@@ -52,7 +67,7 @@ Result<void> Marking::attach_first() {
     missing_ = found->missing;
     for (const std::string& name : missing_)
         host_.warning("interface " + name + " does not exist; it is marked on when it appears");
-    auto failures = attachments_.reconcile(found->present);
+    auto failures = reconcile(found->present);
     if (failures.empty()) return {};
     failures.front().error.option = "targetInterfaces";
     return std::move(failures.front().error);
@@ -62,11 +77,30 @@ void Marking::attach_again() {
     auto found = interfaces_.find();
     if (!found) return host_.report(Problem::from(found.error()));
     missing_ = found->missing;
-    for (auto& failure : attachments_.reconcile(found->present)) {
+    for (auto& failure : reconcile(found->present)) {
         failure.error.option = "targetInterfaces";
         Problem problem = Problem::from(failure.error);
         problem.found = failure.link.name;
         host_.report(problem);
+    }
+}
+
+std::vector<bpf::Attachments::Failure> Marking::reconcile(const std::vector<bpf::Link>& wanted) {
+    auto changes = attachments_.reconcile(wanted);
+    for (const bpf::Link& link : changes.attached) warn_of_strangers(link);
+    return std::move(changes.failures);
+}
+
+void Marking::warn_of_strangers(const bpf::Link& link) const {
+    const auto filters = bpf::list_filters(link.index, bpf::Direction::egress);
+    if (!filters) return;
+    for (const bpf::Filter& filter : *filters) {
+        if (!bpf::is_program(filter, "marker")) continue;  // what flowd-go calls its program
+        host_.warning(link.name +
+                      " has a tc filter named 'marker', as flowd-go leaves behind: it overwrites our labels; stop "
+                      "flowd-go, or: tc filter del dev " +
+                      link.name + " egress prio " + std::to_string(filter.priority) + " handle " +
+                      std::to_string(filter.handle) + " bpf");
     }
 }
 

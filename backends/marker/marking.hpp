@@ -7,14 +7,14 @@
 #include <string>
 #include <vector>
 
-#include "backends/marker/attachments.hpp"
-#include "backends/marker/interfaces.hpp"
 #include "backends/marker/options.hpp"
-#include "backends/marker/ownership.hpp"
 #include "backends/marker/program.hpp"
 #include "backends/marker/tag_table.hpp"
 #include "flowd/host.hpp"
 #include "flowd/result.hpp"
+#include "lib/bpf/attachments.hpp"
+#include "lib/bpf/interfaces.hpp"
+#include "lib/bpf/ownership.hpp"
 #include "lib/bpf/rtnetlink.hpp"
 
 namespace flowd::marker {
@@ -43,8 +43,8 @@ class Marking {
 
     [[nodiscard]] TagTable& table() { return table_; }
     [[nodiscard]] const TagTable& table() const { return table_; }
-    [[nodiscard]] Attachments& attachments() { return attachments_; }
-    [[nodiscard]] const Attachments& attachments() const { return attachments_; }
+    [[nodiscard]] bpf::Attachments& attachments() { return attachments_; }
+    [[nodiscard]] const bpf::Attachments& attachments() const { return attachments_; }
     [[nodiscard]] const Program& program() const { return program_; }
     [[nodiscard]] const std::vector<std::string>& missing() const { return missing_; }
     [[nodiscard]] bool has_lost_flows() const { return has_lost_flows_; }
@@ -55,17 +55,19 @@ class Marking {
     bool drain_changes() { return changes_.drain(); }
 
   private:
-    Marking(Host& host, const Options& options, Program program, Ownership ownership, bpf::Netlink changes);
+    Marking(Host& host, const Options& options, Program program, bpf::Ownership ownership, bpf::Netlink changes);
+    std::vector<bpf::Attachments::Failure> reconcile(const std::vector<bpf::Link>& wanted);
+    void warn_of_strangers(const bpf::Link& link) const;
     [[nodiscard]] Error nothing_there() const;
 
     Host& host_;
-    Interfaces interfaces_;
+    bpf::Interfaces interfaces_;
     bool is_named_;
     bool waits_;
     bpf::Netlink changes_;
     Program program_;
     TagTable table_;
-    Attachments attachments_;
+    bpf::Attachments attachments_;
     std::vector<std::string> missing_;
     bool has_lost_flows_ = false;
 };

@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "backends/marker/options.hpp"
 
-#include <net/if.h>
-
-#include <set>
+#include "lib/bpf/interfaces.hpp"
 
 namespace flowd::marker {
 
@@ -27,7 +25,8 @@ const Table<Options>& Options::table() {
         choice("policy", &Options::policy, {{"override", Policy::override}, {"keepExplicit", Policy::keep_explicit}})
             .doc("Whether a label that an application chose itself is replaced (override) or left alone (keepExplicit).")
             .default_value("override"),
-        choice("attach", &Options::attach, {{"auto", Attach::automatic}, {"tcx", Attach::tcx}, {"clsact", Attach::clsact}})
+        choice("attach", &Options::attach,
+               {{"auto", bpf::Attach::automatic}, {"tcx", bpf::Attach::tcx}, {"clsact", bpf::Attach::clsact}})
             .doc("The kernel hook: auto takes TCX where the kernel has it and clsact otherwise.")
             .default_value("auto"),
         option("removeQdisc", &Options::remove_qdisc)
@@ -54,15 +53,7 @@ const Table<Options>& Options::table() {
 }
 
 void Options::validate(const Options& options, Problems& problems) {
-    std::set<std::string> seen;
-    for (std::size_t i = 0; i < options.target_interfaces.size(); ++i) {
-        const std::string& name = options.target_interfaces[i];
-        const std::string path = "targetInterfaces[" + std::to_string(i) + "]";
-        if (name.empty() || name.size() >= IFNAMSIZ || name.find_first_of("/ \t") != std::string::npos)
-            problems.add({path, "this can't be the name of an interface", "`ip -brief link` lists them", name});
-        else if (!seen.insert(name).second)
-            problems.add({path, "the interface is listed twice", "remove one of them", name});
-    }
+    bpf::Interfaces::validate(options.target_interfaces, "targetInterfaces", problems);
 }
 
 }  // namespace flowd::marker

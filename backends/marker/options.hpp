@@ -8,12 +8,12 @@
 
 #include "flowd/options.hpp"
 #include "flowd/problem.hpp"
+#include "lib/bpf/attachments.hpp"
 
 namespace flowd::marker {
 
 enum class Mode { mark, observe };
 enum class Policy { override, keep_explicit };
-enum class Attach { automatic, tcx, clsact };
 enum class Strategy { label };
 
 struct Options {
@@ -23,7 +23,7 @@ struct Options {
     Strategy strategy = Strategy::label;
     Mode mode = Mode::mark;
     Policy policy = Policy::override;
-    Attach attach = Attach::automatic;
+    bpf::Attach attach = bpf::Attach::automatic;
     bool remove_qdisc = true;
     std::uint32_t max_flows = 131072;
     std::string program_path;

@@ -67,7 +67,7 @@ void Marker::status(json::Writer& object) const {
         object.object();
         object.member("interface", state.link.name);
         object.member("hook", state.hook);
-        object.member("program", state.program);
+        object.member("program", state.programs.front());
         object.end();
     }
     for (const std::string& name : marking_->missing()) {

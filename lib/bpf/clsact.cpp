@@ -19,10 +19,10 @@
 namespace flowd::bpf {
 namespace {
 
-bpf_tc_hook hook_of(int interface_index) {
+bpf_tc_hook hook_of(int interface_index, Direction direction = Direction::egress) {
     auto hook = sized<bpf_tc_hook>();
     hook.ifindex = interface_index;
-    hook.attach_point = BPF_TC_EGRESS;
+    hook.attach_point = direction == Direction::egress ? BPF_TC_EGRESS : BPF_TC_INGRESS;
     return hook;
 }
 
@@ -101,8 +101,8 @@ Result<bool> remove_clsact_if_unused(int interface_index) {
     return true;
 }
 
-Result<void> remove_filter(int interface_index, const Filter& filter) {
-    const bpf_tc_hook hook = hook_of(interface_index);
+Result<void> remove_filter(int interface_index, Direction direction, const Filter& filter) {
+    const bpf_tc_hook hook = hook_of(interface_index, direction);
     auto present = sized<bpf_tc_opts>();
     present.handle = filter.handle;
     present.priority = filter.priority;
@@ -116,36 +116,38 @@ Result<void> remove_filter(int interface_index, const Filter& filter) {
     return {};
 }
 
-Result<ClsactFilter> ClsactFilter::attach(int program, int interface_index, std::uint32_t handle) {
-    const auto others = list_filters(interface_index, Direction::egress);
+Result<ClsactFilter> ClsactFilter::attach(int program, int interface_index, Direction direction, std::uint32_t handle) {
+    const auto others = list_filters(interface_index, direction);
     if (!others) return others.error();
-    const bpf_tc_hook hook = hook_of(interface_index);
+    const bpf_tc_hook hook = hook_of(interface_index, direction);
     auto options = sized<bpf_tc_opts>();
     options.prog_fd = program;
     options.handle = handle;
     options.priority = front_priority(*others);
-    if (const int number = bpf_tc_attach(&hook, &options)) return system_error(number, "attaching to clsact egress");
+    if (const int number = bpf_tc_attach(&hook, &options))
+        return system_error(number, "attaching to clsact " + std::string(name_of(direction)));
     Filter filter;
     filter.handle = options.handle;
     filter.priority = static_cast<std::uint16_t>(options.priority);
     filter.protocol = ETH_P_ALL;
     filter.kind = "bpf";
     filter.program = options.prog_id != 0 ? options.prog_id : program_id(program);
-    return ClsactFilter(interface_index, std::move(filter));
+    return ClsactFilter(interface_index, direction, std::move(filter));
 }
 
 ClsactFilter::ClsactFilter(ClsactFilter&& other) noexcept
-    : interface_(std::exchange(other.interface_, 0)), filter_(std::move(other.filter_)) {}
+    : interface_(std::exchange(other.interface_, 0)), direction_(other.direction_), filter_(std::move(other.filter_)) {}
 
 ClsactFilter& ClsactFilter::operator=(ClsactFilter&& other) noexcept {
     std::swap(interface_, other.interface_);
+    std::swap(direction_, other.direction_);
     std::swap(filter_, other.filter_);
     return *this;
 }
 
 ClsactFilter::~ClsactFilter() {
     // It may be gone with its interface or by somebody's hand: either way there is nothing left to do.
-    if (interface_ != 0) (void)remove_filter(interface_, filter_);
+    if (interface_ != 0) (void)remove_filter(interface_, direction_, filter_);
 }
 
 }  // namespace flowd::bpf

@@ -8,10 +8,9 @@
 #include <vector>
 
 #include "flowd/result.hpp"
+#include "lib/bpf/direction.hpp"
 
 namespace flowd::bpf {
-
-enum class Direction { ingress, egress };
 
 /// A filter as the kernel lists it.
 struct Filter {
@@ -32,15 +31,16 @@ struct Filter {
 /// Removes the qdisc when no filter is left on it, in either direction. True: it was removed.
 Result<bool> remove_clsact_if_unused(int interface_index);
 
-/// Removes one egress filter, provided that it still holds the program; FLOWD_NOT_FOUND otherwise.
-Result<void> remove_filter(int interface_index, const Filter& filter);
+/// Removes one filter, provided that it still holds the program; FLOWD_NOT_FOUND otherwise.
+Result<void> remove_filter(int interface_index, Direction direction, const Filter& filter);
 
-/// Runs the program on egress for as long as it lives, before all other filters if they leave room. Survives the process
-/// when that is killed: whoever starts next finds it by handle and name.
+/// Runs the program in one direction for as long as it lives, before all other filters if they leave room. Survives the
+/// process when that is killed: whoever starts next finds it by handle and name.
 class ClsactFilter {
   public:
-    /// `handle` must be free on the interface.
-    [[nodiscard]] static Result<ClsactFilter> attach(int program, int interface_index, std::uint32_t handle);
+    /// `handle` must be free in that direction of the interface.
+    [[nodiscard]] static Result<ClsactFilter> attach(int program, int interface_index, Direction direction,
+                                                     std::uint32_t handle);
     ClsactFilter(ClsactFilter&& other) noexcept;
     ClsactFilter& operator=(ClsactFilter&& other) noexcept;
     ClsactFilter(const ClsactFilter&) = delete;
@@ -50,8 +50,10 @@ class ClsactFilter {
     [[nodiscard]] const Filter& filter() const { return filter_; }
 
   private:
-    ClsactFilter(int interface_index, Filter filter) : interface_(interface_index), filter_(std::move(filter)) {}
+    ClsactFilter(int interface_index, Direction direction, Filter filter)
+        : interface_(interface_index), direction_(direction), filter_(std::move(filter)) {}
     int interface_ = 0;  // 0: nothing to detach
+    Direction direction_ = Direction::egress;
     Filter filter_;
 };
 

@@ -126,21 +126,22 @@ Result<std::vector<Link>> links() {
     return found;
 }
 
-Result<std::set<int>> default_route_links() {
+Result<std::set<int>> default_route_links(RouteFamily family) {
     auto netlink = Netlink::open();
     if (!netlink) return std::move(netlink).error();
     std::set<int> found;
     rtmsg body{};
-    body.rtm_family = AF_INET6;
+    body.rtm_family = family == RouteFamily::ipv6 ? AF_INET6 : AF_UNSPEC;
     auto done = netlink->dump(RTM_GETROUTE, &body, sizeof body, [&found](const nlmsghdr& message) {
         const auto& route = payload<rtmsg>(message);
         if (message.nlmsg_type != RTM_NEWROUTE || route.rtm_dst_len != 0 || route.rtm_type != RTN_UNICAST) return;
+        if (route.rtm_family != AF_INET6 && route.rtm_family != AF_INET) return;  // multicast routes have families as well
         attributes<rtmsg>(message, [&found](const rtattr& attribute) {
             if (attribute.rta_type == RTA_OIF) found.insert(static_cast<int>(number_of(attribute)));
             if (attribute.rta_type == RTA_MULTIPATH) add_next_hops(attribute, found);
         });
     });
-    if (!done) return std::move(done).error().within("listing IPv6 routes");
+    if (!done) return std::move(done).error().within("listing routes");
     return found;
 }
 

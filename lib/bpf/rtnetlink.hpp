@@ -48,8 +48,9 @@ void for_each_attribute(const void* first, std::size_t length, const std::functi
 [[nodiscard]] std::uint32_t number_of(const rtattr& attribute);
 
 [[nodiscard]] Result<std::vector<Link>> links();
-/// Interfaces that an IPv6 default route of any table leads to.
-[[nodiscard]] Result<std::set<int>> default_route_links();
+enum class RouteFamily { ipv6, both };
+/// Interfaces that a default route of any table leads to.
+[[nodiscard]] Result<std::set<int>> default_route_links(RouteFamily family);
 /// Interfaces with an IPv6 address of 2000::/3 (global unicast, RFC 4291 section 2.4 and the IANA registry).
 [[nodiscard]] Result<std::set<int>> public_address_links();
 

@@ -5,6 +5,7 @@
 #include <bpf/libbpf.h>
 
 #include <cerrno>
+#include <string>
 
 #include "lib/bpf/error.hpp"
 #include "lib/bpf/sized.hpp"
@@ -13,17 +14,19 @@ namespace flowd::bpf {
 namespace {
 
 // linux/bpf.h of Linux 6.6; the headers of Debian 12 and EL9 are older than the kernels they run on.
-constexpr auto tcx_egress = static_cast<bpf_attach_type>(47);  // BPF_TCX_EGRESS
-constexpr std::uint32_t before_all = 1u << 3;                  // BPF_F_BEFORE, relative to nothing
+constexpr auto tcx_ingress = static_cast<bpf_attach_type>(46);  // BPF_TCX_INGRESS
+constexpr auto tcx_egress = static_cast<bpf_attach_type>(47);   // BPF_TCX_EGRESS
+constexpr std::uint32_t before_all = 1u << 3;                   // BPF_F_BEFORE, relative to nothing
 
 }  // namespace
 
-Result<TcxLink> TcxLink::attach(int program, int interface_index) {
+Result<TcxLink> TcxLink::attach(int program, int interface_index, Direction direction) {
     auto options = sized<bpf_link_create_opts>();
     options.flags = before_all;
-    const int fd = bpf_link_create(program, interface_index, tcx_egress, &options);
+    const int fd =
+        bpf_link_create(program, interface_index, direction == Direction::egress ? tcx_egress : tcx_ingress, &options);
     if (fd >= 0) return TcxLink(UniqueFd(fd));
-    Error error = system_error(fd, "attaching to TCX egress");
+    Error error = system_error(fd, "attaching to TCX " + std::string(name_of(direction)));
     // An unknown attach type is EINVAL in kernels that do not know it.
     if (fd == -EINVAL) error.code = FLOWD_UNSUPPORTED;
     return error;

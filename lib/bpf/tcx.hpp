@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// lib/bpf/tcx.hpp: a program on the TCX egress hook of an interface (Linux 6.6 and newer). Thread-aware, not thread-safe.
+// lib/bpf/tcx.hpp: a program on a TCX hook of an interface (Linux 6.6 and newer). Thread-aware, not thread-safe.
 #pragma once
 
 #include <cstdint>
 
 #include "flowd/result.hpp"
 #include "flowd/unique_fd.hpp"
+#include "lib/bpf/direction.hpp"
 
 namespace flowd::bpf {
 
@@ -14,7 +15,7 @@ namespace flowd::bpf {
 class TcxLink {
   public:
     /// FLOWD_UNSUPPORTED where the kernel has no TCX: found out by trying.
-    [[nodiscard]] static Result<TcxLink> attach(int program, int interface_index);
+    [[nodiscard]] static Result<TcxLink> attach(int program, int interface_index, Direction direction);
 
   private:
     explicit TcxLink(UniqueFd fd) : fd_(std::move(fd)) {}

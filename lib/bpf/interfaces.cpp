@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lib/bpf/interfaces.hpp"
+
+#include <net/if.h>
+#include <net/if_arp.h>
+
+#include <algorithm>
+#include <set>
+
+namespace flowd::bpf {
+
+Result<Interfaces::Found> Interfaces::find() const {
+    auto links = bpf::links();
+    if (!links) return std::move(links).error();
+    std::set<int> discovered;
+    if (choice_.public_addresses || by_default_route()) {
+        auto more = choice_.public_addresses ? public_address_links() : default_route_links(choice_.routes);
+        if (!more) return std::move(more).error();
+        discovered = *std::move(more);
+    }
+    Found found;
+    found.missing = choice_.names;
+    for (Link& link : *links) {
+        const auto name = std::find(found.missing.begin(), found.missing.end(), link.name);
+        const bool named = name != found.missing.end();
+        if (named) found.missing.erase(name);
+        const bool chosen = discovered.contains(link.index) && link.hardware != ARPHRD_LOOPBACK;
+        if (named || chosen) found.present.push_back(std::move(link));
+    }
+    return found;
+}
+
+std::uint32_t Interfaces::groups() const {
+    std::uint32_t groups = RTMGRP_LINK;
+    if (choice_.public_addresses) groups |= RTMGRP_IPV6_IFADDR;
+    if (!by_default_route()) return groups;
+    groups |= RTMGRP_IPV6_ROUTE;
+    if (choice_.routes == RouteFamily::both) groups |= RTMGRP_IPV4_ROUTE;
+    return groups;
+}
+
+std::string Interfaces::describe() const {
+    if (by_default_route())
+        return std::string("every interface that ") + (choice_.routes == RouteFamily::both ? "a" : "an IPv6") +
+               " default route leads to";
+    std::string text;
+    for (const std::string& name : choice_.names) text += (text.empty() ? "" : ", ") + name;
+    if (choice_.public_addresses)
+        text += std::string(text.empty() ? "" : " and ") + "every interface with a public IPv6 address";
+    return text;
+}
+
+void Interfaces::validate(const std::vector<std::string>& names, const std::string& option, Problems& problems) {
+    std::set<std::string> seen;
+    for (std::size_t i = 0; i < names.size(); ++i) {
+        const std::string& name = names[i];
+        const std::string path = option + "[" + std::to_string(i) + "]";
+        if (name.empty() || name.size() >= IFNAMSIZ || name.find_first_of("/ \t") != std::string::npos)
+            problems.add({path, "this can't be the name of an interface", "`ip -brief link` lists them", name});
+        else if (!seen.insert(name).second)
+            problems.add({path, "the interface is listed twice", "remove one of them", name});
+    }
+}
+
+}  // namespace flowd::bpf

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+// lib/bpf/interfaces.hpp: which interfaces are chosen, and which of them exist now. One thread at a time.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "flowd/problem.hpp"
+#include "flowd/result.hpp"
+#include "lib/bpf/rtnetlink.hpp"
+
+namespace flowd::bpf {
+
+/// What an administrator chose: names, rules, or nothing, which means those that a default route leads to.
+struct InterfaceChoice {
+    std::vector<std::string> names;
+    bool public_addresses = false;           ///< also every interface with a public IPv6 address
+    RouteFamily routes = RouteFamily::ipv6;  ///< of the default routes that count
+};
+
+class Interfaces {
+  public:
+    struct Found {
+        std::vector<Link> present;
+        std::vector<std::string> missing;  ///< configured by name, but not there
+    };
+
+    explicit Interfaces(InterfaceChoice choice) : choice_(std::move(choice)) {}
+
+    [[nodiscard]] Result<Found> find() const;
+    /// The RTMGRP_* whose notifications may change what find() answers.
+    [[nodiscard]] std::uint32_t groups() const;
+    /// For people: "eth0, eth1 and every interface with a public IPv6 address".
+    [[nodiscard]] std::string describe() const;
+
+    /// The rules for a list of interface names, for a component's validate(); `option` is its name.
+    static void validate(const std::vector<std::string>& names, const std::string& option, Problems& problems);
+
+  private:
+    [[nodiscard]] bool by_default_route() const { return choice_.names.empty() && !choice_.public_addresses; }
+    InterfaceChoice choice_;
+};
+
+}  // namespace flowd::bpf
