@@ -19,20 +19,7 @@
 /* draft-cc-v6ops-wlcg-flow-label-marking-03: the bits that are a flow's own. */
 #define MARKER_ENTROPY_MASK 0xc0103u
 
-/*
- * Key of marker_flows: a 5-tuple that is the same for both directions, because its ends are sorted. The words hold
- * addresses and ports in network order, as they stand in the packet.
- */
-struct marker_key {
-    __u64 low[2];
-    __u64 high[2];
-    __u16 low_port;
-    __u16 high_port;
-    __u8 protocol;
-    __u8 reserved[3]; /* 0: the kernel hashes every byte */
-};
-
-/* Value of marker_flows. */
+/* Value of marker_flows, whose key is struct flow_key. */
 struct marker_flow {
     __u32 label; /* 20 bits in host order, entropy included, or MARKER_NO_LABEL */
 };
@@ -60,22 +47,21 @@ struct marker_config {
  * What became of a packet; index of marker_outcomes. Each packet is counted once. New ones are added before the end.
  * The second column is the name shown in status.
  */
-#define MARKER_OUTCOMES_LIST(X)                                                                    \
-    X(MARKED_FLOW, "markedFlow")          /* carries the label of its flow */                      \
-    X(MARKED_CATCH_ALL, "markedCatchAll") /* carries the label of the catch-all */                 \
-    X(OBSERVED_FLOW, "observedFlow")      /* would have, but the mode is observe */                \
-    X(OBSERVED_CATCH_ALL, "observedCatchAll")                                                      \
-    X(NO_TAG, "noTag")                 /* no flow of its own and no catch-all */                   \
-    X(UNMARKABLE_TAG, "unmarkableTag") /* its flow's tag is 0/0 or does not fit a label */         \
-    X(KEPT_EXPLICIT, "keptExplicit")   /* policy keepExplicit: an application chose the label */   \
-    X(IPV4, "ipv4")                                                                                \
-    X(NOT_IP, "notIp")                                                                             \
-    X(OTHER_PROTOCOL, "otherProtocol") /* IPv6, but neither TCP nor UDP */                         \
-    X(FRAGMENT, "fragment")            /* without catch-all: not every fragment shows its ports */ \
-    X(DEEP_VLAN, "deepVlan")           /* more than one tag in the frame */                        \
-    X(DEEP_HEADERS, "deepHeaders")     /* more extension headers than are walked */                \
-    X(TRUNCATED, "truncated")          /* ends before its headers do */                            \
-    X(WRITE_FAILED, "writeFailed")     /* the kernel had no memory to make the header writable */
+#define MARKER_OUTCOMES_LIST(X)                                                                  \
+    X(MARKED_FLOW, "markedFlow")          /* carries the label of its flow */                    \
+    X(MARKED_CATCH_ALL, "markedCatchAll") /* carries the label of the catch-all */               \
+    X(OBSERVED_FLOW, "observedFlow")      /* would have, but the mode is observe */              \
+    X(OBSERVED_CATCH_ALL, "observedCatchAll")                                                    \
+    X(NO_TAG, "noTag")                 /* no flow of its own and no catch-all */                 \
+    X(UNMARKABLE_TAG, "unmarkableTag") /* its flow's tag is 0/0 or does not fit a label */       \
+    X(KEPT_EXPLICIT, "keptExplicit")   /* policy keepExplicit: an application chose the label */ \
+    X(IPV4, "ipv4")                                                                              \
+    X(NOT_IP, "notIp")                                                                           \
+    X(FRAGMENT, "fragment")        /* without catch-all: not every fragment shows its ports */   \
+    X(DEEP_VLAN, "deepVlan")       /* more than one tag in the frame */                          \
+    X(DEEP_HEADERS, "deepHeaders") /* more extension headers than are walked */                  \
+    X(TRUNCATED, "truncated")      /* ends before its headers do */                              \
+    X(WRITE_FAILED, "writeFailed") /* the kernel had no memory to make the header writable */
 
 enum marker_outcome {
 #define MARKER_OUTCOME_MEMBER(name, text) MARKER_##name,
@@ -89,11 +75,6 @@ enum marker_outcome {
 #else
 #define MARKER_LAYOUT(condition) _Static_assert(condition, #condition)
 #endif
-MARKER_LAYOUT(sizeof(struct marker_key) == 40);
-MARKER_LAYOUT(__builtin_offsetof(struct marker_key, high) == 16);
-MARKER_LAYOUT(__builtin_offsetof(struct marker_key, low_port) == 32);
-MARKER_LAYOUT(__builtin_offsetof(struct marker_key, high_port) == 34);
-MARKER_LAYOUT(__builtin_offsetof(struct marker_key, protocol) == 36);
 MARKER_LAYOUT(sizeof(struct marker_flow) == 4);
 MARKER_LAYOUT(sizeof(struct marker_settings) == 16);
 MARKER_LAYOUT(__builtin_offsetof(struct marker_settings, catch_all) == 4);

@@ -39,7 +39,7 @@ Result<Program> Program::load(const std::string& path, const marker_config& conf
     if (!ethernet) return std::move(ethernet).error();
     auto raw_ip = object->program(MARKER_RAW_IP_PROGRAM);
     if (!raw_ip) return std::move(raw_ip).error();
-    auto flows = object->map<marker_key, marker_flow>(MARKER_FLOWS_MAP);
+    auto flows = object->map<flow_key, marker_flow>(MARKER_FLOWS_MAP);
     if (!flows) return std::move(flows).error();
     auto settings = object->map<std::uint32_t, marker_settings>(MARKER_SETTINGS_MAP);
     if (!settings) return std::move(settings).error();

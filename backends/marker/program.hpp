@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <string>
 
+#include "bpf/lib/flow_hash.h"
 #include "bpf/marker_types.h"
 #include "flowd/result.hpp"
 #include "lib/bpf/map.hpp"
@@ -13,7 +14,7 @@
 
 namespace flowd::marker {
 
-using FlowMap = bpf::Map<marker_key, marker_flow>;
+using FlowMap = bpf::Map<flow_key, marker_flow>;
 using SettingsMap = bpf::Map<std::uint32_t, marker_settings>;
 using Outcomes = std::array<std::uint64_t, MARKER_OUTCOMES>;
 

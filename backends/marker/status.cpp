@@ -42,7 +42,6 @@ void write_table(json::Writer& object, const TagTable& table) {
     object.key("skippedFlows").object();
     object.member("tableFull", skipped.table_full);
     object.member("ipv4", skipped.ipv4);
-    object.member("otherProtocol", skipped.other_protocol);
     object.member("otherNamespace", skipped.other_scope);
     object.member("tagOutOfRange", skipped.tag_out_of_range);
     object.member("noValidTag", skipped.no_valid_tag);

@@ -1,32 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "backends/marker/tag_table.hpp"
 
-#include <netinet/in.h>
-
 #include <cerrno>
 #include <cstring>
 
-#include "bpf/lib/flow_hash.h"
 #include "flowd/address.hpp"
 #include "flowd/label.hpp"
+#include "lib/bpf/flow_key.hpp"
 
 namespace flowd::marker {
 
 static_assert(label::mask == MARKER_LABEL_MASK && label::entropy_mask == MARKER_ENTROPY_MASK);
 
-marker_key make_key(const flowd_key& key) {
-    __u64 source[2];
-    __u64 destination[2];
-    std::memcpy(source, key.source, sizeof source);
-    std::memcpy(destination, key.destination, sizeof destination);
-    marker_key made{};
-    marker_make_key(&made, source, destination, htons(key.source_port), htons(key.destination_port), key.protocol);
-    return made;
-}
-
-std::uint32_t label_of(const marker_key& key, flowd_tag tag) {
+std::uint32_t label_of(const flow_key& key, flowd_tag tag) {
     if (tag.experiment == 0 && tag.activity == 0) return MARKER_NO_LABEL;
-    return label::encode(tag, marker_entropy(&key)).value_or(MARKER_NO_LABEL);
+    return label::encode(tag, flow_entropy(flow_hash(&key))).value_or(MARKER_NO_LABEL);
 }
 
 bool TagTable::is_markable(const flowd_key& key) {
@@ -34,8 +22,6 @@ bool TagTable::is_markable(const flowd_key& key) {
         ++skipped_.ipv4;
     } else if (key.scope != 0) {
         ++skipped_.other_scope;
-    } else if (key.protocol != IPPROTO_TCP && key.protocol != IPPROTO_UDP) {
-        ++skipped_.other_protocol;
     } else {
         return true;
     }
@@ -44,7 +30,7 @@ bool TagTable::is_markable(const flowd_key& key) {
 
 bool TagTable::put(const flowd_key& key, flowd_tag tag) {
     if (!is_markable(key)) return true;
-    const marker_key kernel_key = make_key(key);
+    const flow_key kernel_key = bpf::to_flow_key(key);
     const marker_flow flow{label_of(kernel_key, tag)};
     if (flow.label == MARKER_NO_LABEL)
         ++(tag.experiment == 0 && tag.activity == 0 ? skipped_.no_valid_tag : skipped_.tag_out_of_range);
@@ -68,7 +54,7 @@ bool TagTable::put(const flowd_key& key, flowd_tag tag) {
 }
 
 void TagTable::remove(const flowd_key& key) {
-    const int number = program_.flows().try_erase(make_key(key));
+    const int number = program_.flows().try_erase(bpf::to_flow_key(key));
     if (number == ENOENT) return;  // one of those that were skipped
     if (number != 0) return failed(number);
     if (--size_ != 0) return;

@@ -11,11 +11,8 @@
 
 namespace flowd::marker {
 
-/// The table's key of a flow, in either orientation. Nothing but IPv6 has one.
-[[nodiscard]] marker_key make_key(const flowd_key& key);
-
 /// Label of a flow, entropy included; MARKER_NO_LABEL for tags that are not marked: 0/0 and those that do not fit.
-[[nodiscard]] std::uint32_t label_of(const marker_key& key, flowd_tag tag);
+[[nodiscard]] std::uint32_t label_of(const flow_key& key, flowd_tag tag);
 
 class TagTable {
   public:
@@ -23,7 +20,6 @@ class TagTable {
     struct Skipped {
         std::uint64_t ipv4 = 0;
         std::uint64_t other_scope = 0;
-        std::uint64_t other_protocol = 0;
         std::uint64_t tag_out_of_range = 0;  ///< in the table, so that the catch-all does not mark them either
         std::uint64_t no_valid_tag = 0;      ///< 0/0: likewise
         std::uint64_t table_full = 0;

@@ -18,7 +18,7 @@ struct {
     __uint(type, BPF_MAP_TYPE_HASH);
     __uint(max_entries, 131072); /* set anew before loading */
     __uint(map_flags, BPF_F_NO_PREALLOC);
-    __type(key, struct marker_key);
+    __type(key, struct flow_key);
     __type(value, struct marker_flow);
 } marker_flows SEC(".maps");
 
@@ -46,30 +46,36 @@ static __always_inline int marker_is_explicit(struct __sk_buff* skb, __u32 label
  * hash of the packet stays valid. The helper rather than a direct write: the latter makes the verifier prepend code that
  * copies every cloned packet, marked or not, and drops it when there is no memory.
  */
-static __always_inline int marker_write(struct __sk_buff* skb, const struct marker_packet* packet, __u32 label) {
+static __always_inline int marker_write(struct __sk_buff* skb, const struct packet* packet, __u32 label) {
     const __be32 word = bpf_htonl((packet->word & ~MARKER_LABEL_MASK) | label);
     /* From the second byte on: the first holds the version and half of the traffic class. */
-    return bpf_skb_store_bytes(skb, packet->offset + 1, (const __u8*)&word + 1, 3, 0);
+    return bpf_skb_store_bytes(skb, packet->network + 1, (const __u8*)&word + 1, 3, 0);
 }
 
-static __always_inline __u32 marker_mark(struct __sk_buff* skb, const struct marker_packet* packet) {
+static __always_inline __u32 marker_mark(struct __sk_buff* skb, struct packet* packet) {
     const __u32 only = 0;
     const struct marker_settings* settings = bpf_map_lookup_elem(&marker_settings, &only);
     if (!settings) return MARKER_NO_TAG;
 
+    const int is_fragment = packet->fragment != PACKET_WHOLE;
+    /* Only the first fragment shows the ports, and all of one datagram have to carry one label. */
+    if (is_fragment) packet->source_port = packet->destination_port = 0;
+    struct flow_key key;
+    packet_flow_key(packet, &key);
+
     __u32 label;
     __u32 by_flow = 0;
     const struct marker_flow* flow = 0;
-    if (settings->flows && !packet->is_fragment) flow = bpf_map_lookup_elem(&marker_flows, &packet->key);
+    if (settings->flows && !is_fragment) flow = bpf_map_lookup_elem(&marker_flows, &key);
     if (flow) {
         label = flow->label;
         if (label & MARKER_NO_LABEL) return MARKER_UNMARKABLE_TAG;
         by_flow = 1;
     } else {
         const __u32 catch_all = settings->catch_all;
-        if (!(catch_all & MARKER_CATCH_ALL_SET)) return packet->is_fragment ? MARKER_FRAGMENT : MARKER_NO_TAG;
+        if (!(catch_all & MARKER_CATCH_ALL_SET)) return is_fragment ? MARKER_FRAGMENT : MARKER_NO_TAG;
         label =
-            (catch_all & MARKER_LABEL_MASK & ~MARKER_ENTROPY_MASK) | (marker_entropy(&packet->key) & MARKER_ENTROPY_MASK);
+            (catch_all & MARKER_LABEL_MASK & ~MARKER_ENTROPY_MASK) | (flow_entropy(flow_hash(&key)) & MARKER_ENTROPY_MASK);
     }
 
     const __u32 present = packet->word & MARKER_LABEL_MASK;

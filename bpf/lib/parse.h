@@ -1,47 +1,81 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Finds the IPv6 header of an outgoing packet and the 5-tuple of its flow. Reads only. */
+/*
+ * Finds the IP header of a packet and the 5-tuple of its flow. Reads only, and knows nothing of what it is read for.
+ *
+ *   struct packet packet;
+ *   int found = packet_find_ip(skb, &packet);            cheap: the link layer only
+ *   if (found == PACKET_OK) found = packet_parse(skb, &packet);
+ *   if (found == PACKET_OK) packet_flow_key(&packet, &key);
+ */
 #ifndef FLOWD_BPF_LIB_PARSE_H
 #define FLOWD_BPF_LIB_PARSE_H
 
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
 #include <linux/in.h>
+#include <linux/ip.h>
 #include <linux/ipv6.h>
 
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
 #include "bpf/lib/flow_hash.h"
-#include "bpf/marker_types.h"
 
 /* Hosts send at most two or three; a walk without bound would not pass the verifier. */
-#define MARKER_MAX_EXTENSION_HEADERS 8
+#define PACKET_MAX_EXTENSION_HEADERS 8
+/* QinQ (IEEE 802.1ad) is two. A tag that the kernel keeps beside the packet (vlan_tci) takes no room and does not count. */
+#define PACKET_MAX_VLAN_TAGS 2
 
-#define MARKER_IPPROTO_FRAGMENT 44
+#define PACKET_IPPROTO_FRAGMENT 44
+#define PACKET_IPPROTO_ICMPV6 58
+#define PACKET_IPPROTO_UDPLITE 136
 
-struct marker_vlan {
+enum packet_found {
+    PACKET_OK,
+    PACKET_NOT_IP,       /* neither IPv4 nor IPv6 */
+    PACKET_TRUNCATED,    /* ends before its headers do */
+    PACKET_DEEP_VLAN,    /* more tags in the frame than are walked */
+    PACKET_DEEP_HEADERS, /* more extension headers than are walked */
+};
+
+enum packet_fragment {
+    PACKET_WHOLE,
+    PACKET_FIRST_FRAGMENT, /* the only one that shows the ports */
+    PACKET_LATER_FRAGMENT, /* source_port and destination_port are 0 */
+};
+
+struct packet {
+    __u64 source[2]; /* in network order; IPv4 as ::ffff:a.b.c.d */
+    __u64 destination[2];
+    __u32 network;      /* offset of the IP header */
+    __u32 transport;    /* offset of what follows it and its extension headers or options */
+    __u32 word;         /* the first four bytes of the IP header, host order */
+    __u32 fragment_id;  /* of a fragment, as it stands in the packet */
+    __be16 source_port; /* of TCP, UDP, SCTP, DCCP, UDP-Lite; of ICMP echo the identifier, in both; 0 otherwise */
+    __be16 destination_port;
+    __u8 version;     /* 4 or 6 */
+    __u8 next_header; /* what the IP header itself names */
+    __u8 protocol;    /* what follows the extension headers */
+    __u8 fragment;    /* enum packet_fragment */
+};
+
+struct packet_vlan {
     __be16 tci;
     __be16 protocol;
 };
 
-struct marker_extension {
+struct packet_extension {
     __u8 next;
     __u8 length;
-    __be16 fragment; /* only in the fragment header */
-};
-
-struct marker_packet {
-    __u32 offset; /* of the IPv6 header */
-    __u32 word;   /* its first four bytes, host order */
-    __u32 is_fragment;
-    struct marker_key key;
+    __be16 fragment; /* this and the next only in the fragment header */
+    __be32 id;
 };
 
 /*
  * Bytes [offset, offset + size) of the packet: in place when they are in its linear part, as they are for nearly all,
  * copied to `buffer` otherwise; null when the packet is shorter.
  */
-static __always_inline const void* marker_header(struct __sk_buff* skb, __u32 offset, void* buffer, __u32 size) {
+static __always_inline const void* packet_bytes(struct __sk_buff* skb, __u32 offset, void* buffer, __u32 size) {
     const void* data = (const void*)(long)skb->data;
     const void* end = (const void*)(long)skb->data_end;
     if (data + offset + size <= end) return data + offset;
@@ -49,114 +83,194 @@ static __always_inline const void* marker_header(struct __sk_buff* skb, __u32 of
     return 0;
 }
 
-/*
- * From the header behind IPv6's to the ports. payload_len is not looked at: in a BIG TCP packet it is 0, with or without a
- * hop-by-hop jumbo option.
- */
-static __always_inline int marker_parse_transport(struct __sk_buff* skb, __u32 offset, __u8 next, __u8* protocol,
-                                                  __be16 ports[2], __u32* is_fragment) {
-    for (int i = 0; i <= MARKER_MAX_EXTENSION_HEADERS; ++i) {
-        struct marker_extension extension;
+static __always_inline int packet_is_vlan(__be16 protocol) {
+    return protocol == bpf_htons(ETH_P_8021Q) || protocol == bpf_htons(ETH_P_8021AD);
+}
 
-        switch (next) {
-            case IPPROTO_TCP:
-            case IPPROTO_UDP:
-                *protocol = next;
-                /* Only the first fragment shows the ports, and all of one datagram have to carry one label. */
-                if (*is_fragment) return MARKER_OUTCOMES;
-                return bpf_skb_load_bytes(skb, offset, ports, 4) == 0 ? MARKER_OUTCOMES : MARKER_TRUNCATED;
-            case IPPROTO_HOPOPTS:
-            case IPPROTO_DSTOPTS:
-            case IPPROTO_ROUTING:
-            case IPPROTO_MH:
-                if (bpf_skb_load_bytes(skb, offset, &extension, sizeof extension) < 0) return MARKER_TRUNCATED;
-                offset += ((__u32)extension.length + 1) * 8;
-                break;
-            case IPPROTO_AH:
-                if (bpf_skb_load_bytes(skb, offset, &extension, sizeof extension) < 0) return MARKER_TRUNCATED;
-                offset += ((__u32)extension.length + 2) * 4; /* RFC 4302 section 2.2 */
-                break;
-            case MARKER_IPPROTO_FRAGMENT:
-                if (bpf_skb_load_bytes(skb, offset, &extension, sizeof extension) < 0) return MARKER_TRUNCATED;
-                /* Offset or M flag; with neither it is a whole datagram (RFC 6946). */
-                if (extension.fragment & bpf_htons(0xfff9)) {
-                    *is_fragment = 1;
-                    *protocol = extension.next;
-                    return extension.next == IPPROTO_TCP || extension.next == IPPROTO_UDP ? MARKER_OUTCOMES
-                                                                                          : MARKER_OTHER_PROTOCOL;
-                }
-                offset += 8;
-                break;
-            default:
-                return MARKER_OTHER_PROTOCOL;
+/* Devices with an Ethernet header. Fills in `network` and `version`. */
+static __always_inline int packet_find_ip(struct __sk_buff* skb, struct packet* packet) {
+    struct ethhdr buffer;
+    const struct ethhdr* ethernet = packet_bytes(skb, 0, &buffer, sizeof buffer);
+    if (!ethernet) return PACKET_TRUNCATED;
+
+    __u32 offset = ETH_HLEN;
+    /* Of the frame, not skb->protocol: a raw frame may say anything there. */
+    __be16 protocol = ethernet->h_proto;
+    packet->network = offset;
+    packet->version = 6;
+    if (protocol == bpf_htons(ETH_P_IPV6)) return PACKET_OK;
+#pragma unroll
+    for (int i = 0; i < PACKET_MAX_VLAN_TAGS; ++i) {
+        if (!packet_is_vlan(protocol)) break;
+        struct packet_vlan tag_buffer;
+        const struct packet_vlan* tag = packet_bytes(skb, offset, &tag_buffer, sizeof tag_buffer);
+        if (!tag) return PACKET_TRUNCATED;
+        protocol = tag->protocol;
+        offset += sizeof(struct packet_vlan);
+    }
+    packet->network = offset;
+    if (protocol == bpf_htons(ETH_P_IPV6)) return PACKET_OK;
+    packet->version = 4;
+    if (protocol == bpf_htons(ETH_P_IP)) return PACKET_OK;
+    return packet_is_vlan(protocol) ? PACKET_DEEP_VLAN : PACKET_NOT_IP;
+}
+
+/* Devices without a link-layer header: the packet begins with its IP header. Fills in `network` and `version`. */
+static __always_inline int packet_find_raw_ip(struct __sk_buff* skb, struct packet* packet) {
+    __u8 buffer;
+    const __u8* first = packet_bytes(skb, 0, &buffer, sizeof buffer);
+    if (!first) return PACKET_TRUNCATED;
+    packet->network = 0;
+    packet->version = *first >> 4;
+    return packet->version == 4 || packet->version == 6 ? PACKET_OK : PACKET_NOT_IP;
+}
+
+static __always_inline int packet_has_ports(__u8 protocol) {
+    return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP || protocol == IPPROTO_SCTP || protocol == IPPROTO_DCCP ||
+           protocol == PACKET_IPPROTO_UDPLITE;
+}
+
+/* `protocol` and `transport` are known: the ports, or what stands for them. */
+static __always_inline int packet_parse_ports(struct __sk_buff* skb, struct packet* packet) {
+    packet->source_port = 0;
+    packet->destination_port = 0;
+    if (packet->fragment == PACKET_LATER_FRAGMENT) return PACKET_OK;
+    if (packet_has_ports(packet->protocol)) {
+        __be16 buffer[2];
+        const __be16* ports = packet_bytes(skb, packet->transport, buffer, sizeof buffer);
+        if (!ports) return PACKET_TRUNCATED;
+        packet->source_port = ports[0];
+        packet->destination_port = ports[1];
+    } else if (packet->protocol == IPPROTO_ICMP || packet->protocol == PACKET_IPPROTO_ICMPV6) {
+        struct {
+            __u8 type;
+            __u8 code;
+            __be16 checksum;
+            __be16 identifier;
+        } icmp;
+        /* The shortest message has four bytes and no identifier. */
+        if (bpf_skb_load_bytes(skb, packet->transport, &icmp, sizeof icmp) < 0) return PACKET_OK;
+        /* RFC 4443 section 4, RFC 792: echo request and reply. */
+        const int is_echo =
+            packet->protocol == IPPROTO_ICMP ? icmp.type == 8 || icmp.type == 0 : icmp.type == 128 || icmp.type == 129;
+        if (is_echo) packet->source_port = packet->destination_port = icmp.identifier;
+    }
+    return PACKET_OK;
+}
+
+/* What a walk over extension headers found. */
+struct packet_walk {
+    __u32 transport;
+    __u32 fragment_id;
+    __u8 protocol;
+    __u8 fragment;
+};
+
+/*
+ * From the header behind IPv6's, named `next`, to the last of its extension headers. payload_len is not looked at: in a BIG
+ * TCP packet it is 0, with or without a hop-by-hop jumbo option.
+ * A function of its own that the verifier looks at once, not once for each way that leads there.
+ */
+__attribute__((noinline)) int packet_walk_extensions(struct __sk_buff* skb, __u32 offset, __u8 next,
+                                                     struct packet_walk* walk) {
+    if (!walk) return PACKET_TRUNCATED;
+    walk->fragment = PACKET_WHOLE;
+    walk->fragment_id = 0;
+    for (int i = 0; i <= PACKET_MAX_EXTENSION_HEADERS; ++i) {
+        struct packet_extension extension;
+
+        if (next != IPPROTO_HOPOPTS && next != IPPROTO_DSTOPTS && next != IPPROTO_ROUTING && next != IPPROTO_MH &&
+            next != IPPROTO_AH && next != PACKET_IPPROTO_FRAGMENT) {
+            walk->transport = offset;
+            walk->protocol = next;
+            return PACKET_OK;
+        }
+        if (bpf_skb_load_bytes(skb, offset, &extension, sizeof extension) < 0) return PACKET_TRUNCATED;
+        if (next == IPPROTO_AH)
+            offset += ((__u32)extension.length + 2) * 4; /* RFC 4302 section 2.2 */
+        else if (next != PACKET_IPPROTO_FRAGMENT)
+            offset += ((__u32)extension.length + 1) * 8;
+        else
+            offset += 8;
+        /* Offset or M flag; with neither it is a whole datagram (RFC 6946). */
+        if (next == PACKET_IPPROTO_FRAGMENT && (extension.fragment & bpf_htons(0xfff9))) {
+            walk->fragment_id = extension.id;
+            walk->fragment = PACKET_FIRST_FRAGMENT;
+            if (extension.fragment & bpf_htons(0xfff8)) {
+                /* What follows is the middle of something. */
+                walk->fragment = PACKET_LATER_FRAGMENT;
+                walk->transport = offset;
+                walk->protocol = extension.next;
+                return PACKET_OK;
+            }
         }
         next = extension.next;
     }
-    return MARKER_DEEP_HEADERS;
+    return PACKET_DEEP_HEADERS;
 }
 
-/* MARKER_OUTCOMES: `packet` is filled in; anything else: why it can't be. */
-static __always_inline int marker_parse_ipv6(struct __sk_buff* skb, __u32 offset, struct marker_packet* packet) {
-    /* The ports of a packet without extension headers, with the header in one look. */
-    struct {
-        struct ipv6hdr ip;
-        __be16 ports[2];
-    } buffer;
-    const typeof(buffer)* header = marker_header(skb, offset, &buffer, sizeof buffer);
-    if (!header) return MARKER_TRUNCATED;
+static __always_inline int packet_parse_ipv6(struct __sk_buff* skb, struct packet* packet) {
+    struct ipv6hdr buffer;
+    const struct ipv6hdr* ip = packet_bytes(skb, packet->network, &buffer, sizeof buffer);
+    if (!ip) return PACKET_TRUNCATED;
 
-    const __u64* addresses = (const __u64*)&header->ip.saddr;
-    const __u64 source[2] = {addresses[0], addresses[1]};
-    const __u64 destination[2] = {addresses[2], addresses[3]};
-    __be16 ports[2] = {0, 0};
-    __u8 protocol = header->ip.nexthdr;
-
-    packet->offset = offset;
-    packet->word = bpf_ntohl(*(const __be32*)&header->ip);
-    packet->is_fragment = 0;
-    if (packet->word >> 28 != 6) return MARKER_NOT_IP;
-    if (protocol == IPPROTO_TCP || protocol == IPPROTO_UDP) {
-        ports[0] = header->ports[0];
-        ports[1] = header->ports[1];
-    } else {
-        const int outcome =
-            marker_parse_transport(skb, offset + sizeof(struct ipv6hdr), protocol, &protocol, ports, &packet->is_fragment);
-        if (outcome != MARKER_OUTCOMES) return outcome;
+    const __u64* addresses = (const __u64*)&ip->saddr;
+    packet->word = bpf_ntohl(*(const __be32*)ip);
+    if (packet->word >> 28 != 6) return PACKET_NOT_IP;
+    packet->source[0] = addresses[0];
+    packet->source[1] = addresses[1];
+    packet->destination[0] = addresses[2];
+    packet->destination[1] = addresses[3];
+    packet->transport = packet->network + sizeof(struct ipv6hdr);
+    packet->next_header = ip->nexthdr;
+    packet->protocol = ip->nexthdr;
+    packet->fragment = PACKET_WHOLE;
+    packet->fragment_id = 0;
+    if (packet->protocol != IPPROTO_TCP && packet->protocol != IPPROTO_UDP) {
+        struct packet_walk walk = {};
+        const int found = packet_walk_extensions(skb, packet->transport, packet->next_header, &walk);
+        if (found != PACKET_OK) return found;
+        packet->transport = walk.transport & 0x7fff; /* more than so many headers can fill: for the verifier */
+        packet->protocol = walk.protocol;
+        packet->fragment = walk.fragment;
+        packet->fragment_id = walk.fragment_id;
     }
-    marker_make_key(&packet->key, source, destination, ports[0], ports[1], protocol);
-    return MARKER_OUTCOMES;
+    return packet_parse_ports(skb, packet);
 }
 
-static __always_inline int marker_parse_ethernet(struct __sk_buff* skb, struct marker_packet* packet) {
-    struct ethhdr buffer;
-    const struct ethhdr* ethernet = marker_header(skb, 0, &buffer, sizeof buffer);
-    if (!ethernet) return MARKER_TRUNCATED;
+static __always_inline int packet_parse_ipv4(struct __sk_buff* skb, struct packet* packet) {
+    struct iphdr buffer;
+    const struct iphdr* ip = packet_bytes(skb, packet->network, &buffer, sizeof buffer);
+    if (!ip) return PACKET_TRUNCATED;
 
-    __u32 offset = ETH_HLEN;
-    /* Of the frame, not skb->protocol: a raw frame may say anything there. A tag that the kernel keeps beside the packet
-     * (vlan_tci) takes no room in it. */
-    __be16 protocol = ethernet->h_proto;
-    if (protocol == bpf_htons(ETH_P_8021Q) || protocol == bpf_htons(ETH_P_8021AD)) {
-        struct marker_vlan tag_buffer;
-        const struct marker_vlan* tag = marker_header(skb, ETH_HLEN, &tag_buffer, sizeof tag_buffer);
-        if (!tag) return MARKER_TRUNCATED;
-        protocol = tag->protocol;
-        offset += sizeof(struct marker_vlan);
-        if (protocol == bpf_htons(ETH_P_8021Q) || protocol == bpf_htons(ETH_P_8021AD)) return MARKER_DEEP_VLAN;
-    }
-    if (protocol == bpf_htons(ETH_P_IP)) return MARKER_IPV4;
-    if (protocol != bpf_htons(ETH_P_IPV6)) return MARKER_NOT_IP;
-    return marker_parse_ipv6(skb, offset, packet);
+    packet->word = bpf_ntohl(*(const __be32*)ip);
+    const __u32 length = (packet->word >> 24 & 0xf) * 4;
+    if (packet->word >> 28 != 4 || length < sizeof(struct iphdr)) return PACKET_NOT_IP;
+    packet->source[0] = 0;
+    packet->source[1] = bpf_cpu_to_be64(0xffff00000000ull | bpf_ntohl(ip->saddr));
+    packet->destination[0] = 0;
+    packet->destination[1] = bpf_cpu_to_be64(0xffff00000000ull | bpf_ntohl(ip->daddr));
+    packet->transport = packet->network + length;
+    packet->next_header = ip->protocol;
+    packet->protocol = ip->protocol;
+    packet->fragment = PACKET_WHOLE;
+    packet->fragment_id = ip->id;
+    if (ip->frag_off & bpf_htons(0x1fff))
+        packet->fragment = PACKET_LATER_FRAGMENT;
+    else if (ip->frag_off & bpf_htons(0x2000))
+        packet->fragment = PACKET_FIRST_FRAGMENT;
+    return packet_parse_ports(skb, packet);
 }
 
-/* A device without a link-layer header: the packet begins with its IP header. */
-static __always_inline int marker_parse_raw_ip(struct __sk_buff* skb, struct marker_packet* packet) {
-    __u8 buffer;
-    const __u8* first = marker_header(skb, 0, &buffer, sizeof buffer);
-    if (!first) return MARKER_TRUNCATED;
-    if (*first >> 4 == 4) return MARKER_IPV4;
-    if (*first >> 4 != 6) return MARKER_NOT_IP;
-    return marker_parse_ipv6(skb, 0, packet);
+/* Behind packet_find_ip or packet_find_raw_ip: all the rest. */
+static __always_inline int packet_parse(struct __sk_buff* skb, struct packet* packet) {
+    return packet->version == 6 ? packet_parse_ipv6(skb, packet) : packet_parse_ipv4(skb, packet);
+}
+
+/* Says whether the source is the key's low end. */
+static __always_inline int packet_flow_key(const struct packet* packet, struct flow_key* key) {
+    return flow_key_make(key, packet->source, packet->destination, packet->source_port, packet->destination_port,
+                         packet->protocol);
 }
 
 #endif

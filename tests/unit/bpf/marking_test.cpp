@@ -113,12 +113,15 @@ TEST_F(Marking, ANewTagReplacesTheOld) {
     EXPECT_EQ(table_->size(), 1u);
 }
 
-TEST_F(Marking, OneVlanTagInTheFrameShiftsAndTwoAreLeftAlone) {
+TEST_F(Marking, UpToTwoVlanTagsInTheFrameShift) {
     ASSERT_TRUE(table_->set_catch_all(perfsonar));
     expect_marked(ethernet(0x8100) + vlan(42, type_ipv6) + Ip6{.traffic_class = 3}.over(tcp(1, 2)), 18, perfsonar,
                   MARKER_MARKED_CATCH_ALL);
     expect_marked(ethernet(0x88a8) + vlan(42, type_ipv6) + Ip6{}.over(tcp(1, 2)), 18, perfsonar, MARKER_MARKED_CATCH_ALL);
-    expect_untouched(ethernet(0x88a8) + vlan(1, 0x8100) + vlan(2, type_ipv6) + Ip6{}.over(tcp(1, 2)), MARKER_DEEP_VLAN);
+    expect_marked(ethernet(0x88a8) + vlan(1, 0x8100) + vlan(2, type_ipv6) + Ip6{}.over(tcp(1, 2)), 22, perfsonar,
+                  MARKER_MARKED_CATCH_ALL);
+    expect_untouched(ethernet(0x88a8) + vlan(1, 0x8100) + vlan(2, 0x8100) + vlan(3, type_ipv6) + Ip6{}.over(tcp(1, 2)),
+                     MARKER_DEEP_VLAN);
     expect_untouched(ethernet(0x8100) + vlan(1, 0x0800) + Bytes(60, 0x45), MARKER_IPV4);
     expect_untouched(ethernet(0x8100) + vlan(1, 0x0806) + Bytes(60, 0), MARKER_NOT_IP);
 }
@@ -129,8 +132,28 @@ TEST_F(Marking, WhatIsNotIpv6IsLeftAlone) {
     expect_untouched(ethernet(0x0806) + Bytes(60, 0), MARKER_NOT_IP);
     expect_untouched(ethernet(0x88cc) + Bytes(60, 0x60), MARKER_NOT_IP);
     expect_untouched(ethernet(type_ipv6) + Bytes(60, 0x45), MARKER_NOT_IP);  // the type lies
-    expect_untouched(ethernet(type_ipv6) + Ip6{.next = 58}.over(Bytes(40, 128)), MARKER_OTHER_PROTOCOL);
-    expect_untouched(ethernet(type_ipv6) + Ip6{.next = 59}.over(Bytes(40, 0)), MARKER_OTHER_PROTOCOL);
+}
+
+TEST_F(Marking, EveryProtocolIsMarked) {
+    ASSERT_TRUE(table_->set_catch_all(perfsonar));
+    for (const unsigned protocol : {6u, 17u, 33u, 41u, 47u, 50u, 58u, 59u, 89u, 132u, 136u, 253u})
+        expect_marked(ethernet(type_ipv6) + Ip6{.next = protocol}.over(Bytes(40, 7)), 14, perfsonar,
+                      MARKER_MARKED_CATCH_ALL);
+    expect_marked(ethernet(type_ipv6) + Ip6{.next = 59}.over({}), 14, perfsonar, MARKER_MARKED_CATCH_ALL);
+}
+
+TEST_F(Marking, FlowsOfOtherProtocolsAreMatched) {
+    ASSERT_TRUE(table_->put(key(9000, 9001, 132), atlas));
+    expect_marked(ethernet(type_ipv6) + Ip6{.next = 132}.over(udp(9000, 9001)), 14, atlas, MARKER_MARKED_FLOW);
+    expect_untouched(ethernet(type_ipv6) + Ip6{.next = 132}.over(udp(9000, 9002)), MARKER_NO_TAG);
+    // An echo's identifier stands for both ports, so that the reply is the same tuple reversed.
+    ASSERT_TRUE(table_->put(key(0x1234, 0x1234, 58), atlas));
+    for (const std::uint8_t type : {128, 129})
+        expect_marked(ethernet(type_ipv6) + Ip6{.next = 58}.over(Bytes{type, 0, 0, 0, 0x12, 0x34, 0, 1}), 14, atlas,
+                      MARKER_MARKED_FLOW);
+    expect_untouched(ethernet(type_ipv6) + Ip6{.next = 58}.over(Bytes{135, 0, 0, 0, 0x12, 0x34, 0, 1}), MARKER_NO_TAG);
+    ASSERT_TRUE(table_->put(key(0, 0, 50), atlas));
+    expect_marked(ethernet(type_ipv6) + Ip6{.next = 50}.over(Bytes(40, 3)), 14, atlas, MARKER_MARKED_FLOW);
 }
 
 TEST_F(Marking, ExtensionHeadersAreWalkedAndPayloadLengthIsNotTrusted) {

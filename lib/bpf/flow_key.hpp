@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+// lib/bpf/flow_key.hpp: the key under which the kernel's side knows a flow. Pure.
+#pragma once
+
+#include <arpa/inet.h>
+
+#include <cstring>
+
+#include "bpf/lib/flow_hash.h"
+#include "flowd/abi/event.h"
+
+namespace flowd::bpf {
+
+/// The same for both orientations of the flow. Its scope is no part of it: BPF programs see one network namespace.
+[[nodiscard]] inline flow_key to_flow_key(const flowd_key& key) {
+    __u64 source[2];
+    __u64 destination[2];
+    std::memcpy(source, key.source, sizeof source);
+    std::memcpy(destination, key.destination, sizeof destination);
+    flow_key made{};
+    flow_key_make(&made, source, destination, htons(key.source_port), htons(key.destination_port), key.protocol);
+    return made;
+}
+
+}  // namespace flowd::bpf
