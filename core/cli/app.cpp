@@ -174,7 +174,7 @@ ExitCode print_version(const Output& output) {
     std::string text;
     json::Writer writer(text);
     writer.object().member("version", version());
-    writer.member("module_abi", std::to_string(FLOWD_ABI_MAJOR) + "." + std::to_string(FLOWD_ABI_MINOR)).end();
+    writer.member("moduleAbi", std::to_string(FLOWD_ABI_MAJOR) + "." + std::to_string(FLOWD_ABI_MINOR)).end();
     if (output.json) {
         output.answer(text);
     } else {

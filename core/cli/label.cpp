@@ -68,10 +68,10 @@ std::string in_words(flowd_tag tag, const Registry& registry) {
 
 void write_tag(json::Writer& writer, flowd_tag tag, const Registry& registry) {
     writer.member("experiment", tag.experiment);
-    if (const auto name = registry.experiment_name(tag.experiment); !name.empty()) writer.member("experiment_name", name);
+    if (const auto name = registry.experiment_name(tag.experiment); !name.empty()) writer.member("experimentName", name);
     writer.member("activity", tag.activity);
     if (const auto name = registry.activity_name(tag.experiment, tag.activity); !name.empty()) {
-        writer.member("activity_name", name);
+        writer.member("activityName", name);
     }
 }
 
@@ -104,7 +104,7 @@ Result<std::string> decode_scitag(std::uint32_t number, const Registry& registry
     writer.object().member("scitag", number);
     write_tag(writer, tag, registry);
     if (const auto encoded = label::encode(tag)) {
-        writer.member("label", hex(*encoded)).member("label_decimal", *encoded);
+        writer.member("label", hex(*encoded)).member("labelDecimal", *encoded);
     } else {
         writer.member("hint", fmt::format("experiment {} does not fit a flow label (0 to 511)", tag.experiment));
     }
@@ -129,7 +129,7 @@ Result<std::string> encode_label(std::string_view experiment, std::string_view a
     }
     std::string text;
     json::Writer writer(text);
-    writer.object().member("label", hex(*encoded)).member("label_decimal", *encoded);
+    writer.object().member("label", hex(*encoded)).member("labelDecimal", *encoded);
     writer.member("scitag", label::scitag(tag));
     write_tag(writer, tag, registry);
     if (tag.experiment == 0 && tag.activity == 0)
@@ -155,7 +155,7 @@ Result<std::string> decode_label(std::string_view value, bool is_scitag, const R
     const flowd_tag tag = label::decode(*number);
     std::string text;
     json::Writer writer(text);
-    writer.object().member("label", hex(*number)).member("label_decimal", *number);
+    writer.object().member("label", hex(*number)).member("labelDecimal", *number);
     write_tag(writer, tag, registry);
     writer.member("entropy", hex(*number & label::entropy_mask)).member("scitag", label::scitag(tag));
     const flowd_tag other = label::from_scitag(*number);

@@ -40,7 +40,7 @@ bool has_suffix(std::string_view key, std::string_view suffix) {
 }
 
 std::string heading(std::string_view key) {
-    for (const std::string_view unit : {"_seconds", "_bytes"}) {
+    for (const std::string_view unit : {"Seconds", "Bytes"}) {
         if (key.size() > unit.size() && has_suffix(key, unit)) key.remove_suffix(unit.size());
     }
     const std::string words = printable(key);
@@ -90,8 +90,8 @@ std::string inline_text(std::string_view key, const dom::element& value) {
             break;
     }
     const double number = value.get_double();  // converts any number
-    if (key == "seconds" || has_suffix(key, "_seconds")) return human_duration(number);
-    if (key == "bytes" || has_suffix(key, "_bytes")) return human_size(number);
+    if (key == "seconds" || has_suffix(key, "Seconds")) return human_duration(number);
+    if (key == "bytes" || has_suffix(key, "Bytes")) return human_size(number);
     if (value.is_int64()) return std::to_string(value.get_int64().value());
     if (value.is_uint64()) return std::to_string(value.get_uint64().value());
     return fmt::format("{:.6g}", number);

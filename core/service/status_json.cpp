@@ -28,9 +28,9 @@ double seconds_since(std::int64_t then_ns) {
 void write_daemon(json::Writer& w, const DaemonStatus& daemon) {
     w.key("daemon").object();
     w.member("version", version()).member("state", daemon.state).member("pid", ::getpid());
-    w.member("uptime_seconds", seconds_since(daemon.started_ns)).member("configuration", daemon.config);
-    w.member("reloads", daemon.reloads).member("reloads_failed", daemon.reloads_failed);
-    w.member("last_reload", time_text(daemon.last_reload_ns)).member("last_reload_error", daemon.last_reload_error);
+    w.member("uptimeSeconds", seconds_since(daemon.started_ns)).member("configuration", daemon.config);
+    w.member("reloads", daemon.reloads).member("reloadsFailed", daemon.reloads_failed);
+    w.member("lastReload", time_text(daemon.last_reload_ns)).member("lastReloadError", daemon.last_reload_error);
     w.end();
 }
 
@@ -44,13 +44,13 @@ void write_instance(json::Writer& w, const Instance& instance) {
     w.member("errors", status.errors + status.bad_results + status.exceptions);
     w.member("exceptions", status.exceptions);
     if (instance.kind() == FLOWD_BACKEND)
-        w.member("batches", status.batches).member("batches_failed", status.batches_failed);
-    if (instance.kind() == FLOWD_ENRICHER) w.member("periods_missed", status.periods_missed);
+        w.member("batches", status.batches).member("batchesFailed", status.batches_failed);
+    if (instance.kind() == FLOWD_ENRICHER) w.member("periodsMissed", status.periods_missed);
     // What is worth telling is a call that takes long: the thread does nothing else meanwhile.
     if (status.in_call_ns > 1'000'000'000) {
-        w.member("stuck_in", status.in_call).member("stuck_seconds", static_cast<double>(status.in_call_ns) / 1e9);
+        w.member("stuckIn", status.in_call).member("stuckSeconds", static_cast<double>(status.in_call_ns) / 1e9);
     }
-    w.member("last_error", status.last_error).member("last_error_time", time_text(status.last_error_ns));
+    w.member("lastError", status.last_error).member("lastErrorTime", time_text(status.last_error_ns));
     w.end();
 }
 
@@ -82,10 +82,13 @@ void write_details(json::Writer& w, const Instance& instance, const Services& se
     w.end();
 }
 
+/// What happened, by the names that the metrics' labels have as well.
 template <typename Enum, std::size_t N>
-void write_counts(json::Writer& w, std::string_view prefix, const std::array<std::uint64_t, N>& counts) {
+void write_counts(json::Writer& w, std::string_view member, const std::array<std::uint64_t, N>& counts) {
+    w.key(member).object();
     for (std::size_t i = 0; i < N; ++i)
-        if (counts[i] != 0) w.member(std::string(prefix).append(name_of(static_cast<Enum>(i))), counts[i]);
+        if (counts[i] != 0) w.member(name_of(static_cast<Enum>(i)), counts[i]);
+    w.end();
 }
 
 template <std::size_t N>
@@ -98,11 +101,12 @@ std::uint64_t sum(const std::array<std::uint64_t, N>& counts) {
 void write_bus(json::Writer& w, const BusCounters& bus) {
     w.key("flows").object();
     w.member("live", bus.live)
-        .member("ended_kept", bus.ended_kept)
+        .member("endedKept", bus.ended_kept)
         .member("owed", bus.owed)
-        .member("table_bytes", bus.table_bytes);
-    w.member("samples", bus.samples).member("samples_unknown", bus.samples_unknown);
-    write_counts<Expiry>(w, "expired_", bus.expired);
+        .member("tombstonesCutShort", bus.tombstones_cut_short)
+        .member("tableBytes", bus.table_bytes);
+    w.member("samples", bus.samples).member("samplesUnknown", bus.samples_unknown);
+    write_counts<Expiry>(w, "expired", bus.expired);
     w.end();
 
     w.key("announcers").array();
@@ -110,8 +114,8 @@ void write_bus(json::Writer& w, const BusCounters& bus) {
         w.object();
         w.member("plugin", edge.name).member("live", edge.live).member("offered", sum(edge.offered));
         w.member("accepted", edge.accepted).member("refused", sum(edge.refused));
-        write_counts<Effect>(w, "", edge.effects);
-        write_counts<Refusal>(w, "refused_", edge.refused);
+        write_counts<Effect>(w, "effects", edge.effects);
+        write_counts<Refusal>(w, "refusals", edge.refused);
         w.end();
     }
     w.end();
@@ -122,13 +126,13 @@ void write_bus(json::Writer& w, const BusCounters& bus) {
         w.member("backend", edge.name).member("delivered", sum(edge.delivered));
         w.member("start", edge.delivered[FLOWD_EVENT_START]).member("ongoing", edge.delivered[FLOWD_EVENT_ONGOING]);
         w.member("end", edge.delivered[FLOWD_EVENT_END]);
-        w.member("shed_ongoing", edge.shed_ongoing).member("refused_full", edge.refused_full).member("missed", edge.missed);
-        w.member("resynced", edge.resynced).member("given_up", edge.given_up).member("stalls", edge.stalls);
-        w.member("depth", edge.depth).member("high_water", edge.high_water).member("capacity", edge.capacity);
-        w.member("queued_bytes", edge.bytes).member("behind", edge.behind);
+        w.member("shedOngoing", edge.shed_ongoing).member("refusedFull", edge.refused_full).member("missed", edge.missed);
+        w.member("resynced", edge.resynced).member("givenUp", edge.given_up).member("stalls", edge.stalls);
+        w.member("depth", edge.depth).member("highWater", edge.high_water).member("capacity", edge.capacity);
+        w.member("queuedBytes", edge.bytes).member("behind", edge.behind);
         const std::uint64_t events = sum(edge.latency);
-        w.member("latency_mean_us",
-                 events == 0 ? 0.0 : static_cast<double>(edge.latency_sum_us) / static_cast<double>(events));
+        w.member("latencyMeanSeconds",
+                 events == 0 ? 0.0 : static_cast<double>(edge.latency_sum_us) / 1e6 / static_cast<double>(events));
         w.end();
     }
     w.end();
@@ -145,9 +149,9 @@ void write_flow(json::Writer& w, const flowd_flow& flow, const Registry& registr
                                                    : std::to_string(flow.key.protocol));
     w.member("experiment", name_or_number(registry.experiment_name(flow.tag.experiment), flow.tag.experiment));
     w.member("activity", name_or_number(registry.activity_name(flow.tag.experiment, flow.tag.activity), flow.tag.activity));
-    w.member("experiment_id", flow.tag.experiment).member("activity_id", flow.tag.activity);
+    w.member("experimentId", flow.tag.experiment).member("activityId", flow.tag.activity);
     w.member("start", time_text(flow.start_time_ns)).member("announcers", flow.announcers);
-    w.member("bytes_sent", flow.usage.bytes_sent).member("bytes_received", flow.usage.bytes_received);
+    w.member("bytesSent", flow.usage.bytes_sent).member("bytesReceived", flow.usage.bytes_received);
     w.member("application", std::string_view(flow.application.data, flow.application.length));
     w.member("id", flow.flow_id);
     if (flow.key.scope != 0) w.member("scope", flow.key.scope);

@@ -72,7 +72,7 @@ def test_a_part_that_is_not_required_does_not_stop_the_start(lab):
     with Daemon("plugins:\n  fireflyp: {}\nbackends:\n  marker:\n    targetInterfaces: [eth7]\n    required: false\n", lab.a) as daemon:
         states = {entry["instance"]: entry for entry in daemon.cli("status")["instances"]}
         assert states["backend marker"]["state"] == "failed", states
-        assert "eth7" in states["backend marker"]["last_error"], states
+        assert "eth7" in states["backend marker"]["lastError"], states
         assert states["plugin fireflyp"]["state"] == "running", states
 
 

@@ -73,7 +73,7 @@ def test_one_that_throws_does_not_stop_the_others(kind, at):
         wait_for(lambda: all_arrived(running), "all pairs", 60)
         name = f"{kind[:-1]} misbehave"
         wait_for(lambda: state_of(running, name)["state"] == "failed", f"{name} to be shown as failed")
-        assert "thrown on purpose" in state_of(running, name)["last_error"]
+        assert "thrown on purpose" in state_of(running, name)["lastError"]
         assert running.stop() == 0
 
 
@@ -89,7 +89,7 @@ def test_a_backend_that_blocks_for_ever_holds_up_nobody_and_is_abandoned():
     limits = "queues: {events: 64, stallAfter: 200ms}\n"
     with daemon(limits + GOOD + TALLIES + "  misbehave: {at: events, how: hang}\n") as running:
         wait_for(lambda: all_arrived(running), "all pairs", 60)
-        wait_for(lambda: state_of(running, "backend misbehave").get("stuck_in") == "on_events", "the hang to be shown")
+        wait_for(lambda: state_of(running, "backend misbehave").get("stuckIn") == "on_events", "the hang to be shown")
         assert running.stop() == 9
         assert "[misbehave] does not come back from on_events" in running.log
 
@@ -124,15 +124,15 @@ def test_a_reload_that_fails_keeps_everything_running_and_says_why():
         pid_before = {i["instance"]: i["since"] for i in running.cli("status")["instances"]}
         running.reload(GOOD + TALLIES + "  misbehave: {at: prepare, how: denied}\n")
         status = running.cli("status")
-        assert status["daemon"]["reloads_failed"] == 1
-        assert "prepare failed" in status["daemon"]["last_reload_error"]
+        assert status["daemon"]["reloadsFailed"] == 1
+        assert "prepare failed" in status["daemon"]["lastReloadError"]
         assert {i["instance"]: i["since"] for i in status["instances"]} == pid_before
         assert any("the reload failed" in line for line in running.states())
         running.reload("nonsense: true\n")
-        assert running.cli("status")["daemon"]["reloads_failed"] == 2
+        assert running.cli("status")["daemon"]["reloadsFailed"] == 2
         running.reload(GOOD + TALLIES + "  tally/three: {}\n")
         status = running.cli("status")
-        assert status["daemon"]["last_reload_error"] == ""
+        assert status["daemon"]["lastReloadError"] == ""
         assert len(status["instances"]) == 4
         assert running.stop() == 0
 

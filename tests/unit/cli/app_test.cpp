@@ -133,7 +133,7 @@ TEST(CommandLine, HelpsWithEverything) {
 
 TEST(CommandLine, PrintsTheVersionOfProductAndAbi) {
     EXPECT_THAT(run_with({"version"}).out, HasSubstr("module ABI 1."));
-    EXPECT_THAT(run_with({"--json", "version"}).out, HasSubstr(R"("module_abi":"1.)"));
+    EXPECT_THAT(run_with({"--json", "version"}).out, HasSubstr(R"("moduleAbi":"1.)"));
     EXPECT_THAT(run_with({"--version"}).out, HasSubstr("flowd-cpp "));
 }
 

@@ -53,10 +53,10 @@ INSTANTIATE_TEST_SUITE_P(Draft, LabelVectors,
 TEST(Label, TakesNamesOfTheRegistry) {
     const auto encoded = encode_label("CMS", "Production", false, registry());
     EXPECT_EQ(member(encoded, "label"), "\"0x30038\"");
-    EXPECT_EQ(member(encoded, "label_decimal"), "196664");
+    EXPECT_EQ(member(encoded, "labelDecimal"), "196664");
     EXPECT_EQ(member(encoded, "scitag"), "206");
-    EXPECT_EQ(member(encoded, "experiment_name"), "\"cms\"");
-    EXPECT_EQ(member(encoded, "activity_name"), "\"production\"");
+    EXPECT_EQ(member(encoded, "experimentName"), "\"cms\"");
+    EXPECT_EQ(member(encoded, "activityName"), "\"production\"");
 }
 
 TEST(Label, NamesTheNearestForANameThatIsNotThere) {
@@ -92,7 +92,7 @@ TEST(Label, ListsAllLabelsOfATag) {
 TEST(Label, SaysTheEntropyThatALabelHas) {
     const auto decoded = decode_label("0xf013b", false, registry());
     EXPECT_EQ(member(decoded, "entropy"), "\"0xc0103\"");
-    EXPECT_EQ(member(decoded, "experiment_name"), "\"cms\"");
+    EXPECT_EQ(member(decoded, "experimentName"), "\"cms\"");
     EXPECT_EQ(member(decoded, "hint"), "");
 }
 

@@ -58,7 +58,7 @@ TEST(Render, PutsAFewNestedMembersIntoACell) {
 }
 
 TEST(Render, GivesValuesTheUnitThatTheKeyNames) {
-    EXPECT_EQ(render(R"({"uptime_seconds":3725,"memory_bytes":11534336,"bytes":10,"rtt_seconds":0.0125})"),
+    EXPECT_EQ(render(R"({"uptimeSeconds":3725,"memoryBytes":11534336,"bytes":10,"rttSeconds":0.0125})"),
               "uptime:  1h 2m 5s\n"
               "memory:  11.0 MiB\n"
               "bytes:   10 B\n"
@@ -66,8 +66,8 @@ TEST(Render, GivesValuesTheUnitThatTheKeyNames) {
 }
 
 TEST(Render, ReadsKeysAsWords) {
-    EXPECT_EQ(render(R"({"last_error":"a","kernelDrops":1,"MTU":2,"experimentID":3})"),
-              "last error:     a\n"
+    EXPECT_EQ(render(R"({"port_zero":"a","kernelDrops":1,"MTU":2,"experimentID":3})"),
+              "port zero:      a\n"
               "kernel drops:   1\n"
               "MTU:            2\n"
               "experiment ID:  3\n");
