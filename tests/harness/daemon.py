@@ -19,8 +19,8 @@ BINARY = BUILD / "bin" / "flowd-cpp"
 class Daemon:
     """with Daemon(configuration_text, host) as daemon: ...   host None: in the present namespace."""
 
-    def __init__(self, configuration, host=None, arguments=(), environment=None):
-        self.host = host
+    def __init__(self, configuration, host=None, arguments=(), environment=None, prefix=()):
+        self.host, self.prefix = host, list(prefix)
         # Root's own folder below /run: the daemon refuses configurations that others could replace.
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="flowd-test-", dir="/run"))
         self.conf = self.directory / "conf.yaml"
@@ -36,7 +36,7 @@ class Daemon:
         notify_path.unlink(missing_ok=True)
         self.notify.bind(str(notify_path))
         self.notify.setblocking(False)
-        command = [str(BINARY), "run", "--conf", str(self.conf), "--control", str(self.control), *self.arguments]
+        command = [*self.prefix, str(BINARY), "run", "--conf", str(self.conf), "--control", str(self.control), *self.arguments]
         if self.host:
             command = ["ip", "netns", "exec", self.host.name, *command]
         environment = os.environ | {"NOTIFY_SOCKET": str(notify_path)} | self.environment
@@ -68,6 +68,14 @@ class Daemon:
         if check and done.returncode != 0:
             raise AssertionError(f"{words} ended with {done.returncode}: {done.stdout}{done.stderr}\n{self.log}")
         return json.loads(done.stdout) if done.stdout.strip() else None
+
+    def details(self, instance):
+        """What an instance adds to `status`."""
+        return self.cli("status")["details"][instance]["status"]
+
+    def edge(self, backend):
+        """The counters in front of a backend."""
+        return next(entry for entry in self.cli("status")["queues"] if entry["backend"] == backend)
 
     def reload(self, configuration):
         self.conf.write_text(configuration)

@@ -41,9 +41,9 @@ def test_all_mistakes_are_reported_at_once():
 
 
 def test_an_absent_module_is_named_with_the_package_to_install():
-    code, log = start_fails("plugins:\n  namedPipe: {}\n")
+    code, log = start_fails("backends:\n  kafka: {}\n")
     assert code == 4
-    assert "flowd-cpp-plugin-namedpipe" in log, log
+    assert "flowd-cpp-backend-kafka" in log, log
 
 
 def test_a_busy_port_stops_the_start(lab):
@@ -85,7 +85,7 @@ def test_a_configuration_that_others_may_write_is_refused():
 
 
 @pytest.mark.skipif(not SHARED_CONFIGS.is_dir(), reason="the collection of configurations in use is not here")
-@pytest.mark.parametrize("name", ["perfsonar-2.4.yaml", "perfsonar-2.5.yaml"])
+@pytest.mark.parametrize("name", ["perfsonar-2.4.yaml", "perfsonar-2.5.yaml", "npipe-stun.yaml"])
 def test_configurations_in_use_load_unchanged(name):
     done = subprocess.run([str(BINARY), "check", "--conf", str(SHARED_CONFIGS / name)], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -94,9 +94,8 @@ def test_configurations_in_use_load_unchanged(name):
 @pytest.mark.skipif(not SHARED_CONFIGS.is_dir(), reason="the collection of configurations in use is not here")
 @pytest.mark.parametrize("name, absent", [
     ("minimal.yaml", ["api"]),
-    ("npipe-stun.yaml", ["namedpipe"]),
     ("perfsonar-installer.yaml", ["netlink", "skops"]),
-    ("everything.yaml", ["api", "namedpipe", "iperf3", "metrics", "netlink", "skops"]),
+    ("everything.yaml", ["api", "iperf3", "metrics", "netlink", "skops"]),
 ])
 def test_configurations_in_use_name_the_modules_that_are_absent_and_nothing_else(name, absent):
     done = subprocess.run([str(BINARY), "check", "--conf", str(SHARED_CONFIGS / name)], capture_output=True, text=True)

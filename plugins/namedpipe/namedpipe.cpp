@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "plugins/namedpipe/namedpipe.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <numeric>
+#include <utility>
+
+namespace flowd::namedpipe {
+namespace {
+
+constexpr std::array<const char*, 4> kinds{"", "start", "ongoing", "end"};
+constexpr std::size_t longest_shown = 200;
+
+[[nodiscard]] std::string resource_of(const std::filesystem::path& path) {
+    return "fifo:" + resolved(path).string();
+}
+
+[[nodiscard]] flowd_event to_event(const Line& line) {
+    flowd_event event{};
+    event.size = sizeof event;
+    event.kind = line.kind;
+    event.key = line.key;
+    event.tag = line.tag;
+    return event;
+}
+
+}  // namespace
+
+NamedPipe::NamedPipe(Host& host, Options options) : Plugin(host), options_(std::move(options)) {
+    pending_.reserve(batch);
+    lines_metric_ = host.counter("namedpipe_lines_total", "Lines read, blank ones aside.");
+    not_taken_metric_ = host.counter("namedpipe_not_taken_total", "Lines understood whose event the core did not take.");
+    pauses_metric_ = host.counter("namedpipe_pauses_total", "Times that reading stopped because the queues were full.");
+    for (std::size_t i = 1; i < refusal_names.size(); ++i)
+        refused_metrics_.push_back(host.counter("namedpipe_refused_total", "Lines that announce nothing, by reason.",
+                                                {{"reason", std::string(refusal_names[i])}}));
+    for (std::size_t i = 1; i < kinds.size(); ++i)
+        announced_metrics_.push_back(
+            host.counter("namedpipe_events_total", "Flow events announced, by state.", {{"state", kinds[i]}}));
+}
+
+Result<std::unique_ptr<NamedPipe::Reader>> NamedPipe::open(const std::filesystem::path& path) const {
+    UniqueFd handed = host().descriptors().take(resource_of(path));
+    auto pipe = handed ? Pipe::adopted(std::move(handed)) : Pipe::at(path);
+    if (!pipe) {
+        Error error = std::move(pipe).error();
+        error.option = "pipePath";
+        return error;
+    }
+    // resolved() again: the pipe may be there only now.
+    if (auto kept = host().descriptors().keep(resource_of(path), pipe->fd()); !kept) return std::move(kept).error();
+    if ((pipe->mode() & 0222u) != 0222u) {
+        char mode[16];
+        std::snprintf(mode, sizeof mode, "%04o", pipe->mode());
+        host().info(path.string() + " has mode " + mode + ": not every user can write into it");
+    }
+    return std::make_unique<Reader>(std::move(*pipe));
+}
+
+Result<void> NamedPipe::prepare() {
+    auto reader = open(options_.pipe_path);
+    if (!reader) return std::move(reader).error();
+    resource_ = resource_of(options_.pipe_path);
+    readers_.push_front(std::move(*reader));
+    return {};
+}
+
+Result<void> NamedPipe::start() {
+    if (auto watched = watch(*readers_.front()); !watched) return std::move(watched).error();
+    auto second = host().every(std::chrono::seconds(1), [this] { each_second(); });
+    if (!second) return std::move(second).error();
+    second_ = std::move(*second);
+    host().info("reading " + options_.pipe_path.string());
+    return {};
+}
+
+Result<void> NamedPipe::watch(Reader& reader) {
+    auto readable = host().watch(reader.pipe.fd(), paused_ ? 0u : static_cast<std::uint32_t>(FLOWD_IO_READ),
+                                 [this, &reader](std::uint32_t) { on_readable(reader); });
+    if (!readable) return std::move(readable).error();
+    reader.readable = std::move(*readable);
+    return {};
+}
+
+Result<void> NamedPipe::reconfigure(Options options) {
+    if (options.pipe_path != options_.pipe_path) {
+        auto reader = open(options.pipe_path);
+        if (!reader) return std::move(reader).error();
+        if (auto watched = watch(**reader); !watched) return std::move(watched).error();
+        for (const auto& former : readers_)
+            while (!paused_ && read_once(*former)) {
+            }
+        if (!paused_) readers_.clear();  // else what they hold is announced first
+        host().descriptors().forget(resource_);
+        resource_ = resource_of(options.pipe_path);
+        readers_.push_front(std::move(*reader));
+    }
+    options_ = std::move(options);
+    return {};
+}
+
+void NamedPipe::on_readable(Reader& reader) {
+    for (int i = 0; i < reads_per_turn && !paused_; ++i)
+        if (!read_once(reader)) return;
+}
+
+bool NamedPipe::read_once(Reader& reader) {
+    const auto space = reader.lines.space(options_.buff_size);
+    const ssize_t got = ::read(reader.pipe.fd(), space.data(), space.size());
+    if (got <= 0) {
+        if (got < 0 && errno != EAGAIN && errno != EINTR) last_error_ = Error::from_errno(errno, "read").message;
+        return false;
+    }
+    reader.quiet = std::chrono::seconds(0);
+    reader.lines.filled(static_cast<std::size_t>(got));
+    bytes_ += static_cast<std::uint64_t>(got);
+    return drain(reader);
+}
+
+bool NamedPipe::drain(Reader& reader) {
+    while (true) {
+        while (pending_.size() < batch) {
+            const auto cut = reader.lines.next();
+            if (!cut) return hand_over();
+            take(cut->text, cut->too_long);
+        }
+        if (!hand_over()) return false;
+    }
+}
+
+void NamedPipe::take(std::string_view text, bool too_long) {
+    if (!too_long && is_blank(text)) return;
+    ++lines_;
+    Line line;
+    const auto refusal = too_long ? Refusal::too_long : parse(text, line);
+    if (refusal == Refusal::none) {
+        pending_.push_back(to_event(line));
+        return;
+    }
+    ++refused_[static_cast<std::size_t>(refusal)];
+    last_refused_ = std::string(name_of(refusal)) + ": " + std::string(text.substr(0, longest_shown));
+}
+
+bool NamedPipe::hand_over() {
+    std::size_t done = 0;
+    const auto accepted = [&](std::size_t count) {
+        for (; count > 0; --count) ++announced_[pending_[done++].kind];
+    };
+    flowd_result result = FLOWD_OK;
+    while (done < pending_.size()) {
+        const Emitted emitted = host().emit(std::span<const flowd_event>(pending_).subspan(done));
+        accepted(emitted.accepted);
+        result = emitted.result;
+        if (result != FLOWD_INVALID && result != FLOWD_LIMIT) break;
+        ++not_taken_;
+        ++done;
+    }
+    pending_.erase(pending_.begin(), pending_.begin() + static_cast<std::ptrdiff_t>(done));
+    if (pending_.empty()) return true;
+    pause();
+    return false;
+}
+
+void NamedPipe::pause() {
+    if (std::exchange(paused_, true)) return;
+    ++pauses_;
+    for (const auto& reader : readers_)
+        if (reader->readable)
+            if (auto done = reader->readable.conditions(0); !done) last_error_ = done.error().message;
+}
+
+void NamedPipe::on_room() {
+    if (!std::exchange(paused_, false) || !hand_over()) return;
+    for (const auto& reader : readers_)
+        if (!drain(*reader)) return;
+    for (const auto& reader : readers_)
+        if (auto done = reader->readable.conditions(FLOWD_IO_READ); !done) last_error_ = done.error().message;
+}
+
+void NamedPipe::each_second() {
+    publish();
+    if (paused_) return;
+    take_rests();
+    look_at_path();
+}
+
+void NamedPipe::take_rests() {
+    for (const auto& reader : readers_) {
+        const auto rest = reader->lines.rest();
+        if (rest.empty() || (reader->quiet += std::chrono::seconds(1)) < patience) continue;
+        Line line;
+        if (parse(rest, line) != Refusal::none) continue;  // more may come
+        take(rest, false);
+        reader->lines.drop_rest();
+        if (!hand_over()) return;
+    }
+}
+
+void NamedPipe::look_at_path() {
+    if (readers_.front()->pipe.is_at(options_.pipe_path)) return;
+    auto pipe = Pipe::at(options_.pipe_path);
+    if (!pipe) {
+        if (last_error_ != pipe.error().message) host().report(Problem::from(pipe.error()));
+        last_error_ = pipe.error().message;
+        return;
+    }
+    auto reader = std::make_unique<Reader>(std::move(*pipe));
+    if (auto watched = watch(*reader); !watched) {
+        last_error_ = watched.error().message;
+        return;
+    }
+    host().warning("somebody removed or replaced " + options_.pipe_path.string() + "; reading the new one as well");
+    ++replaced_;
+    resource_ = resource_of(options_.pipe_path);
+    if (auto kept = host().descriptors().keep(resource_, reader->pipe.fd()); !kept) last_error_ = kept.error().message;
+    readers_.push_front(std::move(reader));
+    if (readers_.size() > 1 + most_former) readers_.pop_back();
+}
+
+Result<void> NamedPipe::stop(Deadline deadline) {
+    second_.reset();
+    for (const auto& reader : readers_) {
+        reader->readable.reset();
+        while (!paused_ && !deadline.passed() && read_once(*reader)) {
+        }
+    }
+    const auto left = pending_.size();
+    if (left > 0) host().warning(std::to_string(left) + " lines were read but not announced before the stop");
+    pending_.clear();
+    readers_.clear();
+    publish();
+    return {};
+}
+
+void NamedPipe::publish() {
+    lines_metric_.set_total(static_cast<double>(lines_));
+    not_taken_metric_.set_total(static_cast<double>(not_taken_));
+    pauses_metric_.set_total(static_cast<double>(pauses_));
+    for (std::size_t i = 1; i < refused_.size(); ++i) refused_metrics_[i - 1].set_total(static_cast<double>(refused_[i]));
+    for (std::size_t i = 1; i < announced_.size(); ++i)
+        announced_metrics_[i - 1].set_total(static_cast<double>(announced_[i]));
+}
+
+void NamedPipe::status(json::Writer& object) const {
+    object.member("path", options_.pipe_path.string());
+    object.member("bytes", bytes_).member("lines", lines_);
+    object.key("announced").object();
+    for (std::size_t i = 1; i < kinds.size(); ++i) object.member(kinds[i], announced_[i]);
+    object.end();
+    object.member("refused", std::accumulate(refused_.begin(), refused_.end(), std::uint64_t{0}));
+    object.key("refusals").object();
+    for (std::size_t i = 1; i < refused_.size(); ++i)
+        if (refused_[i] != 0) object.member(refusal_names[i], refused_[i]);
+    object.end();
+    if (!last_refused_.empty()) object.member("lastRefused", last_refused_);
+    object.member("notTaken", not_taken_);
+    object.member("paused", paused_).member("pauses", pauses_);
+    object.member("replaced", replaced_);
+    if (!last_error_.empty()) object.member("lastError", last_error_);
+}
+
+}  // namespace flowd::namedpipe

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+// The namedpipe plugin: announces the flows that other programs write, line by line, into a named pipe.
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "flowd/module.hpp"
+#include "plugins/namedpipe/line.hpp"
+#include "plugins/namedpipe/line_buffer.hpp"
+#include "plugins/namedpipe/options.hpp"
+#include "plugins/namedpipe/pipe.hpp"
+
+namespace flowd::namedpipe {
+
+/// Back-pressure: when the bus is full, reading stops at the event that did not fit, and goes on with it when there is
+/// room. Meanwhile the pipe takes 1 MiB, then writers wait.
+///
+/// The path is looked at once a second. Where the pipe was removed (flowd-go does so when it stops), a new one is made;
+/// the old one is read on, for writers like NGINX that hold it open.
+class NamedPipe final : public Plugin {
+  public:
+    using Options = namedpipe::Options;
+    static constexpr Info info{.name = "namedpipe",
+                               .summary = "Announces the flows that programs write into a named pipe.",
+                               .aliases = {"namedPipe", "np"},
+                               .precedence = FLOWD_PRECEDENCE_EXPLICIT};
+
+    NamedPipe(Host& host, Options options);
+    static void validate(const Options& options, Problems& problems) { Options::validate(options, problems); }
+    Result<void> prepare() override;
+    Result<void> start() override;
+    Result<void> reconfigure(Options options);
+    Result<void> stop(Deadline deadline) override;
+    void on_room() override;
+    void status(json::Writer& object) const override;
+
+  private:
+    static constexpr std::size_t batch = 64;
+    /// Reads per wake-up, so that timers and commands get their turn under load.
+    static constexpr int reads_per_turn = 8;
+    /// Pipes that were replaced at the path and are still read.
+    static constexpr std::size_t most_former = 4;
+    /// After this a line without an end is taken for whole, if it is.
+    static constexpr std::chrono::seconds patience{5};
+
+    struct Reader {
+        explicit Reader(Pipe opened) : pipe(std::move(opened)) {}
+        Pipe pipe;
+        LineBuffer lines{longest_line};
+        std::chrono::seconds quiet{0};  ///< since the last byte
+        Watch readable;                 // behind the pipe: ends before its descriptor does
+    };
+
+    [[nodiscard]] Result<std::unique_ptr<Reader>> open(const std::filesystem::path& path) const;
+    [[nodiscard]] Result<void> watch(Reader& reader);
+    void on_readable(Reader& reader);
+    /// True when there may be more in the pipe.
+    bool read_once(Reader& reader);
+    /// Takes lines out of the reader and hands them over; false when reading has to stop.
+    bool drain(Reader& reader);
+    bool hand_over();
+    void take(std::string_view text, bool too_long);
+    void pause();
+    void each_second();
+    void look_at_path();
+    void take_rests();
+    void publish();
+
+    Options options_;
+    std::string resource_;                         ///< "fifo:/run/flowd"
+    std::deque<std::unique_ptr<Reader>> readers_;  ///< the first is the one at the path
+    std::vector<flowd_event> pending_;             ///< understood, not yet accepted
+    bool paused_ = false;
+
+    std::uint64_t bytes_ = 0;
+    std::uint64_t lines_ = 0;
+    std::array<std::uint64_t, refusal_names.size()> refused_{};
+    std::array<std::uint64_t, 4> announced_{};  ///< by kind of event
+    std::uint64_t not_taken_ = 0;               ///< the core found the event malformed or over a cap
+    std::uint64_t pauses_ = 0;
+    std::uint64_t replaced_ = 0;
+    std::string last_refused_;
+    std::string last_error_;
+
+    Counter lines_metric_, not_taken_metric_, pauses_metric_;
+    std::vector<Counter> refused_metrics_, announced_metrics_;
+    Timer second_;
+};
+
+}  // namespace flowd::namedpipe
