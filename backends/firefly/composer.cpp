@@ -8,46 +8,87 @@
 #include "lib/net/tcp_info.hpp"
 
 namespace flowd::firefly_backend {
+namespace {
 
-std::string_view Composer::compose(const EventView& event, std::int64_t now_ns, std::size_t max_size) {
-    firefly::Firefly firefly = firefly::from_event(*event, now_ns);
-    make_public(firefly.key.source);
-    make_public(firefly.key.destination);
-    add_blocks(event, firefly);
-    // What this host measured itself is newer than what a firefly brought.
+/// Of the samples of one flow; netlink's, where there is one.
+[[nodiscard]] std::optional<double> rtt_of(const EventView& event) {
+    std::optional<double> found;
     for (const flowd_sample& sample : event.samples()) {
-        if (const auto rtt = net::rtt_us(sample.tcp_info)) firefly.rtt_ms = *rtt / 1000.0;
-        if (!firefly.has_usage && (sample.flags & FLOWD_SAMPLE_HAS_USAGE) != 0) {
-            firefly.has_usage = true;
-            firefly.received = sample.usage.bytes_received;
-            firefly.sent = sample.usage.bytes_sent;
-        }
+        const auto rtt = net::rtt_us(sample.tcp_info);
+        if (rtt && (!found || firefly::block_name(to_view(sample.source)) == "netlink")) found = *rtt / 1000.0;
     }
-    const auto printed = printer_.print(firefly, max_size);
-    left_out_ += printed.left_out;
-    return printed.text;
+    return found;
 }
 
-void Composer::add_blocks(const EventView& event, firefly::Firefly& firefly) {
+}  // namespace
+
+void Composer::learn(const EventView& event) {
+    if (const auto rtt = rtt_of(event)) rtts_.remember(event->flow_id, *rtt);
+}
+
+void Composer::begin(const EventView& event, std::int64_t now_ns) {
+    firefly_ = firefly::from_event(*event, now_ns);
+    make_public(firefly_.key.source);
+    make_public(firefly_.key.destination);
     blocks_.clear();
-    normal_.clear();
-    normal_.reserve(event->attachment_count);  // the blocks point into it
+    texts_.clear();
+    texts_.reserve(event->attachment_count + 2 * event->sample_count);
+    layout_.reset();
+    add_samples(event);
+    add_attachments(event);
+    // What this host measured itself is newer than what a firefly brought.
+    if (const auto rtt = rtts_.find(event->flow_id)) firefly_.rtt_ms = rtt;
+    firefly_.blocks = blocks_;
+}
+
+void Composer::add_samples(const EventView& event) {
+    for (const flowd_sample& sample : event.samples()) {
+        if (!firefly_.has_usage && (sample.flags & FLOWD_SAMPLE_HAS_USAGE) != 0) {
+            firefly_.has_usage = true;
+            firefly_.received = sample.usage.bytes_received;
+            firefly_.sent = sample.usage.bytes_sent;
+        }
+        const std::string_view name = firefly::block_name(to_view(sample.source));
+        auto block = firefly::sample_block(sample, verbosity_);
+        if (!block || !firefly::is_block_name(name) || has_block(name)) continue;
+        const std::string_view json = texts_.emplace_back(std::move(block->json));
+        std::string_view shorter;
+        if (verbosity_ != firefly::Verbosity::lean)
+            shorter = texts_.emplace_back(firefly::sample_block(sample, firefly::Verbosity::lean)->json);
+        blocks_.push_back({name, json, shorter});
+    }
+}
+
+void Composer::add_attachments(const EventView& event) {
     for (const flowd_attachment& attachment : event.attachments()) {
         std::string_view name = to_view(attachment.id);
         if (!name.starts_with(firefly::block_attachment)) continue;
         name.remove_prefix(firefly::block_attachment.size());
-        const bool repeated =
-            std::any_of(blocks_.begin(), blocks_.end(), [&](const auto& block) { return block.name == name; });
-        auto block = repeated ? std::nullopt : reader_.normalise(name, to_view(attachment.bytes));
+        auto block = has_block(name) ? std::nullopt : reader_.normalise(name, to_view(attachment.bytes));
         if (!block) {
             ++bad_blocks_;
             continue;
         }
-        if (name == "netlink") firefly.rtt_ms = block->rtt_ms;
-        normal_.push_back(std::move(*block));
-        blocks_.push_back({name, normal_.back().json});
+        if (name == "netlink") firefly_.rtt_ms = block->rtt_ms;
+        blocks_.push_back({name, texts_.emplace_back(std::move(block->json))});
     }
-    firefly.blocks = blocks_;
+}
+
+std::string_view Composer::print(const firefly::Layout& layout) {
+    // Leaving out goes by a fixed order, so a text that fits a smaller place is what printing for that place would give.
+    const bool same = layout_ && layout_->syslog_header == layout.syslog_header &&
+                      printed_.text.size() <= layout.max_size && (layout.max_size <= layout_->max_size || printed_.whole());
+    if (!same || printed_.text.empty()) {
+        printed_ = printer_.print(firefly_, layout);
+        layout_ = layout;
+        left_out_ += printed_.left_out;
+        shortened_ += printed_.shortened;
+    }
+    return printed_.text;
+}
+
+bool Composer::has_block(std::string_view name) const {
+    return std::any_of(blocks_.begin(), blocks_.end(), [&](const auto& block) { return block.name == name; });
 }
 
 void Composer::make_public(std::uint8_t (&address)[16]) const {

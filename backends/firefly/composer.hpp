@@ -4,12 +4,15 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "backends/firefly/rtt_memory.hpp"
 #include "flowd/event.hpp"
 #include "lib/firefly/blocks.hpp"
+#include "lib/firefly/enrichment.hpp"
 #include "lib/firefly/printer.hpp"
 
 namespace flowd::firefly_backend {
@@ -18,25 +21,42 @@ class Composer {
   public:
     using Mapping = std::map<Address, Address>;
 
-    Composer(firefly::PrinterOptions options, Mapping public_addresses)
-        : printer_(std::move(options)), public_addresses_(std::move(public_addresses)) {}
+    Composer(firefly::PrinterOptions options, firefly::Verbosity verbosity, Mapping public_addresses)
+        : printer_(std::move(options)), verbosity_(verbosity), public_addresses_(std::move(public_addresses)) {}
 
-    /// The datagram for a printable event; empty when it does not fit. Valid until the next call.
-    [[nodiscard]] std::string_view compose(const EventView& event, std::int64_t now_ns, std::size_t max_size);
+    /// Takes in what an event tells of its flow although no firefly may come of it. Before begin().
+    void learn(const EventView& event);
+    /// After the end of a flow.
+    void forget(const EventView& event) { rtts_.forget(event->flow_id); }
+    /// The firefly of a printable event. Borrows the event until the last print().
+    void begin(const EventView& event, std::int64_t now_ns);
+    /// The datagram in this layout; empty when it does not fit. Valid until the next call.
+    [[nodiscard]] std::string_view print(const firefly::Layout& layout);
 
     [[nodiscard]] std::uint64_t left_out() const { return left_out_; }      ///< blocks that did not fit
+    [[nodiscard]] std::uint64_t shortened() const { return shortened_; }    ///< blocks of which a shorter form did
     [[nodiscard]] std::uint64_t bad_blocks() const { return bad_blocks_; }  ///< attachments that are no JSON
 
   private:
-    void add_blocks(const EventView& event, firefly::Firefly& firefly);
+    void add_samples(const EventView& event);
+    void add_attachments(const EventView& event);
+    [[nodiscard]] bool has_block(std::string_view name) const;
     void make_public(std::uint8_t (&address)[16]) const;
 
     firefly::Printer printer_;
+    firefly::Verbosity verbosity_;
     firefly::BlockReader reader_;
     Mapping public_addresses_;
-    std::vector<firefly::NormalBlock> normal_;
+    RttMemory rtts_;
+
+    firefly::Firefly firefly_;
+    std::vector<std::string> texts_;  ///< of the blocks, which point into them
     std::vector<firefly::Block> blocks_;
+    firefly::Printed printed_;  ///< what the last print() made of firefly_
+    std::optional<firefly::Layout> layout_;
+
     std::uint64_t left_out_ = 0;
+    std::uint64_t shortened_ = 0;
     std::uint64_t bad_blocks_ = 0;
 };
 

@@ -47,16 +47,24 @@ constexpr std::uint64_t slices = 60;
 
 FireflyBackend::FireflyBackend(Host& host, Options options)
     : Backend(host), options_(std::move(options)), destinations_(host), destination_metrics_(metrics_for("destinations")) {
-    if (options_.send_to_collector) {
-        auto target = std::make_unique<net::Target>(options_.collector_address, options_.collector_port);
-        collector_metrics_.push_back(metrics_for(target->name()));
-        collectors_.push_back(std::make_unique<net::HostedTarget>(
-            host, std::move(target), [this](const Endpoint& endpoint) { return own_.includes(endpoint); }));
+    net::Target::Schedule schedule;
+    schedule.again = options_.resolve_interval;
+    for (const auto& configured : options_.all_collectors()) {
+        auto target = std::make_unique<net::Target>(configured.address, configured.port, net::system_lookup(), schedule);
+        auto metrics = metrics_for(target->name());
+        auto hosted = std::make_unique<net::HostedTarget>(
+            host, std::move(target), [this](const Endpoint& endpoint) { return own_.includes(endpoint); });
+        collectors_.push_back(
+            {std::move(hosted),
+             {configured.prepend_syslog.value_or(options_.prepend_syslog), configured.max_size.value_or(options_.max_size)},
+             std::move(metrics)});
     }
     for (const auto name : skip_names)
         skipped_metrics_.push_back(host.counter("firefly_skipped_total", "Fireflies that were not sent, by reason.",
                                                 {{"reason", std::string(name)}}));
     left_out_metric_ = host.counter("firefly_blocks_left_out_total", "Optional blocks that did not fit into a datagram.");
+    shortened_metric_ =
+        host.counter("firefly_blocks_shortened_total", "Optional blocks of which only a shorter form did fit.");
     bad_blocks_metric_ = host.counter("firefly_bad_blocks_total", "Attachments that cannot be repeated in a firefly.");
 }
 
@@ -71,9 +79,7 @@ Result<void> FireflyBackend::prepare() {
     firefly::PrinterOptions printer;
     printer.host = host_name();
     printer.application = "flowd-cpp v" + std::string(host().core_version());
-    printer.syslog_header = options_.prepend_syslog;
-    printer.max_size = options_.max_size;
-    composer_.emplace(std::move(printer), public_addresses(options_.stun));
+    composer_.emplace(std::move(printer), options_.enrichment_mode, public_addresses(options_.stun));
     if (options_.send_to_destination) destinations_.open();
     return {};
 }
@@ -87,7 +93,7 @@ Result<void> FireflyBackend::start() {
         if (!ongoing) return std::move(ongoing).error();
         ongoing_ = std::move(*ongoing);
     }
-    for (const auto& collector : collectors_) collector->start();
+    for (const Collector& collector : collectors_) collector.target->start();
     return {};
 }
 
@@ -118,26 +124,37 @@ bool FireflyBackend::wanted(const EventView& event) {
     return false;
 }
 
-std::size_t FireflyBackend::room() const {
-    std::size_t room = options_.max_size;
-    for (const auto& collector : collectors_)
-        if (const auto payload = collector->target().path_payload(); payload != 0) room = std::min(room, payload);
-    return std::max(room, firefly::least_max_size);  // a fragment is better than half a firefly
+firefly::Layout FireflyBackend::Collector::present_layout() const {
+    firefly::Layout present = layout;
+    const std::size_t path = target->target().path_payload();
+    // A fragment is better than half a firefly.
+    if (path != 0) present.max_size = std::clamp(path, std::min(firefly::least_max_size, layout.max_size), layout.max_size);
+    return present;
 }
 
 void FireflyBackend::send(const EventView& event, std::int64_t now_ns) {
-    if (!wanted(event)) return;
-    const std::string_view datagram = composer_->compose(event, now_ns, room());
-    if (datagram.empty()) return skip(Skip::size);
-    for (const auto& collector : collectors_) collector->push(datagram);
-    if (options_.send_to_destination) send_to_destination(event, datagram);
+    composer_->learn(event);
+    if (wanted(event)) {
+        composer_->begin(event, now_ns);
+        for (const Collector& collector : collectors_) {
+            const std::string_view datagram = composer_->print(collector.present_layout());
+            if (datagram.empty())
+                skip(Skip::size);
+            else
+                collector.target->push(datagram);
+        }
+        if (options_.send_to_destination) send_to_destination(event);
+    }
+    if (event.is_end()) composer_->forget(event);
 }
 
-void FireflyBackend::send_to_destination(const EventView& event, std::string_view datagram) {
+void FireflyBackend::send_to_destination(const EventView& event) {
     if (!options_.forward_to_destination) {
         if (event.has(FLOWD_FROM_FIREFLY)) return skip(Skip::received);
         if (event.has(FLOWD_COLLECTORS_ONLY)) return skip(Skip::metered);
     }
+    const std::string_view datagram = composer_->print({options_.prepend_syslog, options_.max_size});
+    if (datagram.empty()) return skip(Skip::size);
     const Endpoint to{event.destination().address, options_.destination_port};
     switch (destinations_.push(datagram, to)) {
         case Destinations::Answer::not_a_host:
@@ -151,7 +168,7 @@ void FireflyBackend::send_to_destination(const EventView& event, std::string_vie
 }
 
 void FireflyBackend::flush() {
-    for (const auto& collector : collectors_) collector->flush();
+    for (const Collector& collector : collectors_) collector.target->flush();
     if (options_.send_to_destination) destinations_.flush();
 }
 
@@ -168,7 +185,7 @@ void FireflyBackend::send_ongoing() {
 Result<void> FireflyBackend::stop(Deadline deadline) {
     publisher_.reset();
     ongoing_.reset();
-    for (const auto& collector : collectors_) collector->stop(deadline);
+    for (const Collector& collector : collectors_) collector.target->stop(deadline);
     destinations_.stop(deadline);
     if (composer_) publish();
     return {};
@@ -180,17 +197,17 @@ void FireflyBackend::publish() {
         metrics.failed.set_total(static_cast<double>(counts.failed));
         metrics.dropped.set_total(static_cast<double>(counts.dropped));
     };
-    for (std::size_t i = 0; i < collectors_.size(); ++i)
-        set(collector_metrics_[i], collectors_[i]->target().sender().counts());
+    for (Collector& collector : collectors_) set(collector.metrics, collector.target->target().sender().counts());
     set(destination_metrics_, destinations_.counts());
     for (std::size_t i = 0; i < skipped_.size(); ++i) skipped_metrics_[i].set_total(static_cast<double>(skipped_[i]));
     left_out_metric_.set_total(static_cast<double>(composer_->left_out()));
+    shortened_metric_.set_total(static_cast<double>(composer_->shortened()));
     bad_blocks_metric_.set_total(static_cast<double>(composer_->bad_blocks()));
 }
 
 void FireflyBackend::status(json::Writer& object) const {
     object.key("collectors").array();
-    for (const auto& collector : collectors_) collector->status(object);
+    for (const Collector& collector : collectors_) collector.target->status(object);
     object.end();
     if (options_.send_to_destination) destinations_.status(object);
     object.key("skipped").object();
@@ -198,6 +215,7 @@ void FireflyBackend::status(json::Writer& object) const {
         if (skipped_[i] != 0) object.member(skip_names[i], skipped_[i]);
     object.end();
     object.member("blocksLeftOut", composer_ ? composer_->left_out() : 0);
+    object.member("blocksShortened", composer_ ? composer_->shortened() : 0);
     object.member("badBlocks", composer_ ? composer_->bad_blocks() : 0);
 }
 

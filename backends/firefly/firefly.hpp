@@ -48,10 +48,24 @@ class FireflyBackend final : public Backend {
     void status(json::Writer& object) const override;
 
   private:
+    struct TargetMetrics {
+        Counter sent, failed, dropped;
+    };
+    [[nodiscard]] TargetMetrics metrics_for(const std::string& target) const;
+
+    /// One of options_.all_collectors(), alive.
+    struct Collector {
+        std::unique_ptr<net::HostedTarget> target;
+        firefly::Layout layout;  ///< max_size as configured
+        TargetMetrics metrics;
+
+        /// What fits it now.
+        [[nodiscard]] firefly::Layout present_layout() const;
+    };
+
     void send(const EventView& event, std::int64_t now_ns);
-    void send_to_destination(const EventView& event, std::string_view datagram);
+    void send_to_destination(const EventView& event);
     [[nodiscard]] bool wanted(const EventView& event);
-    [[nodiscard]] std::size_t room() const;
     void flush();
     void send_ongoing();
     void publish();
@@ -60,19 +74,14 @@ class FireflyBackend final : public Backend {
     Options options_;
     std::optional<Composer> composer_;
     net::OwnReceivers own_;
-    std::vector<std::unique_ptr<net::HostedTarget>> collectors_;
+    std::vector<Collector> collectors_;
     Destinations destinations_;
     std::array<std::uint64_t, skip_names.size()> skipped_{};
     std::uint64_t slice_ = 0;  ///< of the live flows, in send_ongoing
 
-    struct TargetMetrics {
-        Counter sent, failed, dropped;
-    };
-    [[nodiscard]] TargetMetrics metrics_for(const std::string& target) const;
-    std::vector<TargetMetrics> collector_metrics_;
     TargetMetrics destination_metrics_;
     std::vector<Counter> skipped_metrics_;
-    Counter left_out_metric_, bad_blocks_metric_;
+    Counter left_out_metric_, shortened_metric_, bad_blocks_metric_;
     Timer publisher_, ongoing_;
 };
 

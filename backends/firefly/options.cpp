@@ -1,7 +1,49 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "backends/firefly/options.hpp"
 
+#include <algorithm>
+
+#include "lib/net/target.hpp"
+
 namespace flowd::firefly_backend {
+namespace {
+
+void validate_collector(const Collector& collector, const std::string& path, bool prepend_syslog, Problems& problems) {
+    const auto address = Address::parse(collector.address);
+    if (address && (address->is_unspecified() || address->is_multicast()))
+        problems.error(path, "is no single host", "give the address or the name of the collector");
+    if (!collector.prepend_syslog.value_or(prepend_syslog))
+        problems.warning(path == "collectorAddress" ? "prependSyslog" : path,
+                         "the reference collector drops fireflies without a header", "set prependSyslog: true");
+}
+
+void validate_mapping(const Stun& stun, Problems& problems) {
+    for (const auto& [local, global] : stun.manual_mapping) {
+        const auto address = Address::parse(local);
+        if (!address)
+            problems.error("stun.manualMapping." + local, "is no address", "write LOCAL-ADDRESS: PUBLIC-ADDRESS");
+        else if (address->is_v4() != global.is_v4())
+            problems.error("stun.manualMapping." + local, "maps between IPv4 and IPv6",
+                           "both addresses must be of one family");
+        else if (global.is_unspecified() || global.is_multicast())
+            problems.error("stun.manualMapping." + local, "does not map to the address of a host");
+    }
+}
+
+}  // namespace
+
+const Table<Collector>& Collector::table() {
+    static const Table<Collector> table{
+        option("address", &Collector::address).host().required().doc("Name or address of the collector."),
+        option("port", &Collector::port).range(1, 65535).default_value(firefly_port).doc("UDP port of the collector."),
+        option("prependSyslog", &Collector::prepend_syslog).doc("For this collector, instead of the backend's."),
+        option("maxSize", &Collector::max_size)
+            .byte_size()
+            .range(firefly::least_max_size, 65507)
+            .doc("For this collector, instead of the backend's."),
+    };
+    return table;
+}
 
 const Table<Stun>& Stun::table() {
     static const Table<Stun> table{
@@ -40,15 +82,23 @@ const Table<FireflyOptions>& FireflyOptions::table() {
             .range(1, 65535)
             .default_value(firefly_port)
             .doc("UDP port of the collector."),
+        option("collectors", &O::collectors)
+            .length(0, 64)
+            .doc("Collectors, each of which gets every firefly; beside the one of collectorAddress."),
+        option("resolveInterval", &O::resolve_interval)
+            .range(std::chrono::seconds(1), std::chrono::hours(24))
+            .default_value("60s")
+            .doc("How often the names of collectors are asked for again; a collector that refuses is asked for at once."),
         option("enrich", &O::enrich)
             .default_value(false)
             .doc("Sends an ongoing firefly whenever an enricher has sampled a flow."),
-        option("enrichmentMode", &O::enrichment_mode)
+        choice("enrichmentMode", &O::enrichment_mode,
+               {{"lean", firefly::Verbosity::lean},
+                {"compatible", firefly::Verbosity::compatible},
+                {"", firefly::Verbosity::full}})
             .aliases({"enrichmentVerbosity"})
-            .choices({"lean", "compatible", ""})
             .default_value("lean")
-            .doc("How much an enriched firefly tells; every mode gives netlink.rtt, which is what the reference collector "
-                 "keeps."),
+            .doc("How much an enriched firefly tells: a dozen numbers, flowd's form, or (\"\") all that the kernel gave."),
         option("ongoing", &O::ongoing)
             .range(std::chrono::seconds(0), std::chrono::hours(24))
             .default_value("0s")
@@ -63,33 +113,37 @@ const Table<FireflyOptions>& FireflyOptions::table() {
     return table;
 }
 
+std::vector<Collector> FireflyOptions::all_collectors() const {
+    std::vector<Collector> all;
+    if (send_to_collector) all.push_back({collector_address, collector_port, std::nullopt, std::nullopt});
+    all.insert(all.end(), collectors.begin(), collectors.end());
+    return all;
+}
+
 void FireflyOptions::validate(const FireflyOptions& options, Problems& problems) {
-    if (!options.send_to_destination && !options.send_to_collector)
-        problems.warning({}, "sends to nobody: neither sendToDestination nor sendToCollector is on",
-                         "set sendToCollector: true and collectorAddress");
+    const std::vector<Collector> all = options.all_collectors();
+    if (!options.send_to_destination && all.empty())
+        problems.warning({}, "sends to nobody: no collector is configured, and sendToDestination is off",
+                         "set sendToCollector: true and collectorAddress, or list collectors");
     if (!options.send_to_collector && options.collector_address != "127.0.0.1")
         problems.warning("collectorAddress", "is not used, because sendToCollector is off", "set sendToCollector: true");
     if (options.forward_to_destination && !options.send_to_destination)
         problems.error("forwardToDestination", "contradicts sendToDestination: false", "remove one of the two");
-    const auto collector = Address::parse(options.collector_address);
-    if (options.send_to_collector && collector && (collector->is_unspecified() || collector->is_multicast()))
-        problems.error("collectorAddress", "is no single host", "give the address or the name of the collector");
-    if (options.send_to_collector && !options.prepend_syslog)
-        problems.warning("prependSyslog", "the reference collector drops fireflies without a header",
-                         "set prependSyslog: true");
+    for (std::size_t i = 0; i < all.size(); ++i) {
+        const bool single = i == 0 && options.send_to_collector;
+        const std::string path =
+            single ? "collectorAddress" : "collectors[" + std::to_string(i - (options.send_to_collector ? 1 : 0)) + "]";
+        validate_collector(all[i], path, options.prepend_syslog, problems);
+        const bool repeated =
+            std::any_of(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(i), [&](const auto& other) {
+                return net::Target::name_of(other.address, other.port) == net::Target::name_of(all[i].address, all[i].port);
+            });
+        if (repeated) problems.error(path, "is listed twice: it would get every firefly twice", "remove one of the two");
+    }
     if (!options.stun.servers.empty())
         problems.warning("stun.stunServers", "is not supported: no server is asked for this host's public address",
                          "give the public address in stun.manualMapping, and remove stunServers");
-    for (const auto& [local, global] : options.stun.manual_mapping) {
-        const auto address = Address::parse(local);
-        if (!address)
-            problems.error("stun.manualMapping." + local, "is no address", "write LOCAL-ADDRESS: PUBLIC-ADDRESS");
-        else if (address->is_v4() != global.is_v4())
-            problems.error("stun.manualMapping." + local, "maps between IPv4 and IPv6",
-                           "both addresses must be of one family");
-        else if (global.is_unspecified() || global.is_multicast())
-            problems.error("stun.manualMapping." + local, "does not map to the address of a host");
-    }
+    validate_mapping(options.stun, problems);
 }
 
 }  // namespace flowd::firefly_backend

@@ -5,10 +5,12 @@
 #include <chrono>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "flowd/module.hpp"
+#include "lib/firefly/enrichment.hpp"
 #include "lib/firefly/printer.hpp"
 
 namespace flowd::firefly_backend {
@@ -21,6 +23,14 @@ struct Stun {
     static const Table<Stun>& table();
 };
 
+struct Collector {
+    std::string address;
+    std::uint16_t port = firefly_port;
+    std::optional<bool> prepend_syslog;
+    std::optional<std::uint32_t> max_size;
+    static const Table<Collector>& table();
+};
+
 struct FireflyOptions {
     std::uint16_t destination_port = firefly_port;
     bool prepend_syslog = true;
@@ -29,12 +39,17 @@ struct FireflyOptions {
     bool send_to_collector = false;
     std::string collector_address = "127.0.0.1";
     std::uint16_t collector_port = firefly_port;
+    std::vector<Collector> collectors;
+    std::chrono::seconds resolve_interval{60};
     bool enrich = false;
-    std::string enrichment_mode = "lean";
+    firefly::Verbosity enrichment_mode = firefly::Verbosity::lean;
     std::chrono::seconds ongoing{0};
     std::uint32_t max_size = firefly::default_max_size;
     Stun stun;
     static const Table<FireflyOptions>& table();
+
+    /// Of both ways to write them, in that order.
+    [[nodiscard]] std::vector<Collector> all_collectors() const;
     static void validate(const FireflyOptions& options, Problems& problems);
 };
 

@@ -3,6 +3,8 @@
 
 #include <simdjson.h>
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "flowd/json.hpp"
@@ -66,6 +68,13 @@ void write_netlink(json::Writer& writer, dom::object netlink, std::optional<doub
 }
 
 }  // namespace
+
+bool is_block_name(std::string_view name) {
+    constexpr std::array<std::string_view, 5> core{"version", "flow-lifecycle", "flow-id", "usage", "context"};
+    if (name.empty() || name.size() > 64) return false;
+    if (std::find(core.begin(), core.end(), name) != core.end()) return false;
+    return std::all_of(name.begin(), name.end(), [](char c) { return c > ' ' && c <= '~' && c != '"' && c != '\\'; });
+}
 
 struct BlockReader::State {
     dom::parser parser{1 << 20};

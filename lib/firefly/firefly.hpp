@@ -18,7 +18,8 @@ enum class State : std::uint8_t { start = FLOWD_EVENT_START, ongoing = FLOWD_EVE
 /// A top-level value that is none of the schema's core: netlink, skOps, storage-stats, or what nobody has thought of yet.
 struct Block {
     std::string_view name;
-    std::string_view json;  ///< one JSON value, compact
+    std::string_view json;          ///< one JSON value, compact
+    std::string_view shorter = {};  ///< what may stand for it where it does not fit; may be empty
 };
 
 /// Times are nanoseconds of Unix time, 0 for unknown. `sent` is from source to destination, in bytes.

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lib/firefly/json_text.hpp"
 
-#include <algorithm>
-#include <array>
+#include <string_view>
 
 #include "flowd/json.hpp"
 
@@ -59,13 +58,6 @@ void write(json::Writer& writer, simdjson::dom::element value) {
 void append_json(std::string& out, simdjson::dom::element value) {
     json::Writer writer(out);
     write(writer, value);
-}
-
-bool is_block_name(std::string_view name) {
-    constexpr std::array<std::string_view, 5> core{"version", "flow-lifecycle", "flow-id", "usage", "context"};
-    if (name.empty() || name.size() > 64) return false;
-    if (std::find(core.begin(), core.end(), name) != core.end()) return false;
-    return std::all_of(name.begin(), name.end(), [](char c) { return c > ' ' && c <= '~' && c != '"' && c != '\\'; });
 }
 
 }  // namespace flowd::firefly

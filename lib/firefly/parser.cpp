@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "flowd/address.hpp"
+#include "lib/firefly/blocks.hpp"
 #include "lib/firefly/json_text.hpp"
 #include "lib/firefly/timestamp.hpp"
 

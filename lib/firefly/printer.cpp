@@ -5,7 +5,6 @@
 #include <array>
 #include <charconv>
 #include <utility>
-#include <vector>
 
 #include "flowd/address.hpp"
 #include "flowd/json.hpp"
@@ -61,14 +60,6 @@ void append_address(std::string& out, const std::uint8_t (&bytes)[16]) {
     return text.substr(0, size);
 }
 
-/// A thing that may stand behind the core, with its rank: the higher, the sooner it is left out.
-struct Optional {
-    unsigned rank;
-    std::string_view name;
-    std::string_view json;
-    std::string_view smaller;  ///< what remains of it when it does not fit; may be empty
-};
-
 enum Rank : unsigned { rank_usage, rank_netlink, rank_skops, rank_storage, rank_others };
 
 [[nodiscard]] unsigned rank_of(std::string_view name) {
@@ -86,12 +77,12 @@ enum Rank : unsigned { rank_usage, rank_netlink, rank_skops, rank_storage, rank_
 
 Printer::Printer(PrinterOptions options) : options_(std::move(options)) {
     after_time_ = " " + header_word(options_.host) + " " + std::string(header_name) + " - firefly-json - ";
-    out_.reserve(options_.max_size + 512);
+    out_.reserve(default_max_size + 512);
 }
 
-void Printer::print_core(const Firefly& firefly) {
+void Printer::print_core(const Firefly& firefly, bool syslog_header) {
     std::string& out = out_;
-    if (options_.syslog_header) {
+    if (syslog_header) {
         out.append(header_begin);
         append_time(out, firefly.current_time_ns);
         out.append(after_time_);
@@ -132,51 +123,59 @@ void Printer::print_core(const Firefly& firefly) {
     out.push_back('}');
 }
 
-Printed Printer::print(const Firefly& firefly, std::size_t max_size) {
-    out_.clear();
-    print_core(firefly);
-    Printed printed;
-    if (out_.size() + 1 > max_size) return printed;
-
-    std::string usage, netlink;
-    std::vector<Optional> parts;
+void Printer::collect_parts(const Firefly& firefly) {
+    parts_.clear();
+    usage_.clear();
+    netlink_.clear();
     if (firefly.has_usage) {
-        usage.append(R"({"received":)");
-        append_number(usage, firefly.received);
-        usage.append(R"(,"sent":)");
-        append_number(usage, firefly.sent);
-        usage.push_back('}');
-        parts.push_back({rank_usage, "usage", usage, {}});
+        usage_.append(R"({"received":)");
+        append_number(usage_, firefly.received);
+        usage_.append(R"(,"sent":)");
+        append_number(usage_, firefly.sent);
+        usage_.push_back('}');
+        parts_.push_back({rank_usage, "usage", {usage_}});
     }
     if (firefly.rtt_ms) {
-        json::Writer writer(netlink);
+        json::Writer writer(netlink_);
         writer.object().member("rtt", *firefly.rtt_ms).end();
     }
     bool netlink_seen = false;
     for (const Block& block : firefly.blocks) {
         const unsigned rank = rank_of(block.name);
-        netlink_seen |= rank == rank_netlink;
-        parts.push_back(
-            {rank, block.name, block.json, rank == rank_netlink ? std::string_view(netlink) : std::string_view()});
+        const bool is_netlink = rank == rank_netlink;
+        netlink_seen |= is_netlink;
+        const std::string_view last =
+            is_netlink && block.json != netlink_ ? std::string_view(netlink_) : std::string_view();
+        parts_.push_back({rank, block.name, {block.json, block.shorter, last}});
     }
-    if (!netlink.empty() && !netlink_seen) parts.push_back({rank_netlink, "netlink", netlink, {}});
-    std::stable_sort(parts.begin(), parts.end(), [](const Optional& a, const Optional& b) { return a.rank < b.rank; });
+    if (!netlink_.empty() && !netlink_seen) parts_.push_back({rank_netlink, "netlink", {netlink_}});
+    std::stable_sort(parts_.begin(), parts_.end(), [](const Part& a, const Part& b) { return a.rank < b.rank; });
+}
 
-    std::size_t size = out_.size() + 1;
-    for (const Optional& part : parts) size += cost(part.name, part.json);
-    for (std::size_t i = parts.size(); size > max_size && i-- > 0;) {
-        Optional& part = parts[i];
-        size -= cost(part.name, part.json) - cost(part.name, part.smaller);
-        part.json = std::exchange(part.smaller, {});
-        ++printed.left_out;
-        if (size > max_size && !part.json.empty()) {
-            size -= cost(part.name, part.json);
-            part.json = {};
+void Printer::fit_parts(std::size_t room, Printed& printed) {
+    std::size_t size = 0;
+    for (const Part& part : parts_) size += cost(part.name, part.forms[0]);
+    for (std::size_t i = parts_.size(); size > room && i-- > 0;) {
+        Part& part = parts_[i];
+        while (size > room && part.form < part.forms.size()) {
+            size -= cost(part.name, part.forms[part.form++]);
+            while (part.form < part.forms.size() && part.forms[part.form].empty()) ++part.form;
+            if (part.form < part.forms.size()) size += cost(part.name, part.forms[part.form]);
         }
+        ++(part.form < part.forms.size() ? printed.shortened : printed.left_out);
     }
-    for (const Optional& part : parts) {
-        if (part.json.empty()) continue;
-        out_.append(",\"").append(part.name).append("\":").append(part.json);
+}
+
+Printed Printer::print(const Firefly& firefly, const Layout& layout) {
+    out_.clear();
+    print_core(firefly, layout.syslog_header);
+    Printed printed;
+    if (out_.size() + 1 > layout.max_size) return printed;
+    collect_parts(firefly);
+    fit_parts(layout.max_size - out_.size() - 1, printed);
+    for (const Part& part : parts_) {
+        if (part.form == part.forms.size() || part.forms[part.form].empty()) continue;
+        out_.append(",\"").append(part.name).append("\":").append(part.forms[part.form]);
     }
     out_.push_back('}');
     printed.text = out_;

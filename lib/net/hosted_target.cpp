@@ -4,6 +4,8 @@
 #include <poll.h>
 
 #include <algorithm>
+#include <array>
+#include <cstdint>
 #include <utility>
 
 namespace flowd::net {
@@ -17,15 +19,15 @@ void HostedTarget::start() {
 
 void HostedTarget::tick() {
     writable_.reset();  // the tick may change the descriptor
-    const auto due = target_->tick(Target::Clock::now(), forbidden_);
-    report_trouble();
+    timer_.reset();
+    target_->tick(Target::Clock::now(), forbidden_);
     flush();
-    arm(due);
+    if (!timer_) arm();
 }
 
-void HostedTarget::arm(Target::Clock::time_point due) {
-    timer_.reset();
-    const auto delay = std::max<std::chrono::nanoseconds>(due - Target::Clock::now(), std::chrono::milliseconds(1));
+void HostedTarget::arm() {
+    armed_ = target_->due();
+    const auto delay = std::max<std::chrono::nanoseconds>(armed_ - Target::Clock::now(), std::chrono::milliseconds(1));
     auto timer = host_.after(delay, [this] { tick(); });
     if (timer)
         timer_ = std::move(*timer);
@@ -34,21 +36,28 @@ void HostedTarget::arm(Target::Clock::time_point due) {
 }
 
 void HostedTarget::report_trouble() {
-    if (target_->trouble() == reported_ && announced_) return;
-    if (target_->trouble().empty())
+    const std::string& trouble = target_->trouble();
+    if (trouble == reported_ && announced_) return;
+    if (trouble.empty())
         host_.info("sending to " + target_->name() + " at " + target_->endpoint().value_or(Endpoint{}).to_string());
+    else if (target_->state() == Target::State::refused)
+        host_.warning(target_->name() + " takes no fireflies (" + trouble +
+                      "): they wait, and it is tried again and again");
     else if (target_->endpoint())
-        host_.warning(target_->name() + ": " + target_->trouble() + "; going on with " + target_->endpoint()->to_string());
+        host_.warning(target_->name() + ": " + trouble + "; going on with " + target_->endpoint()->to_string());
     else if (announced_ || !target_->waits_for_answer())
-        host_.warning(target_->name() + " cannot be reached: " + target_->trouble());
+        host_.warning(target_->name() + " cannot be reached: " + trouble);
     else
         return;
-    reported_ = target_->trouble();
+    reported_ = trouble;
     announced_ = true;
 }
 
 void HostedTarget::flush() {
-    if (target_->flush(Target::Clock::now())) {
+    const bool done = target_->flush(Target::Clock::now());
+    report_trouble();
+    if (timer_ && target_->due() < armed_) arm();
+    if (done) {
         writable_.reset();
         return;
     }
@@ -75,9 +84,15 @@ void HostedTarget::stop(const Deadline& deadline) {
 }
 
 void HostedTarget::status(json::Writer& writer) const {
+    constexpr std::array<std::string_view, 3> names{"resolving", "sending", "refused"};
     const auto& counts = target_->sender().counts();
     writer.object().member("target", target_->name());
     writer.member("address", target_->endpoint() ? target_->endpoint()->to_string() : std::string());
+    writer.member("state", names[static_cast<std::size_t>(target_->state())]);
+    if (target_->state() != Target::State::sending) {
+        const auto left = std::chrono::duration_cast<std::chrono::seconds>(target_->due() - Target::Clock::now());
+        writer.member("nextTrySeconds", std::max<std::int64_t>(left.count(), 0));
+    }
     writer.member("sent", counts.sent).member("failed", counts.failed).member("dropped", counts.dropped);
     writer.member("waiting", target_->sender().waiting());
     writer.member("lastError", target_->trouble().empty() ? target_->sender().last_error() : target_->trouble());

@@ -32,13 +32,14 @@ class HostedTarget {
 
   private:
     void tick();
-    void arm(Target::Clock::time_point due);
+    void arm();
     void report_trouble();
 
     Host& host_;
     std::unique_ptr<Target> target_;
     Target::Forbidden forbidden_;
     Timer timer_;
+    Target::Clock::time_point armed_{};
     Watch writable_;  // behind the target: ends before its descriptor does
     std::string reported_;
     bool announced_ = false;

@@ -9,6 +9,26 @@
 
 namespace flowd::net {
 
+namespace {
+
+/// About the peer, not about this datagram: the next one would fare no better.
+[[nodiscard]] bool concerns_peer(int number) {
+    switch (number) {
+        case ECONNREFUSED:
+        case EHOSTUNREACH:
+        case ENETUNREACH:
+        case EHOSTDOWN:
+        case ENETDOWN:
+        case EPERM:
+        case EACCES:
+            return true;
+        default:
+            return false;
+    }
+}
+
+}  // namespace
+
 bool Sender::push(std::string_view payload, const std::optional<Endpoint>& to) {
     if (count_ >= batch || count_ == limit_) flush();
     if (count_ == limit_) {
@@ -23,38 +43,59 @@ bool Sender::push(std::string_view payload, const std::optional<Endpoint>& to) {
     return true;
 }
 
+/// How many the kernel took; 0 with errno.
+std::size_t Sender::send_some(std::size_t wanted) {
+    std::array<mmsghdr, batch> headers;
+    std::array<iovec, batch> pieces;
+    for (std::size_t i = 0; i < wanted; ++i) {
+        Item& item = at(i);
+        pieces[i] = {item.payload.data(), item.payload.size()};
+        headers[i] = {};
+        headers[i].msg_hdr.msg_iov = &pieces[i];
+        headers[i].msg_hdr.msg_iovlen = 1;
+        headers[i].msg_hdr.msg_name = item.to_length == 0 ? nullptr : &item.to;
+        headers[i].msg_hdr.msg_namelen = item.to_length;
+    }
+    int sent = 0;
+    do {
+        sent = ::sendmmsg(socket_->fd(), headers.data(), static_cast<unsigned>(wanted), MSG_DONTWAIT);
+    } while (sent < 0 && errno == EINTR);
+    if (sent <= 0) return 0;
+    counts_.sent += static_cast<std::uint64_t>(sent);
+    pop(static_cast<std::size_t>(sent));
+    return static_cast<std::size_t>(sent);
+}
+
 bool Sender::flush() {
-    bool cut_short = false, refused = false;
-    while (count_ > 0 && socket_) {
-        std::array<mmsghdr, batch> headers{};
-        std::array<iovec, batch> pieces{};
+    bool cut_short = false;
+    while (count_ > 0 && socket_ && !refused_) {
+        const bool connected = at(0).to_length == 0;
         const std::size_t wanted = std::min(count_, batch);
-        for (std::size_t i = 0; i < wanted; ++i) {
-            Item& item = at(i);
-            pieces[i] = {item.payload.data(), item.payload.size()};
-            headers[i].msg_hdr.msg_iov = &pieces[i];
-            headers[i].msg_hdr.msg_iovlen = 1;
-            headers[i].msg_hdr.msg_name = item.to_length == 0 ? nullptr : &item.to;
-            headers[i].msg_hdr.msg_namelen = item.to_length;
-        }
-        const int sent = ::sendmmsg(socket_->fd(), headers.data(), static_cast<unsigned>(wanted), MSG_DONTWAIT);
+        const std::size_t sent = send_some(wanted);
         if (sent > 0) {
             // sendmmsg(2) forgets why it stopped. When the next call works, it was the ICMP error of an earlier datagram.
-            if (std::exchange(cut_short, static_cast<std::size_t>(sent) < wanted)) fail(ECONNREFUSED);
-            refused = false;
-            counts_.sent += static_cast<std::uint64_t>(sent);
-            pop(static_cast<std::size_t>(sent));
+            if (std::exchange(cut_short, sent < wanted)) {
+                fail(ECONNREFUSED);
+                refused_ = connected;
+            }
             continue;
         }
-        if (errno == EINTR) continue;
-        if (errno == EAGAIN || errno == EWOULDBLOCK) return false;
         const int number = errno;
+        if (number == EAGAIN || number == EWOULDBLOCK) return false;
         cut_short = false;
         fail(number);
-        // A connected socket reports the ICMP error of an earlier datagram: this one has not been tried yet.
-        if (number != ECONNREFUSED || std::exchange(refused, true)) pop(1);
+        // A connected socket reports what became of an earlier datagram: this one has not been tried, and waits.
+        refused_ = connected && concerns_peer(number);
+        if (!refused_) pop(1);
     }
     return true;
+}
+
+bool Sender::probe() {
+    if (count_ == 0 || !socket_) return false;
+    if (send_some(1) > 0) return true;
+    fail(errno);
+    return false;
 }
 
 void Sender::discard() {
@@ -75,7 +116,6 @@ void Sender::grow() {
 
 void Sender::fail(int number) {
     ++counts_.failed;
-    failure_ = number;
     last_error_ = std::strerror(number);
 }
 

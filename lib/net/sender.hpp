@@ -20,7 +20,8 @@ struct SenderCounts {
     std::uint64_t failed = 0;   ///< the kernel said no; includes ICMP errors reported by a connected socket
 };
 
-/// A bounded queue in front of a socket. Without a socket, or while the kernel has no room, datagrams wait in it.
+/// A bounded queue in front of a socket. Without a socket, while the kernel has no room, and after the peer of a connected
+/// socket has refused (nobody listens, no route), datagrams wait in it.
 class Sender {
   public:
     /// `limit`: how many datagrams may wait.
@@ -33,16 +34,21 @@ class Sender {
 
     /// Copies the datagram. `to`: for an unconnected socket. False: dropped and counted.
     bool push(std::string_view payload, const std::optional<Endpoint>& to = std::nullopt);
-    /// Sends what waits. False: the kernel has no room; call again when the socket is writable.
+    /// Sends what waits. False: the kernel has no room; call again when the socket is writable. Sends nothing once refused.
     bool flush();
+    /// The peer refused: nothing is sent until release().
+    [[nodiscard]] bool refused() const { return refused_; }
+    void release() { refused_ = false; }
+    /// Sends one datagram of those that wait although refused. False: none went out.
+    bool probe();
 
     [[nodiscard]] std::size_t waiting() const { return count_; }
     /// Gives up what waits; it counts as dropped.
     void discard();
     [[nodiscard]] const SenderCounts& counts() const { return counts_; }
     [[nodiscard]] const std::string& last_error() const { return last_error_; }
-    /// errno of the last failure, once; 0 when nothing failed since.
-    [[nodiscard]] int take_failure() { return std::exchange(failure_, 0); }
+    /// The peer answered a datagram that was counted as sent.
+    void note_refusal(int number) { fail(number); }
 
   private:
     struct Item {
@@ -52,6 +58,7 @@ class Sender {
     };
     static constexpr std::size_t batch = 64;
 
+    [[nodiscard]] std::size_t send_some(std::size_t wanted);
     [[nodiscard]] Item& at(std::size_t i) { return ring_[(first_ + i) % ring_.size()]; }
     void pop(std::size_t count);
     void grow();
@@ -64,7 +71,7 @@ class Sender {
     std::size_t count_ = 0;
     SenderCounts counts_;
     std::string last_error_;
-    int failure_ = 0;
+    bool refused_ = false;
 };
 
 }  // namespace flowd::net

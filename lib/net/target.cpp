@@ -8,7 +8,7 @@
 namespace flowd::net {
 
 Target::Target(std::string host, std::uint16_t port, std::unique_ptr<Lookup> lookup)
-    : Target(std::move(host), port, std::move(lookup), Schedule{}, 1024) {}
+    : Target(std::move(host), port, std::move(lookup), Schedule{}) {}
 
 Target::Target(std::string host, std::uint16_t port, std::unique_ptr<Lookup> lookup, Schedule schedule,
                std::size_t queue_limit)
@@ -21,8 +21,14 @@ Target::Target(std::string host, std::uint16_t port, std::unique_ptr<Lookup> loo
       trouble_("not resolved yet"),
       retry_(schedule.first_retry) {}
 
-std::string Target::name() const {
-    return literal_ ? Endpoint{*literal_, port_}.to_string() : host_ + ":" + std::to_string(port_);
+std::string Target::name_of(const std::string& host, std::uint16_t port) {
+    const auto literal = Address::parse(host);
+    return literal ? Endpoint{*literal, port}.to_string() : host + ":" + std::to_string(port);
+}
+
+Target::State Target::state() const {
+    if (!sender_.socket()) return State::resolving;
+    return refused_ ? State::refused : State::sending;
 }
 
 Target::Clock::time_point Target::tick(Clock::time_point now, const Forbidden& forbidden) {
@@ -34,23 +40,30 @@ Target::Clock::time_point Target::tick(Clock::time_point now, const Forbidden& f
                 lost(answer->error().message, now);
         }
     } else if (now >= due_) {
-        if (literal_)
+        if (probing_)
+            judge_probe(now);
+        else if (literal_)
             connect({*literal_}, now, forbidden);
         else
             lookup_->begin(host_);
     }
     if (sender_.socket()) path_payload_ = sender_.socket()->path_payload();
-    if (lookup_->pending()) return now + schedule_.poll;
+    if (lookup_->pending()) due_ = now + schedule_.poll;
     return due_;
+}
+
+/// The present address is kept as long as it is among the answers, since reconnecting would change the source port; but
+/// when it refuses, the one behind it has its turn.
+std::vector<Address> Target::in_order(const std::vector<Address>& addresses) const {
+    std::vector<Address> order = addresses;
+    const auto present = endpoint_ ? std::find(order.begin(), order.end(), endpoint_->address) : order.end();
+    if (present != order.end()) std::rotate(order.begin(), present + (refused_ ? 1 : 0), order.end());
+    return order;
 }
 
 void Target::connect(const std::vector<Address>& addresses, Clock::time_point now, const Forbidden& forbidden) {
     std::string why = "no usable address";
-    // The present address is kept as long as it is among the answers: reconnecting would change the source port.
-    const bool keep = endpoint_ && sender_.socket() &&
-                      std::find(addresses.begin(), addresses.end(), endpoint_->address) != addresses.end();
-    if (keep && !forbidden(*endpoint_)) return connected(now);
-    for (const Address& address : addresses) {
+    for (const Address& address : in_order(addresses)) {
         const Endpoint endpoint{address, port_};
         if (address.is_unspecified() || address.is_multicast()) {
             why = address.to_string() + " is no single host";
@@ -60,6 +73,7 @@ void Target::connect(const std::vector<Address>& addresses, Clock::time_point no
             why = endpoint.to_string() + " is where this daemon itself receives: that would be a loop";
             continue;
         }
+        if (endpoint_ == endpoint && sender_.socket()) return connected(now);
         auto socket = UdpSocket::connected(endpoint);
         if (!socket) {
             why = socket.error().message;
@@ -78,9 +92,26 @@ void Target::connect(const std::vector<Address>& addresses, Clock::time_point no
 }
 
 void Target::connected(Clock::time_point now) {
-    trouble_.clear();
-    retry_ = schedule_.first_retry;
-    due_ = now + schedule_.again;
+    if (!refused_) {
+        trouble_.clear();
+        retry_ = schedule_.first_retry;
+        due_ = now + schedule_.again;
+        return;
+    }
+    (void)sender_.socket()->take_error();  // of the past
+    probing_ = sender_.probe();
+    due_ = now + (probing_ ? schedule_.probe : retry_);
+}
+
+void Target::judge_probe(Clock::time_point now) {
+    probing_ = false;
+    if (const int number = sender_.socket()->take_error(); number != 0) {
+        sender_.note_refusal(number);
+        return lost(sender_.last_error(), now);
+    }
+    refused_ = false;
+    sender_.release();
+    connected(now);
 }
 
 void Target::lost(std::string why, Clock::time_point now) {
@@ -91,7 +122,7 @@ void Target::lost(std::string why, Clock::time_point now) {
 
 bool Target::flush(Clock::time_point now) {
     const bool done = sender_.flush();
-    if (sender_.take_failure() != 0) due_ = std::min<Clock::time_point>(due_, now + schedule_.failed);
+    if (sender_.refused() && !std::exchange(refused_, true)) lost(sender_.last_error(), now);
     return done;
 }
 

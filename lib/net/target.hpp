@@ -19,7 +19,8 @@
 namespace flowd::net {
 
 /// Resolves its name, again on a schedule and after a failure, connects, and sends. Meanwhile datagrams wait, a bounded
-/// number of them. Never blocks. Its owner calls tick() when it is due, and on_writable() as told.
+/// number of them. When the peer refuses (ICMP), nothing is sent but one datagram now and then, with growing pauses, until
+/// one is not refused. Never blocks. Its owner calls tick() whenever due() has come.
 class Target {
   public:
     using Clock = std::chrono::steady_clock;
@@ -27,19 +28,27 @@ class Target {
     using Forbidden = std::function<bool(const Endpoint&)>;
 
     struct Schedule {
-        std::chrono::milliseconds poll{50};        ///< while a query is under way
-        std::chrono::milliseconds again{60'000};   ///< a name that resolved
-        std::chrono::milliseconds failed{10'000};  ///< a datagram was refused: the name may have moved
+        std::chrono::milliseconds poll{50};       ///< while a query is under way
+        std::chrono::milliseconds again{60'000};  ///< a name that resolved
+        std::chrono::milliseconds probe{1'000};   ///< how long a refusal may take
         std::chrono::milliseconds first_retry{1'000};
         std::chrono::milliseconds last_retry{60'000};  ///< doubling up to this
+    };
+    enum class State : std::uint8_t {
+        resolving,  ///< no address yet
+        sending,
+        refused,  ///< the peer does not take datagrams: they wait
     };
 
     Target(std::string host, std::uint16_t port, std::unique_ptr<Lookup> lookup = system_lookup());
     Target(std::string host, std::uint16_t port, std::unique_ptr<Lookup> lookup, Schedule schedule,
-           std::size_t queue_limit);
+           std::size_t queue_limit = default_queue);
+    static constexpr std::size_t default_queue = 1024;
 
-    /// Moves on: polls a query, connects, begins the next query. Answers when to be called again.
-    [[nodiscard]] Clock::time_point tick(Clock::time_point now, const Forbidden& forbidden);
+    /// Moves on: polls a query, connects, probes, begins the next query. Answers due().
+    Clock::time_point tick(Clock::time_point now, const Forbidden& forbidden);
+    /// When tick() is to be called; a flush() may bring it forward.
+    [[nodiscard]] Clock::time_point due() const { return due_; }
 
     /// Queues; goes out with flush().
     bool push(std::string_view payload) { return sender_.push(payload); }
@@ -49,7 +58,10 @@ class Target {
     [[nodiscard]] int fd() const { return sender_.socket() ? sender_.socket()->fd() : -1; }
     [[nodiscard]] const Sender& sender() const { return sender_; }
     void discard() { sender_.discard(); }
-    [[nodiscard]] std::string name() const;  ///< "collector.example.org:10514"
+    [[nodiscard]] State state() const;
+    [[nodiscard]] std::string name() const { return name_of(host_, port_); }
+    /// "collector.example.org:10514", "[2001:db8::1]:10514" however the address was written.
+    [[nodiscard]] static std::string name_of(const std::string& host, std::uint16_t port);
     [[nodiscard]] const std::optional<Endpoint>& endpoint() const { return endpoint_; }
     /// Payload that needs no fragment, 0: unknown.
     [[nodiscard]] std::size_t path_payload() const { return path_payload_; }
@@ -60,7 +72,9 @@ class Target {
 
   private:
     void connect(const std::vector<Address>& addresses, Clock::time_point now, const Forbidden& forbidden);
+    [[nodiscard]] std::vector<Address> in_order(const std::vector<Address>& addresses) const;
     void connected(Clock::time_point now);
+    void judge_probe(Clock::time_point now);
     void lost(std::string why, Clock::time_point now);
 
     std::string host_;
@@ -73,7 +87,9 @@ class Target {
     std::size_t path_payload_ = 0;
     std::string trouble_;
     std::chrono::milliseconds retry_;
-    Clock::time_point due_{};
+    Clock::time_point due_{};  ///< of the next call
+    bool refused_ = false;     ///< until a probe is not refused
+    bool probing_ = false;     ///< one is under way
 };
 
 }  // namespace flowd::net

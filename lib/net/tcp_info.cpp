@@ -7,13 +7,50 @@
 #include <cstring>
 
 namespace flowd::net {
+namespace {
+
+// Where the headers know a member, both say the same.
+static_assert(tcp::rto.offset == offsetof(struct ::tcp_info, tcpi_rto));
+static_assert(tcp::rtt.offset == offsetof(struct ::tcp_info, tcpi_rtt));
+static_assert(tcp::total_retrans.offset == offsetof(struct ::tcp_info, tcpi_total_retrans));
+static_assert(tcp::bytes_acked.offset == offsetof(struct ::tcp_info, tcpi_bytes_acked));
+static_assert(tcp::min_rtt.offset == offsetof(struct ::tcp_info, tcpi_min_rtt));
+static_assert(tcp::sndbuf_limited.offset == offsetof(struct ::tcp_info, tcpi_sndbuf_limited));
+static_assert(tcp::bytes_sent.offset == offsetof(struct ::tcp_info, tcpi_bytes_sent));
+static_assert(tcp::snd_wnd.offset == offsetof(struct ::tcp_info, tcpi_snd_wnd));
+
+template <typename T>
+[[nodiscard]] std::uint64_t number_at(const std::uint8_t* bytes) {
+    T number = 0;
+    std::memcpy(&number, bytes, sizeof number);
+    return number;
+}
+
+}  // namespace
+
+std::optional<std::uint64_t> tcp_value(flowd_bytes tcp_info, TcpMember member) {
+    if (tcp_info.data == nullptr || tcp_info.length < std::size_t{member.offset} + member.size) return std::nullopt;
+    const std::uint8_t* at = tcp_info.data + member.offset;
+    switch (member.size) {
+        case 1: {
+            const auto whole = number_at<std::uint8_t>(at);
+            return member.bits == 0 ? whole : whole >> member.shift & ((1u << member.bits) - 1);
+        }
+        case 2:
+            return number_at<std::uint16_t>(at);
+        case 4:
+            return number_at<std::uint32_t>(at);
+        case 8:
+            return number_at<std::uint64_t>(at);
+        default:
+            return std::nullopt;
+    }
+}
 
 std::optional<std::uint32_t> rtt_us(flowd_bytes tcp_info) {
-    constexpr std::size_t offset = offsetof(struct ::tcp_info, tcpi_rtt);
-    std::uint32_t rtt = 0;
-    if (tcp_info.data == nullptr || tcp_info.length < offset + sizeof rtt) return std::nullopt;
-    std::memcpy(&rtt, tcp_info.data + offset, sizeof rtt);
-    return rtt == 0 ? std::nullopt : std::optional(rtt);
+    const auto rtt = tcp_value(tcp_info, tcp::rtt);
+    if (!rtt || *rtt == 0) return std::nullopt;
+    return static_cast<std::uint32_t>(*rtt);
 }
 
 }  // namespace flowd::net

@@ -106,6 +106,10 @@ std::uint32_t UdpSocket::drops() const {
     return values[SK_MEMINFO_DROPS];
 }
 
+int UdpSocket::take_error() const {
+    return integer_option(fd_.get(), SOL_SOCKET, SO_ERROR);
+}
+
 std::size_t UdpSocket::path_payload() const {
     const bool v6 = integer_option(fd_.get(), SOL_SOCKET, SO_DOMAIN) == AF_INET6;
     const int mtu = v6 ? integer_option(fd_.get(), IPPROTO_IPV6, IPV6_MTU) : integer_option(fd_.get(), IPPROTO_IP, IP_MTU);

@@ -28,6 +28,8 @@ class UdpSocket {
     [[nodiscard]] int receive_buffer() const;
     /// Datagrams the kernel has dropped since the socket was made, because the buffer was full. Wraps at 2^32.
     [[nodiscard]] std::uint32_t drops() const;
+    /// What the peer answered to an earlier datagram (errno), once; 0: nothing. Connected sockets only.
+    [[nodiscard]] int take_error() const;
     /// Longest payload that needs no fragment on the way to the peer, as far as known; connected sockets only, 0: unknown.
     [[nodiscard]] std::size_t path_payload() const;
 

@@ -194,27 +194,116 @@ TEST_F(FireflyBackendTest, RepeatsTheBlocksOfAFirefly) {
     EXPECT_TRUE(shows(R"("badBlocks":2)"));
 }
 
-TEST_F(FireflyBackendTest, TakesTheRoundTripTimeFromASample) {
+/// An ongoing event as the core makes it of a period's samples.
+class SampledFlow : public FireflyBackendTest {
+  protected:
+    SampledFlow() {
+        info_.tcpi_state = 1;
+        info_.tcpi_rtt = 2500;
+        info_.tcpi_snd_mss = 8928;
+        info_.tcpi_last_data_recv = 4242;
+    }
+    void sample(const char* source) {
+        flowd_sample sample{};
+        sample.size = sizeof sample;
+        sample.flags = FLOWD_SAMPLE_HAS_USAGE;
+        sample.usage = {70, 80, 0, 0};
+        sample.source = to_c(std::string_view(source));
+        sample.congestion = to_c(std::string_view("bbr"));
+        sample.tcp_info = {reinterpret_cast<const std::uint8_t*>(&info_), sizeof info_};
+        samples_.push_back(sample);
+    }
+    void deliver(std::uint64_t flow_id = 7) {
+        flowd_event event = Event::ongoing(start()->key, {2, 16}).raw();
+        event.flags = FLOWD_SAMPLED;
+        event.flow_id = flow_id;
+        event.samples = samples_.data();
+        event.sample_count = samples_.size();
+        event.sample_stride = sizeof(flowd_sample);
+        instance_->deliver(std::span<const flowd_event>(&event, 1));
+    }
+    void deliver_end(std::uint64_t flow_id = 7) {
+        auto event = end();
+        event->flow_id = flow_id;
+        instance_->deliver(event);
+    }
+    /// What the collector was told, from the usage on.
+    std::string told(std::size_t number) {
+        const auto& received = collector_.wait_for(number + 1);
+        if (received.size() <= number) return "nothing";
+        return received[number].substr(
+            std::min(received[number].find("\"usage\""), received[number].find("},\"netlink\"")));
+    }
+    struct ::tcp_info info_ {};
+    std::vector<flowd_sample> samples_;
+};
+
+TEST_F(SampledFlow, TellsWhatItsEnricherSaw) {
+    use_collector();
+    config_.set("enrich", "true");
+    bring_up();
+    sample("netlink");
+    deliver();
+    EXPECT_TRUE(told(0).starts_with(
+        R"("usage":{"received":80,"sent":70},"netlink":{"rtt":2.5,"cong":{"algorithm":"bbr"},"tcpInfo":{"Retransmits":0,"sndMss":8928,)"))
+        << told(0);
+}
+
+TEST_F(SampledFlow, OfTwoEnrichersHasTwoBlocksAndNetlinksRtt) {
+    use_collector();
+    config_.set("enrich", "true").set("enrichmentMode", "compatible").set("maxSize", "9000");
+    bring_up();
+    sample("skops");
+    info_.tcpi_rtt = 1500;
+    sample("netlink");
+    deliver();
+    const std::string text = told(0);
+    EXPECT_NE(text.find(R"("netlink":{"rtt":1.5,"state":"established",)"), std::string::npos) << text;
+    EXPECT_NE(text.find(R"("skOps":{"rtt":1.5,"state":"established",)"), std::string::npos) << text;
+}
+
+TEST_F(SampledFlow, WithOnlyTheOtherEnricherHasItsRttInNetlink) {
+    use_collector();
+    config_.set("enrich", "true");
+    bring_up();
+    sample("skops");
+    deliver();
+    EXPECT_NE(told(0).find(R"("netlink":{"rtt":2.5},"skOps":{"rtt":2.5,"cong":)"), std::string::npos) << told(0);
+}
+
+TEST_F(SampledFlow, ThatTellsAllFallsBackToLeanWhereThatDoesNotFit) {
+    use_collector();
+    config_.set("enrich", "true").set("enrichmentMode", "").set("maxSize", "1300");
+    bring_up();
+    info_.tcpi_max_pacing_rate = info_.tcpi_pacing_rate = info_.tcpi_busy_time = ~0ull;
+    sample("netlink");
+    deliver();
+    EXPECT_NE(told(0).find(R"("tcpInfo":{"Retransmits":0)"), std::string::npos) << told(0);
+    EXPECT_EQ(told(0).find("4242"), std::string::npos);
+    EXPECT_TRUE(shows(R"("blocksLeftOut":0,"blocksShortened":1)")) << instance_->status();
+    instance_->destroy();
+
+    config_.set("maxSize", "9000").set("collectorAddress", "::1");
+    bring_up();
+    deliver();
+    EXPECT_NE(told(1).find(R"("lastDataRecv":4242)"), std::string::npos) << told(1);
+}
+
+TEST_F(SampledFlow, EndsWithItsLatestRttAlthoughNothingIsEnriched) {
     use_collector();
     bring_up();
-    struct ::tcp_info info {};
-    info.tcpi_rtt = 2500;
-    flowd_sample sample{};
-    sample.size = sizeof sample;
-    sample.flags = FLOWD_SAMPLE_HAS_USAGE;
-    sample.usage = {70, 80, 0, 0};
-    sample.tcp_info = {reinterpret_cast<const std::uint8_t*>(&info), sizeof info};
-    flowd_event event = end().raw();
-    event.application = {};
-    event.attachments = nullptr;
-    event.attachment_count = 0;
-    event.samples = &sample;
-    event.sample_count = 1;
-    event.sample_stride = sizeof sample;
-    instance_->deliver(std::span<const flowd_event>(&event, 1));
-    const auto& received = collector_.wait_for(1);
-    ASSERT_EQ(received.size(), 1u);
-    EXPECT_TRUE(received[0].ends_with(R"(,"usage":{"received":80,"sent":70},"netlink":{"rtt":2.5}})")) << received[0];
+    sample("netlink");
+    deliver(7);
+    samples_.clear();
+    info_.tcpi_rtt = 99000;
+    sample("netlink");
+    deliver(8);
+    deliver_end(7);
+    EXPECT_EQ(told(0), R"(},"netlink":{"rtt":2.5}})") << "and no ongoing, because enrich is off";
+    deliver_end(7);
+    const auto& received = collector_.wait_for(2);
+    ASSERT_EQ(received.size(), 2u);
+    EXPECT_EQ(received[1].find("netlink"), std::string::npos) << "it is forgotten with the flow";
 }
 
 TEST_F(FireflyBackendTest, SendsSampledOngoingOnlyWhenEnriching) {
@@ -313,6 +402,53 @@ TEST_F(FireflyBackendTest, CountsPerTarget) {
     EXPECT_EQ(host_.metric("firefly_skipped_total{reason=\"metered\"}")->value, 1);
 }
 
+TEST_F(FireflyBackendTest, TellsEachOfItsCollectorsInItsOwnForm) {
+    ForeignReceiver second("127.0.0.1"), third("::1");
+    use_collector();
+    const auto list = [&](int index, const ForeignReceiver& receiver) {
+        const std::string path = "collectors[" + std::to_string(index) + "].";
+        config_.set(path + "address", receiver.endpoint().address.to_string())
+            .set(path + "port", std::to_string(receiver.endpoint().port));
+        return path;
+    };
+    config_.set(list(0, second) + "prependSyslog", "false");
+    config_.set(list(1, third) + "maxSize", "1024");
+    config_.set("sendToDestination", "false");
+    bring_up();
+    auto event = end();
+    event.attach("flowd.json/long", "\"" + std::string(600, 'x') + "\"");
+    instance_->deliver(event);
+    ASSERT_EQ(collector_.wait_for(1).size(), 1u);
+    ASSERT_EQ(second.wait_for(1).size(), 1u);
+    ASSERT_EQ(third.wait_for(1).size(), 1u);
+    const std::string whole = collector_.take()[0];
+    EXPECT_TRUE(whole.starts_with("<134>1 ") && whole.find("\"long\":") != std::string::npos) << whole;
+    EXPECT_EQ(second.take()[0], whole.substr(whole.find('{')));
+    EXPECT_EQ(third.take()[0], whole.substr(0, whole.find(",\"long\"")) + "}");
+    EXPECT_EQ(instance_->stop(), FLOWD_OK);
+    EXPECT_EQ(host_.metric("firefly_blocks_left_out_total")->value, 1);
+    for (const ForeignReceiver* receiver : {&collector_, &second, &third})
+        EXPECT_EQ(host_.metric("firefly_sent_total{target=\"" + receiver->endpoint().to_string() + "\"}")->value, 1);
+}
+
+TEST_F(FireflyBackendTest, LetsNoDeadCollectorHarmTheOthers) {
+    use_collector();
+    Endpoint dead;
+    {
+        const ForeignReceiver gone;
+        dead = gone.endpoint();
+    }
+    config_.set("collectors[0].address", "::1").set("collectors[0].port", std::to_string(dead.port));
+    config_.set("collectors[1].address", "no-such-host.invalid");
+    bring_up();
+    for (int i = 0; i < 500; ++i) instance_->deliver(start());
+    EXPECT_EQ(collector_.wait_for(500).size(), 500u);
+    EXPECT_TRUE(shows(R"("address":"[::1]:)" + std::to_string(dead.port) + R"(","state":"refused")"))
+        << instance_->status();
+    EXPECT_TRUE(shows(R"("target":"no-such-host.invalid:10514","address":"","state":"resolving")")) << instance_->status();
+    EXPECT_TRUE(host_.logged("takes no fireflies"));
+}
+
 TEST_F(FireflyBackendTest, StopsWithoutHavingStarted) {
     testing::Instance instance(host_, component<FireflyBackend>(), config_);
     ASSERT_EQ(instance.create(), FLOWD_OK);
@@ -343,6 +479,15 @@ TEST_F(FireflyOptionsTest, NameACollectorThatIsNotUsed) {
     config_.set("collectorAddress", "collector.example.org");
     EXPECT_EQ(validate(), FLOWD_OK);
     EXPECT_EQ(first(), "collectorAddress");
+}
+
+TEST_F(FireflyOptionsTest, NameACollectorTwice) {
+    config_.set("sendToCollector", "true").set("collectorAddress", "2001:0db8::1");
+    config_.set("collectors[0].address", "192.0.2.1");
+    EXPECT_EQ(validate(), FLOWD_OK);
+    config_.set("collectors[1].address", "2001:db8:0::1");
+    EXPECT_EQ(validate(), FLOWD_INVALID);
+    EXPECT_EQ(first(), "collectors[1]");
 }
 
 TEST_F(FireflyOptionsTest, WithStunServersSayWhatToUse) {

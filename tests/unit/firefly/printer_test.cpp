@@ -32,11 +32,12 @@ class FireflyPrinter : public ::testing::Test {
     }
     Printed print() {
         printer_ = Printer(options_);
-        return printer_.print(firefly_);
+        return printer_.print(firefly_, layout_);
     }
     std::string text() { return std::string(print().text); }
 
     PrinterOptions options_;
+    Layout layout_;
     Printer printer_{PrinterOptions{}};
     Firefly firefly_;
 };
@@ -52,7 +53,7 @@ TEST_F(FireflyPrinter, WritesAnEndWithAllThatTheReferenceCollectorWants) {
 }
 
 TEST_F(FireflyPrinter, WritesAStartWithoutEndTimeAndIpv4WithoutItsMapping) {
-    options_.syslog_header = false;
+    layout_.syslog_header = false;
     firefly_.state = State::start;
     firefly_.key = make_key(endpoint("::ffff:192.0.2.1", 1), endpoint("198.51.100.2", 65535), IPPROTO_UDP);
     firefly_.application = "xrdcp";
@@ -98,7 +99,7 @@ TEST_F(FireflyPrinter, MakesAHostNameFitTheHeader) {
 }
 
 TEST_F(FireflyPrinter, LeavesOutTheLeastImportantFirst) {
-    options_.syslog_header = false;
+    layout_.syslog_header = false;
     const std::string big(100, '7');
     const std::string netlink = R"({"rtt":2.5,"n":)" + big + "}";
     const std::array<Block, 5> blocks{Block{"a", big}, Block{"skOps", big}, Block{"netlink", netlink}, Block{"b", big},
@@ -110,29 +111,51 @@ TEST_F(FireflyPrinter, LeavesOutTheLeastImportantFirst) {
 
     // Each step shrinks the room by one byte below what the former result took, and looks at what is left out.
     std::vector<std::string> names;
-    options_.max_size = text().size();
+    layout_.max_size = text().size();
     EXPECT_EQ(print().left_out, 0u);
     for (const char* gone : {"\"b\":", "\"a\":", "storage-stats", "skOps", "\"n\":"}) {
         ASSERT_NE(text().find(gone), std::string::npos) << gone << " in " << text();
-        options_.max_size = text().size() - 1;
+        layout_.max_size = text().size() - 1;
         EXPECT_EQ(text().find(gone), std::string::npos) << gone << " in " << text();
-        EXPECT_LE(text().size(), options_.max_size);
+        EXPECT_LE(text().size(), layout_.max_size);
         names.emplace_back(gone);
-        EXPECT_EQ(print().left_out, names.size());
+        EXPECT_EQ(print().left_out + print().shortened, names.size());
     }
+    EXPECT_EQ(print().shortened, 1u);
     EXPECT_EQ(text().size(), core) << "netlink is down to its rtt";
-    options_.max_size = core - 1;
+    layout_.max_size = core - 1;
     EXPECT_EQ(text().find("netlink"), std::string::npos);
     EXPECT_NE(text().find("usage"), std::string::npos);
-    options_.max_size = text().size() - 1;
+    layout_.max_size = text().size() - 1;
     EXPECT_EQ(text().find("usage"), std::string::npos);
-    options_.max_size = text().size() - 1;
+    layout_.max_size = text().size() - 1;
     EXPECT_EQ(text(), "") << "the core is never cut";
+}
+
+TEST_F(FireflyPrinter, TakesTheShorterFormOfABlockBeforeItLeavesItOut) {
+    const std::array<Block, 2> blocks{
+        Block{"netlink", R"({"rtt":2.5,"long":"xxxxxxxxxxxxxxxxxx"})", R"({"rtt":2.5,"lean":1})"},
+        Block{"skOps", R"({"long":"yyyyyyyyyyyyyyyyyy"})", R"({"lean":2})"}};
+    firefly_.blocks = blocks;
+    firefly_.rtt_ms = 2.5;
+    EXPECT_TRUE(print().whole());
+    std::vector<std::string> tails;
+    for (std::size_t size = text().size() - 1; tails.size() < 5; layout_.max_size = --size) {
+        layout_.max_size = size;
+        const std::string tail = text().substr(text().find(R"("application")"));
+        if (tails.empty() || tails.back() != tail) tails.push_back(tail);
+    }
+    const std::string begin = R"("application":"flowd-cpp v0.1.0"})";
+    EXPECT_EQ(tails[0], begin + R"(,"netlink":{"rtt":2.5,"long":"xxxxxxxxxxxxxxxxxx"},"skOps":{"lean":2}})");
+    EXPECT_EQ(tails[1], begin + R"(,"netlink":{"rtt":2.5,"long":"xxxxxxxxxxxxxxxxxx"}})");
+    EXPECT_EQ(tails[2], begin + R"(,"netlink":{"rtt":2.5,"lean":1}})");
+    EXPECT_EQ(tails[3], begin + R"(,"netlink":{"rtt":2.5}})");
+    EXPECT_EQ(tails[4], begin + "}");
 }
 
 TEST_F(FireflyPrinter, TheCoreFitsTheLeastSizeWhateverItSays) {
     options_.host = std::string(64, 'h');
-    options_.max_size = least_max_size;
+    layout_.max_size = least_max_size;
     firefly_.key = make_key(endpoint("2001:db8:1111:1111:1111:1111:1111:1111", 65535),
                             endpoint("2001:db8:1111:1111:1111:1111:1111:1112", 65535), IPPROTO_TCP);
     firefly_.tag = {4294967295, 4294967295};

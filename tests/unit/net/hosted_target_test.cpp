@@ -63,7 +63,32 @@ TEST_F(HostedTargetTest, ShowsItsCountersInStatus) {
     std::string text;
     json::Writer writer(text);
     target.status(writer);
-    EXPECT_NE(text.find(R"("sent":1,"failed":0,"dropped":0,"waiting":0,"lastError":""})"), std::string::npos) << text;
+    EXPECT_NE(text.find(R"("state":"sending","sent":1,"failed":0,"dropped":0,"waiting":0,"lastError":""})"),
+              std::string::npos)
+        << text;
+    target.stop(Deadline(0));
+}
+
+TEST_F(HostedTargetTest, SaysOnceThatNobodyListensAndOnceThatSomebodyDoesAgain) {
+    const Endpoint endpoint = receiver_.endpoint();
+    auto target = make("::1");
+    target.start();
+    receiver_ = Loopback();
+    for (int i = 0; i < 10; ++i) {
+        target.push("x");
+        target.flush();
+    }
+    EXPECT_TRUE(fake_.logged("takes no fireflies (Connection refused)"));
+    EXPECT_EQ(lines(), 2u) << "sending to it, and that it refuses";
+    std::string text;
+    json::Writer writer(text);
+    target.status(writer);
+    EXPECT_NE(text.find(R"("state":"refused","nextTrySeconds":)"), std::string::npos) << text;
+
+    Loopback again(endpoint);
+    ASSERT_TRUE(fake_.run_until([&] { return target.target().state() == Target::State::sending; }));
+    EXPECT_EQ(again.wait_for(9).size(), 9u) << "what waited: all but the one that found nobody";
+    EXPECT_EQ(lines(), 3u);
     target.stop(Deadline(0));
 }
 

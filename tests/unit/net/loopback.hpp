@@ -17,7 +17,9 @@ namespace flowd::net {
 class Loopback {
   public:
     explicit Loopback(const char* address = "::1", int receive_buffer = 0)
-        : socket_(must(UdpSocket::bound({Address::parse(address).value(), 0}, receive_buffer))), batch_(64, 65535) {}
+        : Loopback(Endpoint{Address::parse(address).value(), 0}, receive_buffer) {}
+    explicit Loopback(const Endpoint& endpoint, int receive_buffer = 0)
+        : socket_(must(UdpSocket::bound(endpoint, receive_buffer))), batch_(64, 65535) {}
 
     [[nodiscard]] Endpoint endpoint() const { return must(socket_.local()); }
     [[nodiscard]] const UdpSocket& socket() const { return socket_; }

@@ -3,7 +3,6 @@
 
 #include <gtest/gtest.h>
 
-#include <cerrno>
 #include <string>
 
 #include "tests/unit/net/loopback.hpp"
@@ -55,23 +54,58 @@ TEST(Sender, SendsToManyPeersWithOneSocket) {
     EXPECT_EQ(other.wait_for(1), std::vector<std::string>{"to other"});
 }
 
-TEST(Sender, CountsThatNobodyListens) {
-    Endpoint gone;
-    {
-        const Loopback receiver;
-        gone = receiver.endpoint();
-    }
+Endpoint nobody() {
+    const Loopback receiver;
+    return receiver.endpoint();
+}
+
+TEST(Sender, HoldsBackWhatAPeerRefusesToTake) {
+    Sender sender(100);
+    sender.use(Loopback::must(UdpSocket::connected(nobody())));
+    sender.push("lost");
+    EXPECT_TRUE(sender.flush());
+    EXPECT_FALSE(sender.refused()) << "the kernel tells with the next one";
+    for (int i = 0; i < 200; ++i) sender.push("x");
+    EXPECT_TRUE(sender.flush());
+    EXPECT_TRUE(sender.refused());
+    EXPECT_EQ(sender.counts().sent, 1u);
+    EXPECT_EQ(sender.counts().failed, 1u);
+    EXPECT_EQ(sender.waiting(), 100u);
+    EXPECT_EQ(sender.counts().dropped, 100u);
+    EXPECT_EQ(sender.last_error(), "Connection refused");
+}
+
+TEST(Sender, ProbesWithOneAndGoesOnWhenReleased) {
+    Loopback receiver;
     Sender sender;
-    sender.use(Loopback::must(UdpSocket::connected(gone)));
-    for (int i = 0; i < 10; ++i) {
-        sender.push("x");
+    sender.use(Loopback::must(UdpSocket::connected(nobody())));
+    for (int i = 0; i < 4; ++i) {
+        sender.push(std::to_string(i));
         sender.flush();
     }
-    EXPECT_GT(sender.counts().failed, 0u);
-    EXPECT_EQ(sender.waiting(), 0u);
-    EXPECT_EQ(sender.take_failure(), ECONNREFUSED);
-    EXPECT_EQ(sender.take_failure(), 0);
-    EXPECT_FALSE(sender.last_error().empty());
+    ASSERT_TRUE(sender.refused());
+    sender.use(Loopback::must(UdpSocket::connected(receiver.endpoint())));
+    EXPECT_TRUE(sender.probe());
+    EXPECT_TRUE(sender.flush());
+    EXPECT_EQ(receiver.wait_for(1), std::vector<std::string>{"1"}) << "one, and it is the oldest that was not tried";
+    sender.release();
+    EXPECT_TRUE(sender.flush());
+    EXPECT_EQ(receiver.wait_for(3).size(), 3u);
+    EXPECT_FALSE(sender.probe()) << "nothing waits";
+}
+
+TEST(Sender, WithManyPeersMindsNoneOfThem) {
+    Loopback receiver("127.0.0.1");
+    Sender sender;
+    sender.use(Loopback::must(UdpSocket::unconnected(receiver.endpoint().address)));
+    const Endpoint gone{Address::parse("127.0.0.2").value(), receiver.endpoint().port};
+    for (int i = 0; i < 5; ++i) {
+        sender.push("x", gone);
+        sender.push("y", receiver.endpoint());
+        EXPECT_TRUE(sender.flush());
+    }
+    EXPECT_EQ(receiver.wait_for(5).size(), 5u);
+    EXPECT_FALSE(sender.refused());
 }
 
 TEST(Sender, GoesOnBehindADatagramTheKernelRefuses) {

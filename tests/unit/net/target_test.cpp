@@ -106,19 +106,86 @@ TEST_F(NamedTarget, IsAskedForLessAndLessOftenWhileItFails) {
     }
 }
 
-TEST_F(NamedTarget, IsAskedForEarlyWhenDatagramsAreRefused) {
-    tick();
-    script_->give({"::1"});
-    pass(milliseconds(50));
-    receiver_ = Loopback();  // nobody listens at the old port any more
-    for (int i = 0; i < 4; ++i) {
-        target_.push("x");
-        target_.flush(now_);
+class RefusedTarget : public NamedTarget {
+  protected:
+    /// Connected to a port at which nobody listens any more, and told so.
+    void SetUp() override {
+        tick();
+        script_->give({"::1"});
+        pass(milliseconds(50));
+        port_ = receiver_.endpoint().port;
+        receiver_ = Loopback();
+        send(3);
+        ASSERT_EQ(target_.state(), Target::State::refused);
     }
-    tick();
-    EXPECT_EQ(until_due(), seconds(10));
-    pass(seconds(10));
-    EXPECT_EQ(script_->asked, 2);
+    void send(int count) {
+        for (int i = 0; i < count; ++i) {
+            target_.push("x");
+            target_.flush(now_);
+        }
+    }
+    /// Until the next attempt, and through the resolver's answer to its probe.
+    void attempt(std::initializer_list<const char*> addresses) {
+        now_ = target_.due();
+        tick();
+        script_->give(addresses);
+        pass(milliseconds(50));
+    }
+    void judge() {
+        now_ = target_.due();
+        tick();
+    }
+    std::uint16_t port_ = 0;
+};
+
+TEST_F(RefusedTarget, IsTriedAgainWithOneDatagramAndGrowingPauses) {
+    EXPECT_EQ(target_.trouble(), "Connection refused");
+    EXPECT_EQ(target_.due() - now_, seconds(1)) << "soon at first";
+    for (const int pause : {2, 4, 8, 16, 32, 60, 60}) {
+        const auto sent = target_.sender().counts().sent;
+        const int asked = script_->asked;
+        attempt({"::1"});
+        EXPECT_EQ(script_->asked, asked + 1) << "the name may have moved";
+        EXPECT_EQ(target_.sender().counts().sent, sent + 1);
+        judge();
+        EXPECT_EQ(target_.due() - now_, seconds(pause));
+        EXPECT_EQ(target_.state(), Target::State::refused);
+        send(1);
+        EXPECT_EQ(target_.sender().counts().sent, sent + 1) << "nothing but probes";
+    }
+}
+
+TEST_F(RefusedTarget, SendsWhatWaitedWhenItComesBack) {
+    send(5);
+    const auto waiting = target_.sender().waiting();
+    Loopback again = Loopback(Endpoint{Address::parse("::1").value(), port_});
+    attempt({"::1"});
+    EXPECT_EQ(again.wait_for(1).size(), 1u);
+    judge();
+    EXPECT_EQ(target_.state(), Target::State::sending);
+    EXPECT_EQ(target_.trouble(), "");
+    EXPECT_EQ(target_.due() - now_, seconds(60));
+    EXPECT_TRUE(target_.flush(now_));
+    EXPECT_EQ(again.wait_for(waiting).size(), waiting);
+}
+
+TEST_F(RefusedTarget, TriesTheNextAddressOfItsName) {
+    attempt({"::1", "127.0.0.1"});
+    EXPECT_EQ(address(), "127.0.0.1");
+    judge();
+    attempt({"::1", "127.0.0.1"});
+    EXPECT_EQ(address(), "::1");
+}
+
+TEST_F(RefusedTarget, WithNothingToSendIsAskedAboutLater) {
+    target_.discard();
+    attempt({"::1"});
+    EXPECT_EQ(target_.state(), Target::State::refused) << "nobody can know";
+    send(1);
+    Loopback again = Loopback(Endpoint{Address::parse("::1").value(), port_});
+    attempt({"::1"});
+    judge();
+    EXPECT_EQ(target_.state(), Target::State::sending);
 }
 
 TEST_F(NamedTarget, IsNeverThisDaemonItself) {

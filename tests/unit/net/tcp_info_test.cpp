@@ -32,5 +32,23 @@ TEST(TcpInfo, WithoutASampleHasNoRoundTripTime) {
     EXPECT_FALSE(rtt_us(bytes(info, sizeof info)));
 }
 
+TEST(TcpInfo, HasItsOtherMembersWhereTheKernelPutsThem) {
+    struct ::tcp_info info {};
+    info.tcpi_state = 1;
+    info.tcpi_snd_wscale = 11;
+    info.tcpi_rcv_wscale = 7;
+    info.tcpi_delivery_rate_app_limited = 1;
+    info.tcpi_fastopen_client_fail = 2;
+    info.tcpi_bytes_received = 1ull << 40;
+    const auto all = bytes(info, sizeof info);
+    EXPECT_EQ(tcp_value(all, tcp::state), 1u);
+    EXPECT_EQ(tcp_value(all, tcp::snd_wscale), 11u);
+    EXPECT_EQ(tcp_value(all, tcp::rcv_wscale), 7u);
+    EXPECT_EQ(tcp_value(all, tcp::delivery_rate_app_limited), 1u);
+    EXPECT_EQ(tcp_value(all, tcp::fastopen_client_fail), 2u);
+    EXPECT_EQ(tcp_value(all, tcp::bytes_received), 1ull << 40);
+    EXPECT_FALSE(tcp_value(bytes(info, 135), tcp::bytes_received)) << "cut in the middle";
+}
+
 }  // namespace
 }  // namespace flowd::net
