@@ -56,7 +56,7 @@ class CommandLine {
         app_.set_version_flag("--version", std::string("flowd-cpp ") + version());
         app_.get_formatter()->column_width(34);
         app_.footer(
-            "Any other first word names an instance of the running daemon:\n"
+            "Any other first word names a component or an instance of the running daemon:\n"
             "  flowd-cpp marker status\n\n" +
             exit_code_help() +
             "\nExamples:\n"
@@ -214,7 +214,10 @@ ExitCode execute(const CommandLine& line, const Environment& environment, const 
     if (line.said("new-module")) return make_module(line.new_module, install_paths(), output);
     if (line.said("version")) return print_version(output);
     if (line.said("label")) return label_command(line, output);
-    if (!line.words.empty()) return forward(options, output, line.words, line.subcommands());
+    if (!line.words.empty()) {
+        if (const auto done = run_tool(options, output, line.words)) return *done;
+        return forward(options, output, line.words, line.subcommands());
+    }
     environment.err << line.help();
     return ExitCode::usage;
 }

@@ -2,6 +2,7 @@
 // The subcommands, one function each. Each prints by `output` and returns the exit code. Main thread.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -27,7 +28,13 @@ struct NewModule {
 
 /// Sends words to the running daemon and prints what it answers.
 [[nodiscard]] ExitCode ask_daemon(const GlobalOptions& options, const Output& output, const control::Arguments& words);
-/// The same for a first word that is none of ours: an instance, or a slip of the finger for one of `known`.
+/// `flowd-cpp COMPONENT TOOL ...` here, in this process; nothing when no installed component has that tool.
+[[nodiscard]] std::optional<ExitCode> run_tool(const GlobalOptions& options, const Output& output,
+                                               const control::Arguments& words);
+/// The tools of a component as JSON; empty when it has none.
+[[nodiscard]] std::string list_tools(const GlobalOptions& options, const std::string& name);
+
+/// Words for the daemon whose first is none of ours: an instance, or a slip of the finger for one of `known`.
 [[nodiscard]] ExitCode forward(const GlobalOptions& options, const Output& output, const control::Arguments& words,
                                const std::vector<std::string>& known);
 

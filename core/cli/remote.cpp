@@ -54,7 +54,14 @@ ExitCode ask_daemon(const GlobalOptions& options, const Output& output, const co
 
 ExitCode forward(const GlobalOptions& options, const Output& output, const control::Arguments& words,
                  const std::vector<std::string>& known) {
+    const bool asks_for_help = words.size() == 1 || words[1] == "help";
+    const std::string tools = asks_for_help && !output.json ? list_tools(options, words.front()) : std::string();
     const auto reply = control::request(control_path(options), words);
+    if (!tools.empty()) {
+        if (reply && reply->code == ExitCode::ok) output.answer(reply->json);
+        output.answer(tools);
+        return ExitCode::ok;
+    }
     const std::string nearest = nearest_word(words.front(), known);
     if (reply) {
         const ExitCode code = output.reply(*reply);

@@ -247,6 +247,7 @@ flowd_result BusState::end(Shard& shard, Flow& flow, AnnouncerId id, const Incom
         return FLOWD_FULL;
     }
     keep_usage(flow, event);
+    flow.flags |= event.flags & FLOWD_WITHDRAWN;
     if (flow.application.empty()) flow.application = shard.applications.intern(text_of(event.application));
     const std::int64_t at = first_of(event.time_ns, time.system);
     flow.end_ns = std::max(first_of(event.end_time_ns, at), flow.start_ns);
@@ -290,6 +291,7 @@ flowd_result BusState::end_unseen(Shard& shard, AnnouncerId id, const Incoming& 
     flow.ender = static_cast<std::uint8_t>(id.slot);
     const std::int64_t at = first_of(event.time_ns, time.system);
     flow.end_ns = first_of(event.end_time_ns, at);
+    flow.flags |= event.flags & FLOWD_WITHDRAWN;
     if (event.start_time_ns == 0) flow.flags |= FLOWD_NO_START;
     flow.start_ns = event.start_time_ns == 0 ? flow.end_ns : event.start_time_ns;
     flow.end_ns = std::max(flow.end_ns, flow.start_ns);

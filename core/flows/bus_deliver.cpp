@@ -54,7 +54,7 @@ Outgoing BusState::outgoing(const Flow& flow, std::uint32_t kind, std::int64_t t
     event.size = sizeof event;
     event.kind = kind;
     event.flags = flow.flags & (FLOWD_FROM_FIREFLY | FLOWD_METERED | FLOWD_HAS_USAGE | FLOWD_COLLECTORS_ONLY);
-    if (kind == FLOWD_EVENT_END) event.flags |= flow.flags & (FLOWD_EXPIRED | FLOWD_NO_START);
+    if (kind == FLOWD_EVENT_END) event.flags |= flow.flags & (FLOWD_EXPIRED | FLOWD_NO_START | FLOWD_WITHDRAWN);
     event.local = flow.local;
     event.initiator = flow.initiator;
     event.flow_id = flow.id;
@@ -166,7 +166,7 @@ void BusState::close(Shard& shard, Flow& flow, std::uint32_t told, Now now) {
 
 void BusState::expire(Shard& shard, Flow& flow, Expiry reason, Now now, Notices& notices) {
     expired[static_cast<std::size_t>(reason)].fetch_add(1, std::memory_order_relaxed);
-    flow.flags |= FLOWD_EXPIRED;
+    flow.flags |= reason == Expiry::unannounced ? FLOWD_EXPIRED | FLOWD_WITHDRAWN : FLOWD_EXPIRED;
     flow.announcers = 0;
     flow.ender = static_cast<std::uint8_t>(Bus::max_announcers);  // nobody
     flow.end_ns = std::max(now.system, flow.start_ns);

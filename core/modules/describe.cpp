@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "core/config/render.hpp"
+#include "core/modules/tools.hpp"
 #include "flowd/json.hpp"
 
 namespace flowd::core {
@@ -57,6 +58,20 @@ void write_accepted(json::Writer& writer, std::uint32_t accepts) {
     writer.end();
 }
 
+/// None, and none that is malformed: `flowd-module-check` says what is wrong with those.
+void write_tools(json::Writer& writer, const flowd_component& table) {
+    const auto tools = read_tools(table);
+    if (!tools || tools->empty()) return;
+    writer.key("tools").array();
+    for (const Tool& tool : *tools) {
+        writer.object().member("name", tool.name).member("summary", tool.summary);
+        writer.key("options").array();
+        write_options(writer, tool.options);
+        writer.end().end();
+    }
+    writer.end();
+}
+
 void write_component(json::Writer& writer, const Component& component) {
     const flowd_component& table = component.table;
     writer.object();
@@ -71,7 +86,9 @@ void write_component(json::Writer& writer, const Component& component) {
     writer.member("reconfigures", table.reconfigure != nullptr);
     writer.key("options").array();
     write_options(writer, component.options);
-    writer.end().end();
+    writer.end();
+    write_tools(writer, table);
+    writer.end();
 }
 
 void write_note_component(json::Writer& writer, const NoteComponent& component) {

@@ -112,7 +112,7 @@ Host::Host(Services services, std::string key, std::string label, std::uint32_t 
         if (Metric* found = metric_of(metric)) found->add(amount);
     };
     abi_.metric_set = [](const flowd_host*, flowd_metric* metric, double value) {
-        if (Metric* found = metric_of(metric)) found->set(value);
+        if (metric != nullptr) slot_of(metric).set(value);
     };
     abi_.metric_observe = [](const flowd_host*, flowd_metric* metric, double value) {
         if (Metric* found = metric_of(metric)) found->observe(value);
@@ -136,6 +136,7 @@ void Host::stop() {
 void Host::retire() {
     stop();
     services_.descriptors.release(id_);
+    services_.shared.release(id_);
     const std::lock_guard lock(mutex_);
     retired_ = true;
     loop_ = nullptr;
@@ -243,6 +244,16 @@ flowd_result Host::metric_open(const flowd_host* host, const flowd_metric_info* 
     return self.open_metric(std::move(wanted), metric);
 }
 
+void Host::MetricSlot::set(double value) {
+    Metric* const series = metric.load(std::memory_order_acquire);
+    if (series == nullptr) return;
+    if (series->type() != MetricType::counter) return series->set(value);
+    double before = total.load(std::memory_order_relaxed);
+    while (value > before && !total.compare_exchange_weak(before, value, std::memory_order_relaxed)) {
+    }
+    if (value > before) series->add(value - before);
+}
+
 flowd_result Host::open_metric(MetricInfo info, flowd_metric** metric) {
     const std::lock_guard lock(mutex_);
     if (retired_) return FLOWD_STOPPED;
@@ -259,6 +270,7 @@ flowd_result Host::open_metric(MetricInfo info, flowd_metric** metric) {
         free_metrics_.pop_back();
     }
     slot->keeper = std::move(*opened);
+    slot->total.store(0, std::memory_order_relaxed);
     slot->metric.store(slot->keeper.get(), std::memory_order_release);
     *metric = reinterpret_cast<flowd_metric*>(slot);
     return FLOWD_OK;
@@ -266,11 +278,11 @@ flowd_result Host::open_metric(MetricInfo info, flowd_metric** metric) {
 
 void Host::remove_metric(flowd_metric* handle) {
     if (handle == nullptr) return;
-    auto* slot = reinterpret_cast<MetricSlot*>(handle);
+    MetricSlot& slot = slot_of(handle);
     const std::lock_guard lock(mutex_);
-    if (retired_ || slot->metric.exchange(nullptr) == nullptr) return;
-    services_.metrics.remove(slot->keeper);
-    free_metrics_.push_back(slot);
+    if (retired_ || slot.metric.exchange(nullptr) == nullptr) return;
+    services_.metrics.remove(slot.keeper);
+    free_metrics_.push_back(&slot);
 }
 
 }  // namespace flowd::core

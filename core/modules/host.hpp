@@ -55,6 +55,9 @@ class Host {
     struct MetricSlot {
         std::atomic<Metric*> metric{nullptr};
         std::shared_ptr<Metric> keeper;  ///< until the slot is used again
+        std::atomic<double> total{0};    ///< of a counter: what this holder last set it to
+
+        void set(double value);
     };
 
     static flowd_result emit(const flowd_host* host, const flowd_event* events, size_t count, size_t stride,
@@ -65,8 +68,9 @@ class Host {
     static flowd_result timer(const flowd_host* host, int64_t delay, int64_t period, flowd_callback callback, void* user,
                               flowd_timer** timer);
     static flowd_result metric_open(const flowd_host* host, const flowd_metric_info* info, flowd_metric** metric);
+    static MetricSlot& slot_of(flowd_metric* handle) { return *reinterpret_cast<MetricSlot*>(handle); }
     static Metric* metric_of(flowd_metric* handle) {
-        return handle == nullptr ? nullptr : reinterpret_cast<MetricSlot*>(handle)->metric.load(std::memory_order_acquire);
+        return handle == nullptr ? nullptr : slot_of(handle).metric.load(std::memory_order_acquire);
     }
     static Host& of(const flowd_host* host) { return *static_cast<Host*>(host->context); }
 

@@ -2,11 +2,14 @@
 #include "core/modules/host_extensions.hpp"
 
 #include <string_view>
+#include <vector>
 
 #include "core/modules/host.hpp"
 #include "flowd/abi/ext/descriptors.h"
 #include "flowd/abi/ext/flows.h"
+#include "flowd/abi/ext/metrics.h"
 #include "flowd/abi/ext/registry.h"
+#include "flowd/abi/ext/shared.h"
 #include "flowd/sized.hpp"
 
 namespace flowd::core {
@@ -70,6 +73,49 @@ struct HostExtensions {
     static void forget(const flowd_host* host, flowd_string name) {
         services(host).descriptors.forget(Host::of(host).id(), to_view(name));
     }
+
+    static flowd_result offer(const flowd_host* host, flowd_string name, int fd) {
+        const auto offered = services(host).shared.offer(Host::of(host).id(), to_view(name), fd);
+        if (offered) return FLOWD_OK;
+        Host::of(host).logger().error("offer: {}", offered.error().message);
+        return offered.error().code;
+    }
+    static void withdraw(const flowd_host* host, flowd_string name) {
+        services(host).shared.withdraw(Host::of(host).id(), to_view(name));
+    }
+    static flowd_result obtain(const flowd_host* host, flowd_string name, int* fd, uint64_t* generation) {
+        if (fd == nullptr) return FLOWD_INVALID;
+        auto obtained = services(host).shared.obtain(to_view(name));
+        if (!obtained) return obtained.error().code;
+        *fd = obtained->fd.release();
+        if (generation != nullptr) *generation = obtained->generation;
+        return FLOWD_OK;
+    }
+
+    static flowd_result visit_metrics(const flowd_host* host, flowd_series_visitor visitor, void* user) {
+        if (visitor == nullptr) return FLOWD_INVALID;
+        std::vector<flowd_label> labels;
+        for (const MetricSample& sample : services(host).metrics.snapshot()) {
+            labels.clear();
+            for (const auto& [name, value] : sample.labels)
+                labels.push_back({sizeof(flowd_label), 0, to_c(name), to_c(value)});
+            flowd_series series{};
+            series.size = sizeof series;
+            series.type = static_cast<std::uint32_t>(sample.type);
+            series.name = to_c(sample.name);
+            series.help = to_c(sample.help);
+            series.unit = to_c(sample.unit);
+            series.labels = labels.data();
+            series.label_count = labels.size();
+            series.label_stride = sizeof(flowd_label);
+            series.value = sample.value;
+            series.bounds = sample.bounds.data();
+            series.buckets = sample.buckets.data();
+            series.bound_count = sample.bounds.size();
+            if (visitor(user, &series) != 0) break;
+        }
+        return FLOWD_OK;
+    }
 };
 
 const void* core_extension(const char* id) {
@@ -78,11 +124,15 @@ const void* core_extension(const char* id) {
         sizeof(flowd_ext_registry), 0, &E::experiment_id, &E::activity_id, &E::experiment_name, &E::activity_name};
     static constexpr flowd_ext_flows flows{sizeof(flowd_ext_flows), 0, &E::visit, &E::find, &E::count};
     static constexpr flowd_ext_descriptors descriptors{sizeof(flowd_ext_descriptors), 0, &E::take, &E::keep, &E::forget};
+    static constexpr flowd_ext_shared shared{sizeof(flowd_ext_shared), 0, &E::offer, &E::withdraw, &E::obtain};
+    static constexpr flowd_ext_metrics metrics{sizeof(flowd_ext_metrics), 0, &E::visit_metrics};
 
     const std::string_view wanted = id == nullptr ? std::string_view{} : std::string_view(id);
     if (wanted == FLOWD_EXT_REGISTRY) return &registry;
     if (wanted == FLOWD_EXT_FLOWS) return &flows;
     if (wanted == FLOWD_EXT_DESCRIPTORS) return &descriptors;
+    if (wanted == FLOWD_EXT_SHARED) return &shared;
+    if (wanted == FLOWD_EXT_METRICS) return &metrics;
     return nullptr;
 }
 

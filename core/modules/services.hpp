@@ -7,6 +7,7 @@
 #include "core/service/descriptors.hpp"
 #include "core/service/logging.hpp"
 #include "core/service/metrics.hpp"
+#include "core/service/shared_descriptors.hpp"
 
 namespace flowd::core {
 
@@ -14,6 +15,7 @@ struct Services {
     Bus& bus;
     Metrics& metrics;
     DescriptorStore& descriptors;
+    SharedDescriptors& shared;
     const Registry& registry;
     const Logging& logging;
 };

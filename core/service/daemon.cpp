@@ -101,6 +101,7 @@ class Daemon::Implementation {
     Registry registry_;  // as it was at the start: hosts hand out names from it, while a reload reads its own anew
     Metrics metrics_;
     DescriptorStore descriptors_;
+    SharedDescriptors shared_;
     std::unique_ptr<Bus> bus_;
 
     std::optional<Signals> signals_;
@@ -186,7 +187,7 @@ Result<void> Daemon::Implementation::set_up() {
     (void)descriptors_.adopt_from_systemd();
 
     bus_ = std::make_unique<Bus>(flow_limits(globals_), core::Clock::real(), std::make_unique<KernelSocketProbe>());
-    const Services services{*bus_, metrics_, descriptors_, registry_, logging_};
+    const Services services{*bus_, metrics_, descriptors_, shared_, registry_, logging_};
     supervisor_ = std::make_unique<Supervisor>(
         Supervisor::Surroundings{services, [this] { loop_->wake(); },
                                  [this](const Supervisor::Condition& condition, SteadyClock::time_point deadline) {

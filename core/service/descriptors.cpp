@@ -2,7 +2,6 @@
 #include "core/service/descriptors.hpp"
 
 #include <arpa/inet.h>
-#include <fcntl.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -11,7 +10,6 @@
 #include <unistd.h>
 
 #include <array>
-#include <cerrno>
 #include <cstddef>
 #include <cstdio>
 #include <cstdlib>
@@ -60,12 +58,6 @@ std::string path_of(int fd) {
     std::array<char, 4096> path{};
     const ssize_t length = ::readlink(("/proc/self/fd/" + std::to_string(fd)).c_str(), path.data(), path.size());
     return length > 0 && path[0] == '/' ? std::string(path.data(), static_cast<std::size_t>(length)) : std::string();
-}
-
-Result<UniqueFd> duplicate(int fd) {
-    UniqueFd copy(::fcntl(fd, F_DUPFD_CLOEXEC, 3));
-    if (!copy) return Error::from_errno(errno, "descriptor " + std::to_string(fd));
-    return copy;
 }
 
 }  // namespace
@@ -140,12 +132,12 @@ Result<UniqueFd> DescriptorStore::take(std::string_view name) const {
     const std::lock_guard lock(mutex_);
     const auto found = entries_.find(name);
     if (found == entries_.end()) return Error{FLOWD_NOT_FOUND, "no descriptor is kept for " + std::string(name)};
-    return duplicate(found->second.fd.get());
+    return UniqueFd::duplicate(found->second.fd.get());
 }
 
 Result<void> DescriptorStore::keep(Holder holder, std::string_view name, int fd) {
     if (name.empty() || name.size() > 200) return Error{FLOWD_INVALID, "the name of a kept descriptor has 1 to 200 bytes"};
-    auto copy = duplicate(fd);
+    auto copy = UniqueFd::duplicate(fd);
     if (!copy) return std::move(copy).error();
     {
         const std::lock_guard lock(mutex_);

@@ -49,14 +49,8 @@ void Metric::add(double amount) {
 }
 
 void Metric::set(double value) {
-    if (std::isnan(value) || type_ == MetricType::histogram) return;
-    if (type_ == MetricType::gauge) {
-        value_.store(value, std::memory_order_relaxed);
-        return;
-    }
-    double present = value_.load(std::memory_order_relaxed);
-    while (value > present && !value_.compare_exchange_weak(present, value, std::memory_order_relaxed)) {
-    }
+    if (std::isnan(value) || type_ != MetricType::gauge) return;
+    value_.store(value, std::memory_order_relaxed);
 }
 
 void Metric::observe(double value) {

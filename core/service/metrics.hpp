@@ -33,8 +33,7 @@ class Metric {
     [[nodiscard]] MetricType type() const { return type_; }
     /// Counters take no negative amounts, nothing takes NaN: such calls do nothing.
     void add(double amount);
-    /// Gauges; a counter is set to a total kept elsewhere and never falls.
-    void set(double value);
+    void set(double value);  ///< gauges
     void observe(double value);
 
     [[nodiscard]] double value() const { return value_.load(std::memory_order_relaxed); }  ///< histograms: the sum

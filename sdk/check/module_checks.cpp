@@ -3,6 +3,7 @@
 
 #include <cctype>
 
+#include "core/modules/tools.hpp"
 #include "sdk/check/check.hpp"
 #include "sdk/check/subject.hpp"
 #include "sdk/check/symbols.hpp"
@@ -116,6 +117,21 @@ Outcome options_defaults(Subject& subject) {
                                                   : Outcome::fail(config.error().message);
 }
 
+/// Its tools are a table that the core takes, with documented options.
+Outcome tools_complete(Subject& subject) {
+    auto component = subject.component();
+    if (!component) return Outcome::skip(component.error().message);
+    const flowd_component& table = (*component)->table;
+    if (table.offline == nullptr) return Outcome::skip("it offers nothing without an instance");
+    if (table.offline("org.example.unknown/1") != nullptr)
+        return Outcome::fail("offline(\"org.example.unknown/1\") is not null");
+    const auto tools = core::read_tools(table);
+    if (!tools) return Outcome::fail(tools.error().message);
+    for (const core::Tool& tool : *tools)
+        if (auto checked = documented(tool.options, tool.name + "."); !checked) return of(checked);
+    return Outcome::pass();
+}
+
 Outcome summary_is_a_line(Subject& subject) {
     auto component = subject.component();
     if (!component) return Outcome::skip(component.error().message);
@@ -139,6 +155,8 @@ std::vector<Check> module_checks() {
         {"options-documented", "every option has one line of documentation", every_kind, options_documented},
         {"options-consistent", "deprecated options name their successor; secrets have no default", every_kind,
          options_consistent},
+        {"tools", "its tools have a name, a summary, and documented options that fit a command line", every_kind,
+         tools_complete},
         {"options-defaults", "the options by default, or those of --conf, pass validate", every_kind, options_defaults},
     };
 }

@@ -8,8 +8,11 @@
 #include "flowd/abi/ext/command.h"
 #include "flowd/abi/ext/descriptors.h"
 #include "flowd/abi/ext/flows.h"
+#include "flowd/abi/ext/metrics.h"
 #include "flowd/abi/ext/registry.h"
+#include "flowd/abi/ext/shared.h"
 #include "flowd/abi/ext/status.h"
+#include "flowd/abi/ext/tool.h"
 #include "flowd/abi/host.h"
 #include "flowd/abi/module.h"
 #include "flowd/abi/note.h"
@@ -146,6 +149,7 @@ HOLDS(FLOWD_FROM_FIREFLY == 1);
 HOLDS(FLOWD_METERED == 2);
 HOLDS(FLOWD_HAS_USAGE == 4);
 HOLDS(FLOWD_COLLECTORS_ONLY == 8);
+HOLDS(FLOWD_WITHDRAWN == 16);
 HOLDS(FLOWD_RETAGGED == 65536);
 HOLDS(FLOWD_EXPIRED == 131072);
 HOLDS(FLOWD_RESYNC == 262144);
@@ -179,6 +183,23 @@ HOLDS(offsetof(flowd_ext_flows, reserved) == 4);
 HOLDS(offsetof(flowd_ext_flows, visit) == 8);
 HOLDS(offsetof(flowd_ext_flows, find) == 16);
 HOLDS(offsetof(flowd_ext_flows, count) == 24);
+HOLDS(sizeof(flowd_series) >= 112);
+HOLDS(offsetof(flowd_series, size) == 0);
+HOLDS(offsetof(flowd_series, type) == 4);
+HOLDS(offsetof(flowd_series, name) == 8);
+HOLDS(offsetof(flowd_series, help) == 24);
+HOLDS(offsetof(flowd_series, unit) == 40);
+HOLDS(offsetof(flowd_series, labels) == 56);
+HOLDS(offsetof(flowd_series, label_count) == 64);
+HOLDS(offsetof(flowd_series, label_stride) == 72);
+HOLDS(offsetof(flowd_series, value) == 80);
+HOLDS(offsetof(flowd_series, bounds) == 88);
+HOLDS(offsetof(flowd_series, buckets) == 96);
+HOLDS(offsetof(flowd_series, bound_count) == 104);
+HOLDS(sizeof(flowd_ext_metrics) >= 16);
+HOLDS(offsetof(flowd_ext_metrics, size) == 0);
+HOLDS(offsetof(flowd_ext_metrics, reserved) == 4);
+HOLDS(offsetof(flowd_ext_metrics, visit) == 8);
 HOLDS(sizeof(flowd_ext_registry) >= 40);
 HOLDS(offsetof(flowd_ext_registry, size) == 0);
 HOLDS(offsetof(flowd_ext_registry, reserved) == 4);
@@ -186,10 +207,38 @@ HOLDS(offsetof(flowd_ext_registry, experiment_id) == 8);
 HOLDS(offsetof(flowd_ext_registry, activity_id) == 16);
 HOLDS(offsetof(flowd_ext_registry, experiment_name) == 24);
 HOLDS(offsetof(flowd_ext_registry, activity_name) == 32);
+HOLDS(sizeof(flowd_ext_shared) >= 32);
+HOLDS(offsetof(flowd_ext_shared, size) == 0);
+HOLDS(offsetof(flowd_ext_shared, reserved) == 4);
+HOLDS(offsetof(flowd_ext_shared, offer) == 8);
+HOLDS(offsetof(flowd_ext_shared, withdraw) == 16);
+HOLDS(offsetof(flowd_ext_shared, obtain) == 24);
 HOLDS(sizeof(flowd_ext_status) >= 16);
 HOLDS(offsetof(flowd_ext_status, size) == 0);
 HOLDS(offsetof(flowd_ext_status, reserved) == 4);
 HOLDS(offsetof(flowd_ext_status, status) == 8);
+HOLDS(sizeof(flowd_tool_call) >= 40);
+HOLDS(offsetof(flowd_tool_call, size) == 0);
+HOLDS(offsetof(flowd_tool_call, interrupt_fd) == 4);
+HOLDS(offsetof(flowd_tool_call, host) == 8);
+HOLDS(offsetof(flowd_tool_call, options) == 16);
+HOLDS(offsetof(flowd_tool_call, config) == 24);
+HOLDS(offsetof(flowd_tool_call, output) == 32);
+HOLDS(sizeof(flowd_tool) >= 56);
+HOLDS(offsetof(flowd_tool, size) == 0);
+HOLDS(offsetof(flowd_tool, reserved) == 4);
+HOLDS(offsetof(flowd_tool, name) == 8);
+HOLDS(offsetof(flowd_tool, summary) == 16);
+HOLDS(offsetof(flowd_tool, options) == 24);
+HOLDS(offsetof(flowd_tool, option_count) == 32);
+HOLDS(offsetof(flowd_tool, option_stride) == 40);
+HOLDS(offsetof(flowd_tool, run) == 48);
+HOLDS(sizeof(flowd_ext_tool) >= 32);
+HOLDS(offsetof(flowd_ext_tool, size) == 0);
+HOLDS(offsetof(flowd_ext_tool, reserved) == 4);
+HOLDS(offsetof(flowd_ext_tool, tools) == 8);
+HOLDS(offsetof(flowd_ext_tool, tool_count) == 16);
+HOLDS(offsetof(flowd_ext_tool, tool_stride) == 24);
 HOLDS(sizeof(flowd_label) >= 40);
 HOLDS(offsetof(flowd_label, size) == 0);
 HOLDS(offsetof(flowd_label, reserved) == 4);
@@ -242,7 +291,7 @@ HOLDS(offsetof(flowd_samples, size) == 0);
 HOLDS(offsetof(flowd_samples, reserved) == 4);
 HOLDS(offsetof(flowd_samples, context) == 8);
 HOLDS(offsetof(flowd_samples, add) == 16);
-HOLDS(sizeof(flowd_component) >= 168);
+HOLDS(sizeof(flowd_component) >= 176);
 HOLDS(offsetof(flowd_component, size) == 0);
 HOLDS(offsetof(flowd_component, kind) == 4);
 HOLDS(offsetof(flowd_component, name) == 8);
@@ -267,6 +316,7 @@ HOLDS(offsetof(flowd_component, on_events) == 136);
 HOLDS(offsetof(flowd_component, sample) == 144);
 HOLDS(offsetof(flowd_component, on_room) == 152);
 HOLDS(offsetof(flowd_component, extension) == 160);
+HOLDS(offsetof(flowd_component, offline) == 168);
 HOLDS(sizeof(flowd_module) >= 64);
 HOLDS(offsetof(flowd_module, size) == 0);
 HOLDS(offsetof(flowd_module, abi_major) == 4);
@@ -346,8 +396,12 @@ int main(void) {
            strcmp(FLOWD_EXT_COMMAND, "flowd.command/1") != 0 ||
            strcmp(FLOWD_EXT_DESCRIPTORS, "flowd.descriptors/1") != 0 ||
            strcmp(FLOWD_EXT_FLOWS, "flowd.flows/1") != 0 ||
+           strcmp(FLOWD_EXT_METRICS, "flowd.metrics/1") != 0 ||
            strcmp(FLOWD_EXT_REGISTRY, "flowd.registry/1") != 0 ||
+           strcmp(FLOWD_EXT_SHARED, "flowd.shared/1") != 0 ||
+           strcmp(FLOWD_SHARED_SOCKET_TAGS, "flowd.socketTags/1") != 0 ||
            strcmp(FLOWD_EXT_STATUS, "flowd.status/1") != 0 ||
+           strcmp(FLOWD_EXT_TOOL, "flowd.tool/1") != 0 ||
            strcmp(FLOWD_MODULE_SYMBOL, "flowd_module_v1") != 0 ||
            strcmp(FLOWD_NOTE_SECTION, ".note.flowd") != 0 ||
            strcmp(FLOWD_NOTE_OWNER, "flowd") != 0;

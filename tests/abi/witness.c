@@ -7,8 +7,11 @@
 #include "flowd/abi/ext/command.h"
 #include "flowd/abi/ext/descriptors.h"
 #include "flowd/abi/ext/flows.h"
+#include "flowd/abi/ext/metrics.h"
 #include "flowd/abi/ext/registry.h"
+#include "flowd/abi/ext/shared.h"
 #include "flowd/abi/ext/status.h"
+#include "flowd/abi/ext/tool.h"
 #include "flowd/abi/module.h"
 
 #define WITNESS(type)                                                                 \
@@ -53,3 +56,10 @@ WITNESS(flowd_flow_visitor)
 WITNESS(flowd_ext_flows)
 WITNESS(flowd_ext_registry)
 WITNESS(flowd_ext_status)
+WITNESS(flowd_series)
+WITNESS(flowd_series_visitor)
+WITNESS(flowd_ext_metrics)
+WITNESS(flowd_ext_shared)
+WITNESS(flowd_tool_call)
+WITNESS(flowd_tool)
+WITNESS(flowd_ext_tool)

@@ -87,6 +87,7 @@ const Case cases[] = {
     {"status-no-json", "status", "status wrote what is no JSON object: all is well"},
     {"undocumented", "options-documented",
      "the doc of option text is no line that begins with a capital and ends with a full stop: 'text'"},
+    {"toolless", "tools", "tool 'greet': member 'run' is missing"},
     {"returns-from-run", "life", "run returned (FLOWD_OK) although nobody had called stop"},
     {"reads-beyond-events", "events-exact", "it crashed in on_events (SIGSEGV)"},
     {"ignores-stride", "events-longer", "it crashed in on_events (SIGABRT)"},

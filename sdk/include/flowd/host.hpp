@@ -20,11 +20,9 @@
 #include <utility>
 #include <vector>
 
-#include "flowd/abi/ext/descriptors.h"
-#include "flowd/abi/ext/flows.h"
-#include "flowd/abi/ext/registry.h"
 #include "flowd/abi/host.h"
 #include "flowd/event.hpp"
+#include "flowd/extensions.hpp"
 #include "flowd/problem.hpp"
 #include "flowd/result.hpp"
 #include "flowd/unique_fd.hpp"
@@ -187,7 +185,7 @@ class Counter : public Metric {
     void add(double amount = 1) {
         if (metric_ != nullptr) host_->metric_add(host_, metric_, amount);
     }
-    /// A total that is kept elsewhere and never falls.
+    /// A total that is kept elsewhere: what it grew by since this object's last is added.
     void set_total(double total) {
         if (metric_ != nullptr) host_->metric_set(host_, metric_, total);
     }
@@ -219,130 +217,6 @@ class Histogram : public Metric {
 
   private:
     friend class Host;
-};
-
-/// Experiment and activity names. [any] Without the extension every name is unknown.
-class Registry {
-  public:
-    Registry() = default;
-    Registry(const flowd_host* host, const void* extension)
-        : host_(host), ext_(copy_sized<flowd_ext_registry>(extension)) {}
-    explicit operator bool() const { return ext_.size != 0; }
-
-    [[nodiscard]] std::optional<std::uint32_t> experiment_id(std::string_view name) const {
-        std::uint32_t id = 0;
-        if (ext_.experiment_id == nullptr || ext_.experiment_id(host_, to_c(name), &id) != FLOWD_OK) return std::nullopt;
-        return id;
-    }
-    [[nodiscard]] std::optional<std::uint32_t> activity_id(std::uint32_t experiment, std::string_view name) const {
-        std::uint32_t id = 0;
-        if (ext_.activity_id == nullptr || ext_.activity_id(host_, experiment, to_c(name), &id) != FLOWD_OK)
-            return std::nullopt;
-        return id;
-    }
-    /// Empty when unknown. Valid as long as the host.
-    [[nodiscard]] std::string_view experiment_name(std::uint32_t id) const {
-        flowd_string name{};
-        if (ext_.experiment_name == nullptr || ext_.experiment_name(host_, id, &name) != FLOWD_OK) return {};
-        return to_view(name);
-    }
-    [[nodiscard]] std::string_view activity_name(std::uint32_t experiment, std::uint32_t id) const {
-        flowd_string name{};
-        if (ext_.activity_name == nullptr || ext_.activity_name(host_, experiment, id, &name) != FLOWD_OK) return {};
-        return to_view(name);
-    }
-
-  private:
-    const flowd_host* host_ = nullptr;
-    flowd_ext_registry ext_{};
-};
-
-/// The flow table. [any] Without the extension it is empty.
-class FlowTable {
-  public:
-    FlowTable() = default;
-    FlowTable(const flowd_host* host, const void* extension) : host_(host), ext_(copy_sized<flowd_ext_flows>(extension)) {}
-    explicit operator bool() const { return ext_.size != 0; }
-
-    /// Calls visitor(const flowd_flow&) for each live flow; one that answers bool ends the visit with false. An exception
-    /// of the visitor ends the visit and comes out here. The visitor must not emit.
-    template <typename Visitor>
-    Result<void> visit(Visitor&& visitor) const {
-        if (ext_.visit == nullptr) return {};
-        Call<Visitor> call{visitor};
-        return call.finish(ext_.visit(host_, &Call<Visitor>::step, &call));
-    }
-    /// The same for the one flow of a tuple, in either direction. False when there is none.
-    template <typename Visitor>
-    Result<bool> find(const flowd_key& key, Visitor&& visitor) const {
-        if (ext_.find == nullptr) return false;
-        Call<Visitor> call{visitor};
-        const flowd_result result = ext_.find(host_, &key, &Call<Visitor>::step, &call);
-        if (result == FLOWD_NOT_FOUND) return false;
-        if (auto done = call.finish(result); !done) return std::move(done).error();
-        return true;
-    }
-    [[nodiscard]] std::uint64_t count() const { return ext_.count == nullptr ? 0 : ext_.count(host_); }
-
-  private:
-    template <typename Visitor>
-    struct Call {
-        Visitor& visitor;
-        std::exception_ptr thrown = {};
-
-        static std::int32_t step(void* user, const flowd_flow* flow) {
-            auto& self = *static_cast<Call*>(user);
-            try {
-                const flowd_flow copy = copy_sized<flowd_flow>(flow);
-                if constexpr (std::is_convertible_v<decltype(self.visitor(copy)), bool>) {
-                    return self.visitor(copy) ? 0 : 1;
-                } else {
-                    self.visitor(copy);
-                    return 0;
-                }
-            } catch (...) {
-                self.thrown = std::current_exception();
-                return 1;
-            }
-        }
-        Result<void> finish(flowd_result result) {
-            if (thrown) std::rethrow_exception(thrown);
-            if (result < 0) return Error{result, "the flow table could not be visited"};
-            return {};
-        }
-    };
-    const flowd_host* host_ = nullptr;
-    flowd_ext_flows ext_{};
-};
-
-/// Descriptors that outlive an instance; names as in flowd/abi/ext/descriptors.h. Without the extension there are none.
-class Descriptors {
-  public:
-    Descriptors() = default;
-    Descriptors(const flowd_host* host, const void* extension)
-        : host_(host), ext_(copy_sized<flowd_ext_descriptors>(extension)) {}
-    explicit operator bool() const { return ext_.size != 0; }
-
-    /// In prepare(). Empty: make it yourself.
-    [[nodiscard]] UniqueFd take(std::string_view name) const {
-        int fd = -1;
-        if (ext_.take == nullptr || ext_.take(host_, to_c(name), &fd) != FLOWD_OK) return {};
-        return UniqueFd(fd);
-    }
-    /// Keeps a duplicate for a successor.
-    Result<void> keep(std::string_view name, int fd) const {
-        if (ext_.keep == nullptr) return {};
-        const flowd_result result = ext_.keep(host_, to_c(name), fd);
-        if (result < 0) return Error{result, "the core does not keep the descriptor '" + std::string(name) + "'"};
-        return {};
-    }
-    void forget(std::string_view name) const {
-        if (ext_.forget != nullptr) ext_.forget(host_, to_c(name));
-    }
-
-  private:
-    const flowd_host* host_ = nullptr;
-    flowd_ext_descriptors ext_{};
 };
 
 class Host {
@@ -458,6 +332,8 @@ class Host {
     [[nodiscard]] Registry registry() const { return {raw_, extension(FLOWD_EXT_REGISTRY)}; }           ///< [any]
     [[nodiscard]] FlowTable flows() const { return {raw_, extension(FLOWD_EXT_FLOWS)}; }                ///< [any]
     [[nodiscard]] Descriptors descriptors() const { return {raw_, extension(FLOWD_EXT_DESCRIPTORS)}; }  ///< [any]
+    [[nodiscard]] Shared shared() const { return {raw_, extension(FLOWD_EXT_SHARED)}; }                 ///< [any]
+    [[nodiscard]] AllMetrics all_metrics() const { return {raw_, extension(FLOWD_EXT_METRICS)}; }       ///< [any]
 
     /// Loops of their own: watch for reading, then dispatch. flowd/asio.hpp does it.
     [[nodiscard]] int loop_fd() const { return api_.loop_fd(raw_); }

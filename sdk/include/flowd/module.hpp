@@ -13,7 +13,8 @@
 // What else a component may have, found by its name and signature:
 //   static void validate(const Options&, flowd::Problems&);       rules across options; no side effects
 //   flowd::Result<void> reconfigure(Options);                     new options while live; FLOWD_UNSUPPORTED: start afresh
-//   static std::vector<flowd::Command<Hello>> commands();         `flowd-cpp hello COMMAND ...`
+//   static std::vector<flowd::Command<Hello>> commands();         `flowd-cpp hello COMMAND ...`, asked of the daemon
+//   static std::vector<flowd::Tool> tools();                      the same without a daemon: flowd/tool.hpp
 // Every call comes on the instance's own thread, one at a time, unless it says otherwise. An exception that leaves any of
 // them is caught, logged with the instance's name, and becomes FLOWD_EXCEPTION.
 #pragma once
@@ -37,6 +38,7 @@
 #include "flowd/options.hpp"
 #include "flowd/problem.hpp"
 #include "flowd/result.hpp"
+#include "flowd/tool.hpp"
 
 namespace flowd {
 

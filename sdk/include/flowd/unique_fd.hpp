@@ -2,9 +2,14 @@
 // flowd/unique_fd.hpp: owns a file descriptor. Thread-aware, not thread-safe.
 #pragma once
 
+#include <fcntl.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <string>
 #include <utility>
+
+#include "flowd/result.hpp"
 
 namespace flowd {
 
@@ -20,6 +25,13 @@ class UniqueFd {
     UniqueFd(const UniqueFd&) = delete;
     UniqueFd& operator=(const UniqueFd&) = delete;
     ~UniqueFd() { reset(); }
+
+    /// Another descriptor of the same open file; not inherited by programs that are run.
+    [[nodiscard]] static Result<UniqueFd> duplicate(int fd) {
+        UniqueFd copy(::fcntl(fd, F_DUPFD_CLOEXEC, 3));
+        if (!copy) return Error::from_errno(errno, "descriptor " + std::to_string(fd));
+        return copy;
+    }
 
     [[nodiscard]] int get() const { return fd_; }
     explicit operator bool() const { return fd_ >= 0; }

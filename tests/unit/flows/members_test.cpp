@@ -42,9 +42,31 @@ TEST_F(Members, TheLastAnnouncersEndIsTheFlowsEnd) {
     const auto told = firefly.take_all();
     ASSERT_EQ(story(told), "S1 S2 E2") << "netlink still announces 1";
     EXPECT_TRUE(told[2].event.flags & FLOWD_EXPIRED);
+    EXPECT_TRUE(told[2].event.flags & FLOWD_WITHDRAWN) << "the flow itself may live on";
     EXPECT_EQ(expired(Expiry::unannounced), 1u);
     emit(rule, end(1));
     EXPECT_EQ(story(firefly.take_all()), "E1");
+}
+
+TEST_F(Members, AnEndSaysThatOnlyItsAnnouncementEndsWhenThePluginSaidSo) {
+    const auto meter = announcer("perfsonar", FLOWD_PRECEDENCE_METER);
+    Backend marker(*bus, "marker");
+    emit(meter, start(1));
+    emit(meter, start(2));
+    auto withdrawn = end(1);
+    withdrawn.flags |= FLOWD_WITHDRAWN;
+    emit(meter, withdrawn);
+    emit(meter, end(2));
+    emit(meter, start(1));
+    auto unseen = end(3);
+    unseen.flags |= FLOWD_WITHDRAWN;
+    emit(meter, unseen);
+    const auto told = marker.take_all();
+    ASSERT_EQ(story(told), "S1 S2 E1 E2 S1 E3");
+    EXPECT_TRUE(told[2].event.flags & FLOWD_WITHDRAWN);
+    EXPECT_FALSE(told[3].event.flags & FLOWD_WITHDRAWN);
+    EXPECT_FALSE(told[4].event.flags & FLOWD_WITHDRAWN) << "a new flow of the same tuple";
+    EXPECT_TRUE(told[5].event.flags & FLOWD_WITHDRAWN);
 }
 
 TEST_F(Members, WhenTheTagsAnnouncerIsGoneTheNextAnnouncementGivesTheTag) {

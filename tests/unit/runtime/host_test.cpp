@@ -6,7 +6,9 @@
 
 #include "flowd/abi/ext/descriptors.h"
 #include "flowd/abi/ext/flows.h"
+#include "flowd/abi/ext/metrics.h"
 #include "flowd/abi/ext/registry.h"
+#include "flowd/extensions.hpp"
 #include "scripted.hpp"
 
 namespace flowd::core::test {
@@ -142,6 +144,62 @@ TEST_F(HostTest, MetricsCarryTheInstanceAndLeaveWithIt) {
     EXPECT_EQ(host->metric_open(host, &info, &metric), FLOWD_STOPPED);
 }
 
+TEST_F(HostTest, ACounterThatIsSetGrowsByWhatEachHoldersTotalGrew) {
+    auto x = running(config(FLOWD_PLUGIN, "x"));
+    const flowd_host* host = host_of("x");
+    flowd_metric_info info{};
+    info.size = sizeof info;
+    info.type = FLOWD_METRIC_COUNTER;
+    info.name = to_c("bytes_total");
+    flowd_metric *before = nullptr, *after = nullptr;
+    ASSERT_EQ(host->metric_open(host, &info, &before), FLOWD_OK);
+    const auto value = [&] { return metrics_.snapshot("flowd_instance", "plugin x").at(0).value; };
+    host->metric_set(host, before, 10);
+    host->metric_set(host, before, 7);
+    EXPECT_EQ(value(), 10) << "it never falls";
+
+    ASSERT_EQ(host->metric_open(host, &info, &after), FLOWD_OK);
+    host->metric_set(host, after, 4);
+    EXPECT_EQ(value(), 14) << "a successor's total begins anew, the series goes on";
+    host->metric_remove(host, before);
+    host->metric_set(host, after, 5);
+    EXPECT_EQ(value(), 15);
+}
+
+TEST_F(HostTest, EverySeriesCanBeLookedAt) {
+    auto x = running(config(FLOWD_PLUGIN, "x"));
+    auto y = running(config(FLOWD_PLUGIN, "y"));
+    const double bounds[] = {1, 2};
+    flowd_metric_info info{};
+    info.size = sizeof info;
+    info.type = FLOWD_METRIC_HISTOGRAM;
+    info.name = to_c("wait_seconds");
+    info.bounds = bounds;
+    info.bound_count = 2;
+    for (const char* key : {"x", "y"}) {
+        flowd_metric* metric = nullptr;
+        ASSERT_EQ(host_of(key)->metric_open(host_of(key), &info, &metric), FLOWD_OK);
+        host_of(key)->metric_observe(host_of(key), metric, 1.5);
+    }
+    const flowd_host* host = host_of("x");
+    const auto* all = static_cast<const flowd_ext_metrics*>(host->extension(host, FLOWD_EXT_METRICS));
+    ASSERT_NE(all, nullptr);
+    std::vector<std::string> seen;
+    const auto note = [](void* user, const flowd_series* series) -> std::int32_t {
+        EXPECT_EQ(series->type, static_cast<std::uint32_t>(FLOWD_METRIC_HISTOGRAM));
+        EXPECT_EQ(series->value, 1.5);
+        EXPECT_EQ(series->bound_count, 2U);
+        EXPECT_EQ(series->buckets[1], 1U);
+        EXPECT_EQ(series->buckets[2], 0U);
+        static_cast<std::vector<std::string>*>(user)->push_back(std::string(to_view(series->name)) + " " +
+                                                                std::string(to_view(series->labels[0].value)));
+        return 0;
+    };
+    EXPECT_EQ(all->visit(host, note, &seen), FLOWD_OK);
+    EXPECT_EQ(seen, (std::vector<std::string>{"wait_seconds plugin x", "wait_seconds plugin y"}));
+    EXPECT_EQ(all->visit(host, nullptr, &seen), FLOWD_INVALID);
+}
+
 TEST_F(HostTest, NonsenseMetricsAreRefused) {
     auto x = running(config(FLOWD_PLUGIN, "x"));
     const flowd_host* host = host_of("x");
@@ -229,6 +287,38 @@ TEST_F(HostTest, DescriptorsOutliveTheInstanceThatKeptThemOnlyWithASuccessor) {
     EXPECT_EQ(take("fresh"), FLOWD_OK);
     ASSERT_TRUE(stops(*fresh));
     EXPECT_EQ(take("fresh"), FLOWD_NOT_FOUND);
+}
+
+TEST_F(HostTest, InstancesOfferDescriptorsToEachOther) {
+    auto marker = running(config(FLOWD_BACKEND, "marker"));
+    auto netlink = running(config(FLOWD_PLUGIN, "netlink"));
+    const UniqueFd event(::eventfd(0, EFD_CLOEXEC));
+    const auto shared = [&](const char* key) {
+        const flowd_host* host = host_of(key);
+        return Shared(host, host->extension(host, FLOWD_EXT_SHARED));
+    };
+    EXPECT_FALSE(shared("netlink").obtain("x/1")) << "nobody offers it yet";
+    ASSERT_TRUE(shared("marker").offer("x/1", event.get()));
+    const auto first = shared("netlink").obtain("x/1");
+    ASSERT_TRUE(first);
+    ASSERT_EQ(::eventfd_write(first->fd.get(), 7), 0);
+    eventfd_t value = 0;
+    EXPECT_EQ(::eventfd_read(event.get(), &value), 0);
+    EXPECT_EQ(value, 7U) << "the same open file";
+
+    EXPECT_EQ(shared("netlink").obtain("x/1")->generation, first->generation);
+    ASSERT_TRUE(shared("marker").offer("x/1", event.get()));
+    EXPECT_NE(shared("netlink").obtain("x/1")->generation, first->generation) << "another offer";
+
+    auto successor = running(config(FLOWD_BACKEND, "marker/new"));
+    ASSERT_TRUE(shared("marker/new").offer("x/1", event.get()));
+    ASSERT_TRUE(stops(*successor));
+    EXPECT_TRUE(shared("netlink").obtain("x/1")) << "the predecessor's is in force again";
+    shared("netlink").withdraw("x/1");
+    EXPECT_TRUE(shared("netlink").obtain("x/1")) << "not its own to withdraw";
+    ASSERT_TRUE(stops(*marker));
+    EXPECT_FALSE(shared("netlink").obtain("x/1"));
+    EXPECT_EQ(shared("netlink").offer("", event.get()).error().code, FLOWD_INVALID);
 }
 
 TEST_F(HostTest, AStrayThreadMayEmitWhileTheInstanceStops) {

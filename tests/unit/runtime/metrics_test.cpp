@@ -28,10 +28,8 @@ TEST_F(MetricsTest, ACounterNeverFalls) {
     counter->add(3);
     counter->add(-1);
     counter->add(std::nan(""));
+    counter->set(1);
     EXPECT_EQ(counter->value(), 3);
-    counter->set(10);
-    counter->set(7);
-    EXPECT_EQ(counter->value(), 10) << "a total kept elsewhere";
 }
 
 TEST_F(MetricsTest, AHistogramCountsEachValueOnce) {

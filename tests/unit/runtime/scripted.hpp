@@ -135,8 +135,9 @@ class Rig : public ::testing::Test {
     Registry registry_;
     Metrics metrics_;
     DescriptorStore descriptors_;
+    SharedDescriptors shared_;
     Bus bus_;
-    Services services_{bus_, metrics_, descriptors_, registry_, logging_};
+    Services services_{bus_, metrics_, descriptors_, shared_, registry_, logging_};
     std::unique_ptr<Loop> loop_{*Loop::create()};
     Supervisor::Settings settings_{};
     std::unique_ptr<Supervisor> supervisor_;

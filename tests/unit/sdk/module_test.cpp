@@ -14,6 +14,7 @@ using testing::Config;
 using testing::FakeHost;
 using ::testing::HasSubstr;
 using testing::Instance;
+using testing::run_tool;
 
 /// Fails, or throws, in the step that its option names.
 struct BrittleOptions {
@@ -29,6 +30,32 @@ struct BrittleOptions {
         return table;
     }
 };
+
+struct GreetOptions {
+    std::string to;
+    std::uint32_t often = 0;
+    static const Table<GreetOptions>& table() {
+        static const Table<GreetOptions> table{
+            option("to", &GreetOptions::to).doc("Whom."),
+            option("often", &GreetOptions::often).default_value(1).doc("How often."),
+        };
+        return table;
+    }
+};
+
+/// Knows what the command line, the configuration and the registry say.
+Result<void> greet(GreetOptions options, ToolCall& call) {
+    if (options.to == "throw") throw std::runtime_error("tools are brittle");
+    if (options.to.empty()) return Error{FLOWD_NOT_FOUND, "there is nobody", "name one"};
+    const auto config = call.config<BrittleOptions>();
+    if (!config) return std::move(config).error();
+    for (std::uint32_t i = 0; i < options.often; ++i) {
+        std::string text;
+        json::Writer(text).value(options.to + " " + (*config ? std::to_string((*config)->limit) : "unconfigured"));
+        if (!call.print(text)) break;
+    }
+    return {};
+}
 
 class Brittle final : public Plugin {
   public:
@@ -61,6 +88,7 @@ class Brittle final : public Plugin {
         return {{"limit", "NUMBER", "Sets the limit.", true, &Brittle::set_limit},
                 {"show", nullptr, "Shows it.", false, &Brittle::show}};
     }
+    static std::vector<Tool> tools() { return {tool<&greet>("greet", "Greets somebody.")}; }
 
   private:
     void throw_in(std::string_view where) const {
@@ -289,6 +317,34 @@ TEST(Commands, AreDeclaredRunAndExplained) {
     EXPECT_EQ(unknown.result, FLOWD_NOT_FOUND);
     EXPECT_THAT(unknown.json, HasSubstr("jump"));
     EXPECT_EQ(component<Brittle>().extension(instance.raw(), "org.example.x/1"), nullptr);
+}
+
+TEST(Tools, AreDeclaredWithTheirOptionsAndRunWithoutAnInstance) {
+    const auto* offered = static_cast<const flowd_ext_tool*>(component<Brittle>().offline(FLOWD_EXT_TOOL));
+    ASSERT_NE(offered, nullptr);
+    ASSERT_EQ(offered->tool_count, 1u);
+    EXPECT_STREQ(offered->tools[0].name, "greet");
+    EXPECT_EQ(offered->tools[0].option_count, 2u);
+    EXPECT_EQ(component<Brittle>().offline("org.example.x/1"), nullptr);
+    EXPECT_EQ(component<Sink>().offline, nullptr) << "it has none";
+
+    FakeHost host;
+    EXPECT_EQ(run_tool(host, component<Brittle>(), "greet", {{"to", "you"}, {"often", "2"}}).printed,
+              (std::vector<std::string>{"\"you unconfigured\"", "\"you unconfigured\""}));
+    Config config(component<Brittle>());
+    config.set("limit", "7");
+    EXPECT_EQ(run_tool(host, component<Brittle>(), "greet", {{"to", "you"}}, &config).printed,
+              (std::vector<std::string>{"\"you 7\""}));
+}
+
+TEST(Tools, FailWithTheirReasonAndDoNotThrow) {
+    FakeHost host;
+    EXPECT_EQ(run_tool(host, component<Brittle>(), "greet", {}).result, FLOWD_NOT_FOUND);
+    ASSERT_EQ(host.problems().size(), 1u);
+    EXPECT_EQ(host.problems()[0].message, "there is nobody");
+    EXPECT_EQ(run_tool(host, component<Brittle>(), "greet", {{"to", "throw"}}).result, FLOWD_EXCEPTION);
+    EXPECT_THAT(host.problems().back().message, HasSubstr("tools are brittle"));
+    EXPECT_EQ(run_tool(host, component<Brittle>(), "bow", {}).result, FLOWD_NOT_FOUND) << "there is no such tool";
 }
 
 TEST(Enrichers, SampleAllLiveFlows) {

@@ -65,12 +65,15 @@ enum {
     FLOWD_INITIATOR_DESTINATION = 2
 };
 
-/* flowd_event.flags and flowd_flow.flags. The first group is set by plugins, the second by the core. */
+/* flowd_event.flags and flowd_flow.flags. The first group is set by plugins, the second by the core alone. */
 enum {
     FLOWD_FROM_FIREFLY = 1u << 0, /* learnt from a firefly: not announced to the flow's destination unless told */
     FLOWD_METERED = 1u << 1,      /* found by a meter: ends by idle time */
     FLOWD_HAS_USAGE = 1u << 2,    /* `usage` was measured */
     FLOWD_COLLECTORS_ONLY = 1u << 3, /* not announced to the flow's destination */
+    /* end: only the announcement ends, because the announcer stops or is removed; the flow may live on. Set by the core
+     * too. What outlives the daemon (a pinned mark) may stay. */
+    FLOWD_WITHDRAWN = 1u << 4,
 
     FLOWD_RETAGGED = 1u << 16, /* ongoing: `tag` differs from what this backend was told before; never shed */
     FLOWD_EXPIRED = 1u << 17,  /* end: nobody announced it, the flow was idle, too old or its socket is gone */

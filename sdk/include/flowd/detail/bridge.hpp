@@ -2,15 +2,12 @@
 // flowd/detail/bridge.hpp: the C entries of a C++ component, each behind a firewall. Included by flowd/module.hpp only.
 #pragma once
 
+#include "flowd/detail/step.hpp"
 #include "flowd/module.hpp"
 
 namespace flowd {
 
 namespace detail {
-
-inline flowd_result failure_code(const Error& error) {
-    return error.code < 0 ? error.code : static_cast<flowd_result>(FLOWD_ERROR);
-}
 
 template <typename T>
 class Bridge {
@@ -42,37 +39,6 @@ class Bridge {
         { T::commands() } -> std::same_as<std::vector<Command<T>>>;
     };
 
-    /// Runs a step of the life: an Error and an exception are both reported and become the answer.
-    template <typename Work>
-    static flowd_result step(const flowd_host* host, const char* what, Work&& work) noexcept {
-        flowd_result result = FLOWD_EXCEPTION;
-        std::string thrown;
-        const bool calm = fenced(host, what, [&] {
-            try {
-                const Result<void> done = work();
-                if (!done) report(host, done.error());
-                result = done ? static_cast<flowd_result>(FLOWD_OK) : failure_code(done.error());
-            } catch (...) {
-                thrown = current_exception_text();
-                throw;
-            }
-        });
-        if (!calm) {
-            fenced(host, "reporting an exception", [&] {
-                report(host,
-                       Error{FLOWD_EXCEPTION, std::string(what) + " threw: " + thrown, "this is a fault of the module"});
-            });
-            return FLOWD_EXCEPTION;
-        }
-        return result;
-    }
-    static void report(const flowd_host* host, const Error& error) {
-        const auto api = copy_sized<flowd_host>(host);
-        if (api.report == nullptr) return;
-        const Problem problem = Problem::from(error);
-        const flowd_problem raw = problem.raw();
-        api.report(host, &raw);
-    }
     template <typename Work>
     static flowd_result call(flowd_instance* instance, const char* what, Work&& work) noexcept {
         const bool calm = fenced(of(instance).host->raw(), what, [&] { work(*of(instance).object); });
@@ -201,6 +167,38 @@ class Bridge {
         return calm == FLOWD_OK ? result : calm;
     }
 
+    static constexpr bool has_tools = requires {
+        { T::tools() } -> std::same_as<std::vector<Tool>>;
+    };
+    struct ToolTable {
+        std::vector<Tool> tools = T::tools();
+        std::vector<flowd_tool> rows;
+        flowd_ext_tool extension{};
+
+        ToolTable() {
+            for (const Tool& one : tools)
+                rows.push_back({sizeof(flowd_tool), 0, one.name, one.summary, one.options, one.option_count,
+                                sizeof(flowd_option), one.run});
+            extension.size = sizeof extension;
+            extension.tools = rows.data();
+            extension.tool_count = rows.size();
+            extension.tool_stride = sizeof(flowd_tool);
+        }
+    };
+    static const void* offline(const char* id) noexcept {
+        const std::string_view name = id == nullptr ? std::string_view() : std::string_view(id);
+        if constexpr (has_tools) {
+            if (name == FLOWD_EXT_TOOL) {
+                try {
+                    static const ToolTable table;
+                    return &table.extension;
+                } catch (...) {  // no memory: there is nobody to tell
+                }
+            }
+        }
+        return nullptr;
+    }
+
     struct CommandTable {
         std::vector<Command<T>> commands = T::commands();
         std::vector<flowd_command> rows;
@@ -267,6 +265,7 @@ class Bridge {
         component.destroy = &Bridge::destroy;
         if constexpr (has_reconfigure) component.reconfigure = &Bridge::reconfigure;
         component.extension = &Bridge::extension;
+        if constexpr (has_tools) component.offline = &Bridge::offline;
         return component;
     }
 };

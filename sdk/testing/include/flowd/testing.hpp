@@ -5,3 +5,4 @@
 #include "flowd/testing/config.hpp"     // IWYU pragma: export
 #include "flowd/testing/fake_host.hpp"  // IWYU pragma: export
 #include "flowd/testing/instance.hpp"   // IWYU pragma: export
+#include "flowd/testing/tool.hpp"       // IWYU pragma: export

@@ -27,12 +27,10 @@
 #include <utility>
 #include <vector>
 
-#include "flowd/abi/ext/descriptors.h"
-#include "flowd/abi/ext/flows.h"
-#include "flowd/abi/ext/registry.h"
 #include "flowd/abi/host.h"
 #include "flowd/event.hpp"
 #include "flowd/problem.hpp"
+#include "flowd/testing/fake_extensions.hpp"
 #include "flowd/unique_fd.hpp"
 
 namespace flowd::testing {
@@ -57,7 +55,7 @@ struct RecordedMetric {
     int holders = 0;                   ///< 0: removed
 };
 
-class FakeHost {
+class FakeHost : public FakeExtensions {
   public:
     using Clock = std::chrono::steady_clock;
 
@@ -112,15 +110,6 @@ class FakeHost {
         const std::lock_guard lock(mutex_);
         room_.reset();
     }
-
-    // What the extensions know.
-    void add_experiment(std::uint32_t id, std::string name) { experiments_[id] = std::move(name); }
-    void add_activity(std::uint32_t experiment, std::uint32_t id, std::string name) {
-        activities_[{experiment, id}] = std::move(name);
-    }
-    void add_flow(const flowd_flow& flow) { flows_.push_back(flow); }
-    void offer_descriptor(const std::string& name, UniqueFd fd) { descriptors_[name] = std::move(fd); }
-    [[nodiscard]] bool keeps(const std::string& name) const { return descriptors_.count(name) != 0; }
 
     // The loop.
     /// Makes calls that are due until `done` is true. False when it is not within the deadline.
@@ -187,7 +176,7 @@ class FakeHost {
         if (fd < 0) throw std::runtime_error(std::string(what) + ": " + std::strerror(errno));
         return fd;
     }
-    static FakeHost& of(const flowd_host* host) { return *static_cast<FakeHost*>(host->context); }
+    static FakeHost& of(const flowd_host* host) { return static_cast<FakeHost&>(FakeExtensions::of(host)); }
     template <typename T>
     T locked(const T& member) const {
         const std::lock_guard lock(mutex_);
@@ -321,7 +310,7 @@ class FakeHost {
         host_.size = sizeof host_;
         host_.abi_major = FLOWD_ABI_MAJOR;
         host_.abi_minor = FLOWD_ABI_MINOR;
-        host_.context = this;
+        host_.context = static_cast<FakeExtensions*>(this);
         host_.instance = instance_.c_str();
         host_.core_version = "fake";
         host_.log = [](const flowd_host* host, flowd_level level, flowd_string message) {
@@ -395,7 +384,7 @@ class FakeHost {
             of(host).arm();
         };
         fill_metrics();
-        fill_extensions();
+        host_.extension = [](const flowd_host* host, const char* id) { return of(host).find_extension(id); };
     }
 
     void fill_metrics() {
@@ -420,79 +409,8 @@ class FakeHost {
         };
     }
 
-    void fill_extensions() {
-        host_.extension = [](const flowd_host* host, const char* id) -> const void* {
-            const std::string_view name(id);
-            FakeHost& self = of(host);
-            if (name == FLOWD_EXT_REGISTRY) return &self.registry_;
-            if (name == FLOWD_EXT_FLOWS) return &self.flow_table_;
-            if (name == FLOWD_EXT_DESCRIPTORS) return &self.descriptor_store_;
-            return nullptr;
-        };
-        registry_.size = sizeof registry_;
-        registry_.experiment_id = [](const flowd_host* host, flowd_string name, std::uint32_t* id) -> flowd_result {
-            for (const auto& [number, known] : of(host).experiments_)
-                if (known == to_view(name)) return *id = number, FLOWD_OK;
-            return FLOWD_NOT_FOUND;
-        };
-        registry_.activity_id = [](const flowd_host* host, std::uint32_t experiment, flowd_string name,
-                                   std::uint32_t* id) -> flowd_result {
-            for (const auto& [key, known] : of(host).activities_)
-                if (key.first == experiment && known == to_view(name)) return *id = key.second, FLOWD_OK;
-            return FLOWD_NOT_FOUND;
-        };
-        registry_.experiment_name = [](const flowd_host* host, std::uint32_t id, flowd_string* name) -> flowd_result {
-            const auto found = of(host).experiments_.find(id);
-            *name = found == of(host).experiments_.end() ? flowd_string{} : to_c(found->second);
-            return name->data == nullptr ? FLOWD_NOT_FOUND : FLOWD_OK;
-        };
-        registry_.activity_name = [](const flowd_host* host, std::uint32_t experiment, std::uint32_t id,
-                                     flowd_string* name) -> flowd_result {
-            const auto found = of(host).activities_.find({experiment, id});
-            *name = found == of(host).activities_.end() ? flowd_string{} : to_c(found->second);
-            return name->data == nullptr ? FLOWD_NOT_FOUND : FLOWD_OK;
-        };
-        flow_table_.size = sizeof flow_table_;
-        flow_table_.visit = [](const flowd_host* host, flowd_flow_visitor visitor, void* user) -> flowd_result {
-            for (const flowd_flow& flow : of(host).flows_)
-                if (visitor(user, &flow) != 0) break;
-            return FLOWD_OK;
-        };
-        flow_table_.find = [](const flowd_host* host, const flowd_key* key, flowd_flow_visitor visitor,
-                              void* user) -> flowd_result {
-            for (const flowd_flow& flow : of(host).flows_) {
-                const bool there =
-                    source_of(flow.key) == source_of(*key) && destination_of(flow.key) == destination_of(*key);
-                const bool back =
-                    source_of(flow.key) == destination_of(*key) && destination_of(flow.key) == source_of(*key);
-                if ((!there && !back) || flow.key.protocol != key->protocol || flow.key.scope != key->scope) continue;
-                visitor(user, &flow);
-                return FLOWD_OK;
-            }
-            return FLOWD_NOT_FOUND;
-        };
-        flow_table_.count = [](const flowd_host* host) { return static_cast<std::uint64_t>(of(host).flows_.size()); };
-        descriptor_store_.size = sizeof descriptor_store_;
-        descriptor_store_.take = [](const flowd_host* host, flowd_string name, int* fd) -> flowd_result {
-            const auto found = of(host).descriptors_.find(std::string(to_view(name)));
-            if (found == of(host).descriptors_.end()) return FLOWD_NOT_FOUND;
-            *fd = ::dup(found->second.get());
-            return FLOWD_OK;
-        };
-        descriptor_store_.keep = [](const flowd_host* host, flowd_string name, int fd) -> flowd_result {
-            of(host).descriptors_[std::string(to_view(name))] = UniqueFd(::dup(fd));
-            return FLOWD_OK;
-        };
-        descriptor_store_.forget = [](const flowd_host* host, flowd_string name) {
-            of(host).descriptors_.erase(std::string(to_view(name)));
-        };
-    }
-
     std::string instance_;
     flowd_host host_{};
-    flowd_ext_registry registry_{};
-    flowd_ext_flows flow_table_{};
-    flowd_ext_descriptors descriptor_store_{};
     UniqueFd epoll_;
     UniqueFd wake_;
     UniqueFd timer_;
@@ -513,10 +431,6 @@ class FakeHost {
     std::uint64_t next_handle_ = first_handle;
     std::map<std::uint64_t, WatchState> watches_;
     std::map<std::uint64_t, TimerState> timers_;
-    std::map<std::uint32_t, std::string> experiments_;
-    std::map<std::pair<std::uint32_t, std::uint32_t>, std::string> activities_;
-    std::vector<flowd_flow> flows_;
-    std::map<std::string, UniqueFd> descriptors_;
 };
 
 }  // namespace flowd::testing

@@ -118,10 +118,12 @@ struct flowd_host {
     void (*cancel)(const flowd_host *host, flowd_timer *timer); /* [instance] no callback follows; may be called from it */
 
     /* [any] all five. The same name, type and labels give the same series, and each open a handle that is good until
-     * its metric_remove; destroy removes what is left. A series that others still hold stays. */
+     * its metric_remove; destroy removes what is left. A series that others still hold stays. metric_set gives a counter
+     * what the total grew by since this handle's last set (the first: since 0), so that a successor's total may begin anew;
+     * a total that is smaller than before counts for nothing. */
     flowd_result (*metric_open)(const flowd_host *host, const flowd_metric_info *info, flowd_metric **metric);
     void (*metric_add)(const flowd_host *host, flowd_metric *metric, double amount); /* COUNTER (not negative), GAUGE */
-    void (*metric_set)(const flowd_host *host, flowd_metric *metric, double value);  /* GAUGE; COUNTER: a total kept elsewhere, never falling */
+    void (*metric_set)(const flowd_host *host, flowd_metric *metric, double value);  /* GAUGE; COUNTER: a total kept elsewhere */
     void (*metric_observe)(const flowd_host *host, flowd_metric *metric, double value); /* HISTOGRAM */
     void (*metric_remove)(const flowd_host *host, flowd_metric *metric);
 

@@ -128,6 +128,10 @@ typedef struct flowd_component {
     /* [instance] What this instance offers to the core: "flowd.command/1", "flowd.status/1"; null for unknown ids. The
      * answer is valid until destroy. Optional. */
     const void *(*extension)(flowd_instance *instance, const char *id);
+
+    /* [core] What the component offers without an instance, in whatever process loaded it: "flowd.tool/1"; null for unknown
+     * ids. The answer is static. Optional. */
+    const void *(*offline)(const char *id);
 } flowd_component;
 
 /* One module. Static. */

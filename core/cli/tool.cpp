@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <ostream>
+
+#include "core/cli/commands.hpp"
+#include "core/cli/problem_exit.hpp"
+#include "core/cli/tool_words.hpp"
+#include "core/flows/bus.hpp"
+#include "core/modules/host.hpp"
+#include "core/service/installation.hpp"
+#include "core/service/signals.hpp"
+#include "flowd/json.hpp"
+#include "flowd/sized.hpp"
+
+namespace flowd::core::cli {
+namespace {
+
+/// The tools of one component.
+struct Offer {
+    const Component* component = nullptr;
+    std::vector<Tool> tools;
+
+    [[nodiscard]] const Tool* find(std::string_view name) const {
+        const auto found = std::find_if(tools.begin(), tools.end(), [&](const Tool& one) { return one.name == name; });
+        return found == tools.end() ? nullptr : &*found;
+    }
+};
+
+/// Of the installed modules, those that have a component of this name. A module that is refused offers nothing; `check` and
+/// `modules list --load` say why.
+std::vector<Offer> offers_of(ModuleSet& set, std::string_view name) {
+    std::vector<Offer> offers;
+    for (const auto& module : set.modules()) {
+        const auto& noted = module->note.components;
+        const auto is_it = [&](const NoteComponent& one) {
+            return one.name == name || std::find(one.aliases.begin(), one.aliases.end(), name) != one.aliases.end();
+        };
+        if (std::none_of(noted.begin(), noted.end(), is_it) || !set.load(*module)) continue;
+        for (const auto& component : module->components) {
+            if (!component->answers_to(name)) continue;
+            auto tools = read_tools(component->table);
+            if (tools && !tools->empty()) offers.push_back({component.get(), std::move(*tools)});
+        }
+    }
+    return offers;
+}
+
+/// "firefly" of "firefly/regional".
+std::string component_of(const std::string& word) {
+    return word.substr(0, word.find('/'));
+}
+
+/// What a tool writes goes out at once: some run until they are interrupted.
+struct Printer {
+    const Output& output;
+    flowd_writer writer{};
+
+    explicit Printer(const Output& to) : output(to) {
+        writer.size = sizeof writer;
+        writer.context = this;
+        writer.write = [](const flowd_writer* self, flowd_string text) -> flowd_result {
+            const Output& out = static_cast<Printer*>(self->context)->output;
+            out.answer(to_view(text));
+            out.out.flush();
+            return out.out ? FLOWD_OK : FLOWD_STOPPED;
+        };
+    }
+    Printer(const Printer&) = delete;
+    Printer& operator=(const Printer&) = delete;
+};
+
+/// A host as an instance has one, behind which nothing runs.
+class Surroundings {
+  public:
+    Surroundings(const Registry& registry, const GlobalOptions& options, const std::string& name, std::uint32_t kind,
+                 std::unique_ptr<Loop> loop)
+        : logging_(LogOptions{parse_log_level(options.log_level).value_or(spdlog::level::info), options.log_time}),
+          loop_(std::move(loop)),
+          host_(
+              {bus_, metrics_, descriptors_, shared_, registry, logging_}, name, name, kind, *loop_,
+              {[this](const flowd_problem& problem) { note(problem); }, []() -> flowd_result { return FLOWD_UNSUPPORTED; },
+               [](const char*, const std::function<void()>& call) { call(); }}) {
+        host_.bind_thread();
+    }
+
+    [[nodiscard]] const flowd_host* host() const { return host_.abi(); }
+    [[nodiscard]] const Error& error() const { return error_; }
+
+  private:
+    void note(const flowd_problem& problem) {
+        if (problem.level != FLOWD_LEVEL_ERROR) return host_.logger().warn("{}", to_view(problem.message));
+        error_ = Error{problem.result, std::string(to_view(problem.message)), std::string(to_view(problem.hint))};
+    }
+
+    Logging logging_;
+    Metrics metrics_;
+    DescriptorStore descriptors_;
+    SharedDescriptors shared_;
+    Bus bus_;
+    std::unique_ptr<Loop> loop_;
+    Error error_;
+    Host host_;
+};
+
+ExitCode call(const Tool& tool, const Offer& offer, const GlobalOptions& options, const Output& output,
+              Installation& installation, const ValueTree& values) {
+    // The configuration is a help to the tool, no condition: what is wrong with it is for `check` to say.
+    const LoadedConfiguration loaded = installation.load(options.conf);
+    const flowd_value* config = nullptr;
+    if (loaded.configuration)
+        for (const InstanceConfig& instance : loaded.configuration->instances)
+            if (config == nullptr && instance.kind == offer.component->table.kind &&
+                instance.component_name == offer.component->name())
+                config = &instance.value();
+
+    auto loop = Loop::create();
+    if (!loop) return output.fail(loop.error());
+    auto signals = Signals::block();
+    if (!signals) return output.fail(signals.error());
+    const Surroundings surroundings(installation.registry(), options, std::string(offer.component->name()),
+                                    offer.component->table.kind, std::move(*loop));
+    const Printer printer(output);
+    flowd_tool_call raw{};
+    raw.size = sizeof raw;
+    raw.interrupt_fd = signals->fd();
+    raw.host = surroundings.host();
+    raw.options = &values.root();
+    raw.config = config;
+    raw.output = &printer.writer;
+    const flowd_result result = tool.run(&raw);
+    if (result >= 0) return ExitCode::ok;
+    const Error& error = surroundings.error();
+    return output.fail(exit_code_of(result), error.message.empty() ? "the tool failed without saying why" : error.message,
+                       error.hint);
+}
+
+}  // namespace
+
+std::optional<ExitCode> run_tool(const GlobalOptions& options, const Output& output, const control::Arguments& words) {
+    if (words.size() < 2) return std::nullopt;
+    Installation installation(install_paths(), options.modules);
+    for (const Offer& offer : offers_of(installation.scan_modules(), component_of(words[0]))) {
+        const Tool* tool = offer.find(words[1]);
+        if (tool == nullptr) continue;
+        const std::string command = "flowd-cpp " + words[0] + " " + words[1];
+        const std::vector<std::string> rest(words.begin() + 2, words.end());
+        if (std::any_of(rest.begin(), rest.end(), [](const auto& word) { return word == "--help" || word == "-h"; })) {
+            output.out << tool_help(*tool, command);
+            return ExitCode::ok;
+        }
+        ValueTree values;
+        Problems problems;
+        const bool bound = bind_tool_words(*tool, command, rest, installation.registry(), values, problems);
+        output.err << problems.to_string();
+        if (!bound) return ExitCode::usage;
+        return call(*tool, offer, options, output, installation, values);
+    }
+    return std::nullopt;
+}
+
+std::string list_tools(const GlobalOptions& options, const std::string& name) {
+    Installation installation(install_paths(), options.modules);
+    std::string text;
+    json::Writer writer(text);
+    writer.array();
+    for (const Offer& offer : offers_of(installation.scan_modules(), component_of(name)))
+        for (const Tool& tool : offer.tools) {
+            writer.object().member("tool", tool.name).member("summary", tool.summary);
+            writer.member("help", "flowd-cpp " + component_of(name) + " " + tool.name + " --help").end();
+        }
+    writer.end();
+    return text == "[]" ? std::string() : text;
+}
+
+}  // namespace flowd::core::cli

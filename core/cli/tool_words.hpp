@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+// The words behind `flowd-cpp COMPONENT TOOL`, as the values that the tool's option table asks for. Pure functions.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "core/config/registry.hpp"
+#include "core/config/value_tree.hpp"
+#include "core/modules/tools.hpp"
+#include "flowd/result.hpp"
+
+namespace flowd::core::cli {
+
+/// "--to world", "--to=world", "--often" for a boolean; a list is written once for each item. Problems stand where
+/// `command` ("flowd-cpp hello greet") was typed.
+[[nodiscard]] bool bind_tool_words(const Tool& tool, const std::string& command, const std::vector<std::string>& words,
+                                   const Registry& registry, ValueTree& values, Problems& problems);
+
+/// For `--help`.
+[[nodiscard]] std::string tool_help(const Tool& tool, const std::string& command);
+
+}  // namespace flowd::core::cli

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/modules/tools.hpp"
+
+#include <algorithm>
+
+#include "flowd/sized.hpp"
+
+namespace flowd::core {
+namespace {
+
+constexpr std::size_t max_tools = 100;
+
+bool fits_a_command_line(const Option& option) {
+    const Option& item = option.type == FLOWD_OPTION_LIST ? option.fields.front() : option;
+    return item.type != FLOWD_OPTION_GROUP && item.type != FLOWD_OPTION_LIST && item.type != FLOWD_OPTION_MAP;
+}
+
+Error refused(std::string message) {
+    return Error{FLOWD_INVALID, std::move(message), "this is a fault of the module"};
+}
+
+Result<Tool> read_tool(const flowd_tool& declared) {
+    if (declared.name == nullptr || *declared.name == '\0') return refused("a tool has no name");
+    const std::string context = "tool '" + std::string(declared.name) + "'";
+    if (declared.summary == nullptr) return refused(context + ": member 'summary' is missing");
+    if (declared.run == nullptr) return refused(context + ": member 'run' is missing");
+    auto options = read_options(declared.options, declared.option_count, declared.option_stride, false);
+    if (!options) return std::move(options).error().within(context);
+    for (const Option& option : *options)
+        if (!fits_a_command_line(option))
+            return refused(context + ": option '" + option.name + "' is a " + type_name(option) +
+                           ", which cannot be written on a command line");
+    return Tool{declared.name, declared.summary, std::move(*options), declared.run};
+}
+
+}  // namespace
+
+Result<std::vector<Tool>> read_tools(const flowd_component& component) {
+    std::vector<Tool> tools;
+    const void* offered = component.offline == nullptr ? nullptr : component.offline(FLOWD_EXT_TOOL);
+    if (offered == nullptr) return tools;
+    const auto table = copy_sized<flowd_ext_tool>(offered);
+    if (table.tool_count > max_tools || (table.tools == nullptr && table.tool_count > 0))
+        return refused("its table of tools is not one");
+    for (const flowd_tool& declared : SizedRange<flowd_tool>(table.tools, table.tool_count, table.tool_stride)) {
+        auto tool = read_tool(declared);
+        if (!tool) return std::move(tool).error();
+        if (std::any_of(tools.begin(), tools.end(), [&](const Tool& other) { return other.name == tool->name; }))
+            return refused("tool '" + tool->name + "' is declared twice");
+        tools.push_back(std::move(*tool));
+    }
+    return tools;
+}
+
+}  // namespace flowd::core

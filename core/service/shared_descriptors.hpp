@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+// File descriptors that instances offer to each other (flowd/abi/ext/shared.h). Any thread.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "flowd/result.hpp"
+#include "flowd/unique_fd.hpp"
+
+namespace flowd::core {
+
+class SharedDescriptors {
+  public:
+    using Holder = std::uint64_t;  ///< an instance
+
+    struct Obtained {
+        UniqueFd fd;                   ///< the caller's own duplicate
+        std::uint64_t generation = 0;  ///< another one for each offer
+    };
+
+    /// Keeps a duplicate until `holder` withdraws it or is released. Of several holders the latest is obtained, so that one
+    /// whose successor fails is in force again.
+    [[nodiscard]] Result<void> offer(Holder holder, std::string_view name, int fd);
+    void withdraw(Holder holder, std::string_view name);
+    void release(Holder holder);
+    /// FLOWD_NOT_FOUND: nobody offers it.
+    [[nodiscard]] Result<Obtained> obtain(std::string_view name) const;
+
+  private:
+    struct Offer {
+        Holder holder;
+        UniqueFd fd;
+        std::uint64_t generation;
+    };
+    using Offers = std::vector<Offer>;  // the latest is the last
+
+    static void erase(Offers& offers, Holder holder);
+
+    mutable std::mutex mutex_;
+    std::map<std::string, Offers, std::less<>> offers_;
+    std::uint64_t last_generation_ = 0;
+};
+
+}  // namespace flowd::core

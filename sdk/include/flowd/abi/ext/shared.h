@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * flowd/abi/ext/shared.h: descriptors that one instance offers to instances of other modules, a BPF map for example. The
+ * only way from module to module besides the bus. Offered by the core.
+ *
+ * A name stands for a layout that both sides know: "vendor.name/revision". Those of this SDK:
+ *   flowd.socketTags/1  BPF_MAP_TYPE_SK_STORAGE of { uint32_t experiment; uint32_t activity; } in host order: the tag of a
+ *                       socket whose flow has not been announced yet. A backend that marks offers it, plugins fill it in.
+ */
+#ifndef FLOWD_ABI_EXT_SHARED_H
+#define FLOWD_ABI_EXT_SHARED_H
+
+#include "../host.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define FLOWD_EXT_SHARED "flowd.shared/1"
+#define FLOWD_SHARED_SOCKET_TAGS "flowd.socketTags/1"
+
+typedef struct flowd_ext_shared {
+    uint32_t size;
+    uint32_t reserved;
+    /* [instance] Offers a duplicate of `fd` under a name of 1 to 200 bytes until withdraw or destroy. A later offer, of
+     * this instance or of its successor after a reload, takes the place of an earlier one. */
+    flowd_result (*offer)(const flowd_host *host, flowd_string name, int fd);
+    void (*withdraw)(const flowd_host *host, flowd_string name); /* [instance] */
+    /* [any] *fd is a duplicate that belongs to the caller. *generation changes with every new offer: ask again now and
+     * then, since who offers may come later than you, or be replaced. `generation` may be null. FLOWD_NOT_FOUND: nobody
+     * offers it. */
+    flowd_result (*obtain)(const flowd_host *host, flowd_string name, int *fd, uint64_t *generation);
+} flowd_ext_shared;
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

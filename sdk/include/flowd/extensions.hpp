@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: Apache-2.0
+// flowd/extensions.hpp: the core's extensions (flowd/abi/ext), in C++. Host hands them out; each is asked for once and does
+// without when the core lacks it. [any] and [instance] are used as in flowd/abi/base.h; what has no tag is [instance].
+#pragma once
+
+#include <cstdint>
+#include <exception>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+#include "flowd/abi/ext/descriptors.h"
+#include "flowd/abi/ext/flows.h"
+#include "flowd/abi/ext/metrics.h"
+#include "flowd/abi/ext/registry.h"
+#include "flowd/abi/ext/shared.h"
+#include "flowd/event.hpp"
+#include "flowd/result.hpp"
+#include "flowd/sized.hpp"
+#include "flowd/unique_fd.hpp"
+
+namespace flowd {
+
+namespace detail {
+
+/// Carries a visitor over the C border: what it throws ends the visit and comes out of finish().
+template <typename Thing, typename Visitor>
+struct Visit {
+    Visitor& visitor;
+    std::exception_ptr thrown = {};
+
+    static std::int32_t step(void* user, const Thing* thing) {
+        auto& self = *static_cast<Visit*>(user);
+        try {
+            const Thing copy = copy_sized<Thing>(thing);
+            if constexpr (std::is_convertible_v<decltype(self.visitor(copy)), bool>) {
+                return self.visitor(copy) ? 0 : 1;
+            } else {
+                self.visitor(copy);
+                return 0;
+            }
+        } catch (...) {
+            self.thrown = std::current_exception();
+            return 1;
+        }
+    }
+    Result<void> finish(flowd_result result, const char* failed) {
+        if (thrown) std::rethrow_exception(thrown);
+        if (result < 0) return Error{result, failed};
+        return {};
+    }
+};
+
+}  // namespace detail
+
+/// Experiment and activity names. [any] Without the extension every name is unknown.
+class Registry {
+  public:
+    Registry() = default;
+    Registry(const flowd_host* host, const void* extension)
+        : host_(host), ext_(copy_sized<flowd_ext_registry>(extension)) {}
+    explicit operator bool() const { return ext_.size != 0; }
+
+    [[nodiscard]] std::optional<std::uint32_t> experiment_id(std::string_view name) const {
+        std::uint32_t id = 0;
+        if (ext_.experiment_id == nullptr || ext_.experiment_id(host_, to_c(name), &id) != FLOWD_OK) return std::nullopt;
+        return id;
+    }
+    [[nodiscard]] std::optional<std::uint32_t> activity_id(std::uint32_t experiment, std::string_view name) const {
+        std::uint32_t id = 0;
+        if (ext_.activity_id == nullptr || ext_.activity_id(host_, experiment, to_c(name), &id) != FLOWD_OK)
+            return std::nullopt;
+        return id;
+    }
+    /// Empty when unknown. Valid as long as the host.
+    [[nodiscard]] std::string_view experiment_name(std::uint32_t id) const {
+        flowd_string name{};
+        if (ext_.experiment_name == nullptr || ext_.experiment_name(host_, id, &name) != FLOWD_OK) return {};
+        return to_view(name);
+    }
+    [[nodiscard]] std::string_view activity_name(std::uint32_t experiment, std::uint32_t id) const {
+        flowd_string name{};
+        if (ext_.activity_name == nullptr || ext_.activity_name(host_, experiment, id, &name) != FLOWD_OK) return {};
+        return to_view(name);
+    }
+
+  private:
+    const flowd_host* host_ = nullptr;
+    flowd_ext_registry ext_{};
+};
+
+/// The flow table. [any] Without the extension it is empty.
+class FlowTable {
+  public:
+    FlowTable() = default;
+    FlowTable(const flowd_host* host, const void* extension) : host_(host), ext_(copy_sized<flowd_ext_flows>(extension)) {}
+    explicit operator bool() const { return ext_.size != 0; }
+
+    /// Calls visitor(const flowd_flow&) for each live flow; one that answers bool ends the visit with false. An exception
+    /// of the visitor ends the visit and comes out here. The visitor must not emit.
+    template <typename Visitor>
+    Result<void> visit(Visitor&& visitor) const {
+        if (ext_.visit == nullptr) return {};
+        detail::Visit<flowd_flow, Visitor> visit{visitor};
+        return visit.finish(ext_.visit(host_, &visit.step, &visit), unvisited);
+    }
+    /// The same for the one flow of a tuple, in either direction. False when there is none.
+    template <typename Visitor>
+    Result<bool> find(const flowd_key& key, Visitor&& visitor) const {
+        if (ext_.find == nullptr) return false;
+        detail::Visit<flowd_flow, Visitor> visit{visitor};
+        const flowd_result result = ext_.find(host_, &key, &visit.step, &visit);
+        if (result == FLOWD_NOT_FOUND) return false;
+        if (auto done = visit.finish(result, unvisited); !done) return std::move(done).error();
+        return true;
+    }
+    [[nodiscard]] std::uint64_t count() const { return ext_.count == nullptr ? 0 : ext_.count(host_); }
+
+  private:
+    static constexpr const char* unvisited = "the flow table could not be visited";
+
+    const flowd_host* host_ = nullptr;
+    flowd_ext_flows ext_{};
+};
+
+/// Descriptors that outlive an instance; names as in flowd/abi/ext/descriptors.h. Without the extension there are none.
+class Descriptors {
+  public:
+    Descriptors() = default;
+    Descriptors(const flowd_host* host, const void* extension)
+        : host_(host), ext_(copy_sized<flowd_ext_descriptors>(extension)) {}
+    explicit operator bool() const { return ext_.size != 0; }
+
+    /// In prepare(). Empty: make it yourself.
+    [[nodiscard]] UniqueFd take(std::string_view name) const {
+        int fd = -1;
+        if (ext_.take == nullptr || ext_.take(host_, to_c(name), &fd) != FLOWD_OK) return {};
+        return UniqueFd(fd);
+    }
+    /// Keeps a duplicate for a successor.
+    Result<void> keep(std::string_view name, int fd) const {
+        if (ext_.keep == nullptr) return {};
+        const flowd_result result = ext_.keep(host_, to_c(name), fd);
+        if (result < 0) return Error{result, "the core does not keep the descriptor '" + std::string(name) + "'"};
+        return {};
+    }
+    void forget(std::string_view name) const {
+        if (ext_.forget != nullptr) ext_.forget(host_, to_c(name));
+    }
+
+  private:
+    const flowd_host* host_ = nullptr;
+    flowd_ext_descriptors ext_{};
+};
+
+/// Descriptors of other modules; names as in flowd/abi/ext/shared.h. Without the extension nobody offers any.
+class Shared {
+  public:
+    struct Obtained {
+        UniqueFd fd;
+        std::uint64_t generation = 0;  ///< another one for each offer
+    };
+
+    Shared() = default;
+    Shared(const flowd_host* host, const void* extension) : host_(host), ext_(copy_sized<flowd_ext_shared>(extension)) {}
+    explicit operator bool() const { return ext_.size != 0; }
+
+    /// Offers a duplicate until withdraw, or for the life of the instance.
+    Result<void> offer(std::string_view name, int fd) const {
+        if (ext_.offer == nullptr) return {};
+        const flowd_result result = ext_.offer(host_, to_c(name), fd);
+        if (result < 0) return Error{result, "the core does not share the descriptor '" + std::string(name) + "'"};
+        return {};
+    }
+    void withdraw(std::string_view name) const {
+        if (ext_.withdraw != nullptr) ext_.withdraw(host_, to_c(name));
+    }
+    /// [any] Nothing: nobody offers it now.
+    [[nodiscard]] std::optional<Obtained> obtain(std::string_view name) const {
+        int fd = -1;
+        std::uint64_t generation = 0;
+        if (ext_.obtain == nullptr || ext_.obtain(host_, to_c(name), &fd, &generation) != FLOWD_OK) return std::nullopt;
+        return Obtained{UniqueFd(fd), generation};
+    }
+
+  private:
+    const flowd_host* host_ = nullptr;
+    flowd_ext_shared ext_{};
+};
+
+/// Every time series of the daemon. [any] Without the extension there is none.
+class AllMetrics {
+  public:
+    AllMetrics() = default;
+    AllMetrics(const flowd_host* host, const void* extension)
+        : host_(host), ext_(copy_sized<flowd_ext_metrics>(extension)) {}
+    explicit operator bool() const { return ext_.size != 0; }
+
+    /// Calls visitor(const flowd_series&) for each; as FlowTable::visit.
+    template <typename Visitor>
+    Result<void> visit(Visitor&& visitor) const {
+        if (ext_.visit == nullptr) return {};
+        detail::Visit<flowd_series, Visitor> visit{visitor};
+        return visit.finish(ext_.visit(host_, &visit.step, &visit), "the time series could not be visited");
+    }
+
+  private:
+    const flowd_host* host_ = nullptr;
+    flowd_ext_metrics ext_{};
+};
+
+}  // namespace flowd

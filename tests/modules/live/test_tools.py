@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Commands that need no daemon: flowd-cpp COMPONENT TOOL."""
+import json
+import os
+import signal
+import subprocess
+
+import pytest
+
+from tests.harness.daemon import BINARY
+
+MODULES = os.environ["FLOWD_LIVE_MODULES"]
+
+
+@pytest.fixture
+def conf(tmp_path):
+    return tmp_path / "conf.yaml"
+
+
+def command(conf, *words):
+    return [str(BINARY), "--modules", MODULES, "--conf", str(conf), "--control", f"{conf}.control", *words]
+
+
+def run(conf, *words):
+    return subprocess.run(command(conf, *words), capture_output=True, text=True, timeout=30)
+
+
+def answers(done):
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_options_come_from_the_command_line_in_every_form(conf):
+    done = run(conf, "greet", "greet", "--to", "you", "--to=me", "--loud", "--often", "2", "--json")
+    assert [(a["to"], a["loud"]) for a in answers(done)] == [("you", True), ("me", True)] * 2
+
+
+def test_the_configuration_and_the_registry_help_but_are_not_needed(conf):
+    assert answers(run(conf, "greet", "greet", "--to", "you", "--json")) == [{"word": "", "to": "you", "loud": False}]
+    conf.write_text("plugins: {greet: {word: servus}}\n")
+    done = run(conf, "greet", "greet", "--to", "you", "--experiment", "CMS", "--json")
+    assert answers(done) == [{"word": "servus", "to": "you", "loud": False, "experiment": 3}]
+    conf.write_text("plugins: {greet: {word: [}\n")
+    assert answers(run(conf, "greet", "greet", "--to", "you", "--json"))[0]["word"] == ""
+
+
+@pytest.mark.parametrize("words, complaint", [
+    ([], "to: "),
+    (["--tu", "you"], "to"),
+    (["--to"], "--to wants a value"),
+    (["you"], "an option was expected"),
+    (["--to", "you", "--often", "10"], "1 to 9"),
+    (["--to", "you", "--often", "1", "--often", "2"], "often"),
+])
+def test_a_wrong_command_line_is_2_and_says_what_is_allowed(conf, words, complaint):
+    done = run(conf, "greet", "greet", *words)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "flowd-cpp greet greet: error" in done.stderr and complaint in done.stderr
+
+
+def test_help_comes_from_the_option_table(conf):
+    done = run(conf, "greet", "greet", "--help")
+    assert done.returncode == 0
+    for part in ("Greets somebody.", "--to", "Whom to greet. Required.", "--often 1 to 9", "Default: 1."):
+        assert part in done.stdout
+
+
+def test_a_component_alone_lists_its_tools_when_no_daemon_runs(conf):
+    done = run(conf, "greet")
+    assert done.returncode == 0 and "flowd-cpp greet wait --help" in done.stdout
+    assert [t["name"] for t in json.loads(run(conf, "modules", "info", "greet", "--json").stdout)["components"][0]["tools"]] == [
+        "greet", "wait", "fail"]
+
+
+def test_what_no_component_has_goes_to_the_daemon(conf):
+    assert run(conf, "greet", "dance").returncode == 8
+
+
+def test_a_failure_says_why_and_becomes_the_exit_code(conf):
+    done = run(conf, "greet", "fail")
+    assert (done.returncode, done.stderr) == (5, "flowd-cpp: this is not for you\n  hint: ask somebody else\n")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_tool_is_told_of_an_interrupt_and_ends_well(conf, number):
+    running = subprocess.Popen(command(conf, "greet", "wait", "--json"), stdout=subprocess.PIPE, text=True)
+    assert json.loads(running.stdout.readline()) == {"state": "waiting"}
+    running.send_signal(number)
+    assert json.loads(running.stdout.readline()) == {"state": "interrupted"}
+    assert running.wait(10) == 0
