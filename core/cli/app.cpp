@@ -40,6 +40,7 @@ void add_global_options(CLI::App& app, GlobalOptions& options) {
         ->type_size(1)
         ->expected(1)
         ->take_all()
+        ->allow_extra_args(false)
         ->group(group);
     app.add_option("--control", options.control, "Control socket, instead of the configuration's")
         ->type_name("PATH")

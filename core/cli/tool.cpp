@@ -128,6 +128,8 @@ ExitCode call(const Tool& tool, const Offer& offer, const GlobalOptions& options
     raw.config = config;
     raw.output = &printer.writer;
     const flowd_result result = tool.run(&raw);
+    while (signals->take()) {  // it ended as it was asked to: not again by the signal's own effect
+    }
     if (result >= 0) return ExitCode::ok;
     const Error& error = surroundings.error();
     return output.fail(exit_code_of(result), error.message.empty() ? "the tool failed without saying why" : error.message,

@@ -87,10 +87,13 @@ std::string tool_help(const Tool& tool, const std::string& command) {
     if (tool.options.empty()) return text;
     text += "\nOptions:\n";
     for (const Option& option : tool.options) {
+        const bool is_list = option.type == FLOWD_OPTION_LIST;
         text += "  --" + option.name;
-        if (option.type != FLOWD_OPTION_BOOLEAN) text += " " + allowed_text(option);
-        if (option.type == FLOWD_OPTION_LIST) text += ", may be repeated";
+        if (option.type != FLOWD_OPTION_BOOLEAN) text += " VALUE";
         text += "\n      " + option.doc;
+        if (option.type != FLOWD_OPTION_BOOLEAN)
+            text += " Allowed: " + allowed_text(is_list ? option.fields.front() : option) +
+                    (is_list ? ", several times." : ".");
         if (option.required()) text += " Required.";
         if (option.default_text) text += " Default: " + *option.default_text + ".";
         text += '\n';

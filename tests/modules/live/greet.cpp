@@ -2,7 +2,13 @@
 // A plugin with tools: what the command line, the configuration and the registry say comes out again.
 #include <poll.h>
 
+#define FLOWD_MODULE_NAME "plugin-greet"
+#define FLOWD_MODULE_VERSION "1.0"
+#define FLOWD_MODULE_LICENSE "Apache-2.0"
+#include "flowd/abi/note.h"
 #include "flowd/module.hpp"
+
+FLOWD_MODULE_NOTE("abi=1.0\nname=plugin-greet\nversion=1.0\nplugin=greet\n");
 
 namespace {
 

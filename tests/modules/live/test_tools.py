@@ -61,7 +61,8 @@ def test_a_wrong_command_line_is_2_and_says_what_is_allowed(conf, words, complai
 def test_help_comes_from_the_option_table(conf):
     done = run(conf, "greet", "greet", "--help")
     assert done.returncode == 0
-    for part in ("Greets somebody.", "--to", "Whom to greet. Required.", "--often 1 to 9", "Default: 1."):
+    for part in ("Greets somebody.", "--to VALUE\n      Whom to greet. Allowed: text, several times. Required.", "--loud\n",
+                 "How often. Allowed: an integer, 1 to 9. Default: 1."):
         assert part in done.stdout
 
 

@@ -53,6 +53,8 @@ TEST(CommandLine, CollectsEveryModulesDirectoryAndNothingBehindIt) {
     const Ran ran = run_with({"--modules", "/a", "run", "--modules", "/b"});
     ASSERT_TRUE(ran.daemon.has_value()) << ran.err;
     EXPECT_THAT(ran.daemon->modules, ElementsAre("/a", "/b"));
+    const Ran forwarded = run_with({"--control", "/nonexistent/control", "--modules", "/a", "marker", "status"});
+    EXPECT_EQ(forwarded.code, ExitCode::no_daemon) << forwarded.err;
 }
 
 TEST(CommandLine, HasDefaults) {
