@@ -3,6 +3,7 @@
 
 #include <linux/tcp.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstring>
 
@@ -51,6 +52,29 @@ std::optional<std::uint32_t> rtt_us(flowd_bytes tcp_info) {
     const auto rtt = tcp_value(tcp_info, tcp::rtt);
     if (!rtt || *rtt == 0) return std::nullopt;
     return static_cast<std::uint32_t>(*rtt);
+}
+
+std::uint32_t tcp_quiet_ms(flowd_bytes tcp_info) {
+    std::uint64_t quiet = 0;
+    for (const TcpMember member : {tcp::last_data_sent, tcp::last_data_recv, tcp::last_ack_recv})
+        quiet = std::max(quiet, tcp_value(tcp_info, member).value_or(0));
+    return static_cast<std::uint32_t>(quiet);
+}
+
+std::optional<flowd_usage> tcp_usage(flowd_bytes tcp_info, bool fin_received) {
+    const auto of = [&](TcpMember member) { return tcp_value(tcp_info, member).value_or(0); };
+    if (!tcp_value(tcp_info, tcp::bytes_retrans)) return std::nullopt;
+    // include/net/tcp_states.h: only the peer's FIN leads to CLOSE_WAIT, LAST_ACK and CLOSING.
+    const std::uint64_t state = of(tcp::state);
+    const bool fin = fin_received || state == 8 || state == 9 || state == 11;
+    const std::uint64_t received = of(tcp::bytes_received);
+    const std::uint64_t sent = of(tcp::bytes_sent);
+    flowd_usage usage{};
+    usage.bytes_sent = std::min(of(tcp::bytes_acked), sent - std::min(of(tcp::bytes_retrans), sent));
+    usage.bytes_received = received - (fin && received > 0 ? 1 : 0);
+    usage.packets_sent = of(tcp::segs_out);
+    usage.packets_received = of(tcp::segs_in);
+    return usage;
 }
 
 }  // namespace flowd::net

@@ -50,5 +50,45 @@ TEST(TcpInfo, HasItsOtherMembersWhereTheKernelPutsThem) {
     EXPECT_FALSE(tcp_value(bytes(info, 135), tcp::bytes_received)) << "cut in the middle";
 }
 
+TEST(TcpInfo, UsageIsPayloadWithoutSynAndFin) {
+    struct ::tcp_info info {};
+    info.tcpi_state = 8;  // CLOSE_WAIT: the peer's FIN came
+    info.tcpi_bytes_sent = 1200;
+    info.tcpi_bytes_retrans = 200;
+    info.tcpi_bytes_acked = 1001;  // of an active open: its SYN counts
+    info.tcpi_bytes_received = 51;
+    info.tcpi_segs_out = 7;
+    info.tcpi_segs_in = 5;
+    const auto usage = tcp_usage(bytes(info, sizeof info)).value();
+    EXPECT_EQ(usage.bytes_sent, 1000u);
+    EXPECT_EQ(usage.bytes_received, 50u);
+    EXPECT_EQ(usage.packets_sent, 7u);
+    EXPECT_EQ(usage.packets_received, 5u);
+}
+
+TEST(TcpInfo, WhatThePeerHasNotAcknowledgedHasNotCrossed) {
+    struct ::tcp_info info {};
+    info.tcpi_state = 1;
+    info.tcpi_bytes_sent = 1000;
+    info.tcpi_bytes_acked = 400;
+    EXPECT_EQ(tcp_usage(bytes(info, sizeof info))->bytes_sent, 400u);
+}
+
+TEST(TcpInfo, AClosedConnectionHadAFinIfTheCallerKnowsOfOne) {
+    struct ::tcp_info info {};
+    info.tcpi_state = 7;
+    info.tcpi_bytes_received = 51;
+    EXPECT_EQ(tcp_usage(bytes(info, sizeof info))->bytes_received, 51u);
+    EXPECT_EQ(tcp_usage(bytes(info, sizeof info), true)->bytes_received, 50u);
+    info.tcpi_bytes_received = 0;
+    EXPECT_EQ(tcp_usage(bytes(info, sizeof info), true)->bytes_received, 0u);
+}
+
+TEST(TcpInfo, BeforeTheCountersExistedThereIsNoUsage) {
+    const struct ::tcp_info info {};
+    EXPECT_FALSE(tcp_usage(bytes(info, offsetof(struct ::tcp_info, tcpi_bytes_retrans))));
+    EXPECT_FALSE(tcp_usage({nullptr, 0}));
+}
+
 }  // namespace
 }  // namespace flowd::net

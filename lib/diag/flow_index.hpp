@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+// lib/diag/flow_index.hpp: whose flow is this socket? Thread-aware, not thread-safe.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <functional>
+#include <optional>
+#include <unordered_map>
+#include <vector>
+
+#include "flowd/event.hpp"
+#include "lib/bpf/flow_key.hpp"
+
+namespace flowd::diag {
+
+/// What one source of samples found out about one socket in a period.
+struct SocketView {
+    flowd_key key;  ///< scope 0, the local end as the source
+    std::uint64_t cookie = 0;
+};
+
+/// Matches sockets to the live flows of a sampling period, by tuple and then by cookie, and remembers over the periods which
+/// socket each flow has. Use: begin(), add() for each batch, claim() for each socket, finish().
+///
+/// The rules:
+///  - a flow is a tuple in either direction, of the daemon's own network namespace;
+///  - of a connection inside this host, the socket whose local end is the flow's source is the flow's;
+///  - the first socket that was claimed for a flow stays its own. Another with the same tuple is another connection (the
+///    ports were used again) and is not given to it;
+///  - a flow whose socket was missing for `gone_after` has ended.
+class FlowIndex {
+  public:
+    using Clock = std::chrono::steady_clock;
+
+    explicit FlowIndex(std::chrono::nanoseconds gone_after) : gone_after_(gone_after) {}
+
+    void begin();
+    void add(const FlowBatch& flows);
+
+    struct Claim {
+        std::uint64_t flow_id = 0;
+        bool reversed = false;  ///< the socket's local end is the flow's destination
+    };
+    /// The flow that this socket belongs to, at most once per flow and period.
+    [[nodiscard]] std::optional<Claim> claim(const SocketView& socket);
+
+    /// Ends the period: calls `gone` for each flow whose socket has been missing for long enough. `complete`: every socket
+    /// was seen, so that one that was not is missing.
+    void finish(bool complete, Clock::time_point now, const std::function<void(std::uint64_t flow_id)>& gone);
+
+    [[nodiscard]] std::size_t flows() const { return flows_.size(); }
+    /// Flows whose socket is known.
+    [[nodiscard]] std::size_t matched() const { return sockets_.size(); }
+    /// Sockets of this period whose tuple is a flow's, but which are another connection.
+    [[nodiscard]] std::size_t strangers() const { return strangers_; }
+
+  private:
+    struct Hash {
+        std::size_t operator()(const flow_key& key) const { return static_cast<std::size_t>(flow_hash(&key)); }
+    };
+    struct Equal {
+        bool operator()(const flow_key& a, const flow_key& b) const { return std::memcmp(&a, &b, sizeof a) == 0; }
+    };
+    struct Entry {
+        std::uint64_t flow_id;
+        Endpoint source;
+        bool inside;   ///< both ends are addresses of this host
+        bool claimed;  ///< in this period
+    };
+    struct Socket {
+        std::uint64_t cookie = 0;
+        std::uint64_t period = 0;         ///< the last one in which it was seen
+        Clock::time_point missing_since;  ///< the end of the first period in which it was not; zero: it is not missing
+        bool live = true;                 ///< its flow is one of this period
+    };
+
+    std::chrono::nanoseconds gone_after_;
+    std::vector<Address> own_;  ///< addresses of this host
+    std::unordered_map<flow_key, Entry, Hash, Equal> flows_;
+    std::unordered_map<std::uint64_t, Socket> sockets_;  ///< by flow id
+    std::uint64_t period_ = 0;
+    std::size_t strangers_ = 0;
+};
+
+}  // namespace flowd::diag

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+// lib/diag/socket.hpp: asks the kernel for all its sockets (sock_diag(7)). Thread-aware, not thread-safe.
+#pragma once
+
+#include <netinet/in.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "flowd/result.hpp"
+#include "flowd/unique_fd.hpp"
+#include "lib/diag/connection.hpp"
+
+namespace flowd::diag {
+
+[[nodiscard]] constexpr std::uint32_t state_bit(int state) {
+    return 1u << state;
+}
+/// Asks for an attribute: INET_DIAG_INFO and the like.
+[[nodiscard]] constexpr std::uint8_t extension_bit(int attribute) {
+    return static_cast<std::uint8_t>(1u << (attribute - 1));
+}
+
+/// TCP states of a connection that somebody still has: neither listening, nor closed, nor in TIME_WAIT.
+[[nodiscard]] std::uint32_t connected_states();
+
+struct DumpRequest {
+    std::uint8_t protocol = IPPROTO_TCP;
+    std::uint8_t extensions = 0;  ///< extension_bit()s
+    std::uint32_t states = 0;     ///< state_bit()s
+};
+
+/// One netlink socket, in the network namespace of the thread that opened it; used again for every dump.
+class Socket {
+  public:
+    using Visitor = std::function<void(const Connection&)>;
+
+    [[nodiscard]] static Result<Socket> open();
+
+    /// Tells every socket that matches: one walk of the kernel's table for IPv4, one for IPv6. An error means that the
+    /// picture is incomplete. A socket that moves in the table meanwhile may be told twice or not at all.
+    Result<void> dump(const DumpRequest& request, const Visitor& visitor);
+
+  private:
+    explicit Socket(UniqueFd fd);
+    Result<void> ask(const DumpRequest& request, std::uint8_t family);
+    Result<bool> read(std::size_t length, std::uint8_t protocol, const Visitor& visitor);
+
+    UniqueFd fd_;
+    std::vector<std::byte> buffer_;
+    std::uint32_t sequence_ = 0;
+};
+
+}  // namespace flowd::diag

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "plugins/netlink/enricher.hpp"
+
+#include <linux/inet_diag.h>
+#include <netinet/in.h>
+
+#include <utility>
+
+#include "lib/net/tcp_info.hpp"
+
+namespace flowd::netlink {
+
+const Table<EnricherOptions>& EnricherOptions::table() {
+    using O = EnricherOptions;
+    static const Table<O> table{
+        option("protocol", &O::protocol)
+            .default_value(6)
+            .doc("Protocol whose sockets are asked for: 6 is TCP, 17 is UDP."),
+        option("ext", &O::extensions)
+            .default_value(255)
+            .doc("What is asked of each socket: bits 1 << (INET_DIAG_* - 1) of linux/inet_diag.h."),
+        option("state", &O::states)
+            .default_value(3071)
+            .doc("Sockets that are asked for: bits 1 << TCP_* of include/net/tcp_states.h; 3071 is all but listening ones."),
+    };
+    return table;
+}
+
+void NetlinkEnricher::validate(const Options& options, Problems& problems) {
+    if (options.protocol != IPPROTO_TCP && options.protocol != IPPROTO_UDP)
+        problems.error("protocol", "sock_diag knows TCP and UDP", "write 6 for TCP or 17 for UDP");
+    else if (options.protocol == IPPROTO_UDP)
+        problems.warning("protocol", "the kernel keeps no TCP information of UDP sockets: samples have their cookie only",
+                         "write 6 for TCP");
+    else if ((options.extensions & diag::extension_bit(INET_DIAG_INFO)) == 0)
+        problems.warning("ext", "lacks INET_DIAG_INFO (2): samples will have no TCP information",
+                         "remove the line: 255 asks for everything");
+    if ((options.states & diag::connected_states()) == 0)
+        problems.error("state", "matches no connection", "remove the line: 3071 is all but listening sockets");
+}
+
+NetlinkEnricher::NetlinkEnricher(Host& host, Options options) : Enricher(host), options_(options), index_(gone_after) {
+    samples_metric_ = host.counter("netlink_samples_total", "Samples of live flows taken by sock_diag.");
+    failures_metric_ = host.counter("netlink_dump_failures_total", "Dumps of the kernel's sockets that failed.");
+    sockets_metric_ = host.gauge("netlink_sockets", "Sockets that the last dump told.");
+}
+
+Result<void> NetlinkEnricher::prepare() {
+    auto socket = diag::Socket::open();
+    if (!socket) return std::move(socket).error();
+    socket_ = *std::move(socket);
+    return {};
+}
+
+void NetlinkEnricher::sample(const FlowBatch& flows, bool last, Samples& samples) {
+    if (!std::exchange(collecting_, true)) index_.begin();
+    index_.add(flows);
+    if (!last) return;
+    collecting_ = false;
+    take_dump(samples);
+}
+
+void NetlinkEnricher::take_dump(Samples& samples) {
+    const auto began = std::chrono::steady_clock::now();
+    const std::int64_t now = unix_time_ns();
+    bool complete = true;
+    sockets_ = 0;
+    if (index_.flows() > 0) {
+        ++dumps_;
+        const diag::DumpRequest request{options_.protocol, options_.extensions, options_.states};
+        const auto dumped = socket_->dump(request, [&](const diag::Connection& socket) { add(socket, now, samples); });
+        complete = dumped.ok();
+        if (!complete) {
+            ++failures_;
+            last_error_ = dumped.error().message;
+            host().warning("this period's samples are not complete: " + last_error_);
+        }
+    }
+    const auto ended = std::chrono::steady_clock::now();
+    // Flows of other protocols never had a socket here, so they are not missed.
+    index_.finish(complete, ended, [&](std::uint64_t flow_id) {
+        flowd_sample sample{};
+        sample.flow_id = flow_id;
+        sample.time_ns = now;
+        sample.flags = FLOWD_SAMPLE_GONE;
+        samples.add(sample);
+        ++gone_;
+    });
+    last_dump_ = std::chrono::duration_cast<std::chrono::microseconds>(ended - began);
+    samples_metric_.set_total(static_cast<double>(samples_));
+    failures_metric_.set_total(static_cast<double>(failures_));
+    sockets_metric_.set(static_cast<double>(sockets_));
+}
+
+void NetlinkEnricher::add(const diag::Connection& connection, std::int64_t now, Samples& samples) {
+    ++sockets_;
+    // TIME_WAIT and requests that are not yet connections have no TCP information and belong to nobody any more, or yet.
+    if ((diag::state_bit(connection.state) & diag::connected_states()) == 0) return;
+    const auto claim = index_.claim({connection.key(), connection.cookie});
+    if (!claim) return;
+
+    flowd_sample sample{};
+    sample.flow_id = claim->flow_id;
+    sample.time_ns = now;
+    sample.tcp_info = connection.tcp_info;
+    sample.congestion = to_c(connection.congestion);
+    sample.cookie = connection.cookie;
+    sample.tcp_state = connection.state;
+    if (const auto usage = net::tcp_usage(connection.tcp_info)) {
+        sample.usage = *usage;
+        sample.flags |= FLOWD_SAMPLE_HAS_USAGE;
+        if (claim->reversed) {
+            std::swap(sample.usage.bytes_sent, sample.usage.bytes_received);
+            std::swap(sample.usage.packets_sent, sample.usage.packets_received);
+        }
+    }
+    samples.add(sample);
+    ++samples_;
+}
+
+void NetlinkEnricher::status(json::Writer& object) const {
+    object.member("dumps", dumps_).member("failures", failures_);
+    object.member("samples", samples_).member("gone", gone_);
+    object.key("lastPeriod").object();
+    object.member("flows", index_.flows()).member("matched", index_.matched()).member("sockets", sockets_);
+    object.member("otherConnections", index_.strangers());
+    object.member("seconds", std::chrono::duration<double>(last_dump_).count());
+    object.end();
+    if (!last_error_.empty()) object.member("lastError", last_error_);
+}
+
+}  // namespace flowd::netlink

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+// The netlink enricher: TCP information of all live flows, by one dump of the kernel's sockets per period.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "flowd/module.hpp"
+#include "lib/diag/flow_index.hpp"
+#include "lib/diag/socket.hpp"
+
+namespace flowd::netlink {
+
+struct EnricherOptions {
+    std::uint8_t protocol = 6;
+    std::uint8_t extensions = 255;
+    std::uint32_t states = 3071;
+    static const Table<EnricherOptions>& table();
+};
+
+/// What a period costs depends on the sockets that exist, not on who wants the samples.
+class NetlinkEnricher final : public Enricher {
+  public:
+    using Options = EnricherOptions;
+    static constexpr Info info{.name = "netlink",
+                               .summary = "Samples TCP information of live flows with sock_diag, once a period for all."};
+    /// A flow whose socket was missing for so long has ended. Long enough for the end that its announcer tells.
+    static constexpr std::chrono::seconds gone_after{10};
+
+    NetlinkEnricher(Host& host, Options options);
+    static void validate(const Options& options, Problems& problems);
+    Result<void> prepare() override;
+    void sample(const FlowBatch& flows, bool last, Samples& samples) override;
+    void status(json::Writer& object) const override;
+
+  private:
+    void take_dump(Samples& samples);
+    void add(const diag::Connection& connection, std::int64_t now, Samples& samples);
+
+    Options options_;
+    std::optional<diag::Socket> socket_;
+    diag::FlowIndex index_;
+    bool collecting_ = false;  ///< some flows of this period have come
+
+    std::uint64_t dumps_ = 0, failures_ = 0, samples_ = 0, gone_ = 0, sockets_ = 0;
+    std::chrono::microseconds last_dump_{};
+    std::string last_error_;
+    Counter samples_metric_, failures_metric_;
+    Gauge sockets_metric_;
+};
+
+}  // namespace flowd::netlink

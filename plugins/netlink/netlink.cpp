@@ -1,0 +1,352 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "plugins/netlink/netlink.hpp"
+
+#include <netinet/tcp.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "lib/net/own_receivers.hpp"
+#include "lib/net/tcp_info.hpp"
+
+namespace flowd::netlink {
+namespace {
+
+constexpr std::size_t notifications_per_turn = 1024;
+constexpr std::uint8_t missed_until_ended = 2;
+constexpr std::uint8_t missed_until_forgotten = 4;
+
+/// A connection that both ends have agreed on.
+std::uint32_t established_states() {
+    return diag::connected_states() & ~(diag::state_bit(TCP_SYN_SENT) | diag::state_bit(TCP_SYN_RECV));
+}
+
+/// Whether a socket that was freed had been a connection, and not only tried to be one.
+bool was_established(const diag::Connection& closed) {
+    if (closed.remote.port == 0) return false;
+    if (closed.protocol != IPPROTO_TCP) return true;
+    const auto usage = net::tcp_usage(closed.tcp_info);
+    return net::rtt_us(closed.tcp_info) || (usage && (usage->bytes_sent > 0 || usage->bytes_received > 0));
+}
+
+std::uint8_t initiator_of(Direction direction) {
+    switch (direction) {
+        case Direction::outgoing:
+            return FLOWD_INITIATOR_SOURCE;
+        case Direction::incoming:
+            return FLOWD_INITIATOR_DESTINATION;
+        case Direction::any:
+            break;
+    }
+    return FLOWD_INITIATOR_UNKNOWN;
+}
+
+}  // namespace
+
+Netlink::Netlink(Host& host, Options options)
+    : Plugin(host),
+      options_(std::move(options)),
+      rules_(options_.rules, options_.fallback()),
+      tracker_(options_.max_connections) {
+    for (const char* name : count_names)
+        metrics_.push_back(host.counter("netlink_plugin_total", "What the netlink plugin did, by event.", {{"event", name}}));
+    live_metric_ = host.gauge("netlink_plugin_connections", "Connections that the netlink plugin announces now.");
+}
+
+Result<void> Netlink::prepare() {
+    auto socket = diag::Socket::open();
+    if (!socket) return std::move(socket).error();
+    auto listener = diag::DestroyListener::open(options_.udp, static_cast<int>(options_.receive_buffer));
+    if (!listener) return std::move(listener).error();
+    const auto wanted = static_cast<int>(options_.receive_buffer);
+    if (listener->receive_buffer() < wanted)
+        host().info("the kernel buffers " + std::to_string(listener->receive_buffer()) + " of the " + std::to_string(wanted) +
+                    " bytes of receiveBuffer; CAP_NET_ADMIN, or sysctl net.core.rmem_max, allows more");
+    socket_ = *std::move(socket);
+    listener_ = *std::move(listener);
+    return {};
+}
+
+Result<void> Netlink::start() {
+    auto readable = host().watch(listener_->fd(), FLOWD_IO_READ, [this](std::uint32_t) { hear(); });
+    if (!readable) return std::move(readable).error();
+    auto period = host().every(options_.period, [this] { look(); });
+    if (!period) return std::move(period).error();
+    auto publisher = host().every(std::chrono::seconds(1), [this] { publish(); });
+    if (!publisher) return std::move(publisher).error();
+    readable_ = *std::move(readable);
+    period_ = *std::move(period);
+    publisher_ = *std::move(publisher);
+    look();
+    if (counts_[failed_looks] > 0) return Error{FLOWD_ERROR, last_error_};
+    host().info(std::to_string(tracker_.announced()) + " connections announced of " + std::to_string(sockets_) + " sockets");
+    return {};
+}
+
+void Netlink::look() {
+    if (paused_) return;
+    const auto began = std::chrono::steady_clock::now();
+    surroundings_ = look_around(rules_);
+    own_sockets_ = own_sockets();
+    own_addresses_ = net::own_addresses();
+    ++pass_;
+    ++counts_[looks];
+    const auto done = dump_all();
+    if (!done) {
+        ++counts_[failed_looks];
+        last_error_ = done.error().message;
+        host().warning("the connections could not be looked at: " + last_error_);
+        return;
+    }
+    hear();  // what closed meanwhile is told with its counts rather than found missing
+    if (!paused_) sweep();
+    looked_ns_ = unix_time_ns();
+    last_look_ = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - began);
+}
+
+Result<void> Netlink::dump_all() {
+    sockets_ = 0;
+    listening_.clear();
+    own_ports_.clear();
+    // Listening sockets first, and apart: they tell who connected to whom. It is a walk of a small table.
+    const auto listeners = socket_->dump({IPPROTO_TCP, 0, diag::state_bit(TCP_LISTEN)},
+                                         [this](const diag::Connection& listener) { note_listener(listener); });
+    if (!listeners) return listeners;
+    const auto visit = [this](const diag::Connection& connection) {
+        ++sockets_;
+        seen(connection);
+    };
+    if (auto tcp = socket_->dump({IPPROTO_TCP, 0, established_states()}, visit); !tcp) return tcp;
+    if (!options_.udp) return {};
+    return socket_->dump({IPPROTO_UDP, 0, diag::state_bit(TCP_ESTABLISHED)}, visit);
+}
+
+void Netlink::note_listener(const diag::Connection& listener) {
+    listening_.emplace(listener.local.port, listener.local.address);
+    if (own_sockets_.count(listener.inode) != 0) own_ports_.insert(listener.local.port);
+}
+
+Direction Netlink::direction_of(const diag::Connection& connection) const {
+    if (connection.protocol != IPPROTO_TCP) return Direction::any;
+    const auto [first, last] = listening_.equal_range(connection.local.port);
+    const bool listens = std::any_of(first, last, [&](const auto& entry) {
+        return entry.second.is_unspecified() || entry.second == connection.local.address;
+    });
+    return listens ? Direction::incoming : Direction::outgoing;
+}
+
+bool Netlink::is_own_address(const Address& address) const {
+    return address.is_loopback() || std::find(own_addresses_.begin(), own_addresses_.end(), address) != own_addresses_.end();
+}
+
+bool Netlink::in_question(const diag::Connection& connection, Direction direction) const {
+    const Address& remote = connection.remote.address;
+    if (connection.remote.port == 0 || remote.is_unspecified()) return false;
+    if (options_.ignore_private && is_private(remote)) return false;
+    for (const Network& network : options_.internal_networks)
+        if (network.contains(remote)) return false;
+    if (own_ports_.count(connection.local.port) != 0 || (connection.inode != 0 && own_sockets_.count(connection.inode) != 0))
+        return false;
+    // Of a connection inside this host, the end that connected stands for both.
+    return direction != Direction::incoming || !is_own_address(remote);
+}
+
+void Netlink::seen(const diag::Connection& connection) {
+    if (Tracked* const known = tracker_.find(connection.cookie)) {
+        known->pass = pass_;
+        known->missed = 0;
+        return;
+    }
+    const Direction direction = direction_of(connection);
+    if (paused_ || !in_question(connection, direction)) return;
+    Tracked found;
+    found.key = connection.key();
+    found.pass = pass_;
+    found.initiator = initiator_of(direction);
+    if (pass_ == 1 && !options_.announce_existing) {
+        if (tracker_.add(connection.cookie, found) == nullptr) ++counts_[over_limit];
+        return;
+    }
+    const Facts facts{connection.local, connection.remote, direction, connection.user, connection.cgroup, connection.interface};
+    const Decision decision = rules_.decide(facts, surroundings_);
+    if (decision.kind != Decision::Kind::tagged) return;
+    found.tag = decision.tag;
+    found.start_ns = unix_time_ns();
+    begin(connection.cookie, found);
+}
+
+void Netlink::sweep() {
+    const std::int64_t now = unix_time_ns();
+    const std::uint8_t enough = std::exchange(lost_, false) ? std::uint8_t{1} : missed_until_ended;
+    std::vector<std::uint64_t> over;
+    tracker_.sweep([&](std::uint64_t cookie, Tracked& connection) {
+        if (connection.pass == pass_) return true;
+        if (connection.missed < missed_until_forgotten) ++connection.missed;
+        if (connection.announced && connection.missed >= enough && !paused_) {
+            ++counts_[missing];
+            end(connection, std::nullopt, now);
+            over.push_back(cookie);
+        }
+        return connection.announced || connection.missed < missed_until_forgotten;
+    });
+    for (const std::uint64_t cookie : over) tracker_.silence(cookie);  // its notification may still come
+}
+
+void Netlink::hear() {
+    if (paused_) return;
+    const auto heard =
+        listener_->receive(notifications_per_turn, [this](const diag::Connection& connection) { closed(connection); });
+    if (!heard) {
+        last_error_ = heard.error().message;
+        host().warning(last_error_);
+        return;
+    }
+    if (!heard->lost) return;
+    ++counts_[losses];
+    if (std::exchange(lost_, true)) return;
+    if (auto soon = host().after(std::chrono::milliseconds(10), [this] { look(); })) soon_ = *std::move(soon);
+}
+
+void Netlink::closed(const diag::Connection& connection) {
+    const Tracked* const known = tracker_.find(connection.cookie);
+    if (known == nullptr) {
+        if (was_established(connection)) closed_unseen(connection);
+        return;
+    }
+    if (known->announced) {
+        ++counts_[ended];
+        end(*known, net::tcp_usage(connection.tcp_info, known->fin != 0), unix_time_ns());
+    }
+    tracker_.erase(connection.cookie);
+}
+
+void Netlink::closed_unseen(const diag::Connection& connection) {
+    const Direction direction = direction_of(connection);
+    if (!in_question(connection, direction)) return;
+    const Facts facts{connection.local, connection.remote, direction, std::nullopt, std::nullopt, connection.interface};
+    const Decision decision = rules_.decide(facts, surroundings_);
+    if (decision.kind == Decision::Kind::undecided) ++counts_[undecided];
+    if (decision.kind != Decision::Kind::tagged) return;
+    Tracked found;
+    found.key = connection.key();
+    found.tag = decision.tag;
+    found.initiator = initiator_of(direction);
+    if (tracker_.holder(found.key) != 0) {
+        ++counts_[reused];  // its ports have the next connection already, whose flow this end must not take
+        return;
+    }
+    const std::int64_t now = unix_time_ns();
+    const std::int64_t quiet = std::int64_t{net::tcp_quiet_ms(connection.tcp_info)} * 1'000'000;
+    found.start_ns = std::max(now - quiet, std::min(looked_ns_, now));
+    if (!begin(connection.cookie, found)) return;
+    ++counts_[unseen];
+    ++counts_[ended];
+    end(found, net::tcp_usage(connection.tcp_info), now);
+    tracker_.erase(connection.cookie);
+}
+
+bool Netlink::begin(std::uint64_t cookie, Tracked connection) {
+    if (const std::uint64_t before = tracker_.holder(connection.key)) {
+        ++counts_[reused];
+        end(*tracker_.find(before), std::nullopt, connection.start_ns);
+        tracker_.silence(before);
+    }
+    connection.announced = true;
+    if (tracker_.add(cookie, connection) == nullptr) {
+        ++counts_[over_limit];
+        return false;
+    }
+    Event event = Event::start(connection.key, connection.tag);
+    event->local = FLOWD_LOCAL_SOURCE;
+    event->initiator = connection.initiator;
+    event->time_ns = connection.start_ns;
+    event->start_time_ns = connection.start_ns;
+    if (!emit(event)) {
+        tracker_.erase(cookie);  // the next look offers it again
+        return false;
+    }
+    ++counts_[started];
+    return true;
+}
+
+void Netlink::end(const Tracked& connection, std::optional<flowd_usage> usage, std::int64_t now) {
+    Event event = Event::end(connection.key, connection.tag);
+    event->local = FLOWD_LOCAL_SOURCE;
+    event->initiator = connection.initiator;
+    event->time_ns = now;
+    event->start_time_ns = connection.start_ns;
+    event->end_time_ns = std::max(now, connection.start_ns);
+    if (usage) {
+        event->usage = *usage;
+        event->flags |= FLOWD_HAS_USAGE;
+    }
+    emit(event);
+}
+
+bool Netlink::emit(const Event& event) {
+    if (!paused_) {
+        switch (host().emit(event).result) {
+            case FLOWD_OK:
+            case FLOWD_STOPPED:
+                return true;
+            case FLOWD_FULL:
+                pause();
+                break;
+            default:
+                ++counts_[refused];
+                return false;
+        }
+    }
+    waiting_.push_back(event);
+    return true;
+}
+
+void Netlink::pause() {
+    paused_ = true;
+    ++counts_[pauses];
+    if (auto done = readable_.conditions(0); !done) last_error_ = done.error().message;
+}
+
+void Netlink::on_room() {
+    if (!std::exchange(paused_, false)) return;
+    while (!waiting_.empty()) {
+        const Event event = std::move(waiting_.front());
+        waiting_.pop_front();
+        const flowd_result result = host().emit(event).result;
+        if (result == FLOWD_FULL) {
+            waiting_.push_front(event);
+            pause();
+            return;
+        }
+        if (result < 0) ++counts_[refused];
+    }
+    if (auto done = readable_.conditions(FLOWD_IO_READ); !done) last_error_ = done.error().message;
+    if (auto soon = host().after(std::chrono::milliseconds(10), [this] { look(); })) soon_ = *std::move(soon);
+}
+
+Result<void> Netlink::stop(Deadline) {
+    readable_.reset();
+    period_.reset();
+    soon_.reset();
+    publisher_.reset();
+    if (!waiting_.empty())
+        host().warning(std::to_string(waiting_.size()) + " events found no room before the stop");
+    waiting_.clear();
+    publish();
+    return {};
+}
+
+void Netlink::publish() {
+    for (std::size_t i = 0; i < counts; ++i) metrics_[i].set_total(static_cast<double>(counts_[i]));
+    live_metric_.set(static_cast<double>(tracker_.announced()));
+}
+
+void Netlink::status(json::Writer& object) const {
+    object.member("connections", tracker_.announced()).member("sockets", sockets_);
+    object.member("secondsOfLastLook", std::chrono::duration<double>(last_look_).count());
+    for (std::size_t i = 0; i < counts; ++i) object.member(count_names[i], counts_[i]);
+    object.member("paused", paused_);
+    if (!last_error_.empty()) object.member("lastError", last_error_);
+}
+
+}  // namespace flowd::netlink

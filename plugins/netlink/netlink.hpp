@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+// The netlink plugin: the host's TCP connections, found by sock_diag and tagged by rules.
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include "flowd/module.hpp"
+#include "lib/diag/destroy_listener.hpp"
+#include "lib/diag/socket.hpp"
+#include "plugins/netlink/options.hpp"
+#include "plugins/netlink/rules.hpp"
+#include "plugins/netlink/surroundings.hpp"
+#include "plugins/netlink/tracker.hpp"
+
+namespace flowd::netlink {
+
+/// A look at all sockets per period finds what is new; the kernel's notifications tell each close at once, with the last
+/// counts, also of connections that no look has seen. When notifications were lost, a look follows at once.
+///
+/// Back-pressure: when the bus is full, notifications wait in the kernel's buffer and no look is taken until there is room.
+class Netlink final : public Plugin {
+  public:
+    using Options = PluginOptions;
+    static constexpr Info info{.name = "netlink",
+                               .summary = "Announces this host's TCP connections, found by sock_diag and tagged by rules.",
+                               .precedence = FLOWD_PRECEDENCE_RULE};
+
+    Netlink(Host& host, Options options);
+    static void validate(const Options& options, Problems& problems) { PluginOptions::validate(options, problems); }
+    Result<void> prepare() override;
+    Result<void> start() override;
+    Result<void> stop(Deadline deadline) override;
+    void on_room() override;
+    void status(json::Writer& object) const override;
+
+  private:
+    enum Count : std::size_t {
+        started,        ///< announced
+        ended,          ///< with the kernel's last counts
+        unseen,         ///< of those, started and closed between two looks
+        missing,        ///< ended because two looks did not show them
+        reused,         ///< ended because another connection has their ports
+        undecided,      ///< closed before anybody could know what a rule asks for
+        over_limit,     ///< not announced: maxConnections
+        refused,        ///< the core did not take the event
+        looks,
+        failed_looks,
+        losses,         ///< times that the kernel could not tell of all closes
+        pauses,
+        counts
+    };
+    static constexpr std::array<const char*, counts> count_names{
+        "started", "ended", "unseen", "missing", "reused", "undecided", "overLimit", "refused", "looks", "failedLooks", "losses",
+        "pauses"};
+
+    void look();
+    Result<void> dump_all();
+    void note_listener(const diag::Connection& listener);
+    void seen(const diag::Connection& connection);
+    void sweep();
+    void hear();
+    void closed(const diag::Connection& connection);
+    void closed_unseen(const diag::Connection& connection);
+
+    [[nodiscard]] Direction direction_of(const diag::Connection& connection) const;
+    /// Whether it is somebody's flow at all: not internal, not our own, not the far end of a connection inside this host.
+    [[nodiscard]] bool in_question(const diag::Connection& connection, Direction direction) const;
+    [[nodiscard]] bool is_own_address(const Address& address) const;
+    bool begin(std::uint64_t cookie, Tracked connection);
+    void end(const Tracked& connection, std::optional<flowd_usage> usage, std::int64_t now);
+    /// False when the core refused it. What finds no room is kept, and nothing else is emitted until there is some.
+    bool emit(const Event& event);
+    void pause();
+    void publish();
+
+    Options options_;
+    Rules rules_;
+    std::optional<diag::Socket> socket_;
+    std::optional<diag::DestroyListener> listener_;
+    Tracker tracker_;
+    std::deque<Event> waiting_;  ///< offered and not taken, in order
+    bool paused_ = false;
+
+    // As of the last look.
+    Surroundings surroundings_;
+    std::vector<Address> own_addresses_;
+    std::unordered_set<std::uint32_t> own_sockets_;
+    std::unordered_multimap<std::uint16_t, Address> listening_;
+    std::unordered_set<std::uint16_t> own_ports_;  ///< this daemon listens there
+    std::uint64_t pass_ = 0;
+    std::int64_t looked_ns_ = 0;
+    bool lost_ = false;  ///< since then
+
+    std::array<std::uint64_t, counts> counts_{};
+    std::uint64_t sockets_ = 0;
+    std::chrono::microseconds last_look_{};
+    std::string last_error_;
+    std::vector<Counter> metrics_;
+    Gauge live_metric_;
+    Watch readable_;  // behind the listener: ends before its descriptor does
+    Timer period_, publisher_, soon_;
+};
+
+}  // namespace flowd::netlink

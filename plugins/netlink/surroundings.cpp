@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "plugins/netlink/surroundings.hpp"
+
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <sstream>
+#include <system_error>
+
+namespace flowd::netlink {
+namespace fs = std::filesystem;
+namespace {
+
+void add_interfaces(Surroundings& out) {
+    ifaddrs* list = nullptr;
+    if (::getifaddrs(&list) != 0) return;
+    const std::unique_ptr<ifaddrs, decltype(&::freeifaddrs)> owner(list, &::freeifaddrs);
+    for (const ifaddrs* one = list; one != nullptr; one = one->ifa_next) {
+        auto& interface = out.interfaces[one->ifa_name];
+        interface.index = ::if_nametoindex(one->ifa_name);
+        if (one->ifa_addr == nullptr) continue;
+        sockaddr_storage storage{};
+        const int family = one->ifa_addr->sa_family;
+        if (family != AF_INET && family != AF_INET6) continue;
+        std::copy_n(reinterpret_cast<const char*>(one->ifa_addr),
+                    family == AF_INET ? sizeof(sockaddr_in) : sizeof(sockaddr_in6), reinterpret_cast<char*>(&storage));
+        if (const auto endpoint = Endpoint::from(storage)) interface.addresses.push_back(endpoint->address);
+    }
+}
+
+/// In cgroup2 the id of a group is the inode number of its folder (cgroup_ino in include/linux/cgroup.h).
+void add_group(Surroundings& out, const std::string& path) {
+    struct stat status {};
+    if (::stat(path.c_str(), &status) == 0) out.cgroups[status.st_ino] = path;
+}
+
+void add_groups(Surroundings& out, const std::string& top, std::size_t most) {
+    std::error_code error;
+    if (!fs::is_directory(top, error)) return;
+    add_group(out, top);
+    for (fs::recursive_directory_iterator it(top, fs::directory_options::skip_permission_denied, error), end;
+         !error && it != end && out.cgroups.size() < most; it.increment(error))
+        if (it->is_directory(error)) add_group(out, it->path());
+}
+
+bool in_any(const Address& address, const std::vector<Network>& networks) {
+    return std::any_of(networks.begin(), networks.end(), [&](const Network& network) { return network.contains(address); });
+}
+
+}  // namespace
+
+std::string cgroup_root() {
+    std::ifstream mounts("/proc/self/mountinfo");
+    for (std::string line; std::getline(mounts, line);) {
+        // proc(5): ... mount point is the fifth word; the type follows " - ".
+        const auto dash = line.find(" - cgroup2 ");
+        if (dash == std::string::npos) continue;
+        std::istringstream words(line);
+        std::string word;
+        for (int i = 0; i < 5; ++i) words >> word;
+        return word;
+    }
+    return {};
+}
+
+Surroundings look_around(const Rules& rules, std::size_t most) {
+    Surroundings out;
+    bool interfaces = false;
+    for (const Rule& rule : rules.list()) {
+        interfaces = interfaces || !rule.interface.empty();
+        if (!rule.cgroup.empty()) add_groups(out, rule.cgroup, most);
+    }
+    if (interfaces) add_interfaces(out);
+    return out;
+}
+
+std::unordered_set<std::uint32_t> own_sockets() {
+    std::unordered_set<std::uint32_t> inodes;
+    std::error_code error;
+    for (fs::directory_iterator it("/proc/self/fd", error), end; !error && it != end; it.increment(error)) {
+        constexpr std::string_view prefix = "socket:[";
+        std::array<char, 64> target{};
+        const auto length = ::readlink(it->path().c_str(), target.data(), target.size());
+        const std::string_view text(target.data(), length > 0 ? static_cast<std::size_t>(length) : 0);
+        std::uint32_t inode = 0;
+        if (text.substr(0, prefix.size()) != prefix) continue;
+        const std::string_view digits = text.substr(prefix.size());
+        if (std::from_chars(digits.data(), digits.data() + digits.size(), inode).ec == std::errc()) inodes.insert(inode);
+    }
+    return inodes;
+}
+
+bool is_private(const Address& address) {
+    static const std::vector<Network> networks = [] {
+        std::vector<Network> list;
+        for (const char* text : {"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"})
+            list.push_back(Network::parse(text).value());
+        return list;
+    }();
+    return address.is_loopback() || address.is_link_local() || address.is_unspecified() || in_any(address, networks);
+}
+
+}  // namespace flowd::netlink

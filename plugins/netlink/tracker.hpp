@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+// The connections that are announced, and what has to be said of them. Thread-aware, not thread-safe.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <functional>
+#include <optional>
+#include <unordered_map>
+
+#include "flowd/event.hpp"
+#include "lib/bpf/flow_key.hpp"
+
+namespace flowd::netlink {
+
+/// One connection. Its cookie is its identity: the kernel never gives one twice.
+struct Tracked {
+    flowd_key key{};
+    flowd_tag tag{};
+    std::int64_t start_ns = 0;
+    std::uint8_t initiator = FLOWD_INITIATOR_UNKNOWN;
+    std::uint8_t missed = 0;    ///< dumps in a row that did not show it
+    std::uint8_t fin = 0;       ///< the peer's FIN is known to have come
+    bool announced = false;     ///< false: it is known and nothing is said of it
+    std::uint64_t pass = 0;     ///< the last dump that showed it
+};
+
+/// By cookie, and by tuple: a tuple has one live connection, so that ports used again end the one before.
+class Tracker {
+  public:
+    explicit Tracker(std::size_t most) : most_(most) {}
+
+    [[nodiscard]] Tracked* find(std::uint64_t cookie);
+    /// The cookie of the announced connection with this tuple, in either direction; 0: none.
+    [[nodiscard]] std::uint64_t holder(const flowd_key& key) const;
+    /// Null when it is full.
+    Tracked* add(std::uint64_t cookie, const Tracked& connection);
+    void erase(std::uint64_t cookie);
+    /// It ended; only its cookie is remembered, until the kernel frees the socket.
+    void silence(std::uint64_t cookie);
+
+    /// `visitor` answers false for those that are to be erased.
+    void sweep(const std::function<bool(std::uint64_t cookie, Tracked&)>& visitor);
+
+    [[nodiscard]] std::size_t size() const { return by_cookie_.size(); }
+    [[nodiscard]] std::size_t announced() const { return by_tuple_.size(); }
+
+  private:
+    struct Hash {
+        std::size_t operator()(const flow_key& key) const { return static_cast<std::size_t>(flow_hash(&key)); }
+    };
+    struct Equal {
+        bool operator()(const flow_key& a, const flow_key& b) const { return std::memcmp(&a, &b, sizeof a) == 0; }
+    };
+    void forget_tuple(std::uint64_t cookie, const Tracked& connection);
+
+    std::size_t most_;
+    std::unordered_map<std::uint64_t, Tracked> by_cookie_;
+    std::unordered_map<flow_key, std::uint64_t, Hash, Equal> by_tuple_;
+};
+
+}  // namespace flowd::netlink

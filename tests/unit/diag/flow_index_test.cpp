@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lib/diag/flow_index.hpp"
+
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+
+#include <vector>
+
+namespace flowd::diag {
+namespace {
+
+using std::chrono::seconds;
+
+flowd_key key(const char* source, std::uint16_t source_port, const char* destination, std::uint16_t destination_port,
+              std::uint8_t protocol = IPPROTO_TCP) {
+    return make_key({Address::parse(source).value(), source_port}, {Address::parse(destination).value(), destination_port},
+                    protocol);
+}
+
+class FlowIndexTest : public ::testing::Test {
+  protected:
+    void flow(std::uint64_t id, const flowd_key& of) {
+        flowd_flow flow{};
+        flow.size = sizeof flow;
+        flow.flow_id = id;
+        flow.key = of;
+        flows_.push_back(flow);
+    }
+    void period() {
+        index_.begin();
+        index_.add(FlowBatch(flows_.data(), flows_.size(), sizeof(flowd_flow)));
+    }
+    std::uint64_t owner(const flowd_key& of, std::uint64_t cookie) {
+        const auto claim = index_.claim({of, cookie});
+        return claim ? claim->flow_id : 0;
+    }
+    /// The flows that are gone at the end of a period.
+    std::vector<std::uint64_t> finish(int second, bool complete = true) {
+        std::vector<std::uint64_t> gone;
+        index_.finish(complete, FlowIndex::Clock::time_point(seconds(1000 + second)),
+                      [&](std::uint64_t id) { gone.push_back(id); });
+        return gone;
+    }
+
+    FlowIndex index_{seconds(10)};
+    std::vector<flowd_flow> flows_;
+    const flowd_key out_ = key("192.0.2.1", 40000, "192.0.2.2", 1094);
+};
+
+TEST_F(FlowIndexTest, ASocketIsFoundInEitherDirection) {
+    flow(1, out_);
+    flow(2, key("2001:db8::9", 50000, "2001:db8::1", 1094));
+    period();
+    EXPECT_FALSE(index_.claim({out_, 10})->reversed);
+    const auto other = index_.claim({key("2001:db8::1", 1094, "2001:db8::9", 50000), 11});
+    ASSERT_TRUE(other);
+    EXPECT_EQ(other->flow_id, 2u);
+    EXPECT_TRUE(other->reversed);
+}
+
+TEST_F(FlowIndexTest, FlowsBetweenTheSameHostsAreToldApartByPortAndProtocol) {
+    flow(1, out_);
+    flow(2, key("192.0.2.1", 40001, "192.0.2.2", 1094));
+    flow(3, key("192.0.2.1", 40000, "192.0.2.2", 1094, IPPROTO_UDP));
+    period();
+    EXPECT_EQ(owner(key("192.0.2.1", 40001, "192.0.2.2", 1094), 11), 2u);
+    EXPECT_EQ(owner(key("192.0.2.1", 40000, "192.0.2.2", 1094, IPPROTO_UDP), 12), 3u);
+    EXPECT_EQ(owner(out_, 10), 1u);
+    EXPECT_EQ(owner(key("192.0.2.1", 40002, "192.0.2.2", 1094), 13), 0u);
+    // The ports the other way round are another connection.
+    EXPECT_EQ(owner(key("192.0.2.1", 1094, "192.0.2.2", 40000), 14), 0u);
+}
+
+TEST_F(FlowIndexTest, AConnectionInsideThisHostIsSampledAtItsSource) {
+    flow(1, key("127.0.0.1", 40000, "127.0.0.1", 1094));
+    period();
+    EXPECT_EQ(owner(key("127.0.0.1", 1094, "127.0.0.1", 40000), 11), 0u) << "the server's end came first";
+    EXPECT_EQ(owner(key("127.0.0.1", 40000, "127.0.0.1", 1094), 10), 1u);
+}
+
+TEST_F(FlowIndexTest, PortsUsedAgainAreAnotherConnection) {
+    flow(1, out_);
+    period();
+    EXPECT_EQ(owner(out_, 10), 1u);
+    EXPECT_TRUE(finish(0).empty());
+    period();
+    EXPECT_EQ(owner(out_, 20), 0u);
+    EXPECT_EQ(index_.strangers(), 1u);
+    finish(1);
+    // Announced as a flow of its own it is one.
+    flows_.clear();
+    flow(2, out_);
+    period();
+    EXPECT_EQ(owner(out_, 20), 2u);
+}
+
+TEST_F(FlowIndexTest, AFlowIsGoneWhenItsSocketWasMissingForLongEnough) {
+    flow(1, out_);
+    period();
+    EXPECT_EQ(owner(out_, 10), 1u);
+    EXPECT_TRUE(finish(0).empty());
+    period();
+    EXPECT_TRUE(finish(5).empty()) << "its announcer may be about to tell the end";
+    period();
+    EXPECT_TRUE(finish(14).empty());
+    period();
+    EXPECT_EQ(finish(15), std::vector<std::uint64_t>{1});
+}
+
+TEST_F(FlowIndexTest, ASocketThatIsBackIsNotMissing) {
+    flow(1, out_);
+    period();
+    EXPECT_EQ(owner(out_, 10), 1u);
+    finish(0);
+    period();
+    finish(5);
+    period();
+    EXPECT_EQ(owner(out_, 10), 1u) << "it was skipped by one dump";
+    finish(10);
+    period();
+    EXPECT_TRUE(finish(16).empty());
+}
+
+TEST_F(FlowIndexTest, AnIncompletePictureMakesNobodyMissing) {
+    flow(1, out_);
+    period();
+    EXPECT_EQ(owner(out_, 10), 1u);
+    finish(0);
+    for (int second = 1; second < 60; ++second) {
+        period();
+        EXPECT_TRUE(finish(second, false).empty());
+    }
+}
+
+TEST_F(FlowIndexTest, AFlowWhoseSocketWasNeverSeenIsAnotherHosts) {
+    flow(1, out_);
+    for (int second = 0; second < 60; second += 5) {
+        period();
+        EXPECT_TRUE(finish(second).empty());
+    }
+}
+
+TEST_F(FlowIndexTest, ForgetsFlowsThatEnded) {
+    flow(1, out_);
+    period();
+    EXPECT_EQ(owner(out_, 10), 1u);
+    finish(0);
+    EXPECT_EQ(index_.matched(), 1u);
+    flows_.clear();
+    period();
+    EXPECT_TRUE(finish(60).empty());
+    EXPECT_EQ(index_.matched(), 0u);
+}
+
+TEST_F(FlowIndexTest, FlowsOfOtherNamespacesAreNotOurs) {
+    flow(1, out_);
+    flows_[0].key.scope = 4026532000;
+    period();
+    EXPECT_EQ(owner(out_, 10), 0u);
+}
+
+}  // namespace
+}  // namespace flowd::diag

@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: Apache-2.0
+// Real connections of another process, found by the plugin.
+#include "plugins/netlink/netlink.hpp"
+
+#include <gtest/gtest.h>
+#include <sys/mman.h>
+
+#include <map>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "flowd/testing.hpp"
+#include "tests/unit/diag/connections.hpp"
+#include "tests/unit/netlink/foreign.hpp"
+
+namespace flowd::netlink {
+namespace {
+
+using diag::Listener;
+using diag::Pair;
+using testing::Config;
+using testing::FakeHost;
+using testing::Instance;
+using testing::RecordedEvent;
+
+constexpr const char* client = "127.0.0.1";
+
+/// What the child knows and the test has to: in memory that both see.
+struct Told {
+    std::uint16_t ports[4096];
+};
+
+class NetlinkTest : public ::testing::Test {
+  protected:
+    NetlinkTest()
+        : told_(static_cast<Told*>(::mmap(nullptr, sizeof(Told), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0))) {}
+    ~NetlinkTest() override {
+        plugin_.reset();
+        ::munmap(told_, sizeof(Told));
+    }
+    /// Announces what goes to the listener's port with tag 2/3, and nothing else on this machine.
+    Config config() {
+        return Config(component<Netlink>())
+            .set("ignorePrivate", "false")
+            .set("period", "1h")
+            .set("rules[0].remotePorts", {std::to_string(listener_->port()).c_str()})
+            .set("rules[0].experiment", "2")
+            .set("rules[0].activity", "3");
+    }
+    void start(Config config) {
+        plugin_ = std::make_unique<Instance>(host_, component<Netlink>(), std::move(config));
+        ASSERT_EQ(plugin_->bring_up(), FLOWD_OK);
+    }
+    void look() { host_.advance(std::chrono::hours(1)); }
+    bool wait_for_events(std::size_t count) {
+        return host_.run_until([&] { return host_.events().size() >= count; });
+    }
+
+    FakeHost host_;
+    std::unique_ptr<Instance> plugin_;
+    Told* const told_;
+    // Made here so that the test knows its port, used by the child.
+    std::unique_ptr<Listener> listener_ = std::make_unique<Listener>("::");
+};
+
+TEST_F(NetlinkTest, AnnouncesWhatIsThereWithTheTagOfItsRule) {
+    std::unique_ptr<Pair> pair;
+    Foreign other({[&] {
+        pair = std::make_unique<Pair>(*listener_, client);
+        told_->ports[0] = pair->client_end().port;
+    }});
+    ASSERT_TRUE(other.step());
+    start(config());
+    const auto events = host_.events();
+    ASSERT_EQ(events.size(), 1u);
+    const flowd_event& event = events[0].event;
+    EXPECT_EQ(event.kind, std::uint32_t{FLOWD_EVENT_START});
+    EXPECT_EQ(source_of(event.key), (Endpoint{Address::parse(client).value(), told_->ports[0]}));
+    EXPECT_EQ(destination_of(event.key).port, listener_->port());
+    EXPECT_EQ(event.tag.experiment, 2u);
+    EXPECT_EQ(event.tag.activity, 3u);
+    EXPECT_EQ(event.local, FLOWD_LOCAL_SOURCE);
+    EXPECT_EQ(event.initiator, FLOWD_INITIATOR_SOURCE) << "the other port listens";
+}
+
+TEST_F(NetlinkTest, WithoutAnnounceExistingOnlyWhatComesLater) {
+    std::vector<std::unique_ptr<Pair>> pairs;
+    const auto open = [&] { pairs.push_back(std::make_unique<Pair>(*listener_, client)); };
+    Foreign other({open, open, [&] { pairs.clear(); }});
+    ASSERT_TRUE(other.step());
+    start(config().set("announceExisting", "false"));
+    EXPECT_TRUE(host_.events().empty());
+    ASSERT_TRUE(other.step());
+    look();
+    EXPECT_EQ(host_.events().size(), 1u);
+    ASSERT_TRUE(other.step());
+    ASSERT_TRUE(wait_for_events(2));
+    look();
+    EXPECT_EQ(host_.events().size(), 2u) << "the end of the one that was there is nobody's";
+}
+
+TEST_F(NetlinkTest, ACloseIsToldAtOnceWithItsCounts) {
+    std::unique_ptr<Pair> pair;
+    Foreign other({[&] { pair = std::make_unique<Pair>(*listener_, client); },
+                   [&] {
+                       pair->send(54321);
+                       pair->server.reset();
+                       pair->client.reset();
+                   }});
+    ASSERT_TRUE(other.step());
+    start(config());
+    ASSERT_TRUE(other.step());
+    ASSERT_TRUE(wait_for_events(2)) << "no look was due";
+    const flowd_event event = host_.events()[1].event;
+    EXPECT_EQ(event.kind, std::uint32_t{FLOWD_EVENT_END});
+    EXPECT_TRUE(event.flags & FLOWD_HAS_USAGE);
+    EXPECT_EQ(event.usage.bytes_sent, 54321u);
+    EXPECT_LE(event.start_time_ns, event.end_time_ns);
+}
+
+TEST_F(NetlinkTest, ShortConnectionsAreAnnouncedOnceEachWithTheirBytes) {
+    constexpr int connections = 500;
+    Foreign other({[&] {
+        for (int i = 0; i < connections; ++i) {
+            Pair pair(*listener_, client);
+            told_->ports[i] = pair.client_end().port;
+            pair.send(static_cast<std::size_t>(i + 1));
+        }
+    }});
+    start(config());
+    ASSERT_TRUE(other.begin());
+    ASSERT_TRUE(wait_for_events(2 * connections));
+    look();
+    std::map<std::uint16_t, std::vector<RecordedEvent>> by_port;
+    for (const RecordedEvent& event : host_.events()) by_port[source_of(event->key).port].push_back(event);
+    ASSERT_EQ(by_port.size(), std::size_t{connections});
+    for (int i = 0; i < connections; ++i) {
+        const auto& pair = by_port[told_->ports[i]];
+        ASSERT_EQ(pair.size(), 2u) << i;
+        EXPECT_EQ(pair[0]->kind, std::uint32_t{FLOWD_EVENT_START});
+        EXPECT_EQ(pair[1]->kind, std::uint32_t{FLOWD_EVENT_END});
+        EXPECT_EQ(pair[1]->usage.bytes_sent, static_cast<std::uint64_t>(i + 1));
+        EXPECT_EQ(pair[0]->tag.experiment, 2u);
+        EXPECT_LE(pair[0]->start_time_ns, pair[1]->end_time_ns);
+    }
+}
+
+TEST_F(NetlinkTest, PortsUsedAgainAreTheNextFlow) {
+    std::unique_ptr<Pair> pair;
+    Foreign other({[&] {
+                       pair = std::make_unique<Pair>(*listener_, client);
+                       told_->ports[0] = pair->client_end().port;
+                       pair->send(1000);
+                   },
+                   [&] {
+                       pair->reset();
+                       pair = std::make_unique<Pair>(*listener_, client, told_->ports[0]);
+                       pair->send(7);
+                   },
+                   [&] { pair.reset(); }});
+    ASSERT_TRUE(other.step());
+    start(config());
+    ASSERT_TRUE(other.step());
+    look();
+    ASSERT_TRUE(wait_for_events(3));
+    ASSERT_TRUE(other.step());
+    ASSERT_TRUE(wait_for_events(4));
+    const auto events = host_.events();
+    const std::vector<std::uint32_t> kinds{events[0]->kind, events[1]->kind, events[2]->kind, events[3]->kind};
+    EXPECT_EQ(kinds, (std::vector<std::uint32_t>{FLOWD_EVENT_START, FLOWD_EVENT_END, FLOWD_EVENT_START, FLOWD_EVENT_END}));
+    EXPECT_EQ(events[3]->usage.bytes_sent, 7u) << "the last counts are those of the second connection";
+}
+
+TEST_F(NetlinkTest, WhenNotificationsWereLostALookFindsWhatIsMissing) {
+    std::vector<std::unique_ptr<Pair>> pairs;
+    Foreign other({[&] {
+                       for (int i = 0; i < 300; ++i) pairs.push_back(std::make_unique<Pair>(*listener_, client));
+                   },
+                   [&] {
+                       for (auto& pair : pairs) pair->reset();
+                   }});
+    ASSERT_TRUE(other.step());
+    start(config().set("receiveBuffer", "4096"));
+    ASSERT_EQ(host_.events().size(), 300u);
+    ASSERT_TRUE(other.step());  // nobody reads meanwhile
+    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+    while (diag::netlink_drops() == 0 && std::chrono::steady_clock::now() < end) std::this_thread::yield();
+    const auto ended = [&] { return host_.events().size() >= 600; };
+    for (int i = 0; i < 1000 && !ended(); ++i) {
+        host_.run_until([&] { return ended(); }, std::chrono::milliseconds(10));
+        host_.advance(std::chrono::milliseconds(20));
+    }
+    ASSERT_EQ(host_.events().size(), 600u);
+    EXPECT_NE(plugin_->status().find("\"losses\":"), std::string::npos);
+    EXPECT_EQ(plugin_->status().find("\"missing\":0,"), std::string::npos) << "some were found by the look";
+    std::map<std::uint16_t, int> events_of;
+    for (const RecordedEvent& event : host_.events()) ++events_of[source_of(event->key).port];
+    for (const auto& [port, count] : events_of) EXPECT_EQ(count, 2) << port;
+}
+
+TEST_F(NetlinkTest, WithoutRoomItWaitsAndLosesNothing) {
+    std::vector<std::unique_ptr<Pair>> pairs;
+    Foreign other({[&] {
+                       for (int i = 0; i < 20; ++i) pairs.push_back(std::make_unique<Pair>(*listener_, client));
+                   },
+                   [&] { pairs.clear(); }});
+    ASSERT_TRUE(other.step());
+    host_.accept(5);
+    start(config());
+    EXPECT_EQ(host_.events().size(), 5u);
+    host_.accept(1'000'000);
+    plugin_->on_room();
+    for (int i = 0; i < 100 && host_.events().size() < 20; ++i) host_.advance(std::chrono::milliseconds(20));
+    EXPECT_EQ(host_.events().size(), 20u);
+    host_.accept(3);
+    ASSERT_TRUE(other.step());
+    ASSERT_TRUE(wait_for_events(23));
+    host_.accept(1'000'000);
+    plugin_->on_room();
+    ASSERT_TRUE(wait_for_events(40));
+}
+
+TEST_F(NetlinkTest, ItsOwnConnectionsAndInternalOnesAreNoFlows) {
+    const Pair own(*listener_, client);
+    std::unique_ptr<Pair> pair;
+    Foreign other({[&] { pair = std::make_unique<Pair>(*listener_, client); }});
+    start(config());
+    EXPECT_TRUE(host_.events().empty()) << "the daemon's own traffic";
+    ASSERT_TRUE(other.step());
+    plugin_.reset();
+    start(config().set("internalNetworks", {"127.0.0.0/8"}));
+    EXPECT_TRUE(host_.events().empty());
+    plugin_.reset();
+    start(config().set("ignorePrivate", "true"));
+    EXPECT_TRUE(host_.events().empty());
+}
+
+TEST_F(NetlinkTest, NoMoreThanItsCapAreAnnounced) {
+    std::vector<std::unique_ptr<Pair>> pairs;
+    Foreign other({[&] {
+        for (int i = 0; i < 20; ++i) pairs.push_back(std::make_unique<Pair>(*listener_, client));
+    }});
+    ASSERT_TRUE(other.step());
+    start(config().set("maxConnections", "10"));
+    EXPECT_EQ(host_.events().size(), 10u);
+    EXPECT_NE(plugin_->status().find("\"overLimit\":10"), std::string::npos) << plugin_->status();
+}
+
+}  // namespace
+}  // namespace flowd::netlink
