@@ -25,8 +25,7 @@ DestroyListener::DestroyListener(UniqueFd fd) : fd_(std::move(fd)), buffer_(buff
 Result<DestroyListener> DestroyListener::open(bool udp, int receive_buffer) {
     UniqueFd fd(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_SOCK_DIAG));
     if (!fd) return Error::from_errno(errno, "opening a sock_diag socket");
-    if (receive_buffer > 0 &&
-        setsockopt(fd.get(), SOL_SOCKET, SO_RCVBUFFORCE, &receive_buffer, sizeof receive_buffer) != 0)
+    if (receive_buffer > 0 && setsockopt(fd.get(), SOL_SOCKET, SO_RCVBUFFORCE, &receive_buffer, sizeof receive_buffer) != 0)
         setsockopt(fd.get(), SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof receive_buffer);
     sockaddr_nl address{};
     address.nl_family = AF_NETLINK;

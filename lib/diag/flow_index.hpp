@@ -22,8 +22,8 @@ struct SocketView {
     std::uint64_t cookie = 0;
 };
 
-/// Matches sockets to the live flows of a sampling period, by tuple and then by cookie, and remembers over the periods which
-/// socket each flow has. Use: begin(), add() for each batch, claim() for each socket, finish().
+/// Matches sockets to the live flows of a sampling period, by tuple and then by cookie, and remembers over the periods
+/// which socket each flow has. Use: begin(), add() for each batch, claim() for each socket, finish().
 ///
 /// The rules:
 ///  - a flow is a tuple in either direction, of the daemon's own network namespace;

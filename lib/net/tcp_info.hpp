@@ -50,10 +50,10 @@ inline constexpr TcpMember total_rto{240, 2}, total_rto_recoveries{242, 2}, tota
 /// none, since it was established. An end that never sent as a server may say more than its age: bound it by what is known.
 [[nodiscard]] std::uint32_t tcp_quiet_ms(flowd_bytes tcp_info);
 
-/// What crossed the connection so far: payload acknowledged by the peer and payload received, and segments. The kernel counts
-/// SYN and FIN as a byte each where they have a sequence number; here they do not count. In state CLOSE nothing tells whether
-/// the peer's FIN had come: `fin_received` says what the caller knows; without it CLOSE counts as without one.
-/// Nothing when the kernel's struct is too old for the counters (before 4.19).
+/// What crossed the connection so far: payload acknowledged by the peer and payload received, and segments. The kernel
+/// counts SYN and FIN as a byte each where they have a sequence number; here they do not count. In state CLOSE nothing
+/// tells whether the peer's FIN had come: `fin_received` says what the caller knows; without it CLOSE counts as without
+/// one. Nothing when the kernel's struct is too old for the counters (before 4.19).
 [[nodiscard]] std::optional<flowd_usage> tcp_usage(flowd_bytes tcp_info, bool fin_received = false);
 
 }  // namespace flowd::net

@@ -49,7 +49,8 @@ Netlink::Netlink(Host& host, Options options)
       rules_(options_.rules, options_.fallback()),
       tracker_(options_.max_connections) {
     for (const char* name : count_names)
-        metrics_.push_back(host.counter("netlink_plugin_total", "What the netlink plugin did, by event.", {{"event", name}}));
+        metrics_.push_back(
+            host.counter("netlink_plugin_total", "What the netlink plugin did, by event.", {{"event", name}}));
     live_metric_ = host.gauge("netlink_plugin_connections", "Connections that the netlink plugin announces now.");
 }
 
@@ -60,7 +61,8 @@ Result<void> Netlink::prepare() {
     if (!listener) return std::move(listener).error();
     const auto wanted = static_cast<int>(options_.receive_buffer);
     if (listener->receive_buffer() < wanted)
-        host().info("the kernel buffers " + std::to_string(listener->receive_buffer()) + " of the " + std::to_string(wanted) +
+        host().info("the kernel buffers " + std::to_string(listener->receive_buffer()) + " of the " +
+                    std::to_string(wanted) +
                     " bytes of receiveBuffer; CAP_NET_ADMIN, or sysctl net.core.rmem_max, allows more");
     socket_ = *std::move(socket);
     listener_ = *std::move(listener);
@@ -79,7 +81,8 @@ Result<void> Netlink::start() {
     publisher_ = *std::move(publisher);
     look();
     if (counts_[failed_looks] > 0) return Error{FLOWD_ERROR, last_error_};
-    host().info(std::to_string(tracker_.announced()) + " connections announced of " + std::to_string(sockets_) + " sockets");
+    host().info(std::to_string(tracker_.announced()) + " connections announced of " + std::to_string(sockets_) +
+                " sockets");
     return {};
 }
 
@@ -136,7 +139,8 @@ Direction Netlink::direction_of(const diag::Connection& connection) const {
 }
 
 bool Netlink::is_own_address(const Address& address) const {
-    return address.is_loopback() || std::find(own_addresses_.begin(), own_addresses_.end(), address) != own_addresses_.end();
+    return address.is_loopback() ||
+           std::find(own_addresses_.begin(), own_addresses_.end(), address) != own_addresses_.end();
 }
 
 bool Netlink::in_question(const diag::Connection& connection, Direction direction) const {
@@ -145,7 +149,8 @@ bool Netlink::in_question(const diag::Connection& connection, Direction directio
     if (options_.ignore_private && is_private(remote)) return false;
     for (const Network& network : options_.internal_networks)
         if (network.contains(remote)) return false;
-    if (own_ports_.count(connection.local.port) != 0 || (connection.inode != 0 && own_sockets_.count(connection.inode) != 0))
+    if (own_ports_.count(connection.local.port) != 0 ||
+        (connection.inode != 0 && own_sockets_.count(connection.inode) != 0))
         return false;
     // Of a connection inside this host, the end that connected stands for both.
     return direction != Direction::incoming || !is_own_address(remote);
@@ -167,7 +172,8 @@ void Netlink::seen(const diag::Connection& connection) {
         if (tracker_.add(connection.cookie, found) == nullptr) ++counts_[over_limit];
         return;
     }
-    const Facts facts{connection.local, connection.remote, direction, connection.user, connection.cgroup, connection.interface};
+    const Facts facts{connection.local, connection.remote, direction,
+                      connection.user,  connection.cgroup, connection.interface};
     const Decision decision = rules_.decide(facts, surroundings_);
     if (decision.kind != Decision::Kind::tagged) return;
     found.tag = decision.tag;
@@ -329,8 +335,7 @@ Result<void> Netlink::stop(Deadline) {
     period_.reset();
     soon_.reset();
     publisher_.reset();
-    if (!waiting_.empty())
-        host().warning(std::to_string(waiting_.size()) + " events found no room before the stop");
+    if (!waiting_.empty()) host().warning(std::to_string(waiting_.size()) + " events found no room before the stop");
     waiting_.clear();
     publish();
     return {};

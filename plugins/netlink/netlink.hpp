@@ -43,23 +43,23 @@ class Netlink final : public Plugin {
 
   private:
     enum Count : std::size_t {
-        started,        ///< announced
-        ended,          ///< with the kernel's last counts
-        unseen,         ///< of those, started and closed between two looks
-        missing,        ///< ended because two looks did not show them
-        reused,         ///< ended because another connection has their ports
-        undecided,      ///< closed before anybody could know what a rule asks for
-        over_limit,     ///< not announced: maxConnections
-        refused,        ///< the core did not take the event
+        started,     ///< announced
+        ended,       ///< with the kernel's last counts
+        unseen,      ///< of those, started and closed between two looks
+        missing,     ///< ended because two looks did not show them
+        reused,      ///< ended because another connection has their ports
+        undecided,   ///< closed before anybody could know what a rule asks for
+        over_limit,  ///< not announced: maxConnections
+        refused,     ///< the core did not take the event
         looks,
         failed_looks,
-        losses,         ///< times that the kernel could not tell of all closes
+        losses,  ///< times that the kernel could not tell of all closes
         pauses,
         counts
     };
-    static constexpr std::array<const char*, counts> count_names{
-        "started", "ended", "unseen", "missing", "reused", "undecided", "overLimit", "refused", "looks", "failedLooks", "losses",
-        "pauses"};
+    static constexpr std::array<const char*, counts> count_names{"started", "ended",       "unseen",    "missing",
+                                                                 "reused",  "undecided",   "overLimit", "refused",
+                                                                 "looks",   "failedLooks", "losses",    "pauses"};
 
     void look();
     Result<void> dump_all();

@@ -62,10 +62,11 @@ Match match_cgroup(const Rule& rule, const Facts& facts, const Surroundings& now
 }
 
 Match match(const Rule& rule, const Facts& facts, const Surroundings& now) {
-    Match result = of(matches(rule.local_ports, [&](const PortRange& range) { return range.contains(facts.local.port); }) &&
-                      matches(rule.remote_ports, [&](const PortRange& range) { return range.contains(facts.remote.port); }) &&
-                      matches(rule.local_networks, [&](const Network& net) { return net.contains(facts.local.address); }) &&
-                      matches(rule.remote_networks, [&](const Network& net) { return net.contains(facts.remote.address); }));
+    Match result =
+        of(matches(rule.local_ports, [&](const PortRange& range) { return range.contains(facts.local.port); }) &&
+           matches(rule.remote_ports, [&](const PortRange& range) { return range.contains(facts.remote.port); }) &&
+           matches(rule.local_networks, [&](const Network& net) { return net.contains(facts.local.address); }) &&
+           matches(rule.remote_networks, [&](const Network& net) { return net.contains(facts.remote.address); }));
     result = both(result, match_interface(rule, facts, now));
     if (rule.direction != Direction::any)
         result = both(result, facts.direction == Direction::any ? Match::unknown : of(facts.direction == rule.direction));
@@ -93,7 +94,8 @@ const Table<RuleOptions>& RuleOptions::table() {
         option("interface", &O::interface).doc("Interface that has the address of this host's end."),
         option("user", &O::user).doc("Owner of the socket, by name or number."),
         option("cgroup", &O::cgroup).path().doc("Control group (version 2) of the socket, that one or any below."),
-        choice("direction", &O::direction, {{"any", Direction::any}, {"out", Direction::outgoing}, {"in", Direction::incoming}})
+        choice("direction", &O::direction,
+               {{"any", Direction::any}, {"out", Direction::outgoing}, {"in", Direction::incoming}})
             .default_value("any")
             .doc("Who connected: this host (out), the other one (in), or either."),
         option("ignore", &O::ignore).default_value(false).doc("What matches is not announced."),
@@ -110,14 +112,16 @@ const Table<RuleOptions>& RuleOptions::table() {
 }
 
 void RuleOptions::validate(const RuleOptions& rule, const std::string& path, Problems& problems) {
-    for (const auto& [name, ports] : {std::pair{"localPorts", &rule.local_ports}, std::pair{"remotePorts", &rule.remote_ports}})
+    for (const auto& [name, ports] :
+         {std::pair{"localPorts", &rule.local_ports}, std::pair{"remotePorts", &rule.remote_ports}})
         for (std::size_t i = 0; i < ports->size(); ++i)
             if (!PortRange::parse((*ports)[i]))
                 problems.error(path + "." + name + "[" + std::to_string(i) + "]",
                                "'" + (*ports)[i] + "' is neither a port nor a range of ports",
                                "write a number of 1 to 65535, or two with a dash: 5000-5100");
     if (!rule.user.empty() && !user_id(rule.user))
-        problems.error(path + ".user", "this host has no user '" + rule.user + "'", "write its number, if it will exist later");
+        problems.error(path + ".user", "this host has no user '" + rule.user + "'",
+                       "write its number, if it will exist later");
     if (rule.ignore && (rule.experiment || rule.activity))
         problems.error(path, "ignores what matches and tags it as well", "remove ignore, or experiment and activity");
     if (!rule.ignore && (!rule.experiment || !rule.activity))
@@ -131,7 +135,8 @@ std::optional<std::uint32_t> user_id(const std::string& user) {
     passwd entry{};
     passwd* found = nullptr;
     std::array<char, 16384> buffer{};
-    if (::getpwnam_r(user.c_str(), &entry, buffer.data(), buffer.size(), &found) != 0 || found == nullptr) return std::nullopt;
+    if (::getpwnam_r(user.c_str(), &entry, buffer.data(), buffer.size(), &found) != 0 || found == nullptr)
+        return std::nullopt;
     return entry.pw_uid;
 }
 

@@ -20,10 +20,10 @@ struct Tracked {
     flowd_tag tag{};
     std::int64_t start_ns = 0;
     std::uint8_t initiator = FLOWD_INITIATOR_UNKNOWN;
-    std::uint8_t missed = 0;    ///< dumps in a row that did not show it
-    std::uint8_t fin = 0;       ///< the peer's FIN is known to have come
-    bool announced = false;     ///< false: it is known and nothing is said of it
-    std::uint64_t pass = 0;     ///< the last dump that showed it
+    std::uint8_t missed = 0;  ///< dumps in a row that did not show it
+    std::uint8_t fin = 0;     ///< the peer's FIN is known to have come
+    bool announced = false;   ///< false: it is known and nothing is said of it
+    std::uint64_t pass = 0;   ///< the last dump that showed it
 };
 
 /// By cookie, and by tuple: a tuple has one live connection, so that ports used again end the one before.

@@ -16,7 +16,8 @@ namespace {
 /// A SOCK_DIAG_BY_FAMILY payload under construction.
 class Message {
   public:
-    Message(std::uint8_t family, const char* local, std::uint16_t local_port, const char* remote, std::uint16_t remote_port) {
+    Message(std::uint8_t family, const char* local, std::uint16_t local_port, const char* remote,
+            std::uint16_t remote_port) {
         message_.idiag_family = family;
         message_.idiag_state = 1;
         message_.id.idiag_sport = htons(local_port);
@@ -81,7 +82,8 @@ TEST(Connection, HasWhatTheKernelAttached) {
                            .bytes();
     const auto connection = parse(bytes, IPPROTO_TCP).value();
     EXPECT_EQ(connection.congestion, "bbr");
-    EXPECT_EQ(std::string(reinterpret_cast<const char*>(connection.tcp_info.data), connection.tcp_info.length), "0123456789");
+    EXPECT_EQ(std::string(reinterpret_cast<const char*>(connection.tcp_info.data), connection.tcp_info.length),
+              "0123456789");
     EXPECT_EQ(connection.protocol, IPPROTO_UDP) << "the message's own word goes before what was asked";
     EXPECT_EQ(connection.cgroup, group);
 }

@@ -67,12 +67,15 @@ class Listener {
     explicit Listener(const char* address) : fd_(must(::socket(family(address), SOCK_STREAM | SOCK_CLOEXEC, 0), "socket")) {
         const int on = 1, off = 0;
         must(::setsockopt(fd_.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on), "SO_REUSEADDR");
-        if (family(address) == AF_INET6) must(::setsockopt(fd_.get(), IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off), "V6ONLY");
+        if (family(address) == AF_INET6)
+            must(::setsockopt(fd_.get(), IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off), "V6ONLY");
         bind_to(fd_.get(), address, 0);
         must(::listen(fd_.get(), 4096), "listen");
     }
     [[nodiscard]] std::uint16_t port() const { return own_end(fd_.get()).port; }
-    [[nodiscard]] UniqueFd accept() const { return UniqueFd(must(::accept4(fd_.get(), nullptr, nullptr, SOCK_CLOEXEC), "accept")); }
+    [[nodiscard]] UniqueFd accept() const {
+        return UniqueFd(must(::accept4(fd_.get(), nullptr, nullptr, SOCK_CLOEXEC), "accept"));
+    }
 
     static int family(const char* address) { return std::strchr(address, ':') != nullptr ? AF_INET6 : AF_INET; }
     static void bind_to(int fd, const char* address, std::uint16_t port) {

@@ -132,7 +132,8 @@ TEST_F(NetlinkEnricherTest, FlowsOfOtherHostsAndProtocolsHaveNoSample) {
     udp.protocol = IPPROTO_UDP;
     flowd_key elsewhere = pair.key();
     elsewhere.scope = 1;
-    const auto foreign = make_key({Address::parse("192.0.2.1").value(), 1}, {Address::parse("192.0.2.2").value(), 2}, IPPROTO_TCP);
+    const auto foreign =
+        make_key({Address::parse("192.0.2.1").value(), 1}, {Address::parse("192.0.2.2").value(), 2}, IPPROTO_TCP);
     EXPECT_TRUE(sample({flow(1, udp), flow(2, elsewhere), flow(3, foreign)}).empty());
 }
 

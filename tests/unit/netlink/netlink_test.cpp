@@ -35,7 +35,8 @@ struct Told {
 class NetlinkTest : public ::testing::Test {
   protected:
     NetlinkTest()
-        : told_(static_cast<Told*>(::mmap(nullptr, sizeof(Told), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0))) {}
+        : told_(static_cast<Told*>(
+              ::mmap(nullptr, sizeof(Told), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0))) {}
     ~NetlinkTest() override {
         plugin_.reset();
         ::munmap(told_, sizeof(Told));

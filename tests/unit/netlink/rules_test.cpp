@@ -73,9 +73,10 @@ TEST_F(RulesTest, EveryConditionOfARuleHasToHold) {
     one.direction = Direction::incoming;
     one.user = "1000";
     EXPECT_EQ(experiment(), 1u);
-    for (const auto& spoil : std::vector<std::function<void()>>{
-             [&] { facts_.local.port = 1095; }, [&] { facts_.remote.port = 1; }, [&] { facts_.remote = end("2001:db8:2::9", 40000); },
-             [&] { facts_.direction = Direction::outgoing; }, [&] { facts_.user = 0; }}) {
+    for (const auto& spoil :
+         std::vector<std::function<void()>>{[&] { facts_.local.port = 1095; }, [&] { facts_.remote.port = 1; },
+                                            [&] { facts_.remote = end("2001:db8:2::9", 40000); },
+                                            [&] { facts_.direction = Direction::outgoing; }, [&] { facts_.user = 0; }}) {
         const Facts before = facts_;
         spoil();
         EXPECT_EQ(decide().kind, Kind::none);
@@ -134,14 +135,19 @@ TEST_F(RulesTest, MistakesAreNamedWithTheirPlace) {
     const auto problem = [&](testing::Config config) {
         testing::Instance instance(host, component<Netlink>(), std::move(config));
         EXPECT_EQ(instance.validate(), FLOWD_INVALID);
-        return host.problems().empty() ? std::string() : host.problems().back().option + ": " + host.problems().back().message;
+        return host.problems().empty() ? std::string()
+                                       : host.problems().back().option + ": " + host.problems().back().message;
     };
     const auto config = [] { return testing::Config(component<Netlink>()); };
     EXPECT_EQ(problem(config()).find("rules: "), 0u);
     EXPECT_EQ(problem(config().set("experiment", "2")).find("activity: "), 0u);
-    EXPECT_EQ(problem(config().set("rules[0].ignore", "true").set("rules[0].localPorts", {"1094", "none"})).find("rules[0].localPorts[1]: "), 0u);
+    EXPECT_EQ(problem(config().set("rules[0].ignore", "true").set("rules[0].localPorts", {"1094", "none"}))
+                  .find("rules[0].localPorts[1]: "),
+              0u);
     EXPECT_EQ(problem(config().set("rules[0].localPorts", {"1094"})).find("rules[0]: "), 0u);
-    EXPECT_EQ(problem(config().set("rules[0].ignore", "true").set("rules[0].user", "nobody-of-that-name")).find("rules[0].user: "), 0u);
+    EXPECT_EQ(problem(config().set("rules[0].ignore", "true").set("rules[0].user", "nobody-of-that-name"))
+                  .find("rules[0].user: "),
+              0u);
     EXPECT_EQ(problem(config().set("rules[0].ignore", "true").set("rules[0].activity", "1")).find("rules[0]: "), 0u);
 }
 
