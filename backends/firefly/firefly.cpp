@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "lib/firefly/event.hpp"
+#include "lib/firefly/relayed.hpp"
 
 namespace flowd::firefly_backend {
 namespace {
@@ -136,7 +137,14 @@ void FireflyBackend::send(const EventView& event, std::int64_t now_ns) {
     composer_->learn(event);
     if (wanted(event)) {
         composer_->begin(event, now_ns);
+        const std::string_view relayed = event.attachment(firefly::relayed_attachment);
         for (const Collector& collector : collectors_) {
+            const net::Target& target = collector.target->target();
+            if (firefly::names_receiver(relayed, target.name()) ||
+                firefly::names_receiver(relayed, target.address_text())) {
+                skip(Skip::relayed);
+                continue;
+            }
             const std::string_view datagram = composer_->print(collector.present_layout());
             if (datagram.empty())
                 skip(Skip::size);

@@ -29,9 +29,10 @@ enum class Skip : std::uint8_t {
     metered,     ///< to the destination: nobody at that end asked for it
     not_a_host,  ///< to the destination: a multicast group
     ourselves,   ///< to the destination: it is where this daemon itself receives
+    relayed,     ///< to a collector: a plugin has passed the original on to it already
 };
-inline constexpr std::array<std::string_view, 8> skip_names{"protocol", "port",    "address",    "size",
-                                                            "received", "metered", "not_a_host", "ourselves"};
+inline constexpr std::array<std::string_view, 9> skip_names{"protocol", "port",       "address",   "size",   "received",
+                                                            "metered",  "not_a_host", "ourselves", "relayed"};
 
 class FireflyBackend final : public Backend {
   public:

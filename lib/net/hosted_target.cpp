@@ -39,12 +39,12 @@ void HostedTarget::report_trouble() {
     const std::string& trouble = target_->trouble();
     if (trouble == reported_ && announced_) return;
     if (trouble.empty())
-        host_.info("sending to " + target_->name() + " at " + target_->endpoint().value_or(Endpoint{}).to_string());
+        host_.info("sending to " + target_->name() + " at " + target_->address_text());
     else if (target_->state() == Target::State::refused)
         host_.warning(target_->name() + " takes no fireflies (" + trouble +
                       "): they wait, and it is tried again and again");
     else if (target_->endpoint())
-        host_.warning(target_->name() + ": " + trouble + "; going on with " + target_->endpoint()->to_string());
+        host_.warning(target_->name() + ": " + trouble + "; going on with " + target_->address_text());
     else if (announced_ || !target_->waits_for_answer())
         host_.warning(target_->name() + " cannot be reached: " + trouble);
     else
@@ -87,7 +87,7 @@ void HostedTarget::status(json::Writer& writer) const {
     constexpr std::array<std::string_view, 3> names{"resolving", "sending", "refused"};
     const auto& counts = target_->sender().counts();
     writer.object().member("target", target_->name());
-    writer.member("address", target_->endpoint() ? target_->endpoint()->to_string() : std::string());
+    writer.member("address", target_->address_text());
     writer.member("state", names[static_cast<std::size_t>(target_->state())]);
     if (target_->state() != Target::State::sending) {
         const auto left = std::chrono::duration_cast<std::chrono::seconds>(target_->due() - Target::Clock::now());

@@ -14,6 +14,7 @@ Target::Target(std::string host, std::uint16_t port, std::unique_ptr<Lookup> loo
                std::size_t queue_limit)
     : host_(std::move(host)),
       port_(port),
+      name_(name_of(host_, port_)),
       literal_(Address::parse(host_)),
       lookup_(std::move(lookup)),
       schedule_(schedule),
@@ -81,12 +82,14 @@ void Target::connect(const std::vector<Address>& addresses, Clock::time_point no
         }
         sender_.use(std::move(*socket));
         endpoint_ = endpoint;
+        address_text_ = endpoint.to_string();
         return connected(now);
     }
     // An address that has become one of our own must not be used any longer; one that fails may work again.
     if (endpoint_ && forbidden(*endpoint_)) {
         sender_.close();
         endpoint_.reset();
+        address_text_.clear();
     }
     lost(std::move(why), now);
 }

@@ -59,10 +59,11 @@ class Target {
     [[nodiscard]] const Sender& sender() const { return sender_; }
     void discard() { sender_.discard(); }
     [[nodiscard]] State state() const;
-    [[nodiscard]] std::string name() const { return name_of(host_, port_); }
+    [[nodiscard]] const std::string& name() const { return name_; }
     /// "collector.example.org:10514", "[2001:db8::1]:10514" however the address was written.
     [[nodiscard]] static std::string name_of(const std::string& host, std::uint16_t port);
     [[nodiscard]] const std::optional<Endpoint>& endpoint() const { return endpoint_; }
+    [[nodiscard]] const std::string& address_text() const { return address_text_; }  ///< of endpoint(); empty without one
     /// Payload that needs no fragment, 0: unknown.
     [[nodiscard]] std::size_t path_payload() const { return path_payload_; }
     /// A query is under way: whatever trouble() says may be over soon.
@@ -79,11 +80,13 @@ class Target {
 
     std::string host_;
     std::uint16_t port_;
+    std::string name_;
     std::optional<Address> literal_;
     std::unique_ptr<Lookup> lookup_;
     Schedule schedule_;
     Sender sender_;
     std::optional<Endpoint> endpoint_;
+    std::string address_text_;
     std::size_t path_payload_ = 0;
     std::string trouble_;
     std::chrono::milliseconds retry_;

@@ -34,14 +34,19 @@ void ask_for_buffer(int fd, int bytes) {
 
 }  // namespace
 
-Result<UdpSocket> UdpSocket::bound(const Endpoint& local, int receive_buffer) {
+Result<UdpSocket> UdpSocket::bound(const Endpoint& local, const Binding& binding) {
     auto fd = open_for(local.address);
     if (!fd) return std::move(fd).error();
     if (!local.address.is_v4()) {
         const int only = 0;
         (void)::setsockopt(fd->get(), IPPROTO_IPV6, IPV6_V6ONLY, &only, sizeof only);
     }
-    ask_for_buffer(fd->get(), receive_buffer);
+    if (binding.reuse_port) {
+        const int on = 1;
+        if (::setsockopt(fd->get(), SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) != 0)
+            return Error::from_errno(errno, "no SO_REUSEPORT");
+    }
+    ask_for_buffer(fd->get(), binding.receive_buffer);
     sockaddr_storage storage{};
     const socklen_t length = local.to(storage);
     if (::bind(fd->get(), reinterpret_cast<const sockaddr*>(&storage), length) != 0) {

@@ -12,9 +12,15 @@ namespace flowd::net {
 
 class UdpSocket {
   public:
-    /// Bound for receiving. "::" also takes IPv4. Nobody else can bind there, and a port in use is FLOWD_BUSY.
-    /// `receive_buffer` in bytes, 0 leaves the system's; what the kernel grants without privilege is its rmem_max.
-    [[nodiscard]] static Result<UdpSocket> bound(const Endpoint& local, int receive_buffer = 0);
+    struct Binding {
+        int receive_buffer = 0;   ///< bytes, 0 leaves the system's; without privilege the kernel grants its rmem_max
+        bool reuse_port = false;  ///< others that say so too may bind there (SO_REUSEPORT)
+    };
+    /// Bound for receiving. "::" also takes IPv4. A port in use is FLOWD_BUSY.
+    [[nodiscard]] static Result<UdpSocket> bound(const Endpoint& local, const Binding& binding);
+    [[nodiscard]] static Result<UdpSocket> bound(const Endpoint& local, int receive_buffer = 0) {
+        return bound(local, Binding{receive_buffer, false});
+    }
     /// Connected, so that an ICMP error of one peer is seen by the next send to it.
     [[nodiscard]] static Result<UdpSocket> connected(const Endpoint& peer);
     /// For send_to, of the family of `like`.

@@ -4,19 +4,20 @@
 #include <numeric>
 #include <utility>
 
-#include "lib/firefly/blocks.hpp"
-#include "lib/firefly/event.hpp"
-
 namespace flowd::fireflyp {
 namespace {
 
 constexpr std::array<const char*, 4> kinds{"", "start", "ongoing", "end"};
 
-/// Who told us, for caps per source. Never 0, which means nobody.
-[[nodiscard]] std::uint64_t sender_of(const Address& peer) {
-    std::uint64_t hash = 0xcbf29ce484222325u;  // FNV-1a
-    for (const std::uint8_t byte : peer.bytes()) hash = (hash ^ byte) * 0x100000001b3u;
-    return hash == 0 ? 1 : hash;
+/// Sockets that share a port are told apart by their instance.
+[[nodiscard]] std::string resource_of(const Host& host, const Endpoint& endpoint, bool reuse_port) {
+    const std::string resource = "udp:" + endpoint.to_string();
+    return reuse_port ? std::string(host.instance()) + "/" + resource : resource;
+}
+
+template <typename Counts>
+[[nodiscard]] std::uint64_t sum(const Counts& counts) {
+    return std::accumulate(counts.begin(), counts.end(), std::uint64_t{0});
 }
 
 }  // namespace
@@ -24,15 +25,18 @@ constexpr std::array<const char*, 4> kinds{"", "start", "ongoing", "end"};
 Fireflyp::Fireflyp(Host& host, Options options)
     : Plugin(host),
       options_(std::move(options)),
-      resource_("udp:" + Endpoint{options_.bind_address, options_.bind_port}.to_string()),
       receive_(batch, options_.buffer_size),
       parser_(options_.buffer_size),
-      relay_(host, options_.receivers) {
-    received_metric_ = host.counter("fireflyp_received_total", "Datagrams received.");
-    drops_metric_ =
-        host.counter("fireflyp_kernel_drops_total", "Datagrams the kernel dropped because its buffer was full.");
+      allowed_(options_.allow),
+      rate_(options_.rate_per_source),
+      relay_(host, options_.receivers, options_.resolve_interval) {
+    for (const Endpoint& endpoint : options_.endpoints())
+        inlets_.emplace_back(host, endpoint, resource_of(host, endpoint, options_.reuse_port));
     not_taken_metric_ = host.counter("fireflyp_not_taken_total", "Fireflies understood whose event the core did not take.");
     pauses_metric_ = host.counter("fireflyp_pauses_total", "Times that reading stopped because the queues were full.");
+    for (const auto name : turned_away_names)
+        turned_away_metrics_.push_back(host.counter("fireflyp_turned_away_total", "Datagrams not looked at, by reason.",
+                                                    {{"reason", std::string(name)}}));
     for (std::size_t i = 1; i < firefly::refusal_names.size(); ++i)
         refused_metrics_.push_back(host.counter("fireflyp_refused_total", "Datagrams that are no fireflies, by reason.",
                                                 {{"reason", std::string(firefly::refusal_names[i])}}));
@@ -42,152 +46,140 @@ Fireflyp::Fireflyp(Host& host, Options options)
 }
 
 Result<void> Fireflyp::prepare() {
-    const int wanted = static_cast<int>(options_.receive_buffer);
-    UniqueFd handed = host().descriptors().take(resource_);
-    auto socket = handed ? net::UdpSocket::adopted(std::move(handed), wanted)
-                         : net::UdpSocket::bound({options_.bind_address, options_.bind_port}, wanted);
-    if (!socket) return std::move(socket).error();
-    drops_seen_ = socket->drops();
-    if (socket->receive_buffer() < wanted)
-        host().info("the kernel buffers " + std::to_string(socket->receive_buffer()) + " of the " + std::to_string(wanted) +
-                    " bytes of receiveBuffer; sysctl net.core.rmem_max, or CAP_NET_ADMIN, allows more");
-    socket_ = std::move(*socket);
-    return host().descriptors().keep(resource_, socket_->fd());
-}
-
-Result<void> Fireflyp::start() {
-    auto readable = host().watch(socket_->fd(), FLOWD_IO_READ, [this](std::uint32_t) { on_readable(); });
-    if (!readable) return std::move(readable).error();
-    auto publisher = host().every(std::chrono::seconds(1), [this] { publish(); });
-    if (!publisher) return std::move(publisher).error();
-    readable_ = std::move(*readable);
-    publisher_ = std::move(*publisher);
-    relay_.start();
-    host().info("receiving fireflies at " + resource_);
+    for (Inlet& inlet : inlets_) {
+        auto prepared = inlet.prepare({static_cast<int>(options_.receive_buffer), options_.reuse_port});
+        if (!prepared) return prepared;
+    }
     return {};
 }
 
-void Fireflyp::on_readable() {
-    if (paused_) return;  // an error condition is reported even then
-    for (int i = 0; i < batches_per_turn; ++i) {
-        auto received = receive_.receive(socket_->fd());
+Result<void> Fireflyp::start() {
+    for (Inlet& inlet : inlets_) {
+        auto started = inlet.start([this, &inlet] { read(inlet); });
+        if (!started) return started;
+    }
+    auto publisher = host().every(std::chrono::seconds(1), [this] { publish(); });
+    if (!publisher) return std::move(publisher).error();
+    publisher_ = std::move(*publisher);
+    relay_.start();
+    return {};
+}
+
+void Fireflyp::read(Inlet& inlet) {
+    for (int i = 0; i < batches_per_turn && !paused_; ++i) {  // an error condition is reported even while paused
+        auto received = receive_.receive(inlet.fd());
         if (!received) {
             last_error_ = received.error().message;
             break;
         }
-        received_ += received->size();
-        waiting_ = *received;
-        if (!drain() || received->size() < receive_.capacity()) break;
+        inlet.count(received->size());
+        batch_.clear();
+        const auto now = RateLimit::Clock::now();
+        for (const net::Datagram& datagram : *received) take(datagram, now);
+        waiting_ = batch_.events();
+        if (!announce() || received->size() < receive_.capacity()) break;
     }
     relay_.flush();
 }
 
-bool Fireflyp::drain() {
-    for (; !waiting_.empty(); waiting_ = waiting_.subspan(1), passed_on_ = false) {
-        const Taken taken = take(waiting_.front());
-        if (taken == Taken::yes) continue;
-        if (taken == Taken::full && !std::exchange(paused_, true)) {
-            ++pauses_;
-            if (auto done = readable_.conditions(0); !done) last_error_ = done.error().message;
+void Fireflyp::take(const net::Datagram& datagram, RateLimit::Clock::time_point now) {
+    const auto turn_away = [this](TurnedAway reason) { ++turned_away_[static_cast<std::size_t>(reason)]; };
+    if (!allowed_.includes(datagram.peer.address)) return turn_away(TurnedAway::not_allowed);
+    if (!rate_.admits(datagram.peer.address, now)) return turn_away(TurnedAway::rate);
+    firefly::Firefly firefly;
+    const auto refusal = datagram.truncated ? firefly::Refusal::truncated : parser_.parse(datagram.payload, firefly);
+    if (refusal != firefly::Refusal::none)
+        ++refused_[static_cast<std::size_t>(refusal)];
+    else
+        batch_.add(firefly, datagram, relay_.pass(datagram.payload, now));
+}
+
+bool Fireflyp::announce() {
+    while (!waiting_.empty()) {
+        const Emitted emitted = host().emit(waiting_);
+        for (const flowd_event& event : waiting_.first(emitted.accepted)) ++announced_[event.kind];
+        waiting_ = waiting_.subspan(emitted.accepted);
+        switch (emitted.result) {
+            case FLOWD_OK:
+                break;
+            case FLOWD_FULL:
+                pause();
+                return false;
+            case FLOWD_INVALID:
+            case FLOWD_LIMIT:
+                ++not_taken_;
+                waiting_ = waiting_.subspan(1);
+                break;
+            case FLOWD_STOPPED:
+                for (Inlet& inlet : inlets_) inlet.stop();
+                return false;
+            default:  // none of them may be skipped, and none will fare better
+                not_taken_ += waiting_.size();
+                waiting_ = {};
+                break;
         }
-        if (taken == Taken::stopped) readable_.reset();
-        return false;
     }
     return true;
 }
 
-Fireflyp::Taken Fireflyp::take(const net::Datagram& datagram) {
-    firefly::Firefly firefly;
-    const auto refusal = datagram.truncated ? firefly::Refusal::truncated : parser_.parse(datagram.payload, firefly);
-    if (refusal != firefly::Refusal::none) {
-        refuse(refusal);
-        return Taken::yes;
-    }
-    if (!std::exchange(passed_on_, true)) relay_.pass(datagram.payload);
-    return announce(datagram, firefly);
-}
-
-Fireflyp::Taken Fireflyp::announce(const net::Datagram& datagram, const firefly::Firefly& firefly) {
-    flowd_event event = firefly::to_event(firefly);
-    event.sender = sender_of(datagram.peer.address);
-
-    std::vector<std::string> ids;
-    ids.reserve(firefly.blocks.size());
-    std::vector<flowd_attachment> attachments;
-    attachments.reserve(firefly.blocks.size() + 1);
-    attachments.push_back({sizeof(flowd_attachment), 0, to_c(FLOWD_ATTACHMENT_DATAGRAM), to_bytes(datagram.payload)});
-    for (const firefly::Block& block : firefly.blocks) {
-        ids.push_back(std::string(FLOWD_ATTACHMENT_JSON) + std::string(block.name));
-        attachments.push_back({sizeof(flowd_attachment), 0, to_c(ids.back()), to_bytes(block.json)});
-    }
-    event.attachments = attachments.data();
-    event.attachment_count = attachments.size();
-    event.attachment_stride = sizeof(flowd_attachment);
-
-    switch (host().emit(event).result) {
-        case FLOWD_OK:
-            ++announced_[event.kind];
-            return Taken::yes;
-        case FLOWD_FULL:
-            return Taken::full;
-        case FLOWD_STOPPED:
-            return Taken::stopped;
-        default:
-            ++not_taken_;
-            return Taken::yes;
-    }
+void Fireflyp::pause() {
+    if (std::exchange(paused_, true)) return;
+    ++pauses_;
+    for (Inlet& inlet : inlets_) inlet.pause();
 }
 
 void Fireflyp::on_room() {
-    if (!paused_) return;
+    if (!paused_ || !announce()) return;
     paused_ = false;
-    if (!drain()) return;
-    relay_.flush();
-    if (auto done = readable_.conditions(FLOWD_IO_READ); !done) last_error_ = done.error().message;
+    for (Inlet& inlet : inlets_) inlet.resume();
 }
 
 Result<void> Fireflyp::stop(Deadline deadline) {
-    readable_.reset();
+    for (Inlet& inlet : inlets_) inlet.stop();
     publisher_.reset();
     relay_.stop(deadline);
     if (!waiting_.empty())
         host().warning(std::to_string(waiting_.size()) + " fireflies were received but not announced before the stop");
     waiting_ = {};
-    if (socket_) publish();
+    publish();
     return {};
 }
 
-void Fireflyp::count_drops() {
-    const std::uint32_t now = socket_->drops();
-    drops_ += static_cast<std::uint32_t>(now - std::exchange(drops_seen_, now));  // modulo 2^32
-}
-
 void Fireflyp::publish() {
-    count_drops();
-    received_metric_.set_total(static_cast<double>(received_));
-    drops_metric_.set_total(static_cast<double>(drops_));
+    const auto set = [](std::vector<Counter>& metrics, std::span<const std::uint64_t> totals) {
+        for (std::size_t i = 0; i < totals.size(); ++i) metrics[i].set_total(static_cast<double>(totals[i]));
+    };
+    for (Inlet& inlet : inlets_) inlet.publish();
+    set(turned_away_metrics_, turned_away_);
+    set(refused_metrics_, std::span(refused_).subspan(1));
+    set(announced_metrics_, std::span(announced_).subspan(1));
     not_taken_metric_.set_total(static_cast<double>(not_taken_));
     pauses_metric_.set_total(static_cast<double>(pauses_));
-    for (std::size_t i = 1; i < refused_.size(); ++i) refused_metrics_[i - 1].set_total(static_cast<double>(refused_[i]));
-    for (std::size_t i = 1; i < announced_.size(); ++i)
-        announced_metrics_[i - 1].set_total(static_cast<double>(announced_[i]));
     relay_.publish();
 }
 
 void Fireflyp::status(json::Writer& object) const {
-    object.member("address", Endpoint{options_.bind_address, options_.bind_port}.to_string());
-    object.member("received", received_);
+    std::uint64_t received = 0, drops = 0;
+    object.key("binds").array();
+    for (const Inlet& inlet : inlets_) {
+        inlet.status(object);
+        received += inlet.received();
+        drops += inlet.drops();
+    }
+    object.end();
+    object.member("received", received).member("kernelDrops", drops);
     object.key("announced").object();
     for (std::size_t i = 1; i < kinds.size(); ++i) object.member(kinds[i], announced_[i]);
     object.end();
-    object.member("refused", std::accumulate(refused_.begin(), refused_.end(), std::uint64_t{0}));
+    object.key("turnedAway").object();
+    for (std::size_t i = 0; i < turned_away_.size(); ++i) object.member(turned_away_names[i], turned_away_[i]);
+    object.end();
+    object.member("refused", sum(refused_));
     object.key("refusals").object();
     for (std::size_t i = 1; i < refused_.size(); ++i)
         if (refused_[i] != 0) object.member(firefly::refusal_names[i], refused_[i]);
     object.end();
     object.member("notTaken", not_taken_);
-    object.member("kernelDrops", drops_ + (socket_ ? static_cast<std::uint32_t>(socket_->drops() - drops_seen_) : 0));
-    object.member("receiveBuffer", socket_ ? socket_->receive_buffer() : 0);
     object.member("paused", paused_).member("pauses", pauses_);
     if (!last_error_.empty()) object.member("lastError", last_error_);
     relay_.status(object);

@@ -4,7 +4,7 @@
 
 #include <array>
 #include <cstdint>
-#include <optional>
+#include <list>
 #include <span>
 #include <string>
 #include <vector>
@@ -12,14 +12,23 @@
 #include "flowd/module.hpp"
 #include "lib/firefly/parser.hpp"
 #include "lib/net/receive_batch.hpp"
-#include "lib/net/udp_socket.hpp"
+#include "plugins/fireflyp/event_batch.hpp"
+#include "plugins/fireflyp/gate.hpp"
+#include "plugins/fireflyp/inlet.hpp"
 #include "plugins/fireflyp/options.hpp"
 #include "plugins/fireflyp/relay.hpp"
 
 namespace flowd::fireflyp {
 
-/// Back-pressure: when the bus is full, reading stops at the datagram that did not fit, and goes on with it when there is
-/// room. Meanwhile the kernel's buffer takes what comes; what it cannot take is its drop, and is counted.
+/// Why a datagram was not even looked at. Appended to, never reordered: metric labels.
+enum class TurnedAway : std::uint8_t {
+    not_allowed,  ///< from none of the networks in `allow`
+    rate,         ///< beyond `ratePerSource`
+};
+inline constexpr std::array<std::string_view, 2> turned_away_names{"not_allowed", "rate"};
+
+/// Back-pressure: when the bus is full, reading stops at the event that did not fit, and goes on with it when there is
+/// room. Meanwhile the kernel's buffers take what comes; what they cannot take is their drop, and is counted.
 class Fireflyp final : public Plugin {
   public:
     using Options = FireflypOptions;
@@ -41,40 +50,34 @@ class Fireflyp final : public Plugin {
     /// Batches per wake-up, so that timers and commands get their turn under load.
     static constexpr int batches_per_turn = 8;
 
-    enum class Taken { yes, full, stopped };
-
-    void on_readable();
+    void read(Inlet& inlet);
+    void take(const net::Datagram& datagram, RateLimit::Clock::time_point now);
     /// False when reading has to stop.
-    bool drain();
-    [[nodiscard]] Taken take(const net::Datagram& datagram);
-    [[nodiscard]] Taken announce(const net::Datagram& datagram, const firefly::Firefly& firefly);
-    void refuse(firefly::Refusal refusal) { ++refused_[static_cast<std::size_t>(refusal)]; }
-    void count_drops();
+    bool announce();
+    void pause();
     void publish();
 
     Options options_;
-    std::string resource_;  ///< "udp:127.0.0.1:10514"
-    std::optional<net::UdpSocket> socket_;
+    std::list<Inlet> inlets_;
     net::ReceiveBatch receive_;
     firefly::Parser parser_;
+    Allowed allowed_;
+    RateLimit rate_;
     Relay relay_;
 
-    std::span<const net::Datagram> waiting_;  ///< of the last batch, not yet taken
-    bool passed_on_ = false;                  ///< the first of them is with the relay already
+    EventBatch batch_;
+    std::span<const flowd_event> waiting_;  ///< of batch_, not yet taken by the core
 
-    std::uint64_t received_ = 0;
+    std::array<std::uint64_t, turned_away_names.size()> turned_away_{};
     std::array<std::uint64_t, firefly::refusal_names.size()> refused_{};
     std::array<std::uint64_t, 4> announced_{};  ///< by kind of event
     std::uint64_t not_taken_ = 0;               ///< the core found the event malformed or over a cap
     std::uint64_t pauses_ = 0;
-    std::uint64_t drops_ = 0;
-    std::uint32_t drops_seen_ = 0;
     std::string last_error_;
-
-    Counter received_metric_, drops_metric_, not_taken_metric_, pauses_metric_;
-    std::vector<Counter> refused_metrics_, announced_metrics_;
     bool paused_ = false;
-    Watch readable_;  // behind the socket: ends before its descriptor does
+
+    Counter not_taken_metric_, pauses_metric_;
+    std::vector<Counter> turned_away_metrics_, refused_metrics_, announced_metrics_;
     Timer publisher_;
 };
 

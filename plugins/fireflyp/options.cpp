@@ -2,6 +2,52 @@
 #include "plugins/fireflyp/options.hpp"
 
 namespace flowd::fireflyp {
+namespace {
+
+/// Whether a socket bound to `one` takes what is sent to `other`.
+[[nodiscard]] bool covers(const Endpoint& one, const Endpoint& other) {
+    if (one.port != other.port) return false;
+    if (!one.address.is_unspecified()) return one.address == other.address;
+    return !one.address.is_v4() || other.address.is_v4();
+}
+
+void validate_binds(const std::vector<Endpoint>& endpoints, Problems& problems) {
+    for (std::size_t i = 0; i < endpoints.size(); ++i) {
+        const std::string path = i == 0 ? "bindAddress" : "binds[" + std::to_string(i - 1) + "]";
+        if (endpoints[i].address.is_multicast())
+            problems.error(path, "a multicast address cannot be received at", "use an address of this host, or \"::\"");
+        for (std::size_t j = 0; j < i; ++j)
+            if (covers(endpoints[i], endpoints[j]) || covers(endpoints[j], endpoints[i]))
+                problems.error(path, "overlaps with " + endpoints[j].to_string() + ", which is received at already",
+                               "remove one of the two; an address for all of them belongs into bindAddress");
+    }
+}
+
+void validate_receiver(const Receiver& receiver, const std::string& path, const std::vector<Endpoint>& endpoints,
+                       Problems& problems) {
+    const auto address = Address::parse(receiver.address);
+    if (!address) return;
+    if (address->is_unspecified() || address->is_multicast()) {
+        problems.error(path + ".address", "is no single host");
+        return;
+    }
+    for (const Endpoint& own : endpoints) {
+        const bool everywhere = own.address.is_unspecified() && address->is_loopback();
+        if (receiver.port == own.port && (*address == own.address || everywhere))
+            problems.error(path, "is where this plugin itself receives: every firefly would come back",
+                           "name another host or port, or remove this receiver");
+    }
+}
+
+}  // namespace
+
+const Table<Bind>& Bind::table() {
+    static const Table<Bind> table{
+        option("address", &Bind::address).required().doc("Address of this host to receive fireflies at."),
+        option("port", &Bind::port).range(1, 65535).default_value(firefly_port).doc("UDP port to receive fireflies at."),
+    };
+    return table;
+}
 
 const Table<Receiver>& Receiver::table() {
     static const Table<Receiver> table{
@@ -21,6 +67,19 @@ const Table<FireflypOptions>& FireflypOptions::table() {
             .range(1, 65535)
             .default_value(firefly_port)
             .doc("UDP port to receive fireflies at."),
+        option("binds", &O::binds).length(0, 64).doc("More addresses to receive fireflies at, beside bindAddress."),
+        option("reusePort", &O::reuse_port)
+            .default_value(false)
+            .doc("Shares its ports with other instances that say so too (SO_REUSEPORT); a sender always meets the same "
+                 "one."),
+        option("allow", &O::allow)
+            .length(0, 1024)
+            .doc("Networks whose datagrams are looked at; others are counted and dropped. Empty: all."),
+        option("ratePerSource", &O::rate_per_source)
+            .range(0, 10'000'000)
+            .default_value(0)
+            .doc("Most datagrams per second from one address, and most at once; others are counted and dropped. 0: no "
+                 "limit."),
         option("bufferSize", &O::buffer_size)
             .byte_size()
             .range(2049, 65535)
@@ -40,28 +99,27 @@ const Table<FireflypOptions>& FireflypOptions::table() {
         option("fireflyReceivers", &O::receivers)
             .length(0, 64)
             .doc("Where each firefly that was understood is passed on to, byte by byte."),
+        option("resolveInterval", &O::resolve_interval)
+            .range(std::chrono::seconds(1), std::chrono::hours(24))
+            .default_value("60s")
+            .doc("How often the names of receivers are asked for again; a receiver that refuses is asked for at once."),
     };
     return table;
 }
 
+std::vector<Endpoint> FireflypOptions::endpoints() const {
+    std::vector<Endpoint> all{{bind_address, bind_port}};
+    for (const Bind& bind : binds) all.push_back({bind.address, bind.port});
+    return all;
+}
+
 void FireflypOptions::validate(const FireflypOptions& options, Problems& problems) {
-    if (options.bind_address.is_multicast())
-        problems.error("bindAddress", "a multicast address cannot be received at",
-                       "use an address of this host, or \"::\"");
+    const std::vector<Endpoint> endpoints = options.endpoints();
+    validate_binds(endpoints, problems);
     if (options.deadline.count() != 0)
         problems.warning("deadline", "has no effect: receiving never blocks", "remove the line");
-    for (std::size_t i = 0; i < options.receivers.size(); ++i) {
-        const Receiver& receiver = options.receivers[i];
-        const std::string path = "fireflyReceivers[" + std::to_string(i) + "]";
-        const auto address = Address::parse(receiver.address);
-        if (!address) continue;
-        const bool everywhere = options.bind_address.is_unspecified() && address->is_loopback();
-        if (address->is_unspecified() || address->is_multicast())
-            problems.error(path + ".address", "is no single host");
-        else if (receiver.port == options.bind_port && (*address == options.bind_address || everywhere))
-            problems.error(path, "is where this plugin itself receives: every firefly would come back",
-                           "name another host or port, or remove this receiver");
-    }
+    for (std::size_t i = 0; i < options.receivers.size(); ++i)
+        validate_receiver(options.receivers[i], "fireflyReceivers[" + std::to_string(i) + "]", endpoints, problems);
 }
 
 }  // namespace flowd::fireflyp

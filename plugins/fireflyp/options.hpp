@@ -19,14 +19,28 @@ struct Receiver {
     static const Table<Receiver>& table();
 };
 
+struct Bind {
+    Address address;
+    std::uint16_t port = firefly_port;
+    static const Table<Bind>& table();
+};
+
 struct FireflypOptions {
     Address bind_address;
     std::uint16_t bind_port = firefly_port;
+    std::vector<Bind> binds;
+    bool reuse_port = false;
+    std::vector<Network> allow;
+    std::uint32_t rate_per_source = 0;
     std::uint32_t buffer_size = 4096;
     std::uint32_t receive_buffer = 4u << 20;
     std::chrono::seconds deadline{0};
     bool has_syslog_header = false;
     std::vector<Receiver> receivers;
+    std::chrono::seconds resolve_interval{60};
+
+    /// Of both ways to write them, in that order.
+    [[nodiscard]] std::vector<Endpoint> endpoints() const;
     static const Table<FireflypOptions>& table();
     static void validate(const FireflypOptions& options, Problems& problems);
 };

@@ -3,12 +3,16 @@
 
 #include <utility>
 
+#include "lib/firefly/relayed.hpp"
+
 namespace flowd::fireflyp {
 
-Relay::Relay(Host& host, const std::vector<Receiver>& receivers)
+Relay::Relay(Host& host, const std::vector<Receiver>& receivers, std::chrono::seconds resolve_interval)
     : damper_(std::chrono::seconds(5), receivers.empty() ? 1 : 8192) {
+    net::Target::Schedule schedule;
+    schedule.again = resolve_interval;
     for (const Receiver& receiver : receivers) {
-        auto target = std::make_unique<net::Target>(receiver.address, receiver.port);
+        auto target = std::make_unique<net::Target>(receiver.address, receiver.port, net::system_lookup(), schedule);
         const Labels labels{{"receiver", target->name()}};
         metrics_.push_back(
             {host.counter("fireflyp_relayed_total", "Fireflies passed on unchanged.", labels),
@@ -26,13 +30,17 @@ void Relay::start() {
     for (const auto& target : targets_) target->start();
 }
 
-void Relay::pass(std::string_view datagram) {
-    if (!active()) return;
-    if (damper_.repeated(datagram, Damper::Clock::now())) {
-        ++damped_;
-        return;
+std::string_view Relay::pass(std::string_view datagram, Damper::Clock::time_point now) {
+    passed_.clear();
+    if (!active()) return passed_;
+    const bool repeated = damper_.repeated(datagram, now);
+    if (repeated) ++damped_;
+    for (const auto& target : targets_) {
+        if (!repeated && !target->push(datagram)) continue;
+        firefly::add_receiver(passed_, target->target().name());
+        firefly::add_receiver(passed_, target->target().address_text());
     }
-    for (const auto& target : targets_) target->push(datagram);
+    return passed_;
 }
 
 void Relay::flush() {

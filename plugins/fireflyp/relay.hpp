@@ -2,8 +2,10 @@
 // Passes datagrams on as they are. [instance]
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -17,10 +19,11 @@ namespace flowd::fireflyp {
 
 class Relay {
   public:
-    Relay(Host& host, const std::vector<Receiver>& receivers);
+    Relay(Host& host, const std::vector<Receiver>& receivers, std::chrono::seconds resolve_interval);
 
     void start();
-    void pass(std::string_view datagram);
+    /// Answers who has got it, now or a moment ago, in the form of lib/firefly/relayed.hpp. Valid until the next call.
+    std::string_view pass(std::string_view datagram, Damper::Clock::time_point now);
     void flush();
     void stop(const Deadline& deadline);
     void publish();
@@ -35,6 +38,7 @@ class Relay {
     std::vector<std::unique_ptr<net::HostedTarget>> targets_;
     std::vector<Metrics> metrics_;
     Damper damper_;
+    std::string passed_;
     std::uint64_t damped_ = 0;
     Counter damped_metric_;
 };

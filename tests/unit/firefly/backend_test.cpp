@@ -431,6 +431,22 @@ TEST_F(FireflyBackendTest, TellsEachOfItsCollectorsInItsOwnForm) {
         EXPECT_EQ(host_.metric("firefly_sent_total{target=\"" + receiver->endpoint().to_string() + "\"}")->value, 1);
 }
 
+TEST_F(FireflyBackendTest, TellsNoCollectorWhatARelayToldItAlready) {
+    ForeignReceiver second("127.0.0.1");
+    use_collector();
+    config_.set("collectors[0].address", "127.0.0.1").set("collectors[0].port", std::to_string(second.endpoint().port));
+    bring_up();
+    auto first = start();
+    first.attach("flowd.relayed/1", "relay.example.org:10514\n" + collector_.endpoint().to_string() + "\n");
+    instance_->deliver(first);
+    instance_->deliver(end());
+    EXPECT_EQ(second.wait_for(2).size(), 2u);
+    const auto& received = collector_.wait_for(1);
+    ASSERT_EQ(received.size(), 1u);
+    EXPECT_EQ(parse(received[0]).state, firefly::State::end) << "nobody passed that on";
+    EXPECT_TRUE(shows(R"("relayed":1)")) << instance_->status();
+}
+
 TEST_F(FireflyBackendTest, LetsNoDeadCollectorHarmTheOthers) {
     use_collector();
     Endpoint dead;

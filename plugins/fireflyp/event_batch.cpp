@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "plugins/fireflyp/event_batch.hpp"
+
+#include "flowd/sized.hpp"
+#include "lib/firefly/blocks.hpp"
+#include "lib/firefly/event.hpp"
+#include "lib/firefly/relayed.hpp"
+#include "plugins/fireflyp/gate.hpp"
+
+namespace flowd::fireflyp {
+
+void EventBatch::clear() {
+    text_.clear();
+    events_.clear();
+    items_.clear();
+    attachments_.clear();
+}
+
+EventBatch::Piece EventBatch::keep(std::string_view text, std::string_view more) {
+    const Piece piece{text_.size(), text.size() + more.size()};
+    text_.append(text).append(more);
+    return piece;
+}
+
+void EventBatch::add(const firefly::Firefly& firefly, const net::Datagram& datagram, std::string_view relayed) {
+    flowd_event event = firefly::to_event(firefly);
+    event.sender = hash_of(datagram.peer.address);
+    events_.push_back(event);
+    const std::size_t before = attachments_.size();
+    Item item;
+    item.application = keep(firefly.application);
+    attachments_.push_back({keep(FLOWD_ATTACHMENT_DATAGRAM), {}, datagram.payload});
+    if (!relayed.empty()) {
+        const Piece id = keep(firefly::relayed_attachment);
+        attachments_.push_back({id, keep(relayed), {}});
+    }
+    for (const firefly::Block& block : firefly.blocks) {
+        const Piece id = keep(firefly::block_attachment, block.name);
+        attachments_.push_back({id, keep(block.json), {}});
+    }
+    item.attachments = attachments_.size() - before;
+    items_.push_back(item);
+}
+
+std::span<const flowd_event> EventBatch::events() {
+    raw_.clear();
+    for (const Attachment& attachment : attachments_)
+        raw_.push_back({sizeof(flowd_attachment), 0, to_c(view(attachment.id)),
+                        to_bytes(attachment.outside.empty() ? view(attachment.bytes) : attachment.outside)});
+    std::size_t next = 0;
+    for (std::size_t i = 0; i < events_.size(); ++i) {
+        events_[i].application = to_c(view(items_[i].application));
+        events_[i].attachments = raw_.data() + next;
+        events_[i].attachment_count = items_[i].attachments;
+        events_[i].attachment_stride = sizeof(flowd_attachment);
+        next += items_[i].attachments;
+    }
+    return events_;
+}
+
+}  // namespace flowd::fireflyp

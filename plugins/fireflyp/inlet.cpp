@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "plugins/fireflyp/inlet.hpp"
+
+#include <utility>
+
+namespace flowd::fireflyp {
+
+Inlet::Inlet(Host& host, const Endpoint& endpoint, std::string resource)
+    : host_(host), endpoint_(endpoint), resource_(std::move(resource)) {
+    const Labels labels{{"bind", endpoint.to_string()}};
+    received_metric_ = host.counter("fireflyp_received_total", "Datagrams received.", labels);
+    drops_metric_ =
+        host.counter("fireflyp_kernel_drops_total", "Datagrams the kernel dropped because its buffer was full.", labels);
+}
+
+Result<void> Inlet::prepare(const net::UdpSocket::Binding& binding) {
+    UniqueFd handed = host_.descriptors().take(resource_);
+    auto socket = handed ? net::UdpSocket::adopted(std::move(handed), binding.receive_buffer)
+                         : net::UdpSocket::bound(endpoint_, binding);
+    if (!socket) return std::move(socket).error();
+    drops_seen_ = socket->drops();
+    if (socket->receive_buffer() < binding.receive_buffer)
+        host_.info("the kernel buffers " + std::to_string(socket->receive_buffer()) + " of the " +
+                   std::to_string(binding.receive_buffer) +
+                   " bytes of receiveBuffer; sysctl net.core.rmem_max, or CAP_NET_ADMIN, allows more");
+    socket_ = std::move(*socket);
+    return host_.descriptors().keep(resource_, socket_->fd());
+}
+
+Result<void> Inlet::start(std::function<void()> readable) {
+    auto watch = host_.watch(socket_->fd(), FLOWD_IO_READ, [readable = std::move(readable)](std::uint32_t) { readable(); });
+    if (!watch) return std::move(watch).error();
+    watch_ = std::move(*watch);
+    host_.info("receiving fireflies at " + endpoint_.to_string());
+    return {};
+}
+
+void Inlet::pause() {
+    if (auto done = watch_.conditions(0); !done) host_.report(Problem::from(done.error()));
+}
+
+void Inlet::resume() {
+    if (auto done = watch_.conditions(FLOWD_IO_READ); !done) host_.report(Problem::from(done.error()));
+}
+
+std::uint64_t Inlet::drops() const {
+    if (!socket_) return drops_;
+    const std::uint32_t now = socket_->drops();
+    drops_ += static_cast<std::uint32_t>(now - std::exchange(drops_seen_, now));  // modulo 2^32
+    return drops_;
+}
+
+void Inlet::publish() {
+    received_metric_.set_total(static_cast<double>(received_));
+    drops_metric_.set_total(static_cast<double>(drops()));
+}
+
+void Inlet::status(json::Writer& writer) const {
+    writer.object().member("address", endpoint_.to_string()).member("received", received_);
+    writer.member("kernelDrops", drops()).member("receiveBuffer", socket_ ? socket_->receive_buffer() : 0).end();
+}
+
+}  // namespace flowd::fireflyp

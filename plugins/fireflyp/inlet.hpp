@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+// One address that fireflies are received at. [instance]
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "flowd/module.hpp"
+#include "lib/net/udp_socket.hpp"
+
+namespace flowd::fireflyp {
+
+class Inlet {
+  public:
+    /// `resource`: the name under which its socket is handed over (flowd/abi/ext/descriptors.h).
+    Inlet(Host& host, const Endpoint& endpoint, std::string resource);
+
+    Result<void> prepare(const net::UdpSocket::Binding& binding);
+    /// Calls back while there is something to read.
+    Result<void> start(std::function<void()> readable);
+    void pause();
+    void resume();
+    void stop() { watch_.reset(); }
+
+    [[nodiscard]] int fd() const { return socket_->fd(); }
+    void count(std::size_t datagrams) { received_ += datagrams; }
+    [[nodiscard]] std::uint64_t received() const { return received_; }
+    /// Datagrams that the kernel dropped because its buffer was full, since this instance has the socket.
+    [[nodiscard]] std::uint64_t drops() const;
+    void publish();
+    void status(json::Writer& writer) const;
+
+  private:
+    Host& host_;
+    Endpoint endpoint_;
+    std::string resource_;
+    std::optional<net::UdpSocket> socket_;
+    std::uint64_t received_ = 0;
+    mutable std::uint64_t drops_ = 0;
+    mutable std::uint32_t drops_seen_ = 0;  ///< of the kernel's count, which wraps
+    Counter received_metric_, drops_metric_;
+    Watch watch_;  // behind the socket: ends before its descriptor does
+};
+
+}  // namespace flowd::fireflyp
