@@ -12,6 +12,7 @@
 #include "core/config/configuration.hpp"
 #include "core/control/server.hpp"
 #include "core/modules/sample_gate.hpp"
+#include "core/service/bus_metrics.hpp"
 #include "core/service/control_commands.hpp"
 #include "core/service/installation.hpp"
 #include "core/service/notify.hpp"
@@ -187,6 +188,7 @@ Result<void> Daemon::Implementation::set_up() {
     (void)descriptors_.adopt_from_systemd();
 
     bus_ = std::make_unique<Bus>(flow_limits(globals_), core::Clock::real(), std::make_unique<KernelSocketProbe>());
+    metrics_.add_source([this] { return bus_metrics(bus_->counters()); });
     const Services services{*bus_, metrics_, descriptors_, shared_, registry_, logging_};
     supervisor_ = std::make_unique<Supervisor>(
         Supervisor::Surroundings{services, [this] { loop_->wake(); },

@@ -21,6 +21,7 @@ Result<void> check(const MetricInfo& info) {
         return Error{FLOWD_INVALID, "metric \"" + info.name + "\": " + std::string(what)};
     };
     if (!is_name(info.name)) return invalid("the name is not of the form [a-zA-Z_][a-zA-Z0-9_]*");
+    if (info.name.rfind("bus_", 0) == 0) return invalid("names in bus_ are the core's own");
     if (info.type != MetricType::counter && info.type != MetricType::gauge && info.type != MetricType::histogram)
         return invalid("type " + std::to_string(static_cast<std::uint32_t>(info.type)) + " does not exist");
     for (const auto& [name, value] : info.labels)
@@ -111,12 +112,18 @@ std::vector<MetricSample> Metrics::snapshot() const {
 }
 
 std::vector<MetricSample> Metrics::snapshot(std::string_view label, std::string_view value) const {
+    const auto is_wanted = [&](const MetricLabels& labels) {
+        return label.empty() || std::any_of(labels.begin(), labels.end(),
+                                            [&](const auto& pair) { return pair.first == label && pair.second == value; });
+    };
     std::vector<MetricSample> samples;
+    if (label.empty())
+        for (const auto& source : sources_)
+            for (MetricSample& sample : source()) samples.push_back(std::move(sample));
     const std::lock_guard lock(mutex_);
     for (const auto& [name, family] : families_) {
         for (const auto& [labels, entry] : family.series) {
-            const auto matches = [&](const auto& pair) { return pair.first == label && pair.second == value; };
-            if (!label.empty() && std::none_of(labels.begin(), labels.end(), matches)) continue;
+            if (!is_wanted(labels)) continue;
             samples.push_back(MetricSample{family.type, name, family.help, family.unit, labels, entry.metric->value(),
                                            family.bounds, entry.metric->buckets()});
         }

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -77,9 +78,13 @@ class Metrics {
     /// Takes the series off the list once everybody who opened it has removed it.
     void remove(const std::shared_ptr<Metric>& metric);
 
-    /// All series by name and labels.
+    /// Series that are computed when somebody looks. `source` is called on any thread, without locks; its names are not
+    /// used by anybody else. Added before anybody looks.
+    void add_source(std::function<std::vector<MetricSample>()> source) { sources_.push_back(std::move(source)); }
+
+    /// All series, those of one name together.
     [[nodiscard]] std::vector<MetricSample> snapshot() const;
-    /// Those whose label has this value.
+    /// Those that somebody opened and whose label has this value.
     [[nodiscard]] std::vector<MetricSample> snapshot(std::string_view label, std::string_view value) const;
     [[nodiscard]] std::size_t size() const;
 
@@ -102,6 +107,7 @@ class Metrics {
     mutable std::mutex mutex_;
     std::map<std::string, Family, std::less<>> families_;
     std::map<const Metric*, Place> places_;
+    std::vector<std::function<std::vector<MetricSample>()>> sources_;
 };
 
 }  // namespace flowd::core

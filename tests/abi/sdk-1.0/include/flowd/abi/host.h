@@ -45,7 +45,7 @@ typedef struct flowd_label {
 typedef struct flowd_metric_info {
     uint32_t size;
     uint32_t type;
-    flowd_string name; /* Prometheus name without the prefix flowd_, counters end in _total */
+    flowd_string name; /* Prometheus name without the prefix flowd_, not in bus_; counters end in _total */
     flowd_string help;
     flowd_string unit; /* "bytes", "seconds"; may be empty */
     const flowd_label *labels;

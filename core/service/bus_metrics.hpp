@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+// The flow table and every edge of the bus as time series: names begin with "bus_". Pure function.
+#pragma once
+
+#include <vector>
+
+#include "core/flows/counters.hpp"
+#include "core/service/metrics.hpp"
+
+namespace flowd::core {
+
+/// Series of one name stand together.
+[[nodiscard]] std::vector<MetricSample> bus_metrics(const BusCounters& bus);
+
+}  // namespace flowd::core
