@@ -5,9 +5,41 @@
 #include <net/if_arp.h>
 
 #include <algorithm>
+#include <iterator>
 #include <set>
 
 namespace flowd::bpf {
+namespace {
+
+/// Whether one of `chosen` stands on `link`.
+bool carries(const Link& link, const std::set<int>& chosen, const std::vector<Link>& all) {
+    std::set<int> seen{link.index};
+    std::vector<int> above{link.index};
+    while (!above.empty()) {
+        const int index = above.back();
+        above.pop_back();
+        for (const Link& other : all) {
+            const bool is_above = other.lower == index || std::any_of(all.begin(), all.end(), [&](const Link& port) {
+                                      return port.index == index && port.master == other.index;
+                                  });
+            if (!is_above || !seen.insert(other.index).second) continue;
+            if (chosen.contains(other.index)) return true;
+            above.push_back(other.index);
+        }
+    }
+    return false;
+}
+
+}  // namespace
+
+std::vector<Link> uppermost(const std::vector<Link>& links, const std::vector<Link>& all) {
+    std::set<int> chosen;
+    for (const Link& link : links) chosen.insert(link.index);
+    std::vector<Link> found;
+    std::copy_if(links.begin(), links.end(), std::back_inserter(found),
+                 [&](const Link& link) { return !carries(link, chosen, all); });
+    return found;
+}
 
 Result<Interfaces::Found> Interfaces::find() const {
     auto links = bpf::links();

@@ -19,6 +19,9 @@ struct InterfaceChoice {
     RouteFamily routes = RouteFamily::ipv6;  ///< of the default routes that count
 };
 
+/// Those of `links` on which no other of them stands, directly or not: a packet passes exactly one of a stack.
+[[nodiscard]] std::vector<Link> uppermost(const std::vector<Link>& links, const std::vector<Link>& all);
+
 class Interfaces {
   public:
     struct Found {

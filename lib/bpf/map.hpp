@@ -46,13 +46,19 @@ class Map {
         if (const int number = detail::lookup(fd_, &key, &value)) return detail::error(number, name_, "reading");
         return value;
     }
-    /// The sum over all CPUs of a per-CPU map of 8-byte counters.
-    [[nodiscard]] Result<std::uint64_t> sum(const Key& key) const {
-        static_assert(sizeof(Value) == sizeof(std::uint64_t), "per-CPU values are padded to 8 bytes");
+    /// What each CPU has in a per-CPU map.
+    [[nodiscard]] Result<std::vector<Value>> per_cpu(const Key& key) const {
+        static_assert(sizeof(Value) % sizeof(std::uint64_t) == 0, "per-CPU values are padded to 8 bytes");
         std::vector<Value> values(detail::possible_cpus());
         if (const int number = detail::lookup(fd_, &key, values.data())) return detail::error(number, name_, "reading");
+        return values;
+    }
+    /// The sum over all CPUs of a per-CPU map of 8-byte counters.
+    [[nodiscard]] Result<std::uint64_t> sum(const Key& key) const {
+        auto values = per_cpu(key);
+        if (!values) return std::move(values).error();
         std::uint64_t sum = 0;
-        for (const Value value : values) sum += value;
+        for (const Value value : *values) sum += value;
         return sum;
     }
 

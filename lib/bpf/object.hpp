@@ -46,6 +46,8 @@ class Object {
         if (!found) return std::move(found).error();
         return Map<Key, Value>(*found, name);
     }
+    /// After load: the descriptor of a ring buffer, borrowed.
+    [[nodiscard]] Result<int> ring(const std::string& name) const { return find_map(name, 0, 0); }
     /// After load: a program's descriptor, borrowed.
     [[nodiscard]] Result<int> program(const std::string& name) const;
 

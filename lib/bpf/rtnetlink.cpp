@@ -33,6 +33,18 @@ void add_next_hops(const rtattr& multipath, std::set<int>& found) {
     }
 }
 
+/// Whether an interface of this kind sends what it is given through the one it names (IFLA_LINK). For a veth that is its
+/// peer, for a tunnel where it was made.
+bool is_stacked(const rtattr& link_info) {
+    bool stacked = false;
+    for_each_attribute(RTA_DATA(&link_info), RTA_PAYLOAD(&link_info), [&stacked](const rtattr& attribute) {
+        if (attribute.rta_type != IFLA_INFO_KIND) return;
+        const std::string kind = text_of(attribute);
+        stacked = kind == "vlan" || kind == "macvlan" || kind == "ipvlan" || kind == "macsec";
+    });
+    return stacked;
+}
+
 }  // namespace
 
 Result<Netlink> Netlink::open(std::uint32_t groups) {
@@ -117,9 +129,15 @@ Result<std::vector<Link>> links() {
         Link link;
         link.index = payload<ifinfomsg>(message).ifi_index;
         link.hardware = payload<ifinfomsg>(message).ifi_type;
-        attributes<ifinfomsg>(message, [&link](const rtattr& attribute) {
+        int peer = 0;
+        bool stands_on_peer = false;
+        attributes<ifinfomsg>(message, [&](const rtattr& attribute) {
             if (attribute.rta_type == IFLA_IFNAME) link.name = text_of(attribute);
+            if (attribute.rta_type == IFLA_MASTER) link.master = static_cast<int>(number_of(attribute));
+            if (attribute.rta_type == IFLA_LINK) peer = static_cast<int>(number_of(attribute));
+            if (attribute.rta_type == IFLA_LINKINFO) stands_on_peer = is_stacked(attribute);
         });
+        if (stands_on_peer) link.lower = peer;
         found.push_back(std::move(link));
     });
     if (!done) return std::move(done).error().within("listing interfaces");

@@ -21,6 +21,8 @@ struct Link {
     int index = 0;
     std::string name;
     std::uint16_t hardware = 0;  ///< ARPHRD_* of linux/if_arp.h
+    int master = 0;              ///< index of the bond or bridge that it is a port of; 0: none
+    int lower = 0;               ///< of a VLAN, macvlan and the like: index of the interface that it stands on; 0: none
 };
 
 /// One socket of the ROUTE family.

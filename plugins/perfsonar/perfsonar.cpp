@@ -8,36 +8,20 @@
 
 namespace flowd::perfsonar {
 
-const Table<PerfsonarOptions>& PerfsonarOptions::table() {
-    // Bounded by what a flow label can carry: a tag that does not fit must be refused here, never cut silently.
-    static const Table<PerfsonarOptions> table{
-        option("experimentId", &PerfsonarOptions::experiment)
-            .experiment()
-            .range(0, label::max_experiment)
-            .aliases({"experimentID", "experiment"})
-            .required()
-            .doc("Experiment of the traffic, by id or by its name in the registry."),
-        option("activityId", &PerfsonarOptions::activity)
-            .activity()
-            .range(0, label::max_activity)
-            .aliases({"activityID", "activity"})
-            .required()
-            .doc("Activity of the traffic, by id or by its name in the registry."),
-    };
-    return table;
-}
+Perfsonar::Perfsonar(Host& host, Options options) : Plugin(host), options_(std::move(options)) {}
 
-Perfsonar::Perfsonar(Host& host, Options options) : Plugin(host), options_(options) {}
-
-void Perfsonar::validate(const Options& options, Problems& problems) {
-    if (options.experiment == 0 && options.activity == 0)
-        problems.warning("experimentId", "experiment 0 with activity 0 means \"no valid tag\": nothing will be marked",
-                         "set the experiment and the activity of this host's tests, e.g. experimentId: atlas and "
-                         "activityId: perfsonar");
+Result<void> Perfsonar::prepare() {
+    if (!options_.flows) return {};
+    auto metering = Metering::make(host(), options_);
+    if (!metering) return std::move(metering).error();
+    metering_ = *std::move(metering);
+    return {};
 }
 
 Result<void> Perfsonar::start() {
-    return announce();
+    // The catch-all first: what is announced has its tag already.
+    if (auto done = announce(); !done || !metering_) return done;
+    return metering_->start();
 }
 
 Result<void> Perfsonar::announce() {
@@ -58,22 +42,43 @@ Result<void> Perfsonar::announce() {
 }
 
 void Perfsonar::on_room() {
-    if (state_ != State::waiting) return;
-    if (const auto announced = announce(); !announced) {
-        state_ = State::refused;
-        host().report(Problem::from(announced.error()));
+    if (state_ == State::waiting) {
+        if (const auto announced = announce(); !announced) {
+            state_ = State::refused;
+            host().report(Problem::from(announced.error()));
+        }
     }
+    if (metering_) metering_->on_room();
 }
 
 Result<void> Perfsonar::reconfigure(Options options) {
-    const Options before = std::exchange(options_, options);
+    Options before = std::exchange(options_, std::move(options));
     if (state_ == State::idle) return {};
-    auto announced = announce();  // a new catch-all takes the place of the one before
-    if (!announced) options_ = before;
-    return announced;
+    auto done = announce();  // a new catch-all takes the place of the one before
+    if (done) done = remeter(options_);
+    if (done) return done;
+    options_ = std::move(before);
+    (void)announce();
+    return done;
+}
+
+Result<void> Perfsonar::remeter(const Options& options) {
+    if (metering_ && options.flows) return metering_->reconfigure(options);
+    if (metering_) {
+        metering_->stop();
+        metering_.reset();
+    } else if (options.flows) {
+        auto metering = Metering::make(host(), options);
+        if (!metering) return std::move(metering).error();
+        if (auto done = (*metering)->start(); !done) return done;
+        metering_ = *std::move(metering);
+    }
+    return {};
 }
 
 Result<void> Perfsonar::stop(Deadline) {
+    if (metering_) metering_->stop();
+    metering_.reset();
     // Also when the last try is still waiting: an earlier tag may be in force. Clearing twice does no harm.
     if (state_ != State::idle) (void)host().emit(Event::catch_all_clear());
     state_ = State::idle;
@@ -90,6 +95,7 @@ void Perfsonar::status(json::Writer& object) const {
     object.member("activityName", registry.activity_name(options_.experiment, options_.activity));
     const auto flow_label = label::encode({options_.experiment, options_.activity});
     if (flow_label) object.member("flowLabel", *flow_label);
+    if (metering_) metering_->status(object);
 }
 
 }  // namespace flowd::perfsonar

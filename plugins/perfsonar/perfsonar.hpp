@@ -1,29 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
-// The perfSONAR plugin: one tag for everything this host sends that has no tag of its own.
+// The perfSONAR plugin: one tag for everything this host sends that has no tag of its own, and each of its flows announced.
 #pragma once
 
-#include <cstdint>
+#include <memory>
 
 #include "flowd/module.hpp"
+#include "plugins/perfsonar/metering.hpp"
+#include "plugins/perfsonar/options.hpp"
 
 namespace flowd::perfsonar {
-
-struct PerfsonarOptions {
-    std::uint32_t experiment = 0;
-    std::uint32_t activity = 0;
-    static const Table<PerfsonarOptions>& table();
-};
 
 class Perfsonar final : public Plugin {
   public:
     using Options = PerfsonarOptions;
     static constexpr Info info{
         .name = "perfsonar",
-        .summary = "Marks everything that has no tag of its own as the traffic of one experiment and activity.",
+        .summary =
+            "Gives everything that has no tag of its own the tag of one experiment and activity, and announces its flows.",
         .precedence = FLOWD_PRECEDENCE_METER};
 
     Perfsonar(Host& host, Options options);
-    static void validate(const Options& options, Problems& problems);
+    static void validate(const Options& options, Problems& problems) { Options::validate(options, problems); }
+    Result<void> prepare() override;
     Result<void> start() override;
     Result<void> stop(Deadline deadline) override;
     Result<void> reconfigure(Options options);
@@ -33,9 +31,11 @@ class Perfsonar final : public Plugin {
   private:
     enum class State { idle, waiting, announced, refused };
     Result<void> announce();
+    [[nodiscard]] Result<void> remeter(const Options& options);
 
     Options options_;
     State state_ = State::idle;
+    std::unique_ptr<Metering> metering_;  // null: flows are not metered
 };
 
 }  // namespace flowd::perfsonar

@@ -13,7 +13,8 @@ using testing::FakeHost;
 using testing::Instance;
 
 Config config_of(const char* experiment, const char* activity) {
-    return Config(component<perfsonar::Perfsonar>()).set("experimentId", experiment).set("activityId", activity);
+    Config config(component<perfsonar::Perfsonar>());
+    return config.set("experimentId", experiment).set("activityId", activity).set("flows", "false");
 }
 
 class PerfsonarTest : public ::testing::Test {
@@ -107,7 +108,7 @@ TEST(PerfsonarOptionsTest, NoValidTagIsAWarningBecauseItMarksNothing) {
 TEST(PerfsonarOptionsTest, FlowdGosSpellingsAreKnown) {
     FakeHost host;
     Config config(component<perfsonar::Perfsonar>());
-    config.set("experimentID", "5").set("activityID", "6");
+    config.set("experimentID", "5").set("activityID", "6").set("flows", "false");
     Instance instance(host, component<perfsonar::Perfsonar>(), config);
     ASSERT_EQ(instance.bring_up(), FLOWD_OK);
     EXPECT_EQ(host.events()[0]->tag.experiment, 5u);

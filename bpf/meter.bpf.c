@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * The flow meter: counts what leaves and what comes in, by flow. For TCX and clsact, both directions. It changes no packet
+ * and has no opinion on its fate: TC_ACT_UNSPEC (TCX_NEXT) lets every other program run, always.
+ */
+#include <linux/bpf.h>
+#include <linux/pkt_cls.h>
+
+#include <bpf/bpf_helpers.h>
+
+#include "bpf/lib/meter.h"
+#include "bpf/lib/parse.h"
+
+SEC("tc")
+int flowd_meter_tx(struct __sk_buff* skb) {
+    struct packet ip = {};
+    meter_packet(skb, &ip, packet_find_ip(skb, &ip), METER_OUT);
+    return TC_ACT_UNSPEC;
+}
+
+SEC("tc")
+int flowd_meter_rx(struct __sk_buff* skb) {
+    struct packet ip = {};
+    meter_packet(skb, &ip, packet_find_ip(skb, &ip), METER_IN);
+    return TC_ACT_UNSPEC;
+}
+
+SEC("tc")
+int flowd_meter_tx3(struct __sk_buff* skb) {
+    struct packet ip = {};
+    meter_packet(skb, &ip, packet_find_raw_ip(skb, &ip), METER_OUT);
+    return TC_ACT_UNSPEC;
+}
+
+SEC("tc")
+int flowd_meter_rx3(struct __sk_buff* skb) {
+    struct packet ip = {};
+    meter_packet(skb, &ip, packet_find_raw_ip(skb, &ip), METER_IN);
+    return TC_ACT_UNSPEC;
+}
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";

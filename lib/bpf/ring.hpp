@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+// lib/bpf/ring.hpp: the reading end of a BPF ring buffer. Belongs to one thread.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+
+#include "flowd/result.hpp"
+
+struct ring_buffer;
+
+namespace flowd::bpf {
+
+class Ring {
+  public:
+    /// A record: valid until the call returns.
+    using Callback = std::function<void(std::span<const std::byte> record)>;
+
+    /// `map` is borrowed.
+    [[nodiscard]] static Result<Ring> open(int map, Callback callback);
+    Ring(Ring&&) noexcept;
+    Ring& operator=(Ring&&) noexcept;
+    ~Ring();
+
+    [[nodiscard]] int fd() const;  ///< readable while there are records
+    /// Calls back for every record that is there.
+    void drain();
+
+  private:
+    struct Closer {
+        void operator()(ring_buffer* ring) const;
+    };
+    Ring(std::unique_ptr<Callback> callback, ring_buffer* ring);
+    std::unique_ptr<Callback> callback_;  // where libbpf finds it, also after a move
+    std::unique_ptr<ring_buffer, Closer> ring_;
+};
+
+}  // namespace flowd::bpf

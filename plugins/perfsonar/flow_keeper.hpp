@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+// plugins/perfsonar/flow_keeper.hpp: turns the meter's flows into flow events, each flow's start and end once.
+// One thread at a time. Times are nanoseconds of CLOCK_MONOTONIC unless their name says unix.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <deque>
+#include <span>
+#include <unordered_map>
+#include <vector>
+
+#include "flowd/event.hpp"
+#include "flowd/host.hpp"
+#include "plugins/perfsonar/flow_slots.hpp"
+#include "plugins/perfsonar/options.hpp"
+#include "plugins/perfsonar/own_sockets.hpp"
+
+namespace flowd::perfsonar {
+
+class FlowKeeper {
+  public:
+    struct Counts {
+        std::uint64_t started = 0;
+        std::uint64_t ended = 0;
+        std::uint64_t own = 0;       ///< not announced: the daemon's
+        std::uint64_t excluded = 0;  ///< not announced: by the option
+        std::uint64_t refused = 0;   ///< the core would not take them: its limits
+        std::uint64_t silent = 0;    ///< went away without having been worth an announcement
+        std::uint64_t scans = 0;     ///< of the whole table, because the kernel's messages did not fit
+    };
+
+    /// `host` and `slots` must outlive this.
+    FlowKeeper(Host& host, FlowSlots& slots, const PerfsonarOptions& options, std::int64_t now_ns);
+
+    /// What the kernel has said since the last time.
+    void on_events(std::span<const meter_event> events, std::int64_t now_ns);
+    /// Some of what the kernel said was lost: looks at everything.
+    void scan(std::int64_t now_ns);
+    /// Once a second: idle flows end, others are kept alive in the core's table.
+    void tick(std::int64_t now_ns);
+    /// There is room in the core's queues again.
+    void on_room();
+    /// Other options from now on, a new tag included.
+    void reconfigure(const PerfsonarOptions& options, std::int64_t now_ns);
+    /// No packet passes at this interface any more: its flows end soon, unless they show up at another.
+    void interface_gone(std::uint32_t index, std::int64_t now_ns);
+    /// Ends every flow that has been announced. Answers how many ends the core did not take.
+    std::size_t end_all();
+
+    [[nodiscard]] const Counts& counts() const { return counts_; }
+    [[nodiscard]] std::size_t metered() const { return records_.size(); }      ///< in the table
+    [[nodiscard]] std::size_t announced() const { return announced_; }        ///< of them: started and not ended
+    [[nodiscard]] std::size_t waiting() const { return waiting_.size(); }      ///< events that the core has no room for
+
+  private:
+    /// `elsewhere`: the core ended it by itself, or another announcer did.
+    enum class Told : std::uint8_t { nothing, start, end, elsewhere, never };
+    struct Record {
+        std::int64_t start_unix_ns = 0;
+        std::int64_t ongoing_ns = 0;    ///< when it was last announced as ongoing
+        std::int64_t visit_second = 0;  ///< when it is looked at next
+        flowd_usage before{};           ///< what belongs to an earlier flow of this slot
+        std::uint32_t waiting = 0;  ///< of its events
+        Told told = Told::nothing;
+        bool has_started = false;  ///< the core has taken the start
+        bool is_hidden = false;
+        bool lost_interface = false;
+    };
+    enum class What : std::uint8_t { start, again, ongoing, end };
+    struct Waiting {
+        std::uint32_t slot;
+        What what;
+    };
+
+    Record& record_of(std::uint32_t slot, const meter_flow& flow, std::int64_t now_ns);
+    void look(std::uint32_t slot, const meter_flow& flow, std::int64_t now_ns);
+    void announce(std::uint32_t slot, Record& record, const meter_flow& flow);
+    void visit(std::uint32_t slot, std::int64_t now_ns);
+    void keep_alive(std::uint32_t slot, Record& record, const meter_flow& flow, std::int64_t now_ns);
+    void finish(std::uint32_t slot, Record& record);
+    void hide(std::uint32_t slot, Record& record, std::int64_t now_ns);
+    void schedule(std::uint32_t slot, Record& record, std::int64_t at_ns);
+    [[nodiscard]] std::int64_t idle_limit(const Record& record, const meter_flow& flow) const;
+    [[nodiscard]] bool is_own(const meter_flow& flow);
+    [[nodiscard]] bool core_knows(const meter_flow& flow) const;
+
+    enum class Filled { ready, nothing_to_tell, needs_answer };
+    void push(std::uint32_t slot, Record& record, What what);
+    void pump();
+    [[nodiscard]] std::size_t emit(std::span<const flowd_event> events, std::span<const Waiting> told);
+    [[nodiscard]] Filled fill(const Waiting& waiting, flowd_event& event) const;
+    void settle(const Waiting& waiting, bool taken);
+
+    static constexpr std::size_t wheel_size = 64;  // seconds; nothing is scheduled further ahead
+
+    Host& host_;
+    FlowSlots& slots_;
+    PerfsonarOptions options_;
+    OwnSockets own_;
+    bool own_is_fresh_ = false;  // looked at in this call
+    std::int64_t unix_offset_ns_;
+    std::unordered_map<std::uint32_t, Record> records_;
+    std::array<std::vector<std::uint32_t>, wheel_size> wheel_;
+    std::int64_t second_ = 0;  // the last one the wheel has turned to
+    std::deque<Waiting> waiting_;
+    bool is_full_ = false;
+    std::size_t announced_ = 0;
+    Counts counts_;
+};
+
+/// The key of a flow as it is announced: its source is the end on this side of the interface.
+[[nodiscard]] flowd_key key_of(const meter_flow& flow);
+
+}  // namespace flowd::perfsonar

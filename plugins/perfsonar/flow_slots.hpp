@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+// plugins/perfsonar/flow_slots.hpp: the user's side of the meter's table. One thread at a time.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+
+#include "bpf/meter_types.h"
+#include "plugins/perfsonar/meter_program.hpp"
+
+namespace flowd::perfsonar {
+
+/// The table as the keeper of flows sees it; the kernel's in the daemon, memory in its tests.
+class FlowSlots {
+  public:
+    FlowSlots() = default;
+    FlowSlots(const FlowSlots&) = delete;
+    FlowSlots& operator=(const FlowSlots&) = delete;
+    virtual ~FlowSlots() = default;
+
+    /// What is in a slot now. Nothing: it can't be read.
+    [[nodiscard]] virtual std::optional<meter_flow> read(std::uint32_t slot) const = 0;
+    /// From now on no packet finds the flow; a second later none is counting it any more.
+    virtual void hide(std::uint32_t slot) = 0;
+    /// Makes a hidden slot free.
+    virtual void clear(std::uint32_t slot) = 0;
+    /// Every slot that holds a flow, hidden ones included, but for those that are being written this moment.
+    virtual void for_each(const std::function<void(std::uint32_t slot)>& each) const = 0;
+};
+
+class KernelSlots final : public FlowSlots {
+  public:
+    /// Borrows the program.
+    explicit KernelSlots(MeterProgram& program) : program_(program) {}
+    [[nodiscard]] std::optional<meter_flow> read(std::uint32_t slot) const override;
+    void hide(std::uint32_t slot) override;
+    void clear(std::uint32_t slot) override;
+    void for_each(const std::function<void(std::uint32_t slot)>& each) const override;
+
+  private:
+    [[nodiscard]] std::uint32_t& tag(std::uint32_t slot) const {
+        return program_.buckets()[slot / METER_BUCKET_SLOTS].tags[slot % METER_BUCKET_SLOTS];
+    }
+    MeterProgram& program_;
+};
+
+}  // namespace flowd::perfsonar

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "plugins/perfsonar/meter_program.hpp"
+
+#include <span>
+#include <utility>
+
+#include "meter.skel.h"
+
+namespace flowd::perfsonar {
+namespace {
+
+Result<bpf::HookPrograms> find_hook(const bpf::Object& object, bpf::Direction direction, const char* ethernet,
+                                    const char* raw_ip) {
+    auto first = object.program(ethernet);
+    if (!first) return std::move(first).error();
+    auto second = object.program(raw_ip);
+    if (!second) return std::move(second).error();
+    return bpf::HookPrograms{direction, *first, *second};
+}
+
+}  // namespace
+
+std::uint32_t MeterProgram::buckets_for(std::uint32_t max_flows) {
+    std::uint32_t buckets = 2;
+    while (buckets * METER_BUCKET_SLOTS / 2 < max_flows) buckets *= 2;
+    return buckets;
+}
+
+std::vector<std::string> MeterProgram::program_names() {
+    return {METER_OUT_PROGRAM, METER_IN_PROGRAM, METER_OUT_RAW_IP_PROGRAM, METER_IN_RAW_IP_PROGRAM};
+}
+
+MeterProgram::MeterProgram(bpf::Object object, std::vector<bpf::HookPrograms> hooks,
+                           bpf::Map<std::uint32_t, meter_flow> flows, bpf::MappedArray<meter_bucket> buckets,
+                           bpf::MappedArray<meter_state> state, bpf::Map<std::uint32_t, meter_count> counts, int events)
+    : object_(std::move(object)),
+      hooks_(std::move(hooks)),
+      flows_(std::move(flows)),
+      buckets_(std::move(buckets)),
+      state_(std::move(state)),
+      counts_(std::move(counts)),
+      events_(events) {}
+
+Result<MeterProgram> MeterProgram::load(std::uint32_t max_flows, bpf::LogSink log) {
+    std::size_t size = 0;
+    const auto* const elf = static_cast<const std::uint8_t*>(meter_bpf::elf_bytes(&size));
+    auto object = bpf::Object::open(std::span(elf, size), "meter", std::move(log));
+    if (!object) return std::move(object).error();
+    const std::uint32_t bucket_count = buckets_for(max_flows);
+    if (auto done = object->set_max_entries(METER_BUCKETS_MAP, bucket_count); !done) return std::move(done).error();
+    if (auto done = object->set_max_entries(METER_FLOWS_MAP, bucket_count * METER_BUCKET_SLOTS); !done)
+        return std::move(done).error();
+    if (auto done = object->set_constants(meter_config{bucket_count - 1, 0}); !done) return std::move(done).error();
+    if (auto done = object->load(); !done) return std::move(done).error();
+
+    auto out = find_hook(*object, bpf::Direction::egress, METER_OUT_PROGRAM, METER_OUT_RAW_IP_PROGRAM);
+    if (!out) return std::move(out).error();
+    auto in = find_hook(*object, bpf::Direction::ingress, METER_IN_PROGRAM, METER_IN_RAW_IP_PROGRAM);
+    if (!in) return std::move(in).error();
+    auto flows = object->map<std::uint32_t, meter_flow>(METER_FLOWS_MAP);
+    if (!flows) return std::move(flows).error();
+    auto bucket_map = object->map<std::uint32_t, meter_bucket>(METER_BUCKETS_MAP);
+    if (!bucket_map) return std::move(bucket_map).error();
+    auto buckets = bpf::MappedArray<meter_bucket>::map(bucket_map->fd(), bucket_count);
+    if (!buckets) return std::move(buckets).error();
+    auto state_map = object->map<std::uint32_t, meter_state>(METER_STATE_MAP);
+    if (!state_map) return std::move(state_map).error();
+    auto state = bpf::MappedArray<meter_state>::map(state_map->fd(), 1);
+    if (!state) return std::move(state).error();
+    auto counts = object->map<std::uint32_t, meter_count>(METER_COUNTS_MAP);
+    if (!counts) return std::move(counts).error();
+    auto events = object->ring(METER_EVENTS_MAP);
+    if (!events) return std::move(events).error();
+    (*state)[0].max_flows = max_flows;
+    return MeterProgram(*std::move(object), {*out, *in}, *std::move(flows), *std::move(buckets), *std::move(state),
+                        *std::move(counts), *events);
+}
+
+Result<OutcomeCounts> MeterProgram::counts() const {
+    OutcomeCounts counts{};
+    for (std::uint32_t index = 0; index < METER_OUTCOMES * 2; ++index) {
+        auto values = counts_.per_cpu(index);
+        if (!values) return std::move(values).error();
+        meter_count& sum = counts[index / 2][index % 2];
+        for (const meter_count& value : *values) {
+            sum.packets += value.packets;
+            sum.bytes += value.bytes;
+        }
+    }
+    return counts;
+}
+
+const char* outcome_name(std::uint32_t outcome) {
+    switch (outcome) {
+#define METER_OUTCOME_NAME(name, text) \
+    case METER_##name:                 \
+        return text;
+        METER_OUTCOMES_LIST(METER_OUTCOME_NAME)
+#undef METER_OUTCOME_NAME
+        default:
+            return "unknown";
+    }
+}
+
+}  // namespace flowd::perfsonar

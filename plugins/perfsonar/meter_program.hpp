@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+// plugins/perfsonar/meter_program.hpp: the flow meter's BPF programs and maps, loaded. One thread at a time.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <vector>
+
+#include "bpf/meter_types.h"
+#include "flowd/result.hpp"
+#include "lib/bpf/attachments.hpp"
+#include "lib/bpf/map.hpp"
+#include "lib/bpf/mapped_array.hpp"
+#include "lib/bpf/object.hpp"
+#include "lib/bpf/ring.hpp"
+
+namespace flowd::perfsonar {
+
+/// Of one outcome, by METER_OUT and METER_IN.
+using OutcomeCounts = std::array<std::array<meter_count, 2>, METER_OUTCOMES>;
+
+class MeterProgram {
+  public:
+    /// With room for `max_flows`, which is also the limit until `state` says another.
+    [[nodiscard]] static Result<MeterProgram> load(std::uint32_t max_flows, bpf::LogSink log);
+
+    /// Of both directions; borrowed.
+    [[nodiscard]] const std::vector<bpf::HookPrograms>& hooks() const { return hooks_; }
+    [[nodiscard]] const bpf::Map<std::uint32_t, meter_flow>& flows() const { return flows_; }
+    [[nodiscard]] bpf::Map<std::uint32_t, meter_flow>& flows() { return flows_; }
+    [[nodiscard]] const bpf::MappedArray<meter_bucket>& buckets() const { return buckets_; }
+    [[nodiscard]] meter_state& state() const { return state_[0]; }
+    [[nodiscard]] Result<bpf::Ring> events(bpf::Ring::Callback callback) const {
+        return bpf::Ring::open(events_, std::move(callback));
+    }
+    /// What all packets so far were counted as.
+    [[nodiscard]] Result<OutcomeCounts> counts() const;
+
+    [[nodiscard]] static std::vector<std::string> program_names();
+    /// How many flows a table made for `max_flows` can take at most: it is made half empty.
+    [[nodiscard]] static std::uint32_t buckets_for(std::uint32_t max_flows);
+
+  private:
+    MeterProgram(bpf::Object object, std::vector<bpf::HookPrograms> hooks, bpf::Map<std::uint32_t, meter_flow> flows,
+                 bpf::MappedArray<meter_bucket> buckets, bpf::MappedArray<meter_state> state,
+                 bpf::Map<std::uint32_t, meter_count> counts, int events);
+    bpf::Object object_;
+    std::vector<bpf::HookPrograms> hooks_;
+    bpf::Map<std::uint32_t, meter_flow> flows_;
+    bpf::MappedArray<meter_bucket> buckets_;
+    bpf::MappedArray<meter_state> state_;
+    bpf::Map<std::uint32_t, meter_count> counts_;
+    int events_;
+};
+
+/// "metered"
+[[nodiscard]] const char* outcome_name(std::uint32_t outcome);
+
+}  // namespace flowd::perfsonar

@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "plugins/perfsonar/metering.hpp"
+
+#include <time.h>
+
+#include <chrono>
+#include <cstring>
+#include <optional>
+#include <utility>
+
+namespace flowd::perfsonar {
+namespace {
+
+/// What the kernel says is collected for so long: a host that opens a thousand connections a second wakes us fifty times.
+constexpr std::chrono::milliseconds drain_delay{20};
+
+std::int64_t monotonic_ns() {
+    timespec now{};
+    ::clock_gettime(CLOCK_MONOTONIC, &now);  // what the kernel's side stamps with (bpf_ktime_get_ns)
+    return now.tv_sec * std::int64_t{1'000'000'000} + now.tv_nsec;
+}
+
+bpf::InterfaceChoice choice_of(const PerfsonarOptions& options) {
+    return {options.interfaces, false, bpf::RouteFamily::both};
+}
+
+bpf::Attachments::Purpose purpose_of(const PerfsonarOptions& options, const MeterProgram& program) {
+    return {"metering", program.hooks(), MeterProgram::program_names(), options.attach, true};
+}
+
+Error with_remedy(Error error) {
+    if (error.code == FLOWD_DENIED) error.hint += "; or set `flows: false`, which needs no privileges";
+    return error;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Metering>> Metering::make(Host& host, const PerfsonarOptions& options) {
+    auto program = MeterProgram::load(options.max_flows,
+                                      [&host](flowd_level, std::string_view line) { host.log(FLOWD_LEVEL_DEBUG, line); });
+    if (!program) return with_remedy(std::move(program).error());
+    auto ownership = bpf::Ownership::claim("meter");
+    if (!ownership) return std::move(ownership).error();
+    // Listening before looking: what appears in between is not missed.
+    auto changes = bpf::Netlink::open(bpf::Interfaces(choice_of(options)).groups());
+    if (!changes) return std::move(changes).error();
+    std::unique_ptr<Metering> made(
+        new Metering(host, options, *std::move(program), *std::move(ownership), *std::move(changes)));
+    auto ring = made->program_.events([events = &made->events_](std::span<const std::byte> record) {
+        if (record.size() < sizeof(meter_event)) return;
+        std::memcpy(&events->emplace_back(), record.data(), sizeof(meter_event));
+    });
+    if (!ring) return std::move(ring).error();
+    made->ring_.emplace(*std::move(ring));
+    if (auto done = made->attach_first(); !done) return with_remedy(std::move(done).error());
+    return made;
+}
+
+Metering::Metering(Host& host, const PerfsonarOptions& options, MeterProgram program, bpf::Ownership ownership,
+                   bpf::Netlink changes)
+    : host_(host),
+      options_(options),
+      interfaces_(choice_of(options)),
+      changes_(std::move(changes)),
+      program_(std::move(program)),
+      slots_(program_),
+      keeper_(host, slots_, options, monotonic_ns()),
+      attachments_(host, purpose_of(options, program_), std::move(ownership)) {
+    apply(options);
+    const auto flows = [&host](const char* what) {
+        return host.counter("perfsonar_flows_total", "Metered flows by what became of them.", {{"result", what}});
+    };
+    metrics_ = {flows("started"), flows("ended"), flows("own"), flows("excluded"), flows("refused"), flows("silent"),
+                host.counter("perfsonar_scans_total", "Times the whole table was looked at, because messages did not fit."),
+                host.gauge("perfsonar_metered_flows", "Flows in the meter's table."),
+                host.gauge("perfsonar_announced_flows", "Of these: announced.")};
+    for (std::uint32_t index = 0; index < METER_OUTCOMES * 2; ++index) {
+        const Labels labels{{"outcome", outcome_name(index / 2)}, {"direction", index % 2 == METER_OUT ? "out" : "in"}};
+        packet_metrics_.push_back(host.counter("perfsonar_packets_total", "Packets by what they were counted as.", labels));
+        byte_metrics_.push_back(
+            host.counter("perfsonar_frame_bytes_total", "Bytes of their frames, as an interface counts them.", labels,
+                         "bytes"));
+    }
+}
+
+void Metering::apply(const PerfsonarOptions& options) {
+    meter_state& state = program_.state();
+    __atomic_store_n(&state.max_flows, options.max_flows, __ATOMIC_RELAXED);
+    __atomic_store_n(&state.min_packets, options.min_packets, __ATOMIC_RELAXED);
+    __atomic_store_n(&state.min_bytes, options.min_bytes, __ATOMIC_RELAXED);
+}
+
+Result<std::vector<bpf::Link>> Metering::find() {
+    auto found = interfaces_.find();
+    if (!found) return std::move(found).error();
+    auto all = bpf::links();
+    if (!all) return std::move(all).error();
+    missing_ = std::move(found->missing);
+    auto chosen = bpf::uppermost(found->present, *all);
+    if (chosen.size() < found->present.size())
+        host_.debug("some of the interfaces carry others of them; only the uppermost are metered");
+    return chosen;
+}
+
+Result<void> Metering::attach_first() {
+    auto chosen = find();
+    if (!chosen) return std::move(chosen).error();
+    if (chosen->empty() && !options_.interfaces.empty() && !options_.wait_for_interfaces)
+        return Error{FLOWD_NOT_FOUND, "none of these exists: " + interfaces_.describe(),
+                     "`ip -brief link` lists what exists; `waitForInterfaces: true` starts without", "interfaces"};
+    if (chosen->empty() && options_.interfaces.empty())
+        host_.warning("there is no default route: flows are metered on its interface when there is one");
+    for (const std::string& name : missing_)
+        host_.warning("interface " + name + " does not exist; it is metered when it appears");
+    auto changes = attachments_.reconcile(*chosen);
+    if (!changes.failures.empty()) {
+        changes.failures.front().error.option = "interfaces";
+        return std::move(changes.failures.front().error);
+    }
+    if (auto swept = attachments_.sweep(); !swept)
+        host_.warning("leftovers were not looked for: " + swept.error().message);
+    return {};
+}
+
+void Metering::attach_again() {
+    auto chosen = find();
+    if (!chosen) return host_.report(Problem::from(chosen.error()));
+    auto changes = attachments_.reconcile(*chosen);
+    for (const bpf::Link& link : changes.detached)
+        keeper_.interface_gone(static_cast<std::uint32_t>(link.index), monotonic_ns());
+    for (auto& failure : changes.failures) {
+        failure.error.option = "interfaces";
+        Problem problem = Problem::from(failure.error);
+        problem.found = failure.link.name;
+        host_.report(problem);
+    }
+}
+
+Result<void> Metering::start() {
+    auto ring = host_.watch(ring_->fd(), FLOWD_IO_READ, [this](std::uint32_t) {
+        auto later = host_.after(drain_delay, [this] {
+            drain();
+            (void)ring_watch_.conditions(FLOWD_IO_READ);
+        });
+        if (!later) return drain();
+        drain_timer_ = *std::move(later);
+        (void)ring_watch_.conditions(0);
+    });
+    if (!ring) return std::move(ring).error();
+    ring_watch_ = *std::move(ring);
+    auto tick = host_.every(std::chrono::seconds(1), [this] { this->tick(); });
+    if (!tick) return std::move(tick).error();
+    tick_timer_ = *std::move(tick);
+    return follow();
+}
+
+Result<void> Metering::follow() {
+    auto changes = host_.watch(changes_.fd(), FLOWD_IO_READ, [this](std::uint32_t) {
+        if (changes_.drain()) attach_again();
+    });
+    if (!changes) return std::move(changes).error();
+    change_watch_ = *std::move(changes);
+    return {};
+}
+
+void Metering::drain() {
+    events_.clear();
+    ring_->drain();
+    keeper_.on_events(events_, monotonic_ns());
+}
+
+void Metering::tick() {
+    drain();
+    const std::int64_t now_ns = monotonic_ns();
+    const std::uint32_t lost = __atomic_load_n(&program_.state().lost_events, __ATOMIC_RELAXED);
+    if (std::exchange(lost_events_, lost) != lost) keeper_.scan(now_ns);
+    keeper_.tick(now_ns);
+    publish();
+}
+
+Result<void> Metering::reconfigure(const PerfsonarOptions& options) {
+    const bool needs_table = MeterProgram::buckets_for(options.max_flows) > program_.buckets().size();
+    if (needs_table || options.attach != options_.attach)
+        return Error{FLOWD_UNSUPPORTED, "a larger table, or another hook, needs another meter"};
+    bpf::Interfaces interfaces(choice_of(options));
+    auto changes = bpf::Netlink::open(interfaces.groups());
+    if (!changes) return std::move(changes).error();
+    change_watch_.reset();
+    interfaces_ = std::move(interfaces);
+    changes_ = *std::move(changes);
+    options_ = options;
+    apply(options);
+    attach_again();
+    keeper_.reconfigure(options, monotonic_ns());
+    return follow();
+}
+
+void Metering::stop() {
+    ring_watch_.reset();
+    change_watch_.reset();
+    drain_timer_.reset();
+    tick_timer_.reset();
+    attachments_.detach_all();
+    drain();
+    if (const std::size_t left = keeper_.end_all(); left > 0)
+        host_.warning("the queues had no room for " + std::to_string(left) + " events: the core ends these flows itself");
+    publish();
+}
+
+void Metering::publish() {
+    const FlowKeeper::Counts& counts = keeper_.counts();
+    const auto set = [](Counter& counter, std::uint64_t total) { counter.set_total(static_cast<double>(total)); };
+    set(metrics_.started, counts.started);
+    set(metrics_.ended, counts.ended);
+    set(metrics_.own, counts.own);
+    set(metrics_.excluded, counts.excluded);
+    set(metrics_.refused, counts.refused);
+    set(metrics_.silent, counts.silent);
+    set(metrics_.scans, counts.scans);
+    metrics_.metered.set(static_cast<double>(keeper_.metered()));
+    metrics_.announced.set(static_cast<double>(keeper_.announced()));
+    const auto outcomes = program_.counts();
+    if (!outcomes) return;
+    for (std::uint32_t index = 0; index < METER_OUTCOMES * 2; ++index) {
+        set(packet_metrics_[index], (*outcomes)[index / 2][index % 2].packets);
+        set(byte_metrics_[index], (*outcomes)[index / 2][index % 2].bytes);
+    }
+    const meter_count& no_room = (*outcomes)[METER_NO_ROOM][METER_OUT];
+    if (no_room.packets == 0 || std::exchange(said_full_, true)) return;
+    host_.error("the table of " + std::to_string(options_.max_flows) +
+                " flows is full: further flows are not metered until others end; raise maxFlows");
+}
+
+void Metering::status(json::Writer& object) const {
+    const FlowKeeper::Counts& counts = keeper_.counts();
+    object.member("metered", keeper_.metered());
+    object.member("announced", keeper_.announced());
+    object.member("maxFlows", options_.max_flows);
+    object.member("waitingEvents", keeper_.waiting());
+    object.key("flows").object();
+    object.member("started", counts.started);
+    object.member("ended", counts.ended);
+    object.member("own", counts.own);
+    object.member("excluded", counts.excluded);
+    object.member("refused", counts.refused);
+    object.member("silent", counts.silent);
+    object.end();
+    object.member("scans", counts.scans);
+    object.key("packets").object();
+    if (const auto outcomes = program_.counts()) {
+        for (std::uint32_t outcome = 0; outcome < METER_OUTCOMES; ++outcome) {
+            const auto& [out, in] = (*outcomes)[outcome];
+            object.key(outcome_name(outcome)).object();
+            object.member("packetsOut", out.packets);
+            object.member("packetsIn", in.packets);
+            object.member("frameBytesOut", out.bytes);
+            object.member("frameBytesIn", in.bytes);
+            object.end();
+        }
+    }
+    object.end();
+    object.key("interfaces").array();
+    for (const auto& state : attachments_.states()) {
+        object.object();
+        object.member("interface", state.link.name);
+        object.member("hook", state.hook);
+        object.end();
+    }
+    for (const std::string& name : missing_) {
+        object.object();
+        object.member("interface", name);
+        object.member("hook", "absent");
+        object.end();
+    }
+    object.end();
+}
+
+}  // namespace flowd::perfsonar

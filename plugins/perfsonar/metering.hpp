@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+// plugins/perfsonar/metering.hpp: the meter in the kernel, where it is attached, and what becomes of what it says. Lives on
+// its instance's thread, in the core's loop.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "flowd/host.hpp"
+#include "flowd/json.hpp"
+#include "lib/bpf/attachments.hpp"
+#include "lib/bpf/interfaces.hpp"
+#include "lib/bpf/ring.hpp"
+#include "lib/bpf/rtnetlink.hpp"
+#include "plugins/perfsonar/flow_keeper.hpp"
+#include "plugins/perfsonar/flow_slots.hpp"
+#include "plugins/perfsonar/meter_program.hpp"
+#include "plugins/perfsonar/options.hpp"
+
+namespace flowd::perfsonar {
+
+class Metering {
+  public:
+    /// Loads the program and attaches it. `host` must outlive this.
+    [[nodiscard]] static Result<std::unique_ptr<Metering>> make(Host& host, const PerfsonarOptions& options);
+    Metering(const Metering&) = delete;
+    Metering& operator=(const Metering&) = delete;
+    ~Metering() = default;
+
+    /// From here on flows are announced.
+    Result<void> start();
+    /// FLOWD_UNSUPPORTED: these need another table.
+    Result<void> reconfigure(const PerfsonarOptions& options);
+    void on_room() { keeper_.on_room(); }
+    /// Lets go of the interfaces and ends what was announced.
+    void stop();
+
+    void status(json::Writer& object) const;
+
+  private:
+    Metering(Host& host, const PerfsonarOptions& options, MeterProgram program, bpf::Ownership ownership,
+             bpf::Netlink changes);
+    [[nodiscard]] Result<void> attach_first();
+    Result<void> follow();
+    void attach_again();
+    void apply(const PerfsonarOptions& options);
+    [[nodiscard]] Result<std::vector<bpf::Link>> find();
+    void drain();
+    void tick();
+    void publish();
+
+    Host& host_;
+    PerfsonarOptions options_;
+    bpf::Interfaces interfaces_;
+    bpf::Netlink changes_;
+    MeterProgram program_;
+    KernelSlots slots_;
+    FlowKeeper keeper_;
+    bpf::Attachments attachments_;
+    std::vector<std::string> missing_;
+    std::uint32_t lost_events_ = 0;  // that a scan has made up for
+    bool said_full_ = false;
+    std::optional<bpf::Ring> ring_;
+    std::vector<meter_event> events_;
+
+    struct FlowMetrics {
+        Counter started, ended, own, excluded, refused, silent, scans;
+        Gauge metered, announced;
+    } metrics_;
+    std::vector<Counter> packet_metrics_;  // by outcome and direction, as bytes
+    std::vector<Counter> byte_metrics_;
+
+    Watch ring_watch_;
+    Watch change_watch_;
+    Timer drain_timer_;
+    Timer tick_timer_;
+};
+
+}  // namespace flowd::perfsonar

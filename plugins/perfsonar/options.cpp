@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "plugins/perfsonar/options.hpp"
+
+#include <algorithm>
+
+#include "flowd/label.hpp"
+#include "lib/bpf/interfaces.hpp"
+
+namespace flowd::perfsonar {
+
+using namespace std::chrono_literals;
+
+const Table<Exclude>& Exclude::table() {
+    static const Table<Exclude> table{
+        option("networks", &Exclude::networks)
+            .length(0, 256)
+            .doc("Networks whose flows are not announced; they are still marked by the catch-all."),
+        option("ports", &Exclude::ports)
+            .range(1, 65535)
+            .length(0, 256)
+            .doc("Ports, at either end, whose flows are not announced; they are still marked by the catch-all."),
+    };
+    return table;
+}
+
+bool Exclude::includes(const flowd_key& key) const {
+    const Endpoint source = source_of(key);
+    const Endpoint destination = destination_of(key);
+    return std::any_of(ports.begin(), ports.end(),
+                       [&](std::uint16_t port) { return port == source.port || port == destination.port; }) ||
+           std::any_of(networks.begin(), networks.end(), [&](const Network& network) {
+               return network.contains(source.address) || network.contains(destination.address);
+           });
+}
+
+const Table<PerfsonarOptions>& PerfsonarOptions::table() {
+    using O = PerfsonarOptions;
+    // The tag is bounded by what a flow label can carry: one that does not fit must be refused here, never cut silently.
+    static const Table<O> table{
+        option("experimentId", &O::experiment)
+            .experiment()
+            .range(0, label::max_experiment)
+            .aliases({"experimentID", "experiment"})
+            .required()
+            .doc("Experiment of the traffic, by id or by its name in the registry."),
+        option("activityId", &O::activity)
+            .activity()
+            .range(0, label::max_activity)
+            .aliases({"activityID", "activity"})
+            .required()
+            .doc("Activity of the traffic, by id or by its name in the registry."),
+        option("flows", &O::flows)
+            .default_value(true)
+            .doc("Announces every TCP and UDP flow that leaves the interfaces; false: only gives the catch-all tag."),
+        option("interfaces", &O::interfaces)
+            .default_value("[]")
+            .doc("Interfaces whose flows are metered. Empty: those that a default route leads to, now and later."),
+        option("waitForInterfaces", &O::wait_for_interfaces)
+            .default_value(false)
+            .doc("Start even when none of the named interfaces exists yet."),
+        option("idleTimeout", &O::idle_timeout)
+            .range(1s, 24h)
+            .default_value("60s")
+            .doc("A UDP flow that is silent for this long has ended."),
+        option("tcpIdleTimeout", &O::tcp_idle_timeout)
+            .range(1s, 168h)
+            .default_value("10min")
+            .doc("A TCP flow that is silent for this long has ended, though nobody closed it."),
+        option("ongoing", &O::ongoing)
+            .range(0s, 24h)
+            .default_value("0s")
+            .doc("Announces every live flow again this often, with its usage so far; 0: never."),
+        option("minBytes", &O::min_bytes)
+            .byte_size()
+            .default_value(0)
+            .doc("A flow is announced once it has carried this much payload, both ways."),
+        option("minPackets", &O::min_packets)
+            .range(1, 1000000000)
+            .default_value(1)
+            .doc("A flow is announced once it has had so many packets, both ways."),
+        option("exclude", &O::exclude).doc("Flows that are not announced. They are still marked by the catch-all."),
+        option("maxFlows", &O::max_flows)
+            .range(16, 4194304)
+            .default_value(65536)
+            .doc("Flows that can be metered at a time; packets of others are counted as noRoom."),
+        option("collectorsOnly", &O::collectors_only)
+            .default_value(true)
+            .doc("Announces to collectors, not to the destinations of flows, which are the hosts under test."),
+        choice("attach", &O::attach,
+               {{"auto", bpf::Attach::automatic}, {"tcx", bpf::Attach::tcx}, {"clsact", bpf::Attach::clsact}})
+            .doc("The kernel hook: auto takes TCX where the kernel has it and clsact otherwise.")
+            .default_value("auto"),
+    };
+    return table;
+}
+
+void PerfsonarOptions::validate(const PerfsonarOptions& options, Problems& problems) {
+    if (options.experiment == 0 && options.activity == 0)
+        problems.warning("experimentId", "experiment 0 with activity 0 means \"no valid tag\": nothing will be marked",
+                         "set the experiment and the activity of this host's tests, e.g. experimentId: atlas and "
+                         "activityId: perfsonar");
+    bpf::Interfaces::validate(options.interfaces, "interfaces", problems);
+    if (options.ongoing > 0s && options.ongoing < 5s)
+        problems.error("ongoing", "is too often: every live flow is announced again each time",
+                       "write 5s or more, or 0s for never");
+}
+
+}  // namespace flowd::perfsonar
