@@ -94,6 +94,14 @@ Result<void> Object::set_max_entries(const std::string& map, std::uint32_t entri
     return {};
 }
 
+Result<void> Object::reuse_map(const std::string& map, int fd) {
+    bpf_map* const found = bpf_object__find_map_by_name(object_.get(), map.c_str());
+    if (found == nullptr) return Error{FLOWD_NOT_FOUND, "the BPF object " + name_ + " has no map " + map};
+    const Speaking scope(log_);
+    if (const int number = bpf_map__reuse_fd(found, fd)) return scope.error(number, "taking over BPF map " + map);
+    return {};
+}
+
 Result<void> Object::set_read_only_data(const void* data, std::size_t size) {
     bpf_map* map = nullptr;
     bpf_object__for_each_map(map, object_.get()) {

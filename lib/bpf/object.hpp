@@ -36,6 +36,9 @@ class Object {
         return set_read_only_data(&constants, sizeof constants);
     }
 
+    /// Before load: the map is not made, but is the one behind `fd`, of which a duplicate is kept. Layouts have to agree.
+    Result<void> reuse_map(const std::string& map, int fd);
+
     /// Creates the maps and passes the programs to the verifier.
     Result<void> load();
 

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The tag of a socket, for marking from its first packet on: whoever meets a socket before it sends (a sockops or cgroup
+ * program) writes its tag into the socket's storage, and the marker reads it there. No table is looked up, and the tag
+ * goes with the socket.
+ *
+ * The marker makes the map and shares its descriptor with other instances (flowd.shared/1) under SOCKET_TAGS_SHARED. A
+ * flow's own entry in the marker beats its socket's tag, which beats the catch-all.
+ */
+#ifndef FLOWD_BPF_SOCKET_TAG_H
+#define FLOWD_BPF_SOCKET_TAG_H
+
+#include <linux/types.h>
+
+/* BPF_MAP_TYPE_SK_STORAGE, BPF_F_NO_PREALLOC, key int, value struct socket_tag. */
+#define SOCKET_TAGS_SHARED "bpf:socketTags/1"
+#define SOCKET_TAGS_MAP "socket_tags"
+
+/* 0/0: no valid tag; such packets are not marked by the catch-all either. */
+struct socket_tag {
+    __u32 experiment;
+    __u32 activity;
+};
+
+#endif

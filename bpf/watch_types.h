@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What the watch's BPF program and its C++ side share: rules in, events out. Included by both.
+ * Addresses are the two 8-byte words of the 16-byte form, in network order (IPv4 as ::ffff:a.b.c.d); ports and ids are in
+ * host order.
+ */
+#ifndef FLOWD_BPF_WATCH_TYPES_H
+#define FLOWD_BPF_WATCH_TYPES_H
+
+#include <linux/types.h>
+
+#define WATCH_PROGRAM "flowd_watch"
+#define WATCH_RULES_MAP "watch_rules"
+#define WATCH_TAGS_MAP "watch_tags"
+#define WATCH_SETTINGS_MAP "watch_settings"
+#define WATCH_EVENTS_MAP "watch_events"
+#define WATCH_COUNTS_MAP "watch_counts"
+
+/* What to do with a connection. */
+enum {
+    WATCH_NONE = 0,   /* nothing: no rule matched */
+    WATCH_TAG = 1,    /* tag its socket, tell its open and its close */
+    WATCH_IGNORE = 2, /* nothing, whatever later rules say */
+    WATCH_ASK = 3,    /* tell its open and its close: the user's side decides what cannot be decided here */
+    WATCH_NEXT = 4    /* as WATCH_TAG, with the next tag of watch_tags */
+};
+
+enum {
+    WATCH_OUTGOING = 1, /* this host connected */
+    WATCH_INCOMING = 2
+};
+
+struct watch_rule {
+    __u64 local_network[2];
+    __u64 local_mask[2];
+    __u64 remote_network[2];
+    __u64 remote_mask[2];
+    __u64 cgroup; /* id; that group and all below; 0: any */
+    __u32 user;   /* looked at when has_user is 1 */
+    __u16 local_low, local_high, remote_low, remote_high; /* inclusive */
+    __u8 has_user;
+    __u8 direction; /* 0: any */
+    __u8 verdict;
+    __u8 reserved;
+    __u32 experiment;
+    __u32 activity;
+};
+
+#define WATCH_MAX_RULES 256 /* in force; the map has twice as many, so that a new list is in force at once */
+#define WATCH_MAX_TAGS 256
+
+struct watch_tag {
+    __u32 experiment;
+    __u32 activity;
+};
+
+/* The only value of watch_settings. Each member is read on its own. */
+struct watch_settings {
+    __u64 network_namespace; /* inode number; sockets of others are not looked at */
+    __u32 process;           /* whose own connections are left alone */
+    __u32 first_rule;        /* 0 or WATCH_MAX_RULES */
+    __u32 rules;
+    __u32 tags;
+    __u32 random; /* 1: tags of watch_tags by chance, 0: one after the other */
+    __u32 reserved;
+};
+
+enum {
+    WATCH_OPENED = 1,
+    WATCH_CLOSED = 2
+};
+
+/* An entry of the ring buffer. */
+struct watch_event {
+    __u64 cookie;
+    __u64 time_ns; /* CLOCK_MONOTONIC */
+    __u8 local[16];
+    __u8 remote[16];
+    __u64 cgroup; /* id, 0: not known */
+    /* OPENED: 0. CLOSED: payload that the peer acknowledged, payload received, segments. */
+    __u64 bytes_sent;
+    __u64 bytes_received;
+    __u32 segments_sent;
+    __u32 segments_received;
+    __u32 user;
+    __u32 experiment; /* with verdict WATCH_TAG */
+    __u32 activity;
+    __u32 interface; /* that the socket is bound to */
+    __u16 local_port;
+    __u16 remote_port;
+    __u8 kind;
+    __u8 direction;
+    __u8 verdict;
+    __u8 fin_received; /* CLOSED: the peer's FIN had come */
+};
+
+/* Index of watch_counts. */
+enum {
+    WATCH_COUNT_OPENED,
+    WATCH_COUNT_CLOSED,
+    WATCH_COUNT_TAGGED,    /* sockets that got a tag before they sent */
+    WATCH_COUNT_NO_ROOM,   /* events that the ring buffer had no room for */
+    WATCH_COUNT_NO_MEMORY, /* sockets whose tag found no memory */
+    WATCH_COUNTS
+};
+
+#endif

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+// lib/watch/socket_watch.hpp: hears of TCP connections as they open and close, and tags their sockets before they send.
+// Belongs to one thread, whose network namespace is the one that is watched. Needs CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+
+#include "bpf/watch_types.h"
+#include "flowd/event.hpp"
+#include "flowd/result.hpp"
+#include "flowd/unique_fd.hpp"
+#include "lib/bpf/object.hpp"
+#include "lib/watch/ring.hpp"
+
+namespace flowd::watch {
+
+/// An event in the words of the SDK.
+struct SocketEvent {
+    bool opened = false;  ///< otherwise closed
+    bool incoming = false;
+    bool decided = false;  ///< the kernel tagged it; otherwise a rule asks for what the kernel cannot tell
+    bool fin_received = false;
+    std::uint64_t cookie = 0;
+    std::int64_t time_ns = 0;  ///< Unix time
+    Endpoint local, remote;
+    std::uint32_t user = 0;
+    std::uint64_t cgroup = 0;
+    std::uint32_t interface = 0;
+    flowd_tag tag{};
+    flowd_usage usage{};  ///< closed: payload, exactly
+
+    [[nodiscard]] flowd_key key() const { return make_key(local, remote, 6); }
+};
+
+struct WatchConfig {
+    std::string cgroup;               ///< as find_cgroup answers it
+    std::string program_path;         ///< another BPF object than the built-in one; may be empty
+    std::uint32_t ring_bytes = 4u << 20;
+    UniqueFd socket_tags;             ///< the marker's map, from flowd.shared/1; may be none
+    bpf::LogSink log;
+};
+
+class SocketWatch {
+  public:
+    using Visitor = std::function<void(const SocketEvent&)>;
+
+    /// Loads the program; nothing is attached yet.
+    [[nodiscard]] static Result<SocketWatch> load(const WatchConfig& config, Visitor visitor);
+
+    /// From now on in force, at once. At most WATCH_MAX_RULES.
+    Result<void> set_rules(std::span<const watch_rule> rules);
+    /// For rules with the verdict WATCH_NEXT. At most WATCH_MAX_TAGS. Before attach().
+    Result<void> set_tags(std::span<const flowd_tag> tags, bool random);
+    Result<void> attach();
+
+    [[nodiscard]] int fd() const { return ring_.fd(); }
+    void consume() { ring_.consume(); }
+
+    [[nodiscard]] std::uint64_t count(std::uint32_t which) const;
+
+  private:
+    SocketWatch(bpf::Object object, Ring ring, UniqueFd cgroup);
+    Result<void> write_settings();
+
+    bpf::Object object_;
+    Ring ring_;  // behind the object: ends before the maps do
+    UniqueFd cgroup_, link_;
+    watch_settings settings_{};
+};
+
+/// A rule that matches everything and has no verdict.
+[[nodiscard]] watch_rule any_connection();
+/// Fills network and mask.
+void put_network(const Network& network, __u64 (&words)[2], __u64 (&mask)[2]);
+
+}  // namespace flowd::watch
