@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * The watch: sees TCP connections as they open and close, gives their sockets the tag of the first rule that matches, and
- * tells about them. The tag is there before the first packet: of a client before its SYN, of a server before its first data.
- * For a cgroup's sockops. It changes nothing of a connection.
+ * tells about them. The tag is there before the first packet: of a client before its SYN, of a server before its first
+ * data. For a cgroup's sockops. It changes nothing of a connection.
  */
 #include <linux/bpf.h>
 
@@ -235,7 +235,8 @@ int flowd_watch(struct bpf_sock_ops* ops) {
         } else if (op == BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB) {
             return 1; /* decided before its SYN */
         }
-        state = watch_meet(at, socket, settings, op == BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB ? WATCH_INCOMING : WATCH_OUTGOING);
+        state =
+            watch_meet(at, socket, settings, op == BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB ? WATCH_INCOMING : WATCH_OUTGOING);
     }
     if (!state || op == BPF_SOCK_OPS_TCP_CONNECT_CB) return 1;
     bpf_sock_ops_cb_flags_set(ops, (int)(ops->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG));

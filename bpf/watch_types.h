@@ -10,6 +10,7 @@
 #include <linux/types.h>
 
 #define WATCH_PROGRAM "flowd_watch"
+#define WATCH_SOCKETS_MAP "watch_sockets"
 #define WATCH_RULES_MAP "watch_rules"
 #define WATCH_TAGS_MAP "watch_tags"
 #define WATCH_SETTINGS_MAP "watch_settings"
@@ -35,8 +36,8 @@ struct watch_rule {
     __u64 local_mask[2];
     __u64 remote_network[2];
     __u64 remote_mask[2];
-    __u64 cgroup; /* id; that group and all below; 0: any */
-    __u32 user;   /* looked at when has_user is 1 */
+    __u64 cgroup;                                         /* id; that group and all below; 0: any */
+    __u32 user;                                           /* looked at when has_user is 1 */
     __u16 local_low, local_high, remote_low, remote_high; /* inclusive */
     __u8 has_user;
     __u8 direction; /* 0: any */
@@ -65,10 +66,7 @@ struct watch_settings {
     __u32 reserved;
 };
 
-enum {
-    WATCH_OPENED = 1,
-    WATCH_CLOSED = 2
-};
+enum { WATCH_OPENED = 1, WATCH_CLOSED = 2 };
 
 /* An entry of the ring buffer. */
 struct watch_event {

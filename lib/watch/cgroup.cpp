@@ -39,7 +39,8 @@ Result<std::string> find_cgroup(const std::string& path) {
     if (!path.empty() && is_cgroup2(path)) return path;
     const std::string root = cgroup_root();
     if (root.empty())
-        return Error{FLOWD_NOT_FOUND, "control groups of version 2 are mounted nowhere", "mount -t cgroup2 none /sys/fs/cgroup"};
+        return Error{FLOWD_NOT_FOUND, "control groups of version 2 are mounted nowhere",
+                     "mount -t cgroup2 none /sys/fs/cgroup"};
     if (path.empty()) return root;
     if (path.compare(0, expected_mount.size(), expected_mount) == 0) {
         std::string moved = root + path.substr(expected_mount.size());

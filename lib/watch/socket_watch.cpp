@@ -26,7 +26,8 @@ Result<bpf::Object> open_object(const WatchConfig& config) {
 /// Unix time of a moment of CLOCK_MONOTONIC.
 std::int64_t unix_time_of(std::uint64_t monotonic_ns) {
     const auto now = std::chrono::steady_clock::now().time_since_epoch();
-    return unix_time_ns() - (std::chrono::duration_cast<std::chrono::nanoseconds>(now).count() - static_cast<std::int64_t>(monotonic_ns));
+    return unix_time_ns() -
+           (std::chrono::duration_cast<std::chrono::nanoseconds>(now).count() - static_cast<std::int64_t>(monotonic_ns));
 }
 
 SocketEvent read_event(const watch_event& raw) {
@@ -69,6 +70,11 @@ Result<SocketWatch> SocketWatch::load(const WatchConfig& config, Visitor visitor
     if (auto done = object->set_max_entries(WATCH_EVENTS_MAP, config.ring_bytes); !done) return std::move(done).error();
     if (config.socket_tags)
         if (auto done = object->reuse_map(SOCKET_TAGS_MAP, config.socket_tags.get()); !done) return std::move(done).error();
+    if (config.predecessor != nullptr) {
+        auto sockets = config.predecessor->object_.map_fd(WATCH_SOCKETS_MAP);
+        if (!sockets) return std::move(sockets).error();
+        if (auto done = object->reuse_map(WATCH_SOCKETS_MAP, *sockets); !done) return std::move(done).error();
+    }
     if (auto done = object->load(); !done) return std::move(done).error();
     auto events = object->ring(WATCH_EVENTS_MAP);
     if (!events) return std::move(events).error();

@@ -38,10 +38,11 @@ struct SocketEvent {
 };
 
 struct WatchConfig {
-    std::string cgroup;               ///< as find_cgroup answers it
-    std::string program_path;         ///< another BPF object than the built-in one; may be empty
+    std::string cgroup;        ///< as find_cgroup answers it
+    std::string program_path;  ///< another BPF object than the built-in one; may be empty
     std::uint32_t ring_bytes = 4u << 20;
-    UniqueFd socket_tags;             ///< the marker's map, from flowd.shared/1; may be none
+    UniqueFd socket_tags;                            ///< the marker's map, from flowd.shared/1; may be none
+    const class SocketWatch* predecessor = nullptr;  ///< whose sockets are taken over
     bpf::LogSink log;
 };
 

@@ -202,7 +202,8 @@ TEST_F(SocketWatchTest, AConnectionThatFailsIsNone) {
         const UniqueFd fd(::socket(AF_INET, SOCK_STREAM, 0));
         sockaddr_storage storage{};
         const socklen_t size = Listener::storage_of("127.0.0.1", 1, storage);
-        if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&storage), size) == 0) throw std::runtime_error("connected");
+        if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&storage), size) == 0)
+            throw std::runtime_error("connected");
     }});
     ASSERT_TRUE(other.step());
     watch_->consume();

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+// lib/watch/outbox.hpp: events on their way to the bus, in order, also when it is full. Belongs to the instance's thread.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+
+#include "flowd/module.hpp"
+
+namespace flowd::watch {
+
+/// When the bus is full, events wait here and the plugin reads no further until drain() answers true. What may wait is bounded
+/// by what the plugin had read at that moment.
+class Outbox {
+  public:
+    explicit Outbox(Host& host) : host_(host) {}
+
+    /// False: the core refused it for good.
+    bool put(const Event& event);
+    /// From Plugin::on_room: true when everything is out.
+    bool drain();
+
+    [[nodiscard]] bool full() const { return full_; }
+    [[nodiscard]] std::size_t waiting() const { return waiting_.size(); }
+    [[nodiscard]] std::uint64_t refused() const { return refused_; }
+    [[nodiscard]] std::uint64_t pauses() const { return pauses_; }
+
+  private:
+    Host& host_;
+    std::deque<Event> waiting_;
+    bool full_ = false;
+    std::uint64_t refused_ = 0, pauses_ = 0;
+};
+
+}  // namespace flowd::watch

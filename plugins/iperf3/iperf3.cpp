@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "plugins/iperf3/iperf3.hpp"
+
+#include <netinet/in.h>
+
+#include <chrono>
+#include <unordered_set>
+#include <utility>
+#include <vector>
+
+#include "lib/diag/socket.hpp"
+
+namespace flowd::iperf3 {
+namespace {
+
+watch_rule rule_of(const Iperf3Options& options) {
+    watch_rule rule = watch::any_connection();
+    rule.local_low = options.min_source_port;
+    if (options.max_source_port != 0) rule.local_high = options.max_source_port;
+    rule.remote_low = options.min_destination_port;
+    if (options.max_destination_port != 0) rule.remote_high = options.max_destination_port;
+    rule.verdict = WATCH_NEXT;
+    return rule;
+}
+
+std::vector<flowd_tag> tags_of(const Iperf3Options& options) {
+    std::vector<flowd_tag> tags;
+    for (std::size_t i = 0; i < options.experiments.size() && i < options.activities.size(); ++i)
+        tags.push_back({options.experiments[i], options.activities[i]});
+    return tags;
+}
+
+}  // namespace
+
+Iperf3::Iperf3(Host& host, Options options)
+    : Plugin(host),
+      options_(std::move(options)),
+      outbox_(host),
+      watch_(host, [this](const watch::SocketEvent& event) { take(event); }) {
+    started_metric_ = host.counter("iperf3_started_total", "Connections that the iperf3 plugin announced.");
+    ended_metric_ = host.counter("iperf3_ended_total", "Ends of connections that the iperf3 plugin announced.");
+}
+
+Result<void> Iperf3::prepare() {
+    return watch_.load(options_.cgroup_path, options_.program_path);
+}
+
+Result<void> Iperf3::start() {
+    if (auto done = watch_.set_tags(tags_of(options_), options_.random_ids); !done) return done;
+    if (auto done = watch_.set_rules({rule_of(options_)}); !done) return done;
+    if (auto done = watch_.start(); !done) return done;
+    auto timer = host().every(std::chrono::seconds(1), [this] { tick(); });
+    if (!timer) return std::move(timer).error();
+    timer_ = *std::move(timer);
+    return {};
+}
+
+void Iperf3::tick() {
+    watch_.renew();
+    if (watch_.lost() > 0) {
+        ++losses_;
+        reconcile();
+    }
+    started_metric_.set_total(static_cast<double>(started_));
+    ended_metric_.set_total(static_cast<double>(ended_));
+}
+
+void Iperf3::take(const watch::SocketEvent& event) {
+    if (event.opened) {
+        if (live_.count(event.cookie) == 0) open(event);
+    } else if (const auto found = live_.find(event.cookie); found != live_.end()) {
+        end(found->second, &event.usage, event.time_ns);
+        live_.erase(found);
+    }
+    if (outbox_.full()) watch_.pause(true);
+}
+
+void Iperf3::open(const watch::SocketEvent& event) {
+    const Live flow{event.key(), event.tag, event.time_ns};
+    Event start = Event::start(flow.key, flow.tag);
+    start->local = FLOWD_LOCAL_SOURCE;
+    start->initiator = event.incoming ? FLOWD_INITIATOR_DESTINATION : FLOWD_INITIATOR_SOURCE;
+    start->time_ns = flow.start_ns;
+    start->start_time_ns = flow.start_ns;
+    start.application("iperf3");
+    if (!outbox_.put(start)) return;
+    live_[event.cookie] = flow;
+    ++started_;
+}
+
+void Iperf3::end(const Live& flow, const flowd_usage* usage, std::int64_t now) {
+    Event event = Event::end(flow.key, flow.tag);
+    event->local = FLOWD_LOCAL_SOURCE;
+    event->time_ns = now;
+    event->start_time_ns = flow.start_ns;
+    event->end_time_ns = now;
+    if (usage != nullptr) {
+        event->usage = *usage;
+        event->flags |= FLOWD_HAS_USAGE;
+    }
+    outbox_.put(event);
+    ++ended_;
+}
+
+void Iperf3::reconcile() {
+    auto socket = diag::Socket::open();
+    if (!socket) return;
+    watch_.consume();
+    const std::int64_t now = unix_time_ns();
+    std::unordered_set<std::uint64_t> there;
+    const auto done = socket->dump({IPPROTO_TCP, 0, diag::connected_states()},
+                                   [&](const diag::Connection& connection) { there.insert(connection.cookie); });
+    if (!done) return;
+    watch_.consume();  // ends that were told meanwhile have their counts
+    for (auto it = live_.begin(); it != live_.end();) {
+        if (there.count(it->first) != 0 || it->second.start_ns >= now) {
+            ++it;
+            continue;
+        }
+        ++missing_;
+        end(it->second, nullptr, now);
+        it = live_.erase(it);
+    }
+}
+
+void Iperf3::on_room() {
+    if (outbox_.drain()) watch_.pause(false);
+}
+
+Result<void> Iperf3::stop(Deadline) {
+    watch_.stop();
+    timer_.reset();
+    if (outbox_.waiting() > 0) host().warning(std::to_string(outbox_.waiting()) + " events found no room before the stop");
+    return {};
+}
+
+void Iperf3::status(json::Writer& object) const {
+    object.member("connections", live_.size());
+    object.member("started", started_).member("ended", ended_).member("missing", missing_).member("losses", losses_);
+    object.member("refused", outbox_.refused()).member("pauses", outbox_.pauses()).member("paused", outbox_.full());
+    object.key("kernel").object();
+    watch_.status(object);
+    object.end();
+}
+
+}  // namespace flowd::iperf3

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+// The iperf3 plugin: TCP connections by port range, with tags from a list; for tests and demonstrations.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <unordered_map>
+
+#include "flowd/module.hpp"
+#include "lib/watch/hosted_watch.hpp"
+#include "lib/watch/outbox.hpp"
+#include "plugins/iperf3/options.hpp"
+
+namespace flowd::iperf3 {
+
+/// The kernel's side chooses a connection's tag before its first packet, so that packets and fireflies say the same.
+class Iperf3 final : public Plugin {
+  public:
+    using Options = Iperf3Options;
+    static constexpr Info info{.name = "iperf3",
+                               .summary = "Announces TCP connections by port range, with tags that take turns.",
+                               .precedence = FLOWD_PRECEDENCE_RULE};
+
+    Iperf3(Host& host, Options options);
+    static void validate(const Options& options, Problems& problems) { Iperf3Options::validate(options, problems); }
+    Result<void> prepare() override;
+    Result<void> start() override;
+    Result<void> stop(Deadline deadline) override;
+    void on_room() override;
+    void status(json::Writer& object) const override;
+
+  private:
+    struct Live {
+        flowd_key key{};
+        flowd_tag tag{};
+        std::int64_t start_ns = 0;
+    };
+
+    void take(const watch::SocketEvent& event);
+    void open(const watch::SocketEvent& event);
+    void end(const Live& flow, const flowd_usage* usage, std::int64_t now);
+    /// After events were lost: which connections does the kernel still have?
+    void reconcile();
+    void tick();
+
+    Options options_;
+    watch::Outbox outbox_;
+    std::unordered_map<std::uint64_t, Live> live_;  ///< by cookie
+    std::uint64_t started_ = 0, ended_ = 0, missing_ = 0, losses_ = 0;
+    Counter started_metric_, ended_metric_;
+    watch::HostedWatch watch_;
+    Timer timer_;
+};
+
+}  // namespace flowd::iperf3
