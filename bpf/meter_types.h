@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What the flow meter's BPF programs and their C++ side share: the layout of every map, and the words for what a packet was.
- * Included by both; a layout that differs between them does not compile.
+ * What the flow meter's BPF programs and their C++ side share: the layout of every map, and the words for what a packet
+ * was. Included by both; a layout that differs between them does not compile.
  */
 #ifndef FLOWD_BPF_METER_TYPES_H
 #define FLOWD_BPF_METER_TYPES_H
@@ -46,30 +46,30 @@ struct meter_bucket {
 #define METER_IN 1u
 
 /* meter_flow.flags */
-#define METER_LOCAL_IS_LOW (1u << 0)   /* the key's low end is the one whose packets leave */
-#define METER_OPENED_OUT (1u << 1)     /* its first packet left; of TCP: the SYN did, or answers one that came */
-#define METER_OPENING_SEEN (1u << 2)   /* its first packet opened it: METER_OPENED_OUT and isn are known, not assumed */
-#define METER_SENT (1u << 3)           /* something other than a reset has left */
-#define METER_WORTHY (1u << 4)         /* left, and at least as large as min_bytes and min_packets say */
+#define METER_LOCAL_IS_LOW (1u << 0) /* the key's low end is the one whose packets leave */
+#define METER_OPENED_OUT (1u << 1)   /* its first packet left; of TCP: the SYN did, or answers one that came */
+#define METER_OPENING_SEEN (1u << 2) /* its first packet opened it: METER_OPENED_OUT and isn are known, not assumed */
+#define METER_SENT (1u << 3)         /* something other than a reset has left */
+#define METER_WORTHY (1u << 4)       /* left, and at least as large as min_bytes and min_packets say */
 #define METER_FIN_OUT (1u << 5)
 #define METER_FIN_IN (1u << 6)
 #define METER_RESET (1u << 7)
-#define METER_REPLACED (1u << 8)       /* a new connection of the same tuple has begun */
-#define METER_ENDED (1u << 9)          /* FIN both ways, reset or replaced: end_ns is set */
-#define METER_OWN (1u << 10)           /* the first packet was sent by a thread of the daemon */
+#define METER_REPLACED (1u << 8) /* a new connection of the same tuple has begun */
+#define METER_ENDED (1u << 9)    /* FIN both ways, reset or replaced: end_ns is set */
+#define METER_OWN (1u << 10)     /* the first packet was sent by a thread of the daemon */
 
 /* Value of meter_flows; two cache lines, of which a packet of a known flow writes the second only. */
 struct meter_flow {
     struct flow_key key;
     __u32 flags;
-    __u32 isn;       /* of the SYN that opened it, as it stands in the packet */
-    __u64 start_ns;  /* CLOCK_MONOTONIC, as all times here */
-    __u64 cookie;    /* of the socket that sent first; 0: none, it is forwarded or nothing has left */
-    __u64 last_ns;   /* of the last packet, to a tick of the kernel (1 to 10 ms) */
-    __u64 bytes[2];  /* layer 4 payload */
+    __u32 isn;        /* of the SYN that opened it, as it stands in the packet */
+    __u64 start_ns;   /* CLOCK_MONOTONIC, as all times here */
+    __u64 cookie;     /* of the socket that sent first; 0: none, it is forwarded or nothing has left */
+    __u64 last_ns;    /* of the last packet, to a tick of the kernel (1 to 10 ms) */
+    __u64 bytes[2];   /* layer 4 payload */
     __u64 packets[2]; /* segments, as they are on the wire */
     __u64 end_ns;
-    __u32 ifindex;   /* where its last packet passed */
+    __u32 ifindex; /* where its last packet passed */
     __u32 reserved[3];
 };
 
@@ -80,7 +80,7 @@ struct meter_state {
     __u32 min_packets; /* of a flow that is worth an announcement */
     __u32 lost_events; /* that had no room in meter_events */
     __u64 min_bytes;
-    __u64 daemon;      /* the address of the daemon's task_struct (its group leader's); 0: unknown */
+    __u64 daemon; /* the address of the daemon's task_struct (its group leader's); 0: unknown */
 };
 
 /* Constants of a loaded program (.rodata), set before it is loaded. */
@@ -107,17 +107,17 @@ struct meter_count {
 /*
  * What a packet was counted as, each once. New ones are added before the end. The second column is the name in status.
  */
-#define METER_OUTCOMES_LIST(X)                                                                       \
-    X(METERED, "metered")          /* of a TCP or UDP flow in the table */                           \
-    X(ICMP, "icmp")                                                                                  \
-    X(OTHER_PROTOCOL, "otherProtocol") /* IP, but neither TCP, UDP nor ICMP */                       \
-    X(NOT_IP, "notIp")             /* ARP, LLDP and the like */                                      \
-    X(FRAGMENT, "fragment")        /* not the first of its datagram: it has no ports */              \
-    X(NOISE, "noise")              /* multicast, broadcast, link-local, loopback, unspecified, port 0 */ \
-    X(ELSEWHERE, "elsewhere")      /* of a flow that is counted in the other direction: it is forwarded */ \
-    X(UNOPENED, "unopened")        /* TCP of no known flow that opens none: late or stray */         \
-    X(NO_ROOM, "noRoom")           /* of a flow that did not fit */                                  \
-    X(UNREADABLE, "unreadable")    /* truncated, or more tags or headers than are walked */
+#define METER_OUTCOMES_LIST(X)                                                                                 \
+    X(METERED, "metered") /* of a TCP or UDP flow in the table */                                              \
+    X(ICMP, "icmp")                                                                                            \
+    X(OTHER_PROTOCOL, "otherProtocol") /* IP, but neither TCP, UDP nor ICMP */                                 \
+    X(NOT_IP, "notIp")                 /* ARP, LLDP and the like */                                            \
+    X(FRAGMENT, "fragment")            /* not the first of its datagram: it has no ports */                    \
+    X(NOISE, "noise")                  /* multicast, broadcast, link-local, loopback, unspecified, port 0 */   \
+    X(ELSEWHERE, "elsewhere")          /* of a flow that is counted in the other direction: it is forwarded */ \
+    X(UNOPENED, "unopened")            /* TCP of no known flow that opens none: late or stray */               \
+    X(NO_ROOM, "noRoom")               /* of a flow that did not fit */                                        \
+    X(UNREADABLE, "unreadable")        /* truncated, or more tags or headers than are walked */
 
 enum meter_outcome {
 #define METER_OUTCOME_MEMBER(name, text) METER_##name,

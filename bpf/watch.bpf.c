@@ -22,14 +22,6 @@ struct {
     __type(value, struct socket_tag);
 } socket_tags SEC(".maps");
 
-/* What was decided for a socket. */
-struct watch_state {
-    __u32 verdict;
-    __u32 experiment;
-    __u32 activity;
-    __u32 direction;
-};
-
 struct {
     __uint(type, BPF_MAP_TYPE_SK_STORAGE);
     __uint(map_flags, BPF_F_NO_PREALLOC);

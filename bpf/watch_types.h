@@ -47,6 +47,14 @@ struct watch_rule {
     __u32 activity;
 };
 
+/* Value of watch_sockets: what was decided for a socket. */
+struct watch_state {
+    __u32 verdict;
+    __u32 experiment;
+    __u32 activity;
+    __u32 direction;
+};
+
 #define WATCH_MAX_RULES 256 /* in force; the map has twice as many, so that a new list is in force at once */
 #define WATCH_MAX_TAGS 256
 

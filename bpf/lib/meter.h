@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Counts a packet for its flow, and says when a flow begins and ends. docs/metering.md says what is a byte and what a flow. */
+/* Counts a packet for its flow, and says when a flow begins and ends. docs/metering.md says what is a byte and what a flow.
+ */
 #ifndef FLOWD_BPF_LIB_METER_H
 #define FLOWD_BPF_LIB_METER_H
 
@@ -27,8 +28,8 @@ struct {
 
 /* What a packet amounts to on the wire, and what its transport header says. */
 struct meter_packet {
-    __u64 payload;  /* layer 4, without headers and padding */
-    __u64 frame;    /* all segments, each with its headers */
+    __u64 payload; /* layer 4, without headers and padding */
+    __u64 frame;   /* all segments, each with its headers */
     __u32 segments;
     __u32 tcp_flags;
     __u32 sequence; /* of TCP, as it stands in the packet */

@@ -87,8 +87,7 @@ static __always_inline struct meter_flow* meter_find_in(__u32 bucket, __u32 tag,
 static __always_inline void meter_hide(__u32 slot, __u32 tag) {
     const __u32 bucket = slot / METER_BUCKET_SLOTS;
     struct meter_bucket* tags = bpf_map_lookup_elem(&meter_buckets, &bucket);
-    if (tags)
-        __sync_val_compare_and_swap(&tags->tags[slot % METER_BUCKET_SLOTS], tag | METER_TAG_READY, METER_TAG_GONE);
+    if (tags) __sync_val_compare_and_swap(&tags->tags[slot % METER_BUCKET_SLOTS], tag | METER_TAG_READY, METER_TAG_GONE);
 }
 
 /* What is known of a flow when it is entered. */

@@ -78,7 +78,8 @@ void HostedWatch::renew() {
     }
     last_error_.clear();
     marker_ = generation;
-    host_.info(marker_ ? "sockets are tagged for the marker from their first packet" : "no marker reads the tags of sockets");
+    host_.info(marker_ ? "sockets are tagged for the marker from their first packet"
+                       : "no marker reads the tags of sockets");
 }
 
 void HostedWatch::consume() {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// lib/watch/hosted_watch.hpp: a SocketWatch in an instance of a plugin. It writes tags where the marker reads them, whenever
-// there is a marker. Belongs to the instance's thread.
+// lib/watch/hosted_watch.hpp: a SocketWatch in an instance of a plugin. It writes tags where the marker reads them,
+// whenever there is a marker. Belongs to the instance's thread.
 #pragma once
 
 #include <cstdint>

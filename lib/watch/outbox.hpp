@@ -10,8 +10,8 @@
 
 namespace flowd::watch {
 
-/// When the bus is full, events wait here and the plugin reads no further until drain() answers true. What may wait is bounded
-/// by what the plugin had read at that moment.
+/// When the bus is full, events wait here and the plugin reads no further until drain() answers true. What may wait is
+/// bounded by what the plugin had read at that moment.
 class Outbox {
   public:
     explicit Outbox(Host& host) : host_(host) {}

@@ -57,7 +57,7 @@ Result<std::uint64_t> own_network_namespace() {
 
 }  // namespace
 
-SocketWatch::SocketWatch(bpf::Object object, Ring ring, UniqueFd cgroup)
+SocketWatch::SocketWatch(bpf::Object object, bpf::Ring ring, UniqueFd cgroup)
     : object_(std::move(object)), ring_(std::move(ring)), cgroup_(std::move(cgroup)) {}
 
 Result<SocketWatch> SocketWatch::load(const WatchConfig& config, Visitor visitor) {
@@ -71,14 +71,14 @@ Result<SocketWatch> SocketWatch::load(const WatchConfig& config, Visitor visitor
     if (config.socket_tags)
         if (auto done = object->reuse_map(SOCKET_TAGS_MAP, config.socket_tags.get()); !done) return std::move(done).error();
     if (config.predecessor != nullptr) {
-        auto sockets = config.predecessor->object_.map_fd(WATCH_SOCKETS_MAP);
+        auto sockets = config.predecessor->object_.map<int, watch_state>(WATCH_SOCKETS_MAP);
         if (!sockets) return std::move(sockets).error();
-        if (auto done = object->reuse_map(WATCH_SOCKETS_MAP, *sockets); !done) return std::move(done).error();
+        if (auto done = object->reuse_map(WATCH_SOCKETS_MAP, sockets->fd()); !done) return std::move(done).error();
     }
     if (auto done = object->load(); !done) return std::move(done).error();
     auto events = object->ring(WATCH_EVENTS_MAP);
     if (!events) return std::move(events).error();
-    auto ring = Ring::open(*events, [visitor = std::move(visitor)](std::span<const std::byte> entry) {
+    auto ring = bpf::Ring::open(*events, [visitor = std::move(visitor)](std::span<const std::byte> entry) {
         watch_event raw{};
         if (entry.size() < sizeof raw) return;
         std::memcpy(&raw, entry.data(), sizeof raw);

@@ -15,7 +15,7 @@
 #include "flowd/result.hpp"
 #include "flowd/unique_fd.hpp"
 #include "lib/bpf/object.hpp"
-#include "lib/watch/ring.hpp"
+#include "lib/bpf/ring.hpp"
 
 namespace flowd::watch {
 
@@ -60,16 +60,16 @@ class SocketWatch {
     Result<void> attach();
 
     [[nodiscard]] int fd() const { return ring_.fd(); }
-    void consume() { ring_.consume(); }
+    void consume() { ring_.drain(); }
 
     [[nodiscard]] std::uint64_t count(std::uint32_t which) const;
 
   private:
-    SocketWatch(bpf::Object object, Ring ring, UniqueFd cgroup);
+    SocketWatch(bpf::Object object, bpf::Ring ring, UniqueFd cgroup);
     Result<void> write_settings();
 
     bpf::Object object_;
-    Ring ring_;  // behind the object: ends before the maps do
+    bpf::Ring ring_;  // behind the object: ends before the maps do
     UniqueFd cgroup_, link_;
     watch_settings settings_{};
 };

@@ -10,12 +10,19 @@ const Table<Iperf3Options>& Iperf3Options::table() {
     static const Table<O> table{
         option("minSourcePort", &O::min_source_port).default_value(0).doc("Lowest port of this host's end; 0: any."),
         option("maxSourcePort", &O::max_source_port).default_value(0).doc("Highest port of this host's end; 0: any."),
-        option("minDestinationPort", &O::min_destination_port).default_value(0).doc("Lowest port of the other end; 0: any."),
-        option("maxDestinationPort", &O::max_destination_port).default_value(0).doc("Highest port of the other end; 0: any."),
+        option("minDestinationPort", &O::min_destination_port)
+            .default_value(0)
+            .doc("Lowest port of the other end; 0: any."),
+        option("maxDestinationPort", &O::max_destination_port)
+            .default_value(0)
+            .doc("Highest port of the other end; 0: any."),
         option("cgroupPath", &O::cgroup_path)
             .default_value("/sys/fs/cgroup")
             .doc("Control group whose connections are seen, found where version 2 is mounted; empty: the topmost."),
-        option("programPath", &O::program_path).default_value("").trusted().doc("Another BPF object than the built-in one."),
+        option("programPath", &O::program_path)
+            .default_value("")
+            .trusted()
+            .doc("Another BPF object than the built-in one."),
         option("debugMode", &O::debug_mode)
             .default_value(false)
             .doc("Has no effect: the program counts instead of printing; taken for flowd-go's configurations."),
@@ -42,7 +49,8 @@ const Table<Iperf3Options>& Iperf3Options::table() {
 void Iperf3Options::validate(const Iperf3Options& options, Problems& problems) {
     const auto check = [&](const char* name, std::uint16_t low, std::uint16_t high) {
         if (high != 0 && low > high)
-            problems.error(name, "is above the highest port, so that none would match", "exchange the two, or write 0 for any");
+            problems.error(name, "is above the highest port, so that none would match",
+                           "exchange the two, or write 0 for any");
     };
     check("minSourcePort", options.min_source_port, options.max_source_port);
     check("minDestinationPort", options.min_destination_port, options.max_destination_port);
@@ -51,7 +59,8 @@ void Iperf3Options::validate(const Iperf3Options& options, Problems& problems) {
                        "has " + std::to_string(options.activities.size()) + " items, experimentIDs has " +
                            std::to_string(options.experiments.size()),
                        "they are pairs: write as many of each");
-    if (options.debug_mode) problems.warning("debugMode", "has no effect", "see flowd-cpp status for what the program counts");
+    if (options.debug_mode)
+        problems.warning("debugMode", "has no effect", "see flowd-cpp status for what the program counts");
 }
 
 }  // namespace flowd::iperf3

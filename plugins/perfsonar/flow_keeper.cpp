@@ -55,7 +55,11 @@ flowd_key key_of(const meter_flow& flow) {
 }
 
 FlowKeeper::FlowKeeper(Host& host, FlowSlots& slots, const PerfsonarOptions& options, std::int64_t now_ns)
-    : host_(host), slots_(slots), options_(options), unix_offset_ns_(unix_time_ns() - now_ns), second_(now_ns / second_ns) {}
+    : host_(host),
+      slots_(slots),
+      options_(options),
+      unix_offset_ns_(unix_time_ns() - now_ns),
+      second_(now_ns / second_ns) {}
 
 void FlowKeeper::on_events(std::span<const meter_event> events, std::int64_t now_ns) {
     own_is_fresh_ = false;
@@ -197,7 +201,8 @@ void FlowKeeper::visit(std::uint32_t slot, std::int64_t now_ns) {
 void FlowKeeper::keep_alive(std::uint32_t slot, Record& record, const meter_flow& flow, std::int64_t now_ns) {
     const flowd_usage usage = usage_of(flow);
     if (record.told == Told::elsewhere) {
-        const bool goes_on = usage.bytes_sent + usage.bytes_received > record.before.bytes_sent + record.before.bytes_received;
+        const bool goes_on =
+            usage.bytes_sent + usage.bytes_received > record.before.bytes_sent + record.before.bytes_received;
         if (!goes_on) return;
         record.has_started = false;
         record.start_unix_ns = now_ns + unix_offset_ns_;
@@ -326,8 +331,8 @@ FlowKeeper::Filled FlowKeeper::fill(const Waiting& waiting, flowd_event& event) 
     if (waiting.what == What::start) event.time_ns = record.start_unix_ns;
     if (is_end) {
         const bool was_closed = (flow->flags & METER_ENDED) != 0 && flow->end_ns != 0;
-        event.end_time_ns = std::max(record.start_unix_ns,
-                                     signed_ns(was_closed ? flow->end_ns : flow->last_ns) + unix_offset_ns_);
+        event.end_time_ns =
+            std::max(record.start_unix_ns, signed_ns(was_closed ? flow->end_ns : flow->last_ns) + unix_offset_ns_);
         event.time_ns = event.end_time_ns;
     }
     return Filled::ready;

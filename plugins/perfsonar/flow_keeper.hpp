@@ -49,9 +49,9 @@ class FlowKeeper {
     std::size_t end_all();
 
     [[nodiscard]] const Counts& counts() const { return counts_; }
-    [[nodiscard]] std::size_t metered() const { return records_.size(); }      ///< in the table
-    [[nodiscard]] std::size_t announced() const { return announced_; }        ///< of them: started and not ended
-    [[nodiscard]] std::size_t waiting() const { return waiting_.size(); }      ///< events that the core has no room for
+    [[nodiscard]] std::size_t metered() const { return records_.size(); }  ///< in the table
+    [[nodiscard]] std::size_t announced() const { return announced_; }     ///< of them: started and not ended
+    [[nodiscard]] std::size_t waiting() const { return waiting_.size(); }  ///< events that the core has no room for
 
   private:
     /// `elsewhere`: the core ended it by itself, or another announcer did.
@@ -61,7 +61,7 @@ class FlowKeeper {
         std::int64_t ongoing_ns = 0;    ///< when it was last announced as ongoing
         std::int64_t visit_second = 0;  ///< when it is looked at next
         flowd_usage before{};           ///< what belongs to an earlier flow of this slot
-        std::uint32_t waiting = 0;  ///< of its events
+        std::uint32_t waiting = 0;      ///< of its events
         Told told = Told::nothing;
         bool has_started = false;  ///< the core has taken the start
         bool is_hidden = false;

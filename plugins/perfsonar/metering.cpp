@@ -70,16 +70,20 @@ Metering::Metering(Host& host, const PerfsonarOptions& options, MeterProgram pro
     const auto flows = [&host](const char* what) {
         return host.counter("perfsonar_flows_total", "Metered flows by what became of them.", {{"result", what}});
     };
-    metrics_ = {flows("started"), flows("ended"), flows("own"), flows("excluded"), flows("refused"), flows("silent"),
+    metrics_ = {flows("started"),
+                flows("ended"),
+                flows("own"),
+                flows("excluded"),
+                flows("refused"),
+                flows("silent"),
                 host.counter("perfsonar_scans_total", "Times the whole table was looked at, because messages did not fit."),
                 host.gauge("perfsonar_metered_flows", "Flows in the meter's table."),
                 host.gauge("perfsonar_announced_flows", "Of these: announced.")};
     for (std::uint32_t index = 0; index < METER_OUTCOMES * 2; ++index) {
         const Labels labels{{"outcome", outcome_name(index / 2)}, {"direction", index % 2 == METER_OUT ? "out" : "in"}};
         packet_metrics_.push_back(host.counter("perfsonar_packets_total", "Packets by what they were counted as.", labels));
-        byte_metrics_.push_back(
-            host.counter("perfsonar_frame_bytes_total", "Bytes of their frames, as an interface counts them.", labels,
-                         "bytes"));
+        byte_metrics_.push_back(host.counter("perfsonar_frame_bytes_total",
+                                             "Bytes of their frames, as an interface counts them.", labels, "bytes"));
     }
 }
 
@@ -117,8 +121,7 @@ Result<void> Metering::attach_first() {
         changes.failures.front().error.option = "interfaces";
         return std::move(changes.failures.front().error);
     }
-    if (auto swept = attachments_.sweep(); !swept)
-        host_.warning("leftovers were not looked for: " + swept.error().message);
+    if (auto swept = attachments_.sweep(); !swept) host_.warning("leftovers were not looked for: " + swept.error().message);
     return {};
 }
 
