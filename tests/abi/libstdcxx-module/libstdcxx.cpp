@@ -28,21 +28,23 @@ class Tag final : public flowd::Plugin {
     Tag(flowd::Host& host, Options options) : Plugin(host), options_(options) {}
 
     flowd::Result<void> start() override {
+        is_started_ = true;
         const auto emitted = host().emit(flowd::Event::catch_all({options_.experiment, options_.activity}));
         if (emitted.result < 0) return flowd::Error{emitted.result, "the core refused the catch-all tag"};
         return {};
     }
     flowd::Result<void> stop(flowd::Deadline) override {
-        (void)host().emit(flowd::Event::catch_all_clear());
+        if (is_started_) (void)host().emit(flowd::Event::catch_all_clear());
         return {};
     }
     flowd::Result<void> reconfigure(Options options) {
         options_ = options;
-        return start();
+        return is_started_ ? start() : flowd::Result<void>();
     }
 
   private:
     Options options_;
+    bool is_started_ = false;
 };
 
 }  // namespace
