@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""scripts/bench-firefly: highest lossless rate, CPU per firefly and memory of what stands between a sender and a sink."""
+import argparse
+import os
+import pathlib
+import signal
+import statistics
+import subprocess
+import time
+
+from .daemon import BUILD, Daemon
+from .lab import sh
+
+LOAD = BUILD / "bin" / "firefly-load"
+AT, TO = 20514, 20515  # where the middle receives, and the sink
+TICK = 1 / os.sysconf("SC_CLK_TCK")
+
+RELAY = f"""\
+plugins:
+  fireflyp:
+    bindAddress: "::1"
+    bindPort: {AT}
+    fireflyReceivers: [{{address: "::1", port: {TO}}}]
+"""
+FIREFLY = f"""\
+plugins:
+  fireflyp: {{bindAddress: "::1", bindPort: {AT}}}
+backends:
+  firefly:
+    sendToDestination: false
+    collectors: [{{address: "::1", port: {TO}}}]
+"""
+
+
+class Bare:
+    def __enter__(self):
+        self.process = subprocess.Popen([LOAD, "relay", "::1", str(AT), "::1", str(TO)], stdout=subprocess.PIPE)
+        self.process.stdout.readline()
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
+        self.process.stdout.close()
+
+
+def cpu_seconds(pid):
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) * TICK
+
+
+def resident_kib(pid):
+    status = pathlib.Path(f"/proc/{pid}/status").read_text()
+    return int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1])
+
+
+def words(line):
+    parts = line.split()
+    return dict(zip(parts[::2], map(float, parts[1::2])))
+
+
+def trial(make_middle, rate, seconds):
+    """One rate through a fresh middle: what was sent and received, CPU per firefly in us, resident memory after it."""
+    sink = subprocess.Popen([LOAD, "sink", "::1", str(TO)], stdout=subprocess.PIPE, text=True)
+    sink.stdout.readline()
+    with make_middle() as middle:
+        pid = middle.process.pid
+        before = cpu_seconds(pid)
+        sent = words(subprocess.run([LOAD, "blast", "::1", str(AT), str(rate), str(seconds)], check=True, capture_output=True,
+                                    text=True).stdout)
+        time.sleep(0.5)  # what is still in buffers
+        used = cpu_seconds(pid) - before
+        memory = resident_kib(pid)
+    sink.send_signal(signal.SIGTERM)
+    got = words(sink.stdout.readline())
+    sink.wait()
+    return {"rate": sent["sent"] / sent["seconds"], "sent": sent["sent"], "lost": sent["sent"] - got["received"],
+            "disorder": got["disorder"], "cpu": used / sent["sent"] * 1e6, "memory": memory}
+
+
+def lossless(make_middle, seconds, verbose):
+    """The trial at the highest rate found that lost nothing: doubling, then halving the gap."""
+    best, low, high, rate = None, 0, None, 50_000
+    while high is None or (high - low) / high > 0.07:
+        result = trial(make_middle, rate, seconds)
+        achieved = result["rate"] > 0.97 * rate
+        good = result["lost"] == 0 and result["disorder"] == 0 and achieved
+        if verbose:
+            print(f"    {rate:>9.0f}/s: sent {result['rate']:.0f}/s, lost {result['lost']:.0f}, out of order {result['disorder']:.0f}")
+        if good:
+            best, low = result, rate
+        else:
+            high = rate
+        if high is not None and high < 2000:
+            break
+        rate = rate * 2 if high is None else (low + high) / 2
+    return best
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=3.0, help="of each trial")
+    parser.add_argument("--rounds", type=int, default=3, help="searches per way; medians are shown")
+    parser.add_argument("--verbose", action="store_true")
+    arguments = parser.parse_args()
+    sh("ip", "link", "set", "lo", "up")
+    ways = {"bare relay": Bare, "fireflyp -> relay": lambda: Daemon(RELAY), "fireflyp -> firefly": lambda: Daemon(FIREFLY)}
+    print(f"{'':<22}{'lossless':>12}{'of bare':>9}{'CPU each':>10}{'resident':>11}   load {os.getloadavg()[0]:.1f}")
+    floor = None
+    for name, make in ways.items():
+        found = [lossless(make, arguments.seconds, arguments.verbose) for _ in range(arguments.rounds)]
+        found = [one for one in found if one]
+        if not found:
+            print(f"{name:<22} lost fireflies at every rate")
+            continue
+        rate = statistics.median(one["rate"] for one in found)
+        cpu = statistics.median(one["cpu"] for one in found)
+        floor = floor or rate
+        print(f"{name:<22}{rate:>10.0f}/s{rate / floor:>8.0%}{cpu:>8.2f}us{max(one['memory'] for one in found) / 1024:>8.1f}MiB",
+              flush=True)
+
+
+if __name__ == "__main__":
+    main()
