@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "backends/firefly/firefly.hpp"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <utility>
 
+#include "backends/firefly/host_name.hpp"
 #include "lib/firefly/event.hpp"
 #include "lib/firefly/relayed.hpp"
 
@@ -15,11 +14,6 @@ namespace {
 /// The live flows are gone through in this many parts per period of `ongoing`, so that a host with many flows sends a
 /// stream and no burst.
 constexpr std::uint64_t slices = 60;
-
-[[nodiscard]] std::string host_name() {
-    std::array<char, 256> name{};
-    return ::gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "-";
-}
 
 [[nodiscard]] Composer::Mapping public_addresses(const Stun& stun) {
     Composer::Mapping mapping;

@@ -13,6 +13,7 @@
 #include "backends/firefly/composer.hpp"
 #include "backends/firefly/destinations.hpp"
 #include "backends/firefly/options.hpp"
+#include "backends/firefly/tools.hpp"
 #include "flowd/module.hpp"
 #include "lib/net/hosted_target.hpp"
 #include "lib/net/own_receivers.hpp"
@@ -42,6 +43,10 @@ class FireflyBackend final : public Backend {
 
     FireflyBackend(Host& host, Options options);
     static void validate(const Options& options, Problems& problems) { FireflyOptions::validate(options, problems); }
+    static std::vector<Tool> tools() {
+        return {tool<&send_fireflies>("send", "Sends a start and an end to collectors, to prove the way to them."),
+                tool<&listen_for_fireflies>("listen", "Is a collector for a moment: prints what comes and what it says.")};
+    }
     Result<void> prepare() override;
     Result<void> start() override;
     Result<void> stop(Deadline deadline) override;

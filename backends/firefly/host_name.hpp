@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+// Who sends, for the header of a firefly.
+#pragma once
+
+#include <unistd.h>
+
+#include <array>
+#include <string>
+
+namespace flowd::firefly_backend {
+
+[[nodiscard]] inline std::string host_name() {
+    std::array<char, 256> name{};
+    return ::gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "-";
+}
+
+}  // namespace flowd::firefly_backend

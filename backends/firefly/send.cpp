@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <poll.h>
+
+#include <algorithm>
+#include <string_view>
+#include <utility>
+
+#include "backends/firefly/host_name.hpp"
+#include "backends/firefly/tools.hpp"
+#include "flowd/json.hpp"
+#include "lib/firefly/printer.hpp"
+#include "lib/net/target.hpp"
+
+namespace flowd::firefly_backend {
+namespace {
+
+using Clock = net::Target::Clock;
+
+/// False: the user wants it to end.
+[[nodiscard]] bool pause(ToolCall& call, Clock::time_point until) {
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - Clock::now()).count();
+    pollfd interrupt{call.interrupt_fd(), POLLIN, 0};
+    return ::poll(&interrupt, 1, static_cast<int>(std::clamp<std::int64_t>(left, 0, 1000))) == 0;
+}
+
+/// One collector, from its name to the answer of the kernel.
+class Attempt {
+  public:
+    Attempt(const Collector& collector, ToolCall& call)
+        : call_(call), target_(collector.address, collector.port, net::system_lookup(), {}, 2) {}
+
+    [[nodiscard]] Result<void> run(const SendOptions& options, const firefly::Layout& layout) {
+        if (auto connected = connect(Clock::now() + connect_within); !connected) return connected;
+        if (auto sent = send(options, layout); !sent) return sent;
+        // A refusal comes with the next look at the socket.
+        if (!pause(call_, Clock::now() + options.wait)) return Error{FLOWD_ERROR, "interrupted"};
+        if (const int number = target_.sender().socket()->take_error(); number != 0)
+            return Error::from_errno(number, target_.name() + " refused");
+        return {};
+    }
+    void print(const Result<void>& outcome) {
+        std::string text;
+        json::Writer writer(text);
+        writer.object().member("collector", target_.name()).member("address", target_.address_text());
+        writer.member("sent", target_.sender().counts().sent).member("bytes", bytes_);
+        writer.member("pathPayload", target_.path_payload());
+        writer.member("outcome", outcome ? "sent, and nobody refused it" : outcome.error().message).end();
+        call_.print(text);
+    }
+
+  private:
+    static constexpr std::chrono::seconds connect_within{10};
+
+    Result<void> connect(Clock::time_point end) {
+        const auto forbidden = [](const Endpoint&) { return false; };
+        while (target_.state() == net::Target::State::resolving) {
+            const auto due = target_.tick(Clock::now(), forbidden);
+            if (target_.state() != net::Target::State::resolving) break;
+            if (!target_.waits_for_answer()) return Error{FLOWD_NOT_FOUND, target_.trouble()};
+            if (Clock::now() >= end) return Error{FLOWD_NOT_FOUND, "the resolver does not answer"};
+            if (!pause(call_, due)) return Error{FLOWD_ERROR, "interrupted"};
+        }
+        return {};
+    }
+    Result<void> send(const SendOptions& options, const firefly::Layout& layout) {
+        auto local = target_.sender().socket()->local();
+        if (!local) return std::move(local).error();
+        firefly::Printer printer({host_name(), "flowd-cpp firefly send"});
+        firefly::Firefly firefly;
+        firefly.key = make_key(*local, *target_.endpoint(), IPPROTO_UDP);
+        firefly.tag = {options.experiment, options.activity};
+        firefly.start_time_ns = unix_time_ns();
+        for (const auto state : {firefly::State::start, firefly::State::end}) {
+            firefly.state = state;
+            firefly.current_time_ns = unix_time_ns();
+            if (state == firefly::State::end) firefly.end_time_ns = firefly.current_time_ns;
+            const auto printed = printer.print(firefly, layout).text;
+            bytes_ += printed.size();
+            target_.push(printed);
+            target_.flush(Clock::now());
+        }
+        if (target_.sender().waiting() != 0 || target_.sender().counts().failed != 0)
+            return Error{FLOWD_ERROR, target_.name() + ": " + target_.sender().last_error()};
+        return {};
+    }
+
+    ToolCall& call_;
+    net::Target target_;
+    std::size_t bytes_ = 0;
+};
+
+[[nodiscard]] Result<std::vector<Collector>> collectors_of(const SendOptions& options, const ToolCall& call) {
+    std::vector<Collector> collectors;
+    for (const std::string& address : options.to) collectors.push_back({address, options.port, std::nullopt, std::nullopt});
+    if (!collectors.empty()) return collectors;
+    auto configured = call.config<FireflyOptions>();
+    if (!configured) return std::move(configured).error();
+    if (*configured) collectors = (*configured)->all_collectors();
+    if (collectors.empty())
+        return Error{FLOWD_NOT_FOUND, "no collector is named, and the configuration has none", "say it: --to HOST"};
+    return collectors;
+}
+
+}  // namespace
+
+const Table<SendOptions>& SendOptions::table() {
+    using O = SendOptions;
+    static const Table<O> table{
+        option("to", &O::to)
+            .host()
+            .length(0, 64)
+            .doc("Name or address of a collector; those of the configuration when absent."),
+        option("port", &O::port).range(1, 65535).default_value(firefly_port).doc("UDP port of each --to."),
+        option("experiment", &O::experiment).experiment().default_value(0).doc("Experiment that the fireflies name."),
+        option("activity", &O::activity).activity().default_value(0).doc("Activity that the fireflies name."),
+        option("bare", &O::bare).default_value(false).doc("Leaves out the RFC 5424 header."),
+        option("wait", &O::wait)
+            .range(std::chrono::seconds(0), std::chrono::seconds(60))
+            .default_value("2s")
+            .doc("How long to wait for a refusal."),
+    };
+    return table;
+}
+
+Result<void> send_fireflies(SendOptions options, ToolCall& call) {
+    auto collectors = collectors_of(options, call);
+    if (!collectors) return std::move(collectors).error();
+    Result<void> worst;
+    for (const Collector& collector : *collectors) {
+        Attempt attempt(collector, call);
+        const bool header = !options.bare && collector.prepend_syslog.value_or(true);
+        auto outcome = attempt.run(options, {header, firefly::default_max_size});
+        attempt.print(outcome);
+        if (!outcome) worst = std::move(outcome);
+    }
+    return worst;
+}
+
+}  // namespace flowd::firefly_backend

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A name server for tests: answers every AAAA query with one address, or fails, or says nothing."""
+import ipaddress
+import pathlib
+import shutil
+import socket
+import struct
+import threading
+
+from .lab import wait_for
+
+AAAA, NOERROR, SERVFAIL = 28, 0, 2
+
+
+class NameServer:
+    """with NameServer(host, address): ...   `address`: what is answered; None: SERVFAIL. `silent`: nothing is.
+    Programs that `ip netns exec` starts on that host ask this server; `timeout` is how long they wait for it."""
+
+    def __init__(self, host, address, timeout=3):
+        self.host, self.address, self.silent, self.queries = host, address, False, 0
+        self.directory = pathlib.Path("/etc/netns") / host.name
+        self.timeout = timeout
+        self.closing = threading.Event()
+
+    def __enter__(self):
+        def bind():
+            sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            sock.bind(("127.0.0.1", 53))
+            sock.settimeout(0.1)
+            return sock
+
+        self.directory.mkdir(parents=True)
+        (self.directory / "resolv.conf").write_text(
+            f"nameserver 127.0.0.1\noptions timeout:{self.timeout} attempts:1\n")
+        self.socket = self.host.call(bind)
+        self.thread = threading.Thread(target=self._serve)
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.closing.set()
+        self.thread.join()
+        self.socket.close()
+        shutil.rmtree(self.directory)
+
+    def wait_for_query(self):
+        before = self.queries
+        wait_for(lambda: self.queries > before, "a query to the name server")
+
+    def _serve(self):
+        while not self.closing.is_set():
+            try:
+                query, peer = self.socket.recvfrom(512)
+            except socket.timeout:
+                continue
+            self.queries += 1
+            if not self.silent:
+                self.socket.sendto(self._answer(query), peer)
+
+    def _answer(self, query):
+        name_end = query.index(b"\0", 12) + 1
+        question = query[12:name_end + 4]
+        (kind,) = struct.unpack(">H", question[-4:-2])
+        records = b""
+        if self.address and kind == AAAA:
+            packed = ipaddress.IPv6Address(self.address).packed
+            records = struct.pack(">HHHIH", 0xC00C, AAAA, 1, 0, len(packed)) + packed
+        code = NOERROR if self.address else SERVFAIL
+        return query[:2] + struct.pack(">HHHHH", 0x8180 | code, 1, 1 if records else 0, 0, 0) + question + records

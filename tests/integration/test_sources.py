@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fireflies in and out of the real daemon: collectors by name, relays, tools, the records of production storage."""
+import gzip
+import json
+import pathlib
+import socket
+import subprocess
+import time
+
+import pytest
+
+from tests.harness.collector import Collector
+from tests.harness.daemon import BINARY, ROOT, Daemon
+from tests.harness.dns import NameServer
+from tests.harness.lab import wait_for
+
+NAME = "collector.flowd.test"
+REAL_LOG = ROOT.parent / "shared" / "data" / "fireflies-2022-first5000.log.gz"
+
+
+def status(daemon, instance):
+    return daemon.cli("status")["details"][instance]["status"]
+
+
+def firefly(state, number):
+    times = '"start-time":"2026-11-23T10:00:00Z","current-time":"2026-11-23T10:00:01Z"'
+    if state == "end":
+        times += ',"end-time":"2026-11-23T10:00:01Z"'
+    return (f'<134>1 2026-11-23T10:00:01Z se test - firefly-json - {{"version":1,"flow-lifecycle":{{"state":"{state}",{times}}},'
+            f'"context":{{"experiment-id":2,"activity-id":16}},"flow-id":{{"afi":"ipv6","src-ip":"2001:db8::a","dst-ip":"2001:db8::b",'
+            f'"protocol":"tcp","src-port":{number},"dst-port":1094}}}}').encode()
+
+
+class Sender:
+    """Tells fireflyp of a host about flows."""
+
+    def __init__(self, host):
+        self.socket = host.call(socket.socket, socket.AF_INET, socket.SOCK_DGRAM)
+        self.number = 1000
+
+    def tell(self, state="start", number=None):
+        self.number += 1 if number is None else 0
+        self.socket.sendto(firefly(state, number or self.number), ("127.0.0.1", 10514))
+        return number or self.number
+
+
+class Sink:
+    """What arrives at one address of a host."""
+
+    def __init__(self, host, address):
+        self.socket = host.call(self._bind, address)
+
+    @staticmethod
+    def _bind(address):
+        sock = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+        sock.bind((address, 10514))
+        sock.setblocking(False)
+        return sock
+
+    def take(self):
+        found = []
+        while True:
+            try:
+                found.append(self.socket.recv(65536))
+            except BlockingIOError:
+                return found
+
+    def hears_of(self, sender, what, seconds=15.0):
+        """New flows are told until one of them arrives here."""
+        self.take()
+        wait_for(lambda: sender.tell() and (time.sleep(0.05) or self.take()), what, seconds)
+
+
+BY_NAME = f"""\
+plugins:
+  fireflyp: {{}}
+backends:
+  firefly:
+    sendToDestination: false
+    resolveInterval: 1s
+    collectors: [{{address: {NAME}}}]
+"""
+
+
+def test_a_collector_is_followed_by_its_name(lab):
+    first, second = lab.b.address6, lab.b.address6 + "2"
+    lab.b.run("ip", "addr", "add", f"{second}/64", "dev", "eth0", "nodad")
+    sender = Sender(lab.a)
+    with NameServer(lab.a, first) as server, Daemon(BY_NAME, lab.a) as daemon:
+        one, other = Sink(lab.b, first), Sink(lab.b, second)
+        one.hears_of(sender, "the first address")
+        server.address = second
+        other.hears_of(sender, "the second address")
+
+        server.address = None  # SERVFAIL
+        wait_for(lambda: NAME in status(daemon, "backend firefly")["collectors"][0]["lastError"], "the failure in status")
+        other.hears_of(sender, "the last address known, while the resolver fails", 1.0)
+
+        server.silent = True
+        server.wait_for_query()
+        other.hears_of(sender, "the last address known, while the resolver hangs", 1.0)
+
+        server.silent, server.address = False, first
+        one.hears_of(sender, "the first address again, when the resolver returns", 30.0)
+        wait_for(lambda: status(daemon, "backend firefly")["collectors"][0]["lastError"] == "", "the failure to be over")
+        assert daemon.stop() == 0
+
+
+def test_a_resolver_that_hangs_holds_up_neither_start_nor_stop(lab):
+    with NameServer(lab.a, None, timeout=30) as server:
+        server.silent = True
+        with Daemon(BY_NAME, lab.a) as daemon:
+            Sender(lab.a).tell()
+            wait_for(lambda: server.queries > 0, "the query")
+            wait_for(lambda: status(daemon, "backend firefly")["collectors"][0]["waiting"] == 1, "the firefly to wait for its name")
+            begin = time.monotonic()
+            assert daemon.stop() == 0
+            assert time.monotonic() - begin < 20, "it did not wait for the resolver's 30 s"
+            assert "1 fireflies for " + NAME in daemon.log
+
+
+def test_a_collector_that_comes_back_gets_what_waited(lab):
+    sender = Sender(lab.a)
+    configuration = BY_NAME.replace(NAME, f'"{lab.b.address6}"')
+    with Daemon(configuration, lab.a) as daemon:
+        collector = lambda: status(daemon, "backend firefly")["collectors"][0]  # noqa: E731
+        wait_for(lambda: sender.tell() and collector()["state"] == "refused", "the refusal to be known")
+        told = [sender.tell() for _ in range(50)]
+        sink = Sink(lab.b, lab.b.address6)
+        arrived = []
+        wait_for(lambda: arrived.extend(sink.take()) or len(arrived) >= len(told), "what waited", 30)
+        ports = [json.loads(text[text.index(b"{"):])["flow-id"]["src-port"] for text in arrived]
+        assert ports[-len(told):] == told
+        wait_for(lambda: collector()["state"] == "sending", "the collector to be in use again")
+
+
+def test_a_relay_and_the_backend_tell_one_collector_once(lab):
+    configuration = f"""\
+plugins:
+  fireflyp:
+    fireflyReceivers: [{{address: "{lab.b.address6}"}}]
+backends:
+  firefly:
+    sendToDestination: false
+    collectors: [{{address: "{lab.b.address6}"}}, {{address: "{lab.b.address6}", port: 10515}}]
+"""
+    pairs = 500
+    with Collector(lab.b) as both, Collector(lab.b, 10515) as backend_only, Daemon(configuration, lab.a) as daemon:
+        sender = Sender(lab.a)
+        for number in range(1, pairs + 1):
+            sender.tell("start", number)
+            sender.tell("end", number)
+        both.wait_for_count(2 * pairs)
+        backend_only.wait_for_count(2 * pairs)
+        assert status(daemon, "backend firefly")["skipped"] == {"relayed": 2 * pairs}
+        assert daemon.stop() == 0
+        assert len(both.fireflies) == len(backend_only.fireflies) == 2 * pairs
+        assert all("application" not in one["context"] for one in both.fireflies), "these are the original ones"
+        assert all("application" in one["context"] for one in backend_only.fireflies)
+
+
+def test_send_and_listen_prove_the_way_to_a_collector(lab):
+    listen = lab.b.popen(str(BINARY), "--json", "firefly", "listen", "--count", "2", "--seconds", "20", stdout=subprocess.PIPE,
+                         stderr=subprocess.PIPE, text=True)
+    wait_for(lambda: "10514" in lab.b.run("ss", "-Hlun").stdout, "somebody to listen")
+    sent = lab.a.run(str(BINARY), "--json", "firefly", "send", "--to", lab.b.address6, "--wait", "1")
+    assert "nobody refused it" in sent.stdout
+    out, _ = listen.communicate(timeout=30)
+    assert listen.returncode == 0
+    heard = [json.loads(line) for line in out.splitlines()]
+    assert [one["state"] for one in heard] == ["start", "end"]
+    assert all(one["understood"] and one["fullHeader"] for one in heard)
+    assert all(one["source"].startswith(f"[{lab.a.address6}]:") for one in heard)
+    refused = lab.a.run(str(BINARY), "firefly", "send", "--to", lab.b.address6, check=False)
+    assert refused.returncode != 0 and "refused" in refused.stdout + refused.stderr
+
+
+@pytest.mark.skipif(not REAL_LOG.exists(), reason="no real log here")
+def test_the_records_of_production_storage_are_understood(lab):
+    """In a namespace without routes: they carry public addresses."""
+    with Daemon(BY_NAME.replace(NAME, f'"{lab.b.address6}"').replace("fireflyp: {}", "fireflyp: {receiveBuffer: 64 MiB}"), lab.a) as daemon:
+        with Collector(lab.b) as collector:
+            sender = Sender(lab.a)
+            with gzip.open(REAL_LOG, "rb") as lines:
+                records = [b"<134>" + line.rstrip(b"\n") for line in lines]
+            for record in records:
+                sender.socket.sendto(record, ("127.0.0.1", 10514))
+            source = lambda: status(daemon, "plugin fireflyp")  # noqa: E731
+            wait_for(lambda: source()["received"] == len(records), "all of them to be read", 30)
+            seen = source()
+            assert seen["refused"] == 1 and seen["kernelDrops"] == 0, seen
+            assert sum(seen["announced"].values()) + seen["notTaken"] == 4999, seen
+            edge = next(one for one in daemon.cli("status")["queues"] if one["backend"] == "firefly")
+            collector.wait_for_count(edge["start"] + edge["end"])
+            assert not collector.refused
