@@ -35,6 +35,7 @@ class Daemon:
         notify_path = self.directory / "notify"
         notify_path.unlink(missing_ok=True)
         self.notify.bind(str(notify_path))
+        notify_path.chmod(0o666)  # the daemon may run as another user
         self.notify.setblocking(False)
         command = [*self.prefix, str(BINARY), "run", "--conf", str(self.conf), "--control", str(self.control), *self.arguments]
         if self.host:

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The build tree, installed below a folder as a package would lay it out; and what its unit files say."""
+import os
+import pathlib
+import shutil
+import subprocess
+
+from tests.harness.daemon import BUILD, ROOT
+
+__all__ = ["BUILD", "ROOT", "read_unit", "run", "stage"]
+
+
+def run(*command, check=True, **options):
+    """A command's outcome with its output as text; its output is the message when it fails."""
+    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, **options)
+    if check and done.returncode != 0:
+        raise AssertionError(f"{command} ended with {done.returncode}:\n{done.stdout[-6000:]}\n{done.stderr[-6000:]}")
+    return done
+
+
+def stage(root):
+    """Installs below `root` with the prefix /usr, and puts etc where that prefix has it."""
+    run("cmake", "--install", BUILD, "--prefix", root / "usr")
+    if (root / "usr/etc").is_dir():  # the build tree was configured for another prefix
+        shutil.move(root / "usr/etc", root / "etc")
+    return root
+
+
+def read_unit(path):
+    """{section: {key: [value, ...]}}; an empty value begins the list anew, as systemd.syntax(7) has it."""
+    sections, section = {}, {}
+    for line in pathlib.Path(path).read_text().splitlines():
+        line = line.strip()
+        if line.startswith("["):
+            section = sections.setdefault(line[1:-1], {})
+        elif line and line[0] not in "#;":
+            key, value = line.split("=", 1)
+            section[key] = section.get(key, []) + [value] if value else []
+    return sections
+
+
+def environment_without_service_manager():
+    return {name: value for name, value in os.environ.items() if not name.startswith(("NOTIFY_", "LISTEN_", "WATCHDOG_"))}
