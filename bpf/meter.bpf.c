@@ -39,4 +39,13 @@ int flowd_meter_rx3(struct __sk_buff* skb) {
     return TC_ACT_UNSPEC;
 }
 
+/* Run once by the daemon itself (BPF_PROG_TEST_RUN): who is it? Never attached. */
+SEC("tc")
+int flowd_meter_me(struct __sk_buff* skb) {
+    struct meter_state* state = meter_state_get();
+    (void)skb;
+    if (state) state->daemon = meter_process();
+    return TC_ACT_UNSPEC;
+}
+
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -14,6 +14,7 @@
 #define METER_IN_PROGRAM "flowd_meter_rx"
 #define METER_OUT_RAW_IP_PROGRAM "flowd_meter_tx3"
 #define METER_IN_RAW_IP_PROGRAM "flowd_meter_rx3"
+#define METER_SELF_PROGRAM "flowd_meter_me"
 #define METER_BUCKETS_MAP "meter_buckets"
 #define METER_FLOWS_MAP "meter_flows"
 #define METER_STATE_MAP "meter_state"

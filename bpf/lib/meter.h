@@ -7,6 +7,7 @@
 #include <linux/bpf.h>
 #include <linux/in.h>
 
+#include <bpf/bpf_core_read.h>
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
@@ -25,6 +26,17 @@ struct {
     __type(key, __u32);
     __type(value, struct meter_count);
 } meter_counts SEC(".maps");
+
+/* Of the kernel's, what is used here; relocated to where this kernel has it (CO-RE). */
+struct task_struct {
+    struct task_struct* group_leader;
+} __attribute__((preserve_access_index));
+
+/* The process that is running on this CPU, as a number that no other has while it lives, in every pid namespace. */
+static __always_inline __u64 meter_process(void) {
+    const struct task_struct* task = (const struct task_struct*)bpf_get_current_task();
+    return (__u64)BPF_CORE_READ(task, group_leader);
+}
 
 /* What a packet amounts to on the wire, and what its transport header says. */
 struct meter_packet {
@@ -107,9 +119,8 @@ static __always_inline int meter_opens(const struct packet* ip, const struct met
     return packet->payload != 0 && !(packet->tcp_flags & (METER_TCP_FIN | METER_TCP_RST));
 }
 
-static __always_inline __u32 meter_opening_flags(struct __sk_buff* skb, const struct packet* ip,
-                                                 const struct meter_packet* packet, __u32 direction, int source_is_low) {
-    (void)skb;
+static __always_inline __u32 meter_opening_flags(const struct packet* ip, const struct meter_packet* packet,
+                                                 __u32 direction, int source_is_low) {
     __u32 flags = source_is_low == (direction == METER_OUT) ? METER_LOCAL_IS_LOW : 0;
     int opened_out = direction == METER_OUT;
     if (ip->protocol == IPPROTO_TCP) {
@@ -146,13 +157,26 @@ static __always_inline void meter_follow_tcp(struct meter_flow* flow, __u32 slot
     if (((__sync_fetch_and_or(&flow->flags, fin) | fin) & both) == both) meter_end(flow, slot, 0);
 }
 
+/*
+ * Whether the daemon itself sends this. Sockets that live are told apart by the user's side, which can look at its own; one
+ * that it has closed again (a query of the resolver) is known by who sends its first packet: with a datagram or a SYN
+ * that is the thread that wrote it, whereas later packets are sent from wherever an acknowledgement interrupts.
+ */
+static __always_inline int meter_sent_by_daemon(const struct meter_flow* flow, __u32 tcp_flags, __u64 cookie) {
+    if (!cookie || flow->packets[METER_OUT] > 1 || flow->packets[METER_IN]) return 0;
+    if (flow->key.protocol == IPPROTO_TCP && (tcp_flags & (METER_TCP_SYN | METER_TCP_ACK)) != METER_TCP_SYN) return 0;
+    const struct meter_state* state = meter_state_get();
+    return state && state->daemon && state->daemon == meter_process();
+}
+
 /* The first packets of a flow: has it left, and is it large enough? Answers the events to tell. */
 static __noinline __u32 meter_judge(struct __sk_buff* skb, struct meter_flow* flow, __u32 direction, __u32 tcp_flags) {
     if (!flow) return 0;
     if (direction == METER_OUT && !(tcp_flags & METER_TCP_RST) && !(flow->flags & METER_SENT)) {
         const __u64 cookie = bpf_get_socket_cookie(skb);
         if (!flow->cookie) flow->cookie = cookie;
-        __sync_fetch_and_or(&flow->flags, METER_SENT);
+        __sync_fetch_and_or(&flow->flags,
+                            meter_sent_by_daemon(flow, tcp_flags, cookie) ? METER_SENT | METER_OWN : METER_SENT);
     }
     if (!(flow->flags & METER_SENT)) return 0;
     const struct meter_state* state = meter_state_get();
@@ -199,7 +223,7 @@ static __always_inline __u32 meter_flow_packet(struct __sk_buff* skb, const stru
             return METER_NOISE;
         if (!meter_opens(ip, packet)) return METER_UNOPENED;
         __u32 entered = 0;
-        opening.flags = meter_opening_flags(skb, ip, packet, direction, source_is_low);
+        opening.flags = meter_opening_flags(ip, packet, direction, source_is_low);
         opening.isn = packet->sequence;
         opening.ifindex = skb->ifindex;
         slot = meter_enter(&opening, hash, direction, &entered);

@@ -4,6 +4,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
+#include <array>
 #include <cstdarg>
 #include <cstdio>
 #include <cstring>
@@ -133,6 +134,16 @@ Result<int> Object::program(const std::string& name) const {
     const bpf_program* const program = bpf_object__find_program_by_name(object_.get(), name.c_str());
     if (program == nullptr) return Error{FLOWD_NOT_FOUND, "the BPF object " + name_ + " has no program " + name};
     return bpf_program__fd(program);
+}
+
+Result<void> run_once(int program) {
+    const std::array<std::uint8_t, 64> frame{};
+    auto options = sized<bpf_test_run_opts>();
+    options.data_in = frame.data();
+    options.data_size_in = frame.size();
+    options.repeat = 1;
+    if (const int number = bpf_prog_test_run_opts(program, &options)) return system_error(number, "running a BPF program");
+    return {};
 }
 
 std::uint32_t program_id(int program) {

@@ -67,6 +67,9 @@ class Object {
     LogSink log_;
 };
 
+/// Runs a tc program once, on this thread, on an empty frame (BPF_PROG_TEST_RUN).
+Result<void> run_once(int program);
+
 /// The id that the kernel gave a program; 0 when it can't be asked.
 [[nodiscard]] std::uint32_t program_id(int program);
 

@@ -72,6 +72,9 @@ Result<MeterProgram> MeterProgram::load(std::uint32_t max_flows, bpf::LogSink lo
     auto events = object->ring(METER_EVENTS_MAP);
     if (!events) return std::move(events).error();
     (*state)[0].max_flows = max_flows;
+    auto self = object->program(METER_SELF_PROGRAM);
+    if (!self) return std::move(self).error();
+    if (auto done = bpf::run_once(*self); !done) return std::move(done).error();
     return MeterProgram(*std::move(object), {*out, *in}, *std::move(flows), *std::move(buckets), *std::move(state),
                         *std::move(counts), *events);
 }
