@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// Any bytes through the codec: whatever is understood must print, and what is printed must be understood alike.
+// Any bytes through the codec: whatever is understood must print, and what is printed must be understood alike. The same
+// bytes as struct tcp_info must make blocks that a relay would repeat as they are.
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <string>
 #include <vector>
 
+#include "flowd/sized.hpp"
 #include "lib/firefly/blocks.hpp"
+#include "lib/firefly/enrichment.hpp"
 #include "lib/firefly/event.hpp"
 #include "lib/firefly/parser.hpp"
 #include "lib/firefly/printer.hpp"
@@ -35,11 +38,29 @@ void round_trip(const Firefly& firefly, Printer& printer, Parser& again, BlockRe
     printed.blocks = blocks;
     const auto text = std::string(printer.print(printed).text);
     require(!text.empty() && text.size() <= default_max_size);
+    // The smaller the place, the less is told, down to the core.
+    for (std::size_t size = text.size() - 1, last = text.size(); size >= least_max_size; size = last - 1) {
+        last = printer.print(printed, {true, size}).text.size();
+        require(last <= size && last > 0);
+    }
     Firefly read;
     require(again.parse(text, read) == Refusal::none);
     require(read.state == firefly.state && std::memcmp(&read.key, &firefly.key, sizeof read.key) == 0);
     require(read.tag.experiment == firefly.tag.experiment && read.tag.activity == firefly.tag.activity);
     require(read.has_usage == firefly.has_usage && read.sent == firefly.sent && read.received == firefly.received);
+}
+
+void as_sample(std::string_view bytes, BlockReader& reader) {
+    flowd_sample sample{};
+    sample.size = sizeof sample;
+    sample.tcp_info = flowd::to_bytes(bytes);
+    sample.congestion = flowd::to_c(bytes.substr(0, 16));
+    for (const auto verbosity : {Verbosity::lean, Verbosity::compatible, Verbosity::full}) {
+        const auto block = sample_block(sample, verbosity);
+        if (!block) continue;
+        const auto again = reader.normalise("netlink", block->json);
+        require(again && again->json == block->json && again->rtt_ms == block->rtt_ms);
+    }
 }
 
 }  // namespace
@@ -53,5 +74,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (parser.parse(datagram, firefly) == Refusal::none) round_trip(firefly, printer, again, reader);
     for (const char* name : {"netlink", "storage-stats"})
         if (const auto block = reader.normalise(name, datagram)) require(reader.normalise(name, block->json).has_value());
+    as_sample(datagram, reader);
     return 0;
 }

@@ -12,7 +12,7 @@ int main(int argc, char** argv) {
     RandomFireflies fireflies(argc > 2 ? std::strtoull(argv[2], nullptr, 10) : 7);
     Printer printer({.host = "se1.example.org", .application = "flowd-cpp v0.1.0"});
     for (long i = 0; i < count; ++i) {
-        const auto text = printer.print(fireflies.next()).text;
+        const auto text = printer.print(fireflies.next_with_blocks()).text;
         std::printf("%.*s\n", static_cast<int>(text.size()), text.data());
     }
     return 0;

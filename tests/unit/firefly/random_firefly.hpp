@@ -2,11 +2,15 @@
 // Any firefly that may be printed, from a seed.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <random>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "flowd/address.hpp"
+#include "flowd/json.hpp"
 #include "lib/firefly/firefly.hpp"
 
 namespace flowd::firefly {
@@ -35,9 +39,34 @@ class RandomFireflies {
         firefly_.application = application_;
         return firefly_;
     }
+    /// The same with some of the blocks that there are, of any length, in any order. netlink is normal.
+    const Firefly& next_with_blocks() {
+        next();
+        texts_.clear();
+        blocks_.clear();
+        std::vector<std::string_view> names{"netlink", "skOps", "storage-stats", "vendor", "x"};
+        std::shuffle(names.begin(), names.end(), random_);
+        names.resize(below(6));
+        texts_.reserve(2 * names.size());
+        for (const auto name : names) {
+            const std::string rtt = name == "netlink" && firefly_.rtt_ms ? rtt_member() : "";
+            const std::string& shorter = texts_.emplace_back("{" + rtt + R"("n":1})");
+            const std::string& json =
+                texts_.emplace_back("{" + rtt + R"("text":")" + std::string(below(900), 'x') + R"("})");
+            blocks_.push_back({name, json, below(2) ? std::string_view(shorter) : std::string_view()});
+        }
+        firefly_.blocks = blocks_;
+        return firefly_;
+    }
+    [[nodiscard]] std::uint32_t below(std::uint32_t limit) { return static_cast<std::uint32_t>(random_() % limit); }
 
   private:
-    std::uint32_t below(std::uint32_t limit) { return static_cast<std::uint32_t>(random_() % limit); }
+    std::string rtt_member() {
+        std::string text;
+        json::Writer writer(text);
+        writer.object().member("rtt", *firefly_.rtt_ms).end();
+        return text.substr(1, text.size() - 2) + ",";
+    }
     std::uint16_t port() { return static_cast<std::uint16_t>(1 + below(65535)); }
     std::int64_t time() {
         return static_cast<std::int64_t>(1'700'000'000'000'000 + random_() % 100'000'000'000'000) * 1000;
@@ -55,6 +84,8 @@ class RandomFireflies {
 
     std::mt19937_64 random_;
     std::string application_;
+    std::vector<std::string> texts_;
+    std::vector<Block> blocks_;
     Firefly firefly_;
 };
 

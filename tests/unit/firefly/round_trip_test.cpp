@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "lib/firefly/blocks.hpp"
@@ -41,6 +42,43 @@ TEST(FireflyCodec, ReadsBackWhatItPrints) {
             EXPECT_NE(netlink->json.find('.'), std::string::npos) << "always a float";
         }
     }
+}
+
+TEST(FireflyCodec, FitsAnyPlaceAndSaysWhatItLeftOut) {
+    RandomFireflies fireflies(43);
+    Printer printer({.host = "h", .application = "flowd-cpp"});
+    Parser parser;
+    std::size_t whole = 0, left_out = 0, shortened = 0;
+    for (int i = 0; i < 20000; ++i) {
+        const Firefly& sent = fireflies.next_with_blocks();
+        const Layout layout{fireflies.below(2) == 0, least_max_size + fireflies.below(3000)};
+        const auto printed = printer.print(sent, layout);
+        ASSERT_FALSE(printed.text.empty());
+        ASSERT_LE(printed.text.size(), layout.max_size);
+        EXPECT_EQ(printed.text.starts_with("<134>1 "), layout.syslog_header);
+        Firefly read;
+        ASSERT_EQ(parser.parse(printed.text, read), Refusal::none) << printed.text;
+
+        std::size_t as_they_were = 0, as_shorter = 0, gone = 0;
+        for (const Block& block : sent.blocks) {
+            const auto found = std::find_if(read.blocks.begin(), read.blocks.end(),
+                                            [&](const Block& other) { return other.name == block.name; });
+            if (found == read.blocks.end())
+                ++gone;
+            else
+                ++(found->json == block.json ? as_they_were : as_shorter);
+        }
+        gone += sent.has_usage && !read.has_usage ? 1u : 0u;
+        const bool netlink =
+            std::any_of(sent.blocks.begin(), sent.blocks.end(), [](auto& b) { return b.name == "netlink"; });
+        if (sent.rtt_ms && !netlink && printed.text.find("\"netlink\"") == std::string_view::npos) ++gone;
+        EXPECT_EQ(printed.shortened, as_shorter) << printed.text;
+        EXPECT_EQ(printed.left_out, gone) << printed.text;
+        whole += printed.whole() ? 1 : 0;
+        left_out += printed.left_out;
+        shortened += printed.shortened;
+    }
+    EXPECT_TRUE(whole > 1000 && left_out > 1000 && shortened > 1000) << "each case was met";
 }
 
 }  // namespace
