@@ -8,6 +8,7 @@
 
 #include "lib/net/own_receivers.hpp"
 #include "lib/net/tcp_info.hpp"
+#include "plugins/netlink/kernel_rules.hpp"
 
 namespace flowd::netlink {
 namespace {
@@ -47,7 +48,12 @@ Netlink::Netlink(Host& host, Options options)
     : Plugin(host),
       options_(std::move(options)),
       rules_(options_.rules, options_.fallback()),
-      tracker_(options_.max_connections) {
+      tracker_(options_.max_connections),
+      outbox_(host),
+      left_alone_(options_.internal_networks),
+      watch_(host, [this](const watch::SocketEvent& event) { told(event); }) {
+    if (options_.ignore_private)
+        left_alone_.insert(left_alone_.end(), private_networks().begin(), private_networks().end());
     for (const char* name : count_names)
         metrics_.push_back(
             host.counter("netlink_plugin_total", "What the netlink plugin did, by event.", {{"event", name}}));
@@ -66,7 +72,17 @@ Result<void> Netlink::prepare() {
                     " bytes of receiveBuffer; CAP_NET_ADMIN, or sysctl net.core.rmem_max, allows more");
     socket_ = *std::move(socket);
     listener_ = *std::move(listener);
+    if (options_.early) prepare_early();
     return {};
+}
+
+/// What the plugin does without: it then finds connections on its next look, and they are marked from then on.
+void Netlink::prepare_early() {
+    const auto loaded = watch_.load(options_.cgroup_path, {});
+    early_state_ = loaded ? "on" : "off: " + loaded.error().message;
+    if (!loaded)
+        host().warning("connections are found only " + std::string("once a period, not as they open: ") +
+                       loaded.error().message + (loaded.error().hint.empty() ? "" : " (" + loaded.error().hint + ")"));
 }
 
 Result<void> Netlink::start() {
@@ -79,6 +95,16 @@ Result<void> Netlink::start() {
     readable_ = *std::move(readable);
     period_ = *std::move(period);
     publisher_ = *std::move(publisher);
+    if (watch_.running()) {
+        // Before the first look, so that nothing opens between the two.
+        surroundings_ = look_around(rules_);
+        if (auto done = watch_.set_rules(for_kernel(rules_, surroundings_, left_alone_)); !done) return done;
+        if (auto done = watch_.start(); !done) {
+            watch_.stop();
+            early_state_ = "off: " + done.error().message;
+            host().warning("connections are found only once a period, not as they open: " + done.error().message);
+        }
+    }
     look();
     if (counts_[failed_looks] > 0) return Error{FLOWD_ERROR, last_error_};
     host().info(std::to_string(tracker_.announced()) + " connections announced of " + std::to_string(sockets_) +
@@ -86,12 +112,22 @@ Result<void> Netlink::start() {
     return {};
 }
 
+void Netlink::look_soon() {
+    if (auto soon = host().after(std::chrono::milliseconds(10), [this] { look(); })) soon_ = *std::move(soon);
+}
+
 void Netlink::look() {
-    if (paused_) return;
+    if (outbox_.full()) return;
     const auto began = std::chrono::steady_clock::now();
     surroundings_ = look_around(rules_);
     own_sockets_ = own_sockets();
     own_addresses_ = net::own_addresses();
+    if (watch_.running()) {
+        watch_.renew();
+        if (auto done = watch_.set_rules(for_kernel(rules_, surroundings_, left_alone_)); !done)
+            last_error_ = done.error().message;
+        if (pass_ > 0) watch_.consume();  // before the look, so that what opened has its own start
+    }
     ++pass_;
     ++counts_[looks];
     const auto done = dump_all();
@@ -102,7 +138,7 @@ void Netlink::look() {
         return;
     }
     hear();  // what closed meanwhile is told with its counts rather than found missing
-    if (!paused_) sweep();
+    if (!outbox_.full()) sweep();
     looked_ns_ = unix_time_ns();
     last_look_ = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - began);
 }
@@ -146,8 +182,7 @@ bool Netlink::is_own_address(const Address& address) const {
 bool Netlink::in_question(const diag::Connection& connection, Direction direction) const {
     const Address& remote = connection.remote.address;
     if (connection.remote.port == 0 || remote.is_unspecified()) return false;
-    if (options_.ignore_private && is_private(remote)) return false;
-    for (const Network& network : options_.internal_networks)
+    for (const Network& network : left_alone_)
         if (network.contains(remote)) return false;
     if (own_ports_.count(connection.local.port) != 0 ||
         (connection.inode != 0 && own_sockets_.count(connection.inode) != 0))
@@ -163,7 +198,7 @@ void Netlink::seen(const diag::Connection& connection) {
         return;
     }
     const Direction direction = direction_of(connection);
-    if (paused_ || !in_question(connection, direction)) return;
+    if (outbox_.full() || !in_question(connection, direction)) return;
     Tracked found;
     found.key = connection.key();
     found.pass = pass_;
@@ -188,7 +223,7 @@ void Netlink::sweep() {
     tracker_.sweep([&](std::uint64_t cookie, Tracked& connection) {
         if (connection.pass == pass_) return true;
         if (connection.missed < missed_until_forgotten) ++connection.missed;
-        if (connection.announced && connection.missed >= enough && !paused_) {
+        if (connection.announced && connection.missed >= enough && !outbox_.full()) {
             ++counts_[missing];
             end(connection, std::nullopt, now);
             over.push_back(cookie);
@@ -199,7 +234,7 @@ void Netlink::sweep() {
 }
 
 void Netlink::hear() {
-    if (paused_) return;
+    if (outbox_.full()) return;
     const auto heard =
         listener_->receive(notifications_per_turn, [this](const diag::Connection& connection) { closed(connection); });
     if (!heard) {
@@ -207,13 +242,45 @@ void Netlink::hear() {
         host().warning(last_error_);
         return;
     }
-    if (!heard->lost) return;
+    if (!heard->lost && watch_.lost() == 0) return;
     ++counts_[losses];
-    if (std::exchange(lost_, true)) return;
-    if (auto soon = host().after(std::chrono::milliseconds(10), [this] { look(); })) soon_ = *std::move(soon);
+    if (!std::exchange(lost_, true)) look_soon();
+}
+
+void Netlink::told(const watch::SocketEvent& event) {
+    if (event.opened) {
+        opened(event);
+    } else if (Tracked* const known = tracker_.find(event.cookie)) {
+        known->fin = event.fin_received ? 1 : 0;  // the end itself follows, with the kernel's last counts
+    }
+}
+
+void Netlink::opened(const watch::SocketEvent& event) {
+    if (tracker_.find(event.cookie) != nullptr) return;
+    diag::Connection connection;
+    connection.local = event.local;
+    connection.remote = event.remote;
+    connection.protocol = IPPROTO_TCP;
+    connection.cookie = event.cookie;
+    const Direction direction = event.incoming ? Direction::incoming : Direction::outgoing;
+    if (!in_question(connection, direction)) return;
+    Tracked found;
+    found.key = event.key();
+    found.pass = pass_;
+    found.initiator = initiator_of(direction);
+    found.start_ns = event.time_ns;
+    found.tag = event.tag;
+    if (!event.decided) {
+        const Facts facts{event.local, event.remote, direction, event.user, event.cgroup, event.interface};
+        const Decision decision = rules_.decide(facts, surroundings_);
+        if (decision.kind != Decision::Kind::tagged) return;
+        found.tag = decision.tag;
+    }
+    if (begin(event.cookie, found)) ++counts_[early];
 }
 
 void Netlink::closed(const diag::Connection& connection) {
+    watch_.consume();  // the kernel told its open, and whether a FIN came, before this
     const Tracked* const known = tracker_.find(connection.cookie);
     if (known == nullptr) {
         if (was_established(connection)) closed_unseen(connection);
@@ -290,44 +357,20 @@ void Netlink::end(const Tracked& connection, std::optional<flowd_usage> usage, s
 }
 
 bool Netlink::emit(const Event& event) {
-    if (!paused_) {
-        switch (host().emit(event).result) {
-            case FLOWD_OK:
-            case FLOWD_STOPPED:
-                return true;
-            case FLOWD_FULL:
-                pause();
-                break;
-            default:
-                ++counts_[refused];
-                return false;
-        }
+    const bool was_full = outbox_.full();
+    const bool taken = outbox_.put(event);
+    if (outbox_.full() && !was_full) {
+        if (auto done = readable_.conditions(0); !done) last_error_ = done.error().message;
+        watch_.pause(true);
     }
-    waiting_.push_back(event);
-    return true;
-}
-
-void Netlink::pause() {
-    paused_ = true;
-    ++counts_[pauses];
-    if (auto done = readable_.conditions(0); !done) last_error_ = done.error().message;
+    return taken;
 }
 
 void Netlink::on_room() {
-    if (!std::exchange(paused_, false)) return;
-    while (!waiting_.empty()) {
-        const Event event = std::move(waiting_.front());
-        waiting_.pop_front();
-        const flowd_result result = host().emit(event).result;
-        if (result == FLOWD_FULL) {
-            waiting_.push_front(event);
-            pause();
-            return;
-        }
-        if (result < 0) ++counts_[refused];
-    }
+    if (!outbox_.full() || !outbox_.drain()) return;
     if (auto done = readable_.conditions(FLOWD_IO_READ); !done) last_error_ = done.error().message;
-    if (auto soon = host().after(std::chrono::milliseconds(10), [this] { look(); })) soon_ = *std::move(soon);
+    watch_.pause(false);
+    look_soon();
 }
 
 Result<void> Netlink::stop(Deadline) {
@@ -335,8 +378,8 @@ Result<void> Netlink::stop(Deadline) {
     period_.reset();
     soon_.reset();
     publisher_.reset();
-    if (!waiting_.empty()) host().warning(std::to_string(waiting_.size()) + " events found no room before the stop");
-    waiting_.clear();
+    watch_.stop();
+    if (outbox_.waiting() > 0) host().warning(std::to_string(outbox_.waiting()) + " events found no room before the stop");
     publish();
     return {};
 }
@@ -350,7 +393,11 @@ void Netlink::status(json::Writer& object) const {
     object.member("connections", tracker_.announced()).member("sockets", sockets_);
     object.member("secondsOfLastLook", std::chrono::duration<double>(last_look_).count());
     for (std::size_t i = 0; i < counts; ++i) object.member(count_names[i], counts_[i]);
-    object.member("paused", paused_);
+    object.member("refused", outbox_.refused()).member("pauses", outbox_.pauses()).member("paused", outbox_.full());
+    object.key("kernel").object();
+    object.member("state", early_state_);
+    if (watch_.running()) watch_.status(object);
+    object.end();
     if (!last_error_.empty()) object.member("lastError", last_error_);
 }
 

@@ -5,7 +5,6 @@
 #include <array>
 #include <chrono>
 #include <cstdint>
-#include <deque>
 #include <optional>
 #include <string>
 #include <unordered_map>
@@ -15,6 +14,8 @@
 #include "flowd/module.hpp"
 #include "lib/diag/destroy_listener.hpp"
 #include "lib/diag/socket.hpp"
+#include "lib/watch/hosted_watch.hpp"
+#include "lib/watch/outbox.hpp"
 #include "plugins/netlink/options.hpp"
 #include "plugins/netlink/rules.hpp"
 #include "plugins/netlink/surroundings.hpp"
@@ -23,7 +24,8 @@
 namespace flowd::netlink {
 
 /// A look at all sockets per period finds what is new; the kernel's notifications tell each close at once, with the last
-/// counts, also of connections that no look has seen. When notifications were lost, a look follows at once.
+/// counts, also of connections that no look has seen. When notifications were lost, a look follows at once. Where the
+/// kernel takes a program of ours (early), it tells opens at once too, and tags sockets before they send.
 ///
 /// Back-pressure: when the bus is full, notifications wait in the kernel's buffer and no look is taken until there is room.
 class Netlink final : public Plugin {
@@ -44,29 +46,32 @@ class Netlink final : public Plugin {
   private:
     enum Count : std::size_t {
         started,     ///< announced
+        early,       ///< of those, told by the kernel as they opened
+        unseen,      ///< of those, found only as they closed
         ended,       ///< with the kernel's last counts
-        unseen,      ///< of those, started and closed between two looks
-        missing,     ///< ended because two looks did not show them
+        missing,     ///< ended because looks no longer showed them
         reused,      ///< ended because another connection has their ports
         undecided,   ///< closed before anybody could know what a rule asks for
         over_limit,  ///< not announced: maxConnections
-        refused,     ///< the core did not take the event
         looks,
         failed_looks,
-        losses,  ///< times that the kernel could not tell of all closes
-        pauses,
+        losses,  ///< times that the kernel could not tell of all opens or closes
         counts
     };
-    static constexpr std::array<const char*, counts> count_names{"started", "ended",       "unseen",    "missing",
-                                                                 "reused",  "undecided",   "overLimit", "refused",
-                                                                 "looks",   "failedLooks", "losses",    "pauses"};
+    static constexpr std::array<const char*, counts> count_names{"started", "early",       "unseen",    "ended",
+                                                                 "missing", "reused",      "undecided", "overLimit",
+                                                                 "looks",   "failedLooks", "losses"};
 
+    void prepare_early();
     void look();
+    void look_soon();
     Result<void> dump_all();
     void note_listener(const diag::Connection& listener);
     void seen(const diag::Connection& connection);
     void sweep();
     void hear();
+    void told(const watch::SocketEvent& event);
+    void opened(const watch::SocketEvent& event);
     void closed(const diag::Connection& connection);
     void closed_unseen(const diag::Connection& connection);
 
@@ -76,9 +81,8 @@ class Netlink final : public Plugin {
     [[nodiscard]] bool is_own_address(const Address& address) const;
     bool begin(std::uint64_t cookie, Tracked connection);
     void end(const Tracked& connection, std::optional<flowd_usage> usage, std::int64_t now);
-    /// False when the core refused it. What finds no room is kept, and nothing else is emitted until there is some.
+    /// Stops reading when the bus is full.
     bool emit(const Event& event);
-    void pause();
     void publish();
 
     Options options_;
@@ -86,8 +90,8 @@ class Netlink final : public Plugin {
     std::optional<diag::Socket> socket_;
     std::optional<diag::DestroyListener> listener_;
     Tracker tracker_;
-    std::deque<Event> waiting_;  ///< offered and not taken, in order
-    bool paused_ = false;
+    watch::Outbox outbox_;
+    std::vector<Network> left_alone_;  ///< private and internal
 
     // As of the last look.
     Surroundings surroundings_;
@@ -105,6 +109,8 @@ class Netlink final : public Plugin {
     std::string last_error_;
     std::vector<Counter> metrics_;
     Gauge live_metric_;
+    std::string early_state_ = "off";
+    watch::HostedWatch watch_;
     Watch readable_;  // behind the listener: ends before its descriptor does
     Timer period_, publisher_, soon_;
 };

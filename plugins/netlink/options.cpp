@@ -38,6 +38,12 @@ const Table<PluginOptions>& PluginOptions::table() {
             .range(0, 1 << 30)
             .default_value("8 MiB")
             .doc("Bytes the kernel keeps of its notifications while the plugin is busy; 0 leaves the system's."),
+        option("early", &O::early)
+            .default_value(true)
+            .doc("The kernel decides as a connection opens, before its first packet, where it can."),
+        option("cgroupPath", &O::cgroup_path)
+            .default_value("")
+            .doc("Control group whose connections the kernel decides on; empty: the topmost, which is all."),
     };
     return table;
 }

@@ -23,6 +23,8 @@ struct PluginOptions {
     std::chrono::seconds period{5};
     std::uint32_t max_connections = 1'000'000;
     std::uint32_t receive_buffer = 8u << 20;
+    bool early = true;
+    std::string cgroup_path;
     static const Table<PluginOptions>& table();
     static void validate(const PluginOptions& options, Problems& problems);
 

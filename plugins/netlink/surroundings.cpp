@@ -10,9 +10,7 @@
 #include <array>
 #include <charconv>
 #include <filesystem>
-#include <fstream>
 #include <memory>
-#include <sstream>
 #include <system_error>
 
 namespace flowd::netlink {
@@ -51,25 +49,7 @@ void add_groups(Surroundings& out, const std::string& top, std::size_t most) {
         if (it->is_directory(error)) add_group(out, it->path());
 }
 
-bool in_any(const Address& address, const std::vector<Network>& networks) {
-    return std::any_of(networks.begin(), networks.end(), [&](const Network& network) { return network.contains(address); });
-}
-
 }  // namespace
-
-std::string cgroup_root() {
-    std::ifstream mounts("/proc/self/mountinfo");
-    for (std::string line; std::getline(mounts, line);) {
-        // proc(5): ... mount point is the fifth word; the type follows " - ".
-        const auto dash = line.find(" - cgroup2 ");
-        if (dash == std::string::npos) continue;
-        std::istringstream words(line);
-        std::string word;
-        for (int i = 0; i < 5; ++i) words >> word;
-        return word;
-    }
-    return {};
-}
 
 Surroundings look_around(const Rules& rules, std::size_t most) {
     Surroundings out;
@@ -98,14 +78,15 @@ std::unordered_set<std::uint32_t> own_sockets() {
     return inodes;
 }
 
-bool is_private(const Address& address) {
+const std::vector<Network>& private_networks() {
     static const std::vector<Network> networks = [] {
         std::vector<Network> list;
-        for (const char* text : {"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"})
+        for (const char* text : {"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "127.0.0.0/8", "169.254.0.0/16",
+                                 "fc00::/7", "fe80::/10", "::1"})
             list.push_back(Network::parse(text).value());
         return list;
     }();
-    return address.is_loopback() || address.is_link_local() || address.is_unspecified() || in_any(address, networks);
+    return networks;
 }
 
 }  // namespace flowd::netlink

@@ -6,13 +6,11 @@
 #include <optional>
 #include <string>
 #include <unordered_set>
+#include <vector>
 
 #include "plugins/netlink/rules.hpp"
 
 namespace flowd::netlink {
-
-/// Where cgroup2 is mounted, by /proc/self/mountinfo; empty: nowhere.
-[[nodiscard]] std::string cgroup_root();
 
 /// Interfaces and control groups that the rules name, as they are now. Groups below a named one are found up to `most`.
 [[nodiscard]] Surroundings look_around(const Rules& rules, std::size_t most = 65536);
@@ -20,7 +18,7 @@ namespace flowd::netlink {
 /// Inode numbers of this process's own sockets: its traffic is never a flow.
 [[nodiscard]] std::unordered_set<std::uint32_t> own_sockets();
 
-/// Addresses that flowd takes for internal: private, unique local, link-local, loopback (RFC 1918, 4193, 3927, 4291).
-[[nodiscard]] bool is_private(const Address& address);
+/// What flowd takes for internal: private, unique local, link-local, loopback (RFC 1918, 4193, 3927, 4291).
+[[nodiscard]] const std::vector<Network>& private_networks();
 
 }  // namespace flowd::netlink
