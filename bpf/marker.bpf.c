@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * The marker: writes the flow label of packets on their way out. For TCX and for clsact's egress.
+ * The marker: writes tags into packets on their way out. For TCX and for clsact's egress.
  * It has no opinion on a packet's fate: TC_ACT_UNSPEC (TCX_NEXT) lets every other program run, always.
  */
 #include <linux/bpf.h>
@@ -26,27 +26,46 @@ static __always_inline __u32 marker_outcome_of(int found) {
     }
 }
 
-static __always_inline __u32 marker_handle(struct __sk_buff* skb, int found, struct packet* packet) {
-    if (found != PACKET_OK) return marker_outcome_of(found);
-    if (packet->version != 6) return MARKER_IPV4;
-    found = packet_parse_ipv6(skb, packet);
-    if (found != PACKET_OK) return marker_outcome_of(found);
-    return marker_mark(skb, packet);
+/* Every packet that is not plain. A function of its own: the verifier looks at it once, and the plain ones' path is short.
+ */
+__attribute__((noinline)) int marker_handle_any(struct __sk_buff* skb, __u32 has_ethernet) {
+    struct packet packet = {};
+    int found = has_ethernet ? packet_find_ip(skb, &packet) : packet_find_raw_ip(skb, &packet);
+    if (found != PACKET_OK) return (int)marker_outcome_of(found);
+    if (packet.version != 6 && !(marker_config.carriers & MARKER_CARRIER_DSCP)) return MARKER_IPV4;
+    found = packet_parse(skb, &packet);
+    return (int)(found == PACKET_OK ? marker_mark(skb, &packet, 0) : marker_outcome_of(found));
+}
+
+/* Whether a plain packet's path is worth taking: an extension header is put in elsewhere. */
+static __always_inline int marker_takes_plain(void) {
+    return !(marker_config.carriers & MARKER_CARRIER_HEADERS);
 }
 
 SEC("tc")
 int flowd_marker(struct __sk_buff* skb) {
     struct packet packet;
-    const int found = packet_find_ip(skb, &packet);
-    marker_count(marker_handle(skb, found, &packet));
+    const __be16 type = packet_plain_type(skb);
+    __u32 outcome;
+    if (type == bpf_htons(ETH_P_IPV6) && marker_takes_plain() && packet_parse_plain_ipv6(skb, ETH_HLEN, &packet))
+        outcome = marker_mark(skb, &packet, 1);
+    else if (type == bpf_htons(ETH_P_IP) && !(marker_config.carriers & MARKER_CARRIER_DSCP))
+        outcome = MARKER_IPV4;
+    else
+        outcome = (__u32)marker_handle_any(skb, 1);
+    marker_count(skb, outcome);
     return TC_ACT_UNSPEC;
 }
 
 SEC("tc")
 int flowd_marker_l3(struct __sk_buff* skb) {
     struct packet packet;
-    const int found = packet_find_raw_ip(skb, &packet);
-    marker_count(marker_handle(skb, found, &packet));
+    __u32 outcome;
+    if (marker_takes_plain() && packet_parse_plain_ipv6(skb, 0, &packet))
+        outcome = marker_mark(skb, &packet, 1);
+    else
+        outcome = (__u32)marker_handle_any(skb, 0);
+    marker_count(skb, outcome);
     return TC_ACT_UNSPEC;
 }
 

@@ -8,59 +8,139 @@
 
 #include <linux/types.h>
 
+#include "bpf/lib/flow_hash.h"
+
 #define MARKER_ETHERNET_PROGRAM "flowd_marker"
 #define MARKER_RAW_IP_PROGRAM "flowd_marker_l3"
 #define MARKER_FLOWS_MAP "marker_flows"
 #define MARKER_SETTINGS_MAP "marker_settings"
-#define MARKER_OUTCOMES_MAP "marker_outcomes"
+#define MARKER_COUNTS_MAP "marker_counts"
+#define MARKER_DSCP_MAP "marker_dscp"
 
 /* RFC 8200 section 3, the first word of the IPv6 header: version, traffic class, flow label. */
 #define MARKER_LABEL_MASK 0xfffffu
 /* draft-cc-v6ops-wlcg-flow-label-marking-03: the bits that are a flow's own. */
 #define MARKER_ENTROPY_MASK 0xc0103u
 
-/* Value of marker_flows, whose key is struct flow_key. */
-struct marker_flow {
-    __u32 label; /* 20 bits in host order, entropy included, or MARKER_NO_LABEL */
+/* Where a packet carries its tag: bits of marker_config.carriers. */
+#define MARKER_CARRIER_LABEL 1u
+#define MARKER_CARRIER_HOP_BY_HOP 2u
+#define MARKER_CARRIER_DESTINATION 4u
+#define MARKER_CARRIER_DSCP 8u
+#define MARKER_CARRIER_HEADERS (MARKER_CARRIER_HOP_BY_HOP | MARKER_CARRIER_DESTINATION)
+
+/* What a packet is to carry, one value per carrier. */
+struct marker_mark {
+    __u32 label; /* 20 bits in host order; MARKER_HAS_LABEL */
+    __u32 rest;  /* experiment << 8 | activity, MARKER_HAS_OPTION; dscp << MARKER_DSCP_SHIFT, MARKER_HAS_DSCP */
 };
 
-/* A flow of its own that must not be marked, not by the catch-all either: its tag is 0/0 or does not fit a label. */
-#define MARKER_NO_LABEL 0x80000000u
+#define MARKER_HAS_LABEL 0x100000u
+#define MARKER_IS_SET 0x80000000u /* in `label`: there is a mark, even if it says to carry nothing */
+#define MARKER_OPTION_MASK 0xffffffu
+#define MARKER_DSCP_SHIFT 24
+#define MARKER_DSCP_MASK 0x3fu
+#define MARKER_HAS_OPTION 0x40000000u
+#define MARKER_HAS_DSCP 0x80000000u
+
+/*
+ * A slot of the flow table: one cache line. User space writes it while programs read it, with no lock, so each of the two
+ * words with a mark brings its proof along: the lower 32 bits of the key's hash in its upper half. A reader takes a word
+ * only if it has compared the whole key and the proof fits. Whatever the order in which it saw the stores, a mark never
+ * goes to another flow's packet.
+ */
+struct marker_flow {
+    struct flow_key key;
+    __u64 label;   /* marker_mark.label, MARKER_IS_SET; the proof << 32; 0: nobody here */
+    __u64 rest;    /* marker_mark.rest; the proof << 32 */
+    __u16 passed;  /* flows that were put behind this slot because it was taken; 0: look no further */
+    __u16 seen;    /* marker_settings.epoch when a packet last matched; written by the program */
+    __u32 started; /* Unix time in seconds when the flow was entered */
+};
+
+#define MARKER_BUCKET_SLOTS 8u
+#define MARKER_PROBED_BUCKETS 16u
+
+/* Value of marker_flows, an array. A flow is in the first of its slots that was free, from its home on. */
+struct marker_bucket {
+    struct marker_flow slots[MARKER_BUCKET_SLOTS];
+};
+
+/* Where a flow's slots begin, of `buckets` buckets. The bits are other ones than those of entropy and proof, mostly. */
+static __always_inline __u32 marker_home_bucket(__u64 hash, __u32 buckets) {
+    return (__u32)(((hash >> 32) * buckets) >> 32);
+}
+static __always_inline __u32 marker_home_slot(__u64 hash) {
+    return (__u32)hash & (MARKER_BUCKET_SLOTS - 1);
+}
 
 /* The only value of marker_settings: what may change while packets flow. Each member is read on its own. */
 struct marker_settings {
-    __u32 observe;   /* 1: count, write nothing */
-    __u32 catch_all; /* label without entropy, with MARKER_CATCH_ALL_SET; 0: none */
-    __u32 flows;     /* 0: marker_flows is empty, no look-up is needed */
-    __u32 reserved;
+    __u32 observe;                /* 1: count, write nothing */
+    __u32 flows;                  /* 0: marker_flows is empty, no look-up is needed */
+    __u32 socket_tags;            /* 1: somebody writes tags into sockets */
+    __u32 epoch;                  /* 16 bits; 0: `seen` of a flow is not kept */
+    struct marker_mark catch_all; /* label without entropy; without MARKER_IS_SET: none */
 };
 
-#define MARKER_CATCH_ALL_SET 0x80000000u
+/* Key and value of marker_dscp, which says what to do with tags found in sockets. */
+struct marker_dscp_key {
+    __u32 experiment;
+    __u32 activity; /* MARKER_ANY_ACTIVITY: all that have no entry of their own */
+};
+#define MARKER_ANY_ACTIVITY 0xffffffffu
 
-/* Constants of a loaded program (.rodata), set before it is loaded. */
+/* Constants of a loaded program (.rodata), set before it is loaded: the verifier removes what they switch off. */
 struct marker_config {
+    __u32 carriers;      /* MARKER_CARRIER_* */
     __u32 keep_explicit; /* 1: a label that an application chose stays */
+    __u32 replace_dscp;  /* 1: a DSCP that an application chose is replaced */
+    __u32 forwarded;     /* 1: packets that this host only forwards are marked too */
+    __u32 buckets;       /* of marker_flows */
     __u32 reserved;
+    __u32 experiment_labels[512]; /* the bits of a label that say experiment and activity: the SDK's encoding */
+    __u32 activity_labels[64];
 };
 
 /*
- * What became of a packet; index of marker_outcomes. Each packet is counted once. New ones are added before the end.
+ * Who decided what a packet carries. Added to MARKER_MARKED_FLOW or MARKER_OBSERVED_FLOW it is an outcome.
+ */
+enum marker_origin {
+    MARKER_BY_FLOW,
+    MARKER_BY_SOCKET,
+    MARKER_BY_CATCH_ALL,
+    MARKER_BY_FRAGMENT, /* the first fragment of the same datagram */
+};
+
+/*
+ * What became of a packet. Each packet is counted once. New ones are added before the end.
  * The second column is the name shown in status.
  */
-#define MARKER_OUTCOMES_LIST(X)                                                                  \
-    X(MARKED_FLOW, "markedFlow")          /* carries the label of its flow */                    \
-    X(MARKED_CATCH_ALL, "markedCatchAll") /* carries the label of the catch-all */               \
-    X(OBSERVED_FLOW, "observedFlow")      /* would have, but the mode is observe */              \
-    X(OBSERVED_CATCH_ALL, "observedCatchAll")                                                    \
-    X(NO_TAG, "noTag")                 /* no flow of its own and no catch-all */                 \
-    X(UNMARKABLE_TAG, "unmarkableTag") /* its flow's tag is 0/0 or does not fit a label */       \
-    X(KEPT_EXPLICIT, "keptExplicit")   /* policy keepExplicit: an application chose the label */ \
-    X(IPV4, "ipv4")                                                                              \
-    X(NOT_IP, "notIp")                                                                           \
-    X(FRAGMENT, "fragment")        /* without catch-all: not every fragment shows its ports */   \
-    X(DEEP_VLAN, "deepVlan")       /* more than one tag in the frame */                          \
-    X(DEEP_HEADERS, "deepHeaders") /* more extension headers than are walked */                  \
-    X(TRUNCATED, "truncated")      /* ends before its headers do */                              \
+#define MARKER_OUTCOMES_LIST(X)                                                                             \
+    X(MARKED_FLOW, "markedFlow")     /* carries the tag of its flow */                                      \
+    X(MARKED_SOCKET, "markedSocket") /* of its socket */                                                    \
+    X(MARKED_CATCH_ALL, "markedCatchAll")                                                                   \
+    X(MARKED_FRAGMENT, "markedFragment") /* of the first fragment of its datagram */                        \
+    X(OBSERVED_FLOW, "observedFlow")     /* would have, but the mode is observe */                          \
+    X(OBSERVED_SOCKET, "observedSocket")                                                                    \
+    X(OBSERVED_CATCH_ALL, "observedCatchAll")                                                               \
+    X(OBSERVED_FRAGMENT, "observedFragment")                                                                \
+    X(NO_TAG, "noTag")                   /* no flow, no socket tag and no catch-all */                      \
+    X(UNMARKABLE_TAG, "unmarkableTag")   /* its tag is 0/0 or does not fit the carrier, or has no DSCP */   \
+    X(KEPT_EXPLICIT, "keptExplicit")     /* policy keepExplicit: an application chose the label */          \
+    X(KEPT_DSCP, "keptDscp")             /* an application chose the DSCP */                                \
+    X(FORWARDED, "forwarded")            /* not sent by this host, and that is not asked for */             \
+    X(FRAGMENT, "fragment")              /* the first fragment of its datagram was not seen */              \
+    X(HAS_HEADER, "hasHeader")           /* has a hop-by-hop header or a tag in a header already */         \
+    X(NO_ROOM, "noRoom")                 /* would be longer than the MTU with the header */                 \
+    X(BIG_PACKET, "bigPacket")           /* BIG TCP, which takes no further header */                       \
+    X(CONTROL_MESSAGE, "controlMessage") /* ICMPv6 other than echo, when the carrier is a header */         \
+    X(HEADER_REFUSED, "headerRefused")   /* the kernel makes no room in such a packet (in-band VLAN tag) */ \
+    X(IPV4, "ipv4")                      /* and the carrier is IPv6's */                                    \
+    X(NOT_IP, "notIp")                                                                                      \
+    X(DEEP_VLAN, "deepVlan")       /* more tags in the frame than are walked */                             \
+    X(DEEP_HEADERS, "deepHeaders") /* more extension headers than are walked */                             \
+    X(TRUNCATED, "truncated")      /* ends before its headers do */                                         \
     X(WRITE_FAILED, "writeFailed") /* the kernel had no memory to make the header writable */
 
 enum marker_outcome {
@@ -70,15 +150,35 @@ enum marker_outcome {
         MARKER_OUTCOMES
 };
 
+/* Value of marker_counts, per CPU. The index is that of the interface modulo MARKER_COUNTED_INTERFACES. */
+#define MARKER_OUTCOMES_ROOM 32u
+#define MARKER_COUNTED_INTERFACES 256u
+struct marker_counts {
+    __u64 packets[MARKER_OUTCOMES_ROOM];
+};
+
 #ifdef __cplusplus
 #define MARKER_LAYOUT(condition) static_assert(condition, #condition)
 #else
 #define MARKER_LAYOUT(condition) _Static_assert(condition, #condition)
 #endif
-MARKER_LAYOUT(sizeof(struct marker_flow) == 4);
-MARKER_LAYOUT(sizeof(struct marker_settings) == 16);
-MARKER_LAYOUT(__builtin_offsetof(struct marker_settings, catch_all) == 4);
-MARKER_LAYOUT(__builtin_offsetof(struct marker_settings, flows) == 8);
-MARKER_LAYOUT(sizeof(struct marker_config) == 8);
+MARKER_LAYOUT(sizeof(struct marker_mark) == 8);
+MARKER_LAYOUT(sizeof(struct marker_flow) == 64);
+MARKER_LAYOUT(__builtin_offsetof(struct marker_flow, label) == 40);
+MARKER_LAYOUT(__builtin_offsetof(struct marker_flow, rest) == 48);
+MARKER_LAYOUT(__builtin_offsetof(struct marker_flow, passed) == 56);
+MARKER_LAYOUT(__builtin_offsetof(struct marker_flow, seen) == 58);
+MARKER_LAYOUT(__builtin_offsetof(struct marker_flow, started) == 60);
+MARKER_LAYOUT(sizeof(struct marker_bucket) == 512);
+MARKER_LAYOUT(sizeof(struct marker_settings) == 24);
+MARKER_LAYOUT(__builtin_offsetof(struct marker_settings, epoch) == 12);
+MARKER_LAYOUT(__builtin_offsetof(struct marker_settings, catch_all) == 16);
+MARKER_LAYOUT(sizeof(struct marker_dscp_key) == 8);
+MARKER_LAYOUT(__builtin_offsetof(struct marker_config, experiment_labels) == 24);
+MARKER_LAYOUT(sizeof(struct marker_config) == 24 + 4 * (512 + 64));
+MARKER_LAYOUT(sizeof(struct marker_counts) == 256);
+MARKER_LAYOUT(MARKER_OUTCOMES <= MARKER_OUTCOMES_ROOM);
+MARKER_LAYOUT((int)MARKER_MARKED_FLOW + (int)MARKER_BY_FRAGMENT == (int)MARKER_MARKED_FRAGMENT);
+MARKER_LAYOUT((int)MARKER_OBSERVED_FLOW + (int)MARKER_BY_FRAGMENT == (int)MARKER_OBSERVED_FRAGMENT);
 
 #endif

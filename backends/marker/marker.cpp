@@ -2,6 +2,7 @@
 #include "backends/marker/marker.hpp"
 
 #include <chrono>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -88,12 +89,10 @@ void Marker::on_events(const Events& events) {
                 table.remove(event->key);
                 break;
             case FLOWD_EVENT_CATCH_ALL:
-                if (!table.set_catch_all(event->tag))
-                    host().error("the catch-all tag " + tag_text(event->tag) +
-                                 " does not fit a flow label: nothing but flows is marked");
+                set_catch_all(event->tag);
                 break;
             case FLOWD_EVENT_CATCH_ALL_CLEAR:
-                table.clear_catch_all();
+                set_catch_all(std::nullopt);
                 break;
             default:
                 break;
@@ -102,6 +101,14 @@ void Marker::on_events(const Events& events) {
     // Some room first, so that a table at its limit is not refilled for every flow that ends.
     if (!marking_->has_lost_flows() || table.size() >= table.capacity() - table.capacity() / 8) return;
     if (auto done = marking_->refill(); !done) host().warning("flows that did not fit the table: " + done.error().message);
+}
+
+void Marker::set_catch_all(std::optional<flowd_tag> tag) {
+    auto fits = marking_->set_catch_all(tag);
+    if (!fits) return host().warning("flows that the catch-all covered: " + fits.error().message);
+    if (!*fits)
+        host().error("the catch-all tag " + tag_text(*tag) + " fits no carrier of " + name_of(options_.strategy) +
+                     ": nothing but flows is marked");
 }
 
 void Marker::start_flow(const flowd_event& event) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -37,6 +38,7 @@ class Marker final : public Backend {
 
   private:
     [[nodiscard]] Result<void> watch();
+    void set_catch_all(std::optional<flowd_tag> tag);
     void start_flow(const flowd_event& event);
 
     Result<void> command_status(const std::vector<std::string_view>& arguments, json::Writer& answer);

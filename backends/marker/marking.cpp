@@ -22,9 +22,7 @@ bpf::Attachments::Purpose purpose_of(const Options& options, const Program& prog
 
 Result<std::unique_ptr<Marking>> Marking::make(Host& host, const Options& options) {
     const flowd_level level = options.debug_mode ? FLOWD_LEVEL_INFO : FLOWD_LEVEL_DEBUG;
-    const marker_config config{options.policy == Policy::keep_explicit ? 1u : 0u, 0};
-    auto program = Program::load(options.program_path, config, options.max_flows,
-                                 [&host, level](flowd_level, std::string_view line) { host.log(level, line); });
+    auto program = load_program(options, [&host, level](flowd_level, std::string_view line) { host.log(level, line); });
     if (!program) {
         Error error = std::move(program).error();
         if (!options.program_path.empty()) error.option = "programPath";
@@ -48,7 +46,7 @@ Marking::Marking(Host& host, const Options& options, Program program, bpf::Owner
       waits_(options.wait_for_interfaces),
       changes_(std::move(changes)),
       program_(std::move(program)),
-      table_(program_, options.max_flows),
+      table_(program_, Marks(options), options.max_flows),
       attachments_(host, purpose_of(options, program_), std::move(ownership)) {}
 
 Error Marking::nothing_there() const {
@@ -106,7 +104,28 @@ void Marking::warn_of_strangers(const bpf::Link& link) const {
 
 Result<void> Marking::fill_from(const Marking& predecessor) {
     if (predecessor.table_.has_catch_all()) table_.set_catch_all(predecessor.table_.catch_all());
-    return refill();
+    if (auto done = refill(); !done) return done;
+    table_.apply_catch_all();
+    return {};
+}
+
+Result<bool> Marking::set_catch_all(std::optional<flowd_tag> tag) {
+    const bool was_relied_on = table_.is_relied_on();
+    bool fits = true;
+    if (tag)
+        fits = table_.set_catch_all(*tag);
+    else
+        table_.clear_catch_all();
+    // The flows that it covered get entries first, so that none is without its mark in between.
+    if (was_relied_on)
+        if (auto done = refill(); !done) return std::move(done).error();
+    table_.apply_catch_all();
+    return fits;
+}
+
+Result<void> Marking::set_socket_tags(bool on) {
+    table_.set_socket_tags(on);
+    return on && table_.is_relied_on() ? refill() : Result<void>{};
 }
 
 Result<void> Marking::refill() {

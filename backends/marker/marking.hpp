@@ -4,6 +4,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -38,7 +39,11 @@ class Marking {
     /// To be called once all else has worked: what the predecessor made is ours to clean up.
     void take_over(Marking& predecessor) { attachments_.take_over(predecessor.attachments_); }
 
-    /// Flows that did not fit when the table was full.
+    /// Nothing: none from now on. False: the tag fits no carrier, and there is none now.
+    [[nodiscard]] Result<bool> set_catch_all(std::optional<flowd_tag> tag);
+    /// Whether tags in sockets are looked for.
+    Result<void> set_socket_tags(bool on);
+    /// All live flows, those included that did not fit when the table was full.
     Result<void> refill();
 
     [[nodiscard]] TagTable& table() { return table_; }

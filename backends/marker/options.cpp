@@ -4,6 +4,17 @@
 #include "lib/bpf/interfaces.hpp"
 
 namespace flowd::marker {
+namespace {
+
+void validate_dscp_map(const std::vector<DscpRule>& rules, Problems& problems) {
+    for (std::size_t i = 0; i < rules.size(); ++i)
+        for (std::size_t j = 0; j < i; ++j)
+            if (rules[i].experiment == rules[j].experiment && rules[i].activity == rules[j].activity)
+                problems.add(
+                    {"dscpMap[" + std::to_string(i) + "]", "the same tag is mapped twice", "remove one of them", ""});
+}
+
+}  // namespace
 
 const Table<Options>& Options::table() {
     static const Table<Options> table{
@@ -16,9 +27,25 @@ const Table<Options>& Options::table() {
         option("waitForInterfaces", &Options::wait_for_interfaces)
             .doc("Start even when none of the interfaces exists yet.")
             .default_value(false),
-        choice("markingStrategy", &Options::strategy, {{"label", Strategy::label}})
-            .doc("Where a packet carries its tag: the IPv6 flow label.")
+        choice("markingStrategy", &Options::strategy,
+               {{"label", Strategy::label},
+                {"hopByHop", Strategy::hop_by_hop},
+                {"destination", Strategy::destination},
+                {"hopByHopDestination", Strategy::hop_by_hop_destination},
+                {"dscp", Strategy::dscp},
+                {"label+dscp", Strategy::label_dscp}})
+            .doc("Where a packet carries its tag: the IPv6 flow label, an IPv6 extension header, or the DSCP of IPv4 and "
+                 "IPv6.")
             .default_value("label"),
+        option("dscpMap", &Options::dscp_map)
+            .doc("For the strategies with dscp: which tags get which DSCP. Tags that are not listed get none.")
+            .default_value("[]"),
+        option("replaceDscp", &Options::replace_dscp)
+            .doc("Whether a DSCP that an application chose itself is replaced.")
+            .default_value(false),
+        option("forwarded", &Options::forwarded)
+            .doc("Also mark packets that this host only forwards, such as those of containers and virtual machines.")
+            .default_value(false),
         choice("mode", &Options::mode, {{"mark", Mode::mark}, {"observe", Mode::observe}})
             .doc("Observe counts what would be marked and changes no packet.")
             .default_value("mark"),
@@ -35,7 +62,7 @@ const Table<Options>& Options::table() {
             .default_value(true),
         option("maxFlows", &Options::max_flows)
             .doc("Flows that can be marked at a time.")
-            .range(1, 16777216)
+            .range(1, 4194304)
             .default_value(131072),
         option("programPath", &Options::program_path)
             .doc("BPF object file to use instead of the built-in one. Empty: the built-in one.")
@@ -52,8 +79,30 @@ const Table<Options>& Options::table() {
     return table;
 }
 
+const Table<DscpRule>& DscpRule::table() {
+    static const Table<DscpRule> table{
+        option("experiment", &DscpRule::experiment)
+            .doc("Experiment, by id or by its name in the registry.")
+            .experiment()
+            .required(),
+        option("activity", &DscpRule::activity)
+            .doc("Activity, by id or by its name in the registry. Absent: all that have no line of their own.")
+            .activity(),
+        option("dscp", &DscpRule::dscp).doc("The DSCP, a number (RFC 2474).").range(0, 63).required(),
+    };
+    return table;
+}
+
 void Options::validate(const Options& options, Problems& problems) {
     bpf::Interfaces::validate(options.target_interfaces, "targetInterfaces", problems);
+    const bool uses_dscp = options.strategy == Strategy::dscp || options.strategy == Strategy::label_dscp;
+    if (uses_dscp && options.dscp_map.empty())
+        problems.add(
+            {"dscpMap", "the marking strategy has a DSCP for no tag", "dscpMap: [{experiment: atlas, dscp: 10}]", ""});
+    if (!uses_dscp && !options.dscp_map.empty())
+        problems.add(
+            {"dscpMap", "no DSCP is written with this markingStrategy", "markingStrategy: dscp or label+dscp", ""});
+    validate_dscp_map(options.dscp_map, problems);
 }
 
 }  // namespace flowd::marker

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,13 +15,25 @@ namespace flowd::marker {
 
 enum class Mode { mark, observe };
 enum class Policy { override, keep_explicit };
-enum class Strategy { label };
+enum class Strategy { label, hop_by_hop, destination, hop_by_hop_destination, dscp, label_dscp };
+
+/// One line of the operator's map from tags to DSCP values.
+struct DscpRule {
+    std::uint32_t experiment = 0;
+    std::optional<std::uint32_t> activity;  ///< nothing: all that have no line of their own
+    std::uint32_t dscp = 0;
+
+    static const Table<DscpRule>& table();
+};
 
 struct Options {
     std::vector<std::string> target_interfaces;
     bool discover_interfaces = false;
     bool wait_for_interfaces = false;
     Strategy strategy = Strategy::label;
+    std::vector<DscpRule> dscp_map;
+    bool replace_dscp = false;
+    bool forwarded = false;
     Mode mode = Mode::mark;
     Policy policy = Policy::override;
     bpf::Attach attach = bpf::Attach::automatic;

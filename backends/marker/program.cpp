@@ -4,6 +4,9 @@
 #include <span>
 #include <utility>
 
+#include "backends/marker/flow_table.hpp"
+#include "backends/marker/marks.hpp"
+#include "bpf/socket_tag.h"
 #include "marker.skel.h"
 
 namespace flowd::marker {
@@ -16,22 +19,41 @@ Result<bpf::Object> open(const std::string& path, bpf::LogSink log) {
     return bpf::Object::open(std::span(elf, size), "marker", std::move(log));
 }
 
+marker_config config_of(const Options& options) {
+    marker_config config{};
+    config.carriers = carriers_of(options.strategy);
+    config.keep_explicit = options.policy == Policy::keep_explicit ? 1 : 0;
+    config.replace_dscp = options.replace_dscp ? 1 : 0;
+    config.forwarded = options.forwarded ? 1 : 0;
+    config.buckets = FlowTable::buckets_for(options.max_flows);
+    fill_labels(config);
+    return config;
+}
+
+Result<void> fill_dscp(DscpMap& map, const std::vector<DscpRule>& rules) {
+    for (const DscpRule& rule : rules)
+        if (auto done = map.update({rule.experiment, rule.activity.value_or(MARKER_ANY_ACTIVITY)}, rule.dscp); !done)
+            return done;
+    return {};
+}
+
 }  // namespace
 
-Program::Program(bpf::Object object, int ethernet, int raw_ip, FlowMap flows, SettingsMap settings,
-                 bpf::Map<std::uint32_t, std::uint64_t> outcomes)
+Program::Program(bpf::Object object, int ethernet, int raw_ip, int flows, int socket_tags, SettingsMap settings,
+                 DscpMap dscp, CountsMap counts)
     : object_(std::move(object)),
       ethernet_(ethernet),
       raw_ip_(raw_ip),
-      flows_(std::move(flows)),
+      flows_(flows),
+      socket_tags_(socket_tags),
       settings_(std::move(settings)),
-      outcomes_(std::move(outcomes)) {}
+      dscp_(std::move(dscp)),
+      counts_(std::move(counts)) {}
 
-Result<Program> Program::load(const std::string& path, const marker_config& config, std::uint32_t max_flows,
-                              bpf::LogSink log) {
+Result<Program> Program::load(const std::string& path, const marker_config& config, bpf::LogSink log) {
     auto object = open(path, std::move(log));
     if (!object) return std::move(object).error();
-    if (auto done = object->set_max_entries(MARKER_FLOWS_MAP, max_flows); !done) return std::move(done).error();
+    if (auto done = object->set_max_entries(MARKER_FLOWS_MAP, config.buckets); !done) return std::move(done).error();
     if (auto done = object->set_constants(config); !done) return std::move(done).error();
     if (auto done = object->load(); !done) return std::move(done).error();
 
@@ -39,22 +61,43 @@ Result<Program> Program::load(const std::string& path, const marker_config& conf
     if (!ethernet) return std::move(ethernet).error();
     auto raw_ip = object->program(MARKER_RAW_IP_PROGRAM);
     if (!raw_ip) return std::move(raw_ip).error();
-    auto flows = object->map<flow_key, marker_flow>(MARKER_FLOWS_MAP);
+    auto flows = object->map<std::uint32_t, marker_bucket>(MARKER_FLOWS_MAP);
     if (!flows) return std::move(flows).error();
+    auto socket_tags = object->map<int, socket_tag>(SOCKET_TAGS_MAP);
+    if (!socket_tags) return std::move(socket_tags).error();
     auto settings = object->map<std::uint32_t, marker_settings>(MARKER_SETTINGS_MAP);
     if (!settings) return std::move(settings).error();
-    auto outcomes = object->map<std::uint32_t, std::uint64_t>(MARKER_OUTCOMES_MAP);
-    if (!outcomes) return std::move(outcomes).error();
-    return Program(*std::move(object), *ethernet, *raw_ip, *std::move(flows), *std::move(settings), *std::move(outcomes));
+    auto dscp = object->map<marker_dscp_key, std::uint32_t>(MARKER_DSCP_MAP);
+    if (!dscp) return std::move(dscp).error();
+    auto counts = object->map<std::uint32_t, marker_counts>(MARKER_COUNTS_MAP);
+    if (!counts) return std::move(counts).error();
+    return Program(*std::move(object), *ethernet, *raw_ip, flows->fd(), socket_tags->fd(), *std::move(settings),
+                   *std::move(dscp), *std::move(counts));
+}
+
+Result<Program> load_program(const Options& options, bpf::LogSink log) {
+    auto program = Program::load(options.program_path, config_of(options), std::move(log));
+    if (!program) return program;
+    if (auto done = fill_dscp(program->dscp(), options.dscp_map); !done) return std::move(done).error();
+    return program;
 }
 
 Result<Outcomes> Program::outcomes() const {
-    Outcomes packets{};
-    for (std::uint32_t outcome = 0; outcome < MARKER_OUTCOMES; ++outcome) {
-        auto sum = outcomes_.sum(outcome);
-        if (!sum) return std::move(sum).error();
-        packets[outcome] = *sum;
+    Outcomes sum{};
+    for (int slot = 0; slot < static_cast<int>(MARKER_COUNTED_INTERFACES); ++slot) {
+        auto packets = outcomes(slot);
+        if (!packets) return std::move(packets).error();
+        for (std::size_t outcome = 0; outcome < sum.size(); ++outcome) sum[outcome] += (*packets)[outcome];
     }
+    return sum;
+}
+
+Result<Outcomes> Program::outcomes(int interface_index) const {
+    auto by_cpu = counts_.per_cpu(static_cast<std::uint32_t>(interface_index) % MARKER_COUNTED_INTERFACES);
+    if (!by_cpu) return std::move(by_cpu).error();
+    Outcomes packets{};
+    for (const marker_counts& counts : *by_cpu)
+        for (std::size_t outcome = 0; outcome < packets.size(); ++outcome) packets[outcome] += counts.packets[outcome];
     return packets;
 }
 

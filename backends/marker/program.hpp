@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <string>
 
-#include "bpf/lib/flow_hash.h"
+#include "backends/marker/options.hpp"
 #include "bpf/marker_types.h"
 #include "flowd/result.hpp"
 #include "lib/bpf/map.hpp"
@@ -14,35 +14,44 @@
 
 namespace flowd::marker {
 
-using FlowMap = bpf::Map<flow_key, marker_flow>;
 using SettingsMap = bpf::Map<std::uint32_t, marker_settings>;
+using DscpMap = bpf::Map<marker_dscp_key, std::uint32_t>;
 using Outcomes = std::array<std::uint64_t, MARKER_OUTCOMES>;
 
 class Program {
   public:
-    /// `path` empty: the built-in object.
-    [[nodiscard]] static Result<Program> load(const std::string& path, const marker_config& config, std::uint32_t max_flows,
-                                              bpf::LogSink log);
+    /// `path` empty: the built-in object. The table's buckets are those of the configuration.
+    [[nodiscard]] static Result<Program> load(const std::string& path, const marker_config& config, bpf::LogSink log);
 
     [[nodiscard]] int ethernet() const { return ethernet_; }  ///< for devices with an Ethernet header; borrowed
     [[nodiscard]] int raw_ip() const {
         return raw_ip_;
-    }  ///< for devices whose packets begin with their IP header; borrowed
-    [[nodiscard]] FlowMap& flows() { return flows_; }
+    }                                                   ///< for devices whose packets begin with their IP header; borrowed
+    [[nodiscard]] int flows() const { return flows_; }  ///< map of marker_bucket; borrowed
+    [[nodiscard]] int socket_tags() const { return socket_tags_; }  ///< map of socket_tag; borrowed
     [[nodiscard]] SettingsMap& settings() { return settings_; }
+    [[nodiscard]] DscpMap& dscp() { return dscp_; }
     /// What became of all packets so far, by enum marker_outcome.
     [[nodiscard]] Result<Outcomes> outcomes() const;
+    /// The same on one interface, and on those that were counted with it: see MARKER_COUNTED_INTERFACES.
+    [[nodiscard]] Result<Outcomes> outcomes(int interface_index) const;
 
   private:
-    Program(bpf::Object object, int ethernet, int raw_ip, FlowMap flows, SettingsMap settings,
-            bpf::Map<std::uint32_t, std::uint64_t> outcomes);
+    using CountsMap = bpf::Map<std::uint32_t, marker_counts>;
+    Program(bpf::Object object, int ethernet, int raw_ip, int flows, int socket_tags, SettingsMap settings, DscpMap dscp,
+            CountsMap counts);
     bpf::Object object_;
     int ethernet_;
     int raw_ip_;
-    FlowMap flows_;
+    int flows_;
+    int socket_tags_;
     SettingsMap settings_;
-    bpf::Map<std::uint32_t, std::uint64_t> outcomes_;
+    DscpMap dscp_;
+    CountsMap counts_;
 };
+
+/// The program that does what the options say, its constants and its map of DSCP values filled in.
+[[nodiscard]] Result<Program> load_program(const Options& options, bpf::LogSink log);
 
 /// "markedFlow"
 [[nodiscard]] const char* outcome_name(std::uint32_t outcome);

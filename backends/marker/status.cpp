@@ -21,14 +21,19 @@ void write_catch_all(json::Writer& object, const TagTable& table) {
     object.end();
 }
 
-void write_packets(json::Writer& object, const Program& program) {
-    const auto outcomes = program.outcomes();
+std::uint64_t marked_of(const Outcomes& outcomes) {
+    return outcomes[MARKER_MARKED_FLOW] + outcomes[MARKER_MARKED_SOCKET] + outcomes[MARKER_MARKED_CATCH_ALL] +
+           outcomes[MARKER_MARKED_FRAGMENT];
+}
+
+/// Packets seen, marked, and what became of the others; null when the kernel does not say.
+void write_packets(json::Writer& object, const Result<Outcomes>& outcomes) {
     if (!outcomes) {
         object.member("packets", nullptr);
         return;
     }
     object.member("packets", std::accumulate(outcomes->begin(), outcomes->end(), std::uint64_t{0}));
-    object.member("marked", (*outcomes)[MARKER_MARKED_FLOW] + (*outcomes)[MARKER_MARKED_CATCH_ALL]);
+    object.member("marked", marked_of(*outcomes));
     object.key("outcomes").object();
     for (std::uint32_t outcome = 0; outcome < MARKER_OUTCOMES; ++outcome)
         object.member(outcome_name(outcome), (*outcomes)[outcome]);
@@ -42,6 +47,7 @@ void write_table(json::Writer& object, const TagTable& table) {
     object.key("skippedFlows").object();
     object.member("tableFull", skipped.table_full);
     object.member("ipv4", skipped.ipv4);
+    object.member("asCatchAll", skipped.as_catch_all);
     object.member("otherNamespace", skipped.other_scope);
     object.member("tagOutOfRange", skipped.tag_out_of_range);
     object.member("noValidTag", skipped.no_valid_tag);
@@ -53,14 +59,14 @@ void write_table(json::Writer& object, const TagTable& table) {
 }  // namespace
 
 void Marker::status(json::Writer& object) const {
-    object.member("strategy", "label");
+    object.member("strategy", name_of(options_.strategy));
     object.member("policy", options_.policy == Policy::keep_explicit ? "keepExplicit" : "override");
     if (!marking_) return;
     const TagTable& table = marking_->table();
     object.member("mode", table.observes() ? "observe" : "mark");
     write_catch_all(object, table);
     write_table(object, table);
-    write_packets(object, marking_->program());
+    write_packets(object, marking_->program().outcomes());
     object.key("interfaces").array();
     for (const auto& state : marking_->attachments().states()) {
         object.object();

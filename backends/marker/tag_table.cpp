@@ -1,24 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "backends/marker/tag_table.hpp"
 
-#include <cerrno>
-#include <cstring>
+#include <chrono>
 
 #include "flowd/address.hpp"
-#include "flowd/label.hpp"
 #include "lib/bpf/flow_key.hpp"
 
 namespace flowd::marker {
+namespace {
 
-static_assert(label::mask == MARKER_LABEL_MASK && label::entropy_mask == MARKER_ENTROPY_MASK);
-
-std::uint32_t label_of(const flow_key& key, flowd_tag tag) {
-    if (tag.experiment == 0 && tag.activity == 0) return MARKER_NO_LABEL;
-    return label::encode(tag, flow_entropy(flow_hash(&key))).value_or(MARKER_NO_LABEL);
+std::uint32_t unix_seconds() {
+    const auto now = std::chrono::system_clock::now().time_since_epoch();
+    return static_cast<std::uint32_t>(std::chrono::duration_cast<std::chrono::seconds>(now).count());
 }
 
+}  // namespace
+
+TagTable::TagTable(Program& program, Marks marks, std::uint32_t capacity)
+    : program_(program),
+      marks_(std::move(marks)),
+      flows_(program.flows(), FlowTable::buckets_for(capacity)),
+      capacity_(capacity) {}
+
 bool TagTable::is_markable(const flowd_key& key) {
-    if (Address(key.source).is_v4() && Address(key.destination).is_v4()) {
+    if (!marks_.takes_ipv4() && Address(key.source).is_v4() && Address(key.destination).is_v4()) {
         ++skipped_.ipv4;
     } else if (key.scope != 0) {
         ++skipped_.other_scope;
@@ -28,55 +33,80 @@ bool TagTable::is_markable(const flowd_key& key) {
     return false;
 }
 
+bool TagTable::is_as_catch_all(flowd_tag tag) const {
+    // A tag in the flow's socket would come before the catch-all.
+    return has_catch_all() && settings_.socket_tags == 0 && tag.experiment == catch_all_.experiment &&
+           tag.activity == catch_all_.activity;
+}
+
+void TagTable::count_unmarkable(flowd_tag tag, marker_mark mark) {
+    if (tag.experiment == 0 && tag.activity == 0)
+        ++skipped_.no_valid_tag;
+    else if (!marks_.carries(mark))
+        ++skipped_.tag_out_of_range;
+}
+
 bool TagTable::put(const flowd_key& key, flowd_tag tag) {
     if (!is_markable(key)) return true;
     const flow_key kernel_key = bpf::to_flow_key(key);
-    const marker_flow flow{label_of(kernel_key, tag)};
-    if (flow.label == MARKER_NO_LABEL)
-        ++(tag.experiment == 0 && tag.activity == 0 ? skipped_.no_valid_tag : skipped_.tag_out_of_range);
-
-    if (settings_.flows == 0) {
-        settings_.flows = 1;
-        write_settings();
-    }
-    int number = program_.flows().try_update(kernel_key, flow, bpf::Update::create);
-    if (number == 0) {
-        ++size_;
+    if (is_as_catch_all(tag)) {
+        relied_on_ = true;
+        ++skipped_.as_catch_all;
+        if (size_ != 0) erase(kernel_key);
         return true;
     }
-    if (number == EEXIST) number = program_.flows().try_update(kernel_key, flow, bpf::Update::replace);
-    if (number == E2BIG) {
+    const marker_mark mark = marks_.of(tag, flow_hash(&kernel_key));
+    count_unmarkable(tag, mark);
+    if (size_ == capacity_) {
+        const auto present = flows_.find(kernel_key);
+        if (!present) return failed(present.error()), true;
+        if (!present->has_value()) {
+            ++skipped_.table_full;
+            return false;
+        }
+    }
+    const auto put = flows_.put({kernel_key, mark, 0, unix_seconds()});
+    if (!put) return failed(put.error()), true;
+    if (*put == FlowTable::Put::no_room) {
         ++skipped_.table_full;
         return false;
     }
-    if (number != 0) failed(number);
+    if (*put == FlowTable::Put::created && size_++ == 0) set_has_flows(true);
     return true;
 }
 
 void TagTable::remove(const flowd_key& key) {
-    const int number = program_.flows().try_erase(bpf::to_flow_key(key));
-    if (number == ENOENT) return;  // one of those that were skipped
-    if (number != 0) return failed(number);
-    if (--size_ != 0) return;
-    settings_.flows = 0;
-    write_settings();
+    if (size_ != 0) erase(bpf::to_flow_key(key));  // or it is one of those that were skipped
+}
+
+void TagTable::erase(const flow_key& key) {
+    const auto erased = flows_.erase(key);
+    if (!erased) return failed(erased.error());
+    if (!*erased || --size_ != 0) return;
+    set_has_flows(false);
+    flows_.unmap();
 }
 
 bool TagTable::set_catch_all(flowd_tag tag) {
-    const auto label = label::encode(tag);
-    if (!label || (tag.experiment == 0 && tag.activity == 0)) {
+    const marker_mark mark = marks_.of_catch_all(tag);
+    if (!marks_.carries(mark)) {
         clear_catch_all();
         return false;
     }
     catch_all_ = tag;
-    settings_.catch_all = *label | MARKER_CATCH_ALL_SET;
-    write_settings();
+    catch_all_mark_ = mark;
+    relied_on_ = false;
     return true;
 }
 
 void TagTable::clear_catch_all() {
     catch_all_ = {};
-    settings_.catch_all = 0;
+    catch_all_mark_ = {};
+    relied_on_ = false;
+}
+
+void TagTable::apply_catch_all() {
+    settings_.catch_all = catch_all_mark_;
     write_settings();
 }
 
@@ -85,16 +115,23 @@ void TagTable::set_observe(bool observe) {
     write_settings();
 }
 
-void TagTable::write_settings() {
-    if (auto done = program_.settings().update(0, settings_); !done) {
-        ++skipped_.failed;
-        last_error_ = done.error().message;
-    }
+void TagTable::set_socket_tags(bool on) {
+    settings_.socket_tags = on ? 1 : 0;
+    write_settings();
 }
 
-void TagTable::failed(int number) {
+void TagTable::set_has_flows(bool has) {
+    settings_.flows = has ? 1 : 0;
+    write_settings();
+}
+
+void TagTable::write_settings() {
+    if (auto done = program_.settings().update(0, settings_); !done) failed(done.error());
+}
+
+void TagTable::failed(const Error& error) {
     ++skipped_.failed;
-    last_error_ = std::string("writing the kernel's flow table: ") + std::strerror(number);
+    last_error_ = error.message;
 }
 
 }  // namespace flowd::marker

@@ -5,14 +5,13 @@
 #include <cstdint>
 #include <string>
 
+#include "backends/marker/flow_table.hpp"
+#include "backends/marker/marks.hpp"
 #include "backends/marker/program.hpp"
 #include "flowd/abi/event.h"
 #include "flowd/result.hpp"
 
 namespace flowd::marker {
-
-/// Label of a flow, entropy included; MARKER_NO_LABEL for tags that are not marked: 0/0 and those that do not fit.
-[[nodiscard]] std::uint32_t label_of(const flow_key& key, flowd_tag tag);
 
 class TagTable {
   public:
@@ -20,42 +19,58 @@ class TagTable {
     struct Skipped {
         std::uint64_t ipv4 = 0;
         std::uint64_t other_scope = 0;
+        std::uint64_t as_catch_all = 0;      ///< what the catch-all does with them is what their tag asks for
         std::uint64_t tag_out_of_range = 0;  ///< in the table, so that the catch-all does not mark them either
         std::uint64_t no_valid_tag = 0;      ///< 0/0: likewise
         std::uint64_t table_full = 0;
         std::uint64_t failed = 0;
     };
 
-    TagTable(Program& program, std::uint32_t capacity) : program_(program), capacity_(capacity) {}
+    TagTable(Program& program, Marks marks, std::uint32_t capacity);
 
     /// Enters a flow or gives it a new tag. False: the table is full.
     bool put(const flowd_key& key, flowd_tag tag);
     void remove(const flowd_key& key);
 
-    /// Tag of everything without a flow of its own. False: it does not fit a label, and there is no catch-all now.
+    /// Before the catch-all changes: flows that it no longer covers have to be put. False: no flow relies on it.
+    [[nodiscard]] bool is_relied_on() const { return relied_on_; }
+    /// Tag of everything without a flow of its own, for the flows that are put from now on; packets are told by
+    /// apply_catch_all(). False: it fits no carrier, and there is no catch-all now.
     bool set_catch_all(flowd_tag tag);
     void clear_catch_all();
+    void apply_catch_all();
     void set_observe(bool observe);
+    /// Whether programs look for a tag in the socket of a packet without a flow of its own.
+    void set_socket_tags(bool on);
 
     [[nodiscard]] std::uint32_t size() const { return size_; }
     [[nodiscard]] std::uint32_t capacity() const { return capacity_; }
-    [[nodiscard]] bool has_catch_all() const { return settings_.catch_all != 0; }
+    [[nodiscard]] bool has_catch_all() const { return (catch_all_mark_.label & MARKER_IS_SET) != 0; }
     [[nodiscard]] flowd_tag catch_all() const { return catch_all_; }
     [[nodiscard]] bool observes() const { return settings_.observe != 0; }
+    [[nodiscard]] bool reads_sockets() const { return settings_.socket_tags != 0; }
     [[nodiscard]] const Skipped& skipped() const { return skipped_; }
     /// Why the kernel last refused a write that should have worked; empty: never.
     [[nodiscard]] const std::string& last_error() const { return last_error_; }
 
   private:
     [[nodiscard]] bool is_markable(const flowd_key& key);
+    [[nodiscard]] bool is_as_catch_all(flowd_tag tag) const;
+    void count_unmarkable(flowd_tag tag, marker_mark mark);
+    void erase(const flow_key& key);
+    void set_has_flows(bool has);
     void write_settings();
-    void failed(int number);
+    void failed(const Error& error);
 
     Program& program_;
+    Marks marks_;
+    FlowTable flows_;
     std::uint32_t capacity_;
     std::uint32_t size_ = 0;
     marker_settings settings_{};
     flowd_tag catch_all_{};
+    marker_mark catch_all_mark_{};
+    bool relied_on_ = false;
     Skipped skipped_;
     std::string last_error_;
 };

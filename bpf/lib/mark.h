@@ -1,5 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Chooses the label of a packet and writes it. */
+/*
+ * Writes what was chosen for a packet.
+ *
+ * By the helper bpf_skb_store_bytes rather than directly: a program that writes directly gets a prologue from the verifier
+ * that copies the linear part of every cloned packet, marked or not, and drops it when there is no memory. All of TCP's
+ * packets are clones of those kept for sending again.
+ */
 #ifndef FLOWD_BPF_LIB_MARK_H
 #define FLOWD_BPF_LIB_MARK_H
 
@@ -9,27 +15,10 @@
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
-#include "bpf/lib/flow_hash.h"
+#include "bpf/lib/choose.h"
+#include "bpf/lib/option_header.h"
 #include "bpf/lib/parse.h"
 #include "bpf/marker_types.h"
-
-/* No LRU: a flow is never forgotten silently; a full table is an error that its writer sees and counts. */
-struct {
-    __uint(type, BPF_MAP_TYPE_HASH);
-    __uint(max_entries, 131072); /* set anew before loading */
-    __uint(map_flags, BPF_F_NO_PREALLOC);
-    __type(key, struct flow_key);
-    __type(value, struct marker_flow);
-} marker_flows SEC(".maps");
-
-struct {
-    __uint(type, BPF_MAP_TYPE_ARRAY);
-    __uint(max_entries, 1);
-    __type(key, __u32);
-    __type(value, struct marker_settings);
-} marker_settings SEC(".maps");
-
-const volatile struct marker_config marker_config = {};
 
 /*
  * Whether an application chose this label. The kernel's automatic one follows from the socket's hash (ip6_make_flowlabel in
@@ -42,47 +31,87 @@ static __always_inline int marker_is_explicit(struct __sk_buff* skb, __u32 label
 }
 
 /*
- * Replaces the 20 bits of the label and nothing else: they are outside the pseudo header, so no checksum changes, and the
- * hash of the packet stays valid. The helper rather than a direct write: the latter makes the verifier prepend code that
- * copies every cloned packet, marked or not, and drops it when there is no memory.
+ * Replaces the first word of the IPv6 header but for its version: outside the pseudo header, so no checksum changes, and
+ * the hash of the packet stays valid.
  */
-static __always_inline int marker_write(struct __sk_buff* skb, const struct packet* packet, __u32 label) {
-    const __be32 word = bpf_htonl((packet->word & ~MARKER_LABEL_MASK) | label);
-    /* From the second byte on: the first holds the version and half of the traffic class. */
-    return bpf_skb_store_bytes(skb, packet->network + 1, (const __u8*)&word + 1, 3, 0);
+static __always_inline __u32 marker_write_ipv6(struct __sk_buff* skb, const struct packet* packet, __u32 word) {
+    if (word == packet->word) return MARKER_OUTCOMES;
+    const __be32 bytes = bpf_htonl(word);
+    return bpf_skb_store_bytes(skb, packet->network, &bytes, sizeof bytes, 0) < 0 ? MARKER_WRITE_FAILED : MARKER_OUTCOMES;
 }
 
-static __always_inline __u32 marker_mark(struct __sk_buff* skb, struct packet* packet) {
+/* The header's checksum first: with it the whole header becomes writable, so the second step can't fail. */
+static __always_inline __u32 marker_write_ipv4(struct __sk_buff* skb, const struct packet* packet, __u32 word) {
+    if (word == packet->word) return MARKER_OUTCOMES;
+    const __u32 checksum = packet->network + __builtin_offsetof(struct iphdr, check);
+    if (bpf_l3_csum_replace(skb, checksum, bpf_htons(packet->word >> 16), bpf_htons(word >> 16), 2) < 0)
+        return MARKER_WRITE_FAILED;
+    const __u8 type_of_service = word >> 16;
+    return bpf_skb_store_bytes(skb, packet->network + 1, &type_of_service, 1, 0) < 0 ? MARKER_WRITE_FAILED
+                                                                                     : MARKER_OUTCOMES;
+}
+
+/* The six bits of the DSCP are those of the word's mask: ECN is beside them (RFC 2474, RFC 3168). */
+#define MARKER_IPV6_DSCP_SHIFT 22
+#define MARKER_IPV4_DSCP_SHIFT 18
+
+/* `word` with the DSCP of the mark; `kept` is set when an application's own stands there. */
+static __always_inline __u32 marker_with_dscp(__u32 word, __u32 shift, __u32 dscp, __u32* kept) {
+    const __u32 mask = MARKER_DSCP_MASK << shift;
+    const __u32 present = (word & mask) >> shift;
+    if (!marker_config.replace_dscp && present != 0 && present != dscp) {
+        *kept = MARKER_KEPT_DSCP;
+        return word;
+    }
+    return (word & ~mask) | dscp << shift;
+}
+
+static __always_inline __u32 marker_mark(struct __sk_buff* skb, const struct packet* packet, int is_plain) {
     const __u32 only = 0;
+    __u32 carriers = marker_config.carriers;
+    if (is_plain) carriers &= ~MARKER_CARRIER_HEADERS; /* for the compiler: it has no part in this path */
     const struct marker_settings* settings = bpf_map_lookup_elem(&marker_settings, &only);
     if (!settings) return MARKER_NO_TAG;
+    if (!marker_config.forwarded && skb->ingress_ifindex) return MARKER_FORWARDED;
 
-    const int is_fragment = packet->fragment != PACKET_WHOLE;
-    /* Only the first fragment shows the ports, and all of one datagram have to carry one label. */
-    if (is_fragment) packet->source_port = packet->destination_port = 0;
-    struct flow_key key;
-    packet_flow_key(packet, &key);
+    struct marker_mark mark;
+    const int origin = marker_choose(skb, packet, settings, &mark, is_plain);
+    if (origin & MARKER_NOT_CHOSEN) return (__u32)origin & ~MARKER_NOT_CHOSEN;
 
-    __u32 label;
-    __u32 by_flow = 0;
-    const struct marker_flow* flow = 0;
-    if (settings->flows && !is_fragment) flow = bpf_map_lookup_elem(&marker_flows, &key);
-    if (flow) {
-        label = flow->label;
-        if (label & MARKER_NO_LABEL) return MARKER_UNMARKABLE_TAG;
-        by_flow = 1;
-    } else {
-        const __u32 catch_all = settings->catch_all;
-        if (!(catch_all & MARKER_CATCH_ALL_SET)) return is_fragment ? MARKER_FRAGMENT : MARKER_NO_TAG;
-        label =
-            (catch_all & MARKER_LABEL_MASK & ~MARKER_ENTROPY_MASK) | (flow_entropy(flow_hash(&key)) & MARKER_ENTROPY_MASK);
+    /* `failure` is the answer when nothing at all can be carried. */
+    __u32 failure = MARKER_UNMARKABLE_TAG;
+    __u32 carried = 0;
+    __u32 word = packet->word;
+    if ((carriers & MARKER_CARRIER_LABEL) && packet->version == 6 && (mark.label & MARKER_HAS_LABEL)) {
+        if (marker_config.keep_explicit && marker_is_explicit(skb, word & MARKER_LABEL_MASK)) {
+            failure = MARKER_KEPT_EXPLICIT;
+        } else {
+            word = (word & ~MARKER_LABEL_MASK) | (mark.label & MARKER_LABEL_MASK);
+            carried = 1;
+        }
     }
+    if ((carriers & MARKER_CARRIER_DSCP) && (mark.rest & MARKER_HAS_DSCP)) {
+        const __u32 dscp = mark.rest >> MARKER_DSCP_SHIFT & MARKER_DSCP_MASK;
+        __u32 kept = 0;
+        word = marker_with_dscp(word, packet->version == 6 ? MARKER_IPV6_DSCP_SHIFT : MARKER_IPV4_DSCP_SHIFT, dscp, &kept);
+        if (kept) {
+            if (failure == MARKER_UNMARKABLE_TAG) failure = kept;
+        } else {
+            carried = 1;
+        }
+    }
+    if ((carriers & MARKER_CARRIER_HEADERS) && packet->version == 6 && (mark.rest & MARKER_HAS_OPTION)) carried = 1;
 
-    const __u32 present = packet->word & MARKER_LABEL_MASK;
-    if (marker_config.keep_explicit && marker_is_explicit(skb, present)) return MARKER_KEPT_EXPLICIT;
-    if (settings->observe) return by_flow ? MARKER_OBSERVED_FLOW : MARKER_OBSERVED_CATCH_ALL;
-    if (marker_write(skb, packet, label) < 0) return MARKER_WRITE_FAILED;
-    return by_flow ? MARKER_MARKED_FLOW : MARKER_MARKED_CATCH_ALL;
+    if (!carried) return failure;
+    if (settings->observe) return MARKER_OBSERVED_FLOW + origin;
+    if (carriers & MARKER_CARRIER_HEADERS) {
+        failure = option_header_insert(skb, packet, carriers, mark.rest & MARKER_OPTION_MASK);
+    } else if (!(carriers & MARKER_CARRIER_DSCP) || packet->version == 6) {
+        failure = marker_write_ipv6(skb, packet, word);
+    } else {
+        failure = marker_write_ipv4(skb, packet, word);
+    }
+    return failure == MARKER_OUTCOMES ? MARKER_MARKED_FLOW + origin : failure;
 }
 
 #endif

@@ -2,7 +2,7 @@
 /*
  * Finds the IP header of a packet and the 5-tuple of its flow. Reads only, and knows nothing of what it is read for.
  *
- *   struct packet packet;
+ *   struct packet packet = {};                           a path that leaves a member unset would not pass the verifier
  *   int found = packet_find_ip(skb, &packet);            cheap: the link layer only
  *   if (found == PACKET_OK) found = packet_parse(skb, &packet);
  *   if (found == PACKET_OK) packet_flow_key(&packet, &key);
@@ -59,6 +59,11 @@ struct packet {
     __u8 fragment;    /* enum packet_fragment */
 };
 
+struct packet_ethernet {
+    __be16 ends[6];
+    __be16 protocol;
+};
+
 struct packet_vlan {
     __be16 tci;
     __be16 protocol;
@@ -89,13 +94,13 @@ static __always_inline int packet_is_vlan(__be16 protocol) {
 
 /* Devices with an Ethernet header. Fills in `network` and `version`. */
 static __always_inline int packet_find_ip(struct __sk_buff* skb, struct packet* packet) {
-    struct ethhdr buffer;
-    const struct ethhdr* ethernet = packet_bytes(skb, 0, &buffer, sizeof buffer);
+    struct packet_ethernet buffer;
+    const struct packet_ethernet* ethernet = packet_bytes(skb, 0, &buffer, sizeof buffer);
     if (!ethernet) return PACKET_TRUNCATED;
 
     __u32 offset = ETH_HLEN;
     /* Of the frame, not skb->protocol: a raw frame may say anything there. */
-    __be16 protocol = ethernet->h_proto;
+    __be16 protocol = ethernet->protocol;
     packet->network = offset;
     packet->version = 6;
     if (protocol == bpf_htons(ETH_P_IPV6)) return PACKET_OK;
@@ -209,14 +214,10 @@ __attribute__((noinline)) int packet_walk_extensions(struct __sk_buff* skb, __u3
     return PACKET_DEEP_HEADERS;
 }
 
-static __always_inline int packet_parse_ipv6(struct __sk_buff* skb, struct packet* packet) {
-    struct ipv6hdr buffer;
-    const struct ipv6hdr* ip = packet_bytes(skb, packet->network, &buffer, sizeof buffer);
-    if (!ip) return PACKET_TRUNCATED;
-
+/* `ip` is the header at packet->network. 0: it is none of IPv6. */
+static __always_inline int packet_take_ipv6(struct packet* packet, const struct ipv6hdr* ip) {
     const __u64* addresses = (const __u64*)&ip->saddr;
     packet->word = bpf_ntohl(*(const __be32*)ip);
-    if (packet->word >> 28 != 6) return PACKET_NOT_IP;
     packet->source[0] = addresses[0];
     packet->source[1] = addresses[1];
     packet->destination[0] = addresses[2];
@@ -226,16 +227,47 @@ static __always_inline int packet_parse_ipv6(struct __sk_buff* skb, struct packe
     packet->protocol = ip->nexthdr;
     packet->fragment = PACKET_WHOLE;
     packet->fragment_id = 0;
-    if (packet->protocol != IPPROTO_TCP && packet->protocol != IPPROTO_UDP) {
-        struct packet_walk walk = {};
-        const int found = packet_walk_extensions(skb, packet->transport, packet->next_header, &walk);
-        if (found != PACKET_OK) return found;
-        packet->transport = walk.transport & 0x7fff; /* more than so many headers can fill: for the verifier */
-        packet->protocol = walk.protocol;
-        packet->fragment = walk.fragment;
-        packet->fragment_id = walk.fragment_id;
-    }
+    return packet->word >> 28 == 6;
+}
+
+static __always_inline int packet_parse_ipv6(struct __sk_buff* skb, struct packet* packet) {
+    struct ipv6hdr buffer;
+    const struct ipv6hdr* ip = packet_bytes(skb, packet->network, &buffer, sizeof buffer);
+    if (!ip) return PACKET_TRUNCATED;
+    if (!packet_take_ipv6(packet, ip)) return PACKET_NOT_IP;
+
+    struct packet_walk walk = {};
+    const int found = packet_walk_extensions(skb, packet->transport, packet->next_header, &walk);
+    if (found != PACKET_OK) return found;
+    packet->transport = walk.transport & 0x7fff; /* more than so many headers can fill: for the verifier */
+    packet->protocol = walk.protocol;
+    packet->fragment = walk.fragment;
+    packet->fragment_id = walk.fragment_id;
     return packet_parse_ports(skb, packet);
+}
+
+/*
+ * What nearly every packet is: IPv6, TCP or UDP, no extension header, at `network` without a doubt, all of it in the linear
+ * part. 1: `packet` is filled in. 0: it is something else, which the functions above and below find out.
+ */
+static __always_inline int packet_parse_plain_ipv6(struct __sk_buff* skb, __u32 network, struct packet* packet) {
+    const struct {
+        struct ipv6hdr ip;
+        __be16 ports[2];
+    }* header = (const void*)(long)skb->data + network;
+    if ((const void*)(header + 1) > (const void*)(long)skb->data_end) return 0;
+    if (header->ip.nexthdr != IPPROTO_TCP && header->ip.nexthdr != IPPROTO_UDP) return 0;
+    packet->network = network;
+    packet->version = 6;
+    packet->source_port = header->ports[0];
+    packet->destination_port = header->ports[1];
+    return packet_take_ipv6(packet, &header->ip);
+}
+
+/* The type that an Ethernet header in the linear part names, in network order; 0 when there is none. */
+static __always_inline __be16 packet_plain_type(struct __sk_buff* skb) {
+    const struct packet_ethernet* ethernet = (const void*)(long)skb->data;
+    return (const void*)(ethernet + 1) > (const void*)(long)skb->data_end ? 0 : ethernet->protocol;
 }
 
 static __always_inline int packet_parse_ipv4(struct __sk_buff* skb, struct packet* packet) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Counts what became of each packet, per CPU. */
+/* Counts what became of each packet, per CPU and interface. */
 #ifndef FLOWD_BPF_LIB_STATS_H
 #define FLOWD_BPF_LIB_STATS_H
 
@@ -11,14 +11,15 @@
 
 struct {
     __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-    __uint(max_entries, MARKER_OUTCOMES);
+    __uint(max_entries, MARKER_COUNTED_INTERFACES);
     __type(key, __u32);
-    __type(value, __u64);
-} marker_outcomes SEC(".maps");
+    __type(value, struct marker_counts);
+} marker_counts SEC(".maps");
 
-static __always_inline void marker_count(__u32 outcome) {
-    __u64* packets = bpf_map_lookup_elem(&marker_outcomes, &outcome);
-    if (packets) ++*packets;
+static __always_inline void marker_count(struct __sk_buff* skb, __u32 outcome) {
+    const __u32 slot = skb->ifindex & (MARKER_COUNTED_INTERFACES - 1);
+    struct marker_counts* counts = bpf_map_lookup_elem(&marker_counts, &slot);
+    if (counts) ++counts->packets[outcome & (MARKER_OUTCOMES_ROOM - 1)];
 }
 
 #endif

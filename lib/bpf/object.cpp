@@ -22,10 +22,14 @@ thread_local const LogSink* speaking = nullptr;
 thread_local std::string* last_warning = nullptr;
 
 int print(libbpf_print_level level, const char* format, va_list arguments) {
-    char text[2048];
-    const int length = std::vsnprintf(text, sizeof text, format, arguments);
-    if (length <= 0) return length;
-    std::string_view lines(text, std::min(static_cast<std::size_t>(length), sizeof text - 1));
+    // The verifier's account may have megabytes, and its end says what is wrong.
+    va_list again;
+    va_copy(again, arguments);
+    const int length = std::vsnprintf(nullptr, 0, format, arguments);
+    std::string text(length > 0 ? static_cast<std::size_t>(length) : 0, '\0');
+    std::vsnprintf(text.data(), text.size() + 1, format, again);
+    va_end(again);
+    std::string_view lines = text;
     while (!lines.empty()) {
         const auto end = lines.find('\n');
         const auto line = lines.substr(0, end);

@@ -49,10 +49,11 @@ void measure(benchmark::State& state, int program, const Bytes& frame) {
 /// A marker with `flows` flows in its table.
 struct Marker {
     explicit Marker(std::uint32_t flows) {
-        auto loaded = flowd::marker::Program::load("", {}, 131072, {});
+        flowd::marker::Options options;
+        auto loaded = flowd::marker::load_program(options, {});
         if (!loaded) return;
         program.emplace(*std::move(loaded));
-        table.emplace(*program, 131072);
+        table.emplace(*program, flowd::marker::Marks(options), options.max_flows);
         for (std::uint32_t i = 0; i < flows; ++i) {
             flowd_key each = key(static_cast<std::uint16_t>(1024 + i % 60000));
             each.source[8] = static_cast<std::uint8_t>(i / 60000);
@@ -88,13 +89,13 @@ void MissAmong(benchmark::State& state) {
 
 void CatchAllOnly(benchmark::State& state) {
     Marker marker(0);
-    if (marker.table) marker.table->set_catch_all({3, 2});
+    if (marker.table && marker.table->set_catch_all({3, 2})) marker.table->apply_catch_all();
     run(state, marker, segment(1024));
 }
 
 void CatchAllAmongFlows(benchmark::State& state) {
     Marker marker(1000);
-    if (marker.table) marker.table->set_catch_all({3, 2});
+    if (marker.table && marker.table->set_catch_all({3, 2})) marker.table->apply_catch_all();
     run(state, marker, segment(1023));
 }
 

@@ -26,36 +26,60 @@ struct Ran {
     marker_outcome outcome = MARKER_OUTCOMES;
 };
 
+/// The device that a test run takes for the packet's.
+inline constexpr int loopback = 1;
+
 /// A loaded marker with its table. Skips the test, with the reason, where BPF may not be loaded.
 class KernelTest : public testing::Test {
   protected:
     void SetUp() override {
         if (::geteuid() != 0) GTEST_SKIP() << "needs root: loads BPF programs";
-        load({}, 1024);
+        load(with_room(1024));
     }
-    void load(const marker_config& config, std::uint32_t max_flows) {
+    static marker::Options with_room(std::uint32_t max_flows) {
+        marker::Options options;
+        options.max_flows = max_flows;
+        return options;
+    }
+    void load(const marker::Options& options) {
         table_.reset();
-        auto loaded = marker::Program::load("", config, max_flows, {});
-        ASSERT_TRUE(loaded.ok()) << loaded.error().message << " " << loaded.error().hint;
+        std::string log;
+        auto loaded =
+            marker::load_program(options, [&log](flowd_level, std::string_view line) { log.append(line).append("\n"); });
+        ASSERT_TRUE(loaded.ok()) << loaded.error().message << " " << loaded.error().hint << "\n" << log;
         program_ = std::make_unique<marker::Program>(*std::move(loaded));
-        table_.emplace(*program_, max_flows);
+        table_.emplace(*program_, marker::Marks(options), options.max_flows);
+    }
+    void set_catch_all(flowd_tag tag) {
+        ASSERT_TRUE(table_->set_catch_all(tag));
+        table_->apply_catch_all();
+    }
+    void clear_catch_all() {
+        table_->clear_catch_all();
+        table_->apply_catch_all();
     }
 
-    Ran run(const Bytes& frame, int program = -1) {
+    /// `skb`: what the packet's metadata say (BPF_PROG_TEST_RUN takes a few members), all 0 when null.
+    Ran run(const Bytes& frame, int program = -1, const __sk_buff* skb = nullptr) {
         Ran ran;
         ran.frame.resize(frame.size() + 256);
-        const auto before = program_->outcomes();
+        const auto before = program_->outcomes(loopback);
         auto options = bpf::sized<bpf_test_run_opts>();
         options.data_in = frame.data();
         options.data_size_in = static_cast<std::uint32_t>(frame.size());
         options.data_out = ran.frame.data();
         options.data_size_out = static_cast<std::uint32_t>(ran.frame.size());
         options.repeat = 1;
+        __sk_buff context = skb != nullptr ? *skb : __sk_buff{};
+        if (skb != nullptr) {
+            options.ctx_in = &context;
+            options.ctx_size_in = sizeof context;
+        }
         const int number = bpf_prog_test_run_opts(program < 0 ? program_->ethernet() : program, &options);
         EXPECT_EQ(number, 0) << std::strerror(-number);
         ran.verdict = static_cast<int>(options.retval);
         ran.frame.resize(options.data_size_out);
-        const auto after = program_->outcomes();
+        const auto after = program_->outcomes(loopback);
         EXPECT_TRUE(before.ok() && after.ok());
         std::uint64_t counted = 0;
         for (std::uint32_t i = 0; i < MARKER_OUTCOMES; ++i) {

@@ -72,18 +72,18 @@ TEST_F(Marking, EcnAndTrafficClassSurviveForEveryValue) {
 }
 
 TEST_F(Marking, CatchAllMarksWhatHasNoFlowAndAFlowBeatsIt) {
-    ASSERT_TRUE(table_->set_catch_all(perfsonar));
+    set_catch_all(perfsonar);
     ASSERT_TRUE(table_->put(key(40000, 1094), atlas));
     expect_marked(ethernet(type_ipv6) + Ip6{}.over(tcp(40000, 1094)), 14, atlas, MARKER_MARKED_FLOW);
     expect_marked(ethernet(type_ipv6) + Ip6{}.over(tcp(40001, 1094)), 14, perfsonar, MARKER_MARKED_CATCH_ALL);
-    table_->clear_catch_all();
+    clear_catch_all();
     expect_untouched(ethernet(type_ipv6) + Ip6{}.over(tcp(40001, 1094)), MARKER_NO_TAG);
 }
 
 TEST_F(Marking, EntropyIsTheSameFromCatchAllAndFlow) {
     std::set<std::uint32_t> seen;
     for (std::uint16_t port = 1024; port < 1024 + 200; ++port) {
-        ASSERT_TRUE(table_->set_catch_all(atlas));
+        set_catch_all(atlas);
         const Bytes frame = ethernet(type_ipv6) + Ip6{}.over(tcp(port, 1094));
         const std::uint32_t before = label_at(run(frame).frame, 14);
         ASSERT_TRUE(table_->put(key(port, 1094), atlas));
@@ -95,7 +95,7 @@ TEST_F(Marking, EntropyIsTheSameFromCatchAllAndFlow) {
 }
 
 TEST_F(Marking, ATagThatCannotBeALabelIsNotMarkedByTheCatchAllEither) {
-    ASSERT_TRUE(table_->set_catch_all(perfsonar));
+    set_catch_all(perfsonar);
     for (const flowd_tag tag : {flowd_tag{0, 0}, flowd_tag{512, 1}, flowd_tag{1, 64}}) {
         ASSERT_TRUE(table_->put(key(40000, 1094), tag));
         expect_untouched(ethernet(type_ipv6) + Ip6{.label = 0x12345}.over(tcp(40000, 1094)), MARKER_UNMARKABLE_TAG);
@@ -114,7 +114,7 @@ TEST_F(Marking, ANewTagReplacesTheOld) {
 }
 
 TEST_F(Marking, UpToTwoVlanTagsInTheFrameShift) {
-    ASSERT_TRUE(table_->set_catch_all(perfsonar));
+    set_catch_all(perfsonar);
     expect_marked(ethernet(0x8100) + vlan(42, type_ipv6) + Ip6{.traffic_class = 3}.over(tcp(1, 2)), 18, perfsonar,
                   MARKER_MARKED_CATCH_ALL);
     expect_marked(ethernet(0x88a8) + vlan(42, type_ipv6) + Ip6{}.over(tcp(1, 2)), 18, perfsonar, MARKER_MARKED_CATCH_ALL);
@@ -127,7 +127,7 @@ TEST_F(Marking, UpToTwoVlanTagsInTheFrameShift) {
 }
 
 TEST_F(Marking, WhatIsNotIpv6IsLeftAlone) {
-    ASSERT_TRUE(table_->set_catch_all(perfsonar));
+    set_catch_all(perfsonar);
     expect_untouched(ethernet(0x0800) + Bytes(60, 0x45), MARKER_IPV4);
     expect_untouched(ethernet(0x0806) + Bytes(60, 0), MARKER_NOT_IP);
     expect_untouched(ethernet(0x88cc) + Bytes(60, 0x60), MARKER_NOT_IP);
@@ -135,7 +135,7 @@ TEST_F(Marking, WhatIsNotIpv6IsLeftAlone) {
 }
 
 TEST_F(Marking, EveryProtocolIsMarked) {
-    ASSERT_TRUE(table_->set_catch_all(perfsonar));
+    set_catch_all(perfsonar);
     for (const unsigned protocol : {6u, 17u, 33u, 41u, 47u, 50u, 58u, 59u, 89u, 132u, 136u, 253u})
         expect_marked(ethernet(type_ipv6) + Ip6{.next = protocol}.over(Bytes(40, 7)), 14, perfsonar,
                       MARKER_MARKED_CATCH_ALL);
@@ -177,7 +177,7 @@ TEST_F(Marking, ExtensionHeadersAreWalkedAndPayloadLengthIsNotTrusted) {
 }
 
 TEST_F(Marking, TheWalkOverExtensionHeadersHasAnEnd) {
-    ASSERT_TRUE(table_->set_catch_all(perfsonar));
+    set_catch_all(perfsonar);
     Bytes chain = extension(6, 0, tcp(1, 2));
     for (int i = 0; i < 7; ++i) chain = extension(60, 0, chain);
     expect_marked(ethernet(type_ipv6) + Ip6{.next = 60}.over(chain), 14, perfsonar, MARKER_MARKED_CATCH_ALL);
@@ -187,22 +187,58 @@ TEST_F(Marking, TheWalkOverExtensionHeadersHasAnEnd) {
 
 TEST_F(Marking, FragmentsOfOneDatagramCarryOneLabel) {
     const Bytes whole = udp(5001, 5002, 200);
-    const Bytes first =
-        ethernet(type_ipv6) + Ip6{.next = 44}.over(fragment(17, 0, true, Bytes(whole.begin(), whole.begin() + 104)));
-    const Bytes last =
-        ethernet(type_ipv6) + Ip6{.next = 44}.over(fragment(17, 13, false, Bytes(whole.begin() + 104, whole.end())));
-    expect_untouched(first, MARKER_FRAGMENT);
+    const auto first = [&](std::uint32_t id) {
+        return ethernet(type_ipv6) +
+               Ip6{.next = 44}.over(fragment(17, 0, true, Bytes(whole.begin(), whole.begin() + 104), id));
+    };
+    const auto last = [&](std::uint32_t id) {
+        return ethernet(type_ipv6) +
+               Ip6{.next = 44}.over(fragment(17, 13, false, Bytes(whole.begin() + 104, whole.end()), id));
+    };
+    expect_untouched(first(1), MARKER_NO_TAG);
+    expect_untouched(last(1), MARKER_FRAGMENT);
+
+    set_catch_all(perfsonar);
+    expect_marked(first(2), 14, perfsonar, MARKER_MARKED_CATCH_ALL);
+    expect_marked(last(2), 14, perfsonar, MARKER_MARKED_FRAGMENT);
+    EXPECT_EQ(label_at(run(first(2)).frame, 14), label_at(run(last(2)).frame, 14));
+    EXPECT_EQ(label_at(run(first(2)).frame, 14), label_at(run(ethernet(type_ipv6) + Ip6{.next = 17}.over(whole)).frame, 14))
+        << "and the label of those of the flow's packets that are whole";
+
     ASSERT_TRUE(table_->put(key(5001, 5002, 17), atlas));
-    ASSERT_TRUE(table_->set_catch_all(perfsonar));
-    expect_marked(first, 14, perfsonar, MARKER_MARKED_CATCH_ALL);
-    expect_marked(last, 14, perfsonar, MARKER_MARKED_CATCH_ALL);
-    EXPECT_EQ(label_at(run(first).frame, 14), label_at(run(last).frame, 14));
+    expect_marked(first(3), 14, atlas, MARKER_MARKED_FLOW);
+    expect_marked(last(3), 14, atlas, MARKER_MARKED_FRAGMENT);
+    expect_marked(last(2), 14, perfsonar, MARKER_MARKED_FRAGMENT);  // a datagram that began before
+    expect_untouched(last(4), MARKER_FRAGMENT);                     // one whose beginning was not seen
+
+    table_->remove(key(5001, 5002, 17));
+    clear_catch_all();
+    expect_untouched(first(3), MARKER_NO_TAG);  // a later datagram with the same number
+    expect_untouched(last(3), MARKER_FRAGMENT);
     // RFC 6946: a fragment header alone makes no fragment.
+    ASSERT_TRUE(table_->put(key(5001, 5002, 17), atlas));
     expect_marked(ethernet(type_ipv6) + Ip6{.next = 44}.over(fragment(17, 0, false, whole)), 14, atlas, MARKER_MARKED_FLOW);
 }
 
+TEST_F(Marking, ForwardedPacketsAreMarkedWhenAsked) {
+    const Bytes frame = ethernet(type_ipv6) + Ip6{}.over(tcp(1, 2));
+    __sk_buff forwarded{};
+    forwarded.ingress_ifindex = loopback;
+    set_catch_all(perfsonar);
+    Ran ran = run(frame, -1, &forwarded);
+    EXPECT_EQ(ran.frame, frame);
+    EXPECT_EQ(ran.outcome, MARKER_FORWARDED);
+
+    marker::Options options;
+    options.forwarded = true;
+    load(options);
+    set_catch_all(perfsonar);
+    ran = run(frame, -1, &forwarded);
+    EXPECT_EQ(ran.outcome, MARKER_MARKED_CATCH_ALL);
+}
+
 TEST_F(Marking, TruncatedPacketsAreLeftAlone) {
-    ASSERT_TRUE(table_->set_catch_all(perfsonar));
+    set_catch_all(perfsonar);
     const Bytes cut_in_ports = ethernet(type_ipv6) + Ip6{}.over(Bytes{1, 2});
     expect_untouched(cut_in_ports, MARKER_TRUNCATED);
     expect_untouched(ethernet(type_ipv6) + Ip6{.next = 60}.over(Bytes{6, 9, 0, 0, 0, 0, 0, 0}), MARKER_TRUNCATED);
@@ -211,7 +247,7 @@ TEST_F(Marking, TruncatedPacketsAreLeftAlone) {
 }
 
 TEST_F(Marking, ObserveCountsAndWritesNothing) {
-    ASSERT_TRUE(table_->set_catch_all(perfsonar));
+    set_catch_all(perfsonar);
     ASSERT_TRUE(table_->put(key(40000, 1094), atlas));
     table_->set_observe(true);
     expect_untouched(ethernet(type_ipv6) + Ip6{}.over(tcp(40000, 1094)), MARKER_OBSERVED_FLOW);
@@ -221,8 +257,10 @@ TEST_F(Marking, ObserveCountsAndWritesNothing) {
 }
 
 TEST_F(Marking, KeepExplicitLeavesAChosenLabelAlone) {
-    load({.keep_explicit = 1, .reserved = 0}, 16);
-    ASSERT_TRUE(table_->set_catch_all(perfsonar));
+    marker::Options options;
+    options.policy = marker::Policy::keep_explicit;
+    load(options);
+    set_catch_all(perfsonar);
     // A test run has no socket hash, so the only automatic label is 0; the kernel's own are looked at in the integration
     // tests.
     expect_untouched(ethernet(type_ipv6) + Ip6{.label = 0x12345}.over(tcp(1, 2)), MARKER_KEPT_EXPLICIT);
@@ -231,7 +269,7 @@ TEST_F(Marking, KeepExplicitLeavesAChosenLabelAlone) {
 
 // The program for devices without an Ethernet header expects an IP header first: whatever else it meets, it harms nothing.
 TEST_F(Marking, TheRawIpProgramLeavesEthernetFramesAlone) {
-    ASSERT_TRUE(table_->set_catch_all(perfsonar));
+    set_catch_all(perfsonar);
     const Bytes frame = ethernet(type_ipv6) + Ip6{}.over(tcp(40000, 1094));
     const Ran ran = run(frame, program_->raw_ip());
     EXPECT_EQ(ran.frame, frame);
@@ -240,7 +278,7 @@ TEST_F(Marking, TheRawIpProgramLeavesEthernetFramesAlone) {
 }
 
 TEST_F(Marking, WhateverComesOnlyTheLabelBitsOfAnIpv6HeaderChange) {
-    ASSERT_TRUE(table_->set_catch_all(perfsonar));
+    set_catch_all(perfsonar);
     std::mt19937 random(20261123);
     const auto below = [&random](unsigned bound) { return static_cast<unsigned>(random() % bound); };
     int marked = 0;

@@ -103,12 +103,12 @@ inline Bytes extension(unsigned next, unsigned length, const Bytes& payload) {
     return out;
 }
 
-inline Bytes fragment(unsigned next, unsigned offset, bool more, const Bytes& payload) {
+inline Bytes fragment(unsigned next, unsigned offset, bool more, const Bytes& payload, std::uint32_t id = 0x01020304) {
     Bytes out;
     put8(out, next);
     put8(out, 0);
     put16(out, offset << 3 | (more ? 1u : 0u));
-    put32(out, 0x01020304);
+    put32(out, id);
     append(out, payload);
     return out;
 }

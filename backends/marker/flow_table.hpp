@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+// backends/marker/flow_table.hpp: the writing side of the flow table that the program reads (bpf/lib/flow_table.h). One
+// thread at a time; the program reads at any moment.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <optional>
+
+#include "bpf/marker_types.h"
+#include "flowd/result.hpp"
+
+namespace flowd::marker {
+
+/// The map's memory, mapped while there are flows in it: an idle daemon does not hold it.
+class FlowTable {
+  public:
+    struct Flow {
+        flow_key key{};
+        marker_mark mark{};
+        std::uint16_t seen = 0;
+        std::uint32_t started = 0;  ///< Unix time, seconds
+    };
+    enum class Put { created, replaced, no_room };
+
+    /// How many buckets hold so many flows, at most half full: 128 bytes a flow.
+    [[nodiscard]] static std::uint32_t buckets_for(std::uint32_t flows);
+
+    /// `map` is borrowed and must outlive this.
+    FlowTable(int map, std::uint32_t buckets) : map_(map), buckets_(buckets) {}
+    FlowTable(FlowTable&& other) noexcept;
+    FlowTable& operator=(FlowTable&&) = delete;
+    ~FlowTable() { unmap(); }
+
+    /// Enters a flow, or gives it another mark; a packet meets each carrier's value as it was or as it is. no_room: all the
+    /// slots that it may be in are taken, which has a probability below 1e-12 in a table that is half full.
+    [[nodiscard]] Result<Put> put(const Flow& flow);
+    /// Whether it was there.
+    [[nodiscard]] Result<bool> erase(const flow_key& key);
+    [[nodiscard]] Result<std::optional<Flow>> find(const flow_key& key);
+    Result<void> visit(const std::function<void(const Flow&)>& each);
+    void set_seen(const flow_key& key, std::uint16_t epoch);
+
+    /// To be called when nothing is in it.
+    void unmap();
+
+  private:
+    struct Place {
+        marker_flow* slot = nullptr;      ///< where it is; null: nowhere
+        marker_flow* free = nullptr;      ///< the first free one on its way
+        std::uint32_t slot_distance = 0;  ///< slots on its way before it
+        std::uint32_t free_distance = 0;
+    };
+    [[nodiscard]] Result<void> map_memory();
+    [[nodiscard]] marker_flow& slot_at(std::uint64_t hash, std::uint32_t distance) const;
+    [[nodiscard]] std::uint32_t longest_way() const;
+    [[nodiscard]] Place look_for(const flow_key& key, std::uint64_t hash) const;
+
+    int map_;
+    std::uint32_t buckets_;
+    marker_bucket* memory_ = nullptr;
+};
+
+}  // namespace flowd::marker

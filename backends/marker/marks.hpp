@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+// backends/marker/marks.hpp: what a tag becomes in a packet: the values of its carriers. Pure.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "backends/marker/options.hpp"
+#include "bpf/marker_types.h"
+#include "flowd/abi/base.h"
+
+namespace flowd::marker {
+
+/// MARKER_CARRIER_* of a strategy.
+[[nodiscard]] std::uint32_t carriers_of(Strategy strategy);
+/// As it is written in the configuration.
+[[nodiscard]] const char* name_of(Strategy strategy);
+
+class Marks {
+  public:
+    explicit Marks(const Options& options) : carriers_(carriers_of(options.strategy)), dscp_(options.dscp_map) {}
+
+    /// What the packets of a flow with that hash carry. 0/0 and tags that do not fit carry nothing.
+    [[nodiscard]] marker_mark of(flowd_tag tag, std::uint64_t hash) const;
+    /// The same without what is a flow's own, as a catch-all.
+    [[nodiscard]] marker_mark of_catch_all(flowd_tag tag) const;
+    /// Whether a mark with these carriers says anything.
+    [[nodiscard]] bool carries(marker_mark mark) const;
+    /// Whether packets without an IPv6 header can be marked.
+    [[nodiscard]] bool takes_ipv4() const { return (carriers_ & MARKER_CARRIER_DSCP) != 0; }
+    [[nodiscard]] std::uint32_t carriers() const { return carriers_; }
+
+  private:
+    [[nodiscard]] std::optional<std::uint32_t> dscp_of(flowd_tag tag) const;
+    std::uint32_t carriers_;
+    std::vector<DscpRule> dscp_;
+};
+
+/// The tag that a mark was made of; nothing when it did not fit.
+[[nodiscard]] std::optional<flowd_tag> tag_of(marker_mark mark);
+
+/// The SDK's encoding of labels, for the program.
+void fill_labels(marker_config& config);
+
+}  // namespace flowd::marker

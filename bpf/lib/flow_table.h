@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The marker's flows: a hash table of our own in an array map, which user space maps into its memory and writes there.
+ * Measured against the kernel's hash and socket storage: docs/performance.md. Its invariants: struct marker_flow.
+ * A flow never moves while it is in the table, nothing is ever evicted.
+ */
+#ifndef FLOWD_BPF_LIB_FLOW_TABLE_H
+#define FLOWD_BPF_LIB_FLOW_TABLE_H
+
+#include <linux/bpf.h>
+
+#include <bpf/bpf_helpers.h>
+
+#include "bpf/lib/config.h"
+#include "bpf/marker_types.h"
+
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, 1); /* set anew before loading */
+    __uint(map_flags, BPF_F_MMAPABLE);
+    __type(key, __u32);
+    __type(value, struct marker_bucket);
+} marker_flows SEC(".maps");
+
+/* 0: equal. Without a branch, because the words are in one cache line and the verifier follows every branch. */
+static __always_inline __u64 flow_table_difference(const struct flow_key* a, const struct flow_key* b) {
+    return (a->low[0] ^ b->low[0]) | (a->low[1] ^ b->low[1]) | (a->high[0] ^ b->high[0]) | (a->high[1] ^ b->high[1]) |
+           (*(const __u64*)&a->low_port ^ *(const __u64*)&b->low_port);
+}
+
+/* Whether the slot holds the flow, whose mark it then hands out. `epoch`: see marker_settings. */
+static __always_inline int flow_table_take(struct marker_flow* slot, const struct flow_key* key, __u64 hash, __u32 epoch,
+                                           struct marker_mark* mark) {
+    const __u32 proof = (__u32)hash;
+    const __u64 label = slot->label;
+    /* The proof and MARKER_IS_SET, which is the bit below it. */
+    if (((label >> 31) ^ ((__u64)proof << 1 | 1)) | flow_table_difference(&slot->key, key)) return 0;
+    const __u64 rest = slot->rest;
+    mark->label = (__u32)label;
+    mark->rest = (rest >> 32) == proof ? (__u32)rest : 0;
+    if (epoch && slot->seen != (__u16)epoch) slot->seen = (__u16)epoch;
+    return 1;
+}
+
+/* From the slot of that number on, up to seven. Of its own, so that the verifier looks at the loop once. */
+__attribute__((noinline)) int flow_table_find_from(const struct flow_key* key, __u64 hash, __u32 first, __u32 epoch,
+                                                   struct marker_mark* mark) {
+    if (!key || !mark) return 0;
+    const __u32 buckets = marker_config.buckets;
+    const __u32 home = marker_home_slot(hash);
+    __u32 index = marker_home_bucket(hash, buckets);
+    for (__u32 bucket = 0; bucket < MARKER_PROBED_BUCKETS; ++bucket) {
+        struct marker_bucket* slots = bpf_map_lookup_elem(&marker_flows, &index);
+        if (!slots) return 0;
+        for (__u32 i = 0; i < MARKER_BUCKET_SLOTS; ++i) {
+            if (i < first) continue;
+            struct marker_flow* slot = &slots->slots[(home + i) & (MARKER_BUCKET_SLOTS - 1)];
+            if (flow_table_take(slot, key, hash, epoch, mark)) return 1;
+            if (!slot->passed) return 0;
+        }
+        first = 0;
+        if (++index >= buckets) index = 0;
+    }
+    return 0;
+}
+
+/* The flow's mark, or 0 and nothing: most are in their first slot, or nowhere. */
+static __always_inline int flow_table_find(const struct flow_key* key, __u64 hash, __u32 epoch, struct marker_mark* mark) {
+    const __u32 index = marker_home_bucket(hash, marker_config.buckets);
+    struct marker_bucket* slots = bpf_map_lookup_elem(&marker_flows, &index);
+    if (!slots) return 0;
+    struct marker_flow* slot = &slots->slots[marker_home_slot(hash)];
+    if (flow_table_take(slot, key, hash, epoch, mark)) return 1;
+    return slot->passed && flow_table_find_from(key, hash, 1, epoch, mark);
+}
+
+#endif

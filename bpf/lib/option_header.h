@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Tags in an IPv6 extension header: hop-by-hop options, destination options, or one of each. Encoded as flowd-go does,
+ * there being no public specification: 8 bytes, the option 0x1e (RFC 3692-style experiment, RFC 4727: skip if unknown) of
+ * three bytes, experiment << 8 | activity, then Pad1.
+ */
+#ifndef FLOWD_BPF_LIB_OPTION_HEADER_H
+#define FLOWD_BPF_LIB_OPTION_HEADER_H
+
+#include <linux/bpf.h>
+#include <linux/if_ether.h>
+#include <linux/in.h>
+#include <linux/ipv6.h>
+
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#include "bpf/lib/parse.h"
+#include "bpf/marker_types.h"
+
+#define OPTION_HEADER_TYPE 0x1e
+#define OPTION_HEADER_LENGTH 3
+
+struct option_header {
+    __u8 next;
+    __u8 length; /* in units of 8 bytes, not counting the first (RFC 8200 section 4.3) */
+    __u8 type;
+    __u8 option_length;
+    __u8 tag[3];
+    __u8 pad;
+};
+
+/* The second word of an IPv6 header. */
+struct option_header_ip_word {
+    __be16 payload_length;
+    __u8 next;
+    __u8 hop_limit;
+};
+
+static __always_inline void option_header_fill(struct option_header* header, __u8 next, __u32 tag) {
+    header->next = next;
+    header->length = 0;
+    header->type = OPTION_HEADER_TYPE;
+    header->option_length = OPTION_HEADER_LENGTH;
+    header->tag[0] = tag >> 16;
+    header->tag[1] = tag >> 8;
+    header->tag[2] = tag;
+    header->pad = 0;
+}
+
+/*
+ * Whether a whole packet of `room` more bytes still fits, which the device's MTU does not tell of TCP: what the path takes
+ * is in its segment size. A sender that is told by a router to send less, and does already, would never get through.
+ */
+static __always_inline int option_header_fits_path(struct __sk_buff* skb, const struct packet* packet, __u32 room) {
+    if (packet->protocol != IPPROTO_TCP || packet->fragment == PACKET_LATER_FRAGMENT) return 1;
+    struct bpf_sock* sock = skb->sk;
+    if (!sock) return 1;
+    sock = bpf_sk_fullsock(sock);
+    if (!sock) return 1;
+    const struct bpf_tcp_sock* tcp = bpf_tcp_sock(sock);
+    if (!tcp) return 1;
+    __u8 data_offset;
+    if (bpf_skb_load_bytes(skb, packet->transport + 12, &data_offset, 1) < 0) return 0;
+    return skb->len - packet->transport - (data_offset >> 4) * 4 + room <= tcp->mss_cache;
+}
+
+/* MARKER_OUTCOMES: it fits, with these flags for bpf_skb_adjust_room; anything else: why it does not. */
+static __always_inline __u32 option_header_fits(struct __sk_buff* skb, const struct packet* packet, __u32 room,
+                                                __u64* flags) {
+    __u32 mtu = 0;
+    const long fits = bpf_check_mtu(skb, 0, &mtu, (__s32)room, 0);
+    if (fits < 0) return MARKER_HEADER_REFUSED;
+    const __u32 segment = skb->gso_size;
+    *flags = 0;
+    if (segment == 0) return fits == 0 && option_header_fits_path(skb, packet, room) ? MARKER_OUTCOMES : MARKER_NO_ROOM;
+    /* Segments of TCP are cut smaller; the kernel sees to it (include/uapi/linux/bpf.h, bpf_skb_adjust_room). */
+    if (packet->protocol == IPPROTO_TCP) return segment > room ? MARKER_OUTCOMES : MARKER_NO_ROOM;
+    /* Those of UDP are datagrams, whose size is the application's; the helper above does not look at them. */
+    *flags = BPF_F_ADJ_ROOM_FIXED_GSO;
+    if (packet->protocol != IPPROTO_UDP) return MARKER_HEADER_REFUSED;
+    return packet->transport - packet->network + 8 + segment + room <= mtu ? MARKER_OUTCOMES : MARKER_NO_ROOM;
+}
+
+/* MARKER_OUTCOMES: it may be put in; anything else: why not. */
+static __always_inline __u32 option_header_allowed(struct __sk_buff* skb, const struct packet* packet, __u16 payload_length,
+                                                   __u32 room) {
+    if (payload_length == 0 && packet->protocol != 59) return MARKER_BIG_PACKET;
+    if ((__u32)payload_length + room > 0xffff) return MARKER_NO_ROOM;
+    /* It has to be the first, and there is one already. */
+    if (packet->next_header == IPPROTO_HOPOPTS) return MARKER_HAS_HEADER;
+    if (packet->next_header == IPPROTO_DSTOPTS) {
+        struct option_header present;
+        if (bpf_skb_load_bytes(skb, packet->network + sizeof(struct ipv6hdr), &present, sizeof present) < 0)
+            return MARKER_TRUNCATED;
+        if (present.type == OPTION_HEADER_TYPE && present.option_length == OPTION_HEADER_LENGTH) return MARKER_HAS_HEADER;
+    }
+    /* Neighbours, and switches that guard them, expect such messages plain. */
+    if (packet->protocol == PACKET_IPPROTO_ICMPV6 && packet->fragment == PACKET_WHOLE) {
+        __u8 type = 0;
+        if (bpf_skb_load_bytes(skb, packet->transport, &type, 1) < 0) return MARKER_TRUNCATED;
+        if (type != 128 && type != 129) return MARKER_CONTROL_MESSAGE;
+    }
+    return MARKER_OUTCOMES;
+}
+
+/*
+ * MARKER_OUTCOMES: done; anything else: why not, and the packet is as it was. A function of its own for its stack, of which
+ * all that call each other have 512 bytes together.
+ */
+__attribute__((noinline)) int option_header_insert(struct __sk_buff* skb, const struct packet* packet, __u32 carriers,
+                                                   __u32 tag) {
+    if (!packet) return MARKER_HEADER_REFUSED;
+    const int both = (carriers & MARKER_CARRIER_HEADERS) == MARKER_CARRIER_HEADERS;
+    const __u32 room = both ? 2 * sizeof(struct option_header) : sizeof(struct option_header);
+    struct option_header_ip_word word;
+    if (bpf_skb_load_bytes(skb, packet->network + 4, &word, sizeof word) < 0) return MARKER_TRUNCATED;
+    const __u16 payload_length = bpf_ntohs(word.payload_length);
+    const __u32 allowed = option_header_allowed(skb, packet, payload_length, room);
+    if (allowed != MARKER_OUTCOMES) return allowed;
+    __u64 flags = 0;
+    const __u32 fits = option_header_fits(skb, packet, room, &flags);
+    if (fits != MARKER_OUTCOMES) return fits;
+
+    struct option_header headers[2];
+    const __u8 own = carriers & MARKER_CARRIER_HOP_BY_HOP ? IPPROTO_HOPOPTS : IPPROTO_DSTOPTS;
+    option_header_fill(&headers[0], both ? IPPROTO_DSTOPTS : packet->next_header, tag);
+    option_header_fill(&headers[1], packet->next_header, tag);
+    word.payload_length = bpf_htons(payload_length + room);
+    word.next = own;
+
+    if (bpf_skb_adjust_room(skb, (__s32)room, BPF_ADJ_ROOM_NET, flags) < 0) return MARKER_HEADER_REFUSED;
+    if (bpf_skb_store_bytes(skb, packet->network + sizeof(struct ipv6hdr), headers, room, 0) == 0 &&
+        bpf_skb_store_bytes(skb, packet->network + 4, &word, sizeof word, 0) == 0)
+        return MARKER_OUTCOMES;
+    bpf_skb_adjust_room(skb, -(__s32)room, BPF_ADJ_ROOM_NET, flags);
+    return MARKER_WRITE_FAILED;
+}
+
+#endif

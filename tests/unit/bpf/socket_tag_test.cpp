@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+// Tags in sockets, on real packets: a socket with a tag sends over loopback in a network namespace of its own.
+#include <linux/if_packet.h>
+#include <net/ethernet.h>
+#include <net/if.h>
+#include <sched.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+#include "bpf/socket_tag.h"
+#include "flowd/label.hpp"
+#include "flowd/unique_fd.hpp"
+#include "lib/bpf/flow_key.hpp"
+#include "lib/bpf/tcx.hpp"
+#include "tests/unit/bpf/kernel.hpp"
+
+namespace flowd::test {
+namespace {
+
+constexpr flowd_tag catch_all{3, 2};
+constexpr flowd_tag announced{2, 16};
+
+class SocketTag : public KernelTest {
+  protected:
+    void SetUp() override {
+        KernelTest::SetUp();
+        if (IsSkipped()) return;
+        ASSERT_EQ(::unshare(CLONE_NEWNET), 0);
+        const UniqueFd any(::socket(AF_INET6, SOCK_DGRAM, 0));
+        ifreq lo{};
+        std::strcpy(lo.ifr_name, "lo");
+        lo.ifr_flags = IFF_UP;
+        ASSERT_EQ(::ioctl(any.get(), SIOCSIFFLAGS, &lo), 0);
+        auto attached = bpf::TcxLink::attach(program_->ethernet(), loopback, bpf::Direction::egress);
+        if (!attached) GTEST_SKIP() << "needs TCX: " << attached.error().message;
+        link_.emplace(*std::move(attached));
+        sniffer_ = UniqueFd(::socket(AF_PACKET, SOCK_RAW, htons(ETH_P_IPV6)));
+        const timeval patience{5, 0};
+        ASSERT_EQ(::setsockopt(sniffer_.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience), 0);
+        socket_ = UniqueFd(::socket(AF_INET6, SOCK_DGRAM, 0));
+        sockaddr_in6 any_port{};
+        any_port.sin6_family = AF_INET6;
+        any_port.sin6_addr = in6addr_loopback;
+        socklen_t size = sizeof any_port;
+        ASSERT_EQ(::bind(socket_.get(), reinterpret_cast<sockaddr*>(&any_port), size), 0);
+        ASSERT_EQ(::getsockname(socket_.get(), reinterpret_cast<sockaddr*>(&any_port), &size), 0);
+        ASSERT_EQ(::connect(socket_.get(), reinterpret_cast<sockaddr*>(&any_port), size), 0);
+        port_ = ntohs(any_port.sin6_port);
+    }
+    void tag_socket(socket_tag tag) {
+        const int fd = socket_.get();
+        ASSERT_EQ(bpf_map_update_elem(program_->socket_tags(), &fd, &tag, BPF_ANY), 0) << std::strerror(errno);
+    }
+    std::uint32_t sent_label() {
+        EXPECT_EQ(::send(socket_.get(), "x", 1, 0), 1);
+        Bytes frame(2048);
+        const ssize_t got = ::recv(sniffer_.get(), frame.data(), frame.size(), 0);
+        EXPECT_GT(got, 54);
+        return label_at(frame, 14);
+    }
+    flowd_key own_key() const { return key(port_, port_, 17, "::1", "::1"); }
+    std::uint32_t expected(flowd_tag tag) const {
+        const flow_key kernel_key = bpf::to_flow_key(own_key());
+        return *label::encode(tag, flow_entropy(flow_hash(&kernel_key)));
+    }
+
+    std::optional<bpf::TcxLink> link_;
+    UniqueFd sniffer_;
+    UniqueFd socket_;
+    std::uint16_t port_ = 0;
+};
+
+TEST_F(SocketTag, ComesBeforeTheCatchAllAndAfterTheFlow) {
+    set_catch_all(catch_all);
+    tag_socket({511, 63});
+    EXPECT_EQ(sent_label(), expected(catch_all)) << "nobody has said that sockets are worth looking at";
+    table_->set_socket_tags(true);
+    EXPECT_EQ(sent_label(), expected({511, 63}));
+    tag_socket({1, 14});
+    EXPECT_EQ(sent_label(), expected({1, 14}));
+    clear_catch_all();
+    EXPECT_EQ(sent_label(), expected({1, 14}));
+    set_catch_all(catch_all);
+    ASSERT_TRUE(table_->put(own_key(), announced));
+    EXPECT_EQ(sent_label(), expected(announced));
+    table_->remove(own_key());
+    EXPECT_EQ(sent_label(), expected({1, 14}));
+}
+
+TEST_F(SocketTag, ThatCannotBeCarriedIsNotMarkedByTheCatchAllEither) {
+    const std::uint32_t own = sent_label();
+    set_catch_all(catch_all);
+    table_->set_socket_tags(true);
+    for (const socket_tag tag : {socket_tag{0, 0}, socket_tag{512, 1}, socket_tag{1, 64}}) {
+        tag_socket(tag);
+        EXPECT_EQ(sent_label(), own);
+    }
+    EXPECT_EQ((*program_->outcomes())[MARKER_UNMARKABLE_TAG], 3u);
+}
+
+TEST_F(SocketTag, AFlowThatTheCatchAllCoveredHasAnEntryOnceSocketsAreLookedAt) {
+    set_catch_all(catch_all);
+    ASSERT_TRUE(table_->put(own_key(), catch_all));
+    EXPECT_EQ(table_->size(), 0u) << "entries equal to the catch-all need none";
+    EXPECT_TRUE(table_->is_relied_on());
+    table_->set_socket_tags(true);
+    ASSERT_TRUE(table_->put(own_key(), catch_all));
+    tag_socket({1, 14});
+    EXPECT_EQ(sent_label(), expected(catch_all)) << "the flow's own tag comes first";
+}
+
+}  // namespace
+}  // namespace flowd::test
