@@ -21,16 +21,17 @@ namespace dom = simdjson::dom;
     return number;
 }
 
-/// Milliseconds, from wherever this emitter put them.
+/// Milliseconds, from wherever this emitter put them. The kernel's 0 means that nothing was measured yet.
 [[nodiscard]] std::optional<double> rtt_of(dom::object netlink) {
     if (const auto rtt = number_in(netlink, "rtt")) return rtt;
     dom::object info;
-    if (netlink.at_key("tcpInfo").get(info) == simdjson::SUCCESS) {
-        const auto microseconds = number_in(info, "rtt");
-        return microseconds ? std::optional<double>(*microseconds / 1000) : std::nullopt;
+    double per_millisecond = 1000;
+    if (netlink.at_key("tcpInfo").get(info) != simdjson::SUCCESS) {
+        if (netlink.at_key("tcp_info").get(info) != simdjson::SUCCESS) return std::nullopt;
+        per_millisecond = 1;
     }
-    if (netlink.at_key("tcp_info").get(info) == simdjson::SUCCESS) return number_in(info, "rtt");
-    return std::nullopt;
+    const auto rtt = number_in(info, "rtt");
+    return rtt && *rtt > 0 ? std::optional(*rtt / per_millisecond) : std::nullopt;
 }
 
 /// An object with `rtt` in front; `state` comes from the array form.

@@ -97,10 +97,25 @@ def lossless(make_middle, seconds, verbose):
     return best
 
 
+def steady(make_middle, rate, seconds):
+    """Resident MiB after ten seconds, when tombstones of ended flows come and go evenly, and after `seconds`."""
+    sink = subprocess.Popen([LOAD, "sink", "::1", str(TO)], stdout=subprocess.DEVNULL)
+    with make_middle() as middle:
+        blast = subprocess.Popen([LOAD, "blast", "::1", str(AT), str(rate), str(seconds)], stdout=subprocess.DEVNULL)
+        time.sleep(10)
+        early = resident_kib(middle.process.pid)
+        blast.wait()
+        late = resident_kib(middle.process.pid)
+    sink.terminate()
+    sink.wait()
+    return early / 1024, late / 1024
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=3.0, help="of each trial")
     parser.add_argument("--rounds", type=int, default=3, help="searches per way; medians are shown")
+    parser.add_argument("--steady", type=float, default=40.0, help="seconds at half that rate, for memory; 0: none")
     parser.add_argument("--verbose", action="store_true")
     arguments = parser.parse_args()
     sh("ip", "link", "set", "lo", "up")
@@ -118,6 +133,9 @@ def main():
         floor = floor or rate
         print(f"{name:<22}{rate:>10.0f}/s{rate / floor:>8.0%}{cpu:>8.2f}us{max(one['memory'] for one in found) / 1024:>8.1f}MiB",
               flush=True)
+        if arguments.steady and make is not Bare:
+            early, late = steady(make, rate / 2, arguments.steady)
+            print(f"{'':<22}at half of it {early:.1f} MiB after 10 s, {late:.1f} MiB after {arguments.steady:.0f} s", flush=True)
 
 
 if __name__ == "__main__":

@@ -33,6 +33,8 @@ TEST_F(NetlinkBlock, FromFlowdGoTakesMicrosecondsToMilliseconds) {
               R"({"rtt":102.345,"cong":{"algorithm":"cubic"},"tcpInfo":{"rtt":102345}})");
     EXPECT_EQ(json(R"({"tcpInfo":null})"), R"({"tcpInfo":null})");
     EXPECT_FALSE(rtt_);
+    EXPECT_EQ(json(R"({"tcpInfo":{"rtt":0}})"), R"({"tcpInfo":{"rtt":0}})") << "not measured yet";
+    EXPECT_FALSE(rtt_);
 }
 
 TEST_F(NetlinkBlock, FromFlowdBecomesAnObject) {
