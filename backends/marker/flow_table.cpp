@@ -35,8 +35,10 @@ bool is_taken(marker_flow& slot) {
 }
 
 FlowTable::Flow flow_in(marker_flow& slot) {
-    return {slot.key, {static_cast<std::uint32_t>(slot.label), static_cast<std::uint32_t>(slot.rest)},
-            load(slot.seen), slot.started};
+    return {slot.key,
+            {static_cast<std::uint32_t>(slot.label), static_cast<std::uint32_t>(slot.rest)},
+            load(slot.seen),
+            slot.started};
 }
 
 std::array<__u64, 5> words_of(const flow_key& key) {

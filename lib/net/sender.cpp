@@ -67,12 +67,13 @@ std::size_t Sender::send_some(std::size_t wanted) {
 }
 
 bool Sender::flush() {
-    bool cut_short = false;
+    bool cut_short = false, too_long = false;
     while (count_ > 0 && socket_ && !refused_) {
         const bool connected = at(0).to_length == 0;
         const std::size_t wanted = std::min(count_, batch);
         const std::size_t sent = send_some(wanted);
         if (sent > 0) {
+            too_long = false;
             // sendmmsg(2) forgets why it stopped. When the next call works, it was the ICMP error of an earlier datagram.
             if (std::exchange(cut_short, sent < wanted)) {
                 fail(ECONNREFUSED);
@@ -84,9 +85,11 @@ bool Sender::flush() {
         if (number == EAGAIN || number == EWOULDBLOCK) return false;
         cut_short = false;
         fail(number);
-        // A connected socket reports what became of an earlier datagram: this one has not been tried, and waits.
+        // A connected socket reports what became of an earlier datagram: this one has not been tried, and waits. It may
+        // also have been too long for a path that turned out narrower; then this one gets a second try.
         refused_ = connected && concerns_peer(number);
-        if (!refused_) pop(1);
+        const bool again = refused_ || (connected && number == EMSGSIZE && !std::exchange(too_long, true));
+        if (!again) pop(1);
     }
     return true;
 }

@@ -124,7 +124,9 @@ void Target::lost(std::string why, Clock::time_point now) {
 }
 
 bool Target::flush(Clock::time_point now) {
+    const auto failed = sender_.counts().failed;
     const bool done = sender_.flush();
+    if (sender_.socket() && sender_.counts().failed != failed) path_payload_ = sender_.socket()->path_payload();
     if (sender_.refused() && !std::exchange(refused_, true)) lost(sender_.last_error(), now);
     return done;
 }

@@ -64,7 +64,8 @@ bool expand(const Rule& rule, const watch_rule& base, std::vector<watch_rule>& o
 
 }  // namespace
 
-static_assert(static_cast<int>(Direction::outgoing) == WATCH_OUTGOING && static_cast<int>(Direction::incoming) == WATCH_INCOMING);
+static_assert(static_cast<int>(Direction::outgoing) == WATCH_OUTGOING &&
+              static_cast<int>(Direction::incoming) == WATCH_INCOMING);
 
 std::vector<watch_rule> for_kernel(const Rules& rules, const Surroundings& now, std::span<const Network> left_alone) {
     std::vector<watch_rule> out;

@@ -159,6 +159,20 @@ backends:
         assert all("application" in one["context"] for one in backend_only.fireflies)
 
 
+def test_a_firefly_fits_the_path_to_its_collector(lab):
+    lab.a.run("ip", "link", "set", "eth0", "mtu", "1300")
+    block = ',"vendor":"' + "x" * 900 + '"}'
+    with Collector(lab.b) as narrow, Collector(lab.a, 10516) as wide:
+        configuration = BY_NAME.replace(f"[{{address: {NAME}}}]", f'[{{address: "{lab.b.address6}"}}, {{address: "::1", port: 10516}}]')
+        with Daemon(configuration, lab.a) as daemon:
+            sender = Sender(lab.a)
+            sender.socket.sendto(firefly("start", 7)[:-1] + block.encode(), ("127.0.0.1", 10514))
+            narrow.wait_for_count(1)
+            wide.wait_for_count(1)
+            assert status(daemon, "backend firefly")["blocksLeftOut"] == 1
+        assert "vendor" in wide.fireflies[0] and "vendor" not in narrow.fireflies[0]
+
+
 def test_send_and_listen_prove_the_way_to_a_collector(lab):
     listen = lab.b.popen(str(BINARY), "--json", "firefly", "listen", "--count", "2", "--seconds", "20", stdout=subprocess.PIPE,
                          stderr=subprocess.PIPE, text=True)

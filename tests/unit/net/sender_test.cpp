@@ -116,7 +116,7 @@ TEST(Sender, GoesOnBehindADatagramTheKernelRefuses) {
     sender.push("small");
     EXPECT_TRUE(sender.flush());
     EXPECT_EQ(receiver.wait_for(1), std::vector<std::string>{"small"});
-    EXPECT_EQ(sender.counts().failed, 1u);
+    EXPECT_EQ(sender.counts().failed, 2u) << "tried twice, since the first error could have been about an earlier one";
 }
 
 TEST(Sender, GivesUpWhatWaitsWhenTold) {

@@ -21,7 +21,8 @@ const watch_rule* first_match(const std::vector<watch_rule>& rules, const Facts&
         bool matches = facts.local.port >= rule.local_low && facts.local.port <= rule.local_high &&
                        facts.remote.port >= rule.remote_low && facts.remote.port <= rule.remote_high;
         matches = matches && (rule.direction == 0 || rule.direction == static_cast<int>(facts.direction));
-        matches = matches && (!rule.has_user || rule.user == *facts.user) && (rule.cgroup == 0 || rule.cgroup == *facts.cgroup);
+        matches =
+            matches && (!rule.has_user || rule.user == *facts.user) && (rule.cgroup == 0 || rule.cgroup == *facts.cgroup);
         for (int word = 0; word < 2; ++word)
             matches = matches && (local[word] & rule.local_mask[word]) == rule.local_network[word] &&
                       (remote[word] & rule.remote_mask[word]) == rule.remote_network[word];
@@ -76,8 +77,9 @@ TEST(KernelRules, DecideAsThePluginsDo) {
         const Rules rules(options, chance.coin() ? std::optional(flowd_tag{99, 99}) : std::nullopt);
         const auto kernel = for_kernel(rules, now, {});
         for (int i = 0; i < 20; ++i) {
-            const Facts facts{chance.end(), chance.end(), chance.coin() ? Direction::outgoing : Direction::incoming,
-                              1 + chance.number(2), 7 + chance.number(2), 0};
+            const Facts facts{
+                chance.end(),         chance.end(),         chance.coin() ? Direction::outgoing : Direction::incoming,
+                1 + chance.number(2), 7 + chance.number(2), 0};
             const Decision wanted = rules.decide(facts, now);
             const watch_rule* const rule = first_match(kernel, facts);
             const int verdict = rule == nullptr ? int{WATCH_NONE} : int{rule->verdict};
@@ -98,7 +100,12 @@ TEST(KernelRules, DecideAsThePluginsDo) {
 TEST(KernelRules, WhatIsLeftAloneGoesBeforeAllRules) {
     const std::vector<Network> left_alone{Network::parse("192.0.2.0/24").value()};
     const auto kernel = for_kernel(Rules({}, flowd_tag{1, 1}), {}, left_alone);
-    Facts facts{{Address::parse("198.51.100.7").value(), 1}, {Address::parse("192.0.2.9").value(), 2}, Direction::outgoing, 0, 0, 0};
+    Facts facts{{Address::parse("198.51.100.7").value(), 1},
+                {Address::parse("192.0.2.9").value(), 2},
+                Direction::outgoing,
+                0,
+                0,
+                0};
     ASSERT_NE(first_match(kernel, facts), nullptr);
     EXPECT_EQ(first_match(kernel, facts)->verdict, WATCH_IGNORE);
     facts.remote = facts.local;
