@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from tests.harness.daemon import BINARY, Daemon
+from tests.harness.daemon import BINARY, ROOT, Daemon
 
 SHARED_CONFIGS = pathlib.Path(__file__).resolve().parents[3] / "shared" / "data" / "configs"
 
@@ -82,6 +82,12 @@ def test_a_configuration_that_others_may_write_is_refused():
     done = subprocess.run([str(BINARY), "check", "--conf", str(daemon.conf)], capture_output=True, text=True)
     assert done.returncode != 0
     assert "0666" in done.stderr + done.stdout or "writable" in done.stderr + done.stdout
+
+
+@pytest.mark.parametrize("example", sorted((ROOT / "etc" / "examples").glob("*.yaml")), ids=lambda path: path.stem)
+def test_the_examples_that_are_installed_are_usable_as_they_are(example):
+    done = subprocess.run([str(BINARY), "check", "--conf", str(example)], capture_output=True, text=True)
+    assert done.returncode == 0 and "0 warnings" in done.stdout + done.stderr, done.stdout + done.stderr
 
 
 @pytest.mark.skipif(not SHARED_CONFIGS.is_dir(), reason="the collection of configurations in use is not here")

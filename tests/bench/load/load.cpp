@@ -42,7 +42,7 @@ Endpoint endpoint(const char* address, const char* port) {
     return {*parsed, static_cast<std::uint16_t>(std::atoi(port))};
 }
 
-/// Fireflies of production size (413 bytes of JSON in the mean), each of a flow of its own, told by src-ip.
+/// Fireflies as XRootD writes them, each of a flow of its own, told by src-ip.
 class Pairs {
   public:
     Pairs() {
