@@ -12,7 +12,6 @@
 #include "bpf/socket_tag.h"
 #include "bpf/watch_types.h"
 
-#define WATCH_MAX_GROUP_DEPTH 16
 
 /* The tags of sockets: the marker's map where there is one, else one that nobody else reads. */
 struct {
@@ -72,7 +71,7 @@ struct watch_socket {
     __u16 local_port;
     __u16 remote_port;
     __u32 direction;
-    __u64 groups[WATCH_MAX_GROUP_DEPTH];
+    __u64 groups[CGROUP_MAX_DEPTH];
 };
 
 static __always_inline void watch_count(__u32 index) {
@@ -92,7 +91,7 @@ __noinline int watch_matches(const struct watch_rule* rule, const struct watch_s
     if ((socket->remote[0] & rule->remote_mask[0]) != rule->remote_network[0]) return 0;
     if ((socket->remote[1] & rule->remote_mask[1]) != rule->remote_network[1]) return 0;
     if (!rule->cgroup) return 1;
-    for (int depth = 0; depth < WATCH_MAX_GROUP_DEPTH; ++depth)
+    for (int depth = 0; depth < CGROUP_MAX_DEPTH; ++depth)
         if (socket->groups[depth] == rule->cgroup) return 1;
     return 0;
 }
@@ -100,11 +99,9 @@ __noinline int watch_matches(const struct watch_rule* rule, const struct watch_s
 /* The ids of a socket's control group and of all above it. */
 static __always_inline void watch_groups(const struct sock* socket, struct watch_socket* facts) {
     const struct cgroup* group = socket_cgroup(socket);
-    for (int depth = 0; depth < WATCH_MAX_GROUP_DEPTH && group; ++depth) {
+    for (int depth = 0; depth < CGROUP_MAX_DEPTH && group; ++depth) {
         facts->groups[depth] = cgroup_id(group);
-        const struct cgroup_subsys_state* parent = BPF_CORE_READ(group, self.parent);
-        if (!parent) return;
-        group = (const void*)parent - bpf_core_field_offset(struct cgroup, self);
+        group = cgroup_parent(group);
     }
 }
 

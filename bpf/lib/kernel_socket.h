@@ -50,6 +50,7 @@ struct sock_common {
     __be16 skc_dport;
     __u16 skc_num;
     unsigned short skc_family;
+    volatile unsigned char skc_state;
     int skc_bound_dev_if;
     unsigned long skc_flags;
     struct in6_addr skc_v6_daddr;
@@ -60,15 +61,50 @@ struct sock {
     struct sock_common __sk_common;
     struct sock_cgroup_data sk_cgrp_data;
     kuid_t sk_uid;
+    unsigned long sk_pacing_rate;
+    unsigned long sk_max_pacing_rate;
+};
+struct tcp_congestion_ops {
+    char name[16];
+};
+struct inet_connection_sock {
+    const struct tcp_congestion_ops* icsk_ca_ops;
+    __u32 icsk_pmtu_cookie;
+    struct {
+        __u16 rcv_mss;
+    } icsk_ack;
+};
+struct minmax_sample {
+    __u32 v;
+};
+struct minmax {
+    struct minmax_sample s[3];
 };
 struct tcp_sock {
-    __u64 bytes_received;
-    __u64 bytes_acked;
-    __u64 bytes_sent;
-    __u64 bytes_retrans;
+    struct inet_connection_sock inet_conn;
+    __u64 bytes_received, bytes_acked, bytes_sent, bytes_retrans;
+    __u32 mss_cache, packets_out, sacked_out, lost_out, retrans_out, rcv_ssthresh, srtt_us, mdev_us, snd_ssthresh, snd_cwnd;
+    __u32 reordering, total_retrans, segs_out, segs_in, data_segs_in, data_segs_out, delivered, delivered_ce, dsack_dups;
+    __u32 reord_seen, rcv_ooopack, snd_wnd, write_seq, snd_nxt;
+    __u16 advmss;
+    struct minmax rtt_min;
+    struct {
+        __u32 rtt_us;
+    } rcv_rtt_est;
+    struct {
+        __u32 space;
+    } rcvq_space;
 };
 struct task_struct {
     int tgid;
+};
+struct seq_file;
+struct bpf_iter_meta {
+    struct seq_file* seq;
+};
+struct bpf_iter__tcp {
+    struct bpf_iter_meta* meta;
+    struct sock_common* sk_common;
 };
 
 #pragma clang attribute pop
@@ -111,6 +147,23 @@ static __always_inline void socket_addresses(const struct sock* socket, __u32 lo
 
 static __always_inline __u64 cgroup_id(const struct cgroup* group) {
     return group ? BPF_CORE_READ(group, kn, id) : 0;
+}
+
+#define CGROUP_MAX_DEPTH 16
+
+/* The group above, or null. */
+static __always_inline const struct cgroup* cgroup_parent(const struct cgroup* group) {
+    const struct cgroup_subsys_state* parent = BPF_CORE_READ(group, self.parent);
+    return parent ? (const void*)parent - bpf_core_field_offset(struct cgroup, self) : 0;
+}
+
+/* Whether `group` is the one of this id or below it. */
+static __always_inline int cgroup_is_below(const struct cgroup* group, __u64 id) {
+    for (int depth = 0; depth < CGROUP_MAX_DEPTH && group; ++depth) {
+        if (cgroup_id(group) == id) return 1;
+        group = cgroup_parent(group);
+    }
+    return 0;
 }
 
 #endif

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "plugins/skops/options.hpp"
+
+namespace flowd::skops {
+
+const Table<SkopsOptions>& SkopsOptions::table() {
+    using O = SkopsOptions;
+    static const Table<O> table{
+        choice("strategy", &O::strategy, {{"poll", Strategy::poll}, {"transition", Strategy::transition}})
+            .default_value("poll")
+            .doc("All connections once a period (poll), or each when its state changes (transition)."),
+        option("cgroupPath", &O::cgroup_path)
+            .default_value("/sys/fs/cgroup")
+            .doc("Control group whose connections are sampled, found where version 2 is mounted; empty: the topmost."),
+        option("programPath", &O::program_path).default_value("").trusted().doc("Another BPF object than the built-in one."),
+        option("debugMode", &O::debug_mode)
+            .default_value(false)
+            .doc("Has no effect: the program prints nothing; taken for flowd-go's configurations."),
+    };
+    return table;
+}
+
+void SkopsOptions::validate(const SkopsOptions& options, Problems& problems) {
+    if (options.debug_mode) problems.warning("debugMode", "has no effect", "see flowd-cpp status for what the enricher counts");
+}
+
+}  // namespace flowd::skops

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+// The skops enricher: TCP information of live flows, by BPF.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <unordered_map>
+
+#include "flowd/module.hpp"
+#include "lib/diag/flow_index.hpp"
+#include "plugins/skops/options.hpp"
+#include "plugins/skops/program.hpp"
+
+namespace flowd::skops {
+
+/// poll: one walk of the kernel's sockets per period, whatever the number of flows. transition: the latest change of state
+/// of each connection, as the kernel told it.
+class Skops final : public Enricher {
+  public:
+    using Options = SkopsOptions;
+    static constexpr Info info{.name = "skops", .summary = "Samples TCP information of live flows with BPF."};
+    /// As the netlink enricher's.
+    static constexpr std::chrono::seconds gone_after{10};
+    /// Connections whose latest change of state waits for the next period.
+    static constexpr std::size_t max_kept = 262'144;
+
+    Skops(Host& host, Options options);
+    static void validate(const Options& options, Problems& problems) { SkopsOptions::validate(options, problems); }
+    Result<void> prepare() override;
+    Result<void> start() override;
+    Result<void> stop(Deadline deadline) override;
+    void sample(const FlowBatch& flows, bool last, Samples& samples) override;
+    void status(json::Writer& object) const override;
+
+  private:
+    void keep(const skops_record& record);
+    void take_walk(Samples& samples);
+    void take_kept(Samples& samples);
+    void add(const skops_record& record, Samples& samples);
+
+    Options options_;
+    std::optional<Program> program_;
+    diag::FlowIndex index_;
+    bool collecting_ = false;  ///< some flows of this period have come
+    std::unordered_map<std::uint64_t, skops_record> kept_;  ///< transition: by cookie
+    std::int64_t monotonic_to_unix_ns_ = 0;
+
+    std::uint64_t walks_ = 0, failures_ = 0, samples_ = 0, gone_ = 0, sockets_ = 0, not_kept_ = 0;
+    std::chrono::microseconds last_period_{};
+    std::string last_error_;
+    Counter samples_metric_, failures_metric_, lost_metric_;
+    Watch readable_;  // behind the program: ends before its descriptor does
+};
+
+}  // namespace flowd::skops
