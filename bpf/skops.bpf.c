@@ -71,7 +71,8 @@ int flowd_skops_poll(struct bpf_iter__tcp* context) {
 SEC("sockops")
 int flowd_skops_transition(struct bpf_sock_ops* ops) {
     const __u32 op = ops->op;
-    if (op != BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB && op != BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB && op != BPF_SOCK_OPS_STATE_CB)
+    if (op != BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB && op != BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB &&
+        op != BPF_SOCK_OPS_STATE_CB)
         return 1;
     const struct skops_settings* settings = skops_find_settings();
     struct bpf_sock* at = ops->sk;

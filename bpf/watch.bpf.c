@@ -12,7 +12,6 @@
 #include "bpf/socket_tag.h"
 #include "bpf/watch_types.h"
 
-
 /* The tags of sockets: the marker's map where there is one, else one that nobody else reads. */
 struct {
     __uint(type, BPF_MAP_TYPE_SK_STORAGE);

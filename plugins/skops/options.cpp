@@ -12,7 +12,10 @@ const Table<SkopsOptions>& SkopsOptions::table() {
         option("cgroupPath", &O::cgroup_path)
             .default_value("/sys/fs/cgroup")
             .doc("Control group whose connections are sampled, found where version 2 is mounted; empty: the topmost."),
-        option("programPath", &O::program_path).default_value("").trusted().doc("Another BPF object than the built-in one."),
+        option("programPath", &O::program_path)
+            .default_value("")
+            .trusted()
+            .doc("Another BPF object than the built-in one."),
         option("debugMode", &O::debug_mode)
             .default_value(false)
             .doc("Has no effect: the program prints nothing; taken for flowd-go's configurations."),
@@ -21,7 +24,8 @@ const Table<SkopsOptions>& SkopsOptions::table() {
 }
 
 void SkopsOptions::validate(const SkopsOptions& options, Problems& problems) {
-    if (options.debug_mode) problems.warning("debugMode", "has no effect", "see flowd-cpp status for what the enricher counts");
+    if (options.debug_mode)
+        problems.warning("debugMode", "has no effect", "see flowd-cpp status for what the enricher counts");
 }
 
 }  // namespace flowd::skops

@@ -48,7 +48,8 @@ Result<Program> Program::load(const SkopsOptions& options, bpf::LogSink log, Vis
     auto settings = object->map<std::uint32_t, skops_settings>(SKOPS_SETTINGS_MAP);
     if (!settings) return std::move(settings).error();
     const bool everything = *cgroup == watch::cgroup_root();
-    if (auto done = settings->update(0, {*network_namespace, everything ? 0 : *group}); !done) return std::move(done).error();
+    if (auto done = settings->update(0, {*network_namespace, everything ? 0 : *group}); !done)
+        return std::move(done).error();
 
     Program program(*std::move(object));
     const bool polls = options.strategy == Strategy::poll;

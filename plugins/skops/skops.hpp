@@ -43,7 +43,7 @@ class Skops final : public Enricher {
     Options options_;
     std::optional<Program> program_;
     diag::FlowIndex index_;
-    bool collecting_ = false;  ///< some flows of this period have come
+    bool collecting_ = false;                               ///< some flows of this period have come
     std::unordered_map<std::uint64_t, skops_record> kept_;  ///< transition: by cookie
     std::int64_t monotonic_to_unix_ns_ = 0;
 

@@ -242,7 +242,8 @@ TEST(Skops, AgreesWithSockDiag) {
     ASSERT_EQ(bpf.size(), 1u);
     EXPECT_EQ(netlink[0].congestion, bpf[0].congestion);
     EXPECT_EQ(netlink[0].sample.cookie, bpf[0].sample.cookie);
-    struct ::tcp_info a {}, b {};
+    struct ::tcp_info a {
+    }, b{};
     std::memcpy(&a, netlink[0].tcp_info.data(), std::min(netlink[0].tcp_info.size(), sizeof a));
     std::memcpy(&b, bpf[0].tcp_info.data(), std::min(bpf[0].tcp_info.size(), sizeof b));
 #define EXPECT_SAME(member) EXPECT_EQ(a.tcpi_##member, b.tcpi_##member)
