@@ -83,6 +83,10 @@ function(flowd_add_fuzzer name)
   target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR})
   target_compile_options(${name} PRIVATE -fsanitize=fuzzer)
   target_link_libraries(${name} PRIVATE ${arg_LINK} flowd_flags -fsanitize=fuzzer)
+  if(NOT TARGET fuzzers)
+    add_custom_target(fuzzers)
+  endif()
+  add_dependencies(fuzzers ${name})
 endfunction()
 
 # flowd_add_bpf(NAME SOURCE): an interface library NAME whose header NAME.skel.h embeds the object made of SOURCE.
@@ -98,6 +102,10 @@ function(flowd_add_bpf name source)
     COMMAND ${BPFTOOL} gen skeleton ${object} name ${name}_bpf > ${skeleton}
     DEPENDS ${source} DEPFILE ${object}.d VERBATIM COMMENT "BPF ${name}")
   add_custom_target(${name}_bpf_object DEPENDS ${skeleton})
+  if(NOT TARGET generated)
+    add_custom_target(generated)  # every header that a source needs before it can be read: for scripts/tidy
+  endif()
+  add_dependencies(generated ${name}_bpf_object)
   add_library(${name}_bpf INTERFACE)
   target_include_directories(${name}_bpf SYSTEM INTERFACE ${CMAKE_CURRENT_BINARY_DIR})
   target_link_libraries(${name}_bpf INTERFACE PkgConfig::libbpf)

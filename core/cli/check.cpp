@@ -3,9 +3,9 @@
 #include <ostream>
 
 #include "core/cli/commands.hpp"
-#include "core/cli/problem_exit.hpp"
 #include "core/config/render.hpp"
 #include "core/service/installation.hpp"
+#include "core/service/problem_exit.hpp"
 #include "flowd/json.hpp"
 
 namespace flowd::core::cli {

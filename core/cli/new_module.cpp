@@ -81,7 +81,8 @@ ExitCode make_module(const NewModule& request, const InstallPaths& paths, const 
     std::string type = request.name;
     type.front() = static_cast<char>(type.front() - 'a' + 'A');
     const Replacements replacements{{"@NAME@", request.name}, {"@CLASS@", type}, {"@KIND@", request.kind}};
-    if (auto copied = copy_tree(templates, directory, replacements); !copied) return output.fail(copied.error());
+    for (const fs::path& from : {paths.templates() / "common", templates})
+        if (auto copied = copy_tree(from, directory, replacements); !copied) return output.fail(copied.error());
 
     const std::string where = directory.string();
     output.out << "Wrote the " << request.kind << " \"" << request.name << "\" to " << where << ". Next:\n\n"

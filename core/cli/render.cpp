@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "core/cli/table.hpp"
+#include "core/service/text.hpp"
 
 namespace flowd::core::cli {
 namespace {
@@ -235,24 +236,6 @@ class Renderer {
 };
 
 }  // namespace
-
-std::string printable(std::string_view text) {
-    std::string safe;
-    safe.reserve(text.size());
-    for (std::size_t i = 0; i < text.size(); ++i) {
-        const auto byte = static_cast<unsigned char>(text[i]);
-        // C1 controls are U+0080 to U+009F, in UTF-8 0xc2 0x80 to 0xc2 0x9f.
-        const bool c1 = byte == 0xc2 && i + 1 < text.size() && static_cast<unsigned char>(text[i + 1]) < 0xa0;
-        if (c1) {
-            safe += fmt::format("\\x{:02x}", static_cast<unsigned char>(text[++i]));
-        } else if ((byte < 0x20 && byte != '\n') || byte == 0x7f) {
-            safe += fmt::format("\\x{:02x}", byte);
-        } else {
-            safe.push_back(text[i]);
-        }
-    }
-    return safe;
-}
 
 std::string human_duration(double seconds) {
     const double size = std::fabs(seconds);

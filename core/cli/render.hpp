@@ -4,7 +4,7 @@
 //   objects            aligned "key: value", what is nested below it, indented
 //   arrays of objects  a table of what fits a cell; what does not follows the table under the row's name
 //   other arrays       "a, b, c"
-//   keys               '_' and camelCase read as words; the suffixes _seconds and _bytes become units of the value
+//   keys               '_' and camelCase read as words; the suffixes Seconds and Bytes become units of the value
 //   null               "-"; a column or a nested thing that is empty everywhere is left out
 // Control characters in text are shown as \xNN: what a flow's sender wrote must not reach the terminal as commands.
 #pragma once
@@ -25,7 +25,5 @@ struct RenderOptions {
 [[nodiscard]] std::string human_duration(double seconds);
 /// "512 B", "1.5 KiB", "12.0 MiB".
 [[nodiscard]] std::string human_size(double bytes);
-/// Without what a terminal would obey.
-[[nodiscard]] std::string printable(std::string_view text);
 
 }  // namespace flowd::core::cli

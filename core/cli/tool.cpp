@@ -3,7 +3,7 @@
 #include <ostream>
 
 #include "core/cli/commands.hpp"
-#include "core/cli/problem_exit.hpp"
+#include "core/service/problem_exit.hpp"
 #include "core/cli/tool_words.hpp"
 #include "core/flows/bus.hpp"
 #include "core/modules/host.hpp"

@@ -63,10 +63,10 @@ Result<Catalog> Catalog::parse(std::string_view yaml, const std::string& file_na
         const flowd_value& entries = *item_at(tree.root(), section++);
         for (std::size_t i = 0; i < entries.item_count; ++i) {
             const flowd_value& item = *item_at(entries, i);
-            Entry entry{kind, std::string(text_of(item.key)), {}, std::string(text_of(item_at(item, 0)->text))};
+            Entry entry{kind, std::string(to_view(item.key)), {}, std::string(to_view(item_at(item, 0)->text))};
             const flowd_value& aliases = *item_at(item, 1);
             for (std::size_t j = 0; j < aliases.item_count; ++j)
-                entry.aliases.emplace_back(text_of(item_at(aliases, j)->text));
+                entry.aliases.emplace_back(to_view(item_at(aliases, j)->text));
             catalog.entries_.push_back(std::move(entry));
         }
     }

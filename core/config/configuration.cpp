@@ -180,7 +180,7 @@ class Loader {
         const bool good = binder.bind_table(instance_options(), &core, entry.where, instance.written_path, tree.root());
         const flowd_value& required = *item_at(tree.root(), 0);
         instance.required = !is_present(required) || required.integer != 0;
-        instance.module_path = text_of(item_at(tree.root(), 1)->text);
+        instance.module_path = to_view(item_at(tree.root(), 1)->text);
         instance.module_configured = !instance.module_path.empty();
         return good;
     }

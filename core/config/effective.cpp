@@ -32,7 +32,7 @@ std::string yaml_text(std::string_view text) {
 
 std::string scalar_yaml(const Option& option, const flowd_value& value, bool secret) {
     if (secret) return yaml_text(redacted);
-    const auto text = text_of(value.text);
+    const auto text = to_view(value.text);
     switch (option.type) {
         case FLOWD_OPTION_BOOLEAN:
         case FLOWD_OPTION_INTEGER:
@@ -82,7 +82,7 @@ class YamlWriter {
             case FLOWD_OPTION_MAP:
                 line(indent, value.item_count == 0 ? key + " {}" : key);
                 for (std::size_t i = 0; i < value.item_count; ++i)
-                    member(text_of(item_at(value, i)->key), option.fields[0], *item_at(value, i), indent + 2, secret, {});
+                    member(to_view(item_at(value, i)->key), option.fields[0], *item_at(value, i), indent + 2, secret, {});
                 return;
             case FLOWD_OPTION_LIST:
                 list(key, option, value, indent, secret);
@@ -125,7 +125,7 @@ class YamlWriter {
         for (std::size_t i = 0; i < value.item_count; ++i) {
             const flowd_value& inner = *item_at(value, i);
             if (option.type == FLOWD_OPTION_MAP) {
-                member(text_of(inner.key), item, inner, indent, secret, {});
+                member(to_view(inner.key), item, inner, indent, secret, {});
             } else if (item.fields.empty()) {
                 line(indent, "- " + scalar_yaml(item, inner, secret || item.secret()));
             } else {
@@ -171,7 +171,7 @@ void write_value(json::Writer& writer, const Option& option, const flowd_value& 
     } else if (option.type == FLOWD_OPTION_MAP) {
         writer.object();
         for (std::size_t i = 0; i < value.item_count; ++i) {
-            writer.key(text_of(item_at(value, i)->key));
+            writer.key(to_view(item_at(value, i)->key));
             write_value(writer, option.fields[0], *item_at(value, i), secret);
         }
         writer.end();
@@ -189,7 +189,7 @@ void write_value(json::Writer& writer, const Option& option, const flowd_value& 
     } else if (option.type == FLOWD_OPTION_NUMBER) {
         writer.value(value.number);
     } else {
-        writer.value(text_of(value.text));
+        writer.value(to_view(value.text));
     }
 }
 

@@ -86,7 +86,7 @@ const flowd_value& at(const flowd_value& group_value, std::size_t index) {
 }
 
 std::string text_at(const flowd_value& group_value, std::size_t index) {
-    return std::string(text_of(at(group_value, index).text));
+    return std::string(to_view(at(group_value, index).text));
 }
 
 std::uint64_t number_at(const flowd_value& group_value, std::size_t index) {

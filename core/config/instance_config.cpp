@@ -11,7 +11,7 @@ namespace {
 void collect_secrets(const Option& option, const flowd_value& value, bool secret, std::vector<std::string>& into) {
     secret = secret || option.secret();
     if (option.fields.empty()) {
-        if (secret && value.text.length > 0) into.emplace_back(text_of(value.text));
+        if (secret && value.text.length > 0) into.emplace_back(to_view(value.text));
         return;
     }
     for (std::size_t i = 0; i < value.item_count; ++i)
@@ -49,13 +49,13 @@ Problem InstanceConfig::locate(const flowd_problem& reported) const {
     problem.level = copy.level == FLOWD_LEVEL_WARNING ? FLOWD_LEVEL_WARNING : FLOWD_LEVEL_ERROR;
     problem.result = copy.result < 0 ? copy.result : FLOWD_INVALID;
     if (problem.result != FLOWD_INVALID) problem.category = Problem::Category::system;
-    const std::string_view option = text_of(copy.option);
+    const std::string_view option = to_view(copy.option);
     problem.where = location_of(option);
     problem.path = written_path;
     if (!option.empty()) problem.path.append(option.front() == '[' ? "" : ".").append(option);
-    problem.found = text_of(copy.found);
-    problem.message = text_of(copy.message);
-    problem.hint = text_of(copy.hint);
+    problem.found = to_view(copy.found);
+    problem.message = to_view(copy.message);
+    problem.hint = to_view(copy.hint);
     for (std::string* text : {&problem.found, &problem.message, &problem.hint}) take_out(*text, secrets);
     return problem;
 }

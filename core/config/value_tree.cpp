@@ -46,7 +46,7 @@ bool same_value(const flowd_value& a, const flowd_value& b) {
     if (a.type != b.type || (a.flags & FLOWD_VALUE_PRESENT) != (b.flags & FLOWD_VALUE_PRESENT)) return false;
     if (a.integer != b.integer || a.item_count != b.item_count) return false;
     if (std::bit_cast<std::uint64_t>(a.number) != std::bit_cast<std::uint64_t>(b.number)) return false;
-    if (text_of(a.text) != text_of(b.text) || text_of(a.key) != text_of(b.key)) return false;
+    if (to_view(a.text) != to_view(b.text) || to_view(a.key) != to_view(b.key)) return false;
     if (std::memcmp(a.address, b.address, sizeof a.address) != 0) return false;
     for (std::size_t i = 0; i < a.item_count; ++i)
         if (!same_value(*item_at(a, i), *item_at(b, i))) return false;

@@ -11,6 +11,7 @@
 
 #include "core/config/problem.hpp"
 #include "flowd/abi/option.h"
+#include "flowd/sized.hpp"
 
 namespace flowd::core {
 
@@ -49,9 +50,6 @@ class ValueTree {
 }
 [[nodiscard]] inline bool is_present(const flowd_value& value) {
     return (value.flags & FLOWD_VALUE_PRESENT) != 0;
-}
-[[nodiscard]] inline std::string_view text_of(const flowd_string& text) {
-    return text.length == 0 ? std::string_view{} : std::string_view(text.data, text.length);
 }
 
 /// Deep comparison of what is configured; whether it was written or a default does not matter.

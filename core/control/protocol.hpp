@@ -12,7 +12,7 @@
 #include <string_view>
 #include <vector>
 
-#include "core/cli/exit_codes.hpp"
+#include "core/service/exit_codes.hpp"
 
 namespace flowd::core::control {
 

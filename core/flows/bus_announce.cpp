@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "core/flows/bus_state.hpp"
+#include "flowd/sized.hpp"
 
 namespace flowd::core {
 namespace {
@@ -20,10 +21,6 @@ bool is_valid(flowd_tag tag) {
 
 std::int64_t first_of(std::int64_t a, std::int64_t b) {
     return a != 0 ? a : b;
-}
-
-std::string_view text_of(flowd_string text) {
-    return {text.data, text.length};
 }
 
 void keep_usage(Flow& flow, const flowd_event& event) {
@@ -97,7 +94,7 @@ void BusState::fill(Shard& shard, Flow& flow, AnnouncerId id, const flowd_event&
     flow.precedence = static_cast<std::uint8_t>(announcers[id.slot].precedence.load());
     flow.sender = event.sender;
     flow.tag = event.tag;
-    flow.application = shard.applications.intern(text_of(event.application));
+    flow.application = shard.applications.intern(to_view(event.application));
     flow.flags = event.flags & sticky_flags;
     flow.local = event.local;
     flow.initiator = event.initiator;
@@ -203,9 +200,9 @@ flowd_result BusState::refresh(Shard& shard, Flow& flow, AnnouncerId id, const I
     if (flow.local == FLOWD_LOCAL_UNKNOWN) flow.local = event.local;
     if (flow.initiator == FLOWD_INITIATOR_UNKNOWN) flow.initiator = event.initiator;
     if (event.application.length > 0 && (better || flow.application.empty()) &&
-        flow.application.text() != text_of(event.application)) {
+        flow.application.text() != to_view(event.application)) {
         shard.applications.release(flow.application);
-        flow.application = shard.applications.intern(text_of(event.application));
+        flow.application = shard.applications.intern(to_view(event.application));
     }
     shard.next_expiry_ns = std::min(shard.next_expiry_ns, expiry_of(flow));
 
@@ -248,7 +245,7 @@ flowd_result BusState::end(Shard& shard, Flow& flow, AnnouncerId id, const Incom
     }
     keep_usage(flow, event);
     flow.flags |= event.flags & FLOWD_WITHDRAWN;
-    if (flow.application.empty()) flow.application = shard.applications.intern(text_of(event.application));
+    if (flow.application.empty()) flow.application = shard.applications.intern(to_view(event.application));
     const std::int64_t at = first_of(event.time_ns, time.system);
     flow.end_ns = std::max(first_of(event.end_time_ns, at), flow.start_ns);
     flow.announcers = 0;

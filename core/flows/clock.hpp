@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// core/flows/clock.hpp: where the flow table takes its time from; tests bring their own. Values in nanoseconds.
+// core/flows/clock.hpp: the two clocks, in nanoseconds; and where the flow table takes its time from: tests bring their
+// own.
 #pragma once
 
 #include <time.h>
@@ -9,21 +10,26 @@
 
 namespace flowd::core {
 
+[[nodiscard]] inline std::int64_t read_clock(clockid_t clock) {
+    timespec now{};
+    clock_gettime(clock, &now);
+    return static_cast<std::int64_t>(now.tv_sec) * 1'000'000'000 + now.tv_nsec;
+}
+/// CLOCK_MONOTONIC: ages, latencies, deadlines.
+[[nodiscard]] inline std::int64_t steady_ns() {
+    return read_clock(CLOCK_MONOTONIC);
+}
+/// CLOCK_REALTIME: what is told to others.
+[[nodiscard]] inline std::int64_t unix_ns() {
+    return read_clock(CLOCK_REALTIME);
+}
+
 /// Two readings. Both functions are called from any thread.
 struct Clock {
-    std::function<std::int64_t()> steady_ns;  ///< CLOCK_MONOTONIC: ages, latencies, deadlines
-    std::function<std::int64_t()> system_ns;  ///< CLOCK_REALTIME: what is told to others
+    std::function<std::int64_t()> steady_ns;
+    std::function<std::int64_t()> system_ns;
 
-    [[nodiscard]] static Clock real() {
-        return {[] { return read(CLOCK_MONOTONIC); }, [] { return read(CLOCK_REALTIME); }};
-    }
-
-  private:
-    static std::int64_t read(clockid_t clock) {
-        timespec now{};
-        clock_gettime(clock, &now);
-        return static_cast<std::int64_t>(now.tv_sec) * 1'000'000'000 + now.tv_nsec;
-    }
+    [[nodiscard]] static Clock real() { return {core::steady_ns, core::unix_ns}; }
 };
 
 }  // namespace flowd::core

@@ -15,17 +15,12 @@ namespace {
 
 // Generous for any future minor; beyond it the member `size` was never set.
 constexpr std::size_t max_struct = 4096;
-constexpr std::size_t max_components = 64;
 constexpr std::size_t max_aliases = 32;
 constexpr std::uint32_t max_precedence = 255;
 
-Error refused(std::string message) {
-    return Error{FLOWD_INVALID, std::move(message), {}};
-}
-
 /// The zeroed copy of a sized struct: the smaller of both sizes.
 template <typename T>
-Result<T> copy_sized(const T* declared, std::string_view type, std::size_t at_least) {
+Result<T> checked_copy(const T* declared, std::string_view type, std::size_t at_least) {
     std::uint32_t size = 0;
     std::memcpy(&size, declared, sizeof size);
     if (size < at_least || size > max_struct)
@@ -128,7 +123,7 @@ Result<void> same(std::string_view what, std::string_view in_note, std::string_v
 }  // namespace
 
 Result<std::unique_ptr<Component>> read_component(const flowd_component* declared, std::uint32_t abi_minor) {
-    auto copied = copy_sized(declared, "flowd_component", offsetof(flowd_component, summary));
+    auto copied = checked_copy(declared, "flowd_component", offsetof(flowd_component, summary));
     if (!copied) return std::move(copied).error();
     auto component = std::make_unique<Component>();
     component->table = *copied;
@@ -147,7 +142,7 @@ Result<std::unique_ptr<Component>> read_component(const flowd_component* declare
 
 Result<Descriptor> read_descriptor(const flowd_module* declared) {
     if (declared == nullptr) return refused("flowd_module_v1 answered null");
-    auto copied = copy_sized(declared, "flowd_module", offsetof(flowd_module, name));
+    auto copied = checked_copy(declared, "flowd_module", offsetof(flowd_module, name));
     if (!copied) return std::move(copied).error();
     const flowd_module& module = *copied;
     if (module.abi_major != FLOWD_ABI_MAJOR)

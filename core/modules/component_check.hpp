@@ -12,16 +12,6 @@
 
 namespace flowd::core {
 
-/// What flowd_module_v1 answered, checked whole.
-struct Descriptor {
-    std::string name;
-    std::string version;
-    std::string license;
-    std::uint32_t abi_major = 0;
-    std::uint32_t abi_minor = 0;
-    std::vector<std::unique_ptr<Component>> components;
-};
-
 /// A copy of one component. The error is one sentence that names component and member:
 /// "plugin 'x': member 'create' is missing". `abi_minor` is the module's: what a later minor may have given a meaning
 /// to is not held against it.

@@ -12,7 +12,7 @@ namespace flowd::core {
 namespace {
 
 const std::string& name_of(const Module& module) {
-    return module.state == ModuleState::loaded ? module.name : module.note.name;
+    return module.state == ModuleState::loaded ? module.declared.name : module.note.name;
 }
 
 /// A module that could not even tell its name goes by its file's.
@@ -21,7 +21,8 @@ std::string shown_name(const Module& module) {
 }
 
 std::string abi_of(const Module& module) {
-    if (module.state == ModuleState::loaded) return fmt::format("{}.{}", module.abi_major, module.abi_minor);
+    if (module.state == ModuleState::loaded)
+        return fmt::format("{}.{}", module.declared.abi_major, module.declared.abi_minor);
     return module.note.name.empty() ? std::string() : fmt::format("{}.{}", module.note.abi_major, module.note.abi_minor);
 }
 
@@ -125,12 +126,12 @@ std::string describe_module(const Module& module) {
     writer.member("module", shown_name(module)).member("path", module.path.native());
     writer.member("state", to_string(module.state));
     if (module.failure) writer.member("reason", module.failure->message).member("hint", module.failure->hint);
-    writer.member("version", module.state == ModuleState::loaded ? module.version : module.note.version);
-    if (module.state == ModuleState::loaded) writer.member("license", module.license);
+    writer.member("version", module.state == ModuleState::loaded ? module.declared.version : module.note.version);
+    if (module.state == ModuleState::loaded) writer.member("license", module.declared.license);
     writer.member("abi", abi_of(module));
     writer.key("components").array();
     if (module.state == ModuleState::loaded)
-        for (const auto& component : module.components) write_component(writer, *component);
+        for (const auto& component : module.declared.components) write_component(writer, *component);
     else
         for (const NoteComponent& component : module.note.components) write_note_component(writer, component);
     writer.end().end();

@@ -8,15 +8,13 @@
 #include <string>
 #include <string_view>
 
+#include "core/modules/module.hpp"
+
 namespace flowd::core {
 
 namespace {
 
 namespace dll = boost::dll;
-
-Error refused(std::string message, std::string hint = {}) {
-    return Error{FLOWD_INVALID, std::move(message), std::move(hint)};
-}
 
 /// The text between `open` and `close`; empty when they are not there.
 std::string_view between(std::string_view text, std::string_view open, std::string_view close) {

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <exception>
 
+#include "core/flows/clock.hpp"
 #include "flowd/abi/ext/command.h"
 #include "flowd/abi/ext/status.h"
 #include "flowd/sized.hpp"
@@ -15,13 +16,6 @@ namespace {
 using std::chrono::nanoseconds;
 
 constexpr int batches_per_round = 8;  // then timers and descriptors get their turn
-
-std::int64_t steady_ns() {
-    return nanoseconds(Instance::Clock::now().time_since_epoch()).count();
-}
-std::int64_t unix_ns() {
-    return nanoseconds(std::chrono::system_clock::now().time_since_epoch()).count();
-}
 
 bool means_something(flowd_result result) {
     return result >= FLOWD_NO_MEMORY && result <= FLOWD_FULL;

@@ -29,6 +29,21 @@ struct Component {
     [[nodiscard]] bool answers_to(std::string_view name_or_alias) const;
 };
 
+/// What flowd_module_v1 answered, checked whole.
+struct Descriptor {
+    std::string name;
+    std::string version;
+    std::string license;
+    std::uint32_t abi_major = 0;
+    std::uint32_t abi_minor = 0;
+    std::vector<std::unique_ptr<Component>> components;
+};
+
+/// Why a module is not used: one sentence, and what to do.
+[[nodiscard]] inline Error refused(std::string message, std::string hint = {}) {
+    return Error{FLOWD_INVALID, std::move(message), std::move(hint)};
+}
+
 enum class ModuleState {
     found,   ///< its note was read; the code is not loaded
     loaded,  ///< descriptor and components are checked; stays loaded until the process ends
@@ -44,13 +59,7 @@ struct Module {
     std::optional<Error> failure;  ///< state failed: message is one sentence without the path, hint what to do
     Note note;                     ///< empty when it could not be read
 
-    // From the descriptor, once loaded.
-    std::string name;
-    std::string version;
-    std::string license;
-    std::uint32_t abi_major = 0;
-    std::uint32_t abi_minor = 0;
-    std::vector<std::unique_ptr<Component>> components;
+    Descriptor declared;  ///< state loaded
 };
 
 }  // namespace flowd::core

@@ -128,12 +128,7 @@ Result<void> ModuleSet::load(Module& module) {
         module.failure = std::move(descriptor).error();
         return *module.failure;
     }
-    module.name = std::move(descriptor->name);
-    module.version = std::move(descriptor->version);
-    module.license = std::move(descriptor->license);
-    module.abi_major = descriptor->abi_major;
-    module.abi_minor = descriptor->abi_minor;
-    module.components = std::move(descriptor->components);
+    module.declared = std::move(*descriptor);
     module.state = ModuleState::loaded;
     return {};
 }
@@ -168,7 +163,7 @@ Result<FoundComponent> ModuleSet::find_in(Module& module, std::uint32_t kind, st
         return std::move(error).within(fmt::format("the module {} was refused", module.path.string()));
     }
     std::string held;
-    for (const auto& component : module.components) {
+    for (const auto& component : module.declared.components) {
         if (component->table.kind == kind && component->answers_to(name))
             return FoundComponent{&component->table, module.path.string()};
         fmt::format_to(std::back_inserter(held), "{}{} '{}'", held.empty() ? "" : ", ", kind_name(component->table.kind),

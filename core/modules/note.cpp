@@ -25,7 +25,6 @@ namespace {
 // Bounds on what a file may make this process read; a real module is far below them.
 constexpr std::size_t max_program_headers = 256;
 constexpr std::size_t max_note_segment = 64 * 1024;
-constexpr std::size_t max_components = 64;
 
 #if defined(__x86_64__)
 constexpr Elf64_Half own_machine = EM_X86_64;

@@ -14,6 +14,8 @@
 namespace flowd::core {
 
 /// One `plugin=`, `backend=` or `enricher=` line with the alias lines that follow it.
+constexpr std::size_t max_components = 64;  ///< of one module; far more than anybody needs
+
 struct NoteComponent {
     std::uint32_t kind = 0;  ///< FLOWD_PLUGIN, FLOWD_BACKEND, FLOWD_ENRICHER
     std::string name;

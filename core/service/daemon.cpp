@@ -8,15 +8,16 @@
 #include <filesystem>
 #include <optional>
 
-#include "core/cli/problem_exit.hpp"
 #include "core/config/configuration.hpp"
 #include "core/control/server.hpp"
+#include "core/flows/clock.hpp"
 #include "core/modules/sample_gate.hpp"
 #include "core/service/bus_metrics.hpp"
 #include "core/service/control_commands.hpp"
 #include "core/service/installation.hpp"
 #include "core/service/notify.hpp"
 #include "core/service/pid_file.hpp"
+#include "core/service/problem_exit.hpp"
 #include "core/service/signals.hpp"
 #include "core/service/supervisor.hpp"
 #include "core/service/version.hpp"
@@ -27,11 +28,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using SteadyClock = std::chrono::steady_clock;
-
-std::int64_t unix_ns() {
-    return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch())
-        .count();
-}
 
 FlowLimits flow_limits(const Globals& globals) {
     FlowLimits limits;

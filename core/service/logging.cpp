@@ -6,9 +6,11 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdio>
+#include <chrono>
 #include <cstdlib>
 #include <mutex>
+
+#include "core/service/text.hpp"
 
 namespace flowd::core {
 
@@ -66,7 +68,7 @@ class LineSink final : public spdlog::sinks::base_sink<std::mutex> {
         do {
             const std::size_t end = text.find('\n');
             begin(out, message);
-            append_clean(out, text.substr(0, end));
+            out += printable(text.substr(0, end));  // what others sent may stand in it
             out += '\n';
             text = end == std::string_view::npos ? std::string_view{} : text.substr(end + 1);
         } while (!text.empty());
@@ -85,7 +87,9 @@ class LineSink final : public spdlog::sinks::base_sink<std::mutex> {
             out += priority_of(message.level);
             out += '>';
         } else {
-            if (time_) append_time(out, message.time);
+            if (time_)
+                out += utc_text(std::chrono::nanoseconds(message.time.time_since_epoch()).count(), Fraction::microseconds) +
+                       ' ';
             out += '[';
             out += word_of(message.level);
             out += "] ";
@@ -96,24 +100,6 @@ class LineSink final : public spdlog::sinks::base_sink<std::mutex> {
             out += "] ";
         }
     }
-    static void append_time(std::string& out, spdlog::log_clock::time_point time) {
-        const auto since = time.time_since_epoch();
-        const std::time_t seconds = std::chrono::duration_cast<std::chrono::seconds>(since).count();
-        const auto micros =
-            static_cast<long>(std::chrono::duration_cast<std::chrono::microseconds>(since).count() % 1'000'000);
-        std::tm parts{};
-        ::gmtime_r(&seconds, &parts);
-        char text[40];
-        const std::size_t length = std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &parts);
-        out.append(text, length);
-        std::snprintf(text, sizeof text, ".%06ldZ ", micros);
-        out += text;
-    }
-    /// What others sent may stand in a line: no control character of theirs reaches a terminal.
-    static void append_clean(std::string& out, std::string_view text) {
-        for (const char c : text) out += static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? '?' : c;
-    }
-
     const int fd_;
     const bool journal_;
     const bool time_;

@@ -5,21 +5,15 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
-#include <cstdio>
-#include <ctime>
 
+#include "core/flows/clock.hpp"
+#include "core/service/text.hpp"
 #include "core/service/version.hpp"
 #include "flowd/address.hpp"
 
 namespace flowd::core {
 
 namespace {
-
-std::int64_t unix_ns() {
-    return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch())
-        .count();
-}
 
 double seconds_since(std::int64_t then_ns) {
     return static_cast<double>(std::max<std::int64_t>(0, unix_ns() - then_ns)) / 1e9;
@@ -30,7 +24,7 @@ void write_daemon(json::Writer& w, const DaemonStatus& daemon) {
     w.member("version", version()).member("state", daemon.state).member("pid", ::getpid());
     w.member("uptimeSeconds", seconds_since(daemon.started_ns)).member("configuration", daemon.config);
     w.member("reloads", daemon.reloads).member("reloadsFailed", daemon.reloads_failed);
-    w.member("lastReload", time_text(daemon.last_reload_ns)).member("lastReloadError", daemon.last_reload_error);
+    w.member("lastReload", utc_text(daemon.last_reload_ns)).member("lastReloadError", daemon.last_reload_error);
     w.end();
 }
 
@@ -39,7 +33,7 @@ void write_instance(json::Writer& w, const Instance& instance) {
     w.object();
     w.member("instance", instance.name())
         .member("state", to_string(status.state))
-        .member("since", time_text(status.since_ns));
+        .member("since", utc_text(status.since_ns));
     w.member("required", instance.config()->required);
     w.member("errors", status.errors + status.bad_results + status.exceptions);
     w.member("exceptions", status.exceptions);
@@ -50,7 +44,7 @@ void write_instance(json::Writer& w, const Instance& instance) {
     if (status.in_call_ns > 1'000'000'000) {
         w.member("stuckIn", status.in_call).member("stuckSeconds", static_cast<double>(status.in_call_ns) / 1e9);
     }
-    w.member("lastError", status.last_error).member("lastErrorTime", time_text(status.last_error_ns));
+    w.member("lastError", status.last_error).member("lastErrorTime", utc_text(status.last_error_ns));
     w.end();
 }
 
@@ -150,7 +144,7 @@ void write_flow(json::Writer& w, const flowd_flow& flow, const Registry& registr
     w.member("experiment", name_or_number(registry.experiment_name(flow.tag.experiment), flow.tag.experiment));
     w.member("activity", name_or_number(registry.activity_name(flow.tag.experiment, flow.tag.activity), flow.tag.activity));
     w.member("experimentId", flow.tag.experiment).member("activityId", flow.tag.activity);
-    w.member("start", time_text(flow.start_time_ns)).member("announcers", flow.announcers);
+    w.member("start", utc_text(flow.start_time_ns)).member("announcers", flow.announcers);
     w.member("bytesSent", flow.usage.bytes_sent).member("bytesReceived", flow.usage.bytes_received);
     w.member("application", std::string_view(flow.application.data, flow.application.length));
     w.member("id", flow.flow_id);
@@ -229,17 +223,6 @@ std::string metrics_json(const std::vector<MetricSample>& samples) {
     }
     w.end();
     return out;
-}
-
-std::string time_text(std::int64_t unix_time_ns) {
-    if (unix_time_ns <= 0) return {};
-    const std::time_t seconds = unix_time_ns / 1'000'000'000;
-    std::tm parts{};
-    ::gmtime_r(&seconds, &parts);
-    char text[40];
-    const std::size_t length = std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &parts);
-    std::snprintf(text + length, sizeof text - length, ".%03dZ", static_cast<int>(unix_time_ns / 1'000'000 % 1000));
-    return text;
 }
 
 bool is_json(const std::string& text) {

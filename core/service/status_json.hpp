@@ -18,8 +18,6 @@ namespace flowd::core {
 [[nodiscard]] std::string flows_json(const Services& services, std::size_t limit);
 [[nodiscard]] std::string metrics_json(const std::vector<MetricSample>& samples);
 
-/// RFC 3339 in UTC, to the millisecond; empty for 0.
-[[nodiscard]] std::string time_text(std::int64_t unix_ns);
 /// Whether a module's answer is one JSON value.
 [[nodiscard]] bool is_json(const std::string& text);
 

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "core/cli/problem_exit.hpp"
+#include "core/service/problem_exit.hpp"
 
 namespace flowd::core {
 

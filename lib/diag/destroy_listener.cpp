@@ -12,7 +12,7 @@
 namespace flowd::diag {
 namespace {
 
-constexpr std::size_t buffer_size = 8 * 1024;  // one notification has some 400 bytes
+constexpr std::size_t notification_size = 8 * 1024;  // one notification has some 400 bytes
 
 constexpr std::uint32_t group_bit(unsigned group) {
     return 1u << (group - 1);
@@ -20,7 +20,7 @@ constexpr std::uint32_t group_bit(unsigned group) {
 
 }  // namespace
 
-DestroyListener::DestroyListener(UniqueFd fd) : fd_(std::move(fd)), buffer_(buffer_size) {}
+DestroyListener::DestroyListener(UniqueFd fd) : fd_(std::move(fd)), buffer_(notification_size) {}
 
 Result<DestroyListener> DestroyListener::open(bool udp, int receive_buffer) {
     UniqueFd fd(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_SOCK_DIAG));

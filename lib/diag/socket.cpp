@@ -16,7 +16,7 @@
 namespace flowd::diag {
 namespace {
 
-constexpr std::size_t buffer_size = 64 * 1024;  // the kernel fills up to 32 KiB at a time
+constexpr std::size_t dump_size = 64 * 1024;  // the kernel fills up to 32 KiB at a time
 
 struct Request {
     nlmsghdr header;
@@ -37,7 +37,7 @@ std::uint32_t connected_states() {
            state_bit(TCP_FIN_WAIT2) | state_bit(TCP_CLOSE_WAIT) | state_bit(TCP_LAST_ACK) | state_bit(TCP_CLOSING);
 }
 
-Socket::Socket(UniqueFd fd) : fd_(std::move(fd)), buffer_(buffer_size) {}
+Socket::Socket(UniqueFd fd) : fd_(std::move(fd)), buffer_(dump_size) {}
 
 Result<Socket> Socket::open() {
     UniqueFd fd(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG));

@@ -116,12 +116,12 @@ void Life::live(std::vector<std::function<void()>> jobs, std::chrono::millisecon
 }
 
 flowd_result Life::stop(std::chrono::nanoseconds grace) {
-    using Clock = std::chrono::steady_clock;  // CLOCK_MONOTONIC
-    const Clock::time_point deadline = Clock::now() + grace;
+    const auto now = std::chrono::steady_clock::now;  // CLOCK_MONOTONIC
+    const auto deadline = now() + grace;
     const flowd_result result = guarded(
         "stop", [&] { return component_.stop(instance_, std::chrono::nanoseconds(deadline.time_since_epoch()).count()); });
     // Half a second more is not what this is about.
-    if (Clock::now() > std::max(deadline, Clock::time_point{}) + std::chrono::milliseconds(500) && grace > grace.zero())
+    if (now() > std::max(deadline, {}) + std::chrono::milliseconds(500) && grace > grace.zero())
         host_.breach("stop returned after its deadline");
     host_.set_phase(Phase::stopped);
     return result;

@@ -38,7 +38,7 @@ Outcome repeats_itself(Subject& subject) {
     core::ModuleSet again(core::TrustPolicy{::geteuid(), false});
     auto second = again.load_file(subject.target().module);
     if (!second) return Outcome::fail(second.error().message);
-    if ((*first)->components.size() != (*second)->components.size())
+    if ((*first)->declared.components.size() != (*second)->declared.components.size())
         return Outcome::fail("flowd_module_v1 answers something else the second time");
     return Outcome::pass();
 }

@@ -20,7 +20,7 @@ namespace flowd::check {
 
 namespace {
 
-using Clock = std::chrono::steady_clock;
+using SteadyClock = std::chrono::steady_clock;
 using Verdict = Outcome::Verdict;
 
 constexpr std::size_t max_message = 4096;
@@ -69,10 +69,10 @@ std::string death(int status, const Progress& progress) {
 }
 
 /// What the child wrote before its end, or before the limit.
-std::string listen(int answer, Clock::time_point end, bool& in_time) {
+std::string listen(int answer, SteadyClock::time_point end, bool& in_time) {
     std::string text;
     for (;;) {
-        const auto left = std::chrono::ceil<std::chrono::milliseconds>(end - Clock::now()).count();
+        const auto left = std::chrono::ceil<std::chrono::milliseconds>(end - SteadyClock::now()).count();
         pollfd waiting{answer, POLLIN, 0};
         const int ready = ::poll(&waiting, 1, static_cast<int>(std::max<std::int64_t>(left, 0)));
         if (ready < 0 && errno == EINTR) continue;
@@ -127,7 +127,7 @@ Ran run(const Plan& plan, std::chrono::milliseconds limit) {
     }
     const UniqueFd answer(ends[0]);
     UniqueFd tell(ends[1]);
-    const Clock::time_point begin = Clock::now();
+    const SteadyClock::time_point begin = SteadyClock::now();
     const pid_t child = ::fork();
     if (child == 0) be_the_child(plan, *progress, tell.get());
     tell.reset();
@@ -141,7 +141,7 @@ Ran run(const Plan& plan, std::chrono::milliseconds limit) {
     int status = 0;
     while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
     }
-    ran.took = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - begin);
+    ran.took = std::chrono::duration_cast<std::chrono::milliseconds>(SteadyClock::now() - begin);
     if (!in_time)
         ran.outcome =
             Outcome::fail(fmt::format("it did not come back{} within {} s", (*progress).where(), limit.count() / 1000));

@@ -34,7 +34,7 @@ Result<core::Module*> Subject::module() {
 Result<const core::Component*> Subject::component() {
     auto loaded = module();
     if (!loaded) return std::move(loaded).error();
-    for (const auto& component : (*loaded)->components)
+    for (const auto& component : (*loaded)->declared.components)
         if (component->table.kind == target_.kind && component->name() == target_.component) return component.get();
     return Error{FLOWD_NOT_FOUND, fmt::format("it has no {} '{}'", core::kind_name(target_.kind), target_.component), {}};
 }

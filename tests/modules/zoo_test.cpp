@@ -109,10 +109,10 @@ TEST(ZooKeeper, LetsAModuleOfALaterMinorPassWithoutWhatIsUnknown) {
     ModuleSet set;
     const auto loaded = set.load_file(cages() / "newer-minor.so");
     ASSERT_TRUE(loaded) << loaded.error().message;
-    ASSERT_EQ((*loaded)->components.size(), 1u);
-    EXPECT_EQ((*loaded)->components[0]->name(), "zoo");
-    EXPECT_EQ((*loaded)->components[0]->table.size, sizeof(flowd_component));
-    EXPECT_EQ((*loaded)->abi_minor, 7u);
+    ASSERT_EQ((*loaded)->declared.components.size(), 1u);
+    EXPECT_EQ((*loaded)->declared.components[0]->name(), "zoo");
+    EXPECT_EQ((*loaded)->declared.components[0]->table.size, sizeof(flowd_component));
+    EXPECT_EQ((*loaded)->declared.abi_minor, 7u);
 }
 
 }  // namespace

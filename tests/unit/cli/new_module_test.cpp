@@ -22,7 +22,7 @@ class NewModuleCommand : public testing::Test {
         paths_.prefix = folder_ / "prefix";
         write(paths_.templates() / "plugin/src/@NAME@.cpp",
               "namespace flowd::@NAME@ { class @CLASS@; } // a @KIND@, @OTHER@\n");
-        write(paths_.templates() / "plugin/CMakeLists.txt", "project(@KIND@-@NAME@)\n");
+        write(paths_.templates() / "common/CMakeLists.txt", "project(@KIND@-@NAME@)\n");
     }
     ~NewModuleCommand() override { fs::remove_all(folder_); }
 

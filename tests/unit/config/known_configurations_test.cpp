@@ -157,7 +157,7 @@ TEST_F(KnownConfigurations, APublicAddressByHand) {
         "    stun:\n      manualMapping:\n        192.0.2.148: 198.51.100.1\n");
     const flowd_value& mapping = *item_at(value(*c.find(FLOWD_BACKEND, "firefly"), "stun"), 0);
     ASSERT_EQ(mapping.item_count, 1u);
-    EXPECT_EQ(text_of(item_at(mapping, 0)->key), "192.0.2.148");
+    EXPECT_EQ(to_view(item_at(mapping, 0)->key), "192.0.2.148");
     EXPECT_EQ(Address(item_at(mapping, 0)->address).to_string(), "198.51.100.1");
 }
 

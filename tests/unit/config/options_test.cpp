@@ -137,7 +137,7 @@ TEST_F(Options, DefaultsArePresentButNotWritten) {
 TEST_F(Options, DurationsAndSizesTakeUnitsAndGiveACanonicalText) {
     const auto& wait = value({unit(row(FLOWD_OPTION_DURATION, "wait"), "ms")}, "    wait: 1500\n");
     EXPECT_EQ(wait.integer, 1'500'000'000);
-    EXPECT_EQ(text_of(wait.text), "1500ms");
+    EXPECT_EQ(to_view(wait.text), "1500ms");
     EXPECT_EQ(value({unit(row(FLOWD_OPTION_DURATION, "wait"), "ms")}, "    wait: 3s\n").integer, 3'000'000'000);
     EXPECT_EQ(value({row(FLOWD_OPTION_SIZE, "size")}, "    size: 4 MiB\n").integer, 4 << 20);
     EXPECT_EQ(problems({row(FLOWD_OPTION_DURATION, "wait")}, "    wait: 5\n"),
@@ -156,23 +156,23 @@ TEST_F(Options, DurationsAreNotNegativeUnlessTheTableSaysSo) {
 TEST_F(Options, AddressesAndNetworksAreThoseOfTheSdk) {
     const auto& address = value({row(FLOWD_OPTION_ADDRESS, "a")}, "    a: 2001:DB8:0::1\n");
     EXPECT_EQ(Address(address.address).to_string(), "2001:db8::1");
-    EXPECT_EQ(text_of(address.text), "2001:db8::1");
+    EXPECT_EQ(to_view(address.text), "2001:db8::1");
     const auto& network = value({row(FLOWD_OPTION_NETWORK, "n")}, "    n: 192.0.2.0/24\n");
     EXPECT_EQ(network.integer, 120);
-    EXPECT_EQ(text_of(network.text), "192.0.2.0/24");
+    EXPECT_EQ(to_view(network.text), "192.0.2.0/24");
     EXPECT_NE(problems({row(FLOWD_OPTION_ADDRESS, "a")}, "    a: localhost\n").find("not an address"), std::string::npos);
     EXPECT_NE(problems({row(FLOWD_OPTION_NETWORK, "n")}, "    n: 192.0.2.1/24\n").find("not a network"), std::string::npos);
 }
 
 TEST_F(Options, HostsAreNamesOrAddresses) {
     for (const char* host : {"collector.example.org", "2001:db8::a", "192.0.2.1", "localhost"})
-        EXPECT_EQ(text_of(value({row(FLOWD_OPTION_HOST, "h")}, std::string("    h: ") + host + "\n").text), host);
+        EXPECT_EQ(to_view(value({row(FLOWD_OPTION_HOST, "h")}, std::string("    h: ") + host + "\n").text), host);
     for (const char* host : {"a b", "192.0.2.256", "http://x", "a..b", "\"\""})
         EXPECT_NE(problems({required(row(FLOWD_OPTION_HOST, "h"))}, std::string("    h: ") + host + "\n"), "") << host;
 }
 
 TEST_F(Options, PathsAreAbsolute) {
-    EXPECT_EQ(text_of(value({row(FLOWD_OPTION_PATH, "p")}, "    p: /run/x\n").text), "/run/x");
+    EXPECT_EQ(to_view(value({row(FLOWD_OPTION_PATH, "p")}, "    p: /run/x\n").text), "/run/x");
     EXPECT_EQ(problems({row(FLOWD_OPTION_PATH, "p")}, "    p: run/x\n"),
               "conf.yaml:4:8: error: plugins.x.p: not an absolute file name\n"
               "    found:   run/x\n"
@@ -185,9 +185,9 @@ TEST_F(Options, EmptyTextLeavesAnOptionalPathUnset) {
 }
 
 TEST_F(Options, TextIsTextWhateverItLooksLike) {
-    EXPECT_EQ(text_of(value({row(FLOWD_OPTION_STRING, "s")}, "    s: 0123\n").text), "0123");
-    EXPECT_EQ(text_of(value({row(FLOWD_OPTION_STRING, "s")}, "    s: no\n").text), "no");
-    EXPECT_EQ(text_of(value({row(FLOWD_OPTION_STRING, "s")}, "    s: \"\"\n").text), "");
+    EXPECT_EQ(to_view(value({row(FLOWD_OPTION_STRING, "s")}, "    s: 0123\n").text), "0123");
+    EXPECT_EQ(to_view(value({row(FLOWD_OPTION_STRING, "s")}, "    s: no\n").text), "no");
+    EXPECT_EQ(to_view(value({row(FLOWD_OPTION_STRING, "s")}, "    s: \"\"\n").text), "");
 }
 
 TEST_F(Options, GroupsListsAndMapsNest) {
@@ -198,7 +198,7 @@ TEST_F(Options, GroupsListsAndMapsNest) {
     const auto& list = value(table, "    collectors:\n      - address: a.example\n      - {address: b.example, port: 7}\n");
     ASSERT_EQ(list.item_count, 2u);
     EXPECT_EQ(item_at(*item_at(list, 0), 1)->integer, 10514);
-    EXPECT_EQ(text_of(item_at(*item_at(list, 1), 0)->text), "b.example");
+    EXPECT_EQ(to_view(item_at(*item_at(list, 1), 0)->text), "b.example");
 
     EXPECT_EQ(problems(table, "    collectors:\n      - address: a.example\n      - {address: b.example, port: 70000}\n"),
               "conf.yaml:6:36: error: plugins.x.collectors[1].port: out of range\n"
@@ -213,8 +213,8 @@ TEST_F(Options, GroupsListsAndMapsNest) {
     const auto& map = value({with(row(FLOWD_OPTION_MAP, "mapping"), address)},
                             "    mapping:\n      192.0.2.148: 198.51.100.1\n      2001:db8::1: 2001:db8::2\n");
     ASSERT_EQ(map.item_count, 2u);
-    EXPECT_EQ(text_of(item_at(map, 0)->key), "192.0.2.148");
-    EXPECT_EQ(text_of(item_at(map, 1)->text), "2001:db8::2");
+    EXPECT_EQ(to_view(item_at(map, 0)->key), "192.0.2.148");
+    EXPECT_EQ(to_view(item_at(map, 1)->text), "2001:db8::2");
 }
 
 TEST_F(Options, AListIsWrittenAsOne) {
@@ -272,7 +272,7 @@ TEST_F(Options, ATrustedPathIsJudged) {
 TEST_F(Options, TheTreeSurvivesAMove) {
     (void)value({row(FLOWD_OPTION_STRING, "s")}, "    s: a text that is long enough to be on the heap\n");
     const Configuration moved = std::move(*loaded_.configuration);
-    EXPECT_EQ(text_of(item_at(moved.find(FLOWD_PLUGIN, "x")->value(), 0)->text),
+    EXPECT_EQ(to_view(item_at(moved.find(FLOWD_PLUGIN, "x")->value(), 0)->text),
               "a text that is long enough to be on the heap");
 }
 

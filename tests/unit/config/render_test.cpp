@@ -10,7 +10,7 @@
 namespace flowd::core::test {
 namespace {
 
-const char* const modes[] = {"lean", "full", nullptr};
+const char* const rendered_modes[] = {"lean", "full", nullptr};
 const char* const bind_port[] = {"bindPort", nullptr};
 
 class Render : public ::testing::Test {
@@ -41,7 +41,7 @@ class Render : public ::testing::Test {
         row(FLOWD_OPTION_ACTIVITY, "activity"),
         secret(row(FLOWD_OPTION_STRING, "token", "changeme")),
         unit(row(FLOWD_OPTION_DURATION, "wait", "250"), "ms"),
-        choices(row(FLOWD_OPTION_CHOICE, "mode", "lean"), modes),
+        choices(row(FLOWD_OPTION_CHOICE, "mode", "lean"), rendered_modes),
         with(row(FLOWD_OPTION_LIST, "collectors"), collector_item_),
         with(row(FLOWD_OPTION_MAP, "mapping"), address_),
         with(row(FLOWD_OPTION_LIST, "names", "[a, \"b c\", yes]"), text_),

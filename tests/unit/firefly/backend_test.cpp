@@ -10,6 +10,7 @@
 #include "backends/firefly/firefly.hpp"
 #include "flowd/testing/instance.hpp"
 #include "lib/firefly/parser.hpp"
+#include "tests/unit/firefly/fixtures.hpp"
 #include "tests/unit/net/foreign_receiver.hpp"
 #include "tests/unit/net/loopback.hpp"
 
@@ -18,9 +19,7 @@ namespace {
 
 using net::ForeignReceiver;
 
-Endpoint endpoint(const char* address, std::uint16_t port) {
-    return {Address::parse(address).value(), port};
-}
+using firefly::fixtures::endpoint;
 
 class FireflyBackendTest : public ::testing::Test {
   protected:

@@ -6,13 +6,12 @@
 #include <string>
 
 #include "flowd/address.hpp"
+#include "tests/unit/firefly/fixtures.hpp"
 
 namespace flowd::firefly {
 namespace {
 
-Endpoint endpoint(const char* address, std::uint16_t port) {
-    return {Address::parse(address).value(), port};
-}
+using fixtures::endpoint;
 
 flowd_event event(std::uint32_t kind) {
     flowd_event made{};

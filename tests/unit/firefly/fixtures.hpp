@@ -5,7 +5,13 @@
 #include <string>
 #include <string_view>
 
+#include "flowd/address.hpp"
+
 namespace flowd::firefly::fixtures {
+
+[[nodiscard]] inline Endpoint endpoint(const char* address, std::uint16_t port) {
+    return {Address::parse(address).value(), port};
+}
 
 // flowd (Python): blanks behind : and ,; netlink as an array; start-time null on the end.
 inline constexpr std::string_view flowd_py_start =

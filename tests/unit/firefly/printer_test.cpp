@@ -9,13 +9,12 @@
 
 #include "flowd/address.hpp"
 #include "lib/firefly/timestamp.hpp"
+#include "tests/unit/firefly/fixtures.hpp"
 
 namespace flowd::firefly {
 namespace {
 
-Endpoint endpoint(const char* address, std::uint16_t port) {
-    return {Address::parse(address).value(), port};
-}
+using fixtures::endpoint;
 
 class FireflyPrinter : public ::testing::Test {
   protected:

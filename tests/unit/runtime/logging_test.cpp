@@ -46,7 +46,7 @@ TEST_F(LoggingTest, TheJournalGetsPrioritiesAndNoTime) {
 
 TEST_F(LoggingTest, WhatOthersSentCannotForgeALineOrSteerATerminal) {
     Logging(options).logger("x")->info("a\x1b[31mb\rc");
-    EXPECT_EQ(written(), "[info] [x] a?[31mb?c\n");
+    EXPECT_EQ(written(), "[info] [x] a\\x1b[31mb\\x0dc\n");
 }
 
 TEST_F(LoggingTest, LevelsHaveTheirWords) {

@@ -172,7 +172,7 @@ TEST_F(ReloadTest, APrepareThatFailsKeepsTheOldOneRunningAndTakesTheReconfigured
 TEST_F(ReloadTest, AStartThatFailsBringsTheOldConfigurationBack) {
     start_pair();
     emit("p", FLOWD_EVENT_START, 1);
-    Scripts::of("p").start = [this]() -> flowd_result { return Scripts::of("p").value == 2 ? FLOWD_BUSY : FLOWD_OK; };
+    Scripts::of("p").start = []() -> flowd_result { return Scripts::of("p").value == 2 ? FLOWD_BUSY : FLOWD_OK; };
     const auto outcome = supervisor().reload(list(config(FLOWD_PLUGIN, "p", 2), config(FLOWD_BACKEND, "b", 1)));
     EXPECT_FALSE(outcome.ok);
     EXPECT_THAT(outcome.error, ::testing::HasSubstr("start failed"));

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/service/text.hpp"
+
+#include <fmt/format.h>
+
+#include <ctime>
+
+namespace flowd::core {
+
+std::string printable(std::string_view text) {
+    std::string safe;
+    safe.reserve(text.size());
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        const auto byte = static_cast<unsigned char>(text[i]);
+        // C1 controls are U+0080 to U+009F, in UTF-8 0xc2 0x80 to 0xc2 0x9f.
+        const bool c1 = byte == 0xc2 && i + 1 < text.size() && static_cast<unsigned char>(text[i + 1]) < 0xa0;
+        if (c1) {
+            safe += fmt::format("\\x{:02x}", static_cast<unsigned char>(text[++i]));
+        } else if ((byte < 0x20 && byte != '\n') || byte == 0x7f) {
+            safe += fmt::format("\\x{:02x}", byte);
+        } else {
+            safe.push_back(text[i]);
+        }
+    }
+    return safe;
+}
+
+std::string utc_text(std::int64_t unix_time_ns, Fraction fraction) {
+    if (unix_time_ns <= 0) return {};
+    const std::time_t seconds = unix_time_ns / 1'000'000'000;
+    const std::int64_t rest = unix_time_ns % 1'000'000'000;
+    std::tm parts{};
+    ::gmtime_r(&seconds, &parts);
+    char text[40];
+    const std::size_t length = std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &parts);
+    return std::string(text, length) + (fraction == Fraction::microseconds ? fmt::format(".{:06}Z", rest / 1'000)
+                                                                           : fmt::format(".{:03}Z", rest / 1'000'000));
+}
+
+}  // namespace flowd::core

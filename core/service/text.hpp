@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+// Text for people. Pure functions.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace flowd::core {
+
+/// Without what a terminal would obey: control characters become \xNN, but for line breaks.
+[[nodiscard]] std::string printable(std::string_view text);
+
+enum class Fraction { milliseconds, microseconds };
+
+/// RFC 3339 in UTC; empty for 0 and what is before 1970: never happened.
+[[nodiscard]] std::string utc_text(std::int64_t unix_time_ns, Fraction fraction = Fraction::milliseconds);
+
+}  // namespace flowd::core
