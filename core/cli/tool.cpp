@@ -3,11 +3,11 @@
 #include <ostream>
 
 #include "core/cli/commands.hpp"
-#include "core/service/problem_exit.hpp"
 #include "core/cli/tool_words.hpp"
 #include "core/flows/bus.hpp"
 #include "core/modules/host.hpp"
 #include "core/service/installation.hpp"
+#include "core/service/problem_exit.hpp"
 #include "core/service/signals.hpp"
 #include "flowd/json.hpp"
 #include "flowd/sized.hpp"
@@ -36,7 +36,7 @@ std::vector<Offer> offers_of(ModuleSet& set, std::string_view name) {
             return one.name == name || std::find(one.aliases.begin(), one.aliases.end(), name) != one.aliases.end();
         };
         if (std::none_of(noted.begin(), noted.end(), is_it) || !set.load(*module)) continue;
-        for (const auto& component : module->components) {
+        for (const auto& component : module->declared.components) {
             if (!component->answers_to(name)) continue;
             auto tools = read_tools(component->table);
             if (tools && !tools->empty()) offers.push_back({component.get(), std::move(*tools)});
