@@ -4,8 +4,9 @@
  * program) writes its tag into the socket's storage, and the marker reads it there. No table is looked up, and the tag
  * goes with the socket.
  *
- * The marker makes the map and shares its descriptor with other instances (flowd.shared/1) under SOCKET_TAGS_SHARED. A
- * flow's own entry in the marker beats its socket's tag, which beats the catch-all.
+ * The marker makes the map and, if its option socketTags is set, shares its descriptor with other instances
+ * (FLOWD_SHARED_SOCKET_TAGS of flowd/abi/ext/shared.h). A flow's own entry in the marker beats its socket's tag, which
+ * beats the catch-all.
  */
 #ifndef FLOWD_BPF_SOCKET_TAG_H
 #define FLOWD_BPF_SOCKET_TAG_H
@@ -13,7 +14,6 @@
 #include <linux/types.h>
 
 /* BPF_MAP_TYPE_SK_STORAGE, BPF_F_NO_PREALLOC, key int, value struct socket_tag. */
-#define SOCKET_TAGS_SHARED "bpf:socketTags/1"
 #define SOCKET_TAGS_MAP "socket_tags"
 
 /* 0/0: no valid tag; such packets are not marked by the catch-all either. */

@@ -30,6 +30,7 @@ Result<void> Marker::prepare() {
 
 Result<void> Marker::start() {
     if (auto done = watch(); !done) return done;
+    if (auto done = share_socket_tags(); !done) return done;
     if (!options_.match_all) return {};
     auto timer = host().after(catch_all_patience, [this] {
         if (marking_ && !marking_->table().has_catch_all())
@@ -49,6 +50,12 @@ Result<void> Marker::watch() {
     return {};
 }
 
+Result<void> Marker::share_socket_tags() {
+    if (options_.socket_tags) return host().shared().offer(FLOWD_SHARED_SOCKET_TAGS, marking_->program().socket_tags());
+    host().shared().withdraw(FLOWD_SHARED_SOCKET_TAGS);
+    return {};
+}
+
 Result<void> Marker::reconfigure(Options options) {
     auto fresh = Marking::make(host(), options);
     if (!fresh) return std::move(fresh).error();
@@ -64,7 +71,7 @@ Result<void> Marker::reconfigure(Options options) {
     marking_->take_over(**fresh);
     options_ = std::move(options);
     said_full_ = false;
-    return {};
+    return share_socket_tags();
 }
 
 Result<void> Marker::stop(Deadline) {

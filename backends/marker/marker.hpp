@@ -25,6 +25,7 @@ class Marker final : public Backend {
 
     static void validate(const Options& options, Problems& problems) { Options::validate(options, problems); }
     static std::vector<Command<Marker>> commands();
+    static std::vector<Tool> tools();
 
     Result<void> prepare() override;
     Result<void> start() override;
@@ -38,12 +39,13 @@ class Marker final : public Backend {
 
   private:
     [[nodiscard]] Result<void> watch();
+    /// Offers the map of the program that is in force; plugins that have the old one ask again.
+    [[nodiscard]] Result<void> share_socket_tags();
     void set_catch_all(std::optional<flowd_tag> tag);
     void start_flow(const flowd_event& event);
 
     Result<void> command_status(const std::vector<std::string_view>& arguments, json::Writer& answer);
     Result<void> command_mode(const std::vector<std::string_view>& arguments, json::Writer& answer);
-    Result<void> command_clean(const std::vector<std::string_view>& arguments, json::Writer& answer);
 
     Options options_;
     std::unique_ptr<Marking> marking_;  // from prepare to stop

@@ -36,6 +36,7 @@ Result<std::unique_ptr<Marking>> Marking::make(Host& host, const Options& option
     std::unique_ptr<Marking> made(
         new Marking(host, options, *std::move(program), *std::move(ownership), *std::move(changes)));
     made->table_.set_observe(options.mode == Mode::observe);
+    made->table_.set_socket_tags(options.socket_tags);
     return made;
 }
 
@@ -121,11 +122,6 @@ Result<bool> Marking::set_catch_all(std::optional<flowd_tag> tag) {
         if (auto done = refill(); !done) return std::move(done).error();
     table_.apply_catch_all();
     return fits;
-}
-
-Result<void> Marking::set_socket_tags(bool on) {
-    table_.set_socket_tags(on);
-    return on && table_.is_relied_on() ? refill() : Result<void>{};
 }
 
 Result<void> Marking::refill() {

@@ -41,8 +41,6 @@ class Marking {
 
     /// Nothing: none from now on. False: the tag fits no carrier, and there is none now.
     [[nodiscard]] Result<bool> set_catch_all(std::optional<flowd_tag> tag);
-    /// Whether tags in sockets are looked for.
-    Result<void> set_socket_tags(bool on);
     /// All live flows, those included that did not fit when the table was full.
     Result<void> refill();
 

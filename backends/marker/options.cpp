@@ -19,7 +19,9 @@ void validate_dscp_map(const std::vector<DscpRule>& rules, Problems& problems) {
 const Table<Options>& Options::table() {
     static const Table<Options> table{
         option("targetInterfaces", &Options::target_interfaces)
-            .doc("Interfaces whose outgoing packets are marked. Empty: those that an IPv6 default route leads to.")
+            .doc("Interfaces whose outgoing packets are marked, by name or pattern (eth*). Empty: those that an IPv6 "
+                 "default "
+                 "route leads to.")
             .default_value("[]"),
         option("discoverInterfaces", &Options::discover_interfaces)
             .doc("Also mark on every interface with a public IPv6 address, now and later.")
@@ -45,6 +47,9 @@ const Table<Options>& Options::table() {
             .default_value(false),
         option("forwarded", &Options::forwarded)
             .doc("Also mark packets that this host only forwards, such as those of containers and virtual machines.")
+            .default_value(false),
+        option("socketTags", &Options::socket_tags)
+            .doc("Share a map in which plugins tag sockets, so that packets are marked from a connection's first on.")
             .default_value(false),
         choice("mode", &Options::mode, {{"mark", Mode::mark}, {"observe", Mode::observe}})
             .doc("Observe counts what would be marked and changes no packet.")

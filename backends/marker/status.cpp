@@ -61,6 +61,7 @@ void write_table(json::Writer& object, const TagTable& table) {
 void Marker::status(json::Writer& object) const {
     object.member("strategy", name_of(options_.strategy));
     object.member("policy", options_.policy == Policy::keep_explicit ? "keepExplicit" : "override");
+    object.member("socketTags", options_.socket_tags);
     if (!marking_) return;
     const TagTable& table = marking_->table();
     object.member("mode", table.observes() ? "observe" : "mark");
@@ -73,6 +74,8 @@ void Marker::status(json::Writer& object) const {
         object.member("interface", state.link.name);
         object.member("hook", state.hook);
         object.member("program", state.programs.front());
+        // Two interfaces whose indexes differ by a multiple of that are counted as one.
+        write_packets(object, marking_->program().outcomes(state.link.index));
         object.end();
     }
     for (const std::string& name : marking_->missing()) {
@@ -90,7 +93,6 @@ std::vector<Command<Marker>> Marker::commands() {
         {"status", nullptr, "What is marked, where, and what is not and why.", false, &Marker::command_status},
         {"mode", "[observe|mark]", "Shows or changes whether packets are marked, until the next start.", true,
          &Marker::command_mode},
-        {"clean", nullptr, "Removes tc filters that a killed marker left behind.", true, &Marker::command_clean},
     };
 }
 
@@ -112,17 +114,6 @@ Result<void> Marker::command_mode(const std::vector<std::string_view>& arguments
     }
     answer.object();
     answer.member("mode", marking_->table().observes() ? "observe" : "mark");
-    answer.end();
-    return {};
-}
-
-Result<void> Marker::command_clean(const std::vector<std::string_view>& arguments, json::Writer& answer) {
-    if (!arguments.empty()) return Error{FLOWD_INVALID, "clean takes no arguments"};
-    if (!marking_) return Error{FLOWD_ERROR, "the marker is not running"};
-    auto swept = marking_->attachments().sweep();
-    if (!swept) return std::move(swept).error();
-    answer.object();
-    answer.member("removed", *swept);
     answer.end();
     return {};
 }

@@ -51,7 +51,8 @@ Attachments::Changes Attachments::reconcile(const std::vector<Link>& wanted) {
     std::map<int, const Link*> by_index;
     for (const Link& link : wanted) by_index[link.index] = &link;
     for (auto it = attached_.begin(); it != attached_.end();) {
-        if (by_index.contains(it->first)) {
+        if (const auto wanted_link = by_index.find(it->first); wanted_link != by_index.end()) {
+            it->second.link = *wanted_link->second;  // it may have another name now
             ++it;
             continue;
         }
@@ -155,26 +156,28 @@ void Attachments::detach_all() {
     attached_.clear();
 }
 
-bool Attachments::is_ours(const Filter& filter) const {
-    return std::any_of(purpose_.program_names.begin(), purpose_.program_names.end(),
-                       [&](const std::string& name) { return is_program(filter, name); });
+Result<std::uint32_t> Attachments::sweep() const {
+    std::vector<Direction> directions;
+    for (const HookPrograms& hook : purpose_.hooks) directions.push_back(hook.direction);
+    return sweep_filters(host_, ownership_.role(), purpose_.program_names, directions);
 }
 
-Result<std::uint32_t> Attachments::sweep() {
+Result<std::uint32_t> sweep_filters(Host& host, const std::string& role, const std::vector<std::string>& program_names,
+                                    const std::vector<Direction>& directions) {
     auto found = links();
     if (!found) return std::move(found).error();
     std::uint32_t swept = 0;
     for (const Link& link : *found) {
-        for (const HookPrograms& hook : purpose_.hooks) {
-            auto filters = list_filters(link.index, hook.direction);
+        for (const Direction direction : directions) {
+            auto filters = list_filters(link.index, direction);
             if (!filters) return std::move(filters).error().within(link.name);
             for (const Filter& filter : *filters) {
-                if (!is_ours(filter) || filter.handle == ownership_.handle()) continue;
-                if (Ownership::is_alive(ownership_.role(), filter.handle)) continue;
-                auto done = remove_filter(link.index, hook.direction, filter);
+                const bool is_ours = std::any_of(program_names.begin(), program_names.end(),
+                                                 [&](const std::string& name) { return is_program(filter, name); });
+                if (!is_ours || Ownership::is_alive(role, filter.handle)) continue;
+                auto done = remove_filter(link.index, direction, filter);
                 if (!done) return std::move(done).error().within(link.name);
-                host_.warning(link.name + ": removed the tc filter of a " + ownership_.role() +
-                              " that did not end properly");
+                host.warning(link.name + ": removed the tc filter of a " + role + " that did not end properly");
                 ++swept;
             }
         }

@@ -31,6 +31,11 @@ struct HookPrograms {
 /// Whether a filter holds the program of that name; libbpf names a filter "PROGRAM:[ID]".
 [[nodiscard]] bool is_program(const Filter& filter, std::string_view program);
 
+/// Removes the filters of those of a role that were killed, on every interface of this network namespace: those that hold
+/// one of the programs and whose owner is gone. How many there were.
+Result<std::uint32_t> sweep_filters(Host& host, const std::string& role, const std::vector<std::string>& program_names,
+                                    const std::vector<Direction>& directions);
+
 class Attachments {
   public:
     struct Purpose {
@@ -67,8 +72,8 @@ class Attachments {
     void take_over(Attachments& predecessor);
     /// Takes our own away, and nothing else.
     void detach_all();
-    /// Removes the filters of those of our role that were killed, on every interface. How many there were.
-    Result<std::uint32_t> sweep();
+    /// Removes the filters of those of our role that were killed.
+    Result<std::uint32_t> sweep() const;
 
     [[nodiscard]] std::vector<State> states() const;
 
@@ -85,7 +90,6 @@ class Attachments {
     [[nodiscard]] Result<std::vector<Hook>> attach_tcx(const Link& link, bool raw_ip) const;
     [[nodiscard]] Result<std::vector<Hook>> attach_clsact(const Link& link, bool raw_ip) const;
     void detach(Attached attached);
-    [[nodiscard]] bool is_ours(const Filter& filter) const;
 
     Host& host_;
     Purpose purpose_;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lib/bpf/interfaces.hpp"
 
+#include <fnmatch.h>
 #include <net/if.h>
 #include <net/if_arp.h>
 
@@ -30,6 +31,14 @@ bool carries(const Link& link, const std::set<int>& chosen, const std::vector<Li
     return false;
 }
 
+bool is_pattern(const std::string& name) {
+    return name.find_first_of("*?[") != std::string::npos;
+}
+
+bool matches(const std::string& name, const std::string& link) {
+    return is_pattern(name) ? ::fnmatch(name.c_str(), link.c_str(), 0) == 0 : name == link;
+}
+
 }  // namespace
 
 std::vector<Link> uppermost(const std::vector<Link>& links, const std::vector<Link>& all) {
@@ -51,11 +60,12 @@ Result<Interfaces::Found> Interfaces::find() const {
         discovered = *std::move(more);
     }
     Found found;
-    found.missing = choice_.names;
+    std::copy_if(choice_.names.begin(), choice_.names.end(), std::back_inserter(found.missing),
+                 [](const std::string& name) { return !is_pattern(name); });
     for (Link& link : *links) {
-        const auto name = std::find(found.missing.begin(), found.missing.end(), link.name);
-        const bool named = name != found.missing.end();
-        if (named) found.missing.erase(name);
+        std::erase(found.missing, link.name);
+        const bool named = std::any_of(choice_.names.begin(), choice_.names.end(),
+                                       [&](const std::string& name) { return matches(name, link.name); });
         const bool chosen = discovered.contains(link.index) && link.hardware != ARPHRD_LOOPBACK;
         if (named || chosen) found.present.push_back(std::move(link));
     }

@@ -14,7 +14,7 @@ namespace flowd::bpf {
 
 /// What an administrator chose: names, rules, or nothing, which means those that a default route leads to.
 struct InterfaceChoice {
-    std::vector<std::string> names;
+    std::vector<std::string> names;          ///< or patterns, as of a shell: "eth*"
     bool public_addresses = false;           ///< also every interface with a public IPv6 address
     RouteFamily routes = RouteFamily::ipv6;  ///< of the default routes that count
 };

@@ -127,8 +127,8 @@ def test_catch_all_marks_tcp_and_udp_with_one_label_each(lab, attach):
     server = traffic.TcpServer(lab.b, 5201)
     with Daemon(on_eth0(attach), lab.a) as daemon, Capture(lab.b, "ip6 and (tcp or udp)") as capture:
         has_catch_all(daemon)
-        assert status(daemon)["interfaces"] == [
-            {"interface": "eth0", "hook": attach, "program": status(daemon)["interfaces"][0]["program"]}]
+        interface, = status(daemon)["interfaces"]
+        assert (interface["interface"], interface["hook"]) == ("eth0", attach) and interface["program"] > 0
         with traffic.tcp_client(lab.a, lab.b, 5201) as sock:
             sock.sendall(b"x" * 1_000_000)
             key = (*sock.getsockname()[:2], *sock.getpeername()[:2], "tcp")
@@ -482,3 +482,39 @@ def test_a_leftover_of_flowd_go_is_named(lab):
     with Stranger(lab.a, "flowd-go"), Daemon(configuration(), lab.a) as daemon:
         assert "flowd-go" in daemon.log and "tc filter del dev eth0 egress prio 1 handle 1 bpf" in daemon.log
         assert [name for _, name, _ in filters(lab.a) if name.startswith("marker")], "it stays: it is not ours"
+
+
+def test_an_interface_that_is_renamed_keeps_its_hook_and_patterns_choose_interfaces(lab):
+    with Daemon(configuration("targetInterfaces: ['eth*']"), lab.a) as daemon:
+        program = status(daemon)["interfaces"][0]["program"]
+        lab.a.run("ip", "link", "set", "eth0", "down")
+        lab.a.run("ip", "link", "set", "eth0", "name", "eth5")
+        wait_for(lambda: status(daemon)["interfaces"][0]["interface"] == "eth5", "the new name")
+        assert status(daemon)["interfaces"][0]["program"] == program
+        lab.a.run("ip", "link", "set", "eth5", "name", "other0")
+        wait_for(lambda: not status(daemon)["interfaces"], "the marker to let go")
+        lab.a.run("ip", "link", "add", "eth7", "type", "veth", "peer", "name", "peer7")
+        wait_for(lambda: [i["interface"] for i in status(daemon)["interfaces"]] == ["eth7"], "another one of that pattern")
+
+
+def test_an_interface_that_moves_to_another_namespace_is_let_go(lab):
+    lab.a.run("ip", "link", "add", "eth7", "type", "veth", "peer", "name", "peer7")
+    with Daemon(configuration("targetInterfaces: [eth0, eth7]"), lab.a) as daemon:
+        assert [i["interface"] for i in status(daemon)["interfaces"]] == ["eth0", "eth7"]
+        lab.a.run("ip", "link", "set", "eth7", "netns", lab.b.name)
+        wait_for(lambda: status(daemon)["interfaces"][1]["hook"] == "absent", "the marker to let go")
+        lab.b.run("ip", "link", "set", "eth7", "netns", lab.a.name)
+        wait_for(lambda: status(daemon)["interfaces"][1]["hook"] != "absent", "the marker to come back")
+
+
+def test_clean_takes_what_a_dead_marker_left_and_nothing_of_a_living_one(lab):
+    def clean():
+        done = lab.a.run(str(BINARY), "--json", "marker", "clean", "--modules", str(BUILD / "lib/flowd-cpp/modules"), check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return json.loads(done.stdout)
+
+    with Daemon(on_eth0("clsact"), lab.a) as daemon:
+        assert clean()["removedFilters"] == 0 and len(our_filters(lab.a)) == 1
+        daemon.stop(signal.SIGKILL)
+    assert len(our_filters(lab.a)) == 1
+    assert clean()["removedFilters"] == 1 and not our_filters(lab.a)

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+// `flowd-cpp marker clean`: removes what markers left behind that were killed, without a daemon.
+#include "backends/marker/marker.hpp"
+#include "bpf/marker_types.h"
+#include "flowd/tool.hpp"
+#include "lib/bpf/attachments.hpp"
+
+namespace flowd::marker {
+namespace {
+
+struct CleanOptions {
+    static const Table<CleanOptions>& table() {
+        static const Table<CleanOptions> table{};
+        return table;
+    }
+};
+
+Result<void> clean(CleanOptions, ToolCall& call) {
+    auto swept = bpf::sweep_filters(call.host(), "marker", {MARKER_ETHERNET_PROGRAM, MARKER_RAW_IP_PROGRAM},
+                                    {bpf::Direction::egress});
+    if (!swept) return std::move(swept).error();
+    call.print("{\"removedFilters\":" + std::to_string(*swept) + "}");
+    return {};
+}
+
+}  // namespace
+
+std::vector<Tool> Marker::tools() {
+    return {tool<&clean>("clean", "Removes what markers left in the kernel that were killed; a running one is left alone.")};
+}
+
+}  // namespace flowd::marker

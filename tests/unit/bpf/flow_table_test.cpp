@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+// The flow table from both sides: what user space writes while a program reads.
+#include <atomic>
+#include <map>
+#include <random>
+#include <set>
+#include <thread>
+
+#include "flowd/label.hpp"
+#include "lib/bpf/flow_key.hpp"
+#include "tests/unit/bpf/kernel.hpp"
+
+namespace flowd::test {
+namespace {
+
+constexpr flowd_tag one{2, 16};
+constexpr flowd_tag other{3, 9};
+
+class FlowTable : public KernelTest {
+  protected:
+    static Bytes frame(std::uint16_t port) { return ethernet(0x86dd) + Ip6{}.over(tcp(port, 1094)); }
+    std::uint32_t semantic_of(std::uint16_t port) {
+        return label_at(run(frame(port)).frame, 14) & label::semantic_mask;
+    }
+};
+
+TEST_F(FlowTable, KeepsWhatARandomSequenceOfChangesLeaves) {
+    load(with_room(400));
+    std::mt19937 random(7);
+    std::map<std::uint16_t, flowd_tag> expected;
+    for (int step = 0; step < 20000; ++step) {
+        const auto port = static_cast<std::uint16_t>(1 + random() % 500);
+        if (random() % 3 == 0) {
+            table_->remove(key(port, 1094));
+            expected.erase(port);
+        } else {
+            const flowd_tag tag{1 + static_cast<std::uint32_t>(random() % 511), static_cast<std::uint32_t>(random() % 64)};
+            const bool fits = expected.size() < 400 || expected.contains(port);
+            ASSERT_EQ(table_->put(key(port, 1094), tag), fits) << "as many as configured, not one less";
+            if (fits) expected[port] = tag;
+        }
+        ASSERT_EQ(table_->size(), expected.size());
+    }
+    for (std::uint16_t port = 1; port <= 500; ++port) {
+        const Ran ran = run(frame(port));
+        const auto found = expected.find(port);
+        ASSERT_EQ(ran.outcome, found == expected.end() ? MARKER_NO_TAG : MARKER_MARKED_FLOW) << port;
+        if (found == expected.end()) continue;
+        ASSERT_EQ(label_at(ran.frame, 14) & label::semantic_mask, *label::encode(found->second)) << port;
+    }
+}
+
+TEST_F(FlowTable, HoldsEveryFlowItIsConfiguredFor) {
+    constexpr std::uint32_t flows = 131072;
+    load(with_room(flows));
+    const auto nth = [](std::uint32_t i) {
+        flowd_key each = key(static_cast<std::uint16_t>(1 + i % 60000), 1094);
+        each.source[8] = static_cast<std::uint8_t>(i / 60000);
+        return each;
+    };
+    for (std::uint32_t i = 0; i < flows; ++i) ASSERT_TRUE(table_->put(nth(i), one)) << i;
+    EXPECT_FALSE(table_->put(nth(flows), one));
+    EXPECT_EQ(table_->size(), flows);
+    EXPECT_EQ(semantic_of(60000), *label::encode(one));
+    for (std::uint32_t i = 0; i < flows; ++i) table_->remove(nth(i));
+    EXPECT_EQ(table_->size(), 0u);
+    EXPECT_EQ(run(frame(1)).outcome, MARKER_NO_TAG);
+}
+
+// The slots of one bucket are written all the time around a flow that stays; every packet of it has one of its own marks.
+TEST_F(FlowTable, APacketNeverMissesItsFlowWhileOthersComeAndGo) {
+    load(with_room(4));  // one bucket: all flows share their way
+    ASSERT_TRUE(table_->put(key(1000, 1094), one));
+    std::atomic<bool> done = false;
+    std::thread writer([&] {
+        for (int i = 0; !done; ++i) {
+            for (std::uint16_t port = 1; port <= 3; ++port) (void)table_->put(key(port, 1094), {511, 63});
+            (void)table_->put(key(1000, 1094), i % 2 == 0 ? one : other);
+            for (std::uint16_t port = 1; port <= 3; ++port) table_->remove(key(port, 1094));
+        }
+    });
+    const std::set<std::uint32_t> allowed{*label::encode(one), *label::encode(other)};
+    int missed = 0;
+    int wrong = 0;
+    for (int i = 0; i < 20000; ++i) {
+        const Ran ran = run(frame(1000));
+        missed += ran.outcome == MARKER_MARKED_FLOW ? 0 : 1;
+        wrong += allowed.contains(label_at(ran.frame, 14) & label::semantic_mask) ? 0 : 1;
+    }
+    done = true;
+    writer.join();
+    EXPECT_EQ(missed, 0);
+    EXPECT_EQ(wrong, 0);
+}
+
+// Two flows take turns in the same slot: neither ever gets the other's mark.
+TEST_F(FlowTable, APacketNeverGetsTheMarkOfAnotherFlowInTheSameSlot) {
+    load(with_room(1));
+    const auto home = [](std::uint16_t port) {
+        const flow_key kernel_key = bpf::to_flow_key(key(port, 1094));
+        return marker_home_slot(flow_hash(&kernel_key));
+    };
+    std::uint16_t second = 2;
+    while (home(second) != home(1)) ++second;
+    std::atomic<bool> done = false;
+    std::thread writer([&] {
+        while (!done) {
+            (void)table_->put(key(1, 1094), one);
+            table_->remove(key(1, 1094));
+            (void)table_->put(key(second, 1094), other);
+            table_->remove(key(second, 1094));
+        }
+    });
+    int marked = 0;
+    int wrong = 0;
+    for (int i = 0; i < 20000; ++i) {
+        const Ran ran = run(frame(1));
+        if (ran.outcome != MARKER_MARKED_FLOW) continue;
+        ++marked;
+        wrong += (label_at(ran.frame, 14) & label::semantic_mask) == *label::encode(one) ? 0 : 1;
+    }
+    done = true;
+    writer.join();
+    EXPECT_GT(marked, 0);
+    EXPECT_EQ(wrong, 0);
+}
+
+TEST_F(FlowTable, AFlowWithTheCatchAllsTagTakesNoRoom) {
+    set_catch_all(one);
+    ASSERT_TRUE(table_->put(key(1, 1094), one));
+    EXPECT_EQ(table_->size(), 0u);
+    EXPECT_TRUE(table_->is_relied_on());
+    EXPECT_EQ(semantic_of(1), *label::encode(one));
+    ASSERT_TRUE(table_->put(key(1, 1094), other));
+    EXPECT_EQ(table_->size(), 1u);
+    EXPECT_EQ(semantic_of(1), *label::encode(other));
+    ASSERT_TRUE(table_->put(key(1, 1094), one));
+    EXPECT_EQ(table_->size(), 0u) << "re-tagged to what the catch-all says";
+    EXPECT_EQ(semantic_of(1), *label::encode(one));
+}
+
+}  // namespace
+}  // namespace flowd::test
