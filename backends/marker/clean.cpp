@@ -26,7 +26,8 @@ Result<void> clean(CleanOptions, ToolCall& call) {
 }  // namespace
 
 std::vector<Tool> Marker::tools() {
-    return {tool<&clean>("clean", "Removes what markers left in the kernel that were killed; a running one is left alone.")};
+    return {
+        tool<&clean>("clean", "Removes what markers left in the kernel that were killed; a running one is left alone.")};
 }
 
 }  // namespace flowd::marker

@@ -19,13 +19,20 @@ constexpr std::uint8_t destination = 60;
 /// flowd-go's header: next, length 0, option 0x1e of 3 bytes, experiment << 8 | activity, Pad1.
 Bytes tag_header(unsigned next, flowd_tag tag) {
     const std::uint32_t value = tag.experiment << 8 | tag.activity;
-    return Bytes{static_cast<std::uint8_t>(next),        0, 0x1e, 3, static_cast<std::uint8_t>(value >> 16),
-                 static_cast<std::uint8_t>(value >> 8), static_cast<std::uint8_t>(value), 0};
+    return Bytes{static_cast<std::uint8_t>(next),
+                 0,
+                 0x1e,
+                 3,
+                 static_cast<std::uint8_t>(value >> 16),
+                 static_cast<std::uint8_t>(value >> 8),
+                 static_cast<std::uint8_t>(value),
+                 0};
 }
 
 std::uint16_t ipv4_checksum(const Bytes& header) {
     std::uint32_t sum = 0;
-    for (std::size_t i = 0; i + 1 < header.size(); i += 2) sum += static_cast<std::uint32_t>(header[i]) << 8 | header[i + 1];
+    for (std::size_t i = 0; i + 1 < header.size(); i += 2)
+        sum += static_cast<std::uint32_t>(header[i]) << 8 | header[i + 1];
     while (sum >> 16 != 0) sum = (sum & 0xffff) + (sum >> 16);
     return static_cast<std::uint16_t>(~sum);
 }
@@ -76,16 +83,16 @@ TEST_F(Carriers, ATagInAHopByHopOrDestinationHeaderOrBoth) {
         marker::Strategy strategy;
         std::vector<std::uint8_t> headers;
     };
-    for (const Row& row : {Row{marker::Strategy::hop_by_hop, {hop_by_hop}}, Row{marker::Strategy::destination, {destination}},
-                           Row{marker::Strategy::hop_by_hop_destination, {hop_by_hop, destination}}}) {
+    for (const Row& row :
+         {Row{marker::Strategy::hop_by_hop, {hop_by_hop}}, Row{marker::Strategy::destination, {destination}},
+          Row{marker::Strategy::hop_by_hop_destination, {hop_by_hop, destination}}}) {
         load(with(row.strategy));
         for (const flowd_tag tag : {atlas, flowd_tag{511, 63}, flowd_tag{65535, 255}}) {
             for (const unsigned protocol : {6u, 17u, 132u, 50u}) {
                 SCOPED_TRACE(std::to_string(protocol) + " " + std::to_string(tag.experiment));
                 const Bytes payload = protocol == 6 ? tcp(1000, 2000) : udp(1000, 2000);
                 const bool has_ports = protocol != 50;
-                const flowd_key flow =
-                    key(has_ports ? 1000 : 0, has_ports ? 2000 : 0, static_cast<std::uint8_t>(protocol));
+                const flowd_key flow = key(has_ports ? 1000 : 0, has_ports ? 2000 : 0, static_cast<std::uint8_t>(protocol));
                 Bytes tagged = payload;
                 unsigned next = protocol;
                 for (auto header = row.headers.rbegin(); header != row.headers.rend(); ++header) {
@@ -187,7 +194,8 @@ TEST_F(Carriers, LabelAndDscpTogether) {
     const flow_key kernel_key = bpf::to_flow_key(key(1000, 2000));
     const std::uint32_t label = 0x10040 | (flow_entropy(flow_hash(&kernel_key)) & 0xc0103);
     expect(ethernet(type_ipv6) + Ip6{.traffic_class = 2, .label = 0xabcde}.over(tcp(1000, 2000)),
-           ethernet(type_ipv6) + Ip6{.traffic_class = 46 << 2 | 2, .label = label}.over(tcp(1000, 2000)), MARKER_MARKED_FLOW);
+           ethernet(type_ipv6) + Ip6{.traffic_class = 46 << 2 | 2, .label = label}.over(tcp(1000, 2000)),
+           MARKER_MARKED_FLOW);
     expect(ethernet(type_ipv6) + Ip6{.traffic_class = 8 << 2, .label = 0xabcde}.over(tcp(1000, 2000)),
            ethernet(type_ipv6) + Ip6{.traffic_class = 8 << 2, .label = label}.over(tcp(1000, 2000)), MARKER_MARKED_FLOW);
     ASSERT_TRUE(table_->put(key4(1000, 2000, 6), atlas));
@@ -234,7 +242,8 @@ Bytes taken_back(const Bytes& in, Bytes out, marker::Strategy strategy) {
     if (label || dscp) return out;
     const std::size_t room = strategy == marker::Strategy::hop_by_hop_destination ? 16 : 8;
     if (out.size() != in.size() + room || !is_ipv6) return out;
-    out.erase(out.begin() + static_cast<std::ptrdiff_t>(*at + 40), out.begin() + static_cast<std::ptrdiff_t>(*at + 40 + room));
+    out.erase(out.begin() + static_cast<std::ptrdiff_t>(*at + 40),
+              out.begin() + static_cast<std::ptrdiff_t>(*at + 40 + room));
     const unsigned length = static_cast<unsigned>(in[*at + 4]) << 8 | in[*at + 5];
     const unsigned grown = static_cast<unsigned>(out[*at + 4]) << 8 | out[*at + 5];
     if (grown == length + room) restore(4, 0xff), restore(5, 0xff);
@@ -271,17 +280,20 @@ TEST_P(AnyPacket, ChangesOnlyInTheBitsThatTheStrategyOwns) {
                 frame = ethernet(type);
         }
         if (v4)
-            append(frame, ipv4(traffic_class, headers[below(12)], payload, Bytes(4 * below(3), 1), below(4) == 0 ? below(65536) : 0));
+            append(frame, ipv4(traffic_class, headers[below(12)], payload, Bytes(4 * below(3), 1),
+                               below(4) == 0 ? below(65536) : 0));
         else
             append(frame, Ip6{.traffic_class = traffic_class,
                               .label = below(1u << 20),
                               .next = headers[below(12)],
                               .payload_length = below(2) == 0 ? -1 : static_cast<int>(below(65536))}
                               .over(payload));
-        if (below(8) == 0) frame[12 + below(static_cast<unsigned>(frame.size() - 12))] = static_cast<std::uint8_t>(below(256));
+        if (below(8) == 0)
+            frame[12 + below(static_cast<unsigned>(frame.size() - 12))] = static_cast<std::uint8_t>(below(256));
         const Ran ran = run(frame);
         ASSERT_EQ(ran.verdict, -1);
-        ASSERT_EQ(taken_back(frame, ran.frame, GetParam()), frame) << "round " << round << " " << marker::outcome_name(ran.outcome);
+        ASSERT_EQ(taken_back(frame, ran.frame, GetParam()), frame)
+            << "round " << round << " " << marker::outcome_name(ran.outcome);
         if (ran.frame == frame) continue;
         ++marked;
         ASSERT_LE(ran.outcome, MARKER_MARKED_FRAGMENT) << "what is changed is counted as marked";
@@ -299,9 +311,9 @@ TEST_P(AnyPacket, ChangesOnlyInTheBitsThatTheStrategyOwns) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Strategies, AnyPacket,
-                         testing::Values(marker::Strategy::label, marker::Strategy::hop_by_hop, marker::Strategy::destination,
-                                         marker::Strategy::hop_by_hop_destination, marker::Strategy::dscp,
-                                         marker::Strategy::label_dscp));
+                         testing::Values(marker::Strategy::label, marker::Strategy::hop_by_hop,
+                                         marker::Strategy::destination, marker::Strategy::hop_by_hop_destination,
+                                         marker::Strategy::dscp, marker::Strategy::label_dscp));
 
 }  // namespace
 }  // namespace flowd::test

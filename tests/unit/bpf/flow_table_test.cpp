@@ -19,9 +19,7 @@ constexpr flowd_tag other{3, 9};
 class FlowTable : public KernelTest {
   protected:
     static Bytes frame(std::uint16_t port) { return ethernet(0x86dd) + Ip6{}.over(tcp(port, 1094)); }
-    std::uint32_t semantic_of(std::uint16_t port) {
-        return label_at(run(frame(port)).frame, 14) & label::semantic_mask;
-    }
+    std::uint32_t semantic_of(std::uint16_t port) { return label_at(run(frame(port)).frame, 14) & label::semantic_mask; }
 };
 
 TEST_F(FlowTable, KeepsWhatARandomSequenceOfChangesLeaves) {

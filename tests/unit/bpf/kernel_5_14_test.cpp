@@ -17,11 +17,16 @@ namespace {
 
 // Number (include/uapi/linux/bpf.h), name and the release that brought it to programs of type sched_cls.
 const std::map<int, std::string> helpers_of_5_14{
-    {BPF_FUNC_map_lookup_elem, "map_lookup_elem 3.18"}, {BPF_FUNC_map_update_elem, "map_update_elem 3.18"},
-    {BPF_FUNC_map_delete_elem, "map_delete_elem 3.18"}, {BPF_FUNC_skb_store_bytes, "skb_store_bytes 4.1"},
-    {BPF_FUNC_l3_csum_replace, "l3_csum_replace 4.1"},  {BPF_FUNC_skb_load_bytes, "skb_load_bytes 4.5"},
-    {BPF_FUNC_skb_adjust_room, "skb_adjust_room 4.13"}, {BPF_FUNC_sk_fullsock, "sk_fullsock 5.1"},
-    {BPF_FUNC_tcp_sock, "tcp_sock 5.1"},                {BPF_FUNC_sk_storage_get, "sk_storage_get 5.2"},
+    {BPF_FUNC_map_lookup_elem, "map_lookup_elem 3.18"},
+    {BPF_FUNC_map_update_elem, "map_update_elem 3.18"},
+    {BPF_FUNC_map_delete_elem, "map_delete_elem 3.18"},
+    {BPF_FUNC_skb_store_bytes, "skb_store_bytes 4.1"},
+    {BPF_FUNC_l3_csum_replace, "l3_csum_replace 4.1"},
+    {BPF_FUNC_skb_load_bytes, "skb_load_bytes 4.5"},
+    {BPF_FUNC_skb_adjust_room, "skb_adjust_room 4.13"},
+    {BPF_FUNC_sk_fullsock, "sk_fullsock 5.1"},
+    {BPF_FUNC_tcp_sock, "tcp_sock 5.1"},
+    {BPF_FUNC_sk_storage_get, "sk_storage_get 5.2"},
     {BPF_FUNC_check_mtu, "check_mtu 5.12"},
 };
 const std::set<int> maps_of_5_14{BPF_MAP_TYPE_HASH, BPF_MAP_TYPE_ARRAY, BPF_MAP_TYPE_PERCPU_ARRAY, BPF_MAP_TYPE_LRU_HASH,

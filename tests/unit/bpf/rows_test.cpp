@@ -48,8 +48,12 @@ struct Chain {
 };
 
 std::vector<Chain> chains() {
-    return {{"none", {}},       {"hop-by-hop", {0}},         {"destination", {60}},
-            {"routing", {43}},  {"atomic fragment", {44}},   {"hop-by-hop, destination, routing, destination", {0, 60, 43, 60}},
+    return {{"none", {}},
+            {"hop-by-hop", {0}},
+            {"destination", {60}},
+            {"routing", {43}},
+            {"atomic fragment", {44}},
+            {"hop-by-hop, destination, routing, destination", {0, 60, 43, 60}},
             {"any order", {43, 60, 44, 60, 43}}};
 }
 
