@@ -19,8 +19,8 @@ BINARY = BUILD / "bin" / "flowd-cpp"
 class Daemon:
     """with Daemon(configuration_text, host) as daemon: ...   host None: in the present namespace."""
 
-    def __init__(self, configuration, host=None, arguments=(), environment=None, prefix=()):
-        self.host, self.prefix = host, list(prefix)
+    def __init__(self, configuration, host=None, arguments=(), environment=None, prefix=(), pass_fds=()):
+        self.host, self.prefix, self.pass_fds = host, list(prefix), tuple(pass_fds)
         # Root's own folder below /run: the daemon refuses configurations that others could replace.
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="flowd-test-", dir="/run"))
         self.conf = self.directory / "conf.yaml"
@@ -42,7 +42,7 @@ class Daemon:
             command = ["ip", "netns", "exec", self.host.name, *command]
         environment = os.environ | {"NOTIFY_SOCKET": str(notify_path)} | self.environment
         with open(self.log_path, "a") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, env=environment, pass_fds=self.pass_fds)
         if ready:
             wait_for(self.is_ready, "READY=1 of the daemon, its log:\n" + self.log, 20)
         return self

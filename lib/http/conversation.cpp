@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lib/http/conversation.hpp"
+
+#include <algorithm>
+#include <boost/beast/http/error.hpp>
+#include <boost/beast/http/parser.hpp>
+#include <boost/beast/http/string_body.hpp>
+#include <charconv>
+#include <optional>
+
+#include "lib/http/problem.hpp"
+#include "lib/http/reason.hpp"
+
+namespace flowd::http {
+namespace {
+
+namespace beast = boost::beast;
+namespace bh = boost::beast::http;
+
+/// Answers that may wait in a connection before its next request is looked at.
+constexpr std::size_t most_output = 64 * 1024;
+/// What a connection may be ahead of the parser, besides a head.
+constexpr std::size_t most_input = 16 * 1024;
+
+[[nodiscard]] std::string_view view(beast::string_view text) {
+    return {text.data(), text.size()};
+}
+
+struct Refusal {
+    unsigned status;
+    std::string_view detail;
+};
+
+[[nodiscard]] Refusal refusal_of(const beast::error_code& error) {
+    if (error == bh::error::header_limit) return {431, "the head of the request is too long"};
+    if (error == bh::error::body_limit) return {413, "the body of the request is too long"};
+    if (error == bh::error::bad_version) return {505, "HTTP/1.0 and HTTP/1.1 are understood"};
+    if (error == bh::error::bad_chunk || error == bh::error::bad_chunk_extension) return {400, "the chunks are malformed"};
+    if (error == bh::error::bad_content_length || error == bh::error::bad_transfer_encoding)
+        return {400, "the length of the body is contradictory"};
+    return {400, "the request is malformed"};
+}
+
+}  // namespace
+
+struct Conversation::Parser {
+    std::optional<bh::request_parser<bh::string_body>> one;
+};
+
+Reply::~Reply() {
+    if (!conversation_.expired()) (*this)(problem(500, {.detail = "the request was not answered"}));
+}
+
+void Reply::operator()(Response response) {
+    if (const auto conversation = std::exchange(conversation_, {}).lock()) conversation->complete(std::move(response));
+}
+
+std::string_view DateText::now() {
+    const std::time_t second = std::time(nullptr);
+    if (second == second_) return text_;
+    second_ = second;
+    std::tm utc{};
+    ::gmtime_r(&second, &utc);
+    static constexpr std::string_view days = "SunMonTueWedThuFriSat";
+    static constexpr std::string_view months = "JanFebMarAprMayJunJulAugSepOctNovDec";
+    char rest[32];
+    std::strftime(rest, sizeof rest, " %Y %H:%M:%S GMT", &utc);
+    char day[8];
+    std::strftime(day, sizeof day, ", %d ", &utc);
+    text_.assign(days.substr(static_cast<std::size_t>(utc.tm_wday) * 3, 3)).append(day);
+    text_.append(months.substr(static_cast<std::size_t>(utc.tm_mon) * 3, 3)).append(rest);
+    return text_;
+}
+
+Conversation::Conversation(Context& context, Peer peer, std::function<void()> answered)
+    : context_(context), peer_(std::move(peer)), answered_(std::move(answered)), parser_(std::make_unique<Parser>()) {}
+
+Conversation::~Conversation() = default;
+
+void Conversation::receive(std::string_view bytes) {
+    if (over_) return;
+    input_.append(bytes);
+    advance();
+}
+
+void Conversation::proceed() {
+    advance();
+}
+
+bool Conversation::in_request() const {
+    return !awaiting_ && !over_ && parser_->one.has_value();
+}
+
+bool Conversation::wants_input() const {
+    return !over_ && !awaiting_ && output_.size() < most_output;
+}
+
+void Conversation::end() {
+    last_ = true;
+    if (!awaiting_ && !parser_->one && input_.empty()) over_ = true;
+}
+
+void Conversation::advance() {
+    if (advancing_) return;
+    advancing_ = true;
+    while (wants_input() && parse()) {
+    }
+    advancing_ = false;
+}
+
+bool Conversation::parse() {
+    auto& parser = parser_->one;
+    if (!parser) {
+        // A server should ignore an empty line in front of a request (RFC 9112 section 2.2).
+        input_.erase(0, std::min(input_.find_first_not_of("\r\n"), input_.size()));
+        if (input_.empty()) return false;
+        ++begun_;
+        head_judged_ = false;
+        parser.emplace();
+        parser->header_limit(static_cast<std::uint32_t>(context_.limits.max_head));
+        parser->body_limit(context_.limits.max_body);
+    }
+    if (!parser->is_done() && input_.empty()) return false;
+    beast::error_code error;
+    input_.erase(0, parser->put(boost::asio::buffer(input_), error));
+    if (error == bh::error::need_more) {
+        if (input_.size() < context_.limits.max_head + most_input) return false;
+        refuse(400, "the request is malformed");
+        return false;
+    }
+    if (error) {
+        const Refusal refusal = refusal_of(error);
+        refuse(refusal.status, refusal.detail);
+        return false;
+    }
+    if (parser->is_header_done() && !std::exchange(head_judged_, true) && !judge_head()) return false;
+    if (parser->is_done()) handle();
+    return true;
+}
+
+bool Conversation::judge_head() {
+    const auto& head = parser_->one->get();
+    http_1_0_ = head.version() == 10;
+    if (!http_1_0_ && head.count(bh::field::host) != 1) return refuse(400, "HTTP/1.1 wants one Host"), false;
+    // Beast reads a body that it does not recognise as chunked as none: the next request would begin inside it.
+    if (const auto coded = head.count(bh::field::transfer_encoding);
+        coded > 1 || (coded == 1 && !beast::iequals(head[bh::field::transfer_encoding], "chunked")))
+        return refuse(501, "chunked is the only Transfer-Encoding that is understood"), false;
+    if (const auto expected = head[bh::field::expect]; !expected.empty() && !http_1_0_) {
+        if (!beast::iequals(expected, "100-continue"))
+            return refuse(417, "100-continue can be expected, and nothing else"), false;
+        if (!parser_->one->is_done() && input_.empty()) output_.append("HTTP/1.1 100 Continue\r\n\r\n");
+    }
+    return true;
+}
+
+void Conversation::handle() {
+    ++context_.counts.requests;
+    const auto& message = parser_->one->get();
+    keep_alive_ = message.keep_alive();
+    const std::string_view method = view(message.method_string());
+    head_only_ = method == "HEAD";
+    const std::string_view target = view(message.target());
+    const auto mark = std::min(target.find('?'), target.size());
+    awaiting_ = true;
+    const Request request{.method = head_only_ ? std::string_view("GET") : method,
+                          .path = target.substr(0, mark),
+                          .query = target.substr(std::min(mark + 1, target.size())),
+                          .content_type = view(message[bh::field::content_type]),
+                          .authorization = view(message[bh::field::authorization]),
+                          .body = message.body(),
+                          .peer = peer_};
+    try {
+        context_.handler(request, Reply(weak_from_this()));
+    } catch (...) {  // the reply that died on the way has answered 500
+        ++context_.counts.failed;
+    }
+    parser_->one.reset();
+}
+
+void Conversation::refuse(unsigned status, std::string_view detail) {
+    ++context_.counts.malformed;
+    keep_alive_ = false;
+    head_only_ = false;
+    refused_ = true;
+    parser_->one.reset();
+    input_.clear();
+    complete(problem(status, {.detail = detail}));
+}
+
+void Conversation::complete(Response&& response) {
+    const bool keep = keep_alive_ && !last_;
+    print(response, keep);
+    awaiting_ = false;
+    if (!keep) {
+        over_ = true;
+        input_.clear();
+    }
+    if (advancing_) return;
+    advance();
+    answered_();
+}
+
+void Conversation::print(const Response& response, bool keep) {
+    char digits[24];
+    const auto number = [&digits](std::size_t value) {
+        return std::string_view(
+            digits, static_cast<std::size_t>(std::to_chars(digits, digits + sizeof digits, value).ptr - digits));
+    };
+    output_.append("HTTP/1.1 ").append(number(response.status)).append(" ").append(reason(response.status));
+    output_.append("\r\nDate: ").append(context_.date.now());
+    if (response.status != 204) {
+        if (!response.body.empty()) output_.append("\r\nContent-Type: ").append(response.content_type);
+        output_.append("\r\nContent-Length: ").append(number(response.body.size()));
+    }
+    if (!keep)
+        output_.append("\r\nConnection: close");
+    else if (http_1_0_)
+        output_.append("\r\nConnection: keep-alive");
+    for (const auto& [name, value] : response.headers) output_.append("\r\n").append(name).append(": ").append(value);
+    output_.append("\r\n\r\n");
+    if (!head_only_ && response.status != 204) output_.append(response.body);
+}
+
+}  // namespace flowd::http

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+// lib/http/conversation.hpp: what one connection says, without its socket: bytes in, bytes out. [server's thread]
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <ctime>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "lib/http/message.hpp"
+
+namespace flowd::http {
+
+struct Counts {
+    std::uint64_t connections = 0;  ///< accepted
+    std::uint64_t over_cap = 0;     ///< answered 503 because there were too many
+    std::uint64_t timed_out = 0;
+    std::uint64_t requests = 0;   ///< handed to the handler
+    std::uint64_t malformed = 0;  ///< refused before that
+    std::uint64_t failed = 0;     ///< the handler threw
+};
+
+/// The text of a Date header (RFC 9110 section 5.6.7), made once a second.
+class DateText {
+  public:
+    [[nodiscard]] std::string_view now();
+
+  private:
+    std::time_t second_ = -1;
+    std::string text_;
+};
+
+/// What the connections of one server share.
+struct Context {
+    Limits limits;
+    Handler handler;
+    Counts counts = {};
+    DateText date = {};
+};
+
+/// Requests are answered in their order, one after the other. Make it with std::make_shared: replies refer to it.
+class Conversation : public std::enable_shared_from_this<Conversation> {
+  public:
+    /// `context` outlives it. `answered` is called when output() has grown outside of receive() or proceed().
+    Conversation(Context& context, Peer peer, std::function<void()> answered);
+    Conversation(const Conversation&) = delete;
+    Conversation& operator=(const Conversation&) = delete;
+    ~Conversation();
+
+    void receive(std::string_view bytes);
+    /// Goes on after output() was emptied.
+    void proceed();
+    /// What is to be sent; whoever sends takes it out.
+    [[nodiscard]] std::string& output() { return output_; }
+    /// Wants no more input now: an answer is awaited, or enough of them wait to be taken.
+    [[nodiscard]] bool wants_input() const;
+    /// Nothing more will come out than what is in output(): send it, then close.
+    [[nodiscard]] bool over() const { return over_; }
+    /// Input that was not understood may still be on its way: let the client read the answer before closing.
+    [[nodiscard]] bool refused() const { return refused_; }
+    /// Ends after the request at hand.
+    void end();
+    /// A request has begun and is not complete.
+    [[nodiscard]] bool in_request() const;
+    /// How many requests have begun.
+    [[nodiscard]] std::uint64_t begun() const { return begun_; }
+
+  private:
+    friend class Reply;
+    struct Parser;  // keeps Beast out of everybody else's compilation
+
+    void advance();
+    /// False when the conversation cannot go on before more input.
+    bool parse();
+    bool judge_head();
+    void handle();
+    void refuse(unsigned status, std::string_view detail);
+    void complete(Response&& response);
+    void print(const Response& response, bool keep);
+
+    Context& context_;
+    Peer peer_;
+    std::function<void()> answered_;
+    std::string input_;
+    std::string output_;
+    std::unique_ptr<Parser> parser_;
+    std::uint64_t begun_ = 0;
+    bool head_judged_ = false;
+    bool awaiting_ = false;   ///< the handler has the request
+    bool advancing_ = false;  ///< inside advance(): a reply goes on by itself
+    bool keep_alive_ = true;
+    bool head_only_ = false;
+    bool http_1_0_ = false;
+    bool over_ = false;
+    bool refused_ = false;
+    bool last_ = false;  ///< end() was called
+};
+
+}  // namespace flowd::http

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+// lib/http/message.hpp: what a handler gets and gives. Belongs to the server's thread.
+#pragma once
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "flowd/address.hpp"
+
+namespace flowd::http {
+
+struct Limits {
+    std::size_t max_connections = 1024;
+    std::size_t max_head = 8192;
+    std::size_t max_body = 1 << 20;
+    std::chrono::seconds request_timeout{10};  ///< from the first byte of a request to its last
+    std::chrono::seconds idle_timeout{60};     ///< between requests, and for taking a response
+};
+
+/// Who is at the other end.
+struct Peer {
+    Endpoint endpoint;          ///< of a TCP connection
+    std::optional<uid_t> user;  ///< of a Unix socket: its user when it connected
+    [[nodiscard]] bool is_local() const { return user.has_value(); }
+};
+
+/// Borrowed: valid until the handler returns, however late the reply.
+struct Request {
+    std::string_view method;
+    std::string_view path;   ///< as it was sent, up to a `?`
+    std::string_view query;  ///< behind it
+    std::string_view content_type;
+    std::string_view authorization;
+    std::string_view body;
+    const Peer& peer;
+};
+
+struct Response {
+    unsigned status = 200;
+    std::string_view content_type = "application/json";  ///< static text
+    std::string body = {};
+    std::vector<std::pair<std::string_view, std::string>> headers = {};  ///< further ones; names are static text
+};
+
+class Conversation;
+
+/// Answers one request, once. One that dies without having answered answers 500. It may outlive the connection.
+class Reply {
+  public:
+    explicit Reply(std::weak_ptr<Conversation> conversation) : conversation_(std::move(conversation)) {}
+    Reply(Reply&& other) noexcept : conversation_(std::exchange(other.conversation_, {})) {}
+    Reply& operator=(Reply&&) = delete;
+    Reply(const Reply&) = delete;
+    Reply& operator=(const Reply&) = delete;
+    ~Reply();
+
+    void operator()(Response response);
+
+  private:
+    std::weak_ptr<Conversation> conversation_;
+};
+
+/// A HEAD request comes as GET; its body is left out of the answer. An exception becomes 500 and is counted.
+using Handler = std::function<void(const Request&, Reply)>;
+
+}  // namespace flowd::http

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lib/http/reason.hpp"
+
+#include <ostream>  // Boost 1.74 uses it without including it
+
+#include <boost/beast/http/status.hpp>
+
+namespace flowd::http {
+
+std::string_view reason(unsigned status) {
+    // RFC 9110 renamed the two that a client meets here.
+    if (status == 413) return "Content Too Large";
+    if (status == 422) return "Unprocessable Content";
+    const auto text = boost::beast::http::obsolete_reason(static_cast<boost::beast::http::status>(status));
+    return {text.data(), text.size()};
+}
+
+}  // namespace flowd::http

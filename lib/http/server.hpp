@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+// lib/http/server.hpp: listening sockets, connections, and their ends. Everything on the thread that runs the io_context.
+#pragma once
+
+#include <memory>
+
+#include "flowd/result.hpp"
+#include "flowd/unique_fd.hpp"
+#include "lib/http/conversation.hpp"
+#include "lib/http/message.hpp"
+
+namespace boost::asio {
+class io_context;
+}
+
+namespace flowd::http {
+
+class Server {
+  public:
+    /// The io_context outlives the server.
+    Server(boost::asio::io_context& context, const Limits& limits, Handler handler);
+    Server(const Server&) = delete;
+    Server& operator=(const Server&) = delete;
+    ~Server();
+
+    /// Accepts at a listening socket (lib/http/listening.hpp); several may be served.
+    [[nodiscard]] Result<void> serve(UniqueFd listening);
+    /// No more connections, no further requests; the ones at hand are answered.
+    void drain();
+    /// Connections are open.
+    [[nodiscard]] bool busy() const;
+    [[nodiscard]] std::size_t connections() const;
+    /// Ends what is left, answered or not.
+    void close();
+
+    [[nodiscard]] const Counts& counts() const;
+
+  private:
+    struct State;
+    std::shared_ptr<State> state_;
+};
+
+}  // namespace flowd::http

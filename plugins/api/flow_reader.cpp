@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "plugins/api/flow_reader.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "lib/firefly/event.hpp"
+#include "lib/firefly/parser.hpp"
+#include "plugins/api/json_reading.hpp"
+#include "plugins/api/peer_forms.hpp"
+
+namespace flowd::api {
+namespace {
+
+/// A parser keeps what it once needed, several times the size of the body: for longer ones it is made anew.
+constexpr std::size_t longest_usual = 64 * 1024;
+constexpr std::size_t longest_firefly = 65507;  // of a UDP datagram
+/// Of an event in the core, the datagram included.
+constexpr std::size_t most_attachments = 16;
+
+enum class Form { own, flowd_go, firefly, unknown };
+
+[[nodiscard]] Form form_of(dom::object object) {
+    for (const auto& [name, value] : object) {
+        if (name == "flow-lifecycle") return Form::firefly;
+        if (name == "source") return Form::own;
+        if (same_word(name, "Src")) return Form::flowd_go;
+    }
+    return Form::unknown;
+}
+
+}  // namespace
+
+struct FlowReader::State {
+    State(Registry names, std::size_t limit) : registry(std::move(names)), most(limit) {}
+
+    [[nodiscard]] Result<Event> read(dom::element element);
+    [[nodiscard]] Result<Event> read_firefly(std::string_view text);
+
+    Registry registry;
+    std::size_t most;
+    dom::parser parser;
+    firefly::Parser fireflies{longest_firefly};
+};
+
+Result<Event> FlowReader::State::read(dom::element element) {
+    dom::object object;
+    if (element.get(object) != simdjson::SUCCESS) return Error{FLOWD_INVALID, "is no object"};
+    switch (form_of(object)) {
+        case Form::own:
+            return read_own_form(object, registry);
+        case Form::flowd_go:
+            return read_flowd_go_form(object);
+        case Form::firefly:
+            return read_firefly(simdjson::minify(element));
+        case Form::unknown:
+            break;
+    }
+    return Error{FLOWD_INVALID, "is no flow: it has neither source, nor Src, nor flow-lifecycle",
+                 "GET /openapi.json describes the forms"};
+}
+
+Result<Event> FlowReader::State::read_firefly(std::string_view text) {
+    firefly::Firefly firefly;
+    if (const auto refusal = fireflies.parse(text, firefly); refusal != firefly::Refusal::none)
+        return Error{FLOWD_INVALID, "the firefly is refused: " + std::string(firefly::name_of(refusal))};
+    const flowd_event said = firefly::to_event(firefly);
+    Event event = Event::start(said.key, said.tag);
+    event->kind = said.kind;
+    event->flags = said.flags;
+    event->time_ns = said.time_ns;
+    event->start_time_ns = said.start_time_ns;
+    event->end_time_ns = said.end_time_ns;
+    event->usage = said.usage;
+    event.application(std::string(to_view(said.application)));
+    event.attach(FLOWD_ATTACHMENT_DATAGRAM, std::string(text));
+    for (const firefly::Block& block : firefly.blocks.first(std::min(firefly.blocks.size(), most_attachments - 1)))
+        event.attach(FLOWD_ATTACHMENT_JSON + std::string(block.name), std::string(block.json));
+    return event;
+}
+
+FlowReader::FlowReader(Registry registry, std::size_t most) : state_(std::make_unique<State>(std::move(registry), most)) {}
+FlowReader::~FlowReader() = default;
+
+Result<std::vector<Event>> FlowReader::read(std::string_view body) {
+    State& state = *state_;
+    dom::element document;
+    dom::parser for_once;
+    dom::parser& parser = body.size() > longest_usual ? for_once : state.parser;
+    if (const auto error = parser.parse(body.data(), body.size()).get(document); error != simdjson::SUCCESS)
+        return Error{FLOWD_INVALID, std::string("the body is no JSON: ") + simdjson::error_message(error)};
+    std::vector<Event> events;
+    dom::array array;
+    if (document.get(array) != simdjson::SUCCESS) {
+        auto event = state.read(document);
+        if (!event) return std::move(event).error();
+        events.push_back(std::move(*event));
+        return events;
+    }
+    if (array.size() == 0) return Error{FLOWD_INVALID, "the list of flows is empty"};
+    if (array.size() > state.most)
+        return Error{FLOWD_INVALID, "the list has more than " + std::to_string(state.most) + " flows"};
+    events.reserve(array.size());
+    for (const dom::element element : array) {
+        auto event = state.read(element);
+        if (!event) return std::move(event).error().within("flow " + std::to_string(events.size()));
+        events.push_back(std::move(*event));
+    }
+    return events;
+}
+
+}  // namespace flowd::api

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+// Options of the api plugin: flowd-go's bindAddress and bindPort, and what protects the rest of the world.
+#pragma once
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include "flowd/module.hpp"
+
+namespace flowd::api {
+
+struct Options {
+    Address bind_address;
+    std::uint16_t bind_port = 7777;
+    std::optional<std::filesystem::path> socket_path;
+    std::string socket_mode = "0660";
+    std::optional<std::filesystem::path> token_file;
+    std::uint32_t max_connections = 1024;
+    std::uint32_t max_body = 1 << 20;
+    std::chrono::seconds request_timeout{10};
+    std::chrono::seconds idle_timeout{60};
+
+    [[nodiscard]] bool listens_at_tcp() const { return bind_port != 0; }
+    [[nodiscard]] Endpoint endpoint() const { return {bind_address, bind_port}; }
+    /// Nothing when it is not written in octal digits.
+    [[nodiscard]] std::optional<mode_t> mode() const;
+
+    static const Table<Options>& table();
+    static void validate(const Options& options, Problems& problems);
+};
+
+}  // namespace flowd::api

@@ -1,0 +1,313 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Flows over HTTP, with the real daemon: each path, status code and example of the API's own description, and load."""
+import http.client
+import json
+import os
+import socket
+
+import jsonschema
+import pytest
+
+from tests.harness.collector import Collector
+from tests.harness.daemon import BUILD, Daemon
+from tests.harness.http import Api
+from tests.harness.lab import wait_for
+from tests.harness.pairs import destination, expect_every_pair, source_port
+
+BACKENDS = """\
+backends:
+  marker:
+    targetInterfaces: [eth0]
+  firefly:
+    sendToCollector: true
+    collectorAddress: "fd5c:17a6:5::b"
+"""
+CONFIGURATION = "plugins:\n  api: {}\n" + BACKENDS
+LIVE_MODULES = BUILD / "tests" / "modules" / "live" / "modules"
+TOKEN = "a-token-of-enough-characters"
+
+
+def flow(state, number=0):
+    return {"state": state, "protocol": "tcp", "source": {"address": "fd5c:17a6:5::a", "port": source_port(number)},
+            "destination": {"address": destination(number), "port": 1094}, "experiment": 2, "activity": 16}
+
+
+def request(state, number):
+    body = json.dumps(flow(state, number)).encode()
+    return (b"POST /flow HTTP/1.1\r\nHost: flowd\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)) + body
+
+
+def receive(sock, answers):
+    """Reads until so many answers have come; the text of them all."""
+    text = b""
+    while text.count(b"HTTP/1.1 ") < answers or not text.endswith(b"\n"):
+        piece = sock.recv(65536)
+        assert piece, text
+        text += piece
+    return text
+
+
+def test_a_hundred_thousand_flows_reach_both_backends_once_and_in_order(lab):
+    pairs = 100_000
+    with Collector(lab.b) as collector, Daemon(CONFIGURATION, lab.a) as daemon:
+        with lab.a.call(socket.create_connection, ("127.0.0.1", 7777), 30) as sock:
+            for first in range(0, pairs, 50):
+                sock.sendall(b"".join(request("start", n) + request("end", n) for n in range(first, first + 50)))
+                assert receive(sock, 100).count(b'{"accepted":1}') == 100
+                # The collector, a Python program, is the slowest: keep its socket from overflowing.
+                wait_for(lambda: len(collector.fireflies) > 2 * first - 5_000, "the collector to keep up")
+        expect_every_pair(collector, daemon, pairs)
+        assert daemon.details("plugin api")["announced"] == {"start": pairs, "ongoing": 0, "end": pairs}
+        assert daemon.stop() == 0
+
+
+def test_a_client_that_comes_again_when_told_so_loses_nothing(lab):
+    count = 500
+    with Collector(lab.b) as collector, Daemon("queues: {events: 16}\n" + CONFIGURATION, lab.a) as daemon:
+        with Api.at(lab.a) as api:
+            for first in range(0, count, 20):
+                flows = [flow("start", first + n) for n in range(20)]
+                while True:
+                    status, headers, _ = api.post(flows)
+                    if status == 200:
+                        break
+                    assert status == 503 and headers["Retry-After"] == "1"
+        collector.wait_for_count(count)
+        assert sorted(f["flow-id"]["src-port"] for f in collector.fireflies) == [source_port(n) for n in range(count)]
+        assert daemon.cli("flows")["live"] == count
+
+
+# -- the description ---------------------------------------------------------------------------------------------------
+
+
+class Description:
+    """The document that the daemon serves, and what of it was seen to be true."""
+
+    def __init__(self, document):
+        self.document, self.seen = document, set()
+        self.resolver = jsonschema.RefResolver.from_schema(document)
+
+    def resolved(self, part):
+        return self.resolver.resolve(part["$ref"])[1] if "$ref" in part else part
+
+    def documented(self):
+        return {(method.upper(), path, int(code)) for path, item in self.document["paths"].items()
+                for method, operation in item.items() for code in operation["responses"]}
+
+    def judge(self, schema, value):
+        jsonschema.validate(value, schema, cls=jsonschema.Draft202012Validator, resolver=self.resolver)
+
+    def saw(self, method, path, answer):
+        """An answer has to be documented, of the documented type and form, with the documented headers."""
+        status, headers, body = answer
+        operation = self.document["paths"][path][method.lower()]
+        response = self.resolved(operation["responses"][str(status)])
+        (kind, content), = response["content"].items()
+        assert headers["Content-Type"] == kind
+        self.judge(content["schema"], body)
+        for name in response.get("headers", {}):
+            assert headers[name], name
+        self.seen.add((method, path, status))
+        return answer
+
+
+@pytest.fixture(scope="module")
+def description():
+    text = (BUILD.parents[1] / "plugins" / "api" / "openapi.json").read_text()
+    return Description(json.loads(text))
+
+
+def test_the_description_is_served_as_it_is_written(lab, description):
+    with Daemon("plugins:\n  api: {}\n", lab.a), Api.at(lab.a) as api:
+        served = description.saw("GET", "/openapi.json", api.get("/openapi.json"))[2]
+        assert served == description.document
+        listed = {(route["method"], route["path"])
+                  for route in description.saw("GET", "/", api.get("/"))[2]["ApiRoutes"]}
+        assert listed == {(method, path) for method, path, _ in description.documented()}
+
+
+def test_every_example_of_the_description_is_true(lab, description):
+    post = description.document["paths"]["/flow"]["post"]
+    content = post["requestBody"]["content"]["application/json"]
+    with Collector(lab.b) as collector, Daemon(CONFIGURATION, lab.a) as daemon, Api.at(lab.a) as api:
+        for name, example in content["examples"].items():
+            description.judge(content["schema"], example["value"])
+            answer = description.saw("POST", "/flow", api.post(example["value"]))
+            assert answer[0] == 200, (name, answer)
+        status = daemon.details("plugin api")
+        assert status["announced"] == {"start": 4, "ongoing": 1, "end": 2} and status["notTaken"] == 0
+        # Start and end of the first flow, of the second (udp: start, ongoing), of flowd-go's, and a firefly's start.
+        collector.wait_for_count(6)
+        page = description.saw("GET", "/flows", api.get("/flows?limit=1&after=0"))[2]
+        assert page["live"] == 2 and len(page["flows"]) == 1 and page["next"] == page["flows"][0]["id"]
+        last = description.saw("GET", "/flows", api.get(f"/flows?after={page['next']}"))[2]
+        assert len(last["flows"]) == 1 and "next" not in last
+    for item in description.document["paths"].values():
+        for operation in item.values():
+            for response in map(description.resolved, operation["responses"].values()):
+                for kind in response["content"].values():
+                    for example in kind.get("examples", {}).values():
+                        description.judge(kind["schema"], example["value"])
+
+
+def test_every_refusal_of_the_description_happens(lab, description):
+    with Daemon("plugins:\n  api: {maxBody: 8192}\n", lab.a), Api.at(lab.a) as api:
+        for path in ("/dummy/start", "/dummy/end"):
+            description.saw("GET", path, api.get(path))
+        answer = description.saw("POST", "/flow", api.post(flow("start") | {"source": {"address": "::1", "port": 0}}))
+        assert answer[2]["detail"] == "source.port: is no number from 1 to 65535"
+        assert description.saw("POST", "/flow", api.post("x" * 8193))[0] == 413
+        assert description.saw("POST", "/flow", api.post(flow("start"), Content_Type="text/plain"))[0] == 415
+        assert description.saw("GET", "/flows", api.get("/flows?limit=0"))[0] == 400
+        # A firefly may say what no event of the core may: an application with a long name.
+        example = description.document["paths"]["/flow"]["post"]["requestBody"]["content"]["application/json"]["examples"]["firefly"]
+        firefly = json.loads(json.dumps(example["value"]))
+        firefly["context"]["application"] = "x" * 300
+        assert description.saw("POST", "/flow", api.post(firefly))[0] == 422
+
+
+def test_the_caps_of_the_description_happen(lab, description):
+    with Daemon("flows: {maxLive: 1}\nplugins:\n  api: {}\n", lab.a), Api.at(lab.a) as api:
+        answer = description.saw("POST", "/flow", api.post([flow("start"), flow("start", 1)]))
+        assert answer[0] == 429 and answer[2]["accepted"] == 1 and answer[2]["refusedAt"] == [1]
+        assert description.saw("GET", "/dummy/start", api.get("/dummy/start"))[0] == 429
+
+
+def test_full_queues_are_answered_as_the_description_says(lab, description):
+    configuration = ("stopTimeout: 1s\nqueues: {events: 16}\nplugins:\n  api: {}\n"
+                     "backends:\n  misbehave: {at: events, how: hang}\n")
+    with Daemon(configuration, lab.a, arguments=["--modules", str(LIVE_MODULES)]) as daemon, Api.at(lab.a) as api:
+        number = 0
+        while (answer := description.saw("POST", "/flow", api.post(flow("start", number))))[0] == 200:
+            number += 1
+            assert number < 1000
+        assert answer[0] == 503
+        assert description.saw("GET", "/dummy/start", api.get("/dummy/start"))[0] == 503
+        api.get("/flows")
+        # An end of a flow that nobody knows finds no room either.
+        assert description.saw("GET", "/dummy/end", api.get("/dummy/end"))[0] == 503
+        daemon.stop()
+
+
+def test_the_token_of_the_description_is_wanted_beyond_loopback(lab, description):
+    daemon = Daemon("", lab.a)
+    token = daemon.directory / "token"
+    token.write_text(TOKEN + "\n")
+    token.chmod(0o640)
+    daemon.conf.write_text(f'plugins:\n  api:\n    bindAddress: "::"\n    tokenFile: {token}\n')
+    with daemon, Api.at(lab.b, address="fd5c:17a6:5::a") as stranger:
+        for method, path, _ in sorted(description.documented()):
+            answer = stranger.post(flow("start")) if method == "POST" else stranger.get(path)
+            assert description.saw(method, path, answer)[0] == 401
+        with Api.at(lab.b, address="fd5c:17a6:5::a", headers={"Authorization": f"Bearer {TOKEN}"}) as friend:
+            assert friend.post(flow("start"))[0] == 200
+        token.write_text("another-token-of-enough-characters\n")
+        wait_for(lambda: stranger.get("/flows", Authorization="Bearer another-token-of-enough-characters")[0] == 200,
+                 "the new token to be in force")
+        assert stranger.get("/flows", Authorization=f"Bearer {TOKEN}")[0] == 401
+
+
+def test_nothing_of_the_description_was_left_out(description):
+    assert description.seen == description.documented()
+
+
+# -- sockets -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_unix_socket_serves_the_same(lab):
+    daemon = Daemon("", lab.a)
+    path = daemon.directory / "api"
+    daemon.conf.write_text(f"plugins:\n  api: {{bindPort: 0, socketPath: {path}, socketMode: '0600'}}\n")
+    with daemon, Api.at_path(path) as api:
+        assert path.stat().st_mode & 0o777 == 0o600
+        assert api.post(flow("start"))[0] == 200
+        assert api.get("/flows")[2]["live"] == 1
+        assert daemon.stop() == 0
+
+
+def test_a_reload_hands_the_sockets_over_and_answers_every_request(lab):
+    with Daemon(CONFIGURATION, lab.a) as daemon, Collector(lab.b) as collector:
+        sent = 0
+        for connections in (100, 200, 300):
+            with Api.at(lab.a) as before:
+                assert before.post(flow("start", sent))[0] == 200
+            # These wait in the backlog or are taken by either; the predecessor answers what it has and says good-bye.
+            waiting = [Api.at(lab.a) for _ in range(20)]
+            daemon.reload(CONFIGURATION.replace("api: {}", f"api: {{maxConnections: {connections}}}"))
+            for n, api in enumerate(waiting, 1):
+                with api:
+                    try:
+                        status = api.post(flow("start", sent + n))[0]
+                    except (ConnectionError, http.client.HTTPException):
+                        with Api.at(lab.a) as again:  # an idle connection may be closed: HTTP clients open another
+                            status = again.post(flow("start", sent + n))[0]
+                    assert status == 200
+            sent += 21
+        collector.wait_for_count(sent)
+        assert daemon.cli("flows")["live"] == sent
+
+
+def test_what_was_sent_before_the_start_is_answered(lab):
+    def listen():
+        sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        sock.bind(("127.0.0.1", 7777))
+        sock.listen(16)
+        os.set_inheritable(sock.fileno(), True)
+        return sock
+
+    held = lab.a.call(listen)
+    with Api.at(lab.a) as early:
+        early.connection.putrequest("GET", "/flows")
+        early.connection.endheaders()
+        # As a socket unit does it: the socket is descriptor 3.
+        activation = ["bash", "-c", f'exec 3<&{held.fileno()}; export LISTEN_FDS=1 LISTEN_PID=$$; exec "$@"', "--"]
+        with Daemon("plugins:\n  api: {}\n", lab.a, prefix=activation, pass_fds=[held.fileno()]):
+            assert early.connection.getresponse().status == 200
+    held.close()
+
+
+def test_a_busy_port_stops_the_start(lab):
+    blocker = lab.a.call(socket.create_server, ("127.0.0.1", 7777))
+    with blocker:
+        with pytest.raises(AssertionError, match="ended with 6"):
+            Daemon("plugins:\n  api: {}\n", lab.a).__enter__()
+
+
+# -- hostile clients ---------------------------------------------------------------------------------------------------
+
+
+def test_hostile_clients_harm_nobody(lab):
+    configuration = "plugins:\n  api: {maxConnections: 200, requestTimeout: 1s, maxBody: 8192}\n"
+    with Daemon(configuration, lab.a) as daemon, Api.at(lab.a) as good:
+        def connect():
+            return lab.a.call(socket.create_connection, ("127.0.0.1", 7777), 10)
+
+        def ask(text):
+            with connect() as sock:
+                sock.sendall(text)
+                return sock.recv(65536)
+
+        post = b"POST /flow HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\n"
+        assert ask(b"GET / HTTP/1.1\r\nHost: h\r\nX: " + b"x" * 20000 + b"\r\n\r\n").startswith(b"HTTP/1.1 431")
+        assert ask(post + b"Content-Length: 99999999\r\n\r\n").startswith(b"HTTP/1.1 413")
+        assert ask(post + b"Transfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n").startswith((b"HTTP/1.1 413", b"HTTP/1.1 400"))
+        assert ask(post + b"Transfer-Encoding: gzip\r\nContent-Length: 2\r\n\r\n{}").startswith(b"HTTP/1.1 501")
+        assert ask(post + b"Content-Length: 6\r\n\r\n{\"a\xff\"}").startswith(b"HTTP/1.1 400")
+        assert ask(b"\x16\x03\x01" + os.urandom(200) + b"\r\n\r\n").startswith(b"HTTP/1.1 400")
+
+        slow = [connect() for _ in range(150)]
+        for sock in slow:
+            sock.sendall(b"POST /flow HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n")
+        assert good.post(flow("start"))[0] == 200, "others are served meanwhile"
+        wait_for(lambda: daemon.details("plugin api")["timedOut"] >= 150, "the slow ones to be cut off")
+        for sock in slow:
+            sock.close()
+
+        many = [connect() for _ in range(250)]
+        wait_for(lambda: daemon.details("plugin api")["overCap"] >= 51, "the connections beyond the cap")
+        assert good.post(flow("end"))[0] == 200
+        for sock in many:
+            sock.close()
+        status = daemon.details("plugin api")
+        assert status["announced"] == {"start": 1, "ongoing": 0, "end": 1}, status
+        assert daemon.stop() == 0

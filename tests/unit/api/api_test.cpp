@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "plugins/api/api.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <future>
+#include <memory>
+#include <string>
+#include <thread>
+
+#include "flowd/testing/instance.hpp"
+#include "lib/http/listening.hpp"
+#include "tests/unit/http/client.hpp"
+
+namespace flowd::api {
+namespace {
+
+namespace fs = std::filesystem;
+using http::test::Client;
+using ::testing::HasSubstr;
+using ::testing::Not;
+using ::testing::StartsWith;
+
+const std::string start = R"({"state":"start","protocol":"tcp","source":{"address":"2001:db8::1","port":2345},)"
+                          R"("destination":{"address":"2001:db8::2","port":1094},"experiment":2,"activity":16})";
+
+std::string get(const std::string& path, const std::string& more = "") {
+    return "GET " + path + " HTTP/1.1\r\nHost: h\r\n" + more + "\r\n";
+}
+std::string post(const std::string& body, const std::string& type = "application/json") {
+    return "POST /flow HTTP/1.1\r\nHost: h\r\nContent-Type: " + type +
+           "\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
+}
+
+/// The plugin runs on a thread of its own, as in the daemon, at a socket that it is handed: no port is fought over.
+class ApiTest : public ::testing::Test {
+  protected:
+    ApiTest() {
+        std::string name = (fs::temp_directory_path() / "flowd-api-XXXXXX").string();
+        folder_ = ::mkdtemp(name.data());
+        socket_ = std::move(http::listen_tcp({*Address::parse("::1"), 0}).value());
+        endpoint_ = http::local_endpoint(socket_.get());
+        config_.set("bindAddress", "::1").set("bindPort", std::to_string(endpoint_.port));
+        config_.set("socketPath", (folder_ / "socket").string());
+    }
+    ~ApiTest() override {
+        finish();
+        fs::remove_all(folder_);
+    }
+    void run() {
+        host_.offer_descriptor("tcp:" + endpoint_.to_string(), UniqueFd(::dup(socket_.get())));
+        socket_.reset();
+        thread_ = std::thread([this] {
+            testing::Instance instance(host_, component<Api>(), config_);
+            const flowd_result up = instance.bring_up();
+            up_.set_value(up);
+            if (up != FLOWD_OK) return;
+            EXPECT_EQ(instance.run(), FLOWD_OK);
+            status_ = instance.status();
+            starts_ = host_.metric("api_events_total{state=\"start\"}");
+            answers_ = host_.metric("api_responses_total{code=\"200\"}");
+        });
+        ASSERT_EQ(up_.get_future().get(), FLOWD_OK);
+    }
+    /// Stops the plugin; answers what it showed as its status then.
+    std::string finish() {
+        if (thread_.joinable()) {
+            host_.request_stop();
+            thread_.join();
+        }
+        return status_;
+    }
+    flowd_result validate() {
+        testing::Instance instance(host_, component<Api>(), config_);
+        return instance.validate();
+    }
+    void write_token(const std::string& token) {
+        std::ofstream(folder_ / "token", std::ios::trunc) << token << "\n";
+        fs::permissions(folder_ / "token", static_cast<fs::perms>(0640));
+        config_.set("tokenFile", (folder_ / "token").string());
+    }
+
+    fs::path folder_;
+    UniqueFd socket_;
+    Endpoint endpoint_;
+    testing::FakeHost host_{"api"};
+    testing::Config config_{component<Api>()};
+    std::promise<flowd_result> up_;
+    std::string status_;
+    std::optional<testing::RecordedMetric> starts_, answers_;  ///< at the stop
+    std::thread thread_;
+};
+
+TEST_F(ApiTest, AnnouncesWhatIsPosted) {
+    run();
+    Client client(endpoint_);
+    EXPECT_THAT(client.ask(post(start)), HasSubstr("\r\n\r\n{\"accepted\":1}\n"));
+    const auto events = host_.events();
+    ASSERT_EQ(events.size(), 1u);
+    EXPECT_EQ(source_of(events[0]->key).to_string(), "[2001:db8::1]:2345");
+    EXPECT_NE(events[0]->sender, 0u);
+    Client local(folder_ / "socket");
+    EXPECT_THAT(local.ask(post("[" + start + "," + start + "]", "application/json; charset=utf-8")),
+                HasSubstr("{\"accepted\":2}"));
+    ASSERT_EQ(host_.events().size(), 3u);
+    EXPECT_NE(host_.events()[1]->sender, events[0]->sender) << "a user is another sender than an address";
+    EXPECT_THAT(finish(), HasSubstr(R"("announced":{"start":3,"ongoing":0,"end":0})"));
+}
+
+TEST_F(ApiTest, IsExplicit) {
+    EXPECT_EQ(component<Api>().precedence, static_cast<std::uint32_t>(FLOWD_PRECEDENCE_EXPLICIT));
+}
+
+TEST_F(ApiTest, HasFlowdGosDummies) {
+    run();
+    Client client(endpoint_);
+    EXPECT_THAT(
+        client.ask(get("/dummy/start")),
+        HasSubstr(R"({"State":2,"Protocol":0,"Family":10,"Src":"[::1]:2345","Dst":"[::1]:5777","Experiment":65535,)"));
+    EXPECT_THAT(client.ask(get("/dummy/end")), HasSubstr(R"({"State":3,)"));
+    ASSERT_EQ(host_.events().size(), 2u);
+    EXPECT_EQ(host_.events()[1]->kind, static_cast<std::uint32_t>(FLOWD_EVENT_END));
+}
+
+TEST_F(ApiTest, ListsItsPathsAsFlowdGoDoes) {
+    run();
+    Client client(endpoint_);
+    const std::string answer = client.ask(get("/"));
+    EXPECT_THAT(answer, HasSubstr(R"({"ApiRoutes":[{"method":"POST","path":"/flow","name":)"));
+    EXPECT_THAT(answer, HasSubstr(R"("path":"/dummy/end")"));
+}
+
+TEST_F(ApiTest, AnswersProblems) {
+    run();
+    Client client(endpoint_);
+    EXPECT_THAT(client.ask(get("/nothing")), StartsWith("HTTP/1.1 404 "));
+    EXPECT_THAT(client.ask("DELETE /flow HTTP/1.1\r\nHost: h\r\n\r\n"), HasSubstr("\r\nAllow: POST\r\n"));
+    EXPECT_THAT(client.ask("DELETE /flows HTTP/1.1\r\nHost: h\r\n\r\n"), HasSubstr("\r\nAllow: GET, HEAD\r\n"));
+    EXPECT_THAT(client.ask(get("/flows?limit=0")), StartsWith("HTTP/1.1 400 "));
+    EXPECT_THAT(client.ask(post("{}")), StartsWith("HTTP/1.1 400 "));
+    EXPECT_THAT(client.ask(post(start, "text/plain")), StartsWith("HTTP/1.1 415 ")) << "a web page could send that unasked";
+    EXPECT_TRUE(host_.events().empty());
+    EXPECT_THAT(finish(), HasSubstr(R"("answers":{"400":2,"404":1,"405":2,"415":1})"));
+}
+
+TEST_F(ApiTest, PushesBackWhenTheQueuesAreFull) {
+    run();
+    Client client(endpoint_);
+    host_.accept(1);
+    const std::string answer = client.ask(post("[" + start + "," + start + "," + start + "]"));
+    EXPECT_THAT(answer, StartsWith("HTTP/1.1 503 "));
+    EXPECT_THAT(answer, HasSubstr("\r\nRetry-After: 1\r\n"));
+    EXPECT_THAT(answer, HasSubstr(R"("accepted":1)"));
+    host_.accept_all();
+    EXPECT_THAT(client.ask(post(start)), StartsWith("HTTP/1.1 200 ")) << "the connection is as good as before";
+    EXPECT_EQ(host_.events().size(), 2u);
+}
+
+TEST_F(ApiTest, NamesWhatTheCoreDoesNotTake) {
+    run();
+    Client client(endpoint_);
+    host_.accept(2, FLOWD_LIMIT);
+    const std::string capped = client.ask(post("[" + start + "," + start + "," + start + "," + start + "]"));
+    EXPECT_THAT(capped, StartsWith("HTTP/1.1 429 "));
+    EXPECT_THAT(capped, HasSubstr(R"("accepted":2,"refused":2,"refusedAt":[2,3])"));
+    host_.accept(0, FLOWD_INVALID);
+    EXPECT_THAT(client.ask(post(start)), StartsWith("HTTP/1.1 422 "));
+    host_.accept(0, FLOWD_STOPPED);
+    EXPECT_THAT(client.ask(post(start)), HasSubstr("the daemon is stopping"));
+}
+
+TEST_F(ApiTest, WantsTheTokenOverTcpAndNotAtTheUnixSocket) {
+    write_token("a-token-of-enough-characters");
+    run();
+    Client client(endpoint_), local(folder_ / "socket");
+    for (const char* path : {"/", "/flows", "/openapi.json", "/dummy/start", "/nothing"}) {
+        const std::string answer = client.ask(get(path));
+        EXPECT_THAT(answer, StartsWith("HTTP/1.1 401 "));
+        EXPECT_THAT(answer, HasSubstr("\r\nWWW-Authenticate: Bearer\r\n"));
+    }
+    EXPECT_THAT(client.ask(get("/flows", "Authorization: Bearer a-token-of-enough-character\r\n")),
+                StartsWith("HTTP/1.1 401 "));
+    EXPECT_THAT(client.ask(get("/flows", "Authorization: Bearer a-token-of-enough-characters\r\n")),
+                StartsWith("HTTP/1.1 200 "));
+    EXPECT_THAT(local.ask(get("/flows")), StartsWith("HTTP/1.1 200 "));
+    EXPECT_TRUE(host_.events().empty());
+}
+
+TEST_F(ApiTest, AnswersWhatIsAtHandBeforeItStops) {
+    run();
+    Client client(endpoint_), idle(endpoint_);
+    idle.ask(get("/"));
+    client.send(post(start).substr(0, 40));
+    std::thread later([&] { client.send(post(start).substr(40)); });
+    later.join();
+    EXPECT_THAT(client.answer(), StartsWith("HTTP/1.1 200 "));
+    finish();
+    EXPECT_EQ(idle.rest(), "");
+    EXPECT_FALSE(host_.logged("cut at the stop"));
+    ASSERT_TRUE(starts_ && answers_);
+    EXPECT_EQ(starts_->value, 1);
+    EXPECT_EQ(answers_->value, 2);
+}
+
+TEST_F(ApiTest, KeepsItsSocketsForASuccessor) {
+    run();
+    EXPECT_TRUE(host_.keeps("tcp:" + endpoint_.to_string()));
+    EXPECT_TRUE(host_.keeps("unix:" + (folder_ / "socket").string()));
+}
+
+TEST_F(ApiTest, NamesTheBusyPort) {
+    testing::Instance instance(host_, component<Api>(), config_);
+    EXPECT_EQ(instance.bring_up(), FLOWD_BUSY);
+    EXPECT_EQ(host_.problems().at(0).option, "bindPort");
+}
+
+TEST_F(ApiTest, NamesATokenFileThatIsNoGood) {
+    write_token("short");
+    testing::Instance instance(host_, component<Api>(), config_);
+    EXPECT_EQ(instance.bring_up(), FLOWD_INVALID);
+    EXPECT_EQ(host_.problems().at(0).option, "tokenFile");
+}
+
+TEST_F(ApiTest, WantsATokenWhereverItListensBeyondLoopback) {
+    for (const char* address : {"0.0.0.0", "::", "192.0.2.1", "2001:db8::1"}) {
+        host_.forget();
+        config_.set("bindAddress", address);
+        EXPECT_EQ(validate(), FLOWD_INVALID) << address;
+        EXPECT_EQ(host_.problems().at(0).option, "tokenFile");
+    }
+    config_.set("tokenFile", "/etc/flowd-cpp/token");
+    EXPECT_EQ(validate(), FLOWD_OK);
+    for (const char* address : {"127.0.0.1", "127.1.2.3", "::1"}) {
+        testing::Config config(component<Api>());
+        config_ = config.set("bindAddress", address);
+        EXPECT_EQ(validate(), FLOWD_OK) << address;
+    }
+}
+
+TEST_F(ApiTest, RefusesToListenNowhereAndModesThatAreNone) {
+    config_ = testing::Config(component<Api>()).set("bindPort", "0");
+    EXPECT_EQ(validate(), FLOWD_INVALID);
+    config_.set("socketPath", "/run/x");
+    EXPECT_EQ(validate(), FLOWD_OK);
+    for (const char* mode : {"", "660x", "0888", "1777", "rw"}) {
+        config_.set("socketMode", mode);
+        EXPECT_EQ(validate(), FLOWD_INVALID) << mode;
+    }
+}
+
+TEST_F(ApiTest, StopsTwiceAndWithoutHavingStarted) {
+    testing::Instance instance(host_, component<Api>(), config_);
+    ASSERT_EQ(instance.create(), FLOWD_OK);
+    EXPECT_EQ(instance.stop(), FLOWD_OK);
+    EXPECT_EQ(instance.stop(), FLOWD_OK);
+}
+
+}  // namespace
+}  // namespace flowd::api

@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lib/http/conversation.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+namespace flowd::http {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::MatchesRegex;
+using ::testing::Not;
+using ::testing::StartsWith;
+
+/// A conversation whose handler answers with what it was asked, or later, or never.
+class ConversationTest : public ::testing::Test {
+  protected:
+    ConversationTest() {
+        context_.handler = [this](const Request& request, Reply reply) {
+            asked_.push_back(std::string(request.method) + " " + std::string(request.path) + " " +
+                             std::string(request.query) + " " + std::string(request.body));
+            if (request.path == "/later") {
+                later_.emplace(std::move(reply));
+            } else if (request.path == "/throw") {
+                throw std::runtime_error("on purpose");
+            } else if (request.path != "/forget") {
+                reply({.content_type = "text/plain",
+                       .body = request.path == "/big" ? std::string(50'000, 'x') : asked_.back()});
+            }
+        };
+        restart();
+    }
+    void restart() {
+        conversation_ = std::make_shared<Conversation>(context_, Peer{}, [this] { ++answered_; });
+    }
+    std::string say(std::string_view text) {
+        conversation_->receive(text);
+        return std::exchange(conversation_->output(), {});
+    }
+    static std::string get(const std::string& path, const std::string& more = "") {
+        return "GET " + path + " HTTP/1.1\r\nHost: h\r\n" + more + "\r\n";
+    }
+
+    Context context_;
+    std::shared_ptr<Conversation> conversation_;
+    std::vector<std::string> asked_;
+    std::optional<Reply> later_;
+    int answered_ = 0;
+};
+
+TEST_F(ConversationTest, AnswersARequest) {
+    EXPECT_THAT(say(get("/a?b=c&d")),
+                MatchesRegex("HTTP/1.1 200 OK\r\nDate: [A-Z][a-z]+, [0-9]+ [A-Z][a-z]+ 20[0-9]+ [0-9:]+ GMT\r\n"
+                             "Content-Type: text/plain\r\nContent-Length: 13\r\n\r\nGET /a b=c&d "));
+    EXPECT_FALSE(conversation_->over());
+}
+
+TEST_F(ConversationTest, TakesARequestByteByByte) {
+    const std::string request = "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello";
+    std::string out;
+    for (const char c : request) {
+        EXPECT_EQ(out, "");
+        out += say({&c, 1});
+    }
+    EXPECT_THAT(out, HasSubstr("POST /a  hello"));
+    EXPECT_EQ(conversation_->begun(), 1u);
+}
+
+TEST_F(ConversationTest, AnswersSeveralRequestsInTheirOrder) {
+    const std::string out = say(get("/1") + "\r\n" + get("/2") + get("/3"));
+    EXPECT_LT(out.find("GET /1"), out.find("GET /2"));
+    EXPECT_LT(out.find("GET /2"), out.find("GET /3"));
+    EXPECT_EQ(asked_.size(), 3u);
+}
+
+TEST_F(ConversationTest, ReadsChunks) {
+    const std::string request =
+        "POST /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3;x=y\r\nabc\r\nA\r\n0123456789\r\n0\r\nTrailer: "
+        "t\r\n\r\n";
+    EXPECT_THAT(say(request + get("/b")), HasSubstr("POST /a  abc0123456789"));
+    EXPECT_EQ(asked_.size(), 2u);
+    for (const char c : request) say({&c, 1});
+    EXPECT_EQ(asked_.size(), 3u);
+    EXPECT_EQ(asked_[2], asked_[0]);
+}
+
+TEST_F(ConversationTest, SaysThatABodyMayCome) {
+    const std::string head = "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n";
+    EXPECT_EQ(say(head), "HTTP/1.1 100 Continue\r\n\r\n");
+    EXPECT_THAT(say("ok"), StartsWith("HTTP/1.1 200 OK"));
+    EXPECT_THAT(say(head + "ok"), StartsWith("HTTP/1.1 200 OK")) << "it came already";
+}
+
+TEST_F(ConversationTest, LeavesTheBodyOutForHead) {
+    const std::string out = say("HEAD /a HTTP/1.1\r\nHost: h\r\n\r\n");
+    EXPECT_THAT(out, HasSubstr("Content-Length: 8\r\n"));
+    EXPECT_TRUE(out.ends_with("\r\n\r\n")) << out;
+    EXPECT_EQ(asked_.at(0), "GET /a  ");
+}
+
+TEST_F(ConversationTest, EndsWhenTheClientWantsIt) {
+    EXPECT_THAT(say(get("/a", "Connection: close\r\n") + get("/b")), HasSubstr("Connection: close\r\n"));
+    EXPECT_TRUE(conversation_->over());
+    EXPECT_EQ(asked_.size(), 1u) << "what follows is not looked at";
+    restart();
+    say("GET / HTTP/1.0\r\n\r\n");
+    EXPECT_TRUE(conversation_->over());
+    restart();
+    EXPECT_THAT(say("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"), HasSubstr("Connection: keep-alive\r\n"));
+    EXPECT_FALSE(conversation_->over());
+}
+
+TEST_F(ConversationTest, WaitsForALateAnswerBeforeItGoesOn) {
+    EXPECT_EQ(say(get("/later") + get("/next")), "");
+    EXPECT_FALSE(conversation_->wants_input());
+    EXPECT_EQ(asked_.size(), 1u);
+    (*later_)({.body = "{}"});
+    EXPECT_EQ(answered_, 1);
+    EXPECT_THAT(conversation_->output(), HasSubstr("GET /next"));
+    later_.reset();
+    EXPECT_EQ(asked_.size(), 2u);
+    EXPECT_TRUE(conversation_->wants_input());
+}
+
+TEST_F(ConversationTest, AnswersForAHandlerThatForgetsOrFails) {
+    EXPECT_THAT(say(get("/forget")), StartsWith("HTTP/1.1 500 Internal Server Error"));
+    EXPECT_THAT(say(get("/throw")), StartsWith("HTTP/1.1 500 Internal Server Error"));
+    EXPECT_EQ(context_.counts.failed, 1u);
+    EXPECT_THAT(say(get("/a")), StartsWith("HTTP/1.1 200"));
+}
+
+TEST_F(ConversationTest, DoesNotMindAnAnswerThatComesAfterItsEnd) {
+    say(get("/later"));
+    conversation_.reset();
+    (*later_)({});
+    EXPECT_EQ(answered_, 0);
+}
+
+TEST_F(ConversationTest, LooksAtNoFurtherRequestWhileAnswersWaitToBeTaken) {
+    const std::string asks = get("/big") + get("/big") + get("/big");
+    conversation_->receive(asks);
+    EXPECT_EQ(asked_.size(), 2u);
+    EXPECT_FALSE(conversation_->wants_input());
+    conversation_->output().clear();
+    conversation_->proceed();
+    EXPECT_EQ(asked_.size(), 3u);
+    EXPECT_TRUE(conversation_->wants_input());
+}
+
+TEST_F(ConversationTest, EndsAtOnceWhenIdleAndElseWithTheAnswerAtHand) {
+    conversation_->end();
+    EXPECT_TRUE(conversation_->over());
+    restart();
+    say(get("/later").substr(0, 10));
+    conversation_->end();
+    EXPECT_FALSE(conversation_->over());
+    say(get("/later").substr(10) + get("/next"));
+    (*later_)({});
+    EXPECT_THAT(conversation_->output(), HasSubstr("Connection: close"));
+    EXPECT_TRUE(conversation_->over());
+    EXPECT_EQ(asked_.size(), 1u);
+}
+
+struct Refused {
+    const char* what;
+    unsigned status;
+    std::string text;
+};
+
+class RefusedRequest : public ConversationTest, public ::testing::WithParamInterface<Refused> {};
+
+TEST_P(RefusedRequest, IsAnsweredWithAProblemAndTheEnd) {
+    context_.limits.max_body = 100;
+    const std::string out = say(GetParam().text);
+    EXPECT_THAT(out, StartsWith("HTTP/1.1 " + std::to_string(GetParam().status) + " ")) << GetParam().what;
+    EXPECT_THAT(out, HasSubstr("Content-Type: application/problem+json\r\n"));
+    EXPECT_THAT(out, HasSubstr("Connection: close\r\n"));
+    EXPECT_TRUE(conversation_->over());
+    EXPECT_TRUE(conversation_->refused());
+    EXPECT_EQ(say(get("/a")), "") << "nothing follows";
+    EXPECT_TRUE(asked_.empty());
+    EXPECT_EQ(context_.counts.malformed, 1u);
+}
+
+const std::string post = "POST / HTTP/1.1\r\nHost: h\r\n";
+
+INSTANTIATE_TEST_SUITE_P(
+    Nonsense, RefusedRequest,
+    ::testing::Values(
+        Refused{"no HTTP", 400, "start\r\n\r\n"},
+        Refused{"a TLS hello", 400, std::string("\x16\x03\x01\x02\x00\x01\r\n\r\n", 10)},
+        Refused{"HTTP/2", 505, "PRI * HTTP/2.0\r\n\r\n"}, Refused{"no Host", 400, "GET / HTTP/1.1\r\n\r\n"},
+        Refused{"two Hosts", 400, "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"},
+        Refused{"a header without a colon", 400, "GET / HTTP/1.1\r\nHost\r\n\r\n"},
+        Refused{"a folded header with a NUL", 400, std::string("GET / HTTP/1.1\r\nHost: a\0b\r\n\r\n", 29)},
+        Refused{"a blank before the colon", 400, "GET / HTTP/1.1\r\nHost : a\r\n\r\n"},
+        Refused{"a long head", 431, "GET / HTTP/1.1\r\nHost: h\r\nX: " + std::string(9000, 'x') + "\r\n\r\n"},
+        Refused{"a long target", 431, "GET /" + std::string(9000, 'x') + " HTTP/1.1\r\nHost: h\r\n\r\n"},
+        Refused{"a long body", 413, post + "Content-Length: 101\r\n\r\n"},
+        Refused{"a body of 2^64", 400, post + "Content-Length: 18446744073709551616\r\n\r\n"},
+        Refused{"a negative length", 400, post + "Content-Length: -1\r\n\r\n"},
+        Refused{"two lengths", 400, post + "Content-Length: 1\r\nContent-Length: 2\r\n\r\nab"},
+        Refused{"length and chunks", 400,
+                post + "Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n"},
+        Refused{"chunks and length", 400,
+                post + "Transfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n1\r\na\r\n0\r\n\r\n"},
+        Refused{"another coding", 501, post + "Transfer-Encoding: gzip\r\n\r\n"},
+        Refused{"another coding beside a length", 501, post + "Transfer-Encoding: xchunked\r\nContent-Length: 1\r\n\r\na"},
+        Refused{"two codings", 501, post + "Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"},
+        Refused{"two fields of coding", 501,
+                post + "Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"},
+        Refused{"a chunk that is no number", 400, post + "Transfer-Encoding: chunked\r\n\r\nx\r\n"},
+        Refused{"a chunk without its end", 400, post + "Transfer-Encoding: chunked\r\n\r\n1\r\nabc\r\n0\r\n\r\n"},
+        Refused{"a huge chunk", 413, post + "Transfer-Encoding: chunked\r\n\r\nfffffff\r\n"},
+        Refused{"many small chunks", 413,
+                post + "Transfer-Encoding: chunked\r\n\r\n" +
+                    [] {
+                        std::string chunks;
+                        for (int i = 0; i < 101; ++i) chunks += "1\r\na\r\n";
+                        return chunks;
+                    }()},
+        Refused{"a chunk extension without end", 400,
+                post + "Transfer-Encoding: chunked\r\n\r\n1;" + std::string(30'000, 'x')},
+        Refused{"trailers without end", 400,
+                post + "Transfer-Encoding: chunked\r\n\r\n0\r\nX: " + std::string(30'000, 'x')},
+        Refused{"another expectation", 417, post + "Expect: a miracle\r\nContent-Length: 1\r\n\r\n"}));
+
+}  // namespace
+}  // namespace flowd::http
