@@ -32,7 +32,6 @@ struct Refusal {
 };
 
 [[nodiscard]] Refusal refusal_of(const beast::error_code& error) {
-    if (error == bh::error::header_limit) return {431, "the head of the request is too long"};
     if (error == bh::error::body_limit) return {413, "the body of the request is too long"};
     if (error == bh::error::bad_version) return {505, "HTTP/1.0 and HTTP/1.1 are understood"};
     if (error == bh::error::bad_chunk || error == bh::error::bad_chunk_extension) return {400, "the chunks are malformed"};
@@ -115,11 +114,13 @@ bool Conversation::parse() {
         input_.erase(0, std::min(input_.find_first_not_of("\r\n"), input_.size()));
         if (input_.empty()) return false;
         ++begun_;
+        scanned_ = 0;
         head_judged_ = false;
         parser.emplace();
-        parser->header_limit(static_cast<std::uint32_t>(context_.limits.max_head));
+        parser->header_limit(static_cast<std::uint32_t>(context_.limits.max_head) + 16);  // head_is_there() is stricter
         parser->body_limit(context_.limits.max_body);
     }
+    if (!head_judged_ && !head_is_there()) return false;
     if (!parser->is_done() && input_.empty()) return false;
     beast::error_code error;
     input_.erase(0, parser->put(boost::asio::buffer(input_), error));
@@ -136,6 +137,14 @@ bool Conversation::parse() {
     if (parser->is_header_done() && !std::exchange(head_judged_, true) && !judge_head()) return false;
     if (parser->is_done()) handle();
     return true;
+}
+
+bool Conversation::head_is_there() {
+    // Beast measures a head by what it is given at a time; whole, the same head is always judged the same.
+    const auto end = input_.find("\r\n\r\n", scanned_ < 3 ? 0 : scanned_ - 3);
+    scanned_ = input_.size();
+    if (std::min(end, input_.size()) > context_.limits.max_head) refuse(431, "the head of the request is too long");
+    return end != std::string::npos && parser_->one.has_value();
 }
 
 bool Conversation::judge_head() {

@@ -75,6 +75,7 @@ class Conversation : public std::enable_shared_from_this<Conversation> {
     void advance();
     /// False when the conversation cannot go on before more input.
     bool parse();
+    bool head_is_there();
     bool judge_head();
     void handle();
     void refuse(unsigned status, std::string_view detail);
@@ -88,6 +89,7 @@ class Conversation : public std::enable_shared_from_this<Conversation> {
     std::string output_;
     std::unique_ptr<Parser> parser_;
     std::uint64_t begun_ = 0;
+    std::size_t scanned_ = 0;  ///< of the input, no end of the head is before
     bool head_judged_ = false;
     bool awaiting_ = false;   ///< the handler has the request
     bool advancing_ = false;  ///< inside advance(): a reply goes on by itself
