@@ -47,12 +47,15 @@ FireflyBackend::FireflyBackend(Host& host, Options options)
     for (const auto& configured : options_.all_collectors()) {
         auto target = std::make_unique<net::Target>(configured.address, configured.port, net::system_lookup(), schedule);
         auto metrics = metrics_for(target->name());
+        auto up = host.gauge("firefly_collector_up", "1 while fireflies are sent to a collector, 0 while they wait for it.",
+                             {{"target", target->name()}});
         auto hosted = std::make_unique<net::HostedTarget>(
             host, std::move(target), [this](const Endpoint& endpoint) { return own_.includes(endpoint); });
         collectors_.push_back(
             {std::move(hosted),
              {configured.prepend_syslog.value_or(options_.prepend_syslog), configured.max_size.value_or(options_.max_size)},
-             std::move(metrics)});
+             std::move(metrics),
+             std::move(up)});
     }
     for (const auto name : skip_names)
         skipped_metrics_.push_back(host.counter("firefly_skipped_total", "Fireflies that were not sent, by reason.",
@@ -199,7 +202,11 @@ void FireflyBackend::publish() {
         metrics.failed.set_total(static_cast<double>(counts.failed));
         metrics.dropped.set_total(static_cast<double>(counts.dropped));
     };
-    for (Collector& collector : collectors_) set(collector.metrics, collector.target->target().sender().counts());
+    for (Collector& collector : collectors_) {
+        const net::Target& target = collector.target->target();
+        set(collector.metrics, target.sender().counts());
+        collector.up.set(target.state() == net::Target::State::sending ? 1 : 0);
+    }
     set(destination_metrics_, destinations_.counts());
     for (std::size_t i = 0; i < skipped_.size(); ++i) skipped_metrics_[i].set_total(static_cast<double>(skipped_[i]));
     left_out_metric_.set_total(static_cast<double>(composer_->left_out()));

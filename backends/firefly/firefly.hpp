@@ -64,6 +64,7 @@ class FireflyBackend final : public Backend {
         std::unique_ptr<net::HostedTarget> target;
         firefly::Layout layout;  ///< max_size as configured
         TargetMetrics metrics;
+        Gauge up;
 
         /// What fits it now.
         [[nodiscard]] firefly::Layout present_layout() const;

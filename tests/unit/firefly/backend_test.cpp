@@ -462,6 +462,13 @@ TEST_F(FireflyBackendTest, LetsNoDeadCollectorHarmTheOthers) {
         << instance_->status();
     EXPECT_TRUE(shows(R"("target":"no-such-host.invalid:10514","address":"","state":"resolving")")) << instance_->status();
     EXPECT_TRUE(host_.logged("takes no fireflies"));
+    EXPECT_EQ(instance_->stop(), FLOWD_OK);
+    const auto up = [&](const std::string& target) {
+        return host_.metric("firefly_collector_up{target=\"" + target + "\"}")->value;
+    };
+    EXPECT_EQ(up(collector_.endpoint().to_string()), 1);
+    EXPECT_EQ(up(dead.to_string()), 0);
+    EXPECT_EQ(up("no-such-host.invalid:10514"), 0);
 }
 
 TEST_F(FireflyBackendTest, StopsWithoutHavingStarted) {
