@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Connections that nobody announces: found, tagged by rule, measured."""
+import os
+import socket
+import threading
+import time
+
+import pytest
+
+from tests.harness.collector import Collector
+from tests.harness.daemon import Daemon
+from tests.harness.lab import wait_for
+
+RULES = """\
+plugins:
+  netlink:
+    ignorePrivate: false
+    period: 1s
+    rules:
+      - {{remotePorts: ["5001"], experiment: 2, activity: 3}}
+      - {{localPorts: ["1094"], direction: in, experiment: 3, activity: 13}}
+      - {{remotePorts: ["22"], ignore: true}}
+backends:
+  firefly:
+    sendToCollector: true
+    collectorAddress: "fd5c:17a6:5::b"
+    sendToDestination: false
+{more}
+"""
+
+
+def daemon_on(host, configuration):
+    """`ip netns exec` would mount a /sys without control groups; nsenter leaves it alone."""
+    return Daemon(configuration, prefix=("nsenter", f"--net=/run/netns/{host.name}"))
+
+
+def plugin(daemon):
+    return daemon.cli("status")["details"]["plugin netlink"]["status"]
+
+
+def require_early(daemon):
+    if plugin(daemon)["kernel"]["state"] != "on":
+        pytest.skip("the kernel takes no sockops program here: " + plugin(daemon)["kernel"]["state"])
+
+
+class Server:
+    """Accepts connections and reads each to its end; answers with `answer` bytes first."""
+
+    def __init__(self, host, port, answer=0):
+        def listen():
+            sock = socket.socket(socket.AF_INET6, socket.SOCK_STREAM)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.bind((host.address6, port))
+            sock.listen(1024)
+            return sock
+
+        self.socket, self.answer = host.call(listen), answer
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    def _serve(self):
+        while True:
+            try:
+                connection, _ = self.socket.accept()
+            except OSError:
+                return
+            with connection:
+                if self.answer:
+                    connection.sendall(b"x" * self.answer)
+                while connection.recv(65536):
+                    pass
+
+    def close(self):
+        self.socket.shutdown(socket.SHUT_RDWR)
+        self.socket.close()
+        self._thread.join()
+
+
+@pytest.mark.parametrize("early", [True, False])
+def test_short_connections_are_each_announced_once_with_their_bytes(lab, early):
+    """3 s at 1,000 a second; 60 s with FLOWD_LONG=1."""
+    count, rate = (60_000 if os.environ.get("FLOWD_LONG") else 3_000), 1_000
+    configuration = RULES.format(more="").replace("    period: 1s\n", f"    period: 1s\n    early: {str(early).lower()}\n")
+    with Collector(lab.b) as collector, daemon_on(lab.a, configuration) as daemon:
+        if early:
+            require_early(daemon)
+        server = Server(lab.b, 5001)
+        sent = {}
+
+        def connect(number):
+            sock = socket.socket(socket.AF_INET6, socket.SOCK_STREAM)
+            sock.connect((lab.b.address6, 5001))
+            return sock
+
+        def traffic_of_a():
+            began = time.monotonic()
+            for number in range(count):
+                with connect(number) as sock:
+                    size = 1 + number % 5000
+                    sock.sendall(b"x" * size)
+                    sent.setdefault(sock.getsockname()[1], []).append(size)
+                ahead = number / rate - (time.monotonic() - began)
+                if ahead > 0.01:
+                    time.sleep(ahead)  # the rate of the traffic, not a wait for the daemon
+
+        lab.a.call(traffic_of_a)
+        wait_for(lambda: plugin(daemon)["ended"] + plugin(daemon)["missing"] >= count, f"{count} ends: {plugin(daemon)}", 30)
+        collector.wait_for_count(2 * count, 60)
+        assert plugin(daemon)["started"] == count
+        told = {}
+        for message in collector.fireflies:
+            assert (message["context"]["experiment-id"], message["context"]["activity-id"]) == (2, 3)
+            told.setdefault(message["flow-id"]["src-port"], []).append(message)
+        assert told.keys() == sent.keys()
+        for port, sizes in sent.items():
+            states = [message["flow-lifecycle"]["state"] for message in told[port]]
+            assert states == ["start", "end"] * len(sizes), (port, states)
+            ends = told[port][1::2]
+            assert [end["usage"]["sent"] for end in ends] == sizes, port
+            for end in ends:
+                assert end["flow-lifecycle"]["start-time"] <= end["flow-lifecycle"]["end-time"]
+        server.close()
+
+
+@pytest.mark.parametrize("enrichers", ["netlink", "skops", "netlink skops"])
+def test_an_end_has_the_round_trip_time_and_a_sample_its_flow(lab, enrichers):
+    sections = "".join(f"  {name}: {{}}\n" for name in enrichers.split())
+    more = f"    enrich: true\nenrichers:\n  period: 200ms\n{sections}"
+    with Collector(lab.b) as collector, daemon_on(lab.a, RULES.format(more=more)) as daemon:
+        server = Server(lab.b, 5001)
+        clients = [lab.a.call(socket.create_connection, (lab.b.address6, 5001), 10) for _ in range(20)]
+        for number, client in enumerate(clients):
+            client.sendall(b"x" * (1000 + number))
+
+        def ongoing():
+            return {message["flow-id"]["src-port"]: message for message in list(collector.fireflies)
+                    if message["flow-lifecycle"]["state"] == "ongoing"}
+
+        def complete():
+            seen = ongoing()
+            return all(seen.get(client.getsockname()[1], {}).get("usage", {}).get("sent") == 1000 + number
+                       for number, client in enumerate(clients))
+
+        wait_for(complete, "an ongoing firefly of each flow with its own bytes", 20)
+        for message in ongoing().values():
+            assert isinstance(message["netlink"]["rtt"], float), message
+        for client in clients:
+            client.close()
+        server.close()
