@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""flowd-cpp as it is run by a service manager: started, waited for by sd_notify, asked, reloaded, stopped."""
+"""flowd-cpp as it is run by a service manager: started, waited for by sd_notify, asked, reloaded, stopped; its descriptors kept."""
+import fcntl
 import json
 import os
 import pathlib
@@ -29,30 +30,55 @@ class Daemon:
         self.arguments, self.environment = list(arguments), dict(environment or {})
         self.log_path = self.directory / "log"
         self.process, self.notified = None, []
+        self.stored = {}  # name: descriptor, kept for the daemon that is started next
 
     def start(self, ready=True):
+        self.notified.clear()
         self.notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         notify_path = self.directory / "notify"
         notify_path.unlink(missing_ok=True)
         self.notify.bind(str(notify_path))
         notify_path.chmod(0o666)  # the daemon may run as another user
         self.notify.setblocking(False)
-        command = [*self.prefix, str(BINARY), "run", "--conf", str(self.conf), "--control", str(self.control), *self.arguments]
+        command = [*self.prefix, *self.activation(), str(BINARY), "run", "--conf", str(self.conf), "--control", str(self.control),
+                   *self.arguments]
         if self.host:
             command = ["ip", "netns", "exec", self.host.name, *command]
         environment = os.environ | {"NOTIFY_SOCKET": str(notify_path)} | self.environment
         with open(self.log_path, "a") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log, env=environment, pass_fds=self.pass_fds)
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, env=environment,
+                                            pass_fds=[*self.pass_fds, *self.stored.values()])
         if ready:
             wait_for(self.is_ready, "READY=1 of the daemon, its log:\n" + self.log, 20)
         return self
 
+    def activation(self):
+        """The words in front of the command that give it what is stored, as sd_listen_fds(3) wants it."""
+        if not self.stored:
+            return []
+        moves = " ".join(f"{3 + i}<&{fd} {fd}<&-" for i, fd in enumerate(self.stored.values()))
+        return ["bash", "-c", f"exec {moves}; export LISTEN_PID=$$ LISTEN_FDS={len(self.stored)} "
+                f"LISTEN_FDNAMES='{':'.join(self.stored)}'; exec \"$@\"", "--"]
+
     def states(self):
         while True:
             try:
-                self.notified.extend(self.notify.recv(65536).decode().splitlines())
+                message, fds, _, _ = socket.recv_fds(self.notify, 65536, 16)
             except BlockingIOError:
                 return self.notified
+            lines = message.decode().splitlines()
+            self.notified.extend(lines)
+            self.keep([line.removeprefix("FDNAME=") for line in lines if line.startswith("FDNAME=")], fds,
+                      "FDSTOREREMOVE=1" in lines)
+
+    def keep(self, names, fds, removed):
+        for name in names:
+            if removed and name in self.stored:
+                os.close(self.stored.pop(name))
+        for name, fd in zip(names, fds):
+            self.stored[name] = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 100)  # out of the way of those that are handed on
+        for fd in fds:
+            os.close(fd)
 
     def is_ready(self):
         if self.process.poll() is not None:
@@ -106,4 +132,6 @@ class Daemon:
                 self.process.kill()
                 self.process.wait()
         self.notify.close()
+        for fd in self.stored.values():
+            os.close(fd)
         shutil.rmtree(self.directory, ignore_errors=True)

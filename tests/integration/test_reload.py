@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""SIGHUP: flows stay, what is unchanged keeps running, new backends get the live flows, an error keeps the old."""
+"""SIGHUP: flows stay, what is unchanged keeps running, new backends get the live flows, an error keeps the old. And what a
+service manager keeps meanwhile."""
 import signal
 import socket
 
@@ -76,3 +77,23 @@ def test_a_part_that_was_taken_out_is_stopped(lab):
     with Collector(lab.b, 10515), Collector(lab.b), Daemon(SECOND, lab.a) as daemon:
         daemon.reload(BASE)
         assert {entry["instance"] for entry in daemon.cli("status")["instances"]} == {"plugin fireflyp", "backend firefly"}
+
+
+def test_a_changed_control_socket_waits_for_the_next_start_and_says_so(lab):
+    with Daemon(BASE, lab.a) as daemon:
+        elsewhere = daemon.directory / "elsewhere"
+        daemon.reload(BASE + f"control: {{path: {elsewhere}}}\n")
+        assert "control, pidPath and workDir take effect at the next start" in daemon.log
+        assert daemon.cli("status")["daemon"]["reloads"] == 1, "the old socket answers"
+        assert not elsewhere.exists()
+
+
+def test_after_a_crash_the_kept_socket_still_holds_what_was_sent_meanwhile(lab):
+    with Collector(lab.b) as collector, Daemon(BASE, lab.a) as daemon:
+        wait_for(lambda: daemon.states() and daemon.stored, "the receiver's socket in the store")
+        assert daemon.stop(signal.SIGKILL) == -signal.SIGKILL
+        announce(lab, *(firefly("start", 1024 + i, i) for i in range(50)))
+        daemon.start()
+        collector.wait_for_count(50)
+        assert len({f["flow-id"]["src-port"] for f in collector.fireflies}) == 50
+        assert daemon.stop() == 0
