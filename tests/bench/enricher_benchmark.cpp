@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a sampling period costs, next to `ss -tinO` on the same sockets in the same run. CPU time, not wall time: the kernel
-// works for the caller in all of them. Every sample is compared with the socket it should be of. Needs root for skops; run it
-// in a network namespace of its own. FLOWD_LONG=1 adds 100,000 connections.
+// works for the caller in all of them. Every sample is compared with the socket it should be of. Needs root for skops; run
+// it in a network namespace of its own. FLOWD_LONG=1 adds 100,000 connections.
 #include <benchmark/benchmark.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -36,8 +36,8 @@ double thread_cpu() {
     return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) * 1e-9;
 }
 
-/// So many live connections on loopback. Grows, never shrinks: the benchmarks run from few to many. Held by children, because
-/// one process may not open so many.
+/// So many live connections on loopback. Grows, never shrinks: the benchmarks run from few to many. Held by children,
+/// because one process may not open so many.
 class Connections {
   public:
     static Connections& of(std::size_t count) {
@@ -58,7 +58,8 @@ class Connections {
     };
 
     Connections()
-        : made_(static_cast<Made*>(::mmap(nullptr, most * sizeof(Made), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0))) {}
+        : made_(static_cast<Made*>(
+              ::mmap(nullptr, most * sizeof(Made), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0))) {}
 
     void grow(std::size_t count) {
         while (flows_.size() < count) {
@@ -144,7 +145,8 @@ void period(benchmark::State& state) {
         state.SetIterationTime(thread_cpu() - before);
     }
     state.counters["wrong"] = static_cast<double>(judge.wrong);
-    state.counters["sampled"] = static_cast<double>(judge.samples) / static_cast<double>(state.iterations()) / static_cast<double>(flows.size());
+    state.counters["sampled"] =
+        static_cast<double>(judge.samples) / static_cast<double>(state.iterations()) / static_cast<double>(flows.size());
     if (judge.wrong > 0) state.SkipWithError("samples of other connections");
 }
 
