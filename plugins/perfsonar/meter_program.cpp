@@ -22,7 +22,7 @@ Result<bpf::HookPrograms> find_hook(const bpf::Object& object, bpf::Direction di
 
 std::uint32_t MeterProgram::buckets_for(std::uint32_t max_flows) {
     std::uint32_t buckets = 2;
-    while (buckets * METER_BUCKET_SLOTS / 2 < max_flows) buckets *= 2;
+    while (capacity_of(buckets) < max_flows) buckets *= 2;
     return buckets;
 }
 

@@ -37,8 +37,11 @@ class MeterProgram {
     [[nodiscard]] Result<OutcomeCounts> counts() const;
 
     [[nodiscard]] static std::vector<std::string> program_names();
-    /// How many flows a table made for `max_flows` can take at most: it is made half empty.
+    /// A table is made half empty: then next to no flow finds both its buckets full.
     [[nodiscard]] static std::uint32_t buckets_for(std::uint32_t max_flows);
+    [[nodiscard]] static std::uint32_t capacity_of(std::size_t buckets) {
+        return static_cast<std::uint32_t>(buckets) * METER_BUCKET_SLOTS / 2;
+    }
 
   private:
     MeterProgram(bpf::Object object, std::vector<bpf::HookPrograms> hooks, bpf::Map<std::uint32_t, meter_flow> flows,

@@ -3,6 +3,7 @@
 
 #include <time.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstring>
 #include <optional>
@@ -65,8 +66,8 @@ Metering::Metering(Host& host, const PerfsonarOptions& options, MeterProgram pro
       program_(std::move(program)),
       slots_(program_),
       keeper_(host, slots_, options, monotonic_ns()),
-      attachments_(host, purpose_of(options, program_), std::move(ownership)) {
-    apply(options);
+      attachments_(std::make_unique<bpf::Attachments>(host, purpose_of(options, program_), std::move(ownership))) {
+    apply();
     const auto flows = [&host](const char* what) {
         return host.counter("perfsonar_flows_total", "Metered flows by what became of them.", {{"result", what}});
     };
@@ -87,11 +88,15 @@ Metering::Metering(Host& host, const PerfsonarOptions& options, MeterProgram pro
     }
 }
 
-void Metering::apply(const PerfsonarOptions& options) {
+void Metering::apply() {
+    // A table that holds flows can't grow under them, and losing them to a reload would be worse than waiting.
+    const std::uint32_t made_for = MeterProgram::capacity_of(program_.buckets().size());
+    if (options_.max_flows > made_for)
+        host_.warning("maxFlows is " + std::to_string(made_for) + " until the next start: the table was made for so many");
     meter_state& state = program_.state();
-    __atomic_store_n(&state.max_flows, options.max_flows, __ATOMIC_RELAXED);
-    __atomic_store_n(&state.min_packets, options.min_packets, __ATOMIC_RELAXED);
-    __atomic_store_n(&state.min_bytes, options.min_bytes, __ATOMIC_RELAXED);
+    __atomic_store_n(&state.max_flows, std::min(options_.max_flows, made_for), __ATOMIC_RELAXED);
+    __atomic_store_n(&state.min_packets, options_.min_packets, __ATOMIC_RELAXED);
+    __atomic_store_n(&state.min_bytes, options_.min_bytes, __ATOMIC_RELAXED);
 }
 
 Result<std::vector<bpf::Link>> Metering::find() {
@@ -116,19 +121,20 @@ Result<void> Metering::attach_first() {
         host_.warning("there is no default route: flows are metered on its interface when there is one");
     for (const std::string& name : missing_)
         host_.warning("interface " + name + " does not exist; it is metered when it appears");
-    auto changes = attachments_.reconcile(*chosen);
+    auto changes = attachments_->reconcile(*chosen);
     if (!changes.failures.empty()) {
         changes.failures.front().error.option = "interfaces";
         return std::move(changes.failures.front().error);
     }
-    if (auto swept = attachments_.sweep(); !swept) host_.warning("leftovers were not looked for: " + swept.error().message);
+    if (auto swept = attachments_->sweep(); !swept)
+        host_.warning("leftovers were not looked for: " + swept.error().message);
     return {};
 }
 
 void Metering::attach_again() {
     auto chosen = find();
     if (!chosen) return host_.report(Problem::from(chosen.error()));
-    auto changes = attachments_.reconcile(*chosen);
+    auto changes = attachments_->reconcile(*chosen);
     for (const bpf::Link& link : changes.detached)
         keeper_.interface_gone(static_cast<std::uint32_t>(link.index), monotonic_ns());
     for (auto& failure : changes.failures) {
@@ -182,17 +188,19 @@ void Metering::tick() {
 }
 
 Result<void> Metering::reconfigure(const PerfsonarOptions& options) {
-    const bool needs_table = MeterProgram::buckets_for(options.max_flows) > program_.buckets().size();
-    if (needs_table || options.attach != options_.attach)
-        return Error{FLOWD_UNSUPPORTED, "a larger table, or another hook, needs another meter"};
     bpf::Interfaces interfaces(choice_of(options));
     auto changes = bpf::Netlink::open(interfaces.groups());
     if (!changes) return std::move(changes).error();
+    if (options.attach != options_.attach) {
+        auto ownership = bpf::Ownership::claim("meter");
+        if (!ownership) return std::move(ownership).error();
+        attachments_ = std::make_unique<bpf::Attachments>(host_, purpose_of(options, program_), *std::move(ownership));
+    }
     change_watch_.reset();
     interfaces_ = std::move(interfaces);
     changes_ = *std::move(changes);
     options_ = options;
-    apply(options);
+    apply();
     attach_again();
     keeper_.reconfigure(options, monotonic_ns());
     return follow();
@@ -203,7 +211,7 @@ void Metering::stop() {
     change_watch_.reset();
     drain_timer_.reset();
     tick_timer_.reset();
-    attachments_.detach_all();
+    attachments_->detach_all();
     drain();
     if (const std::size_t left = keeper_.end_all(); left > 0)
         host_.warning("the queues had no room for " + std::to_string(left) + " events: the core ends these flows itself");
@@ -230,7 +238,7 @@ void Metering::publish() {
     }
     const meter_count& no_room = (*outcomes)[METER_NO_ROOM][METER_OUT];
     if (no_room.packets == 0 || std::exchange(said_full_, true)) return;
-    host_.error("the table of " + std::to_string(options_.max_flows) +
+    host_.error("the table of " + std::to_string(program_.state().max_flows) +
                 " flows is full: further flows are not metered until others end; raise maxFlows");
 }
 
@@ -238,7 +246,7 @@ void Metering::status(json::Writer& object) const {
     const FlowKeeper::Counts& counts = keeper_.counts();
     object.member("metered", keeper_.metered());
     object.member("announced", keeper_.announced());
-    object.member("maxFlows", options_.max_flows);
+    object.member("maxFlows", program_.state().max_flows);
     object.member("waitingEvents", keeper_.waiting());
     object.key("flows").object();
     object.member("started", counts.started);
@@ -263,7 +271,7 @@ void Metering::status(json::Writer& object) const {
     }
     object.end();
     object.key("interfaces").array();
-    for (const auto& state : attachments_.states()) {
+    for (const auto& state : attachments_->states()) {
         object.object();
         object.member("interface", state.link.name);
         object.member("hook", state.hook);

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -30,7 +31,7 @@ class Metering {
 
     /// From here on flows are announced.
     Result<void> start();
-    /// FLOWD_UNSUPPORTED: these need another table.
+    /// Flows go on; a larger table comes with the next start.
     Result<void> reconfigure(const PerfsonarOptions& options);
     void on_room() { keeper_.on_room(); }
     /// Lets go of the interfaces and ends what was announced.
@@ -44,7 +45,7 @@ class Metering {
     [[nodiscard]] Result<void> attach_first();
     Result<void> follow();
     void attach_again();
-    void apply(const PerfsonarOptions& options);
+    void apply();
     [[nodiscard]] Result<std::vector<bpf::Link>> find();
     void drain();
     void tick();
@@ -57,7 +58,7 @@ class Metering {
     MeterProgram program_;
     KernelSlots slots_;
     FlowKeeper keeper_;
-    bpf::Attachments attachments_;
+    std::unique_ptr<bpf::Attachments> attachments_;
     std::vector<std::string> missing_;
     std::uint32_t lost_events_ = 0;  // that a scan has made up for
     bool said_full_ = false;

@@ -16,7 +16,7 @@ import pytest
 
 from tests.harness.collector import Collector
 from tests.harness.daemon import Daemon
-from tests.harness.lab import wait_for
+from tests.harness.lab import Host, sh, wait_for
 
 TAG = (2, 16)
 
@@ -356,3 +356,211 @@ def test_the_daemons_own_flows_are_none_sockets_that_it_has_closed_again_include
             last.send(b"that was all")
         answering.join()
         close_all(queries + receivers)
+
+
+def interface_counters(host, device="eth0"):
+    (link,) = json.loads(host.run("ip", "-j", "-s", "link", "show", device).stdout)
+    return link["stats64"]["tx"]["bytes"], link["stats64"]["rx"]["bytes"], link["stats64"]["tx"]["packets"], link["stats64"]["rx"]["packets"]
+
+
+def metered_frames(daemon):
+    counts = status(daemon)["packets"].values()
+    return tuple(sum(count[name] for count in counts) for name in ("frameBytesOut", "frameBytesIn", "packetsOut", "packetsIn"))
+
+
+def test_the_meters_frames_are_what_the_interface_counts(lab, collector):
+    for host in (lab.a, lab.b):  # a veth counts a large segment once; a NIC, as the meter, what it becomes on the wire
+        host.run("ethtool", "-K", "eth0", "tso", "off", "gso", "off", "gro", "off")
+    with Iperf3(lab) as iperf3, Daemon(configuration(lab), lab.a) as daemon:
+        first = interface_counters(lab.a), metered_frames(daemon)
+        iperf3.run("-t", "1", "-b", "300M")
+        iperf3.run("-t", "1", "-u", "-b", "30M", "-R")
+        lab.a.run("ping", "-c", "3", "-i", "0.05", lab.b.address4)
+        short = udp_sender(lab, 9)  # a short frame, and the answer that nobody listens
+        short.send(b"x")
+        short.close()
+        last = interface_counters(lab.a), metered_frames(daemon)
+    moved = [[after - before for before, after in zip(*pair)] for pair in zip(first, last)]
+    for interface, meter in zip(*moved):
+        assert interface > 1000 and abs(interface - meter) <= interface / 1000, moved
+
+
+def test_large_segments_are_counted_as_what_they_become_on_the_wire(lab, collector):
+    """With offloads on: the other side counts the packets that really arrive when it switches its own off."""
+    lab.b.run("ethtool", "-K", "eth0", "gro", "off")
+    with Iperf3(lab) as iperf3, Daemon(configuration(lab), lab.a) as daemon:
+        report = iperf3.run("-t", "1", "-b", "500M", "-M", "1200")
+        ends = wait_for_ends(collector, 2, destination_port=5201)
+        data = max(ends.values(), key=usage)
+        large = interface_counters(lab.a)[2]
+        counted = status(daemon)["packets"]["metered"]
+    assert report["sum_sent"]["bytes"] + COOKIE <= usage(data)[0]
+    assert counted["packetsOut"] >= report["sum_sent"]["bytes"] / 1200, "each segment carries 1200 bytes at most"
+    assert large < counted["packetsOut"] / 2, "or there were no large segments"
+
+
+def test_a_restart_announces_flows_in_progress_from_when_they_are_seen(lab, collector):
+    receivers = owamp_receiver(lab.b, [8760])
+    with Echo(lab.b, 9000), lab.a.call(socket.create_connection, (lab.b.address6, 9000)) as sock, udp_sender(lab, 8760) as udp:
+        def speak():
+            sock.sendall(b"x" * 10)
+            assert len(sock.recv(10, socket.MSG_WAITALL)) == 10
+            udp.send(b"x" * 10)
+
+        speak()
+        for life in (1, 2):
+            with Daemon(configuration(lab), lab.a) as daemon:
+                speak()
+                wait_for(lambda: status(daemon)["announced"] == 2, "both flows")
+                assert daemon.stop() == 0
+            wait_for(lambda: len(collector.fireflies) == 4 * life, "a start and an end of both")
+    close_all(receivers)
+    for states in Heard(collector).flows.values():
+        assert len(states["start"]) == len(states["end"]) == 2, "one of each in both lives"
+        assert all(usage(firefly)[0] == 10 for firefly in states["end"])
+
+
+def test_a_reload_in_the_middle_of_flows_loses_nothing_and_splits_none(lab, collector):
+    receivers = owamp_receiver(lab.b, [8760])
+    with Echo(lab.b, 9000), Daemon(configuration(lab), lab.a) as daemon, udp_sender(lab, 8760) as udp:
+        with lab.a.call(socket.create_connection, (lab.b.address6, 9000)) as sock:
+            for number, more in enumerate(["", ", exclude: {ports: [22]}", ", minBytes: 1", ", maxFlows: 262144", ", maxFlows: 100"]):
+                if number:
+                    daemon.reload(configuration(lab, more))
+                for _ in range(10):
+                    sock.sendall(b"x" * 10)
+                    assert len(sock.recv(10, socket.MSG_WAITALL)) == 10
+                    udp.send(b"x" * 10)
+        ends = wait_for_ends(collector, 2)
+    close_all(receivers)
+    assert {key.destination_port: usage(firefly) for key, firefly in ends.items()} == {9000: (500, 500), 8760: (500, 0)}
+    assert len(collector.fireflies) == 4
+
+
+class Container:
+    """A host behind veth and routing of a: in a namespace of its own."""
+
+    def __init__(self, lab):
+        self.name, self.address6, self.lab = lab.a.name + "-c", "fd5c:17a6:c::2", lab
+
+    def __enter__(self):
+        run = self.lab.a.run
+        sh("ip", "netns", "add", self.name)
+        run("ip", "link", "add", "vethc", "type", "veth", "peer", "name", "eth0", "netns", self.name)
+        run("ip", "link", "set", "vethc", "up")
+        run("ip", "addr", "add", "fd5c:17a6:c::1/64", "dev", "vethc", "nodad")
+        run("sysctl", "-qw", "net.ipv6.conf.all.forwarding=1")
+        for command in (["addr", "add", f"{self.address6}/64", "dev", "eth0", "nodad"], ["link", "set", "eth0", "up"],
+                        ["route", "add", "default", "via", "fd5c:17a6:c::1"]):
+            sh("ip", "-n", self.name, *command)
+        self.lab.b.run("ip", "route", "add", "fd5c:17a6:c::/64", "via", self.lab.a.address6)
+        self.host = Host(self.name, self.address6, None)
+        return self.host
+
+    def __exit__(self, *_):
+        sh("ip", "netns", "del", self.name)
+
+
+def test_what_a_container_sends_through_the_nic_counts_once_and_for_the_container(lab, collector):
+    with Container(lab) as container, Echo(lab.b, 9000), Daemon(configuration(lab), lab.a):
+        with container.call(socket.create_connection, (lab.b.address6, 9000)) as sock:
+            sock.sendall(b"x" * 1000)
+            assert len(sock.recv(1000, socket.MSG_WAITALL)) == 1000
+        (firefly,) = wait_for_ends(collector, 1, destination_port=9000).values()
+    assert firefly["flow-id"]["src-ip"] == container.address6 and usage(firefly) == (1000, 1000)
+
+
+def test_a_flow_seen_on_two_metered_interfaces_is_one_flow_and_its_bytes_are_not_doubled(lab, collector):
+    both = configuration(lab).replace("interfaces: [eth0]", "interfaces: [eth0, vethc]")
+    with Container(lab) as container, Echo(lab.b, 9000), Daemon(both, lab.a) as daemon:
+        with container.call(socket.create_connection, (lab.b.address6, 9000)) as sock:
+            sock.sendall(b"x" * 1000)
+            assert len(sock.recv(1000, socket.MSG_WAITALL)) == 1000
+        ends = wait_for_ends(collector, 1, source_port=9000)  # as its first packet, which came in at vethc, sees it
+        elsewhere = status(daemon)["packets"]["elsewhere"]
+    (firefly,) = ends.values()
+    assert sorted(usage(firefly)) == [1000, 1000]
+    assert elsewhere["packetsOut"] + elsewhere["packetsIn"] > 4, "each packet came by twice"
+
+
+def test_with_source_routing_over_two_nics_a_flow_is_one_whichever_way_its_packets_take(lab, collector):
+    """a sends through eth0 and hears through eth1, as a host does whose answers come by another route."""
+    a, b = lab.a.run, lab.b.run
+    a("ip", "link", "add", "eth1", "type", "veth", "peer", "name", "eth1", "netns", lab.b.name)
+    for run in (a, b):
+        run("ip", "link", "set", "eth1", "up")
+    a("ip", "addr", "add", "fd5c:17a6:7::a/64", "dev", "eth1", "nodad")
+    b("ip", "addr", "add", "fd5c:17a6:7::b/64", "dev", "eth1", "nodad")
+    b("ip", "route", "add", f"{lab.a.address6}/128", "via", "fd5c:17a6:7::a", "dev", "eth1")
+    two = configuration(lab).replace("interfaces: [eth0]", "interfaces: [eth0, eth1]")
+    with Echo(lab.b, 9000), Daemon(two, lab.a) as daemon:
+        before = status(daemon)["packets"]["elsewhere"]
+        with lab.a.call(socket.create_connection, (lab.b.address6, 9000)) as sock:
+            sock.sendall(b"x" * 1000)
+            assert len(sock.recv(1000, socket.MSG_WAITALL)) == 1000
+        (firefly,) = wait_for_ends(collector, 1, destination_port=9000).values()
+        after = status(daemon)["packets"]["elsewhere"]
+    assert usage(firefly) == (1000, 1000)
+    assert before == after
+    assert interface_counters(lab.a, "eth1")[1] > 1000, "the answers did come through eth1"
+
+
+def test_a_private_cgroup_namespace_changes_nothing(lab, collector):
+    receivers = owamp_receiver(lab.b, [8760])
+    with Daemon(configuration(lab), lab.a):
+        lab.a.run("unshare", "--cgroup", "python3", "-c", "import socket\n"
+                  "s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)\n"
+                  f"s.sendto(b'x' * 10, ('{lab.b.address6}', 8760))")
+        (firefly,) = wait_for_ends(collector, 1, destination_port=8760).values()
+    close_all(receivers)
+    assert usage(firefly) == (10, 0)
+
+
+def test_the_default_route_chooses_the_interface_and_its_change_is_followed(lab, collector):
+    receivers = owamp_receiver(lab.b, [8760])
+    chosen = configuration(lab).replace("interfaces: [eth0], ", "")
+    with Daemon(chosen, lab.a) as daemon, udp_sender(lab, 8760) as sock:
+        assert status(daemon)["interfaces"] == []
+        lab.a.run("ip", "-4", "route", "add", "default", "via", lab.b.address4)
+        wait_for(lambda: [entry["interface"] for entry in status(daemon)["interfaces"]] == ["eth0"], "the interface of the route")
+        sock.send(b"x")
+        wait_for_ends(collector, 1, destination_port=8760)
+        lab.a.run("ip", "-4", "route", "del", "default")
+        wait_for(lambda: status(daemon)["interfaces"] == [], "the interface to be let go")
+    close_all(receivers)
+
+
+def test_of_stacked_interfaces_the_uppermost_is_metered(lab, collector):
+    a = lab.a.run
+    a("ip", "link", "add", "br0", "type", "bridge")
+    a("ip", "link", "set", "eth0", "master", "br0")
+    for address in (f"{lab.a.address6}/64", f"{lab.a.address4}/24"):
+        a("ip", "addr", "del", address, "dev", "eth0")
+        a("ip", "addr", "add", address, "dev", "br0", *(["nodad"] if ":" in address else []))
+    a("ip", "link", "set", "br0", "up")
+    receivers = owamp_receiver(lab.b, [8760])
+    two = configuration(lab).replace("interfaces: [eth0]", "interfaces: [eth0, br0]")
+    with Daemon(two, lab.a) as daemon, udp_sender(lab, 8760) as sock:
+        assert [entry["interface"] for entry in status(daemon)["interfaces"]] == ["br0"]
+        sock.send(b"x" * 10)
+        (firefly,) = wait_for_ends(collector, 1, destination_port=8760).values()
+    close_all(receivers)
+    assert usage(firefly) == (10, 0)
+
+
+@pytest.mark.parametrize("attach", ["tcx", "clsact"])
+def test_nothing_is_left_behind_and_a_killed_daemons_leftovers_are_swept(lab, attach):
+    def filters():
+        return [line for direction in ("ingress", "egress")
+                for line in lab.a.run("tc", "filter", "show", "dev", "eth0", direction, check=False).stdout.splitlines()
+                if "flowd_meter" in line]
+
+    with Daemon(configuration(lab, f", attach: {attach}"), lab.a) as daemon:
+        assert len(filters()) == (2 if attach == "clsact" else 0)
+        daemon.process.kill()
+        daemon.process.wait()
+        assert len(filters()) == (2 if attach == "clsact" else 0), "tc keeps them"
+    with Daemon(configuration(lab, f", attach: {attach}"), lab.a) as daemon:
+        assert len(filters()) == (2 if attach == "clsact" else 0), "the new ones, and no others"
+        assert daemon.stop() == 0
+    assert filters() == []
