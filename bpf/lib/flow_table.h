@@ -22,19 +22,13 @@ struct {
     __type(value, struct marker_bucket);
 } marker_flows SEC(".maps");
 
-/* 0: equal. Without a branch, because the words are in one cache line and the verifier follows every branch. */
-static __always_inline __u64 flow_table_difference(const struct flow_key* a, const struct flow_key* b) {
-    return (a->low[0] ^ b->low[0]) | (a->low[1] ^ b->low[1]) | (a->high[0] ^ b->high[0]) | (a->high[1] ^ b->high[1]) |
-           (*(const __u64*)&a->low_port ^ *(const __u64*)&b->low_port);
-}
-
 /* Whether the slot holds the flow, whose mark it then hands out. `epoch`: see marker_settings. */
 static __always_inline int flow_table_take(struct marker_flow* slot, const struct flow_key* key, __u64 hash, __u32 epoch,
                                            struct marker_mark* mark) {
     const __u32 proof = (__u32)hash;
     const __u64 label = slot->label;
     /* The proof and MARKER_IS_SET, which is the bit below it. */
-    if (((label >> 31) ^ ((__u64)proof << 1 | 1)) | flow_table_difference(&slot->key, key)) return 0;
+    if (((label >> 31) ^ ((__u64)proof << 1 | 1)) | flow_key_difference(&slot->key, key)) return 0;
     const __u64 rest = slot->rest;
     mark->label = (__u32)label;
     mark->rest = (rest >> 32) == proof ? (__u32)rest : 0;

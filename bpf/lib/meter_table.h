@@ -48,12 +48,6 @@ static __always_inline struct meter_state* meter_state_get(void) {
     return bpf_map_lookup_elem(&meter_state, &only);
 }
 
-static __always_inline int meter_same_key(const struct flow_key* a, const struct flow_key* b) {
-    const __u64* x = (const __u64*)a;
-    const __u64* y = (const __u64*)b;
-    return x[0] == y[0] && x[1] == y[1] && x[2] == y[2] && x[3] == y[3] && x[4] == y[4];
-}
-
 /*
  * Tells the user's side. Without room for it the flow itself still says all: that some were lost makes the user's side look
  * at every flow.
@@ -76,7 +70,7 @@ static __always_inline struct meter_flow* meter_find_in(__u32 bucket, __u32 tag,
         struct meter_flow* flow = bpf_map_lookup_elem(&meter_flows, &at);
         if (!flow) return 0;
         /* While its key is being written 30 equal bits of the hash have to do. */
-        if ((found & METER_TAG_GONE) == METER_TAG_READY && !meter_same_key(&flow->key, key)) continue;
+        if ((found & METER_TAG_GONE) == METER_TAG_READY && flow_key_difference(&flow->key, key)) continue;
         *slot = at;
         return flow;
     }

@@ -256,6 +256,7 @@ void FlowKeeper::interface_gone(std::uint32_t index, std::int64_t now_ns) {
 }
 
 std::size_t FlowKeeper::end_all() {
+    is_stopping_ = true;
     for (auto& [slot, record] : records_)
         if (record.told == Told::start) finish(slot, record);
     is_full_ = false;
@@ -334,6 +335,7 @@ FlowKeeper::Filled FlowKeeper::fill(const Waiting& waiting, flowd_event& event) 
         event.end_time_ns =
             std::max(record.start_unix_ns, signed_ns(was_closed ? flow->end_ns : flow->last_ns) + unix_offset_ns_);
         event.time_ns = event.end_time_ns;
+        if (is_stopping_ && !was_closed) event.flags |= FLOWD_WITHDRAWN;
     }
     return Filled::ready;
 }

@@ -105,6 +105,7 @@ class FlowKeeper {
     std::int64_t second_ = 0;  // the last one the wheel has turned to
     std::deque<Waiting> waiting_;
     bool is_full_ = false;
+    bool is_stopping_ = false;
     std::size_t announced_ = 0;
     Counts counts_;
 };

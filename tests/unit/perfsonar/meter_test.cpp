@@ -199,7 +199,8 @@ TEST_F(MeterTest, PaddingOfAShortFrameIsNoPayloadButPartOfTheFrame) {
 }
 
 TEST_F(MeterTest, ExtensionHeadersAreNoPayload) {
-    const Bytes frame = test::ethernet(0x86dd) + test::Ip6{.next = 60}.over(test::extension(17, 0, test::udp(5001, 5002, 9)));
+    const Bytes frame =
+        test::ethernet(0x86dd) + test::Ip6{.next = 60}.over(test::extension(17, 0, test::udp(5001, 5002, 9)));
     EXPECT_EQ(sent(frame), METER_METERED);
     EXPECT_EQ(only().bytes[METER_OUT], 9u);
 }
@@ -267,7 +268,8 @@ TEST_F(MeterTest, AFullTableHoldsWhatItWasMadeFor) {
     load(4096);
     for (unsigned i = 0; i < 4096; ++i) {
         const std::string source = "2001:db8::" + std::to_string(1 + i / 512);
-        pass(test::ethernet(0x86dd) + test::Ip6{.source = source, .next = 17}.over(test::udp(1024 + i % 512, 5201)), METER_OUT);
+        pass(test::ethernet(0x86dd) + test::Ip6{.source = source, .next = 17}.over(test::udp(1024 + i % 512, 5201)),
+             METER_OUT);
     }
     EXPECT_EQ((*program_->counts())[METER_NO_ROOM][METER_OUT].packets, 0u);
     EXPECT_EQ(flows().size(), 4096u);
@@ -277,8 +279,7 @@ TEST_F(MeterTest, AFullTableHoldsWhatItWasMadeFor) {
 
 TEST_F(MeterTest, WithoutRoomForAMessageThatIsCounted) {
     load(65536);
-    for (unsigned i = 0; i < 9000; ++i)
-        pass(out6(test::udp(1024 + i, 5201), 17), METER_OUT);
+    for (unsigned i = 0; i < 9000; ++i) pass(out6(test::udp(1024 + i, 5201), 17), METER_OUT);
     EXPECT_GT(program_->state().lost_events, 0u);
     EXPECT_EQ(flows().size(), 9000u) << "the flows themselves are all there";
 }
