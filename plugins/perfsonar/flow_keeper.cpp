@@ -239,6 +239,7 @@ void FlowKeeper::reconfigure(const PerfsonarOptions& options, std::int64_t now_n
     options_ = options;
     own_is_fresh_ = false;
     for (auto& [slot, record] : records_) {
+        if (record.is_hidden) continue;  // has to be left alone for its time
         if (record.told == Told::start && is_retagged) push(slot, record, What::again);
         schedule(slot, record, now_ns);  // its limits may be shorter now
     }

@@ -54,7 +54,10 @@ void OwnSockets::refresh() {
 
 bool OwnSockets::listens_on(const Endpoint& local) const {
     return std::any_of(listeners_.begin(), listeners_.end(), [&](const Endpoint& listener) {
-        return listener.port == local.port && (listener.address == local.address || listener.address.is_unspecified());
+        if (listener.port != local.port) return false;
+        if (listener.address == local.address) return true;
+        // "::" may take IPv4 as well, 0.0.0.0 never takes IPv6.
+        return listener.address.is_unspecified() && (!listener.address.is_v4() || local.address.is_v4());
     });
 }
 
