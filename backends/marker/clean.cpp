@@ -8,6 +8,8 @@
 namespace flowd::marker {
 namespace {
 
+constexpr const char* default_persist_path = "/run/bpf/flowd";
+
 struct CleanOptions {
     static const Table<CleanOptions>& table() {
         static const Table<CleanOptions> table{};
@@ -19,7 +21,11 @@ Result<void> clean(CleanOptions, ToolCall& call) {
     auto swept = bpf::sweep_filters(call.host(), "marker", {MARKER_ETHERNET_PROGRAM, MARKER_RAW_IP_PROGRAM},
                                     {bpf::Direction::egress});
     if (!swept) return std::move(swept).error();
-    call.print("{\"removedFilters\":" + std::to_string(*swept) + "}");
+    const auto config = call.config<Options>();
+    const std::string path = config && *config ? (*config)->persist_path : std::string(default_persist_path);
+    const auto pinned = Pins::discard_all(path);
+    if (!pinned) return pinned.error();
+    call.print("{\"removedFilters\":" + std::to_string(*swept) + ",\"removedPins\":" + std::to_string(*pinned) + "}");
     return {};
 }
 

@@ -18,7 +18,8 @@ std::string tag_text(flowd_tag tag) {
 }  // namespace
 
 Result<void> Marker::prepare() {
-    auto marking = Marking::make(host(), options_);
+    if (auto done = open_pins(options_); !done) return done;
+    auto marking = Marking::make(host(), options_, pins_ ? &*pins_ : nullptr);
     if (!marking) return std::move(marking).error();
     marking_ = *std::move(marking);
     if (auto done = marking_->attach_first(); !done) return done;
@@ -31,13 +32,41 @@ Result<void> Marker::prepare() {
 Result<void> Marker::start() {
     if (auto done = watch(); !done) return done;
     if (auto done = share_socket_tags(); !done) return done;
-    if (!options_.match_all) return {};
+    if (auto done = expire_adopted(); !done) return done;
+    if (!options_.match_all && !marking_->table().has_catch_all()) return {};
     auto timer = host().after(catch_all_patience, [this] {
-        if (marking_ && !marking_->table().has_catch_all())
+        if (marking_ && !knows_catch_all_ && marking_->table().has_catch_all()) set_catch_all(std::nullopt);
+        if (marking_ && options_.match_all && !marking_->table().has_catch_all())
             host().warning("matchAll is set, but no plugin gives a catch-all tag: configure plugins.perfsonar");
     });
     if (!timer) return std::move(timer).error();
     catch_all_timer_ = *std::move(timer);
+    return {};
+}
+
+Result<void> Marker::open_pins(const Options& options) {
+    if (options.persist && !pins_) {
+        auto pins = Pins::open(options.persist_path, host().instance());
+        if (!pins) return std::move(pins).error();
+        pins_.emplace(*std::move(pins));
+    }
+    if (options.persist) return {};
+    // A program that a predecessor left in force would go on beside ours.
+    if (auto gone = Pins::discard(options.persist_path, host().instance()); !gone)
+        host().warning("what a predecessor kept in force was not removed: " + gone.error().message);
+    return {};
+}
+
+Result<void> Marker::expire_adopted() {
+    if (marking_->table().adopted() == 0) return {};
+    host().info("took over " + std::to_string(marking_->table().adopted()) + " flows that were marked before");
+    auto timer = host().every(options_.persist_idle, [this] {
+        if (!marking_) return;
+        marking_->table().expire_adopted();
+        if (marking_->table().adopted() == 0) adopted_timer_.reset();
+    });
+    if (!timer) return std::move(timer).error();
+    adopted_timer_ = *std::move(timer);
     return {};
 }
 
@@ -57,7 +86,10 @@ Result<void> Marker::share_socket_tags() {
 }
 
 Result<void> Marker::reconfigure(Options options) {
-    auto fresh = Marking::make(host(), options);
+    // Another way of keeping things takes an instance of its own, after this one.
+    if (options.persist != options_.persist || options.persist_path != options_.persist_path)
+        return Error{FLOWD_UNSUPPORTED, "persist takes a fresh start"};
+    auto fresh = Marking::make(host(), options, pins_ ? &*pins_ : nullptr);
     if (!fresh) return std::move(fresh).error();
     if (auto done = (*fresh)->fill_from(*marking_); !done) return done;
     if (auto done = (*fresh)->attach_first(); !done) return done;
@@ -77,7 +109,9 @@ Result<void> Marker::reconfigure(Options options) {
 Result<void> Marker::stop(Deadline) {
     change_watch_.reset();
     catch_all_timer_.reset();
+    adopted_timer_.reset();
     marking_.reset();
+    pins_.reset();
     return {};
 }
 
@@ -111,6 +145,7 @@ void Marker::on_events(const Events& events) {
 }
 
 void Marker::set_catch_all(std::optional<flowd_tag> tag) {
+    knows_catch_all_ = true;
     auto fits = marking_->set_catch_all(tag);
     if (!fits) return host().warning("flows that the catch-all covered: " + fits.error().message);
     if (!*fits)

@@ -9,6 +9,7 @@
 
 #include "backends/marker/marking.hpp"
 #include "backends/marker/options.hpp"
+#include "backends/marker/pins.hpp"
 #include "flowd/module.hpp"
 
 namespace flowd::marker {
@@ -39,6 +40,9 @@ class Marker final : public Backend {
 
   private:
     [[nodiscard]] Result<void> watch();
+    [[nodiscard]] Result<void> open_pins(const Options& options);
+    /// What was taken over and is not announced again goes: flows when they are idle, the catch-all after a while.
+    [[nodiscard]] Result<void> expire_adopted();
     /// Offers the map of the program that is in force; plugins that have the old one ask again.
     [[nodiscard]] Result<void> share_socket_tags();
     void set_catch_all(std::optional<flowd_tag> tag);
@@ -48,7 +52,10 @@ class Marker final : public Backend {
     Result<void> command_mode(const std::vector<std::string_view>& arguments, json::Writer& answer);
 
     Options options_;
+    std::optional<Pins> pins_;          // with `persist`
     std::unique_ptr<Marking> marking_;  // from prepare to stop
+    bool knows_catch_all_ = false;      // somebody has said what it is, or that there is none
+    Timer adopted_timer_;
     bool said_full_ = false;
     Watch change_watch_;
     Timer catch_all_timer_;

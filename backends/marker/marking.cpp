@@ -10,19 +10,21 @@ bpf::InterfaceChoice choice_of(const Options& options) {
     return {options.target_interfaces, options.discover_interfaces, bpf::RouteFamily::ipv6};
 }
 
-bpf::Attachments::Purpose purpose_of(const Options& options, const Program& program) {
+bpf::Attachments::Purpose purpose_of(const Options& options, const Program& program, const Pins* pins) {
     return {"marking",
             {{bpf::Direction::egress, program.ethernet(), program.raw_ip()}},
             {MARKER_ETHERNET_PROGRAM, MARKER_RAW_IP_PROGRAM},
             options.attach,
-            options.remove_qdisc};
+            options.remove_qdisc.value_or(!options.persist),
+            pins != nullptr ? pins->links() : std::string()};
 }
 
 }  // namespace
 
-Result<std::unique_ptr<Marking>> Marking::make(Host& host, const Options& options) {
+Result<std::unique_ptr<Marking>> Marking::make(Host& host, const Options& options, const Pins* pins) {
     const flowd_level level = options.debug_mode ? FLOWD_LEVEL_INFO : FLOWD_LEVEL_DEBUG;
-    auto program = load_program(options, [&host, level](flowd_level, std::string_view line) { host.log(level, line); });
+    auto program = load_program(
+        options, [&host, level](flowd_level, std::string_view line) { host.log(level, line); }, pins);
     if (!program) {
         Error error = std::move(program).error();
         if (!options.program_path.empty()) error.option = "programPath";
@@ -34,13 +36,16 @@ Result<std::unique_ptr<Marking>> Marking::make(Host& host, const Options& option
     auto changes = bpf::Netlink::open(bpf::Interfaces(choice_of(options)).groups());
     if (!changes) return std::move(changes).error();
     std::unique_ptr<Marking> made(
-        new Marking(host, options, *std::move(program), *std::move(ownership), *std::move(changes)));
+        new Marking(host, options, pins, *std::move(program), *std::move(ownership), *std::move(changes)));
+    if (made->program_.is_taken_over())
+        if (auto adopted = made->table_.adopt(); !adopted) return std::move(adopted).error();
     made->table_.set_observe(options.mode == Mode::observe);
     made->table_.set_socket_tags(options.socket_tags);
     return made;
 }
 
-Marking::Marking(Host& host, const Options& options, Program program, bpf::Ownership ownership, bpf::Netlink changes)
+Marking::Marking(Host& host, const Options& options, const Pins* pins, Program program, bpf::Ownership ownership,
+                 bpf::Netlink changes)
     : host_(host),
       interfaces_(choice_of(options)),
       is_named_(!options.target_interfaces.empty()),
@@ -48,7 +53,7 @@ Marking::Marking(Host& host, const Options& options, Program program, bpf::Owner
       changes_(std::move(changes)),
       program_(std::move(program)),
       table_(program_, Marks(options), options.max_flows),
-      attachments_(host, purpose_of(options, program_), std::move(ownership)) {}
+      attachments_(host, purpose_of(options, program_, pins), std::move(ownership)) {}
 
 Error Marking::nothing_there() const {
     return Error{

@@ -22,8 +22,9 @@ namespace flowd::marker {
 
 class Marking {
   public:
-    /// Loads the program. Nothing is attached yet. `host` must outlive this.
-    [[nodiscard]] static Result<std::unique_ptr<Marking>> make(Host& host, const Options& options);
+    /// Loads the program. With `pins`, what is in force there is taken over. Nothing is attached yet. `host` must outlive
+    /// this.
+    [[nodiscard]] static Result<std::unique_ptr<Marking>> make(Host& host, const Options& options, const Pins* pins);
     Marking(const Marking&) = delete;
     Marking& operator=(const Marking&) = delete;
     ~Marking() = default;
@@ -58,7 +59,8 @@ class Marking {
     bool drain_changes() { return changes_.drain(); }
 
   private:
-    Marking(Host& host, const Options& options, Program program, bpf::Ownership ownership, bpf::Netlink changes);
+    Marking(Host& host, const Options& options, const Pins* pins, Program program, bpf::Ownership ownership,
+            bpf::Netlink changes);
     std::vector<bpf::Attachments::Failure> reconcile(const std::vector<bpf::Link>& wanted);
     void warn_of_strangers(const bpf::Link& link) const;
     [[nodiscard]] Error nothing_there() const;

@@ -63,8 +63,20 @@ const Table<Options>& Options::table() {
             .default_value("auto"),
         option("removeQdisc", &Options::remove_qdisc)
             .aliases({"forceHookRemoval"})
-            .doc("At the end, remove a clsact qdisc that the marker made and nobody else uses.")
-            .default_value(true),
+            .doc("At the end, remove a clsact qdisc that the marker made and nobody else uses. Absent: unless persist is "
+                 "set."),
+        option("persist", &Options::persist)
+            .doc("Packets are marked on while the daemon is not there; the next start takes over what is in force.")
+            .default_value(false),
+        option("persistPath", &Options::persist_path)
+            .doc("For persist: a folder on a BPF file system.")
+            .path()
+            .default_value("/run/bpf/flowd"),
+        option("persistIdle", &Options::persist_idle)
+            .doc("For persist: flows that were taken over and that nobody announces again lose their mark after so long "
+                 "without a packet.")
+            .range(std::chrono::seconds(1), std::chrono::hours(24 * 7))
+            .default_value("5min"),
         option("maxFlows", &Options::max_flows)
             .doc("Flows that can be marked at a time.")
             .range(1, 4194304)
@@ -107,6 +119,9 @@ void Options::validate(const Options& options, Problems& problems) {
     if (!uses_dscp && !options.dscp_map.empty())
         problems.add(
             {"dscpMap", "no DSCP is written with this markingStrategy", "markingStrategy: dscp or label+dscp", ""});
+    if (options.persist && options.remove_qdisc.value_or(false))
+        problems.add({"removeQdisc", "persist leaves the marker in place when the daemon ends, removeQdisc takes it away",
+                      "remove one of them", "true"});
     validate_dscp_map(options.dscp_map, problems);
 }
 

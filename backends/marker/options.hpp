@@ -2,6 +2,7 @@
 // backends/marker/options.hpp: what may be configured.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -38,7 +39,10 @@ struct Options {
     Mode mode = Mode::mark;
     Policy policy = Policy::override;
     bpf::Attach attach = bpf::Attach::automatic;
-    bool remove_qdisc = true;
+    std::optional<bool> remove_qdisc;  ///< nothing: unless `persist`
+    bool persist = false;
+    std::string persist_path;
+    std::chrono::seconds persist_idle{300};
     std::uint32_t max_flows = 131072;
     std::string program_path;
     bool match_all = false;

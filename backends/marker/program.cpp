@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "backends/marker/program.hpp"
 
+#include <optional>
 #include <span>
 #include <utility>
 
@@ -50,11 +51,23 @@ Program::Program(bpf::Object object, int ethernet, int raw_ip, int flows, int so
       dscp_(std::move(dscp)),
       counts_(std::move(counts)) {}
 
-Result<Program> Program::load(const std::string& path, const marker_config& config, bpf::LogSink log) {
+Result<Program> Program::load(const std::string& path, const marker_config& config, const Pins* pins, bpf::LogSink log) {
     auto object = open(path, std::move(log));
     if (!object) return std::move(object).error();
     if (auto done = object->set_max_entries(MARKER_FLOWS_MAP, config.buckets); !done) return std::move(done).error();
     if (auto done = object->set_constants(config); !done) return std::move(done).error();
+    // All or none: the settings say whether there is something in the table.
+    std::optional<UniqueFd> kept_flows;
+    std::optional<UniqueFd> kept_settings;
+    if (pins != nullptr) {
+        kept_flows = pins->map(MARKER_FLOWS_MAP, sizeof(marker_bucket), config.buckets);
+        kept_settings = pins->map(MARKER_SETTINGS_MAP, sizeof(marker_settings), 1);
+    }
+    const bool is_taken_over = kept_flows && kept_settings;
+    if (is_taken_over) {
+        if (auto done = object->reuse_map(MARKER_FLOWS_MAP, kept_flows->get()); !done) return std::move(done).error();
+        if (auto done = object->reuse_map(MARKER_SETTINGS_MAP, kept_settings->get()); !done) return std::move(done).error();
+    }
     if (auto done = object->load(); !done) return std::move(done).error();
 
     auto ethernet = object->program(MARKER_ETHERNET_PROGRAM);
@@ -71,12 +84,18 @@ Result<Program> Program::load(const std::string& path, const marker_config& conf
     if (!dscp) return std::move(dscp).error();
     auto counts = object->map<std::uint32_t, marker_counts>(MARKER_COUNTS_MAP);
     if (!counts) return std::move(counts).error();
-    return Program(*std::move(object), *ethernet, *raw_ip, flows->fd(), socket_tags->fd(), *std::move(settings),
-                   *std::move(dscp), *std::move(counts));
+    if (pins != nullptr && !is_taken_over) {
+        if (auto done = pins->pin_map(MARKER_FLOWS_MAP, flows->fd()); !done) return std::move(done).error();
+        if (auto done = pins->pin_map(MARKER_SETTINGS_MAP, settings->fd()); !done) return std::move(done).error();
+    }
+    Program program(*std::move(object), *ethernet, *raw_ip, flows->fd(), socket_tags->fd(), *std::move(settings),
+                    *std::move(dscp), *std::move(counts));
+    program.is_taken_over_ = is_taken_over;
+    return program;
 }
 
-Result<Program> load_program(const Options& options, bpf::LogSink log) {
-    auto program = Program::load(options.program_path, config_of(options), std::move(log));
+Result<Program> load_program(const Options& options, bpf::LogSink log, const Pins* pins) {
+    auto program = Program::load(options.program_path, config_of(options), pins, std::move(log));
     if (!program) return program;
     if (auto done = fill_dscp(program->dscp(), options.dscp_map); !done) return std::move(done).error();
     return program;

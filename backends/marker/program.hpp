@@ -7,6 +7,7 @@
 #include <string>
 
 #include "backends/marker/options.hpp"
+#include "backends/marker/pins.hpp"
 #include "bpf/marker_types.h"
 #include "flowd/result.hpp"
 #include "lib/bpf/map.hpp"
@@ -20,8 +21,10 @@ using Outcomes = std::array<std::uint64_t, MARKER_OUTCOMES>;
 
 class Program {
   public:
-    /// `path` empty: the built-in object. The table's buckets are those of the configuration.
-    [[nodiscard]] static Result<Program> load(const std::string& path, const marker_config& config, bpf::LogSink log);
+    /// `path` empty: the built-in object. The table's buckets are those of the configuration. With `pins`, maps of the same
+    /// shape that are pinned there are taken over, and the program's are pinned.
+    [[nodiscard]] static Result<Program> load(const std::string& path, const marker_config& config, const Pins* pins,
+                                              bpf::LogSink log);
 
     [[nodiscard]] int ethernet() const { return ethernet_; }  ///< for devices with an Ethernet header; borrowed
     [[nodiscard]] int raw_ip() const {
@@ -30,6 +33,8 @@ class Program {
     [[nodiscard]] int flows() const { return flows_; }  ///< map of marker_bucket; borrowed
     [[nodiscard]] int socket_tags() const { return socket_tags_; }  ///< map of socket_tag; borrowed
     [[nodiscard]] SettingsMap& settings() { return settings_; }
+    /// Whether the flow table is a predecessor's.
+    [[nodiscard]] bool is_taken_over() const { return is_taken_over_; }
     [[nodiscard]] DscpMap& dscp() { return dscp_; }
     /// What became of all packets so far, by enum marker_outcome.
     [[nodiscard]] Result<Outcomes> outcomes() const;
@@ -48,10 +53,11 @@ class Program {
     SettingsMap settings_;
     DscpMap dscp_;
     CountsMap counts_;
+    bool is_taken_over_ = false;
 };
 
 /// The program that does what the options say, its constants and its map of DSCP values filled in.
-[[nodiscard]] Result<Program> load_program(const Options& options, bpf::LogSink log);
+[[nodiscard]] Result<Program> load_program(const Options& options, bpf::LogSink log, const Pins* pins = nullptr);
 
 /// "markedFlow"
 [[nodiscard]] const char* outcome_name(std::uint32_t outcome);

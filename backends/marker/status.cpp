@@ -43,6 +43,7 @@ void write_packets(json::Writer& object, const Result<Outcomes>& outcomes) {
 void write_table(json::Writer& object, const TagTable& table) {
     object.member("flows", table.size());
     object.member("maxFlows", table.capacity());
+    object.member("adopted", std::uint64_t{table.adopted()});
     const auto& skipped = table.skipped();
     object.key("skippedFlows").object();
     object.member("tableFull", skipped.table_full);
@@ -61,6 +62,7 @@ void write_table(json::Writer& object, const TagTable& table) {
 void Marker::status(json::Writer& object) const {
     object.member("strategy", name_of(options_.strategy));
     object.member("policy", options_.policy == Policy::keep_explicit ? "keepExplicit" : "override");
+    object.member("persist", options_.persist);
     object.member("socketTags", options_.socket_tags);
     if (!marking_) return;
     const TagTable& table = marking_->table();

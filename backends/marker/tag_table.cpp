@@ -2,6 +2,7 @@
 #include "backends/marker/tag_table.hpp"
 
 #include <chrono>
+#include <vector>
 
 #include "flowd/address.hpp"
 #include "lib/bpf/flow_key.hpp"
@@ -21,6 +22,33 @@ TagTable::TagTable(Program& program, Marks marks, std::uint32_t capacity)
       marks_(std::move(marks)),
       flows_(program.flows(), FlowTable::buckets_for(capacity)),
       capacity_(capacity) {}
+
+Result<void> TagTable::adopt() {
+    auto settings = program_.settings().lookup(0);
+    if (!settings) return std::move(settings).error();
+    settings_ = *settings;
+    catch_all_mark_ = settings_.catch_all;
+    catch_all_ = tag_of(catch_all_mark_).value_or(flowd_tag{});
+    auto visited = flows_.visit([this](const FlowTable::Flow& flow) { adopted_.insert(flow.key); });
+    if (!visited) return visited;
+    size_ = static_cast<std::uint32_t>(adopted_.size());
+    settings_.flows = size_ != 0 ? 1 : 0;
+    settings_.epoch = size_ != 0 ? settings_.epoch % 0xffff + 1 : 0;
+    write_settings();
+    if (size_ == 0) flows_.unmap();
+    return {};
+}
+
+void TagTable::expire_adopted() {
+    const std::vector<flow_key> all(adopted_.begin(), adopted_.end());
+    for (const flow_key& key : all) {
+        const auto flow = flows_.find(key);
+        if (flow && flow->has_value() && (*flow)->seen == settings_.epoch) continue;
+        erase(key);
+    }
+    settings_.epoch = adopted_.empty() ? 0 : settings_.epoch % 0xffff + 1;
+    write_settings();
+}
 
 bool TagTable::is_markable(const flowd_key& key) {
     if (!marks_.takes_ipv4() && Address(key.source).is_v4() && Address(key.destination).is_v4()) {
@@ -55,6 +83,7 @@ bool TagTable::put(const flowd_key& key, flowd_tag tag) {
         if (size_ != 0) erase(kernel_key);
         return true;
     }
+    adopted_.erase(kernel_key);
     const marker_mark mark = marks_.of(tag, flow_hash(&kernel_key));
     count_unmarkable(tag, mark);
     if (size_ == capacity_) {
@@ -80,6 +109,7 @@ void TagTable::remove(const flowd_key& key) {
 }
 
 void TagTable::erase(const flow_key& key) {
+    adopted_.erase(key);
     const auto erased = flows_.erase(key);
     if (!erased) return failed(erased.error());
     if (!*erased || --size_ != 0) return;

@@ -3,7 +3,9 @@
 #pragma once
 
 #include <cstdint>
+#include <cstring>
 #include <string>
+#include <unordered_set>
 
 #include "backends/marker/flow_table.hpp"
 #include "backends/marker/marks.hpp"
@@ -27,6 +29,12 @@ class TagTable {
     };
 
     TagTable(Program& program, Marks marks, std::uint32_t capacity);
+
+    /// Takes over what a predecessor left in the maps: flows, catch-all. Until they are put again its flows are adopted.
+    Result<void> adopt();
+    /// Removes adopted flows that had no packet since the last call, or since they were adopted.
+    void expire_adopted();
+    [[nodiscard]] std::size_t adopted() const { return adopted_.size(); }
 
     /// Enters a flow or gives it a new tag. False: the table is full.
     bool put(const flowd_key& key, flowd_tag tag);
@@ -62,6 +70,12 @@ class TagTable {
     void write_settings();
     void failed(const Error& error);
 
+    struct KeyHash {
+        std::size_t operator()(const flow_key& key) const { return flow_hash(&key); }
+    };
+    struct KeyEqual {
+        bool operator()(const flow_key& a, const flow_key& b) const { return std::memcmp(&a, &b, sizeof a) == 0; }
+    };
     Program& program_;
     Marks marks_;
     FlowTable flows_;
@@ -71,6 +85,7 @@ class TagTable {
     flowd_tag catch_all_{};
     marker_mark catch_all_mark_{};
     bool relied_on_ = false;
+    std::unordered_set<flow_key, KeyHash, KeyEqual> adopted_;
     Skipped skipped_;
     std::string last_error_;
 };

@@ -4,7 +4,10 @@
 #include <net/if_arp.h>
 
 #include <algorithm>
+#include <cstdlib>
+#include <filesystem>
 #include <optional>
+#include <system_error>
 #include <utility>
 
 #include "lib/bpf/object.hpp"
@@ -69,10 +72,12 @@ Attachments::Changes Attachments::reconcile(const std::vector<Link>& wanted) {
             changes.failures.push_back({link, std::move(attached).error()});
             continue;
         }
+        if (auto kept = keep(*attached); !kept) host_.warning(link.name + ": " + kept.error().message);
         host_.info(purpose_.doing + " on " + link.name + " (" + (attached->on_clsact() ? "clsact" : "tcx") + ")");
         attached_.emplace(link.index, *std::move(attached));
         changes.attached.push_back(link);
     }
+    remove_stale_pins();
     return changes;
 }
 
@@ -136,7 +141,7 @@ void Attachments::detach(Attached attached) {
     const bool on_clsact = attached.on_clsact();
     const Link link = attached.link;
     const bool made_qdisc = attached.made_qdisc;
-    attached.hooks.clear();
+    attached.hooks.clear();  // a pinned link goes with its pin
     if (!on_clsact || !made_qdisc || !purpose_.remove_qdisc) return;
     auto removed = remove_clsact_if_unused(link.index);
     if (!removed) host_.debug(link.name + ": " + removed.error().message);
@@ -152,8 +157,36 @@ void Attachments::take_over(Attachments& predecessor) {
 }
 
 void Attachments::detach_all() {
-    for (auto& [index, attached] : attached_) detach(std::move(attached));
+    for (auto& [index, attached] : attached_)
+        purpose_.kept_in.empty() ? detach(std::move(attached)) : leave(std::move(attached));
     attached_.clear();
+}
+
+std::string Attachments::pin_of(int interface_index, std::size_t hook) const {
+    return purpose_.kept_in + "/link_" + std::to_string(interface_index) + "_" + std::to_string(hook);
+}
+
+Result<void> Attachments::keep(Attached& attached) const {
+    if (purpose_.kept_in.empty() || attached.on_clsact()) return {};  // a filter needs no pin
+    for (std::size_t i = 0; i < attached.hooks.size(); ++i)
+        if (auto pinned = std::get<TcxLink>(attached.hooks[i]).pin(pin_of(attached.link.index, i)); !pinned) return pinned;
+    return {};
+}
+
+void Attachments::leave(Attached attached) {
+    for (Hook& hook : attached.hooks)
+        if (auto* const filter = std::get_if<ClsactFilter>(&hook)) filter->release();
+}
+
+void Attachments::remove_stale_pins() const {
+    if (purpose_.kept_in.empty()) return;
+    std::error_code error;
+    for (const auto& entry : std::filesystem::directory_iterator(purpose_.kept_in, error)) {
+        const std::string name = entry.path().filename();
+        if (!name.starts_with("link_")) continue;
+        const auto owner = attached_.find(std::atoi(name.c_str() + std::string_view("link_").size()));
+        if (owner == attached_.end() || owner->second.on_clsact()) std::filesystem::remove(entry.path(), error);
+    }
 }
 
 Result<std::uint32_t> Attachments::sweep() const {

@@ -44,6 +44,8 @@ class Attachments {
         std::vector<std::string> program_names;  ///< of our filters, to find what a killed predecessor left
         Attach how = Attach::automatic;
         bool remove_qdisc = true;  ///< at the end, when we made it and nobody else uses it
+        std::string kept_in =
+            {};  ///< a folder on a bpffs where links are pinned, so that all outlives us; empty: nothing does
     };
     struct State {
         Link link;
@@ -90,6 +92,10 @@ class Attachments {
     [[nodiscard]] Result<std::vector<Hook>> attach_tcx(const Link& link, bool raw_ip) const;
     [[nodiscard]] Result<std::vector<Hook>> attach_clsact(const Link& link, bool raw_ip) const;
     void detach(Attached attached);
+    [[nodiscard]] Result<void> keep(Attached& attached) const;
+    void leave(Attached attached);
+    void remove_stale_pins() const;
+    [[nodiscard]] std::string pin_of(int interface_index, std::size_t hook) const;
 
     Host& host_;
     Purpose purpose_;

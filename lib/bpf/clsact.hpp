@@ -48,6 +48,8 @@ class ClsactFilter {
     ~ClsactFilter();
 
     [[nodiscard]] const Filter& filter() const { return filter_; }
+    /// It stays when this goes.
+    void release() { interface_ = 0; }
 
   private:
     ClsactFilter(int interface_index, Direction direction, Filter filter)

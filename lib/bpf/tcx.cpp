@@ -4,7 +4,10 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
+#include <unistd.h>
+
 #include <cerrno>
+#include <cstdio>
 #include <string>
 
 #include "lib/bpf/error.hpp"
@@ -30,6 +33,15 @@ Result<TcxLink> TcxLink::attach(int program, int interface_index, Direction dire
     // An unknown attach type is EINVAL in kernels that do not know it.
     if (fd == -EINVAL) error.code = FLOWD_UNSUPPORTED;
     return error;
+}
+
+Result<void> TcxLink::pin(const std::string& path) {
+    // Renamed over the other, so that there is no moment without a link.
+    const std::string beside = path + "_new";
+    ::unlink(beside.c_str());
+    if (const int number = bpf_obj_pin(fd_.get(), beside.c_str())) return system_error(number, "pinning " + beside);
+    if (::rename(beside.c_str(), path.c_str()) != 0) return system_error(errno, "pinning " + path);
+    return {};
 }
 
 }  // namespace flowd::bpf

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 #include "flowd/result.hpp"
 #include "flowd/unique_fd.hpp"
@@ -16,6 +17,9 @@ class TcxLink {
   public:
     /// FLOWD_UNSUPPORTED where the kernel has no TCX: found out by trying.
     [[nodiscard]] static Result<TcxLink> attach(int program, int interface_index, Direction direction);
+
+    /// From now on it stays when this goes, until the file at `path`, on a bpffs, does. What was pinned there goes now.
+    Result<void> pin(const std::string& path);
 
   private:
     explicit TcxLink(UniqueFd fd) : fd_(std::move(fd)) {}
