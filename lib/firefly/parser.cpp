@@ -13,21 +13,18 @@
 #include "lib/firefly/blocks.hpp"
 #include "lib/firefly/json_text.hpp"
 #include "lib/firefly/timestamp.hpp"
+#include "lib/text/words.hpp"
 
 namespace flowd::firefly {
 namespace {
 
 namespace dom = simdjson::dom;
+using text::same_word;
 
 /// Deeper nesting than any emitter's; keeps a hostile datagram from being work.
 constexpr std::size_t max_depth = 16;
 /// More top-level members than this are dropped: nobody sends them.
 constexpr std::size_t max_blocks = 32;
-
-[[nodiscard]] bool same_word(std::string_view text, std::string_view lower) {
-    return std::equal(text.begin(), text.end(), lower.begin(), lower.end(),
-                      [](char a, char b) { return (a >= 'A' && a <= 'Z' ? a - 'A' + 'a' : a) == b; });
-}
 
 [[nodiscard]] std::string_view without_padding(std::string_view text) {
     constexpr std::string_view blanks("\0 \t\r\n", 5);

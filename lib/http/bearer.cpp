@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "flowd/unique_fd.hpp"
+#include "lib/text/words.hpp"
 
 namespace flowd::http {
 namespace {
@@ -68,10 +69,7 @@ Result<void> Bearer::refresh() {
 }
 
 bool Bearer::allows(std::string_view authorization) const {
-    const auto same_letter = [](char a, char b) { return (a >= 'A' && a <= 'Z' ? a - 'A' + 'a' : a) == b; };
-    if (authorization.size() <= scheme.size() ||
-        !std::equal(scheme.begin(), scheme.end(), authorization.begin(), [&](char b, char a) { return same_letter(a, b); }))
-        return false;
+    if (!text::same_word(authorization.substr(0, scheme.size()), scheme)) return false;
     authorization.remove_prefix(scheme.size());
     while (!authorization.empty() && authorization.front() == ' ') authorization.remove_prefix(1);
     return same_in_constant_time(authorization, token_);

@@ -6,6 +6,8 @@
 
 #include "lib/http/listening.hpp"
 #include "lib/http/problem.hpp"
+#include "lib/net/address_hash.hpp"
+#include "lib/text/words.hpp"
 #include "plugins/api/flow_page.hpp"
 #include "plugins/api/openapi.hpp"
 #include "plugins/api/peer_forms.hpp"
@@ -17,19 +19,17 @@ constexpr std::array<const char*, 4> kinds{"", "start", "ongoing", "end"};
 /// Refused events that an answer lists by their place.
 constexpr std::size_t most_listed = 10;
 
-/// Who told us, for caps per source. Never 0, which means nobody.
+/// Who told us, for caps per source.
 [[nodiscard]] std::uint64_t sender_of(const http::Peer& peer) {
-    if (peer.user) return *peer.user + (std::uint64_t{1} << 32);
-    std::uint64_t hash = 0xcbf29ce484222325u;  // FNV-1a
-    for (const std::uint8_t byte : peer.endpoint.address.bytes()) hash = (hash ^ byte) * 0x100000001b3u;
-    return hash == 0 ? 1 : hash;
+    return peer.user ? *peer.user + (std::uint64_t{1} << 32) : net::hash_of(peer.endpoint.address);
 }
 
 /// "application/json; charset=utf-8" and "application/vnd.x+json" are JSON.
 [[nodiscard]] bool is_json(std::string_view type) {
     type = type.substr(0, type.find(';'));
     while (!type.empty() && type.back() == ' ') type.remove_suffix(1);
-    return same_word(type, "application/json") || (type.size() > 5 && same_word(type.substr(type.size() - 5), "+json"));
+    return text::same_word(type, "application/json") ||
+           (type.size() > 5 && text::same_word(type.substr(type.size() - 5), "+json"));
 }
 
 [[nodiscard]] http::Response with_retry(http::Response response) {

@@ -6,6 +6,7 @@
 
 #include "lib/firefly/event.hpp"
 #include "lib/firefly/parser.hpp"
+#include "lib/text/words.hpp"
 #include "plugins/api/json_reading.hpp"
 #include "plugins/api/peer_forms.hpp"
 
@@ -24,7 +25,7 @@ enum class Form { own, flowd_go, firefly, unknown };
     for (const auto& [name, value] : object) {
         if (name == "flow-lifecycle") return Form::firefly;
         if (name == "source") return Form::own;
-        if (same_word(name, "Src")) return Form::flowd_go;
+        if (text::same_word(name, "Src")) return Form::flowd_go;
     }
     return Form::unknown;
 }

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plugins/api/json_reading.hpp"
 
-#include <algorithm>
-
 #include "lib/firefly/timestamp.hpp"
 
 namespace flowd::api {
@@ -39,11 +37,6 @@ Result<std::int64_t> read_time(std::string_view member, dom::element value) {
     const auto time = firefly::parse_timestamp(*text);
     if (!time) return wrong(member, "is no time as RFC 3339 writes it");
     return *time;
-}
-
-bool same_word(std::string_view a, std::string_view b) {
-    const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; };
-    return std::equal(a.begin(), a.end(), b.begin(), b.end(), [&](char x, char y) { return lower(x) == lower(y); });
 }
 
 }  // namespace flowd::api

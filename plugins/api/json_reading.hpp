@@ -26,6 +26,4 @@ namespace dom = simdjson::dom;
 /// RFC 3339; null, "" and Go's zero time are 0.
 [[nodiscard]] Result<std::int64_t> read_time(std::string_view member, dom::element value);
 
-[[nodiscard]] bool same_word(std::string_view a, std::string_view b);
-
 }  // namespace flowd::api

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "lib/firefly/timestamp.hpp"
+#include "lib/text/words.hpp"
 
 namespace flowd::api {
 namespace {
@@ -80,7 +81,7 @@ template <std::size_t count, typename Take>
     Members members;
     for (const auto& [name, value] : object) {
         std::size_t index = 0;
-        while (index < count && !(in_any_case ? same_word(names[index], name) : names[index] == name)) ++index;
+        while (index < count && !(in_any_case ? text::same_word(names[index], name) : names[index] == name)) ++index;
         if (index == count) {
             if (in_any_case) continue;
             return wrong(full(name), "is not known");
@@ -133,7 +134,7 @@ template <std::size_t count>
     if (!text) return std::move(text).error();
     std::string allowed;
     for (const auto& [word, meaning] : words) {
-        if (same_word(word, *text)) return meaning;
+        if (text::same_word(word, *text)) return meaning;
         allowed.append(allowed.empty() ? "" : ", ").append(word);
     }
     return wrong(member, "is none of " + allowed);

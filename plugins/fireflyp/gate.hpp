@@ -11,15 +11,11 @@
 #include <vector>
 
 #include "flowd/address.hpp"
+#include "lib/net/address_hash.hpp"
 
 namespace flowd::fireflyp {
 
-/// A stable hash of an address, never 0.
-[[nodiscard]] inline std::uint64_t hash_of(const Address& address) {
-    std::uint64_t hash = 0xcbf29ce484222325u;  // FNV-1a
-    for (const std::uint8_t byte : address.bytes()) hash = (hash ^ byte) * 0x100000001b3u;
-    return hash == 0 ? 1 : hash;
-}
+using net::hash_of;
 
 /// A token bucket per source address that holds one second's worth. The table has a fixed size, whoever sends: a new
 /// source takes the place of the one of its set that was silent for longest, and begins with a full bucket.

@@ -7,17 +7,15 @@
 #include <optional>
 
 #include "flowd/address.hpp"
+#include "lib/text/words.hpp"
 
 namespace flowd::namedpipe {
 namespace {
 
+using text::same_word;
+
 constexpr std::string_view blanks(" \t\r\v\f", 5);
 constexpr std::size_t field_count = 8;
-
-[[nodiscard]] bool same_word(std::string_view text, std::string_view lower) {
-    return std::equal(text.begin(), text.end(), lower.begin(), lower.end(),
-                      [](char a, char b) { return (a >= 'A' && a <= 'Z' ? a - 'A' + 'a' : a) == b; });
-}
 
 [[nodiscard]] bool split(std::string_view text, std::array<std::string_view, field_count>& fields) {
     std::size_t count = 0;
