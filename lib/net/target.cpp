@@ -38,7 +38,7 @@ Target::Clock::time_point Target::tick(Clock::time_point now, const Forbidden& f
             if (*answer)
                 connect(**answer, now, forbidden);
             else
-                lost(answer->error().message, now);
+                unresolved(answer->error().message, now);
         }
     } else if (now >= due_) {
         if (probing_)
@@ -101,6 +101,16 @@ void Target::connected(Clock::time_point now) {
         due_ = now + schedule_.again;
         return;
     }
+    probe(now);
+}
+
+/// The last address stays in use while the resolver fails; where it refuses, it is still the one to try.
+void Target::unresolved(std::string why, Clock::time_point now) {
+    lost(std::move(why), now);
+    if (refused_ && sender_.socket()) probe(now);
+}
+
+void Target::probe(Clock::time_point now) {
     (void)sender_.socket()->take_error();  // of the past
     probing_ = sender_.probe();
     due_ = now + (probing_ ? schedule_.probe : retry_);

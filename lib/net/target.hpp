@@ -75,6 +75,8 @@ class Target {
     void connect(const std::vector<Address>& addresses, Clock::time_point now, const Forbidden& forbidden);
     [[nodiscard]] std::vector<Address> in_order(const std::vector<Address>& addresses) const;
     void connected(Clock::time_point now);
+    void unresolved(std::string why, Clock::time_point now);
+    void probe(Clock::time_point now);
     void judge_probe(Clock::time_point now);
     void lost(std::string why, Clock::time_point now);
 

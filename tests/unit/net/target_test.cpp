@@ -177,6 +177,17 @@ TEST_F(RefusedTarget, TriesTheNextAddressOfItsName) {
     EXPECT_EQ(address(), "::1");
 }
 
+TEST_F(RefusedTarget, IsTriedAtItsLastAddressWhenItsNameIsNotKnownAnyMore) {
+    Loopback again = Loopback(Endpoint{Address::parse("::1").value(), port_});
+    now_ = target_.due();
+    tick();
+    script_->fail("the resolver is away");
+    pass(milliseconds(50));
+    EXPECT_EQ(again.wait_for(1).size(), 1u);
+    judge();
+    EXPECT_EQ(target_.state(), Target::State::sending);
+}
+
 TEST_F(RefusedTarget, WithNothingToSendIsAskedAboutLater) {
     target_.discard();
     attempt({"::1"});
