@@ -154,10 +154,4 @@ Result<void> FlowTable::visit(const std::function<void(const Flow&)>& each) {
     return {};
 }
 
-void FlowTable::set_seen(const flow_key& key, std::uint16_t epoch) {
-    if (auto mapped = map_memory(); !mapped) return;
-    const Place place = look_for(key, flow_hash(&key));
-    if (place.slot != nullptr) store(place.slot->seen, epoch);
-}
-
 }  // namespace flowd::marker

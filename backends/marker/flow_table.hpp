@@ -40,7 +40,6 @@ class FlowTable {
     [[nodiscard]] Result<bool> erase(const flow_key& key);
     [[nodiscard]] Result<std::optional<Flow>> find(const flow_key& key);
     Result<void> visit(const std::function<void(const Flow&)>& each);
-    void set_seen(const flow_key& key, std::uint16_t epoch);
 
     /// To be called when nothing is in it.
     void unmap();

@@ -141,14 +141,14 @@ Bytes nth_frame(std::uint32_t i) {
     return frame;
 }
 
-/// One look-up in an array of keys, `count` times in one run: program of look_up.bpf.c.
-void rotate(benchmark::State& state, int program, std::uint32_t flows, bool marker_frames) {
+/// One packet of each of so many flows in turn, each by a system call of its own.
+void rotate(benchmark::State& state, int program, std::uint32_t flows) {
     std::uint32_t next = 0;
     for (auto _ : state) {
         std::uint64_t total = 0;
         for (int i = 0; i < rotation; ++i) {
             next = (next + 7919) % flows;  // a prime, so that every flow comes once before one comes again
-            const Bytes frame = marker_frames ? nth_frame(next) : segment(1024);
+            const Bytes frame = nth_frame(next);
             auto options = flowd::bpf::sized<bpf_test_run_opts>();
             options.data_in = frame.data();
             options.data_size_in = static_cast<std::uint32_t>(frame.size());
@@ -163,7 +163,7 @@ void rotate(benchmark::State& state, int program, std::uint32_t flows, bool mark
 void EmptyInRotation(benchmark::State& state) {
     const flowd::UniqueFd program(empty_program());
     if (!program) return state.SkipWithError("needs root: loads BPF programs");
-    rotate(state, program.get(), static_cast<std::uint32_t>(state.range(0)), true);
+    rotate(state, program.get(), static_cast<std::uint32_t>(state.range(0)));
 }
 
 void FlowInRotation(benchmark::State& state) {
@@ -174,7 +174,7 @@ void FlowInRotation(benchmark::State& state) {
     if (!program) return state.SkipWithError("needs root: loads BPF programs");
     flowd::marker::TagTable table(*program, flowd::marker::Marks(options), flows);
     for (std::uint32_t i = 0; i < flows; ++i) table.put(nth_key(i), {2, 16});
-    rotate(state, program->ethernet(), flows, true);
+    rotate(state, program->ethernet(), flows);
 }
 
 /// The programs of look_up.bpf.c: many look-ups in one run, of keys that it draws itself.
