@@ -81,7 +81,8 @@ class CommandLine {
         command("status", "What the running daemon and its instances do", "  flowd-cpp status --json");
         CLI::App* flows = command("flows", "The live flows", "  flowd-cpp flows --limit 100");
         flows->add_option("--limit", limit, "At most so many; the daemon has a default of its own")->type_name("N");
-        command("metrics", "Every time series of the daemon and its instances", "  flowd-cpp metrics --json");
+        metrics_ = command("metrics", "Every time series of the daemon and its instances", "  flowd-cpp metrics --json");
+        metrics_->allow_extras();  // words for a backend of that name
         command("commands", "What the instances of the running daemon can be told", "  flowd-cpp commands");
         command("reload", "Read the configuration anew, as SIGHUP does, and say how it went", "  flowd-cpp reload");
 
@@ -118,6 +119,11 @@ class CommandLine {
     void parse(int argc, const char* const* argv) {
         app_.parse(argc, argv);
         words = app_.remaining();
+        if (!metrics_->remaining().empty()) {
+            words = metrics_->remaining();
+            words.insert(words.begin(), "metrics");
+            app_.clear();
+        }
         if (words.empty()) return;
         if (!app_.get_subcommands().empty()) throw CLI::ExtrasError({words.front()});
         if (words.front().rfind('-', 0) == 0) throw CLI::ExtrasError({words.front()});
@@ -166,6 +172,7 @@ class CommandLine {
 
     CLI::App app_{"flowd-cpp: marks packets and announces flows with SciTags", "flowd-cpp"};
     CLI::App* list_ = nullptr;
+    CLI::App* metrics_ = nullptr;
     CLI::App* info_ = nullptr;
     CLI::App* encode_ = nullptr;
     CLI::App* decode_ = nullptr;

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "core/cli/render.hpp"
+#include "core/service/text.hpp"
 #include "flowd/json.hpp"
 
 namespace flowd::core::cli {

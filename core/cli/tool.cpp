@@ -3,12 +3,12 @@
 #include <ostream>
 
 #include "core/cli/commands.hpp"
+#include "core/cli/interrupt.hpp"
 #include "core/cli/tool_words.hpp"
 #include "core/flows/bus.hpp"
 #include "core/modules/host.hpp"
 #include "core/service/installation.hpp"
 #include "core/service/problem_exit.hpp"
-#include "core/service/signals.hpp"
 #include "flowd/json.hpp"
 #include "flowd/sized.hpp"
 
@@ -102,33 +102,49 @@ class Surroundings {
     Host host_;
 };
 
+/// The instance whose options a tool is given: the one that `word` names, else the component's only one.
+Result<const InstanceConfig*> configured(const LoadedConfiguration& loaded, const Component& component,
+                                         const std::string& word) {
+    if (!loaded.configuration) return nullptr;
+    std::vector<const InstanceConfig*> all;
+    for (const InstanceConfig& instance : loaded.configuration->instances)
+        if (instance.kind == component.table.kind && instance.component_name == component.name()) all.push_back(&instance);
+    const auto slash = word.find('/');
+    const std::string key = std::string(component.name()) + (slash == std::string::npos ? "" : word.substr(slash));
+    const auto named = std::find_if(all.begin(), all.end(), [&](const auto* one) { return one->key == key; });
+    if (named != all.end()) return *named;
+    if (slash != std::string::npos)
+        return Error{FLOWD_NOT_FOUND,
+                     "the configuration has no " + std::string(kind_name(component.table.kind)) + " " + key};
+    return all.size() == 1 ? all.front() : nullptr;
+}
+
 ExitCode call(const Tool& tool, const Offer& offer, const GlobalOptions& options, const Output& output,
-              Installation& installation, const ValueTree& values) {
+              Installation& installation, const ValueTree& values, const std::string& word) {
     // The configuration is a help to the tool, no condition: what is wrong with it is for `check` to say.
     const LoadedConfiguration loaded = installation.load(options.conf);
-    const flowd_value* config = nullptr;
-    if (loaded.configuration)
-        for (const InstanceConfig& instance : loaded.configuration->instances)
-            if (config == nullptr && instance.kind == offer.component->table.kind &&
-                instance.component_name == offer.component->name())
-                config = &instance.value();
+    const auto config = configured(loaded, *offer.component, word);
+    if (!config) return output.fail(config.error());
 
     auto loop = Loop::create();
     if (!loop) return output.fail(loop.error());
-    auto signals = Signals::block();
-    if (!signals) return output.fail(signals.error());
-    const Surroundings surroundings(installation.registry(), options, std::string(offer.component->name()),
-                                    offer.component->table.kind, std::move(*loop));
+    const auto interrupt = Interrupt::listen();
+    if (!interrupt) return output.fail(interrupt.error());
+    Surroundings surroundings(installation.registry(), options, std::string(offer.component->name()),
+                              offer.component->table.kind, std::move(*loop));
     const Printer printer(output);
     flowd_tool_call raw{};
     raw.size = sizeof raw;
-    raw.interrupt_fd = signals->fd();
+    raw.interrupt_fd = interrupt->fd();
     raw.host = surroundings.host();
     raw.options = &values.root();
-    raw.config = config;
+    raw.config = *config == nullptr ? nullptr : &(*config)->value();
     raw.output = &printer.writer;
-    const flowd_result result = tool.run(&raw);
-    while (signals->take()) {  // it ended as it was asked to: not again by the signal's own effect
+    flowd_result result = FLOWD_EXCEPTION;
+    try {
+        result = tool.run(&raw);
+    } catch (...) {
+        return output.fail(ExitCode::failure, "an exception came out of the tool", "this is a fault of the module");
     }
     if (result >= 0) return ExitCode::ok;
     const Error& error = surroundings.error();
@@ -152,10 +168,11 @@ std::optional<ExitCode> run_tool(const GlobalOptions& options, const Output& out
         }
         ValueTree values;
         Problems problems;
-        const bool bound = bind_tool_words(*tool, command, rest, installation.registry(), values, problems);
+        const Binder::Trust trust = [](const std::filesystem::path& file) { return trusted_path(file); };
+        const bool bound = bind_tool_words(*tool, command, rest, installation.registry(), trust, values, problems);
         output.err << problems.to_string();
         if (!bound) return ExitCode::usage;
-        return call(*tool, offer, options, output, installation, values);
+        return call(*tool, offer, options, output, installation, values, words[0]);
     }
     return std::nullopt;
 }

@@ -4,8 +4,6 @@
 #include <algorithm>
 #include <optional>
 
-#include "core/config/binder.hpp"
-
 namespace flowd::core::cli {
 namespace {
 
@@ -51,7 +49,7 @@ void add_problem(Problems& problems, const Location& where, std::string message,
 }  // namespace
 
 bool bind_tool_words(const Tool& tool, const std::string& command, const std::vector<std::string>& words,
-                     const Registry& registry, ValueTree& values, Problems& problems) {
+                     const Registry& registry, const Binder::Trust& trust, ValueTree& values, Problems& problems) {
     const Location where{command, 0, 0};
     YamlNode map;
     map.kind = YamlNode::Kind::map;
@@ -77,8 +75,7 @@ bool bind_tool_words(const Tool& tool, const std::string& command, const std::ve
         }
         write(map, option, std::move(name), scalar(text.value_or(""), where));
     }
-    const Binder::Trust no_trust;
-    Binder binder(values, problems, registry, no_trust);
+    Binder binder(values, problems, registry, trust);
     return binder.bind_table(tool.options, &map, where, "", values.root());
 }
 

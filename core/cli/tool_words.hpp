@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "core/config/binder.hpp"
 #include "core/config/registry.hpp"
 #include "core/config/value_tree.hpp"
 #include "core/modules/tools.hpp"
@@ -15,7 +16,8 @@ namespace flowd::core::cli {
 /// "--to world", "--to=world", "--often" for a boolean; a list is written once for each item. Problems stand where
 /// `command` ("flowd-cpp hello greet") was typed.
 [[nodiscard]] bool bind_tool_words(const Tool& tool, const std::string& command, const std::vector<std::string>& words,
-                                   const Registry& registry, ValueTree& values, Problems& problems);
+                                   const Registry& registry, const Binder::Trust& trust, ValueTree& values,
+                                   Problems& problems);
 
 /// For `--help`.
 [[nodiscard]] std::string tool_help(const Tool& tool, const std::string& command);

@@ -257,7 +257,15 @@ class Loader {
         if (instance.component->validate == nullptr) return;
         Reports reports{instance, problems_};
         const flowd_problems to{sizeof(flowd_problems), 0, &reports, &Reports::report};
-        const flowd_result result = instance.component->validate(&instance.value(), &to);
+        flowd_result result = FLOWD_EXCEPTION;
+        try {
+            result = instance.component->validate(&instance.value(), &to);
+        } catch (...) {
+            Problem& problem = add(instance.where, instance.written_path, "an exception came out of the module's validate");
+            problem.result = result;
+            problem.hint = "this is a fault of the module";
+            return;
+        }
         if (result >= 0 || reports.has_error) return;
         Problem& problem = add(instance.where, instance.written_path, "refused by the module, which does not say why");
         problem.result = result;

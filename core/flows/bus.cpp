@@ -93,11 +93,11 @@ flowd_result Bus::emit(AnnouncerId id, const flowd_event* events, std::size_t co
         }
         if (result != FLOWD_OK) break;
         ++tally.accepted;
+        if (accepted) *accepted = done + 1;  // at once: what follows may run out of memory
         // A wake costs more than an event; but a long batch must not keep the backends waiting for its end.
         if (done % events_per_wake == events_per_wake - 1) notices.fire();
     }
     notices.fire();
-    if (accepted) *accepted = done;
     if (result != FLOWD_STOPPED) state_->announcers[id.slot].add(tally);
     return result;
 }

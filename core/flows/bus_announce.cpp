@@ -229,9 +229,11 @@ flowd_result BusState::end(Shard& shard, Flow& flow, AnnouncerId id, const Incom
     const std::uint64_t others = flow.announcers & ~bit;
     std::uint32_t highest = 0;
     for_each_bit(others, [&](unsigned slot) { highest = std::max(highest, announcers[slot].precedence.load()); });
-    if (announcers[id.slot].precedence < highest) {
+    const bool goes_on = others != 0 && (event.flags & FLOWD_WITHDRAWN) != 0;
+    if (goes_on || announcers[id.slot].precedence < highest) {
         tally.note(flow.announcers & bit ? Effect::left : Effect::foreign_end);
         flow.announcers = others;
+        if (flow.owner == id.slot) flow.disown();
         return FLOWD_OK;
     }
 

@@ -168,7 +168,7 @@ void BusState::expire(Shard& shard, Flow& flow, Expiry reason, Now now, Notices&
     expired[static_cast<std::size_t>(reason)].fetch_add(1, std::memory_order_relaxed);
     flow.flags |= reason == Expiry::unannounced ? FLOWD_EXPIRED | FLOWD_WITHDRAWN : FLOWD_EXPIRED;
     flow.announcers = 0;
-    flow.ender = static_cast<std::uint8_t>(Bus::max_announcers);  // nobody
+    flow.ender = nobody;
     flow.end_ns = std::max(now.system, flow.start_ns);
     close(shard, flow, 0, now);
     bring_up_all(shard, flow, ~flow.ended, 0, now, notices);

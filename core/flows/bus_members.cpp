@@ -77,16 +77,12 @@ void Bus::remove_announcer(AnnouncerId id) {
             for (std::uint32_t i = 0; i < shard.store.end(); ++i) {
                 Flow& flow = shard.store[i];
                 if (flow.state != FlowState::live) continue;
-                if (flow.owner == id.slot) {
-                    // The next announcement of any of the others gives the tag.
-                    flow.owner = static_cast<std::uint8_t>(max_announcers);
-                    flow.precedence = 0;
-                }
-                if (!(flow.announcers & bit)) continue;
+                if (flow.owner == id.slot) flow.disown();
+                const bool announced_it = (flow.announcers & bit) != 0;
                 flow.announcers &= ~bit;
                 if (flow.announcers == 0) {
-                    state_->expire(shard, flow, Expiry::unannounced, now, notices);
-                } else if (flow.charged == id.slot) {
+                    if (announced_it) state_->expire(shard, flow, Expiry::unannounced, now, notices);
+                } else if (flow.charged == id.slot) {  // also one that it had left
                     flow.charged = static_cast<std::uint8_t>(__builtin_ctzll(flow.announcers));
                     --slot.live;
                     ++state_->announcers[flow.charged].live;

@@ -131,6 +131,8 @@ class Gate {
     std::uint32_t held_ = 0;
 };
 
+static_assert(nobody >= Bus::max_announcers);
+
 struct BusState : std::enable_shared_from_this<BusState> {
     static constexpr std::uint32_t shard_count = 32;
 

@@ -18,6 +18,9 @@ enum class FlowState : std::uint8_t { free, live, ended };
 
 /// One flow. A record of an ended flow stays as its tombstone, and longer while a backend is owed its end. With its
 /// share of the index it must not cost more than 200 bytes, hence the order and the widths.
+/// As owner or ender of a flow: no announcer.
+inline constexpr std::uint8_t nobody = 64;
+
 struct Flow {
     flowd_key key;
     std::uint64_t id;  ///< see FlowStore::id_of
@@ -38,8 +41,8 @@ struct Flow {
     std::uint8_t local;
     std::uint8_t initiator;
     FlowState state;
-    std::uint8_t owner;       ///< the announcer whose tag it has; Bus::max_announcers: it was removed
-    std::uint8_t precedence;  ///< of the owner; 0: it was removed
+    std::uint8_t owner;       ///< the announcer whose tag it has, or nobody: that one is gone
+    std::uint8_t precedence;  ///< of the owner
     std::uint8_t charged;     ///< the announcer whose cap it counts against
     std::uint8_t ender;       ///< the announcer that ended it
     // Notes of the core.
@@ -49,6 +52,12 @@ struct Flow {
     bool socket_known : 1;   ///< sock_diag has shown it once
     bool socket_marked : 1;  ///< ... and in the dump that is being read
     std::uint8_t socket_missed : 3;
+
+    /// The next announcement of any of the others gives the tag.
+    void disown() {
+        owner = nobody;
+        precedence = 0;
+    }
 };
 
 class FlowStore {

@@ -125,6 +125,10 @@ struct QueueCore {
 /// What has to be told to others once no lock is held.
 struct Notices {
     explicit Notices(BusState& state) : bus(state) {}
+    Notices(const Notices&) = delete;
+    Notices& operator=(const Notices&) = delete;
+    /// After an exception, too: a queue that was disarmed and not woken would sleep for ever.
+    ~Notices() { fire(); }
     void wake(const std::shared_ptr<QueueCore>& queue) { queues.push_back(queue); }
     void fire();
 

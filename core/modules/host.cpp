@@ -5,6 +5,7 @@
 #include <new>
 
 #include "core/modules/host_extensions.hpp"
+#include "core/modules/shield.hpp"
 #include "core/service/version.hpp"
 #include "flowd/sized.hpp"
 
@@ -52,22 +53,6 @@ class UnderWay {
 
 }  // namespace
 
-namespace {
-
-/// What a module calls must not throw into it: it may be C.
-template <typename Call>
-flowd_result shielded(const Call& call) {
-    try {
-        return call();
-    } catch (const std::bad_alloc&) {
-        return FLOWD_NO_MEMORY;
-    } catch (...) {
-        return FLOWD_EXCEPTION;
-    }
-}
-
-}  // namespace
-
 Host::Host(Services services, std::string key, std::string label, std::uint32_t kind, Loop& loop, Behind behind)
     : services_(services),
       key_(std::move(key)),
@@ -83,11 +68,13 @@ Host::Host(Services services, std::string key, std::string label, std::uint32_t 
     abi_.context = this;
     abi_.instance = key_.c_str();
     abi_.core_version = version();
-    abi_.log = [](const flowd_host* host, flowd_level level, flowd_string message) { of(host).log(level, message); };
+    abi_.log = [](const flowd_host* host, flowd_level level, flowd_string message) {
+        shielded([&] { of(host).log(level, message); });
+    };
     abi_.report = [](const flowd_host* host, const flowd_problem* problem) {
         Host& self = of(host);
         if (problem == nullptr || !self.on_thread("report")) return;
-        self.behind_.report(copy_sized<flowd_problem>(problem));
+        shielded([&] { self.behind_.report(copy_sized<flowd_problem>(problem)); });
     };
     abi_.emit = &Host::emit;
     abi_.post = &Host::post;
@@ -97,8 +84,8 @@ Host::Host(Services services, std::string key, std::string label, std::uint32_t 
     };
     abi_.watch = &Host::watch;
     abi_.rewatch = [](const flowd_host* host, flowd_watch* watch, uint32_t conditions) -> flowd_result {
-        return of(host).on_thread("rewatch") ? of(host).loop_->rewatch(id_of(watch), conditions)
-                                             : static_cast<flowd_result>(FLOWD_INVALID);
+        if (!of(host).on_thread("rewatch")) return FLOWD_INVALID;
+        return shielded([&] { return of(host).loop_->rewatch(id_of(watch), conditions); });
     };
     abi_.unwatch = [](const flowd_host* host, flowd_watch* watch) {
         if (of(host).on_thread("unwatch")) of(host).loop_->unwatch(id_of(watch));
@@ -117,7 +104,9 @@ Host::Host(Services services, std::string key, std::string label, std::uint32_t 
     abi_.metric_observe = [](const flowd_host*, flowd_metric* metric, double value) {
         if (Metric* found = metric_of(metric)) found->observe(value);
     };
-    abi_.metric_remove = [](const flowd_host* host, flowd_metric* metric) { of(host).remove_metric(metric); };
+    abi_.metric_remove = [](const flowd_host* host, flowd_metric* metric) {
+        shielded([&] { of(host).remove_metric(metric); });
+    };
     abi_.extension = [](const flowd_host*, const char* id) { return core_extension(id); };
 }
 
@@ -198,15 +187,17 @@ flowd_result Host::watch(const flowd_host* host, int fd, uint32_t conditions, fl
     Host& self = of(host);
     if (!self.on_thread("watch")) return FLOWD_INVALID;
     if (callback == nullptr || watch == nullptr || fd < 0) return FLOWD_INVALID;
-    auto id = self.loop_->watch(fd, conditions, [&self, callback, user](int ready_fd, std::uint32_t ready) {
-        self.behind_.guard("a watch's callback", [&] { callback(user, ready_fd, ready); });
+    return shielded([&]() -> flowd_result {
+        auto id = self.loop_->watch(fd, conditions, [&self, callback, user](int ready_fd, std::uint32_t ready) {
+            self.behind_.guard("a watch's callback", [&] { callback(user, ready_fd, ready); });
+        });
+        if (!id) {
+            self.logger_->error("watch: {}", id.error().message);
+            return id.error().code;
+        }
+        *watch = handle_of<flowd_watch>(*id);
+        return FLOWD_OK;
     });
-    if (!id) {
-        self.logger_->error("watch: {}", id.error().message);
-        return id.error().code;
-    }
-    *watch = handle_of<flowd_watch>(*id);
-    return FLOWD_OK;
 }
 
 flowd_result Host::timer(const flowd_host* host, int64_t delay, int64_t period, flowd_callback callback, void* user,
@@ -214,10 +205,12 @@ flowd_result Host::timer(const flowd_host* host, int64_t delay, int64_t period, 
     Host& self = of(host);
     if (!self.on_thread("timer")) return FLOWD_INVALID;
     if (callback == nullptr || timer == nullptr || delay < 0 || period < 0) return FLOWD_INVALID;
-    *timer = handle_of<flowd_timer>(
-        self.loop_->timer(std::chrono::nanoseconds(delay), std::chrono::nanoseconds(period),
-                          [&self, callback, user] { self.behind_.guard("a timer's callback", [&] { callback(user); }); }));
-    return FLOWD_OK;
+    return shielded([&]() -> flowd_result {
+        *timer = handle_of<flowd_timer>(self.loop_->timer(
+            std::chrono::nanoseconds(delay), std::chrono::nanoseconds(period),
+            [&self, callback, user] { self.behind_.guard("a timer's callback", [&] { callback(user); }); }));
+        return FLOWD_OK;
+    });
 }
 
 flowd_result Host::metric_open(const flowd_host* host, const flowd_metric_info* info, flowd_metric** metric) {
@@ -230,18 +223,19 @@ flowd_result Host::metric_open(const flowd_host* host, const flowd_metric_info* 
         (copy.bounds == nullptr && copy.bound_count > 0))
         return FLOWD_INVALID;
 
-    MetricInfo wanted{static_cast<MetricType>(copy.type),
-                      std::string(to_view(copy.name)),
-                      std::string(to_view(copy.help)),
-                      std::string(to_view(copy.unit)),
-                      {},
-                      {}};
-    wanted.labels.emplace_back("flowd_instance", self.label_);
-    for (const flowd_label& label : SizedRange<flowd_label>(copy.labels, copy.label_count, copy.label_stride))
-        wanted.labels.emplace_back(to_view(label.name), to_view(label.value));
-    wanted.bounds.assign(copy.bounds, copy.bounds + copy.bound_count);
-
-    return self.open_metric(std::move(wanted), metric);
+    return shielded([&] {
+        MetricInfo wanted{static_cast<MetricType>(copy.type),
+                          std::string(to_view(copy.name)),
+                          std::string(to_view(copy.help)),
+                          std::string(to_view(copy.unit)),
+                          {},
+                          {}};
+        wanted.labels.emplace_back("flowd_instance", self.label_);
+        for (const flowd_label& label : SizedRange<flowd_label>(copy.labels, copy.label_count, copy.label_stride))
+            wanted.labels.emplace_back(to_view(label.name), to_view(label.value));
+        wanted.bounds.assign(copy.bounds, copy.bounds + copy.bound_count);
+        return self.open_metric(std::move(wanted), metric);
+    });
 }
 
 void Host::MetricSlot::set(double value) {

@@ -32,7 +32,7 @@ class Host {
         std::function<void(const char* what, const std::function<void()>& call)> guard;
     };
 
-    /// `label`: the value of the metric label `instance`, unique over all kinds.
+    /// `label`: the value of the metric label `flowd_instance`, unique over all kinds.
     Host(Services services, std::string key, std::string label, std::uint32_t kind, Loop& loop, Behind behind);
     Host(const Host&) = delete;
     Host& operator=(const Host&) = delete;

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "core/modules/host.hpp"
+#include "core/modules/shield.hpp"
 #include "flowd/abi/ext/descriptors.h"
 #include "flowd/abi/ext/flows.h"
 #include "flowd/abi/ext/metrics.h"
@@ -43,78 +44,93 @@ struct HostExtensions {
 
     static flowd_result visit(const flowd_host* host, flowd_flow_visitor visitor, void* user) {
         if (visitor == nullptr) return FLOWD_INVALID;
-        services(host).bus.visit([&](std::span<const flowd_flow> flows) {
-            for (const flowd_flow& flow : flows)
-                if (visitor(user, &flow) != 0) return false;
-            return true;
+        return shielded([&]() -> flowd_result {
+            services(host).bus.visit([&](std::span<const flowd_flow> flows) {
+                for (const flowd_flow& flow : flows)
+                    if (visitor(user, &flow) != 0) return false;
+                return true;
+            });
+            return FLOWD_OK;
         });
-        return FLOWD_OK;
     }
     static flowd_result find(const flowd_host* host, const flowd_key* key, flowd_flow_visitor visitor, void* user) {
         if (key == nullptr || visitor == nullptr) return FLOWD_INVALID;
-        const bool found = services(host).bus.find(*key, [&](const flowd_flow& flow) { (void)visitor(user, &flow); });
-        return found ? FLOWD_OK : FLOWD_NOT_FOUND;
+        return shielded([&]() -> flowd_result {
+            const bool found = services(host).bus.find(*key, [&](const flowd_flow& flow) { (void)visitor(user, &flow); });
+            return found ? FLOWD_OK : FLOWD_NOT_FOUND;
+        });
     }
     static uint64_t count(const flowd_host* host) { return services(host).bus.count(); }
 
     static flowd_result take(const flowd_host* host, flowd_string name, int* fd) {
-        if (fd == nullptr) return FLOWD_INVALID;
-        auto taken = services(host).descriptors.take(to_view(name));
-        if (!taken) return taken.error().code;
-        *fd = taken->release();
-        return FLOWD_OK;
+        if (fd == nullptr || !Host::of(host).on_thread("take")) return FLOWD_INVALID;
+        return shielded([&]() -> flowd_result {
+            auto taken = services(host).descriptors.take(to_view(name));
+            if (!taken) return taken.error().code;
+            *fd = taken->release();
+            return FLOWD_OK;
+        });
     }
     static flowd_result keep(const flowd_host* host, flowd_string name, int fd) {
-        const auto kept = services(host).descriptors.keep(Host::of(host).id(), to_view(name), fd);
-        if (kept) return FLOWD_OK;
-        Host::of(host).logger().error("keep: {}", kept.error().message);
-        return kept.error().code;
+        if (!Host::of(host).on_thread("keep")) return FLOWD_INVALID;
+        return shielded(
+            [&] { return said(host, "keep", services(host).descriptors.keep(Host::of(host).id(), to_view(name), fd)); });
     }
     static void forget(const flowd_host* host, flowd_string name) {
-        services(host).descriptors.forget(Host::of(host).id(), to_view(name));
+        if (!Host::of(host).on_thread("forget")) return;
+        shielded([&] { services(host).descriptors.forget(Host::of(host).id(), to_view(name)); });
     }
 
     static flowd_result offer(const flowd_host* host, flowd_string name, int fd) {
-        const auto offered = services(host).shared.offer(Host::of(host).id(), to_view(name), fd);
-        if (offered) return FLOWD_OK;
-        Host::of(host).logger().error("offer: {}", offered.error().message);
-        return offered.error().code;
+        if (!Host::of(host).on_thread("offer")) return FLOWD_INVALID;
+        return shielded(
+            [&] { return said(host, "offer", services(host).shared.offer(Host::of(host).id(), to_view(name), fd)); });
     }
     static void withdraw(const flowd_host* host, flowd_string name) {
-        services(host).shared.withdraw(Host::of(host).id(), to_view(name));
+        if (!Host::of(host).on_thread("withdraw")) return;
+        shielded([&] { services(host).shared.withdraw(Host::of(host).id(), to_view(name)); });
     }
     static flowd_result obtain(const flowd_host* host, flowd_string name, int* fd, uint64_t* generation) {
         if (fd == nullptr) return FLOWD_INVALID;
-        auto obtained = services(host).shared.obtain(to_view(name));
-        if (!obtained) return obtained.error().code;
-        *fd = obtained->fd.release();
-        if (generation != nullptr) *generation = obtained->generation;
-        return FLOWD_OK;
+        return shielded([&]() -> flowd_result {
+            auto obtained = services(host).shared.obtain(to_view(name));
+            if (!obtained) return obtained.error().code;
+            *fd = obtained->fd.release();
+            if (generation != nullptr) *generation = obtained->generation;
+            return FLOWD_OK;
+        });
+    }
+    static flowd_result said(const flowd_host* host, const char* call, const Result<void>& done) {
+        if (done) return FLOWD_OK;
+        Host::of(host).logger().error("{}: {}", call, done.error().message);
+        return done.error().code;
     }
 
     static flowd_result visit_metrics(const flowd_host* host, flowd_series_visitor visitor, void* user) {
         if (visitor == nullptr) return FLOWD_INVALID;
+        return shielded([&]() -> flowd_result {
+            for (const MetricSample& sample : services(host).metrics.snapshot())
+                if (show(sample, visitor, user) != 0) break;
+            return FLOWD_OK;
+        });
+    }
+    static std::int32_t show(const MetricSample& sample, flowd_series_visitor visitor, void* user) {
         std::vector<flowd_label> labels;
-        for (const MetricSample& sample : services(host).metrics.snapshot()) {
-            labels.clear();
-            for (const auto& [name, value] : sample.labels)
-                labels.push_back({sizeof(flowd_label), 0, to_c(name), to_c(value)});
-            flowd_series series{};
-            series.size = sizeof series;
-            series.type = static_cast<std::uint32_t>(sample.type);
-            series.name = to_c(sample.name);
-            series.help = to_c(sample.help);
-            series.unit = to_c(sample.unit);
-            series.labels = labels.data();
-            series.label_count = labels.size();
-            series.label_stride = sizeof(flowd_label);
-            series.value = sample.value;
-            series.bounds = sample.bounds.data();
-            series.buckets = sample.buckets.data();
-            series.bound_count = sample.bounds.size();
-            if (visitor(user, &series) != 0) break;
-        }
-        return FLOWD_OK;
+        for (const auto& [name, value] : sample.labels) labels.push_back({sizeof(flowd_label), 0, to_c(name), to_c(value)});
+        flowd_series series{};
+        series.size = sizeof series;
+        series.type = static_cast<std::uint32_t>(sample.type);
+        series.name = to_c(sample.name);
+        series.help = to_c(sample.help);
+        series.unit = to_c(sample.unit);
+        series.labels = labels.data();
+        series.label_count = labels.size();
+        series.label_stride = sizeof(flowd_label);
+        series.value = sample.value;
+        series.bounds = sample.bounds.data();
+        series.buckets = sample.buckets.data();
+        series.bound_count = sample.bounds.size();
+        return visitor(user, &series);
     }
 };
 

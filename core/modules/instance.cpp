@@ -5,8 +5,6 @@
 #include <exception>
 
 #include "core/flows/clock.hpp"
-#include "flowd/abi/ext/command.h"
-#include "flowd/abi/ext/status.h"
 #include "flowd/sized.hpp"
 
 namespace flowd::core {
@@ -184,7 +182,7 @@ Result<void> Instance::attach(const QueueLimits& limits, Instance* predecessor) 
     } else if (kind_ == FLOWD_BACKEND) {
         BackendOptions options{key_, component_.accepts, limits, [loop] { loop->wake(); }};
         // A new instance knows nothing of the flows that its predecessor was told, so it is told them again.
-        auto queue = predecessor != nullptr && predecessor->queue_ != nullptr
+        auto queue = predecessor != nullptr && predecessor->queue_ != nullptr && !predecessor->queue_left_
                          ? services_.bus.replace_backend(predecessor->queue_, std::move(options), false)
                          : services_.bus.add_backend(std::move(options));
         if (!queue) return std::move(queue).error();
@@ -223,6 +221,7 @@ void Instance::abandon() {
     const std::string where = whereabouts();
     record_error("does not come back" + (where.empty() ? std::string(" from run") : " from " + where) + ": abandoned");
     host_->stop();
+    services_.shared.release(host_->id());
     set_state(InstanceState::abandoned);
 }
 
@@ -314,10 +313,9 @@ bool Instance::sample(std::shared_ptr<SampleGate> gate) {
     return posted;
 }
 
-const void* Instance::extension(std::string_view id) const {
-    if (id == FLOWD_EXT_COMMAND) return command_.load(std::memory_order_acquire);
-    if (id == FLOWD_EXT_STATUS) return status_extension_.load(std::memory_order_acquire);
-    return nullptr;
+std::shared_ptr<const Offered> Instance::offered() const {
+    const std::lock_guard lock(mutex_);
+    return offered_;
 }
 
 bool Instance::responds() {
@@ -383,6 +381,7 @@ void Instance::run_thread() {
             live_ = true;
             well = step(InstanceState::starting, "start", [&] { return component_.start(module_); });
             if (well) {
+                started_ = true;
                 read_extensions();
                 set_state(InstanceState::running);
                 live();
@@ -482,7 +481,7 @@ flowd_result Instance::dispatch() {
 
 void Instance::stop_module() {
     if (stop_called_) return;
-    if (!broken_) take_what_waits();
+    if (started_ && !broken_) take_what_waits();
     stop_called_ = true;
     std::int64_t deadline = stop_at_;
     if (deadline == 0) deadline = steady_ns() + nanoseconds(std::chrono::seconds(1)).count();  // it failed by itself
@@ -501,24 +500,34 @@ void Instance::tear_down() {
         });
         module_ = nullptr;
     }
-    command_ = nullptr;
-    status_extension_ = nullptr;
     host_->retire();
     loop_->close();
 }
 
 void Instance::read_extensions() {
     if (component_.extension == nullptr) return;
-    const auto ask = [&](const char* id) {
-        const void* table = nullptr;
-        (void)guarded("extension", [&]() -> flowd_result {
-            table = component_.extension(module_, id);
-            return FLOWD_OK;
-        });
-        return table;
-    };
-    command_ = ask(FLOWD_EXT_COMMAND);
-    status_extension_ = ask(FLOWD_EXT_STATUS);
+    auto offered = std::make_shared<Offered>();
+    (void)guarded("extension", [&]() -> flowd_result {
+        if (const void* table = component_.extension(module_, FLOWD_EXT_STATUS))
+            offered->status = copy_sized<flowd_ext_status>(table).status;
+        if (const void* table = component_.extension(module_, FLOWD_EXT_COMMAND))
+            offered->take(copy_sized<flowd_ext_command>(table));
+        return FLOWD_OK;
+    });
+    const std::lock_guard lock(mutex_);
+    offered_ = std::move(offered);
+}
+
+void Offered::take(const flowd_ext_command& table) {
+    constexpr std::size_t most = 100;
+    if (table.commands == nullptr || table.command_stride < sizeof(std::uint32_t)) return;
+    run = table.run;
+    const auto text = [](const char* given) { return std::string(given == nullptr ? "" : given); };
+    for (const flowd_command& command :
+         SizedRange<flowd_command>(table.commands, std::min(table.command_count, most), table.command_stride))
+        if (command.name != nullptr)
+            commands.push_back({command.name, text(command.arguments), text(command.summary),
+                                (command.flags & FLOWD_COMMAND_CHANGES) != 0});
 }
 
 void Instance::set_state(InstanceState state) {

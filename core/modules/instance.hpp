@@ -27,6 +27,8 @@
 #include "core/modules/sample_gate.hpp"
 #include "core/modules/services.hpp"
 #include "core/modules/thread.hpp"
+#include "flowd/abi/ext/command.h"
+#include "flowd/abi/ext/status.h"
 
 namespace flowd::core {
 
@@ -62,6 +64,21 @@ struct InstanceStatus {
     std::uint64_t periods_missed = 0;  ///< sampling periods that found it busy
     std::string in_call;               ///< the call into the module that runs now; empty: none
     std::int64_t in_call_ns = 0;       ///< for how long
+};
+
+/// What a module's instance adds to the control socket: copies, so that they outlive it.
+struct Offered {
+    struct Command {
+        std::string name;
+        std::string arguments;
+        std::string summary;
+        bool changes = false;
+    };
+    std::vector<Command> commands;
+    decltype(flowd_ext_command::run) run = nullptr;
+    decltype(flowd_ext_status::status) status = nullptr;
+
+    void take(const flowd_ext_command& table);
 };
 
 class Instance {
@@ -120,8 +137,11 @@ class Instance {
     void refuse(Problem problem, Clock::time_point deadline);
     /// Adds samples of all live flows; `gate->done()` is called when it is through. False: the last period is not over.
     [[nodiscard]] bool sample(std::shared_ptr<SampleGate> gate);
-    /// An extension of the module, known once it runs; else null. [any]
-    [[nodiscard]] const void* extension(std::string_view id) const;
+    /// Known once it runs, else null. Its functions are called by run_job(). [any]
+    [[nodiscard]] std::shared_ptr<const Offered> offered() const;
+
+    /// A status job is under way. [any]
+    std::atomic<bool> status_asked{false};
 
     /// An exception must not pass through the caller: catches, counts, and takes the instance out of service. [instance]
     flowd_result guarded(const char* what, const std::function<flowd_result()>& call);
@@ -165,6 +185,7 @@ class Instance {
     std::atomic<bool> room_{false};
     std::atomic<bool> sampling_{false};
     bool live_ = false;         // [instance] on_events and the like may be called
+    bool started_ = false;      // [instance] start succeeded
     bool stop_called_ = false;  // [instance]
 
     std::atomic<const char*> in_call_{nullptr};
@@ -172,7 +193,6 @@ class Instance {
     std::atomic<std::uint64_t> errors_{0}, exceptions_{0}, bad_results_{0}, batches_{0}, batches_failed_{0},
         periods_missed_{0};
     std::atomic<std::uint64_t> pings_{0}, pongs_{0};
-    std::atomic<const void*> command_{nullptr}, status_extension_{nullptr};
 
     std::shared_ptr<BackendQueue> queue_;
     bool queue_left_ = false;  // a successor has it, or the bus forgot it
@@ -182,6 +202,7 @@ class Instance {
     std::condition_variable wanted_;
     std::shared_ptr<const InstanceConfig> config_;
     bool start_wanted_ = false;
+    std::shared_ptr<const Offered> offered_;
     std::vector<Problem> problems_;
     std::string last_error_;
     std::int64_t last_error_ns_ = 0;

@@ -9,6 +9,8 @@ namespace flowd::core {
 namespace {
 
 constexpr std::size_t max_tools = 100;
+/// They are understood everywhere on the command line, so a tool would not see them.
+constexpr const char* global_options[] = {"conf", "control", "help", "json", "log-level", "log-time", "modules", "version"};
 
 bool fits_a_command_line(const Option& option) {
     const Option& item = option.type == FLOWD_OPTION_LIST ? option.fields.front() : option;
@@ -19,17 +21,29 @@ Error refused(std::string message) {
     return Error{FLOWD_INVALID, std::move(message), "this is a fault of the module"};
 }
 
+/// Small letters, digits and '-'; a letter first.
+bool is_word(std::string_view text) {
+    const auto letter = [](char c) { return c >= 'a' && c <= 'z'; };
+    return !text.empty() && letter(text.front()) &&
+           std::all_of(text.begin(), text.end(), [&](char c) { return letter(c) || (c >= '0' && c <= '9') || c == '-'; });
+}
+
 Result<Tool> read_tool(const flowd_tool& declared) {
-    if (declared.name == nullptr || *declared.name == '\0') return refused("a tool has no name");
+    if (declared.name == nullptr) return refused("a tool has no name");
     const std::string context = "tool '" + std::string(declared.name) + "'";
+    if (!is_word(declared.name)) return refused(context + ": its name is not one word of small letters");
     if (declared.summary == nullptr) return refused(context + ": member 'summary' is missing");
     if (declared.run == nullptr) return refused(context + ": member 'run' is missing");
     auto options = read_options(declared.options, declared.option_count, declared.option_stride, false);
     if (!options) return std::move(options).error().within(context);
-    for (const Option& option : *options)
+    for (const Option& option : *options) {
+        for (const char* taken : global_options)
+            if (option.is_called(taken))
+                return refused(context + ": option '" + option.name + "' has a name that flowd-cpp takes for itself");
         if (!fits_a_command_line(option))
             return refused(context + ": option '" + option.name + "' is a " + type_name(option) +
                            ", which cannot be written on a command line");
+    }
     return Tool{declared.name, declared.summary, std::move(*options), declared.run};
 }
 
@@ -37,10 +51,16 @@ Result<Tool> read_tool(const flowd_tool& declared) {
 
 Result<std::vector<Tool>> read_tools(const flowd_component& component) {
     std::vector<Tool> tools;
-    const void* offered = component.offline == nullptr ? nullptr : component.offline(FLOWD_EXT_TOOL);
+    const void* offered = nullptr;
+    try {
+        if (component.offline != nullptr) offered = component.offline(FLOWD_EXT_TOOL);
+    } catch (...) {
+        return refused("an exception came out of offline");
+    }
     if (offered == nullptr) return tools;
     const auto table = copy_sized<flowd_ext_tool>(offered);
-    if (table.tool_count > max_tools || (table.tools == nullptr && table.tool_count > 0))
+    if (table.tool_count > max_tools ||
+        (table.tool_count > 0 && (table.tools == nullptr || table.tool_stride < sizeof(std::uint32_t))))
         return refused("its table of tools is not one");
     for (const flowd_tool& declared : SizedRange<flowd_tool>(table.tools, table.tool_count, table.tool_stride)) {
         auto tool = read_tool(declared);

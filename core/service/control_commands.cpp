@@ -5,8 +5,6 @@
 #include <mutex>
 
 #include "core/service/status_json.hpp"
-#include "flowd/abi/ext/command.h"
-#include "flowd/abi/ext/status.h"
 #include "flowd/sized.hpp"
 
 namespace flowd::core {
@@ -18,7 +16,6 @@ using control::Reply;
 constexpr std::size_t default_flows = 10'000;
 constexpr std::size_t max_flows = 100'000;  // some 25 MB of JSON: replies are bounded
 constexpr std::size_t max_answer = 4U << 20;
-constexpr std::size_t max_commands = 100;  // of one instance
 
 /// Collects what a module writes.
 struct Answer {
@@ -42,18 +39,6 @@ struct Answer {
     Answer(const Answer&) = delete;
     Answer& operator=(const Answer&) = delete;
 };
-
-/// The core's copy of a module's command table, without rows that make no sense.
-std::vector<flowd_command> commands_of(const Instance& instance) {
-    const void* offered = instance.extension(FLOWD_EXT_COMMAND);
-    if (offered == nullptr) return {};
-    const flowd_ext_command table = copy_sized<flowd_ext_command>(offered);
-    std::vector<flowd_command> commands;
-    for (const flowd_command& command :
-         SizedRange<flowd_command>(table.commands, table.command_count, table.command_stride))
-        if (command.name != nullptr && commands.size() < max_commands) commands.push_back(command);
-    return commands;
-}
 
 /// Gathers what the instances say of themselves; answers when the last copy of it is gone, so that an instance which
 /// stops meanwhile holds nothing up, and when it is told that the time is over.
@@ -91,7 +76,7 @@ void ControlCommands::handle(const control::Arguments& arguments, const control:
     const std::string& command = arguments.front();
     if (command == "status") return status(std::move(respond));
     if (command == "flows") return flows(arguments, respond);
-    if (command == "metrics") return metrics(respond);
+    if (command == "metrics" && arguments.size() == 1) return metrics(respond);  // else a backend of that name is meant
     if (command == "commands") return commands(nullptr, respond);
     if (command == "reload") {
         if (!peer.may_change)
@@ -122,15 +107,17 @@ void ControlCommands::status(control::Responder respond) {
         auto pending = std::make_shared<Pending>(
             [defer = surroundings_.defer, finish] { defer(std::chrono::milliseconds(0), finish); });
         for (const auto& instance : surroundings_.supervisor.instances()) {
-            const void* offered = instance->extension(FLOWD_EXT_STATUS);
-            if (offered == nullptr) continue;
-            const flowd_ext_status table = copy_sized<flowd_ext_status>(offered);
-            if (table.status == nullptr) continue;
+            const auto offered = instance->offered();
+            if (offered == nullptr || offered->status == nullptr) continue;
             Instance* asked = instance.get();
-            (void)instance->run_job([asked, name = instance->name(), table, round, pending](flowd_instance* module) {
+            // One that hangs is not given more to do by everybody who asks.
+            if (asked->status_asked.exchange(true)) continue;
+            (void)instance->run_job([asked, name = instance->name(), offered, round, pending](flowd_instance* module) {
+                asked->status_asked = false;
                 if (module == nullptr) return;
                 Answer answer;
-                const flowd_result result = asked->guarded("status", [&] { return table.status(module, &answer.writer); });
+                const flowd_result result =
+                    asked->guarded("status", [&] { return offered->status(module, &answer.writer); });
                 if (result == FLOWD_OK && !answer.too_long && is_json(answer.text))
                     round->add(name, std::move(answer.text));
             });
@@ -162,14 +149,15 @@ void ControlCommands::commands(const Instance* only, const control::Responder& r
     w.array();
     for (const auto& instance : surroundings_.supervisor.instances()) {
         if (only != nullptr && only != instance.get()) continue;
-        for (const flowd_command& command : commands_of(*instance)) {
+        const auto offered = instance->offered();
+        if (offered == nullptr) continue;
+        for (const Offered::Command& command : offered->commands) {
             w.object();
             w.member("instance", instance->key())
                 .member("kind", kind_name(instance->kind()))
                 .member("command", command.name);
-            w.member("arguments", command.arguments == nullptr ? "" : command.arguments);
-            w.member("summary", command.summary == nullptr ? "" : command.summary);
-            w.member("changes", (command.flags & FLOWD_COMMAND_CHANGES) != 0);
+            w.member("arguments", command.arguments).member("summary", command.summary);
+            w.member("changes", command.changes);
             w.end();
         }
     }
@@ -180,34 +168,41 @@ void ControlCommands::commands(const Instance* only, const control::Responder& r
 void ControlCommands::run(const control::Arguments& arguments, const control::Peer& peer, control::Responder respond) {
     Instance* instance = surroundings_.supervisor.find(arguments[0]);
     if (instance == nullptr) {
-        std::string known;
-        for (const auto& each : surroundings_.supervisor.instances()) known += (known.empty() ? "" : ", ") + each->name();
+        std::string known, meant;
+        for (const auto& each : surroundings_.supervisor.instances()) {
+            known += (known.empty() ? "" : ", ") + each->name();
+            if (each->key() == arguments[0])
+                meant += (meant.empty() ? "" : " or ") + std::string(kind_name(each->kind())) + ":" + each->key();
+        }
+        if (!meant.empty())
+            return respond(
+                Reply::failure(ExitCode::usage, "there are several instances \"" + arguments[0] + "\"", "write " + meant));
         return respond(Reply::failure(ExitCode::usage, "\"" + arguments[0] + "\" is neither a command nor an instance",
                                       "instances: " + known));
     }
     if (arguments.size() == 1 || arguments[1] == "help") return commands(instance, respond);
 
-    const std::vector<flowd_command> offered = commands_of(*instance);
-    const flowd_command* command = nullptr;
-    for (const flowd_command& each : offered)
-        if (arguments[1] == each.name) command = &each;
+    const auto offered = instance->offered();
+    const Offered::Command* command = nullptr;
+    if (offered != nullptr)
+        for (const Offered::Command& each : offered->commands)
+            if (arguments[1] == each.name) command = &each;
     if (command == nullptr)
         return respond(Reply::failure(ExitCode::usage, instance->name() + " has no command \"" + arguments[1] + "\"",
                                       "flowd-cpp " + arguments[0] + " help lists them"));
-    if ((command->flags & FLOWD_COMMAND_CHANGES) != 0 && !peer.may_change)
+    if (command->changes && !peer.may_change)
         return respond(Reply::failure(ExitCode::denied, "only root and the daemon's own user may run this command"));
 
-    const flowd_ext_command table = copy_sized<flowd_ext_command>(instance->extension(FLOWD_EXT_COMMAND));
     const bool posted =
-        instance->run_job([instance, table, words = control::Arguments(arguments.begin() + 1, arguments.end()),
+        instance->run_job([instance, offered, words = control::Arguments(arguments.begin() + 1, arguments.end()),
                            respond](flowd_instance* module) {
-            if (module == nullptr || table.run == nullptr)
+            if (module == nullptr || offered->run == nullptr)
                 return respond(Reply::failure(ExitCode::failure, instance->name() + " does not run"));
             std::vector<flowd_string> views;
             for (const std::string& word : words) views.push_back(to_c(word));
             Answer answer;
-            const flowd_result result =
-                instance->guarded("command", [&] { return table.run(module, views.data(), views.size(), &answer.writer); });
+            const flowd_result result = instance->guarded(
+                "command", [&] { return offered->run(module, views.data(), views.size(), &answer.writer); });
             if (answer.text.empty()) answer.text = "null";
             if (answer.too_long || !is_json(answer.text))
                 return respond(

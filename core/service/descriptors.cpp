@@ -9,6 +9,7 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdio>
@@ -120,62 +121,78 @@ std::size_t DescriptorStore::adopt_from_systemd() {
 }
 
 void DescriptorStore::adopt(std::string_view name, UniqueFd fd) {
+    // A socket is asked for by its address, since systemd's name for it may be that of a unit; a module's own by its name.
     const std::string resource = descriptor_name(fd.get());
     const std::lock_guard lock(mutex_);
-    // A socket is asked for by its address; systemd's name for it is that of a unit. What has no address goes by its name.
-    Entry& entry = entries_[resource.empty() ? std::string(name) : resource];
-    entry.fd = std::move(fd);
-    entry.adopted = true;
+    if (!resource.empty() && resource != name)
+        if (auto copy = UniqueFd::duplicate(fd.get())) entries_[resource].adopted = std::move(*copy);
+    entries_[std::string(name)].adopted = std::move(fd);
 }
 
 Result<UniqueFd> DescriptorStore::take(std::string_view name) const {
     const std::lock_guard lock(mutex_);
     const auto found = entries_.find(name);
     if (found == entries_.end()) return Error{FLOWD_NOT_FOUND, "no descriptor is kept for " + std::string(name)};
-    return UniqueFd::duplicate(found->second.fd.get());
+    return UniqueFd::duplicate(found->second.fd());
 }
 
 Result<void> DescriptorStore::keep(Holder holder, std::string_view name, int fd) {
     if (name.empty() || name.size() > 200) return Error{FLOWD_INVALID, "the name of a kept descriptor has 1 to 200 bytes"};
     auto copy = UniqueFd::duplicate(fd);
     if (!copy) return std::move(copy).error();
+    bool replaces = false;
     {
         const std::lock_guard lock(mutex_);
-        Entry& entry = entries_[std::string(name)];
-        entry.fd = std::move(*copy);
-        entry.holders.insert(holder);
+        auto& kept = entries_[std::string(name)].kept;
+        replaces = !kept.empty();
+        kept.erase(std::remove_if(kept.begin(), kept.end(), [&](const Kept& one) { return one.holder == holder; }),
+                   kept.end());
+        kept.push_back({holder, std::move(*copy)});
     }
+    if (replaces && observer_.dropped) observer_.dropped(std::string(name));
     if (observer_.stored) observer_.stored(std::string(name), fd);
     return {};
 }
 
+DescriptorStore::Entries::iterator DescriptorStore::let_go(Entries::iterator entry, Holder holder,
+                                                           std::vector<Change>& changes) {
+    auto& kept = entry->second.kept;
+    const auto own = std::find_if(kept.begin(), kept.end(), [&](const Kept& one) { return one.holder == holder; });
+    if (own == kept.end()) return std::next(entry);
+    const bool was_in_force = std::next(own) == kept.end();
+    kept.erase(own);
+    if (was_in_force) {
+        Change& change = changes.emplace_back(Change{entry->first, {}});
+        if (!kept.empty())
+            if (auto copy = UniqueFd::duplicate(kept.back().fd.get())) change.now = std::move(*copy);
+    }
+    return entry->second.empty() ? entries_.erase(entry) : std::next(entry);
+}
+
+void DescriptorStore::tell(const std::vector<Change>& changes) const {
+    for (const Change& change : changes) {
+        if (observer_.dropped) observer_.dropped(change.name);
+        if (change.now && observer_.stored) observer_.stored(change.name, change.now.get());
+    }
+}
+
 void DescriptorStore::forget(Holder holder, std::string_view name) {
+    std::vector<Change> changes;
     {
         const std::lock_guard lock(mutex_);
         const auto found = entries_.find(name);
-        if (found == entries_.end() || found->second.holders.erase(holder) == 0 || !found->second.holders.empty()) return;
-        entries_.erase(found);
+        if (found != entries_.end()) (void)let_go(found, holder, changes);
     }
-    if (observer_.dropped) observer_.dropped(std::string(name));
+    tell(changes);
 }
 
 void DescriptorStore::release(Holder holder) {
-    std::vector<std::string> dropped;
+    std::vector<Change> changes;
     {
         const std::lock_guard lock(mutex_);
-        for (auto entry = entries_.begin(); entry != entries_.end();) {
-            const bool held = entry->second.holders.erase(holder) > 0;
-            // Of a unit's socket the service manager has its own; keeping ours lets a later configuration find it.
-            if (held && entry->second.holders.empty() && !entry->second.adopted) {
-                dropped.push_back(entry->first);
-                entry = entries_.erase(entry);
-            } else {
-                ++entry;
-            }
-        }
+        for (auto entry = entries_.begin(); entry != entries_.end();) entry = let_go(entry, holder, changes);
     }
-    if (observer_.dropped)
-        for (const std::string& name : dropped) observer_.dropped(name);
+    tell(changes);
 }
 
 std::vector<std::string> DescriptorStore::names() const {

@@ -6,7 +6,6 @@
 #include <functional>
 #include <map>
 #include <mutex>
-#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -41,12 +40,13 @@ class DescriptorStore {
     /// Takes over what systemd passed (LISTEN_PID, LISTEN_FDS, LISTEN_FDNAMES) and clears these variables. Answers how
     /// many.
     std::size_t adopt_from_systemd();
-    /// Adds one from outside under the name of its resource and under `name`; kept while the daemon lives.
+    /// Adds one from outside, under `name` and under that of its resource; kept while the daemon lives.
     void adopt(std::string_view name, UniqueFd fd);
 
     /// A duplicate. FLOWD_NOT_FOUND: nobody left one.
     [[nodiscard]] Result<UniqueFd> take(std::string_view name) const;
-    /// Keeps a duplicate until `holder`, or the last of several, forgets it or is released.
+    /// Keeps a duplicate until `holder` forgets it or is released. Of several holders the latest one's is taken, so that
+    /// after a reload that was rolled back the predecessor's is in force again.
     [[nodiscard]] Result<void> keep(Holder holder, std::string_view name, int fd);
     void forget(Holder holder, std::string_view name);
     void release(Holder holder);
@@ -54,14 +54,30 @@ class DescriptorStore {
     [[nodiscard]] std::vector<std::string> names() const;
 
   private:
-    struct Entry {
+    struct Kept {
+        Holder holder;
         UniqueFd fd;
-        std::set<Holder> holders;
-        bool adopted = false;
     };
+    struct Entry {
+        UniqueFd adopted;
+        std::vector<Kept> kept;  // the latest is the last
+
+        [[nodiscard]] int fd() const { return kept.empty() ? adopted.get() : kept.back().fd.get(); }
+        [[nodiscard]] bool empty() const { return kept.empty() && !adopted; }
+    };
+    using Entries = std::map<std::string, Entry, std::less<>>;
+
+    /// Takes what `holder` keeps out of an entry, erases one that is empty, and notes what the service manager has to be
+    /// told. Under the lock.
+    struct Change {
+        std::string name;
+        UniqueFd now;  // what is kept from now on; nothing: dropped
+    };
+    Entries::iterator let_go(Entries::iterator entry, Holder holder, std::vector<Change>& changes);
+    void tell(const std::vector<Change>& changes) const;
 
     mutable std::mutex mutex_;
-    std::map<std::string, Entry, std::less<>> entries_;
+    Entries entries_;
     Observer observer_;
 };
 

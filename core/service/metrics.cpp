@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/service/text.hpp"
+
 namespace flowd::core {
 
 namespace {
@@ -24,8 +26,15 @@ Result<void> check(const MetricInfo& info) {
     if (info.name.rfind("bus_", 0) == 0) return invalid("names in bus_ are the core's own");
     if (info.type != MetricType::counter && info.type != MetricType::gauge && info.type != MetricType::histogram)
         return invalid("type " + std::to_string(static_cast<std::uint32_t>(info.type)) + " does not exist");
-    for (const auto& [name, value] : info.labels)
+    if (info.type == MetricType::counter && !std::string_view(info.name).ends_with("_total"))
+        return invalid("the name of a counter ends in _total");
+    if (!is_utf8(info.help)) return invalid("its help is not UTF-8");
+    for (const auto& [name, value] : info.labels) {
         if (!is_name(name)) return invalid("label \"" + name + "\" is not of the form [a-zA-Z_][a-zA-Z0-9_]*");
+        if (name.rfind("__", 0) == 0 || name == "le" || name == "quantile")
+            return invalid("label \"" + name + "\" has a meaning of its own in Prometheus");
+        if (!is_utf8(value)) return invalid("the value of label \"" + name + "\" is not UTF-8");
+    }
     for (std::size_t i = 1; i < info.labels.size(); ++i)
         if (info.labels[i].first == info.labels[i - 1].first)
             return invalid("label \"" + info.labels[i].first + "\" is given twice");

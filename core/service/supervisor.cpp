@@ -97,6 +97,7 @@ void Supervisor::give_up_on_late(const Instances& instances) {
                                                         seconds_text(settings_.start_timeout))));
         instance->request_stop(Clock::now());
         instance->abandon();
+        instance->detach();  // a queue that nobody takes from would hold everybody back
     }
 }
 
@@ -142,7 +143,10 @@ void Supervisor::wait_stopped(const Instances& instances, std::chrono::nanosecon
 
 void Supervisor::stop(bool hurry) {
     const auto timeout = hurry ? std::chrono::nanoseconds::zero() : settings_.stop_timeout;
-    wait_stopped(select(instances_, false), timeout);
+    const Instances sources = select(instances_, false);
+    wait_stopped(sources, timeout);
+    // What they announced ends with them; backends are told while they can still tell others.
+    for (Instance* source : sources) source->detach();
     wait_stopped(select(instances_, true), timeout);
 }
 
@@ -164,7 +168,8 @@ void Supervisor::dispose(std::unique_ptr<Instance> instance) {
 Instance* Supervisor::find(std::string_view name) const {
     Instance* found = nullptr;
     for (const auto& instance : instances_) {
-        if (instance->name() == name) return instance.get();
+        if (instance->name() == name || kind_name(instance->kind()) + (":" + instance->key()) == name)
+            return instance.get();
         if (instance->key() != name) continue;
         if (found != nullptr) return nullptr;
         found = instance.get();

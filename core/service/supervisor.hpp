@@ -59,7 +59,7 @@ class Supervisor {
 
     [[nodiscard]] const std::vector<std::unique_ptr<Instance>>& instances() const { return instances_; }
     [[nodiscard]] const std::vector<std::unique_ptr<Instance>>& abandoned() const { return abandoned_; }
-    /// By "KIND KEY", or by key alone when only one kind has it; null if there is none.
+    /// By "KIND KEY" or "KIND:KEY", or by key alone when only one kind has it; null if there is none.
     [[nodiscard]] Instance* find(std::string_view name) const;
     /// Whether a thread of the module world still runs that nobody waits for any more.
     [[nodiscard]] bool must_exit_hard() const;

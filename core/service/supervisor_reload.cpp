@@ -103,7 +103,8 @@ bool Supervisor::try_reconfigure(ReloadPlan& plan, ReloadOutcome& outcome) {
             change.way = Way::replace;
             to_launch = true;
         } else {
-            change.way = Way::keep;
+            // One that is late may still take the new values: roll_back has it take the old ones after them.
+            if (result != INT32_MAX) change.way = Way::keep;
             const std::string last = change.old->status().last_error;
             outcome.error = change.old->name() + ": " +
                             (result == INT32_MAX ? "did not come back from reconfigure"

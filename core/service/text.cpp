@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/service/text.hpp"
 
+#include <simdjson.h>
+
 #include <fmt/format.h>
 
 #include <ctime>
@@ -35,6 +37,10 @@ std::string utc_text(std::int64_t unix_time_ns, Fraction fraction) {
     const std::size_t length = std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &parts);
     return std::string(text, length) + (fraction == Fraction::microseconds ? fmt::format(".{:06}Z", rest / 1'000)
                                                                            : fmt::format(".{:03}Z", rest / 1'000'000));
+}
+
+bool is_utf8(std::string_view text) {
+    return simdjson::validate_utf8(text.data(), text.size());
 }
 
 }  // namespace flowd::core

@@ -11,6 +11,8 @@ namespace flowd::core {
 /// Without what a terminal would obey: control characters become \xNN, but for line breaks.
 [[nodiscard]] std::string printable(std::string_view text);
 
+[[nodiscard]] bool is_utf8(std::string_view text);
+
 enum class Fraction { milliseconds, microseconds };
 
 /// RFC 3339 in UTC; empty for 0 and what is before 1970: never happened.

@@ -313,7 +313,8 @@ class Host {
         return timer(period, period, std::move(callback));
     }
 
-    /// [any] Names without the prefix flowd_; those of counters end in _total. The core adds the label `instance`.
+    /// [any] Names without the prefix flowd_; those of counters end in _total. The core adds the label
+    /// `flowd_instance`.
     [[nodiscard]] Counter counter(std::string_view name, std::string_view help, const Labels& labels = {},
                                   std::string_view unit = {}) const {
         return {raw_, open_metric(FLOWD_METRIC_COUNTER, name, help, labels, unit, {})};

@@ -70,6 +70,15 @@ flowd::Result<void> wait_for_the_end(NoOptions, flowd::ToolCall& call) {
     return {};
 }
 
+/// Sees the first interrupt and goes on all the same.
+flowd::Result<void> sulk(NoOptions, flowd::ToolCall& call) {
+    call.print(R"({"state":"sulking"})");
+    pollfd end{call.interrupt_fd(), POLLIN, 0};
+    if (::poll(&end, 1, 20'000) == 1) call.print(R"({"state":"interrupted"})");
+    (void)::poll(nullptr, 0, 20'000);
+    return {};
+}
+
 flowd::Result<void> fail(NoOptions, flowd::ToolCall&) {
     return flowd::Error{FLOWD_DENIED, "this is not for you", "ask somebody else"};
 }
@@ -81,7 +90,7 @@ class Greet final : public flowd::Plugin {
     Greet(flowd::Host& host, Options) : Plugin(host) {}
     static std::vector<flowd::Tool> tools() {
         return {flowd::tool<&greet>("greet", "Greets somebody."), flowd::tool<&wait_for_the_end>("wait", "Waits."),
-                flowd::tool<&fail>("fail", "Fails.")};
+                flowd::tool<&sulk>("sulk", "Does not end by itself."), flowd::tool<&fail>("fail", "Fails.")};
     }
 };
 

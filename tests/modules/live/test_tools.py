@@ -70,7 +70,7 @@ def test_a_component_alone_lists_its_tools_when_no_daemon_runs(conf):
     done = run(conf, "greet")
     assert done.returncode == 0 and "flowd-cpp greet wait --help" in done.stdout
     assert [t["name"] for t in json.loads(run(conf, "modules", "info", "greet", "--json").stdout)["components"][0]["tools"]] == [
-        "greet", "wait", "fail"]
+        "greet", "wait", "sulk", "fail"]
 
 
 def test_what_no_component_has_goes_to_the_daemon(conf):
@@ -80,6 +80,23 @@ def test_what_no_component_has_goes_to_the_daemon(conf):
 def test_a_failure_says_why_and_becomes_the_exit_code(conf):
     done = run(conf, "greet", "fail")
     assert (done.returncode, done.stderr) == (5, "flowd-cpp: this is not for you\n  hint: ask somebody else\n")
+
+
+def test_a_key_names_the_instance_whose_options_a_tool_is_given(conf):
+    conf.write_text("plugins: {greet: {word: servus}, greet/formal: {word: good day}}\n")
+    for name, word in (("greet", "servus"), ("greet/formal", "good day")):
+        assert answers(run(conf, name, "greet", "--to", "you", "--json"))[0]["word"] == word
+    done = run(conf, "greet/other", "greet", "--to", "you")
+    assert done.returncode == 7 and "greet/other" in done.stderr
+
+
+def test_a_second_interrupt_ends_a_tool_that_does_not_listen(conf):
+    running = subprocess.Popen(command(conf, "greet", "sulk", "--json"), stdout=subprocess.PIPE, text=True)
+    assert json.loads(running.stdout.readline()) == {"state": "sulking"}
+    running.send_signal(signal.SIGINT)
+    assert json.loads(running.stdout.readline()) == {"state": "interrupted"}
+    running.send_signal(signal.SIGINT)
+    assert running.wait(10) == -signal.SIGINT
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

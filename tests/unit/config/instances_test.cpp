@@ -215,6 +215,14 @@ TEST_F(Instances, AModuleThatRefusesWithoutAWordIsSaidSo) {
     EXPECT_NE(problems("plugins: {fireflyp: }\n").find("refused by the module, which does not say why"), std::string::npos);
 }
 
+TEST_F(Instances, AnExceptionOutOfAModulesRulesIsAProblemAndNoMore) {
+    world_.modules.add(FLOWD_PLUGIN, "fireflyp", ports_).validate = [](const flowd_value*,
+                                                                       const flowd_problems*) -> flowd_result { throw 42; };
+    EXPECT_EQ(problems("plugins: {fireflyp: }\n"),
+              "conf.yaml:1:11: error: plugins.fireflyp: an exception came out of the module's validate\n"
+              "    hint:    this is a fault of the module\n");
+}
+
 TEST_F(Instances, AModulesRulesAreNotAskedAboutBrokenOptions) {
     world_.modules.add(FLOWD_PLUGIN, "fireflyp", ports_).validate = [](const flowd_value*, const flowd_problems* to) {
         report(to, "", "a cascade", FLOWD_LEVEL_ERROR);

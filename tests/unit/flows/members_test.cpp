@@ -69,6 +69,35 @@ TEST_F(Members, AnEndSaysThatOnlyItsAnnouncementEndsWhenThePluginSaidSo) {
     EXPECT_TRUE(told[5].event.flags & FLOWD_WITHDRAWN);
 }
 
+TEST_F(Members, AWithdrawnEndIsNoneForAFlowThatOthersAnnounce) {
+    const auto api = announcer("api");
+    const auto meter = announcer("perfsonar", FLOWD_PRECEDENCE_METER);
+    Backend marker(*bus, "marker");
+    emit(meter, start(1, {2, 16}));
+    emit(api, start(1, {3, 14}));
+    auto withdrawn = end(1);
+    withdrawn.flags |= FLOWD_WITHDRAWN;
+    emit(api, withdrawn);
+    emit(meter, start(1, {2, 16}));
+    emit(meter, end(1));
+    EXPECT_EQ(story(marker.take_all()), "S1 O1 O1 E1") << "re-tagged, and back again, then ended by the other";
+}
+
+TEST_F(Members, TheCapOfARemovedAnnouncerIsFreedOfFlowsThatItHadLeft) {
+    FlowLimits limits;
+    limits.max_per_instance = 1;
+    bus->set_limits(limits);
+    const auto rule = announcer("netlink", FLOWD_PRECEDENCE_RULE);
+    const auto api = announcer("api");
+    emit(rule, start(1));
+    emit(api, start(1));
+    emit(rule, end(1));  // leaves; the flow was counted for it
+    bus->remove_announcer(rule);
+    const auto another = announcer("iperf3", FLOWD_PRECEDENCE_RULE);
+    emit(another, start(2));
+    EXPECT_EQ(bus->count(), 2u);
+}
+
 TEST_F(Members, WhenTheTagsAnnouncerIsGoneTheNextAnnouncementGivesTheTag) {
     const auto rule = announcer("netlink", FLOWD_PRECEDENCE_RULE);
     const auto api = announcer("api");

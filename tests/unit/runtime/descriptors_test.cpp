@@ -95,10 +95,21 @@ TEST_F(DescriptorStoreTest, ItIsDroppedWhenTheLastHolderIsGone) {
     ASSERT_TRUE(store.keep(2, "x/socket", fd.get()));
     store.release(1);
     EXPECT_TRUE(store.take("x/socket")) << "the successor holds it";
-    EXPECT_TRUE(dropped.empty());
+    dropped.clear();
     store.release(2);
     EXPECT_FALSE(store.take("x/socket"));
     EXPECT_THAT(dropped, ::testing::ElementsAre("x/socket"));
+}
+
+TEST_F(DescriptorStoreTest, AfterARollBackThePredecessorsIsInForceAgainHereAndWithTheServiceManager) {
+    const UniqueFd other = bound(SOCK_DGRAM, "::1", 0);
+    ASSERT_TRUE(store.keep(1, "x/socket", fd.get()));
+    ASSERT_TRUE(store.keep(2, "x/socket", other.get()));
+    EXPECT_TRUE(same_file(store.take("x/socket")->get(), other.get()));
+    store.release(2);
+    EXPECT_TRUE(same_file(store.take("x/socket")->get(), fd.get()));
+    EXPECT_THAT(dropped, ::testing::ElementsAre("x/socket", "x/socket")) << "each time before another is stored";
+    EXPECT_THAT(stored, ::testing::ElementsAre("x/socket", "x/socket", "x/socket"));
 }
 
 TEST_F(DescriptorStoreTest, ForgettingOnesOwnDoesNotTakeItFromOthers) {
@@ -121,6 +132,15 @@ TEST_F(DescriptorStoreTest, ASocketFromOutsideIsFoundByItsAddressWhateverItIsCal
     EXPECT_TRUE(store.take(name));
     store.release(7);
     EXPECT_TRUE(store.take(name)) << "it stays for a later configuration";
+    ASSERT_TRUE(store.keep(1, name, store.take(name)->get()));
+    store.forget(1, name);
+    EXPECT_TRUE(store.take(name)) << "also when one forgets it that has used it";
+}
+
+TEST_F(DescriptorStoreTest, ASocketThatAModuleKeptUnderANameOfItsOwnIsFoundByItAfterACrash) {
+    const std::string address = descriptor_name(fd.get());
+    store.adopt("api/listener", std::move(fd));
+    EXPECT_TRUE(same_file(store.take("api/listener")->get(), store.take(address)->get()));
 }
 
 TEST_F(DescriptorStoreTest, WithoutAnAddressItIsFoundByItsName) {

@@ -96,6 +96,23 @@ TEST_F(ReloadTest, WhatHappensWhileABackendIsReplacedReachesOneOfTheTwo) {
     }));
 }
 
+TEST_F(ReloadTest, OneThatIsLateToReconfigureTakesItsOldValuesBack) {
+    settings_.start_timeout = 100ms;
+    ASSERT_EQ(start(config(FLOWD_PLUGIN, "p", 1), config(FLOWD_BACKEND, "b", 1, FLOWD_LOOP_HOSTED, true)), ExitCode::ok);
+    Gate gate;
+    Scripts::of("b").reconfigure = [&]() -> flowd_result {
+        if (Scripts::of("b").value == 2) gate.pass();
+        return FLOWD_OK;
+    };
+    const auto outcome =
+        supervisor().reload(list(config(FLOWD_PLUGIN, "p", 1), config(FLOWD_BACKEND, "b", 2, FLOWD_LOOP_HOSTED, true)));
+    EXPECT_FALSE(outcome.ok);
+    EXPECT_THAT(outcome.error, ::testing::HasSubstr("did not come back from reconfigure"));
+    gate.open();
+    EXPECT_TRUE(eventually([&] { return Scripts::of("b").reconfigured == 2 && Scripts::of("b").value == 1; }))
+        << "what the daemon says is in force is in force";
+}
+
 TEST_F(ReloadTest, ANewBackendIsToldTheLiveFlowsAndARemovedOneStops) {
     start_pair();
     emit("p", FLOWD_EVENT_START, 1);

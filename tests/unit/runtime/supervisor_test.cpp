@@ -49,6 +49,43 @@ TEST_F(SupervisorTest, WhatPluginsEmitLastStillReachesTheBackends) {
     EXPECT_EQ(ends, 1);
 }
 
+TEST_F(SupervisorTest, WhatIsStillAnnouncedEndsWithTheDaemonAsWithdrawn) {
+    std::atomic<std::uint32_t> flags{0};
+    Script& plugin = Scripts::of("p");
+    plugin.start = [&plugin]() -> flowd_result {
+        const flowd_event one = event(FLOWD_EVENT_START, 1);
+        return plugin.host.load()->emit(plugin.host, &one, 1, sizeof one, nullptr);
+    };
+    Scripts::of("b").on_events = [&](const flowd_event* events, std::size_t count) -> flowd_result {
+        for (std::size_t i = 0; i < count; ++i)
+            if (events[i].kind == FLOWD_EVENT_END) flags = events[i].flags;
+        return FLOWD_OK;
+    };
+    ASSERT_EQ(start(config(FLOWD_PLUGIN, "p"), config(FLOWD_BACKEND, "b")), ExitCode::ok);
+    supervisor().stop();
+    EXPECT_TRUE(flags & FLOWD_WITHDRAWN) << "no flow is left without an end";
+}
+
+TEST_F(SupervisorTest, ABackendThatFailsToStartIsGivenNoEvents) {
+    std::atomic<int> calls{0};
+    Script& plugin = Scripts::of("p");
+    plugin.start = [&plugin]() -> flowd_result {
+        const flowd_event one = event(FLOWD_EVENT_START, 1);
+        return plugin.host.load()->emit(plugin.host, &one, 1, sizeof one, nullptr);
+    };
+    ASSERT_EQ(start(config(FLOWD_PLUGIN, "p"), config(FLOWD_BACKEND, "b")), ExitCode::ok);
+    Scripts::of("c").start = []() -> flowd_result { return FLOWD_BUSY; };
+    Scripts::of("c").on_events = [&](const flowd_event*, std::size_t) -> flowd_result {
+        ++calls;
+        return FLOWD_OK;
+    };
+    const auto outcome =
+        supervisor().reload(list(config(FLOWD_PLUGIN, "p"), config(FLOWD_BACKEND, "b"), config(FLOWD_BACKEND, "c")));
+    EXPECT_FALSE(outcome.ok);
+    EXPECT_EQ(calls, 0);
+    EXPECT_EQ(log().find("are lost"), std::string::npos) << "that is not what went wrong";
+}
+
 struct FailingStart : SupervisorTest, ::testing::WithParamInterface<std::pair<flowd_result, ExitCode>> {};
 
 TEST_P(FailingStart, OfARequiredInstanceStopsTheRestAndTheExitCodeSaysWhy) {

@@ -18,7 +18,8 @@
  *    tagged [instance] never overlap for one instance.
  *  - `reserved` members: the writer sets 0. The core refuses events, keys and attachments where they are not 0, so that
  *    a later minor can use them; modules never read them.
- *  - Kinds, flags and results that a reader does not know are passed over; an unknown negative result is FLOWD_ERROR.
+ *  - Kinds, flags and results that a reader does not know are passed over; an unknown negative result is FLOWD_ERROR. A
+ *    callback that has nothing else to say answers FLOWD_OK: a positive result where its comment names none is an error.
  *    FLOWD_LOCAL_*, FLOWD_INITIATOR_*, FLOWD_LOOP_*, FLOWD_METRIC_* and FLOWD_LEVEL_* are closed in this major.
  */
 #ifndef FLOWD_ABI_BASE_H
@@ -111,7 +112,7 @@ typedef struct flowd_problems {
     void (*report)(const struct flowd_problems *problems, const flowd_problem *problem);
 } flowd_problems;
 
-/* Receives text, in pieces that are joined. Valid until the call it was passed to returns. */
+/* Receives text, in pieces that are joined. Valid until the call it was passed to returns; use it on that call's thread. */
 typedef struct flowd_writer {
     uint32_t size;
     uint32_t reserved;

@@ -270,13 +270,18 @@ class Bridge {
     }
 };
 
+/// Null when describing a component threw: the loader says so.
 template <typename... Components>
 const flowd_module* module(const char* name, const char* version, const char* license) noexcept {
-    static const std::array<flowd_component, sizeof...(Components)> components{Bridge<Components>::describe()...};
-    static const flowd_module described{
-        sizeof(flowd_module), FLOWD_ABI_MAJOR,   FLOWD_ABI_MINOR,        0, name, version, license,
-        components.data(),    components.size(), sizeof(flowd_component)};
-    return &described;
+    try {
+        static const std::array<flowd_component, sizeof...(Components)> components{Bridge<Components>::describe()...};
+        static const flowd_module described{
+            sizeof(flowd_module), FLOWD_ABI_MAJOR,   FLOWD_ABI_MINOR,        0, name, version, license,
+            components.data(),    components.size(), sizeof(flowd_component)};
+        return &described;
+    } catch (...) {
+        return nullptr;
+    }
 }
 
 }  // namespace detail

@@ -2,6 +2,7 @@
 // flowd/testing/fake_extensions.hpp: what the core's extensions answer in unit tests. Part of FakeHost; one thread.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <map>
@@ -32,7 +33,7 @@ class FakeExtensions {
     [[nodiscard]] bool keeps(const std::string& name) const { return descriptors_.count(name) != 0; }
     [[nodiscard]] bool shares(const std::string& name) const { return offers_.count(name) != 0; }
     /// As another instance would: a later offer takes the place of an earlier one.
-    void offer_shared(const std::string& name, int fd) { offers_[name] = {UniqueFd(::dup(fd)), ++last_offer_}; }
+    void offer_shared(const std::string& name, int fd) { offers_[name] = {duplicate(fd), ++last_offer_}; }
     void withdraw_shared(const std::string& name) { offers_.erase(name); }
     /// A counter or gauge that AllMetrics will visit.
     void add_series(std::uint32_t type, std::string name, double value) {
@@ -69,6 +70,16 @@ class FakeExtensions {
     }
 
   private:
+    static UniqueFd duplicate(int fd) {
+        auto copy = UniqueFd::duplicate(fd);
+        return copy ? std::move(*copy) : UniqueFd();
+    }
+    /// As the core compares names.
+    static bool same_name(std::string_view a, std::string_view b) {
+        const auto small = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; };
+        return std::equal(a.begin(), a.end(), b.begin(), b.end(), [&](char x, char y) { return small(x) == small(y); });
+    }
+
     struct Offer {
         UniqueFd fd;
         std::uint64_t generation = 0;
@@ -82,13 +93,13 @@ class FakeExtensions {
         registry_.size = sizeof registry_;
         registry_.experiment_id = [](const flowd_host* host, flowd_string name, std::uint32_t* id) -> flowd_result {
             for (const auto& [number, known] : of(host).experiments_)
-                if (known == to_view(name)) return *id = number, FLOWD_OK;
+                if (same_name(known, to_view(name))) return *id = number, FLOWD_OK;
             return FLOWD_NOT_FOUND;
         };
         registry_.activity_id = [](const flowd_host* host, std::uint32_t experiment, flowd_string name,
                                    std::uint32_t* id) -> flowd_result {
             for (const auto& [key, known] : of(host).activities_)
-                if (key.first == experiment && known == to_view(name)) return *id = key.second, FLOWD_OK;
+                if (key.first == experiment && same_name(known, to_view(name))) return *id = key.second, FLOWD_OK;
             return FLOWD_NOT_FOUND;
         };
         registry_.experiment_name = [](const flowd_host* host, std::uint32_t id, flowd_string* name) -> flowd_result {
@@ -130,11 +141,11 @@ class FakeExtensions {
         descriptor_store_.take = [](const flowd_host* host, flowd_string name, int* fd) -> flowd_result {
             const auto found = of(host).descriptors_.find(std::string(to_view(name)));
             if (found == of(host).descriptors_.end()) return FLOWD_NOT_FOUND;
-            *fd = ::dup(found->second.get());
+            *fd = duplicate(found->second.get()).release();
             return FLOWD_OK;
         };
         descriptor_store_.keep = [](const flowd_host* host, flowd_string name, int fd) -> flowd_result {
-            of(host).descriptors_[std::string(to_view(name))] = UniqueFd(::dup(fd));
+            of(host).descriptors_[std::string(to_view(name))] = duplicate(fd);
             return FLOWD_OK;
         };
         descriptor_store_.forget = [](const flowd_host* host, flowd_string name) {
@@ -153,7 +164,7 @@ class FakeExtensions {
         shared_.obtain = [](const flowd_host* host, flowd_string name, int* fd, std::uint64_t* generation) -> flowd_result {
             const auto found = of(host).offers_.find(std::string(to_view(name)));
             if (found == of(host).offers_.end()) return FLOWD_NOT_FOUND;
-            *fd = ::dup(found->second.fd.get());
+            *fd = duplicate(found->second.fd.get()).release();
             if (generation != nullptr) *generation = found->second.generation;
             return FLOWD_OK;
         };

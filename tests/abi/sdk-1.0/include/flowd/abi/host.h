@@ -41,7 +41,8 @@ typedef struct flowd_label {
     flowd_string value; /* UTF-8 */
 } flowd_label;
 
-/* One time series. Copied by the core. The core adds the label `flowd_instance`. */
+/* One time series. Copied by the core. The core adds the label `flowd_instance`; that name, `le`, `quantile` and names that
+ * begin with __ are not for modules. */
 typedef struct flowd_metric_info {
     uint32_t size;
     uint32_t type;

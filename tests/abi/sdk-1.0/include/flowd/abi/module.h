@@ -80,7 +80,7 @@ typedef struct flowd_component {
     size_t option_count;
     size_t option_stride;
 
-    /* [core] Rules across options. `config` is a GROUP in the order of `options`. Optional. */
+    /* [core] Rules across options. `config` is a GROUP in the order of `options`. Must not block: the daemon waits. Optional. */
     flowd_result (*validate)(const flowd_value *config, const flowd_problems *problems);
 
     /* [instance] Makes an instance without touching the system. `host` lives as long as the instance. A create that fails
@@ -149,7 +149,7 @@ typedef struct flowd_module {
 } flowd_module;
 
 /*
- * The one exported symbol. [core] Called once, after dlopen; answers a static struct, never null.
+ * The one exported symbol. [core] Called after dlopen; answers a static struct, the same each time, never null.
  * `core_minor` is the ABI minor of the core, for modules that want to describe themselves differently.
  */
 typedef const flowd_module *(*flowd_module_function)(uint32_t core_minor);

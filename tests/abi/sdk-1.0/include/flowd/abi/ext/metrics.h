@@ -18,7 +18,7 @@ typedef struct flowd_series {
     flowd_string name;   /* as in flowd_metric_info: without the prefix flowd_ */
     flowd_string help;
     flowd_string unit;
-    const flowd_label *labels; /* by name, flowd_instance among them for the series of an instance */
+    const flowd_label *labels; /* in no order, flowd_instance among them for the series of an instance */
     size_t label_count;
     size_t label_stride;
     double value;            /* HISTOGRAM: the sum of what was observed */

@@ -22,8 +22,8 @@ extern "C" {
 typedef struct flowd_ext_shared {
     uint32_t size;
     uint32_t reserved;
-    /* [instance] Offers a duplicate of `fd` under a name of 1 to 200 bytes until withdraw or destroy. A later offer, of
-     * this instance or of its successor after a reload, takes the place of an earlier one. */
+    /* [instance] Offers a duplicate of `fd` under a name of 1 to 200 bytes until withdraw or destroy. Of several offers
+     * the latest is obtained, whoever made it; when it ends, the one before is in force again. */
     flowd_result (*offer)(const flowd_host *host, flowd_string name, int fd);
     void (*withdraw)(const flowd_host *host, flowd_string name); /* [instance] */
     /* [any] *fd is a duplicate that belongs to the caller. *generation changes with every new offer: ask again now and

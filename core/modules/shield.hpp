@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a module calls must not throw into it: it may be C. Any thread.
+#pragma once
+
+#include <new>
+#include <type_traits>
+
+#include "flowd/abi/base.h"
+
+namespace flowd::core {
+
+/// Runs `call`; an exception becomes an answer, or, where the call answers nothing, an empty one.
+template <typename Call>
+auto shielded(const Call& call) noexcept -> decltype(call()) {
+    try {
+        return call();
+    } catch (const std::bad_alloc&) {
+        if constexpr (std::is_same_v<decltype(call()), flowd_result>) return FLOWD_NO_MEMORY;
+    } catch (...) {
+        if constexpr (std::is_same_v<decltype(call()), flowd_result>) return FLOWD_EXCEPTION;
+    }
+    if constexpr (!std::is_void_v<decltype(call())>) return {};
+}
+
+}  // namespace flowd::core
