@@ -1,33 +1,37 @@
 // SPDX-License-Identifier: Apache-2.0
-// The user's wish to end a command that runs for long, as a descriptor. One at a time, main thread.
+// The user's wish to end a command that runs for long, as a descriptor. Main thread, before others exist.
 #pragma once
 
 #include <signal.h>
 
-#include <array>
+#include <memory>
+#include <thread>
 
 #include "flowd/result.hpp"
 #include "flowd/unique_fd.hpp"
 
 namespace flowd::core::cli {
 
-/// While it lives, the first SIGINT and the first SIGTERM make fd() readable; the second of a kind ends the process, for
-/// commands that do not listen.
+/// While it lives, the first SIGINT or SIGTERM makes fd() readable; a second one ends the process, for commands that do
+/// not listen. No system call of the main thread is interrupted.
 class Interrupt {
   public:
-    [[nodiscard]] static Result<Interrupt> listen();
-    Interrupt(Interrupt&& other) noexcept = default;
-    Interrupt& operator=(Interrupt&&) = delete;
+    [[nodiscard]] static Result<std::unique_ptr<Interrupt>> listen();
+    Interrupt(const Interrupt&) = delete;
+    Interrupt& operator=(const Interrupt&) = delete;
     ~Interrupt();
 
     [[nodiscard]] int fd() const { return fd_.get(); }
 
   private:
-    explicit Interrupt(UniqueFd fd) : fd_(std::move(fd)) {}
+    Interrupt() = default;
+    void watch() const;
 
-    static constexpr std::array<int, 2> signals{SIGINT, SIGTERM};
     UniqueFd fd_;
-    std::array<struct sigaction, signals.size()> before_{};
+    UniqueFd signals_;
+    UniqueFd over_;
+    sigset_t before_{};
+    std::thread watcher_;
 };
 
 }  // namespace flowd::core::cli

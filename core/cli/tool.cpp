@@ -135,7 +135,7 @@ ExitCode call(const Tool& tool, const Offer& offer, const GlobalOptions& options
     const Printer printer(output);
     flowd_tool_call raw{};
     raw.size = sizeof raw;
-    raw.interrupt_fd = interrupt->fd();
+    raw.interrupt_fd = (*interrupt)->fd();
     raw.host = surroundings.host();
     raw.options = &values.root();
     raw.config = *config == nullptr ? nullptr : &(*config)->value();

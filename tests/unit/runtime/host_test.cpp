@@ -265,28 +265,24 @@ TEST_F(HostTest, UnknownExtensionsAreNull) {
 
 TEST_F(HostTest, DescriptorsOutliveTheInstanceThatKeptThemOnlyWithASuccessor) {
     const UniqueFd event(::eventfd(0, EFD_CLOEXEC));
-    const auto keep = [&](const char* key) {
+    const auto descriptors = [&](const char* key) {
         const flowd_host* host = host_of(key);
-        const auto* descriptors = static_cast<const flowd_ext_descriptors*>(host->extension(host, FLOWD_EXT_DESCRIPTORS));
-        EXPECT_EQ(descriptors->keep(host, to_c("x/event"), event.get()), FLOWD_OK);
-    };
-    const auto take = [&](const char* key) {
-        const flowd_host* host = host_of(key);
-        const auto* descriptors = static_cast<const flowd_ext_descriptors*>(host->extension(host, FLOWD_EXT_DESCRIPTORS));
-        int fd = -1;
-        const flowd_result result = descriptors->take(host, to_c("x/event"), &fd);
-        const UniqueFd owned(fd);
-        return result;
+        return Descriptors(host, host->extension(host, FLOWD_EXT_DESCRIPTORS));
     };
     auto old = running(config(FLOWD_PLUGIN, "old"));
-    keep("old");
-    auto fresh = launched(config(FLOWD_PLUGIN, "fresh"));
-    EXPECT_EQ(take("fresh"), FLOWD_OK);
-    keep("fresh");
+    on_instance(*old, [&] { EXPECT_TRUE(descriptors("old").keep("x/event", event.get())); });
+    bool taken = false;
+    Scripts::of("fresh").prepare = [&]() -> flowd_result {
+        taken = static_cast<bool>(descriptors("fresh").take("x/event"));
+        EXPECT_TRUE(descriptors("fresh").keep("x/event", event.get()));
+        return FLOWD_OK;
+    };
+    auto fresh = running(config(FLOWD_PLUGIN, "fresh"));
+    EXPECT_TRUE(taken);
     ASSERT_TRUE(stops(*old));
-    EXPECT_EQ(take("fresh"), FLOWD_OK);
+    on_instance(*fresh, [&] { EXPECT_TRUE(descriptors("fresh").take("x/event")); });
     ASSERT_TRUE(stops(*fresh));
-    EXPECT_EQ(take("fresh"), FLOWD_NOT_FOUND);
+    EXPECT_FALSE(descriptors_.take("x/event"));
 }
 
 TEST_F(HostTest, InstancesOfferDescriptorsToEachOther) {
@@ -297,8 +293,11 @@ TEST_F(HostTest, InstancesOfferDescriptorsToEachOther) {
         const flowd_host* host = host_of(key);
         return Shared(host, host->extension(host, FLOWD_EXT_SHARED));
     };
+    const auto offer = [&](Instance& x, const char* key) {
+        on_instance(x, [&] { EXPECT_TRUE(shared(key).offer("x/1", event.get())); });
+    };
     EXPECT_FALSE(shared("netlink").obtain("x/1")) << "nobody offers it yet";
-    ASSERT_TRUE(shared("marker").offer("x/1", event.get()));
+    offer(*marker, "marker");
     const auto first = shared("netlink").obtain("x/1");
     ASSERT_TRUE(first);
     ASSERT_EQ(::eventfd_write(first->fd.get(), 7), 0);
@@ -307,18 +306,21 @@ TEST_F(HostTest, InstancesOfferDescriptorsToEachOther) {
     EXPECT_EQ(value, 7U) << "the same open file";
 
     EXPECT_EQ(shared("netlink").obtain("x/1")->generation, first->generation);
-    ASSERT_TRUE(shared("marker").offer("x/1", event.get()));
+    offer(*marker, "marker");
     EXPECT_NE(shared("netlink").obtain("x/1")->generation, first->generation) << "another offer";
 
     auto successor = running(config(FLOWD_BACKEND, "marker/new"));
-    ASSERT_TRUE(shared("marker/new").offer("x/1", event.get()));
+    offer(*successor, "marker/new");
     ASSERT_TRUE(stops(*successor));
     EXPECT_TRUE(shared("netlink").obtain("x/1")) << "the predecessor's is in force again";
-    shared("netlink").withdraw("x/1");
+    on_instance(*netlink, [&] {
+        shared("netlink").withdraw("x/1");
+        EXPECT_EQ(shared("netlink").offer("", event.get()).error().code, FLOWD_INVALID);
+    });
     EXPECT_TRUE(shared("netlink").obtain("x/1")) << "not its own to withdraw";
+    EXPECT_EQ(shared("marker").offer("x/2", event.get()).error().code, FLOWD_INVALID) << "from another thread";
     ASSERT_TRUE(stops(*marker));
     EXPECT_FALSE(shared("netlink").obtain("x/1"));
-    EXPECT_EQ(shared("netlink").offer("", event.get()).error().code, FLOWD_INVALID);
 }
 
 TEST_F(HostTest, AStrayThreadMayEmitWhileTheInstanceStops) {

@@ -101,7 +101,7 @@ TEST_F(ReloadTest, OneThatIsLateToReconfigureTakesItsOldValuesBack) {
     ASSERT_EQ(start(config(FLOWD_PLUGIN, "p", 1), config(FLOWD_BACKEND, "b", 1, FLOWD_LOOP_HOSTED, true)), ExitCode::ok);
     Gate gate;
     Scripts::of("b").reconfigure = [&]() -> flowd_result {
-        if (Scripts::of("b").value == 2) gate.pass();
+        if (Scripts::of("b").reconfigured == 1) gate.pass();
         return FLOWD_OK;
     };
     const auto outcome =

@@ -137,8 +137,11 @@ Rig::Rig() {
     settings_.stop_timeout = std::chrono::duration_cast<std::chrono::nanoseconds>(patience);
 }
 
-Rig::~Rig() {
+void Rig::TearDown() {
     if (supervisor_ != nullptr) supervisor_->stop();
+}
+
+Rig::~Rig() {
     supervisor_.reset();
     Scripts::clear();
 }

@@ -109,6 +109,8 @@ class Rig : public ::testing::Test {
   protected:
     Rig();
     ~Rig() override;
+    /// Stops what runs while the fixture's members are there. What captures locals of a test has to be stopped by it.
+    void TearDown() override;
 
     [[nodiscard]] std::string log() const;
     [[nodiscard]] std::unique_ptr<Instance> instance(InstanceConfig config);

@@ -82,6 +82,7 @@ TEST_F(SupervisorTest, ABackendThatFailsToStartIsGivenNoEvents) {
     const auto outcome =
         supervisor().reload(list(config(FLOWD_PLUGIN, "p"), config(FLOWD_BACKEND, "b"), config(FLOWD_BACKEND, "c")));
     EXPECT_FALSE(outcome.ok);
+    supervisor().stop();
     EXPECT_EQ(calls, 0);
     EXPECT_EQ(log().find("are lost"), std::string::npos) << "that is not what went wrong";
 }
@@ -178,6 +179,7 @@ TEST_F(SupervisorTest, OneThatBreaksWhileItRunsIsTakenOffTheBusAndTheOthersRunOn
     EXPECT_EQ(bus_.counters().backends.size(), 1U);
     ASSERT_EQ(host->emit(host, &second, 1, sizeof second, nullptr), FLOWD_OK);
     EXPECT_TRUE(eventually([&] { return seen == 2; }));
+    supervisor().stop();
 }
 
 TEST_F(SupervisorTest, ABackendThatBlocksForEverDoesNotStopTheOthers) {
