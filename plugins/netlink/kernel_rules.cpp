@@ -7,7 +7,7 @@
 namespace flowd::netlink {
 namespace {
 
-constexpr std::size_t most = WATCH_MAX_RULES - 1;  // the last place is for the question
+constexpr std::size_t room = WATCH_MAX_RULES - 1;  // the last place is for the question
 
 const std::vector<PortRange> any_port{{0, 65535}};
 const std::vector<Network> any_network{{Address(Address::Bytes{}), 0}};
@@ -50,7 +50,7 @@ bool expand(const Rule& rule, const watch_rule& base, std::vector<watch_rule>& o
         for (const PortRange& remote : or_any(rule.remote_ports, any_port))
             for (const Network& here : or_any(rule.local_networks, any_network))
                 for (const Network& there : or_any(rule.remote_networks, any_network)) {
-                    if (out.size() >= most) return false;
+                    if (out.size() >= room) return false;
                     watch_rule& one = out.emplace_back(base);
                     one.local_low = local.low;
                     one.local_high = local.high;

@@ -17,7 +17,7 @@
 namespace flowd::skops {
 namespace {
 
-constexpr std::size_t buffer_size = 256 * 1024;
+constexpr std::size_t walk_piece = 256 * 1024;
 
 Result<bpf::Object> open_object(const std::string& path, bpf::LogSink log) {
     if (!path.empty()) return bpf::Object::open_file(path, std::move(log));
@@ -59,7 +59,7 @@ Result<Program> Program::load(const SkopsOptions& options, bpf::LogSink log, Vis
         auto link = watch::attach_iterator(*descriptor);
         if (!link) return std::move(link).error();
         program.link_ = *std::move(link);
-        program.buffer_.resize(buffer_size);
+        program.buffer_.resize(walk_piece);
         return program;
     }
     auto events = program.object_.ring(SKOPS_EVENTS_MAP);
