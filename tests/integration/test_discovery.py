@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Connections that nobody announces: found, tagged by rule, measured."""
+"""Connections that nobody announces: found, tagged by rule, marked from their first packet, measured."""
 import os
 import socket
 import threading
@@ -7,6 +7,8 @@ import time
 
 import pytest
 
+from tests.harness import labels
+from tests.harness.capture import Capture
 from tests.harness.collector import Collector
 from tests.harness.daemon import Daemon
 from tests.harness.lab import wait_for
@@ -27,6 +29,7 @@ backends:
     sendToDestination: false
 {more}
 """
+MARKER = "  marker:\n    targetInterfaces: [eth0]\n    socketTags: true\n"
 
 
 def daemon_on(host, configuration):
@@ -74,6 +77,67 @@ class Server:
         self.socket.shutdown(socket.SHUT_RDWR)
         self.socket.close()
         self._thread.join()
+
+
+def tcp_packets(capture, source, source_port=None, destination_port=None):
+    from scapy.layers.inet import TCP
+    from scapy.layers.inet6 import IPv6
+
+    return [packet for packet in capture.packets()
+            if IPv6 in packet and TCP in packet and packet[IPv6].src == source
+            and source_port in (None, packet[TCP].sport) and destination_port in (None, packet[TCP].dport)]
+
+
+def tags_of(packets):
+    from scapy.layers.inet6 import IPv6
+
+    return [labels.decode(packet[IPv6].fl & ~labels.ENTROPY) for packet in packets]
+
+
+def test_the_syn_of_a_client_and_the_first_data_of_a_server_carry_the_label(lab):
+    with daemon_on(lab.a, RULES.format(more=MARKER)) as daemon:
+        require_early(daemon)
+        wait_for(lambda: plugin(daemon)["kernel"]["marksFirstPacket"], "the marker's map of socket tags")
+        there, here = Server(lab.b, 5001), Server(lab.a, 1094, answer=1000)
+        with Capture(lab.b, "ip6 and tcp") as capture:
+            with lab.a.call(socket.create_connection, (lab.b.address6, 5001), 10) as client:
+                client.sendall(b"x" * 1000)
+                client.shutdown(socket.SHUT_WR)
+                client.recv(1)
+            with lab.b.call(socket.create_connection, (lab.a.address6, 1094), 10) as visitor:
+                visitor.shutdown(socket.SHUT_WR)
+                while visitor.recv(65536):
+                    pass
+            wait_for(lambda: plugin(daemon)["ended"] == 2, "both ends")
+            sent = tcp_packets(capture, lab.a.address6, destination_port=5001)
+            assert sent[0]["TCP"].flags == "S"
+            assert set(tags_of(sent)) == {(2, 3)}, tags_of(sent)
+            assert len({packet["IPv6"].fl for packet in sent}) == 1, "the label does not change when the flow is announced"
+            served = [packet for packet in tcp_packets(capture, lab.a.address6, source_port=1094) if len(packet["TCP"].payload) > 0]
+            assert served and tags_of(served)[0] == (3, 13), tags_of(served)
+            assert set(tags_of(served)) == {(3, 13)}
+        capture.remove()
+        there.close()
+        here.close()
+
+
+def test_a_marker_that_comes_later_is_taken_up(lab):
+    with daemon_on(lab.a, RULES.format(more="")) as daemon:
+        require_early(daemon)
+        assert not plugin(daemon)["kernel"]["marksFirstPacket"]
+        daemon.reload(RULES.format(more=MARKER))
+        wait_for(lambda: plugin(daemon)["kernel"]["marksFirstPacket"], "the marker's map of socket tags")
+        there = Server(lab.b, 5001)
+        with Capture(lab.b, "ip6 and tcp port 5001") as capture:
+            with lab.a.call(socket.create_connection, (lab.b.address6, 5001), 10) as client:
+                client.sendall(b"x")
+            wait_for(lambda: plugin(daemon)["ended"] == 1, "the end")
+            sent = tcp_packets(capture, lab.a.address6, destination_port=5001)
+            assert tags_of(sent)[0] == (2, 3)
+        capture.remove()
+        there.close()
+        daemon.reload(RULES.format(more=""))
+        wait_for(lambda: not plugin(daemon)["kernel"]["marksFirstPacket"], "the marker to be gone")
 
 
 @pytest.mark.parametrize("early", [True, False])
