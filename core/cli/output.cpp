@@ -8,7 +8,6 @@
 
 #include "core/cli/render.hpp"
 #include "core/service/text.hpp"
-#include "core/service/text.hpp"
 #include "flowd/json.hpp"
 
 namespace flowd::core::cli {
