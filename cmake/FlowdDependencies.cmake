@@ -10,6 +10,7 @@ find_package(CLI11 REQUIRED)
 find_package(simdjson REQUIRED)
 pkg_check_modules(libbpf REQUIRED IMPORTED_TARGET libbpf>=0.7)
 pkg_check_modules(libsystemd REQUIRED IMPORTED_TARGET libsystemd)
+find_package(Python3 REQUIRED COMPONENTS Interpreter) # manual pages of modules
 
 if(FLOWD_TESTS)
   find_package(GTest REQUIRED)

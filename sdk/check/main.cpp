@@ -5,6 +5,8 @@
 #include <filesystem>
 #include <string>
 
+#include "core/modules/describe.hpp"
+#include "core/modules/module_set.hpp"
 #include "flowd/json.hpp"
 #include "sdk/check/runner.hpp"
 
@@ -45,13 +47,25 @@ std::string to_json(const std::string& module, const std::vector<Ran>& results) 
     return text;
 }
 
+/// What `flowd-cpp modules info` tells of an installed module, of one that was just built wherever it is.
+int describe(const std::string& file) {
+    flowd::core::ModuleSet set{flowd::core::TrustPolicy{::geteuid(), false}};
+    const auto loaded = set.load_file(file);
+    if (!loaded) {
+        std::fprintf(stderr, "%s\n", loaded.error().message.c_str());
+        return 1;
+    }
+    std::printf("%s\n", flowd::core::describe_module(**loaded).c_str());
+    return 0;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
     CLI::App app(
         "Checks that a flowd-cpp module keeps the rules of the module ABI. Every check runs in a process of its own.");
     std::string module, filter, conf;
-    bool json = false, only_list = false;
+    bool json = false, only_list = false, only_describe = false;
     int seconds = 15;
     app.add_option("module", module, "The module, KIND-NAME.so")->required()->type_name("FILE");
     app.add_option("--conf", conf,
@@ -62,6 +76,7 @@ int main(int argc, char** argv) {
         ->check(CLI::Range(1, 600))
         ->capture_default_str();
     app.add_flag("--list", only_list, "Name the checks and what they promise; run none");
+    app.add_flag("--describe", only_describe, "Print the module's option tables as JSON; run no check");
     app.add_flag("--json", json, "Report as JSON");
     app.footer(
         "Exit codes: 0 nothing failed, 1 a check failed, 2 the command line is wrong.\n"
@@ -76,6 +91,7 @@ int main(int argc, char** argv) {
         std::fprintf(stderr, "%s: no such file\n", module.c_str());
         return 2;
     }
+    if (only_describe) return describe(std::filesystem::absolute(module).string());
     const auto plans = flowd::check::plan(module, conf, filter);
     if (plans.empty()) {
         std::fprintf(stderr, "no check fits --filter '%s'; --list names them\n", filter.c_str());

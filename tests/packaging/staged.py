@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The build tree, installed below a folder as a package would lay it out; and what its unit files say."""
-import os
 import pathlib
 import shutil
 import subprocess
 
+import yaml
+
 from tests.harness.daemon import BUILD, ROOT
 
-__all__ = ["BUILD", "ROOT", "read_unit", "run", "stage"]
+__all__ = ["BUILD", "ROOT", "packages_of_modules", "read_unit", "run", "stage"]
 
 
 def run(*command, check=True, **options):
@@ -39,5 +40,13 @@ def read_unit(path):
     return sections
 
 
-def environment_without_service_manager():
-    return {name: value for name, value in os.environ.items() if not name.startswith(("NOTIFY_", "LISTEN_", "WATCHDOG_"))}
+def packages_of_modules():
+    """{module that was built: its package, as the catalog tells users}"""
+    catalog = yaml.safe_load((ROOT / "etc/catalog.yaml").read_text())
+    packages = {}
+    for file in (BUILD / "lib/flowd-cpp/modules").glob("*.so"):
+        kind, name = file.stem.split("-")
+        entry = catalog.get(f"{kind}s", {}).get(name)
+        assert entry, f"etc/catalog.yaml has no entry {kind}s.{name}, which was built"
+        packages[file.stem] = entry["package"]
+    return packages
