@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The Debian packages: built, installed with dpkg on a machine of their own whose PID 1 is systemd, run, removed."""
+import os
+import re
+import shutil
+
+import pytest
+
+from tests.harness.lab import wait_for
+from tests.packaging.machine import Machine
+from tests.packaging.source import build_environment, unpack
+from tests.packaging.staged import ROOT, packages_of_modules, run
+
+# The flags of the release preset, so that what was compiled for it is not compiled again; Debian's own come in other builds.
+FLAGS = {f"DEB_{name}_SET": "" for name in ("CFLAGS", "CXXFLAGS", "CPPFLAGS", "LDFLAGS")}
+
+
+@pytest.fixture(scope="session")
+def debs(tmp_path_factory):
+    """{package: file}"""
+    folder = tmp_path_factory.mktemp("deb")
+    tree = unpack(folder)
+    run("dpkg-buildpackage", "-b", "-us", "-uc", "-d", "-j2", cwd=tree,
+        env=build_environment(folder / "bin") | FLAGS | {"DEB_BUILD_OPTIONS": "noautodbgsym parallel=2", "DPKG_DEB_COMPRESSOR_TYPE": "none"})
+    return {path.name.split("_")[0]: path for path in tree.parent.glob("*.deb")}
+
+
+def field(deb, name):
+    return run("dpkg-deb", "-f", deb, name).stdout.strip()
+
+
+def contents(deb):
+    return {line.split()[-1].removeprefix(".") for line in run("dpkg-deb", "-c", deb).stdout.splitlines() if not line.endswith("/")}
+
+
+def test_each_module_has_its_package(debs):
+    modules = packages_of_modules()
+    assert set(debs) == {"flowd-cpp", "flowd-cpp-filesystem", "flowd-cpp-dev", "flowd-cpp-all", *modules.values()}
+    for module, package in modules.items():
+        files = {os.path.basename(path) for path in contents(debs[package])}
+        assert {f"{module}.so", f"flowd-cpp-{module}.5.gz"} <= files, files
+    assert set(modules.values()) <= set(re.findall(r"flowd-cpp-[a-z0-9-]+", field(debs["flowd-cpp-all"], "Depends")))
+
+
+def test_a_package_needs_the_libraries_of_its_module_and_no_others(debs):
+    assert "libbpf" in field(debs["flowd-cpp-backend-marker"], "Depends")
+    assert "libbpf" not in field(debs["flowd-cpp-plugin-fireflyp"], "Depends") + field(debs["flowd-cpp"], "Depends")
+    assert field(debs["flowd-cpp"], "Provides") == "flowd-cpp-abi-1"
+    assert "flowd-cpp-abi-1" in field(debs["flowd-cpp-plugin-fireflyp"], "Depends")
+    major = re.search(r"#define FLOWD_ABI_MAJOR (\d+)", (ROOT / "sdk/include/flowd/abi/base.h").read_text())[1]
+    assert major == "1"
+
+
+def test_rpm_and_debian_packages_hold_the_same_files(debs):
+    """But for the folders that the distributions name differently, and what only rpmbuild reads."""
+    spec = (ROOT / "rpm/flowd-cpp.spec").read_text()
+    for package, deb in debs.items():
+        for path in contents(deb):
+            name = os.path.basename(path)
+            if path.startswith("/usr/share/doc/") or "/include/" in path or "/template/" in path or "/examples/" in path or "/flowd-sdk/" in path:
+                continue
+            stem = name.removesuffix(".gz")
+            generic = stem.replace("flowd-cpp", "%{name}")
+            module = package.removeprefix("flowd-cpp-")
+            assert generic in spec or re.search(rf"^%module .*\b{module} ", spec, re.M), (package, path)
+
+
+@pytest.fixture(scope="module")
+def machine(lab):
+    with Machine(lab.a) as one:
+        yield one
+
+
+def test_installed_configured_run_upgraded_and_removed(machine, debs, lab):
+    def files(*names):
+        return [debs[name] for name in names]
+
+    machine.run("dpkg", "-i", *files("flowd-cpp", "flowd-cpp-filesystem", "flowd-cpp-plugin-fireflyp", "flowd-cpp-backend-marker"))
+    assert machine.show("flowd-cpp", "ActiveState") == "inactive"  # nobody has configured it yet
+    assert machine.run("stat", "-c", "%a %U %G", "/etc/flowd-cpp/conf.yaml").stdout.strip() == "640 root flowd-cpp"
+    listed = machine.run("flowd-cpp", "modules", "list", "--load").stdout
+    assert re.findall(r"^(\S+)\s+loaded", listed, re.M) == ["backend-marker", "plugin-fireflyp"], listed
+
+    configuration = "plugins:\n  fireflyp: {}\nbackends:\n  marker: {targetInterfaces: [eth0]}\n"
+    machine.write("/etc/flowd-cpp/conf.yaml", configuration)
+    machine.run("systemctl", "enable", "--now", "flowd-cpp")
+    assert re.search(r"backend marker\s+running", machine.run("flowd-cpp", "status").stdout)
+    pid = machine.show("flowd-cpp", "MainPID")
+
+    machine.run("dpkg", "-i", *files("flowd-cpp"))  # as an upgrade: restarted, the file of the administrator untouched
+    wait_for(lambda: machine.show("flowd-cpp", "MainPID") not in (pid, "0"), "the restart")
+    assert machine.run("cat", "/etc/flowd-cpp/conf.yaml").stdout == configuration
+
+    done = machine.run("dpkg", "-r", "flowd-cpp-filesystem", check=False)
+    assert done.returncode != 0 and "depends on flowd-cpp-filesystem" in done.stderr
+    machine.run("dpkg", "-r", "flowd-cpp-backend-marker")
+    assert machine.show("flowd-cpp", "ActiveState") == "inactive"  # it could not go on
+    assert "flowd" not in machine.run("bpftool", "net", "show", "dev", "eth0", check=False).stdout
+    machine.run("dpkg", "-P", "flowd-cpp-plugin-fireflyp", "flowd-cpp", "flowd-cpp-filesystem", "flowd-cpp-backend-marker")
+    left = machine.run("find", "/etc", "/usr", "/var/lib/systemd", "-name", "*flowd-cpp*", "-not", "-path", "*/locale/*").stdout.split()
+    assert left == [], left
+
+
+def test_a_module_is_built_against_the_dev_package(machine, debs, tmp_path):
+    needed = "flowd-cpp", "flowd-cpp-filesystem", "flowd-cpp-dev"
+    machine.run("dpkg", "-i", *(debs[name] for name in needed))
+    project = tmp_path / "hello"
+    machine.run("sh", "-ec", 'flowd-cpp new-module hello --kind plugin "$0"; cd "$0"; cmake -B build -DCMAKE_INSTALL_PREFIX=/usr '
+                "-DCMAKE_INSTALL_LIBDIR=lib -DBUILD_TESTING=OFF > log; cmake --build build >> log; cmake --install build >> log", project,
+                timeout=300)
+    assert re.search(r"^plugin-hello\s+loaded", machine.run("flowd-cpp", "modules", "list", "--load").stdout, re.M)
+    shutil.rmtree(tmp_path, ignore_errors=True)
