@@ -44,7 +44,7 @@ def service(machine):
     machine.write("/etc/flowd-cpp/conf.yaml", CONFIGURATION)
     machine.run("systemctl", "start", "flowd-cpp")
     yield machine
-    machine.run("systemctl", "stop", "flowd-cpp.service", "flowd-cpp-namedpipe.socket", "flowd-cpp-fireflyp.socket")
+    machine.run("systemctl", "stop", "flowd-cpp.service", "flowd-cpp-namedpipe.socket", "flowd-cpp-fireflyp.socket", "flowd-cpp-api.socket")
     machine.run("systemctl", "reset-failed")
 
 
@@ -160,6 +160,22 @@ def test_the_optional_udp_socket_keeps_what_comes_while_nothing_runs(service, la
         collector.wait_for_count(2)
         announcer.close()
     assert service.show("flowd-cpp", "ActiveState") == "active"
+
+
+def test_the_optional_tcp_socket_keeps_requests_while_it_restarts(service, lab):
+    service.run("systemctl", "start", "flowd-cpp-api.socket")
+    service.write("/etc/flowd-cpp/conf.yaml", CONFIGURATION.replace("plugins:\n", "plugins:\n  api: {}\n"))
+    service.run("systemctl", "stop", "flowd-cpp")
+    request = ('{"state": "start", "protocol": "tcp", "experiment": 3, "activity": 13, "source": {"address": "fd5c:17a6:5::a", "port": 43210}, '
+               '"destination": {"address": "fd5c:17a6:5::b", "port": 1094}}')
+    with Collector(lab.b) as collector:
+        client = lab.a.call(socket.create_connection, ("127.0.0.1", 7777), 20)  # this starts the daemon, and waits for it
+        with client:
+            client.sendall(f"POST /flow HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {len(request)}\r\n\r\n"
+                           f"{request}".encode())
+            assert client.recv(4096).startswith(b"HTTP/1.1 2")
+        collector.wait_for_count(1)
+        assert ports(collector) == {43210}
 
 
 def test_its_user_can_pin_bpf_objects_in_the_mount_of_its_own_and_nobody_else_can_look(service):
