@@ -69,7 +69,7 @@ class Bus {
     static constexpr std::size_t max_announcers = 64;
     static constexpr std::size_t max_backends = 32;
     static constexpr std::size_t max_application = 256;              ///< bytes of flowd_event.application
-    static constexpr std::size_t max_attachments = 16;               ///< per event
+    static constexpr std::size_t max_attachments = 64;               ///< per event
     static constexpr std::size_t max_attachment_bytes = 256 * 1024;  ///< per event, ids included
 
     /// `probe` null: no flow expires on account of sock_diag.

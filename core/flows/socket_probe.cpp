@@ -72,7 +72,13 @@ Result<bool> read(std::vector<char>& buffer, std::size_t length, std::uint8_t fa
         if (header->nlmsg_seq != family) continue;
         if (header->nlmsg_flags & NLM_F_DUMP_INTR)
             return Error{FLOWD_ERROR, "the list of TCP connections changed while sock_diag told it"};
-        if (header->nlmsg_type == NLMSG_DONE) return false;
+        if (header->nlmsg_type == NLMSG_DONE) {
+            // A dump that the kernel refuses, or breaks off, says so here: it is no empty list.
+            int status = 0;
+            if (header->nlmsg_len >= NLMSG_LENGTH(sizeof status)) std::memcpy(&status, NLMSG_DATA(header), sizeof status);
+            if (status < 0) return Error::from_errno(-status, "sock_diag");
+            return false;
+        }
         if (header->nlmsg_type == NLMSG_ERROR) {
             nlmsgerr error{};
             if (header->nlmsg_len < NLMSG_LENGTH(sizeof error)) return Error{FLOWD_ERROR, "sock_diag: short error"};

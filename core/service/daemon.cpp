@@ -212,8 +212,6 @@ Result<void> Daemon::Implementation::open_control() {
     options.path = options_.control.empty() ? globals_.control.path : options_.control;
     options.group = globals_.control.group;
     if (options.path.empty()) options.path = control::default_path;
-    std::error_code ignored;
-    fs::create_directories(fs::path(options.path).parent_path(), ignored);
     auto server = control::Server::listen(
         options, [this](const control::Arguments& arguments, const control::Peer& peer, control::Responder respond) {
             commands_->handle(arguments, peer, std::move(respond));

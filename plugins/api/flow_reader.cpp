@@ -17,7 +17,7 @@ namespace {
 constexpr std::size_t longest_usual = 64 * 1024;
 constexpr std::size_t longest_firefly = 65507;  // of a UDP datagram
 /// Of an event in the core, the datagram included.
-constexpr std::size_t most_attachments = 16;
+constexpr std::size_t most_attachments = 64;
 
 enum class Form { own, flowd_go, firefly, unknown };
 
