@@ -114,7 +114,6 @@ void TagTable::erase(const flow_key& key) {
     if (!erased) return failed(erased.error());
     if (!*erased || --size_ != 0) return;
     set_has_flows(false);
-    flows_.unmap();
 }
 
 bool TagTable::set_catch_all(flowd_tag tag) {

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A hundred thousand flows that start and end: did each reach both backends once, in order?"""
-from .lab import wait_for
+import json
+
+from .lab import Timeout, wait_for
 
 
 def source_port(number):
@@ -13,7 +15,10 @@ def destination(number):
 
 def expect_every_pair(collector, daemon, pairs):
     """The collector heard every flow start and end once and in order, and so did the marker."""
-    collector.wait_for_count(2 * pairs, 60)
+    try:
+        collector.wait_for_count(2 * pairs, 60)
+    except Timeout as timeout:  # who counted what is not there?
+        raise Timeout(f"{timeout}\n{json.dumps(daemon.cli('status'), indent=1)}") from None
     assert not collector.refused
     seen = {}
     for message in collector.fireflies:
