@@ -11,6 +11,10 @@ set(CMAKE_VISIBILITY_INLINES_HIDDEN ON)
 add_library(flowd_flags INTERFACE)
 target_compile_options(flowd_flags INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Werror
   $<$<COMPILE_LANGUAGE:CXX>:-Wnon-virtual-dtor -Woverloaded-virtual>)
+if(CMAKE_UNITY_BUILD AND CMAKE_CXX_COMPILER_ID STREQUAL GNU)
+  # A source that is included in a merged unit looks to g++ like a header with an anonymous namespace.
+  target_compile_options(flowd_flags INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Wno-subobject-linkage>)
+endif()
 if(FLOWD_SANITIZE)
   # ODR and RTTI of interposed module code make vptr checks report false positives across dlopen.
   add_compile_options(-fsanitize=${FLOWD_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)

@@ -32,7 +32,10 @@ Result<void> Marker::prepare() {
 Result<void> Marker::start() {
     if (auto done = watch(); !done) return done;
     if (auto done = share_socket_tags(); !done) return done;
-    if (auto done = expire_adopted(); !done) return done;
+    if (const auto adopted = marking_->table().adopted(); adopted != 0) {
+        host().info("took over " + std::to_string(adopted) + " flows that were marked before");
+        if (auto done = expire_adopted(); !done) return done;
+    }
     if (!options_.match_all && !marking_->table().has_catch_all()) return {};
     auto timer = host().after(catch_all_patience, [this] {
         if (marking_ && !knows_catch_all_ && marking_->table().has_catch_all()) set_catch_all(std::nullopt);
@@ -58,8 +61,6 @@ Result<void> Marker::open_pins(const Options& options) {
 }
 
 Result<void> Marker::expire_adopted() {
-    if (marking_->table().adopted() == 0) return {};
-    host().info("took over " + std::to_string(marking_->table().adopted()) + " flows that were marked before");
     auto timer = host().every(options_.persist_idle, [this] {
         if (!marking_) return;
         marking_->table().expire_adopted();
@@ -117,7 +118,7 @@ Result<void> Marker::stop(Deadline) {
 
 void Marker::on_events(const Events& events) {
     if (!marking_) return;
-    TagTable& table = marking_->table();
+    const TagTable& table = marking_->table();
     for (const EventView event : events) {
         switch (event->kind) {
             case FLOWD_EVENT_START:
@@ -127,7 +128,7 @@ void Marker::on_events(const Events& events) {
                 if (event.has(FLOWD_RETAGGED)) start_flow(*event);
                 break;
             case FLOWD_EVENT_END:
-                table.remove(event->key);
+                end_flow(event);
                 break;
             case FLOWD_EVENT_CATCH_ALL:
                 set_catch_all(event->tag);
@@ -142,6 +143,15 @@ void Marker::on_events(const Events& events) {
     // Some room first, so that a table at its limit is not refilled for every flow that ends.
     if (!marking_->has_lost_flows() || table.size() >= table.capacity() - table.capacity() / 8) return;
     if (auto done = marking_->refill(); !done) host().warning("flows that did not fit the table: " + done.error().message);
+}
+
+void Marker::end_flow(EventView event) {
+    TagTable& table = marking_->table();
+    // Whoever announced it stops, and the flow itself may live on: so does a mark that is to outlive the daemon.
+    if (!options_.persist || !event.has(FLOWD_WITHDRAWN)) return table.remove(event->key);
+    table.leave(event->key);
+    if (adopted_timer_) return;
+    if (auto done = expire_adopted(); !done) host().warning("marks of flows that are silent: " + done.error().message);
 }
 
 void Marker::set_catch_all(std::optional<flowd_tag> tag) {

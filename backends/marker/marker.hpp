@@ -43,6 +43,7 @@ class Marker final : public Backend {
     [[nodiscard]] Result<void> open_pins(const Options& options);
     /// What was taken over and is not announced again goes: flows when they are idle, the catch-all after a while.
     [[nodiscard]] Result<void> expire_adopted();
+    void end_flow(EventView event);
     /// Offers the map of the program that is in force; plugins that have the old one ask again.
     [[nodiscard]] Result<void> share_socket_tags();
     void set_catch_all(std::optional<flowd_tag> tag);

@@ -39,6 +39,17 @@ Result<void> TagTable::adopt() {
     return {};
 }
 
+void TagTable::leave(const flowd_key& key) {
+    if (size_ == 0) return;
+    const flow_key kernel_key = bpf::to_flow_key(key);
+    const auto flow = flows_.find(kernel_key);
+    if (!flow || !flow->has_value()) return;
+    adopted_.insert(kernel_key);
+    if (settings_.epoch != 0) return;
+    settings_.epoch = 1;
+    write_settings();
+}
+
 void TagTable::expire_adopted() {
     const std::vector<flow_key> all(adopted_.begin(), adopted_.end());
     for (const flow_key& key : all) {

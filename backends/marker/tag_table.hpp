@@ -32,6 +32,8 @@ class TagTable {
 
     /// Takes over what a predecessor left in the maps: flows, catch-all. Until they are put again its flows are adopted.
     Result<void> adopt();
+    /// From now on nobody announces this flow: it counts as adopted.
+    void leave(const flowd_key& key);
     /// Removes adopted flows that had no packet since the last call, or since they were adopted.
     void expire_adopted();
     [[nodiscard]] std::size_t adopted() const { return adopted_.size(); }

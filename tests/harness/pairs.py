@@ -18,7 +18,8 @@ def expect_every_pair(collector, daemon, pairs):
     try:
         collector.wait_for_count(2 * pairs, 60)
     except Timeout as timeout:  # who counted what is not there?
-        raise Timeout(f"{timeout}\n{json.dumps(daemon.cli('status'), indent=1)}") from None
+        status = json.dumps(daemon.cli("status"), indent=1)
+        raise Timeout(f"{timeout}; refused: {len(collector.refused)} {collector.refused[:2]}\n{status}") from None
     assert not collector.refused
     seen = {}
     for message in collector.fireflies:

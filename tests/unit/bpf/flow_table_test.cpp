@@ -123,6 +123,22 @@ TEST_F(FlowTable, APacketNeverGetsTheMarkOfAnotherFlowInTheSameSlot) {
     EXPECT_EQ(wrong, 0);
 }
 
+TEST_F(FlowTable, AFlowThatNobodyAnnouncesAnyMoreKeepsItsMarkForAsLongAsItSends) {
+    load(with_room(16));
+    ASSERT_TRUE(table_->put(key(1, 1094), one));
+    ASSERT_TRUE(table_->put(key(2, 1094), one));
+    table_->leave(key(1, 1094));
+    table_->leave(key(2, 1094));
+    table_->leave(key(3, 1094));
+    EXPECT_EQ(table_->adopted(), 2u) << "only what is there can be left";
+    EXPECT_EQ(run(frame(1)).outcome, MARKER_MARKED_FLOW);
+    table_->expire_adopted();
+    EXPECT_EQ(run(frame(1)).outcome, MARKER_MARKED_FLOW);
+    EXPECT_NE(run(frame(2)).outcome, MARKER_MARKED_FLOW) << "it had been silent";
+    ASSERT_TRUE(table_->put(key(1, 1094), one));
+    EXPECT_EQ(table_->adopted(), 0u) << "somebody announces it again";
+}
+
 TEST_F(FlowTable, AFlowWithTheCatchAllsTagTakesNoRoom) {
     set_catch_all(one);
     ASSERT_TRUE(table_->put(key(1, 1094), one));
