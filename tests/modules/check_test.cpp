@@ -51,6 +51,12 @@ void PrintTo(const Case& expected, std::ostream* out) {
     *out << expected.module;
 }
 
+/// The line of JSON; a sanitizer may have said something before and behind it.
+std::string answer_in(const std::string& text) {
+    const auto begin = text.find("{\"module\"");
+    return begin == std::string::npos ? text : text.substr(begin, text.find('\n', begin) - begin);
+}
+
 class Unruly : public testing::TestWithParam<Case> {};
 
 TEST_P(Unruly, FailsTheCheckThatIsAboutIt) {
@@ -61,7 +67,7 @@ TEST_P(Unruly, FailsTheCheckThatIsAboutIt) {
     EXPECT_EQ(report.status, 1) << report.text;
     simdjson::dom::parser parser;
     simdjson::dom::element json;
-    ASSERT_EQ(parser.parse(report.text).get(json), simdjson::SUCCESS) << report.text;
+    ASSERT_EQ(parser.parse(answer_in(report.text)).get(json), simdjson::SUCCESS) << report.text;
     EXPECT_EQ(std::string_view(json["checks"].at(0)["result"]), "failed");
     if (!sanitized) {
         EXPECT_EQ(std::string_view(json["checks"].at(0)["message"]), expected.message);

@@ -140,23 +140,21 @@ TEST_F(PipelineTest, ABackendThatSleepsLongerThanTheStallLimitIsOwedWhatItMissed
         gate.open();
     });
     // The daemon's timer: it is what finds the stall.
-    std::function<void()> tick = [&] {
-        (void)bus_.tick();
-        (void)loop_->timer(10ms, 0ms, tick);
-    };
+    const Loop::Id ticking = loop_->timer(10ms, 10ms, [&] { (void)bus_.tick(); });
     script_plugin();
     Scripts::of("a").on_events = [&](const flowd_event* events, std::size_t count) {
         if (!slept) gate.pass();
         return ledger_a.take(events, count);
     };
     Scripts::of("b").on_events = [&](const flowd_event* events, std::size_t count) { return ledger_b.take(events, count); };
-    tick();
     ASSERT_EQ(start(config(FLOWD_BACKEND, "a"), config(FLOWD_BACKEND, "b"), config(FLOWD_PLUGIN, "source")), ExitCode::ok);
     const auto deadline = SteadyClock::now() + 2 * patience;
     while (ledger_a.ends < pairs && SteadyClock::now() < deadline) loop_->wait(10ms);
     waker.join();
     expect_all(ledger_b);
     expect_all(ledger_a);
+    loop_->cancel(ticking);
+    supervisor().stop();
 }
 
 }  // namespace
