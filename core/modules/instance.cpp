@@ -58,6 +58,7 @@ Instance::~Instance() {
     if (!finished()) request_stop(Clock::now());
     thread_.reset();
     detach();
+    if (state_metric_) services_.metrics.remove(state_metric_);
 }
 
 InstanceStatus Instance::status() const {

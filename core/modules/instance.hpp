@@ -163,6 +163,8 @@ class Instance {
     void leave_queue();
     flowd_result dispatch();
     void set_state(InstanceState state);
+    /// As a time series that lives as long as this.
+    void show_state(InstanceState state);
     void report(const flowd_problem& reported);
     void record_error(std::string_view text);
     [[nodiscard]] bool stop_requested() const { return stop_at_.load(std::memory_order_acquire) != 0; }
@@ -206,6 +208,7 @@ class Instance {
     std::vector<Problem> problems_;
     std::string last_error_;
     std::int64_t last_error_ns_ = 0;
+    std::shared_ptr<Metric> state_metric_;
 
     std::unique_ptr<Thread> thread_;  // last: joined before anything it uses goes away
 };

@@ -2,6 +2,7 @@
 // What happens on the instance's own thread: every call into the module, and what becomes of its answers.
 #include <algorithm>
 #include <exception>
+#include <utility>
 
 #include "core/flows/clock.hpp"
 #include "core/modules/instance.hpp"
@@ -221,7 +222,19 @@ void Offered::take(const flowd_ext_command& table) {
 void Instance::set_state(InstanceState state) {
     state_.store(state, std::memory_order_release);
     since_ns_ = unix_ns();
+    show_state(state);
     changed_();
+}
+
+void Instance::show_state(InstanceState state) {
+    auto shown = services_.metrics.open({.type = MetricType::gauge,
+                                         .name = "instance_state",
+                                         .help = "1, with the state of an instance.",
+                                         .labels = {{"flowd_instance", name_}, {"state", std::string(to_string(state))}}});
+    if (!shown) return;
+    (*shown)->set(1);
+    const std::lock_guard lock(mutex_);
+    if (const auto before = std::exchange(state_metric_, std::move(*shown))) services_.metrics.remove(before);
 }
 
 void Instance::report(const flowd_problem& reported) {

@@ -177,6 +177,8 @@ void Conversation::handle() {
                           .query = target.substr(std::min(mark + 1, target.size())),
                           .content_type = view(message[bh::field::content_type]),
                           .authorization = view(message[bh::field::authorization]),
+                          .accept = view(message[bh::field::accept]),
+                          .accept_encoding = view(message[bh::field::accept_encoding]),
                           .body = message.body(),
                           .peer = peer_};
     try {

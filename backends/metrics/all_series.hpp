@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+// Every time series of the daemon and its instances. Any thread.
+#pragma once
+
+#include "backends/metrics/families.hpp"
+#include "flowd/host.hpp"
+
+namespace flowd::metrics {
+
+/// Names get the prefix flowd_.
+[[nodiscard]] Result<void> collect_all_series(const AllMetrics& all, const Take& take);
+
+}  // namespace flowd::metrics

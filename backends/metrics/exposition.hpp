@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+// The page that a scraper gets: its format and coding, as it asked for them (RFC 9110 section 12). Pure, any thread.
+#pragma once
+
+#include <prometheus/metric_family.h>
+
+#include <string>
+#include <string_view>
+
+namespace flowd::metrics {
+
+enum class Format { text, open_metrics };
+
+/// By an Accept header: OpenMetrics where it is preferred to, or as good as, Prometheus' text.
+[[nodiscard]] Format format_of(std::string_view accept);
+/// By an Accept-Encoding header.
+[[nodiscard]] bool accepts_gzip(std::string_view accept_encoding);
+
+[[nodiscard]] std::string_view content_type_of(Format format);
+
+/// One page, written family by family.
+class Page {
+  public:
+    explicit Page(Format format) : format_(format) {}
+    void add(prometheus::MetricFamily&& family);
+    [[nodiscard]] std::string finish() &&;
+
+  private:
+    Format format_;
+    std::string text_;
+};
+
+}  // namespace flowd::metrics

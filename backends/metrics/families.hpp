@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+// What is exported, in prometheus-cpp's model: made when somebody scrapes, one family at a time. A family of the largest
+// page is a few MiB; all of them at once, as prometheus::Collectable answers them, would be a hundred.
+#pragma once
+
+#include <prometheus/metric_family.h>
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace flowd::metrics {
+
+/// Takes one whole family.
+using Take = std::function<void(prometheus::MetricFamily&&)>;
+using Labels = std::vector<prometheus::ClientMetric::Label>;
+
+[[nodiscard]] inline prometheus::MetricFamily family_of(std::string_view name, std::string_view help,
+                                                        prometheus::MetricType type) {
+    prometheus::MetricFamily family;
+    family.name = name;
+    family.help = help;
+    family.type = type;
+    return family;
+}
+
+/// Counters and gauges.
+inline void add_value(prometheus::MetricFamily& family, Labels labels, double value) {
+    prometheus::ClientMetric& metric = family.metric.emplace_back();
+    metric.label = std::move(labels);
+    (family.type == prometheus::MetricType::Counter ? metric.counter.value : metric.gauge.value) = value;
+}
+
+}  // namespace flowd::metrics

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "backends/metrics/flow_samples.hpp"
+
+#include <algorithm>
+#include <functional>
+#include <utility>
+
+#include "backends/metrics/tcp_figures.hpp"
+#include "flowd/address.hpp"
+
+namespace flowd::metrics {
+namespace {
+
+using prometheus::MetricType;
+
+[[nodiscard]] std::uint64_t moved_by(const EventView& event) {
+    std::uint64_t most = event->usage.bytes_sent + event->usage.bytes_received;
+    for (const flowd_sample& sample : event.samples())
+        if (const auto usage = net::tcp_usage(sample.tcp_info))
+            most = std::max(most, usage->bytes_sent + usage->bytes_received);
+    return most;
+}
+
+[[nodiscard]] bool has_tcp(const EventView& event) {
+    for (const flowd_sample& sample : event.samples())
+        if (sample.tcp_info.length > 0) return true;
+    return false;
+}
+
+[[nodiscard]] std::string ports_of(const flowd_key& key) {
+    return "<" + std::to_string(key.source_port) + ":" + std::to_string(key.destination_port) + ">";
+}
+
+[[nodiscard]] MetricType type_of(std::string_view name) {
+    return name.ends_with("_total") ? MetricType::Counter : MetricType::Gauge;
+}
+
+}  // namespace
+
+/// A sample with its labels, made once for all families of a page.
+struct FlowSamples::Shown {
+    const Sample* sample;
+    Labels labels;
+};
+
+void FlowSamples::take(const EventView& event) {
+    if (event.is_end()) {
+        flows_.erase(event->flow_id);
+        if (flows_.size() < max_flows_) least_ = 0;
+        return;
+    }
+    const auto found = flows_.find(event->flow_id);
+    if (found != flows_.end()) found->second.tag = event->tag;
+    if (!event.has(FLOWD_SAMPLED) || !has_tcp(event) || max_flows_ == 0) return;
+    if (found != flows_.end()) return keep(found->second, event);
+    if (event->key.scope != 0 || moved_by(event) < least_) return void(++left_out_);
+    keep(flows_[event->flow_id], event);
+    if (flows_.size() > 2 * max_flows_) prune();
+}
+
+void FlowSamples::keep(Flow& flow, const EventView& event) {
+    flow.key = event->key;
+    flow.tag = event->tag;
+    flow.moved = moved_by(event);
+    flow.samples.clear();
+    for (const flowd_sample& sample : event.samples()) {
+        if (sample.tcp_info.length == 0) continue;
+        flow.samples.push_back({std::string(to_view(sample.source)), std::string(to_view(sample.congestion)),
+                                std::string(to_view(sample.tcp_info))});
+    }
+}
+
+void FlowSamples::prune() {
+    std::vector<std::uint64_t> moved;
+    moved.reserve(flows_.size());
+    for (const auto& [id, flow] : flows_) moved.push_back(flow.moved);
+    const auto last = moved.begin() + static_cast<std::ptrdiff_t>(max_flows_ - 1);
+    std::nth_element(moved.begin(), last, moved.end(), std::greater<>());
+    least_ = *last;
+    // Of flows that are as large as the smallest, as many as there is room for.
+    auto room = max_flows_ - static_cast<std::size_t>(
+                                 std::count_if(moved.begin(), moved.end(), [&](auto bytes) { return bytes > least_; }));
+    left_out_ += std::erase_if(flows_, [&](const auto& entry) {
+        if (entry.second.moved != least_) return entry.second.moved < least_;
+        if (room == 0) return true;
+        --room;
+        return false;
+    });
+}
+
+std::vector<FlowSamples::Shown> FlowSamples::shown_of(const std::string& flavour, const TagLabels& labels) const {
+    std::vector<const Flow*> largest;
+    largest.reserve(flows_.size());
+    for (const auto& [id, flow] : flows_) largest.push_back(&flow);
+    const auto end = largest.begin() + static_cast<std::ptrdiff_t>(shown());
+    std::partial_sort(largest.begin(), end, largest.end(),
+                      [](const Flow* a, const Flow* b) { return a->moved > b->moved; });
+    largest.erase(end, largest.end());
+    std::vector<Shown> all;
+    for (const Flow* flow : largest) {
+        const auto [experiment, activity] = labels.of(flow->tag);
+        for (const Sample& sample : flow->samples) {
+            if (!flavour.empty() && sample.flavour != flavour) continue;
+            all.push_back({&sample,
+                           {{"act", activity},
+                            {"exp", experiment},
+                            {"src", source_of(flow->key).address.to_string()},
+                            {"dst", destination_of(flow->key).address.to_string()},
+                            {"flow", ports_of(flow->key)},
+                            {"flavour", sample.flavour}}});
+        }
+    }
+    return all;
+}
+
+void FlowSamples::collect(const std::string& flavour, const TagLabels& labels, const Take& take) const {
+    const auto all = shown_of(flavour, labels);
+    if (all.empty()) return;
+    for (const TcpFigure& figure : tcp_figures()) {
+        auto family = family_of(figure.name, figure.help, type_of(figure.name));
+        family.metric.reserve(all.size());
+        for (const Shown& shown : all)
+            if (const auto value = net::tcp_value(to_bytes(shown.sample->tcp_info), figure.member))
+                add_value(family, shown.labels, static_cast<double>(*value));
+        if (!family.metric.empty()) take(std::move(family));
+    }
+    auto family = family_of(tcp_algorithm_name, tcp_algorithm_help, MetricType::Gauge);
+    for (const Shown& shown : all) {
+        Labels with_algorithm = shown.labels;
+        with_algorithm.push_back({"alg", shown.sample->algorithm});
+        if (!shown.sample->algorithm.empty()) add_value(family, std::move(with_algorithm), 1);
+    }
+    if (!family.metric.empty()) take(std::move(family));
+}
+
+}  // namespace flowd::metrics

@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "backends/metrics/metrics.hpp"
+
+#include <chrono>
+#include <utility>
+
+#include "backends/metrics/all_series.hpp"
+#include "backends/metrics/gzip.hpp"
+#include "backends/metrics/process.hpp"
+#include "lib/http/listening.hpp"
+#include "lib/http/problem.hpp"
+
+namespace flowd::metrics {
+namespace {
+
+constexpr double seconds_bounds[] = {0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10};
+constexpr double size_bounds[] = {1 << 14, 1 << 16, 1 << 18, 1 << 20, 1 << 22, 1 << 24, 1 << 26};
+
+}  // namespace
+
+Metrics::Metrics(Host& host, Options options)
+    : Backend(host),
+      options_(std::move(options)),
+      loop_(host),
+      labels_(host.registry(), options_.names),
+      counts_(host, labels_),
+      samples_(options_.per_flow ? options_.max_flows : 0) {
+    build_ = host.gauge("build_info", "1, with the version of the daemon.", {{"version", std::string(host.core_version())}});
+    build_.set(1);
+    scrapes_metric_ = host.counter("metrics_scrapes_total", "Pages that were made.");
+    refused_metric_ = host.counter("metrics_refused_total", "Requests that were answered with an error.");
+    over_cap_metric_ =
+        host.counter("metrics_connections_over_cap_total", "Connections answered 503 because there were too many.");
+    left_out_metric_ =
+        host.counter("metrics_samples_left_out_total", "Samples of flows that are not shown, see maxFlows.");
+    shown_metric_ = host.gauge("metrics_flows_shown", "Flows whose TCP figures are shown.");
+    kept_metric_ = host.gauge("metrics_flows_kept", "Flows of which a sample is kept.");
+    duration_metric_ =
+        host.histogram("metrics_scrape_seconds", "Time that a page took to make.", seconds_bounds, {}, "seconds");
+    size_metric_ = host.histogram("metrics_scrape_bytes", "Size of a page before gzip.", size_bounds, {}, "bytes");
+}
+
+Result<void> Metrics::listen(const Listener& listener) {
+    const auto blamed = [&](Error error) {
+        error.option = listener.option;
+        return error;
+    };
+    const std::string name = "tcp:" + listener.endpoint.to_string();
+    UniqueFd handed = host().descriptors().take(name);
+    auto socket = handed ? http::listen_again(std::move(handed)) : http::listen_tcp(listener.endpoint);
+    if (!socket) return blamed(std::move(socket).error());
+    if (auto kept = host().descriptors().keep(name, socket->get()); !kept) return kept;
+    listening_.push_back({listener, std::move(*socket)});
+    return {};
+}
+
+Result<void> Metrics::prepare() {
+    if (options_.token_file) {
+        auto bearer = http::Bearer::from_file(*options_.token_file);
+        if (!bearer) {
+            Error error = std::move(bearer).error();
+            error.option = "tokenFile";
+            return error;
+        }
+        bearer_ = std::move(*bearer);
+    }
+    for (const Listener& listener : options_.listeners())
+        if (auto taken = listen(listener); !taken) return taken;
+    return {};
+}
+
+Result<void> Metrics::start() {
+    http::Limits limits;
+    limits.max_connections = options_.max_connections;
+    limits.max_body = 4096;  // a GET has none
+    limits.request_timeout = options_.request_timeout;
+    limits.idle_timeout = options_.idle_timeout;
+    for (Listening& listening : listening_) {
+        auto& server = servers_.emplace_back(
+            loop_.context(), limits,
+            [this, selection = listening.listener.selection](const http::Request& request, http::Reply reply) {
+                http::Response response = answer(request, selection);
+                if (response.status != 200) ++refused_;
+                reply(std::move(response));
+            });
+        if (auto served = server.serve(std::move(listening.socket)); !served) return served;
+        if (options_.log)
+            host().info("listening at http://" + listening.listener.endpoint.to_string() + "/metrics");
+    }
+    listening_.clear();
+    auto second = host().every(std::chrono::seconds(1), [this] { each_second(); });
+    if (!second) return std::move(second).error();
+    second_ = std::move(*second);
+    return {};
+}
+
+Result<void> Metrics::stop(Deadline deadline) {
+    second_.reset();
+    listening_.clear();
+    for (http::Server& server : servers_) server.drain();
+    if (!loop_.drain(deadline, [this] { return sum([](const http::Server& one) { return one.connections(); }) > 0; }))
+        host().warning("connections were cut at the stop");
+    for (http::Server& server : servers_) server.close();
+    publish();
+    return {};
+}
+
+void Metrics::on_events(const Events& events) {
+    for (const EventView event : events) {
+        counts_.take(event);
+        samples_.take(event);
+    }
+}
+
+http::Response Metrics::answer(const http::Request& request, const Selection& selection) {
+    if (bearer_ && !bearer_->allows(request.authorization)) {
+        auto response = http::problem(401, {.detail = "the request carries no valid token",
+                                            .hint = "send Authorization: Bearer and the token of tokenFile"});
+        response.headers.emplace_back("WWW-Authenticate", "Bearer");
+        return response;
+    }
+    if (request.path != "/metrics" && request.path != "/")
+        return http::problem(404, {.detail = "there is nothing at this path", .hint = "GET /metrics"});
+    if (request.method != "GET") {
+        auto response = http::problem(405, {.detail = "this path does not have that method"});
+        response.headers.emplace_back("Allow", "GET, HEAD");
+        return response;
+    }
+    if (request.path == "/") return {.content_type = "text/plain; charset=utf-8", .body = "/metrics\n"};
+    return scrape(request, selection);
+}
+
+http::Response Metrics::scrape(const http::Request& request, const Selection& selection) {
+    const auto begin = std::chrono::steady_clock::now();
+    publish();
+    const Format format = format_of(request.accept);
+    Page page(format);
+    collect(selection, page);
+    http::Response response{.content_type = content_type_of(format), .body = std::move(page).finish()};
+    response.headers.emplace_back("Vary", "Accept, Accept-Encoding");
+    last_bytes_ = response.body.size();
+    size_metric_.observe(static_cast<double>(last_bytes_));
+    if (accepts_gzip(request.accept_encoding)) {
+        if (auto small = gzip(response.body)) {
+            response.body = std::move(*small);
+            response.headers.emplace_back("Content-Encoding", "gzip");
+        }
+    }
+    ++scrapes_;
+    duration_metric_.observe(std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
+    return response;
+}
+
+void Metrics::collect(const Selection& selection, Page& page) {
+    const Take take = [&page](prometheus::MetricFamily&& family) { page.add(std::move(family)); };
+    if (selection.daemon) {
+        if (auto collected = collect_all_series(host().all_metrics(), take); !collected)
+            host().report(Problem::from(collected.error()));
+        collect_process(take);
+    }
+    samples_.collect(selection.flavour, labels_, take);
+}
+
+void Metrics::each_second() {
+    publish();
+    if (!bearer_) return;
+    const auto refreshed = bearer_->refresh();
+    const std::string error = refreshed ? std::string() : refreshed.error().message;
+    if (!error.empty() && error != last_error_) host().report(Problem::from(refreshed.error()));
+    last_error_ = error;
+}
+
+template <typename Of>
+std::uint64_t Metrics::sum(Of of) const {
+    std::uint64_t all = 0;
+    for (const http::Server& server : servers_) all += of(server);
+    return all;
+}
+
+void Metrics::publish() {
+    scrapes_metric_.set_total(static_cast<double>(scrapes_));
+    const auto malformed = sum([](const http::Server& one) { return one.counts().malformed; });
+    refused_metric_.set_total(static_cast<double>(refused_ + malformed));
+    over_cap_metric_.set_total(
+        static_cast<double>(sum([](const http::Server& one) { return one.counts().over_cap; })));
+    left_out_metric_.set_total(static_cast<double>(samples_.left_out()));
+    shown_metric_.set(static_cast<double>(samples_.shown()));
+    kept_metric_.set(static_cast<double>(samples_.kept()));
+}
+
+void Metrics::status(json::Writer& object) const {
+    object.key("addresses").array();
+    for (const Listener& listener : options_.listeners()) object.value(listener.endpoint.to_string());
+    object.end();
+    object.member("token", bearer_.has_value());
+    object.member("connections", sum([](const http::Server& one) { return one.connections(); }));
+    object.member("overCap", sum([](const http::Server& one) { return one.counts().over_cap; }));
+    object.member("scrapes", scrapes_).member("refused", refused_).member("lastBytes", last_bytes_);
+    object.member("flowsLive", counts_.live());
+    object.member("flowsShown", samples_.shown()).member("samplesLeftOut", samples_.left_out());
+    if (!last_error_.empty()) object.member("lastError", last_error_);
+}
+
+}  // namespace flowd::metrics

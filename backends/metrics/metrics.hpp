@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+// The metrics backend: every time series of the daemon, and the TCP figures of flows, for Prometheus to scrape.
+#pragma once
+
+#include <cstdint>
+#include <list>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "backends/metrics/exposition.hpp"
+#include "backends/metrics/flow_counts.hpp"
+#include "backends/metrics/flow_samples.hpp"
+#include "backends/metrics/options.hpp"
+#include "backends/metrics/tag_labels.hpp"
+#include "flowd/asio.hpp"
+#include "flowd/module.hpp"
+#include "lib/http/bearer.hpp"
+#include "lib/http/server.hpp"
+
+namespace flowd::metrics {
+
+/// A page is made while its scraper waits, on the instance's thread: events wait meanwhile in the backend's queue.
+class Metrics final : public Backend {
+  public:
+    using Options = metrics::Options;
+    static constexpr Info info{.name = "metrics",
+                               .summary = "Shows the daemon's figures and those of flows to Prometheus.",
+                               .loop = FLOWD_LOOP_OWN};
+
+    Metrics(Host& host, Options options);
+    static void validate(const Options& options, Problems& problems) { Options::validate(options, problems); }
+    Result<void> prepare() override;
+    Result<void> start() override;
+    Result<void> run() override { return loop_.run(); }
+    Result<void> stop(Deadline deadline) override;
+    void on_events(const Events& events) override;
+    void status(json::Writer& object) const override;
+
+  private:
+    struct Listening {
+        Listener listener;
+        UniqueFd socket;
+    };
+
+    Result<void> listen(const Listener& listener);
+    [[nodiscard]] http::Response answer(const http::Request& request, const Selection& selection);
+    [[nodiscard]] http::Response scrape(const http::Request& request, const Selection& selection);
+    void collect(const Selection& selection, Page& page);
+    void each_second();
+    void publish();
+    template <typename Of>
+    [[nodiscard]] std::uint64_t sum(Of of) const;
+
+    Options options_;
+    AsioLoop loop_;
+    TagLabels labels_;
+    FlowCounts counts_;
+    FlowSamples samples_;
+    std::optional<http::Bearer> bearer_;
+    std::vector<Listening> listening_;
+    std::list<http::Server> servers_;
+
+    std::uint64_t scrapes_ = 0, refused_ = 0, last_bytes_ = 0;
+    std::string last_error_;
+
+    Gauge build_, shown_metric_, kept_metric_;
+    Counter scrapes_metric_, refused_metric_, left_out_metric_, over_cap_metric_;
+    Histogram duration_metric_, size_metric_;
+    Timer second_;
+};
+
+}  // namespace flowd::metrics

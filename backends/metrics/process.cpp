@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "backends/metrics/process.hpp"
+
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <charconv>
+#include <filesystem>
+#include <fstream>
+#include <optional>
+#include <sstream>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace flowd::metrics {
+namespace {
+
+using prometheus::MetricType;
+
+[[nodiscard]] std::string text_of(const char* path) {
+    std::ostringstream text;
+    text << std::ifstream(path).rdbuf();
+    return std::move(text).str();
+}
+
+/// The numbers of /proc/self/stat from its third field on; the second, a name in parentheses, may hold anything.
+[[nodiscard]] std::vector<double> fields_of_stat() {
+    const std::string text = text_of("/proc/self/stat");
+    std::vector<double> fields{0, 0};
+    const auto after = text.rfind(')');
+    if (after == std::string::npos) return {};
+    std::istringstream rest(text.substr(after + 1));
+    for (std::string word; rest >> word;) {
+        std::int64_t number = 0;  // of the state, a letter: 0
+        (void)std::from_chars(word.data(), word.data() + word.size(), number);
+        fields.push_back(static_cast<double>(number));
+    }
+    return fields;
+}
+
+/// Unix time of the boot.
+[[nodiscard]] std::optional<double> boot_time() {
+    std::istringstream lines(text_of("/proc/stat"));
+    std::string word;
+    for (double number = 0; lines >> word;)
+        if (word == "btime" && lines >> number) return number;
+    return std::nullopt;
+}
+
+[[nodiscard]] std::optional<double> open_descriptors() {
+    std::error_code error;
+    double count = -1;  // the one that reads the folder
+    for (std::filesystem::directory_iterator at("/proc/self/fd", error), end; !error && at != end; at.increment(error))
+        ++count;
+    if (error) return std::nullopt;
+    return count;
+}
+
+}  // namespace
+
+void collect_process(const Take& take) {
+    const auto show = [&](const char* name, const char* help, MetricType type, double value) {
+        auto family = family_of(name, help, type);
+        add_value(family, {}, value);
+        take(std::move(family));
+    };
+    constexpr auto counter = MetricType::Counter, gauge = MetricType::Gauge;
+    // proc(5) numbers the fields from 1: utime 14, stime 15, num_threads 20, starttime 22, vsize 23, rss 24.
+    const auto fields = fields_of_stat();
+    if (fields.size() >= 24) {
+        const auto ticks = static_cast<double>(::sysconf(_SC_CLK_TCK));
+        show("process_cpu_seconds_total", "CPU time of the daemon.", counter, (fields[13] + fields[14]) / ticks);
+        show("process_threads", "Threads of the daemon.", gauge, fields[19]);
+        show("process_virtual_memory_bytes", "Virtual memory of the daemon.", gauge, fields[22]);
+        show("process_resident_memory_bytes", "Resident memory of the daemon.", gauge,
+             fields[23] * static_cast<double>(::sysconf(_SC_PAGESIZE)));
+        if (const auto boot = boot_time())
+            show("process_start_time_seconds", "Unix time when the daemon was started.", gauge, *boot + fields[21] / ticks);
+    }
+    if (const auto count = open_descriptors())
+        show("process_open_fds", "Descriptors that the daemon has open.", gauge, *count);
+    rlimit limit{};
+    if (::getrlimit(RLIMIT_NOFILE, &limit) == 0)
+        show("process_max_fds", "Descriptors that it may have open.", gauge, static_cast<double>(limit.rlim_cur));
+}
+
+}  // namespace flowd::metrics

@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+// Figures of this process under the names that Prometheus' client libraries use for them. Any thread.
+// Source: proc(5), https://prometheus.io/docs/instrumenting/writing_clientlibs/#process-metrics
+#pragma once
+
+#include "backends/metrics/families.hpp"
+
+namespace flowd::metrics {
+
+/// What /proc does not tell is left out.
+void collect_process(const Take& take);
+
+}  // namespace flowd::metrics

@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the metrics backend shows, judged by Prometheus' own tools, with the real daemon."""
+import gzip
+import http.client
+import socket
+import subprocess
+
+import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_open_metrics
+from prometheus_client.parser import text_string_to_metric_families as parse_text
+
+from tests.harness.daemon import Daemon
+from tests.harness.http import Api
+from tests.harness.lab import wait_for
+
+PROMETHEUS_2 = ("application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"
+                "text/plain;version=0.0.4;q=0.5,*/*;q=0.1")
+BASE = "plugins:\n  api: {}\nbackends:\n  metrics: {port: 9100}\n"
+ENRICHED = BASE + "enrichers:\n  period: 200ms\n  netlink: {}\n"
+
+
+def scrape(host, port=9100, path="/metrics", **headers):
+    """(status, headers, bytes)"""
+    connection = http.client.HTTPConnection("flowd.test")
+    connection.sock = host.call(socket.create_connection, ("127.0.0.1", port), 10)
+    connection.request("GET", path, headers={name.replace("_", "-"): value for name, value in headers.items()})
+    response = connection.getresponse()
+    body = response.read()
+    connection.close()
+    return response.status, response.headers, body
+
+
+def page(host, port=9100):
+    return scrape(host, port)[2].decode()
+
+
+def values(text, name):
+    """{labels: value} of the samples of that name."""
+    return {tuple(sorted(sample.labels.items())): sample.value
+            for family in parse_text(text) for sample in family.samples if sample.name == name}
+
+
+def start(source, destination, state="start"):
+    return {"state": state, "protocol": "tcp", "source": {"address": source[0], "port": source[1]},
+            "destination": {"address": destination[0], "port": destination[1]}, "experiment": "atlas", "activity": 16}
+
+
+class Connection:
+    """A connection between two sockets of one host, over loopback, with some bytes across it."""
+
+    def __init__(self, host, size):
+        with host.call(listen) as server:
+            self.client = host.call(connect, server.getsockname()[:2])
+            self.server = server.accept()[0]
+        self.client.sendall(b"x" * size)
+        received = 0
+        while received < size:
+            received += len(self.server.recv(65536))
+        self.source, self.destination = self.client.getsockname()[:2], self.server.getsockname()[:2]
+
+    def close(self):
+        self.client.close()
+        self.server.close()
+
+
+def listen():
+    server = socket.socket(socket.AF_INET6)
+    server.bind(("::1", 0))
+    server.listen()
+    return server
+
+
+def connect(address):
+    client = socket.socket(socket.AF_INET6)
+    client.connect(address)
+    return client
+
+
+def check_by_promtool(text):
+    done = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_page_is_clean_in_both_formats(lab):
+    with Daemon(ENRICHED, lab.a) as daemon, Api.at(lab.a) as api:
+        connection = Connection(lab.a, 1000)
+        assert api.post(start(connection.source, connection.destination))[0] == 200
+        wait_for(lambda: "flow_tcp_rtt{" in page(lab.a), "a sample of the flow")
+        text = page(lab.a)
+        check_by_promtool(text)
+        status, headers, body = scrape(lab.a, Accept=PROMETHEUS_2, Accept_Encoding="gzip")
+        assert status == 200 and headers["Content-Encoding"] == "gzip"
+        assert headers["Content-Type"] == "application/openmetrics-text; version=1.0.0; charset=utf-8"
+        families = {family.name: family for family in parse_open_metrics(gzip.decompress(body).decode())}
+        assert families["flowd_bus_accepted"].type == "counter"
+        plain = {family.name.removesuffix("_total") for family in parse_text(text)}
+        assert set(families) == plain
+        connection.close()
+        assert daemon.stop() == 0
+
+
+def test_what_is_broken_is_seen_by_the_judges(lab):
+    """A judge that passes everything is none."""
+    with pytest.raises(AssertionError):
+        check_by_promtool("# TYPE x_total gauge\nx_total 1\n")
+    with pytest.raises(ValueError):
+        list(parse_open_metrics("# TYPE x counter\nx_total 1\n"))
+
+
+def test_flows_are_counted_by_experiment_and_activity(lab):
+    with Daemon(BASE.replace("port: 9100", "port: 9100, names: true"), lab.a), Api.at(lab.a) as api:
+        source, destination = ("2001:db8::1", 2345), ("2001:db8::2", 1094)
+        api.post(start(source, destination))
+        def of(name):
+            return [(dict(labels).get("experiment"), value) for labels, value in values(page(lab.a), name).items()]
+        wait_for(lambda: of("flowd_flows_live") == [("ATLAS", 1.0)] or of("flowd_flows_live") == [("atlas", 1.0)], "the flow to be live")
+        end = start(source, destination, "end") | {"usage": {"bytesSent": 700, "bytesReceived": 30}}
+        api.post(end)
+        wait_for(lambda: [value for _, value in of("flowd_flows_ended_total")] == [1.0], "the flow to have ended")
+        assert [value for _, value in of("flowd_flows_live")] == [0.0]
+        sent = {dict(labels)["direction"]: value for labels, value in values(page(lab.a), "flowd_flow_bytes_total").items()}
+        assert sent == {"sent": 700.0, "received": 30.0}
+
+
+def test_the_figures_of_a_flow_are_those_of_its_socket(lab):
+    with Daemon(ENRICHED, lab.a), Api.at(lab.a) as api:
+        connection = Connection(lab.a, 123_456)
+        api.post(start(connection.source, connection.destination))
+
+        def received():
+            return {(labels["src"], labels["dst"], labels["flow"], labels["exp"], labels["act"], labels["flavour"]): value
+                    for labels, value in ((dict(key), value) for key, value in
+                                          values(page(lab.a), "flow_tcp_bytes_sent_total").items())}
+
+        wait_for(lambda: received(), "a sample of the flow")
+        name = f"<{connection.source[1]}:{connection.destination[1]}>"
+        assert received() == {("::1", "::1", name, "2", "16", "netlink"): 123_456.0}
+        api.post(start(connection.source, connection.destination, "end"))
+        wait_for(lambda: not received(), "the figures to go with the flow")
+        connection.close()
+
+
+def test_every_instance_shows_its_state_and_the_build_its_version(lab):
+    broken = BASE + "  marker: {targetInterfaces: [eth7], required: false}\n"
+    with Daemon(broken, lab.a) as daemon:
+        text = page(lab.a)
+        states = {dict(labels)["flowd_instance"]: dict(labels)["state"]
+                  for labels, value in values(text, "flowd_instance_state").items() if value == 1}
+        assert states == {"plugin api": "running", "backend metrics": "running", "backend marker": "failed"}
+        (labels,) = values(text, "flowd_build_info")
+        assert dict(labels)["version"] == daemon.cli("status")["version"]
+        assert values(text, "process_resident_memory_bytes")[()] > 1_000_000
+        assert values(text, "process_open_fds")[()] > 3
+
+
+def test_flowd_gos_ports_and_keys_are_understood(lab):
+    configuration = 'backends:\n  prometheus:\n    log: true\n    bindAddress: "127.0.0.1"\n    netlinkPort: 8080\n    skopsPort: 8081\n'
+    with Daemon(configuration, lab.a):
+        assert "flowd_bus_flows_live 0\n" in page(lab.a, 8080)
+        assert scrape(lab.a, 8081)[0] == 200 and page(lab.a, 8081) == ""
+
+
+def test_a_busy_port_stops_the_start(lab):
+    with lab.a.call(socket.create_server, ("127.0.0.1", 9100)):
+        with pytest.raises(AssertionError, match="ended with 6"):
+            Daemon(BASE, lab.a).__enter__()
+
+
+def test_a_reload_keeps_the_port_and_the_flows(lab):
+    with Daemon(BASE, lab.a) as daemon, Api.at(lab.a) as api:
+        api.post(start(("2001:db8::1", 2345), ("2001:db8::2", 1094)))
+        wait_for(lambda: list(values(page(lab.a), "flowd_flows_started_total").values()) == [1.0], "the flow")
+        daemon.reload(BASE.replace("port: 9100", "port: 9100, maxFlows: 5"))
+        wait_for(lambda: list(values(page(lab.a), "flowd_flows_live").values()) == [1.0], "the successor to know the flow")
+        assert list(values(page(lab.a), "flowd_flows_started_total").values()) == [0.0], "it started before"
+        (live,) = values(page(lab.a), "flowd_flows_live").values()
+        assert live == daemon.cli("flows")["live"]
