@@ -35,9 +35,8 @@ using prometheus::MetricType;
     histogram.sample_sum = series.value;
     for (std::size_t i = 0; i <= series.bound_count; ++i) {
         histogram.sample_count += series.buckets[i];
-        histogram.bucket.push_back({histogram.sample_count, i < series.bound_count
-                                                                ? series.bounds[i]
-                                                                : std::numeric_limits<double>::infinity()});
+        histogram.bucket.push_back(
+            {histogram.sample_count, i < series.bound_count ? series.bounds[i] : std::numeric_limits<double>::infinity()});
     }
     return histogram;
 }

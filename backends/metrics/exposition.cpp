@@ -50,6 +50,16 @@ void each_part(std::string_view text, char separator, const std::function<void(s
     return line;
 }
 
+[[nodiscard]] std::string_view base_name_of(std::string_view counter) {
+    constexpr std::string_view suffix = "_total";
+    return counter.ends_with(suffix) ? counter.substr(0, counter.size() - suffix.size()) : counter;
+}
+
+void as_untyped(prometheus::MetricFamily& family) {
+    family.type = prometheus::MetricType::Untyped;
+    for (auto& metric : family.metric) metric.untyped.value = metric.counter.value;
+}
+
 /// One member of Accept or Accept-Encoding.
 struct Offer {
     std::string_view what;
@@ -106,7 +116,13 @@ std::string_view content_type_of(Format format) {
 }
 
 void Page::add(prometheus::MetricFamily&& family) {
-    if (format_ == Format::open_metrics) return append_open_metrics(text_, family);
+    if (format_ == Format::open_metrics) {
+        // There a counter x_total is a family x: when a gauge has that name, the counter can only be of no known type.
+        if (family.type == prometheus::MetricType::Counter && names_.count(base_name_of(family.name)) != 0)
+            as_untyped(family);
+        names_.emplace(family.name);
+        return append_open_metrics(text_, family);
+    }
     family.help = one_line(family.help);  // the library does not escape it
     std::vector<prometheus::MetricFamily> one;
     one.push_back(std::move(family));

@@ -4,6 +4,8 @@
 
 #include <prometheus/metric_family.h>
 
+#include <functional>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -28,6 +30,7 @@ class Page {
   private:
     Format format_;
     std::string text_;
+    std::set<std::string, std::less<>> names_;  ///< of families, for OpenMetrics
 };
 
 }  // namespace flowd::metrics

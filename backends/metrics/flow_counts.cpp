@@ -20,6 +20,10 @@ void count(Counter& counter, std::uint64_t& counted, std::uint64_t total) {
 
 FlowCounts::FlowCounts(Host& host, const TagLabels& labels) : host_(host), labels_(labels), since_ns_(unix_time_ns()) {}
 
+FlowCounts::~FlowCounts() {
+    for (const auto& [id, flow] : flows_) flow.series->live.add(-1);
+}
+
 FlowCounts::Series FlowCounts::make(const std::string& experiment, const std::string& activity) {
     const Labels labels{{"experiment", experiment}, {"activity", activity}};
     const auto directed = [&](const char* direction) {

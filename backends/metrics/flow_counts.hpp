@@ -16,6 +16,10 @@ namespace flowd::metrics {
 class FlowCounts {
   public:
     FlowCounts(Host& host, const TagLabels& labels);
+    FlowCounts(const FlowCounts&) = delete;
+    FlowCounts& operator=(const FlowCounts&) = delete;
+    /// Takes its flows out of the gauges, which a successor may share.
+    ~FlowCounts();
 
     void take(const EventView& event);
     [[nodiscard]] std::size_t live() const { return flows_.size(); }

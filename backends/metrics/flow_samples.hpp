@@ -26,7 +26,8 @@ class FlowSamples {
 
     [[nodiscard]] std::size_t kept() const { return flows_.size(); }
     [[nodiscard]] std::size_t shown() const { return std::min(flows_.size(), max_flows_); }
-    /// Samples that were not kept: the flow moved too little, or is another network namespace's, whose addresses may repeat.
+    /// Samples that were not kept: the flow moved too little, or is another network namespace's, whose addresses may
+    /// repeat.
     [[nodiscard]] std::uint64_t left_out() const { return left_out_; }
 
   private:
@@ -48,7 +49,7 @@ class FlowSamples {
 
     const std::size_t max_flows_;
     std::unordered_map<std::uint64_t, Flow> flows_;  ///< by flow id
-    std::uint64_t least_ = 0;  ///< what the smallest had moved when some were last left out
+    std::uint64_t least_ = 0;                        ///< what the smallest had moved when some were last left out
     std::uint64_t left_out_ = 0;
 };
 

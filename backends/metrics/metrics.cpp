@@ -25,14 +25,14 @@ Metrics::Metrics(Host& host, Options options)
       labels_(host.registry(), options_.names),
       counts_(host, labels_),
       samples_(options_.per_flow ? options_.max_flows : 0) {
-    build_ = host.gauge("build_info", "1, with the version of the daemon.", {{"version", std::string(host.core_version())}});
+    build_ =
+        host.gauge("build_info", "1, with the version of the daemon.", {{"version", std::string(host.core_version())}});
     build_.set(1);
     scrapes_metric_ = host.counter("metrics_scrapes_total", "Pages that were made.");
     refused_metric_ = host.counter("metrics_refused_total", "Requests that were answered with an error.");
     over_cap_metric_ =
         host.counter("metrics_connections_over_cap_total", "Connections answered 503 because there were too many.");
-    left_out_metric_ =
-        host.counter("metrics_samples_left_out_total", "Samples of flows that are not shown, see maxFlows.");
+    left_out_metric_ = host.counter("metrics_samples_left_out_total", "Samples of flows that are not shown, see maxFlows.");
     shown_metric_ = host.gauge("metrics_flows_shown", "Flows whose TCP figures are shown.");
     kept_metric_ = host.gauge("metrics_flows_kept", "Flows of which a sample is kept.");
     duration_metric_ =
@@ -84,8 +84,7 @@ Result<void> Metrics::start() {
                 reply(std::move(response));
             });
         if (auto served = server.serve(std::move(listening.socket)); !served) return served;
-        if (options_.log)
-            host().info("listening at http://" + listening.listener.endpoint.to_string() + "/metrics");
+        if (options_.log) host().info("listening at http://" + listening.listener.endpoint.to_string() + "/metrics");
     }
     listening_.clear();
     auto second = host().every(std::chrono::seconds(1), [this] { each_second(); });
@@ -181,8 +180,7 @@ void Metrics::publish() {
     scrapes_metric_.set_total(static_cast<double>(scrapes_));
     const auto malformed = sum([](const http::Server& one) { return one.counts().malformed; });
     refused_metric_.set_total(static_cast<double>(refused_ + malformed));
-    over_cap_metric_.set_total(
-        static_cast<double>(sum([](const http::Server& one) { return one.counts().over_cap; })));
+    over_cap_metric_.set_total(static_cast<double>(sum([](const http::Server& one) { return one.counts().over_cap; })));
     left_out_metric_.set_total(static_cast<double>(samples_.left_out()));
     shown_metric_.set(static_cast<double>(samples_.shown()));
     kept_metric_.set(static_cast<double>(samples_.kept()));

@@ -41,7 +41,7 @@ struct Request {
     std::string_view query;  ///< behind it
     std::string_view content_type;
     std::string_view authorization;
-    std::string_view accept;           ///< as it was sent, as is the next; the first where there are several
+    std::string_view accept;  ///< as it was sent, as is the next; the first where there are several
     std::string_view accept_encoding;
     std::string_view body;
     const Peer& peer;

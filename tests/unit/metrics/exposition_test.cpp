@@ -92,8 +92,18 @@ TEST(OpenMetrics, KeepsLargeAndOddValues) {
         add_value(family, {}, value);
     Page page(Format::open_metrics);
     page.add(std::move(family));
-    EXPECT_THAT(std::move(page).finish(),
-                HasSubstr("\nx 9007199254740991\nx 1e+300\nx 0.1\nx -2\nx +Inf\n# EOF\n"));
+    EXPECT_THAT(std::move(page).finish(), HasSubstr("\nx 9007199254740991\nx 1e+300\nx 0.1\nx -2\nx +Inf\n# EOF\n"));
+}
+
+TEST(OpenMetrics, ACounterBesideAGaugeOfItsNameIsOfNoKnownType) {
+    auto gauge = family_of("x", "X.", MetricType::Gauge), total = family_of("x_total", "All X.", MetricType::Counter);
+    add_value(gauge, {}, 1);
+    add_value(total, {}, 2);
+    Page page(Format::open_metrics);
+    page.add(std::move(gauge));
+    page.add(std::move(total));
+    EXPECT_EQ(std::move(page).finish(),
+              "# TYPE x gauge\n# HELP x X.\nx 1\n# TYPE x_total unknown\n# HELP x_total All X.\nx_total 2\n# EOF\n");
 }
 
 TEST(OpenMetrics, OfNothingIsItsEnd) {

@@ -85,6 +85,16 @@ TEST_F(FlowCountsTest, WhatAPredecessorCountedIsNotCountedAgain) {
     EXPECT_EQ(value("flows_live{experiment=\"2\",activity=\"16\"}"), 2);
 }
 
+TEST_F(FlowCountsTest, ASuccessorSharesTheGaugeAndCountsNoFlowTwice) {
+    take(event_of(FLOWD_EVENT_START, 1));
+    {
+        FlowCounts predecessor(*host_, TagLabels(host_->registry(), false));
+        predecessor.take(EventView(event_of(FLOWD_EVENT_START, 1).raw()));
+        EXPECT_EQ(value("flows_live{experiment=\"2\",activity=\"16\"}"), 2);
+    }
+    EXPECT_EQ(value("flows_live{experiment=\"2\",activity=\"16\"}"), 1);
+}
+
 TEST_F(FlowCountsTest, NamesAreTheRegistrysWhereItHasSome) {
     FlowCounts named(*host_, TagLabels(host_->registry(), true));
     named.take(EventView(event_of(FLOWD_EVENT_START, 1).raw()));

@@ -41,7 +41,8 @@ std::vector<std::string> flows_of(const Families& families) {
 
 TEST(FlowSamples, AreShownWithFlowdGosNamesAndLabels) {
     FlowSamples samples(10);
-    const Sampled sampled(1, TcpInfo().set(net::tcp::rtt, std::uint32_t{1500}).set(net::tcp::bytes_sent, std::uint64_t{77}));
+    const Sampled sampled(1,
+                          TcpInfo().set(net::tcp::rtt, std::uint32_t{1500}).set(net::tcp::bytes_sent, std::uint64_t{77}));
     samples.take(sampled.view());
     const Families families = collected(samples);
     EXPECT_EQ(families.size(), tcp_figures().size() + 1) << "each figure, and the algorithm";
@@ -50,8 +51,8 @@ TEST(FlowSamples, AreShownWithFlowdGosNamesAndLabels) {
     EXPECT_EQ(rtt.metric[0].gauge.value, 1500);
     using Label = prometheus::ClientMetric::Label;
     EXPECT_THAT(rtt.metric[0].label,
-                ElementsAre(Label{"act", "16"}, Label{"exp", "2"}, Label{"src", "2001:db8::1"},
-                            Label{"dst", "2001:db8::2"}, Label{"flow", "<10001:1094>"}, Label{"flavour", "netlink"}));
+                ElementsAre(Label{"act", "16"}, Label{"exp", "2"}, Label{"src", "2001:db8::1"}, Label{"dst", "2001:db8::2"},
+                            Label{"flow", "<10001:1094>"}, Label{"flavour", "netlink"}));
     EXPECT_EQ(families.at("flow_tcp_bytes_sent_total").type, prometheus::MetricType::Counter);
     EXPECT_EQ(families.at("flow_tcp_bytes_sent_total").metric[0].counter.value, 77);
     EXPECT_EQ(families.at("flow_tcp_rcv_ca_info").metric[0].label.back(), (Label{"alg", "bbr"}));

@@ -114,8 +114,9 @@ TEST_F(MetricsTest, AScrapeHasTheDaemonTheProcessAndTheFlows) {
     EXPECT_THAT(answer, HasSubstr("# TYPE flowd_bus_flows_live gauge\nflowd_bus_flows_live 3\n"));
     EXPECT_THAT(answer, HasSubstr("\nprocess_resident_memory_bytes "));
     EXPECT_THAT(answer, HasSubstr("\nprocess_open_fds "));
-    EXPECT_THAT(answer, HasSubstr("\nflow_tcp_bytes_acked_total{act=\"16\",exp=\"2\",src=\"2001:db8::1\",dst=\"2001:db8::2\","
-                                  "flow=\"<10001:1094>\",flavour=\"netlink\"} 4321\n"));
+    EXPECT_THAT(answer,
+                HasSubstr("\nflow_tcp_bytes_acked_total{act=\"16\",exp=\"2\",src=\"2001:db8::1\",dst=\"2001:db8::2\","
+                          "flow=\"<10001:1094>\",flavour=\"netlink\"} 4321\n"));
     EXPECT_EQ(host_.metric("flows_live{experiment=\"2\",activity=\"16\"}")->value, 1);
     EXPECT_EQ(host_.metric("build_info{version=\"fake\"}")->value, 1);
     EXPECT_THAT(finish(), HasSubstr("\"scrapes\":1,\"refused\":0"));
@@ -155,7 +156,8 @@ TEST_F(MetricsTest, OtherPathsAndMethodsAreAnsweredClearly) {
     Client client(endpoint);
     EXPECT_THAT(client.ask(get("/")), HasSubstr("\r\n\r\n/metrics\n"));
     EXPECT_THAT(client.ask(get("/metric")), StartsWith("HTTP/1.1 404"));
-    EXPECT_THAT(client.ask("POST /metrics HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n"), HasSubstr("Allow: GET, HEAD"));
+    EXPECT_THAT(client.ask("POST /metrics HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n"),
+                HasSubstr("Allow: GET, HEAD"));
     EXPECT_THAT(finish(), HasSubstr("\"scrapes\":0,\"refused\":2"));
 }
 

@@ -52,8 +52,9 @@ std::vector<std::string> problems_of(testing::Config config) {
 
 TEST(MetricsOptions, WhatCannotBeMeantIsSaid) {
     EXPECT_THAT(problems_of(testing::Config(component<Metrics>())), ElementsAre());
-    EXPECT_THAT(problems_of(testing::Config(component<Metrics>()).set("port", "0").set("netlinkPort", "0").set("skopsPort", "0")),
-                ElementsAre("port"));
+    EXPECT_THAT(
+        problems_of(testing::Config(component<Metrics>()).set("port", "0").set("netlinkPort", "0").set("skopsPort", "0")),
+        ElementsAre("port"));
     EXPECT_THAT(problems_of(testing::Config(component<Metrics>()).set("skopsPort", "8080")), ElementsAre("skopsPort"));
     EXPECT_THAT(problems_of(testing::Config(component<Metrics>()).set("bindAddress", "::")), ElementsAre("tokenFile"));
     EXPECT_THAT(problems_of(testing::Config(component<Metrics>()).set("perFlow", "false").set("maxFlows", "9")),
