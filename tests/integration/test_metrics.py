@@ -2,6 +2,8 @@
 """What the metrics backend shows, judged by Prometheus' own tools, with the real daemon."""
 import gzip
 import http.client
+import json
+import re
 import socket
 import subprocess
 
@@ -9,7 +11,7 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_open_metrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from tests.harness.daemon import Daemon
+from tests.harness.daemon import ROOT, Daemon
 from tests.harness.http import Api
 from tests.harness.lab import wait_for
 
@@ -149,7 +151,7 @@ def test_every_instance_shows_its_state_and_the_build_its_version(lab):
                   for labels, value in values(text, "flowd_instance_state").items() if value == 1}
         assert states == {"plugin api": "running", "backend metrics": "running", "plugin api/second": "failed"}
         (labels,) = values(text, "flowd_build_info")
-        assert dict(labels)["version"] == daemon.cli("status")["version"]
+        assert dict(labels)["version"] == daemon.cli("status")["daemon"]["version"]
         assert values(text, "process_resident_memory_bytes")[()] > 1_000_000
         assert values(text, "process_open_fds")[()] > 3
 
@@ -176,3 +178,29 @@ def test_a_reload_keeps_the_port_and_the_flows(lab):
         assert list(values(page(lab.a), "flowd_flows_started_total").values()) == [0.0], "it started before"
         (live,) = values(page(lab.a), "flowd_flows_live").values()
         assert live == daemon.cli("flows")["live"]
+
+
+def test_the_dashboard_asks_for_what_is_exported(lab):
+    """Names and labels: of every query of the dashboard, in the page of a daemon with the modules that it shows."""
+    dashboard = json.loads((ROOT / "etc" / "grafana" / "flowd-cpp.json").read_text())
+    queries = [target["expr"] for panel in dashboard["panels"] for target in panel.get("targets", [])]
+    queries.append(dashboard["templating"]["list"][1]["query"]["query"])
+    assert len(queries) > 20
+    asked = {name for query in queries for name in re.findall(r"\b(?:flowd|flow|process)_\w+", query)}
+    asked -= {"flowd_instance"}  # a label
+    configuration = ENRICHED.replace("api: {}", "api: {}\n  fireflyp: {}").replace(
+        "backends:\n", "backends:\n  firefly: {sendToCollector: true, collectorAddress: '::1'}\n")
+    with Daemon(configuration, lab.a), Api.at(lab.a) as api:
+        connection = Connection(lab.a, 1000)
+        api.post(start(connection.source, connection.destination))
+        wait_for(lambda: "flow_tcp_rtt{" in page(lab.a), "a sample of the flow")
+        samples = [sample for family in parse_text(page(lab.a)) for sample in family.samples]
+        connection.close()
+    exported = {sample.name for sample in samples}
+    assert asked <= exported, asked - exported
+    # Each label that a query groups by or selects is one of some series that it asks for.
+    for query in queries:
+        names = set(re.findall(r"\b(?:flowd|flow|process)_\w+", query))
+        grouped = {label.strip() for group in re.findall(r"by \(([^)]*)\)", query) for label in group.split(",")}
+        known = {label for sample in samples if sample.name in names for label in sample.labels}
+        assert grouped - {"instance"} <= known, (query, grouped - known)

@@ -133,15 +133,32 @@ TEST_F(HostTest, MetricsCarryTheInstanceAndLeaveWithIt) {
     ASSERT_EQ(host->metric_open(host, &info, &metric), FLOWD_OK);
     host->metric_add(host, metric, 2);
     const auto samples = metrics_.snapshot("flowd_instance", "plugin x");
-    ASSERT_EQ(samples.size(), 1U);
+    ASSERT_EQ(samples.size(), 2U) << "and its state";
     EXPECT_EQ(samples[0].value, 2);
 
     host->metric_add(host, nullptr, 1);
     ASSERT_TRUE(stops(*x));
-    EXPECT_EQ(metrics_.size(), 0U);
+    EXPECT_EQ(metrics_.size(), 1U) << "its state";
     host->metric_add(host, metric, 1);  // a stray thread of the module: no harm
     host->metric_remove(host, metric);
     EXPECT_EQ(host->metric_open(host, &info, &metric), FLOWD_STOPPED);
+}
+
+TEST_F(HostTest, TheStateOfAnInstanceIsASeriesOfItsOwn) {
+    const auto states = [&] {
+        std::vector<std::string> all;
+        for (const MetricSample& sample : metrics_.snapshot("flowd_instance", "plugin x"))
+            for (const auto& [name, value] : sample.labels)
+                if (sample.name == "instance_state" && sample.value == 1 && name == "state") all.push_back(value);
+        return all;
+    };
+    {
+        auto x = running(config(FLOWD_PLUGIN, "x"));
+        EXPECT_EQ(states(), std::vector<std::string>{"running"});
+        ASSERT_TRUE(stops(*x));
+        EXPECT_EQ(states(), std::vector<std::string>{"stopped"});
+    }
+    EXPECT_EQ(metrics_.size(), 0U);
 }
 
 TEST_F(HostTest, ACounterThatIsSetGrowsByWhatEachHoldersTotalGrew) {
@@ -186,6 +203,7 @@ TEST_F(HostTest, EverySeriesCanBeLookedAt) {
     ASSERT_NE(all, nullptr);
     std::vector<std::string> seen;
     const auto note = [](void* user, const flowd_series* series) -> std::int32_t {
+        if (to_view(series->name) == "instance_state") return 0;
         EXPECT_EQ(series->type, static_cast<std::uint32_t>(FLOWD_METRIC_HISTOGRAM));
         EXPECT_EQ(series->value, 1.5);
         EXPECT_EQ(series->bound_count, 2U);
