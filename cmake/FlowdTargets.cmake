@@ -15,6 +15,9 @@ if(CMAKE_UNITY_BUILD AND CMAKE_CXX_COMPILER_ID STREQUAL GNU)
   # A source that is included in a merged unit looks to g++ like a header with an anonymous namespace.
   target_compile_options(flowd_flags INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Wno-subobject-linkage>)
 endif()
+if(FLOWD_SANITIZE MATCHES thread AND CMAKE_CXX_COMPILER_ID STREQUAL GNU)
+  add_compile_options($<$<COMPILE_LANGUAGE:CXX>:-Wno-tsan>) # Asio's fences, which g++'s ThreadSanitizer does not model
+endif()
 if(FLOWD_SANITIZE)
   # ODR and RTTI of interposed module code make vptr checks report false positives across dlopen.
   add_compile_options(-fsanitize=${FLOWD_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
