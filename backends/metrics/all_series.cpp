@@ -23,8 +23,8 @@ using prometheus::MetricType;
     }
 }
 
-[[nodiscard]] Labels labels_of(const flowd_series& series) {
-    Labels labels;
+[[nodiscard]] ClientLabels labels_of(const flowd_series& series) {
+    ClientLabels labels;
     for (const flowd_label& label : SizedRange<flowd_label>(series.labels, series.label_count, series.label_stride))
         labels.push_back({std::string(to_view(label.name)), std::string(to_view(label.value))});
     return labels;

@@ -16,7 +16,7 @@ namespace flowd::metrics {
 
 /// Takes one whole family.
 using Take = std::function<void(prometheus::MetricFamily&&)>;
-using Labels = std::vector<prometheus::ClientMetric::Label>;
+using ClientLabels = std::vector<prometheus::ClientMetric::Label>;
 
 [[nodiscard]] inline prometheus::MetricFamily family_of(std::string_view name, std::string_view help,
                                                         prometheus::MetricType type) {
@@ -28,7 +28,7 @@ using Labels = std::vector<prometheus::ClientMetric::Label>;
 }
 
 /// Counters and gauges.
-inline void add_value(prometheus::MetricFamily& family, Labels labels, double value) {
+inline void add_value(prometheus::MetricFamily& family, ClientLabels labels, double value) {
     prometheus::ClientMetric& metric = family.metric.emplace_back();
     metric.label = std::move(labels);
     (family.type == prometheus::MetricType::Counter ? metric.counter.value : metric.gauge.value) = value;

@@ -10,10 +10,10 @@ namespace {
 constexpr auto nobody = std::numeric_limits<std::uint32_t>::max();
 constexpr std::pair<std::uint32_t, std::uint32_t> other{nobody, nobody};
 
-void count(Counter& counter, std::uint64_t& counted, std::uint64_t total) {
-    if (total <= counted) return;
-    counter.add(static_cast<double>(total - counted));
-    counted = total;
+void count(Counter& counter, std::uint64_t& counted, std::uint64_t present) {
+    if (present <= counted) return;
+    counter.add(static_cast<double>(present - counted));
+    counted = present;
 }
 
 }  // namespace

@@ -40,7 +40,7 @@ using prometheus::MetricType;
 /// A sample with its labels, made once for all families of a page.
 struct FlowSamples::Shown {
     const Sample* sample;
-    Labels labels;
+    ClientLabels labels;
 };
 
 void FlowSamples::take(const EventView& event) {
@@ -126,7 +126,7 @@ void FlowSamples::collect(const std::string& flavour, const TagLabels& labels, c
     }
     auto family = family_of(tcp_algorithm_name, tcp_algorithm_help, MetricType::Gauge);
     for (const Shown& shown : all) {
-        Labels with_algorithm = shown.labels;
+        ClientLabels with_algorithm = shown.labels;
         with_algorithm.push_back({"alg", shown.sample->algorithm});
         if (!shown.sample->algorithm.empty()) add_value(family, std::move(with_algorithm), 1);
     }
