@@ -63,4 +63,12 @@ void FlowIndex::finish(bool complete, Clock::time_point now, const std::function
     std::erase_if(sockets_, [](const auto& entry) { return !entry.second.live; });
 }
 
+void FlowIndex::Claim::give_usage(const flowd_usage& of_socket, flowd_sample& sample) const {
+    sample.usage = of_socket;
+    sample.flags |= FLOWD_SAMPLE_HAS_USAGE;
+    if (!reversed) return;
+    std::swap(sample.usage.bytes_sent, sample.usage.bytes_received);
+    std::swap(sample.usage.packets_sent, sample.usage.packets_received);
+}
+
 }  // namespace flowd::diag

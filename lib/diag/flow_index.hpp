@@ -43,6 +43,9 @@ class FlowIndex {
     struct Claim {
         std::uint64_t flow_id = 0;
         bool reversed = false;  ///< the socket's local end is the flow's destination
+
+        /// The usage of the socket, seen from its local end, as the flow's.
+        void give_usage(const flowd_usage& of_socket, flowd_sample& sample) const;
     };
     /// The flow that this socket belongs to, at most once per flow and period.
     [[nodiscard]] std::optional<Claim> claim(const SocketView& socket);

@@ -105,14 +105,7 @@ void NetlinkEnricher::add(const diag::Connection& connection, std::int64_t now, 
     sample.congestion = to_c(connection.congestion);
     sample.cookie = connection.cookie;
     sample.tcp_state = connection.state;
-    if (const auto usage = net::tcp_usage(connection.tcp_info)) {
-        sample.usage = *usage;
-        sample.flags |= FLOWD_SAMPLE_HAS_USAGE;
-        if (claim->reversed) {
-            std::swap(sample.usage.bytes_sent, sample.usage.bytes_received);
-            std::swap(sample.usage.packets_sent, sample.usage.packets_received);
-        }
-    }
+    if (const auto usage = net::tcp_usage(connection.tcp_info)) claim->give_usage(*usage, sample);
     samples.add(sample);
     ++samples_;
 }

@@ -118,14 +118,7 @@ void Skops::add(const skops_record& record, Samples& samples) {
     sample.congestion = {record.congestion, ::strnlen(record.congestion, sizeof record.congestion)};
     sample.cookie = record.cookie;
     sample.tcp_state = record.state;
-    if (const auto usage = net::tcp_usage(sample.tcp_info, record.fin_received != 0)) {
-        sample.usage = *usage;
-        sample.flags |= FLOWD_SAMPLE_HAS_USAGE;
-        if (claim->reversed) {
-            std::swap(sample.usage.bytes_sent, sample.usage.bytes_received);
-            std::swap(sample.usage.packets_sent, sample.usage.packets_received);
-        }
-    }
+    if (const auto usage = net::tcp_usage(sample.tcp_info, record.fin_received != 0)) claim->give_usage(*usage, sample);
     samples.add(sample);
     ++samples_;
 }
