@@ -4,7 +4,10 @@
 
 #include <sys/socket.h>
 
+#include <array>
 #include <cstddef>
+#include <cstdint>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -28,14 +31,26 @@ class ReceiveBatch {
     /// What is there now, in order of arrival; empty when nothing is. Valid until the next call.
     [[nodiscard]] Result<std::span<const Datagram>> receive(int fd);
     [[nodiscard]] std::size_t capacity() const { return headers_.size(); }
+    /// How many datagrams the socket had dropped when the last of these was queued (SO_RXQ_OVFL, which UdpSocket turns on
+    /// where it is bound); nothing when none had been. Wraps at 2^32.
+    [[nodiscard]] std::optional<std::uint32_t> drops() const { return drops_; }
 
   private:
+    /// One SO_RXQ_OVFL.
+    struct alignas(cmsghdr) Control {
+        std::array<std::byte, CMSG_SPACE(sizeof(std::uint32_t))> bytes;
+    };
+    void note_drops(msghdr& header);
+
     std::size_t size_;
     std::vector<char> bytes_;
     std::vector<iovec> pieces_;
     std::vector<sockaddr_storage> peers_;
+    std::vector<Control> controls_;
     std::vector<mmsghdr> headers_;
     std::vector<Datagram> datagrams_;
+    std::size_t used_ = 0;  ///< headers that the kernel has written to
+    std::optional<std::uint32_t> drops_;
 };
 
 }  // namespace flowd::net

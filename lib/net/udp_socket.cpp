@@ -26,6 +26,12 @@ void ask_for_buffer(int fd, int bytes) {
         (void)::setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
 }
 
+/// Each datagram then says how many were dropped before it: ReceiveBatch::drops.
+void ask_for_drops(int fd) {
+    const int on = 1;
+    (void)::setsockopt(fd, SOL_SOCKET, SO_RXQ_OVFL, &on, sizeof on);
+}
+
 [[nodiscard]] int integer_option(int fd, int level, int name) {
     int value = 0;
     socklen_t length = sizeof value;
@@ -47,6 +53,7 @@ Result<UdpSocket> UdpSocket::bound(const Endpoint& local, const Binding& binding
             return Error::from_errno(errno, "no SO_REUSEPORT");
     }
     ask_for_buffer(fd->get(), binding.receive_buffer);
+    ask_for_drops(fd->get());
     sockaddr_storage storage{};
     const socklen_t length = local.to(storage);
     if (::bind(fd->get(), reinterpret_cast<const sockaddr*>(&storage), length) != 0) {
@@ -87,6 +94,7 @@ Result<UdpSocket> UdpSocket::adopted(UniqueFd fd, int receive_buffer) {
     if (flags < 0 || ::fcntl(fd.get(), F_SETFL, flags | O_NONBLOCK) != 0)
         return Error::from_errno(errno, "a descriptor that was handed over");
     ask_for_buffer(fd.get(), receive_buffer);
+    ask_for_drops(fd.get());
     return UdpSocket(std::move(fd));
 }
 

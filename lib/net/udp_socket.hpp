@@ -32,7 +32,8 @@ class UdpSocket {
     [[nodiscard]] Result<Endpoint> local() const;
     /// Bytes the kernel really buffers.
     [[nodiscard]] int receive_buffer() const;
-    /// Datagrams the kernel has dropped since the socket was made, because the buffer was full. Wraps at 2^32.
+    /// Datagrams the kernel has dropped since the socket was made, because the buffer was full (SO_MEMINFO). Wraps at 2^32.
+    /// ReceiveBatch::drops is the same count as of a datagram; this one also has what no datagram has followed yet.
     [[nodiscard]] std::uint32_t drops() const;
     /// What the peer answered to an earlier datagram (errno), once; 0: nothing. Connected sockets only.
     [[nodiscard]] int take_error() const;

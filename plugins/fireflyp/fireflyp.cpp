@@ -54,6 +54,7 @@ Result<void> Fireflyp::prepare() {
 }
 
 Result<void> Fireflyp::start() {
+    if (options_.deadline.count() != 0) host().debug("deadline is not needed: receiving never waits");
     for (Inlet& inlet : inlets_) {
         auto started = inlet.start([this, &inlet] { read(inlet); });
         if (!started) return started;
@@ -72,7 +73,7 @@ void Fireflyp::read(Inlet& inlet) {
             last_error_ = received.error().message;
             break;
         }
-        inlet.count(received->size());
+        inlet.count(received->size(), receive_.drops());
         batch_.clear();
         const auto now = RateLimit::Clock::now();
         for (const net::Datagram& datagram : *received) take(datagram, now);

@@ -44,10 +44,26 @@ void Inlet::resume() {
 }
 
 std::uint64_t Inlet::drops() const {
-    if (!socket_) return drops_;
-    const std::uint32_t now = socket_->drops();
-    drops_ += static_cast<std::uint32_t>(now - std::exchange(drops_seen_, now));  // modulo 2^32
+    if (socket_) (void)note_drops(socket_->drops());
     return drops_;
+}
+
+/// `total` wraps, and a datagram that waited tells of less than is known already.
+std::uint32_t Inlet::note_drops(std::uint32_t total) const {
+    const std::uint32_t more = total - drops_seen_;
+    if (static_cast<std::int32_t>(more) <= 0) return 0;
+    drops_ += more;
+    drops_seen_ = total;
+    return more;
+}
+
+void Inlet::count(std::size_t datagrams, std::optional<std::uint32_t> drops) {
+    received_ += datagrams;
+    const std::uint32_t more = drops ? note_drops(*drops) : 0;
+    if (more > 0)
+        host_.warning("the kernel dropped " + std::to_string(more) + " datagrams at " + endpoint_.to_string() +
+                      ": its buffer of " + std::to_string(socket_->receive_buffer()) +
+                      " bytes was full; see receiveBuffer and sysctl net.core.rmem_max");
 }
 
 void Inlet::publish() {

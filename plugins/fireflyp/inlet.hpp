@@ -25,14 +25,19 @@ class Inlet {
     void stop() { watch_.reset(); }
 
     [[nodiscard]] int fd() const { return socket_->fd(); }
-    void count(std::size_t datagrams) { received_ += datagrams; }
+    /// What a batch brought, and the kernel's count of drops that came with it.
+    void count(std::size_t datagrams, std::optional<std::uint32_t> drops);
     [[nodiscard]] std::uint64_t received() const { return received_; }
-    /// Datagrams that the kernel dropped because its buffer was full, since this instance has the socket.
+    /// Datagrams that the kernel dropped because its buffer was full, since this instance has the socket. Datagrams tell
+    /// of those before them (SO_RXQ_OVFL); looking here, the socket is asked for those that none has followed yet.
     [[nodiscard]] std::uint64_t drops() const;
     void publish();
     void status(json::Writer& writer) const;
 
   private:
+    /// Answers how many of them are news.
+    std::uint32_t note_drops(std::uint32_t total) const;
+
     Host& host_;
     Endpoint endpoint_;
     std::string resource_;

@@ -92,7 +92,8 @@ const Table<FireflypOptions>& FireflypOptions::table() {
             .doc("Bytes the kernel keeps while the plugin is busy (SO_RCVBUF); 0 leaves the system's."),
         option("deadline", &O::deadline)
             .default_value("0s")
-            .doc("Has no effect, receiving never blocks; taken for flowd-go's configurations."),
+            .doc("How long flowd-go waits for a datagram before it looks whether to stop; accepted, and not needed here: "
+                 "receiving never waits."),
         option("hasSyslogHeader", &O::has_syslog_header)
             .default_value(false)
             .doc("What senders are expected to write; fireflies with and without a header are always understood."),
@@ -116,8 +117,6 @@ std::vector<Endpoint> FireflypOptions::endpoints() const {
 void FireflypOptions::validate(const FireflypOptions& options, Problems& problems) {
     const std::vector<Endpoint> endpoints = options.endpoints();
     validate_binds(endpoints, problems);
-    if (options.deadline.count() != 0)
-        problems.warning("deadline", "has no effect: receiving never blocks", "remove the line");
     for (std::size_t i = 0; i < options.receivers.size(); ++i)
         validate_receiver(options.receivers[i], "fireflyReceivers[" + std::to_string(i) + "]", endpoints, problems);
 }

@@ -86,5 +86,40 @@ TEST(ReceiveBatch, TellsPeersAndTruncation) {
     EXPECT_TRUE(batch.receive(receiver.socket().fd())->empty());
 }
 
+TEST(ReceiveBatch, TellsWhatTheKernelHadDroppedBeforeADatagram) {
+    Loopback receiver("::1", 4096);
+    ReceiveBatch batch(256, 2048);
+    const auto receive = [&] {
+        const auto datagrams = batch.receive(receiver.socket().fd());
+        return datagrams ? datagrams->size() : 0;
+    };
+    const std::string payload(1000, 'x');
+    for (int i = 0; i < 100; ++i) send(receiver.endpoint(), payload);
+    const auto received = static_cast<std::uint32_t>(receive());
+    ASSERT_LT(received, 100u);
+    EXPECT_EQ(batch.drops(), std::nullopt) << "these came before the first drop";
+    send(receiver.endpoint(), payload);
+    ASSERT_EQ(receive(), 1u);
+    EXPECT_EQ(batch.drops(), std::optional<std::uint32_t>(100 - received));
+    EXPECT_EQ(receive(), 0u);
+    EXPECT_EQ(batch.drops(), std::nullopt) << "nothing came, so nothing was said";
+}
+
+TEST(ReceiveBatch, TellsOfDropsAtAnAdoptedSocketToo) {
+    const UniqueFd fd(::socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    sockaddr_storage storage{};
+    const socklen_t length = Endpoint{Address::parse("::1").value(), 0}.to(storage);
+    ASSERT_EQ(::bind(fd.get(), reinterpret_cast<const sockaddr*>(&storage), length), 0);
+    const auto adopted = UdpSocket::adopted(UniqueFd(::dup(fd.get())), 4096);
+    ASSERT_TRUE(adopted);
+    const Endpoint here = Loopback::must(adopted->local());
+    for (int i = 0; i < 100; ++i) send(here, std::string(1000, 'x'));
+    ReceiveBatch batch(256, 2048);
+    ASSERT_TRUE(batch.receive(adopted->fd()));
+    send(here, "after");
+    ASSERT_TRUE(batch.receive(adopted->fd()));
+    EXPECT_GT(batch.drops().value_or(0), 0u);
+}
+
 }  // namespace
 }  // namespace flowd::net
