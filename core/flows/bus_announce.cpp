@@ -85,7 +85,15 @@ bool BusState::charge(Flow& flow, AnnouncerId id, std::uint64_t sender, Tally& t
     return true;
 }
 
-void BusState::fill(Shard& shard, Flow& flow, AnnouncerId id, const flowd_event& event, Now time) {
+/// In place of those that were kept before.
+void BusState::keep_attachments(Shard& shard, Flow& flow, const Incoming& in) {
+    const std::uint32_t kept = shard.kept.hold(in.attachments());
+    shard.kept.release(flow.kept);
+    flow.kept = kept;
+}
+
+void BusState::fill(Shard& shard, Flow& flow, AnnouncerId id, const Incoming& in, Now time) {
+    const flowd_event& event = in.event;
     flow.key = event.key;
     flow.start_ns = first_of(event.start_time_ns, first_of(event.time_ns, time.system));
     flow.seen_ns = time.steady;
@@ -99,6 +107,7 @@ void BusState::fill(Shard& shard, Flow& flow, AnnouncerId id, const flowd_event&
     flow.local = event.local;
     flow.initiator = event.initiator;
     keep_usage(flow, event);
+    keep_attachments(shard, flow, in);
 }
 
 flowd_result BusState::begin(Shard& shard, std::uint32_t found, AnnouncerId id, const Incoming& in, std::uint64_t key_hash,
@@ -140,7 +149,7 @@ flowd_result BusState::begin(Shard& shard, std::uint32_t found, AnnouncerId id, 
     } else {
         shard.store.link(index, index_hash);
     }
-    fill(shard, flow, id, in.event, time);
+    fill(shard, flow, id, in, time);
     shard.next_expiry_ns = std::min(shard.next_expiry_ns, expiry_of(flow));
 
     auto payload = std::move(out.payload);
@@ -206,7 +215,10 @@ flowd_result BusState::refresh(Shard& shard, Flow& flow, AnnouncerId id, const I
     }
     shard.next_expiry_ns = std::min(shard.next_expiry_ns, expiry_of(flow));
 
-    if (retag) flow.tag = event.tag;
+    if (retag) {
+        flow.tag = event.tag;
+        keep_attachments(shard, flow, in);
+    }
     if (!retag && !forward) return FLOWD_OK;
     auto payload = std::move(out.payload);
     out = outgoing(flow, FLOWD_EVENT_ONGOING, first_of(event.time_ns, time.system));
@@ -246,6 +258,7 @@ flowd_result BusState::end(Shard& shard, Flow& flow, AnnouncerId id, const Incom
         return FLOWD_FULL;
     }
     keep_usage(flow, event);
+    keep_attachments(shard, flow, in);
     flow.flags |= event.flags & FLOWD_WITHDRAWN;
     if (flow.application.empty()) flow.application = shard.applications.intern(to_view(event.application));
     const std::int64_t at = first_of(event.time_ns, time.system);
@@ -280,7 +293,7 @@ flowd_result BusState::end_unseen(Shard& shard, AnnouncerId id, const Incoming& 
     const std::uint32_t index = shard.store.add();
     Flow& flow = shard.store[index];
     shard.store.link(index, static_cast<std::uint32_t>(key_hash));
-    fill(shard, flow, id, event, time);
+    fill(shard, flow, id, in, time);
     flow.state = FlowState::live;
     flow.charged = static_cast<std::uint8_t>(id.slot);
     live.fetch_add(1, std::memory_order_relaxed);

@@ -80,14 +80,17 @@ std::uint32_t BusState::up_to_date(const Shard& shard, const Flow& flow) const {
     return flow.started & flow.tagged & shard.active & ~(flow.older == FlowStore::none ? 0 : lagging(shard, flow));
 }
 
-bool BusState::tell(const Flow& flow, std::uint32_t kind, std::uint32_t flags, QueueCore& queue, Now now,
-                    Notices& notices) {
+bool BusState::tell(const Shard& shard, const Flow& flow, std::uint32_t kind, std::uint32_t flags, QueueCore& queue,
+                    Now now, Notices& notices) {
     const std::int64_t time = kind == FLOWD_EVENT_START ? flow.start_ns
                               : kind == FLOWD_EVENT_END ? flow.end_ns
                                                         : now.system;
-    const Outgoing event = outgoing(flow, kind, time);
+    Outgoing event = outgoing(flow, kind, time);
+    // An end that the core made itself is no repetition of what an announcer said.
+    const bool made_here = kind == FLOWD_EVENT_END && (flow.flags & FLOWD_EXPIRED) != 0;
+    if (!made_here) event.payload = shard.kept.payload(flow.kept);
     const std::lock_guard lock(queue.mutex);
-    if (queue.behind || !queue.has_room(0)) return false;
+    if (queue.behind || !queue.has_room(event.bytes())) return false;
     if (flags & FLOWD_RESYNC) ++queue.counts.resynced;
     if (queue.push(event, flags, now.steady)) notices.wake(backends[queue.slot]);
     return true;
@@ -97,18 +100,18 @@ bool BusState::bring_up_one(Shard& shard, Flow& flow, QueueCore& queue, std::uin
                             Notices& notices) {
     const std::uint32_t bit = 1u << queue.slot;
     if (!(flow.started & bit)) {
-        if (!tell(flow, FLOWD_EVENT_START, FLOWD_RESYNC, queue, now, notices)) return false;
+        if (!tell(shard, flow, FLOWD_EVENT_START, FLOWD_RESYNC, queue, now, notices)) return false;
         flow.started |= bit;
         flow.tagged |= bit;
         end_flags = FLOWD_RESYNC;
     }
     if (flow.state == FlowState::live) {
         if (flow.tagged & bit) return true;
-        if (!tell(flow, FLOWD_EVENT_ONGOING, FLOWD_RETAGGED | FLOWD_RESYNC, queue, now, notices)) return false;
+        if (!tell(shard, flow, FLOWD_EVENT_ONGOING, FLOWD_RETAGGED | FLOWD_RESYNC, queue, now, notices)) return false;
         flow.tagged |= bit;
     } else if (!(flow.ended & bit)) {
         // A re-tag that was missed needs no event of its own any more: the end carries the tag.
-        if (!tell(flow, FLOWD_EVENT_END, end_flags, queue, now, notices)) return false;
+        if (!tell(shard, flow, FLOWD_EVENT_END, end_flags, queue, now, notices)) return false;
         mark_ended(shard, flow, bit);
         settle(shard, flow);
     }
@@ -201,6 +204,7 @@ void BusState::drop(Shard& shard, Flow& flow) {
         shard.store.unlink(index, key_hash);
     }
     shard.applications.release(flow.application);
+    shard.kept.release(flow.kept);
     shard.store.remove(index);
     ended_kept.fetch_sub(1, std::memory_order_relaxed);
 }

@@ -24,6 +24,7 @@
 #include "core/flows/flow_key.hpp"
 #include "core/flows/flow_store.hpp"
 #include "core/flows/intake.hpp"
+#include "core/flows/kept_attachments.hpp"
 #include "core/flows/queue_core.hpp"
 
 namespace flowd::core {
@@ -78,6 +79,7 @@ struct alignas(64) Shard {
     mutable std::mutex mutex;
     FlowStore store;
     Applications applications;
+    KeptAttachments kept;
     std::uint64_t announcing = 0;   ///< announcer slots in use
     std::uint32_t active = 0;       ///< backend slots in use ...
     std::uint32_t takes_start = 0;  ///< ... and what they accept
@@ -154,7 +156,8 @@ struct BusState : std::enable_shared_from_this<BusState> {
                             Notices& notices);
     bool charge(Flow& flow, AnnouncerId id, std::uint64_t sender,
                 Tally& tally);  ///< against the caps; false: one is reached
-    void fill(Shard& shard, Flow& flow, AnnouncerId id, const flowd_event& event, Now now);
+    void fill(Shard& shard, Flow& flow, AnnouncerId id, const Incoming& in, Now now);
+    static void keep_attachments(Shard& shard, Flow& flow, const Incoming& in);
     void limit_older(Shard& shard, const Flow& flow);
     flowd_result set_catch_all(AnnouncerId id, const Incoming& in, Now now, Tally& tally, Notices& notices);
     void withdraw_catch_all(std::uint32_t slot, std::int64_t system_ns, Notices& notices);
@@ -167,7 +170,8 @@ struct BusState : std::enable_shared_from_this<BusState> {
     /// Tells one backend all it does not know of this key; false when its queue has no room for that.
     bool bring_up(Shard& shard, Flow& flow, QueueCore& queue, std::uint32_t end_flags, Now now, Notices& notices);
     bool bring_up_one(Shard& shard, Flow& flow, QueueCore& queue, std::uint32_t end_flags, Now now, Notices& notices);
-    bool tell(const Flow& flow, std::uint32_t kind, std::uint32_t flags, QueueCore& queue, Now now, Notices& notices);
+    bool tell(const Shard& shard, const Flow& flow, std::uint32_t kind, std::uint32_t flags, QueueCore& queue, Now now,
+              Notices& notices);
     /// The same for several; those that had no room are marked and will be told by resync.
     void bring_up_all(Shard& shard, Flow& flow, std::uint32_t to, std::uint32_t end_flags, Now now, Notices& notices);
     void push_ongoing(Shard& shard, const Flow& flow, const Outgoing& event, std::int64_t now, Notices& notices);

@@ -38,6 +38,7 @@ struct Flow {
     std::uint32_t ended;
     std::uint32_t older;  ///< an ended flow of the same key that some backend is still owed; of a free record: the next
     std::uint32_t flags;  ///< FLOWD_*
+    std::uint32_t kept;   ///< of the shard's KeptAttachments
     std::uint8_t local;
     std::uint8_t initiator;
     FlowState state;

@@ -391,6 +391,7 @@ HOLDS(FLOWD_ABI_MAJOR == 1);
 
 int main(void) {
     return 0 ||
+           strcmp(FLOWD_ATTACHMENT_KEPT, "flow/") != 0 ||
            strcmp(FLOWD_ATTACHMENT_DATAGRAM, "flowd.datagram/1") != 0 ||
            strcmp(FLOWD_ATTACHMENT_JSON, "flowd.json/") != 0 ||
            strcmp(FLOWD_EXT_COMMAND, "flowd.command/1") != 0 ||

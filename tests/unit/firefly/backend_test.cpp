@@ -436,7 +436,7 @@ TEST_F(FireflyBackendTest, TellsNoCollectorWhatARelayToldItAlready) {
     config_.set("collectors[0].address", "127.0.0.1").set("collectors[0].port", std::to_string(second.endpoint().port));
     bring_up();
     auto first = start();
-    first.attach("flowd.relayed/1", "relay.example.org:10514\n" + collector_.endpoint().to_string() + "\n");
+    first.attach("flow/flowd.relayed/1", "relay.example.org:10514\n" + collector_.endpoint().to_string() + "\n");
     instance_->deliver(first);
     instance_->deliver(end());
     EXPECT_EQ(second.wait_for(2).size(), 2u);

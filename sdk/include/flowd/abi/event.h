@@ -84,8 +84,8 @@ enum {
 
 /*
  * Bytes that travel with an event. Emitting: borrowed for the call, copied once by the core. Receiving: shared by all
- * backends, read-only, valid until on_events returns.
- * Not kept with the flow: they travel with the event that brought them, and not with one that is repeated.
+ * backends, read-only, valid until on_events returns. They are not repeated with an event that is (FLOWD_RESYNC), unless their
+ * id begins with FLOWD_ATTACHMENT_KEPT: those of the last start, re-tag or end are kept with the flow for that.
  * Ids are "vendor.name/revision"; the ones of this SDK, the second being an exception:
  *   flowd.datagram/1  a firefly exactly as it was received
  *   flowd.json/NAME   one top-level JSON value to be repeated in a firefly under NAME
@@ -96,7 +96,7 @@ typedef struct flowd_attachment {
     flowd_string id;
     flowd_bytes bytes;
 } flowd_attachment;
-
+#define FLOWD_ATTACHMENT_KEPT "flow/"
 #define FLOWD_ATTACHMENT_DATAGRAM "flowd.datagram/1"
 #define FLOWD_ATTACHMENT_JSON "flowd.json/"
 

@@ -21,7 +21,7 @@ extern "C" {
 typedef struct flowd_ext_descriptors {
     uint32_t size;
     uint32_t reserved;
-    /* [instance] in prepare and reconfigure. *fd is a duplicate that belongs to the caller; FLOWD_NOT_FOUND: make it yourself. */
+    /* [instance] in prepare and reconfigure. *fd is a duplicate that belongs to the caller; FLOWD_NOT_FOUND: make it yourself. In stop, after forget: whether somebody else keeps it. */
     flowd_result (*take)(const flowd_host *host, flowd_string name, int *fd);
     /* [instance] Keeps a duplicate for a successor under a name of 1 to 200 bytes, in place of one kept before, until forget or until the last instance that kept it is gone. */
     flowd_result (*keep)(const flowd_host *host, flowd_string name, int fd);

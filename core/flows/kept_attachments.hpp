@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+// core/flows/kept_attachments.hpp: the attachments that belong to flows (FLOWD_ATTACHMENT_KEPT), one copy for all the
+// flows of a shard that have the same. Guarded by the shard's lock.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "core/flows/payload.hpp"
+#include "flowd/abi/event.h"
+
+namespace flowd::core {
+
+/// A flow holds the number of a set, in four bytes: there may be a million flows, and few sets.
+class KeptAttachments {
+  public:
+    static constexpr std::uint32_t none = 0;
+
+    /// The number of what is to be kept of these. The caller holds it once more than before.
+    std::uint32_t hold(std::span<const flowd_attachment> attachments);
+    /// Gives up one hold and sets `number` to none.
+    void release(std::uint32_t& number);
+    /// Null for none.
+    [[nodiscard]] std::shared_ptr<const Payload> payload(std::uint32_t number) const {
+        return number == none ? nullptr : sets_[number - 1].payload;
+    }
+    [[nodiscard]] std::size_t size() const { return numbers_.size(); }
+
+  private:
+    struct Set {
+        std::string key;
+        std::shared_ptr<const Payload> payload;
+        std::uint32_t holders = 0;
+    };
+    std::vector<Set> sets_;
+    std::vector<std::uint32_t> free_;
+    std::unordered_map<std::string, std::uint32_t> numbers_;
+    std::string key_;                      ///< of the last look-up, kept for its memory
+    std::vector<flowd_attachment> found_;  ///< likewise
+};
+
+}  // namespace flowd::core
