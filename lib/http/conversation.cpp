@@ -143,7 +143,9 @@ bool Conversation::head_is_there() {
     // Beast measures a head by what it is given at a time; whole, the same head is always judged the same.
     const auto end = input_.find("\r\n\r\n", scanned_ < 3 ? 0 : scanned_ - 3);
     scanned_ = input_.size();
-    if (std::min(end, input_.size()) > context_.limits.max_head) refuse(431, "the head of the request is too long");
+    // Without an end, its first three bytes may be what is there last.
+    if (std::min(end, input_.size() - std::min<std::size_t>(3, input_.size())) > context_.limits.max_head)
+        refuse(431, "the head of the request is too long");
     return end != std::string::npos && parser_->one.has_value();
 }
 

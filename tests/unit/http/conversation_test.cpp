@@ -71,6 +71,21 @@ TEST_F(ConversationTest, TakesARequestByteByByte) {
     EXPECT_EQ(conversation_->begun(), 1u);
 }
 
+TEST_F(ConversationTest, MeasuresAHeadTheSameHoweverItArrives) {
+    const std::string start = "GET /a HTTP/1.1\r\nHost: h\r\nX: ";
+    for (const std::size_t surplus : {0u, 1u}) {
+        const std::string request =
+            start + std::string(context_.limits.max_head + surplus - start.size(), 'x') + "\r\n\r\n";
+        const std::string expected = surplus == 0 ? "HTTP/1.1 200 " : "HTTP/1.1 431 ";
+        restart();
+        EXPECT_THAT(say(request), StartsWith(expected)) << "whole, longer by " << surplus;
+        restart();
+        std::string out;
+        for (const char c : request) out += say({&c, 1});
+        EXPECT_THAT(out, StartsWith(expected)) << "byte by byte, longer by " << surplus;
+    }
+}
+
 TEST_F(ConversationTest, AnswersSeveralRequestsInTheirOrder) {
     const std::string out = say(get("/1") + "\r\n" + get("/2") + get("/3"));
     EXPECT_LT(out.find("GET /1"), out.find("GET /2"));
