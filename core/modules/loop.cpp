@@ -74,8 +74,10 @@ bool Loop::dispatch() {
         Scope& operator=(const Scope&) = delete;
     } scope(dispatching_);
 
-    // Cleared before the work is looked at: a wake-up that comes in between costs one idle round, none is missed.
-    if (woken_.exchange(false, std::memory_order_acq_rel)) drain(wakeup_.get());
+    // Drained before the mark is cleared, and that before the work is looked at: a wake-up that comes in between costs one
+    // idle round. The other way round its write is drained and its mark stays, and nobody writes any more.
+    drain(wakeup_.get());
+    (void)woken_.exchange(false, std::memory_order_acq_rel);
     run_posts();
     if (work_ && work_()) wake();
     run_timers();

@@ -7,6 +7,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <thread>
 
 namespace flowd::core {
@@ -196,6 +197,25 @@ TEST_F(LoopTest, PostsFromManyThreadsAllArrive) {
     while (count < 4000) loop->wait(20s);
     for (auto& thread : threads) thread.join();
     EXPECT_EQ(count, 4000);
+}
+
+TEST_F(LoopTest, AWakeUpThatComesWhileAnotherIsTakenIsNotLost) {
+    // More threads than there are processors, so that the loop is interrupted at every place.
+    std::atomic<bool> enough{false};
+    std::vector<std::thread> others;
+    for (unsigned i = 0; i < 2 * std::thread::hardware_concurrency() + 2; ++i)
+        others.emplace_back([&] {
+            while (!enough) loop->wake();
+        });
+    constexpr int wanted = 100'000;
+    int rounds = 0;
+    while (rounds < wanted && readable(5'000)) {
+        loop->dispatch();
+        ++rounds;
+    }
+    EXPECT_EQ(rounds, wanted) << "asleep although others wake it";
+    enough = true;
+    for (auto& other : others) other.join();
 }
 
 }  // namespace
