@@ -251,9 +251,11 @@ void Host::MetricSlot::set(double value) {
 flowd_result Host::open_metric(MetricInfo info, flowd_metric** metric) {
     const std::lock_guard lock(mutex_);
     if (retired_) return FLOWD_STOPPED;
-    auto opened = services_.metrics.open(std::move(info));
+    const bool full = metrics_.size() - free_metrics_.size() >= max_series;
+    auto opened = full ? Error{FLOWD_LIMIT, fmt::format("the instance has {} series already", max_series)}
+                       : services_.metrics.open(std::move(info));
     if (!opened) {
-        logger_->error("metric_open: {}", opened.error().message);
+        log(FLOWD_LEVEL_ERROR, to_c(fmt::format("metric_open: {}", opened.error().message)));
         return opened.error().code;
     }
     MetricSlot* slot = nullptr;

@@ -40,6 +40,9 @@ class Host {
 
     [[nodiscard]] const flowd_host* abi() const { return &abi_; }
     [[nodiscard]] spdlog::logger& logger() const { return *logger_; }
+    /// So that one module cannot use up what there is for all of them (Metrics::max_series).
+    static constexpr std::size_t max_series = 20'000;
+
     [[nodiscard]] std::uint64_t id() const { return id_; }  ///< as holder of descriptors
 
     void bind_thread() { thread_ = std::this_thread::get_id(); }  ///< from now on [instance] calls come from this thread

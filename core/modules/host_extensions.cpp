@@ -65,7 +65,7 @@ struct HostExtensions {
     static flowd_result take(const flowd_host* host, flowd_string name, int* fd) {
         if (fd == nullptr || !Host::of(host).on_thread("take")) return FLOWD_INVALID;
         return shielded([&]() -> flowd_result {
-            auto taken = services(host).descriptors.take(to_view(name));
+            auto taken = services(host).descriptors.take(Host::of(host).id(), to_view(name));
             if (!taken) return taken.error().code;
             *fd = taken->release();
             return FLOWD_OK;

@@ -129,10 +129,13 @@ void DescriptorStore::adopt(std::string_view name, UniqueFd fd) {
     entries_[std::string(name)].adopted = std::move(fd);
 }
 
-Result<UniqueFd> DescriptorStore::take(std::string_view name) const {
+Result<UniqueFd> DescriptorStore::take(Holder taker, std::string_view name) const {
     const std::lock_guard lock(mutex_);
     const auto found = entries_.find(name);
     if (found == entries_.end()) return Error{FLOWD_NOT_FOUND, "no descriptor is kept for " + std::string(name)};
+    const auto& kept = found->second.kept;
+    if (!kept.empty() && kept.back().holder != taker && making_way_.count(kept.back().holder) == 0)
+        return Error{FLOWD_BUSY, std::string(name) + " is used by another instance"};
     return UniqueFd::duplicate(found->second.fd());
 }
 
@@ -191,8 +194,19 @@ void DescriptorStore::release(Holder holder) {
     {
         const std::lock_guard lock(mutex_);
         for (auto entry = entries_.begin(); entry != entries_.end();) entry = let_go(entry, holder, changes);
+        making_way_.erase(holder);
     }
     tell(changes);
+}
+
+void DescriptorStore::make_way(Holder holder) {
+    const std::lock_guard lock(mutex_);
+    making_way_.insert(holder);
+}
+
+void DescriptorStore::stay(Holder holder) {
+    const std::lock_guard lock(mutex_);
+    making_way_.erase(holder);
 }
 
 std::vector<std::string> DescriptorStore::names() const {

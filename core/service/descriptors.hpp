@@ -6,6 +6,7 @@
 #include <functional>
 #include <map>
 #include <mutex>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -43,13 +44,17 @@ class DescriptorStore {
     /// Adds one from outside, under `name` and under that of its resource; kept while the daemon lives.
     void adopt(std::string_view name, UniqueFd fd);
 
-    /// A duplicate. FLOWD_NOT_FOUND: nobody left one.
-    [[nodiscard]] Result<UniqueFd> take(std::string_view name) const;
+    /// A duplicate of what came from outside, of what `taker` keeps, or of what one keeps that makes way. FLOWD_NOT_FOUND:
+    /// there is none; FLOWD_BUSY: it is that of an instance that stays.
+    [[nodiscard]] Result<UniqueFd> take(Holder taker, std::string_view name) const;
     /// Keeps a duplicate until `holder` forgets it or is released. Of several holders the latest one's is taken, so that
     /// after a reload that was rolled back the predecessor's is in force again.
     [[nodiscard]] Result<void> keep(Holder holder, std::string_view name, int fd);
     void forget(Holder holder, std::string_view name);
     void release(Holder holder);
+    /// A reload takes `holder` away: its successors may have what it keeps. Or, when it is rolled back, they may not.
+    void make_way(Holder holder);
+    void stay(Holder holder);
 
     [[nodiscard]] std::vector<std::string> names() const;
 
@@ -78,6 +83,7 @@ class DescriptorStore {
 
     mutable std::mutex mutex_;
     Entries entries_;
+    std::set<Holder> making_way_;
     Observer observer_;
 };
 

@@ -83,6 +83,7 @@ class Supervisor {
     // reload
     [[nodiscard]] bool prepare_change(ReloadPlan& plan, ReloadOutcome& outcome);
     [[nodiscard]] bool try_reconfigure(ReloadPlan& plan, ReloadOutcome& outcome);
+    void make_way(const Instance& old);
     void roll_back(ReloadPlan& plan);
     void switch_over(ReloadPlan& plan, std::uint32_t kinds, ReloadOutcome& outcome);
     void restore(ReloadPlan::Change& change, ReloadOutcome& outcome);

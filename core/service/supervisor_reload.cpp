@@ -64,10 +64,12 @@ Supervisor::ReloadOutcome Supervisor::reload(std::vector<InstanceConfig> configs
 }
 
 bool Supervisor::prepare_change(ReloadPlan& plan, ReloadOutcome& outcome) {
+    for (const Instance* old : plan.removed) make_way(*old);
     Instances launched;
     for (ReloadPlan::Change& change : plan.changes) {
         const bool launch = change.way == Way::add || change.way == Way::replace;
         if (!launch || change.fresh != nullptr) continue;
+        if (change.old != nullptr) make_way(*change.old);
         change.fresh = make(change.config);
         change.fresh->launch();
         launched.push_back(change.fresh.get());
@@ -116,6 +118,10 @@ bool Supervisor::try_reconfigure(ReloadPlan& plan, ReloadOutcome& outcome) {
     return !to_launch || prepare_change(plan, outcome);
 }
 
+void Supervisor::make_way(const Instance& old) {
+    if (const auto host = old.host()) surroundings_.services.descriptors.make_way(host->id());
+}
+
 void Supervisor::roll_back(ReloadPlan& plan) {
     Instances fresh;
     for (ReloadPlan::Change& change : plan.changes) {
@@ -127,6 +133,8 @@ void Supervisor::roll_back(ReloadPlan& plan) {
     }
     wait_stopped(fresh, settings_.stop_timeout);
     for (ReloadPlan::Change& change : plan.changes) dispose(std::move(change.fresh));
+    for (const auto& instance : instances_)
+        if (const auto host = instance->host()) surroundings_.services.descriptors.stay(host->id());
 }
 
 void Supervisor::switch_over(ReloadPlan& plan, std::uint32_t kinds, ReloadOutcome& outcome) {
@@ -154,6 +162,7 @@ void Supervisor::restore(ReloadPlan::Change& change, ReloadOutcome& outcome) {
         if (outcome.error.empty()) outcome.error = first_error(*change.fresh);
     }
     if (change.old == nullptr) return;
+    make_way(*change.fresh);
     auto again = make(change.previous);
     again->launch();
     (void)wait_prepared({again.get()});

@@ -139,6 +139,14 @@ class Descriptors {
         if (ext_.take == nullptr || ext_.take(host_, to_c(name), &fd) != FLOWD_OK) return {};
         return UniqueFd(fd);
     }
+    /// Whether somebody has one: in stop() after forget(), a successor or whoever passed it from outside.
+    [[nodiscard]] bool held(std::string_view name) const {
+        int fd = -1;
+        if (ext_.take == nullptr) return false;
+        const flowd_result result = ext_.take(host_, to_c(name), &fd);
+        const UniqueFd duplicate(fd);
+        return result == FLOWD_OK || result == FLOWD_BUSY;
+    }
     /// Keeps a duplicate for a successor.
     Result<void> keep(std::string_view name, int fd) const {
         if (ext_.keep == nullptr) return {};

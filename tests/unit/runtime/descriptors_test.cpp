@@ -77,27 +77,53 @@ struct DescriptorStoreTest : ::testing::Test {
     std::vector<std::string> stored, dropped;
     DescriptorStore store{{[this](const std::string& name, int) { stored.push_back(name); },
                            [this](const std::string& name) { dropped.push_back(name); }}};
+    static constexpr DescriptorStore::Holder successor = 9;
+
+    DescriptorStoreTest() {  // what reloads say of 1, and of 2 which came after it
+        store.make_way(1);
+        store.make_way(2);
+    }
 };
+
+TEST_F(DescriptorStoreTest, WhatAnInstanceKeepsThatStaysIsForNobodyElse) {
+    ASSERT_TRUE(store.keep(5, "x/socket", fd.get()));
+    EXPECT_EQ(store.take(successor, "x/socket").error().code, FLOWD_BUSY);
+    EXPECT_TRUE(store.take(5, "x/socket")) << "one's own";
+    store.make_way(5);
+    EXPECT_TRUE(store.take(successor, "x/socket"));
+    store.stay(5);
+    EXPECT_EQ(store.take(successor, "x/socket").error().code, FLOWD_BUSY) << "after a roll-back";
+    store.release(5);
+    EXPECT_EQ(store.take(successor, "x/socket").error().code, FLOWD_NOT_FOUND);
+}
+
+TEST_F(DescriptorStoreTest, ASocketFromSystemdServesOneInstance) {
+    store.adopt("x/socket", std::move(fd));
+    auto first = store.take(5, "x/socket");
+    ASSERT_TRUE(first);
+    ASSERT_TRUE(store.keep(5, "x/socket", first->get()));
+    EXPECT_EQ(store.take(6, "x/socket").error().code, FLOWD_BUSY);
+}
 
 TEST_F(DescriptorStoreTest, WhatIsKeptIsTakenAsADuplicateThatOutlivesTheOriginal) {
     ASSERT_TRUE(store.keep(1, "x/socket", fd.get()));
-    auto taken = store.take("x/socket");
+    auto taken = store.take(successor, "x/socket");
     ASSERT_TRUE(taken);
     EXPECT_TRUE(same_file(taken->get(), fd.get()));
     EXPECT_NE(taken->get(), fd.get());
     fd.reset();
-    EXPECT_TRUE(store.take("x/socket"));
-    EXPECT_EQ(store.take("y/socket").error().code, FLOWD_NOT_FOUND);
+    EXPECT_TRUE(store.take(successor, "x/socket"));
+    EXPECT_EQ(store.take(successor, "y/socket").error().code, FLOWD_NOT_FOUND);
 }
 
 TEST_F(DescriptorStoreTest, ItIsDroppedWhenTheLastHolderIsGone) {
     ASSERT_TRUE(store.keep(1, "x/socket", fd.get()));
     ASSERT_TRUE(store.keep(2, "x/socket", fd.get()));
     store.release(1);
-    EXPECT_TRUE(store.take("x/socket")) << "the successor holds it";
+    EXPECT_TRUE(store.take(successor, "x/socket")) << "the successor holds it";
     dropped.clear();
     store.release(2);
-    EXPECT_FALSE(store.take("x/socket"));
+    EXPECT_FALSE(store.take(successor, "x/socket"));
     EXPECT_THAT(dropped, ::testing::ElementsAre("x/socket"));
 }
 
@@ -105,9 +131,9 @@ TEST_F(DescriptorStoreTest, AfterARollBackThePredecessorsIsInForceAgainHereAndWi
     const UniqueFd other = bound(SOCK_DGRAM, "::1", 0);
     ASSERT_TRUE(store.keep(1, "x/socket", fd.get()));
     ASSERT_TRUE(store.keep(2, "x/socket", other.get()));
-    EXPECT_TRUE(same_file(store.take("x/socket")->get(), other.get()));
+    EXPECT_TRUE(same_file(store.take(successor, "x/socket")->get(), other.get()));
     store.release(2);
-    EXPECT_TRUE(same_file(store.take("x/socket")->get(), fd.get()));
+    EXPECT_TRUE(same_file(store.take(successor, "x/socket")->get(), fd.get()));
     EXPECT_THAT(dropped, ::testing::ElementsAre("x/socket", "x/socket")) << "each time before another is stored";
     EXPECT_THAT(stored, ::testing::ElementsAre("x/socket", "x/socket", "x/socket"));
 }
@@ -115,9 +141,9 @@ TEST_F(DescriptorStoreTest, AfterARollBackThePredecessorsIsInForceAgainHereAndWi
 TEST_F(DescriptorStoreTest, ForgettingOnesOwnDoesNotTakeItFromOthers) {
     ASSERT_TRUE(store.keep(1, "x/socket", fd.get()));
     store.forget(2, "x/socket");
-    EXPECT_TRUE(store.take("x/socket"));
+    EXPECT_TRUE(store.take(successor, "x/socket"));
     store.forget(1, "x/socket");
-    EXPECT_FALSE(store.take("x/socket"));
+    EXPECT_FALSE(store.take(successor, "x/socket"));
     EXPECT_THAT(stored, ::testing::ElementsAre("x/socket"));
 }
 
@@ -129,18 +155,18 @@ TEST_F(DescriptorStoreTest, ANameIsNeededAndADescriptor) {
 TEST_F(DescriptorStoreTest, ASocketFromOutsideIsFoundByItsAddressWhateverItIsCalled) {
     const std::string name = descriptor_name(fd.get());
     store.adopt("flowd-cpp.socket", std::move(fd));
-    EXPECT_TRUE(store.take(name));
+    EXPECT_TRUE(store.take(successor, name));
     store.release(7);
-    EXPECT_TRUE(store.take(name)) << "it stays for a later configuration";
-    ASSERT_TRUE(store.keep(1, name, store.take(name)->get()));
+    EXPECT_TRUE(store.take(successor, name)) << "it stays for a later configuration";
+    ASSERT_TRUE(store.keep(1, name, store.take(successor, name)->get()));
     store.forget(1, name);
-    EXPECT_TRUE(store.take(name)) << "also when one forgets it that has used it";
+    EXPECT_TRUE(store.take(successor, name)) << "also when one forgets it that has used it";
 }
 
 TEST_F(DescriptorStoreTest, ASocketThatAModuleKeptUnderANameOfItsOwnIsFoundByItAfterACrash) {
     const std::string address = descriptor_name(fd.get());
     store.adopt("api/listener", std::move(fd));
-    EXPECT_TRUE(same_file(store.take("api/listener")->get(), store.take(address)->get()));
+    EXPECT_TRUE(same_file(store.take(successor, "api/listener")->get(), store.take(successor, address)->get()));
 }
 
 TEST_F(DescriptorStoreTest, WithoutAnAddressItIsFoundByItsName) {
@@ -148,7 +174,7 @@ TEST_F(DescriptorStoreTest, WithoutAnAddressItIsFoundByItsName) {
     ASSERT_EQ(::pipe2(pipe, O_CLOEXEC), 0);
     const UniqueFd other(pipe[1]);
     store.adopt("marker/link:eth0", UniqueFd(pipe[0]));
-    EXPECT_TRUE(store.take("marker/link:eth0"));
+    EXPECT_TRUE(store.take(successor, "marker/link:eth0"));
 }
 
 TEST_F(DescriptorStoreTest, SystemdPassesThemFromNumberThreeOn) {
@@ -161,7 +187,7 @@ TEST_F(DescriptorStoreTest, SystemdPassesThemFromNumberThreeOn) {
             ::setenv("LISTEN_FDS", "1", 1);
             ::setenv("LISTEN_FDNAMES", "flowd-cpp.socket", 1);
             const std::size_t count = store.adopt_from_systemd();
-            std::exit(count == 1 && store.take(name) && ::getenv("LISTEN_FDS") == nullptr ? 0 : 1);
+            std::exit(count == 1 && store.take(successor, name) && ::getenv("LISTEN_FDS") == nullptr ? 0 : 1);
         },
         ::testing::ExitedWithCode(0), "");
 }

@@ -144,6 +144,31 @@ TEST_F(HostTest, MetricsCarryTheInstanceAndLeaveWithIt) {
     EXPECT_EQ(host->metric_open(host, &info, &metric), FLOWD_STOPPED);
 }
 
+TEST_F(HostTest, AnInstanceHasABoundedNumberOfSeries) {
+    auto x = running(config(FLOWD_PLUGIN, "x"));
+    auto y = running(config(FLOWD_PLUGIN, "y"));
+    const auto open = [](const flowd_host* host, const std::string& value, flowd_metric*& metric) {
+        const flowd_label label{sizeof(flowd_label), 0, to_c("n"), to_c(value)};
+        flowd_metric_info info{};
+        info.size = sizeof info;
+        info.type = FLOWD_METRIC_GAUGE;
+        info.name = to_c("depth");
+        info.labels = &label;
+        info.label_count = 1;
+        info.label_stride = sizeof label;
+        return host->metric_open(host, &info, &metric);
+    };
+    const flowd_host* host = host_of("x");
+    flowd_metric* metric = nullptr;
+    for (std::size_t i = 0; i < Host::max_series; ++i) ASSERT_EQ(open(host, std::to_string(i), metric), FLOWD_OK);
+    flowd_metric* surplus = nullptr;
+    EXPECT_EQ(open(host, "surplus", surplus), FLOWD_LIMIT);
+    EXPECT_THAT(log(), ::testing::HasSubstr("the instance has 20000 series already"));
+    EXPECT_EQ(open(host_of("y"), "0", surplus), FLOWD_OK) << "it harms no other";
+    host->metric_remove(host, metric);
+    EXPECT_EQ(open(host, "surplus", surplus), FLOWD_OK) << "what is removed makes room";
+}
+
 TEST_F(HostTest, TheStateOfAnInstanceIsASeriesOfItsOwn) {
     const auto states = [&] {
         std::vector<std::string> all;
@@ -295,12 +320,13 @@ TEST_F(HostTest, DescriptorsOutliveTheInstanceThatKeptThemOnlyWithASuccessor) {
         EXPECT_TRUE(descriptors("fresh").keep("x/event", event.get()));
         return FLOWD_OK;
     };
+    descriptors_.make_way(old->host()->id());
     auto fresh = running(config(FLOWD_PLUGIN, "fresh"));
     EXPECT_TRUE(taken);
     ASSERT_TRUE(stops(*old));
     on_instance(*fresh, [&] { EXPECT_TRUE(descriptors("fresh").take("x/event")); });
     ASSERT_TRUE(stops(*fresh));
-    EXPECT_FALSE(descriptors_.take("x/event"));
+    EXPECT_TRUE(descriptors_.names().empty());
 }
 
 TEST_F(HostTest, InstancesOfferDescriptorsToEachOther) {

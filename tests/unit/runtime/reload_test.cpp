@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Replacing a configuration while it runs: what stays, what goes, and what a failure leaves behind.
+#include <sys/eventfd.h>
+
+#include "flowd/extensions.hpp"
 #include "scripted.hpp"
 
 namespace flowd::core::test {
@@ -59,6 +62,39 @@ TEST_F(ReloadTest, AChangedPluginIsReplacedAndItsFlowsStay) {
     emit("p", FLOWD_EVENT_END, 1);
     EXPECT_TRUE(eventually([&] { return seen("b").size() == 2; }));
     EXPECT_EQ(seen("b")[1].kind, static_cast<std::uint32_t>(FLOWD_EVENT_END));
+}
+
+TEST_F(ReloadTest, ADescriptorIsHandedToASuccessorAndToNobodyElse) {
+    const UniqueFd event(::eventfd(0, EFD_CLOEXEC));
+    std::vector<std::string> had;
+    const auto prepare = [&](const char* key) {
+        return [&, key]() -> flowd_result {
+            const flowd_host* host = Scripts::of(key).host;
+            const Descriptors kept(host, host->extension(host, FLOWD_EXT_DESCRIPTORS));
+            if (kept.take("x/event")) had.emplace_back(key);
+            return kept.keep("x/event", event.get()) ? FLOWD_OK : FLOWD_ERROR;
+        };
+    };
+    Scripts::of("p").prepare = prepare("p");
+    Scripts::of("q").prepare = prepare("q");
+    start_pair();
+    EXPECT_THAT(had, ::testing::IsEmpty());
+    ASSERT_TRUE(supervisor().reload(list(config(FLOWD_PLUGIN, "p", 2), config(FLOWD_BACKEND, "b", 1))).ok);
+    EXPECT_THAT(had, ::testing::ElementsAre("p")) << "it replaces itself";
+    ASSERT_TRUE(supervisor()
+                    .reload(list(config(FLOWD_PLUGIN, "p", 2), config(FLOWD_PLUGIN, "q"), config(FLOWD_BACKEND, "b", 1)))
+                    .ok);
+    EXPECT_THAT(had, ::testing::ElementsAre("p")) << "the first one stays";
+
+    Scripts::of("b").prepare = []() -> flowd_result { return FLOWD_DENIED; };
+    ASSERT_FALSE(supervisor().reload(list(config(FLOWD_PLUGIN, "q"), config(FLOWD_BACKEND, "b", 2))).ok);
+    Scripts::of("b").prepare = nullptr;
+    Scripts::of("r").prepare = prepare("r");
+    ASSERT_TRUE(supervisor()
+                    .reload(list(config(FLOWD_PLUGIN, "p", 2), config(FLOWD_PLUGIN, "q"), config(FLOWD_PLUGIN, "r"),
+                                 config(FLOWD_BACKEND, "b", 1)))
+                    .ok);
+    EXPECT_THAT(had, ::testing::ElementsAre("p")) << "the one that should have gone stays after the roll-back";
 }
 
 TEST_F(ReloadTest, AChangedBackendIsReplacedAndToldTheLiveFlows) {
