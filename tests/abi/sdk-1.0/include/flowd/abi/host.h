@@ -122,7 +122,7 @@ struct flowd_host {
      * its metric_remove; destroy removes what is left. A series that others still hold stays. metric_set gives a counter
      * what the total grew by since this handle's last set (the first: since 0), so that a successor's total may begin anew;
      * a total that is smaller than before counts for nothing. */
-    flowd_result (*metric_open)(const flowd_host *host, const flowd_metric_info *info, flowd_metric **metric);
+    flowd_result (*metric_open)(const flowd_host *host, const flowd_metric_info *info, flowd_metric **metric); /* FLOWD_LIMIT: too many series */
     void (*metric_add)(const flowd_host *host, flowd_metric *metric, double amount); /* COUNTER (not negative), GAUGE */
     void (*metric_set)(const flowd_host *host, flowd_metric *metric, double value);  /* GAUGE; COUNTER: a total kept elsewhere */
     void (*metric_observe)(const flowd_host *host, flowd_metric *metric, double value); /* HISTOGRAM */

@@ -5,7 +5,7 @@
  * A descriptor has the name of the resource it stands for, so that whoever prepares for that resource finds it:
  *   udp:ADDRESS:PORT   tcp:ADDRESS:PORT   unix:PATH   fifo:PATH   and NAME/WHAT for a module's own ("marker/link:eth0")
  * with addresses in the form of RFC 5952 and IPv6 in brackets ("udp:[::1]:10514"). They come from systemd (socket
- * activation, FileDescriptorStore) or from an instance of the same module that a reload replaces.
+ * activation, FileDescriptorStore) or from an instance that a reload replaces or removes.
  */
 #ifndef FLOWD_ABI_EXT_DESCRIPTORS_H
 #define FLOWD_ABI_EXT_DESCRIPTORS_H
@@ -21,7 +21,7 @@ extern "C" {
 typedef struct flowd_ext_descriptors {
     uint32_t size;
     uint32_t reserved;
-    /* [instance] in prepare and reconfigure. *fd is a duplicate that belongs to the caller; FLOWD_NOT_FOUND: make it yourself. In stop, after forget: whether somebody else keeps it. */
+    /* [instance] In prepare and reconfigure, and in stop after forget, to see whether a successor has it. *fd is a duplicate that belongs to the caller. FLOWD_NOT_FOUND: nobody has one, make it yourself; FLOWD_BUSY: it is that of an instance that stays. */
     flowd_result (*take)(const flowd_host *host, flowd_string name, int *fd);
     /* [instance] Keeps a duplicate for a successor under a name of 1 to 200 bytes, in place of one kept before, until forget or until the last instance that kept it is gone. */
     flowd_result (*keep)(const flowd_host *host, flowd_string name, int fd);
