@@ -320,6 +320,12 @@ TEST_F(HostTest, DescriptorsOutliveTheInstanceThatKeptThemOnlyWithASuccessor) {
         EXPECT_TRUE(descriptors("fresh").keep("x/event", event.get()));
         return FLOWD_OK;
     };
+    auto neighbour = running(config(FLOWD_PLUGIN, "neighbour"));
+    on_instance(*neighbour, [&] {
+        EXPECT_FALSE(descriptors("neighbour").take("x/event"));
+        EXPECT_TRUE(descriptors("neighbour").held("x/event"));
+        EXPECT_FALSE(descriptors("neighbour").held("x/other"));
+    });
     descriptors_.make_way(old->host()->id());
     auto fresh = running(config(FLOWD_PLUGIN, "fresh"));
     EXPECT_TRUE(taken);
