@@ -24,6 +24,11 @@ class Composer {
     Composer(firefly::PrinterOptions options, firefly::Verbosity verbosity, Mapping public_addresses)
         : printer_(std::move(options)), verbosity_(verbosity), public_addresses_(std::move(public_addresses)) {}
 
+    /// From the next begin() on.
+    void use(firefly::Verbosity verbosity, Mapping public_addresses) {
+        verbosity_ = verbosity;
+        public_addresses_ = std::move(public_addresses);
+    }
     /// Takes in what an event tells of its flow although no firefly may come of it. Before begin().
     void learn(const EventView& event);
     /// After the end of a flow.

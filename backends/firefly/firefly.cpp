@@ -2,6 +2,7 @@
 #include "backends/firefly/firefly.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "backends/firefly/host_name.hpp"
@@ -15,11 +16,18 @@ namespace {
 /// stream and no burst.
 constexpr std::uint64_t slices = 60;
 
+/// For what still waits for a collector that a reload takes out.
+constexpr std::chrono::seconds patience{1};
+
 [[nodiscard]] Composer::Mapping public_addresses(const Stun& stun) {
     Composer::Mapping mapping;
     for (const auto& [local, global] : stun.manual_mapping)
         if (const auto address = Address::parse(local)) mapping.emplace(*address, global);
     return mapping;
+}
+
+[[nodiscard]] firefly::Layout layout_of(const FireflyOptions& options, const Collector& configured) {
+    return {configured.prepend_syslog.value_or(options.prepend_syslog), configured.max_size.value_or(options.max_size)};
 }
 
 /// The event that send_ongoing makes of a live flow.
@@ -42,21 +50,7 @@ constexpr std::uint64_t slices = 60;
 
 FireflyBackend::FireflyBackend(Host& host, Options options)
     : Backend(host), options_(std::move(options)), destinations_(host), destination_metrics_(metrics_for("destinations")) {
-    net::Target::Schedule schedule;
-    schedule.again = options_.resolve_interval;
-    for (const auto& configured : options_.all_collectors()) {
-        auto target = std::make_unique<net::Target>(configured.address, configured.port, net::system_lookup(), schedule);
-        auto metrics = metrics_for(target->name());
-        auto up = host.gauge("firefly_collector_up", "1 while fireflies are sent to a collector, 0 while they wait for it.",
-                             {{"target", target->name()}});
-        auto hosted = std::make_unique<net::HostedTarget>(
-            host, std::move(target), [this](const Endpoint& endpoint) { return own_.includes(endpoint); });
-        collectors_.push_back(
-            {std::move(hosted),
-             {configured.prepend_syslog.value_or(options_.prepend_syslog), configured.max_size.value_or(options_.max_size)},
-             std::move(metrics),
-             std::move(up)});
-    }
+    for (const auto& configured : options_.all_collectors()) collectors_.push_back(make_collector(options_, configured));
     for (const auto name : skip_names)
         skipped_metrics_.push_back(host.counter("firefly_skipped_total", "Fireflies that were not sent, by reason.",
                                                 {{"reason", std::string(name)}}));
@@ -64,6 +58,19 @@ FireflyBackend::FireflyBackend(Host& host, Options options)
     shortened_metric_ =
         host.counter("firefly_blocks_shortened_total", "Optional blocks of which only a shorter form did fit.");
     bad_blocks_metric_ = host.counter("firefly_bad_blocks_total", "Attachments that cannot be repeated in a firefly.");
+}
+
+FireflyBackend::Collector FireflyBackend::make_collector(const Options& options,
+                                                         const firefly_backend::Collector& configured) {
+    net::Target::Schedule schedule;
+    schedule.again = options.resolve_interval;
+    auto target = std::make_unique<net::Target>(configured.address, configured.port, net::system_lookup(), schedule);
+    auto metrics = metrics_for(target->name());
+    auto up = host().gauge("firefly_collector_up", "1 while fireflies are sent to a collector, 0 while they wait for it.",
+                           {{"target", target->name()}});
+    auto hosted = std::make_unique<net::HostedTarget>(host(), std::move(target),
+                                                      [this](const Endpoint& endpoint) { return own_.includes(endpoint); });
+    return {std::move(hosted), layout_of(options, configured), std::move(metrics), std::move(up)};
 }
 
 FireflyBackend::TargetMetrics FireflyBackend::metrics_for(const std::string& target) const {
@@ -85,14 +92,61 @@ Result<void> FireflyBackend::prepare() {
 Result<void> FireflyBackend::start() {
     auto publisher = host().every(std::chrono::seconds(1), [this] { publish(); });
     if (!publisher) return std::move(publisher).error();
+    auto ongoing = ongoing_timer(options_);
+    if (!ongoing) return std::move(ongoing).error();
     publisher_ = std::move(*publisher);
-    if (options_.ongoing.count() > 0) {
-        auto ongoing = host().every(std::chrono::nanoseconds(options_.ongoing) / slices, [this] { send_ongoing(); });
-        if (!ongoing) return std::move(ongoing).error();
-        ongoing_ = std::move(*ongoing);
-    }
+    ongoing_ = std::move(*ongoing);
     for (const Collector& collector : collectors_) collector.target->start();
     return {};
+}
+
+Result<Timer> FireflyBackend::ongoing_timer(const Options& options) {
+    if (options.ongoing.count() == 0) return Timer();
+    return host().every(std::chrono::nanoseconds(options.ongoing) / slices, [this] { send_ongoing(); });
+}
+
+Result<void> FireflyBackend::reconfigure(Options options) {
+    auto ongoing = ongoing_timer(options);
+    if (!ongoing) return std::move(ongoing).error();
+    if (options.send_to_destination && !options_.send_to_destination) destinations_.open();
+    std::vector<Collector> leaving = std::exchange(collectors_, {}), fresh;
+    for (const auto& configured : options.all_collectors()) {
+        const std::string name = net::Target::name_of(configured.address, configured.port);
+        const auto known = std::find_if(leaving.begin(), leaving.end(), [&](const Collector& collector) {
+            return collector.target->target().name() == name;
+        });
+        if (known == leaving.end()) {
+            fresh.push_back(make_collector(options, configured));
+            continue;
+        }
+        known->target->resolve_every(options.resolve_interval);
+        known->layout = layout_of(options, configured);
+        collectors_.push_back(std::move(*known));
+        leaving.erase(known);
+    }
+    const Deadline leave(
+        std::chrono::nanoseconds((std::chrono::steady_clock::now() + patience).time_since_epoch()).count());
+    for (const Collector& collector : leaving) collector.target->stop(leave);
+    composer_->use(options.enrichment_mode, public_addresses(options.stun));
+    ongoing_ = *std::move(ongoing);
+    options_ = std::move(options);
+    introduce(std::move(fresh));
+    return {};
+}
+
+void FireflyBackend::introduce(std::vector<Collector> fresh) {
+    if (fresh.empty()) return;
+    for (const Collector& collector : fresh) collector.target->start();
+    const std::int64_t now_ns = unix_time_ns();
+    const auto visited = host().flows().visit([&](const flowd_flow& flow) {
+        const flowd_event event = ongoing_of(flow);
+        if (!wanted(EventView(event))) return;
+        composer_->begin(EventView(event), now_ns);
+        send_to(fresh, EventView(event));
+        for (const Collector& collector : fresh) collector.target->flush();
+    });
+    if (!visited) host().warning(visited.error().message);
+    std::move(fresh.begin(), fresh.end(), std::back_inserter(collectors_));
 }
 
 void FireflyBackend::on_events(const Events& events) {
@@ -134,23 +188,26 @@ void FireflyBackend::send(const EventView& event, std::int64_t now_ns) {
     composer_->learn(event);
     if (wanted(event)) {
         composer_->begin(event, now_ns);
-        const std::string_view relayed = event.attachment(firefly::relayed_attachment);
-        for (const Collector& collector : collectors_) {
-            const net::Target& target = collector.target->target();
-            if (firefly::names_receiver(relayed, target.name()) ||
-                firefly::names_receiver(relayed, target.address_text())) {
-                skip(Skip::relayed);
-                continue;
-            }
-            const std::string_view datagram = composer_->print(collector.present_layout());
-            if (datagram.empty())
-                skip(Skip::size);
-            else
-                collector.target->push(datagram);
-        }
+        send_to(collectors_, event);
         if (options_.send_to_destination) send_to_destination(event);
     }
     if (event.is_end()) composer_->forget(event);
+}
+
+void FireflyBackend::send_to(const std::vector<Collector>& collectors, const EventView& event) {
+    const std::string_view relayed = event.attachment(firefly::relayed_attachment);
+    for (const Collector& collector : collectors) {
+        const net::Target& target = collector.target->target();
+        if (firefly::names_receiver(relayed, target.name()) || firefly::names_receiver(relayed, target.address_text())) {
+            skip(Skip::relayed);
+            continue;
+        }
+        const std::string_view datagram = composer_->print(collector.present_layout());
+        if (datagram.empty())
+            skip(Skip::size);
+        else
+            collector.target->push(datagram);
+    }
 }
 
 void FireflyBackend::send_to_destination(const EventView& event) {

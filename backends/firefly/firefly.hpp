@@ -49,6 +49,9 @@ class FireflyBackend final : public Backend {
     }
     Result<void> prepare() override;
     Result<void> start() override;
+    /// Collectors that stay are told nothing twice. One that is new is told what is live, as ongoing, for it may yet be
+    /// sent the start.
+    Result<void> reconfigure(Options options);
     Result<void> stop(Deadline deadline) override;
     void on_events(const Events& events) override;
     void status(json::Writer& object) const override;
@@ -70,7 +73,11 @@ class FireflyBackend final : public Backend {
         [[nodiscard]] firefly::Layout present_layout() const;
     };
 
+    [[nodiscard]] Collector make_collector(const Options& options, const firefly_backend::Collector& configured);
+    [[nodiscard]] Result<Timer> ongoing_timer(const Options& options);
+    void introduce(std::vector<Collector> fresh);
     void send(const EventView& event, std::int64_t now_ns);
+    void send_to(const std::vector<Collector>& collectors, const EventView& event);
     void send_to_destination(const EventView& event);
     [[nodiscard]] bool wanted(const EventView& event);
     void flush();

@@ -80,6 +80,8 @@ class Bus {
 
     /// A reload's new `flows` group; holds for what happens from now on.
     void set_limits(const FlowLimits& limits);
+    /// The same of a new `queues` group, for every backend. What waits already stays, be it more than that.
+    void set_queue_limits(const QueueLimits& limits);
 
     /// FLOWD_LIMIT when all slots are taken, FLOWD_BUSY when the name is.
     Result<AnnouncerId> add_announcer(AnnouncerOptions options);

@@ -240,6 +240,18 @@ Result<std::shared_ptr<BackendQueue>> Bus::replace_backend(const std::shared_ptr
     return std::make_shared<BackendQueue>(to);
 }
 
+void Bus::set_queue_limits(const QueueLimits& limits) {
+    const std::lock_guard registration(state_->registration);
+    Notices notices(*state_);
+    for (const auto& queue : state_->backends) {
+        if (!queue) continue;
+        const std::lock_guard lock(queue->mutex);
+        queue->set(limits);
+        if (queue->under_half()) notices.announcers |= std::exchange(queue->waiting, 0);
+    }
+    notices.fire();
+}
+
 BusCounters Bus::counters() const {
     BusCounters out;
     const BusState& state = *state_;
@@ -278,9 +290,9 @@ BusCounters Bus::counters() const {
             own.depth = queue->used;
             own.bytes = queue->bytes;
             own.behind = queue->behind;
+            own.capacity = queue->limits.events;
         }
         own.name = queue->name;
-        own.capacity = queue->limits.events;
         copy(own.delivered, queue->delivered);
         copy(own.latency, queue->latency);
         own.latency_sum_us = queue->latency_sum_us;

@@ -25,11 +25,17 @@ void Chunk::clear() {
 QueueCore::QueueCore(BackendOptions options, unsigned slot_index, std::shared_ptr<BusState> owner, std::int64_t now)
     : name(std::move(options.name)),
       accepts(options.accepts),
-      limits{std::max<std::size_t>(options.limits.events, 1), options.limits.bytes, options.limits.stall_after_ns},
       slot(slot_index),
       bus(std::move(owner)),
       progress_ns(now),
-      wake_(std::move(options.wake)) {}
+      wake_(std::move(options.wake)) {
+    set(options.limits);
+}
+
+void QueueCore::set(const QueueLimits& wanted) {
+    limits = wanted;
+    limits.events = std::max<std::size_t>(limits.events, 1);
+}
 
 QueueCore::~QueueCore() {
     // One by one: a long list must not end by recursion.

@@ -56,7 +56,6 @@ struct QueueCore {
 
     const std::string name;
     const std::uint32_t accepts;
-    const QueueLimits limits;
     const unsigned slot;
     const std::shared_ptr<BusState> bus;
 
@@ -64,6 +63,8 @@ struct QueueCore {
 
     /// Everything from here to `spare` is guarded by it. Taken with a shard's lock held; never the other way round.
     mutable std::mutex mutex;
+    QueueLimits limits;
+    void set(const QueueLimits& wanted);
     [[nodiscard]] bool has_room(std::size_t more_bytes) const {
         return used < limits.events && (bytes == 0 || bytes + more_bytes <= limits.bytes);
     }

@@ -225,7 +225,9 @@ Result<void> Daemon::Implementation::open_control() {
 
 void Daemon::Implementation::apply(const Globals& globals) {
     bus_->set_limits(flow_limits(globals));
-    supervisor_->set(settings_of(globals));
+    const auto settings = settings_of(globals);
+    supervisor_->set(settings);
+    bus_->set_queue_limits(settings.queues);
     loop_->cancel(sampling_timer_);
     const bool enriches = std::any_of(supervisor_->instances().begin(), supervisor_->instances().end(),
                                       [](const auto& instance) { return instance->kind() == FLOWD_ENRICHER; });

@@ -21,6 +21,8 @@ class HostedTarget {
     HostedTarget(Host& host, std::unique_ptr<Target> target, Target::Forbidden forbidden);
 
     void start();
+    /// From the next answer on.
+    void resolve_every(std::chrono::milliseconds interval) { target_->resolve_every(interval); }
     bool push(std::string_view payload) { return target_->push(payload); }
     void flush();
     /// Sends what waits until the deadline, then says how much was lost.

@@ -47,6 +47,8 @@ class Target {
 
     /// Moves on: polls a query, connects, probes, begins the next query. Answers due().
     Clock::time_point tick(Clock::time_point now, const Forbidden& forbidden);
+    /// Schedule::again, from the next answer on.
+    void resolve_every(std::chrono::milliseconds interval) { schedule_.again = interval; }
     /// When tick() is to be called; a flush() may bring it forward.
     [[nodiscard]] Clock::time_point due() const { return due_; }
 

@@ -42,6 +42,10 @@ def test_each_module_has_its_package(debs):
     assert set(modules.values()) <= set(re.findall(r"flowd-cpp-[a-z0-9-]+", field(debs["flowd-cpp-all"], "Depends")))
 
 
+def test_the_metrics_backend_brings_its_dashboard(debs):
+    assert "/usr/share/flowd-cpp/grafana/flowd-cpp.json" in contents(debs["flowd-cpp-backend-metrics"])
+
+
 def test_a_package_needs_the_libraries_of_its_module_and_no_others(debs):
     assert "libbpf" in field(debs["flowd-cpp-backend-marker"], "Depends")
     assert "libbpf" not in field(debs["flowd-cpp-plugin-fireflyp"], "Depends") + field(debs["flowd-cpp"], "Depends")

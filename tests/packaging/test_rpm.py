@@ -196,6 +196,14 @@ def test_files_belong_to_whom_they_should_and_systemd_is_told(root):
     assert {"flowd-cpp.8", "flowd-cpp.conf.5", "flowd-cpp-plugin-namedpipe.5"} == manual
 
 
+def test_the_metrics_backend_brings_its_dashboard(root):
+    root.dnf("install", "flowd-cpp-backend-metrics")
+    dashboard = root.folder / "usr/share/flowd-cpp/grafana/flowd-cpp.json"
+    assert dashboard.read_text() == (ROOT / "etc/grafana/flowd-cpp.json").read_text()
+    owner = run("rpm", "--root", root.folder, "-qf", "--qf", "%{name}\n", "/usr/share/flowd-cpp/grafana").stdout.split()
+    assert owner == ["flowd-cpp-backend-metrics"], "the folder goes with the package"
+
+
 def test_the_metapackage_brings_everything(root):
     root.dnf("install", "flowd-cpp-all")
     assert root.modules() == set(packages_of_modules())

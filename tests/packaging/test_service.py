@@ -163,9 +163,9 @@ def test_the_optional_udp_socket_keeps_what_comes_while_nothing_runs(service, la
 
 
 def test_the_optional_tcp_socket_keeps_requests_while_it_restarts(service, lab):
-    service.run("systemctl", "start", "flowd-cpp-api.socket")
     service.write("/etc/flowd-cpp/conf.yaml", CONFIGURATION.replace("plugins:\n", "plugins:\n  api: {}\n"))
     service.run("systemctl", "stop", "flowd-cpp")
+    service.run("systemctl", "start", "flowd-cpp-api.socket")
     request = ('{"state": "start", "protocol": "tcp", "experiment": 3, "activity": 13, "source": {"address": "fd5c:17a6:5::a", "port": 43210}, '
                '"destination": {"address": "fd5c:17a6:5::b", "port": 1094}}')
     with Collector(lab.b) as collector:

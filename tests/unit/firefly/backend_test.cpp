@@ -361,6 +361,42 @@ TEST_F(FireflyBackendTest, SendsOngoingForEveryLiveFlowInItsPeriod) {
     EXPECT_EQ(parse(received[0]).start_time_ns, start()->start_time_ns);
 }
 
+TEST_F(FireflyBackendTest, AReloadTellsACollectorThatStaysNothingTwiceAndANewOneWhatIsLive) {
+    config_.set("sendToDestination", "false").set("collectors[0].address", "::1");
+    config_.set("collectors[0].port", std::to_string(collector_.endpoint().port));
+    bring_up();
+    instance_->deliver(start());
+    ASSERT_EQ(collector_.wait_for(1).size(), 1u);
+    flowd_flow live{};
+    live.size = sizeof live;
+    live.flow_id = 1;
+    live.key = start()->key;
+    live.tag = {2, 16};
+    live.start_time_ns = start()->start_time_ns;
+    host_.add_flow(live);
+
+    ForeignReceiver second;
+    config_.set("collectors[1].address", "::1").set("collectors[1].port", std::to_string(second.endpoint().port));
+    config_.set("collectors[0].prependSyslog", "false");
+    ASSERT_EQ(instance_->reconfigure(config_), FLOWD_OK);
+    ASSERT_EQ(second.wait_for(1).size(), 1u);
+    EXPECT_EQ(parse(second.take()[0]).state, firefly::State::ongoing);
+    instance_->deliver(end());
+    ASSERT_EQ(second.wait_for(2).size(), 2u);
+    ASSERT_EQ(collector_.wait_for(2).size(), 2u);
+    EXPECT_EQ(parse(collector_.take()[1]).state, firefly::State::end) << "no second start";
+    EXPECT_TRUE(collector_.take()[1].starts_with("{")) << "its new options are in force";
+
+    testing::Config one(component<FireflyBackend>());
+    one.set("sendToDestination", "false").set("collectors[0].address", "::1");
+    one.set("collectors[0].port", std::to_string(second.endpoint().port));
+    ASSERT_EQ(instance_->reconfigure(one), FLOWD_OK);
+    instance_->deliver(start("2001:db8:1::3"));
+    ASSERT_EQ(second.wait_for(3).size(), 3u);
+    EXPECT_EQ(collector_.take(100).size(), 2u) << "it was taken out";
+    EXPECT_FALSE(shows(std::to_string(collector_.endpoint().port)));
+}
+
 TEST_F(FireflyBackendTest, KeepsOnSendingToADestinationWhereNobodyListens) {
     ForeignReceiver destination("127.0.0.1");
     use_destination(destination);

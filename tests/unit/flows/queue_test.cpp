@@ -324,6 +324,22 @@ TEST_F(Overflow, ABackendIsHandedOnlyTheKindsItAccepts) {
     EXPECT_EQ(bus->counters().owed, 0u);
 }
 
+TEST_F(Overflow, AReloadsNewLimitsHoldForQueuesThatAreInUse) {
+    const auto api = announcer("api");
+    Backend firefly(*bus, "firefly", all_kinds, small(2));
+    emit(api, start(1));
+    emit(api, start(2));
+    EXPECT_EQ(emit(api, start(3)), FLOWD_FULL);
+    bus->set_queue_limits(small(4));
+    EXPECT_THAT(room, ::testing::ElementsAre("api")) << "it was told FULL, and two of four are free";
+    EXPECT_EQ(emit(api, start(3)), FLOWD_OK);
+    EXPECT_EQ(backend_counters("firefly").capacity, 4u);
+    bus->set_queue_limits(small(1));
+    EXPECT_EQ(emit(api, start(4)), FLOWD_FULL);
+    EXPECT_EQ(story(firefly.take_all()), "S1 S2 S3") << "what was in it stays";
+    EXPECT_EQ(emit(api, start(4)), FLOWD_OK);
+}
+
 TEST_F(Overflow, EdgesAreCounted) {
     const auto api = announcer("api");
     Backend firefly(*bus, "firefly");
