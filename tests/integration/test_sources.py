@@ -160,31 +160,30 @@ backends:
 
 
 def test_a_reload_repeats_no_start_that_a_relay_has_passed_on(lab):
-    def configuration(enrich):
+    def configuration(instance):
         return f"""\
 plugins:
   fireflyp:
     fireflyReceivers: [{{address: "{lab.b.address6}"}}]
 backends:
-  firefly:
+  {instance}:
     sendToDestination: false
-    enrich: {enrich}
     collectors: [{{address: "{lab.b.address6}"}}, {{address: "{lab.b.address6}", port: 10515}}]
 """
     flows = 100
-    with Collector(lab.b) as both, Collector(lab.b, 10515) as backend_only, Daemon(configuration("false"), lab.a) as daemon:
+    with Collector(lab.b) as both, Collector(lab.b, 10515) as backend_only, Daemon(configuration("firefly"), lab.a) as daemon:
         sender = Sender(lab.a)
         for number in range(1, flows + 1):
             sender.tell("start", number)
         both.wait_for_count(flows)
         backend_only.wait_for_count(flows)
-        daemon.reload(configuration("true"))  # another backend, which is told all live flows
+        daemon.reload(configuration("firefly/other"))  # another backend, which is told all live flows
         backend_only.wait_for_count(2 * flows)
         for number in range(1, flows + 1):
             sender.tell("end", number)
         both.wait_for_count(2 * flows)
         backend_only.wait_for_count(3 * flows)
-        wait_for(lambda: daemon.details("backend firefly")["skipped"] == {"relayed": 2 * flows}, "every repetition to be left out")
+        wait_for(lambda: daemon.details("backend firefly/other")["skipped"] == {"relayed": 2 * flows}, "every repetition to be left out")
         assert daemon.stop() == 0
         states = [one["flow-lifecycle"]["state"] for one in both.fireflies]
         assert (states.count("start"), states.count("end")) == (flows, flows)
