@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What sock_diag tells of a socket, from its first byte (the protocol that was asked for) on: whatever it is, nothing beyond
-// the message is looked at, and what is understood can be counted and be a flow.
+// What sock_diag tells of a socket, from its first byte (the protocol that was asked for) on: whatever it is, nothing
+// beyond the message is looked at, and what is understood can be counted and be a flow.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -41,7 +41,7 @@ void judge(std::span<const std::byte> message, std::uint8_t protocol) {
     (void)net::tcp_quiet_ms(connection->tcp_info);
     for (const bool fin : {false, true}) {
         const auto usage = net::tcp_usage(connection->tcp_info, fin);
-        require(usage.has_value() == net::tcp_value(connection->tcp_info, net::tcp::bytes_sent).has_value());
+        require(usage.has_value() == net::tcp_value(connection->tcp_info, net::tcp::bytes_retrans).has_value());
     }
 }
 

@@ -2,6 +2,7 @@
 """The figures of scripts/bench-metrics: time, size, CPU and memory of a scrape; medians, floor and daemon by turns in the same run."""
 import os
 import resource
+import signal
 import socket
 import statistics
 import subprocess
@@ -30,18 +31,42 @@ GZIP = ("Accept-Encoding: gzip",)
 OPEN_METRICS = ("Accept: application/openmetrics-text;version=1.0.0",)
 
 
-def connections(count):
-    """So many, both ends here; each has sent something."""
-    limit = 2 * count + 1000
-    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, max(limit, resource.getrlimit(resource.RLIMIT_NOFILE)[1])))
-    kept = []
-    with socket.create_server(("127.0.0.1", 5201), backlog=1024) as server:
-        for number in range(count):
-            client = socket.create_connection(server.getsockname())
-            peer = server.accept()[0]
-            client.sendall(b"x" * (1 + number % 1000))
-            kept += [client, peer]
-    return kept
+class Connections:
+    """So many, both ends here; each has sent something. Held by children, for one process may not open so many."""
+
+    EACH = 5_000
+
+    def __init__(self, count):
+        self.children = []
+        for first in range(0, count, self.EACH):
+            ready, told = os.pipe()
+            child = os.fork()
+            if child == 0:
+                self._hold(min(self.EACH, count - first), f"127.0.1.{1 + len(self.children)}", told)
+            self.children.append(child)
+            os.close(told)
+            assert os.read(ready, 1), "a child could not make its connections"
+            os.close(ready)
+
+    @staticmethod
+    def _hold(count, address, told):
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
+            kept = []
+            with socket.create_server((address, 5201), backlog=1024) as server:
+                for number in range(count):
+                    client = socket.create_connection(server.getsockname(), source_address=(address, 0))
+                    kept += [client, server.accept()[0]]
+                    client.sendall(b"x" * (1 + number % 1000))
+            os.write(told, b"x")
+            signal.pause()
+        finally:
+            os._exit(1)
+
+    def close(self):
+        for child in self.children:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
 
 
 def scrape(port, headers=()):
@@ -67,7 +92,7 @@ def row(name, spent, size, cpu):
 def main():
     rounds, flows = (int(word) for word in (sys.argv[1:] + ["9", "10000"][len(sys.argv) - 1:])[:2])
     sh("ip", "link", "set", "lo", "up")
-    kept = connections(flows)
+    kept = Connections(flows)
     with Daemon(CONFIGURATION.format(flows=flows)) as daemon, tempfile.NamedTemporaryFile() as page:
         pid = daemon.process.pid
         wait_for(lambda: daemon.cli("flows")["live"] == flows, f"{flows} flows", 60)
@@ -101,8 +126,7 @@ def main():
         for name, (spent, cpu, size) in found.items():
             row(name, spent, statistics.median(size), cpu)
         print(f"resident: {before / 1024:.1f} MiB before the first scrape, {after / 1024:.1f} MiB after the last")
-    for connection in kept:
-        connection.close()
+    kept.close()
 
 
 if __name__ == "__main__":

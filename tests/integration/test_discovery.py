@@ -211,3 +211,35 @@ def test_an_end_has_the_round_trip_time_and_a_sample_its_flow(lab, enrichers):
         for client in clients:
             client.close()
         server.close()
+
+
+@pytest.mark.parametrize("enricher, count_of", [("netlink", "dumps"), ("skops", "walks")])
+def test_sockets_are_asked_for_once_a_period_whatever_the_number_of_backends(lab, enricher, count_of):
+    """A backend more is a backend that gets the same samples. Of four backends each hears of each flow once per look."""
+    flows = 5
+    others = "".join(f"  firefly/{n}: {{collectors: [{{address: '{lab.b.address6}', port: {10515 + n}}}], sendToDestination: false, enrich: true}}\n"
+                     for n in range(3))
+    more = f"    enrich: true\n{others}enrichers:\n  period: 100ms\n  {enricher}: {{}}\n"
+    backends = ["firefly", "firefly/0", "firefly/1", "firefly/2"]
+    with Collector(lab.b), daemon_on(lab.a, RULES.format(more=more)) as daemon:
+        server = Server(lab.b, 5001)
+        clients = [lab.a.call(socket.create_connection, (lab.b.address6, 5001), 10) for _ in range(flows)]
+
+        def seen():
+            """(looks, {backend: samples that it was given})"""
+            status = daemon.cli("status")
+            looks = status["details"][f"enricher {enricher}"]["status"]
+            return looks[count_of], looks["lastPeriod"]["matched"], {edge["backend"]: edge["ongoing"] for edge in status["queues"]}
+
+        wait_for(lambda: seen()[1] == flows, "a period with all flows")
+        looks_before, _, told_before = seen()
+        wait_for(lambda: seen()[0] >= looks_before + 12, "twelve periods more")
+        looks, _, told = seen()
+        assert sorted(told) == sorted(backends)
+        for backend in backends:
+            # One of the two figures may be of a period later than the other, at each end.
+            periods = (told[backend] - told_before[backend]) / flows
+            assert abs(periods - (looks - looks_before)) <= 2, (backend, periods, looks - looks_before)
+        for client in clients:
+            client.close()
+        server.close()
