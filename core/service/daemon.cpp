@@ -11,13 +11,13 @@
 #include "core/config/configuration.hpp"
 #include "core/control/server.hpp"
 #include "core/flows/clock.hpp"
-#include "core/modules/sample_gate.hpp"
 #include "core/service/bus_metrics.hpp"
 #include "core/service/control_commands.hpp"
 #include "core/service/installation.hpp"
 #include "core/service/notify.hpp"
 #include "core/service/pid_file.hpp"
 #include "core/service/problem_exit.hpp"
+#include "core/service/sampling.hpp"
 #include "core/service/signals.hpp"
 #include "core/service/supervisor.hpp"
 #include "core/service/version.hpp"
@@ -78,8 +78,6 @@ class Daemon::Implementation {
     [[nodiscard]] bool wait(const Supervisor::Condition& condition, SteadyClock::time_point deadline);
     void main_loop();
     void tick_bus();
-    void begin_sampling();
-    void end_sampling();
     void feed_watchdog();
     void reload();
     [[nodiscard]] std::string do_reload();
@@ -105,6 +103,7 @@ class Daemon::Implementation {
     std::unique_ptr<Loop> loop_;
     std::optional<PidFile> pid_file_;
     std::unique_ptr<Supervisor> supervisor_;
+    std::unique_ptr<Sampling> sampling_;
     std::unique_ptr<ControlCommands> commands_;
     std::unique_ptr<control::Server> server_;
 
@@ -115,8 +114,6 @@ class Daemon::Implementation {
     bool reload_wanted_ = false;
     std::vector<control::Responder> reload_waiters_;
     Loop::Id bus_timer_ = 0;
-    Loop::Id sampling_timer_ = 0;
-    std::shared_ptr<SampleGate> sampling_;
 };
 
 Daemon::Daemon(DaemonOptions options) : implementation_(std::make_unique<Implementation>(std::move(options))) {}
@@ -193,6 +190,7 @@ Result<void> Daemon::Implementation::set_up() {
                                  },
                                  *logger_},
         settings_of(globals_));
+    sampling_ = std::make_unique<Sampling>(*bus_, *supervisor_, *loop_);
     commands_ = std::make_unique<ControlCommands>(ControlCommands::Surroundings{
         *supervisor_, services, [this] { return status_; },
         [this](control::Responder respond) {
@@ -228,11 +226,7 @@ void Daemon::Implementation::apply(const Globals& globals) {
     const auto settings = settings_of(globals);
     supervisor_->set(settings);
     bus_->set_queue_limits(settings.queues);
-    loop_->cancel(sampling_timer_);
-    const bool enriches = std::any_of(supervisor_->instances().begin(), supervisor_->instances().end(),
-                                      [](const auto& instance) { return instance->kind() == FLOWD_ENRICHER; });
-    if (enriches && globals.enricher_period.count() > 0)
-        sampling_timer_ = loop_->timer(globals.enricher_period, globals.enricher_period, [this] { begin_sampling(); });
+    sampling_->set_period(globals.enricher_period);
     globals_ = globals;
 }
 
@@ -270,7 +264,7 @@ void Daemon::Implementation::main_loop() {
             told = std::move(now);
             notifier_.status(told);
         }
-        end_sampling();
+        sampling_->collect();
         if (reload_wanted_ && stop_signals_ == 0) reload();
     }
 }
@@ -282,24 +276,6 @@ void Daemon::Implementation::tick_bus() {
     const auto delay = std::clamp<std::int64_t>(next - now, 10'000'000, 1'000'000'000);
     loop_->cancel(bus_timer_);
     bus_timer_ = loop_->timer(std::chrono::nanoseconds(delay), {}, [this] { tick_bus(); });
-}
-
-void Daemon::Implementation::begin_sampling() {
-    if (sampling_ != nullptr) {  // somebody is late: what the others found is not held back
-        bus_->apply_samples(sampling_->close());
-        sampling_.reset();
-    }
-    auto gate = std::make_shared<SampleGate>([this] { loop_->wake(); });
-    bool any = false;
-    for (const auto& instance : supervisor_->instances())
-        if (instance->kind() == FLOWD_ENRICHER) any = instance->sample(gate) || any;
-    if (any) sampling_ = std::move(gate);
-}
-
-void Daemon::Implementation::end_sampling() {
-    if (sampling_ == nullptr || !sampling_->idle()) return;
-    bus_->apply_samples(sampling_->close());
-    sampling_.reset();
 }
 
 void Daemon::Implementation::feed_watchdog() {

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/service/sampling.hpp"
+
+#include <algorithm>
+
+namespace flowd::core {
+
+void Sampling::set_period(std::chrono::nanoseconds period) {
+    (void)loop_.cancel(timer_);
+    const auto& instances = supervisor_.instances();
+    const bool enriches = std::any_of(instances.begin(), instances.end(),
+                                      [](const auto& instance) { return instance->kind() == FLOWD_ENRICHER; });
+    if (enriches && period.count() > 0) timer_ = loop_.timer(period, period, [this] { begin(); });
+}
+
+void Sampling::collect() {
+    if (gate_ != nullptr && gate_->idle()) finish();
+}
+
+void Sampling::begin() {
+    if (gate_ != nullptr) finish();  // somebody is late: what the others found is not held back
+    auto gate = std::make_shared<SampleGate>([this] { loop_.wake(); });
+    bool any = false;
+    for (const auto& instance : supervisor_.instances())
+        if (instance->kind() == FLOWD_ENRICHER) any = instance->sample(gate) || any;
+    if (any) gate_ = std::move(gate);
+}
+
+void Sampling::finish() {
+    bus_.apply_samples(gate_->close());
+    gate_.reset();
+}
+
+}  // namespace flowd::core

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+// Has the enrichers look at the live flows once per period, and brings what they found to the flow table. Main thread.
+#pragma once
+
+#include <chrono>
+#include <memory>
+
+#include "core/flows/bus.hpp"
+#include "core/modules/loop.hpp"
+#include "core/modules/sample_gate.hpp"
+#include "core/service/supervisor.hpp"
+
+namespace flowd::core {
+
+class Sampling {
+  public:
+    /// All of them outlive it.
+    Sampling(Bus& bus, const Supervisor& supervisor, Loop& loop) : bus_(bus), supervisor_(supervisor), loop_(loop) {}
+    Sampling(const Sampling&) = delete;
+    Sampling& operator=(const Sampling&) = delete;
+    ~Sampling() = default;
+
+    /// From now on; 0, or no enricher: not at all.
+    void set_period(std::chrono::nanoseconds period);
+    /// Whenever the loop was woken: takes what is there once all enrichers have answered.
+    void collect();
+
+  private:
+    void begin();
+    void finish();
+
+    Bus& bus_;
+    const Supervisor& supervisor_;
+    Loop& loop_;
+    Loop::Id timer_ = 0;
+    std::shared_ptr<SampleGate> gate_;  ///< while a round is under way
+};
+
+}  // namespace flowd::core
