@@ -11,9 +11,11 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_open_metrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
+from tests.harness.collector import Collector
 from tests.harness.daemon import ROOT, Daemon
 from tests.harness.http import Api
 from tests.harness.lab import wait_for
+from tests.integration.test_pipeline import firefly
 
 PROMETHEUS_2 = ("application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"
                 "text/plain;version=0.0.4;q=0.5,*/*;q=0.1")
@@ -123,6 +125,43 @@ def test_flows_are_counted_by_experiment_and_activity(lab):
         assert [value for _, value in of("flowd_flows_live")] == [0.0]
         sent = {dict(labels)["direction"]: value for labels, value in values(page(lab.a), "flowd_flow_bytes_total").items()}
         assert sent == {"sent": 700.0, "received": 30.0}
+
+
+def test_fireflies_edges_and_expiry_have_their_figures(lab):
+    configuration = """\
+flows: {maxAge: 3s}
+plugins:
+  fireflyp: {}
+backends:
+  metrics: {port: 9100}
+  firefly:
+    sendToDestination: false
+    collectors: [{address: "fd5c:17a6:5::b"}, {address: "fd5c:17a6:5::b", port: 10599}]
+"""
+    def of(name, **labels):
+        return sum(value for key, value in values(page(lab.a), name).items() if labels.items() <= dict(key).items())
+
+    with Collector(lab.b) as collector, Daemon(configuration, lab.a), lab.a.call(socket.socket, socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        for datagram in (firefly("start", 1, 1), firefly("start", 2, 2), firefly("start", 3, 3), b"", b"<134>1 nothing", b"{", firefly("start", 0, 1)):
+            sender.sendto(datagram, ("127.0.0.1", 10514))
+        collector.wait_for_count(3)
+        wait_for(lambda: of("flowd_fireflyp_received_total", bind="127.0.0.1:10514") == 7, "what was received to be shown")
+        for reason in ("empty", "no_json", "bad_json", "port_zero"):
+            assert of("flowd_fireflyp_refused_total", reason=reason) == 1, reason
+        wait_for(lambda: of("flowd_firefly_sent_total", target="[fd5c:17a6:5::b]:10514") == 3, "what was sent to be shown")
+        wait_for(lambda: of("flowd_firefly_failed_total", target="[fd5c:17a6:5::b]:10599") > 0, "the refusal of a collector that is none")
+        assert of("flowd_firefly_collector_up", target="[fd5c:17a6:5::b]:10514") == 1
+        assert of("flowd_firefly_collector_up", target="[fd5c:17a6:5::b]:10599") == 0
+        for backend in ("backend firefly", "backend metrics"):
+            assert of("flowd_bus_delivered_total", flowd_instance=backend, kind="start") == 3
+            assert of("flowd_bus_queue_latency_seconds_count", flowd_instance=backend) >= 3
+            assert of("flowd_bus_queue_high_water", flowd_instance=backend) >= 1
+            assert of("flowd_bus_queue_depth", flowd_instance=backend) == 0
+            for drops in ("shed", "missed", "given_up", "queue_full"):
+                assert of(f"flowd_bus_{drops}_total", flowd_instance=backend) == 0
+        wait_for(lambda: of("flowd_flows_expired_total", experiment="2", activity="16") == 3, "their end, of which nobody tells", 20)
+        assert of("flowd_flows_ended_total", experiment="2", activity="16") == 3
+        assert of("flowd_bus_flows_expired_total", reason="age") == 3
 
 
 def test_the_figures_of_a_flow_are_those_of_its_socket(lab):
