@@ -114,11 +114,17 @@ bool Binder::bind_scalar(const Option& option, const YamlNode& node, const At& a
 bool Binder::bind_text(const Option& option, const YamlNode& node, const At& at, flowd_value& out) {
     std::string text = node.text;
     switch (option.type) {
-        case FLOWD_OPTION_CHOICE:
-            if (std::find(option.choices.begin(), option.choices.end(), text) == option.choices.end())
+        case FLOWD_OPTION_CHOICE: {
+            auto word = std::find(option.choices.begin(), option.choices.end(), text);
+            if (word == option.choices.end())
+                word = std::find_if(option.choices.begin(), option.choices.end(),
+                                    [&](const std::string& one) { return lower_case(one) == lower_case(text); });
+            if (word == option.choices.end())
                 return reject(option, node, at, must_be(option.type), {},
                               at.secret ? std::string() : nearest_word(text, option.choices));
+            text = *word;
             break;
+        }
         case FLOWD_OPTION_ADDRESS: {
             const auto address = Address::parse(text);
             if (!address) return reject(option, node, at, must_be(option.type));

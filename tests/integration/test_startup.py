@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 """What stops a start, what it says and with which exit code."""
-import pathlib
 import re
 import socket
 import subprocess
@@ -8,8 +7,6 @@ import subprocess
 import pytest
 
 from tests.harness.daemon import BINARY, ROOT, Daemon
-
-SHARED_CONFIGS = pathlib.Path(__file__).resolve().parents[3] / "shared" / "data" / "configs"
 
 
 def start_fails(configuration, host=None, prefix=()):
@@ -88,11 +85,3 @@ def test_a_configuration_that_others_may_write_is_refused():
 def test_the_examples_that_are_installed_are_usable_as_they_are(example):
     done = subprocess.run([str(BINARY), "check", "--conf", str(example)], capture_output=True, text=True)
     assert done.returncode == 0 and "0 warnings" in done.stdout + done.stderr, done.stdout + done.stderr
-
-
-@pytest.mark.skipif(not SHARED_CONFIGS.is_dir(), reason="the collection of configurations in use is not here")
-@pytest.mark.parametrize("name", ["perfsonar-2.4.yaml", "perfsonar-2.5.yaml", "npipe-stun.yaml", "perfsonar-installer.yaml", "minimal.yaml",
-                                  "everything.yaml"])
-def test_configurations_in_use_load_unchanged(name):
-    done = subprocess.run([str(BINARY), "check", "--conf", str(SHARED_CONFIGS / name)], capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr

@@ -41,6 +41,36 @@ class Program(unittest.TestCase):
         for code, meaning in codes:
             self.assertIn(f"| {code} | {meaning}", rows)
 
+    def completions(self, *words):
+        """What bash offers for the last of these words, the others being complete."""
+        script = ('source "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _flowd_cpp; printf "%s\\n" "${COMPREPLY[@]}"')
+        completion = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../../etc/completion/flowd-cpp.bash")
+        done = subprocess.run(["bash", "-c", script, "bash", completion, "flowd-cpp", *words], capture_output=True, text=True, timeout=60)
+        self.assertEqual((done.returncode, done.stderr), (0, ""), words)
+        return set(done.stdout.split())
+
+    def test_the_shell_completes_every_command_and_option_that_the_help_names(self):
+        usage = run("--help").stdout
+        commands = set(re.findall(r"^  ([a-z-]+) {2,}", usage.split("Subcommands:")[1].split("Any other")[0], re.MULTILINE))
+        everywhere = set(re.findall(r"(--[a-z-]+)", usage.split("Subcommands:")[0]))
+        self.assertGreater(len(commands), 10)
+        self.assertEqual(self.completions(""), commands | everywhere)
+        self.assertEqual(self.completions("--conf", "x", "rel"), {"reload"})
+        for command in commands:
+            about = run(command, "--help").stdout
+            deeper = set(re.findall(r"^  ([a-z-]+) {2,}", about.split("Subcommands:")[1].split("Options of")[0], re.MULTILINE)
+                         if "Subcommands:" in about else [])
+            if deeper:
+                self.assertEqual(self.completions(command, ""), deeper)
+            for words in [[command, one] for one in deeper] or [[command]]:
+                options = set(re.findall(r"^ +(?:-\w,)?(--[a-z-]+)", run(*words, "--help").stdout, re.MULTILINE))
+                self.assertLessEqual(options | everywhere - {"--version"}, self.completions(*words, "--"), words)
+
+    def test_the_shell_completes_the_values_of_options(self):
+        self.assertEqual(self.completions("new-module", "x", "--kind", ""), {"plugin", "backend", "enricher"})
+        self.assertEqual(self.completions("--log-level", "w"), {"warning"})
+        self.assertIn(self.file("conf.yaml"), self.completions("check", "--conf", self.folder.name + "/"))
+
     def test_a_wrong_command_line_is_2(self):
         for words in ([], ["--bogus"], ["run", "--bogus"], ["label", "encode", "512", "1"]):
             done = run(*words)

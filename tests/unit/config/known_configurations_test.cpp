@@ -135,7 +135,7 @@ backends:
 enrichers:
     period: 1000
     netlink: {protocol: 6, ext: 255, state: 3071}
-    skops: {cgroupPath: "/sys/fs/cgroup", programPath: "", strategy: "poll"}
+    skops: {cgroupPath: "/sys/fs/cgroup", programPath: "", strategy: "Poll"}
 )");
     EXPECT_EQ(all.instances.size(), 10u);
     EXPECT_EQ(all.globals.enricher_period, std::chrono::seconds(1));
@@ -143,6 +143,7 @@ enrichers:
     EXPECT_NE(all.find(FLOWD_PLUGIN, "namedpipe"), nullptr);
     EXPECT_NE(all.find(FLOWD_PLUGIN, "fireflyp"), nullptr);
     EXPECT_NE(all.find(FLOWD_BACKEND, "metrics"), nullptr);
+    EXPECT_EQ(to_view(value(*all.find(FLOWD_ENRICHER, "skops"), "strategy").text), "poll") << "words of a choice have any case";
     const flowd_value& stun = value(*all.find(FLOWD_BACKEND, "firefly"), "stun");
     EXPECT_EQ(item_at(stun, 1)->item_count, 2u);
 }

@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Configurations as flowd-go's users have them: each loads unchanged, and does what its author meant. Interfaces, hosts and paths
+are those of the test's two machines."""
+import json
+import os
+import pathlib
+import shutil
+import socket
+import subprocess
+
+import pytest
+
+from tests.harness import labels, traffic
+from tests.harness.capture import Capture
+from tests.harness.collector import Collector
+from tests.harness.daemon import BINARY, ROOT
+from tests.harness.http import Api
+from tests.harness.lab import wait_for
+from tests.integration.test_discovery import daemon_on
+
+CONFIGS = ROOT / "tests" / "data" / "configs"
+COLLECTED = ROOT.parent / "shared" / "data" / "configs"  # where they were collected; not part of the project
+NAMES = ["minimal", "everything", "perfsonar-2.4", "perfsonar-2.5", "perfsonar-installer", "npipe-stun"]
+
+
+@pytest.mark.parametrize("folder", [CONFIGS, pytest.param(COLLECTED, marks=pytest.mark.skipif(not COLLECTED.is_dir(), reason="not here"))],
+                         ids=["ours", "collected"])
+@pytest.mark.parametrize("name", NAMES)
+def test_it_loads_unchanged(folder, name):
+    done = subprocess.run([str(BINARY), "check", "--conf", str(folder / f"{name}.yaml")], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.fixture
+def folder():
+    path = pathlib.Path(f"/run/flowd-test-configs-{os.getpid()}")
+    path.mkdir()
+    yield path
+    shutil.rmtree(path)
+
+
+@pytest.fixture
+def use(lab, folder):
+    """use(name): a daemon on host a with that configuration. Host a sends to the world by way of host b."""
+    lab.a.run("ip", "-6", "route", "add", "default", "via", lab.b.address6)
+
+    def daemon(name):
+        text = (CONFIGS / f"{name}.yaml").read_text()
+        for theirs, ours in {"[ens4f0np0, ens4f1np1]": "[eth0, eth7]", "[eno1]": "[eth0]", "collector.example.org": lab.b.address6,
+                             "2001:db8::a": lab.b.address6, "namedPipe: {}": f"namedPipe: {{pipePath: {folder}/np}}",
+                             "/var/run/flowd-go": str(folder), "/var/cache/flowd-go": str(folder)}.items():
+            text = text.replace(theirs, ours)
+        return daemon_on(lab.a, text)
+    return daemon
+
+
+def tags_of_a(lab, capture, layer):
+    from scapy.layers.inet6 import IPv6
+
+    return {labels.decode(packet[IPv6].fl & ~labels.ENTROPY) for packet in capture.packets()
+            if IPv6 in packet and packet[IPv6].src == lab.a.address6 and layer in packet}
+
+
+def bare(collector):
+    """Fireflies without a header, which the collector of the tests refuses as the reference one does."""
+    return [json.loads(datagram) for datagram in list(collector.refused)]
+
+
+@pytest.mark.parametrize("name, tag", [("perfsonar-2.4", (2, 2)), ("perfsonar-2.5", (2, 2)), ("perfsonar-installer", (3, 2))])
+def test_a_perfsonar_host_marks_all_that_it_sends(lab, use, name, tag):
+    from scapy.layers.inet import TCP, UDP
+    from scapy.layers.inet6 import ICMPv6EchoRequest
+
+    server, listener = traffic.UdpServer(lab.b, 8760), traffic.TcpServer(lab.b, 5201)
+    with use(name) as daemon, Capture(lab.b) as capture:
+        with traffic.udp_client(lab.a, lab.b, 8760) as probe, traffic.tcp_client(lab.a, lab.b, 5201) as test:
+            probe.send(b"owping")
+            test.sendall(b"x" * 10000)
+        lab.a.run("ping", "-c", "2", "-i", "0.2", lab.b.address6)
+        wait_for(lambda: listener.received == 10000, "the test to arrive")
+        for layer in (UDP, TCP, ICMPv6EchoRequest):
+            assert tags_of_a(lab, capture, layer) == {tag}, layer
+        capture.remove()
+        assert daemon.stop() == 0
+    assert "flowd" not in lab.a.run("tc", "filter", "show", "dev", "eth0", "egress").stdout
+    server.close()
+    listener.close()
+
+
+def test_a_perfsonar_host_passes_on_the_fireflies_of_its_services(lab, use):
+    with Collector(lab.b) as collector, use("perfsonar-2.5"), traffic.udp_client(lab.a, lab.b, 5001) as sock:
+        announcer = traffic.Announcer(lab.a)
+        announcer.announce("start", sock, 3, 13, traffic.now())
+        collector.wait_for_count(1)
+        assert collector.fireflies[0]["context"] == {"experiment-id": 3, "activity-id": 13, "application": "xrootd"}
+        announcer.close()
+
+
+def test_a_perfsonar_host_tells_its_collector_of_each_test(lab, use):
+    listener = traffic.TcpServer(lab.b, 5201)
+    with Collector(lab.b) as collector, use("perfsonar-installer") as daemon, traffic.tcp_client(lab.a, lab.b, 5201) as test:
+        test.sendall(b"x" * 10000)
+        port = test.getsockname()[1]
+        wait_for(lambda: any(one["flow-id"]["src-port"] == port for one in bare(collector)), "the firefly of the test, without a header")
+        assert {(one["context"]["experiment-id"], one["context"]["activity-id"]) for one in bare(collector)} == {(3, 2)}
+        states = {entry["instance"]: entry["state"] for entry in daemon.cli("status")["instances"]}
+        assert states["enricher netlink"] == states["enricher skops"] == "running"
+    listener.close()
+
+
+def test_a_service_behind_nat_is_told_with_its_public_address(lab, use, folder):
+    with Collector(lab.b, 10515) as collector, use("npipe-stun"):
+        with open(folder / "np", "w") as pipe:
+            pipe.write("start tcp 192.0.2.148 1094 203.0.113.7 40000 2 16\n")
+        wait_for(lambda: bare(collector), "the firefly, without a header")
+        (told,) = bare(collector)
+        assert (told["flow-id"]["src-ip"], told["flow-id"]["dst-ip"]) == ("198.51.100.1", "203.0.113.7")
+
+
+def post(api, source, destination, experiment, activity):
+    """In the form that flowd-go understands."""
+    status, _, answer = api.post({"State": 2, "Protocol": 1, "Family": 10, "Src": f"[{source[0]}]:{source[1]}",
+                                  "Dst": f"[{destination[0]}]:{destination[1]}", "Experiment": experiment, "Activity": activity})
+    assert status == 200, answer
+
+
+def test_the_shortest_one_marks_what_is_posted_and_tells_the_destination(lab, use):
+    from scapy.layers.inet import UDP
+
+    server = traffic.UdpServer(lab.b, 5001)
+    with Collector(lab.b) as collector, use("minimal") as daemon, Api.at(lab.a) as api, traffic.udp_client(lab.a, lab.b, 5001) as sock, \
+            Capture(lab.b, "ip6 and udp port 5001") as capture:
+        post(api, sock.getsockname()[:2], sock.getpeername()[:2], 2, 16)
+        collector.wait_for_count(1)  # the destination of the flow is where the collector of this test is
+        wait_for(lambda: daemon.details("backend marker")["flows"] == 1, "the marker to have it")
+        sock.send(b"x")
+        wait_for(lambda: daemon.details("backend marker")["marked"] == 1, "its packet")
+        assert tags_of_a(lab, capture, UDP) == {(2, 16)}
+        capture.remove()
+    server.close()
+
+
+def test_the_longest_one_hears_of_flows_in_every_way_and_marks_them(lab, use, folder):
+    listener = lab.a.call(lambda: socket.create_server(("::1", 5201), family=socket.AF_INET6))
+    with use("everything") as daemon, Api.at(lab.a) as api:
+        post(api, ("2001:db8::1", 2345), ("2001:db8::2", 1094), 2, 16)
+        with open(folder / "np", "w") as pipe:
+            pipe.write("start udp 2001:db8::1 2346 2001:db8::2 1094 3 14\n")
+        clients = [lab.a.call(socket.create_connection, ("::1", 5201)) for _ in range(3)]
+        announcer = traffic.Announcer(lab.a)
+        with traffic.udp_client(lab.a, lab.b, 5001) as sock:
+            announcer.announce("start", sock, 5, 10, traffic.now())
+            wait_for(lambda: daemon.cli("flows")["live"] == 6, "a flow of each plugin, and three of iperf3")
+        tags = sorted((flow["experimentId"], flow["activityId"]) for flow in daemon.cli("flows")["flows"])
+        assert tags == [(0, 0), (1, 1), (2, 2), (2, 16), (3, 14), (5, 10)]
+        for client in clients:  # of which 0/0 is no tag to mark with
+            client.sendall(b"x")
+        wait_for(lambda: daemon.details("backend marker")["marked"] >= 2, "packets on lo to be marked")
+        assert (folder / "pid").read_text().strip() == str(daemon.process.pid)
+        for port in (8080, 8081):
+            lab.a.call(socket.create_connection, ("127.0.0.1", port)).close()
+        for client in clients:
+            client.close()
+        announcer.close()
+    listener.close()
