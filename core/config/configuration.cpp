@@ -14,6 +14,10 @@ namespace {
 
 constexpr std::array<std::uint32_t, 3> kinds{FLOWD_PLUGIN, FLOWD_BACKEND, FLOWD_ENRICHER};
 
+std::string with_article(std::uint32_t kind) {
+    return std::string(kind == FLOWD_ENRICHER ? "an " : "a ") + kind_name(kind);
+}
+
 /// What a validate() call reports into.
 struct Reports {
     const InstanceConfig& instance;
@@ -246,11 +250,26 @@ class Loader {
         problem.allowed = join_words(names);
         problem.nearest = nearest_word(type, words);
         problem.hint = "install its module, or name its file with `module: /path/to/module.so`";
-        if (problem.nearest.empty()) return;
+        const std::uint32_t elsewhere = kind_elsewhere(type, instance.kind, modules);
+        if (problem.nearest.empty() && elsewhere == 0) return;
         problem.category = Problem::Category::configuration;
         problem.result = FLOWD_INVALID;
         problem.level = FLOWD_LEVEL_ERROR;
-        problem.hint = "write " + problem.nearest;
+        problem.hint = elsewhere == 0 ? "write " + problem.nearest
+                                      : "it is " + with_article(elsewhere) + ": write it below " + section_name(elsewhere);
+        if (elsewhere != 0) problem.nearest.clear();
+    }
+
+    /// Of the component of that name which belongs into another section; 0: there is none.
+    std::uint32_t kind_elsewhere(const std::string& type, std::uint32_t here, const ComponentLookup& modules) const {
+        for (const std::uint32_t kind : kinds) {
+            if (kind == here) continue;
+            const auto offered = modules.names(kind);
+            if (context_.catalog.find(kind, type) != nullptr ||
+                std::find(offered.begin(), offered.end(), type) != offered.end())
+                return kind;
+        }
+        return 0;
     }
 
     void validate(const InstanceConfig& instance) {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lib/watch/outbox.hpp"
 
+#include <string>
+
 namespace flowd::watch {
 
 bool Outbox::put(const Event& event) {
@@ -27,6 +29,14 @@ bool Outbox::drain() {
     }
     full_ = false;
     return true;
+}
+
+void Outbox::stop() {
+    if (!waiting_.empty()) host_.warning(std::to_string(waiting_.size()) + " events found no room before the stop");
+}
+
+void Outbox::status(json::Writer& object) const {
+    object.member("refused", refused_).member("pauses", pauses_).member("paused", full_);
 }
 
 }  // namespace flowd::watch

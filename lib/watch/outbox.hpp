@@ -22,9 +22,9 @@ class Outbox {
     bool drain();
 
     [[nodiscard]] bool full() const { return full_; }
-    [[nodiscard]] std::size_t waiting() const { return waiting_.size(); }
-    [[nodiscard]] std::uint64_t refused() const { return refused_; }
-    [[nodiscard]] std::uint64_t pauses() const { return pauses_; }
+    /// In Plugin::stop.
+    void stop();
+    void status(json::Writer& object) const;
 
   private:
     Host& host_;

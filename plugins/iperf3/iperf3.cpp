@@ -69,36 +69,24 @@ void Iperf3::take(const watch::SocketEvent& event) {
     if (event.opened) {
         if (live_.count(event.cookie) == 0) open(event);
     } else if (const auto found = live_.find(event.cookie); found != live_.end()) {
-        end(found->second, &event.usage, event.time_ns);
+        end(found->second, event.usage, event.time_ns);
         live_.erase(found);
     }
     if (outbox_.full()) watch_.pause(true);
 }
 
 void Iperf3::open(const watch::SocketEvent& event) {
-    const Live flow{event.key(), event.tag, event.time_ns};
-    Event start = Event::start(flow.key, flow.tag);
-    start->local = FLOWD_LOCAL_SOURCE;
-    start->initiator = event.incoming ? FLOWD_INITIATOR_DESTINATION : FLOWD_INITIATOR_SOURCE;
-    start->time_ns = flow.start_ns;
-    start->start_time_ns = flow.start_ns;
+    const std::uint8_t initiator = event.incoming ? FLOWD_INITIATOR_DESTINATION : FLOWD_INITIATOR_SOURCE;
+    const watch::Announced connection{event.key(), event.tag, event.time_ns, initiator};
+    Event start = watch::start_of(connection);
     start.application("iperf3");
     if (!outbox_.put(start)) return;
-    live_[event.cookie] = flow;
+    live_[event.cookie] = connection;
     ++started_;
 }
 
-void Iperf3::end(const Live& flow, const flowd_usage* usage, std::int64_t now) {
-    Event event = Event::end(flow.key, flow.tag);
-    event->local = FLOWD_LOCAL_SOURCE;
-    event->time_ns = now;
-    event->start_time_ns = flow.start_ns;
-    event->end_time_ns = now;
-    if (usage != nullptr) {
-        event->usage = *usage;
-        event->flags |= FLOWD_HAS_USAGE;
-    }
-    outbox_.put(event);
+void Iperf3::end(const watch::Announced& connection, const std::optional<flowd_usage>& usage, std::int64_t now) {
+    outbox_.put(watch::end_of(connection, usage, now));
     ++ended_;
 }
 
@@ -118,7 +106,7 @@ void Iperf3::reconcile() {
             continue;
         }
         ++missing_;
-        end(it->second, nullptr, now);
+        end(it->second, std::nullopt, now);
         it = live_.erase(it);
     }
 }
@@ -130,14 +118,14 @@ void Iperf3::on_room() {
 Result<void> Iperf3::stop(Deadline) {
     watch_.stop();
     timer_.reset();
-    if (outbox_.waiting() > 0) host().warning(std::to_string(outbox_.waiting()) + " events found no room before the stop");
+    outbox_.stop();
     return {};
 }
 
 void Iperf3::status(json::Writer& object) const {
     object.member("connections", live_.size());
     object.member("started", started_).member("ended", ended_).member("missing", missing_).member("losses", losses_);
-    object.member("refused", outbox_.refused()).member("pauses", outbox_.pauses()).member("paused", outbox_.full());
+    outbox_.status(object);
     object.key("kernel").object();
     watch_.status(object);
     object.end();

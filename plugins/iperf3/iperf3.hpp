@@ -3,10 +3,11 @@
 #pragma once
 
 #include <cstdint>
-#include <string>
+#include <optional>
 #include <unordered_map>
 
 #include "flowd/module.hpp"
+#include "lib/watch/announced.hpp"
 #include "lib/watch/hosted_watch.hpp"
 #include "lib/watch/outbox.hpp"
 #include "plugins/iperf3/options.hpp"
@@ -30,22 +31,16 @@ class Iperf3 final : public Plugin {
     void status(json::Writer& object) const override;
 
   private:
-    struct Live {
-        flowd_key key{};
-        flowd_tag tag{};
-        std::int64_t start_ns = 0;
-    };
-
     void take(const watch::SocketEvent& event);
     void open(const watch::SocketEvent& event);
-    void end(const Live& flow, const flowd_usage* usage, std::int64_t now);
+    void end(const watch::Announced& connection, const std::optional<flowd_usage>& usage, std::int64_t now);
     /// After events were lost: which connections does the kernel still have?
     void reconcile();
     void tick();
 
     Options options_;
     watch::Outbox outbox_;
-    std::unordered_map<std::uint64_t, Live> live_;  ///< by cookie
+    std::unordered_map<std::uint64_t, watch::Announced> live_;  ///< by cookie
     std::uint64_t started_ = 0, ended_ = 0, missing_ = 0, losses_ = 0;
     Counter started_metric_, ended_metric_;
     watch::HostedWatch watch_;

@@ -329,12 +329,7 @@ bool Netlink::begin(std::uint64_t cookie, Tracked connection) {
         ++counts_[over_limit];
         return false;
     }
-    Event event = Event::start(connection.key, connection.tag);
-    event->local = FLOWD_LOCAL_SOURCE;
-    event->initiator = connection.initiator;
-    event->time_ns = connection.start_ns;
-    event->start_time_ns = connection.start_ns;
-    if (!emit(event)) {
+    if (!emit(watch::start_of(connection))) {
         tracker_.erase(cookie);  // the next look offers it again
         return false;
     }
@@ -342,18 +337,8 @@ bool Netlink::begin(std::uint64_t cookie, Tracked connection) {
     return true;
 }
 
-void Netlink::end(const Tracked& connection, std::optional<flowd_usage> usage, std::int64_t now) {
-    Event event = Event::end(connection.key, connection.tag);
-    event->local = FLOWD_LOCAL_SOURCE;
-    event->initiator = connection.initiator;
-    event->time_ns = now;
-    event->start_time_ns = connection.start_ns;
-    event->end_time_ns = std::max(now, connection.start_ns);
-    if (usage) {
-        event->usage = *usage;
-        event->flags |= FLOWD_HAS_USAGE;
-    }
-    emit(event);
+void Netlink::end(const Tracked& connection, const std::optional<flowd_usage>& usage, std::int64_t now) {
+    emit(watch::end_of(connection, usage, now));
 }
 
 bool Netlink::emit(const Event& event) {
@@ -379,7 +364,7 @@ Result<void> Netlink::stop(Deadline) {
     soon_.reset();
     publisher_.reset();
     watch_.stop();
-    if (outbox_.waiting() > 0) host().warning(std::to_string(outbox_.waiting()) + " events found no room before the stop");
+    outbox_.stop();
     publish();
     return {};
 }
@@ -393,7 +378,7 @@ void Netlink::status(json::Writer& object) const {
     object.member("connections", tracker_.announced()).member("sockets", sockets_);
     object.member("secondsOfLastLook", std::chrono::duration<double>(last_look_).count());
     for (std::size_t i = 0; i < counts; ++i) object.member(count_names[i], counts_[i]);
-    object.member("refused", outbox_.refused()).member("pauses", outbox_.pauses()).member("paused", outbox_.full());
+    outbox_.status(object);
     object.key("kernel").object();
     object.member("state", early_state_);
     if (watch_.running()) watch_.status(object);

@@ -80,7 +80,7 @@ class Netlink final : public Plugin {
     [[nodiscard]] bool in_question(const diag::Connection& connection, Direction direction) const;
     [[nodiscard]] bool is_own_address(const Address& address) const;
     bool begin(std::uint64_t cookie, Tracked connection);
-    void end(const Tracked& connection, std::optional<flowd_usage> usage, std::int64_t now);
+    void end(const Tracked& connection, const std::optional<flowd_usage>& usage, std::int64_t now);
     /// Stops reading when the bus is full.
     bool emit(const Event& event);
     void publish();

@@ -11,15 +11,12 @@
 
 #include "flowd/event.hpp"
 #include "lib/bpf/flow_key.hpp"
+#include "lib/watch/announced.hpp"
 
 namespace flowd::netlink {
 
 /// One connection. Its cookie is its identity: the kernel never gives one twice.
-struct Tracked {
-    flowd_key key{};
-    flowd_tag tag{};
-    std::int64_t start_ns = 0;
-    std::uint8_t initiator = FLOWD_INITIATOR_UNKNOWN;
+struct Tracked : watch::Announced {
     std::uint8_t missed = 0;  ///< dumps in a row that did not show it
     std::uint8_t fin = 0;     ///< the peer's FIN is known to have come
     bool announced = false;   ///< false: it is known and nothing is said of it

@@ -95,6 +95,12 @@ TEST_F(Instances, AMistypedComponentIsAConfigurationError) {
     EXPECT_EQ(loaded.problems.decisive()->category, Problem::Category::configuration);
 }
 
+TEST_F(Instances, AComponentInTheWrongSectionIsSentToItsOwn) {
+    const auto loaded = world_.parse("plugins:\n  metrics: {}\n");
+    EXPECT_EQ(loaded.problems[0].hint, "it is a backend: write it below backends");
+    EXPECT_EQ(loaded.problems.decisive()->category, Problem::Category::configuration);
+}
+
 TEST_F(Instances, AnUnknownComponentAsksForItsModule) {
     const auto loaded = world_.parse("backends:\n  zabbix: {}\n");
     EXPECT_EQ(loaded.problems[0].hint, "install its module, or name its file with `module: /path/to/module.so`");

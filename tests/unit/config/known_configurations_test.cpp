@@ -143,7 +143,8 @@ enrichers:
     EXPECT_NE(all.find(FLOWD_PLUGIN, "namedpipe"), nullptr);
     EXPECT_NE(all.find(FLOWD_PLUGIN, "fireflyp"), nullptr);
     EXPECT_NE(all.find(FLOWD_BACKEND, "metrics"), nullptr);
-    EXPECT_EQ(to_view(value(*all.find(FLOWD_ENRICHER, "skops"), "strategy").text), "poll") << "words of a choice have any case";
+    EXPECT_EQ(to_view(value(*all.find(FLOWD_ENRICHER, "skops"), "strategy").text), "poll")
+        << "words of a choice have any case";
     const flowd_value& stun = value(*all.find(FLOWD_BACKEND, "firefly"), "stun");
     EXPECT_EQ(item_at(stun, 1)->item_count, 2u);
 }
