@@ -7,7 +7,6 @@
 #include "backends/metrics/all_series.hpp"
 #include "backends/metrics/gzip.hpp"
 #include "backends/metrics/process.hpp"
-#include "lib/http/listening.hpp"
 #include "lib/http/problem.hpp"
 
 namespace flowd::metrics {
@@ -24,7 +23,8 @@ Metrics::Metrics(Host& host, Options options)
       loop_(host),
       labels_(host.registry(), options_.names),
       counts_(host, labels_),
-      samples_(options_.per_flow ? options_.max_flows : 0) {
+      samples_(options_.per_flow ? options_.max_flows : 0),
+      entrance_(host, options_) {
     build_ =
         host.gauge("build_info", "1, with the version of the daemon.", {{"version", std::string(host.core_version())}});
     build_.set(1);
@@ -40,41 +40,18 @@ Metrics::Metrics(Host& host, Options options)
     size_metric_ = host.histogram("metrics_scrape_bytes", "Size of a page before gzip.", size_bounds, {}, "bytes");
 }
 
-Result<void> Metrics::listen(const Listener& listener) {
-    const auto blamed = [&](Error error) {
-        error.option = listener.option;
-        return error;
-    };
-    const std::string name = "tcp:" + listener.endpoint.to_string();
-    UniqueFd handed = host().descriptors().take(name);
-    auto socket = handed ? http::listen_again(std::move(handed)) : http::listen_tcp(listener.endpoint);
-    if (!socket) return blamed(std::move(socket).error());
-    if (auto kept = host().descriptors().keep(name, socket->get()); !kept) return kept;
-    listening_.push_back({listener, std::move(*socket)});
-    return {};
-}
-
 Result<void> Metrics::prepare() {
-    if (options_.token_file) {
-        auto bearer = http::Bearer::from_file(*options_.token_file);
-        if (!bearer) {
-            Error error = std::move(bearer).error();
-            error.option = "tokenFile";
-            return error;
-        }
-        bearer_ = std::move(*bearer);
+    if (auto prepared = entrance_.prepare(); !prepared) return prepared;
+    for (const Listener& listener : options_.listeners()) {
+        auto socket = entrance_.open_tcp(listener.endpoint.port, listener.option);
+        if (!socket) return std::move(socket).error();
+        listening_.push_back({listener, std::move(*socket)});
     }
-    for (const Listener& listener : options_.listeners())
-        if (auto taken = listen(listener); !taken) return taken;
     return {};
 }
 
 Result<void> Metrics::start() {
-    http::Limits limits;
-    limits.max_connections = options_.max_connections;
-    limits.max_body = 4096;  // a GET has none
-    limits.request_timeout = options_.request_timeout;
-    limits.idle_timeout = options_.idle_timeout;
+    const http::Limits limits = options_.limits(4096);  // a GET has no body
     for (Listening& listening : listening_) {
         auto& server = servers_.emplace_back(
             loop_.context(), limits,
@@ -112,12 +89,7 @@ void Metrics::on_events(const Events& events) {
 }
 
 http::Response Metrics::answer(const http::Request& request, const Selection& selection) {
-    if (bearer_ && !bearer_->allows(request.authorization)) {
-        auto response = http::problem(401, {.detail = "the request carries no valid token",
-                                            .hint = "send Authorization: Bearer and the token of tokenFile"});
-        response.headers.emplace_back("WWW-Authenticate", "Bearer");
-        return response;
-    }
+    if (auto refused = entrance_.turn_away(request)) return std::move(*refused);
     if (request.path != "/metrics" && request.path != "/")
         return http::problem(404, {.detail = "there is nothing at this path", .hint = "GET /metrics"});
     if (request.method != "GET") {
@@ -162,11 +134,7 @@ void Metrics::collect(const Selection& selection, Page& page) {
 
 void Metrics::each_second() {
     publish();
-    if (!bearer_) return;
-    const auto refreshed = bearer_->refresh();
-    const std::string error = refreshed ? std::string() : refreshed.error().message;
-    if (!error.empty() && error != last_error_) host().report(Problem::from(refreshed.error()));
-    last_error_ = error;
+    entrance_.each_second();
 }
 
 template <typename Of>
@@ -190,13 +158,13 @@ void Metrics::status(json::Writer& object) const {
     object.key("addresses").array();
     for (const Listener& listener : options_.listeners()) object.value(listener.endpoint.to_string());
     object.end();
-    object.member("token", bearer_.has_value());
+    object.member("token", entrance_.has_token());
     object.member("connections", sum([](const http::Server& one) { return one.connections(); }));
     object.member("overCap", sum([](const http::Server& one) { return one.counts().over_cap; }));
     object.member("scrapes", scrapes_).member("refused", refused_).member("lastBytes", last_bytes_);
     object.member("flowsLive", counts_.live());
     object.member("flowsShown", samples_.shown()).member("samplesLeftOut", samples_.left_out());
-    if (!last_error_.empty()) object.member("lastError", last_error_);
+    if (!entrance_.last_error().empty()) object.member("lastError", entrance_.last_error());
 }
 
 }  // namespace flowd::metrics

@@ -16,7 +16,7 @@
 #include "backends/metrics/tag_labels.hpp"
 #include "flowd/asio.hpp"
 #include "flowd/module.hpp"
-#include "lib/http/bearer.hpp"
+#include "lib/http/entrance.hpp"
 #include "lib/http/server.hpp"
 
 namespace flowd::metrics {
@@ -44,7 +44,6 @@ class Metrics final : public Backend {
         UniqueFd socket;
     };
 
-    Result<void> listen(const Listener& listener);
     [[nodiscard]] http::Response answer(const http::Request& request, const Selection& selection);
     [[nodiscard]] http::Response scrape(const http::Request& request, const Selection& selection);
     void collect(const Selection& selection, Page& page);
@@ -58,12 +57,11 @@ class Metrics final : public Backend {
     TagLabels labels_;
     FlowCounts counts_;
     FlowSamples samples_;
-    std::optional<http::Bearer> bearer_;
+    http::Entrance entrance_;
     std::vector<Listening> listening_;
     std::list<http::Server> servers_;
 
     std::uint64_t scrapes_ = 0, refused_ = 0, last_bytes_ = 0;
-    std::string last_error_;
 
     Gauge build_, shown_metric_, kept_metric_;
     Counter scrapes_metric_, refused_metric_, left_out_metric_, over_cap_metric_;

@@ -5,8 +5,6 @@
 
 namespace flowd::metrics {
 
-using namespace std::chrono_literals;
-
 namespace {
 
 constexpr std::uint16_t flowd_go_netlink_port = 8080;
@@ -29,10 +27,9 @@ std::vector<Listener> Options::listeners() const {
 
 const Table<Options>& Options::table() {
     using O = Options;
+    using Entrance = http::EntranceRows<O>;
     static const Table<O> table{
-        option("bindAddress", &O::bind_address)
-            .default_value("127.0.0.1")
-            .doc("Address to listen at; beyond loopback a tokenFile is required."),
+        Entrance::bind_address(),
         option("port", &O::port)
             .range(0, 65535)
             .doc("TCP port that has everything at /metrics; with it the two others are off unless they are written."),
@@ -42,8 +39,7 @@ const Table<Options>& Options::table() {
         option("skopsPort", &O::skops_port)
             .range(0, 65535)
             .doc("TCP port for flows as the skops enricher samples them; 8081 without port, 0 is off."),
-        option("tokenFile", &O::token_file)
-            .doc("File with the token that every request has to carry; read again when it changes."),
+        Entrance::token_file(),
         option("perFlow", &O::per_flow).default_value(true).doc("Show TCP figures of each flow that enrichers sample."),
         option("maxFlows", &O::max_flows)
             .range(0, 100'000)
@@ -53,18 +49,9 @@ const Table<Options>& Options::table() {
             .default_value(false)
             .doc("Name experiments and activities as the registry does, instead of by number."),
         option("log", &O::log).default_value(true).doc("Log where it listens."),
-        option("maxConnections", &O::max_connections)
-            .range(1, 65535)
-            .default_value(64)
-            .doc("Connections at a time and port; further ones are answered 503."),
-        option("requestTimeout", &O::request_timeout)
-            .range(1s, 10min)
-            .default_value("10s")
-            .doc("Time for a request to arrive as a whole."),
-        option("idleTimeout", &O::idle_timeout)
-            .range(1s, 1h)
-            .default_value("60s")
-            .doc("Time between two requests of a connection, and for taking an answer."),
+        Entrance::max_connections(64),
+        Entrance::request_timeout(),
+        Entrance::idle_timeout(),
     };
     return table;
 }
@@ -77,14 +64,7 @@ void Options::validate(const Options& options, Problems& problems) {
             if (all[i].endpoint.port == all[j].endpoint.port)
                 problems.error(all[i].option, std::string("is the port of ") + all[j].option + " as well",
                                "give each a port of its own, or write port alone");
-    if (options.bind_address.is_multicast())
-        problems.error("bindAddress", "a multicast address cannot be listened at",
-                       "use an address of this host, or \"::\"");
-    if (!options.bind_address.is_loopback() && !options.token_file)
-        problems.error("tokenFile",
-                       "is required: " + options.bind_address.to_string() +
-                           " is not loopback, so others could see the flows of this host",
-                       "make one: openssl rand -hex 32 > /etc/flowd-cpp/token; chmod 0640 /etc/flowd-cpp/token");
+    options.EntranceOptions::validate("see the flows of this host", problems);
     if (!options.per_flow && options.max_flows != 1000)
         problems.warning("maxFlows", "has no effect without perFlow", "remove the line");
 }

@@ -2,14 +2,13 @@
 // Options of the metrics backend: flowd-go's address and two ports, or one port for everything.
 #pragma once
 
-#include <chrono>
 #include <cstdint>
-#include <filesystem>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "flowd/module.hpp"
+#include "lib/http/entrance.hpp"
 
 namespace flowd::metrics {
 
@@ -25,19 +24,14 @@ struct Listener {
     const char* option;  ///< that asked for it
 };
 
-struct Options {
-    Address bind_address;
+struct Options : http::EntranceOptions {
     std::optional<std::uint16_t> port;
     std::optional<std::uint16_t> netlink_port;
     std::optional<std::uint16_t> skops_port;
-    std::optional<std::filesystem::path> token_file;
     bool per_flow = true;
     std::uint32_t max_flows = 1000;
     bool names = false;
     bool log = true;
-    std::uint32_t max_connections = 64;
-    std::chrono::seconds request_timeout{10};
-    std::chrono::seconds idle_timeout{60};
 
     /// The daemon's own series are at one of them only: two scrapes of one host must not add up to twice of everything.
     [[nodiscard]] std::vector<Listener> listeners() const;

@@ -4,7 +4,7 @@
 #include <linux/tcp.h>
 
 #include <array>
-#include <span>
+#include <string_view>
 #include <utility>
 
 #include "flowd/json.hpp"
@@ -16,131 +16,81 @@ namespace {
 
 namespace tcp = net::tcp;
 
+/// A member of struct tcp_info and what the modes call it. Empty: this mode leaves it out, or makes something else of it.
 struct Row {
-    std::string_view name;
     net::TcpMember member;
+    std::string_view full;             ///< flowd-go's name without a mode; the last five, of newer kernels, are ours
+    std::string_view compatible = {};  ///< flowd's, which is the kernel's, for what it passes on as the kernel gives it
+    std::string_view lean = {};        ///< flowd-go's, its capital R included
 };
 
-/// flowd-go's lean names, its capital R included.
-constexpr std::array lean_rows{Row{"Retransmits", tcp::retransmits},
-                               Row{"sndMss", tcp::snd_mss},
-                               Row{"pMtu", tcp::pmtu},
-                               Row{"rtt", tcp::rtt},
-                               Row{"rttVar", tcp::rttvar},
-                               Row{"sndSsThresh", tcp::snd_ssthresh},
-                               Row{"sndCwnd", tcp::snd_cwnd},
-                               Row{"advMss", tcp::advmss},
-                               Row{"minRtt", tcp::min_rtt},
-                               Row{"bytesSent", tcp::bytes_sent},
-                               Row{"deliveryRate", tcp::delivery_rate}};
+constexpr std::array rows{
+    Row{tcp::state, "state"},
+    Row{tcp::ca_state, "caState", "ca_state"},
+    Row{tcp::retransmits, "retransmits", "retransmits", "Retransmits"},
+    Row{tcp::probes, "probes", "probes"},
+    Row{tcp::backoff, "backoff", "backoff"},
+    Row{tcp::options, "options"},
+    Row{tcp::snd_wscale, "sndWscale", "snd_wscale"},
+    Row{tcp::rcv_wscale, "rcvdWscale", "rcv_wscale"},
+    Row{tcp::delivery_rate_app_limited, "deliveryRateAppLimited", "delivery_rate_app_limited"},
+    Row{tcp::fastopen_client_fail, "fastOpenClientFail"},
+    Row{tcp::rto, "rto"},
+    Row{tcp::ato, "ato"},
+    Row{tcp::snd_mss, "sndMss", "snd_mss", "sndMss"},
+    Row{tcp::rcv_mss, "rcvMss", "rcv_mss"},
+    Row{tcp::unacked, "unAcked", "unacked"},
+    Row{tcp::sacked, "sAcked", "sacked"},
+    Row{tcp::lost, "lost", "lost"},
+    Row{tcp::retrans, "retrans", "retrans"},
+    Row{tcp::fackets, "fAckets", "fackets"},
+    Row{tcp::last_data_sent, "lastDataSent", "last_data_sent"},
+    Row{tcp::last_ack_sent, "lastAckSent", "last_ack_sent"},
+    Row{tcp::last_data_recv, "lastDataRecv", "last_data_recv"},
+    Row{tcp::last_ack_recv, "lastAckRecv", "last_ack_recv"},
+    Row{tcp::pmtu, "pMtu", "pmtu", "pMtu"},
+    Row{tcp::rcv_ssthresh, "rcvSsThresh", "rcv_ssthresh"},
+    Row{tcp::rtt, "rtt", {}, "rtt"},
+    Row{tcp::rttvar, "rttVar", {}, "rttVar"},
+    Row{tcp::snd_ssthresh, "sndSsThresh", {}, "sndSsThresh"},
+    Row{tcp::snd_cwnd, "sndCwnd", "snd_cwnd", "sndCwnd"},
+    Row{tcp::advmss, "advMss", "advmss", "advMss"},
+    Row{tcp::reordering, "reordering", "reordering"},
+    Row{tcp::rcv_rtt, "rcvRtt"},
+    Row{tcp::rcv_space, "rcvSpace", "rcv_space"},
+    Row{tcp::total_retrans, "totalRetrans", "total_retrans"},
+    Row{tcp::pacing_rate, "pacingRate", "pacing_rate"},
+    Row{tcp::max_pacing_rate, "maxPacingRate", "max_pacing_rate"},
+    Row{tcp::bytes_acked, "bytesAcked", "bytes_acked"},
+    Row{tcp::bytes_received, "bytesRecv", "bytes_received"},
+    Row{tcp::segs_out, "segsOut", "segs_out"},
+    Row{tcp::segs_in, "segsIn", "segs_in"},
+    Row{tcp::notsent_bytes, "notsentBytes", "notsent_bytes"},
+    Row{tcp::min_rtt, "minRtt", "min_rtt", "minRtt"},
+    Row{tcp::data_segs_in, "dataSegsIn", "data_segs_in"},
+    Row{tcp::data_segs_out, "dataSegsOut", "data_segs_out"},
+    Row{tcp::delivery_rate, "deliveryRate", "delivery_rate", "deliveryRate"},
+    Row{tcp::busy_time, "busyTime", "busy_time"},
+    Row{tcp::rwnd_limited, "rwndLimited", "rwnd_limited"},
+    Row{tcp::sndbuf_limited, "sndBufLimited", "sndbuf_limited"},
+    Row{tcp::delivered, "delivered"},
+    Row{tcp::delivered_ce, "deliveredCe"},
+    Row{tcp::bytes_sent, "bytesSent", {}, "bytesSent"},
+    Row{tcp::bytes_retrans, "bytesRetrans"},
+    Row{tcp::dsack_dups, "dsAckDups"},
+    Row{tcp::reord_seen, "reordSeen"},
+    Row{tcp::rcv_ooopack, "rcvOooPack"},
+    Row{tcp::snd_wnd, "sndWnd"},
+    Row{tcp::rcv_wnd, "rcvWnd"},
+    Row{tcp::rehash, "rehash"},
+    Row{tcp::total_rto, "totalRto"},
+    Row{tcp::total_rto_recoveries, "totalRtoRecoveries"},
+    Row{tcp::total_rto_time, "totalRtoTime"},
+};
 
-/// flowd-go's names without a mode; the last five, of newer kernels, are ours.
-constexpr std::array full_rows{Row{"state", tcp::state},
-                               Row{"caState", tcp::ca_state},
-                               Row{"retransmits", tcp::retransmits},
-                               Row{"probes", tcp::probes},
-                               Row{"backoff", tcp::backoff},
-                               Row{"options", tcp::options},
-                               Row{"sndWscale", tcp::snd_wscale},
-                               Row{"rcvdWscale", tcp::rcv_wscale},
-                               Row{"deliveryRateAppLimited", tcp::delivery_rate_app_limited},
-                               Row{"fastOpenClientFail", tcp::fastopen_client_fail},
-                               Row{"rto", tcp::rto},
-                               Row{"ato", tcp::ato},
-                               Row{"sndMss", tcp::snd_mss},
-                               Row{"rcvMss", tcp::rcv_mss},
-                               Row{"unAcked", tcp::unacked},
-                               Row{"sAcked", tcp::sacked},
-                               Row{"lost", tcp::lost},
-                               Row{"retrans", tcp::retrans},
-                               Row{"fAckets", tcp::fackets},
-                               Row{"lastDataSent", tcp::last_data_sent},
-                               Row{"lastAckSent", tcp::last_ack_sent},
-                               Row{"lastDataRecv", tcp::last_data_recv},
-                               Row{"lastAckRecv", tcp::last_ack_recv},
-                               Row{"pMtu", tcp::pmtu},
-                               Row{"rcvSsThresh", tcp::rcv_ssthresh},
-                               Row{"rtt", tcp::rtt},
-                               Row{"rttVar", tcp::rttvar},
-                               Row{"sndSsThresh", tcp::snd_ssthresh},
-                               Row{"sndCwnd", tcp::snd_cwnd},
-                               Row{"advMss", tcp::advmss},
-                               Row{"reordering", tcp::reordering},
-                               Row{"rcvRtt", tcp::rcv_rtt},
-                               Row{"rcvSpace", tcp::rcv_space},
-                               Row{"totalRetrans", tcp::total_retrans},
-                               Row{"pacingRate", tcp::pacing_rate},
-                               Row{"maxPacingRate", tcp::max_pacing_rate},
-                               Row{"bytesAcked", tcp::bytes_acked},
-                               Row{"bytesRecv", tcp::bytes_received},
-                               Row{"segsOut", tcp::segs_out},
-                               Row{"segsIn", tcp::segs_in},
-                               Row{"notsentBytes", tcp::notsent_bytes},
-                               Row{"minRtt", tcp::min_rtt},
-                               Row{"dataSegsIn", tcp::data_segs_in},
-                               Row{"dataSegsOut", tcp::data_segs_out},
-                               Row{"deliveryRate", tcp::delivery_rate},
-                               Row{"busyTime", tcp::busy_time},
-                               Row{"rwndLimited", tcp::rwnd_limited},
-                               Row{"sndBufLimited", tcp::sndbuf_limited},
-                               Row{"delivered", tcp::delivered},
-                               Row{"deliveredCe", tcp::delivered_ce},
-                               Row{"bytesSent", tcp::bytes_sent},
-                               Row{"bytesRetrans", tcp::bytes_retrans},
-                               Row{"dsAckDups", tcp::dsack_dups},
-                               Row{"reordSeen", tcp::reord_seen},
-                               Row{"rcvOooPack", tcp::rcv_ooopack},
-                               Row{"sndWnd", tcp::snd_wnd},
-                               Row{"rcvWnd", tcp::rcv_wnd},
-                               Row{"rehash", tcp::rehash},
-                               Row{"totalRto", tcp::total_rto},
-                               Row{"totalRtoRecoveries", tcp::total_rto_recoveries},
-                               Row{"totalRtoTime", tcp::total_rto_time}};
-
-/// flowd's names, which are the kernel's, for what it passes on as the kernel gives it.
-constexpr std::array compatible_rows{Row{"pmtu", tcp::pmtu},
-                                     Row{"retrans", tcp::retrans},
-                                     Row{"snd_wscale", tcp::snd_wscale},
-                                     Row{"rcv_wscale", tcp::rcv_wscale},
-                                     Row{"snd_mss", tcp::snd_mss},
-                                     Row{"rcv_mss", tcp::rcv_mss},
-                                     Row{"snd_cwnd", tcp::snd_cwnd},
-                                     Row{"rcv_space", tcp::rcv_space},
-                                     Row{"rcv_ssthresh", tcp::rcv_ssthresh},
-                                     Row{"last_data_sent", tcp::last_data_sent},
-                                     Row{"last_ack_sent", tcp::last_ack_sent},
-                                     Row{"last_data_recv", tcp::last_data_recv},
-                                     Row{"last_ack_recv", tcp::last_ack_recv},
-                                     Row{"segs_in", tcp::segs_in},
-                                     Row{"segs_out", tcp::segs_out},
-                                     Row{"data_segs_in", tcp::data_segs_in},
-                                     Row{"data_segs_out", tcp::data_segs_out},
-                                     Row{"lost", tcp::lost},
-                                     Row{"notsent_bytes", tcp::notsent_bytes},
-                                     Row{"pacing_rate", tcp::pacing_rate},
-                                     Row{"max_pacing_rate", tcp::max_pacing_rate},
-                                     Row{"retransmits", tcp::retransmits},
-                                     Row{"min_rtt", tcp::min_rtt},
-                                     Row{"rwnd_limited", tcp::rwnd_limited},
-                                     Row{"sndbuf_limited", tcp::sndbuf_limited},
-                                     Row{"busy_time", tcp::busy_time},
-                                     Row{"probes", tcp::probes},
-                                     Row{"reordering", tcp::reordering},
-                                     Row{"bytes_received", tcp::bytes_received},
-                                     Row{"bytes_acked", tcp::bytes_acked},
-                                     Row{"fackets", tcp::fackets},
-                                     Row{"unacked", tcp::unacked},
-                                     Row{"sacked", tcp::sacked},
-                                     Row{"delivery_rate_app_limited", tcp::delivery_rate_app_limited},
-                                     Row{"delivery_rate", tcp::delivery_rate},
-                                     Row{"ca_state", tcp::ca_state},
-                                     Row{"total_retrans", tcp::total_retrans},
-                                     Row{"advmss", tcp::advmss},
-                                     Row{"backoff", tcp::backoff}};
-
-/// And the times for which it turns the kernel's microseconds into milliseconds. rtt is in front already.
-constexpr std::array compatible_times{Row{"rto", tcp::rto}, Row{"ato", tcp::ato}, Row{"rttvar", tcp::rttvar},
-                                      Row{"rcv_rtt", tcp::rcv_rtt}};
+/// The times of which flowd turns the kernel's microseconds into milliseconds. rtt is in front already.
+constexpr std::array<std::pair<std::string_view, net::TcpMember>, 4> compatible_times{
+    {{"rto", tcp::rto}, {"ato", tcp::ato}, {"rttvar", tcp::rttvar}, {"rcv_rtt", tcp::rcv_rtt}}};
 /// A retransmission timeout that was never computed (3 s); ss(8) does not show it, flowd writes 0.
 constexpr std::uint64_t initial_rto = 3'000'000;
 /// From here on a slow start threshold is none (TCP_INFINITE_SSTHRESH, and what ss(8) leaves out): flowd writes 0.
@@ -151,9 +101,11 @@ constexpr std::array<std::string_view, 13> state_names{
     "INVALID",     "established", "syn-sent", "syn-recv",  "fin-wait-1", "fin-wait-2",  "time-wait",
     "unconnected", "close-wait",  "last-ack", "listening", "closing",    "new-syn-recv"};
 
-void add_rows(json::Writer& writer, flowd_bytes info, std::span<const Row> rows) {
-    for (const Row& row : rows)
-        if (const auto value = net::tcp_value(info, row.member)) writer.member(row.name, *value);
+void add_rows(json::Writer& writer, flowd_bytes info, std::string_view Row::*name) {
+    for (const Row& row : rows) {
+        if ((row.*name).empty()) continue;
+        if (const auto value = net::tcp_value(info, row.member)) writer.member(row.*name, *value);
+    }
 }
 
 void add_congestion(json::Writer& writer, const flowd_sample& sample) {
@@ -161,10 +113,10 @@ void add_congestion(json::Writer& writer, const flowd_sample& sample) {
     writer.key("cong").object().member("algorithm", to_view(sample.congestion)).end();
 }
 
-void add_nested(json::Writer& writer, const flowd_sample& sample, std::span<const Row> rows) {
+void add_nested(json::Writer& writer, const flowd_sample& sample, std::string_view Row::*name) {
     add_congestion(writer, sample);
     writer.key("tcpInfo").object();
-    add_rows(writer, sample.tcp_info, rows);
+    add_rows(writer, sample.tcp_info, name);
     writer.end();
 }
 
@@ -172,9 +124,9 @@ void add_flat(json::Writer& writer, const flowd_sample& sample) {
     const flowd_bytes info = sample.tcp_info;
     if (const auto state = net::tcp_value(info, tcp::state))
         writer.member("state", *state < state_names.size() ? state_names[*state] : std::string_view("invalid"));
-    for (const Row& row : compatible_times)
-        if (const auto value = net::tcp_value(info, row.member))
-            writer.member(row.name, *value == initial_rto ? 0.0 : static_cast<double>(*value) / 1000);
+    for (const auto& [name, member] : compatible_times)
+        if (const auto value = net::tcp_value(info, member))
+            writer.member(name, *value == initial_rto ? 0.0 : static_cast<double>(*value) / 1000);
     if (const auto value = net::tcp_value(info, tcp::snd_ssthresh))
         writer.member("snd_ssthresh", *value < no_ssthresh ? *value : std::uint64_t{0});
     if (const auto value = net::tcp_value(info, tcp::options)) {
@@ -185,7 +137,7 @@ void add_flat(json::Writer& writer, const flowd_sample& sample) {
             if ((*value & bit) != 0) writer.value(name);
         writer.end();
     }
-    add_rows(writer, info, compatible_rows);
+    add_rows(writer, info, &Row::compatible);
     if (sample.congestion.length != 0) writer.member("cong_algo", to_view(sample.congestion));
 }
 
@@ -205,10 +157,10 @@ std::optional<NormalBlock> sample_block(const flowd_sample& sample, Verbosity ve
     if (block.rtt_ms) writer.member("rtt", *block.rtt_ms);
     switch (verbosity) {
         case Verbosity::lean:
-            add_nested(writer, sample, lean_rows);
+            add_nested(writer, sample, &Row::lean);
             break;
         case Verbosity::full:
-            add_nested(writer, sample, full_rows);
+            add_nested(writer, sample, &Row::full);
             break;
         case Verbosity::compatible:
             add_flat(writer, sample);

@@ -7,18 +7,19 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "flowd/asio.hpp"
 #include "flowd/module.hpp"
-#include "lib/http/bearer.hpp"
+#include "lib/http/entrance.hpp"
 #include "lib/http/server.hpp"
+#include "plugins/api/announcer.hpp"
 #include "plugins/api/flow_reader.hpp"
 #include "plugins/api/options.hpp"
 
 namespace flowd::api {
 
-/// Back-pressure: when the bus is full the answer is 503 with Retry-After, and the client has the event still.
 class Api final : public Plugin {
   public:
     using Options = api::Options;
@@ -33,26 +34,27 @@ class Api final : public Plugin {
     Result<void> start() override;
     Result<void> run() override { return loop_.run(); }
     Result<void> stop(Deadline deadline) override;
+    void on_room() override { announcer_.on_room(); }
     void status(json::Writer& object) const override;
 
   private:
+    /// Nothing: it comes later, and has taken the reply.
+    using Answer = std::optional<http::Response>;
     struct Route {
         std::string_view method, path, name;
-        http::Response (Api::*answer)(const http::Request&);
+        Answer (Api::*answer)(const http::Request&, http::Reply&);
     };
     static const std::array<Route, 6> routes;
 
-    [[nodiscard]] http::Response answer(const http::Request& request);
-    [[nodiscard]] bool is_allowed(const http::Request& request) const;
-    [[nodiscard]] http::Response get_root(const http::Request& request);
-    [[nodiscard]] http::Response get_openapi(const http::Request& request);
-    [[nodiscard]] http::Response get_flows(const http::Request& request);
-    [[nodiscard]] http::Response post_flow(const http::Request& request);
-    [[nodiscard]] http::Response get_dummy_start(const http::Request& request);
-    [[nodiscard]] http::Response get_dummy_end(const http::Request& request);
-    [[nodiscard]] http::Response announce_dummy(Event event, const http::Peer& peer);
-    /// Nothing when all were accepted.
-    [[nodiscard]] std::optional<http::Response> announce(std::vector<Event>& events, const http::Peer& peer);
+    [[nodiscard]] Answer answer(const http::Request& request, http::Reply& reply);
+    void send(http::Reply reply, http::Response response);
+    [[nodiscard]] Answer get_root(const http::Request& request, http::Reply& reply);
+    [[nodiscard]] Answer get_openapi(const http::Request& request, http::Reply& reply);
+    [[nodiscard]] Answer get_flows(const http::Request& request, http::Reply& reply);
+    [[nodiscard]] Answer post_flow(const http::Request& request, http::Reply& reply);
+    [[nodiscard]] Answer get_dummy_start(const http::Request& request, http::Reply& reply);
+    [[nodiscard]] Answer get_dummy_end(const http::Request& request, http::Reply& reply);
+    [[nodiscard]] Answer announce_dummy(Event event, const http::Request& request, http::Reply& reply);
 
     void each_second();
     void publish();
@@ -60,20 +62,18 @@ class Api final : public Plugin {
     Options options_;
     AsioLoop loop_;
     FlowReader reader_;
-    std::optional<http::Bearer> bearer_;
+    http::Entrance entrance_;
+    Announcer announcer_;
     std::vector<UniqueFd> listening_;
     std::optional<http::Server> server_;
 
-    std::array<std::uint64_t, 4> announced_{};  ///< by kind of event
-    std::uint64_t not_taken_ = 0;               ///< the core found the event malformed or over a cap
-    std::uint64_t full_ = 0;                    ///< answers 503 because the queues were full
     std::map<unsigned, std::uint64_t> answers_;
     std::string last_refused_;
-    std::string last_error_;
 
     std::map<unsigned, Counter> answers_metrics_;
     std::vector<Counter> announced_metrics_;
-    Counter connections_metric_, over_cap_metric_, timed_out_metric_, malformed_metric_, not_taken_metric_, full_metric_;
+    Counter connections_metric_, over_cap_metric_, timed_out_metric_, malformed_metric_, not_taken_metric_, waited_metric_,
+        full_metric_;
     Gauge open_metric_;
     Timer second_;
 };

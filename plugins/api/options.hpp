@@ -11,19 +11,16 @@
 #include <string>
 
 #include "flowd/module.hpp"
+#include "lib/http/entrance.hpp"
 
 namespace flowd::api {
 
-struct Options {
-    Address bind_address;
+struct Options : http::EntranceOptions {
     std::uint16_t bind_port = 7777;
     std::optional<std::filesystem::path> socket_path;
     std::string socket_mode = "0660";
-    std::optional<std::filesystem::path> token_file;
-    std::uint32_t max_connections = 1024;
     std::uint32_t max_body = 1 << 20;
-    std::chrono::seconds request_timeout{10};
-    std::chrono::seconds idle_timeout{60};
+    std::chrono::milliseconds full_timeout{2000};
 
     [[nodiscard]] bool listens_at_tcp() const { return bind_port != 0; }
     [[nodiscard]] Endpoint endpoint() const { return {bind_address, bind_port}; }

@@ -4,6 +4,8 @@
 #include <numeric>
 #include <utility>
 
+#include "flowd/emit.hpp"
+
 namespace flowd::fireflyp {
 namespace {
 
@@ -96,31 +98,24 @@ void Fireflyp::take(const net::Datagram& datagram, RateLimit::Clock::time_point 
 }
 
 bool Fireflyp::announce() {
-    while (!waiting_.empty()) {
-        const Emitted emitted = host().emit(waiting_);
-        for (const flowd_event& event : waiting_.first(emitted.accepted)) ++announced_[event.kind];
-        waiting_ = waiting_.subspan(emitted.accepted);
-        switch (emitted.result) {
-            case FLOWD_OK:
-                break;
-            case FLOWD_FULL:
-                pause();
-                return false;
-            case FLOWD_INVALID:
-            case FLOWD_LIMIT:
-                ++not_taken_;
-                waiting_ = waiting_.subspan(1);
-                break;
-            case FLOWD_STOPPED:
-                for (Inlet& inlet : inlets_) inlet.stop();
-                return false;
-            default:  // none of them may be skipped, and none will fare better
-                not_taken_ += waiting_.size();
-                waiting_ = {};
-                break;
-        }
+    const Emitted emitted = emit_each(host(), waiting_, [this](std::size_t index, flowd_result result) {
+        ++(result == FLOWD_OK ? announced_[waiting_[index].kind] : not_taken_);
+    });
+    waiting_ = waiting_.subspan(emitted.accepted);
+    switch (emitted.result) {
+        case FLOWD_OK:
+            return true;
+        case FLOWD_FULL:
+            pause();
+            return false;
+        case FLOWD_STOPPED:
+            for (Inlet& inlet : inlets_) inlet.stop();
+            return false;
+        default:  // none of them may be skipped, and none will fare better
+            not_taken_ += waiting_.size();
+            waiting_ = {};
+            return true;
     }
-    return true;
 }
 
 void Fireflyp::pause() {

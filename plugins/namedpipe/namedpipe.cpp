@@ -9,6 +9,8 @@
 #include <numeric>
 #include <utility>
 
+#include "flowd/emit.hpp"
+
 namespace flowd::namedpipe {
 namespace {
 
@@ -146,20 +148,10 @@ void NamedPipe::take(std::string_view text, bool too_long) {
 }
 
 bool NamedPipe::hand_over() {
-    std::size_t done = 0;
-    const auto accepted = [&](std::size_t count) {
-        for (; count > 0; --count) ++announced_[pending_[done++].kind];
-    };
-    flowd_result result = FLOWD_OK;
-    while (done < pending_.size()) {
-        const Emitted emitted = host().emit(std::span<const flowd_event>(pending_).subspan(done));
-        accepted(emitted.accepted);
-        result = emitted.result;
-        if (result != FLOWD_INVALID && result != FLOWD_LIMIT) break;
-        ++not_taken_;
-        ++done;
-    }
-    pending_.erase(pending_.begin(), pending_.begin() + static_cast<std::ptrdiff_t>(done));
+    const Emitted emitted = emit_each(host(), pending_, [this](std::size_t index, flowd_result result) {
+        ++(result == FLOWD_OK ? announced_[pending_[index].kind] : not_taken_);
+    });
+    pending_.erase(pending_.begin(), pending_.begin() + static_cast<std::ptrdiff_t>(emitted.accepted));
     if (pending_.empty()) return true;
     pause();
     return false;

@@ -7,6 +7,8 @@
 #include <cstring>
 #include <utility>
 
+#include "flowd/emit.hpp"
+
 namespace flowd::perfsonar {
 namespace {
 
@@ -296,16 +298,10 @@ void FlowKeeper::pump() {
 
 /// How many of them are settled; fewer than all: there is no room for the rest.
 std::size_t FlowKeeper::emit(std::span<const flowd_event> events, std::span<const Waiting> told) {
-    std::size_t done = 0;
-    while (done < events.size()) {
-        const Emitted emitted = host_.emit(events.subspan(done));
-        for (std::size_t i = 0; i < emitted.accepted; ++i) settle(told[done++], true);
-        if (emitted.ok()) break;
-        is_full_ = emitted.result != FLOWD_INVALID && emitted.result != FLOWD_LIMIT;
-        if (is_full_) break;
-        settle(told[done++], false);
-    }
-    return done;
+    const Emitted emitted =
+        emit_each(host_, events, [&](std::size_t index, flowd_result result) { settle(told[index], result == FLOWD_OK); });
+    is_full_ = !emitted.ok();
+    return emitted.accepted;
 }
 
 FlowKeeper::Filled FlowKeeper::fill(const Waiting& waiting, flowd_event& event) const {

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Flows over HTTP, with the real daemon: each path, status code and example of the API's own description, and load."""
+import contextlib
 import http.client
 import json
 import os
@@ -75,6 +76,25 @@ def test_a_client_that_comes_again_when_told_so_loses_nothing(lab):
         collector.wait_for_count(count)
         assert sorted(f["flow-id"]["src-port"] for f in collector.fireflies) == [source_port(n) for n in range(count)]
         assert daemon.cli("flows")["live"] == count
+
+
+def test_a_burst_waits_for_the_backends_and_nobody_has_to_come_again(lab):
+    clients, each = 20, 100
+    with Collector(lab.b) as collector, Daemon("queues: {events: 16}\n" + CONFIGURATION, lab.a) as daemon:
+        with contextlib.ExitStack() as stack:
+            apis = [stack.enter_context(Api.at(lab.a)) for _ in range(clients)]
+            for first in range(0, each, 20):
+                for client, api in enumerate(apis):  # all of them at once: far more than the queues hold
+                    flows = [flow("start", client * each + first + n) for n in range(20)]
+                    api.connection.request("POST", "/flow", json.dumps(flows), {"Content-Type": "application/json"})
+                for api in apis:
+                    response = api.connection.getresponse()
+                    assert (response.status, json.loads(response.read())) == (200, {"accepted": 20})
+                # The collector, a Python program, is the slowest: keep its socket from overflowing.
+                collector.wait_for_count(clients * (first + 20))
+        assert sorted(f["flow-id"]["src-port"] for f in collector.fireflies) == [source_port(n) for n in range(clients * each)]
+        seen = daemon.details("plugin api")
+        assert seen["full"] == 0 and seen["waited"] > 0 and seen["waiting"] == 0, seen
 
 
 # -- the description ---------------------------------------------------------------------------------------------------
@@ -174,7 +194,7 @@ def test_the_caps_of_the_description_happen(lab, description):
 
 
 def test_full_queues_are_answered_as_the_description_says(lab, description):
-    configuration = ("stopTimeout: 1s\nqueues: {events: 16}\nplugins:\n  api: {}\n"
+    configuration = ("stopTimeout: 1s\nqueues: {events: 16}\nplugins:\n  api: {fullTimeout: 100ms}\n"
                      "backends:\n  misbehave: {at: events, how: hang}\n")
     with Daemon(configuration, lab.a, arguments=["--modules", str(LIVE_MODULES)]) as daemon, Api.at(lab.a) as api:
         number = 0
@@ -223,6 +243,48 @@ def test_a_unix_socket_serves_the_same(lab):
         assert api.post(flow("start"))[0] == 200
         assert api.get("/flows")[2]["live"] == 1
         assert daemon.stop() == 0
+        assert not path.exists(), "it was made by the daemon"
+
+
+def test_the_unix_socket_outlives_a_reload_and_goes_with_the_option(lab):
+    daemon = Daemon("", lab.a)
+    path = daemon.directory / "api"
+
+    def configuration(connections, socket_path=True):
+        more = f", socketPath: {path}" if socket_path else ""
+        return f"plugins:\n  api: {{maxConnections: {connections}{more}}}\n"
+
+    daemon.conf.write_text(configuration(100))
+    with daemon:
+        inode = path.stat().st_ino
+        daemon.reload(configuration(200))
+        assert path.stat().st_ino == inode
+        with Api.at_path(path) as api:
+            assert api.get("/flows")[0] == 200
+        daemon.reload(configuration(200, socket_path=False))
+        assert not path.exists()
+        daemon.reload(configuration(300))
+        with Api.at_path(path) as api:
+            assert api.get("/flows")[0] == 200
+        assert daemon.stop() == 0
+    assert not path.exists()
+
+
+def test_a_unix_socket_of_systemd_stays(lab):
+    daemon = Daemon("", lab.a)
+    path = daemon.directory / "api"
+    daemon.conf.write_text(f"plugins:\n  api: {{bindPort: 0, socketPath: {path}}}\n")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as held:
+        held.bind(str(path))
+        held.listen(16)
+        os.set_inheritable(held.fileno(), True)
+        daemon.prefix = ["bash", "-c", f'exec 3<&{held.fileno()}; export LISTEN_FDS=1 LISTEN_PID=$$; exec "$@"', "--"]
+        daemon.pass_fds = [held.fileno()]
+        with daemon:
+            with Api.at_path(path) as api:
+                assert api.get("/flows")[0] == 200
+            assert daemon.stop() == 0
+            assert path.exists()
 
 
 def test_a_reload_hands_the_sockets_over_and_answers_every_request(lab):

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -57,6 +58,7 @@ class ApiTest : public ::testing::Test {
         socket_.reset();
         thread_ = std::thread([this] {
             testing::Instance instance(host_, component<Api>(), config_);
+            instance_ = &instance;
             const flowd_result up = instance.bring_up();
             up_.set_value(up);
             if (up != FLOWD_OK) return;
@@ -75,6 +77,23 @@ class ApiTest : public ::testing::Test {
         }
         return status_;
     }
+    template <typename Predicate>
+    static bool eventually(Predicate done) {
+        for (const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(10); !done();) {
+            if (std::chrono::steady_clock::now() > end) return false;
+            std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        }
+        return true;
+    }
+    [[nodiscard]] bool shows(const std::string& part) {
+        std::promise<std::string> status;
+        host_.at_dispatch([&] { status.set_value(instance_->status()); });
+        return status.get_future().get().find(part) != std::string::npos;
+    }
+    /// As the core says it, on the instance's thread.
+    void make_room() {
+        host_.at_dispatch([this] { instance_->on_room(); });
+    }
     flowd_result validate() {
         testing::Instance instance(host_, component<Api>(), config_);
         return instance.validate();
@@ -90,6 +109,7 @@ class ApiTest : public ::testing::Test {
     Endpoint endpoint_;
     testing::FakeHost host_{"api"};
     testing::Config config_{component<Api>()};
+    testing::Instance* instance_ = nullptr;  ///< while the thread runs
     std::promise<flowd_result> up_;
     std::string status_;
     std::optional<testing::RecordedMetric> starts_, answers_;  ///< at the stop
@@ -148,7 +168,44 @@ TEST_F(ApiTest, AnswersProblems) {
     EXPECT_THAT(finish(), HasSubstr(R"("answers":{"400":2,"404":1,"405":2,"415":1})"));
 }
 
-TEST_F(ApiTest, PushesBackWhenTheQueuesAreFull) {
+TEST_F(ApiTest, WaitsForRoomInTheQueuesAndAnswersThen) {
+    config_.set("fullTimeout", "60s");
+    run();
+    Client client(endpoint_), other(endpoint_);
+    host_.accept(1);
+    client.send(post("[" + start + "," + start + "," + start + "]"));
+    ASSERT_TRUE(eventually([&] { return host_.events().size() == 1; }));
+    host_.accept(1);
+    other.send(post(start));  // gets no place in front of the one that waits
+    client.send(get("/"));    // behind it, on a connection that is not read
+    ASSERT_TRUE(eventually([&] { return shows("\"waited\":2"); }));
+    EXPECT_EQ(host_.events().size(), 1u);
+    make_room();
+    ASSERT_TRUE(eventually([&] { return host_.events().size() == 2; }));
+    host_.accept_all();
+    make_room();
+    EXPECT_THAT(client.answer(), HasSubstr("\r\n\r\n{\"accepted\":3}\n"));
+    EXPECT_THAT(client.answer(), HasSubstr("ApiRoutes"));
+    EXPECT_THAT(other.answer(), HasSubstr("{\"accepted\":1}"));
+    EXPECT_EQ(host_.events().size(), 4u) << "none is lost, none is there twice";
+    EXPECT_THAT(finish(), HasSubstr(R"("waiting":0,"waited":2,"full":0)"));
+}
+
+TEST_F(ApiTest, AnswersWhatWaitsBeforeItStops) {
+    config_.set("fullTimeout", "60s");
+    run();
+    Client client(endpoint_);
+    host_.accept(0);
+    client.send(post(start));
+    ASSERT_TRUE(eventually([&] { return shows("\"waited\":1"); }));
+    host_.request_stop();
+    const std::string answer = client.answer();
+    EXPECT_THAT(answer, StartsWith("HTTP/1.1 503 "));
+    EXPECT_THAT(answer, HasSubstr("the daemon is stopping"));
+}
+
+TEST_F(ApiTest, PushesBackWhenTheQueuesStayFull) {
+    config_.set("fullTimeout", "10ms");
     run();
     Client client(endpoint_);
     host_.accept(1);
@@ -205,6 +262,22 @@ TEST_F(ApiTest, AnswersWhatIsAtHandBeforeItStops) {
     ASSERT_TRUE(starts_ && answers_);
     EXPECT_EQ(starts_->value, 1);
     EXPECT_EQ(answers_->value, 2);
+}
+
+TEST_F(ApiTest, TakesItsUnixSocketAway) {
+    run();
+    EXPECT_TRUE(fs::exists(folder_ / "socket"));
+    finish();
+    EXPECT_FALSE(fs::exists(folder_ / "socket"));
+    EXPECT_FALSE(host_.keeps("unix:" + (folder_ / "socket").string()));
+}
+
+TEST_F(ApiTest, LeavesAFileThatIsNotItsSocketAnyMore) {
+    run();
+    fs::remove(folder_ / "socket");
+    std::ofstream(folder_ / "socket") << "somebody else's";
+    finish();
+    EXPECT_TRUE(fs::exists(folder_ / "socket"));
 }
 
 TEST_F(ApiTest, KeepsItsSocketsForASuccessor) {

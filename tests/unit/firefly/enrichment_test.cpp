@@ -62,7 +62,7 @@ class SampleBlock : public ::testing::Test {
 TEST_F(SampleBlock, WhenLeanHasFlowdGosDozenBehindTheRtt) {
     EXPECT_EQ(
         json(Verbosity::lean),
-        R"({"rtt":102.345,"cong":{"algorithm":"cubic"},"tcpInfo":{"Retransmits":0,"sndMss":8928,"pMtu":9000,"rtt":102345,"rttVar":81,"sndSsThresh":2147483647,"sndCwnd":1440,"advMss":8928,"minRtt":101800,"bytesSent":52428800,"deliveryRate":132556680}})");
+        R"({"rtt":102.345,"cong":{"algorithm":"cubic"},"tcpInfo":{"Retransmits":0,"sndMss":8928,"pMtu":9000,"rtt":102345,"rttVar":81,"sndSsThresh":2147483647,"sndCwnd":1440,"advMss":8928,"minRtt":101800,"deliveryRate":132556680,"bytesSent":52428800}})");
     EXPECT_EQ(rtt_ms_, 102.345);
 }
 

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lib/http/entrance.hpp"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <utility>
+
+#include "lib/http/listening.hpp"
+#include "lib/http/problem.hpp"
+
+namespace flowd::http {
+namespace {
+
+[[nodiscard]] Error blaming(Error error, const char* option) {
+    error.option = option;
+    return error;
+}
+
+}  // namespace
+
+EntranceOptions::EntranceOptions() = default;
+
+Limits EntranceOptions::limits(std::size_t max_body) const {
+    Limits limits;
+    limits.max_connections = max_connections;
+    limits.max_body = max_body;
+    limits.request_timeout = request_timeout;
+    limits.idle_timeout = idle_timeout;
+    return limits;
+}
+
+void EntranceOptions::validate(std::string_view danger, Problems& problems) const {
+    if (bind_address.is_multicast())
+        problems.error("bindAddress", "a multicast address cannot be listened at",
+                       "use an address of this host, or \"::\"");
+    if (!bind_address.is_loopback() && !token_file)
+        problems.error(
+            "tokenFile",
+            "is required: " + bind_address.to_string() + " is not loopback, so others could " + std::string(danger),
+            "make one: openssl rand -hex 32 > /etc/flowd-cpp/token; chmod 0640 /etc/flowd-cpp/token");
+}
+
+Result<void> Entrance::prepare() {
+    if (!options_.token_file) return {};
+    auto bearer = Bearer::from_file(*options_.token_file);
+    if (!bearer) return blaming(std::move(bearer).error(), "tokenFile");
+    bearer_ = std::move(*bearer);
+    return {};
+}
+
+template <typename Make>
+Result<UniqueFd> Entrance::open(const std::string& resource, const char* option, Make make) {
+    UniqueFd handed = host_.descriptors().take(resource);
+    auto socket = handed ? listen_again(std::move(handed)) : make();
+    if (!socket) return blaming(std::move(socket).error(), option);
+    if (auto kept = host_.descriptors().keep(resource, socket->get()); !kept) return std::move(kept).error();
+    return socket;
+}
+
+Result<UniqueFd> Entrance::open_tcp(std::uint16_t port, const char* option) {
+    const Endpoint endpoint{options_.bind_address, port};
+    return open("tcp:" + endpoint.to_string(), option, [&] { return listen_tcp(endpoint); });
+}
+
+Result<UniqueFd> Entrance::open_unix(const std::filesystem::path& path, mode_t mode, const char* option) {
+    const std::string resource = "unix:" + path.string();
+    auto socket = open(resource, option, [&] { return listen_unix(path, mode); });
+    struct stat there {};
+    if (socket && ::lstat(path.c_str(), &there) == 0) files_.push_back({resource, path, there.st_dev, there.st_ino});
+    return socket;
+}
+
+void Entrance::leave() {
+    for (const File& file : std::exchange(files_, {})) {
+        host_.descriptors().forget(file.resource);
+        if (host_.descriptors().held(file.resource)) continue;
+        struct stat there {};
+        const bool same = ::lstat(file.path.c_str(), &there) == 0 && S_ISSOCK(there.st_mode) &&
+                          there.st_dev == file.device && there.st_ino == file.inode;
+        if (same) (void)::unlink(file.path.c_str());
+    }
+}
+
+std::optional<Response> Entrance::turn_away(const Request& request) const {
+    if (!bearer_ || request.peer.is_local() || bearer_->allows(request.authorization)) return std::nullopt;
+    auto response = problem(401, {.detail = "the request carries no valid token",
+                                  .hint = "send Authorization: Bearer and the token of tokenFile"});
+    response.headers.emplace_back("WWW-Authenticate", "Bearer");
+    return response;
+}
+
+void Entrance::each_second() {
+    if (!bearer_) return;
+    const auto refreshed = bearer_->refresh();
+    const std::string error = refreshed ? std::string() : refreshed.error().message;
+    if (!error.empty() && error != last_error_) host_.report(Problem::from(refreshed.error()));
+    last_error_ = error;
+}
+
+}  // namespace flowd::http

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+// lib/http/entrance.hpp: how requests come into a module: where it listens, who may, and for how long. [instance]
+#pragma once
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "flowd/module.hpp"
+#include "lib/http/bearer.hpp"
+#include "lib/http/message.hpp"
+
+namespace flowd::http {
+
+/// The options that every module with an HTTP server has. The module's own struct derives from it, and its table lists the
+/// rows of EntranceRows among its own.
+struct EntranceOptions {
+    Address bind_address;
+    std::optional<std::filesystem::path> token_file;
+    std::uint32_t max_connections = 0;
+    std::chrono::seconds request_timeout{0};
+    std::chrono::seconds idle_timeout{0};
+
+    EntranceOptions();  // not inline: g++ 12 takes token_file for uninitialised where it sees through this
+
+    [[nodiscard]] Limits limits(std::size_t max_body) const;
+    /// For a module that listens at bind_address. `danger`: what others could do if it were open to them.
+    void validate(std::string_view danger, Problems& problems) const;
+};
+
+template <typename O>
+struct EntranceRows {
+    [[nodiscard]] static Option<O> bind_address() {
+        return row("bindAddress", &EntranceOptions::bind_address)
+            .default_value("127.0.0.1")
+            .doc("Address to listen at; beyond loopback a tokenFile is required.");
+    }
+    [[nodiscard]] static Option<O> token_file() {
+        return row("tokenFile", &EntranceOptions::token_file)
+            .doc("File with the token that every request over TCP has to carry; read again when it changes.");
+    }
+    [[nodiscard]] static Option<O> max_connections(std::int64_t usual) {
+        return row("maxConnections", &EntranceOptions::max_connections)
+            .range(1, 65535)
+            .default_value(usual)
+            .doc("Connections at a time and port; further ones are answered 503.");
+    }
+    [[nodiscard]] static Option<O> request_timeout() {
+        return row("requestTimeout", &EntranceOptions::request_timeout)
+            .range(std::chrono::seconds(1), std::chrono::minutes(10))
+            .default_value("10s")
+            .doc("Time for a request to arrive as a whole.");
+    }
+    [[nodiscard]] static Option<O> idle_timeout() {
+        return row("idleTimeout", &EntranceOptions::idle_timeout)
+            .range(std::chrono::seconds(1), std::chrono::hours(1))
+            .default_value("60s")
+            .doc("Time between two requests of a connection, and for taking an answer.");
+    }
+
+  private:
+    template <typename V>
+    [[nodiscard]] static Option<O> row(const char* name, V EntranceOptions::*member) {
+        return option(name, static_cast<V O::*>(member));
+    }
+};
+
+/// Opens the sockets, which a successor is handed on a reload, and judges who may come in.
+class Entrance {
+  public:
+    /// `options` outlives it.
+    Entrance(Host& host, const EntranceOptions& options) : host_(host), options_(options) {}
+
+    /// In prepare(): reads the token.
+    Result<void> prepare();
+    /// In prepare(): a socket that systemd or a predecessor held, or a new one. `option` is blamed for an error.
+    [[nodiscard]] Result<UniqueFd> open_tcp(std::uint16_t port, const char* option);
+    [[nodiscard]] Result<UniqueFd> open_unix(const std::filesystem::path& path, mode_t mode, const char* option);
+    /// In stop(): removes the files of Unix sockets that neither a successor nor systemd goes on with.
+    void leave();
+
+    [[nodiscard]] bool has_token() const { return bearer_.has_value(); }
+    /// The answer to a request that carries no valid token; nothing: it may pass. Whoever comes by a Unix socket may.
+    [[nodiscard]] std::optional<Response> turn_away(const Request& request) const;
+    /// Reads the token again if it has changed.
+    void each_second();
+    /// Why the token could not be read again; empty when it could.
+    [[nodiscard]] const std::string& last_error() const { return last_error_; }
+
+  private:
+    struct File {
+        std::string resource;
+        std::filesystem::path path;
+        dev_t device = 0;
+        ino_t inode = 0;
+    };
+    template <typename Make>
+    Result<UniqueFd> open(const std::string& resource, const char* option, Make make);
+
+    Host& host_;
+    const EntranceOptions& options_;
+    std::optional<Bearer> bearer_;
+    std::vector<File> files_;
+    std::string last_error_;
+};
+
+}  // namespace flowd::http

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "plugins/api/announcer.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "flowd/emit.hpp"
+#include "lib/http/problem.hpp"
+
+namespace flowd::api {
+namespace {
+
+/// Refused events that an answer lists by their place.
+constexpr std::size_t most_listed = 10;
+
+[[nodiscard]] http::Response with_retry(http::Response response) {
+    response.headers.emplace_back("Retry-After", "1");
+    return response;
+}
+
+[[nodiscard]] const char* reason_of(flowd_result result) {
+    if (result == FLOWD_FULL) return "the queues of the backends are full";
+    if (result == FLOWD_STOPPED) return "the daemon is stopping";
+    return "the daemon could not take it";
+}
+
+}  // namespace
+
+flowd_result Announcer::try_to_announce(Task& task) {
+    std::vector<flowd_event> rest;
+    rest.reserve(task.events.size() - task.done);
+    for (std::size_t i = task.done; i < task.events.size(); ++i) rest.push_back(task.events[i].raw());
+    const Emitted emitted = emit_each(host_, rest, [&](std::size_t index, flowd_result result) {
+        if (result == FLOWD_OK) {
+            ++announced_[rest[index].kind];
+            ++task.accepted;
+            return;
+        }
+        ++not_taken_;
+        task.limited = task.limited || result == FLOWD_LIMIT;
+        task.refused.push_back(task.done + index);
+    });
+    task.done += emitted.accepted;
+    return emitted.result;
+}
+
+http::Response Announcer::answer_to(Task& task, flowd_result result) {
+    const auto more = [&task](json::Writer& writer) {
+        writer.member("accepted", task.accepted);
+        if (task.refused.empty()) return;
+        writer.member("refused", task.refused.size()).key("refusedAt").array();
+        for (std::size_t i = 0; i < std::min(task.refused.size(), most_listed); ++i) writer.value(task.refused[i]);
+        writer.end();
+    };
+    if (result != FLOWD_OK) {
+        ++full_;
+        return with_retry(
+            http::problem(503, {.detail = reason_of(result),
+                                .hint = "send it again; what was accepted before may be sent twice without harm",
+                                .more = more}));
+    }
+    if (task.refused.empty()) return {.body = std::move(task.accepted_body)};
+    if (task.limited)
+        return with_retry(http::problem(429, {.detail = "a cap on live flows is reached",
+                                              .hint = "see flows.maxLive, maxPerInstance and maxPerSource",
+                                              .more = more}));
+    return http::problem(422, {.detail = "the daemon does not take such an event", .more = more});
+}
+
+std::optional<http::Response> Announcer::announce(std::vector<Event> events, std::string accepted, http::Reply& reply) {
+    Task task;
+    task.events = std::move(events);
+    task.accepted_body = std::move(accepted);
+    const flowd_result result = waiting_.empty() ? try_to_announce(task) : flowd_result{FLOWD_FULL};  // nobody jumps a queue
+    const std::size_t left = task.events.size() - task.done;
+    if (result != FLOWD_FULL || patience_.count() == 0 || waiting_events_ + left > most_waiting)
+        return answer_to(task, result);
+    ++waited_;
+    waiting_events_ += task.events.size();
+    waiting_.push_back({std::move(task), std::move(reply), Clock::now() + patience_});
+    if (waiting_.size() == 1) watch_patience();
+    return std::nullopt;
+}
+
+void Announcer::on_room() {
+    while (!waiting_.empty()) {
+        const flowd_result result = try_to_announce(waiting_.front().task);
+        if (result == FLOWD_FULL) return;  // we shall hear of room again
+        finish_front(result);
+    }
+    impatience_.reset();
+}
+
+void Announcer::finish_front(flowd_result result) {
+    Waiting front = std::move(waiting_.front());
+    waiting_.pop_front();
+    waiting_events_ -= front.task.events.size();
+    finish_(std::move(front.reply), answer_to(front.task, result));
+}
+
+void Announcer::watch_patience() {
+    const auto left = std::max(waiting_.front().until - Clock::now(), Clock::duration::zero());
+    auto timer = host_.after(left, [this] { lose_patience(); });
+    if (timer)
+        impatience_ = std::move(*timer);
+    else
+        host_.warning(timer.error().message);
+}
+
+void Announcer::lose_patience() {
+    while (!waiting_.empty() && waiting_.front().until <= Clock::now()) finish_front(FLOWD_FULL);
+    if (!waiting_.empty()) watch_patience();
+}
+
+void Announcer::stop() {
+    impatience_.reset();
+    while (!waiting_.empty()) {
+        const flowd_result result = try_to_announce(waiting_.front().task);
+        finish_front(result == FLOWD_FULL ? flowd_result{FLOWD_STOPPED} : result);
+    }
+}
+
+}  // namespace flowd::api

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+// Hands the events of requests to the core, and lets them wait a moment while its queues are full. [instance]
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "flowd/module.hpp"
+#include "lib/http/message.hpp"
+
+namespace flowd::api {
+
+/// Back-pressure: a request that finds the queues full keeps its connection unread until the bus has room, the next ones
+/// behind it. What waits longer than `patience` is answered 503 with Retry-After, and the client has the rest still.
+class Announcer {
+  public:
+    using Clock = std::chrono::steady_clock;
+    /// Answers a request that had to wait.
+    using Finish = std::function<void(http::Reply, http::Response)>;
+
+    Announcer(Host& host, std::chrono::milliseconds patience, Finish finish)
+        : host_(host), patience_(patience), finish_(std::move(finish)) {}
+
+    /// `accepted`: the body of the answer when every event was taken. Nothing: it waits, and has taken the reply.
+    [[nodiscard]] std::optional<http::Response> announce(std::vector<Event> events, std::string accepted,
+                                                         http::Reply& reply);
+    void on_room();
+    /// In stop(): nothing waits any more.
+    void stop();
+
+    /// Events that may wait in all; a request that finds no place is answered 503 at once.
+    static constexpr std::size_t most_waiting = 20'000;
+
+    [[nodiscard]] const std::array<std::uint64_t, 4>& announced() const { return announced_; }  ///< by kind of event
+    [[nodiscard]] std::uint64_t not_taken() const { return not_taken_; }
+    [[nodiscard]] std::uint64_t full() const { return full_; }            ///< requests answered 503
+    [[nodiscard]] std::uint64_t waited() const { return waited_; }        ///< requests that had to wait
+    [[nodiscard]] std::size_t waiting() const { return waiting_.size(); }  ///< ... and do now
+
+  private:
+    struct Task {
+        std::vector<Event> events;
+        std::string accepted_body;
+        std::size_t done = 0;
+        std::size_t accepted = 0;
+        std::vector<std::size_t> refused;  ///< places of those that the core never takes
+        bool limited = false;
+    };
+    struct Waiting {
+        Task task;
+        http::Reply reply;
+        Clock::time_point until;
+    };
+
+    /// FLOWD_OK: all are settled.
+    flowd_result try_to_announce(Task& task);
+    [[nodiscard]] http::Response answer_to(Task& task, flowd_result result);
+    void finish_front(flowd_result result);
+    void watch_patience();
+    void lose_patience();
+
+    Host& host_;
+    std::chrono::milliseconds patience_;
+    Finish finish_;
+    std::deque<Waiting> waiting_;
+    std::size_t waiting_events_ = 0;
+    Timer impatience_;
+    std::array<std::uint64_t, 4> announced_{};
+    std::uint64_t not_taken_ = 0;
+    std::uint64_t full_ = 0;
+    std::uint64_t waited_ = 0;
+};
+
+}  // namespace flowd::api
