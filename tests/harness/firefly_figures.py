@@ -113,26 +113,29 @@ def steady(make_middle, rate, seconds):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=3.0, help="of each trial")
+    parser.add_argument("--seconds", type=float, default=1.5, help="of each trial")
     parser.add_argument("--rounds", type=int, default=3, help="searches per way; medians are shown")
-    parser.add_argument("--steady", type=float, default=40.0, help="seconds at half that rate, for memory; 0: none")
+    parser.add_argument("--steady", type=float, default=20.0, help="seconds at half that rate, for memory; 0: none")
     parser.add_argument("--verbose", action="store_true")
     arguments = parser.parse_args()
     sh("ip", "link", "set", "lo", "up")
     ways = {"bare relay": Bare, "fireflyp -> relay": lambda: Daemon(RELAY), "fireflyp -> firefly": lambda: Daemon(FIREFLY)}
-    print(f"{'':<22}{'lossless':>12}{'of bare':>9}{'CPU each':>10}{'resident':>11}   load {os.getloadavg()[0]:.1f}")
-    floor = None
+    print(f"{'':<22}{'lossless':>12}{'of bare':>9}{'CPU each':>10}{'of bare':>10}{'resident':>11}   load {os.getloadavg()[0]:.1f}")
+    found = {name: [] for name in ways}
+    for _ in range(arguments.rounds):  # by turns, so that what disturbs the machine disturbs all of them
+        for name, make in ways.items():
+            if best := lossless(make, arguments.seconds, arguments.verbose):
+                found[name].append(best)
+    floor = floor_cpu = None
     for name, make in ways.items():
-        found = [lossless(make, arguments.seconds, arguments.verbose) for _ in range(arguments.rounds)]
-        found = [one for one in found if one]
-        if not found:
+        if not found[name]:
             print(f"{name:<22} lost fireflies at every rate")
             continue
-        rate = statistics.median(one["rate"] for one in found)
-        cpu = statistics.median(one["cpu"] for one in found)
-        floor = floor or rate
-        print(f"{name:<22}{rate:>10.0f}/s{rate / floor:>8.0%}{cpu:>8.2f}us{max(one['memory'] for one in found) / 1024:>8.1f}MiB",
-              flush=True)
+        rate = statistics.median(one["rate"] for one in found[name])
+        cpu = statistics.median(one["cpu"] for one in found[name])
+        floor, floor_cpu = floor or rate, floor_cpu or cpu
+        memory = max(one["memory"] for one in found[name]) / 1024
+        print(f"{name:<22}{rate:>10.0f}/s{rate / floor:>8.0%}{cpu:>8.2f}us{cpu - floor_cpu:>+8.2f}us{memory:>8.1f}MiB", flush=True)
         if arguments.steady and make is not Bare:
             early, late = steady(make, rate / 2, arguments.steady)
             print(f"{'':<22}at half of it {early:.1f} MiB after 10 s, {late:.1f} MiB after {arguments.steady:.0f} s", flush=True)
