@@ -3,9 +3,11 @@
 
 #include <algorithm>
 #include <cstring>
+#include <string_view>
 
 #include "core/flows/flow_key.hpp"
 #include "core/flows/sized.hpp"
+#include "flowd/sized.hpp"
 
 namespace flowd::core {
 namespace {
@@ -23,6 +25,7 @@ std::optional<Refusal> check_attachments(Incoming& in) {
     const flowd_event& event = in.event;
     in.attachment_count = 0;
     in.attachment_bytes = 0;
+    std::size_t kept_bytes = 0;
     if (event.attachment_count == 0) return std::nullopt;
     if (event.attachment_count > in.attachment.size() || event.attachments == nullptr) return Refusal::bad_attachments;
     if (event.attachment_stride < least_attachment || event.attachment_stride % alignof(flowd_attachment) != 0)
@@ -35,8 +38,11 @@ std::optional<Refusal> check_attachments(Incoming& in) {
         if (absent || own.id.length == 0 || own.id.length > max_attachment_id) return Refusal::bad_attachments;
         if (own.reserved != 0) return Refusal::bad_reserved;
         if (own.bytes.length > Bus::max_attachment_bytes) return Refusal::bad_attachments;
-        in.attachment_bytes += own.id.length + own.bytes.length;
-        if (in.attachment_bytes > Bus::max_attachment_bytes) return Refusal::bad_attachments;
+        const std::size_t length = own.id.length + own.bytes.length;
+        in.attachment_bytes += length;
+        if (to_view(own.id).starts_with(FLOWD_ATTACHMENT_KEPT)) kept_bytes += length;
+        if (in.attachment_bytes > Bus::max_attachment_bytes || kept_bytes > Bus::max_kept_bytes)
+            return Refusal::bad_attachments;
     }
     in.attachment_count = event.attachment_count;
     return std::nullopt;

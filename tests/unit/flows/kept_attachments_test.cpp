@@ -51,6 +51,12 @@ TEST_F(KeptAttachmentsOfFlows, OfARepeatedStartChangeNothing) {
     EXPECT_EQ(late.take_all().at(0).attachments, note("first"));
 }
 
+TEST_F(KeptAttachmentsOfFlows, AreFewBytes) {
+    const std::string long_note(Bus::max_kept_bytes, 'x');
+    EXPECT_EQ(emit(api_, with(start(1), long_note)), FLOWD_INVALID);
+    EXPECT_EQ(emit(api_, with(start(1), std::string_view(long_note).substr(100))), FLOWD_OK);
+}
+
 TEST_F(KeptAttachmentsOfFlows, AreThoseOfTheLastReTag) {
     emit(api_, with(start(1), "first"));
     emit(api_, with(start(1, {3, 3}), "second"));

@@ -85,7 +85,7 @@ enum {
 /*
  * Bytes that travel with an event. Emitting: borrowed for the call, copied once by the core. Receiving: shared by all
  * backends, read-only, valid until on_events returns. They are not repeated with an event that is (FLOWD_RESYNC), unless their
- * id begins with FLOWD_ATTACHMENT_KEPT: those of the last start, re-tag or end are kept with the flow for that.
+ * id begins with FLOWD_ATTACHMENT_KEPT: those of the last start, re-tag or end are kept with the flow for that, 16 KiB at most.
  * Ids are "vendor.name/revision"; the ones of this SDK, the second being an exception:
  *   flowd.datagram/1  a firefly exactly as it was received
  *   flowd.json/NAME   one top-level JSON value to be repeated in a firefly under NAME
