@@ -45,8 +45,13 @@ class Reader {
 
   private:
     unsigned digit() {
-        const char found = any_of("0123456789");
-        return found == '\0' ? 0 : static_cast<unsigned>(found - '0');
+        const char found = peek();
+        if (found < '0' || found > '9') {
+            failed_ = true;
+            return 0;
+        }
+        text_.remove_prefix(1);
+        return static_cast<unsigned>(found - '0');
     }
 
     std::string_view text_;
