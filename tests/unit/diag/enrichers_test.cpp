@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <map>
 #include <memory>
 #include <vector>
@@ -13,7 +14,7 @@
 #include "lib/watch/cgroup.hpp"
 #include "plugins/netlink/enricher.hpp"
 #include "plugins/skops/skops.hpp"
-#include "tests/unit/diag/connections.hpp"
+#include "tests/unit/diag/many_connections.hpp"
 
 namespace flowd::diag {
 namespace {
@@ -167,6 +168,25 @@ TYPED_TEST(EnricherTest, AmongManyConnectionsEachGetsItsOwn) {
         const RecordedSample& one = samples.at(i);
         EXPECT_EQ(one.sample.cookie, cookie_of((i % 2 == 0 ? pairs[i - 1]->client : pairs[i - 1]->server).get())) << i;
         EXPECT_EQ(i % 2 == 0 ? one.sample.usage.bytes_sent : one.sample.usage.bytes_received, i);
+    }
+}
+
+/// 10,000 connections; 100,000 with FLOWD_LONG=1. None is in the process that is sampled, and each has one sample, its own.
+TYPED_TEST(EnricherTest, AmongMoreThanAProcessMayOpenEachGetsItsOwn) {
+    const std::size_t count = std::getenv("FLOWD_LONG") != nullptr ? 100'000 : 10'000;
+    const ManyConnections& connections = ManyConnections::of(count);
+    Judge judge{&connections};
+    flowd_samples sink{};
+    sink.size = sizeof sink;
+    sink.context = &judge;
+    sink.add = &Judge::add;
+    const auto& flows = connections.flows();
+    for (std::uint64_t period = 1; period <= 3; ++period) {
+        ASSERT_EQ(
+            component<TypeParam>().sample(this->enricher_.raw(), flows.data(), flows.size(), sizeof(flowd_flow), 1, &sink),
+            FLOWD_OK);
+        EXPECT_EQ(judge.samples, period * count);
+        EXPECT_EQ(judge.wrong, 0u);
     }
 }
 

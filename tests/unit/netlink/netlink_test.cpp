@@ -57,6 +57,13 @@ class NetlinkTest : public ::testing::TestWithParam<bool> {
         plugin_ = std::make_unique<Instance>(host_, component<Netlink>(), std::move(config));
         ASSERT_EQ(plugin_->bring_up(), FLOWD_OK);
     }
+    /// How much of what is there a plugin of its own announces.
+    static std::size_t announced(Config config) {
+        FakeHost host;
+        Instance plugin(host, component<Netlink>(), std::move(config));
+        EXPECT_EQ(plugin.bring_up(), FLOWD_OK);
+        return host.events().size();
+    }
     void look() { host_.advance(std::chrono::hours(1)); }
     bool wait_for_events(std::size_t count) {
         return host_.run_until([&] { return host_.events().size() >= count; });
@@ -261,19 +268,39 @@ TEST_P(NetlinkTest, WithoutRoomItWaitsAndLosesNothing) {
     ASSERT_TRUE(wait_for_events(40));
 }
 
+TEST_P(NetlinkTest, ConnectedUdpSocketsAreFlowsWhenAskedFor) {
+    UniqueFd sender, receiver;
+    Foreign other({[&] {
+                       receiver.reset(diag::must(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), "socket"));
+                       Listener::bind_to(receiver.get(), client, listener_->port());
+                       sender.reset(diag::must(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), "socket"));
+                       sockaddr_storage to{};
+                       const socklen_t size = Listener::storage_of(client, listener_->port(), to);
+                       diag::must(::connect(sender.get(), reinterpret_cast<const sockaddr*>(&to), size), "connect");
+                       told_->ports[0] = diag::own_end(sender.get()).port;
+                   },
+                   [&] { sender.reset(); }});
+    ASSERT_TRUE(other.step());
+    EXPECT_EQ(announced(config()), 0u) << "TCP alone is looked at";
+    start(config().set("udp", "true"));
+    ASSERT_EQ(host_.events().size(), 1u) << "and the socket that is not connected is nobody's flow";
+    EXPECT_EQ(host_.events()[0]->key.protocol, IPPROTO_UDP);
+    EXPECT_EQ(source_of(host_.events()[0]->key).port, told_->ports[0]);
+    ASSERT_TRUE(other.step());
+    ASSERT_TRUE(wait_for_events(2));
+    EXPECT_EQ(host_.events()[1]->kind, std::uint32_t{FLOWD_EVENT_END});
+    EXPECT_EQ(host_.events()[1]->flags & FLOWD_HAS_USAGE, 0u) << "the kernel counts no bytes of it";
+}
+
 TEST_P(NetlinkTest, ItsOwnConnectionsAndInternalOnesAreNoFlows) {
     const Pair own(*listener_, client);
     std::unique_ptr<Pair> pair;
     Foreign other({[&] { pair = std::make_unique<Pair>(*listener_, client); }});
-    start(config());
-    EXPECT_TRUE(host_.events().empty()) << "the daemon's own traffic";
+    EXPECT_EQ(announced(config()), 0u) << "the daemon's own traffic";
     ASSERT_TRUE(other.step());
-    plugin_.reset();
-    start(config().set("internalNetworks", {"127.0.0.0/8"}));
-    EXPECT_TRUE(host_.events().empty());
-    plugin_.reset();
-    start(config().set("ignorePrivate", "true"));
-    EXPECT_TRUE(host_.events().empty());
+    EXPECT_EQ(announced(config()), 1u) << "another's";
+    EXPECT_EQ(announced(config().set("internalNetworks", {"127.0.0.0/8"})), 0u);
+    EXPECT_EQ(announced(config().set("ignorePrivate", "true")), 0u);
 }
 
 TEST_P(NetlinkTest, NoMoreThanItsCapAreAnnounced) {
