@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "flowd/json.hpp"
+#include "lib/firefly/number.hpp"
 
 namespace flowd::firefly {
 namespace {
@@ -42,7 +43,7 @@ void write(json::Writer& writer, simdjson::dom::element value) {
             writer.value(as<std::uint64_t>(value));
             return;
         case element_type::DOUBLE:
-            writer.value(as<double>(value));
+            write_number(writer, as<double>(value));
             return;
         case element_type::BOOL:
             writer.value(as<bool>(value));

@@ -71,7 +71,8 @@ std::optional<http::Response> Announcer::announce(std::vector<Event> events, std
     Task task;
     task.events = std::move(events);
     task.accepted_body = std::move(accepted);
-    const flowd_result result = waiting_.empty() ? try_to_announce(task) : flowd_result{FLOWD_FULL};  // nobody jumps a queue
+    const flowd_result result =
+        waiting_.empty() ? try_to_announce(task) : flowd_result{FLOWD_FULL};  // nobody jumps a queue
     const std::size_t left = task.events.size() - task.done;
     if (result != FLOWD_FULL || patience_.count() == 0 || waiting_events_ + left > most_waiting)
         return answer_to(task, result);

@@ -40,8 +40,8 @@ class Announcer {
 
     [[nodiscard]] const std::array<std::uint64_t, 4>& announced() const { return announced_; }  ///< by kind of event
     [[nodiscard]] std::uint64_t not_taken() const { return not_taken_; }
-    [[nodiscard]] std::uint64_t full() const { return full_; }            ///< requests answered 503
-    [[nodiscard]] std::uint64_t waited() const { return waited_; }        ///< requests that had to wait
+    [[nodiscard]] std::uint64_t full() const { return full_; }             ///< requests answered 503
+    [[nodiscard]] std::uint64_t waited() const { return waited_; }         ///< requests that had to wait
     [[nodiscard]] std::size_t waiting() const { return waiting_.size(); }  ///< ... and do now
 
   private:

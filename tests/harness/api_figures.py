@@ -67,7 +67,7 @@ def main():
         script.flush()
         floor = subprocess.Popen([str(BUILD / "bin" / "beast_floor"), str(FLOOR_PORT)])
         try:
-            with Daemon("plugins:\n  api: {}\nbackends:\n  firefly: {}\n") as daemon:
+            with Daemon("plugins:\n  api: {}\nbackends:\n  firefly: {sendToDestination: false}\n") as daemon:
                 wait_for(lambda: reachable(FLOOR_PORT), "the floor")
                 for _ in range(rounds):
                     figures["floor"].append(measure(FLOOR_PORT, floor.pid, script.name, seconds))

@@ -71,9 +71,9 @@ def trial(make_middle, rate, seconds):
         time.sleep(0.5)  # what is still in buffers
         used = cpu_seconds(pid) - before
         memory = resident_kib(pid)
-    sink.send_signal(signal.SIGTERM)
-    got = words(sink.stdout.readline())
-    sink.wait()
+        sink.send_signal(signal.SIGTERM)  # before the daemon stops, and ends the flows that live
+        got = words(sink.stdout.readline())
+        sink.wait()
     return {"rate": sent["sent"] / sent["seconds"], "sent": sent["sent"], "lost": sent["sent"] - got["received"],
             "disorder": got["disorder"], "cpu": used / sent["sent"] * 1e6, "memory": memory}
 
