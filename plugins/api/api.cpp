@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plugins/api/api.hpp"
 
+#include <boost/asio/steady_timer.hpp>
+#include <chrono>
 #include <utility>
 
 #include "lib/http/problem.hpp"
 #include "lib/net/address_hash.hpp"
 #include "lib/text/words.hpp"
-#include "plugins/api/flow_page.hpp"
 #include "plugins/api/openapi.hpp"
 #include "plugins/api/peer_forms.hpp"
 
@@ -45,8 +46,8 @@ Api::Api(Host& host, Options options)
       loop_(host),
       reader_(host.registry()),
       entrance_(host, options_),
-      announcer_(host, options_.full_timeout,
-                 [this](http::Reply reply, http::Response response) { send(std::move(reply), std::move(response)); }) {
+      announcer_(host, options_.full_timeout, late_answer()),
+      pager_(host, late_answer()) {
     for (std::size_t i = 1; i < kinds.size(); ++i)
         announced_metrics_.push_back(
             host.counter("api_events_total", "Flow events announced, by state.", {{"state", kinds[i]}}));
@@ -95,11 +96,17 @@ Result<void> Api::start() {
 Result<void> Api::stop(Deadline deadline) {
     second_.reset();
     listening_.clear();
-    announcer_.stop();
     if (server_) {
         server_->drain();
+        boost::asio::steady_timer at_once(loop_.context(), std::chrono::seconds(0));  // see AsioLoop::drain
+        at_once.async_wait([this](const boost::system::error_code&) {
+            announcer_.stop();
+            pager_.stop();
+        });
         if (!loop_.drain(deadline, [this] { return server_->busy(); }))
             host().warning(std::to_string(server_->connections()) + " connections were cut at the stop");
+        announcer_.stop();  // whose clients are gone, their events are not
+        pager_.stop();
         server_->close();
         publish();
     }
@@ -142,10 +149,10 @@ Api::Answer Api::get_openapi(const http::Request&, http::Reply&) {
     return http::Response{.body = std::string(openapi_document)};
 }
 
-Api::Answer Api::get_flows(const http::Request& request, http::Reply&) {
+Api::Answer Api::get_flows(const http::Request& request, http::Reply& reply) {
     const auto page = PageRequest::from(request.query);
     if (!page) return http::problem(400, {.detail = page.error().message, .hint = page.error().hint});
-    return http::Response{.body = flow_page(host().flows(), *page)};
+    return pager_.answer(*page, reply);
 }
 
 Api::Answer Api::post_flow(const http::Request& request, http::Reply& reply) {
@@ -233,6 +240,7 @@ void Api::status(json::Writer& object) const {
     object.end();
     object.member("notTaken", announcer_.not_taken()).member("waiting", announcer_.waiting());
     object.member("waited", announcer_.waited()).member("full", announcer_.full());
+    object.member("pagesWaited", pager_.waited());
     if (!last_refused_.empty()) object.member("lastRefused", last_refused_);
     if (!entrance_.last_error().empty()) object.member("lastError", entrance_.last_error());
 }

@@ -4,10 +4,12 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "flowd/asio.hpp"
@@ -17,6 +19,7 @@
 #include "plugins/api/announcer.hpp"
 #include "plugins/api/flow_reader.hpp"
 #include "plugins/api/options.hpp"
+#include "plugins/api/pager.hpp"
 
 namespace flowd::api {
 
@@ -48,6 +51,10 @@ class Api final : public Plugin {
 
     [[nodiscard]] Answer answer(const http::Request& request, http::Reply& reply);
     void send(http::Reply reply, http::Response response);
+    /// send() for those that answer later.
+    [[nodiscard]] std::function<void(http::Reply, http::Response)> late_answer() {
+        return [this](http::Reply reply, http::Response response) { send(std::move(reply), std::move(response)); };
+    }
     [[nodiscard]] Answer get_root(const http::Request& request, http::Reply& reply);
     [[nodiscard]] Answer get_openapi(const http::Request& request, http::Reply& reply);
     [[nodiscard]] Answer get_flows(const http::Request& request, http::Reply& reply);
@@ -64,6 +71,7 @@ class Api final : public Plugin {
     FlowReader reader_;
     http::Entrance entrance_;
     Announcer announcer_;
+    Pager pager_;
     std::vector<UniqueFd> listening_;
     std::optional<http::Server> server_;
 

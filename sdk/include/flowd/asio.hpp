@@ -52,6 +52,8 @@ class AsioLoop {
     }
 
     /// For Component::stop: goes on serving handlers while `busy` answers true, up to the deadline. False: it passed.
+    /// Start what it is to finish from one of these handlers (a timer of 0 s, say): an operation that completes at once is
+    /// kept by Asio for the run() that has called stop, and would not be served in here.
     template <typename Busy>
     bool drain(Deadline deadline, Busy busy) {
         while (busy()) {

@@ -132,6 +132,34 @@ TEST_F(ApiTest, AnnouncesWhatIsPosted) {
     EXPECT_THAT(finish(), HasSubstr(R"("announced":{"start":3,"ongoing":0,"end":0})"));
 }
 
+TEST_F(ApiTest, LeavesTimeForOthersBetweenPagesOfALongTable) {
+    flowd_flow flow{};
+    flow.size = sizeof flow;
+    flow.key = make_key({*Address::parse("2001:db8::1"), 1}, {*Address::parse("2001:db8::2"), 2}, IPPROTO_TCP);
+    for (flow.flow_id = 1; flow.flow_id <= 100'000; ++flow.flow_id) host_.add_flow(flow);
+    run();
+    Client client(endpoint_);
+    client.send(get("/flows?limit=1") + get("/flows?limit=1&after=1") + get("/flows?limit=1&after=2") + post(start));
+    for (const char* id : {"1", "2", "3"})
+        EXPECT_THAT(client.answer(), HasSubstr(std::string("[{\"id\":") + id + ",")) << "in their order";
+    EXPECT_THAT(client.answer(), HasSubstr("{\"accepted\":1}"));
+    EXPECT_TRUE(shows("\"pagesWaited\":2"));
+}
+
+TEST_F(ApiTest, AnswersPagesThatWaitBeforeItStops) {
+    flowd_flow flow{};
+    flow.size = sizeof flow;
+    for (flow.flow_id = 1; flow.flow_id <= 300'000; ++flow.flow_id) host_.add_flow(flow);
+    run();
+    std::vector<std::unique_ptr<Client>> clients;
+    for (int i = 0; i < 8; ++i) clients.push_back(std::make_unique<Client>(endpoint_));
+    for (const auto& client : clients) client->send(get("/flows?limit=1"));
+    EXPECT_THAT(clients[0]->answer(), StartsWith("HTTP/1.1 200 "));
+    ASSERT_TRUE(eventually([&] { return shows("\"pagesWaited\":7"); }));
+    host_.request_stop();
+    for (std::size_t i = 1; i < clients.size(); ++i) EXPECT_THAT(clients[i]->answer(), StartsWith("HTTP/1.1 200 "));
+}
+
 TEST_F(ApiTest, IsExplicit) {
     EXPECT_EQ(component<Api>().precedence, static_cast<std::uint32_t>(FLOWD_PRECEDENCE_EXPLICIT));
 }
