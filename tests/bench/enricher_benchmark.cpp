@@ -4,6 +4,7 @@
 // it has. Every sample is compared with the socket it should be of. Needs root for skops; run it in a network namespace of
 // its own. FLOWD_LONG=1 adds 100,000 connections.
 #include <benchmark/benchmark.h>
+#include <malloc.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -49,8 +50,9 @@ double memory_of(const std::string& process, const std::string& what) {
     return 0;
 }
 
-/// From now on VmHWM of this process is the most since then.
+/// From now on VmHWM of this process is the most since then, and what was freed before is the system's again.
 void forget_peak() {
+    ::malloc_trim(0);
     std::ofstream("/proc/self/clear_refs") << "5";
 }
 
