@@ -80,7 +80,7 @@ def trial(make_middle, rate, seconds):
 
 def lossless(make_middle, seconds, verbose):
     """The trial at the highest rate found that lost nothing: doubling, then halving the gap."""
-    best, low, high, rate = None, 0, None, 50_000
+    best, low, high, rate = None, 0, None, 100_000
     while high is None or (high - low) / high > 0.07:
         result = trial(make_middle, rate, seconds)
         achieved = result["rate"] > 0.97 * rate
@@ -115,7 +115,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=1.5, help="of each trial")
     parser.add_argument("--rounds", type=int, default=3, help="searches per way; medians are shown")
-    parser.add_argument("--steady", type=float, default=20.0, help="seconds at half that rate, for memory; 0: none")
+    parser.add_argument("--steady", type=float, default=16.0, help="seconds at half that rate, for memory; 0: none")
     parser.add_argument("--verbose", action="store_true")
     arguments = parser.parse_args()
     sh("ip", "link", "set", "lo", "up")
