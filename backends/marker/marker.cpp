@@ -10,6 +10,7 @@ namespace flowd::marker {
 namespace {
 
 constexpr std::chrono::seconds catch_all_patience{10};
+constexpr std::chrono::seconds series_period{1};
 
 std::string tag_text(flowd_tag tag) {
     return std::to_string(tag.experiment) + "/" + std::to_string(tag.activity);
@@ -32,6 +33,7 @@ Result<void> Marker::prepare() {
 Result<void> Marker::start() {
     if (auto done = watch(); !done) return done;
     if (auto done = share_socket_tags(); !done) return done;
+    if (auto done = publish(); !done) return done;
     if (const auto adopted = marking_->table().adopted(); adopted != 0) {
         host().info("took over " + std::to_string(adopted) + " flows that were marked before");
         if (auto done = expire_adopted(); !done) return done;
@@ -80,6 +82,18 @@ Result<void> Marker::watch() {
     return {};
 }
 
+Result<void> Marker::publish() {
+    series_.emplace(host());
+    series_->publish(*marking_);
+    if (series_timer_) return {};
+    auto timer = host().every(series_period, [this] {
+        if (marking_ && series_) series_->publish(*marking_);
+    });
+    if (!timer) return std::move(timer).error();
+    series_timer_ = *std::move(timer);
+    return {};
+}
+
 Result<void> Marker::share_socket_tags() {
     if (options_.socket_tags) return host().shared().offer(FLOWD_SHARED_SOCKET_TAGS, marking_->program().socket_tags());
     host().shared().withdraw(FLOWD_SHARED_SOCKET_TAGS);
@@ -104,6 +118,7 @@ Result<void> Marker::reconfigure(Options options) {
     marking_->take_over(**fresh);
     options_ = std::move(options);
     said_full_ = false;
+    if (auto done = publish(); !done) host().warning("metrics of the marker: " + done.error().message);
     return share_socket_tags();
 }
 
@@ -111,6 +126,8 @@ Result<void> Marker::stop(Deadline) {
     change_watch_.reset();
     catch_all_timer_.reset();
     adopted_timer_.reset();
+    series_timer_.reset();
+    if (marking_ && series_) series_->publish(*marking_);
     marking_.reset();
     pins_.reset();
     return {};

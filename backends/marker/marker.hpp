@@ -10,6 +10,7 @@
 #include "backends/marker/marking.hpp"
 #include "backends/marker/options.hpp"
 #include "backends/marker/pins.hpp"
+#include "backends/marker/series.hpp"
 #include "flowd/module.hpp"
 
 namespace flowd::marker {
@@ -44,6 +45,8 @@ class Marker final : public Backend {
     /// What was taken over and is not announced again goes: flows when they are idle, the catch-all after a while.
     [[nodiscard]] Result<void> expire_adopted();
     void end_flow(EventView event);
+    /// Figures of this program's packets from now on.
+    [[nodiscard]] Result<void> publish();
     /// Offers the map of the program that is in force; plugins that have the old one ask again.
     [[nodiscard]] Result<void> share_socket_tags();
     void set_catch_all(std::optional<flowd_tag> tag);
@@ -58,6 +61,8 @@ class Marker final : public Backend {
     bool knows_catch_all_ = false;      // somebody has said what it is, or that there is none
     Timer adopted_timer_;
     bool said_full_ = false;
+    std::optional<Series> series_;  // of the program that is in force
+    Timer series_timer_;
     Watch change_watch_;
     Timer catch_all_timer_;
 };

@@ -44,15 +44,8 @@ void write_table(json::Writer& object, const TagTable& table) {
     object.member("flows", table.size());
     object.member("maxFlows", table.capacity());
     object.member("adopted", std::uint64_t{table.adopted()});
-    const auto& skipped = table.skipped();
     object.key("skippedFlows").object();
-    object.member("tableFull", skipped.table_full);
-    object.member("ipv4", skipped.ipv4);
-    object.member("asCatchAll", skipped.as_catch_all);
-    object.member("otherNamespace", skipped.other_scope);
-    object.member("tagOutOfRange", skipped.tag_out_of_range);
-    object.member("noValidTag", skipped.no_valid_tag);
-    object.member("failed", skipped.failed);
+    for (const TagTable::Reason& reason : TagTable::reasons) object.member(reason.name, table.skipped().*reason.flows);
     object.end();
     if (!table.last_error().empty()) object.member("lastError", table.last_error());
 }

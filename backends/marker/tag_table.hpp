@@ -2,6 +2,7 @@
 // backends/marker/tag_table.hpp: flow events become entries of the kernel's table. One thread at a time.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <cstring>
 #include <string>
@@ -27,6 +28,18 @@ class TagTable {
         std::uint64_t table_full = 0;
         std::uint64_t failed = 0;
     };
+    /// Each of them by the name that status and metrics show.
+    struct Reason {
+        const char* name;
+        std::uint64_t Skipped::* flows;
+    };
+    static constexpr std::array<Reason, 7> reasons{{{"tableFull", &Skipped::table_full},
+                                                    {"ipv4", &Skipped::ipv4},
+                                                    {"asCatchAll", &Skipped::as_catch_all},
+                                                    {"otherNamespace", &Skipped::other_scope},
+                                                    {"tagOutOfRange", &Skipped::tag_out_of_range},
+                                                    {"noValidTag", &Skipped::no_valid_tag},
+                                                    {"failed", &Skipped::failed}}};
 
     TagTable(Program& program, Marks marks, std::uint32_t capacity);
 

@@ -228,7 +228,7 @@ def test_the_dashboard_asks_for_what_is_exported(lab):
     asked = {name for query in queries for name in re.findall(r"\b(?:flowd|flow|process)_\w+", query)}
     asked -= {"flowd_instance"}  # a label
     configuration = ENRICHED.replace("api: {}", "api: {}\n  fireflyp: {}").replace(
-        "backends:\n", "backends:\n  firefly: {sendToCollector: true, collectorAddress: '::1'}\n")
+        "backends:\n", "backends:\n  firefly: {sendToCollector: true, collectorAddress: '::1'}\n  marker: {targetInterfaces: [eth0]}\n")
     with Daemon(configuration, lab.a), Api.at(lab.a) as api:
         connection = Connection(lab.a, 1000)
         api.post(start(connection.source, connection.destination))

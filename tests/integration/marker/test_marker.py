@@ -406,6 +406,38 @@ def test_a_missing_capability_is_named(lab):
     assert "CAP_BPF" in ran.stdout + ran.stderr
 
 
+def series_of(daemon, name):
+    """{labels without the instance's: value} of `flowd-cpp metrics`."""
+    return {tuple(sorted((label, text) for label, text in entry["labels"].items() if label != "flowd_instance")): entry["value"]
+            for entry in daemon.cli("metrics") if entry["name"] == name}
+
+
+def test_the_series_are_what_status_shows(lab):
+    with Daemon(configuration("targetInterfaces: [eth0, lo]\nmaxFlows: 16", "fireflyp: {}"), lab.a) as daemon:
+        has_catch_all(daemon)
+        announcer, sockets = traffic.Announcer(lab.a), []
+        with udp_sink(lab, 6000):
+            for _ in range(20):
+                sockets.append(traffic.udp_client(lab.a, lab.b, 6000))
+                announcer.announce("start", sockets[-1], 2, 16, traffic.now())
+                sockets[-1].send(b"x")
+        announcer.close()
+        wait_for(lambda: status(daemon)["flows"] == 16 and status(daemon)["skippedFlows"]["tableFull"] == 4, "a full table")
+
+        def agree():
+            shown, packets = status(daemon), series_of(daemon, "marker_packets_total")
+            same = all(packets[(("interface", entry["interface"]), ("outcome", outcome))] == count
+                       for entry in shown["interfaces"] for outcome, count in entry["outcomes"].items())
+            return same and shown["marked"] >= 20 and packets
+        packets = wait_for(agree, "the series to be what status shows")
+        assert {dict(labels)["interface"] for labels in packets} == {"eth0", "lo"}
+        assert series_of(daemon, "marker_flows") == {(): 16}
+        assert series_of(daemon, "marker_flows_limit") == {(): 16}
+        assert series_of(daemon, "marker_skipped_flows_total")[(("reason", "tableFull"),)] == 4
+        for sock in sockets:
+            sock.close()
+
+
 def test_keep_explicit_keeps_what_an_application_chose(lab):
     server = traffic.TcpServer(lab.b, 5201)
     with Daemon(on_eth0("auto", "policy: keepExplicit"), lab.a) as daemon, Capture(lab.b, "ip6 and (tcp or udp)") as capture:
