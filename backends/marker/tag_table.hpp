@@ -31,7 +31,7 @@ class TagTable {
     /// Each of them by the name that status and metrics show.
     struct Reason {
         const char* name;
-        std::uint64_t Skipped::* flows;
+        std::uint64_t Skipped::*flows;
     };
     static constexpr std::array<Reason, 7> reasons{{{"tableFull", &Skipped::table_full},
                                                     {"ipv4", &Skipped::ipv4},

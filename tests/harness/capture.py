@@ -11,15 +11,15 @@ from .lab import wait_for
 class Capture:
     """with Capture(host, "ip6") as capture: ...; capture.packets()"""
 
-    def __init__(self, host, expression="ip6", interface="eth0"):
-        self.host, self.expression, self.interface = host, expression, interface
+    def __init__(self, host, expression="ip6", interface="eth0", snap_length=128):
+        self.host, self.expression, self.interface, self.snap_length = host, expression, interface, snap_length
         handle, self.path = tempfile.mkstemp(suffix=".pcap")
         os.close(handle)
 
     def __enter__(self):
         self.errors = tempfile.TemporaryFile(mode="w+")
-        self.process = self.host.popen("tcpdump", "-Z", "root", "--immediate-mode", "-B", "65536", "-U", "-s", "128", "-i", self.interface,
-                                       "-w", self.path, self.expression, stdout=subprocess.DEVNULL, stderr=self.errors)
+        self.process = self.host.popen("tcpdump", "-Z", "root", "--immediate-mode", "-B", "65536", "-U", "-s", str(self.snap_length),
+                                       "-i", self.interface, "-w", self.path, self.expression, stdout=subprocess.DEVNULL, stderr=self.errors)
 
         def listening():
             self.errors.seek(0)
