@@ -42,18 +42,19 @@ static __always_inline int marker_takes_plain(void) {
     return !(marker_config.carriers & MARKER_CARRIER_HEADERS);
 }
 
-SEC("tc")
-int flowd_marker(struct __sk_buff* skb) {
+/* A packet of a device with an Ethernet header: what became of it. */
+static __always_inline __u32 marker_handle_ethernet(struct __sk_buff* skb) {
     struct packet packet;
     const __be16 type = packet_plain_type(skb);
-    __u32 outcome;
     if (type == bpf_htons(ETH_P_IPV6) && marker_takes_plain() && packet_parse_plain_ipv6(skb, ETH_HLEN, &packet))
-        outcome = marker_mark(skb, &packet, 1);
-    else if (type == bpf_htons(ETH_P_IP) && !(marker_config.carriers & MARKER_CARRIER_DSCP))
-        outcome = MARKER_IPV4;
-    else
-        outcome = (__u32)marker_handle_any(skb, 1);
-    marker_count(skb, outcome);
+        return marker_mark(skb, &packet, 1);
+    if (type == bpf_htons(ETH_P_IP) && !(marker_config.carriers & MARKER_CARRIER_DSCP)) return MARKER_IPV4;
+    return (__u32)marker_handle_any(skb, 1);
+}
+
+SEC("tc")
+int flowd_marker(struct __sk_buff* skb) {
+    marker_count(skb, marker_handle_ethernet(skb));
     return TC_ACT_UNSPEC;
 }
 

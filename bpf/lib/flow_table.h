@@ -27,8 +27,9 @@ static __always_inline int flow_table_take(struct marker_flow* slot, const struc
                                            struct marker_mark* mark) {
     const __u32 proof = (__u32)hash;
     const __u64 label = slot->label;
-    /* The proof and MARKER_IS_SET, which is the bit below it. */
-    if (((label >> 31) ^ ((__u64)proof << 1 | 1)) | flow_key_difference(&slot->key, key)) return 0;
+    /* The proof and MARKER_IS_SET, which is the bit below it: most packets that are in vain go no further. */
+    if (label >> 31 != ((__u64)proof << 1 | 1)) return 0;
+    if (flow_key_difference(&slot->key, key)) return 0;
     const __u64 rest = slot->rest;
     mark->label = (__u32)label;
     mark->rest = (rest >> 32) == proof ? (__u32)rest : 0;

@@ -1,32 +1,34 @@
 // SPDX-License-Identifier: Apache-2.0
-// Nanoseconds that the marker adds to a packet, by BPF_PROG_TEST_RUN. `Empty` is the floor of the same run, a program that
-// only returns: what is above it is the marker's. Needs root.
+// Nanoseconds that the marker adds to a packet, by BPF_PROG_TEST_RUN, as one table. Needs root.
 //
-// Hot: the kernel's mean of many runs over one frame, which keeps every cache warm.
-// Cold: one run for each of many flows in turn, each through the same system call, so what is above `EmptyInRotation` is
-// the marker's; among so many flows the table is no longer in the caches. Between two system calls the caches lose more
-// than that, so the tables are compared by programs that look many flows up in one run: ColdKernelHash in the kernel's hash
-// map, ColdBuckets in the marker's table, the same keys in the same order, drawn by ColdFloor without a look-up.
-#include <benchmark/benchmark.h>
-#include <bpf/bpf.h>
+// Hot: many runs over one frame, which keeps every cache warm; the floor is a program that only returns. Cold: each run
+// makes the frame a packet of another flow first, which alone is the floor. Look-ups: many in one run of a program that
+// does nothing else, in the marker's table, in the kernel's hash and in the storage of sockets, the same flows in the same
+// order.
 #include <linux/bpf.h>
 
 #include <cstdint>
+#include <memory>
 #include <optional>
+#include <string>
 
 #include "backends/marker/program.hpp"
 #include "backends/marker/tag_table.hpp"
 #include "flowd/address.hpp"
 #include "flowd/unique_fd.hpp"
-#include "lib/bpf/sized.hpp"
+#include "tests/bench/floor_table.hpp"
 #include "tests/bench/look_up.hpp"
 #include "tests/unit/bpf/packet.hpp"
 
 namespace {
 
+using flowd::bench::Program;
+using flowd::bench::Programs;
 using flowd::test::Bytes;
 using flowd::test::operator+;
-constexpr int runs = 200000;
+
+constexpr std::uint16_t known_port = 1024;
+constexpr std::uint16_t unknown_port = 1023;
 
 Bytes segment(std::uint16_t source_port) {
     return flowd::test::ethernet(0x86dd) + flowd::test::Ip6{}.over(flowd::test::tcp(source_port, 1094, 1000));
@@ -41,181 +43,121 @@ flowd_key key(std::uint16_t source_port) {
                            {*flowd::Address::parse("2001:db8::2"), 1094}, 6);
 }
 
-void measure(benchmark::State& state, int program, const Bytes& frame) {
-    for (auto _ : state) {
-        auto options = flowd::bpf::sized<bpf_test_run_opts>();
-        options.data_in = frame.data();
-        options.data_size_in = static_cast<std::uint32_t>(frame.size());
-        options.repeat = runs;
-        if (bpf_prog_test_run_opts(program, &options) != 0) return state.SkipWithError("the program could not be run");
-        state.SetIterationTime(options.duration * 1e-9);  // the kernel's mean of one run, whole nanoseconds
-    }
-}
-
-/// A marker with `flows` flows in its table.
+/// A marker with so many flows in its table, of which one is from known_port.
 struct Marker {
-    explicit Marker(std::uint32_t flows) {
+    struct What {
+        std::uint32_t flows = 0;
+        bool has_catch_all = false;
+        bool reads_sockets = false;
+    };
+    explicit Marker(What what) {
         flowd::marker::Options options;
         auto loaded = flowd::marker::load_program(options, {});
         if (!loaded) return;
         program.emplace(*std::move(loaded));
         table.emplace(*program, flowd::marker::Marks(options), options.max_flows);
-        for (std::uint32_t i = 0; i < flows; ++i) {
-            flowd_key each = key(static_cast<std::uint16_t>(1024 + i % 60000));
+        for (std::uint32_t i = 0; i < what.flows; ++i) {
+            flowd_key each = key(static_cast<std::uint16_t>(known_port + i % 60000));
             each.source[8] = static_cast<std::uint8_t>(i / 60000);
             table->put(each, {2, 16});
         }
+        if (what.has_catch_all && table->set_catch_all({3, 2})) table->apply_catch_all();
+        table->set_socket_tags(what.reads_sockets);
     }
     std::optional<flowd::marker::Program> program;
     std::optional<flowd::marker::TagTable> table;
 };
 
-void run(benchmark::State& state, Marker& marker, const Bytes& frame) {
-    if (!marker.program) return state.SkipWithError("needs root: loads BPF programs");
-    measure(state, marker.program->ethernet(), frame);
+Programs::Make marker(Marker::What what, Bytes frame) {
+    return [what, frame = std::move(frame)] {
+        auto made = std::make_shared<Marker>(what);
+        return Program{made->program ? made->program->ethernet() : -1, frame, 200000, 1, false, made};
+    };
 }
 
-int empty_program() {
+Program empty() {
     const bpf_insn code[] = {{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .src_reg = 0, .off = 0, .imm = -1},
                              {.code = BPF_JMP | BPF_EXIT, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0}};
-    return bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, "empty", "GPL", code, 2, nullptr);
+    auto fd =
+        std::make_shared<flowd::UniqueFd>(bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, "empty", "GPL", code, 2, nullptr));
+    return {fd->get(), segment(known_port), 200000, 1, false, fd};
 }
 
-void Empty(benchmark::State& state) {
-    const flowd::UniqueFd program(empty_program());
-    if (!program) return state.SkipWithError("needs root: loads BPF programs");
-    measure(state, program.get(), segment(1024));
+void add_hot(Programs& programs) {
+    const std::string group = "hot";
+    programs.add(group, "empty program", empty);
+    programs.add(group, "match, 1 flow in the table", marker({1}, segment(known_port)));
+    programs.add(group, "match, 1,000 flows in the table", marker({1000}, segment(known_port)));
+    programs.add(group, "match, 100,000 flows in the table", marker({100000}, segment(known_port)));
+    programs.add(group, "miss, 1,000 flows in the table", marker({1000}, segment(unknown_port)));
+    programs.add(group, "miss, 100,000 flows in the table", marker({100000}, segment(unknown_port)));
+    programs.add(group, "catch-all, table empty", marker({0, true}, segment(unknown_port)));
+    programs.add(group, "catch-all, 1,000 flows in the table", marker({1000, true}, segment(unknown_port)));
+    programs.add(group, "the same, sockets looked at", marker({1000, true, true}, segment(unknown_port)));
+    programs.add(group, "nothing to mark", marker({0}, segment(unknown_port)));
+    programs.add(group, "IPv4, passed through", marker({1000}, ipv4()));
 }
 
-void FlowAmong(benchmark::State& state) {
-    Marker marker(static_cast<std::uint32_t>(state.range(0)));
-    run(state, marker, segment(1024));
-}
-
-void MissAmong(benchmark::State& state) {
-    Marker marker(static_cast<std::uint32_t>(state.range(0)));
-    run(state, marker, segment(1023));
-}
-
-void CatchAllOnly(benchmark::State& state) {
-    Marker marker(0);
-    if (marker.table && marker.table->set_catch_all({3, 2})) marker.table->apply_catch_all();
-    run(state, marker, segment(1024));
-}
-
-void CatchAllAmongFlows(benchmark::State& state) {
-    Marker marker(1000);
-    if (marker.table && marker.table->set_catch_all({3, 2})) marker.table->apply_catch_all();
-    run(state, marker, segment(1023));
-}
-
-void Observe(benchmark::State& state) {
-    Marker marker(1000);
-    if (marker.table) marker.table->set_observe(true);
-    run(state, marker, segment(1024));
-}
-
-void NothingToMark(benchmark::State& state) {
-    Marker marker(0);
-    run(state, marker, segment(1024));
-}
-
-void PassIpv4(benchmark::State& state) {
-    Marker marker(1000);
-    run(state, marker, ipv4());
-}
-
-// --- cold ---
-
-constexpr int rotation = 4096;
-
-flowd_key nth_key(std::uint32_t i) {
-    flowd_key each = key(static_cast<std::uint16_t>(1024 + i % 60000));
-    each.source[7] = static_cast<std::uint8_t>(i / 60000);
-    return each;
-}
-
-Bytes nth_frame(std::uint32_t i) {
-    Bytes frame = segment(static_cast<std::uint16_t>(1024 + i % 60000));
-    frame[14 + 8 + 7] = static_cast<std::uint8_t>(i / 60000);
-    return frame;
-}
-
-/// One packet of each of so many flows in turn, each by a system call of its own.
-void rotate(benchmark::State& state, int program, std::uint32_t flows) {
-    std::uint32_t next = 0;
-    for (auto _ : state) {
-        std::uint64_t total = 0;
-        for (int i = 0; i < rotation; ++i) {
-            next = (next + 7919) % flows;  // a prime, so that every flow comes once before one comes again
-            const Bytes frame = nth_frame(next);
-            auto options = flowd::bpf::sized<bpf_test_run_opts>();
-            options.data_in = frame.data();
-            options.data_size_in = static_cast<std::uint32_t>(frame.size());
-            options.repeat = 1;
-            if (bpf_prog_test_run_opts(program, &options) != 0) return state.SkipWithError("the program could not be run");
-            total += options.duration;
-        }
-        state.SetIterationTime(static_cast<double>(total) * 1e-9 / rotation);
+/// One of the programs of look_up.bpf.c. Several rows of a group share what is loaded.
+class Loaded {
+  public:
+    explicit Loaded(LookUp::What what) : what_(what) {}
+    [[nodiscard]] Programs::Make program(const char* name, int repeat, int per_repeat = 1) const {
+        return [what = what_, made = made_, name, repeat, per_repeat] {
+            if (!*made) *made = std::make_shared<LookUp>(what);
+            const std::shared_ptr<LookUp> look_up = *made;
+            const Bytes frame = flowd::test::ethernet(0x86dd) +
+                                flowd::test::Ip6{.source = "2001:db8:a00::1", .destination = "2001:db8:a00::2"}.over(
+                                    flowd::test::tcp(0, 0, 1000));
+            return Program{look_up->is_loaded() ? look_up->program(name) : -1, frame, repeat, per_repeat, per_repeat > 1,
+                           look_up};
+        };
     }
+
+  private:
+    LookUp::What what_;
+    std::shared_ptr<std::shared_ptr<LookUp>> made_ = std::make_shared<std::shared_ptr<LookUp>>();
+};
+
+void add_cold(Programs& programs, std::uint32_t flows, const std::string& number) {
+    const Loaded look_up({flows});
+    const Loaded with_catch_all({flows, false, {3, 2}});
+    const int repeat = static_cast<int>(flows * 2);
+    const std::string packets = "cold, " + number + " flows in turn";
+    programs.add(packets, "the frame alone", look_up.program("draw_frame", repeat));
+    programs.add(packets, "match", look_up.program("mark_known", repeat));
+    programs.add(packets, "miss", look_up.program("mark_unknown", repeat));
+    programs.add(packets, "catch-all, none of them in the table", with_catch_all.program("mark_unknown", repeat));
 }
 
-void EmptyInRotation(benchmark::State& state) {
-    const flowd::UniqueFd program(empty_program());
-    if (!program) return state.SkipWithError("needs root: loads BPF programs");
-    rotate(state, program.get(), static_cast<std::uint32_t>(state.range(0)));
+void add_look_ups(Programs& programs, std::uint32_t flows, const std::string& number) {
+    const Loaded look_up({flows});
+    const int repeat = static_cast<int>(flows / LOOK_UPS * 2 + 200);
+    const std::string keys = "look-up among " + number;
+    programs.add(keys, "the key and its hash", look_up.program("draw", repeat, LOOK_UPS));
+    programs.add(keys, "the marker's table", look_up.program("table", repeat, LOOK_UPS));
+    programs.add(keys, "the kernel's hash", look_up.program("kernel_hash", repeat, LOOK_UPS));
 }
 
-void FlowInRotation(benchmark::State& state) {
-    const auto flows = static_cast<std::uint32_t>(state.range(0));
-    flowd::marker::Options options;
-    options.max_flows = flows;
-    auto program = flowd::marker::load_program(options, {});
-    if (!program) return state.SkipWithError("needs root: loads BPF programs");
-    flowd::marker::TagTable table(*program, flowd::marker::Marks(options), flows);
-    for (std::uint32_t i = 0; i < flows; ++i) table.put(nth_key(i), {2, 16});
-    rotate(state, program->ethernet(), flows);
-}
-
-/// The programs of look_up.bpf.c: many look-ups in one run, of keys that it draws itself.
-void look_up(benchmark::State& state, const char* name) {
-    const auto flows = static_cast<std::uint32_t>(state.range(0));
-    LookUp look(flows);
-    if (!look.is_loaded()) return state.SkipWithError("needs root: loads BPF programs");
-    const Bytes frame = segment(1024);
-    for (auto _ : state) {
-        auto options = flowd::bpf::sized<bpf_test_run_opts>();
-        options.data_in = frame.data();
-        options.data_size_in = static_cast<std::uint32_t>(frame.size());
-        options.repeat = 200;
-        if (bpf_prog_test_run_opts(look.program(name), &options) != 0) return state.SkipWithError("it could not be run");
-        if (options.retval != 0) return state.SkipWithError("a flow was not found");
-        state.SetIterationTime(options.duration * 1e-9 / LOOK_UPS);
-    }
-}
-
-void ColdFloor(benchmark::State& state) {
-    look_up(state, "draw");
-}
-void ColdKernelHash(benchmark::State& state) {
-    look_up(state, "kernel_hash");
-}
-void ColdBuckets(benchmark::State& state) {
-    look_up(state, "buckets");
+void add_sockets(Programs& programs, std::uint32_t count, const std::string& number) {
+    const Loaded look_up({count, true});
+    const int repeat = static_cast<int>(count / LOOK_UPS * 2 + 200);
+    const std::string sockets = number + " sockets in turn";
+    programs.add(sockets, "getting at the socket", look_up.program("reach_socket", repeat, LOOK_UPS));
+    programs.add(sockets, "and its storage", look_up.program("socket_storage", repeat, LOOK_UPS));
 }
 
 }  // namespace
 
-BENCHMARK(Empty)->UseManualTime()->Iterations(9);
-BENCHMARK(FlowAmong)->Arg(1)->Arg(1000)->Arg(100000)->UseManualTime()->Iterations(9);
-BENCHMARK(MissAmong)->Arg(1000)->Arg(100000)->UseManualTime()->Iterations(9);
-BENCHMARK(CatchAllOnly)->UseManualTime()->Iterations(9);
-BENCHMARK(CatchAllAmongFlows)->UseManualTime()->Iterations(9);
-BENCHMARK(Observe)->UseManualTime()->Iterations(9);
-BENCHMARK(NothingToMark)->UseManualTime()->Iterations(9);
-BENCHMARK(PassIpv4)->UseManualTime()->Iterations(9);
-BENCHMARK(EmptyInRotation)->Arg(131072)->UseManualTime()->Iterations(9);
-BENCHMARK(FlowInRotation)->Arg(131072)->Arg(1000000)->UseManualTime()->Iterations(9);
-BENCHMARK(ColdFloor)->Arg(131072)->Arg(1000000)->UseManualTime()->Iterations(9);
-BENCHMARK(ColdKernelHash)->Arg(131072)->Arg(1000000)->UseManualTime()->Iterations(9);
-BENCHMARK(ColdBuckets)->Arg(131072)->Arg(1000000)->UseManualTime()->Iterations(9);
+int main(int argc, char** argv) {
+    Programs programs;
+    add_hot(programs);
+    add_cold(programs, 131072, "131,072");
+    add_cold(programs, 1000000, "1,000,000");
+    add_look_ups(programs, 1, "1");
+    add_look_ups(programs, 131072, "131,072");
+    add_look_ups(programs, 1000000, "1,000,000");
+    add_sockets(programs, 1, "1");
+    add_sockets(programs, 131072, "131,072");
+    return Programs::run(argc, argv);
+}
