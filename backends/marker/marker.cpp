@@ -6,11 +6,12 @@
 #include <string>
 #include <utility>
 
+#include "bpf/socket_tag.h"
+
 namespace flowd::marker {
 namespace {
 
 constexpr std::chrono::seconds catch_all_patience{10};
-constexpr std::chrono::seconds series_period{1};
 
 std::string tag_text(flowd_tag tag) {
     return std::to_string(tag.experiment) + "/" + std::to_string(tag.activity);
@@ -33,7 +34,15 @@ Result<void> Marker::prepare() {
 Result<void> Marker::start() {
     if (auto done = watch(); !done) return done;
     if (auto done = share_socket_tags(); !done) return done;
-    if (auto done = publish(); !done) return done;
+    look_for_taggers();
+    publish();
+    auto second = host().every(std::chrono::seconds(1), [this] {
+        if (!marking_) return;
+        look_for_taggers();
+        series_->publish(*marking_);
+    });
+    if (!second) return std::move(second).error();
+    second_timer_ = *std::move(second);
     if (const auto adopted = marking_->table().adopted(); adopted != 0) {
         host().info("took over " + std::to_string(adopted) + " flows that were marked before");
         if (auto done = expire_adopted(); !done) return done;
@@ -82,22 +91,19 @@ Result<void> Marker::watch() {
     return {};
 }
 
-Result<void> Marker::publish() {
+void Marker::publish() {
     series_.emplace(host());
     series_->publish(*marking_);
-    if (series_timer_) return {};
-    auto timer = host().every(series_period, [this] {
-        if (marking_ && series_) series_->publish(*marking_);
-    });
-    if (!timer) return std::move(timer).error();
-    series_timer_ = *std::move(timer);
-    return {};
 }
 
 Result<void> Marker::share_socket_tags() {
-    if (options_.socket_tags) return host().shared().offer(FLOWD_SHARED_SOCKET_TAGS, marking_->program().socket_tags());
-    host().shared().withdraw(FLOWD_SHARED_SOCKET_TAGS);
-    return {};
+    return host().shared().offer(FLOWD_SHARED_SOCKET_TAGS, marking_->program().socket_tags());
+}
+
+void Marker::look_for_taggers() {
+    const bool found = host().shared().obtain(SOCKET_TAGGERS).has_value();
+    if (auto done = marking_->look_into_sockets(found); !done)
+        host().warning("flows that the catch-all covered: " + done.error().message);
 }
 
 Result<void> Marker::reconfigure(Options options) {
@@ -118,7 +124,7 @@ Result<void> Marker::reconfigure(Options options) {
     marking_->take_over(**fresh);
     options_ = std::move(options);
     said_full_ = false;
-    if (auto done = publish(); !done) host().warning("metrics of the marker: " + done.error().message);
+    publish();
     return share_socket_tags();
 }
 
@@ -126,7 +132,7 @@ Result<void> Marker::stop(Deadline) {
     change_watch_.reset();
     catch_all_timer_.reset();
     adopted_timer_.reset();
-    series_timer_.reset();
+    second_timer_.reset();
     if (marking_ && series_) series_->publish(*marking_);
     marking_.reset();
     pins_.reset();

@@ -46,9 +46,11 @@ class Marker final : public Backend {
     [[nodiscard]] Result<void> expire_adopted();
     void end_flow(EventView event);
     /// Figures of this program's packets from now on.
-    [[nodiscard]] Result<void> publish();
+    void publish();
     /// Offers the map of the program that is in force; plugins that have the old one ask again.
     [[nodiscard]] Result<void> share_socket_tags();
+    /// Whether any of them tags sockets.
+    void look_for_taggers();
     void set_catch_all(std::optional<flowd_tag> tag);
     void start_flow(const flowd_event& event);
 
@@ -62,7 +64,7 @@ class Marker final : public Backend {
     Timer adopted_timer_;
     bool said_full_ = false;
     std::optional<Series> series_;  // of the program that is in force
-    Timer series_timer_;
+    Timer second_timer_;
     Watch change_watch_;
     Timer catch_all_timer_;
 };

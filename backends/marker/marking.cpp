@@ -40,7 +40,7 @@ Result<std::unique_ptr<Marking>> Marking::make(Host& host, const Options& option
     if (made->program_.is_taken_over())
         if (auto adopted = made->table_.adopt(); !adopted) return std::move(adopted).error();
     made->table_.set_observe(options.mode == Mode::observe);
-    made->table_.set_socket_tags(options.socket_tags);
+    made->table_.set_socket_tags(false);
     return made;
 }
 
@@ -109,6 +109,7 @@ void Marking::warn_of_strangers(const bpf::Link& link) const {
 }
 
 Result<void> Marking::fill_from(const Marking& predecessor) {
+    table_.set_socket_tags(predecessor.table_.reads_sockets());
     if (predecessor.table_.has_catch_all()) table_.set_catch_all(predecessor.table_.catch_all());
     if (auto done = refill(); !done) return done;
     table_.apply_catch_all();
@@ -127,6 +128,13 @@ Result<bool> Marking::set_catch_all(std::optional<flowd_tag> tag) {
         if (auto done = refill(); !done) return std::move(done).error();
     table_.apply_catch_all();
     return fits;
+}
+
+Result<void> Marking::look_into_sockets(bool on) {
+    if (table_.reads_sockets() == on) return {};
+    table_.set_socket_tags(on);
+    // A flow that the catch-all covered may have another tag in its socket, which would come first.
+    return on && table_.is_relied_on() ? refill() : Result<void>();
 }
 
 Result<void> Marking::refill() {

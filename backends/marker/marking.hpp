@@ -42,6 +42,8 @@ class Marking {
 
     /// Nothing: none from now on. False: the tag fits no carrier, and there is none now.
     [[nodiscard]] Result<bool> set_catch_all(std::optional<flowd_tag> tag);
+    /// Whether somebody tags sockets.
+    Result<void> look_into_sockets(bool on);
     /// All live flows, those included that did not fit when the table was full.
     Result<void> refill();
 

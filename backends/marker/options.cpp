@@ -48,9 +48,6 @@ const Table<Options>& Options::table() {
         option("forwarded", &Options::forwarded)
             .doc("Also mark packets that this host only forwards, such as those of containers and virtual machines.")
             .default_value(false),
-        option("socketTags", &Options::socket_tags)
-            .doc("Share a map in which plugins tag sockets, so that packets are marked from a connection's first on.")
-            .default_value(false),
         choice("mode", &Options::mode, {{"mark", Mode::mark}, {"observe", Mode::observe}})
             .doc("Observe counts what would be marked and changes no packet.")
             .default_value("mark"),

@@ -35,7 +35,6 @@ struct Options {
     std::vector<DscpRule> dscp_map;
     bool replace_dscp = false;
     bool forwarded = false;
-    bool socket_tags = false;
     Mode mode = Mode::mark;
     Policy policy = Policy::override;
     bpf::Attach attach = bpf::Attach::automatic;

@@ -56,9 +56,9 @@ void Marker::status(json::Writer& object) const {
     object.member("strategy", name_of(options_.strategy));
     object.member("policy", options_.policy == Policy::keep_explicit ? "keepExplicit" : "override");
     object.member("persist", options_.persist);
-    object.member("socketTags", options_.socket_tags);
     if (!marking_) return;
     const TagTable& table = marking_->table();
+    object.member("socketTags", table.reads_sockets());
     object.member("mode", table.observes() ? "observe" : "mark");
     write_catch_all(object, table);
     write_table(object, table);

@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lib/watch/hosted_watch.hpp"
 
+#include <sys/eventfd.h>
+
+#include <cerrno>
 #include <cstring>
 #include <utility>
 
+#include "bpf/socket_tag.h"
 #include "flowd/abi/ext/shared.h"
 #include "lib/watch/cgroup.hpp"
 
@@ -29,7 +33,14 @@ Result<void> HostedWatch::load(const std::string& cgroup, const std::string& pro
     if (!watch) return std::move(watch).error();
     watch_ = *std::move(watch);
     if (offered) marker_ = offered->generation;
-    return {};
+    return announce();
+}
+
+/// From here on markers look into sockets: before the first of them is tagged.
+Result<void> HostedWatch::announce() const {
+    const UniqueFd sign(::eventfd(0, EFD_CLOEXEC));
+    if (!sign) return Error::from_errno(errno, "making an eventfd");
+    return host_.shared().offer(SOCKET_TAGGERS, sign.get());
 }
 
 Result<void> HostedWatch::fill(SocketWatch& watch) const {
@@ -56,12 +67,14 @@ Result<void> HostedWatch::start() {
     watch_.reset();
     auto done = take_up(std::move(watch));
     started_ = done.ok();
+    renew();  // the marker has started since
     return done;
 }
 
 void HostedWatch::stop() {
     readable_.reset();
     watch_.reset();
+    host_.shared().withdraw(SOCKET_TAGGERS);
 }
 
 void HostedWatch::renew() {

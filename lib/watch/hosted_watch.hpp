@@ -41,6 +41,7 @@ class HostedWatch {
   private:
     [[nodiscard]] Result<SocketWatch> make(UniqueFd socket_tags);
     Result<void> fill(SocketWatch& watch) const;
+    [[nodiscard]] Result<void> announce() const;
     Result<void> take_up(SocketWatch watch);
 
     Host& host_;

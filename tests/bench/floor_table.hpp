@@ -37,7 +37,8 @@ class Table : public benchmark::BenchmarkReporter {
     bool ReportContext(const Context&) override { return true; }
     void ReportRuns(const std::vector<Run>& runs) override {
         if (!runs.empty() && runs.front().error_occurred)
-            std::fprintf(stderr, "%s: %s\n", runs.front().run_name.function_name.c_str(), runs.front().error_message.c_str());
+            std::fprintf(stderr, "%s: %s\n", runs.front().run_name.function_name.c_str(),
+                         runs.front().error_message.c_str());
         for (const Run& run : runs) {
             if (run.run_type != Run::RT_Aggregate || run.aggregate_name != "median") continue;
             report(run.run_name.function_name, run.GetAdjustedRealTime());

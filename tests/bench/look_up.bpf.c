@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * The marker among many flows, for its benchmark. Programs of the first kind look flows up, many in one run, in the marker's
- * table, in the kernel's hash and in the storage of sockets. Those of the second kind make of the frame a packet of another
- * flow in each run, and then do with it what the marker does. Beside each kind the same without what is measured. Never
- * attached.
+ * The marker among many flows, for its benchmark. Programs of the first kind look flows up, many in one run, in the
+ * marker's table, in the kernel's hash and in the storage of sockets. Those of the second kind make of the frame a packet
+ * of another flow in each run, and then do with it what the marker does. Beside each kind the same without what is
+ * measured. Never attached.
  */
 #include <linux/bpf.h>
 

@@ -78,8 +78,7 @@ Programs::Make marker(Marker::What what, Bytes frame) {
 Program empty() {
     const bpf_insn code[] = {{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .src_reg = 0, .off = 0, .imm = -1},
                              {.code = BPF_JMP | BPF_EXIT, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0}};
-    auto fd =
-        std::make_shared<flowd::UniqueFd>(bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, "empty", "GPL", code, 2, nullptr));
+    auto fd = std::make_shared<flowd::UniqueFd>(bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, "empty", "GPL", code, 2, nullptr));
     return {fd->get(), segment(known_port), 200000, 1, false, fd};
 }
 
@@ -109,8 +108,8 @@ class Loaded {
             const Bytes frame = flowd::test::ethernet(0x86dd) +
                                 flowd::test::Ip6{.source = "2001:db8:a00::1", .destination = "2001:db8:a00::2"}.over(
                                     flowd::test::tcp(0, 0, 1000));
-            return Program{look_up->is_loaded() ? look_up->program(name) : -1, frame, repeat, per_repeat, per_repeat > 1,
-                           look_up};
+            return Program{
+                look_up->is_loaded() ? look_up->program(name) : -1, frame, repeat, per_repeat, per_repeat > 1, look_up};
         };
     }
 

@@ -29,7 +29,7 @@ backends:
     sendToDestination: false
 {more}
 """
-MARKER = "  marker:\n    targetInterfaces: [eth0]\n    socketTags: true\n"
+MARKER = "  marker:\n    targetInterfaces: [eth0]\n"
 
 
 def daemon_on(host, configuration):
@@ -97,7 +97,7 @@ def tags_of(packets):
 def test_the_syn_of_a_client_and_the_first_data_of_a_server_carry_the_label(lab):
     with daemon_on(lab.a, RULES.format(more=MARKER)) as daemon:
         require_early(daemon)
-        wait_for(lambda: plugin(daemon)["kernel"]["marksFirstPacket"], "the marker's map of socket tags")
+        assert plugin(daemon)["kernel"]["marksFirstPacket"] and looks_into_sockets(daemon), "when the daemon is ready it is all there"
         there, here = Server(lab.b, 5001), Server(lab.a, 1094, answer=1000)
         with Capture(lab.b, "ip6 and tcp") as capture:
             with lab.a.call(socket.create_connection, (lab.b.address6, 5001), 10) as client:
@@ -121,12 +121,29 @@ def test_the_syn_of_a_client_and_the_first_data_of_a_server_carry_the_label(lab)
         here.close()
 
 
+def looks_into_sockets(daemon):
+    return daemon.cli("marker", "status")["socketTags"]
+
+
+def test_the_marker_looks_into_sockets_only_while_a_plugin_tags_them(lab):
+    without = "plugins:\n  fireflyp: {}\nbackends:\n" + MARKER
+    with daemon_on(lab.a, without) as daemon:
+        assert not looks_into_sockets(daemon)
+        daemon.reload(RULES.format(more=MARKER))
+        require_early(daemon)
+        wait_for(lambda: looks_into_sockets(daemon), "the marker to look")
+        daemon.reload(RULES.format(more=MARKER + "    maxFlows: 1000\n"))
+        assert looks_into_sockets(daemon), "its successor does as well, without a pause"
+        daemon.reload(without)
+        wait_for(lambda: not looks_into_sockets(daemon), "the marker to stop looking")
+
+
 def test_a_marker_that_comes_later_is_taken_up(lab):
     with daemon_on(lab.a, RULES.format(more="")) as daemon:
         require_early(daemon)
         assert not plugin(daemon)["kernel"]["marksFirstPacket"]
         daemon.reload(RULES.format(more=MARKER))
-        wait_for(lambda: plugin(daemon)["kernel"]["marksFirstPacket"], "the marker's map of socket tags")
+        wait_for(lambda: plugin(daemon)["kernel"]["marksFirstPacket"] and looks_into_sockets(daemon), "the marker's map of socket tags")
         there = Server(lab.b, 5001)
         with Capture(lab.b, "ip6 and tcp port 5001") as capture:
             with lab.a.call(socket.create_connection, (lab.b.address6, 5001), 10) as client:
