@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Real tests between two hosts, as a perfSONAR node runs them, and what a collector hears of them."""
 import collections
+import http.client
 import json
 import os
 import pathlib
@@ -16,6 +17,7 @@ import pytest
 
 from tests.harness.collector import Collector
 from tests.harness.daemon import Daemon
+from tests.harness.http import Api
 from tests.harness.lab import Host, sh, wait_for
 
 TAG = (2, 16)
@@ -357,6 +359,52 @@ def test_the_daemons_own_flows_are_none_sockets_that_it_has_closed_again_include
             last.send(b"that was all")
         answering.join()
         close_all(queries + receivers)
+
+
+def test_scrapes_and_calls_of_the_api_from_another_host_are_none_and_a_neighbours_of_the_same_user_are(lab, collector):
+    """Told apart by the socket: what this very process, of the same user and control group, serves is announced."""
+    bearer = "a-token-of-enough-characters"
+    daemon = Daemon("", lab.a)
+    token = daemon.directory / "token"
+    token.write_text(bearer + "\n")
+    token.chmod(0o640)
+    daemon.conf.write_text(
+        configuration(lab, backend=f"  metrics: {{bindAddress: '::', port: 9100, tokenFile: {token}}}\n")
+        .replace("backends:", f"  api: {{bindAddress: '::', tokenFile: {token}}}\nbackends:"))
+
+    def ask(address, port, path, close):
+        """One connection each: left open for a while, or closed at once by either side."""
+        connection = http.client.HTTPConnection("flowd.test")
+        connection.sock = lab.b.call(socket.create_connection, (address, port), 10)
+        connection.request("GET", path, headers={"Authorization": f"Bearer {bearer}", "Connection": "close" if close else "keep-alive"})
+        answer = connection.getresponse()
+        assert answer.status == 200 and answer.read()
+        return connection
+
+    flow = {"state": "start", "protocol": "tcp", "source": {"address": "2001:db8::1", "port": 2345},
+            "destination": {"address": "2001:db8::2", "port": 1094}, "experiment": TAG[0], "activity": TAG[1]}
+    with daemon, Echo(lab.a, 9000):
+        kept = []
+        for round in range(10):
+            for address in (lab.a.address6, lab.a.address4):
+                for port, path in ((9100, "/metrics"), (7777, "/flows")):
+                    connection = ask(address, port, path, close=round % 2 == 0)
+                    kept.append(connection) if round % 3 == 0 else connection.close()
+        with Api.at(lab.b, address=lab.a.address6, headers={"Authorization": f"Bearer {bearer}"}) as api:
+            assert api.post(flow)[0] == 200
+            assert api.post(flow | {"state": "end"})[0] == 200
+        with lab.b.call(socket.create_connection, (lab.a.address6, 9000)) as sock:
+            sock.sendall(b"x" * 100)
+            sock.shutdown(socket.SHUT_WR)
+            assert len(sock.recv(100, socket.MSG_WAITALL)) == 100
+        wait_for_ends(collector, 1, source_port=9000)
+        for connection in kept:
+            connection.close()
+        wait_for(lambda: status(daemon)["flows"]["own"] >= 41, "the daemon's own flows to be seen")
+        wait_for(lambda: {state for key, states in Heard(collector).flows.items() if key.destination_port == 1094 for state in states}
+                 == {"start", "end"}, "what the API was told")
+        assert daemon.stop() == 0
+    assert {(key.source_port, key.destination_port) for key in Heard(collector).flows if key.source_port != 9000} == {(2345, 1094)}
 
 
 def interface_counters(host, device="eth0"):
