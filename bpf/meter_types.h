@@ -17,21 +17,24 @@
 #define METER_SELF_PROGRAM "flowd_meter_me"
 #define METER_BUCKETS_MAP "meter_buckets"
 #define METER_FLOWS_MAP "meter_flows"
+#define METER_FREE_MAP "meter_free"
 #define METER_STATE_MAP "meter_state"
 #define METER_COUNTS_MAP "meter_counts"
 #define METER_EVENTS_MAP "meter_events"
 
 /*
- * The table is of our own: buckets of 16 tags, a cache line each, and beside them the flows, in the same order. A flow
- * lives in the bucket that its hash names, or in the other one that it names when that is full. The kernel's side enters
- * flows, the user's side takes them away.
+ * The table is of our own: buckets of eight slots, a cache line each, and beside them the flows, close together, in the
+ * order in which they came: flows that live at a time share pages, however large the table is. A flow's slot is in the
+ * bucket that its hash names, or in the other one that it names when that is full. The kernel's side enters flows, the
+ * user's side takes them away.
  */
-#define METER_BUCKET_SLOTS 16
+#define METER_BUCKET_SLOTS 8
 
 /*
- * A tag is 30 bits of the flow's hash, never 0, and its slot's state. A tag that is 0 as a whole is a free slot. BUSY: its
- * flow is being written by the CPU that claimed the slot; whoever else has a packet of it may count it already. GONE: no
- * packet finds it any more, but a CPU may still be counting one that did; it becomes free a second later.
+ * A slot is one word: the number of its flow in meter_flows in the upper half, a tag in the lower. A tag is 30 bits of the
+ * flow's hash, never 0, and its slot's state. A slot that is 0 as a whole is free. BUSY: its flow is being written by the
+ * CPU that claimed the slot; whoever else has a packet of it may count it already. GONE: no packet finds it any more, but a
+ * CPU may still be counting one that did; it becomes free a second later.
  */
 #define METER_TAG_HASH 0xfffffffcu
 #define METER_TAG_READY 1u
@@ -39,8 +42,15 @@
 #define METER_TAG_GONE 3u
 
 struct meter_bucket {
-    __u32 tags[METER_BUCKET_SLOTS];
+    __u64 slots[METER_BUCKET_SLOTS];
 };
+
+static __always_inline __u64 meter_slot_word(__u32 number, __u32 tag) {
+    return (__u64)number << 32 | tag;
+}
+static __always_inline __u32 meter_slot_number(__u64 word) {
+    return (__u32)(word >> 32);
+}
 
 /* Index of what is counted for the two directions: as this host sees them. */
 #define METER_OUT 0u
@@ -81,13 +91,15 @@ struct meter_state {
     __u32 min_packets; /* of a flow that is worth an announcement */
     __u32 lost_events; /* that had no room in meter_events */
     __u64 min_bytes;
-    __u64 daemon; /* the address of the daemon's task_struct (its group leader's); 0: unknown */
+    __u64 daemon;  /* the address of the daemon's task_struct (its group leader's); 0: unknown */
+    __u32 numbers; /* of meter_flows that have been given out, without those that have come back to meter_free */
+    __u32 reserved;
 };
 
 /* Constants of a loaded program (.rodata), set before it is loaded. */
 struct meter_config {
     __u32 bucket_mask; /* buckets - 1; a power of two of them */
-    __u32 reserved;
+    __u32 room;        /* of meter_flows */
 };
 
 /* One record of meter_events. */
@@ -149,7 +161,7 @@ METER_LAYOUT(sizeof(struct meter_flow) == 128);
 METER_LAYOUT(__builtin_offsetof(struct meter_flow, flags) == 40);
 METER_LAYOUT(__builtin_offsetof(struct meter_flow, last_ns) == 64);
 METER_LAYOUT(__builtin_offsetof(struct meter_flow, end_ns) == 104);
-METER_LAYOUT(sizeof(struct meter_state) == 32);
+METER_LAYOUT(sizeof(struct meter_state) == 40);
 METER_LAYOUT(sizeof(struct meter_config) == 8);
 METER_LAYOUT(sizeof(struct meter_event) == 8);
 METER_LAYOUT(sizeof(struct meter_count) == 16);

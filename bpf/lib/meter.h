@@ -207,7 +207,7 @@ static __always_inline __u32 meter_flow_packet(struct __sk_buff* skb, const stru
     const int source_is_low = packet_flow_key(ip, &opening.key);
     const __u64 hash = flow_hash(&opening.key);
     const __u32 mask = meter_config.bucket_mask;
-    __u32 slot = METER_NO_SLOT;
+    __u32 slot = 0;
     __u32 events = 0;
 
     opening.tag = meter_tag(hash);
@@ -226,8 +226,8 @@ static __always_inline __u32 meter_flow_packet(struct __sk_buff* skb, const stru
         opening.flags = meter_opening_flags(ip, packet, direction, source_is_low);
         opening.isn = packet->sequence;
         opening.ifindex = skb->ifindex;
-        slot = meter_enter(&opening, hash, direction, &entered);
-        flow = bpf_map_lookup_elem(&meter_flows, &slot);
+        const __u32 number = meter_enter(&opening, hash, direction, &slot, &entered);
+        flow = bpf_map_lookup_elem(&meter_flows, &number);
         if (!flow) return METER_NO_ROOM;
         if (entered) events = METER_EVENT_ENTERED;
     }

@@ -23,10 +23,17 @@ struct {
 struct {
     __uint(type, BPF_MAP_TYPE_ARRAY);
     __uint(map_flags, BPF_F_MMAPABLE);
-    __uint(max_entries, 131072);
+    __uint(max_entries, 65536);
     __type(key, __u32);
     __type(value, struct meter_flow);
 } meter_flows SEC(".maps");
+
+/* Numbers of flows that the user's side has given back; the last one first, which may still be in a cache. */
+struct {
+    __uint(type, BPF_MAP_TYPE_STACK);
+    __uint(max_entries, 65536);
+    __type(value, __u32);
+} meter_free SEC(".maps");
 
 struct {
     __uint(type, BPF_MAP_TYPE_ARRAY);
@@ -59,29 +66,41 @@ static __always_inline void meter_tell(__u32 slot, __u32 what) {
     if (state) __sync_fetch_and_add(&state->lost_events, 1);
 }
 
+static __always_inline struct meter_flow* meter_flow_at(__u64 word) {
+    const __u32 number = meter_slot_number(word);
+    return bpf_map_lookup_elem(&meter_flows, &number);
+}
+
 /* The flow of a key in one bucket, or null. */
 static __always_inline struct meter_flow* meter_find_in(__u32 bucket, __u32 tag, const struct flow_key* key, __u32* slot) {
-    const struct meter_bucket* tags = bpf_map_lookup_elem(&meter_buckets, &bucket);
-    if (!tags) return 0;
+    const struct meter_bucket* slots = bpf_map_lookup_elem(&meter_buckets, &bucket);
+    if (!slots) return 0;
     for (__u32 i = 0; i < METER_BUCKET_SLOTS; ++i) {
-        const __u32 found = *(const volatile __u32*)&tags->tags[i];
-        if ((found & METER_TAG_HASH) != tag) continue;
-        const __u32 at = bucket * METER_BUCKET_SLOTS + i;
-        struct meter_flow* flow = bpf_map_lookup_elem(&meter_flows, &at);
+        const __u64 word = *(const volatile __u64*)&slots->slots[i];
+        if (((__u32)word & METER_TAG_HASH) != tag) continue;
+        struct meter_flow* flow = meter_flow_at(word);
         if (!flow) return 0;
         /* While its key is being written 30 equal bits of the hash have to do. */
-        if ((found & METER_TAG_GONE) == METER_TAG_READY && flow_key_difference(&flow->key, key)) continue;
-        *slot = at;
+        if ((word & METER_TAG_GONE) == METER_TAG_READY && flow_key_difference(&flow->key, key)) continue;
+        *slot = bucket * METER_BUCKET_SLOTS + i;
         return flow;
     }
     return 0;
 }
 
+static __always_inline __u64* meter_slot_at(__u32 slot) {
+    const __u32 bucket = slot / METER_BUCKET_SLOTS;
+    struct meter_bucket* slots = bpf_map_lookup_elem(&meter_buckets, &bucket);
+    return slots ? &slots->slots[slot % METER_BUCKET_SLOTS] : 0;
+}
+
 /* Takes a slot out of everybody's sight. */
 static __always_inline void meter_hide(__u32 slot, __u32 tag) {
-    const __u32 bucket = slot / METER_BUCKET_SLOTS;
-    struct meter_bucket* tags = bpf_map_lookup_elem(&meter_buckets, &bucket);
-    if (tags) __sync_val_compare_and_swap(&tags->tags[slot % METER_BUCKET_SLOTS], tag | METER_TAG_READY, METER_TAG_GONE);
+    __u64* word = meter_slot_at(slot);
+    if (!word) return;
+    const __u32 number = meter_slot_number(*(volatile __u64*)word);
+    __sync_val_compare_and_swap(word, meter_slot_word(number, tag | METER_TAG_READY),
+                                meter_slot_word(number, METER_TAG_GONE));
 }
 
 /* What is known of a flow when it is entered. */
@@ -94,51 +113,64 @@ struct meter_opening {
     __u32 ifindex;
 };
 
+/* The number of a flow that nobody has. 0: there is none. */
+static __always_inline int meter_take_number(struct meter_state* state, __u32* number) {
+    if (bpf_map_pop_elem(&meter_free, number) == 0) return 1;
+    if (*(volatile __u32*)&state->numbers >= meter_config.room) return 0;
+    *number = __sync_fetch_and_add(&state->numbers, 1);
+    return *number < meter_config.room;
+}
+
 /*
- * Claims a slot of the bucket; with the slot of another CPU that has just claimed one for the same flow it is that one.
- * Answers 1 when `slot` is set.
+ * Claims a slot of the bucket for the flow of that number; with the slot of another CPU that has just claimed one for the
+ * same flow it is that one. Answers the slot's word, and 0 when there is none.
  */
-static __always_inline int meter_claim_in(__u32 bucket, const struct meter_opening* opening, __u32* slot, __u32* claimed) {
-    struct meter_bucket* tags = bpf_map_lookup_elem(&meter_buckets, &bucket);
-    if (!tags) return 0;
+static __always_inline __u64 meter_claim_in(__u32 bucket, __u32 tag, __u32 number, __u32* slot, __u32* claimed) {
+    struct meter_bucket* slots = bpf_map_lookup_elem(&meter_buckets, &bucket);
+    if (!slots) return 0;
+    const __u64 wanted = meter_slot_word(number, tag | METER_TAG_BUSY);
     for (__u32 i = 0; i < METER_BUCKET_SLOTS; ++i) {
-        __u32 found = *(volatile __u32*)&tags->tags[i];
+        __u64 found = *(volatile __u64*)&slots->slots[i];
         if (found == 0) {
-            found = __sync_val_compare_and_swap(&tags->tags[i], 0, opening->tag | METER_TAG_BUSY);
+            found = __sync_val_compare_and_swap(&slots->slots[i], 0, wanted);
             *claimed = found == 0;
         }
-        if (*claimed || (found & METER_TAG_HASH) == opening->tag) {
+        if (*claimed || ((__u32)found & METER_TAG_HASH) == tag) {
             *slot = bucket * METER_BUCKET_SLOTS + i;
-            return 1;
+            return *claimed ? wanted : found;
         }
     }
     return 0;
 }
 
 /*
- * Enters a flow. A function of its own: few packets get here. Answers its slot, METER_NO_SLOT when there is no room.
+ * Enters a flow. A function of its own: few packets get here. Answers its number, METER_NO_FLOW when there is no room.
  * `*entered` is 0 when another CPU was faster.
  */
-#define METER_NO_SLOT 0xffffffffu
-static __noinline __u32 meter_enter(const struct meter_opening* opening, __u64 hash, __u32 direction, __u32* entered) {
-    __u32 slot = METER_NO_SLOT;
+#define METER_NO_FLOW 0xffffffffu
+static __noinline __u32 meter_enter(const struct meter_opening* opening, __u64 hash, __u32 direction, __u32* slot,
+                                    __u32* entered) {
     __u32 claimed = 0;
+    __u32 number = 0;
     struct meter_state* state = meter_state_get();
-    if (!state) return METER_NO_SLOT;
+    if (!state || !slot || !entered) return METER_NO_FLOW;
     /* What others send here may fill three quarters; the rest is for what this host sends. */
     const __u32 max = *(volatile __u32*)&state->max_flows;
-    if (*(volatile __u32*)&state->flows >= (direction == METER_OUT ? max : max - max / 4)) return METER_NO_SLOT;
+    if (*(volatile __u32*)&state->flows >= (direction == METER_OUT ? max : max - max / 4)) return METER_NO_FLOW;
+    if (!meter_take_number(state, &number)) return METER_NO_FLOW;
 
-    if (!meter_claim_in(meter_first_bucket(hash, meter_config.bucket_mask), opening, &slot, &claimed) &&
-        !meter_claim_in(meter_second_bucket(hash, meter_config.bucket_mask), opening, &slot, &claimed))
-        return METER_NO_SLOT;
+    const __u32 mask = meter_config.bucket_mask;
+    __u64 word = meter_claim_in(meter_first_bucket(hash, mask), opening->tag, number, slot, &claimed);
+    if (!word) word = meter_claim_in(meter_second_bucket(hash, mask), opening->tag, number, slot, &claimed);
     *entered = claimed;
-    if (!claimed) return slot;
+    if (!claimed) {
+        bpf_map_push_elem(&meter_free, &number, 0);
+        return word ? meter_slot_number(word) : METER_NO_FLOW;
+    }
 
-    struct meter_flow* flow = bpf_map_lookup_elem(&meter_flows, &slot);
-    const __u32 bucket = slot / METER_BUCKET_SLOTS;
-    struct meter_bucket* tags = bpf_map_lookup_elem(&meter_buckets, &bucket);
-    if (!flow || !tags) return METER_NO_SLOT;
+    struct meter_flow* flow = meter_flow_at(word);
+    __u64* place = meter_slot_at(*slot);
+    if (!flow || !place) return METER_NO_FLOW;
     flow->key = opening->key;
     flow->isn = opening->isn;
     flow->cookie = opening->cookie;
@@ -147,8 +179,8 @@ static __noinline __u32 meter_enter(const struct meter_opening* opening, __u64 h
     flow->last_ns = flow->start_ns;
     __sync_fetch_and_or(&flow->flags, opening->flags);
     __sync_fetch_and_add(&state->flows, 1);
-    __sync_lock_test_and_set(&tags->tags[slot % METER_BUCKET_SLOTS], opening->tag | METER_TAG_READY);
-    return slot;
+    __sync_lock_test_and_set(place, meter_slot_word(number, opening->tag | METER_TAG_READY));
+    return number;
 }
 
 #endif

@@ -24,6 +24,18 @@ std::size_t possible_cpus();
 Error error(int number, const std::string& map, const char* what);
 }  // namespace detail
 
+/// Values without keys, the last one first. The descriptor is borrowed.
+template <typename Value>
+class Stack {
+  public:
+    explicit Stack(int fd) : fd_(fd) {}
+    /// 0, or the errno: E2BIG when it is full.
+    [[nodiscard]] int push(const Value& value) { return detail::update(fd_, nullptr, &value, Update::any); }
+
+  private:
+    int fd_;
+};
+
 template <typename Key, typename Value>
 class Map {
   public:

@@ -49,6 +49,13 @@ class Object {
         if (!found) return std::move(found).error();
         return Map<Key, Value>(*found, name);
     }
+    /// After load.
+    template <typename Value>
+    [[nodiscard]] Result<Stack<Value>> stack(const std::string& name) const {
+        auto found = find_map(name, 0, sizeof(Value));
+        if (!found) return std::move(found).error();
+        return Stack<Value>(*found);
+    }
     /// After load: the descriptor of a ring buffer, borrowed.
     [[nodiscard]] Result<int> ring(const std::string& name) const { return find_map(name, 0, 0); }
     /// After load: a program's descriptor, borrowed.

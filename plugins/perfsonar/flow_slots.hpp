@@ -39,8 +39,9 @@ class KernelSlots final : public FlowSlots {
     void for_each(const std::function<void(std::uint32_t slot)>& each) const override;
 
   private:
-    [[nodiscard]] std::uint32_t& tag(std::uint32_t slot) const {
-        return program_.buckets()[slot / METER_BUCKET_SLOTS].tags[slot % METER_BUCKET_SLOTS];
+    [[nodiscard]] std::uint64_t load(std::uint32_t slot) const { return __atomic_load_n(&word(slot), __ATOMIC_ACQUIRE); }
+    [[nodiscard]] __u64& word(std::uint32_t slot) const {
+        return program_.buckets()[slot / METER_BUCKET_SLOTS].slots[slot % METER_BUCKET_SLOTS];
     }
     MeterProgram& program_;
 };

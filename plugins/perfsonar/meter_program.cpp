@@ -22,7 +22,7 @@ Result<bpf::HookPrograms> find_hook(const bpf::Object& object, bpf::Direction di
 
 std::uint32_t MeterProgram::buckets_for(std::uint32_t max_flows) {
     std::uint32_t buckets = 2;
-    while (capacity_of(buckets) < max_flows) buckets *= 2;
+    while (buckets * METER_BUCKET_SLOTS / 4 < max_flows) buckets *= 2;
     return buckets;
 }
 
@@ -32,14 +32,17 @@ std::vector<std::string> MeterProgram::program_names() {
 
 MeterProgram::MeterProgram(bpf::Object object, std::vector<bpf::HookPrograms> hooks,
                            bpf::Map<std::uint32_t, meter_flow> flows, bpf::MappedArray<meter_bucket> buckets,
-                           bpf::MappedArray<meter_state> state, bpf::Map<std::uint32_t, meter_count> counts, int events)
+                           bpf::MappedArray<meter_state> state, bpf::Map<std::uint32_t, meter_count> counts,
+                           bpf::Stack<std::uint32_t> free, int events, std::uint32_t room)
     : object_(std::move(object)),
       hooks_(std::move(hooks)),
       flows_(std::move(flows)),
       buckets_(std::move(buckets)),
       state_(std::move(state)),
       counts_(std::move(counts)),
-      events_(events) {}
+      free_(free),
+      events_(events),
+      room_(room) {}
 
 Result<MeterProgram> MeterProgram::load(std::uint32_t max_flows, bpf::LogSink log) {
     std::size_t size = 0;
@@ -48,9 +51,9 @@ Result<MeterProgram> MeterProgram::load(std::uint32_t max_flows, bpf::LogSink lo
     if (!object) return std::move(object).error();
     const std::uint32_t bucket_count = buckets_for(max_flows);
     if (auto done = object->set_max_entries(METER_BUCKETS_MAP, bucket_count); !done) return std::move(done).error();
-    if (auto done = object->set_max_entries(METER_FLOWS_MAP, bucket_count * METER_BUCKET_SLOTS); !done)
-        return std::move(done).error();
-    if (auto done = object->set_constants(meter_config{bucket_count - 1, 0}); !done) return std::move(done).error();
+    if (auto done = object->set_max_entries(METER_FLOWS_MAP, max_flows); !done) return std::move(done).error();
+    if (auto done = object->set_max_entries(METER_FREE_MAP, max_flows); !done) return std::move(done).error();
+    if (auto done = object->set_constants(meter_config{bucket_count - 1, max_flows}); !done) return std::move(done).error();
     if (auto done = object->load(); !done) return std::move(done).error();
 
     auto out = find_hook(*object, bpf::Direction::egress, METER_OUT_PROGRAM, METER_OUT_RAW_IP_PROGRAM);
@@ -69,6 +72,8 @@ Result<MeterProgram> MeterProgram::load(std::uint32_t max_flows, bpf::LogSink lo
     if (!state) return std::move(state).error();
     auto counts = object->map<std::uint32_t, meter_count>(METER_COUNTS_MAP);
     if (!counts) return std::move(counts).error();
+    auto free = object->stack<std::uint32_t>(METER_FREE_MAP);
+    if (!free) return std::move(free).error();
     auto events = object->ring(METER_EVENTS_MAP);
     if (!events) return std::move(events).error();
     (*state)[0].max_flows = max_flows;
@@ -76,7 +81,7 @@ Result<MeterProgram> MeterProgram::load(std::uint32_t max_flows, bpf::LogSink lo
     if (!self) return std::move(self).error();
     if (auto done = bpf::run_once(*self); !done) return std::move(done).error();
     return MeterProgram(*std::move(object), {*out, *in}, *std::move(flows), *std::move(buckets), *std::move(state),
-                        *std::move(counts), *events);
+                        *std::move(counts), *free, *events, max_flows);
 }
 
 Result<OutcomeCounts> MeterProgram::counts() const {

@@ -37,23 +37,27 @@ class MeterProgram {
     [[nodiscard]] Result<OutcomeCounts> counts() const;
 
     [[nodiscard]] static std::vector<std::string> program_names();
-    /// A table is made half empty: then next to no flow finds both its buckets full.
+    /// At most a quarter of all slots is taken: then next to no flow finds both its buckets full.
     [[nodiscard]] static std::uint32_t buckets_for(std::uint32_t max_flows);
-    [[nodiscard]] static std::uint32_t capacity_of(std::size_t buckets) {
-        return static_cast<std::uint32_t>(buckets) * METER_BUCKET_SLOTS / 2;
-    }
+    /// Numbers of flows that are all zeros again: the next ones that are given out.
+    [[nodiscard]] bpf::Stack<std::uint32_t>& free_numbers() { return free_; }
+    /// How many flows it was made for.
+    [[nodiscard]] std::uint32_t room() const { return room_; }
 
   private:
     MeterProgram(bpf::Object object, std::vector<bpf::HookPrograms> hooks, bpf::Map<std::uint32_t, meter_flow> flows,
                  bpf::MappedArray<meter_bucket> buckets, bpf::MappedArray<meter_state> state,
-                 bpf::Map<std::uint32_t, meter_count> counts, int events);
+                 bpf::Map<std::uint32_t, meter_count> counts, bpf::Stack<std::uint32_t> free, int events,
+                 std::uint32_t room);
     bpf::Object object_;
     std::vector<bpf::HookPrograms> hooks_;
     bpf::Map<std::uint32_t, meter_flow> flows_;
     bpf::MappedArray<meter_bucket> buckets_;
     bpf::MappedArray<meter_state> state_;
     bpf::Map<std::uint32_t, meter_count> counts_;
+    bpf::Stack<std::uint32_t> free_;
     int events_;
+    std::uint32_t room_;
 };
 
 /// "metered"

@@ -90,7 +90,7 @@ Metering::Metering(Host& host, const PerfsonarOptions& options, MeterProgram pro
 
 void Metering::apply() {
     // A table that holds flows can't grow under them, and losing them to a reload would be worse than waiting.
-    const std::uint32_t made_for = MeterProgram::capacity_of(program_.buckets().size());
+    const std::uint32_t made_for = program_.room();
     if (options_.max_flows > made_for)
         host_.warning("maxFlows is " + std::to_string(made_for) + " until the next start: the table was made for so many");
     meter_state& state = program_.state();

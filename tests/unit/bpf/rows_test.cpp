@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The label strategy over a table: protocol x encapsulation x headers x match, and every truncation of a long packet. What
-// has to come out is built from the RFCs (packet.hpp) and the draft's test vectors, never taken from what came out.
+// Every strategy over a table: protocol x encapsulation x headers x match, and every truncation of a long packet. What has
+// to come out is built from the RFCs (packet.hpp) and the draft's test vectors, never taken from what came out.
+#include <string_view>
+
 #include "lib/bpf/flow_key.hpp"
 #include "tests/unit/bpf/kernel.hpp"
 
@@ -106,6 +108,76 @@ TEST_F(Rows, ProtocolTimesEncapsulationTimesHeadersTimesMatch) {
     }
     EXPECT_EQ(rows_, 6 * 4 * 7 * 4);
 }
+
+/// What a strategy other than the label alone makes of a packet with this chain, and why if it leaves it alone.
+struct Expected {
+    Bytes frame;
+    marker_outcome outcome;
+};
+
+constexpr unsigned ecn = 3;
+constexpr unsigned atlas_dscp = 46;
+
+Bytes atlas_header(unsigned next) {
+    return {static_cast<std::uint8_t>(next), 0, 0x1e, 3, 0, 2, 16, 0};
+}
+
+Expected with_header(marker::Strategy strategy, const Link& link, const Protocol& protocol, const Chain& chain) {
+    const auto [next, bytes] = behind(chain, protocol);
+    const Bytes untouched = link.header + Ip6{.traffic_class = ecn, .label = 0xfedcb, .next = next}.over(bytes);
+    if (next == 0) return {untouched, MARKER_HAS_HEADER};
+    if (std::string_view(protocol.name) == "icmpv6 error") return {untouched, MARKER_CONTROL_MESSAGE};
+    if (link.header.size() > 14) return {untouched, MARKER_HEADER_REFUSED};
+    const unsigned own = strategy == marker::Strategy::destination ? 60 : 0;
+    Bytes longer = atlas_header(next) + bytes;
+    if (strategy == marker::Strategy::hop_by_hop_destination) longer = atlas_header(60) + longer;
+    return {link.header + Ip6{.traffic_class = ecn, .label = 0xfedcb, .next = own}.over(longer), MARKER_MARKED_FLOW};
+}
+
+class StrategyRows : public Rows, public testing::WithParamInterface<marker::Strategy> {
+  protected:
+    [[nodiscard]] static Expected expected(const Link& link, const Protocol& protocol, const Chain& chain,
+                                           std::uint32_t entropy) {
+        const bool label = GetParam() == marker::Strategy::label_dscp;
+        if (!label && GetParam() != marker::Strategy::dscp) return with_header(GetParam(), link, protocol, chain);
+        const auto [next, bytes] = behind(chain, protocol);
+        const Ip6 ip{
+            .traffic_class = atlas_dscp << 2 | ecn, .label = label ? atlas_label | entropy : 0xfedcb, .next = next};
+        return {link.header + ip.over(bytes), MARKER_MARKED_FLOW};
+    }
+};
+
+TEST_P(StrategyRows, ProtocolTimesEncapsulationTimesHeaders) {
+    if (IsSkipped()) return;
+    marker::Options options = with_room(64);
+    options.strategy = GetParam();
+    options.dscp_map = {{atlas.experiment, std::nullopt, atlas_dscp}};
+    load(options);
+    for (const Protocol& protocol : protocols()) {
+        const flowd_key flow =
+            key(protocol.source_port, protocol.destination_port, static_cast<std::uint8_t>(protocol.number));
+        const flow_key kernel_key = bpf::to_flow_key(flow);
+        const std::uint32_t entropy = flow_entropy(flow_hash(&kernel_key)) & entropy_bits;
+        for (const Link& link : links()) {
+            for (const Chain& chain : chains()) {
+                SCOPED_TRACE(std::string(protocol.name) + ", " + link.name + ", " + chain.name);
+                const auto [next, bytes] = behind(chain, protocol);
+                const Bytes frame = link.header + Ip6{.traffic_class = ecn, .label = 0xfedcb, .next = next}.over(bytes);
+                expect(frame, frame, MARKER_NO_TAG);
+                ASSERT_TRUE(table_->put(flow, atlas));
+                const Expected wanted = expected(link, protocol, chain, entropy);
+                expect(frame, wanted.frame, wanted.outcome);
+                table_->remove(flow);
+            }
+        }
+    }
+    EXPECT_EQ(rows_, 6 * 4 * 7 * 2);
+}
+
+INSTANTIATE_TEST_SUITE_P(Strategies, StrategyRows,
+                         testing::Values(marker::Strategy::hop_by_hop, marker::Strategy::destination,
+                                         marker::Strategy::hop_by_hop_destination, marker::Strategy::dscp,
+                                         marker::Strategy::label_dscp));
 
 TEST_F(Rows, APacketThatEndsBeforeItsPortsDoIsLeftAlone) {
     set_catch_all(catch_all);

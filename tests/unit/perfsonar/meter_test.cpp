@@ -97,8 +97,8 @@ class MeterTest : public ::testing::Test {
     std::vector<meter_flow> flows() {
         std::vector<meter_flow> found;
         slots_->for_each([&](std::uint32_t slot) {
-            const auto tag = program_->buckets()[slot / METER_BUCKET_SLOTS].tags[slot % METER_BUCKET_SLOTS];
-            if (tag != METER_TAG_GONE) found.push_back(*slots_->read(slot));
+            const auto word = program_->buckets()[slot / METER_BUCKET_SLOTS].slots[slot % METER_BUCKET_SLOTS];
+            if ((word & METER_TAG_GONE) == METER_TAG_READY) found.push_back(*slots_->read(slot));
         });
         return found;
     }
