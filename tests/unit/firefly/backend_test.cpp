@@ -13,6 +13,7 @@
 #include "tests/unit/firefly/fixtures.hpp"
 #include "tests/unit/net/foreign_receiver.hpp"
 #include "tests/unit/net/loopback.hpp"
+#include "tests/unit/resolver.hpp"
 
 namespace flowd::firefly_backend {
 namespace {
@@ -483,6 +484,7 @@ TEST_F(FireflyBackendTest, TellsNoCollectorWhatARelayToldItAlready) {
 }
 
 TEST_F(FireflyBackendTest, LetsNoDeadCollectorHarmTheOthers) {
+    FLOWD_NEEDS_RESOLVER();
     use_collector();
     Endpoint dead;
     {
