@@ -68,10 +68,7 @@ void period(benchmark::State& state) {
         return;
     }
     Judge judge{&connections};
-    flowd_samples sink{};
-    sink.size = sizeof sink;
-    sink.context = &judge;
-    sink.add = &Judge::add;
+    const flowd_samples sink = judge.sink();
     const auto& flows = connections.flows();
     for (auto _ : state) {
         const double before = thread_cpu();

@@ -16,10 +16,10 @@ HEADER = re.compile(
 class Collector:
     """Listens on a host until closed. `fireflies` holds what was understood, `refused` the rest."""
 
-    def __init__(self, host, port=10514):
+    def __init__(self, host, port=10514, buffer=16 << 20):
         def bind():
             sock = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
-            sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 16 << 20)  # beyond net.core.rmem_max
+            sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, buffer)  # beyond net.core.rmem_max
             sock.bind(("::", port))
             sock.settimeout(0.1)
             return sock
@@ -36,11 +36,14 @@ class Collector:
                 datagram = self.socket.recv(65536)
             except socket.timeout:
                 continue
-            match = HEADER.match(datagram.decode("utf-8", "replace"))
-            try:
-                self.fireflies.append(json.loads(match["json"]))
-            except (TypeError, ValueError):
-                self.refused.append(datagram)
+            self.take(datagram)
+
+    def take(self, datagram):
+        match = HEADER.match(datagram.decode("utf-8", "replace"))
+        try:
+            self.fireflies.append(json.loads(match["json"]))
+        except (TypeError, ValueError):
+            self.refused.append(datagram)
 
     def wait_for_count(self, count, seconds=10.0):
         wait_for(lambda: len(self.fireflies) >= count, f"{count} fireflies (have {len(self.fireflies)})", seconds)

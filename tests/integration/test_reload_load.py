@@ -4,44 +4,29 @@ and ends once, in this order, at every backend that stays."""
 import os
 import pathlib
 import re
-import socket
 import threading
 import time
 
 import pytest
 
+from tests.harness.collector import Collector
 from tests.harness.daemon import Daemon
 from tests.harness.lab import wait_for
 from tests.harness.pairs import destination, source_port
 
-SO_RCVBUFFORCE = 33
 RATE = 10_000  # events a second
 LIVE = 2_000   # flows that are live at a time: of each reload, some
 
 
-class Recorder:
-    """A collector that only keeps what it gets, in a buffer that holds all of it, and judges afterwards."""
+class Recorder(Collector):
+    """Only keeps what it gets, in a buffer that holds all of it, and judges afterwards."""
 
     def __init__(self, host, port):
-        def bind():
-            sock = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
-            sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 256 << 20)
-            sock.bind(("::1", port))
-            sock.settimeout(0.1)
-            return sock
+        self.datagrams = []
+        super().__init__(host, port, 256 << 20)
 
-        self.socket, self.datagrams = host.call(bind), []
-        self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._receive)
-        self._thread.start()
-
-    def _receive(self):
-        while not self._closing.is_set():
-            try:
-                while True:
-                    self.datagrams.append(self.socket.recv(2048))
-            except socket.timeout:
-                pass
+    def take(self, datagram):
+        self.datagrams.append(datagram)
 
     def states(self):
         """{flow: its states in the order in which they came}"""
@@ -51,14 +36,6 @@ class Recorder:
             key = re.search(rb'"dst-ip":"([^"]+)"', datagram)[1], re.search(rb'"src-port":(\d+)', datagram)[1]
             told.setdefault(key, []).append(state)
         return told
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self._closing.set()
-        self._thread.join()
-        self.socket.close()
 
 
 class Emitter(threading.Thread):

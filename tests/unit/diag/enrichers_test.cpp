@@ -176,10 +176,7 @@ TYPED_TEST(EnricherTest, AmongMoreThanAProcessMayOpenEachGetsItsOwn) {
     const std::size_t count = std::getenv("FLOWD_LONG") != nullptr ? 100'000 : 10'000;
     const ManyConnections& connections = ManyConnections::of(count);
     Judge judge{&connections};
-    flowd_samples sink{};
-    sink.size = sizeof sink;
-    sink.context = &judge;
-    sink.add = &Judge::add;
+    const flowd_samples sink = judge.sink();
     const auto& flows = connections.flows();
     for (std::uint64_t period = 1; period <= 3; ++period) {
         ASSERT_EQ(
