@@ -164,6 +164,23 @@ backends:
         assert of("flowd_bus_flows_expired_total", reason="age") == 3
 
 
+def test_packets_are_counted_by_interface_and_outcome(lab):
+    def of(outcome):
+        return sum(value for key, value in values(page(lab.a), "flowd_marker_packets_total").items()
+                   if dict(key)["interface"] == "lo" and dict(key)["outcome"] == outcome)
+
+    with Daemon(BASE + "  marker: {targetInterfaces: [lo]}\n", lab.a) as daemon, Api.at(lab.a) as api:
+        connection = Connection(lab.a, 10)
+        api.post(start(connection.source, connection.destination))
+        wait_for(lambda: daemon.details("backend marker")["flows"] == 1, "the flow in the marker")
+        connection.client.sendall(b"x" * 10)
+        wait_for(lambda: of("markedFlow") >= 1, "its packets")
+        lab.a.run("ping", "-c", "3", "-i", "0.01", "127.0.0.1")
+        wait_for(lambda: of("ipv4") >= 6, "packets that have no label, with the reason")
+        assert list(values(page(lab.a), "flowd_marker_flows").values()) == [1.0]
+        connection.close()
+
+
 def test_the_figures_of_a_flow_are_those_of_its_socket(lab):
     with Daemon(ENRICHED, lab.a), Api.at(lab.a) as api:
         connection = Connection(lab.a, 123_456)
