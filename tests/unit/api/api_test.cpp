@@ -219,6 +219,25 @@ TEST_F(ApiTest, WaitsForRoomInTheQueuesAndAnswersThen) {
     EXPECT_THAT(finish(), HasSubstr(R"("waiting":0,"waited":2,"full":0)"));
 }
 
+TEST_F(ApiTest, BoundsWhatWaits) {
+    config_.set("fullTimeout", "60s").set("maxBody", "8 MiB");
+    run();
+    std::string many = "[" + start;
+    for (int i = 1; i < 10'000; ++i) many += "," + start;
+    many += "]";
+    host_.accept(0);
+    Client first(endpoint_), second(endpoint_), third(endpoint_);
+    first.send(post(many));
+    second.send(post(many));
+    ASSERT_TRUE(eventually([&] { return shows("\"waiting\":2"); }));
+    EXPECT_THAT(third.ask(post(start)), StartsWith("HTTP/1.1 503 ")) << "at once";
+    host_.accept_all();
+    make_room();
+    EXPECT_THAT(first.answer(), HasSubstr("{\"accepted\":10000}"));
+    EXPECT_THAT(second.answer(), HasSubstr("{\"accepted\":10000}"));
+    EXPECT_THAT(third.ask(post(start)), StartsWith("HTTP/1.1 200 "));
+}
+
 TEST_F(ApiTest, AnswersWhatWaitsBeforeItStops) {
     config_.set("fullTimeout", "60s");
     run();
