@@ -4,7 +4,9 @@
 namespace flowd::perfsonar {
 
 std::optional<meter_flow> KernelSlots::read(std::uint32_t slot) const {
-    auto flow = program_.flows().lookup(meter_slot_number(load(slot)));
+    const std::uint64_t word = load(slot);
+    if (word == 0) return meter_flow{};
+    auto flow = program_.flows().lookup(meter_slot_number(word));
     if (!flow) return std::nullopt;
     return *flow;
 }

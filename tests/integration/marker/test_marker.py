@@ -3,11 +3,13 @@
 import fcntl
 import json
 import os
+import pathlib
 import shutil
 import signal
 import socket
 import struct
 import subprocess
+import tempfile
 
 import pytest
 
@@ -395,6 +397,34 @@ def test_interfaces_are_discovered_by_route_and_by_address(lab):
         wait_for(lambda: [i["interface"] for i in status(daemon)["interfaces"]] == ["eth0"], "the public interface")
 
 
+@pytest.fixture
+def objects():
+    """A folder of root's own: the daemon loads no program that others could replace."""
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="flowd-objects-", dir="/run"))
+    yield folder
+    shutil.rmtree(folder)
+
+
+def test_another_object_is_loaded_when_it_is_told_and_debug_mode_says_what_libbpf_says(lab, objects):
+    ours = shutil.copy(BUILD / "bpf" / "marker.bpf.o", objects)
+    with Daemon(configuration(f"targetInterfaces: [eth0]\nprogramPath: {ours}\ndebugMode: true"), lab.a) as daemon:
+        has_catch_all(daemon)
+        exchange_udp(lab, 6000)
+        wait_for(lambda: status(daemon)["outcomes"]["markedCatchAll"] >= 5, "marked packets")
+        loud = daemon.log.count("libbpf")
+    assert loud > 10
+    with Daemon(configuration(), lab.a) as daemon:
+        assert "libbpf" not in daemon.log
+
+    theirs = shutil.copy(BUILD / "tests/integration/marker/stranger.bpf.o", objects)
+    daemon = Daemon(configuration(f"targetInterfaces: [eth0]\nprogramPath: {theirs}"), lab.a)
+    try:
+        daemon.start(ready=False)
+        assert daemon.process.wait(20) != 0 and "programPath" in daemon.log, daemon.log
+    finally:
+        daemon.__exit__()
+
+
 def test_a_missing_capability_is_named(lab):
     daemon = Daemon(configuration(), lab.a)
     try:
@@ -423,6 +453,7 @@ def test_the_series_are_what_status_shows(lab):
                 sockets[-1].send(b"x")
         announcer.close()
         wait_for(lambda: status(daemon)["flows"] == 16 and status(daemon)["skippedFlows"]["tableFull"] == 4, "a full table")
+        assert daemon.log.count("raise maxFlows") == 1, "said, and said once"
 
         def agree():
             shown, packets = status(daemon), series_of(daemon, "marker_packets_total")

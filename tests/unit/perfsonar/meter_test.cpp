@@ -260,6 +260,7 @@ TEST_F(MeterTest, WhatDoesNotFitIsCountedAndIncomingFlowsLeaveRoomForOurs) {
     slots_->hide(slot);
     slots_->clear(slot);
     EXPECT_EQ(program_->state().flows, 15u);
+    EXPECT_EQ(slots_->read(slot)->start_ns, 0u) << "a free slot has no flow, certainly not that of number 0";
     EXPECT_EQ(sent(out6(test::udp(port, 5002), 17)), METER_METERED);
     for (const meter_flow& flow : flows()) EXPECT_EQ(flow.packets[METER_OUT] + flow.packets[METER_IN], 1u);
 }
