@@ -267,6 +267,8 @@ def test_other_programs_run_on_before_during_and_after_ours(lab, attach, how):
                     for label in found:
                         assert_tagged(label, PERFSONAR)
                 capture.remove()
+                daemon.reload(on_eth0(attach, "maxFlows: 1000"))
+                assert is_running(), "the successor is attached beside, and the one before is gone"
                 daemon.stop(number)
             assert is_running()
         assert filters(lab.a) == theirs, "ours are gone, theirs are as they were"

@@ -106,6 +106,28 @@ def test_ping_with_the_tag_in_a_header_and_neighbour_discovery_without(lab):
     assert neighbours and all(packet[1] == "58" for packet in neighbours)
 
 
+@pytest.mark.parametrize("options", [["-P", "2", "-n", "2M"], ["-u", "-b", "4M", "-t", "1"], ["-u", "-b", "4M", "-t", "1", "-R"]],
+                         ids=["tcp", "udp", "udp-reverse"])
+def test_every_packet_of_an_iperf3_test_is_labelled_and_each_of_its_flows_has_one_label(lab, options):
+    server = lab.b.popen("iperf3", "-s", "-1", stdout=subprocess.DEVNULL)
+    try:
+        wait_for(lambda: ":5201" in lab.b.run("ss", "-Hltn").stdout, "iperf3 to listen")
+        with marking(lab) as daemon, Wire(lab, f"src {lab.a.address6} and (tcp or udp)") as wire:
+            ready(daemon)
+            lab.a.run("iperf3", "-6", "-c", lab.b.address6, *options)
+            server.wait(10)
+            found = wire.decoded(10, "ipv6.flow", "tcp.srcport", "udp.srcport", "ipv6.src")
+    finally:
+        server.kill()
+        server.wait()
+    labels_of = {}
+    for flow, tcp, udp, _ in found:
+        assert_tagged(flow)
+        labels_of.setdefault((tcp, udp), set()).add(flow)
+    assert len(labels_of) == (3 if options[0] == "-P" else 2), "the control connection, and each stream"
+    assert all(len(each) == 1 for each in labels_of.values())
+
+
 def test_probes_with_small_hop_limits_arrive_with_them_and_a_label(lab):
     """As traceroute sends them: a port for each hop; and as paris-traceroute does: one flow, one label at every hop."""
     def probe():
