@@ -397,6 +397,8 @@ def test_interfaces_are_discovered_by_route_and_by_address(lab):
         assert status(daemon)["interfaces"] == []
         lab.a.run("ip", "addr", "add", "2001:db8:5::a/64", "dev", "eth0", "nodad")
         wait_for(lambda: [i["interface"] for i in status(daemon)["interfaces"]] == ["eth0"], "the public interface")
+        lab.a.run("ip", "addr", "del", "2001:db8:5::a/64", "dev", "eth0")
+        wait_for(lambda: status(daemon)["interfaces"] == [], "the marker to let go of what is no longer public")
 
 
 @pytest.fixture

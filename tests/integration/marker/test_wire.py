@@ -216,6 +216,31 @@ def test_tags_in_the_frame(lab, attach):
     assert bytes(found[-1]) == bytes(too_deep)
 
 
+@pytest.mark.parametrize("strategy", ["label", "hopByHop"])
+def test_frames_that_end_in_their_ipv6_header_go_out_as_they_are(lab, strategy):
+    """Too short for BPF_PROG_TEST_RUN, but not for a raw socket."""
+    from scapy.layers.inet import UDP
+    from scapy.layers.inet6 import IPv6
+    from scapy.utils import RawPcapReader
+
+    whole = bytes(link(lab) / IPv6(src=lab.a.address6, dst=lab.b.address6, fl=0xABCDE) / UDP(sport=1, dport=2) / b"x")
+    sent = [whole[:length] for length in range(14, 14 + 40 + 4)]
+    with marking(lab, f"markingStrategy: {strategy}") as daemon, Capture(lab.b, "ether proto 0x86dd", snap_length=65535) as capture:
+        ready(daemon)
+        before = outcomes(daemon)["truncated"]
+        send_frames(lab, [*sent, whole])
+        wait_for(lambda: outcomes(daemon)["truncated"] - before == len(sent), "what is too short to be counted so")
+
+        def arrived():
+            with open(capture.path, "rb") as file:
+                found = {bytes(data) for data, _ in RawPcapReader(file)}
+            return found if found >= set(sent) else None
+
+        found = wait_for(arrived, "the frames, as they were sent")
+        assert whole not in found, "the whole one is marked"
+        capture.remove()
+
+
 @pytest.mark.parametrize("offload", ["on", "off"])
 @pytest.mark.parametrize("strategy, size", [("label", 1400), ("destination", 1400), ("hopByHop", 1400), ("destination", 1452)])
 def test_batches_of_datagrams(lab, strategy, size, offload):

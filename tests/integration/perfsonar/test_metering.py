@@ -188,6 +188,29 @@ def test_owamp_streams_to_many_peers_are_one_flow_each(lab, collector):
     assert {usage(firefly) for firefly in ends.values()} == {(140, 0)}
 
 
+def test_a_twamp_session_is_one_flow_with_what_was_reflected(lab, collector):
+    (reflector,) = owamp_receiver(lab.b, [18760])
+
+    def reflect():
+        for _ in range(30):
+            packet, sender = reflector.recvfrom(2000)
+            reflector.sendto(packet, sender)
+
+    reflecting = threading.Thread(target=reflect)
+    with Daemon(configuration(lab), lab.a):
+        reflecting.start()
+        with udp_sender(lab, 18760) as sock:
+            sock.settimeout(5)
+            for _ in range(30):
+                sock.send(b"x" * 41)
+                assert len(sock.recv(2000)) == 41
+        (firefly,) = wait_for_ends(collector, 1, destination_port=18760).values()
+    reflecting.join()
+    close_all([reflector])
+    assert usage(firefly) == (30 * 41, 30 * 41)
+    assert len(Heard(collector).flows) == 1
+
+
 def test_traceroute_and_ping_leave_flows_for_what_has_ports_and_nothing_else(lab, collector):
     with Daemon(configuration(lab), lab.a) as daemon:
         before = status(daemon)["packets"]["icmp"]
