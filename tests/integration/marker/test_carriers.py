@@ -35,9 +35,11 @@ def send(lab, amount=3_000_000):
     server.close()
 
 
-def from_a(lab, capture):
+def from_a(lab, capture, marked):
+    """What has come from a; as many packets as were marked there at least, since tcpdump writes a while after they have passed."""
     from scapy.layers.inet6 import IPv6
 
+    wait_for(lambda: _captured(capture, marked), "packets in the capture", 30)
     return [p for p in capture.packets() if IPv6 in p and p[IPv6].src == lab.a.address6 and p[IPv6].nh != 58]
 
 
@@ -50,8 +52,8 @@ def test_extension_headers_on_segments_of_every_size(lab, strategy, chain, offlo
     with Daemon(configuration([f"markingStrategy: {strategy}"]), lab.a) as daemon, Capture(lab.b, "ip6") as capture:
         with_catch_all(daemon)
         send(lab)
-        packets = from_a(lab, capture)
         counted = outcomes(daemon)
+        packets = from_a(lab, capture, counted["markedCatchAll"])
         capture.remove()
     tagged = [p for p in packets if p[IPv6].nh == chain[0]]
     assert counted["markedCatchAll"] > 10 and len(tagged) > 10
@@ -73,7 +75,7 @@ def test_big_tcp_is_marked(lab, size):
     with Daemon(configuration([]), lab.a) as daemon, Capture(lab.b, "ip6") as capture:
         with_catch_all(daemon)
         send(lab, 20_000_000)
-        packets = from_a(lab, capture)
+        packets = from_a(lab, capture, outcomes(daemon)["markedCatchAll"])
         assert outcomes(daemon)["deepHeaders"] == outcomes(daemon)["truncated"] == 0
         capture.remove()
     assert len(packets) > 20
