@@ -4,6 +4,7 @@
 
 #include <prometheus/metric_family.h>
 
+#include <cstddef>
 #include <functional>
 #include <set>
 #include <string>
@@ -23,7 +24,8 @@ enum class Format { text, open_metrics };
 /// One page, written family by family.
 class Page {
   public:
-    explicit Page(Format format) : format_(format) {}
+    /// `expected`: bytes, so that a large one need not move as it grows.
+    explicit Page(Format format, std::size_t expected = 0) : format_(format) { text_.reserve(expected); }
     void add(prometheus::MetricFamily&& family);
     [[nodiscard]] std::string finish() &&;
 

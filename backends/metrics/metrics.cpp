@@ -105,7 +105,7 @@ http::Response Metrics::scrape(const http::Request& request, const Selection& se
     const auto begin = std::chrono::steady_clock::now();
     publish();
     const Format format = format_of(request.accept);
-    Page page(format);
+    Page page(format, last_bytes_ + last_bytes_ / 16);
     collect(selection, page);
     http::Response response{.content_type = content_type_of(format), .body = std::move(page).finish()};
     response.headers.emplace_back("Vary", "Accept, Accept-Encoding");
