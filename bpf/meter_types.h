@@ -34,7 +34,7 @@
  * A slot is one word: the number of its flow in meter_flows in the upper half, a tag in the lower. A tag is 30 bits of the
  * flow's hash, never 0, and its slot's state. A slot that is 0 as a whole is free. BUSY: its flow is being written by the
  * CPU that claimed the slot; whoever else has a packet of it may count it already. GONE: no packet finds it any more, but a
- * CPU may still be counting one that did; it becomes free a second later.
+ * CPU may still be counting one that did; it becomes free two seconds later.
  */
 #define METER_TAG_HASH 0xfffffffcu
 #define METER_TAG_READY 1u

@@ -21,7 +21,7 @@ class FlowSlots {
 
     /// What is in a slot now. Nothing: it can't be read.
     [[nodiscard]] virtual std::optional<meter_flow> read(std::uint32_t slot) const = 0;
-    /// From now on no packet finds the flow; a second later none is counting it any more.
+    /// From now on no packet finds the flow; two seconds later none is counting it any more.
     virtual void hide(std::uint32_t slot) = 0;
     /// Makes a hidden slot free.
     virtual void clear(std::uint32_t slot) = 0;

@@ -79,15 +79,20 @@ class Rows : public KernelTest {
         EXPECT_EQ(ran.outcome, outcome) << marker::outcome_name(ran.outcome);
         EXPECT_EQ(ran.frame, out);
     }
+    static flowd_key flow_of(const Protocol& protocol) {
+        return key(protocol.source_port, protocol.destination_port, static_cast<std::uint8_t>(protocol.number));
+    }
+    static std::uint32_t entropy_of(const flowd_key& flow) {
+        const flow_key kernel_key = bpf::to_flow_key(flow);
+        return flow_entropy(flow_hash(&kernel_key)) & entropy_bits;
+    }
     int rows_ = 0;
 };
 
 TEST_F(Rows, ProtocolTimesEncapsulationTimesHeadersTimesMatch) {
     for (const Protocol& protocol : protocols()) {
-        const flowd_key flow =
-            key(protocol.source_port, protocol.destination_port, static_cast<std::uint8_t>(protocol.number));
-        const flow_key kernel_key = bpf::to_flow_key(flow);
-        const std::uint32_t entropy = flow_entropy(flow_hash(&kernel_key)) & entropy_bits;
+        const flowd_key flow = flow_of(protocol);
+        const std::uint32_t entropy = entropy_of(flow);
         for (const Link& link : links()) {
             for (const Chain& chain : chains()) {
                 SCOPED_TRACE(std::string(protocol.name) + ", " + link.name + ", " + chain.name);
@@ -154,10 +159,8 @@ TEST_P(StrategyRows, ProtocolTimesEncapsulationTimesHeaders) {
     options.dscp_map = {{atlas.experiment, std::nullopt, atlas_dscp}};
     load(options);
     for (const Protocol& protocol : protocols()) {
-        const flowd_key flow =
-            key(protocol.source_port, protocol.destination_port, static_cast<std::uint8_t>(protocol.number));
-        const flow_key kernel_key = bpf::to_flow_key(flow);
-        const std::uint32_t entropy = flow_entropy(flow_hash(&kernel_key)) & entropy_bits;
+        const flowd_key flow = flow_of(protocol);
+        const std::uint32_t entropy = entropy_of(flow);
         for (const Link& link : links()) {
             for (const Chain& chain : chains()) {
                 SCOPED_TRACE(std::string(protocol.name) + ", " + link.name + ", " + chain.name);
