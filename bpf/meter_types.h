@@ -68,6 +68,7 @@ static __always_inline __u32 meter_slot_number(__u64 word) {
 #define METER_REPLACED (1u << 8) /* a new connection of the same tuple has begun */
 #define METER_ENDED (1u << 9)    /* FIN both ways, reset or replaced: end_ns is set */
 #define METER_OWN (1u << 10)     /* the first packet was sent by a thread of the daemon */
+#define METER_ENTERED (1u << 11) /* METER_LOCAL_IS_LOW is known: whoever enters the flow has come so far */
 
 /* Value of meter_flows; two cache lines, of which a packet of a known flow writes the second only. */
 struct meter_flow {

@@ -231,9 +231,11 @@ static __always_inline __u32 meter_flow_packet(struct __sk_buff* skb, const stru
         if (!flow) return METER_NO_ROOM;
         if (entered) events = METER_EVENT_ENTERED;
     }
-    /* A forwarded packet comes by twice, in and out; the hook that saw its flow first counts it. */
+    /* A forwarded packet comes by twice, in and out; the hook that saw its flow first counts it. One that another CPU is
+     * entering this moment has not been forwarded yet. */
     const __u32 flags = flow->flags;
-    if (source_is_low != (!!(flags & METER_LOCAL_IS_LOW) == (direction == METER_OUT))) return METER_ELSEWHERE;
+    if ((flags & METER_ENTERED) && source_is_low != (!!(flags & METER_LOCAL_IS_LOW) == (direction == METER_OUT)))
+        return METER_ELSEWHERE;
 
     meter_add(flow, packet, direction, skb->ifindex);
     if (!(flags & METER_WORTHY)) events |= meter_judge(skb, flow, direction, packet->tcp_flags);

@@ -106,7 +106,6 @@ static __always_inline void meter_hide(__u32 slot, __u32 tag) {
 /* What is known of a flow when it is entered. */
 struct meter_opening {
     struct flow_key key;
-    __u64 cookie;
     __u32 tag;
     __u32 flags;
     __u32 isn;
@@ -173,11 +172,10 @@ static __noinline __u32 meter_enter(const struct meter_opening* opening, __u64 h
     if (!flow || !place) return METER_NO_FLOW;
     flow->key = opening->key;
     flow->isn = opening->isn;
-    flow->cookie = opening->cookie;
     flow->ifindex = opening->ifindex;
     flow->start_ns = bpf_ktime_get_ns();
     flow->last_ns = flow->start_ns;
-    __sync_fetch_and_or(&flow->flags, opening->flags);
+    __sync_fetch_and_or(&flow->flags, opening->flags | METER_ENTERED);
     __sync_fetch_and_add(&state->flows, 1);
     __sync_lock_test_and_set(place, meter_slot_word(number, opening->tag | METER_TAG_READY));
     return number;

@@ -6,6 +6,7 @@
 
 #include <cstring>
 #include <optional>
+#include <thread>
 
 #include "lib/bpf/flow_key.hpp"
 #include "lib/bpf/sized.hpp"
@@ -276,6 +277,30 @@ TEST_F(MeterTest, AFullTableHoldsWhatItWasMadeFor) {
     EXPECT_EQ(flows().size(), 4096u);
     ring_->drain();
     EXPECT_EQ(program_->state().lost_events, 0u);
+}
+
+TEST_F(MeterTest, CpusThatMeetTheSameNewFlowsEnterEachOnceAndLoseNoNumber) {
+    load(4096);
+    constexpr unsigned count = 2000;
+    const auto pass_all = [&] {
+        for (unsigned i = 0; i < count; ++i) pass(out6(test::udp(1024 + i, 5201), 17), METER_OUT);
+    };
+    for (int round = 0; round < 3; ++round) {
+        std::thread other(pass_all);
+        pass_all();
+        other.join();
+        const auto found = flows();
+        ASSERT_EQ(found.size(), count);
+        for (const meter_flow& flow : found) EXPECT_EQ(flow.packets[METER_OUT], 2u);
+        EXPECT_EQ((*program_->counts())[METER_NO_ROOM][METER_OUT].packets, 0u);
+        EXPECT_EQ(program_->state().flows, count);
+        EXPECT_LE(program_->state().numbers, count + 1) << "what comes back is given out first";
+        slots_->for_each([&](std::uint32_t slot) {
+            slots_->hide(slot);
+            slots_->clear(slot);
+        });
+        EXPECT_EQ(program_->state().flows, 0u);
+    }
 }
 
 TEST_F(MeterTest, WithoutRoomForAMessageThatIsCounted) {
