@@ -5,16 +5,13 @@
  * goes with the socket.
  *
  * The marker makes the map and shares its descriptor with other instances (FLOWD_SHARED_SOCKET_TAGS of
- * flowd/abi/ext/shared.h). It looks into sockets only while somebody says that he tags them, which he does by offering a
- * descriptor, no matter which, under the name SOCKET_TAGGERS. A flow's own entry in the marker beats its socket's tag,
- * which beats the catch-all.
+ * flowd/abi/ext/shared.h). It looks into sockets only while somebody says that he tags them
+ * (FLOWD_SHARED_SOCKET_TAGGERS). A flow's own entry in the marker beats its socket's tag, which beats the catch-all.
  */
 #ifndef FLOWD_BPF_SOCKET_TAG_H
 #define FLOWD_BPF_SOCKET_TAG_H
 
 #include <linux/types.h>
-
-#define SOCKET_TAGGERS "flowd.socketTaggers/1"
 
 /* BPF_MAP_TYPE_SK_STORAGE, BPF_F_NO_PREALLOC, key int, value struct socket_tag. */
 #define SOCKET_TAGS_MAP "socket_tags"

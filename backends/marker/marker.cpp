@@ -101,7 +101,7 @@ Result<void> Marker::share_socket_tags() {
 }
 
 void Marker::look_for_taggers() {
-    const bool found = host().shared().obtain(SOCKET_TAGGERS).has_value();
+    const bool found = host().shared().obtain(FLOWD_SHARED_SOCKET_TAGGERS).has_value();
     if (auto done = marking_->look_into_sockets(found); !done)
         host().warning("flows that the catch-all covered: " + done.error().message);
 }

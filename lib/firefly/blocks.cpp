@@ -9,7 +9,6 @@
 
 #include "flowd/json.hpp"
 #include "lib/firefly/json_text.hpp"
-#include "lib/firefly/number.hpp"
 
 namespace flowd::firefly {
 namespace {
@@ -38,10 +37,7 @@ namespace dom = simdjson::dom;
 /// An object with `rtt` in front; `state` comes from the array form.
 void write_netlink(json::Writer& writer, dom::object netlink, std::optional<double> rtt, std::string_view state) {
     writer.object();
-    if (rtt) {
-        writer.key("rtt");
-        write_number(writer, *rtt);
-    }
+    if (rtt) writer.member("rtt", *rtt);
     if (!state.empty()) writer.member("state", state);
     for (const auto& [name, member] : netlink) {
         if (name == "rtt" || (name == "state" && !state.empty())) continue;

@@ -4,7 +4,6 @@
 #include <string_view>
 
 #include "flowd/json.hpp"
-#include "lib/firefly/number.hpp"
 
 namespace flowd::firefly {
 namespace {
@@ -43,7 +42,7 @@ void write(json::Writer& writer, simdjson::dom::element value) {
             writer.value(as<std::uint64_t>(value));
             return;
         case element_type::DOUBLE:
-            write_number(writer, as<double>(value));
+            writer.value(as<double>(value));
             return;
         case element_type::BOOL:
             writer.value(as<bool>(value));

@@ -8,7 +8,6 @@
 
 #include "flowd/address.hpp"
 #include "flowd/json.hpp"
-#include "lib/firefly/number.hpp"
 #include "lib/firefly/timestamp.hpp"
 
 namespace flowd::firefly {
@@ -138,9 +137,7 @@ void Printer::collect_parts(const Firefly& firefly) {
     }
     if (firefly.rtt_ms) {
         json::Writer writer(netlink_);
-        writer.object().key("rtt");
-        write_number(writer, *firefly.rtt_ms);
-        writer.end();
+        writer.object().member("rtt", *firefly.rtt_ms).end();
     }
     bool netlink_seen = false;
     for (const Block& block : firefly.blocks) {

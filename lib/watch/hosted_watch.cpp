@@ -40,7 +40,7 @@ Result<void> HostedWatch::load(const std::string& cgroup, const std::string& pro
 Result<void> HostedWatch::announce() const {
     const UniqueFd sign(::eventfd(0, EFD_CLOEXEC));
     if (!sign) return Error::from_errno(errno, "making an eventfd");
-    return host_.shared().offer(SOCKET_TAGGERS, sign.get());
+    return host_.shared().offer(FLOWD_SHARED_SOCKET_TAGGERS, sign.get());
 }
 
 Result<void> HostedWatch::fill(SocketWatch& watch) const {
@@ -74,7 +74,7 @@ Result<void> HostedWatch::start() {
 void HostedWatch::stop() {
     readable_.reset();
     watch_.reset();
-    host_.shared().withdraw(SOCKET_TAGGERS);
+    host_.shared().withdraw(FLOWD_SHARED_SOCKET_TAGGERS);
 }
 
 void HostedWatch::renew() {

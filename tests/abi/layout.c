@@ -401,6 +401,7 @@ int main(void) {
            strcmp(FLOWD_EXT_REGISTRY, "flowd.registry/1") != 0 ||
            strcmp(FLOWD_EXT_SHARED, "flowd.shared/1") != 0 ||
            strcmp(FLOWD_SHARED_SOCKET_TAGS, "flowd.socketTags/1") != 0 ||
+           strcmp(FLOWD_SHARED_SOCKET_TAGGERS, "flowd.socketTaggers/1") != 0 ||
            strcmp(FLOWD_EXT_STATUS, "flowd.status/1") != 0 ||
            strcmp(FLOWD_EXT_TOOL, "flowd.tool/1") != 0 ||
            strcmp(FLOWD_MODULE_SYMBOL, "flowd_module_v1") != 0 ||

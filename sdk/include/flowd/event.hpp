@@ -119,7 +119,7 @@ class Events {
         using reference = EventView;
 
         Iterator() = default;
-        explicit Iterator(SizedRange<flowd_event>::Iterator at) : at_(at) {}
+        explicit Iterator(SizedRange<flowd_event>::Iterator at) : at_(std::move(at)) {}
         EventView operator*() const { return EventView(*at_); }
         Iterator& operator++() {
             ++at_;

@@ -50,7 +50,7 @@ enum {
 /* Whose tag wins when several plugins announce one flow: the higher value, of 1 to 255; others may stand between these. */
 enum {
     FLOWD_PRECEDENCE_METER = 16,   /* seen on the wire, tagged by the catch-all (perfsonar) */
-    FLOWD_PRECEDENCE_RULE = 32,    /* tagged by a rule (netlink, iperf3, skops) */
+    FLOWD_PRECEDENCE_RULE = 32,    /* tagged by a rule (netlink, iperf3) */
     FLOWD_PRECEDENCE_EXPLICIT = 48 /* somebody said so (api, namedpipe, fireflyp) */
 };
 

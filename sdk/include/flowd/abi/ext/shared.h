@@ -6,6 +6,7 @@
  * A name stands for a layout that both sides know: "vendor.name/revision". Those of this SDK:
  *   flowd.socketTags/1  BPF_MAP_TYPE_SK_STORAGE of { uint32_t experiment; uint32_t activity; } in host order: the tag of a
  *                       socket whose flow has not been announced yet. A backend that marks offers it, plugins fill it in.
+ *   flowd.socketTaggers/1  any descriptor, offered by a plugin as long as it fills that in: without one nobody has to look.
  */
 #ifndef FLOWD_ABI_EXT_SHARED_H
 #define FLOWD_ABI_EXT_SHARED_H
@@ -18,6 +19,7 @@ extern "C" {
 
 #define FLOWD_EXT_SHARED "flowd.shared/1"
 #define FLOWD_SHARED_SOCKET_TAGS "flowd.socketTags/1"
+#define FLOWD_SHARED_SOCKET_TAGGERS "flowd.socketTaggers/1"
 
 typedef struct flowd_ext_shared {
     uint32_t size;
