@@ -16,9 +16,6 @@ namespace {
 /// stream and no burst.
 constexpr std::uint64_t slices = 60;
 
-/// Fireflies that are given to the kernel at a time, where many come at once.
-constexpr std::size_t batch = 64;
-
 /// For what still waits for a collector that a reload takes out.
 constexpr std::chrono::seconds patience{1};
 
@@ -147,7 +144,7 @@ void FireflyBackend::introduce(std::vector<Collector> fresh) {
         composer_->begin(EventView(event), now_ns);
         send_to(fresh, EventView(event));
         for (const Collector& collector : fresh)
-            if (collector.target->target().sender().waiting() >= batch) collector.target->flush();
+            if (collector.target->target().sender().waiting() >= net::Sender::batch) collector.target->flush();
     });
     for (const Collector& collector : fresh) collector.target->flush();
     if (!visited) host().warning(visited.error().message);

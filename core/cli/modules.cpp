@@ -65,6 +65,7 @@ ExitCode show_module(const GlobalOptions& options, const Output& output, const s
         const std::vector<Module*> candidates = offering(set, name);
         if (candidates.size() > 1) {
             std::vector<std::string> names;
+            names.reserve(candidates.size());
             for (const Module* candidate : candidates) names.push_back(candidate->note.name);
             return output.fail(ExitCode::usage, "several modules offer \"" + name + "\"", "ask for " + join_words(names));
         }

@@ -2,6 +2,7 @@
 #include "core/service/status_json.hpp"
 
 #include <simdjson.h>
+#include <spdlog/fmt/fmt.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -50,10 +51,10 @@ void write_instance(json::Writer& w, const Instance& instance) {
 
 /// A series on one line: name{label="value"}.
 std::string series_name(const MetricSample& sample) {
-    std::string name = sample.name, labels;
+    std::string labels;
     for (const auto& [label, value] : sample.labels)
-        if (label != "flowd_instance") labels += (labels.empty() ? "" : ",") + label + "=" + value;
-    return labels.empty() ? name : name + "{" + labels + "}";
+        if (label != "flowd_instance") labels += fmt::format("{}{}={}", labels.empty() ? "" : ",", label, value);
+    return labels.empty() ? sample.name : fmt::format("{}{{{}}}", sample.name, labels);
 }
 
 void write_number(json::Writer& w, std::string_view name, double value) {

@@ -4,9 +4,10 @@
 #include <net/if_arp.h>
 
 #include <algorithm>
-#include <cstdlib>
+#include <charconv>
 #include <filesystem>
 #include <optional>
+#include <string_view>
 #include <system_error>
 #include <utility>
 
@@ -183,8 +184,11 @@ void Attachments::remove_stale_pins() const {
     std::error_code error;
     for (const auto& entry : std::filesystem::directory_iterator(purpose_.kept_in, error)) {
         const std::string name = entry.path().filename();
-        if (!name.starts_with("link_")) continue;
-        const auto owner = attached_.find(std::atoi(name.c_str() + std::string_view("link_").size()));
+        constexpr std::string_view prefix = "link_";
+        if (!name.starts_with(prefix)) continue;
+        int index = 0;
+        (void)std::from_chars(name.data() + prefix.size(), name.data() + name.size(), index);
+        const auto owner = attached_.find(index);
         if (owner == attached_.end() || owner->second.on_clsact()) std::filesystem::remove(entry.path(), error);
     }
 }

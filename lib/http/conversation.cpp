@@ -72,7 +72,7 @@ std::string_view DateText::now() {
 }
 
 Conversation::Conversation(Context& context, Peer peer, std::function<void()> answered)
-    : context_(context), peer_(std::move(peer)), answered_(std::move(answered)), parser_(std::make_unique<Parser>()) {}
+    : context_(context), peer_(peer), answered_(std::move(answered)), parser_(std::make_unique<Parser>()) {}
 
 Conversation::~Conversation() = default;
 

@@ -24,6 +24,9 @@ struct SenderCounts {
 /// socket has refused (nobody listens, no route), datagrams wait in it.
 class Sender {
   public:
+    /// What is given to the kernel at a time (sendmmsg).
+    static constexpr std::size_t batch = 64;
+
     /// `limit`: how many datagrams may wait.
     explicit Sender(std::size_t limit = 1024) : limit_(limit) {}
 
@@ -56,7 +59,6 @@ class Sender {
         sockaddr_storage to{};
         socklen_t to_length = 0;
     };
-    static constexpr std::size_t batch = 64;
 
     [[nodiscard]] std::size_t send_some(std::size_t wanted);
     [[nodiscard]] Item& at(std::size_t i) { return ring_[(first_ + i) % ring_.size()]; }

@@ -33,7 +33,7 @@ enum class Form { own, flowd_go, firefly, unknown };
 }  // namespace
 
 struct FlowReader::State {
-    State(Registry names, std::size_t limit) : registry(std::move(names)), most(limit) {}
+    State(Registry names, std::size_t limit) : registry(names), most(limit) {}
 
     [[nodiscard]] Result<Event> read(dom::element element);
     [[nodiscard]] Result<Event> read_firefly(std::string_view text);
@@ -80,7 +80,7 @@ Result<Event> FlowReader::State::read_firefly(std::string_view text) {
     return event;
 }
 
-FlowReader::FlowReader(Registry registry, std::size_t most) : state_(std::make_unique<State>(std::move(registry), most)) {}
+FlowReader::FlowReader(Registry registry, std::size_t most) : state_(std::make_unique<State>(registry, most)) {}
 FlowReader::~FlowReader() = default;
 
 Result<std::vector<Event>> FlowReader::read(std::string_view body) {

@@ -102,7 +102,7 @@ bool Pipe::is_at(const std::filesystem::path& path) const {
 
 std::filesystem::path resolved(const std::filesystem::path& path) {
     std::error_code error;
-    const auto whole = std::filesystem::canonical(path, error);
+    auto whole = std::filesystem::canonical(path, error);
     if (!error) return whole;
     const auto folder = std::filesystem::canonical(path.parent_path(), error);
     return error ? path : folder / path.filename();

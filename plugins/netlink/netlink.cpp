@@ -148,8 +148,8 @@ Result<void> Netlink::dump_all() {
     listening_.clear();
     own_ports_.clear();
     // Listening sockets first, and apart: they tell who connected to whom. It is a walk of a small table.
-    const auto listeners = socket_->dump({IPPROTO_TCP, 0, diag::state_bit(TCP_LISTEN)},
-                                         [this](const diag::Connection& listener) { note_listener(listener); });
+    auto listeners = socket_->dump({IPPROTO_TCP, 0, diag::state_bit(TCP_LISTEN)},
+                                   [this](const diag::Connection& listener) { note_listener(listener); });
     if (!listeners) return listeners;
     const auto visit = [this](const diag::Connection& connection) {
         ++sockets_;

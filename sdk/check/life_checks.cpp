@@ -103,7 +103,7 @@ Outcome failures_explained(Subject& subject) {
 }
 
 Outcome second_life(Subject& subject) {
-    if (const Outcome first = whole_life(subject); first.verdict != Outcome::Verdict::passed) return first;
+    if (Outcome first = whole_life(subject); first.verdict != Outcome::Verdict::passed) return first;
     return whole_life(subject);
 }
 
@@ -124,7 +124,7 @@ Outcome two_instances(Subject& subject) {
 
 // The first life may open what the process keeps (a resolver, a log); a second one has no excuse.
 Outcome descriptors_returned(Subject& subject) {
-    const Outcome first = whole_life(subject);
+    Outcome first = whole_life(subject);
     const std::set<std::string> before = descriptors();
     (void)whole_life(subject);
     for (const std::string& open : descriptors())
@@ -134,7 +134,7 @@ Outcome descriptors_returned(Subject& subject) {
 
 Outcome threads_returned(Subject& subject) {
     if (auto config = subject.config(); !config) return Outcome::skip(config.error().message);
-    const Outcome first = whole_life(subject);
+    Outcome first = whole_life(subject);
     const std::size_t before = threads();
     (void)whole_life(subject);
     // A thread that was joined may be listed for a moment longer.
