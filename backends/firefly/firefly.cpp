@@ -19,13 +19,6 @@ constexpr std::uint64_t slices = 60;
 /// For what still waits for a collector that a reload takes out.
 constexpr std::chrono::seconds patience{1};
 
-[[nodiscard]] Composer::Mapping public_addresses(const Stun& stun) {
-    Composer::Mapping mapping;
-    for (const auto& [local, global] : stun.manual_mapping)
-        if (const auto address = Address::parse(local)) mapping.emplace(*address, global);
-    return mapping;
-}
-
 [[nodiscard]] firefly::Layout layout_of(const FireflyOptions& options, const Collector& configured) {
     return {configured.prepend_syslog.value_or(options.prepend_syslog), configured.max_size.value_or(options.max_size)};
 }
@@ -49,7 +42,11 @@ constexpr std::chrono::seconds patience{1};
 }  // namespace
 
 FireflyBackend::FireflyBackend(Host& host, Options options)
-    : Backend(host), options_(std::move(options)), destinations_(host), destination_metrics_(metrics_for("destinations")) {
+    : Backend(host),
+      options_(std::move(options)),
+      stun_(host, [this] { composer_->use(options_.enrichment_mode, public_addresses()); }),
+      destinations_(host),
+      destination_metrics_(metrics_for("destinations")) {
     for (const auto& configured : options_.all_collectors()) collectors_.push_back(make_collector(options_, configured));
     for (const auto name : skip_names)
         skipped_metrics_.push_back(host.counter("firefly_skipped_total", "Fireflies that were not sent, by reason.",
@@ -84,7 +81,7 @@ Result<void> FireflyBackend::prepare() {
     firefly::PrinterOptions printer;
     printer.host = host_name();
     printer.application = "flowd-cpp v" + std::string(host().core_version());
-    composer_.emplace(std::move(printer), options_.enrichment_mode, public_addresses(options_.stun));
+    composer_.emplace(std::move(printer), options_.enrichment_mode, public_addresses());
     if (options_.send_to_destination) destinations_.open();
     return {};
 }
@@ -97,7 +94,18 @@ Result<void> FireflyBackend::start() {
     publisher_ = std::move(*publisher);
     ongoing_ = std::move(*ongoing);
     for (const Collector& collector : collectors_) collector.target->start();
+    stun_.use(options_.stun.all_servers());
     return {};
+}
+
+Composer::Mapping FireflyBackend::public_addresses() const {
+    Composer::Mapping mapping;
+    for (const auto& [local, global] : options_.stun.manual_mapping)
+        if (const auto address = Address::parse(local)) mapping.emplace(*address, global);
+    // What the administrator wrote stays.
+    if (const auto& learnt = stun_.learnt(); learnt && learnt->local != learnt->global)
+        mapping.emplace(learnt->local, learnt->global);
+    return mapping;
 }
 
 Result<Timer> FireflyBackend::ongoing_timer(const Options& options) {
@@ -127,9 +135,10 @@ Result<void> FireflyBackend::reconfigure(Options options) {
     const Deadline leave(
         std::chrono::nanoseconds((std::chrono::steady_clock::now() + patience).time_since_epoch()).count());
     for (const Collector& collector : leaving) collector.target->stop(leave);
-    composer_->use(options.enrichment_mode, public_addresses(options.stun));
     ongoing_ = *std::move(ongoing);
     options_ = std::move(options);
+    stun_.use(options_.stun.all_servers());
+    composer_->use(options_.enrichment_mode, public_addresses());
     introduce(std::move(fresh));
     return {};
 }
@@ -249,6 +258,7 @@ void FireflyBackend::send_ongoing() {
 Result<void> FireflyBackend::stop(Deadline deadline) {
     publisher_.reset();
     ongoing_.reset();
+    stun_.stop();
     for (const Collector& collector : collectors_) collector.target->stop(deadline);
     destinations_.stop(deadline);
     if (composer_) publish();
@@ -271,6 +281,7 @@ void FireflyBackend::publish() {
     left_out_metric_.set_total(static_cast<double>(composer_->left_out()));
     shortened_metric_.set_total(static_cast<double>(composer_->shortened()));
     bad_blocks_metric_.set_total(static_cast<double>(composer_->bad_blocks()));
+    stun_.publish();
 }
 
 void FireflyBackend::status(json::Writer& object) const {
@@ -285,6 +296,7 @@ void FireflyBackend::status(json::Writer& object) const {
     object.member("blocksLeftOut", composer_ ? composer_->left_out() : 0);
     object.member("blocksShortened", composer_ ? composer_->shortened() : 0);
     object.member("badBlocks", composer_ ? composer_->bad_blocks() : 0);
+    stun_.status(object);
 }
 
 }  // namespace flowd::firefly_backend

@@ -13,6 +13,7 @@
 #include "backends/firefly/composer.hpp"
 #include "backends/firefly/destinations.hpp"
 #include "backends/firefly/options.hpp"
+#include "backends/firefly/stun_client.hpp"
 #include "backends/firefly/tools.hpp"
 #include "flowd/module.hpp"
 #include "lib/net/hosted_target.hpp"
@@ -83,10 +84,13 @@ class FireflyBackend final : public Backend {
     void flush();
     void send_ongoing();
     void publish();
+    /// As configured, and as a STUN server told.
+    [[nodiscard]] Composer::Mapping public_addresses() const;
     void skip(Skip reason) { ++skipped_[static_cast<std::size_t>(reason)]; }
 
     Options options_;
     std::optional<Composer> composer_;
+    StunClient stun_;
     net::OwnReceivers own_;
     std::vector<Collector> collectors_;
     Destinations destinations_;

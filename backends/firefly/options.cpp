@@ -2,6 +2,7 @@
 #include "backends/firefly/options.hpp"
 
 #include <algorithm>
+#include <charconv>
 
 #include "lib/net/target.hpp"
 
@@ -30,7 +31,55 @@ void validate_mapping(const Stun& stun, Problems& problems) {
     }
 }
 
+void validate_servers(const Stun& stun, Problems& problems) {
+    std::vector<StunServer> known;
+    for (std::size_t i = 0; i < stun.servers.size(); ++i) {
+        const std::string path = "stun.stunServers[" + std::to_string(i) + "]";
+        const auto server = StunServer::parse(stun.servers[i]);
+        if (!server) {
+            problems.error(path, "is no server: '" + stun.servers[i] + "'", "write NAME:PORT or IPV4-ADDRESS:PORT");
+            continue;
+        }
+        const auto address = Address::parse(server->host);
+        if (address && (address->is_unspecified() || address->is_multicast()))
+            problems.error(path, "is no single host", "give the address or the name of the server");
+        if (std::find(known.begin(), known.end(), *server) != known.end())
+            problems.warning(path, "is listed twice", "remove one of the two");
+        known.push_back(*server);
+    }
+}
+
+/// As the core takes host names; all digits and dots is a mistyped address.
+[[nodiscard]] bool is_name(std::string_view text) {
+    constexpr std::string_view digits = "0123456789.";
+    constexpr std::string_view letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_";
+    return !text.empty() && text.size() <= 253 && text.front() != '.' && text.front() != '-' &&
+           text.find("..") == std::string_view::npos && text.find_first_not_of(digits) != std::string_view::npos &&
+           std::all_of(text.begin(), text.end(), [&](char c) {
+               return digits.find(c) != std::string_view::npos || letters.find(c) != std::string_view::npos;
+           });
+}
+
 }  // namespace
+
+std::optional<StunServer> StunServer::parse(std::string_view text) {
+    const auto colon = text.find(':');
+    StunServer server{std::string(text.substr(0, colon))};
+    if (colon != std::string_view::npos) {
+        const std::string_view digits = text.substr(colon + 1);
+        const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), server.port);
+        if (error != std::errc() || end != digits.data() + digits.size() || server.port == 0) return std::nullopt;
+    }
+    if (!Address::parse(server.host) && !is_name(server.host)) return std::nullopt;
+    return server;
+}
+
+std::vector<StunServer> Stun::all_servers() const {
+    std::vector<StunServer> all;
+    for (const std::string& text : servers)
+        if (const auto server = StunServer::parse(text)) all.push_back(*server);
+    return all;
+}
 
 const Table<Collector>& Collector::table() {
     static const Table<Collector> table{
@@ -52,7 +101,8 @@ const Table<Stun>& Stun::table() {
             .doc("Address of this site as hosts know it: the public address to print instead."),
         option("stunServers", &Stun::servers)
             .length(0, 64)
-            .doc("Not supported: no server is asked for this host's public address; use manualMapping."),
+            .doc("Servers, as NAME:PORT, that are asked in this order for this host's public IPv4 address; none: nobody "
+                 "is."),
     };
     return table;
 }
@@ -140,10 +190,8 @@ void FireflyOptions::validate(const FireflyOptions& options, Problems& problems)
             });
         if (repeated) problems.error(path, "is listed twice: it would get every firefly twice", "remove one of the two");
     }
-    if (!options.stun.servers.empty())
-        problems.warning("stun.stunServers", "is not supported: no server is asked for this host's public address",
-                         "give the public address in stun.manualMapping, and remove stunServers");
     validate_mapping(options.stun, problems);
+    validate_servers(options.stun, problems);
 }
 
 }  // namespace flowd::firefly_backend

@@ -7,20 +7,35 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "flowd/module.hpp"
 #include "lib/firefly/enrichment.hpp"
 #include "lib/firefly/printer.hpp"
+#include "lib/net/stun.hpp"
 
 namespace flowd::firefly_backend {
 
 inline constexpr std::uint16_t firefly_port = 10514;
 
+struct StunServer {
+    std::string host;  ///< name or address literal
+    std::uint16_t port = net::stun::default_port;
+
+    /// "stun.example.org", "stun.example.org:3478", "192.0.2.1:3478". Nothing for anything else.
+    [[nodiscard]] static std::optional<StunServer> parse(std::string_view text);
+    [[nodiscard]] std::string name() const { return host + ":" + std::to_string(port); }
+    friend bool operator==(const StunServer&, const StunServer&) = default;
+};
+
 struct Stun {
     std::map<std::string, Address> manual_mapping;
     std::vector<std::string> servers;
     static const Table<Stun>& table();
+
+    /// Those of `servers`, which validate() has passed.
+    [[nodiscard]] std::vector<StunServer> all_servers() const;
 };
 
 struct Collector {

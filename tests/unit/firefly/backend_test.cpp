@@ -13,6 +13,7 @@
 #include "tests/unit/firefly/fixtures.hpp"
 #include "tests/unit/net/foreign_receiver.hpp"
 #include "tests/unit/net/loopback.hpp"
+#include "tests/unit/net/stun_server.hpp"
 #include "tests/unit/resolver.hpp"
 
 namespace flowd::firefly_backend {
@@ -341,6 +342,41 @@ TEST_F(FireflyBackendTest, PrintsThePublicAddressAndSendsToTheRealOne) {
     EXPECT_EQ(destination_of(read.key).to_string(), "[2001:db8:ffff::2]:2000");
 }
 
+TEST_F(FireflyBackendTest, PrintsThePublicAddressThatAStunServerToldUnlessTheAdministratorWroteAnother) {
+    net::StunServer server;
+    use_collector();
+    config_.set("sendToDestination", "false").set("stun.stunServers", {server.name().c_str()});
+    bring_up();
+    const auto told = [&] {
+        auto event = start();
+        event->key = make_key(endpoint("127.0.0.1", 1094), endpoint("203.0.113.7", 2000), IPPROTO_TCP);
+        const auto count = collector_.take().size() + 1;
+        instance_->deliver(event);
+        return source_of(parse(collector_.wait_for(count).back()).key).to_string();
+    };
+    EXPECT_EQ(told(), "127.0.0.1:1094") << "as it is, until there is an answer";
+    ASSERT_TRUE(server.answer("198.51.100.7"));
+    ASSERT_TRUE(host_.run_until([&] { return shows(R"("public":"198.51.100.7")"); }));
+    EXPECT_EQ(told(), "198.51.100.7:1094");
+
+    config_.set("stun.manualMapping[127.0.0.1]", "192.0.2.9");
+    ASSERT_EQ(instance_->reconfigure(config_), FLOWD_OK);
+    EXPECT_EQ(told(), "192.0.2.9:1094");
+    EXPECT_EQ(server.requests(), 1u) << "the same servers: nothing is asked again";
+
+    testing::Config none(component<FireflyBackend>());
+    none.set("sendToDestination", "false")
+        .set("sendToCollector", "true")
+        .set("collectorAddress", collector_.endpoint().address.to_string());
+    none.set("collectorPort", std::to_string(collector_.endpoint().port));
+    ASSERT_EQ(instance_->reconfigure(none), FLOWD_OK);
+    EXPECT_EQ(told(), "127.0.0.1:1094");
+    EXPECT_FALSE(shows("\"stun\""));
+    ASSERT_EQ(instance_->reconfigure(config_), FLOWD_OK);
+    EXPECT_TRUE(server.wait_for(2)) << "it is asked again";
+    EXPECT_EQ(instance_->stop(), FLOWD_OK);
+}
+
 TEST_F(FireflyBackendTest, SendsOngoingForEveryLiveFlowInItsPeriod) {
     use_collector();
     config_.set("ongoing", "60s");
@@ -550,11 +586,27 @@ TEST_F(FireflyOptionsTest, NameACollectorTwice) {
     EXPECT_EQ(first(), "collectors[1]");
 }
 
-TEST_F(FireflyOptionsTest, WithStunServersSayWhatToUse) {
-    config_.set("stun.stunServers", {"stun.example.org:3478"});
+TEST_F(FireflyOptionsTest, TakeStunServersWithAndWithoutAPort) {
+    config_.set("stun.stunServers", {"stun.example.org:19302", "stun1.example.org", "192.0.2.1:3478"});
     EXPECT_EQ(validate(), FLOWD_OK);
-    EXPECT_EQ(first(), "stun.stunServers");
-    EXPECT_NE(host_.problems().at(0).hint.find("manualMapping"), std::string::npos);
+    EXPECT_EQ(first(), "-") << "and say nothing";
+    EXPECT_EQ(StunServer::parse("stun.example.org:19302")->name(), "stun.example.org:19302");
+    EXPECT_EQ(StunServer::parse("stun.example.org")->name(), "stun.example.org:3478");
+    EXPECT_EQ(StunServer::parse("192.0.2.1:1")->name(), "192.0.2.1:1");
+}
+
+TEST_F(FireflyOptionsTest, WithAStunServerThatIsNoneAreRefused) {
+    for (const char* bad :
+         {"", ":3478", "stun.example.org:", "stun.example.org:0", "stun.example.org:65536", "stun.example.org:x",
+          "stun:stun.example.org:3478", "[2001:db8::1]:3478", "a name", "192.0.2.300", "-x", "a..b"})
+        EXPECT_FALSE(StunServer::parse(bad)) << bad;
+    for (const char* bad : {"stun:stun.example.org", "224.0.0.1:3478"}) {
+        testing::Config config(component<FireflyBackend>());
+        config.set("stun.stunServers", {"stun.example.org", bad});
+        host_.forget();
+        EXPECT_EQ(testing::Instance(host_, component<FireflyBackend>(), config).validate(), FLOWD_INVALID) << bad;
+        EXPECT_EQ(first(), "stun.stunServers[1]");
+    }
 }
 
 TEST_F(FireflyOptionsTest, WithABadMappingAreRefused) {
