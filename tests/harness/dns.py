@@ -3,59 +3,41 @@
 import ipaddress
 import pathlib
 import shutil
-import socket
 import struct
-import threading
 
 from .lab import wait_for
+from .responder import Responder
 
 AAAA, NOERROR, SERVFAIL = 28, 0, 2
 
 
-class NameServer:
+class NameServer(Responder):
     """with NameServer(host, address): ...   `address`: what is answered; None: SERVFAIL. `silent`: nothing is.
     Programs that `ip netns exec` starts on that host ask this server; `timeout` is how long they wait for it."""
 
     def __init__(self, host, address, timeout=3):
-        self.host, self.address, self.silent, self.queries = host, address, False, 0
+        super().__init__(host, "127.0.0.1", 53)
+        self.address, self.silent, self.queries = address, False, 0
         self.directory = pathlib.Path("/etc/netns") / host.name
         self.timeout = timeout
-        self.closing = threading.Event()
 
     def __enter__(self):
-        def bind():
-            sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-            sock.bind(("127.0.0.1", 53))
-            sock.settimeout(0.1)
-            return sock
-
         self.directory.mkdir(parents=True)
         (self.directory / "resolv.conf").write_text(
             f"nameserver 127.0.0.1\noptions timeout:{self.timeout} attempts:1\n")
-        self.socket = self.host.call(bind)
-        self.thread = threading.Thread(target=self._serve)
-        self.thread.start()
-        return self
+        return super().__enter__()
 
     def __exit__(self, *_):
-        self.closing.set()
-        self.thread.join()
-        self.socket.close()
+        super().__exit__()
         shutil.rmtree(self.directory)
 
     def wait_for_query(self):
         before = self.queries
         wait_for(lambda: self.queries > before, "a query to the name server")
 
-    def _serve(self):
-        while not self.closing.is_set():
-            try:
-                query, peer = self.socket.recvfrom(512)
-            except socket.timeout:
-                continue
-            self.queries += 1
-            if not self.silent:
-                self.socket.sendto(self._answer(query), peer)
+    def answer(self, query, _):
+        self.queries += 1
+        return None if self.silent else self._answer(query)
 
     def _answer(self, query):
         name_end = query.index(b"\0", 12) + 1
