@@ -30,6 +30,8 @@ std::uint32_t KeptAttachments::hold(std::span<const flowd_attachment> attachment
         ++sets_[known->second - 1].holders;
         return known->second;
     }
+    if (bytes_ + key_.size() > max_bytes) return none;
+    bytes_ += key_.size();
     if (free_.empty()) {
         sets_.emplace_back();
         free_.push_back(static_cast<std::uint32_t>(sets_.size()));
@@ -44,6 +46,7 @@ std::uint32_t KeptAttachments::hold(std::span<const flowd_attachment> attachment
 void KeptAttachments::release(std::uint32_t& number) {
     const std::uint32_t own = std::exchange(number, none);
     if (own == none || --sets_[own - 1].holders > 0) return;
+    bytes_ -= sets_[own - 1].key.size();
     numbers_.erase(sets_[own - 1].key);
     free_.push_back(own);
     sets_[own - 1] = {};

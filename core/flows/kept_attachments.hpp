@@ -20,6 +20,8 @@ namespace flowd::core {
 class KeptAttachments {
   public:
     static constexpr std::uint32_t none = 0;
+    /// Different sets in a shard; more are not kept.
+    static constexpr std::size_t max_bytes = 1 << 20;
 
     /// The number of what is to be kept of these. The caller holds it once more than before.
     std::uint32_t hold(std::span<const flowd_attachment> attachments);
@@ -39,6 +41,7 @@ class KeptAttachments {
     };
     std::vector<Set> sets_;
     std::vector<std::uint32_t> free_;
+    std::size_t bytes_ = 0;  ///< of the sets' keys
     std::unordered_map<std::string, std::uint32_t> numbers_;
     std::string key_;                      ///< of the last look-up, kept for its memory
     std::vector<flowd_attachment> found_;  ///< likewise

@@ -325,6 +325,7 @@ std::string Daemon::Implementation::do_reload() {
     const auto outcome = supervisor_->reload(std::move(loaded.configuration->instances));
     if (!outcome.ok) {
         supervisor_->set(settings_before);
+        bus_->set_queue_limits(settings_before.queues);  // some may have been attached with the new ones
         return outcome.error.empty() ? std::string("an instance failed") : outcome.error;
     }
     apply(next);

@@ -64,12 +64,14 @@ Supervisor::ReloadOutcome Supervisor::reload(std::vector<InstanceConfig> configs
 }
 
 bool Supervisor::prepare_change(ReloadPlan& plan, ReloadOutcome& outcome) {
+    // Before any successor looks: it may be another one's port that it wants.
     for (const Instance* old : plan.removed) make_way(*old);
+    for (const ReloadPlan::Change& change : plan.changes)
+        if (change.way == Way::replace) make_way(*change.old);
     Instances launched;
     for (ReloadPlan::Change& change : plan.changes) {
         const bool launch = change.way == Way::add || change.way == Way::replace;
         if (!launch || change.fresh != nullptr) continue;
-        if (change.old != nullptr) make_way(*change.old);
         change.fresh = make(change.config);
         change.fresh->launch();
         launched.push_back(change.fresh.get());

@@ -50,8 +50,7 @@ Result<void> Entrance::prepare() {
 }
 
 template <typename Make>
-Result<UniqueFd> Entrance::open(const std::string& resource, const char* option, Make make) {
-    UniqueFd handed = host_.descriptors().take(resource);
+Result<UniqueFd> Entrance::open(const std::string& resource, const char* option, UniqueFd handed, Make make) {
     auto socket = handed ? listen_again(std::move(handed)) : make();
     if (!socket) return blaming(std::move(socket).error(), option);
     if (auto kept = host_.descriptors().keep(resource, socket->get()); !kept) return std::move(kept).error();
@@ -60,13 +59,17 @@ Result<UniqueFd> Entrance::open(const std::string& resource, const char* option,
 
 Result<UniqueFd> Entrance::open_tcp(std::uint16_t port, const char* option) {
     const Endpoint endpoint{options_.bind_address, port};
-    return open("tcp:" + endpoint.to_string(), option, [&] { return listen_tcp(endpoint); });
+    const std::string resource = "tcp:" + endpoint.to_string();
+    return open(resource, option, host_.descriptors().take(resource), [&] { return listen_tcp(endpoint); });
 }
 
 Result<UniqueFd> Entrance::open_unix(const std::filesystem::path& path, mode_t mode, const char* option) {
     const std::string resource = "unix:" + path.string();
-    auto socket = open(resource, option, [&] { return listen_unix(path, mode); });
+    UniqueFd handed = host_.descriptors().take(resource);
     struct stat there {};
+    // systemd hands back, after a restart, also the socket whose file went with the stop: nobody would find it.
+    if (::lstat(path.c_str(), &there) != 0) handed.reset();
+    auto socket = open(resource, option, std::move(handed), [&] { return listen_unix(path, mode); });
     if (socket && ::lstat(path.c_str(), &there) == 0) files_.push_back({resource, path, there.st_dev, there.st_ino});
     return socket;
 }

@@ -102,7 +102,7 @@ class Entrance {
         ino_t inode = 0;
     };
     template <typename Make>
-    Result<UniqueFd> open(const std::string& resource, const char* option, Make make);
+    Result<UniqueFd> open(const std::string& resource, const char* option, UniqueFd handed, Make make);
 
     Host& host_;
     const EntranceOptions& options_;

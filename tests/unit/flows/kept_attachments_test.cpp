@@ -89,6 +89,23 @@ TEST_F(KeptAttachmentsOfFlows, AreNotOfAnEndThatTheCoreMakes) {
     EXPECT_EQ(told[1].attachments, Pairs());
 }
 
+TEST(KeptAttachments, AreBoundedAltogether) {
+    KeptAttachments kept;
+    std::vector<std::uint32_t> held;
+    const std::string bytes(Bus::max_kept_bytes - 100, 'x');
+    const auto hold = [&](std::size_t n) {
+        const std::string id = "flow/" + std::to_string(n);
+        const std::array<flowd_attachment, 1> one{attachment(id.c_str(), bytes)};
+        return kept.hold(one);
+    };
+    while (held.size() < 1000 && (held.empty() || held.back() != KeptAttachments::none)) held.push_back(hold(held.size()));
+    EXPECT_EQ(held.back(), KeptAttachments::none);
+    EXPECT_GT(held.size() * bytes.size(), KeptAttachments::max_bytes / 2);
+    EXPECT_NE(hold(0), KeptAttachments::none) << "what is there already costs nothing";
+    kept.release(held[1]);
+    EXPECT_NE(hold(1000), KeptAttachments::none);
+}
+
 TEST(KeptAttachments, AreSharedAndGoWithTheirLastHolder) {
     KeptAttachments kept;
     const std::array<flowd_attachment, 2> one{attachment("flow/a/1", "x"), attachment("b/1", "y")};

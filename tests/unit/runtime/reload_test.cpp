@@ -97,6 +97,29 @@ TEST_F(ReloadTest, ADescriptorIsHandedToASuccessorAndToNobodyElse) {
     EXPECT_THAT(had, ::testing::ElementsAre("p")) << "the one that should have gone stays after the roll-back";
 }
 
+TEST_F(ReloadTest, TwoThatAreReplacedMayChangePlaces) {
+    const UniqueFd event(::eventfd(0, EFD_CLOEXEC));
+    int handed = 0;
+    const auto prepare = [&](const char* key, const char* wanted) {
+        return [&, key, wanted]() -> flowd_result {
+            const flowd_host* host = Scripts::of(key).host;
+            const Descriptors kept(host, host->extension(host, FLOWD_EXT_DESCRIPTORS));
+            if (kept.take(wanted)) ++handed;
+            return kept.keep(wanted, event.get()) ? FLOWD_OK : FLOWD_ERROR;
+        };
+    };
+    Scripts::of("p").prepare = prepare("p", "x/1");
+    Scripts::of("q").prepare = prepare("q", "x/2");
+    ASSERT_EQ(start(config(FLOWD_PLUGIN, "p", 1), config(FLOWD_PLUGIN, "q", 1), config(FLOWD_BACKEND, "b", 1)),
+              ExitCode::ok);
+    Scripts::of("p").prepare = prepare("p", "x/2");
+    Scripts::of("q").prepare = prepare("q", "x/1");
+    ASSERT_TRUE(supervisor()
+                    .reload(list(config(FLOWD_PLUGIN, "p", 2), config(FLOWD_PLUGIN, "q", 2), config(FLOWD_BACKEND, "b", 1)))
+                    .ok);
+    EXPECT_EQ(handed, 2);
+}
+
 TEST_F(ReloadTest, AChangedBackendIsReplacedAndToldTheLiveFlows) {
     start_pair();
     emit("p", FLOWD_EVENT_START, 1);
