@@ -289,8 +289,10 @@ void Netlink::closed(const diag::Connection& connection) {
     if (known->announced) {
         ++counts_[ended];
         end(*known, net::tcp_usage(connection.tcp_info, known->fin != 0), unix_time_ns());
+        tracker_.silence(connection.cookie);  // word of its beginning may still be on its way
+    } else {
+        tracker_.erase(connection.cookie);
     }
-    tracker_.erase(connection.cookie);
 }
 
 void Netlink::closed_unseen(const diag::Connection& connection) {
@@ -315,7 +317,7 @@ void Netlink::closed_unseen(const diag::Connection& connection) {
     ++counts_[unseen];
     ++counts_[ended];
     end(found, net::tcp_usage(connection.tcp_info), now);
-    tracker_.erase(connection.cookie);
+    tracker_.silence(connection.cookie);
 }
 
 bool Netlink::begin(std::uint64_t cookie, Tracked connection) {

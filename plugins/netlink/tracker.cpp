@@ -14,7 +14,7 @@ std::uint64_t Tracker::holder(const flowd_key& key) const {
 }
 
 Tracked* Tracker::add(std::uint64_t cookie, const Tracked& connection) {
-    if (by_cookie_.size() >= most_) return nullptr;
+    if (by_tuple_.size() >= most_ || by_cookie_.size() >= 2 * most_) return nullptr;
     Tracked& added = by_cookie_[cookie] = connection;
     if (connection.announced) by_tuple_[bpf::to_flow_key(connection.key)] = cookie;
     return &added;

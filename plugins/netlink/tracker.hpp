@@ -34,7 +34,7 @@ class Tracker {
     /// Null when it is full.
     Tracked* add(std::uint64_t cookie, const Tracked& connection);
     void erase(std::uint64_t cookie);
-    /// It ended; only its cookie is remembered, until the kernel frees the socket.
+    /// It ended; only its cookie is remembered for a few looks, so that nothing of it that comes late begins it again.
     void silence(std::uint64_t cookie);
 
     /// `visitor` answers false for those that are to be erased.
