@@ -67,6 +67,8 @@ class Reply {
     ~Reply();
 
     void operator()(Response response);
+    /// The connection has not been closed. A client that left unseen still counts: nobody reads while it waits.
+    [[nodiscard]] bool wanted() const { return !conversation_.expired(); }
 
   private:
     std::weak_ptr<Conversation> conversation_;

@@ -17,4 +17,10 @@ Response problem(unsigned status, const Details& details) {
     return response;
 }
 
+Response passing_problem(unsigned status, const Details& details) {
+    Response response = problem(status, details);
+    response.headers.emplace_back("Retry-After", "1");
+    return response;
+}
+
 }  // namespace flowd::http

@@ -20,4 +20,7 @@ struct Details {
 /// says that the problem means no more than its status.
 [[nodiscard]] Response problem(unsigned status, const Details& details);
 
+/// A problem that another try in a second may not have: with Retry-After.
+[[nodiscard]] Response passing_problem(unsigned status, const Details& details);
+
 }  // namespace flowd::http

@@ -12,11 +12,8 @@ namespace {
 
 /// Refused events that an answer lists by their place.
 constexpr std::size_t most_listed = 10;
-
-[[nodiscard]] http::Response with_retry(http::Response response) {
-    response.headers.emplace_back("Retry-After", "1");
-    return response;
-}
+/// Events that are made ready for the core at a time: with small queues most would be so in vain, again and again.
+constexpr std::size_t most_offered = 256;
 
 [[nodiscard]] const char* reason_of(flowd_result result) {
     if (result == FLOWD_FULL) return "the queues of the backends are full";
@@ -27,21 +24,26 @@ constexpr std::size_t most_listed = 10;
 }  // namespace
 
 flowd_result Announcer::try_to_announce(Task& task) {
-    std::vector<flowd_event> rest;
-    rest.reserve(task.events.size() - task.done);
-    for (std::size_t i = task.done; i < task.events.size(); ++i) rest.push_back(task.events[i].raw());
-    const Emitted emitted = emit_each(host_, rest, [&](std::size_t index, flowd_result result) {
-        if (result == FLOWD_OK) {
-            ++announced_[rest[index].kind];
-            ++task.accepted;
-            return;
-        }
-        ++not_taken_;
-        task.limited = task.limited || result == FLOWD_LIMIT;
-        task.refused.push_back(task.done + index);
-    });
-    task.done += emitted.accepted;
-    return emitted.result;
+    std::vector<flowd_event> offered;
+    while (task.done < task.events.size()) {
+        const std::size_t end = std::min(task.done + most_offered, task.events.size());
+        offered.clear();
+        for (std::size_t i = task.done; i < end; ++i) offered.push_back(task.events[i].raw());
+        const Emitted emitted = emit_each(host_, offered, [&](std::size_t index, flowd_result result) {
+            if (result == FLOWD_OK) {
+                ++announced_[offered[index].kind];
+                ++task.accepted;
+                return;
+            }
+            ++not_taken_;
+            task.limited = task.limited || result == FLOWD_LIMIT;
+            task.refused.push_back(task.done + index);
+        });
+        task.done += emitted.accepted;
+        if (emitted.full() && stopping_) return FLOWD_STOPPED;  // nobody would hear of room
+        if (!emitted.ok()) return emitted.result;
+    }
+    return FLOWD_OK;
 }
 
 http::Response Announcer::answer_to(Task& task, flowd_result result) {
@@ -53,17 +55,16 @@ http::Response Announcer::answer_to(Task& task, flowd_result result) {
         writer.end();
     };
     if (result != FLOWD_OK) {
-        ++full_;
-        return with_retry(
-            http::problem(503, {.detail = reason_of(result),
-                                .hint = "send it again; what was accepted before may be sent twice without harm",
-                                .more = more}));
+        if (result == FLOWD_FULL) ++full_;
+        return http::passing_problem(503, {.detail = reason_of(result),
+                                           .hint = "send it again; what was accepted before may be sent twice without harm",
+                                           .more = more});
     }
     if (task.refused.empty()) return {.body = std::move(task.accepted_body)};
     if (task.limited)
-        return with_retry(http::problem(429, {.detail = "a cap on live flows is reached",
-                                              .hint = "see flows.maxLive, maxPerInstance and maxPerSource",
-                                              .more = more}));
+        return http::passing_problem(429, {.detail = "a cap on live flows is reached",
+                                           .hint = "see flows.maxLive, maxPerInstance and maxPerSource",
+                                           .more = more});
     return http::problem(422, {.detail = "the daemon does not take such an event", .more = more});
 }
 
@@ -114,11 +115,9 @@ void Announcer::lose_patience() {
 }
 
 void Announcer::stop() {
+    stopping_ = true;
     impatience_.reset();
-    while (!waiting_.empty()) {
-        const flowd_result result = try_to_announce(waiting_.front().task);
-        finish_front(result == FLOWD_FULL ? flowd_result{FLOWD_STOPPED} : result);
-    }
+    while (!waiting_.empty()) finish_front(try_to_announce(waiting_.front().task));
 }
 
 }  // namespace flowd::api

@@ -32,16 +32,16 @@ class Announcer {
     [[nodiscard]] std::optional<http::Response> announce(std::vector<Event> events, std::string accepted,
                                                          http::Reply& reply);
     void on_room();
-    /// In stop(): nothing waits any more.
+    /// In stop(): nothing waits any more, and nothing will: neither room nor patience is heard of from now on.
     void stop();
 
-    /// Events that may wait in all; a request that finds no place is answered 503 at once.
+    /// Events, of all the requests that wait; a request whose events find no place is answered 503 at once.
     static constexpr std::size_t most_waiting = 20'000;
 
     [[nodiscard]] const std::array<std::uint64_t, 4>& announced() const { return announced_; }  ///< by kind of event
     [[nodiscard]] std::uint64_t not_taken() const { return not_taken_; }
-    [[nodiscard]] std::uint64_t full() const { return full_; }             ///< requests answered 503
-    [[nodiscard]] std::uint64_t waited() const { return waited_; }         ///< requests that had to wait
+    [[nodiscard]] std::uint64_t full() const { return full_; }      ///< requests answered 503, as the queues were full
+    [[nodiscard]] std::uint64_t waited() const { return waited_; }  ///< requests that had to wait
     [[nodiscard]] std::size_t waiting() const { return waiting_.size(); }  ///< ... and do now
 
   private:
@@ -72,6 +72,7 @@ class Announcer {
     std::deque<Waiting> waiting_;
     std::size_t waiting_events_ = 0;
     Timer impatience_;
+    bool stopping_ = false;
     std::array<std::uint64_t, 4> announced_{};
     std::uint64_t not_taken_ = 0;
     std::uint64_t full_ = 0;

@@ -47,7 +47,8 @@ Api::Api(Host& host, Options options)
       reader_(host.registry()),
       entrance_(host, options_),
       announcer_(host, options_.full_timeout, late_answer()),
-      pager_(host, late_answer()) {
+      pager_(
+          host, [&host](const PageRequest& request) { return flow_page(host.flows(), request); }, late_answer()) {
     for (std::size_t i = 1; i < kinds.size(); ++i)
         announced_metrics_.push_back(
             host.counter("api_events_total", "Flow events announced, by state.", {{"state", kinds[i]}}));

@@ -209,6 +209,17 @@ def test_full_queues_are_answered_as_the_description_says(lab, description):
         daemon.stop()
 
 
+def test_too_many_pages_are_answered_as_the_description_says(lab, description):
+    with Daemon("plugins:\n  api: {}\n", lab.a) as daemon, contextlib.ExitStack() as stack:
+        apis = [stack.enter_context(Api.at(lab.a)) for _ in range(100)]
+        for first in range(0, 12_000, 4_000):
+            assert apis[0].post([flow("start", first + n) for n in range(4_000)])[0] == 200
+        for api in apis[1:]:
+            api.connection.request("GET", "/flows?limit=10000")
+        assert description.saw("GET", "/flows", apis[0].get("/flows?limit=10000"))[0] == 503
+        assert daemon.stop() == 0
+
+
 def test_the_token_of_the_description_is_wanted_beyond_loopback(lab, description):
     daemon = Daemon("", lab.a)
     token = daemon.directory / "token"
