@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plugins/api/api.hpp"
 
-#include <boost/asio/steady_timer.hpp>
 #include <chrono>
 #include <utility>
 
@@ -99,15 +98,10 @@ Result<void> Api::stop(Deadline deadline) {
     listening_.clear();
     if (server_) {
         server_->drain();
-        boost::asio::steady_timer at_once(loop_.context(), std::chrono::seconds(0));  // see AsioLoop::drain
-        at_once.async_wait([this](const boost::system::error_code&) {
-            announcer_.stop();
-            pager_.stop();
-        });
+        announcer_.stop();
+        pager_.stop();
         if (!loop_.drain(deadline, [this] { return server_->busy(); }))
             host().warning(std::to_string(server_->connections()) + " connections were cut at the stop");
-        announcer_.stop();  // whose clients are gone, their events are not
-        pager_.stop();
         server_->close();
         publish();
     }

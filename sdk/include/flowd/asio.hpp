@@ -20,6 +20,7 @@
 #include <boost/system/error_code.hpp>
 #include <chrono>
 #include <string>
+#include <utility>
 
 #include "flowd/host.hpp"
 #include "flowd/module.hpp"
@@ -46,14 +47,15 @@ class AsioLoop {
         while (!stopped_) {
             detail::fenced(host_.raw(), "a handler of the loop", [this] { context_.run_one(); });
             if (context_.stopped()) context_.restart();  // somebody stopped it; the core alone decides when to end
+            // Not from the handler: what is done at once inside run_one() is kept by Asio for that call, and drain() in
+            // Component::stop, which the core calls from here, would wait for it in vain.
+            if (std::exchange(core_is_ready_, false)) dispatch();
         }
         release();
         return std::move(failure_);
     }
 
     /// For Component::stop: goes on serving handlers while `busy` answers true, up to the deadline. False: it passed.
-    /// Start what it is to finish from one of these handlers (a timer of 0 s, say): an operation that completes at once is
-    /// kept by Asio for the run() that has called stop, and would not be served in here.
     template <typename Busy>
     bool drain(Deadline deadline, Busy busy) {
         while (busy()) {
@@ -78,11 +80,14 @@ class AsioLoop {
                 stopped_ = true;
                 return;
             }
-            const flowd_result result = host_.dispatch();
-            if (result == FLOWD_OK) return wait();
-            if (result < 0) failure_ = Error{result, "the core refused to dispatch"};
-            stopped_ = true;
+            core_is_ready_ = true;
         });
+    }
+    void dispatch() {
+        const flowd_result result = host_.dispatch();
+        if (result == FLOWD_OK) return wait();
+        if (result < 0) failure_ = Error{result, "the core refused to dispatch"};
+        stopped_ = true;
     }
     /// The descriptor is the core's: it is given back, never closed.
     void release() {
@@ -92,6 +97,7 @@ class AsioLoop {
     Host& host_;
     boost::asio::io_context context_;
     Descriptor core_;
+    bool core_is_ready_ = false;
     bool stopped_ = false;
     Result<void> failure_;
 };

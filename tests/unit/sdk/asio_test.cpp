@@ -24,7 +24,7 @@ using namespace std::chrono_literals;
 
 struct EchoOptions {
     bool raise = false;
-    std::chrono::milliseconds linger{};  ///< how long stop has something to flush
+    std::chrono::milliseconds linger{};  ///< how long stop has something to flush; 0: it is done at once
     static const Table<EchoOptions>& table() {
         static const Table<EchoOptions> table{
             option("raise", &EchoOptions::raise).default_value(false).doc("Throw in a handler."),
@@ -54,10 +54,12 @@ class Echo final : public Plugin {
     }
     Result<void> run() override { return loop_.run(); }
     Result<void> stop(Deadline deadline) override {
-        bool busy = options_.linger.count() > 0;
         boost::asio::steady_timer flush(loop_.context(), options_.linger);
-        if (busy) flush.async_wait([&](const boost::system::error_code&) { busy = false; });
-        host().info(loop_.drain(deadline, [&] { return busy; }) ? "flushed" : "gave up");
+        if (options_.linger.count() > 0)
+            flush.async_wait([this](const boost::system::error_code&) { flushed_ = true; });
+        else
+            boost::asio::post(loop_.context(), [this] { flushed_ = true; });
+        host().info(loop_.drain(deadline, [this] { return !flushed_; }) ? "flushed" : "gave up");
         return {};
     }
     void on_room() override { host().info("room"); }
@@ -77,6 +79,7 @@ class Echo final : public Plugin {
     AsioLoop loop_;
     udp::socket socket_;
     std::array<std::uint8_t, 512> buffer_{};
+    bool flushed_ = false;
 };
 
 /// The instance runs on a thread of its own, as in the daemon; the test talks to it over UDP.
@@ -139,6 +142,13 @@ TEST_F(AsioLoopTest, AnExceptionOfAHandlerIsLoggedAndTheLoopGoesOn) {
 
 TEST_F(AsioLoopTest, StopGoesOnServingWhatIsToBeFlushed) {
     run(Config(component<Echo>()).set("linger", "20ms"));
+    host_.request_stop();
+    thread_.join();
+    EXPECT_TRUE(host_.logged("flushed"));
+}
+
+TEST_F(AsioLoopTest, StopServesWhatIsDoneAtOnce) {
+    run();
     host_.request_stop();
     thread_.join();
     EXPECT_TRUE(host_.logged("flushed"));
