@@ -32,8 +32,7 @@ class Connection {
 
   private:
     http::Context context_;
-    std::shared_ptr<http::Conversation> conversation_ =
-        std::make_shared<http::Conversation>(context_, http::Peer{}, [] {});
+    std::shared_ptr<http::Conversation> conversation_ = std::make_shared<http::Conversation>(context_, http::Peer{}, [] {});
 };
 
 }  // namespace flowd::api::test
