@@ -11,6 +11,7 @@ namespace flowd::firefly_backend {
 
 void Destinations::open() {
     const auto use = [&](Way& way, const char* like) {
+        way.writable.reset();  // it watches the descriptor of before
         auto socket = net::UdpSocket::unconnected(*Address::parse(like));
         if (socket)
             way.sender.use(std::move(*socket));

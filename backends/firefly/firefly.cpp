@@ -16,6 +16,12 @@ namespace {
 /// stream and no burst.
 constexpr std::uint64_t slices = 60;
 
+/// So few are told to a new collector in one part.
+constexpr std::uint64_t small_slice = 1000;
+
+/// Of the queue of a collector, so that events find room beside an introduction.
+constexpr std::size_t introduction_room = net::Target::default_queue / 2;
+
 /// For what still waits for a collector that a reload takes out.
 constexpr std::chrono::seconds patience{1};
 
@@ -87,11 +93,14 @@ Result<void> FireflyBackend::prepare() {
 }
 
 Result<void> FireflyBackend::start() {
-    auto publisher = host().every(std::chrono::seconds(1), [this] { publish(); });
-    if (!publisher) return std::move(publisher).error();
+    auto second = host().every(std::chrono::seconds(1), [this] {
+        introduce();
+        publish();
+    });
+    if (!second) return std::move(second).error();
     auto ongoing = ongoing_timer(options_);
     if (!ongoing) return std::move(ongoing).error();
-    publisher_ = std::move(*publisher);
+    second_timer_ = std::move(*second);
     ongoing_ = std::move(*ongoing);
     for (const Collector& collector : collectors_) collector.target->start();
     stun_.use(options_.stun.all_servers());
@@ -118,6 +127,7 @@ Result<void> FireflyBackend::reconfigure(Options options) {
     if (!ongoing) return std::move(ongoing).error();
     if (options.send_to_destination && !options_.send_to_destination) destinations_.open();
     std::vector<Collector> leaving = std::exchange(collectors_, {}), fresh;
+    const Introduction whole_table{std::clamp<std::uint64_t>(host().flows().count() / small_slice, 1, slices)};
     for (const auto& configured : options.all_collectors()) {
         const std::string name = net::Target::name_of(configured.address, configured.port);
         const auto known = std::find_if(leaving.begin(), leaving.end(), [&](const Collector& collector) {
@@ -125,6 +135,7 @@ Result<void> FireflyBackend::reconfigure(Options options) {
         });
         if (known == leaving.end()) {
             fresh.push_back(make_collector(options, configured));
+            fresh.back().owed = whole_table;
             continue;
         }
         known->target->resolve_every(options.resolve_interval);
@@ -135,29 +146,53 @@ Result<void> FireflyBackend::reconfigure(Options options) {
     const Deadline leave(
         std::chrono::nanoseconds((std::chrono::steady_clock::now() + patience).time_since_epoch()).count());
     for (const Collector& collector : leaving) collector.target->stop(leave);
+    if (options_.send_to_destination && !options.send_to_destination) destinations_.stop(leave);
     ongoing_ = *std::move(ongoing);
     options_ = std::move(options);
     stun_.use(options_.stun.all_servers());
     composer_->use(options_.enrichment_mode, public_addresses());
-    introduce(std::move(fresh));
+    for (const Collector& collector : fresh) collector.target->start();
+    std::move(fresh.begin(), fresh.end(), std::back_inserter(collectors_));
     return {};
 }
 
-void FireflyBackend::introduce(std::vector<Collector> fresh) {
-    if (fresh.empty()) return;
-    for (const Collector& collector : fresh) collector.target->start();
+void FireflyBackend::Introduction::note(const EventView& event) {
+    if (event.is_end())
+        told.erase(event->flow_id);
+    else if (event->flow_id % slices >= slice)
+        told.insert(event->flow_id);
+}
+
+void FireflyBackend::introduce() {
+    for (Collector& collector : collectors_)
+        if (collector.owed && collector.target->target().state() == net::Target::State::sending) introduce(collector);
+}
+
+/// One slice, or as much of it as there is room for.
+void FireflyBackend::introduce(Collector& collector) {
+    Introduction& owed = *collector.owed;
     const std::int64_t now_ns = unix_time_ns();
+    bool whole = true;
     const auto visited = host().flows().visit([&](const flowd_flow& flow) {
+        if (flow.flow_id % owed.slices != owed.slice || owed.told.count(flow.flow_id) != 0) return true;
+        if (collector.target->target().sender().waiting() >= net::Sender::batch) collector.target->flush();
+        whole = collector.target->target().sender().waiting() < introduction_room;
+        if (!whole) return false;
+        owed.told.insert(flow.flow_id);
         const flowd_event event = ongoing_of(flow);
-        if (!wanted(EventView(event))) return;
+        if (!wanted(EventView(event))) return true;
         composer_->begin(EventView(event), now_ns);
-        send_to(fresh, EventView(event));
-        for (const Collector& collector : fresh)
-            if (collector.target->target().sender().waiting() >= net::Sender::batch) collector.target->flush();
+        (void)send_to(collector, EventView(event));
+        return true;
     });
-    for (const Collector& collector : fresh) collector.target->flush();
-    if (!visited) host().warning(visited.error().message);
-    std::move(fresh.begin(), fresh.end(), std::back_inserter(collectors_));
+    collector.target->flush();
+    if (!visited) {
+        host().warning(visited.error().message);
+        return collector.owed.reset();
+    }
+    if (!whole) return;
+    std::erase_if(owed.told, [&](std::uint64_t flow_id) { return flow_id % owed.slices == owed.slice; });
+    if (++owed.slice == owed.slices) collector.owed.reset();
 }
 
 void FireflyBackend::on_events(const Events& events) {
@@ -199,26 +234,24 @@ void FireflyBackend::send(const EventView& event, std::int64_t now_ns) {
     composer_->learn(event);
     if (wanted(event)) {
         composer_->begin(event, now_ns);
-        send_to(collectors_, event);
+        for (Collector& collector : collectors_)
+            if (send_to(collector, event) && collector.owed) collector.owed->note(event);
         if (options_.send_to_destination) send_to_destination(event);
     }
     if (event.is_end()) composer_->forget(event);
 }
 
-void FireflyBackend::send_to(const std::vector<Collector>& collectors, const EventView& event) {
+bool FireflyBackend::send_to(const Collector& collector, const EventView& event) {
     const std::string_view relayed = event.attachment(firefly::relayed_attachment);
-    for (const Collector& collector : collectors) {
-        const net::Target& target = collector.target->target();
-        if (firefly::names_receiver(relayed, target.name()) || firefly::names_receiver(relayed, target.address_text())) {
-            skip(Skip::relayed);
-            continue;
-        }
-        const std::string_view datagram = composer_->print(collector.present_layout());
-        if (datagram.empty())
-            skip(Skip::size);
-        else
-            collector.target->push(datagram);
+    const net::Target& target = collector.target->target();
+    if (firefly::names_receiver(relayed, target.name()) || firefly::names_receiver(relayed, target.address_text())) {
+        skip(Skip::relayed);
+        return true;
     }
+    const std::string_view datagram = composer_->print(collector.present_layout());
+    if (!datagram.empty()) return collector.target->push(datagram);
+    skip(Skip::size);
+    return true;
 }
 
 void FireflyBackend::send_to_destination(const EventView& event) {
@@ -256,7 +289,7 @@ void FireflyBackend::send_ongoing() {
 }
 
 Result<void> FireflyBackend::stop(Deadline deadline) {
-    publisher_.reset();
+    second_timer_.reset();
     ongoing_.reset();
     stun_.stop();
     for (const Collector& collector : collectors_) collector.target->stop(deadline);

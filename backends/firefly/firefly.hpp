@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <unordered_set>
 #include <vector>
 
 #include "backends/firefly/composer.hpp"
@@ -50,8 +51,8 @@ class FireflyBackend final : public Backend {
     }
     Result<void> prepare() override;
     Result<void> start() override;
-    /// Collectors that stay are told nothing twice. One that is new is told what is live, as ongoing, for it may yet be
-    /// sent the start.
+    /// Collectors that stay are told nothing twice. One that is new is told what is live, as ongoing, once it can be sent
+    /// to.
     Result<void> reconfigure(Options options);
     Result<void> stop(Deadline deadline) override;
     void on_events(const Events& events) override;
@@ -63,12 +64,22 @@ class FireflyBackend final : public Backend {
     };
     [[nodiscard]] TargetMetrics metrics_for(const std::string& target) const;
 
+    /// What a collector that a reload brought has yet to be told: the live flows, a part of them at a time.
+    struct Introduction {
+        std::uint64_t slices;                         ///< a flow belongs to slice flow_id % slices
+        std::uint64_t slice = 0;                      ///< those before it are done
+        std::unordered_set<std::uint64_t> told = {};  ///< flows of this slice and later ones that it knows of already
+
+        void note(const EventView& event);
+    };
+
     /// One of options_.all_collectors(), alive.
     struct Collector {
         std::unique_ptr<net::HostedTarget> target;
         firefly::Layout layout;  ///< max_size as configured
         TargetMetrics metrics;
         Gauge up;
+        std::optional<Introduction> owed = {};
 
         /// What fits it now.
         [[nodiscard]] firefly::Layout present_layout() const;
@@ -76,9 +87,12 @@ class FireflyBackend final : public Backend {
 
     [[nodiscard]] Collector make_collector(const Options& options, const firefly_backend::Collector& configured);
     [[nodiscard]] Result<Timer> ongoing_timer(const Options& options);
-    void introduce(std::vector<Collector> fresh);
+    /// Goes on with every introduction whose collector can be sent to.
+    void introduce();
+    void introduce(Collector& collector);
     void send(const EventView& event, std::int64_t now_ns);
-    void send_to(const std::vector<Collector>& collectors, const EventView& event);
+    /// False: it knows nothing of the event, for there was no room.
+    bool send_to(const Collector& collector, const EventView& event);
     void send_to_destination(const EventView& event);
     [[nodiscard]] bool wanted(const EventView& event);
     void flush();
@@ -100,7 +114,7 @@ class FireflyBackend final : public Backend {
     TargetMetrics destination_metrics_;
     std::vector<Counter> skipped_metrics_;
     Counter left_out_metric_, shortened_metric_, bad_blocks_metric_;
-    Timer publisher_, ongoing_;
+    Timer second_timer_, ongoing_;
 };
 
 }  // namespace flowd::firefly_backend

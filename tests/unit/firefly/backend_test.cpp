@@ -1,11 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <gtest/gtest.h>
 #include <linux/tcp.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <array>
+#include <cerrno>
+#include <cstring>
 #include <memory>
+#include <set>
+#include <stdexcept>
 #include <string>
+#include <vector>
 
 #include "backends/firefly/firefly.hpp"
 #include "flowd/testing/instance.hpp"
@@ -53,6 +60,25 @@ class FireflyBackendTest : public ::testing::Test {
         auto event = Event::end(start(destination)->key, {2, 16});
         event->start_time_ns = start()->start_time_ns;
         event->time_ns = event->end_time_ns = event->start_time_ns + 60'000'000'000;
+        return event;
+    }
+
+    /// The flow table has so many of them: ids and source ports from 1 on.
+    void add_flows(std::uint64_t count) {
+        for (std::uint64_t id = 1; id <= count; ++id) {
+            flowd_flow flow{};
+            flow.size = sizeof flow;
+            flow.flow_id = id;
+            flow.key = start()->key;
+            flow.key.source_port = static_cast<std::uint16_t>(id);
+            flow.tag = {2, 16};
+            flow.start_time_ns = start()->start_time_ns;
+            host_.add_flow(flow);
+        }
+    }
+    static Event of_flow(Event event, std::uint64_t id) {
+        event->flow_id = id;
+        event->key.source_port = static_cast<std::uint16_t>(id);
         return event;
     }
 
@@ -380,16 +406,7 @@ TEST_F(FireflyBackendTest, PrintsThePublicAddressThatAStunServerToldUnlessTheAdm
 TEST_F(FireflyBackendTest, SendsOngoingForEveryLiveFlowInItsPeriod) {
     use_collector();
     config_.set("ongoing", "60s");
-    for (std::uint64_t id = 1; id <= 120; ++id) {
-        flowd_flow flow{};
-        flow.size = sizeof flow;
-        flow.flow_id = id;
-        flow.key = start()->key;
-        flow.key.source_port = static_cast<std::uint16_t>(id);
-        flow.tag = {2, 16};
-        flow.start_time_ns = start()->start_time_ns;
-        host_.add_flow(flow);
-    }
+    add_flows(120);
     bring_up();
     for (int i = 0; i < 61 && collector_.take().size() < 120; ++i) host_.advance(std::chrono::seconds(1));
     const auto& received = collector_.wait_for(120);
@@ -404,18 +421,13 @@ TEST_F(FireflyBackendTest, AReloadTellsACollectorThatStaysNothingTwiceAndANewOne
     bring_up();
     instance_->deliver(start());
     ASSERT_EQ(collector_.wait_for(1).size(), 1u);
-    flowd_flow live{};
-    live.size = sizeof live;
-    live.flow_id = 1;
-    live.key = start()->key;
-    live.tag = {2, 16};
-    live.start_time_ns = start()->start_time_ns;
-    host_.add_flow(live);
+    add_flows(1);
 
     ForeignReceiver second;
     config_.set("collectors[1].address", "::1").set("collectors[1].port", std::to_string(second.endpoint().port));
     config_.set("collectors[0].prependSyslog", "false");
     ASSERT_EQ(instance_->reconfigure(config_), FLOWD_OK);
+    host_.advance(std::chrono::seconds(1));
     ASSERT_EQ(second.wait_for(1).size(), 1u);
     EXPECT_EQ(parse(second.take()[0]).state, firefly::State::ongoing);
     instance_->deliver(end());
@@ -432,6 +444,121 @@ TEST_F(FireflyBackendTest, AReloadTellsACollectorThatStaysNothingTwiceAndANewOne
     ASSERT_EQ(second.wait_for(3).size(), 3u);
     EXPECT_EQ(collector_.take(100).size(), 2u) << "it was taken out";
     EXPECT_FALSE(shows(std::to_string(collector_.endpoint().port)));
+}
+
+TEST_F(FireflyBackendTest, ANewCollectorIsToldEachLiveFlowOnceWhenItsNameIsKnown) {
+    FLOWD_NEEDS_RESOLVER();
+    constexpr std::size_t flows = 3000;  // more than wait while a name is unknown
+    add_flows(flows);
+    config_.set("sendToDestination", "false");
+    bring_up();
+    ForeignReceiver named("::");
+    config_.set("collectors[0].address", "localhost").set("collectors[0].port", std::to_string(named.endpoint().port));
+    ASSERT_EQ(instance_->reconfigure(config_), FLOWD_OK);
+    instance_->deliver(of_flow(start(), 1));
+    instance_->deliver(of_flow(start(), flows));
+    instance_->deliver(of_flow(end(), flows + 1));
+    ASSERT_TRUE(host_.run_until([&] { return shows(R"("state":"sending")"); }));
+    std::size_t before = 0;
+    for (int second = 0; second < 3; ++second) {  // a part each, and what is told is read before the next
+        host_.advance(std::chrono::seconds(1));
+        before = named.wait_for(before + flows / 3 - 2).size();
+    }
+    host_.advance(std::chrono::seconds(1));
+    const auto& received = named.wait_for(flows + 1);
+    EXPECT_EQ(received.size(), flows + 1) << instance_->status();
+    std::set<std::uint16_t> told;
+    std::size_t starts = 0, ends = 0;
+    for (const std::string& text : received) {
+        const auto read = parse(text);
+        EXPECT_TRUE(told.insert(read.key.source_port).second) << "twice: " << text;
+        starts += read.state == firefly::State::start ? 1 : 0;
+        ends += read.state == firefly::State::end ? 1 : 0;
+    }
+    EXPECT_EQ(starts, 2u);
+    EXPECT_EQ(ends, 1u);
+    EXPECT_TRUE(shows(R"("dropped":0)")) << instance_->status();
+    host_.advance(std::chrono::seconds(1));
+    EXPECT_EQ(named.take(100).size(), flows + 1);
+}
+
+TEST_F(FireflyBackendTest, ANewCollectorThatRefusesLosesNoLiveFlow) {
+    add_flows(3000);
+    config_.set("sendToDestination", "false");
+    bring_up();
+    Endpoint dead;
+    {
+        const ForeignReceiver gone;
+        dead = gone.endpoint();
+    }
+    config_.set("collectors[0].address", "::1").set("collectors[0].port", std::to_string(dead.port));
+    ASSERT_EQ(instance_->reconfigure(config_), FLOWD_OK);
+    for (int i = 0; i < 5; ++i) host_.advance(std::chrono::seconds(1));
+    EXPECT_TRUE(shows(R"("state":"refused")")) << instance_->status();
+    EXPECT_TRUE(shows(R"("dropped":0)")) << instance_->status();
+    EXPECT_FALSE(shows(R"("waiting":0)")) << "those that wait find whether it is back";
+}
+
+/// A stream without room, put in the place of the IPv6 socket for destinations: it answers as one whose network is slow.
+class SlowNetwork {
+  public:
+    SlowNetwork() {
+        const UniqueFd listener(::socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0));
+        sockaddr_in6 address{};
+        address.sin6_family = AF_INET6;
+        address.sin6_addr = in6addr_loopback;
+        socklen_t length = sizeof address;
+        auto* where = reinterpret_cast<sockaddr*>(&address);
+        must(::bind(listener.get(), where, length) == 0 && ::listen(listener.get(), 1) == 0);
+        must(::getsockname(listener.get(), where, &length) == 0);
+        stream_ = UniqueFd(::socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0));
+        must(::connect(stream_.get(), where, length) == 0);
+        peer_ = UniqueFd(::accept(listener.get(), nullptr, nullptr));
+        const std::string bytes(65536, 'x');
+        for (const std::size_t size : {bytes.size(), std::size_t{1}})
+            while (::send(stream_.get(), bytes.data(), size, MSG_DONTWAIT) > 0) continue;
+        must(::dup2(stream_.get(), unused_datagram_socket()) >= 0);
+    }
+    void becomes_fast() {
+        std::vector<char> bytes(1 << 20);
+        while (::recv(peer_.get(), bytes.data(), bytes.size(), MSG_DONTWAIT) > 0) continue;
+    }
+
+  private:
+    static void must(bool done) {
+        if (!done) throw std::runtime_error(std::strerror(errno));
+    }
+    static int unused_datagram_socket() {
+        for (int fd = 0; fd < 1024; ++fd) {
+            int type = 0;
+            socklen_t length = sizeof type;
+            sockaddr_in6 local{};
+            if (::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) != 0 || type != SOCK_DGRAM) continue;
+            length = sizeof local;
+            if (::getsockname(fd, reinterpret_cast<sockaddr*>(&local), &length) == 0 && local.sin6_family == AF_INET6 &&
+                local.sin6_port == 0)
+                return fd;
+        }
+        return -1;
+    }
+    UniqueFd stream_, peer_;
+};
+
+TEST_F(FireflyBackendTest, SendsToDestinationsAgainWhenThatIsSwitchedOffAndOnWhileTheyWait) {
+    bring_up();
+    const SlowNetwork first;
+    instance_->deliver(start());
+    ASSERT_TRUE(shows(R"("waiting":1)")) << instance_->status();
+    config_.set("sendToDestination", "false");
+    ASSERT_EQ(instance_->reconfigure(config_), FLOWD_OK);
+
+    testing::Config again(component<FireflyBackend>());
+    ASSERT_EQ(instance_->reconfigure(again), FLOWD_OK);
+    SlowNetwork second;
+    instance_->deliver(start());
+    ASSERT_TRUE(shows(R"("waiting":1)")) << "and nothing of before: " << instance_->status();
+    second.becomes_fast();
+    EXPECT_TRUE(host_.run_until([&] { return shows(R"("waiting":0)"); })) << instance_->status();
 }
 
 TEST_F(FireflyBackendTest, KeepsOnSendingToADestinationWhereNobodyListens) {
