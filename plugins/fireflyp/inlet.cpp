@@ -44,31 +44,36 @@ void Inlet::resume() {
 }
 
 std::uint64_t Inlet::drops() const {
-    if (socket_) (void)note_drops(socket_->drops());
+    if (socket_) note_drops(socket_->drops());
     return drops_;
 }
 
 /// `total` wraps, and a datagram that waited tells of less than is known already.
-std::uint32_t Inlet::note_drops(std::uint32_t total) const {
+void Inlet::note_drops(std::uint32_t total) const {
     const std::uint32_t more = total - drops_seen_;
-    if (static_cast<std::int32_t>(more) <= 0) return 0;
+    if (static_cast<std::int32_t>(more) <= 0) return;
     drops_ += more;
     drops_seen_ = total;
-    return more;
 }
 
-void Inlet::count(std::size_t datagrams, std::optional<std::uint32_t> drops) {
-    received_ += datagrams;
-    const std::uint32_t more = drops ? note_drops(*drops) : 0;
+void Inlet::tell_drops() {
+    const std::uint64_t more = drops_ - std::exchange(drops_told_, drops_);
     if (more > 0)
         host_.warning("the kernel dropped " + std::to_string(more) + " datagrams at " + endpoint_.to_string() +
                       ": its buffer of " + std::to_string(socket_->receive_buffer()) +
                       " bytes was full; see receiveBuffer and sysctl net.core.rmem_max");
 }
 
+void Inlet::count(std::size_t datagrams, std::optional<std::uint32_t> drops) {
+    received_ += datagrams;
+    if (drops) note_drops(*drops);
+    tell_drops();
+}
+
 void Inlet::publish() {
     received_metric_.set_total(static_cast<double>(received_));
     drops_metric_.set_total(static_cast<double>(drops()));
+    tell_drops();
 }
 
 void Inlet::status(json::Writer& writer) const {

@@ -35,8 +35,9 @@ class Inlet {
     void status(json::Writer& writer) const;
 
   private:
-    /// Answers how many of them are news.
-    std::uint32_t note_drops(std::uint32_t total) const;
+    void note_drops(std::uint32_t total) const;
+    /// Warns of those that no warning has told of.
+    void tell_drops();
 
     Host& host_;
     Endpoint endpoint_;
@@ -45,6 +46,7 @@ class Inlet {
     std::uint64_t received_ = 0;
     mutable std::uint64_t drops_ = 0;
     mutable std::uint32_t drops_seen_ = 0;  ///< of the kernel's count, which wraps
+    std::uint64_t drops_told_ = 0;
     Counter received_metric_, drops_metric_;
     Watch watch_;  // behind the socket: ends before its descriptor does
 };

@@ -109,6 +109,25 @@ TEST_F(FireflypTest, CountsWhatTheKernelDroppedAndSaysSo) {
     EXPECT_GT(total, static_cast<double>(sent - received)) << "drops that no datagram tells of are asked for";
 }
 
+TEST_F(FireflypTest, SaysOnceWhatTheKernelDroppedAlthoughItWasCountedBeforeTheNextDatagram) {
+    config_.set("receiveBuffer", "4096");
+    bring_up();
+    constexpr std::size_t sent = 200;
+    for (std::size_t i = 0; i < sent; ++i)
+        send(fixtures::with("\"src-port\":1234", "\"src-port\":" + std::to_string(1000 + i)));
+    ASSERT_FALSE(shows(R"("kernelDrops":0)")) << "somebody looks at status";
+    host_.advance(std::chrono::seconds(1));
+    ASSERT_TRUE(announced(1));
+    const std::size_t received = host_.events().size();
+    send(fixtures::flowd_go_bare);
+    ASSERT_TRUE(announced(received + 1));
+    host_.advance(std::chrono::seconds(1));
+    std::size_t said = 0;
+    for (const auto& line : host_.lines()) said += line.text.find("the kernel dropped") != std::string::npos ? 1 : 0;
+    EXPECT_EQ(said, 1u);
+    EXPECT_TRUE(host_.logged("the kernel dropped " + std::to_string(sent - received) + " datagrams"));
+}
+
 TEST_F(FireflypTest, CountsRefusalsByReasonAndAnnouncesNothing) {
     bring_up();
     send("garbage");
