@@ -92,8 +92,9 @@ Result<void> Marker::watch() {
 }
 
 void Marker::publish() {
-    series_.emplace(host());
-    series_->publish(*marking_);
+    auto fresh = std::make_unique<Series>(host());
+    fresh->publish(*marking_);
+    series_ = std::move(fresh);  // not before, so that no series is without a holder
 }
 
 Result<void> Marker::share_socket_tags() {
@@ -124,6 +125,7 @@ Result<void> Marker::reconfigure(Options options) {
     marking_->take_over(**fresh);
     options_ = std::move(options);
     said_full_ = false;
+    series_->publish(**fresh);  // what it has counted since the last second
     publish();
     return share_socket_tags();
 }

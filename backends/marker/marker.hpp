@@ -63,7 +63,7 @@ class Marker final : public Backend {
     bool knows_catch_all_ = false;      // somebody has said what it is, or that there is none
     Timer adopted_timer_;
     bool said_full_ = false;
-    std::optional<Series> series_;  // of the program that is in force
+    std::unique_ptr<Series> series_;  // of the program that is in force
     Timer second_timer_;
     Watch change_watch_;
     Timer catch_all_timer_;

@@ -469,6 +469,9 @@ def test_the_series_are_what_status_shows(lab):
         assert series_of(daemon, "marker_flows") == {(): 16}
         assert series_of(daemon, "marker_flows_limit") == {(): 16}
         assert series_of(daemon, "marker_skipped_flows_total")[(("reason", "tableFull"),)] == 4
+        daemon.reload(configuration("targetInterfaces: [eth0, lo]\nmaxFlows: 32", "fireflyp: {}"))
+        after = series_of(daemon, "marker_packets_total")
+        assert all(after[labels] >= count for labels, count in packets.items()), "a reload takes nothing away"
         for sock in sockets:
             sock.close()
 
