@@ -36,7 +36,8 @@ Result<void> HostedWatch::load(const std::string& cgroup, const std::string& pro
     return announce();
 }
 
-/// From here on markers look into sockets: before the first of them is tagged.
+/// Markers look for this as they start and then once a second: at the daemon's start before the first socket is tagged, up
+/// to a second after it where a reload adds the plugin.
 Result<void> HostedWatch::announce() const {
     const UniqueFd sign(::eventfd(0, EFD_CLOEXEC));
     if (!sign) return Error::from_errno(errno, "making an eventfd");
