@@ -255,9 +255,11 @@ def test_sockets_are_asked_for_once_a_period_whatever_the_number_of_backends(lab
         looks, _, told = seen()
         assert sorted(told) == sorted(backends)
         for backend in backends:
-            # One of the two figures may be of a period later than the other, at each end.
+            # One of the two figures may be of a period later than the other, at each end; and on a machine that is busy, what
+            # a look found after its period is told to nobody. A look for each backend would make four of one.
             periods = (told[backend] - told_before[backend]) / flows
-            assert abs(periods - (looks - looks_before)) <= 2, (backend, periods, looks - looks_before)
+            assert periods <= looks - looks_before + 2, (backend, periods, looks - looks_before)
+            assert looks - looks_before <= 2 * (periods + 2), (backend, periods, looks - looks_before)
         for client in clients:
             client.close()
         server.close()

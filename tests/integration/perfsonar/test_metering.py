@@ -269,7 +269,7 @@ class Echo:
         self.close()
 
 
-def short_connections(lab, port, count, rate, threads=4):
+def short_connections(lab, port, count, rate, clients=4):
     """So many connections from a, each with 100 bytes there and back, closed by both ends."""
     def some(number):
         for i in range(number):
@@ -278,16 +278,18 @@ def short_connections(lab, port, count, rate, threads=4):
                 sock.shutdown(socket.SHUT_WR)
                 while sock.recv(4096):
                     pass
-            due = begun + (i + 1) * threads / rate
+            due = begun + (i + 1) * clients / rate
             if (early := due - time.monotonic()) > 0:
                 time.sleep(early)
 
     begun = time.monotonic()
-    workers = [threading.Thread(target=lab.a.call, args=(some, count // threads)) for _ in range(threads)]
+    process = multiprocessing.get_context("fork").Process  # they would share the interpreter otherwise
+    workers = [process(target=lab.a.call, args=(some, count // clients)) for _ in range(clients)]
     for worker in workers:
         worker.start()
     for worker in workers:
         worker.join()
+    assert all(worker.exitcode == 0 for worker in workers)
 
 
 def test_a_thousand_short_connections_a_second_are_each_announced_once(lab, collector, capsys):
