@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Real tests between two hosts, as a perfSONAR node runs them, and what a collector hears of them."""
 import collections
+import contextlib
 import http.client
 import json
 import multiprocessing
@@ -234,12 +235,12 @@ class Echo:
     """A TCP server on a host that answers each connection with what it got and closes it after the client."""
 
     def __init__(self, host, port, abort=False, apart=False):
-        """`apart`: in a process of its own, for it would share the interpreter with its clients."""
+        """`apart`: in a process of its own, for a thread would share the interpreter with the clients."""
         self.abort = abort
         self.listener = host.call(lambda: socket.create_server((host.address6, port), family=socket.AF_INET6, backlog=4096))
         kind = multiprocessing.get_context("fork").Process if apart else threading.Thread
-        self.thread = kind(target=self._serve, daemon=True)
-        self.thread.start()
+        self.server = kind(target=self._serve, daemon=True)
+        self.server.start()
 
     def _serve(self):
         while True:
@@ -260,7 +261,7 @@ class Echo:
     def close(self):
         self.listener.shutdown(socket.SHUT_RDWR)
         self.listener.close()
-        self.thread.join()
+        self.server.join()
 
     def __enter__(self):
         return self
@@ -269,22 +270,23 @@ class Echo:
         self.close()
 
 
-def short_connections(lab, port, count, rate, clients=4):
-    """So many connections from a, each with 100 bytes there and back, closed by both ends."""
-    def some(number):
+def short_connections(lab, ports, count, rate):
+    """So many connections from a, each with 100 bytes there and back, closed by both ends; a client for each port,
+    for of one tuple only so many are free again within a minute."""
+    def some(port, number):
         for i in range(number):
             with socket.create_connection((lab.b.address6, port)) as sock:
                 sock.sendall(b"x" * 100)
                 sock.shutdown(socket.SHUT_WR)
                 while sock.recv(4096):
                     pass
-            due = begun + (i + 1) * clients / rate
+            due = begun + (i + 1) * len(ports) / rate
             if (early := due - time.monotonic()) > 0:
                 time.sleep(early)
 
     begun = time.monotonic()
     process = multiprocessing.get_context("fork").Process  # they would share the interpreter otherwise
-    workers = [process(target=lab.a.call, args=(some, count // clients)) for _ in range(clients)]
+    workers = [process(target=lab.a.call, args=(some, port, count // len(ports))) for port in ports]
     for worker in workers:
         worker.start()
     for worker in workers:
@@ -296,9 +298,12 @@ def test_a_thousand_short_connections_a_second_are_each_announced_once(lab, coll
     """FLOWD_LONG=1: for a minute, with what they cost."""
     count = 60000 if os.environ.get("FLOWD_LONG") else 3000
     lab.a.run("sysctl", "-qw", "net.ipv4.ip_local_port_range=1024 65000")
-    with Echo(lab.b, 9000, apart=True), Daemon(configuration(lab), lab.a) as daemon:
+    ports = range(9000, 9004)
+    with contextlib.ExitStack() as servers, Daemon(configuration(lab), lab.a) as daemon:
+        for port in ports:
+            servers.enter_context(Echo(lab.b, port, apart=True))
         begun, used = time.monotonic(), cpu_seconds(daemon)
-        short_connections(lab, 9000, count, 1000)
+        short_connections(lab, ports, count, 1000)
         took = time.monotonic() - begun
         wait_for(lambda: status(daemon)["flows"]["ended"] >= count, "the ends of all")
         after = status(daemon)
@@ -308,7 +313,7 @@ def test_a_thousand_short_connections_a_second_are_each_announced_once(lab, coll
         wait_for(lambda: len(collector.fireflies) >= 2 * count, "all fireflies", 20)
     heard = collections.Counter((key_of(firefly), firefly["flow-lifecycle"]["state"]) for firefly in collector.fireflies)
     # A port may be used again within the minute; of each tuple there are as many ends as starts.
-    assert sum(number for (key, state), number in heard.items() if state == "start" and key.destination_port == 9000) == count
+    assert sum(number for (key, state), number in heard.items() if state == "start" and key.destination_port in ports) == count
     assert all(heard[key, "end"] == heard[key, "start"] for key, _ in heard)
     assert after["flows"]["started"] == after["flows"]["ended"] == count
     assert {usage(firefly) for firefly in collector.fireflies if firefly["flow-lifecycle"]["state"] == "end"} == {(100, 100)}
