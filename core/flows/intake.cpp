@@ -3,11 +3,10 @@
 
 #include <algorithm>
 #include <cstring>
-#include <string_view>
 
 #include "core/flows/flow_key.hpp"
+#include "core/flows/kept_attachments.hpp"
 #include "core/flows/sized.hpp"
-#include "flowd/sized.hpp"
 
 namespace flowd::core {
 namespace {
@@ -40,7 +39,7 @@ std::optional<Refusal> check_attachments(Incoming& in) {
         if (own.bytes.length > Bus::max_attachment_bytes) return Refusal::bad_attachments;
         const std::size_t length = own.id.length + own.bytes.length;
         in.attachment_bytes += length;
-        if (to_view(own.id).starts_with(FLOWD_ATTACHMENT_KEPT)) kept_bytes += length;
+        if (is_kept(own)) kept_bytes += length;
         if (in.attachment_bytes > Bus::max_attachment_bytes || kept_bytes > Bus::max_kept_bytes)
             return Refusal::bad_attachments;
     }

@@ -4,8 +4,6 @@
 #include <string_view>
 #include <utility>
 
-#include "flowd/sized.hpp"
-
 namespace flowd::core {
 namespace {
 
@@ -20,7 +18,7 @@ std::uint32_t KeptAttachments::hold(std::span<const flowd_attachment> attachment
     found_.clear();
     key_.clear();
     for (const flowd_attachment& attachment : attachments) {
-        if (!to_view(attachment.id).starts_with(FLOWD_ATTACHMENT_KEPT)) continue;
+        if (!is_kept(attachment)) continue;
         found_.push_back(attachment);
         append(key_, to_view(attachment.id));
         append(key_, to_view(attachment.bytes));

@@ -13,8 +13,13 @@
 
 #include "core/flows/payload.hpp"
 #include "flowd/abi/event.h"
+#include "flowd/sized.hpp"
 
 namespace flowd::core {
+
+[[nodiscard]] inline bool is_kept(const flowd_attachment& attachment) {
+    return to_view(attachment.id).starts_with(FLOWD_ATTACHMENT_KEPT);
+}
 
 /// A flow holds the number of a set, in four bytes: there may be a million flows, and few sets.
 class KeptAttachments {

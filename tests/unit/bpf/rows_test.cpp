@@ -86,31 +86,37 @@ class Rows : public KernelTest {
         const flow_key kernel_key = bpf::to_flow_key(flow);
         return flow_entropy(flow_hash(&kernel_key)) & entropy_bits;
     }
+    /// `visit(protocol, link, chain)`; a fatal failure ends it.
+    template <typename Visit>
+    static void for_each_row(Visit&& visit) {
+        for (const Protocol& protocol : protocols())
+            for (const Link& link : links())
+                for (const Chain& chain : chains()) {
+                    SCOPED_TRACE(std::string(protocol.name) + ", " + link.name + ", " + chain.name);
+                    visit(protocol, link, chain);
+                    if (HasFatalFailure()) return;
+                }
+    }
     int rows_ = 0;
 };
 
 TEST_F(Rows, ProtocolTimesEncapsulationTimesHeadersTimesMatch) {
-    for (const Protocol& protocol : protocols()) {
+    for_each_row([&](const Protocol& protocol, const Link& link, const Chain& chain) {
         const flowd_key flow = flow_of(protocol);
         const std::uint32_t entropy = entropy_of(flow);
-        for (const Link& link : links()) {
-            for (const Chain& chain : chains()) {
-                SCOPED_TRACE(std::string(protocol.name) + ", " + link.name + ", " + chain.name);
-                const auto [next, bytes] = behind(chain, protocol);
-                const auto frame = [&, next = next, &bytes = bytes](std::uint32_t label) {
-                    return link.header + Ip6{.traffic_class = 0xbb, .label = label, .next = next}.over(bytes);
-                };
-                expect(frame(0xfedcb), frame(0xfedcb), MARKER_NO_TAG);
-                ASSERT_TRUE(table_->put(flow, atlas));
-                expect(frame(0xfedcb), frame(atlas_label | entropy), MARKER_MARKED_FLOW);
-                set_catch_all(catch_all);
-                expect(frame(0x00000), frame(atlas_label | entropy), MARKER_MARKED_FLOW);
-                table_->remove(flow);
-                expect(frame(0xfffff), frame(catch_all_label | entropy), MARKER_MARKED_CATCH_ALL);
-                clear_catch_all();
-            }
-        }
-    }
+        const auto [next, bytes] = behind(chain, protocol);
+        const auto frame = [&, next = next, &bytes = bytes](std::uint32_t label) {
+            return link.header + Ip6{.traffic_class = 0xbb, .label = label, .next = next}.over(bytes);
+        };
+        expect(frame(0xfedcb), frame(0xfedcb), MARKER_NO_TAG);
+        ASSERT_TRUE(table_->put(flow, atlas));
+        expect(frame(0xfedcb), frame(atlas_label | entropy), MARKER_MARKED_FLOW);
+        set_catch_all(catch_all);
+        expect(frame(0x00000), frame(atlas_label | entropy), MARKER_MARKED_FLOW);
+        table_->remove(flow);
+        expect(frame(0xfffff), frame(catch_all_label | entropy), MARKER_MARKED_CATCH_ALL);
+        clear_catch_all();
+    });
     EXPECT_EQ(rows_, 6 * 4 * 7 * 4);
 }
 
@@ -158,22 +164,17 @@ TEST_P(StrategyRows, ProtocolTimesEncapsulationTimesHeaders) {
     options.strategy = GetParam();
     options.dscp_map = {{atlas.experiment, std::nullopt, atlas_dscp}};
     load(options);
-    for (const Protocol& protocol : protocols()) {
+    for_each_row([&](const Protocol& protocol, const Link& link, const Chain& chain) {
         const flowd_key flow = flow_of(protocol);
         const std::uint32_t entropy = entropy_of(flow);
-        for (const Link& link : links()) {
-            for (const Chain& chain : chains()) {
-                SCOPED_TRACE(std::string(protocol.name) + ", " + link.name + ", " + chain.name);
-                const auto [next, bytes] = behind(chain, protocol);
-                const Bytes frame = link.header + Ip6{.traffic_class = ecn, .label = 0xfedcb, .next = next}.over(bytes);
-                expect(frame, frame, MARKER_NO_TAG);
-                ASSERT_TRUE(table_->put(flow, atlas));
-                const Expected wanted = expected(link, protocol, chain, entropy);
-                expect(frame, wanted.frame, wanted.outcome);
-                table_->remove(flow);
-            }
-        }
-    }
+        const auto [next, bytes] = behind(chain, protocol);
+        const Bytes frame = link.header + Ip6{.traffic_class = ecn, .label = 0xfedcb, .next = next}.over(bytes);
+        expect(frame, frame, MARKER_NO_TAG);
+        ASSERT_TRUE(table_->put(flow, atlas));
+        const Expected wanted = expected(link, protocol, chain, entropy);
+        expect(frame, wanted.frame, wanted.outcome);
+        table_->remove(flow);
+    });
     EXPECT_EQ(rows_, 6 * 4 * 7 * 2);
 }
 
