@@ -43,7 +43,7 @@ void Composer::begin(const EventView& event, std::int64_t now_ns) {
 
 void Composer::add_samples(const EventView& event) {
     for (const flowd_sample& sample : event.samples()) {
-        if (!firefly_.has_usage && (sample.flags & FLOWD_SAMPLE_HAS_USAGE) != 0) {
+        if (!firefly_.has_usage && (sample.usage.known & FLOWD_USAGE_BYTES) != 0) {
             firefly_.has_usage = true;
             firefly_.received = sample.usage.bytes_received;
             firefly_.sent = sample.usage.bytes_sent;

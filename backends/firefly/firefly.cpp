@@ -195,10 +195,11 @@ void FireflyBackend::introduce(Collector& collector) {
     if (++owed.slice == owed.slices) collector.owed.reset();
 }
 
-void FireflyBackend::on_events(const Events& events) {
+Taken FireflyBackend::on_events(const Events& events) {
     const std::int64_t now_ns = unix_time_ns();
     for (const EventView event : events) send(event, now_ns);
     flush();
+    return Taken::all();
 }
 
 bool FireflyBackend::wanted(const EventView& event) {
@@ -256,8 +257,8 @@ bool FireflyBackend::send_to(const Collector& collector, const EventView& event)
 
 void FireflyBackend::send_to_destination(const EventView& event) {
     if (!options_.forward_to_destination) {
-        if (event.has(FLOWD_FROM_FIREFLY)) return skip(Skip::received);
-        if (event.has(FLOWD_COLLECTORS_ONLY)) return skip(Skip::metered);
+        if (event.has(FLOWD_LEARNT_REMOTELY)) return skip(Skip::received);
+        if (event.has(FLOWD_NOT_TO_PEER)) return skip(Skip::metered);
     }
     const std::string_view datagram = composer_->print({options_.prepend_syslog, options_.max_size});
     if (datagram.empty()) return skip(Skip::size);

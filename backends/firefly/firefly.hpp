@@ -55,7 +55,7 @@ class FireflyBackend final : public Backend {
     /// to.
     Result<void> reconfigure(Options options);
     Result<void> stop(Deadline deadline) override;
-    void on_events(const Events& events) override;
+    Taken on_events(const Events& events) override;
     void status(json::Writer& object) const override;
 
   private:

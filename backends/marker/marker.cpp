@@ -141,8 +141,8 @@ Result<void> Marker::stop(Deadline) {
     return {};
 }
 
-void Marker::on_events(const Events& events) {
-    if (!marking_) return;
+Taken Marker::on_events(const Events& events) {
+    if (!marking_) return Taken::all();
     const TagTable& table = marking_->table();
     for (const EventView event : events) {
         switch (event->kind) {
@@ -166,14 +166,16 @@ void Marker::on_events(const Events& events) {
         }
     }
     // Some room first, so that a table at its limit is not refilled for every flow that ends.
-    if (!marking_->has_lost_flows() || table.size() >= table.capacity() - table.capacity() / 8) return;
+    if (!marking_->has_lost_flows() || table.size() >= table.capacity() - table.capacity() / 8)
+        return Taken::all();
     if (auto done = marking_->refill(); !done) host().warning("flows that did not fit the table: " + done.error().message);
+    return Taken::all();
 }
 
 void Marker::end_flow(EventView event) {
     TagTable& table = marking_->table();
     // Whoever announced it stops, and the flow itself may live on: so does a mark that is to outlive the daemon.
-    if (!options_.persist || !event.has(FLOWD_WITHDRAWN)) return table.remove(event->key);
+    if (!options_.persist || event->end_reason != FLOWD_END_WITHDRAWN) return table.remove(event->key);
     table.leave(event->key);
     if (adopted_timer_) return;
     if (auto done = expire_adopted(); !done) host().warning("marks of flows that are silent: " + done.error().message);

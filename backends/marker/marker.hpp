@@ -31,7 +31,7 @@ class Marker final : public Backend {
 
     Result<void> prepare() override;
     Result<void> start() override;
-    void on_events(const Events& events) override;
+    Taken on_events(const Events& events) override;
     Result<void> stop(Deadline deadline) override;
     void status(json::Writer& object) const override;
 

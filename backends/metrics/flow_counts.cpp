@@ -57,7 +57,7 @@ bool FlowCounts::is_older_than_this(const EventView& event) const {
 }
 
 void FlowCounts::count_bytes(Flow& flow, const EventView& event) {
-    if (!event.has(FLOWD_HAS_USAGE)) return;
+    if (!event.has_usage()) return;
     count(flow.series->sent, flow.sent, event->usage.bytes_sent);
     count(flow.series->received, flow.received, event->usage.bytes_received);
 }
@@ -68,7 +68,7 @@ void FlowCounts::take(const EventView& event) {
         Flow flow = found != flows_.end() ? found->second : Flow{&series_of(event->tag)};
         count_bytes(flow, event);
         flow.series->ended.add();
-        if (event.has(FLOWD_EXPIRED)) flow.series->expired.add();
+        if (event->end_reason != FLOWD_END_ANNOUNCED) flow.series->expired.add();
         if (found == flows_.end()) return;
         flow.series->live.add(-1);
         flows_.erase(found);

@@ -81,11 +81,12 @@ Result<void> Metrics::stop(Deadline deadline) {
     return {};
 }
 
-void Metrics::on_events(const Events& events) {
+Taken Metrics::on_events(const Events& events) {
     for (const EventView event : events) {
         counts_.take(event);
         samples_.take(event);
     }
+    return Taken::all();
 }
 
 http::Response Metrics::answer(const http::Request& request, const Selection& selection) {

@@ -35,7 +35,7 @@ class Metrics final : public Backend {
     Result<void> start() override;
     Result<void> run() override { return loop_.run(); }
     Result<void> stop(Deadline deadline) override;
-    void on_events(const Events& events) override;
+    Taken on_events(const Events& events) override;
     void status(json::Writer& object) const override;
 
   private:

@@ -5,10 +5,12 @@
 #include "core/cli/commands.hpp"
 #include "core/cli/interrupt.hpp"
 #include "core/cli/tool_words.hpp"
-#include "core/flows/bus.hpp"
-#include "core/modules/host.hpp"
+#include "core/config/offline_host.hpp"
+#include "core/modules/module_set.hpp"
 #include "core/service/installation.hpp"
+#include "core/service/logging.hpp"
 #include "core/service/problem_exit.hpp"
+#include "core/service/version.hpp"
 #include "flowd/json.hpp"
 #include "flowd/sized.hpp"
 
@@ -69,37 +71,29 @@ struct Printer {
     Printer& operator=(const Printer&) = delete;
 };
 
-/// A host as an instance has one, behind which nothing runs.
-class Surroundings {
+/// What a tool logs goes to standard error; an error that it reports explains a negative answer.
+class ToolHost {
   public:
-    Surroundings(const Registry& registry, const GlobalOptions& options, const std::string& name, std::uint32_t kind,
-                 std::unique_ptr<Loop> loop)
+    ToolHost(const Registry& registry, const GlobalOptions& options, const std::string& name)
         : logging_(LogOptions{parse_log_level(options.log_level).value_or(spdlog::level::info), options.log_time}),
-          loop_(std::move(loop)),
-          host_(
-              {bus_, metrics_, descriptors_, shared_, registry, logging_}, name, name, kind, *loop_,
-              {[this](const flowd_problem& problem) { note(problem); }, []() -> flowd_result { return FLOWD_UNSUPPORTED; },
-               [](const char*, const std::function<void()>& call) { call(); }}) {
-        host_.bind_thread();
-    }
+          logger_(logging_.logger(name)),
+          host_(registry, name, version(),
+                {[this](flowd_level level, std::string_view line) { logger_->log(to_spdlog(level), line); },
+                 [this](const flowd_problem& problem) { note(problem); }}) {}
 
     [[nodiscard]] const flowd_host* host() const { return host_.abi(); }
     [[nodiscard]] const Error& error() const { return error_; }
 
   private:
     void note(const flowd_problem& problem) {
-        if (problem.level != FLOWD_LEVEL_ERROR) return host_.logger().warn("{}", to_view(problem.message));
+        if (problem.level < FLOWD_LEVEL_ERROR) return logger_->warn("{}", to_view(problem.message));
         error_ = Error{problem.result, std::string(to_view(problem.message)), std::string(to_view(problem.hint))};
     }
 
     Logging logging_;
-    Metrics metrics_;
-    DescriptorStore descriptors_;
-    SharedDescriptors shared_;
-    Bus bus_;
-    std::unique_ptr<Loop> loop_;
+    std::shared_ptr<spdlog::logger> logger_;
     Error error_;
-    Host host_;
+    OfflineHost host_;
 };
 
 /// The instance whose options a tool is given: the one that `word` names, else the component's only one.
@@ -126,17 +120,14 @@ ExitCode call(const Tool& tool, const Offer& offer, const GlobalOptions& options
     const auto config = configured(loaded, *offer.component, word);
     if (!config) return output.fail(config.error());
 
-    auto loop = Loop::create();
-    if (!loop) return output.fail(loop.error());
     const auto interrupt = Interrupt::listen();
     if (!interrupt) return output.fail(interrupt.error());
-    Surroundings surroundings(installation.registry(), options, std::string(offer.component->name()),
-                              offer.component->table.kind, std::move(*loop));
+    const ToolHost host(installation.registry(), options, std::string(offer.component->name()));
     const Printer printer(output);
     flowd_tool_call raw{};
     raw.size = sizeof raw;
     raw.interrupt_fd = (*interrupt)->fd();
-    raw.host = surroundings.host();
+    raw.host = host.host();
     raw.options = &values.root();
     raw.config = *config == nullptr ? nullptr : &(*config)->value();
     raw.output = &printer.writer;
@@ -146,8 +137,8 @@ ExitCode call(const Tool& tool, const Offer& offer, const GlobalOptions& options
     } catch (...) {
         return output.fail(ExitCode::failure, "an exception came out of the tool", "this is a fault of the module");
     }
-    if (result >= 0) return ExitCode::ok;
-    const Error& error = surroundings.error();
+    if (result == FLOWD_OK) return ExitCode::ok;
+    const Error& error = host.error();
     return output.fail(exit_code_of(result), error.message.empty() ? "the tool failed without saying why" : error.message,
                        error.hint);
 }

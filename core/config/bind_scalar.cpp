@@ -166,9 +166,7 @@ bool Binder::bind_number(const Option& option, const YamlNode& node, const At& a
         const auto number = parse_number(node.text);
         if (number.error == ScalarError::overflow) return reject(option, node, at, "out of range");
         if (!number.ok()) return reject(option, node, at, must_be(option.type));
-        if (option.bounded() &&
-            (number.value < static_cast<double>(option.minimum) || number.value > static_cast<double>(option.maximum)))
-            return reject(option, node, at, "out of range");
+        if (!option.in_range(number.value)) return reject(option, node, at, "out of range");
         out.number = number.value;
         keep_canonical(at, out, number_text(number.value));
         return true;
@@ -273,8 +271,8 @@ bool Binder::bind_activity(const Option& option, const YamlNode& node, const At&
 bool Binder::check_range(const Option& option, std::int64_t value, const YamlNode& node, const At& at) {
     const bool is_id = option.type == FLOWD_OPTION_EXPERIMENT || option.type == FLOWD_OPTION_ACTIVITY;
     const bool never_negative = is_id || option.type == FLOWD_OPTION_DURATION || option.type == FLOWD_OPTION_SIZE;
-    bool good = !option.bounded() || (value >= option.minimum && value <= option.maximum);
-    if (!option.bounded() && never_negative && value < 0) good = false;
+    bool good = option.in_range(static_cast<double>(value));
+    if (!option.minimum && never_negative && value < 0) good = false;
     if (is_id && value > std::numeric_limits<std::uint32_t>::max()) good = false;
     return good || reject(option, node, at, "out of range");
 }

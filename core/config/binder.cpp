@@ -172,8 +172,7 @@ bool Binder::bind_collection(const Option& option, const YamlNode& node, const A
     }
     const Option& item = option.fields.at(0);
     const std::size_t count = is_map ? node.entries.size() : node.items.size();
-    if (option.bounded() &&
-        (static_cast<std::int64_t>(count) < option.minimum || static_cast<std::int64_t>(count) > option.maximum))
+    if (!option.in_range(static_cast<double>(count)))
         return reject(option, node, at,
                       std::to_string(count) + (count == 1 ? " item" : " items") + ", which is out of range");
     flowd_value* items = tree_.add_items(out, count);

@@ -6,7 +6,9 @@
 
 #include "core/config/binder.hpp"
 #include "core/config/nearest.hpp"
+#include "core/config/offline_host.hpp"
 #include "core/config/source.hpp"
+#include "core/service/version.hpp"
 
 namespace flowd::core {
 
@@ -276,16 +278,21 @@ class Loader {
         if (instance.component->validate == nullptr) return;
         Reports reports{instance, problems_};
         const flowd_problems to{sizeof(flowd_problems), 0, &reports, &Reports::report};
+        const OfflineHost host(context_.registry, instance.key, version(),
+                               {[&](flowd_level level, std::string_view line) {
+                                    if (context_.log) context_.log(instance.key, level, line);
+                                },
+                                {}});
         flowd_result result = FLOWD_EXCEPTION;
         try {
-            result = instance.component->validate(&instance.value(), &to);
+            result = instance.component->validate(host.abi(), &instance.value(), &to);
         } catch (...) {
             Problem& problem = add(instance.where, instance.written_path, "an exception came out of the module's validate");
             problem.result = result;
             problem.hint = "this is a fault of the module";
             return;
         }
-        if (result >= 0 || reports.has_error) return;
+        if (result == FLOWD_OK || reports.has_error) return;
         Problem& problem = add(instance.where, instance.written_path, "refused by the module, which does not say why");
         problem.result = result;
         problem.hint = "see `flowd-cpp modules info " + instance.component_name + "`";

@@ -20,8 +20,8 @@ Option row(std::uint32_t type, const char* name, const char* default_text, const
 }
 
 Option bounded(Option option, std::int64_t minimum, std::int64_t maximum) {
-    option.minimum = minimum;
-    option.maximum = maximum;
+    option.minimum = static_cast<double>(minimum);
+    if (maximum != no_limit) option.maximum = static_cast<double>(maximum);
     return option;
 }
 
@@ -46,7 +46,7 @@ OptionTable make_global_options() {
     // The least stop timeout leaves a module the time for one flush.
     Option stop_timeout =
         duration("stopTimeout", "5s", "s", "How long an instance may take to stop before it is abandoned.");
-    stop_timeout.maximum = 600 * second;
+    stop_timeout.maximum = static_cast<double>(600 * second);
     return {
         row(FLOWD_OPTION_PATH, "pidPath", nullptr, "File the daemon writes its process id to."),
         row(FLOWD_OPTION_PATH, "workDir", nullptr, "Directory for what the daemon keeps between runs."),

@@ -3,8 +3,8 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstring>
-#include <limits>
 #include <set>
 
 #include "core/config/binder.hpp"
@@ -65,16 +65,20 @@ Result<Option> read_row(const flowd_option& row, const std::string& place, std::
     if (row.default_text != nullptr) option.default_text = row.default_text;
     if (row.unit != nullptr) option.unit = row.unit;
     if (row.deprecated_by != nullptr) option.deprecated_by = row.deprecated_by;
-    option.minimum = row.minimum;
-    option.maximum = row.maximum;
+    if ((row.flags & FLOWD_OPTION_MINIMUM) != 0) option.minimum = row.minimum;
+    if ((row.flags & FLOWD_OPTION_MAXIMUM) != 0) option.maximum = row.maximum;
     if (!read_words(row.aliases, option.aliases)) return wrong(place, "too many aliases");
     if (!read_words(row.choices, option.choices)) return wrong(place, "too many choices");
 
     if (row.type < FLOWD_OPTION_BOOLEAN || row.type > FLOWD_OPTION_MAP)
         return wrong(place, "type " + std::to_string(row.type) + " is unknown to this core", FLOWD_UNSUPPORTED);
-    constexpr std::uint32_t known_flags = FLOWD_OPTION_REQUIRED | FLOWD_OPTION_SECRET | FLOWD_OPTION_TRUSTED;
+    constexpr std::uint32_t known_flags = FLOWD_OPTION_REQUIRED | FLOWD_OPTION_SECRET | FLOWD_OPTION_TRUSTED |
+                                          FLOWD_OPTION_MINIMUM | FLOWD_OPTION_MAXIMUM | FLOWD_OPTION_FILE;
     if ((row.flags & ~known_flags) != 0) return wrong(place, "it has a flag this core does not know", FLOWD_UNSUPPORTED);
-    if (row.minimum > row.maximum) return wrong(place, "its minimum is above its maximum");
+    if ((row.minimum != 0 && !option.minimum) || (row.maximum != 0 && !option.maximum))
+        return wrong(place, "it has a bound without FLOWD_OPTION_MINIMUM or FLOWD_OPTION_MAXIMUM");
+    if (option.minimum && option.maximum && *option.minimum > *option.maximum)
+        return wrong(place, "its minimum is above its maximum");
     if (row.type == FLOWD_OPTION_CHOICE && option.choices.empty()) return wrong(place, "a CHOICE needs choices");
     if (row.type == FLOWD_OPTION_DURATION && !option.unit.empty() && !duration_unit(option.unit))
         return wrong(place, "the unit '" + option.unit + "' is unknown");
@@ -143,17 +147,16 @@ Result<void> check_defaults(const OptionTable& table, const std::string& above) 
     return {};
 }
 
-std::string range_text(const Option& option, std::string (*text)(std::int64_t)) {
+std::string range_text(const Option& option, std::string (*text)(double)) {
     if (!option.bounded()) return {};
-    constexpr auto lowest = std::numeric_limits<std::int64_t>::min();
-    constexpr auto highest = std::numeric_limits<std::int64_t>::max();
-    if (option.maximum == highest) return option.minimum == lowest ? std::string() : text(option.minimum) + " or more";
-    if (option.minimum == lowest) return text(option.maximum) + " or less";
-    return text(option.minimum) + " to " + text(option.maximum);
+    if (!option.maximum) return text(*option.minimum) + " or more";
+    if (!option.minimum) return text(*option.maximum) + " or less";
+    return text(*option.minimum) + " to " + text(*option.maximum);
 }
 
-std::string plain_text(std::int64_t number) {
-    return std::to_string(number);
+std::string plain_text(double number) {
+    return number == std::trunc(number) && std::abs(number) < 9e15 ? std::to_string(static_cast<std::int64_t>(number))
+                                                                   : number_text(number);
 }
 
 std::string items_of(const Option& option) {
@@ -212,11 +215,11 @@ std::string allowed_text(const Option& option) {
         }
         case FLOWD_OPTION_DURATION: {
             const std::string bare = option.unit.empty() ? "" : " (a bare number: " + option.unit + ")";
-            const std::string range = range_text(option, duration_text);
+            const std::string range = range_text(option, [](double ns) { return duration_text(static_cast<std::int64_t>(ns)); });
             return "a duration such as 3s" + bare + (range.empty() ? "" : ", " + range);
         }
         case FLOWD_OPTION_SIZE: {
-            const std::string range = range_text(option, size_text);
+            const std::string range = range_text(option, [](double bytes) { return size_text(static_cast<std::int64_t>(bytes)); });
             return "a size such as 4 MiB (a bare number: bytes)" + (range.empty() ? "" : ", " + range);
         }
         case FLOWD_OPTION_ADDRESS:

@@ -24,14 +24,17 @@ struct Option {
     std::string unit;
     std::vector<std::string> choices;
     std::string deprecated_by;
-    std::int64_t minimum = 0;
-    std::int64_t maximum = 0;
+    std::optional<double> minimum;
+    std::optional<double> maximum;
     std::vector<Option> fields;
 
     [[nodiscard]] bool required() const { return (flags & FLOWD_OPTION_REQUIRED) != 0; }
     [[nodiscard]] bool secret() const { return (flags & FLOWD_OPTION_SECRET) != 0; }
     [[nodiscard]] bool trusted() const { return (flags & FLOWD_OPTION_TRUSTED) != 0; }
-    [[nodiscard]] bool bounded() const { return minimum != 0 || maximum != 0; }
+    [[nodiscard]] bool bounded() const { return minimum || maximum; }
+    [[nodiscard]] bool in_range(double value) const {
+        return (!minimum || value >= *minimum) && (!maximum || value <= *maximum);
+    }
     /// This row or one below it is secret.
     [[nodiscard]] bool holds_secret() const;
     /// `key` is the name or an alias.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // JSON schemas, reference pages and lists of options, all from the tables.
+#include <cmath>
 #include <algorithm>
 
 #include "core/config/nearest.hpp"
@@ -52,9 +53,15 @@ void write_properties(json::Writer& writer, const OptionTable& table, const std:
 }
 
 void write_range(json::Writer& writer, const Option& option, const char* least, const char* most) {
-    if (!option.bounded()) return;
-    if (option.minimum != INT64_MIN) writer.member(least, option.minimum);
-    if (option.maximum != INT64_MAX) writer.member(most, option.maximum);
+    const auto bound = [&](const char* name, const std::optional<double>& value) {
+        if (!value) return;
+        if (*value == std::trunc(*value) && std::abs(*value) < 9e15)
+            writer.member(name, static_cast<std::int64_t>(*value));
+        else
+            writer.member(name, *value);
+    };
+    bound(least, option.minimum);
+    bound(most, option.maximum);
 }
 
 void write_alternatives(json::Writer& writer, const char* first, const char* second, const char* pattern) {

@@ -6,6 +6,7 @@
 #include <random>
 
 #include "core/flows/bus_state.hpp"
+#include "flowd/sized.hpp"
 
 namespace flowd::core {
 namespace {
@@ -64,9 +65,10 @@ void Bus::set_limits(const FlowLimits& limits) {
 }
 
 flowd_result Bus::emit(AnnouncerId id, const flowd_event* events, std::size_t count, std::size_t stride,
-                       std::size_t* accepted) {
+                       std::size_t* accepted, std::uint64_t* flow_ids) {
     std::size_t done = 0;
     if (accepted) *accepted = 0;
+    if (flow_ids) std::fill_n(flow_ids, count, 0);
     if (count == 0) return FLOWD_OK;
     if (events == nullptr) return FLOWD_INVALID;
     if (id.generation == 0 || id.slot >= max_announcers) return FLOWD_STOPPED;
@@ -144,6 +146,93 @@ void Bus::visit(const FlowVisitor& visitor, std::size_t batch) const {
             if (!flows.empty() && !visitor(flows)) return;
         }
     }
+}
+
+namespace {
+
+constexpr std::size_t records_per_page = 65536;  // looked at by one call of page
+constexpr std::uint32_t records_per_lock = 1024;
+
+bool lies_in(const std::uint8_t (&address)[16], const flowd_flow_filter& filter) {
+    const std::uint32_t whole = filter.prefix_length / 8;
+    if (std::memcmp(address, filter.network, whole) != 0) return false;
+    const std::uint32_t rest = filter.prefix_length % 8;
+    return rest == 0 || (address[whole] ^ filter.network[whole]) >> (8 - rest) == 0;
+}
+
+/// All but the announcer, which only the bus can tell.
+bool matches(const Flow& flow, const flowd_flow_filter& filter) {
+    const auto counts = [&](std::uint32_t member) { return (filter.members & member) != 0; };
+    const flowd_key& key = flow.key;
+    if (counts(FLOWD_FILTER_EXPERIMENT) && flow.tag.experiment != filter.tag.experiment) return false;
+    if (counts(FLOWD_FILTER_ACTIVITY) && flow.tag.activity != filter.tag.activity) return false;
+    if (counts(FLOWD_FILTER_PROTOCOL) && key.protocol != filter.protocol) return false;
+    if (counts(FLOWD_FILTER_PORT) && key.source_port != filter.port && key.destination_port != filter.port) return false;
+    if (counts(FLOWD_FILTER_SENDER) && flow.sender != filter.sender) return false;
+    return !counts(FLOWD_FILTER_NETWORK) || lies_in(key.source, filter) || lies_in(key.destination, filter);
+}
+
+}  // namespace
+
+flowd_result Bus::page(const flowd_flow_filter* filter, std::uint64_t& cursor, std::size_t limit,
+                       const std::function<bool(const flowd_flow&)>& visitor) const {
+    // Of a cursor the upper half is a shard's number plus one, the lower half the next record in it.
+    std::size_t at_shard = cursor == 0 ? 0 : (cursor >> 32) - 1;
+    auto index = static_cast<std::uint32_t>(cursor);
+    if ((cursor != 0 && cursor >> 32 == 0) || at_shard >= state_->shards.size()) return FLOWD_INVALID;
+    std::uint64_t announcers = ~std::uint64_t{0};
+    if (filter != nullptr) {
+        if (filter->reserved != 0 || filter->prefix_length > 128) return FLOWD_INVALID;
+        if (filter->members > (FLOWD_FILTER_SENDER << 1) - 1) return FLOWD_UNSUPPORTED;
+        if ((filter->members & FLOWD_FILTER_ANNOUNCER) != 0) announcers = state_->announcers_called(filter->announcer);
+    }
+    std::size_t looked_at = 0;
+    std::vector<flowd_flow> flows;
+    std::vector<Application> names;  // keeps the texts while the visitor reads
+    std::vector<std::uint32_t> behind;
+    while (at_shard < state_->shards.size() && limit > 0 && looked_at < records_per_page) {
+        Shard& shard = state_->shards[at_shard];
+        flows.clear();
+        names.clear();
+        behind.clear();
+        const Now now = state_->now();
+        bool over = false;
+        {
+            const std::lock_guard lock(shard.mutex);
+            const std::uint32_t first = index;
+            for (; index < shard.store.end() && index - first < records_per_lock && flows.size() < limit; ++index) {
+                const Flow& flow = shard.store[index];
+                if (flow.state != FlowState::live || (flow.announcers & announcers) == 0) continue;
+                if (filter != nullptr && !matches(flow, *filter)) continue;
+                flows.push_back(state_->view(flow, now));
+                behind.push_back(index + 1);
+                if (!flow.application.empty()) names.push_back(flow.application);
+            }
+            over = index >= shard.store.end();
+            looked_at += index - first + 1;
+        }
+        const auto place = [&](std::uint32_t next) { return (std::uint64_t{at_shard} + 1) << 32 | next; };
+        for (std::size_t i = 0; i < flows.size(); ++i) {
+            --limit;
+            if (visitor(flows[i])) continue;
+            cursor = place(behind[i]);
+            return FLOWD_OK;
+        }
+        if (over) {
+            ++at_shard;
+            index = 0;
+        }
+    }
+    cursor = at_shard < state_->shards.size() ? (std::uint64_t{at_shard} + 1) << 32 | index : 0;
+    return FLOWD_OK;
+}
+
+std::uint64_t BusState::announcers_called(flowd_string name) {
+    const std::lock_guard lock(registration);
+    std::uint64_t slots = 0;
+    for (std::size_t i = 0; i < announcers.size(); ++i)
+        if (announcers[i].taken && announcers[i].name == to_view(name)) slots |= std::uint64_t{1} << i;
+    return slots;
 }
 
 bool Bus::find(const flowd_key& key, const std::function<void(const flowd_flow&)>& visitor) const {

@@ -21,6 +21,7 @@
 #include "core/flows/samples.hpp"
 #include "core/flows/socket_probe.hpp"
 #include "flowd/abi/event.h"
+#include "flowd/abi/ext/flows.h"
 #include "flowd/abi/module.h"
 #include "flowd/result.hpp"
 
@@ -88,12 +89,12 @@ class Bus {
     Result<AnnouncerId> add_announcer(AnnouncerOptions options);
     /// A reload's successor: keeps the id, the announced flows and the catch-all.
     Result<void> replace_announcer(AnnouncerId id, AnnouncerOptions options);
-    /// Ends the flows that nobody else announces (FLOWD_EXPIRED) and withdraws its catch-all. emit answers STOPPED.
+    /// Ends the flows that nobody else announces (FLOWD_END_WITHDRAWN) and withdraws its catch-all. emit answers STOPPED.
     void remove_announcer(AnnouncerId id);
 
     /// flowd_host.emit. Copies what it needs before it returns.
     flowd_result emit(AnnouncerId id, const flowd_event* events, std::size_t count, std::size_t stride,
-                      std::size_t* accepted);
+                      std::size_t* accepted, std::uint64_t* flow_ids = nullptr);
 
     /// The new backend is given all live flows and the present catch-all (FLOWD_RESYNC). FLOWD_LIMIT: no slot left.
     Result<std::shared_ptr<BackendQueue>> add_backend(BackendOptions options);
@@ -108,6 +109,9 @@ class Bus {
     /// Live flows in batches, in no order; none is told twice. Borrowed for the call. `visitor` answers false to stop.
     using FlowVisitor = std::function<bool(std::span<const flowd_flow> flows)>;
     void visit(const FlowVisitor& visitor, std::size_t batch = 256) const;
+    /// flowd_ext_flows.page. `visitor` answers false to end the call.
+    flowd_result page(const flowd_flow_filter* filter, std::uint64_t& cursor, std::size_t limit,
+                      const std::function<bool(const flowd_flow&)>& visitor) const;
     /// The live flow of a tuple in either direction; false when there is none.
     bool find(const flowd_key& key, const std::function<void(const flowd_flow&)>& visitor) const;
     [[nodiscard]] std::uint64_t count() const;

@@ -10,7 +10,7 @@ namespace flowd::core {
 namespace {
 
 constexpr std::size_t max_older = 64;  // ended flows of one key that a backend may be owed
-constexpr std::uint32_t sticky_flags = FLOWD_FROM_FIREFLY | FLOWD_METERED | FLOWD_COLLECTORS_ONLY;
+constexpr std::uint32_t sticky_flags = FLOWD_LEARNT_REMOTELY | FLOWD_METERED | FLOWD_NOT_TO_PEER;
 
 bool same_tag(flowd_tag a, flowd_tag b) {
     return a.experiment == b.experiment && a.activity == b.activity;
@@ -19,14 +19,18 @@ bool is_valid(flowd_tag tag) {
     return tag.experiment != 0 || tag.activity != 0;
 }
 
+std::uint8_t end_reason_of(const flowd_event& event) {
+    return event.end_reason == FLOWD_END_UNKNOWN ? std::uint8_t{FLOWD_END_ANNOUNCED}
+                                                 : static_cast<std::uint8_t>(event.end_reason);
+}
+
 std::int64_t first_of(std::int64_t a, std::int64_t b) {
     return a != 0 ? a : b;
 }
 
 void keep_usage(Flow& flow, const flowd_event& event) {
-    if (!(event.flags & FLOWD_HAS_USAGE)) return;
+    if (event.usage.known == 0) return;
     flow.usage = event.usage;
-    flow.flags |= FLOWD_HAS_USAGE;
 }
 
 }  // namespace
@@ -196,7 +200,7 @@ flowd_result BusState::refresh(Shard& shard, Flow& flow, AnnouncerId id, const I
     if (better) {
         flow.owner = static_cast<std::uint8_t>(id.slot);
         flow.precedence = static_cast<std::uint8_t>(precedence);
-        flow.flags = (flow.flags & ~std::uint32_t{FLOWD_FROM_FIREFLY}) | (event.flags & FLOWD_FROM_FIREFLY);
+        flow.flags = (flow.flags & ~std::uint32_t{FLOWD_LEARNT_REMOTELY}) | (event.flags & FLOWD_LEARNT_REMOTELY);
     }
     // Metered is a flow that only meters announce.
     const bool only = (flow.announcers & ~bit) == 0;
@@ -241,7 +245,7 @@ flowd_result BusState::end(Shard& shard, Flow& flow, AnnouncerId id, const Incom
     const std::uint64_t others = flow.announcers & ~bit;
     std::uint32_t highest = 0;
     for_each_bit(others, [&](unsigned slot) { highest = std::max(highest, announcers[slot].precedence.load()); });
-    const bool goes_on = others != 0 && (event.flags & FLOWD_WITHDRAWN) != 0;
+    const bool goes_on = others != 0 && event.end_reason == FLOWD_END_WITHDRAWN;
     if (goes_on || announcers[id.slot].precedence < highest) {
         tally.note(flow.announcers & bit ? Effect::left : Effect::foreign_end);
         flow.announcers = others;
@@ -259,7 +263,7 @@ flowd_result BusState::end(Shard& shard, Flow& flow, AnnouncerId id, const Incom
     }
     keep_usage(flow, event);
     keep_attachments(shard, flow, in);
-    flow.flags |= event.flags & FLOWD_WITHDRAWN;
+    flow.end_reason = end_reason_of(event);
     if (flow.application.empty()) flow.application = shard.applications.intern(to_view(event.application));
     const std::int64_t at = first_of(event.time_ns, time.system);
     flow.end_ns = std::max(first_of(event.end_time_ns, at), flow.start_ns);
@@ -303,7 +307,7 @@ flowd_result BusState::end_unseen(Shard& shard, AnnouncerId id, const Incoming& 
     flow.ender = static_cast<std::uint8_t>(id.slot);
     const std::int64_t at = first_of(event.time_ns, time.system);
     flow.end_ns = first_of(event.end_time_ns, at);
-    flow.flags |= event.flags & FLOWD_WITHDRAWN;
+    flow.end_reason = end_reason_of(event);
     if (event.start_time_ns == 0) flow.flags |= FLOWD_NO_START;
     flow.start_ns = event.start_time_ns == 0 ? flow.end_ns : event.start_time_ns;
     flow.end_ns = std::max(flow.end_ns, flow.start_ns);

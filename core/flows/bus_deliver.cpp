@@ -7,6 +7,26 @@
 #include "core/flows/bus_state.hpp"
 
 namespace flowd::core {
+namespace {
+
+std::uint8_t end_reason_of(Expiry reason) {
+    switch (reason) {
+        case Expiry::idle:
+            return FLOWD_END_IDLE;
+        case Expiry::age:
+            return FLOWD_END_AGE;
+        case Expiry::socket_gone:
+            return FLOWD_END_SOCKET_GONE;
+        case Expiry::enricher_gone:
+            return FLOWD_END_SAMPLE_GONE;
+        case Expiry::unannounced:
+        case Expiry::count_:
+            break;
+    }
+    return FLOWD_END_WITHDRAWN;
+}
+
+}  // namespace
 
 Gate::~Gate() {
     release();
@@ -53,8 +73,12 @@ Outgoing BusState::outgoing(const Flow& flow, std::uint32_t kind, std::int64_t t
     flowd_event& event = out.event;
     event.size = sizeof event;
     event.kind = kind;
-    event.flags = flow.flags & (FLOWD_FROM_FIREFLY | FLOWD_METERED | FLOWD_HAS_USAGE | FLOWD_COLLECTORS_ONLY);
-    if (kind == FLOWD_EVENT_END) event.flags |= flow.flags & (FLOWD_EXPIRED | FLOWD_NO_START | FLOWD_WITHDRAWN);
+    event.flags = flow.flags & (FLOWD_LEARNT_REMOTELY | FLOWD_METERED | FLOWD_NOT_TO_PEER);
+    if (kind == FLOWD_EVENT_END) {
+        event.flags |= flow.flags & FLOWD_NO_START;
+        event.end_reason = flow.end_reason;
+    }
+    event.precedence = flow.precedence;
     event.local = flow.local;
     event.initiator = flow.initiator;
     event.flow_id = flow.id;
@@ -87,7 +111,7 @@ bool BusState::tell(const Shard& shard, const Flow& flow, std::uint32_t kind, st
                                                         : now.system;
     Outgoing event = outgoing(flow, kind, time);
     // An end that the core made itself is no repetition of what an announcer said.
-    const bool made_here = kind == FLOWD_EVENT_END && (flow.flags & FLOWD_EXPIRED) != 0;
+    const bool made_here = kind == FLOWD_EVENT_END && flow.ender == nobody;
     if (!made_here) event.payload = shard.kept.payload(flow.kept);
     const std::lock_guard lock(queue.mutex);
     if (queue.behind || !queue.has_room(event.bytes())) return false;
@@ -169,7 +193,7 @@ void BusState::close(Shard& shard, Flow& flow, std::uint32_t told, Now now) {
 
 void BusState::expire(Shard& shard, Flow& flow, Expiry reason, Now now, Notices& notices) {
     expired[static_cast<std::size_t>(reason)].fetch_add(1, std::memory_order_relaxed);
-    flow.flags |= reason == Expiry::unannounced ? FLOWD_EXPIRED | FLOWD_WITHDRAWN : FLOWD_EXPIRED;
+    flow.end_reason = end_reason_of(reason);
     flow.announcers = 0;
     flow.ender = nobody;
     flow.end_ns = std::max(now.system, flow.start_ns);

@@ -204,6 +204,7 @@ struct BusState : std::enable_shared_from_this<BusState> {
     void attach_to(Shard& shard, const QueueCore& queue);
     void detach_from(Shard& shard, const QueueCore& queue);
 
+    [[nodiscard]] std::uint64_t announcers_called(flowd_string name);  ///< as bits
     [[nodiscard]] flowd_flow view(const Flow& flow, Now now) const;
 
     const Clock clock;

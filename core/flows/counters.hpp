@@ -24,6 +24,7 @@ enum class Refusal : std::uint8_t {
     bad_protocol,     ///< 0
     bad_address,      ///< both ends unspecified
     bad_reserved,     ///< a reserved member is not 0
+    bad_flags,        ///< flags that the core does not know, or that only the core sets
     bad_times,        ///< negative, or an end before its own start
     bad_enum,         ///< local or initiator
     bad_text,         ///< application: too long, or null with a length

@@ -19,7 +19,7 @@ class KeyHash {
     [[nodiscard]] std::uint64_t operator()(const flowd_key& key) const {
         // Each end alone, then a sum: commutative, so no direction has to be chosen first.
         const std::uint64_t ends = end(key.source, key.source_port) + end(key.destination, key.destination_port);
-        return mix(ends ^ seed_, key.scope * multiplier_ ^ (key.protocol + multiplier_));
+        return mix(ends ^ seed_, (std::uint64_t{key.zone} << 32 | key.scope) * multiplier_ ^ (key.protocol + multiplier_));
     }
 
   private:
@@ -44,7 +44,7 @@ class KeyHash {
 enum class Match : std::uint8_t { none, same, reversed };
 
 [[nodiscard]] inline Match match(const flowd_key& a, const flowd_key& b) {
-    if (a.protocol != b.protocol || a.scope != b.scope) return Match::none;
+    if (a.protocol != b.protocol || a.scope != b.scope || a.zone != b.zone) return Match::none;
     if (a.source_port == b.source_port && a.destination_port == b.destination_port &&
         std::memcmp(a.source, b.source, 16) == 0 && std::memcmp(a.destination, b.destination, 16) == 0)
         return Match::same;
@@ -55,7 +55,7 @@ enum class Match : std::uint8_t { none, same, reversed };
 }
 
 [[nodiscard]] inline flowd_usage reversed(const flowd_usage& usage) {
-    return {usage.bytes_received, usage.bytes_sent, usage.packets_received, usage.packets_sent};
+    return {usage.bytes_received, usage.bytes_sent, usage.packets_received, usage.packets_sent, usage.source, usage.known};
 }
 
 /// FLOWD_LOCAL_* and FLOWD_INITIATOR_* name an end by 1 and 2; the rest means the same from both sides.

@@ -5,7 +5,7 @@
 
 namespace flowd::core {
 
-static_assert(sizeof(Flow) <= 176, "a flow with its share of the index must stay within 200 bytes");
+static_assert(sizeof(Flow) <= 192, "a flow with its share of the index must stay within 216 bytes");
 
 std::uint32_t FlowStore::find(const flowd_key& key, std::uint32_t hash, Match& direction) const {
     if (buckets_.empty()) return none;

@@ -17,7 +17,7 @@ namespace flowd::core {
 enum class FlowState : std::uint8_t { free, live, ended };
 
 /// One flow. A record of an ended flow stays as its tombstone, and longer while a backend is owed its end. With its
-/// share of the index it must not cost more than 200 bytes, hence the order and the widths.
+/// share of the index it must not cost more than 216 bytes, hence the order and the widths.
 /// As owner or ender of a flow: no announcer.
 inline constexpr std::uint8_t nobody = 64;
 
@@ -46,6 +46,7 @@ struct Flow {
     std::uint8_t precedence;  ///< of the owner
     std::uint8_t charged;     ///< the announcer whose cap it counts against
     std::uint8_t ender;       ///< the announcer that ended it
+    std::uint8_t end_reason;  ///< FLOWD_END_*
     // Notes of the core.
     bool sender_charged : 1;
     bool tombstone_over : 1;

@@ -11,7 +11,7 @@
 namespace flowd::core {
 namespace {
 
-constexpr std::uint32_t plugin_flags = 0xffff;  // the core's begin above
+constexpr std::uint32_t plugin_flags = FLOWD_LEARNT_REMOTELY | FLOWD_METERED | FLOWD_NOT_TO_PEER;
 constexpr std::size_t max_attachment_id = 128;
 constexpr std::size_t least_event = offsetof(flowd_event, tag) + sizeof(flowd_tag);
 constexpr std::size_t least_attachment = offsetof(flowd_attachment, bytes) + sizeof(flowd_bytes);
@@ -35,7 +35,7 @@ std::optional<Refusal> check_attachments(Incoming& in) {
         if (!copy_sized_within(at, event.attachment_stride, least_attachment, own)) return Refusal::bad_size;
         const bool absent = (own.id.data == nullptr) || (own.bytes.data == nullptr && own.bytes.length > 0);
         if (absent || own.id.length == 0 || own.id.length > max_attachment_id) return Refusal::bad_attachments;
-        if (own.reserved != 0) return Refusal::bad_reserved;
+        if ((own.flags & ~std::uint32_t{FLOWD_ATTACHMENT_KEEP}) != 0) return Refusal::bad_flags;
         if (own.bytes.length > Bus::max_attachment_bytes) return Refusal::bad_attachments;
         const std::size_t length = own.id.length + own.bytes.length;
         in.attachment_bytes += length;
@@ -61,7 +61,9 @@ std::optional<Refusal> check_flow(const flowd_event& event) {
 std::optional<Refusal> take_in(const void* data, std::size_t stride, Incoming& in) {
     flowd_event& event = in.event;
     if (!copy_sized_within(data, stride, least_event, event)) return Refusal::bad_size;
-    event.flags &= plugin_flags;
+    if ((event.flags & ~plugin_flags) != 0) return Refusal::bad_flags;
+    event.precedence = 0;
+    event.announcer = {};
     event.flow_id = 0;
     event.samples = nullptr;
     event.sample_count = 0;

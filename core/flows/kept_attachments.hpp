@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// core/flows/kept_attachments.hpp: the attachments that belong to flows (FLOWD_ATTACHMENT_KEPT), one copy for all the
+// core/flows/kept_attachments.hpp: the attachments that belong to flows (FLOWD_ATTACHMENT_KEEP), one copy for all the
 // flows of a shard that have the same. Guarded by the shard's lock.
 #pragma once
 
@@ -18,7 +18,7 @@
 namespace flowd::core {
 
 [[nodiscard]] inline bool is_kept(const flowd_attachment& attachment) {
-    return to_view(attachment.id).starts_with(FLOWD_ATTACHMENT_KEPT);
+    return (attachment.flags & FLOWD_ATTACHMENT_KEEP) != 0;
 }
 
 /// A flow holds the number of a set, in four bytes: there may be a million flows, and few sets.

@@ -112,12 +112,11 @@ void BusState::apply(std::uint64_t id, std::span<const flowd_sample> of_flow, No
     for (const flowd_sample& sample : of_flow) {
         gone = gone || (sample.flags & FLOWD_SAMPLE_GONE) != 0;
         at = std::max(at, sample.time_ns);
-        if (!(sample.flags & FLOWD_SAMPLE_HAS_USAGE)) continue;
+        if (sample.usage.known == 0) continue;
         const bool moved =
             sample.usage.bytes_sent != flow->usage.bytes_sent || sample.usage.bytes_received != flow->usage.bytes_received;
         if (moved) flow->seen_ns = time.steady;
         flow->usage = sample.usage;
-        flow->flags |= FLOWD_HAS_USAGE;
     }
     if (gone) {
         expire(shard, *flow, Expiry::enricher_gone, time, notices);

@@ -29,16 +29,6 @@ AnnouncerId unpack(std::uint64_t packed) {
     return {static_cast<std::uint32_t>(packed), static_cast<std::uint32_t>(packed >> 32)};
 }
 
-/// Handles are numbers in disguise: a stale or invented one is looked up and not found, never followed.
-template <typename Handle>
-Loop::Id id_of(Handle* handle) {
-    return reinterpret_cast<Loop::Id>(handle);
-}
-template <typename Handle>
-Handle* handle_of(Loop::Id id) {
-    return reinterpret_cast<Handle*>(id);
-}
-
 /// Counts a call for as long as it runs, so that stop() can wait for it.
 class UnderWay {
   public:
@@ -83,28 +73,30 @@ Host::Host(Services services, std::string key, std::string label, std::uint32_t 
         return of(host).on_thread("dispatch") ? of(host).behind_.dispatch() : static_cast<flowd_result>(FLOWD_INVALID);
     };
     abi_.watch = &Host::watch;
-    abi_.rewatch = [](const flowd_host* host, flowd_watch* watch, uint32_t conditions) -> flowd_result {
+    abi_.rewatch = [](const flowd_host* host, flowd_watch watch, uint32_t conditions) -> flowd_result {
         if (!of(host).on_thread("rewatch")) return FLOWD_INVALID;
-        return shielded([&] { return of(host).loop_->rewatch(id_of(watch), conditions); });
+        return shielded([&] { return of(host).loop_->rewatch(watch, conditions); });
     };
-    abi_.unwatch = [](const flowd_host* host, flowd_watch* watch) {
-        if (of(host).on_thread("unwatch")) of(host).loop_->unwatch(id_of(watch));
+    abi_.unwatch = [](const flowd_host* host, flowd_watch watch) {
+        if (of(host).on_thread("unwatch")) of(host).loop_->unwatch(watch);
     };
     abi_.timer = &Host::timer;
-    abi_.cancel = [](const flowd_host* host, flowd_timer* timer) {
-        if (of(host).on_thread("cancel")) of(host).loop_->cancel(id_of(timer));
+    abi_.cancel = [](const flowd_host* host, flowd_timer timer) {
+        if (of(host).on_thread("cancel")) of(host).loop_->cancel(timer);
     };
     abi_.metric_open = &Host::metric_open;
-    abi_.metric_add = [](const flowd_host*, flowd_metric* metric, double amount) {
-        if (Metric* found = metric_of(metric)) found->add(amount);
+    abi_.metric_add = [](const flowd_host* host, flowd_metric metric, double amount) {
+        if (MetricSlot* slot = of(host).slot_of(metric))
+            if (Metric* found = slot->metric.load(std::memory_order_acquire)) found->add(amount);
     };
-    abi_.metric_set = [](const flowd_host*, flowd_metric* metric, double value) {
-        if (metric != nullptr) slot_of(metric).set(value);
+    abi_.metric_set = [](const flowd_host* host, flowd_metric metric, double value) {
+        if (MetricSlot* slot = of(host).slot_of(metric)) slot->set(value);
     };
-    abi_.metric_observe = [](const flowd_host*, flowd_metric* metric, double value) {
-        if (Metric* found = metric_of(metric)) found->observe(value);
+    abi_.metric_observe = [](const flowd_host* host, flowd_metric metric, double value) {
+        if (MetricSlot* slot = of(host).slot_of(metric))
+            if (Metric* found = slot->metric.load(std::memory_order_acquire)) found->observe(value);
     };
-    abi_.metric_remove = [](const flowd_host* host, flowd_metric* metric) {
+    abi_.metric_remove = [](const flowd_host* host, flowd_metric metric) {
         shielded([&] { of(host).remove_metric(metric); });
     };
     abi_.extension = [](const flowd_host*, const char* id) { return core_extension(id); };
@@ -130,8 +122,10 @@ void Host::retire() {
     retired_ = true;
     loop_ = nullptr;
     behind_ = {};
-    for (MetricSlot& slot : metrics_)
+    for (std::size_t i = 0; i < metric_slots_; ++i) {
+        MetricSlot& slot = metric_pages_[i / slots_per_page][i % slots_per_page];
         if (slot.metric.exchange(nullptr) != nullptr) services_.metrics.remove(slot.keeper);
+    }
 }
 
 bool Host::on_thread(const char* call) {
@@ -156,7 +150,8 @@ void Host::log(flowd_level level, flowd_string message) {
         logger_->log(severity, line);
 }
 
-flowd_result Host::emit(const flowd_host* host, const flowd_event* events, size_t count, size_t stride, size_t* accepted) {
+flowd_result Host::emit(const flowd_host* host, const flowd_event* events, size_t count, size_t stride, size_t* accepted,
+                        uint64_t* flow_ids) {
     Host& self = of(host);
     size_t ignored = 0;
     size_t& taken = accepted != nullptr ? *accepted : ignored;
@@ -167,7 +162,7 @@ flowd_result Host::emit(const flowd_host* host, const flowd_event* events, size_
     const std::uint64_t announcer = self.announcer_.load(std::memory_order_acquire);
     if (announcer == 0) return FLOWD_ERROR;  // before start
     if (events == nullptr && count > 0) return FLOWD_INVALID;
-    return shielded([&] { return self.services_.bus.emit(unpack(announcer), events, count, stride, &taken); });
+    return shielded([&] { return self.services_.bus.emit(unpack(announcer), events, count, stride, &taken, flow_ids); });
 }
 
 flowd_result Host::post(const flowd_host* host, flowd_callback callback, void* user) {
@@ -183,7 +178,7 @@ flowd_result Host::post(const flowd_host* host, flowd_callback callback, void* u
 }
 
 flowd_result Host::watch(const flowd_host* host, int fd, uint32_t conditions, flowd_io_callback callback, void* user,
-                         flowd_watch** watch) {
+                         flowd_watch* watch) {
     Host& self = of(host);
     if (!self.on_thread("watch")) return FLOWD_INVALID;
     if (callback == nullptr || watch == nullptr || fd < 0) return FLOWD_INVALID;
@@ -195,29 +190,30 @@ flowd_result Host::watch(const flowd_host* host, int fd, uint32_t conditions, fl
             self.logger_->error("watch: {}", id.error().message);
             return id.error().code;
         }
-        *watch = handle_of<flowd_watch>(*id);
+        *watch = *id;
         return FLOWD_OK;
     });
 }
 
 flowd_result Host::timer(const flowd_host* host, int64_t delay, int64_t period, flowd_callback callback, void* user,
-                         flowd_timer** timer) {
+                         flowd_timer* timer) {
     Host& self = of(host);
     if (!self.on_thread("timer")) return FLOWD_INVALID;
     if (callback == nullptr || timer == nullptr || delay < 0 || period < 0) return FLOWD_INVALID;
     return shielded([&]() -> flowd_result {
-        *timer = handle_of<flowd_timer>(self.loop_->timer(
+        *timer = self.loop_->timer(
             std::chrono::nanoseconds(delay), std::chrono::nanoseconds(period),
-            [&self, callback, user] { self.behind_.guard("a timer's callback", [&] { callback(user); }); }));
+            [&self, callback, user] { self.behind_.guard("a timer's callback", [&] { callback(user); }); });
         return FLOWD_OK;
     });
 }
 
-flowd_result Host::metric_open(const flowd_host* host, const flowd_metric_info* info, flowd_metric** metric) {
+flowd_result Host::metric_open(const flowd_host* host, const flowd_metric_info* info, flowd_metric* metric) {
     Host& self = of(host);
     if (info == nullptr || metric == nullptr) return FLOWD_INVALID;
-    *metric = nullptr;
+    *metric = 0;
     const flowd_metric_info copy = copy_sized<flowd_metric_info>(info);
+    if (copy.type < FLOWD_METRIC_COUNTER || copy.type > FLOWD_METRIC_HISTOGRAM) return FLOWD_UNSUPPORTED;
     if (copy.label_count > max_labels || (copy.label_count > 0 && copy.label_stride < sizeof(std::uint32_t)) ||
         copy.bound_count > max_bounds || (copy.labels == nullptr && copy.label_count > 0) ||
         (copy.bounds == nullptr && copy.bound_count > 0))
@@ -248,37 +244,53 @@ void Host::MetricSlot::set(double value) {
     if (value > before) series->add(value - before);
 }
 
-flowd_result Host::open_metric(MetricInfo info, flowd_metric** metric) {
+flowd_result Host::open_metric(MetricInfo info, flowd_metric* metric) {
     const std::lock_guard lock(mutex_);
     if (retired_) return FLOWD_STOPPED;
-    const bool full = metrics_.size() - free_metrics_.size() >= max_series;
+    const bool full = free_metrics_.empty() && metric_slots_ >= max_series;
     auto opened = full ? Error{FLOWD_LIMIT, fmt::format("the instance has {} series already", max_series)}
                        : services_.metrics.open(std::move(info));
     if (!opened) {
         log(FLOWD_LEVEL_ERROR, to_c(fmt::format("metric_open: {}", opened.error().message)));
         return opened.error().code;
     }
-    MetricSlot* slot = nullptr;
-    if (free_metrics_.empty()) {
-        slot = &metrics_.emplace_back();
-    } else {
-        slot = free_metrics_.back();
+    std::uint32_t index = 0;
+    if (!free_metrics_.empty()) {
+        index = free_metrics_.back();
         free_metrics_.pop_back();
+    } else {
+        index = static_cast<std::uint32_t>(metric_slots_);
+        if (index % slots_per_page == 0) {
+            metric_pages_.push_back(std::make_unique<MetricSlot[]>(slots_per_page));
+            pages_[index / slots_per_page].store(metric_pages_.back().get(), std::memory_order_release);
+        }
+        ++metric_slots_;
     }
-    slot->keeper = std::move(*opened);
-    slot->total.store(0, std::memory_order_relaxed);
-    slot->metric.store(slot->keeper.get(), std::memory_order_release);
-    *metric = reinterpret_cast<flowd_metric*>(slot);
+    MetricSlot& slot = metric_pages_[index / slots_per_page][index % slots_per_page];
+    slot.keeper = std::move(*opened);
+    slot.total.store(0, std::memory_order_relaxed);
+    slot.metric.store(slot.keeper.get(), std::memory_order_release);
+    const std::uint32_t generation = slot.generation.fetch_add(1, std::memory_order_acq_rel) + 1;
+    *metric = (std::uint64_t{generation} << 32) | index;
     return FLOWD_OK;
 }
 
-void Host::remove_metric(flowd_metric* handle) {
-    if (handle == nullptr) return;
-    MetricSlot& slot = slot_of(handle);
+Host::MetricSlot* Host::slot_of(flowd_metric handle) {
+    const auto index = static_cast<std::uint32_t>(handle);
+    if (handle == 0 || index >= max_series) return nullptr;
+    MetricSlot* const page = pages_[index / slots_per_page].load(std::memory_order_acquire);
+    if (page == nullptr) return nullptr;
+    MetricSlot& slot = page[index % slots_per_page];
+    return slot.generation.load(std::memory_order_acquire) == handle >> 32 ? &slot : nullptr;
+}
+
+void Host::remove_metric(flowd_metric handle) {
     const std::lock_guard lock(mutex_);
-    if (retired_ || slot.metric.exchange(nullptr) == nullptr) return;
-    services_.metrics.remove(slot.keeper);
-    free_metrics_.push_back(&slot);
+    MetricSlot* const slot = slot_of(handle);
+    if (slot == nullptr || retired_ || slot->metric.exchange(nullptr) == nullptr) return;
+    slot->generation.fetch_add(1, std::memory_order_acq_rel);
+    services_.metrics.remove(slot->keeper);
+    free_metrics_.push_back(static_cast<std::uint32_t>(handle));
 }
 
 }  // namespace flowd::core

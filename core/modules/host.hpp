@@ -5,9 +5,9 @@
 // log, post or a metric after destroy: such a call is answered with FLOWD_STOPPED, or does nothing.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -54,8 +54,9 @@ class Host {
     void retire();
 
   private:
-    /// What a flowd_metric* points to. Never freed before the host, so that a stale handle does no harm.
+    /// What a flowd_metric names by index and generation. Never freed before the host.
     struct MetricSlot {
+        std::atomic<std::uint32_t> generation{0};  ///< odd while in use
         std::atomic<Metric*> metric{nullptr};
         std::shared_ptr<Metric> keeper;  ///< until the slot is used again
         std::atomic<double> total{0};    ///< of a counter: what this holder last set it to
@@ -64,22 +65,20 @@ class Host {
     };
 
     static flowd_result emit(const flowd_host* host, const flowd_event* events, size_t count, size_t stride,
-                             size_t* accepted);
+                             size_t* accepted, uint64_t* flow_ids);
     static flowd_result post(const flowd_host* host, flowd_callback callback, void* user);
     static flowd_result watch(const flowd_host* host, int fd, uint32_t conditions, flowd_io_callback callback, void* user,
-                              flowd_watch** watch);
+                              flowd_watch* watch);
     static flowd_result timer(const flowd_host* host, int64_t delay, int64_t period, flowd_callback callback, void* user,
-                              flowd_timer** timer);
-    static flowd_result metric_open(const flowd_host* host, const flowd_metric_info* info, flowd_metric** metric);
-    static MetricSlot& slot_of(flowd_metric* handle) { return *reinterpret_cast<MetricSlot*>(handle); }
-    static Metric* metric_of(flowd_metric* handle) {
-        return handle == nullptr ? nullptr : slot_of(handle).metric.load(std::memory_order_acquire);
-    }
+                              flowd_timer* timer);
+    static flowd_result metric_open(const flowd_host* host, const flowd_metric_info* info, flowd_metric* metric);
+    /// The slot of a handle that is still good, else null.
+    [[nodiscard]] MetricSlot* slot_of(flowd_metric handle);
     static Host& of(const flowd_host* host) { return *static_cast<Host*>(host->context); }
 
     void log(flowd_level level, flowd_string message);
-    flowd_result open_metric(MetricInfo info, flowd_metric** metric);
-    void remove_metric(flowd_metric* handle);
+    flowd_result open_metric(MetricInfo info, flowd_metric* metric);
+    void remove_metric(flowd_metric handle);
     /// An [instance] call from that thread, with the loop still there.
     [[nodiscard]] bool on_thread(const char* call);
     friend struct HostExtensions;
@@ -101,8 +100,11 @@ class Host {
     std::atomic<std::uint32_t> under_way_{0};  // emits and posts
 
     std::mutex mutex_;  // guards what follows
-    std::deque<MetricSlot> metrics_;
-    std::vector<MetricSlot*> free_metrics_;
+    static constexpr std::size_t slots_per_page = 256;
+    std::vector<std::unique_ptr<MetricSlot[]>> metric_pages_;
+    std::array<std::atomic<MetricSlot*>, max_series / slots_per_page + 1> pages_{};  ///< the same, read without the lock
+    std::size_t metric_slots_ = 0;
+    std::vector<std::uint32_t> free_metrics_;
     bool retired_ = false;
 };
 

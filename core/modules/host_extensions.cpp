@@ -42,15 +42,13 @@ struct HostExtensions {
         return answer_name(services(host).registry.activity_name(experiment, id), name);
     }
 
-    static flowd_result visit(const flowd_host* host, flowd_flow_visitor visitor, void* user) {
-        if (visitor == nullptr) return FLOWD_INVALID;
+    static flowd_result page(const flowd_host* host, const flowd_flow_filter* filter, uint64_t* cursor, size_t limit,
+                             flowd_flow_visitor visitor, void* user) {
+        if (cursor == nullptr || visitor == nullptr) return FLOWD_INVALID;
         return shielded([&]() -> flowd_result {
-            services(host).bus.visit([&](std::span<const flowd_flow> flows) {
-                for (const flowd_flow& flow : flows)
-                    if (visitor(user, &flow) != 0) return false;
-                return true;
-            });
-            return FLOWD_OK;
+            const auto wanted = copy_sized<flowd_flow_filter>(filter);
+            return services(host).bus.page(filter == nullptr ? nullptr : &wanted, *cursor, limit,
+                                           [&](const flowd_flow& flow) { return visitor(user, &flow) == 0; });
         });
     }
     static flowd_result find(const flowd_host* host, const flowd_key* key, flowd_flow_visitor visitor, void* user) {
@@ -138,9 +136,10 @@ const void* core_extension(const char* id) {
     using E = HostExtensions;
     static constexpr flowd_ext_registry registry{
         sizeof(flowd_ext_registry), 0, &E::experiment_id, &E::activity_id, &E::experiment_name, &E::activity_name};
-    static constexpr flowd_ext_flows flows{sizeof(flowd_ext_flows), 0, &E::visit, &E::find, &E::count};
-    static constexpr flowd_ext_descriptors descriptors{sizeof(flowd_ext_descriptors), 0, &E::take, &E::keep, &E::forget};
-    static constexpr flowd_ext_shared shared{sizeof(flowd_ext_shared), 0, &E::offer, &E::withdraw, &E::obtain};
+    static constexpr flowd_ext_flows flows{sizeof(flowd_ext_flows), 0, &E::page, &E::find, &E::count};
+    static constexpr flowd_ext_descriptors descriptors{
+        sizeof(flowd_ext_descriptors), 0, &E::take, &E::keep, &E::forget, nullptr};
+    static constexpr flowd_ext_shared shared{sizeof(flowd_ext_shared), 0, &E::offer, &E::withdraw, &E::obtain, nullptr};
     static constexpr flowd_ext_metrics metrics{sizeof(flowd_ext_metrics), 0, &E::visit_metrics};
 
     const std::string_view wanted = id == nullptr ? std::string_view{} : std::string_view(id);

@@ -136,8 +136,10 @@ bool Instance::take_batch() {
     if (queue_ == nullptr) return false;
     const std::span<const flowd_event> events = queue_->take();
     if (events.empty()) return false;
-    const flowd_result result = guarded(
-        "on_events", [&] { return component_.on_events(module_, events.data(), events.size(), sizeof(flowd_event)); });
+    std::size_t taken = 0;
+    const flowd_result result = guarded("on_events", [&] {
+        return component_.on_events(module_, events.data(), events.size(), sizeof(flowd_event), &taken);
+    });
     ++batches_;
     if (result != FLOWD_OK) {
         ++batches_failed_;
@@ -174,7 +176,7 @@ void Instance::stop_module() {
     std::int64_t deadline = stop_at_;
     if (deadline == 0)
         deadline = steady_ns() + std::chrono::nanoseconds(std::chrono::seconds(1)).count();  // it failed by itself
-    const flowd_result result = guarded("stop", [&] { return component_.stop(module_, deadline); });
+    const flowd_result result = guarded("stop", [&] { return component_.stop(module_, deadline, FLOWD_STOP_REMOVED); });
     if (result != FLOWD_OK) record_error(describe_failure("stop", result));
 }
 

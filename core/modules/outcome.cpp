@@ -23,7 +23,7 @@ std::string_view words_of(flowd_result result) {
         case FLOWD_DENIED:
             return "a privilege is missing";
         case FLOWD_BUSY:
-            return "something is in use by somebody else";
+            return "something is in use by another process or instance";
         case FLOWD_LIMIT:
             return "a limit was reached";
         case FLOWD_EXCEPTION:
@@ -38,7 +38,7 @@ std::string_view words_of(flowd_result result) {
 }  // namespace
 
 bool means_something(flowd_result result) {
-    return result >= FLOWD_NO_MEMORY && result <= FLOWD_FULL;
+    return result >= FLOWD_STOPPED && result <= FLOWD_OK;
 }
 
 std::string describe_failure(const char* call, flowd_result result) {

@@ -117,18 +117,10 @@ std::optional<spdlog::level::level_enum> parse_log_level(std::string_view word) 
 }
 
 spdlog::level::level_enum to_spdlog(flowd_level level) {
-    switch (level) {
-        case FLOWD_LEVEL_TRACE:
-            return spdlog::level::trace;
-        case FLOWD_LEVEL_DEBUG:
-            return spdlog::level::debug;
-        case FLOWD_LEVEL_INFO:
-            return spdlog::level::info;
-        case FLOWD_LEVEL_WARNING:
-            return spdlog::level::warn;
-        default:
-            return spdlog::level::err;
-    }
+    if (level >= FLOWD_LEVEL_ERROR) return spdlog::level::err;
+    if (level >= FLOWD_LEVEL_WARNING) return spdlog::level::warn;
+    if (level >= FLOWD_LEVEL_INFO) return spdlog::level::info;
+    return level >= FLOWD_LEVEL_DEBUG ? spdlog::level::debug : spdlog::level::trace;
 }
 
 Logging::Logging(const LogOptions& options)

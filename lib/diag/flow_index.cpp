@@ -65,7 +65,8 @@ void FlowIndex::finish(bool complete, Clock::time_point now, const std::function
 
 void FlowIndex::Claim::give_usage(const flowd_usage& of_socket, flowd_sample& sample) const {
     sample.usage = of_socket;
-    sample.flags |= FLOWD_SAMPLE_HAS_USAGE;
+    sample.usage.source = FLOWD_USAGE_KERNEL;
+    sample.usage.known = FLOWD_USAGE_BYTES | FLOWD_USAGE_PACKETS;
     if (!reversed) return;
     std::swap(sample.usage.bytes_sent, sample.usage.bytes_received);
     std::swap(sample.usage.packets_sent, sample.usage.packets_received);

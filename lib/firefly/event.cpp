@@ -20,7 +20,7 @@ flowd_event to_event(const Firefly& firefly) {
     flowd_event event{};
     event.size = sizeof event;
     event.kind = static_cast<std::uint32_t>(firefly.state);
-    event.flags = FLOWD_FROM_FIREFLY;
+    event.flags = FLOWD_LEARNT_REMOTELY;
     event.key = firefly.key;
     event.tag = firefly.tag;
     event.start_time_ns = firefly.start_time_ns;
@@ -37,7 +37,8 @@ flowd_event to_event(const Firefly& firefly) {
             break;
     }
     if (firefly.has_usage) {
-        event.flags |= FLOWD_HAS_USAGE;
+        event.usage.source = FLOWD_USAGE_APPLICATION;
+        event.usage.known = FLOWD_USAGE_BYTES;
         event.usage.bytes_received = firefly.received;
         event.usage.bytes_sent = firefly.sent;
     }
@@ -65,7 +66,7 @@ Firefly from_event(const flowd_event& event, std::int64_t now_ns) {
     firefly.start_time_ns = event.start_time_ns;
     if (firefly.state == State::start) firefly.start_time_ns = first_known({event.start_time_ns, event.time_ns, now_ns});
     if (firefly.state == State::end) firefly.end_time_ns = first_known({event.end_time_ns, event.time_ns, now_ns});
-    firefly.has_usage = (event.flags & FLOWD_HAS_USAGE) != 0;
+    firefly.has_usage = (event.usage.known & FLOWD_USAGE_BYTES) != 0;
     firefly.received = event.usage.bytes_received;
     firefly.sent = event.usage.bytes_sent;
     firefly.application = {event.application.data, event.application.length};

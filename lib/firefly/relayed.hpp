@@ -13,7 +13,7 @@ namespace flowd::firefly {
 /// The attachment by which a plugin says to whom it has passed the datagram of this event on already: lines, each a name
 /// as configured ("collector.example.org:10514") or an address ("[2001:db8::1]:10514"), every one ended by '\n'.
 /// Kept with the flow, so that a start which is repeated from the flow table (after a reload, say) says so too.
-inline constexpr std::string_view relayed_attachment = FLOWD_ATTACHMENT_KEPT "flowd.relayed/1";
+inline constexpr std::string_view relayed_attachment = "flowd.relayed/1";
 
 inline void add_receiver(std::string& lines, std::string_view receiver) {
     lines.append(receiver).push_back('\n');

@@ -23,7 +23,8 @@ Event end_of(const Announced& connection, const std::optional<flowd_usage>& usag
     event->end_time_ns = std::max(end_ns, connection.start_ns);
     if (usage) {
         event->usage = *usage;
-        event->flags |= FLOWD_HAS_USAGE;
+        event->usage.source = FLOWD_USAGE_KERNEL;
+        event->usage.known = FLOWD_USAGE_BYTES | FLOWD_USAGE_PACKETS;
     }
     return event;
 }

@@ -24,7 +24,7 @@ bool Outbox::drain() {
     while (!waiting_.empty()) {
         const flowd_result result = host_.emit(waiting_.front()).result;
         if (result == FLOWD_FULL) return false;
-        if (result < 0) ++refused_;
+        if (result != FLOWD_OK && result != FLOWD_STOPPED) ++refused_;
         waiting_.pop_front();
     }
     full_ = false;

@@ -68,7 +68,7 @@ void write_flow(json::Writer& writer, const Kept& kept) {
     write_time(writer, "seenTime", flow.seen_time_ns);
     writer.member("announcers", flow.announcers);
     if (!kept.application.empty()) writer.member("application", kept.application);
-    if ((flow.flags & FLOWD_HAS_USAGE) != 0)
+    if (flow.usage.known != 0)
         writer.key("usage")
             .object()
             .member("bytesSent", flow.usage.bytes_sent)

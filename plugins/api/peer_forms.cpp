@@ -43,8 +43,11 @@ struct Draft {
     event->start_time_ns = draft.start_time_ns;
     event->end_time_ns = draft.end_time_ns;
     if (draft.usage) {
-        event->flags |= FLOWD_HAS_USAGE;
         event->usage = *draft.usage;
+        event->usage.source = FLOWD_USAGE_APPLICATION;
+        event->usage.known = FLOWD_USAGE_BYTES;
+        if (event->usage.packets_sent != 0 || event->usage.packets_received != 0)
+            event->usage.known |= FLOWD_USAGE_PACKETS;
     }
     if (!draft.application.empty()) event.application(std::string(draft.application));
     return event;

@@ -32,7 +32,8 @@ std::int64_t signed_ns(std::uint64_t time) {
 }
 
 flowd_usage usage_of(const meter_flow& flow) {
-    return {flow.bytes[METER_OUT], flow.bytes[METER_IN], flow.packets[METER_OUT], flow.packets[METER_IN]};
+    return {flow.bytes[METER_OUT],  flow.bytes[METER_IN], flow.packets[METER_OUT],
+            flow.packets[METER_IN], FLOWD_USAGE_METER,    FLOWD_USAGE_BYTES | FLOWD_USAGE_PACKETS};
 }
 
 flowd_usage minus(flowd_usage usage, const flowd_usage& before) {
@@ -317,8 +318,8 @@ FlowKeeper::Filled FlowKeeper::fill(const Waiting& waiting, flowd_event& event) 
 
     event.size = sizeof event;
     event.kind = is_end ? FLOWD_EVENT_END : waiting.what == What::ongoing ? FLOWD_EVENT_ONGOING : FLOWD_EVENT_START;
-    event.flags = FLOWD_METERED | FLOWD_HAS_USAGE;
-    if (options_.collectors_only) event.flags |= FLOWD_COLLECTORS_ONLY;
+    event.flags = FLOWD_METERED;
+    if (options_.collectors_only) event.flags |= FLOWD_NOT_TO_PEER;
     event.key = key_of(*flow);
     event.tag = options_.tag();
     event.local = flow->cookie != 0 ? FLOWD_LOCAL_SOURCE : FLOWD_LOCAL_NONE;
@@ -332,7 +333,7 @@ FlowKeeper::Filled FlowKeeper::fill(const Waiting& waiting, flowd_event& event) 
         event.end_time_ns =
             std::max(record.start_unix_ns, signed_ns(was_closed ? flow->end_ns : flow->last_ns) + unix_offset_ns_);
         event.time_ns = event.end_time_ns;
-        if (is_stopping_ && !was_closed) event.flags |= FLOWD_WITHDRAWN;
+        event.end_reason = was_closed ? FLOWD_END_ANNOUNCED : is_stopping_ ? FLOWD_END_WITHDRAWN : FLOWD_END_IDLE;
     }
     return Filled::ready;
 }

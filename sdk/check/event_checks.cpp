@@ -100,8 +100,8 @@ Outcome extreme_events(Subject& subject) {
     events.push_back(event_of(FLOWD_EVENT_END, 3));
     events.back().start_time_ns = std::numeric_limits<std::int64_t>::max();
     events.back().end_time_ns = std::numeric_limits<std::int64_t>::min();
-    events.back().usage = {~0ull, ~0ull, ~0ull, ~0ull};
-    events.back().flags = FLOWD_HAS_USAGE | FLOWD_NO_START;
+    events.back().usage = {~0ull, ~0ull, ~0ull, ~0ull, ~0u, ~0u};
+    events.back().flags = FLOWD_NO_START;
     events.push_back(event_of(FLOWD_EVENT_START, 4));
     events.back().key = flowd_key{};
     events.push_back(event_of(FLOWD_EVENT_CATCH_ALL, 5));

@@ -9,12 +9,10 @@
 namespace flowd::check {
 
 std::string result_name(flowd_result result) {
-    static constexpr const char* below[] = {"FLOWD_OK",        "FLOWD_ERROR",    "FLOWD_INVALID", "FLOWD_UNSUPPORTED",
-                                            "FLOWD_NOT_FOUND", "FLOWD_DENIED",   "FLOWD_BUSY",    "FLOWD_LIMIT",
-                                            "FLOWD_EXCEPTION", "FLOWD_NO_MEMORY"};
-    if (result <= 0 && result >= FLOWD_NO_MEMORY) return below[-result];
-    if (result == FLOWD_STOPPED) return "FLOWD_STOPPED";
-    if (result == FLOWD_FULL) return "FLOWD_FULL";
+    static constexpr const char* below[] = {"FLOWD_OK",        "FLOWD_ERROR",     "FLOWD_INVALID", "FLOWD_UNSUPPORTED",
+                                            "FLOWD_NOT_FOUND", "FLOWD_DENIED",    "FLOWD_BUSY",    "FLOWD_LIMIT",
+                                            "FLOWD_EXCEPTION", "FLOWD_NO_MEMORY", "FLOWD_FULL",    "FLOWD_STOPPED"};
+    if (result <= FLOWD_OK && result >= FLOWD_STOPPED) return below[-result];
     return fmt::format("{}, which means nothing", result);
 }
 
@@ -34,7 +32,7 @@ flowd_result Life::guarded(const char* call, const std::function<flowd_result()>
     flowd_result result = FLOWD_EXCEPTION;
     try {
         result = work();
-        if (result > FLOWD_FULL || result < FLOWD_NO_MEMORY)
+        if (result > FLOWD_OK || result < FLOWD_STOPPED)
             host_.breach(fmt::format("{} answered {}", call, result_name(result)));
     } catch (const std::exception& exception) {
         host_.breach(fmt::format("an exception came out of {}: {}", call, exception.what()));
@@ -93,7 +91,7 @@ void Life::live(std::vector<std::function<void()>> jobs, std::chrono::millisecon
     const bool own_loop = component_.loop == FLOWD_LOOP_OWN;
     bool over = false;
     host_.at_dispatch([&] {
-        flowd_timer* timer = nullptr;
+        flowd_timer timer = 0;
         host_.raw()->timer(
             host_.raw(), std::chrono::nanoseconds(linger).count(), 0, [](void* flag) { *static_cast<bool*>(flag) = true; },
             &over, &timer);
@@ -118,8 +116,9 @@ void Life::live(std::vector<std::function<void()>> jobs, std::chrono::millisecon
 flowd_result Life::stop(std::chrono::nanoseconds grace) {
     const auto now = std::chrono::steady_clock::now;  // CLOCK_MONOTONIC
     const auto deadline = now() + grace;
-    const flowd_result result = guarded(
-        "stop", [&] { return component_.stop(instance_, std::chrono::nanoseconds(deadline.time_since_epoch()).count()); });
+    const std::int64_t deadline_ns = std::chrono::nanoseconds(deadline.time_since_epoch()).count();
+    const flowd_result result =
+        guarded("stop", [&] { return component_.stop(instance_, deadline_ns, FLOWD_STOP_REMOVED); });
     // Half a second more is not what this is about.
     if (now() > std::max(deadline, {}) + std::chrono::milliseconds(500) && grace > grace.zero())
         host_.breach("stop returned after its deadline");
@@ -136,7 +135,13 @@ void Life::destroy() {
 }
 
 flowd_result Life::on_events(const flowd_event* events, std::size_t count, std::size_t stride) {
-    return guarded("on_events", [&] { return component_.on_events(instance_, events, count, stride); });
+    return guarded("on_events", [&] { 
+        std::size_t taken = 0;
+        const flowd_result result = component_.on_events(instance_, events, count, stride, &taken);
+        if (result != FLOWD_OK && taken > count)
+            host_.breach(fmt::format("on_events says that it took {} of {} events", taken, count));
+        return result;
+    });
 }
 
 flowd_result Life::sample(const flowd_flow* flows, std::size_t count, std::size_t stride, bool last,

@@ -111,7 +111,7 @@ void ProbeHost::replace_output() {
         probe.plain_.report(self, problem);
     };
     host.emit = [](const flowd_host* self, const flowd_event* events, std::size_t count, std::size_t stride,
-                   std::size_t* accepted) -> flowd_result {
+                   std::size_t* accepted, std::uint64_t* flow_ids) -> flowd_result {
         ProbeHost& probe = of(self);
         ++probe.emits_;
         probe.alive("emit");
@@ -119,13 +119,13 @@ void ProbeHost::replace_output() {
         std::size_t& taken = accepted == nullptr ? ignored : *accepted;
         taken = 0;
         if (probe.kind_ != FLOWD_PLUGIN) {
-            probe.breach("emit was called by a component that is no plugin");
+            probe.breach("emit was called by a component that is not a plugin");
             return FLOWD_UNSUPPORTED;
         }
         probe.judge_events(events, count, stride);
         if (probe.phase_ >= Phase::stopped) return FLOWD_STOPPED;
         if (probe.oddity_.emit_answer) return *probe.oddity_.emit_answer;
-        return probe.plain_.emit(self, events, count, stride, &taken);
+        return probe.plain_.emit(self, events, count, stride, &taken, flow_ids);
     };
     host.post = [](const flowd_host* self, flowd_callback callback, void* user) -> flowd_result {
         ProbeHost& probe = of(self);
@@ -147,26 +147,26 @@ void ProbeHost::replace_loop() {
         return of(self).plain_.dispatch(self);
     };
     host.watch = [](const flowd_host* self, int fd, std::uint32_t conditions, flowd_io_callback callback, void* user,
-                    flowd_watch** watch) -> flowd_result {
+                    flowd_watch* watch) -> flowd_result {
         of(self).on_instance_thread("watch");
         if (of(self).oddity_.refuses) return FLOWD_ERROR;
         return of(self).plain_.watch(self, fd, conditions, callback, user, watch);
     };
-    host.rewatch = [](const flowd_host* self, flowd_watch* watch, std::uint32_t conditions) {
+    host.rewatch = [](const flowd_host* self, flowd_watch watch, std::uint32_t conditions) {
         of(self).on_instance_thread("rewatch");
         return of(self).plain_.rewatch(self, watch, conditions);
     };
-    host.unwatch = [](const flowd_host* self, flowd_watch* watch) {
+    host.unwatch = [](const flowd_host* self, flowd_watch watch) {
         of(self).on_instance_thread("unwatch");
         of(self).plain_.unwatch(self, watch);
     };
     host.timer = [](const flowd_host* self, std::int64_t delay, std::int64_t period, flowd_callback callback, void* user,
-                    flowd_timer** timer) -> flowd_result {
+                    flowd_timer* timer) -> flowd_result {
         of(self).on_instance_thread("timer");
         if (of(self).oddity_.refuses) return FLOWD_ERROR;
         return of(self).plain_.timer(self, delay, period, callback, user, timer);
     };
-    host.cancel = [](const flowd_host* self, flowd_timer* timer) {
+    host.cancel = [](const flowd_host* self, flowd_timer timer) {
         of(self).on_instance_thread("cancel");
         of(self).plain_.cancel(self, timer);
     };
@@ -174,30 +174,30 @@ void ProbeHost::replace_loop() {
 
 void ProbeHost::replace_metrics() {
     flowd_host& host = *offered_;
-    host.metric_open = [](const flowd_host* self, const flowd_metric_info* info, flowd_metric** metric) -> flowd_result {
+    host.metric_open = [](const flowd_host* self, const flowd_metric_info* info, flowd_metric* metric) -> flowd_result {
         of(self).alive("metric_open");
         of(self).judge_metric(copy_sized<flowd_metric_info>(info));
         if (of(self).oddity_.refuses) return FLOWD_LIMIT;
         return of(self).plain_.metric_open(self, info, metric);
     };
-    host.metric_add = [](const flowd_host* self, flowd_metric* metric, double amount) {
+    host.metric_add = [](const flowd_host* self, flowd_metric metric, double amount) {
         of(self).alive("metric_add");
-        if (metric == nullptr) return of(self).breach("metric_add was given no metric");
+        if (metric == 0) return of(self).breach("metric_add was given no metric");
         of(self).plain_.metric_add(self, metric, amount);
     };
-    host.metric_set = [](const flowd_host* self, flowd_metric* metric, double value) {
+    host.metric_set = [](const flowd_host* self, flowd_metric metric, double value) {
         of(self).alive("metric_set");
-        if (metric == nullptr) return of(self).breach("metric_set was given no metric");
+        if (metric == 0) return of(self).breach("metric_set was given no metric");
         of(self).plain_.metric_set(self, metric, value);
     };
-    host.metric_observe = [](const flowd_host* self, flowd_metric* metric, double value) {
+    host.metric_observe = [](const flowd_host* self, flowd_metric metric, double value) {
         of(self).alive("metric_observe");
-        if (metric == nullptr) return of(self).breach("metric_observe was given no metric");
+        if (metric == 0) return of(self).breach("metric_observe was given no metric");
         of(self).plain_.metric_observe(self, metric, value);
     };
-    host.metric_remove = [](const flowd_host* self, flowd_metric* metric) {
+    host.metric_remove = [](const flowd_host* self, flowd_metric metric) {
         of(self).alive("metric_remove");
-        if (metric == nullptr) return of(self).breach("metric_remove was given no metric");
+        if (metric == 0) return of(self).breach("metric_remove was given no metric");
         of(self).plain_.metric_remove(self, metric);
     };
 }

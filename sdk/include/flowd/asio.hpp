@@ -86,7 +86,7 @@ class AsioLoop {
     void dispatch() {
         const flowd_result result = host_.dispatch();
         if (result == FLOWD_OK) return wait();
-        if (result < 0) failure_ = Error{result, "the core refused to dispatch"};
+        if (result != FLOWD_STOPPED) failure_ = Error{result, "the core refused to dispatch"};
         stopped_ = true;
     }
     /// The descriptor is the core's: it is given back, never closed.

@@ -42,18 +42,24 @@ class Event {
         application_ = std::move(name);
         return *this;
     }
-    /// `id` is one of FLOWD_ATTACHMENT_*, or a vendor's own "example.org/1".
-    Event& attach(std::string id, std::string bytes) {
-        attachments_.push_back({std::move(id), std::move(bytes)});
+    /// Why the plugin announces the flow: "rules[2]".
+    Event& rule(std::string text) {
+        rule_ = std::move(text);
+        return *this;
+    }
+    /// `id` is one of FLOWD_ATTACHMENT_*, or a vendor's own "example.org/1"; `flags` is 0 or FLOWD_ATTACHMENT_KEEP.
+    Event& attach(std::string id, std::string bytes, std::uint32_t flags = 0) {
+        attachments_.push_back({std::move(id), std::move(bytes), flags});
         return *this;
     }
 
     /// The C struct. Borrows from this object: valid until it changes, moves or dies.
     [[nodiscard]] const flowd_event& raw() const {
         event_.application = to_c(application_);
+        event_.rule = to_c(rule_);
         raw_attachments_.clear();
-        for (const auto& [id, bytes] : attachments_)
-            raw_attachments_.push_back({sizeof(flowd_attachment), 0, to_c(id), to_bytes(bytes)});
+        for (const auto& [id, bytes, flags] : attachments_)
+            raw_attachments_.push_back({sizeof(flowd_attachment), flags, to_c(id), to_bytes(bytes)});
         event_.attachments = raw_attachments_.empty() ? nullptr : raw_attachments_.data();
         event_.attachment_count = raw_attachments_.size();
         event_.attachment_stride = sizeof(flowd_attachment);
@@ -71,7 +77,13 @@ class Event {
     mutable flowd_event event_{};
     mutable std::vector<flowd_attachment> raw_attachments_;
     std::string application_;
-    std::vector<std::pair<std::string, std::string>> attachments_;
+    std::string rule_;
+    struct Attachment {
+        std::string id;
+        std::string bytes;
+        std::uint32_t flags;
+    };
+    std::vector<Attachment> attachments_;
 };
 
 /// An event that was received. Borrowed: valid until on_events returns. Plain members are read through ->.
@@ -89,6 +101,9 @@ class EventView {
     [[nodiscard]] Endpoint source() const { return source_of(event_->key); }
     [[nodiscard]] Endpoint destination() const { return destination_of(event_->key); }
     [[nodiscard]] std::string_view application() const { return to_view(event_->application); }
+    [[nodiscard]] std::string_view announcer() const { return to_view(event_->announcer); }
+    [[nodiscard]] std::string_view rule() const { return to_view(event_->rule); }
+    [[nodiscard]] bool has_usage() const { return (event_->usage.known & FLOWD_USAGE_BYTES) != 0; }
 
     [[nodiscard]] SizedRange<flowd_attachment> attachments() const {
         return {event_->attachments, event_->attachment_count, event_->attachment_stride};

@@ -98,13 +98,29 @@ class FlowTable {
     FlowTable(const flowd_host* host, const void* extension) : host_(host), ext_(copy_sized<flowd_ext_flows>(extension)) {}
     explicit operator bool() const { return ext_.size != 0; }
 
-    /// Calls visitor(const flowd_flow&) for each live flow; one that answers bool ends the visit with false. An exception
-    /// of the visitor ends the visit and comes out here. The visitor must not emit.
+    /// Calls visitor(const flowd_flow&) for at most `limit` live flows that match, from `cursor` on (0 begins), and moves the
+    /// cursor; it is 0 again when there are no more. Fewer, even none, may come before that: call again. A visitor that answers
+    /// bool ends the call with false. What it throws comes out here. It must not emit.
     template <typename Visitor>
-    Result<void> visit(Visitor&& visitor) const {
-        if (ext_.visit == nullptr) return {};
+    Result<void> page(const flowd_flow_filter* filter, std::uint64_t& cursor, std::size_t limit, Visitor&& visitor) const {
+        if (ext_.page == nullptr) return Error{FLOWD_UNSUPPORTED, "the core does not offer flowd.flows/1"};
         detail::Visit<flowd_flow, Visitor> visit{visitor};
-        return visit.finish(ext_.visit(host_, &visit.step, &visit), unvisited);
+        return visit.finish(ext_.page(host_, filter, &cursor, limit, &visit.step, &visit), unvisited);
+    }
+    /// The same for all live flows.
+    template <typename Visitor>
+    Result<void> visit(Visitor&& visitor, const flowd_flow_filter* filter = nullptr) const {
+        if (ext_.page == nullptr) return {};
+        bool more = true;
+        std::uint64_t cursor = 0;
+        const auto watched = [&](const flowd_flow& flow) {
+            if constexpr (std::is_convertible_v<decltype(visitor(flow)), bool>) return more = visitor(flow);
+            else return visitor(flow), true;
+        };
+        do {
+            if (auto done = page(filter, cursor, all, watched); !done) return done;
+        } while (more && cursor != 0);
+        return {};
     }
     /// The same for the one flow of a tuple, in either direction. False when there is none.
     template <typename Visitor>
@@ -120,6 +136,7 @@ class FlowTable {
 
   private:
     static constexpr const char* unvisited = "the flow table could not be visited";
+    static constexpr std::size_t all = static_cast<std::size_t>(-1);
 
     const flowd_host* host_ = nullptr;
     flowd_ext_flows ext_{};

@@ -50,7 +50,7 @@ inline std::string current_exception_text() {
     } catch (const std::exception& error) {
         return error.what();
     } catch (...) {
-        return "an exception that is no std::exception";
+        return "an exception that is not a std::exception";
     }
 }
 
@@ -93,7 +93,7 @@ class Watch {
     explicit operator bool() const { return state_ != nullptr; }
     void reset() {
         if (state_ == nullptr) return;
-        if (state_->watch != nullptr) state_->host->unwatch(state_->host, state_->watch);
+        if (state_->watch != 0) state_->host->unwatch(state_->host, state_->watch);
         state_.reset();
     }
     /// Changes what is waited for; 0 pauses.
@@ -108,7 +108,7 @@ class Watch {
     friend class Host;
     struct State : std::enable_shared_from_this<State> {
         const flowd_host* host = nullptr;
-        flowd_watch* watch = nullptr;
+        flowd_watch watch = 0;
         Callback callback;
     };
     static void call(void* user, int, std::uint32_t ready) {
@@ -137,7 +137,7 @@ class Timer {
     explicit operator bool() const { return state_ != nullptr; }
     void reset() {
         if (state_ == nullptr) return;
-        if (state_->timer != nullptr) state_->host->cancel(state_->host, state_->timer);
+        if (state_->timer != 0) state_->host->cancel(state_->host, state_->timer);
         state_.reset();
     }
 
@@ -145,7 +145,7 @@ class Timer {
     friend class Host;
     struct State : std::enable_shared_from_this<State> {
         const flowd_host* host = nullptr;
-        flowd_timer* timer = nullptr;
+        flowd_timer timer = 0;
         Callback callback;
     };
     static void call(void* user) {
@@ -162,32 +162,32 @@ class Metric {
   public:
     Metric() = default;
     Metric(Metric&& other) noexcept
-        : host_(std::exchange(other.host_, nullptr)), metric_(std::exchange(other.metric_, nullptr)) {}
+        : host_(std::exchange(other.host_, nullptr)), metric_(std::exchange(other.metric_, 0)) {}
     Metric& operator=(Metric&& other) noexcept {
         std::swap(host_, other.host_);
         std::swap(metric_, other.metric_);
         return *this;
     }
     ~Metric() {
-        if (metric_ != nullptr) host_->metric_remove(host_, metric_);
+        if (metric_ != 0) host_->metric_remove(host_, metric_);
     }
-    explicit operator bool() const { return metric_ != nullptr; }
+    explicit operator bool() const { return metric_ != 0; }
 
   protected:
-    Metric(const flowd_host* host, flowd_metric* metric) : host_(host), metric_(metric) {}
+    Metric(const flowd_host* host, flowd_metric metric) : host_(host), metric_(metric) {}
     const flowd_host* host_ = nullptr;
-    flowd_metric* metric_ = nullptr;
+    flowd_metric metric_ = 0;
 };
 
 class Counter : public Metric {
   public:
     using Metric::Metric;
     void add(double amount = 1) {
-        if (metric_ != nullptr) host_->metric_add(host_, metric_, amount);
+        if (metric_ != 0) host_->metric_add(host_, metric_, amount);
     }
     /// A total that is kept elsewhere: what it grew by since this object's last is added.
     void set_total(double total) {
-        if (metric_ != nullptr) host_->metric_set(host_, metric_, total);
+        if (metric_ != 0) host_->metric_set(host_, metric_, total);
     }
 
   private:
@@ -198,10 +198,10 @@ class Gauge : public Metric {
   public:
     using Metric::Metric;
     void add(double amount) {
-        if (metric_ != nullptr) host_->metric_add(host_, metric_, amount);
+        if (metric_ != 0) host_->metric_add(host_, metric_, amount);
     }
     void set(double value) {
-        if (metric_ != nullptr) host_->metric_set(host_, metric_, value);
+        if (metric_ != 0) host_->metric_set(host_, metric_, value);
     }
 
   private:
@@ -212,7 +212,7 @@ class Histogram : public Metric {
   public:
     using Metric::Metric;
     void observe(double value) {
-        if (metric_ != nullptr) host_->metric_observe(host_, metric_, value);
+        if (metric_ != 0) host_->metric_observe(host_, metric_, value);
     }
 
   private:
@@ -251,10 +251,31 @@ class Host {
         api_.report(raw_, &raw);
     }
 
-    /// [any] Plugins. Never blocks on a backend.
-    Emitted emit(std::span<const flowd_event> events) const {
+    /// [any] Something from outside was refused: see flowd_host.refused. `sender` is text for people; `first` its first bytes.
+    void refused(std::string_view reason, std::string_view sender = {}, std::string_view first = {}) const {
+        const flowd_refusal refusal{sizeof refusal, 0, to_c(reason), to_c(sender), to_bytes(first)};
+        api_.refused(raw_, &refusal);
+    }
+    /// [any] The number for flowd_event.sender of a host or of a local user.
+    [[nodiscard]] std::uint64_t sender_id(const Address& address) const {
+        return api_.sender_id(raw_, {address.bytes().data(), address.bytes().size()});
+    }
+    [[nodiscard]] std::uint64_t sender_id_of_user(std::uint32_t uid) const {
+        return api_.sender_id(raw_, to_bytes("uid:" + std::to_string(uid)));
+    }
+    /// [any] Directories for this instance alone, not made yet; empty where there is none.
+    [[nodiscard]] std::string_view state_directory() const {
+        return api_.state_directory == nullptr ? std::string_view() : std::string_view(api_.state_directory);
+    }
+    [[nodiscard]] std::string_view runtime_directory() const {
+        return api_.runtime_directory == nullptr ? std::string_view() : std::string_view(api_.runtime_directory);
+    }
+
+    /// [any] Plugins. Never blocks. `flow_ids` is empty or as long as `events`: the flow of each accepted event.
+    Emitted emit(std::span<const flowd_event> events, std::span<std::uint64_t> flow_ids = {}) const {
         Emitted emitted;
-        emitted.result = api_.emit(raw_, events.data(), events.size(), sizeof(flowd_event), &emitted.accepted);
+        emitted.result = api_.emit(raw_, events.data(), events.size(), sizeof(flowd_event), &emitted.accepted,
+                                   flow_ids.size() < events.size() ? nullptr : flow_ids.data());
         return emitted;
     }
     Emitted emit(const flowd_event& event) const { return emit(std::span<const flowd_event>(&event, 1)); }
@@ -265,6 +286,9 @@ class Host {
         for (const Event& event : events) raw.push_back(event.raw());
         return emit(std::span<const flowd_event>(raw));
     }
+
+    /// [any] Backends: on_events answered full before and can take more now.
+    void ready() const { api_.ready(raw_); }
 
     /// [any] Runs `work` on the instance's thread, after everything posted before. False once the instance has stopped:
     /// it will not run. Work that never ran is freed with the host.
@@ -354,6 +378,9 @@ class Host {
         if (api.core_version == nullptr) return "core_version";
         if (api.log == nullptr) return "log";
         if (api.report == nullptr) return "report";
+        if (api.refused == nullptr) return "refused";
+        if (api.sender_id == nullptr) return "sender_id";
+        if (api.ready == nullptr) return "ready";
         if (api.emit == nullptr) return "emit";
         if (api.post == nullptr) return "post";
         if (api.loop_fd == nullptr) return "loop_fd";
@@ -385,7 +412,7 @@ class Host {
         return work;
     }
 
-    flowd_metric* open_metric(std::uint32_t type, std::string_view name, std::string_view help, const Labels& labels,
+    flowd_metric open_metric(std::uint32_t type, std::string_view name, std::string_view help, const Labels& labels,
                               std::string_view unit, std::span<const double> bounds) const {
         std::vector<flowd_label> raw_labels;
         raw_labels.reserve(labels.size());
@@ -401,10 +428,10 @@ class Host {
         info.label_stride = sizeof(flowd_label);
         info.bounds = bounds.data();
         info.bound_count = bounds.size();
-        flowd_metric* metric = nullptr;
+        flowd_metric metric = 0;
         if (api_.metric_open(raw_, &info, &metric) != FLOWD_OK) {
             warning("the core refused the metric " + std::string(name) + ": it is not counted");
-            return nullptr;
+            return 0;
         }
         return metric;
     }

@@ -11,8 +11,9 @@
 //   FLOWD_MODULE(Hello)
 //
 // What else a component may have, found by its name and signature:
-//   static void validate(const Options&, flowd::Problems&);       rules across options; no side effects
-//   flowd::Result<void> reconfigure(Options);                     new options while live; FLOWD_UNSUPPORTED: start afresh
+//   static void validate(const Options&, flowd::Problems&);       rules across options; no side effects. A third parameter
+//                                                                 const flowd::Offline& gives log and registry
+//   flowd::Result<void> reconfigure(Options);                     new options while live; FLOWD_UNSUPPORTED: start anew
 //   static std::vector<flowd::Command<Hello>> commands();         `flowd-cpp hello COMMAND ...`, asked of the daemon
 //   static std::vector<flowd::Tool> tools();                      the same without a daemon: flowd/tool.hpp
 // Every call comes on the instance's own thread, one at a time, unless it says otherwise. An exception that leaves any of
@@ -51,12 +52,15 @@ struct Info {
     std::uint32_t precedence = FLOWD_PRECEDENCE_EXPLICIT;  ///< plugins: FLOWD_PRECEDENCE_*
     /// Backends: bits 1 << FLOWD_EVENT_*; all flow events when not set.
     std::uint32_t accepts = 1u << FLOWD_EVENT_START | 1u << FLOWD_EVENT_ONGOING | 1u << FLOWD_EVENT_END;
+    std::uint32_t flags = 0;  ///< FLOWD_COMPONENT_*
 };
 
-/// When stop() has to be done.
+/// When stop() has to be done, and why it comes.
 class Deadline {
   public:
-    explicit Deadline(std::int64_t monotonic_ns) : at_(std::chrono::nanoseconds(monotonic_ns)) {}
+    explicit Deadline(std::int64_t monotonic_ns, std::uint32_t reason = FLOWD_STOP_REMOVED)
+        : at_(std::chrono::nanoseconds(monotonic_ns)), reason_(reason) {}
+    [[nodiscard]] std::uint32_t reason() const { return reason_; }  ///< FLOWD_STOP_*
     [[nodiscard]] std::chrono::steady_clock::time_point time() const { return at_; }
     [[nodiscard]] std::chrono::nanoseconds left() const {
         const auto now = std::chrono::steady_clock::now();
@@ -66,6 +70,18 @@ class Deadline {
 
   private:
     std::chrono::steady_clock::time_point at_;  // CLOCK_MONOTONIC in libstdc++ and libc++ on Linux
+    std::uint32_t reason_;
+};
+
+/// What validate() may use of the core. Valid for the call.
+class Offline {
+  public:
+    explicit Offline(const flowd_host* host) : host_(host) {}
+    void log(flowd_level level, std::string_view text) const { host_->log(host_, level, to_c(text)); }
+    [[nodiscard]] Registry registry() const { return {host_, host_->extension(host_, FLOWD_EXT_REGISTRY)}; }
+
+  private:
+    const flowd_host* host_;
 };
 
 /// What every component can override. It is made by its constructor (Host&, Options), which must not touch the system.
@@ -102,13 +118,28 @@ class Plugin : public Component {
     virtual void on_room() {}
 };
 
+/// What a backend answers to a batch: see flowd_component.on_events.
+struct Taken {
+    flowd_result result = FLOWD_OK;
+    std::size_t count = 0;
+
+    /// All events are this backend's responsibility now.
+    [[nodiscard]] static Taken all() { return {}; }
+    /// The first `count` are; the rest is offered again after Host::ready.
+    [[nodiscard]] static Taken full(std::size_t count) { return {FLOWD_FULL, count}; }
+    /// The first `count` are; the one behind them is refused for good, those behind it are offered at once.
+    [[nodiscard]] static Taken invalid(std::size_t count) { return {FLOWD_INVALID, count}; }
+    /// The first `count` are; the rest is lost, and counted as failed.
+    [[nodiscard]] static Taken failed(std::size_t count, flowd_result result = FLOWD_ERROR) { return {result, count}; }
+};
+
 /// A sink of flow events.
 class Backend : public Component {
   public:
     static constexpr std::uint32_t kind = FLOWD_BACKEND;
     using Component::Component;
     /// In order per flow. Borrowed: copy what is to be kept.
-    virtual void on_events(const Events& events) = 0;
+    [[nodiscard]] virtual Taken on_events(const Events& events) = 0;
 };
 
 /// Where an enricher puts what it found. Valid during sample().

@@ -312,20 +312,26 @@ class Option {
         rows_.back().unit = name;
         return *this;
     }
-    Option& range(std::int64_t minimum, std::int64_t maximum) {
-        rows_.back().minimum = minimum;
-        rows_.back().maximum = maximum;
-        return *this;
+    /// Bounds are allowed values themselves. A duration's is a std::chrono::duration.
+    template <typename B>
+    Option& at_least(B minimum) {
+        return bound(rows_.back(), FLOWD_OPTION_MINIMUM, number(minimum));
     }
-    Option& range(std::chrono::nanoseconds minimum, std::chrono::nanoseconds maximum) {
-        return range(minimum.count(), maximum.count());
+    template <typename B>
+    Option& at_most(B maximum) {
+        return bound(rows_.back(), FLOWD_OPTION_MAXIMUM, number(maximum));
+    }
+    template <typename B, typename C>
+    Option& range(B minimum, C maximum) {
+        return at_least(minimum).at_most(maximum);
     }
     /// How many items a list or map may have.
-    Option& length(std::int64_t minimum, std::int64_t maximum) {
-        rows_.front().minimum = minimum;
-        rows_.front().maximum = maximum;
-        return *this;
+    Option& length(std::size_t minimum, std::size_t maximum) {
+        bound(rows_.front(), FLOWD_OPTION_MINIMUM, static_cast<double>(minimum));
+        return bound(rows_.front(), FLOWD_OPTION_MAXIMUM, static_cast<double>(maximum));
     }
+    /// A string that may also be written as NAMEFile: the first line of that file.
+    Option& or_file() { return flag(FLOWD_OPTION_FILE); }
     /// Strings that must be one of these words.
     Option& choices(std::initializer_list<const char*> words) {
         choices_ = words;
@@ -344,6 +350,18 @@ class Option {
 
     Option& set(const char* flowd_option::*member, const char* text) {
         rows_.front().*member = text;
+        return *this;
+    }
+    template <typename B>
+    static double number(B bound) {
+        if constexpr (requires { bound.count(); })
+            return static_cast<double>(std::chrono::duration_cast<std::chrono::nanoseconds>(bound).count());
+        else
+            return static_cast<double>(bound);
+    }
+    Option& bound(flowd_option& row, std::uint32_t bit, double value) {
+        row.flags |= bit;
+        (bit == FLOWD_OPTION_MINIMUM ? row.minimum : row.maximum) = value;
         return *this;
     }
     Option& flag(std::uint32_t bit) {

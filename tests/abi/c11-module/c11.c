@@ -117,7 +117,8 @@ static flowd_result source_start(flowd_instance* instance) {
     return FLOWD_OK;
 }
 
-static flowd_result source_stop(flowd_instance* instance, int64_t deadline_ns) {
+static flowd_result source_stop(flowd_instance* instance, int64_t deadline_ns, uint32_t reason) {
+    (void)reason;
     struct source* self = (struct source*)instance;
     (void)deadline_ns;
     say(self->host, "emitted %" PRIu64 " of %" PRIu64 " events", self->done - self->refused, self->events);
@@ -154,7 +155,9 @@ static flowd_result sink_start(flowd_instance* instance) {
     return FLOWD_OK;
 }
 
-static flowd_result sink_on_events(flowd_instance* instance, const flowd_event* events, size_t count, size_t stride) {
+static flowd_result sink_on_events(flowd_instance* instance, const flowd_event* events, size_t count, size_t stride,
+                                  size_t* taken) {
+    (void)taken;
     struct sink* self = (struct sink*)instance;
     size_t i;
     for (i = 0; i < count; ++i) {
@@ -166,7 +169,8 @@ static flowd_result sink_on_events(flowd_instance* instance, const flowd_event* 
     return FLOWD_OK;
 }
 
-static flowd_result sink_stop(flowd_instance* instance, int64_t deadline_ns) {
+static flowd_result sink_stop(flowd_instance* instance, int64_t deadline_ns, uint32_t reason) {
+    (void)reason;
     struct sink* self = (struct sink*)instance;
     (void)deadline_ns;
     say(self->host, "saw %" PRIu64 " starts, %" PRIu64 " ends, %" PRIu64 " out of order", self->starts, self->ends,

@@ -102,7 +102,7 @@ class Sink final : public flowd::Backend {
 
     Sink(flowd::Host& host, Options options) : Backend(host), options_(options) {}
 
-    void on_events(const flowd::Events& events) override {
+    flowd::Taken on_events(const flowd::Events& events) override {
         if (options_.raise) throw std::runtime_error("an exception of libc++");
         for (const flowd::EventView event : events) {
             if (event.is_start()) ++starts_;

@@ -100,14 +100,14 @@ flowd_result start(flowd_instance* instance) {
     if (self.at == "emit") emit_nonsense(self);
     return misbehave(self, "start");
 }
-flowd_result stop(flowd_instance* instance, std::int64_t) {
+flowd_result stop(flowd_instance* instance, std::int64_t, std::uint32_t) {
     return misbehave(of(instance), "stop");
 }
 void destroy(flowd_instance* instance) {
     (void)misbehave(of(instance), "destroy");
     delete &of(instance);
 }
-flowd_result on_events(flowd_instance* instance, const flowd_event*, std::size_t, std::size_t) {
+flowd_result on_events(flowd_instance* instance, const flowd_event*, std::size_t, std::size_t, std::size_t*) {
     return misbehave(of(instance), "events");
 }
 

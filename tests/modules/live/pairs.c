@@ -88,7 +88,8 @@ static flowd_result pairs_start(flowd_instance* instance) {
     pairs_room(instance);
     return FLOWD_OK;
 }
-static flowd_result pairs_stop(flowd_instance* instance, int64_t deadline_ns) {
+static flowd_result pairs_stop(flowd_instance* instance, int64_t deadline_ns, uint32_t reason) {
+    (void)reason;
     (void)instance;
     (void)deadline_ns;
     return FLOWD_OK;

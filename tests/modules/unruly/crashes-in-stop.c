@@ -3,7 +3,8 @@
 #include "tests/modules/zoo/zoo.h"
 
 ZOO_NOTE;
-static flowd_result stop(flowd_instance* instance, int64_t deadline_ns) {
+static flowd_result stop(flowd_instance* instance, int64_t deadline_ns, uint32_t reason) {
+    (void)reason;
     volatile int* nothing = NULL;
     (void)instance;
     (void)deadline_ns;

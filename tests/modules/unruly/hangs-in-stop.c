@@ -4,7 +4,8 @@
 
 ZOO_NOTE;
 #include <unistd.h>
-static flowd_result stop(flowd_instance* instance, int64_t deadline_ns) {
+static flowd_result stop(flowd_instance* instance, int64_t deadline_ns, uint32_t reason) {
+    (void)reason;
     (void)instance;
     while (deadline_ns != 0) pause();
     return FLOWD_OK;

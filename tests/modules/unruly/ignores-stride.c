@@ -3,7 +3,9 @@
 #include "tests/modules/zoo/zoo.h"
 
 FLOWD_MODULE_NOTE("abi=1.0\nname=zoo\nversion=1.0\nbackend=zoo\n");
-static flowd_result on_events(flowd_instance* instance, const flowd_event* events, size_t count, size_t stride) {
+static flowd_result on_events(flowd_instance* instance, const flowd_event* events, size_t count, size_t stride,
+                              size_t* taken) {
+    (void)taken;
     size_t i;
     (void)instance;
     (void)stride;

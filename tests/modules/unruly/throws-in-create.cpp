@@ -15,7 +15,7 @@ flowd_result create(const flowd_host*, const flowd_value*, flowd_instance**) {
 flowd_result start(flowd_instance*) {
     return FLOWD_OK;
 }
-flowd_result stop(flowd_instance*, std::int64_t) {
+flowd_result stop(flowd_instance*, std::int64_t, std::uint32_t) {
     return FLOWD_OK;
 }
 void destroy(flowd_instance*) {}

@@ -28,7 +28,8 @@ static inline flowd_result zoo_start(flowd_instance* instance) {
     (void)instance;
     return FLOWD_OK;
 }
-static inline flowd_result zoo_stop(flowd_instance* instance, int64_t deadline_ns) {
+static inline flowd_result zoo_stop(flowd_instance* instance, int64_t deadline_ns, uint32_t reason) {
+    (void)reason;
     (void)instance;
     (void)deadline_ns;
     return FLOWD_OK;
@@ -36,7 +37,9 @@ static inline flowd_result zoo_stop(flowd_instance* instance, int64_t deadline_n
 static inline void zoo_destroy(flowd_instance* instance) {
     free(instance);
 }
-static inline flowd_result zoo_on_events(flowd_instance* instance, const flowd_event* events, size_t count, size_t stride) {
+static inline flowd_result zoo_on_events(flowd_instance* instance, const flowd_event* events, size_t count, size_t stride,
+                                          size_t* taken) {
+    (void)taken;
     (void)instance;
     (void)events;
     (void)count;

@@ -75,7 +75,8 @@ TEST_F(FlowReaderTest, ReadsWhatOurFormMaySayBesides) {
     EXPECT_EQ(event->kind, static_cast<std::uint32_t>(FLOWD_EVENT_END));
     EXPECT_EQ(event->end_time_ns - event->start_time_ns, 9'500'000'000);
     EXPECT_EQ(event->time_ns - event->start_time_ns, 10'000'000'000);
-    EXPECT_EQ(event->flags, static_cast<std::uint32_t>(FLOWD_HAS_USAGE));
+    EXPECT_EQ(event->flags, 0u);
+    EXPECT_EQ(event->usage.known, static_cast<std::uint32_t>(FLOWD_USAGE_BYTES));
     EXPECT_EQ(event->usage.bytes_sent, 1u);
     EXPECT_EQ(event->usage.packets_received, 4u);
     EXPECT_EQ(to_view(event.raw().application), "gridftp");
@@ -120,7 +121,7 @@ TEST_F(FlowReaderTest, ReadsTheFormOfFlowdGosReadme) {
 TEST_F(FlowReaderTest, ReadsFireflies) {
     const Event event = one(firefly);
     EXPECT_EQ(event->kind, static_cast<std::uint32_t>(FLOWD_EVENT_END));
-    EXPECT_EQ(event->flags, static_cast<std::uint32_t>(FLOWD_FROM_FIREFLY | FLOWD_HAS_USAGE));
+    EXPECT_EQ(event->flags, static_cast<std::uint32_t>(FLOWD_LEARNT_REMOTELY));
     EXPECT_EQ(event->usage.bytes_sent, 4u);
     const flowd_event raw = event.raw();
     ASSERT_EQ(raw.attachment_count, 2u);

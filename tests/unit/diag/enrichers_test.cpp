@@ -85,7 +85,7 @@ TYPED_TEST(EnricherTest, ASampleHasWhatTheKernelKnows) {
     ASSERT_GE(one.tcp_info.size(), offsetof(struct ::tcp_info, tcpi_bytes_retrans));
     EXPECT_FALSE(one.congestion.empty());
     EXPECT_EQ(one.sample.tcp_state, 1);  // ESTABLISHED
-    EXPECT_NE(one.sample.flags & FLOWD_SAMPLE_HAS_USAGE, 0u);
+    EXPECT_NE(one.sample.usage.known & FLOWD_USAGE_BYTES, 0u);
     EXPECT_GT(one.sample.time_ns, 0);
 }
 

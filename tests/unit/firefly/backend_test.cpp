@@ -95,7 +95,7 @@ TEST_F(FireflyBackendTest, TellsTheCollectorStartAndEnd) {
     bring_up();
     instance_->deliver(start());
     auto last = end();
-    last->flags = FLOWD_HAS_USAGE;
+    last->usage.known = FLOWD_USAGE_BYTES;
     last->usage = {1000, 20, 0, 0};
     last.application("xrdcp");
     instance_->deliver(last);
@@ -137,7 +137,7 @@ TEST_F(FireflyBackendTest, DoesNotTellTheDestinationWhatCameAsAFireflyOrWasMeter
     use_destination(destination);
     use_collector();
     bring_up();
-    for (const std::uint32_t flags : {FLOWD_FROM_FIREFLY, FLOWD_COLLECTORS_ONLY}) {
+    for (const std::uint32_t flags : {FLOWD_LEARNT_REMOTELY, FLOWD_NOT_TO_PEER}) {
         auto event = start("::1");
         event->flags = flags;
         instance_->deliver(event);
@@ -154,7 +154,7 @@ TEST_F(FireflyBackendTest, TellsThemNeverthelessWhenTold) {
     config_.set("forwardToDestination", "true");
     bring_up();
     auto event = start("::1");
-    event->flags = FLOWD_FROM_FIREFLY;
+    event->flags = FLOWD_LEARNT_REMOTELY;
     instance_->deliver(event);
     EXPECT_EQ(destination.wait_for(1).size(), 1u);
 }
@@ -206,7 +206,7 @@ TEST_F(FireflyBackendTest, RepeatsTheBlocksOfAFirefly) {
     use_collector();
     bring_up();
     auto event = end();
-    event->flags = FLOWD_FROM_FIREFLY;
+    event->flags = FLOWD_LEARNT_REMOTELY;
     event.attach("flowd.datagram/1", "original bytes");
     event.attach("flowd.json/storage-stats", R"({ "read-bw" : 1 })");
     event.attach("flowd.json/netlink", R"(["established",{"tcp_info":{"rtt":0.163}}])");
@@ -233,7 +233,7 @@ class SampledFlow : public FireflyBackendTest {
     void sample(const char* source) {
         flowd_sample sample{};
         sample.size = sizeof sample;
-        sample.flags = FLOWD_SAMPLE_HAS_USAGE;
+        sample.usage.known = FLOWD_USAGE_BYTES;
         sample.usage = {70, 80, 0, 0};
         sample.source = to_c(std::string_view(source));
         sample.congestion = to_c(std::string_view("bbr"));
@@ -592,7 +592,7 @@ TEST_F(FireflyBackendTest, CountsPerTarget) {
     use_collector();
     bring_up();
     auto event = start();
-    event->flags = FLOWD_COLLECTORS_ONLY;
+    event->flags = FLOWD_NOT_TO_PEER;
     instance_->deliver(event);
     collector_.wait_for(1);
     EXPECT_EQ(instance_->stop(), FLOWD_OK);

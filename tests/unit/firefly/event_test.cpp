@@ -32,7 +32,7 @@ TEST(FireflyEvent, OfAnEndHappenedWhenTheFlowEnded) {
     EXPECT_EQ(made.kind, static_cast<std::uint32_t>(FLOWD_EVENT_END));
     EXPECT_EQ(made.time_ns, 20);
     EXPECT_EQ(made.start_time_ns, 10);
-    EXPECT_EQ(made.flags, static_cast<std::uint32_t>(FLOWD_FROM_FIREFLY));
+    EXPECT_EQ(made.flags, static_cast<std::uint32_t>(FLOWD_LEARNT_REMOTELY));
 }
 
 TEST(FireflyEvent, SentMeansFromSourceToDestinationOnBothSides) {
@@ -43,7 +43,7 @@ TEST(FireflyEvent, SentMeansFromSourceToDestinationOnBothSides) {
     const auto made = to_event(firefly);
     EXPECT_EQ(made.usage.bytes_sent, 5u);
     EXPECT_EQ(made.usage.bytes_received, 7u);
-    EXPECT_TRUE(made.flags & FLOWD_HAS_USAGE);
+    EXPECT_TRUE(made.usage.known & FLOWD_USAGE_BYTES);
     const auto back = from_event(made, 1);
     EXPECT_EQ(back.sent, 5u);
     EXPECT_EQ(back.received, 7u);

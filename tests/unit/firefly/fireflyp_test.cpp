@@ -59,7 +59,7 @@ TEST_F(FireflypTest, AnnouncesWhatAFireflySays) {
     ASSERT_TRUE(announced(1));
     const auto event = host_.events().at(0);
     EXPECT_EQ(event->kind, static_cast<std::uint32_t>(FLOWD_EVENT_END));
-    EXPECT_EQ(event->flags, static_cast<std::uint32_t>(FLOWD_FROM_FIREFLY | FLOWD_HAS_USAGE));
+    EXPECT_EQ(event->flags, static_cast<std::uint32_t>(FLOWD_LEARNT_REMOTELY));
     EXPECT_EQ(source_of(event->key).to_string(), "[2001:db8::1]:35358");
     EXPECT_EQ(event->tag.experiment, 2u);
     EXPECT_EQ(event->usage.bytes_sent, 5368709120u);

@@ -31,7 +31,7 @@ TEST_F(FlowExpiry, MeteredFlowsEndByIdleTime) {
     EXPECT_EQ(bus->count(), 0u);
     const auto told = firefly.take_all();
     ASSERT_EQ(story(told), "S1 E1");
-    EXPECT_TRUE(told[1].event.flags & FLOWD_EXPIRED);
+    EXPECT_GT(told[1].event.end_reason, static_cast<std::uint32_t>(FLOWD_END_ANNOUNCED));
     EXPECT_EQ(expired(Expiry::idle), 1u);
 }
 
@@ -44,7 +44,7 @@ TEST_F(FlowExpiry, AnnouncedFlowsEndByALongLimit) {
     pass(120);
     const auto told = firefly.take_all();
     ASSERT_EQ(story(told), "S1 E1");
-    EXPECT_TRUE(told[1].event.flags & FLOWD_EXPIRED);
+    EXPECT_GT(told[1].event.end_reason, static_cast<std::uint32_t>(FLOWD_END_ANNOUNCED));
     EXPECT_EQ(expired(Expiry::age), 1u);
 }
 
@@ -128,7 +128,7 @@ TEST_F(SocketExpiry, AConnectionThatSockDiagKnewAndNoLongerDoesExpires) {
     minutes(1);
     const auto told = firefly.take_all();
     ASSERT_EQ(story(told), "S1 E1");
-    EXPECT_TRUE(told[1].event.flags & FLOWD_EXPIRED);
+    EXPECT_GT(told[1].event.end_reason, static_cast<std::uint32_t>(FLOWD_END_ANNOUNCED));
     EXPECT_EQ(expired(Expiry::socket_gone), 1u);
 }
 
@@ -263,7 +263,7 @@ TEST_F(Samples, TheEndCarriesTheUsageOfTheLastSample) {
     emit(api, start(1));
     SamplePeriod period;
     auto one = sample(id_of(1));
-    one.flags = FLOWD_SAMPLE_HAS_USAGE;
+    one.usage.known = FLOWD_USAGE_BYTES;
     one.usage = {77, 5, 1, 1};
     period.add("netlink", &one);
     bus->apply_samples(period);
@@ -271,7 +271,7 @@ TEST_F(Samples, TheEndCarriesTheUsageOfTheLastSample) {
     const auto told = firefly.take_all();
     ASSERT_EQ(story(told), "S1 O1 E1");
     EXPECT_EQ(told[2].event.usage.bytes_sent, 77u);
-    EXPECT_TRUE(told[2].event.flags & FLOWD_HAS_USAGE);
+    EXPECT_TRUE(told[2].event.usage.known & FLOWD_USAGE_BYTES);
 }
 
 TEST_F(Samples, AFlowThatTheKernelNoLongerKnowsExpires) {
@@ -311,7 +311,7 @@ TEST_F(Samples, MovedBytesKeepAMeteredFlowAlive) {
         pass(50);
         SamplePeriod period;
         auto one = sample(id_of(1));
-        one.flags = FLOWD_SAMPLE_HAS_USAGE;
+        one.usage.known = FLOWD_USAGE_BYTES;
         one.usage.bytes_sent = i;
         period.add("netlink", &one);
         bus->apply_samples(period);

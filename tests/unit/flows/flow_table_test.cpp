@@ -46,7 +46,7 @@ TEST_F(FlowTable, AFlowIsTheSameFromBothEndsAndKeepsTheOrientationOfItsFirstAnno
     Backend firefly(*bus, "firefly");
     emit(api, start(1));
     auto other_side = event_of(FLOWD_EVENT_END, turned(key_of(1)));
-    other_side.flags = FLOWD_HAS_USAGE;
+    other_side.usage.known = FLOWD_USAGE_BYTES;
     other_side.usage = {10, 20, 1, 2};
     EXPECT_EQ(emit(pipe, other_side), FLOWD_OK);
     const auto told = firefly.take_all();
@@ -301,13 +301,13 @@ TEST_F(FlowTable, TheEndRepeatsTheLatestUsageAndTheApplication) {
     begin.application = text("xrootd");
     emit(api, begin);
     auto progress = ongoing(1);
-    progress.flags = FLOWD_HAS_USAGE;
+    progress.usage.known = FLOWD_USAGE_BYTES;
     progress.usage = {1000, 5, 10, 2};
     emit(api, progress);
     emit(api, end(1));
     const auto told = firefly.take_all();
     ASSERT_EQ(story(told), "S1 O1 E1");
-    EXPECT_TRUE(told[2].event.flags & FLOWD_HAS_USAGE);
+    EXPECT_TRUE(told[2].event.usage.known & FLOWD_USAGE_BYTES);
     EXPECT_EQ(told[2].event.usage.bytes_sent, 1000u);
     EXPECT_EQ(told[2].application, "xrootd");
 }

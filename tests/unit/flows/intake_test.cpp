@@ -137,14 +137,14 @@ TEST_F(Intake, FlagsOfTheCoreAndSamplesFromAPluginAreIgnored) {
     Backend firefly(*bus, "firefly");
     flowd_sample sample{};
     auto event = start(1);
-    event.flags = FLOWD_EXPIRED | FLOWD_RESYNC | FLOWD_FROM_FIREFLY;
+    event.flags = FLOWD_EXPIRED | FLOWD_RESYNC | FLOWD_LEARNT_REMOTELY;
     event.flow_id = 42;
     event.samples = &sample;
     event.sample_count = 1;
     emit(api, event);
     const auto told = firefly.take_all();
     ASSERT_EQ(told.size(), 1u);
-    EXPECT_EQ(told[0].event.flags, std::uint32_t{FLOWD_FROM_FIREFLY});
+    EXPECT_EQ(told[0].event.flags, std::uint32_t{FLOWD_LEARNT_REMOTELY});
     EXPECT_NE(told[0].event.flow_id, 42u);
     EXPECT_TRUE(told[0].sample_sources.empty());
 }

@@ -41,8 +41,8 @@ TEST_F(Members, TheLastAnnouncersEndIsTheFlowsEnd) {
     bus->remove_announcer(api);
     const auto told = firefly.take_all();
     ASSERT_EQ(story(told), "S1 S2 E2") << "netlink still announces 1";
-    EXPECT_TRUE(told[2].event.flags & FLOWD_EXPIRED);
-    EXPECT_TRUE(told[2].event.flags & FLOWD_WITHDRAWN) << "the flow itself may live on";
+    EXPECT_GT(told[2].event.end_reason, static_cast<std::uint32_t>(FLOWD_END_ANNOUNCED));
+    EXPECT_EQ(told[2].event.end_reason, static_cast<std::uint32_t>(FLOWD_END_WITHDRAWN)) << "the flow itself may live on";
     EXPECT_EQ(expired(Expiry::unannounced), 1u);
     emit(rule, end(1));
     EXPECT_EQ(story(firefly.take_all()), "E1");
@@ -54,19 +54,19 @@ TEST_F(Members, AnEndSaysThatOnlyItsAnnouncementEndsWhenThePluginSaidSo) {
     emit(meter, start(1));
     emit(meter, start(2));
     auto withdrawn = end(1);
-    withdrawn.flags |= FLOWD_WITHDRAWN;
+    withdrawn.end_reason = FLOWD_END_WITHDRAWN;
     emit(meter, withdrawn);
     emit(meter, end(2));
     emit(meter, start(1));
     auto unseen = end(3);
-    unseen.flags |= FLOWD_WITHDRAWN;
+    unseen.end_reason = FLOWD_END_WITHDRAWN;
     emit(meter, unseen);
     const auto told = marker.take_all();
     ASSERT_EQ(story(told), "S1 S2 E1 E2 S1 E3");
-    EXPECT_TRUE(told[2].event.flags & FLOWD_WITHDRAWN);
-    EXPECT_FALSE(told[3].event.flags & FLOWD_WITHDRAWN);
-    EXPECT_FALSE(told[4].event.flags & FLOWD_WITHDRAWN) << "a new flow of the same tuple";
-    EXPECT_TRUE(told[5].event.flags & FLOWD_WITHDRAWN);
+    EXPECT_EQ(told[2].event.end_reason, static_cast<std::uint32_t>(FLOWD_END_WITHDRAWN));
+    EXPECT_NE(told[3].event.end_reason, static_cast<std::uint32_t>(FLOWD_END_WITHDRAWN));
+    EXPECT_NE(told[4].event.end_reason, static_cast<std::uint32_t>(FLOWD_END_WITHDRAWN)) << "a new flow of the same tuple";
+    EXPECT_EQ(told[5].event.end_reason, static_cast<std::uint32_t>(FLOWD_END_WITHDRAWN));
 }
 
 TEST_F(Members, AWithdrawnEndIsNoneForAFlowThatOthersAnnounce) {
@@ -76,7 +76,7 @@ TEST_F(Members, AWithdrawnEndIsNoneForAFlowThatOthersAnnounce) {
     emit(meter, start(1, {2, 16}));
     emit(api, start(1, {3, 14}));
     auto withdrawn = end(1);
-    withdrawn.flags |= FLOWD_WITHDRAWN;
+    withdrawn.end_reason = FLOWD_END_WITHDRAWN;
     emit(api, withdrawn);
     emit(meter, start(1, {2, 16}));
     emit(meter, end(1));

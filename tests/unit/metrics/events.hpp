@@ -28,7 +28,7 @@ inline Event event_of(std::uint32_t kind, std::uint64_t id, flowd_tag tag = {2, 
 }
 
 inline Event with_usage(Event event, std::uint64_t sent, std::uint64_t received) {
-    event->flags |= FLOWD_HAS_USAGE;
+    event->usage.known = FLOWD_USAGE_BYTES;
     event->usage = {sent, received, 0, 0};
     return event;
 }

@@ -31,7 +31,7 @@ TEST_F(FlowCountsTest, AFlowIsLiveFromItsStartToItsEnd) {
     take(event_of(FLOWD_EVENT_START, 2));
     EXPECT_EQ(value("flows_live{experiment=\"2\",activity=\"16\"}"), 2);
     Event end = event_of(FLOWD_EVENT_END, 1);
-    end->flags |= FLOWD_EXPIRED;
+    end->end_reason = FLOWD_END_IDLE;
     take(end);
     EXPECT_EQ(value("flows_live{experiment=\"2\",activity=\"16\"}"), 1);
     EXPECT_EQ(value("flows_started_total{experiment=\"2\",activity=\"16\"}"), 2);

@@ -126,7 +126,7 @@ TEST_P(NetlinkTest, ACloseIsToldAtOnceWithItsCounts) {
     ASSERT_TRUE(wait_for_events(2)) << "no look was due";
     const flowd_event event = host_.events()[1].event;
     EXPECT_EQ(event.kind, std::uint32_t{FLOWD_EVENT_END});
-    EXPECT_TRUE(event.flags & FLOWD_HAS_USAGE);
+    EXPECT_TRUE(event.usage.known & FLOWD_USAGE_BYTES);
     EXPECT_EQ(event.usage.bytes_sent, 54321u);
     EXPECT_LE(event.start_time_ns, event.end_time_ns);
 }
@@ -289,7 +289,7 @@ TEST_P(NetlinkTest, ConnectedUdpSocketsAreFlowsWhenAskedFor) {
     ASSERT_TRUE(other.step());
     ASSERT_TRUE(wait_for_events(2));
     EXPECT_EQ(host_.events()[1]->kind, std::uint32_t{FLOWD_EVENT_END});
-    EXPECT_EQ(host_.events()[1]->flags & FLOWD_HAS_USAGE, 0u) << "the kernel counts no bytes of it";
+    EXPECT_EQ(host_.events()[1]->usage.known & FLOWD_USAGE_BYTES, 0u) << "the kernel counts no bytes of it";
 }
 
 TEST_P(NetlinkTest, ItsOwnConnectionsAndInternalOnesAreNoFlows) {

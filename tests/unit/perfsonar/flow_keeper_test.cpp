@@ -99,7 +99,7 @@ TEST_F(FlowKeeperTest, AWorthyFlowStartsWithTheTimeOfItsFirstPacketAndTheLocalEn
     EXPECT_EQ(event.kind, static_cast<std::uint32_t>(FLOWD_EVENT_START));
     EXPECT_EQ(source_of(event.key).to_string(), "[2001:db8::1]:40000");
     EXPECT_EQ(destination_of(event.key).to_string(), "[2001:db8::2]:5201");
-    EXPECT_EQ(event.flags, static_cast<std::uint32_t>(FLOWD_METERED | FLOWD_HAS_USAGE | FLOWD_COLLECTORS_ONLY));
+    EXPECT_EQ(event.flags, static_cast<std::uint32_t>(FLOWD_METERED | FLOWD_NOT_TO_PEER));
     EXPECT_EQ(event.tag.experiment, 2u);
     EXPECT_EQ(event.initiator, FLOWD_INITIATOR_SOURCE);
     EXPECT_NEAR(static_cast<double>(unix_time_ns() - event.start_time_ns), 3e9, 1e9);
@@ -265,7 +265,7 @@ TEST_F(FlowKeeperTest, AtTheEndEveryAnnouncedFlowEndsWithItsUsage) {
     EXPECT_EQ(keeper_->end_all(), 0u);
     EXPECT_EQ(count(FLOWD_EVENT_END), 2u);
     EXPECT_EQ(keeper_->announced(), 0u);
-    EXPECT_TRUE(last().flags & FLOWD_WITHDRAWN) << "the flows themselves may go on";
+    EXPECT_EQ(last().end_reason, static_cast<std::uint32_t>(FLOWD_END_WITHDRAWN)) << "the flows themselves may go on";
 }
 
 TEST_F(FlowKeeperTest, ANewTagIsToldForEveryLiveFlow) {

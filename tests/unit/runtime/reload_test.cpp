@@ -191,7 +191,7 @@ TEST_F(ReloadTest, ARemovedPluginsFlowsEnd) {
     ASSERT_TRUE(outcome.ok) << outcome.error;
     EXPECT_TRUE(eventually([&] { return seen("b").size() == 2; }));
     EXPECT_EQ(seen("b")[1].kind, static_cast<std::uint32_t>(FLOWD_EVENT_END));
-    EXPECT_NE(seen("b")[1].flags & FLOWD_EXPIRED, 0U);
+    EXPECT_GT(seen("b")[1].end_reason, static_cast<std::uint32_t>(FLOWD_END_ANNOUNCED));
 }
 
 TEST_F(ReloadTest, OneThatCanReconfigureDoesNotRestart) {

@@ -37,7 +37,7 @@ flowd_result run(flowd_instance* instance) {
     Script& script = script_of(instance);
     return script.run(script.host);
 }
-flowd_result stop(flowd_instance* instance, std::int64_t) {
+flowd_result stop(flowd_instance* instance, std::int64_t, std::uint32_t) {
     Script& script = script_of(instance);
     ++script.stopped;
     return script.stop ? script.stop() : FLOWD_OK;
@@ -54,7 +54,8 @@ flowd_result reconfigure(flowd_instance* instance, const flowd_value* values) {
     if (result == FLOWD_OK) script.value = values->items[0].integer;
     return result;
 }
-flowd_result on_events(flowd_instance* instance, const flowd_event* events, std::size_t count, std::size_t stride) {
+flowd_result on_events(flowd_instance* instance, const flowd_event* events, std::size_t count, std::size_t stride,
+                       std::size_t*) {
     EXPECT_EQ(stride, sizeof(flowd_event));
     Script& script = script_of(instance);
     return script.on_events ? script.on_events(events, count) : FLOWD_OK;

@@ -128,7 +128,7 @@ class Sink final : public Backend {
     static constexpr Info info{
         .name = "sink", .summary = "Counts.", .loop = FLOWD_LOOP_OWN, .accepts = 1u << FLOWD_EVENT_END};
     Sink(Host& host, Options) : Backend(host) {}
-    void on_events(const Events& events) override {
+    Taken on_events(const Events& events) override {
         for (const EventView event : events) {
             if (event.is_ongoing()) throw std::runtime_error("no ongoing please");
             host().info("tag " + std::to_string(event->tag.experiment));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// flowd/detail/bridge.hpp: the C entries of a C++ component, each behind a firewall. Included by flowd/module.hpp only.
+// flowd/detail/bridge.hpp: the C entries of a C++ component, each behind an exception barrier. Included by flowd/module.hpp only.
 #pragma once
 
 #include "flowd/detail/step.hpp"
@@ -32,6 +32,9 @@ class Bridge {
     static constexpr bool has_validate = requires(const Options& options, Problems& problems) {
         T::validate(options, problems);
     };
+    static constexpr bool has_offline_validate = requires(const Options& options, Problems& problems, const Offline& core) {
+        T::validate(options, problems, core);
+    };
     static constexpr bool has_reconfigure = requires(T & object, Options options) {
         { object.reconfigure(std::move(options)) } -> std::same_as<Result<void>>;
     };
@@ -45,7 +48,8 @@ class Bridge {
         return calm ? FLOWD_OK : FLOWD_EXCEPTION;
     }
 
-    static flowd_result validate(const flowd_value* config, const flowd_problems* sink) noexcept {
+    static flowd_result validate(const flowd_host* host, const flowd_value* config, const flowd_problems* sink) noexcept {
+        (void)host;
         Problems problems(sink);
         try {
             auto options = Options::table().read(*config);
@@ -54,6 +58,7 @@ class Bridge {
                 return failure_code(options.error());
             }
             if constexpr (has_validate) T::validate(*options, problems);
+            if constexpr (has_offline_validate) T::validate(*options, problems, Offline(host));
             return problems.errors() > 0 ? FLOWD_INVALID : FLOWD_OK;
         } catch (...) {
             try {
@@ -87,9 +92,10 @@ class Bridge {
     static flowd_result run(flowd_instance* instance) noexcept {
         return step(of(instance).host->raw(), "run", [&] { return of(instance).object->run(); });
     }
-    static flowd_result stop(flowd_instance* instance, std::int64_t deadline_ns) noexcept {
+    static flowd_result stop(flowd_instance* instance, std::int64_t deadline_ns, std::uint32_t reason) noexcept {
         if (std::exchange(of(instance).stopped, true)) return FLOWD_OK;
-        return step(of(instance).host->raw(), "stop", [&] { return of(instance).object->stop(Deadline(deadline_ns)); });
+        return step(of(instance).host->raw(), "stop", 
+                    [&] { return of(instance).object->stop(Deadline(deadline_ns, reason)); });
     }
     static void destroy(flowd_instance* instance) noexcept {
         const std::unique_ptr<Instance> owned(reinterpret_cast<Instance*>(instance));
@@ -112,8 +118,14 @@ class Bridge {
         return unsupported ? static_cast<flowd_result>(FLOWD_UNSUPPORTED) : result;
     }
     static flowd_result on_events(flowd_instance* instance, const flowd_event* events, std::size_t count,
-                                  std::size_t stride) noexcept {
-        return call(instance, "on_events", [&](auto& object) { object.on_events(Events(events, count, stride)); });
+                                  std::size_t stride, std::size_t* taken) noexcept {
+        flowd_result result = FLOWD_OK;
+        const flowd_result called = call(instance, "on_events", [&](auto& object) {
+            const Taken answer = object.on_events(Events(events, count, stride));
+            result = answer.result;
+            *taken = answer.result == FLOWD_OK ? count : answer.count;
+        });
+        return called == FLOWD_OK ? result : called;
     }
     static flowd_result sample(flowd_instance* instance, const flowd_flow* flows, std::size_t count, std::size_t stride,
                                std::int32_t last, const flowd_samples* sink) noexcept {
@@ -248,6 +260,7 @@ class Bridge {
             component.precedence = info.precedence;
             component.on_room = &Bridge::on_room;
         }
+        component.flags = info.flags;
         if constexpr (T::kind == FLOWD_BACKEND) {
             component.accepts = info.accepts;
             component.on_events = &Bridge::on_events;
@@ -256,7 +269,7 @@ class Bridge {
         component.options = Options::table().rows();
         component.option_count = Options::table().size();
         component.option_stride = sizeof(flowd_option);
-        if constexpr (has_validate) component.validate = &Bridge::validate;
+        if constexpr (has_validate || has_offline_validate) component.validate = &Bridge::validate;
         component.create = &Bridge::create;
         component.prepare = &Bridge::prepare;
         component.start = &Bridge::start;

@@ -16,7 +16,7 @@ const flowd::Table<Options>& Options::table() {
       started_(host.counter("@NAME@_flows_total", "Flows seen.", {{"event", "start"}})),
       ended_(host.counter("@NAME@_flows_total", "Flows seen.", {{"event", "end"}})) {}
 
-void @CLASS@::on_events(const flowd::Events& events) {
+flowd::Taken @CLASS@::on_events(const flowd::Events& events) {
     // Borrowed until this returns. It runs on this instance's thread: take your time, but the queue behind it is bounded.
     for (const flowd::EventView event : events) {
         if (event.is_start()) {
@@ -30,6 +30,7 @@ void @CLASS@::on_events(const flowd::Events& events) {
         host().info((event.is_start() ? "start " : "end ") + event.source().to_string() + " " +
                     event.destination().to_string());
     }
+    return flowd::Taken::all();
 }
 
 flowd::Result<void> @CLASS@::reconfigure(Options options) {

@@ -22,7 +22,7 @@ class @CLASS@ final : public flowd::Backend {
 
     @CLASS@(flowd::Host& host, Options options);
 
-    void on_events(const flowd::Events& events) override;
+    flowd::Taken on_events(const flowd::Events& events) override;
     flowd::Result<void> reconfigure(Options options);
     void status(flowd::json::Writer& object) const override;
 

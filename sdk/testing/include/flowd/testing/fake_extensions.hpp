@@ -116,9 +116,12 @@ class FakeExtensions {
     }
     void fill_flow_table() {
         flow_table_.size = sizeof flow_table_;
-        flow_table_.visit = [](const flowd_host* host, flowd_flow_visitor visitor, void* user) -> flowd_result {
-            for (const flowd_flow& flow : of(host).flows_)
-                if (visitor(user, &flow) != 0) break;
+        flow_table_.page = [](const flowd_host* host, const flowd_flow_filter*, std::uint64_t* cursor, std::size_t limit,
+                              flowd_flow_visitor visitor, void* user) -> flowd_result {
+            const auto& flows = of(host).flows_;
+            std::size_t at = *cursor;
+            for (bool more = true; more && at < flows.size() && limit > 0; --limit) more = visitor(user, &flows[at++]) == 0;
+            *cursor = at < flows.size() ? at : 0;
             return FLOWD_OK;
         };
         flow_table_.find = [](const flowd_host* host, const flowd_key* key, flowd_flow_visitor visitor,
@@ -128,7 +131,8 @@ class FakeExtensions {
                     source_of(flow.key) == source_of(*key) && destination_of(flow.key) == destination_of(*key);
                 const bool back =
                     source_of(flow.key) == destination_of(*key) && destination_of(flow.key) == source_of(*key);
-                if ((!there && !back) || flow.key.protocol != key->protocol || flow.key.scope != key->scope) continue;
+                if ((!there && !back) || flow.key.protocol != key->protocol || flow.key.scope != key->scope || flow.key.zone != key->zone)
+                    continue;
                 visitor(user, &flow);
                 return FLOWD_OK;
             }

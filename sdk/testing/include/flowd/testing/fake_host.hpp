@@ -39,8 +39,16 @@ namespace flowd::testing {
 struct RecordedEvent {
     flowd_event event{};
     std::string application;
+    std::string rule;
     std::vector<std::pair<std::string, std::string>> attachments;
+    std::vector<std::string> kept;  ///< ids of those with FLOWD_ATTACHMENT_KEEP
     const flowd_event* operator->() const { return &event; }
+};
+
+struct RecordedRefusal {
+    std::string reason;
+    std::string sender;
+    std::string first;
 };
 
 struct RecordedLine {
@@ -80,6 +88,9 @@ class FakeHost : public FakeExtensions {
     [[nodiscard]] std::vector<RecordedEvent> events() const { return locked(events_); }
     [[nodiscard]] std::vector<RecordedLine> lines() const { return locked(lines_); }
     [[nodiscard]] std::vector<Problem> problems() const { return locked(problems_); }
+    [[nodiscard]] std::vector<RecordedRefusal> refusals() const { return locked(refusals_); }
+    /// How often a backend said that it has room again.
+    [[nodiscard]] std::size_t readies() const { return locked(readies_); }
     [[nodiscard]] bool logged(std::string_view part) const {
         const std::lock_guard lock(mutex_);
         return std::any_of(lines_.begin(), lines_.end(),
@@ -97,6 +108,7 @@ class FakeHost : public FakeExtensions {
         events_.clear();
         lines_.clear();
         problems_.clear();
+        refusals_.clear();
     }
 
     // How emit answers. [any]
@@ -182,14 +194,6 @@ class FakeHost : public FakeExtensions {
         const std::lock_guard lock(mutex_);
         return member;
     }
-    template <typename Handle>
-    static Handle* handle(std::uint64_t id) {
-        return reinterpret_cast<Handle*>(static_cast<std::uintptr_t>(id));
-    }
-    template <typename Handle>
-    static std::uint64_t id_of(Handle* handle) {
-        return static_cast<std::uint64_t>(reinterpret_cast<std::uintptr_t>(handle));
-    }
     static std::uint32_t to_epoll(std::uint32_t conditions) {
         return ((conditions & FLOWD_IO_READ) != 0 ? static_cast<std::uint32_t>(EPOLLIN) : 0u) |
                ((conditions & FLOWD_IO_WRITE) != 0 ? static_cast<std::uint32_t>(EPOLLOUT) : 0u);
@@ -267,7 +271,8 @@ class FakeHost : public FakeExtensions {
         timerfd_settime(timer_.get(), 0, &spec, nullptr);
     }
 
-    flowd_result emit(const flowd_event* events, std::size_t count, std::size_t stride, std::size_t& accepted) {
+    flowd_result emit(const flowd_event* events, std::size_t count, std::size_t stride, std::size_t& accepted,
+                      std::uint64_t* flow_ids) {
         const std::lock_guard lock(mutex_);
         accepted = 0;
         if (stopped_) return FLOWD_STOPPED;
@@ -275,21 +280,42 @@ class FakeHost : public FakeExtensions {
             if (room_ && *room_ == 0) return refusal_;
             if (event.kind < FLOWD_EVENT_START || event.kind > FLOWD_EVENT_CATCH_ALL_CLEAR) return FLOWD_INVALID;
             if (room_) --*room_;
-            RecordedEvent recorded{event, std::string(to_view(event.application)), {}};
-            for (const flowd_attachment& one : EventView(event).attachments())
+            RecordedEvent recorded{event, std::string(to_view(event.application)), std::string(to_view(event.rule)), {}, {}};
+            for (const flowd_attachment& one : EventView(event).attachments()) {
                 recorded.attachments.emplace_back(to_view(one.id), to_view(one.bytes));
+                if ((one.flags & FLOWD_ATTACHMENT_KEEP) != 0) recorded.kept.emplace_back(to_view(one.id));
+            }
             recorded.event.application = {};
+            recorded.event.rule = {};
             recorded.event.attachments = nullptr;
             recorded.event.attachment_count = 0;
             recorded.event.samples = nullptr;
             recorded.event.sample_count = 0;
             events_.push_back(std::move(recorded));
+            if (flow_ids != nullptr) flow_ids[accepted] = flow_id_of(event);
             ++accepted;
         }
         return FLOWD_OK;
     }
 
-    flowd_result open_metric(const flowd_metric_info& info, flowd_metric** metric) {
+    /// As the core: one id for a tuple, until it has ended.
+    std::uint64_t flow_id_of(const flowd_event& event) {
+        if (event.kind >= FLOWD_EVENT_CATCH_ALL) return 0;
+        const std::string_view tuple(reinterpret_cast<const char*>(&event.key), sizeof event.key);
+        const auto known = flow_ids_.try_emplace(std::string(tuple), flow_ids_.size() + 1 + ended_);
+        const std::uint64_t id = known.first->second;
+        if (event.kind == FLOWD_EVENT_END) {
+            flow_ids_.erase(known.first);
+            ++ended_;
+        }
+        return id;
+    }
+
+    RecordedMetric* metric_of(flowd_metric handle) {
+        const auto found = handles_.find(handle);
+        return found == handles_.end() ? nullptr : found->second;
+    }
+    flowd_result open_metric(const flowd_metric_info& info, flowd_metric* metric) {
         const std::lock_guard lock(mutex_);
         std::string series(to_view(info.name));
         std::string labels;
@@ -302,7 +328,8 @@ class FakeHost : public FakeExtensions {
         if (recorded.holders == 0) recorded = {};
         recorded.type = info.type;
         ++recorded.holders;
-        *metric = reinterpret_cast<flowd_metric*>(&recorded);  // a map's elements stay where they are
+        *metric = ++last_metric_;
+        handles_[*metric] = &recorded;  // a map's elements stay where they are
         return FLOWD_OK;
     }
 
@@ -325,7 +352,31 @@ class FakeHost : public FakeExtensions {
                                           problem.level, problem.result});
         };
         host_.emit = [](const flowd_host* host, const flowd_event* events, std::size_t count, std::size_t stride,
-                        std::size_t* accepted) { return of(host).emit(events, count, stride, *accepted); };
+                        std::size_t* accepted, std::uint64_t* flow_ids) {
+            std::size_t ignored = 0;
+            return of(host).emit(events, count, stride, accepted == nullptr ? ignored : *accepted, flow_ids);
+        };
+        host_.state_directory = "/nonexistent/state";
+        host_.runtime_directory = "/nonexistent/runtime";
+        host_.refused = [](const flowd_host* host, const flowd_refusal* raw) -> flowd_result {
+            const auto refusal = copy_sized<flowd_refusal>(raw);
+            if (refusal.reason.length == 0) return FLOWD_INVALID;
+            const std::lock_guard lock(of(host).mutex_);
+            of(host).refusals_.push_back({std::string(to_view(refusal.reason)), std::string(to_view(refusal.sender)),
+                                          std::string(to_view(refusal.first))});
+            return FLOWD_OK;
+        };
+        host_.sender_id = [](const flowd_host* host, flowd_bytes identity) -> std::uint64_t {
+            const std::lock_guard lock(of(host).mutex_);
+            std::string name(to_view(identity));
+            if (name.size() == 16 && Address(reinterpret_cast<const std::uint8_t(&)[16]>(*name.data())).is_loopback())
+                name = "loopback";
+            return of(host).senders_.try_emplace(std::move(name), of(host).senders_.size() + 1).first->second;
+        };
+        host_.ready = [](const flowd_host* host) {
+            const std::lock_guard lock(of(host).mutex_);
+            ++of(host).readies_;
+        };
         host_.post = [](const flowd_host* host, flowd_callback callback, void* user) -> flowd_result {
             {
                 const std::lock_guard lock(of(host).mutex_);
@@ -344,43 +395,43 @@ class FakeHost : public FakeExtensions {
             return FLOWD_STOPPED;
         };
         host_.watch = [](const flowd_host* host, int fd, std::uint32_t conditions, flowd_io_callback callback, void* user,
-                         flowd_watch** watch) -> flowd_result {
+                         flowd_watch* watch) -> flowd_result {
             FakeHost& self = of(host);
             const std::uint64_t id = self.next_handle_++;
             if (!self.add_fd(fd, to_epoll(conditions), id)) return FLOWD_INVALID;
             self.watches_[id] = {fd, callback, user};
-            *watch = handle<flowd_watch>(id);
+            *watch = id;
             return FLOWD_OK;
         };
-        host_.rewatch = [](const flowd_host* host, flowd_watch* watch, std::uint32_t conditions) -> flowd_result {
+        host_.rewatch = [](const flowd_host* host, flowd_watch watch, std::uint32_t conditions) -> flowd_result {
             FakeHost& self = of(host);
-            const auto found = self.watches_.find(id_of(watch));
+            const auto found = self.watches_.find(watch);
             if (found == self.watches_.end()) return FLOWD_INVALID;
             epoll_event event{};
             event.events = to_epoll(conditions);
             event.data.u64 = found->first;
             return epoll_ctl(self.epoll_.get(), EPOLL_CTL_MOD, found->second.fd, &event) == 0 ? FLOWD_OK : FLOWD_INVALID;
         };
-        host_.unwatch = [](const flowd_host* host, flowd_watch* watch) {
+        host_.unwatch = [](const flowd_host* host, flowd_watch watch) {
             FakeHost& self = of(host);
-            const auto found = self.watches_.find(id_of(watch));
+            const auto found = self.watches_.find(watch);
             if (found == self.watches_.end()) return;
             epoll_ctl(self.epoll_.get(), EPOLL_CTL_DEL, found->second.fd, nullptr);
             self.watches_.erase(found);
         };
         host_.timer = [](const flowd_host* host, std::int64_t delay, std::int64_t period, flowd_callback callback,
-                         void* user, flowd_timer** timer) -> flowd_result {
+                         void* user, flowd_timer* timer) -> flowd_result {
             if (delay < 0 || period < 0) return FLOWD_INVALID;
             FakeHost& self = of(host);
             const std::uint64_t id = self.next_handle_++;
             self.timers_[id] = {self.now() + std::chrono::nanoseconds(delay), std::chrono::nanoseconds(period), true,
                                 callback, user};
-            *timer = handle<flowd_timer>(id);
+            *timer = id;
             self.arm();
             return FLOWD_OK;
         };
-        host_.cancel = [](const flowd_host* host, flowd_timer* timer) {
-            of(host).timers_.erase(id_of(timer));
+        host_.cancel = [](const flowd_host* host, flowd_timer timer) {
+            of(host).timers_.erase(timer);
             of(host).arm();
         };
         fill_metrics();
@@ -388,24 +439,25 @@ class FakeHost : public FakeExtensions {
     }
 
     void fill_metrics() {
-        host_.metric_open = [](const flowd_host* host, const flowd_metric_info* info, flowd_metric** metric) {
+        host_.metric_open = [](const flowd_host* host, const flowd_metric_info* info, flowd_metric* metric) {
             return of(host).open_metric(copy_sized<flowd_metric_info>(info), metric);
         };
-        host_.metric_add = [](const flowd_host* host, flowd_metric* metric, double amount) {
+        host_.metric_add = [](const flowd_host* host, flowd_metric metric, double amount) {
             const std::lock_guard lock(of(host).mutex_);
-            reinterpret_cast<RecordedMetric*>(metric)->value += amount;
+            if (auto* recorded = of(host).metric_of(metric)) recorded->value += amount;
         };
-        host_.metric_set = [](const flowd_host* host, flowd_metric* metric, double value) {
+        host_.metric_set = [](const flowd_host* host, flowd_metric metric, double value) {
             const std::lock_guard lock(of(host).mutex_);
-            reinterpret_cast<RecordedMetric*>(metric)->value = value;
+            if (auto* recorded = of(host).metric_of(metric)) recorded->value = value;
         };
-        host_.metric_observe = [](const flowd_host* host, flowd_metric* metric, double value) {
+        host_.metric_observe = [](const flowd_host* host, flowd_metric metric, double value) {
             const std::lock_guard lock(of(host).mutex_);
-            reinterpret_cast<RecordedMetric*>(metric)->observations.push_back(value);
+            if (auto* recorded = of(host).metric_of(metric)) recorded->observations.push_back(value);
         };
-        host_.metric_remove = [](const flowd_host* host, flowd_metric* metric) {
+        host_.metric_remove = [](const flowd_host* host, flowd_metric metric) {
             const std::lock_guard lock(of(host).mutex_);
-            --reinterpret_cast<RecordedMetric*>(metric)->holders;
+            if (auto* recorded = of(host).metric_of(metric)) --recorded->holders;
+            of(host).handles_.erase(metric);
         };
     }
 
@@ -419,7 +471,14 @@ class FakeHost : public FakeExtensions {
     std::vector<RecordedEvent> events_;
     std::vector<RecordedLine> lines_;
     std::vector<Problem> problems_;
+    std::vector<RecordedRefusal> refusals_;
+    std::size_t readies_ = 0;
+    std::map<std::string, std::uint64_t> senders_;
+    std::map<std::string, std::uint64_t> flow_ids_;
+    std::uint64_t ended_ = 0;
     std::map<std::string, RecordedMetric> metrics_;
+    std::map<flowd_metric, RecordedMetric*> handles_;
+    flowd_metric last_metric_ = 0;
     std::deque<std::function<void()>> work_;
     std::optional<std::size_t> room_;
     flowd_result refusal_ = FLOWD_FULL;

@@ -37,6 +37,7 @@ struct RecordedSample {
     std::string source;
     std::string tcp_info;
     std::string congestion;
+    std::vector<std::pair<std::string, std::string>> attachments;
 };
 
 struct Answer {
@@ -63,7 +64,7 @@ class Instance {
             const auto* host = static_cast<FakeHost*>(problems->context)->raw();
             host->report(host, problem);
         };
-        return component_.validate(&config_.value(), &sink);
+        return component_.validate(host_.raw(), &config_.value(), &sink);
     }
     flowd_result create() { return component_.create(host_.raw(), &config_.value(), &instance_); }
     flowd_result prepare() { return component_.prepare == nullptr ? FLOWD_OK : component_.prepare(instance_); }
@@ -80,9 +81,9 @@ class Instance {
         host_.on_stop([this] { (void)stop(); });
         return component_.run(instance_);
     }
-    flowd_result stop(std::chrono::nanoseconds grace = std::chrono::seconds(5)) {
+    flowd_result stop(std::chrono::nanoseconds grace = std::chrono::seconds(5), std::uint32_t reason = FLOWD_STOP_REMOVED) {
         const auto deadline = std::chrono::steady_clock::now().time_since_epoch() + grace;
-        return component_.stop(instance_, std::chrono::duration_cast<std::chrono::nanoseconds>(deadline).count());
+        return component_.stop(instance_, std::chrono::duration_cast<std::chrono::nanoseconds>(deadline).count(), reason);
     }
     /// Stops before, if need be. The host is stopped afterwards.
     void destroy() {
@@ -98,8 +99,14 @@ class Instance {
     [[nodiscard]] flowd_instance* raw() const { return instance_; }
 
     flowd_result deliver(std::span<const flowd_event> events) {
-        return component_.on_events(instance_, events.data(), events.size(), sizeof(flowd_event));
+        taken_ = 0;
+        const flowd_result result =
+            component_.on_events(instance_, events.data(), events.size(), sizeof(flowd_event), &taken_);
+        if (result == FLOWD_OK) taken_ = events.size();
+        return result;
     }
+    /// How many of the last batch the backend took.
+    [[nodiscard]] std::size_t taken() const { return taken_; }
     flowd_result deliver(const Event& event) { return deliver(std::span<const flowd_event>(&event.raw(), 1)); }
     void on_room() {
         if (component_.on_room != nullptr) component_.on_room(instance_);
@@ -112,10 +119,13 @@ class Instance {
         sink.size = sizeof sink;
         sink.context = &out;
         sink.add = [](const flowd_samples* samples, const flowd_sample* raw) -> flowd_result {
-            RecordedSample recorded{copy_sized<flowd_sample>(raw), {}, {}, {}};
+            RecordedSample recorded{copy_sized<flowd_sample>(raw), {}, {}, {}, {}};
             recorded.source = to_view(recorded.sample.source);
             recorded.tcp_info = to_view(recorded.sample.tcp_info);
             recorded.congestion = to_view(recorded.sample.congestion);
+            for (const flowd_attachment& one : SizedRange<flowd_attachment>(
+                     recorded.sample.attachments, recorded.sample.attachment_count, recorded.sample.attachment_stride))
+                recorded.attachments.emplace_back(to_view(one.id), to_view(one.bytes));
             static_cast<std::vector<RecordedSample>*>(samples->context)->push_back(std::move(recorded));
             return FLOWD_OK;
         };
@@ -167,6 +177,7 @@ class Instance {
     Config config_;
     flowd_instance* instance_ = nullptr;
     flowd_result last_result_ = FLOWD_OK;
+    std::size_t taken_ = 0;
 };
 
 }  // namespace flowd::testing

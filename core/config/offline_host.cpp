@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/config/offline_host.hpp"
+
+#include "flowd/abi/ext/registry.h"
+#include "flowd/sized.hpp"
+
+namespace flowd::core {
+namespace {
+
+/// What a module calls must not throw into it.
+template <typename Call>
+void contained(const Call& call) noexcept {
+    try {
+        call();
+    } catch (...) {  // a line or a report less
+    }
+}
+
+}  // namespace
+
+struct OfflineRegistry {
+    static const Registry& of(const flowd_host* host) { return OfflineHost::of(host).registry_; }
+
+    static flowd_result answer_id(std::optional<std::uint32_t> found, std::uint32_t* id) {
+        if (!found || id == nullptr) return FLOWD_NOT_FOUND;
+        *id = *found;
+        return FLOWD_OK;
+    }
+    static flowd_result answer_name(std::string_view found, flowd_string* name) {
+        if (name != nullptr) *name = to_c(found);
+        return found.empty() ? FLOWD_NOT_FOUND : FLOWD_OK;
+    }
+    static flowd_result experiment_id(const flowd_host* host, flowd_string name, std::uint32_t* id) {
+        return answer_id(of(host).experiment_id(to_view(name)), id);
+    }
+    static flowd_result activity_id(const flowd_host* host, std::uint32_t experiment, flowd_string name, std::uint32_t* id) {
+        return answer_id(of(host).activity_id(experiment, to_view(name)), id);
+    }
+    static flowd_result experiment_name(const flowd_host* host, std::uint32_t id, flowd_string* name) {
+        return answer_name(of(host).experiment_name(id), name);
+    }
+    static flowd_result activity_name(const flowd_host* host, std::uint32_t experiment, std::uint32_t id,
+                                      flowd_string* name) {
+        return answer_name(of(host).activity_name(experiment, id), name);
+    }
+};
+
+const void* OfflineHost::extension(const flowd_host*, const char* id) {
+    using R = OfflineRegistry;
+    static constexpr flowd_ext_registry registry{
+        sizeof(flowd_ext_registry), 0, &R::experiment_id, &R::activity_id, &R::experiment_name, &R::activity_name};
+    return id != nullptr && std::string_view(id) == FLOWD_EXT_REGISTRY ? &registry : nullptr;
+}
+
+OfflineHost::OfflineHost(const Registry& registry, std::string name, const char* core_version, Behind behind)
+    : registry_(registry), name_(std::move(name)), behind_(std::move(behind)) {
+    abi_.size = sizeof abi_;
+    abi_.abi_major = FLOWD_ABI_MAJOR;
+    abi_.abi_minor = FLOWD_ABI_MINOR;
+    abi_.context = this;
+    abi_.instance = name_.c_str();
+    abi_.core_version = core_version;
+    abi_.log = [](const flowd_host* host, flowd_level level, flowd_string line) {
+        contained([&] {
+            if (of(host).behind_.log) of(host).behind_.log(level, to_view(line));
+        });
+    };
+    abi_.report = [](const flowd_host* host, const flowd_problem* problem) {
+        contained([&] {
+            if (problem != nullptr && of(host).behind_.report) of(host).behind_.report(copy_sized<flowd_problem>(problem));
+        });
+    };
+    abi_.refused = [](const flowd_host*, const flowd_refusal*) -> flowd_result { return FLOWD_UNSUPPORTED; };
+    abi_.sender_id = [](const flowd_host*, flowd_bytes) -> std::uint64_t { return 1; };
+    abi_.emit = [](const flowd_host*, const flowd_event*, size_t, size_t, size_t* accepted, uint64_t*) -> flowd_result {
+        if (accepted != nullptr) *accepted = 0;
+        return FLOWD_UNSUPPORTED;
+    };
+    abi_.ready = [](const flowd_host*) {};
+    abi_.post = [](const flowd_host*, flowd_callback, void*) -> flowd_result { return FLOWD_UNSUPPORTED; };
+    abi_.loop_fd = [](const flowd_host*) { return -1; };
+    abi_.dispatch = [](const flowd_host*) -> flowd_result { return FLOWD_UNSUPPORTED; };
+    abi_.watch = [](const flowd_host*, int, uint32_t, flowd_io_callback, void*, flowd_watch*) -> flowd_result {
+        return FLOWD_UNSUPPORTED;
+    };
+    abi_.rewatch = [](const flowd_host*, flowd_watch, uint32_t) -> flowd_result { return FLOWD_UNSUPPORTED; };
+    abi_.unwatch = [](const flowd_host*, flowd_watch) {};
+    abi_.timer = [](const flowd_host*, int64_t, int64_t, flowd_callback, void*, flowd_timer*) -> flowd_result {
+        return FLOWD_UNSUPPORTED;
+    };
+    abi_.cancel = [](const flowd_host*, flowd_timer) {};
+    abi_.metric_open = [](const flowd_host*, const flowd_metric_info*, flowd_metric*) -> flowd_result {
+        return FLOWD_UNSUPPORTED;
+    };
+    abi_.metric_add = [](const flowd_host*, flowd_metric, double) {};
+    abi_.metric_set = abi_.metric_add;
+    abi_.metric_observe = abi_.metric_add;
+    abi_.metric_remove = [](const flowd_host*, flowd_metric) {};
+    abi_.extension = &OfflineHost::extension;
+}
+
+}  // namespace flowd::core

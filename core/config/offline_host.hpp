@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+// A flowd_host without an instance behind it, for validate() and tools: it logs, takes reports and knows the registry;
+// whatever needs a running daemon answers FLOWD_UNSUPPORTED or does nothing. It outlives the call that it is made for.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "core/config/registry.hpp"
+#include "flowd/abi/host.h"
+
+namespace flowd::core {
+
+class OfflineHost {
+  public:
+    struct Behind {
+        std::function<void(flowd_level level, std::string_view line)> log;
+        std::function<void(const flowd_problem& problem)> report;
+    };
+
+    /// `name` becomes flowd_host.instance.
+    OfflineHost(const Registry& registry, std::string name, const char* core_version, Behind behind);
+    OfflineHost(const OfflineHost&) = delete;
+    OfflineHost& operator=(const OfflineHost&) = delete;
+
+    [[nodiscard]] const flowd_host* abi() const { return &abi_; }
+
+  private:
+    static OfflineHost& of(const flowd_host* host) { return *static_cast<OfflineHost*>(host->context); }
+    static const void* extension(const flowd_host* host, const char* id);
+    friend struct OfflineRegistry;
+
+    const Registry& registry_;
+    const std::string name_;
+    Behind behind_;
+    flowd_host abi_{};
+};
+
+}  // namespace flowd::core
