@@ -166,8 +166,7 @@ Taken Marker::on_events(const Events& events) {
         }
     }
     // Some room first, so that a table at its limit is not refilled for every flow that ends.
-    if (!marking_->has_lost_flows() || table.size() >= table.capacity() - table.capacity() / 8)
-        return Taken::all();
+    if (!marking_->has_lost_flows() || table.size() >= table.capacity() - table.capacity() / 8) return Taken::all();
     if (auto done = marking_->refill(); !done) host().warning("flows that did not fit the table: " + done.error().message);
     return Taken::all();
 }

@@ -33,7 +33,8 @@ struct OfflineRegistry {
     static flowd_result experiment_id(const flowd_host* host, flowd_string name, std::uint32_t* id) {
         return answer_id(of(host).experiment_id(to_view(name)), id);
     }
-    static flowd_result activity_id(const flowd_host* host, std::uint32_t experiment, flowd_string name, std::uint32_t* id) {
+    static flowd_result activity_id(const flowd_host* host, std::uint32_t experiment, flowd_string name,
+                                    std::uint32_t* id) {
         return answer_id(of(host).activity_id(experiment, to_view(name)), id);
     }
     static flowd_result experiment_name(const flowd_host* host, std::uint32_t id, flowd_string* name) {

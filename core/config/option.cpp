@@ -215,11 +215,13 @@ std::string allowed_text(const Option& option) {
         }
         case FLOWD_OPTION_DURATION: {
             const std::string bare = option.unit.empty() ? "" : " (a bare number: " + option.unit + ")";
-            const std::string range = range_text(option, [](double ns) { return duration_text(static_cast<std::int64_t>(ns)); });
+            const std::string range =
+                range_text(option, [](double ns) { return duration_text(static_cast<std::int64_t>(ns)); });
             return "a duration such as 3s" + bare + (range.empty() ? "" : ", " + range);
         }
         case FLOWD_OPTION_SIZE: {
-            const std::string range = range_text(option, [](double bytes) { return size_text(static_cast<std::int64_t>(bytes)); });
+            const std::string range =
+                range_text(option, [](double bytes) { return size_text(static_cast<std::int64_t>(bytes)); });
             return "a size such as 4 MiB (a bare number: bytes)" + (range.empty() ? "" : ", " + range);
         }
         case FLOWD_OPTION_ADDRESS:

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // JSON schemas, reference pages and lists of options, all from the tables.
-#include <cmath>
 #include <algorithm>
+#include <cmath>
 
 #include "core/config/nearest.hpp"
 #include "core/config/render.hpp"

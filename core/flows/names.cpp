@@ -7,8 +7,8 @@ namespace flowd::core {
 namespace {
 
 constexpr std::array<std::string_view, static_cast<std::size_t>(Refusal::count_)> refusals{
-    "full",        "limit_live",   "limit_instance", "limit_sender", "bad_size", "bad_kind",       "bad_protocol",
-    "bad_address", "bad_reserved", "bad_flags", "bad_times",      "bad_enum",     "bad_text", "bad_attachments"};
+    "full",        "limit_live",   "limit_instance", "limit_sender", "bad_size", "bad_kind", "bad_protocol",
+    "bad_address", "bad_reserved", "bad_flags",      "bad_times",    "bad_enum", "bad_text", "bad_attachments"};
 constexpr std::array<std::string_view, static_cast<std::size_t>(Effect::count_)> effects{
     "started", "refreshed",  "joined",      "retagged",   "ended",        "left",
     "late",    "double_end", "foreign_end", "end_unseen", "end_no_start", "catch_all"};

@@ -44,7 +44,7 @@ SocketEvent read_event(const watch_event& raw) {
     event.cgroup = raw.cgroup;
     event.interface = raw.interface;
     event.tag = {raw.experiment, raw.activity};
-    event.usage = {raw.bytes_sent,         raw.bytes_received,  raw.segments_sent,
+    event.usage = {raw.bytes_sent,        raw.bytes_received, raw.segments_sent,
                    raw.segments_received, FLOWD_USAGE_KERNEL, FLOWD_USAGE_BYTES | FLOWD_USAGE_PACKETS};
     return event;
 }

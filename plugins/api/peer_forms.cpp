@@ -46,8 +46,7 @@ struct Draft {
         event->usage = *draft.usage;
         event->usage.source = FLOWD_USAGE_APPLICATION;
         event->usage.known = FLOWD_USAGE_BYTES;
-        if (event->usage.packets_sent != 0 || event->usage.packets_received != 0)
-            event->usage.known |= FLOWD_USAGE_PACKETS;
+        if (event->usage.packets_sent != 0 || event->usage.packets_received != 0) event->usage.known |= FLOWD_USAGE_PACKETS;
     }
     if (!draft.application.empty()) event.application(std::string(draft.application));
     return event;

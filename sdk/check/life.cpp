@@ -135,7 +135,7 @@ void Life::destroy() {
 }
 
 flowd_result Life::on_events(const flowd_event* events, std::size_t count, std::size_t stride) {
-    return guarded("on_events", [&] { 
+    return guarded("on_events", [&] {
         std::size_t taken = 0;
         const flowd_result result = component_.on_events(instance_, events, count, stride, &taken);
         if (result != FLOWD_OK && taken > count)

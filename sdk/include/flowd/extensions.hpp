@@ -98,9 +98,9 @@ class FlowTable {
     FlowTable(const flowd_host* host, const void* extension) : host_(host), ext_(copy_sized<flowd_ext_flows>(extension)) {}
     explicit operator bool() const { return ext_.size != 0; }
 
-    /// Calls visitor(const flowd_flow&) for at most `limit` live flows that match, from `cursor` on (0 begins), and moves the
-    /// cursor; it is 0 again when there are no more. Fewer, even none, may come before that: call again. A visitor that answers
-    /// bool ends the call with false. What it throws comes out here. It must not emit.
+    /// Calls visitor(const flowd_flow&) for at most `limit` live flows that match, from `cursor` on (0 begins), and moves
+    /// the cursor; it is 0 again when there are no more. Fewer, even none, may come before that: call again. A visitor that
+    /// answers bool ends the call with false. What it throws comes out here. It must not emit.
     template <typename Visitor>
     Result<void> page(const flowd_flow_filter* filter, std::uint64_t& cursor, std::size_t limit, Visitor&& visitor) const {
         if (ext_.page == nullptr) return Error{FLOWD_UNSUPPORTED, "the core does not offer flowd.flows/1"};
@@ -114,8 +114,10 @@ class FlowTable {
         bool more = true;
         std::uint64_t cursor = 0;
         const auto watched = [&](const flowd_flow& flow) {
-            if constexpr (std::is_convertible_v<decltype(visitor(flow)), bool>) return more = visitor(flow);
-            else return visitor(flow), true;
+            if constexpr (std::is_convertible_v<decltype(visitor(flow)), bool>)
+                return more = visitor(flow);
+            else
+                return visitor(flow), true;
         };
         do {
             if (auto done = page(filter, cursor, all, watched); !done) return done;

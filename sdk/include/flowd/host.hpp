@@ -251,7 +251,8 @@ class Host {
         api_.report(raw_, &raw);
     }
 
-    /// [any] Something from outside was refused: see flowd_host.refused. `sender` is text for people; `first` its first bytes.
+    /// [any] Something from outside was refused: see flowd_host.refused. `sender` is text for people; `first` its first
+    /// bytes.
     void refused(std::string_view reason, std::string_view sender = {}, std::string_view first = {}) const {
         const flowd_refusal refusal{sizeof refusal, 0, to_c(reason), to_c(sender), to_bytes(first)};
         api_.refused(raw_, &refusal);
@@ -413,7 +414,7 @@ class Host {
     }
 
     flowd_metric open_metric(std::uint32_t type, std::string_view name, std::string_view help, const Labels& labels,
-                              std::string_view unit, std::span<const double> bounds) const {
+                             std::string_view unit, std::span<const double> bounds) const {
         std::vector<flowd_label> raw_labels;
         raw_labels.reserve(labels.size());
         for (const auto& [label, value] : labels) raw_labels.push_back({sizeof(flowd_label), 0, to_c(label), to_c(value)});

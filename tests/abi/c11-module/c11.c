@@ -156,7 +156,7 @@ static flowd_result sink_start(flowd_instance* instance) {
 }
 
 static flowd_result sink_on_events(flowd_instance* instance, const flowd_event* events, size_t count, size_t stride,
-                                  size_t* taken) {
+                                   size_t* taken) {
     (void)taken;
     struct sink* self = (struct sink*)instance;
     size_t i;

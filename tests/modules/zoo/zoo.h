@@ -38,7 +38,7 @@ static inline void zoo_destroy(flowd_instance* instance) {
     free(instance);
 }
 static inline flowd_result zoo_on_events(flowd_instance* instance, const flowd_event* events, size_t count, size_t stride,
-                                          size_t* taken) {
+                                         size_t* taken) {
     (void)taken;
     (void)instance;
     (void)events;

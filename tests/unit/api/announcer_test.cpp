@@ -29,9 +29,9 @@ struct Offers {
         most = 0;
         emit = host.raw()->emit;
         host.mutable_raw().emit = [](const flowd_host* raw, const flowd_event* events, std::size_t count,
-                                     std::size_t stride, std::size_t* accepted) {
+                                     std::size_t stride, std::size_t* accepted, std::uint64_t* flow_ids) {
             most = std::max(most, count);
-            return emit(raw, events, count, stride, accepted);
+            return emit(raw, events, count, stride, accepted, flow_ids);
         };
     }
     static inline std::size_t most = 0;

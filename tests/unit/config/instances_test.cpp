@@ -194,7 +194,8 @@ TEST_F(Instances, AModuleIsNotSaidToBeMissingWhereModulesItselfIsWrong) {
 }
 
 TEST_F(Instances, AModulesOwnRulesAreLocated) {
-    world_.modules.add(FLOWD_PLUGIN, "fireflyp", ports_).validate = [](const flowd_value*, const flowd_problems* to) {
+    world_.modules.add(FLOWD_PLUGIN, "fireflyp", ports_).validate = [](const flowd_host*, const flowd_value*,
+                                                                       const flowd_problems* to) {
         report(to, "port", "is taken by the backend", FLOWD_LEVEL_ERROR, "10514");
         return flowd_result{FLOWD_INVALID};
     };
@@ -205,7 +206,8 @@ TEST_F(Instances, AModulesOwnRulesAreLocated) {
 }
 
 TEST_F(Instances, AModulesWarningDoesNotStopTheStart) {
-    world_.modules.add(FLOWD_PLUGIN, "fireflyp", ports_).validate = [](const flowd_value*, const flowd_problems* to) {
+    world_.modules.add(FLOWD_PLUGIN, "fireflyp", ports_).validate = [](const flowd_host*, const flowd_value*,
+                                                                       const flowd_problems* to) {
         report(to, "", "is odd", FLOWD_LEVEL_WARNING);
         return flowd_result{FLOWD_OK};
     };
@@ -215,14 +217,13 @@ TEST_F(Instances, AModulesWarningDoesNotStopTheStart) {
 }
 
 TEST_F(Instances, AModuleThatRefusesWithoutAWordIsSaidSo) {
-    world_.modules.add(FLOWD_PLUGIN, "fireflyp", ports_).validate = [](const flowd_value*, const flowd_problems*) {
-        return flowd_result{FLOWD_ERROR};
-    };
+    world_.modules.add(FLOWD_PLUGIN, "fireflyp", ports_).validate =
+        [](const flowd_host*, const flowd_value*, const flowd_problems*) { return flowd_result{FLOWD_ERROR}; };
     EXPECT_NE(problems("plugins: {fireflyp: }\n").find("refused by the module, which does not say why"), std::string::npos);
 }
 
 TEST_F(Instances, AnExceptionOutOfAModulesRulesIsAProblemAndNoMore) {
-    world_.modules.add(FLOWD_PLUGIN, "fireflyp", ports_).validate = [](const flowd_value*,
+    world_.modules.add(FLOWD_PLUGIN, "fireflyp", ports_).validate = [](const flowd_host*, const flowd_value*,
                                                                        const flowd_problems*) -> flowd_result { throw 42; };
     EXPECT_EQ(problems("plugins: {fireflyp: }\n"),
               "conf.yaml:1:11: error: plugins.fireflyp: an exception came out of the module's validate\n"
@@ -230,7 +231,8 @@ TEST_F(Instances, AnExceptionOutOfAModulesRulesIsAProblemAndNoMore) {
 }
 
 TEST_F(Instances, AModulesRulesAreNotAskedAboutBrokenOptions) {
-    world_.modules.add(FLOWD_PLUGIN, "fireflyp", ports_).validate = [](const flowd_value*, const flowd_problems* to) {
+    world_.modules.add(FLOWD_PLUGIN, "fireflyp", ports_).validate = [](const flowd_host*, const flowd_value*,
+                                                                       const flowd_problems* to) {
         report(to, "", "a cascade", FLOWD_LEVEL_ERROR);
         return flowd_result{FLOWD_INVALID};
     };
@@ -238,7 +240,8 @@ TEST_F(Instances, AModulesRulesAreNotAskedAboutBrokenOptions) {
 }
 
 TEST_F(Instances, ASecretInAModulesReportIsTakenOut) {
-    world_.modules.add(FLOWD_PLUGIN, "fireflyp", ports_).validate = [](const flowd_value*, const flowd_problems* to) {
+    world_.modules.add(FLOWD_PLUGIN, "fireflyp", ports_).validate = [](const flowd_host*, const flowd_value*,
+                                                                       const flowd_problems* to) {
         report(to, "token", "hunter2 is too short", FLOWD_LEVEL_ERROR, "hunter2");
         return flowd_result{FLOWD_INVALID};
     };

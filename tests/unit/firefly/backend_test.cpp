@@ -95,8 +95,7 @@ TEST_F(FireflyBackendTest, TellsTheCollectorStartAndEnd) {
     bring_up();
     instance_->deliver(start());
     auto last = end();
-    last->usage.known = FLOWD_USAGE_BYTES;
-    last->usage = {1000, 20, 0, 0};
+    last->usage = {1000, 20, 0, 0, FLOWD_USAGE_KERNEL, FLOWD_USAGE_BYTES};
     last.application("xrdcp");
     instance_->deliver(last);
     const auto& received = collector_.wait_for(2);
@@ -233,8 +232,7 @@ class SampledFlow : public FireflyBackendTest {
     void sample(const char* source) {
         flowd_sample sample{};
         sample.size = sizeof sample;
-        sample.usage.known = FLOWD_USAGE_BYTES;
-        sample.usage = {70, 80, 0, 0};
+        sample.usage = {70, 80, 0, 0, FLOWD_USAGE_KERNEL, FLOWD_USAGE_BYTES};
         sample.source = to_c(std::string_view(source));
         sample.congestion = to_c(std::string_view("bbr"));
         sample.tcp_info = {reinterpret_cast<const std::uint8_t*>(&info_), sizeof info_};

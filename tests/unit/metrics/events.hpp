@@ -28,8 +28,7 @@ inline Event event_of(std::uint32_t kind, std::uint64_t id, flowd_tag tag = {2, 
 }
 
 inline Event with_usage(Event event, std::uint64_t sent, std::uint64_t received) {
-    event->usage.known = FLOWD_USAGE_BYTES;
-    event->usage = {sent, received, 0, 0};
+    event->usage = {sent, received, 0, 0, FLOWD_USAGE_KERNEL, FLOWD_USAGE_BYTES};
     return event;
 }
 

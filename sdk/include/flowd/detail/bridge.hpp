@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// flowd/detail/bridge.hpp: the C entries of a C++ component, each behind an exception barrier. Included by flowd/module.hpp only.
+// flowd/detail/bridge.hpp: the C entries of a C++ component, each behind an exception barrier. Included by flowd/module.hpp
+// only.
 #pragma once
 
 #include "flowd/detail/step.hpp"
@@ -94,7 +95,7 @@ class Bridge {
     }
     static flowd_result stop(flowd_instance* instance, std::int64_t deadline_ns, std::uint32_t reason) noexcept {
         if (std::exchange(of(instance).stopped, true)) return FLOWD_OK;
-        return step(of(instance).host->raw(), "stop", 
+        return step(of(instance).host->raw(), "stop",
                     [&] { return of(instance).object->stop(Deadline(deadline_ns, reason)); });
     }
     static void destroy(flowd_instance* instance) noexcept {

@@ -131,7 +131,8 @@ class FakeExtensions {
                     source_of(flow.key) == source_of(*key) && destination_of(flow.key) == destination_of(*key);
                 const bool back =
                     source_of(flow.key) == destination_of(*key) && destination_of(flow.key) == source_of(*key);
-                if ((!there && !back) || flow.key.protocol != key->protocol || flow.key.scope != key->scope || flow.key.zone != key->zone)
+                if ((!there && !back) || flow.key.protocol != key->protocol || flow.key.scope != key->scope ||
+                    flow.key.zone != key->zone)
                     continue;
                 visitor(user, &flow);
                 return FLOWD_OK;

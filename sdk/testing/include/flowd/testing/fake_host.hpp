@@ -280,7 +280,8 @@ class FakeHost : public FakeExtensions {
             if (room_ && *room_ == 0) return refusal_;
             if (event.kind < FLOWD_EVENT_START || event.kind > FLOWD_EVENT_CATCH_ALL_CLEAR) return FLOWD_INVALID;
             if (room_) --*room_;
-            RecordedEvent recorded{event, std::string(to_view(event.application)), std::string(to_view(event.rule)), {}, {}};
+            RecordedEvent recorded{
+                event, std::string(to_view(event.application)), std::string(to_view(event.rule)), {}, {}};
             for (const flowd_attachment& one : EventView(event).attachments()) {
                 recorded.attachments.emplace_back(to_view(one.id), to_view(one.bytes));
                 if ((one.flags & FLOWD_ATTACHMENT_KEEP) != 0) recorded.kept.emplace_back(to_view(one.id));
