@@ -189,7 +189,7 @@ void Marker::set_catch_all(std::optional<flowd_tag> tag) {
 }
 
 void Marker::start_flow(const flowd_event& event) {
-    if (marking_->put(event.key, event.tag) || std::exchange(said_full_, true)) return;
+    if (marking_->put(event.key, event.tag, event.flags) || std::exchange(said_full_, true)) return;
     host().error("the table of " + std::to_string(marking_->table().capacity()) +
                  " flows is full: further flows are not marked until others end; raise maxFlows");
 }
