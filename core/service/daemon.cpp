@@ -78,6 +78,7 @@ class Daemon::Implementation {
     [[nodiscard]] bool wait(const Supervisor::Condition& condition, SteadyClock::time_point deadline);
     void main_loop();
     void tick_bus();
+    void flush_notifications();
     void feed_watchdog();
     void reload();
     [[nodiscard]] std::string do_reload();
@@ -112,6 +113,7 @@ class Daemon::Implementation {
     int stop_signals_ = 0;
     bool starting_ = true;
     bool reload_wanted_ = false;
+    bool notifications_wait_ = false;
     std::vector<control::Responder> reload_waiters_;
     Loop::Id bus_timer_ = 0;
 };
@@ -200,6 +202,7 @@ Result<void> Daemon::Implementation::set_up() {
         [this](std::chrono::milliseconds delay, std::function<void()> callback) { defer(delay, std::move(callback)); }});
     if (auto control = open_control(); !control) return control;
     tick_bus();
+    (void)loop_->timer(std::chrono::seconds(1), std::chrono::seconds(1), [this] { flush_notifications(); });
     if (const auto interval = Notifier::watchdog_interval())
         (void)loop_->timer(*interval, *interval, [this] { feed_watchdog(); });
     return {};
@@ -276,6 +279,13 @@ void Daemon::Implementation::tick_bus() {
     const auto delay = std::clamp<std::int64_t>(next - now, 10'000'000, 1'000'000'000);
     loop_->cancel(bus_timer_);
     bus_timer_ = loop_->timer(std::chrono::nanoseconds(delay), {}, [this] { tick_bus(); });
+}
+
+void Daemon::Implementation::flush_notifications() {
+    const std::size_t waiting = notifier_.flush();
+    if (waiting > 0 && !notifications_wait_)
+        logger_->warn("the service manager does not read its notifications (NOTIFY_SOCKET): {} wait", waiting);
+    notifications_wait_ = waiting > 0;
 }
 
 void Daemon::Implementation::feed_watchdog() {
