@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whatever the others do, the daemon answers, reloads and stops: its main thread waits for nobody."""
+import contextlib
 import os
 import pathlib
 import signal
+import socket
 import tempfile
 import threading
 import time
@@ -71,3 +73,27 @@ def test_a_reader_of_stderr_that_reads_nothing(lab, unread_pipe):
         with Hangups(daemon):
             wait_for(lambda: daemon.cli("status")["daemon"]["reloadsFailed"] > 20, "reloads", 60)
             answers_and_stops(daemon)
+
+
+def test_clients_that_take_all_descriptors(lab):
+    """1,100 idle clients of the API on a daemon that may open 1,024 files: everything else goes on."""
+    configuration = CONFIGURATION + "  api: {maxConnections: 5000}\nbackends:\n  metrics: {port: 8081}\n"
+    with Daemon(configuration, lab.a, prefix=("prlimit", "--nofile=1024:1024")) as daemon, contextlib.ExitStack() as clients:
+        for _ in range(1100):
+            client = clients.enter_context(lab.a.call(socket.socket, socket.AF_INET, socket.SOCK_STREAM))
+            client.connect(("127.0.0.1", 7777))
+        api = wait_for(lambda: (daemon.details("plugin api") if daemon.details("plugin api")["overCap"] else None), "503", 60)
+        assert 700 < api["connections"] < 1024, api
+        wait_for(lambda: "open files" in daemon.log, "a line about it")
+        assert lab.a.call(fetch, 8081).startswith(b"HTTP/1.1 200"), "the scrape"
+        daemon.reload(configuration + "  firefly: {sendToCollector: true, collectorAddress: 127.0.0.1}\n")
+        assert len(daemon.cli("status")["instances"]) == 4, daemon.log
+        assert daemon.log.count("open files") == 1, daemon.log
+        clients.close()
+        wait_for(lambda: lab.a.call(fetch, 7777, "/flows").startswith(b"HTTP/1.1 200"), "service again", 30)
+
+
+def fetch(port, path="/metrics"):
+    with socket.create_connection(("127.0.0.1", port), 10) as connection:
+        connection.sendall(f"GET {path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n".encode())
+        return b"".join(iter(lambda: connection.recv(65536), b""))

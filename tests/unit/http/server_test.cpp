@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -15,6 +16,7 @@
 #include <memory>
 #include <optional>
 #include <thread>
+#include <vector>
 
 #include "lib/http/listening.hpp"
 #include "tests/unit/http/client.hpp"
@@ -127,6 +129,38 @@ TEST_F(ServerTest, AnswersConnectionsBeyondTheCapWith503) {
     EXPECT_EQ(on_loop([&] { return server_->counts().over_cap; }), 1u);
 }
 
+/// As if other parts of the process had taken all descriptors but `left`.
+class OpenFiles {
+  public:
+    explicit OpenFiles(rlim_t left) {
+        ::getrlimit(RLIMIT_NOFILE, &before_);
+        const UniqueFd next(::dup(0));
+        const rlimit fewer{static_cast<rlim_t>(next.get()) + left, before_.rlim_max};
+        ::setrlimit(RLIMIT_NOFILE, &fewer);
+    }
+    OpenFiles(const OpenFiles&) = delete;
+    OpenFiles& operator=(const OpenFiles&) = delete;
+    ~OpenFiles() { ::setrlimit(RLIMIT_NOFILE, &before_); }
+
+  private:
+    rlimit before_{};
+};
+
+TEST_F(ServerTest, LeavesDescriptorsForTheRestOfTheProcess) {
+    start();
+    std::vector<std::unique_ptr<Client>> clients;
+    const OpenFiles files(200);
+    for (int i = 0; i < 90; ++i) clients.push_back(std::make_unique<Client>(endpoint_));  // each is two of them
+    ASSERT_TRUE(comes_true([&] { return server_->counts().connections == 90; }));
+    EXPECT_GT(on_loop([&] { return server_->counts().starved; }), 0u);
+    EXPECT_THAT(clients.back()->rest(), StartsWith("HTTP/1.1 503"));
+    EXPECT_THAT(clients.front()->ask(ask), StartsWith("HTTP/1.1 200"));
+    EXPECT_TRUE(UniqueFd(::dup(0))) << "a descriptor is left";
+    clients.clear();
+    ASSERT_TRUE(comes_true([&] { return !server_->busy(); }));
+    EXPECT_THAT(Client(endpoint_).ask(ask), StartsWith("HTTP/1.1 200")) << "it serves again";
+}
+
 TEST_F(ServerTest, AnswersAClientThatSendsNoMore) {
     start();
     Client client(endpoint_);
@@ -152,6 +186,30 @@ TEST_F(ServerTest, ClosesAConnectionThatIsIdle) {
     done.ask(ask);
     EXPECT_EQ(silent.rest(), "");
     EXPECT_EQ(done.rest(), "");
+}
+
+TEST_F(ServerTest, EmptyLinesDoNotKeepAConnectionOpen) {
+    start({.idle_timeout = std::chrono::seconds(1)});
+    Client client(endpoint_);
+    const auto begin = std::chrono::steady_clock::now();
+    while (client.send("\r\n") && std::chrono::steady_clock::now() - begin < std::chrono::seconds(9))
+        std::this_thread::sleep_for(std::chrono::milliseconds(10));  // a slow client: what is tested
+    EXPECT_EQ(client.rest(), "");
+    EXPECT_EQ(on_loop([&] { return server_->counts().timed_out; }), 1u);
+}
+
+TEST_F(ServerTest, AClientThatTakesAnAnswerSlowlyGetsTheWholeOfIt) {
+    start({.idle_timeout = std::chrono::seconds(1)});
+    Client client(endpoint_);
+    client.send("GET /big HTTP/1.1\r\nHost: h\r\n\r\n");
+    const auto begin = std::chrono::steady_clock::now();
+    std::size_t taken = 0;
+    while (const std::size_t more = client.take(128 * 1024)) {
+        taken += more;
+        std::this_thread::sleep_for(std::chrono::milliseconds(50));  // a slow client: what is tested
+    }
+    EXPECT_GT(taken, std::size_t{8} << 20);
+    EXPECT_GT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(2)) << "longer than the timeout";
 }
 
 TEST_F(ServerTest, LetsARefusedClientReadWhy) {
