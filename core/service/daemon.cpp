@@ -11,6 +11,7 @@
 #include "core/config/configuration.hpp"
 #include "core/control/server.hpp"
 #include "core/flows/clock.hpp"
+#include "core/modules/log_limiter.hpp"
 #include "core/service/bus_metrics.hpp"
 #include "core/service/control_commands.hpp"
 #include "core/service/installation.hpp"
@@ -107,6 +108,7 @@ class Daemon::Implementation {
     std::unique_ptr<Sampling> sampling_;
     std::unique_ptr<ControlCommands> commands_;
     std::unique_ptr<control::Server> server_;
+    LogLimiter control_log_;
 
     Globals globals_;
     DaemonStatus status_;
@@ -213,6 +215,14 @@ Result<void> Daemon::Implementation::open_control() {
     options.path = options_.control.empty() ? globals_.control.path : options_.control;
     options.group = globals_.control.group;
     if (options.path.empty()) options.path = control::default_path;
+    options.log = [this](flowd_level level, const std::string& text) {
+        const auto verdict = control_log_.judge(text);
+        if (!verdict.pass) return;
+        if (verdict.suppressed > 0)
+            logger_->log(to_spdlog(level), "{} ({} more like this were not shown)", text, verdict.suppressed);
+        else
+            logger_->log(to_spdlog(level), "{}", text);
+    };
     auto server = control::Server::listen(
         options, [this](const control::Arguments& arguments, const control::Peer& peer, control::Responder respond) {
             commands_->handle(arguments, peer, std::move(respond));
@@ -349,9 +359,8 @@ ExitCode Daemon::Implementation::shut_down(ExitCode code) {
     status_.state = "stopping";
     notifier_.stopping();
     supervisor_->stop(stop_signals_ > 1);
-    for (const control::Responder& respond : std::exchange(reload_waiters_, {}))
-        respond(control::Reply::failure(ExitCode::failure, "the daemon is stopping"));
-    if (server_ != nullptr) server_->dispatch();
+    reload_waiters_.clear();
+    if (server_ != nullptr) server_->dismiss(control::Reply::failure(ExitCode::failure, "the daemon is stopping"));
     server_.reset();
     pid_file_.reset();
     if (supervisor_->must_exit_hard()) {
