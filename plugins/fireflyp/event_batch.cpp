@@ -4,8 +4,7 @@
 #include "flowd/sized.hpp"
 #include "lib/firefly/blocks.hpp"
 #include "lib/firefly/event.hpp"
-#include "lib/firefly/relayed.hpp"
-#include "plugins/fireflyp/gate.hpp"
+#include "lib/net/address_hash.hpp"
 
 namespace flowd::fireflyp {
 
@@ -22,21 +21,20 @@ EventBatch::Piece EventBatch::keep(std::string_view text, std::string_view more)
     return piece;
 }
 
-void EventBatch::add(const firefly::Firefly& firefly, const net::Datagram& datagram, std::string_view relayed) {
+void EventBatch::add(const firefly::Firefly& firefly, const net::Datagram& datagram,
+                     const firefly::Provenance& provenance) {
     flowd_event event = firefly::to_event(firefly);
-    event.sender = hash_of(datagram.peer.address);
+    event.sender = net::sender_of(datagram.peer.address);
     events_.push_back(event);
     const std::size_t before = attachments_.size();
     Item item;
     item.application = keep(firefly.application);
     attachments_.push_back({keep(FLOWD_ATTACHMENT_DATAGRAM), {}, datagram.payload});
-    if (!relayed.empty()) {
-        const Piece id = keep(firefly::relayed_attachment);
-        attachments_.push_back({id, keep(relayed), {}});
-    }
+    const Piece id = keep(firefly::provenance_attachment);
+    attachments_.push_back({id, keep(firefly::to_text(provenance)), {}});
     for (const firefly::Block& block : firefly.blocks) {
-        const Piece id = keep(firefly::block_attachment, block.name);
-        attachments_.push_back({id, keep(block.json), {}});
+        const Piece name = keep(firefly::block_attachment, block.name);
+        attachments_.push_back({name, keep(block.json), {}});
     }
     item.attachments = attachments_.size() - before;
     items_.push_back(item);
