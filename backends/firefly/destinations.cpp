@@ -22,11 +22,23 @@ void Destinations::open() {
     use(v6_, "::");
 }
 
-Destinations::Answer Destinations::push(std::string_view datagram, const Endpoint& to) {
+/// What is forgotten begins a new stream, which shows no gap.
+firefly::Stream& Destinations::stream_of(const Address& address) {
+    constexpr std::size_t most = 4096;
+    const auto known = streams_.find(address);
+    if (known != streams_.end()) return known->second;
+    if (streams_.size() == most) streams_.clear();
+    return streams_.emplace(address, firefly::Stream(boot_)).first->second;
+}
+
+Destinations::Answer Destinations::push(std::string_view datagram, const Endpoint& to, const firefly::Path& path,
+                                        std::size_t max_size) {
     if (to.address.is_unspecified() || to.address.is_multicast()) return Answer::not_a_host;
     if (own_.includes(to)) return Answer::ourselves;
     Way& way = to.address.is_v4() ? v4_ : v6_;
-    return way.sender.push(datagram, to) ? Answer::queued : Answer::no_room;
+    numbered_.clear();
+    stream_of(to.address).number(numbered_, datagram, path, max_size);
+    return way.sender.push(numbered_, to) ? Answer::queued : Answer::no_room;
 }
 
 void Destinations::flush() {

@@ -3,9 +3,13 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <string_view>
+#include <unordered_map>
 
 #include "flowd/module.hpp"
+#include "lib/firefly/flowd_member.hpp"
+#include "lib/net/address_hash.hpp"
 #include "lib/net/own_receivers.hpp"
 #include "lib/net/sender.hpp"
 
@@ -20,7 +24,8 @@ class Destinations {
 
     /// A family this kernel lacks is no error: flows of it do not exist either.
     void open();
-    Answer push(std::string_view datagram, const Endpoint& to);
+    /// `path` and `max_size`: for the number that the datagram gets.
+    Answer push(std::string_view datagram, const Endpoint& to, const firefly::Path& path, std::size_t max_size);
     void flush();
     void stop(const Deadline& deadline);
     [[nodiscard]] net::SenderCounts counts() const;
@@ -32,10 +37,14 @@ class Destinations {
         Watch writable;  // behind the socket
     };
     void flush(Way& way);
+    [[nodiscard]] firefly::Stream& stream_of(const Address& address);
 
     Host& host_;
     net::OwnReceivers own_;
     Way v4_, v6_;
+    std::uint64_t boot_ = firefly::this_boot();
+    std::unordered_map<Address, firefly::Stream, net::AddressHash> streams_;
+    std::string numbered_;
 };
 
 }  // namespace flowd::firefly_backend

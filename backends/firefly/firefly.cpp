@@ -7,7 +7,6 @@
 
 #include "backends/firefly/host_name.hpp"
 #include "lib/firefly/event.hpp"
-#include "lib/firefly/relayed.hpp"
 
 namespace flowd::firefly_backend {
 namespace {
@@ -57,6 +56,7 @@ FireflyBackend::FireflyBackend(Host& host, Options options)
     for (const auto name : skip_names)
         skipped_metrics_.push_back(host.counter("firefly_skipped_total", "Fireflies that were not sent, by reason.",
                                                 {{"reason", std::string(name)}}));
+    unnumbered_metric_ = host.counter("firefly_unnumbered_total", "Fireflies without room for the member flowd.");
     left_out_metric_ = host.counter("firefly_blocks_left_out_total", "Optional blocks that did not fit into a datagram.");
     shortened_metric_ =
         host.counter("firefly_blocks_shortened_total", "Optional blocks of which only a shorter form did fit.");
@@ -73,7 +73,7 @@ FireflyBackend::Collector FireflyBackend::make_collector(const Options& options,
                            {{"target", target->name()}});
     auto hosted = std::make_unique<net::HostedTarget>(host(), std::move(target),
                                                       [this](const Endpoint& endpoint) { return own_.includes(endpoint); });
-    return {std::move(hosted), layout_of(options, configured), std::move(metrics), std::move(up)};
+    return {std::move(hosted), layout_of(options, configured), std::move(metrics), std::move(up), firefly::Stream(boot_)};
 }
 
 FireflyBackend::TargetMetrics FireflyBackend::metrics_for(const std::string& target) const {
@@ -180,9 +180,7 @@ void FireflyBackend::introduce(Collector& collector) {
         if (!whole) return false;
         owed.told.insert(flow.flow_id);
         const flowd_event event = ongoing_of(flow);
-        if (!wanted(EventView(event))) return true;
-        composer_->begin(EventView(event), now_ns);
-        (void)send_to(collector, EventView(event));
+        if (wanted(EventView(event)) && begin(EventView(event), now_ns)) (void)send_to(collector);
         return true;
     });
     collector.target->flush();
@@ -231,28 +229,61 @@ firefly::Layout FireflyBackend::Collector::present_layout() const {
     return present;
 }
 
-void FireflyBackend::send(const EventView& event, std::int64_t now_ns) {
-    composer_->learn(event);
-    if (wanted(event)) {
-        composer_->begin(event, now_ns);
-        for (Collector& collector : collectors_)
-            if (send_to(collector, event) && collector.owed) collector.owed->note(event);
-        if (options_.send_to_destination) send_to_destination(event);
+bool FireflyBackend::begin(const EventView& event, std::int64_t now_ns) {
+    from_ = provenances_.of(event);
+    path_ = from_ ? firefly::Path{from_->path.origin, from_->path.hops + 1} : firefly::Path{boot_, 0};
+    if (path_.hops > firefly::max_hops) {
+        skip(Skip::hops);
+        return false;
     }
-    if (event.is_end()) composer_->forget(event);
+    const bool brought = !event.attachment(firefly::provenance_attachment).empty();
+    if (brought && event.is_ongoing() && !event.has(FLOWD_RETAGGED) &&
+        !provenances_.admits(event, net::TokenBucket::Clock::now())) {
+        skip(Skip::limited);
+        return false;
+    }
+    composer_->begin(event, now_ns);
+    return true;
 }
 
-bool FireflyBackend::send_to(const Collector& collector, const EventView& event) {
-    const std::string_view relayed = event.attachment(firefly::relayed_attachment);
+void FireflyBackend::send(const EventView& event, std::int64_t now_ns) {
+    composer_->learn(event);
+    if (wanted(event) && begin(event, now_ns)) {
+        for (Collector& collector : collectors_)
+            if (send_to(collector) && collector.owed) collector.owed->note(event);
+        if (options_.send_to_destination) send_to_destination(event);
+    }
+    if (!event.is_end()) return;
+    composer_->forget(event);
+    provenances_.forget(event);
+}
+
+/// Where a daemon receives, it most likely receives at the same port as this one: another port may be a collector beside
+/// the sender.
+bool FireflyBackend::is_peer(const std::optional<Endpoint>& target) const {
+    return from_ && target == Endpoint{from_->peer, from_->port};
+}
+
+bool FireflyBackend::send_to(Collector& collector) {
     const net::Target& target = collector.target->target();
+    const std::string_view relayed = from_ ? from_->receivers : std::string_view();
     if (firefly::names_receiver(relayed, target.name()) || firefly::names_receiver(relayed, target.address_text())) {
         skip(Skip::relayed);
         return true;
     }
-    const std::string_view datagram = composer_->print(collector.present_layout());
-    if (!datagram.empty()) return collector.target->push(datagram);
-    skip(Skip::size);
-    return true;
+    if (is_peer(target.endpoint())) {
+        skip(Skip::peer);
+        return true;
+    }
+    const firefly::Layout layout = collector.present_layout();
+    const std::string_view datagram = composer_->print(layout);
+    if (datagram.empty()) {
+        skip(Skip::size);
+        return true;
+    }
+    numbered_.clear();
+    if (!collector.stream.number(numbered_, datagram, path_, layout.max_size)) ++unnumbered_;
+    return collector.target->push(numbered_);
 }
 
 void FireflyBackend::send_to_destination(const EventView& event) {
@@ -263,7 +294,8 @@ void FireflyBackend::send_to_destination(const EventView& event) {
     const std::string_view datagram = composer_->print({options_.prepend_syslog, options_.max_size});
     if (datagram.empty()) return skip(Skip::size);
     const Endpoint to{event.destination().address, options_.destination_port};
-    switch (destinations_.push(datagram, to)) {
+    if (is_peer(to)) return skip(Skip::peer);
+    switch (destinations_.push(datagram, to, path_, options_.max_size)) {
         case Destinations::Answer::not_a_host:
             return skip(Skip::not_a_host);
         case Destinations::Answer::ourselves:
@@ -312,6 +344,7 @@ void FireflyBackend::publish() {
     }
     set(destination_metrics_, destinations_.counts());
     for (std::size_t i = 0; i < skipped_.size(); ++i) skipped_metrics_[i].set_total(static_cast<double>(skipped_[i]));
+    unnumbered_metric_.set_total(static_cast<double>(unnumbered_));
     left_out_metric_.set_total(static_cast<double>(composer_->left_out()));
     shortened_metric_.set_total(static_cast<double>(composer_->shortened()));
     bad_blocks_metric_.set_total(static_cast<double>(composer_->bad_blocks()));
@@ -327,6 +360,7 @@ void FireflyBackend::status(json::Writer& object) const {
     for (std::size_t i = 0; i < skipped_.size(); ++i)
         if (skipped_[i] != 0) object.member(skip_names[i], skipped_[i]);
     object.end();
+    object.member("unnumbered", unnumbered_);
     object.member("blocksLeftOut", composer_ ? composer_->left_out() : 0);
     object.member("blocksShortened", composer_ ? composer_->shortened() : 0);
     object.member("badBlocks", composer_ ? composer_->bad_blocks() : 0);

@@ -14,6 +14,7 @@
 #include "backends/firefly/composer.hpp"
 #include "backends/firefly/destinations.hpp"
 #include "backends/firefly/options.hpp"
+#include "backends/firefly/provenances.hpp"
 #include "backends/firefly/stun_client.hpp"
 #include "backends/firefly/tools.hpp"
 #include "flowd/module.hpp"
@@ -33,9 +34,13 @@ enum class Skip : std::uint8_t {
     not_a_host,  ///< to the destination: a multicast group
     ourselves,   ///< to the destination: it is where this daemon itself receives
     relayed,     ///< to a collector: a plugin has passed the original on to it already
+    hops,        ///< too many daemons have printed it already
+    peer,        ///< it came from there
+    limited,     ///< ongoing: too many of its flow came as fireflies just now
 };
-inline constexpr std::array<std::string_view, 9> skip_names{"protocol", "port",       "address",   "size",   "received",
-                                                            "metered",  "not_a_host", "ourselves", "relayed"};
+inline constexpr std::array<std::string_view, 12> skip_names{"protocol", "port",    "address",    "size",
+                                                             "received", "metered", "not_a_host", "ourselves",
+                                                             "relayed",  "hops",    "peer",       "limited"};
 
 class FireflyBackend final : public Backend {
   public:
@@ -79,6 +84,7 @@ class FireflyBackend final : public Backend {
         firefly::Layout layout;  ///< max_size as configured
         TargetMetrics metrics;
         Gauge up;
+        firefly::Stream stream;
         std::optional<Introduction> owed = {};
 
         /// What fits it now.
@@ -92,8 +98,11 @@ class FireflyBackend final : public Backend {
     void introduce(Collector& collector);
     void send(const EventView& event, std::int64_t now_ns);
     /// False: it knows nothing of the event, for there was no room.
-    bool send_to(const Collector& collector, const EventView& event);
+    bool send_to(Collector& collector);
     void send_to_destination(const EventView& event);
+    /// Composes the firefly of an event; false: it is sent to nobody.
+    [[nodiscard]] bool begin(const EventView& event, std::int64_t now_ns);
+    [[nodiscard]] bool is_peer(const std::optional<Endpoint>& target) const;
     [[nodiscard]] bool wanted(const EventView& event);
     void flush();
     void send_ongoing();
@@ -104,16 +113,22 @@ class FireflyBackend final : public Backend {
 
     Options options_;
     std::optional<Composer> composer_;
+    Provenances provenances_;
+    std::optional<firefly::Provenance> from_;  ///< of the event that is being sent
+    firefly::Path path_;                       ///< ... which its fireflies carry
+    std::string numbered_;
+    std::uint64_t boot_ = firefly::this_boot();
     StunClient stun_;
     net::OwnReceivers own_;
     std::vector<Collector> collectors_;
     Destinations destinations_;
     std::array<std::uint64_t, skip_names.size()> skipped_{};
-    std::uint64_t slice_ = 0;  ///< of the live flows, in send_ongoing
+    std::uint64_t slice_ = 0;       ///< of the live flows, in send_ongoing
+    std::uint64_t unnumbered_ = 0;  ///< fireflies without room for the member `flowd`
 
     TargetMetrics destination_metrics_;
     std::vector<Counter> skipped_metrics_;
-    Counter left_out_metric_, shortened_metric_, bad_blocks_metric_;
+    Counter unnumbered_metric_, left_out_metric_, shortened_metric_, bad_blocks_metric_;
     Timer second_timer_, ongoing_;
 };
 

@@ -84,7 +84,7 @@ Result<void> Marker::expire_adopted() {
 
 Result<void> Marker::watch() {
     auto watch = host().watch(marking_->change_fd(), FLOWD_IO_READ, [this](std::uint32_t) {
-        if (marking_->drain_changes()) marking_->attach_again();
+        if (marking_->drain_changes()) attach_soon_.call();
     });
     if (!watch) return std::move(watch).error();
     change_watch_ = *std::move(watch);
@@ -132,6 +132,7 @@ Result<void> Marker::reconfigure(Options options) {
 
 Result<void> Marker::stop(Deadline) {
     change_watch_.reset();
+    attach_soon_.cancel();
     catch_all_timer_.reset();
     adopted_timer_.reset();
     second_timer_.reset();
@@ -190,7 +191,7 @@ void Marker::set_catch_all(std::optional<flowd_tag> tag) {
 }
 
 void Marker::start_flow(const flowd_event& event) {
-    if (marking_->put(event.key, event.tag) || std::exchange(said_full_, true)) return;
+    if (marking_->put(event.key, event.tag, event.flags) || std::exchange(said_full_, true)) return;
     host().error("the table of " + std::to_string(marking_->table().capacity()) +
                  " flows is full: further flows are not marked until others end; raise maxFlows");
 }

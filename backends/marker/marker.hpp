@@ -12,6 +12,7 @@
 #include "backends/marker/pins.hpp"
 #include "backends/marker/series.hpp"
 #include "flowd/module.hpp"
+#include "lib/bpf/throttle.hpp"
 
 namespace flowd::marker {
 
@@ -66,6 +67,9 @@ class Marker final : public Backend {
     std::unique_ptr<Series> series_;  // of the program that is in force
     Timer second_timer_;
     Watch change_watch_;
+    bpf::Throttle attach_soon_{host(), [this] {
+                                   if (marking_) marking_->attach_again();
+                               }};
     Timer catch_all_timer_;
 };
 

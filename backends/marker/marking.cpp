@@ -139,11 +139,11 @@ Result<void> Marking::look_into_sockets(bool on) {
 
 Result<void> Marking::refill() {
     has_lost_flows_ = false;
-    return host_.flows().visit([this](const flowd_flow& flow) { return put(flow.key, flow.tag); });
+    return host_.flows().visit([this](const flowd_flow& flow) { return put(flow.key, flow.tag, flow.flags); });
 }
 
-bool Marking::put(const flowd_key& key, flowd_tag tag) {
-    if (table_.put(key, tag)) return true;
+bool Marking::put(const flowd_key& key, flowd_tag tag, std::uint32_t flags) {
+    if (table_.put(key, tag, flags)) return true;
     has_lost_flows_ = true;
     return false;
 }

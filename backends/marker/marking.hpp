@@ -55,7 +55,7 @@ class Marking {
     [[nodiscard]] const std::vector<std::string>& missing() const { return missing_; }
     [[nodiscard]] bool has_lost_flows() const { return has_lost_flows_; }
     /// False: the table is full.
-    bool put(const flowd_key& key, flowd_tag tag);
+    bool put(const flowd_key& key, flowd_tag tag, std::uint32_t flags);
 
     [[nodiscard]] int change_fd() const { return changes_.fd(); }  ///< readable: drain_changes()
     bool drain_changes() { return changes_.drain(); }

@@ -72,9 +72,11 @@ bool TagTable::is_markable(const flowd_key& key) {
     return false;
 }
 
-bool TagTable::is_as_catch_all(flowd_tag tag) const {
-    // A tag in the flow's socket would come before the catch-all.
-    return has_catch_all() && settings_.socket_tags == 0 && tag.experiment == catch_all_.experiment &&
+bool TagTable::is_as_catch_all(flowd_tag tag, std::uint32_t flags) const {
+    // A tag in the flow's socket comes before the catch-all: it is a rule's, which a meter's tag gives way to and a tag
+    // that was announced does not.
+    const bool may_give_way = settings_.socket_tags == 0 || (flags & FLOWD_METERED) != 0;
+    return has_catch_all() && may_give_way && tag.experiment == catch_all_.experiment &&
            tag.activity == catch_all_.activity;
 }
 
@@ -85,10 +87,10 @@ void TagTable::count_unmarkable(flowd_tag tag, marker_mark mark) {
         ++skipped_.tag_out_of_range;
 }
 
-bool TagTable::put(const flowd_key& key, flowd_tag tag) {
+bool TagTable::put(const flowd_key& key, flowd_tag tag, std::uint32_t flags) {
     if (!is_markable(key)) return true;
     const flow_key kernel_key = bpf::to_flow_key(key);
-    if (is_as_catch_all(tag)) {
+    if (is_as_catch_all(tag, flags)) {
         relied_on_ = true;
         ++skipped_.as_catch_all;
         if (size_ != 0) erase(kernel_key);

@@ -51,8 +51,8 @@ class TagTable {
     void expire_adopted();
     [[nodiscard]] std::size_t adopted() const { return adopted_.size(); }
 
-    /// Enters a flow or gives it a new tag. False: the table is full.
-    bool put(const flowd_key& key, flowd_tag tag);
+    /// Enters a flow or gives it a new tag. `flags`: FLOWD_METERED of the flow. False: the table is full.
+    bool put(const flowd_key& key, flowd_tag tag, std::uint32_t flags = 0);
     void remove(const flowd_key& key);
 
     /// Before the catch-all changes: flows that it no longer covers have to be put. False: no flow relies on it.
@@ -78,7 +78,7 @@ class TagTable {
 
   private:
     [[nodiscard]] bool is_markable(const flowd_key& key);
-    [[nodiscard]] bool is_as_catch_all(flowd_tag tag) const;
+    [[nodiscard]] bool is_as_catch_all(flowd_tag tag, std::uint32_t flags) const;
     void count_unmarkable(flowd_tag tag, marker_mark mark);
     void erase(const flow_key& key);
     void set_has_flows(bool has);

@@ -135,7 +135,10 @@ void Metrics::collect(const Selection& selection, Page& page) {
 
 void Metrics::each_second() {
     publish();
-    entrance_.each_second();
+    http::Counts counts;
+    counts.over_cap = sum([](const http::Server& one) { return one.counts().over_cap; });
+    counts.starved = sum([](const http::Server& one) { return one.counts().starved; });
+    entrance_.each_second(counts);
 }
 
 template <typename Of>
@@ -149,7 +152,8 @@ void Metrics::publish() {
     scrapes_metric_.set_total(static_cast<double>(scrapes_));
     const auto malformed = sum([](const http::Server& one) { return one.counts().malformed; });
     refused_metric_.set_total(static_cast<double>(refused_ + malformed));
-    over_cap_metric_.set_total(static_cast<double>(sum([](const http::Server& one) { return one.counts().over_cap; })));
+    over_cap_metric_.set_total(
+        static_cast<double>(sum([](const http::Server& one) { return one.counts().turned_away(); })));
     left_out_metric_.set_total(static_cast<double>(samples_.left_out()));
     shown_metric_.set(static_cast<double>(samples_.shown()));
     kept_metric_.set(static_cast<double>(samples_.kept()));
@@ -161,7 +165,7 @@ void Metrics::status(json::Writer& object) const {
     object.end();
     object.member("token", entrance_.has_token());
     object.member("connections", sum([](const http::Server& one) { return one.connections(); }));
-    object.member("overCap", sum([](const http::Server& one) { return one.counts().over_cap; }));
+    object.member("overCap", sum([](const http::Server& one) { return one.counts().turned_away(); }));
     object.member("scrapes", scrapes_).member("refused", refused_).member("lastBytes", last_bytes_);
     object.member("flowsLive", counts_.live());
     object.member("flowsShown", samples_.shown()).member("samplesLeftOut", samples_.left_out());

@@ -16,7 +16,8 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 Error broken_off(const std::string& path) {
-    return Error{FLOWD_ERROR, "the daemon at " + path + " broke off without an answer", "its log says why"};
+    return Error{FLOWD_ERROR, "the daemon at " + path + " closed the connection without an answer",
+                 "see whether it runs, and its log: systemctl status flowd-cpp, journalctl -u flowd-cpp"};
 }
 
 /// Waits until the socket is ready; false when the time is over.
@@ -73,6 +74,7 @@ Result<Reply> request(const std::string& path, const Arguments& arguments, std::
     for (std::size_t sent = 0; sent < frame.size();) {
         if (!wait_for(fd, POLLOUT, deadline)) return late;
         const ssize_t count = ::send(fd, frame.data() + sent, frame.size() - sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (count < 0 && errno == EPIPE) break;  // it closed at once, but may have said why
         if (count < 0 && errno != EAGAIN && errno != EINTR) return broken_off(path);
         if (count > 0) sent += static_cast<std::size_t>(count);
     }

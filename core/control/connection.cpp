@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 
 #include <cerrno>
+#include <utility>
 
 #include "flowd/abi/host.h"
 
@@ -33,6 +34,7 @@ std::optional<Arguments> Connection::read() {
             if (phase_ == Phase::reading || count < 0) phase_ = Phase::refused;
             return std::nullopt;
         }
+        has_spoken_ = true;
         const auto state = request_.add({buffer, static_cast<std::size_t>(count)});
         if (state == FrameReader::State::refused) {
             phase_ = Phase::refused;
@@ -46,8 +48,8 @@ std::optional<Arguments> Connection::read() {
     }
 }
 
-void Connection::answer(const Reply& reply) {
-    out_ = encode_reply(reply);
+void Connection::answer(std::string frame) {
+    out_ = std::move(frame);
     phase_ = Phase::writing;
     write();
 }

@@ -21,17 +21,20 @@ class Connection {
     [[nodiscard]] Phase phase() const { return phase_; }
     /// What to watch for, FLOWD_IO_*; an error is always reported.
     [[nodiscard]] std::uint32_t interest() const;
+    /// The client has sent something.
+    [[nodiscard]] bool has_spoken() const { return has_spoken_; }
 
     /// Reads what is there. The request, once it is complete; the phase is then `waiting`.
     [[nodiscard]] std::optional<Arguments> read();
-    /// Starts to write the answer.
-    void answer(const Reply& reply);
+    /// Starts to write the answer: a whole frame.
+    void answer(std::string frame);
     /// Goes on writing.
     void write();
 
   private:
     UniqueFd socket_;
     Phase phase_ = Phase::reading;
+    bool has_spoken_ = false;
     bool half_closed_ = false;  ///< the client shut its sending side, which is not the same as going away
     FrameReader request_{max_request};
     std::string out_;

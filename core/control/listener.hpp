@@ -12,15 +12,23 @@
 
 namespace flowd::core::control {
 
+/// The group of the socket; empty: the daemon's own. Looks a name up, which may take long.
+[[nodiscard]] Result<gid_t> group_id(const std::string& name);
+
 /// Owns the socket file at `path`. The lock beside it (PATH.lock) tells a living owner from a dead one: the kernel drops
 /// it when the process ends, however it ends.
 class Listener {
   public:
     /// Errors as in Server::listen. Mode 0660; a missing last folder of the path is made.
-    [[nodiscard]] static Result<Listener> open(const std::string& path, const std::string& group);
+    [[nodiscard]] static Result<Listener> open(const std::string& path, gid_t group);
+    /// Re-creates what was removed of its files: a new socket, for its descriptor changes. FLOWD_BUSY: another daemon has
+    /// the path by now.
+    [[nodiscard]] Result<void> reopen();
+    /// Its socket file is at the path.
+    [[nodiscard]] bool is_reachable() const;
 
     Listener(Listener&&) noexcept = default;
-    Listener& operator=(Listener&&) = delete;
+    Listener& operator=(Listener&&) noexcept = default;
     Listener(const Listener&) = delete;
     Listener& operator=(const Listener&) = delete;
     ~Listener();
@@ -30,10 +38,14 @@ class Listener {
     [[nodiscard]] gid_t group() const { return group_; }
 
   private:
-    Listener(std::string path, gid_t group, UniqueFd lock, UniqueFd socket);
+    Listener(std::string path, gid_t group, UniqueFd lock)
+        : path_(std::move(path)), group_(group), lock_(std::move(lock)) {}
+    [[nodiscard]] Result<void> bind();
 
     std::string path_;
     gid_t group_;
+    dev_t device_ = 0;  ///< of the socket file ...
+    ino_t inode_ = 0;
     UniqueFd lock_;
     UniqueFd socket_;
 };

@@ -6,8 +6,9 @@
 
 #include <atomic>
 #include <cerrno>
+#include <cstring>
+#include <map>
 #include <optional>
-#include <unordered_map>
 #include <vector>
 
 #include "core/control/connection.hpp"
@@ -33,25 +34,27 @@ std::vector<gid_t> peer_groups(int fd) {
 
 struct Responder::State {
     /// `deliver` runs on the loop's thread, unless the loop was closed before.
-    State(std::shared_ptr<Loop> loop, std::function<void(const Reply&)> deliver)
+    State(std::shared_ptr<Loop> loop, std::function<void(std::string)> deliver)
         : loop_(std::move(loop)), deliver_(std::move(deliver)) {}
     State(const State&) = delete;
     State& operator=(const State&) = delete;
     ~State() { answer(Reply::failure(ExitCode::failure, "nobody answered the command")); }
 
-    void answer(Reply reply) {
+    /// A long answer is put into its frame by whoever gives it, not by the loop.
+    void answer(const Reply& reply) {
         if (answered_.exchange(true)) return;
-        (void)loop_->post([deliver = deliver_, reply = std::move(reply)] { deliver(reply); });
+        auto frame = std::make_shared<std::string>(encode_reply(reply));
+        (void)loop_->post([deliver = deliver_, frame] { deliver(std::move(*frame)); });
     }
 
   private:
     std::shared_ptr<Loop> loop_;
-    std::function<void(const Reply&)> deliver_;
+    std::function<void(std::string)> deliver_;
     std::atomic<bool> answered_{false};
 };
 
-void Responder::operator()(Reply reply) const {
-    state_->answer(std::move(reply));
+void Responder::operator()(const Reply& reply) const {
+    state_->answer(reply);
 }
 
 struct Server::Implementation {
@@ -73,13 +76,25 @@ struct Server::Implementation {
     };
 
     Result<void> start();
-    void accept_all();
+    Result<void> listen();
+    void accept_some();
     void accept_later();
+    void keep_reachable();
+    void turn_away(UniqueFd socket, ExitCode code, const std::string& why, const char* hint);
+    [[nodiscard]] bool make_room();
     void admit(UniqueFd socket, const Peer& peer);
+    void dismiss(const Reply& reply);
+    void log(flowd_level level, const std::string& text) const {
+        if (options.log) options.log(level, "control socket: " + text);
+    }
+    static std::string name_of(const Client& client) {
+        return "the client with process id " + std::to_string(client.peer.pid) + " of user " +
+               std::to_string(client.peer.uid);
+    }
     std::optional<Peer> identify(int fd) const;
     void serve(std::uint64_t id, std::uint32_t ready);
-    void deliver(std::uint64_t id, const Reply& reply);
-    void answer(std::uint64_t id, Client& client, const Reply& reply);
+    void deliver(std::uint64_t id, std::string frame);
+    void answer(std::uint64_t id, Client& client, std::string frame);
     void expire(std::uint64_t id);
     void settle(std::uint64_t id);
     void forget(std::uint64_t id);
@@ -92,15 +107,36 @@ struct Server::Implementation {
     Loop::Id accepting = 0;
     Loop::Id pause = 0;
     std::uint64_t next_client = 1;
-    std::unordered_map<std::uint64_t, Client> clients;
+    std::map<std::uint64_t, Client> clients;  // in the order in which they came
+    std::string unreachable;                  ///< why the socket file could not be re-created
     ServerCounters counters;
 };
 
 Result<void> Server::Implementation::start() {
-    auto watched = loop->watch(listener.fd(), FLOWD_IO_READ, [this](int, std::uint32_t) { accept_all(); });
+    if (auto listening = listen(); !listening) return listening;
+    (void)loop->timer(options.check_interval, options.check_interval, [this] { keep_reachable(); });
+    return {};
+}
+
+Result<void> Server::Implementation::listen() {
+    auto watched = loop->watch(listener.fd(), FLOWD_IO_READ, [this](int, std::uint32_t) { accept_some(); });
     if (!watched) return std::move(watched).error();
     accepting = *watched;
     return {};
+}
+
+/// Somebody who cleans up /run, or removes it by mistake, must not cut the daemon off until its next start.
+void Server::Implementation::keep_reachable() {
+    if (listener.is_reachable()) return;
+    (void)loop->unwatch(accepting);
+    auto again = listener.reopen();
+    if (again) again = listen();
+    const std::string why = again ? std::string() : again.error().message;
+    if (again)
+        log(FLOWD_LEVEL_WARNING, listener.path() + " was removed and has been re-created");
+    else if (why != unreachable)
+        log(FLOWD_LEVEL_ERROR, listener.path() + " was removed and cannot be re-created: " + why);
+    unreachable = why;
 }
 
 std::optional<Peer> Server::Implementation::identify(int fd) const {
@@ -111,23 +147,62 @@ std::optional<Peer> Server::Implementation::identify(int fd) const {
     return Peer{credentials.uid, credentials.gid, credentials.pid, credentials.uid == 0 || credentials.uid == ::geteuid()};
 }
 
-void Server::Implementation::accept_all() {
-    for (;;) {
+void Server::Implementation::accept_some() {
+    constexpr int most = 64;  // then others get their turn
+    for (int i = 0; i < most; ++i) {
         UniqueFd socket(::accept4(listener.fd(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
         if (!socket && (errno == EINTR || errno == ECONNABORTED)) continue;
         if (!socket) return errno == EAGAIN ? void() : accept_later();
-        if (clients.size() >= options.max_connections) {
-            ++counters.refused_busy;
-        } else if (const auto peer = identify(socket.get())) {
+        const auto peer = identify(socket.get());
+        if (!peer) {
+            ++counters.refused_peer;
+            turn_away(std::move(socket), ExitCode::denied,
+                      "the control socket is for root, the daemon's user and its group",
+                      "run this as root or as a member of that group");
+        } else if (clients.size() < options.max_connections || make_room()) {
             admit(std::move(socket), *peer);
         } else {
-            ++counters.refused_peer;
+            ++counters.refused_busy;
+            log(FLOWD_LEVEL_WARNING, "all connections wait for an answer: a further one is refused");
+            turn_away(std::move(socket), ExitCode::busy, "the daemon has too many clients at its control socket",
+                      "try again");
         }
     }
 }
 
+void Server::Implementation::turn_away(UniqueFd socket, ExitCode code, const std::string& why, const char* hint) {
+    const std::string frame = encode_reply(Reply::failure(code, why, hint));
+    (void)::send(socket.get(), frame.data(), frame.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+/// Closes the oldest connection that still sends its request, or does not read its answer: a request that comes as a whole
+/// takes no time, so whoever holds a place for long keeps others out. Those that wait for us keep theirs.
+bool Server::Implementation::make_room() {
+    for (const auto phase : {Connection::Phase::reading, Connection::Phase::writing}) {
+        for (auto& [id, client] : clients) {
+            if (client.connection.phase() != phase) continue;
+            ++counters.refused_busy;
+            log(FLOWD_LEVEL_WARNING, "too many connections: " + name_of(client) + ", the slowest, makes room");
+            if (phase == Connection::Phase::reading)
+                client.connection.answer(encode_reply(
+                    Reply::failure(ExitCode::busy, "the daemon has too many clients at its control socket", "try again")));
+            forget(id);
+            return true;
+        }
+    }
+    return false;
+}
+
+void Server::Implementation::dismiss(const Reply& reply) {
+    (void)loop->unwatch(accepting);
+    const std::string frame = encode_reply(reply);
+    for (auto& [id, client] : clients)
+        if (client.connection.phase() != Connection::Phase::writing) client.connection.answer(frame);
+}
+
 /// Out of descriptors: the listener stays readable, so look away for a moment instead of spinning.
 void Server::Implementation::accept_later() {
+    log(FLOWD_LEVEL_WARNING, std::string("a connection cannot be accepted: ") + std::strerror(errno));
     (void)loop->rewatch(accepting, 0);
     (void)loop->cancel(pause);
     pause = loop->timer(std::chrono::milliseconds(200), {}, [this] { (void)loop->rewatch(accepting, FLOWD_IO_READ); });
@@ -170,6 +245,7 @@ void Server::Implementation::settle(std::uint64_t id) {
             return forget(id);
         case Connection::Phase::refused:
             ++counters.refused_malformed;
+            if (connection.has_spoken()) log(FLOWD_LEVEL_WARNING, name_of(found->second) + " sent no valid request");
             return forget(id);
         default:
             (void)loop->rewatch(found->second.watch, connection.interest());
@@ -187,39 +263,53 @@ void Server::Implementation::serve(std::uint64_t id, std::uint32_t ready) {
     } else if (auto arguments = client.connection.read()) {
         ++counters.requests;
         set_deadline(id, client, options.answer_timeout);
-        auto state = std::make_shared<Responder::State>(loop, [this, id](const Reply& reply) { deliver(id, reply); });
+        auto state =
+            std::make_shared<Responder::State>(loop, [this, id](std::string frame) { deliver(id, std::move(frame)); });
         handler(*arguments, client.peer, Responder(std::move(state)));
     }
     settle(id);
 }
 
-void Server::Implementation::answer(std::uint64_t id, Client& client, const Reply& reply) {
+void Server::Implementation::answer(std::uint64_t id, Client& client, std::string frame) {
     set_deadline(id, client, options.idle_timeout);
-    client.connection.answer(reply);
+    client.connection.answer(std::move(frame));
     settle(id);
 }
 
-void Server::Implementation::deliver(std::uint64_t id, const Reply& reply) {
+void Server::Implementation::deliver(std::uint64_t id, std::string frame) {
     const auto found = clients.find(id);
     if (found == clients.end() || found->second.connection.phase() != Connection::Phase::waiting) return;
-    answer(id, found->second, reply);
+    answer(id, found->second, std::move(frame));
 }
 
 void Server::Implementation::expire(std::uint64_t id) {
     const auto found = clients.find(id);
     if (found == clients.end()) return;
     ++counters.timeouts;
-    if (found->second.connection.phase() != Connection::Phase::waiting) return forget(id);
-    answer(id, found->second,
-           Reply::failure(ExitCode::failure, "the command was not answered in time",
-                          "an instance may be stalled: see flowd-cpp status"));
+    Client& client = found->second;
+    switch (client.connection.phase()) {
+        case Connection::Phase::waiting:
+            log(FLOWD_LEVEL_WARNING, "a command was not answered in time");
+            return answer(id, client,
+                          encode_reply(Reply::failure(ExitCode::failure, "the command was not answered in time",
+                                                      "an instance may be stalled: see flowd-cpp status")));
+        case Connection::Phase::writing:
+            log(FLOWD_LEVEL_WARNING, name_of(client) + " does not read its answer");
+            return forget(id);
+        default:
+            log(FLOWD_LEVEL_WARNING, name_of(client) + " did not send its request in time");
+            client.connection.answer(encode_reply(Reply::failure(ExitCode::failure, "the request did not come in time")));
+            return forget(id);
+    }
 }
 
 Server::Server(std::unique_ptr<Implementation> implementation) : implementation_(std::move(implementation)) {}
 Server::~Server() = default;
 
 Result<std::unique_ptr<Server>> Server::listen(ServerOptions options, Handler handler) {
-    auto listener = Listener::open(options.path, options.group);
+    const auto group = group_id(options.group);
+    if (!group) return group.error();
+    auto listener = Listener::open(options.path, *group);
     if (!listener) return std::move(listener).error();
     auto loop = Loop::create();
     if (!loop) return std::move(loop).error();
@@ -234,6 +324,9 @@ int Server::fd() const {
 }
 void Server::dispatch() {
     (void)implementation_->loop->dispatch();
+}
+void Server::dismiss(const Reply& reply) {
+    implementation_->dismiss(reply);
 }
 const ServerCounters& Server::counters() const {
     return implementation_->counters;

@@ -18,6 +18,7 @@
 #include <string>
 
 #include "core/control/protocol.hpp"
+#include "flowd/abi/base.h"
 #include "flowd/result.hpp"
 
 namespace flowd::core::control {
@@ -36,7 +37,7 @@ class Responder {
   public:
     struct State;
     explicit Responder(std::shared_ptr<State> state) : state_(std::move(state)) {}
-    void operator()(Reply reply) const;
+    void operator()(const Reply& reply) const;
 
   private:
     std::shared_ptr<State> state_;
@@ -47,9 +48,12 @@ using Handler = std::function<void(const Arguments& arguments, const Peer& peer,
 struct ServerOptions {
     std::string path = default_path;
     std::string group;                                ///< owner group of the socket; empty: the daemon's own
-    std::size_t max_connections = 32;                 ///< one more is closed at once
+    std::size_t max_connections = 32;                 ///< one more takes the place of the one that has dawdled longest
     std::chrono::milliseconds idle_timeout{5000};     ///< for a whole request to come in, or a reply to go out
     std::chrono::milliseconds answer_timeout{30000};  ///< for the handler's answer
+    std::chrono::milliseconds check_interval{1000};   ///< between looks whether the socket file is still there
+    /// Told why a connection ended without its answer, and what became of a socket file that was removed.
+    std::function<void(flowd_level, const std::string&)> log = {};
 };
 
 struct ServerCounters {
@@ -57,14 +61,15 @@ struct ServerCounters {
     std::uint64_t replies = 0;   ///< written completely
     std::uint64_t refused_malformed = 0;
     std::uint64_t refused_peer = 0;  ///< not allowed to talk to this socket
-    std::uint64_t refused_busy = 0;  ///< too many connections
+    std::uint64_t refused_busy = 0;  ///< too many connections: this one, or one that made way for it
     std::uint64_t timeouts = 0;
 };
 
 class Server {
   public:
     /// FLOWD_BUSY: another daemon owns the path. FLOWD_INVALID: the path is no socket, or too long (sockaddr_un).
-    /// FLOWD_NOT_FOUND: its folder or the group does not exist. A socket left by a daemon that died is replaced.
+    /// FLOWD_NOT_FOUND: its folder or the group does not exist. A socket left by a daemon that died is replaced. While it
+    /// lives, a socket file that somebody removes is re-created.
     [[nodiscard]] static Result<std::unique_ptr<Server>> listen(ServerOptions options, Handler handler);
 
     Server(const Server&) = delete;
@@ -76,6 +81,9 @@ class Server {
     [[nodiscard]] int fd() const;
     /// Does what is due, calls the handler, never blocks. Timeouts need no other call: they make fd() readable.
     void dispatch();
+
+    /// Answers whoever still waits with `reply`, as far as that can be written at once, and takes no more requests.
+    void dismiss(const Reply& reply);
 
     [[nodiscard]] const ServerCounters& counters() const;
     [[nodiscard]] const std::string& path() const;

@@ -154,6 +154,7 @@ struct BusState : std::enable_shared_from_this<BusState> {
     flowd_result end(Shard& shard, Flow& flow, AnnouncerId id, const Incoming& in, Now now, Tally& tally, Notices& notices);
     flowd_result end_unseen(Shard& shard, AnnouncerId id, const Incoming& in, std::uint64_t key_hash, Now now, Tally& tally,
                             Notices& notices);
+    [[nodiscard]] bool is_start_of_ended(const Flow& ended, AnnouncerId id, const flowd_event& start) const;
     bool charge(Flow& flow, AnnouncerId id, std::uint64_t sender,
                 Tally& tally);  ///< against the caps; false: one is reached
     void fill(Shard& shard, Flow& flow, AnnouncerId id, const Incoming& in, Now now);

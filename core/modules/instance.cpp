@@ -201,19 +201,33 @@ bool Instance::run_job(Job job) {
     return loop_->post([this, job = std::move(job)] { job(live_ ? module_ : nullptr); });
 }
 
-void Instance::reconfigure(std::shared_ptr<const InstanceConfig> config, std::function<void(flowd_result)> done) {
-    if (component_.reconfigure == nullptr) return done(FLOWD_UNSUPPORTED);
+void Instance::reconfigure(std::shared_ptr<const InstanceConfig> config, Reconfigured done) {
+    if (component_.reconfigure == nullptr) return done(FLOWD_UNSUPPORTED, {});
     const bool posted = run_job([this, config, done](flowd_instance* module) {
-        if (module == nullptr) return done(FLOWD_STOPPED);
+        if (module == nullptr) return done(FLOWD_STOPPED, {});
+        {
+            const std::lock_guard lock(mutex_);
+            tried_ = config;
+            tried_error_.clear();
+        }
         const flowd_result result =
             guarded("reconfigure", [&] { return component_.reconfigure(module, &config->value()); });
-        if (result == FLOWD_OK)
+        std::string why;
+        {
+            const std::lock_guard lock(mutex_);
+            tried_.reset();
+            why = std::move(tried_error_);
+        }
+        if (result == FLOWD_OK) {
             relocate(config);
-        else if (result != FLOWD_UNSUPPORTED)
-            record_error(describe_failure("reconfigure", result));
-        done(result);
+        } else if (result != FLOWD_UNSUPPORTED && why.empty()) {
+            why =
+                name_ + ": " + (result == FLOWD_EXCEPTION ? status().last_error : describe_failure("reconfigure", result));
+            if (result != FLOWD_EXCEPTION) record_error(describe_failure("reconfigure", result));
+        }
+        done(result, why);
     });
-    if (!posted) done(FLOWD_STOPPED);
+    if (!posted) done(FLOWD_STOPPED, {});
 }
 
 void Instance::relocate(std::shared_ptr<const InstanceConfig> config) {

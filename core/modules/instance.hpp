@@ -124,7 +124,9 @@ class Instance {
     using Job = std::function<void(flowd_instance*)>;
     [[nodiscard]] bool run_job(Job job);
     /// Tries a new configuration on the running instance; `done` is called on its thread, or never when it stops meanwhile.
-    void reconfigure(std::shared_ptr<const InstanceConfig> config, std::function<void(flowd_result)> done);
+    /// `why`: what the module said of a failure, at its place in the new configuration.
+    using Reconfigured = std::function<void(flowd_result, const std::string& why)>;
+    void reconfigure(std::shared_ptr<const InstanceConfig> config, Reconfigured done);
     /// The same values, written elsewhere: from now on problems are located there.
     void relocate(std::shared_ptr<const InstanceConfig> config);
     /// What stray threads of the module may still use after the instance is gone; null when it was never launched.
@@ -167,6 +169,7 @@ class Instance {
     void show_state(InstanceState state);
     void report(const flowd_problem& reported);
     void record_error(std::string_view text);
+    void record_error(std::string_view text, std::string_view logged);
     [[nodiscard]] bool stop_requested() const { return stop_at_.load(std::memory_order_acquire) != 0; }
 
     const std::uint32_t kind_;
@@ -203,6 +206,8 @@ class Instance {
     mutable std::mutex mutex_;  // guards what follows
     std::condition_variable wanted_;
     std::shared_ptr<const InstanceConfig> config_;
+    std::shared_ptr<const InstanceConfig> tried_;  ///< by a reconfigure that is under way
+    std::string tried_error_;                      ///< the first that the module reported of it
     bool start_wanted_ = false;
     std::shared_ptr<const Offered> offered_;
     std::vector<Problem> problems_;

@@ -241,16 +241,25 @@ void Instance::show_state(InstanceState state) {
 
 void Instance::report(const flowd_problem& reported) {
     const bool live = state() == InstanceState::running || state() == InstanceState::stopping;
-    Problem problem = config()->locate(reported);
-    if (live && problem.level == FLOWD_LEVEL_ERROR)
-        record_error(problem.message);
-    else
-        record_problem(std::move(problem));
+    std::unique_lock lock(mutex_);
+    const auto tried = tried_;
+    lock.unlock();
+    Problem problem = (tried ? tried : config())->locate(reported);
+    if (!live) return record_problem(std::move(problem));
+    const std::string text = problem.to_string();
+    if (problem.level != FLOWD_LEVEL_ERROR)
+        return host_->abi()->log(host_->abi(), problem.level, {text.data(), text.size()});
+    record_error(problem.message, text);
+    lock.lock();
+    if (tried_ && tried_error_.empty()) tried_error_ = text;
 }
 
 void Instance::record_error(std::string_view text) {
-    flowd_string line{text.data(), text.size()};
-    host_->abi()->log(host_->abi(), FLOWD_LEVEL_ERROR, line);
+    record_error(text, text);
+}
+
+void Instance::record_error(std::string_view text, std::string_view logged) {
+    host_->abi()->log(host_->abi(), FLOWD_LEVEL_ERROR, {logged.data(), logged.size()});
     const std::lock_guard lock(mutex_);
     last_error_ = text;
     last_error_ns_ = unix_ns();

@@ -11,6 +11,7 @@
 #include "core/config/configuration.hpp"
 #include "core/control/server.hpp"
 #include "core/flows/clock.hpp"
+#include "core/modules/log_limiter.hpp"
 #include "core/service/bus_metrics.hpp"
 #include "core/service/control_commands.hpp"
 #include "core/service/installation.hpp"
@@ -78,6 +79,7 @@ class Daemon::Implementation {
     [[nodiscard]] bool wait(const Supervisor::Condition& condition, SteadyClock::time_point deadline);
     void main_loop();
     void tick_bus();
+    void flush_notifications();
     void feed_watchdog();
     void reload();
     [[nodiscard]] std::string do_reload();
@@ -106,12 +108,14 @@ class Daemon::Implementation {
     std::unique_ptr<Sampling> sampling_;
     std::unique_ptr<ControlCommands> commands_;
     std::unique_ptr<control::Server> server_;
+    LogLimiter control_log_;
 
     Globals globals_;
     DaemonStatus status_;
     int stop_signals_ = 0;
     bool starting_ = true;
     bool reload_wanted_ = false;
+    bool notifications_wait_ = false;
     std::vector<control::Responder> reload_waiters_;
     Loop::Id bus_timer_ = 0;
 };
@@ -200,6 +204,7 @@ Result<void> Daemon::Implementation::set_up() {
         [this](std::chrono::milliseconds delay, std::function<void()> callback) { defer(delay, std::move(callback)); }});
     if (auto control = open_control(); !control) return control;
     tick_bus();
+    (void)loop_->timer(std::chrono::seconds(1), std::chrono::seconds(1), [this] { flush_notifications(); });
     if (const auto interval = Notifier::watchdog_interval())
         (void)loop_->timer(*interval, *interval, [this] { feed_watchdog(); });
     return {};
@@ -210,6 +215,14 @@ Result<void> Daemon::Implementation::open_control() {
     options.path = options_.control.empty() ? globals_.control.path : options_.control;
     options.group = globals_.control.group;
     if (options.path.empty()) options.path = control::default_path;
+    options.log = [this](flowd_level level, const std::string& text) {
+        const auto verdict = control_log_.judge(text);
+        if (!verdict.pass) return;
+        if (verdict.suppressed > 0)
+            logger_->log(to_spdlog(level), "{} ({} more like this were not shown)", text, verdict.suppressed);
+        else
+            logger_->log(to_spdlog(level), "{}", text);
+    };
     auto server = control::Server::listen(
         options, [this](const control::Arguments& arguments, const control::Peer& peer, control::Responder respond) {
             commands_->handle(arguments, peer, std::move(respond));
@@ -278,6 +291,13 @@ void Daemon::Implementation::tick_bus() {
     bus_timer_ = loop_->timer(std::chrono::nanoseconds(delay), {}, [this] { tick_bus(); });
 }
 
+void Daemon::Implementation::flush_notifications() {
+    const std::size_t waiting = notifier_.flush();
+    if (waiting > 0 && !notifications_wait_)
+        logger_->warn("the service manager does not read its notifications (NOTIFY_SOCKET): {} wait", waiting);
+    notifications_wait_ = waiting > 0;
+}
+
 void Daemon::Implementation::feed_watchdog() {
     // An optional instance that hangs is no reason to take the others down.
     bool all = true;
@@ -339,9 +359,8 @@ ExitCode Daemon::Implementation::shut_down(ExitCode code) {
     status_.state = "stopping";
     notifier_.stopping();
     supervisor_->stop(stop_signals_ > 1);
-    for (const control::Responder& respond : std::exchange(reload_waiters_, {}))
-        respond(control::Reply::failure(ExitCode::failure, "the daemon is stopping"));
-    if (server_ != nullptr) server_->dispatch();
+    reload_waiters_.clear();
+    if (server_ != nullptr) server_->dismiss(control::Reply::failure(ExitCode::failure, "the daemon is stopping"));
     server_.reset();
     pid_file_.reset();
     if (supervisor_->must_exit_hard()) {

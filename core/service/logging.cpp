@@ -1,16 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/service/logging.hpp"
 
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <poll.h>
 #include <spdlog/sinks/base_sink.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <climits>
 #include <cstdlib>
 #include <mutex>
 
 #include "core/service/text.hpp"
+#include "flowd/unique_fd.hpp"
 
 namespace flowd::core {
 
@@ -55,29 +62,94 @@ std::string_view word_of(spdlog::level::level_enum level) {
     }
 }
 
+/// A descriptor of the same pipe or terminal that never blocks. A new open file description: O_NONBLOCK on the inherited
+/// one would hold for every process that shares it. Empty where there is none to be had.
+UniqueFd reopen_without_blocking(int fd) {
+    struct stat status {};
+    if (::fstat(fd, &status) != 0 || (!S_ISFIFO(status.st_mode) && ::isatty(fd) != 1)) return {};
+    const std::string path = "/proc/self/fd/" + std::to_string(fd);
+    return UniqueFd(::open(path.c_str(), O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
+}
+
+/// Writes without waiting for a reader. Thread-aware, not thread-safe.
+class Output {
+  public:
+    explicit Output(int fd) : fd_(fd), own_(reopen_without_blocking(fd)) {
+        struct stat status {};
+        is_socket_ = ::fstat(fd, &status) == 0 && S_ISSOCK(status.st_mode);
+    }
+
+    /// How many bytes were taken; fewer than there are when the reader is slow or gone.
+    std::size_t write(std::string_view text) const {
+        std::size_t done = 0;
+        while (done < text.size()) {
+            const ssize_t count = write_some(text.substr(done));
+            if (count < 0 && errno == EINTR) continue;
+            if (count <= 0) break;
+            done += static_cast<std::size_t>(count);
+        }
+        return done;
+    }
+
+  private:
+    [[nodiscard]] ssize_t write_some(std::string_view text) const {
+        if (is_socket_) return ::send(fd_, text.data(), text.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (own_) return ::write(own_.get(), text.data(), text.size());
+        // A pipe that is ready takes PIPE_BUF bytes.
+        pollfd entry{fd_, POLLOUT, 0};
+        if (::poll(&entry, 1, 0) == 0) return 0;
+        return ::write(fd_, text.data(), std::min<std::size_t>(text.size(), PIPE_BUF));
+    }
+
+    int fd_;
+    UniqueFd own_;
+    bool is_socket_ = false;
+};
+
 /// One write for each line, so that lines of several processes do not mix. Written by hand because a line's prefix
-/// depends on where it goes, and a text of several lines needs it on each.
+/// depends on where it goes, and a text of several lines needs it on each. Lines that the reader has no room for are
+/// lost: whoever logs, the main thread for one, does not wait for it.
 class LineSink final : public spdlog::sinks::base_sink<std::mutex> {
   public:
-    LineSink(int fd, bool journal, bool time) : fd_(fd), journal_(journal), time_(time && !journal) {}
+    LineSink(int fd, bool journal, bool time) : output_(fd), journal_(journal), time_(time && !journal) {}
 
   private:
     void sink_it_(const spdlog::details::log_msg& message) override {
         std::string_view text(message.payload.data(), message.payload.size());
+        if (lost_ > 0 && !write(line(loss(message), loss_text()))) return void(++lost_);
+        lost_ = 0;
         std::string out;
         do {
             const std::size_t end = text.find('\n');
-            begin(out, message);
-            out += printable(text.substr(0, end));  // what others sent may stand in it
-            out += '\n';
+            out += line(message, printable(text.substr(0, end)));  // what others sent may stand in it
             text = end == std::string_view::npos ? std::string_view{} : text.substr(end + 1);
         } while (!text.empty());
-        for (std::string_view rest = out; !rest.empty();) {
-            const ssize_t written = ::write(fd_, rest.data(), rest.size());
-            if (written < 0 && errno == EINTR) continue;
-            if (written <= 0) return;  // nowhere left to complain to
-            rest.remove_prefix(static_cast<std::size_t>(written));
-        }
+        if (!write(out)) ++lost_;
+    }
+
+    static spdlog::details::log_msg loss(const spdlog::details::log_msg& next) {
+        spdlog::details::log_msg message = next;
+        message.level = spdlog::level::warn;
+        message.logger_name = {};
+        return message;
+    }
+    [[nodiscard]] std::string loss_text() const {
+        return fmt::format("{} log lines before this one were lost: nobody read them in time", lost_);
+    }
+
+    [[nodiscard]] bool write(const std::string& text) {
+        if (torn_ && output_.write("\n") == 0) return false;
+        const std::size_t written = output_.write(text);
+        torn_ = written > 0 && written < text.size();
+        return written == text.size();
+    }
+
+    [[nodiscard]] std::string line(const spdlog::details::log_msg& message, std::string_view text) const {
+        std::string out;
+        begin(out, message);
+        out += text;
+        out += '\n';
+        return out;
     }
     void flush_() override {}
 
@@ -100,9 +172,11 @@ class LineSink final : public spdlog::sinks::base_sink<std::mutex> {
             out += "] ";
         }
     }
-    const int fd_;
+    const Output output_;
     const bool journal_;
     const bool time_;
+    std::uint64_t lost_ = 0;
+    bool torn_ = false;  ///< the last line was taken in part
 };
 
 }  // namespace

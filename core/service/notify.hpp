@@ -3,24 +3,52 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
+#include <deque>
+#include <mutex>
 #include <optional>
 #include <string>
 
+#include "flowd/unique_fd.hpp"
+
 namespace flowd::core {
 
+/// Never waits: libsystemd's sd_notify() blocks while the queue of the socket is full. A message that does not fit is
+/// kept, and a later one about the same takes its place.
 class Notifier {
   public:
-    void ready(const std::string& status) const;
-    void reloading() const;
-    void stopping() const;
-    void status(const std::string& text) const;
-    void alive() const;
+    Notifier();
+
+    void ready(const std::string& status);
+    void reloading();
+    void stopping();
+    void status(const std::string& text);
+    void alive();
     /// Keeps a descriptor over a crash or a restart; `name` in any form, see encode_fdname.
-    void store(const std::string& name, int fd) const;
-    void forget(const std::string& name) const;
+    void store(const std::string& name, int fd);
+    void forget(const std::string& name);
+
+    /// Sends what did not fit before. Call it at least once a second. Answers how many messages still wait.
+    std::size_t flush();
 
     /// How often alive() is wanted: half of WATCHDOG_USEC; nothing when no watchdog watches this process.
     [[nodiscard]] static std::optional<std::chrono::microseconds> watchdog_interval();
+
+  private:
+    struct Message {
+        std::string subject;
+        std::string text;
+        UniqueFd fd;
+    };
+
+    void tell(Message message);
+    void send_waiting();
+    [[nodiscard]] bool send(const Message& message) const;
+
+    std::string path_;  ///< of NOTIFY_SOCKET; empty: nobody is to be told
+    UniqueFd socket_;
+    std::mutex mutex_;  ///< guards what follows
+    std::deque<Message> waiting_;
 };
 
 }  // namespace flowd::core

@@ -93,14 +93,20 @@ bool Supervisor::try_reconfigure(ReloadPlan& plan, ReloadOutcome& outcome) {
     for (ReloadPlan::Change& change : plan.changes) {
         if (change.way != Way::reconfigure) continue;
         // Shared with the instance's thread, which may answer after we have stopped waiting.
-        auto answer = std::make_shared<std::atomic<flowd_result>>(INT32_MAX);
-        change.old->reconfigure(change.config, [answer, wake = surroundings_.changed](flowd_result result) {
-            *answer = result;
-            wake();
-        });
-        (void)surroundings_.wait([&] { return *answer != INT32_MAX || change.old->finished(); },
+        struct Answer {
+            std::string why;
+            std::atomic<flowd_result> result{INT32_MAX};
+        };
+        auto answer = std::make_shared<Answer>();
+        change.old->reconfigure(change.config,
+                                [answer, wake = surroundings_.changed](flowd_result result, const std::string& why) {
+                                    answer->why = why;
+                                    answer->result = result;
+                                    wake();
+                                });
+        (void)surroundings_.wait([&] { return answer->result != INT32_MAX || change.old->finished(); },
                                  Clock::now() + settings_.start_timeout);
-        const flowd_result result = *answer;
+        const flowd_result result = answer->result;
         if (result == FLOWD_OK) {
             ++outcome.reconfigured;
         } else if (result == FLOWD_UNSUPPORTED || result == FLOWD_STOPPED) {
@@ -109,11 +115,7 @@ bool Supervisor::try_reconfigure(ReloadPlan& plan, ReloadOutcome& outcome) {
         } else {
             // One that is late may still take the new values: roll_back has it take the old ones after them.
             if (result != INT32_MAX) change.way = Way::keep;
-            const std::string last = change.old->status().last_error;
-            outcome.error = change.old->name() + ": " +
-                            (result == INT32_MAX ? "did not come back from reconfigure"
-                             : last.empty()      ? "reconfigure failed"
-                                                 : last);
+            outcome.error = result == INT32_MAX ? change.old->name() + ": did not come back from reconfigure" : answer->why;
             return false;
         }
     }
@@ -129,7 +131,7 @@ void Supervisor::roll_back(ReloadPlan& plan) {
     for (ReloadPlan::Change& change : plan.changes) {
         if (change.fresh != nullptr) fresh.push_back(change.fresh.get());
         if (change.way != Way::reconfigure) continue;
-        change.old->reconfigure(change.previous, [this, name = change.old->name()](flowd_result result) {
+        change.old->reconfigure(change.previous, [this, name = change.old->name()](flowd_result result, const auto&) {
             if (result != FLOWD_OK) surroundings_.logger.error("{}: did not take its old configuration back", name);
         });
     }

@@ -69,12 +69,15 @@ Result<std::vector<Filter>> list_filters(int interface_index, Direction directio
     body.tcm_ifindex = interface_index;
     body.tcm_parent = TC_H_MAKE(TC_H_CLSACT, direction == Direction::egress ? TC_H_MIN_EGRESS : TC_H_MIN_INGRESS);
     std::vector<Filter> found;
-    auto done = netlink->dump(RTM_GETTFILTER, &body, sizeof body, [&found](const nlmsghdr& message) {
-        if (message.nlmsg_type != RTM_NEWTFILTER || message.nlmsg_len < NLMSG_SPACE(sizeof(tcmsg))) return;
-        Filter filter = read_filter(message);
-        // A priority is announced by a message of its own before the filters it holds.
-        if (filter.handle != 0 || filter.kind != "bpf") found.push_back(std::move(filter));
-    });
+    auto done = netlink->dump(
+        RTM_GETTFILTER, &body, sizeof body,
+        [&found](const nlmsghdr& message) {
+            if (message.nlmsg_type != RTM_NEWTFILTER || message.nlmsg_len < NLMSG_SPACE(sizeof(tcmsg))) return;
+            Filter filter = read_filter(message);
+            // A priority is announced by a message of its own before the filters it holds.
+            if (filter.handle != 0 || filter.kind != "bpf") found.push_back(std::move(filter));
+        },
+        [&found] { found.clear(); });
     if (!done) return std::move(done).error().within("listing tc filters");
     return found;
 }

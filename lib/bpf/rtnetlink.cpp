@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lib/bpf/rtnetlink.hpp"
 
+#include <arpa/inet.h>
+#include <linux/filter.h>
 #include <sys/socket.h>
 
 #include <array>
@@ -8,6 +10,7 @@
 #include <cstring>
 
 #include "lib/bpf/error.hpp"
+#include "lib/net/netlink_dump.hpp"
 
 namespace flowd::bpf {
 namespace {
@@ -45,6 +48,26 @@ bool is_stacked(const rtattr& link_info) {
     return stacked;
 }
 
+/// Lets the kernel drop what is said of other routes than default ones: a router changes thousands of them at a time.
+/// Classic BPF (Documentation/networking/filter.rst) reads numbers in network order, netlink has them in the host's.
+Result<void> only_default_routes(int fd) {
+    constexpr std::uint32_t type = offsetof(nlmsghdr, nlmsg_type);
+    constexpr std::uint32_t prefix_length = NLMSG_HDRLEN + offsetof(rtmsg, rtm_dst_len);
+    std::array<sock_filter, 7> code{{
+        BPF_STMT(BPF_LD | BPF_H | BPF_ABS, type),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htons(RTM_NEWROUTE), 1, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htons(RTM_DELROUTE), 0, 2),
+        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, prefix_length),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, 0xffffffff),
+        BPF_STMT(BPF_RET | BPF_K, 0),
+    }};
+    const sock_fprog program{static_cast<unsigned short>(code.size()), code.data()};
+    if (::setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) != 0)
+        return system_error(errno, "filtering route changes");
+    return {};
+}
+
 }  // namespace
 
 Result<Netlink> Netlink::open(std::uint32_t groups) {
@@ -54,36 +77,27 @@ Result<Netlink> Netlink::open(std::uint32_t groups) {
     sockaddr_nl address{};
     address.nl_family = AF_NETLINK;
     address.nl_groups = groups;
+    // Before anything can come.
+    if ((groups & (RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE)) != 0)
+        if (auto done = only_default_routes(fd.get()); !done) return std::move(done).error();
     if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
         return system_error(errno, "binding a netlink socket");
+    net::limit_waiting(fd.get());
     return Netlink(std::move(fd));
 }
 
 Result<void> Netlink::dump(std::uint16_t type, const void* body, std::size_t size,
-                           const std::function<void(const nlmsghdr&)>& each) {
-    std::array<char, 256> request{};
-    nlmsghdr header{};
+                           const std::function<void(const nlmsghdr&)>& each, const std::function<void()>& restart) {
+    alignas(nlmsghdr) std::array<char, 256> request{};
+    auto& header = *reinterpret_cast<nlmsghdr*>(request.data());
     header.nlmsg_len = static_cast<std::uint32_t>(NLMSG_LENGTH(size));
     header.nlmsg_type = type;
-    header.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
-    header.nlmsg_seq = 1;
-    std::memcpy(request.data(), &header, sizeof header);
+    header.nlmsg_seq = sequence_;
     std::memcpy(request.data() + NLMSG_HDRLEN, body, size);
-    if (::send(fd_.get(), request.data(), header.nlmsg_len, 0) < 0) return system_error(errno, "asking netlink");
-
-    alignas(nlmsghdr) std::array<char, 65536> buffer;
-    for (;;) {
-        const ssize_t got = ::recv(fd_.get(), buffer.data(), buffer.size(), 0);
-        if (got < 0 && errno == EINTR) continue;
-        if (got < 0) return system_error(errno, "reading netlink");
-        auto left = static_cast<unsigned>(got);
-        for (auto* message = reinterpret_cast<const nlmsghdr*>(buffer.data()); NLMSG_OK(message, left);
-             message = NLMSG_NEXT(message, left)) {
-            if (message->nlmsg_type == NLMSG_DONE) return {};
-            if (message->nlmsg_type == NLMSG_ERROR) return system_error(payload<nlmsgerr>(*message).error, "netlink");
-            each(*message);
-        }
-    }
+    auto done = net::netlink_dump(
+        fd_.get(), header, [&each](const nlmsghdr& message, const std::byte*, std::size_t) { each(message); }, restart);
+    sequence_ = header.nlmsg_seq;
+    return done;
 }
 
 bool Netlink::drain() {
@@ -124,22 +138,25 @@ Result<std::vector<Link>> links() {
     if (!netlink) return std::move(netlink).error();
     std::vector<Link> found;
     const ifinfomsg body{};
-    auto done = netlink->dump(RTM_GETLINK, &body, sizeof body, [&found](const nlmsghdr& message) {
-        if (message.nlmsg_type != RTM_NEWLINK) return;
-        Link link;
-        link.index = payload<ifinfomsg>(message).ifi_index;
-        link.hardware = payload<ifinfomsg>(message).ifi_type;
-        int peer = 0;
-        bool stands_on_peer = false;
-        attributes<ifinfomsg>(message, [&](const rtattr& attribute) {
-            if (attribute.rta_type == IFLA_IFNAME) link.name = text_of(attribute);
-            if (attribute.rta_type == IFLA_MASTER) link.master = static_cast<int>(number_of(attribute));
-            if (attribute.rta_type == IFLA_LINK) peer = static_cast<int>(number_of(attribute));
-            if (attribute.rta_type == IFLA_LINKINFO) stands_on_peer = is_stacked(attribute);
-        });
-        if (stands_on_peer) link.lower = peer;
-        found.push_back(std::move(link));
-    });
+    auto done = netlink->dump(
+        RTM_GETLINK, &body, sizeof body,
+        [&found](const nlmsghdr& message) {
+            if (message.nlmsg_type != RTM_NEWLINK) return;
+            Link link;
+            link.index = payload<ifinfomsg>(message).ifi_index;
+            link.hardware = payload<ifinfomsg>(message).ifi_type;
+            int peer = 0;
+            bool stands_on_peer = false;
+            attributes<ifinfomsg>(message, [&](const rtattr& attribute) {
+                if (attribute.rta_type == IFLA_IFNAME) link.name = text_of(attribute);
+                if (attribute.rta_type == IFLA_MASTER) link.master = static_cast<int>(number_of(attribute));
+                if (attribute.rta_type == IFLA_LINK) peer = static_cast<int>(number_of(attribute));
+                if (attribute.rta_type == IFLA_LINKINFO) stands_on_peer = is_stacked(attribute);
+            });
+            if (stands_on_peer) link.lower = peer;
+            found.push_back(std::move(link));
+        },
+        [&found] { found.clear(); });
     if (!done) return std::move(done).error().within("listing interfaces");
     return found;
 }
@@ -150,15 +167,19 @@ Result<std::set<int>> default_route_links(RouteFamily family) {
     std::set<int> found;
     rtmsg body{};
     body.rtm_family = family == RouteFamily::ipv6 ? AF_INET6 : AF_UNSPEC;
-    auto done = netlink->dump(RTM_GETROUTE, &body, sizeof body, [&found](const nlmsghdr& message) {
-        const auto& route = payload<rtmsg>(message);
-        if (message.nlmsg_type != RTM_NEWROUTE || route.rtm_dst_len != 0 || route.rtm_type != RTN_UNICAST) return;
-        if (route.rtm_family != AF_INET6 && route.rtm_family != AF_INET) return;  // multicast routes have families as well
-        attributes<rtmsg>(message, [&found](const rtattr& attribute) {
-            if (attribute.rta_type == RTA_OIF) found.insert(static_cast<int>(number_of(attribute)));
-            if (attribute.rta_type == RTA_MULTIPATH) add_next_hops(attribute, found);
-        });
-    });
+    auto done = netlink->dump(
+        RTM_GETROUTE, &body, sizeof body,
+        [&found](const nlmsghdr& message) {
+            const auto& route = payload<rtmsg>(message);
+            if (message.nlmsg_type != RTM_NEWROUTE || route.rtm_dst_len != 0 || route.rtm_type != RTN_UNICAST) return;
+            if (route.rtm_family != AF_INET6 && route.rtm_family != AF_INET)
+                return;  // multicast routes have families as well
+            attributes<rtmsg>(message, [&found](const rtattr& attribute) {
+                if (attribute.rta_type == RTA_OIF) found.insert(static_cast<int>(number_of(attribute)));
+                if (attribute.rta_type == RTA_MULTIPATH) add_next_hops(attribute, found);
+            });
+        },
+        [&found] { found.clear(); });
     if (!done) return std::move(done).error().within("listing routes");
     return found;
 }
@@ -169,14 +190,17 @@ Result<std::set<int>> public_address_links() {
     std::set<int> found;
     ifaddrmsg body{};
     body.ifa_family = AF_INET6;
-    auto done = netlink->dump(RTM_GETADDR, &body, sizeof body, [&found](const nlmsghdr& message) {
-        if (message.nlmsg_type != RTM_NEWADDR) return;
-        attributes<ifaddrmsg>(message, [&](const rtattr& attribute) {
-            if (attribute.rta_type != IFA_ADDRESS || RTA_PAYLOAD(&attribute) < 16) return;
-            const auto first = *static_cast<const std::uint8_t*>(RTA_DATA(&attribute));
-            if ((first & 0xe0) == 0x20) found.insert(static_cast<int>(payload<ifaddrmsg>(message).ifa_index));
-        });
-    });
+    auto done = netlink->dump(
+        RTM_GETADDR, &body, sizeof body,
+        [&found](const nlmsghdr& message) {
+            if (message.nlmsg_type != RTM_NEWADDR) return;
+            attributes<ifaddrmsg>(message, [&](const rtattr& attribute) {
+                if (attribute.rta_type != IFA_ADDRESS || RTA_PAYLOAD(&attribute) < 16) return;
+                const auto first = *static_cast<const std::uint8_t*>(RTA_DATA(&attribute));
+                if ((first & 0xe0) == 0x20) found.insert(static_cast<int>(payload<ifaddrmsg>(message).ifa_index));
+            });
+        },
+        [&found] { found.clear(); });
     if (!done) return std::move(done).error().within("listing IPv6 addresses");
     return found;
 }

@@ -28,20 +28,22 @@ struct Link {
 /// One socket of the ROUTE family.
 class Netlink {
   public:
-    /// `groups`: bits RTMGRP_* of the notifications it receives.
+    /// `groups`: bits RTMGRP_* of the notifications it receives. Of routes only default ones are told.
     [[nodiscard]] static Result<Netlink> open(std::uint32_t groups = 0);
 
     [[nodiscard]] int fd() const { return fd_.get(); }  ///< non-blocking when it has groups
 
-    /// Asks for all objects of a kind and calls back for each. `body` follows the message's header.
+    /// Asks for all objects of a kind and calls back for each. `body` follows the message's header. `restart`: forget what
+    /// was told, they changed meanwhile and are told again.
     Result<void> dump(std::uint16_t type, const void* body, std::size_t size,
-                      const std::function<void(const nlmsghdr&)>& each);
+                      const std::function<void(const nlmsghdr&)>& each, const std::function<void()>& restart);
     /// Throws away the notifications that have come. That there were any, or that some were lost, is all that is said.
     bool drain();
 
   private:
     explicit Netlink(UniqueFd fd) : fd_(std::move(fd)) {}
     UniqueFd fd_;
+    std::uint32_t sequence_ = 0;
 };
 
 /// Calls back for each attribute of [first, first + length).

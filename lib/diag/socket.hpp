@@ -7,7 +7,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
-#include <vector>
 
 #include "flowd/result.hpp"
 #include "flowd/unique_fd.hpp"
@@ -45,11 +44,7 @@ class Socket {
 
   private:
     explicit Socket(UniqueFd fd);
-    Result<void> ask(const DumpRequest& request, std::uint8_t family);
-    Result<bool> read(std::size_t length, std::uint8_t protocol, const Visitor& visitor);
-
     UniqueFd fd_;
-    std::vector<std::byte> buffer_;
     std::uint32_t sequence_ = 0;
 };
 

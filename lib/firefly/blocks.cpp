@@ -8,6 +8,7 @@
 #include <cmath>
 
 #include "flowd/json.hpp"
+#include "lib/firefly/flowd_member.hpp"
 #include "lib/firefly/json_text.hpp"
 
 namespace flowd::firefly {
@@ -71,7 +72,8 @@ void write_netlink(json::Writer& writer, dom::object netlink, std::optional<doub
 }  // namespace
 
 bool is_block_name(std::string_view name) {
-    constexpr std::array<std::string_view, 5> core{"version", "flow-lifecycle", "flow-id", "usage", "context"};
+    constexpr std::array<std::string_view, 6> core{"version", "flow-lifecycle", "flow-id",
+                                                   "usage",   "context",        flowd_member_name};
     if (name.empty() || name.size() > 64) return false;
     if (std::find(core.begin(), core.end(), name) != core.end()) return false;
     return std::all_of(name.begin(), name.end(), [](char c) { return c > ' ' && c <= '~' && c != '"' && c != '\\'; });

@@ -13,8 +13,8 @@ namespace flowd::firefly {
 /// The id of the attachment in which a block travels, without its name.
 inline constexpr std::string_view block_attachment = "flowd.json/";
 
-/// Whether a top-level member of this name travels as a block: not part of the core, 1 to 64 bytes of visible ASCII that
-/// need no escape.
+/// Whether a top-level member of this name travels as a block: neither part of the core nor `flowd`, 1 to 64 bytes of
+/// visible ASCII that need no escape.
 [[nodiscard]] bool is_block_name(std::string_view name);
 
 struct NormalBlock {

@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "flowd/abi/event.h"
+#include "lib/firefly/flowd_member.hpp"
 
 namespace flowd::firefly {
 
@@ -36,6 +37,7 @@ struct Firefly {
     std::string_view application;
     std::optional<double> rtt_ms;  ///< printed as netlink.rtt; read it from a netlink block with BlockReader
     std::span<const Block> blocks;
+    std::optional<FlowdMember> member;  ///< as received; a Stream adds it to what is sent
 };
 
 }  // namespace flowd::firefly

@@ -2,9 +2,11 @@
 #include "lib/firefly/parser.hpp"
 
 #include <algorithm>
+#include <charconv>
 #include <cstring>
 #include <limits>
 #include <new>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -206,6 +208,44 @@ struct WrittenAddress {
     return Refusal::none;
 }
 
+/// 16 lower-case hexadecimal digits.
+[[nodiscard]] bool read_hex(dom::element value, std::uint64_t& id) {
+    std::string_view text;
+    if (value.get(text) != simdjson::SUCCESS || text.size() != 16) return false;
+    if (text.find_first_not_of("0123456789abcdef") != std::string_view::npos) return false;
+    return std::from_chars(text.data(), text.data() + text.size(), id, 16).ec == std::errc();
+}
+
+[[nodiscard]] bool read_number(dom::element value, std::uint64_t least, std::uint64_t limit, std::uint64_t& number) {
+    return value.is_int64() && value.get(number) == simdjson::SUCCESS && number >= least && number < limit;
+}
+
+/// Nothing for what is not in the one form that daemons write: then a third-party program uses the name for something
+/// else.
+[[nodiscard]] std::optional<FlowdMember> read_member(dom::element value) {
+    dom::object object;
+    if (value.get(object) != simdjson::SUCCESS) return std::nullopt;
+    FlowdMember member;
+    std::uint64_t hops = 0;
+    Seen seen;
+    for (const auto& [name, part] : object) {
+        bool good = true;
+        if (name == "boot")
+            good = seen.first(0) && read_hex(part, member.boot);
+        else if (name == "stream")
+            good = seen.first(1) && read_number(part, 0, number_limit, member.stream);
+        else if (name == "seq")
+            good = seen.first(2) && read_number(part, 1, number_limit, member.seq);
+        else if (name == "origin")
+            good = seen.first(3) && read_hex(part, member.path.origin);
+        else if (name == "hops")
+            good = seen.first(4) && read_number(part, 0, std::uint64_t{1} << 32, hops);
+        if (!good) return std::nullopt;
+    }
+    member.path.hops = static_cast<std::uint32_t>(hops);
+    return seen.all(0b11111) ? std::optional(member) : std::nullopt;
+}
+
 }  // namespace
 
 struct Parser::State {
@@ -244,6 +284,8 @@ Refusal Parser::State::read(dom::object object, Firefly& firefly) {
             if (version != 1) return Refusal::unsupported_version;
         } else if (name == "usage") {
             refusal = seen.first(4) ? read_usage(member, firefly) : Refusal::repeated_member;
+        } else if (name == flowd_member_name) {
+            firefly.member = seen.first(5) ? read_member(member) : std::nullopt;
         } else {
             add_block(name, member);
         }

@@ -26,6 +26,18 @@ constexpr std::size_t most_input = 16 * 1024;
     return {text.data(), text.size()};
 }
 
+/// The path and query of a target in absolute form, which a server accepts although a proxy is what it is meant for
+/// (RFC 9112 section 3.2.2); others as they are.
+[[nodiscard]] std::string_view origin_form(std::string_view target) {
+    const auto authority = target.find("://");
+    if (authority == std::string_view::npos) return target;
+    const std::string_view scheme = target.substr(0, authority);
+    if (!beast::iequals({scheme.data(), scheme.size()}, "http") && !beast::iequals({scheme.data(), scheme.size()}, "https"))
+        return target;
+    const auto path = target.find_first_of("/?", authority + 3);
+    return path == std::string_view::npos ? std::string_view() : target.substr(path);
+}
+
 struct Refusal {
     unsigned status;
     std::string_view detail;
@@ -171,11 +183,11 @@ void Conversation::handle() {
     keep_alive_ = message.keep_alive();
     const std::string_view method = view(message.method_string());
     head_only_ = method == "HEAD";
-    const std::string_view target = view(message.target());
+    const std::string_view target = origin_form(view(message.target()));
     const auto mark = std::min(target.find('?'), target.size());
     awaiting_ = true;
     const Request request{.method = head_only_ ? std::string_view("GET") : method,
-                          .path = target.substr(0, mark),
+                          .path = mark == 0 ? std::string_view("/") : target.substr(0, mark),
                           .query = target.substr(std::min(mark + 1, target.size())),
                           .content_type = view(message[bh::field::content_type]),
                           .authorization = view(message[bh::field::authorization]),

@@ -16,11 +16,14 @@ namespace flowd::http {
 
 struct Counts {
     std::uint64_t connections = 0;  ///< accepted
-    std::uint64_t over_cap = 0;     ///< answered 503 because there were too many
+    std::uint64_t over_cap = 0;     ///< answered 503: max_connections are open
+    std::uint64_t starved = 0;      ///< answered 503: the process has no more descriptors for clients
     std::uint64_t timed_out = 0;
     std::uint64_t requests = 0;   ///< handed to the handler
     std::uint64_t malformed = 0;  ///< refused before that
     std::uint64_t failed = 0;     ///< the handler threw
+
+    [[nodiscard]] std::uint64_t turned_away() const { return over_cap + starved; }
 };
 
 /// The text of a Date header (RFC 9110 section 5.6.7), made once a second.

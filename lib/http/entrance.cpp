@@ -93,12 +93,27 @@ std::optional<Response> Entrance::turn_away(const Request& request) const {
     return response;
 }
 
-void Entrance::each_second() {
+void Entrance::each_second(const Counts& counts) {
+    warn_of_crowd(counts);
     if (!bearer_) return;
     const auto refreshed = bearer_->refresh();
     const std::string error = refreshed ? std::string() : refreshed.error().message;
     if (!error.empty() && error != last_error_) host_.report(Problem::from(refreshed.error()));
     last_error_ = error;
+}
+
+void Entrance::warn_of_crowd(const Counts& counts) {
+    const auto now = std::chrono::steady_clock::now();
+    const bool starved = counts.starved > std::exchange(starved_, counts.starved);
+    const bool turned_away = counts.turned_away() > std::exchange(turned_away_, counts.turned_away());
+    if (crowded_ && now - *crowded_ > std::chrono::minutes(1)) crowded_.reset();
+    if (!turned_away) return;
+    if (!std::exchange(crowded_, now))
+        host_.warning(starved
+                          ? "clients use all open files that this process may have (ulimit -n): further connections are "
+                            "answered 503"
+                          : std::to_string(options_.max_connections) +
+                                " connections are open (maxConnections): further ones are answered 503");
 }
 
 }  // namespace flowd::http

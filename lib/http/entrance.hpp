@@ -15,6 +15,7 @@
 
 #include "flowd/module.hpp"
 #include "lib/http/bearer.hpp"
+#include "lib/http/conversation.hpp"
 #include "lib/http/message.hpp"
 
 namespace flowd::http {
@@ -50,7 +51,9 @@ struct EntranceRows {
         return row("maxConnections", &EntranceOptions::max_connections)
             .range(1, 65535)
             .default_value(usual)
-            .doc("Connections at a time and port; further ones are answered 503.");
+            .doc(
+                "Connections at a time and port; further ones are answered 503. The limit of open files (ulimit -n) may "
+                "allow fewer.");
     }
     [[nodiscard]] static Option<O> request_timeout() {
         return row("requestTimeout", &EntranceOptions::request_timeout)
@@ -89,8 +92,9 @@ class Entrance {
     [[nodiscard]] bool has_token() const { return bearer_.has_value(); }
     /// The answer to a request that carries no valid token; nothing: it may pass. Whoever comes by a Unix socket may.
     [[nodiscard]] std::optional<Response> turn_away(const Request& request) const;
-    /// Reads the token again if it has changed.
-    void each_second();
+    /// Reads the token again if it has changed. Warns when connections are turned away for want of room, once until none
+    /// was for a minute; `counts`: of all servers behind it.
+    void each_second(const Counts& counts);
     /// Why the token could not be read again; empty when it could.
     [[nodiscard]] const std::string& last_error() const { return last_error_; }
 
@@ -101,6 +105,7 @@ class Entrance {
         dev_t device = 0;
         ino_t inode = 0;
     };
+    void warn_of_crowd(const Counts& counts);
     template <typename Make>
     Result<UniqueFd> open(const std::string& resource, const char* option, UniqueFd handed, Make make);
 
@@ -109,6 +114,8 @@ class Entrance {
     std::optional<Bearer> bearer_;
     std::vector<File> files_;
     std::string last_error_;
+    std::uint64_t turned_away_ = 0, starved_ = 0;
+    std::optional<std::chrono::steady_clock::time_point> crowded_;  ///< when one was turned away last
 };
 
 }  // namespace flowd::http

@@ -2,14 +2,17 @@
 #include "lib/http/server.hpp"
 
 #include <netinet/tcp.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <array>
 #include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <cerrno>
+#include <optional>
 #include <string>
 #include <unordered_set>
 #include <utility>
@@ -27,9 +30,21 @@ using ErrorCode = boost::system::error_code;
 
 /// Connections accepted per wake-up, so that open ones get their turn.
 constexpr int accepts_per_turn = 64;
+/// So many descriptors of the process are kept back: files that are reloaded, the control socket and other modules need
+/// theirs. Of a small limit it is a quarter.
+constexpr rlim_t reserved_descriptors = 128;
+/// So many connections a server may have all the same: a scrape must not fail because clients of the API are many.
+constexpr std::size_t always_served = 4;
 /// How long a client that was refused may still send before the connection is cut, and how much.
 constexpr std::chrono::seconds linger{2};
 constexpr std::size_t most_lingered = 4 << 20;
+
+/// The kernel gives the lowest number that is free, so a high one means that few are left.
+[[nodiscard]] bool is_reserved(int fd) {
+    rlimit limit{};
+    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return false;
+    return static_cast<rlim_t>(fd) >= limit.rlim_cur - std::min(reserved_descriptors, limit.rlim_cur / 4);
+}
 
 [[nodiscard]] Peer peer_of(int fd, const sockaddr_storage& address) {
     Peer peer;
@@ -85,21 +100,19 @@ class Session : public std::enable_shared_from_this<Session> {
     void go_on() {
         if (!socket_.is_open()) return;
         if (!conversation_->output().empty() && !writing_) return write();
-        set_due();
         if (writing_) return;
+        set_due();
         if (conversation_->over() || (peer_done_ && conversation_->wants_input())) return finish();
         read();
     }
 
+    /// Time is given for each step. Within one, what comes gains none: neither parts of a request nor empty lines.
     void set_due() {
         const Limits& limits = context_.limits;
-        if (lingering_) return;
-        if (conversation_->in_request()) {
-            if (begun_ != conversation_->begun()) due_ = Clock::now() + limits.request_timeout;
-            begun_ = conversation_->begun();
-            return;
-        }
-        due_ = Clock::now() + limits.idle_timeout;
+        const std::pair step{conversation_->begun(), conversation_->in_request()};
+        if (lingering_ || step_ == step) return;
+        step_ = step;
+        due_ = Clock::now() + (step.second ? limits.request_timeout : limits.idle_timeout);
     }
 
     void finish() {
@@ -141,11 +154,11 @@ class Session : public std::enable_shared_from_this<Session> {
         sending_.clear();
         sending_.swap(conversation_->output());
         sent_ = 0;
-        due_ = Clock::now() + context_.limits.idle_timeout;
         write_rest();
     }
 
     void write_rest() {
+        due_ = Clock::now() + context_.limits.idle_timeout;  // a slow client may take long, as long as it takes something
         socket_.async_write_some(asio::buffer(sending_.data() + sent_, sending_.size() - sent_),
                                  [this, self = shared_from_this()](const ErrorCode& error, std::size_t size) {
                                      if (!socket_.is_open()) return;
@@ -153,6 +166,7 @@ class Session : public std::enable_shared_from_this<Session> {
                                      sent_ += size;
                                      if (sent_ < sending_.size()) return write_rest();
                                      writing_ = false;
+                                     step_.reset();
                                      conversation_->proceed();
                                      go_on();
                                  });
@@ -166,7 +180,7 @@ class Session : public std::enable_shared_from_this<Session> {
     std::string sending_;
     std::size_t sent_ = 0;
     std::size_t lingered_ = 0;
-    std::uint64_t begun_ = 0;
+    std::optional<std::pair<std::uint64_t, bool>> step_ = std::pair<std::uint64_t, bool>{};
     Clock::time_point due_;
     bool reading_ = false;
     bool writing_ = false;
@@ -218,8 +232,9 @@ bool Server::State::accept_one(int listening) {
     UniqueFd fd(::accept4(listening, reinterpret_cast<sockaddr*>(&address), &length, SOCK_NONBLOCK | SOCK_CLOEXEC));
     if (!fd) return false;
     ++context.counts.connections;
-    if (sessions.size() >= context.limits.max_connections) {
-        ++context.counts.over_cap;
+    const bool starving = sessions.size() >= always_served && is_reserved(fd.get());
+    if (starving || sessions.size() >= context.limits.max_connections) {
+        ++(starving ? context.counts.starved : context.counts.over_cap);
         static const std::string busy =
             "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n";
         (void)!::send(fd.get(), busy.data(), busy.size(), MSG_NOSIGNAL);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// lib/net/address_hash.hpp: who told us, as a number (flowd_event.sender). Pure, any thread.
+// lib/net/address_hash.hpp: addresses as numbers. Pure, any thread.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #include "flowd/address.hpp"
@@ -13,6 +14,17 @@ namespace flowd::net {
     std::uint64_t hash = 0xcbf29ce484222325u;
     for (const std::uint8_t byte : address.bytes()) hash = (hash ^ byte) * 0x100000001b3u;
     return hash == 0 ? 1 : hash;
+}
+
+struct AddressHash {
+    std::size_t operator()(const Address& address) const { return static_cast<std::size_t>(hash_of(address)); }
+};
+
+/// Who told us (flowd_event.sender). The programs of this host are one sender: `localhost` is 127.0.0.1 for one datagram of
+/// theirs and ::1 for the next.
+[[nodiscard]] inline std::uint64_t sender_of(const Address& peer) {
+    constexpr Address loopback(Address::Bytes{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1});
+    return hash_of(peer.is_loopback() ? loopback : peer);
 }
 
 }  // namespace flowd::net

@@ -193,13 +193,13 @@ Api::Answer Api::announce_dummy(Event event, const http::Request& request, http:
 
 void Api::each_second() {
     publish();
-    entrance_.each_second();
+    entrance_.each_second(server_->counts());
 }
 
 void Api::publish() {
     const http::Counts& counts = server_->counts();
     connections_metric_.set_total(static_cast<double>(counts.connections));
-    over_cap_metric_.set_total(static_cast<double>(counts.over_cap));
+    over_cap_metric_.set_total(static_cast<double>(counts.turned_away()));
     timed_out_metric_.set_total(static_cast<double>(counts.timed_out));
     malformed_metric_.set_total(static_cast<double>(counts.malformed));
     not_taken_metric_.set_total(static_cast<double>(announcer_.not_taken()));
@@ -225,7 +225,9 @@ void Api::status(json::Writer& object) const {
     object.member("token", entrance_.has_token());
     const http::Counts counts = server_ ? server_->counts() : http::Counts{};
     object.member("connections", server_ ? server_->connections() : 0);
-    object.member("accepted", counts.connections).member("overCap", counts.over_cap).member("timedOut", counts.timed_out);
+    object.member("accepted", counts.connections)
+        .member("overCap", counts.turned_away())
+        .member("timedOut", counts.timed_out);
     object.member("requests", counts.requests).member("malformed", counts.malformed).member("failed", counts.failed);
     object.key("answers").object();
     for (const auto& [code, count] : answers_) object.member(std::to_string(code), count);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Tells datagrams that were just seen, so that two relays do not play ping-pong. Belongs to one thread.
+// Recognises datagrams that were just seen. Belongs to one thread.
 #pragma once
 
 #include <chrono>
@@ -9,35 +9,51 @@
 #include <string_view>
 #include <vector>
 
+#include "lib/firefly/firefly.hpp"
+#include "plugins/fireflyp/flow_limit.hpp"
+
 namespace flowd::fireflyp {
 
 /// A table of hashes, each with the time it was seen. Bounded: where two fall together the later one wins, which at worst
-/// lets a repeat through. Identical means every byte, so two fireflies of one flow differ by their times.
+/// lets a repeat through.
 class Damper {
   public:
     using Clock = std::chrono::steady_clock;
 
-    explicit Damper(std::chrono::nanoseconds window = std::chrono::seconds(5), std::size_t slots = 8192)
-        : window_(window), slots_(slots) {}
+    /// `slots`: memory is taken with the first datagram.
+    explicit Damper(std::chrono::nanoseconds window, std::size_t slots) : window_(window), size_(slots) {}
 
-    /// True when the same bytes came within the window. Remembers them otherwise.
-    [[nodiscard]] bool repeated(std::string_view datagram, Clock::time_point now) {
-        const std::uint64_t hash = std::hash<std::string_view>{}(datagram);
+    /// True when the same hash came within the window. Remembers it otherwise.
+    [[nodiscard]] bool repeated(std::size_t hash, Clock::time_point now) {
+        if (slots_.empty()) slots_.resize(size_);
         Slot& slot = slots_[hash % slots_.size()];
-        if (slot.used && slot.hash == hash && slot.size == datagram.size() && now - slot.seen < window_) return true;
-        slot = {hash, datagram.size(), now, true};
+        if (slot.hash == hash && slot.seen != Clock::time_point{} && now - slot.seen < window_) return true;
+        slot = {hash, now};
         return false;
     }
 
   private:
     struct Slot {
-        std::uint64_t hash = 0;
-        std::size_t size = 0;
+        std::size_t hash = 0;
         Clock::time_point seen{};
-        bool used = false;
     };
     std::chrono::nanoseconds window_;
+    std::size_t size_;
     std::vector<Slot> slots_;
 };
+
+/// What is said, without the header, which some relays write again. Two fireflies of one flow differ by their times.
+[[nodiscard]] inline std::size_t hash_of_text(std::string_view datagram) {
+    return std::hash<std::string_view>{}(datagram.substr(std::min(datagram.find('{'), datagram.size())));
+}
+
+/// The number of a datagram that has one. With its flow, so that whoever forges numbers hides nothing but flows that he
+/// announces himself.
+[[nodiscard]] inline std::size_t hash_of_number(const firefly::FlowdMember& member, const FlowState& flow) {
+    std::size_t hash = flow.hash();
+    for (const std::uint64_t part : {member.boot, member.stream, member.seq})
+        hash = (hash ^ std::hash<std::uint64_t>{}(part)) * 0x9e3779b97f4a7c15u + (hash >> 29);
+    return hash;
+}
 
 }  // namespace flowd::fireflyp

@@ -4,8 +4,7 @@
 #include "flowd/sized.hpp"
 #include "lib/firefly/blocks.hpp"
 #include "lib/firefly/event.hpp"
-#include "lib/firefly/relayed.hpp"
-#include "plugins/fireflyp/gate.hpp"
+#include "lib/net/address_hash.hpp"
 
 namespace flowd::fireflyp {
 
@@ -22,21 +21,20 @@ EventBatch::Piece EventBatch::keep(std::string_view text, std::string_view more)
     return piece;
 }
 
-void EventBatch::add(const firefly::Firefly& firefly, const net::Datagram& datagram, std::string_view relayed) {
+void EventBatch::add(const firefly::Firefly& firefly, const net::Datagram& datagram,
+                     const firefly::Provenance& provenance) {
     flowd_event event = firefly::to_event(firefly);
-    event.sender = hash_of(datagram.peer.address);
+    event.sender = net::sender_of(datagram.peer.address);
     events_.push_back(event);
     const std::size_t before = attachments_.size();
     Item item;
     item.application = keep(firefly.application);
-    attachments_.push_back({keep(FLOWD_ATTACHMENT_DATAGRAM), {}, datagram.payload});
-    if (!relayed.empty()) {
-        const Piece id = keep(firefly::relayed_attachment);
-        attachments_.push_back({id, keep(relayed), {}});
-    }
+    attachments_.push_back({keep(FLOWD_ATTACHMENT_DATAGRAM), {}, datagram.payload, 0});
+    const Piece id = keep(firefly::provenance_attachment);
+    attachments_.push_back({id, keep(firefly::to_text(provenance)), {}, FLOWD_ATTACHMENT_KEEP});
     for (const firefly::Block& block : firefly.blocks) {
-        const Piece id = keep(firefly::block_attachment, block.name);
-        attachments_.push_back({id, keep(block.json), {}});
+        const Piece name = keep(firefly::block_attachment, block.name);
+        attachments_.push_back({name, keep(block.json), {}, 0});
     }
     item.attachments = attachments_.size() - before;
     items_.push_back(item);
@@ -45,7 +43,7 @@ void EventBatch::add(const firefly::Firefly& firefly, const net::Datagram& datag
 std::span<const flowd_event> EventBatch::events() {
     raw_.clear();
     for (const Attachment& attachment : attachments_)
-        raw_.push_back({sizeof(flowd_attachment), 0, to_c(view(attachment.id)),
+        raw_.push_back({sizeof(flowd_attachment), attachment.flags, to_c(view(attachment.id)),
                         to_bytes(attachment.outside.empty() ? view(attachment.bytes) : attachment.outside)});
     std::size_t next = 0;
     for (std::size_t i = 0; i < events_.size(); ++i) {

@@ -10,6 +10,7 @@
 
 #include "flowd/abi/event.h"
 #include "lib/firefly/firefly.hpp"
+#include "lib/firefly/provenance.hpp"
 #include "lib/net/receive_batch.hpp"
 
 namespace flowd::fireflyp {
@@ -19,8 +20,7 @@ namespace flowd::fireflyp {
 class EventBatch {
   public:
     void clear();
-    /// `relayed`: to whom the datagram was passed on already; may be empty.
-    void add(const firefly::Firefly& firefly, const net::Datagram& datagram, std::string_view relayed);
+    void add(const firefly::Firefly& firefly, const net::Datagram& datagram, const firefly::Provenance& provenance);
 
     /// In order. Valid until clear() or add(), and as long as the datagrams.
     [[nodiscard]] std::span<const flowd_event> events();
@@ -35,6 +35,7 @@ class EventBatch {
         Piece id;
         Piece bytes;               ///< unless it is
         std::string_view outside;  ///< somewhere else
+        std::uint32_t flags = 0;   ///< FLOWD_ATTACHMENT_*
     };
     struct Item {
         Piece application;

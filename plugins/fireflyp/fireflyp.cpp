@@ -22,6 +22,11 @@ template <typename Counts>
     return std::accumulate(counts.begin(), counts.end(), std::uint64_t{0});
 }
 
+[[nodiscard]] Counter lost_metric(Host& host, std::string sender) {
+    return host.counter("fireflyp_lost_total", "Numbered fireflies that did not come, by sender.",
+                        {{"sender", std::move(sender)}});
+}
+
 }  // namespace
 
 Fireflyp::Fireflyp(Host& host, Options options)
@@ -42,6 +47,7 @@ Fireflyp::Fireflyp(Host& host, Options options)
     for (std::size_t i = 1; i < firefly::refusal_names.size(); ++i)
         refused_metrics_.push_back(host.counter("fireflyp_refused_total", "Datagrams that are no fireflies, by reason.",
                                                 {{"reason", std::string(firefly::refusal_names[i])}}));
+    lost_of_others_metric_ = lost_metric(host, "others");
     for (std::size_t i = 1; i < kinds.size(); ++i)
         announced_metrics_.push_back(
             host.counter("fireflyp_events_total", "Flow events announced, by state.", {{"state", kinds[i]}}));
@@ -61,7 +67,12 @@ Result<void> Fireflyp::start() {
         auto started = inlet.start([this, &inlet] { read(inlet); });
         if (!started) return started;
     }
-    auto publisher = host().every(std::chrono::seconds(1), [this] { publish(); });
+    auto publisher = host().every(std::chrono::seconds(1), [this] {
+        streams_.settle();
+        if (loop_silence_ > 0) --loop_silence_;
+        if (loop_silence_ == 0 && loop_peer_) warn_of_loop();
+        publish();
+    });
     if (!publisher) return std::move(publisher).error();
     publisher_ = std::move(*publisher);
     relay_.start();
@@ -78,23 +89,49 @@ void Fireflyp::read(Inlet& inlet) {
         inlet.count(received->size(), receive_.drops());
         batch_.clear();
         const auto now = RateLimit::Clock::now();
-        for (const net::Datagram& datagram : *received) take(datagram, now);
+        for (const net::Datagram& datagram : *received) take(datagram, inlet.port(), now);
         waiting_ = batch_.events();
         if (!announce() || received->size() < receive_.capacity()) break;
     }
     relay_.flush();
 }
 
-void Fireflyp::take(const net::Datagram& datagram, RateLimit::Clock::time_point now) {
-    const auto turn_away = [this](TurnedAway reason) { ++turned_away_[static_cast<std::size_t>(reason)]; };
-    if (!allowed_.includes(datagram.peer.address)) return turn_away(TurnedAway::not_allowed);
-    if (!rate_.admits(datagram.peer.address, now)) return turn_away(TurnedAway::rate);
+void Fireflyp::take(const net::Datagram& datagram, std::uint16_t port, RateLimit::Clock::time_point now) {
+    const Address& peer = datagram.peer.address;
+    if (!allowed_.includes(peer)) return turn_away(TurnedAway::not_allowed);
+    if (!rate_.admits(peer, now)) return turn_away(TurnedAway::rate);
     firefly::Firefly firefly;
     const auto refusal = datagram.truncated ? firefly::Refusal::truncated : parser_.parse(datagram.payload, firefly);
-    if (refusal != firefly::Refusal::none)
+    if (refusal != firefly::Refusal::none) {
         ++refused_[static_cast<std::size_t>(refusal)];
-    else
-        batch_.add(firefly, datagram, relay_.pass(datagram.payload, now));
+        return;
+    }
+    if (circulates(firefly, peer, now)) return;
+    const firefly::Path path = firefly.member ? firefly.member->path : firefly::Path{boot_, 0};
+    batch_.add(firefly, datagram, {path, peer, port, relay_.pass(datagram, firefly, port, now)});
+}
+
+bool Fireflyp::circulates(const firefly::Firefly& firefly, const Address& peer, RateLimit::Clock::time_point now) {
+    if (!firefly.member) return false;
+    streams_.note(peer, *firefly.member);
+    const bool own = firefly.member->path.origin == boot_ || firefly.member->boot == boot_;
+    const FlowState flow(firefly.key, static_cast<std::uint32_t>(firefly.state));
+    if (!own && !numbers_.repeated(hash_of_number(*firefly.member, flow), now)) return false;
+    turn_away(own ? TurnedAway::own : TurnedAway::repeated);
+    loop_peer_ = peer;
+    if (loop_silence_ == 0) warn_of_loop();
+    return true;
+}
+
+void Fireflyp::warn_of_loop() {
+    constexpr unsigned minute = 60;
+    loop_silence_ = minute;
+    const auto of = [this](TurnedAway reason) { return std::to_string(turned_away_[static_cast<std::size_t>(reason)]); };
+    host().warning("fireflies come back from " + loop_peer_->to_string() + ": " + of(TurnedAway::own) +
+                   " that this daemon sent itself, " + of(TurnedAway::repeated) +
+                   " that it received before, since the start; they are dropped. See whether two daemons have each other "
+                   "as collector or receiver, and remove one of the two");
+    loop_peer_.reset();
 }
 
 bool Fireflyp::announce() {
@@ -146,6 +183,12 @@ void Fireflyp::publish() {
         for (std::size_t i = 0; i < totals.size(); ++i) metrics[i].set_total(static_cast<double>(totals[i]));
     };
     for (Inlet& inlet : inlets_) inlet.publish();
+    for (const auto& [sender, lost] : streams_.lost()) {
+        auto [metric, is_new] = lost_metrics_.try_emplace(sender);
+        if (is_new) metric->second = lost_metric(host(), sender.to_string());
+        metric->second.set_total(static_cast<double>(lost));
+    }
+    lost_of_others_metric_.set_total(static_cast<double>(streams_.lost_of_others()));
     set(turned_away_metrics_, turned_away_);
     set(refused_metrics_, std::span(refused_).subspan(1));
     set(announced_metrics_, std::span(announced_).subspan(1));
@@ -174,6 +217,12 @@ void Fireflyp::status(json::Writer& object) const {
     object.key("refusals").object();
     for (std::size_t i = 1; i < refused_.size(); ++i)
         if (refused_[i] != 0) object.member(firefly::refusal_names[i], refused_[i]);
+    object.end();
+    object.member("lost", streams_.total());
+    object.key("lostBySender").object();
+    for (const auto& [sender, lost] : streams_.lost())
+        if (lost != 0) object.member(sender.to_string(), lost);
+    if (streams_.lost_of_others() != 0) object.member("others", streams_.lost_of_others());
     object.end();
     object.member("notTaken", not_taken_);
     object.member("paused", paused_).member("pauses", pauses_);

@@ -5,6 +5,8 @@
 #include <array>
 #include <cstdint>
 #include <list>
+#include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -17,15 +19,18 @@
 #include "plugins/fireflyp/inlet.hpp"
 #include "plugins/fireflyp/options.hpp"
 #include "plugins/fireflyp/relay.hpp"
+#include "plugins/fireflyp/streams.hpp"
 
 namespace flowd::fireflyp {
 
-/// Why a datagram was not even looked at. Appended to, never reordered: metric labels.
+/// Why a datagram was left aside, whatever it says. Appended to, never reordered: metric labels.
 enum class TurnedAway : std::uint8_t {
     not_allowed,  ///< from none of the networks in `allow`
     rate,         ///< beyond `ratePerSource`
+    own,          ///< this daemon printed it first: it came back
+    repeated,     ///< its number was seen a moment ago
 };
-inline constexpr std::array<std::string_view, 2> turned_away_names{"not_allowed", "rate"};
+inline constexpr std::array<std::string_view, 4> turned_away_names{"not_allowed", "rate", "own", "repeated"};
 
 /// Back-pressure: when the bus is full, reading stops at the event that did not fit, and goes on with it when there is
 /// room. Meanwhile the kernel's buffers take what comes; what they cannot take is their drop, and is counted.
@@ -51,7 +56,11 @@ class Fireflyp final : public Plugin {
     static constexpr int batches_per_turn = 8;
 
     void read(Inlet& inlet);
-    void take(const net::Datagram& datagram, RateLimit::Clock::time_point now);
+    void take(const net::Datagram& datagram, std::uint16_t port, RateLimit::Clock::time_point now);
+    /// Whether the datagram goes round in circles: it came from here, or was here a moment ago.
+    [[nodiscard]] bool circulates(const firefly::Firefly& firefly, const Address& peer, RateLimit::Clock::time_point now);
+    void turn_away(TurnedAway reason) { ++turned_away_[static_cast<std::size_t>(reason)]; }
+    void warn_of_loop();
     /// False when reading has to stop.
     bool announce();
     void pause();
@@ -64,6 +73,11 @@ class Fireflyp final : public Plugin {
     Allowed allowed_;
     RateLimit rate_;
     Relay relay_;
+    std::uint64_t boot_ = firefly::this_boot();
+    Damper numbers_{std::chrono::seconds(60), 1u << 17};
+    Streams streams_;
+    std::optional<Address> loop_peer_;  ///< who sent what circulates, since the last warning
+    unsigned loop_silence_ = 0;         ///< seconds until the next warning
 
     EventBatch batch_;
     std::span<const flowd_event> waiting_;  ///< of batch_, not yet taken by the core
@@ -78,6 +92,8 @@ class Fireflyp final : public Plugin {
 
     Counter not_taken_metric_, pauses_metric_;
     std::vector<Counter> turned_away_metrics_, refused_metrics_, announced_metrics_;
+    std::map<Address, Counter> lost_metrics_;
+    Counter lost_of_others_metric_;
     Timer publisher_;
 };
 

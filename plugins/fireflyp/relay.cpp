@@ -3,12 +3,12 @@
 
 #include <utility>
 
-#include "lib/firefly/relayed.hpp"
+#include "lib/firefly/provenance.hpp"
 
 namespace flowd::fireflyp {
 
 Relay::Relay(Host& host, const std::vector<Receiver>& receivers, std::chrono::seconds resolve_interval)
-    : damper_(std::chrono::seconds(5), receivers.empty() ? 1 : 8192) {
+    : damper_(std::chrono::seconds(5), 8192), limit_(receivers.empty() ? 0 : 1u << 14) {
     net::Target::Schedule schedule;
     schedule.again = resolve_interval;
     for (const Receiver& receiver : receivers) {
@@ -21,22 +21,31 @@ Relay::Relay(Host& host, const std::vector<Receiver>& receivers, std::chrono::se
         targets_.push_back(std::make_unique<net::HostedTarget>(
             host, std::move(target), [this](const Endpoint& endpoint) { return own_.includes(endpoint); }));
     }
-    if (active())
-        damped_metric_ =
-            host.counter("fireflyp_relay_damped_total", "Fireflies not passed on because the same bytes just were.");
+    if (!active()) return;
+    damped_metric_ = host.counter("fireflyp_relay_damped_total", "Fireflies not passed on because the same text just was.");
+    limited_metric_ =
+        host.counter("fireflyp_relay_limited_total", "Fireflies not passed on because too many of their flow just were.");
 }
 
 void Relay::start() {
     for (const auto& target : targets_) target->start();
 }
 
-std::string_view Relay::pass(std::string_view datagram, Damper::Clock::time_point now) {
+std::string_view Relay::pass(const net::Datagram& datagram, const firefly::Firefly& firefly, std::uint16_t port,
+                             Damper::Clock::time_point now) {
     passed_.clear();
     if (!active()) return passed_;
-    const bool repeated = damper_.repeated(datagram, now);
-    if (repeated) ++damped_;
+    // Numbered ones are recognised before they come here.
+    const bool repeated = !firefly.member && damper_.repeated(hash_of_text(datagram.payload), now);
+    if (repeated)
+        ++damped_;
+    else if (!limit_.admits({firefly.key, static_cast<std::uint32_t>(firefly.state)}, now)) {
+        ++limited_;
+        return passed_;
+    }
+    const Endpoint sender{datagram.peer.address, port};
     for (const auto& target : targets_) {
-        if (!repeated && !target->push(datagram)) continue;
+        if (!repeated && (target->target().endpoint() == sender || !target->push(datagram.payload))) continue;
         firefly::add_receiver(passed_, target->target().name());
         firefly::add_receiver(passed_, target->target().address_text());
     }
@@ -59,6 +68,7 @@ void Relay::publish() {
         metrics_[i].dropped.set_total(static_cast<double>(counts.dropped));
     }
     damped_metric_.set_total(static_cast<double>(damped_));
+    limited_metric_.set_total(static_cast<double>(limited_));
 }
 
 void Relay::status(json::Writer& object) const {
@@ -66,7 +76,7 @@ void Relay::status(json::Writer& object) const {
     object.key("relay").array();
     for (const auto& target : targets_) target->status(object);
     object.end();
-    object.member("damped", damped_);
+    object.member("damped", damped_).member("limited", limited_);
 }
 
 }  // namespace flowd::fireflyp

@@ -12,7 +12,9 @@
 #include "flowd/module.hpp"
 #include "lib/net/hosted_target.hpp"
 #include "lib/net/own_receivers.hpp"
+#include "lib/net/receive_batch.hpp"
 #include "plugins/fireflyp/damper.hpp"
+#include "plugins/fireflyp/flow_limit.hpp"
 #include "plugins/fireflyp/options.hpp"
 
 namespace flowd::fireflyp {
@@ -22,8 +24,10 @@ class Relay {
     Relay(Host& host, const std::vector<Receiver>& receivers, std::chrono::seconds resolve_interval);
 
     void start();
-    /// Answers who has got it, now or a moment ago, in the form of lib/firefly/relayed.hpp. Valid until the next call.
-    std::string_view pass(std::string_view datagram, Damper::Clock::time_point now);
+    /// Answers who has got it, now or a moment ago, in the form of Provenance::receivers. Valid until the next call.
+    /// `port`: where the datagram was received.
+    std::string_view pass(const net::Datagram& datagram, const firefly::Firefly& firefly, std::uint16_t port,
+                          Damper::Clock::time_point now);
     void flush();
     void stop(const Deadline& deadline);
     void publish();
@@ -38,9 +42,11 @@ class Relay {
     std::vector<std::unique_ptr<net::HostedTarget>> targets_;
     std::vector<Metrics> metrics_;
     Damper damper_;
+    FlowLimit limit_;
     std::string passed_;
     std::uint64_t damped_ = 0;
-    Counter damped_metric_;
+    std::uint64_t limited_ = 0;
+    Counter damped_metric_, limited_metric_;
 };
 
 }  // namespace flowd::fireflyp

@@ -14,8 +14,11 @@ namespace flowd::netlink {
 namespace {
 
 constexpr std::size_t notifications_per_turn = 1024;
+constexpr std::size_t turns_per_look = 64;
 constexpr std::uint8_t missed_until_ended = 2;
+/// By then a notification that the kernel or this plugin was slow to handle has come.
 constexpr std::uint8_t missed_until_forgotten = 4;
+constexpr std::chrono::seconds remembered{10};
 
 /// A connection that both ends have agreed on.
 std::uint32_t established_states() {
@@ -86,7 +89,7 @@ void Netlink::prepare_early() {
 }
 
 Result<void> Netlink::start() {
-    auto readable = host().watch(listener_->fd(), FLOWD_IO_READ, [this](std::uint32_t) { hear(); });
+    auto readable = host().watch(listener_->fd(), FLOWD_IO_READ, [this](std::uint32_t) { (void)hear(); });
     if (!readable) return std::move(readable).error();
     auto period = host().every(options_.period, [this] { look(); });
     if (!period) return std::move(period).error();
@@ -137,8 +140,8 @@ void Netlink::look() {
         host().warning("the connections could not be looked at: " + last_error_);
         return;
     }
-    hear();  // what closed meanwhile is told with its counts rather than found missing
-    if (!outbox_.full()) sweep();
+    // What closed meanwhile is told with its counts rather than found missing: so all that waits is read first.
+    if (hear_all() && !outbox_.full()) sweep();
     looked_ns_ = unix_time_ns();
     last_look_ = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - began);
 }
@@ -218,33 +221,45 @@ void Netlink::seen(const diag::Connection& connection) {
 
 void Netlink::sweep() {
     const std::int64_t now = unix_time_ns();
+    const auto time = std::chrono::steady_clock::now();
     const std::uint8_t enough = std::exchange(lost_, false) ? std::uint8_t{1} : missed_until_ended;
     std::vector<std::uint64_t> over;
     tracker_.sweep([&](std::uint64_t cookie, Tracked& connection) {
         if (connection.pass == pass_) return true;
+        if (connection.missed == 0) connection.missing_since = time;
         if (connection.missed < missed_until_forgotten) ++connection.missed;
         if (connection.announced && connection.missed >= enough && !outbox_.full()) {
             ++counts_[missing];
             end(connection, std::nullopt, now);
             over.push_back(cookie);
         }
-        return connection.announced || connection.missed < missed_until_forgotten;
+        return connection.announced || connection.missed < missed_until_forgotten ||
+               time - connection.missing_since < remembered;
     });
     for (const std::uint64_t cookie : over) tracker_.silence(cookie);  // its notification may still come
 }
 
-void Netlink::hear() {
-    if (outbox_.full()) return;
+bool Netlink::hear_all() {
+    for (std::size_t turn = 0; turn < turns_per_look; ++turn)
+        if (!hear()) return true;
+    return false;  // the next look sweeps
+}
+
+/// Whether there may be more to hear.
+bool Netlink::hear() {
+    if (outbox_.full()) return false;
     const auto heard =
         listener_->receive(notifications_per_turn, [this](const diag::Connection& connection) { closed(connection); });
     if (!heard) {
         last_error_ = heard.error().message;
         host().warning(last_error_);
-        return;
+        return false;
     }
-    if (!heard->lost && watch_.lost() == 0) return;
-    ++counts_[losses];
-    if (!std::exchange(lost_, true)) look_soon();
+    if (heard->lost || watch_.lost() != 0) {
+        ++counts_[losses];
+        if (!std::exchange(lost_, true)) look_soon();
+    }
+    return heard->more;
 }
 
 void Netlink::told(const watch::SocketEvent& event) {

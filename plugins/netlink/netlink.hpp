@@ -69,7 +69,8 @@ class Netlink final : public Plugin {
     void note_listener(const diag::Connection& listener);
     void seen(const diag::Connection& connection);
     void sweep();
-    void hear();
+    bool hear();
+    bool hear_all();
     void told(const watch::SocketEvent& event);
     void opened(const watch::SocketEvent& event);
     void closed(const diag::Connection& connection);

@@ -33,6 +33,8 @@ void Tracker::erase(std::uint64_t cookie) {
 }
 
 void Tracker::silence(std::uint64_t cookie) {
+    // What is remembered takes no room from what is announced.
+    if (by_cookie_.size() >= most_ + most_ / 2) return erase(cookie);
     if (Tracked* const connection = find(cookie)) {
         forget_tuple(cookie, *connection);
         connection->announced = false;

@@ -2,6 +2,7 @@
 // The connections that are announced, and what has to be said of them. Thread-aware, not thread-safe.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -17,10 +18,11 @@ namespace flowd::netlink {
 
 /// One connection. Its cookie is its identity: the kernel never gives one twice.
 struct Tracked : watch::Announced {
-    std::uint8_t missed = 0;  ///< dumps in a row that did not show it
-    std::uint8_t fin = 0;     ///< the peer's FIN is known to have come
-    bool announced = false;   ///< false: it is known and nothing is said of it
-    std::uint64_t pass = 0;   ///< the last dump that showed it
+    std::uint8_t missed = 0;                              ///< dumps in a row that did not show it
+    std::chrono::steady_clock::time_point missing_since;  ///< the first of them
+    std::uint8_t fin = 0;                                 ///< the peer's FIN is known to have come
+    bool announced = false;                               ///< false: it is known and nothing is said of it
+    std::uint64_t pass = 0;                               ///< the last dump that showed it
 };
 
 /// By cookie, and by tuple: a tuple has one live connection, so that ports used again end the one before.
@@ -34,7 +36,7 @@ class Tracker {
     /// Null when it is full.
     Tracked* add(std::uint64_t cookie, const Tracked& connection);
     void erase(std::uint64_t cookie);
-    /// It ended; only its cookie is remembered for a few looks, so that nothing of it that comes late begins it again.
+    /// It ended; only its cookie is remembered for a while, so that nothing of it that comes late begins it again.
     void silence(std::uint64_t cookie);
 
     /// `visitor` answers false for those that are to be erased.

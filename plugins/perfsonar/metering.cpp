@@ -165,7 +165,7 @@ Result<void> Metering::start() {
 
 Result<void> Metering::follow() {
     auto changes = host_.watch(changes_.fd(), FLOWD_IO_READ, [this](std::uint32_t) {
-        if (changes_.drain()) attach_again();
+        if (changes_.drain()) attach_soon_.call();
     });
     if (!changes) return std::move(changes).error();
     change_watch_ = *std::move(changes);
@@ -197,6 +197,7 @@ Result<void> Metering::reconfigure(const PerfsonarOptions& options) {
         attachments_ = std::make_unique<bpf::Attachments>(host_, purpose_of(options, program_), *std::move(ownership));
     }
     change_watch_.reset();
+    attach_soon_.cancel();
     interfaces_ = std::move(interfaces);
     changes_ = *std::move(changes);
     options_ = options;
@@ -209,6 +210,7 @@ Result<void> Metering::reconfigure(const PerfsonarOptions& options) {
 void Metering::stop() {
     ring_watch_.reset();
     change_watch_.reset();
+    attach_soon_.cancel();
     drain_timer_.reset();
     tick_timer_.reset();
     attachments_->detach_all();

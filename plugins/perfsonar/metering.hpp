@@ -14,6 +14,7 @@
 #include "lib/bpf/interfaces.hpp"
 #include "lib/bpf/ring.hpp"
 #include "lib/bpf/rtnetlink.hpp"
+#include "lib/bpf/throttle.hpp"
 #include "plugins/perfsonar/flow_keeper.hpp"
 #include "plugins/perfsonar/flow_slots.hpp"
 #include "plugins/perfsonar/meter_program.hpp"
@@ -74,6 +75,7 @@ class Metering {
 
     Watch ring_watch_;
     Watch change_watch_;
+    bpf::Throttle attach_soon_{host_, [this] { attach_again(); }};
     Timer drain_timer_;
     Timer tick_timer_;
 };

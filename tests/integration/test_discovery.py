@@ -121,6 +121,58 @@ def test_the_syn_of_a_client_and_the_first_data_of_a_server_carry_the_label(lab)
         here.close()
 
 
+@pytest.mark.parametrize("finder", ["netlink", "iperf3"])
+def test_a_rule_beats_a_meter_from_the_first_packet_to_the_last(lab, finder):
+    """perfsonar meters the same connections, each side by its own timing: 300 short ones, many at a time."""
+    count, at_a_time = 300, 20
+    rules = {"netlink": "  netlink: {ignorePrivate: false, period: 1s, rules: [{remotePorts: ['5001'], experiment: 2, activity: 3}]}\n",
+             "iperf3": "  iperf3: {minDestinationPort: 5001, maxDestinationPort: 5001, experimentIDs: [2], activityIDs: [3]}\n"}
+    configuration = (f"plugins:\n  perfsonar: {{experimentId: 3, activityId: 2, interfaces: [eth0]}}\n{rules[finder]}"
+                     f"backends:\n  firefly: {{sendToCollector: true, collectorAddress: '{lab.b.address6}', sendToDestination: false}}\n{MARKER}")
+    with Collector(lab.b) as collector, daemon_on(lab.a, configuration) as daemon:
+        kernel = daemon.details(f"plugin {finder}")["kernel"]
+        if kernel.get("state", "on") != "on":
+            pytest.skip("the kernel takes no sockops program here: " + kernel["state"])
+        assert kernel["marksFirstPacket"] and looks_into_sockets(daemon)
+        server = Server(lab.b, 5001)
+
+        def exchange(number):
+            with socket.create_connection((lab.b.address6, 5001), 10) as client:
+                for part in range(3):
+                    client.sendall(b"x" * 2000)
+                    time.sleep(0.01 * (number % 7))  # the pace of the traffic
+                client.shutdown(socket.SHUT_WR)
+                client.recv(1)  # the other side's end: all packets but acknowledgements have been sent
+
+        with Capture(lab.b, "ip6 and tcp dst port 5001") as capture:
+            def run(first):
+                for number in range(first, count, at_a_time):
+                    lab.a.call(exchange, number)
+
+            threads = [threading.Thread(target=run, args=(first,)) for first in range(at_a_time)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            wait_for(lambda: len([m for m in list(collector.fireflies) if m["flow-lifecycle"]["state"] == "end"]) >= count, "all ends", 30)
+            sent = tcp_packets(capture, lab.a.address6, destination_port=5001)
+        capture.remove()
+        server.close()
+    of_flow = {}
+    for packet, tag in zip(sent, tags_of(sent)):
+        of_flow.setdefault(packet["TCP"].sport, []).append((str(packet["TCP"].flags), tag))
+    assert len(of_flow) == count
+    wrong = {port: packets for port, packets in of_flow.items() if any(tag != (2, 3) for _, tag in packets)}
+    assert not wrong, (len(wrong), list(wrong.items())[:3])
+    told = {}
+    for message in collector.fireflies:
+        told.setdefault(message["flow-id"]["src-port"], []).append(
+            (message["flow-lifecycle"]["state"], message["context"]["experiment-id"], message["context"]["activity-id"]))
+    again = {port: story for port, story in told.items() if [state for state, *_ in story if state != "ongoing"] != ["start", "end"]}
+    assert not again, (len(again), list(again.items())[:3])
+    assert all(story[-1][1:] == (2, 3) for story in told.values())
+
+
 def looks_into_sockets(daemon):
     return daemon.cli("marker", "status")["socketTags"]
 

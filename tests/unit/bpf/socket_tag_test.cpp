@@ -109,5 +109,16 @@ TEST_F(SocketTag, AFlowThatTheCatchAllCoveredHasAnEntryOnceSocketsAreLookedAt) {
     EXPECT_EQ(sent_label(), expected(catch_all)) << "the flow's own tag comes first";
 }
 
+TEST_F(SocketTag, ComesBeforeAFlowThatOnlyAMeterHasAnnounced) {
+    set_catch_all(catch_all);
+    table_->set_socket_tags(true);
+    tag_socket({1, 14});
+    ASSERT_TRUE(table_->put(own_key(), catch_all, FLOWD_METERED));
+    EXPECT_EQ(sent_label(), expected({1, 14})) << "a rule's tag beats a meter's, whoever announces the flow first";
+    EXPECT_TRUE(table_->is_relied_on());
+    ASSERT_TRUE(table_->put(own_key(), announced));
+    EXPECT_EQ(sent_label(), expected(announced));
+}
+
 }  // namespace
 }  // namespace flowd::test

@@ -13,9 +13,13 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <future>
 #include <mutex>
+#include <optional>
+#include <string>
 #include <thread>
+#include <vector>
 
 #include "core/control/client.hpp"
 #include "core/control/listener.hpp"
@@ -89,6 +93,33 @@ class Running {
     std::atomic<bool> stop_{false};
     std::thread thread_;
 };
+
+/// What a server logs.
+class Lines {
+  public:
+    std::function<void(flowd_level, const std::string&)> writer() {
+        return [this](flowd_level, const std::string& text) {
+            const std::lock_guard lock(mutex_);
+            lines_.push_back(text);
+        };
+    }
+    std::vector<std::string> all() {
+        const std::lock_guard lock(mutex_);
+        return lines_;
+    }
+
+  private:
+    std::mutex mutex_;
+    std::vector<std::string> lines_;
+};
+
+bool comes_true(const std::function<bool()>& condition) {
+    for (const auto deadline = std::chrono::steady_clock::now() + 10s; std::chrono::steady_clock::now() < deadline;) {
+        if (condition()) return true;
+        std::this_thread::yield();
+    }
+    return false;
+}
 
 void echo(const Arguments& arguments, const Peer&, const Responder& respond) {
     std::string text;
@@ -252,12 +283,15 @@ TEST(ControlServer, ClosesAConnectionThatSendsTooSlowly) {
     const Folder folder;
     ServerOptions options = at(folder.file("control"));
     options.idle_timeout = 50ms;
+    Lines lines;
+    options.log = lines.writer();
     Running server(std::move(options), echo);
     const UniqueFd silent = connect_raw(folder.file("control"));
     const UniqueFd slow = connect_raw(folder.file("control"));
     send_all(slow.get(), "\x06\0\0\0sta"s);
-    EXPECT_EQ(read_all(silent.get()), "");
-    EXPECT_EQ(read_all(slow.get()), "");
+    EXPECT_THAT(read_all(silent.get()).value_or(""), HasSubstr("did not come in time"));
+    EXPECT_THAT(read_all(slow.get()).value_or(""), HasSubstr("did not come in time"));
+    EXPECT_THAT(lines.all(), testing::Each(HasSubstr("did not send its request in time")));
     EXPECT_TRUE(server.eventually([](const ServerCounters& counters) { return counters.timeouts == 2; }));
 }
 
@@ -274,18 +308,95 @@ TEST(ControlServer, ClosesAConnectionThatDoesNotReadItsAnswer) {
     EXPECT_EQ(server.counters().replies, 0u);
 }
 
-TEST(ControlServer, LimitsConnections) {
+TEST(ControlServer, ThoseThatDawdleMakeRoomForTheNext) {
+    const Folder folder;
+    Lines lines;
+    ServerOptions options = at(folder.file("control"));
+    options.idle_timeout = 60s;
+    options.log = lines.writer();
+    Running server(std::move(options), echo);
+    std::vector<UniqueFd> slow;
+    for (int i = 0; i < 40; ++i) {
+        slow.push_back(connect_raw(folder.file("control")));
+        send_all(slow.back().get(), "\x06\0"s);
+    }
+    const auto reply = request(folder.file("control"), {"status"}, 10s);
+    ASSERT_TRUE(reply.ok()) << reply.error().message;
+    EXPECT_EQ(reply->json, "\"status\"");
+    EXPECT_EQ(server.counters().refused_busy, 9u) << "40 and one more, of 32";
+    EXPECT_THAT(read_all(slow.front().get()).value_or(""), HasSubstr("too many clients"));
+    EXPECT_THAT(lines.all(), testing::Contains(HasSubstr("makes room")));
+    send_all(slow.back().get(), "\0\0status"s);
+    EXPECT_EQ(read_all(slow.back().get()), encode_reply({ExitCode::ok, "\"status\""})) << "the others are served";
+}
+
+TEST(ControlServer, ThoseThatWaitForTheirAnswerKeepTheirPlaceAndAFurtherOneIsToldSo) {
     const Folder folder;
     ServerOptions options = at(folder.file("control"));
     options.max_connections = 2;
-    Running server(std::move(options), echo);
+    Lines lines;
+    options.log = lines.writer();
+    std::mutex mutex;
+    std::vector<Responder> waiting;
+    Running server(std::move(options), [&](const Arguments&, const Peer&, const Responder& respond) {
+        const std::lock_guard lock(mutex);
+        waiting.push_back(respond);
+    });
     const UniqueFd first = connect_raw(folder.file("control"));
     const UniqueFd second = connect_raw(folder.file("control"));
-    const UniqueFd third = connect_raw(folder.file("control"));
-    EXPECT_EQ(read_all(third.get()), "");
-    EXPECT_EQ(server.counters().refused_busy, 1u);
-    send_all(first.get(), encode_request({"a"}));
-    EXPECT_EQ(read_all(first.get()), encode_reply({ExitCode::ok, "\"a\""})) << "those before are served";
+    for (const UniqueFd* one : {&first, &second}) send_all(one->get(), encode_request({"a"}));
+    ASSERT_TRUE(server.eventually([](const ServerCounters& counters) { return counters.requests == 2; }));
+    const auto refused = request(folder.file("control"), {"status"}, 10s);
+    ASSERT_TRUE(refused.ok()) << refused.error().message;
+    EXPECT_EQ(refused->code, ExitCode::busy);
+    EXPECT_THAT(refused->json, HasSubstr("too many clients"));
+    EXPECT_THAT(lines.all(), testing::Contains(HasSubstr("refused")));
+    const std::lock_guard lock(mutex);
+    waiting.at(0)(Reply{ExitCode::ok, "1"});
+    EXPECT_EQ(read_all(first.get()), encode_reply({ExitCode::ok, "1"}));
+}
+
+TEST(ControlServer, ASocketFileThatIsRemovedIsRecreated) {
+    const Folder folder;
+    Lines lines;
+    ServerOptions options = at(folder.file("run") + "/control");
+    options.check_interval = 10ms;
+    options.log = lines.writer();
+    const std::string path = options.path;
+    const Running server(std::move(options), echo);
+    for (const bool all : {false, true}) {
+        if (all)
+            fs::remove_all(folder.file("run"));  // with its lock and its folder
+        else
+            fs::remove(path);
+        ASSERT_TRUE(comes_true([&] { return request(path, {"status"}, 1s).ok(); })) << path;
+        struct stat status {};
+        ASSERT_EQ(::stat(path.c_str(), &status), 0);
+        EXPECT_EQ(status.st_mode & 07777, 0660u);
+    }
+    EXPECT_THAT(lines.all(), testing::ElementsAre(HasSubstr("has been re-created"), HasSubstr("has been re-created")));
+    EXPECT_EQ(Server::listen(at(path), echo).error().code, FLOWD_BUSY) << "and it is still this daemon's alone";
+}
+
+TEST(ControlServer, ASocketFileOfAnotherDaemonStaysThatOnes) {
+    const Folder folder;
+    Lines lines;
+    ServerOptions options = at(folder.file("run") + "/control");
+    options.check_interval = 1s;
+    options.log = lines.writer();
+    const std::string path = options.path;
+    auto first = Server::listen(options, echo);  // nobody dispatches it yet
+    ASSERT_TRUE(first.ok());
+    fs::rename(folder.file("run"), folder.file("moved"));
+    auto second = Server::listen(at(path), echo);
+    ASSERT_TRUE(second.ok());
+    ASSERT_TRUE(comes_true([&] {
+        first.value()->dispatch();
+        return !lines.all().empty();
+    }));
+    EXPECT_THAT(lines.all().front(), HasSubstr("cannot be re-created: another flowd-cpp is running"));
+    first.value().reset();
+    EXPECT_TRUE(fs::exists(path)) << "the one that ends removes nothing that is not its own";
 }
 
 TEST(ControlServer, RefusesAPathThatALivingDaemonOwns) {
@@ -367,6 +478,21 @@ TEST(ControlClient, TellsNoDaemonFromNotAllowedFromNoAnswer) {
     ASSERT_FALSE(late.ok());
     EXPECT_EQ(late.error().code, FLOWD_ERROR);
     EXPECT_THAT(late.error().message, HasSubstr("did not answer"));
+}
+
+TEST(ControlClient, SaysWhereToLookWhenTheConnectionEndsWithoutAnAnswer) {
+    const Folder folder;
+    Listener listener = std::move(*Listener::open(folder.file("control"), ::getegid()));
+    std::thread closes([&] {
+        pollfd entry{listener.fd(), POLLIN, 0};
+        (void)::poll(&entry, 1, 10'000);
+        const UniqueFd client(::accept(listener.fd(), nullptr, nullptr));
+    });
+    const auto reply = request(folder.file("control"), {"status"}, 10s);
+    closes.join();
+    ASSERT_FALSE(reply.ok());
+    EXPECT_THAT(reply.error().message, HasSubstr("closed the connection without an answer"));
+    EXPECT_THAT(reply.error().hint, HasSubstr("systemctl status flowd-cpp"));
 }
 
 TEST(ControlClient, RefusesToSendWhatTheServerWouldRefuse) {

@@ -28,7 +28,8 @@ namespace {
 
 using net::ForeignReceiver;
 
-using firefly::fixtures::endpoint;
+namespace fixtures = firefly::fixtures;
+using fixtures::endpoint;
 
 class FireflyBackendTest : public ::testing::Test {
   protected:
@@ -60,6 +61,13 @@ class FireflyBackendTest : public ::testing::Test {
         auto event = Event::end(start(destination)->key, {2, 16});
         event->start_time_ns = start()->start_time_ns;
         event->time_ns = event->end_time_ns = event->start_time_ns + 60'000'000'000;
+        return event;
+    }
+
+    /// The event as fireflyp announces it.
+    static Event learnt(Event event, const firefly::Provenance& provenance) {
+        event->flags |= FLOWD_LEARNT_REMOTELY;
+        event.attach(std::string(firefly::provenance_attachment), firefly::to_text(provenance));
         return event;
     }
 
@@ -214,8 +222,10 @@ TEST_F(FireflyBackendTest, RepeatsTheBlocksOfAFirefly) {
     instance_->deliver(event);
     const auto& received = collector_.wait_for(1);
     ASSERT_EQ(received.size(), 1u);
-    EXPECT_TRUE(received[0].ends_with(
-        R"(,"netlink":{"rtt":0.163,"state":"established","tcp_info":{"rtt":0.163}},"storage-stats":{"read-bw":1}})"))
+    EXPECT_TRUE(
+        fixtures::without_member(received[0])
+            .ends_with(
+                R"(,"netlink":{"rtt":0.163,"state":"established","tcp_info":{"rtt":0.163}},"storage-stats":{"read-bw":1}})"))
         << received[0];
     EXPECT_TRUE(shows(R"("badBlocks":2)"));
 }
@@ -256,8 +266,8 @@ class SampledFlow : public FireflyBackendTest {
     std::string told(std::size_t number) {
         const auto& received = collector_.wait_for(number + 1);
         if (received.size() <= number) return "nothing";
-        return received[number].substr(
-            std::min(received[number].find("\"usage\""), received[number].find("},\"netlink\"")));
+        const std::string text = fixtures::without_member(received[number]);
+        return text.substr(std::min(text.find("\"usage\""), text.find("},\"netlink\"")));
     }
     struct ::tcp_info info_ {};
     std::vector<flowd_sample> samples_;
@@ -618,10 +628,10 @@ TEST_F(FireflyBackendTest, TellsEachOfItsCollectorsInItsOwnForm) {
     ASSERT_EQ(collector_.wait_for(1).size(), 1u);
     ASSERT_EQ(second.wait_for(1).size(), 1u);
     ASSERT_EQ(third.wait_for(1).size(), 1u);
-    const std::string whole = collector_.take()[0];
+    const std::string whole = fixtures::without_member(collector_.take()[0]);
     EXPECT_TRUE(whole.starts_with("<134>1 ") && whole.find("\"long\":") != std::string::npos) << whole;
-    EXPECT_EQ(second.take()[0], whole.substr(whole.find('{')));
-    EXPECT_EQ(third.take()[0], whole.substr(0, whole.find(",\"long\"")) + "}");
+    EXPECT_EQ(fixtures::without_member(second.take()[0]), whole.substr(whole.find('{')));
+    EXPECT_EQ(fixtures::without_member(third.take()[0]), whole.substr(0, whole.find(",\"long\"")) + "}");
     EXPECT_EQ(instance_->stop(), FLOWD_OK);
     EXPECT_EQ(host_.metric("firefly_blocks_left_out_total")->value, 1);
     for (const ForeignReceiver* receiver : {&collector_, &second, &third})
@@ -634,14 +644,122 @@ TEST_F(FireflyBackendTest, TellsNoCollectorWhatARelayToldItAlready) {
     config_.set("collectors[0].address", "127.0.0.1").set("collectors[0].port", std::to_string(second.endpoint().port));
     bring_up();
     auto first = start();
-    first.attach("flow/flowd.relayed/1", "relay.example.org:10514\n" + collector_.endpoint().to_string() + "\n");
-    instance_->deliver(first);
+    const std::string receivers = "relay.example.org:10514\n" + collector_.endpoint().to_string() + "\n";
+    instance_->deliver(learnt(first, {{0xb1, 0}, Address::parse("2001:db8::9").value(), 10514, receivers}));
     instance_->deliver(end());
     EXPECT_EQ(second.wait_for(2).size(), 2u);
     const auto& received = collector_.wait_for(1);
     ASSERT_EQ(received.size(), 1u);
     EXPECT_EQ(parse(received[0]).state, firefly::State::end) << "nobody passed that on";
     EXPECT_TRUE(shows(R"("relayed":1)")) << instance_->status();
+}
+
+TEST_F(FireflyBackendTest, NumbersWhatItSendsToEachTarget) {
+    ForeignReceiver second("127.0.0.1");
+    use_collector();
+    config_.set("collectors[0].address", "127.0.0.1").set("collectors[0].port", std::to_string(second.endpoint().port));
+    config_.set("sendToDestination", "false");
+    bring_up();
+    for (int i = 0; i < 3; ++i) instance_->deliver(start());
+    ASSERT_EQ(collector_.wait_for(3).size(), 3u);
+    ASSERT_EQ(second.wait_for(3).size(), 3u);
+    std::set<std::uint64_t> streams;
+    for (ForeignReceiver* receiver : {&collector_, &second})
+        for (std::uint64_t i = 0; i < 3; ++i) {
+            const auto member = parse(receiver->take()[i]).member;
+            ASSERT_TRUE(member) << receiver->take()[i];
+            EXPECT_EQ(member->boot, firefly::this_boot());
+            EXPECT_EQ(member->seq, i + 1);
+            EXPECT_EQ(member->path, (firefly::Path{firefly::this_boot(), 0}));
+            streams.insert(member->stream);
+        }
+    EXPECT_EQ(streams.size(), 2u) << "one for each target";
+}
+
+TEST_F(FireflyBackendTest, NumbersWhatItSendsToDestinations) {
+    ForeignReceiver destination("::1");
+    use_destination(destination);
+    bring_up();
+    instance_->deliver(start("::1"));
+    instance_->deliver(end("::1"));
+    ASSERT_EQ(destination.wait_for(2).size(), 2u);
+    const auto first = parse(destination.take()[0]).member, second = parse(destination.take()[1]).member;
+    ASSERT_TRUE(first && second);
+    EXPECT_EQ(first->stream, second->stream);
+    EXPECT_EQ(second->seq, 2u);
+}
+
+TEST_F(FireflyBackendTest, CarriesTheOriginOfWhatItPrintsAgainAndOneHopMore) {
+    use_collector();
+    bring_up();
+    const Address peer = Address::parse("2001:db8::9").value();
+    for (unsigned hops = 0; hops <= firefly::max_hops; ++hops)
+        instance_->deliver(learnt(start(), {{0xb1, hops}, peer, 10514, {}}));
+    const auto& received = collector_.wait_for(firefly::max_hops);
+    ASSERT_EQ(received.size(), firefly::max_hops);
+    for (unsigned hops = 0; hops < firefly::max_hops; ++hops)
+        EXPECT_EQ(parse(received[hops]).member->path, (firefly::Path{0xb1, hops + 1}));
+    EXPECT_TRUE(shows(R"("hops":1)")) << "what came with " << firefly::max_hops << " hops: " << instance_->status();
+}
+
+TEST_F(FireflyBackendTest, SendsNothingToThePeerThatItCameFrom) {
+    ForeignReceiver second("127.0.0.1");
+    use_collector();
+    config_.set("collectors[0].address", "127.0.0.1").set("collectors[0].port", std::to_string(second.endpoint().port));
+    bring_up();
+    const Endpoint peer = collector_.endpoint();
+    instance_->deliver(learnt(start(), {{0xb1, 0}, peer.address, peer.port, {}}));
+    instance_->deliver(learnt(end(), {{0xb1, 0}, peer.address, static_cast<std::uint16_t>(peer.port + 1), {}}));
+    EXPECT_EQ(second.wait_for(2).size(), 2u);
+    const auto& received = collector_.wait_for(1);
+    ASSERT_EQ(received.size(), 1u);
+    EXPECT_EQ(parse(received[0]).state, firefly::State::end) << "a collector beside the sender, at another port";
+    EXPECT_TRUE(shows(R"("peer":1)")) << instance_->status();
+}
+
+TEST_F(FireflyBackendTest, KnowsWhereAFlowCameFromWhenAnEventDoesNotSayIt) {
+    use_collector();
+    bring_up();
+    instance_->deliver(learnt(of_flow(start(), 7), {{0xb1, 1}, Address::parse("2001:db8::9").value(), 10514, {}}));
+    auto expired = of_flow(end(), 7);
+    expired->flags |= FLOWD_LEARNT_REMOTELY;
+    expired->end_reason = FLOWD_END_AGE;
+    instance_->deliver(expired);
+    const auto& received = collector_.wait_for(2);
+    ASSERT_EQ(received.size(), 2u);
+    EXPECT_EQ(parse(received[1]).member->path, (firefly::Path{0xb1, 2}));
+}
+
+TEST_F(FireflyBackendTest, SendsOnAFewOfTheOngoingFirefliesOfAFlow) {
+    use_collector();
+    bring_up();
+    for (int i = 0; i < 100; ++i)
+        for (const std::uint64_t id : {1u, 2u})
+            instance_->deliver(learnt(of_flow(Event::ongoing(start()->key, {2, 16}), id),
+                                      {{0xb1, 0}, Address::parse("2001:db8::9").value(), 10514, {}}));
+    instance_->deliver(of_flow(end(), 1));
+    const auto& received = collector_.wait_for(7);
+    EXPECT_EQ(received.size(), 7u) << "three of each flow, and the end";
+    EXPECT_TRUE(shows(R"("limited":194)")) << instance_->status();
+}
+
+TEST_F(FireflyBackendTest, LeavesTheNumberOutFirstWhereThereIsNoRoom) {
+    use_collector();
+    config_.set("maxSize", "1024");
+    bring_up();
+    auto event = end();
+    std::size_t size = 0;
+    {  // what the block may have
+        instance_->deliver(event);
+        ASSERT_EQ(collector_.wait_for(1).size(), 1u);
+        size = 1024 - fixtures::without_member(collector_.take()[0]).size() - std::string(R"(,"long":"")").size();
+    }
+    event.attach("flowd.json/long", "\"" + std::string(size, 'x') + "\"");
+    instance_->deliver(event);
+    ASSERT_EQ(collector_.wait_for(2).size(), 2u);
+    EXPECT_EQ(collector_.take()[1].size(), 1024u);
+    EXPECT_EQ(collector_.take()[1].find("\"flowd\":"), std::string::npos);
+    EXPECT_TRUE(shows(R"("unnumbered":1,"blocksLeftOut":0)")) << instance_->status();
 }
 
 TEST_F(FireflyBackendTest, LetsNoDeadCollectorHarmTheOthers) {

@@ -4,13 +4,15 @@
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 
+#include <array>
+#include <cstdio>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "flowd/testing/instance.hpp"
-#include "lib/firefly/relayed.hpp"
+#include "lib/firefly/provenance.hpp"
 #include "tests/unit/firefly/fixtures.hpp"
 #include "tests/unit/net/foreign_receiver.hpp"
 #include "tests/unit/net/loopback.hpp"
@@ -67,10 +69,11 @@ TEST_F(FireflypTest, AnnouncesWhatAFireflySays) {
     EXPECT_EQ(event->time_ns, event->end_time_ns);
     EXPECT_NE(event->sender, 0u);
     EXPECT_EQ(event.application, "remotehttpsdatatransfer");
-    ASSERT_EQ(event.attachments.size(), 2u);
+    ASSERT_EQ(event.attachments.size(), 3u);
     EXPECT_EQ(event.attachments[0].first, "flowd.datagram/1");
     EXPECT_EQ(event.attachments[0].second, fixtures::dcache_end);
-    EXPECT_EQ(event.attachments[1].first, "flowd.json/storage-stats");
+    EXPECT_EQ(event.attachments[1].first, firefly::provenance_attachment);
+    EXPECT_EQ(event.attachments[2].first, "flowd.json/storage-stats");
 }
 
 TEST_F(FireflypTest, KeepsTheOrderOfArrival) {
@@ -299,9 +302,11 @@ TEST_F(FireflypTest, SaysInTheEventToWhomItPassedTheOriginalOn) {
     ASSERT_TRUE(announced(2));
     for (const auto& event : host_.events()) {
         ASSERT_EQ(event.attachments.size(), 2u);
-        EXPECT_EQ(event.attachments[1].first, "flow/flowd.relayed/1");
-        EXPECT_TRUE(firefly::names_receiver(event.attachments[1].second, name)) << event.attachments[1].second;
-        EXPECT_FALSE(firefly::names_receiver(event.attachments[1].second, "[::1]:1"));
+        EXPECT_EQ(event.attachments[1].first, firefly::provenance_attachment);
+        const auto provenance = firefly::parse_provenance(event.attachments[1].second);
+        ASSERT_TRUE(provenance) << event.attachments[1].second;
+        EXPECT_TRUE(firefly::names_receiver(provenance->receivers, name)) << provenance->receivers;
+        EXPECT_FALSE(firefly::names_receiver(provenance->receivers, "[::1]:1"));
     }
     EXPECT_EQ(receiver.wait_for(1).size(), 1u) << "the second was damped, but had been passed on";
 }
@@ -357,7 +362,7 @@ TEST_F(FireflypTest, LooksOnlyAtWhatComesFromAllowedNetworks) {
     bring_up();
     send(fixtures::flowd_go_bare);
     send("garbage");
-    ASSERT_TRUE(comes_to_show(R"("turnedAway":{"not_allowed":2,"rate":0},"refused":0)"));
+    ASSERT_TRUE(comes_to_show(R"("turnedAway":{"not_allowed":2,"rate":0,"own":0,"repeated":0},"refused":0)"));
     EXPECT_TRUE(host_.events().empty());
     EXPECT_EQ(instance_->stop(), FLOWD_OK);
     EXPECT_EQ(host_.metric(R"(fireflyp_turned_away_total{reason="not_allowed"})")->value, 2);
@@ -436,14 +441,191 @@ TEST(RateLimit, OfNothingIsNone) {
     for (int i = 0; i < 1000; ++i) EXPECT_TRUE(limit.admits(Address{}, RateLimit::Clock::now()));
 }
 
+/// Fireflies that a daemon has numbered.
+class NumberedFireflies : public FireflypTest {
+  protected:
+    static std::string numbered(const std::string& origin, std::uint64_t seq, unsigned hops = 0,
+                                std::string_view text = fixtures::flowd_go_ongoing_lean) {
+        return std::string(text.substr(0, text.size() - 1)) + R"(,"flowd":{"boot":"00000000000000b1","stream":7,"seq":)" +
+               std::to_string(seq) + R"(,"origin":")" + origin + R"(","hops":)" + std::to_string(hops) + "}}";
+    }
+    static std::string id_of(std::uint64_t id) {
+        std::array<char, 17> text{};
+        std::snprintf(text.data(), text.size(), "%016llx", static_cast<unsigned long long>(id));
+        return text.data();
+    }
+    void pass_seconds(int seconds) {
+        for (int i = 0; i < seconds; ++i) host_.advance(std::chrono::seconds(1));
+    }
+    std::size_t lines_with(const std::string& part) {
+        std::size_t count = 0;
+        for (const auto& line : host_.lines()) count += line.text.find(part) != std::string::npos ? 1 : 0;
+        return count;
+    }
+    static constexpr const char* another = "00000000000000b1";
+};
+
+TEST_F(NumberedFireflies, AreConsumedAndTellOriginHopsAndPeer) {
+    bring_up();
+    send(numbered(another, 1, 2));
+    ASSERT_TRUE(announced(1));
+    const auto event = host_.events().at(0);
+    for (const auto& [id, bytes] : event.attachments) EXPECT_NE(id, "flowd.json/flowd") << "not repeated as a block";
+    const auto provenance = firefly::parse_provenance(event.attachments.at(1).second);
+    ASSERT_TRUE(provenance);
+    EXPECT_EQ(provenance->path, (firefly::Path{0xb1, 2}));
+    EXPECT_EQ(provenance->peer.to_string(), "::1");
+    EXPECT_EQ(provenance->port, address_.port);
+}
+
+TEST_F(NumberedFireflies, ThatAThirdPartyProgramDidNotNumberHaveThisDaemonAsOrigin) {
+    bring_up();
+    send(fixtures::flowd_go_bare);
+    send(fixtures::with("{\"version\":1", "{\"flowd\":{\"boot\":1,\"x\":[]},\"version\":1"));
+    ASSERT_TRUE(announced(2));
+    for (const auto& event : host_.events()) {
+        ASSERT_EQ(event.attachments.size(), 2u) << "a foreign member of that name is not repeated";
+        EXPECT_EQ(firefly::parse_provenance(event.attachments[1].second)->path, (firefly::Path{firefly::this_boot(), 0}));
+    }
+}
+
+TEST_F(NumberedFireflies, OfThisDaemonThatComeBackAreDroppedAndThePeerIsNamed) {
+    net::ForeignReceiver receiver;
+    config_.set("fireflyReceivers[0].address", "::1")
+        .set("fireflyReceivers[0].port", std::to_string(receiver.endpoint().port));
+    bring_up();
+    const std::string own = id_of(firefly::this_boot());
+    for (int i = 1; i <= 100; ++i) send(numbered(own, static_cast<std::uint64_t>(i), 1));
+    ASSERT_TRUE(comes_to_show(R"("own":100)")) << instance_->status();
+    EXPECT_TRUE(host_.events().empty());
+    EXPECT_TRUE(receiver.take(50).empty()) << "not passed on either";
+    EXPECT_TRUE(host_.logged("fireflies come back from ::1")) << "the peer is named";
+    EXPECT_EQ(lines_with("come back"), 1u) << "once a minute";
+    pass_seconds(61);
+    EXPECT_EQ(lines_with("come back"), 2u) << "with what came since";
+    pass_seconds(120);
+    EXPECT_EQ(lines_with("come back"), 2u) << "and silent when it is over";
+}
+
+TEST_F(NumberedFireflies, ThatWereSeenAreNeitherAnnouncedNorPassedOn) {
+    net::ForeignReceiver receiver;
+    config_.set("fireflyReceivers[0].address", "::1")
+        .set("fireflyReceivers[0].port", std::to_string(receiver.endpoint().port));
+    bring_up();
+    send(numbered(another, 1));
+    send(numbered(another, 1));
+    send("<14>1 another header " + numbered(another, 1).substr(numbered(another, 1).find('{')));
+    send(numbered(another, 2));
+    ASSERT_TRUE(comes_to_show(R"("repeated":2)")) << instance_->status();
+    EXPECT_EQ(host_.events().size(), 2u);
+    const std::vector<std::string> expected{numbered(another, 1), numbered(another, 2)};
+    EXPECT_EQ(receiver.wait_for(2), expected) << "byte by byte";
+}
+
+TEST_F(NumberedFireflies, WithAForgedNumberHideNoOtherFlow) {
+    bring_up();
+    send(numbered(another, 1, 0, fixtures::dcache_start));
+    send(numbered(another, 1, 0, fixtures::flowd_go_ongoing_lean));
+    ASSERT_TRUE(announced(2));
+    EXPECT_TRUE(shows(R"("repeated":0)")) << "the same number for another flow is not a repetition";
+}
+
+TEST_F(NumberedFireflies, ThatDoNotComeAreCountedBySender) {
+    bring_up();
+    for (const std::uint64_t seq : {1u, 2u, 5u, 6u, 4u}) send(numbered(another, seq));
+    ASSERT_TRUE(announced(5));
+    EXPECT_TRUE(shows(R"("lost":0)")) << "number 3 may still come";
+    pass_seconds(2);
+    EXPECT_TRUE(shows(R"("lost":1,"lostBySender":{"::1":1})")) << instance_->status();
+    send(numbered(another, 3));
+    send(numbered(another, 207));
+    ASSERT_TRUE(announced(7));
+    pass_seconds(2);
+    EXPECT_TRUE(shows(R"("lost":201)")) << "what comes later than that stays lost: " << instance_->status();
+    EXPECT_EQ(host_.metric(R"(fireflyp_lost_total{sender="::1"})")->value, 201);
+}
+
+TEST_F(FireflypTest, ThatAThirdPartyRelayPrintsAgainAndAgainArePassedOnAFewTimesOnly) {
+    net::ForeignReceiver receiver;
+    config_.set("fireflyReceivers[0].address", "::1")
+        .set("fireflyReceivers[0].port", std::to_string(receiver.endpoint().port));
+    bring_up();
+    for (int i = 0; i < 60; ++i)  // each with a time of its own
+        send(fixtures::with(
+            "16:57:00.5+00:00\",\"start", "16:57:" + std::to_string(10 + i % 50) + "+00:00\",\"start",
+            fixtures::with("\"rtt\":1", "\"rtt\":" + std::to_string(1 + i), fixtures::flowd_go_ongoing_lean)));
+    ASSERT_TRUE(announced(60));
+    EXPECT_TRUE(comes_to_show(R"("limited":57)")) << instance_->status();
+    EXPECT_EQ(receiver.wait_for(3).size(), 3u);
+}
+
+TEST_F(FireflypTest, TheProgramsOfThisHostAreOneSender) {
+    const Loopback second("127.0.0.1", 1 << 20);
+    host_.offer_descriptor("udp:" + second.endpoint().to_string(), second.duplicate());
+    config_.set("binds[0].address", "127.0.0.1").set("binds[0].port", std::to_string(second.endpoint().port));
+    bring_up();
+    send(fixtures::flowd_go_bare);
+    ASSERT_TRUE(announced(1));
+    sender_ = Loopback::must(net::UdpSocket::connected(second.endpoint()));
+    send(fixtures::flowd_go_end);
+    ASSERT_TRUE(announced(2));
+    EXPECT_EQ(host_.events()[0]->sender, host_.events()[1]->sender) << "localhost is ::1 and 127.0.0.1";
+    EXPECT_NE(host_.events()[0]->sender, net::sender_of(Address::parse("192.0.2.1").value()));
+}
+
+TEST(Streams, CountWhatIsMissing) {
+    Streams streams;
+    const Address sender = Address::parse("2001:db8::1").value(), other = Address::parse("2001:db8::2").value();
+    const auto came = [&](const Address& from, std::uint64_t seq, std::uint64_t stream = 1) {
+        streams.note(from, {1, stream, seq, {1, 0}});
+    };
+    came(sender, 1000);
+    for (std::uint64_t seq = 1001; seq < 2000; ++seq) came(sender, seq);
+    streams.settle();
+    EXPECT_EQ(streams.total(), 0u) << "the first that is heard is the beginning";
+    came(sender, 2100);
+    EXPECT_EQ(streams.total(), 37u) << "of 100 missing ones 63 may still be on their way";
+    streams.settle();
+    EXPECT_EQ(streams.total(), 37u);
+    streams.settle();
+    EXPECT_EQ(streams.total(), 100u);
+    came(sender, 1, 2);
+    came(sender, std::uint64_t{1} << 52, 2);
+    streams.settle();
+    streams.settle();
+    EXPECT_EQ(streams.total(), 100u) << "a forged number is no loss";
+    came(other, 5);
+    came(other, 7);
+    streams.settle();
+    streams.settle();
+    EXPECT_EQ(streams.lost().at(sender), 100u);
+    EXPECT_EQ(streams.lost().at(other), 1u) << "the same stream from another address is another one";
+}
+
+TEST(Streams, OfTooManySendersAreBounded) {
+    Streams streams;
+    for (std::uint32_t i = 0; i < 20'000; ++i) {
+        Address::Bytes bytes{0x20, 1, 0xd, 0xb8};
+        bytes[14] = static_cast<std::uint8_t>(i >> 8);
+        bytes[15] = static_cast<std::uint8_t>(i);
+        streams.note(Address(bytes), {i, 1, 1, {1, 0}});
+        streams.note(Address(bytes), {i, 1, 3, {1, 0}});
+        streams.settle();
+        streams.settle();
+    }
+    EXPECT_EQ(streams.lost().size(), Streams::most_senders);
+    EXPECT_EQ(streams.total(), 20'000u);
+    EXPECT_EQ(streams.lost_of_others(), 20'000u - Streams::most_senders);
+}
+
 TEST(Damper, SwallowsWhatIsIdenticalWithinItsWindow) {
     Damper damper(std::chrono::seconds(5), 64);
     const auto now = Damper::Clock::now();
-    EXPECT_FALSE(damper.repeated("a", now));
-    EXPECT_TRUE(damper.repeated("a", now + std::chrono::seconds(4)));
-    EXPECT_FALSE(damper.repeated("b", now));
-    EXPECT_FALSE(damper.repeated("a", now + std::chrono::seconds(6)));
-    EXPECT_TRUE(damper.repeated("a", now + std::chrono::seconds(7)));
+    EXPECT_FALSE(damper.repeated(1, now));
+    EXPECT_TRUE(damper.repeated(1, now + std::chrono::seconds(4)));
+    EXPECT_FALSE(damper.repeated(2, now));
+    EXPECT_FALSE(damper.repeated(1, now + std::chrono::seconds(6)));
+    EXPECT_TRUE(damper.repeated(1, now + std::chrono::seconds(7)));
 }
 
 }  // namespace

@@ -39,6 +39,12 @@ inline constexpr std::string_view dcache_start =
 inline constexpr std::string_view dcache_end =
     R"(<134>1 2026-07-22T10:51:10Z 2001:db8::1 dCache - firefly-json - {"flow-lifecycle":{"state":"end","current-time":"2026-07-22T10:51:10Z","start-time":"2026-07-22T10:50:10.123Z","end-time":"2026-07-22T10:51:09.876Z"},"flow-id":{"afi":"ipv6","src-ip":"2001:db8::1","dst-ip":"2001:db8:1::2","protocol":"tcp","src-port":35358,"dst-port":20100},"context":{"experiment-id":2,"activity-id":16,"application":"remotehttpsdatatransfer"},"usage":{"received":0,"sent":5368709120},"version":1,"storage-stats":{"bytes-transferred":5368709120,"read-active":"PT58.1S","write-idle":"0"}})";
 
+/// What was printed, without the member `flowd` that stands at its end.
+[[nodiscard]] inline std::string without_member(std::string_view text) {
+    const auto at = text.find(",\"flowd\":{");
+    return at == std::string_view::npos ? std::string(text) : std::string(text.substr(0, at)) + "}";
+}
+
 /// flowd_go_bare with one piece replaced; asserts nothing, so look that the piece is there.
 [[nodiscard]] inline std::string with(std::string_view piece, std::string_view other,
                                       std::string_view firefly = flowd_go_bare) {

@@ -189,6 +189,43 @@ TEST_F(FlowTable, ATombstoneSwallowsDoubleAndLateEnds) {
     EXPECT_EQ(effect("namedpipe", Effect::late), 2u);
 }
 
+TEST_F(FlowTable, ALateStartFromAMeterDoesNotAnnounceAnEndedConnectionAgain) {
+    const auto rule = announcer("netlink", FLOWD_PRECEDENCE_RULE);
+    const auto other_rule = announcer("iperf3", FLOWD_PRECEDENCE_RULE);
+    const auto meter = announcer("perfsonar", FLOWD_PRECEDENCE_METER);
+    Backend firefly(*bus, "firefly");
+    const auto at = [](flowd_event event, std::int64_t start_ns, std::int64_t end_ns) {
+        event.start_time_ns = start_ns;
+        event.end_time_ns = end_ns;
+        return event;
+    };
+    emit(rule, at(start(1), 1000, 0));
+    emit(rule, at(end(1), 1000, 2000));
+    EXPECT_EQ(emit(meter, at(start(1), 1000, 0)), FLOWD_OK);
+    EXPECT_EQ(emit(other_rule, at(start(1), 1000, 0)), FLOWD_OK);
+    EXPECT_EQ(story(firefly.take_all()), "S1 E1");
+    EXPECT_EQ(effect("perfsonar", Effect::late), 1u);
+    EXPECT_EQ(effect("iperf3", Effect::late), 1u);
+
+    EXPECT_EQ(emit(meter, at(start(1), 2001, 0)), FLOWD_OK) << "the next connection with these ports began after that end";
+    EXPECT_EQ(story(firefly.take_all()), "S1");
+}
+
+TEST_F(FlowTable, AConnectionThatOutlivesItsAnnouncementIsAnnouncedAgainByAMeter) {
+    const auto rule = announcer("netlink", FLOWD_PRECEDENCE_RULE);
+    const auto meter = announcer("perfsonar", FLOWD_PRECEDENCE_METER);
+    Backend firefly(*bus, "firefly");
+    auto withdrawn = end(1);
+    withdrawn.end_reason = FLOWD_END_WITHDRAWN;
+    withdrawn.end_time_ns = 2000;
+    auto late = start(1);
+    late.start_time_ns = 1000;
+    emit(rule, start(1));
+    emit(rule, withdrawn);
+    emit(meter, late);
+    EXPECT_EQ(story(firefly.take_all()), "S1 E1 S1");
+}
+
 TEST_F(FlowTable, ATombstoneLastsFiveSeconds) {
     const auto api = announcer("api");
     Backend firefly(*bus, "firefly");

@@ -62,6 +62,14 @@ class Client {
             if (!more()) return std::exchange(buffer_, {});
         }
     }
+    /// At most so many bytes of what comes next; 0 when the server closed, or has said nothing for a second.
+    std::size_t take(std::size_t most) const {
+        std::string piece(most, '\0');
+        pollfd ready{fd_.get(), POLLIN, 0};
+        if (::poll(&ready, 1, 1000) != 1) return 0;
+        const ssize_t got = ::recv(fd_.get(), piece.data(), piece.size(), 0);
+        return got < 0 ? 0 : static_cast<std::size_t>(got);
+    }
     /// Everything until the server closes.
     std::string rest() {
         while (more()) {

@@ -53,6 +53,21 @@ class ConversationTest : public ::testing::Test {
     int answered_ = 0;
 };
 
+TEST_F(ConversationTest, AcceptsATargetInAbsoluteForm) {
+    for (const auto& [target, seen] : std::vector<std::pair<std::string, std::string>>{
+             {"http://h:80/a/b?c=d", "GET /a/b c=d "},
+             {"HTTP://h/", "GET /  "},
+             {"http://h", "GET /  "},
+             {"https://[::1]?q", "GET / q "},
+             {"/x?y=http://h/z", "GET /x y=http://h/z "},
+         }) {
+        asked_.clear();
+        EXPECT_THAT(say(get(target)), StartsWith("HTTP/1.1 200")) << target;
+        ASSERT_EQ(asked_.size(), 1u) << target;
+        EXPECT_EQ(asked_[0], seen);
+    }
+}
+
 TEST_F(ConversationTest, AnswersARequest) {
     EXPECT_THAT(say(get("/a?b=c&d")),
                 MatchesRegex("HTTP/1.1 200 OK\r\nDate: [A-Z][a-z]+, [0-9]+ [A-Z][a-z]+ 20[0-9]+ [0-9:]+ GMT\r\n"

@@ -36,6 +36,20 @@ TEST_F(EntranceTest, AUnixSocketComesAndGoesWithItsFile) {
     EXPECT_FALSE(file_is_there());
 }
 
+TEST_F(EntranceTest, ACrowdIsReportedOnceUntilItIsOver) {
+    options_.max_connections = 7;
+    Entrance entrance(*host_, options_);
+    Counts counts;
+    entrance.each_second(counts);
+    EXPECT_EQ(fake_.lines().size(), 0u);
+    for (int second = 0; second < 5; ++second) {
+        ++counts.over_cap;
+        ++counts.starved;
+        entrance.each_second(counts);
+    }
+    EXPECT_EQ(fake_.lines().size(), 1u);
+}
+
 TEST_F(EntranceTest, AUnixSocketThatIsHandedOverIsUsed) {
     auto before = listen_unix(path_, 0660);
     ASSERT_TRUE(before);

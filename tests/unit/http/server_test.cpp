@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -15,6 +16,7 @@
 #include <memory>
 #include <optional>
 #include <thread>
+#include <vector>
 
 #include "lib/http/listening.hpp"
 #include "tests/unit/http/client.hpp"
@@ -68,7 +70,9 @@ class ServerTest : public ::testing::Test {
         } else {
             const std::string who = request.peer.is_local() ? "user " + std::to_string(*request.peer.user)
                                                             : request.peer.endpoint.address.to_string();
-            reply({.body = request.path == "/big" ? std::string(8 << 20, 'x') : who});
+            reply({.body = request.path == "/big"    ? std::string(8 << 20, 'x')
+                           : request.path == "/huge" ? std::string(32 << 20, 'x')
+                                                     : who});
         }
     }
     bool comes_true(const std::function<bool()>& condition) {
@@ -76,6 +80,15 @@ class ServerTest : public ::testing::Test {
         while (!on_loop(condition)) {
             if (std::chrono::steady_clock::now() > end) return false;
             std::this_thread::yield();
+        }
+        return true;
+    }
+    /// The client goes on sending `piece`, slowly: what is tested.
+    static bool is_closed_while_it_sends(const Client& client, std::string_view piece) {
+        const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(9);
+        while (client.send(piece)) {
+            if (std::chrono::steady_clock::now() > end) return false;
+            std::this_thread::sleep_for(std::chrono::milliseconds(10));
         }
         return true;
     }
@@ -127,6 +140,38 @@ TEST_F(ServerTest, AnswersConnectionsBeyondTheCapWith503) {
     EXPECT_EQ(on_loop([&] { return server_->counts().over_cap; }), 1u);
 }
 
+/// As if other parts of the process had taken all descriptors but `left`.
+class OpenFiles {
+  public:
+    explicit OpenFiles(rlim_t left) {
+        ::getrlimit(RLIMIT_NOFILE, &before_);
+        const UniqueFd next(::dup(0));
+        const rlimit fewer{static_cast<rlim_t>(next.get()) + left, before_.rlim_max};
+        ::setrlimit(RLIMIT_NOFILE, &fewer);
+    }
+    OpenFiles(const OpenFiles&) = delete;
+    OpenFiles& operator=(const OpenFiles&) = delete;
+    ~OpenFiles() { ::setrlimit(RLIMIT_NOFILE, &before_); }
+
+  private:
+    rlimit before_{};
+};
+
+TEST_F(ServerTest, LeavesDescriptorsForTheRestOfTheProcess) {
+    start();
+    std::vector<std::unique_ptr<Client>> clients;
+    const OpenFiles files(200);
+    for (int i = 0; i < 90; ++i) clients.push_back(std::make_unique<Client>(endpoint_));  // each is two of them
+    ASSERT_TRUE(comes_true([&] { return server_->counts().connections == 90; }));
+    EXPECT_GT(on_loop([&] { return server_->counts().starved; }), 0u);
+    EXPECT_THAT(clients.back()->rest(), StartsWith("HTTP/1.1 503"));
+    EXPECT_THAT(clients.front()->ask(ask), StartsWith("HTTP/1.1 200"));
+    EXPECT_TRUE(UniqueFd(::dup(0))) << "a descriptor is left";
+    clients.clear();
+    ASSERT_TRUE(comes_true([&] { return !server_->busy(); }));
+    EXPECT_THAT(Client(endpoint_).ask(ask), StartsWith("HTTP/1.1 200")) << "it serves again";
+}
+
 TEST_F(ServerTest, AnswersAClientThatSendsNoMore) {
     start();
     Client client(endpoint_);
@@ -138,10 +183,8 @@ TEST_F(ServerTest, AnswersAClientThatSendsNoMore) {
 TEST_F(ServerTest, ClosesAConnectionWhoseRequestDoesNotArrive) {
     start({.request_timeout = std::chrono::seconds(1)});
     Client slow(endpoint_);
-    const auto begin = std::chrono::steady_clock::now();
     slow.send("GET / HTTP/1.1\r\n");
-    while (slow.send("X: y\r\n") && std::chrono::steady_clock::now() - begin < std::chrono::seconds(9))
-        std::this_thread::sleep_for(std::chrono::milliseconds(10));  // a slow client: what is tested
+    EXPECT_TRUE(is_closed_while_it_sends(slow, "X: y\r\n"));
     EXPECT_EQ(slow.rest(), "");
     EXPECT_EQ(on_loop([&] { return server_->counts().timed_out; }), 1u);
 }
@@ -152,6 +195,28 @@ TEST_F(ServerTest, ClosesAConnectionThatIsIdle) {
     done.ask(ask);
     EXPECT_EQ(silent.rest(), "");
     EXPECT_EQ(done.rest(), "");
+}
+
+TEST_F(ServerTest, EmptyLinesDoNotKeepAConnectionOpen) {
+    start({.idle_timeout = std::chrono::seconds(1)});
+    Client client(endpoint_);
+    EXPECT_TRUE(is_closed_while_it_sends(client, "\r\n"));
+    EXPECT_EQ(client.rest(), "");
+    EXPECT_EQ(on_loop([&] { return server_->counts().timed_out; }), 1u);
+}
+
+TEST_F(ServerTest, AClientThatTakesAnAnswerSlowlyGetsTheWholeOfIt) {
+    start({.idle_timeout = std::chrono::seconds(1)});
+    Client client(endpoint_);
+    client.send("GET /huge HTTP/1.1\r\nHost: h\r\n\r\n");
+    const auto begin = std::chrono::steady_clock::now();
+    std::size_t taken = 0;
+    while (const std::size_t more = client.take(256 * 1024)) {
+        taken += more;
+        std::this_thread::sleep_for(std::chrono::milliseconds(50));  // a slow client: what is tested
+    }
+    EXPECT_GT(taken, std::size_t{32} << 20);
+    EXPECT_GT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(2)) << "longer than the timeout";
 }
 
 TEST_F(ServerTest, LetsARefusedClientReadWhy) {

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 
 #include <map>
 #include <memory>
@@ -244,6 +245,35 @@ TEST_P(NetlinkTest, WhenNotificationsWereLostALookFindsWhatIsMissing) {
     std::map<std::uint16_t, int> events_of;
     for (const RecordedEvent& event : host_.events()) ++events_of[source_of(event->key).port];
     for (const auto& [port, count] : events_of) EXPECT_EQ(count, 2) << port;
+}
+
+TEST_P(NetlinkTest, ConnectionsWhoseNotificationsWaitForLongAreAnnouncedOnce) {
+    constexpr int connections = 5000;
+    std::vector<std::unique_ptr<Pair>> pairs;
+    Foreign other({[&] {
+                       const rlimit room{3 * connections, 3 * connections};
+                       ::setrlimit(RLIMIT_NOFILE, &room);
+                       for (int i = 0; i < connections; ++i) pairs.push_back(std::make_unique<Pair>(*listener_, client));
+                   },
+                   [&] {
+                       for (auto& pair : pairs) pair->reset();
+                   }});
+    ASSERT_TRUE(other.step());
+    start(config().set("receiveBuffer", "67108864"));
+    ASSERT_EQ(host_.events().size(), std::size_t{connections});
+    ASSERT_TRUE(other.step());
+    for (int i = 0; i < 10; ++i) look();  // a slow machine: looks come due before the notifications have been read
+    ASSERT_TRUE(wait_for_events(2 * connections));
+    look();
+    std::map<std::uint16_t, int> events_of;
+    int without_counts = 0;
+    for (const RecordedEvent& event : host_.events()) {
+        ++events_of[source_of(event->key).port];
+        if (event->kind == FLOWD_EVENT_END && event->usage.known == 0) ++without_counts;
+    }
+    EXPECT_EQ(events_of.size(), std::size_t{connections});
+    for (const auto& [port, count] : events_of) EXPECT_EQ(count, 2) << port;
+    EXPECT_EQ(without_counts, 0) << "what closed is told with the kernel's last counts, not found missing";
 }
 
 TEST_P(NetlinkTest, WithoutRoomItWaitsAndLosesNothing) {

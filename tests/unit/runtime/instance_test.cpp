@@ -392,7 +392,7 @@ TEST_F(InstanceTest, ReconfigureIsTriedOnTheRunningInstance) {
     auto x = running(config(FLOWD_PLUGIN, "x", 1, FLOWD_LOOP_HOSTED, true));
     std::atomic<flowd_result> result{99};
     x->reconfigure(std::make_shared<const InstanceConfig>(config(FLOWD_PLUGIN, "x", 2, FLOWD_LOOP_HOSTED, true)),
-                   [&](flowd_result answered) { result = answered; });
+                   [&](flowd_result answered, const std::string&) { result = answered; });
     EXPECT_TRUE(eventually([&] { return result == FLOWD_OK; }));
     EXPECT_EQ(script.value, 2);
     EXPECT_EQ(x->config()->value().items[0].integer, 2);

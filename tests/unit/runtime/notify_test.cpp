@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -11,6 +12,9 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
 
 #include "flowd/unique_fd.hpp"
 
@@ -26,6 +30,7 @@ struct NotifierTest : ::testing::Test {
         ::unlink(address.sun_path);
         ASSERT_EQ(::bind(manager.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
         ::setenv("NOTIFY_SOCKET", address.sun_path, 1);
+        notifier.emplace();
     }
     void TearDown() override {
         ::unsetenv("NOTIFY_SOCKET");
@@ -43,46 +48,47 @@ struct NotifierTest : ::testing::Test {
         message.msg_control = control;
         message.msg_controllen = sizeof control;
         const ssize_t length = ::recvmsg(manager.get(), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+        if (length < 0) return {};
         for (cmsghdr* c = CMSG_FIRSTHDR(&message); c != nullptr; c = CMSG_NXTHDR(&message, c)) {
             if (c->cmsg_type != SCM_RIGHTS) continue;
             int fd = -1;
             std::memcpy(&fd, CMSG_DATA(c), sizeof fd);
             passed.reset(fd);
         }
-        return length < 0 ? std::string() : std::string(text, static_cast<std::size_t>(length));
+        return std::string(text, static_cast<std::size_t>(length));
     }
 
     sockaddr_un address{};
     UniqueFd manager{::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
     UniqueFd passed;
-    Notifier notifier;
+    std::optional<Notifier> notifier;  // made when NOTIFY_SOCKET is set
 };
 
 TEST_F(NotifierTest, TellsTheManagerWhatItIsAbout) {
-    notifier.ready("4 instances");
+    notifier->ready("4 instances");
     EXPECT_EQ(received(), "READY=1\nSTATUS=4 instances");
-    notifier.reloading();
+    notifier->reloading();
     EXPECT_THAT(received(), ::testing::ContainsRegex("^RELOADING=1\nMONOTONIC_USEC=[0-9]+\n"));
-    notifier.stopping();
+    notifier->stopping();
     EXPECT_THAT(received(), ::testing::StartsWith("STOPPING=1"));
-    notifier.alive();
+    notifier->alive();
     EXPECT_EQ(received(), "WATCHDOG=1");
 }
 
 TEST_F(NotifierTest, AStatusOfSeveralLinesCannotSayAnythingElse) {
-    notifier.status("failed\nREADY=1");
+    notifier->status("failed\nREADY=1");
     EXPECT_EQ(received(), "STATUS=failed READY=1");
 }
 
 TEST_F(NotifierTest, PassesDescriptorsUnderNamesThatTheManagerTakes) {
-    notifier.store("udp:[::1]:10514", manager.get());
+    notifier->store("udp:[::1]:10514", manager.get());
     EXPECT_EQ(received(), "FDSTORE=1\nFDNAME=udp%3A[%3A%3A1]%3A10514");
     struct stat mine {
     }, theirs{};
     ASSERT_TRUE(passed);
     ASSERT_EQ(::fstat(manager.get(), &mine) | ::fstat(passed.get(), &theirs), 0);
     EXPECT_EQ(mine.st_ino, theirs.st_ino);
-    notifier.forget("udp:[::1]:10514");
+    notifier->forget("udp:[::1]:10514");
     EXPECT_EQ(received(), "FDSTOREREMOVE=1\nFDNAME=udp%3A[%3A%3A1]%3A10514");
 }
 
@@ -95,9 +101,61 @@ TEST_F(NotifierTest, TheWatchdogIsFedAtHalfItsTime) {
     EXPECT_FALSE(Notifier::watchdog_interval()) << "it watches another process";
 }
 
+/// Everything in the socket, as the manager reads it at last.
+struct UnreadNotifierTest : NotifierTest {
+    void SetUp() override {
+        NotifierTest::SetUp();
+        ::alarm(20);  // a send that waits would wait for ever
+    }
+    void TearDown() override {
+        ::alarm(0);
+        NotifierTest::TearDown();
+    }
+    std::vector<std::string> all() {
+        std::vector<std::string> messages;
+        for (std::size_t waiting = 1; waiting > 0;) {
+            for (std::string text = received(); !text.empty(); text = received()) messages.push_back(text);
+            waiting = notifier->flush();
+        }
+        for (std::string text = received(); !text.empty(); text = received()) messages.push_back(text);
+        return messages;
+    }
+};
+
+TEST_F(UnreadNotifierTest, AManagerThatDoesNotReadHoldsNobodyUpAndLearnsTheLastStateWhenItDoes) {
+    for (int i = 0; i < 5000; ++i) {
+        notifier->reloading();
+        notifier->ready(std::to_string(i));
+        notifier->alive();
+    }
+    EXPECT_GT(notifier->flush(), 0U);
+    const auto messages = all();
+    ASSERT_GE(messages.size(), 3U);
+    EXPECT_LT(messages.size(), 5000U) << "what is out of date is not told";
+    EXPECT_THAT(messages[messages.size() - 3], ::testing::StartsWith("RELOADING=1"));
+    EXPECT_EQ(messages[messages.size() - 2], "READY=1\nSTATUS=4999");
+    EXPECT_EQ(messages.back(), "WATCHDOG=1");
+}
+
+TEST_F(UnreadNotifierTest, ADescriptorWaitsToBePassed) {
+    const UniqueFd mine(::memfd_create("mine", MFD_CLOEXEC));
+    for (int i = 0; i < 2000; ++i) notifier->status("x");
+    notifier->forget("a");
+    notifier->store("a", mine.get());
+    const auto messages = all();
+    EXPECT_EQ(messages[messages.size() - 2], "FDSTOREREMOVE=1\nFDNAME=a");
+    EXPECT_EQ(messages.back(), "FDSTORE=1\nFDNAME=a");
+    struct stat one {
+    }, other{};
+    ASSERT_TRUE(passed);
+    ASSERT_EQ(::fstat(mine.get(), &one) | ::fstat(passed.get(), &other), 0);
+    EXPECT_EQ(one.st_ino, other.st_ino);
+}
+
 TEST_F(NotifierTest, WithoutAManagerNothingHappens) {
     ::unsetenv("NOTIFY_SOCKET");
-    notifier.ready("x");
+    notifier.emplace();
+    notifier->ready("x");
     EXPECT_EQ(received(), "");
 }
 

@@ -230,6 +230,30 @@ TEST_F(ReloadTest, AReconfigureThatFailsKeepsEverythingAsItWas) {
     EXPECT_TRUE(eventually([&] { return seen("b").size() == 1; }));
 }
 
+TEST_F(ReloadTest, AReconfigureThatFailsIsToldWithThePlaceTheReasonAndTheHintOfTheModule) {
+    Scripts::of("p").reconfigure = []() -> flowd_result {
+        const flowd_host* host = Scripts::of("p").host;
+        flowd_problem problem{};
+        problem.size = sizeof problem;
+        problem.level = FLOWD_LEVEL_ERROR;
+        problem.result = FLOWD_NOT_FOUND;
+        problem.option = to_c("value");
+        problem.message = to_c("there is no interface 'eth7'");
+        problem.hint = to_c("see: ip link");
+        host->report(host, &problem);
+        return FLOWD_NOT_FOUND;
+    };
+    ASSERT_EQ(start(config(FLOWD_PLUGIN, "p", 1, FLOWD_LOOP_HOSTED, true)), ExitCode::ok);
+    InstanceConfig changed = config(FLOWD_PLUGIN, "p", 2, FLOWD_LOOP_HOSTED, true);
+    changed.values.remember("value", {"conf.yaml", 9, 7});
+    const auto outcome = supervisor().reload(list(std::move(changed)));
+    EXPECT_FALSE(outcome.ok);
+    EXPECT_EQ(outcome.error,
+              "conf.yaml:9:7: error: plugins.p.value: there is no interface 'eth7'\n    hint:    see: ip link");
+    EXPECT_THAT(log(), ::testing::HasSubstr(outcome.error.substr(0, outcome.error.find('\n'))));
+    EXPECT_EQ(supervisor().find("p")->status().last_error, "there is no interface 'eth7'");
+}
+
 TEST_F(ReloadTest, APrepareThatFailsKeepsTheOldOneRunningAndTakesTheReconfiguredBack) {
     ASSERT_EQ(start(config(FLOWD_PLUGIN, "p", 1, FLOWD_LOOP_HOSTED, true), config(FLOWD_BACKEND, "b", 1)), ExitCode::ok);
     Scripts::of("c").prepare = []() -> flowd_result { return FLOWD_DENIED; };

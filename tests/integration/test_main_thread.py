@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whatever the others do, the daemon answers, reloads and stops: its main thread waits for nobody."""
+import contextlib
+import os
+import pathlib
+import signal
+import socket
+import tempfile
+import threading
+import time
+
+import pytest
+
+from tests.harness.daemon import Daemon
+from tests.harness.lab import wait_for
+
+CONFIGURATION = "plugins:\n  fireflyp: {}\n"
+BROKEN = CONFIGURATION + "backends:\n" + "".join(f"  nothing/{i}: {{}}\n" for i in range(100))
+
+
+class Hangups:
+    """with Hangups(daemon): ...   100 SIGHUPs a second."""
+
+    def __init__(self, daemon):
+        self.daemon, self.over = daemon, threading.Event()
+        self.thread = threading.Thread(target=self.run)
+
+    def run(self):
+        while not self.over.wait(0.01) and self.daemon.process.poll() is None:
+            self.daemon.process.send_signal(signal.SIGHUP)
+
+    def __enter__(self):
+        self.thread.start()
+
+    def __exit__(self, *_):
+        self.over.set()
+        self.thread.join()
+
+
+def answers_and_stops(daemon):
+    """Asks for a while, whatever goes on, then stops the daemon."""
+    slowest = 0.0
+    for _ in range(20):
+        asked = time.monotonic()
+        assert daemon.cli("status")["daemon"]["pid"] == daemon.process.pid
+        slowest = max(slowest, time.monotonic() - asked)
+        time.sleep(0.1)
+    print(f"the slowest answer took {slowest:.2f} s")
+    assert slowest < 10, "a second on an idle machine"
+    assert daemon.stop() == 0
+
+
+@pytest.fixture
+def unread_pipe():
+    """A FIFO that is open, with nobody who reads."""
+    with tempfile.TemporaryDirectory(prefix="flowd-test-", dir="/run") as directory:
+        path = pathlib.Path(directory) / "stderr"
+        os.mkfifo(path)
+        end = os.open(path, os.O_RDWR)
+        yield path
+        os.close(end)
+
+
+def test_a_service_manager_that_reads_no_notification(lab):
+    with Daemon(CONFIGURATION, lab.a) as daemon, Hangups(daemon):
+        wait_for(lambda: daemon.cli("status")["daemon"]["reloads"] > 20, "reloads", 60)
+        answers_and_stops(daemon)
+
+
+def test_a_reader_of_stderr_that_reads_nothing(lab, unread_pipe):
+    with Daemon(CONFIGURATION, lab.a, prefix=("sh", "-c", f'exec "$@" 2>{unread_pipe}', "--")) as daemon:
+        daemon.conf.write_text(BROKEN)
+        with Hangups(daemon):
+            wait_for(lambda: daemon.cli("status")["daemon"]["reloadsFailed"] > 20, "reloads", 60)
+            answers_and_stops(daemon)
+
+
+def test_clients_that_take_all_descriptors(lab):
+    """1,100 idle clients of the API on a daemon that may open 1,024 files: everything else goes on."""
+    configuration = CONFIGURATION + "  api: {maxConnections: 5000}\nbackends:\n  metrics: {port: 8081}\n"
+    with Daemon(configuration, lab.a, prefix=("prlimit", "--nofile=1024:1024")) as daemon, contextlib.ExitStack() as clients:
+        for _ in range(1100):
+            client = clients.enter_context(lab.a.call(socket.socket, socket.AF_INET, socket.SOCK_STREAM))
+            client.connect(("127.0.0.1", 7777))
+        api = wait_for(lambda: (daemon.details("plugin api") if daemon.details("plugin api")["overCap"] else None), "503", 60)
+        assert 700 < api["connections"] < 1024, api
+        wait_for(lambda: "open files" in daemon.log, "a line about it")
+        assert lab.a.call(fetch, 8081).startswith(b"HTTP/1.1 200"), "the scrape"
+        daemon.reload(configuration + "  firefly: {sendToCollector: true, collectorAddress: 127.0.0.1}\n")
+        assert len(daemon.cli("status")["instances"]) == 4, daemon.log
+        assert daemon.log.count("open files") == 1, daemon.log
+        clients.close()
+        wait_for(lambda: lab.a.call(fetch, 7777, "/flows").startswith(b"HTTP/1.1 200"), "service again", 30)
+
+
+def fetch(port, path="/metrics"):
+    with socket.create_connection(("127.0.0.1", port), 10) as connection:
+        connection.sendall(f"GET {path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n".encode())
+        return b"".join(iter(lambda: connection.recv(65536), b""))
