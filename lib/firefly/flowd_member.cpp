@@ -51,8 +51,8 @@ void append_id(std::string& out, std::uint64_t id) {
 std::uint64_t this_boot() {
     // FNV-1a over what no other process shares.
     std::uint64_t hash = 0xcbf29ce484222325u;
-    for (const std::string& part : {content_of("/proc/sys/kernel/random/boot_id"), process_namespace(),
-                                    std::to_string(::getpid()), start_time()})
+    for (const std::string& part :
+         {content_of("/proc/sys/kernel/random/boot_id"), process_namespace(), std::to_string(::getpid()), start_time()})
         for (const char c : part + "\n") hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
     return hash;
 }

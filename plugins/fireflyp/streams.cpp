@@ -25,7 +25,8 @@ Streams::Stream& Streams::of(const Address& sender, const firefly::FlowdMember& 
     for (Stream& stream : set)
         if (stream.highest != 0 && stream.boot == member.boot && stream.stream == member.stream && stream.sender == sender)
             return stream;
-    Stream& oldest = *std::min_element(set.begin(), set.end(), [](const auto& a, const auto& b) { return a.used < b.used; });
+    Stream& oldest =
+        *std::min_element(set.begin(), set.end(), [](const auto& a, const auto& b) { return a.used < b.used; });
     if (lost_.size() < most_senders) lost_.try_emplace(sender, 0);
     return oldest = {sender, member.boot, member.stream, member.seq, member.seq, all_came, 0};
 }

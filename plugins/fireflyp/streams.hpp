@@ -34,10 +34,10 @@ class Streams {
     struct Stream {
         Address sender;
         std::uint64_t boot = 0, stream = 0;
-        std::uint64_t highest = 0;  ///< seq; 0: unused
-        std::uint64_t settled = 0;  ///< `highest` at the last settle()
+        std::uint64_t highest = 0;               ///< seq; 0: unused
+        std::uint64_t settled = 0;               ///< `highest` at the last settle()
         std::uint64_t came = ~std::uint64_t{0};  ///< bit i: highest - i came, or is counted as lost
-        std::uint64_t used = 0;     ///< turn_ of the last datagram
+        std::uint64_t used = 0;                  ///< turn_ of the last datagram
     };
     using Set = std::array<Stream, 4>;
 
