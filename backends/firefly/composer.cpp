@@ -28,6 +28,9 @@ void Composer::learn(const EventView& event) {
 
 void Composer::begin(const EventView& event, std::int64_t now_ns) {
     firefly_ = firefly::from_event(*event, now_ns);
+    // Before this backend was there, another one (of another name, before a reload) may have told the start.
+    if (event.is_start() && event.has(FLOWD_RESYNC) && event->start_time_ns < since_ns_)
+        firefly_.state = firefly::State::ongoing;
     make_public(firefly_.key.source);
     make_public(firefly_.key.destination);
     blocks_.clear();

@@ -21,8 +21,13 @@ class Composer {
   public:
     using Mapping = std::map<Address, Address>;
 
-    Composer(firefly::PrinterOptions options, firefly::Verbosity verbosity, Mapping public_addresses)
-        : printer_(std::move(options)), verbosity_(verbosity), public_addresses_(std::move(public_addresses)) {}
+    /// Starts before `since_ns` (Unix time) that the flow table repeats are told as ongoing.
+    Composer(firefly::PrinterOptions options, firefly::Verbosity verbosity, Mapping public_addresses,
+             std::int64_t since_ns = 0)
+        : since_ns_(since_ns),
+          printer_(std::move(options)),
+          verbosity_(verbosity),
+          public_addresses_(std::move(public_addresses)) {}
 
     /// From the next begin() on.
     void use(firefly::Verbosity verbosity, Mapping public_addresses) {
@@ -48,6 +53,7 @@ class Composer {
     [[nodiscard]] bool has_block(std::string_view name) const;
     void make_public(std::uint8_t (&address)[16]) const;
 
+    std::int64_t since_ns_;
     firefly::Printer printer_;
     firefly::Verbosity verbosity_;
     firefly::BlockReader reader_;

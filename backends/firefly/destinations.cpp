@@ -60,7 +60,6 @@ void Destinations::flush(Way& way) {
 }
 
 void Destinations::stop(const Deadline& deadline) {
-    std::size_t lost = 0;
     for (Way* way : {&v4_, &v6_}) {
         way->writable.reset();
         while (!way->sender.flush() && !deadline.passed()) {
@@ -68,15 +67,17 @@ void Destinations::stop(const Deadline& deadline) {
             const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline.left()).count();
             (void)::poll(&wanted, 1, static_cast<int>(std::min<long>(left + 1, 1000)));
         }
-        lost += way->sender.waiting();
         way->sender.discard();
     }
-    if (lost > 0) host_.warning(std::to_string(lost) + " fireflies for destinations could not be sent before the stop");
+    const net::SenderCounts sum = counts();
+    if (const auto lost = sum.dropped + sum.failed - lost_told_; lost > 0)
+        host_.warning(std::to_string(lost) + " fireflies for destinations could not be sent before the stop");
+    lost_told_ = sum.dropped + sum.failed;
 }
 
 net::SenderCounts Destinations::counts() const {
     const auto &a = v4_.sender.counts(), &b = v6_.sender.counts();
-    return {a.sent + b.sent, a.dropped + b.dropped, a.failed + b.failed};
+    return {a.sent + b.sent, a.dropped + b.dropped, a.failed + b.failed, a.refused + b.refused};
 }
 
 void Destinations::status(json::Writer& object) const {

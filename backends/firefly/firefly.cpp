@@ -79,15 +79,16 @@ FireflyBackend::Collector FireflyBackend::make_collector(const Options& options,
 FireflyBackend::TargetMetrics FireflyBackend::metrics_for(const std::string& target) const {
     const Labels labels{{"target", target}};
     return {host().counter("firefly_sent_total", "Fireflies given to the kernel.", labels),
-            host().counter("firefly_failed_total", "Sends that failed, ICMP errors of a collector included.", labels),
-            host().counter("firefly_dropped_total", "Fireflies for which there was no room to wait.", labels)};
+            host().counter("firefly_failed_total", "Fireflies that the kernel did not take.", labels),
+            host().counter("firefly_dropped_total", "Fireflies for which there was no room to wait.", labels),
+            host().counter("firefly_refused_total", "Errors that a collector, or the way to it, answered with.", labels)};
 }
 
 Result<void> FireflyBackend::prepare() {
     firefly::PrinterOptions printer;
     printer.host = host_name();
     printer.application = "flowd-cpp v" + std::string(host().core_version());
-    composer_.emplace(std::move(printer), options_.enrichment_mode, public_addresses());
+    composer_.emplace(std::move(printer), options_.enrichment_mode, public_addresses(), unix_time_ns());
     if (options_.send_to_destination) destinations_.open();
     return {};
 }
@@ -336,6 +337,7 @@ void FireflyBackend::publish() {
         metrics.sent.set_total(static_cast<double>(counts.sent));
         metrics.failed.set_total(static_cast<double>(counts.failed));
         metrics.dropped.set_total(static_cast<double>(counts.dropped));
+        metrics.refused.set_total(static_cast<double>(counts.refused));
     };
     for (Collector& collector : collectors_) {
         const net::Target& target = collector.target->target();

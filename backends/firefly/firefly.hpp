@@ -65,7 +65,7 @@ class FireflyBackend final : public Backend {
 
   private:
     struct TargetMetrics {
-        Counter sent, failed, dropped;
+        Counter sent, failed, dropped, refused;
     };
     [[nodiscard]] TargetMetrics metrics_for(const std::string& target) const;
 

@@ -5,14 +5,13 @@
 #include <charconv>
 
 #include "lib/net/target.hpp"
+#include "lib/net/zone.hpp"
 
 namespace flowd::firefly_backend {
 namespace {
 
 void validate_collector(const Collector& collector, const std::string& path, bool prepend_syslog, Problems& problems) {
-    const auto address = Address::parse(collector.address);
-    if (address && (address->is_unspecified() || address->is_multicast()))
-        problems.error(path, "is no single host", "give the address or the name of the collector");
+    net::validate_host(collector.address, path, problems);
     if (!collector.prepend_syslog.value_or(prepend_syslog))
         problems.warning(path == "collectorAddress" ? "prependSyslog" : path,
                          "the reference collector drops fireflies without a header", "set prependSyslog: true");

@@ -37,10 +37,14 @@ void HostedTarget::arm() {
 
 void HostedTarget::report_trouble() {
     const std::string& trouble = target_->trouble();
+    if (target_->sender().counts().dropped > lost_told_ && !std::exchange(loss_begun_, true))
+        host_.warning(target_->name() + ": there is no room for more fireflies to wait; further ones are dropped");
     if (trouble == reported_ && announced_) return;
-    if (trouble.empty())
-        host_.info("sending to " + target_->name() + " at " + target_->address_text());
-    else if (target_->state() == Target::State::refused)
+    if (trouble.empty()) {
+        const std::uint64_t lost = take_lost();
+        host_.info("sending to " + target_->name() + " at " + target_->address_text() +
+                   (lost == 0 ? "" : "; " + std::to_string(lost) + " fireflies were dropped before"));
+    } else if (target_->state() == Target::State::refused)
         host_.warning(target_->name() + " takes no fireflies (" + trouble +
                       "): they wait, and it is tried again and again");
     else if (target_->endpoint())
@@ -77,10 +81,16 @@ void HostedTarget::stop(const Deadline& deadline) {
         const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline.left()).count();
         (void)::poll(&wanted, 1, static_cast<int>(std::min<long>(left + 1, 1000)));
     }
-    if (const auto lost = target_->sender().waiting(); lost > 0) {
-        target_->discard();
+    target_->discard();
+    if (const auto lost = take_lost(); lost > 0)
         host_.warning(std::to_string(lost) + " fireflies for " + target_->name() + " could not be sent before the stop");
-    }
+}
+
+std::uint64_t HostedTarget::take_lost() {
+    const SenderCounts& counts = target_->sender().counts();
+    const std::uint64_t lost = counts.dropped + counts.failed;
+    loss_begun_ = false;
+    return lost - std::exchange(lost_told_, lost);
 }
 
 void HostedTarget::status(json::Writer& writer) const {
@@ -94,7 +104,7 @@ void HostedTarget::status(json::Writer& writer) const {
         writer.member("nextTrySeconds", std::max<std::int64_t>(left.count(), 0));
     }
     writer.member("sent", counts.sent).member("failed", counts.failed).member("dropped", counts.dropped);
-    writer.member("waiting", target_->sender().waiting());
+    writer.member("refused", counts.refused).member("waiting", target_->sender().waiting());
     writer.member("lastError", target_->trouble().empty() ? target_->sender().last_error() : target_->trouble());
     writer.end();
 }

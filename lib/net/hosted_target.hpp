@@ -25,7 +25,7 @@ class HostedTarget {
     void resolve_every(std::chrono::milliseconds interval) { target_->resolve_every(interval); }
     bool push(std::string_view payload) { return target_->push(payload); }
     void flush();
-    /// Sends what waits until the deadline, then says how much was lost.
+    /// Sends what waits until the deadline, then says how much was lost in all that no line has told of.
     void stop(const Deadline& deadline);
 
     [[nodiscard]] const Target& target() const { return *target_; }
@@ -36,6 +36,8 @@ class HostedTarget {
     void tick();
     void arm();
     void report_trouble();
+    /// Fireflies that were dropped or failed and that no line has told of; from now on one has.
+    [[nodiscard]] std::uint64_t take_lost();
 
     Host& host_;
     std::unique_ptr<Target> target_;
@@ -45,6 +47,8 @@ class HostedTarget {
     Watch writable_;  // behind the target: ends before its descriptor does
     std::string reported_;
     bool announced_ = false;
+    std::uint64_t lost_told_ = 0;
+    bool loss_begun_ = false;  ///< and its line was written
 };
 
 }  // namespace flowd::net

@@ -11,20 +11,10 @@ namespace flowd::net {
 
 namespace {
 
-/// About the peer, not about this datagram: the next one would fare no better.
+/// About the peer or the way to it, not about this datagram: the next one would fare no better. No route, a route that
+/// discards (EINVAL), a firewall, an interface that is gone: there are more reasons than exceptions.
 [[nodiscard]] bool concerns_peer(int number) {
-    switch (number) {
-        case ECONNREFUSED:
-        case EHOSTUNREACH:
-        case ENETUNREACH:
-        case EHOSTDOWN:
-        case ENETDOWN:
-        case EPERM:
-        case EACCES:
-            return true;
-        default:
-            return false;
-    }
+    return number != EMSGSIZE && number != ENOBUFS && number != ENOMEM;
 }
 
 }  // namespace
@@ -76,7 +66,7 @@ bool Sender::flush() {
             too_long = false;
             // sendmmsg(2) forgets why it stopped. When the next call works, it was the ICMP error of an earlier datagram.
             if (std::exchange(cut_short, sent < wanted)) {
-                fail(ECONNREFUSED);
+                note_refusal(ECONNREFUSED);
                 refused_ = connected;
             }
             continue;
@@ -84,12 +74,17 @@ bool Sender::flush() {
         const int number = errno;
         if (number == EAGAIN || number == EWOULDBLOCK) return false;
         cut_short = false;
-        fail(number);
         // A connected socket reports what became of an earlier datagram: this one has not been tried, and waits. It may
         // also have been too long for a path that turned out narrower; then this one gets a second try.
         refused_ = connected && concerns_peer(number);
-        const bool again = refused_ || (connected && number == EMSGSIZE && !std::exchange(too_long, true));
-        if (!again) pop(1);
+        if (refused_) {
+            note_refusal(number);
+            continue;
+        }
+        if (connected && number == EMSGSIZE && !std::exchange(too_long, true)) continue;
+        ++counts_.failed;
+        last_error_ = std::strerror(number);
+        pop(1);
     }
     return true;
 }
@@ -97,7 +92,7 @@ bool Sender::flush() {
 bool Sender::probe() {
     if (count_ == 0 || !socket_) return false;
     if (send_some(1) > 0) return true;
-    fail(errno);
+    note_refusal(errno);
     return false;
 }
 
@@ -117,8 +112,8 @@ void Sender::grow() {
     ring_.resize(std::min(limit_, std::max<std::size_t>(batch, ring_.size() * 2)));
 }
 
-void Sender::fail(int number) {
-    ++counts_.failed;
+void Sender::note_refusal(int number) {
+    ++counts_.refused;
     last_error_ = std::strerror(number);
 }
 

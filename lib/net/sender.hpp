@@ -14,10 +14,13 @@
 
 namespace flowd::net {
 
+/// sent + dropped + failed, and what waits, are all that was offered.
 struct SenderCounts {
     std::uint64_t sent = 0;     ///< given to the kernel
-    std::uint64_t dropped = 0;  ///< no room left to wait
-    std::uint64_t failed = 0;   ///< the kernel said no; includes ICMP errors reported by a connected socket
+    std::uint64_t dropped = 0;  ///< no room left to wait, or given up
+    std::uint64_t failed = 0;   ///< the kernel did not take it
+    std::uint64_t refused =
+        0;  ///< errors that the peer or the way to it answered with: of those that were sent (ICMP), or of tries
 };
 
 /// A bounded queue in front of a socket. Without a socket, while the kernel has no room, and after the peer of a connected
@@ -51,7 +54,7 @@ class Sender {
     [[nodiscard]] const SenderCounts& counts() const { return counts_; }
     [[nodiscard]] const std::string& last_error() const { return last_error_; }
     /// The peer answered a datagram that was counted as sent.
-    void note_refusal(int number) { fail(number); }
+    void note_refusal(int number);
 
   private:
     struct Item {
@@ -64,7 +67,6 @@ class Sender {
     [[nodiscard]] Item& at(std::size_t i) { return ring_[(first_ + i) % ring_.size()]; }
     void pop(std::size_t count);
     void grow();
-    void fail(int number);
 
     std::size_t limit_;
     std::optional<UdpSocket> socket_;

@@ -5,7 +5,18 @@
 #include <cerrno>
 #include <utility>
 
+#include "lib/net/zone.hpp"
+
 namespace flowd::net {
+namespace {
+
+[[nodiscard]] std::string text_of(const Endpoint& endpoint, std::string_view zone) {
+    std::string text = endpoint.to_string();
+    if (!zone.empty()) text.insert(text.find(']'), "%" + std::string(zone));
+    return text;
+}
+
+}  // namespace
 
 Target::Target(std::string host, std::uint16_t port, std::unique_ptr<Lookup> lookup)
     : Target(std::move(host), port, std::move(lookup), Schedule{}) {}
@@ -16,6 +27,7 @@ Target::Target(std::string host, std::uint16_t port, std::unique_ptr<Lookup> loo
       port_(port),
       name_(name_of(host_, port_)),
       literal_(Address::parse(host_)),
+      zone_(zone_of(host_)),
       lookup_(std::move(lookup)),
       schedule_(schedule),
       sender_(queue_limit),
@@ -24,7 +36,7 @@ Target::Target(std::string host, std::uint16_t port, std::unique_ptr<Lookup> loo
 
 std::string Target::name_of(const std::string& host, std::uint16_t port) {
     const auto literal = Address::parse(host);
-    return literal ? Endpoint{*literal, port}.to_string() : host + ":" + std::to_string(port);
+    return literal ? text_of({*literal, port}, zone_of(host)) : host + ":" + std::to_string(port);
 }
 
 Target::State Target::state() const {
@@ -64,8 +76,17 @@ std::vector<Address> Target::in_order(const std::vector<Address>& addresses) con
 
 void Target::connect(const std::vector<Address>& addresses, Clock::time_point now, const Forbidden& forbidden) {
     std::string why = "no usable address";
+    const std::uint32_t interface = interface_of(zone_);
     for (const Address& address : in_order(addresses)) {
         const Endpoint endpoint{address, port_};
+        if (!zone_.empty() && interface == 0) {
+            why = "there is no interface '" + zone_ + "'";
+            continue;
+        }
+        if (zone_.empty() && !address.is_v4() && address.is_link_local()) {
+            why = address.to_string() + " is link-local: name the interface, " + address.to_string() + "%eth0";
+            continue;
+        }
         if (address.is_unspecified() || address.is_multicast()) {
             why = address.to_string() + " is no single host";
             continue;
@@ -74,15 +95,16 @@ void Target::connect(const std::vector<Address>& addresses, Clock::time_point no
             why = endpoint.to_string() + " is where this daemon itself receives: that would be a loop";
             continue;
         }
-        if (endpoint_ == endpoint && sender_.socket()) return connected(now);
-        auto socket = UdpSocket::connected(endpoint);
+        if (endpoint_ == endpoint && interface_ == interface && sender_.socket()) return connected(now);
+        auto socket = UdpSocket::connected(endpoint, interface);
         if (!socket) {
             why = socket.error().message;
             continue;
         }
         sender_.use(std::move(*socket));
         endpoint_ = endpoint;
-        address_text_ = endpoint.to_string();
+        interface_ = interface;
+        address_text_ = text_of(endpoint, zone_);
         return connected(now);
     }
     // An address that has become one of our own must not be used any longer; one that fails may work again.

@@ -62,7 +62,7 @@ class Target {
     void discard() { sender_.discard(); }
     [[nodiscard]] State state() const;
     [[nodiscard]] const std::string& name() const { return name_; }
-    /// "collector.example.org:10514", "[2001:db8::1]:10514" however the address was written.
+    /// "collector.example.org:10514", "[2001:db8::1]:10514" and "[fe80::1%eth0]:10514" however the address was written.
     [[nodiscard]] static std::string name_of(const std::string& host, std::uint16_t port);
     [[nodiscard]] const std::optional<Endpoint>& endpoint() const { return endpoint_; }
     [[nodiscard]] const std::string& address_text() const { return address_text_; }  ///< of endpoint(); empty without one
@@ -86,6 +86,8 @@ class Target {
     std::uint16_t port_;
     std::string name_;
     std::optional<Address> literal_;
+    std::string zone_;             ///< of literal_
+    std::uint32_t interface_ = 0;  ///< that zone_ named when the socket was connected
     std::unique_ptr<Lookup> lookup_;
     Schedule schedule_;
     Sender sender_;

@@ -70,11 +70,12 @@ Result<UdpSocket> UdpSocket::bound(const Endpoint& local, const Binding& binding
     return UdpSocket(std::move(*fd));
 }
 
-Result<UdpSocket> UdpSocket::connected(const Endpoint& peer) {
+Result<UdpSocket> UdpSocket::connected(const Endpoint& peer, std::uint32_t interface) {
     auto fd = open_for(peer.address);
     if (!fd) return std::move(fd).error();
     sockaddr_storage storage{};
     const socklen_t length = peer.to(storage);
+    if (storage.ss_family == AF_INET6) reinterpret_cast<sockaddr_in6&>(storage).sin6_scope_id = interface;
     if (::connect(fd->get(), reinterpret_cast<const sockaddr*>(&storage), length) != 0)
         return Error::from_errno(errno, "cannot send to udp " + peer.to_string());
     return UdpSocket(std::move(*fd));

@@ -21,8 +21,9 @@ class UdpSocket {
     [[nodiscard]] static Result<UdpSocket> bound(const Endpoint& local, int receive_buffer = 0) {
         return bound(local, Binding{receive_buffer, false});
     }
-    /// Connected, so that an ICMP error of one peer is seen by the next send to it.
-    [[nodiscard]] static Result<UdpSocket> connected(const Endpoint& peer);
+    /// Connected, so that an ICMP error of one peer is seen by the next send to it. `interface`: index, for a link-local
+    /// peer.
+    [[nodiscard]] static Result<UdpSocket> connected(const Endpoint& peer, std::uint32_t interface = 0);
     /// For send_to, of the family of `like`.
     [[nodiscard]] static Result<UdpSocket> unconnected(const Address& like);
     /// A socket that somebody else bound: systemd or a predecessor. Refuses what is no UDP socket.

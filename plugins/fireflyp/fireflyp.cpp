@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plugins/fireflyp/fireflyp.hpp"
 
+#include <iterator>
 #include <numeric>
 #include <utility>
 
@@ -54,9 +55,13 @@ Fireflyp::Fireflyp(Host& host, Options options)
 }
 
 Result<void> Fireflyp::prepare() {
-    for (Inlet& inlet : inlets_) {
-        auto prepared = inlet.prepare({static_cast<int>(options_.receive_buffer), options_.reuse_port});
-        if (!prepared) return prepared;
+    for (auto inlet = inlets_.begin(); inlet != inlets_.end();) {
+        auto prepared = inlet->prepare({static_cast<int>(options_.receive_buffer), options_.reuse_port});
+        // A kernel may have no IPv6, or a network namespace no IPv4: then localhost is the other one.
+        const bool spare = !options_.bind_address && inlet->is_loopback() && inlets_.size() > 1;
+        if (!prepared && (!spare || prepared.error().code == FLOWD_BUSY)) return prepared;
+        if (!prepared) host().info(prepared.error().message + "; going on without it");
+        inlet = prepared ? std::next(inlet) : inlets_.erase(inlet);
     }
     return {};
 }

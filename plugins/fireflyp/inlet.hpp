@@ -25,6 +25,7 @@ class Inlet {
     void stop() { watch_.reset(); }
 
     [[nodiscard]] int fd() const { return socket_->fd(); }
+    [[nodiscard]] bool is_loopback() const { return endpoint_.address.is_loopback(); }
     [[nodiscard]] std::uint16_t port() const { return endpoint_.port; }
     /// What a batch brought, and the kernel's count of drops that came with it.
     void count(std::size_t datagrams, std::optional<std::uint32_t> drops);

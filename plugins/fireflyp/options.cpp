@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plugins/fireflyp/options.hpp"
 
+#include <algorithm>
+
+#include "lib/net/zone.hpp"
+
 namespace flowd::fireflyp {
 namespace {
 
@@ -11,26 +15,40 @@ namespace {
     return !one.address.is_v4() || other.address.is_v4();
 }
 
-void validate_binds(const std::vector<Endpoint>& endpoints, Problems& problems) {
-    for (std::size_t i = 0; i < endpoints.size(); ++i) {
-        const std::string path = i == 0 ? "bindAddress" : "binds[" + std::to_string(i - 1) + "]";
-        if (endpoints[i].address.is_multicast())
-            problems.error(path, "a multicast address cannot be received at", "use an address of this host, or \"::\"");
-        for (std::size_t j = 0; j < i; ++j)
-            if (covers(endpoints[i], endpoints[j]) || covers(endpoints[j], endpoints[i]))
-                problems.error(path, "overlaps with " + endpoints[j].to_string() + ", which is received at already",
+void validate_bind(const Endpoint& endpoint, const std::string& path, bool allows_some, Problems& problems) {
+    if (endpoint.address.is_multicast())
+        problems.error(path, "a multicast address cannot be received at", "use an address of this host, or \"::\"");
+    else if (endpoint.address.is_link_local() && !endpoint.address.is_v4())
+        problems.error(path, "a link-local address cannot be received at", "write \"::\", and allow: [\"fe80::/10\"]");
+    else if (!endpoint.address.is_loopback() && !allows_some)
+        problems.error(path, "receives from other hosts, and `allow` does not say from which",
+                       "list the networks of the senders, allow: [192.0.2.0/24]; everybody is allow: [\"::/0\"]");
+}
+
+void validate_binds(const FireflypOptions& options, Problems& problems) {
+    const bool allows_some = !options.allow.empty();
+    std::vector<Endpoint> known;
+    if (options.bind_address) {
+        known.push_back({*options.bind_address, options.bind_port});
+        validate_bind(known.front(), "bindAddress", allows_some, problems);
+    }
+    for (std::size_t i = 0; i < options.binds.size(); ++i) {
+        const std::string path = "binds[" + std::to_string(i) + "]";
+        const Endpoint endpoint{options.binds[i].address, options.binds[i].port};
+        validate_bind(endpoint, path, allows_some, problems);
+        for (const Endpoint& other : known)
+            if (covers(endpoint, other) || covers(other, endpoint))
+                problems.error(path, "overlaps with " + other.to_string() + ", which is received at already",
                                "remove one of the two; an address for all of them belongs into bindAddress");
+        known.push_back(endpoint);
     }
 }
 
 void validate_receiver(const Receiver& receiver, const std::string& path, const std::vector<Endpoint>& endpoints,
                        Problems& problems) {
+    net::validate_host(receiver.address, path + ".address", problems);
     const auto address = Address::parse(receiver.address);
     if (!address) return;
-    if (address->is_unspecified() || address->is_multicast()) {
-        problems.error(path + ".address", "is no single host");
-        return;
-    }
     for (const Endpoint& own : endpoints) {
         const bool everywhere = own.address.is_unspecified() && address->is_loopback();
         if (receiver.port == own.port && (*address == own.address || everywhere))
@@ -61,8 +79,9 @@ const Table<FireflypOptions>& FireflypOptions::table() {
     using O = FireflypOptions;
     static const Table<O> table{
         option("bindAddress", &O::bind_address)
-            .default_value("127.0.0.1")
-            .doc("Address to receive fireflies at; \"::\" takes every IPv6 and IPv4 address of this host."),
+            .doc(
+                "Address to receive fireflies at; \"::\" takes every IPv6 and IPv4 address of this host. Absent: 127.0.0.1 "
+                "and ::1."),
         option("bindPort", &O::bind_port)
             .range(1, 65535)
             .default_value(firefly_port)
@@ -74,7 +93,8 @@ const Table<FireflypOptions>& FireflypOptions::table() {
                  "one."),
         option("allow", &O::allow)
             .length(0, 1024)
-            .doc("Networks whose datagrams are looked at; others are counted and dropped. Empty: all."),
+            .doc("Networks whose datagrams are looked at; others are counted and dropped. Required where an address is not "
+                 "loopback; everybody: [\"::/0\"]."),
         option("ratePerSource", &O::rate_per_source)
             .range(0, 10'000'000)
             .default_value(0)
@@ -109,14 +129,22 @@ const Table<FireflypOptions>& FireflypOptions::table() {
 }
 
 std::vector<Endpoint> FireflypOptions::endpoints() const {
-    std::vector<Endpoint> all{{bind_address, bind_port}};
-    for (const Bind& bind : binds) all.push_back({bind.address, bind.port});
+    std::vector<Endpoint> listed, all;
+    for (const Bind& bind : binds) listed.push_back({bind.address, bind.port});
+    if (bind_address) all.push_back({*bind_address, bind_port});
+    for (const char* loopback : {"127.0.0.1", "::1"}) {
+        const Endpoint endpoint{*Address::parse(loopback), bind_port};
+        const bool covered =
+            std::any_of(listed.begin(), listed.end(), [&](const Endpoint& bind) { return covers(bind, endpoint); });
+        if (!bind_address && !covered) all.push_back(endpoint);
+    }
+    all.insert(all.end(), listed.begin(), listed.end());
     return all;
 }
 
 void FireflypOptions::validate(const FireflypOptions& options, Problems& problems) {
     const std::vector<Endpoint> endpoints = options.endpoints();
-    validate_binds(endpoints, problems);
+    validate_binds(options, problems);
     for (std::size_t i = 0; i < options.receivers.size(); ++i)
         validate_receiver(options.receivers[i], "fireflyReceivers[" + std::to_string(i) + "]", endpoints, problems);
 }

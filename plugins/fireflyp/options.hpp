@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,7 +27,7 @@ struct Bind {
 };
 
 struct FireflypOptions {
-    Address bind_address;
+    std::optional<Address> bind_address;  ///< absent: both loopbacks
     std::uint16_t bind_port = firefly_port;
     std::vector<Bind> binds;
     bool reuse_port = false;
@@ -39,7 +40,7 @@ struct FireflypOptions {
     std::vector<Receiver> receivers;
     std::chrono::seconds resolve_interval{60};
 
-    /// Of both ways to write them, in that order.
+    /// Of both ways to write them, in that order. Without bindAddress, the loopbacks that `binds` does not cover.
     [[nodiscard]] std::vector<Endpoint> endpoints() const;
     static const Table<FireflypOptions>& table();
     static void validate(const FireflypOptions& options, Problems& problems);

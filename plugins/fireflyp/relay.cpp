@@ -16,8 +16,10 @@ Relay::Relay(Host& host, const std::vector<Receiver>& receivers, std::chrono::se
         const Labels labels{{"receiver", target->name()}};
         metrics_.push_back(
             {host.counter("fireflyp_relayed_total", "Fireflies passed on unchanged.", labels),
-             host.counter("fireflyp_relay_failed_total", "Fireflies the kernel could not pass on.", labels),
-             host.counter("fireflyp_relay_dropped_total", "Fireflies for which there was no room to wait.", labels)});
+             host.counter("fireflyp_relay_failed_total", "Fireflies that the kernel did not take.", labels),
+             host.counter("fireflyp_relay_dropped_total", "Fireflies for which there was no room to wait.", labels),
+             host.counter("fireflyp_relay_refused_total", "Errors that a receiver, or the way to it, answered with.",
+                          labels)});
         targets_.push_back(std::make_unique<net::HostedTarget>(
             host, std::move(target), [this](const Endpoint& endpoint) { return own_.includes(endpoint); }));
     }
@@ -66,6 +68,7 @@ void Relay::publish() {
         metrics_[i].sent.set_total(static_cast<double>(counts.sent));
         metrics_[i].failed.set_total(static_cast<double>(counts.failed));
         metrics_[i].dropped.set_total(static_cast<double>(counts.dropped));
+        metrics_[i].refused.set_total(static_cast<double>(counts.refused));
     }
     damped_metric_.set_total(static_cast<double>(damped_));
     limited_metric_.set_total(static_cast<double>(limited_));

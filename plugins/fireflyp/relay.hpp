@@ -36,7 +36,7 @@ class Relay {
 
   private:
     struct Metrics {
-        Counter sent, failed, dropped;
+        Counter sent, failed, dropped, refused;
     };
     net::OwnReceivers own_;
     std::vector<std::unique_ptr<net::HostedTarget>> targets_;

@@ -149,7 +149,7 @@ backends:
         for reason in ("empty", "no_json", "bad_json", "port_zero"):
             assert of("flowd_fireflyp_refused_total", reason=reason) == 1, reason
         wait_for(lambda: of("flowd_firefly_sent_total", target="[fd5c:17a6:5::b]:10514") == 3, "what was sent to be shown")
-        wait_for(lambda: of("flowd_firefly_failed_total", target="[fd5c:17a6:5::b]:10599") > 0, "the refusal of a collector that is none")
+        wait_for(lambda: of("flowd_firefly_refused_total", target="[fd5c:17a6:5::b]:10599") > 0, "the refusal of a collector that is none")
         assert of("flowd_firefly_collector_up", target="[fd5c:17a6:5::b]:10514") == 1
         assert of("flowd_firefly_collector_up", target="[fd5c:17a6:5::b]:10599") == 0
         for backend in ("backend firefly", "backend metrics"):

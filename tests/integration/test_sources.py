@@ -203,6 +203,103 @@ def test_a_firefly_fits_the_path_to_its_collector(lab):
         assert "vendor" in wide.fireflies[0] and "vendor" not in narrow.fireflies[0]
 
 
+def link_local(host):
+    return next(line.split()[3].split("/")[0] for line in host.run("ip", "-6", "-o", "addr", "show", "dev", "eth0", "scope", "link")
+                .stdout.splitlines())
+
+
+@pytest.mark.parametrize("zone", ["name", "number"])
+def test_a_collector_on_the_same_link_is_reached_through_its_interface(lab, zone):
+    index = lab.a.run("cat", "/sys/class/net/eth0/ifindex").stdout.strip()
+    address = f"{link_local(lab.b)}%{'eth0' if zone == 'name' else index}"
+    configuration = f"""\
+plugins:
+  fireflyp:
+    fireflyReceivers: [{{address: "{address}", port: 10515}}]
+backends:
+  firefly: {{sendToDestination: false, collectors: [{{address: "{address}"}}]}}
+"""
+    with Collector(lab.b) as printed, Collector(lab.b, 10515) as original, Daemon(configuration, lab.a) as daemon:
+        Sender(lab.a).tell()
+        printed.wait_for_count(1)
+        original.wait_for_count(1)
+        assert status(daemon, "backend firefly")["collectors"][0]["target"] == f"[{address}]:10514"
+        assert daemon.stop() == 0
+
+
+def test_a_collector_on_a_link_that_comes_later_and_is_created_again_gets_what_waited(lab):
+    def create():
+        lab.a.run("ip", "link", "add", "late0", "type", "veth", "peer", "name", "late1", "netns", lab.b.name)
+        for host, name in ((lab.a, "late0"), (lab.b, "late1")):
+            host.run("sysctl", "-qw", f"net.ipv6.conf.{name}.accept_dad=0")
+            host.run("ip", "link", "set", name, "up")
+        lab.b.run("ip", "addr", "add", "fe80::77/64", "dev", "late1", "nodad")
+        lab.a.run("ip", "addr", "add", "fe80::66/64", "dev", "late0", "nodad")
+
+    configuration = BY_NAME.replace(NAME, '"fe80::77%late0"')
+    with Collector(lab.b) as collector, Daemon(configuration, lab.a) as daemon:
+        sender = Sender(lab.a)
+        sender.tell()
+        shown = lambda: status(daemon, "backend firefly")["collectors"][0]  # noqa: E731
+        wait_for(lambda: shown()["waiting"] == 1, "the firefly to wait")
+        assert shown()["lastError"] == "there is no interface 'late0'"
+        create()
+        collector.wait_for_count(1, 30)
+        lab.a.run("ip", "link", "del", "late0")
+        wait_for(lambda: sender.tell() and time.sleep(0.05) is None and shown()["state"] != "sending", "the loss to be seen", 30)
+        create()
+        heard = len(collector.fireflies)
+        collector.wait_for_count(heard + 1, 70)
+
+
+@pytest.mark.parametrize("route", ["blackhole", "unreachable", "prohibit"])
+def test_a_collector_behind_a_route_that_discards_is_not_called_sending(lab, route):
+    with Daemon(BY_NAME.replace(NAME, f'"{lab.b.address6}"'), lab.a) as daemon:
+        sender = Sender(lab.a)
+        collector = lambda: status(daemon, "backend firefly")["collectors"][0]  # noqa: E731
+        lab.a.run("ip", "-6", "route", "add", route, f"{lab.b.address6}/128", "metric", "1")
+        wait_for(lambda: sender.tell() and time.sleep(0.05) is None and collector()["state"] == "refused", "the refusal to be known")
+        seen = collector()
+        assert seen["lastError"] and seen["failed"] == 0, seen
+        lab.a.run("ip", "-6", "route", "del", route, f"{lab.b.address6}/128", "metric", "1")
+        with Collector(lab.b) as there:
+            there.wait_for_count(1, 70)
+
+
+def test_a_sender_to_localhost_is_heard_whichever_address_that_is(lab):
+    with Daemon("plugins:\n  fireflyp: {}\n", lab.a) as daemon:
+        for number, (family, address) in enumerate(((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")), 1):
+            lab.a.call(socket.socket, family, socket.SOCK_DGRAM).sendto(firefly("start", number), (address, 10514))
+        wait_for(lambda: status(daemon, "plugin fireflyp")["announced"]["start"] == 2, "both")
+        assert daemon.stop() == 0
+
+
+def test_without_ipv6_the_other_loopback_is_enough(lab):
+    lab.a.run("sysctl", "-qw", "net.ipv6.conf.lo.disable_ipv6=1")
+    with Daemon("plugins:\n  fireflyp: {}\n", lab.a) as daemon:
+        lab.a.call(socket.socket, socket.AF_INET, socket.SOCK_DGRAM).sendto(firefly("start", 1), ("127.0.0.1", 10514))
+        wait_for(lambda: status(daemon, "plugin fireflyp")["announced"]["start"] == 1, "it to be announced")
+        assert [one["address"] for one in status(daemon, "plugin fireflyp")["binds"]] == ["127.0.0.1:10514"]
+
+
+def test_a_renamed_backend_repeats_no_start(lab):
+    def configuration(instance):
+        return BY_NAME.replace(NAME, f'"{lab.b.address6}"').replace("firefly:", instance + ":")
+    flows = 500
+    with Collector(lab.b) as collector, Daemon(configuration("firefly"), lab.a) as daemon:
+        sender = Sender(lab.a)
+        for number in range(1, flows + 1):
+            sender.tell("start", number)
+        collector.wait_for_count(flows)
+        daemon.reload(configuration("firefly/renamed"))
+        wait_for(lambda: "backend firefly/renamed" in daemon.cli("status")["details"], "the new name")
+        for number in range(1, flows + 1):
+            sender.tell("end", number)
+        wait_for(lambda: sum(one["flow-lifecycle"]["state"] == "end" for one in collector.fireflies) == flows, "every end", 20)
+        states = [one["flow-lifecycle"]["state"] for one in collector.fireflies]
+        assert states.count("start") == flows
+
+
 def test_send_and_listen_prove_the_way_to_a_collector(lab):
     listen = lab.b.popen(str(BINARY), "--json", "firefly", "listen", "--count", "2", "--seconds", "20", stdout=subprocess.PIPE,
                          stderr=subprocess.PIPE, text=True)

@@ -794,6 +794,23 @@ TEST_F(FireflyBackendTest, StopsWithoutHavingStarted) {
     EXPECT_EQ(instance.stop(), FLOWD_OK);
 }
 
+TEST_F(FireflyBackendTest, TellsFlowsOfBeforeItWasThereAsOngoing) {
+    use_collector();
+    bring_up();
+    auto before = start(), missed = start();
+    before->flags |= FLOWD_RESYNC;
+    missed->flags |= FLOWD_RESYNC;
+    missed->start_time_ns = missed->time_ns = unix_time_ns();
+    instance_->deliver(before);
+    instance_->deliver(missed);
+    const auto& received = collector_.wait_for(2);
+    ASSERT_EQ(received.size(), 2u);
+    EXPECT_EQ(parse(received[0]).state, firefly::State::ongoing)
+        << "a reload has renamed the backend: the collector has heard of the start";
+    EXPECT_EQ(parse(received[0]).start_time_ns, start()->start_time_ns);
+    EXPECT_EQ(parse(received[1]).state, firefly::State::start) << "this backend was behind";
+}
+
 class FireflyOptionsTest : public FireflyBackendTest {
   protected:
     flowd_result validate() {
@@ -859,6 +876,18 @@ TEST_F(FireflyOptionsTest, WithABadMappingAreRefused) {
     testing::Config mixed(component<FireflyBackend>());
     mixed.set("stun.manualMapping[2001:db8::1]", "192.0.2.1");
     EXPECT_EQ(testing::Instance(host_, component<FireflyBackend>(), mixed).validate(), FLOWD_INVALID);
+}
+
+TEST_F(FireflyOptionsTest, WithALinkLocalCollectorNameItsInterface) {
+    config_.set("sendToCollector", "true").set("collectorAddress", "fe80::1%lo");
+    EXPECT_EQ(validate(), FLOWD_OK);
+    EXPECT_EQ(first(), "-");
+    config_.set("collectorAddress", "fe80::1");
+    EXPECT_EQ(validate(), FLOWD_INVALID);
+    EXPECT_EQ(first(), "collectorAddress");
+    config_.set("collectorAddress", "192.0.2.1").set("collectors[0].address", "fe80::1");
+    EXPECT_EQ(validate(), FLOWD_INVALID);
+    EXPECT_EQ(first(), "collectors[0]");
 }
 
 TEST_F(FireflyOptionsTest, WithAGroupForCollectorAreRefused) {

@@ -385,13 +385,76 @@ TEST_F(FireflypTest, RefusesAddressesThatOverlap) {
         host_.forget();
         return testing::Instance(host_, component<Fireflyp>(), config_).validate();
     };
-    config_.set("bindAddress", "127.0.0.1").set("bindPort", "10514");
+    config_.set("bindAddress", "127.0.0.1").set("bindPort", "10514").set("allow", {"::/0"});
     EXPECT_EQ(bind("127.0.0.1", "10515"), FLOWD_OK);
     EXPECT_EQ(bind("2001:db8::1", "10514"), FLOWD_OK);
     EXPECT_EQ(bind("127.0.0.1", "10514"), FLOWD_INVALID);
     EXPECT_EQ(bind("0.0.0.0", "10514"), FLOWD_INVALID);
     EXPECT_EQ(bind("::", "10514"), FLOWD_INVALID) << "it takes IPv4 too";
     EXPECT_EQ(host_.problems().at(0).option, "binds[0]");
+}
+
+TEST_F(FireflypTest, WantsToKnowWhoMaySendFromOtherHosts) {
+    const auto judge = [&](testing::Config config) {
+        host_.forget();
+        const auto result = testing::Instance(host_, component<Fireflyp>(), config).validate();
+        return result == FLOWD_OK ? "" : host_.problems().at(0).option;
+    };
+    const auto config = [] { return testing::Config(component<Fireflyp>()); };
+    for (const char* everywhere : {"::", "0.0.0.0", "192.0.2.1", "2001:db8::1"}) {
+        EXPECT_EQ(judge(config().set("bindAddress", everywhere)), "bindAddress") << everywhere;
+        EXPECT_EQ(judge(config().set("binds[0].address", everywhere)), "binds[0]") << everywhere;
+        EXPECT_EQ(judge(config().set("bindAddress", everywhere).set("allow", {"2001:db8::/32"})), "") << everywhere;
+        EXPECT_EQ(judge(config().set("bindAddress", everywhere).set("allow", {"::/0"})), "") << "written out";
+    }
+    EXPECT_EQ(judge(config().set("bindAddress", "::1")), "");
+    EXPECT_EQ(judge(config().set("bindAddress", "127.0.0.2")), "");
+    EXPECT_EQ(judge(config()), "");
+    EXPECT_NE(judge(config().set("bindAddress", "::")), "");
+    EXPECT_NE(host_.problems().at(0).hint.find("allow: [\"::/0\"]"), std::string::npos) << "the remedy";
+}
+
+TEST_F(FireflypTest, RefusesToReceiveAtALinkLocalAddress) {
+    config_.set("bindAddress", "fe80::1").set("allow", {"::/0"});
+    EXPECT_EQ(testing::Instance(host_, component<Fireflyp>(), config_).validate(), FLOWD_INVALID);
+}
+
+TEST_F(FireflypTest, RefusesALinkLocalReceiverWithoutItsInterface) {
+    config_.set("fireflyReceivers[0].address", "fe80::1");
+    EXPECT_EQ(testing::Instance(host_, component<Fireflyp>(), config_).validate(), FLOWD_INVALID);
+    EXPECT_EQ(host_.problems().at(0).option, "fireflyReceivers[0].address");
+    config_.set("fireflyReceivers[0].address", "fe80::1%lo");
+    EXPECT_EQ(testing::Instance(host_, component<Fireflyp>(), config_).validate(), FLOWD_OK);
+}
+
+TEST_F(FireflypTest, HearsASenderToLocalhostWhicheverAddressThatIs) {
+    FireflypOptions options;
+    options.bind_port = 1;
+    const auto endpoints = [&] {
+        std::string text;
+        for (const Endpoint& endpoint : options.endpoints()) text += endpoint.to_string() + " ";
+        return text;
+    };
+    EXPECT_EQ(endpoints(), "127.0.0.1:1 [::1]:1 ");
+    options.binds = {{Address::parse("::1").value(), 1}, {Address::parse("2001:db8::1").value(), 1}};
+    EXPECT_EQ(endpoints(), "127.0.0.1:1 [::1]:1 [2001:db8::1]:1 ") << "not twice";
+    options.binds = {{Address::parse("::").value(), 1}};
+    EXPECT_EQ(endpoints(), "[::]:1 ");
+    options.bind_address = Address::parse("::1");
+    options.binds.clear();
+    EXPECT_EQ(endpoints(), "[::1]:1 ") << "only what is written";
+
+    testing::Config config(component<Fireflyp>());
+    config.set("bindPort", std::to_string(address_.port));
+    const Loopback four(Endpoint{Address::parse("127.0.0.1").value(), address_.port});
+    host_.offer_descriptor("udp:" + four.endpoint().to_string(), four.duplicate());
+    testing::Instance instance(host_, component<Fireflyp>(), config);
+    ASSERT_EQ(instance.bring_up(), FLOWD_OK);
+    for (const Endpoint& to : {four.endpoint(), address_}) {
+        sender_ = Loopback::must(net::UdpSocket::connected(to));
+        send(fixtures::flowd_go_bare);
+    }
+    EXPECT_TRUE(announced(2));
 }
 
 TEST_F(FireflypTest, RefusesToBeItsOwnReceiver) {

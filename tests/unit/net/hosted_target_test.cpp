@@ -55,6 +55,34 @@ TEST_F(HostedTargetTest, SaysOnceThatANameIsUnknown) {
     EXPECT_EQ(target.target().sender().counts().dropped, 1u);
 }
 
+TEST_F(HostedTargetTest, NamesAllThatWasLostWhileItCouldNotBeReached) {
+    constexpr std::size_t offered = 40'000;
+    auto target = make("collector.example.org");
+    target.start();
+    script_->fail("'collector.example.org': Name or service not known");
+    ASSERT_TRUE(fake_.run_until([&] { return lines() > 0; }));
+    for (std::size_t i = 0; i < offered; ++i) {
+        target.push("x");
+        target.flush();
+    }
+    EXPECT_TRUE(fake_.logged("there is no room for more fireflies to wait"));
+    EXPECT_EQ(lines(), 2u) << "said once";
+    target.stop(Deadline(0));
+    EXPECT_TRUE(fake_.logged("40000 fireflies for collector.example.org"));
+}
+
+TEST_F(HostedTargetTest, NamesWhatWasLostWhenItCanBeReachedAgain) {
+    auto target = make("collector.example.org");
+    target.start();
+    for (std::size_t i = 0; i < 1100; ++i) target.push("x");
+    target.flush();
+    script_->give({"::1"});
+    ASSERT_TRUE(fake_.run_until([&] { return target.target().endpoint().has_value(); }));
+    EXPECT_TRUE(fake_.logged("; 76 fireflies were dropped before"));
+    target.stop(Deadline(0));
+    EXPECT_FALSE(fake_.logged("could not be sent before the stop")) << "that was said already";
+}
+
 TEST_F(HostedTargetTest, ShowsItsCountersInStatus) {
     auto target = make("::1");
     target.start();
@@ -63,7 +91,7 @@ TEST_F(HostedTargetTest, ShowsItsCountersInStatus) {
     std::string text;
     json::Writer writer(text);
     target.status(writer);
-    EXPECT_NE(text.find(R"("state":"sending","sent":1,"failed":0,"dropped":0,"waiting":0,"lastError":""})"),
+    EXPECT_NE(text.find(R"("state":"sending","sent":1,"failed":0,"dropped":0,"refused":0,"waiting":0,"lastError":""})"),
               std::string::npos)
         << text;
     target.stop(Deadline(0));

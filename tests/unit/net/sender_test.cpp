@@ -69,7 +69,8 @@ TEST(Sender, HoldsBackWhatAPeerRefusesToTake) {
     EXPECT_TRUE(sender.flush());
     EXPECT_TRUE(sender.refused());
     EXPECT_EQ(sender.counts().sent, 1u);
-    EXPECT_EQ(sender.counts().failed, 1u);
+    EXPECT_EQ(sender.counts().refused, 1u);
+    EXPECT_EQ(sender.counts().failed, 0u) << "the one that was refused had been sent";
     EXPECT_EQ(sender.waiting(), 100u);
     EXPECT_EQ(sender.counts().dropped, 100u);
     EXPECT_EQ(sender.last_error(), "Connection refused");
@@ -116,7 +117,43 @@ TEST(Sender, GoesOnBehindADatagramTheKernelRefuses) {
     sender.push("small");
     EXPECT_TRUE(sender.flush());
     EXPECT_EQ(receiver.wait_for(1), std::vector<std::string>{"small"});
-    EXPECT_EQ(sender.counts().failed, 2u) << "tried twice, since the first error could have been about an earlier one";
+    EXPECT_EQ(sender.counts().failed, 1u) << "tried twice, since the first error could have been about an earlier one";
+}
+
+TEST(Sender, CountsWhatWasOfferedOnce) {
+    Loopback receiver;
+    Sender sender(50);
+    std::uint64_t offered = 0;
+    const auto adds_up = [&] {
+        const SenderCounts& counts = sender.counts();
+        return counts.sent + counts.failed + counts.dropped + sender.waiting() == offered;
+    };
+    const auto offer = [&](int count, std::size_t size = 10) {
+        for (int i = 0; i < count; ++i) {
+            sender.push(std::string(size, 'x'));
+            ++offered;
+            sender.flush();
+        }
+    };
+    offer(60);
+    EXPECT_TRUE(adds_up()) << "without a socket";
+    sender.use(Loopback::must(UdpSocket::connected(nobody())));
+    offer(100);
+    EXPECT_TRUE(adds_up()) << "where nobody listens";
+    for (int i = 0; i < 5; ++i) {
+        sender.probe();
+        EXPECT_TRUE(adds_up()) << "and probes are refused";
+    }
+    sender.use(Loopback::must(UdpSocket::connected(receiver.endpoint())));
+    sender.release();
+    offer(3, 70000);
+    offer(100);
+    EXPECT_TRUE(adds_up()) << "where some are too long";
+    sender.push("x");
+    ++offered;
+    sender.discard();
+    EXPECT_TRUE(adds_up()) << "when given up";
+    EXPECT_GT(sender.counts().refused, 0u);
 }
 
 TEST(Sender, GivesUpWhatWaitsWhenTold) {

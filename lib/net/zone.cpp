@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lib/net/zone.hpp"
+
+#include <net/if.h>
+
+#include <array>
+#include <charconv>
+
+#include "flowd/address.hpp"
+
+namespace flowd::net {
+namespace {
+
+/// What dev_valid_name() of the kernel takes.
+[[nodiscard]] bool can_be_interface(std::string_view zone) {
+    return !zone.empty() && zone.size() < IFNAMSIZ && zone.find_first_of("/: \t\n\v\f\r") == std::string_view::npos;
+}
+
+}  // namespace
+
+std::string_view zone_of(std::string_view host) {
+    if (!Address::parse(host)) return {};
+    if (host.front() == '[') host = host.substr(1, host.size() - 2);
+    const auto zone = host.find('%');
+    return zone == std::string_view::npos ? std::string_view() : host.substr(zone + 1);
+}
+
+std::uint32_t interface_of(std::string_view zone) {
+    if (!can_be_interface(zone)) return 0;
+    if (const std::uint32_t named = ::if_nametoindex(std::string(zone).c_str())) return named;
+    std::uint32_t index = 0;
+    const auto [end, error] = std::from_chars(zone.data(), zone.data() + zone.size(), index);
+    std::array<char, IFNAMSIZ> name{};
+    const bool exists =
+        error == std::errc() && end == zone.data() + zone.size() && ::if_indextoname(index, name.data()) != nullptr;
+    return exists ? index : 0;
+}
+
+void validate_host(const std::string& host, const std::string& path, Problems& problems) {
+    const auto address = Address::parse(host);
+    if (!address) return;  // a name
+    const std::string zone(zone_of(host));
+    const std::string bare = address->to_string();
+    if (address->is_unspecified() || address->is_multicast())
+        problems.error(path, "'" + host + "' is not the address of one host", "write its name or its address");
+    else if (address->is_v4() || !address->is_link_local()) {
+        if (!zone.empty())
+            problems.error(path, "only link-local addresses have a zone, '" + host + "' is none", "write " + bare);
+    } else if (zone.empty())
+        problems.error(path, bare + " is link-local and needs the interface that it is reached through",
+                       "write " + bare + "%INTERFACE, for example " + bare + "%eth0");
+    else if (!can_be_interface(zone))
+        problems.error(path, "'" + zone + "' cannot be the name of an interface", "write " + bare + "%INTERFACE");
+    else if (interface_of(zone) == 0)
+        problems.warning(path, "there is no interface '" + zone + "' now; nothing is sent until there is one",
+                         "see: ip link");
+}
+
+}  // namespace flowd::net
