@@ -47,6 +47,9 @@ OptionTable make_global_options() {
     Option stop_timeout =
         duration("stopTimeout", "5s", "s", "How long an instance may take to stop before it is abandoned.");
     stop_timeout.maximum = static_cast<double>(600 * second);
+    // Meters tell of each live flow every 20 s: with less than this, steady flows would end each time.
+    Option idle_timeout = duration("idleTimeout", "60s", "s", "A metered flow that is idle for this long has ended.");
+    idle_timeout.minimum = static_cast<double>(30 * second);
     return {
         row(FLOWD_OPTION_PATH, "pidPath", nullptr, "File the daemon writes its process id to."),
         row(FLOWD_OPTION_PATH, "workDir", nullptr, "Directory for what the daemon keeps between runs."),
@@ -59,7 +62,7 @@ OptionTable make_global_options() {
                bounded(row(FLOWD_OPTION_INTEGER, "maxPerSource", nullptr,
                            "Live flows that one sender may announce; not written: maxLive."),
                        1, 100'000'000),
-               duration("idleTimeout", "60s", "s", "A metered flow that is idle for this long has ended."),
+               idle_timeout,
                duration("maxAge", "24h", "s", "An announced flow is ended when nobody has refreshed it for this long."),
                duration("tombstone", "5s", "s", "How long late and repeated ends of a flow are swallowed.")}),
         group("queues", "The queue in front of each backend.",

@@ -57,12 +57,9 @@ flowd_key key_of(const meter_flow& flow) {
     return key;
 }
 
-FlowKeeper::FlowKeeper(Host& host, FlowSlots& slots, const PerfsonarOptions& options, std::int64_t now_ns)
-    : host_(host),
-      slots_(slots),
-      options_(options),
-      unix_offset_ns_(unix_time_ns() - now_ns),
-      second_(now_ns / second_ns) {}
+FlowKeeper::FlowKeeper(Host& host, FlowSlots& slots, const PerfsonarOptions& options, std::int64_t now_ns,
+                       UnixClock unix_clock)
+    : host_(host), slots_(slots), options_(options), unix_clock_(std::move(unix_clock)), second_(now_ns / second_ns) {}
 
 void FlowKeeper::on_events(std::span<const meter_event> events, std::int64_t now_ns) {
     own_is_fresh_ = false;
@@ -83,10 +80,15 @@ FlowKeeper::Record& FlowKeeper::record_of(std::uint32_t slot, const meter_flow& 
     const auto [found, is_new] = records_.try_emplace(slot);
     Record& record = found->second;
     if (!is_new) return record;
-    record.start_unix_ns = signed_ns(flow.start_ns) + unix_offset_ns_;
+    begin(record, signed_ns(flow.start_ns), now_ns);
     record.ongoing_ns = now_ns;
     schedule(slot, record, now_ns + std::min(alive_period_ns, idle_limit(record, flow)));
     return record;
+}
+
+void FlowKeeper::begin(Record& record, std::int64_t start_ns, std::int64_t now_ns) const {
+    record.start_ns = start_ns;
+    record.start_unix_ns = unix_clock_() - (now_ns - start_ns);
 }
 
 /// Whatever the kernel may have said of it, the flow itself says all.
@@ -208,7 +210,7 @@ void FlowKeeper::keep_alive(std::uint32_t slot, Record& record, const meter_flow
             usage.bytes_sent + usage.bytes_received > record.before.bytes_sent + record.before.bytes_received;
         if (!goes_on) return;
         record.has_started = false;
-        record.start_unix_ns = now_ns + unix_offset_ns_;
+        begin(record, now_ns, now_ns);
         announce(slot, record, flow);
         return;
     }
@@ -330,8 +332,8 @@ FlowKeeper::Filled FlowKeeper::fill(const Waiting& waiting, flowd_event& event) 
     if (waiting.what == What::start) event.time_ns = record.start_unix_ns;
     if (is_end) {
         const bool was_closed = (flow->flags & METER_ENDED) != 0 && flow->end_ns != 0;
-        event.end_time_ns =
-            std::max(record.start_unix_ns, signed_ns(was_closed ? flow->end_ns : flow->last_ns) + unix_offset_ns_);
+        const std::int64_t end_ns = signed_ns(was_closed ? flow->end_ns : flow->last_ns);
+        event.end_time_ns = record.start_unix_ns + std::max<std::int64_t>(0, end_ns - record.start_ns);
         event.time_ns = event.end_time_ns;
         event.end_reason = was_closed ? FLOWD_END_ANNOUNCED : is_stopping_ ? FLOWD_END_WITHDRAWN : FLOWD_END_IDLE;
     }

@@ -6,6 +6,7 @@
 #include <array>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <span>
 #include <unordered_map>
 #include <vector>
@@ -30,8 +31,12 @@ class FlowKeeper {
         std::uint64_t scans = 0;     ///< of the whole table, because the kernel's messages did not fit
     };
 
+    /// The clock of the day, which may be set at any time: asked when a flow begins. How long it lasted is told by the
+    /// other.
+    using UnixClock = std::function<std::int64_t()>;
     /// `host` and `slots` must outlive this.
-    FlowKeeper(Host& host, FlowSlots& slots, const PerfsonarOptions& options, std::int64_t now_ns);
+    FlowKeeper(Host& host, FlowSlots& slots, const PerfsonarOptions& options, std::int64_t now_ns,
+               UnixClock unix_clock = unix_time_ns);
 
     /// What the kernel has said since the last time.
     void on_events(std::span<const meter_event> events, std::int64_t now_ns);
@@ -57,11 +62,12 @@ class FlowKeeper {
     /// `elsewhere`: the core ended it by itself, or another announcer did.
     enum class Told : std::uint8_t { nothing, start, end, elsewhere, never };
     struct Record {
-        std::int64_t start_unix_ns = 0;
-        std::int64_t ongoing_ns = 0;    ///< when it was last announced as ongoing
-        std::int64_t visit_second = 0;  ///< when it is looked at next
-        flowd_usage before{};           ///< what belongs to an earlier flow of this slot
-        std::uint32_t waiting = 0;      ///< of its events
+        std::int64_t start_ns = 0;
+        std::int64_t start_unix_ns = 0;  ///< the same moment
+        std::int64_t ongoing_ns = 0;     ///< when it was last announced as ongoing
+        std::int64_t visit_second = 0;   ///< when it is looked at next
+        flowd_usage before{};            ///< what belongs to an earlier flow of this slot
+        std::uint32_t waiting = 0;       ///< of its events
         Told told = Told::nothing;
         bool has_started = false;  ///< the core has taken the start
         bool is_hidden = false;
@@ -80,6 +86,7 @@ class FlowKeeper {
     void keep_alive(std::uint32_t slot, Record& record, const meter_flow& flow, std::int64_t now_ns);
     void finish(std::uint32_t slot, Record& record);
     void hide(std::uint32_t slot, Record& record, std::int64_t now_ns);
+    void begin(Record& record, std::int64_t start_ns, std::int64_t now_ns) const;
     void schedule(std::uint32_t slot, Record& record, std::int64_t at_ns);
     [[nodiscard]] std::int64_t idle_limit(const Record& record, const meter_flow& flow) const;
     [[nodiscard]] bool is_own(const meter_flow& flow);
@@ -99,7 +106,7 @@ class FlowKeeper {
     PerfsonarOptions options_;
     OwnSockets own_;
     bool own_is_fresh_ = false;  // looked at in this call
-    std::int64_t unix_offset_ns_;
+    UnixClock unix_clock_;
     std::unordered_map<std::uint32_t, Record> records_;
     std::array<std::vector<std::uint32_t>, wheel_size> wheel_;
     std::int64_t second_ = 0;  // the last one the wheel has turned to

@@ -159,9 +159,17 @@ TEST_F(Instances, NoPluginOrNoBackendIsAWarning) {
               "warning: backends: no backend is configured: no flow will be marked or reported\n");
 }
 
+TEST_F(Instances, AnIdleTimeoutIsLongerThanThePeriodInWhichMetersTellOfAFlow) {
+    EXPECT_TRUE(world_.parse("flows: {idleTimeout: 30s}\n").configuration);
+    const auto loaded = world_.parse("flows: {idleTimeout: 19s}\n");
+    EXPECT_FALSE(loaded.configuration);
+    EXPECT_NE(loaded.problems.to_string().find("flows.idleTimeout"), std::string::npos) << loaded.problems.to_string();
+    EXPECT_NE(loaded.problems.to_string().find("30s"), std::string::npos) << loaded.problems.to_string();
+}
+
 TEST_F(Instances, TheDaemonsOwnKeysAreReadByTheSameMechanism) {
     const auto loaded = world_.parse(
-        "pidPath: /run/pid\nflows: {maxLive: 10, idleTimeout: 2}\nqueues: {attachmentBytes: 1 MiB}\n"
+        "pidPath: /run/pid\nflows: {maxLive: 10, idleTimeout: 45}\nqueues: {attachmentBytes: 1 MiB}\n"
         "stopTimeout: 250ms\nenrichers: {period: 60000}\ncontrol: {group: ops}\n");
     ASSERT_TRUE(loaded.configuration) << loaded.problems.to_string();
     const Globals& globals = loaded.configuration->globals;
@@ -170,7 +178,7 @@ TEST_F(Instances, TheDaemonsOwnKeysAreReadByTheSameMechanism) {
     EXPECT_EQ(globals.flows.max_live, 10u);
     EXPECT_EQ(globals.flows.max_per_instance, 10u);
     EXPECT_EQ(globals.flows.max_per_source, 10u);
-    EXPECT_EQ(globals.flows.idle_timeout, 2s);
+    EXPECT_EQ(globals.flows.idle_timeout, 45s);
     EXPECT_EQ(globals.flows.max_age, 24h);
     EXPECT_EQ(globals.flows.tombstone, 5s);
     EXPECT_EQ(globals.queues.events, 65536u);

@@ -114,6 +114,27 @@ TEST_F(FlowKeeperTest, WhatHasNotLeftOrIsTooSmallIsNotAnnouncedAndGoesAwaySoon) 
     EXPECT_EQ(keeper_->counts().silent, 1u);
 }
 
+TEST_F(FlowKeeperTest, AClockThatIsSetChangesNoDurationAndIsBelievedFromThenOn) {
+    std::int64_t unix_offset = 1 * second - begin;  // a machine that was booted without the time: 1970
+    keeper_.emplace(*host_, slots_, options_, now_, [&] { return now_ + unix_offset; });
+    flow(1, IPPROTO_TCP);
+    tell(1);
+    pass(20);
+    const std::int64_t day_of_2026 = 1'795'000'000 * second;
+    unix_offset += day_of_2026;
+    close(1);
+    EXPECT_EQ(last().kind, std::uint32_t{FLOWD_EVENT_END});
+    EXPECT_EQ(last().end_time_ns - last().start_time_ns, 20 * second) << "whatever the clock did";
+    flow(2, IPPROTO_TCP, "2001:db8::3");
+    tell(2);
+    EXPECT_EQ(last().kind, std::uint32_t{FLOWD_EVENT_START});
+    EXPECT_EQ(last().start_time_ns, now_ + unix_offset);
+    unix_offset -= 7200 * second;
+    pass(5);
+    close(2);
+    EXPECT_EQ(last().end_time_ns - last().start_time_ns, 5 * second) << "also when it is set back";
+}
+
 TEST_F(FlowKeeperTest, AnIdleFlowEndsAtTheTimeOfItsLastPacket) {
     flow(1);
     tell(1);
