@@ -4,11 +4,14 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <sys/vfs.h>
+#include <unistd.h>
 
 #include <cerrno>
+#include <filesystem>
 #include <fstream>
 #include <sstream>
 #include <string_view>
+#include <system_error>
 
 namespace flowd::watch {
 namespace {
@@ -20,19 +23,27 @@ bool is_cgroup2(const std::string& path) {
     return ::statfs(path.c_str(), &status) == 0 && status.f_type == CGROUP2_SUPER_MAGIC;
 }
 
+/// Only the topmost group of all has no type (Documentation/admin-guide/cgroup-v2.rst). In a cgroup namespace of its own a
+/// process sees another one at the root of its mount.
+bool is_topmost(const std::string& path) {
+    return ::access((path + "/cgroup.type").c_str(), F_OK) != 0;
+}
+
 }  // namespace
 
 std::string cgroup_root() {
     std::ifstream mounts("/proc/self/mountinfo");
+    std::string first;
     for (std::string line; std::getline(mounts, line);) {
         // proc(5): the mount point is the fifth word; the type follows " - ".
         if (line.find(" - cgroup2 ") == std::string::npos) continue;
         std::istringstream words(line);
         std::string word;
         for (int i = 0; i < 5; ++i) words >> word;
-        return word;
+        if (is_topmost(word)) return word;
+        if (first.empty()) first = word;
     }
-    return {};
+    return first;
 }
 
 Result<std::string> find_cgroup(const std::string& path) {
@@ -50,6 +61,15 @@ Result<std::string> find_cgroup(const std::string& path) {
 }
 
 Result<UniqueFd> open_cgroup(const std::string& path) {
+    std::error_code ignored;
+    if (std::filesystem::equivalent(path, cgroup_root(), ignored) && !is_topmost(path))
+        return Error{
+            FLOWD_UNSUPPORTED,
+            "this process sees only a part of the control groups (it is in a cgroup namespace of its own): at " + path +
+                " it would not hear of the connections of programs outside that part",
+            "run it with the host's cgroup namespace (podman and docker: --cgroupns=host), or name a control group "
+            "below " +
+                path + " in cgroupPath"};
     UniqueFd fd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!fd) return Error::from_errno(errno, "opening the control group " + path);
     return fd;

@@ -5,6 +5,8 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <map>
 #include <memory>
@@ -219,6 +221,37 @@ TEST(Cgroup, IsFoundWhereItIsMounted) {
     const auto none = find_cgroup("/tmp");
     ASSERT_FALSE(none.ok());
     EXPECT_NE(none.error().hint.find(root), std::string::npos);
+}
+
+TEST(Cgroup, OfAPrivateNamespaceIsRefusedWithARemedyUnlessOneBelowIsNamed) {
+    const std::string root = cgroup_root();
+    if (root.empty() || ::geteuid() != 0) GTEST_SKIP() << "needs root and control groups of version 2";
+    EXPECT_TRUE(open_cgroup(root).ok()) << "the host's own view";
+    const std::string group = root + "/flowd-test-private-" + std::to_string(::getpid());
+    ASSERT_TRUE(std::filesystem::create_directory(group));
+    // A container's view, as a runtime makes it: in the group, a cgroup namespace, its own mount.
+    const std::string enter = "echo $$ > " + group + "/cgroup.procs && exec unshare --cgroup --mount sh -c 'umount -l " +
+                              root + "; mkdir -p " + root + " 2>/dev/null; mount -t cgroup2 none " + root +
+                              " && exec \"$0\" \"$@\"' ";
+    std::error_code error;
+    const std::string self = std::filesystem::read_symlink("/proc/self/exe", error);
+    const std::string inside =
+        enter + self + " --gtest_also_run_disabled_tests --gtest_filter=Cgroup.DISABLED_InsideAPrivateNamespace";
+    EXPECT_EQ(std::system(inside.c_str()), 0);
+    for (int i = 0; i < 100 && ::rmdir(group.c_str()) != 0; ++i) ::usleep(10'000);
+}
+
+/// Run by the test before, where it is meant to be.
+TEST(Cgroup, DISABLED_InsideAPrivateNamespace) {
+    const std::string root = cgroup_root();
+    const auto refused = open_cgroup(root);
+    ASSERT_FALSE(refused.ok());
+    EXPECT_EQ(refused.error().code, FLOWD_UNSUPPORTED);
+    EXPECT_NE(refused.error().message.find("cgroup namespace"), std::string::npos) << refused.error().message;
+    EXPECT_NE(refused.error().hint.find("--cgroupns=host"), std::string::npos) << refused.error().hint;
+    ASSERT_TRUE(std::filesystem::create_directory(root + "/below"));
+    EXPECT_TRUE(open_cgroup(root + "/below").ok()) << "whoever names a part wants it";
+    ::rmdir((root + "/below").c_str());
 }
 
 }  // namespace
