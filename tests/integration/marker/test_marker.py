@@ -16,6 +16,7 @@ import pytest
 from tests.harness import labels, traffic
 from tests.harness.capture import Capture, flows
 from tests.harness.daemon import BINARY, BUILD, Daemon
+from tests.harness.hooks import ThirdParty, filters, has_clsact, our_filters
 from tests.harness.lab import wait_for
 
 PERFSONAR = (3, 2)
@@ -38,42 +39,6 @@ def status(daemon):
 
 def has_catch_all(daemon):
     return wait_for(lambda: status(daemon)["catchAll"], "the catch-all")
-
-
-class Stranger:
-    """Another program on eth0 of a host."""
-
-    def __init__(self, host, how):
-        self.process = host.popen(str(BUILD / "bin" / "stranger"), "eth0", how, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                  text=True)
-        assert self.process.stdout.readline() == "ready\n"
-
-    def seen(self):
-        self.process.stdin.write("\n")
-        self.process.stdin.flush()
-        return int(self.process.stdout.readline())
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.process.stdin.close()
-        self.process.wait(5)
-        self.process.stdout.close()
-
-
-def filters(host, device="eth0"):
-    """[(kind, name or None, priority)] of egress."""
-    listed = json.loads(host.run("tc", "-j", "filter", "show", "dev", device, "egress").stdout or "[]")
-    return [(entry["kind"], entry["options"].get("bpf_name"), entry["pref"]) for entry in listed if "options" in entry]
-
-
-def our_filters(host):
-    return [entry for entry in filters(host) if entry[1] and entry[1].startswith("flowd_marker")]
-
-
-def has_clsact(host):
-    return "clsact" in host.run("tc", "qdisc", "show", "dev", "eth0").stdout
 
 
 def udp_sink(lab, port):
@@ -248,11 +213,11 @@ def test_vlan_tags_in_the_frame_and_beside_it(lab, attach):
 @pytest.mark.parametrize("how", ["tcx-first", "tcx-last", "clsact"])
 @HOOKS
 def test_other_programs_run_on_before_during_and_after_ours(lab, attach, how):
-    with Stranger(lab.a, how) as stranger:
+    with ThirdParty(lab.a, how) as third_party:
         def is_running():
-            before = stranger.seen()
+            before = third_party.seen()
             exchange_udp(lab, 6000)
-            return stranger.seen() >= before + 5
+            return third_party.seen() >= before + 5
 
         theirs = filters(lab.a)
         assert is_running()
@@ -420,7 +385,7 @@ def test_another_object_is_loaded_when_it_is_told_and_debug_mode_says_what_libbp
     with Daemon(configuration(), lab.a) as daemon:
         assert "libbpf" not in daemon.log
 
-    theirs = shutil.copy(BUILD / "tests/integration/marker/stranger.bpf.o", objects)
+    theirs = shutil.copy(BUILD / "tests/integration/marker/third_party.bpf.o", objects)
     daemon = Daemon(configuration(f"targetInterfaces: [eth0]\nprogramPath: {theirs}"), lab.a)
     try:
         daemon.start(ready=False)
@@ -549,7 +514,7 @@ def test_a_device_without_ethernet_header(lab):
 
 
 def test_a_leftover_of_flowd_go_is_named(lab):
-    with Stranger(lab.a, "flowd-go"), Daemon(configuration(), lab.a) as daemon:
+    with ThirdParty(lab.a, "flowd-go"), Daemon(configuration(), lab.a) as daemon:
         assert "flowd-go" in daemon.log and "tc filter del dev eth0 egress prio 1 handle 1 bpf" in daemon.log
         assert [name for _, name, _ in filters(lab.a) if name.startswith("marker")], "it stays: it is not ours"
 

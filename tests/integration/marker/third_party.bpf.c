@@ -10,26 +10,35 @@ struct {
     __uint(max_entries, 1);
     __type(key, __u32);
     __type(value, __u64);
-} stranger_seen SEC(".maps");
+} third_party_seen SEC(".maps");
 
-static int count(void) {
+static void count(void) {
     const __u32 only = 0;
-    __u64* seen = bpf_map_lookup_elem(&stranger_seen, &only);
+    __u64* seen = bpf_map_lookup_elem(&third_party_seen, &only);
     if (seen) __sync_fetch_and_add(seen, 1);
-    return TC_ACT_UNSPEC;
 }
 
 SEC("tc")
-int stranger(struct __sk_buff* skb) {
+int third_party(struct __sk_buff* skb) {
     (void)skb;
-    return count();
+    count();
+    return TC_ACT_UNSPEC;
+}
+
+/* Hides its packets from the programs behind it. */
+SEC("tc")
+int third_party_ok(struct __sk_buff* skb) {
+    (void)skb;
+    count();
+    return TC_ACT_OK;
 }
 
 /* Under the name that flowd-go gives its program. */
 SEC("tc")
 int marker(struct __sk_buff* skb) {
     (void)skb;
-    return count();
+    count();
+    return TC_ACT_UNSPEC;
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

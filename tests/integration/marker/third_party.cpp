@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Attaches a counting program to an interface: stranger INTERFACE tcx-first|tcx-last|clsact|flowd-go
+// Attaches a counting program to the egress hook of an interface:
+//   third_party INTERFACE tcx-first|tcx-last|clsact|flowd-go|tcx-first-ok|clsact-ok [PRIORITY]
+// Those with -ok return TC_ACT_OK, which hides packets from the programs behind them.
 // Prints "ready"; then, for each line it reads, how many packets it has seen. The TCX link ends with it, a filter stays.
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -10,7 +12,7 @@
 #include <iostream>
 #include <string>
 
-#include "stranger.skel.h"
+#include "third_party.skel.h"
 
 namespace {
 
@@ -22,16 +24,19 @@ int fail(const char* what) {
 }  // namespace
 
 int main(int argc, char** argv) {
-    if (argc != 3) return 2;
+    if (argc != 3 && argc != 4) return 2;
     const int interface_index = static_cast<int>(if_nametoindex(argv[1]));
     const std::string how = argv[2];
-    stranger_bpf* const skeleton = stranger_bpf::open_and_load();
+    third_party_bpf* const skeleton = third_party_bpf::open_and_load();
     if (skeleton == nullptr) return fail("load");
-    const int program = bpf_program__fd(how == "flowd-go" ? skeleton->progs.marker : skeleton->progs.stranger);
+    const bpf_program* which = skeleton->progs.third_party;
+    if (how == "flowd-go") which = skeleton->progs.marker;
+    if (how.ends_with("-ok")) which = skeleton->progs.third_party_ok;
+    const int program = bpf_program__fd(which);
     if (how.starts_with("tcx")) {
         bpf_link_create_opts options{};
         options.sz = sizeof options;
-        options.flags = how == "tcx-first" ? 1u << 3 : 1u << 4;  // BPF_F_BEFORE, BPF_F_AFTER
+        options.flags = how.starts_with("tcx-first") ? 1u << 3 : 1u << 4;  // BPF_F_BEFORE, BPF_F_AFTER
         if (bpf_link_create(program, interface_index, static_cast<bpf_attach_type>(47), &options) < 0) return fail("tcx");
     } else {
         bpf_tc_hook hook{};
@@ -42,7 +47,7 @@ int main(int argc, char** argv) {
         bpf_tc_opts options{};
         options.sz = sizeof options;
         options.prog_fd = program;
-        options.priority = 1;
+        options.priority = argc == 4 ? static_cast<std::uint32_t>(std::stoul(argv[3])) : 1;
         options.handle = 1;
         if (bpf_tc_attach(&hook, &options) != 0) return fail("clsact");
     }
@@ -50,9 +55,9 @@ int main(int argc, char** argv) {
     for (std::string line; std::getline(std::cin, line);) {
         const std::uint32_t only = 0;
         std::uint64_t seen = 0;
-        if (bpf_map_lookup_elem(bpf_map__fd(skeleton->maps.stranger_seen), &only, &seen) != 0) return fail("count");
+        if (bpf_map_lookup_elem(bpf_map__fd(skeleton->maps.third_party_seen), &only, &seen) != 0) return fail("count");
         std::cout << seen << std::endl;
     }
-    stranger_bpf::destroy(skeleton);
+    third_party_bpf::destroy(skeleton);
     return 0;
 }
