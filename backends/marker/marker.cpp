@@ -33,6 +33,7 @@ Result<void> Marker::prepare() {
 
 Result<void> Marker::start() {
     if (auto done = watch(); !done) return done;
+    if (auto done = marking_->guard(); !done) return done;
     if (auto done = share_socket_tags(); !done) return done;
     look_for_taggers();
     publish();
@@ -117,12 +118,13 @@ Result<void> Marker::reconfigure(Options options) {
     if (auto done = (*fresh)->attach_first(); !done) return done;
     change_watch_.reset();
     std::swap(marking_, *fresh);
-    if (auto done = watch(); !done) {
+    auto followed = watch();
+    if (followed) followed = marking_->guard();
+    if (!followed) {
         std::swap(marking_, *fresh);
         (void)watch();
-        return done;
+        return followed;
     }
-    marking_->take_over(**fresh);
     options_ = std::move(options);
     said_full_ = false;
     series_->publish(**fresh);  // what it has counted since the last second

@@ -12,6 +12,8 @@ bpf::InterfaceChoice choice_of(const Options& options) {
 
 bpf::Attachments::Purpose purpose_of(const Options& options, const Program& program, const Pins* pins) {
     return {"marking",
+            "marker",
+            "marker",
             {{bpf::Direction::egress, program.ethernet(), program.raw_ip()}},
             {MARKER_ETHERNET_PROGRAM, MARKER_RAW_IP_PROGRAM},
             options.attach,
@@ -30,13 +32,10 @@ Result<std::unique_ptr<Marking>> Marking::make(Host& host, const Options& option
         if (!options.program_path.empty()) error.option = "programPath";
         return error;
     }
-    auto ownership = bpf::Ownership::claim("marker");
-    if (!ownership) return std::move(ownership).error();
     // Listening before looking: what appears in between is not missed.
     auto changes = bpf::Netlink::open(bpf::Interfaces(choice_of(options)).groups());
     if (!changes) return std::move(changes).error();
-    std::unique_ptr<Marking> made(
-        new Marking(host, options, pins, *std::move(program), *std::move(ownership), *std::move(changes)));
+    std::unique_ptr<Marking> made(new Marking(host, options, pins, *std::move(program), *std::move(changes)));
     if (made->program_.is_taken_over())
         if (auto adopted = made->table_.adopt(); !adopted) return std::move(adopted).error();
     made->table_.set_observe(options.mode == Mode::observe);
@@ -44,8 +43,7 @@ Result<std::unique_ptr<Marking>> Marking::make(Host& host, const Options& option
     return made;
 }
 
-Marking::Marking(Host& host, const Options& options, const Pins* pins, Program program, bpf::Ownership ownership,
-                 bpf::Netlink changes)
+Marking::Marking(Host& host, const Options& options, const Pins* pins, Program program, bpf::Netlink changes)
     : host_(host),
       interfaces_(choice_of(options)),
       is_named_(!options.target_interfaces.empty()),
@@ -53,7 +51,7 @@ Marking::Marking(Host& host, const Options& options, const Pins* pins, Program p
       changes_(std::move(changes)),
       program_(std::move(program)),
       table_(program_, Marks(options), options.max_flows),
-      attachments_(host, purpose_of(options, program_, pins), std::move(ownership)) {}
+      attachments_(host, purpose_of(options, program_, pins)) {}
 
 Error Marking::nothing_there() const {
     return Error{
@@ -91,11 +89,11 @@ void Marking::attach_again() {
 
 std::vector<bpf::Attachments::Failure> Marking::reconcile(const std::vector<bpf::Link>& wanted) {
     auto changes = attachments_.reconcile(wanted);
-    for (const bpf::Link& link : changes.attached) warn_of_strangers(link);
+    for (const bpf::Link& link : changes.attached) warn_of_flowd_go(link);
     return std::move(changes.failures);
 }
 
-void Marking::warn_of_strangers(const bpf::Link& link) const {
+void Marking::warn_of_flowd_go(const bpf::Link& link) const {
     const auto filters = bpf::list_filters(link.index, bpf::Direction::egress);
     if (!filters) return;
     for (const bpf::Filter& filter : *filters) {

@@ -15,7 +15,6 @@
 #include "flowd/result.hpp"
 #include "lib/bpf/attachments.hpp"
 #include "lib/bpf/interfaces.hpp"
-#include "lib/bpf/ownership.hpp"
 #include "lib/bpf/rtnetlink.hpp"
 
 namespace flowd::marker {
@@ -37,8 +36,8 @@ class Marking {
 
     /// Puts in what a predecessor has: the live flows and the catch-all.
     Result<void> fill_from(const Marking& predecessor);
-    /// To be called once all else has worked: what the predecessor made is ours to clean up.
-    void take_over(Marking& predecessor) { attachments_.take_over(predecessor.attachments_); }
+    /// Once it is in force: hooks that others remove are attached again.
+    Result<void> guard() { return attachments_.guard(); }
 
     /// Nothing: none from now on. False: the tag fits no carrier, and there is none now.
     [[nodiscard]] Result<bool> set_catch_all(std::optional<flowd_tag> tag);
@@ -61,10 +60,9 @@ class Marking {
     bool drain_changes() { return changes_.drain(); }
 
   private:
-    Marking(Host& host, const Options& options, const Pins* pins, Program program, bpf::Ownership ownership,
-            bpf::Netlink changes);
+    Marking(Host& host, const Options& options, const Pins* pins, Program program, bpf::Netlink changes);
     std::vector<bpf::Attachments::Failure> reconcile(const std::vector<bpf::Link>& wanted);
-    void warn_of_strangers(const bpf::Link& link) const;
+    void warn_of_flowd_go(const bpf::Link& link) const;
     [[nodiscard]] Error nothing_there() const;
 
     Host& host_;

@@ -60,7 +60,8 @@ const Table<Options>& Options::table() {
             .default_value("auto"),
         option("removeQdisc", &Options::remove_qdisc)
             .aliases({"forceHookRemoval"})
-            .doc("At the end, remove a clsact qdisc that the marker made and nobody else uses. Absent: unless persist is "
+            .doc("At the end, remove a clsact qdisc that a daemon of ours made and nobody else uses. Absent: unless "
+                 "persist is "
                  "set."),
         option("persist", &Options::persist)
             .doc("Packets are marked on while the daemon is not there; the next start takes over what is in force.")

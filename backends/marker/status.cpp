@@ -69,6 +69,7 @@ void Marker::status(json::Writer& object) const {
         object.member("interface", state.link.name);
         object.member("hook", state.hook);
         object.member("program", state.programs.front());
+        bpf::write_hook(object, state);
         // Two interfaces whose indexes differ by a multiple of that are counted as one.
         write_packets(object, marking_->program().outcomes(state.link.index));
         object.end();

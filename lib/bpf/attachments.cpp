@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lib/bpf/attachments.hpp"
 
+#include <linux/pkt_sched.h>
+#include <net/if.h>
 #include <net/if_arp.h>
 
 #include <algorithm>
@@ -41,22 +43,45 @@ std::optional<bool> begins_with_ip(const Link& link) {
     }
 }
 
+/// Whoever changes one filter changes others, and a qdisc is replaced by removing it and adding another: not in between.
+constexpr std::chrono::milliseconds settle_time{100};
+/// A TCX link that is detached is told to nobody.
+constexpr std::chrono::seconds look_period{2};
+
+/// Programs of this project, of whatever instance. Those of one priority are in nobody's way.
+bool is_of_family(std::string_view program) {
+    return program.starts_with("flowd_marker") || program.starts_with("flowd_meter");
+}
+
+bool is_of_family(const Filter& filter) {
+    return filter.kind == "bpf" && is_of_family(filter.name);
+}
+
 }  // namespace
+
+std::string Preceding::describe() const {
+    const std::string where = std::string(" (") + name_of(direction) + ")";
+    const std::string which = name.empty() ? "" : " '" + name + "'";
+    if (hook == "tcx") return "TCX program " + std::to_string(program) + which + where;
+    return "tc filter " + kind + which + " of priority " + std::to_string(priority) + where;
+}
 
 bool is_program(const Filter& filter, std::string_view program) {
     return filter.kind == "bpf" && (filter.name == program || filter.name.starts_with(std::string(program) + ":["));
 }
 
-Attachments::Attachments(Host& host, Purpose purpose, Ownership ownership)
-    : host_(host), purpose_(std::move(purpose)), ownership_(std::move(ownership)) {}
+Attachments::Attachments(Host& host, Purpose purpose) : host_(host), purpose_(std::move(purpose)) {}
 
 Attachments::Changes Attachments::reconcile(const std::vector<Link>& wanted) {
     Changes changes;
+    if (changes_) read_changes();  // those of before are not about what is attached now
     std::map<int, const Link*> by_index;
     for (const Link& link : wanted) by_index[link.index] = &link;
     for (auto it = attached_.begin(); it != attached_.end();) {
         if (const auto wanted_link = by_index.find(it->first); wanted_link != by_index.end()) {
-            it->second.link = *wanted_link->second;  // it may have another name now
+            const bool renamed = it->second.link.name != wanted_link->second->name;
+            it->second.link = *wanted_link->second;
+            if (renamed) name_series(it->second);
             ++it;
             continue;
         }
@@ -74,7 +99,7 @@ Attachments::Changes Attachments::reconcile(const std::vector<Link>& wanted) {
             continue;
         }
         if (auto kept = keep(*attached); !kept) host_.warning(link.name + ": " + kept.error().message);
-        host_.info(purpose_.doing + " on " + link.name + " (" + (attached->on_clsact() ? "clsact" : "tcx") + ")");
+        host_.info(purpose_.doing + " on " + link.name + " (" + (attached->on_clsact ? "clsact" : "tcx") + ")");
         attached_.emplace(link.index, *std::move(attached));
         changes.attached.push_back(link);
     }
@@ -88,76 +113,118 @@ Result<Attachments::Attached> Attachments::attach(const Link& link) {
         return Error{FLOWD_UNSUPPORTED,
                      link.name + " is of hardware type " + std::to_string(link.hardware) + ", whose packets can't be read",
                      "choose the interfaces below or above it"};
-    Attached attached{link, {}, {}, false};
+    Attached attached;
+    attached.link = link;
     for (const HookPrograms& hook : purpose_.hooks)
         attached.programs.push_back(program_id(*raw_ip ? hook.raw_ip : hook.ethernet));
+    name_series(attached);
     if (purpose_.how != Attach::clsact) {
-        auto hooks = attach_tcx(link, *raw_ip);
-        if (hooks) {
-            attached.hooks = *std::move(hooks);
-            return attached;
+        std::optional<Error> refused;
+        for (std::size_t i = 0; i < purpose_.hooks.size() && !refused; ++i) {
+            auto hook = attach_hook(attached, i);
+            if (hook)
+                attached.hooks.push_back(*std::move(hook));
+            else
+                refused = std::move(hook).error();
         }
-        if (purpose_.how == Attach::tcx || hooks.error().code != FLOWD_UNSUPPORTED) {
-            Error error = std::move(hooks).error().within(link.name);
+        if (!refused) return attached;
+        attached.hooks.clear();
+        if (purpose_.how == Attach::tcx || refused->code != FLOWD_UNSUPPORTED) {
+            Error error = std::move(*refused).within(link.name);
             if (error.code == FLOWD_UNSUPPORTED)
                 error.hint = "this kernel has no TCX; use `attach: auto` or `attach: clsact`";
             return error;
         }
         host_.debug(link.name + ": no TCX on this kernel, taking clsact");
     }
-    auto made = ensure_clsact(link.index);
-    if (!made) return std::move(made).error().within(link.name);
-    auto hooks = attach_clsact(link, *raw_ip);
-    if (!hooks) {
-        if (*made) (void)remove_clsact_if_unused(link.index);
-        return std::move(hooks).error().within(link.name);
-    }
-    attached.hooks = *std::move(hooks);
-    attached.made_qdisc = *made;
+    attached.on_clsact = true;
+    auto done = attach_clsact(attached);
+    // Another instance may have removed the qdisc, which was empty, in between.
+    if (!done) done = attach_clsact(attached);
+    if (!done) return std::move(done).error().within(link.name);
     return attached;
 }
 
-Result<std::vector<Attachments::Hook>> Attachments::attach_tcx(const Link& link, bool raw_ip) const {
-    std::vector<Hook> hooks;
-    for (const HookPrograms& hook : purpose_.hooks) {
-        auto attached = TcxLink::attach(raw_ip ? hook.raw_ip : hook.ethernet, link.index, hook.direction);
-        if (!attached) return std::move(attached).error();
-        hooks.emplace_back(*std::move(attached));
+Result<void> Attachments::attach_clsact(Attached& attached) {
+    auto made = ensure_qdisc(attached.link);
+    if (!made) return std::move(made).error();
+    attached.made_qdisc = *made;
+    for (std::size_t i = 0; i < purpose_.hooks.size(); ++i) {
+        auto hook = attach_hook(attached, i);
+        if (!hook) {
+            attached.hooks.clear();
+            if (*made) (void)remove_clsact_if_unused(attached.link.index);
+            return std::move(hook).error();
+        }
+        attached.hooks.push_back(*std::move(hook));
     }
-    return hooks;
+    return {};
 }
 
-Result<std::vector<Attachments::Hook>> Attachments::attach_clsact(const Link& link, bool raw_ip) const {
-    std::vector<Hook> hooks;
-    for (const HookPrograms& hook : purpose_.hooks) {
-        auto attached =
-            ClsactFilter::attach(raw_ip ? hook.raw_ip : hook.ethernet, link.index, hook.direction, ownership_.handle());
-        if (!attached) return std::move(attached).error();
-        hooks.emplace_back(*std::move(attached));
+Result<Attachments::Hook> Attachments::attach_hook(const Attached& attached, std::size_t hook) {
+    const HookPrograms& programs = purpose_.hooks[hook];
+    const int program = begins_with_ip(attached.link).value_or(false) ? programs.raw_ip : programs.ethernet;
+    const int index = attached.link.index;
+    if (!attached.on_clsact) {
+        auto link = TcxLink::attach(program, index, programs.direction);
+        if (!link) return std::move(link).error();
+        return Hook(*std::move(link));
     }
-    return hooks;
+    if (!ownership_) {
+        auto claimed = Ownership::claim();
+        if (!claimed) return std::move(claimed).error();
+        ownership_.emplace(*std::move(claimed));
+    }
+    auto filters = list_filters(index, programs.direction);
+    if (!filters) return std::move(filters).error();
+    std::erase_if(*filters, [](const Filter& filter) { return is_of_family(filter); });
+    auto filter = ClsactFilter::attach(program, index, programs.direction, ownership_->handle(attached.made_qdisc),
+                                       free_priority(*filters));
+    if (!filter) return std::move(filter).error();
+    return Hook(*std::move(filter));
+}
+
+/// Whether the qdisc goes when the last of our filters does.
+Result<bool> Attachments::ensure_qdisc(const Link& link) const {
+    auto made = ensure_clsact(link.index);
+    if (!made) return std::move(made).error();
+    if (!purpose_.remove_qdisc || *made) return purpose_.remove_qdisc && *made;
+    // A filter of ours that is there already says who made the qdisc: another instance, or one that was killed.
+    for (const auto direction : {Direction::ingress, Direction::egress}) {
+        const auto filters = list_filters(link.index, direction);
+        if (!filters) return filters.error();
+        if (std::any_of(filters->begin(), filters->end(),
+                        [](const Filter& filter) { return is_of_family(filter) && Ownership::made_qdisc(filter.handle); }))
+            return true;
+    }
+    return false;
+}
+
+void Attachments::name_series(Attached& attached) {
+    attached.repairs_series =
+        host_.counter(purpose_.series + "_hook_repairs_total",
+                      "Hooks that others had removed and that were attached again.", {{"interface", attached.link.name}});
+    std::vector<Gauge> series;
+    for (const HookPrograms& hook : purpose_.hooks)
+        series.push_back(host_.gauge(purpose_.series + "_preceding_programs",
+                                     "Third-party programs and filters that run before ours and may hide packets from it.",
+                                     {{"interface", attached.link.name}, {"direction", name_of(hook.direction)}}));
+    attached.preceding_series = std::move(series);
 }
 
 void Attachments::detach(Attached attached) {
-    const bool on_clsact = attached.on_clsact();
-    const Link link = attached.link;
-    const bool made_qdisc = attached.made_qdisc;
     attached.hooks.clear();  // a pinned link goes with its pin
-    if (!on_clsact || !made_qdisc || !purpose_.remove_qdisc) return;
+    if (!attached.on_clsact || !attached.made_qdisc || !purpose_.remove_qdisc) return;
+    const Link& link = attached.link;
     auto removed = remove_clsact_if_unused(link.index);
     if (!removed) host_.debug(link.name + ": " + removed.error().message);
     if (removed && !*removed) host_.debug(link.name + ": others use the clsact qdisc that we made: it stays");
 }
 
-void Attachments::take_over(Attachments& predecessor) {
-    for (auto& [index, theirs] : predecessor.attached_) {
-        const auto ours = attached_.find(index);
-        if (ours != attached_.end() && ours->second.on_clsact() && std::exchange(theirs.made_qdisc, false))
-            ours->second.made_qdisc = true;
-    }
-}
-
 void Attachments::detach_all() {
+    look_timer_.reset();
+    change_timer_.reset();
+    change_watch_.reset();
     for (auto& [index, attached] : attached_)
         purpose_.kept_in.empty() ? detach(std::move(attached)) : leave(std::move(attached));
     attached_.clear();
@@ -168,7 +235,7 @@ std::string Attachments::pin_of(int interface_index, std::size_t hook) const {
 }
 
 Result<void> Attachments::keep(Attached& attached) const {
-    if (purpose_.kept_in.empty() || attached.on_clsact()) return {};  // a filter needs no pin
+    if (purpose_.kept_in.empty() || attached.on_clsact) return {};  // a filter needs no pin
     for (std::size_t i = 0; i < attached.hooks.size(); ++i)
         if (auto pinned = std::get<TcxLink>(attached.hooks[i]).pin(pin_of(attached.link.index, i)); !pinned) return pinned;
     return {};
@@ -189,14 +256,193 @@ void Attachments::remove_stale_pins() const {
         int index = 0;
         (void)std::from_chars(name.data() + prefix.size(), name.data() + name.size(), index);
         const auto owner = attached_.find(index);
-        if (owner == attached_.end() || owner->second.on_clsact()) std::filesystem::remove(entry.path(), error);
+        if (owner == attached_.end() || owner->second.on_clsact) std::filesystem::remove(entry.path(), error);
     }
+}
+
+Result<void> Attachments::guard() {
+    auto changes = Netlink::open(RTMGRP_TC);
+    if (!changes) return std::move(changes).error();
+    change_timer_.reset();
+    change_watch_.reset();
+    changes_.emplace(*std::move(changes));
+    auto watch = host_.watch(changes_->fd(), FLOWD_IO_READ, [this](std::uint32_t) {
+        read_changes();
+        auto later = host_.after(settle_time, [this] {
+            look();
+            (void)change_watch_.conditions(FLOWD_IO_READ);
+        });
+        if (!later) return look();
+        change_timer_ = *std::move(later);
+        (void)change_watch_.conditions(0);
+    });
+    if (!watch) return std::move(watch).error();
+    change_watch_ = *std::move(watch);
+    auto timer = host_.every(look_period, [this] { look(); });
+    if (!timer) return std::move(timer).error();
+    look_timer_ = *std::move(timer);
+    look();
+    return {};
+}
+
+void Attachments::read_changes() {
+    const bool complete = changes_->receive([this](const nlmsghdr& message) {
+        if (message.nlmsg_type != RTM_DELQDISC || message.nlmsg_len < NLMSG_SPACE(sizeof(tcmsg))) return;
+        const auto& traffic = *static_cast<const tcmsg*>(NLMSG_DATA(&message));
+        // Whatever stands there in its place is not ours to remove.
+        if (traffic.tcm_parent != TC_H_CLSACT) return;
+        if (const auto attached = attached_.find(traffic.tcm_ifindex); attached != attached_.end())
+            attached->second.made_qdisc = false;
+    });
+    if (!complete) lost_changes_ = true;
+}
+
+void Attachments::look() {
+    for (auto& [index, attached] : attached_) look(attached);
+    lost_changes_ = false;
+}
+
+void Attachments::look(Attached& attached) {
+    char name[IF_NAMESIZE];
+    if (::if_indextoname(static_cast<unsigned>(attached.link.index), name) == nullptr) return;  // gone just now
+    std::vector<std::size_t> missing;
+    std::vector<Preceding> preceding;
+    for (std::size_t i = 0; i < purpose_.hooks.size(); ++i) {
+        const auto present = present_on(attached, i);
+        if (!present) {
+            host_.debug(attached.link.name + ": " + present.error().message);
+            return;
+        }
+        if (!runs(attached, i, *present)) {
+            missing.push_back(i);
+            continue;
+        }
+        auto before = preceding_of(attached, i, *present);
+        preceding.insert(preceding.end(), before.begin(), before.end());
+    }
+    if (!missing.empty()) return repair(attached, missing);
+    attached.removed = false;
+    show_preceding(attached, std::move(preceding));
+}
+
+Result<Attachments::Present> Attachments::present_on(const Attached& attached, std::size_t hook) const {
+    const Direction direction = purpose_.hooks[hook].direction;
+    auto tcx = tcx_programs(attached.link.index, direction);
+    if (!tcx) return std::move(tcx).error();
+    Present present{*std::move(tcx), {}};
+    if (!attached.on_clsact) return present;
+    auto filters = list_filters(attached.link.index, direction);
+    if (!filters) return std::move(filters).error();
+    present.filters = *std::move(filters);
+    return present;
+}
+
+bool Attachments::runs(const Attached& attached, std::size_t hook, const Present& present) const {
+    if (!attached.on_clsact)
+        return std::find(present.tcx.begin(), present.tcx.end(), attached.programs[hook]) != present.tcx.end();
+    return std::any_of(present.filters.begin(), present.filters.end(), [&](const Filter& filter) {
+        return filter.is(std::get<ClsactFilter>(attached.hooks[hook]).filter());
+    });
+}
+
+std::vector<Preceding> Attachments::preceding_of(const Attached& attached, std::size_t hook, const Present& present) {
+    const Direction direction = purpose_.hooks[hook].direction;
+    std::vector<Preceding> found;
+    for (const std::uint32_t program : present.tcx) {
+        if (program == attached.programs[hook]) return found;
+        if (is_ours(program)) continue;
+        found.push_back({attached.link, direction, "tcx", "bpf", program_name(program), program, 0});
+    }
+    if (!attached.on_clsact) return found;
+    for (const Filter& filter : present.filters) {
+        if (filter.is(std::get<ClsactFilter>(attached.hooks[hook]).filter())) return found;
+        if (filter.chain != 0 || is_of_family(filter)) continue;
+        // Kinds other than bpf list what holds their filters as well.
+        if (filter.kind != "bpf" && !found.empty() && found.back().priority == filter.priority) continue;
+        found.push_back({attached.link, direction, "clsact", filter.kind, filter.name, filter.program, filter.priority});
+    }
+    return found;
+}
+
+bool Attachments::is_ours(std::uint32_t tcx_program) {
+    const auto known = known_programs_.find(tcx_program);
+    if (known != known_programs_.end()) return known->second;
+    const bool ours = is_of_family(program_name(tcx_program)) || is_held_here(tcx_program);
+    if (known_programs_.size() >= 1024) known_programs_.clear();
+    return known_programs_[tcx_program] = ours;
+}
+
+void Attachments::repair(Attached& attached, const std::vector<std::size_t>& missing) {
+    const std::string& name = attached.link.name;
+    read_changes();
+    std::optional<Error> failed;
+    if (attached.on_clsact) {
+        if (lost_changes_) attached.made_qdisc = false;
+        auto made = ensure_qdisc(attached.link);
+        if (made)
+            attached.made_qdisc = attached.made_qdisc || *made;
+        else
+            failed = std::move(made).error();
+    }
+    for (const std::size_t i : missing) {
+        if (failed) break;
+        auto hook = attach_hook(attached, i);
+        if (!hook) {
+            failed = std::move(hook).error();
+            break;
+        }
+        // Its handle, priority and program are those of the new one.
+        if (auto* const filter = std::get_if<ClsactFilter>(&attached.hooks[i])) filter->release();
+        attached.hooks[i] = *std::move(hook);
+    }
+    if (!failed)
+        if (auto kept = keep(attached); !kept) host_.warning(name + ": " + kept.error().message);
+    if (failed) {
+        if (std::exchange(attached.removed, true)) return;  // said
+        Problem problem = Problem::from(std::move(*failed).within("another program removed our hook"));
+        problem.found = name;
+        return host_.report(problem);
+    }
+    attached.removed = false;
+    attached.repairs += missing.size();
+    attached.repairs_series.add(static_cast<double>(missing.size()));
+    say(attached.said_repaired, name + ": another program removed our " + (attached.on_clsact ? "tc filter" : "TCX link") +
+                                    ", which is attached again: " + purpose_.doing + " stopped meanwhile");
+}
+
+void Attachments::show_preceding(Attached& attached, std::vector<Preceding> preceding) {
+    for (std::size_t i = 0; i < purpose_.hooks.size(); ++i)
+        attached.preceding_series[i].set(
+            static_cast<double>(std::count_if(preceding.begin(), preceding.end(), [&](const Preceding& one) {
+                return one.direction == purpose_.hooks[i].direction;
+            })));
+    for (const Preceding& one : preceding) {
+        const std::string line = one.describe();
+        if (std::any_of(attached.preceding.begin(), attached.preceding.end(),
+                        [&](const Preceding& known) { return known.describe() == line; }))
+            continue;
+        say(attached.said_preceding, attached.link.name + ": the " + line + " runs before ours and may hide packets from " +
+                                         purpose_.doing + ": it has to return TC_ACT_UNSPEC (TCX_NEXT)");
+    }
+    attached.preceding = std::move(preceding);
+}
+
+void Attachments::say(Said& said, const std::string& line) {
+    const auto now = Clock::now();
+    if (said.last && now - *said.last < std::chrono::minutes(1)) {
+        ++said.unsaid;
+        return;
+    }
+    said.last = now;
+    const std::uint64_t unsaid = std::exchange(said.unsaid, 0);
+    host_.warning(line +
+                  (unsaid == 0 ? "" : " (" + std::to_string(unsaid) + " more of this kind since the last such line)"));
 }
 
 Result<std::uint32_t> Attachments::sweep() const {
     std::vector<Direction> directions;
     for (const HookPrograms& hook : purpose_.hooks) directions.push_back(hook.direction);
-    return sweep_filters(host_, ownership_.role(), purpose_.program_names, directions);
+    return sweep_filters(host_, purpose_.role, purpose_.program_names, directions);
 }
 
 Result<std::uint32_t> sweep_filters(Host& host, const std::string& role, const std::vector<std::string>& program_names,
@@ -211,9 +457,12 @@ Result<std::uint32_t> sweep_filters(Host& host, const std::string& role, const s
             for (const Filter& filter : *filters) {
                 const bool is_ours = std::any_of(program_names.begin(), program_names.end(),
                                                  [&](const std::string& name) { return is_program(filter, name); });
-                if (!is_ours || Ownership::is_alive(role, filter.handle)) continue;
+                if (!is_ours || Ownership::is_alive(filter.handle)) continue;
                 auto done = remove_filter(link.index, direction, filter);
                 if (!done) return std::move(done).error().within(link.name);
+                if (Ownership::made_qdisc(filter.handle))
+                    if (auto unused = remove_clsact_if_unused(link.index); !unused)
+                        return std::move(unused).error().within(link.name);
                 host.warning(link.name + ": removed the tc filter of a " + role + " that did not end properly");
                 ++swept;
             }
@@ -225,8 +474,28 @@ Result<std::uint32_t> sweep_filters(Host& host, const std::string& role, const s
 std::vector<Attachments::State> Attachments::states() const {
     std::vector<State> states;
     for (const auto& [index, attached] : attached_)
-        states.push_back({attached.link, attached.on_clsact() ? "clsact" : "tcx", attached.programs});
+        states.push_back({attached.link,
+                          attached.removed     ? "removed"
+                          : attached.on_clsact ? "clsact"
+                                               : "tcx",
+                          attached.programs, attached.repairs, attached.preceding});
     return states;
+}
+
+void write_hook(json::Writer& object, const Attachments::State& state) {
+    object.member("repairs", state.repairs);
+    object.key("runsBefore").array();
+    for (const Preceding& one : state.preceding) {
+        object.object();
+        object.member("hook", one.hook);
+        object.member("direction", name_of(one.direction));
+        object.member("kind", one.kind);
+        object.member("name", one.name);
+        if (one.program != 0) object.member("program", one.program);
+        if (one.priority != 0) object.member("priority", std::uint64_t{one.priority});
+        object.end();
+    }
+    object.end();
 }
 
 }  // namespace flowd::bpf

@@ -2,14 +2,17 @@
 // lib/bpf/attachments.hpp: keeps programs attached to a set of interfaces, harming nobody else's. One thread at a time.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
 #include <vector>
 
 #include "flowd/host.hpp"
+#include "flowd/json.hpp"
 #include "flowd/result.hpp"
 #include "lib/bpf/clsact.hpp"
 #include "lib/bpf/ownership.hpp"
@@ -28,7 +31,21 @@ struct HookPrograms {
     int raw_ip = -1;    ///< for devices whose packets begin with their IP header
 };
 
-/// Whether a filter holds the program of that name; libbpf names a filter "PROGRAM:[ID]".
+/// A third-party program or filter that runs before ours: if it ends the classification, ours does not see the packet.
+struct Preceding {
+    Link link;
+    Direction direction = Direction::egress;
+    std::string hook;            ///< "tcx" or "clsact"
+    std::string kind;            ///< "bpf", or the kind of a tc filter
+    std::string name;            ///< of the program; empty: unknown
+    std::uint32_t program = 0;   ///< id; 0: no program
+    std::uint16_t priority = 0;  ///< of a tc filter
+
+    /// "tc filter u32 of priority 2 (egress)"
+    [[nodiscard]] std::string describe() const;
+};
+
+/// Whether the filter holds the program of that name; libbpf names a filter "PROGRAM:[ID]".
 [[nodiscard]] bool is_program(const Filter& filter, std::string_view program);
 
 /// Removes the filters of those of a role that were killed, on every interface of this network namespace: those that hold
@@ -40,17 +57,21 @@ class Attachments {
   public:
     struct Purpose {
         std::string doing;                       ///< for the log: "marking"
+        std::string role;                        ///< for the log: "marker"
+        std::string series;                      ///< how the names of our series begin: "marker"
         std::vector<HookPrograms> hooks;         ///< an interface has all of them or none
         std::vector<std::string> program_names;  ///< of our filters, to find what a killed predecessor left
         Attach how = Attach::automatic;
-        bool remove_qdisc = true;  ///< at the end, when we made it and nobody else uses it
+        bool remove_qdisc = true;  ///< at the end, when a daemon of ours made it and nobody else uses it
         std::string kept_in =
             {};  ///< a folder on a bpffs where links are pinned, so that all outlives us; empty: nothing does
     };
     struct State {
         Link link;
-        const char* hook;                     ///< "tcx" or "clsact"
+        const char* hook;                     ///< "tcx", "clsact" or "removed": others did, and it can't be attached again
         std::vector<std::uint32_t> programs;  ///< ids, in the order of the hooks
+        std::uint64_t repairs;                ///< times that it was attached again because others had removed it
+        std::vector<Preceding> preceding;     ///< as of the last look
     };
     struct Failure {
         Link link;
@@ -63,15 +84,16 @@ class Attachments {
     };
 
     /// `host` and the programs must outlive this.
-    Attachments(Host& host, Purpose purpose, Ownership ownership);
+    Attachments(Host& host, Purpose purpose);
     Attachments(const Attachments&) = delete;
     Attachments& operator=(const Attachments&) = delete;
     ~Attachments() { detach_all(); }
 
     /// Attaches to those that are new, lets go of those that are no longer in the set.
     Changes reconcile(const std::vector<Link>& wanted);
-    /// The qdiscs that the predecessor made are now ours to remove; it must still be attached.
-    void take_over(Attachments& predecessor);
+    /// From here on, hooks that others remove are attached again within seconds: the kernel tells of tc filters, and the
+    /// hooks are looked at every other second.
+    Result<void> guard();
     /// Takes our own away, and nothing else.
     void detach_all();
     /// Removes the filters of those of our role that were killed.
@@ -81,26 +103,66 @@ class Attachments {
 
   private:
     using Hook = std::variant<TcxLink, ClsactFilter>;
+    using Clock = std::chrono::steady_clock;
+    /// A line that may come again and again is written once a minute.
+    struct Said {
+        std::optional<Clock::time_point> last;
+        std::uint64_t unsaid = 0;
+    };
     struct Attached {
         Link link;
         std::vector<Hook> hooks;
         std::vector<std::uint32_t> programs;
+        bool on_clsact = false;
         bool made_qdisc = false;
-        [[nodiscard]] bool on_clsact() const { return hooks.front().index() == 1; }
+        bool removed = false;
+        std::uint64_t repairs = 0;
+        std::vector<Preceding> preceding;
+        Counter repairs_series;
+        std::vector<Gauge> preceding_series;  // in the order of the hooks
+        Said said_repaired;
+        Said said_preceding;
+    };
+    /// What is on a hook now.
+    struct Present {
+        std::vector<std::uint32_t> tcx;
+        std::vector<Filter> filters;
     };
     [[nodiscard]] Result<Attached> attach(const Link& link);
-    [[nodiscard]] Result<std::vector<Hook>> attach_tcx(const Link& link, bool raw_ip) const;
-    [[nodiscard]] Result<std::vector<Hook>> attach_clsact(const Link& link, bool raw_ip) const;
+    [[nodiscard]] Result<void> attach_clsact(Attached& attached);
+    [[nodiscard]] Result<Hook> attach_hook(const Attached& attached, std::size_t hook);
+    [[nodiscard]] Result<bool> ensure_qdisc(const Link& link) const;
+    void name_series(Attached& attached);
     void detach(Attached attached);
     [[nodiscard]] Result<void> keep(Attached& attached) const;
     void leave(Attached attached);
     void remove_stale_pins() const;
     [[nodiscard]] std::string pin_of(int interface_index, std::size_t hook) const;
 
+    void look();
+    void look(Attached& attached);
+    void read_changes();
+    [[nodiscard]] Result<Present> present_on(const Attached& attached, std::size_t hook) const;
+    [[nodiscard]] bool runs(const Attached& attached, std::size_t hook, const Present& present) const;
+    [[nodiscard]] std::vector<Preceding> preceding_of(const Attached& attached, std::size_t hook, const Present& present);
+    void repair(Attached& attached, const std::vector<std::size_t>& missing);
+    void show_preceding(Attached& attached, std::vector<Preceding> preceding);
+    [[nodiscard]] bool is_ours(std::uint32_t tcx_program);
+    void say(Said& said, const std::string& line);
+
     Host& host_;
     Purpose purpose_;
-    Ownership ownership_;
-    std::map<int, Attached> attached_;  // by interface index
+    std::optional<Ownership> ownership_;            // from the first clsact filter on
+    std::map<int, Attached> attached_;              // by interface index
+    bool lost_changes_ = false;                     // since the last look
+    std::map<std::uint32_t, bool> known_programs_;  // whether they are ours; the kernel gives no id twice
+    std::optional<Netlink> changes_;
+    Watch change_watch_;
+    Timer change_timer_;
+    Timer look_timer_;
 };
+
+/// The members "repairs" and "runsBefore" of an interface in status.
+void write_hook(json::Writer& object, const Attachments::State& state);
 
 }  // namespace flowd::bpf

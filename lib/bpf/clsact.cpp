@@ -7,8 +7,8 @@
 #include <linux/pkt_cls.h>
 #include <linux/pkt_sched.h>
 
-#include <algorithm>
 #include <cerrno>
+#include <set>
 #include <utility>
 
 #include "lib/bpf/error.hpp"
@@ -26,8 +26,35 @@ bpf_tc_hook hook_of(int interface_index, Direction direction = Direction::egress
     return hook;
 }
 
+const tcmsg& traffic_of(const nlmsghdr& message) {
+    return *static_cast<const tcmsg*>(NLMSG_DATA(&message));
+}
+
+/// The kind of the qdisc that stands where clsact does: an ingress qdisc takes filters for egress and runs them on ingress.
+Result<std::string> kind_in_place(int interface_index) {
+    auto netlink = Netlink::open();
+    if (!netlink) return std::move(netlink).error();
+    tcmsg body{};
+    body.tcm_family = AF_UNSPEC;
+    body.tcm_ifindex = interface_index;
+    std::string kind;
+    auto done = netlink->dump(
+        RTM_GETQDISC, &body, sizeof body,
+        [&](const nlmsghdr& message) {
+            if (message.nlmsg_type != RTM_NEWQDISC || message.nlmsg_len < NLMSG_SPACE(sizeof(tcmsg))) return;
+            if (traffic_of(message).tcm_ifindex != interface_index || traffic_of(message).tcm_parent != TC_H_CLSACT) return;
+            for_each_attribute(reinterpret_cast<const char*>(&message) + NLMSG_SPACE(sizeof(tcmsg)),
+                               message.nlmsg_len - NLMSG_SPACE(sizeof(tcmsg)), [&kind](const rtattr& attribute) {
+                                   if (attribute.rta_type == TCA_KIND) kind = text_of(attribute);
+                               });
+        },
+        [&kind] { kind.clear(); });
+    if (!done) return std::move(done).error().within("listing qdiscs");
+    return kind;
+}
+
 Filter read_filter(const nlmsghdr& message) {
-    const auto& traffic = *reinterpret_cast<const tcmsg*>(reinterpret_cast<const char*>(&message) + NLMSG_HDRLEN);
+    const tcmsg& traffic = traffic_of(message);
     Filter filter;
     filter.handle = traffic.tcm_handle;
     filter.priority = static_cast<std::uint16_t>(TC_H_MAJ(traffic.tcm_info) >> 16);
@@ -36,6 +63,7 @@ Filter read_filter(const nlmsghdr& message) {
     for_each_attribute(reinterpret_cast<const char*>(&message) + before, message.nlmsg_len - before,
                        [&](const rtattr& attribute) {
                            if (attribute.rta_type == TCA_KIND) filter.kind = text_of(attribute);
+                           if (attribute.rta_type == TCA_CHAIN) filter.chain = number_of(attribute);
                            if (attribute.rta_type != TCA_OPTIONS || filter.kind != "bpf") return;
                            for_each_attribute(RTA_DATA(&attribute), RTA_PAYLOAD(&attribute), [&](const rtattr& option) {
                                if (option.rta_type == TCA_BPF_NAME) filter.name = text_of(option);
@@ -43,20 +71,6 @@ Filter read_filter(const nlmsghdr& message) {
                            });
                        });
     return filter;
-}
-
-/// Where a filter would run first: 0 lets the kernel put it before the first one.
-std::uint16_t front_priority(const std::vector<Filter>& others) {
-    if (others.empty() || others.front().priority > 1) return 0;
-    // Nothing comes before priority 1. BPF filters for all protocols share it, the newest first; with another kind there it
-    // is the first free one behind.
-    std::uint16_t priority = 1;
-    for (const Filter& other : others) {
-        if (other.priority != priority) break;
-        if (other.kind == "bpf" && other.protocol == ETH_P_ALL) break;
-        ++priority;
-    }
-    return priority;
 }
 
 }  // namespace
@@ -82,10 +96,27 @@ Result<std::vector<Filter>> list_filters(int interface_index, Direction directio
     return found;
 }
 
+std::uint16_t free_priority(const std::vector<Filter>& third_party) {
+    std::set<std::uint16_t> taken;  // a priority belongs to one kind and protocol, and to a chain
+    for (const Filter& filter : third_party)
+        if (filter.chain == 0) taken.insert(filter.priority);
+    if (taken.empty() || *taken.begin() > 2) return 2;
+    if (*taken.begin() == 2) return 1;
+    std::uint16_t priority = 2;
+    while (taken.contains(priority)) ++priority;
+    return priority;
+}
+
 Result<bool> ensure_clsact(int interface_index) {
     bpf_tc_hook hook = hook_of(interface_index);
     const int number = bpf_tc_hook_create(&hook);
-    if (number == -EEXIST) return false;
+    if (number == -EEXIST) {
+        const auto kind = kind_in_place(interface_index);
+        if (!kind) return kind.error();
+        if (*kind == "clsact" || kind->empty()) return false;
+        return Error{FLOWD_BUSY, "it has a qdisc of kind " + *kind + ", which excludes clsact",
+                     "use `attach: tcx`, or let its owner replace it by clsact, which has the same ingress hook"};
+    }
     if (number != 0) return system_error(number, "adding a clsact qdisc");
     return true;
 }
@@ -119,14 +150,13 @@ Result<void> remove_filter(int interface_index, Direction direction, const Filte
     return {};
 }
 
-Result<ClsactFilter> ClsactFilter::attach(int program, int interface_index, Direction direction, std::uint32_t handle) {
-    const auto others = list_filters(interface_index, direction);
-    if (!others) return others.error();
+Result<ClsactFilter> ClsactFilter::attach(int program, int interface_index, Direction direction, std::uint32_t handle,
+                                          std::uint16_t priority) {
     const bpf_tc_hook hook = hook_of(interface_index, direction);
     auto options = sized<bpf_tc_opts>();
     options.prog_fd = program;
     options.handle = handle;
-    options.priority = front_priority(*others);
+    options.priority = priority;
     if (const int number = bpf_tc_attach(&hook, &options))
         return system_error(number, "attaching to clsact " + std::string(name_of(direction)));
     Filter filter;

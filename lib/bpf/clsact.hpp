@@ -16,10 +16,16 @@ namespace flowd::bpf {
 struct Filter {
     std::uint32_t handle = 0;
     std::uint16_t priority = 0;  ///< filters run in ascending order
+    std::uint32_t chain = 0;     ///< those of other chains run only when a filter sends a packet there
     std::uint16_t protocol = 0;  ///< ETH_P_*, host order
     std::string kind;            ///< "bpf", "u32", ...
     std::string name;            ///< of kind bpf: the program's, as its loader gave it
     std::uint32_t program = 0;   ///< of kind bpf: the program's id
+
+    /// Whether they are the same filter, with the same program.
+    [[nodiscard]] bool is(const Filter& other) const {
+        return handle == other.handle && priority == other.priority && chain == other.chain && program == other.program;
+    }
 };
 
 /// In the order in which they run. Empty without a clsact qdisc.
@@ -34,13 +40,17 @@ Result<bool> remove_clsact_if_unused(int interface_index);
 /// Removes one filter, provided that it still holds the program; FLOWD_NOT_FOUND otherwise.
 Result<void> remove_filter(int interface_index, Direction direction, const Filter& filter);
 
-/// Runs the program in one direction for as long as it lives, before all other filters if they leave room. Survives the
-/// process when that is killed: whoever starts next finds it by handle and name.
+/// The priority for a filter of ours beside third-party ones: one that none of them has, before all of them if there is
+/// one. Priority 1 is what people and other programs choose, and remove as a whole: it is taken only when 2 would not do.
+[[nodiscard]] std::uint16_t free_priority(const std::vector<Filter>& third_party);
+
+/// Runs the program in one direction for as long as it lives. Survives the process when that is killed: whoever starts next
+/// finds it by handle and name.
 class ClsactFilter {
   public:
-    /// `handle` must be free in that direction of the interface.
+    /// Among filters of the same priority the newest runs first. The handle must be free there.
     [[nodiscard]] static Result<ClsactFilter> attach(int program, int interface_index, Direction direction,
-                                                     std::uint32_t handle);
+                                                     std::uint32_t handle, std::uint16_t priority);
     ClsactFilter(ClsactFilter&& other) noexcept;
     ClsactFilter& operator=(ClsactFilter&& other) noexcept;
     ClsactFilter(const ClsactFilter&) = delete;

@@ -7,9 +7,14 @@
 #include <array>
 #include <cstdarg>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <system_error>
 #include <utility>
 
+#include "flowd/unique_fd.hpp"
 #include "lib/bpf/error.hpp"
 #include "lib/bpf/sized.hpp"
 
@@ -148,6 +153,25 @@ Result<void> run_once(int program) {
     options.repeat = 1;
     if (const int number = bpf_prog_test_run_opts(program, &options)) return system_error(number, "running a BPF program");
     return {};
+}
+
+std::string program_name(std::uint32_t id) {
+    const UniqueFd program(bpf_prog_get_fd_by_id(id));
+    bpf_prog_info info{};
+    __u32 size = sizeof info;
+    if (!program || bpf_obj_get_info_by_fd(program.get(), &info, &size) != 0) return {};
+    return {info.name, ::strnlen(info.name, sizeof info.name)};
+}
+
+bool is_held_here(std::uint32_t program) {
+    // The only way to learn it without CAP_SYS_ADMIN.
+    std::error_code error;
+    for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fdinfo", error)) {
+        std::ifstream about(entry.path());
+        for (std::string line; std::getline(about, line);)
+            if (line.starts_with("prog_id:") && std::strtoul(line.c_str() + 8, nullptr, 10) == program) return true;
+    }
+    return false;
 }
 
 std::uint32_t program_id(int program) {

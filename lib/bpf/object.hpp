@@ -77,6 +77,12 @@ class Object {
 /// Runs a tc program once, on this thread, on an empty frame (BPF_PROG_TEST_RUN).
 Result<void> run_once(int program);
 
+/// The name of a loaded program; empty when this thread may not ask (it takes CAP_SYS_ADMIN) or there is none.
+[[nodiscard]] std::string program_name(std::uint32_t id);
+
+/// Whether a descriptor of this process holds the program, or a link to it.
+[[nodiscard]] bool is_held_here(std::uint32_t program);
+
 /// The id that the kernel gave a program; 0 when it can't be asked.
 [[nodiscard]] std::uint32_t program_id(int program);
 

@@ -1,55 +1,74 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lib/bpf/ownership.hpp"
 
+#include <fcntl.h>
 #include <sys/random.h>
-#include <sys/socket.h>
-#include <sys/un.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <cerrno>
-#include <cstddef>
-#include <cstdio>
-#include <cstring>
+#include <filesystem>
+#include <utility>
 
 namespace flowd::bpf {
 namespace {
 
-/// 0 or an errno.
-int bind_handle(int socket, const std::string& role, std::uint32_t handle) {
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    // A leading NUL: no file (unix(7), abstract sockets).
-    const int length = std::snprintf(address.sun_path + 1, sizeof address.sun_path - 1, "flowd-cpp/%s/%08x", role.c_str(),
-                                     static_cast<unsigned>(handle));
-    const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + static_cast<std::size_t>(length));
-    return ::bind(socket, reinterpret_cast<const sockaddr*>(&address), size) == 0 ? 0 : errno;
+struct flock one_byte(std::uint32_t offset) {
+    struct flock lock {};
+    lock.l_type = F_WRLCK;
+    lock.l_whence = SEEK_SET;
+    lock.l_start = static_cast<off_t>(offset);
+    lock.l_len = 1;
+    return lock;
 }
 
-UniqueFd make_socket() {
-    return UniqueFd(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+Error with_remedy(const std::string& file, const std::string& why) {
+    return {FLOWD_DENIED, file + ", which tells living tc filters from leftovers: " + why,
+            "its folder has to be writable for root and the daemon's user, and for nobody else (RuntimeDirectory=flowd-cpp "
+            "in the unit)"};
+}
+
+/// Whoever can open the file can lock it, if only for reading: nobody but root and the owner of the folder may.
+Result<UniqueFd> open_file(const std::string& file) {
+    const std::string folder = std::filesystem::path(file).parent_path();
+    if (::mkdir(folder.c_str(), 0755) != 0 && errno != EEXIST)
+        return with_remedy(file, Error::from_errno(errno, "making " + folder).message);
+    struct stat of_folder {};
+    if (::stat(folder.c_str(), &of_folder) != 0) return with_remedy(file, Error::from_errno(errno, folder).message);
+    if ((of_folder.st_mode & (S_IWGRP | S_IWOTH)) != 0) return with_remedy(file, folder + " is writable for others");
+    UniqueFd fd(::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+    if (!fd) return with_remedy(file, Error::from_errno(errno, "opening it").message);
+    struct stat of_file {};
+    if (::fstat(fd.get(), &of_file) != 0) return with_remedy(file, Error::from_errno(errno, "fstat").message);
+    if (!S_ISREG(of_file.st_mode) || (of_file.st_mode & 0077) != 0) return with_remedy(file, "it is open to others");
+    // Made by root in the folder of the service: the service has to be able to open it as well.
+    if (of_file.st_uid != of_folder.st_uid && ::geteuid() == 0)
+        (void)::fchown(fd.get(), of_folder.st_uid, of_folder.st_gid);
+    return fd;
 }
 
 }  // namespace
 
-Result<Ownership> Ownership::claim(const std::string& role) {
+Result<Ownership> Ownership::claim(const std::string& file) {
+    auto fd = open_file(file);
+    if (!fd) return std::move(fd).error();
     for (;;) {
-        std::uint32_t handle = 0;
-        if (::getrandom(&handle, sizeof handle, 0) != sizeof handle)
+        std::uint32_t byte = 0;
+        if (::getrandom(&byte, sizeof byte, 0) != sizeof byte)
             return Error::from_errno(errno, "drawing a tc filter handle");
-        // Low handles are what people and other programs choose; the highest bit is left alone because tools print it
-        // signed.
-        handle = (handle & 0x7fffffff) | 0x01000000;
-        UniqueFd socket = make_socket();
-        if (!socket) return Error::from_errno(errno, "making a Unix socket");
-        const int number = bind_handle(socket.get(), role, handle);
-        if (number == 0) return Ownership(role, handle, std::move(socket));
-        if (number != EADDRINUSE) return Error::from_errno(number, "claiming a tc filter handle");
+        byte &= byte_mask;
+        struct flock lock = one_byte(byte);
+        if (::fcntl(fd->get(), F_OFD_SETLK, &lock) == 0) return Ownership(byte, *std::move(fd));
+        if (errno != EAGAIN && errno != EACCES) return with_remedy(file, Error::from_errno(errno, "locking it").message);
     }
 }
 
-bool Ownership::is_alive(const std::string& role, std::uint32_t handle) {
-    const UniqueFd socket = make_socket();
+bool Ownership::is_alive(std::uint32_t handle, const std::string& file) {
+    const UniqueFd fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+    if (!fd && errno == ENOENT) return false;
+    struct flock lock = one_byte(handle & byte_mask);
     // In doubt it lives: a leftover can be removed later, a live filter must not be.
-    return !socket || bind_handle(socket.get(), role, handle) != 0;
+    return !fd || ::fcntl(fd.get(), F_OFD_GETLK, &lock) != 0 || lock.l_type != F_UNLCK;
 }
 
 }  // namespace flowd::bpf

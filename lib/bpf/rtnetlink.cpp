@@ -100,6 +100,24 @@ Result<void> Netlink::dump(std::uint16_t type, const void* body, std::size_t siz
     return done;
 }
 
+bool Netlink::receive(const std::function<void(const nlmsghdr&)>& each) {
+    alignas(nlmsghdr) std::array<char, 65536> buffer;
+    bool complete = true;
+    for (;;) {
+        const ssize_t got = ::recv(fd_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0 && errno == ENOBUFS) {
+            complete = false;
+            continue;
+        }
+        if (got <= 0) return complete;
+        auto left = static_cast<unsigned>(got);
+        for (auto* message = reinterpret_cast<const nlmsghdr*>(buffer.data()); NLMSG_OK(message, left);
+             message = NLMSG_NEXT(message, left))
+            each(*message);
+    }
+}
+
 bool Netlink::drain() {
     std::array<char, 65536> buffer;
     bool any = false;

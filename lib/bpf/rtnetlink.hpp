@@ -39,6 +39,8 @@ class Netlink {
                       const std::function<void(const nlmsghdr&)>& each, const std::function<void()>& restart);
     /// Throws away the notifications that have come. That there were any, or that some were lost, is all that is said.
     bool drain();
+    /// Calls back for each notification that has come. False: some were lost.
+    bool receive(const std::function<void(const nlmsghdr&)>& each);
 
   private:
     explicit Netlink(UniqueFd fd) : fd_(std::move(fd)) {}

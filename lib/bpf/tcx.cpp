@@ -21,13 +21,28 @@ constexpr auto tcx_ingress = static_cast<bpf_attach_type>(46);  // BPF_TCX_INGRE
 constexpr auto tcx_egress = static_cast<bpf_attach_type>(47);   // BPF_TCX_EGRESS
 constexpr std::uint32_t before_all = 1u << 3;                   // BPF_F_BEFORE, relative to nothing
 
+bpf_attach_type type_of(Direction direction) {
+    return direction == Direction::egress ? tcx_egress : tcx_ingress;
+}
+
 }  // namespace
+
+Result<std::vector<std::uint32_t>> tcx_programs(int interface_index, Direction direction) {
+    std::vector<std::uint32_t> ids(64);  // BPF_MPROG_MAX, include/linux/bpf_mprog.h
+    auto options = sized<struct bpf_prog_query_opts>();
+    options.prog_ids = ids.data();
+    options.prog_cnt = static_cast<std::uint32_t>(ids.size());
+    const int number = bpf_prog_query_opts(interface_index, type_of(direction), &options);
+    if (number == -EINVAL || number == -ENOENT) return std::vector<std::uint32_t>{};  // ENOENT: nothing was ever there
+    if (number != 0) return system_error(number, "listing the programs on TCX " + std::string(name_of(direction)));
+    ids.resize(options.prog_cnt);
+    return ids;
+}
 
 Result<TcxLink> TcxLink::attach(int program, int interface_index, Direction direction) {
     auto options = sized<bpf_link_create_opts>();
     options.flags = before_all;
-    const int fd =
-        bpf_link_create(program, interface_index, direction == Direction::egress ? tcx_egress : tcx_ingress, &options);
+    const int fd = bpf_link_create(program, interface_index, type_of(direction), &options);
     if (fd >= 0) return TcxLink(UniqueFd(fd));
     Error error = system_error(fd, "attaching to TCX " + std::string(name_of(direction)));
     // An unknown attach type is EINVAL in kernels that do not know it.

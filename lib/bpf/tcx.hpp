@@ -4,12 +4,16 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "flowd/result.hpp"
 #include "flowd/unique_fd.hpp"
 #include "lib/bpf/direction.hpp"
 
 namespace flowd::bpf {
+
+/// The ids of the programs on a hook, in the order in which they run. Empty where the kernel has no TCX.
+[[nodiscard]] Result<std::vector<std::uint32_t>> tcx_programs(int interface_index, Direction direction);
 
 /// Runs the program, before all others there, for as long as it lives; the kernel detaches it even when the process is
 /// killed.

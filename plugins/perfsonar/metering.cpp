@@ -26,7 +26,7 @@ bpf::InterfaceChoice choice_of(const PerfsonarOptions& options) {
 }
 
 bpf::Attachments::Purpose purpose_of(const PerfsonarOptions& options, const MeterProgram& program) {
-    return {"metering", program.hooks(), MeterProgram::program_names(), options.attach, true};
+    return {"metering", "meter", "perfsonar", program.hooks(), MeterProgram::program_names(), options.attach, true};
 }
 
 Error with_remedy(Error error) {
@@ -40,13 +40,10 @@ Result<std::unique_ptr<Metering>> Metering::make(Host& host, const PerfsonarOpti
     auto program = MeterProgram::load(options.max_flows,
                                       [&host](flowd_level, std::string_view line) { host.log(FLOWD_LEVEL_DEBUG, line); });
     if (!program) return with_remedy(std::move(program).error());
-    auto ownership = bpf::Ownership::claim("meter");
-    if (!ownership) return std::move(ownership).error();
     // Listening before looking: what appears in between is not missed.
     auto changes = bpf::Netlink::open(bpf::Interfaces(choice_of(options)).groups());
     if (!changes) return std::move(changes).error();
-    std::unique_ptr<Metering> made(
-        new Metering(host, options, *std::move(program), *std::move(ownership), *std::move(changes)));
+    std::unique_ptr<Metering> made(new Metering(host, options, *std::move(program), *std::move(changes)));
     auto ring = made->program_.events([events = &made->events_](std::span<const std::byte> record) {
         if (record.size() < sizeof(meter_event)) return;
         std::memcpy(&events->emplace_back(), record.data(), sizeof(meter_event));
@@ -57,8 +54,7 @@ Result<std::unique_ptr<Metering>> Metering::make(Host& host, const PerfsonarOpti
     return made;
 }
 
-Metering::Metering(Host& host, const PerfsonarOptions& options, MeterProgram program, bpf::Ownership ownership,
-                   bpf::Netlink changes)
+Metering::Metering(Host& host, const PerfsonarOptions& options, MeterProgram program, bpf::Netlink changes)
     : host_(host),
       options_(options),
       interfaces_(choice_of(options)),
@@ -66,7 +62,7 @@ Metering::Metering(Host& host, const PerfsonarOptions& options, MeterProgram pro
       program_(std::move(program)),
       slots_(program_),
       keeper_(host, slots_, options, monotonic_ns()),
-      attachments_(std::make_unique<bpf::Attachments>(host, purpose_of(options, program_), std::move(ownership))) {
+      attachments_(std::make_unique<bpf::Attachments>(host, purpose_of(options, program_))) {
     apply();
     const auto flows = [&host](const char* what) {
         return host.counter("perfsonar_flows_total", "Metered flows by what became of them.", {{"result", what}});
@@ -169,7 +165,7 @@ Result<void> Metering::follow() {
     });
     if (!changes) return std::move(changes).error();
     change_watch_ = *std::move(changes);
-    return {};
+    return attachments_->guard();
 }
 
 void Metering::drain() {
@@ -192,9 +188,7 @@ Result<void> Metering::reconfigure(const PerfsonarOptions& options) {
     auto changes = bpf::Netlink::open(interfaces.groups());
     if (!changes) return std::move(changes).error();
     if (options.attach != options_.attach) {
-        auto ownership = bpf::Ownership::claim("meter");
-        if (!ownership) return std::move(ownership).error();
-        attachments_ = std::make_unique<bpf::Attachments>(host_, purpose_of(options, program_), *std::move(ownership));
+        attachments_ = std::make_unique<bpf::Attachments>(host_, purpose_of(options, program_));
     }
     change_watch_.reset();
     attach_soon_.cancel();
@@ -277,6 +271,7 @@ void Metering::status(json::Writer& object) const {
         object.object();
         object.member("interface", state.link.name);
         object.member("hook", state.hook);
+        bpf::write_hook(object, state);
         object.end();
     }
     for (const std::string& name : missing_) {

@@ -41,8 +41,7 @@ class Metering {
     void status(json::Writer& object) const;
 
   private:
-    Metering(Host& host, const PerfsonarOptions& options, MeterProgram program, bpf::Ownership ownership,
-             bpf::Netlink changes);
+    Metering(Host& host, const PerfsonarOptions& options, MeterProgram program, bpf::Netlink changes);
     [[nodiscard]] Result<void> attach_first();
     Result<void> follow();
     void attach_again();

@@ -19,6 +19,7 @@ import pytest
 
 from tests.harness.collector import Collector
 from tests.harness.daemon import Daemon
+from tests.harness.hooks import detach_tcx, has_clsact
 from tests.harness.http import Api
 from tests.harness.lab import Host, sh, wait_for
 
@@ -651,6 +652,33 @@ def test_nothing_is_left_behind_and_a_killed_daemons_leftovers_are_swept(lab, at
         assert len(filters()) == (2 if attach == "clsact" else 0), "the new ones, and no others"
         assert daemon.stop() == 0
     assert filters() == []
+
+
+@pytest.mark.parametrize("what", ["clsact-qdisc", "clsact-filter", "tcx-link"])
+def test_hooks_that_others_remove_are_attached_again_and_flows_are_metered(lab, collector, what):
+    attach = what.split("-")[0]
+    receivers = owamp_receiver(lab.b, [8760, 8761])
+    with Daemon(configuration(lab, f", attach: {attach}"), lab.a) as daemon:
+        def interface():
+            return status(daemon)["interfaces"][0]
+
+        removals = {"clsact-qdisc": lambda: lab.a.run("tc", "qdisc", "del", "dev", "eth0", "clsact"),
+                    "clsact-filter": lambda: lab.a.run("tc", "filter", "del", "dev", "eth0", "ingress"),
+                    "tcx-link": lambda: detach_tcx(daemon)}
+        hooks = 1 if what == "clsact-filter" else 2  # those of one direction, or of both
+        for turn in (0, 1):
+            removals[what]()
+            wait_for(lambda: interface()["repairs"] == hooks * (turn + 1), "the hooks to be attached again")
+            with udp_sender(lab, 8760 + turn) as sock:
+                sock.send(b"x" * 10)
+                (firefly,) = wait_for_ends(collector, 1, destination_port=8760 + turn).values()
+            assert usage(firefly) == (10, 0)
+        assert interface()["hook"] == attach and interface()["runsBefore"] == []
+        assert daemon.log.count("removed our") == 1, daemon.log
+        assert sum(entry["value"] for entry in daemon.cli("metrics") if entry["name"] == "perfsonar_hook_repairs_total") == hooks * 2
+        daemon.stop()
+    close_all(receivers)
+    assert not has_clsact(lab.a)
 
 
 def resident(daemon):

@@ -1,0 +1,291 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The marker on hooks that third-party programs use as well: who runs first, who removes what, what is left behind."""
+import os
+import signal
+import socket
+import subprocess
+
+import pytest
+
+from tests.harness import traffic
+from tests.harness.daemon import Daemon
+from tests.harness.hooks import ThirdParty, detach_tcx, filters, has_clsact, our_filters, tcx_links
+from tests.harness.lab import wait_for
+
+HOOKS = pytest.mark.parametrize("attach", ["tcx", "clsact"])
+ROUNDS = int(os.environ.get("FLOWD_HOOK_ROUNDS", "6"))  # of kills and of reloads
+
+
+def configuration(attach, more="", perfsonar="flows: false"):
+    return (f"plugins:\n  perfsonar: {{experimentId: 3, activityId: 2, {perfsonar}}}\n"
+            f"backends:\n  marker:\n    targetInterfaces: [eth0]\n    attach: {attach}\n    {more}\n")
+
+
+def status(daemon):
+    return daemon.cli("marker", "status")
+
+
+def interface(daemon):
+    return status(daemon)["interfaces"][0]
+
+
+def has_catch_all(daemon):
+    return wait_for(lambda: status(daemon)["catchAll"], "the catch-all")
+
+
+def send(lab, packets=5):
+    with traffic.udp_client(lab.a, lab.b, 6000) as sock:
+        while packets > 0:
+            try:
+                sock.send(b"x" * 200)
+                packets -= 1
+            except ConnectionRefusedError:  # about the one before: nobody listens there
+                pass
+
+
+def marks(lab, daemon):
+    """Whether packets that are sent now are marked."""
+    before = status(daemon)["marked"]
+    send(lab)
+    return wait_for(lambda: status(daemon)["marked"] >= before + 5, "marked packets")
+
+
+def series(daemon, name):
+    return sum(entry["value"] for entry in daemon.cli("metrics") if entry["name"] == name)
+
+
+def restart(daemon):
+    daemon.notify.close()
+    daemon.start()
+    has_catch_all(daemon)
+
+
+def add_u32(host, priority, direction="egress"):
+    host.run("tc", "filter", "add", "dev", "eth0", direction, "prio", str(priority), "protocol", "ipv6", "u32", "match", "u32",
+             "0xdeadbeef", "0xffffffff", "at", "0", "flowid", "1:1")
+
+
+REMOVALS = {
+    "clsact-qdisc": ("clsact", lambda lab, daemon: lab.a.run("tc", "qdisc", "del", "dev", "eth0", "clsact")),
+    "clsact-filter": ("clsact", lambda lab, daemon: lab.a.run("tc", "filter", "del", "dev", "eth0", "egress")),
+    "tcx-link": ("tcx", lambda lab, daemon: detach_tcx(daemon)),
+}
+
+
+@pytest.mark.parametrize("what", REMOVALS)
+def test_a_hook_that_others_remove_is_attached_again_counted_and_logged_once(lab, what):
+    attach, remove = REMOVALS[what]
+    with Daemon(configuration(attach), lab.a) as daemon:
+        has_catch_all(daemon)
+        for removals in (1, 2, 3):
+            remove(lab, daemon)
+            wait_for(lambda: interface(daemon)["repairs"] == removals, "the hook to be attached again")
+            assert interface(daemon)["hook"] == attach
+            assert marks(lab, daemon)
+        assert series(daemon, "marker_hook_repairs_total") == 3
+        assert daemon.log.count("removed our") == 1, daemon.log
+        assert len(our_filters(lab.a)) == (attach == "clsact")
+        daemon.stop()
+    assert not has_clsact(lab.a), "the qdisc was made by the marker, the second and the third one as well"
+
+
+def test_a_repair_that_is_refused_shows_in_status_until_it_works(lab):
+    with Daemon(configuration("clsact"), lab.a) as daemon:
+        has_catch_all(daemon)
+        # ingress and clsact exclude each other
+        lab.a.run("sh", "-c", "tc qdisc del dev eth0 clsact; tc qdisc add dev eth0 ingress")
+        wait_for(lambda: interface(daemon)["hook"] == "removed", "the marker to say that it does not mark")
+        wait_for(lambda: "removed our hook" in daemon.log, "a line about it")
+        lab.a.run("tc", "qdisc", "del", "dev", "eth0", "ingress")
+        wait_for(lambda: interface(daemon)["hook"] == "clsact", "the hook to be attached again")
+        assert marks(lab, daemon)
+        assert daemon.log.count("removed our hook") == 1
+
+
+def test_a_qdisc_that_others_put_in_the_place_of_ours_is_theirs(lab):
+    with Daemon(configuration("clsact"), lab.a) as daemon:
+        has_catch_all(daemon)
+        lab.a.run("sh", "-c", "tc qdisc del dev eth0 clsact; tc qdisc add dev eth0 clsact")
+        wait_for(lambda: interface(daemon)["repairs"] == 1, "the hook to be attached again")
+        daemon.stop()
+    assert has_clsact(lab.a) and not filters(lab.a)
+
+
+@pytest.mark.parametrize("priority", [2, 4, 100, 49152])
+def test_a_filter_that_hides_packets_from_those_behind_it_does_not_hide_ours(lab, priority):
+    with ThirdParty(lab.a, "clsact-ok", priority) as hiding, Daemon(configuration("clsact"), lab.a) as daemon:
+        has_catch_all(daemon)
+        assert marks(lab, daemon)
+        assert hiding.seen() >= 5
+        ours, = our_filters(lab.a)
+        assert ours[2] < priority and filters(lab.a)[0] == ours
+        assert interface(daemon)["runsBefore"] == []
+
+
+def test_priority_1_stays_with_whoever_has_it_and_its_removal_takes_nothing_of_ours(lab):
+    with ThirdParty(lab.a, "clsact", 1), Daemon(configuration("clsact"), lab.a) as daemon:
+        has_catch_all(daemon)
+        before, = interface(daemon)["runsBefore"]
+        assert (before["hook"], before["direction"], before["kind"], before["priority"]) == ("clsact", "egress", "bpf", 1)
+        assert before["name"].startswith("third_party")
+        assert series(daemon, "marker_preceding_programs") == 1
+        assert daemon.log.count("runs before ours") == 1 and "priority 1" in daemon.log
+        program = interface(daemon)["program"]
+        lab.a.run("tc", "filter", "del", "dev", "eth0", "egress", "pref", "1")
+        wait_for(lambda: interface(daemon)["runsBefore"] == [], "the filter in front to be gone")
+        assert interface(daemon)["repairs"] == 0 and interface(daemon)["program"] == program
+        assert series(daemon, "marker_preceding_programs") == 0
+        assert marks(lab, daemon)
+
+
+def test_a_filter_of_another_kind_in_front_is_shown(lab):
+    lab.a.run("tc", "qdisc", "add", "dev", "eth0", "clsact")
+    add_u32(lab.a, 1)
+    with Daemon(configuration("clsact"), lab.a) as daemon:
+        has_catch_all(daemon)
+        before, = interface(daemon)["runsBefore"]
+        assert (before["kind"], before["priority"]) == ("u32", 1) and "program" not in before
+
+
+@HOOKS
+def test_a_tcx_program_that_comes_later_and_hides_packets_from_ours_is_shown(lab, attach):
+    with Daemon(configuration(attach), lab.a) as daemon:
+        has_catch_all(daemon)
+        assert marks(lab, daemon) and interface(daemon)["runsBefore"] == []
+        with ThirdParty(lab.a, "tcx-first-ok"):
+            before, = wait_for(lambda: interface(daemon)["runsBefore"], "the program in front")
+            assert (before["hook"], before["name"]) == ("tcx", "third_party_ok") and before["program"] > 0
+            marked = status(daemon)["marked"]
+            send(lab)
+            assert status(daemon)["marked"] == marked, "hidden, and status tells why"
+            assert "runs before ours" in daemon.log
+        wait_for(lambda: interface(daemon)["runsBefore"] == [], "the program in front to be gone")
+        assert marks(lab, daemon)
+
+
+def test_the_meter_and_the_marker_are_no_third_party_to_each_other(lab):
+    for attach in ("tcx", "clsact"):
+        with Daemon(configuration(attach, perfsonar=f"interfaces: [eth0], attach: {attach}"), lab.a) as daemon:
+            has_catch_all(daemon)
+            assert interface(daemon)["runsBefore"] == []
+            assert daemon.details("plugin perfsonar")["interfaces"][0]["runsBefore"] == []
+            assert "runs before ours" not in daemon.log
+
+
+class Beside:
+    """A third-party program beside the marker, and whether it is as it was."""
+
+    def __init__(self, lab, how, priority):
+        self.lab, self.program = lab, ThirdParty(lab.a, how, priority)
+        self.theirs = filters(lab.a)
+
+    def holds(self):
+        before = self.program.seen()
+        send(self.lab)
+        assert self.program.seen() >= before + 5, "it still runs"
+        return [entry for entry in filters(self.lab.a) if entry not in our_filters(self.lab.a)] == self.theirs
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.program.__exit__()
+
+
+@pytest.mark.parametrize("how,priority", [("clsact", 1), ("clsact-ok", 2), ("clsact-ok", 49152), ("tcx-first", 0), ("tcx-last", 0)])
+@HOOKS
+def test_kills_and_reloads_beside_a_third_party_program_change_nothing(lab, attach, how, priority):
+    with Beside(lab, how, priority) as beside, Daemon(configuration(attach), lab.a) as daemon:
+        has_catch_all(daemon)
+
+        def one_of_ours():
+            if attach == "tcx":
+                return [] if len(tcx_links(daemon)) == 1 and not our_filters(lab.a) else None
+            ours = our_filters(lab.a)
+            return [ours[0][2]] if len(ours) == 1 and not tcx_links(daemon) else None
+
+        at_first = one_of_ours()
+        assert at_first is not None
+        for turn in range(ROUNDS):
+            daemon.reload(configuration(attach, f"maxFlows: {1000 + turn}"))
+            assert one_of_ours() == at_first, "one, with the priority that it had"
+            daemon.stop(signal.SIGKILL)
+            restart(daemon)
+            assert one_of_ours() == at_first
+            if turn % 10 == 0:
+                assert beside.holds()
+        assert marks(lab, daemon) and beside.holds()
+        daemon.stop()
+        assert not our_filters(lab.a) and filters(lab.a) == beside.theirs
+        assert has_clsact(lab.a) == how.startswith("clsact")
+
+
+def test_priorities_are_not_used_up(lab):
+    with Daemon(configuration("clsact"), lab.a) as daemon:
+        has_catch_all(daemon)
+        priority = our_filters(lab.a)[0][2]
+        for turn in range(ROUNDS):
+            daemon.reload(configuration("clsact", f"maxFlows: {1000 + turn}"))
+        assert [entry[2] for entry in our_filters(lab.a)] == [priority]
+        daemon.stop(signal.SIGKILL)
+        restart(daemon)
+        assert [entry[2] for entry in our_filters(lab.a)] == [priority]
+
+
+def test_a_local_user_cannot_keep_the_filter_of_a_dead_marker(lab):
+    with Daemon(configuration("clsact"), lab.a) as daemon:
+        has_catch_all(daemon)
+        handle = int(lab.a.run("sh", "-c", "tc filter show dev eth0 egress | sed -n 's/.*handle \\(0x[0-9a-f]*\\) .*/\\1/p'").stdout, 16)
+        daemon.stop(signal.SIGKILL)
+        assert subprocess.run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "cat", "/run/flowd-cpp/hooks"],
+                              capture_output=True).returncode != 0, "who can open it could lock it"
+
+        def squat():
+            sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+            sock.bind(f"\0flowd-cpp/marker/{handle:08x}")  # any user can have any name there
+            return sock
+
+        with lab.a.call(squat):
+            restart(daemon)
+            assert len(our_filters(lab.a)) == 1
+
+
+def test_a_qdisc_that_a_killed_daemon_made_goes_with_the_next(lab):
+    with Daemon(configuration("clsact"), lab.a) as daemon:
+        has_catch_all(daemon)
+        for attach in ("clsact", "tcx"):
+            daemon.stop(signal.SIGKILL)
+            assert has_clsact(lab.a)
+            daemon.conf.write_text(configuration(attach))
+            restart(daemon)
+        assert not has_clsact(lab.a)
+
+
+def test_no_qdisc_is_left_when_marker_and_meter_change_their_hooks_one_after_the_other(lab):
+    def both(marker, meter):
+        return configuration(marker, perfsonar=f"interfaces: [eth0], attach: {meter}")
+
+    def hooks():
+        meter = daemon.cli("status")["details"]["plugin perfsonar"].get("status")
+        return meter and (interface(daemon)["hook"], meter["interfaces"][0]["hook"])
+
+    with Daemon(both("tcx", "tcx"), lab.a) as daemon:
+        has_catch_all(daemon)
+        for marker, meter in (("clsact", "clsact"), ("tcx", "tcx"), ("clsact", "tcx"), ("clsact", "clsact"), ("tcx", "clsact"), ("tcx", "tcx")):
+            daemon.reload(both(marker, meter))
+            wait_for(lambda: hooks() == (marker, meter), "the hooks of the configuration")
+            wait_for(lambda: has_clsact(lab.a) == ("clsact" in (marker, meter)), "the qdisc to be there only while it is used")
+        daemon.stop()
+    assert not has_clsact(lab.a)
+
+
+def test_an_ingress_qdisc_in_the_place_of_clsact_stops_the_start_and_says_so(lab):
+    lab.a.run("tc", "qdisc", "add", "dev", "eth0", "ingress")
+    daemon = Daemon(configuration("clsact"), lab.a)
+    try:
+        daemon.start(ready=False)
+        assert daemon.process.wait(20) != 0
+        assert "eth0" in daemon.log and "kind ingress" in daemon.log and "attach: tcx" in daemon.log
+    finally:
+        daemon.__exit__()
+    assert not filters(lab.a, direction="ingress")

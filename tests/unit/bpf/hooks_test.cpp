@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which priority a tc filter of ours gets, and who owns it.
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "lib/bpf/clsact.hpp"
+#include "lib/bpf/ownership.hpp"
+
+namespace flowd::test {
+namespace {
+
+using bpf::Ownership;
+
+std::vector<bpf::Filter> of_priorities(const std::vector<std::uint16_t>& priorities, std::uint32_t chain = 0) {
+    std::vector<bpf::Filter> filters;
+    for (const std::uint16_t priority : priorities) {
+        bpf::Filter filter;
+        filter.priority = priority;
+        filter.chain = chain;
+        filter.kind = "bpf";
+        filters.push_back(filter);
+    }
+    return filters;
+}
+
+TEST(FreePriority, IsBeforeAllOthersAndLeavesPriority1ToThemWhereItCan) {
+    EXPECT_EQ(bpf::free_priority({}), 2);
+    EXPECT_EQ(bpf::free_priority(of_priorities({49152})), 2);
+    EXPECT_EQ(bpf::free_priority(of_priorities({3, 4, 100})), 2);
+    EXPECT_EQ(bpf::free_priority(of_priorities({2, 3})), 1);
+}
+
+TEST(FreePriority, IsTheFirstFreeOneBehindPriority1) {
+    EXPECT_EQ(bpf::free_priority(of_priorities({1})), 2);
+    EXPECT_EQ(bpf::free_priority(of_priorities({1, 1, 2, 3, 5})), 4);
+}
+
+TEST(FreePriority, OtherChainsHavePrioritiesOfTheirOwn) {
+    EXPECT_EQ(bpf::free_priority(of_priorities({1, 2}, 7)), 2);
+}
+
+class OwnershipTest : public testing::Test {
+  protected:
+    void SetUp() override {
+        std::string pattern = std::filesystem::temp_directory_path() / "flowd-ownership-XXXXXX";
+        ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
+        folder_ = pattern;
+        file_ = folder_ + "/run/hooks";
+    }
+    void TearDown() override { std::filesystem::remove_all(folder_); }
+    std::string folder_;
+    std::string file_;
+};
+
+TEST_F(OwnershipTest, LastsAsLongAsItsObject) {
+    EXPECT_FALSE(Ownership::is_alive(0x2f000001, file_)) << "nobody has ever owned anything";
+    auto first = Ownership::claim(file_);
+    ASSERT_TRUE(first) << first.error().message;
+    std::optional<Ownership> second;
+    {
+        auto claimed = Ownership::claim(file_);
+        ASSERT_TRUE(claimed) << claimed.error().message;
+        second.emplace(*std::move(claimed));
+    }
+    const std::uint32_t handle = second->handle(false);
+    EXPECT_NE(handle, first->handle(false));
+    EXPECT_TRUE(Ownership::is_alive(handle, file_));
+    EXPECT_TRUE(Ownership::is_alive(second->handle(true), file_)) << "the same owner";
+    second.reset();
+    EXPECT_FALSE(Ownership::is_alive(handle, file_));
+    EXPECT_TRUE(Ownership::is_alive(first->handle(false), file_));
+}
+
+TEST_F(OwnershipTest, EndsWithTheProcessHoweverThatEnds) {
+    int pipe[2];
+    ASSERT_EQ(::pipe(pipe), 0);
+    const pid_t child = ::fork();
+    if (child == 0) {
+        const auto claimed = Ownership::claim(file_);
+        const std::uint32_t handle = claimed ? claimed->handle(false) : 0;
+        (void)!::write(pipe[1], &handle, sizeof handle);
+        ::pause();
+        ::_exit(0);
+    }
+    std::uint32_t handle = 0;
+    ASSERT_EQ(::read(pipe[0], &handle, sizeof handle), static_cast<ssize_t>(sizeof handle));
+    EXPECT_TRUE(Ownership::is_alive(handle, file_));
+    ::kill(child, SIGKILL);
+    ASSERT_EQ(::waitpid(child, nullptr, 0), child);
+    EXPECT_FALSE(Ownership::is_alive(handle, file_));
+    ::close(pipe[0]);
+    ::close(pipe[1]);
+}
+
+TEST_F(OwnershipTest, TheHandleSaysWhetherOneOfUsMadeTheQdisc) {
+    const auto ownership = Ownership::claim(file_);
+    ASSERT_TRUE(ownership);
+    EXPECT_TRUE(Ownership::made_qdisc(ownership->handle(true)));
+    EXPECT_FALSE(Ownership::made_qdisc(ownership->handle(false)));
+    EXPECT_FALSE(Ownership::made_qdisc(1));
+}
+
+TEST_F(OwnershipTest, AFileThatOthersCanOpenOrReplaceIsRefused) {
+    ASSERT_TRUE(Ownership::claim(file_));
+    struct stat about {};
+    ASSERT_EQ(::stat(file_.c_str(), &about), 0);
+    EXPECT_EQ(about.st_mode & 0777, 0600u);
+    ::chmod(file_.c_str(), 0644);
+    EXPECT_FALSE(Ownership::claim(file_)) << "whoever can read it can lock it";
+    ::chmod(file_.c_str(), 0600);
+    ::chmod((folder_ + "/run").c_str(), 0777);
+    EXPECT_FALSE(Ownership::claim(file_));
+    ::chmod((folder_ + "/run").c_str(), 0755);
+    std::filesystem::remove(file_);
+    std::ofstream(folder_ + "/target").close();
+    std::filesystem::create_symlink(folder_ + "/target", file_);
+    EXPECT_FALSE(Ownership::claim(file_));
+}
+
+}  // namespace
+}  // namespace flowd::test
