@@ -45,9 +45,7 @@ Api::Api(Host& host, Options options)
       loop_(host),
       reader_(host.registry()),
       entrance_(host, options_),
-      announcer_(host, options_.full_timeout, late_answer()),
-      pager_(
-          host, [&host](const PageRequest& request) { return flow_page(host.flows(), request); }, late_answer()) {
+      announcer_(host, options_.full_timeout, late_answer()) {
     for (std::size_t i = 1; i < kinds.size(); ++i)
         announced_metrics_.push_back(
             host.counter("api_events_total", "Flow events announced, by state.", {{"state", kinds[i]}}));
@@ -99,7 +97,6 @@ Result<void> Api::stop(Deadline deadline) {
     if (server_) {
         server_->drain();
         announcer_.stop();
-        pager_.stop();
         if (!loop_.drain(deadline, [this] { return server_->busy(); }))
             host().warning(std::to_string(server_->connections()) + " connections were cut at the stop");
         server_->close();
@@ -144,10 +141,11 @@ Api::Answer Api::get_openapi(const http::Request&, http::Reply&) {
     return http::Response{.body = std::string(openapi_document)};
 }
 
-Api::Answer Api::get_flows(const http::Request& request, http::Reply& reply) {
-    const auto page = PageRequest::from(request.query);
+Api::Answer Api::get_flows(const http::Request& request, http::Reply&) {
+    auto wanted = PageRequest::from(request.query);
+    auto page = wanted ? flow_page(host().flows(), *wanted) : std::move(wanted).error();
     if (!page) return http::problem(400, {.detail = page.error().message, .hint = page.error().hint});
-    return pager_.answer(*page, reply);
+    return http::Response{.body = std::move(*page)};
 }
 
 Api::Answer Api::post_flow(const http::Request& request, http::Reply& reply) {
@@ -237,7 +235,6 @@ void Api::status(json::Writer& object) const {
     object.end();
     object.member("notTaken", announcer_.not_taken()).member("waiting", announcer_.waiting());
     object.member("waited", announcer_.waited()).member("full", announcer_.full());
-    object.member("pagesWaited", pager_.waited());
     if (!last_refused_.empty()) object.member("lastRefused", last_refused_);
     if (!entrance_.last_error().empty()) object.member("lastError", entrance_.last_error());
 }

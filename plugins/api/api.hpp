@@ -17,9 +17,9 @@
 #include "lib/http/entrance.hpp"
 #include "lib/http/server.hpp"
 #include "plugins/api/announcer.hpp"
+#include "plugins/api/flow_page.hpp"
 #include "plugins/api/flow_reader.hpp"
 #include "plugins/api/options.hpp"
-#include "plugins/api/pager.hpp"
 
 namespace flowd::api {
 
@@ -71,7 +71,6 @@ class Api final : public Plugin {
     FlowReader reader_;
     http::Entrance entrance_;
     Announcer announcer_;
-    Pager pager_;
     std::vector<UniqueFd> listening_;
     std::optional<http::Server> server_;
 

@@ -1,42 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plugins/api/flow_page.hpp"
 
-#include <algorithm>
 #include <array>
 #include <charconv>
 #include <optional>
-#include <utility>
-#include <vector>
 
 #include "flowd/json.hpp"
+#include "flowd/sized.hpp"
 #include "lib/firefly/timestamp.hpp"
 #include "lib/http/query.hpp"
 
 namespace flowd::api {
 namespace {
-
-struct Kept {
-    flowd_flow flow;
-    std::string application;
-    friend bool operator<(const Kept& a, const Kept& b) { return a.flow.flow_id < b.flow.flow_id; }
-};
-
-/// The `limit` flows with the smallest ids behind `after`, and one more to tell whether others follow.
-[[nodiscard]] std::vector<Kept> smallest(const FlowTable& table, const PageRequest& request) {
-    std::vector<Kept> heap;
-    (void)table.visit([&](const flowd_flow& flow) {
-        if (flow.flow_id <= request.after) return;
-        if (heap.size() == request.limit + 1) {
-            if (flow.flow_id >= heap.front().flow.flow_id) return;
-            std::pop_heap(heap.begin(), heap.end());
-            heap.pop_back();
-        }
-        heap.push_back({flow, std::string(to_view(flow.application))});
-        std::push_heap(heap.begin(), heap.end());
-    });
-    std::sort_heap(heap.begin(), heap.end());
-    return heap;
-}
 
 void write_end(json::Writer& writer, std::string_view name, const Endpoint& end) {
     writer.key(name).object().member("address", end.address.to_string()).member("port", end.port).end();
@@ -57,8 +32,7 @@ void write_protocol(json::Writer& writer, std::uint8_t protocol) {
         writer.value(std::to_string(protocol));
 }
 
-void write_flow(json::Writer& writer, const Kept& kept) {
-    const flowd_flow& flow = kept.flow;
+void write_flow(json::Writer& writer, const flowd_flow& flow) {
     writer.object().member("id", flow.flow_id);
     write_protocol(writer, flow.key.protocol);
     write_end(writer, "source", source_of(flow.key));
@@ -67,7 +41,9 @@ void write_flow(json::Writer& writer, const Kept& kept) {
     write_time(writer, "startTime", flow.start_time_ns);
     write_time(writer, "seenTime", flow.seen_time_ns);
     writer.member("announcers", flow.announcers);
-    if (!kept.application.empty()) writer.member("application", kept.application);
+    if (flow.announcer.length != 0) writer.member("announcer", to_view(flow.announcer));
+    if (flow.rule.length != 0) writer.member("rule", to_view(flow.rule));
+    if (flow.application.length != 0) writer.member("application", to_view(flow.application));
     if (flow.usage.known != 0)
         writer.key("usage")
             .object()
@@ -97,29 +73,29 @@ Result<PageRequest> PageRequest::from(std::string_view query) {
             request.limit = static_cast<std::size_t>(*given);
             return true;
         }
-        if (name == "after" && given) {
-            request.after = *given;
+        if (name == "cursor" && given) {
+            request.cursor = *given;
             return true;
         }
-        wrong = name == "limit"   ? "limit: is no number from 1 to " + std::to_string(most)
-                : name == "after" ? "after: is no id of a flow"
-                                  : std::string(name) + ": is not known";
+        wrong = name == "limit"    ? "limit: is not a number from 1 to " + std::to_string(most)
+                : name == "cursor" ? "cursor: is not a number"
+                                   : std::string(name) + ": is not known";
         return false;
     });
-    if (!good) return Error{FLOWD_INVALID, wrong, "limit and after are the parameters"};
+    if (!good) return Error{FLOWD_INVALID, wrong, "limit and cursor are the parameters"};
     return request;
 }
 
-std::string flow_page(const FlowTable& table, const PageRequest& request) {
-    const std::vector<Kept> flows = smallest(table, request);
+Result<std::string> flow_page(const FlowTable& table, const PageRequest& request) {
     std::string out;
     json::Writer writer(out);
     writer.object().member("live", table.count());
     writer.key("flows").array();
-    const std::size_t shown = std::min(flows.size(), request.limit);
-    for (std::size_t i = 0; i < shown; ++i) write_flow(writer, flows[i]);
+    std::uint64_t cursor = request.cursor;
+    const auto done = table.page(nullptr, cursor, request.limit, [&](const flowd_flow& flow) { write_flow(writer, flow); });
+    if (!done) return Error{done.error().code, "cursor: is not the `next` of a page", "begin without a cursor"};
     writer.end();
-    if (flows.size() > shown) writer.member("next", flows[shown - 1].flow.flow_id);
+    if (cursor != 0) writer.member("next", std::to_string(cursor));
     writer.end();
     out.push_back('\n');
     return out;

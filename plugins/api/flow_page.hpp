@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// GET /flows: the live flows, a page at a time, in the order of their ids. Any thread.
+// GET /flows: the live flows, a page at a time. Any thread.
 #pragma once
 
 #include <cstddef>
@@ -14,15 +14,16 @@ namespace flowd::api {
 
 struct PageRequest {
     std::size_t limit = 1000;
-    std::uint64_t after = 0;  ///< flows with a greater id only
+    std::uint64_t cursor = 0;  ///< `next` of the page before; 0 begins
 
     static constexpr std::size_t most = 10'000;
-    /// "limit=100&after=7"
+    /// "limit=100&cursor=7"
     [[nodiscard]] static Result<PageRequest> from(std::string_view query);
 };
 
-/// {"live":2,"flows":[...]} and, when there are more, "next": the `after` of the next page. Each page looks at the whole
-/// table once and holds no more than `limit` flows.
-[[nodiscard]] std::string flow_page(const FlowTable& table, const PageRequest& request);
+/// {"live":2,"flows":[...]} and, when there may be more, "next": the `cursor` of the next page. At most `limit` flows, and
+/// fewer, even none, when the part of the flow table that one page looks at has no more. FLOWD_INVALID: the cursor is none
+/// that the core has given.
+[[nodiscard]] Result<std::string> flow_page(const FlowTable& table, const PageRequest& request);
 
 }  // namespace flowd::api

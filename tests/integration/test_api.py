@@ -158,9 +158,9 @@ def test_every_example_of_the_description_is_true(lab, description):
         assert status["announced"] == {"start": 4, "ongoing": 1, "end": 2} and status["notTaken"] == 0
         # Start and end of the first flow, of the second (udp: start, ongoing), of flowd-go's, and a firefly's start.
         collector.wait_for_count(6)
-        page = description.saw("GET", "/flows", api.get("/flows?limit=1&after=0"))[2]
-        assert page["live"] == 2 and len(page["flows"]) == 1 and page["next"] == page["flows"][0]["id"]
-        last = description.saw("GET", "/flows", api.get(f"/flows?after={page['next']}"))[2]
+        page = description.saw("GET", "/flows", api.get("/flows?limit=1"))[2]
+        assert page["live"] == 2 and len(page["flows"]) == 1
+        last = description.saw("GET", "/flows", api.get(f"/flows?cursor={page['next']}"))[2]
         assert len(last["flows"]) == 1 and "next" not in last
     for item in description.document["paths"].values():
         for operation in item.values():

@@ -30,7 +30,9 @@ class FlowPageTest : public ::testing::Test {
         flow.announcers = 1;
         fake_.add_flow(flow);
     }
-    std::string page(const std::string& query) { return flow_page(host_->flows(), PageRequest::from(query).value()); }
+    std::string page(const std::string& query) {
+        return flow_page(host_->flows(), PageRequest::from(query).value()).value();
+    }
     static std::vector<std::uint64_t> ids(const std::string& json) {
         simdjson::dom::parser parser;
         std::vector<std::uint64_t> found;
@@ -58,22 +60,27 @@ TEST_F(FlowPageTest, IsEmptyWithoutFlows) {
     EXPECT_EQ(page(""), "{\"live\":0,\"flows\":[]}\n");
 }
 
-TEST_F(FlowPageTest, GoesThroughAllFlowsPageByPageInTheOrderOfTheirIds) {
+TEST_F(FlowPageTest, GoesThroughAllFlowsPageByPage) {
     for (const std::uint64_t id : {5u, 3u, 9u, 1u, 7u}) add(id);
-    EXPECT_THAT(ids(page("limit=2")), ElementsAre(1, 3));
-    EXPECT_THAT(page("limit=2"), HasSubstr(R"("next":3)"));
-    EXPECT_THAT(ids(page("limit=2&after=3")), ElementsAre(5, 7));
-    EXPECT_THAT(ids(page("limit=2&after=7")), ElementsAre(9));
-    EXPECT_THAT(page("limit=2&after=7"), Not(HasSubstr("next")));
-    EXPECT_THAT(page("limit=5"), Not(HasSubstr("next"))) << "it is just full";
-    EXPECT_THAT(ids(page("after=9")), ElementsAre());
+    EXPECT_THAT(ids(page("limit=2")), ElementsAre(5, 3));
+    EXPECT_THAT(page("limit=2"), HasSubstr(R"("next":"2")"));
+    EXPECT_THAT(ids(page("limit=2&cursor=2")), ElementsAre(9, 1));
+    EXPECT_THAT(ids(page("limit=2&cursor=4")), ElementsAre(7));
+    EXPECT_THAT(page("limit=2&cursor=4"), Not(HasSubstr("next")));
+}
+
+TEST_F(FlowPageTest, RefusesACursorThatTheCoreRefuses) {
+    fake_.refuse_cursors();
+    const auto page = flow_page(host_->flows(), PageRequest::from("cursor=99").value());
+    ASSERT_FALSE(page);
+    EXPECT_EQ(page.error().code, FLOWD_INVALID);
 }
 
 TEST_F(FlowPageTest, RefusesParametersThatItDoesNotUnderstand) {
-    for (const char* query : {"limit=0", "limit=10001", "limit=", "limit=x", "limit=1x", "limit=-1", "after=-1", "after=x",
-                              "offset=1", "limit", "limit=99999999999999999999"})
+    for (const char* query : {"limit=0", "limit=10001", "limit=", "limit=x", "limit=1x", "limit=-1", "cursor=-1",
+                              "cursor=x", "offset=1", "limit", "limit=99999999999999999999"})
         EXPECT_FALSE(PageRequest::from(query)) << query;
-    EXPECT_EQ(PageRequest::from("limit=x").error().message, "limit: is no number from 1 to 10000");
+    EXPECT_EQ(PageRequest::from("limit=x").error().message, "limit: is not a number from 1 to 10000");
 }
 
 }  // namespace

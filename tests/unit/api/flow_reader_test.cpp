@@ -76,7 +76,7 @@ TEST_F(FlowReaderTest, ReadsWhatOurFormMaySayBesides) {
     EXPECT_EQ(event->end_time_ns - event->start_time_ns, 9'500'000'000);
     EXPECT_EQ(event->time_ns - event->start_time_ns, 10'000'000'000);
     EXPECT_EQ(event->flags, 0u);
-    EXPECT_EQ(event->usage.known, static_cast<std::uint32_t>(FLOWD_USAGE_BYTES));
+    EXPECT_EQ(event->usage.known, static_cast<std::uint32_t>(FLOWD_USAGE_BYTES | FLOWD_USAGE_PACKETS));
     EXPECT_EQ(event->usage.bytes_sent, 1u);
     EXPECT_EQ(event->usage.packets_received, 4u);
     EXPECT_EQ(to_view(event.raw().application), "gridftp");

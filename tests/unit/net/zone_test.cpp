@@ -39,7 +39,8 @@ TEST(Zone, OfAHostIsJudged) {
         validate_host(host, "collectorAddress", problems);
         return verdict;
     };
-    for (const char* good : {"fe80::1%lo", "[fe80::1%lo]", "fe80::1%1", "2001:db8::1", "192.0.2.1", "169.254.1.1", "a.example.org"})
+    for (const char* good :
+         {"fe80::1%lo", "[fe80::1%lo]", "fe80::1%1", "2001:db8::1", "192.0.2.1", "169.254.1.1", "a.example.org"})
         EXPECT_EQ(judge(good), "good") << good;
     EXPECT_EQ(judge("fe80::1"),
               "error: fe80::1 is link-local and needs the interface that it is reached through; write fe80::1%INTERFACE, "

@@ -29,6 +29,8 @@ class FakeExtensions {
         activities_[{experiment, id}] = std::move(name);
     }
     void add_flow(const flowd_flow& flow) { flows_.push_back(flow); }
+    /// From now on no cursor is one that the core has given.
+    void refuse_cursors() { refuses_cursors_ = true; }
     void offer_descriptor(const std::string& name, UniqueFd fd) { descriptors_[name] = std::move(fd); }
     [[nodiscard]] bool keeps(const std::string& name) const { return descriptors_.count(name) != 0; }
     [[nodiscard]] bool shares(const std::string& name) const { return offers_.count(name) != 0; }
@@ -119,6 +121,7 @@ class FakeExtensions {
         flow_table_.page = [](const flowd_host* host, const flowd_flow_filter*, std::uint64_t* cursor, std::size_t limit,
                               flowd_flow_visitor visitor, void* user) -> flowd_result {
             const auto& flows = of(host).flows_;
+            if (of(host).refuses_cursors_ && *cursor != 0) return FLOWD_INVALID;
             std::size_t at = *cursor;
             for (bool more = true; more && at < flows.size() && limit > 0; --limit) more = visitor(user, &flows[at++]) == 0;
             *cursor = at < flows.size() ? at : 0;
@@ -192,6 +195,7 @@ class FakeExtensions {
     std::map<std::uint32_t, std::string> experiments_;
     std::map<std::pair<std::uint32_t, std::uint32_t>, std::string> activities_;
     std::vector<flowd_flow> flows_;
+    bool refuses_cursors_ = false;
     std::map<std::string, UniqueFd> descriptors_;
     std::map<std::string, Offer> offers_;
     std::uint64_t last_offer_ = 0;
