@@ -2,11 +2,15 @@
 /*
  * A library that names every struct and function type of the ABI, extensions included, so that abidw has something to
  * look at: the border itself is headers and one symbol that modules, not the core, export.
- * tests/abi/check-witness asserts that none is forgotten.
+ * tests/abi/check-baseline asserts that none is forgotten.
  */
 #include "flowd/abi/ext/command.h"
+#include "flowd/abi/ext/delivery.h"
 #include "flowd/abi/ext/descriptors.h"
+#include "flowd/abi/ext/explain.h"
+#include "flowd/abi/ext/findings.h"
 #include "flowd/abi/ext/flows.h"
+#include "flowd/abi/ext/interfaces.h"
 #include "flowd/abi/ext/metrics.h"
 #include "flowd/abi/ext/registry.h"
 #include "flowd/abi/ext/shared.h"
@@ -38,6 +42,7 @@ WITNESS(flowd_flow)
 WITNESS(flowd_host)
 WITNESS(flowd_label)
 WITNESS(flowd_metric_info)
+WITNESS(flowd_refusal)
 WITNESS(flowd_io_callback)
 WITNESS(flowd_callback)
 /* option.h */
@@ -51,15 +56,28 @@ WITNESS(flowd_module_function)
 /* ext */
 WITNESS(flowd_command)
 WITNESS(flowd_ext_command)
+WITNESS(flowd_ext_delivery)
+WITNESS(flowd_socket)
+WITNESS(flowd_socket_visitor)
 WITNESS(flowd_ext_descriptors)
+WITNESS(flowd_explanation)
+WITNESS(flowd_explanations)
+WITNESS(flowd_ext_explain)
+WITNESS(flowd_finding)
+WITNESS(flowd_findings)
+WITNESS(flowd_ext_findings)
+WITNESS(flowd_flow_filter)
 WITNESS(flowd_flow_visitor)
 WITNESS(flowd_ext_flows)
-WITNESS(flowd_ext_registry)
-WITNESS(flowd_ext_status)
+WITNESS(flowd_interface)
+WITNESS(flowd_interface_visitor)
+WITNESS(flowd_ext_interfaces)
 WITNESS(flowd_series)
 WITNESS(flowd_series_visitor)
 WITNESS(flowd_ext_metrics)
+WITNESS(flowd_ext_registry)
 WITNESS(flowd_ext_shared)
+WITNESS(flowd_ext_status)
 WITNESS(flowd_tool_call)
 WITNESS(flowd_tool)
 WITNESS(flowd_ext_tool)

@@ -111,6 +111,7 @@ class Sink final : public flowd::Backend {
             const auto number = event.attachment("example.org/number/1");
             if (!number.empty()) last_ = std::string(number);
         }
+        return flowd::Taken::all();
     }
     Result<void> stop(flowd::Deadline) override {
         host().info("saw " + std::to_string(starts_) + " starts, " + std::to_string(ends_) + " ends, " +
