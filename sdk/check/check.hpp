@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "flowd/abi/module.h"
+#include "flowd/result.hpp"
 
 namespace flowd::check {
 
@@ -16,7 +17,8 @@ class Subject;
 struct Outcome {
     enum class Verdict { passed, failed, skipped };
     Verdict verdict = Verdict::passed;
-    std::string message = {};  ///< why it failed or was skipped
+    std::string message = {};   ///< why it failed or was skipped
+    bool unconfigured = false;  ///< there are no options for the component, or they are refused
 
     [[nodiscard]] static Outcome pass() { return {}; }
     [[nodiscard]] static Outcome fail(std::string message) { return {Verdict::failed, std::move(message)}; }
@@ -30,15 +32,19 @@ struct Check {
     Outcome (*run)(Subject&) = nullptr;
 };
 
+/// What a check answers that needs options and has none: `error` is that of Subject::config.
+[[nodiscard]] Outcome without_config(const Error& error);
+
 inline constexpr unsigned plugins = 1u << FLOWD_PLUGIN;
 inline constexpr unsigned backends = 1u << FLOWD_BACKEND;
 inline constexpr unsigned enrichers = 1u << FLOWD_ENRICHER;
 inline constexpr unsigned every_kind = plugins | backends | enrichers;
 
 // The suite, by what is looked at.
-[[nodiscard]] std::vector<Check> module_checks();  // file, note, symbols, descriptor, options
-[[nodiscard]] std::vector<Check> life_checks();    // lifecycle, threads, descriptors, deadlines
-[[nodiscard]] std::vector<Check> event_checks();   // what a backend or enricher is given
-[[nodiscard]] std::vector<Check> border_checks();  // odd cores: later, older, refusing; extensions
+[[nodiscard]] std::vector<Check> module_checks();     // file, note, symbols, descriptor, options
+[[nodiscard]] std::vector<Check> life_checks();       // lifecycle, threads, descriptors, deadlines
+[[nodiscard]] std::vector<Check> event_checks();      // what a backend or enricher is given
+[[nodiscard]] std::vector<Check> core_checks();       // cores that are later, without extensions, or refuse
+[[nodiscard]] std::vector<Check> extension_checks();  // what the module offers
 
 }  // namespace flowd::check

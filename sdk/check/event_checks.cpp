@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <atomic>
 #include <limits>
 
 #include "sdk/check/guarded.hpp"
@@ -52,24 +53,85 @@ std::vector<flowd_event> start_and_end(std::uint16_t flows) {
     return events;
 }
 
-/// Gives the events to a live backend; its answer to each batch has to mean something, no more.
-Outcome deliver(Subject& subject, std::span<const flowd_event> events, std::size_t extra) {
-    return with_life(subject, [&](Life& life, ProbeHost&) {
+/// Offers a batch to a live backend as the core does: the rest again after `ready`, and goes on behind what is refused.
+class Delivery {
+  public:
+    Delivery(Life& life, ProbeHost& host, const GuardedArray<flowd_event>& events)
+        : life_(life), host_(host), events_(events) {
+        host_.on_ready([this] { offer(); });
+    }
+    void offer() {
+        while (!done_) {
+            std::size_t taken = 0;
+            const std::size_t rest = events_.count() - at_;
+            const std::size_t readies = host_.readies();
+            const flowd_result result = life_.on_events(events_.at(at_), rest, events_.stride(), taken);
+            taken_ += taken;
+            at_ += taken;
+            idle_ = taken == 0 ? idle_ + 1 : 0;
+            if (result == FLOWD_INVALID) {
+                at_ += at_ < events_.count() ? 1 : 0;
+            } else if (result == FLOWD_FULL) {
+                if (idle_ >= most_idle) return fail(fmt::format("answered FLOWD_FULL {} times and took nothing", idle_));
+                is_full_ = true;
+                if (host_.readies() == readies) return;  // ready follows
+            } else if (result != FLOWD_OK) {
+                return fail("answered " + result_name(result));
+            }
+            is_full_ = false;
+            if (at_ == events_.count()) done_ = true;
+        }
+    }
+    [[nodiscard]] bool done() const { return done_; }  ///< [any]
+    [[nodiscard]] Outcome outcome() const {
+        if (!fault_.empty()) return Outcome::fail("on_events " + fault_);
+        if (is_full_) return Outcome::fail("on_events answered FLOWD_FULL, and ready was not called within two seconds");
+        return Outcome::pass();
+    }
+    [[nodiscard]] std::size_t taken() const { return taken_; }
+
+  private:
+    static constexpr std::size_t most_idle = 1000;
+    void fail(std::string fault) {
+        fault_ = std::move(fault);
+        is_full_ = false;
+        done_ = true;
+    }
+
+    Life& life_;
+    ProbeHost& host_;
+    const GuardedArray<flowd_event>& events_;
+    std::size_t at_ = 0;
+    std::size_t taken_ = 0;
+    std::size_t idle_ = 0;
+    bool is_full_ = false;
+    std::atomic<bool> done_{false};
+    std::string fault_;
+};
+
+/// Every batch may be taken, in parts too, and events may be refused for good; any other answer loses events.
+Outcome deliver(Subject& subject, std::span<const flowd_event> events, std::size_t extra, std::size_t at_least = 0) {
+    return with_life(subject, [&](Life& life, ProbeHost& host) {
         if (!life.up()) return Outcome::skip(life.down());
         const GuardedArray<flowd_event> array(events, extra);
-        life.live({[&] { (void)life.on_events(array.data(), array.count(), array.stride()); }});
+        Delivery delivery(life, host, array);
+        life.live({[&] { delivery.offer(); }}, std::chrono::milliseconds(100), [&] { return delivery.done(); });
         life.destroy();
-        return Outcome::pass();
+        Outcome outcome = delivery.outcome();
+        if (outcome.verdict == Outcome::Verdict::passed && delivery.taken() < at_least)
+            return Outcome::fail(fmt::format("on_events refused {} of {} well-formed events",
+                                             events.size() - delivery.taken(), events.size()));
+        return outcome;
     });
 }
 
 Outcome no_events(Subject& subject) {
-    return with_life(subject, [](Life& life, ProbeHost&) {
-        if (!life.up()) return Outcome::skip(life.down());
-        life.live({[&] { (void)life.on_events(nullptr, 0, sizeof(flowd_event)); }});
-        life.destroy();
-        return Outcome::pass();
-    });
+    return deliver(subject, {}, 0);
+}
+
+Outcome well_formed_events(Subject& subject) {
+    const auto events = start_and_end(300);
+    return deliver(subject, events, 0, events.size());
 }
 
 Outcome exact_events(Subject& subject) {
@@ -87,8 +149,11 @@ Outcome unknown_events(Subject& subject) {
         events.back().flags = std::numeric_limits<std::uint32_t>::max();
         events.back().local = 250;
         events.back().initiator = 250;
+        events.back().end_reason = 250;
+        events.back().usage.source = 250;
     }
-    return deliver(subject, events, 0);
+    events.push_back(event_of(FLOWD_EVENT_START, 2));
+    return deliver(subject, events, 0, 1);
 }
 
 Outcome extreme_events(Subject& subject) {
@@ -133,14 +198,15 @@ Outcome attachments_of_all_kinds(Subject& subject) {
 
 /// Samples as enrichers of other kernels give them: no, short and long tcp_info.
 Outcome samples_of_any_kernel(Subject& subject) {
-    static constexpr std::array<std::uint8_t, 600> info{};
+    const GuardedMemory none(0), short_one(300), long_one(600);
+    const std::array<const std::byte*, 3> info{none.data(), short_one.data(), long_one.data()};
     std::array<flowd_sample, 3> samples{};
     for (std::size_t i = 0; i < samples.size(); ++i) {
         samples[i].size = sizeof(flowd_sample);
         samples[i].flow_id = 1001;
         samples[i].time_ns = some_time;
         samples[i].source = {"netlink", 7};
-        samples[i].tcp_info = {info.data(), i * 300};
+        samples[i].tcp_info = {reinterpret_cast<const std::uint8_t*>(info[i]), i * 300};
         samples[i].tcp_state = 255;
     }
     auto events = start_and_end(1);
@@ -224,8 +290,8 @@ Outcome with_emit_answer(Subject& subject, flowd_result answer) {
             if (!life.up()) return Outcome::skip(life.down());
             life.live({[&] { life.on_room(); }}, std::chrono::milliseconds(200));
             life.destroy();
-            constexpr std::size_t patience = 100'000;
-            if (host.emits() > patience) return Outcome::fail("emit was called over and over although nothing is accepted");
+            constexpr std::size_t most = 100'000;
+            if (host.emits() > most) return Outcome::fail("emit was called over and over although nothing is accepted");
             return Outcome::pass();
         },
         oddity);
@@ -241,7 +307,7 @@ Outcome emit_refused(Subject& subject) {
     return with_emit_answer(subject, FLOWD_LIMIT);
 }
 Outcome emit_unknown(Subject& subject) {
-    return with_emit_answer(subject, 77);
+    return with_emit_answer(subject, -77);
 }
 
 }  // namespace
@@ -249,9 +315,12 @@ Outcome emit_unknown(Subject& subject) {
 std::vector<Check> event_checks() {
     return {
         {"events-none", "on_events takes an empty batch", backends, no_events},
+        {"events-taken", "on_events takes well-formed events, all of them, in parts with ready after FLOWD_FULL", backends,
+         well_formed_events},
         {"events-exact", "on_events walks by stride and reads no event beyond its size", backends, exact_events},
         {"events-longer", "on_events takes the longer events of a later core", backends, longer_events},
-        {"events-unknown", "on_events takes kinds and flags it does not know", backends, unknown_events},
+        {"events-unknown", "on_events passes over kinds and flags it does not know, and goes on behind them", backends,
+         unknown_events},
         {"events-extreme", "on_events takes tags, times, ports and counts at their limits", backends, extreme_events},
         {"events-unpaired", "on_events takes an end without a start, and a second end", backends, end_without_start},
         {"events-attachments", "on_events takes unknown and odd attachments and application names", backends,
@@ -260,9 +329,10 @@ std::vector<Check> event_checks() {
         {"sample-none", "sample takes an empty period", enrichers, no_flows},
         {"sample-many", "sample adds at most one sample per flow and batch", enrichers, many_flows},
         {"sample-longer", "sample takes the longer flows of a later core", enrichers, longer_flows},
-        {"emit-full", "a plugin whose events find no room stays calm and stops in time", plugins, emit_full},
-        {"emit-stopped", "a plugin whose emit answers FLOWD_STOPPED ends in peace", plugins, emit_stopped},
-        {"emit-refused", "a plugin whose flows exceed a cap goes on", plugins, emit_refused},
+        {"emit-full", "a plugin whose events find no room does not spin and stops in time", plugins, emit_full},
+        {"emit-stopped", "a plugin whose emit answers FLOWD_STOPPED does not spin and stops in time", plugins,
+         emit_stopped},
+        {"emit-refused", "a plugin whose flows exceed a limit goes on", plugins, emit_refused},
         {"emit-unknown", "a plugin survives an answer of emit that it does not know", plugins, emit_unknown},
     };
 }

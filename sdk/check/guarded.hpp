@@ -60,7 +60,10 @@ class GuardedArray {
             std::memcpy(memory_.data() + i * stride_, &copy, sizeof copy);
         }
     }
-    [[nodiscard]] const T* data() const { return reinterpret_cast<const T*>(memory_.data()); }
+    [[nodiscard]] const T* data() const { return at(0); }
+    [[nodiscard]] const T* at(std::size_t index) const {
+        return reinterpret_cast<const T*>(memory_.data() + index * stride_);
+    }
     [[nodiscard]] std::size_t count() const { return count_; }
     [[nodiscard]] std::size_t stride() const { return stride_; }
 

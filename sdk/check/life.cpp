@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <exception>
 #include <thread>
 
@@ -86,7 +87,10 @@ bool Life::unexplained() const {
     return true;
 }
 
-void Life::live(std::vector<std::function<void()>> jobs, std::chrono::milliseconds linger) {
+void Life::live(std::vector<std::function<void()>> jobs, std::chrono::milliseconds linger,
+                const std::function<bool()>& done) {
+    constexpr std::chrono::seconds most(2);
+    const auto is_done = [&] { return !done || done(); };
     for (auto& job : jobs) host_.at_dispatch(std::move(job));
     const bool own_loop = component_.loop == FLOWD_LOOP_OWN;
     bool over = false;
@@ -98,13 +102,16 @@ void Life::live(std::vector<std::function<void()>> jobs, std::chrono::millisecon
     });
     if (!own_loop) {
         (void)host_.run_until([&] { return over; });
+        (void)host_.run_until(is_done, most);
         (void)stop();
         return;
     }
     // The wish to stop comes from another thread, as it does from the core.
     host_.on_stop([this] { (void)stop(); });
-    std::thread core([this, linger] {
+    std::thread core([&] {
         std::this_thread::sleep_for(linger);
+        for (auto end = std::chrono::steady_clock::now() + most; !is_done() && std::chrono::steady_clock::now() < end;)
+            std::this_thread::sleep_for(std::chrono::milliseconds(5));
         host_.request_stop();
     });
     const flowd_result result = guarded("run", [&] { return component_.run(instance_); });
@@ -117,9 +124,8 @@ flowd_result Life::stop(std::chrono::nanoseconds grace) {
     const auto now = std::chrono::steady_clock::now;  // CLOCK_MONOTONIC
     const auto deadline = now() + grace;
     const std::int64_t deadline_ns = std::chrono::nanoseconds(deadline.time_since_epoch()).count();
-    const flowd_result result =
-        guarded("stop", [&] { return component_.stop(instance_, deadline_ns, FLOWD_STOP_REMOVED); });
-    // Half a second more is not what this is about.
+    const flowd_result result = guarded("stop", [&] { return component_.stop(instance_, deadline_ns, reason_); });
+    // Half a second more may be the scheduler's.
     if (now() > std::max(deadline, {}) + std::chrono::milliseconds(500) && grace > grace.zero())
         host_.breach("stop returned after its deadline");
     host_.set_phase(Phase::stopped);
@@ -134,14 +140,14 @@ void Life::destroy() {
     host_.set_phase(Phase::destroyed);
 }
 
-flowd_result Life::on_events(const flowd_event* events, std::size_t count, std::size_t stride) {
-    return guarded("on_events", [&] {
-        std::size_t taken = 0;
-        const flowd_result result = component_.on_events(instance_, events, count, stride, &taken);
-        if (result != FLOWD_OK && taken > count)
-            host_.breach(fmt::format("on_events says that it took {} of {} events", taken, count));
-        return result;
-    });
+flowd_result Life::on_events(const flowd_event* events, std::size_t count, std::size_t stride, std::size_t& taken) {
+    taken = 0;
+    const flowd_result result =
+        guarded("on_events", [&] { return component_.on_events(instance_, events, count, stride, &taken); });
+    if (result == FLOWD_OK) taken = count;
+    if (taken > count) host_.breach(fmt::format("on_events says that it took {} of {} events", taken, count));
+    taken = std::min(taken, count);
+    return result;
 }
 
 flowd_result Life::sample(const flowd_flow* flows, std::size_t count, std::size_t stride, bool last,
@@ -174,12 +180,13 @@ const void* Life::extension(const char* id) {
 
 Outcome with_life(Subject& subject, const std::function<Outcome(Life&, ProbeHost&)>& work, const Oddity& oddity) {
     auto config = subject.config();
-    if (!config) {
-        const Error& error = config.error();
-        return error.code == FLOWD_NOT_FOUND ? Outcome::skip(error.message) : Outcome::fail(error.message);
-    }
+    if (!config) return without_config(config.error());
     const core::InstanceConfig& instance = **config;
     ProbeHost host(instance.kind, oddity);
+    for (const auto& [id, experiment] : subject.registry().experiments()) {
+        host.add_experiment(id, experiment.name);
+        for (const auto& [activity, name] : experiment.activities) host.add_activity(id, activity, name);
+    }
     Outcome outcome = Outcome::fail("the check did not end");
     std::thread thread([&] {
         Life life(*instance.component, instance.value(), host, subject.progress());

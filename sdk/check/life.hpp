@@ -31,12 +31,17 @@ class Life {
     [[nodiscard]] std::string down() const;
     /// up() failed without a problem reported for it.
     [[nodiscard]] bool unexplained() const;
-    /// Runs its loop: each job in turn, then whatever comes for so long; then stop, called the way its loop needs it.
-    void live(std::vector<std::function<void()>> jobs, std::chrono::milliseconds linger = std::chrono::milliseconds(100));
+    /// Runs its loop: each job in turn, then whatever comes for so long, and longer until `done` answers true [any] or two
+    /// seconds have passed; then stop, called the way its loop needs it.
+    void live(std::vector<std::function<void()>> jobs, std::chrono::milliseconds linger = std::chrono::milliseconds(100),
+              const std::function<bool()>& done = {});
     flowd_result stop(std::chrono::nanoseconds grace = std::chrono::seconds(2));
+    /// The reason of the next stops.
+    void stop_for(std::uint32_t reason) { reason_ = reason; }
     void destroy();
 
-    flowd_result on_events(const flowd_event* events, std::size_t count, std::size_t stride);
+    /// `taken` is how many it took, whatever it answered.
+    flowd_result on_events(const flowd_event* events, std::size_t count, std::size_t stride, std::size_t& taken);
     flowd_result sample(const flowd_flow* flows, std::size_t count, std::size_t stride, bool last,
                         const flowd_samples* samples);
     void on_room();
@@ -44,7 +49,7 @@ class Life {
     const void* extension(const char* id);
 
     [[nodiscard]] flowd_instance* raw() const { return instance_; }
-    /// One of its own calls, named in Progress, behind a firewall.
+    /// One of its own calls, named in Progress, behind an exception barrier.
     flowd_result guarded(const char* call, const std::function<flowd_result()>& work);
 
   private:
@@ -53,6 +58,7 @@ class Life {
     ProbeHost& host_;
     Progress& progress_;
     flowd_instance* instance_ = nullptr;
+    std::uint32_t reason_ = FLOWD_STOP_REMOVED;
     std::string failed_call_;
     flowd_result failure_ = FLOWD_OK;
 };

@@ -81,6 +81,24 @@ Outcome stop_twice(Subject& subject) {
     });
 }
 
+Outcome stop_for_any_reason(Subject& subject) {
+    constexpr std::uint32_t of_a_later_minor = 77;
+    for (const std::uint32_t reason :
+         {FLOWD_STOP_DAEMON_ENDS, FLOWD_STOP_REPLACED, FLOWD_STOP_REMOVED, FLOWD_STOP_FAILED, of_a_later_minor}) {
+        const Outcome outcome = with_life(subject, [&](Life& life, ProbeHost&) {
+            life.stop_for(reason);
+            if (!life.up()) return skipped_for(life);
+            life.live({}, std::chrono::milliseconds(1));
+            life.stop_for(FLOWD_STOP_DAEMON_ENDS);
+            (void)life.stop();
+            life.destroy();
+            return Outcome::pass();
+        });
+        if (outcome.verdict != Outcome::Verdict::passed) return outcome;
+    }
+    return Outcome::pass();
+}
+
 Outcome stop_late(Subject& subject) {
     return with_life(subject, [](Life& life, ProbeHost&) {
         if (!life.up()) return skipped_for(life);
@@ -109,7 +127,7 @@ Outcome second_life(Subject& subject) {
 
 Outcome two_instances(Subject& subject) {
     auto config = subject.config();
-    if (!config) return Outcome::skip(config.error().message);
+    if (!config) return without_config(config.error());
     return with_life(subject, [&](Life& life, ProbeHost&) {
         ProbeHost other_host((*config)->kind);
         Life other(*(*config)->component, (*config)->value(), other_host, subject.progress());
@@ -133,7 +151,7 @@ Outcome descriptors_returned(Subject& subject) {
 }
 
 Outcome threads_returned(Subject& subject) {
-    if (auto config = subject.config(); !config) return Outcome::skip(config.error().message);
+    if (auto config = subject.config(); !config) return without_config(config.error());
     Outcome first = whole_life(subject);
     const std::size_t before = threads();
     (void)whole_life(subject);
@@ -146,7 +164,10 @@ Outcome threads_returned(Subject& subject) {
 
 Outcome reconfigured(Subject& subject) {
     auto config = subject.config();
-    if (!config) return Outcome::skip(config.error().message);
+    if (!config) return without_config(config.error());
+    if (((*config)->component->flags & FLOWD_COMPONENT_RECONFIGURE_ALWAYS) != 0 &&
+        (*config)->component->reconfigure == nullptr)
+        return Outcome::fail("FLOWD_COMPONENT_RECONFIGURE_ALWAYS is set, and member 'reconfigure' is missing");
     return with_life(subject, [&](Life& life, ProbeHost&) {
         if (!life.up()) return skipped_for(life);
         flowd_result result = FLOWD_OK;
@@ -167,6 +188,8 @@ std::vector<Check> life_checks() {
         {"life", "create, prepare, start, a while of its loop, stop in time, destroy; all calls keep to their threads",
          every_kind, whole_life},
         {"stop-twice", "a second stop is harmless", every_kind, stop_twice},
+        {"stop-reasons", "stop takes every reason, unknown ones too, and another one the second time", every_kind,
+         stop_for_any_reason},
         {"stop-late", "stop with a deadline in the past returns at once", every_kind, stop_late},
         {"failures-explained", "create, prepare and start report what is wrong before they fail", every_kind,
          failures_explained},
@@ -174,7 +197,8 @@ std::vector<Check> life_checks() {
         {"two-instances", "two instances exist side by side", every_kind, two_instances},
         {"descriptors-returned", "destroy leaves no descriptor open", every_kind, descriptors_returned},
         {"threads-returned", "destroy leaves no thread running", every_kind, threads_returned},
-        {"reconfigure", "reconfigure with the options in force is accepted or unsupported", every_kind, reconfigured},
+        {"reconfigure", "reconfigure with the options in force is accepted or unsupported, and there if it is asked for",
+         every_kind, reconfigured},
     };
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// flowd-module-check: the conformance suite for modules. Exit codes: 0 all passed or skipped, 1 a check failed, 2 usage.
+// flowd-module-check: the conformance suite for modules. Exit codes: 0 nothing failed, 1 a check failed (or, with --strict,
+// was skipped), 2 usage.
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <filesystem>
@@ -7,6 +8,7 @@
 
 #include "core/modules/describe.hpp"
 #include "core/modules/module_set.hpp"
+#include "core/service/paths.hpp"
 #include "flowd/json.hpp"
 #include "sdk/check/runner.hpp"
 
@@ -21,6 +23,7 @@ const char* word(Verdict verdict) {
 }
 
 void print(const Ran& ran) {
+    if (ran.outcome.verdict == Verdict::skipped && ran.outcome.message.empty()) return;  // the reason was printed before
     const char* mark = ran.outcome.verdict == Verdict::passed   ? "ok  "
                        : ran.outcome.verdict == Verdict::failed ? "FAIL"
                                                                 : "skip";
@@ -33,17 +36,30 @@ void list(const std::vector<flowd::check::Plan>& plans) {
     for (const auto& plan : plans) std::printf("%s: %s\n", plan.name().c_str(), std::string(plan.check.promise).c_str());
 }
 
-std::string to_json(const std::string& module, const std::vector<Ran>& results) {
+struct Counts {
+    std::size_t passed = 0;
+    std::size_t failed = 0;
+    std::size_t skipped = 0;
+};
+
+Counts count(const std::vector<Ran>& results) {
+    Counts counts;
+    for (const Ran& ran : results)
+        ++(ran.outcome.verdict == Verdict::passed   ? counts.passed
+           : ran.outcome.verdict == Verdict::failed ? counts.failed
+                                                    : counts.skipped);
+    return counts;
+}
+
+std::string to_json(const std::string& module, const std::vector<Ran>& results, const Counts& counts) {
     std::string text;
     flowd::json::Writer writer(text);
-    std::size_t counts[3] = {};
     writer.object().member("module", module).key("checks").array();
     for (const Ran& ran : results) {
-        ++counts[static_cast<int>(ran.outcome.verdict)];
         writer.object().member("name", ran.name).member("promise", ran.promise).member("result", word(ran.outcome.verdict));
         writer.member("message", ran.outcome.message).member("milliseconds", ran.took.count()).end();
     }
-    writer.end().member("passed", counts[0]).member("failed", counts[1]).member("skipped", counts[2]).end();
+    writer.end().member("passed", counts.passed).member("failed", counts.failed).member("skipped", counts.skipped).end();
     return text;
 }
 
@@ -65,12 +81,15 @@ int main(int argc, char** argv) {
     CLI::App app(
         "Checks that a flowd-cpp module keeps the rules of the module ABI. Every check runs in a process of its own.");
     std::string module, filter, conf;
-    bool json = false, only_list = false, only_describe = false;
+    std::string registry_file = flowd::core::install_paths().registry().string();
+    bool json = false, only_list = false, only_describe = false, strict = false;
     int seconds = 15;
     app.add_option("module", module, "The module, KIND-NAME.so")->required()->type_name("FILE");
     app.add_option("--conf", conf,
                    "A conf.yaml with options for this module's components, and for no others; else defaults")
         ->check(CLI::ExistingFile);
+    app.add_option("--registry", registry_file, "The names of experiments and activities")->capture_default_str();
+    app.add_flag("--strict", strict, "A check that is skipped counts as failed");
     app.add_option("--filter", filter, "Only checks whose name fits this shell pattern: 'stop-*', '* backend/x'");
     app.add_option("--timeout", seconds, "Seconds that one check may take")
         ->check(CLI::Range(1, 600))
@@ -79,7 +98,7 @@ int main(int argc, char** argv) {
     app.add_flag("--describe", only_describe, "Print the module's option tables as JSON; run no check");
     app.add_flag("--json", json, "Report as JSON");
     app.footer(
-        "Exit codes: 0 nothing failed, 1 a check failed, 2 the command line is wrong.\n"
+        "Exit codes: 0 nothing failed, 1 a check failed or, with --strict, was skipped, 2 the command line is wrong.\n"
         "The checks start instances for real: with the options by default, or with yours.");
     try {
         app.parse(argc, argv);
@@ -92,7 +111,15 @@ int main(int argc, char** argv) {
         return 2;
     }
     if (only_describe) return describe(std::filesystem::absolute(module).string());
-    const auto plans = flowd::check::plan(module, conf, filter);
+    // Without the installed registry, which a build tree may lack, names are unknown; one that was asked for has to be
+    // there.
+    auto registry = flowd::core::Registry::load(registry_file);
+    if (!registry && app.count("--registry") > 0) {
+        std::fprintf(stderr, "%s: %s\n", registry_file.c_str(), registry.error().message.c_str());
+        return 2;
+    }
+    const flowd::core::Registry names = registry ? std::move(registry).value() : flowd::core::Registry();
+    const auto plans = flowd::check::plan({module, 0, {}, conf, &names}, filter);
     if (plans.empty()) {
         std::fprintf(stderr, "no check fits --filter '%s'; --list names them\n", filter.c_str());
         return 2;
@@ -101,16 +128,14 @@ int main(int argc, char** argv) {
         list(plans);
         return 0;
     }
-    std::vector<Ran> results;
-    std::size_t failed = 0;
-    for (const auto& plan : plans) {
-        results.push_back(flowd::check::run(plan, std::chrono::seconds(seconds)));
-        if (results.back().outcome.verdict == Verdict::failed) ++failed;
-        if (!json) print(results.back());
-    }
+    const std::vector<Ran> results = flowd::check::run(plans, std::chrono::seconds(seconds), [json](const Ran& ran) {
+        if (!json) print(ran);
+    });
+    const Counts counts = count(results);
     if (json)
-        std::printf("%s\n", to_json(module, results).c_str());
+        std::printf("%s\n", to_json(module, results, counts).c_str());
     else
-        std::printf("%zu checks, %zu failed\n", results.size(), failed);
-    return failed == 0 ? 0 : 1;
+        std::printf("%zu checks: %zu passed, %zu failed, %zu skipped\n", results.size(), counts.passed, counts.failed,
+                    counts.skipped);
+    return counts.failed > 0 || (strict && counts.skipped > 0) ? 1 : 0;
 }

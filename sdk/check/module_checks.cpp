@@ -112,9 +112,7 @@ Outcome options_consistent(Subject& subject) {
 
 Outcome options_defaults(Subject& subject) {
     const auto config = subject.config();
-    if (config) return Outcome::pass();
-    return config.error().code == FLOWD_NOT_FOUND ? Outcome::skip(config.error().message)
-                                                  : Outcome::fail(config.error().message);
+    return config ? Outcome::pass() : without_config(config.error());
 }
 
 /// Its tools are a table that the core takes, with documented options.

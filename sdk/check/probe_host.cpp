@@ -11,6 +11,12 @@ namespace flowd::check {
 
 namespace {
 
+bool is_reason(std::string_view text) {
+    const auto lower = [](char c) { return c >= 'a' && c <= 'z'; };
+    return !text.empty() && text.size() <= 64 && lower(text.front()) &&
+           std::all_of(text.begin(), text.end(), [&](char c) { return lower(c) || (c >= '0' && c <= '9') || c == '_'; });
+}
+
 bool is_metric_name(std::string_view name) {
     const auto letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; };
     return !name.empty() && letter(name.front()) &&
@@ -29,7 +35,7 @@ ProbeHost::ProbeHost(std::uint32_t kind, Oddity oddity) : FakeHost("check"), kin
     if (oddity_.later_core) {
         offered_.get()->abi_minor = 99;
         offered_.get()->core_version = "99.0";
-        // As long as a later struct would say it is: what is behind 1.0 is nobody's to read.
+        // As long as a later struct would say it is: a module of this minor must not read behind its own.
         offered_.get()->size = sizeof(flowd_host) + 64;
     }
 }
@@ -95,6 +101,12 @@ void ProbeHost::judge_metric(const flowd_metric_info& info) {
         breach(fmt::format("the metric {} has the type {}", name, info.type));
 }
 
+void ProbeHost::judge_refusal(const flowd_refusal& refusal) {
+    if (!is_reason(to_view(refusal.reason)))
+        breach(fmt::format("refused was given the reason '{}': it is [a-z][a-z0-9_]*, at most 64 bytes",
+                           to_view(refusal.reason)));
+}
+
 void ProbeHost::replace_output() {
     flowd_host& host = *offered_;
     host.log = [](const flowd_host* self, flowd_level level, flowd_string message) {
@@ -109,6 +121,20 @@ void ProbeHost::replace_output() {
         probe.on_instance_thread("report");
         probe.judge_problem(copy_sized<flowd_problem>(problem));
         probe.plain_.report(self, problem);
+    };
+    host.refused = [](const flowd_host* self, const flowd_refusal* refusal) {
+        ProbeHost& probe = of(self);
+        probe.alive("refused");
+        probe.judge_refusal(copy_sized<flowd_refusal>(refusal));
+        return probe.plain_.refused(self, refusal);
+    };
+    host.ready = [](const flowd_host* self) {
+        ProbeHost& probe = of(self);
+        probe.alive("ready");
+        probe.plain_.ready(self);
+        probe.at_dispatch([&probe] {
+            if (probe.on_ready_) probe.on_ready_();
+        });
     };
     host.emit = [](const flowd_host* self, const flowd_event* events, std::size_t count, std::size_t stride,
                    std::size_t* accepted, std::uint64_t* flow_ids) -> flowd_result {
@@ -182,22 +208,18 @@ void ProbeHost::replace_metrics() {
     };
     host.metric_add = [](const flowd_host* self, flowd_metric metric, double amount) {
         of(self).alive("metric_add");
-        if (metric == 0) return of(self).breach("metric_add was given no metric");
         of(self).plain_.metric_add(self, metric, amount);
     };
     host.metric_set = [](const flowd_host* self, flowd_metric metric, double value) {
         of(self).alive("metric_set");
-        if (metric == 0) return of(self).breach("metric_set was given no metric");
         of(self).plain_.metric_set(self, metric, value);
     };
     host.metric_observe = [](const flowd_host* self, flowd_metric metric, double value) {
         of(self).alive("metric_observe");
-        if (metric == 0) return of(self).breach("metric_observe was given no metric");
         of(self).plain_.metric_observe(self, metric, value);
     };
     host.metric_remove = [](const flowd_host* self, flowd_metric metric) {
         of(self).alive("metric_remove");
-        if (metric == 0) return of(self).breach("metric_remove was given no metric");
         of(self).plain_.metric_remove(self, metric);
     };
 }

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// The core as a module under check sees it: the SDK's fake, which besides notes every breach of the border's rules, and can
-// play an odd core.
+// The core as a module under check sees it: the fake of the SDK, which also notes every breach of the ABI's rules, and can
+// act as a later core or as one that refuses.
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -44,6 +45,8 @@ class ProbeHost : public testing::FakeHost {
     [[nodiscard]] std::vector<std::string> breaches() const;
     /// [any] Calls of emit so far.
     [[nodiscard]] std::size_t emits() const { return emits_; }
+    /// Called on the instance's thread after each call of `ready`.
+    void on_ready(std::function<void()> callback) { on_ready_ = std::move(callback); }
 
   private:
     static ProbeHost& of(const flowd_host* host);
@@ -52,6 +55,7 @@ class ProbeHost : public testing::FakeHost {
     void judge_events(const flowd_event* events, std::size_t count, std::size_t stride);
     void judge_problem(const flowd_problem& problem);
     void judge_metric(const flowd_metric_info& info);
+    void judge_refusal(const flowd_refusal& refusal);
     void replace_output();
     void replace_loop();
     void replace_metrics();
@@ -63,6 +67,7 @@ class ProbeHost : public testing::FakeHost {
     std::atomic<std::thread::id> thread_{};
     std::atomic<Phase> phase_{Phase::created};
     std::atomic<std::size_t> emits_{0};
+    std::function<void()> on_ready_;
     mutable std::mutex breaches_mutex_;
     std::vector<std::string> breaches_;
 };

@@ -13,6 +13,8 @@
 #include <cstring>
 #include <memory>
 #include <new>
+#include <set>
+#include <utility>
 
 #include "flowd/unique_fd.hpp"
 
@@ -54,6 +56,7 @@ class SharedProgress {
         outcome = Outcome::fail(fmt::format("the check itself failed: {}", exception.what()));
     }
     std::string text(1, static_cast<char>('0' + static_cast<int>(outcome.verdict)));
+    text += outcome.unconfigured ? '1' : '0';
     text += outcome.message.substr(0, max_message - 1);
     (void)!::write(answer, text.data(), text.size());
     // Not exit: what the module registered to run then is not under check, and it may hang.
@@ -95,9 +98,9 @@ std::string Plan::name() const {
     return fmt::format("{} {}/{}", check.name, core::kind_name(target.kind), target.component);
 }
 
-std::vector<Plan> plan(const std::filesystem::path& module, const std::string& conf, const std::string& filter) {
+std::vector<Plan> plan(const Subject::Target& target, const std::string& filter) {
     std::vector<Check> suite;
-    for (auto part : {module_checks, life_checks, event_checks, border_checks})
+    for (auto part : {module_checks, life_checks, event_checks, core_checks, extension_checks})
         for (const Check& check : part()) suite.push_back(check);
     const auto wanted = [&](const Plan& one) {
         return filter.empty() || ::fnmatch(filter.c_str(), one.name().c_str(), 0) == 0 ||
@@ -108,12 +111,12 @@ std::vector<Plan> plan(const std::filesystem::path& module, const std::string& c
         if (wanted(one)) plans.push_back(std::move(one));
     };
     for (const Check& check : suite)
-        if (check.kinds == 0) add({check, {module, 0, {}, conf}});
-    if (const auto note = core::read_note(module))
+        if (check.kinds == 0) add({check, target});
+    if (const auto note = core::read_note(target.module))
         for (const core::NoteComponent& component : note->components)
             for (const Check& check : suite)
                 if ((check.kinds & (1u << component.kind)) != 0)
-                    add({check, {module, component.kind, component.name, conf}});
+                    add({check, {target.module, component.kind, component.name, target.conf, target.registry}});
     return plans;
 }
 
@@ -145,11 +148,28 @@ Ran run(const Plan& plan, std::chrono::milliseconds limit) {
     if (!in_time)
         ran.outcome =
             Outcome::fail(fmt::format("it did not come back{} within {} s", (*progress).where(), limit.count() / 1000));
-    else if (text.empty() || status != 0)
+    else if (text.size() < 2 || status != 0)
         ran.outcome = Outcome::fail(death(status, *progress));
     else
-        ran.outcome = {static_cast<Verdict>(text[0] - '0'), text.substr(1)};
+        ran.outcome = {static_cast<Verdict>(text[0] - '0'), text.substr(2), text[1] == '1'};
     return ran;
+}
+
+std::vector<Ran> run(const std::vector<Plan>& plans, std::chrono::milliseconds limit,
+                     const std::function<void(const Ran&)>& each) {
+    std::vector<Ran> results;
+    std::set<std::pair<std::uint32_t, std::string>> unconfigured;
+    for (const Plan& plan : plans) {
+        const std::pair component(plan.target.kind, plan.target.component);
+        if (unconfigured.count(component) != 0) {
+            results.push_back({plan.name(), std::string(plan.check.promise), Outcome::skip({}), {}});
+        } else {
+            results.push_back(run(plan, limit));
+            if (results.back().outcome.unconfigured) unconfigured.insert(component);
+        }
+        each(results.back());
+    }
+    return results;
 }
 
 }  // namespace flowd::check

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -26,9 +27,13 @@ struct Plan {
 
 /// The whole suite for a module, as far as its note tells what it holds; `filter` is a shell pattern on names or their
 /// first word, empty: all.
-[[nodiscard]] std::vector<Plan> plan(const std::filesystem::path& module, const std::string& conf,
-                                     const std::string& filter);
+[[nodiscard]] std::vector<Plan> plan(const Subject::Target& target, const std::string& filter);
 
 [[nodiscard]] Ran run(const Plan& plan, std::chrono::milliseconds limit);
+
+/// Runs all in turn. After a check that found a component without usable options, the others of that component are not run:
+/// they are skipped without a message. `each` is called after each check.
+[[nodiscard]] std::vector<Ran> run(const std::vector<Plan>& plans, std::chrono::milliseconds limit,
+                                   const std::function<void(const Ran&)>& each);
 
 }  // namespace flowd::check

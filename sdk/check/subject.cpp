@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include "sdk/check/check.hpp"
+
 namespace flowd::check {
 
 namespace {
@@ -24,6 +26,12 @@ std::string required_options(const core::OptionTable& table) {
 
 }  // namespace
 
+Outcome without_config(const Error& error) {
+    Outcome outcome = error.code == FLOWD_NOT_FOUND ? Outcome::skip(error.message) : Outcome::fail(error.message);
+    outcome.unconfigured = true;
+    return outcome;
+}
+
 Result<core::Module*> Subject::module() {
     progress_.enter("dlopen or flowd_module_v1");
     auto loaded = set_.load_file(target_.module);
@@ -43,7 +51,7 @@ Result<const core::InstanceConfig*> Subject::config() {
     auto found = component();
     if (!found) return std::move(found).error();
     if (!loaded_) {
-        core::LoadContext context{catalog_, registry_,
+        core::LoadContext context{catalog_, registry(),
                                   [this](const core::Globals&) -> core::ComponentLookup& { return set_; }};
         progress_.enter("validate");
         if (target_.conf.empty())

@@ -20,6 +20,7 @@ class Subject {
         std::uint32_t kind = 0;  ///< 0: the module as a whole
         std::string component;
         std::string conf;  ///< a conf.yaml for this module's components; empty: what a table's defaults give
+        const core::Registry* registry = nullptr;
     };
 
     Subject(Target target, Progress& progress) : target_(std::move(target)), progress_(progress) {}
@@ -27,6 +28,7 @@ class Subject {
     [[nodiscard]] const Target& target() const { return target_; }
     [[nodiscard]] Progress& progress() { return progress_; }
     [[nodiscard]] core::ModuleSet& set() { return set_; }
+    [[nodiscard]] const core::Registry& registry() const { return target_.registry ? *target_.registry : no_registry_; }
 
     /// The loaded module.
     [[nodiscard]] Result<core::Module*> module();
@@ -41,7 +43,7 @@ class Subject {
     Progress& progress_;
     core::ModuleSet set_{core::TrustPolicy{::geteuid(), false}};
     core::Catalog catalog_;
-    core::Registry registry_;
+    core::Registry no_registry_;
     std::optional<core::LoadedConfiguration> loaded_;
 };
 

@@ -18,9 +18,9 @@ using test::TemporaryDirectory;
 
 class ModuleSetTest : public testing::Test {
   protected:
-    static fs::path cage(const char* name) { return fs::path(FLOWD_ZOO_DIR) / name; }
-    fs::path put(const TemporaryDirectory& directory, const char* animal, const char* name) const {
-        return directory.write(name, read_file(cage(animal)));
+    static fs::path built(const char* name) { return fs::path(FLOWD_ZOO_DIR) / name; }
+    fs::path put(const TemporaryDirectory& directory, const char* broken, const char* name) const {
+        return directory.write(name, read_file(built(broken)));
     }
 
     TemporaryDirectory best_, other_;

@@ -11,24 +11,24 @@ namespace {
 
 namespace fs = std::filesystem;
 
-struct Animal {
+struct Broken {
     const char* name;
     const char* message;
 };
 
-void PrintTo(const Animal& animal, std::ostream* out) {
-    *out << animal.name;
+void PrintTo(const Broken& module, std::ostream* out) {
+    *out << module.name;
 }
 
-fs::path cages() {
+fs::path zoo() {
     return FLOWD_ZOO_DIR;
 }
 
-class Zoo : public testing::TestWithParam<Animal> {};
+class Zoo : public testing::TestWithParam<Broken> {};
 
 TEST_P(Zoo, IsRefusedWithExactlyThisSentence) {
     ModuleSet set;
-    const auto loaded = set.load_file(cages() / (std::string(GetParam().name) + ".so"));
+    const auto loaded = set.load_file(zoo() / (std::string(GetParam().name) + ".so"));
     ASSERT_FALSE(loaded);
     EXPECT_EQ(loaded.error().message, GetParam().message);
     ASSERT_EQ(set.modules().size(), 1u);
@@ -36,7 +36,7 @@ TEST_P(Zoo, IsRefusedWithExactlyThisSentence) {
     EXPECT_EQ(set.modules()[0]->failure->message, GetParam().message);
 }
 
-const Animal animals[] = {
+const Broken modules[] = {
     {"no-symbol", "it does not export flowd_module_v1"},
     {"other-major-note", "it is for module ABI 2.0, this daemon speaks 1.0"},
     {"other-major-symbol", "it exports flowd_module_v2: it is for module ABI 2, this daemon speaks 1"},
@@ -84,30 +84,30 @@ const Animal animals[] = {
     {"missing-library", "it needs the library libzoo_absent.so, which is not installed"},
 };
 
-INSTANTIATE_TEST_SUITE_P(Modules, Zoo, testing::ValuesIn(animals), [](const auto& animal) {
-    std::string name = animal.param.name;
+INSTANTIATE_TEST_SUITE_P(Modules, Zoo, testing::ValuesIn(modules), [](const auto& module) {
+    std::string name = module.param.name;
     for (char& c : name)
         if (c == '-') c = '_';
     return name;
 });
 
-TEST(ZooKeeper, FeedsEveryAnimal) {
+TEST(ZooTest, HasACaseForEveryModule) {
     std::set<std::string> expected = {"good.so", "newer-minor.so"};
-    for (const Animal& animal : animals) expected.insert(std::string(animal.name) + ".so");
-    std::set<std::string> caged;
-    for (const auto& entry : fs::directory_iterator(cages())) caged.insert(entry.path().filename().string());
-    EXPECT_EQ(caged, expected);
+    for (const Broken& module : modules) expected.insert(std::string(module.name) + ".so");
+    std::set<std::string> built;
+    for (const auto& entry : fs::directory_iterator(zoo())) built.insert(entry.path().filename().string());
+    EXPECT_EQ(built, expected);
 }
 
-TEST(ZooKeeper, LetsTheYardstickPass) {
+TEST(ZooTest, AModuleThatIsNotBrokenLoads) {
     ModuleSet set;
-    const auto loaded = set.load_file(cages() / "good.so");
+    const auto loaded = set.load_file(zoo() / "good.so");
     EXPECT_TRUE(loaded) << loaded.error().message;
 }
 
 TEST(ZooKeeper, LetsAModuleOfALaterMinorPassWithoutWhatIsUnknown) {
     ModuleSet set;
-    const auto loaded = set.load_file(cages() / "newer-minor.so");
+    const auto loaded = set.load_file(zoo() / "newer-minor.so");
     ASSERT_TRUE(loaded) << loaded.error().message;
     ASSERT_EQ((*loaded)->declared.components.size(), 1u);
     EXPECT_EQ((*loaded)->declared.components[0]->name(), "zoo");

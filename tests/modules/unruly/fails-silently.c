@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Fails without a word. */
+/* Fails without reporting an error. */
 #include "tests/modules/zoo/zoo.h"
 
 ZOO_NOTE;

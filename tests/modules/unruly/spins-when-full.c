@@ -6,7 +6,7 @@ ZOO_NOTE;
 static flowd_result start(flowd_instance* instance) {
     const flowd_event event = {.size = sizeof event, .kind = FLOWD_EVENT_START};
     size_t accepted = 0;
-    while (instance->host->emit(instance->host, &event, 1, sizeof event, &accepted) == FLOWD_FULL) {
+    while (instance->host->emit(instance->host, &event, 1, sizeof event, &accepted, NULL) == FLOWD_FULL) {
     }
     return FLOWD_OK;
 }

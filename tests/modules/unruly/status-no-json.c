@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A status that is prose. */
+/* A status that is not JSON. */
 #include "tests/modules/zoo/zoo.h"
 
 ZOO_NOTE;
 #include <string.h>
 #include "flowd/abi/ext/status.h"
 static flowd_result status(flowd_instance* instance, const flowd_writer* answer) {
-    const flowd_string prose = {"all is well", 11};
+    const flowd_string text = {"all is well", 11};
     (void)instance;
-    answer->write(answer, prose);
+    answer->write(answer, text);
     return FLOWD_OK;
 }
 static const void* extension(flowd_instance* instance, const char* id) {

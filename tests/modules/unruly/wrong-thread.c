@@ -9,7 +9,7 @@ static void fired(void* nothing) {
 }
 static void* set_timer(void* argument) {
     const flowd_instance* instance = (const flowd_instance*)argument;
-    flowd_timer* timer = NULL;
+    flowd_timer timer = 0;
     (void)instance->host->timer(instance->host, 1000000000, 0, fired, NULL, &timer);
     return NULL;
 }

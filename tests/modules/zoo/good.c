@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The yardstick: nothing is broken. */
+/* Nothing is broken. */
 #include "zoo.h"
 
 ZOO_NOTE;

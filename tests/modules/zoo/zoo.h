@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What is common to the zoo: a plugin that would be fine. Each animal is this with one thing broken.
+ * What is common to the zoo: a plugin that would be fine. Each broken module is this with one thing changed.
  *   ZOO_NOTE                     the ELF note that fits
  *   ZOO_COMPONENT, overrides     members of a flowd_component; later initialisers override earlier ones
  *   ZOO_MODULE(components)       the rest: descriptor and entry

@@ -39,15 +39,35 @@ TEST(Events, OfANewerAndWiderCoreAreWalkedByTheirStride) {
     for (auto& one : raw) {
         one.event = Event::end(key(), {1, 1}).raw();
         one.event.size = sizeof(Wider);
-        one.event.flags = FLOWD_HAS_USAGE | FLOWD_EXPIRED;
+        one.event.flags = FLOWD_RETAGGED | FLOWD_NO_START;
     }
     int ends = 0;
     for (const EventView event : Events(&raw[0].event, 3, sizeof(Wider))) {
         ends += event.is_end() ? 1 : 0;
-        EXPECT_TRUE(event.has(FLOWD_EXPIRED));
-        EXPECT_FALSE(event.has(FLOWD_EXPIRED | FLOWD_RESYNC));
+        EXPECT_TRUE(event.has(FLOWD_NO_START));
+        EXPECT_FALSE(event.has(FLOWD_NO_START | FLOWD_RESYNC));
     }
     EXPECT_EQ(ends, 3);
+}
+
+TEST(Event, SaysWhyItIsAnnouncedAndWhichAttachmentsStayWithTheFlow) {
+    Event event = Event::start(key(), {1, 1});
+    event.rule("rules[2]").attach("flowd.json/storage", "{}", FLOWD_ATTACHMENT_KEEP).attach("org.example.once/1", "x");
+    const Event moved = std::move(event);
+    const EventView view(moved.raw());
+    EXPECT_EQ(view.rule(), "rules[2]");
+    std::vector<std::uint32_t> flags;
+    for (const flowd_attachment& one : view.attachments()) flags.push_back(one.flags);
+    EXPECT_EQ(flags, (std::vector<std::uint32_t>{FLOWD_ATTACHMENT_KEEP, 0}));
+}
+
+TEST(Event, HasUsageWhenBytesWereMeasured) {
+    Event event = Event::end(key(), {1, 1});
+    EXPECT_FALSE(EventView(event.raw()).has_usage());
+    event->usage.known = FLOWD_USAGE_PACKETS;
+    EXPECT_FALSE(EventView(event.raw()).has_usage());
+    event->usage.known |= FLOWD_USAGE_BYTES;
+    EXPECT_TRUE(EventView(event.raw()).has_usage());
 }
 
 TEST(Event, CatchAllHasATagAndItsClearNone) {

@@ -44,6 +44,101 @@ TEST_F(HostTest, EmitTellsHowManyWereTaken) {
     EXPECT_FALSE(emitted);
 }
 
+TEST_F(HostTest, EmitTellsTheFlowOfEachEvent) {
+    const flowd_key one = make_key({*Address::parse("2001:db8::1"), 1}, {*Address::parse("2001:db8::2"), 2}, 6);
+    const flowd_key two = make_key({*Address::parse("2001:db8::1"), 3}, {*Address::parse("2001:db8::2"), 2}, 6);
+    const std::vector<flowd_event> events{Event::start(one, {1, 1}).raw(), Event::start(two, {1, 1}).raw(),
+                                          Event::end(one, {1, 1}).raw(), Event::catch_all({1, 1}).raw()};
+    std::vector<std::uint64_t> ids(events.size(), 77);
+    EXPECT_TRUE(host_->emit(events, ids));
+    EXPECT_NE(ids[0], 0u);
+    EXPECT_NE(ids[1], ids[0]);
+    EXPECT_EQ(ids[2], ids[0]);
+    EXPECT_EQ(ids[3], 0u);
+}
+
+TEST_F(HostTest, FlowIdsThatHaveNoRoomForAllEventsAreLeftAlone) {
+    const std::vector<flowd_event> events(2, Event::catch_all({1, 1}).raw());
+    std::vector<std::uint64_t> ids(1, 77);
+    EXPECT_TRUE(host_->emit(events, ids));
+    EXPECT_EQ(ids[0], 77u);
+}
+
+TEST_F(HostTest, ASenderHasOneNumberAndAllLoopbackAddressesHaveTheSame) {
+    const std::uint64_t one = host_->sender_id(*Address::parse("2001:db8::1"));
+    EXPECT_NE(one, 0u);
+    EXPECT_EQ(host_->sender_id(*Address::parse("2001:db8::1")), one);
+    EXPECT_NE(host_->sender_id(*Address::parse("2001:db8::2")), one);
+    EXPECT_EQ(host_->sender_id(*Address::parse("::1")), host_->sender_id(*Address::parse("127.0.0.2")));
+    EXPECT_NE(host_->sender_id_of_user(0), host_->sender_id_of_user(1000));
+    EXPECT_EQ(host_->sender_id_of_user(1000), host_->sender_id_of_user(1000));
+}
+
+TEST_F(HostTest, ARefusalHasAReasonASenderAndItsFirstBytes) {
+    host_->refused("not_json", "[2001:db8::1]:4711", "{\"ver");
+    ASSERT_EQ(fake_.refusals().size(), 1u);
+    EXPECT_EQ(fake_.refusals()[0].reason, "not_json");
+    EXPECT_EQ(fake_.refusals()[0].sender, "[2001:db8::1]:4711");
+    EXPECT_EQ(fake_.refusals()[0].first, "{\"ver");
+}
+
+TEST_F(HostTest, ADirectoryThatTheCoreDoesNotHaveIsEmpty) {
+    EXPECT_FALSE(host_->state_directory().empty());
+    fake_.mutable_raw().state_directory = nullptr;
+    fake_.mutable_raw().runtime_directory = nullptr;
+    const auto host = Host::make(fake_.raw()).value();
+    EXPECT_TRUE(host->state_directory().empty());
+    EXPECT_TRUE(host->runtime_directory().empty());
+}
+
+TEST_F(HostTest, AStaleHandleDoesNothing) {
+    const flowd_host* raw = fake_.raw();
+    int calls = 0;
+    const auto count = [](void* user) { ++*static_cast<int*>(user); };
+    flowd_timer first = 0, second = 0;
+    ASSERT_EQ(raw->timer(raw, 1, 0, count, &calls, &first), FLOWD_OK);
+    raw->cancel(raw, first);
+    ASSERT_EQ(raw->timer(raw, 1, 0, count, &calls, &second), FLOWD_OK);
+    EXPECT_NE(first, second);
+    raw->cancel(raw, first);
+    raw->cancel(raw, 0);
+    fake_.advance(1s);
+    EXPECT_EQ(calls, 1);
+
+    const UniqueFd fd(eventfd(1, EFD_CLOEXEC));
+    flowd_watch old = 0, current = 0;
+    const auto ready = [](void* user, int, std::uint32_t) { ++*static_cast<int*>(user); };
+    ASSERT_EQ(raw->watch(raw, fd.get(), FLOWD_IO_READ, ready, &calls, &old), FLOWD_OK);
+    raw->unwatch(raw, old);
+    ASSERT_EQ(raw->watch(raw, fd.get(), FLOWD_IO_READ, ready, &calls, &current), FLOWD_OK);
+    EXPECT_EQ(raw->rewatch(raw, old, 0), FLOWD_INVALID);
+    raw->unwatch(raw, old);
+    fake_.poll();
+    EXPECT_EQ(calls, 2);
+
+    flowd_metric_info info{};
+    info.size = sizeof info;
+    info.type = FLOWD_METRIC_COUNTER;
+    info.name = to_c("things_total");
+    flowd_metric gone = 0, there = 0;
+    ASSERT_EQ(raw->metric_open(raw, &info, &gone), FLOWD_OK);
+    raw->metric_remove(raw, gone);
+    ASSERT_EQ(raw->metric_open(raw, &info, &there), FLOWD_OK);
+    raw->metric_add(raw, gone, 5);
+    raw->metric_remove(raw, gone);
+    ASSERT_TRUE(fake_.metric("things_total"));
+    EXPECT_EQ(fake_.metric("things_total")->value, 0);
+}
+
+TEST_F(HostTest, ADescriptorIsWatchedOnce) {
+    const UniqueFd fd(eventfd(0, EFD_CLOEXEC));
+    const auto first = host_->watch(fd.get(), FLOWD_IO_READ, [](std::uint32_t) {});
+    ASSERT_TRUE(first);
+    const auto second = host_->watch(fd.get(), FLOWD_IO_READ, [](std::uint32_t) {});
+    ASSERT_FALSE(second);
+    EXPECT_EQ(second.error().code, FLOWD_BUSY);
+}
+
 TEST_F(HostTest, PostedWorkRunsInOrderOnTheInstancesThread) {
     std::string order;
     std::thread other([&] {

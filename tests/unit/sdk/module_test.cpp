@@ -243,6 +243,92 @@ TEST(Validate, AnExceptionIsReportedAsAProblem) {
     EXPECT_EQ(host.problems()[0].message, "validate threw: validate is brittle");
 }
 
+/// A backend that answers a batch as its option says, and asks the core for names when it is validated.
+class Sink final : public Backend {
+  public:
+    struct Options {
+        std::string answer;
+        std::string experiment;
+        static const Table<Options>& table() {
+            static const Table<Options> table{
+                option("answer", &Options::answer).doc("What it says of a batch."),
+                option("experiment", &Options::experiment).doc("A name of the registry."),
+            };
+            return table;
+        }
+    };
+    static constexpr Info info{
+        .name = "sink", .summary = "Takes what it is told to take.", .flags = FLOWD_COMPONENT_RECONFIGURE_ALWAYS};
+    Sink(Host& host, Options options) : Backend(host), options_(std::move(options)) {}
+
+    static void validate(const Options& options, Problems& problems, const Offline& core) {
+        core.log(FLOWD_LEVEL_INFO, "looking for " + options.experiment);
+        if (options.experiment.empty() || core.registry().experiment_id(options.experiment)) return;
+        problems.error("experiment", "is not in the registry");
+    }
+    Taken on_events(const Events& events) override {
+        if (options_.answer == "full") return Taken::full(events.size() / 2);
+        if (options_.answer == "invalid") return Taken::invalid(1);
+        if (options_.answer == "failed") return Taken::failed(1, FLOWD_BUSY);
+        if (options_.answer == "throw") throw std::runtime_error("no room at all");
+        return Taken::all();
+    }
+    Result<void> stop(Deadline deadline) override {
+        host().info("stopped for " + std::to_string(deadline.reason()));
+        return {};
+    }
+
+  private:
+    Options options_;
+};
+
+struct Answered {
+    const char* answer;
+    flowd_result result;
+    std::size_t taken;
+};
+
+class TakenTest : public ::testing::TestWithParam<Answered> {};
+
+TEST_P(TakenTest, WhatABackendSaysOfABatchReachesTheCore) {
+    FakeHost host;
+    Instance instance(host, component<Sink>(), Config(component<Sink>()).set("answer", GetParam().answer));
+    ASSERT_EQ(instance.bring_up(), FLOWD_OK);
+    const std::vector<flowd_event> events(4, Event::start({}, {1, 1}).raw());
+    EXPECT_EQ(instance.deliver(events), GetParam().result);
+    EXPECT_EQ(instance.taken(), GetParam().taken);
+}
+
+INSTANTIATE_TEST_SUITE_P(Answers, TakenTest,
+                         ::testing::Values(Answered{"all", FLOWD_OK, 4}, Answered{"full", FLOWD_FULL, 2},
+                                           Answered{"invalid", FLOWD_INVALID, 1}, Answered{"failed", FLOWD_BUSY, 1},
+                                           Answered{"throw", FLOWD_EXCEPTION, 0}),
+                         [](const auto& one) { return std::string(one.param.answer); });
+
+TEST(Stop, IsToldItsReason) {
+    FakeHost host;
+    Instance instance(host, component<Sink>());
+    ASSERT_EQ(instance.bring_up(), FLOWD_OK);
+    EXPECT_EQ(instance.stop(std::chrono::seconds(1), FLOWD_STOP_REPLACED), FLOWD_OK);
+    EXPECT_TRUE(host.logged("stopped for " + std::to_string(FLOWD_STOP_REPLACED)));
+}
+
+TEST(ModuleDescription, HasTheFlagsOfItsInfo) {
+    EXPECT_EQ(component<Sink>().flags, std::uint32_t(FLOWD_COMPONENT_RECONFIGURE_ALWAYS));
+    EXPECT_EQ(component<Brittle>().flags, 0u);
+}
+
+TEST(Validate, MayLogAndAskTheRegistry) {
+    FakeHost host;
+    host.add_experiment(2, "atlas");
+    EXPECT_EQ(Instance(host, component<Sink>(), Config(component<Sink>()).set("experiment", "atlas")).validate(), FLOWD_OK);
+    EXPECT_TRUE(host.logged("looking for atlas"));
+    EXPECT_EQ(Instance(host, component<Sink>(), Config(component<Sink>()).set("experiment", "nobody")).validate(),
+              FLOWD_INVALID);
+    ASSERT_EQ(host.problems().size(), 1u);
+    EXPECT_EQ(host.problems()[0].option, "experiment");
+}
+
 TEST(Validate, AnErrorNamesItsOptionAndIsTheAnswer) {
     FakeHost host;
     Instance instance(host, component<Brittle>(), Config(component<Brittle>()).set("limit", "10"));

@@ -115,6 +115,44 @@ TEST(OptionTable, AnIntegerIsBoundedByItsType) {
     EXPECT_EQ(row("offset").maximum, 0);
 }
 
+struct Bounded {
+    double ratio = 0;
+    std::chrono::milliseconds period{};
+    std::int32_t level = 0;
+    std::uint16_t port = 0;
+    std::string token;
+    static const Table<Bounded>& table() {
+        static const Table<Bounded> table{
+            option("ratio", &Bounded::ratio).at_least(0).doc("At least nothing."),
+            option("period", &Bounded::period).at_most(std::chrono::seconds(3)).doc("At most three seconds."),
+            option("level", &Bounded::level).range(-0.5, 0).doc("Between two bounds."),
+            option("port", &Bounded::port).doc("Any port."),
+            option("token", &Bounded::token).secret().or_file().doc("A secret."),
+        };
+        return table;
+    }
+};
+
+TEST(OptionTable, ABoundHoldsWhenItsFlagIsSet) {
+    constexpr std::uint32_t both = FLOWD_OPTION_MINIMUM | FLOWD_OPTION_MAXIMUM;
+    const flowd_option* rows = Bounded::table().rows();
+    EXPECT_EQ(rows[0].flags & both, std::uint32_t(FLOWD_OPTION_MINIMUM));
+    EXPECT_EQ(rows[0].minimum, 0);
+    EXPECT_EQ(rows[0].maximum, 0);
+    EXPECT_EQ(rows[1].flags & both, std::uint32_t(FLOWD_OPTION_MAXIMUM));
+    EXPECT_EQ(rows[1].maximum, 3e9);
+    EXPECT_EQ(rows[2].flags & both, both);
+    EXPECT_EQ(rows[2].minimum, -0.5);
+    EXPECT_EQ(rows[2].maximum, 0);
+    EXPECT_EQ(rows[3].flags & both, both);
+    EXPECT_EQ(rows[3].maximum, 65535);
+}
+
+TEST(OptionTable, ASecretMayStandInAFile) {
+    const flowd_option& token = Bounded::table().rows()[4];
+    EXPECT_EQ(token.flags, std::uint32_t(FLOWD_OPTION_SECRET | FLOWD_OPTION_FILE));
+}
+
 TEST(OptionTable, ADurationsBareNumberCountsInItsOwnUnit) {
     EXPECT_STREQ(row("period").unit, "ms");
     EXPECT_EQ(row("period").minimum, 1'000'000);

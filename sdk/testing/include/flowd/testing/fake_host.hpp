@@ -399,7 +399,7 @@ class FakeHost : public FakeExtensions {
                          flowd_watch* watch) -> flowd_result {
             FakeHost& self = of(host);
             const std::uint64_t id = self.next_handle_++;
-            if (!self.add_fd(fd, to_epoll(conditions), id)) return FLOWD_INVALID;
+            if (!self.add_fd(fd, to_epoll(conditions), id)) return errno == EEXIST ? FLOWD_BUSY : FLOWD_INVALID;
             self.watches_[id] = {fd, callback, user};
             *watch = id;
             return FLOWD_OK;

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The same finding of the same subject, twice. */
+#include "tests/modules/zoo/zoo.h"
+
+#include <string.h>
+
+#include "flowd/abi/ext/findings.h"
+
+ZOO_NOTE;
+static flowd_result find(flowd_instance* instance, const flowd_findings* findings) {
+    const flowd_finding finding = {.size = sizeof finding,
+                                   .severity = FLOWD_LEVEL_ERROR,
+                                   .id = "zoo-broken",
+                                   .found = {"it is broken", 12},
+                                   .remedy = {"mend it", 7}};
+    (void)instance;
+    findings->add(findings, &finding);
+    findings->add(findings, &finding);
+    return FLOWD_OK;
+}
+static const void* extension(flowd_instance* instance, const char* id) {
+    static const flowd_ext_findings offered = {.size = sizeof offered, .instance = find};
+    (void)instance;
+    return strcmp(id, FLOWD_EXT_FINDINGS) == 0 ? &offered : NULL;
+}
+static const flowd_component components[] = {{ZOO_COMPONENT, .extension = extension}};
+ZOO_MODULE(components)

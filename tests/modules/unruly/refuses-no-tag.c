@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Answers an error to the tag 0/0. */
+#include "tests/modules/zoo/zoo.h"
+
+FLOWD_MODULE_NOTE("abi=1.0\nname=zoo\nversion=1.0\nbackend=zoo\n");
+static flowd_result on_events(flowd_instance* instance, const flowd_event* events, size_t count, size_t stride,
+                              size_t* taken) {
+    size_t i;
+    (void)instance;
+    (void)taken;
+    for (i = 0; i < count; ++i) {
+        const flowd_event* event = (const flowd_event*)((const char*)events + i * stride);
+        if (event->kind == FLOWD_EVENT_START && event->tag.experiment == 0) return FLOWD_ERROR;
+    }
+    return FLOWD_OK;
+}
+static const flowd_component components[] = {
+    {ZOO_COMPONENT, .kind = FLOWD_BACKEND, .precedence = 0, .accepts = 1u << FLOWD_EVENT_START, .on_events = on_events}};
+ZOO_MODULE(components)

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Offers an event again that was refused for good. */
+#include "tests/modules/zoo/zoo.h"
+
+ZOO_NOTE;
+static flowd_result start(flowd_instance* instance) {
+    const flowd_event event = {.size = sizeof event, .kind = FLOWD_EVENT_CATCH_ALL_CLEAR};
+    size_t accepted = 0;
+    while (instance->host->emit(instance->host, &event, 1, sizeof event, &accepted, NULL) == FLOWD_LIMIT) {
+    }
+    return FLOWD_OK;
+}
+static const flowd_component components[] = {{ZOO_COMPONENT, .start = start}};
+ZOO_MODULE(components)

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Says that it took more events than there were. */
+#include "tests/modules/zoo/zoo.h"
+
+FLOWD_MODULE_NOTE("abi=1.0\nname=zoo\nversion=1.0\nbackend=zoo\n");
+static flowd_result on_events(flowd_instance* instance, const flowd_event* events, size_t count, size_t stride,
+                              size_t* taken) {
+    (void)instance;
+    (void)events;
+    (void)stride;
+    if (count == 0) return FLOWD_OK;
+    *taken = count + 1;
+    return FLOWD_ERROR;
+}
+static const flowd_component components[] = {
+    {ZOO_COMPONENT, .kind = FLOWD_BACKEND, .precedence = 0, .accepts = 1u << FLOWD_EVENT_START, .on_events = on_events}};
+ZOO_MODULE(components)
