@@ -105,7 +105,7 @@ TEST(ZooTest, AModuleThatIsNotBrokenLoads) {
     EXPECT_TRUE(loaded) << loaded.error().message;
 }
 
-TEST(ZooKeeper, LetsAModuleOfALaterMinorPassWithoutWhatIsUnknown) {
+TEST(ZooTest, LetsAModuleOfALaterMinorPassWithoutWhatIsUnknown) {
     ModuleSet set;
     const auto loaded = set.load_file(zoo() / "newer-minor.so");
     ASSERT_TRUE(loaded) << loaded.error().message;
