@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A module without the C++ layer: the plugin c11 emits pairs of start and end, the backend c11 counts what it gets.
- * Also an example of what the border asks of a module that is written by hand.
+ * A module without the C++ layer. The plugin c11 emits pairs of start and end; each start carries an attachment that stays
+ * with its flow. The backend c11 takes at most 64 events in one call, and counts what it gets and what is not as the ABI
+ * says. It is also the example of a module in C.
  */
 #include <inttypes.h>
 #include <stdarg.h>
@@ -12,16 +13,24 @@
 #include "flowd/abi/ext/status.h"
 #include "flowd/abi/module.h"
 
-/* What the core calls through its host; copied by size, so that an older core is told from a newer one. */
-static int read_host(flowd_host* copy, const flowd_host* host) {
+#define NUMBER "org.example.number/1"
+
+/* What the core offers; copied by size, so that an older core is told from a newer one. */
+static flowd_result read_host(flowd_host* copy, const flowd_host* host) {
     memset(copy, 0, sizeof *copy);
     memcpy(copy, host, host->size < sizeof *copy ? host->size : sizeof *copy);
-    return copy->log != NULL && copy->emit != NULL ? FLOWD_OK : FLOWD_UNSUPPORTED;
+    if (copy->log == NULL || copy->emit == NULL || copy->sender_id == NULL) return FLOWD_UNSUPPORTED;
+    return copy->post != NULL && copy->ready != NULL ? FLOWD_OK : FLOWD_UNSUPPORTED;
 }
 
 static flowd_string text(const char* words) {
     flowd_string string = {words, strlen(words)};
     return string;
+}
+
+static flowd_bytes bytes(const char* words) {
+    flowd_bytes piece = {(const uint8_t*)words, strlen(words)};
+    return piece;
 }
 
 static void say(const flowd_host* host, const char* format, ...) {
@@ -47,6 +56,7 @@ struct source {
     uint64_t events; /* to be emitted: two for each pair */
     uint64_t done;
     uint64_t refused;
+    uint64_t sender;
 };
 
 static const flowd_option source_options[] = {
@@ -54,6 +64,7 @@ static const flowd_option source_options[] = {
      .type = FLOWD_OPTION_INTEGER,
      .name = "pairs",
      .doc = "How many flows start and end.",
+     .flags = FLOWD_OPTION_MINIMUM | FLOWD_OPTION_MAXIMUM,
      .default_text = "100",
      .minimum = 0,
      .maximum = 10000000},
@@ -69,6 +80,7 @@ static flowd_result source_create(const flowd_host* host, const flowd_value* con
         return FLOWD_UNSUPPORTED;
     }
     self->events = pairs == NULL ? 0 : (uint64_t)pairs->integer * 2;
+    self->sender = self->calls.sender_id(host, bytes("uid:0"));
     *instance = (flowd_instance*)self;
     return FLOWD_OK;
 }
@@ -89,18 +101,42 @@ static void flow_of(flowd_key* key, uint64_t n) {
 static void source_go_on(flowd_instance* instance) {
     struct source* self = (struct source*)instance;
     while (self->done < self->events) {
+        const int starts = self->done % 2 == 0;
+        char number[24];
+        flowd_attachment attachment;
         flowd_event event;
         size_t accepted = 0;
+        uint64_t flow_id = 0;
+        snprintf(number, sizeof number, "%" PRIu64, self->done / 2);
+        memset(&attachment, 0, sizeof attachment);
+        attachment.size = sizeof attachment;
+        attachment.flags = FLOWD_ATTACHMENT_KEEP;
+        attachment.id = text(NUMBER);
+        attachment.bytes = bytes(number);
         memset(&event, 0, sizeof event);
         event.size = sizeof event;
-        event.kind = self->done % 2 == 0 ? FLOWD_EVENT_START : FLOWD_EVENT_END;
+        event.kind = starts ? FLOWD_EVENT_START : FLOWD_EVENT_END;
         event.tag.experiment = 2;
         event.tag.activity = 7;
+        event.sender = self->sender;
+        event.rule = text("pairs");
         flow_of(&event.key, self->done / 2);
-        switch (self->calls.emit(self->host, &event, 1, sizeof event, &accepted)) {
+        if (starts) {
+            event.attachments = &attachment;
+            event.attachment_count = 1;
+            event.attachment_stride = sizeof attachment;
+        } else {
+            event.end_reason = FLOWD_END_ANNOUNCED;
+            event.usage.source = FLOWD_USAGE_APPLICATION;
+            event.usage.known = FLOWD_USAGE_BYTES;
+            event.usage.bytes_sent = 4711;
+        }
+        switch (self->calls.emit(self->host, &event, 1, sizeof event, &accepted, &flow_id)) {
             case FLOWD_OK:
+                if (flow_id == 0) say(self->host, "no id for flow %s", number);
                 break;
             case FLOWD_FULL:
+            case FLOWD_NO_MEMORY:
                 return; /* on_room follows */
             case FLOWD_STOPPED:
                 return;
@@ -117,9 +153,10 @@ static flowd_result source_start(flowd_instance* instance) {
     return FLOWD_OK;
 }
 
-static flowd_result source_stop(flowd_instance* instance, int64_t deadline_ns) {
+static flowd_result source_stop(flowd_instance* instance, int64_t deadline_ns, uint32_t reason) {
     struct source* self = (struct source*)instance;
     (void)deadline_ns;
+    (void)reason;
     say(self->host, "emitted %" PRIu64 " of %" PRIu64 " events", self->done - self->refused, self->events);
     return FLOWD_OK;
 }
@@ -132,19 +169,23 @@ static void destroy(flowd_instance* instance) {
 
 struct sink {
     const flowd_host* host;
+    flowd_host calls;
     uint64_t starts;
     uint64_t ends;
-    uint64_t disorder; /* an end before its start, by what the core promises: never */
+    uint64_t disorder; /* an end without its start: never, says the ABI */
+    uint64_t unlike;   /* not what the plugin c11 emitted, or what the core has to add is missing */
+    uint64_t rests;    /* calls that took a part */
 };
 
 static flowd_result sink_create(const flowd_host* host, const flowd_value* config, flowd_instance** instance) {
-    flowd_host calls;
-    struct sink* self;
+    struct sink* self = calloc(1, sizeof *self);
     (void)config;
-    if (read_host(&calls, host) != FLOWD_OK) return FLOWD_UNSUPPORTED;
-    self = calloc(1, sizeof *self);
     if (self == NULL) return FLOWD_NO_MEMORY;
     self->host = host;
+    if (read_host(&self->calls, host) != FLOWD_OK) {
+        free(self);
+        return FLOWD_UNSUPPORTED;
+    }
     *instance = (flowd_instance*)self;
     return FLOWD_OK;
 }
@@ -154,21 +195,49 @@ static flowd_result sink_start(flowd_instance* instance) {
     return FLOWD_OK;
 }
 
-static flowd_result sink_on_events(flowd_instance* instance, const flowd_event* events, size_t count, size_t stride) {
+static int is(flowd_string string, const char* words) {
+    return string.length == strlen(words) && memcmp(string.data, words, string.length) == 0;
+}
+
+/* An event of the plugin c11, with what the core adds. */
+static int is_whole(const flowd_event* event) {
+    const flowd_attachment* attachment = event->attachments;
+    if (event->flow_id == 0 || event->tag.experiment != 2 || event->tag.activity != 7) return 0;
+    if (event->precedence != FLOWD_PRECEDENCE_EXPLICIT || event->sender == 0 || event->time_ns == 0) return 0;
+    if (!is(event->announcer, "c11") || !is(event->rule, "pairs")) return 0;
+    if (event->attachment_count != 1 || !is(attachment->id, NUMBER) || attachment->bytes.length == 0) return 0;
+    if (event->kind == FLOWD_EVENT_START) return event->end_reason == 0;
+    return event->end_reason == FLOWD_END_ANNOUNCED && event->usage.bytes_sent == 4711 &&
+           event->usage.source == FLOWD_USAGE_APPLICATION && event->usage.known == FLOWD_USAGE_BYTES;
+}
+
+static void sink_is_ready(void* user) {
+    struct sink* self = user;
+    self->calls.ready(self->host);
+}
+
+static flowd_result sink_on_events(flowd_instance* instance, const flowd_event* events, size_t count, size_t stride,
+                                   size_t* taken) {
+    enum { MOST = 64 };
     struct sink* self = (struct sink*)instance;
-    size_t i;
-    for (i = 0; i < count; ++i) {
-        const flowd_event* event = (const flowd_event*)((const char*)events + i * stride);
+    const size_t some = count < MOST ? count : MOST;
+    for (*taken = 0; *taken < some; ++*taken) {
+        const flowd_event* event = (const flowd_event*)((const char*)events + *taken * stride);
+        if (event->size < sizeof *event) return FLOWD_UNSUPPORTED;
         if (event->kind == FLOWD_EVENT_START) ++self->starts;
         if (event->kind == FLOWD_EVENT_END) ++self->ends;
         if (event->kind == FLOWD_EVENT_END && (event->flags & FLOWD_NO_START) != 0) ++self->disorder;
+        if (event->tag.experiment == 2 && !is_whole(event)) ++self->unlike;
     }
-    return FLOWD_OK;
+    if (*taken == count) return FLOWD_OK;
+    ++self->rests;
+    return self->calls.post(self->host, sink_is_ready, self) == FLOWD_OK ? FLOWD_FULL : FLOWD_ERROR;
 }
 
-static flowd_result sink_stop(flowd_instance* instance, int64_t deadline_ns) {
+static flowd_result sink_stop(flowd_instance* instance, int64_t deadline_ns, uint32_t reason) {
     struct sink* self = (struct sink*)instance;
     (void)deadline_ns;
+    (void)reason;
     say(self->host, "saw %" PRIu64 " starts, %" PRIu64 " ends, %" PRIu64 " out of order", self->starts, self->ends,
         self->disorder);
     return FLOWD_OK;
@@ -176,9 +245,11 @@ static flowd_result sink_stop(flowd_instance* instance, int64_t deadline_ns) {
 
 static flowd_result sink_status(flowd_instance* instance, const flowd_writer* answer) {
     struct sink* self = (struct sink*)instance;
-    char json[160];
-    snprintf(json, sizeof json, "{\"starts\":%" PRIu64 ",\"ends\":%" PRIu64 ",\"outOfOrder\":%" PRIu64 "}", self->starts,
-             self->ends, self->disorder);
+    char json[256];
+    snprintf(json, sizeof json,
+             "{\"summary\":\"takes %d events a call\",\"starts\":%" PRIu64 ",\"ends\":%" PRIu64 ",\"outOfOrder\":%" PRIu64
+             ",\"unlike\":%" PRIu64 ",\"rests\":%" PRIu64 "}",
+             64, self->starts, self->ends, self->disorder, self->unlike, self->rests);
     answer->write(answer, text(json));
     return FLOWD_OK;
 }

@@ -133,6 +133,7 @@ class Sink final : public Backend {
             if (event.is_ongoing()) throw std::runtime_error("no ongoing please");
             host().info("tag " + std::to_string(event->tag.experiment));
         }
+        return Taken::all();
     }
 };
 
@@ -244,7 +245,7 @@ TEST(Validate, AnExceptionIsReportedAsAProblem) {
 }
 
 /// A backend that answers a batch as its option says, and asks the core for names when it is validated.
-class Sink final : public Backend {
+class Partial final : public Backend {
   public:
     struct Options {
         std::string answer;
@@ -258,8 +259,8 @@ class Sink final : public Backend {
         }
     };
     static constexpr Info info{
-        .name = "sink", .summary = "Takes what it is told to take.", .flags = FLOWD_COMPONENT_RECONFIGURE_ALWAYS};
-    Sink(Host& host, Options options) : Backend(host), options_(std::move(options)) {}
+        .name = "partial", .summary = "Takes what it is told to take.", .flags = FLOWD_COMPONENT_RECONFIGURE_ALWAYS};
+    Partial(Host& host, Options options) : Backend(host), options_(std::move(options)) {}
 
     static void validate(const Options& options, Problems& problems, const Offline& core) {
         core.log(FLOWD_LEVEL_INFO, "looking for " + options.experiment);
@@ -292,7 +293,7 @@ class TakenTest : public ::testing::TestWithParam<Answered> {};
 
 TEST_P(TakenTest, WhatABackendSaysOfABatchReachesTheCore) {
     FakeHost host;
-    Instance instance(host, component<Sink>(), Config(component<Sink>()).set("answer", GetParam().answer));
+    Instance instance(host, component<Partial>(), Config(component<Partial>()).set("answer", GetParam().answer));
     ASSERT_EQ(instance.bring_up(), FLOWD_OK);
     const std::vector<flowd_event> events(4, Event::start({}, {1, 1}).raw());
     EXPECT_EQ(instance.deliver(events), GetParam().result);
@@ -307,23 +308,24 @@ INSTANTIATE_TEST_SUITE_P(Answers, TakenTest,
 
 TEST(Stop, IsToldItsReason) {
     FakeHost host;
-    Instance instance(host, component<Sink>());
+    Instance instance(host, component<Partial>());
     ASSERT_EQ(instance.bring_up(), FLOWD_OK);
     EXPECT_EQ(instance.stop(std::chrono::seconds(1), FLOWD_STOP_REPLACED), FLOWD_OK);
     EXPECT_TRUE(host.logged("stopped for " + std::to_string(FLOWD_STOP_REPLACED)));
 }
 
 TEST(ModuleDescription, HasTheFlagsOfItsInfo) {
-    EXPECT_EQ(component<Sink>().flags, std::uint32_t(FLOWD_COMPONENT_RECONFIGURE_ALWAYS));
+    EXPECT_EQ(component<Partial>().flags, std::uint32_t(FLOWD_COMPONENT_RECONFIGURE_ALWAYS));
     EXPECT_EQ(component<Brittle>().flags, 0u);
 }
 
 TEST(Validate, MayLogAndAskTheRegistry) {
     FakeHost host;
     host.add_experiment(2, "atlas");
-    EXPECT_EQ(Instance(host, component<Sink>(), Config(component<Sink>()).set("experiment", "atlas")).validate(), FLOWD_OK);
+    EXPECT_EQ(Instance(host, component<Partial>(), Config(component<Partial>()).set("experiment", "atlas")).validate(),
+              FLOWD_OK);
     EXPECT_TRUE(host.logged("looking for atlas"));
-    EXPECT_EQ(Instance(host, component<Sink>(), Config(component<Sink>()).set("experiment", "nobody")).validate(),
+    EXPECT_EQ(Instance(host, component<Partial>(), Config(component<Partial>()).set("experiment", "nobody")).validate(),
               FLOWD_INVALID);
     ASSERT_EQ(host.problems().size(), 1u);
     EXPECT_EQ(host.problems()[0].option, "experiment");

@@ -49,8 +49,8 @@ enum {
 
 /* flowd_component.flags */
 enum {
-    /* reconfigure is called at every reload, also with the same values: for log rotation and files that are read again.
-     * */
+    /* reconfigure is called at every reload, also with the same values: for log rotation and files that are read
+     * again. */
     FLOWD_COMPONENT_RECONFIGURE_ALWAYS = 1u << 0
 };
 
@@ -62,8 +62,8 @@ enum {
     FLOWD_STOP_FAILED = 4       /* prepare or start failed, here or in another instance of the same start */
 };
 
-/* Whose tag wins when several plugins announce one flow: the higher value, of 1 to 255; others may stand between these.
- * */
+/* Whose tag wins when several plugins announce one flow: the higher value, of 1 to 255; others may stand between
+ * these. */
 enum {
     FLOWD_PRECEDENCE_METER = 16,   /* seen on the wire, tagged by the catch-all (perfsonar) */
     FLOWD_PRECEDENCE_RULE = 32,    /* tagged by a rule (netlink, iperf3) */

@@ -17,7 +17,7 @@ const flowd::Table<Options>& Options::table() {
       ended_(host.counter("@NAME@_flows_total", "Flows seen.", {{"event", "end"}})) {}
 
 flowd::Taken @CLASS@::on_events(const flowd::Events& events) {
-    // Borrowed until this returns. It runs on this instance's thread: take your time, but the queue behind it is bounded.
+    // Borrowed until this returns. Runs on this instance's thread: while it blocks, the bounded queue behind it fills.
     for (const flowd::EventView event : events) {
         if (event.is_start()) {
             ++live_;
@@ -30,7 +30,7 @@ flowd::Taken @CLASS@::on_events(const flowd::Events& events) {
         host().info((event.is_start() ? "start " : "end ") + event.source().to_string() + " " +
                     event.destination().to_string());
     }
-    return flowd::Taken::all();
+    return flowd::Taken::all();  // or full(count), and host().ready() when there is room for the rest
 }
 
 flowd::Result<void> @CLASS@::reconfigure(Options options) {

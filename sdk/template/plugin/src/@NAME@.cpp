@@ -26,7 +26,7 @@ void @CLASS@::validate(const Options& options, flowd::Problems& problems) {
 flowd::Result<void> @CLASS@::start() {
     flowd::Event event = flowd::Event::start(key(), tag());
     event->local = FLOWD_LOCAL_SOURCE;
-    event.application("@NAME@");
+    event.application("@NAME@").rule("the configuration");
     const flowd::Emitted emitted = host().emit(event);
     announced_ = emitted.ok();
     if (emitted.ok() || emitted.full()) return {};  // full: on_room follows
@@ -38,12 +38,16 @@ void @CLASS@::on_room() {
 }
 
 flowd::Result<void> @CLASS@::stop(flowd::Deadline) {
-    if (announced_) (void)host().emit(flowd::Event::end(key(), tag()));
+    if (!announced_) return {};
+    flowd::Event event = flowd::Event::end(key(), tag());
+    event->end_reason = FLOWD_END_WITHDRAWN;  // the plugin stops, the connection may live on
+    (void)host().emit(event);
     announced_ = false;
     return {};
 }
 
 void @CLASS@::status(flowd::json::Writer& object) const {
+    object.member("summary", announced_ ? "announces one flow" : "waits for room");
     object.member("announced", announced_);
     object.member("destination", flowd::Endpoint{options_.destination, options_.destination_port}.to_string());
 }

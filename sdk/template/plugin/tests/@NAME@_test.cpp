@@ -28,11 +28,13 @@ TEST(@CLASS@, AnnouncesItsFlowFromStartToStop) {
     ASSERT_EQ(host.events().size(), 1u);
     EXPECT_EQ(host.events()[0]->kind, FLOWD_EVENT_START);
     EXPECT_EQ(host.events()[0]->key.destination_port, 443);
-    EXPECT_EQ(instance.status(), "{\"announced\":true,\"destination\":\"[2001:db8::2]:443\"}");
+    EXPECT_EQ(host.events()[0].rule, "the configuration");
+    EXPECT_EQ(instance.status(), "{\"summary\":\"announces one flow\",\"announced\":true,\"destination\":\"[2001:db8::2]:443\"}");
 
     ASSERT_EQ(instance.stop(), FLOWD_OK);
     ASSERT_EQ(host.events().size(), 2u);
     EXPECT_EQ(host.events()[1]->kind, FLOWD_EVENT_END);
+    EXPECT_EQ(host.events()[1]->end_reason, FLOWD_END_WITHDRAWN);
 }
 
 TEST(@CLASS@, TriesAgainWhenThereIsRoom) {

@@ -19,8 +19,8 @@ extern "C" {
 
 #define FLOWD_EXT_DESCRIPTORS "flowd.descriptors/1"
 
-/* A socket of this process, whoever opened it. Addresses as in flowd_key, zero when unbound or not connected. Borrowed.
- * */
+/* A socket of this process, whoever opened it. Addresses as in flowd_key, zero when unbound or not connected.
+ * Borrowed. */
 typedef struct flowd_socket {
     uint32_t size;
     uint8_t protocol; /* 6 TCP, 17 UDP */

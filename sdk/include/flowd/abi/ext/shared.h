@@ -33,8 +33,8 @@ typedef struct flowd_ext_shared {
      * null. FLOWD_NOT_FOUND: no instance offers it now. */
     flowd_result (*obtain)(const flowd_host *host, flowd_string name, int *fd, uint64_t *generation);
     /* [instance] From now on callback(user) is called on the instance's thread after each change of who offers `name`,
-     * several changes perhaps by one call. A null callback ends it. It begins with one call when it is offered already.
-     * */
+     * several changes perhaps by one call. A null callback ends it. It begins with one call when it is offered
+     * already. */
     flowd_result (*on_change)(const flowd_host *host, flowd_string name, flowd_callback callback, void *user);
 } flowd_ext_shared;
 

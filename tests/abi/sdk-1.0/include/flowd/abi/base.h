@@ -1,26 +1,31 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * flowd/abi/base.h: the words every other ABI header is written in.
+ * flowd/abi/base.h: rules and types that every other ABI header uses.
  *
- * Laws of this border (docs/abi-policy.md says what breaks them):
+ * Rules of this interface (docs/abi-policy.md says what breaks them):
  *  - C11 and the fixed-width types only, on LP64, in the natural layout of the platform.
- *  - Every struct that crosses begins with `size`, set by the writer to sizeof of the struct it was compiled with. The
+ *  - Every struct that is passed begins with `size`, set by the writer to sizeof of the struct it was compiled with. The
  *    reader zeroes its own copy, copies the smaller of the two sizes and then checks the members it requires, by name.
  *    Structs grow at their end only.
  *  - Value types (flowd_string, flowd_bytes, flowd_tag, flowd_key, flowd_usage) are embedded by value, carry no size
  *    and never change within a major.
  *  - An array of sized structs is passed as pointer, count and stride; walk it by the stride, never by sizeof.
- *  - A `const char *` is UTF-8, NUL-terminated, static for the life of the process unless its comment says
+ *  - A `const char *` is UTF-8, NUL-terminated and static for the life of the process unless its comment says
  *    otherwise; as an argument it is borrowed for the call. Text made at run time is a flowd_string: borrowed, not
  *    terminated, valid until the call returns unless its comment says otherwise.
- *  - Thread tags: [any] any thread; [instance] the instance's own thread; [core] a thread of the core, never one
- *    of an instance's; instances of the same component may be live meanwhile, so touch no shared state unlocked. Calls
- *    tagged [instance] never overlap for one instance.
- *  - `reserved` members: the writer sets 0. The core refuses events, keys and attachments where they are not 0, so that
- *    a later minor can use them; modules never read them.
- *  - Kinds, flags and results that a reader does not know are passed over; an unknown negative result is FLOWD_ERROR. A
- *    callback that has nothing else to say answers FLOWD_OK: a positive result where its comment names none is an error.
- *    FLOWD_LOCAL_*, FLOWD_INITIATOR_*, FLOWD_LOOP_*, FLOWD_METRIC_* and FLOWD_LEVEL_* are closed in this major.
+ *  - Thread tags: [any] any thread; [instance] the instance's own thread; [core] a thread of the core, never one of an
+ *    instance. Calls tagged [instance] never overlap for one instance. During a call tagged [core], instances of the same
+ *    component may be live: lock shared state.
+ *  - Results: FLOWD_OK is 0 and every refusal is negative. A negative answer means that nothing was done beyond what an
+ *    out-parameter (`accepted`, `taken`) says. No call answers a positive value: a reader takes one for FLOWD_ERROR. An
+ *    unknown negative result is FLOWD_ERROR, too.
+ *  - `reserved` members: the writer sets 0; modules never read them. The core refuses events, keys, samples and
+ *    attachments where they are not 0, so that a later minor can use them.
+ *  - Bits and kinds that the core does not know are refused: in flowd_event.kind and flags, flowd_attachment.flags,
+ *    flowd_component.kind, accepts and flags, flowd_option.type and flags. A module that uses one of a later minor checks
+ *    flowd_host.abi_minor, or is refused with a message. Modules ignore bits and kinds that they do not know.
+ *  - Enumerations are open: a later minor may add values. What a reader does with a value that it does not know stands at
+ *    each. FLOWD_LOCAL_* and FLOWD_INITIATOR_* are closed in this major.
  */
 #ifndef FLOWD_ABI_BASE_H
 #define FLOWD_ABI_BASE_H
@@ -44,21 +49,21 @@
 extern "C" {
 #endif
 
-/* What a call answers. Zero and above: the call did what it says; below: it did not. Values never change meaning. */
+/* What a call answers; see "Results" above. Values never change meaning. */
 typedef int32_t flowd_result;
 enum {
     FLOWD_OK = 0,
-    FLOWD_STOPPED = 1,      /* the instance has been stopped: nothing was done, nothing more will be */
-    FLOWD_FULL = 2,         /* queues are full: try the same again after on_room */
-    FLOWD_ERROR = -1,       /* a failure that fits no other word */
+    FLOWD_ERROR = -1,       /* unspecified failure */
     FLOWD_INVALID = -2,     /* an argument, a value or an event is malformed */
     FLOWD_UNSUPPORTED = -3, /* not on this kernel, this core or this component */
     FLOWD_NOT_FOUND = -4,   /* a name, file, interface or flow does not exist */
     FLOWD_DENIED = -5,      /* a privilege is missing */
-    FLOWD_BUSY = -6,        /* a port, path or hook belongs to somebody else */
-    FLOWD_LIMIT = -7,       /* a cap was reached */
-    FLOWD_EXCEPTION = -8,   /* the SDK's firewall caught a C++ exception */
-    FLOWD_NO_MEMORY = -9
+    FLOWD_BUSY = -6,        /* a port, path or hook is in use by another instance or process */
+    FLOWD_LIMIT = -7,       /* a limit was reached */
+    FLOWD_EXCEPTION = -8,   /* the SDK's exception barrier caught a C++ exception */
+    FLOWD_NO_MEMORY = -9,
+    FLOWD_FULL = -10,   /* no room now: offer the rest again when told that there is room */
+    FLOWD_STOPPED = -11 /* the instance has been stopped, or the reader has gone: nothing more will be done */
 };
 
 /* Value type. Borrowed text, UTF-8, not NUL-terminated; data may be null when length is 0. */
@@ -79,18 +84,21 @@ typedef struct flowd_tag {
     uint32_t activity;
 } flowd_tag;
 
-/* Severity of log lines and problems, as spdlog orders them. */
+/*
+ * Severity of log lines, problems and findings. Open: a reader takes a value that it does not know for the next lower one
+ * that it knows, and a value below TRACE for TRACE.
+ */
 typedef uint32_t flowd_level;
 enum {
-    FLOWD_LEVEL_TRACE = 0,
-    FLOWD_LEVEL_DEBUG = 1,
-    FLOWD_LEVEL_INFO = 2,
-    FLOWD_LEVEL_WARNING = 3,
-    FLOWD_LEVEL_ERROR = 4
+    FLOWD_LEVEL_TRACE = 10,
+    FLOWD_LEVEL_DEBUG = 20,
+    FLOWD_LEVEL_INFO = 30,
+    FLOWD_LEVEL_WARNING = 40,
+    FLOWD_LEVEL_ERROR = 50
 };
 
 /*
- * Something an administrator has to know about a configured value or about the surroundings. The core adds file, line,
+ * Something that an administrator has to know about a configured value or about the host. The core adds file, line,
  * column and the path of the key, and derives the exit code from `result` when the start fails.
  */
 typedef struct flowd_problem {
@@ -112,12 +120,12 @@ typedef struct flowd_problems {
     void (*report)(const struct flowd_problems *problems, const flowd_problem *problem);
 } flowd_problems;
 
-/* Receives text, in pieces that are joined. Valid until the call it was passed to returns; use it on that call's thread. */
+/* Receives text in pieces that are joined. Valid until the call that it was passed to returns; use it on that thread. */
 typedef struct flowd_writer {
     uint32_t size;
     uint32_t reserved;
     void *context;
-    /* FLOWD_OK; FLOWD_STOPPED: nobody reads any more; FLOWD_LIMIT: the answer is too long. Then stop writing. */
+    /* FLOWD_OK; FLOWD_STOPPED: the reader has gone; FLOWD_LIMIT: the text is too long. Stop writing after either. */
     flowd_result (*write)(const struct flowd_writer *writer, flowd_string text);
 } flowd_writer;
 

@@ -12,13 +12,18 @@ extern "C" {
 #endif
 
 /*
- * Value type. Identity of a flow as announced: addresses are 16 bytes in network order, IPv4 as ::ffff:a.b.c.d
+ * Value type. Identity of a flow as announced: addresses are 16 bytes in network order, IPv4 as IPv4-mapped address
  * (RFC 4291 section 2.5.5.2); ports in host byte order; protocol as in the IPv6 next header field (6 TCP, 17 UDP).
  * Protocols without ports have 0 in both; ICMP and ICMPv6 echo have their identifier in both, so that a reply is the same
- * tuple reversed. `scope` is the inode number of the network namespace (ls -i /proc/PID/ns/net); 0, never the number, for
- * the daemon's own. VLAN, VRF, mark, flow label and the zone of a link-local address are no part of a flow's identity.
- * Malformed, and refused by this core or a later one: an unspecified address, port 0 with TCP, UDP or SCTP, and two
- * equal ends.
+ * tuple reversed.
+ * `scope` is the inode number of the network namespace (ls -i /proc/PID/ns/net); 0 is the daemon's own. The core replaces
+ * the number of the daemon's own namespace by 0.
+ * `zone` is the interface index that link-local addresses belong to (RFC 4007), when either end is in fe80::/10 or
+ * ff02::/16; 0: unknown. The core sets it to 0 for all other addresses. Flows that differ in zone or scope are different
+ * flows. The marker's label table has neither: such flows share one entry, and the flow that started last sets its label.
+ * VLAN, VRF, mark and flow label are not part of a flow's identity.
+ * Malformed, and refused by this core or a later one: an unspecified address, port 0 with TCP, UDP or SCTP, and two equal
+ * ends.
  * The core matches a flow in both directions of the tuple and keeps the orientation of its first announcement.
  */
 typedef struct flowd_key {
@@ -28,16 +33,39 @@ typedef struct flowd_key {
     uint16_t destination_port;
     uint8_t protocol;
     uint8_t reserved[3]; /* 0 */
-    uint64_t scope;
+    uint32_t scope;
+    uint32_t zone;
 } flowd_key;
 
-/* Value type. Layer 4 payload bytes and packets; "sent" is from source to destination. Totals since the flow's start,
- * never differences. Where usage is known the bytes are; packets of 0 beside bytes above 0 are unknown. */
+/*
+ * Who measured a usage. Open: values are compared as numbers, the higher one is believed. The core keeps the usage of the
+ * highest source that a flow has had and ignores lower ones from then on.
+ */
+enum {
+    FLOWD_USAGE_UNKNOWN = 0,
+    FLOWD_USAGE_METER = 16,       /* packets counted on an interface */
+    FLOWD_USAGE_APPLICATION = 32, /* the program that transfers said so */
+    FLOWD_USAGE_KERNEL = 48       /* the socket's own counters (struct tcp_info) */
+};
+
+/* flowd_usage.known: what was measured. Numbers that are not known are 0. */
+enum {
+    FLOWD_USAGE_BYTES = 1u << 0,
+    FLOWD_USAGE_PACKETS = 1u << 1
+};
+
+/*
+ * Value type. Layer 4 payload bytes, and packets; "sent" is from source to destination. Totals since the flow's start,
+ * never differences. In what the core delivers, totals of a flow never fall: when a source begins again at 0, what it had
+ * counted before is added.
+ */
 typedef struct flowd_usage {
     uint64_t bytes_sent;
     uint64_t bytes_received;
     uint64_t packets_sent;
     uint64_t packets_received;
+    uint32_t source; /* FLOWD_USAGE_UNKNOWN and the like */
+    uint32_t known;  /* FLOWD_USAGE_BYTES, FLOWD_USAGE_PACKETS; 0: nothing was measured */
 } flowd_usage;
 
 /* Kinds of event, also as bits (1 << kind) in flowd_component.accepts. */
@@ -45,65 +73,87 @@ enum {
     FLOWD_EVENT_START = 1,
     FLOWD_EVENT_ONGOING = 2,
     FLOWD_EVENT_END = 3,
-    FLOWD_EVENT_CATCH_ALL = 4,      /* from now on everything that has no flow of its own carries `tag` */
+    /* From now on everything without a flow of its own carries `tag`. Key, usage, rule, attachments and times but time_ns
+     * are zero in both catch-all events. */
+    FLOWD_EVENT_CATCH_ALL = 4,
     FLOWD_EVENT_CATCH_ALL_CLEAR = 5 /* the catch-all is withdrawn */
 };
 
-/* Which end of the key is this host. */
+/* Which end of the key is this host. Closed. */
 enum {
     FLOWD_LOCAL_UNKNOWN = 0,
     FLOWD_LOCAL_SOURCE = 1,
     FLOWD_LOCAL_DESTINATION = 2,
     FLOWD_LOCAL_BOTH = 3,
-    FLOWD_LOCAL_NONE = 4 /* forwarded, or relayed from another host */
+    FLOWD_LOCAL_NONE = 4 /* forwarded, or announced by another host about its own flow */
 };
 
-/* Which end of the key opened the flow. */
+/* Which end of the key opened the flow. Closed. */
 enum {
     FLOWD_INITIATOR_UNKNOWN = 0,
     FLOWD_INITIATOR_SOURCE = 1,
     FLOWD_INITIATOR_DESTINATION = 2
 };
 
-/* flowd_event.flags and flowd_flow.flags. The first group is set by plugins, the second by the core alone. */
+/*
+ * flowd_event.flags and flowd_flow.flags. The first group is set by plugins, the second by the core alone. A flow has a
+ * flag of the first group when all instances that announce it now set it; that is evaluated again when one joins or
+ * leaves.
+ */
 enum {
-    FLOWD_FROM_FIREFLY = 1u << 0, /* learnt from a firefly: not announced to the flow's destination unless told */
-    FLOWD_METERED = 1u << 1,      /* found by a meter: ends by idle time */
-    FLOWD_HAS_USAGE = 1u << 2,    /* `usage` was measured */
-    FLOWD_COLLECTORS_ONLY = 1u << 3, /* not announced to the flow's destination */
-    /* end: only the announcement ends, because the announcer stops or is removed; the flow may live on. Set by the core
-     * too. What outlives the daemon (a pinned mark) may stay. */
-    FLOWD_WITHDRAWN = 1u << 4,
+    FLOWD_LEARNT_REMOTELY = 1u << 0, /* another host announced it; who is named by the attachment flowd.peer/1 */
+    FLOWD_METERED = 1u << 1,         /* observed by a meter, not announced: ends by flows.idleTimeout */
+    FLOWD_NOT_TO_PEER = 1u << 2,     /* the flow's far end must not be told of it; collectors may */
 
     FLOWD_RETAGGED = 1u << 16, /* ongoing: `tag` differs from what this backend was told before; never shed */
-    FLOWD_EXPIRED = 1u << 17,  /* end: nobody announced it, the flow was idle, too old or its socket is gone */
-    FLOWD_RESYNC = 1u << 18,   /* repeated from the flow table: the backend is new or had missed it */
-    FLOWD_NO_START = 1u << 19, /* end: the flow was never seen to start */
-    FLOWD_SAMPLED = 1u << 20   /* ongoing made by the core to carry the samples of a period */
+    FLOWD_RESYNC = 1u << 17,   /* repeated from the flow table: the backend is new or had missed it */
+    FLOWD_NO_START = 1u << 18, /* end: the flow was never seen to start */
+    FLOWD_SAMPLED = 1u << 19   /* ongoing made by the core to carry the samples of a period */
+};
+
+/*
+ * Why a flow ended. Open: a reader takes a value that it does not know for FLOWD_END_UNKNOWN. A plugin sets ANNOUNCED,
+ * IDLE, SOCKET_GONE or WITHDRAWN in an end (0 is taken for ANNOUNCED) and 0 in everything else; other values are refused.
+ */
+enum {
+    FLOWD_END_UNKNOWN = 0,
+    FLOWD_END_ANNOUNCED = 1,    /* an announcer said so */
+    FLOWD_END_IDLE = 2,         /* metered, and silent for flows.idleTimeout */
+    FLOWD_END_AGE = 3,          /* announced, and not refreshed for flows.maxAge */
+    FLOWD_END_SOCKET_GONE = 4,  /* the kernel has no such socket any more */
+    FLOWD_END_SAMPLE_GONE = 5,  /* an enricher said FLOWD_SAMPLE_GONE */
+    FLOWD_END_WITHDRAWN = 6     /* its last announcer stopped or was removed: the flow itself may live on */
 };
 
 /*
  * Bytes that travel with an event. Emitting: borrowed for the call, copied once by the core. Receiving: shared by all
- * backends, read-only, valid until on_events returns. They are not repeated with an event that is (FLOWD_RESYNC), unless their
- * id begins with FLOWD_ATTACHMENT_KEPT: those of the last start, re-tag or end are kept with the flow for that, 16 KiB at most.
- * Ids are "vendor.name/revision"; the ones of this SDK, the second being an exception:
+ * backends, read-only, valid until on_events returns.
+ * With FLOWD_ATTACHMENT_KEEP it stays with the flow: it replaces what was kept under the same id, or removes that when it
+ * has no bytes. Any event of a flow may carry such, and so may a sample of an enricher. What is kept is part of every
+ * event of the flow that a backend receives from then on, those that the core makes or repeats included; an attachment of
+ * the event itself replaces one of the same id. 16 KiB are kept per flow, and as much in all as the core has room for;
+ * what exceeds either is not kept, and counted. Without the flag it is part of this event alone, and missing where the
+ * event is repeated (FLOWD_RESYNC). Ids are "vendor.name/revision"; those of this SDK:
  *   flowd.datagram/1  a firefly exactly as it was received
- *   flowd.json/NAME   one top-level JSON value to be repeated in a firefly under NAME
+ *   flowd.peer/1      who sent it: address and port as text in the form of RFC 5952, "[2001:db8::1]:10514"
+ *   flowd.json/NAME   one top-level JSON value to be repeated in a firefly under NAME (no revision)
  */
 typedef struct flowd_attachment {
     uint32_t size;
-    uint32_t reserved;
+    uint32_t flags; /* FLOWD_ATTACHMENT_KEEP */
     flowd_string id;
     flowd_bytes bytes;
 } flowd_attachment;
-#define FLOWD_ATTACHMENT_KEPT "flow/"
+enum {
+    FLOWD_ATTACHMENT_KEEP = 1u << 0
+};
 #define FLOWD_ATTACHMENT_DATAGRAM "flowd.datagram/1"
+#define FLOWD_ATTACHMENT_PEER "flowd.peer/1"
 #define FLOWD_ATTACHMENT_JSON "flowd.json/"
 
 /* flowd_sample.flags */
 enum {
-    FLOWD_SAMPLE_GONE = 1u << 0,     /* the kernel no longer knows this flow: the core expires it */
-    FLOWD_SAMPLE_HAS_USAGE = 1u << 1 /* `usage` was measured */
+    FLOWD_SAMPLE_GONE = 1u << 0 /* the kernel no longer knows this flow: the core ends it */
 };
 
 /*
@@ -120,16 +170,22 @@ typedef struct flowd_sample {
     flowd_string congestion; /* congestion control algorithm; may be empty */
     uint64_t cookie;         /* socket cookie, 0 if unknown */
     uint8_t tcp_state;       /* include/net/tcp_states.h, 0 if unknown */
-    uint8_t reserved[7];
+    uint8_t reserved[7];     /* 0 */
     flowd_usage usage;
+    const flowd_attachment *attachments; /* added: with FLOWD_ATTACHMENT_KEEP only. Received: null, the event has them. */
+    size_t attachment_count;
+    size_t attachment_stride;
 } flowd_sample;
 
 /*
  * A flow event. Times are nanoseconds of Unix time, 0 for unknown.
- * Emitting: set kind, key, tag and what is known; flow_id is 0 and core flags are ignored. Repeat the tag in every start
- * and ongoing, for another tag re-tags; the tag of an end counts only for a flow that was never seen.
- * Receiving: flow_id, start_time_ns, tag and usage are those of the flow table. start and end reach a backend once each,
- * but after a reload a start with FLOWD_RESYNC may repeat what the predecessor was told: take it as an upsert.
+ * Emitting: set kind, key, tag and what is known; flow_id, precedence and announcer are 0 or empty, and flags of the core
+ * are refused. Repeat the tag in every start and ongoing, for another tag re-tags; the tag of an end counts only for a
+ * flow that was never seen. An end before its start is taken as an end at its start, and counted. Texts longer than
+ * allowed are cut at the start of a UTF-8 character.
+ * Receiving: flow_id, start_time_ns, tag, usage, precedence, announcer and rule are those of the flow table. start and
+ * end reach a backend once each, but after a reload a start with FLOWD_RESYNC may repeat what the predecessor was told:
+ * take it as an upsert.
  */
 typedef struct flowd_event {
     uint32_t size;
@@ -137,7 +193,7 @@ typedef struct flowd_event {
     uint32_t flags;
     uint8_t local;     /* FLOWD_LOCAL_* */
     uint8_t initiator; /* FLOWD_INITIATOR_* */
-    uint8_t reserved[2];
+    uint8_t reserved[2]; /* 0 */
     uint64_t flow_id; /* unique for the life of the daemon, never 0 in what a backend receives */
     flowd_key key;
     flowd_tag tag;
@@ -145,17 +201,23 @@ typedef struct flowd_event {
     int64_t start_time_ns;
     int64_t end_time_ns;
     flowd_usage usage;
-    uint64_t sender;          /* who told the plugin (a hash of a peer's address, a uid): the unit of per-source caps; 0: nobody */
-    flowd_string application; /* the program that announced the flow, for a firefly's context; may be empty */
+    /* Who told the plugin, as flowd_host.sender_id answers; 0: not told apart. It is the unit of flows.maxPerSource, and
+     * of the senders of one instance only those that announced a flow can end it. */
+    uint64_t sender;
+    uint32_t precedence; /* of the instance that gave the tag: FLOWD_PRECEDENCE_* */
+    uint32_t end_reason; /* FLOWD_END_* */
+    flowd_string application; /* the program that transfers, for a firefly's context; at most 256 bytes; may be empty */
+    flowd_string announcer;   /* the instance that gave the tag: "fireflyp/regional" */
+    flowd_string rule;        /* why the plugin announces it, as "rules[2]"; at most 64 bytes; may be empty */
     const flowd_attachment *attachments;
     size_t attachment_count;
     size_t attachment_stride;
-    const flowd_sample *samples; /* ongoing with FLOWD_SAMPLED: one of each enricher. Emitting: null; else ignored */
+    const flowd_sample *samples; /* ongoing with FLOWD_SAMPLED: one of each enricher; null in everything else */
     size_t sample_count;
     size_t sample_stride;
 } flowd_event;
 
-/* A live flow, as enrichers and flowd.flows/1 see it. Borrowed for the call. */
+/* A flow, as enrichers and flowd.flows/1 see it. Borrowed for the call. */
 typedef struct flowd_flow {
     uint32_t size;
     uint32_t flags;
@@ -164,13 +226,18 @@ typedef struct flowd_flow {
     flowd_tag tag;
     int64_t start_time_ns;
     int64_t seen_time_ns; /* last announcement or refresh */
+    int64_t end_time_ns;  /* 0: live */
     flowd_usage usage;
     uint8_t local;
     uint8_t initiator;
-    uint8_t reserved[6];
-    uint32_t announcers; /* how many instances announce it now */
-    uint32_t reserved2;
+    uint8_t reserved[2];
+    uint32_t announcers; /* how many announce it now: instances, and within one instance its senders */
+    uint32_t precedence; /* of the instance that gave the tag */
+    uint32_t end_reason; /* FLOWD_END_*; 0: live */
+    uint64_t sender;     /* who announced it first */
     flowd_string application;
+    flowd_string announcer;
+    flowd_string rule;
 } flowd_flow;
 
 #ifdef __cplusplus

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * flowd/abi/module.h: what a module tells of itself, and the life of an instance.
+ * flowd/abi/module.h: the description of a module, and the life of an instance.
  *
  *      describe       the core reads the ELF note, then calls flowd_module_v1
  *         |
@@ -41,13 +41,29 @@ enum {
     FLOWD_ENRICHER = 3  /* samples live connections */
 };
 
-/* Who runs the loop of the instance's thread. */
+/* Who runs the loop of the instance's thread. Open: the core refuses a component whose model it does not know. */
 enum {
     FLOWD_LOOP_HOSTED = 0, /* the core */
     FLOWD_LOOP_OWN = 1     /* the module, in run() */
 };
 
-/* Whose tag wins when several plugins announce one flow: the higher value, of 1 to 255; others may stand between these. */
+/* flowd_component.flags */
+enum {
+    /* reconfigure is called at every reload, also with the same values: for log rotation and files that are read
+     * again. */
+    FLOWD_COMPONENT_RECONFIGURE_ALWAYS = 1u << 0
+};
+
+/* Why an instance is stopped. Open: take a value that you do not know for FLOWD_STOP_REMOVED. */
+enum {
+    FLOWD_STOP_DAEMON_ENDS = 1, /* the daemon ends; another may follow (an upgrade) */
+    FLOWD_STOP_REPLACED = 2,    /* a reload made a successor, which takes over descriptors and flows */
+    FLOWD_STOP_REMOVED = 3,     /* it is no longer configured */
+    FLOWD_STOP_FAILED = 4       /* prepare or start failed, here or in another instance of the same start */
+};
+
+/* Whose tag wins when several plugins announce one flow: the higher value, of 1 to 255; others may stand between
+ * these. */
 enum {
     FLOWD_PRECEDENCE_METER = 16,   /* seen on the wire, tagged by the catch-all (perfsonar) */
     FLOWD_PRECEDENCE_RULE = 32,    /* tagged by a rule (netlink, iperf3) */
@@ -75,13 +91,15 @@ typedef struct flowd_component {
     uint32_t loop;              /* FLOWD_LOOP_* */
     uint32_t precedence;        /* plugins: FLOWD_PRECEDENCE_* */
     uint32_t accepts;           /* backends: bits 1 << FLOWD_EVENT_* of what they want; a re-tag comes as ONGOING */
-    uint32_t reserved;
+    uint32_t flags;             /* FLOWD_COMPONENT_* */
     const flowd_option *options;
     size_t option_count;
     size_t option_stride;
 
-    /* [core] Rules across options. `config` is a GROUP in the order of `options`. Must not block: the daemon waits. Optional. */
-    flowd_result (*validate)(const flowd_value *config, const flowd_problems *problems);
+    /* [core] Rules across options. `config` is a GROUP in the order of `options`. `host` is valid for the call, and good
+     * for log and flowd.registry/1; everything else answers FLOWD_UNSUPPORTED or does nothing. Must not block: the daemon
+     * waits. Optional. */
+    flowd_result (*validate)(const flowd_host *host, const flowd_value *config, const flowd_problems *problems);
 
     /* [instance] Makes an instance without touching the system. `host` lives as long as the instance. A create that fails
      * frees what it made: *instance is ignored, neither stop nor destroy follows. After one that succeeds both always
@@ -99,9 +117,9 @@ typedef struct flowd_component {
     flowd_result (*run)(flowd_instance *instance);
 
     /* [instance] Ends work: flushes what is pending until deadline_ns of CLOCK_MONOTONIC, then gives up and says what
-     * was lost. Safe without start and twice. An instance that has not returned by then may be abandoned: emit and post
-     * answer FLOWD_STOPPED, the host stays valid, destroy may never come. Required. */
-    flowd_result (*stop)(flowd_instance *instance, int64_t deadline_ns);
+     * was lost. `reason` is FLOWD_STOP_*. Safe without start and twice. An instance that has not returned by then may be
+     * abandoned: emit and post answer FLOWD_STOPPED, the host stays valid, destroy may never come. Required. */
+    flowd_result (*stop)(flowd_instance *instance, int64_t deadline_ns, uint32_t reason);
 
     /* [instance] Frees it. Required. */
     void (*destroy)(flowd_instance *instance);
@@ -111,9 +129,19 @@ typedef struct flowd_component {
      * another instance could not follow. Optional. */
     flowd_result (*reconfigure)(flowd_instance *instance, const flowd_value *config);
 
-    /* [instance] Backends: events in order per flow, borrowed for the call. A failure is counted; the events are not given
-     * again. Required of backends. */
-    flowd_result (*on_events)(flowd_instance *instance, const flowd_event *events, size_t count, size_t stride);
+    /*
+     * [instance] Backends: events in order per flow, borrowed for the call. *taken is 0 before and says how many, from
+     * the first on, the backend is responsible for from now on: sent, or durable.
+     *   FLOWD_OK       all of them; *taken is not read
+     *   FLOWD_FULL     the rest is offered again after flowd_host.ready; meanwhile the flow table remembers what this
+     *                  backend has to be told, and nobody else is held back
+     *   FLOWD_INVALID  the event at *taken is refused for good, and counted; those behind it are offered at once
+     * Any other result: those from *taken on are counted as failed and not offered again.
+     * While the instance is being stopped the rest is offered until the deadline, before stop is called; what then
+     * remains is counted and named in the log. Required of backends.
+     */
+    flowd_result (*on_events)(flowd_instance *instance, const flowd_event *events, size_t count, size_t stride,
+                              size_t *taken);
 
     /* [instance] Enrichers: all live flows, once per period, in batches; `last` is 1 in the last one of the period,
      * which may come with no flows; it may be missing after a failure. Samples of any flow of the period may be added in
@@ -121,16 +149,18 @@ typedef struct flowd_component {
     flowd_result (*sample)(flowd_instance *instance, const flowd_flow *flows, size_t count, size_t stride, int32_t last,
                            const flowd_samples *samples);
 
-    /* [instance] Plugins: emit answered FLOWD_FULL before and there is room again. At least once after each FULL, maybe
-     * before that emit has returned on its own thread; never during or after stop. Optional. */
+    /* [instance] Plugins: there is room again. At least once after each FLOWD_FULL of emit, maybe before that emit has
+     * returned on another thread; also without one, after a start that followed a predecessor. Never during or after
+     * stop. Optional. */
     void (*on_room)(flowd_instance *instance);
 
-    /* [instance] What this instance offers to the core: "flowd.command/1", "flowd.status/1"; null for unknown ids. The
-     * answer is valid until destroy. Optional. */
+    /* [instance] What this instance offers to the core: "flowd.command/1", "flowd.status/1", "flowd.findings/1",
+     * "flowd.explain/1"; null for unknown ids. Asked once for each id that the core knows, after start has succeeded and
+     * before any other call. The answer is valid until destroy. Optional. */
     const void *(*extension)(flowd_instance *instance, const char *id);
 
-    /* [core] What the component offers without an instance, in whatever process loaded it: "flowd.tool/1"; null for unknown
-     * ids. The answer is static. Optional. */
+    /* [core] What the component offers without an instance, in whatever process loaded it: "flowd.tool/1",
+     * "flowd.findings/1"; null for unknown ids. May be asked again and again. The answer is static. Optional. */
     const void *(*offline)(const char *id);
 } flowd_component;
 

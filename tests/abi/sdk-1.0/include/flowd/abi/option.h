@@ -35,10 +35,17 @@ enum {
 enum {
     FLOWD_OPTION_REQUIRED = 1u << 0,
     FLOWD_OPTION_SECRET = 1u << 1, /* never printed: not by `conf`, not in an error */
-    FLOWD_OPTION_TRUSTED = 1u << 2 /* PATH: the file and its parents must be root's and not writable by others */
+    FLOWD_OPTION_TRUSTED = 1u << 2, /* PATH: the file and its parents must be root's and not writable by others */
+    FLOWD_OPTION_MINIMUM = 1u << 3, /* `minimum` holds */
+    FLOWD_OPTION_MAXIMUM = 1u << 4, /* `maximum` holds */
+    /* STRING: may also be written as NAMEFile, an absolute file name (token: tokenFile). The core reads the file, whose
+     * first line is the value, and delivers it as if it were written; a reload reads it again. At most 4 KiB; neither the
+     * file nor a directory above it may be writable by others, and with SECRET others must not be able to read it. */
+    FLOWD_OPTION_FILE = 1u << 5
 };
 
-/* One row of a table. Static for the life of the process. A row with an unknown, non-zero tail is refused. */
+/* One row of a table. Static for the life of the process. A row with an unknown flag or an unknown, non-zero tail is
+ * refused: an option must not silently mean less than its author wrote. */
 typedef struct flowd_option {
     uint32_t size;
     uint32_t type;
@@ -51,8 +58,10 @@ typedef struct flowd_option {
     const char *unit;           /* of a bare number: "ns", "us", "ms", "s", "min", "h"; for docs otherwise; may be null */
     const char *const *choices; /* CHOICE: the allowed words, ended by NULL */
     const char *deprecated_by;  /* the option to use instead; null: current */
-    int64_t minimum;            /* INTEGER, NUMBER (whole bounds), DURATION (ns), SIZE, EXPERIMENT, ACTIVITY, and the length of a LIST or MAP */
-    int64_t maximum;            /* both 0: unbounded */
+    /* Bounds, both allowed themselves, of INTEGER, NUMBER, DURATION (ns), SIZE, EXPERIMENT, ACTIVITY, and of the number
+     * of items of a LIST or MAP; each only with its flag, otherwise 0. */
+    double minimum;
+    double maximum;
     const struct flowd_option *fields; /* GROUP: its table. LIST, MAP: one row, the type of an item */
     size_t field_count;
     size_t field_stride;

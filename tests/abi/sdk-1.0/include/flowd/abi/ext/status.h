@@ -14,7 +14,12 @@ extern "C" {
 typedef struct flowd_ext_status {
     uint32_t size;
     uint32_t reserved;
-    /* [instance] Writes one JSON object. */
+    /*
+     * [instance] Writes one JSON object. Two members are reserved, and optional:
+     *   "summary"  a string of at most 60 columns without control characters: what the instance does now, as "marks eth0"
+     *   "state"    a string: "ok", "degraded" or "failed"; readers take others for "degraded"
+     * All others are the module's own.
+     */
     flowd_result (*status)(flowd_instance *instance, const flowd_writer *answer);
 } flowd_ext_status;
 

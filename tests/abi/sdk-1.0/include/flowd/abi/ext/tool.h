@@ -18,8 +18,8 @@ extern "C" {
 /* One call of a tool. Borrowed, all of it, until run returns. */
 typedef struct flowd_tool_call {
     uint32_t size;
-    /* Readable once the user wants it to end (SIGINT, SIGTERM): return soon, with FLOWD_OK if that is a good end. A second
-     * such signal ends the process. The core's: neither read nor close it. */
+    /* Readable once the user wants it to end (SIGINT, SIGTERM): return soon, with FLOWD_OK if that is a good end. A
+     * second such signal ends the process. The core's: neither read nor close it. */
     int32_t interrupt_fd;
     /* As an instance's, but no loop runs behind it, no flow exists and emit takes nothing: good for `log`, `report` and
      * flowd.registry/1. `instance` is the component's name. */
