@@ -14,7 +14,7 @@ std::string result_name(flowd_result result) {
                                             "FLOWD_NOT_FOUND", "FLOWD_DENIED",    "FLOWD_BUSY",    "FLOWD_LIMIT",
                                             "FLOWD_EXCEPTION", "FLOWD_NO_MEMORY", "FLOWD_FULL",    "FLOWD_STOPPED"};
     if (result <= FLOWD_OK && result >= FLOWD_STOPPED) return below[-result];
-    return fmt::format("{}, which means nothing", result);
+    return fmt::format("{}, which is not a result of this ABI", result);
 }
 
 Life::Life(const flowd_component& component, const flowd_value& config, ProbeHost& host, Progress& progress)
@@ -116,7 +116,7 @@ void Life::live(std::vector<std::function<void()>> jobs, std::chrono::millisecon
     });
     const flowd_result result = guarded("run", [&] { return component_.run(instance_); });
     if (host_.phase() < Phase::stopped)
-        host_.breach(fmt::format("run returned ({}) although nobody had called stop", result_name(result)));
+        host_.breach(fmt::format("run returned ({}) before stop was called", result_name(result)));
     core.join();
 }
 

@@ -76,8 +76,9 @@ Result<void> documented(const core::OptionTable& table, const std::string& above
         if (!is_sentence(option.doc))
             return Error{
                 FLOWD_INVALID,
-                fmt::format("the doc of option {} is no line that begins with a capital and ends with a full stop: '{}'",
-                            place, option.doc),
+                fmt::format(
+                    "the doc of option {} is not one line that begins with a capital and ends with a full stop: '{}'",
+                    place, option.doc),
                 {}};
         const bool many = option.type == FLOWD_OPTION_LIST || option.type == FLOWD_OPTION_MAP;
         const core::OptionTable& below = many ? option.fields.at(0).fields : option.fields;

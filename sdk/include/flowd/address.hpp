@@ -32,7 +32,7 @@ class Address {
     explicit Address(const in6_addr& address) { std::memcpy(bytes_.data(), &address, 16); }
     explicit Address(const in_addr& address) : bytes_(mapped_prefix) { std::memcpy(bytes_.data() + 12, &address, 4); }
 
-    /// Reads a literal, in the forms found in the field: any case, uncompressed, [bracketed], mapped IPv4, and with a
+    /// Reads a literal, in the forms that are in use: either case, uncompressed, [bracketed], mapped IPv4, and with a
     /// zone id, which is dropped. Nothing for anything else, a name included.
     [[nodiscard]] static std::optional<Address> parse(std::string_view text) {
         if (text.size() >= 2 && text.front() == '[' && text.back() == ']') text = text.substr(1, text.size() - 2);

@@ -158,7 +158,7 @@ class Descriptors {
         if (ext_.take == nullptr || ext_.take(host_, to_c(name), &fd) != FLOWD_OK) return {};
         return UniqueFd(fd);
     }
-    /// Whether somebody has one: in stop() after forget(), a successor or whoever passed it from outside.
+    /// Whether one is kept: in stop() after forget(), by a successor, or by systemd, which passed it.
     [[nodiscard]] bool held(std::string_view name) const {
         int fd = -1;
         if (ext_.take == nullptr) return false;
@@ -182,7 +182,7 @@ class Descriptors {
     flowd_ext_descriptors ext_{};
 };
 
-/// Descriptors of other modules; names as in flowd/abi/ext/shared.h. Without the extension nobody offers any.
+/// Descriptors of other modules; names as in flowd/abi/ext/shared.h. Without the extension none is offered.
 class Shared {
   public:
     struct Obtained {
@@ -204,7 +204,7 @@ class Shared {
     void withdraw(std::string_view name) const {
         if (ext_.withdraw != nullptr) ext_.withdraw(host_, to_c(name));
     }
-    /// [any] Nothing: nobody offers it now.
+    /// [any] Nothing: no instance offers it now.
     [[nodiscard]] std::optional<Obtained> obtain(std::string_view name) const {
         int fd = -1;
         std::uint64_t generation = 0;

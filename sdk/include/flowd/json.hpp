@@ -14,7 +14,7 @@ namespace flowd::json {
 
 /// Appends JSON to a string, compactly, in the order of the calls:
 ///   Writer w(out); w.object(); w.member("port", 10514); w.key("list"); w.array(); w.value("a"); w.end(); w.end();
-/// Text is escaped (RFC 8259 section 7); bytes that are no UTF-8 become U+FFFD, so the output is always valid.
+/// Text is escaped (RFC 8259 section 7); bytes that are not UTF-8 become U+FFFD, so the output is always valid.
 class Writer {
   public:
     explicit Writer(std::string& out) : out_(out) {}

@@ -13,7 +13,7 @@
 // What else a component may have, found by its name and signature:
 //   static void validate(const Options&, flowd::Problems&);       rules across options; no side effects. A third parameter
 //                                                                 const flowd::Offline& gives log and registry
-//   flowd::Result<void> reconfigure(Options);                     new options while live; FLOWD_UNSUPPORTED: start anew
+//   flowd::Result<void> reconfigure(Options);                     new options while live; FLOWD_UNSUPPORTED: new instance
 //   static std::vector<flowd::Command<Hello>> commands();         `flowd-cpp hello COMMAND ...`, asked of the daemon
 //   static std::vector<flowd::Tool> tools();                      the same without a daemon: flowd/tool.hpp
 // Every call comes on the instance's own thread, one at a time, unless it says otherwise. An exception that leaves any of

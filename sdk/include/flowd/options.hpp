@@ -98,7 +98,7 @@ Result<void> read_value(const flowd_value& value, V& out, const Words& words) {
     return Binding<V>::read(value, out, words);
 }
 
-/// `rows` is the chain from the option down to its innermost item: an option that is no list or map has one row.
+/// `rows` is the chain from the option down to its innermost item: an option that is neither a list nor a map has one row.
 inline flowd_option& leaf(std::vector<flowd_option>& rows, std::uint32_t type) {
     rows.back().type = type;
     return rows.back();
@@ -130,9 +130,12 @@ struct Binding<V> {
         auto& row = leaf(rows, FLOWD_OPTION_INTEGER);
         if constexpr (std::is_unsigned_v<V> || sizeof(V) < sizeof(std::int64_t)) {
             constexpr auto most = static_cast<std::uint64_t>(std::numeric_limits<V>::max());
-            constexpr auto bound = static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
-            row.minimum = static_cast<std::int64_t>(std::numeric_limits<V>::min());
-            row.maximum = static_cast<std::int64_t>(most < bound ? most : bound);
+            row.flags |= FLOWD_OPTION_MINIMUM;
+            row.minimum = static_cast<double>(std::numeric_limits<V>::min());
+            if constexpr (most < static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max())) {
+                row.flags |= FLOWD_OPTION_MAXIMUM;
+                row.maximum = static_cast<double>(most);
+            }
         }
     }
     static Result<void> read(const flowd_value& value, V& out, const Words&) {
@@ -187,8 +190,7 @@ template <typename V>
 requires DurationTraits<V>::value struct Binding<V> {
     static void declare(std::vector<flowd_option>& rows) {
         auto& row = leaf(rows, FLOWD_OPTION_DURATION);
-        row.unit = DurationTraits<V>::unit();
-        row.maximum = std::numeric_limits<std::int64_t>::max();
+        row.unit = DurationTraits<V>::unit();  // the core takes none below 0
     }
     static Result<void> read(const flowd_value& value, V& out, const Words&) {
         out = std::chrono::duration_cast<V>(std::chrono::nanoseconds(value.integer));

@@ -6,7 +6,7 @@
 //   ... in the component:
 //   static std::vector<flowd::Tool> tools() { return {flowd::tool<&greet>("greet", "Greets somebody.")}; }
 //
-// A tool runs in the process of whoever calls it, on its main thread, with that person's rights.
+// A tool runs in the process of the command line, on its main thread, with the rights of the user.
 #pragma once
 
 #include <cstdint>
@@ -43,7 +43,7 @@ class ToolCall {
         if (!read) return std::move(read).error();
         return std::optional<Options>(std::move(read).value());
     }
-    /// Prints one JSON value at once. False: nobody reads any more, return.
+    /// Prints one JSON value at once. False: the reader has gone, return.
     bool print(std::string_view json) { return call_.output->write(call_.output, to_c(json)) == FLOWD_OK; }
 
   private:

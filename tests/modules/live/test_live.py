@@ -85,7 +85,7 @@ def test_a_backend_that_cannot_take_events_does_not_stop_the_others(how):
         assert running.stop() == 0
 
 
-def test_a_backend_that_blocks_for_ever_holds_up_nobody_and_is_abandoned():
+def test_a_backend_that_blocks_for_ever_delays_no_other_instance_and_is_abandoned():
     limits = "queues: {events: 64, stallAfter: 200ms}\n"
     with daemon(limits + GOOD + TALLIES + "  misbehave: {at: events, how: hang}\n") as running:
         wait_for(lambda: all_arrived(running), "all pairs", 60)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Answers what means nothing. */
+/* Answers a result that the ABI does not have. */
 #include "tests/modules/zoo/zoo.h"
 
 ZOO_NOTE;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A hand-written C++ module without the SDK's firewall.
+// A hand-written C++ module without the SDK's exception barrier.
 #include <stdexcept>
 
 #include "flowd/abi/module.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A tool that nobody can call. */
+/* A tool without a function. */
 #include "flowd/abi/ext/tool.h"
 
 #include <string.h>

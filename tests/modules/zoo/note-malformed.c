@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A note that is no list of key=value. */
+/* A note that is not a list of key=value. */
 #include "zoo.h"
 
 FLOWD_MODULE_NOTE("abi\nname=zoo\n");

@@ -168,7 +168,7 @@ TEST_F(HostTest, AnExceptionInACallbackIsLoggedUnderTheInstancesName) {
     auto timer = host_->after(1s, [] { throw 42; });
     ASSERT_TRUE(timer);
     fake_.advance(1s);
-    EXPECT_TRUE(fake_.logged("a timer callback threw: an exception that is no std::exception"));
+    EXPECT_TRUE(fake_.logged("a timer callback threw: an exception that is not a std::exception"));
 }
 
 TEST_F(HostTest, AWatchReportsUntilItEnds) {

@@ -210,7 +210,7 @@ TEST(Firewall, WhatIsThrownNeedNotBeAnException) {
     Instance instance(host, component<Brittle>(), raise("odd start"));
     ASSERT_EQ(instance.create(), FLOWD_OK);
     EXPECT_EQ(instance.start(), FLOWD_EXCEPTION);
-    EXPECT_TRUE(host.logged("an exception that is no std::exception"));
+    EXPECT_TRUE(host.logged("an exception that is not a std::exception"));
 }
 
 TEST(Firewall, HoldsBesidesTheLifecycleToo) {

@@ -109,9 +109,12 @@ TEST(OptionTable, TheTypeOfTheMemberChoosesTheTypeOfTheOption) {
 }
 
 TEST(OptionTable, AnIntegerIsBoundedByItsType) {
+    EXPECT_EQ(row("port").flags, std::uint32_t(FLOWD_OPTION_MINIMUM | FLOWD_OPTION_MAXIMUM));
+    EXPECT_EQ(row("offset").flags, 0u);
+    EXPECT_EQ(row("bytes").flags, std::uint32_t(FLOWD_OPTION_MINIMUM));
     EXPECT_EQ(row("port").minimum, 0);
     EXPECT_EQ(row("port").maximum, 65535);
-    EXPECT_EQ(row("offset").minimum, 0);  // both zero: unbounded
+    EXPECT_EQ(row("offset").minimum, 0);
     EXPECT_EQ(row("offset").maximum, 0);
 }
 
@@ -146,6 +149,14 @@ TEST(OptionTable, ABoundHoldsWhenItsFlagIsSet) {
     EXPECT_EQ(rows[2].maximum, 0);
     EXPECT_EQ(rows[3].flags & both, both);
     EXPECT_EQ(rows[3].maximum, 65535);
+}
+
+TEST(OptionTable, ARowHasNoBoundWithoutItsFlag) {
+    for (std::size_t i = 0; i < Everything::table().size(); ++i) {
+        const flowd_option& one = Everything::table().rows()[i];
+        EXPECT_TRUE((one.flags & FLOWD_OPTION_MINIMUM) != 0 || one.minimum == 0) << one.name;
+        EXPECT_TRUE((one.flags & FLOWD_OPTION_MAXIMUM) != 0 || one.maximum == 0) << one.name;
+    }
 }
 
 TEST(OptionTable, ASecretMayStandInAFile) {
@@ -197,7 +208,7 @@ TEST(OptionTable, DefaultsAreReadAndAbsentMembersStayAsInitialised) {
     EXPECT_EQ(read->address.to_string(), "::1");
     EXPECT_EQ(read->network.to_string(), "192.0.2.0/24");
     EXPECT_THAT(read->interfaces, ElementsAre("lo", "eth0"));
-    EXPECT_EQ(read->main.port, 10514);  // defaults of a group that nobody wrote
+    EXPECT_EQ(read->main.port, 10514);  // defaults of a group that is not written
     EXPECT_FALSE(read->maybe.has_value());
     EXPECT_FALSE(read->spare.has_value());
 }

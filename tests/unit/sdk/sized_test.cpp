@@ -42,7 +42,7 @@ TEST(SizedRange, WalksByTheStrideWhateverTheSizes) {
 
     const std::array<V1, 2> older{{{sizeof(V1), 4}, {sizeof(V1), 5}}};
     for (const V2& one : SizedRange<V2>(reinterpret_cast<const V2*>(older.data()), 2, sizeof(V1))) {
-        EXPECT_EQ(one.b, 0u);  // not the neighbour's bytes
+        EXPECT_EQ(one.b, 0u);  // not the bytes behind it
         sum = sum * 10 + one.a;
     }
     EXPECT_EQ(sum, 12345u);

@@ -45,8 +45,8 @@ class Bridge {
 
     template <typename Work>
     static flowd_result call(flowd_instance* instance, const char* what, Work&& work) noexcept {
-        const bool calm = fenced(of(instance).host->raw(), what, [&] { work(*of(instance).object); });
-        return calm ? FLOWD_OK : FLOWD_EXCEPTION;
+        const bool returned = fenced(of(instance).host->raw(), what, [&] { work(*of(instance).object); });
+        return returned ? FLOWD_OK : FLOWD_EXCEPTION;
     }
 
     static flowd_result validate(const flowd_host* host, const flowd_value* config, const flowd_problems* sink) noexcept {
@@ -159,7 +159,7 @@ class Bridge {
             answer->write(answer, to_c(text));
             result = failure_code(error);
         };
-        const flowd_result calm = call(instance, "a command", [&](auto& object) {
+        const flowd_result called = call(instance, "a command", [&](auto& object) {
             if constexpr (has_commands) {
                 const std::string_view name = count > 0 ? to_view(words[0]) : std::string_view();
                 for (const auto& one : command_table().commands) {
@@ -177,7 +177,7 @@ class Bridge {
                 fail(Error{FLOWD_NOT_FOUND, "there is no command '" + std::string(name) + "'"});
             }
         });
-        return calm == FLOWD_OK ? result : calm;
+        return called == FLOWD_OK ? result : called;
     }
 
     static constexpr bool has_tools = requires {
@@ -205,7 +205,7 @@ class Bridge {
                 try {
                     static const ToolTable table;
                     return &table.extension;
-                } catch (...) {  // no memory: there is nobody to tell
+                } catch (...) {  // out of memory, without a host to log to
                 }
             }
         }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// flowd/detail/step.hpp: a call that may fail, behind the firewall.
+// flowd/detail/step.hpp: a call that may fail, behind the exception barrier.
 #pragma once
 
 #include <string>
@@ -29,7 +29,7 @@ template <typename Work>
 flowd_result step(const flowd_host* host, const char* what, Work&& work) noexcept {
     flowd_result result = FLOWD_EXCEPTION;
     std::string thrown;
-    const bool calm = fenced(host, what, [&] {
+    const bool returned = fenced(host, what, [&] {
         try {
             const Result<void> done = work();
             if (!done) report(host, done.error());
@@ -39,7 +39,7 @@ flowd_result step(const flowd_host* host, const char* what, Work&& work) noexcep
             throw;
         }
     });
-    if (calm) return result;
+    if (returned) return result;
     fenced(host, "reporting an exception", [&] {
         report(host, Error{FLOWD_EXCEPTION, std::string(what) + " threw: " + thrown, "this is a fault of the module"});
     });
