@@ -44,6 +44,12 @@ flowd_result BusState::announce(AnnouncerId id, const Incoming& in, Now time, Ta
     Match direction = Match::none;
     const std::uint32_t found = shard.store.find(in.event.key, static_cast<std::uint32_t>(key_hash), direction);
     const bool of_end = in.event.kind == FLOWD_EVENT_END;
+    // An event for one flow is none for another one of the same tuple.
+    if (in.event.flow_id != 0 && (found == FlowStore::none || shard.store[found].state != FlowState::live ||
+                                  shard.store[found].id != in.event.flow_id)) {
+        tally.note(Effect::late);
+        return FLOWD_OK;
+    }
     if (found == FlowStore::none)
         return of_end ? end_unseen(shard, id, in, key_hash, time, tally, notices)
                       : begin(shard, found, id, in, key_hash, time, tally, notices);

@@ -64,7 +64,6 @@ std::optional<Refusal> take_in(const void* data, std::size_t stride, Incoming& i
     if ((event.flags & ~plugin_flags) != 0) return Refusal::bad_flags;
     event.precedence = 0;
     event.announcer = {};
-    event.flow_id = 0;
     event.samples = nullptr;
     event.sample_count = 0;
     event.sample_stride = 0;
