@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/flows/bus.hpp"
 
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <cstring>
 #include <random>
@@ -14,6 +16,12 @@ namespace {
 constexpr std::size_t events_per_wake = 128;
 constexpr std::size_t events_ahead = 6;  // whose place in the index is fetched while this one is worked on
 
+/// The inode number of this process's network namespace; 0 when there is no /proc to tell.
+std::uint32_t network_namespace() {
+    struct stat status {};
+    return stat("/proc/self/ns/net", &status) == 0 ? static_cast<std::uint32_t>(status.st_ino) : 0;
+}
+
 std::uint64_t random_seed() {
     std::random_device device;
     return (std::uint64_t{device()} << 32 | device()) | 1;
@@ -23,6 +31,7 @@ std::uint64_t random_seed() {
 
 BusState::BusState(const FlowLimits& flow_limits, Clock time, std::unique_ptr<SocketProbe> socket_probe)
     : clock(std::move(time)),
+      own_scope(network_namespace()),
       hash(random_seed()),
       probe(std::move(socket_probe)),
       probe_due_ns(clock.steady_ns() + flow_limits.probe_interval_ns),
@@ -82,7 +91,7 @@ flowd_result Bus::emit(AnnouncerId id, const flowd_event* events, std::size_t co
     for (; done < count; ++done, at += stride) {
         if (foreseeable && count - done > events_ahead) state_->expect(at + events_ahead * stride);
         Incoming in;
-        const auto refusal = take_in(at, stride, in);
+        const auto refusal = take_in(at, stride, state_->own_scope, in);
         const bool readable = !refusal || (*refusal != Refusal::bad_size && *refusal != Refusal::bad_kind);
         ++tally.offered[readable ? in.event.kind : 0];
         if (refusal) {
@@ -91,7 +100,9 @@ flowd_result Bus::emit(AnnouncerId id, const flowd_event* events, std::size_t co
         } else if (in.event.kind >= FLOWD_EVENT_CATCH_ALL) {
             result = state_->set_catch_all(id, in, now, tally, notices);
         } else {
-            result = state_->announce(id, in, now, tally, notices);
+            std::uint64_t flow_id = 0;
+            result = state_->announce(id, in, now, tally, notices, flow_id);
+            if (flow_ids && result == FLOWD_OK) flow_ids[done] = flow_id;
         }
         if (result != FLOWD_OK) break;
         ++tally.accepted;
@@ -125,21 +136,23 @@ void AnnouncerSlot::reset_counters() {
 void Bus::visit(const FlowVisitor& visitor, std::size_t batch) const {
     batch = std::max<std::size_t>(batch, 1);
     std::vector<flowd_flow> flows;
-    std::vector<Application> names;  // keeps the texts while the visitor reads
+    std::vector<FlowTexts> texts;  // held while the visitor reads
     flows.reserve(batch);
-    for (Shard& shard : state_->shards) {
+    // Each time from another shard on: a reader who has no room for all does not always miss the same flows.
+    const std::uint32_t first = state_->visits.fetch_add(1, std::memory_order_relaxed);
+    for (std::uint32_t i = 0; i < BusState::shard_count; ++i) {
+        Shard& shard = state_->shards[(first + i) % BusState::shard_count];
         bool more = true;
         for (std::uint32_t index = 0; more;) {
             flows.clear();
-            names.clear();
-            const Now now = state_->now();
+            texts.clear();
             {
                 const std::lock_guard lock(shard.mutex);
                 for (; index < shard.store.end() && flows.size() < batch; ++index) {
                     const Flow& flow = shard.store[index];
                     if (flow.state != FlowState::live) continue;
-                    flows.push_back(state_->view(flow, now));
-                    if (!flow.application.empty()) names.push_back(flow.application);
+                    flows.push_back(state_->view(shard, flow));
+                    if (!flow.texts.empty()) texts.push_back(flow.texts);
                 }
                 more = index < shard.store.end();
             }
@@ -160,7 +173,7 @@ bool lies_in(const std::uint8_t (&address)[16], const flowd_flow_filter& filter)
     return rest == 0 || (address[whole] ^ filter.network[whole]) >> (8 - rest) == 0;
 }
 
-/// All but the announcer, which only the bus can tell.
+/// All but announcer and sender.
 bool matches(const Flow& flow, const flowd_flow_filter& filter) {
     const auto counts = [&](std::uint32_t member) { return (filter.members & member) != 0; };
     const flowd_key& key = flow.key;
@@ -168,7 +181,6 @@ bool matches(const Flow& flow, const flowd_flow_filter& filter) {
     if (counts(FLOWD_FILTER_ACTIVITY) && flow.tag.activity != filter.tag.activity) return false;
     if (counts(FLOWD_FILTER_PROTOCOL) && key.protocol != filter.protocol) return false;
     if (counts(FLOWD_FILTER_PORT) && key.source_port != filter.port && key.destination_port != filter.port) return false;
-    if (counts(FLOWD_FILTER_SENDER) && flow.sender != filter.sender) return false;
     return !counts(FLOWD_FILTER_NETWORK) || lies_in(key.source, filter) || lies_in(key.destination, filter);
 }
 
@@ -186,27 +198,29 @@ flowd_result Bus::page(const flowd_flow_filter* filter, std::uint64_t& cursor, s
         if (filter->members > (FLOWD_FILTER_SENDER << 1) - 1) return FLOWD_UNSUPPORTED;
         if ((filter->members & FLOWD_FILTER_ANNOUNCER) != 0) announcers = state_->announcers_called(filter->announcer);
     }
+    const bool by_sender = filter != nullptr && (filter->members & FLOWD_FILTER_SENDER) != 0;
     std::size_t looked_at = 0;
     std::vector<flowd_flow> flows;
-    std::vector<Application> names;  // keeps the texts while the visitor reads
+    std::vector<FlowTexts> texts;  // held while the visitor reads
     std::vector<std::uint32_t> behind;
     while (at_shard < state_->shards.size() && limit > 0 && looked_at < records_per_page) {
         Shard& shard = state_->shards[at_shard];
         flows.clear();
-        names.clear();
+        texts.clear();
         behind.clear();
-        const Now now = state_->now();
         bool over = false;
         {
             const std::lock_guard lock(shard.mutex);
+            if (index > shard.store.end()) return FLOWD_INVALID;  // the table never shrinks
             const std::uint32_t first = index;
             for (; index < shard.store.end() && index - first < records_per_lock && flows.size() < limit; ++index) {
                 const Flow& flow = shard.store[index];
                 if (flow.state != FlowState::live || (flow.announcers & announcers) == 0) continue;
                 if (filter != nullptr && !matches(flow, *filter)) continue;
-                flows.push_back(state_->view(flow, now));
+                if (by_sender && !shard.announcements.has_sender(flow, filter->sender)) continue;
+                flows.push_back(state_->view(shard, flow));
                 behind.push_back(index + 1);
-                if (!flow.application.empty()) names.push_back(flow.application);
+                if (!flow.texts.empty()) texts.push_back(flow.texts);
             }
             over = index >= shard.store.end();
             looked_at += index - first + 1;
@@ -236,18 +250,19 @@ std::uint64_t BusState::announcers_called(flowd_string name) {
 }
 
 bool Bus::find(const flowd_key& key, const std::function<void(const flowd_flow&)>& visitor) const {
-    const std::uint64_t key_hash = state_->hash(key);
-    const Now now = state_->now();
+    flowd_key own = key;
+    normalise(own, state_->own_scope);
+    const std::uint64_t key_hash = state_->hash(own);
     Shard& shard = state_->shard_of(key_hash);
     flowd_flow found{};
-    Application name;
+    FlowTexts texts;  // held while the visitor reads
     {
         const std::lock_guard lock(shard.mutex);
         Match direction = Match::none;
-        const auto index = shard.store.find(key, static_cast<std::uint32_t>(key_hash), direction);
+        const auto index = shard.store.find(own, static_cast<std::uint32_t>(key_hash), direction);
         if (index == FlowStore::none || shard.store[index].state != FlowState::live) return false;
-        found = state_->view(shard.store[index], now);
-        name = shard.store[index].application;
+        found = state_->view(shard, shard.store[index]);
+        texts = shard.store[index].texts;
     }
     visitor(found);
     return true;

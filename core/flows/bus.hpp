@@ -70,9 +70,9 @@ class Bus {
     static constexpr std::size_t max_announcers = 64;
     static constexpr std::size_t max_backends = 32;
     static constexpr std::size_t max_application = 256;              ///< bytes of flowd_event.application
+    static constexpr std::size_t max_rule = 64;                      ///< bytes of flowd_event.rule
     static constexpr std::size_t max_attachments = 64;               ///< per event
     static constexpr std::size_t max_attachment_bytes = 256 * 1024;  ///< per event, ids included
-    static constexpr std::size_t max_kept_bytes = 16 * 1024;         ///< of these, such as stay with the flow
 
     /// `probe` null: no flow expires on account of sock_diag.
     explicit Bus(const FlowLimits& limits = {}, Clock clock = Clock::real(), std::unique_ptr<SocketProbe> probe = nullptr);

@@ -10,14 +10,50 @@ namespace flowd::core {
 namespace {
 
 constexpr std::size_t max_older = 64;  // ended flows of one key that a backend may be owed
-constexpr std::uint32_t sticky_flags = FLOWD_LEARNT_REMOTELY | FLOWD_METERED | FLOWD_NOT_TO_PEER;
 
 bool same_tag(flowd_tag a, flowd_tag b) {
     return a.experiment == b.experiment && a.activity == b.activity;
 }
-bool is_valid(flowd_tag tag) {
-    return tag.experiment != 0 || tag.activity != 0;
+
+/// 0/0 is no valid tag, 1/1 is default/default; any other says more.
+int weight_of(flowd_tag tag) {
+    if (same_tag(tag, {0, 0})) return 0;
+    return same_tag(tag, {1, 1}) ? 1 : 2;
 }
+
+/// Whether this announcement's tag takes the place of the flow's.
+bool replaces(flowd_tag tag, std::uint32_t precedence, bool owner, const Flow& flow) {
+    const int fresh = weight_of(tag);
+    const int present = weight_of(flow.tag);
+    const bool higher = precedence > flow.precedence;
+    if (fresh == 0 && present != 0) return (owner || higher) && flow.precedence <= FLOWD_PRECEDENCE_METER;
+    if (owner) return fresh >= present;
+    return higher || (precedence == flow.precedence && fresh > present);
+}
+
+/// The set of a flow's kept attachments as it will be; given up again when nothing comes of it.
+class NextKept {
+  public:
+    NextKept(KeptAttachments& kept, std::uint32_t before, const Incoming& in, std::atomic<std::uint64_t>& not_kept)
+        : kept_(kept) {
+        std::uint64_t refused = 0;
+        number_ = in.keeps ? kept.change(before, in.attachments(), refused) : kept.hold(before);
+        if (refused != 0) not_kept.fetch_add(refused, std::memory_order_relaxed);
+    }
+    ~NextKept() { kept_.release(number_); }
+    NextKept(const NextKept&) = delete;
+    NextKept& operator=(const NextKept&) = delete;
+
+    [[nodiscard]] std::shared_ptr<const Payload> payload(const Incoming& in) {
+        return in.attachment_count == 0 ? kept_.payload(number_) : kept_.payload(number_, in.attachments());
+    }
+    /// From here on it is the flow's.
+    void give_to(Flow& flow) { std::swap(number_, flow.kept); }
+
+  private:
+    KeptAttachments& kept_;
+    std::uint32_t number_;
+};
 
 std::uint8_t end_reason_of(const flowd_event& event) {
     return event.end_reason == FLOWD_END_UNKNOWN ? std::uint8_t{FLOWD_END_ANNOUNCED}
@@ -28,14 +64,10 @@ std::int64_t first_of(std::int64_t a, std::int64_t b) {
     return a != 0 ? a : b;
 }
 
-void keep_usage(Flow& flow, const flowd_event& event) {
-    if (event.usage.known == 0) return;
-    flow.usage = event.usage;
-}
-
 }  // namespace
 
-flowd_result BusState::announce(AnnouncerId id, const Incoming& in, Now time, Tally& tally, Notices& notices) {
+flowd_result BusState::announce(AnnouncerId id, const Incoming& in, Now time, Tally& tally, Notices& notices,
+                                std::uint64_t& flow_id) {
     const std::uint64_t key_hash = hash(in.event.key);
     Shard& shard = shard_of(key_hash);
     const std::lock_guard lock(shard.mutex);
@@ -51,16 +83,17 @@ flowd_result BusState::announce(AnnouncerId id, const Incoming& in, Now time, Ta
         return FLOWD_OK;
     }
     if (found == FlowStore::none)
-        return of_end ? end_unseen(shard, id, in, key_hash, time, tally, notices)
-                      : begin(shard, found, id, in, key_hash, time, tally, notices);
+        return of_end ? end_unseen(shard, id, in, key_hash, time, tally, notices, flow_id)
+                      : begin(shard, found, id, in, key_hash, time, tally, notices, flow_id);
 
     Flow& flow = shard.store[found];
     if (flow.state == FlowState::ended) {
         if (in.event.kind == FLOWD_EVENT_START && !is_start_of_ended(flow, id, in.event))
-            return begin(shard, found, id, in, key_hash, time, tally, notices);
+            return begin(shard, found, id, in, key_hash, time, tally, notices, flow_id);
         tally.note(of_end && flow.ender == id.slot ? Effect::double_end : Effect::late);
         return FLOWD_OK;
     }
+    flow_id = flow.id;
     if (direction == Match::reversed) {
         Incoming turned = in;
         turn_round(turned.event);
@@ -105,33 +138,31 @@ bool BusState::charge(Flow& flow, AnnouncerId id, std::uint64_t sender, Tally& t
     return true;
 }
 
-/// In place of those that were kept before.
-void BusState::keep_attachments(Shard& shard, Flow& flow, const Incoming& in) {
-    const std::uint32_t kept = shard.kept.hold(in.attachments());
-    shard.kept.release(flow.kept);
-    flow.kept = kept;
-}
-
-void BusState::fill(Shard& shard, Flow& flow, AnnouncerId id, const Incoming& in, Now time) {
+void BusState::fill(Shard& shard, Flow& flow, AnnouncerId id, const Incoming& in, FlowTexts texts, Now time) {
     const flowd_event& event = in.event;
+    const AnnouncerSlot& announcer = announcers[id.slot];
+    const auto slot = static_cast<std::uint8_t>(id.slot);
     flow.key = event.key;
     flow.start_ns = first_of(event.start_time_ns, first_of(event.time_ns, time.system));
+    flow.clock_ns = time.system - time.steady;
     flow.seen_ns = time.steady;
-    flow.announcers = std::uint64_t{1} << id.slot;
-    flow.owner = static_cast<std::uint8_t>(id.slot);
-    flow.precedence = static_cast<std::uint8_t>(announcers[id.slot].precedence.load());
-    flow.sender = event.sender;
+    Announcements::begin(flow, slot, event.sender, static_cast<std::uint8_t>(event.flags));
+    flow.owner = slot;
+    flow.announcer = announcer.name_number;
+    flow.precedence = static_cast<std::uint8_t>(announcer.precedence.load());
     flow.tag = event.tag;
-    flow.application = shard.applications.intern(to_view(event.application));
-    flow.flags = event.flags & sticky_flags;
-    flow.local = event.local;
-    flow.initiator = event.initiator;
-    keep_usage(flow, event);
-    keep_attachments(shard, flow, in);
+    flow.texts = std::move(texts);
+    flow.local = event.local & 7;
+    flow.initiator = event.initiator & 3;
+    shard.usages.take(flow, event.usage, reporter(id.slot, event.sender));  // the first one needs no memory
+}
+
+std::uint32_t BusState::reporter(std::uint32_t slot, std::uint64_t sender) {
+    return static_cast<std::uint32_t>((sender ^ (sender >> 32)) * 64 + slot);
 }
 
 flowd_result BusState::begin(Shard& shard, std::uint32_t found, AnnouncerId id, const Incoming& in, std::uint64_t key_hash,
-                             Now time, Tally& tally, Notices& notices) {
+                             Now time, Tally& tally, Notices& notices, std::uint64_t& flow_id) {
     if (live.load(std::memory_order_relaxed) + ended_kept.load(std::memory_order_relaxed) >= limits.max_live)
         reclaim(shard, found);
 
@@ -144,8 +175,11 @@ flowd_result BusState::begin(Shard& shard, std::uint32_t found, AnnouncerId id, 
         supersede = lag != 0 || old.older != FlowStore::none;
     }
     const std::uint32_t candidates = shard.active & shard.takes_start;
+    // All that needs memory comes before anything is changed.
+    NextKept kept(shard.kept, KeptAttachments::none, in, attachments_not_kept);
+    FlowTexts texts = shard.texts.intern(to_view(in.event.application), to_view(in.event.rule));
     Outgoing out;
-    out.payload = candidates ? Payload::copy(in.attachments(), {}) : nullptr;
+    out.payload = candidates ? kept.payload(in) : nullptr;
     shard.store.reserve();
     Gate gate(*this);
     if (!gate.open(candidates & ~lag, out.bytes(), std::uint64_t{1} << id.slot, time.steady)) {
@@ -169,7 +203,9 @@ flowd_result BusState::begin(Shard& shard, std::uint32_t found, AnnouncerId id, 
     } else {
         shard.store.link(index, index_hash);
     }
-    fill(shard, flow, id, in, time);
+    fill(shard, flow, id, in, std::move(texts), time);
+    kept.give_to(flow);
+    flow_id = flow.id;
     shard.next_expiry_ns = std::min(shard.next_expiry_ns, expiry_of(flow));
 
     auto payload = std::move(out.payload);
@@ -195,51 +231,52 @@ flowd_result BusState::refresh(Shard& shard, Flow& flow, AnnouncerId id, const I
                                Notices& notices) {
     const flowd_event& event = in.event;
     const std::uint64_t bit = std::uint64_t{1} << id.slot;
-    const std::uint32_t precedence = announcers[id.slot].precedence;
-    const bool better =
-        precedence > flow.precedence || (precedence == flow.precedence && !is_valid(flow.tag) && is_valid(event.tag));
-    const bool owns = better || flow.owner == id.slot;
-    const bool retag = owns && !same_tag(flow.tag, event.tag);
+    const auto slot = static_cast<std::uint8_t>(id.slot);
+    const AnnouncerSlot& announcer = announcers[id.slot];
+    const std::uint32_t precedence = announcer.precedence;
+    const bool gives_tag = replaces(event.tag, precedence, flow.owner == slot, flow);
+    const bool retag = gives_tag && !same_tag(flow.tag, event.tag);
     const bool forward = event.kind == FLOWD_EVENT_ONGOING && precedence >= flow.precedence;
     const std::uint32_t candidates = shard.active & shard.takes_ongoing;
 
+    // All that needs memory comes before anything is changed.
+    NextKept kept(shard.kept, flow.kept, in, attachments_not_kept);
+    const bool names_application = event.application.length > 0 && (gives_tag || flow.texts.application().empty());
+    const std::string_view application = names_application ? to_view(event.application) : flow.texts.application();
+    const std::string_view rule = gives_tag ? to_view(event.rule) : flow.texts.rule();
+    const bool renamed = application != flow.texts.application() || rule != flow.texts.rule();
+    FlowTexts texts = renamed ? shard.texts.intern(application, rule) : FlowTexts();
+    shard.announcements.reserve();
     Outgoing out;
-    if ((retag || forward) && candidates) out.payload = Payload::copy(in.attachments(), {});
+    if (candidates) out.payload = kept.payload(in);
     Gate gate(*this);
     if (retag && !gate.open(candidates & up_to_date(shard, flow), out.bytes(), bit, time.steady)) {
         tally.refuse(Refusal::full);
         return FLOWD_FULL;
     }
-    tally.note(retag ? Effect::retagged : flow.announcers & bit ? Effect::refreshed : Effect::joined);
+    shard.usages.take(flow, event.usage, reporter(id.slot, event.sender));
 
+    const std::uint8_t flags = flow.flags;
+    const bool joined = shard.announcements.join(flow, slot, event.sender, static_cast<std::uint8_t>(event.flags));
+    tally.note(retag ? Effect::retagged : joined ? Effect::joined : Effect::refreshed);
+    if (!gives_tag && !same_tag(flow.tag, event.tag)) tally.note(Effect::tag_kept);
     flow.seen_ns = time.steady;
-    if (better) {
-        flow.owner = static_cast<std::uint8_t>(id.slot);
+    if (gives_tag) {
+        flow.owner = slot;
+        flow.announcer = announcer.name_number;
         flow.precedence = static_cast<std::uint8_t>(precedence);
-        flow.flags = (flow.flags & ~std::uint32_t{FLOWD_LEARNT_REMOTELY}) | (event.flags & FLOWD_LEARNT_REMOTELY);
+        flow.tag = event.tag;
     }
-    // Metered is a flow that only meters announce.
-    const bool only = (flow.announcers & ~bit) == 0;
-    if (!(event.flags & FLOWD_METERED))
-        flow.flags &= ~std::uint32_t{FLOWD_METERED};
-    else if (only)
-        flow.flags |= FLOWD_METERED;
-    flow.announcers |= bit;
-    keep_usage(flow, event);
-    if (flow.local == FLOWD_LOCAL_UNKNOWN) flow.local = event.local;
-    if (flow.initiator == FLOWD_INITIATOR_UNKNOWN) flow.initiator = event.initiator;
-    if (event.application.length > 0 && (better || flow.application.empty()) &&
-        flow.application.text() != to_view(event.application)) {
-        shard.applications.release(flow.application);
-        flow.application = shard.applications.intern(to_view(event.application));
+    if (flow.local == FLOWD_LOCAL_UNKNOWN) flow.local = event.local & 7;
+    if (flow.initiator == FLOWD_INITIATOR_UNKNOWN) flow.initiator = event.initiator & 3;
+    if (renamed) {
+        shard.texts.release(flow.texts);
+        flow.texts = std::move(texts);
     }
+    kept.give_to(flow);
     shard.next_expiry_ns = std::min(shard.next_expiry_ns, expiry_of(flow));
 
-    if (retag) {
-        flow.tag = event.tag;
-        keep_attachments(shard, flow, in);
-    }
-    if (!retag && !forward) return FLOWD_OK;
+    if (!retag && !forward && flags == flow.flags) return FLOWD_OK;
     auto payload = std::move(out.payload);
     out = outgoing(flow, FLOWD_EVENT_ONGOING, first_of(event.time_ns, time.system));
     out.payload = std::move(payload);
@@ -254,40 +291,63 @@ flowd_result BusState::refresh(Shard& shard, Flow& flow, AnnouncerId id, const I
     return FLOWD_OK;
 }
 
+bool BusState::may_end(const Shard& shard, const Flow& flow, AnnouncerId id, std::uint64_t sender) const {
+    const auto slot = static_cast<std::uint8_t>(id.slot);
+    if (flow.announcers >> slot & 1) return shard.announcements.may_end(flow, slot, sender);
+    bool higher = true;
+    for_each_bit(flow.announcers,
+                 [&](unsigned other) { higher = higher && announcers[id.slot].precedence > announcers[other].precedence; });
+    return higher;
+}
+
 flowd_result BusState::end(Shard& shard, Flow& flow, AnnouncerId id, const Incoming& in, Now time, Tally& tally,
                            Notices& notices) {
     const flowd_event& event = in.event;
     const std::uint64_t bit = std::uint64_t{1} << id.slot;
+    if (!may_end(shard, flow, id, event.sender)) {
+        tally.note(Effect::foreign_end);
+        return FLOWD_OK;
+    }
+    // All that needs memory comes before anything is changed.
+    NextKept kept(shard.kept, flow.kept, in, attachments_not_kept);
     const std::uint64_t others = flow.announcers & ~bit;
     std::uint32_t highest = 0;
     for_each_bit(others, [&](unsigned slot) { highest = std::max(highest, announcers[slot].precedence.load()); });
     const bool goes_on = others != 0 && event.end_reason == FLOWD_END_WITHDRAWN;
     if (goes_on || announcers[id.slot].precedence < highest) {
-        tally.note(flow.announcers & bit ? Effect::left : Effect::foreign_end);
-        flow.announcers = others;
+        shard.usages.take(flow, event.usage, reporter(id.slot, event.sender));
+        kept.give_to(flow);
+        tally.note(Effect::left);
+        shard.announcements.leave(flow, static_cast<std::uint8_t>(id.slot));
         if (flow.owner == id.slot) flow.disown();
+        shard.next_expiry_ns = std::min(shard.next_expiry_ns, expiry_of(flow));
         return FLOWD_OK;
     }
 
     const std::uint32_t candidates = shard.active & shard.takes_end;
+    const bool renamed = flow.texts.application().empty() && event.application.length > 0;
+    FlowTexts texts = renamed ? shard.texts.intern(to_view(event.application), flow.texts.rule()) : FlowTexts();
     Outgoing out;
-    out.payload = candidates ? Payload::copy(in.attachments(), {}) : nullptr;
+    out.payload = candidates ? kept.payload(in) : nullptr;
     Gate gate(*this);
     if (!gate.open(candidates & up_to_date(shard, flow), out.bytes(), bit, time.steady)) {
         tally.refuse(Refusal::full);
         return FLOWD_FULL;
     }
-    keep_usage(flow, event);
-    keep_attachments(shard, flow, in);
+    shard.tombstones.push_back(tombstone_of(flow, time));
+    shard.usages.take(flow, event.usage, reporter(id.slot, event.sender));
+    kept.give_to(flow);
+    if (renamed) {
+        shard.texts.release(flow.texts);
+        flow.texts = std::move(texts);
+    }
+    set_end(flow, first_of(event.end_time_ns, first_of(event.time_ns, time.steady + flow.clock_ns)), tally);
     flow.end_reason = end_reason_of(event);
-    if (flow.application.empty()) flow.application = shard.applications.intern(to_view(event.application));
-    const std::int64_t at = first_of(event.time_ns, time.system);
-    flow.end_ns = std::max(first_of(event.end_time_ns, at), flow.start_ns);
-    flow.announcers = 0;
+    shard.announcements.clear(flow);
     flow.ender = static_cast<std::uint8_t>(id.slot);
 
     auto payload = std::move(out.payload);
-    out = outgoing(flow, FLOWD_EVENT_END, at);
+    out = outgoing(flow, FLOWD_EVENT_END, first_of(event.time_ns, time.system));
     out.payload = std::move(payload);
     const std::uint32_t told = gate.push(out, time.steady, notices);
     close(shard, flow, told, time);
@@ -296,44 +356,56 @@ flowd_result BusState::end(Shard& shard, Flow& flow, AnnouncerId id, const Incom
     return FLOWD_OK;
 }
 
+void BusState::set_end(Flow& flow, std::int64_t end_ns, Tally& tally) {
+    if (end_ns < flow.start_ns) tally.note(Effect::clock_stepped);
+    flow.end_ns = std::max(end_ns, flow.start_ns);
+}
+
 flowd_result BusState::end_unseen(Shard& shard, AnnouncerId id, const Incoming& in, std::uint64_t key_hash, Now time,
-                                  Tally& tally, Notices& notices) {
+                                  Tally& tally, Notices& notices, std::uint64_t& flow_id) {
     if (live.load(std::memory_order_relaxed) + ended_kept.load(std::memory_order_relaxed) >= limits.max_live)
         reclaim(shard, FlowStore::none);
     const flowd_event& event = in.event;
     const std::uint32_t candidates = shard.active & shard.takes_end;
+    // All that needs memory comes before anything is changed.
+    NextKept kept(shard.kept, KeptAttachments::none, in, attachments_not_kept);
+    FlowTexts texts = shard.texts.intern(to_view(event.application), to_view(event.rule));
     Outgoing out;
-    out.payload = candidates ? Payload::copy(in.attachments(), {}) : nullptr;
+    out.payload = candidates ? kept.payload(in) : nullptr;
     shard.store.reserve();
     Gate gate(*this);
     if (!gate.open(candidates, out.bytes(), std::uint64_t{1} << id.slot, time.steady)) {
         tally.refuse(Refusal::full);
         return FLOWD_FULL;
     }
+    shard.tombstones.emplace_back();
     const std::uint32_t index = shard.store.add();
     Flow& flow = shard.store[index];
     shard.store.link(index, static_cast<std::uint32_t>(key_hash));
-    fill(shard, flow, id, in, time);
+    shard.tombstones.back() = tombstone_of(flow, time);
+    fill(shard, flow, id, in, std::move(texts), time);
+    kept.give_to(flow);
     flow.state = FlowState::live;
     flow.charged = static_cast<std::uint8_t>(id.slot);
     live.fetch_add(1, std::memory_order_relaxed);
     announcers[id.slot].live.fetch_add(1, std::memory_order_relaxed);
     flow.started = flow.tagged = ~std::uint32_t{0};  // nobody is told a start of what is over
-    flow.announcers = 0;
+    shard.announcements.clear(flow);
     flow.ender = static_cast<std::uint8_t>(id.slot);
+    flow.no_start = event.start_time_ns == 0;
     const std::int64_t at = first_of(event.time_ns, time.system);
-    flow.end_ns = first_of(event.end_time_ns, at);
+    const std::int64_t end_ns = first_of(event.end_time_ns, at);
+    flow.start_ns = first_of(event.start_time_ns, end_ns);
+    set_end(flow, end_ns, tally);
     flow.end_reason = end_reason_of(event);
-    if (event.start_time_ns == 0) flow.flags |= FLOWD_NO_START;
-    flow.start_ns = event.start_time_ns == 0 ? flow.end_ns : event.start_time_ns;
-    flow.end_ns = std::max(flow.end_ns, flow.start_ns);
+    flow_id = flow.id;
 
     auto payload = std::move(out.payload);
     out = outgoing(flow, FLOWD_EVENT_END, at);
     out.payload = std::move(payload);
     const std::uint32_t told = gate.push(out, time.steady, notices);
     close(shard, flow, told, time);
-    tally.note(event.start_time_ns == 0 ? Effect::end_no_start : Effect::end_unseen);
+    tally.note(flow.no_start ? Effect::end_no_start : Effect::end_unseen);
     if (candidates & ~told) bring_up_all(shard, flow, candidates & ~told, 0, time, notices);
     return FLOWD_OK;
 }

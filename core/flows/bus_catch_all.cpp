@@ -4,10 +4,16 @@
 #include <string_view>
 
 #include "core/flows/bus_state.hpp"
+#include "flowd/sized.hpp"
 
 namespace flowd::core {
 
 flowd_result BusState::set_catch_all(AnnouncerId id, const Incoming& in, Now time, Tally& tally, Notices& notices) {
+    flowd_string name{};
+    {
+        const std::lock_guard lock(shards[0].mutex);
+        name = to_c(names[announcers[id.slot].name_number]);
+    }
     {
         const std::lock_guard lock(catch_all_mutex);
         AnnouncerSlot& announcer = announcers[id.slot];
@@ -21,8 +27,11 @@ flowd_result BusState::set_catch_all(AnnouncerId id, const Incoming& in, Now tim
         own.event.attachment_count = 0;
         own.event.attachment_stride = 0;
         const std::string_view application(in.event.application.data, in.event.application.length);
-        own.application = application.empty() ? Application() : Application(application);
+        own.texts = application.empty() ? FlowTexts() : FlowTexts(application, {});
         own.event.application = {};
+        own.event.rule = {};
+        own.event.announcer = name;
+        own.event.precedence = announcer.precedence;
         if (own.event.time_ns == 0) own.event.time_ns = time.system;
         if (!had) own.sequence = ++catch_all_sequence;
         tally.note(Effect::catch_all);

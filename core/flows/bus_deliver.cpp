@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "core/flows/bus_state.hpp"
+#include "flowd/sized.hpp"
 
 namespace flowd::core {
 namespace {
@@ -68,15 +69,16 @@ std::uint32_t Gate::push(const Outgoing& event, std::int64_t now, Notices& notic
     return told;
 }
 
-Outgoing BusState::outgoing(const Flow& flow, std::uint32_t kind, std::int64_t time_ns) {
+Outgoing BusState::outgoing(const Flow& flow, std::uint32_t kind, std::int64_t time_ns) const {
     Outgoing out;
     flowd_event& event = out.event;
     event.size = sizeof event;
     event.kind = kind;
-    event.flags = flow.flags & (FLOWD_LEARNT_REMOTELY | FLOWD_METERED | FLOWD_NOT_TO_PEER);
+    event.flags = flow.flags;
     if (kind == FLOWD_EVENT_END) {
-        event.flags |= flow.flags & FLOWD_NO_START;
+        if (flow.no_start) event.flags |= FLOWD_NO_START;
         event.end_reason = flow.end_reason;
+        event.end_time_ns = flow.end_ns;
     }
     event.precedence = flow.precedence;
     event.local = flow.local;
@@ -86,10 +88,10 @@ Outgoing BusState::outgoing(const Flow& flow, std::uint32_t kind, std::int64_t t
     event.tag = flow.tag;
     event.time_ns = time_ns;
     event.start_time_ns = flow.start_ns;
-    event.end_time_ns = flow.end_ns;
-    event.usage = flow.usage;
+    event.usage = Usages::of(flow);
     event.sender = flow.sender;
-    out.application = flow.application;
+    event.announcer = name_of(flow);
+    out.texts = flow.texts;
     return out;
 }
 
@@ -110,9 +112,7 @@ bool BusState::tell(const Shard& shard, const Flow& flow, std::uint32_t kind, st
                               : kind == FLOWD_EVENT_END ? flow.end_ns
                                                         : now.system;
     Outgoing event = outgoing(flow, kind, time);
-    // An end that the core made itself is no repetition of what an announcer said.
-    const bool made_here = kind == FLOWD_EVENT_END && flow.ender == nobody;
-    if (!made_here) event.payload = shard.kept.payload(flow.kept);
+    event.payload = shard.kept.payload(flow.kept);
     const std::lock_guard lock(queue.mutex);
     if (queue.behind || !queue.has_room(event.bytes())) return false;
     if (flags & FLOWD_RESYNC) ++queue.counts.resynced;
@@ -188,15 +188,19 @@ void BusState::close(Shard& shard, Flow& flow, std::uint32_t told, Now now) {
     if (flow.sender_charged) senders.discharge(flow.sender);
     flow.sender_charged = false;
     if ((~flow.ended & shard.active) != 0) owed.fetch_add(1, std::memory_order_relaxed);
-    shard.tombstones.push_back({FlowStore::index_of(flow.id), flow.id, now.steady + limits.tombstone_ns});
+}
+
+EndedFlow BusState::tombstone_of(const Flow& flow, Now now) const {
+    return {FlowStore::index_of(flow.id), flow.id, now.steady + limits.tombstone_ns};
 }
 
 void BusState::expire(Shard& shard, Flow& flow, Expiry reason, Now now, Notices& notices) {
+    shard.tombstones.push_back(tombstone_of(flow, now));
     expired[static_cast<std::size_t>(reason)].fetch_add(1, std::memory_order_relaxed);
     flow.end_reason = end_reason_of(reason);
-    flow.announcers = 0;
+    shard.announcements.clear(flow);
     flow.ender = nobody;
-    flow.end_ns = std::max(now.system, flow.start_ns);
+    flow.end_ns = std::max(now.steady + flow.clock_ns, flow.start_ns);
     close(shard, flow, 0, now);
     bring_up_all(shard, flow, ~flow.ended, 0, now, notices);
 }
@@ -227,8 +231,9 @@ void BusState::drop(Shard& shard, Flow& flow) {
     } else {
         shard.store.unlink(index, key_hash);
     }
-    shard.applications.release(flow.application);
+    shard.texts.release(flow.texts);
     shard.kept.release(flow.kept);
+    shard.usages.forget(flow);
     shard.store.remove(index);
     ended_kept.fetch_sub(1, std::memory_order_relaxed);
 }
@@ -276,7 +281,11 @@ std::int64_t BusState::expiry_of(const Flow& flow) const {
     return limit > never_ns - flow.seen_ns ? never_ns : flow.seen_ns + limit;
 }
 
-flowd_flow BusState::view(const Flow& flow, Now now) const {
+flowd_string BusState::name_of(const Flow& flow) const {
+    return to_c(names[flow.announcer]);
+}
+
+flowd_flow BusState::view(const Shard& shard, const Flow& flow) const {
     flowd_flow out{};
     out.size = sizeof out;
     out.flags = flow.flags;
@@ -284,12 +293,15 @@ flowd_flow BusState::view(const Flow& flow, Now now) const {
     out.key = flow.key;
     out.tag = flow.tag;
     out.start_time_ns = flow.start_ns;
-    out.seen_time_ns = now.system - (now.steady - flow.seen_ns);
-    out.usage = flow.usage;
+    out.seen_time_ns = flow.seen_ns + flow.clock_ns;
+    out.usage = Usages::of(flow);
     out.local = flow.local;
     out.initiator = flow.initiator;
-    out.announcers = static_cast<std::uint32_t>(__builtin_popcountll(flow.announcers));
-    out.application = flow.application.borrowed();
+    out.announcers = shard.announcements.count(flow);
+    out.precedence = flow.precedence;
+    out.sender = flow.sender;
+    out.announcer = name_of(flow);
+    flow.texts.lend_to(out);
     return out;
 }
 

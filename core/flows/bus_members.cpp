@@ -13,6 +13,14 @@ Error no_slot(std::string_view what, std::size_t most) {
 
 }  // namespace
 
+std::uint16_t BusState::number_of_name(const std::string& name) {
+    const auto known = std::find(names.begin(), names.end(), name);
+    if (known != names.end()) return static_cast<std::uint16_t>(known - names.begin());
+    if (names.size() > std::numeric_limits<std::uint16_t>::max()) return 0;  // so many reloads with names of their own
+    names.push_back(name);
+    return static_cast<std::uint16_t>(names.size() - 1);
+}
+
 Result<AnnouncerId> Bus::add_announcer(AnnouncerOptions options) {
     const std::lock_guard registration(state_->registration);
     auto& slots = state_->announcers;
@@ -29,6 +37,7 @@ Result<AnnouncerId> Bus::add_announcer(AnnouncerOptions options) {
     }
     const auto locks = state_->lock_all();
     free->taken = true;
+    free->name_number = state_->number_of_name(options.name);
     free->name = std::move(options.name);
     free->precedence = options.precedence;
     free->max_live = options.max_live;
@@ -51,6 +60,7 @@ Result<void> Bus::replace_announcer(AnnouncerId id, AnnouncerOptions options) {
     }
     {
         const auto locks = state_->lock_all();
+        slot.name_number = state_->number_of_name(options.name);
         slot.name = std::move(options.name);
         slot.precedence = options.precedence;
         slot.max_live = options.max_live;
@@ -77,12 +87,14 @@ void Bus::remove_announcer(AnnouncerId id) {
             for (std::uint32_t i = 0; i < shard.store.end(); ++i) {
                 Flow& flow = shard.store[i];
                 if (flow.state != FlowState::live) continue;
+                if (flow.announcers == bit) {
+                    state_->expire(shard, flow, Expiry::unannounced, now, notices);
+                    continue;
+                }
+                shard.announcements.leave(flow, static_cast<std::uint8_t>(id.slot));
+                shard.next_expiry_ns = std::min(shard.next_expiry_ns, state_->expiry_of(flow));
                 if (flow.owner == id.slot) flow.disown();
-                const bool announced_it = (flow.announcers & bit) != 0;
-                flow.announcers &= ~bit;
-                if (flow.announcers == 0) {
-                    if (announced_it) state_->expire(shard, flow, Expiry::unannounced, now, notices);
-                } else if (flow.charged == id.slot) {  // also one that it had left
+                if (flow.charged == id.slot) {  // also one that it had left
                     flow.charged = static_cast<std::uint8_t>(__builtin_ctzll(flow.announcers));
                     --slot.live;
                     ++state_->announcers[flow.charged].live;
@@ -261,6 +273,9 @@ BusCounters Bus::counters() const {
     out.tombstones_cut_short = state.tombstones_cut_short;
     out.samples = state.samples;
     out.samples_unknown = state.samples_unknown;
+    out.samples_invalid = state.samples_invalid;
+    out.samples_shed = state.samples_shed;
+    out.attachments_not_kept = state.attachments_not_kept;
     out.socket_dumps = state.socket_dumps;
     out.socket_dumps_failed = state.socket_dumps_failed;
     const auto copy = [](auto& to, const auto& from) { std::copy(from.begin(), from.end(), to.begin()); };

@@ -19,13 +19,15 @@
 #include <unordered_map>
 #include <vector>
 
-#include "core/flows/application.hpp"
+#include "core/flows/announcements.hpp"
 #include "core/flows/bus.hpp"
 #include "core/flows/flow_key.hpp"
 #include "core/flows/flow_store.hpp"
+#include "core/flows/flow_texts.hpp"
 #include "core/flows/intake.hpp"
 #include "core/flows/kept_attachments.hpp"
 #include "core/flows/queue_core.hpp"
+#include "core/flows/usages.hpp"
 
 namespace flowd::core {
 
@@ -50,6 +52,7 @@ struct Tally {
 struct AnnouncerSlot {
     // Written with registration and all shards locked; read under either.
     std::string name;
+    std::uint16_t name_number = 0;  ///< in BusState::names
     std::atomic<std::uint32_t> precedence{0};
     std::uint64_t max_live = 0;
     bool taken = false;
@@ -78,8 +81,10 @@ struct EndedFlow {
 struct alignas(64) Shard {
     mutable std::mutex mutex;
     FlowStore store;
-    Applications applications;
+    TextPool texts;
     KeptAttachments kept;
+    Announcements announcements;
+    Usages usages;
     std::uint64_t announcing = 0;   ///< announcer slots in use
     std::uint32_t active = 0;       ///< backend slots in use ...
     std::uint32_t takes_start = 0;  ///< ... and what they accept
@@ -110,7 +115,7 @@ struct CatchAll {
     std::uint32_t precedence = 0;
     std::uint64_t sequence = 0;  ///< of its setting: among equals the earliest wins
     flowd_event event{};
-    Application application;
+    FlowTexts texts;
 };
 
 /// The queues of one event, locked together: either all take it or none does.
@@ -145,27 +150,31 @@ struct BusState : std::enable_shared_from_this<BusState> {
     void expect(const std::byte* event);  ///< this one comes soon
     [[nodiscard]] std::vector<std::unique_lock<std::mutex>> lock_all();
 
-    // bus_announce.cpp: events in
-    flowd_result announce(AnnouncerId id, const Incoming& in, Now now, Tally& tally, Notices& notices);
+    // bus_announce.cpp: events in. `flow_id`: see flowd_host.emit.
+    flowd_result announce(AnnouncerId id, const Incoming& in, Now now, Tally& tally, Notices& notices,
+                          std::uint64_t& flow_id);
     flowd_result begin(Shard& shard, std::uint32_t found, AnnouncerId id, const Incoming& in, std::uint64_t key_hash,
-                       Now now, Tally& tally, Notices& notices);
+                       Now now, Tally& tally, Notices& notices, std::uint64_t& flow_id);
     flowd_result refresh(Shard& shard, Flow& flow, AnnouncerId id, const Incoming& in, Now now, Tally& tally,
                          Notices& notices);
     flowd_result end(Shard& shard, Flow& flow, AnnouncerId id, const Incoming& in, Now now, Tally& tally, Notices& notices);
     flowd_result end_unseen(Shard& shard, AnnouncerId id, const Incoming& in, std::uint64_t key_hash, Now now, Tally& tally,
-                            Notices& notices);
+                            Notices& notices, std::uint64_t& flow_id);
+    [[nodiscard]] bool may_end(const Shard& shard, const Flow& flow, AnnouncerId id, std::uint64_t sender) const;
     [[nodiscard]] bool is_start_of_ended(const Flow& ended, AnnouncerId id, const flowd_event& start) const;
     bool charge(Flow& flow, AnnouncerId id, std::uint64_t sender,
                 Tally& tally);  ///< against the caps; false: one is reached
-    void fill(Shard& shard, Flow& flow, AnnouncerId id, const Incoming& in, Now now);
-    static void keep_attachments(Shard& shard, Flow& flow, const Incoming& in);
+    void fill(Shard& shard, Flow& flow, AnnouncerId id, const Incoming& in, FlowTexts texts, Now now);
+    static void set_end(Flow& flow, std::int64_t end_ns, Tally& tally);
+    std::uint16_t number_of_name(const std::string& name);  ///< with registration and all shards locked
+    [[nodiscard]] flowd_string name_of(const Flow& flow) const;
     void limit_older(Shard& shard, const Flow& flow);
     flowd_result set_catch_all(AnnouncerId id, const Incoming& in, Now now, Tally& tally, Notices& notices);
     void withdraw_catch_all(std::uint32_t slot, std::int64_t system_ns, Notices& notices);
     void tell_catch_all(std::int64_t system_ns, Notices& notices);
 
     // bus_deliver.cpp: what backends are told, and the end of records. The shard's lock is held.
-    [[nodiscard]] static Outgoing outgoing(const Flow& flow, std::uint32_t kind, std::int64_t time_ns);
+    [[nodiscard]] Outgoing outgoing(const Flow& flow, std::uint32_t kind, std::int64_t time_ns) const;
     [[nodiscard]] std::uint32_t lagging(const Shard& shard, const Flow& flow) const;  ///< owed something of an older flow
     [[nodiscard]] std::uint32_t up_to_date(const Shard& shard, const Flow& flow) const;
     /// Tells one backend all it does not know of this key; false when its queue has no room for that.
@@ -176,7 +185,9 @@ struct BusState : std::enable_shared_from_this<BusState> {
     /// The same for several; those that had no room are marked and will be told by resync.
     void bring_up_all(Shard& shard, Flow& flow, std::uint32_t to, std::uint32_t end_flags, Now now, Notices& notices);
     void push_ongoing(Shard& shard, const Flow& flow, const Outgoing& event, std::int64_t now, Notices& notices);
+    /// A live flow has ended; its tombstone has been laid before, since that needs memory.
     void close(Shard& shard, Flow& flow, std::uint32_t told, Now now);
+    [[nodiscard]] EndedFlow tombstone_of(const Flow& flow, Now now) const;
     void expire(Shard& shard, Flow& flow, Expiry reason, Now now, Notices& notices);
     void mark_ended(Shard& shard, Flow& flow, std::uint32_t to);
     void settle(Shard& shard, Flow& flow);  ///< removes the record when nobody needs it any more
@@ -194,7 +205,8 @@ struct BusState : std::enable_shared_from_this<BusState> {
     void resync(QueueCore& queue, Notices& notices);  ///< as far as half of its queue; on the consumer's thread
 
     // samples.cpp
-    void apply(std::uint64_t id, std::span<const flowd_sample> of_flow, Notices& notices);
+    void apply(std::span<const SamplePeriod::Entry> of_flow, Notices& notices);
+    static std::uint32_t reporter(std::uint32_t slot, std::uint64_t sender);
 
     // bus_members.cpp
     void detach(std::shared_ptr<QueueCore> queue, Notices& notices);  // by value: its own place is emptied
@@ -206,9 +218,10 @@ struct BusState : std::enable_shared_from_this<BusState> {
     void detach_from(Shard& shard, const QueueCore& queue);
 
     [[nodiscard]] std::uint64_t announcers_called(flowd_string name);  ///< as bits
-    [[nodiscard]] flowd_flow view(const Flow& flow, Now now) const;
+    [[nodiscard]] flowd_flow view(const Shard& shard, const Flow& flow) const;
 
     const Clock clock;
+    const std::uint32_t own_scope;
     const KeyHash hash;
     std::unique_ptr<SocketProbe> probe;
     std::int64_t probe_due_ns;
@@ -222,6 +235,9 @@ struct BusState : std::enable_shared_from_this<BusState> {
 
     std::mutex registration;
     std::array<AnnouncerSlot, Bus::max_announcers> announcers;
+    /// Names of instances, for as long as the bus lives: events that wait point to them. [0] is empty. Grows with
+    /// registration and all shards locked; read under either.
+    std::deque<std::string> names{std::string()};
     /// Written under registration; read there, or under a shard's lock by whoever finds the slot's bit in `active`.
     std::array<std::shared_ptr<QueueCore>, Bus::max_backends> backends;
 
@@ -235,6 +251,11 @@ struct BusState : std::enable_shared_from_this<BusState> {
     std::atomic<std::uint64_t> tombstones_cut_short{0};
     std::atomic<std::uint64_t> samples{0};
     std::atomic<std::uint64_t> samples_unknown{0};
+    std::atomic<std::uint64_t> samples_invalid{0};
+    std::atomic<std::uint64_t> samples_shed{0};
+    std::atomic<std::uint64_t> attachments_not_kept{0};
+    std::atomic<std::uint64_t> periods{0};  ///< of samples
+    std::atomic<std::uint32_t> visits{0};
     std::atomic<std::uint64_t> socket_dumps{0};
     std::atomic<std::uint64_t> socket_dumps_failed{0};
 };

@@ -80,7 +80,7 @@ void BusState::bury(Shard& shard, std::int64_t now_ns) {
         shard.tombstones.pop_front();
     }
     while (!shard.owed.empty() && !has_ended(shard.store.by_id(shard.owed.front().id))) shard.owed.pop_front();
-    if (shard.applications.size() > shard.store.end()) shard.applications.prune();
+    if (shard.texts.size() > shard.store.end()) shard.texts.prune();
 }
 
 void BusState::sweep(Shard& shard, Now time) {

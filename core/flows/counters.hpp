@@ -13,50 +13,57 @@
 
 namespace flowd::core {
 
+// Each list below is the only one of its kind: the enumeration, the names in `status` and in metrics, and the check of
+// docs/flows.md come from it.
+
 /// Why an offered event was not accepted. One event, one reason.
-enum class Refusal : std::uint8_t {
-    full,            ///< a backend's queue: offered again by the plugin, or shed by it
-    limit_live,      ///< flows.maxLive
-    limit_instance,  ///< flows.maxPerInstance
-    limit_sender,    ///< flows.maxPerSource
-    bad_size,        ///< struct size or stride
-    bad_kind,
-    bad_protocol,     ///< 0
-    bad_address,      ///< both ends unspecified
-    bad_reserved,     ///< a reserved member is not 0
-    bad_flags,        ///< flags that the core does not know, or that only the core sets
-    bad_times,        ///< negative, or an end before its own start
-    bad_enum,         ///< local or initiator
-    bad_text,         ///< application: too long, or null with a length
-    bad_attachments,  ///< too many, too large, or null with a length
-    count_
-};
+#define FLOWD_REFUSALS(X)                                                         \
+    X(full, "a backend's queue: offered again by the plugin, or shed by it")      \
+    X(limit_live, "flows.maxLive")                                                \
+    X(limit_instance, "flows.maxPerInstance")                                     \
+    X(limit_sender, "flows.maxPerSource")                                         \
+    X(bad_size, "struct size or stride")                                          \
+    X(bad_kind, "no kind that the core knows")                                    \
+    X(bad_protocol, "0")                                                          \
+    X(bad_address, "both ends unspecified")                                       \
+    X(bad_reserved, "a reserved member is not 0")                                 \
+    X(bad_flags, "flags that the core does not know, or that only the core sets") \
+    X(bad_times, "negative")                                                      \
+    X(bad_enum, "local, initiator or end_reason")                                 \
+    X(bad_text, "application or rule: null with a length")                        \
+    X(bad_attachments, "too many, too large, or null with a length")              \
+    X(bad_catch_all, "a catch-all event with something of a flow")
 
-/// What an accepted event did when it was not simply passed on.
-enum class Effect : std::uint8_t {
-    started,
-    refreshed,  ///< an announcement of a flow that its announcer had announced before
-    joined,     ///< one more announcer
-    retagged,
-    ended,
-    left,          ///< an end from an announcer that does not decide: it left the set
-    late,          ///< ongoing or end within the tombstone, from an announcer that had not ended the flow
-    double_end,    ///< end within the tombstone from the one that had ended it
-    foreign_end,   ///< end from an announcer of lower precedence that never announced the flow
-    end_unseen,    ///< end of a flow never seen, with its start time
-    end_no_start,  ///< end of a flow never seen, without a start time
-    catch_all,
-    count_
-};
+/// What an accepted event did when it was not simply passed on. One event may have several.
+#define FLOWD_EFFECTS(X)                                                                        \
+    X(started, "a flow starts")                                                                 \
+    X(refreshed, "an announcement of a flow that its announcer had announced before")           \
+    X(joined, "one more announcer: an instance, or another sender of one")                      \
+    X(retagged, "the flow has another tag")                                                     \
+    X(tag_kept, "another tag, which does not replace the flow's")                               \
+    X(ended, "the flow ends")                                                                   \
+    X(left, "an end from an announcer that does not decide: it left the set")                   \
+    X(late, "start, ongoing or end within the tombstone, not from the one that ended the flow") \
+    X(double_end, "end within the tombstone from the one that had ended it")                    \
+    X(foreign_end, "end from an instance or a sender that may not end the flow")                \
+    X(end_unseen, "end of a flow never seen, with its start time")                              \
+    X(end_no_start, "end of a flow never seen, without a start time")                           \
+    X(clock_stepped, "an end before its start: taken as an end at its start")                   \
+    X(catch_all, "a catch-all is set or withdrawn")
 
-enum class Expiry : std::uint8_t {
-    idle,           ///< metered and silent
-    age,            ///< announced and never refreshed for flows.maxAge
-    socket_gone,    ///< sock_diag knew it and no longer does
-    enricher_gone,  ///< an enricher said FLOWD_SAMPLE_GONE
-    unannounced,    ///< its last announcer was removed
-    count_
-};
+/// Why the core ended a flow.
+#define FLOWD_EXPIRIES(X)                                    \
+    X(idle, "metered and silent")                            \
+    X(age, "announced and never refreshed for flows.maxAge") \
+    X(socket_gone, "sock_diag does not know its connection") \
+    X(enricher_gone, "an enricher said FLOWD_SAMPLE_GONE")   \
+    X(unannounced, "its last announcer was removed")
+
+#define FLOWD_ENUMERATOR(name, text) name,
+enum class Refusal : std::uint8_t { FLOWD_REFUSALS(FLOWD_ENUMERATOR) count_ };
+enum class Effect : std::uint8_t { FLOWD_EFFECTS(FLOWD_ENUMERATOR) count_ };
+enum class Expiry : std::uint8_t { FLOWD_EXPIRIES(FLOWD_ENUMERATOR) count_ };
+#undef FLOWD_ENUMERATOR
 
 [[nodiscard]] std::string_view name_of(Refusal reason);
 [[nodiscard]] std::string_view name_of(Effect effect);
@@ -105,8 +112,11 @@ struct BusCounters {
     std::uint64_t ended_kept = 0;  ///< ended flows still in the table: tombstones and owed
     std::uint64_t owed = 0;        ///< ended flows some backend has not been told of
     std::uint64_t tombstones_cut_short = 0;
-    std::uint64_t samples = 0;          ///< from enrichers
-    std::uint64_t samples_unknown = 0;  ///< of flows that had ended meanwhile, or malformed
+    std::uint64_t samples = 0;               ///< from enrichers
+    std::uint64_t samples_unknown = 0;       ///< of flows that had ended meanwhile
+    std::uint64_t samples_invalid = 0;       ///< malformed
+    std::uint64_t samples_shed = 0;          ///< more than a period or a flow has room for
+    std::uint64_t attachments_not_kept = 0;  ///< more than a flow, or all of them, may keep
     std::uint64_t socket_dumps = 0;
     std::uint64_t socket_dumps_failed = 0;
     CountsBy<Expiry> expired{};

@@ -8,46 +8,66 @@
 #include <memory>
 #include <vector>
 
-#include "core/flows/application.hpp"
 #include "core/flows/flow_key.hpp"
+#include "core/flows/flow_texts.hpp"
 #include "flowd/abi/event.h"
 
 namespace flowd::core {
 
 enum class FlowState : std::uint8_t { free, live, ended };
 
-/// One flow. A record of an ended flow stays as its tombstone, and longer while a backend is owed its end. With its
-/// share of the index it must not cost more than 216 bytes, hence the order and the widths.
-/// As owner or ender of a flow: no announcer.
+/// As owner, ender or first announcer of a flow: no announcer.
 inline constexpr std::uint8_t nobody = 64;
 
+struct FlowTotals {
+    std::uint64_t bytes_sent;
+    std::uint64_t bytes_received;
+    std::uint64_t packets_sent;
+    std::uint64_t packets_received;
+    friend bool operator==(const FlowTotals&, const FlowTotals&) = default;
+};
+
+/// One flow. A record of an ended flow stays as its tombstone, and longer while a backend is owed its end. With its
+/// share of the index it must not cost more than 216 bytes, hence the order and the widths.
 struct Flow {
     flowd_key key;
-    std::uint64_t id;  ///< see FlowStore::id_of
+    std::uint64_t id;  ///< see FlowStore::index_of
     std::int64_t start_ns;
-    std::int64_t end_ns;
-    std::int64_t seen_ns;  ///< steady: last announcement; of an ended flow: when it ended
-    std::uint64_t announcers;
-    std::uint64_t sender;
-    flowd_usage usage;
+    union {
+        std::int64_t clock_ns;  ///< live: Unix time less steady time when it began; a step of the clock does not change it
+        std::int64_t end_ns;    ///< ended
+    };
+    std::int64_t seen_ns;      ///< steady: last announcement; of an ended flow: when it ended
+    std::uint64_t announcers;  ///< by slot
+    std::uint64_t sender;      ///< who announced it first
+    FlowTotals usage;
     flowd_tag tag;
-    Application application;
+    FlowTexts texts;
+    std::uint32_t usage_source;  ///< FLOWD_USAGE_*
+    std::uint32_t usage_by;      ///< whose report it is
     // One bit per backend slot: what it has been told, or does not want to know.
     std::uint32_t started;
     std::uint32_t tagged;
     std::uint32_t ended;
-    std::uint32_t older;  ///< an ended flow of the same key that some backend is still owed; of a free record: the next
-    std::uint32_t flags;  ///< FLOWD_*
-    std::uint32_t kept;   ///< of the shard's KeptAttachments
-    std::uint8_t local;
-    std::uint8_t initiator;
-    FlowState state;
-    std::uint8_t owner;       ///< the announcer whose tag it has, or nobody: that one is gone
+    std::uint32_t older;      ///< an ended flow of the same key that some backend is still owed; of a free record: the next
+    std::uint32_t kept;       ///< of the shard's KeptAttachments
+    std::uint32_t further;    ///< of the shard's Announcements
+    std::uint16_t announcer;  ///< of BusState::names: the one whose tag it has
+    std::uint8_t owner;       ///< its slot, or nobody: that one is gone
     std::uint8_t precedence;  ///< of the owner
-    std::uint8_t charged;     ///< the announcer whose cap it counts against
-    std::uint8_t ender;       ///< the announcer that ended it
-    std::uint8_t end_reason;  ///< FLOWD_END_*
+    std::uint8_t first;       ///< slot of the first announcement, or nobody: it has been withdrawn
+    std::uint8_t first_flags;      ///< ... and its flags
+    std::uint8_t flags;            ///< the plugins' FLOWD_* that all announcements set
+    std::uint8_t charged;          ///< the announcer whose cap it counts against
+    std::uint8_t ender;            ///< the announcer that ended it
+    std::uint8_t end_reason;       ///< FLOWD_END_*
+    std::uint8_t local : 3;        ///< FLOWD_LOCAL_*
+    std::uint8_t initiator : 2;    ///< FLOWD_INITIATOR_*
+    std::uint8_t usage_known : 2;  ///< FLOWD_USAGE_BYTES, FLOWD_USAGE_PACKETS
+    FlowState state;
     // Notes of the core.
+    bool usage_rebased : 1;  ///< the shard's Usages have more on it
+    bool no_start : 1;       ///< its end is all that was heard of it
     bool sender_charged : 1;
     bool tombstone_over : 1;
     bool superseded : 1;     ///< ended and reached only through `older` of a later flow of the same key
@@ -91,7 +111,7 @@ class FlowStore {
     void link(std::uint32_t index, std::uint32_t hash);
     void unlink(std::uint32_t index, std::uint32_t hash);
     void relink(std::uint32_t from, std::uint32_t to, std::uint32_t hash);
-    void remove(std::uint32_t index);  ///< not in the index any more, no application left
+    void remove(std::uint32_t index);  ///< not in the index any more, no texts left
 
     /// The record of an id, or null when that flow is gone.
     [[nodiscard]] Flow* by_id(std::uint64_t id) {

@@ -20,33 +20,6 @@ bool is_zero(const std::uint8_t* bytes, std::size_t count) {
     return std::all_of(bytes, bytes + count, [](std::uint8_t byte) { return byte == 0; });
 }
 
-std::optional<Refusal> check_attachments(Incoming& in) {
-    const flowd_event& event = in.event;
-    in.attachment_count = 0;
-    in.attachment_bytes = 0;
-    std::size_t kept_bytes = 0;
-    if (event.attachment_count == 0) return std::nullopt;
-    if (event.attachment_count > in.attachment.size() || event.attachments == nullptr) return Refusal::bad_attachments;
-    if (event.attachment_stride < least_attachment || event.attachment_stride % alignof(flowd_attachment) != 0)
-        return Refusal::bad_size;
-    const auto* at = reinterpret_cast<const std::byte*>(event.attachments);
-    for (std::size_t i = 0; i < event.attachment_count; ++i, at += event.attachment_stride) {
-        flowd_attachment& own = in.attachment[i];
-        if (!copy_sized_within(at, event.attachment_stride, least_attachment, own)) return Refusal::bad_size;
-        const bool absent = (own.id.data == nullptr) || (own.bytes.data == nullptr && own.bytes.length > 0);
-        if (absent || own.id.length == 0 || own.id.length > max_attachment_id) return Refusal::bad_attachments;
-        if ((own.flags & ~std::uint32_t{FLOWD_ATTACHMENT_KEEP}) != 0) return Refusal::bad_flags;
-        if (own.bytes.length > Bus::max_attachment_bytes) return Refusal::bad_attachments;
-        const std::size_t length = own.id.length + own.bytes.length;
-        in.attachment_bytes += length;
-        if (is_kept(own)) kept_bytes += length;
-        if (in.attachment_bytes > Bus::max_attachment_bytes || kept_bytes > Bus::max_kept_bytes)
-            return Refusal::bad_attachments;
-    }
-    in.attachment_count = event.attachment_count;
-    return std::nullopt;
-}
-
 std::optional<Refusal> check_flow(const flowd_event& event) {
     const flowd_key& key = event.key;
     if (key.protocol == 0) return Refusal::bad_protocol;
@@ -56,31 +29,96 @@ std::optional<Refusal> check_flow(const flowd_event& event) {
     return std::nullopt;
 }
 
+bool is_of_flow(std::uint32_t kind) {
+    return kind == FLOWD_EVENT_START || kind == FLOWD_EVENT_ONGOING || kind == FLOWD_EVENT_END;
+}
+
+/// Everything but the tag, the application and the time says something of a flow.
+std::optional<Refusal> check_catch_all(const flowd_event& event) {
+    static constexpr flowd_key no_key{};
+    const flowd_usage& usage = event.usage;
+    const bool measured = (usage.bytes_sent | usage.bytes_received | usage.packets_sent | usage.packets_received |
+                           usage.source | usage.known) != 0;
+    const bool of_flow = std::memcmp(&event.key, &no_key, sizeof no_key) != 0 || measured || event.start_time_ns != 0 ||
+                         event.end_time_ns != 0 || event.rule.length != 0 || event.attachment_count != 0;
+    return of_flow ? std::optional(Refusal::bad_catch_all) : std::nullopt;
+}
+
+bool is_end_reason_of_plugin(const flowd_event& event) {
+    switch (event.end_reason) {
+        case FLOWD_END_UNKNOWN:
+            return true;
+        case FLOWD_END_ANNOUNCED:
+        case FLOWD_END_IDLE:
+        case FLOWD_END_SOCKET_GONE:
+        case FLOWD_END_WITHDRAWN:
+            return event.kind == FLOWD_EVENT_END;
+        default:
+            return false;
+    }
+}
+
+bool is_absent(flowd_string text) {
+    return text.data == nullptr && text.length > 0;
+}
+
 }  // namespace
 
-std::optional<Refusal> take_in(const void* data, std::size_t stride, Incoming& in) {
+flowd_string cut_at_character(flowd_string text, std::size_t most) {
+    if (text.length <= most) return text;
+    // A character is at most four bytes; what is no UTF-8 is cut where it is.
+    std::size_t length = most;
+    while (length > 0 && most - length < 4 && (static_cast<std::uint8_t>(text.data[length]) & 0xc0) == 0x80) --length;
+    return {text.data, most - length < 4 ? length : most};
+}
+
+std::optional<Refusal> take_in_attachments(const flowd_attachment* attachments, std::size_t count, std::size_t stride,
+                                           flowd_attachment* to) {
+    if (count == 0) return std::nullopt;
+    if (count > Bus::max_attachments || attachments == nullptr) return Refusal::bad_attachments;
+    if (stride < least_attachment || stride % alignof(flowd_attachment) != 0) return Refusal::bad_size;
+    std::size_t bytes = 0;
+    const auto* at = reinterpret_cast<const std::byte*>(attachments);
+    for (std::size_t i = 0; i < count; ++i, at += stride) {
+        flowd_attachment& own = to[i];
+        if (!copy_sized_within(at, stride, least_attachment, own)) return Refusal::bad_size;
+        const bool absent = own.id.data == nullptr || (own.bytes.data == nullptr && own.bytes.length > 0);
+        if (absent || own.id.length == 0 || own.id.length > max_attachment_id) return Refusal::bad_attachments;
+        if ((own.flags & ~std::uint32_t{FLOWD_ATTACHMENT_KEEP}) != 0) return Refusal::bad_flags;
+        if (own.bytes.length > Bus::max_attachment_bytes) return Refusal::bad_attachments;
+        bytes += own.id.length + own.bytes.length;
+        if (bytes > Bus::max_attachment_bytes) return Refusal::bad_attachments;
+    }
+    return std::nullopt;
+}
+
+std::optional<Refusal> take_in(const void* data, std::size_t stride, std::uint32_t own_scope, Incoming& in) {
     flowd_event& event = in.event;
     if (!copy_sized_within(data, stride, least_event, event)) return Refusal::bad_size;
-    if ((event.flags & ~plugin_flags) != 0) return Refusal::bad_flags;
     event.precedence = 0;
     event.announcer = {};
     event.samples = nullptr;
     event.sample_count = 0;
     event.sample_stride = 0;
-    const bool of_flow =
-        event.kind == FLOWD_EVENT_START || event.kind == FLOWD_EVENT_ONGOING || event.kind == FLOWD_EVENT_END;
+    const bool of_flow = is_of_flow(event.kind);
     if (!of_flow && event.kind != FLOWD_EVENT_CATCH_ALL && event.kind != FLOWD_EVENT_CATCH_ALL_CLEAR)
         return Refusal::bad_kind;
+    if ((event.flags & ~plugin_flags) != 0) return Refusal::bad_flags;
     if (!is_zero(event.reserved, sizeof event.reserved)) return Refusal::bad_reserved;
     if (event.local > FLOWD_LOCAL_NONE || event.initiator > FLOWD_INITIATOR_DESTINATION) return Refusal::bad_enum;
+    if (!is_end_reason_of_plugin(event)) return Refusal::bad_enum;
     if (event.time_ns < 0 || event.start_time_ns < 0 || event.end_time_ns < 0) return Refusal::bad_times;
-    if (event.end_time_ns != 0 && event.end_time_ns < event.start_time_ns) return Refusal::bad_times;
-    if (event.application.length > Bus::max_application ||
-        (event.application.data == nullptr && event.application.length > 0))
-        return Refusal::bad_text;
-    if (of_flow)
-        if (const auto refusal = check_flow(event)) return refusal;
-    return check_attachments(in);
+    if (is_absent(event.application) || is_absent(event.rule)) return Refusal::bad_text;
+    event.application = cut_at_character(event.application, Bus::max_application);
+    event.rule = cut_at_character(event.rule, Bus::max_rule);
+    if (const auto refusal = of_flow ? check_flow(event) : check_catch_all(event)) return refusal;
+    normalise(event.key, own_scope);
+    if (const auto refusal =
+            take_in_attachments(event.attachments, event.attachment_count, event.attachment_stride, in.attachment.data()))
+        return refusal;
+    in.attachment_count = event.attachment_count;
+    in.keeps = std::any_of(in.attachments().begin(), in.attachments().end(), is_kept);
+    return std::nullopt;
 }
 
 void turn_round(flowd_event& event) {

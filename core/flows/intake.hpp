@@ -18,13 +18,20 @@ struct Incoming {
     flowd_event event;
     std::array<flowd_attachment, Bus::max_attachments> attachment;
     std::size_t attachment_count;
-    std::size_t attachment_bytes;
+    bool keeps;  ///< some attachment is to be kept
 
     [[nodiscard]] std::span<const flowd_attachment> attachments() const { return {attachment.data(), attachment_count}; }
 };
 
-/// Fills `in` from the event at `data`. Nothing: it is in order.
-std::optional<Refusal> take_in(const void* data, std::size_t stride, Incoming& in);
+/// Fills `in` from the event at `data`. Nothing: it is in order. `own_scope` as in normalise().
+std::optional<Refusal> take_in(const void* data, std::size_t stride, std::uint32_t own_scope, Incoming& in);
+
+/// Copies an array of attachments from outside into `to`, which has room for Bus::max_attachments.
+std::optional<Refusal> take_in_attachments(const flowd_attachment* attachments, std::size_t count, std::size_t stride,
+                                           flowd_attachment* to);
+
+/// At most `most` bytes, cut at the start of a character.
+[[nodiscard]] flowd_string cut_at_character(flowd_string text, std::size_t most);
 
 /// `in` seen from the other end of the tuple.
 void turn_round(flowd_event& event);

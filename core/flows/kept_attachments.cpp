@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/flows/kept_attachments.hpp"
 
+#include <algorithm>
 #include <string_view>
 #include <utility>
 
@@ -12,33 +13,101 @@ void append(std::string& key, std::string_view text) {
     key.append(reinterpret_cast<const char*>(&length), sizeof length).append(text);
 }
 
+bool same_id(const flowd_attachment& a, const flowd_attachment& b) {
+    return to_view(a.id) == to_view(b.id);
+}
+bool is_removal(const flowd_attachment& attachment) {
+    return is_kept(attachment) && attachment.bytes.length == 0;
+}
+std::size_t cost_of(const flowd_attachment& attachment) {
+    return attachment.id.length + attachment.bytes.length;
+}
+
 }  // namespace
 
-std::uint32_t KeptAttachments::hold(std::span<const flowd_attachment> attachments) {
+std::uint32_t KeptAttachments::change(std::uint32_t before, std::span<const flowd_attachment> changes,
+                                      std::uint64_t& not_kept) {
     found_.clear();
-    key_.clear();
-    for (const flowd_attachment& attachment : attachments) {
-        if (!is_kept(attachment)) continue;
-        found_.push_back(attachment);
-        append(key_, to_view(attachment.id));
-        append(key_, to_view(attachment.bytes));
+    std::size_t cost = 0;
+    if (before != none)
+        for (const flowd_attachment& kept : sets_[before - 1].payload->attachments()) {
+            found_.push_back(kept);
+            cost += cost_of(kept);
+        }
+    std::uint64_t too_many = 0;
+    std::uint64_t changed = 0;
+    for (const flowd_attachment& change : changes) {
+        if (!is_kept(change)) continue;
+        const auto same =
+            std::find_if(found_.begin(), found_.end(), [&](const auto& kept) { return same_id(kept, change); });
+        const std::size_t replaced = same == found_.end() ? 0 : cost_of(*same);
+        if (is_removal(change)) {
+            if (same != found_.end()) found_.erase(same);
+            cost -= replaced;
+        } else if (cost - replaced + cost_of(change) > max_bytes_of_flow ||
+                   (same == found_.end() && found_.size() == max_of_flow)) {
+            ++too_many;
+            continue;
+        } else {
+            if (same == found_.end())
+                found_.push_back(change);
+            else
+                *same = change;
+            cost += cost_of(change) - replaced;
+        }
+        ++changed;
     }
+    const auto number = enter();
+    not_kept += too_many + (number ? 0 : changed);
+    return number ? *number : hold(before);
+}
+
+std::optional<std::uint32_t> KeptAttachments::enter() {
     if (found_.empty()) return none;
-    if (const auto known = numbers_.find(key_); known != numbers_.end()) {
-        ++sets_[known->second - 1].holders;
-        return known->second;
+    key_.clear();
+    for (const flowd_attachment& kept : found_) {
+        append(key_, to_view(kept.id));
+        append(key_, to_view(kept.bytes));
     }
-    if (bytes_ + key_.size() > max_bytes) return none;
-    bytes_ += key_.size();
+    if (const auto known = numbers_.find(key_); known != numbers_.end()) return hold(known->second);
+    if (bytes_ + key_.size() > max_bytes) return std::nullopt;
+    Set set{key_, Payload::copy(found_, {}), 1};
     if (free_.empty()) {
+        if (free_.capacity() <= sets_.size()) free_.reserve(2 * sets_.size() + 8);  // so that release() cannot fail
         sets_.emplace_back();
         free_.push_back(static_cast<std::uint32_t>(sets_.size()));
     }
     const std::uint32_t number = free_.back();
-    sets_[number - 1] = {key_, Payload::copy(found_, {}), 1};
     numbers_.emplace(key_, number);
     free_.pop_back();
+    bytes_ += key_.size();
+    sets_[number - 1] = std::move(set);
     return number;
+}
+
+std::uint32_t KeptAttachments::hold(std::uint32_t number) {
+    if (number != none) ++sets_[number - 1].holders;
+    return number;
+}
+
+std::shared_ptr<const Payload> KeptAttachments::payload(std::uint32_t number, std::span<const flowd_attachment> own,
+                                                        std::span<const flowd_sample> samples) {
+    const auto kept = number == none ? std::span<const flowd_attachment>() : sets_[number - 1].payload->attachments();
+    found_.assign(own.begin(), own.end());
+    std::erase_if(found_, is_removal);
+    const std::size_t brought = found_.size();
+    std::size_t repeated = 0;
+    for (const flowd_attachment& one : kept) {
+        const auto end = found_.begin() + static_cast<std::ptrdiff_t>(brought);
+        const auto same = std::find_if(found_.begin(), end, [&](const auto& other) { return same_id(other, one); });
+        if (same == end)
+            found_.push_back(one);
+        else if (is_kept(*same) && to_view(same->bytes) == to_view(one.bytes))
+            ++repeated;
+    }
+    // Often the event has brought nothing but what is now kept.
+    if (samples.empty() && repeated == brought && found_.size() == kept.size()) return payload(number);
+    return Payload::copy(found_, samples);
 }
 
 void KeptAttachments::release(std::uint32_t& number) {

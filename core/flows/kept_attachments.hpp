@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <unordered_map>
@@ -27,15 +28,24 @@ class KeptAttachments {
     static constexpr std::uint32_t none = 0;
     /// Different sets in a shard; more are not kept.
     static constexpr std::size_t max_bytes = 1 << 20;
+    /// Of one flow: ids and bytes, and how many.
+    static constexpr std::size_t max_bytes_of_flow = 16 * 1024;
+    static constexpr std::size_t max_of_flow = 64;
 
-    /// The number of what is to be kept of these. The caller holds it once more than before.
-    std::uint32_t hold(std::span<const flowd_attachment> attachments);
+    /// The set that results when `changes` (those with FLOWD_ATTACHMENT_KEEP) add to, replace and remove of the set
+    /// `before`. The caller holds it once more than before, and still holds `before`. What is too much is not kept and
+    /// added to `not_kept`. When it throws, nothing has changed.
+    std::uint32_t change(std::uint32_t before, std::span<const flowd_attachment> changes, std::uint64_t& not_kept);
+    std::uint32_t hold(std::uint32_t number);
     /// Gives up one hold and sets `number` to none.
     void release(std::uint32_t& number);
     /// Null for none.
     [[nodiscard]] std::shared_ptr<const Payload> payload(std::uint32_t number) const {
         return number == none ? nullptr : sets_[number - 1].payload;
     }
+    /// What an event carries that brought `own`, with the set `number` of its flow.
+    [[nodiscard]] std::shared_ptr<const Payload> payload(std::uint32_t number, std::span<const flowd_attachment> own,
+                                                         std::span<const flowd_sample> samples = {});
     [[nodiscard]] std::size_t size() const { return numbers_.size(); }
 
   private:
@@ -44,6 +54,9 @@ class KeptAttachments {
         std::shared_ptr<const Payload> payload;
         std::uint32_t holders = 0;
     };
+    /// The number of the set in `found_`, held; nothing: there is no room for it.
+    std::optional<std::uint32_t> enter();
+
     std::vector<Set> sets_;
     std::vector<std::uint32_t> free_;
     std::size_t bytes_ = 0;  ///< of the sets' keys

@@ -6,17 +6,14 @@
 namespace flowd::core {
 namespace {
 
-constexpr std::array<std::string_view, static_cast<std::size_t>(Refusal::count_)> refusals{
-    "full",        "limit_live",   "limit_instance", "limit_sender", "bad_size", "bad_kind", "bad_protocol",
-    "bad_address", "bad_reserved", "bad_flags",      "bad_times",    "bad_enum", "bad_text", "bad_attachments"};
-constexpr std::array<std::string_view, static_cast<std::size_t>(Effect::count_)> effects{
-    "started", "refreshed",  "joined",      "retagged",   "ended",        "left",
-    "late",    "double_end", "foreign_end", "end_unseen", "end_no_start", "catch_all"};
-constexpr std::array<std::string_view, static_cast<std::size_t>(Expiry::count_)> expiries{"idle", "age", "socket_gone",
-                                                                                          "enricher_gone", "unannounced"};
+template <typename Enum>
+using NamesOf = std::array<std::string_view, static_cast<std::size_t>(Enum::count_)>;
 
-// An enumerator without a name would be an empty string at the end.
-static_assert(!refusals.back().empty() && !effects.back().empty() && !expiries.back().empty());
+#define FLOWD_NAME(name, text) #name,
+constexpr NamesOf<Refusal> refusals{FLOWD_REFUSALS(FLOWD_NAME)};
+constexpr NamesOf<Effect> effects{FLOWD_EFFECTS(FLOWD_NAME)};
+constexpr NamesOf<Expiry> expiries{FLOWD_EXPIRIES(FLOWD_NAME)};
+#undef FLOWD_NAME
 
 }  // namespace
 

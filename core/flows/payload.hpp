@@ -18,6 +18,7 @@ class Payload {
 
     [[nodiscard]] std::size_t bytes() const { return bytes_; }  ///< what it costs, headers included
     void attach_to(flowd_event& event) const;
+    [[nodiscard]] std::span<const flowd_attachment> attachments() const { return {attachments_, attachment_count_}; }
 
     Payload(std::span<const flowd_attachment> attachments, std::span<const flowd_sample> samples);
 

@@ -15,7 +15,7 @@ constexpr std::size_t spare_chunks = 4;
 
 void Chunk::clear() {
     for (std::size_t i = 0; i < count; ++i) {
-        applications[i].reset();
+        texts[i].reset();
         payloads[i].reset();
     }
     count = 0;
@@ -60,9 +60,9 @@ bool QueueCore::push(const Outgoing& event, std::uint32_t more_flags, std::int64
     own = event.event;
     own.flags |= more_flags;
     tail->queued_ns[at] = now;
-    if (!event.application.empty()) {
-        tail->applications[at] = event.application;
-        own.application = event.application.borrowed();
+    if (!event.texts.empty()) {
+        tail->texts[at] = event.texts;
+        event.texts.lend_to(own);
     }
     if (event.payload) {
         tail->payloads[at] = event.payload;
@@ -149,8 +149,8 @@ std::span<const flowd_event> QueueCore::take_catch_all() {
     if (!takes(kind) || (!present.present && !catch_all_told)) return {};
     catch_all = present.event;
     catch_all.kind = kind;
-    catch_all_application = present.application;
-    catch_all.application = catch_all_application.borrowed();
+    catch_all_texts = present.texts;
+    catch_all_texts.lend_to(catch_all);
     catch_all_told = present.present;
     delivered[kind].fetch_add(1, std::memory_order_relaxed);
     return {&catch_all, 1};

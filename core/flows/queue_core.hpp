@@ -15,10 +15,10 @@
 #include <utility>
 #include <vector>
 
-#include "core/flows/application.hpp"
 #include "core/flows/backend_queue.hpp"
 #include "core/flows/bus.hpp"
 #include "core/flows/counters.hpp"
+#include "core/flows/flow_texts.hpp"
 #include "core/flows/payload.hpp"
 #include "flowd/abi/event.h"
 
@@ -27,7 +27,7 @@ namespace flowd::core {
 /// An event with what keeps its texts and attachments alive.
 struct Outgoing {
     flowd_event event{};
-    Application application;
+    FlowTexts texts;
     std::shared_ptr<const Payload> payload;
 
     [[nodiscard]] std::size_t bytes() const { return payload ? payload->bytes() : 0; }
@@ -37,7 +37,7 @@ struct Outgoing {
 struct Chunk {
     std::array<flowd_event, BackendQueue::batch> events;
     std::array<std::int64_t, BackendQueue::batch> queued_ns;
-    std::array<Application, BackendQueue::batch> applications;
+    std::array<FlowTexts, BackendQueue::batch> texts;
     std::array<std::shared_ptr<const Payload>, BackendQueue::batch> payloads;
     std::size_t count = 0;
     std::size_t bytes = 0;
@@ -103,7 +103,7 @@ struct QueueCore {
     std::uint64_t catch_all_version = 0;
     bool catch_all_told = false;
     flowd_event catch_all{};
-    Application catch_all_application;
+    FlowTexts catch_all_texts;
     std::array<std::atomic<std::uint64_t>, event_kinds> delivered{};
     std::array<std::atomic<std::uint64_t>, std::tuple_size_v<decltype(BackendCounters::latency)>> latency{};
     std::atomic<std::uint64_t> latency_sum_us{0};

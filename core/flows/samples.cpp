@@ -2,7 +2,10 @@
 #include "core/flows/samples.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
+#include <functional>
+#include <iterator>
 
 #include "core/flows/bus_state.hpp"
 #include "core/flows/sized.hpp"
@@ -11,31 +14,44 @@ namespace flowd::core {
 namespace {
 
 constexpr std::size_t least_sample = offsetof(flowd_sample, time_ns);
-constexpr std::size_t samples_per_event = 8;  // more enrichers than that share the rest of their samples' events
+constexpr std::size_t samples_per_event = 8;  // of one flow in one period; more are shed
 
 bool is_sound(const flowd_sample& sample) {
     const auto absent = [](const void* data, std::size_t length) { return data == nullptr && length > 0; };
     return sample.flow_id != 0 && sample.time_ns >= 0 && sample.source.length <= SamplePeriod::max_text &&
            sample.congestion.length <= SamplePeriod::max_text && sample.tcp_info.length <= SamplePeriod::max_tcp_info &&
            !absent(sample.source.data, sample.source.length) && !absent(sample.tcp_info.data, sample.tcp_info.length) &&
-           !absent(sample.congestion.data, sample.congestion.length);
+           !absent(sample.congestion.data, sample.congestion.length) &&
+           std::all_of(std::begin(sample.reserved), std::end(sample.reserved), [](auto byte) { return byte == 0; });
+}
+
+/// One enricher for all flows.
+std::uint32_t reporter_of(flowd_string source) {
+    return static_cast<std::uint32_t>(std::hash<std::string_view>()(to_view(source)));
 }
 
 }  // namespace
 
 flowd_result SamplePeriod::add(std::string_view enricher, const flowd_sample* sample) {
     flowd_sample own{};
-    const auto refuse = [this](flowd_result result) {
+    const auto refuse = [this] {
         const std::lock_guard lock(mutex_);
-        ++refused_;
-        return result;
+        ++invalid_;
+        return FLOWD_INVALID;
     };
     // The interface passes one sample by its address, so its own size is the place it has.
-    if (sample == nullptr || !copy_sized_within(sample, sample->size, least_sample, own) || !is_sound(own))
-        return refuse(FLOWD_INVALID);
+    if (sample == nullptr || !copy_sized_within(sample, sample->size, least_sample, own) || !is_sound(own)) return refuse();
+    std::array<flowd_attachment, Bus::max_attachments> brought;
+    if (take_in_attachments(own.attachments, own.attachment_count, own.attachment_stride, brought.data())) return refuse();
+    std::vector<flowd_attachment> attachments(brought.begin(), brought.begin() + static_cast<int>(own.attachment_count));
+    if (!std::all_of(attachments.begin(), attachments.end(), is_kept)) return refuse();
+    own.attachments = nullptr;
+    own.attachment_count = 0;
+    own.attachment_stride = 0;
     if (own.source.length == 0) own.source = {enricher.data(), std::min(enricher.size(), max_text)};
 
-    const std::size_t length = own.source.length + own.congestion.length + own.tcp_info.length;
+    std::size_t length = own.source.length + own.congestion.length + own.tcp_info.length;
+    for (const flowd_attachment& one : attachments) length += one.id.length + one.bytes.length;
     auto storage = std::make_unique<char[]>(length);
     char* free = storage.get();
     const auto place = [&free](const void* data, std::size_t count) {
@@ -44,17 +60,25 @@ flowd_result SamplePeriod::add(std::string_view enricher, const flowd_sample* sa
         free += count;
         return at;
     };
+    const auto place_bytes = [&place](flowd_bytes& bytes) {
+        bytes.data = reinterpret_cast<const std::uint8_t*>(place(bytes.data, bytes.length));
+    };
     own.source.data = place(own.source.data, own.source.length);
     own.congestion.data = place(own.congestion.data, own.congestion.length);
-    own.tcp_info.data = reinterpret_cast<const std::uint8_t*>(place(own.tcp_info.data, own.tcp_info.length));
+    place_bytes(own.tcp_info);
+    for (flowd_attachment& one : attachments) {
+        one.id.data = place(one.id.data, one.id.length);
+        place_bytes(one.bytes);
+    }
+    const std::size_t cost = sizeof(Entry) + length + attachments.size() * sizeof(flowd_attachment);
 
     const std::lock_guard lock(mutex_);
-    if (bytes_ + sizeof(Entry) + length > max_bytes_) {
-        ++refused_;
+    if (bytes_ + cost > max_bytes_) {
+        ++shed_;
         return FLOWD_LIMIT;
     }
-    bytes_ += sizeof(Entry) + length;
-    entries_.push_back({own, std::move(storage)});
+    entries_.push_back({own, std::move(attachments), std::move(storage)});
+    bytes_ += cost;
     sorted_ = false;
     return FLOWD_OK;
 }
@@ -64,9 +88,14 @@ std::size_t SamplePeriod::bytes() const {
     return bytes_;
 }
 
-std::uint64_t SamplePeriod::refused() const {
+std::uint64_t SamplePeriod::invalid() const {
     const std::lock_guard lock(mutex_);
-    return refused_;
+    return invalid_;
+}
+
+std::uint64_t SamplePeriod::shed() const {
+    const std::lock_guard lock(mutex_);
+    return shed_;
 }
 
 void SamplePeriod::clear() {
@@ -74,6 +103,8 @@ void SamplePeriod::clear() {
     entries_.clear();
     entries_.shrink_to_fit();
     bytes_ = 0;
+    invalid_ = 0;
+    shed_ = 0;
 }
 
 const std::vector<SamplePeriod::Entry>& SamplePeriod::sorted() const {
@@ -85,20 +116,26 @@ const std::vector<SamplePeriod::Entry>& SamplePeriod::sorted() const {
 }
 
 void Bus::apply_samples(const SamplePeriod& period) {
-    const auto& entries = period.sorted();
+    const std::span<const SamplePeriod::Entry> entries = period.sorted();
+    state_->samples_invalid += period.invalid();
+    state_->samples_shed += period.shed();
+    std::vector<std::span<const SamplePeriod::Entry>> flows;
+    for (std::size_t i = 0, first = 0; i < entries.size(); first = i) {
+        while (i < entries.size() && entries[i].sample.flow_id == entries[first].sample.flow_id) ++i;
+        flows.push_back(entries.subspan(first, i - first));
+    }
+    // Where queues have no room for all, each period begins with other flows.
+    const std::size_t first = flows.empty() ? 0 : state_->periods++ * std::uint64_t{0x9e3779b97f4a7c15} % flows.size();
     Notices notices(*state_);
-    for (std::size_t i = 0; i < entries.size();) {
-        std::vector<flowd_sample> of_flow;
-        const std::uint64_t id = entries[i].sample.flow_id;
-        for (; i < entries.size() && entries[i].sample.flow_id == id; ++i)
-            if (of_flow.size() < samples_per_event) of_flow.push_back(entries[i].sample);
-        state_->apply(id, of_flow, notices);
+    for (std::size_t i = 0; i < flows.size(); ++i) {
+        state_->apply(flows[(first + i) % flows.size()], notices);
         notices.fire();
     }
 }
 
-void BusState::apply(std::uint64_t id, std::span<const flowd_sample> of_flow, Notices& notices) {
+void BusState::apply(std::span<const SamplePeriod::Entry> of_flow, Notices& notices) {
     const Now time = now();
+    const std::uint64_t id = of_flow.front().sample.flow_id;
     samples.fetch_add(of_flow.size(), std::memory_order_relaxed);
     Shard& shard = shards[FlowStore::shard_of(id)];
     const std::lock_guard lock(shard.mutex);
@@ -109,14 +146,24 @@ void BusState::apply(std::uint64_t id, std::span<const flowd_sample> of_flow, No
     }
     bool gone = false;
     std::int64_t at = 0;
-    for (const flowd_sample& sample : of_flow) {
+    std::vector<flowd_attachment> brought;
+    std::vector<flowd_sample> told;
+    for (const auto& [sample, attachments, storage] : of_flow) {
         gone = gone || (sample.flags & FLOWD_SAMPLE_GONE) != 0;
         at = std::max(at, sample.time_ns);
-        if (sample.usage.known == 0) continue;
-        const bool moved =
-            sample.usage.bytes_sent != flow->usage.bytes_sent || sample.usage.bytes_received != flow->usage.bytes_received;
-        if (moved) flow->seen_ns = time.steady;
-        flow->usage = sample.usage;
+        if (shard.usages.take(*flow, sample.usage, reporter_of(sample.source))) flow->seen_ns = time.steady;
+        brought.insert(brought.end(), attachments.begin(), attachments.end());
+        if (told.size() < samples_per_event)
+            told.push_back(sample);
+        else
+            samples_shed.fetch_add(1, std::memory_order_relaxed);
+    }
+    if (!brought.empty()) {
+        std::uint64_t not_kept = 0;
+        const std::uint32_t kept = shard.kept.change(flow->kept, brought, not_kept);
+        shard.kept.release(flow->kept);
+        flow->kept = kept;
+        attachments_not_kept.fetch_add(not_kept, std::memory_order_relaxed);
     }
     if (gone) {
         expire(shard, *flow, Expiry::enricher_gone, time, notices);
@@ -125,7 +172,7 @@ void BusState::apply(std::uint64_t id, std::span<const flowd_sample> of_flow, No
     if (!(shard.active & shard.takes_ongoing)) return;
     Outgoing out = outgoing(*flow, FLOWD_EVENT_ONGOING, at ? at : time.system);
     out.event.flags |= FLOWD_SAMPLED;
-    out.payload = Payload::copy({}, of_flow);
+    out.payload = shard.kept.payload(flow->kept, {}, told);
     push_ongoing(shard, *flow, out, time.steady, notices);
 }
 

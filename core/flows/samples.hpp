@@ -23,14 +23,16 @@ class SamplePeriod {
     /// Copies. FLOWD_INVALID: malformed; FLOWD_LIMIT: `max_bytes` of samples are waiting, apply and clear first.
     flowd_result add(std::string_view enricher, const flowd_sample* sample);
     [[nodiscard]] std::size_t bytes() const;
-    [[nodiscard]] std::uint64_t refused() const;  ///< since it was made
+    [[nodiscard]] std::uint64_t invalid() const;  ///< refused because they were malformed, ...
+    [[nodiscard]] std::uint64_t shed() const;     ///< ... or because there was no room
     void clear();
 
     explicit SamplePeriod(std::size_t max_bytes = 64u << 20) : max_bytes_(max_bytes) {}
 
     /// One sample with the storage it points into.
     struct Entry {
-        flowd_sample sample;
+        flowd_sample sample;  ///< without its attachments
+        std::vector<flowd_attachment> attachments;
         std::unique_ptr<char[]> storage;
     };
     /// In the order of flow ids, then of arrival. No add() meanwhile.
@@ -42,7 +44,8 @@ class SamplePeriod {
     mutable std::vector<Entry> entries_;
     mutable bool sorted_ = true;
     std::size_t bytes_ = 0;
-    std::uint64_t refused_ = 0;
+    std::uint64_t invalid_ = 0;
+    std::uint64_t shed_ = 0;
 };
 
 }  // namespace flowd::core

@@ -62,7 +62,11 @@ void add_table(std::vector<MetricSample>& out, const BusCounters& bus) {
     counter("bus_tombstones_cut_short_total", "Ended flows forgotten early because the table was full.",
             bus.tombstones_cut_short);
     counter("bus_samples_total", "Samples from enrichers.", bus.samples);
-    counter("bus_samples_unknown_total", "Samples of flows that had ended, or malformed.", bus.samples_unknown);
+    counter("bus_samples_unknown_total", "Samples of flows that had ended.", bus.samples_unknown);
+    counter("bus_samples_invalid_total", "Samples that were malformed.", bus.samples_invalid);
+    counter("bus_samples_shed_total", "Samples for which a period or a flow had no room.", bus.samples_shed);
+    counter("bus_attachments_not_kept_total", "Attachments for which a flow, or the table, had no room to keep them.",
+            bus.attachments_not_kept);
     counter("bus_socket_dumps_total", "Looks at the kernel's sockets for flows that are gone.", bus.socket_dumps);
     counter("bus_socket_dumps_failed_total", "Such looks that failed.", bus.socket_dumps_failed);
     Family(out, MetricType::counter, "bus_flows_expired_total", "Flows that nobody ended, by reason.")

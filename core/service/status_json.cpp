@@ -11,6 +11,7 @@
 #include "core/service/text.hpp"
 #include "core/service/version.hpp"
 #include "flowd/address.hpp"
+#include "flowd/sized.hpp"
 
 namespace flowd::core {
 
@@ -101,6 +102,8 @@ void write_bus(json::Writer& w, const BusCounters& bus) {
         .member("tombstonesCutShort", bus.tombstones_cut_short)
         .member("tableBytes", bus.table_bytes);
     w.member("samples", bus.samples).member("samplesUnknown", bus.samples_unknown);
+    w.member("samplesInvalid", bus.samples_invalid).member("samplesShed", bus.samples_shed);
+    w.member("attachmentsNotKept", bus.attachments_not_kept);
     write_counts<Expiry>(w, "expired", bus.expired);
     w.end();
 
@@ -148,6 +151,7 @@ void write_flow(json::Writer& w, const flowd_flow& flow, const Registry& registr
     w.member("start", utc_text(flow.start_time_ns)).member("announcers", flow.announcers);
     w.member("bytesSent", flow.usage.bytes_sent).member("bytesReceived", flow.usage.bytes_received);
     w.member("application", std::string_view(flow.application.data, flow.application.length));
+    w.member("announcer", to_view(flow.announcer)).member("rule", to_view(flow.rule));
     w.member("id", flow.flow_id);
     if (flow.key.scope != 0) w.member("scope", flow.key.scope);
     w.end();

@@ -4,6 +4,8 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
+#include <algorithm>
+
 #include "core/flows/samples.hpp"
 #include "flowd/unique_fd.hpp"
 #include "tests/unit/flows/support.hpp"
@@ -263,8 +265,7 @@ TEST_F(Samples, TheEndCarriesTheUsageOfTheLastSample) {
     emit(api, start(1));
     SamplePeriod period;
     auto one = sample(id_of(1));
-    one.usage.known = FLOWD_USAGE_BYTES;
-    one.usage = {77, 5, 1, 1};
+    one.usage = {77, 5, 0, 0, FLOWD_USAGE_KERNEL, FLOWD_USAGE_BYTES};
     period.add("netlink", &one);
     bus->apply_samples(period);
     emit(api, end(1));
@@ -321,6 +322,55 @@ TEST_F(Samples, MovedBytesKeepAMeteredFlowAlive) {
     EXPECT_EQ(bus->count(), 0u);
 }
 
+TEST_F(Samples, ThatWereShedOrMalformedAreCounted) {
+    const auto api = announcer("api");
+    emit(api, start(1));
+    SamplePeriod period(600);
+    auto one = sample(id_of(1));
+    for (int i = 0; i < 10; ++i) period.add("netlink", &one);
+    one.flow_id = 0;
+    period.add("netlink", &one);
+    const std::uint64_t shed = period.shed();
+    EXPECT_GT(shed, 0u);
+    bus->apply_samples(period);
+    EXPECT_EQ(bus->counters().samples, 10 - shed);
+    EXPECT_EQ(bus->counters().samples_shed, shed);
+    EXPECT_EQ(bus->counters().samples_invalid, 1u);
+
+    SamplePeriod many;
+    one.flow_id = id_of(1);
+    for (int i = 0; i < 10; ++i) many.add("netlink", &one);
+    bus->apply_samples(many);
+    EXPECT_EQ(bus->counters().samples_shed, shed + 2) << "eight of one flow";
+}
+
+TEST_F(Samples, AreNotAlwaysShedOfTheSameFlows) {
+    const auto api = announcer("api");
+    QueueLimits few;
+    few.events = 64;
+    Backend firefly(*bus, "firefly", all_kinds, few);
+    constexpr std::uint32_t flows = 200;
+    for (std::uint32_t i = 0; i < flows; ++i) {
+        emit(api, start(i));
+        firefly.take_all();
+    }
+    std::vector<int> told(flows);
+    for (int round = 0; round < 20; ++round) {
+        SamplePeriod period(60 * 300);  // for about a third of them
+        bus->visit([&](std::span<const flowd_flow> seen) {
+            for (const auto& flow : seen) {
+                auto one = sample(flow.flow_id);
+                period.add("netlink", &one);
+            }
+            return true;
+        });
+        EXPECT_GT(period.shed(), 0u);
+        bus->apply_samples(period);
+        for (const auto& received : firefly.take_all()) ++told[received.event.key.destination_port];
+    }
+    EXPECT_EQ(std::count(told.begin(), told.end(), 0), 0) << "flows of which no sample was ever told";
+}
+
 TEST_F(Samples, AreBoundedAndChecked) {
     SamplePeriod period(1000);
     auto one = sample(1);
@@ -338,7 +388,8 @@ TEST_F(Samples, AreBoundedAndChecked) {
     for (; added < 100 && result == FLOWD_OK; ++added) result = period.add("netlink", &one);
     EXPECT_EQ(result, FLOWD_LIMIT);
     EXPECT_LE(period.bytes(), 1000u);
-    EXPECT_EQ(period.refused(), 5u);
+    EXPECT_EQ(period.invalid(), 4u);
+    EXPECT_EQ(period.shed(), 1u);
     period.clear();
     EXPECT_EQ(period.add("netlink", &one), FLOWD_OK);
 }

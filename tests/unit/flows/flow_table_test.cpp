@@ -42,13 +42,11 @@ TEST_F(FlowTable, ARepeatedStartRefreshesAndIsNotPassedOn) {
 
 TEST_F(FlowTable, AFlowIsTheSameFromBothEndsAndKeepsTheOrientationOfItsFirstAnnouncement) {
     const auto api = announcer("api");
-    const auto pipe = announcer("namedpipe");
     Backend firefly(*bus, "firefly");
     emit(api, start(1));
     auto other_side = event_of(FLOWD_EVENT_END, turned(key_of(1)));
-    other_side.usage.known = FLOWD_USAGE_BYTES;
-    other_side.usage = {10, 20, 1, 2};
-    EXPECT_EQ(emit(pipe, other_side), FLOWD_OK);
+    other_side.usage = {10, 20, 1, 2, FLOWD_USAGE_UNKNOWN, FLOWD_USAGE_BYTES | FLOWD_USAGE_PACKETS};
+    EXPECT_EQ(emit(api, other_side), FLOWD_OK);
     const auto told = firefly.take_all();
     ASSERT_EQ(story(told), "S1 E1");
     EXPECT_EQ(told[1].event.usage.bytes_sent, 20u) << "sent is from source to destination of the flow's own key";
@@ -106,6 +104,7 @@ TEST_F(FlowTable, AmongEqualsTheFirstTagStaysUnlessItIsNoValidTag) {
     emit(pipe, start(1, {2, 16}));
     emit(pipe, start(1, {2, 16}));
     EXPECT_EQ(story(firefly.take_all()), "S1");
+    EXPECT_EQ(effect("namedpipe", Effect::tag_kept), 2u);
     emit(api, start(2, {0, 0}));
     emit(pipe, start(2, {2, 16}));
     EXPECT_EQ(story(firefly.take_all()), "S2 O2");
@@ -153,7 +152,7 @@ TEST_F(FlowTable, TheHighestEndsItWhileOthersStillAnnounce) {
     EXPECT_EQ(story(firefly.take_all()), "S1 E1");
 }
 
-TEST_F(FlowTable, AnEndFromAStrangerOfLowerPrecedenceIsIgnoredAndCounted) {
+TEST_F(FlowTable, AnEndFromAnInstanceThatDoesNotAnnounceTheFlowIsIgnoredAndCounted) {
     const auto api = announcer("api", FLOWD_PRECEDENCE_EXPLICIT);
     const auto rule = announcer("netlink", FLOWD_PRECEDENCE_RULE);
     Backend firefly(*bus, "firefly");
@@ -329,6 +328,8 @@ TEST_F(FlowTable, AnEndIsNeverBeforeTheStartThatSomebodyElseGave) {
     finish.end_time_ns = epoch_ns;
     emit(api, finish);
     EXPECT_EQ(firefly.take_all().back().event.end_time_ns, epoch_ns + second_ns);
+    EXPECT_EQ(bus->count(), 0u);
+    EXPECT_EQ(effect("api", Effect::clock_stepped), 1u);
 }
 
 TEST_F(FlowTable, TheEndRepeatsTheLatestUsageAndTheApplication) {
@@ -338,8 +339,7 @@ TEST_F(FlowTable, TheEndRepeatsTheLatestUsageAndTheApplication) {
     begin.application = text("xrootd");
     emit(api, begin);
     auto progress = ongoing(1);
-    progress.usage.known = FLOWD_USAGE_BYTES;
-    progress.usage = {1000, 5, 10, 2};
+    progress.usage = {1000, 5, 10, 2, FLOWD_USAGE_UNKNOWN, FLOWD_USAGE_BYTES | FLOWD_USAGE_PACKETS};
     emit(api, progress);
     emit(api, end(1));
     const auto told = firefly.take_all();

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What plugins offer is checked, copied, and refused with a reason.
+#include <sys/stat.h>
+
 #include <array>
 #include <cstring>
 
@@ -45,10 +47,6 @@ TEST_F(Intake, EachKindOfMalformedEventIsInvalidAndCountedByItsReason) {
     event = start(1);
     event.start_time_ns = -1;
     refuse(Refusal::bad_times, event);
-    event = end(1);
-    event.start_time_ns = epoch_ns;
-    event.end_time_ns = epoch_ns - 1;
-    refuse(Refusal::bad_times, event);
     event = start(1);
     event.local = 5;
     refuse(Refusal::bad_enum, event);
@@ -58,8 +56,8 @@ TEST_F(Intake, EachKindOfMalformedEventIsInvalidAndCountedByItsReason) {
     event = start(1);
     event.application = {nullptr, 3};
     refuse(Refusal::bad_text, event);
-    const std::string endless(Bus::max_application + 1, 'a');
-    event.application = text(endless);
+    event = start(1);
+    event.rule = {nullptr, 3};
     refuse(Refusal::bad_text, event);
     EXPECT_TRUE(firefly.take_all().empty());
     EXPECT_EQ(bus->count(), 0u);
@@ -132,13 +130,142 @@ TEST_F(Intake, AModuleOfANewerMinorHasALongerEvent) {
     EXPECT_EQ(told[0].event.size, sizeof(flowd_event));
 }
 
-TEST_F(Intake, FlagsOfTheCoreAndSamplesFromAPluginAreIgnored) {
+TEST_F(Intake, FlagsOfTheCoreAndUnknownOnesAreRefused) {
+    const auto api = announcer("api");
+    for (const std::uint32_t flag : {std::uint32_t{FLOWD_RETAGGED}, std::uint32_t{FLOWD_RESYNC},
+                                     std::uint32_t{FLOWD_NO_START}, std::uint32_t{FLOWD_SAMPLED}, 1u << 3, 1u << 31}) {
+        auto event = start(1);
+        event.flags = FLOWD_LEARNT_REMOTELY | flag;
+        EXPECT_EQ(emit(api, event), FLOWD_INVALID) << flag;
+    }
+    EXPECT_EQ(refused("api", Refusal::bad_flags), 6u);
+}
+
+TEST_F(Intake, AReasonOfAnEndIsOneThatAPluginMaySet) {
+    const auto api = announcer("api");
+    Backend firefly(*bus, "firefly");
+    const auto ended = [&](std::uint32_t reason) {
+        emit(api, start(1));
+        auto event = end(1);
+        event.end_reason = reason;
+        const flowd_result result = emit(api, event);
+        const auto told = firefly.take_all();
+        return result == FLOWD_OK ? static_cast<int>(told.back().event.end_reason) : static_cast<int>(result);
+    };
+    EXPECT_EQ(ended(FLOWD_END_UNKNOWN), FLOWD_END_ANNOUNCED);
+    for (const int reason : {FLOWD_END_ANNOUNCED, FLOWD_END_IDLE, FLOWD_END_SOCKET_GONE, FLOWD_END_WITHDRAWN})
+        EXPECT_EQ(ended(static_cast<std::uint32_t>(reason)), reason);
+    for (const std::uint32_t reason : {std::uint32_t{FLOWD_END_AGE}, std::uint32_t{FLOWD_END_SAMPLE_GONE}, 7u, ~0u})
+        EXPECT_EQ(ended(reason), FLOWD_INVALID) << reason;
+    auto not_an_end = start(2);
+    not_an_end.end_reason = FLOWD_END_ANNOUNCED;
+    EXPECT_EQ(emit(api, not_an_end), FLOWD_INVALID);
+    EXPECT_EQ(refused("api", Refusal::bad_enum), 5u);
+}
+
+TEST_F(Intake, TextsThatAreTooLongAreCutAtACharacter) {
+    const auto api = announcer("api");
+    Backend firefly(*bus, "firefly");
+    const auto seen = [&](const std::string& application, const std::string& rule) {
+        auto event = start(1);
+        event.application = text(application);
+        event.rule = text(rule);
+        EXPECT_EQ(emit(api, event), FLOWD_OK);
+        EXPECT_EQ(emit(api, end(1)), FLOWD_OK);
+        const auto told = firefly.take_all();
+        return std::pair(told.at(0).application, told.at(0).rule);
+    };
+    const std::string letters(300, 'a');
+    EXPECT_EQ(seen(letters, letters), std::pair(letters.substr(0, 256), letters.substr(0, 64)));
+    const std::string fits = letters.substr(0, 254) + "\u00e9";
+    EXPECT_EQ(seen(fits, "").first, fits);
+    EXPECT_EQ(seen(letters.substr(0, 255) + "\u00e9", "").first, letters.substr(0, 255));
+    EXPECT_EQ(seen("", letters.substr(0, 61) + "\U0001f600").second, letters.substr(0, 61));
+    EXPECT_EQ(seen(std::string(300, '\x80'), "").first.size(), 256u) << "no UTF-8 at all";
+}
+
+TEST_F(Intake, ACatchAllSaysNothingOfAFlow) {
+    const auto meter = announcer("perfsonar", FLOWD_PRECEDENCE_METER);
+    flowd_event good{};
+    good.size = sizeof good;
+    good.tag = {14, 2};
+    good.time_ns = epoch_ns;
+    good.application = text("perfsonar");
+    const std::string bytes = "x";
+    flowd_attachment attachment{};
+    attachment.size = sizeof attachment;
+    attachment.id = text("a/1");
+    attachment.bytes = {reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()};
+    std::uint64_t expected = 0;
+    for (const std::uint32_t kind : {std::uint32_t{FLOWD_EVENT_CATCH_ALL}, std::uint32_t{FLOWD_EVENT_CATCH_ALL_CLEAR}}) {
+        good.kind = kind;
+        EXPECT_EQ(emit(meter, good), FLOWD_OK);
+        std::array<flowd_event, 8> bad;
+        bad.fill(good);
+        bad[0].key = key_of(1);
+        bad[1].key.zone = 1;
+        bad[2].usage.bytes_sent = 1;
+        bad[3].usage.known = FLOWD_USAGE_BYTES;
+        bad[4].rule = text("rules[0]");
+        bad[5].start_time_ns = 1;
+        bad[6].end_time_ns = 1;
+        bad[7].attachments = &attachment;
+        bad[7].attachment_count = 1;
+        bad[7].attachment_stride = sizeof attachment;
+        for (const auto& event : bad) EXPECT_EQ(emit(meter, event), FLOWD_INVALID);
+        expected += bad.size();
+    }
+    EXPECT_EQ(refused("perfsonar", Refusal::bad_catch_all), expected);
+}
+
+TEST_F(Intake, AZoneIsPartOfALinkLocalKeyAndOfNoOther) {
+    const auto api = announcer("api");
+    const auto with_zone = [](const char* source, const char* destination, std::uint32_t zone) {
+        auto event = start(1);
+        event.key = make_key({*Address::parse(source), 1}, {*Address::parse(destination), 2}, 17);
+        event.key.zone = zone;
+        return event;
+    };
+    for (const auto& [source, destination] :
+         {std::pair("fe80::1", "fe80::2"), std::pair("fe80::1", "ff02::1"), std::pair("2001:db8::1", "febf::1")}) {
+        const auto before = bus->count();
+        for (const std::uint32_t zone : {0u, 3u, 4u}) EXPECT_EQ(emit(api, with_zone(source, destination, zone)), FLOWD_OK);
+        EXPECT_EQ(bus->count(), before + 3) << source << " " << destination;
+    }
+    for (const auto& [source, destination] : {std::pair("2001:db8::1", "2001:db8::2"), std::pair("192.0.2.1", "192.0.2.2"),
+                                              std::pair("2001:db8::1", "ff05::2"), std::pair("fec0::1", "::1")}) {
+        const auto before = bus->count();
+        for (const std::uint32_t zone : {0u, 3u, 4u}) EXPECT_EQ(emit(api, with_zone(source, destination, zone)), FLOWD_OK);
+        EXPECT_EQ(bus->count(), before + 1) << source << " " << destination;
+        const auto any = with_zone(source, destination, 99);
+        EXPECT_TRUE(bus->find(any.key, [](const flowd_flow& flow) { EXPECT_EQ(flow.key.zone, 0u); }));
+    }
+}
+
+TEST_F(Intake, TheDaemonsOwnNamespaceIsScopeZero) {
+    const auto api = announcer("api");
+    struct stat status {};
+    ASSERT_EQ(stat("/proc/self/ns/net", &status), 0);
+    auto named = start(1);
+    named.key.scope = static_cast<std::uint32_t>(status.st_ino);
+    emit(api, named);
+    emit(api, start(1));
+    EXPECT_EQ(bus->count(), 1u);
+    EXPECT_TRUE(bus->find(named.key, [](const flowd_flow& flow) { EXPECT_EQ(flow.key.scope, 0u); }));
+    named.key.scope = 1;
+    emit(api, named);
+    EXPECT_EQ(bus->count(), 2u);
+}
+
+TEST_F(Intake, WhatOnlyTheCoreSaysIsIgnoredFromAPlugin) {
     const auto api = announcer("api");
     Backend firefly(*bus, "firefly");
     flowd_sample sample{};
     auto event = start(1);
-    event.flags = FLOWD_EXPIRED | FLOWD_RESYNC | FLOWD_LEARNT_REMOTELY;
+    event.flags = FLOWD_LEARNT_REMOTELY;
     event.flow_id = 42;
+    event.precedence = 255;
+    event.announcer = text("somebody else");
     event.samples = &sample;
     event.sample_count = 1;
     emit(api, event);
@@ -146,6 +273,8 @@ TEST_F(Intake, FlagsOfTheCoreAndSamplesFromAPluginAreIgnored) {
     ASSERT_EQ(told.size(), 1u);
     EXPECT_EQ(told[0].event.flags, std::uint32_t{FLOWD_LEARNT_REMOTELY});
     EXPECT_NE(told[0].event.flow_id, 42u);
+    EXPECT_EQ(told[0].event.precedence, std::uint32_t{FLOWD_PRECEDENCE_EXPLICIT});
+    EXPECT_EQ(told[0].announcer, "api");
     EXPECT_TRUE(told[0].sample_sources.empty());
 }
 

@@ -56,17 +56,20 @@ inline flowd_string text(std::string_view view) {
     return {view.data(), view.size()};
 }
 inline std::string text(flowd_string view) {
-    return {view.data, view.length};
+    return view.length == 0 ? std::string() : std::string(view.data, view.length);
 }
 
 /// What a backend was handed, with its own copies of what is only borrowed.
 struct Received {
     flowd_event event;
     std::string application;
+    std::string announcer;
+    std::string rule;
     std::vector<std::pair<std::string, std::string>> attachments;
     std::vector<std::string> sample_sources;
 
-    explicit Received(const flowd_event& from) : event(from), application(text(from.application)) {
+    explicit Received(const flowd_event& from)
+        : event(from), application(text(from.application)), announcer(text(from.announcer)), rule(text(from.rule)) {
         for (std::size_t i = 0; i < from.attachment_count; ++i) {
             const flowd_attachment& own = from.attachments[i];
             attachments.emplace_back(text(own.id),
@@ -74,6 +77,8 @@ struct Received {
         }
         for (std::size_t i = 0; i < from.sample_count; ++i) sample_sources.push_back(text(from.samples[i].source));
         event.application = {};
+        event.announcer = {};
+        event.rule = {};
         event.attachments = nullptr;
         event.samples = nullptr;
     }
