@@ -209,29 +209,16 @@ void FlowKeeper::keep_alive(std::uint32_t slot, Record& record, const meter_flow
         const bool goes_on =
             usage.bytes_sent + usage.bytes_received > record.before.bytes_sent + record.before.bytes_received;
         if (!goes_on) return;
-        record.has_started = false;
+        record.flow_id = 0;
         begin(record, now_ns, now_ns);
         announce(slot, record, flow);
         return;
     }
-    if (record.told != Told::start || !record.has_started || is_full_) return;
-    if (!core_knows(flow)) {
-        record.told = Told::elsewhere;
-        record.before = usage;
-        --announced_;
-        return;
-    }
+    if (record.told != Told::start || record.flow_id == 0 || is_full_) return;
     const auto period = std::chrono::nanoseconds(options_.ongoing).count();
     const bool is_ongoing = period > 0 && now_ns - record.ongoing_ns >= period;
     if (is_ongoing) record.ongoing_ns = now_ns;
     push(slot, record, is_ongoing ? What::ongoing : What::again);
-}
-
-bool FlowKeeper::core_knows(const meter_flow& flow) const {
-    const FlowTable table = host_.flows();
-    if (!table) return true;
-    const auto found = table.find(key_of(flow), [](const flowd_flow&) {});
-    return !found || *found;
 }
 
 void FlowKeeper::on_room() {
@@ -301,8 +288,9 @@ void FlowKeeper::pump() {
 
 /// How many of them are settled; fewer than all: there is no room for the rest.
 std::size_t FlowKeeper::emit(std::span<const flowd_event> events, std::span<const Waiting> told) {
-    const Emitted emitted =
-        emit_each(host_, events, [&](std::size_t index, flowd_result result) { settle(told[index], result == FLOWD_OK); });
+    const Emitted emitted = emit_each(host_, events, [&](std::size_t index, flowd_result result, std::uint64_t flow_id) {
+        settle(told[index], result == FLOWD_OK, flow_id);
+    });
     is_full_ = !emitted.ok();
     return emitted.accepted;
 }
@@ -314,8 +302,8 @@ FlowKeeper::Filled FlowKeeper::fill(const Waiting& waiting, flowd_event& event) 
     const bool is_end = waiting.what == What::end;
     if (waiting.what != What::start) {
         // Of a flow whose start was refused nothing more is told; whether it was is known once that has been emitted.
-        if (!record.has_started) return Filled::needs_answer;
-        if (!core_knows(*flow)) return Filled::nothing_to_tell;
+        if (record.flow_id == 0) return Filled::needs_answer;
+        event.flow_id = record.flow_id;  // so that it cannot begin or end another flow
     }
 
     event.size = sizeof event;
@@ -340,15 +328,21 @@ FlowKeeper::Filled FlowKeeper::fill(const Waiting& waiting, flowd_event& event) 
     return Filled::ready;
 }
 
-void FlowKeeper::settle(const Waiting& waiting, bool taken) {
+void FlowKeeper::settle(const Waiting& waiting, bool taken, std::uint64_t flow_id) {
     Record& record = records_.at(waiting.slot);
     --record.waiting;
+    const bool has_ended = taken && flow_id == 0;  // in the core, by another announcer or by expiry
     if (waiting.what == What::end) {
-        if (taken) ++counts_.ended;
+        if (taken && !has_ended) ++counts_.ended;
+    } else if (has_ended) {
+        if (record.told != Told::start) return;
+        --announced_;
+        record.told = Told::elsewhere;
+        if (const auto flow = slots_.read(waiting.slot)) record.before = usage_of(*flow);
     } else if (waiting.what == What::start) {
         if (taken) {
             ++counts_.started;
-            record.has_started = true;
+            record.flow_id = flow_id;
         } else {
             ++counts_.refused;
             if (record.told == Told::start) --announced_;

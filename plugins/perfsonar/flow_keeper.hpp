@@ -64,12 +64,12 @@ class FlowKeeper {
     struct Record {
         std::int64_t start_ns = 0;
         std::int64_t start_unix_ns = 0;  ///< the same moment
+        std::uint64_t flow_id = 0;       ///< the core's; 0: it has not taken the start
         std::int64_t ongoing_ns = 0;     ///< when it was last announced as ongoing
         std::int64_t visit_second = 0;   ///< when it is looked at next
         flowd_usage before{};            ///< what belongs to an earlier flow of this slot
         std::uint32_t waiting = 0;       ///< of its events
         Told told = Told::nothing;
-        bool has_started = false;  ///< the core has taken the start
         bool is_hidden = false;
         bool lost_interface = false;
     };
@@ -90,14 +90,13 @@ class FlowKeeper {
     void schedule(std::uint32_t slot, Record& record, std::int64_t at_ns);
     [[nodiscard]] std::int64_t idle_limit(const Record& record, const meter_flow& flow) const;
     [[nodiscard]] bool is_own(const meter_flow& flow);
-    [[nodiscard]] bool core_knows(const meter_flow& flow) const;
 
     enum class Filled { ready, nothing_to_tell, needs_answer };
     void push(std::uint32_t slot, Record& record, What what);
     void pump();
     [[nodiscard]] std::size_t emit(std::span<const flowd_event> events, std::span<const Waiting> told);
     [[nodiscard]] Filled fill(const Waiting& waiting, flowd_event& event) const;
-    void settle(const Waiting& waiting, bool taken);
+    void settle(const Waiting& waiting, bool taken, std::uint64_t flow_id);
 
     static constexpr std::size_t wheel_size = 64;  // seconds; nothing is scheduled further ahead
 

@@ -233,6 +233,33 @@ TEST_F(FlowKeeperTest, OfAFlowThatTheCoreRefusesNoEndIsTold) {
     EXPECT_EQ(keeper_->announced(), 0u);
 }
 
+TEST_F(FlowKeeperTest, AFlowThatTheCoreHasEndedIsLeftAloneUntilItsTrafficGoesOn) {
+    flow(1, IPPROTO_TCP).packets[METER_IN] = 1;
+    tell(1);
+    ASSERT_EQ(count(FLOWD_EVENT_START), 1u);
+    fake_.end_flow(last().key);  // another announcer ended it
+    pass(60);
+    EXPECT_EQ(keeper_->announced(), 0u);
+    fake_.forget();
+    pass(60);
+    EXPECT_TRUE(fake_.events().empty()) << "nothing was sent since: no flow of its own begins";
+    slots_.flows[1].bytes[METER_OUT] += 1000;
+    pass(60);
+    EXPECT_GE(count(FLOWD_EVENT_START), 1u);
+    EXPECT_EQ(fake_.events()[0]->flow_id, 0u) << "a new flow";
+    EXPECT_EQ(keeper_->announced(), 1u);
+    EXPECT_EQ(count(FLOWD_EVENT_END), 0u);
+}
+
+TEST_F(FlowKeeperTest, ARepeatedStartAndAnEndNameTheFlowThatTheyAreAbout) {
+    flow(1, IPPROTO_TCP).packets[METER_IN] = 1;
+    tell(1);
+    pass(60);
+    ASSERT_GE(count(FLOWD_EVENT_START), 2u);
+    EXPECT_EQ(fake_.events()[0]->flow_id, 0u);
+    EXPECT_NE(fake_.events()[1]->flow_id, 0u);
+}
+
 TEST_F(FlowKeeperTest, ExcludedNetworksAndPortsAreNotAnnounced) {
     options_.exclude.networks = {*Network::parse("2001:db8:5::/48")};
     options_.exclude.ports = {22};

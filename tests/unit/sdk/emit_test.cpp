@@ -42,6 +42,13 @@ TEST_F(EmitEach, SettlesEveryEventInOrder) {
     EXPECT_EQ(fake_.events().size(), 4u);
 }
 
+TEST_F(EmitEach, TellsTheFlowOfEachEventToWhoeverWantsIt) {
+    fake_.accept(3, FLOWD_LIMIT);
+    std::vector<std::uint64_t> flows;
+    (void)emit_each(*host_, events_, [&](std::size_t, flowd_result, std::uint64_t flow_id) { flows.push_back(flow_id); });
+    EXPECT_EQ(flows, (std::vector<std::uint64_t>{1, 2, 3, 0})) << "none of an event that was refused";
+}
+
 TEST_F(EmitEach, GoesOnBehindWhatIsRefused) {
     fake_.accept(2, FLOWD_LIMIT);
     const Emitted emitted = emit();

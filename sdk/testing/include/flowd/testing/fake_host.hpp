@@ -112,6 +112,11 @@ class FakeHost : public FakeExtensions {
     }
 
     // How emit answers. [any]
+    /// The flow of this tuple has ended without this instance: events that name it are swallowed.
+    void end_flow(const flowd_key& key) {
+        const std::lock_guard lock(mutex_);
+        flow_ids_.erase(tuple_of(key));
+    }
     /// Accepts so many more events, then answers `refusal`: FLOWD_FULL, FLOWD_LIMIT, FLOWD_INVALID, FLOWD_STOPPED.
     void accept(std::size_t events, flowd_result refusal = FLOWD_FULL) {
         const std::lock_guard lock(mutex_);
@@ -299,17 +304,18 @@ class FakeHost : public FakeExtensions {
         return FLOWD_OK;
     }
 
-    /// As the core: one id for a tuple, until it has ended.
+    static std::string tuple_of(const flowd_key& key) {
+        return std::string(reinterpret_cast<const char*>(&key), sizeof key);
+    }
+    /// As the core: one id for a tuple, until it has ended; 0 for an event about a flow that has ended.
     std::uint64_t flow_id_of(const flowd_event& event) {
         if (event.kind >= FLOWD_EVENT_CATCH_ALL) return 0;
-        const std::string_view tuple(reinterpret_cast<const char*>(&event.key), sizeof event.key);
-        const auto known = flow_ids_.try_emplace(std::string(tuple), flow_ids_.size() + 1 + ended_);
-        const std::uint64_t id = known.first->second;
-        if (event.kind == FLOWD_EVENT_END) {
-            flow_ids_.erase(known.first);
-            ++ended_;
-        }
-        return id;
+        const auto known = flow_ids_.find(tuple_of(event.key));
+        const std::uint64_t living = known == flow_ids_.end() ? 0 : known->second;
+        if (event.flow_id != 0 && event.flow_id != living) return 0;
+        if (event.kind == FLOWD_EVENT_END && living != 0) flow_ids_.erase(known);
+        if (living != 0 || event.kind == FLOWD_EVENT_END) return living;
+        return flow_ids_[tuple_of(event.key)] = ++last_flow_id_;
     }
 
     RecordedMetric* metric_of(flowd_metric handle) {
@@ -476,7 +482,7 @@ class FakeHost : public FakeExtensions {
     std::size_t readies_ = 0;
     std::map<std::string, std::uint64_t> senders_;
     std::map<std::string, std::uint64_t> flow_ids_;
-    std::uint64_t ended_ = 0;
+    std::uint64_t last_flow_id_ = 0;
     std::map<std::string, RecordedMetric> metrics_;
     std::map<flowd_metric, RecordedMetric*> handles_;
     flowd_metric last_metric_ = 0;
