@@ -37,7 +37,7 @@ struct FlowLimits {
     std::int64_t idle_timeout_ns = 60 * second_ns;
     std::int64_t max_age_ns = 24 * 3600 * second_ns;
     std::int64_t tombstone_ns = 5 * second_ns;
-    std::int64_t probe_interval_ns = 60 * second_ns;  ///< how often sock_diag is asked; 0: never
+    std::int64_t probe_interval_ns = 10 * second_ns;  ///< how often sock_diag is asked at most; 0: never
 };
 
 struct AnnouncerOptions {

@@ -201,7 +201,7 @@ struct BusState : std::enable_shared_from_this<BusState> {
     void bury(Shard& shard, std::int64_t now);
     void sweep(Shard& shard, Now now);
     std::int64_t watch_stalls(std::int64_t now, Notices& notices);
-    void probe_sockets(Now now);
+    std::int64_t probe_sockets(Now now);              ///< answers when to look again
     void resync(QueueCore& queue, Notices& notices);  ///< as far as half of its queue; on the consumer's thread
 
     // samples.cpp

@@ -1,14 +1,42 @@
 // SPDX-License-Identifier: Apache-2.0
 // What time brings: tombstones end, flows expire, backends stall and catch up.
+#include <netinet/in.h>
+
 #include <algorithm>
 
 #include "core/flows/bus_state.hpp"
+#include "flowd/address.hpp"
 
 namespace flowd::core {
 namespace {
 
 constexpr std::uint32_t records_per_lock = 1024;
 constexpr std::uint8_t dumps_without = 2;  // sock_diag dumps a connection must be missing from
+
+constexpr std::int64_t probe_share = 50;  // looking at the sockets takes at most one part in so many of the time
+
+/// Tells which flows cannot live without a socket of this network namespace.
+class OwnAddresses {
+  public:
+    explicit OwnAddresses(std::vector<Address> addresses) : addresses_(std::move(addresses)) {
+        std::sort(addresses_.begin(), addresses_.end());
+    }
+    /// A meter may see connections that are forwarded with an address of ours; it hears of their end by itself.
+    [[nodiscard]] bool must_have_socket(const Flow& flow) const {
+        const flowd_key& key = flow.key;
+        if (key.protocol != IPPROTO_TCP || key.scope != 0 || (flow.flags & FLOWD_METERED) != 0) return false;
+        if (flow.local == FLOWD_LOCAL_NONE) return false;
+        const bool link_local = has_zone(key.source) || has_zone(key.destination);
+        if (link_local && key.zone == 0) return false;  // the kernel knows it by a zone that was not told
+        return is_own(source_of(key).address) || is_own(destination_of(key).address);
+    }
+
+  private:
+    [[nodiscard]] bool is_own(const Address& address) const {
+        return address.is_loopback() || std::binary_search(addresses_.begin(), addresses_.end(), address);
+    }
+    std::vector<Address> addresses_;
+};
 
 bool has_ended(const Flow* flow) {
     return flow != nullptr && flow->state == FlowState::ended;
@@ -55,9 +83,9 @@ std::int64_t BusState::tick() {
         }
     }
     if (probing && time.steady >= probe_due_ns) {
-        probe_sockets(time);
+        const std::int64_t next = probe_sockets(time);
         const std::lock_guard lock(shards[0].mutex);
-        probe_due_ns = time.steady + limits.probe_interval_ns;
+        probe_due_ns = next;
         due = std::min(due, probe_due_ns);
     }
     due = std::min(due, watch_stalls(time.steady, notices));
@@ -126,9 +154,10 @@ std::int64_t BusState::watch_stalls(std::int64_t now_ns, Notices& notices) {
     return due;
 }
 
-void BusState::probe_sockets(Now time) {
-    if (live.load(std::memory_order_relaxed) == 0) return;
+std::int64_t BusState::probe_sockets(Now time) {
+    if (live.load(std::memory_order_relaxed) == 0) return time.steady + limits.probe_interval_ns;
     socket_dumps.fetch_add(1, std::memory_order_relaxed);
+    auto addresses = probe->addresses();
     const auto result = probe->dump([this](const flowd_key& tuple) {
         const std::uint64_t key_hash = hash(tuple);
         Shard& shard = shard_of(key_hash);
@@ -139,23 +168,33 @@ void BusState::probe_sockets(Now time) {
         shard.store[index].socket_known = true;
         shard.store[index].socket_marked = true;
     });
-    if (!result) socket_dumps_failed.fetch_add(1, std::memory_order_relaxed);
+    const bool complete = result.ok() && addresses.ok();
+    if (!complete) socket_dumps_failed.fetch_add(1, std::memory_order_relaxed);
+    const OwnAddresses own(addresses.ok() ? std::move(*addresses) : std::vector<Address>());
     Notices notices(*this);
     for (Shard& shard : shards) {
-        {
-            const std::lock_guard lock(shard.mutex);
-            for (std::uint32_t index = 0; index < shard.store.end(); ++index) {
-                Flow& flow = shard.store[index];
-                if (flow.state != FlowState::live || !flow.socket_known) continue;
-                const bool marked = flow.socket_marked;
-                flow.socket_marked = false;
-                if (!result) continue;  // an incomplete picture proves nothing
-                flow.socket_missed = static_cast<std::uint8_t>(marked ? 0 : flow.socket_missed + 1);
-                if (flow.socket_missed >= dumps_without) expire(shard, flow, Expiry::socket_gone, time, notices);
+        bool more = true;
+        for (std::uint32_t index = 0; more;) {
+            {
+                const std::lock_guard lock(shard.mutex);
+                const std::uint32_t stop = std::min(shard.store.end(), index + records_per_lock);
+                for (; index < stop; ++index) {
+                    Flow& flow = shard.store[index];
+                    if (flow.state != FlowState::live) continue;
+                    const bool marked = flow.socket_marked;
+                    flow.socket_marked = false;
+                    if (!complete) continue;  // an incomplete picture proves nothing
+                    const bool missing = !marked && (flow.socket_known || own.must_have_socket(flow));
+                    flow.socket_missed = missing ? (flow.socket_missed + 1) & 7 : 0;
+                    if (flow.socket_missed >= dumps_without) expire(shard, flow, Expiry::socket_gone, time, notices);
+                }
+                more = index < shard.store.end();
             }
+            notices.fire();
         }
-        notices.fire();
     }
+    const std::int64_t cost = clock.steady_ns() - time.steady;
+    return time.steady + std::max(limits.probe_interval_ns, probe_share * cost);
 }
 
 void BusState::resync(QueueCore& queue, Notices& notices) {

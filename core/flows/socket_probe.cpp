@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/flows/socket_probe.hpp"
 
+#include <ifaddrs.h>
 #include <linux/inet_diag.h>
 #include <linux/netlink.h>
 #include <linux/sock_diag.h>
@@ -12,8 +13,10 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <memory>
 #include <vector>
 
+#include "core/flows/flow_key.hpp"
 #include "flowd/address.hpp"
 #include "flowd/unique_fd.hpp"
 
@@ -61,7 +64,10 @@ Address address_of(std::uint8_t family, const __be32 (&words)[4]) {
 void tell(const inet_diag_msg& message, const SocketProbe::Visitor& visitor) {
     const Endpoint local{address_of(message.idiag_family, message.id.idiag_src), ntohs(message.id.idiag_sport)};
     const Endpoint remote{address_of(message.idiag_family, message.id.idiag_dst), ntohs(message.id.idiag_dport)};
-    visitor(make_key(local, remote, IPPROTO_TCP));
+    flowd_key key = make_key(local, remote, IPPROTO_TCP);
+    key.zone = message.id.idiag_if;
+    normalise(key, 0);
+    visitor(key);
 }
 
 /// One datagram of the dump. True: there is more to come.
@@ -114,6 +120,26 @@ Result<void> KernelSocketProbe::dump(const Visitor& visitor) {
         }
     }
     return {};
+}
+
+Result<std::vector<Address>> KernelSocketProbe::addresses() {
+    ifaddrs* list = nullptr;
+    if (getifaddrs(&list) != 0) return Error::from_errno(errno, "listing the addresses of this host");
+    const std::unique_ptr<ifaddrs, void (*)(ifaddrs*)> owned(list, freeifaddrs);
+    std::vector<Address> out;
+    for (const ifaddrs* at = list; at != nullptr; at = at->ifa_next) {
+        if (at->ifa_addr == nullptr) continue;
+        if (at->ifa_addr->sa_family == AF_INET) {
+            sockaddr_in v4{};
+            std::memcpy(&v4, at->ifa_addr, sizeof v4);
+            out.emplace_back(v4.sin_addr);
+        } else if (at->ifa_addr->sa_family == AF_INET6) {
+            sockaddr_in6 v6{};
+            std::memcpy(&v6, at->ifa_addr, sizeof v6);
+            out.emplace_back(v6.sin6_addr);
+        }
+    }
+    return out;
 }
 
 }  // namespace flowd::core

@@ -4,8 +4,10 @@
 #pragma once
 
 #include <functional>
+#include <vector>
 
 #include "flowd/abi/event.h"
+#include "flowd/address.hpp"
 #include "flowd/result.hpp"
 
 namespace flowd::core {
@@ -15,15 +17,19 @@ class SocketProbe {
   public:
     using Visitor = std::function<void(const flowd_key& tuple)>;
     virtual ~SocketProbe() = default;
-    /// Tells every connection that is neither listening nor in TIME_WAIT, local end as source, scope 0. An error means
+    /// Tells every connection that is neither listening nor in TIME_WAIT, local end as source, scope 0 and, of
+    /// link-local addresses, the interface as zone. An error means
     /// that the picture is incomplete and must not be used.
     virtual Result<void> dump(const Visitor& visitor) = 0;
+    /// Of this network namespace, besides the loopback networks. An error as above.
+    virtual Result<std::vector<Address>> addresses() = 0;
 };
 
 /// NETLINK_SOCK_DIAG in the calling thread's network namespace: one dump per address family, no privilege needed.
 class KernelSocketProbe final : public SocketProbe {
   public:
     Result<void> dump(const Visitor& visitor) override;
+    Result<std::vector<Address>> addresses() override;
 };
 
 }  // namespace flowd::core

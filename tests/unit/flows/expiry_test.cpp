@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <functional>
 
 #include "core/flows/samples.hpp"
 #include "flowd/unique_fd.hpp"
@@ -96,16 +97,20 @@ class FakeProbe final : public SocketProbe {
   public:
     struct Kernel {
         std::vector<flowd_key> connections;
+        std::vector<Address> addresses;
         bool broken = false;
         int dumps = 0;
+        std::function<void()> while_dumping;
     };
     explicit FakeProbe(Kernel& kernel) : kernel_(kernel) {}
     Result<void> dump(const Visitor& visitor) override {
         ++kernel_.dumps;
+        if (kernel_.while_dumping) kernel_.while_dumping();
         for (const auto& key : kernel_.connections) visitor(key);
         if (kernel_.broken) return Error{FLOWD_ERROR, "broken"};
         return {};
     }
+    Result<std::vector<Address>> addresses() override { return kernel_.addresses; }
 
   private:
     Kernel& kernel_;
@@ -113,7 +118,11 @@ class FakeProbe final : public SocketProbe {
 
 class SocketExpiry : public FlowsTest {
   protected:
-    SocketExpiry() { use({}, std::make_unique<FakeProbe>(kernel)); }
+    SocketExpiry() {
+        FlowLimits limits;
+        limits.probe_interval_ns = 60 * second_ns;
+        use(limits, std::make_unique<FakeProbe>(kernel));
+    }
     void minutes(int count) { pass(60 * count); }
     FakeProbe::Kernel kernel;
 };
@@ -174,6 +183,107 @@ TEST_F(SocketExpiry, AnIncompleteDumpProvesNothing) {
 TEST_F(SocketExpiry, WithoutFlowsTheKernelIsNotAsked) {
     minutes(5);
     EXPECT_EQ(kernel.dumps, 0);
+}
+
+/// With the daemon's own limits; this host has the source address of key_of().
+class LostEnds : public SocketExpiry {
+  protected:
+    LostEnds() {
+        use({}, std::make_unique<FakeProbe>(kernel));
+        kernel.addresses = {*Address::parse("2001:db8::1")};
+    }
+};
+
+TEST_F(LostEnds, AShortConnectionOfThisHostEndsSoonThoughNoLookEverShowedIt) {
+    const auto relay = announcer("fireflyp");
+    Backend firefly(*bus, "firefly");
+    for (std::uint32_t i = 0; i < 10'000; ++i) emit(relay, start(i));
+    emit(relay, event_of(FLOWD_EVENT_START, turned(key_of(10'001))));
+    firefly.take_all();
+    pass(9);
+    EXPECT_EQ(bus->count(), 10'001u) << "it may be announced before it is there";
+    pass(12);
+    EXPECT_EQ(bus->count(), 0u);
+    EXPECT_EQ(firefly.take_all().back().event.end_reason, std::uint32_t{FLOWD_END_SOCKET_GONE});
+    EXPECT_EQ(expired(Expiry::socket_gone), 10'001u);
+}
+
+TEST_F(LostEnds, OnLoopbackToo) {
+    const auto relay = announcer("fireflyp");
+    auto event = start(1);
+    event.key = make_key({*Address::parse("127.0.0.2"), 1}, {*Address::parse("127.0.0.1"), 2}, 6);
+    emit(relay, event);
+    event.key = make_key({*Address::parse("::1"), 1}, {*Address::parse("::1"), 2}, 6);
+    emit(relay, event);
+    pass(21);
+    EXPECT_EQ(bus->count(), 0u);
+}
+
+TEST_F(LostEnds, AConnectionThatIsThereAtTheSecondLookIsKept) {
+    const auto api = announcer("api");
+    emit(api, start(1));
+    pass(12);
+    kernel.connections = {key_of(1)};
+    pass(60);
+    EXPECT_EQ(bus->count(), 1u);
+    kernel.connections.clear();
+    pass(21);
+    EXPECT_EQ(bus->count(), 0u) << "seconds after its socket is gone";
+}
+
+TEST_F(LostEnds, WhatNeedsNoSocketHereIsLeftAlone) {
+    const auto api = announcer("api");
+    const auto meter = announcer("perfsonar", FLOWD_PRECEDENCE_METER);
+    std::uint32_t announced = 0;
+    const auto put = [&](AnnouncerId who, flowd_event event) {
+        event.key.destination_port = static_cast<std::uint16_t>(++announced);
+        EXPECT_EQ(emit(who, event), FLOWD_OK);
+    };
+    auto event = start(1);
+    event.key.protocol = 17;
+    put(api, event);
+    event = start(1);
+    event.key.scope = 4026531999;
+    put(api, event);
+    event = start(1);
+    event.local = FLOWD_LOCAL_NONE;
+    put(api, event);
+    event = start(1);
+    event.key.source[15] = 9;
+    put(api, event);
+    event = start(1);
+    event.key = make_key({*Address::parse("fe80::1"), 1}, {*Address::parse("fe80::2"), 1}, 6);
+    kernel.addresses.push_back(*Address::parse("fe80::1"));
+    put(api, event);
+    pass(50);
+    event = metered(1);
+    put(meter, event);
+    pass(50);
+    EXPECT_EQ(bus->count(), announced);
+    event = start(1);
+    event.key = make_key({*Address::parse("fe80::1"), 1}, {*Address::parse("fe80::2"), 1}, 6);
+    event.key.zone = 3;
+    emit(api, event);
+    pass(9);
+    pass(12);
+    EXPECT_FALSE(bus->find(event.key, [](const flowd_flow&) {})) << "with its zone it would have been found";
+}
+
+TEST_F(LostEnds, LookingTakesAFiftiethOfTheTimeAtMost) {
+    const auto api = announcer("api");
+    emit(api, start(1));
+    kernel.connections = {key_of(1)};
+    kernel.while_dumping = [this] { steady += 2 * second_ns; };
+    pass(1000);
+    EXPECT_LE(kernel.dumps, 11);
+    EXPECT_GE(kernel.dumps, 8);
+}
+
+TEST(KernelSockets, TheProbeTellsTheAddressesOfThisHost) {
+    KernelSocketProbe probe;
+    const auto addresses = probe.addresses();
+    ASSERT_TRUE(addresses.ok()) << addresses.error().message;
+    EXPECT_THAT(*addresses, ::testing::Contains(*Address::parse("127.0.0.1")));
 }
 
 TEST(KernelSockets, TheProbeShowsAConnectionFromBothItsEnds) {
