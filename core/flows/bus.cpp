@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <new>
 #include <random>
 
 #include "core/flows/bus_state.hpp"
@@ -88,25 +89,32 @@ flowd_result Bus::emit(AnnouncerId id, const flowd_event* events, std::size_t co
     flowd_result result = FLOWD_OK;
     const auto* at = reinterpret_cast<const std::byte*>(events);
     const bool foreseeable = stride >= offsetof(flowd_event, key) + sizeof(flowd_key);
-    for (; done < count; ++done, at += stride) {
-        if (foreseeable && count - done > events_ahead) state_->expect(at + events_ahead * stride);
+    const auto take = [&](const std::byte* event) {
         Incoming in;
-        const auto refusal = take_in(at, stride, state_->own_scope, in);
+        const auto refusal = take_in(event, stride, state_->own_scope, in);
         const bool readable = !refusal || (*refusal != Refusal::bad_size && *refusal != Refusal::bad_kind);
         ++tally.offered[readable ? in.event.kind : 0];
         if (refusal) {
             tally.refuse(*refusal);
-            result = FLOWD_INVALID;
-        } else if (in.event.kind >= FLOWD_EVENT_CATCH_ALL) {
-            result = state_->set_catch_all(id, in, now, tally, notices);
-        } else {
-            std::uint64_t flow_id = 0;
-            result = state_->announce(id, in, now, tally, notices, flow_id);
-            if (flow_ids && result == FLOWD_OK) flow_ids[done] = flow_id;
+            return flowd_result{FLOWD_INVALID};
+        }
+        if (in.event.kind >= FLOWD_EVENT_CATCH_ALL) return state_->set_catch_all(id, in, now, tally, notices);
+        std::uint64_t flow_id = 0;
+        const flowd_result taken = state_->announce(id, in, now, tally, notices, flow_id);
+        if (flow_ids && taken == FLOWD_OK) flow_ids[done] = flow_id;
+        return taken;
+    };
+    for (; done < count; ++done, at += stride) {
+        if (foreseeable && count - done > events_ahead) state_->expect(at + events_ahead * stride);
+        try {
+            result = take(at);
+        } catch (const std::bad_alloc&) {
+            tally.refuse(Refusal::no_memory);
+            result = FLOWD_NO_MEMORY;
         }
         if (result != FLOWD_OK) break;
         ++tally.accepted;
-        if (accepted) *accepted = done + 1;  // at once: what follows may run out of memory
+        if (accepted) *accepted = done + 1;
         // A wake costs more than an event; but a long batch must not keep the backends waiting for its end.
         if (done % events_per_wake == events_per_wake - 1) notices.fire();
     }

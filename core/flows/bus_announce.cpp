@@ -115,26 +115,28 @@ bool BusState::is_start_of_ended(const Flow& ended, AnnouncerId id, const flowd_
 bool BusState::charge(Flow& flow, AnnouncerId id, std::uint64_t sender, Tally& tally) {
     AnnouncerSlot& announcer = announcers[id.slot];
     const std::uint64_t cap = announcer.max_live ? announcer.max_live : limits.max_per_instance;
+    const bool of_sender = limits.max_per_sender != 0 && sender != 0;
     const auto refuse = [&](Refusal reason) {
         tally.refuse(reason);
         return false;
     };
+    // The first one may run out of memory; then nothing has been counted.
+    if (of_sender && !senders.charge(sender, limits.max_per_sender)) return refuse(Refusal::limit_sender);
+    const auto give_back = [&](Refusal reason) {
+        if (of_sender) senders.discharge(sender);
+        return refuse(reason);
+    };
     if (live.fetch_add(1, std::memory_order_relaxed) >= limits.max_live) {
         live.fetch_sub(1, std::memory_order_relaxed);
-        return refuse(Refusal::limit_live);
+        return give_back(Refusal::limit_live);
     }
     if (announcer.live.fetch_add(1, std::memory_order_relaxed) >= cap && cap != 0) {
         announcer.live.fetch_sub(1, std::memory_order_relaxed);
         live.fetch_sub(1, std::memory_order_relaxed);
-        return refuse(Refusal::limit_instance);
+        return give_back(Refusal::limit_instance);
     }
     flow.charged = static_cast<std::uint8_t>(id.slot);
-    flow.sender_charged = limits.max_per_sender != 0 && sender != 0;
-    if (flow.sender_charged && !senders.charge(sender, limits.max_per_sender)) {
-        announcer.live.fetch_sub(1, std::memory_order_relaxed);
-        live.fetch_sub(1, std::memory_order_relaxed);
-        return refuse(Refusal::limit_sender);
-    }
+    flow.sender_charged = of_sender;
     return true;
 }
 

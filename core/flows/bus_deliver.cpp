@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What backends are told, derived from a record of the flow table, and how records end. The shard's lock is held.
 #include <algorithm>
+#include <new>
 #include <utility>
 #include <vector>
 
@@ -53,6 +54,8 @@ bool Gate::open(std::uint32_t backends, std::size_t bytes, std::uint64_t announc
             ++queue.counts.refused_full;
             queue.waiting |= announcer;
             room = false;
+        } else {
+            queue.reserve();
         }
     });
     if (!room) release();
@@ -159,7 +162,11 @@ void BusState::bring_up_all(Shard& shard, Flow& flow, std::uint32_t to, std::uin
     for_each_bit(to & shard.active, [&](unsigned slot) {
         if (flow.id != id || flow.state == FlowState::free) return;
         QueueCore& queue = *backends[slot];
-        if (bring_up(shard, flow, queue, end_flags, now, notices)) return;
+        try {
+            if (bring_up(shard, flow, queue, end_flags, now, notices)) return;
+        } catch (const std::bad_alloc&) {
+            // As with a queue that has no room, it is told later.
+        }
         const std::lock_guard lock(queue.mutex);
         ++queue.counts.missed;
         queue.missed = true;

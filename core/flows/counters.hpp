@@ -22,6 +22,7 @@ namespace flowd::core {
     X(limit_live, "flows.maxLive")                                                \
     X(limit_instance, "flows.maxPerInstance")                                     \
     X(limit_sender, "flows.maxPerSource")                                         \
+    X(no_memory, "memory ran out: nothing was done, offered again by the plugin") \
     X(bad_size, "struct size or stride")                                          \
     X(bad_kind, "no kind that the core knows")                                    \
     X(bad_protocol, "0")                                                          \

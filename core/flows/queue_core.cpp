@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <new>
 
 #include "core/flows/bus_state.hpp"
 
@@ -40,6 +41,11 @@ void QueueCore::set(const QueueLimits& wanted) {
 QueueCore::~QueueCore() {
     // One by one: a long list must not end by recursion.
     while (head) head = std::move(head->next);
+}
+
+void QueueCore::reserve() {
+    const bool full = !tail || tail->count == tail->events.size();
+    if (full && spare.empty()) spare.push_back(std::unique_ptr<Chunk>(new Chunk));
 }
 
 bool QueueCore::push(const Outgoing& event, std::uint32_t more_flags, std::int64_t now) {
@@ -172,6 +178,14 @@ void QueueCore::count_taken() {
     for (std::size_t i = 0; i < buckets.size(); ++i)
         if (buckets[i]) latency[i].fetch_add(buckets[i], std::memory_order_relaxed);
     latency_sum_us.fetch_add(sum, std::memory_order_relaxed);
+}
+
+void Notices::wake(const std::shared_ptr<QueueCore>& queue) noexcept {
+    try {
+        queues.push_back(queue);
+    } catch (const std::bad_alloc&) {
+        queue->wake();  // with locks held, but it has been disarmed and must not sleep for ever
+    }
 }
 
 void Notices::fire() {

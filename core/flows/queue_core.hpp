@@ -73,6 +73,8 @@ struct QueueCore {
     }
     [[nodiscard]] bool under_half() const { return used * 2 <= limits.events && bytes * 2 <= limits.bytes; }
     [[nodiscard]] bool stalled(std::int64_t now) const { return now - progress_ns >= limits.stall_after_ns; }
+    /// Makes room in memory, so that the next push() cannot fail.
+    void reserve();
     /// True when the consumer has to be woken.
     bool push(const Outgoing& event, std::uint32_t more_flags, std::int64_t now);
     /// True when the consumer waits; it is then taken to have been woken.
@@ -130,7 +132,7 @@ struct Notices {
     Notices& operator=(const Notices&) = delete;
     /// After an exception, too: a queue that was disarmed and not woken would sleep for ever.
     ~Notices() { fire(); }
-    void wake(const std::shared_ptr<QueueCore>& queue) { queues.push_back(queue); }
+    void wake(const std::shared_ptr<QueueCore>& queue) noexcept;
     void fire();
 
     BusState& bus;

@@ -56,6 +56,26 @@ TEST_F(Announcing, EmitAnswersTheIdOfEachEventsFlow) {
     EXPECT_EQ(broken[2], 0u) << "not accepted";
 }
 
+TEST_F(Announcing, AnEventThatNamesItsFlowCountsForThatFlowOnly) {
+    const auto meter = announcer("perfsonar", FLOWD_PRECEDENCE_METER);
+    Backend firefly(*bus, "firefly");
+    const std::uint64_t first = ids(meter, {start(1)})[0];
+    const auto named = [](std::uint64_t flow_id, flowd_event event) {
+        event.flow_id = flow_id;
+        return event;
+    };
+    EXPECT_EQ(ids(meter, {named(first, ongoing(1))})[0], first);
+    EXPECT_EQ(ids(meter, {named(first, end(1))})[0], first);
+    EXPECT_EQ(ids(meter, {named(first, start(1))})[0], 0u) << "it has ended";
+    const std::uint64_t second = ids(meter, {start(1)})[0];
+    EXPECT_NE(second, first);
+    EXPECT_EQ(ids(meter, {named(first, end(1))})[0], 0u) << "another flow of the tuple";
+    EXPECT_EQ(ids(meter, {named(77, start(2))})[0], 0u);
+    EXPECT_EQ(bus->count(), 1u);
+    EXPECT_EQ(story(firefly.take_all()), "S1 O1 E1 S1");
+    EXPECT_EQ(effect("perfsonar", Effect::late), 3u);
+}
+
 TEST_F(Announcing, EventsAndFlowsSayWhoGaveTheTagAndWhy) {
     const auto rule = announcer("netlink", FLOWD_PRECEDENCE_RULE);
     const auto relay = announcer("fireflyp/regional");

@@ -318,6 +318,67 @@ TEST_F(FlowTable, TimesThatAPluginDoesNotKnowAreFilled) {
     EXPECT_EQ(told[1].event.time_ns, begun + 2 * second_ns);
 }
 
+TEST_F(FlowTable, AnEndBeforeItsStartEndsTheFlowAtItsStart) {
+    const auto api = announcer("api");
+    Backend firefly(*bus, "firefly");
+    const auto ended = [&](std::int64_t flow_start, std::int64_t event_start, std::int64_t event_end) {
+        auto begin = start(1);
+        begin.start_time_ns = flow_start;
+        emit(api, begin);
+        auto finish = end(1);
+        finish.start_time_ns = event_start;
+        finish.end_time_ns = event_end;
+        EXPECT_EQ(emit(api, finish), FLOWD_OK);
+        const auto told = firefly.take_all();
+        EXPECT_EQ(story(told), "S1 E1");
+        EXPECT_EQ(told.back().event.start_time_ns, flow_start);
+        return told.back().event.end_time_ns;
+    };
+    const std::int64_t at = epoch_ns + second_ns / 2;
+    EXPECT_EQ(ended(at, 0, epoch_ns), at) << "a start with fractions, an end in whole seconds";
+    EXPECT_EQ(ended(at, at, 1), at) << "a clock that was not set yet";
+    EXPECT_EQ(ended(at, at + second_ns, at), at) << "not before the start that the table has";
+    EXPECT_EQ(effect("api", Effect::clock_stepped), 2u);
+    auto unseen = end(2);
+    unseen.start_time_ns = at;
+    unseen.end_time_ns = at - 1;
+    EXPECT_EQ(emit(api, unseen), FLOWD_OK);
+    EXPECT_EQ(firefly.take_all().at(0).event.end_time_ns, at);
+    EXPECT_EQ(effect("api", Effect::clock_stepped), 3u);
+}
+
+TEST_F(FlowTable, AStepOfTheSystemsClockDoesNotChangeHowLongAFlowLasted) {
+    const auto api = announcer("api");
+    Backend firefly(*bus, "firefly");
+    for (const std::int64_t step : {2 * 3600 * second_ns, -5 * 3600 * second_ns, second_ns * 50 * 365 * 24 * 3600}) {
+        auto begin = start(1);
+        begin.start_time_ns = epoch_ns + steady + stepped - second_ns;
+        emit(api, begin);
+        emit(api, start(2));
+        pass(10);
+        stepped += step;
+        pass(5);
+        emit(api, start(2));
+        pass(5);
+        EXPECT_TRUE(bus->find(
+            key_of(2), [](const flowd_flow& flow) { EXPECT_EQ(flow.seen_time_ns - flow.start_time_ns, 15 * second_ns); }));
+        emit(api, end(1));
+        emit(api, end(2));
+        const auto told = firefly.take_all();
+        ASSERT_EQ(story(told), "S1 S2 E1 E2");
+        EXPECT_EQ(told[2].event.end_time_ns - told[2].event.start_time_ns, 21 * second_ns);
+        EXPECT_EQ(told[3].event.end_time_ns - told[3].event.start_time_ns, 20 * second_ns);
+        EXPECT_EQ(told[3].event.time_ns, epoch_ns + steady + stepped) << "when it happened, by the clock as it is now";
+    }
+    emit(api, start(3));
+    pass(7);
+    stepped -= 3600 * second_ns;
+    bus->remove_announcer(api);
+    const auto told = firefly.take_all();
+    ASSERT_EQ(story(told), "S3 E3");
+    EXPECT_EQ(told[1].event.end_time_ns - told[1].event.start_time_ns, 7 * second_ns) << "an end that the core makes";
+}
+
 TEST_F(FlowTable, AnEndIsNeverBeforeTheStartThatSomebodyElseGave) {
     const auto api = announcer("api");
     Backend firefly(*bus, "firefly");

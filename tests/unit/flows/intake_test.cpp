@@ -263,7 +263,6 @@ TEST_F(Intake, WhatOnlyTheCoreSaysIsIgnoredFromAPlugin) {
     flowd_sample sample{};
     auto event = start(1);
     event.flags = FLOWD_LEARNT_REMOTELY;
-    event.flow_id = 42;
     event.precedence = 255;
     event.announcer = text("somebody else");
     event.samples = &sample;
@@ -272,7 +271,6 @@ TEST_F(Intake, WhatOnlyTheCoreSaysIsIgnoredFromAPlugin) {
     const auto told = firefly.take_all();
     ASSERT_EQ(told.size(), 1u);
     EXPECT_EQ(told[0].event.flags, std::uint32_t{FLOWD_LEARNT_REMOTELY});
-    EXPECT_NE(told[0].event.flow_id, 42u);
     EXPECT_EQ(told[0].event.precedence, std::uint32_t{FLOWD_PRECEDENCE_EXPLICIT});
     EXPECT_EQ(told[0].announcer, "api");
     EXPECT_TRUE(told[0].sample_sources.empty());

@@ -140,7 +140,7 @@ class Backend {
 class FlowsTest : public ::testing::Test {
   protected:
     Clock clock() {
-        return {[this] { return steady; }, [this] { return epoch_ns + steady; }};
+        return {[this] { return steady; }, [this] { return epoch_ns + steady + stepped; }};
     }
     void use(const FlowLimits& limits, std::unique_ptr<SocketProbe> probe = nullptr) {
         bus = std::make_unique<Bus>(limits, clock(), std::move(probe));
@@ -188,6 +188,7 @@ class FlowsTest : public ::testing::Test {
     }
 
     std::int64_t steady = 1000 * second_ns;
+    std::int64_t stepped = 0;       ///< by how much the system's clock has been set
     std::vector<std::string> room;  ///< who was told that there is room
     std::unique_ptr<Bus> bus = std::make_unique<Bus>(FlowLimits{}, clock());
 };
