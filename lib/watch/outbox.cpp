@@ -6,25 +6,24 @@
 namespace flowd::watch {
 
 bool Outbox::put(const Event& event) {
-    if (!full_) {
-        const flowd_result result = host_.emit(event).result;
-        if (result == FLOWD_OK || result == FLOWD_STOPPED) return true;
-        if (result != FLOWD_FULL) {
-            ++refused_;
-            return false;
-        }
-        full_ = true;
-        ++pauses_;
-    }
+    const auto refused = refused_;
     waiting_.push_back(event);
-    return true;
+    if (full_) return true;
+    if (!drain()) ++pauses_;
+    return refused_ == refused;
 }
 
 bool Outbox::drain() {
     while (!waiting_.empty()) {
-        const flowd_result result = host_.emit(waiting_.front()).result;
-        if (result == FLOWD_FULL) return false;
-        if (result != FLOWD_OK && result != FLOWD_STOPPED) ++refused_;
+        const Emitted emitted = host_.emit(waiting_.front());
+        if (emitted.result == FLOWD_INVALID || emitted.result == FLOWD_LIMIT) {
+            ++refused_;
+        } else {
+            const EmitRetry::Next next = retry_.after(emitted);
+            full_ = next == EmitRetry::Next::wait;
+            if (full_) return false;
+            if (next == EmitRetry::Next::give_up) ++refused_;
+        }
         waiting_.pop_front();
     }
     full_ = false;
@@ -32,6 +31,7 @@ bool Outbox::drain() {
 }
 
 void Outbox::stop() {
+    retry_.stop();
     if (!waiting_.empty()) host_.warning(std::to_string(waiting_.size()) + " events found no room before the stop");
 }
 

@@ -5,7 +5,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <functional>
+#include <utility>
 
+#include "flowd/emit_retry.hpp"
 #include "flowd/module.hpp"
 
 namespace flowd::watch {
@@ -14,7 +17,8 @@ namespace flowd::watch {
 /// bounded by what the plugin had read at that moment.
 class Outbox {
   public:
-    explicit Outbox(Host& host) : host_(host) {}
+    /// `again`: what Plugin::on_room does, called when the core could take nothing for another reason than full queues.
+    Outbox(Host& host, std::function<void()> again) : host_(host), retry_(host, std::move(again)) {}
 
     /// False: the core refused it for good.
     bool put(const Event& event);
@@ -29,6 +33,7 @@ class Outbox {
   private:
     Host& host_;
     std::deque<Event> waiting_;
+    EmitRetry retry_;
     bool full_ = false;
     std::uint64_t refused_ = 0, pauses_ = 0;
 };

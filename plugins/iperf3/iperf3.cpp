@@ -35,7 +35,7 @@ std::vector<flowd_tag> tags_of(const Iperf3Options& options) {
 Iperf3::Iperf3(Host& host, Options options)
     : Plugin(host),
       options_(std::move(options)),
-      outbox_(host),
+      outbox_(host, [this] { on_room(); }),
       watch_(host, [this](const watch::SocketEvent& event) { take(event); }) {
     started_metric_ = host.counter("iperf3_started_total", "Connections that the iperf3 plugin announced.");
     ended_metric_ = host.counter("iperf3_ended_total", "Ends of connections that the iperf3 plugin announced.");

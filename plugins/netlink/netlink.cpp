@@ -52,7 +52,7 @@ Netlink::Netlink(Host& host, Options options)
       options_(std::move(options)),
       rules_(options_.rules, options_.fallback()),
       tracker_(options_.max_connections),
-      outbox_(host),
+      outbox_(host, [this] { on_room(); }),
       left_alone_(options_.internal_networks),
       watch_(host, [this](const watch::SocketEvent& event) { told(event); }) {
     if (options_.ignore_private)

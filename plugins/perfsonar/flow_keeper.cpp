@@ -286,13 +286,16 @@ void FlowKeeper::pump() {
     }
 }
 
-/// How many of them are settled; fewer than all: there is no room for the rest.
+/// How many of them are settled. Where there is no room for the rest, `is_full_` says so.
 std::size_t FlowKeeper::emit(std::span<const flowd_event> events, std::span<const Waiting> told) {
     const Emitted emitted = emit_each(host_, events, [&](std::size_t index, flowd_result result, std::uint64_t flow_id) {
         settle(told[index], result == FLOWD_OK, flow_id);
     });
-    is_full_ = !emitted.ok();
-    return emitted.accepted;
+    const EmitRetry::Next next = retry_.after(emitted);
+    is_full_ = next == EmitRetry::Next::wait;
+    if (next != EmitRetry::Next::give_up) return emitted.accepted;
+    settle(told[emitted.accepted], false, 0);
+    return emitted.accepted + 1;
 }
 
 FlowKeeper::Filled FlowKeeper::fill(const Waiting& waiting, flowd_event& event) const {

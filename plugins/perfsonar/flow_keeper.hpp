@@ -11,6 +11,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "flowd/emit_retry.hpp"
 #include "flowd/event.hpp"
 #include "flowd/host.hpp"
 #include "plugins/perfsonar/flow_slots.hpp"
@@ -111,6 +112,7 @@ class FlowKeeper {
     std::int64_t second_ = 0;  // the last one the wheel has turned to
     std::deque<Waiting> waiting_;
     bool is_full_ = false;
+    EmitRetry retry_{host_, [this] { on_room(); }};
     bool is_stopping_ = false;
     std::size_t announced_ = 0;
     Counts counts_;

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 
+#include <chrono>
 #include <map>
 #include <set>
 
@@ -219,6 +220,17 @@ TEST_F(FlowKeeperTest, WhenQueuesAreFullNothingIsLostAndTheOrderIsKept) {
     }
     pass(10);
     EXPECT_TRUE(slots_.flows.empty());
+}
+
+TEST_F(FlowKeeperTest, WhatTheCoreCouldNotTakeForAMomentIsOfferedAgain) {
+    fake_.accept(0, FLOWD_NO_MEMORY);
+    flow(1);
+    tell(1);
+    EXPECT_EQ(keeper_->waiting(), 1u);
+    fake_.accept_all();
+    fake_.advance(std::chrono::seconds(1));
+    EXPECT_EQ(count(FLOWD_EVENT_START), 1u) << "although nobody says that there is room";
+    EXPECT_EQ(keeper_->waiting(), 0u);
 }
 
 TEST_F(FlowKeeperTest, OfAFlowThatTheCoreRefusesNoEndIsTold) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "flowd/emit.hpp"
+#include "flowd/emit_retry.hpp"
 
 #include <gtest/gtest.h>
 
@@ -73,6 +74,53 @@ TEST_F(EmitEach, OfNothingIsDone) {
     fake_.accept(0);
     EXPECT_TRUE(emit().ok());
     EXPECT_TRUE(settled_.empty());
+}
+
+class EmitRetryTest : public EmitEach {
+  protected:
+    EmitRetry::Next offer() {
+        Emitted emitted = emit();
+        events_.erase(events_.begin(), events_.begin() + static_cast<std::ptrdiff_t>(emitted.accepted));
+        return retry_.after(emitted);
+    }
+    EmitRetry retry_{*host_, [this] { ++again_; }};
+    int again_ = 0;
+};
+
+TEST_F(EmitRetryTest, LeavesFullQueuesToOnRoom) {
+    fake_.accept(1);
+    EXPECT_EQ(offer(), EmitRetry::Next::wait);
+    fake_.advance(std::chrono::minutes(1));
+    EXPECT_EQ(again_, 0);
+    EXPECT_TRUE(fake_.lines().empty());
+    fake_.accept_all();
+    EXPECT_EQ(offer(), EmitRetry::Next::go_on);
+}
+
+TEST_F(EmitRetryTest, ComesBackAfterAnErrorAndGivesUpAfterSomeTries) {
+    fake_.accept(0, FLOWD_NO_MEMORY);
+    for (int i = 0; i < EmitRetry::limit; ++i) {
+        EXPECT_EQ(offer(), EmitRetry::Next::wait);
+        fake_.advance(EmitRetry::last_pause);
+        EXPECT_EQ(again_, i + 1);
+    }
+    EXPECT_EQ(fake_.lines().size(), 1u) << "said once";
+    EXPECT_EQ(offer(), EmitRetry::Next::give_up);
+    EXPECT_EQ(offer(), EmitRetry::Next::give_up) << "the next one has one try: nobody waits for long";
+    EXPECT_EQ(fake_.lines().size(), 2u);
+    EXPECT_EQ(retry_.given_up(), 2u);
+    fake_.accept_all();
+    EXPECT_EQ(offer(), EmitRetry::Next::go_on);
+    fake_.accept(0, FLOWD_NO_MEMORY);
+    events_.push_back(Event::start(make_key({*Address::parse("::1"), 1}, {*Address::parse("::1"), 2}, 6), {1, 2}).raw());
+    EXPECT_EQ(offer(), EmitRetry::Next::wait) << "and begins anew";
+}
+
+TEST_F(EmitRetryTest, WaitsForTheStopOfAStoppedInstance) {
+    fake_.accept(0, FLOWD_STOPPED);
+    EXPECT_EQ(offer(), EmitRetry::Next::wait);
+    fake_.advance(std::chrono::minutes(1));
+    EXPECT_EQ(again_, 0);
 }
 
 }  // namespace
