@@ -24,11 +24,12 @@ enum class Refusal : std::uint8_t {
     bad_port,      ///< not a number up to 65535
     port_zero,     ///< a wildcard is no flow
     bad_tag,       ///< an id that is neither `-` nor a number of 32 bits
+    unterminated,  ///< its newline never came
 };
 
-inline constexpr std::array<std::string_view, 10> refusal_names{"none",         "too_long",    "field_count", "bad_state",
+inline constexpr std::array<std::string_view, 11> refusal_names{"none",         "too_long",    "field_count", "bad_state",
                                                                 "bad_protocol", "bad_address", "bad_family",  "bad_port",
-                                                                "port_zero",    "bad_tag"};
+                                                                "port_zero",    "bad_tag",     "unterminated"};
 
 [[nodiscard]] constexpr std::string_view name_of(Refusal refusal) {
     return refusal_names[static_cast<std::size_t>(refusal)];

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plugins/namedpipe/namedpipe.hpp"
 
+#include <poll.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdint>
 #include <cstdio>
 #include <numeric>
 #include <utility>
@@ -16,6 +19,7 @@ namespace {
 
 constexpr std::array<const char*, 4> kinds{"", "start", "ongoing", "end"};
 constexpr std::size_t longest_shown = 200;
+constexpr int room_ms = 5;  ///< between two looks for room, in a stop
 
 [[nodiscard]] std::string resource_of(const std::filesystem::path& path) {
     return "fifo:" + resolved(path).string();
@@ -32,11 +36,13 @@ constexpr std::size_t longest_shown = 200;
 
 }  // namespace
 
-NamedPipe::NamedPipe(Host& host, Options options) : Plugin(host), options_(std::move(options)) {
+NamedPipe::NamedPipe(Host& host, Options options)
+    : Plugin(host), options_(std::move(options)), retry_(host, [this] { on_room(); }) {
     pending_.reserve(batch);
     lines_metric_ = host.counter("namedpipe_lines_total", "Lines read, blank ones aside.");
     not_taken_metric_ = host.counter("namedpipe_not_taken_total", "Lines understood whose event the core did not take.");
     pauses_metric_ = host.counter("namedpipe_pauses_total", "Times that reading stopped because the queues were full.");
+    abandoned_metric_ = host.counter("namedpipe_abandoned_total", "Replaced pipes that are no longer read.");
     for (std::size_t i = 1; i < refusal_names.size(); ++i)
         refused_metrics_.push_back(host.counter("namedpipe_refused_total", "Lines that announce nothing, by reason.",
                                                 {{"reason", std::string(refusal_names[i])}}));
@@ -93,10 +99,9 @@ Result<void> NamedPipe::reconfigure(Options options) {
         auto reader = open(options.pipe_path);
         if (!reader) return std::move(reader).error();
         if (auto watched = watch(**reader); !watched) return std::move(watched).error();
-        for (const auto& former : readers_)
-            while (!paused_ && read_once(*former)) {
-            }
-        if (!paused_) readers_.clear();  // else what they hold is announced first
+        bool all = true;
+        for (const auto& former : readers_) all = empty(*former, Deadline(INT64_MAX)) && all;
+        if (all) readers_.clear();  // else what they hold is announced first
         host().descriptors().forget(resource_);
         resource_ = resource_of(options.pipe_path);
         readers_.push_front(std::move(*reader));
@@ -139,22 +144,36 @@ void NamedPipe::take(std::string_view text, bool too_long) {
     ++lines_;
     Line line;
     const auto refusal = too_long ? Refusal::too_long : parse(text, line);
-    if (refusal == Refusal::none) {
+    if (refusal == Refusal::none)
         pending_.push_back(to_event(line));
-        return;
-    }
+    else
+        refuse(refusal, text);
+}
+
+void NamedPipe::refuse(Refusal refusal, std::string_view text) {
     ++refused_[static_cast<std::size_t>(refusal)];
+    host().refused(name_of(refusal), {}, text);
     last_refused_ = std::string(name_of(refusal)) + ": " + std::string(text.substr(0, longest_shown));
 }
 
 bool NamedPipe::hand_over() {
-    const Emitted emitted = emit_each(host(), pending_, [this](std::size_t index, flowd_result result) {
-        ++(result == FLOWD_OK ? announced_[pending_[index].kind] : not_taken_);
-    });
-    pending_.erase(pending_.begin(), pending_.begin() + static_cast<std::ptrdiff_t>(emitted.accepted));
-    if (pending_.empty()) return true;
-    pause();
-    return false;
+    while (true) {
+        const Emitted emitted = emit_each(host(), pending_, [this](std::size_t index, flowd_result result) {
+            ++(result == FLOWD_OK ? announced_[pending_[index].kind] : not_taken_);
+        });
+        pending_.erase(pending_.begin(), pending_.begin() + static_cast<std::ptrdiff_t>(emitted.accepted));
+        switch (retry_.after(emitted)) {
+            case EmitRetry::Next::go_on:
+                return true;
+            case EmitRetry::Next::give_up:
+                ++not_taken_;
+                pending_.erase(pending_.begin());
+                break;
+            case EmitRetry::Next::wait:
+                pause();
+                return false;
+        }
+    }
 }
 
 void NamedPipe::pause() {
@@ -176,19 +195,17 @@ void NamedPipe::on_room() {
 void NamedPipe::each_second() {
     publish();
     if (paused_) return;
-    take_rests();
+    drop_rests();
     look_at_path();
 }
 
-void NamedPipe::take_rests() {
+void NamedPipe::drop_rests() {
     for (const auto& reader : readers_) {
         const auto rest = reader->lines.rest();
-        if (rest.empty() || (reader->quiet += std::chrono::seconds(1)) < patience) continue;
-        Line line;
-        if (parse(rest, line) != Refusal::none) continue;  // more may come
-        take(rest, false);
+        if (is_blank(rest) || (reader->quiet += std::chrono::seconds(1)) < patience) continue;
+        ++lines_;
+        refuse(Refusal::unterminated, rest);
         reader->lines.drop_rest();
-        if (!hand_over()) return;
     }
 }
 
@@ -210,28 +227,58 @@ void NamedPipe::look_at_path() {
     resource_ = resource_of(options_.pipe_path);
     if (auto kept = host().descriptors().keep(resource_, reader->pipe.fd()); !kept) last_error_ = kept.error().message;
     readers_.push_front(std::move(reader));
-    if (readers_.size() > 1 + most_former) readers_.pop_back();
+    if (readers_.size() <= 1 + most_former) return;
+    ++abandoned_;
+    empty(*readers_.back(), Deadline(INT64_MAX));
+    readers_.pop_back();
+    host().warning(options_.pipe_path.string() + " was replaced more than " + std::to_string(most_former) +
+                   " times: the oldest pipe is no longer read, and programs that hold it open get an error; see who "
+                   "removes the pipe");
+}
+
+bool NamedPipe::empty(Reader& reader, const Deadline& deadline) {
+    while (!paused_ && !deadline.passed() && read_once(reader)) {
+    }
+    if (const auto rest = reader.lines.rest(); !paused_ && !is_blank(rest)) {
+        ++lines_;
+        refuse(Refusal::unterminated, rest);
+        reader.lines.drop_rest();
+    }
+    int left = 0;
+    return !paused_ && ::ioctl(reader.pipe.fd(), FIONREAD, &left) == 0 && left == 0;
 }
 
 Result<void> NamedPipe::stop(Deadline deadline) {
     second_.reset();
+    retry_.stop();
+    std::size_t bytes = 0;
     for (const auto& reader : readers_) {
         reader->readable.reset();
-        while (!paused_ && !deadline.passed() && read_once(*reader)) {
+        // The backends still take: room comes back while this waits for it.
+        while (!empty(*reader, deadline) && !deadline.passed()) {
+            (void)::poll(nullptr, 0, room_ms);
+            paused_ = !hand_over() || !drain(*reader);
         }
+        int left = 0;
+        if (::ioctl(reader->pipe.fd(), FIONREAD, &left) == 0) bytes += static_cast<std::size_t>(left);
+        bytes += reader->lines.rest().size();
     }
-    const auto left = pending_.size();
-    if (left > 0) host().warning(std::to_string(left) + " lines were read but not announced before the stop");
+    std::string lost;
+    if (!pending_.empty()) lost = std::to_string(pending_.size()) + " lines were read but not announced before the stop";
+    if (bytes > 0) lost += (lost.empty() ? "" : ", ") + std::to_string(bytes) + " bytes of the pipe were not read";
     pending_.clear();
     readers_.clear();
     publish();
-    return {};
+    if (lost.empty()) return {};
+    host().warning(lost);
+    return Error{FLOWD_ERROR, lost};
 }
 
 void NamedPipe::publish() {
     lines_metric_.set_total(static_cast<double>(lines_));
     not_taken_metric_.set_total(static_cast<double>(not_taken_));
     pauses_metric_.set_total(static_cast<double>(pauses_));
+    abandoned_metric_.set_total(static_cast<double>(abandoned_));
     for (std::size_t i = 1; i < refused_.size(); ++i) refused_metrics_[i - 1].set_total(static_cast<double>(refused_[i]));
     for (std::size_t i = 1; i < announced_.size(); ++i)
         announced_metrics_[i - 1].set_total(static_cast<double>(announced_[i]));
@@ -251,7 +298,7 @@ void NamedPipe::status(json::Writer& object) const {
     if (!last_refused_.empty()) object.member("lastRefused", last_refused_);
     object.member("notTaken", not_taken_);
     object.member("paused", paused_).member("pauses", pauses_);
-    object.member("replaced", replaced_);
+    object.member("replaced", replaced_).member("abandoned", abandoned_);
     if (!last_error_.empty()) object.member("lastError", last_error_);
 }
 

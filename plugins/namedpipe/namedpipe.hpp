@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "flowd/emit_retry.hpp"
 #include "flowd/module.hpp"
 #include "plugins/namedpipe/line.hpp"
 #include "plugins/namedpipe/line_buffer.hpp"
@@ -46,7 +47,8 @@ class NamedPipe final : public Plugin {
     static constexpr int reads_per_turn = 8;
     /// Pipes that were replaced at the path and are still read.
     static constexpr std::size_t most_former = 4;
-    /// After this a line without an end is taken for whole, if it is.
+    /// After this a line without its newline is dropped: it may be half of one, and the next writer's would be joined to
+    /// it.
     static constexpr std::chrono::seconds patience{5};
 
     struct Reader {
@@ -66,10 +68,13 @@ class NamedPipe final : public Plugin {
     bool drain(Reader& reader);
     bool hand_over();
     void take(std::string_view text, bool too_long);
+    void refuse(Refusal refusal, std::string_view text);
+    /// Reads what is in the pipe and takes what has no newline for refused. False: something is left in it.
+    bool empty(Reader& reader, const Deadline& deadline);
     void pause();
     void each_second();
     void look_at_path();
-    void take_rests();
+    void drop_rests();
     void publish();
 
     Options options_;
@@ -77,6 +82,7 @@ class NamedPipe final : public Plugin {
     std::deque<std::unique_ptr<Reader>> readers_;  ///< the first is the one at the path
     std::vector<flowd_event> pending_;             ///< understood, not yet accepted
     bool paused_ = false;
+    EmitRetry retry_;
 
     std::uint64_t bytes_ = 0;
     std::uint64_t lines_ = 0;
@@ -85,10 +91,11 @@ class NamedPipe final : public Plugin {
     std::uint64_t not_taken_ = 0;               ///< the core found the event malformed or over a cap
     std::uint64_t pauses_ = 0;
     std::uint64_t replaced_ = 0;
+    std::uint64_t abandoned_ = 0;  ///< former pipes that are no longer read
     std::string last_refused_;
     std::string last_error_;
 
-    Counter lines_metric_, not_taken_metric_, pauses_metric_;
+    Counter lines_metric_, not_taken_metric_, pauses_metric_, abandoned_metric_;
     std::vector<Counter> refused_metrics_, announced_metrics_;
     Timer second_;
 };

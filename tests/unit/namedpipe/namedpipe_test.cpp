@@ -174,25 +174,37 @@ TEST_F(NamedPipeTest, JoinsLinesOverReadsOfOneByte) {
     EXPECT_TRUE(announced(2));
 }
 
-TEST_F(NamedPipeTest, TakesALineWithoutItsEndWhenNothingFollows) {
+TEST_F(NamedPipeTest, NeverTakesALineWithoutItsNewlineForAWholeOne) {
     bring_up();
-    write(line.substr(0, line.size() - 1));
+    const std::string sixteen = "start tcp 192.0.2.1 2345 192.0.2.2 5777 2 16\n";
+    write(sixteen.substr(0, sixteen.size() - 2));  // activity 1, and the writer is gone
     ASSERT_TRUE(host_.run_until([&] { return !shows(R"("bytes":0)"); }));
-    host_.advance(1s);
-    EXPECT_EQ(host_.events().size(), 0u) << "the rest may come";
-    for (int i = 0; i < 5; ++i) host_.advance(1s);
-    EXPECT_EQ(host_.events().size(), 1u);
+    for (int i = 0; i < 10; ++i) host_.advance(1s);
+    EXPECT_TRUE(host_.events().empty());
+    EXPECT_TRUE(shows(R"("refusals":{"unterminated":1},"lastRefused":"unterminated: start tcp 192.0.2.1)"))
+        << instance_->status();
+    EXPECT_EQ(host_.refusals().size(), 1u);
     write(line);
-    EXPECT_TRUE(announced(2));
+    ASSERT_TRUE(announced(1)) << "the next writer's line is not joined to it";
+    EXPECT_EQ(host_.events()[0]->tag.activity, 2u);
 }
 
-TEST_F(NamedPipeTest, GoesOnWaitingForTheRestOfHalfALine) {
+TEST_F(NamedPipeTest, WaitsAWhileForTheRestOfALine) {
     bring_up();
     write(line.substr(0, 20));
     ASSERT_TRUE(host_.run_until([&] { return !shows(R"("bytes":0)"); }));
-    for (int i = 0; i < 60; ++i) host_.advance(1s);
+    for (int i = 0; i < 4; ++i) host_.advance(1s);
     write(line.substr(20));
     EXPECT_TRUE(announced(1));
+    EXPECT_TRUE(shows(R"("refused":0)")) << instance_->status();
+}
+
+TEST_F(NamedPipeTest, CountsWhatHasNoNewlineWhenItStops) {
+    bring_up();
+    write(line + line.substr(0, line.size() - 1));
+    EXPECT_EQ(instance_->stop(), FLOWD_OK);
+    EXPECT_EQ(host_.events().size(), 1u);
+    EXPECT_EQ(host_.metric(R"(namedpipe_refused_total{reason="unterminated"})")->value, 1);
 }
 
 TEST_F(NamedPipeTest, CountsRefusalsByReasonAndShowsTheLast) {
@@ -289,6 +301,63 @@ TEST_F(NamedPipeTest, MakesThePipeAnewWhenSomebodyRemovesItAndReadsTheOldOneOn) 
     write(numbered(2), nginx.get());
     EXPECT_TRUE(announced(2));
     EXPECT_TRUE(shows(R"("replaced":1)"));
+}
+
+TEST_F(NamedPipeTest, SaysThatTheOldestOfManyReplacedPipesIsNoLongerRead) {
+    bring_up();
+    const UniqueFd oldest(::open(path_.c_str(), O_WRONLY | O_CLOEXEC));
+    const auto replace = [&] {
+        fs::remove(path_);
+        host_.advance(1s);
+    };
+    for (int i = 0; i < 4; ++i) replace();
+    EXPECT_TRUE(shows(R"("replaced":4,"abandoned":0)")) << instance_->status();
+    write(numbered(1), oldest.get());
+    ASSERT_TRUE(announced(1)) << "four of them are read on";
+    write(numbered(2), oldest.get());
+    replace();
+    EXPECT_TRUE(announced(2)) << "what was in it is taken first";
+    EXPECT_TRUE(shows(R"("replaced":5,"abandoned":1)")) << instance_->status();
+    EXPECT_TRUE(host_.logged("was replaced more than 4 times"));
+}
+
+TEST_F(NamedPipeTest, OffersAgainWhatTheCoreCouldNotTakeForAMoment) {
+    bring_up();
+    host_.accept(1, FLOWD_NO_MEMORY);
+    write(numbered(1) + numbered(2) + numbered(3));
+    ASSERT_TRUE(comes_to_show(R"("paused":true)"));
+    EXPECT_TRUE(host_.logged("it is offered again"));
+    host_.accept_all();
+    EXPECT_TRUE(announced(3)) << "although nobody says that there is room";
+    EXPECT_TRUE(comes_to_show(R"("paused":false)"));
+    EXPECT_TRUE(shows(R"("notTaken":0)"));
+}
+
+TEST_F(NamedPipeTest, DoesNotBlockWritersForEverWhenTheCoreTakesNothing) {
+    bring_up();
+    host_.accept(0, FLOWD_NO_MEMORY);
+    for (int port = 1; port <= 100; ++port) write(numbered(port));
+    ASSERT_TRUE(host_.run_until([&] {
+        host_.advance(1s);
+        return shows(R"("notTaken":100)");
+    })) << instance_->status();
+    std::size_t lines = 0;
+    for (const auto& one : host_.lines()) lines += one.text.find("the core") != std::string::npos ? 1 : 0;
+    EXPECT_EQ(lines, 2u) << "the first failure, and that events are left out";
+    host_.accept_all();
+    write(line);
+    EXPECT_TRUE(announced(1));
+}
+
+TEST_F(NamedPipeTest, SaysWhatItCouldNotAnnounceBeforeTheStop) {
+    bring_up();
+    host_.accept(10);
+    std::string text;
+    for (int port = 1000; port < 1200; ++port) text += numbered(port);
+    write(text);
+    EXPECT_NE(instance_->stop(50ms), FLOWD_OK) << "it is in the exit code";
+    EXPECT_EQ(host_.events().size(), 10u);
+    EXPECT_TRUE(host_.logged("lines were read but not announced before the stop"));
 }
 
 TEST_F(NamedPipeTest, SaysOnceThatAFileTookThePlaceOfThePipe) {
