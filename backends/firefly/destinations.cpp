@@ -31,14 +31,15 @@ firefly::Stream& Destinations::stream_of(const Address& address) {
     return streams_.emplace(address, firefly::Stream(boot_)).first->second;
 }
 
-Destinations::Answer Destinations::push(std::string_view datagram, const Endpoint& to, const firefly::Path& path,
-                                        std::size_t max_size) {
-    if (to.address.is_unspecified() || to.address.is_multicast()) return Answer::not_a_host;
+Destinations::Answer Destinations::push(std::string_view datagram, const Endpoint& to, std::uint32_t zone,
+                                        const firefly::Path& path, std::size_t max_size) {
+    const bool link_local = !to.address.is_v4() && to.address.is_link_local();
+    if (to.address.is_unspecified() || to.address.is_multicast() || (link_local && zone == 0)) return Answer::not_a_host;
     if (own_.includes(to)) return Answer::ourselves;
     Way& way = to.address.is_v4() ? v4_ : v6_;
     numbered_.clear();
     stream_of(to.address).number(numbered_, datagram, path, max_size);
-    return way.sender.push(numbered_, to) ? Answer::queued : Answer::no_room;
+    return way.sender.push(numbered_, to, link_local ? zone : 0) ? Answer::queued : Answer::no_room;
 }
 
 void Destinations::flush() {

@@ -24,8 +24,9 @@ class Destinations {
 
     /// A family this kernel lacks is no error: flows of it do not exist either.
     void open();
-    /// `path` and `max_size`: for the number that the datagram gets.
-    Answer push(std::string_view datagram, const Endpoint& to, const firefly::Path& path, std::size_t max_size);
+    /// `zone`: of the flow's key. `path` and `max_size`: for the number that the datagram gets.
+    Answer push(std::string_view datagram, const Endpoint& to, std::uint32_t zone, const firefly::Path& path,
+                std::size_t max_size);
     void flush();
     void stop(const Deadline& deadline);
     [[nodiscard]] net::SenderCounts counts() const;

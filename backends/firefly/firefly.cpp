@@ -237,8 +237,7 @@ bool FireflyBackend::begin(const EventView& event, std::int64_t now_ns) {
         skip(Skip::hops);
         return false;
     }
-    const bool brought = !event.attachment(firefly::provenance_attachment).empty();
-    if (brought && event.is_ongoing() && !event.has(FLOWD_RETAGGED) &&
+    if (from_ && Provenances::is_brought(event) && event.is_ongoing() && !event.has(FLOWD_RETAGGED) &&
         !provenances_.admits(event, net::TokenBucket::Clock::now())) {
         skip(Skip::limited);
         return false;
@@ -296,7 +295,7 @@ void FireflyBackend::send_to_destination(const EventView& event) {
     if (datagram.empty()) return skip(Skip::size);
     const Endpoint to{event.destination().address, options_.destination_port};
     if (is_peer(to)) return skip(Skip::peer);
-    switch (destinations_.push(datagram, to, path_, options_.max_size)) {
+    switch (destinations_.push(datagram, to, event->key.zone, path_, options_.max_size)) {
         case Destinations::Answer::not_a_host:
             return skip(Skip::not_a_host);
         case Destinations::Answer::ourselves:

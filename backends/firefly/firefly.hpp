@@ -31,7 +31,7 @@ enum class Skip : std::uint8_t {
     size,        ///< not even its core fits maxSize
     received,    ///< to the destination: learnt from a firefly, which must not travel in circles
     metered,     ///< to the destination: nobody at that end asked for it
-    not_a_host,  ///< to the destination: a multicast group
+    not_a_host,  ///< to the destination: a multicast group, or link-local without a zone
     ourselves,   ///< to the destination: it is where this daemon itself receives
     relayed,     ///< to a collector: a plugin has passed the original on to it already
     hops,        ///< too many daemons have printed it already

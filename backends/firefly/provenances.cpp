@@ -21,18 +21,28 @@ std::uint32_t Provenances::number_of(const Source& source) {
     return number;
 }
 
+bool Provenances::is_brought(const EventView& event) {
+    return !event.attachment(FLOWD_ATTACHMENT_DATAGRAM).empty();
+}
+
 std::optional<firefly::Provenance> Provenances::of(const EventView& event) {
-    auto brought = firefly::parse_provenance(event.attachment(firefly::provenance_attachment));
+    auto said = firefly::parse_provenance(event.attachment(firefly::provenance_attachment));
     const auto known = flows_.find(event->flow_id);
-    if (brought) {
-        const std::uint32_t number = number_of({brought->path, brought->peer, brought->port});
+    if (said) {
+        const std::uint32_t number = number_of({said->path, said->peer, said->port});
         if (known != flows_.end())
             known->second.source = number;
         else if (flows_.size() < most_flows)
             flows_.emplace(event->flow_id, Flow{number});
-        return brought;
     }
-    if (known == flows_.end() || !event.has(FLOWD_LEARNT_REMOTELY)) return std::nullopt;
+    const bool brought = is_brought(event);
+    if (!brought && !event.has(FLOWD_LEARNT_REMOTELY)) return std::nullopt;
+    if (said) {
+        // Kept with the flow, they are those of an earlier event; of its start, where the flow table repeats that.
+        if (!brought && !(event.is_start() && event.has(FLOWD_RESYNC))) said->receivers = {};
+        return said;
+    }
+    if (known == flows_.end()) return std::nullopt;
     const Source& source = sources_[known->second.source];
     return firefly::Provenance{source.path, source.peer, source.port, {}};
 }

@@ -14,16 +14,18 @@
 
 namespace flowd::firefly_backend {
 
-/// Flows that were learnt from fireflies, 1,048,576 at most. Periodic and sampled `ongoing` events, and the ends that the
-/// core makes itself, bring no attachment: what was learnt with the flow's last firefly is true of them.
+/// Flows that were learnt from fireflies, 1,048,576 at most. Periodic `ongoing` events bring no attachment: what was learnt
+/// with the flow's last firefly is true of them.
 class Provenances {
   public:
     /// Three `ongoing` at once, then one in five seconds, of each flow: bounds what circulates through a third-party relay
     /// that does not repeat the member `flowd`.
     static constexpr double burst = 3, per_second = 0.2;
 
-    /// Of an event that a firefly brought, or whose flow one brought; nothing: this daemon found it itself. The receivers
-    /// are known of the event's own firefly only. Remembers it until forget().
+    /// Whether the event itself came as a firefly.
+    [[nodiscard]] static bool is_brought(const EventView& event);
+    /// Of an event that a firefly brought, or of whose flow nobody else told; nothing: this daemon found it itself. The
+    /// receivers are those of the event's own firefly. Remembers it until forget().
     [[nodiscard]] std::optional<firefly::Provenance> of(const EventView& event);
     /// Whether an `ongoing` that a firefly brought is sent on now.
     [[nodiscard]] bool admits(const EventView& event, net::TokenBucket::Clock::time_point now);

@@ -5,9 +5,12 @@
 #include <iterator>
 
 #include "flowd/address.hpp"
+#include "lib/text/utf8.hpp"
 
 namespace flowd::firefly {
 namespace {
+
+constexpr std::size_t longest_application = 256;  ///< what the core takes of flowd_event.application
 
 [[nodiscard]] std::int64_t first_known(std::initializer_list<std::int64_t> times) {
     const auto known = std::find_if(times.begin(), times.end(), [](std::int64_t time) { return time != 0; });
@@ -42,7 +45,8 @@ flowd_event to_event(const Firefly& firefly) {
         event.usage.bytes_received = firefly.received;
         event.usage.bytes_sent = firefly.sent;
     }
-    event.application = {firefly.application.data(), firefly.application.size()};
+    const std::string_view application = text::cut(firefly.application, longest_application);
+    event.application = {application.data(), application.size()};
     return event;
 }
 

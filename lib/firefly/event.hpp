@@ -7,7 +7,8 @@
 
 namespace flowd::firefly {
 
-/// The event that a received firefly announces, without attachments and sender. Borrows the firefly's application.
+/// The event that a received firefly announces, without attachments and sender. Borrows the firefly's application, of
+/// which it has as much as the core takes.
 [[nodiscard]] flowd_event to_event(const Firefly& firefly);
 
 /// Whether a firefly can say it: start, ongoing or end of a tcp or udp flow between two addresses with ports from 1.

@@ -9,6 +9,7 @@
 #include "flowd/address.hpp"
 #include "flowd/json.hpp"
 #include "lib/firefly/timestamp.hpp"
+#include "lib/text/utf8.hpp"
 
 namespace flowd::firefly {
 namespace {
@@ -52,12 +53,6 @@ void append_address(std::string& out, const std::uint8_t (&bytes)[16]) {
             return "end";
     }
     return "ongoing";
-}
-
-[[nodiscard]] std::string_view cut(std::string_view text, std::size_t size) {
-    if (text.size() <= size) return text;
-    while (size > 0 && (static_cast<unsigned char>(text[size]) & 0xc0u) == 0x80u) --size;
-    return text.substr(0, size);
 }
 
 enum Rank : unsigned { rank_usage, rank_netlink, rank_skops, rank_storage, rank_others };
@@ -116,7 +111,7 @@ void Printer::print_core(const Firefly& firefly, bool syslog_header) {
     append_number(out, firefly.tag.activity);
     out.append(R"(,"application":)");
     const std::string_view application = firefly.application.empty() ? options_.application : firefly.application;
-    application_.assign(cut(application, max_application));
+    application_.assign(text::cut(application, max_application));
     std::replace_if(
         application_.begin(), application_.end(), [](unsigned char c) { return c < ' '; }, '_');
     json::Writer(out).value(std::string_view(application_));

@@ -20,11 +20,4 @@ struct AddressHash {
     std::size_t operator()(const Address& address) const { return static_cast<std::size_t>(hash_of(address)); }
 };
 
-/// Who told us (flowd_event.sender). The programs of this host are one sender: `localhost` is 127.0.0.1 for one datagram of
-/// theirs and ::1 for the next.
-[[nodiscard]] inline std::uint64_t sender_of(const Address& peer) {
-    constexpr Address loopback(Address::Bytes{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1});
-    return hash_of(peer.is_loopback() ? loopback : peer);
-}
-
 }  // namespace flowd::net

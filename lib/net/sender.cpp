@@ -19,7 +19,7 @@ namespace {
 
 }  // namespace
 
-bool Sender::push(std::string_view payload, const std::optional<Endpoint>& to) {
+bool Sender::push(std::string_view payload, const std::optional<Endpoint>& to, std::uint32_t interface) {
     if (count_ >= batch || count_ == limit_) flush();
     if (count_ == limit_) {
         ++counts_.dropped;
@@ -30,6 +30,7 @@ bool Sender::push(std::string_view payload, const std::optional<Endpoint>& to) {
     Item& item = at(count_ - 1);
     item.payload.assign(payload);
     item.to_length = to ? to->to(item.to) : 0;
+    if (interface != 0) reinterpret_cast<sockaddr_in6&>(item.to).sin6_scope_id = interface;
     return true;
 }
 

@@ -38,8 +38,8 @@ class Sender {
     void close() { socket_.reset(); }
     [[nodiscard]] const std::optional<UdpSocket>& socket() const { return socket_; }
 
-    /// Copies the datagram. `to`: for an unconnected socket. False: dropped and counted.
-    bool push(std::string_view payload, const std::optional<Endpoint>& to = std::nullopt);
+    /// Copies the datagram. `to`: for an unconnected socket; `interface`: for a link-local one. False: dropped and counted.
+    bool push(std::string_view payload, const std::optional<Endpoint>& to = std::nullopt, std::uint32_t interface = 0);
     /// Sends what waits. False: the kernel has no room; call again when the socket is writable. Sends nothing once refused.
     bool flush();
     /// The peer refused: nothing is sent until release().

@@ -38,6 +38,13 @@ void ask_for_drops(int fd) {
     return ::getsockopt(fd, level, name, &value, &length) == 0 ? value : 0;
 }
 
+[[nodiscard]] std::array<std::uint32_t, SK_MEMINFO_VARS> memory_info(int fd) {
+    std::array<std::uint32_t, SK_MEMINFO_VARS> values{};
+    socklen_t length = sizeof values;
+    if (::getsockopt(fd, SOL_SOCKET, SO_MEMINFO, values.data(), &length) != 0) values.fill(0);
+    return values;
+}
+
 }  // namespace
 
 Result<UdpSocket> UdpSocket::bound(const Endpoint& local, const Binding& binding) {
@@ -114,10 +121,12 @@ int UdpSocket::receive_buffer() const {
 }
 
 std::uint32_t UdpSocket::drops() const {
-    std::array<std::uint32_t, SK_MEMINFO_VARS> values{};
-    socklen_t length = sizeof values;
-    if (::getsockopt(fd_.get(), SOL_SOCKET, SO_MEMINFO, values.data(), &length) != 0) return 0;
-    return values[SK_MEMINFO_DROPS];
+    return memory_info(fd_.get())[SK_MEMINFO_DROPS];
+}
+
+std::size_t UdpSocket::queued() const {
+    constexpr std::size_t least_size = 512;  // a buffer's bookkeeping and data
+    return (memory_info(fd_.get())[SK_MEMINFO_RMEM_ALLOC] + least_size - 1) / least_size;
 }
 
 int UdpSocket::take_error() const {

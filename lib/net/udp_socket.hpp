@@ -36,6 +36,8 @@ class UdpSocket {
     /// Datagrams the kernel has dropped since the socket was made, because the buffer was full (SO_MEMINFO). Wraps at 2^32.
     /// ReceiveBatch::drops is the same count as of a datagram; this one also has what no datagram has followed yet.
     [[nodiscard]] std::uint32_t drops() const;
+    /// Datagrams that wait to be received: never fewer than there are.
+    [[nodiscard]] std::size_t queued() const;
     /// What the peer answered to an earlier datagram (errno), once; 0: nothing. Connected sockets only.
     [[nodiscard]] int take_error() const;
     /// Longest payload that needs no fragment on the way to the peer, as far as known; connected sockets only, 0: unknown.

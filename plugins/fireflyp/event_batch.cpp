@@ -4,9 +4,14 @@
 #include "flowd/sized.hpp"
 #include "lib/firefly/blocks.hpp"
 #include "lib/firefly/event.hpp"
-#include "lib/net/address_hash.hpp"
 
 namespace flowd::fireflyp {
+namespace {
+
+/// Numbers may become longer when they are written again: with this the core takes the event whatever a datagram contains.
+constexpr std::size_t most_block_bytes = 128 * 1024;
+
+}  // namespace
 
 void EventBatch::clear() {
     text_.clear();
@@ -21,18 +26,23 @@ EventBatch::Piece EventBatch::keep(std::string_view text, std::string_view more)
     return piece;
 }
 
-void EventBatch::add(const firefly::Firefly& firefly, const net::Datagram& datagram,
-                     const firefly::Provenance& provenance) {
+void EventBatch::add(const firefly::Firefly& firefly, const net::Datagram& datagram, const firefly::Provenance& provenance,
+                     std::uint64_t sender) {
     flowd_event event = firefly::to_event(firefly);
-    event.sender = net::sender_of(datagram.peer.address);
+    event.sender = sender;
     events_.push_back(event);
     const std::size_t before = attachments_.size();
     Item item;
-    item.application = keep(firefly.application);
+    item.application = keep(to_view(event.application));
     attachments_.push_back({keep(FLOWD_ATTACHMENT_DATAGRAM), {}, datagram.payload, 0});
+    const Piece peer = keep(FLOWD_ATTACHMENT_PEER);
+    attachments_.push_back({peer, keep(datagram.peer.to_string()), {}, 0});
     const Piece id = keep(firefly::provenance_attachment);
     attachments_.push_back({id, keep(firefly::to_text(provenance)), {}, FLOWD_ATTACHMENT_KEEP});
+    std::size_t left = most_block_bytes;
     for (const firefly::Block& block : firefly.blocks) {
+        if (block.json.size() > left) break;
+        left -= block.json.size();
         const Piece name = keep(firefly::block_attachment, block.name);
         attachments_.push_back({name, keep(block.json), {}, 0});
     }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
@@ -20,7 +21,9 @@ namespace flowd::fireflyp {
 class EventBatch {
   public:
     void clear();
-    void add(const firefly::Firefly& firefly, const net::Datagram& datagram, const firefly::Provenance& provenance);
+    /// `sender`: of flowd_event.
+    void add(const firefly::Firefly& firefly, const net::Datagram& datagram, const firefly::Provenance& provenance,
+             std::uint64_t sender);
 
     /// In order. Valid until clear() or add(), and as long as the datagrams.
     [[nodiscard]] std::span<const flowd_event> events();

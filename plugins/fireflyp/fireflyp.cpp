@@ -1,16 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plugins/fireflyp/fireflyp.hpp"
 
+#include <poll.h>
+
+#include <algorithm>
 #include <iterator>
 #include <numeric>
 #include <utility>
 
 #include "flowd/emit.hpp"
+#include "lib/text/escaped.hpp"
 
 namespace flowd::fireflyp {
 namespace {
 
 constexpr std::array<const char*, 4> kinds{"", "start", "ongoing", "end"};
+constexpr std::size_t longest_shown = 128;
 
 /// Sockets that share a port are told apart by their instance.
 [[nodiscard]] std::string resource_of(const Host& host, const Endpoint& endpoint, bool reuse_port) {
@@ -37,7 +42,8 @@ Fireflyp::Fireflyp(Host& host, Options options)
       parser_(options_.buffer_size),
       allowed_(options_.allow),
       rate_(options_.rate_per_source),
-      relay_(host, options_.receivers, options_.resolve_interval) {
+      relay_(host, options_.receivers, options_.resolve_interval),
+      retry_(host, [this] { on_room(); }) {
     for (const Endpoint& endpoint : options_.endpoints())
         inlets_.emplace_back(host, endpoint, resource_of(host, endpoint, options_.reuse_port));
     not_taken_metric_ = host.counter("fireflyp_not_taken_total", "Fireflies understood whose event the core did not take.");
@@ -103,17 +109,25 @@ void Fireflyp::read(Inlet& inlet) {
 
 void Fireflyp::take(const net::Datagram& datagram, std::uint16_t port, RateLimit::Clock::time_point now) {
     const Address& peer = datagram.peer.address;
-    if (!allowed_.includes(peer)) return turn_away(TurnedAway::not_allowed);
-    if (!rate_.admits(peer, now)) return turn_away(TurnedAway::rate);
+    const auto refuse = [&](std::string_view reason) {
+        const std::string sender = datagram.peer.to_string();
+        host().refused(reason, sender, datagram.payload);
+        last_refused_ = {reason, sender, std::string(datagram.payload.substr(0, longest_shown))};
+    };
+    for (const auto reason : {TurnedAway::not_allowed, TurnedAway::rate}) {
+        if (reason == TurnedAway::not_allowed ? allowed_.includes(peer) : rate_.admits(peer, now)) continue;
+        refuse(turned_away_names[static_cast<std::size_t>(reason)]);
+        return turn_away(reason);
+    }
     firefly::Firefly firefly;
     const auto refusal = datagram.truncated ? firefly::Refusal::truncated : parser_.parse(datagram.payload, firefly);
     if (refusal != firefly::Refusal::none) {
         ++refused_[static_cast<std::size_t>(refusal)];
-        return;
+        return refuse(firefly::name_of(refusal));
     }
     if (circulates(firefly, peer, now)) return;
     const firefly::Path path = firefly.member ? firefly.member->path : firefly::Path{boot_, 0};
-    batch_.add(firefly, datagram, {path, peer, port, relay_.pass(datagram, firefly, port, now)});
+    batch_.add(firefly, datagram, {path, peer, port, relay_.pass(datagram, firefly, port, now)}, host().sender_id(peer));
 }
 
 bool Fireflyp::circulates(const firefly::Firefly& firefly, const Address& peer, RateLimit::Clock::time_point now) {
@@ -140,23 +154,22 @@ void Fireflyp::warn_of_loop() {
 }
 
 bool Fireflyp::announce() {
-    const Emitted emitted = emit_each(host(), waiting_, [this](std::size_t index, flowd_result result) {
-        ++(result == FLOWD_OK ? announced_[waiting_[index].kind] : not_taken_);
-    });
-    waiting_ = waiting_.subspan(emitted.accepted);
-    switch (emitted.result) {
-        case FLOWD_OK:
-            return true;
-        case FLOWD_FULL:
-            pause();
-            return false;
-        case FLOWD_STOPPED:
-            for (Inlet& inlet : inlets_) inlet.stop();
-            return false;
-        default:  // none of them may be skipped, and none will fare better
-            not_taken_ += waiting_.size();
-            waiting_ = {};
-            return true;
+    while (true) {
+        const Emitted emitted = emit_each(host(), waiting_, [this](std::size_t index, flowd_result result) {
+            ++(result == FLOWD_OK ? announced_[waiting_[index].kind] : not_taken_);
+        });
+        waiting_ = waiting_.subspan(emitted.accepted);
+        switch (retry_.after(emitted)) {
+            case EmitRetry::Next::go_on:
+                return true;
+            case EmitRetry::Next::give_up:
+                ++not_taken_;
+                waiting_ = waiting_.subspan(1);
+                break;
+            case EmitRetry::Next::wait:
+                pause();
+                return false;
+        }
     }
 }
 
@@ -172,15 +185,54 @@ void Fireflyp::on_room() {
     for (Inlet& inlet : inlets_) inlet.resume();
 }
 
+std::uint64_t Fireflyp::drain(const Deadline& deadline) {
+    constexpr int room_ms = 5;
+    // The backends still take: room comes back while this waits for it.
+    const auto announced = [&] {
+        while (!announce()) {
+            relay_.flush();
+            if (deadline.passed()) return false;
+            (void)::poll(nullptr, 0, room_ms);
+        }
+        return true;
+    };
+    bool in_time = announced();
+    const bool replaced = deadline.reason() == FLOWD_STOP_REPLACED;  // then the successor reads on
+    std::uint64_t left = 0;
+    for (Inlet& inlet : inlets_) {
+        // No more than was there when the stop began: senders may go on.
+        for (std::size_t most = replaced ? 0 : inlet.queued(); most > 0;) {
+            auto received = receive_.receive(inlet.fd());
+            if (!received || received->empty()) break;
+            most -= std::min(most, received->size());
+            inlet.count(received->size(), receive_.drops());
+            if (!in_time) {
+                left += received->size();
+                continue;
+            }
+            batch_.clear();
+            const auto now = RateLimit::Clock::now();
+            for (const net::Datagram& datagram : *received) take(datagram, inlet.port(), now);
+            waiting_ = batch_.events();
+            in_time = announced() && !deadline.passed();
+        }
+    }
+    return left + waiting_.size();
+}
+
 Result<void> Fireflyp::stop(Deadline deadline) {
     for (Inlet& inlet : inlets_) inlet.stop();
+    paused_ = true;  // there is nothing left to pause
     publisher_.reset();
+    const std::uint64_t left = drain(deadline);
+    retry_.stop();
     relay_.stop(deadline);
-    if (!waiting_.empty())
-        host().warning(std::to_string(waiting_.size()) + " fireflies were received but not announced before the stop");
     waiting_ = {};
     publish();
-    return {};
+    if (left == 0) return {};
+    Error error{FLOWD_ERROR, std::to_string(left) + " fireflies were received but not announced before the stop"};
+    host().warning(error.message);
+    return error;
 }
 
 void Fireflyp::publish() {
@@ -223,6 +275,10 @@ void Fireflyp::status(json::Writer& object) const {
     for (std::size_t i = 1; i < refused_.size(); ++i)
         if (refused_[i] != 0) object.member(firefly::refusal_names[i], refused_[i]);
     object.end();
+    if (!last_refused_.reason.empty()) {
+        object.key("lastRefused").object().member("reason", last_refused_.reason).member("sender", last_refused_.sender);
+        object.member("first", text::escaped(last_refused_.first)).end();
+    }
     object.member("lost", streams_.total());
     object.key("lostBySender").object();
     for (const auto& [sender, lost] : streams_.lost())

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "flowd/emit_retry.hpp"
 #include "flowd/module.hpp"
 #include "lib/firefly/parser.hpp"
 #include "lib/net/receive_batch.hpp"
@@ -64,6 +65,9 @@ class Fireflyp final : public Plugin {
     /// False when reading has to stop.
     bool announce();
     void pause();
+    /// In a stop: announces what waits, and while there is time what is in the sockets. Answers how many were received and
+    /// not announced.
+    std::uint64_t drain(const Deadline& deadline);
     void publish();
 
     Options options_;
@@ -87,8 +91,13 @@ class Fireflyp final : public Plugin {
     std::array<std::uint64_t, 4> announced_{};  ///< by kind of event
     std::uint64_t not_taken_ = 0;               ///< the core found the event malformed or over a cap
     std::uint64_t pauses_ = 0;
+    struct {
+        std::string_view reason;
+        std::string sender, first;
+    } last_refused_;
     std::string last_error_;
     bool paused_ = false;
+    EmitRetry retry_;
 
     Counter not_taken_metric_, pauses_metric_;
     std::vector<Counter> turned_away_metrics_, refused_metrics_, announced_metrics_;

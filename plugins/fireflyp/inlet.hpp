@@ -27,6 +27,8 @@ class Inlet {
     [[nodiscard]] int fd() const { return socket_->fd(); }
     [[nodiscard]] bool is_loopback() const { return endpoint_.address.is_loopback(); }
     [[nodiscard]] std::uint16_t port() const { return endpoint_.port; }
+    /// Datagrams that wait in the socket, at most.
+    [[nodiscard]] std::size_t queued() const { return socket_ ? socket_->queued() : 0; }
     /// What a batch brought, and the kernel's count of drops that came with it.
     void count(std::size_t datagrams, std::optional<std::uint32_t> drops);
     [[nodiscard]] std::uint64_t received() const { return received_; }

@@ -6,6 +6,11 @@
 #include "lib/firefly/provenance.hpp"
 
 namespace flowd::fireflyp {
+namespace {
+
+constexpr std::size_t most_text = 8 * 1024;
+
+}  // namespace
 
 Relay::Relay(Host& host, const std::vector<Receiver>& receivers, std::chrono::seconds resolve_interval)
     : damper_(std::chrono::seconds(5), 8192), limit_(receivers.empty() ? 0 : 1u << 14) {
@@ -48,6 +53,7 @@ std::string_view Relay::pass(const net::Datagram& datagram, const firefly::Firef
     const Endpoint sender{datagram.peer.address, port};
     for (const auto& target : targets_) {
         if (!repeated && (target->target().endpoint() == sender || !target->push(datagram.payload))) continue;
+        if (passed_.size() > most_text) continue;  // the core keeps a limited number of bytes with a flow
         firefly::add_receiver(passed_, target->target().name());
         firefly::add_receiver(passed_, target->target().address_text());
     }

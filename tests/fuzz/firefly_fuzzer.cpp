@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Any bytes through the codec: whatever is understood must print, and what is printed must be understood alike. The same
-// bytes as struct tcp_info must make blocks that a relay would repeat as they are.
+// Any bytes through the codec: whatever is understood must print, and what is printed must be understood alike, numbered
+// or not. The same bytes as struct tcp_info must make blocks that a relay would repeat as they are.
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
@@ -13,6 +13,7 @@
 #include "lib/firefly/event.hpp"
 #include "lib/firefly/parser.hpp"
 #include "lib/firefly/printer.hpp"
+#include "lib/firefly/provenance.hpp"
 
 namespace {
 
@@ -33,7 +34,7 @@ void round_trip(const Firefly& firefly, Printer& printer, Parser& again, BlockRe
         blocks.push_back({block.name, normal.back().json});
     }
     const auto event = to_event(firefly);
-    require(printable(event) == Printable::yes);
+    require(printable(event) == Printable::yes && event.application.length <= 256);
     Firefly printed = from_event(event, 1'771'952'202'251'384'000);
     printed.blocks = blocks;
     const auto text = std::string(printer.print(printed).text);
@@ -48,6 +49,25 @@ void round_trip(const Firefly& firefly, Printer& printer, Parser& again, BlockRe
     require(read.state == firefly.state && std::memcmp(&read.key, &firefly.key, sizeof read.key) == 0);
     require(read.tag.experiment == firefly.tag.experiment && read.tag.activity == firefly.tag.activity);
     require(read.has_usage == firefly.has_usage && read.sent == firefly.sent && read.received == firefly.received);
+    require(!read.member);
+
+    static Stream stream(0xb1);
+    const Path path = firefly.member ? firefly.member->path : Path{1, 0};
+    std::string numbered;
+    const bool has_room = stream.number(numbered, text, path, default_max_size);
+    require(numbered.size() <= default_max_size && again.parse(numbered, read) == Refusal::none);
+    require(has_room == read.member.has_value() && read.blocks.size() <= blocks.size() + 1);
+    if (has_room) require(read.member->boot == 0xb1 && read.member->path == path);
+    if (firefly.member) require(firefly.member->stream < number_limit && firefly.member->seq - 1 < number_limit - 1);
+}
+
+void as_provenance(std::string_view bytes) {
+    const auto read = parse_provenance(bytes);
+    if (!read) return;
+    const std::string text = to_text(*read);
+    const auto again = parse_provenance(text);
+    require(again && again->path == read->path && again->peer == read->peer && again->port == read->port &&
+            again->receivers == read->receivers);
 }
 
 void as_sample(std::string_view bytes, BlockReader& reader) {
@@ -75,5 +95,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     for (const char* name : {"netlink", "storage-stats"})
         if (const auto block = reader.normalise(name, datagram)) require(reader.normalise(name, block->json).has_value());
     as_sample(datagram, reader);
+    as_provenance(datagram);
     return 0;
 }

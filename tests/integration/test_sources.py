@@ -3,6 +3,7 @@
 import gzip
 import json
 import pathlib
+import signal
 import socket
 import subprocess
 import time
@@ -280,6 +281,35 @@ def test_without_ipv6_the_other_loopback_is_enough(lab):
         lab.a.call(socket.socket, socket.AF_INET, socket.SOCK_DGRAM).sendto(firefly("start", 1), ("127.0.0.1", 10514))
         wait_for(lambda: status(daemon, "plugin fireflyp")["announced"]["start"] == 1, "it to be announced")
         assert [one["address"] for one in status(daemon, "plugin fireflyp")["binds"]] == ["127.0.0.1:10514"]
+
+
+def test_what_is_in_the_socket_at_the_stop_is_announced(lab):
+    flows = 2500
+    with Collector(lab.b) as collector, Daemon(BY_NAME.replace(NAME, f'"{lab.b.address6}"'), lab.a) as daemon:
+        daemon.process.send_signal(signal.SIGSTOP)
+        sender = Sender(lab.a)
+        for number in range(1, flows + 1):
+            sender.tell("start", number)
+        daemon.process.send_signal(signal.SIGTERM)
+        daemon.process.send_signal(signal.SIGCONT)
+        assert daemon.process.wait(20) == 0, daemon.log
+        collector.wait_for_count(2 * flows)
+        states = [one["flow-lifecycle"]["state"] for one in collector.fireflies]
+        assert (states.count("start"), states.count("end")) == (flows, flows), "each with the end that comes with the stop"
+
+
+def test_bad_datagrams_leave_a_line_with_an_example(lab):
+    with Daemon("plugins:\n  fireflyp: {}\n", lab.a) as daemon:
+        sock = lab.a.call(socket.socket, socket.AF_INET, socket.SOCK_DGRAM)
+        for _ in range(2000):
+            sock.sendto(b"\x1b[2J garbage", ("127.0.0.1", 10514))
+        wait_for(lambda: status(daemon, "plugin fireflyp")["refused"] > 0, "them to be refused")
+        port = sock.getsockname()[1]
+        shown = status(daemon, "plugin fireflyp")["lastRefused"]
+        assert shown == {"reason": "no_json", "sender": f"127.0.0.1:{port}", "first": "\\x1b[2J garbage"}
+        wait_for(lambda: "no_json" in daemon.log, "the line in the log")
+        assert f"127.0.0.1:{port}" in daemon.log and "\x1b" not in daemon.log
+        assert daemon.log.count("no_json") == 1
 
 
 def test_a_renamed_backend_repeats_no_start(lab):

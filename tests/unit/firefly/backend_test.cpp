@@ -67,7 +67,8 @@ class FireflyBackendTest : public ::testing::Test {
     /// The event as fireflyp announces it.
     static Event learnt(Event event, const firefly::Provenance& provenance) {
         event->flags |= FLOWD_LEARNT_REMOTELY;
-        event.attach(std::string(firefly::provenance_attachment), firefly::to_text(provenance));
+        event.attach(FLOWD_ATTACHMENT_DATAGRAM, "as it was received");
+        event.attach(std::string(firefly::provenance_attachment), firefly::to_text(provenance), FLOWD_ATTACHMENT_KEEP);
         return event;
     }
 
@@ -728,6 +729,25 @@ TEST_F(FireflyBackendTest, KnowsWhereAFlowCameFromWhenAnEventDoesNotSayIt) {
     const auto& received = collector_.wait_for(2);
     ASSERT_EQ(received.size(), 2u);
     EXPECT_EQ(parse(received[1]).member->path, (firefly::Path{0xb1, 2}));
+}
+
+TEST_F(FireflyBackendTest, TakesTheReceiversOfAnEarlierFireflyForNoOtherEvent) {
+    use_collector();
+    bring_up();
+    const std::string receivers = collector_.endpoint().to_string() + "\n";
+    const std::string kept = firefly::to_text({{0xb1, 0}, Address::parse("2001:db8::9").value(), 10514, receivers});
+    const auto with_what_is_kept = [&](Event event, std::uint32_t flags) {
+        event->flags |= flags;
+        event.attach(std::string(firefly::provenance_attachment), kept, FLOWD_ATTACHMENT_KEEP);
+        return event;
+    };
+    instance_->deliver(with_what_is_kept(start(), FLOWD_LEARNT_REMOTELY | FLOWD_RESYNC));
+    instance_->deliver(with_what_is_kept(end(), FLOWD_LEARNT_REMOTELY));  // the core ended it
+    const auto& received = collector_.wait_for(1);
+    ASSERT_EQ(received.size(), 1u);
+    EXPECT_EQ(parse(received[0]).state, firefly::State::end) << "nobody has passed that on";
+    EXPECT_EQ(parse(received[0]).member->path, (firefly::Path{0xb1, 1})) << "its path is known";
+    EXPECT_TRUE(shows(R"("relayed":1)")) << "the start that the flow table repeats: " << instance_->status();
 }
 
 TEST_F(FireflyBackendTest, SendsOnAFewOfTheOngoingFirefliesOfAFlow) {

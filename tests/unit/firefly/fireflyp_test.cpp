@@ -69,11 +69,13 @@ TEST_F(FireflypTest, AnnouncesWhatAFireflySays) {
     EXPECT_EQ(event->time_ns, event->end_time_ns);
     EXPECT_NE(event->sender, 0u);
     EXPECT_EQ(event.application, "remotehttpsdatatransfer");
-    ASSERT_EQ(event.attachments.size(), 3u);
+    ASSERT_EQ(event.attachments.size(), 4u);
     EXPECT_EQ(event.attachments[0].first, "flowd.datagram/1");
     EXPECT_EQ(event.attachments[0].second, fixtures::dcache_end);
-    EXPECT_EQ(event.attachments[1].first, firefly::provenance_attachment);
-    EXPECT_EQ(event.attachments[2].first, "flowd.json/storage-stats");
+    EXPECT_EQ(event.attachments[1].first, "flowd.peer/1");
+    EXPECT_EQ(event.attachments[1].second.find("[::1]:"), 0u);
+    EXPECT_EQ(event.attachments[2].first, firefly::provenance_attachment);
+    EXPECT_EQ(event.attachments[3].first, "flowd.json/storage-stats");
 }
 
 TEST_F(FireflypTest, KeepsTheOrderOfArrival) {
@@ -301,10 +303,10 @@ TEST_F(FireflypTest, SaysInTheEventToWhomItPassedTheOriginalOn) {
     send(fixtures::flowd_go_bare);
     ASSERT_TRUE(announced(2));
     for (const auto& event : host_.events()) {
-        ASSERT_EQ(event.attachments.size(), 2u);
-        EXPECT_EQ(event.attachments[1].first, firefly::provenance_attachment);
-        const auto provenance = firefly::parse_provenance(event.attachments[1].second);
-        ASSERT_TRUE(provenance) << event.attachments[1].second;
+        ASSERT_EQ(event.attachments.size(), 3u);
+        EXPECT_EQ(event.attachments[2].first, firefly::provenance_attachment);
+        const auto provenance = firefly::parse_provenance(event.attachments[2].second);
+        ASSERT_TRUE(provenance) << event.attachments[2].second;
         EXPECT_TRUE(firefly::names_receiver(provenance->receivers, name)) << provenance->receivers;
         EXPECT_FALSE(firefly::names_receiver(provenance->receivers, "[::1]:1"));
     }
@@ -534,7 +536,7 @@ TEST_F(NumberedFireflies, AreConsumedAndTellOriginHopsAndPeer) {
     ASSERT_TRUE(announced(1));
     const auto event = host_.events().at(0);
     for (const auto& [id, bytes] : event.attachments) EXPECT_NE(id, "flowd.json/flowd") << "not repeated as a block";
-    const auto provenance = firefly::parse_provenance(event.attachments.at(1).second);
+    const auto provenance = firefly::parse_provenance(event.attachments.at(2).second);
     ASSERT_TRUE(provenance);
     EXPECT_EQ(provenance->path, (firefly::Path{0xb1, 2}));
     EXPECT_EQ(provenance->peer.to_string(), "::1");
@@ -547,8 +549,8 @@ TEST_F(NumberedFireflies, ThatAThirdPartyProgramDidNotNumberHaveThisDaemonAsOrig
     send(fixtures::with("{\"version\":1", "{\"flowd\":{\"boot\":1,\"x\":[]},\"version\":1"));
     ASSERT_TRUE(announced(2));
     for (const auto& event : host_.events()) {
-        ASSERT_EQ(event.attachments.size(), 2u) << "a foreign member of that name is not repeated";
-        EXPECT_EQ(firefly::parse_provenance(event.attachments[1].second)->path, (firefly::Path{firefly::this_boot(), 0}));
+        ASSERT_EQ(event.attachments.size(), 3u) << "a foreign member of that name is not repeated";
+        EXPECT_EQ(firefly::parse_provenance(event.attachments[2].second)->path, (firefly::Path{firefly::this_boot(), 0}));
     }
 }
 
@@ -633,7 +635,75 @@ TEST_F(FireflypTest, TheProgramsOfThisHostAreOneSender) {
     send(fixtures::flowd_go_end);
     ASSERT_TRUE(announced(2));
     EXPECT_EQ(host_.events()[0]->sender, host_.events()[1]->sender) << "localhost is ::1 and 127.0.0.1";
-    EXPECT_NE(host_.events()[0]->sender, net::sender_of(Address::parse("192.0.2.1").value()));
+    EXPECT_NE(host_.events()[0]->sender, 0u);
+}
+
+TEST_F(FireflypTest, CutsAnApplicationThatIsTooLongAtTheStartOfACharacter) {
+    bring_up();
+    std::string name = "x";
+    while (name.size() < 400) name += "\xc3\xa9";  // 2 bytes each
+    send(fixtures::with("flowd-go-2.4.2\"}", name + "\"}"));
+    send(fixtures::with("flowd-go-2.4.2\"}", name + "\"}", fixtures::flowd_go_end));
+    ASSERT_TRUE(announced(2)) << "the end, too";
+    for (const auto& event : host_.events()) EXPECT_EQ(event.application, name.substr(0, 255));
+}
+
+TEST_F(FireflypTest, ShowsWhoSentWhatItRefusedLast) {
+    bring_up();
+    send("a\x1b[2J\xff" + std::string(300, 'x'));
+    ASSERT_TRUE(comes_to_show(R"("refused":1)"));
+    EXPECT_TRUE(shows(R"("lastRefused":{"reason":"no_json","sender":"[::1]:)")) << instance_->status();
+    EXPECT_TRUE(shows(R"(,"first":"a\\x1b[2J\\xffxxx)")) << instance_->status();
+    const auto refusals = host_.refusals();
+    ASSERT_EQ(refusals.size(), 1u) << "the core logs one line a minute";
+    EXPECT_EQ(refusals[0].reason, "no_json");
+    EXPECT_EQ(refusals[0].sender.find("[::1]:"), 0u);
+}
+
+TEST_F(FireflypTest, NamesWhoIsNotAllowed) {
+    config_.set("allow", {"192.0.2.0/24"});
+    bring_up();
+    send(fixtures::flowd_go_bare);
+    ASSERT_TRUE(comes_to_show(R"("not_allowed":1)"));
+    ASSERT_EQ(host_.refusals().size(), 1u);
+    EXPECT_EQ(host_.refusals()[0].reason, "not_allowed");
+}
+
+TEST_F(FireflypTest, AnnouncesWhatIsInTheSocketBeforeItStops) {
+    bring_up();
+    constexpr std::size_t sent = 2500;
+    for (std::size_t i = 0; i < sent; ++i)  // nobody reads meanwhile
+        send(fixtures::with("\"src-port\":1234", "\"src-port\":" + std::to_string(1000 + i)));
+    ASSERT_TRUE(shows(R"("kernelDrops":0)")) << "the socket has room for them";
+    EXPECT_EQ(instance_->stop(), FLOWD_OK);
+    EXPECT_EQ(host_.events().size(), sent);
+}
+
+TEST_F(FireflypTest, CountsAndSaysWhatItCouldNotAnnounceBeforeTheStop) {
+    bring_up();
+    host_.accept(10);
+    for (int i = 0; i < 500; ++i) send(fixtures::with("\"src-port\":1234", "\"src-port\":" + std::to_string(1000 + i)));
+    EXPECT_NE(instance_->stop(std::chrono::milliseconds(50)), FLOWD_OK) << "it is in the exit code";
+    EXPECT_EQ(host_.events().size(), 10u);
+    EXPECT_TRUE(host_.logged("490 fireflies were received but not announced before the stop"));
+}
+
+TEST_F(FireflypTest, LeavesWhatIsInTheSocketToItsSuccessor) {
+    bring_up();
+    for (int i = 0; i < 100; ++i) send(fixtures::flowd_go_bare);
+    EXPECT_EQ(instance_->stop(std::chrono::seconds(5), FLOWD_STOP_REPLACED), FLOWD_OK);
+    EXPECT_TRUE(host_.events().empty());
+    EXPECT_EQ(socket_.take().size(), 100u);
+}
+
+TEST_F(FireflypTest, OffersAgainWhatTheCoreCouldNotTakeForAMoment) {
+    bring_up();
+    host_.accept(1, FLOWD_NO_MEMORY);
+    for (int i = 0; i < 3; ++i) send(fixtures::with("\"src-port\":1234", "\"src-port\":" + std::to_string(1000 + i)));
+    ASSERT_TRUE(comes_to_show(R"("paused":true)"));
+    host_.accept_all();
+    EXPECT_TRUE(announced(3)) << "although nobody says that there is room";
+    EXPECT_TRUE(shows(R"("notTaken":0)")) << instance_->status();
 }
 
 TEST(Streams, CountWhatIsMissing) {
