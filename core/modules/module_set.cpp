@@ -30,8 +30,10 @@ bool offers(const Note& note, std::uint32_t kind, std::string_view name, By by) 
     });
 }
 
-void read_note_of(Module& module) {
-    auto note = read_note(module.path);
+/// The file of somebody who is not trusted is not even looked into.
+void read_note_of(Module& module, const TrustPolicy& trust) {
+    auto file = trusted_path(module.path, trust);
+    auto note = file ? read_note(*file) : Result<Note>(std::move(file).error());
     if (note) {
         module.note = std::move(*note);
         module.state = ModuleState::found;
@@ -81,7 +83,7 @@ void ModuleSet::scan(const std::vector<fs::path>& directories) {
             auto old = known(before, path);
             auto module = old != before.end() ? std::move(*old) : std::make_unique<Module>();
             module->path = path;
-            if (module->state != ModuleState::loaded) read_note_of(*module);
+            if (module->state != ModuleState::loaded) read_note_of(*module, trust_);
             modules_.push_back(std::move(module));
         }
     }
@@ -142,7 +144,7 @@ Result<Module*> ModuleSet::load_file(const fs::path& path) {
             return Error{FLOWD_NOT_FOUND, fmt::format("the module {} does not exist", file.string()), {}};
         auto module = std::make_unique<Module>();
         module->path = file;
-        read_note_of(*module);
+        read_note_of(*module, trust_);
         modules_.push_back(std::move(module));
         known = std::prev(modules_.end());
     }

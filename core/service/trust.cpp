@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include <cerrno>
+#include <deque>
 #include <system_error>
 
 namespace flowd::core {
@@ -24,16 +25,20 @@ std::string_view writers(mode_t mode) {
     }
 }
 
+Result<void> check_owner(const fs::path& path, const struct stat& status, const TrustPolicy& policy) {
+    if (status.st_uid == 0 || status.st_uid == policy.user) return {};
+    return Error{
+        FLOWD_DENIED,
+        fmt::format("{} is not trusted: it belongs to uid {} (mode {:04o}), not to root{}", path.string(), status.st_uid,
+                    status.st_mode & 07777u, policy.user == 0 ? std::string() : fmt::format(" or uid {}", policy.user)),
+        fmt::format("chown {}root {}", S_ISLNK(status.st_mode) ? "-h " : "", path.string())};
+}
+
 Result<void> check_one(const fs::path& path, bool is_parent, const TrustPolicy& policy) {
     struct stat status {};
     if (::lstat(path.c_str(), &status) != 0) return Error::from_errno(errno, path.string());
     const auto permissions = status.st_mode & 07777u;
-    if (status.st_uid != 0 && status.st_uid != policy.user)
-        return Error{FLOWD_DENIED,
-                     fmt::format("{} is not trusted: it belongs to uid {} (mode {:04o}), not to root{}", path.string(),
-                                 status.st_uid, permissions,
-                                 policy.user == 0 ? std::string() : fmt::format(" or uid {}", policy.user)),
-                     fmt::format("chown root {}", path.string())};
+    if (auto checked = check_owner(path, status, policy); !checked) return checked;
     if ((status.st_mode & (S_IWGRP | S_IWOTH)) == 0) return {};
     if (is_parent && status.st_uid == 0 && (status.st_mode & S_ISVTX) != 0) return {};
     return Error{FLOWD_DENIED,
@@ -44,17 +49,81 @@ Result<void> check_one(const fs::path& path, bool is_parent, const TrustPolicy& 
 
 }  // namespace
 
+namespace {
+
+constexpr int max_links = 40;  // the kernel's own limit (path_resolution(7))
+
+/// FLOWD_INVALID for what no later look will find better.
+Error wrong_path(int number, const fs::path& path) {
+    Error error = Error::from_errno(number, path.string());
+    if (number == ENOTDIR || number == ENAMETOOLONG) error.code = FLOWD_INVALID;
+    return error;
+}
+
+Error loop_of_links(const fs::path& path) {
+    return Error{FLOWD_INVALID, path.string() + ": too many symbolic links lead from one to the next",
+                 "see: namei -l " + path.string()};
+}
+
+/// Follows a path as the kernel does, and judges each directory and each link on the way.
+class Walk {
+  public:
+    Walk(const fs::path& path, const TrustPolicy& policy) : asked_(path), policy_(policy) {
+        const fs::path whole = fs::absolute(path).relative_path();
+        ahead_.assign(whole.begin(), whole.end());
+    }
+
+    Result<fs::path> go() {
+        if (auto checked = check_one(at_, true, policy_); !checked) return std::move(checked).error();
+        while (!ahead_.empty()) {
+            const fs::path name = std::move(ahead_.front());
+            ahead_.pop_front();
+            if (name.empty() || name == ".") continue;
+            if (name == "..") {
+                at_ = at_.parent_path();  // it was judged on the way here
+                continue;
+            }
+            if (auto stepped = step(at_ / name); !stepped) return std::move(stepped).error();
+        }
+        return at_;
+    }
+
+  private:
+    Result<void> step(const fs::path& next) {
+        struct stat status {};
+        if (::lstat(next.c_str(), &status) != 0) return wrong_path(errno, asked_);
+        if (!S_ISLNK(status.st_mode)) {
+            if (!ahead_.empty() && !S_ISDIR(status.st_mode)) return wrong_path(ENOTDIR, asked_);
+            at_ = next;
+            return check_one(next, !ahead_.empty(), policy_);
+        }
+        if (++links_ > max_links) return loop_of_links(asked_);
+        if (auto checked = check_owner(next, status, policy_); !checked) return checked;
+        std::error_code error;
+        const fs::path target = fs::read_symlink(next, error);
+        if (error) return Error::from_errno(error.value(), asked_.string());
+        const fs::path rest = target.relative_path();
+        ahead_.insert(ahead_.begin(), rest.begin(), rest.end());
+        if (target.is_absolute()) at_ = at_.root_path();
+        return {};
+    }
+
+    const fs::path& asked_;
+    const TrustPolicy& policy_;
+    fs::path at_ = "/";
+    std::deque<fs::path> ahead_;
+    int links_ = 0;
+};
+
+}  // namespace
+
 Result<fs::path> trusted_path(const fs::path& path, const TrustPolicy& policy) {
+    if (policy.enforced) return Walk(path, policy).go();
     std::error_code error;
     fs::path real = fs::canonical(path, error);
-    if (error) return Error::from_errno(error.value(), path.string());
-    if (!policy.enforced) return real;
-    fs::path current = real;
-    for (bool is_parent = false;; is_parent = true) {
-        if (auto checked = check_one(current, is_parent, policy); !checked) return std::move(checked).error();
-        if (current == current.root_path()) return real;
-        current = current.parent_path();
-    }
+    if (error == std::errc::too_many_symbolic_link_levels) return loop_of_links(path);
+    if (error) return wrong_path(error.value(), path);
+    return real;
 }
 
 Result<void> check_trusted(const fs::path& path, const TrustPolicy& policy) {

@@ -18,12 +18,14 @@ struct TrustPolicy {
     bool enforced = true;  ///< false: everybody is trusted, for an author who checks what was just built
 };
 
-/// The real path of `path`, if that file (or directory) and every directory above it belong to root or to the policy's
-/// user and nobody else may write to them. A directory above with the sticky bit that belongs to root (/tmp) is fine:
-/// others cannot replace in it what is not theirs. Open the answer, not `path`: a symbolic link may change meanwhile.
+/// The real path of `path`, if that file (or directory), and every directory and symbolic link on the way to it, belong to
+/// root or to the policy's user and nobody else may write to them. A directory on the way with the sticky bit that belongs
+/// to root (/tmp) is fine: others cannot replace in it what is not theirs. Open the answer, not `path`: a link may change
+/// meanwhile.
 ///
 /// The error names the offending path, its owner and mode; its hint is the command that puts it right.
-/// Codes: FLOWD_NOT_FOUND (no such file), FLOWD_DENIED (not trusted, or not allowed to look).
+/// Codes: FLOWD_NOT_FOUND (no such file), FLOWD_DENIED (not trusted, or not allowed to look), FLOWD_INVALID (a loop of
+/// links).
 [[nodiscard]] Result<std::filesystem::path> trusted_path(const std::filesystem::path& path, const TrustPolicy& policy = {});
 
 /// The same judgement alone.

@@ -74,6 +74,16 @@ TEST_F(ModuleSetTest, AModuleThatIsThereButRefusedIsNeverCalledNotFound) {
               "the module " + unreadable.string() + " was refused: it is not an ELF file");
 }
 
+TEST_F(ModuleSetTest, AFileThatIsNotTrustedIsNotEvenLookedInto) {
+    const auto file = best_.write("plugin-zoo.so", "whatever somebody wrote there");
+    ::chmod(file.c_str(), 0666);
+    set_.scan({best_.path()});
+    ASSERT_EQ(set_.modules().size(), 1u);
+    EXPECT_EQ(set_.modules()[0]->failure->code, FLOWD_DENIED);
+    EXPECT_NE(set_.find(FLOWD_PLUGIN, "zoo", "").error().message.find("is not trusted"), std::string::npos);
+    EXPECT_EQ(set_.load_file(file).error().code, FLOWD_DENIED);
+}
+
 TEST_F(ModuleSetTest, AWritableModuleIsRefusedAndNotExecuted) {
     const auto file = put(best_, "good.so", "plugin-zoo.so");
     ::chmod(file.c_str(), 0666);

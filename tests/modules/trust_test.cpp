@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "tests/modules/temporary_directory.hpp"
 
@@ -67,6 +68,77 @@ TEST_F(Trust, FollowsASymbolicLinkAndJudgesWhatIsBehindIt) {
     EXPECT_EQ(*trusted_path(link), fs::canonical(file_));
     ::chmod(file_.c_str(), 0666);
     EXPECT_FALSE(check_trusted(link));
+}
+
+/// What is behind a link is trusted, but somebody else may put another link in its place.
+class TrustOnTheWay : public Trust {
+  protected:
+    fs::path folder(const char* name, mode_t mode) {
+        fs::create_directory(directory_.path() / name);
+        ::chmod((directory_.path() / name).c_str(), mode);
+        return directory_.path() / name;
+    }
+};
+
+TEST_F(TrustOnTheWay, IsRefusedWhereALinkLiesInADirectoryOfOthers) {
+    const fs::path open = folder("open", 0777);
+    fs::create_symlink(file_, open / "link.so");
+    const auto checked = check_trusted(open / "link.so");
+    ASSERT_FALSE(checked);
+    EXPECT_EQ(checked.error().code, FLOWD_DENIED);
+    EXPECT_EQ(checked.error().hint, "chmod go-w " + open.string());
+}
+
+TEST_F(TrustOnTheWay, IsRefusedWhereADirectoryIsReachedThroughALinkInADirectoryOfOthers) {
+    const fs::path open = folder("open", 0777), own = folder("own", 0755);
+    fs::create_directory(own / "real");
+    fs::rename(file_, own / "real/module.so");
+    fs::create_directory_symlink(own / "real", open / "via");
+    fs::create_directory_symlink("../open/via", own / "entry");  // relative, and through another link
+    ASSERT_TRUE(fs::exists(own / "entry/module.so"));
+    EXPECT_TRUE(check_trusted(own / "real/module.so"));
+    const auto checked = check_trusted(own / "entry/module.so");
+    ASSERT_FALSE(checked);
+    EXPECT_EQ(checked.error().hint, "chmod go-w " + open.string());
+}
+
+TEST_F(TrustOnTheWay, IsRefusedWhereAPathGoesThroughADirectoryOfOthersAndBack) {
+    const fs::path open = folder("open", 0777);
+    EXPECT_FALSE(check_trusted(open / "../module.so"));
+}
+
+TEST_F(TrustOnTheWay, IsRefusedToALinkOfAnotherUser) {
+    if (::geteuid() != 0) GTEST_SKIP() << "only root can give files away";
+    const fs::path sticky = folder("sticky", 01777);
+    const fs::path link = sticky / "link.so";
+    fs::create_symlink(file_, link);
+    EXPECT_TRUE(check_trusted(link));
+    ASSERT_EQ(::lchown(link.c_str(), 4711, 4711), 0);
+    const auto checked = check_trusted(link);
+    ASSERT_FALSE(checked);
+    EXPECT_EQ(checked.error().hint, "chown -h root " + link.string());
+}
+
+TEST_F(TrustOnTheWay, FollowsLinksOfLinksAndEndsInALoop) {
+    const fs::path own = folder("own", 0755);
+    fs::create_symlink("../module.so", own / "a");
+    fs::create_symlink("a", own / "b");
+    fs::create_symlink(own / "b", own / "c");
+    EXPECT_EQ(*trusted_path(own / "c"), fs::canonical(file_));
+    fs::create_symlink("y", own / "x");
+    fs::create_symlink("x", own / "y");
+    for (const bool enforced : {true, false}) {
+        const auto checked = check_trusted(own / "x", TrustPolicy{::geteuid(), enforced});
+        ASSERT_FALSE(checked);
+        EXPECT_EQ(checked.error().code, FLOWD_INVALID);
+        EXPECT_EQ(checked.error().hint, "see: namei -l " + (own / "x").string());
+    }
+}
+
+TEST_F(TrustOnTheWay, AFileIsNoDirectory) {
+    const auto checked = check_trusted(file_ / "below");
+    ASSERT_FALSE(checked);
+    EXPECT_EQ(checked.error().code, FLOWD_INVALID);
 }
 
 TEST_F(Trust, OfAFileThatDoesNotExistSaysSo) {
