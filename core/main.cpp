@@ -1,12 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <signal.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#include <cstring>
 #include <iostream>
 
 #include "core/cli/app.hpp"
 #include "core/service/daemon.hpp"
 
 namespace {
+
+// A reload that is asked for, or a stop, while the program is still being put together must wait for the daemon, not kill
+// it. Before any library's initialiser runs this blocks these signals for `run`, which takes them by signalfd; what remains
+// is the time of the dynamic linker. A plain system call: no library is ready.
+void hold_signals(int argc, char** argv, char**) {
+    bool runs = false;
+    for (int i = 1; i < argc; ++i) runs = runs || std::strcmp(argv[i], "run") == 0;
+    const unsigned long mask = (1UL << (SIGHUP - 1)) | (1UL << (SIGTERM - 1)) | (1UL << (SIGINT - 1));
+    if (runs) (void)::syscall(SYS_rt_sigprocmask, SIG_BLOCK, &mask, nullptr, sizeof mask);
+}
+
+__attribute__((section(".preinit_array"), used)) void (*const hold_signals_first)(int, char**, char**) = hold_signals;
 
 flowd::core::ExitCode run_daemon(const flowd::core::cli::GlobalOptions& global) {
     flowd::core::DaemonOptions options;

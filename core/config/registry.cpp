@@ -3,6 +3,7 @@
 
 #include <simdjson.h>
 
+#include <algorithm>
 #include <fstream>
 #include <iterator>
 #include <limits>
@@ -117,6 +118,12 @@ std::string_view Registry::activity_name(std::uint32_t experiment, std::uint32_t
     if (found == experiments_.end()) return {};
     const auto activity = found->second.activities.find(id);
     return activity == found->second.activities.end() ? std::string_view{} : std::string_view(activity->second);
+}
+
+void Registries::use(const Registry& registry) {
+    auto found = std::find(used_.begin(), used_.end(), registry);
+    if (found == used_.end()) found = used_.insert(used_.end(), registry);
+    current_.store(&*found, std::memory_order_release);
 }
 
 }  // namespace flowd::core

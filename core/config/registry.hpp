@@ -3,8 +3,10 @@
 // Source of the format: https://scitags.org/api.json, version 1.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <filesystem>
+#include <list>
 #include <map>
 #include <optional>
 #include <string>
@@ -20,6 +22,8 @@ class Registry {
     struct Experiment {
         std::string name;
         std::map<std::uint32_t, std::string> activities;
+
+        bool operator==(const Experiment&) const = default;
     };
 
     /// Knows nothing: numbers only.
@@ -40,8 +44,23 @@ class Registry {
 
     [[nodiscard]] const std::map<std::uint32_t, Experiment>& experiments() const { return experiments_; }
 
+    bool operator==(const Registry&) const = default;
+
   private:
     std::map<std::uint32_t, Experiment> experiments_;
+};
+
+/// The registry in force. Those before stay for as long as this: modules hold names out of them.
+class Registries {
+  public:
+    /// [any]
+    [[nodiscard]] const Registry& current() const { return *current_.load(std::memory_order_acquire); }
+    /// From now on. Main thread.
+    void use(const Registry& registry);
+
+  private:
+    std::list<Registry> used_{Registry()};  ///< each once
+    std::atomic<const Registry*> current_{&used_.front()};
 };
 
 }  // namespace flowd::core

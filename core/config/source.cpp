@@ -18,6 +18,12 @@ namespace {
 
 constexpr std::size_t max_file_bytes = 4u << 20;
 
+/// What only whoever wrote the file can put right: a start that is tried again fails again.
+Problem::Category category_of(const Error& error) {
+    const bool lasting = error.code == FLOWD_INVALID || error.code == FLOWD_LIMIT;
+    return lasting ? Problem::Category::configuration : Problem::Category::system;
+}
+
 void add_file_problem(Problems& problems, const fs::path& file, const Error& error, Problem::Category category) {
     Problem problem;
     problem.result = error.code;
@@ -48,7 +54,8 @@ Result<std::string> read_file(const fs::path& file, bool& is_public) {
         if (got < 0 && errno == EINTR) continue;
         if (got < 0) return Error::from_errno(errno, "can't be read");
         text.append(buffer.data(), static_cast<std::size_t>(got));
-        if (text.size() > max_file_bytes) return Error{FLOWD_LIMIT, "larger than 4 MiB"};
+        if (text.size() > max_file_bytes)
+            return Error{FLOWD_LIMIT, "larger than 4 MiB", "split it, or remove what does not belong in it"};
     }
 }
 
@@ -75,7 +82,8 @@ std::vector<fs::path> drop_ins(const fs::path& directory, Problems& problems) {
     }
     if (error && error != std::errc::no_such_file_or_directory && error != std::errc::not_a_directory)
         add_file_problem(problems, directory, Error::from_errno(error.value(), "can't be listed"),
-                         Problem::Category::system);
+                         error == std::errc::too_many_symbolic_link_levels ? Problem::Category::configuration
+                                                                           : Problem::Category::system);
     std::sort(files.begin(), files.end());
     return files;
 }
@@ -95,7 +103,7 @@ std::optional<Source> read_source(const fs::path& file, const Binder::Trust& tru
             if (!trusted) {
                 const bool wrong_owner = trusted.error().code == FLOWD_DENIED;
                 add_file_problem(problems, path, trusted.error(),
-                                 wrong_owner ? Problem::Category::configuration : Problem::Category::system);
+                                 wrong_owner ? Problem::Category::configuration : category_of(trusted.error()));
                 good = false;
                 continue;
             }
@@ -104,7 +112,7 @@ std::optional<Source> read_source(const fs::path& file, const Binder::Trust& tru
         bool is_public = false;
         const auto text = read_file(real, is_public);
         if (!text) {
-            add_file_problem(problems, path, text.error(), Problem::Category::system);
+            add_file_problem(problems, path, text.error(), category_of(text.error()));
             good = false;
             continue;
         }

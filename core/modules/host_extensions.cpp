@@ -20,13 +20,13 @@ struct HostExtensions {
     static Services& services(const flowd_host* host) { return Host::of(host).services_; }
 
     static flowd_result experiment_id(const flowd_host* host, flowd_string name, uint32_t* id) {
-        const auto found = services(host).registry.experiment_id(to_view(name));
+        const auto found = services(host).registries.current().experiment_id(to_view(name));
         if (!found || id == nullptr) return FLOWD_NOT_FOUND;
         *id = *found;
         return FLOWD_OK;
     }
     static flowd_result activity_id(const flowd_host* host, uint32_t experiment, flowd_string name, uint32_t* id) {
-        const auto found = services(host).registry.activity_id(experiment, to_view(name));
+        const auto found = services(host).registries.current().activity_id(experiment, to_view(name));
         if (!found || id == nullptr) return FLOWD_NOT_FOUND;
         *id = *found;
         return FLOWD_OK;
@@ -36,10 +36,10 @@ struct HostExtensions {
         return found.empty() ? FLOWD_NOT_FOUND : FLOWD_OK;
     }
     static flowd_result experiment_name(const flowd_host* host, uint32_t id, flowd_string* name) {
-        return answer_name(services(host).registry.experiment_name(id), name);
+        return answer_name(services(host).registries.current().experiment_name(id), name);
     }
     static flowd_result activity_name(const flowd_host* host, uint32_t experiment, uint32_t id, flowd_string* name) {
-        return answer_name(services(host).registry.activity_name(experiment, id), name);
+        return answer_name(services(host).registries.current().activity_name(experiment, id), name);
     }
 
     static flowd_result page(const flowd_host* host, const flowd_flow_filter* filter, uint64_t* cursor, size_t limit,

@@ -16,7 +16,7 @@ struct Services {
     Metrics& metrics;
     DescriptorStore& descriptors;
     SharedDescriptors& shared;
-    const Registry& registry;
+    const Registries& registries;
     const Logging& logging;
 };
 

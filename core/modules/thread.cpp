@@ -15,13 +15,13 @@ void* run(void* argument) {
 
 }  // namespace
 
-Result<std::unique_ptr<Thread>> Thread::start(const std::string& name, std::function<void()> body) {
+Result<std::unique_ptr<Thread>> Thread::start(const std::string& name, std::function<void()> body, std::size_t stack) {
     std::unique_ptr<Thread> thread(new Thread);  // NOLINT: the constructor is private
     auto owned = std::make_unique<std::function<void()>>(std::move(body));
 
     pthread_attr_t attributes;
     (void)::pthread_attr_init(&attributes);
-    (void)::pthread_attr_setstacksize(&attributes, stack_bytes);
+    (void)::pthread_attr_setstacksize(&attributes, stack);
     // Signals belong to the main thread; the new one inherits this mask, and modules' own threads inherit it from there.
     sigset_t all, before;
     ::sigfillset(&all);

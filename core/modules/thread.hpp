@@ -18,7 +18,8 @@ class Thread {
     /// Room for a module's buffers; only what is touched costs memory.
     static constexpr std::size_t stack_bytes = std::size_t{1} << 20;
 
-    [[nodiscard]] static Result<std::unique_ptr<Thread>> start(const std::string& name, std::function<void()> body);
+    [[nodiscard]] static Result<std::unique_ptr<Thread>> start(const std::string& name, std::function<void()> body,
+                                                               std::size_t stack = stack_bytes);
     Thread(const Thread&) = delete;
     Thread& operator=(const Thread&) = delete;
     ~Thread() {

@@ -136,11 +136,15 @@ void ControlCommands::flows(const control::Arguments& arguments, const control::
             return respond(
                 Reply::failure(ExitCode::usage, "flows: \"" + text + "\" is no number up to " + std::to_string(max_flows)));
     }
-    respond(Reply{ExitCode::ok, flows_json(surroundings_.services, limit)});
+    surroundings_.aside([services = surroundings_.services, limit, respond] {
+        respond(Reply{ExitCode::ok, flows_json(services, limit)});
+    });
 }
 
 void ControlCommands::metrics(const control::Responder& respond) {
-    respond(Reply{ExitCode::ok, metrics_json(surroundings_.services.metrics.snapshot())});
+    surroundings_.aside([services = surroundings_.services, respond] {
+        respond(Reply{ExitCode::ok, metrics_json(services.metrics.snapshot())});
+    });
 }
 
 void ControlCommands::commands(const Instance* only, const control::Responder& respond) {

@@ -6,7 +6,7 @@
 //   reload                      as SIGHUP; answers when it is done
 //   commands                    the commands of all instances
 //   INSTANCE COMMAND ARGUMENT... a command of an instance ("marker mode observe"); INSTANCE alone lists its commands
-// Main thread; replies to status and instance commands come from the instances' threads.
+// Main thread; long answers are written on the worker, replies of instances on their threads.
 #pragma once
 
 #include <chrono>
@@ -23,7 +23,7 @@ namespace flowd::core {
 struct DaemonStatus {
     std::string state;  ///< "starting", "running", "reloading", "stopping"
     std::string config;
-    std::int64_t started_ns = 0;  ///< Unix time
+    std::int64_t started_steady_ns = 0;  ///< not Unix time, which may be set
     std::int64_t last_reload_ns = 0;
     std::string last_reload_error;
     std::uint64_t reloads = 0, reloads_failed = 0;
@@ -38,6 +38,8 @@ class ControlCommands {
         std::function<void(control::Responder)> reload;  ///< does it soon, then answers
         /// Calls back on the main thread, after a delay. [any]
         std::function<void(std::chrono::milliseconds, std::function<void()>)> defer;
+        /// Runs on another thread what would keep the main thread for long.
+        std::function<void(std::function<void()>)> aside;
     };
     explicit ControlCommands(Surroundings surroundings) : surroundings_(std::move(surroundings)) {}
 

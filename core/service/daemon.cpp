@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstring>
 #include <filesystem>
 #include <optional>
 
@@ -22,6 +23,7 @@
 #include "core/service/signals.hpp"
 #include "core/service/supervisor.hpp"
 #include "core/service/version.hpp"
+#include "core/service/worker.hpp"
 
 namespace flowd::core {
 
@@ -29,6 +31,8 @@ namespace {
 
 namespace fs = std::filesystem;
 using SteadyClock = std::chrono::steady_clock;
+
+constexpr std::chrono::seconds worker_patience{1};
 
 FlowLimits flow_limits(const Globals& globals) {
     FlowLimits limits;
@@ -71,12 +75,15 @@ class Daemon::Implementation {
     ExitCode run();
 
   private:
+    [[nodiscard]] Result<void> set_up_loop();
     [[nodiscard]] Result<void> set_up();
+    [[nodiscard]] std::optional<LoadedConfiguration> load();
     void log(const Problems& problems);
     [[nodiscard]] Result<void> open_control();
     void apply(const Globals& globals);
     void on_signal();
-    [[nodiscard]] bool wait(const Supervisor::Condition& condition, SteadyClock::time_point deadline);
+    [[nodiscard]] bool wait(const Supervisor::Condition& condition, SteadyClock::time_point deadline,
+                            Supervisor::WaitFor what);
     void main_loop();
     void tick_bus();
     void flush_notifications();
@@ -84,6 +91,7 @@ class Daemon::Implementation {
     void reload();
     [[nodiscard]] std::string do_reload();
     ExitCode shut_down(ExitCode code);
+    ExitCode end_hard();
     [[nodiscard]] std::string summary() const;
     void defer(std::chrono::milliseconds delay, std::function<void()> callback);
 
@@ -91,11 +99,12 @@ class Daemon::Implementation {
     Logging logging_;
     std::shared_ptr<spdlog::logger> logger_;
     Notifier notifier_;
+    LogLimiter log_limiter_;
     std::atomic<bool> stopping_{false};
 
     // What instances use; outlives the supervisor, and with it every host.
     Installation installation_;
-    Registry registry_;  // as it was at the start: hosts hand out names from it, while a reload reads its own anew
+    Registries registries_;
     Metrics metrics_;
     DescriptorStore descriptors_;
     SharedDescriptors shared_;
@@ -103,12 +112,13 @@ class Daemon::Implementation {
 
     std::optional<Signals> signals_;
     std::unique_ptr<Loop> loop_;
+    std::unique_ptr<Worker> worker_;  // after the loop, which its jobs wake
     std::optional<PidFile> pid_file_;
     std::unique_ptr<Supervisor> supervisor_;
     std::unique_ptr<Sampling> sampling_;
     std::unique_ptr<ControlCommands> commands_;
     std::unique_ptr<control::Server> server_;
-    LogLimiter control_log_;
+    Loop::Id server_watch_ = 0;
 
     Globals globals_;
     DaemonStatus status_;
@@ -129,7 +139,7 @@ ExitCode Daemon::run() {
 ExitCode Daemon::Implementation::run() {
     status_.state = "starting";
     status_.config = options_.conf;
-    status_.started_ns = unix_ns();
+    status_.started_steady_ns = steady_ns();
     // First of all: a SIGHUP that comes early must wait, not kill.
     auto signals = Signals::block();
     if (!signals) {
@@ -137,10 +147,16 @@ ExitCode Daemon::Implementation::run() {
         return ExitCode::failure;
     }
     signals_.emplace(std::move(*signals));
-    LoadedConfiguration loaded = installation_.load(options_.conf);
+    if (auto ready = set_up_loop(); !ready) {
+        logger_->error("{}", ready.error().message);
+        return ExitCode::failure;
+    }
+    auto read = load();
+    if (!read) return shut_down(ExitCode::ok);
+    LoadedConfiguration& loaded = *read;
     log(installation_.warnings());
     log(loaded.problems);
-    registry_ = installation_.registry();
+    registries_.use(installation_.registry());
     if (!loaded.configuration) return exit_code_of(loaded.problems);
     globals_ = loaded.configuration->globals;
     if (auto ready = set_up(); !ready) {
@@ -165,13 +181,37 @@ void Daemon::Implementation::log(const Problems& problems) {
         logger_->log(problem.level == FLOWD_LEVEL_WARNING ? spdlog::level::warn : spdlog::level::err, problem.to_string());
 }
 
-Result<void> Daemon::Implementation::set_up() {
+Result<void> Daemon::Implementation::set_up_loop() {
     auto loop = Loop::create();
     if (!loop) return std::move(loop).error();
     loop_ = std::move(*loop);
+    auto worker = Worker::start("worker");
+    if (!worker) return std::move(worker).error();
+    worker_ = std::move(*worker);
     if (auto watched = loop_->watch(signals_->fd(), FLOWD_IO_READ, [this](int, std::uint32_t) { on_signal(); }); !watched)
         return std::move(watched).error();
+    return {};
+}
 
+/// Not on the main thread: files may be slow, and a module's validate() may look a user up in a directory service.
+/// Nothing: told to stop meanwhile.
+std::optional<LoadedConfiguration> Daemon::Implementation::load() {
+    struct Job {
+        std::optional<LoadedConfiguration> loaded;
+        std::atomic<bool> done{false};
+    };
+    const auto job = std::make_shared<Job>();
+    worker_->post([this, job] {
+        job->loaded.emplace(installation_.load(options_.conf));
+        job->done = true;
+        loop_->wake();
+    });
+    (void)wait([&] { return job->done || stop_signals_ > 0; }, SteadyClock::time_point::max(), Supervisor::WaitFor::start);
+    if (!job->done) return std::nullopt;
+    return std::move(job->loaded);
+}
+
+Result<void> Daemon::Implementation::set_up() {
     if (!globals_.work_dir.empty()) {
         std::error_code error;
         fs::create_directories(globals_.work_dir, error);
@@ -179,19 +219,23 @@ Result<void> Daemon::Implementation::set_up() {
     }
     if (!globals_.pid_path.empty()) {
         auto pid_file = PidFile::write(globals_.pid_path);
-        if (!pid_file) return std::move(pid_file).error().within("pidPath");
-        pid_file_.emplace(std::move(*pid_file));
+        // Marking does not depend on it, and a full disk is no mistake in the configuration.
+        if (!pid_file && pid_file.error().code == FLOWD_LIMIT)
+            logger_->warn("pidPath: {}: the daemon runs without a pid file", pid_file.error().message);
+        else if (!pid_file)
+            return std::move(pid_file).error().within("pidPath");
+        else
+            pid_file_.emplace(std::move(*pid_file));
     }
     (void)descriptors_.adopt_from_systemd();
 
     bus_ = std::make_unique<Bus>(flow_limits(globals_), core::Clock::real(), std::make_unique<KernelSocketProbe>());
     metrics_.add_source([this] { return bus_metrics(bus_->counters()); });
-    const Services services{*bus_, metrics_, descriptors_, shared_, registry_, logging_};
+    const Services services{*bus_, metrics_, descriptors_, shared_, registries_, logging_};
     supervisor_ = std::make_unique<Supervisor>(
         Supervisor::Surroundings{services, [this] { loop_->wake(); },
-                                 [this](const Supervisor::Condition& condition, SteadyClock::time_point deadline) {
-                                     return wait(condition, deadline);
-                                 },
+                                 [this](const Supervisor::Condition& condition, SteadyClock::time_point deadline,
+                                        Supervisor::WaitFor what) { return wait(condition, deadline, what); },
                                  *logger_},
         settings_of(globals_));
     sampling_ = std::make_unique<Sampling>(*bus_, *supervisor_, *loop_);
@@ -201,7 +245,8 @@ Result<void> Daemon::Implementation::set_up() {
             reload_waiters_.push_back(std::move(respond));
             reload_wanted_ = true;
         },
-        [this](std::chrono::milliseconds delay, std::function<void()> callback) { defer(delay, std::move(callback)); }});
+        [this](std::chrono::milliseconds delay, std::function<void()> callback) { defer(delay, std::move(callback)); },
+        [this](std::function<void()> job) { worker_->post(std::move(job)); }});
     if (auto control = open_control(); !control) return control;
     tick_bus();
     (void)loop_->timer(std::chrono::seconds(1), std::chrono::seconds(1), [this] { flush_notifications(); });
@@ -216,7 +261,7 @@ Result<void> Daemon::Implementation::open_control() {
     options.group = globals_.control.group;
     if (options.path.empty()) options.path = control::default_path;
     options.log = [this](flowd_level level, const std::string& text) {
-        const auto verdict = control_log_.judge(text);
+        const auto verdict = log_limiter_.judge(text);
         if (!verdict.pass) return;
         if (verdict.suppressed > 0)
             logger_->log(to_spdlog(level), "{} ({} more like this were not shown)", text, verdict.suppressed);
@@ -231,6 +276,7 @@ Result<void> Daemon::Implementation::open_control() {
     server_ = std::move(*server);
     auto watched = loop_->watch(server_->fd(), FLOWD_IO_READ, [this](int, std::uint32_t) { server_->dispatch(); });
     if (!watched) return std::move(watched).error();
+    server_watch_ = *watched;
     return {};
 }
 
@@ -249,6 +295,10 @@ void Daemon::Implementation::on_signal() {
             reload_wanted_ = true;
             continue;
         }
+        if (*number != SIGTERM && *number != SIGINT) {
+            if (log_limiter_.judge("signal").pass) logger_->info("ignored: signal {} ({})", *number, ::strsignal(*number));
+            continue;
+        }
         if (++stop_signals_ == 1) {
             logger_->info("stopping: {}", *number == SIGINT ? "interrupted" : "told to terminate");
         } else {
@@ -257,21 +307,23 @@ void Daemon::Implementation::on_signal() {
     }
 }
 
-bool Daemon::Implementation::wait(const Supervisor::Condition& condition, SteadyClock::time_point deadline) {
+bool Daemon::Implementation::wait(const Supervisor::Condition& condition, SteadyClock::time_point deadline,
+                                  Supervisor::WaitFor what) {
     for (;;) {
         if (condition()) return true;
-        const bool hurry = stop_signals_ > 1 || (starting_ && stop_signals_ > 0 && !stopping_);
+        const bool hurry = stop_signals_ > 1 || (starting_ && stop_signals_ > 0 && what == Supervisor::WaitFor::start);
         const auto now = SteadyClock::now();
         if (hurry || now >= deadline) return false;
         // Rounded up: a wait of 0 ms would spin until the deadline.
-        loop_->wait(std::chrono::ceil<std::chrono::milliseconds>(deadline - now));
+        const auto left = std::min<SteadyClock::duration>(deadline - now, std::chrono::hours(1));
+        loop_->wait(std::chrono::ceil<std::chrono::milliseconds>(left));
     }
 }
 
 void Daemon::Implementation::main_loop() {
     std::string told = summary();
     while (stop_signals_ == 0) {
-        loop_->wait();
+        loop_->wait(std::chrono::milliseconds(reload_wanted_ ? 0 : -1));
         supervisor_->reap();
         if (std::string now = summary(); now != told) {
             told = std::move(now);
@@ -331,7 +383,9 @@ void Daemon::Implementation::reload() {
 }
 
 std::string Daemon::Implementation::do_reload() {
-    LoadedConfiguration loaded = installation_.load(options_.conf);
+    auto read = load();
+    if (!read) return "the daemon is stopping";
+    LoadedConfiguration& loaded = *read;
     log(loaded.problems);
     if (!loaded.configuration) {
         const Problem* problem = loaded.problems.decisive();
@@ -340,10 +394,13 @@ std::string Daemon::Implementation::do_reload() {
     const Globals& next = loaded.configuration->globals;
     if (next.control != globals_.control || next.pid_path != globals_.pid_path || next.work_dir != globals_.work_dir)
         logger_->warn("control, pidPath and workDir take effect at the next start");
+    const Registry& registry_before = registries_.current();
+    registries_.use(installation_.registry());
     const auto settings_before = settings_of(globals_);
     supervisor_->set(settings_of(next));
     const auto outcome = supervisor_->reload(std::move(loaded.configuration->instances));
     if (!outcome.ok) {
+        registries_.use(registry_before);
         supervisor_->set(settings_before);
         bus_->set_queue_limits(settings_before.queues);  // some may have been attached with the new ones
         return outcome.error.empty() ? std::string("an instance failed") : outcome.error;
@@ -358,20 +415,36 @@ ExitCode Daemon::Implementation::shut_down(ExitCode code) {
     stopping_ = true;
     status_.state = "stopping";
     notifier_.stopping();
-    supervisor_->stop(stop_signals_ > 1);
+    if (supervisor_ != nullptr) supervisor_->stop(stop_signals_ > 1);
     reload_waiters_.clear();
     if (server_ != nullptr) server_->dismiss(control::Reply::failure(ExitCode::failure, "the daemon is stopping"));
+    (void)loop_->unwatch(server_watch_);  // an answer that is under way keeps the descriptor open
     server_.reset();
     pid_file_.reset();
-    if (supervisor_->must_exit_hard()) {
+    // A look-up that a directory service does not answer cannot be broken off.
+    const auto patience = SteadyClock::now() + (stop_signals_ > 1 ? std::chrono::seconds(0) : worker_patience);
+    const auto idle = std::make_shared<std::atomic<bool>>(false);
+    worker_->post([this, idle] {
+        *idle = true;
+        loop_->wake();
+    });
+    if (!wait([&] { return idle->load(); }, patience, Supervisor::WaitFor::stop)) {
+        logger_->error("the configuration is still being read: not waited for");
+        return end_hard();
+    }
+    if (supervisor_ != nullptr && supervisor_->must_exit_hard()) {
         // A thread that hangs in a module uses what we would now destroy, and nothing in C++ can end it. Everything that
         // could be flushed has been: the process ends here.
         logger_->error("stopped, but for the instances that were abandoned");
-        options_.exit_now ? options_.exit_now(to_int(ExitCode::abandoned)) : ::_exit(to_int(ExitCode::abandoned));
-        return ExitCode::abandoned;
+        return end_hard();
     }
     if (code == ExitCode::ok) logger_->info("stopped");
     return code;
+}
+
+ExitCode Daemon::Implementation::end_hard() {
+    options_.exit_now ? options_.exit_now(to_int(ExitCode::abandoned)) : ::_exit(to_int(ExitCode::abandoned));
+    return ExitCode::abandoned;
 }
 
 std::string Daemon::Implementation::summary() const {

@@ -11,7 +11,9 @@ Result<Signals> Signals::block() {
     Signals signals;
     sigset_t wanted;
     ::sigemptyset(&wanted);
-    for (const int number : {SIGTERM, SIGINT, SIGHUP}) ::sigaddset(&wanted, number);
+    for (const int number : {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGALRM, SIGVTALRM, SIGIO, SIGPWR, SIGSTKFLT})
+        ::sigaddset(&wanted, number);
+    for (int number = SIGRTMIN; number <= SIGRTMAX; ++number) ::sigaddset(&wanted, number);
     if (const int error = ::pthread_sigmask(SIG_BLOCK, &wanted, &signals.before_); error != 0)
         return Error::from_errno(error, "pthread_sigmask");
     (void)::signal(SIGPIPE, SIG_IGN);  // a peer that goes away is an error of that write, not of the daemon

@@ -11,7 +11,8 @@
 
 namespace flowd::core {
 
-/// Blocks SIGTERM, SIGINT and SIGHUP and ignores SIGPIPE for as long as it lives.
+/// Blocks SIGTERM, SIGINT, SIGHUP, and whatever else would end a process that has no use for it (SIGUSR1, SIGALRM, the
+/// real-time signals), and ignores SIGPIPE for as long as it lives. SIGQUIT and what a fault raises keep their effect.
 class Signals {
   public:
     [[nodiscard]] static Result<Signals> block();

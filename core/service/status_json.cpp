@@ -17,14 +17,11 @@ namespace flowd::core {
 
 namespace {
 
-double seconds_since(std::int64_t then_ns) {
-    return static_cast<double>(std::max<std::int64_t>(0, unix_ns() - then_ns)) / 1e9;
-}
-
 void write_daemon(json::Writer& w, const DaemonStatus& daemon) {
     w.key("daemon").object();
     w.member("version", version()).member("state", daemon.state).member("pid", ::getpid());
-    w.member("uptimeSeconds", seconds_since(daemon.started_ns)).member("configuration", daemon.config);
+    w.member("uptimeSeconds", static_cast<double>(steady_ns() - daemon.started_steady_ns) / 1e9)
+        .member("configuration", daemon.config);
     w.member("reloads", daemon.reloads).member("reloadsFailed", daemon.reloads_failed);
     w.member("lastReload", utc_text(daemon.last_reload_ns)).member("lastReloadError", daemon.last_reload_error);
     w.end();
@@ -184,13 +181,14 @@ std::string flows_json(const Services& services, std::size_t limit) {
     std::string out;
     json::Writer w(out);
     std::size_t shown = 0;
+    const Registry& registry = services.registries.current();
     w.object();
     w.member("live", services.bus.count());
     w.key("flows").array();
     services.bus.visit([&](std::span<const flowd_flow> flows) {
         for (const flowd_flow& flow : flows) {
             if (shown == limit) return false;
-            write_flow(w, flow, services.registry);
+            write_flow(w, flow, registry);
             ++shown;
         }
         return true;

@@ -71,7 +71,7 @@ bool Supervisor::wait_prepared(const Instances& instances) {
                            [](const Instance* i) { return is_up_to(*i, InstanceState::prepared) || has_failed(*i); });
     };
     const Clock::time_point deadline = Clock::now() + settings_.start_timeout;
-    if (!surroundings_.wait(ready, deadline) && Clock::now() >= deadline) give_up_on_late(instances);
+    if (!surroundings_.wait(ready, deadline, WaitFor::start) && Clock::now() >= deadline) give_up_on_late(instances);
     return std::none_of(instances.begin(), instances.end(),
                         [](const Instance* i) { return i->config()->required && !is_up_to(*i, InstanceState::prepared); });
 }
@@ -82,7 +82,7 @@ bool Supervisor::wait_running(const Instances& instances) {
                            [](const Instance* i) { return is_up_to(*i, InstanceState::running) || has_failed(*i); });
     };
     const Clock::time_point deadline = Clock::now() + settings_.start_timeout;
-    if (!surroundings_.wait(ready, deadline) && Clock::now() >= deadline) give_up_on_late(instances);
+    if (!surroundings_.wait(ready, deadline, WaitFor::start) && Clock::now() >= deadline) give_up_on_late(instances);
     return std::none_of(instances.begin(), instances.end(),
                         [](const Instance* i) { return i->config()->required && !is_up_to(*i, InstanceState::running); });
 }
@@ -135,7 +135,7 @@ void Supervisor::wait_stopped(const Instances& instances, std::chrono::nanosecon
     const auto done = [&] {
         return std::all_of(instances.begin(), instances.end(), [](const Instance* i) { return i->finished(); });
     };
-    if (!surroundings_.wait(done, deadline + grace)) {
+    if (!surroundings_.wait(done, deadline + grace, WaitFor::stop)) {
         for (Instance* instance : instances)
             if (!instance->finished() && instance->state() != InstanceState::abandoned) instance->abandon();
     }

@@ -21,13 +21,15 @@ class Supervisor {
     using Clock = std::chrono::steady_clock;
     using Condition = std::function<bool()>;
 
+    enum class WaitFor { start, stop };  ///< a daemon that is told to stop need not wait for what starts
+
     struct Surroundings {
         Services services;
         /// Called on any thread when an instance changed its state: should wake whoever waits.
         std::function<void()> changed;
         /// Runs the main loop until the condition holds, the deadline has come or the daemon is told to hurry. True when
         /// the condition holds.
-        std::function<bool(const Condition&, Clock::time_point)> wait;
+        std::function<bool(const Condition&, Clock::time_point, WaitFor)> wait;
         spdlog::logger& logger;
     };
     struct Settings {

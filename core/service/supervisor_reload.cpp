@@ -105,7 +105,7 @@ bool Supervisor::try_reconfigure(ReloadPlan& plan, ReloadOutcome& outcome) {
                                     wake();
                                 });
         (void)surroundings_.wait([&] { return answer->result != INT32_MAX || change.old->finished(); },
-                                 Clock::now() + settings_.start_timeout);
+                                 Clock::now() + settings_.start_timeout, WaitFor::start);
         const flowd_result result = answer->result;
         if (result == FLOWD_OK) {
             ++outcome.reconfigured;

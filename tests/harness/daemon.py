@@ -17,6 +17,14 @@ BUILD = pathlib.Path(os.environ.get("FLOWD_BUILD", ROOT / "build" / "release"))
 BINARY = BUILD / "bin" / "flowd-cpp"
 
 
+def preloaded(directory, source):
+    """The environment that puts a piece of C in front of the C library."""
+    (directory / "preload.c").write_text(source)
+    library = directory / "preload.so"
+    subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", str(library), str(directory / "preload.c"), "-ldl"], check=True)
+    return {"LD_PRELOAD": str(library)}
+
+
 class Daemon:
     """with Daemon(configuration_text, host) as daemon: ...   host None: in the present namespace."""
 
@@ -104,11 +112,12 @@ class Daemon:
         """The counters in front of a backend."""
         return next(entry for entry in self.cli("status")["queues"] if entry["backend"] == backend)
 
-    def reload(self, configuration):
+    def reload(self, configuration, wait=True):
         self.conf.write_text(configuration)
         self.notified.clear()
         self.process.send_signal(signal.SIGHUP)
-        wait_for(self.is_ready, "READY=1 after the reload", 20)
+        if wait:
+            wait_for(self.is_ready, "READY=1 after the reload", 20)
 
     def stop(self, number=signal.SIGTERM):
         """Exit code of the daemon."""

@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from tests.harness.daemon import Daemon
+from tests.harness.daemon import Daemon, preloaded
 from tests.harness.lab import wait_for
 
 CONFIGURATION = "plugins:\n  fireflyp: {}\n"
@@ -91,6 +91,76 @@ def test_clients_that_take_all_descriptors(lab):
         assert daemon.log.count("open files") == 1, daemon.log
         clients.close()
         wait_for(lambda: lab.a.call(fetch, 7777, "/flows").startswith(b"HTTP/1.1 200"), "service again", 30)
+
+
+@pytest.fixture
+def stalled(tmp_path):
+    """stalled.begin(), .end(): look-ups of users hang meanwhile, as those of a directory service that does not answer."""
+    class Stall:
+        flag = tmp_path / "stalled"
+        environment = preloaded(tmp_path, """\
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <pwd.h>
+#include <time.h>
+#include <unistd.h>
+int getpwnam_r(const char *name, struct passwd *entry, char *buffer, size_t size, struct passwd **found) {
+    int (*real)(const char *, struct passwd *, char *, size_t, struct passwd **) = (void *)dlsym(RTLD_NEXT, "getpwnam_r");
+    const struct timespec moment = {0, 10000000};
+    if (access("%s/stalled", F_OK) == 0) creat("%s/called", 0600);
+    while (access("%s/stalled", F_OK) == 0) nanosleep(&moment, NULL);
+    return real(name, entry, buffer, size, found);
+}
+""" % (tmp_path, tmp_path, tmp_path))
+
+        def begin(self):
+            self.flag.touch()
+
+        def wait(self):
+            wait_for((tmp_path / "called").exists, "the look-up")
+
+        def end(self):
+            self.flag.unlink(missing_ok=True)
+
+    stall = Stall()
+    yield stall
+    stall.end()
+
+
+BY_USER = CONFIGURATION + "  netlink: {early: false, rules: [{user: daemon, experiment: 2, activity: 2}]}\n"
+
+
+def test_a_look_up_of_a_user_that_takes_long(lab, stalled):
+    with Daemon(CONFIGURATION, lab.a, environment=stalled.environment) as daemon:
+        stalled.begin()
+        daemon.reload(BY_USER, wait=False)
+        wait_for(lambda: daemon.cli("status")["daemon"]["state"] == "reloading", "the reload")
+        for _ in range(20):
+            assert daemon.cli("status")["daemon"]["state"] == "reloading"
+        stalled.end()
+        wait_for(daemon.is_ready, "the end of the reload", 20)
+        assert [one["instance"] for one in daemon.cli("status")["instances"]] == ["plugin fireflyp", "plugin netlink"]
+
+
+@pytest.mark.parametrize("when", ["start", "reload"])
+def test_a_stop_does_not_wait_for_such_a_look_up(lab, stalled, when):
+    daemon = Daemon(BY_USER if when == "start" else CONFIGURATION, lab.a, environment=stalled.environment)
+    try:
+        if when == "start":
+            stalled.begin()
+            daemon.start(ready=False)
+            stalled.wait()
+        else:
+            daemon.start()
+            stalled.begin()
+            daemon.reload(BY_USER, wait=False)
+            stalled.wait()
+            assert daemon.cli("status")["daemon"]["state"] == "reloading"
+        assert daemon.stop() == 9, daemon.log
+        assert "the configuration is still being read" in daemon.log
+    finally:
+        daemon.__exit__()
 
 
 def fetch(port, path="/metrics"):

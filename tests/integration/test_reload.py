@@ -1,11 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """SIGHUP: flows stay, what is unchanged keeps running, new backends get the live flows, an error keeps the old. And what a
 service manager keeps meanwhile."""
+import json
+import pathlib
+import shutil
 import signal
 import socket
+import tempfile
 
 from tests.harness.collector import Collector
-from tests.harness.daemon import Daemon
+from tests.harness.daemon import BUILD, Daemon
+from tests.harness.http import Api
 from tests.harness.lab import wait_for
 from tests.integration.test_pipeline import firefly
 
@@ -97,3 +102,27 @@ def test_after_a_crash_the_kept_socket_still_holds_what_was_sent_meanwhile(lab):
         collector.wait_for_count(50)
         assert len({f["flow-id"]["src-port"] for f in collector.fireflies}) == 50
         assert daemon.stop() == 0
+
+
+def test_after_a_reload_names_are_those_of_the_registry_as_it_is_then(lab, monkeypatch):
+    prefix = pathlib.Path(tempfile.mkdtemp(prefix="flowd-test-prefix-", dir="/run"))
+    try:
+        shutil.copytree(BUILD / "share", prefix / "share")
+        (prefix / "lib/flowd-cpp").mkdir(parents=True)
+        (prefix / "lib/flowd-cpp/modules").symlink_to(BUILD / "lib/flowd-cpp/modules")
+        (prefix / "bin").mkdir()
+        shutil.copy(BUILD / "bin/flowd-cpp", prefix / "bin")
+        monkeypatch.setattr("tests.harness.daemon.BINARY", prefix / "bin/flowd-cpp")
+        path = prefix / "share/flowd-cpp/registry.json"
+        registry = json.loads(path.read_text())
+        flow = {"state": "start", "protocol": "tcp", "source": {"address": "2001:db8::1", "port": 1}, "destination": {"address": "2001:db8::2", "port": 2},
+                "experiment": "brand-new", "activity": "brand-new"}
+        with Daemon("plugins: {api: {}}\n", lab.a) as daemon, Api.at(lab.a) as api:
+            assert api.post(flow)[0] == 400
+            registry["experiments"].append({"expName": "brand-new", "expId": 99, "activities": [{"activityName": "brand-new", "activityId": 9}]})
+            path.write_text(json.dumps(registry))
+            daemon.reload("plugins: {api: {}}\n")
+            assert api.post(flow)[0] == 200, api.post(flow)
+            assert daemon.cli("flows")["flows"][0]["experiment"] == "brand-new"
+    finally:
+        shutil.rmtree(prefix)

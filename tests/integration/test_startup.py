@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """What stops a start, what it says and with which exit code."""
 import re
+import signal
 import socket
 import subprocess
+import time
 
 import pytest
 
-from tests.harness.daemon import BINARY, ROOT, Daemon
+from tests.harness.daemon import BINARY, ROOT, Daemon, preloaded
+from tests.harness.lab import wait_for
 
 
 def start_fails(configuration, host=None, prefix=()):
@@ -79,6 +82,86 @@ def test_a_configuration_that_others_may_write_is_refused():
     done = subprocess.run([str(BINARY), "check", "--conf", str(daemon.conf)], capture_output=True, text=True)
     assert done.returncode != 0
     assert "0666" in done.stderr + done.stdout or "writable" in done.stderr + done.stdout
+
+
+def test_a_configuration_that_no_restart_can_mend_ends_with_3(tmp_path):
+    """systemd tries again after any other code, for ever."""
+    huge = tmp_path / "huge.yaml"
+    huge.write_text("# " + "x" * (5 << 20) + "\nplugins: {}\n")
+    loop = tmp_path / "loop.yaml"
+    loop.symlink_to("pool.yaml")
+    (tmp_path / "pool.yaml").symlink_to("loop.yaml")
+    for conf, reason in ((huge, "larger than 4 MiB"), (loop, "too many symbolic links"), (tmp_path / ("x" * 300), "too long"),
+                         (huge / "conf.yaml", "Not a directory"), (tmp_path, "not a regular file")):
+        done = subprocess.run([str(BINARY), "run", "--conf", str(conf)], capture_output=True, text=True, timeout=30)
+        assert done.returncode == 3, (conf, done.returncode, done.stderr)
+        assert reason in done.stderr
+
+
+def test_a_full_disk_leaves_the_daemon_without_its_pid_file_and_says_so(lab, tmp_path):
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4096,mode=755", "tmpfs", str(tmp_path)], check=True)
+    try:
+        (tmp_path / "full").write_bytes(b"x" * 4096)
+        with Daemon(f"pidPath: {tmp_path}/flowd.pid\nplugins:\n  fireflyp: {{}}\n", lab.a) as daemon:
+            assert "[warning] pidPath" in daemon.log and "No space left on device" in daemon.log
+            assert not (tmp_path / "flowd.pid").exists(), "an empty one would mislead"
+            assert daemon.stop() == 0
+    finally:
+        subprocess.run(["umount", str(tmp_path)], check=True)
+
+
+def test_signals_without_a_meaning_do_not_end_the_daemon(lab):
+    with Daemon("plugins:\n  fireflyp: {}\n", lab.a) as daemon:
+        for number in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM, signal.SIGVTALRM, signal.SIGIO, signal.SIGPWR, signal.SIGRTMIN,
+                       signal.SIGRTMAX):
+            daemon.process.send_signal(number)
+        wait_for(lambda: "ignored: signal 10" in daemon.log, "a line about it")
+        assert daemon.cli("status")["daemon"]["state"] == "running"
+        assert daemon.stop() == 0
+
+
+def test_a_hangup_while_the_program_is_being_loaded_is_a_reload(lab, tmp_path):
+    raises = preloaded(tmp_path, "#include <signal.h>\n__attribute__((constructor)) static void early(void) { raise(SIGHUP); }\n")
+    daemon = Daemon("plugins:\n  fireflyp: {}\n", lab.a, prefix=("env", f"LD_PRELOAD={raises['LD_PRELOAD']}"))
+    with daemon:
+        wait_for(lambda: daemon.cli("status")["daemon"]["reloads"] == 1, "the reload")
+        assert daemon.stop() == 0
+
+
+def test_a_stop_while_the_daemon_starts_abandons_nothing(lab):
+    """At any moment of the start."""
+    ends = []
+    for milliseconds in range(0, 60, 3):
+        daemon = Daemon("plugins:\n  fireflyp: {}\n  api: {}\nbackends:\n  marker: {targetInterfaces: [eth0]}\n  metrics: {}\n", lab.a)
+        try:
+            daemon.start(ready=False)
+            time.sleep(milliseconds / 1000)
+            code = daemon.stop()
+            assert code in (0, -signal.SIGTERM), daemon.log  # the latter before the program's first instruction
+            assert "abandoned" not in daemon.log and "[error]" not in daemon.log, daemon.log
+            ends.append(code)
+        finally:
+            daemon.__exit__()
+    assert 0 in ends
+
+
+def test_the_uptime_is_not_that_of_a_clock_that_is_set(lab, tmp_path):
+    environment = preloaded(tmp_path, """\
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <time.h>
+#include <unistd.h>
+int clock_gettime(clockid_t clock, struct timespec *time) {
+    static int (*real)(clockid_t, struct timespec *);
+    if (!real) real = (int (*)(clockid_t, struct timespec *))dlsym(RTLD_NEXT, "clock_gettime");
+    int result = real(clock, time);
+    if (clock == CLOCK_REALTIME && access("%s/stepped", F_OK) == 0) time->tv_sec += 7200;
+    return result;
+}
+""" % tmp_path)
+    with Daemon("plugins:\n  fireflyp: {}\n", lab.a, environment=environment) as daemon:
+        (tmp_path / "stepped").touch()
+        assert daemon.cli("status")["daemon"]["uptimeSeconds"] < 3600
 
 
 @pytest.mark.parametrize("example", sorted((ROOT / "etc" / "examples").glob("*.yaml")), ids=lambda path: path.stem)

@@ -16,8 +16,8 @@ namespace {
 
 struct HostTest : Rig {
     HostTest() {
-        registry_ = *Registry::parse(
-            R"({"experiments":[{"expName":"atlas","expId":2,"activities":[{"activityName":"perfsonar","activityId":2}]}]})");
+        registries_.use(*Registry::parse(
+            R"({"experiments":[{"expName":"atlas","expId":2,"activities":[{"activityName":"perfsonar","activityId":2}]}]})"));
     }
     /// Runs on the instance's thread and waits.
     void on_instance(Instance& x, const std::function<void()>& job) {

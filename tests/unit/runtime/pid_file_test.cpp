@@ -3,6 +3,8 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <fstream>
@@ -35,6 +37,21 @@ TEST_F(PidFileTest, ASecondDaemonIsToldWhoseItIs) {
     EXPECT_EQ(second.error().code, FLOWD_BUSY);
     EXPECT_THAT(second.error().message, ::testing::HasSubstr(std::to_string(::getpid())));
     EXPECT_TRUE(std::filesystem::exists(path)) << "the loser removes nothing";
+}
+
+TEST_F(PidFileTest, WithoutRoomForItThereIsNone) {
+    rlimit before{};
+    ::getrlimit(RLIMIT_FSIZE, &before);
+    const rlimit none{0, before.rlim_max};
+    const auto handled = ::signal(SIGXFSZ, SIG_IGN);
+    ::setrlimit(RLIMIT_FSIZE, &none);
+    const auto file = PidFile::write(path);
+    ::setrlimit(RLIMIT_FSIZE, &before);
+    ::signal(SIGXFSZ, handled);
+    ASSERT_FALSE(file);
+    EXPECT_EQ(file.error().code, FLOWD_LIMIT) << file.error().message;
+    EXPECT_THAT(file.error().message, ::testing::StartsWith(path.string()));
+    EXPECT_FALSE(std::filesystem::exists(path)) << "an empty one would mislead";
 }
 
 TEST_F(PidFileTest, OneLeftByADaemonThatDiedIsTakenOver) {

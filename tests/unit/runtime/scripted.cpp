@@ -184,7 +184,7 @@ bool Rig::stops(Instance& instance, std::chrono::milliseconds time) {
 
 Supervisor& Rig::supervisor() {
     if (supervisor_ == nullptr) {
-        const auto wait = [this](const Supervisor::Condition& condition, SteadyClock::time_point deadline) {
+        const auto wait = [this](const Supervisor::Condition& condition, SteadyClock::time_point deadline, auto) {
             while (!condition()) {
                 const auto now = SteadyClock::now();
                 if (now >= deadline) return false;

@@ -134,12 +134,12 @@ class Rig : public ::testing::Test {
     UniqueFd log_fd_{::memfd_create("log", MFD_CLOEXEC)};
     Logging logging_{LogOptions{spdlog::level::trace, false, false, log_fd_.get()}};
     std::shared_ptr<spdlog::logger> logger_{logging_.logger("")};
-    Registry registry_;
+    Registries registries_;
     Metrics metrics_;
     DescriptorStore descriptors_;
     SharedDescriptors shared_;
     Bus bus_;
-    Services services_{bus_, metrics_, descriptors_, shared_, registry_, logging_};
+    Services services_{bus_, metrics_, descriptors_, shared_, registries_, logging_};
     std::unique_ptr<Loop> loop_{*Loop::create()};
     Supervisor::Settings settings_{};
     std::unique_ptr<Supervisor> supervisor_;

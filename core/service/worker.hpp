@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+// A thread for what takes time and is not an instance's: the main thread hands it over and goes on.
+#pragma once
+
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "core/modules/thread.hpp"
+
+namespace flowd::core {
+
+class Worker {
+  public:
+    [[nodiscard]] static Result<std::unique_ptr<Worker>> start(const std::string& name);
+    Worker(const Worker&) = delete;
+    Worker& operator=(const Worker&) = delete;
+    /// Waits for the job at hand; those that have not begun are dropped.
+    ~Worker();
+
+    /// Runs `job` after those before it. It must not throw. [any]
+    void post(std::function<void()> job);
+
+  private:
+    Worker() = default;
+    void run();
+
+    std::mutex mutex_;  // guards what follows
+    std::condition_variable changed_;
+    std::deque<std::function<void()>> jobs_;
+    bool over_ = false;
+
+    std::unique_ptr<Thread> thread_;  // last: joined before anything it uses goes away
+};
+
+}  // namespace flowd::core
