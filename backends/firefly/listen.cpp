@@ -10,6 +10,7 @@
 #include "flowd/json.hpp"
 #include "lib/firefly/parser.hpp"
 #include "lib/firefly/timestamp.hpp"
+#include "lib/net/no_ipv6.hpp"
 #include "lib/net/receive_batch.hpp"
 #include "lib/net/udp_socket.hpp"
 
@@ -78,9 +79,11 @@ const Table<ListenOptions>& ListenOptions::table() {
 }
 
 Result<void> listen_for_fireflies(ListenOptions options, ToolCall& call) {
-    auto socket = net::UdpSocket::bound({options.address, options.port}, 4 << 20);
+    const auto at = net::listening_endpoint({options.address, options.port});
+    if (!at.warning.empty()) call.host().warning(at.warning);
+    auto socket = net::UdpSocket::bound(at.endpoint, 4 << 20);
     if (!socket) return std::move(socket).error();
-    call.host().info("receiving fireflies at " + Endpoint{options.address, options.port}.to_string());
+    call.host().info("receiving fireflies at " + at.endpoint.to_string());
     net::ReceiveBatch batch(64, 65535);
     firefly::Parser parser;
     std::uint32_t received = 0;

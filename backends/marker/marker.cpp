@@ -21,6 +21,7 @@ std::string tag_text(flowd_tag tag) {
 
 Result<void> Marker::prepare() {
     if (auto done = open_pins(options_); !done) return done;
+    if (const auto warning = missing_ipv6(options_.strategy); !warning.empty()) host().warning(warning);
     auto marking = Marking::make(host(), options_, pins_ ? &*pins_ : nullptr);
     if (!marking) return std::move(marking).error();
     marking_ = *std::move(marking);
@@ -114,6 +115,7 @@ Result<void> Marker::reconfigure(Options options) {
         return Error{FLOWD_UNSUPPORTED, "persist takes a fresh start"};
     auto fresh = Marking::make(host(), options, pins_ ? &*pins_ : nullptr);
     if (!fresh) return std::move(fresh).error();
+    if (const auto warning = missing_ipv6(options.strategy); !warning.empty()) host().warning(warning);
     if (auto done = (*fresh)->fill_from(*marking_); !done) return done;
     if (auto done = (*fresh)->attach_first(); !done) return done;
     change_watch_.reset();

@@ -3,6 +3,7 @@
 
 #include "bpf/lib/flow_hash.h"
 #include "flowd/label.hpp"
+#include "lib/net/no_ipv6.hpp"
 
 namespace flowd::marker {
 
@@ -50,6 +51,14 @@ const char* name_of(Strategy strategy) {
             break;
     }
     return "label";
+}
+
+std::string missing_ipv6(Strategy strategy) {
+    if (strategy == Strategy::dscp || !net::lacks_ipv6()) return {};
+    const std::string fact = "this kernel has no IPv6 (it was booted with ipv6.disable=1, or built without): ";
+    if (strategy == Strategy::label_dscp) return fact + "IPv4 packets get their DSCP, and there are none for a label";
+    return fact + "nothing is marked, because markingStrategy " + name_of(strategy) +
+           " marks IPv6 packets only; dscp marks IPv4";
 }
 
 std::optional<std::uint32_t> Marks::dscp_of(flowd_tag tag) const {

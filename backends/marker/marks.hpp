@@ -17,6 +17,9 @@ namespace flowd::marker {
 /// As it is written in the configuration.
 [[nodiscard]] const char* name_of(Strategy strategy);
 
+/// What this strategy cannot do on a kernel without IPv6, as a sentence; empty: nothing, or the kernel has IPv6.
+[[nodiscard]] std::string missing_ipv6(Strategy strategy);
+
 class Marks {
   public:
     explicit Marks(const Options& options) : carriers_(carriers_of(options.strategy)), dscp_(options.dscp_map) {}

@@ -56,6 +56,7 @@ void Marker::status(json::Writer& object) const {
     object.member("strategy", name_of(options_.strategy));
     object.member("policy", options_.policy == Policy::keep_explicit ? "keepExplicit" : "override");
     object.member("persist", options_.persist);
+    if (const auto warning = missing_ipv6(options_.strategy); !warning.empty()) object.member("warning", warning);
     if (!marking_) return;
     const TagTable& table = marking_->table();
     object.member("socketTags", table.reads_sockets());

@@ -187,11 +187,13 @@ Result<std::set<int>> default_route_links(RouteFamily family) {
     body.rtm_family = family == RouteFamily::ipv6 ? AF_INET6 : AF_UNSPEC;
     auto done = netlink->dump(
         RTM_GETROUTE, &body, sizeof body,
-        [&found](const nlmsghdr& message) {
+        [&found, family](const nlmsghdr& message) {
             const auto& route = payload<rtmsg>(message);
             if (message.nlmsg_type != RTM_NEWROUTE || route.rtm_dst_len != 0 || route.rtm_type != RTN_UNICAST) return;
-            if (route.rtm_family != AF_INET6 && route.rtm_family != AF_INET)
-                return;  // multicast routes have families as well
+            // A kernel without IPv6 answers with those of IPv4, and multicast routes have families as well.
+            const bool counts =
+                route.rtm_family == AF_INET6 || (route.rtm_family == AF_INET && family == RouteFamily::both);
+            if (!counts) return;
             attributes<rtmsg>(message, [&found](const rtattr& attribute) {
                 if (attribute.rta_type == RTA_OIF) found.insert(static_cast<int>(number_of(attribute)));
                 if (attribute.rta_type == RTA_MULTIPATH) add_next_hops(attribute, found);

@@ -8,6 +8,7 @@
 
 #include "lib/http/listening.hpp"
 #include "lib/http/problem.hpp"
+#include "lib/net/no_ipv6.hpp"
 
 namespace flowd::http {
 namespace {
@@ -60,7 +61,11 @@ Result<UniqueFd> Entrance::open(const std::string& resource, const char* option,
 Result<UniqueFd> Entrance::open_tcp(std::uint16_t port, const char* option) {
     const Endpoint endpoint{options_.bind_address, port};
     const std::string resource = "tcp:" + endpoint.to_string();
-    return open(resource, option, host_.descriptors().take(resource), [&] { return listen_tcp(endpoint); });
+    return open(resource, option, host_.descriptors().take(resource), [&] {
+        const auto at = net::listening_endpoint(endpoint);
+        if (!at.warning.empty()) host_.warning(at.warning);
+        return listen_tcp(at.endpoint);
+    });
 }
 
 Result<UniqueFd> Entrance::open_unix(const std::filesystem::path& path, mode_t mode, const char* option) {

@@ -13,6 +13,8 @@
 #include <string>
 #include <utility>
 
+#include "lib/net/no_ipv6.hpp"
+
 namespace flowd::http {
 namespace {
 
@@ -42,7 +44,7 @@ Result<UniqueFd> listen_tcp(const Endpoint& local) {
     const std::string name = "tcp " + local.to_string();
     const int family = local.address.is_v4() ? AF_INET : AF_INET6;
     UniqueFd fd(::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP));
-    if (!fd) return Error::from_errno(errno, family == AF_INET ? "no IPv4 socket" : "no IPv6 socket");
+    if (!fd) return net::socket_error(errno, "cannot listen at " + name);
     const int one = 1, zero = 0;
     (void)::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);  // connections of a predecessor in TIME_WAIT
     if (family == AF_INET6) (void)::setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &zero, sizeof zero);

@@ -9,13 +9,15 @@
 #include <array>
 #include <utility>
 
+#include "lib/net/no_ipv6.hpp"
+
 namespace flowd::net {
 namespace {
 
-[[nodiscard]] Result<UniqueFd> open_for(const Address& address) {
+[[nodiscard]] Result<UniqueFd> open_for(const Address& address, const std::string& what) {
     const int family = address.is_v4() ? AF_INET : AF_INET6;
     UniqueFd fd(::socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_UDP));
-    if (!fd) return Error::from_errno(errno, family == AF_INET ? "no IPv4 socket" : "no IPv6 socket");
+    if (!fd) return socket_error(errno, what);
     return fd;
 }
 
@@ -48,7 +50,7 @@ void ask_for_drops(int fd) {
 }  // namespace
 
 Result<UdpSocket> UdpSocket::bound(const Endpoint& local, const Binding& binding) {
-    auto fd = open_for(local.address);
+    auto fd = open_for(local.address, "cannot receive at udp " + local.to_string());
     if (!fd) return std::move(fd).error();
     if (!local.address.is_v4()) {
         const int only = 0;
@@ -78,7 +80,7 @@ Result<UdpSocket> UdpSocket::bound(const Endpoint& local, const Binding& binding
 }
 
 Result<UdpSocket> UdpSocket::connected(const Endpoint& peer, std::uint32_t interface) {
-    auto fd = open_for(peer.address);
+    auto fd = open_for(peer.address, "cannot send to udp " + peer.to_string());
     if (!fd) return std::move(fd).error();
     sockaddr_storage storage{};
     const socklen_t length = peer.to(storage);
@@ -89,7 +91,7 @@ Result<UdpSocket> UdpSocket::connected(const Endpoint& peer, std::uint32_t inter
 }
 
 Result<UdpSocket> UdpSocket::unconnected(const Address& like) {
-    auto fd = open_for(like);
+    auto fd = open_for(like, like.is_v4() ? "cannot send by IPv4" : "cannot send by IPv6");
     if (!fd) return std::move(fd).error();
     return UdpSocket(std::move(*fd));
 }

@@ -3,6 +3,8 @@
 
 #include <utility>
 
+#include "lib/net/no_ipv6.hpp"
+
 namespace flowd::fireflyp {
 
 Inlet::Inlet(Host& host, const Endpoint& endpoint, std::string resource)
@@ -14,7 +16,12 @@ Inlet::Inlet(Host& host, const Endpoint& endpoint, std::string resource)
 }
 
 Result<void> Inlet::prepare(const net::UdpSocket::Binding& binding) {
+    const auto at = net::listening_endpoint(endpoint_);
     UniqueFd handed = host_.descriptors().take(resource_);
+    if (!handed && !at.warning.empty()) {
+        host_.warning(at.warning);
+        endpoint_ = at.endpoint;
+    }
     auto socket = handed ? net::UdpSocket::adopted(std::move(handed), binding.receive_buffer)
                          : net::UdpSocket::bound(endpoint_, binding);
     if (!socket) return std::move(socket).error();
