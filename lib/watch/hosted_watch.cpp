@@ -86,8 +86,9 @@ void HostedWatch::renew() {
     auto watch = make(offered ? std::move(offered->fd) : UniqueFd());
     auto done = watch ? take_up(*std::move(watch)) : Result<void>(std::move(watch).error());
     if (!done) {
-        last_error_ = done.error().message;
-        host_.warning("the marker's tags of sockets could not be taken up: " + last_error_);
+        // Tried again once a second: said once.
+        if (std::exchange(last_error_, done.error().message) != last_error_)
+            host_.warning("the marker's tags of sockets could not be taken up: " + last_error_);
         return;
     }
     last_error_.clear();

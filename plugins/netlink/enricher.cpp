@@ -72,7 +72,9 @@ void NetlinkEnricher::take_dump(Samples& samples) {
         if (!complete) {
             ++failures_;
             last_error_ = dumped.error().message;
-            host().warning("this period's samples are not complete: " + last_error_);
+            streak_.failed(last_error_);
+        } else {
+            streak_.worked();
         }
     }
     const auto ended = std::chrono::steady_clock::now();

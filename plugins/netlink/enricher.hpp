@@ -10,6 +10,7 @@
 #include "flowd/module.hpp"
 #include "lib/diag/flow_index.hpp"
 #include "lib/diag/socket.hpp"
+#include "lib/diag/streak.hpp"
 
 namespace flowd::netlink {
 
@@ -47,6 +48,7 @@ class NetlinkEnricher final : public Enricher {
     std::uint64_t dumps_ = 0, failures_ = 0, samples_ = 0, gone_ = 0, sockets_ = 0;
     std::chrono::microseconds last_dump_{};
     std::string last_error_;
+    diag::Streak streak_{host(), "the samples of a period were not complete"};
     Counter samples_metric_, failures_metric_;
     Gauge sockets_metric_;
 };

@@ -84,7 +84,9 @@ void Skops::take_walk(Samples& samples) {
         if (!complete) {
             ++failures_;
             last_error_ = walked.error().message;
-            host().warning("this period's samples are not complete: " + last_error_);
+            streak_.failed(last_error_);
+        } else {
+            streak_.worked();
         }
     }
     index_.finish(complete, std::chrono::steady_clock::now(), [&](std::uint64_t flow_id) {

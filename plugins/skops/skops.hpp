@@ -10,6 +10,7 @@
 
 #include "flowd/module.hpp"
 #include "lib/diag/flow_index.hpp"
+#include "lib/diag/streak.hpp"
 #include "plugins/skops/options.hpp"
 #include "plugins/skops/program.hpp"
 
@@ -50,6 +51,7 @@ class Skops final : public Enricher {
     std::uint64_t walks_ = 0, failures_ = 0, samples_ = 0, gone_ = 0, sockets_ = 0, not_kept_ = 0;
     std::chrono::microseconds last_period_{};
     std::string last_error_;
+    diag::Streak streak_{host(), "the samples of a period were not complete"};
     Counter samples_metric_, failures_metric_, lost_metric_;
     Watch readable_;  // behind the program: ends before its descriptor does
 };

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+// lib/diag/streak.hpp: a thing that is tried again and again, and fails for a while. Belongs to the instance's thread.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <utility>
+
+#include "flowd/host.hpp"
+
+namespace flowd::diag {
+
+/// One line when failures begin and one when they are over, whatever their number. Over means that it worked a few times in
+/// a row, so that what fails every other time is one line as well.
+class Streak {
+  public:
+    /// `what`: "the connections could not be looked at".
+    Streak(Host& host, std::string what) : host_(host), what_(std::move(what)) {}
+
+    void failed(const std::string& why) {
+        worked_ = 0;
+        if (failed_++ == 0) host_.warning(what_ + ": " + why + " (logged once until it works again)");
+    }
+    void worked() {
+        if (failed_ == 0 || ++worked_ < enough) return;
+        host_.info(what_ + " " + std::to_string(std::exchange(failed_, 0)) + " times; it works again");
+        worked_ = 0;
+    }
+
+  private:
+    static constexpr int enough = 3;
+    Host& host_;
+    std::string what_;
+    std::uint64_t failed_ = 0;
+    int worked_ = 0;
+};
+
+}  // namespace flowd::diag
