@@ -120,26 +120,83 @@ static __always_inline int meter_take_number(struct meter_state* state, __u32* n
     return *number < meter_config.room;
 }
 
-/*
- * Claims a slot of the bucket for the flow of that number; with the slot of another CPU that has just claimed one for the
- * same flow it is that one. Answers the slot's word, and 0 when there is none.
- */
-static __always_inline __u64 meter_claim_in(__u32 bucket, __u32 tag, __u32 number, __u32* slot, __u32* claimed) {
-    struct meter_bucket* slots = bpf_map_lookup_elem(&meter_buckets, &bucket);
-    if (!slots) return 0;
-    const __u64 wanted = meter_slot_word(number, tag | METER_TAG_BUSY);
-    for (__u32 i = 0; i < METER_BUCKET_SLOTS; ++i) {
-        __u64 found = *(volatile __u64*)&slots->slots[i];
-        if (found == 0) {
-            found = __sync_val_compare_and_swap(&slots->slots[i], 0, wanted);
-            *claimed = found == 0;
-        }
-        if (*claimed || ((__u32)found & METER_TAG_HASH) == tag) {
-            *slot = bucket * METER_BUCKET_SLOTS + i;
-            return *claimed ? wanted : found;
-        }
+/* The slot of the bucket that is taken for a flow with this tag; METER_BUCKET_SLOTS: there is none. */
+static __always_inline __u32 meter_taken_in(const struct meter_bucket* slots, __u32 tag, __u64* word) {
+    __u32 i = 0;
+    for (; i < METER_BUCKET_SLOTS; ++i) {
+        *word = *(const volatile __u64*)&slots->slots[i];
+        if (((__u32)*word & METER_TAG_HASH) == tag) break;
     }
-    return 0;
+    return i;
+}
+
+/* Takes a free slot of the bucket; METER_BUCKET_SLOTS: there is none. */
+static __always_inline __u32 meter_take_in(struct meter_bucket* slots, __u64 word) {
+    __u32 i = 0;
+    for (; i < METER_BUCKET_SLOTS; ++i)
+        if (!*(volatile __u64*)&slots->slots[i] && !__sync_val_compare_and_swap(&slots->slots[i], 0, word)) break;
+    return i;
+}
+
+/*
+ * One CPU at a time looks whether a flow is there and takes a slot for it: of two that did so at once, while a slot in
+ * front of the one that the first took became free, each would take one. Flows of one first bucket share a lock. The slots
+ * are still taken atomically: the second bucket of a flow is the first one of others.
+ */
+#define METER_LOCKS 1024u
+struct meter_lock {
+    struct bpf_spin_lock lock;
+};
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, METER_LOCKS);
+    __type(key, __u32);
+    __type(value, struct meter_lock);
+} meter_locks SEC(".maps");
+
+/*
+ * Claims a slot for the flow of that number, in the first of its buckets that has one; when another CPU has claimed one for
+ * the same flow it is that one. Answers the slot's word, and 0 when there is none.
+ */
+static __always_inline __u64 meter_claim(__u64 hash, __u32 tag, __u32 number, __u32* slot, __u32* claimed) {
+    const __u32 first = meter_first_bucket(hash, meter_config.bucket_mask);
+    const __u32 second = meter_second_bucket(hash, meter_config.bucket_mask);
+    const __u32 lock_index = first & (METER_LOCKS - 1);
+    struct meter_bucket* first_slots = bpf_map_lookup_elem(&meter_buckets, &first);
+    struct meter_bucket* second_slots = bpf_map_lookup_elem(&meter_buckets, &second);
+    struct meter_lock* lock = bpf_map_lookup_elem(&meter_locks, &lock_index);
+    if (!first_slots || !second_slots || !lock) return 0;
+    const __u64 wanted = meter_slot_word(number, tag | METER_TAG_BUSY);
+    __u64 word = 0;
+    __u32 bucket = first;
+
+    bpf_spin_lock(&lock->lock);
+    __u32 at = meter_taken_in(first_slots, tag, &word);
+    if (at == METER_BUCKET_SLOTS) {
+        bucket = second;
+        at = meter_taken_in(second_slots, tag, &word);
+    }
+    if (at == METER_BUCKET_SLOTS) {
+        bucket = first;
+        word = wanted;
+        at = meter_take_in(first_slots, wanted);
+        if (at == METER_BUCKET_SLOTS) {
+            bucket = second;
+            at = meter_take_in(second_slots, wanted);
+        }
+        *claimed = at != METER_BUCKET_SLOTS;
+    }
+    bpf_spin_unlock(&lock->lock);
+
+    *slot = bucket * METER_BUCKET_SLOTS + at;
+    return at == METER_BUCKET_SLOTS ? 0 : word;
+}
+
+/* Whether the slot of that word is this flow's: while its key is being written 30 equal bits of the hash have to do. */
+static __always_inline int meter_is_of(__u64 word, const struct flow_key* key) {
+    if ((word & METER_TAG_GONE) != METER_TAG_READY) return 1;
+    const struct meter_flow* flow = meter_flow_at(word);
+    return flow && !flow_key_difference(&flow->key, key);
 }
 
 /*
@@ -158,13 +215,11 @@ static __noinline __u32 meter_enter(const struct meter_opening* opening, __u64 h
     if (*(volatile __u32*)&state->flows >= (direction == METER_OUT ? max : max - max / 4)) return METER_NO_FLOW;
     if (!meter_take_number(state, &number)) return METER_NO_FLOW;
 
-    const __u32 mask = meter_config.bucket_mask;
-    __u64 word = meter_claim_in(meter_first_bucket(hash, mask), opening->tag, number, slot, &claimed);
-    if (!word) word = meter_claim_in(meter_second_bucket(hash, mask), opening->tag, number, slot, &claimed);
+    const __u64 word = meter_claim(hash, opening->tag, number, slot, &claimed);
     *entered = claimed;
     if (!claimed) {
         bpf_map_push_elem(&meter_free, &number, 0);
-        return word ? meter_slot_number(word) : METER_NO_FLOW;
+        return word && meter_is_of(word, &opening->key) ? meter_slot_number(word) : METER_NO_FLOW;
     }
 
     struct meter_flow* flow = meter_flow_at(word);

@@ -15,6 +15,8 @@
 #include "plugins/perfsonar/meter_program.hpp"
 #include "tests/unit/bpf/packet.hpp"
 
+extern "C" int meter_race_slots(int* same_number);  // meter_race.c
+
 namespace flowd::perfsonar {
 namespace {
 
@@ -308,6 +310,12 @@ TEST_F(MeterTest, WithoutRoomForAMessageThatIsCounted) {
     for (unsigned i = 0; i < 9000; ++i) pass(out6(test::udp(1024 + i, 5201), 17), METER_OUT);
     EXPECT_GT(program_->state().lost_events, 0u);
     EXPECT_EQ(flows().size(), 9000u) << "the flows themselves are all there";
+}
+
+TEST(MeterTable, AFlowThatTwoProcessorsEnterWhileAnotherIsRemovedHasOneRecord) {
+    int same_number = 0;
+    EXPECT_EQ(meter_race_slots(&same_number), 1);
+    EXPECT_TRUE(same_number) << "both count in one record";
 }
 
 }  // namespace
