@@ -9,16 +9,23 @@
 
 namespace flowd::watch {
 
-/// What there is to say of it, from its start to its end.
+/// CLOCK_MONOTONIC, which the kernel's programs stamp with and nobody sets.
+[[nodiscard]] std::int64_t monotonic_ns();
+/// The same moment by the clock of the day, as it is set now.
+[[nodiscard]] std::int64_t unix_time_of(std::int64_t monotonic_ns);
+
+/// What there is to say of it, from its start to its end. How long it lasted is told by the monotonic clock: the other may
+/// be set meanwhile.
 struct Announced {
     flowd_key key{};  ///< this host's end as the source
     flowd_tag tag{};
-    std::int64_t start_ns = 0;
+    std::int64_t start_ns = 0;       ///< monotonic
+    std::int64_t start_unix_ns = 0;  ///< unix_time_of(start_ns) as it was found
     std::uint8_t initiator = FLOWD_INITIATOR_UNKNOWN;
 };
 
 [[nodiscard]] Event start_of(const Announced& connection);
-/// Never before its start.
+/// `end_ns`: monotonic. Never before its start.
 [[nodiscard]] Event end_of(const Announced& connection, const std::optional<flowd_usage>& usage, std::int64_t end_ns);
 
 }  // namespace flowd::watch

@@ -4,7 +4,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <chrono>
 #include <cstring>
 #include <utility>
 
@@ -23,13 +22,6 @@ Result<bpf::Object> open_object(const WatchConfig& config) {
     return bpf::Object::open(std::span(elf, size), "watch", config.log);
 }
 
-/// Unix time of a moment of CLOCK_MONOTONIC.
-std::int64_t unix_time_of(std::uint64_t monotonic_ns) {
-    const auto now = std::chrono::steady_clock::now().time_since_epoch();
-    return unix_time_ns() -
-           (std::chrono::duration_cast<std::chrono::nanoseconds>(now).count() - static_cast<std::int64_t>(monotonic_ns));
-}
-
 SocketEvent read_event(const watch_event& raw) {
     SocketEvent event;
     event.opened = raw.kind == WATCH_OPENED;
@@ -37,7 +29,7 @@ SocketEvent read_event(const watch_event& raw) {
     event.decided = raw.verdict == WATCH_TAG;
     event.fin_received = raw.fin_received != 0;
     event.cookie = raw.cookie;
-    event.time_ns = unix_time_of(raw.time_ns);
+    event.time_ns = static_cast<std::int64_t>(raw.time_ns);
     event.local = {Address(raw.local), raw.local_port};
     event.remote = {Address(raw.remote), raw.remote_port};
     event.user = raw.user;

@@ -26,7 +26,7 @@ struct SocketEvent {
     bool decided = false;  ///< the kernel tagged it; otherwise a rule asks for what the kernel cannot tell
     bool fin_received = false;
     std::uint64_t cookie = 0;
-    std::int64_t time_ns = 0;  ///< Unix time
+    std::int64_t time_ns = 0;  ///< CLOCK_MONOTONIC
     Endpoint local, remote;
     std::uint32_t user = 0;
     std::uint64_t cgroup = 0;

@@ -59,8 +59,9 @@ void Iperf3::tick() {
     watch_.renew();
     if (watch_.lost() > 0) {
         ++losses_;
-        reconcile();
+        must_reconcile_ = true;
     }
+    if (must_reconcile_) reconcile();
     started_metric_.set_total(static_cast<double>(started_));
     ended_metric_.set_total(static_cast<double>(ended_));
 }
@@ -77,7 +78,7 @@ void Iperf3::take(const watch::SocketEvent& event) {
 
 void Iperf3::open(const watch::SocketEvent& event) {
     const std::uint8_t initiator = event.incoming ? FLOWD_INITIATOR_DESTINATION : FLOWD_INITIATOR_SOURCE;
-    const watch::Announced connection{event.key(), event.tag, event.time_ns, initiator};
+    const watch::Announced connection{event.key(), event.tag, event.time_ns, watch::unix_time_of(event.time_ns), initiator};
     Event start = watch::start_of(connection);
     start.application("iperf3");
     if (!outbox_.put(start)) return;
@@ -92,13 +93,15 @@ void Iperf3::end(const watch::Announced& connection, const std::optional<flowd_u
 
 void Iperf3::reconcile() {
     auto socket = diag::Socket::open();
-    if (!socket) return;
+    if (!socket) return streak_.failed(socket.error().message);
     watch_.consume();
-    const std::int64_t now = unix_time_ns();
+    const std::int64_t now = watch::monotonic_ns();
     std::unordered_set<std::uint64_t> there;
     const auto done = socket->dump({IPPROTO_TCP, 0, diag::connected_states()},
                                    [&](const diag::Connection& connection) { there.insert(connection.cookie); });
-    if (!done) return;
+    if (!done) return streak_.failed(done.error().message);
+    streak_.worked();
+    must_reconcile_ = false;
     watch_.consume();  // ends that were told meanwhile have their counts
     for (auto it = live_.begin(); it != live_.end();) {
         if (there.count(it->first) != 0 || it->second.start_ns >= now) {

@@ -7,6 +7,7 @@
 #include <unordered_map>
 
 #include "flowd/module.hpp"
+#include "lib/diag/streak.hpp"
 #include "lib/watch/announced.hpp"
 #include "lib/watch/hosted_watch.hpp"
 #include "lib/watch/outbox.hpp"
@@ -43,6 +44,8 @@ class Iperf3 final : public Plugin {
     std::unordered_map<std::uint64_t, watch::Announced> live_;  ///< by cookie
     std::uint64_t started_ = 0, ended_ = 0, missing_ = 0, losses_ = 0;
     Counter started_metric_, ended_metric_;
+    bool must_reconcile_ = false;  ///< events were lost, and no look has made up for them yet
+    diag::Streak streak_{host(), "the connections could not be looked at"};
     watch::HostedWatch watch_;
     Timer timer_;
 };

@@ -137,12 +137,13 @@ void Netlink::look() {
     if (!done) {
         ++counts_[failed_looks];
         last_error_ = done.error().message;
-        host().warning("the connections could not be looked at: " + last_error_);
+        look_failures_.failed(last_error_);
         return;
     }
+    look_failures_.worked();
     // What closed meanwhile is told with its counts rather than found missing: so all that waits is read first.
     if (hear_all() && !outbox_.full()) sweep();
-    looked_ns_ = unix_time_ns();
+    looked_ns_ = watch::monotonic_ns();
     last_look_ = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - began);
 }
 
@@ -215,12 +216,12 @@ void Netlink::seen(const diag::Connection& connection) {
     const Decision decision = rules_.decide(facts, surroundings_);
     if (decision.kind != Decision::Kind::tagged) return;
     found.tag = decision.tag;
-    found.start_ns = unix_time_ns();
+    found.start_ns = watch::monotonic_ns();
     begin(connection.cookie, found);
 }
 
 void Netlink::sweep() {
-    const std::int64_t now = unix_time_ns();
+    const std::int64_t now = watch::monotonic_ns();
     const auto time = std::chrono::steady_clock::now();
     const std::uint8_t enough = std::exchange(lost_, false) ? std::uint8_t{1} : missed_until_ended;
     std::vector<std::uint64_t> over;
@@ -252,9 +253,10 @@ bool Netlink::hear() {
         listener_->receive(notifications_per_turn, [this](const diag::Connection& connection) { closed(connection); });
     if (!heard) {
         last_error_ = heard.error().message;
-        host().warning(last_error_);
+        hear_failures_.failed(last_error_);
         return false;
     }
+    hear_failures_.worked();
     if (heard->lost || watch_.lost() != 0) {
         ++counts_[losses];
         if (!std::exchange(lost_, true)) look_soon();
@@ -303,7 +305,7 @@ void Netlink::closed(const diag::Connection& connection) {
     }
     if (known->announced) {
         ++counts_[ended];
-        end(*known, net::tcp_usage(connection.tcp_info, known->fin != 0), unix_time_ns());
+        end(*known, net::tcp_usage(connection.tcp_info, known->fin != 0), watch::monotonic_ns());
         tracker_.silence(connection.cookie);  // word of its beginning may still be on its way
     } else {
         tracker_.erase(connection.cookie);
@@ -325,7 +327,7 @@ void Netlink::closed_unseen(const diag::Connection& connection) {
         ++counts_[reused];  // its ports have the next connection already, whose flow this end must not take
         return;
     }
-    const std::int64_t now = unix_time_ns();
+    const std::int64_t now = watch::monotonic_ns();
     const std::int64_t quiet = std::int64_t{net::tcp_quiet_ms(connection.tcp_info)} * 1'000'000;
     found.start_ns = std::max(now - quiet, std::min(looked_ns_, now));
     if (!begin(connection.cookie, found)) return;
@@ -335,13 +337,14 @@ void Netlink::closed_unseen(const diag::Connection& connection) {
     tracker_.silence(connection.cookie);
 }
 
-bool Netlink::begin(std::uint64_t cookie, Tracked connection) {
+bool Netlink::begin(std::uint64_t cookie, Tracked& connection) {
     if (const std::uint64_t before = tracker_.holder(connection.key)) {
         ++counts_[reused];
         end(*tracker_.find(before), std::nullopt, connection.start_ns);
         tracker_.silence(before);
     }
     connection.announced = true;
+    connection.start_unix_ns = watch::unix_time_of(connection.start_ns);
     if (tracker_.add(cookie, connection) == nullptr) {
         ++counts_[over_limit];
         return false;

@@ -14,6 +14,7 @@
 #include "flowd/module.hpp"
 #include "lib/diag/destroy_listener.hpp"
 #include "lib/diag/socket.hpp"
+#include "lib/diag/streak.hpp"
 #include "lib/watch/hosted_watch.hpp"
 #include "lib/watch/outbox.hpp"
 #include "plugins/netlink/options.hpp"
@@ -80,7 +81,7 @@ class Netlink final : public Plugin {
     /// Whether it is somebody's flow at all: not internal, not our own, not the far end of a connection inside this host.
     [[nodiscard]] bool in_question(const diag::Connection& connection, Direction direction) const;
     [[nodiscard]] bool is_own_address(const Address& address) const;
-    bool begin(std::uint64_t cookie, Tracked connection);
+    bool begin(std::uint64_t cookie, Tracked& connection);
     void end(const Tracked& connection, const std::optional<flowd_usage>& usage, std::int64_t now);
     /// Stops reading when the bus is full.
     bool emit(const Event& event);
@@ -101,13 +102,15 @@ class Netlink final : public Plugin {
     std::unordered_multimap<std::uint16_t, Address> listening_;
     std::unordered_set<std::uint16_t> own_ports_;  ///< this daemon listens there
     std::uint64_t pass_ = 0;
-    std::int64_t looked_ns_ = 0;
-    bool lost_ = false;  ///< since then
+    std::int64_t looked_ns_ = 0;  // monotonic, as all times here
+    bool lost_ = false;           ///< since then
 
     std::array<std::uint64_t, counts> counts_{};
     std::uint64_t sockets_ = 0;
     std::chrono::microseconds last_look_{};
     std::string last_error_;
+    diag::Streak look_failures_{host(), "the connections could not be looked at"};
+    diag::Streak hear_failures_{host(), "the kernel's notifications of closed connections could not be read"};
     std::vector<Counter> metrics_;
     Gauge live_metric_;
     std::string early_state_ = "off";
