@@ -49,6 +49,23 @@ static __always_inline void option_header_fill(struct option_header* header, __u
 }
 
 /*
+ * By how much segments of TCP get shorter, at least by the room of the headers. A Linux router that has merged segments
+ * (GRO) and forwards them takes what follows the hop-by-hop options for the TCP header (ip6_rcv sets it there, and nobody
+ * on its way reads destination options), so a byte of the sequence number is the header's length to it: up to 60. Segments
+ * that would be too long by that measure it answers with Packet Too Big, for ever.
+ */
+static __always_inline __u32 option_header_reduction(struct __sk_buff* skb, const struct packet* packet, __u32 carriers,
+                                                     __u32 room) {
+    if (!(carriers & MARKER_CARRIER_DESTINATION)) return room;
+    if (packet->protocol != IPPROTO_TCP || packet->fragment == PACKET_LATER_FRAGMENT) return room;
+    __u8 data_offset;
+    if (bpf_skb_load_bytes(skb, packet->transport + 12, &data_offset, 1) < 0) return room;
+    const __u32 before = room - sizeof(struct option_header); /* hop-by-hop options */
+    const __u32 reduction = before + 60 - (data_offset >> 4) * 4;
+    return reduction > room ? reduction : room;
+}
+
+/*
  * Whether a whole packet of `room` more bytes still fits, which the device's MTU does not tell of TCP: what the path takes
  * is in its segment size. A sender that is told by a router to send less, and does already, would never get through.
  */
@@ -67,15 +84,16 @@ static __always_inline int option_header_fits_path(struct __sk_buff* skb, const 
 
 /* MARKER_OUTCOMES: it fits, with these flags for bpf_skb_adjust_room; anything else: why it does not. */
 static __always_inline __u32 option_header_fits(struct __sk_buff* skb, const struct packet* packet, __u32 room,
-                                                __u64* flags) {
+                                                __u32 reduction, __u64* flags) {
     __u32 mtu = 0;
     const long fits = bpf_check_mtu(skb, 0, &mtu, (__s32)room, 0);
     if (fits < 0) return MARKER_HEADER_REFUSED;
     const __u32 segment = skb->gso_size;
     *flags = 0;
-    if (segment == 0) return fits == 0 && option_header_fits_path(skb, packet, room) ? MARKER_OUTCOMES : MARKER_NO_ROOM;
+    if (segment == 0)
+        return fits == 0 && option_header_fits_path(skb, packet, reduction) ? MARKER_OUTCOMES : MARKER_NO_ROOM;
     /* Segments of TCP are cut smaller; the kernel sees to it (include/uapi/linux/bpf.h, bpf_skb_adjust_room). */
-    if (packet->protocol == IPPROTO_TCP) return segment > room ? MARKER_OUTCOMES : MARKER_NO_ROOM;
+    if (packet->protocol == IPPROTO_TCP) return segment > reduction ? MARKER_OUTCOMES : MARKER_NO_ROOM;
     /* Those of UDP are datagrams, whose size is the application's; the helper above does not look at them. */
     *flags = BPF_F_ADJ_ROOM_FIXED_GSO;
     if (packet->protocol != IPPROTO_UDP) return MARKER_HEADER_REFUSED;
@@ -119,7 +137,8 @@ __attribute__((noinline)) int option_header_insert(struct __sk_buff* skb, const 
     const __u32 allowed = option_header_allowed(skb, packet, payload_length, room);
     if (allowed != MARKER_OUTCOMES) return allowed;
     __u64 flags = 0;
-    const __u32 fits = option_header_fits(skb, packet, room, &flags);
+    const __u32 reduction = option_header_reduction(skb, packet, carriers, room);
+    const __u32 fits = option_header_fits(skb, packet, room, reduction, &flags);
     if (fits != MARKER_OUTCOMES) return fits;
 
     struct option_header headers[2];
@@ -129,7 +148,13 @@ __attribute__((noinline)) int option_header_insert(struct __sk_buff* skb, const 
     word.payload_length = bpf_htons(payload_length + room);
     word.next = own;
 
-    if (bpf_skb_adjust_room(skb, (__s32)room, BPF_ADJ_ROOM_NET, flags) < 0) return MARKER_HEADER_REFUSED;
+    /* Room that is made takes from the segments' size, room that is given back need not add to it. */
+    const __u32 spare = skb->gso_size && !flags ? reduction - room : 0;
+    if (bpf_skb_adjust_room(skb, (__s32)(room + spare), BPF_ADJ_ROOM_NET, flags) < 0) return MARKER_HEADER_REFUSED;
+    if (spare && bpf_skb_adjust_room(skb, -(__s32)spare, BPF_ADJ_ROOM_NET, BPF_F_ADJ_ROOM_FIXED_GSO) < 0) {
+        bpf_skb_adjust_room(skb, -(__s32)(room + spare), BPF_ADJ_ROOM_NET, flags);
+        return MARKER_HEADER_REFUSED;
+    }
     if (bpf_skb_store_bytes(skb, packet->network + sizeof(struct ipv6hdr), headers, room, 0) == 0 &&
         bpf_skb_store_bytes(skb, packet->network + 4, &word, sizeof word, 0) == 0)
         return MARKER_OUTCOMES;

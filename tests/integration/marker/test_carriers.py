@@ -7,7 +7,7 @@ import pytest
 from tests.harness import labels, traffic
 from tests.harness.capture import Capture
 from tests.harness.daemon import Daemon
-from tests.harness.lab import wait_for
+from tests.harness.lab import Host, sh, wait_for
 
 TAG = (3, 2)
 TAG_BYTES = bytes([0x1E, 3, 0, 3, 2, 0])  # the option, its length, experiment and activity in three bytes, Pad1
@@ -64,6 +64,47 @@ def test_extension_headers_on_segments_of_every_size(lab, strategy, chain, offlo
         assert packet[IPv6].plen <= 1460 or offload == "on", "no segment is longer than the MTU"
     untagged = [p for p in packets if p[IPv6].nh == 6]
     assert len(untagged) <= counted["noRoom"] + counted["bigPacket"], "what has no header was counted"
+
+
+@pytest.fixture
+def router(lab):
+    """A third host c behind b, which forwards large packets whole, as a router with GRO does."""
+    far = Host(f"{lab.a.name}-far", "fd5c:17a6:6::c", "10.93.8.2")
+    sh("ip", "netns", "add", far.name)
+    try:
+        sh("ip", "link", "add", "eth1", "netns", lab.b.name, "type", "veth", "peer", "name", "eth0", "netns", far.name)
+        far.run("ip", "link", "set", "lo", "up")
+        for host, device, address in ((lab.b, "eth1", "fd5c:17a6:6::b/64"), (far, "eth0", f"{far.address6}/64")):
+            host.run("ip", "addr", "add", address, "dev", device, "nodad")
+            host.run("ip", "link", "set", device, "up")
+        lab.b.run("sysctl", "-q", "-w", "net.ipv6.conf.all.forwarding=1")
+        lab.a.run("ip", "-6", "route", "add", "fd5c:17a6:6::/64", "via", lab.b.address6)
+        far.run("ip", "-6", "route", "add", "fd5c:17a6:5::/64", "via", "fd5c:17a6:6::b")
+        wait_for(lambda: lab.a.run("ping", "-c", "1", "-W", "1", far.address6, check=False).returncode == 0, "the way to c")
+        yield far
+    finally:
+        sh("ip", "netns", "del", far.name, check=False)
+
+
+@pytest.mark.parametrize("strategy", ["label", "hopByHop", "destination", "hopByHopDestination"])
+def test_bulk_tcp_passes_a_router_that_forwards_large_packets(lab, router, strategy):
+    """24 connections, because what went wrong depended on the sequence numbers: with each it would be one in three."""
+
+    def too_big():
+        lines = dict(line.split() for line in lab.b.run("cat", "/proc/net/snmp6").stdout.splitlines())
+        return int(lines["Icmp6OutPktTooBigs"])
+
+    with Daemon(configuration([f"markingStrategy: {strategy}"]), lab.a) as daemon:
+        with_catch_all(daemon)
+        server = traffic.TcpServer(router, 5201)
+        for number in range(24):
+            with traffic.tcp_client(lab.a, router, 5201) as sock:
+                sock.settimeout(20)
+                sock.sendall(b"x" * 1_000_000)
+            assert too_big() == 0, f"connection {number}"
+        wait_for(lambda: server.received == 24_000_000, "the transfers", 60)
+        server.close()
+        assert outcomes(daemon)["markedCatchAll"] > 24
 
 
 @pytest.mark.parametrize("size", ["65536", "185000"])
