@@ -37,6 +37,8 @@ const std::map<int, std::string> helpers_of_5_14{
     {BPF_FUNC_map_push_elem, "map_push_elem 4.20"},
     {BPF_FUNC_map_pop_elem, "map_pop_elem 4.20"},
     {BPF_FUNC_probe_read_kernel, "probe_read_kernel 5.5"},
+    {BPF_FUNC_spin_lock, "spin_lock 5.1"},
+    {BPF_FUNC_spin_unlock, "spin_unlock 5.1"},
     {BPF_FUNC_ringbuf_output, "ringbuf_output 5.8"},
     {BPF_FUNC_ktime_get_coarse_ns, "ktime_get_coarse_ns 5.11"},
 };
