@@ -81,6 +81,8 @@ struct marker_settings {
     __u32 socket_tags;            /* 1: somebody writes tags into sockets */
     __u32 epoch;                  /* 16 bits; 0: `seen` of a flow is not kept */
     struct marker_mark catch_all; /* label without entropy; without MARKER_IS_SET: none */
+    /* Until when the catch-all is written: CLOCK_MONOTONIC in nanoseconds, 0: for ever. A living daemon moves it on. */
+    __u64 catch_all_until;
 };
 
 /* Key and value of marker_dscp, which says what to do with tags found in sockets. */
@@ -170,9 +172,10 @@ MARKER_LAYOUT(__builtin_offsetof(struct marker_flow, passed) == 56);
 MARKER_LAYOUT(__builtin_offsetof(struct marker_flow, seen) == 58);
 MARKER_LAYOUT(__builtin_offsetof(struct marker_flow, started) == 60);
 MARKER_LAYOUT(sizeof(struct marker_bucket) == 512);
-MARKER_LAYOUT(sizeof(struct marker_settings) == 24);
+MARKER_LAYOUT(sizeof(struct marker_settings) == 32);
 MARKER_LAYOUT(__builtin_offsetof(struct marker_settings, epoch) == 12);
 MARKER_LAYOUT(__builtin_offsetof(struct marker_settings, catch_all) == 16);
+MARKER_LAYOUT(__builtin_offsetof(struct marker_settings, catch_all_until) == 24);
 MARKER_LAYOUT(sizeof(struct marker_dscp_key) == 8);
 MARKER_LAYOUT(__builtin_offsetof(struct marker_config, experiment_labels) == 24);
 MARKER_LAYOUT(sizeof(struct marker_config) == 24 + 4 * (512 + 64));

@@ -41,6 +41,7 @@ Result<void> Marker::start() {
     auto second = host().every(std::chrono::seconds(1), [this] {
         if (!marking_) return;
         look_for_taggers();
+        marking_->table().renew_catch_all();
         series_->publish(*marking_);
     });
     if (!second) return std::move(second).error();
@@ -50,6 +51,10 @@ Result<void> Marker::start() {
         if (auto done = expire_adopted(); !done) return done;
     }
     if (!options_.match_all && !marking_->table().has_catch_all()) return {};
+    return await_catch_all();
+}
+
+Result<void> Marker::await_catch_all() {
     auto timer = host().after(catch_all_patience, [this] {
         if (marking_ && !knows_catch_all_ && marking_->table().has_catch_all()) set_catch_all(std::nullopt);
         if (marking_ && options_.match_all && !marking_->table().has_catch_all())
@@ -164,7 +169,7 @@ Taken Marker::on_events(const Events& events) {
                 set_catch_all(event->tag);
                 break;
             case FLOWD_EVENT_CATCH_ALL_CLEAR:
-                set_catch_all(std::nullopt);
+                clear_catch_all();
                 break;
             default:
                 break;
@@ -183,6 +188,13 @@ void Marker::end_flow(EventView event) {
     table.leave(event->key);
     if (adopted_timer_) return;
     if (auto done = expire_adopted(); !done) host().warning("marks of flows that are silent: " + done.error().message);
+}
+
+void Marker::clear_catch_all() {
+    // The plugin may only stop before we do: a catch-all that is to outlive the daemon waits for who gives it again.
+    knows_catch_all_ = !options_.persist;
+    if (options_.persist && await_catch_all()) return;
+    set_catch_all(std::nullopt);
 }
 
 void Marker::set_catch_all(std::optional<flowd_tag> tag) {

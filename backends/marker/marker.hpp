@@ -52,6 +52,9 @@ class Marker final : public Backend {
     [[nodiscard]] Result<void> share_socket_tags();
     /// Whether any of them tags sockets.
     void look_for_taggers();
+    /// After a while: a catch-all that no plugin has given goes.
+    [[nodiscard]] Result<void> await_catch_all();
+    void clear_catch_all();
     void set_catch_all(std::optional<flowd_tag> tag);
     void start_flow(const flowd_event& event);
 

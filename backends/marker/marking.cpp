@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "backends/marker/marking.hpp"
 
+#include <algorithm>
+#include <chrono>
 #include <utility>
 
 namespace flowd::marker {
@@ -8,6 +10,11 @@ namespace {
 
 bpf::InterfaceChoice choice_of(const Options& options) {
     return {options.target_interfaces, options.discover_interfaces, bpf::RouteFamily::ipv6};
+}
+
+/// A daemon that is busy or stopped for a moment is not gone.
+std::chrono::seconds lease_of(const Options& options) {
+    return std::max(options.persist_idle, std::chrono::seconds(10));
 }
 
 bpf::Attachments::Purpose purpose_of(const Options& options, const Program& program, const Pins* pins) {
@@ -50,7 +57,7 @@ Marking::Marking(Host& host, const Options& options, const Pins* pins, Program p
       waits_(options.wait_for_interfaces),
       changes_(std::move(changes)),
       program_(std::move(program)),
-      table_(program_, Marks(options), options.max_flows),
+      table_(program_, Marks(options), options.max_flows, lease_of(options)),
       attachments_(host, purpose_of(options, program_, pins)) {}
 
 Error Marking::nothing_there() const {

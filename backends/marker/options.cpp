@@ -72,7 +72,7 @@ const Table<Options>& Options::table() {
             .default_value("/run/bpf/flowd"),
         option("persistIdle", &Options::persist_idle)
             .doc("For persist: flows that were taken over and that nobody announces again lose their mark after so long "
-                 "without a packet.")
+                 "without a packet. The catch-all is written for so long after the daemon is gone, at least 10 s.")
             .range(std::chrono::seconds(1), std::chrono::hours(24 * 7))
             .default_value("5min"),
         option("maxFlows", &Options::max_flows)

@@ -21,7 +21,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* layout = "v1";  // of bpf/marker_types.h: another one when a layout changes
+constexpr const char* layout = "v2";  // of bpf/marker_types.h: another one when a layout changes
 
 /// bpffs takes no dots in names.
 std::string folder_of(const std::string& path, std::string_view instance) {

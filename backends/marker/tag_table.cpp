@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "backends/marker/tag_table.hpp"
 
+#include <time.h>
+
 #include <chrono>
 #include <vector>
 
@@ -15,18 +17,28 @@ std::uint32_t unix_seconds() {
     return static_cast<std::uint32_t>(std::chrono::duration_cast<std::chrono::seconds>(now).count());
 }
 
+/// What the program compares with (bpf_ktime_get_coarse_ns).
+std::uint64_t monotonic_ns() {
+    timespec now{};
+    ::clock_gettime(CLOCK_MONOTONIC, &now);
+    return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec);
+}
+
 }  // namespace
 
-TagTable::TagTable(Program& program, Marks marks, std::uint32_t capacity)
+TagTable::TagTable(Program& program, Marks marks, std::uint32_t capacity, std::chrono::nanoseconds lease)
     : program_(program),
       marks_(std::move(marks)),
       flows_(program.flows(), FlowTable::buckets_for(capacity)),
-      capacity_(capacity) {}
+      capacity_(capacity),
+      lease_(lease) {}
 
 Result<void> TagTable::adopt() {
     auto settings = program_.settings().lookup(0);
     if (!settings) return std::move(settings).error();
     settings_ = *settings;
+    if (settings_.catch_all_until != 0 && settings_.catch_all_until < monotonic_ns()) settings_.catch_all = {};
+    extend_lease();
     catch_all_mark_ = settings_.catch_all;
     catch_all_ = tag_of(catch_all_mark_).value_or(flowd_tag{});
     auto visited = flows_.visit([this](const FlowTable::Flow& flow) { adopted_.insert(flow.key); });
@@ -149,7 +161,18 @@ void TagTable::clear_catch_all() {
 
 void TagTable::apply_catch_all() {
     settings_.catch_all = catch_all_mark_;
+    extend_lease();
     write_settings();
+}
+
+void TagTable::renew_catch_all() {
+    if (!has_catch_all()) return;
+    extend_lease();
+    write_settings();
+}
+
+void TagTable::extend_lease() {
+    settings_.catch_all_until = lease_.count() == 0 ? 0 : monotonic_ns() + static_cast<std::uint64_t>(lease_.count());
 }
 
 void TagTable::set_observe(bool observe) {

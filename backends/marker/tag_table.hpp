@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <chrono>
 #include <cstdint>
 #include <cstring>
 #include <string>
@@ -41,9 +42,11 @@ class TagTable {
                                                     {"noValidTag", &Skipped::no_valid_tag},
                                                     {"failed", &Skipped::failed}}};
 
-    TagTable(Program& program, Marks marks, std::uint32_t capacity);
+    /// `lease`: how long the catch-all is written after the last renew_catch_all(); 0: for ever.
+    TagTable(Program& program, Marks marks, std::uint32_t capacity, std::chrono::nanoseconds lease = {});
 
-    /// Takes over what a predecessor left in the maps: flows, catch-all. Until they are put again its flows are adopted.
+    /// Takes over what a predecessor left in the maps: flows, and the catch-all unless its lease is over. Until they are
+    /// put again its flows are adopted.
     Result<void> adopt();
     /// From now on nobody announces this flow: it counts as adopted.
     void leave(const flowd_key& key);
@@ -62,6 +65,8 @@ class TagTable {
     bool set_catch_all(flowd_tag tag);
     void clear_catch_all();
     void apply_catch_all();
+    /// To be called while the daemon lives, well within the lease.
+    void renew_catch_all();
     void set_observe(bool observe);
     /// Whether programs look for a tag in the socket of a packet without a flow of its own.
     void set_socket_tags(bool on);
@@ -77,6 +82,7 @@ class TagTable {
     [[nodiscard]] const std::string& last_error() const { return last_error_; }
 
   private:
+    void extend_lease();
     [[nodiscard]] bool is_markable(const flowd_key& key);
     [[nodiscard]] bool is_as_catch_all(flowd_tag tag, std::uint32_t flags) const;
     void count_unmarkable(flowd_tag tag, marker_mark mark);
@@ -95,6 +101,7 @@ class TagTable {
     Marks marks_;
     FlowTable flows_;
     std::uint32_t capacity_;
+    std::chrono::nanoseconds lease_;
     std::uint32_t size_ = 0;
     marker_settings settings_{};
     flowd_tag catch_all_{};

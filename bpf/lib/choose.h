@@ -107,6 +107,9 @@ static __always_inline int marker_choose_by_flow(struct __sk_buff* skb, const st
     mark->label = settings->catch_all.label;
     mark->rest = settings->catch_all.rest;
     if (!(mark->label & MARKER_IS_SET)) return MARKER_NO_TAG | MARKER_NOT_CHOSEN;
+    /* The coarse clock takes a fraction of the other's time, and is late by a tick. */
+    if (settings->catch_all_until && bpf_ktime_get_coarse_ns() > settings->catch_all_until)
+        return MARKER_NO_TAG | MARKER_NOT_CHOSEN;
     mark->label |= flow_entropy(hash) & MARKER_ENTROPY_MASK;
     return MARKER_BY_CATCH_ALL;
 }

@@ -114,15 +114,55 @@ def test_flows_that_ended_meanwhile_lose_their_mark_and_live_ones_keep_it(lab, p
     sink.close()
 
 
+def labels_now(lab):
+    """The labels of ten packets that are sent now."""
+    with traffic.udp_client(lab.a, lab.b, 7001) as sock, Capture(lab.b, f"udp port {sock.getsockname()[1]}") as capture:
+        key = (*sock.getsockname()[:2], lab.b.address6, 7001, "udp")
+        for _ in range(10):
+            sock.send(b"x")
+        wait_for(lambda: os.path.getsize(capture.path) > 10 * 60, "the packets in the capture")
+        found = list(flows(capture.packets()).get(key, {}))
+        capture.remove()
+    return found
+
+
+@HOOKS
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_the_catch_all_goes_on_over_a_restart_and_ends_when_no_daemon_comes(lab, pins, attach, number):
+    def is_catch_all():
+        return all(label & ~labels.ENTROPY == labels.encode(3, 2) for label in labels_now(lab))
+
+    sink = traffic.UdpServer(lab.b, 7001)
+    text = configuration(attach, pins, "    persistIdle: 1s\n").replace("fireflyp: {}", "perfsonar: {experimentId: 3, activityId: 2, flows: false}")
+    with Daemon(text, lab.a) as daemon:
+        wait_for(lambda: status(daemon)["catchAll"], "the catch-all")
+        assert is_catch_all()
+        daemon.stop(number)
+        assert is_catch_all(), "the daemon may be back in a moment"
+        restart(daemon)
+        assert is_catch_all()
+        daemon.stop(number)
+        wait_for(lambda: not is_catch_all(), "the catch-all to end while no daemon runs", 60)
+        restart(daemon)
+        wait_for(lambda: status(daemon)["catchAll"], "the catch-all of the next daemon")
+        assert is_catch_all()
+        daemon.stop(number)
+        wait_for(lambda: not is_catch_all(), "the catch-all to end while no daemon runs", 60)
+        daemon.conf.write_text(text.replace("perfsonar: {experimentId: 3, activityId: 2, flows: false}", "fireflyp: {}"))
+        restart(daemon)
+        assert status(daemon)["catchAll"] is None, "what is over is not taken over"
+    sink.close()
+
+
 def test_an_interface_that_is_no_longer_chosen_and_a_start_without_persist_leave_nothing(lab, pins):
     lab.a.run("ip", "link", "add", "eth7", "type", "veth", "peer", "name", "peer7")
     both = configuration("auto", pins).replace("[eth0]", "[eth0, eth7]")
     with Daemon(both, lab.a) as daemon:
         daemon.stop()
-        assert len([name for name in os.listdir(f"{pins}/marker/v1") if name.startswith("link")]) == 2
+        assert len([name for name in os.listdir(f"{pins}/marker/v2") if name.startswith("link")]) == 2
         daemon.conf.write_text(configuration("auto", pins))
         restart(daemon)
-        assert len([name for name in os.listdir(f"{pins}/marker/v1") if name.startswith("link")]) == 1
+        assert len([name for name in os.listdir(f"{pins}/marker/v2") if name.startswith("link")]) == 1
         daemon.stop()
         daemon.conf.write_text(configuration("auto", pins).replace("persist: true", "persist: false"))
         restart(daemon)

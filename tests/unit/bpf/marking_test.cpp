@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the BPF program does to a packet, byte by byte.
+#include <chrono>
 #include <random>
 #include <set>
 
@@ -53,6 +54,25 @@ TEST_F(Marking, AFlowIsItsWhole5Tuple) {
     expect_untouched(ethernet(type_ipv6) + Ip6{.next = 17}.over(udp(40000, 1094)), MARKER_NO_TAG);
     expect_untouched(ethernet(type_ipv6) + Ip6{.source = "2001:db8::3"}.over(tcp(40000, 1094)), MARKER_NO_TAG);
     expect_untouched(ethernet(type_ipv6) + Ip6{.destination = "2001:db8::3"}.over(tcp(40000, 1094)), MARKER_NO_TAG);
+}
+
+TEST_F(Marking, TheCatchAllOfADaemonThatIsGoneEndsWithItsLeaseAndMarksOfFlowsStay) {
+    table_.emplace(*program_, marker::Marks(with_room(1024)), 1024, std::chrono::hours(1));
+    ASSERT_TRUE(table_->put(key(40000, 1094), atlas));
+    set_catch_all(perfsonar);
+    const Bytes flow = ethernet(type_ipv6) + Ip6{}.over(tcp(40000, 1094));
+    const Bytes other = ethernet(type_ipv6) + Ip6{}.over(tcp(40001, 1094));
+    expect_marked(other, 14, perfsonar, MARKER_MARKED_CATCH_ALL);
+
+    auto settings = *program_->settings().lookup(0);
+    ASSERT_NE(settings.catch_all_until, 0u);
+    settings.catch_all_until = 1;
+    ASSERT_TRUE(program_->settings().update(0, settings).ok());
+    expect_untouched(other, MARKER_NO_TAG);
+    expect_marked(flow, 14, atlas, MARKER_MARKED_FLOW);
+
+    table_->renew_catch_all();
+    expect_marked(other, 14, perfsonar, MARKER_MARKED_CATCH_ALL);
 }
 
 TEST_F(Marking, AnEndedFlowIsNoLongerMarked) {
