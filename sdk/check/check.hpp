@@ -17,10 +17,12 @@ class Subject;
 struct Outcome {
     enum class Verdict { passed, failed, skipped };
     Verdict verdict = Verdict::passed;
-    std::string message = {};   ///< why it failed or was skipped
-    bool unconfigured = false;  ///< there are no options for the component, or they are refused
+    std::string message = {};  ///< why it failed or was skipped; of a passed one: a remark
+    bool unusable = false;     ///< the module does not load, or the component has no options that it takes
 
     [[nodiscard]] static Outcome pass() { return {}; }
+    /// What the check is about is optional, and this component does not have it.
+    [[nodiscard]] static Outcome absent(std::string message) { return {Verdict::passed, std::move(message)}; }
     [[nodiscard]] static Outcome fail(std::string message) { return {Verdict::failed, std::move(message)}; }
     [[nodiscard]] static Outcome skip(std::string message) { return {Verdict::skipped, std::move(message)}; }
 };

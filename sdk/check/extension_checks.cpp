@@ -67,7 +67,7 @@ Outcome status_is_json(Subject& subject) {
     return with_life(subject, [](Life& life, ProbeHost&) {
         if (!life.up()) return Outcome::skip(life.down());
         const auto* raw = life.extension(FLOWD_EXT_STATUS);
-        if (raw == nullptr) return Outcome::skip("it does not offer " FLOWD_EXT_STATUS);
+        if (raw == nullptr) return Outcome::absent("it does not offer " FLOWD_EXT_STATUS);
         const auto offered = copy_sized<flowd_ext_status>(raw);
         if (offered.status == nullptr) return Outcome::fail("member 'status' of its flowd_ext_status is missing");
         std::string text;
@@ -101,7 +101,7 @@ Outcome commands_answer(Subject& subject) {
     return with_life(subject, [](Life& life, ProbeHost&) {
         if (!life.up()) return Outcome::skip(life.down());
         const void* extension = life.extension(FLOWD_EXT_COMMAND);
-        if (extension == nullptr) return Outcome::skip("it does not offer " FLOWD_EXT_COMMAND);
+        if (extension == nullptr) return Outcome::absent("it does not offer " FLOWD_EXT_COMMAND);
         const auto offered = copy_sized<flowd_ext_command>(extension);
         if (Outcome outcome = check_commands(offered); outcome.verdict != Outcome::Verdict::passed) return outcome;
         static constexpr char unknown[] = "no-such-command";
@@ -188,7 +188,7 @@ Outcome findings_of_an_instance(Subject& subject) {
     return with_life(subject, [](Life& life, ProbeHost&) {
         if (!life.up()) return Outcome::skip(life.down());
         const void* raw = life.extension(FLOWD_EXT_FINDINGS);
-        if (raw == nullptr) return Outcome::skip("it does not offer " FLOWD_EXT_FINDINGS);
+        if (raw == nullptr) return Outcome::absent("it does not offer " FLOWD_EXT_FINDINGS);
         const auto offered = copy_sized<flowd_ext_findings>(raw);
         if (offered.instance == nullptr) return Outcome::fail("member 'instance' of its flowd_ext_findings is missing");
         Judged judged;
@@ -205,7 +205,7 @@ Outcome findings_offline(Subject& subject) {
     if (!config) return without_config(config.error());
     const flowd_component& component = *(*config)->component;
     const void* raw = component.offline == nullptr ? nullptr : component.offline(FLOWD_EXT_FINDINGS);
-    if (raw == nullptr) return Outcome::skip("it does not offer " FLOWD_EXT_FINDINGS " without an instance");
+    if (raw == nullptr) return Outcome::absent("it does not offer " FLOWD_EXT_FINDINGS " without an instance");
     const auto offered = copy_sized<flowd_ext_findings>(raw);
     if (offered.offline == nullptr) return Outcome::fail("member 'offline' of its flowd_ext_findings is missing");
     const core::OfflineHost host(subject.registry(), subject.target().component, "check",
@@ -222,7 +222,7 @@ Outcome explanations(Subject& subject) {
     return with_life(subject, [](Life& life, ProbeHost&) {
         if (!life.up()) return Outcome::skip(life.down());
         const void* raw = life.extension(FLOWD_EXT_EXPLAIN);
-        if (raw == nullptr) return Outcome::skip("it does not offer " FLOWD_EXT_EXPLAIN);
+        if (raw == nullptr) return Outcome::absent("it does not offer " FLOWD_EXT_EXPLAIN);
         const auto offered = copy_sized<flowd_ext_explain>(raw);
         if (offered.explain == nullptr) return Outcome::fail("member 'explain' of its flowd_ext_explain is missing");
         std::vector<flowd_flow> flows(3);

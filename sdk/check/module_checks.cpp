@@ -28,7 +28,9 @@ Outcome note_present(Subject& subject) {
 /// Loads as the daemon does: symbols, major, descriptor, components, options, and that the note says the same.
 Outcome loads(Subject& subject) {
     const auto module = subject.module();
-    return module ? Outcome::pass() : Outcome::fail(module.error().message);
+    Outcome outcome = module ? Outcome::pass() : Outcome::fail(module.error().message);
+    outcome.unusable = !module;
+    return outcome;
 }
 
 Outcome repeats_itself(Subject& subject) {
@@ -121,7 +123,7 @@ Outcome tools_complete(Subject& subject) {
     auto component = subject.component();
     if (!component) return Outcome::skip(component.error().message);
     const flowd_component& table = (*component)->table;
-    if (table.offline == nullptr) return Outcome::skip("it offers nothing without an instance");
+    if (table.offline == nullptr) return Outcome::absent("it offers nothing without an instance");
     if (table.offline("org.example.unknown/1") != nullptr)
         return Outcome::fail("offline(\"org.example.unknown/1\") is not null");
     const auto tools = core::read_tools(table);

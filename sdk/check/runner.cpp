@@ -56,7 +56,7 @@ class SharedProgress {
         outcome = Outcome::fail(fmt::format("the check itself failed: {}", exception.what()));
     }
     std::string text(1, static_cast<char>('0' + static_cast<int>(outcome.verdict)));
-    text += outcome.unconfigured ? '1' : '0';
+    text += outcome.unusable ? '1' : '0';
     text += outcome.message.substr(0, max_message - 1);
     (void)!::write(answer, text.data(), text.size());
     // Not exit: what the module registered to run then is not under check, and it may hang.
@@ -158,14 +158,14 @@ Ran run(const Plan& plan, std::chrono::milliseconds limit) {
 std::vector<Ran> run(const std::vector<Plan>& plans, std::chrono::milliseconds limit,
                      const std::function<void(const Ran&)>& each) {
     std::vector<Ran> results;
-    std::set<std::pair<std::uint32_t, std::string>> unconfigured;
+    std::set<std::pair<std::uint32_t, std::string>> unusable;  // the module as a whole is kind 0
     for (const Plan& plan : plans) {
         const std::pair component(plan.target.kind, plan.target.component);
-        if (unconfigured.count(component) != 0) {
+        if (unusable.count(component) != 0 || unusable.count({0, {}}) != 0) {
             results.push_back({plan.name(), std::string(plan.check.promise), Outcome::skip({}), {}});
         } else {
             results.push_back(run(plan, limit));
-            if (results.back().outcome.unconfigured) unconfigured.insert(component);
+            if (results.back().outcome.unusable) unusable.insert(component);
         }
         each(results.back());
     }

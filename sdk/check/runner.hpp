@@ -31,8 +31,9 @@ struct Plan {
 
 [[nodiscard]] Ran run(const Plan& plan, std::chrono::milliseconds limit);
 
-/// Runs all in turn. After a check that found a component without usable options, the others of that component are not run:
-/// they are skipped without a message. `each` is called after each check.
+/// Runs all in turn. After a check that found that the module does not load, or that a component has no options that it
+/// takes, the others of the module or component are not run: they are skipped without a message. `each` is called after
+/// each check.
 [[nodiscard]] std::vector<Ran> run(const std::vector<Plan>& plans, std::chrono::milliseconds limit,
                                    const std::function<void(const Ran&)>& each);
 

@@ -28,7 +28,7 @@ std::string required_options(const core::OptionTable& table) {
 
 Outcome without_config(const Error& error) {
     Outcome outcome = error.code == FLOWD_NOT_FOUND ? Outcome::skip(error.message) : Outcome::fail(error.message);
-    outcome.unconfigured = true;
+    outcome.unusable = true;
     return outcome;
 }
 

@@ -103,10 +103,11 @@ def test_each_is_what_it_claims_to_be(c11, libcxx, libstdcxx, of_release_1_0):
 
 
 def counts(daemon):
-    """What the backends say they saw, by name, from the daemon's status."""
+    """What the backends say they saw, by name, from the daemon's status: starts, ends, ends without a start, and events that lack
+    what the plugin or the core has to say."""
     details = {instance.removeprefix("backend "): entry.get("status", {}) for instance, entry in daemon.cli("status")["details"].items()
                if instance.startswith("backend ")}
-    return {name: (status["starts"], status["ends"], status["outOfOrder"]) for name, status in details.items()}
+    return {name: (status["starts"], status["ends"], status["outOfOrder"], status.get("unlike", 0)) for name, status in details.items()}
 
 
 def run_daemon(prefix, monkeypatch, configuration, expected):
@@ -114,7 +115,7 @@ def run_daemon(prefix, monkeypatch, configuration, expected):
     from tests.harness.lab import wait_for
     monkeypatch.setattr(harness, "BINARY", prefix / "bin/flowd-cpp")
     with harness.Daemon(configuration) as daemon:
-        whole = {name: (number, number, 0) for name, number in expected.items()}
+        whole = {name: (number, number, 0, 0) for name, number in expected.items()}
         try:
             wait_for(lambda: counts(daemon) == whole, "every event at every backend", 30)
         except Exception:

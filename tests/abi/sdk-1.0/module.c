@@ -199,6 +199,12 @@ static int is(flowd_string string, const char* words) {
     return string.length == strlen(words) && memcmp(string.data, words, string.length) == 0;
 }
 
+/* The plugin c11 announces hosts of 2001:db8::/48. */
+static int is_of_c11(const flowd_key* key) {
+    static const uint8_t network[] = {0x20, 0x01, 0x0d, 0xb8, 0, 0};
+    return memcmp(key->source, network, sizeof network) == 0;
+}
+
 /* An event of the plugin c11, with what the core adds. */
 static int is_whole(const flowd_event* event) {
     const flowd_attachment* attachment = event->attachments;
@@ -227,7 +233,7 @@ static flowd_result sink_on_events(flowd_instance* instance, const flowd_event* 
         if (event->kind == FLOWD_EVENT_START) ++self->starts;
         if (event->kind == FLOWD_EVENT_END) ++self->ends;
         if (event->kind == FLOWD_EVENT_END && (event->flags & FLOWD_NO_START) != 0) ++self->disorder;
-        if (event->tag.experiment == 2 && !is_whole(event)) ++self->unlike;
+        if (is_of_c11(&event->key) && !is_whole(event)) ++self->unlike;
     }
     if (*taken == count) return FLOWD_OK;
     ++self->rests;
