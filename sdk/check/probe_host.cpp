@@ -77,9 +77,20 @@ void ProbeHost::judge_events(const flowd_event* events, std::size_t count, std::
             breach(fmt::format("emit was given an event whose size is {}", event->size));
         else if (event->kind < FLOWD_EVENT_START || event->kind > FLOWD_EVENT_CATCH_ALL_CLEAR)
             breach(fmt::format("emit was given an event of kind {}", event->kind));
-        else if (event->flow_id != 0)
-            breach("emit was given an event with a flow_id: the core gives flows their ids");
+        else if (event->flow_id != 0 && !knows_flow(event->flow_id))
+            breach("emit was given a flow_id that it has not answered before");
     }
+}
+
+bool ProbeHost::knows_flow(std::uint64_t id) {
+    const std::lock_guard lock(breaches_mutex_);
+    return flows_.count(id) != 0;
+}
+
+void ProbeHost::answer_flows(std::span<const std::uint64_t> ids, std::uint64_t* flow_ids) {
+    const std::lock_guard lock(breaches_mutex_);
+    flows_.insert(ids.begin(), ids.end());
+    if (flow_ids != nullptr) std::copy(ids.begin(), ids.end(), flow_ids);
 }
 
 void ProbeHost::judge_problem(const flowd_problem& problem) {
@@ -151,7 +162,10 @@ void ProbeHost::replace_output() {
         probe.judge_events(events, count, stride);
         if (probe.phase_ >= Phase::stopped) return FLOWD_STOPPED;
         if (probe.oddity_.emit_answer) return *probe.oddity_.emit_answer;
-        return probe.plain_.emit(self, events, count, stride, &taken, flow_ids);
+        std::vector<std::uint64_t> ids(count);
+        const flowd_result result = probe.plain_.emit(self, events, count, stride, &taken, ids.data());
+        probe.answer_flows(std::span(ids).first(taken), flow_ids);
+        return result;
     };
     host.post = [](const flowd_host* self, flowd_callback callback, void* user) -> flowd_result {
         ProbeHost& probe = of(self);

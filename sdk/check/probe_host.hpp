@@ -7,6 +7,8 @@
 #include <functional>
 #include <mutex>
 #include <optional>
+#include <set>
+#include <span>
 #include <string>
 #include <thread>
 #include <vector>
@@ -54,6 +56,8 @@ class ProbeHost : public testing::FakeHost {
     void on_instance_thread(const char* call);
     void judge_events(const flowd_event* events, std::size_t count, std::size_t stride);
     void judge_problem(const flowd_problem& problem);
+    bool knows_flow(std::uint64_t id);
+    void answer_flows(std::span<const std::uint64_t> ids, std::uint64_t* flow_ids);
     void judge_metric(const flowd_metric_info& info);
     void judge_refusal(const flowd_refusal& refusal);
     void replace_output();
@@ -70,6 +74,7 @@ class ProbeHost : public testing::FakeHost {
     std::function<void()> on_ready_;
     mutable std::mutex breaches_mutex_;
     std::vector<std::string> breaches_;
+    std::set<std::uint64_t> flows_;  // ids that emit has answered; of the same mutex
 };
 
 }  // namespace flowd::check

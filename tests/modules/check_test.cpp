@@ -92,6 +92,7 @@ const Case cases[] = {
     {"wrong-thread", "life", "timer was called from a thread that is not the instance's"},
     {"emits-early", "life", "emit was called before start"},
     {"emits-junk", "life", "emit was given an event of kind 42"},
+    {"invents-flow-id", "life", "emit was given a flow_id that it has not answered before"},
     {"spins-when-full", "emit-full", "it did not come back in start within 3 s"},
     {"fails-silently", "failures-explained", "start answered FLOWD_BUSY without reporting an error"},
     {"answers-nonsense", "life", "start answered 4711, which is not a result of this ABI"},

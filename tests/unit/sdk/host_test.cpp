@@ -57,6 +57,20 @@ TEST_F(HostTest, EmitTellsTheFlowOfEachEvent) {
     EXPECT_EQ(ids[3], 0u);
 }
 
+TEST_F(HostTest, AnEventThatNamesAFlowCountsOnlyWhileThatFlowLives) {
+    const flowd_key key = make_key({*Address::parse("2001:db8::1"), 1}, {*Address::parse("2001:db8::2"), 2}, 6);
+    std::vector<std::uint64_t> ids(1);
+    ASSERT_TRUE(host_->emit(std::vector{Event::start(key, {1, 1}).raw()}, ids));
+    const std::uint64_t flow = ids[0];
+    Event ongoing = Event::ongoing(key, {1, 1});
+    ongoing->flow_id = flow;
+    EXPECT_TRUE(host_->emit(std::vector{ongoing.raw()}, ids));
+    EXPECT_EQ(ids[0], flow);
+    EXPECT_TRUE(host_->emit(Event::end(key, {1, 1})));
+    EXPECT_TRUE(host_->emit(std::vector{ongoing.raw()}, ids));
+    EXPECT_EQ(ids[0], 0u);
+}
+
 TEST_F(HostTest, FlowIdsThatHaveNoRoomForAllEventsAreLeftAlone) {
     const std::vector<flowd_event> events(2, Event::catch_all({1, 1}).raw());
     std::vector<std::uint64_t> ids(1, 77);

@@ -179,10 +179,12 @@ typedef struct flowd_sample {
 
 /*
  * A flow event. Times are nanoseconds of Unix time, 0 for unknown.
- * Emitting: set kind, key, tag and what is known; flow_id, precedence and announcer are 0 or empty, and flags of the core
- * are refused. Repeat the tag in every start and ongoing, for another tag re-tags; the tag of an end counts only for a
- * flow that was never seen. An end before its start is taken as an end at its start, and counted. Texts longer than
- * allowed are cut at the start of a UTF-8 character.
+ * Emitting: set kind, key, tag and what is known; precedence and announcer are 0 or empty, and flags of the core are
+ * refused. flow_id is 0, or the id that emit answered before: then the event counts only while that flow lives, and is
+ * otherwise swallowed (its id is answered as 0); so a plugin learns that its flow has ended without asking. Repeat the tag
+ * in every start and ongoing, for another tag re-tags; the tag of an end counts only for a flow that was never seen. An
+ * end before its start is taken as an end at its start, and counted. Texts longer than allowed are cut at the start of a
+ * UTF-8 character.
  * Receiving: flow_id, start_time_ns, tag, usage, precedence, announcer and rule are those of the flow table. start and
  * end reach a backend once each, but after a reload a start with FLOWD_RESYNC may repeat what the predecessor was told:
  * take it as an upsert.
@@ -194,7 +196,7 @@ typedef struct flowd_event {
     uint8_t local;     /* FLOWD_LOCAL_* */
     uint8_t initiator; /* FLOWD_INITIATOR_* */
     uint8_t reserved[2]; /* 0 */
-    uint64_t flow_id; /* unique for the life of the daemon, never 0 in what a backend receives */
+    uint64_t flow_id; /* unique for the life of the daemon; never 0 in what a backend receives */
     flowd_key key;
     flowd_tag tag;
     int64_t time_ns; /* when the event happened; the core fills it when 0 */
