@@ -287,7 +287,8 @@ Outcome with_emit_answer(Subject& subject, flowd_result answer) {
     return with_life(
         subject,
         [](Life& life, ProbeHost& host) {
-            if (!life.up()) return Outcome::skip(life.down());
+            // A plugin that cannot do without its first event may refuse to start.
+            if (!life.up()) return life.unexplained() ? Outcome::skip(life.down()) : Outcome::absent(life.down());
             life.live({[&] { life.on_room(); }}, std::chrono::milliseconds(200));
             life.destroy();
             constexpr std::size_t most = 100'000;

@@ -14,7 +14,7 @@ std::string result_name(flowd_result result) {
                                             "FLOWD_NOT_FOUND", "FLOWD_DENIED",    "FLOWD_BUSY",    "FLOWD_LIMIT",
                                             "FLOWD_EXCEPTION", "FLOWD_NO_MEMORY", "FLOWD_FULL",    "FLOWD_STOPPED"};
     if (result <= FLOWD_OK && result >= FLOWD_STOPPED) return below[-result];
-    return fmt::format("{}, which is not a result of this ABI", result);
+    return std::to_string(result) + (result > FLOWD_OK ? ", which is not a result of this ABI" : "");
 }
 
 Life::Life(const flowd_component& component, const flowd_value& config, ProbeHost& host, Progress& progress)
@@ -33,7 +33,7 @@ flowd_result Life::guarded(const char* call, const std::function<flowd_result()>
     flowd_result result = FLOWD_EXCEPTION;
     try {
         result = work();
-        if (result > FLOWD_OK || result < FLOWD_STOPPED)
+        if (result > FLOWD_OK)  // an unknown negative one is a failure as others are
             host_.breach(fmt::format("{} answered {}", call, result_name(result)));
     } catch (const std::exception& exception) {
         host_.breach(fmt::format("an exception came out of {}: {}", call, exception.what()));

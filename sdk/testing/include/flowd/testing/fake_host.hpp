@@ -298,7 +298,8 @@ class FakeHost : public FakeExtensions {
             recorded.event.samples = nullptr;
             recorded.event.sample_count = 0;
             events_.push_back(std::move(recorded));
-            if (flow_ids != nullptr) flow_ids[accepted] = flow_id_of(event);
+            const std::uint64_t flow_id = flow_id_of(event);
+            if (flow_ids != nullptr) flow_ids[accepted] = flow_id;
             ++accepted;
         }
         return FLOWD_OK;
