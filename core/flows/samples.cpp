@@ -98,6 +98,11 @@ std::uint64_t SamplePeriod::shed() const {
     return shed_;
 }
 
+void SamplePeriod::count_shed(std::uint64_t more) {
+    const std::lock_guard lock(mutex_);
+    shed_ += more;
+}
+
 void SamplePeriod::clear() {
     const std::lock_guard lock(mutex_);
     entries_.clear();

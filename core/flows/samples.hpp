@@ -25,6 +25,7 @@ class SamplePeriod {
     [[nodiscard]] std::size_t bytes() const;
     [[nodiscard]] std::uint64_t invalid() const;  ///< refused because they were malformed, ...
     [[nodiscard]] std::uint64_t shed() const;     ///< ... or because there was no room
+    void count_shed(std::uint64_t more);          ///< of those that were not even offered to it
     void clear();
 
     explicit SamplePeriod(std::size_t max_bytes = 64u << 20) : max_bytes_(max_bytes) {}

@@ -19,7 +19,7 @@ void Sampling::collect() {
 
 void Sampling::begin() {
     if (gate_ != nullptr) finish();  // somebody is late: what the others found is not held back
-    auto gate = std::make_shared<SampleGate>([&loop = loop_] { loop.wake(); });
+    auto gate = std::make_shared<SampleGate>([&loop = loop_] { loop.wake(); }, late_);
     bool any = false;
     for (const auto& instance : supervisor_.instances())
         if (instance->kind() == FLOWD_ENRICHER) any = instance->sample(gate) || any;

@@ -2,7 +2,9 @@
 // Has the enrichers look at the live flows once per period, and brings what they found to the flow table. Main thread.
 #pragma once
 
+#include <atomic>
 #include <chrono>
+#include <cstdint>
 #include <memory>
 
 #include "core/flows/bus.hpp"
@@ -33,6 +35,7 @@ class Sampling {
     const Supervisor& supervisor_;
     Loop& loop_;
     Loop::Id timer_ = 0;
+    const std::shared_ptr<std::atomic<std::uint64_t>> late_ = std::make_shared<std::atomic<std::uint64_t>>(0);
     std::shared_ptr<SampleGate> gate_;  ///< while a round is under way
 };
 

@@ -5,9 +5,11 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <atomic>
 #include <functional>
 
 #include "core/flows/samples.hpp"
+#include "core/modules/sample_gate.hpp"
 #include "flowd/unique_fd.hpp"
 #include "tests/unit/flows/support.hpp"
 
@@ -452,6 +454,22 @@ TEST_F(Samples, ThatWereShedOrMalformedAreCounted) {
     for (int i = 0; i < 10; ++i) many.add("netlink", &one);
     bus->apply_samples(many);
     EXPECT_EQ(bus->counters().samples_shed, shed + 2) << "eight of one flow";
+}
+
+TEST_F(Samples, ThatComeAfterTheirPeriodAreShedAndCountedWithTheNext) {
+    const auto api = announcer("api");
+    emit(api, start(1));
+    const auto late = std::make_shared<std::atomic<std::uint64_t>>(0);
+    const auto one = sample(id_of(1));
+    SampleGate first([] {}, late);
+    bus->apply_samples(first.close());
+    EXPECT_EQ(first.add("slow", &one), FLOWD_STOPPED);
+    EXPECT_EQ(first.add("slow", &one), FLOWD_STOPPED);
+    SampleGate second([] {}, late);
+    EXPECT_EQ(second.add("slow", &one), FLOWD_OK);
+    bus->apply_samples(second.close());
+    EXPECT_EQ(bus->counters().samples_shed, 2u);
+    EXPECT_EQ(bus->counters().samples, 1u);
 }
 
 TEST_F(Samples, AreNotAlwaysShedOfTheSameFlows) {
