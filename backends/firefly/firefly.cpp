@@ -353,6 +353,7 @@ void FireflyBackend::publish() {
 }
 
 void FireflyBackend::status(json::Writer& object) const {
+    object.member("summary", summary());
     object.key("collectors").array();
     for (const Collector& collector : collectors_) collector.target->status(object);
     object.end();

@@ -54,6 +54,9 @@ class FireflyBackend final : public Backend {
         return {tool<&send_fireflies>("send", "Sends a start and an end to collectors, to prove the way to them."),
                 tool<&listen_for_fireflies>("listen", "Is a collector for a moment: prints what comes and what it says.")};
     }
+    std::vector<Finding> findings() const;
+    static std::vector<Finding> host_findings(const Options& options, const Offline& core);
+    void explain(const FlowBatch& flows, Explanations& explanations) const;
     Result<void> prepare() override;
     Result<void> start() override;
     /// Collectors that stay are told nothing twice. One that is new is told what is live, as ongoing, once it can be sent
@@ -91,6 +94,8 @@ class FireflyBackend final : public Backend {
         [[nodiscard]] firefly::Layout present_layout() const;
     };
 
+    [[nodiscard]] std::string summary() const;
+    void explain(std::size_t index, const flowd_flow& flow, Explanations& explanations) const;
     [[nodiscard]] Collector make_collector(const Options& options, const firefly_backend::Collector& configured);
     [[nodiscard]] Result<Timer> ongoing_timer(const Options& options);
     /// Goes on with every introduction whose collector can be sent to.

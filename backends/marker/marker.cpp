@@ -37,10 +37,15 @@ Result<void> Marker::start() {
     if (auto done = marking_->guard(); !done) return done;
     if (auto done = share_socket_tags(); !done) return done;
     look_for_taggers();
+    auto taggers = host().shared().on_change(FLOWD_SHARED_SOCKET_TAGGERS, [this] {
+        if (marking_) look_for_taggers();
+    });
+    if (!taggers) return std::move(taggers).error();
+    taggers_ = *std::move(taggers);
+    tell_interfaces();
     publish();
     auto second = host().every(std::chrono::seconds(1), [this] {
         if (!marking_) return;
-        look_for_taggers();
         marking_->table().renew_catch_all();
         series_->publish(*marking_);
     });
@@ -136,11 +141,13 @@ Result<void> Marker::reconfigure(Options options) {
     said_full_ = false;
     series_->publish(**fresh);  // what it has counted since the last second
     publish();
+    tell_interfaces();
     return share_socket_tags();
 }
 
 Result<void> Marker::stop(Deadline) {
     change_watch_.reset();
+    taggers_.reset();
     attach_soon_.cancel();
     catch_all_timer_.reset();
     adopted_timer_.reset();

@@ -29,6 +29,9 @@ class Marker final : public Backend {
     static void validate(const Options& options, Problems& problems) { Options::validate(options, problems); }
     static std::vector<Command<Marker>> commands();
     static std::vector<Tool> tools();
+    std::vector<Finding> findings() const;
+    static std::vector<Finding> host_findings(const Options& options, const Offline& core);
+    void explain(const FlowBatch& flows, Explanations& explanations) const;
 
     Result<void> prepare() override;
     Result<void> start() override;
@@ -55,6 +58,10 @@ class Marker final : public Backend {
     /// After a while: a catch-all that no plugin has given goes.
     [[nodiscard]] Result<void> await_catch_all();
     void clear_catch_all();
+    /// Publishes where it marks, for those that meter there (flowd.interfaces/1).
+    void tell_interfaces();
+    [[nodiscard]] std::string summary() const;
+    void explain(std::size_t index, const flowd_flow& flow, Explanations& explanations) const;
     void set_catch_all(std::optional<flowd_tag> tag);
     void start_flow(const flowd_event& event);
 
@@ -69,9 +76,12 @@ class Marker final : public Backend {
     bool said_full_ = false;
     std::unique_ptr<Series> series_;  // of the program that is in force
     Timer second_timer_;
+    Subscription taggers_;
     Watch change_watch_;
     bpf::Throttle attach_soon_{host(), [this] {
-                                   if (marking_) marking_->attach_again();
+                                   if (!marking_) return;
+                                   marking_->attach_again();
+                                   tell_interfaces();
                                }};
     Timer catch_all_timer_;
 };

@@ -8,10 +8,6 @@
 namespace flowd::marker {
 namespace {
 
-bpf::InterfaceChoice choice_of(const Options& options) {
-    return {options.target_interfaces, options.discover_interfaces, bpf::RouteFamily::ipv6};
-}
-
 /// A daemon that is busy or stopped for a moment is not gone.
 std::chrono::seconds lease_of(const Options& options) {
     return std::max(options.persist_idle, std::chrono::seconds(10));
@@ -29,6 +25,10 @@ bpf::Attachments::Purpose purpose_of(const Options& options, const Program& prog
 }
 
 }  // namespace
+
+bpf::InterfaceChoice choice_of(const Options& options) {
+    return {options.target_interfaces, options.discover_interfaces, bpf::RouteFamily::ipv6};
+}
 
 Result<std::unique_ptr<Marking>> Marking::make(Host& host, const Options& options, const Pins* pins) {
     const flowd_level level = options.debug_mode ? FLOWD_LEVEL_INFO : FLOWD_LEVEL_DEBUG;

@@ -19,6 +19,9 @@
 
 namespace flowd::marker {
 
+/// The interfaces that the options choose.
+[[nodiscard]] bpf::InterfaceChoice choice_of(const Options& options);
+
 class Marking {
   public:
     /// Loads the program. With `pins`, what is in force there is taken over. Nothing is attached yet. `host` must outlive
@@ -50,6 +53,7 @@ class Marking {
     [[nodiscard]] const TagTable& table() const { return table_; }
     [[nodiscard]] bpf::Attachments& attachments() { return attachments_; }
     [[nodiscard]] const bpf::Attachments& attachments() const { return attachments_; }
+    [[nodiscard]] const bpf::Interfaces& interfaces() const { return interfaces_; }
     [[nodiscard]] const Program& program() const { return program_; }
     [[nodiscard]] const std::vector<std::string>& missing() const { return missing_; }
     [[nodiscard]] bool has_lost_flows() const { return has_lost_flows_; }

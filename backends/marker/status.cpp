@@ -52,7 +52,16 @@ void write_table(json::Writer& object, const TagTable& table) {
 
 }  // namespace
 
+std::string Marker::summary() const {
+    if (!marking_) return "stopped";
+    std::string names;
+    for (const auto& state : marking_->attachments().states()) names += (names.empty() ? "" : ", ") + state.link.name;
+    if (names.empty()) return "waits for an interface";
+    return (marking_->table().observes() ? "observes " : "marks on ") + names;
+}
+
 void Marker::status(json::Writer& object) const {
+    object.member("summary", summary());
     object.member("strategy", name_of(options_.strategy));
     object.member("policy", options_.policy == Policy::keep_explicit ? "keepExplicit" : "override");
     object.member("persist", options_.persist);

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstdint>
 #include <cstring>
+#include <optional>
 #include <string>
 #include <unordered_set>
 
@@ -71,6 +72,10 @@ class TagTable {
     /// Whether programs look for a tag in the socket of a packet without a flow of its own.
     void set_socket_tags(bool on);
 
+    /// The mark of a flow that is in the table; nothing when it is not.
+    [[nodiscard]] Result<std::optional<marker_mark>> entry_of(const flowd_key& key);
+    [[nodiscard]] bool carries(marker_mark mark) const { return marks_.carries(mark); }
+    [[nodiscard]] bool takes_ipv4() const { return marks_.takes_ipv4(); }
     [[nodiscard]] std::uint32_t size() const { return size_; }
     [[nodiscard]] std::uint32_t capacity() const { return capacity_; }
     [[nodiscard]] bool has_catch_all() const { return (catch_all_mark_.label & MARKER_IS_SET) != 0; }

@@ -41,7 +41,6 @@ Metrics::Metrics(Host& host, Options options)
 }
 
 Result<void> Metrics::prepare() {
-    if (auto prepared = entrance_.prepare(); !prepared) return prepared;
     for (const Listener& listener : options_.listeners()) {
         auto socket = entrance_.open_tcp(listener.endpoint.port, listener.option);
         if (!socket) return std::move(socket).error();
@@ -138,7 +137,7 @@ void Metrics::each_second() {
     http::Counts counts;
     counts.over_cap = sum([](const http::Server& one) { return one.counts().over_cap; });
     counts.starved = sum([](const http::Server& one) { return one.counts().starved; });
-    entrance_.each_second(counts);
+    entrance_.warn_of_crowd(counts);
 }
 
 template <typename Of>
@@ -160,6 +159,7 @@ void Metrics::publish() {
 }
 
 void Metrics::status(json::Writer& object) const {
+    object.member("summary", "serves " + options_.listeners().front().endpoint.to_string());
     object.key("addresses").array();
     for (const Listener& listener : options_.listeners()) object.value(listener.endpoint.to_string());
     object.end();
@@ -169,7 +169,6 @@ void Metrics::status(json::Writer& object) const {
     object.member("scrapes", scrapes_).member("refused", refused_).member("lastBytes", last_bytes_);
     object.member("flowsLive", counts_.live());
     object.member("flowsShown", samples_.shown()).member("samplesLeftOut", samples_.left_out());
-    if (!entrance_.last_error().empty()) object.member("lastError", entrance_.last_error());
 }
 
 }  // namespace flowd::metrics

@@ -39,7 +39,7 @@ const Table<Options>& Options::table() {
         option("skopsPort", &O::skops_port)
             .range(0, 65535)
             .doc("TCP port for flows as the skops enricher samples them; 8081 without port, 0 is off."),
-        Entrance::token_file(),
+        Entrance::token(),
         option("perFlow", &O::per_flow).default_value(true).doc("Show TCP figures of each flow that enrichers sample."),
         option("maxFlows", &O::max_flows)
             .range(0, 100'000)

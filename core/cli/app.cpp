@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/cli/app.hpp"
 
+#include <array>
 #include <CLI/CLI.hpp>
 #include <cstdlib>
 #include <exception>
@@ -67,7 +68,8 @@ class CommandLine {
         add_global_options(app_, options);
 
         command("run", "Run the daemon in the foreground", "  flowd-cpp run --conf /etc/flowd-cpp/conf.yaml");
-        command("check", "Judge the configuration; needs no privileges", "  flowd-cpp check --conf ./conf.yaml");
+        command("check", "Judge the configuration; needs no privileges", "  flowd-cpp check --conf ./conf.yaml")
+            ->add_flag("--host", host, "Judge this host as well: what each configured instance would find amiss on it");
         command("conf", "Print the configuration in force, with defaults and without secrets", "  flowd-cpp conf");
 
         CLI::App* modules =
@@ -83,6 +85,13 @@ class CommandLine {
         flows->add_option("--limit", limit, "At most so many; the daemon has a default of its own")->type_name("N");
         metrics_ = command("metrics", "Every time series of the daemon and its instances", "  flowd-cpp metrics --json");
         metrics_->allow_extras();  // words for a backend of that name
+        command("refusals", "What instances refused from outside: the last 256", "  flowd-cpp refusals --json");
+        command("findings", "What instances find amiss now", "  flowd-cpp findings --json");
+        CLI::App* explain = command("explain", "What the daemon and each instance know of one flow",
+                                    "  flowd-cpp explain tcp [2001:db8::1]:5201 [2001:db8::2]:40000");
+        explain->add_option("protocol", flow_words[0], "tcp, udp, sctp or a number")->type_name("PROTOCOL")->required();
+        explain->add_option("source", flow_words[1], "One end")->type_name("ADDRESS:PORT")->required();
+        explain->add_option("destination", flow_words[2], "The other")->type_name("ADDRESS:PORT")->required();
         command("commands", "What the instances of the running daemon can be told", "  flowd-cpp commands");
         command("reload", "Read the configuration anew, as SIGHUP does, and say how it went", "  flowd-cpp reload");
 
@@ -157,6 +166,8 @@ class CommandLine {
     std::optional<std::uint64_t> limit;
     NewModule new_module;
     std::string experiment, activity, value;
+    std::array<std::string, 3> flow_words;
+    bool host = false;
     bool all = false;
     bool is_scitag = false;
     std::vector<std::string> words;  ///< for the daemon
@@ -209,7 +220,7 @@ control::Arguments flows_request(const CommandLine& line) {
 ExitCode execute(const CommandLine& line, const Environment& environment, const Output& output) {
     const GlobalOptions& options = line.options;
     if (line.said("run")) return environment.run_daemon(options);
-    if (line.said("check")) return check(options, output);
+    if (line.said("check")) return check(options, output, line.host);
     if (line.said("conf")) return show_configuration(options, output);
     if (line.said("modules")) {
         return line.said_list() ? list_modules(options, output, line.load) : show_module(options, output, line.name);
@@ -217,6 +228,10 @@ ExitCode execute(const CommandLine& line, const Environment& environment, const 
     if (line.said("status")) return ask_daemon(options, output, {"status"});
     if (line.said("flows")) return ask_daemon(options, output, flows_request(line));
     if (line.said("metrics")) return ask_daemon(options, output, {"metrics"});
+    if (line.said("refusals")) return ask_daemon(options, output, {"refusals"});
+    if (line.said("findings")) return ask_daemon(options, output, {"findings"});
+    if (line.said("explain"))
+        return ask_daemon(options, output, {"explain", line.flow_words[0], line.flow_words[1], line.flow_words[2]});
     if (line.said("commands")) return ask_daemon(options, output, {"commands"});
     if (line.said("reload")) return ask_daemon(options, output, {"reload"});
     if (line.said("new-module")) return make_module(line.new_module, install_paths(), output);

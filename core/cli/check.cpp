@@ -3,10 +3,16 @@
 #include <ostream>
 
 #include "core/cli/commands.hpp"
+#include "core/config/offline_host.hpp"
 #include "core/config/render.hpp"
+#include "core/modules/findings.hpp"
 #include "core/service/installation.hpp"
 #include "core/service/problem_exit.hpp"
+#include "core/service/status_json.hpp"
+#include "core/service/text.hpp"
+#include "core/service/version.hpp"
 #include "flowd/json.hpp"
+#include "flowd/sized.hpp"
 
 namespace flowd::core::cli {
 namespace {
@@ -36,6 +42,53 @@ void write_problems(json::Writer& writer, const Problems& problems) {
     writer.end();
 }
 
+void log_line(const Output& output, std::string_view instance, flowd_level level, std::string_view line) {
+    if (level < FLOWD_LEVEL_INFO) return;
+    output.err << instance << ": "
+               << (level >= FLOWD_LEVEL_ERROR     ? "error: "
+                   : level >= FLOWD_LEVEL_WARNING ? "warning: "
+                                                  : "")
+               << printable(line) << '\n';
+}
+
+/// What each instance would find here. One that has nothing to say has no entry.
+FindingsBoard::All look_at_host(const Configuration& configuration, const Registry& registry, const Output& output) {
+    FindingsBoard::All all;
+    for (const InstanceConfig& instance : configuration.instances) {
+        const std::string name = std::string(kind_name(instance.kind)) + " " + instance.key;
+        FindingSink sink;
+        try {
+            const void* const table =
+                instance.component->offline == nullptr ? nullptr : instance.component->offline(FLOWD_EXT_FINDINGS);
+            const auto offered = copy_sized<flowd_ext_findings>(table);
+            if (offered.offline == nullptr) continue;
+            const OfflineHost host(
+                registry, instance.key, version(),
+                {[&](flowd_level level, std::string_view line) { log_line(output, name, level, line); }, {}});
+            if (offered.offline(host.abi(), &instance.value(), sink.abi()) != FLOWD_OK)
+                log_line(output, name, FLOWD_LEVEL_WARNING, "this host could not be looked at as a whole");
+        } catch (...) {
+            log_line(output, name, FLOWD_LEVEL_ERROR, "an exception came out of the module");
+        }
+        if (!sink.findings().empty()) all[name] = std::move(sink.findings());
+    }
+    return all;
+}
+
+bool has_error(const FindingsBoard::All& all) {
+    return std::any_of(all.begin(), all.end(), [](const auto& entry) {
+        return std::any_of(entry.second.begin(), entry.second.end(),
+                           [](const Finding& one) { return one.severity >= FLOWD_LEVEL_ERROR; });
+    });
+}
+
+/// By the caller, who need not have the daemon's rights. What modules log meanwhile goes to the error output.
+LoadedConfiguration load(Installation& installation, const GlobalOptions& options, const Output& output) {
+    return installation.load(options.conf, {true, [&](std::string_view instance, flowd_level level, std::string_view line) {
+                                                log_line(output, instance, level, line);
+                                            }});
+}
+
 /// A configuration that is refused without an error would be a defect of ours; it must not look like success.
 ExitCode verdict(const LoadedConfiguration& loaded) {
     if (loaded.configuration) return ExitCode::ok;
@@ -45,26 +98,31 @@ ExitCode verdict(const LoadedConfiguration& loaded) {
 
 }  // namespace
 
-ExitCode check(const GlobalOptions& options, const Output& output) {
+ExitCode check(const GlobalOptions& options, const Output& output, bool host) {
     Installation installation(install_paths(), options.modules);
-    const LoadedConfiguration loaded = installation.load(options.conf);
+    const LoadedConfiguration loaded = load(installation, options, output);
+    const auto found = host && loaded.configuration ? look_at_host(*loaded.configuration, installation.registry(), output)
+                                                    : FindingsBoard::All();
     if (output.json) {
         std::string text;
         json::Writer writer(text);
         writer.object().member("file", options.conf).member("usable", loaded.configuration.has_value());
         writer.key("problems");
         write_problems(writer, loaded.problems);
+        if (host) writer.key("findings").raw(findings_json(found));
         writer.end();
         output.answer(text);
     } else {
         output.out << loaded.problems.to_string() << summary(options, loaded) << '\n';
+        if (!found.empty()) output.answer(findings_json(found));
     }
-    return verdict(loaded);
+    const ExitCode code = verdict(loaded);
+    return code == ExitCode::ok && has_error(found) ? ExitCode::failure : code;
 }
 
 ExitCode show_configuration(const GlobalOptions& options, const Output& output) {
     Installation installation(install_paths(), options.modules);
-    const LoadedConfiguration loaded = installation.load(options.conf);
+    const LoadedConfiguration loaded = load(installation, options, output);
     output.err << loaded.problems.to_string();
     if (!loaded.configuration) return verdict(loaded);
     if (output.json) {

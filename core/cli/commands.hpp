@@ -12,7 +12,8 @@
 
 namespace flowd::core::cli {
 
-[[nodiscard]] ExitCode check(const GlobalOptions& options, const Output& output);
+/// `host`: also what each instance would find amiss on this host (flowd.findings/1).
+[[nodiscard]] ExitCode check(const GlobalOptions& options, const Output& output, bool host);
 [[nodiscard]] ExitCode show_configuration(const GlobalOptions& options, const Output& output);
 
 /// `load`: load each module instead of only reading its note, so that a refusal shows.

@@ -116,7 +116,7 @@ Result<const InstanceConfig*> configured(const LoadedConfiguration& loaded, cons
 ExitCode call(const Tool& tool, const Offer& offer, const GlobalOptions& options, const Output& output,
               Installation& installation, const ValueTree& values, const std::string& word) {
     // The configuration is a help to the tool, no condition: what is wrong with it is for `check` to say.
-    const LoadedConfiguration loaded = installation.load(options.conf);
+    const LoadedConfiguration loaded = installation.load(options.conf, {true, {}});
     const auto config = configured(loaded, *offer.component, word);
     if (!config) return output.fail(config.error());
 

@@ -8,7 +8,7 @@ namespace flowd::core::cli {
 namespace {
 
 const Option* find(const OptionTable& table, std::string_view name) {
-    const auto found = std::find_if(table.begin(), table.end(), [&](const Option& one) { return one.is_called(name); });
+    const auto found = std::find_if(table.begin(), table.end(), [&](const Option& one) { return one.is_written_as(name); });
     return found == table.end() ? nullptr : &*found;
 }
 

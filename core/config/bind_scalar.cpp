@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // The scalar half of Binder.
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <limits>
 
 #include "core/config/binder.hpp"
 #include "core/config/nearest.hpp"
 #include "core/config/scalar.hpp"
+#include "core/config/value_file.hpp"
 #include "flowd/address.hpp"
 
 namespace flowd::core {
@@ -109,6 +113,40 @@ bool Binder::bind_scalar(const Option& option, const YamlNode& node, const At& a
         default:
             return bind_text(option, node, at, out);
     }
+}
+
+bool Binder::bind_file(const Option& option, const YamlNode& node, const At& at, flowd_value& out) {
+    out.size = sizeof(flowd_value);
+    out.type = option.type;
+    Problem problem;
+    problem.where = node.where;
+    problem.path = at.written;
+    problem.found = describe(node);
+    if (node.kind != YamlNode::Kind::scalar || !node.text.starts_with('/')) {
+        problem.message = must_be(FLOWD_OPTION_PATH);
+        problem.allowed = "an absolute file name";
+        problem.hint = "write the name of a file whose first line is the value";
+        problems_.add(std::move(problem));
+        return false;
+    }
+    auto real = trust_ ? trust_(node.text) : Result<std::filesystem::path>(std::filesystem::path(node.text));
+    auto value = real ? read_value_file(*real, at.secret) : Result<std::string>(std::move(real).error());
+    const bool may_not = !value && ::access(node.text.c_str(), R_OK) != 0 && errno == EACCES;
+    if (!value) {
+        problem.result = value.error().code;
+        problem.message = value.error().message;
+        problem.hint = value.error().hint;
+        if (value.error().code != FLOWD_INVALID) problem.category = Problem::Category::system;
+        if (may_not) problem.hint = "run as root or as the daemon's user, or let the daemon's group read it";
+        if (may_not && may_lack_rights_) problem.level = FLOWD_LEVEL_WARNING;
+        problems_.add(std::move(problem));
+        if (!may_not || !may_lack_rights_) return false;
+        lacks_values_ = true;
+    }
+    out.flags = present(true);
+    out.text = tree_.keep(value ? std::string_view(*value) : std::string_view());
+    tree_.remember_file(out, node.text);
+    return true;
 }
 
 bool Binder::bind_text(const Option& option, const YamlNode& node, const At& at, flowd_value& out) {

@@ -58,8 +58,8 @@ bool Binder::bind_group(const OptionTable& table, const YamlNode* node, const At
     std::vector<const YamlNode::Entry*> chosen(table.size(), nullptr);
     if (node != nullptr) {
         for (const YamlNode::Entry& entry : node->entries) {
-            const auto row =
-                std::find_if(table.begin(), table.end(), [&](const Option& option) { return option.is_called(entry.key); });
+            const auto row = std::find_if(table.begin(), table.end(),
+                                          [&](const Option& option) { return option.is_written_as(entry.key); });
             if (row == table.end()) {
                 reject_key(entry, table, at, more_keys);
                 good = false;
@@ -121,6 +121,10 @@ bool Binder::bind_row(const Option& option, const YamlNode::Entry* entry, const 
     }
     if (!at.is_default) {
         tree_.remember(at.canonical, is_collection(option.type) ? entry->where : entry->value.where);
+        if (option.is_file_key(entry->key)) {
+            tree_.remember(below(group_at.canonical, option.file_key()), entry->value.where);
+            return bind_file(option, entry->value, at, out);
+        }
         if (at.secret) files_with_secrets_.insert(entry->where.file);
     }
     return bind_value(option, entry->value, at, group, out);
@@ -213,6 +217,9 @@ void Binder::reject_key(const YamlNode::Entry& entry, const OptionTable& table, 
         names.push_back(option.name);
         words.push_back(option.name);
         words.insert(words.end(), option.aliases.begin(), option.aliases.end());
+        if (!option.has_file()) continue;
+        names.push_back(option.file_key());
+        words.push_back(option.file_key());
     }
     names.insert(names.end(), more_keys.begin(), more_keys.end());
     words.insert(words.end(), more_keys.begin(), more_keys.end());

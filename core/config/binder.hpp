@@ -21,9 +21,9 @@ class Binder {
   public:
     using Trust = std::function<Result<std::filesystem::path>(const std::filesystem::path&)>;
 
-    /// Borrows all of them for its life.
-    Binder(ValueTree& tree, Problems& problems, const Registry& registry, const Trust& trust)
-        : tree_(tree), problems_(problems), registry_(registry), trust_(trust) {}
+    /// Borrows all of them for its life. `may_lack_rights`: a value in a file that this process may not read is a warning.
+    Binder(ValueTree& tree, Problems& problems, const Registry& registry, const Trust& trust, bool may_lack_rights = false)
+        : tree_(tree), problems_(problems), registry_(registry), trust_(trust), may_lack_rights_(may_lack_rights) {}
 
     /// Fills `out` as a GROUP with one item per row. `node` is a map, or null for "nothing written". `path` is how the
     /// file spells the way to it; `more_keys` are further words to offer for an unknown key. False when it added errors.
@@ -32,6 +32,9 @@ class Binder {
 
     /// Files in which a secret stands.
     [[nodiscard]] const std::set<std::string>& files_with_secrets() const { return files_with_secrets_; }
+
+    /// A value stands in a file that could not be read: it is empty.
+    [[nodiscard]] bool lacks_values() const { return lacks_values_; }
 
   private:
     /// Where the binder stands.
@@ -56,6 +59,8 @@ class Binder {
     bool bind_value(const Option& option, const YamlNode& node, const At& at, Group& group, flowd_value& out);
     bool bind_collection(const Option& option, const YamlNode& node, const At& at, Group& group, flowd_value& out);
     bool bind_scalar(const Option& option, const YamlNode& node, const At& at, Group& group, flowd_value& out);
+    /// NAMEFile: the value is the first line of a file.
+    bool bind_file(const Option& option, const YamlNode& node, const At& at, flowd_value& out);
     bool bind_text(const Option& option, const YamlNode& node, const At& at, flowd_value& out);
     bool bind_number(const Option& option, const YamlNode& node, const At& at, flowd_value& out);
     bool bind_experiment(const Option& option, const YamlNode& node, const At& at, flowd_value& out);
@@ -77,6 +82,8 @@ class Binder {
     Problems& problems_;
     const Registry& registry_;
     const Trust& trust_;
+    const bool may_lack_rights_;
+    bool lacks_values_ = false;
     std::set<std::string> files_with_secrets_;
     std::size_t list_index_ = 0;  ///< of the item being bound, for pairs of experiment and activity lists
 };

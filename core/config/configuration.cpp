@@ -157,11 +157,11 @@ class Loader {
             return;
         }
 
-        Binder binder(instance.values, problems_, context_.registry, context_.trust);
+        Binder binder(instance.values, problems_, context_.registry, context_.trust, context_.may_lack_rights);
         const bool good = binder.bind_table(instance.options, &options, entry.where, instance.written_path,
                                             instance.values.root(), core_words());
         secrets_.insert(binder.files_with_secrets().begin(), binder.files_with_secrets().end());
-        if (good && core_keys_good) validate(instance);
+        if (good && core_keys_good && !binder.lacks_values()) validate(instance);
         configuration_.instances.push_back(std::move(instance));
     }
 

@@ -69,6 +69,8 @@ struct LoadContext {
     /// Judges whether a file may be read or handed to a module (design 9), and answers the real path to open:
     /// trusted_path() of core/service/trust.hpp. Not set: no judgement.
     std::function<Result<std::filesystem::path>(const std::filesystem::path&)> trust = {};
+    /// For `check` and its like: what this process may not read is a warning, and what depends on it is not judged.
+    bool may_lack_rights = false;
     /// What a module logs in validate(). Not set: nowhere.
     std::function<void(std::string_view instance, flowd_level level, std::string_view line)> log = {};
 };

@@ -51,6 +51,9 @@ class YamlWriter {
   public:
     explicit YamlWriter(const Registry& registry) : registry_(registry) {}
 
+    /// Where the values of what follows are kept.
+    void values_of(const ValueTree& tree) { tree_ = &tree; }
+
     void line(std::size_t indent, std::string_view text) { out_.append(indent, ' ').append(text).push_back('\n'); }
 
     void group(const OptionTable& table, const flowd_value& value, std::size_t indent, bool secret) {
@@ -88,6 +91,10 @@ class YamlWriter {
                 list(key, option, value, indent, secret);
                 return;
             default:
+                if (const auto file = tree_->file_of(value); !file.empty()) {
+                    line(indent, yaml_text(option.file_key()) + ": " + yaml_text(file));
+                    return;
+                }
                 line(indent, key + " " + scalar_yaml(option, value, secret) + comment(option, value, secret, experiment));
                 return;
         }
@@ -149,36 +156,42 @@ class YamlWriter {
     }
 
     const Registry& registry_;
+    const ValueTree* tree_ = nullptr;
     std::string out_;
 };
 
-void write_value(json::Writer& writer, const Option& option, const flowd_value& value, bool secret);
+void write_value(json::Writer& writer, const ValueTree& tree, const Option& option, const flowd_value& value, bool secret);
 
-void write_members(json::Writer& writer, const OptionTable& table, const flowd_value& value, bool secret) {
+void write_members(json::Writer& writer, const ValueTree& tree, const OptionTable& table, const flowd_value& value,
+                   bool secret) {
     for (std::size_t i = 0; i < table.size(); ++i) {
         if (!is_present(*item_at(value, i))) continue;
+        if (const auto file = tree.file_of(*item_at(value, i)); !file.empty()) {
+            writer.member(table[i].file_key(), file);
+            continue;
+        }
         writer.key(table[i].name);
-        write_value(writer, table[i], *item_at(value, i), secret);
+        write_value(writer, tree, table[i], *item_at(value, i), secret);
     }
 }
 
-void write_value(json::Writer& writer, const Option& option, const flowd_value& value, bool secret) {
+void write_value(json::Writer& writer, const ValueTree& tree, const Option& option, const flowd_value& value, bool secret) {
     secret = secret || option.secret();
     if (option.type == FLOWD_OPTION_GROUP) {
         writer.object();
-        write_members(writer, option.fields, value, secret);
+        write_members(writer, tree, option.fields, value, secret);
         writer.end();
     } else if (option.type == FLOWD_OPTION_MAP) {
         writer.object();
         for (std::size_t i = 0; i < value.item_count; ++i) {
             writer.key(to_view(item_at(value, i)->key));
-            write_value(writer, option.fields[0], *item_at(value, i), secret);
+            write_value(writer, tree, option.fields[0], *item_at(value, i), secret);
         }
         writer.end();
     } else if (option.type == FLOWD_OPTION_LIST) {
         writer.array();
         for (std::size_t i = 0; i < value.item_count; ++i)
-            write_value(writer, option.fields[0], *item_at(value, i), secret);
+            write_value(writer, tree, option.fields[0], *item_at(value, i), secret);
         writer.end();
     } else if (secret) {
         writer.value(redacted);
@@ -197,18 +210,21 @@ void write_value(json::Writer& writer, const Option& option, const flowd_value& 
 
 std::string effective_yaml(const Configuration& configuration, const Registry& registry) {
     YamlWriter yaml(registry);
+    yaml.values_of(configuration.global_values);
     yaml.group(global_options(), configuration.global_values.root(), 0, false);
     for (const std::uint32_t kind : {FLOWD_PLUGIN, FLOWD_BACKEND, FLOWD_ENRICHER}) {
         const bool any = std::any_of(configuration.instances.begin(), configuration.instances.end(),
                                      [&](const InstanceConfig& instance) { return instance.kind == kind; });
         const bool is_enricher = kind == FLOWD_ENRICHER;
         yaml.line(0, std::string(section_name(kind)) + (any || is_enricher ? ":" : ": {}"));
+        yaml.values_of(configuration.enricher_values);
         if (is_enricher) yaml.group(enricher_section_options(), configuration.enricher_values.root(), 2, false);
         for (const InstanceConfig& instance : configuration.instances) {
             if (instance.kind != kind) continue;
             yaml.line(2, yaml_text(instance.key) + ":");
             yaml.line(4, std::string("required: ") + (instance.required ? "true" : "false"));
             if (instance.module_configured) yaml.line(4, "module: " + yaml_text(instance.module_path));
+            yaml.values_of(instance.values);
             yaml.group(instance.options, instance.value(), 4, false);
         }
     }
@@ -217,17 +233,18 @@ std::string effective_yaml(const Configuration& configuration, const Registry& r
 
 void write_effective_json(json::Writer& writer, const Configuration& configuration) {
     writer.object();
-    write_members(writer, global_options(), configuration.global_values.root(), false);
+    write_members(writer, configuration.global_values, global_options(), configuration.global_values.root(), false);
     for (const std::uint32_t kind : {FLOWD_PLUGIN, FLOWD_BACKEND, FLOWD_ENRICHER}) {
         writer.key(section_name(kind)).object();
         if (kind == FLOWD_ENRICHER)
-            write_members(writer, enricher_section_options(), configuration.enricher_values.root(), false);
+            write_members(writer, configuration.enricher_values, enricher_section_options(),
+                          configuration.enricher_values.root(), false);
         for (const InstanceConfig& instance : configuration.instances) {
             if (instance.kind != kind) continue;
             writer.key(instance.key).object();
             writer.member("required", instance.required);
             if (instance.module_configured) writer.member("module", instance.module_path);
-            write_members(writer, instance.options, instance.value(), false);
+            write_members(writer, instance.values, instance.options, instance.value(), false);
             writer.end();
         }
         writer.end();

@@ -84,6 +84,9 @@ Result<Option> read_row(const flowd_option& row, const std::string& place, std::
         return wrong(place, "the unit '" + option.unit + "' is unknown");
     if (option.required() && option.default_text) return wrong(place, "it is required and has a default");
 
+    if (option.has_file() && (row.type != FLOWD_OPTION_STRING || option.name.empty()))
+        return wrong(place, "FLOWD_OPTION_FILE is for a STRING with a name");
+
     const bool is_group = row.type == FLOWD_OPTION_GROUP;
     const bool is_many = row.type == FLOWD_OPTION_LIST || row.type == FLOWD_OPTION_MAP;
     if (!is_group && !is_many && row.field_count > 0) return wrong(place, "only GROUP, LIST and MAP have fields");
@@ -119,8 +122,13 @@ Result<OptionTable> read_table(const flowd_option* options, std::size_t count, s
         if (!option) return std::move(option).error();
         if (named) {
             if (!words.insert(option->name).second) return wrong(place, "its name is taken");
-            for (const std::string& alias : option->aliases)
-                if (!words.insert(alias).second) return wrong(place, "its alias '" + alias + "' is taken");
+            std::vector<std::string> more = option->aliases;
+            if (option->has_file()) {
+                more.push_back(option->file_key());
+                for (const std::string& alias : option->aliases) more.push_back(alias + "File");
+            }
+            for (const std::string& other : more)
+                if (!words.insert(other).second) return wrong(place, "its alias '" + other + "' is taken");
         }
         table.push_back(std::move(option).value());
     }
@@ -172,6 +180,12 @@ bool Option::holds_secret() const {
 
 bool Option::is_called(std::string_view key) const {
     return key == name || std::find(aliases.begin(), aliases.end(), key) != aliases.end();
+}
+
+bool Option::is_file_key(std::string_view key) const {
+    constexpr std::string_view suffix = "File";
+    return has_file() && key.size() > suffix.size() && key.ends_with(suffix) &&
+           is_called(key.substr(0, key.size() - suffix.size()));
 }
 
 Result<OptionTable> read_options(const flowd_option* options, std::size_t count, std::size_t stride, bool of_component) {

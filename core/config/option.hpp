@@ -35,10 +35,16 @@ struct Option {
     [[nodiscard]] bool in_range(double value) const {
         return (!minimum || value >= *minimum) && (!maximum || value <= *maximum);
     }
+    /// May also be written as a file, below file_key().
+    [[nodiscard]] bool has_file() const { return (flags & FLOWD_OPTION_FILE) != 0; }
+    [[nodiscard]] std::string file_key() const { return name + "File"; }
     /// This row or one below it is secret.
     [[nodiscard]] bool holds_secret() const;
     /// `key` is the name or an alias.
     [[nodiscard]] bool is_called(std::string_view key) const;
+    /// `key` is the name or an alias with "File" behind it, of an option that may be a file.
+    [[nodiscard]] bool is_file_key(std::string_view key) const;
+    [[nodiscard]] bool is_written_as(std::string_view key) const { return is_called(key) || is_file_key(key); }
 };
 
 using OptionTable = std::vector<Option>;

@@ -32,6 +32,10 @@ void write_properties(json::Writer& writer, const OptionTable& table, const std:
                 writer.key(alias);
                 write_schema(writer, option);
             }
+            if (!option.has_file()) continue;
+            writer.key(option.file_key()).object();
+            writer.member("description", "Absolute name of a file whose first line is " + option.name + ".");
+            writer.member("type", "string").end();
         }
     }
     writer.end();
@@ -45,6 +49,7 @@ void write_properties(json::Writer& writer, const OptionTable& table, const std:
             writer.object().key("required").array().value(option.name).end().end();
             for (const std::string& alias : option.aliases)
                 writer.object().key("required").array().value(alias).end().end();
+            if (option.has_file()) writer.object().key("required").array().value(option.file_key()).end().end();
             writer.end().end();
         }
         writer.end();
@@ -183,6 +188,7 @@ void add_rows(std::string& page, const OptionTable& table, const std::string& ab
         std::string doc = option.doc;
         if (!option.aliases.empty()) doc += " Also spelled " + join_words(option.aliases, "and") + ".";
         if (!option.deprecated_by.empty()) doc += " Deprecated: use " + option.deprecated_by + ".";
+        if (option.has_file()) doc += " Or `" + option.file_key() + "`: a file with it as its first line.";
         if (option.secret()) doc += " Secret.";
         std::string standard = option.required() ? "required" : option.default_text ? "`" + *option.default_text + "`" : "";
         if (option.default_text && (option.secret() || option.default_text->empty())) standard = "";
@@ -276,6 +282,7 @@ void write_options(json::Writer& writer, const OptionTable& options) {
             for (const std::string& alias : option.aliases) writer.value(alias);
             writer.end();
         }
+        if (option.has_file()) writer.member("file", option.file_key());
         if (option.secret()) writer.member("secret", true);
         if (!option.deprecated_by.empty()) writer.member("deprecatedBy", option.deprecated_by);
         const bool is_many = option.type == FLOWD_OPTION_LIST || option.type == FLOWD_OPTION_MAP;

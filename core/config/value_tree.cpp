@@ -29,6 +29,11 @@ flowd_value* ValueTree::add_items(flowd_value& parent, std::size_t count) {
     return items.data();
 }
 
+std::string_view ValueTree::file_of(const flowd_value& value) const {
+    const auto found = storage_->files.find(&value);
+    return found == storage_->files.end() ? std::string_view() : std::string_view(found->second);
+}
+
 void ValueTree::remember(std::string path, Location where) {
     storage_->places.insert_or_assign(std::move(path), std::move(where));
 }

@@ -32,12 +32,18 @@ class ValueTree {
     /// The place of this path, or of the nearest enclosing one that has a place.
     [[nodiscard]] const Location& location_of(std::string_view path) const;
 
+    /// `value` was read from this file.
+    void remember_file(const flowd_value& value, std::string file) { storage_->files[&value] = std::move(file); }
+    /// Empty when it was written itself.
+    [[nodiscard]] std::string_view file_of(const flowd_value& value) const;
+
   private:
     struct Storage {
         flowd_value root{};
         std::deque<std::string> texts;
         std::deque<std::vector<flowd_value>> arrays;
         std::map<std::string, Location, std::less<>> places;
+        std::map<const flowd_value*, std::string> files;
         Location nowhere;
     };
     std::unique_ptr<Storage> storage_;

@@ -81,10 +81,27 @@ Result<void> check_aliases(const flowd_component& c) {
     return {};
 }
 
+/// What this core does not know must not silently mean less than its author wrote.
+Result<void> check_bits(const flowd_component& c) {
+    constexpr std::uint32_t known_flags = FLOWD_COMPONENT_RECONFIGURE_ALWAYS;
+    constexpr std::uint32_t known_events = 1u << FLOWD_EVENT_START | 1u << FLOWD_EVENT_ONGOING | 1u << FLOWD_EVENT_END |
+                                           1u << FLOWD_EVENT_CATCH_ALL | 1u << FLOWD_EVENT_CATCH_ALL_CLEAR;
+    if ((c.flags & ~known_flags) != 0)
+        return refused(
+            fmt::format("member 'flags' has the bits {:#x}, which this core does not know", c.flags & ~known_flags));
+    if ((c.flags & FLOWD_COMPONENT_RECONFIGURE_ALWAYS) != 0 && c.reconfigure == nullptr)
+        return refused("member 'flags' has FLOWD_COMPONENT_RECONFIGURE_ALWAYS, but member 'reconfigure' is missing");
+    if ((c.accepts & ~known_events) != 0)
+        return refused(
+            fmt::format("member 'accepts' has the bits {:#x}, which are no kind of event", c.accepts & ~known_events));
+    return {};
+}
+
 Result<void> check_component(const flowd_component& c, std::uint32_t abi_minor) {
     if (const char* missing = missing_member(c)) return refused(fmt::format("member '{}' is missing", missing));
     if (auto aliases = check_aliases(c); !aliases) return aliases;
     if (c.loop > FLOWD_LOOP_OWN) return refused(fmt::format("member 'loop' is {}, which is no FLOWD_LOOP_*", c.loop));
+    if (auto bits = check_bits(c); !bits) return bits;
     if (c.precedence > max_precedence)
         return refused(fmt::format("member 'precedence' is {}, which is not 1 to {}", c.precedence, max_precedence));
     const char* stray = abi_minor <= FLOWD_ABI_MINOR ? stray_member(c) : nullptr;

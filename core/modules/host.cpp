@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <new>
 
+#include "core/config/component_lookup.hpp"
 #include "core/modules/host_extensions.hpp"
 #include "core/modules/shield.hpp"
 #include "core/service/version.hpp"
@@ -49,15 +50,20 @@ Host::Host(Services services, std::string key, std::string label, std::uint32_t 
       label_(std::move(label)),
       kind_(kind),
       id_(next_id()),
+      state_directory_(instance_directory(services_.directories.state, kind_name(kind_), key_)),
+      runtime_directory_(instance_directory(services_.directories.runtime, kind_name(kind_), key_)),
       loop_(&loop),
       behind_(std::move(behind)),
-      logger_(services_.logging.logger(key_)) {
+      logger_(services_.logging.logger(key_)),
+      refusal_log_(services_.refusals, services_.metrics, *logger_, label_) {
     abi_.size = sizeof abi_;
     abi_.abi_major = FLOWD_ABI_MAJOR;
     abi_.abi_minor = FLOWD_ABI_MINOR;
     abi_.context = this;
     abi_.instance = key_.c_str();
     abi_.core_version = version();
+    if (!state_directory_.empty()) abi_.state_directory = state_directory_.c_str();
+    if (!runtime_directory_.empty()) abi_.runtime_directory = runtime_directory_.c_str();
     abi_.log = [](const flowd_host* host, flowd_level level, flowd_string message) {
         shielded([&] { of(host).log(level, message); });
     };
@@ -65,6 +71,10 @@ Host::Host(Services services, std::string key, std::string label, std::uint32_t 
         Host& self = of(host);
         if (problem == nullptr || !self.on_thread("report")) return;
         shielded([&] { self.behind_.report(copy_sized<flowd_problem>(problem)); });
+    };
+    abi_.refused = &Host::refused;
+    abi_.sender_id = [](const flowd_host* host, flowd_bytes identity) {
+        return of(host).services_.senders.id_of(to_view(identity));
     };
     abi_.emit = &Host::emit;
     abi_.post = &Host::post;
@@ -86,15 +96,17 @@ Host::Host(Services services, std::string key, std::string label, std::uint32_t 
     };
     abi_.metric_open = &Host::metric_open;
     abi_.metric_add = [](const flowd_host* host, flowd_metric metric, double amount) {
-        if (MetricSlot* slot = of(host).slot_of(metric))
-            if (Metric* found = slot->metric.load(std::memory_order_acquire)) found->add(amount);
+        of(host).with_metric(metric, [&](MetricSlot& slot) {
+            if (Metric* found = slot.metric.load(std::memory_order_acquire)) found->add(amount);
+        });
     };
     abi_.metric_set = [](const flowd_host* host, flowd_metric metric, double value) {
-        if (MetricSlot* slot = of(host).slot_of(metric)) slot->set(value);
+        of(host).with_metric(metric, [&](MetricSlot& slot) { slot.set(value); });
     };
     abi_.metric_observe = [](const flowd_host* host, flowd_metric metric, double value) {
-        if (MetricSlot* slot = of(host).slot_of(metric))
-            if (Metric* found = slot->metric.load(std::memory_order_acquire)) found->observe(value);
+        of(host).with_metric(metric, [&](MetricSlot& slot) {
+            if (Metric* found = slot.metric.load(std::memory_order_acquire)) found->observe(value);
+        });
     };
     abi_.metric_remove = [](const flowd_host* host, flowd_metric metric) {
         shielded([&] { of(host).remove_metric(metric); });
@@ -103,6 +115,39 @@ Host::Host(Services services, std::string key, std::string label, std::uint32_t 
 }
 
 Host::~Host() = default;
+
+struct Host::Subscription {
+    flowd_callback callback;
+    void* user;
+    std::atomic<bool> due{false};
+    bool ended = false;  // [instance]
+};
+
+flowd_result Host::on_change(const std::string& what, flowd_callback callback, void* user,
+                             const std::function<void(Watchers::Tell)>& watch) {
+    constexpr std::size_t most = 256;
+    if (const auto before = subscriptions_.find(what); before != subscriptions_.end()) {
+        before->second->ended = true;
+        subscriptions_.erase(before);
+    }
+    if (callback == nullptr) {
+        watch({});
+        return FLOWD_OK;
+    }
+    if (subscriptions_.size() >= most) return FLOWD_LIMIT;
+    const auto made = std::make_shared<Subscription>();
+    made->callback = callback;
+    made->user = user;
+    subscriptions_[what] = made;
+    watch([this, made] {
+        if (made->due.exchange(true)) return;
+        (void)loop_->post([this, made] {
+            made->due = false;
+            if (!made->ended) behind_.guard("a change's callback", [&] { made->callback(made->user); });
+        });
+    });
+    return FLOWD_OK;
+}
 
 void Host::set_announcer(AnnouncerId announcer) {
     announcer_.store(pack(announcer), std::memory_order_release);
@@ -118,6 +163,8 @@ void Host::retire() {
     stop();
     services_.descriptors.release(id_);
     services_.shared.release(id_);
+    services_.interfaces.release(id_);
+    refusal_log_.close();
     const std::lock_guard lock(mutex_);
     retired_ = true;
     loop_ = nullptr;
@@ -148,6 +195,17 @@ void Host::log(flowd_level level, flowd_string message) {
         logger_->log(severity, "{} (and {} more like this)", line, verdict.suppressed);
     else
         logger_->log(severity, line);
+}
+
+flowd_result Host::refused(const flowd_host* host, const flowd_refusal* refusal) {
+    if (refusal == nullptr) return FLOWD_INVALID;
+    const auto given = copy_sized<flowd_refusal>(refusal);
+    const std::string_view reason = to_view(given.reason);
+    if (!Refusals::is_reason(reason)) return FLOWD_INVALID;
+    return shielded([&]() -> flowd_result {
+        of(host).refusal_log_.add(reason, to_view(given.sender), to_view(given.first));
+        return FLOWD_OK;
+    });
 }
 
 flowd_result Host::emit(const flowd_host* host, const flowd_event* events, size_t count, size_t stride, size_t* accepted,
@@ -280,15 +338,16 @@ Host::MetricSlot* Host::slot_of(flowd_metric handle) {
     if (handle == 0 || index >= max_series) return nullptr;
     MetricSlot* const page = pages_[index / slots_per_page].load(std::memory_order_acquire);
     if (page == nullptr) return nullptr;
-    MetricSlot& slot = page[index % slots_per_page];
-    return slot.generation.load(std::memory_order_acquire) == handle >> 32 ? &slot : nullptr;
+    return &page[index % slots_per_page];
 }
 
 void Host::remove_metric(flowd_metric handle) {
     const std::lock_guard lock(mutex_);
     MetricSlot* const slot = slot_of(handle);
-    if (slot == nullptr || retired_ || slot->metric.exchange(nullptr) == nullptr) return;
-    slot->generation.fetch_add(1, std::memory_order_acq_rel);
+    if (slot == nullptr || retired_ || !is_good(*slot, handle) || slot->metric.exchange(nullptr) == nullptr) return;
+    slot->generation.fetch_add(1, std::memory_order_seq_cst);
+    // Another thread may be within a call with this handle: the series must not go from under it.
+    while (slot->users.load(std::memory_order_seq_cst) != 0) std::this_thread::yield();
     services_.metrics.remove(slot->keeper);
     free_metrics_.push_back(static_cast<std::uint32_t>(handle));
 }

@@ -9,6 +9,7 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -17,6 +18,7 @@
 
 #include "core/modules/log_limiter.hpp"
 #include "core/modules/loop.hpp"
+#include "core/modules/refusal_log.hpp"
 #include "core/modules/services.hpp"
 #include "flowd/abi/host.h"
 
@@ -58,12 +60,18 @@ class Host {
     struct MetricSlot {
         std::atomic<std::uint32_t> generation{0};  ///< odd while in use
         std::atomic<Metric*> metric{nullptr};
-        std::shared_ptr<Metric> keeper;  ///< until the slot is used again
-        std::atomic<double> total{0};    ///< of a counter: what this holder last set it to
+        std::shared_ptr<Metric> keeper;       ///< until the slot is used again
+        std::atomic<double> total{0};         ///< of a counter: what this holder last set it to
+        std::atomic<std::uint32_t> users{0};  ///< calls that use it now: it is not used again before they are over
 
         void set(double value);
     };
 
+    /// A callback of the module's for changes of `what`; null ends it. `watch` is given what tells of a change, or nothing.
+    flowd_result on_change(const std::string& what, flowd_callback callback, void* user,
+                           const std::function<void(Watchers::Tell)>& watch);
+
+    static flowd_result refused(const flowd_host* host, const flowd_refusal* refusal);
     static flowd_result emit(const flowd_host* host, const flowd_event* events, size_t count, size_t stride,
                              size_t* accepted, uint64_t* flow_ids);
     static flowd_result post(const flowd_host* host, flowd_callback callback, void* user);
@@ -72,8 +80,20 @@ class Host {
     static flowd_result timer(const flowd_host* host, int64_t delay, int64_t period, flowd_callback callback, void* user,
                               flowd_timer* timer);
     static flowd_result metric_open(const flowd_host* host, const flowd_metric_info* info, flowd_metric* metric);
-    /// The slot of a handle that is still good, else null.
+    /// The slot of a handle, good or stale; null when there is none.
     [[nodiscard]] MetricSlot* slot_of(flowd_metric handle);
+    [[nodiscard]] static bool is_good(const MetricSlot& slot, flowd_metric handle) {
+        return slot.generation.load(std::memory_order_seq_cst) == handle >> 32;
+    }
+    /// Calls `use` with the slot of a handle that is still good.
+    template <typename Use>
+    void with_metric(flowd_metric handle, const Use& use) {
+        MetricSlot* const slot = slot_of(handle);
+        if (slot == nullptr) return;
+        slot->users.fetch_add(1, std::memory_order_seq_cst);
+        if (is_good(*slot, handle)) use(*slot);
+        slot->users.fetch_sub(1, std::memory_order_release);
+    }
     static Host& of(const flowd_host* host) { return *static_cast<Host*>(host->context); }
 
     void log(flowd_level level, flowd_string message);
@@ -88,11 +108,16 @@ class Host {
     const std::string label_;
     const std::uint32_t kind_;
     const std::uint64_t id_;
+    const std::string state_directory_;  // empty: none
+    const std::string runtime_directory_;
     Loop* loop_;
     Behind behind_;
     std::shared_ptr<spdlog::logger> logger_;
     LogLimiter limiter_;
+    RefusalLog refusal_log_;
     flowd_host abi_{};
+    struct Subscription;
+    std::map<std::string, std::shared_ptr<Subscription>> subscriptions_;  // [instance]
     std::thread::id thread_;
 
     std::atomic<std::uint64_t> announcer_{0};  // slot and generation; 0: nobody

@@ -8,12 +8,19 @@
 #include "core/modules/shield.hpp"
 #include "flowd/abi/ext/descriptors.h"
 #include "flowd/abi/ext/flows.h"
+#include "flowd/abi/ext/interfaces.h"
 #include "flowd/abi/ext/metrics.h"
 #include "flowd/abi/ext/registry.h"
 #include "flowd/abi/ext/shared.h"
 #include "flowd/sized.hpp"
 
 namespace flowd::core {
+
+namespace {
+
+constexpr std::size_t max_interface_text = 128;  // bytes of a name, and of why it was chosen
+
+}  // namespace
 
 /// The functions behind the tables; a friend of Host so that they reach its services.
 struct HostExtensions {
@@ -98,6 +105,67 @@ struct HostExtensions {
             return FLOWD_OK;
         });
     }
+    static flowd_result shared_on_change(const flowd_host* host, flowd_string name, flowd_callback callback, void* user) {
+        Host& self = Host::of(host);
+        const std::string key(to_view(name));
+        if (key.empty() || key.size() > 200 || !self.on_thread("on_change")) return FLOWD_INVALID;
+        return shielded([&] {
+            return self.on_change(FLOWD_EXT_SHARED + key, callback, user, [&](Watchers::Tell tell) {
+                services(host).shared.watch(self.id(), key, std::move(tell));
+            });
+        });
+    }
+
+    static flowd_result sockets(const flowd_host* host, flowd_socket_visitor visitor, void* user) {
+        if (visitor == nullptr) return FLOWD_INVALID;
+        return shielded([&]() -> flowd_result {
+            const auto all = services(host).sockets.list();
+            for (const flowd_socket& socket : *all)
+                if (visitor(user, &socket) != 0) break;
+            return FLOWD_OK;
+        });
+    }
+
+    static flowd_result publish_interfaces(const flowd_host* host, const flowd_interface* interfaces, size_t count,
+                                           size_t stride) {
+        Host& self = Host::of(host);
+        if (!self.on_thread("publish")) return FLOWD_INVALID;
+        if (count > Interfaces::max_published) return FLOWD_LIMIT;
+        if (count > 0 && (interfaces == nullptr || stride < sizeof(std::uint32_t))) return FLOWD_INVALID;
+        return shielded([&]() -> flowd_result {
+            std::vector<Interfaces::Interface> published;
+            for (const flowd_interface& one : SizedRange<flowd_interface>(interfaces, count, stride)) {
+                const std::string_view name = to_view(one.name), why = to_view(one.why);
+                if (one.size > stride || name.empty() || name.size() > max_interface_text ||
+                    why.size() > max_interface_text)
+                    return FLOWD_INVALID;
+                published.push_back({one.use, one.index, std::string(name), std::string(why)});
+            }
+            services(host).interfaces.publish(self.id(), self.label_, std::move(published));
+            return FLOWD_OK;
+        });
+    }
+    static flowd_result visit_interfaces(const flowd_host* host, flowd_interface_visitor visitor, void* user) {
+        if (visitor == nullptr) return FLOWD_INVALID;
+        return shielded([&]() -> flowd_result {
+            for (const auto& one : services(host).interfaces.list()) {
+                const flowd_interface shown{sizeof shown,   one.use,       one.index,         0,
+                                            to_c(one.name), to_c(one.why), to_c(one.instance)};
+                if (visitor(user, &shown) != 0) break;
+            }
+            return FLOWD_OK;
+        });
+    }
+    static flowd_result interfaces_on_change(const flowd_host* host, flowd_callback callback, void* user) {
+        Host& self = Host::of(host);
+        if (!self.on_thread("on_change")) return FLOWD_INVALID;
+        return shielded([&] {
+            return self.on_change(FLOWD_EXT_INTERFACES, callback, user, [&](Watchers::Tell tell) {
+                services(host).interfaces.watch(self.id(), std::move(tell));
+            });
+        });
+    }
+
     static flowd_result said(const flowd_host* host, const char* call, const Result<void>& done) {
         if (done) return FLOWD_OK;
         Host::of(host).logger().error("{}: {}", call, done.error().message);
@@ -138,8 +206,11 @@ const void* core_extension(const char* id) {
         sizeof(flowd_ext_registry), 0, &E::experiment_id, &E::activity_id, &E::experiment_name, &E::activity_name};
     static constexpr flowd_ext_flows flows{sizeof(flowd_ext_flows), 0, &E::page, &E::find, &E::count};
     static constexpr flowd_ext_descriptors descriptors{
-        sizeof(flowd_ext_descriptors), 0, &E::take, &E::keep, &E::forget, nullptr};
-    static constexpr flowd_ext_shared shared{sizeof(flowd_ext_shared), 0, &E::offer, &E::withdraw, &E::obtain, nullptr};
+        sizeof(flowd_ext_descriptors), 0, &E::take, &E::keep, &E::forget, &E::sockets};
+    static constexpr flowd_ext_shared shared{sizeof(flowd_ext_shared), 0, &E::offer, &E::withdraw, &E::obtain,
+                                             &E::shared_on_change};
+    static constexpr flowd_ext_interfaces interfaces{sizeof(flowd_ext_interfaces), 0, &E::publish_interfaces,
+                                                     &E::visit_interfaces, &E::interfaces_on_change};
     static constexpr flowd_ext_metrics metrics{sizeof(flowd_ext_metrics), 0, &E::visit_metrics};
 
     const std::string_view wanted = id == nullptr ? std::string_view{} : std::string_view(id);
@@ -147,6 +218,7 @@ const void* core_extension(const char* id) {
     if (wanted == FLOWD_EXT_FLOWS) return &flows;
     if (wanted == FLOWD_EXT_DESCRIPTORS) return &descriptors;
     if (wanted == FLOWD_EXT_SHARED) return &shared;
+    if (wanted == FLOWD_EXT_INTERFACES) return &interfaces;
     if (wanted == FLOWD_EXT_METRICS) return &metrics;
     return nullptr;
 }

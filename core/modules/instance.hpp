@@ -28,6 +28,8 @@
 #include "core/modules/services.hpp"
 #include "core/modules/thread.hpp"
 #include "flowd/abi/ext/command.h"
+#include "flowd/abi/ext/explain.h"
+#include "flowd/abi/ext/findings.h"
 #include "flowd/abi/ext/status.h"
 
 namespace flowd::core {
@@ -77,6 +79,8 @@ struct Offered {
     std::vector<Command> commands;
     decltype(flowd_ext_command::run) run = nullptr;
     decltype(flowd_ext_status::status) status = nullptr;
+    decltype(flowd_ext_findings::instance) findings = nullptr;
+    decltype(flowd_ext_explain::explain) explain = nullptr;
 
     void take(const flowd_ext_command& table);
 };
@@ -142,8 +146,8 @@ class Instance {
     /// Known once it runs, else null. Its functions are called by run_job(). [any]
     [[nodiscard]] std::shared_ptr<const Offered> offered() const;
 
-    /// A status job is under way. [any]
-    std::atomic<bool> status_asked{false};
+    /// Bits of questions of the control socket that are under way, so that one that hangs is not given more of them. [any]
+    std::atomic<std::uint32_t> asked{0};
 
     /// An exception must not pass through the caller: catches, counts, and takes the instance out of service. [instance]
     flowd_result guarded(const char* what, const std::function<flowd_result()>& call);

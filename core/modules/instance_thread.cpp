@@ -203,6 +203,10 @@ void Instance::read_extensions() {
             offered->status = copy_sized<flowd_ext_status>(table).status;
         if (const void* table = component_.extension(module_, FLOWD_EXT_COMMAND))
             offered->take(copy_sized<flowd_ext_command>(table));
+        if (const void* table = component_.extension(module_, FLOWD_EXT_FINDINGS))
+            offered->findings = copy_sized<flowd_ext_findings>(table).instance;
+        if (const void* table = component_.extension(module_, FLOWD_EXT_EXPLAIN))
+            offered->explain = copy_sized<flowd_ext_explain>(table).explain;
         return FLOWD_OK;
     });
     const std::lock_guard lock(mutex_);

@@ -2,10 +2,18 @@
 #include "core/modules/module.hpp"
 
 #include <strings.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 
 namespace flowd::core {
+
+std::optional<FileStamp> stamp_of(const std::filesystem::path& file) {
+    struct stat status {};
+    if (::stat(file.c_str(), &status) != 0) return std::nullopt;
+    return FileStamp{status.st_dev, status.st_ino, status.st_size,
+                     status.st_mtim.tv_sec * std::int64_t{1'000'000'000} + status.st_mtim.tv_nsec};
+}
 
 std::vector<std::string_view> Component::aliases() const {
     std::vector<std::string_view> list;

@@ -53,13 +53,25 @@ enum class ModuleState {
 /// "found", "loaded", "failed".
 [[nodiscard]] std::string_view to_string(ModuleState state);
 
+/// Which file it was, and as of when.
+struct FileStamp {
+    std::uint64_t device = 0;
+    std::uint64_t inode = 0;
+    std::int64_t size = 0;
+    std::int64_t changed_ns = 0;
+    friend bool operator==(const FileStamp&, const FileStamp&) = default;
+};
+/// Nothing when there is no such file.
+[[nodiscard]] std::optional<FileStamp> stamp_of(const std::filesystem::path& file);
+
 struct Module {
     std::filesystem::path path;  ///< as it was found or given, absolute
     ModuleState state = ModuleState::found;
     std::optional<Error> failure;  ///< state failed: message is one sentence without the path, hint what to do
     Note note;                     ///< empty when it could not be read
 
-    Descriptor declared;  ///< state loaded
+    Descriptor declared;                  ///< state loaded
+    std::optional<FileStamp> stamp = {};  ///< state loaded: of the file that was loaded
 };
 
 }  // namespace flowd::core

@@ -124,6 +124,7 @@ Result<Descriptor> ModuleSet::open(const Module& module) const {
 Result<void> ModuleSet::load(Module& module) {
     if (module.state == ModuleState::loaded) return {};
     if (module.state == ModuleState::failed) return *module.failure;
+    const auto stamp = stamp_of(module.path);
     auto descriptor = open(module);
     if (!descriptor) {
         module.state = ModuleState::failed;
@@ -131,6 +132,7 @@ Result<void> ModuleSet::load(Module& module) {
         return *module.failure;
     }
     module.declared = std::move(*descriptor);
+    module.stamp = stamp;
     module.state = ModuleState::loaded;
     return {};
 }
@@ -151,6 +153,14 @@ Result<Module*> ModuleSet::load_file(const fs::path& path) {
     Module& module = **known;
     if (auto loaded = load(module); !loaded) return std::move(loaded).error();
     return &module;
+}
+
+std::vector<fs::path> ModuleSet::changed_files() const {
+    std::vector<fs::path> changed;
+    for (const auto& module : modules_)
+        if (module->state == ModuleState::loaded && stamp_of(module->path) != module->stamp)
+            changed.push_back(module->path);
+    return changed;
 }
 
 void ModuleSet::load_all() {

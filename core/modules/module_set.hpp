@@ -36,6 +36,8 @@ class ModuleSet : public ComponentLookup {
     Result<void> load(Module& module);
     /// Loads the file, which need not be in a scanned directory.
     [[nodiscard]] Result<Module*> load_file(const std::filesystem::path& path);
+    /// Loaded modules whose file is another one now, or is gone: what was loaded goes on.
+    [[nodiscard]] std::vector<std::filesystem::path> changed_files() const;
     /// For `modules list --load` and tests.
     void load_all();
 

@@ -3,7 +3,9 @@
 
 #include <charconv>
 #include <mutex>
+#include <span>
 
+#include "core/service/explain.hpp"
 #include "core/service/status_json.hpp"
 #include "flowd/sized.hpp"
 
@@ -40,34 +42,36 @@ struct Answer {
     Answer& operator=(const Answer&) = delete;
 };
 
-/// Gathers what the instances say of themselves; answers when the last copy of it is gone, so that an instance which
-/// stops meanwhile holds nothing up, and when it is told that the time is over.
-class StatusRound {
-  public:
-    StatusRound(control::Responder respond, std::function<std::string(const std::map<std::string, std::string>&)> write)
-        : respond_(std::move(respond)), write_(std::move(write)) {}
-    StatusRound(const StatusRound&) = delete;
-    StatusRound& operator=(const StatusRound&) = delete;
+constexpr std::chrono::milliseconds patience{1000};  // with an instance that is busy
 
-    void add(const std::string& instance, std::string json) {
+/// Of Instance::asked.
+enum Question : std::uint32_t { question_status = 1u << 0, question_findings = 1u << 1, question_explain = 1u << 2 };
+
+/// Answers of instances, by their names. Any thread.
+template <typename T>
+class Answers {
+  public:
+    void set(const std::string& instance, T answer) {
         const std::lock_guard lock(mutex_);
-        details_[instance] = std::move(json);
+        answers_[instance] = std::move(answer);
     }
-    /// Main thread: the status itself looks at instances.
-    void finish() {
-        std::map<std::string, std::string> details;
-        {
-            const std::lock_guard lock(mutex_);
-            details = details_;
-        }
-        respond_(Reply{ExitCode::ok, write_(details)});
+    [[nodiscard]] std::map<std::string, T> all() const {
+        const std::lock_guard lock(mutex_);
+        return answers_;
     }
 
   private:
-    control::Responder respond_;
-    std::function<std::string(const std::map<std::string, std::string>&)> write_;
-    std::mutex mutex_;
-    std::map<std::string, std::string> details_;
+    mutable std::mutex mutex_;
+    std::map<std::string, T> answers_;
+};
+
+/// Calls `over` when the last copy of it is gone.
+struct Pending {
+    std::function<void()> over;
+    explicit Pending(std::function<void()> f) : over(std::move(f)) {}
+    Pending(const Pending&) = delete;
+    Pending& operator=(const Pending&) = delete;
+    ~Pending() { over(); }
 };
 
 }  // namespace
@@ -77,6 +81,9 @@ void ControlCommands::handle(const control::Arguments& arguments, const control:
     if (command == "status") return status(std::move(respond));
     if (command == "flows") return flows(arguments, respond);
     if (command == "metrics" && arguments.size() == 1) return metrics(respond);  // else a backend of that name is meant
+    if (command == "refusals") return refusals(respond);
+    if (command == "findings") return findings(std::move(respond));
+    if (command == "explain") return explain(arguments, std::move(respond));
     if (command == "commands") return commands(nullptr, respond);
     if (command == "reload") {
         if (!peer.may_change)
@@ -86,45 +93,86 @@ void ControlCommands::handle(const control::Arguments& arguments, const control:
     run(arguments, peer, std::move(respond));
 }
 
-void ControlCommands::status(control::Responder respond) {
-    auto round =
-        std::make_shared<StatusRound>(std::move(respond), [this](const std::map<std::string, std::string>& details) {
-            return status_json(surroundings_.daemon(), surroundings_.supervisor, surroundings_.services, details);
-        });
-    // Lives in the jobs; whatever becomes of them, its end wakes the main loop.
-    struct Pending {
-        std::function<void()> over;
-        explicit Pending(std::function<void()> f) : over(std::move(f)) {}
-        Pending(const Pending&) = delete;
-        Pending& operator=(const Pending&) = delete;
-        ~Pending() { over(); }
-    };
-    auto answered = std::make_shared<std::atomic<bool>>(false);
-    const auto finish = [round, answered] {
-        if (!answered->exchange(true)) round->finish();
+void ControlCommands::ask_instances(std::uint32_t question, const std::function<bool(const Offered&)>& can, const Ask& ask,
+                                    std::function<void()> finish) {
+    const auto answered = std::make_shared<std::atomic<bool>>(false);
+    const auto once = [answered, finish = std::move(finish)] {
+        if (!answered->exchange(true)) finish();
     };
     {
-        auto pending = std::make_shared<Pending>(
-            [defer = surroundings_.defer, finish] { defer(std::chrono::milliseconds(0), finish); });
+        // Lives in the jobs; whatever becomes of them, its end wakes the main loop.
+        const auto pending =
+            std::make_shared<Pending>([defer = surroundings_.defer, once] { defer(std::chrono::milliseconds(0), once); });
         for (const auto& instance : surroundings_.supervisor.instances()) {
             const auto offered = instance->offered();
-            if (offered == nullptr || offered->status == nullptr) continue;
-            Instance* asked = instance.get();
-            // One that hangs is not given more to do by everybody who asks.
-            if (asked->status_asked.exchange(true)) continue;
-            (void)instance->run_job([asked, name = instance->name(), offered, round, pending](flowd_instance* module) {
-                asked->status_asked = false;
-                if (module == nullptr) return;
-                Answer answer;
-                const flowd_result result =
-                    asked->guarded("status", [&] { return offered->status(module, &answer.writer); });
-                if (result == FLOWD_OK && !answer.too_long && is_json(answer.text))
-                    round->add(name, std::move(answer.text));
+            if (offered == nullptr || !can(*offered)) continue;
+            Instance* const asked = instance.get();
+            if ((asked->asked.fetch_or(question) & question) != 0) continue;
+            const bool posted = instance->run_job([asked, question, offered, ask, pending](flowd_instance* module) {
+                asked->asked.fetch_and(~question);
+                if (module != nullptr) ask(*asked, *offered, module);
             });
+            if (!posted) asked->asked.fetch_and(~question);
         }
     }
-    // One that is busy is shown without its details rather than holding the answer up.
-    surroundings_.defer(std::chrono::milliseconds(1000), finish);
+    // One that is busy is left out rather than holding the answer up.
+    surroundings_.defer(patience, once);
+}
+
+void ControlCommands::status(control::Responder respond) {
+    const auto details = std::make_shared<Answers<std::string>>();
+    const auto ask = [details](Instance& instance, const Offered& offered, flowd_instance* module) {
+        Answer answer;
+        const flowd_result result = instance.guarded("status", [&] { return offered.status(module, &answer.writer); });
+        if (result == FLOWD_OK && !answer.too_long && is_json(answer.text))
+            details->set(instance.name(), std::move(answer.text));
+    };
+    ask_instances(
+        question_status, [](const Offered& offered) { return offered.status != nullptr; }, ask,
+        [this, details, respond = std::move(respond)] {
+            respond(Reply{ExitCode::ok, status_json(surroundings_.daemon(), surroundings_.supervisor,
+                                                    surroundings_.services, details->all())});
+        });
+}
+
+void ControlCommands::ask_findings(std::function<void()> finish) {
+    std::vector<std::string> names;
+    for (const auto& instance : surroundings_.supervisor.instances()) names.push_back(instance->name());
+    FindingsBoard& board = surroundings_.services.findings;
+    board.keep_only(names);
+    const auto ask = [&board](Instance& instance, const Offered& offered, flowd_instance* module) {
+        FindingSink sink;
+        const flowd_result result = instance.guarded("findings", [&] { return offered.findings(module, sink.abi()); });
+        if (result == FLOWD_OK) board.set(instance.name(), std::move(sink.findings()));
+    };
+    ask_instances(
+        question_findings, [](const Offered& offered) { return offered.findings != nullptr; }, ask, std::move(finish));
+}
+
+void ControlCommands::findings(control::Responder respond) {
+    ask_findings([this, respond = std::move(respond)] {
+        respond(Reply{ExitCode::ok, findings_json(surroundings_.services.findings.all())});
+    });
+}
+
+void ControlCommands::explain(const control::Arguments& arguments, control::Responder respond) {
+    const auto key = read_flow_key(std::span(arguments).subspan(1));
+    if (!key) return respond(Reply::failure(ExitCode::usage, key.error().message, key.error().hint));
+    const auto told = std::make_shared<ExplainedFlow>(*key);
+    (void)surroundings_.services.bus.find(*key, [&](const flowd_flow& flow) { told->take(flow); });
+    const auto answers = std::make_shared<Answers<std::vector<Explanation>>>();
+    const auto ask = [told, answers](Instance& instance, const Offered& offered, flowd_instance* module) {
+        ExplanationSink sink;
+        const flowd_flow& flow = told->flow();
+        const flowd_result result =
+            instance.guarded("explain", [&] { return offered.explain(module, &flow, 1, sizeof flow, sink.abi()); });
+        if (result == FLOWD_OK) answers->set(instance.name(), std::move(sink.explanations()));
+    };
+    ask_instances(
+        question_explain, [](const Offered& offered) { return offered.explain != nullptr; }, ask,
+        [this, told, answers, respond = std::move(respond)] {
+            respond(Reply{ExitCode::ok, explain_json(surroundings_.services, *told, answers->all())});
+        });
 }
 
 void ControlCommands::flows(const control::Arguments& arguments, const control::Responder& respond) {
@@ -145,6 +193,10 @@ void ControlCommands::metrics(const control::Responder& respond) {
     surroundings_.aside([services = surroundings_.services, respond] {
         respond(Reply{ExitCode::ok, metrics_json(services.metrics.snapshot())});
     });
+}
+
+void ControlCommands::refusals(const control::Responder& respond) {
+    respond(Reply{ExitCode::ok, refusals_json(surroundings_.services.refusals.list())});
 }
 
 void ControlCommands::commands(const Instance* only, const control::Responder& respond) {

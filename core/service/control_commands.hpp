@@ -3,6 +3,9 @@
 //   status                      the daemon, every instance, every edge of the bus; what the modules add of themselves
 //   flows [LIMIT]               live flows
 //   metrics                     all time series
+//   refusals                    what instances refused from outside, the last 256
+//   findings                    what instances find amiss now
+//   explain PROTOCOL END END    what the core and each instance know of one flow
 //   reload                      as SIGHUP; answers when it is done
 //   commands                    the commands of all instances
 //   INSTANCE COMMAND ARGUMENT... a command of an instance ("marker mode observe"); INSTANCE alone lists its commands
@@ -45,10 +48,23 @@ class ControlCommands {
 
     void handle(const control::Arguments& arguments, const control::Peer& peer, control::Responder respond);
 
+    /// Asks all instances what they find, for metrics and `status`.
+    void look_for_findings() {
+        ask_findings([] {});
+    }
+
   private:
+    using Ask = std::function<void(Instance&, const Offered&, flowd_instance*)>;
+    /// Runs `ask` on the thread of each instance that `can`; then, or when the time is over, `finish` on the main thread.
+    void ask_instances(std::uint32_t question, const std::function<bool(const Offered&)>& can, const Ask& ask,
+                       std::function<void()> finish);
+    void ask_findings(std::function<void()> finish);
+    void findings(control::Responder respond);
+    void explain(const control::Arguments& arguments, control::Responder respond);
     void status(control::Responder respond);
     void flows(const control::Arguments& arguments, const control::Responder& respond);
     void metrics(const control::Responder& respond);
+    void refusals(const control::Responder& respond);
     void commands(const Instance* only, const control::Responder& respond);
     void run(const control::Arguments& arguments, const control::Peer& peer, control::Responder respond);
 

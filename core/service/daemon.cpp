@@ -34,6 +34,9 @@ using SteadyClock = std::chrono::steady_clock;
 
 constexpr std::chrono::seconds worker_patience{1};
 
+// At what instances find, for metrics and `status`.
+constexpr std::chrono::seconds first_look{10}, look_period{60};
+
 FlowLimits flow_limits(const Globals& globals) {
     FlowLimits limits;
     limits.max_live = globals.flows.max_live;
@@ -76,6 +79,7 @@ class Daemon::Implementation {
 
   private:
     [[nodiscard]] Result<void> set_up_loop();
+    [[nodiscard]] Installation::Loading loading() const;
     [[nodiscard]] Result<void> set_up();
     [[nodiscard]] std::optional<LoadedConfiguration> load();
     void log(const Problems& problems);
@@ -108,6 +112,12 @@ class Daemon::Implementation {
     Metrics metrics_;
     DescriptorStore descriptors_;
     SharedDescriptors shared_;
+    Interfaces interfaces_;
+    OwnSockets sockets_;
+    Refusals refusals_;
+    FindingsBoard findings_;
+    SenderIds senders_;
+    Directories directories_;
     std::unique_ptr<Bus> bus_;
 
     std::optional<Signals> signals_;
@@ -176,6 +186,13 @@ ExitCode Daemon::Implementation::run() {
     return shut_down(ExitCode::ok);
 }
 
+/// What modules log in validate() goes to the daemon's log.
+Installation::Loading Daemon::Implementation::loading() const {
+    return {false, [this](std::string_view instance, flowd_level level, std::string_view line) {
+                logging_.logger(std::string(instance))->log(to_spdlog(level), "{}", line);
+            }};
+}
+
 void Daemon::Implementation::log(const Problems& problems) {
     for (const Problem& problem : problems)
         logger_->log(problem.level == FLOWD_LEVEL_WARNING ? spdlog::level::warn : spdlog::level::err, problem.to_string());
@@ -202,7 +219,7 @@ std::optional<LoadedConfiguration> Daemon::Implementation::load() {
     };
     const auto job = std::make_shared<Job>();
     worker_->post([this, job] {
-        job->loaded.emplace(installation_.load(options_.conf));
+        job->loaded.emplace(installation_.load(options_.conf, loading()));
         job->done = true;
         loop_->wake();
     });
@@ -227,11 +244,14 @@ Result<void> Daemon::Implementation::set_up() {
         else
             pid_file_.emplace(std::move(*pid_file));
     }
+    directories_ = Directories::from_environment(globals_.work_dir);
     (void)descriptors_.adopt_from_systemd();
 
     bus_ = std::make_unique<Bus>(flow_limits(globals_), core::Clock::real(), std::make_unique<KernelSocketProbe>());
     metrics_.add_source([this] { return bus_metrics(bus_->counters()); });
-    const Services services{*bus_, metrics_, descriptors_, shared_, registries_, logging_};
+    metrics_.add_source([this] { return findings_.metrics(); });
+    const Services services{*bus_,     metrics_,  descriptors_, shared_,      interfaces_, sockets_,
+                            refusals_, findings_, senders_,     directories_, registries_, logging_};
     supervisor_ = std::make_unique<Supervisor>(
         Supervisor::Surroundings{services, [this] { loop_->wake(); },
                                  [this](const Supervisor::Condition& condition, SteadyClock::time_point deadline,
@@ -249,6 +269,7 @@ Result<void> Daemon::Implementation::set_up() {
         [this](std::function<void()> job) { worker_->post(std::move(job)); }});
     if (auto control = open_control(); !control) return control;
     tick_bus();
+    (void)loop_->timer(first_look, look_period, [this] { commands_->look_for_findings(); });
     (void)loop_->timer(std::chrono::seconds(1), std::chrono::seconds(1), [this] { flush_notifications(); });
     if (const auto interval = Notifier::watchdog_interval())
         (void)loop_->timer(*interval, *interval, [this] { feed_watchdog(); });

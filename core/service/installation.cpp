@@ -35,16 +35,27 @@ void Installation::read_data_files() {
                           "for a module that is not installed, no package can be named");
 }
 
-LoadedConfiguration Installation::load(const std::filesystem::path& conf) {
+LoadedConfiguration Installation::load(const std::filesystem::path& conf, const Loading& loading) {
     read_data_files();
-    const LoadContext context{catalog_, registry_,
+    const LoadContext context{catalog_,
+                              registry_,
                               [this](const Globals& globals) -> ComponentLookup& {
                                   modules_.scan(module_search_path(paths_, module_directories_, globals.modules));
                                   return modules_;
                               },
-                              [this](const std::filesystem::path& file) { return trusted_path(file, trust_); }};
+                              [this](const std::filesystem::path& file) { return trusted_path(file, trust_); },
+                              loading.may_lack_rights,
+                              loading.log};
     LoadedConfiguration loaded = load_configuration(conf, context);
     for (const Problem& warning : warnings_) loaded.problems.add(warning);
+    for (const auto& file : modules_.changed_files()) {
+        Problem problem;
+        problem.level = FLOWD_LEVEL_WARNING;
+        problem.where.file = file.string();
+        problem.message = "the module's file has changed since the daemon loaded it: what was loaded goes on";
+        problem.hint = "restart to load it";
+        loaded.problems.add(std::move(problem));
+    }
     loaded.problems.sort();
     return loaded;
 }

@@ -22,7 +22,12 @@ class Installation {
     /// Reads the registry and the catalog anew, then the configuration. A registry or catalog that is missing or broken
     /// is a warning: configurations by number and modules by name work without them. May be called again.
     /// What is loaded points into this object: keep it as long as the configuration.
-    [[nodiscard]] LoadedConfiguration load(const std::filesystem::path& conf);
+    struct Loading {
+        bool may_lack_rights = false;  ///< as in LoadContext, both
+        decltype(LoadContext::log) log = {};
+    };
+    [[nodiscard]] LoadedConfiguration load(const std::filesystem::path& conf) { return load(conf, Loading()); }
+    [[nodiscard]] LoadedConfiguration load(const std::filesystem::path& conf, const Loading& loading);
 
     /// For commands without a configuration: looks into the directories of the command line and the installation.
     ModuleSet& scan_modules();

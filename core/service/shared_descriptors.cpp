@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/service/shared_descriptors.hpp"
 
-#include <algorithm>
-
 namespace flowd::core {
 
-void SharedDescriptors::erase(Offers& offers, Holder holder) {
-    offers.erase(std::remove_if(offers.begin(), offers.end(), [&](const Offer& offer) { return offer.holder == holder; }),
-                 offers.end());
+void SharedDescriptors::tell(const std::string& name) const {
+    if (const auto found = watchers_.find(name); found != watchers_.end()) found->second.tell_all();
+}
+
+void SharedDescriptors::erase(const std::string& name, Offers& offers, Holder holder) const {
+    const bool was_latest = !offers.empty() && offers.back().holder == holder;
+    std::erase_if(offers, [&](const Offer& offer) { return offer.holder == holder; });
+    if (was_latest) tell(name);
 }
 
 Result<void> SharedDescriptors::offer(Holder holder, std::string_view name, int fd) {
@@ -16,9 +19,11 @@ Result<void> SharedDescriptors::offer(Holder holder, std::string_view name, int 
     auto copy = UniqueFd::duplicate(fd);
     if (!copy) return std::move(copy).error();
     const std::lock_guard lock(mutex_);
-    Offers& offers = offers_[std::string(name)];
-    erase(offers, holder);
+    const std::string key(name);
+    Offers& offers = offers_[key];
+    std::erase_if(offers, [&](const Offer& offer) { return offer.holder == holder; });
     offers.push_back({holder, std::move(*copy), ++last_generation_});
+    tell(key);
     return {};
 }
 
@@ -26,16 +31,26 @@ void SharedDescriptors::withdraw(Holder holder, std::string_view name) {
     const std::lock_guard lock(mutex_);
     const auto found = offers_.find(name);
     if (found == offers_.end()) return;
-    erase(found->second, holder);
+    erase(found->first, found->second, holder);
     if (found->second.empty()) offers_.erase(found);
 }
 
 void SharedDescriptors::release(Holder holder) {
     const std::lock_guard lock(mutex_);
+    for (auto& [name, watchers] : watchers_) watchers.set(holder, {});
+    std::erase_if(watchers_, [](const auto& entry) { return entry.second.empty(); });
     for (auto entry = offers_.begin(); entry != offers_.end();) {
-        erase(entry->second, holder);
+        erase(entry->first, entry->second, holder);
         entry = entry->second.empty() ? offers_.erase(entry) : std::next(entry);
     }
+}
+
+void SharedDescriptors::watch(Holder holder, std::string_view name, Watchers::Tell tell) {
+    const std::lock_guard lock(mutex_);
+    if (tell && offers_.find(name) != offers_.end()) tell();
+    Watchers& watchers = watchers_[std::string(name)];
+    watchers.set(holder, std::move(tell));
+    if (watchers.empty()) watchers_.erase(watchers_.find(name));
 }
 
 Result<SharedDescriptors::Obtained> SharedDescriptors::obtain(std::string_view name) const {

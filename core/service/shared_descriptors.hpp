@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/service/watchers.hpp"
 #include "flowd/result.hpp"
 #include "flowd/unique_fd.hpp"
 
@@ -16,7 +17,7 @@ namespace flowd::core {
 
 class SharedDescriptors {
   public:
-    using Holder = std::uint64_t;  ///< an instance
+    using Holder = Watchers::Holder;
 
     struct Obtained {
         UniqueFd fd;                   ///< the caller's own duplicate
@@ -31,6 +32,9 @@ class SharedDescriptors {
     /// FLOWD_NOT_FOUND: nobody offers it.
     [[nodiscard]] Result<Obtained> obtain(std::string_view name) const;
 
+    /// From now on `tell` is called whenever what obtain() answers changes; at once when it is offered. Empty ends it.
+    void watch(Holder holder, std::string_view name, Watchers::Tell tell);
+
   private:
     struct Offer {
         Holder holder;
@@ -39,10 +43,13 @@ class SharedDescriptors {
     };
     using Offers = std::vector<Offer>;  // the latest is the last
 
-    static void erase(Offers& offers, Holder holder);
+    /// Without that holder's. Tells whoever watches when the latest offer was its own.
+    void erase(const std::string& name, Offers& offers, Holder holder) const;
+    void tell(const std::string& name) const;
 
     mutable std::mutex mutex_;
     std::map<std::string, Offers, std::less<>> offers_;
+    std::map<std::string, Watchers, std::less<>> watchers_;
     std::uint64_t last_generation_ = 0;
 };
 

@@ -27,12 +27,46 @@ void write_daemon(json::Writer& w, const DaemonStatus& daemon) {
     w.end();
 }
 
-void write_instance(json::Writer& w, const Instance& instance) {
+/// What every module's status may say in the same words (flowd/abi/ext/status.h).
+struct Reserved {
+    std::string summary;
+    std::string state;  ///< "ok", "degraded" or "failed"; empty: not said
+};
+
+/// At most 60 columns, counted as characters, and nothing that a terminal would obey.
+std::string short_line(std::string_view text) {
+    constexpr std::size_t columns = 60;
+    std::size_t end = 0;
+    for (std::size_t seen = 0; end < text.size(); ++end) {
+        const bool begins = (static_cast<unsigned char>(text[end]) & 0xc0) != 0x80;
+        if (begins && seen++ == columns) break;
+    }
+    std::string line = printable(text.substr(0, end));
+    std::replace(line.begin(), line.end(), '\n', ' ');
+    return line;
+}
+
+Reserved reserved_of(const std::string* detail) {
+    Reserved reserved;
+    simdjson::dom::parser parser;
+    simdjson::dom::element document;
+    if (detail == nullptr || parser.parse(*detail).get(document) != simdjson::SUCCESS) return reserved;
+    std::string_view text;
+    if (document["summary"].get(text) == simdjson::SUCCESS) reserved.summary = short_line(text);
+    if (document["state"].get(text) == simdjson::SUCCESS)
+        reserved.state = text == "ok" || text == "failed" ? text : "degraded";
+    return reserved;
+}
+
+void write_instance(json::Writer& w, const Instance& instance, const std::string* detail) {
+    const Reserved reserved = reserved_of(detail);
     const InstanceStatus status = instance.status();
     w.object();
     w.member("instance", instance.name())
         .member("state", to_string(status.state))
         .member("since", utc_text(status.since_ns));
+    if (!reserved.state.empty()) w.member("health", reserved.state);
+    if (!reserved.summary.empty()) w.member("summary", reserved.summary);
     w.member("required", instance.config()->required);
     w.member("errors", status.errors + status.bad_results + status.exceptions);
     w.member("exceptions", status.exceptions);
@@ -133,6 +167,33 @@ void write_bus(json::Writer& w, const BusCounters& bus) {
     w.end();
 }
 
+}  // namespace
+
+std::string status_json(const DaemonStatus& daemon, const Supervisor& supervisor, const Services& services,
+                        const std::map<std::string, std::string>& details) {
+    std::string out;
+    json::Writer w(out);
+    w.object();
+    write_daemon(w, daemon);
+    w.key("instances").array();
+    for (const auto& instance : supervisor.instances()) {
+        const auto detail = details.find(instance->name());
+        write_instance(w, *instance, detail == details.end() ? nullptr : &detail->second);
+    }
+    for (const auto& instance : supervisor.abandoned()) write_instance(w, *instance, nullptr);
+    w.end();
+    write_bus(w, services.bus.counters());
+    w.key("findings").raw(findings_json(services.findings.all()));
+    w.key("details").object();
+    for (const auto& instance : supervisor.instances()) {
+        const auto detail = details.find(instance->name());
+        write_details(w, *instance, services, detail == details.end() ? nullptr : &detail->second);
+    }
+    w.end();
+    w.end();
+    return out;
+}
+
 void write_flow(json::Writer& w, const flowd_flow& flow, const Registry& registry) {
     const auto name_or_number = [](std::string_view name, std::uint32_t id) {
         return name.empty() ? std::to_string(id) : std::string(name);
@@ -152,29 +213,6 @@ void write_flow(json::Writer& w, const flowd_flow& flow, const Registry& registr
     w.member("id", flow.flow_id);
     if (flow.key.scope != 0) w.member("scope", flow.key.scope);
     w.end();
-}
-
-}  // namespace
-
-std::string status_json(const DaemonStatus& daemon, const Supervisor& supervisor, const Services& services,
-                        const std::map<std::string, std::string>& details) {
-    std::string out;
-    json::Writer w(out);
-    w.object();
-    write_daemon(w, daemon);
-    w.key("instances").array();
-    for (const auto& instance : supervisor.instances()) write_instance(w, *instance);
-    for (const auto& instance : supervisor.abandoned()) write_instance(w, *instance);
-    w.end();
-    write_bus(w, services.bus.counters());
-    w.key("details").object();
-    for (const auto& instance : supervisor.instances()) {
-        const auto detail = details.find(instance->name());
-        write_details(w, *instance, services, detail == details.end() ? nullptr : &detail->second);
-    }
-    w.end();
-    w.end();
-    return out;
 }
 
 std::string flows_json(const Services& services, std::size_t limit) {
@@ -223,6 +261,28 @@ std::string metrics_json(const std::vector<MetricSample>& samples) {
         }
         w.member("help", sample.help).member("unit", sample.unit);
         w.end();
+    }
+    w.end();
+    return out;
+}
+
+std::string findings_json(const FindingsBoard::All& all) {
+    std::string out;
+    json::Writer w(out);
+    w.array();
+    for (const auto& [instance, findings] : all)
+        for (const Finding& finding : findings) write_finding(w, instance, finding);
+    w.end();
+    return out;
+}
+
+std::string refusals_json(const std::vector<Refusals::Refusal>& refusals) {
+    std::string out;
+    json::Writer w(out);
+    w.array();
+    for (const Refusals::Refusal& one : refusals) {
+        w.object().member("time", utc_text(one.time_ns)).member("instance", one.instance).member("reason", one.reason);
+        w.member("sender", escaped(one.sender)).member("firstBytes", escaped(one.first)).end();
     }
     w.end();
     return out;

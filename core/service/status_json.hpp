@@ -15,8 +15,13 @@ namespace flowd::core {
 /// `details`: by instance name, what the module says of itself, as JSON.
 [[nodiscard]] std::string status_json(const DaemonStatus& daemon, const Supervisor& supervisor, const Services& services,
                                       const std::map<std::string, std::string>& details);
+/// As a JSON object.
+void write_flow(json::Writer& w, const flowd_flow& flow, const Registry& registry);
 [[nodiscard]] std::string flows_json(const Services& services, std::size_t limit);
 [[nodiscard]] std::string metrics_json(const std::vector<MetricSample>& samples);
+
+[[nodiscard]] std::string findings_json(const FindingsBoard::All& findings);
+[[nodiscard]] std::string refusals_json(const std::vector<Refusals::Refusal>& refusals);
 
 /// Whether a module's answer is one JSON value.
 [[nodiscard]] bool is_json(const std::string& text);

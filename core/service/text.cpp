@@ -27,6 +27,20 @@ std::string printable(std::string_view text) {
     return safe;
 }
 
+std::string escaped(std::string_view bytes) {
+    std::string safe;
+    safe.reserve(bytes.size());
+    for (const char c : bytes) {
+        if (c == '\\')
+            safe += "\\\\";
+        else if (c >= 0x20 && c < 0x7f)
+            safe.push_back(c);
+        else
+            safe += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
+    }
+    return safe;
+}
+
 std::string utc_text(std::int64_t unix_time_ns, Fraction fraction) {
     if (unix_time_ns <= 0) return {};
     const std::time_t seconds = unix_time_ns / 1'000'000'000;

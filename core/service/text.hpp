@@ -11,6 +11,9 @@ namespace flowd::core {
 /// Without what a terminal would obey: control characters become \xNN, but for line breaks.
 [[nodiscard]] std::string printable(std::string_view text);
 
+/// Bytes of unknown kind as one line of ASCII: what is not printable becomes \xNN, a backslash \\.
+[[nodiscard]] std::string escaped(std::string_view bytes);
+
 [[nodiscard]] bool is_utf8(std::string_view text);
 
 enum class Fraction { milliseconds, microseconds };

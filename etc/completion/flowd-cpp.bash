@@ -2,7 +2,7 @@
 # Completion of flowd-cpp's command line for bash.
 _flowd_cpp() {
   local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}
-  local commands='run check conf modules status flows metrics commands reload new-module version label'
+  local commands='run check conf modules status flows metrics refusals findings explain commands reload new-module version label'
   local flags='--conf --log-level --log-time --modules --control --json --help --version'
   local i command=
   for ((i = 1; i < COMP_CWORD; i++)); do

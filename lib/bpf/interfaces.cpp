@@ -81,6 +81,12 @@ std::uint32_t Interfaces::groups() const {
     return groups;
 }
 
+std::string Interfaces::why(const Link& link) const {
+    const bool named = std::any_of(choice_.names.begin(), choice_.names.end(),
+                                   [&](const std::string& name) { return matches(name, link.name); });
+    return named ? "configured" : by_default_route() ? "default route" : "public IPv6 address";
+}
+
 std::string Interfaces::describe() const {
     if (by_default_route())
         return std::string("every interface that ") + (choice_.routes == RouteFamily::both ? "a" : "an IPv6") +

@@ -34,6 +34,8 @@ class Interfaces {
     [[nodiscard]] Result<Found> find() const;
     /// The RTMGRP_* whose notifications may change what find() answers.
     [[nodiscard]] std::uint32_t groups() const;
+    /// Why one of those that find() answered is among them: "configured", "default route", "public IPv6 address".
+    [[nodiscard]] std::string why(const Link& link) const;
     /// For people: "eth0, eth1 and every interface with a public IPv6 address".
     [[nodiscard]] std::string describe() const;
 

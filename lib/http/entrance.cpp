@@ -35,19 +35,17 @@ void EntranceOptions::validate(std::string_view danger, Problems& problems) cons
     if (bind_address.is_multicast())
         problems.error("bindAddress", "a multicast address cannot be listened at",
                        "use an address of this host, or \"::\"");
-    if (!bind_address.is_loopback() && !token_file)
+    if (!bind_address.is_loopback() && !token)
         problems.error(
             "tokenFile",
             "is required: " + bind_address.to_string() + " is not loopback, so others could " + std::string(danger),
             "make one: openssl rand -hex 32 > /etc/flowd-cpp/token; chmod 0640 /etc/flowd-cpp/token");
+    if (token && !Bearer::is_token(*token))
+        problems.error("token", "is not a token: 16 to 512 visible characters", "make one: openssl rand -hex 32");
 }
 
-Result<void> Entrance::prepare() {
-    if (!options_.token_file) return {};
-    auto bearer = Bearer::from_file(*options_.token_file);
-    if (!bearer) return blaming(std::move(bearer).error(), "tokenFile");
-    bearer_ = std::move(*bearer);
-    return {};
+Entrance::Entrance(Host& host, const EntranceOptions& options) : host_(host), options_(options) {
+    if (options_.token) bearer_.emplace(*options_.token);
 }
 
 template <typename Make>
@@ -93,18 +91,9 @@ void Entrance::leave() {
 std::optional<Response> Entrance::turn_away(const Request& request) const {
     if (!bearer_ || request.peer.is_local() || bearer_->allows(request.authorization)) return std::nullopt;
     auto response = problem(401, {.detail = "the request carries no valid token",
-                                  .hint = "send Authorization: Bearer and the token of tokenFile"});
+                                  .hint = "send Authorization: Bearer and the token of the configuration"});
     response.headers.emplace_back("WWW-Authenticate", "Bearer");
     return response;
-}
-
-void Entrance::each_second(const Counts& counts) {
-    warn_of_crowd(counts);
-    if (!bearer_) return;
-    const auto refreshed = bearer_->refresh();
-    const std::string error = refreshed ? std::string() : refreshed.error().message;
-    if (!error.empty() && error != last_error_) host_.report(Problem::from(refreshed.error()));
-    last_error_ = error;
 }
 
 void Entrance::warn_of_crowd(const Counts& counts) {

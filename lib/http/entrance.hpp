@@ -24,12 +24,12 @@ namespace flowd::http {
 /// rows of EntranceRows among its own.
 struct EntranceOptions {
     Address bind_address;
-    std::optional<std::filesystem::path> token_file;
+    std::optional<std::string> token;
     std::uint32_t max_connections = 0;
     std::chrono::seconds request_timeout{0};
     std::chrono::seconds idle_timeout{0};
 
-    EntranceOptions();  // not inline: g++ 12 takes token_file for uninitialised where it sees through this
+    EntranceOptions();  // not inline: g++ 12 takes token for uninitialised where it sees through this
 
     [[nodiscard]] Limits limits(std::size_t max_body) const;
     /// For a module that listens at bind_address. `danger`: what others could do if it were open to them.
@@ -41,11 +41,13 @@ struct EntranceRows {
     [[nodiscard]] static Option<O> bind_address() {
         return row("bindAddress", &EntranceOptions::bind_address)
             .default_value("127.0.0.1")
-            .doc("Address to listen at; beyond loopback a tokenFile is required.");
+            .doc("Address to listen at; beyond loopback a token is required.");
     }
-    [[nodiscard]] static Option<O> token_file() {
-        return row("tokenFile", &EntranceOptions::token_file)
-            .doc("File with the token that every request over TCP has to carry; read again when it changes.");
+    [[nodiscard]] static Option<O> token() {
+        return row("token", &EntranceOptions::token)
+            .or_file()
+            .secret()
+            .doc("Token that every request over TCP has to carry: 16 to 512 visible characters.");
     }
     [[nodiscard]] static Option<O> max_connections(std::int64_t usual) {
         return row("maxConnections", &EntranceOptions::max_connections)
@@ -79,10 +81,8 @@ struct EntranceRows {
 class Entrance {
   public:
     /// `options` outlives it.
-    Entrance(Host& host, const EntranceOptions& options) : host_(host), options_(options) {}
+    Entrance(Host& host, const EntranceOptions& options);
 
-    /// In prepare(): reads the token.
-    Result<void> prepare();
     /// In prepare(): a socket that systemd or a predecessor held, or a new one. `option` is blamed for an error.
     [[nodiscard]] Result<UniqueFd> open_tcp(std::uint16_t port, const char* option);
     [[nodiscard]] Result<UniqueFd> open_unix(const std::filesystem::path& path, mode_t mode, const char* option);
@@ -92,11 +92,9 @@ class Entrance {
     [[nodiscard]] bool has_token() const { return bearer_.has_value(); }
     /// The answer to a request that carries no valid token; nothing: it may pass. Whoever comes by a Unix socket may.
     [[nodiscard]] std::optional<Response> turn_away(const Request& request) const;
-    /// Reads the token again if it has changed. Warns when connections are turned away for want of room, once until none
-    /// was for a minute; `counts`: of all servers behind it.
-    void each_second(const Counts& counts);
-    /// Why the token could not be read again; empty when it could.
-    [[nodiscard]] const std::string& last_error() const { return last_error_; }
+    /// Each second: warns when connections are turned away for want of room, once until none was for a minute; `counts`: of
+    /// all servers behind it.
+    void warn_of_crowd(const Counts& counts);
 
   private:
     struct File {
@@ -105,7 +103,6 @@ class Entrance {
         dev_t device = 0;
         ino_t inode = 0;
     };
-    void warn_of_crowd(const Counts& counts);
     template <typename Make>
     Result<UniqueFd> open(const std::string& resource, const char* option, UniqueFd handed, Make make);
 
@@ -113,7 +110,6 @@ class Entrance {
     const EntranceOptions& options_;
     std::optional<Bearer> bearer_;
     std::vector<File> files_;
-    std::string last_error_;
     std::uint64_t turned_away_ = 0, starved_ = 0;
     std::optional<std::chrono::steady_clock::time_point> crowded_;  ///< when one was turned away last
 };

@@ -36,8 +36,7 @@ Result<void> HostedWatch::load(const std::string& cgroup, const std::string& pro
     return announce();
 }
 
-/// Markers look for this as they start and then once a second: at the daemon's start before the first socket is tagged, up
-/// to a second after it where a reload adds the plugin.
+/// Markers look for this as they start, and are told when it comes later.
 Result<void> HostedWatch::announce() const {
     const UniqueFd sign(::eventfd(0, EFD_CLOEXEC));
     if (!sign) return Error::from_errno(errno, "making an eventfd");
@@ -68,11 +67,15 @@ Result<void> HostedWatch::start() {
     watch_.reset();
     auto done = take_up(std::move(watch));
     started_ = done.ok();
-    renew();  // the marker has started since
-    return done;
+    if (!done) return done;
+    auto offers = host_.shared().on_change(FLOWD_SHARED_SOCKET_TAGS, [this] { renew(); });
+    if (!offers) return std::move(offers).error();
+    offers_ = *std::move(offers);
+    return {};
 }
 
 void HostedWatch::stop() {
+    offers_.reset();
     readable_.reset();
     watch_.reset();
     host_.shared().withdraw(FLOWD_SHARED_SOCKET_TAGGERS);

@@ -13,8 +13,8 @@
 
 namespace flowd::watch {
 
-/// The marker offers its map of tags through flowd.shared/1. It may come later than this instance, or be replaced: renew()
-/// then loads the program anew around the new map. An event near that moment may be told twice, with the same cookie.
+/// The marker offers its map of tags through flowd.shared/1. It may come later than this instance, or be replaced: the
+/// program is then loaded anew around the new map. An event near that moment may be told twice, with the same cookie.
 class HostedWatch {
   public:
     HostedWatch(Host& host, SocketWatch::Visitor visitor) : host_(host), visitor_(std::move(visitor)) {}
@@ -24,8 +24,6 @@ class HostedWatch {
     /// In start(), after the first rules.
     Result<void> start();
     void stop();
-    /// Now and then.
-    void renew();
     void consume();
     /// While the bus is full nothing is read; the ring buffer takes what comes.
     void pause(bool paused);
@@ -43,6 +41,8 @@ class HostedWatch {
     Result<void> fill(SocketWatch& watch) const;
     [[nodiscard]] Result<void> announce() const;
     Result<void> take_up(SocketWatch watch);
+    /// Whether the map that is offered now is another one.
+    void renew();
 
     Host& host_;
     SocketWatch::Visitor visitor_;
@@ -55,6 +55,7 @@ class HostedWatch {
     std::string last_error_;
     std::optional<SocketWatch> watch_;
     Watch readable_;  // behind the watch: ends before its descriptor does
+    Subscription offers_;
 };
 
 }  // namespace flowd::watch

@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "lib/http/problem.hpp"
-#include "lib/net/address_hash.hpp"
 #include "lib/text/words.hpp"
 #include "plugins/api/openapi.hpp"
 #include "plugins/api/peer_forms.hpp"
@@ -16,8 +15,30 @@ namespace {
 constexpr std::array<const char*, 4> kinds{"", "start", "ongoing", "end"};
 
 /// Who told us, for caps per source.
-[[nodiscard]] std::uint64_t sender_of(const http::Peer& peer) {
-    return peer.user ? *peer.user + (std::uint64_t{1} << 32) : net::hash_of(peer.endpoint.address);
+[[nodiscard]] std::uint64_t sender_of(const Host& host, const http::Peer& peer) {
+    return peer.user ? host.sender_id_of_user(*peer.user) : host.sender_id(peer.endpoint.address);
+}
+
+/// Why a request was turned down, as flowd_host.refused takes it; null: it was not the client's fault.
+[[nodiscard]] const char* reason_of(unsigned status) {
+    switch (status) {
+        case 400:
+            return "bad_request";
+        case 401:
+            return "no_token";
+        case 404:
+            return "no_such_path";
+        case 405:
+            return "no_such_method";
+        case 415:
+            return "not_json";
+        case 422:
+            return "bad_flow";
+        case 429:
+            return "over_limit";
+        default:
+            return nullptr;
+    }
 }
 
 /// "application/json; charset=utf-8" and "application/vnd.x+json" are JSON.
@@ -61,7 +82,6 @@ Api::Api(Host& host, Options options)
 }
 
 Result<void> Api::prepare() {
-    if (auto prepared = entrance_.prepare(); !prepared) return prepared;
     if (options_.listens_at_tcp()) {
         auto socket = entrance_.open_tcp(options_.bind_port, "bindPort");
         if (!socket) return std::move(socket).error();
@@ -78,7 +98,10 @@ Result<void> Api::prepare() {
 Result<void> Api::start() {
     server_.emplace(loop_.context(), options_.limits(options_.max_body),
                     [this](const http::Request& request, http::Reply reply) {
-                        if (auto response = answer(request, reply)) send(std::move(reply), std::move(*response));
+                        auto response = answer(request, reply);
+                        if (!response) return;
+                        note_refusal(request, response->status);
+                        send(std::move(reply), std::move(*response));
                     });
     for (UniqueFd& socket : listening_)
         if (auto served = server_->serve(std::move(socket)); !served) return served;
@@ -109,6 +132,15 @@ Result<void> Api::stop(Deadline deadline) {
 void Api::send(http::Reply reply, http::Response response) {
     ++answers_[response.status];
     reply(std::move(response));
+}
+
+void Api::note_refusal(const http::Request& request, unsigned status) const {
+    const char* const reason = reason_of(status);
+    if (reason == nullptr) return;
+    const std::string sender =
+        request.peer.user ? "uid " + std::to_string(*request.peer.user) : request.peer.endpoint.to_string();
+    const std::string line = std::string(request.method) + " " + std::string(request.path);
+    host().refused(reason, sender, request.body.empty() ? std::string_view(line) : std::string_view(request.body));
 }
 
 Api::Answer Api::answer(const http::Request& request, http::Reply& reply) {
@@ -152,11 +184,8 @@ Api::Answer Api::post_flow(const http::Request& request, http::Reply& reply) {
     if (!is_json(request.content_type))
         return http::problem(415, {.detail = "the body has to be JSON", .hint = "send Content-Type: application/json"});
     auto events = reader_.read(request.body);
-    if (!events) {
-        last_refused_ = events.error().message.substr(0, 200);
-        return http::problem(400, {.detail = events.error().message, .hint = events.error().hint});
-    }
-    const std::uint64_t sender = sender_of(request.peer);
+    if (!events) return http::problem(400, {.detail = events.error().message, .hint = events.error().hint});
+    const std::uint64_t sender = sender_of(host(), request.peer);
     for (Event& event : *events) event->sender = sender;
     std::string accepted;
     json::Writer(accepted).object().member("accepted", events->size()).end();
@@ -179,7 +208,7 @@ Api::Answer Api::get_dummy_end(const http::Request& request, http::Reply& reply)
 }
 
 Api::Answer Api::announce_dummy(Event event, const http::Request& request, http::Reply& reply) {
-    event->sender = sender_of(request.peer);
+    event->sender = sender_of(host(), request.peer);
     std::string accepted;
     json::Writer writer(accepted);
     write_flowd_go_form(writer, event.raw());
@@ -191,7 +220,7 @@ Api::Answer Api::announce_dummy(Event event, const http::Request& request, http:
 
 void Api::each_second() {
     publish();
-    entrance_.each_second(server_->counts());
+    entrance_.warn_of_crowd(server_->counts());
 }
 
 void Api::publish() {
@@ -218,6 +247,8 @@ void Api::publish() {
 }
 
 void Api::status(json::Writer& object) const {
+    object.member("summary", "listens at " + (options_.listens_at_tcp() ? options_.endpoint().to_string()
+                                                                        : options_.socket_path->string()));
     if (options_.listens_at_tcp()) object.member("address", options_.endpoint().to_string());
     if (options_.socket_path) object.member("socket", options_.socket_path->string());
     object.member("token", entrance_.has_token());
@@ -235,8 +266,6 @@ void Api::status(json::Writer& object) const {
     object.end();
     object.member("notTaken", announcer_.not_taken()).member("waiting", announcer_.waiting());
     object.member("waited", announcer_.waited()).member("full", announcer_.full());
-    if (!last_refused_.empty()) object.member("lastRefused", last_refused_);
-    if (!entrance_.last_error().empty()) object.member("lastError", entrance_.last_error());
 }
 
 }  // namespace flowd::api

@@ -51,6 +51,7 @@ class Api final : public Plugin {
 
     [[nodiscard]] Answer answer(const http::Request& request, http::Reply& reply);
     void send(http::Reply reply, http::Response response);
+    void note_refusal(const http::Request& request, unsigned status) const;
     /// send() for those that answer later.
     [[nodiscard]] std::function<void(http::Reply, http::Response)> late_answer() {
         return [this](http::Reply reply, http::Response response) { send(std::move(reply), std::move(response)); };
@@ -75,7 +76,6 @@ class Api final : public Plugin {
     std::optional<http::Server> server_;
 
     std::map<unsigned, std::uint64_t> answers_;
-    std::string last_refused_;
 
     std::map<unsigned, Counter> answers_metrics_;
     std::vector<Counter> announced_metrics_;

@@ -28,7 +28,7 @@ const Table<Options>& Options::table() {
         option("socketMode", &O::socket_mode)
             .default_value("0660")
             .doc("Mode of the Unix socket: who may write to it may announce flows."),
-        Entrance::token_file(),
+        Entrance::token(),
         Entrance::max_connections(1024),
         option("maxBody", &O::max_body)
             .byte_size()
@@ -52,8 +52,8 @@ void Options::validate(const Options& options, Problems& problems) {
     if (options.full_timeout > options.idle_timeout)
         problems.error("fullTimeout", "is longer than idleTimeout, after which the connection is closed",
                        "make it shorter, or idleTimeout longer");
-    if (!options.listens_at_tcp() && options.token_file)
-        problems.warning("tokenFile", "has no effect: the Unix socket is protected by its mode", "remove the line");
+    if (!options.listens_at_tcp() && options.token)
+        problems.warning("token", "has no effect: the Unix socket is protected by its mode", "remove the line");
     if (!options.mode()) problems.error("socketMode", "is no mode: up to three octal digits behind a 0", "write \"0660\"");
 }
 

@@ -56,7 +56,6 @@ Result<void> Iperf3::start() {
 }
 
 void Iperf3::tick() {
-    watch_.renew();
     if (watch_.lost() > 0) {
         ++losses_;
         must_reconcile_ = true;

@@ -126,7 +126,6 @@ void Netlink::look() {
     own_sockets_ = own_sockets();
     own_addresses_ = net::own_addresses();
     if (watch_.running()) {
-        watch_.renew();
         if (auto done = watch_.set_rules(for_kernel(rules_, surroundings_, left_alone_)); !done)
             last_error_ = done.error().message;
         if (pass_ > 0) watch_.consume();  // before the look, so that what opened has its own start

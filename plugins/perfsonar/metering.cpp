@@ -101,10 +101,30 @@ Result<std::vector<bpf::Link>> Metering::find() {
     auto all = bpf::links();
     if (!all) return std::move(all).error();
     missing_ = std::move(found->missing);
+    add_marked(found->present, *all);
     auto chosen = bpf::uppermost(found->present, *all);
     if (chosen.size() < found->present.size())
         host_.debug("some of the interfaces carry others of them; only the uppermost are metered");
     return chosen;
+}
+
+void Metering::add_marked(std::vector<bpf::Link>& present, const std::vector<bpf::Link>& all) const {
+    if (!options_.interfaces.empty()) return;
+    for (const Interfaces::Interface& marked : host_.interfaces().list()) {
+        if (marked.use != FLOWD_INTERFACE_MARKS || marked.index == 0) continue;
+        const auto is_it = [&](const bpf::Link& link) { return static_cast<std::uint32_t>(link.index) == marked.index; };
+        const auto link = std::find_if(all.begin(), all.end(), is_it);
+        if (link != all.end() && std::none_of(present.begin(), present.end(), is_it)) present.push_back(*link);
+    }
+}
+
+void Metering::tell_interfaces() {
+    std::vector<Interfaces::Interface> all;
+    for (const auto& state : attachments_->states())
+        all.push_back({FLOWD_INTERFACE_METERS, static_cast<std::uint32_t>(state.link.index), state.link.name,
+                       options_.interfaces.empty() ? "default route, or marked" : "configured"});
+    for (const std::string& name : missing_) all.push_back({FLOWD_INTERFACE_METERS, 0, name, "configured"});
+    if (auto done = host_.interfaces().publish(all); !done) host_.warning(done.error().message);
 }
 
 Result<void> Metering::attach_first() {
@@ -139,6 +159,7 @@ void Metering::attach_again() {
         problem.found = failure.link.name;
         host_.report(problem);
     }
+    tell_interfaces();
 }
 
 Result<void> Metering::start() {
@@ -165,6 +186,12 @@ Result<void> Metering::follow() {
     });
     if (!changes) return std::move(changes).error();
     change_watch_ = *std::move(changes);
+    tell_interfaces();
+    auto marked = host_.interfaces().on_change([this] {
+        if (options_.interfaces.empty()) attach_soon_.call();
+    });
+    if (!marked) return std::move(marked).error();
+    marked_ = *std::move(marked);
     return attachments_->guard();
 }
 
@@ -204,6 +231,7 @@ Result<void> Metering::reconfigure(const PerfsonarOptions& options) {
 void Metering::stop() {
     ring_watch_.reset();
     change_watch_.reset();
+    marked_.reset();
     attach_soon_.cancel();
     drain_timer_.reset();
     tick_timer_.reset();
@@ -236,6 +264,12 @@ void Metering::publish() {
     if (no_room.packets == 0 || std::exchange(said_full_, true)) return;
     host_.error("the table of " + std::to_string(program_.state().max_flows) +
                 " flows is full: further flows are not metered until others end; raise maxFlows");
+}
+
+std::string Metering::summary() const {
+    std::string names;
+    for (const auto& state : attachments_->states()) names += (names.empty() ? "" : ", ") + state.link.name;
+    return names.empty() ? "waits for an interface" : std::to_string(keeper_.announced()) + " flows metered on " + names;
 }
 
 void Metering::status(json::Writer& object) const {

@@ -39,12 +39,16 @@ class Metering {
     void stop();
 
     void status(json::Writer& object) const;
+    [[nodiscard]] std::string summary() const;
 
   private:
     Metering(Host& host, const PerfsonarOptions& options, MeterProgram program, bpf::Netlink changes);
     [[nodiscard]] Result<void> attach_first();
     Result<void> follow();
     void attach_again();
+    /// The interfaces on which another instance marks, where none are configured.
+    void add_marked(std::vector<bpf::Link>& present, const std::vector<bpf::Link>& all) const;
+    void tell_interfaces();
     void apply();
     [[nodiscard]] Result<std::vector<bpf::Link>> find();
     void drain();
@@ -75,6 +79,7 @@ class Metering {
     Watch ring_watch_;
     Watch change_watch_;
     bpf::Throttle attach_soon_{host_, [this] { attach_again(); }};
+    Subscription marked_;
     Timer drain_timer_;
     Timer tick_timer_;
 };

@@ -54,7 +54,8 @@ const Table<PerfsonarOptions>& PerfsonarOptions::table() {
             .doc("Announces every TCP and UDP flow that leaves the interfaces; false: only gives the catch-all tag."),
         option("interfaces", &O::interfaces)
             .default_value("[]")
-            .doc("Interfaces whose flows are metered. Empty: those that a default route leads to, now and later."),
+            .doc("Interfaces whose flows are metered. Empty: those that a default route leads to or a backend marks on, "
+                 "now and later."),
         option("waitForInterfaces", &O::wait_for_interfaces)
             .default_value(false)
             .doc("Start even when none of the named interfaces exists yet."),

@@ -10,6 +10,17 @@ namespace flowd::perfsonar {
 
 Perfsonar::Perfsonar(Host& host, Options options) : Plugin(host), options_(std::move(options)) {}
 
+void Perfsonar::validate(const Options& options, Problems& problems, const Offline& core) {
+    Options::validate(options, problems);
+    const Registry registry = core.registry();
+    const std::string_view experiment = registry.experiment_name(options.experiment);
+    if (!experiment.empty() && registry.activity_name(options.experiment, options.activity).empty())
+        problems.warning("activityId",
+                         "is not an activity of experiment " + std::string(experiment) + " in the registry: collectors " +
+                             "will not know it",
+                         "write the name or the number of one that is");
+}
+
 Result<void> Perfsonar::prepare() {
     if (!options_.flows) return {};
     auto metering = Metering::make(host(), options_);
@@ -88,6 +99,7 @@ Result<void> Perfsonar::stop(Deadline) {
 void Perfsonar::status(json::Writer& object) const {
     static constexpr const char* names[] = {"idle", "waiting for room", "announced", "refused"};
     const Registry registry = host().registry();
+    object.member("summary", metering_ ? metering_->summary() : "tags everything without a flow of its own");
     object.member("catchAll", names[static_cast<int>(state_)]);
     object.member("experiment", options_.experiment);
     object.member("experimentName", registry.experiment_name(options_.experiment));

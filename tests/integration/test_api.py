@@ -233,6 +233,7 @@ def test_the_token_of_the_description_is_wanted_beyond_loopback(lab, description
         with Api.at(lab.b, address="fd5c:17a6:5::a", headers={"Authorization": f"Bearer {TOKEN}"}) as friend:
             assert friend.post(flow("start"))[0] == 200
         token.write_text("another-token-of-enough-characters\n")
+        daemon.reload()
         wait_for(lambda: stranger.get("/flows", Authorization="Bearer another-token-of-enough-characters")[0] == 200,
                  "the new token to be in force")
         assert stranger.get("/flows", Authorization=f"Bearer {TOKEN}")[0] == 401

@@ -5,17 +5,23 @@
 
 #include <cstdint>
 #include <exception>
+#include <functional>
+#include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include "flowd/abi/ext/descriptors.h"
 #include "flowd/abi/ext/flows.h"
+#include "flowd/abi/ext/interfaces.h"
 #include "flowd/abi/ext/metrics.h"
 #include "flowd/abi/ext/registry.h"
 #include "flowd/abi/ext/shared.h"
+#include "flowd/detail/fenced.hpp"
 #include "flowd/event.hpp"
 #include "flowd/result.hpp"
 #include "flowd/sized.hpp"
@@ -54,6 +60,56 @@ struct Visit {
 };
 
 }  // namespace detail
+
+/// Calls back after changes of something, until it is destroyed. Movable; may be destroyed in its own callback.
+class Subscription {
+  public:
+    Subscription() = default;
+    Subscription(Subscription&&) = default;
+    Subscription& operator=(Subscription&& other) noexcept {
+        if (this != &other) {
+            reset();
+            state_ = std::move(other.state_);
+        }
+        return *this;
+    }
+    ~Subscription() { reset(); }
+
+    explicit operator bool() const { return state_ != nullptr; }
+    void reset() {
+        if (state_ == nullptr) return;
+        (void)state_->ask(nullptr, nullptr);
+        state_.reset();
+    }
+
+  private:
+    friend class Shared;
+    friend class Interfaces;
+    using Ask = std::function<flowd_result(flowd_callback, void*)>;
+    struct State : std::enable_shared_from_this<State> {
+        const flowd_host* host = nullptr;
+        std::function<void()> callback;
+        Ask ask;
+    };
+
+    static Result<Subscription> make(const flowd_host* host, std::function<void()> callback, Ask ask) {
+        Subscription made;
+        made.state_ = std::make_shared<State>();
+        made.state_->host = host;
+        made.state_->callback = std::move(callback);
+        made.state_->ask = std::move(ask);
+        const flowd_result result = made.state_->ask(&call, made.state_.get());
+        if (result == FLOWD_OK) return made;
+        made.state_.reset();
+        return Error{result, "the core does not tell of changes"};
+    }
+    static void call(void* user) {
+        const auto state = static_cast<State*>(user)->shared_from_this();  // the callback may destroy its Subscription
+        detail::fenced(state->host, "a callback for changes", [&] { state->callback(); });
+    }
+
+    std::shared_ptr<State> state_;
+};
 
 /// Experiment and activity names. [any] Without the extension every name is unknown.
 class Registry {
@@ -176,6 +232,14 @@ class Descriptors {
     void forget(std::string_view name) const {
         if (ext_.forget != nullptr) ext_.forget(host_, to_c(name));
     }
+    /// [any] Calls visitor(const flowd_socket&) for each internet socket of this process, as they were at most a second
+    /// ago; as FlowTable::page.
+    template <typename Visitor>
+    Result<void> sockets(Visitor&& visitor) const {
+        if (ext_.sockets == nullptr) return Error{FLOWD_UNSUPPORTED, "the core does not tell its sockets"};
+        detail::Visit<flowd_socket, Visitor> visit{visitor};
+        return visit.finish(ext_.sockets(host_, &visit.step, &visit), "the sockets could not be visited");
+    }
 
   private:
     const flowd_host* host_ = nullptr;
@@ -211,10 +275,70 @@ class Shared {
         if (ext_.obtain == nullptr || ext_.obtain(host_, to_c(name), &fd, &generation) != FLOWD_OK) return std::nullopt;
         return Obtained{UniqueFd(fd), generation};
     }
+    /// Calls back after each change of who offers `name`, and once when it is offered already. Must not outlive the
+    /// component.
+    [[nodiscard]] Result<Subscription> on_change(std::string_view name, std::function<void()> callback) const {
+        if (ext_.on_change == nullptr) return Error{FLOWD_UNSUPPORTED, "the core does not tell of offers"};
+        return Subscription::make(host_, std::move(callback),
+                                  [host = host_, ask = ext_.on_change, key = std::string(name)](
+                                      flowd_callback call, void* user) { return ask(host, to_c(key), call, user); });
+    }
 
   private:
     const flowd_host* host_ = nullptr;
     flowd_ext_shared ext_{};
+};
+
+/// Which instance works on which network interfaces, and why. Without the extension none does.
+class Interfaces {
+  public:
+    struct Interface {
+        std::uint32_t use = 0;    ///< FLOWD_INTERFACE_*
+        std::uint32_t index = 0;  ///< 0: it does not exist now
+        std::string name;
+        std::string why;
+        std::string instance = {};  ///< whose it is; nothing where it is published
+    };
+
+    Interfaces() = default;
+    Interfaces(const flowd_host* host, const void* extension)
+        : host_(host), ext_(copy_sized<flowd_ext_interfaces>(extension)) {}
+    explicit operator bool() const { return ext_.size != 0; }
+
+    /// In place of what this instance had published.
+    Result<void> publish(std::span<const Interface> interfaces) const {
+        if (ext_.publish == nullptr) return {};
+        std::vector<flowd_interface> raw;
+        for (const Interface& one : interfaces)
+            raw.push_back({sizeof(flowd_interface), one.use, one.index, 0, to_c(one.name), to_c(one.why), {}});
+        const flowd_result result = ext_.publish(host_, raw.data(), raw.size(), sizeof(flowd_interface));
+        if (result < 0) return Error{result, "the core does not publish the interfaces"};
+        return {};
+    }
+    /// [any] All that is published, by all instances.
+    [[nodiscard]] std::vector<Interface> list() const {
+        std::vector<Interface> all;
+        if (ext_.visit == nullptr) return all;
+        const auto add = [&](const flowd_interface& one) {
+            all.push_back({one.use, one.index, std::string(to_view(one.name)), std::string(to_view(one.why)),
+                           std::string(to_view(one.instance))});
+        };
+        detail::Visit<flowd_interface, decltype(add)> visit{add};
+        (void)visit.finish(ext_.visit(host_, &visit.step, &visit), "");
+        return all;
+    }
+    /// Calls back after each change by another instance, and once when another has published already. Must not outlive the
+    /// component.
+    [[nodiscard]] Result<Subscription> on_change(std::function<void()> callback) const {
+        if (ext_.on_change == nullptr) return Error{FLOWD_UNSUPPORTED, "the core does not tell of interfaces"};
+        return Subscription::make(
+            host_, std::move(callback),
+            [host = host_, ask = ext_.on_change](flowd_callback call, void* user) { return ask(host, call, user); });
+    }
+
+  private:
+    const flowd_host* host_ = nullptr;
+    flowd_ext_interfaces ext_{};
 };
 
 /// Every time series of the daemon. [any] Without the extension there is none.

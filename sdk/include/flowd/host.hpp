@@ -21,6 +21,7 @@
 #include <vector>
 
 #include "flowd/abi/host.h"
+#include "flowd/detail/fenced.hpp"
 #include "flowd/event.hpp"
 #include "flowd/extensions.hpp"
 #include "flowd/problem.hpp"
@@ -40,39 +41,6 @@ struct Emitted {
     [[nodiscard]] bool stopped() const { return result == FLOWD_STOPPED; }
     explicit operator bool() const { return ok(); }
 };
-
-namespace detail {
-
-/// Text of the exception that is being handled.
-inline std::string current_exception_text() {
-    try {
-        throw;
-    } catch (const std::exception& error) {
-        return error.what();
-    } catch (...) {
-        return "an exception that is not a std::exception";
-    }
-}
-
-/// Runs `work`; an exception is logged under the instance's name and does not leave. True when there was none.
-template <typename Work>
-bool fenced(const flowd_host* host, const char* what, Work&& work) noexcept {
-    try {
-        work();
-        return true;
-    } catch (...) {
-        try {
-            const auto api = copy_sized<flowd_host>(host);  // create may be called by a core that lacks anything
-            if (api.log == nullptr || api.instance == nullptr) return false;
-            const std::string text = std::string(api.instance) + ": " + what + " threw: " + current_exception_text();
-            api.log(host, FLOWD_LEVEL_ERROR, to_c(text));
-        } catch (...) {  // not even memory for a line
-        }
-        return false;
-    }
-}
-
-}  // namespace detail
 
 /// Calls back while a descriptor is ready. Movable; may be destroyed in its own callback. The descriptor must outlive it.
 class Watch {
@@ -359,6 +327,7 @@ class Host {
     [[nodiscard]] FlowTable flows() const { return {raw_, extension(FLOWD_EXT_FLOWS)}; }                ///< [any]
     [[nodiscard]] Descriptors descriptors() const { return {raw_, extension(FLOWD_EXT_DESCRIPTORS)}; }  ///< [any]
     [[nodiscard]] Shared shared() const { return {raw_, extension(FLOWD_EXT_SHARED)}; }                 ///< [any]
+    [[nodiscard]] Interfaces interfaces() const { return {raw_, extension(FLOWD_EXT_INTERFACES)}; }     ///< [any]
     [[nodiscard]] AllMetrics all_metrics() const { return {raw_, extension(FLOWD_EXT_METRICS)}; }       ///< [any]
 
     /// Loops of their own: watch for reading, then dispatch. flowd/asio.hpp does it.

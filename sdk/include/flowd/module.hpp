@@ -16,6 +16,12 @@
 //   flowd::Result<void> reconfigure(Options);                     new options while live; FLOWD_UNSUPPORTED: new instance
 //   static std::vector<flowd::Command<Hello>> commands();         `flowd-cpp hello COMMAND ...`, asked of the daemon
 //   static std::vector<flowd::Tool> tools();                      the same without a daemon: flowd/tool.hpp
+//   std::vector<flowd::Finding> findings() const;                 what is amiss now: flowd/findings.hpp
+//   static std::vector<flowd::Finding> host_findings(const Options&, const flowd::Offline&);   the same of this host,
+//   without
+//                                                                 an instance, a daemon or a change (`flowd-cpp check
+//                                                                 --host`)
+//   void explain(const flowd::FlowBatch&, flowd::Explanations&) const;   what it did with these flows, and why
 // Every call comes on the instance's own thread, one at a time, unless it says otherwise. An exception that leaves any of
 // them is caught, logged with the instance's name, and becomes FLOWD_EXCEPTION.
 #pragma once
@@ -34,6 +40,7 @@
 #include "flowd/abi/ext/status.h"
 #include "flowd/abi/module.h"
 #include "flowd/event.hpp"
+#include "flowd/findings.hpp"
 #include "flowd/host.hpp"
 #include "flowd/json.hpp"
 #include "flowd/options.hpp"

@@ -99,11 +99,7 @@ class ApiTest : public ::testing::Test {
         testing::Instance instance(host_, component<Api>(), config_);
         return instance.validate();
     }
-    void write_token(const std::string& token) {
-        std::ofstream(folder_ / "token", std::ios::trunc) << token << "\n";
-        fs::permissions(folder_ / "token", static_cast<fs::perms>(0640));
-        config_.set("tokenFile", (folder_ / "token").string());
-    }
+    void write_token(const std::string& token) { config_.set("token", token); }
 
     fs::path folder_;
     UniqueFd socket_;
@@ -339,11 +335,11 @@ TEST_F(ApiTest, NamesTheBusyPort) {
     EXPECT_EQ(host_.problems().at(0).option, "bindPort");
 }
 
-TEST_F(ApiTest, NamesATokenFileThatIsNoGood) {
+TEST_F(ApiTest, RefusesATokenThatIsNoGood) {
     write_token("short");
     testing::Instance instance(host_, component<Api>(), config_);
     EXPECT_EQ(instance.bring_up(), FLOWD_INVALID);
-    EXPECT_EQ(host_.problems().at(0).option, "tokenFile");
+    EXPECT_EQ(host_.problems().at(0).option, "token");
 }
 
 TEST_F(ApiTest, WantsATokenWhereverItListensBeyondLoopback) {
@@ -353,7 +349,7 @@ TEST_F(ApiTest, WantsATokenWhereverItListensBeyondLoopback) {
         EXPECT_EQ(validate(), FLOWD_INVALID) << address;
         EXPECT_EQ(host_.problems().at(0).option, "tokenFile");
     }
-    config_.set("tokenFile", "/etc/flowd-cpp/token");
+    config_.set("token", "0123456789abcdef");
     EXPECT_EQ(validate(), FLOWD_OK);
     for (const char* address : {"127.0.0.1", "127.1.2.3", "::1"}) {
         testing::Config config(component<Api>());

@@ -92,7 +92,7 @@ TEST(CommandLine, NamesTheNearestSubcommandWhenNoDaemonRuns) {
 }
 
 TEST(CommandLine, SaysThatNoDaemonRuns) {
-    for (const char* command : {"status", "flows", "metrics", "commands", "reload"}) {
+    for (const char* command : {"status", "flows", "metrics", "refusals", "findings", "commands", "reload"}) {
         const Ran ran = run_with({command, "--control", "/nonexistent/control"});
         EXPECT_EQ(ran.code, ExitCode::no_daemon);
         EXPECT_THAT(ran.err, HasSubstr("no daemon answers at /nonexistent/control"));
@@ -123,8 +123,8 @@ TEST(CommandLine, RefusesWhatItDoesNotKnow) {
 TEST(CommandLine, HelpsWithEverything) {
     const Ran all = run_with({"--help"});
     EXPECT_EQ(all.code, ExitCode::ok);
-    for (const char* word : {"run", "check", "conf", "modules", "status", "flows", "metrics", "commands", "reload",
-                             "new-module", "version", "label"}) {
+    for (const char* word : {"run", "check", "conf", "modules", "status", "flows", "metrics", "refusals", "findings",
+                             "explain", "commands", "reload", "new-module", "version", "label"}) {
         EXPECT_THAT(all.out, HasSubstr(word));
         const Ran one = run_with({word, "--help"});
         EXPECT_EQ(one.code, ExitCode::ok);

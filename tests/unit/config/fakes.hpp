@@ -31,8 +31,11 @@ inline flowd_option secret(flowd_option option) {
     return option;
 }
 inline flowd_option range(flowd_option option, std::int64_t minimum, std::int64_t maximum) {
-    option.minimum = minimum;
-    option.maximum = maximum;
+    option.flags |= FLOWD_OPTION_MINIMUM;
+    option.minimum = static_cast<double>(minimum);
+    if (maximum == INT64_MAX) return option;
+    option.flags |= FLOWD_OPTION_MAXIMUM;
+    option.maximum = static_cast<double>(maximum);
     return option;
 }
 inline flowd_option unit(flowd_option option, const char* text) {

@@ -40,12 +40,12 @@ TEST_F(EntranceTest, ACrowdIsReportedOnceUntilItIsOver) {
     options_.max_connections = 7;
     Entrance entrance(*host_, options_);
     Counts counts;
-    entrance.each_second(counts);
+    entrance.warn_of_crowd(counts);
     EXPECT_EQ(fake_.lines().size(), 0u);
     for (int second = 0; second < 5; ++second) {
         ++counts.over_cap;
         ++counts.starved;
-        entrance.each_second(counts);
+        entrance.warn_of_crowd(counts);
     }
     EXPECT_EQ(fake_.lines().size(), 1u);
 }

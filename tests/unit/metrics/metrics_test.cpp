@@ -162,12 +162,7 @@ TEST_F(MetricsTest, OtherPathsAndMethodsAreAnsweredClearly) {
 }
 
 TEST_F(MetricsTest, ATokenIsWantedWhereThereIsOne) {
-    std::string folder = (fs::temp_directory_path() / "flowd-metrics-XXXXXX").string();
-    ASSERT_NE(::mkdtemp(folder.data()), nullptr);
-    const fs::path file = fs::path(folder) / "token";
-    std::ofstream(file) << "a-token-of-enough-characters\n";
-    fs::permissions(file, static_cast<fs::perms>(0640));
-    config_.set("tokenFile", file.string());
+    config_.set("token", "a-token-of-enough-characters");
     const Endpoint endpoint = offer("port");
     run();
     Client client(endpoint);
@@ -175,7 +170,6 @@ TEST_F(MetricsTest, ATokenIsWantedWhereThereIsOne) {
     EXPECT_THAT(client.ask(get("/metrics", "Authorization: Bearer a-token-of-enough-characters\r\n")),
                 StartsWith("HTTP/1.1 200"));
     finish();
-    fs::remove_all(folder);
 }
 
 }  // namespace

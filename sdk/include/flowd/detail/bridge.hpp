@@ -43,6 +43,16 @@ class Bridge {
         { T::commands() } -> std::same_as<std::vector<Command<T>>>;
     };
 
+    static constexpr bool has_findings = requires(const T& object) {
+        { object.findings() } -> std::same_as<std::vector<Finding>>;
+    };
+    static constexpr bool has_host_findings = requires(const Options& options, const Offline& core) {
+        { T::host_findings(options, core) } -> std::same_as<std::vector<Finding>>;
+    };
+    static constexpr bool has_explain = requires(const T& object, const FlowBatch& flows, Explanations& explanations) {
+        object.explain(flows, explanations);
+    };
+
     template <typename Work>
     static flowd_result call(flowd_instance* instance, const char* what, Work&& work) noexcept {
         const bool returned = fenced(of(instance).host->raw(), what, [&] { work(*of(instance).object); });
@@ -180,6 +190,37 @@ class Bridge {
         return called == FLOWD_OK ? result : called;
     }
 
+    static void pass_on(const std::vector<Finding>& all, const flowd_findings* sink) {
+        for (const Finding& one : all) {
+            const flowd_finding raw{sizeof raw,      one.severity,       one.id,           to_c(one.subject),
+                                    to_c(one.found), to_c(one.expected), to_c(one.remedy), one.since_ns};
+            (void)sink->add(sink, &raw);
+        }
+    }
+    static flowd_result findings(flowd_instance* instance, const flowd_findings* sink) noexcept {
+        return call(instance, "findings", [&](const auto& object) {
+            if constexpr (has_findings) pass_on(object.findings(), sink);
+        });
+    }
+    static flowd_result host_findings(const flowd_host* host, const flowd_value* config,
+                                      const flowd_findings* sink) noexcept {
+        bool done = false;
+        const bool calm = fenced(host, "host_findings", [&] {
+            const auto options = Options::table().read(*config);
+            if constexpr (has_host_findings)
+                if (options) pass_on(T::host_findings(*options, Offline(host)), sink);
+            done = static_cast<bool>(options);
+        });
+        return !calm ? FLOWD_EXCEPTION : done ? FLOWD_OK : FLOWD_INVALID;
+    }
+    static flowd_result explain(flowd_instance* instance, const flowd_flow* flows, std::size_t count, std::size_t stride,
+                                const flowd_explanations* sink) noexcept {
+        return call(instance, "explain", [&](const auto& object) {
+            Explanations explanations(sink);
+            if constexpr (has_explain) object.explain(FlowBatch(flows, count, stride), explanations);
+        });
+    }
+
     static constexpr bool has_tools = requires {
         { T::tools() } -> std::same_as<std::vector<Tool>>;
     };
@@ -200,6 +241,10 @@ class Bridge {
     };
     static const void* offline(const char* id) noexcept {
         const std::string_view name = id == nullptr ? std::string_view() : std::string_view(id);
+        if constexpr (has_host_findings) {
+            static const flowd_ext_findings offered{sizeof offered, 0, nullptr, &Bridge::host_findings};
+            if (name == FLOWD_EXT_FINDINGS) return &offered;
+        }
         if constexpr (has_tools) {
             if (name == FLOWD_EXT_TOOL) {
                 try {
@@ -238,6 +283,14 @@ class Bridge {
         if (name == FLOWD_EXT_STATUS) {
             static const flowd_ext_status offered{sizeof(flowd_ext_status), 0, &Bridge::status};
             return &offered;
+        }
+        if constexpr (has_findings) {
+            static const flowd_ext_findings offered{sizeof offered, 0, &Bridge::findings, nullptr};
+            if (name == FLOWD_EXT_FINDINGS) return &offered;
+        }
+        if constexpr (has_explain) {
+            static const flowd_ext_explain offered{sizeof offered, 0, &Bridge::explain};
+            if (name == FLOWD_EXT_EXPLAIN) return &offered;
         }
         const void* answer = nullptr;
         if constexpr (has_commands) {
@@ -279,7 +332,7 @@ class Bridge {
         component.destroy = &Bridge::destroy;
         if constexpr (has_reconfigure) component.reconfigure = &Bridge::reconfigure;
         component.extension = &Bridge::extension;
-        if constexpr (has_tools) component.offline = &Bridge::offline;
+        if constexpr (has_tools || has_host_findings) component.offline = &Bridge::offline;
         return component;
     }
 };

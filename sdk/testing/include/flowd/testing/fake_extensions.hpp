@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <map>
 #include <string>
 #include <string_view>
@@ -13,11 +14,13 @@
 
 #include "flowd/abi/ext/descriptors.h"
 #include "flowd/abi/ext/flows.h"
+#include "flowd/abi/ext/interfaces.h"
 #include "flowd/abi/ext/metrics.h"
 #include "flowd/abi/ext/registry.h"
 #include "flowd/abi/ext/shared.h"
 #include "flowd/abi/host.h"
 #include "flowd/event.hpp"
+#include "flowd/extensions.hpp"
 #include "flowd/unique_fd.hpp"
 
 namespace flowd::testing {
@@ -35,8 +38,22 @@ class FakeExtensions {
     [[nodiscard]] bool keeps(const std::string& name) const { return descriptors_.count(name) != 0; }
     [[nodiscard]] bool shares(const std::string& name) const { return offers_.count(name) != 0; }
     /// As another instance would: a later offer takes the place of an earlier one.
-    void offer_shared(const std::string& name, int fd) { offers_[name] = {duplicate(fd), ++last_offer_}; }
-    void withdraw_shared(const std::string& name) { offers_.erase(name); }
+    void offer_shared(const std::string& name, int fd) {
+        offers_[name] = {duplicate(fd), ++last_offer_};
+        tell(FLOWD_EXT_SHARED + name);
+    }
+    void withdraw_shared(const std::string& name) {
+        offers_.erase(name);
+        tell(FLOWD_EXT_SHARED + name);
+    }
+    /// What the instance published.
+    [[nodiscard]] const std::vector<Interfaces::Interface>& published_interfaces() const { return published_; }
+    /// What other instances publish.
+    void set_interfaces(std::vector<Interfaces::Interface> interfaces) {
+        others_interfaces_ = std::move(interfaces);
+        tell(FLOWD_EXT_INTERFACES);
+    }
+    void add_socket(const flowd_socket& socket) { sockets_.push_back(socket); }
     /// A counter or gauge that AllMetrics will visit.
     void add_series(std::uint32_t type, std::string name, double value) {
         Series& series = series_.emplace_back();
@@ -54,6 +71,7 @@ class FakeExtensions {
         fill_descriptors();
         fill_shared();
         fill_metrics();
+        fill_interfaces();
     }
     FakeExtensions(const FakeExtensions&) = delete;
     FakeExtensions& operator=(const FakeExtensions&) = delete;
@@ -68,10 +86,33 @@ class FakeExtensions {
         if (name == FLOWD_EXT_DESCRIPTORS) return &descriptor_store_;
         if (name == FLOWD_EXT_SHARED) return &shared_;
         if (name == FLOWD_EXT_METRICS) return &all_metrics_;
+        if (name == FLOWD_EXT_INTERFACES) return &interfaces_;
         return nullptr;
     }
 
+    /// How a callback gets onto the instance's thread.
+    std::function<void(std::function<void()>)> later_;
+
   private:
+    struct Told {
+        flowd_callback callback = nullptr;
+        void* user = nullptr;
+    };
+    void tell(const std::string& what) {
+        if (told_.count(what) == 0) return;
+        later_([this, what] {
+            const auto found = told_.find(what);  // it may have ended meanwhile
+            if (found != told_.end()) found->second.callback(found->second.user);
+        });
+    }
+    flowd_result on_change(const std::string& what, flowd_callback callback, void* user, bool something) {
+        told_.erase(what);
+        if (callback == nullptr) return FLOWD_OK;
+        told_[what] = {callback, user};
+        if (something) tell(what);
+        return FLOWD_OK;
+    }
+
     static UniqueFd duplicate(int fd) {
         auto copy = UniqueFd::duplicate(fd);
         return copy ? std::move(*copy) : UniqueFd();
@@ -159,6 +200,11 @@ class FakeExtensions {
         descriptor_store_.forget = [](const flowd_host* host, flowd_string name) {
             of(host).descriptors_.erase(std::string(to_view(name)));
         };
+        descriptor_store_.sockets = [](const flowd_host* host, flowd_socket_visitor visitor, void* user) -> flowd_result {
+            for (const flowd_socket& socket : of(host).sockets_)
+                if (visitor(user, &socket) != 0) break;
+            return FLOWD_OK;
+        };
     }
     void fill_shared() {
         shared_.size = sizeof shared_;
@@ -167,7 +213,11 @@ class FakeExtensions {
             return FLOWD_OK;
         };
         shared_.withdraw = [](const flowd_host* host, flowd_string name) {
-            of(host).offers_.erase(std::string(to_view(name)));
+            of(host).withdraw_shared(std::string(to_view(name)));
+        };
+        shared_.on_change = [](const flowd_host* host, flowd_string name, flowd_callback callback, void* user) {
+            const std::string key(to_view(name));
+            return of(host).on_change(FLOWD_EXT_SHARED + key, callback, user, of(host).offers_.count(key) != 0);
         };
         shared_.obtain = [](const flowd_host* host, flowd_string name, int* fd, std::uint64_t* generation) -> flowd_result {
             const auto found = of(host).offers_.find(std::string(to_view(name)));
@@ -175,6 +225,29 @@ class FakeExtensions {
             *fd = duplicate(found->second.fd.get()).release();
             if (generation != nullptr) *generation = found->second.generation;
             return FLOWD_OK;
+        };
+    }
+    void fill_interfaces() {
+        interfaces_.size = sizeof interfaces_;
+        interfaces_.publish = [](const flowd_host* host, const flowd_interface* interfaces, std::size_t count,
+                                 std::size_t stride) -> flowd_result {
+            of(host).published_.clear();
+            for (const flowd_interface& one : SizedRange<flowd_interface>(interfaces, count, stride))
+                of(host).published_.push_back(
+                    {one.use, one.index, std::string(to_view(one.name)), std::string(to_view(one.why))});
+            return FLOWD_OK;
+        };
+        interfaces_.visit = [](const flowd_host* host, flowd_interface_visitor visitor, void* user) -> flowd_result {
+            for (const auto* list : {&of(host).published_, &of(host).others_interfaces_})
+                for (const auto& one : *list) {
+                    const flowd_interface shown{sizeof shown,   one.use,       one.index,         0,
+                                                to_c(one.name), to_c(one.why), to_c(one.instance)};
+                    if (visitor(user, &shown) != 0) return FLOWD_OK;
+                }
+            return FLOWD_OK;
+        };
+        interfaces_.on_change = [](const flowd_host* host, flowd_callback callback, void* user) {
+            return of(host).on_change(FLOWD_EXT_INTERFACES, callback, user, !of(host).others_interfaces_.empty());
         };
     }
     void fill_metrics() {
@@ -191,6 +264,7 @@ class FakeExtensions {
     flowd_ext_descriptors descriptor_store_{};
     flowd_ext_shared shared_{};
     flowd_ext_metrics all_metrics_{};
+    flowd_ext_interfaces interfaces_{};
 
     std::map<std::uint32_t, std::string> experiments_;
     std::map<std::pair<std::uint32_t, std::uint32_t>, std::string> activities_;
@@ -200,6 +274,9 @@ class FakeExtensions {
     std::map<std::string, Offer> offers_;
     std::uint64_t last_offer_ = 0;
     std::deque<Series> series_;
+    std::map<std::string, Told> told_;
+    std::vector<Interfaces::Interface> published_, others_interfaces_;
+    std::vector<flowd_socket> sockets_;
 };
 
 }  // namespace flowd::testing

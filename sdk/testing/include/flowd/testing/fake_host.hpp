@@ -75,6 +75,7 @@ class FakeHost : public FakeExtensions {
         add_fd(wake_.get(), EPOLLIN, wake_token);
         add_fd(timer_.get(), EPOLLIN, timer_token);
         fill();
+        later_ = [this](std::function<void()> work) { at_dispatch(std::move(work)); };
     }
     FakeHost(const FakeHost&) = delete;
     FakeHost& operator=(const FakeHost&) = delete;

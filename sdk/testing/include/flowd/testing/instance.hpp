@@ -16,6 +16,7 @@
 #include "flowd/abi/ext/status.h"
 #include "flowd/abi/module.h"
 #include "flowd/event.hpp"
+#include "flowd/findings.hpp"
 #include "flowd/testing/config.hpp"
 #include "flowd/testing/fake_host.hpp"
 
@@ -143,6 +144,43 @@ class Instance {
         (void)extension->status(instance_, &writer);
         return out;
     }
+    /// Through flowd.findings/1. `id` is the module's static text.
+    std::vector<Finding> findings() {
+        std::vector<Finding> out;
+        const auto* extension = offered<flowd_ext_findings>(FLOWD_EXT_FINDINGS);
+        if (extension == nullptr || extension->instance == nullptr) return out;
+        const flowd_findings sink = findings_into(out);
+        last_result_ = extension->instance(instance_, &sink);
+        return out;
+    }
+    /// The same of this host, without an instance.
+    std::vector<Finding> host_findings() {
+        std::vector<Finding> out;
+        const void* const table = component_.offline == nullptr ? nullptr : component_.offline(FLOWD_EXT_FINDINGS);
+        const auto extension = copy_sized<flowd_ext_findings>(table);
+        if (extension.offline == nullptr) return out;
+        const flowd_findings sink = findings_into(out);
+        last_result_ = extension.offline(host_.raw(), &config_.value(), &sink);
+        return out;
+    }
+    /// Through flowd.explain/1: "VERDICT SUBJECT: TEXT" of each explanation of one flow.
+    std::vector<std::string> explain(const flowd_flow& flow) {
+        std::vector<std::string> out;
+        const auto* extension = offered<flowd_ext_explain>(FLOWD_EXT_EXPLAIN);
+        if (extension == nullptr) return out;
+        flowd_explanations sink{};
+        sink.size = sizeof sink;
+        sink.context = &out;
+        sink.add = [](const flowd_explanations* self, const flowd_explanation* raw) -> flowd_result {
+            const auto one = copy_sized<flowd_explanation>(raw);
+            static_cast<std::vector<std::string>*>(self->context)
+                ->push_back(std::string(one.verdict) + (one.subject.length == 0 ? "" : " ") +
+                            std::string(to_view(one.subject)) + ": " + std::string(to_view(one.text)));
+            return FLOWD_OK;
+        };
+        last_result_ = extension->explain(instance_, &flow, 1, sizeof flow, &sink);
+        return out;
+    }
     /// Through flowd.command/1: the command's name and its arguments.
     Answer command(std::initializer_list<std::string_view> words) {
         Answer answer;
@@ -160,6 +198,19 @@ class Instance {
     const Extension* offered(const char* id) {
         if (component_.extension == nullptr) return nullptr;
         return static_cast<const Extension*>(component_.extension(instance_, id));
+    }
+    static flowd_findings findings_into(std::vector<Finding>& out) {
+        flowd_findings sink{};
+        sink.size = sizeof sink;
+        sink.context = &out;
+        sink.add = [](const flowd_findings* self, const flowd_finding* raw) -> flowd_result {
+            const auto one = copy_sized<flowd_finding>(raw);
+            static_cast<std::vector<Finding>*>(self->context)
+                ->push_back({one.severity, one.id, std::string(to_view(one.subject)), std::string(to_view(one.found)),
+                             std::string(to_view(one.expected)), std::string(to_view(one.remedy)), one.since_ns});
+            return FLOWD_OK;
+        };
+        return sink;
     }
     static flowd_writer writer_into(std::string& out) {
         flowd_writer writer{};

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the marker finds amiss, what it tells of single flows, and which interfaces it publishes.
+#include <string>
+
+#include "backends/marker/marker.hpp"
+#include "flowd/address.hpp"
+
+namespace flowd::marker {
+namespace {
+
+Finding missing_interface(const std::string& name) {
+    return {FLOWD_LEVEL_WARNING,
+            "marker-interface-missing",
+            name,
+            "the interface does not exist",
+            "an interface of this name",
+            "create it, or remove it from targetInterfaces"};
+}
+
+Finding no_interface(const std::string& chosen) {
+    return {FLOWD_LEVEL_WARNING,
+            "marker-no-interface",
+            {},
+            "there is no interface to mark on: " + chosen,
+            "at least one interface",
+            "name it in targetInterfaces; `ip -brief link` lists what exists"};
+}
+
+}  // namespace
+
+std::vector<Finding> Marker::findings() const {
+    std::vector<Finding> all;
+    if (!marking_) return all;
+    for (const std::string& name : marking_->missing()) all.push_back(missing_interface(name));
+    const auto states = marking_->attachments().states();
+    if (states.empty()) all.push_back(no_interface(marking_->interfaces().describe()));
+    for (const auto& state : states) {
+        if (std::string_view(state.hook) == "removed")
+            all.push_back({FLOWD_LEVEL_ERROR, "marker-hook-removed", state.link.name,
+                           "the marker's program was removed and cannot be attached again", "it is attached",
+                           "stop what removed it, then reload"});
+        for (const bpf::Preceding& other : state.preceding)
+            all.push_back({FLOWD_LEVEL_WARNING, "marker-hook-hidden", state.link.name,
+                           other.describe() + " runs before the marker and may hide packets from it",
+                           "the marker's program runs first", "remove it, or attach it behind the marker's"});
+    }
+    return all;
+}
+
+std::vector<Finding> Marker::host_findings(const Options& options, const Offline& core) {
+    std::vector<Finding> all;
+    const bpf::Interfaces interfaces(choice_of(options));
+    const auto found = interfaces.find();
+    if (!found) {
+        core.log(FLOWD_LEVEL_WARNING, found.error().message);
+        return all;
+    }
+    for (const std::string& name : found->missing) all.push_back(missing_interface(name));
+    if (found->present.empty()) all.push_back(no_interface(interfaces.describe()));
+    return all;
+}
+
+void Marker::tell_interfaces() {
+    std::vector<Interfaces::Interface> all;
+    for (const auto& state : marking_->attachments().states())
+        all.push_back({FLOWD_INTERFACE_MARKS, static_cast<std::uint32_t>(state.link.index), state.link.name,
+                       marking_->interfaces().why(state.link)});
+    for (const std::string& name : marking_->missing()) all.push_back({FLOWD_INTERFACE_MARKS, 0, name, "configured"});
+    if (auto done = host().interfaces().publish(all); !done) host().warning(done.error().message);
+}
+
+void Marker::explain(const FlowBatch& flows, Explanations& explanations) const {
+    if (!marking_) return;
+    std::size_t index = 0;
+    for (const flowd_flow& flow : flows) explain(index++, flow, explanations);
+}
+
+void Marker::explain(std::size_t index, const flowd_flow& flow, Explanations& explanations) const {
+    const auto say = [&](const char* verdict, std::string_view text, std::string_view subject = {}) {
+        (void)explanations.add(index, verdict, subject, text);
+    };
+    TagTable& table = marking_->table();
+    const bool has_ipv6 = !Address(flow.key.source).is_v4() || !Address(flow.key.destination).is_v4();
+    if (flow.key.scope != 0) return say("other-namespace", "It is in another network namespace.");
+    if (!has_ipv6 && !table.takes_ipv4()) return say("ipv4", "It is IPv4, which the configured strategy does not mark.");
+    const auto entry = table.entry_of(flow.key);
+    if (!entry) return say("unknown", entry.error().message);
+    const bool marks = *entry ? table.carries(**entry) : table.has_catch_all();
+    if (*entry && !marks)
+        return say("no-valid-tag", "It is in the table without a mark: its tag is 0/0 or fits no carrier of the strategy.");
+    if (!marks)
+        return flow.flow_id == 0
+                   ? say("not-announced", "No plugin announces it, and there is no catch-all tag.")
+                   : say("not-in-table", "It is not in the marker's table: the table was full, or it has ended.");
+    const auto states = marking_->attachments().states();
+    if (states.empty()) say("no-interface", "The marker is attached to no interface.");
+    const char* const text =
+        *entry ? "Packets of it that leave here carry its tag." : "Packets of it that leave here carry the catch-all tag.";
+    for (const auto& state : states) say(*entry ? "marked" : "marked-catch-all", text, state.link.name);
+    if (table.observes()) say("observed", "The mode is observe: packets are counted and not changed.");
+}
+
+}  // namespace flowd::marker

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/modules/findings.hpp"
+
+#include <algorithm>
+
+#include "core/modules/shield.hpp"
+#include "core/service/text.hpp"
+#include "flowd/sized.hpp"
+
+namespace flowd::core {
+
+namespace {
+
+constexpr std::size_t max_text = 1024;  // bytes of each text; the rest is cut off
+constexpr std::size_t max_name = 64;
+
+/// [a-z][a-z0-9-]*
+bool is_name(const char* name) {
+    if (name == nullptr) return false;
+    const std::string_view text(name);
+    const auto is_letter = [](char c) { return c >= 'a' && c <= 'z'; };
+    return !text.empty() && text.size() <= max_name && is_letter(text.front()) &&
+           std::all_of(text.begin(), text.end(),
+                       [&](char c) { return is_letter(c) || (c >= '0' && c <= '9') || c == '-'; });
+}
+
+std::string cut(flowd_string text) {
+    return std::string(to_view(text).substr(0, max_text));
+}
+
+}  // namespace
+
+FindingSink::FindingSink() {
+    abi_.size = sizeof abi_;
+    abi_.context = this;
+    abi_.add = &FindingSink::add;
+}
+
+flowd_result FindingSink::add(const flowd_findings* self, const flowd_finding* finding) {
+    if (finding == nullptr) return FLOWD_INVALID;
+    return shielded([&]() -> flowd_result {
+        const auto given = copy_sized<flowd_finding>(finding);
+        if (!is_name(given.id) || given.severity < FLOWD_LEVEL_INFO) return FLOWD_INVALID;
+        auto& findings = static_cast<FindingSink*>(self->context)->findings_;
+        if (findings.size() >= most) return FLOWD_LIMIT;
+        findings.push_back({given.severity, given.id, cut(given.subject), cut(given.found), cut(given.expected),
+                            cut(given.remedy), given.since_ns});
+        return FLOWD_OK;
+    });
+}
+
+ExplanationSink::ExplanationSink() {
+    abi_.size = sizeof abi_;
+    abi_.context = this;
+    abi_.add = &ExplanationSink::add;
+}
+
+flowd_result ExplanationSink::add(const flowd_explanations* self, const flowd_explanation* explanation) {
+    if (explanation == nullptr) return FLOWD_INVALID;
+    return shielded([&]() -> flowd_result {
+        const auto given = copy_sized<flowd_explanation>(explanation);
+        if (given.flow != 0 || !is_name(given.verdict)) return FLOWD_INVALID;
+        auto& explanations = static_cast<ExplanationSink*>(self->context)->explanations_;
+        if (explanations.size() >= most) return FLOWD_LIMIT;
+        explanations.push_back({given.verdict, cut(given.subject), cut(given.text), given.time_ns});
+        return FLOWD_OK;
+    });
+}
+
+void FindingsBoard::set(const std::string& instance, std::vector<Finding> findings) {
+    const std::lock_guard lock(mutex_);
+    all_[instance] = std::move(findings);
+}
+
+void FindingsBoard::keep_only(const std::vector<std::string>& instances) {
+    const std::lock_guard lock(mutex_);
+    std::erase_if(all_, [&](const auto& entry) {
+        return std::find(instances.begin(), instances.end(), entry.first) == instances.end();
+    });
+}
+
+FindingsBoard::All FindingsBoard::all() const {
+    const std::lock_guard lock(mutex_);
+    return all_;
+}
+
+std::vector<MetricSample> FindingsBoard::metrics() const {
+    std::map<MetricLabels, std::size_t> counts;
+    for (const auto& [instance, findings] : all())
+        for (const Finding& finding : findings)
+            ++counts[{{"flowd_instance", instance},
+                      {"id", finding.id},
+                      {"severity", std::string(severity_name(finding.severity))}}];
+    std::vector<MetricSample> samples;
+    for (const auto& [labels, count] : counts)
+        samples.push_back({MetricType::gauge,
+                           "findings",
+                           "What instances find amiss, at the last look.",
+                           {},
+                           labels,
+                           static_cast<double>(count),
+                           {},
+                           {}});
+    return samples;
+}
+
+std::string_view severity_name(flowd_level severity) {
+    return severity >= FLOWD_LEVEL_ERROR ? "error" : severity >= FLOWD_LEVEL_WARNING ? "warning" : "note";
+}
+
+void write_finding(json::Writer& writer, std::string_view instance, const Finding& finding) {
+    writer.object().member("severity", severity_name(finding.severity)).member("id", finding.id);
+    writer.member("instance", instance).member("subject", finding.subject).member("found", finding.found);
+    writer.member("expected", finding.expected).member("remedy", finding.remedy);
+    writer.member("since", utc_text(finding.since_ns)).end();
+}
+
+}  // namespace flowd::core

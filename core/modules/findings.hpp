@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+// What modules find amiss, and what they say of flows: collected in one call (flowd/abi/ext/findings.h, explain.h). Values
+// and sinks; a sink belongs to the thread of its call.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/service/metrics.hpp"
+#include "flowd/abi/ext/explain.h"
+#include "flowd/abi/ext/findings.h"
+#include "flowd/json.hpp"
+
+namespace flowd::core {
+
+struct Finding {
+    flowd_level severity = FLOWD_LEVEL_INFO;
+    std::string id;
+    std::string subject;
+    std::string found;
+    std::string expected;
+    std::string remedy;
+    std::int64_t since_ns = 0;
+};
+
+class FindingSink {
+  public:
+    static constexpr std::size_t most = 256;
+
+    FindingSink();
+    FindingSink(const FindingSink&) = delete;
+    FindingSink& operator=(const FindingSink&) = delete;
+
+    [[nodiscard]] const flowd_findings* abi() const { return &abi_; }
+    [[nodiscard]] std::vector<Finding>& findings() { return findings_; }
+
+  private:
+    static flowd_result add(const flowd_findings* self, const flowd_finding* finding);
+    flowd_findings abi_{};
+    std::vector<Finding> findings_;
+};
+
+struct Explanation {
+    std::string verdict;
+    std::string subject;
+    std::string text;
+    std::int64_t time_ns = 0;
+};
+
+/// For one flow.
+class ExplanationSink {
+  public:
+    static constexpr std::size_t most = 64;
+
+    ExplanationSink();
+    ExplanationSink(const ExplanationSink&) = delete;
+    ExplanationSink& operator=(const ExplanationSink&) = delete;
+
+    [[nodiscard]] const flowd_explanations* abi() const { return &abi_; }
+    [[nodiscard]] std::vector<Explanation>& explanations() { return explanations_; }
+
+  private:
+    static flowd_result add(const flowd_explanations* self, const flowd_explanation* explanation);
+    flowd_explanations abi_{};
+    std::vector<Explanation> explanations_;
+};
+
+/// What each instance found when it was asked last. Any thread.
+class FindingsBoard {
+  public:
+    using All = std::map<std::string, std::vector<Finding>>;  ///< by instance
+
+    void set(const std::string& instance, std::vector<Finding> findings);
+    /// Forgets instances that are not among these.
+    void keep_only(const std::vector<std::string>& instances);
+    [[nodiscard]] All all() const;
+    /// flowd_findings by instance, severity and id.
+    [[nodiscard]] std::vector<MetricSample> metrics() const;
+
+  private:
+    mutable std::mutex mutex_;
+    All all_;
+};
+
+/// "note", "warning" or "error".
+[[nodiscard]] std::string_view severity_name(flowd_level severity);
+/// A JSON object.
+void write_finding(json::Writer& writer, std::string_view instance, const Finding& finding);
+
+}  // namespace flowd::core

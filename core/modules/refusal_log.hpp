@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+// What one instance refused from outside: counted by reason, shown to whoever looks, and logged once a minute and reason.
+// Any thread.
+#pragma once
+
+#include <spdlog/logger.h>
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+
+#include "core/service/metrics.hpp"
+#include "core/service/refusals.hpp"
+
+namespace flowd::core {
+
+class RefusalLog {
+  public:
+    using Clock = std::chrono::steady_clock;
+
+    /// Reasons beyond max_reasons are counted as "other".
+    static constexpr std::size_t max_reasons = 64;
+    static constexpr std::chrono::minutes log_period{1};
+
+    /// `label`: the value of the metric label `flowd_instance`. All three outlive it.
+    RefusalLog(Refusals& refusals, Metrics& metrics, spdlog::logger& logger, std::string label)
+        : refusals_(refusals), metrics_(metrics), logger_(logger), label_(std::move(label)) {}
+    RefusalLog(const RefusalLog&) = delete;
+    RefusalLog& operator=(const RefusalLog&) = delete;
+    ~RefusalLog() { close(); }
+
+    /// `reason` is well-formed.
+    void add(std::string_view reason, std::string_view sender, std::string_view first,
+             Clock::time_point now = Clock::now());
+    /// Takes the series off the list; what comes later is not counted.
+    void close();
+
+  private:
+    struct Reason {
+        std::shared_ptr<Metric> count;  ///< null: there are too many series
+        Clock::time_point logged{};
+        std::uint64_t silent = 0;  ///< refusals since the last line
+    };
+    Reason& of(std::string_view reason);
+
+    Refusals& refusals_;
+    Metrics& metrics_;
+    spdlog::logger& logger_;
+    const std::string label_;
+    std::mutex mutex_;  // guards what follows
+    std::map<std::string, Reason, std::less<>> reasons_;
+    bool closed_ = false;
+};
+
+}  // namespace flowd::core

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+// What is known of one flow, for `flowd-cpp explain`. Values; no thread concerns.
+#pragma once
+
+#include <map>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/modules/findings.hpp"
+#include "core/modules/services.hpp"
+#include "flowd/result.hpp"
+
+namespace flowd::core {
+
+/// "tcp" "[2001:db8::1]:5201" "192.0.2.1:40000": a protocol by name or number, and its two ends.
+[[nodiscard]] Result<flowd_key> read_flow_key(std::span<const std::string> words);
+
+/// A copy of a flow of the table, or of a tuple that is not in it: then flow_id is 0.
+class ExplainedFlow {
+  public:
+    explicit ExplainedFlow(const flowd_key& key);
+    ExplainedFlow(const ExplainedFlow&) = delete;
+    ExplainedFlow& operator=(const ExplainedFlow&) = delete;
+
+    void take(const flowd_flow& flow);
+    [[nodiscard]] const flowd_flow& flow() const { return flow_; }
+    [[nodiscard]] bool is_known() const { return flow_.flow_id != 0; }
+
+  private:
+    flowd_flow flow_{};
+    std::string application_, announcer_, rule_;
+};
+
+/// `said`: by instance.
+[[nodiscard]] std::string explain_json(const Services& services, const ExplainedFlow& flow,
+                                       const std::map<std::string, std::vector<Explanation>>& said);
+
+}  // namespace flowd::core

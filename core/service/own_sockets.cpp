@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/service/own_sockets.hpp"
+
+#include <dirent.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cstring>
+#include <optional>
+
+#include "flowd/address.hpp"
+
+namespace flowd::core {
+
+namespace {
+
+struct DirectoryCloser {
+    void operator()(DIR* directory) const { ::closedir(directory); }
+};
+
+int option_of(int fd, int name) {
+    int value = -1;
+    socklen_t size = sizeof value;
+    return ::getsockopt(fd, SOL_SOCKET, name, &value, &size) == 0 ? value : -1;
+}
+
+using NameCall = int (*)(int, sockaddr*, socklen_t*);
+
+void fill(NameCall call, int fd, std::uint8_t (&address)[16], std::uint16_t& port) {
+    sockaddr_storage storage{};
+    socklen_t size = sizeof storage;
+    if (call(fd, reinterpret_cast<sockaddr*>(&storage), &size) != 0) return;
+    const auto endpoint = Endpoint::from(storage);
+    if (!endpoint) return;
+    port = endpoint->port;
+    // 0.0.0.0 is no address of IPv6, and has to be told from [::], which may take both.
+    if (port != 0 || !endpoint->address.is_unspecified())
+        std::copy(endpoint->address.bytes().begin(), endpoint->address.bytes().end(), address);
+}
+
+/// Another thread may close `fd` meanwhile, or open another: then this is an answer about that one, or none.
+std::optional<flowd_socket> look_at(int fd) {
+    const int domain = option_of(fd, SO_DOMAIN);  // fails for what is no socket
+    if (domain != AF_INET && domain != AF_INET6) return std::nullopt;
+    const int protocol = option_of(fd, SO_PROTOCOL);
+    if (protocol != IPPROTO_TCP && protocol != IPPROTO_UDP) return std::nullopt;
+    flowd_socket socket{};
+    socket.size = sizeof socket;
+    socket.protocol = static_cast<std::uint8_t>(protocol);
+    fill(&::getsockname, fd, socket.local, socket.local_port);
+    fill(&::getpeername, fd, socket.remote, socket.remote_port);
+    return socket;
+}
+
+std::vector<flowd_socket> look() {
+    std::vector<flowd_socket> found;
+    const std::unique_ptr<DIR, DirectoryCloser> directory(::opendir("/proc/self/fd"));
+    if (!directory) return found;
+    while (const dirent* const entry = ::readdir(directory.get())) {
+        int fd = -1;
+        const char* const end = entry->d_name + std::strlen(entry->d_name);
+        if (std::from_chars(entry->d_name, end, fd).ptr != end || fd < 0) continue;  // "." and ".."
+        if (const auto socket = look_at(fd)) found.push_back(*socket);
+    }
+    return found;
+}
+
+}  // namespace
+
+std::shared_ptr<const std::vector<flowd_socket>> OwnSockets::list(Clock::time_point now) {
+    const std::lock_guard lock(mutex_);
+    if (sockets_ == nullptr || now - looked_ >= max_age) {
+        sockets_ = std::make_shared<const std::vector<flowd_socket>>(look());
+        looked_ = now;
+    }
+    return sockets_;
+}
+
+}  // namespace flowd::core

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+// The internet sockets of this process, whoever opened them (flowd/abi/ext/descriptors.h). Any thread.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "flowd/abi/ext/descriptors.h"
+
+namespace flowd::core {
+
+class OwnSockets {
+  public:
+    using Clock = std::chrono::steady_clock;
+    static constexpr std::chrono::seconds max_age{1};
+
+    /// As they were at most max_age ago.
+    [[nodiscard]] std::shared_ptr<const std::vector<flowd_socket>> list(Clock::time_point now = Clock::now());
+
+  private:
+    std::mutex mutex_;
+    std::shared_ptr<const std::vector<flowd_socket>> sockets_;
+    Clock::time_point looked_{};
+};
+
+}  // namespace flowd::core

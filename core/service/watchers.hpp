@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+// Who is told of changes. Locked by its owner, which tells with its lock held: a Tell must only wake somebody.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+
+namespace flowd::core {
+
+class Watchers {
+  public:
+    using Holder = std::uint64_t;  ///< an instance
+    using Tell = std::function<void()>;
+
+    /// An empty `tell` ends it.
+    void set(Holder holder, Tell tell) {
+        if (tell)
+            tells_[holder] = std::move(tell);
+        else
+            tells_.erase(holder);
+    }
+    void tell_all(Holder except = 0) const {
+        for (const auto& [holder, tell] : tells_)
+            if (holder != except) tell();
+    }
+    [[nodiscard]] bool empty() const { return tells_.empty(); }
+
+  private:
+    std::map<Holder, Tell> tells_;
+};
+
+}  // namespace flowd::core

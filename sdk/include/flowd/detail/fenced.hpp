@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+// flowd/detail/fenced.hpp: callbacks of the core into C++ code, whose exceptions must not leave it.
+#pragma once
+
+#include <exception>
+#include <string>
+
+#include "flowd/abi/host.h"
+#include "flowd/sized.hpp"
+
+namespace flowd {
+
+namespace detail {
+
+/// Text of the exception that is being handled.
+inline std::string current_exception_text() {
+    try {
+        throw;
+    } catch (const std::exception& error) {
+        return error.what();
+    } catch (...) {
+        return "an exception that is not a std::exception";
+    }
+}
+
+/// Runs `work`; an exception is logged under the instance's name and does not leave. True when there was none.
+template <typename Work>
+bool fenced(const flowd_host* host, const char* what, Work&& work) noexcept {
+    try {
+        work();
+        return true;
+    } catch (...) {
+        try {
+            const auto api = copy_sized<flowd_host>(host);  // create may be called by a core that lacks anything
+            if (api.log == nullptr || api.instance == nullptr) return false;
+            const std::string text = std::string(api.instance) + ": " + what + " threw: " + current_exception_text();
+            api.log(host, FLOWD_LEVEL_ERROR, to_c(text));
+        } catch (...) {  // not even memory for a line
+        }
+        return false;
+    }
+}
+
+}  // namespace detail
+
+}  // namespace flowd

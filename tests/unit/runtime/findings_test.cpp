@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: Apache-2.0
+// What instances find amiss, and what they say of single flows, as the control socket asks them.
+#include <filesystem>
+#include <future>
+
+#include "core/control/client.hpp"
+#include "core/control/server.hpp"
+#include "core/service/control_commands.hpp"
+#include "core/service/explain.hpp"
+#include "core/service/status_json.hpp"
+#include "flowd/abi/ext/explain.h"
+#include "flowd/abi/ext/findings.h"
+#include "scripted.hpp"
+
+namespace flowd::core::test {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+flowd_finding hidden_hook(const char* id = "marker-hook-hidden", flowd_level severity = FLOWD_LEVEL_WARNING) {
+    return {sizeof(flowd_finding),     severity,          id, to_c("eth0"), to_c("another program answers before ours"),
+            to_c("ours is the first"), to_c("remove it"), 0};
+}
+
+struct FindingsTest : Rig {
+    FindingsTest() {
+        std::string name = (std::filesystem::temp_directory_path() / "flowd-findings-XXXXXX").string();
+        folder_ = ::mkdtemp(name.data());
+    }
+    ~FindingsTest() override { std::filesystem::remove_all(folder_); }
+
+    /// Through a control socket, as a user does.
+    control::Reply ask(const control::Arguments& words) {
+        ControlCommands commands({supervisor(), services_, [] { return DaemonStatus(); }, [](const control::Responder&) {},
+                                  [this](std::chrono::milliseconds delay, const std::function<void()>& callback) {
+                                      (void)loop_->post([this, delay, callback] {
+                                          if (delay.count() <= 0) return callback();
+                                          (void)loop_->timer(delay, {}, callback);
+                                      });
+                                  },
+                                  [](const std::function<void()>& job) { job(); }});
+        control::ServerOptions options;
+        options.path = folder_ + "/control";
+        auto server = control::Server::listen(options, [&](const auto& arguments, const auto& peer, auto respond) {
+            commands.handle(arguments, peer, std::move(respond));
+        });
+        EXPECT_TRUE(server);
+        const auto watch = loop_->watch((*server)->fd(), FLOWD_IO_READ, [&](int, std::uint32_t) { (*server)->dispatch(); });
+        auto answer = std::async(std::launch::async, [&] { return control::request(options.path, words); });
+        while (answer.wait_for(0s) != std::future_status::ready) loop_->wait(10ms);
+        loop_->unwatch(*watch);
+        const auto reply = answer.get();
+        return reply ? *reply : control::Reply{ExitCode::failure, reply.error().message};
+    }
+    static void offer_findings(const char* key, decltype(flowd_ext_findings::instance) call) {
+        static std::map<std::string, flowd_ext_findings> tables;
+        tables[key] = {sizeof(flowd_ext_findings), 0, call, nullptr};
+        Scripts::of(key).extension = [table = &tables[key]](std::string_view id) -> const void* {
+            return id == FLOWD_EXT_FINDINGS ? table : nullptr;
+        };
+    }
+
+    std::string folder_;
+};
+
+TEST_F(FindingsTest, AreCollectedFromEveryInstanceAndShownInStatusAndMetrics) {
+    offer_findings("marker", [](flowd_instance*, const flowd_findings* sink) -> flowd_result {
+        const flowd_finding one = hidden_hook();
+        return sink->add(sink, &one);
+    });
+    offer_findings("healthy", [](flowd_instance*, const flowd_findings*) -> flowd_result { return FLOWD_OK; });
+    ASSERT_EQ(start(config(FLOWD_BACKEND, "marker"), config(FLOWD_PLUGIN, "healthy"), config(FLOWD_PLUGIN, "silent")),
+              ExitCode::ok);
+    const auto reply = ask({"findings"});
+    EXPECT_EQ(reply.code, ExitCode::ok);
+    EXPECT_EQ(reply.json,
+              R"([{"severity":"warning","id":"marker-hook-hidden","instance":"backend marker","subject":"eth0",)"
+              R"("found":"another program answers before ours","expected":"ours is the first","remedy":"remove it",)"
+              R"("since":""}])");
+    const auto samples = findings_.metrics();
+    ASSERT_EQ(samples.size(), 1U);
+    EXPECT_EQ(samples[0].name, "findings");
+    EXPECT_EQ(samples[0].value, 1);
+    EXPECT_EQ(samples[0].labels,
+              (MetricLabels{{"flowd_instance", "backend marker"}, {"id", "marker-hook-hidden"}, {"severity", "warning"}}));
+    EXPECT_THAT(status_json({}, supervisor(), services_, {}), HasSubstr(R"("findings":[{"severity":"warning")"));
+    supervisor().stop();
+}
+
+TEST_F(FindingsTest, OneThatHangsHoldsNothingUpAndKeepsWhatItSaidLast) {
+    static Gate gate;
+    offer_findings("stuck", [](flowd_instance*, const flowd_findings*) -> flowd_result {
+        gate.pass();
+        return FLOWD_OK;
+    });
+    ASSERT_EQ(start(config(FLOWD_PLUGIN, "stuck")), ExitCode::ok);
+    findings_.set("plugin stuck", {{FLOWD_LEVEL_ERROR, "before", {}, {}, {}, {}, 0}});
+    EXPECT_THAT(ask({"findings"}).json, HasSubstr(R"("id":"before")"));
+    gate.open();
+    supervisor().stop();
+}
+
+TEST(FindingSinkTest, MalformedFindingsAreRefusedAndThereAre256AtMost) {
+    FindingSink sink;
+    const flowd_findings* to = sink.abi();
+    EXPECT_EQ(to->add(to, nullptr), FLOWD_INVALID);
+    for (const char* id : {static_cast<const char*>(nullptr), "", "Upper", "a b", "-a", "1a", "a_b"}) {
+        const flowd_finding one = hidden_hook(id);
+        EXPECT_EQ(to->add(to, &one), FLOWD_INVALID) << (id == nullptr ? "null" : id);
+    }
+    const flowd_finding low = hidden_hook("id", FLOWD_LEVEL_DEBUG);
+    EXPECT_EQ(to->add(to, &low), FLOWD_INVALID);
+    const flowd_finding later = hidden_hook("id", 45);
+    EXPECT_EQ(to->add(to, &later), FLOWD_OK) << "a severity of a later minor";
+    EXPECT_EQ(severity_name(sink.findings()[0].severity), "warning") << "is the next lower one";
+    for (std::size_t i = 1; i < FindingSink::most; ++i) EXPECT_EQ(to->add(to, &later), FLOWD_OK);
+    EXPECT_EQ(to->add(to, &later), FLOWD_LIMIT);
+    EXPECT_EQ(sink.findings().size(), FindingSink::most);
+}
+
+struct ExplainTest : FindingsTest {};
+
+TEST_F(ExplainTest, TellsWhatTheCoreKnowsAndWhatEachInstanceSays) {
+    static const flowd_ext_explain table{sizeof(flowd_ext_explain), 0,
+                                         [](flowd_instance*, const flowd_flow* flows, std::size_t count, std::size_t,
+                                            const flowd_explanations* sink) -> flowd_result {
+                                             EXPECT_EQ(count, 1U);
+                                             const flowd_explanation one{sizeof one,
+                                                                         0,
+                                                                         flows[0].flow_id != 0 ? "marked" : "not-announced",
+                                                                         to_c("eth0"),
+                                                                         to_c("Its packets carry the label 0x1234."),
+                                                                         0};
+                                             return sink->add(sink, &one);
+                                         }};
+    Scripts::of("marker").extension = [](std::string_view id) -> const void* {
+        return id == FLOWD_EXT_EXPLAIN ? &table : nullptr;
+    };
+    ASSERT_EQ(start(config(FLOWD_BACKEND, "marker"), config(FLOWD_PLUGIN, "source")), ExitCode::ok);
+    const flowd_host* host = Scripts::of("source").host;
+    const flowd_event one = event(FLOWD_EVENT_START, 1);
+    ASSERT_EQ(host->emit(host, &one, 1, sizeof one, nullptr, nullptr), FLOWD_OK);
+
+    const auto known = ask({"explain", "tcp", destination_of(one.key).to_string(), source_of(one.key).to_string()});
+    EXPECT_EQ(known.code, ExitCode::ok);
+    EXPECT_THAT(known.json, HasSubstr(R"("known":true,"flow":{"source":")" + source_of(one.key).to_string()))
+        << "turned round";
+    EXPECT_THAT(known.json, HasSubstr(R"("announcer":"source")"));
+    EXPECT_THAT(known.json, HasSubstr(R"({"instance":"backend marker","verdict":"marked","subject":"eth0",)"
+                                      R"("text":"Its packets carry the label 0x1234.","time":""})"));
+
+    const auto unknown = ask({"explain", "udp", "192.0.2.1:1", "192.0.2.2:2"});
+    EXPECT_THAT(unknown.json, HasSubstr(R"("known":false)"));
+    EXPECT_THAT(unknown.json, HasSubstr("not-announced"));
+    supervisor().stop();
+}
+
+TEST_F(ExplainTest, WordsThatNameNoFlowAreRefused) {
+    for (const control::Arguments& words :
+         {control::Arguments{"explain"}, control::Arguments{"explain", "tcp", "192.0.2.1:1"},
+          control::Arguments{"explain", "xtp", "192.0.2.1:1", "192.0.2.2:2"},
+          control::Arguments{"explain", "tcp", "192.0.2.1:1", "host:2"},
+          control::Arguments{"explain", "tcp", "192.0.2.1:65536", "192.0.2.2:2"}})
+        EXPECT_EQ(read_flow_key(std::span(words).subspan(1)).error().code, FLOWD_INVALID);
+    const control::Arguments good{"explain", "17", "2001:db8::1", "[2001:db8::2]:5"};
+    const auto key = read_flow_key(std::span(good).subspan(1));
+    ASSERT_TRUE(key);
+    EXPECT_EQ(key->protocol, 17);
+    EXPECT_EQ(key->source_port, 0);
+    EXPECT_EQ(key->destination_port, 5);
+}
+
+TEST(ExplanationSinkTest, MalformedOnesAreRefusedAndThereAre64AtMost) {
+    ExplanationSink sink;
+    const flowd_explanations* to = sink.abi();
+    flowd_explanation one{sizeof one, 1, "marked", {}, {}, 0};
+    EXPECT_EQ(to->add(to, &one), FLOWD_INVALID) << "no such flow in the batch";
+    one.flow = 0;
+    one.verdict = "Marked";
+    EXPECT_EQ(to->add(to, &one), FLOWD_INVALID);
+    one.verdict = "marked";
+    for (std::size_t i = 0; i < ExplanationSink::most; ++i) EXPECT_EQ(to->add(to, &one), FLOWD_OK);
+    EXPECT_EQ(to->add(to, &one), FLOWD_LIMIT);
+}
+
+}  // namespace
+}  // namespace flowd::core::test
