@@ -7,7 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdint>
+#include <chrono>
 #include <cstdio>
 #include <numeric>
 #include <utility>
@@ -20,6 +20,12 @@ namespace {
 constexpr std::array<const char*, 4> kinds{"", "start", "ongoing", "end"};
 constexpr std::size_t longest_shown = 200;
 constexpr int room_ms = 5;  ///< between two looks for room, in a stop
+
+/// For emptying a pipe that is closed next: whoever writes without end into it does not hold up the instance.
+[[nodiscard]] Deadline soon() {
+    const auto at = std::chrono::steady_clock::now() + std::chrono::seconds(1);
+    return Deadline(std::chrono::nanoseconds(at.time_since_epoch()).count());
+}
 
 [[nodiscard]] std::string resource_of(const std::filesystem::path& path) {
     return "fifo:" + resolved(path).string();
@@ -100,7 +106,7 @@ Result<void> NamedPipe::reconfigure(Options options) {
         if (!reader) return std::move(reader).error();
         if (auto watched = watch(**reader); !watched) return std::move(watched).error();
         bool all = true;
-        for (const auto& former : readers_) all = empty(*former, Deadline(INT64_MAX)) && all;
+        for (const auto& former : readers_) all = empty(*former, soon()) && all;
         if (all) readers_.clear();  // else what they hold is announced first
         host().descriptors().forget(resource_);
         resource_ = resource_of(options.pipe_path);
@@ -229,7 +235,7 @@ void NamedPipe::look_at_path() {
     readers_.push_front(std::move(reader));
     if (readers_.size() <= 1 + most_former) return;
     ++abandoned_;
-    empty(*readers_.back(), Deadline(INT64_MAX));
+    empty(*readers_.back(), soon());
     readers_.pop_back();
     host().warning(options_.pipe_path.string() + " was replaced more than " + std::to_string(most_former) +
                    " times: the oldest pipe is no longer read, and programs that hold it open get an error; see who "
