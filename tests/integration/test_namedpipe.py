@@ -12,7 +12,7 @@ from tests.harness.daemon import Daemon
 from tests.harness.lab import wait_for
 from tests.harness.pairs import destination, expect_every_pair, source_port
 
-SAMPLE = pathlib.Path(__file__).resolve().parents[3] / "shared" / "data" / "samples" / "07-named-pipe-lines.txt"
+SAMPLE = pathlib.Path(__file__).resolve().parents[1] / "data" / "samples" / "namedpipe.txt"
 
 
 class Pipe:
@@ -68,7 +68,6 @@ def test_a_hundred_thousand_flows_reach_both_backends_once_and_in_order(lab, pip
         assert daemon.stop() == 0
 
 
-@pytest.mark.skipif(not SAMPLE.is_file(), reason="the collection of samples is not here")
 def test_every_line_that_writers_were_seen_to_write_is_understood(lab, pipe):
     lines = [text for text in SAMPLE.read_text().splitlines() if text and not text.startswith("#")]
     with Collector(lab.b), Daemon(pipe.configuration, lab.a) as daemon:
