@@ -62,10 +62,8 @@ Bus::~Bus() {
     Notices notices(*state_);
     for (auto& queue : state_->backends)
         if (queue) state_->detach(queue, notices);
-    for (AnnouncerSlot& announcer : state_->announcers) {
-        const std::lock_guard lock(announcer.room_mutex);
-        announcer.on_room = nullptr;
-    }
+    for (const auto& queue : std::exchange(state_->sealed, {})) queue->detach();
+    for (AnnouncerSlot& announcer : state_->announcers) announcer.set_callbacks(nullptr, nullptr);
 }
 
 void Bus::set_limits(const FlowLimits& limits) {

@@ -47,6 +47,9 @@ struct AnnouncerOptions {
     /// After emit answered FULL: there is room again. On the thread that made the room: post it, do not emit from it.
     /// Never called again once remove_announcer or replace_announcer has returned.
     std::function<void()> on_room = nullptr;
+    /// The oldest `count` of its marks have been passed. On the thread of whoever passed the last one: post it.
+    /// Never called again once remove_announcer or replace_announcer has returned.
+    std::function<void(std::size_t count)> on_marks = nullptr;
 };
 
 /// A slot of the announcers' set. Value; stays valid for replace_announcer's successor.
@@ -96,6 +99,10 @@ class Bus {
     flowd_result emit(AnnouncerId id, const flowd_event* events, std::size_t count, std::size_t stride,
                       std::size_t* accepted, std::uint64_t* flow_ids = nullptr);
 
+    /// on_marks follows when every backend has taken, or refused for good, all that this announcer emitted before; those
+    /// that are removed meanwhile no longer count. Dropped when the announcer is removed or replaced.
+    flowd_result mark(AnnouncerId id);
+
     /// The new backend is given all live flows and the present catch-all (FLOWD_RESYNC). FLOWD_LIMIT: no slot left.
     Result<std::shared_ptr<BackendQueue>> add_backend(BackendOptions options);
     /// A reload's successor. `inherit`: it takes over what was not yet taken and is taken to know what the predecessor
@@ -104,6 +111,7 @@ class Bus {
     Result<std::shared_ptr<BackendQueue>> replace_backend(const std::shared_ptr<BackendQueue>& old, BackendOptions options,
                                                           bool inherit);
     /// What it has not taken is dropped. To let it finish: stop the announcers, take until nothing is left, remove.
+    /// One that was replaced: marks no longer wait for it.
     void remove_backend(const std::shared_ptr<BackendQueue>& queue);
 
     /// Live flows in batches, in no order; none is told twice. Borrowed for the call. `visitor` answers false to stop.

@@ -46,7 +46,7 @@ bool Gate::open(std::uint32_t backends, std::size_t bytes, std::uint64_t announc
         queue.mutex.lock();
         held_ |= 1u << slot;
         const bool fits = queue.has_room(bytes);
-        if (!fits && !queue.behind && queue.stalled(now)) queue.fall_behind();
+        if (!fits && !queue.behind && (!queue.patient || queue.stalled(now))) queue.fall_behind();
         if (queue.behind) {
             held_ &= ~(1u << slot);
             queue.mutex.unlock();
@@ -253,6 +253,26 @@ void BusState::give_up(Shard& shard, Flow& flow) {
     });
     mark_ended(shard, flow, owed_to);
     drop(shard, flow);
+}
+
+void BusState::count_owed(const QueueCore& queue, Remains& remains) {
+    constexpr std::uint32_t records_per_lock = 1024;
+    const std::uint32_t bit = 1u << queue.slot;
+    for (Shard& shard : shards) {
+        bool more = true;
+        for (std::uint32_t index = 0; more;) {
+            const std::lock_guard lock(shard.mutex);
+            if (!(shard.active & bit)) return;
+            const std::uint32_t stop = std::min(shard.store.end(), index + records_per_lock);
+            for (; index < stop; ++index) {
+                const Flow& flow = shard.store[index];
+                if (flow.state == FlowState::free) continue;
+                if (!(flow.started & bit)) ++remains.events[FLOWD_EVENT_START];
+                if (flow.state == FlowState::ended && !(flow.ended & bit)) ++remains.events[FLOWD_EVENT_END];
+            }
+            more = index < shard.store.end();
+        }
+    }
 }
 
 bool BusState::reclaim(Shard& shard, std::uint32_t keep) {

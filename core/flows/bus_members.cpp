@@ -21,6 +21,13 @@ std::uint16_t BusState::number_of_name(const std::string& name) {
     return static_cast<std::uint16_t>(names.size() - 1);
 }
 
+void AnnouncerSlot::set_callbacks(std::function<void()> room, std::function<void(std::size_t)> marks) {
+    const std::lock_guard lock(room_mutex);
+    on_room = std::move(room);
+    on_marks = std::move(marks);
+    ++epoch;
+}
+
 Result<AnnouncerId> Bus::add_announcer(AnnouncerOptions options) {
     const std::lock_guard registration(state_->registration);
     auto& slots = state_->announcers;
@@ -31,10 +38,7 @@ Result<AnnouncerId> Bus::add_announcer(AnnouncerOptions options) {
     if (free == slots.end()) return no_slot("plugin instances", max_announcers);
 
     const auto index = static_cast<std::uint32_t>(free - slots.begin());
-    {
-        const std::lock_guard lock(free->room_mutex);
-        free->on_room = std::move(options.on_room);
-    }
+    free->set_callbacks(std::move(options.on_room), std::move(options.on_marks));
     const auto locks = state_->lock_all();
     free->taken = true;
     free->name_number = state_->number_of_name(options.name);
@@ -54,10 +58,8 @@ Result<void> Bus::replace_announcer(AnnouncerId id, AnnouncerOptions options) {
         return Error{FLOWD_NOT_FOUND, "the announcer to be replaced by " + options.name + " is gone"};
     AnnouncerSlot& slot = state_->announcers[id.slot];
     std::function<void()> on_room = options.on_room;
-    {
-        const std::lock_guard lock(slot.room_mutex);
-        slot.on_room = std::move(options.on_room);
-    }
+    slot.set_callbacks(std::move(options.on_room), std::move(options.on_marks));
+    state_->drop_marks(id.slot);
     {
         const auto locks = state_->lock_all();
         slot.name_number = state_->number_of_name(options.name);
@@ -105,10 +107,8 @@ void Bus::remove_announcer(AnnouncerId id) {
     }
     state_->withdraw_catch_all(id.slot, now.system, notices);
     notices.fire();
-    {
-        const std::lock_guard lock(slot.room_mutex);
-        slot.on_room = nullptr;
-    }
+    slot.set_callbacks(nullptr, nullptr);
+    state_->drop_marks(id.slot);
     slot.taken = false;
 }
 
@@ -173,6 +173,11 @@ void BusState::inherit_owed(Shard& shard, std::uint32_t from, std::uint32_t to) 
 }
 
 void BusState::hand_over(std::shared_ptr<QueueCore> from, const std::shared_ptr<QueueCore>& to, Notices& notices) {
+    const std::lock_guard marks_lock(marks_mutex);
+    forget_closed_queues();
+    sealed.push_back(from);
+    // What the predecessor missed is told to the successor, in its first walk through the table.
+    if (!marks.empty()) to->wait_for(marks.front().number);
     from->sealed = true;
     from->detach();
     for (Shard& shard : shards) {
@@ -182,6 +187,9 @@ void BusState::hand_over(std::shared_ptr<QueueCore> from, const std::shared_ptr<
         detach_from(shard, *from);
     }
     const std::lock_guard lock(from->mutex);
+    for (Wait& wait : from->waits)
+        if (std::exchange(wait.walk, 0) != 0) wait.place = from->pushed;
+    from->pass_marks(notices);
     notices.announcers |= std::exchange(from->waiting, 0);
     backends[from->slot].reset();
 }
@@ -197,15 +205,20 @@ void BusState::detach(std::shared_ptr<QueueCore> queue, Notices& notices) {
     queue->tail = nullptr;
     queue->used = 0;
     queue->bytes = 0;
+    queue->waits.clear();
+    notices.marks = true;
     notices.announcers |= std::exchange(queue->waiting, 0);
     backends[queue->slot].reset();
 }
 
 void Bus::remove_backend(const std::shared_ptr<BackendQueue>& queue) {
     const std::lock_guard registration(state_->registration);
-    if (!queue || state_->backends[queue->core_->slot] != queue->core_) return;
+    if (!queue) return;
     Notices notices(*state_);
-    state_->detach(queue->core_, notices);
+    if (state_->backends[queue->core_->slot] == queue->core_)
+        state_->detach(queue->core_, notices);
+    else
+        state_->forget(queue->core_, notices);
     notices.fire();
 }
 
@@ -241,10 +254,18 @@ Result<std::shared_ptr<BackendQueue>> Bus::replace_backend(const std::shared_ptr
         to->waiting = std::exchange(from->waiting, 0);
         to->counts = from->counts;
         to->missed = from->missed || from->walking;
+        to->pushed = from->pushed;
+        to->settled = to->pushed - to->used;
+        to->walks = from->walks;
+        to->waits = std::move(from->waits);
+        for (Wait& wait : to->waits)
+            if (wait.walk != 0) wait.walk = to->walks + 1;
         to->catch_all_told = true;  // perhaps: then it must hear of the end of it
         for (std::size_t i = 0; i < to->delivered.size(); ++i) to->delivered[i] = from->delivered[i].load();
         for (std::size_t i = 0; i < to->latency.size(); ++i) to->latency[i] = from->latency[i].load();
         to->latency_sum_us = from->latency_sum_us.load();
+        to->refused = from->refused.load();
+        to->failed = from->failed.load();
         to->armed = false;
         state_->backends[from->slot] = to;
     }
@@ -311,6 +332,8 @@ BusCounters Bus::counters() const {
         copy(own.delivered, queue->delivered);
         copy(own.latency, queue->latency);
         own.latency_sum_us = queue->latency_sum_us;
+        own.refused = queue->refused;
+        own.failed = queue->failed;
     }
     return out;
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // core/flows/bus_state.hpp: the inside of the bus. Locks are taken in this order and never the other way round:
-//   registration -> shards, ascending -> queues, ascending by slot -> sender stripes; catch-all -> queues.
-// Nothing foreign is called with one of them held: wakes and on_room are collected in Notices and fired afterwards.
+//   registration -> marks -> shards, ascending -> queues, ascending by slot -> sender stripes; catch-all -> queues.
+// Nothing foreign is called with one of them held: wakes, on_room and on_marks are collected in Notices and fired
+// afterwards.
 #pragma once
 
 #include <array>
@@ -66,6 +67,9 @@ struct AnnouncerSlot {
 
     std::mutex room_mutex;
     std::function<void()> on_room;
+    std::function<void(std::size_t)> on_marks;
+    std::atomic<std::uint32_t> epoch{0};  ///< another one for each holder of the slot; changed with room_mutex held
+    void set_callbacks(std::function<void()> room, std::function<void(std::size_t)> marks);
 
     void add(const Tally& tally);
     void reset_counters();
@@ -118,6 +122,13 @@ struct CatchAll {
     FlowTexts texts;
 };
 
+/// What an announcer wants to be told of once every backend has passed it.
+struct Mark {
+    std::uint64_t number;
+    std::uint32_t slot;
+    std::uint32_t epoch;
+};
+
 /// The queues of one event, locked together: either all take it or none does.
 class Gate {
   public:
@@ -126,8 +137,8 @@ class Gate {
     Gate(const Gate&) = delete;
     Gate& operator=(const Gate&) = delete;
 
-    /// False: a queue is full, and `announcer` will hear of its room. Queues that have stalled or fallen behind are left
-    /// out.
+    /// False: a queue is full, and `announcer` will hear of its room. Queues that do not hold anybody back are left out
+    /// when they are full, and those that are behind.
     bool open(std::uint32_t backends, std::size_t bytes, std::uint64_t announcer, std::int64_t now);
     /// Into all of them. Answers whose they are, and lets go.
     std::uint32_t push(const Outgoing& event, std::int64_t now, Notices& notices);
@@ -196,6 +207,15 @@ struct BusState : std::enable_shared_from_this<BusState> {
     bool reclaim(Shard& shard, std::uint32_t keep);
     [[nodiscard]] std::int64_t expiry_of(const Flow& flow) const;
 
+    void count_owed(const QueueCore& queue, Remains& remains);  ///< takes the shards' locks
+
+    // bus_marks.cpp
+    flowd_result mark(AnnouncerId id, Notices& notices);
+    void collect_passed_marks(Notices& notices);
+    void drop_marks(std::uint32_t slot);
+    void forget(const std::shared_ptr<QueueCore>& handed_over, Notices& notices);
+    void forget_closed_queues();  ///< marks locked
+
     // bus_upkeep.cpp
     std::int64_t tick();
     void bury(Shard& shard, std::int64_t now);
@@ -240,6 +260,11 @@ struct BusState : std::enable_shared_from_this<BusState> {
     std::deque<std::string> names{std::string()};
     /// Written under registration; read there, or under a shard's lock by whoever finds the slot's bit in `active`.
     std::array<std::shared_ptr<QueueCore>, Bus::max_backends> backends;
+
+    std::mutex marks_mutex;
+    std::deque<Mark> marks;  ///< in the order in which they were made
+    std::uint64_t last_mark = 0;
+    std::vector<std::shared_ptr<QueueCore>> sealed;  ///< handed over, and perhaps not empty: they count as well
 
     std::mutex catch_all_mutex;
     std::array<CatchAll, Bus::max_announcers> catch_alls;

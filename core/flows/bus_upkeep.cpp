@@ -205,6 +205,7 @@ void BusState::resync(QueueCore& queue, Notices& notices) {
             const std::lock_guard lock(queue.mutex);
             queue.behind = false;
             ++queue.counts.resyncs;
+            ++queue.walks;
             queue.missed = false;  // what is missed from here on needs another walk
             queue.walking = true;
             queue.walk_shard = 0;
@@ -227,7 +228,7 @@ void BusState::resync(QueueCore& queue, Notices& notices) {
                 more = queue.walk_index < shard.store.end();
             }
         }
-        queue.walking = false;
+        queue.walk_ended(notices);
     }
 }
 

@@ -90,20 +90,24 @@ struct AnnouncerCounters {
 struct BackendCounters {
     std::string name;
     std::array<std::uint64_t, event_kinds> delivered{};  ///< taken, by kind
+    std::uint64_t refused = 0;                           ///< refused for good by the backend
+    std::uint64_t failed = 0;                            ///< the backend answered an error: not offered again
+    std::uint64_t held = 0;                              ///< times the backend answered FULL
     std::uint64_t shed_ongoing = 0;                      ///< ongoing dropped because the queue was over three quarters full
     std::uint64_t refused_full = 0;                      ///< times an announcer was told FULL on account of this backend
     std::uint64_t missed = 0;                            ///< starts, re-tags and ends not queued when they happened: owed
     std::uint64_t resyncs = 0;                           ///< walks through the flow table on behalf of this backend
     std::uint64_t resynced = 0;                          ///< events queued by them
     std::uint64_t given_up = 0;                          ///< ended flows it will never hear of: the table was at its cap
-    std::uint64_t stalls = 0;                            ///< times it made no progress for queues.stallAfter
+    std::uint64_t stalls = 0;                            ///< times it fell behind: its queue was full and it took nothing
     std::uint64_t depth = 0;
     std::uint64_t high_water = 0;
     std::uint64_t bytes = 0;  ///< attachments and samples waiting
     std::uint64_t bytes_high_water = 0;
     std::uint64_t capacity = 0;
     bool behind = false;
-    /// Time from queue to take: latency[i] counts those below 2^i us (and not below 2^(i-1)); the last has no bound.
+    /// Time from queue to backend, of events that were taken: latency[i] counts those below 2^i us (and not below 2^(i-1));
+    /// the last has no bound.
     std::array<std::uint64_t, 28> latency{};
     std::uint64_t latency_sum_us = 0;
 };

@@ -77,12 +77,14 @@ bool QueueCore::push(const Outgoing& event, std::uint32_t more_flags, std::int64
         bytes += event.payload->bytes();
         counts.bytes_high_water = std::max<std::uint64_t>(counts.bytes_high_water, bytes);
     }
+    ++pushed;
     if (used++ == 0) progress_ns = now;
     counts.high_water = std::max<std::uint64_t>(counts.high_water, used);
     return disarm();
 }
 
 void QueueCore::fall_behind() {
+    patient = false;
     if (behind) return;
     behind = true;
     ++counts.stalls;
@@ -100,6 +102,9 @@ void QueueCore::detach() {
 }
 
 std::span<const flowd_event> QueueCore::take() {
+    if (std::exchange(held, false)) return rest;
+    settle(Fate::taken, rest.size());
+    if (closed) return {};
     if (current) {
         current->clear();
         const std::lock_guard lock(mutex);
@@ -110,22 +115,103 @@ std::span<const flowd_event> QueueCore::take() {
     while (attached) {
         if (catch_all_version != bus->catch_all_version.load()) {
             const auto told = take_catch_all();
-            if (!told.empty()) return told;
+            if (!told.empty()) return offer(told);
         }
         if (missed || walking) bus->resync(*this, notices);
         const bool found = pop(notices);
         notices.fire();
-        if (found) {
-            count_taken();
-            return {current->events.data(), current->count};
-        }
+        if (found) return offer({current->events.data(), current->count});
         // pop() has armed the wake; what was marked before that was not told by it.
         if (!missed && !walking && catch_all_version == bus->catch_all_version.load()) return {};
     }
     if (!sealed || !pop(notices)) return {};
-    notices.fire();
-    count_taken();
-    return {current->events.data(), current->count};
+    return offer({current->events.data(), current->count});
+}
+
+void QueueCore::settle(Fate fate, std::size_t count) {
+    const auto events = rest.first(std::min(count, rest.size()));
+    if (events.empty()) return;
+    if (fate == Fate::taken)
+        count_taken(events);
+    else
+        (fate == Fate::refused ? refused : failed).fetch_add(events.size(), std::memory_order_relaxed);
+    rest = rest.subspan(events.size());
+}
+
+void QueueCore::hold() {
+    held = !rest.empty();
+    Notices notices(*bus);
+    const std::lock_guard lock(mutex);
+    ++counts.held;
+    patient = false;
+    notices.announcers |= std::exchange(waiting, 0);
+    if (current) settled = pushed - used - rest.size();
+    pass_marks(notices);
+}
+
+Remains QueueCore::close() {
+    Remains remains;
+    if (closed) return remains;
+    const auto add = [&remains](std::span<const flowd_event> events) {
+        for (const flowd_event& event : events) ++remains.events[event.kind];
+    };
+    add(std::exchange(rest, {}));
+    held = false;
+    Notices notices(*bus);
+    if (attached && (missed || walking)) bus->count_owed(*this, remains);
+    const std::lock_guard lock(mutex);
+    closed = true;
+    while (head) {
+        add({head->events.data(), head->count});
+        head = std::move(head->next);
+    }
+    tail = nullptr;
+    used = 0;
+    bytes = 0;
+    patient = false;
+    waits.clear();
+    notices.marks = true;
+    notices.announcers |= std::exchange(waiting, 0);
+    return remains;
+}
+
+std::uint64_t Remains::total() const {
+    std::uint64_t sum = 0;
+    for (const std::uint64_t count : events) sum += count;
+    return sum;
+}
+
+void QueueCore::wait_for(std::uint64_t mark) {
+    const std::lock_guard lock(mutex);
+    if (closed) return;
+    const Wait wait{mark, pushed, missed ? walks + 1 : walking ? walks : 0, bus->catch_all_version.load()};
+    const bool passed = wait.walk == 0 && settled >= wait.place && catch_all_done >= wait.catch_all;
+    if (waits.empty() && passed) return;
+    if (!waits.empty()) {
+        const Wait& last = waits.back();
+        if (last.place == wait.place && last.walk == wait.walk && last.catch_all == wait.catch_all) return;
+    }
+    waits.push_back(wait);
+}
+
+void QueueCore::walk_ended(Notices& notices) {
+    const std::lock_guard lock(mutex);
+    walking = false;
+    for (Wait& wait : waits) {
+        if (wait.walk > walks) break;
+        if (std::exchange(wait.walk, 0) != 0) wait.place = pushed;
+    }
+    pass_marks(notices);
+}
+
+void QueueCore::pass_marks(Notices& notices) {
+    const auto passed = [this](const Wait& wait) {
+        return wait.walk == 0 && settled >= wait.place && catch_all_done >= wait.catch_all;
+    };
+    while (!waits.empty() && passed(waits.front())) {
+        waits.pop_front();
+        notices.marks = true;
+    }
 }
 
 bool QueueCore::pop(Notices& notices) {
@@ -133,7 +219,11 @@ bool QueueCore::pop(Notices& notices) {
     const std::lock_guard lock(mutex);
     progress_ns = now;
     behind = false;
+    settled = pushed - used;
+    catch_all_done = catch_all_version;
+    pass_marks(notices);
     if (!head) {
+        patient = true;
         armed = true;
         notices.announcers |= std::exchange(waiting, 0);
         return false;
@@ -143,7 +233,10 @@ bool QueueCore::pop(Notices& notices) {
     if (!head) tail = nullptr;
     used -= current->count;
     bytes -= current->bytes;
-    if (waiting != 0 && under_half()) notices.announcers |= std::exchange(waiting, 0);
+    if (under_half()) {
+        patient = true;
+        notices.announcers |= std::exchange(waiting, 0);
+    }
     return true;
 }
 
@@ -158,16 +251,20 @@ std::span<const flowd_event> QueueCore::take_catch_all() {
     catch_all_texts = present.texts;
     catch_all_texts.lend_to(catch_all);
     catch_all_told = present.present;
-    delivered[kind].fetch_add(1, std::memory_order_relaxed);
     return {&catch_all, 1};
 }
 
-void QueueCore::count_taken() {
+void QueueCore::count_taken(std::span<const flowd_event> events) {
+    if (!current) {  // the catch-all: it has not waited in the queue
+        for (const flowd_event& event : events) delivered[event.kind].fetch_add(1, std::memory_order_relaxed);
+        return;
+    }
+    const std::size_t first = static_cast<std::size_t>(events.data() - current->events.data());
     const std::int64_t now = bus->clock.steady_ns();
     std::array<std::uint64_t, event_kinds> kinds{};
     std::array<std::uint64_t, std::tuple_size_v<decltype(BackendCounters::latency)>> buckets{};
     std::uint64_t sum = 0;
-    for (std::size_t i = 0; i < current->count; ++i) {
+    for (std::size_t i = first; i < first + events.size(); ++i) {
         ++kinds[current->events[i].kind];
         const auto us = static_cast<std::uint64_t>(std::max<std::int64_t>(now - current->queued_ns[i], 0)) / 1000;
         ++buckets[std::min<std::size_t>(std::bit_width(us), buckets.size() - 1)];
@@ -196,14 +293,34 @@ void Notices::fire() {
         const std::lock_guard lock(announcer.room_mutex);
         if (announcer.on_room) announcer.on_room();
     });
+    if (std::exchange(marks, false)) bus.collect_passed_marks(*this);
+    for (const Passed& own : std::exchange(passed, {})) {
+        AnnouncerSlot& announcer = bus.announcers[own.slot];
+        const std::lock_guard lock(announcer.room_mutex);
+        if (announcer.epoch == own.epoch && announcer.on_marks) announcer.on_marks(own.count);
+    }
 }
 
 BackendQueue::BackendQueue(std::shared_ptr<QueueCore> core) : core_(std::move(core)) {}
 
-BackendQueue::~BackendQueue() = default;
+BackendQueue::~BackendQueue() {
+    (void)core_->close();
+}
 
 std::span<const flowd_event> BackendQueue::take() {
     return core_->take();
+}
+
+void BackendQueue::settle(Fate fate, std::size_t count) {
+    core_->settle(fate, count);
+}
+
+void BackendQueue::hold() {
+    core_->hold();
+}
+
+Remains BackendQueue::close() {
+    return core_->close();
 }
 
 std::size_t BackendQueue::depth() const {

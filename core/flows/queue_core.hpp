@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -48,6 +49,15 @@ struct Chunk {
 
 struct Notices;
 
+/// What a queue has to have done before a mark (Bus::mark) is passed. Marks that follow with the same conditions have no
+/// entry of their own.
+struct Wait {
+    std::uint64_t mark;
+    std::uint64_t place;      ///< so many events have been settled
+    std::uint64_t walk;       ///< 0, or first this walk through the flow table has ended: that decides the place
+    std::uint64_t catch_all;  ///< this version of it has been settled
+};
+
 struct QueueCore {
     QueueCore(BackendOptions options, unsigned slot_index, std::shared_ptr<BusState> owner, std::int64_t now);
     ~QueueCore();
@@ -86,11 +96,21 @@ struct QueueCore {
     std::size_t used = 0;
     std::size_t bytes = 0;
     bool armed = true;          ///< the consumer has found nothing and wants to be woken
-    bool behind = false;        ///< stalled: does not push back, is owed what it misses
+    bool behind = false;        ///< full and not taking: does not push back, is owed what it misses
+    bool patient = true;        ///< a full queue makes emit answer FULL; not after a stall or a FULL of the backend itself
     std::uint64_t waiting = 0;  ///< announcers that were told FULL on account of this queue
     std::int64_t progress_ns;
     std::vector<std::unique_ptr<Chunk>> spare;
-    BackendCounters counts;  ///< all but `delivered` and `latency`
+    BackendCounters counts;            ///< all but the atomic ones below
+    std::uint64_t pushed = 0;          ///< events ever
+    std::uint64_t settled = 0;         ///< of these, those that came out of take() and have a fate
+    std::uint64_t walks = 0;           ///< through the flow table, begun
+    std::uint64_t catch_all_done = 0;  ///< version that was settled
+    std::deque<Wait> waits;            ///< in the order of the marks
+    /// A mark was made: what is there now has to be settled before it is passed.
+    void wait_for(std::uint64_t mark);
+    void walk_ended(Notices& notices);
+    void pass_marks(Notices& notices);
 
     // Any thread.
     std::atomic<bool> attached{true};
@@ -99,6 +119,9 @@ struct QueueCore {
 
     // The consumer's own; the counters are read by others.
     std::unique_ptr<Chunk> current;
+    std::span<const flowd_event> rest;  ///< answered by take() and without a fate
+    bool held = false;
+    bool closed = false;  ///< written with `mutex` held
     std::atomic<bool> walking{false};
     std::uint32_t walk_shard = 0;
     std::uint32_t walk_index = 0;
@@ -109,17 +132,23 @@ struct QueueCore {
     std::array<std::atomic<std::uint64_t>, event_kinds> delivered{};
     std::array<std::atomic<std::uint64_t>, std::tuple_size_v<decltype(BackendCounters::latency)>> latency{};
     std::atomic<std::uint64_t> latency_sum_us{0};
+    std::atomic<std::uint64_t> refused{0};
+    std::atomic<std::uint64_t> failed{0};
 
     void wake();
     /// After it has returned, wake is not called any more.
     void detach();
 
     std::span<const flowd_event> take();
+    void settle(Fate fate, std::size_t count);
+    void hold();
+    Remains close();
 
   private:
+    std::span<const flowd_event> offer(std::span<const flowd_event> events) { return rest = events; }
     std::span<const flowd_event> take_catch_all();
     bool pop(Notices& notices);
-    void count_taken();
+    void count_taken(std::span<const flowd_event> events);
 
     std::mutex wake_mutex_;
     std::function<void()> wake_;
@@ -135,9 +164,18 @@ struct Notices {
     void wake(const std::shared_ptr<QueueCore>& queue) noexcept;
     void fire();
 
+    /// Marks of one announcer that every backend has passed.
+    struct Passed {
+        std::uint32_t slot;
+        std::uint32_t epoch;
+        std::size_t count;
+    };
+
     BusState& bus;
     std::vector<std::shared_ptr<QueueCore>> queues;
     std::uint64_t announcers = 0;
+    bool marks = false;  ///< a queue has passed some
+    std::vector<Passed> passed;
 };
 
 }  // namespace flowd::core

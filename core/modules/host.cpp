@@ -77,6 +77,7 @@ Host::Host(Services services, std::string key, std::string label, std::uint32_t 
         return of(host).services_.senders.id_of(to_view(identity));
     };
     abi_.emit = &Host::emit;
+    abi_.ready = &Host::ready;
     abi_.post = &Host::post;
     abi_.loop_fd = [](const flowd_host* host) { return of(host).on_thread("loop_fd") ? of(host).loop_->fd() : -1; };
     abi_.dispatch = [](const flowd_host* host) -> flowd_result {
@@ -221,6 +222,42 @@ flowd_result Host::emit(const flowd_host* host, const flowd_event* events, size_
     if (announcer == 0) return FLOWD_ERROR;  // before start
     if (events == nullptr && count > 0) return FLOWD_INVALID;
     return shielded([&] { return self.services_.bus.emit(unpack(announcer), events, count, stride, &taken, flow_ids); });
+}
+
+void Host::ready(const flowd_host* host) {
+    Host& self = of(host);
+    if (self.kind_ != FLOWD_BACKEND) return;
+    const UnderWay call(self.under_way_);
+    if (self.stopped_.load(std::memory_order_seq_cst)) return;
+    self.ready_ = true;  // also when on_events is only about to answer FULL
+    if (self.held_) self.loop_->wake();
+}
+
+flowd_result Host::mark(flowd_callback callback, void* user) {
+    if (callback == nullptr) return FLOWD_INVALID;
+    if (kind_ != FLOWD_PLUGIN) return FLOWD_UNSUPPORTED;
+    const UnderWay call(under_way_);
+    if (stopped_.load(std::memory_order_seq_cst)) return FLOWD_STOPPED;
+    const std::uint64_t announcer = announcer_.load(std::memory_order_acquire);
+    if (announcer == 0) return FLOWD_ERROR;  // before start
+    // Locked for both, so that the order here is the order there.
+    const std::lock_guard lock(marks_mutex_);
+    if (marks_.size() >= max_marks) return FLOWD_LIMIT;
+    marks_.push_back({callback, user});
+    const flowd_result result = services_.bus.mark(unpack(announcer));
+    if (result != FLOWD_OK) marks_.pop_back();
+    return result;
+}
+
+void Host::call_mark() {
+    Mark mark{};
+    {
+        const std::lock_guard lock(marks_mutex_);
+        if (marks_.empty()) return;
+        mark = marks_.front();
+        marks_.pop_front();
+    }
+    behind_.guard("a mark's callback", [&] { mark.callback(mark.user); });
 }
 
 flowd_result Host::post(const flowd_host* host, flowd_callback callback, void* user) {

@@ -8,6 +8,7 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -49,6 +50,11 @@ class Host {
 
     void bind_thread() { thread_ = std::this_thread::get_id(); }  ///< from now on [instance] calls come from this thread
     void set_announcer(AnnouncerId announcer);                    ///< emit works from now on
+    /// Whether `ready` was called since the last call of this. Until `hold` is false again, it wakes the loop.
+    [[nodiscard]] bool take_ready() { return ready_.exchange(false); }
+    void hold(bool held) { held_ = held; }
+    /// [instance] Calls back the oldest of the marks that were made.
+    void call_mark();
     /// stop has returned: emit and post answer FLOWD_STOPPED. Waits for an emit that is under way.
     void stop();
     /// destroy has returned: watches and timers end, series leave the list, descriptors lose this holder, the loop and the
@@ -74,6 +80,8 @@ class Host {
     static flowd_result refused(const flowd_host* host, const flowd_refusal* refusal);
     static flowd_result emit(const flowd_host* host, const flowd_event* events, size_t count, size_t stride,
                              size_t* accepted, uint64_t* flow_ids);
+    static void ready(const flowd_host* host);
+    flowd_result mark(flowd_callback callback, void* user);
     static flowd_result post(const flowd_host* host, flowd_callback callback, void* user);
     static flowd_result watch(const flowd_host* host, int fd, uint32_t conditions, flowd_io_callback callback, void* user,
                               flowd_watch* watch);
@@ -123,6 +131,16 @@ class Host {
     std::atomic<std::uint64_t> announcer_{0};  // slot and generation; 0: nobody
     std::atomic<bool> stopped_{false};
     std::atomic<std::uint32_t> under_way_{0};  // emits and posts
+    std::atomic<bool> ready_{false};
+    std::atomic<bool> held_{false};  // on_events answered FULL
+
+    struct Mark {
+        flowd_callback callback;
+        void* user;
+    };
+    static constexpr std::size_t max_marks = 65'536;
+    std::mutex marks_mutex_;
+    std::deque<Mark> marks_;
 
     std::mutex mutex_;  // guards what follows
     static constexpr std::size_t slots_per_page = 256;

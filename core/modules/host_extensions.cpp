@@ -6,6 +6,7 @@
 
 #include "core/modules/host.hpp"
 #include "core/modules/shield.hpp"
+#include "flowd/abi/ext/delivery.h"
 #include "flowd/abi/ext/descriptors.h"
 #include "flowd/abi/ext/flows.h"
 #include "flowd/abi/ext/interfaces.h"
@@ -66,6 +67,10 @@ struct HostExtensions {
         });
     }
     static uint64_t count(const flowd_host* host) { return services(host).bus.count(); }
+
+    static flowd_result mark(const flowd_host* host, flowd_callback callback, void* user) {
+        return shielded([&] { return Host::of(host).mark(callback, user); });
+    }
 
     static flowd_result take(const flowd_host* host, flowd_string name, int* fd) {
         if (fd == nullptr || !Host::of(host).on_thread("take")) return FLOWD_INVALID;
@@ -211,6 +216,7 @@ const void* core_extension(const char* id) {
                                              &E::shared_on_change};
     static constexpr flowd_ext_interfaces interfaces{sizeof(flowd_ext_interfaces), 0, &E::publish_interfaces,
                                                      &E::visit_interfaces, &E::interfaces_on_change};
+    static constexpr flowd_ext_delivery delivery{sizeof(flowd_ext_delivery), 0, &E::mark};
     static constexpr flowd_ext_metrics metrics{sizeof(flowd_ext_metrics), 0, &E::visit_metrics};
 
     const std::string_view wanted = id == nullptr ? std::string_view{} : std::string_view(id);
@@ -219,6 +225,7 @@ const void* core_extension(const char* id) {
     if (wanted == FLOWD_EXT_DESCRIPTORS) return &descriptors;
     if (wanted == FLOWD_EXT_SHARED) return &shared;
     if (wanted == FLOWD_EXT_INTERFACES) return &interfaces;
+    if (wanted == FLOWD_EXT_DELIVERY) return &delivery;
     if (wanted == FLOWD_EXT_METRICS) return &metrics;
     return nullptr;
 }

@@ -55,7 +55,7 @@ Instance::Instance(std::shared_ptr<const InstanceConfig> config, Services servic
       config_(std::move(config)) {}
 
 Instance::~Instance() {
-    if (!finished()) request_stop(Clock::now());
+    if (!finished()) request_stop(Clock::now(), FLOWD_STOP_REMOVED);
     thread_.reset();
     detach();
     if (state_metric_) services_.metrics.remove(state_metric_);
@@ -70,6 +70,7 @@ InstanceStatus Instance::status() const {
     status.bad_results = bad_results_;
     status.batches = batches_;
     status.batches_failed = batches_failed_;
+    status.events_lost = events_lost_;
     status.periods_missed = periods_missed_;
     // An own loop is inside run() all its life: that tells nothing.
     const char* call = in_call_.load(std::memory_order_acquire);
@@ -118,8 +119,13 @@ void Instance::launch() {
 Result<void> Instance::attach(const QueueLimits& limits, Instance* predecessor) {
     Loop* loop = loop_.get();
     if (kind_ == FLOWD_PLUGIN) {
-        AnnouncerOptions options{key_, component_.precedence, 0, [this, loop] {
+        AnnouncerOptions options{key_, component_.precedence, 0,
+                                 [this, loop] {
                                      room_.store(true, std::memory_order_release);
+                                     loop->wake();
+                                 },
+                                 [this, loop](std::size_t count) {
+                                     marks_passed_ += count;
                                      loop->wake();
                                  }};
         if (predecessor != nullptr && predecessor->announcer_) {
@@ -153,11 +159,12 @@ void Instance::start() {
     wanted_.notify_all();
 }
 
-void Instance::request_stop(Clock::time_point deadline) {
+void Instance::request_stop(Clock::time_point deadline, std::uint32_t reason) {
     const std::int64_t at = std::max<std::int64_t>(1, std::chrono::nanoseconds(deadline.time_since_epoch()).count());
     {
         const std::lock_guard lock(mutex_);
         const std::int64_t present = stop_at_;
+        if (present == 0) stop_reason_ = reason;
         stop_at_ = present == 0 ? at : std::min(present, at);
     }
     wanted_.notify_all();
@@ -167,13 +174,20 @@ void Instance::request_stop(Clock::time_point deadline) {
 void Instance::refuse(Problem problem, Clock::time_point deadline) {
     record_problem(std::move(problem));
     broken_ = true;
-    request_stop(deadline);
+    request_stop(deadline, FLOWD_STOP_FAILED);
 }
 
 void Instance::abandon() {
     const std::string where = whereabouts();
     record_error("does not come back" + (where.empty() ? std::string(" from run") : " from " + where) + ": abandoned");
     host_->stop();
+    if (queue_ != nullptr) {
+        if (const std::size_t waiting = queue_->depth(); waiting > 0) {
+            events_lost_ += waiting;
+            record_error(std::to_string(waiting) + " events of " + name_ + " were not taken");
+        }
+        if (queue_left_) services_.bus.remove_backend(queue_);
+    }
     services_.shared.release(host_->id());
     set_state(InstanceState::abandoned);
 }

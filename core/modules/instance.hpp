@@ -17,6 +17,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -63,6 +64,7 @@ struct InstanceStatus {
     std::uint64_t bad_results = 0;     ///< answers that mean nothing
     std::uint64_t batches = 0;         ///< on_events calls
     std::uint64_t batches_failed = 0;  ///< of them, those that answered an error
+    std::uint64_t events_lost = 0;     ///< not taken when it was stopped
     std::uint64_t periods_missed = 0;  ///< sampling periods that found it busy
     std::string in_call;               ///< the call into the module that runs now; empty: none
     std::int64_t in_call_ns = 0;       ///< for how long
@@ -113,9 +115,9 @@ class Instance {
     /// these over. Between prepared and start().
     [[nodiscard]] Result<void> attach(const QueueLimits& limits, Instance* predecessor = nullptr);
     void start();
-    /// Stops and destroys it, whatever its state. A backend takes what waits for it first. May be repeated with an earlier
-    /// deadline.
-    void request_stop(Clock::time_point deadline);
+    /// Stops and destroys it, whatever its state. A backend is offered what waits for it first. May be repeated with an
+    /// earlier deadline; the first `reason` (FLOWD_STOP_*) holds.
+    void request_stop(Clock::time_point deadline, std::uint32_t reason);
     /// The thread has nothing left to do. [any]
     [[nodiscard]] bool finished() const { return finished_.load(std::memory_order_acquire); }
     /// Gives up waiting for it: named as abandoned from now on. The process has to end by _exit while it hangs.
@@ -162,7 +164,9 @@ class Instance {
     void live();
     bool work();
     [[nodiscard]] bool take_batch();
-    void take_what_waits();
+    std::size_t offer(std::span<const flowd_event> events);
+    [[nodiscard]] bool drained();
+    void count_lost(const Remains& remains);
     void stop_module();
     void tear_down();
     void read_extensions();
@@ -190,17 +194,22 @@ class Instance {
     std::atomic<std::int64_t> since_ns_{0};
     std::atomic<bool> finished_{true};
     std::atomic<std::int64_t> stop_at_{0};  // steady nanoseconds; 0: nobody asked
-    std::atomic<bool> broken_{false};       // an exception got out, or run() ended by itself
+    std::atomic<std::uint32_t> stop_reason_{0};
+    std::atomic<bool> broken_{false};  // an exception got out, or run() ended by itself
     std::atomic<bool> room_{false};
+    std::atomic<std::size_t> marks_passed_{0};  // and not called back yet
     std::atomic<bool> sampling_{false};
-    bool live_ = false;         // [instance] on_events and the like may be called
-    bool started_ = false;      // [instance] start succeeded
-    bool stop_called_ = false;  // [instance]
+    bool live_ = false;             // [instance] on_events and the like may be called
+    bool started_ = false;          // [instance] start succeeded
+    bool stop_called_ = false;      // [instance]
+    bool full_ = false;             // [instance] on_events answered FULL, and ready was not called since
+    std::int64_t drain_until_ = 0;  // [instance]
+    Loop::Id drain_timer_ = 0;      // [instance]
 
     std::atomic<const char*> in_call_{nullptr};
     std::atomic<std::int64_t> in_call_since_{0};
     std::atomic<std::uint64_t> errors_{0}, exceptions_{0}, bad_results_{0}, batches_{0}, batches_failed_{0},
-        periods_missed_{0};
+        events_lost_{0}, periods_missed_{0};
     std::atomic<std::uint64_t> pings_{0}, pongs_{0};
 
     std::shared_ptr<BackendQueue> queue_;

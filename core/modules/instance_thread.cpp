@@ -14,6 +14,7 @@ namespace flowd::core {
 namespace {
 
 constexpr int batches_per_round = 8;  // then timers and descriptors get their turn
+constexpr int marks_per_round = 1024;
 
 }  // namespace
 
@@ -77,7 +78,7 @@ void Instance::run_thread() {
         }
     }
     const bool failed = !well || broken_;
-    if (state() != InstanceState::abandoned) set_state(InstanceState::stopping);
+    if (state() != InstanceState::abandoned && state() != InstanceState::stopping) set_state(InstanceState::stopping);
     tear_down();
     set_state(failed || broken_ ? InstanceState::failed : InstanceState::stopped);
     finished_ = true;
@@ -118,6 +119,8 @@ void Instance::live() {
         return;
     }
     while (!stop_requested() && !broken_) loop_->wait();
+    if (state() != InstanceState::abandoned) set_state(InstanceState::stopping);
+    while (!drained()) loop_->wait();
 }
 
 bool Instance::work() {
@@ -127,56 +130,114 @@ bool Instance::work() {
             component_.on_room(module_);
             return FLOWD_OK;
         });
+    const auto ends = [this] { return broken_ || stop_requested(); };
+    for (int i = 0; i < marks_per_round && marks_passed_ > 0 && !ends(); ++i) {
+        --marks_passed_;
+        host_->call_mark();
+    }
     for (int i = 0; i < batches_per_round; ++i)
-        if (broken_ || stop_requested() || !take_batch()) return false;
+        if (ends() || !take_batch()) return marks_passed_ > 0 && !ends();
     return true;
 }
 
 bool Instance::take_batch() {
     if (queue_ == nullptr) return false;
-    const std::span<const flowd_event> events = queue_->take();
+    if (full_ && !host_->take_ready()) return false;
+    full_ = false;
+    host_->hold(false);
+    std::span<const flowd_event> events = queue_->take();
     if (events.empty()) return false;
-    std::size_t taken = 0;
-    const flowd_result result = guarded("on_events", [&] {
-        return component_.on_events(module_, events.data(), events.size(), sizeof(flowd_event), &taken);
-    });
-    ++batches_;
-    if (result != FLOWD_OK) {
-        ++batches_failed_;
-        record_error(describe_failure("on_events", result));
-    }
+    while (!events.empty() && !full_ && !broken_) events = events.subspan(offer(events));
     return !broken_;
 }
 
-void Instance::take_what_waits() {
-    if (queue_ == nullptr) return;
-    // A quarter of the time is left for the module to flush what it took.
-    const std::int64_t now = steady_ns();
-    const std::int64_t until = stop_at_ - (stop_at_ - now) / 4;
-    while (!broken_ && steady_ns() < std::min<std::int64_t>(until, stop_at_))
-        if (!take_batch()) return;
-    if (const std::size_t left = queue_->depth(); left > 0)
-        record_error(std::to_string(left) + " events were not taken before the deadline and are lost");
+/// Answers how many of them have a fate now.
+std::size_t Instance::offer(std::span<const flowd_event> events) {
+    std::size_t taken = 0;
+    bool full = false;
+    (void)host_->take_ready();
+    flowd_result result = guarded("on_events", [&]() -> flowd_result {
+        const flowd_result answer =
+            component_.on_events(module_, events.data(), events.size(), sizeof(flowd_event), &taken);
+        full = answer == FLOWD_FULL;
+        return full ? static_cast<flowd_result>(FLOWD_OK) : answer;
+    });
+    ++batches_;
+    if (result == FLOWD_OK && !full) {
+        queue_->settle(Fate::taken, events.size());
+        return events.size();
+    }
+    if (taken > events.size() || (result == FLOWD_INVALID && taken == events.size())) {
+        ++bad_results_;
+        record_error("on_events answered that it took " + std::to_string(taken) + " of " + std::to_string(events.size()) +
+                     " events, which means nothing");
+        if (taken > events.size()) taken = 0;
+        full = false;
+        result = FLOWD_ERROR;
+    }
+    queue_->settle(Fate::taken, taken);
+    if (full) {
+        queue_->hold();
+        full_ = true;
+        host_->hold(true);
+        return taken;
+    }
+    ++batches_failed_;
+    record_error(describe_failure("on_events", result));
+    if (result == FLOWD_INVALID) {
+        queue_->settle(Fate::refused, 1);
+        return taken + 1;
+    }
+    queue_->settle(Fate::failed, events.size() - taken);
+    return events.size();
+}
+
+/// Offers what waits, until a quarter of the time is left for the module to flush what it took. False: the backend is
+/// full, and its loop has to run so that it can say when it is ready.
+bool Instance::drained() {
+    if (queue_ == nullptr || !started_ || stop_called_) return true;
+    for (;;) {
+        const std::int64_t now = steady_ns(), stop_at = stop_at_;
+        if (drain_until_ == 0) drain_until_ = std::max<std::int64_t>(1, stop_at - (stop_at - now) / 4);
+        const std::int64_t until = std::min(drain_until_, stop_at);
+        if (broken_ || now >= until) return true;
+        if (take_batch()) continue;
+        if (!full_) return true;
+        if (drain_timer_ == 0) drain_timer_ = loop_->timer(std::chrono::nanoseconds(until - now), {}, [] {});
+        return false;
+    }
+}
+
+void Instance::count_lost(const Remains& remains) {
+    const std::uint64_t total = remains.total();
+    if (total == 0) return;
+    events_lost_ += total;
+    const std::uint64_t starts = remains.events[FLOWD_EVENT_START], ends = remains.events[FLOWD_EVENT_END];
+    record_error(std::to_string(total) + " events of " + name_ + " were not taken: " + std::to_string(starts) +
+                 " starts, " + std::to_string(ends) + " ends, " + std::to_string(total - starts - ends) + " others");
 }
 
 flowd_result Instance::dispatch() {
     if (component_.loop != FLOWD_LOOP_OWN) return FLOWD_UNSUPPORTED;
     if (stop_called_) return FLOWD_STOPPED;
-    if (!stop_requested() && !broken_ && !loop_->dispatch()) return FLOWD_INVALID;
+    if (!broken_ && !loop_->dispatch()) return FLOWD_INVALID;
     if (!stop_requested() && !broken_) return FLOWD_OK;
-    if (state() != InstanceState::abandoned) set_state(InstanceState::stopping);
+    if (state() != InstanceState::abandoned && state() != InstanceState::stopping) set_state(InstanceState::stopping);
+    if (!drained()) return FLOWD_OK;
     stop_module();
     return FLOWD_STOPPED;
 }
 
 void Instance::stop_module() {
     if (stop_called_) return;
-    if (started_ && !broken_) take_what_waits();
     stop_called_ = true;
+    if (queue_ != nullptr) count_lost(queue_->close());
     std::int64_t deadline = stop_at_;
     if (deadline == 0)
         deadline = steady_ns() + std::chrono::nanoseconds(std::chrono::seconds(1)).count();  // it failed by itself
-    const flowd_result result = guarded("stop", [&] { return component_.stop(module_, deadline, FLOWD_STOP_REMOVED); });
+    std::uint32_t reason = stop_reason_;
+    if (reason == 0 || broken_) reason = FLOWD_STOP_FAILED;
+    const flowd_result result = guarded("stop", [&] { return component_.stop(module_, deadline, reason); });
     if (result != FLOWD_OK) record_error(describe_failure("stop", result));
 }
 

@@ -113,6 +113,12 @@ void add_backends(std::vector<MetricSample>& out, const BusCounters& bus) {
     constexpr auto counter = MetricType::counter, gauge = MetricType::gauge;
     Family delivered(out, counter, "bus_delivered_total", "Events that backends took.");
     for (const auto& edge : bus.backends) delivered.add_by_kind(of_backend(edge), edge.delivered);
+    each(counter, "bus_backend_refused_total", "Events that a backend refused for good.",
+         [](const Edge& edge) { return edge.refused; });
+    each(counter, "bus_backend_failed_total", "Events that were lost because a backend failed to take them.",
+         [](const Edge& edge) { return edge.failed; });
+    each(counter, "bus_backend_full_total", "Times a backend could not take more for the moment.",
+         [](const Edge& edge) { return edge.held; });
     each(counter, "bus_shed_total", "Ongoing events dropped because a queue was nearly full.",
          [](const Edge& edge) { return edge.shed_ongoing; });
     each(counter, "bus_queue_full_total", "Times a plugin was held back by a full queue.",
@@ -123,14 +129,15 @@ void add_backends(std::vector<MetricSample>& out, const BusCounters& bus) {
          [](const Edge& edge) { return edge.resynced; });
     each(counter, "bus_given_up_total", "Ends that a backend will never hear of.",
          [](const Edge& edge) { return edge.given_up; });
-    each(counter, "bus_stalls_total", "Times a backend made no progress.", [](const Edge& edge) { return edge.stalls; });
+    each(counter, "bus_stalls_total", "Times a backend fell behind: its queue was full and it took nothing.",
+         [](const Edge& edge) { return edge.stalls; });
     each(gauge, "bus_queue_depth", "Events that wait.", [](const Edge& edge) { return edge.depth; });
     each(gauge, "bus_queue_high_water", "The most that waited.", [](const Edge& edge) { return edge.high_water; });
     each(gauge, "bus_queue_capacity", "Events that may wait.", [](const Edge& edge) { return edge.capacity; });
     each(
         gauge, "bus_queue_bytes", "Attachments and samples that wait.", [](const Edge& edge) { return edge.bytes; },
         "bytes");
-    each(gauge, "bus_queue_behind", "1: the backend stalled and holds nobody back.",
+    each(gauge, "bus_queue_behind", "1: the backend is behind; it holds nobody back and is told later what it misses.",
          [](const Edge& edge) { return std::uint64_t{edge.behind}; });
     add_latency(out, bus);
 }

@@ -20,6 +20,7 @@ enum class ExitCode : int {
     absent = 7,         ///< an interface, a file or a host does not exist
     no_daemon = 8,      ///< no daemon answers at the control socket
     abandoned = 9,      ///< an instance did not stop in time and was abandoned
+    lost = 10,          ///< the daemon stopped, and its backends had not taken all events
 };
 
 struct ExitCodeMeaning {
@@ -27,7 +28,7 @@ struct ExitCodeMeaning {
     std::string_view meaning;
 };
 
-inline constexpr std::array<ExitCodeMeaning, 10> exit_code_meanings{{
+inline constexpr std::array<ExitCodeMeaning, 11> exit_code_meanings{{
     {ExitCode::ok, "success"},
     {ExitCode::failure, "a failure that fits no other code"},
     {ExitCode::usage, "the command line is wrong"},
@@ -38,6 +39,7 @@ inline constexpr std::array<ExitCodeMeaning, 10> exit_code_meanings{{
     {ExitCode::absent, "an interface, a file or a host does not exist"},
     {ExitCode::no_daemon, "no daemon answers at the control socket"},
     {ExitCode::abandoned, "an instance did not stop in time and was abandoned"},
+    {ExitCode::lost, "the daemon stopped before its backends had taken all events"},
 }};
 
 [[nodiscard]] constexpr int to_int(ExitCode code) {

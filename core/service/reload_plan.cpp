@@ -20,7 +20,9 @@ ReloadPlan plan_reload(const std::vector<std::unique_ptr<Instance>>& running, st
             plan.removed.erase(old);
             const bool runs = change.old->state() == InstanceState::running;
             const bool same_code = change.previous->component == change.config->component;
-            if (runs && change.config->same_as(*change.previous))
+            const bool always = same_code && change.config->component->reconfigure != nullptr &&
+                                (change.config->component->flags & FLOWD_COMPONENT_RECONFIGURE_ALWAYS) != 0;
+            if (runs && !always && change.config->same_as(*change.previous))
                 change.way = ReloadPlan::Way::keep;
             else if (runs && same_code && change.config->component->reconfigure != nullptr)
                 change.way = ReloadPlan::Way::reconfigure;

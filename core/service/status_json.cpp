@@ -71,7 +71,9 @@ void write_instance(json::Writer& w, const Instance& instance, const std::string
     w.member("errors", status.errors + status.bad_results + status.exceptions);
     w.member("exceptions", status.exceptions);
     if (instance.kind() == FLOWD_BACKEND)
-        w.member("batches", status.batches).member("batchesFailed", status.batches_failed);
+        w.member("batches", status.batches)
+            .member("batchesFailed", status.batches_failed)
+            .member("eventsLost", status.events_lost);
     if (instance.kind() == FLOWD_ENRICHER) w.member("periodsMissed", status.periods_missed);
     // What is worth telling is a call that takes long: the thread does nothing else meanwhile.
     if (status.in_call_ns > 1'000'000'000) {
@@ -155,6 +157,7 @@ void write_bus(json::Writer& w, const BusCounters& bus) {
         w.member("backend", edge.name).member("delivered", sum(edge.delivered));
         w.member("start", edge.delivered[FLOWD_EVENT_START]).member("ongoing", edge.delivered[FLOWD_EVENT_ONGOING]);
         w.member("end", edge.delivered[FLOWD_EVENT_END]);
+        w.member("refused", edge.refused).member("failed", edge.failed).member("heldFull", edge.held);
         w.member("shedOngoing", edge.shed_ongoing).member("refusedFull", edge.refused_full).member("missed", edge.missed);
         w.member("resynced", edge.resynced).member("givenUp", edge.given_up).member("stalls", edge.stalls);
         w.member("depth", edge.depth).member("highWater", edge.high_water).member("capacity", edge.capacity);

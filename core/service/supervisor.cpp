@@ -61,7 +61,7 @@ ExitCode Supervisor::start(std::vector<InstanceConfig> configs) {
         code = code_of(*instance);
         break;
     }
-    stop();
+    stop(false, FLOWD_STOP_FAILED);
     return must_exit_hard() ? ExitCode::abandoned : code;
 }
 
@@ -95,7 +95,7 @@ void Supervisor::give_up_on_late(const Instances& instances) {
         instance->record_problem(problem_of(*instance->config(), FLOWD_ERROR,
                                             fmt::format("did not come back from {} within {}", instance->whereabouts(),
                                                         seconds_text(settings_.start_timeout))));
-        instance->request_stop(Clock::now());
+        instance->request_stop(Clock::now(), FLOWD_STOP_FAILED);
         instance->abandon();
         instance->detach();  // a queue that nobody takes from would hold everybody back
     }
@@ -129,9 +129,9 @@ void Supervisor::attach(Instance& instance, Instance* predecessor) {
                     Clock::now() + settings_.stop_timeout);
 }
 
-void Supervisor::wait_stopped(const Instances& instances, std::chrono::nanoseconds timeout) {
+void Supervisor::wait_stopped(const Instances& instances, std::chrono::nanoseconds timeout, std::uint32_t reason) {
     const Clock::time_point deadline = Clock::now() + timeout;
-    for (Instance* instance : instances) instance->request_stop(deadline);
+    for (Instance* instance : instances) instance->request_stop(deadline, reason);
     const auto done = [&] {
         return std::all_of(instances.begin(), instances.end(), [](const Instance* i) { return i->finished(); });
     };
@@ -141,13 +141,13 @@ void Supervisor::wait_stopped(const Instances& instances, std::chrono::nanosecon
     }
 }
 
-void Supervisor::stop(bool hurry) {
+void Supervisor::stop(bool hurry, std::uint32_t reason) {
     const auto timeout = hurry ? std::chrono::nanoseconds::zero() : settings_.stop_timeout;
     const Instances sources = select(instances_, false);
-    wait_stopped(sources, timeout);
+    wait_stopped(sources, timeout, reason);
     // What they announced ends with them; backends are told while they can still tell others.
     for (Instance* source : sources) source->detach();
-    wait_stopped(select(instances_, true), timeout);
+    wait_stopped(select(instances_, true), timeout, reason);
 }
 
 void Supervisor::reap() {
@@ -175,6 +175,12 @@ Instance* Supervisor::find(std::string_view name) const {
         found = instance.get();
     }
     return found;
+}
+
+std::uint64_t Supervisor::events_lost() const {
+    std::uint64_t lost = 0;
+    for (const auto& instance : instances_) lost += instance->status().events_lost;
+    return lost;
 }
 
 bool Supervisor::must_exit_hard() const {

@@ -55,7 +55,7 @@ class Supervisor {
     /// On failure before the switch the old instances run on, untouched.
     [[nodiscard]] ReloadOutcome reload(std::vector<InstanceConfig> configs);
     /// Plugins and enrichers first, then backends, which take what waits for them. Hurrying leaves no time for either.
-    void stop(bool hurry = false);
+    void stop(bool hurry = false, std::uint32_t reason = FLOWD_STOP_DAEMON_ENDS);
     /// Takes instances that failed by themselves off the bus.
     void reap();
 
@@ -63,6 +63,8 @@ class Supervisor {
     [[nodiscard]] const std::vector<std::unique_ptr<Instance>>& abandoned() const { return abandoned_; }
     /// By "KIND KEY" or "KIND:KEY", or by key alone when only one kind has it; null if there is none.
     [[nodiscard]] Instance* find(std::string_view name) const;
+    /// Events that the present backends had not taken when they were stopped.
+    [[nodiscard]] std::uint64_t events_lost() const;
     /// Whether a thread of the module world still runs that nobody waits for any more.
     [[nodiscard]] bool must_exit_hard() const;
 
@@ -72,7 +74,7 @@ class Supervisor {
     [[nodiscard]] std::unique_ptr<Instance> make(std::shared_ptr<const InstanceConfig> config);
     [[nodiscard]] bool wait_prepared(const Instances& instances);
     [[nodiscard]] bool wait_running(const Instances& instances);
-    void wait_stopped(const Instances& instances, std::chrono::nanoseconds timeout);
+    void wait_stopped(const Instances& instances, std::chrono::nanoseconds timeout, std::uint32_t reason);
     void give_up_on_late(const Instances& instances);
     [[nodiscard]] bool bring_up(const Instances& instances);
     [[nodiscard]] bool bring_up(Instance& instance);

@@ -37,9 +37,9 @@ Supervisor::ReloadOutcome Supervisor::reload(std::vector<InstanceConfig> configs
     switch_over(plan, sources, outcome);
     Instances leaving_sources, leaving_backends;
     for (Instance* old : plan.removed) (old->kind() == FLOWD_BACKEND ? leaving_backends : leaving_sources).push_back(old);
-    wait_stopped(leaving_sources, settings_.stop_timeout);
+    wait_stopped(leaving_sources, settings_.stop_timeout, FLOWD_STOP_REMOVED);
     for (Instance* old : leaving_sources) old->detach();
-    wait_stopped(leaving_backends, settings_.stop_timeout);
+    wait_stopped(leaving_backends, settings_.stop_timeout, FLOWD_STOP_REMOVED);
     for (Instance* old : leaving_backends) old->detach();
     outcome.removed = plan.removed.size();
 
@@ -135,7 +135,7 @@ void Supervisor::roll_back(ReloadPlan& plan) {
             if (result != FLOWD_OK) surroundings_.logger.error("{}: did not take its old configuration back", name);
         });
     }
-    wait_stopped(fresh, settings_.stop_timeout);
+    wait_stopped(fresh, settings_.stop_timeout, FLOWD_STOP_FAILED);
     for (ReloadPlan::Change& change : plan.changes) dispose(std::move(change.fresh));
     for (const auto& instance : instances_)
         if (const auto host = instance->host()) surroundings_.services.descriptors.stay(host->id());
@@ -152,7 +152,7 @@ void Supervisor::switch_over(ReloadPlan& plan, std::uint32_t kinds, ReloadOutcom
         if (change.way == Way::replace) leaving.push_back(change.old);
         if (change.config->kind == FLOWD_BACKEND) attach(*change.fresh, change.old);
     }
-    wait_stopped(leaving, settings_.stop_timeout);
+    wait_stopped(leaving, settings_.stop_timeout, FLOWD_STOP_REPLACED);
     for (ReloadPlan::Change* change : changes) {
         if (change->config->kind != FLOWD_BACKEND) attach(*change->fresh, change->old);
         ++(change->way == Way::add ? outcome.added : outcome.replaced);
@@ -170,7 +170,7 @@ void Supervisor::restore(ReloadPlan::Change& change, ReloadOutcome& outcome) {
     auto again = make(change.previous);
     again->launch();
     (void)wait_prepared({again.get()});
-    wait_stopped({change.fresh.get()}, settings_.stop_timeout);
+    wait_stopped({change.fresh.get()}, settings_.stop_timeout, FLOWD_STOP_FAILED);
     attach(*again, change.fresh->on_bus() ? change.fresh.get() : change.old);
     const bool up = bring_up(*again);
     surroundings_.logger.error(

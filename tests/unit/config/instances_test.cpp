@@ -183,7 +183,7 @@ TEST_F(Instances, TheDaemonsOwnKeysAreReadByTheSameMechanism) {
     EXPECT_EQ(globals.flows.tombstone, 5s);
     EXPECT_EQ(globals.queues.events, 65536u);
     EXPECT_EQ(globals.queues.attachment_bytes, 1u << 20);
-    EXPECT_EQ(globals.queues.stall_after, 10s);
+    EXPECT_EQ(globals.queues.stall_after, 1s);
     EXPECT_EQ(globals.stop_timeout, 250ms);
     EXPECT_EQ(globals.control.path, "/run/flowd-cpp/control");
     EXPECT_EQ(globals.control.group, "ops");

@@ -159,9 +159,9 @@ TEST_F(Overflow, AStalledBackendStopsPushingBackAndIsMadeGoodWhenItTakesAgain) {
     emit(api, start(1));
     emit(api, start(2));
     EXPECT_EQ(emit(api, start(3)), FLOWD_FULL);
-    pass(9);
+    pass_ns(second_ns * 9 / 10);
     EXPECT_EQ(emit(api, start(3)), FLOWD_FULL) << "not stalled yet";
-    pass(2);
+    pass_ns(second_ns * 2 / 10);
     EXPECT_THAT(room, ::testing::ElementsAre("api"));
     EXPECT_EQ(emit(api, start(3)), FLOWD_OK);
     EXPECT_EQ(emit(api, end(1)), FLOWD_OK);
@@ -338,6 +338,139 @@ TEST_F(Overflow, AReloadsNewLimitsHoldForQueuesThatAreInUse) {
     EXPECT_EQ(emit(api, start(4)), FLOWD_FULL);
     EXPECT_EQ(story(firefly.take_all()), "S1 S2 S3") << "what was in it stays";
     EXPECT_EQ(emit(api, start(4)), FLOWD_OK);
+}
+
+TEST_F(Overflow, ABackendThatBlocksIsNotWaitedForAgainUntilItsQueueIsHalfEmpty) {
+    const auto api = announcer("api");
+    Backend slow(*bus, "slow", all_kinds, small(400));
+    Backend quick(*bus, "quick");
+    std::uint32_t next = 1;
+    while (emit(api, start(next)) == FLOWD_OK) ++next;
+    pass(2);
+    EXPECT_EQ(slow.take_once().size(), 128u) << "it has come back, and its queue has room";
+    for (int i = 0; i < 200; ++i) ASSERT_EQ(emit(api, start(next++)), FLOWD_OK) << "full again, and nobody waits";
+    while (backend_counters("slow").depth > 200) slow.take_once();
+    slow.take_once();
+    for (int i = 0; i < 400 && emit(api, start(next)) == FLOWD_OK; ++i) ++next;
+    EXPECT_EQ(emit(api, start(next)), FLOWD_FULL) << "as before it blocked";
+}
+
+TEST_F(Overflow, ABackendThatAnsweredFullHoldsNobodyBackAndIsToldLater) {
+    const auto api = announcer("api");
+    Backend held(*bus, "held", all_kinds, small(8));
+    Backend quick(*bus, "quick");
+    emit(api, start(1));
+    ASSERT_EQ(held.queue->take().size(), 1u);
+    held.queue->hold();
+    std::string expected = "S1";
+    for (std::uint32_t i = 2; i <= 30; ++i) {
+        ASSERT_EQ(emit(api, start(i)), FLOWD_OK) << i;
+        expected += " S" + std::to_string(i);
+    }
+    EXPECT_EQ(story(quick.take_all()), expected);
+    EXPECT_EQ(backend_counters("held").refused_full, 0u);
+    EXPECT_EQ(backend_counters("held").held, 1u);
+    EXPECT_TRUE(backend_counters("held").behind);
+    const auto told = held.take_all();
+    ASSERT_EQ(told.size(), 30u);
+    EXPECT_EQ(story(told).substr(0, 26), "S1 S2 S3 S4 S5 S6 S7 S8 S9") << "what it was offered before, then its queue";
+    EXPECT_EQ(bus->counters().owed, 0u);
+}
+
+TEST_F(Overflow, WhoWaitsForRoomIsToldWhenTheBackendAnswersFull) {
+    const auto api = announcer("api");
+    Backend firefly(*bus, "firefly", all_kinds, small(200));
+    std::uint32_t next = 1;
+    while (emit(api, start(next)) == FLOWD_OK) ++next;
+    ASSERT_EQ(firefly.queue->take().size(), 128u);
+    room.clear();
+    while (emit(api, start(next)) == FLOWD_OK) ++next;
+    ASSERT_TRUE(room.empty());
+    firefly.queue->hold();
+    EXPECT_THAT(room, ::testing::ElementsAre("api"));
+    EXPECT_EQ(emit(api, start(next)), FLOWD_OK);
+}
+
+TEST_F(Overflow, WhatABackendTookRefusedAndFailedIsCountedAndTheRestComesAgain) {
+    const auto api = announcer("api");
+    Backend firefly(*bus, "firefly");
+    firefly.take_all();
+    for (std::uint32_t i = 1; i <= 6; ++i) emit(api, start(i));
+    ASSERT_EQ(firefly.queue->take().size(), 6u);
+    firefly.queue->settle(Fate::taken, 2);
+    firefly.queue->settle(Fate::refused, 1);
+    firefly.queue->hold();
+    EXPECT_EQ(backend_counters("firefly").delivered[FLOWD_EVENT_START], 2u);
+    EXPECT_EQ(story(firefly.take_once()), "S4 S5 S6");
+    firefly.queue->settle(Fate::failed, 1);
+    EXPECT_TRUE(firefly.take_all().empty());
+    const auto counters = backend_counters("firefly");
+    EXPECT_EQ(counters.delivered[FLOWD_EVENT_START], 4u);
+    EXPECT_EQ(counters.refused, 1u);
+    EXPECT_EQ(counters.failed, 1u);
+    EXPECT_EQ(counters.held, 1u);
+}
+
+TEST_F(Overflow, ACatchAllThatABackendCouldNotTakeComesAgain) {
+    const auto meter = announcer("perfsonar", FLOWD_PRECEDENCE_METER);
+    Backend marker(*bus, "marker");
+    flowd_event all{};
+    all.size = sizeof all;
+    all.kind = FLOWD_EVENT_CATCH_ALL;
+    all.tag = {2, 16};
+    emit(meter, all);
+    ASSERT_EQ(marker.queue->take().size(), 1u);
+    marker.queue->hold();
+    emit(meter, start(1));
+    EXPECT_EQ(story(marker.take_all()), "C S1");
+}
+
+TEST_F(Overflow, WhatABackendLeavesBehindIsCountedByKindEvenWhatOnlyTheTableRemembers) {
+    const auto api = announcer("api");
+    Backend slow(*bus, "slow", all_kinds, small(2));
+    emit(api, start(1));
+    emit(api, start(2));
+    ASSERT_EQ(slow.queue->take().size(), 2u);
+    slow.queue->settle(Fate::taken, 1);
+    slow.queue->hold();
+    for (std::uint32_t i = 3; i <= 5; ++i) emit(api, start(i));
+    for (std::uint32_t i = 1; i <= 5; ++i) emit(api, end(i));
+    // Start 2 is held, 3 and 4 are queued; start 5 and all the ends are owed.
+    const Remains remains = slow.queue->close();
+    EXPECT_EQ(remains.events[FLOWD_EVENT_START], 4u);
+    EXPECT_EQ(remains.events[FLOWD_EVENT_END], 5u);
+    EXPECT_EQ(remains.total(), 9u);
+    EXPECT_TRUE(slow.queue->take().empty()) << "it has been closed";
+    EXPECT_EQ(slow.queue->close().total(), 0u) << "and what remained was counted once";
+    EXPECT_EQ(emit(api, start(6)), FLOWD_OK) << "it holds nobody back";
+}
+
+TEST_F(Overflow, ABackendThatIsFullForeverCostsABoundedTableAndWhatItWillNotHearIsCounted) {
+    FlowLimits limits;
+    limits.max_live = 1000;
+    use(limits);
+    const auto api = announcer("api");
+    Backend held(*bus, "held", all_kinds, small(100));
+    Backend quick(*bus, "quick");
+    emit(api, start(0));
+    ASSERT_EQ(held.queue->take().size(), 1u);
+    held.queue->hold();
+    std::uint64_t heard = 0;
+    constexpr std::uint32_t flows = 20'000;
+    for (std::uint32_t i = 1; i <= flows; ++i) {
+        ASSERT_EQ(emit(api, start(i)), FLOWD_OK);
+        ASSERT_EQ(emit(api, end(i)), FLOWD_OK);
+        if (i % 50 == 0) heard += quick.take_all().size();
+        if (i % 1000 == 0) pass(1);
+    }
+    heard += quick.take_all().size();
+    EXPECT_EQ(heard, 1 + 2 * flows);
+    const auto counters = backend_counters("held");
+    EXPECT_LE(counters.high_water, 100u);
+    EXPECT_LE(bus->counters().ended_kept, 1000u);
+    // A flow that is given up costs it an end, and a start unless that was queued; what is still owed can still come.
+    EXPECT_EQ(counters.given_up + bus->counters().owed, flows - 50) << "50 flows fitted into its queue, whole";
+    EXPECT_EQ(backend_counters("quick").given_up, 0u);
 }
 
 TEST_F(Overflow, EdgesAreCounted) {

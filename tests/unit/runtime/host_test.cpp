@@ -282,7 +282,7 @@ TEST_F(HostTest, LiveFlowsCanBeLookedAt) {
     ASSERT_NE(flows, nullptr);
     for (std::uint32_t n = 0; n < 3; ++n) {
         const flowd_event one = event(FLOWD_EVENT_START, n);
-        ASSERT_EQ(host->emit(host, &one, 1, sizeof one, nullptr), FLOWD_OK);
+        ASSERT_EQ(host->emit(host, &one, 1, sizeof one, nullptr, nullptr), FLOWD_OK);
     }
     EXPECT_EQ(flows->count(host), 3U);
     int seen = 0;
@@ -378,7 +378,7 @@ TEST_F(HostTest, AStrayThreadMayEmitWhileTheInstanceStops) {
     const flowd_host* host = host_of("x");
     std::thread stray([&] {
         flowd_event one = event(FLOWD_EVENT_START, 1);
-        while (host->emit(host, &one, 1, sizeof one, nullptr) != FLOWD_STOPPED) {
+        while (host->emit(host, &one, 1, sizeof one, nullptr, nullptr) != FLOWD_STOPPED) {
         }
     });
     ASSERT_TRUE(stops(*x));

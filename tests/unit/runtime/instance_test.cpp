@@ -2,9 +2,11 @@
 // One instance, in every position in which a module can fail.
 #include <poll.h>
 
+#include <algorithm>
 #include <stdexcept>
 #include <thread>
 
+#include "flowd/abi/ext/delivery.h"
 #include "scripted.hpp"
 
 namespace flowd::core::test {
@@ -112,7 +114,7 @@ TEST_P(FailingStep, StopIsFollowedByDestroyAndTheFailureIsTold) {
 
 INSTANTIATE_TEST_SUITE_P(
     Ways, FailingStep,
-    ::testing::Values(Failure{"Error", [] { return FLOWD_BUSY; }, FLOWD_BUSY, "in use by somebody else"},
+    ::testing::Values(Failure{"Error", [] { return FLOWD_BUSY; }, FLOWD_BUSY, "in use by another process or instance"},
                       Failure{"Garbage", [] { return 4711; }, FLOWD_ERROR, "4711, which means nothing"},
                       Failure{"NegativeGarbage", [] { return -4711; }, FLOWD_ERROR, "-4711, which means nothing"},
                       Failure{"Exception", []() -> flowd_result { throw std::runtime_error("thrown by a test"); },
@@ -185,7 +187,7 @@ TEST_F(InstanceTest, ABackendThatFailsGetsTheNextEventsAllTheSame) {
     for (std::uint32_t n = 0; n < 500; ++n) {
         const flowd_event one = event(FLOWD_EVENT_START, n);
         std::size_t accepted = 0;
-        ASSERT_EQ(host->emit(host, &one, 1, sizeof one, &accepted), FLOWD_OK);
+        ASSERT_EQ(host->emit(host, &one, 1, sizeof one, &accepted, nullptr), FLOWD_OK);
     }
     EXPECT_TRUE(eventually([&] { return seen == 500; }));
     EXPECT_EQ(x->state(), InstanceState::running);
@@ -211,10 +213,10 @@ TEST_F(InstanceTest, ABackendTakesWhatWaitsBeforeItIsStopped) {
     for (std::uint32_t n = 0; n < 2000; ++n) {
         const flowd_event one = event(FLOWD_EVENT_START, n);
         std::size_t accepted = 0;
-        ASSERT_EQ(host->emit(host, &one, 1, sizeof one, &accepted), FLOWD_OK);
+        ASSERT_EQ(host->emit(host, &one, 1, sizeof one, &accepted, nullptr), FLOWD_OK);
     }
     ASSERT_TRUE(gate.reached());
-    x->request_stop(SteadyClock::now() + patience);
+    x->request_stop(SteadyClock::now() + patience, FLOWD_STOP_REMOVED);
     gate.open();
     ASSERT_TRUE(eventually([&] { return x->finished(); }));
     EXPECT_EQ(seen_at_stop, 2000U);
@@ -222,7 +224,9 @@ TEST_F(InstanceTest, ABackendTakesWhatWaitsBeforeItIsStopped) {
 
 TEST_F(InstanceTest, ABackendOutOfTimeSaysHowMuchIsLost) {
     Gate gate;
-    script.on_events = [&](const flowd_event*, std::size_t) -> flowd_result {
+    std::atomic<std::size_t> first{0};
+    script.on_events = [&](const flowd_event*, std::size_t count) -> flowd_result {
+        first += count;
         gate.pass();
         return FLOWD_OK;
     };
@@ -232,13 +236,355 @@ TEST_F(InstanceTest, ABackendOutOfTimeSaysHowMuchIsLost) {
     for (std::uint32_t n = 0; n < 1000; ++n) {
         const flowd_event one = event(FLOWD_EVENT_START, n);
         std::size_t accepted = 0;
-        ASSERT_EQ(host->emit(host, &one, 1, sizeof one, &accepted), FLOWD_OK);
+        ASSERT_EQ(host->emit(host, &one, 1, sizeof one, &accepted, nullptr), FLOWD_OK);
     }
     ASSERT_TRUE(gate.reached());
-    x->request_stop(SteadyClock::now());
+    x->request_stop(SteadyClock::now(), FLOWD_STOP_REMOVED);
     gate.open();
     ASSERT_TRUE(eventually([&] { return x->finished(); }));
-    EXPECT_THAT(log(), ::testing::ContainsRegex("[0-9]+ events were not taken before the deadline and are lost"));
+    // The first batch was under way, and taken.
+    EXPECT_EQ(x->status().events_lost, 1000U - first);
+    EXPECT_THAT(log(), ::testing::HasSubstr(std::to_string(1000 - first) + " events of backend x were not taken: " +
+                                            std::to_string(1000 - first) + " starts, 0 ends, 0 others"));
+}
+
+/// A module's own loop: it polls the core's descriptor and dispatches.
+flowd_result own_loop(const flowd_host* host) {
+    for (;;) {
+        pollfd poll{host->loop_fd(host), POLLIN, 0};
+        (void)::poll(&poll, 1, -1);
+        const flowd_result result = host->dispatch(host);
+        if (result != FLOWD_OK) return result == FLOWD_STOPPED ? FLOWD_OK : result;
+    }
+}
+
+struct Partial : InstanceTest {
+    void emit(std::uint32_t first, std::uint32_t count, std::uint32_t kind = FLOWD_EVENT_START) const {
+        const flowd_host* host = Scripts::of("p").host;
+        for (std::uint32_t n = first; n < first + count; ++n) {
+            const flowd_event one = event(kind, n);
+            ASSERT_EQ(host->emit(host, &one, 1, sizeof one, nullptr, nullptr), FLOWD_OK);
+        }
+    }
+    [[nodiscard]] BackendCounters counters() const {
+        for (auto& own : bus_.counters().backends)
+            if (own.name == "x") return own;
+        return {};
+    }
+    [[nodiscard]] static std::uint64_t delivered(const BackendCounters& own) { return own.delivered[FLOWD_EVENT_START]; }
+
+    std::unique_ptr<Instance> plugin = running(config(FLOWD_PLUGIN, "p"));
+    std::mutex mutex;
+    std::vector<std::uint32_t> taken;  // numbers of flows, as the script took them
+    [[nodiscard]] std::vector<std::uint32_t> all_taken() {
+        const std::lock_guard lock(mutex);
+        return taken;
+    }
+    [[nodiscard]] static std::vector<std::uint32_t> numbers(std::uint32_t count) {
+        std::vector<std::uint32_t> all;
+        for (std::uint32_t n = 0; n < count; ++n) all.push_back(n);
+        return all;
+    }
+};
+
+TEST_F(Partial, AFullBackendIsOfferedTheRestWhenItIsReadyAndNotBefore) {
+    std::atomic<bool> full{true};
+    std::atomic<int> calls{0};
+    script.on_part = [&](const flowd_event* events, std::size_t count, std::size_t* done) -> flowd_result {
+        ++calls;
+        const std::lock_guard lock(mutex);
+        for (; *done < count && (!full || *done < 3); ++*done) taken.push_back(number_of(events[*done]));
+        return full ? FLOWD_FULL : FLOWD_OK;
+    };
+    emit(0, 300);
+    auto x = running(config(FLOWD_BACKEND, "x"));
+    ASSERT_TRUE(eventually([&] { return counters().held == 1; }));
+    emit(300, 10);
+    EXPECT_EQ(calls, 1);
+    full = false;
+    script.host.load()->ready(script.host);
+    ASSERT_TRUE(eventually([&] { return delivered(counters()) == 310; }));
+    EXPECT_EQ(all_taken().size(), 310U);
+    std::vector<std::uint32_t> sorted = all_taken();
+    std::sort(sorted.begin(), sorted.end());
+    EXPECT_EQ(sorted, numbers(310)) << "each of them once";
+    EXPECT_EQ(x->status().errors, 0U) << "being full is no error";
+    EXPECT_EQ(x->status().batches_failed, 0U);
+}
+
+TEST_F(Partial, ReadyThatIsCalledBeforeOnEventsHasReturnedIsNotLost) {
+    script.on_part = [&](const flowd_event* events, std::size_t count, std::size_t* done) -> flowd_result {
+        const std::lock_guard lock(mutex);
+        taken.push_back(number_of(events[(*done)++]));
+        if (*done == count) return FLOWD_OK;
+        std::thread([&] { script.host.load()->ready(script.host); }).join();
+        return FLOWD_FULL;
+    };
+    auto x = running(config(FLOWD_BACKEND, "x"));
+    emit(0, 50);
+    ASSERT_TRUE(eventually([&] { return delivered(counters()) == 50; }));
+    EXPECT_EQ(all_taken(), numbers(50));
+}
+
+TEST_F(Partial, ReadyWithoutAFullDoesNothing) {
+    auto x = running(config(FLOWD_BACKEND, "x"));
+    script.host.load()->ready(script.host);
+    Scripts::of("p").host.load()->ready(Scripts::of("p").host);
+    emit(0, 5);
+    EXPECT_TRUE(eventually([&] { return delivered(counters()) == 5; }));
+}
+
+TEST_F(Partial, AnEventThatIsRefusedForGoodIsCountedAndThoseBehindItAreOfferedAtOnce) {
+    script.on_part = [&](const flowd_event* events, std::size_t count, std::size_t* done) -> flowd_result {
+        const std::lock_guard lock(mutex);
+        for (; *done < count; ++*done) {
+            if (number_of(events[*done]) % 10 == 7) return FLOWD_INVALID;
+            taken.push_back(number_of(events[*done]));
+        }
+        return FLOWD_OK;
+    };
+    auto x = running(config(FLOWD_BACKEND, "x"));
+    emit(0, 100);
+    ASSERT_TRUE(eventually([&] { return counters().refused == 10 && delivered(counters()) == 90; }));
+    EXPECT_EQ(all_taken().size(), 90U);
+    EXPECT_EQ(counters().failed, 0U);
+    EXPECT_THAT(x->status().last_error, ::testing::HasSubstr("on_events failed: an invalid value"));
+}
+
+TEST_F(Partial, AfterAnErrorTheRestOfTheBatchHasFailedAndIsNotOfferedAgain) {
+    Gate gate;
+    script.on_part = [&](const flowd_event*, std::size_t count, std::size_t* done) -> flowd_result {
+        gate.pass();
+        if (count < 20) return FLOWD_OK;
+        *done = 4;
+        return FLOWD_ERROR;
+    };
+    auto x = running(config(FLOWD_BACKEND, "x"));
+    emit(0, 1);
+    ASSERT_TRUE(gate.reached());
+    emit(1, 20);
+    gate.open();
+    ASSERT_TRUE(eventually([&] { return counters().failed == 16; }));
+    EXPECT_EQ(delivered(counters()), 5U);
+    EXPECT_EQ(counters().refused, 0U);
+}
+
+TEST_F(Partial, AnAnswerThatMeansNothingIsTheModulesFault) {
+    std::atomic<int> call{0};
+    script.on_part = [&](const flowd_event*, std::size_t count, std::size_t* done) -> flowd_result {
+        switch (call++) {
+            case 0:
+                *done = count + 1;
+                return FLOWD_FULL;
+            case 1:
+                *done = count;
+                return FLOWD_INVALID;  // there is no event at *done
+            case 2:
+                return 17;
+            default:
+                *done = 4711;
+                return FLOWD_OK;  // not read
+        }
+    };
+    auto x = running(config(FLOWD_BACKEND, "x"));
+    for (std::uint32_t n = 0; n < 4; ++n) {
+        emit(n, 1);
+        ASSERT_TRUE(eventually([&] { return delivered(counters()) + counters().failed == n + 1; })) << n;
+    }
+    EXPECT_EQ(x->status().bad_results, 3U);
+    EXPECT_EQ(counters().failed, 2U) << "the first and the third";
+    EXPECT_EQ(counters().held, 0U);
+    EXPECT_EQ(x->state(), InstanceState::running);
+}
+
+TEST_F(Partial, WhileItIsStoppedAFullBackendIsOfferedTheRestWhenItIsReady) {
+    for (const std::uint32_t loop : {FLOWD_LOOP_HOSTED, FLOWD_LOOP_OWN}) {
+        taken.clear();
+        std::atomic<bool> full{true};
+        std::atomic<std::size_t> taken_at_stop{0};
+        Script& own = Scripts::of("x");
+        own.run = own_loop;
+        own.on_part = [&](const flowd_event* events, std::size_t count, std::size_t* done) -> flowd_result {
+            if (full) return FLOWD_FULL;
+            const std::lock_guard lock(mutex);
+            for (; *done < count; ++*done) taken.push_back(number_of(events[*done]));
+            return FLOWD_OK;
+        };
+        own.stop = [&]() -> flowd_result {
+            taken_at_stop = all_taken().size();
+            return FLOWD_OK;
+        };
+        auto x = running(config(FLOWD_BACKEND, "x", 0, loop));
+        emit(0, 300);
+        ASSERT_TRUE(eventually([&] { return counters().held == 1; }));
+        x->request_stop(SteadyClock::now() + patience, FLOWD_STOP_REMOVED);
+        ASSERT_TRUE(reaches(*x, InstanceState::stopping));
+        // A callback of the instance itself makes the room: its loop has to run meanwhile.
+        full = false;
+        ASSERT_EQ(own.host.load()->post(
+                      own.host,
+                      [](void* host) { static_cast<const flowd_host*>(host)->ready(static_cast<const flowd_host*>(host)); },
+                      const_cast<flowd_host*>(own.host.load())),
+                  FLOWD_OK);
+        ASSERT_TRUE(eventually([&] { return x->finished(); }));
+        EXPECT_EQ(taken_at_stop, 300U) << "loop model " << loop;
+        EXPECT_EQ(x->status().events_lost, 0U);
+    }
+}
+
+TEST_F(Partial, WhatAFullBackendHasNotTakenAtTheDeadlineIsCountedAndNamed) {
+    script.on_part = [](const flowd_event*, std::size_t, std::size_t* done) -> flowd_result {
+        *done = 1;
+        return FLOWD_FULL;
+    };
+    auto x = running(config(FLOWD_BACKEND, "x"));
+    emit(0, 300);
+    emit(0, 100, FLOWD_EVENT_END);
+    ASSERT_TRUE(eventually([&] { return counters().held == 1; }));
+    ASSERT_TRUE(stops(*x, 200ms));
+    EXPECT_EQ(x->status().events_lost, 399U);
+    EXPECT_THAT(log(), ::testing::HasSubstr("399 events of backend x were not taken: 299 starts, 100 ends, 0 others"));
+}
+
+TEST_F(Partial, OneBackendThatIsFullForeverHarmsNoOther) {
+    settings_.queues.events = 1000;
+    std::atomic<std::uint64_t> heard{0};
+    Scripts::of("y").on_events = [&](const flowd_event*, std::size_t count) -> flowd_result {
+        heard += count;
+        return FLOWD_OK;
+    };
+    script.on_part = [](const flowd_event*, std::size_t, std::size_t*) -> flowd_result { return FLOWD_FULL; };
+    auto x = running(config(FLOWD_BACKEND, "x"));
+    settings_.queues.events = 65'536;
+    auto y = running(config(FLOWD_BACKEND, "y"));
+    emit(0, 1);
+    ASSERT_TRUE(eventually([&] { return counters().held == 1; }));
+    emit(1, 50'000);  // no emit answers FULL
+    emit(0, 50'001, FLOWD_EVENT_END);
+    EXPECT_TRUE(eventually([&] { return heard == 2 * 50'001; }));
+    EXPECT_LE(counters().high_water, 1000U);
+    EXPECT_EQ(counters().refused_full, 0U);
+}
+
+TEST_F(InstanceTest, AStopHasItsReason) {
+    auto x = running(config(FLOWD_PLUGIN, "x"));
+    x->request_stop(SteadyClock::now() + patience, FLOWD_STOP_REPLACED);
+    x->request_stop(SteadyClock::now() + patience, FLOWD_STOP_DAEMON_ENDS);
+    ASSERT_TRUE(eventually([&] { return x->finished(); }));
+    EXPECT_EQ(script.stop_reason, static_cast<std::uint32_t>(FLOWD_STOP_REPLACED)) << "the first holds";
+}
+
+TEST_F(InstanceTest, OneThatFailsIsStoppedWithThatReason) {
+    script.prepare = []() -> flowd_result { return FLOWD_BUSY; };
+    auto x = launched(config(FLOWD_PLUGIN, "x"), InstanceState::failed);
+    ASSERT_TRUE(eventually([&] { return x->finished(); }));
+    EXPECT_EQ(script.stop_reason, static_cast<std::uint32_t>(FLOWD_STOP_FAILED));
+}
+
+TEST_F(InstanceTest, EachExtensionThatTheCoreKnowsIsAskedForOnceAfterStart) {
+    std::vector<std::string> asked;
+    std::atomic<int> events{0};
+    script.extension = [&](std::string_view id) -> const void* {
+        EXPECT_EQ(script.started, 1);
+        EXPECT_EQ(events, 0);
+        asked.emplace_back(id);
+        return nullptr;
+    };
+    script.on_events = [&](const flowd_event*, std::size_t) -> flowd_result {
+        ++events;
+        return FLOWD_OK;
+    };
+    auto x = running(config(FLOWD_BACKEND, "x"));
+    ASSERT_TRUE(stops(*x));
+    EXPECT_THAT(
+        asked, ::testing::UnorderedElementsAre("flowd.status/1", "flowd.command/1", "flowd.findings/1", "flowd.explain/1"));
+}
+
+/// A source that acknowledges what it read once it has been taken: as a Kafka source commits its offsets.
+struct DeliveryTest : InstanceTest {
+    struct Record {
+        DeliveryTest* test;
+        std::uint32_t number;
+    };
+    flowd_result mark(std::uint32_t number) {
+        const flowd_host* host = Scripts::of("kafka").host;
+        const auto* delivery = static_cast<const flowd_ext_delivery*>(host->extension(host, FLOWD_EXT_DELIVERY));
+        records_[number] = {this, number};
+        return delivery->mark(
+            host,
+            [](void* user) {
+                const Record& record = *static_cast<Record*>(user);
+                const std::lock_guard lock(record.test->mutex_);
+                record.test->committed_.push_back(record.number);
+                record.test->thread_ = std::this_thread::get_id();
+            },
+            &records_[number]);
+    }
+    /// Reads one record, announces its flow, and marks.
+    void read(std::uint32_t number) {
+        const flowd_host* host = Scripts::of("kafka").host;
+        const flowd_event one = event(FLOWD_EVENT_START, number);
+        ASSERT_EQ(host->emit(host, &one, 1, sizeof one, nullptr, nullptr), FLOWD_OK);
+        ASSERT_EQ(mark(number), FLOWD_OK);
+    }
+    [[nodiscard]] std::vector<std::uint32_t> committed() {
+        const std::lock_guard lock(mutex_);
+        return committed_;
+    }
+
+    std::mutex mutex_;
+    std::vector<std::uint32_t> committed_;
+    std::thread::id thread_;
+    std::map<std::uint32_t, Record> records_;
+    std::unique_ptr<Instance> kafka = running(config(FLOWD_PLUGIN, "kafka"));
+};
+
+TEST_F(DeliveryTest, ASourceCommitsWhatEveryBackendHasTakenInOrderAndOnItsOwnThread) {
+    Gate gate;
+    script.on_events = [&](const flowd_event*, std::size_t) -> flowd_result {
+        gate.pass();
+        return FLOWD_OK;
+    };
+    auto slow = running(config(FLOWD_BACKEND, "x"));
+    auto quick = running(config(FLOWD_BACKEND, "y"));
+    std::vector<std::uint32_t> all;
+    for (std::uint32_t n = 0; n < 500; ++n) {
+        read(n);
+        all.push_back(n);
+    }
+    ASSERT_TRUE(gate.reached());
+    EXPECT_TRUE(committed().empty());
+    gate.open();
+    EXPECT_TRUE(eventually([&] { return committed().size() == 500; }));
+    EXPECT_EQ(committed(), all);
+    EXPECT_NE(thread_, std::this_thread::get_id());
+}
+
+TEST_F(DeliveryTest, OutstandingMarksAreLimitedAndDroppedAtTheStop) {
+    Gate gate;
+    script.on_events = [&](const flowd_event*, std::size_t) -> flowd_result {
+        gate.pass();
+        return FLOWD_OK;
+    };
+    auto slow = running(config(FLOWD_BACKEND, "x"));
+    read(0);
+    for (std::uint32_t n = 1; n < 65'536; ++n) ASSERT_EQ(mark(n), FLOWD_OK);
+    EXPECT_EQ(mark(65'536), FLOWD_LIMIT);
+    ASSERT_TRUE(stops(*kafka));
+    EXPECT_EQ(mark(65'536), FLOWD_STOPPED);
+    gate.open();
+    ASSERT_TRUE(stops(*slow));
+    EXPECT_TRUE(committed().empty());
+}
+
+TEST_F(DeliveryTest, OnlyPluginsMark) {
+    auto x = running(config(FLOWD_BACKEND, "x"));
+    const flowd_host* host = script.host;
+    const auto* delivery = static_cast<const flowd_ext_delivery*>(host->extension(host, FLOWD_EXT_DELIVERY));
+    EXPECT_EQ(delivery->mark(
+                  host, [](void*) {}, nullptr),
+              FLOWD_UNSUPPORTED);
+    EXPECT_EQ(delivery->mark(Scripts::of("kafka").host, nullptr, nullptr), FLOWD_INVALID);
 }
 
 TEST_F(InstanceTest, OneThatHangsInStopIsNamedAndCanBeAbandoned) {
@@ -248,13 +594,13 @@ TEST_F(InstanceTest, OneThatHangsInStopIsNamedAndCanBeAbandoned) {
         return FLOWD_OK;
     };
     auto x = running(config(FLOWD_PLUGIN, "x"));
-    x->request_stop(SteadyClock::now());
+    x->request_stop(SteadyClock::now(), FLOWD_STOP_REMOVED);
     ASSERT_TRUE(gate.reached());
     EXPECT_FALSE(x->finished());
     x->abandon();
     EXPECT_EQ(x->state(), InstanceState::abandoned);
     EXPECT_THAT(log(), ::testing::ContainsRegex("\\[x\\] does not come back from stop after [0-9]+ ms: abandoned"));
-    EXPECT_EQ(script.host.load()->emit(script.host, nullptr, 0, 0, nullptr), FLOWD_STOPPED);
+    EXPECT_EQ(script.host.load()->emit(script.host, nullptr, 0, 0, nullptr, nullptr), FLOWD_STOPPED);
     gate.open();
     EXPECT_TRUE(eventually([&] { return x->finished(); })) << "what comes back late is still destroyed";
     EXPECT_EQ(script.destroyed, 1);
@@ -266,7 +612,7 @@ TEST_F(InstanceTest, EmitAndPostAnswerStoppedOnceItHasStopped) {
     ASSERT_TRUE(stops(*x));
     const flowd_event one = event(FLOWD_EVENT_START, 1);
     std::size_t accepted = 9;
-    EXPECT_EQ(host->emit(host, &one, 1, sizeof one, &accepted), FLOWD_STOPPED);
+    EXPECT_EQ(host->emit(host, &one, 1, sizeof one, &accepted, nullptr), FLOWD_STOPPED);
     EXPECT_EQ(accepted, 0U);
     EXPECT_EQ(host->post(
                   host, [](void*) {}, nullptr),
@@ -287,12 +633,12 @@ TEST_F(InstanceTest, InvalidEventsAreRefusedAndHarmNobody) {
     bad[2].attachment_count = 5;
     for (const flowd_event& one : bad) {
         std::size_t accepted = 9;
-        EXPECT_EQ(host->emit(host, &one, 1, sizeof one, &accepted), FLOWD_INVALID);
+        EXPECT_EQ(host->emit(host, &one, 1, sizeof one, &accepted, nullptr), FLOWD_INVALID);
         EXPECT_EQ(accepted, 0U);
     }
-    EXPECT_EQ(host->emit(host, nullptr, 3, sizeof(flowd_event), nullptr), FLOWD_INVALID);
+    EXPECT_EQ(host->emit(host, nullptr, 3, sizeof(flowd_event), nullptr, nullptr), FLOWD_INVALID);
     const flowd_event good = event(FLOWD_EVENT_START, 4);
-    EXPECT_EQ(host->emit(host, &good, 1, sizeof good, nullptr), FLOWD_OK);
+    EXPECT_EQ(host->emit(host, &good, 1, sizeof good, nullptr, nullptr), FLOWD_OK);
     EXPECT_TRUE(eventually([&] { return seen == 1; }));
     EXPECT_EQ(x->state(), InstanceState::running);
 }
@@ -300,17 +646,7 @@ TEST_F(InstanceTest, InvalidEventsAreRefusedAndHarmNobody) {
 TEST_F(InstanceTest, OnlyPluginsEmit) {
     auto x = running(config(FLOWD_BACKEND, "x"));
     const flowd_event one = event(FLOWD_EVENT_START, 1);
-    EXPECT_EQ(script.host.load()->emit(script.host, &one, 1, sizeof one, nullptr), FLOWD_UNSUPPORTED);
-}
-
-/// A module's own loop: it polls the core's descriptor and dispatches.
-flowd_result own_loop(const flowd_host* host) {
-    for (;;) {
-        pollfd poll{host->loop_fd(host), POLLIN, 0};
-        (void)::poll(&poll, 1, -1);
-        const flowd_result result = host->dispatch(host);
-        if (result != FLOWD_OK) return result == FLOWD_STOPPED ? FLOWD_OK : result;
-    }
+    EXPECT_EQ(script.host.load()->emit(script.host, &one, 1, sizeof one, nullptr, nullptr), FLOWD_UNSUPPORTED);
 }
 
 TEST_F(InstanceTest, AnOwnLoopGetsEventsPostsAndTheStopThroughDispatch) {
@@ -325,7 +661,7 @@ TEST_F(InstanceTest, AnOwnLoopGetsEventsPostsAndTheStopThroughDispatch) {
     auto x = running(config(FLOWD_BACKEND, "x", 0, FLOWD_LOOP_OWN));
     const flowd_host* host = Scripts::of("p").host;
     const flowd_event one = event(FLOWD_EVENT_START, 1);
-    ASSERT_EQ(host->emit(host, &one, 1, sizeof one, nullptr), FLOWD_OK);
+    ASSERT_EQ(host->emit(host, &one, 1, sizeof one, nullptr, nullptr), FLOWD_OK);
     ASSERT_EQ(script.host.load()->post(
                   script.host, [](void* flag) { *static_cast<std::atomic<bool>*>(flag) = true; }, &posted),
               FLOWD_OK);

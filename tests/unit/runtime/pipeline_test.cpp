@@ -46,7 +46,7 @@ struct PipelineTest : Rig {
                 // A window of flows is open at a time, so that starts and ends mix.
                 const flowd_event one = step(next_);
                 std::size_t accepted = 0;
-                const flowd_result result = host->emit(host, &one, 1, sizeof one, &accepted);
+                const flowd_result result = host->emit(host, &one, 1, sizeof one, &accepted, nullptr);
                 if (result == FLOWD_FULL) {
                     ++full_;
                     return;

@@ -14,13 +14,14 @@ struct ReloadTest : Rig {
             Scripts::of(key).on_events = [this, key](const flowd_event* events, std::size_t count) -> flowd_result {
                 const std::lock_guard lock(mutex_);
                 for (std::size_t i = 0; i < count; ++i)
-                    seen_[key].emplace_back(events[i].kind, number_of(events[i]), events[i].flags);
+                    seen_[key].emplace_back(events[i].kind, number_of(events[i]), events[i].flags, events[i].end_reason);
                 return FLOWD_OK;
             };
     }
     struct Seen {
-        std::uint32_t kind, number, flags;
-        Seen(std::uint32_t k, std::uint32_t n, std::uint32_t f) : kind(k), number(n), flags(f) {}
+        std::uint32_t kind, number, flags, end_reason;
+        Seen(std::uint32_t k, std::uint32_t n, std::uint32_t f, std::uint32_t r)
+            : kind(k), number(n), flags(f), end_reason(r) {}
     };
     [[nodiscard]] std::vector<Seen> seen(const std::string& key) {
         const std::lock_guard lock(mutex_);
@@ -29,7 +30,7 @@ struct ReloadTest : Rig {
     void emit(const char* plugin, std::uint32_t kind, std::uint32_t n) {
         const flowd_host* host = Scripts::of(plugin).host;
         const flowd_event one = event(kind, n);
-        ASSERT_EQ(host->emit(host, &one, 1, sizeof one, nullptr), FLOWD_OK);
+        ASSERT_EQ(host->emit(host, &one, 1, sizeof one, nullptr, nullptr), FLOWD_OK);
     }
     void start_pair(std::int64_t plugin_value = 1, std::int64_t backend_value = 1) {
         ASSERT_EQ(start(config(FLOWD_PLUGIN, "p", plugin_value), config(FLOWD_BACKEND, "b", backend_value)), ExitCode::ok);
@@ -48,6 +49,44 @@ TEST_F(ReloadTest, WhatDidNotChangeKeepsRunningUntouched) {
     EXPECT_EQ(supervisor().find("p"), before);
     EXPECT_EQ(Scripts::of("p").created, 1);
     EXPECT_EQ(Scripts::of("p").stopped, 0);
+}
+
+TEST_F(ReloadTest, WhoAsksForItIsReconfiguredAlsoWithTheSameValues) {
+    const auto configs = [] {
+        return list(config(FLOWD_PLUGIN, "p"),
+                    config(FLOWD_BACKEND, "b", 1, FLOWD_LOOP_HOSTED, true, FLOWD_COMPONENT_RECONFIGURE_ALWAYS),
+                    config(FLOWD_BACKEND, "c", 1, FLOWD_LOOP_HOSTED, true));
+    };
+    ASSERT_EQ(supervisor().start(configs()), ExitCode::ok);
+    for (int i = 1; i <= 2; ++i) {
+        const auto outcome = supervisor().reload(configs());
+        EXPECT_TRUE(outcome.ok) << outcome.error;
+        EXPECT_EQ(outcome.reconfigured, 1U);
+        EXPECT_EQ(Scripts::of("b").reconfigured, i);
+    }
+    EXPECT_EQ(Scripts::of("b").created, 1);
+    EXPECT_EQ(Scripts::of("c").reconfigured, 0);
+}
+
+TEST_F(ReloadTest, EachStopHasItsReason) {
+    const auto reason = [](const char* key) { return Scripts::of(key).stop_reason.load(); };
+    ASSERT_EQ(start(config(FLOWD_PLUGIN, "p"), config(FLOWD_PLUGIN, "q", 1), config(FLOWD_BACKEND, "b", 1),
+                    config(FLOWD_BACKEND, "c")),
+              ExitCode::ok);
+    ASSERT_TRUE(supervisor().reload(list(config(FLOWD_PLUGIN, "q", 2), config(FLOWD_BACKEND, "b", 2))).ok);
+    EXPECT_EQ(reason("p"), static_cast<std::uint32_t>(FLOWD_STOP_REMOVED));
+    EXPECT_EQ(reason("c"), static_cast<std::uint32_t>(FLOWD_STOP_REMOVED));
+    EXPECT_EQ(reason("q"), static_cast<std::uint32_t>(FLOWD_STOP_REPLACED));
+    EXPECT_EQ(reason("b"), static_cast<std::uint32_t>(FLOWD_STOP_REPLACED));
+    Scripts::of("new").prepare = []() -> flowd_result { return FLOWD_BUSY; };
+    ASSERT_FALSE(supervisor()
+                     .reload(list(config(FLOWD_PLUGIN, "q", 3), config(FLOWD_BACKEND, "b", 2), config(FLOWD_PLUGIN, "new")))
+                     .ok);
+    EXPECT_EQ(reason("new"), static_cast<std::uint32_t>(FLOWD_STOP_FAILED));
+    EXPECT_EQ(reason("q"), static_cast<std::uint32_t>(FLOWD_STOP_FAILED)) << "the successor that was not needed";
+    supervisor().stop();
+    EXPECT_EQ(reason("q"), static_cast<std::uint32_t>(FLOWD_STOP_DAEMON_ENDS));
+    EXPECT_EQ(reason("b"), static_cast<std::uint32_t>(FLOWD_STOP_DAEMON_ENDS));
 }
 
 TEST_F(ReloadTest, AChangedPluginIsReplacedAndItsFlowsStay) {
@@ -221,7 +260,7 @@ TEST_F(ReloadTest, AReconfigureThatFailsKeepsEverythingAsItWas) {
     const auto outcome =
         supervisor().reload(list(config(FLOWD_PLUGIN, "p", 2, FLOWD_LOOP_HOSTED, true), config(FLOWD_BACKEND, "b", 2)));
     EXPECT_FALSE(outcome.ok);
-    EXPECT_THAT(outcome.error, ::testing::HasSubstr("in use by somebody else"));
+    EXPECT_THAT(outcome.error, ::testing::HasSubstr("in use by another process or instance"));
     EXPECT_EQ(Scripts::of("b").stopped - Scripts::of("b").created + 1, 0)
         << "the one made for the reload is gone, the old one runs";
     EXPECT_EQ(supervisor().find("b")->state(), InstanceState::running);

@@ -31,7 +31,7 @@ struct SamplingTest : Rig {
         const flowd_host* host = Scripts::of("p").host;
         for (std::uint32_t n = 0; n < count; ++n) {
             const flowd_event one = event(FLOWD_EVENT_START, n);
-            ASSERT_EQ(host->emit(host, &one, 1, sizeof one, nullptr), FLOWD_OK);
+            ASSERT_EQ(host->emit(host, &one, 1, sizeof one, nullptr, nullptr), FLOWD_OK);
         }
     }
     std::shared_ptr<SampleGate> make_gate() {

@@ -37,8 +37,9 @@ flowd_result run(flowd_instance* instance) {
     Script& script = script_of(instance);
     return script.run(script.host);
 }
-flowd_result stop(flowd_instance* instance, std::int64_t, std::uint32_t) {
+flowd_result stop(flowd_instance* instance, std::int64_t, std::uint32_t reason) {
     Script& script = script_of(instance);
+    script.stop_reason = reason;
     ++script.stopped;
     return script.stop ? script.stop() : FLOWD_OK;
 }
@@ -55,9 +56,11 @@ flowd_result reconfigure(flowd_instance* instance, const flowd_value* values) {
     return result;
 }
 flowd_result on_events(flowd_instance* instance, const flowd_event* events, std::size_t count, std::size_t stride,
-                       std::size_t*) {
+                       std::size_t* taken) {
     EXPECT_EQ(stride, sizeof(flowd_event));
+    EXPECT_EQ(*taken, 0U);
     Script& script = script_of(instance);
+    if (script.on_part) return script.on_part(events, count, taken);
     return script.on_events ? script.on_events(events, count) : FLOWD_OK;
 }
 flowd_result sample(flowd_instance* instance, const flowd_flow* flows, std::size_t count, std::size_t, std::int32_t last,
@@ -73,13 +76,14 @@ const void* extension(flowd_instance* instance, const char* id) {
     return script.extension ? script.extension(id) : nullptr;
 }
 
-flowd_component make(std::uint32_t kind, std::uint32_t loop, bool with_reconfigure) {
+flowd_component make(std::uint32_t kind, std::uint32_t loop, bool with_reconfigure, std::uint32_t flags) {
     flowd_component made{};
     made.size = sizeof made;
     made.kind = kind;
     made.name = "scripted";
     made.summary = "Does what a test says.";
     made.loop = loop;
+    made.flags = flags;
     made.precedence = FLOWD_PRECEDENCE_EXPLICIT;
     made.accepts = 1U << FLOWD_EVENT_START | 1U << FLOWD_EVENT_ONGOING | 1U << FLOWD_EVENT_END;
     made.create = create;
@@ -98,21 +102,21 @@ flowd_component make(std::uint32_t kind, std::uint32_t loop, bool with_reconfigu
 
 }  // namespace
 
-const flowd_component& component(std::uint32_t kind, std::uint32_t loop, bool with_reconfigure) {
-    static std::map<std::tuple<std::uint32_t, std::uint32_t, bool>, flowd_component> made;
-    const auto key = std::tuple(kind, loop, with_reconfigure);
-    if (made.count(key) == 0) made.emplace(key, make(kind, loop, with_reconfigure));
+const flowd_component& component(std::uint32_t kind, std::uint32_t loop, bool with_reconfigure, std::uint32_t flags) {
+    static std::map<std::tuple<std::uint32_t, std::uint32_t, bool, std::uint32_t>, flowd_component> made;
+    const auto key = std::tuple(kind, loop, with_reconfigure, flags);
+    if (made.count(key) == 0) made.emplace(key, make(kind, loop, with_reconfigure, flags));
     return made.at(key);
 }
 
 InstanceConfig config(std::uint32_t kind, const std::string& key, std::int64_t value, std::uint32_t loop,
-                      bool with_reconfigure) {
+                      bool with_reconfigure, std::uint32_t flags) {
     InstanceConfig made;
     made.kind = kind;
     made.component_name = "scripted";
     made.key = key;
     made.written_path = std::string(section_name(kind)) + "." + key;
-    made.component = &component(kind, loop, with_reconfigure);
+    made.component = &component(kind, loop, with_reconfigure, flags);
     made.where = {"conf.yaml", 3, 5};
     made.values.remember("", made.where);
     flowd_value& root = made.values.root();
@@ -178,7 +182,7 @@ bool Rig::reaches(const Instance& instance, InstanceState state) {
 }
 
 bool Rig::stops(Instance& instance, std::chrono::milliseconds time) {
-    instance.request_stop(SteadyClock::now() + time);
+    instance.request_stop(SteadyClock::now() + time, FLOWD_STOP_REMOVED);
     return eventually([&] { return instance.finished(); });
 }
 

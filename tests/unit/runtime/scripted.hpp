@@ -31,11 +31,13 @@ struct Script {
     std::function<flowd_result(const flowd_host*)> run;
     std::function<void()> destroy, on_room;
     std::function<flowd_result(const flowd_event*, std::size_t)> on_events;
+    std::function<flowd_result(const flowd_event*, std::size_t, std::size_t* taken)> on_part;  ///< in its place
     std::function<flowd_result(const flowd_flow*, std::size_t, bool last, const flowd_samples*)> sample;
     std::function<const void*(std::string_view)> extension;
 
     std::atomic<const flowd_host*> host{nullptr};
     std::atomic<int> created{0}, prepared{0}, started{0}, stopped{0}, destroyed{0}, reconfigured{0};
+    std::atomic<std::uint32_t> stop_reason{0};
     std::atomic<std::int64_t> value{0};  ///< of the option, as it was last passed
 };
 
@@ -65,11 +67,12 @@ class Scripts {
 };
 
 /// The component of a kind; `with_reconfigure`: it has that callback.
-const flowd_component& component(std::uint32_t kind, std::uint32_t loop = FLOWD_LOOP_HOSTED, bool with_reconfigure = false);
+const flowd_component& component(std::uint32_t kind, std::uint32_t loop = FLOWD_LOOP_HOSTED, bool with_reconfigure = false,
+                                 std::uint32_t flags = 0);
 
 /// An instance of it: one option "value".
 InstanceConfig config(std::uint32_t kind, const std::string& key, std::int64_t value = 0,
-                      std::uint32_t loop = FLOWD_LOOP_HOSTED, bool with_reconfigure = false);
+                      std::uint32_t loop = FLOWD_LOOP_HOSTED, bool with_reconfigure = false, std::uint32_t flags = 0);
 
 /// Something a test lets go of when it wants to.
 class Gate {

@@ -29,16 +29,38 @@ TEST_F(SupervisorTest, BackendsStartBeforePluginsAndStopAfterThem) {
     EXPECT_FALSE(supervisor().must_exit_hard());
 }
 
+TEST_F(SupervisorTest, EndsThatABackendWasOwedAtTheStopAreCountedAlthoughTheyWereNeverQueued) {
+    settings_.queues.events = 64;
+    settings_.stop_timeout = 300ms;
+    Scripts::of("b").on_part = [](const flowd_event*, std::size_t, std::size_t*) -> flowd_result { return FLOWD_FULL; };
+    ASSERT_EQ(start(config(FLOWD_PLUGIN, "p"), config(FLOWD_BACKEND, "b")), ExitCode::ok);
+    const flowd_host* host = Scripts::of("p").host;
+    for (std::uint32_t n = 0; n < 1000; ++n) {
+        const flowd_event one = event(FLOWD_EVENT_START, n);
+        ASSERT_TRUE(eventually([&] { return host->emit(host, &one, 1, sizeof one, nullptr, nullptr) == FLOWD_OK; }));
+    }
+    supervisor().stop();
+    EXPECT_EQ(supervisor().events_lost(), 2000U);
+    EXPECT_THAT(log(), ::testing::HasSubstr("2000 events of backend b were not taken: 1000 starts, 1000 ends, 0 others"));
+}
+
+TEST_F(SupervisorTest, WhenOneFailsToStartTheOthersAreStoppedForThatReason) {
+    Scripts::of("p").start = []() -> flowd_result { return FLOWD_BUSY; };
+    EXPECT_EQ(start(config(FLOWD_PLUGIN, "p"), config(FLOWD_BACKEND, "b")), ExitCode::busy);
+    EXPECT_EQ(Scripts::of("p").stop_reason, static_cast<std::uint32_t>(FLOWD_STOP_FAILED));
+    EXPECT_EQ(Scripts::of("b").stop_reason, static_cast<std::uint32_t>(FLOWD_STOP_FAILED));
+}
+
 TEST_F(SupervisorTest, WhatPluginsEmitLastStillReachesTheBackends) {
     std::atomic<int> ends{0};
     Script& plugin = Scripts::of("p");
     plugin.start = [&plugin]() -> flowd_result {
         const flowd_event one = event(FLOWD_EVENT_START, 1);
-        return plugin.host.load()->emit(plugin.host, &one, 1, sizeof one, nullptr);
+        return plugin.host.load()->emit(plugin.host, &one, 1, sizeof one, nullptr, nullptr);
     };
     plugin.stop = [&plugin]() -> flowd_result {
         const flowd_event one = event(FLOWD_EVENT_END, 1);
-        return plugin.host.load()->emit(plugin.host, &one, 1, sizeof one, nullptr);
+        return plugin.host.load()->emit(plugin.host, &one, 1, sizeof one, nullptr, nullptr);
     };
     Scripts::of("b").on_events = [&](const flowd_event* events, std::size_t count) -> flowd_result {
         for (std::size_t i = 0; i < count; ++i) ends += events[i].kind == FLOWD_EVENT_END ? 1 : 0;
@@ -50,20 +72,20 @@ TEST_F(SupervisorTest, WhatPluginsEmitLastStillReachesTheBackends) {
 }
 
 TEST_F(SupervisorTest, WhatIsStillAnnouncedEndsWithTheDaemonAsWithdrawn) {
-    std::atomic<std::uint32_t> flags{0};
+    std::atomic<std::uint32_t> reason{0};
     Script& plugin = Scripts::of("p");
     plugin.start = [&plugin]() -> flowd_result {
         const flowd_event one = event(FLOWD_EVENT_START, 1);
-        return plugin.host.load()->emit(plugin.host, &one, 1, sizeof one, nullptr);
+        return plugin.host.load()->emit(plugin.host, &one, 1, sizeof one, nullptr, nullptr);
     };
     Scripts::of("b").on_events = [&](const flowd_event* events, std::size_t count) -> flowd_result {
         for (std::size_t i = 0; i < count; ++i)
-            if (events[i].kind == FLOWD_EVENT_END) flags = events[i].flags;
+            if (events[i].kind == FLOWD_EVENT_END) reason = events[i].end_reason;
         return FLOWD_OK;
     };
     ASSERT_EQ(start(config(FLOWD_PLUGIN, "p"), config(FLOWD_BACKEND, "b")), ExitCode::ok);
     supervisor().stop();
-    EXPECT_TRUE(flags & FLOWD_WITHDRAWN) << "no flow is left without an end";
+    EXPECT_EQ(reason, static_cast<std::uint32_t>(FLOWD_END_WITHDRAWN)) << "no flow is left without an end";
 }
 
 TEST_F(SupervisorTest, ABackendThatFailsToStartIsGivenNoEvents) {
@@ -71,7 +93,7 @@ TEST_F(SupervisorTest, ABackendThatFailsToStartIsGivenNoEvents) {
     Script& plugin = Scripts::of("p");
     plugin.start = [&plugin]() -> flowd_result {
         const flowd_event one = event(FLOWD_EVENT_START, 1);
-        return plugin.host.load()->emit(plugin.host, &one, 1, sizeof one, nullptr);
+        return plugin.host.load()->emit(plugin.host, &one, 1, sizeof one, nullptr, nullptr);
     };
     ASSERT_EQ(start(config(FLOWD_PLUGIN, "p"), config(FLOWD_BACKEND, "b")), ExitCode::ok);
     Scripts::of("c").start = []() -> flowd_result { return FLOWD_BUSY; };
@@ -173,11 +195,11 @@ TEST_F(SupervisorTest, OneThatBreaksWhileItRunsIsTakenOffTheBusAndTheOthersRunOn
     ASSERT_EQ(start(config(FLOWD_PLUGIN, "p"), config(FLOWD_BACKEND, "bad"), config(FLOWD_BACKEND, "good")), ExitCode::ok);
     const flowd_host* host = Scripts::of("p").host;
     const flowd_event first = event(FLOWD_EVENT_START, 1), second = event(FLOWD_EVENT_START, 2);
-    ASSERT_EQ(host->emit(host, &first, 1, sizeof first, nullptr), FLOWD_OK);
+    ASSERT_EQ(host->emit(host, &first, 1, sizeof first, nullptr, nullptr), FLOWD_OK);
     ASSERT_TRUE(eventually([&] { return supervisor().find("bad")->finished(); }));
     supervisor().reap();
     EXPECT_EQ(bus_.counters().backends.size(), 1U);
-    ASSERT_EQ(host->emit(host, &second, 1, sizeof second, nullptr), FLOWD_OK);
+    ASSERT_EQ(host->emit(host, &second, 1, sizeof second, nullptr, nullptr), FLOWD_OK);
     EXPECT_TRUE(eventually([&] { return seen == 2; }));
     supervisor().stop();
 }
@@ -200,7 +222,7 @@ TEST_F(SupervisorTest, ABackendThatBlocksForEverDoesNotStopTheOthers) {
     const flowd_host* host = Scripts::of("p").host;
     for (std::uint32_t n = 0; n < 1000;) {
         const flowd_event one = event(FLOWD_EVENT_START, n);
-        if (host->emit(host, &one, 1, sizeof one, nullptr) == FLOWD_OK)
+        if (host->emit(host, &one, 1, sizeof one, nullptr, nullptr) == FLOWD_OK)
             ++n;
         else
             (void)bus_.tick();

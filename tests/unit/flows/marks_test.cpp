@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: Apache-2.0
+// Marks: an announcer is told when every backend has settled what was emitted before.
+#include "tests/unit/flows/support.hpp"
+
+namespace flowd::core::test {
+namespace {
+
+struct Marks : FlowsTest {
+    AnnouncerId source(const std::string& name, std::size_t& total) {
+        AnnouncerOptions options{name};
+        options.on_marks = [&total](std::size_t count) { total += count; };
+        return *bus->add_announcer(std::move(options));
+    }
+    std::size_t passed = 0;
+    AnnouncerId kafka = source("kafka", passed);
+};
+
+QueueLimits small(std::size_t events) {
+    QueueLimits limits;
+    limits.events = events;
+    return limits;
+}
+
+TEST_F(Marks, WithoutABackendAMarkIsPassedAtOnce) {
+    EXPECT_EQ(bus->mark(kafka), FLOWD_OK);
+    EXPECT_EQ(passed, 1u);
+}
+
+TEST_F(Marks, AMarkIsPassedWhenEveryBackendHasTakenWhatWasEmittedBefore) {
+    Backend one(*bus, "one");
+    Backend two(*bus, "two");
+    one.take_all();
+    two.take_all();
+    emit(kafka, start(1));
+    EXPECT_EQ(bus->mark(kafka), FLOWD_OK);
+    EXPECT_EQ(passed, 0u);
+    one.take_all();
+    EXPECT_EQ(passed, 0u) << "two has not taken it";
+    ASSERT_EQ(two.queue->take().size(), 1u);
+    EXPECT_EQ(passed, 0u) << "it was offered, and not taken";
+    EXPECT_TRUE(two.queue->take().empty());
+    EXPECT_EQ(passed, 1u);
+}
+
+TEST_F(Marks, WhatComesAfterAMarkDoesNotDelayIt) {
+    Backend one(*bus, "one");
+    one.take_all();
+    emit(kafka, start(1));
+    bus->mark(kafka);
+    for (std::uint32_t i = 2; i <= 300; ++i) emit(kafka, start(i));
+    bus->mark(kafka);
+    one.take_once();
+    one.take_once();
+    EXPECT_EQ(passed, 1u);
+    one.take_all();
+    EXPECT_EQ(passed, 2u);
+}
+
+TEST_F(Marks, WhatABackendRefusesOrFailsToTakeCountsAsSettled) {
+    Backend one(*bus, "one");
+    one.take_all();
+    emit(kafka, start(1));
+    emit(kafka, start(2));
+    bus->mark(kafka);
+    ASSERT_EQ(one.queue->take().size(), 2u);
+    one.queue->settle(Fate::refused, 1);
+    one.queue->settle(Fate::failed, 1);
+    EXPECT_TRUE(one.queue->take().empty());
+    EXPECT_EQ(passed, 1u);
+}
+
+TEST_F(Marks, OfABatchThatWasTakenInPartTheFirstPartCounts) {
+    Backend one(*bus, "one");
+    one.take_all();
+    emit(kafka, start(1));
+    bus->mark(kafka);
+    emit(kafka, start(2));
+    bus->mark(kafka);
+    ASSERT_EQ(one.queue->take().size(), 2u);
+    one.queue->settle(Fate::taken, 1);
+    one.queue->hold();
+    EXPECT_EQ(passed, 1u) << "it holds the second";
+    EXPECT_EQ(story(one.take_all()), "S2");
+    EXPECT_EQ(passed, 2u);
+}
+
+TEST_F(Marks, ABackendThatIsBehindCountsWhenItHasBeenToldWhatItMissed) {
+    Backend slow(*bus, "slow", all_kinds, small(2));
+    slow.take_all();
+    emit(kafka, start(1));
+    ASSERT_EQ(slow.queue->take().size(), 1u);
+    slow.queue->hold();
+    for (std::uint32_t i = 2; i <= 6; ++i) ASSERT_EQ(emit(kafka, start(i)), FLOWD_OK);
+    ASSERT_EQ(emit(kafka, end(6)), FLOWD_OK);
+    bus->mark(kafka);
+    std::vector<Received> told;
+    std::size_t passed_at = 0;
+    for (auto more = slow.take_once(); !more.empty(); more = slow.take_once()) {
+        EXPECT_EQ(passed, 0u) << story(told);
+        told.insert(told.end(), more.begin(), more.end());
+        passed_at = told.size();
+    }
+    EXPECT_EQ(passed_at, 7u);
+    EXPECT_EQ(passed, 1u);
+}
+
+TEST_F(Marks, ANewBackendCountsWhenItHasBeenToldTheLiveFlows) {
+    emit(kafka, start(1));
+    Backend late(*bus, "late");
+    bus->mark(kafka);
+    EXPECT_EQ(passed, 0u);
+    EXPECT_EQ(story(late.take_once()), "s1");
+    EXPECT_EQ(passed, 0u);
+    late.take_all();
+    EXPECT_EQ(passed, 1u);
+}
+
+TEST_F(Marks, ABackendThatIsRemovedNoLongerCounts) {
+    Backend one(*bus, "one");
+    one.take_all();
+    emit(kafka, start(1));
+    bus->mark(kafka);
+    one.remove();
+    EXPECT_EQ(passed, 1u);
+}
+
+TEST_F(Marks, OneThatIsReplacedCountsUntilItHasTakenWhatItHasAndItsSuccessorWhatItMissed) {
+    Backend one(*bus, "one", all_kinds, small(2));
+    one.take_all();
+    emit(kafka, start(1));
+    ASSERT_EQ(one.queue->take().size(), 1u);
+    one.queue->hold();
+    for (std::uint32_t i = 2; i <= 4; ++i) emit(kafka, start(i));
+    emit(kafka, end(4));
+    bus->mark(kafka);
+    auto old = one.queue;
+    auto fresh = bus->replace_backend(old, {"one", all_kinds, {}, {}}, false);
+    ASSERT_TRUE(fresh.ok());
+    one.queue = *fresh;
+    EXPECT_FALSE(one.take_all().empty());
+    EXPECT_EQ(passed, 0u) << "the predecessor still has events";
+    while (!old->take().empty()) EXPECT_EQ(passed, 0u);
+    EXPECT_EQ(passed, 1u);
+}
+
+TEST_F(Marks, OneThatWasReplacedAndClosedNoLongerCounts) {
+    Backend one(*bus, "one");
+    one.take_all();
+    emit(kafka, start(1));
+    auto old = one.queue;
+    one.queue = *bus->replace_backend(old, {"one", all_kinds, {}, {}}, false);
+    bus->mark(kafka);
+    one.take_all();
+    EXPECT_EQ(passed, 0u);
+    EXPECT_EQ(old->close().total(), 1u);
+    EXPECT_EQ(passed, 1u);
+}
+
+TEST_F(Marks, TheCatchAllIsPartOfWhatWasEmitted) {
+    Backend marker(*bus, "marker");
+    marker.take_all();
+    flowd_event all{};
+    all.size = sizeof all;
+    all.kind = FLOWD_EVENT_CATCH_ALL;
+    all.tag = {2, 16};
+    emit(kafka, all);
+    bus->mark(kafka);
+    ASSERT_EQ(marker.queue->take().size(), 1u);
+    EXPECT_EQ(passed, 0u);
+    EXPECT_TRUE(marker.queue->take().empty());
+    EXPECT_EQ(passed, 1u);
+}
+
+TEST_F(Marks, EachAnnouncerIsToldOfItsOwnOnly) {
+    std::size_t others = 0;
+    const auto other = source("other", others);
+    Backend one(*bus, "one");
+    one.take_all();
+    emit(kafka, start(1));
+    bus->mark(kafka);
+    bus->mark(other);
+    bus->mark(kafka);
+    one.take_all();
+    EXPECT_EQ(passed, 2u);
+    EXPECT_EQ(others, 1u);
+}
+
+TEST_F(Marks, TheMarksOfOneThatWasReplacedOrRemovedAreDropped) {
+    Backend one(*bus, "one");
+    one.take_all();
+    emit(kafka, start(1));
+    bus->mark(kafka);
+    std::size_t successors = 0;
+    AnnouncerOptions options{"kafka"};
+    options.on_marks = [&successors](std::size_t count) { successors += count; };
+    ASSERT_TRUE(bus->replace_announcer(kafka, std::move(options)));
+    bus->mark(kafka);
+    one.take_all();
+    EXPECT_EQ(passed, 0u);
+    EXPECT_EQ(successors, 1u);
+    bus->mark(kafka);
+    bus->remove_announcer(kafka);
+    EXPECT_EQ(bus->mark(kafka), FLOWD_STOPPED);
+}
+
+}  // namespace
+}  // namespace flowd::core::test
