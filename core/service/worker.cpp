@@ -9,7 +9,8 @@ Result<std::unique_ptr<Worker>> Worker::start(const std::string& name) {
     // It reads configurations and loads modules, which may nest and recurse as deeply as on a main thread.
     constexpr std::size_t stack = std::size_t{8} << 20;
     std::unique_ptr<Worker> worker(new Worker);  // NOLINT: the constructor is private
-    auto thread = Thread::start(name, [it = worker.get()] { it->run(); }, stack);
+    auto thread = Thread::start(
+        name, [it = worker.get()] { it->run(); }, stack);
     if (!thread) return std::move(thread).error();
     worker->thread_ = std::move(*thread);
     return worker;

@@ -72,10 +72,10 @@ void emit_nonsense(const Instance& self) {
     std::memset(events, 0xff, sizeof events);
     for (flowd_event& event : events) event.size = sizeof event;
     std::size_t accepted = 0;
-    (void)self.host->emit(self.host, events, 3, sizeof events[0], &accepted);
-    (void)self.host->emit(self.host, nullptr, 3, sizeof events[0], &accepted);
-    (void)self.host->emit(self.host, events, 3, 0, nullptr);
-    (void)self.host->emit(self.host, events, 3, 1, &accepted);
+    (void)self.host->emit(self.host, events, 3, sizeof events[0], &accepted, nullptr);
+    (void)self.host->emit(self.host, nullptr, 3, sizeof events[0], &accepted, nullptr);
+    (void)self.host->emit(self.host, events, 3, 0, nullptr, nullptr);
+    (void)self.host->emit(self.host, events, 3, 1, &accepted, nullptr);
 }
 
 flowd_result start(flowd_instance* instance) {
@@ -86,13 +86,13 @@ flowd_result start(flowd_instance* instance) {
     };
     if (self.at == "post") return self.host->post(self.host, called, &self);
     if (self.at == "timer") {
-        flowd_timer* timer = nullptr;
+        flowd_timer timer = 0;
         return self.host->timer(self.host, 1'000'000, 0, called, &self, &timer);
     }
     if (self.at == "watch") {
         int ends[2];
         if (::pipe(ends) != 0 || ::write(ends[1], "x", 1) != 1) return FLOWD_ERROR;
-        flowd_watch* watch = nullptr;
+        flowd_watch watch = 0;
         return self.host->watch(
             self.host, ends[0], FLOWD_IO_READ,
             [](void* user, int, std::uint32_t) { (void)misbehave(*static_cast<Instance*>(user), "watch"); }, &self, &watch);

@@ -66,7 +66,7 @@ static void pairs_room(flowd_instance* instance) {
     while (self->next < 2 * self->count) {
         const flowd_event event = step(self, self->next);
         size_t accepted = 0;
-        const flowd_result result = self->host->emit(self->host, &event, 1, sizeof event, &accepted);
+        const flowd_result result = self->host->emit(self->host, &event, 1, sizeof event, &accepted, NULL);
         if (result == FLOWD_FULL) {
             ++self->full;
             return;
@@ -130,7 +130,9 @@ static void tally_destroy(flowd_instance* instance) {
     free(((struct tally*)instance)->seen);
     free(instance);
 }
-static flowd_result tally_events(flowd_instance* instance, const flowd_event* events, size_t count, size_t stride) {
+static flowd_result tally_events(flowd_instance* instance, const flowd_event* events, size_t count, size_t stride,
+                                 size_t* taken) {
+    (void)taken;
     struct tally* self = (struct tally*)instance;
     for (size_t i = 0; i < count; ++i) {
         const flowd_event* event = (const flowd_event*)((const char*)events + i * stride);

@@ -45,8 +45,8 @@ TEST_F(HostTest, LogLinesCarryTheInstanceAndRepeatsAreLimited) {
 TEST_F(HostTest, CallsTaggedInstanceAreRefusedFromOtherThreads) {
     auto x = running(config(FLOWD_PLUGIN, "x"));
     const flowd_host* host = host_of("x");
-    flowd_watch* watch = nullptr;
-    flowd_timer* timer = nullptr;
+    flowd_watch watch = 0;
+    flowd_timer timer = 0;
     EXPECT_EQ(host->watch(
                   host, 0, FLOWD_IO_READ, [](void*, int, std::uint32_t) {}, nullptr, &watch),
               FLOWD_INVALID);
@@ -63,8 +63,8 @@ TEST_F(HostTest, WatchesAndTimersWorkAndTheirHandlesMayBeStale) {
     const flowd_host* host = host_of("x");
     const UniqueFd event(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     std::atomic<int> ready{0}, fired{0};
-    flowd_watch* watch = nullptr;
-    flowd_timer* timer = nullptr;
+    flowd_watch watch = 0;
+    flowd_timer timer = 0;
     on_instance(*x, [&] {
         EXPECT_EQ(host->watch(
                       host, event.get(), FLOWD_IO_READ,
@@ -84,10 +84,10 @@ TEST_F(HostTest, WatchesAndTimersWorkAndTheirHandlesMayBeStale) {
     on_instance(*x, [&] {
         host->unwatch(host, watch);
         host->unwatch(host, watch);
-        host->unwatch(host, nullptr);
+        host->unwatch(host, 0);
         host->cancel(host, timer);
         host->cancel(host, timer);
-        host->cancel(host, reinterpret_cast<flowd_timer*>(0x1234));
+        host->cancel(host, flowd_timer{0x1234});
         EXPECT_EQ(host->rewatch(host, watch, FLOWD_IO_READ), FLOWD_NOT_FOUND);
     });
     EXPECT_EQ(x->state(), InstanceState::running);
@@ -101,7 +101,7 @@ TEST_F(HostTest, AWatchOfPrepareWaitsForStart) {
         std::atomic<bool>&started, &early, &called;
     } flags{started, early, called};
     script.prepare = [&]() -> flowd_result {
-        flowd_watch* watch = nullptr;
+        flowd_watch watch = 0;
         return script.host.load()->watch(
             script.host, event.get(), FLOWD_IO_READ,
             [](void* user, int fd, std::uint32_t) {
@@ -129,14 +129,14 @@ TEST_F(HostTest, MetricsCarryTheInstanceAndLeaveWithIt) {
     info.size = sizeof info;
     info.type = FLOWD_METRIC_COUNTER;
     info.name = to_c("events_total");
-    flowd_metric* metric = nullptr;
+    flowd_metric metric = 0;
     ASSERT_EQ(host->metric_open(host, &info, &metric), FLOWD_OK);
     host->metric_add(host, metric, 2);
     const auto samples = metrics_.snapshot("flowd_instance", "plugin x");
     ASSERT_EQ(samples.size(), 2U) << "and its state";
     EXPECT_EQ(samples[0].value, 2);
 
-    host->metric_add(host, nullptr, 1);
+    host->metric_add(host, 0, 1);
     ASSERT_TRUE(stops(*x));
     EXPECT_EQ(metrics_.size(), 1U) << "its state";
     host->metric_add(host, metric, 1);  // a stray thread of the module: no harm
@@ -147,7 +147,7 @@ TEST_F(HostTest, MetricsCarryTheInstanceAndLeaveWithIt) {
 TEST_F(HostTest, AnInstanceHasABoundedNumberOfSeries) {
     auto x = running(config(FLOWD_PLUGIN, "x"));
     auto y = running(config(FLOWD_PLUGIN, "y"));
-    const auto open = [](const flowd_host* host, const std::string& value, flowd_metric*& metric) {
+    const auto open = [](const flowd_host* host, const std::string& value, flowd_metric& metric) {
         const flowd_label label{sizeof(flowd_label), 0, to_c("n"), to_c(value)};
         flowd_metric_info info{};
         info.size = sizeof info;
@@ -159,9 +159,9 @@ TEST_F(HostTest, AnInstanceHasABoundedNumberOfSeries) {
         return host->metric_open(host, &info, &metric);
     };
     const flowd_host* host = host_of("x");
-    flowd_metric* metric = nullptr;
+    flowd_metric metric = 0;
     for (std::size_t i = 0; i < Host::max_series; ++i) ASSERT_EQ(open(host, std::to_string(i), metric), FLOWD_OK);
-    flowd_metric* surplus = nullptr;
+    flowd_metric surplus = 0;
     EXPECT_EQ(open(host, "surplus", surplus), FLOWD_LIMIT);
     EXPECT_THAT(log(), ::testing::HasSubstr("the instance has 20000 series already"));
     EXPECT_EQ(open(host_of("y"), "0", surplus), FLOWD_OK) << "it harms no other";
@@ -193,7 +193,7 @@ TEST_F(HostTest, ACounterThatIsSetGrowsByWhatEachHoldersTotalGrew) {
     info.size = sizeof info;
     info.type = FLOWD_METRIC_COUNTER;
     info.name = to_c("bytes_total");
-    flowd_metric *before = nullptr, *after = nullptr;
+    flowd_metric before = 0, after = 0;
     ASSERT_EQ(host->metric_open(host, &info, &before), FLOWD_OK);
     const auto value = [&] { return metrics_.snapshot("flowd_instance", "plugin x").at(0).value; };
     host->metric_set(host, before, 10);
@@ -219,7 +219,7 @@ TEST_F(HostTest, EverySeriesCanBeLookedAt) {
     info.bounds = bounds;
     info.bound_count = 2;
     for (const char* key : {"x", "y"}) {
-        flowd_metric* metric = nullptr;
+        flowd_metric metric = 0;
         ASSERT_EQ(host_of(key)->metric_open(host_of(key), &info, &metric), FLOWD_OK);
         host_of(key)->metric_observe(host_of(key), metric, 1.5);
     }
@@ -249,7 +249,7 @@ TEST_F(HostTest, NonsenseMetricsAreRefused) {
     flowd_metric_info info{};
     info.size = sizeof info;
     info.type = FLOWD_METRIC_COUNTER;
-    flowd_metric* metric = nullptr;
+    flowd_metric metric = 0;
     EXPECT_EQ(host->metric_open(host, nullptr, &metric), FLOWD_INVALID);
     EXPECT_EQ(host->metric_open(host, &info, nullptr), FLOWD_INVALID);
     EXPECT_EQ(host->metric_open(host, &info, &metric), FLOWD_INVALID) << "no name";
@@ -289,8 +289,10 @@ TEST_F(HostTest, LiveFlowsCanBeLookedAt) {
     const auto count = [](void* user, const flowd_flow*) -> std::int32_t {
         return ++*static_cast<int*>(user) == 2 ? 1 : 0;
     };
-    EXPECT_EQ(flows->visit(host, count, &seen), FLOWD_OK);
+    std::uint64_t cursor = 0;
+    EXPECT_EQ(flows->page(host, nullptr, &cursor, 10, count, &seen), FLOWD_OK);
     EXPECT_EQ(seen, 2) << "the visitor ended it";
+    EXPECT_NE(cursor, 0u) << "there is one more";
     seen = 0;
     const flowd_key key = event(FLOWD_EVENT_START, 1).key;
     EXPECT_EQ(flows->find(host, &key, count, &seen), FLOWD_OK);
