@@ -125,8 +125,6 @@ const Case cases[] = {
     {"spins-when-unknown", "emit-unknown", "it did not come back in start within 3 s", "emit-*"},
     {"stops-for-known-reasons", "stop-reasons", "it crashed in stop (SIGABRT)", "stop-*"},
     {"refuses-its-options", "reconfigure", "reconfigure with the options in force answered FLOWD_INVALID"},
-    {"asks-for-reconfigure", "reconfigure",
-     "FLOWD_COMPONENT_RECONFIGURE_ALWAYS is set, and member 'reconfigure' is missing"},
     {"refuses-by-sentence", "life", "refused was given the reason 'Not JSON.': it is [a-z][a-z0-9_]*, at most 64 bytes"},
     {"status-long-summary", "status", "member 'summary' of its status has 72 columns; at most 60 are shown"},
     {"finding-without-id", "findings", "a finding has the id 'It is broken.': it is [a-z][a-z0-9-]*", "findings*"},

@@ -205,13 +205,13 @@ class Bridge {
     static flowd_result host_findings(const flowd_host* host, const flowd_value* config,
                                       const flowd_findings* sink) noexcept {
         bool done = false;
-        const bool calm = fenced(host, "host_findings", [&] {
+        const bool returned = fenced(host, "host_findings", [&] {
             const auto options = Options::table().read(*config);
             if constexpr (has_host_findings)
                 if (options) pass_on(T::host_findings(*options, Offline(host)), sink);
             done = static_cast<bool>(options);
         });
-        return !calm ? FLOWD_EXCEPTION : done ? FLOWD_OK : FLOWD_INVALID;
+        return !returned ? FLOWD_EXCEPTION : done ? FLOWD_OK : FLOWD_INVALID;
     }
     static flowd_result explain(flowd_instance* instance, const flowd_flow* flows, std::size_t count, std::size_t stride,
                                 const flowd_explanations* sink) noexcept {
