@@ -106,7 +106,8 @@ TEST_F(PerfsonarTest, ItsStatusNamesTheTagAndItsLabel) {
     host_.add_activity(2, 7, "data transfer");
     ASSERT_EQ(instance_.bring_up(), FLOWD_OK);
     EXPECT_EQ(instance_.status(),
-              "{\"catchAll\":\"announced\",\"experiment\":2,\"experimentName\":\"atlas\",\"activity\":7,"
+              "{\"summary\":\"tags everything without a flow of its "
+              "own\",\"catchAll\":\"announced\",\"experiment\":2,\"experimentName\":\"atlas\",\"activity\":7,"
               "\"activityName\":\"data transfer\",\"flowLabel\":65564}");
 }
 
