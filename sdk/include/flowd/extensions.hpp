@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "flowd/abi/ext/delivery.h"
 #include "flowd/abi/ext/descriptors.h"
 #include "flowd/abi/ext/flows.h"
 #include "flowd/abi/ext/interfaces.h"

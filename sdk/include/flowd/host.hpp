@@ -187,6 +187,23 @@ class Histogram : public Metric {
     friend class Host;
 };
 
+/// Knowing when every backend has taken what was emitted. [any] Without the extension a mark is refused.
+class Delivery {
+  public:
+    Delivery() = default;
+    Delivery(Host& host, const void* extension) : host_(&host), ext_(copy_sized<flowd_ext_delivery>(extension)) {}
+    explicit operator bool() const { return ext_.size != 0; }
+
+    /// Calls `passed` on the instance's thread once every backend has taken, or refused for good, all that this instance
+    /// emitted before; in the order of the marks. FLOWD_LIMIT: 65,536 are outstanding; FLOWD_STOPPED: the instance was
+    /// stopped. What is outstanding at the stop is freed with the host.
+    Result<void> mark(std::function<void()> passed) const;
+
+  private:
+    Host* host_ = nullptr;
+    flowd_ext_delivery ext_{};
+};
+
 class Host {
   public:
     /// Fails when the core lacks a service that this SDK needs, and names it.
@@ -262,17 +279,8 @@ class Host {
     /// [any] Runs `work` on the instance's thread, after everything posted before. False once the instance has stopped:
     /// it will not run. Work that never ran is freed with the host.
     bool post(std::function<void()> work) {
-        Posted* posted = nullptr;
-        {
-            const std::lock_guard lock(posts_mutex_);
-            posted = &posts_.emplace_back();
-            posted->host = this;
-            posted->self = std::prev(posts_.end());
-            posted->work = std::move(work);
-        }
-        if (api_.post(raw_, &Host::run_posted, posted) == FLOWD_OK) return true;
-        take_posted(*posted);
-        return false;
+        return hand_in(std::move(work), [this](Posted* posted) { return api_.post(raw_, &Host::run_posted, posted); }) ==
+               FLOWD_OK;
     }
 
     /// `conditions` are FLOWD_IO_* bits; level-triggered.
@@ -329,6 +337,7 @@ class Host {
     [[nodiscard]] Shared shared() const { return {raw_, extension(FLOWD_EXT_SHARED)}; }                 ///< [any]
     [[nodiscard]] Interfaces interfaces() const { return {raw_, extension(FLOWD_EXT_INTERFACES)}; }     ///< [any]
     [[nodiscard]] AllMetrics all_metrics() const { return {raw_, extension(FLOWD_EXT_METRICS)}; }       ///< [any]
+    [[nodiscard]] Delivery delivery() { return {*this, extension(FLOWD_EXT_DELIVERY)}; }                ///< [any]
 
     /// Loops of their own: watch for reading, then dispatch. flowd/asio.hpp does it.
     [[nodiscard]] int loop_fd() const { return api_.loop_fd(raw_); }
@@ -369,6 +378,21 @@ class Host {
         return nullptr;
     }
 
+    /// Keeps `work` until run_posted or a refusal.
+    template <typename Submit>
+    flowd_result hand_in(std::function<void()> work, Submit submit) {
+        Posted* posted = nullptr;
+        {
+            const std::lock_guard lock(posts_mutex_);
+            posted = &posts_.emplace_back();
+            posted->host = this;
+            posted->self = std::prev(posts_.end());
+            posted->work = std::move(work);
+        }
+        const flowd_result result = submit(posted);
+        if (result != FLOWD_OK) take_posted(*posted);
+        return result;
+    }
     static void run_posted(void* user) {
         auto& posted = *static_cast<Posted*>(user);
         const flowd_host* raw = posted.host->raw_;
@@ -408,8 +432,18 @@ class Host {
 
     const flowd_host* raw_;
     flowd_host api_;
+    friend class Delivery;
+
     std::mutex posts_mutex_;
     std::list<Posted> posts_;
 };
+
+inline Result<void> Delivery::mark(std::function<void()> passed) const {
+    if (ext_.mark == nullptr) return Error{FLOWD_UNSUPPORTED, "the core does not offer flowd.delivery/1"};
+    const flowd_result result = host_->hand_in(
+        std::move(passed), [this](Host::Posted* posted) { return ext_.mark(host_->raw_, &Host::run_posted, posted); });
+    if (result < 0) return Error{result, "the core refused a mark"};
+    return {};
+}
 
 }  // namespace flowd

@@ -299,6 +299,29 @@ TEST_F(HostTest, TheRegistryAnswersBothWays) {
     EXPECT_EQ(registry.activity_name(2, 8), "");
 }
 
+TEST_F(HostTest, AMarkIsCalledBackWhenItIsPassedAndARefusedOneNever) {
+    std::string order;
+    const Delivery delivery = host_->delivery();
+    ASSERT_TRUE(delivery);
+    EXPECT_TRUE(delivery.mark([&] { order += 'a'; }));
+    EXPECT_TRUE(delivery.mark([&] {
+        order += 'b';
+        EXPECT_TRUE(delivery.mark([&] { order += 'c'; }));
+    }));
+    EXPECT_EQ(fake_.marks(), 2U);
+    fake_.pass_marks(2);
+    EXPECT_EQ(order, "ab");
+    const auto held = std::make_shared<int>(0);
+    fake_.answer_marks(FLOWD_LIMIT);
+    const auto refused = delivery.mark([held] {});
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, FLOWD_LIMIT);
+    EXPECT_EQ(held.use_count(), 1);
+    fake_.pass_marks();
+    EXPECT_EQ(order, "abc");
+    EXPECT_EQ(Delivery().mark([] {}).error().code, FLOWD_UNSUPPORTED);
+}
+
 TEST_F(HostTest, AnOlderCoreWithoutAnExtensionIsEmptyNotABrokenOne) {
     fake_.mutable_raw().extension = [](const flowd_host*, const char*) -> const void* { return nullptr; };
     const auto host = Host::make(fake_.raw()).value();

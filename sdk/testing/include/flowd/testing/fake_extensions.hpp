@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "flowd/abi/ext/delivery.h"
 #include "flowd/abi/ext/descriptors.h"
 #include "flowd/abi/ext/flows.h"
 #include "flowd/abi/ext/interfaces.h"
@@ -54,6 +55,18 @@ class FakeExtensions {
         tell(FLOWD_EXT_INTERFACES);
     }
     void add_socket(const flowd_socket& socket) { sockets_.push_back(socket); }
+    /// Marks that were made and not passed yet.
+    [[nodiscard]] std::size_t marks() const { return marks_.size(); }
+    /// As if every backend had taken what was emitted before the oldest `count` of them.
+    void pass_marks(std::size_t count = 1) {
+        for (count = std::min(count, marks_.size()); count > 0; --count) {
+            const auto [callback, user] = marks_.front();
+            marks_.pop_front();
+            callback(user);
+        }
+    }
+    /// What mark answers from now on.
+    void answer_marks(flowd_result answer) { mark_answer_ = answer; }
     /// A counter or gauge that AllMetrics will visit.
     void add_series(std::uint32_t type, std::string name, double value) {
         Series& series = series_.emplace_back();
@@ -71,6 +84,7 @@ class FakeExtensions {
         fill_descriptors();
         fill_shared();
         fill_metrics();
+        fill_delivery();
         fill_interfaces();
     }
     FakeExtensions(const FakeExtensions&) = delete;
@@ -86,6 +100,7 @@ class FakeExtensions {
         if (name == FLOWD_EXT_DESCRIPTORS) return &descriptor_store_;
         if (name == FLOWD_EXT_SHARED) return &shared_;
         if (name == FLOWD_EXT_METRICS) return &all_metrics_;
+        if (name == FLOWD_EXT_DELIVERY) return &delivery_;
         if (name == FLOWD_EXT_INTERFACES) return &interfaces_;
         return nullptr;
     }
@@ -250,6 +265,13 @@ class FakeExtensions {
             return of(host).on_change(FLOWD_EXT_INTERFACES, callback, user, !of(host).others_interfaces_.empty());
         };
     }
+    void fill_delivery() {
+        delivery_.size = sizeof delivery_;
+        delivery_.mark = [](const flowd_host* host, flowd_callback callback, void* user) -> flowd_result {
+            if (of(host).mark_answer_ == FLOWD_OK) of(host).marks_.emplace_back(callback, user);
+            return of(host).mark_answer_;
+        };
+    }
     void fill_metrics() {
         all_metrics_.size = sizeof all_metrics_;
         all_metrics_.visit = [](const flowd_host* host, flowd_series_visitor visitor, void* user) -> flowd_result {
@@ -264,6 +286,9 @@ class FakeExtensions {
     flowd_ext_descriptors descriptor_store_{};
     flowd_ext_shared shared_{};
     flowd_ext_metrics all_metrics_{};
+    flowd_ext_delivery delivery_{};
+    std::deque<std::pair<flowd_callback, void*>> marks_;
+    flowd_result mark_answer_ = FLOWD_OK;
     flowd_ext_interfaces interfaces_{};
 
     std::map<std::uint32_t, std::string> experiments_;
