@@ -15,12 +15,6 @@ struct Marks : FlowsTest {
     AnnouncerId kafka = source("kafka", passed);
 };
 
-QueueLimits small(std::size_t events) {
-    QueueLimits limits;
-    limits.events = events;
-    return limits;
-}
-
 TEST_F(Marks, WithoutABackendAMarkIsPassedAtOnce) {
     EXPECT_EQ(bus->mark(kafka), FLOWD_OK);
     EXPECT_EQ(passed, 1u);

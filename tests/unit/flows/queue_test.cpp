@@ -7,12 +7,6 @@ namespace {
 
 using Overflow = FlowsTest;
 
-QueueLimits small(std::size_t events) {
-    QueueLimits limits;
-    limits.events = events;
-    return limits;
-}
-
 TEST_F(Overflow, AFullQueueMakesEmitAnswerFullAndChangesNothing) {
     const auto api = announcer("api");
     Backend firefly(*bus, "firefly", all_kinds, small(4));

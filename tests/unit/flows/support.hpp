@@ -101,6 +101,13 @@ inline std::string story(const std::vector<Received>& events) {
     return out;
 }
 
+/// A queue of so many events.
+inline QueueLimits small(std::size_t events) {
+    QueueLimits limits;
+    limits.events = events;
+    return limits;
+}
+
 class Backend {
   public:
     Backend(Bus& bus, const std::string& name, std::uint32_t accepts = all_kinds, QueueLimits limits = {}) : bus_(bus) {
