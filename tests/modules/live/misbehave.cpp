@@ -32,6 +32,7 @@ flowd_result misbehave(const Instance& self, const char* at) {
     if (self.how == "garbage") return 4711;
     if (self.how == "busy") return FLOWD_BUSY;
     if (self.how == "denied") return FLOWD_DENIED;
+    if (self.how == "full") return FLOWD_FULL;
     if (self.how == "hang")
         for (;;) ::pause();
     return FLOWD_ERROR;
@@ -39,7 +40,7 @@ flowd_result misbehave(const Instance& self, const char* at) {
 
 const char* const places[] = {"nowhere", "create", "prepare", "start", "post",    "timer",
                               "watch",   "events", "emit",    "stop",  "destroy", nullptr};
-const char* const ways[] = {"error", "throw", "garbage", "hang", "busy", "denied", nullptr};
+const char* const ways[] = {"error", "throw", "garbage", "hang", "busy", "denied", "full", nullptr};
 
 flowd_option choice(const char* name, const char* doc, const char* standard, const char* const* choices) {
     flowd_option option{};

@@ -173,6 +173,7 @@ static const flowd_option options[] = {{
     .type = FLOWD_OPTION_INTEGER,
     .name = "count",
     .doc = "How many flows.",
+    .flags = FLOWD_OPTION_MINIMUM | FLOWD_OPTION_MAXIMUM,
     .default_text = "100000",
     .minimum = 1,
     .maximum = 10000000,

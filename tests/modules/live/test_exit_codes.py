@@ -69,7 +69,14 @@ def abandoned(folder):
         return running.stop()
 
 
-WAYS = [success, failure, usage, configuration, module, denied, busy, absent, no_daemon, abandoned]
+def lost(folder):
+    backend = "plugins:\n  pairs: {count: 1000}\nbackends:\n  misbehave: {at: events, how: full}\n"
+    with Daemon("stopTimeout: 1s\n" + backend, arguments=["--modules", MODULES]) as running:
+        wait_for(lambda: "READY=1" in running.states(), "the daemon to run")
+        return running.stop()
+
+
+WAYS = [success, failure, usage, configuration, module, denied, busy, absent, no_daemon, abandoned, lost]
 
 
 @pytest.mark.parametrize("code,way", enumerate(WAYS), ids=lambda value: getattr(value, "__name__", None))
