@@ -88,7 +88,7 @@ flowd_result BusState::announce(AnnouncerId id, const Incoming& in, Now time, Ta
 
     Flow& flow = shard.store[found];
     if (flow.state == FlowState::ended) {
-        if (in.event.kind == FLOWD_EVENT_START && !is_start_of_ended(flow, id, in.event))
+        if (in.event.kind == FLOWD_EVENT_START && !is_start_of_ended(flow, id, in.event, time))
             return begin(shard, found, id, in, key_hash, time, tally, notices, flow_id);
         tally.note(of_end && flow.ender == id.slot ? Effect::double_end : Effect::late);
         return FLOWD_OK;
@@ -105,11 +105,13 @@ flowd_result BusState::announce(AnnouncerId id, const Incoming& in, Now time, Ta
 
 /// Whether this start tells late of the connection that has just ended, and not of the next one with its ports. Only rules
 /// and meters know from the kernel when a connection began.
-bool BusState::is_start_of_ended(const Flow& ended, AnnouncerId id, const flowd_event& start) const {
+bool BusState::is_start_of_ended(const Flow& ended, AnnouncerId id, const flowd_event& start, Now time) const {
     const std::uint32_t precedence = announcers[id.slot].precedence;
     if (precedence >= FLOWD_PRECEDENCE_EXPLICIT || precedence > ended.precedence || ended.ender == id.slot) return false;
     if (ended.end_reason != FLOWD_END_ANNOUNCED) return false;  // the connection itself may live on
-    return start.start_time_ns != 0 && start.start_time_ns < ended.end_ns;
+    // Whose end it was may have a coarser clock than the kernel's, so the moment at which the end was told counts as well.
+    const std::int64_t told = time.system - (time.steady - ended.seen_ns);
+    return start.start_time_ns != 0 && start.start_time_ns < std::max(ended.end_ns, told);
 }
 
 bool BusState::charge(Flow& flow, AnnouncerId id, std::uint64_t sender, Tally& tally) {

@@ -172,7 +172,7 @@ struct BusState : std::enable_shared_from_this<BusState> {
     flowd_result end_unseen(Shard& shard, AnnouncerId id, const Incoming& in, std::uint64_t key_hash, Now now, Tally& tally,
                             Notices& notices, std::uint64_t& flow_id);
     [[nodiscard]] bool may_end(const Shard& shard, const Flow& flow, AnnouncerId id, std::uint64_t sender) const;
-    [[nodiscard]] bool is_start_of_ended(const Flow& ended, AnnouncerId id, const flowd_event& start) const;
+    [[nodiscard]] bool is_start_of_ended(const Flow& ended, AnnouncerId id, const flowd_event& start, Now time) const;
     bool charge(Flow& flow, AnnouncerId id, std::uint64_t sender,
                 Tally& tally);  ///< against the caps; false: one is reached
     void fill(Shard& shard, Flow& flow, AnnouncerId id, const Incoming& in, FlowTexts texts, Now now);

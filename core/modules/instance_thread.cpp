@@ -213,8 +213,14 @@ void Instance::count_lost(const Remains& remains) {
     if (total == 0) return;
     events_lost_ += total;
     const std::uint64_t starts = remains.events[FLOWD_EVENT_START], ends = remains.events[FLOWD_EVENT_END];
-    record_error(std::to_string(total) + " events of " + name_ + " were not taken: " + std::to_string(starts) +
-                 " starts, " + std::to_string(ends) + " ends, " + std::to_string(total - starts - ends) + " others");
+    const std::string line = std::to_string(total) + " events of " + name_ + " were not taken: " + std::to_string(starts) +
+                             " starts, " + std::to_string(ends) + " ends, " + std::to_string(total - starts - ends) +
+                             " others";
+    // What broke the instance stays its last error: this only follows from it.
+    if (broken_)
+        host_->logger().error("{}", line);
+    else
+        record_error(line);
 }
 
 flowd_result Instance::dispatch() {

@@ -459,7 +459,7 @@ ExitCode Daemon::Implementation::shut_down(ExitCode code) {
         logger_->error("stopped, but for the instances that were abandoned");
         return end_hard();
     }
-    if (code == ExitCode::ok && supervisor_->events_lost() > 0) {
+    if (code == ExitCode::ok && supervisor_ != nullptr && supervisor_->events_lost() > 0) {
         logger_->error("stopped; {} events were not taken by their backends", supervisor_->events_lost());
         return ExitCode::lost;
     }

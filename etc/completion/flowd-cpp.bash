@@ -24,6 +24,7 @@ _flowd_cpp() {
     '') commands+=" $flags" ;;
     modules) commands="--load $flags" ;;
     new-module) commands="--kind $flags" ;;
+    check) commands="--host $flags" ;;
     flows) commands="--limit $flags" ;;
     label) commands="--all --scitag $flags" ;;
     *) commands=$flags ;;

@@ -33,8 +33,6 @@ struct Draft {
         return Error{FLOWD_INVALID, "one end is IPv4 and the other IPv6"};
     if (draft.source == draft.destination) return Error{FLOWD_INVALID, "both ends are the same"};
     if (draft.application.size() > longest_application) return wrong("application", "has more than 256 bytes");
-    if (draft.end_time_ns != 0 && draft.end_time_ns < draft.start_time_ns)
-        return Error{FLOWD_INVALID, "the flow ends before it starts"};
     const flowd_key key = make_key(draft.source, draft.destination, draft.protocol);
     Event event = draft.kind == FLOWD_EVENT_START     ? Event::start(key, draft.tag)
                   : draft.kind == FLOWD_EVENT_ONGOING ? Event::ongoing(key, draft.tag)

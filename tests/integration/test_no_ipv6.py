@@ -38,7 +38,7 @@ def test_what_listens_at_every_address_listens_at_every_ipv4_address(lab, withou
 plugins:
   fireflyp: {bindAddress: "::", bindPort: 10514, allow: ["10.93.7.0/24"]}
 backends:
-  metrics: {bindAddress: "::", bindPort: 9234, tokenFile: /run/flowd-test-token}
+  metrics: {bindAddress: "::", port: 9234, tokenFile: /run/flowd-test-token}
 """
     token = pathlib.Path("/run/flowd-test-token")
     token.write_text("0123456789abcdef0123456789abcdef\n")

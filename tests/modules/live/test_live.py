@@ -82,7 +82,8 @@ def test_a_backend_that_cannot_take_events_does_not_stop_the_others(how):
     with daemon(GOOD + TALLIES + "  misbehave: {at: events, how: %s}\n" % how) as running:
         wait_for(lambda: all_arrived(running), "all pairs", 60)
         assert state_of(running, "backend misbehave")["errors"] > 0
-        assert running.stop() == 0
+        # One that is taken out of service may leave events that it has not taken; one that fails on each leaves none.
+        assert running.stop() in ([0, 10] if how == "throw" else [0])
 
 
 def test_a_backend_that_blocks_for_ever_delays_no_other_instance_and_is_abandoned():

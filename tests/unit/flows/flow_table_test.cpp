@@ -206,7 +206,10 @@ TEST_F(FlowTable, ALateStartFromAMeterDoesNotAnnounceAnEndedConnectionAgain) {
     EXPECT_EQ(effect("perfsonar", Effect::late), 1u);
     EXPECT_EQ(effect("iperf3", Effect::late), 1u);
 
-    EXPECT_EQ(emit(meter, at(start(1), 2001, 0)), FLOWD_OK) << "the next connection with these ports began after that end";
+    EXPECT_EQ(emit(meter, at(start(1), epoch_ns + steady - 1, 0)), FLOWD_OK) << "before that end was told";
+    EXPECT_EQ(effect("perfsonar", Effect::late), 2u);
+    EXPECT_EQ(emit(meter, at(start(1), epoch_ns + steady + 1, 0)), FLOWD_OK)
+        << "the next connection with these ports began after that end";
     EXPECT_EQ(story(firefly.take_all()), "S1");
 }
 
