@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lib/firefly/flowd_member.hpp"
+#include "lib/firefly/json_text.hpp"
 
 #include <unistd.h>
 
@@ -33,12 +34,6 @@ namespace {
     std::array<char, 64> text{};
     const ssize_t length = ::readlink("/proc/self/ns/pid", text.data(), text.size());
     return {text.data(), static_cast<std::size_t>(std::max<ssize_t>(length, 0))};
-}
-
-void append_number(std::string& out, std::uint64_t number) {
-    std::array<char, 20> digits;
-    const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), number).ptr;
-    out.append(digits.data(), static_cast<std::size_t>(end - digits.data()));
 }
 
 void append_id(std::string& out, std::uint64_t id) {

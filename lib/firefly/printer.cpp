@@ -8,6 +8,7 @@
 
 #include "flowd/address.hpp"
 #include "flowd/json.hpp"
+#include "lib/firefly/json_text.hpp"
 #include "lib/firefly/timestamp.hpp"
 #include "lib/text/utf8.hpp"
 
@@ -30,12 +31,6 @@ constexpr std::string_view header_name = "flowd-cpp";
 void append_time(std::string& out, std::int64_t time_ns) {
     std::array<char, timestamp_length> buffer;
     out.append(print_timestamp(time_ns, buffer));
-}
-
-void append_number(std::string& out, std::uint64_t number) {
-    std::array<char, 24> digits;
-    const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), number).ptr;
-    out.append(digits.data(), static_cast<std::size_t>(end - digits.data()));
 }
 
 void append_address(std::string& out, const std::uint8_t (&bytes)[16]) {

@@ -31,8 +31,8 @@ constexpr std::size_t most_input = 16 * 1024;
 [[nodiscard]] std::string_view origin_form(std::string_view target) {
     const auto authority = target.find("://");
     if (authority == std::string_view::npos) return target;
-    const std::string_view scheme = target.substr(0, authority);
-    if (!beast::iequals({scheme.data(), scheme.size()}, "http") && !beast::iequals({scheme.data(), scheme.size()}, "https"))
+    const std::string_view given = target.substr(0, authority);
+    if (!beast::iequals({given.data(), given.size()}, "http") && !beast::iequals({given.data(), given.size()}, "https"))
         return target;
     const auto path = target.find_first_of("/?", authority + 3);
     return path == std::string_view::npos ? std::string_view() : target.substr(path);

@@ -11,7 +11,7 @@ namespace {
 
 using ::testing::HasSubstr;
 
-flowd_option row(std::uint32_t type, std::uint32_t bounds, double minimum, double maximum) {
+flowd_option bounded_row(std::uint32_t type, std::uint32_t bounds, double minimum, double maximum) {
     flowd_option option{};
     option.size = sizeof option;
     option.type = type;
@@ -32,36 +32,37 @@ std::string said_of(const flowd_option& option, const std::string& text) {
 }
 
 TEST(Bounds, OfOneSideLeaveTheOtherOpen) {
-    const flowd_option least = row(FLOWD_OPTION_INTEGER, FLOWD_OPTION_MINIMUM, 5, 0);
+    const flowd_option least = bounded_row(FLOWD_OPTION_INTEGER, FLOWD_OPTION_MINIMUM, 5, 0);
     EXPECT_THAT(said_of(least, "4"), HasSubstr("an integer, 5 or more"));
     EXPECT_EQ(said_of(least, "5").find("error"), std::string::npos);
     EXPECT_EQ(said_of(least, "9000000000000000000").find("error"), std::string::npos);
-    const flowd_option most = row(FLOWD_OPTION_INTEGER, FLOWD_OPTION_MAXIMUM, 0, 5);
+    const flowd_option most = bounded_row(FLOWD_OPTION_INTEGER, FLOWD_OPTION_MAXIMUM, 0, 5);
     EXPECT_THAT(said_of(most, "6"), HasSubstr("an integer, 5 or less"));
     EXPECT_EQ(said_of(most, "-9000000000000000000").find("error"), std::string::npos);
 }
 
 TEST(Bounds, OfZeroHold) {
-    const flowd_option most = row(FLOWD_OPTION_INTEGER, FLOWD_OPTION_MAXIMUM, 0, 0);
+    const flowd_option most = bounded_row(FLOWD_OPTION_INTEGER, FLOWD_OPTION_MAXIMUM, 0, 0);
     EXPECT_THAT(said_of(most, "1"), HasSubstr("an integer, 0 or less"));
     EXPECT_EQ(said_of(most, "0").find("error"), std::string::npos);
-    const flowd_option none = row(FLOWD_OPTION_INTEGER, 0, 0, 0);
+    const flowd_option none = bounded_row(FLOWD_OPTION_INTEGER, 0, 0, 0);
     EXPECT_EQ(said_of(none, "1").find("error"), std::string::npos);
 }
 
 TEST(Bounds, MayBeFractional) {
-    const flowd_option share = row(FLOWD_OPTION_NUMBER, FLOWD_OPTION_MINIMUM | FLOWD_OPTION_MAXIMUM, 0.25, 0.75);
+    const flowd_option share = bounded_row(FLOWD_OPTION_NUMBER, FLOWD_OPTION_MINIMUM | FLOWD_OPTION_MAXIMUM, 0.25, 0.75);
     EXPECT_THAT(said_of(share, "0.76"), HasSubstr("a number, 0.25 to 0.75"));
     EXPECT_EQ(said_of(share, "0.75").find("error"), std::string::npos);
 }
 
 TEST(Bounds, OfDurationsAndSizesAreWrittenInTheirUnits) {
-    EXPECT_THAT(said_of(row(FLOWD_OPTION_DURATION, FLOWD_OPTION_MINIMUM, 5e9, 0), "1s"), HasSubstr("5s or more"));
-    EXPECT_THAT(said_of(row(FLOWD_OPTION_SIZE, FLOWD_OPTION_MAXIMUM, 0, 4 << 20), "5 MiB"), HasSubstr("4 MiB or less"));
+    EXPECT_THAT(said_of(bounded_row(FLOWD_OPTION_DURATION, FLOWD_OPTION_MINIMUM, 5e9, 0), "1s"), HasSubstr("5s or more"));
+    EXPECT_THAT(said_of(bounded_row(FLOWD_OPTION_SIZE, FLOWD_OPTION_MAXIMUM, 0, 4 << 20), "5 MiB"),
+                HasSubstr("4 MiB or less"));
 }
 
 TEST(Bounds, StandInTheSchemaAndTheReferenceEachWithItsFlag) {
-    const flowd_option share = row(FLOWD_OPTION_NUMBER, FLOWD_OPTION_MAXIMUM, 0, 0.5);
+    const flowd_option share = bounded_row(FLOWD_OPTION_NUMBER, FLOWD_OPTION_MAXIMUM, 0, 0.5);
     const auto table = read_options(&share, 1, sizeof share);
     ASSERT_TRUE(table) << table.error().message;
     const ComponentOptions component{FLOWD_PLUGIN, "api", {}, "An API.", *table};
