@@ -19,7 +19,7 @@ namespace fs = std::filesystem;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-const std::string secret = "0123456789abcdef";
+const std::string first_line = "0123456789abcdef";
 
 struct ValueFileTest : ::testing::Test {
     ValueFileTest() {
@@ -32,7 +32,7 @@ struct ValueFileTest : ::testing::Test {
         options_ = {token};
         world_.modules.add(FLOWD_PLUGIN, "api", options_);
         world_.trust = [](const fs::path& file) { return trusted_path(file); };
-        put(secret + "\nsecond line\n");
+        put(first_line + "\nsecond line\n");
     }
     void put(std::string_view text, mode_t mode = 0640) {
         file_ = directory_.write("token", text);
@@ -57,19 +57,19 @@ TEST_F(ValueFileTest, TheFirstLineIsTheValueAsIfItHadBeenWritten) {
     const auto loaded = load();
     ASSERT_TRUE(loaded.configuration) << loaded.problems.to_string();
     const flowd_value& value = *item_at(loaded.configuration->instances.at(0).value(), 0);
-    EXPECT_EQ(to_view(value.text), secret);
+    EXPECT_EQ(to_view(value.text), first_line);
     EXPECT_EQ(value.flags, std::uint32_t{FLOWD_VALUE_PRESENT | FLOWD_VALUE_WRITTEN});
     EXPECT_EQ(value.type, std::uint32_t{FLOWD_OPTION_STRING});
-    const auto written = world_.parse(yaml("    token: " + secret + "\n"));
+    const auto written = world_.parse(yaml("    token: " + first_line + "\n"));
     EXPECT_TRUE(loaded.configuration->instances[0].same_as(written.configuration->instances.at(0)));
 }
 
 TEST_F(ValueFileTest, ALineOfWindowsAndALineWithoutAnEndAreLines) {
-    for (const std::string& text : {secret + "\r\n", secret}) {
+    for (const std::string& text : {first_line + "\r\n", first_line}) {
         put(text);
         const auto loaded = load();
         ASSERT_TRUE(loaded.configuration);
-        EXPECT_EQ(to_view(item_at(loaded.configuration->instances[0].value(), 0)->text), secret);
+        EXPECT_EQ(to_view(item_at(loaded.configuration->instances[0].value(), 0)->text), first_line);
     }
 }
 
@@ -82,7 +82,7 @@ TEST_F(ValueFileTest, IsReadAgainAtAReload) {
 }
 
 TEST_F(ValueFileTest, BothSpellingsAtOnceAreRefused) {
-    const auto loaded = world_.parse(yaml("    token: " + secret + "\n    tokenFile: " + file_.string() + "\n"));
+    const auto loaded = world_.parse(yaml("    token: " + first_line + "\n    tokenFile: " + file_.string() + "\n"));
     EXPECT_FALSE(loaded.configuration);
     EXPECT_THAT(loaded.problems.to_string(), HasSubstr("the same option as token"));
 }
@@ -93,13 +93,13 @@ TEST_F(ValueFileTest, WhatIsWrongWithTheFileIsSaidWithItsPlaceAndARemedy) {
         EXPECT_THAT(text, HasSubstr("conf.yaml:3:16: error: plugins.api.tokenFile: "));
         EXPECT_THAT(text, HasSubstr(std::string(message)));
         EXPECT_THAT(text, HasSubstr(std::string(hint)));
-        EXPECT_THAT(text, Not(HasSubstr(secret)));
+        EXPECT_THAT(text, Not(HasSubstr(first_line)));
     };
-    put(secret, 0644);
-    expect("may be read by everybody, so it holds no secret", "chmod 0640 " + file_.string());
-    put(secret, 0660);
+    put(first_line, 0644);
+    expect("may be read by everybody, so it holds no first_line", "chmod 0640 " + file_.string());
+    put(first_line, 0660);
     expect("is writable by", "chmod go-w " + file_.string());
-    put("\n" + secret);
+    put("\n" + first_line);
     expect("the first line of " + file_.string() + " is empty", "write the value to it");
     put(std::string(5000, 'x'));
     expect("is larger than 4 KiB", "write one line to it");
@@ -141,7 +141,7 @@ TEST_F(ValueFileTest, TheEffectiveConfigurationNamesTheFileAndNotTheSecret) {
     json::Writer writer(json_text);
     write_effective_json(writer, *loaded.configuration);
     EXPECT_THAT(json_text, HasSubstr("\"tokenFile\":\"" + file_.string() + "\""));
-    for (const std::string& text : {yaml_text, json_text}) EXPECT_THAT(text, Not(HasSubstr(secret)));
+    for (const std::string& text : {yaml_text, json_text}) EXPECT_THAT(text, Not(HasSubstr(first_line)));
     EXPECT_TRUE(world_.parse(yaml_text).configuration) << "it loads again";
 }
 
@@ -172,7 +172,7 @@ TEST_F(ValueFileTest, AFileThatMayNotBeReadIsAWarningForCheckAndAnErrorForTheDae
         EXPECT_EQ(status, 0);
         return;
     }
-    put(secret, 0000);
+    put(first_line, 0000);
     EXPECT_THAT(refusal(), HasSubstr("error: plugins.api.tokenFile: "));
     LoadContext lenient = world_.context();
     lenient.may_lack_rights = true;
