@@ -170,7 +170,6 @@ void Bus::visit(const FlowVisitor& visitor, std::size_t batch) const {
 namespace {
 
 constexpr std::size_t records_per_page = 65536;  // looked at by one call of page
-constexpr std::uint32_t records_per_lock = 1024;
 
 bool lies_in(const std::uint8_t (&address)[16], const flowd_flow_filter& filter) {
     const std::uint32_t whole = filter.prefix_length / 8;

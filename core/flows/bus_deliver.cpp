@@ -256,7 +256,6 @@ void BusState::give_up(Shard& shard, Flow& flow) {
 }
 
 void BusState::count_owed(const QueueCore& queue, Remains& remains) {
-    constexpr std::uint32_t records_per_lock = 1024;
     const std::uint32_t bit = 1u << queue.slot;
     for (Shard& shard : shards) {
         bool more = true;

@@ -32,6 +32,7 @@
 
 namespace flowd::core {
 
+inline constexpr std::uint32_t records_per_lock = 1024;  ///< of a shard, looked at before its lock is given to others
 inline constexpr std::int64_t never_ns = std::numeric_limits<std::int64_t>::max();
 
 struct Now {

@@ -10,7 +10,6 @@
 namespace flowd::core {
 namespace {
 
-constexpr std::uint32_t records_per_lock = 1024;
 constexpr std::uint8_t dumps_without = 2;  // sock_diag dumps a connection must be missing from
 
 constexpr std::int64_t probe_share = 50;  // looking at the sockets takes at most one part in so many of the time

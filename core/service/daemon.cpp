@@ -443,13 +443,13 @@ ExitCode Daemon::Implementation::shut_down(ExitCode code) {
     server_.reset();
     pid_file_.reset();
     // A look-up that a directory service does not answer cannot be broken off.
-    const auto patience = SteadyClock::now() + (stop_signals_ > 1 ? std::chrono::seconds(0) : worker_patience);
+    const auto until = SteadyClock::now() + (stop_signals_ > 1 ? std::chrono::seconds(0) : worker_patience);
     const auto idle = std::make_shared<std::atomic<bool>>(false);
     worker_->post([this, idle] {
         *idle = true;
         loop_->wake();
     });
-    if (!wait([&] { return idle->load(); }, patience, Supervisor::WaitFor::stop)) {
+    if (!wait([&] { return idle->load(); }, until, Supervisor::WaitFor::stop)) {
         logger_->error("the configuration is still being read: not waited for");
         return end_hard();
     }

@@ -30,6 +30,9 @@ void* operator new(std::size_t size) {
 void* operator new[](std::size_t size) {
     return allocate(size);
 }
+void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
+    return std::malloc(size == 0 ? 1 : size);  // of std::stable_sort, which does without
+}
 void operator delete(void* memory) noexcept {
     std::free(memory);
 }
