@@ -185,8 +185,7 @@ void QueueCore::wait_for(std::uint64_t mark) {
     const std::lock_guard lock(mutex);
     if (closed) return;
     const Wait wait{mark, pushed, missed ? walks + 1 : walking ? walks : 0, bus->catch_all_version.load()};
-    const bool passed = wait.walk == 0 && settled >= wait.place && catch_all_done >= wait.catch_all;
-    if (waits.empty() && passed) return;
+    if (waits.empty() && is_over(wait)) return;
     if (!waits.empty()) {
         const Wait& last = waits.back();
         if (last.place == wait.place && last.walk == wait.walk && last.catch_all == wait.catch_all) return;
@@ -205,10 +204,7 @@ void QueueCore::walk_ended(Notices& notices) {
 }
 
 void QueueCore::pass_marks(Notices& notices) {
-    const auto passed = [this](const Wait& wait) {
-        return wait.walk == 0 && settled >= wait.place && catch_all_done >= wait.catch_all;
-    };
-    while (!waits.empty() && passed(waits.front())) {
+    while (!waits.empty() && is_over(waits.front())) {
         waits.pop_front();
         notices.marks = true;
     }

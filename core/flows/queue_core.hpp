@@ -107,6 +107,9 @@ struct QueueCore {
     std::uint64_t walks = 0;           ///< through the flow table, begun
     std::uint64_t catch_all_done = 0;  ///< version that was settled
     std::deque<Wait> waits;            ///< in the order of the marks
+    [[nodiscard]] bool is_over(const Wait& wait) const {
+        return wait.walk == 0 && settled >= wait.place && catch_all_done >= wait.catch_all;
+    }
     /// A mark was made: what is there now has to be settled before it is passed.
     void wait_for(std::uint64_t mark);
     void walk_ended(Notices& notices);

@@ -178,7 +178,7 @@ TEST(Stress, EachBackendHearsEachStartAndEachEndOnceAndInOrder) {
     Sink quick(bus, "quick", 65'536, 60 * second_ns);
     Sink slow(bus, "slow", 2'048, second_ns / 500);
     Sink moody(bus, "moody", 4'096, second_ns);
-    Sink replaced(bus, "replaced", 16'384, second_ns);
+    Sink replaced(bus, "replaced", 1'024, second_ns);
     replaced.ledger.may_repeat = true;
 
     std::atomic<bool> stop{false};
@@ -218,10 +218,19 @@ TEST(Stress, EachBackendHearsEachStartAndEachEndOnceAndInOrder) {
             ++refused;
         });
     });
-    std::uint64_t reloads = 0, walks_of_predecessors = 0;
+    std::uint64_t reloads = 0, walks_of_predecessors = 0, batches = 0;
+    bool held = false;
     sinks.emplace_back([&] {
         replaced.run([&](std::span<const flowd_event> events) {
+            // Full for a while before it is replaced, so that its successor is owed what it missed.
+            if (!events.empty() && ++batches % 64 == 0) {
+                replaced.queue->hold();
+                std::this_thread::sleep_for(2ms);
+                held = true;
+                return;
+            }
             replaced.hear(events);
+            if (!std::exchange(held, false)) return;
             if (reloads >= wanted_reloads || replaced.ledger.ended < (reloads + 1) * (all_flows / (wanted_reloads + 2)))
                 return;
             ++reloads;
