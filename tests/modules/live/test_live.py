@@ -74,7 +74,8 @@ def test_one_that_throws_does_not_stop_the_others(kind, at):
         name = f"{kind[:-1]} misbehave"
         wait_for(lambda: state_of(running, name)["state"] == "failed", f"{name} to be shown as failed")
         assert "thrown on purpose" in state_of(running, name)["lastError"]
-        assert running.stop() == 0
+        # A backend that is taken out of service may leave events that it has not taken.
+        assert running.stop() in ([0, 10] if kind == "backends" else [0])
 
 
 @pytest.mark.parametrize("how", ["error", "throw", "garbage"])
