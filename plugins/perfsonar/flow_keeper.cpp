@@ -61,14 +61,20 @@ FlowKeeper::FlowKeeper(Host& host, FlowSlots& slots, const PerfsonarOptions& opt
                        UnixClock unix_clock)
     : host_(host), slots_(slots), options_(options), unix_clock_(std::move(unix_clock)), second_(now_ns / second_ns) {}
 
-void FlowKeeper::on_events(std::span<const meter_event> events, std::int64_t now_ns) {
+void FlowKeeper::enter(std::int64_t now_ns) {
     own_is_fresh_ = false;
+    unix_offset_ns_ = unix_clock_() - now_ns;
+}
+
+void FlowKeeper::on_events(std::span<const meter_event> events, std::int64_t now_ns) {
+    enter(now_ns);
     for (const meter_event& event : events)
         if (const auto flow = slots_.read(event.slot)) look(event.slot, *flow, now_ns);
     pump();
 }
 
 void FlowKeeper::scan(std::int64_t now_ns) {
+    enter(now_ns);
     ++counts_.scans;
     slots_.for_each([&](std::uint32_t slot) {
         if (const auto flow = slots_.read(slot)) look(slot, *flow, now_ns);
@@ -80,15 +86,15 @@ FlowKeeper::Record& FlowKeeper::record_of(std::uint32_t slot, const meter_flow& 
     const auto [found, is_new] = records_.try_emplace(slot);
     Record& record = found->second;
     if (!is_new) return record;
-    begin(record, signed_ns(flow.start_ns), now_ns);
+    begin(record, signed_ns(flow.start_ns));
     record.ongoing_ns = now_ns;
     schedule(slot, record, now_ns + std::min(alive_period_ns, idle_limit(record, flow)));
     return record;
 }
 
-void FlowKeeper::begin(Record& record, std::int64_t start_ns, std::int64_t now_ns) const {
+void FlowKeeper::begin(Record& record, std::int64_t start_ns) const {
     record.start_ns = start_ns;
-    record.start_unix_ns = unix_clock_() - (now_ns - start_ns);
+    record.start_unix_ns = start_ns + unix_offset_ns_;
 }
 
 /// Whatever the kernel may have said of it, the flow itself says all.
@@ -160,7 +166,7 @@ std::int64_t FlowKeeper::idle_limit(const Record& record, const meter_flow& flow
 }
 
 void FlowKeeper::tick(std::int64_t now_ns) {
-    own_is_fresh_ = false;
+    enter(now_ns);
     const std::int64_t now_second = now_ns / second_ns;
     // After a long sleep every spoke is due once.
     second_ = std::max(second_, now_second - static_cast<std::int64_t>(wheel_size));
@@ -210,7 +216,7 @@ void FlowKeeper::keep_alive(std::uint32_t slot, Record& record, const meter_flow
             usage.bytes_sent + usage.bytes_received > record.before.bytes_sent + record.before.bytes_received;
         if (!goes_on) return;
         record.flow_id = 0;
-        begin(record, now_ns, now_ns);
+        begin(record, now_ns);
         announce(slot, record, flow);
         return;
     }
@@ -228,8 +234,8 @@ void FlowKeeper::on_room() {
 
 void FlowKeeper::reconfigure(const PerfsonarOptions& options, std::int64_t now_ns) {
     const bool is_retagged = !same_tag(options_.tag(), options.tag());
+    enter(now_ns);
     options_ = options;
-    own_is_fresh_ = false;
     for (auto& [slot, record] : records_) {
         if (record.is_hidden) continue;  // has to be left alone for its time
         if (record.told == Told::start && is_retagged) push(slot, record, What::again);

@@ -32,8 +32,7 @@ class FlowKeeper {
         std::uint64_t scans = 0;     ///< of the whole table, because the kernel's messages did not fit
     };
 
-    /// The clock of the day, which may be set at any time: asked when a flow begins. How long it lasted is told by the
-    /// other.
+    /// CLOCK_REALTIME, which may be set at any time: it dates the start of a flow. Durations are those of CLOCK_MONOTONIC.
     using UnixClock = std::function<std::int64_t()>;
     /// `host` and `slots` must outlive this.
     FlowKeeper(Host& host, FlowSlots& slots, const PerfsonarOptions& options, std::int64_t now_ns,
@@ -87,7 +86,10 @@ class FlowKeeper {
     void keep_alive(std::uint32_t slot, Record& record, const meter_flow& flow, std::int64_t now_ns);
     void finish(std::uint32_t slot, Record& record);
     void hide(std::uint32_t slot, Record& record, std::int64_t now_ns);
-    void begin(Record& record, std::int64_t start_ns, std::int64_t now_ns) const;
+    /// First in each public call with a time. `now_ns` is of this moment: both clocks are read once, together, since a flow
+    /// dated late would look like the next one with its ports.
+    void enter(std::int64_t now_ns);
+    void begin(Record& record, std::int64_t start_ns) const;
     void schedule(std::uint32_t slot, Record& record, std::int64_t at_ns);
     [[nodiscard]] std::int64_t idle_limit(const Record& record, const meter_flow& flow) const;
     [[nodiscard]] bool is_own(const meter_flow& flow);
@@ -107,6 +109,7 @@ class FlowKeeper {
     OwnSockets own_;
     bool own_is_fresh_ = false;  // looked at in this call
     UnixClock unix_clock_;
+    std::int64_t unix_offset_ns_ = 0;  // CLOCK_REALTIME less CLOCK_MONOTONIC in this call
     std::unordered_map<std::uint32_t, Record> records_;
     std::array<std::vector<std::uint32_t>, wheel_size> wheel_;
     std::int64_t second_ = 0;  // the last one the wheel has turned to

@@ -203,10 +203,9 @@ void Metering::drain() {
 
 void Metering::tick() {
     drain();
-    const std::int64_t now_ns = monotonic_ns();
     const std::uint32_t lost = __atomic_load_n(&program_.state().lost_events, __ATOMIC_RELAXED);
-    if (std::exchange(lost_events_, lost) != lost) keeper_.scan(now_ns);
-    keeper_.tick(now_ns);
+    if (std::exchange(lost_events_, lost) != lost) keeper_.scan(monotonic_ns());
+    keeper_.tick(monotonic_ns());
     publish();
 }
 

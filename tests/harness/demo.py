@@ -81,8 +81,7 @@ def show(lab, collector, capture, keys):
               f"{labels.names(context['experiment-id'], context['activity-id'])}, by {context['application']}{usage}")
     for (name, _, _, tag), key in zip(FLOWS, keys):
         states = [f["flow-lifecycle"]["state"] for f in collector.fireflies if f["flow-id"]["src-port"] == key[1]]
-        # Known defect: the meter may announce a flow of a few milliseconds once more after its application has ended it.
-        if states[:2] != ["start", "end"]:
+        if states != ["start", "end"]:
             wrong.append(f"{name}: the collector received {states or 'nothing'}")
     if collector.refused:
         wrong.append(f"the collector refused {len(collector.refused)} datagrams, the first: {collector.refused[0][:200]}")

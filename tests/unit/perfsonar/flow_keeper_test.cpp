@@ -106,6 +106,18 @@ TEST_F(FlowKeeperTest, AWorthyFlowStartsWithTheTimeOfItsFirstPacketAndTheLocalEn
     EXPECT_NEAR(static_cast<double>(unix_time_ns() - event.start_time_ns), 3e9, 1e9);
 }
 
+TEST_F(FlowKeeperTest, AFlowThatIsLookedAtLateInABatchIsNotDatedLate) {
+    std::int64_t unix_now = 100 * second;
+    keeper_.emplace(*host_, slots_, options_, now_, [&] { return unix_now += second; });  // each look takes a second
+    flow(1);
+    flow(2, IPPROTO_UDP, "2001:db8::3");
+    const meter_event events[] = {{1, METER_EVENT_ENTERED | METER_EVENT_WORTHY},
+                                  {2, METER_EVENT_ENTERED | METER_EVENT_WORTHY}};
+    keeper_->on_events(events, now_);
+    ASSERT_EQ(fake_.events().size(), 2u);
+    EXPECT_EQ(fake_.events()[1]->start_time_ns, fake_.events()[0]->start_time_ns) << "both began at once";
+}
+
 TEST_F(FlowKeeperTest, WhatHasNotLeftOrIsTooSmallIsNotAnnouncedAndGoesAwaySoon) {
     flow(1).flags &= ~(METER_SENT | METER_WORTHY);
     tell(1, METER_EVENT_ENTERED);
