@@ -68,18 +68,27 @@ http::Response Announcer::answer_to(Task& task, flowd_result result) {
     return http::problem(422, {.detail = "the daemon does not take such an event", .more = more});
 }
 
-std::optional<http::Response> Announcer::announce(std::vector<Event> events, std::string accepted, http::Reply& reply) {
+std::optional<http::Response> Announcer::conclude(Task& task, flowd_result result, http::Reply& reply) {
+    http::Response response = answer_to(task, result);
+    if (task.wait == Wait::accepted || response.status != 200) return response;
+    return delivery_.wait(std::move(response), task.accepted, task.arrived + taken_timeout_, reply);
+}
+
+std::optional<http::Response> Announcer::announce(std::vector<Event> events, std::string accepted, Wait wait,
+                                                  http::Reply& reply) {
     Task task;
+    task.wait = wait;
     task.events = std::move(events);
     task.accepted_body = std::move(accepted);
     const flowd_result result =
         waiting_.empty() ? try_to_announce(task) : flowd_result{FLOWD_FULL};  // nobody jumps a queue
     const std::size_t left = task.events.size() - task.done;
     if (result != FLOWD_FULL || patience_.count() == 0 || waiting_events_ + left > most_waiting)
-        return answer_to(task, result);
+        return conclude(task, result, reply);
     ++waited_;
     waiting_events_ += task.events.size();
-    waiting_.push_back({std::move(task), std::move(reply), Clock::now() + patience_});
+    const auto until = task.arrived + patience_;
+    waiting_.push_back({std::move(task), std::move(reply), until});
     if (waiting_.size() == 1) watch_patience();
     return std::nullopt;
 }
@@ -97,7 +106,7 @@ void Announcer::finish_front(flowd_result result) {
     Waiting front = std::move(waiting_.front());
     waiting_.pop_front();
     waiting_events_ -= front.task.events.size();
-    finish_(std::move(front.reply), answer_to(front.task, result));
+    if (auto response = conclude(front.task, result, front.reply)) finish_(std::move(front.reply), std::move(*response));
 }
 
 void Announcer::watch_patience() {
@@ -117,6 +126,7 @@ void Announcer::lose_patience() {
 void Announcer::stop() {
     stopping_ = true;
     impatience_.reset();
+    delivery_.stop();
     while (!waiting_.empty()) finish_front(try_to_announce(waiting_.front().task));
 }
 

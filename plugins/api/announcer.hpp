@@ -14,6 +14,7 @@
 
 #include "flowd/module.hpp"
 #include "lib/http/message.hpp"
+#include "plugins/api/delivery_wait.hpp"
 
 namespace flowd::api {
 
@@ -21,15 +22,18 @@ namespace flowd::api {
 /// behind it. What waits longer than `patience` is answered 503 with Retry-After, and the client has the rest still.
 class Announcer {
   public:
-    using Clock = std::chrono::steady_clock;
+    using Clock = DeliveryWait::Clock;
     /// Answers a request that had to wait.
-    using Finish = std::function<void(http::Reply, http::Response)>;
+    using Finish = DeliveryWait::Finish;
+    /// When a request is answered.
+    enum class Wait : std::uint8_t { accepted, taken };
 
-    Announcer(Host& host, std::chrono::milliseconds patience, Finish finish)
-        : host_(host), patience_(patience), finish_(std::move(finish)) {}
+    /// `taken_timeout`: for Wait::taken, from the request's arrival.
+    Announcer(Host& host, std::chrono::milliseconds patience, std::chrono::milliseconds taken_timeout, const Finish& finish)
+        : host_(host), patience_(patience), taken_timeout_(taken_timeout), finish_(finish), delivery_(host, finish) {}
 
-    /// `accepted`: the body of the answer when every event was taken. Nothing: it waits, and has taken the reply.
-    [[nodiscard]] std::optional<http::Response> announce(std::vector<Event> events, std::string accepted,
+    /// `accepted`: the body of the answer when every event was accepted. Nothing: it waits, and has taken the reply.
+    [[nodiscard]] std::optional<http::Response> announce(std::vector<Event> events, std::string accepted, Wait wait,
                                                          http::Reply& reply);
     void on_room();
     /// In stop(): nothing waits any more, and nothing will: neither room nor patience is heard of from now on.
@@ -43,6 +47,7 @@ class Announcer {
     [[nodiscard]] std::uint64_t full() const { return full_; }      ///< requests answered 503, as the queues were full
     [[nodiscard]] std::uint64_t waited() const { return waited_; }  ///< requests that had to wait
     [[nodiscard]] std::size_t waiting() const { return waiting_.size(); }  ///< ... and do now
+    [[nodiscard]] const DeliveryWait& delivery() const { return delivery_; }
 
   private:
     struct Task {
@@ -52,6 +57,8 @@ class Announcer {
         std::size_t accepted = 0;
         std::vector<std::size_t> refused;  ///< places of those that the core never takes
         bool limited = false;
+        Wait wait = Wait::accepted;
+        Clock::time_point arrived = Clock::now();
     };
     struct Waiting {
         Task task;
@@ -62,13 +69,17 @@ class Announcer {
     /// FLOWD_OK: all are settled.
     flowd_result try_to_announce(Task& task);
     [[nodiscard]] http::Response answer_to(Task& task, flowd_result result);
+    /// Nothing: it waits for the backends, and has taken the reply.
+    [[nodiscard]] std::optional<http::Response> conclude(Task& task, flowd_result result, http::Reply& reply);
     void finish_front(flowd_result result);
     void watch_patience();
     void lose_patience();
 
     Host& host_;
     std::chrono::milliseconds patience_;
+    std::chrono::milliseconds taken_timeout_;
     Finish finish_;
+    DeliveryWait delivery_;
     std::deque<Waiting> waiting_;
     std::size_t waiting_events_ = 0;
     Timer impatience_;

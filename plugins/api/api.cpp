@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "lib/http/problem.hpp"
+#include "lib/http/query.hpp"
 #include "lib/text/words.hpp"
 #include "plugins/api/openapi.hpp"
 #include "plugins/api/peer_forms.hpp"
@@ -66,7 +67,7 @@ Api::Api(Host& host, Options options)
       loop_(host),
       reader_(host.registry()),
       entrance_(host, options_),
-      announcer_(host, options_.full_timeout, late_answer()) {
+      announcer_(host, options_.full_timeout, options_.taken_timeout, late_answer()) {
     for (std::size_t i = 1; i < kinds.size(); ++i)
         announced_metrics_.push_back(
             host.counter("api_events_total", "Flow events announced, by state.", {{"state", kinds[i]}}));
@@ -78,6 +79,9 @@ Api::Api(Host& host, Options options)
     not_taken_metric_ = host.counter("api_not_taken_total", "Events understood that the core did not take.");
     waited_metric_ = host.counter("api_waited_total", "Requests that waited because the queues were full.");
     full_metric_ = host.counter("api_full_total", "Requests answered 503 because the queues were full.");
+    waited_taken_metric_ = host.counter("api_waited_taken_total", "Requests that waited for every backend to take them.");
+    not_taken_in_time_metric_ =
+        host.counter("api_not_taken_in_time_total", "Requests answered 504 because a backend had not taken them.");
     open_metric_ = host.gauge("api_connections", "Connections that are open.");
 }
 
@@ -185,12 +189,10 @@ Api::Answer Api::post_flow(const http::Request& request, http::Reply& reply) {
         return http::problem(415, {.detail = "the body has to be JSON", .hint = "send Content-Type: application/json"});
     auto events = reader_.read(request.body);
     if (!events) return http::problem(400, {.detail = events.error().message, .hint = events.error().hint});
-    const std::uint64_t sender = sender_of(host(), request.peer);
-    for (Event& event : *events) event->sender = sender;
     std::string accepted;
     json::Writer(accepted).object().member("accepted", events->size()).end();
     accepted.push_back('\n');
-    return announcer_.announce(std::move(*events), std::move(accepted), reply);
+    return announce(std::move(*events), std::move(accepted), request, reply);
 }
 
 Api::Answer Api::get_dummy_start(const http::Request& request, http::Reply& reply) {
@@ -208,14 +210,31 @@ Api::Answer Api::get_dummy_end(const http::Request& request, http::Reply& reply)
 }
 
 Api::Answer Api::announce_dummy(Event event, const http::Request& request, http::Reply& reply) {
-    event->sender = sender_of(host(), request.peer);
     std::string accepted;
     json::Writer writer(accepted);
     write_flowd_go_form(writer, event.raw());
     accepted.push_back('\n');
     std::vector<Event> events;
     events.push_back(std::move(event));
-    return announcer_.announce(std::move(events), std::move(accepted), reply);
+    return announce(std::move(events), std::move(accepted), request, reply);
+}
+
+Api::Answer Api::announce(std::vector<Event> events, std::string accepted, const http::Request& request,
+                          http::Reply& reply) {
+    auto wait = Announcer::Wait::accepted;
+    std::string wrong;
+    const bool good = http::each_parameter(request.query, [&](std::string_view name, std::string_view value) {
+        const bool known = name == "wait" && value == "taken";
+        if (known)
+            wait = Announcer::Wait::taken;
+        else
+            wrong = std::string(name) + (name == "wait" ? ": is not `taken`" : ": is not known");
+        return known;
+    });
+    if (!good) return http::problem(400, {.detail = wrong, .hint = "wait=taken is the only parameter"});
+    const std::uint64_t sender = sender_of(host(), request.peer);
+    for (Event& event : events) event->sender = sender;
+    return announcer_.announce(std::move(events), std::move(accepted), wait, reply);
 }
 
 void Api::each_second() {
@@ -232,6 +251,8 @@ void Api::publish() {
     not_taken_metric_.set_total(static_cast<double>(announcer_.not_taken()));
     waited_metric_.set_total(static_cast<double>(announcer_.waited()));
     full_metric_.set_total(static_cast<double>(announcer_.full()));
+    waited_taken_metric_.set_total(static_cast<double>(announcer_.delivery().waited()));
+    not_taken_in_time_metric_.set_total(static_cast<double>(announcer_.delivery().timed_out()));
     open_metric_.set(static_cast<double>(server_->connections()));
     for (std::size_t i = 1; i < kinds.size(); ++i)
         announced_metrics_[i - 1].set_total(static_cast<double>(announcer_.announced()[i]));
@@ -266,6 +287,8 @@ void Api::status(json::Writer& object) const {
     object.end();
     object.member("notTaken", announcer_.not_taken()).member("waiting", announcer_.waiting());
     object.member("waited", announcer_.waited()).member("full", announcer_.full());
+    object.member("waitingTaken", announcer_.delivery().waiting()).member("waitedTaken", announcer_.delivery().waited());
+    object.member("notTakenInTime", announcer_.delivery().timed_out());
 }
 
 }  // namespace flowd::api

@@ -63,6 +63,8 @@ class Api final : public Plugin {
     [[nodiscard]] Answer get_dummy_start(const http::Request& request, http::Reply& reply);
     [[nodiscard]] Answer get_dummy_end(const http::Request& request, http::Reply& reply);
     [[nodiscard]] Answer announce_dummy(Event event, const http::Request& request, http::Reply& reply);
+    [[nodiscard]] Answer announce(std::vector<Event> events, std::string accepted, const http::Request& request,
+                                  http::Reply& reply);
 
     void each_second();
     void publish();
@@ -80,7 +82,7 @@ class Api final : public Plugin {
     std::map<unsigned, Counter> answers_metrics_;
     std::vector<Counter> announced_metrics_;
     Counter connections_metric_, over_cap_metric_, timed_out_metric_, malformed_metric_, not_taken_metric_, waited_metric_,
-        full_metric_;
+        full_metric_, waited_taken_metric_, not_taken_in_time_metric_;
     Gauge open_metric_;
     Timer second_;
 };

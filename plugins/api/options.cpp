@@ -39,6 +39,10 @@ const Table<Options>& Options::table() {
             .range(0s, 60s)
             .default_value("2s")
             .doc("How long a request waits for room in the queues of the backends before it is answered 503."),
+        option("takenTimeout", &O::taken_timeout)
+            .range(1ms, 60s)
+            .default_value("5s")
+            .doc("How long a request with wait=taken waits for every backend to take its flows before it is answered 504."),
         Entrance::request_timeout(),
         Entrance::idle_timeout(),
     };
@@ -51,6 +55,9 @@ void Options::validate(const Options& options, Problems& problems) {
     if (options.listens_at_tcp()) options.EntranceOptions::validate("announce flows on this host", problems);
     if (options.full_timeout > options.idle_timeout)
         problems.error("fullTimeout", "is longer than idleTimeout, after which the connection is closed",
+                       "make it shorter, or idleTimeout longer");
+    if (options.taken_timeout > options.idle_timeout)
+        problems.error("takenTimeout", "is longer than idleTimeout, after which the connection is closed",
                        "make it shorter, or idleTimeout longer");
     if (!options.listens_at_tcp() && options.token)
         problems.warning("token", "has no effect: the Unix socket is protected by its mode", "remove the line");

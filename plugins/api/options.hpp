@@ -21,6 +21,7 @@ struct Options : http::EntranceOptions {
     std::string socket_mode = "0660";
     std::uint32_t max_body = 1 << 20;
     std::chrono::milliseconds full_timeout{2000};
+    std::chrono::milliseconds taken_timeout{5000};
 
     [[nodiscard]] bool listens_at_tcp() const { return bind_port != 0; }
     [[nodiscard]] Endpoint endpoint() const { return {bind_address, bind_port}; }

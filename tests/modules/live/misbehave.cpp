@@ -18,6 +18,7 @@ namespace {
 struct Instance {
     const flowd_host* host;
     std::string at, how;
+    bool was_full = false;
 };
 Instance& of(flowd_instance* instance) {
     return *reinterpret_cast<Instance*>(instance);
@@ -40,7 +41,7 @@ flowd_result misbehave(const Instance& self, const char* at) {
 
 const char* const places[] = {"nowhere", "create", "prepare", "start", "post",    "timer",
                               "watch",   "events", "emit",    "stop",  "destroy", nullptr};
-const char* const ways[] = {"error", "throw", "garbage", "hang", "busy", "denied", "full", nullptr};
+const char* const ways[] = {"error", "throw", "garbage", "hang", "busy", "denied", "full", "full-at-first", nullptr};
 
 flowd_option choice(const char* name, const char* doc, const char* standard, const char* const* choices) {
     flowd_option option{};
@@ -59,7 +60,7 @@ flowd_result create(const flowd_host* host, const flowd_value* config, flowd_ins
     const auto at = [&](std::size_t i) {
         return reinterpret_cast<const flowd_value*>(reinterpret_cast<const char*>(config->items) + i * config->item_stride);
     };
-    auto* self = new Instance{host, text(*at(0)), text(*at(1))};
+    auto* self = new Instance{host, text(*at(0)), text(*at(1)), false};
     *instance = reinterpret_cast<flowd_instance*>(self);
     return misbehave(*self, "create");
 }
@@ -109,7 +110,15 @@ void destroy(flowd_instance* instance) {
     delete &of(instance);
 }
 flowd_result on_events(flowd_instance* instance, const flowd_event*, std::size_t, std::size_t, std::size_t*) {
-    return misbehave(of(instance), "events");
+    Instance& self = of(instance);
+    if (self.how != "full-at-first") return misbehave(self, "events");
+    if (self.was_full) return FLOWD_OK;
+    // Half a second later it takes everything.
+    self.was_full = true;
+    flowd_timer timer = 0;
+    const auto ready = [](void* user) { static_cast<Instance*>(user)->host->ready(static_cast<Instance*>(user)->host); };
+    const flowd_result timed = self.host->timer(self.host, 500'000'000, 0, ready, &self, &timer);
+    return timed == FLOWD_OK ? FLOWD_FULL : timed;
 }
 
 flowd_component component(std::uint32_t kind) {

@@ -40,6 +40,8 @@ struct Offers {
 
 class AnnouncerTest : public ::testing::Test {
   protected:
+    explicit AnnouncerTest(std::chrono::milliseconds taken_timeout = std::chrono::seconds(60))
+        : taken_timeout_(taken_timeout) {}
     Connection& announce(std::size_t count) {
         return connections_.emplace_back([this, count](http::Reply& reply) {
             std::vector<Event> events;
@@ -47,15 +49,22 @@ class AnnouncerTest : public ::testing::Test {
                 events.push_back(Event::start(make_key({*Address::parse("2001:db8::1"), static_cast<std::uint16_t>(i + 1)},
                                                        {*Address::parse("2001:db8::2"), 1094}, IPPROTO_TCP),
                                               {2, 16}));
-            return announcer_.announce(std::move(events), "accepted", reply);
+            return announcer_.announce(std::move(events), "accepted", wait_, reply);
         });
+    }
+    /// As with wait=taken.
+    Connection& announce_and_wait(std::size_t count = 1) {
+        wait_ = Announcer::Wait::taken;
+        return announce(count);
     }
 
     testing::FakeHost fake_;
     Offers offers_{fake_};
     std::unique_ptr<Host> host_ = std::move(Host::make(fake_.raw()).value());
-    Announcer announcer_{*host_, std::chrono::seconds(60),
+    std::chrono::milliseconds taken_timeout_;
+    Announcer announcer_{*host_, std::chrono::seconds(60), taken_timeout_,
                          [](http::Reply reply, http::Response response) { reply(std::move(response)); }};
+    Announcer::Wait wait_ = Announcer::Wait::accepted;
     std::deque<Connection> connections_;
 };
 
@@ -83,6 +92,87 @@ TEST_F(AnnouncerTest, LetsNothingWaitOnceItStops) {
     fake_.accept(0);
     EXPECT_THAT(announce(1).answer(), AllOf(StartsWith("HTTP/1.1 503 "), HasSubstr("\r\nRetry-After: 1\r\n"),
                                             HasSubstr("the daemon is stopping")));
+}
+
+TEST_F(AnnouncerTest, AnswersOnceEveryBackendHasTakenTheEvents) {
+    const Connection& first = announce_and_wait();
+    const Connection& second = announce_and_wait();
+    EXPECT_THAT(first.answer(), IsEmpty());
+    EXPECT_EQ(fake_.events().size(), 2u);
+    fake_.pass_marks();
+    EXPECT_THAT(first.answer(), StartsWith("HTTP/1.1 200 "));
+    EXPECT_THAT(second.answer(), IsEmpty());
+    EXPECT_EQ(announcer_.delivery().waiting(), 1u);
+    fake_.pass_marks();
+    EXPECT_THAT(second.answer(), StartsWith("HTTP/1.1 200 "));
+}
+
+TEST_F(AnnouncerTest, WaitsForTheBackendsAfterItWaitedForRoom) {
+    fake_.accept(1);
+    const Connection& waits = announce_and_wait(2);
+    EXPECT_EQ(fake_.marks(), 0u) << "a mark is for what was emitted before it";
+    fake_.accept_all();
+    announcer_.on_room();
+    EXPECT_THAT(waits.answer(), IsEmpty());
+    fake_.pass_marks();
+    EXPECT_THAT(waits.answer(), StartsWith("HTTP/1.1 200 "));
+}
+
+TEST_F(AnnouncerTest, AnswersAtOnceWhenAnEventIsRefused) {
+    fake_.accept(1, FLOWD_LIMIT);
+    EXPECT_THAT(announce_and_wait(2).answer(), AllOf(StartsWith("HTTP/1.1 429 "), HasSubstr(R"("accepted":1)")));
+    EXPECT_EQ(fake_.marks(), 0u);
+}
+
+class ImpatientAnnouncerTest : public AnnouncerTest {
+  protected:
+    ImpatientAnnouncerTest() : AnnouncerTest(std::chrono::milliseconds(1)) {}
+};
+
+TEST_F(ImpatientAnnouncerTest, DoesNotWaitForTheBackendsForEver) {
+    const Connection& late = announce_and_wait();
+    const Connection& last = announce_and_wait();
+    ASSERT_TRUE(fake_.run_until([&] { return announcer_.delivery().waiting() == 0; }));
+    for (const Connection* one : {&late, &last})
+        EXPECT_THAT(one->answer(), AllOf(StartsWith("HTTP/1.1 504 "), HasSubstr("\r\nRetry-After: 1\r\n"),
+                                         HasSubstr("has taken the events in time"), HasSubstr(R"("accepted":1)")));
+    EXPECT_EQ(announcer_.delivery().timed_out(), 2u);
+    fake_.pass_marks(2);
+    EXPECT_THAT(announce_and_wait().answer(), IsEmpty()) << "the marks that came late were of the others";
+}
+
+TEST_F(AnnouncerTest, BoundsTheRequestsThatWaitForTheBackends) {
+    for (std::size_t i = 0; i < DeliveryWait::most_outstanding; ++i) announce_and_wait();
+    EXPECT_THAT(announce_and_wait().answer(), AllOf(StartsWith("HTTP/1.1 503 "), HasSubstr("too many requests wait")));
+    fake_.pass_marks();
+    EXPECT_THAT(announce_and_wait().answer(), IsEmpty());
+}
+
+TEST_F(AnnouncerTest, AnswersWhatWaitsForTheBackendsWhenItStops) {
+    const Connection& waits = announce_and_wait();
+    announcer_.stop();
+    EXPECT_THAT(waits.answer(), AllOf(StartsWith("HTTP/1.1 503 "), HasSubstr("stops before every backend")));
+    EXPECT_THAT(announce_and_wait().answer(), StartsWith("HTTP/1.1 503 ")) << "no mark is passed any more";
+    EXPECT_EQ(fake_.marks(), 1u);
+    fake_.pass_marks();
+}
+
+TEST_F(AnnouncerTest, PassesTheMarkOfAConnectionThatWasClosed) {
+    Connection& gone = announce_and_wait();
+    const Connection& stays = announce_and_wait();
+    gone.close();
+    fake_.pass_marks(2);
+    EXPECT_THAT(stays.answer(), StartsWith("HTTP/1.1 200 "));
+    EXPECT_EQ(announcer_.delivery().waiting(), 0u);
+}
+
+TEST_F(AnnouncerTest, SaysWhyTheCoreMakesNoMark) {
+    fake_.answer_marks(FLOWD_LIMIT);
+    EXPECT_THAT(announce_and_wait().answer(), StartsWith("HTTP/1.1 503 "));
+    fake_.answer_marks(FLOWD_STOPPED);
+    EXPECT_THAT(announce_and_wait().answer(), AllOf(StartsWith("HTTP/1.1 503 "), HasSubstr("stops before")));
+    fake_.answer_marks(FLOWD_UNSUPPORTED);
+    EXPECT_THAT(announce_and_wait().answer(), StartsWith("HTTP/1.1 501 "));
 }
 
 TEST_F(AnnouncerTest, CountsAsFullOnlyWhatFoundTheQueuesFull) {

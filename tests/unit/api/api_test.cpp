@@ -34,8 +34,8 @@ const std::string start = R"({"state":"start","protocol":"tcp","source":{"addres
 std::string get(const std::string& path, const std::string& more = "") {
     return "GET " + path + " HTTP/1.1\r\nHost: h\r\n" + more + "\r\n";
 }
-std::string post(const std::string& body, const std::string& type = "application/json") {
-    return "POST /flow HTTP/1.1\r\nHost: h\r\nContent-Type: " + type +
+std::string post(const std::string& body, const std::string& type = "application/json", const std::string& query = "") {
+    return "POST /flow" + query + " HTTP/1.1\r\nHost: h\r\nContent-Type: " + type +
            "\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
 }
 
@@ -90,6 +90,10 @@ class ApiTest : public ::testing::Test {
         std::promise<std::string> status;
         host_.at_dispatch([&] { status.set_value(instance_->status()); });
         return status.get_future().get().find(part) != std::string::npos;
+    }
+    /// As when every backend has taken what was emitted.
+    void take_all() {
+        host_.at_dispatch([this] { host_.pass_marks(host_.marks()); });
     }
     /// As the core says it, on the instance's thread.
     void make_room() {
@@ -197,6 +201,47 @@ TEST_F(ApiTest, WaitsForRoomInTheQueuesAndAnswersThen) {
     EXPECT_THAT(other.answer(), HasSubstr("{\"accepted\":1}"));
     EXPECT_EQ(host_.events().size(), 4u) << "none is lost, none is there twice";
     EXPECT_THAT(finish(), HasSubstr(R"("waiting":0,"waited":2,"full":0)"));
+}
+
+TEST_F(ApiTest, AnswersOnceTheBackendsHaveTakenWhatIsPosted) {
+    config_.set("takenTimeout", "60s");
+    run();
+    Client client(endpoint_), dummy(endpoint_), hurries(endpoint_);
+    client.send(post(start, "application/json", "?wait=taken"));
+    dummy.send(get("/dummy/start?wait=taken"));
+    ASSERT_TRUE(eventually([&] { return shows("\"waitingTaken\":2"); }));
+    EXPECT_THAT(hurries.ask(post(start)), StartsWith("HTTP/1.1 200 ")) << "others do not wait";
+    take_all();
+    EXPECT_THAT(client.answer(), HasSubstr("{\"accepted\":1}"));
+    EXPECT_THAT(dummy.answer(), HasSubstr("\"State\":2"));
+    EXPECT_THAT(finish(), HasSubstr(R"("waitingTaken":0,"waitedTaken":2,"notTakenInTime":0)"));
+}
+
+TEST_F(ApiTest, RefusesOtherParametersOfAnAnnouncement) {
+    run();
+    Client client(endpoint_);
+    for (const char* query : {"?wait=accepted", "?wait", "?Wait=taken", "?wait=taken&limit=1"})
+        EXPECT_THAT(client.ask(post(start, "application/json", query)), StartsWith("HTTP/1.1 400 ")) << query;
+    EXPECT_THAT(client.ask(get("/dummy/end?wait=sent")), StartsWith("HTTP/1.1 400 "));
+    EXPECT_TRUE(host_.events().empty());
+}
+
+TEST_F(ApiTest, AnswersWhatWaitsForTheBackendsBeforeItStops) {
+    config_.set("takenTimeout", "60s");
+    run();
+    Client client(endpoint_);
+    client.send(post(start, "application/json", "?wait=taken"));
+    ASSERT_TRUE(eventually([&] { return shows("\"waitingTaken\":1"); }));
+    host_.request_stop();
+    EXPECT_THAT(client.answer(), StartsWith("HTTP/1.1 503 "));
+    finish();
+    EXPECT_FALSE(host_.logged("cut at the stop"));
+}
+
+TEST_F(ApiTest, WaitsForTheBackendsNoLongerThanAConnectionMayBeIdle) {
+    config_.set("takenTimeout", "20s").set("idleTimeout", "10s");
+    EXPECT_EQ(validate(), FLOWD_INVALID);
+    EXPECT_EQ(host_.problems().at(0).option, "takenTimeout");
 }
 
 TEST_F(ApiTest, BoundsWhatWaits) {

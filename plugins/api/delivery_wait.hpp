@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+// Requests with wait=taken: accepted, and answered once every backend has taken their events. [instance]
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <optional>
+
+#include "flowd/module.hpp"
+#include "lib/http/message.hpp"
+
+namespace flowd::api {
+
+/// A mark (flowd.delivery/1) is made for each request; marks are passed in their order. A request whose time is over is
+/// answered 504 and keeps its place until its mark is passed, so that what is outstanding in the core is bounded, too.
+class DeliveryWait {
+  public:
+    using Clock = std::chrono::steady_clock;
+    using Finish = std::function<void(http::Reply, http::Response)>;
+
+    DeliveryWait(Host& host, Finish finish) : host_(host), delivery_(host.delivery()), finish_(std::move(finish)) {}
+
+    /// Right after the events were emitted. `taken` is the answer when they have been taken; `until` is not before that of
+    /// an earlier call. Nothing: it waits, and has taken the reply.
+    [[nodiscard]] std::optional<http::Response> wait(http::Response taken, std::size_t accepted, Clock::time_point until,
+                                                     http::Reply& reply);
+    /// In stop(): answers all that wait; marks are not passed any more.
+    void stop();
+
+    /// Requests that wait, and those answered 504 whose mark is outstanding; a further one is answered 503 at once.
+    static constexpr std::size_t most_outstanding = 4096;
+
+    [[nodiscard]] std::size_t waiting() const { return outstanding_.size() - late_; }
+    [[nodiscard]] std::uint64_t waited() const { return waited_; }
+    [[nodiscard]] std::uint64_t timed_out() const { return timed_out_; }  ///< answered 504
+
+  private:
+    struct Outstanding {
+        http::Response taken;
+        std::size_t accepted;
+        Clock::time_point until;
+        http::Reply reply;
+    };
+
+    void on_mark();
+    void watch_time();
+    void on_time();
+
+    Host& host_;
+    Delivery delivery_;
+    Finish finish_;
+    std::deque<Outstanding> outstanding_;  ///< in the order of their marks
+    std::size_t late_ = 0;                 ///< of them, the first: answered already
+    Timer time_;
+    bool stopping_ = false;
+    std::uint64_t waited_ = 0;
+    std::uint64_t timed_out_ = 0;
+};
+
+}  // namespace flowd::api
