@@ -293,9 +293,10 @@ void Offered::take(const flowd_ext_command& table) {
 }
 
 void Instance::set_state(InstanceState state) {
-    state_.store(state, std::memory_order_release);
-    since_ns_ = unix_ns();
+    // The series first: whoever waits for a state finds it in the metrics.
     show_state(state);
+    since_ns_ = unix_ns();
+    state_.store(state, std::memory_order_release);
     changed_();
 }
 
