@@ -11,7 +11,7 @@
 
 namespace flowd::firefly {
 
-/// Accepts what docs/firefly.md lists under "What is understood" and refuses the rest with a reason.
+/// Accepts what docs/firefly.md lists under "Accepted forms" and refuses the rest with a reason.
 /// Reuses its memory: what a parsed Firefly borrows is valid until the next call.
 class Parser {
   public:
