@@ -4,16 +4,13 @@
 #include <algorithm>
 
 #include "core/flows/bus_state.hpp"
+#include "flowd/event.hpp"
 #include "flowd/sized.hpp"
 
 namespace flowd::core {
 namespace {
 
 constexpr std::size_t max_older = 64;  // ended flows of one key that a backend may be owed
-
-bool same_tag(flowd_tag a, flowd_tag b) {
-    return a.experiment == b.experiment && a.activity == b.activity;
-}
 
 /// 0/0 is no valid tag, 1/1 is default/default; any other says more.
 int weight_of(flowd_tag tag) {

@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "core/flows/bus_state.hpp"
+#include "flowd/event.hpp"
 #include "flowd/sized.hpp"
 
 namespace flowd::core {
@@ -64,10 +65,7 @@ void BusState::tell_catch_all(std::int64_t system_ns, Notices& notices) {
             best_precedence = precedence;
         }
         if (!best && !present_catch_all.present) return;
-        const bool unchanged = best && present_catch_all.present &&
-                               best->event.tag.experiment == present_catch_all.event.tag.experiment &&
-                               best->event.tag.activity == present_catch_all.event.tag.activity;
-        if (unchanged) return;
+        if (best && present_catch_all.present && same_tag(best->event.tag, present_catch_all.event.tag)) return;
         // The id of the announcement, so that what a backend receives has one; no shard hands out ids below 2^32.
         const std::uint64_t version = catch_all_version + 1;
         if (best) {
