@@ -129,15 +129,11 @@ Result<std::vector<Address>> KernelSocketProbe::addresses() {
     std::vector<Address> out;
     for (const ifaddrs* at = list; at != nullptr; at = at->ifa_next) {
         if (at->ifa_addr == nullptr) continue;
-        if (at->ifa_addr->sa_family == AF_INET) {
-            sockaddr_in v4{};
-            std::memcpy(&v4, at->ifa_addr, sizeof v4);
-            out.emplace_back(v4.sin_addr);
-        } else if (at->ifa_addr->sa_family == AF_INET6) {
-            sockaddr_in6 v6{};
-            std::memcpy(&v6, at->ifa_addr, sizeof v6);
-            out.emplace_back(v6.sin6_addr);
-        }
+        const int family = at->ifa_addr->sa_family;
+        if (family != AF_INET && family != AF_INET6) continue;
+        sockaddr_storage storage{};
+        std::memcpy(&storage, at->ifa_addr, family == AF_INET ? sizeof(sockaddr_in) : sizeof(sockaddr_in6));
+        if (const auto endpoint = Endpoint::from(storage)) out.push_back(endpoint->address);
     }
     return out;
 }
