@@ -106,7 +106,7 @@ bool BusState::is_start_of_ended(const Flow& ended, AnnouncerId id, const flowd_
     const std::uint32_t precedence = announcers[id.slot].precedence;
     if (precedence >= FLOWD_PRECEDENCE_EXPLICIT || precedence > ended.precedence || ended.ender == id.slot) return false;
     if (ended.end_reason != FLOWD_END_ANNOUNCED) return false;  // the connection itself may live on
-    // Whose end it was may have a coarser clock than the kernel's, so the moment at which the end was told counts as well.
+    // The announcer's clock may be coarser than the kernel's: the time at which the end was announced counts as well.
     const std::int64_t told = time.system - (time.steady - ended.seen_ns);
     return start.start_time_ns != 0 && start.start_time_ns < std::max(ended.end_ns, told);
 }
