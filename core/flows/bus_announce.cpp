@@ -248,8 +248,11 @@ flowd_result BusState::refresh(Shard& shard, Flow& flow, AnnouncerId id, const I
     const bool renamed = application != flow.texts.application() || rule != flow.texts.rule();
     FlowTexts texts = renamed ? shard.texts.intern(application, rule) : FlowTexts();
     shard.announcements.reserve();
+    // The flags of a flow change only with other ones, or when others announce it as well.
+    const bool may_tell = retag || forward || flow.further != Announcements::none ||
+                          flow.flags != static_cast<std::uint8_t>(event.flags);
     Outgoing out;
-    if (candidates) out.payload = kept.payload(in);
+    if (candidates && may_tell) out.payload = kept.payload(in);
     Gate gate(*this);
     if (retag && !gate.open(candidates & up_to_date(shard, flow), out.bytes(), bit, time.steady)) {
         tally.refuse(Refusal::full);
