@@ -28,30 +28,6 @@ bool replaces(flowd_tag tag, std::uint32_t precedence, bool owner, const Flow& f
     return higher || (precedence == flow.precedence && fresh > present);
 }
 
-/// The set of a flow's kept attachments as it will be; given up again when nothing comes of it.
-class NextKept {
-  public:
-    NextKept(KeptAttachments& kept, std::uint32_t before, const Incoming& in, std::atomic<std::uint64_t>& not_kept)
-        : kept_(kept) {
-        std::uint64_t refused = 0;
-        number_ = in.keeps ? kept.change(before, in.attachments(), refused) : kept.hold(before);
-        if (refused != 0) not_kept.fetch_add(refused, std::memory_order_relaxed);
-    }
-    ~NextKept() { kept_.release(number_); }
-    NextKept(const NextKept&) = delete;
-    NextKept& operator=(const NextKept&) = delete;
-
-    [[nodiscard]] std::shared_ptr<const Payload> payload(const Incoming& in) {
-        return in.attachment_count == 0 ? kept_.payload(number_) : kept_.payload(number_, in.attachments());
-    }
-    /// From here on it is the flow's.
-    void give_to(Flow& flow) { std::swap(number_, flow.kept); }
-
-  private:
-    KeptAttachments& kept_;
-    std::uint32_t number_;
-};
-
 std::uint8_t end_reason_of(const flowd_event& event) {
     return event.end_reason == FLOWD_END_UNKNOWN ? std::uint8_t{FLOWD_END_ANNOUNCED}
                                                  : static_cast<std::uint8_t>(event.end_reason);
@@ -177,10 +153,10 @@ flowd_result BusState::begin(Shard& shard, std::uint32_t found, AnnouncerId id, 
     }
     const std::uint32_t candidates = shard.active & shard.takes_start;
     // All that needs memory comes before anything is changed.
-    NextKept kept(shard.kept, KeptAttachments::none, in, attachments_not_kept);
+    NextKept kept(shard.kept, KeptAttachments::none, in.to_keep(), attachments_not_kept);
     FlowTexts texts = shard.texts.intern(to_view(in.event.application), to_view(in.event.rule));
     Outgoing out;
-    out.payload = candidates ? kept.payload(in) : nullptr;
+    out.payload = candidates ? kept.payload(in.attachments()) : nullptr;
     shard.store.reserve();
     Gate gate(*this);
     if (!gate.open(candidates & ~lag, out.bytes(), std::uint64_t{1} << id.slot, time.steady)) {
@@ -205,7 +181,7 @@ flowd_result BusState::begin(Shard& shard, std::uint32_t found, AnnouncerId id, 
         shard.store.link(index, index_hash);
     }
     fill(shard, flow, id, in, std::move(texts), time);
-    kept.give_to(flow);
+    kept.give_to(flow.kept);
     flow_id = flow.id;
     shard.next_expiry_ns = std::min(shard.next_expiry_ns, expiry_of(flow));
 
@@ -241,7 +217,7 @@ flowd_result BusState::refresh(Shard& shard, Flow& flow, AnnouncerId id, const I
     const std::uint32_t candidates = shard.active & shard.takes_ongoing;
 
     // All that needs memory comes before anything is changed.
-    NextKept kept(shard.kept, flow.kept, in, attachments_not_kept);
+    NextKept kept(shard.kept, flow.kept, in.to_keep(), attachments_not_kept);
     const bool names_application = event.application.length > 0 && (gives_tag || flow.texts.application().empty());
     const std::string_view application = names_application ? to_view(event.application) : flow.texts.application();
     const std::string_view rule = gives_tag ? to_view(event.rule) : flow.texts.rule();
@@ -252,7 +228,7 @@ flowd_result BusState::refresh(Shard& shard, Flow& flow, AnnouncerId id, const I
     const bool may_tell = retag || forward || flow.further != Announcements::none ||
                           flow.flags != static_cast<std::uint8_t>(event.flags);
     Outgoing out;
-    if (candidates && may_tell) out.payload = kept.payload(in);
+    if (candidates && may_tell) out.payload = kept.payload(in.attachments());
     Gate gate(*this);
     if (retag && !gate.open(candidates & up_to_date(shard, flow), out.bytes(), bit, time.steady)) {
         tally.refuse(Refusal::full);
@@ -277,7 +253,7 @@ flowd_result BusState::refresh(Shard& shard, Flow& flow, AnnouncerId id, const I
         shard.texts.release(flow.texts);
         flow.texts = std::move(texts);
     }
-    kept.give_to(flow);
+    kept.give_to(flow.kept);
     shard.next_expiry_ns = std::min(shard.next_expiry_ns, expiry_of(flow));
 
     if (!retag && !forward && flags == flow.flags) return FLOWD_OK;
@@ -313,14 +289,14 @@ flowd_result BusState::end(Shard& shard, Flow& flow, AnnouncerId id, const Incom
         return FLOWD_OK;
     }
     // All that needs memory comes before anything is changed.
-    NextKept kept(shard.kept, flow.kept, in, attachments_not_kept);
+    NextKept kept(shard.kept, flow.kept, in.to_keep(), attachments_not_kept);
     const std::uint64_t others = flow.announcers & ~bit;
     std::uint32_t highest = 0;
     for_each_bit(others, [&](unsigned slot) { highest = std::max(highest, announcers[slot].precedence.load()); });
     const bool goes_on = others != 0 && event.end_reason == FLOWD_END_WITHDRAWN;
     if (goes_on || announcers[id.slot].precedence < highest) {
         shard.usages.take(flow, event.usage, reporter(id.slot, event.sender));
-        kept.give_to(flow);
+        kept.give_to(flow.kept);
         tally.note(Effect::left);
         shard.announcements.leave(flow, static_cast<std::uint8_t>(id.slot));
         if (flow.owner == id.slot) flow.disown();
@@ -332,7 +308,7 @@ flowd_result BusState::end(Shard& shard, Flow& flow, AnnouncerId id, const Incom
     const bool renamed = flow.texts.application().empty() && event.application.length > 0;
     FlowTexts texts = renamed ? shard.texts.intern(to_view(event.application), flow.texts.rule()) : FlowTexts();
     Outgoing out;
-    out.payload = candidates ? kept.payload(in) : nullptr;
+    out.payload = candidates ? kept.payload(in.attachments()) : nullptr;
     Gate gate(*this);
     if (!gate.open(candidates & up_to_date(shard, flow), out.bytes(), bit, time.steady)) {
         tally.refuse(Refusal::full);
@@ -340,7 +316,7 @@ flowd_result BusState::end(Shard& shard, Flow& flow, AnnouncerId id, const Incom
     }
     shard.tombstones.push_back(tombstone_of(flow, time));
     shard.usages.take(flow, event.usage, reporter(id.slot, event.sender));
-    kept.give_to(flow);
+    kept.give_to(flow.kept);
     if (renamed) {
         shard.texts.release(flow.texts);
         flow.texts = std::move(texts);
@@ -372,10 +348,10 @@ flowd_result BusState::end_unseen(Shard& shard, AnnouncerId id, const Incoming& 
     const flowd_event& event = in.event;
     const std::uint32_t candidates = shard.active & shard.takes_end;
     // All that needs memory comes before anything is changed.
-    NextKept kept(shard.kept, KeptAttachments::none, in, attachments_not_kept);
+    NextKept kept(shard.kept, KeptAttachments::none, in.to_keep(), attachments_not_kept);
     FlowTexts texts = shard.texts.intern(to_view(event.application), to_view(event.rule));
     Outgoing out;
-    out.payload = candidates ? kept.payload(in) : nullptr;
+    out.payload = candidates ? kept.payload(in.attachments()) : nullptr;
     shard.store.reserve();
     Gate gate(*this);
     if (!gate.open(candidates, out.bytes(), std::uint64_t{1} << id.slot, time.steady)) {
@@ -388,7 +364,7 @@ flowd_result BusState::end_unseen(Shard& shard, AnnouncerId id, const Incoming& 
     shard.store.link(index, static_cast<std::uint32_t>(key_hash));
     shard.tombstones.back() = tombstone_of(flow, time);
     fill(shard, flow, id, in, std::move(texts), time);
-    kept.give_to(flow);
+    kept.give_to(flow.kept);
     flow.state = FlowState::live;
     flow.charged = static_cast<std::uint8_t>(id.slot);
     live.fetch_add(1, std::memory_order_relaxed);

@@ -21,6 +21,9 @@ struct Incoming {
     bool keeps;  ///< some attachment is to be kept
 
     [[nodiscard]] std::span<const flowd_attachment> attachments() const { return {attachment.data(), attachment_count}; }
+    [[nodiscard]] std::span<const flowd_attachment> to_keep() const {
+        return keeps ? attachments() : std::span<const flowd_attachment>();
+    }
 };
 
 /// Fills `in` from the event at `data`. Nothing: it is in order. `own_scope` as in normalise().

@@ -3,6 +3,7 @@
 // flows of a shard that have the same. Guarded by the shard's lock.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -10,6 +11,7 @@
 #include <span>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "core/flows/payload.hpp"
@@ -63,6 +65,33 @@ class KeptAttachments {
     std::unordered_map<std::string, std::uint32_t> numbers_;
     std::string key_;                      ///< of the last look-up, kept for its memory
     std::vector<flowd_attachment> found_;  ///< likewise
+};
+
+/// The set of a flow as it will be; given up again when nothing comes of it.
+class NextKept {
+  public:
+    /// Some of `changes` have FLOWD_ATTACHMENT_KEEP, or there are none.
+    NextKept(KeptAttachments& kept, std::uint32_t before, std::span<const flowd_attachment> changes,
+             std::atomic<std::uint64_t>& not_kept)
+        : kept_(kept) {
+        std::uint64_t refused = 0;
+        number_ = changes.empty() ? kept.hold(before) : kept.change(before, changes, refused);
+        if (refused != 0) not_kept.fetch_add(refused, std::memory_order_relaxed);
+    }
+    ~NextKept() { kept_.release(number_); }
+    NextKept(const NextKept&) = delete;
+    NextKept& operator=(const NextKept&) = delete;
+
+    /// What an event carries that brought `own`.
+    [[nodiscard]] std::shared_ptr<const Payload> payload(std::span<const flowd_attachment> own) {
+        return own.empty() ? kept_.payload(number_) : kept_.payload(number_, own);
+    }
+    /// From here on it is the flow's, and the flow's former one is given up.
+    void give_to(std::uint32_t& of_flow) { std::swap(number_, of_flow); }
+
+  private:
+    KeptAttachments& kept_;
+    std::uint32_t number_;
 };
 
 }  // namespace flowd::core

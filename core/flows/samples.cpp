@@ -163,13 +163,7 @@ void BusState::apply(std::span<const SamplePeriod::Entry> of_flow, Notices& noti
         else
             samples_shed.fetch_add(1, std::memory_order_relaxed);
     }
-    if (!brought.empty()) {
-        std::uint64_t not_kept = 0;
-        const std::uint32_t kept = shard.kept.change(flow->kept, brought, not_kept);
-        shard.kept.release(flow->kept);
-        flow->kept = kept;
-        attachments_not_kept.fetch_add(not_kept, std::memory_order_relaxed);
-    }
+    if (!brought.empty()) NextKept(shard.kept, flow->kept, brought, attachments_not_kept).give_to(flow->kept);
     if (gone) {
         expire(shard, *flow, Expiry::enricher_gone, time, notices);
         return;
