@@ -9,6 +9,7 @@
 #include <random>
 
 #include "core/flows/bus_state.hpp"
+#include "core/flows/flow_copies.hpp"
 #include "flowd/sized.hpp"
 
 namespace flowd::core {
@@ -141,28 +142,26 @@ void AnnouncerSlot::reset_counters() {
 
 void Bus::visit(const FlowVisitor& visitor, std::size_t batch) const {
     batch = std::max<std::size_t>(batch, 1);
-    std::vector<flowd_flow> flows;
-    std::vector<FlowTexts> texts;  // held while the visitor reads
-    flows.reserve(batch);
+    FlowCopies copies;
+    copies.reserve(batch);
     // Each time from another shard on: a reader who has no room for all does not always miss the same flows.
     const std::uint32_t first = state_->visits.fetch_add(1, std::memory_order_relaxed);
     for (std::uint32_t i = 0; i < BusState::shard_count; ++i) {
         Shard& shard = state_->shards[(first + i) % BusState::shard_count];
         bool more = true;
         for (std::uint32_t index = 0; more;) {
-            flows.clear();
-            texts.clear();
             {
                 const std::lock_guard lock(shard.mutex);
-                for (; index < shard.store.end() && flows.size() < batch; ++index) {
+                const std::uint32_t stop = std::min(shard.store.end(), index + records_per_lock);
+                for (; index < stop && copies.size() < batch; ++index) {
                     const Flow& flow = shard.store[index];
-                    if (flow.state != FlowState::live) continue;
-                    flows.push_back(state_->view(shard, flow));
-                    if (!flow.texts.empty()) texts.push_back(flow.texts);
+                    if (flow.state == FlowState::live) copies.add(state_->view(shard, flow), flow.texts);
                 }
                 more = index < shard.store.end();
             }
-            if (!flows.empty() && !visitor(flows)) return;
+            if (more && copies.size() < batch) continue;
+            if (copies.size() > 0 && !visitor(copies.flows())) return;
+            copies.clear();
         }
     }
 }
@@ -205,35 +204,32 @@ flowd_result Bus::page(const flowd_flow_filter* filter, std::uint64_t& cursor, s
     }
     const bool by_sender = filter != nullptr && (filter->members & FLOWD_FILTER_SENDER) != 0;
     std::size_t looked_at = 0;
-    std::vector<flowd_flow> flows;
-    std::vector<FlowTexts> texts;  // held while the visitor reads
+    FlowCopies copies;
     std::vector<std::uint32_t> behind;
     while (at_shard < state_->shards.size() && limit > 0 && looked_at < records_per_page) {
         Shard& shard = state_->shards[at_shard];
-        flows.clear();
-        texts.clear();
+        copies.clear();
         behind.clear();
         bool over = false;
         {
             const std::lock_guard lock(shard.mutex);
             if (index > shard.store.end()) return FLOWD_INVALID;  // the table never shrinks
             const std::uint32_t first = index;
-            for (; index < shard.store.end() && index - first < records_per_lock && flows.size() < limit; ++index) {
+            for (; index < shard.store.end() && index - first < records_per_lock && copies.size() < limit; ++index) {
                 const Flow& flow = shard.store[index];
                 if (flow.state != FlowState::live || (flow.announcers & announcers) == 0) continue;
                 if (filter != nullptr && !matches(flow, *filter)) continue;
                 if (by_sender && !shard.announcements.has_sender(flow, filter->sender)) continue;
-                flows.push_back(state_->view(shard, flow));
+                copies.add(state_->view(shard, flow), flow.texts);
                 behind.push_back(index + 1);
-                if (!flow.texts.empty()) texts.push_back(flow.texts);
             }
             over = index >= shard.store.end();
             looked_at += index - first + 1;
         }
         const auto place = [&](std::uint32_t next) { return (std::uint64_t{at_shard} + 1) << 32 | next; };
-        for (std::size_t i = 0; i < flows.size(); ++i) {
+        for (std::size_t i = 0; i < copies.size(); ++i) {
             --limit;
-            if (visitor(flows[i])) continue;
+            if (visitor(copies.flows()[i])) continue;
             cursor = place(behind[i]);
             return FLOWD_OK;
         }
@@ -259,17 +255,15 @@ bool Bus::find(const flowd_key& key, const std::function<void(const flowd_flow&)
     normalise(own, state_->own_scope);
     const std::uint64_t key_hash = state_->hash(own);
     Shard& shard = state_->shard_of(key_hash);
-    flowd_flow found{};
-    FlowTexts texts;  // held while the visitor reads
+    FlowCopies found;
     {
         const std::lock_guard lock(shard.mutex);
         Match direction = Match::none;
         const auto index = shard.store.find(own, static_cast<std::uint32_t>(key_hash), direction);
         if (index == FlowStore::none || shard.store[index].state != FlowState::live) return false;
-        found = state_->view(shard, shard.store[index]);
-        texts = shard.store[index].texts;
+        found.add(state_->view(shard, shard.store[index]), shard.store[index].texts);
     }
-    visitor(found);
+    visitor(found.flows().front());
     return true;
 }
 

@@ -327,7 +327,6 @@ flowd_flow BusState::view(const Shard& shard, const Flow& flow) const {
     out.precedence = flow.precedence;
     out.sender = flow.sender;
     out.announcer = name_of(flow);
-    flow.texts.lend_to(out);
     return out;
 }
 

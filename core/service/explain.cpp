@@ -61,12 +61,8 @@ ExplainedFlow::ExplainedFlow(const flowd_key& key) {
 
 void ExplainedFlow::take(const flowd_flow& flow) {
     flow_ = flow;
-    application_ = to_view(flow.application);
-    announcer_ = to_view(flow.announcer);
-    rule_ = to_view(flow.rule);
-    flow_.application = to_c(application_);
-    flow_.announcer = to_c(announcer_);
-    flow_.rule = to_c(rule_);
+    texts_ = FlowTexts(to_view(flow.application), to_view(flow.rule));
+    texts_.lend_to(flow_);
 }
 
 std::string explain_json(const Services& services, const ExplainedFlow& flow,

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "core/flows/flow_texts.hpp"
 #include "core/modules/findings.hpp"
 #include "core/modules/services.hpp"
 #include "flowd/result.hpp"
@@ -16,7 +17,7 @@ namespace flowd::core {
 /// "tcp" "[2001:db8::1]:5201" "192.0.2.1:40000": a protocol by name or number, and its two ends.
 [[nodiscard]] Result<flowd_key> read_flow_key(std::span<const std::string> words);
 
-/// A copy of a flow of the table, or of a tuple that is not in it: then flow_id is 0.
+/// A copy of a flow of the table, or of a tuple that is not in it: then flow_id is 0. The bus outlives it.
 class ExplainedFlow {
   public:
     explicit ExplainedFlow(const flowd_key& key);
@@ -29,7 +30,7 @@ class ExplainedFlow {
 
   private:
     flowd_flow flow_{};
-    std::string application_, announcer_, rule_;
+    FlowTexts texts_;
 };
 
 /// `said`: by instance.
