@@ -105,11 +105,9 @@ class Bus {
 
     /// The new backend is given all live flows and the present catch-all (FLOWD_RESYNC). FLOWD_LIMIT: no slot left.
     Result<std::shared_ptr<BackendQueue>> add_backend(BackendOptions options);
-    /// A reload's successor. `inherit`: it takes over what was not yet taken and is taken to know what the predecessor
-    /// was told (only when it accepts the same kinds of event); otherwise it is told all live flows anew, and the old
-    /// queue can still be taken from until it is empty: each event reaches one of the two.
-    Result<std::shared_ptr<BackendQueue>> replace_backend(const std::shared_ptr<BackendQueue>& old, BackendOptions options,
-                                                          bool inherit);
+    /// A reload's successor: it is told all live flows anew, and the ends that its predecessor missed. The old queue can
+    /// still be taken from until it is empty: each event reaches one of the two.
+    Result<std::shared_ptr<BackendQueue>> replace_backend(const std::shared_ptr<BackendQueue>& old, BackendOptions options);
     /// What it has not taken is dropped. To let it finish: stop the announcers, take until nothing is left, remove.
     /// One that was replaced: marks no longer wait for it.
     void remove_backend(const std::shared_ptr<BackendQueue>& queue);

@@ -222,55 +222,23 @@ void Bus::remove_backend(const std::shared_ptr<BackendQueue>& queue) {
     notices.fire();
 }
 
-Result<std::shared_ptr<BackendQueue>> Bus::replace_backend(const std::shared_ptr<BackendQueue>& old, BackendOptions options,
-                                                           bool inherit) {
+Result<std::shared_ptr<BackendQueue>> Bus::replace_backend(const std::shared_ptr<BackendQueue>& old,
+                                                           BackendOptions options) {
     const std::lock_guard registration(state_->registration);
     if (!old || state_->backends[old->core_->slot] != old->core_)
         return Error{FLOWD_NOT_FOUND, "the backend to be replaced by " + options.name + " is gone"};
-    if (!inherit || options.accepts != old->core_->accepts) {
-        // Both have a slot for a moment: the old one still has what it was told before.
-        auto& slots = state_->backends;
-        const auto free = std::find(slots.begin(), slots.end(), nullptr);
-        if (free == slots.end()) return no_slot("backend instances", max_backends);
-        *free = std::make_shared<QueueCore>(std::move(options), static_cast<unsigned>(free - slots.begin()), state_,
-                                            state_->clock.steady_ns());
-        const std::shared_ptr<QueueCore> fresh = *free;
-        Notices notices(*state_);
-        state_->hand_over(old->core_, fresh, notices);
-        fresh->wake();
-        notices.fire();
-        return std::make_shared<BackendQueue>(fresh);
-    }
-    const std::shared_ptr<QueueCore> from = old->core_;
-    const auto to = std::make_shared<QueueCore>(std::move(options), from->slot, state_, state_->clock.steady_ns());
-    from->detach();
-    {
-        const auto locks = state_->lock_all();
-        const std::scoped_lock both(from->mutex, to->mutex);
-        to->head = std::move(from->head);
-        to->tail = std::exchange(from->tail, nullptr);
-        to->used = std::exchange(from->used, 0);
-        to->bytes = std::exchange(from->bytes, 0);
-        to->waiting = std::exchange(from->waiting, 0);
-        to->counts = from->counts;
-        to->missed = from->missed || from->walking;
-        to->pushed = from->pushed;
-        to->settled = to->pushed - to->used;
-        to->walks = from->walks;
-        to->waits = std::move(from->waits);
-        for (Wait& wait : to->waits)
-            if (wait.walk != 0) wait.walk = to->walks + 1;
-        to->catch_all_told = true;  // perhaps: then it must hear of the end of it
-        for (std::size_t i = 0; i < to->delivered.size(); ++i) to->delivered[i] = from->delivered[i].load();
-        for (std::size_t i = 0; i < to->latency.size(); ++i) to->latency[i] = from->latency[i].load();
-        to->latency_sum_us = from->latency_sum_us.load();
-        to->refused = from->refused.load();
-        to->failed = from->failed.load();
-        to->armed = false;
-        state_->backends[from->slot] = to;
-    }
-    to->wake();
-    return std::make_shared<BackendQueue>(to);
+    // Both have a slot for a moment: the old one still has what it was told before.
+    auto& slots = state_->backends;
+    const auto free = std::find(slots.begin(), slots.end(), nullptr);
+    if (free == slots.end()) return no_slot("backend instances", max_backends);
+    *free = std::make_shared<QueueCore>(std::move(options), static_cast<unsigned>(free - slots.begin()), state_,
+                                        state_->clock.steady_ns());
+    const std::shared_ptr<QueueCore> fresh = *free;
+    Notices notices(*state_);
+    state_->hand_over(old->core_, fresh, notices);
+    fresh->wake();
+    notices.fire();
+    return std::make_shared<BackendQueue>(fresh);
 }
 
 void Bus::set_queue_limits(const QueueLimits& limits) {

@@ -142,7 +142,7 @@ Result<void> Instance::attach(const QueueLimits& limits, Instance* predecessor) 
         BackendOptions options{key_, component_.accepts, limits, [loop] { loop->wake(); }};
         // A new instance knows nothing of the flows that its predecessor was told, so it is told them again.
         auto queue = predecessor != nullptr && predecessor->queue_ != nullptr && !predecessor->queue_left_
-                         ? services_.bus.replace_backend(predecessor->queue_, std::move(options), false)
+                         ? services_.bus.replace_backend(predecessor->queue_, std::move(options))
                          : services_.bus.add_backend(std::move(options));
         if (!queue) return std::move(queue).error();
         if (predecessor != nullptr) predecessor->leave_queue();

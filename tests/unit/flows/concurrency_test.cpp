@@ -94,9 +94,11 @@ class Sink {
         for (const auto& event : queue_->take()) check(event);
     }
     void hand_over() {
-        auto fresh = bus_.replace_backend(queue_, options_, true);
+        auto fresh = bus_.replace_backend(queue_, options_);
         ASSERT_TRUE(fresh.ok());
-        queue_ = *fresh;
+        for (auto events = queue_->take(); !events.empty(); events = queue_->take())
+            for (const auto& event : events) check(event);
+        bus_.remove_backend(std::exchange(queue_, *fresh));
     }
     std::uint64_t started = 0;
     std::uint64_t ended = 0;
@@ -108,6 +110,8 @@ class Sink {
         Tuple tuple{};
         std::memcpy(tuple.data(), &event.key, sizeof event.key);
         std::uint64_t& live = live_[tuple];
+        // A successor is told again what its predecessor was told.
+        if (event.kind == FLOWD_EVENT_START && live == event.flow_id && (event.flags & FLOWD_RESYNC)) return;
         if (event.kind == FLOWD_EVENT_START) {
             ++started;
             // Ids of one record rise, so an id that was seen before is a flow told twice.
@@ -258,7 +262,7 @@ TEST(Concurrency, MembersMayComeAndGoWhileEventsFlow) {
         few.stall_after_ns = 1'000'000;
         auto queue = *bus.add_backend({"firefly", all_kinds, few});
         for (int i = 0; i < 20; ++i) (void)queue->take();
-        queue = *bus.replace_backend(queue, {"firefly", all_kinds, few}, round % 2 == 0);
+        queue = *bus.replace_backend(queue, {"firefly", all_kinds, few});
         for (int i = 0; i < 20; ++i) (void)queue->take();
         bus.remove_backend(queue);
     }

@@ -128,7 +128,7 @@ TEST_F(Marks, OneThatIsReplacedCountsUntilItHasTakenWhatItHasAndItsSuccessorWhat
     emit(kafka, end(4));
     bus->mark(kafka);
     auto old = one.queue;
-    auto fresh = bus->replace_backend(old, {"one", all_kinds, {}, {}}, false);
+    auto fresh = bus->replace_backend(old, {"one", all_kinds, {}, {}});
     ASSERT_TRUE(fresh.ok());
     one.queue = *fresh;
     EXPECT_FALSE(one.take_all().empty());
@@ -142,7 +142,7 @@ TEST_F(Marks, OneThatWasReplacedAndClosedNoLongerCounts) {
     one.take_all();
     emit(kafka, start(1));
     auto old = one.queue;
-    one.queue = *bus->replace_backend(old, {"one", all_kinds, {}, {}}, false);
+    one.queue = *bus->replace_backend(old, {"one", all_kinds, {}, {}});
     bus->mark(kafka);
     one.take_all();
     EXPECT_EQ(passed, 0u);

@@ -237,7 +237,7 @@ TEST(Stress, EachBackendHearsEachStartAndEachEndOnceAndInOrder) {
             for (const auto& own : bus.counters().backends)
                 if (own.name == "replaced") walks_of_predecessors += own.resyncs;
             const auto old = replaced.queue;
-            auto fresh = bus.replace_backend(old, replaced.options, false);
+            auto fresh = bus.replace_backend(old, replaced.options);
             ASSERT_TRUE(fresh.ok());
             replaced.queue = *fresh;
             for (auto rest = old->take(); !rest.empty(); rest = old->take()) replaced.hear(rest);
