@@ -10,10 +10,10 @@ namespace flowd::api {
 namespace {
 
 [[nodiscard]] http::Response not_taken(unsigned status, std::string_view detail, std::size_t accepted) {
-    return http::passing_problem(
-        status, {.detail = detail,
-                 .hint = "the backends are told of what was accepted; sending it again does no harm",
-                 .more = [accepted](json::Writer& writer) { writer.member("accepted", accepted); }});
+    return http::passing_problem(status,
+                                 {.detail = detail,
+                                  .hint = "the backends are told of what was accepted; sending it again does no harm",
+                                  .more = [accepted](json::Writer& writer) { writer.member("accepted", accepted); }});
 }
 
 [[nodiscard]] http::Response stopped(std::size_t accepted) {
