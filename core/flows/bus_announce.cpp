@@ -225,8 +225,8 @@ flowd_result BusState::refresh(Shard& shard, Flow& flow, AnnouncerId id, const I
     FlowTexts texts = renamed ? shard.texts.intern(application, rule) : FlowTexts();
     shard.announcements.reserve();
     // The flags of a flow change only with other ones, or when others announce it as well.
-    const bool may_tell = retag || forward || flow.further != Announcements::none ||
-                          flow.flags != static_cast<std::uint8_t>(event.flags);
+    const bool may_tell =
+        retag || forward || flow.further != Announcements::none || flow.flags != static_cast<std::uint8_t>(event.flags);
     Outgoing out;
     if (candidates && may_tell) out.payload = kept.payload(in.attachments());
     Gate gate(*this);

@@ -238,7 +238,7 @@ struct BusState : std::enable_shared_from_this<BusState> {
     void attach_to(Shard& shard, const QueueCore& queue);
     void detach_from(Shard& shard, const QueueCore& queue);
 
-    [[nodiscard]] std::uint64_t announcers_called(flowd_string name);  ///< as bits
+    [[nodiscard]] std::uint64_t announcers_called(flowd_string name);           ///< as bits
     [[nodiscard]] flowd_flow view(const Shard& shard, const Flow& flow) const;  ///< all but its texts
 
     const Clock clock;
