@@ -8,10 +8,10 @@
 #include <optional>
 #include <ostream>
 
+#include "core/base/version.hpp"
 #include "core/cli/commands.hpp"
 #include "core/cli/label.hpp"
 #include "core/service/installation.hpp"
-#include "core/service/version.hpp"
 #include "flowd/abi/base.h"
 #include "flowd/json.hpp"
 

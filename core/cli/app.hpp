@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "core/service/exit_codes.hpp"
+#include "core/base/exit_codes.hpp"
 
 namespace flowd::core::cli {
 

@@ -2,15 +2,15 @@
 #include <algorithm>
 #include <ostream>
 
+#include "core/base/text.hpp"
+#include "core/base/version.hpp"
 #include "core/cli/commands.hpp"
 #include "core/config/offline_host.hpp"
 #include "core/config/render.hpp"
-#include "core/modules/findings.hpp"
+#include "core/host/findings.hpp"
 #include "core/service/installation.hpp"
 #include "core/service/problem_exit.hpp"
 #include "core/service/status_json.hpp"
-#include "core/service/text.hpp"
-#include "core/service/version.hpp"
 #include "flowd/json.hpp"
 #include "flowd/sized.hpp"
 

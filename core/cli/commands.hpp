@@ -6,9 +6,9 @@
 #include <string>
 #include <vector>
 
+#include "core/base/paths.hpp"
 #include "core/cli/app.hpp"
 #include "core/cli/output.hpp"
-#include "core/service/paths.hpp"
 
 namespace flowd::core::cli {
 

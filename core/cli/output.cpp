@@ -6,8 +6,8 @@
 #include <ostream>
 #include <string>
 
+#include "core/base/text.hpp"
 #include "core/cli/render.hpp"
-#include "core/service/text.hpp"
 #include "flowd/json.hpp"
 
 namespace flowd::core::cli {

@@ -5,8 +5,8 @@
 #include <iosfwd>
 #include <string_view>
 
+#include "core/base/exit_codes.hpp"
 #include "core/control/protocol.hpp"
-#include "core/service/exit_codes.hpp"
 #include "flowd/result.hpp"
 
 namespace flowd::core::cli {

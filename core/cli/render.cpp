@@ -9,8 +9,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "core/base/text.hpp"
 #include "core/cli/table.hpp"
-#include "core/service/text.hpp"
 
 namespace flowd::core::cli {
 namespace {

@@ -2,15 +2,15 @@
 #include <algorithm>
 #include <ostream>
 
+#include "core/base/logging.hpp"
+#include "core/base/version.hpp"
 #include "core/cli/commands.hpp"
 #include "core/cli/interrupt.hpp"
 #include "core/cli/tool_words.hpp"
 #include "core/config/offline_host.hpp"
 #include "core/modules/module_set.hpp"
 #include "core/service/installation.hpp"
-#include "core/service/logging.hpp"
 #include "core/service/problem_exit.hpp"
-#include "core/service/version.hpp"
 #include "flowd/json.hpp"
 #include "flowd/sized.hpp"
 

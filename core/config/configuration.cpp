@@ -4,11 +4,11 @@
 #include <algorithm>
 #include <array>
 
+#include "core/base/version.hpp"
 #include "core/config/binder.hpp"
 #include "core/config/nearest.hpp"
 #include "core/config/offline_host.hpp"
 #include "core/config/source.hpp"
-#include "core/service/version.hpp"
 
 namespace flowd::core {
 

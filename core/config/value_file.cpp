@@ -8,7 +8,7 @@
 #include <array>
 #include <cerrno>
 
-#include "core/service/text.hpp"
+#include "core/base/text.hpp"
 #include "flowd/unique_fd.hpp"
 
 namespace flowd::core {

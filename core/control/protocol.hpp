@@ -12,7 +12,7 @@
 #include <string_view>
 #include <vector>
 
-#include "core/service/exit_codes.hpp"
+#include "core/base/exit_codes.hpp"
 
 namespace flowd::core::control {
 

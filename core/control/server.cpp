@@ -11,9 +11,9 @@
 #include <optional>
 #include <vector>
 
+#include "core/base/loop.hpp"
 #include "core/control/connection.hpp"
 #include "core/control/listener.hpp"
-#include "core/modules/loop.hpp"
 #include "flowd/unique_fd.hpp"
 
 namespace flowd::core::control {

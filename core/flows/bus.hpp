@@ -15,8 +15,8 @@
 #include <string>
 #include <string_view>
 
+#include "core/base/clock.hpp"
 #include "core/flows/backend_queue.hpp"
-#include "core/flows/clock.hpp"
 #include "core/flows/counters.hpp"
 #include "core/flows/samples.hpp"
 #include "core/flows/socket_probe.hpp"

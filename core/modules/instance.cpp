@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "core/flows/clock.hpp"
+#include "core/base/clock.hpp"
 #include "core/modules/outcome.hpp"
 
 namespace flowd::core {

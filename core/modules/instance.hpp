@@ -22,12 +22,12 @@
 #include <string_view>
 #include <vector>
 
+#include "core/base/loop.hpp"
+#include "core/base/thread.hpp"
 #include "core/config/configuration.hpp"
-#include "core/modules/host.hpp"
-#include "core/modules/loop.hpp"
+#include "core/host/host.hpp"
+#include "core/host/services.hpp"
 #include "core/modules/sample_gate.hpp"
-#include "core/modules/services.hpp"
-#include "core/modules/thread.hpp"
 #include "flowd/abi/ext/command.h"
 #include "flowd/abi/ext/explain.h"
 #include "flowd/abi/ext/findings.h"

@@ -4,7 +4,7 @@
 #include <exception>
 #include <utility>
 
-#include "core/flows/clock.hpp"
+#include "core/base/clock.hpp"
 #include "core/modules/instance.hpp"
 #include "core/modules/outcome.hpp"
 #include "flowd/sized.hpp"

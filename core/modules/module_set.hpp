@@ -10,10 +10,10 @@
 #include <string_view>
 #include <vector>
 
+#include "core/base/trust.hpp"
 #include "core/config/component_lookup.hpp"
 #include "core/modules/component_check.hpp"
 #include "core/modules/module.hpp"
-#include "core/service/trust.hpp"
 
 namespace flowd::core {
 

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "core/flows/counters.hpp"
-#include "core/service/metrics.hpp"
+#include "core/host/metrics.hpp"
 
 namespace flowd::core {
 

@@ -9,10 +9,12 @@
 #include <filesystem>
 #include <optional>
 
+#include "core/base/clock.hpp"
+#include "core/base/log_limiter.hpp"
+#include "core/base/version.hpp"
+#include "core/base/worker.hpp"
 #include "core/config/configuration.hpp"
 #include "core/control/server.hpp"
-#include "core/flows/clock.hpp"
-#include "core/modules/log_limiter.hpp"
 #include "core/service/bus_metrics.hpp"
 #include "core/service/control_commands.hpp"
 #include "core/service/installation.hpp"
@@ -22,8 +24,6 @@
 #include "core/service/sampling.hpp"
 #include "core/service/signals.hpp"
 #include "core/service/supervisor.hpp"
-#include "core/service/version.hpp"
-#include "core/service/worker.hpp"
 
 namespace flowd::core {
 

@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "core/service/exit_codes.hpp"
-#include "core/service/logging.hpp"
+#include "core/base/exit_codes.hpp"
+#include "core/base/logging.hpp"
 
 namespace flowd::core {
 

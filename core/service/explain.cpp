@@ -6,8 +6,8 @@
 #include <charconv>
 #include <optional>
 
+#include "core/base/text.hpp"
 #include "core/service/status_json.hpp"
-#include "core/service/text.hpp"
 #include "flowd/address.hpp"
 #include "flowd/sized.hpp"
 

@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "core/flows/flow_texts.hpp"
-#include "core/modules/findings.hpp"
-#include "core/modules/services.hpp"
+#include "core/host/findings.hpp"
+#include "core/host/services.hpp"
 #include "flowd/result.hpp"
 
 namespace flowd::core {

@@ -7,9 +7,9 @@
 #include <string>
 #include <vector>
 
+#include "core/base/paths.hpp"
 #include "core/config/configuration.hpp"
 #include "core/modules/module_set.hpp"
-#include "core/service/paths.hpp"
 
 namespace flowd::core {
 

@@ -13,7 +13,7 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "core/service/descriptors.hpp"
+#include "core/host/descriptors.hpp"
 
 namespace flowd::core {
 

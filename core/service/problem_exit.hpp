@@ -2,8 +2,8 @@
 // Which exit code a problem stands for. Pure functions.
 #pragma once
 
+#include "core/base/exit_codes.hpp"
 #include "core/config/problem.hpp"
-#include "core/service/exit_codes.hpp"
 
 namespace flowd::core {
 

@@ -7,8 +7,8 @@
 #include <cstdint>
 #include <memory>
 
+#include "core/base/loop.hpp"
 #include "core/flows/bus.hpp"
-#include "core/modules/loop.hpp"
 #include "core/modules/sample_gate.hpp"
 #include "core/service/supervisor.hpp"
 

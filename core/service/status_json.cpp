@@ -7,9 +7,9 @@
 
 #include <algorithm>
 
-#include "core/flows/clock.hpp"
-#include "core/service/text.hpp"
-#include "core/service/version.hpp"
+#include "core/base/clock.hpp"
+#include "core/base/text.hpp"
+#include "core/base/version.hpp"
 #include "flowd/address.hpp"
 #include "flowd/sized.hpp"
 

@@ -9,9 +9,9 @@
 #include <string>
 #include <vector>
 
+#include "core/base/exit_codes.hpp"
 #include "core/config/configuration.hpp"
 #include "core/modules/instance.hpp"
-#include "core/service/exit_codes.hpp"
 #include "core/service/reload_plan.hpp"
 
 namespace flowd::core {

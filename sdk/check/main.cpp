@@ -6,9 +6,9 @@
 #include <filesystem>
 #include <string>
 
+#include "core/base/paths.hpp"
 #include "core/modules/describe.hpp"
 #include "core/modules/module_set.hpp"
-#include "core/service/paths.hpp"
 #include "flowd/json.hpp"
 #include "sdk/check/runner.hpp"
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "core/service/trust.hpp"
+#include "core/base/trust.hpp"
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "core/service/paths.hpp"
+#include "core/base/paths.hpp"
 
 #include <gmock/gmock.h>
 

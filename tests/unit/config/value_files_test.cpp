@@ -7,9 +7,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "core/base/trust.hpp"
 #include "core/config/render.hpp"
 #include "core/config/value_file.hpp"
-#include "core/service/trust.hpp"
 #include "fakes.hpp"
 
 namespace flowd::core::test {

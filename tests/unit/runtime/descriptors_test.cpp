@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "core/service/descriptors.hpp"
+#include "core/host/descriptors.hpp"
 
 #include <fcntl.h>
 #include <gmock/gmock.h>

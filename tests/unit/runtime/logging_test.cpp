@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "core/service/logging.hpp"
+#include "core/base/logging.hpp"
 
 #include <fcntl.h>
 #include <gmock/gmock.h>
@@ -12,7 +12,7 @@
 #include <cstdio>
 #include <sstream>
 
-#include "core/modules/log_limiter.hpp"
+#include "core/base/log_limiter.hpp"
 #include "flowd/unique_fd.hpp"
 
 namespace flowd::core {

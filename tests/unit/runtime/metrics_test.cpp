@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "core/service/metrics.hpp"
+#include "core/host/metrics.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -2,10 +2,10 @@
 // What instances refuse from outside, and who sent it.
 #include <thread>
 
-#include "core/modules/refusal_log.hpp"
-#include "core/service/sender_ids.hpp"
+#include "core/base/text.hpp"
+#include "core/host/refusal_log.hpp"
+#include "core/host/sender_ids.hpp"
 #include "core/service/status_json.hpp"
-#include "core/service/text.hpp"
 #include "flowd/address.hpp"
 #include "scripted.hpp"
 

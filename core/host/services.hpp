@@ -2,18 +2,18 @@
 // What instances use of the daemon. All of it may be used from any thread and outlives every host.
 #pragma once
 
+#include "core/base/logging.hpp"
 #include "core/config/registry.hpp"
 #include "core/flows/bus.hpp"
-#include "core/modules/findings.hpp"
-#include "core/service/descriptors.hpp"
-#include "core/service/directories.hpp"
-#include "core/service/interfaces.hpp"
-#include "core/service/logging.hpp"
-#include "core/service/metrics.hpp"
-#include "core/service/own_sockets.hpp"
-#include "core/service/refusals.hpp"
-#include "core/service/sender_ids.hpp"
-#include "core/service/shared_descriptors.hpp"
+#include "core/host/descriptors.hpp"
+#include "core/host/directories.hpp"
+#include "core/host/findings.hpp"
+#include "core/host/interfaces.hpp"
+#include "core/host/metrics.hpp"
+#include "core/host/own_sockets.hpp"
+#include "core/host/refusals.hpp"
+#include "core/host/sender_ids.hpp"
+#include "core/host/shared_descriptors.hpp"
 
 namespace flowd::core {
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "core/service/logging.hpp"
+#include "core/base/logging.hpp"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -16,7 +16,7 @@
 #include <cstdlib>
 #include <mutex>
 
-#include "core/service/text.hpp"
+#include "core/base/text.hpp"
 #include "flowd/unique_fd.hpp"
 
 namespace flowd::core {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "core/service/version.hpp"
+#include "core/base/version.hpp"
 
 namespace flowd::core {
 

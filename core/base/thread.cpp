@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "core/modules/thread.hpp"
+#include "core/base/thread.hpp"
 
 #include <signal.h>
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "core/modules/loop.hpp"
+#include "core/base/loop.hpp"
 
 #include <sys/eventfd.h>
 #include <sys/timerfd.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "core/service/shared_descriptors.hpp"
+#include "core/host/shared_descriptors.hpp"
 
 namespace flowd::core {
 

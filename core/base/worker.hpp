@@ -9,7 +9,7 @@
 #include <mutex>
 #include <string>
 
-#include "core/modules/thread.hpp"
+#include "core/base/thread.hpp"
 
 namespace flowd::core {
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "core/modules/log_limiter.hpp"
+#include "core/base/log_limiter.hpp"
 
 namespace flowd::core {
 

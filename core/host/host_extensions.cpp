@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "core/modules/host_extensions.hpp"
+#include "core/host/host_extensions.hpp"
 
 #include <string_view>
 #include <vector>
 
-#include "core/modules/host.hpp"
-#include "core/modules/shield.hpp"
+#include "core/host/host.hpp"
+#include "core/host/shield.hpp"
 #include "flowd/abi/ext/delivery.h"
 #include "flowd/abi/ext/descriptors.h"
 #include "flowd/abi/ext/flows.h"

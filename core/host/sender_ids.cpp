@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "core/service/sender_ids.hpp"
+#include "core/host/sender_ids.hpp"
 
 #include <sys/random.h>
 

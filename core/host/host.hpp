@@ -17,10 +17,10 @@
 #include <thread>
 #include <vector>
 
-#include "core/modules/log_limiter.hpp"
-#include "core/modules/loop.hpp"
-#include "core/modules/refusal_log.hpp"
-#include "core/modules/services.hpp"
+#include "core/base/log_limiter.hpp"
+#include "core/base/loop.hpp"
+#include "core/host/refusal_log.hpp"
+#include "core/host/services.hpp"
 #include "flowd/abi/host.h"
 
 namespace flowd::core {

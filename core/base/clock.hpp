@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// core/flows/clock.hpp: the two clocks, in nanoseconds; and where the flow table takes its time from: tests bring their
+// core/base/clock.hpp: the two clocks, in nanoseconds; and where the flow table takes its time from: tests bring their
 // own.
 #pragma once
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "core/service/own_sockets.hpp"
+#include "core/host/own_sockets.hpp"
 
 #include <dirent.h>
 #include <sys/socket.h>

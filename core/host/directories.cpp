@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "core/service/directories.hpp"
+#include "core/host/directories.hpp"
 
 #include <algorithm>
 #include <cstdlib>

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "core/service/metrics.hpp"
+#include "core/host/metrics.hpp"
 
 #include <algorithm>
 #include <cmath>
 
-#include "core/service/text.hpp"
+#include "core/base/text.hpp"
 
 namespace flowd::core {
 

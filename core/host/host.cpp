@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "core/modules/host.hpp"
+#include "core/host/host.hpp"
 
 #include <algorithm>
 #include <new>
 
+#include "core/base/version.hpp"
 #include "core/config/component_lookup.hpp"
-#include "core/modules/host_extensions.hpp"
-#include "core/modules/shield.hpp"
-#include "core/service/version.hpp"
+#include "core/host/host_extensions.hpp"
+#include "core/host/shield.hpp"
 #include "flowd/sized.hpp"
 
 namespace flowd::core {

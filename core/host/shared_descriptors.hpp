@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-#include "core/service/watchers.hpp"
+#include "core/host/watchers.hpp"
 #include "flowd/result.hpp"
 #include "flowd/unique_fd.hpp"
 

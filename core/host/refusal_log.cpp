@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "core/modules/refusal_log.hpp"
+#include "core/host/refusal_log.hpp"
 
-#include "core/service/text.hpp"
+#include "core/base/text.hpp"
 
 namespace flowd::core {
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "core/service/interfaces.hpp"
+#include "core/host/interfaces.hpp"
 
 namespace flowd::core {
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "core/service/refusals.hpp"
+#include "core/host/refusals.hpp"
 
 #include <algorithm>
 
-#include "core/flows/clock.hpp"
+#include "core/base/clock.hpp"
 
 namespace flowd::core {
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "core/service/worker.hpp"
+#include "core/base/worker.hpp"
 
 #include <utility>
 

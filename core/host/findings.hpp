@@ -12,7 +12,7 @@
 #include <string_view>
 #include <vector>
 
-#include "core/service/metrics.hpp"
+#include "core/host/metrics.hpp"
 #include "flowd/abi/ext/explain.h"
 #include "flowd/abi/ext/findings.h"
 #include "flowd/json.hpp"

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "core/modules/findings.hpp"
+#include "core/host/findings.hpp"
 
 #include <algorithm>
 
-#include "core/modules/shield.hpp"
-#include "core/service/text.hpp"
+#include "core/base/text.hpp"
+#include "core/host/shield.hpp"
 #include "flowd/sized.hpp"
 
 namespace flowd::core {

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "core/service/watchers.hpp"
+#include "core/host/watchers.hpp"
 
 namespace flowd::core {
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "core/service/text.hpp"
+#include "core/base/text.hpp"
 
 #include <simdjson.h>
 

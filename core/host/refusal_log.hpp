@@ -15,8 +15,8 @@
 #include <string>
 #include <string_view>
 
-#include "core/service/metrics.hpp"
-#include "core/service/refusals.hpp"
+#include "core/host/metrics.hpp"
+#include "core/host/refusals.hpp"
 
 namespace flowd::core {
 
