@@ -92,6 +92,7 @@ std::vector<MetricSample> FindingsBoard::metrics() const {
                       {"id", finding.id},
                       {"severity", std::string(severity_name(finding.severity))}}];
     std::vector<MetricSample> samples;
+    samples.reserve(counts.size());
     for (const auto& [labels, count] : counts)
         samples.push_back({MetricType::gauge,
                            "findings",

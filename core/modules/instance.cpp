@@ -215,7 +215,7 @@ bool Instance::run_job(Job job) {
     return loop_->post([this, job = std::move(job)] { job(live_ ? module_ : nullptr); });
 }
 
-void Instance::reconfigure(std::shared_ptr<const InstanceConfig> config, Reconfigured done) {
+void Instance::reconfigure(std::shared_ptr<const InstanceConfig> config, const Reconfigured& done) {
     if (component_.reconfigure == nullptr) return done(FLOWD_UNSUPPORTED, {});
     const bool posted = run_job([this, config, done](flowd_instance* module) {
         if (module == nullptr) return done(FLOWD_STOPPED, {});

@@ -132,7 +132,7 @@ class Instance {
     /// Tries a new configuration on the running instance; `done` is called on its thread, or never when it stops meanwhile.
     /// `why`: what the module said of a failure, at its place in the new configuration.
     using Reconfigured = std::function<void(flowd_result, const std::string& why)>;
-    void reconfigure(std::shared_ptr<const InstanceConfig> config, Reconfigured done);
+    void reconfigure(std::shared_ptr<const InstanceConfig> config, const Reconfigured& done);
     /// The same values, written elsewhere: from now on problems are located there.
     void relocate(std::shared_ptr<const InstanceConfig> config);
     /// What stray threads of the module may still use after the instance is gone; null when it was never launched.

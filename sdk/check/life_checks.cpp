@@ -85,7 +85,7 @@ Outcome stop_for_any_reason(Subject& subject) {
     constexpr std::uint32_t reasons[] = {FLOWD_STOP_DAEMON_ENDS, FLOWD_STOP_REPLACED, FLOWD_STOP_REMOVED, FLOWD_STOP_FAILED,
                                          77};  // of a later minor
     for (const std::uint32_t reason : reasons) {
-        const Outcome outcome = with_life(subject, [&](Life& life, ProbeHost&) {
+        Outcome outcome = with_life(subject, [&](Life& life, ProbeHost&) {
             life.stop_for(reason);
             if (!life.up()) return skipped_for(life);
             life.live({}, std::chrono::milliseconds(1));
