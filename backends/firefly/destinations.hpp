@@ -10,7 +10,7 @@
 #include "flowd/module.hpp"
 #include "lib/firefly/flowd_member.hpp"
 #include "lib/net/address_hash.hpp"
-#include "lib/net/own_receivers.hpp"
+#include "lib/net/own_sockets.hpp"
 #include "lib/net/sender.hpp"
 
 namespace flowd::firefly_backend {
@@ -18,7 +18,7 @@ namespace flowd::firefly_backend {
 /// Most destinations do not listen: their ICMP errors are nobody's concern, so the sockets are not connected.
 class Destinations {
   public:
-    explicit Destinations(Host& host) : host_(host) {}
+    explicit Destinations(Host& host) : host_(host), own_(host) {}
 
     enum class Answer { queued, not_a_host, ourselves, no_room };
 

@@ -19,7 +19,7 @@
 #include "backends/firefly/tools.hpp"
 #include "flowd/module.hpp"
 #include "lib/net/hosted_target.hpp"
-#include "lib/net/own_receivers.hpp"
+#include "lib/net/own_sockets.hpp"
 
 namespace flowd::firefly_backend {
 
@@ -124,7 +124,7 @@ class FireflyBackend final : public Backend {
     std::string numbered_;
     std::uint64_t boot_ = firefly::this_boot();
     StunClient stun_;
-    net::OwnReceivers own_;
+    net::OwnReceivers own_{host()};
     std::vector<Collector> collectors_;
     Destinations destinations_;
     std::array<std::uint64_t, skip_names.size()> skipped_{};

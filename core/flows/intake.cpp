@@ -12,6 +12,7 @@ namespace flowd::core {
 namespace {
 
 constexpr std::uint32_t plugin_flags = FLOWD_LEARNT_REMOTELY | FLOWD_METERED | FLOWD_NOT_TO_PEER;
+constexpr std::uint32_t usage_bits = FLOWD_USAGE_BYTES | FLOWD_USAGE_PACKETS;
 constexpr std::size_t max_attachment_id = 128;
 constexpr std::size_t least_event = offsetof(flowd_event, tag) + sizeof(flowd_tag);
 constexpr std::size_t least_attachment = offsetof(flowd_attachment, bytes) + sizeof(flowd_bytes);
@@ -39,8 +40,9 @@ std::optional<Refusal> check_catch_all(const flowd_event& event) {
     const flowd_usage& usage = event.usage;
     const bool measured = (usage.bytes_sent | usage.bytes_received | usage.packets_sent | usage.packets_received |
                            usage.source | usage.known) != 0;
-    const bool of_flow = std::memcmp(&event.key, &no_key, sizeof no_key) != 0 || measured || event.start_time_ns != 0 ||
-                         event.end_time_ns != 0 || event.rule.length != 0 || event.attachment_count != 0;
+    const bool of_flow = std::memcmp(&event.key, &no_key, sizeof no_key) != 0 || event.flow_id != 0 || measured ||
+                         event.start_time_ns != 0 || event.end_time_ns != 0 || event.rule.length != 0 ||
+                         event.attachment_count != 0;
     return of_flow ? std::optional(Refusal::bad_catch_all) : std::nullopt;
 }
 
@@ -63,6 +65,10 @@ bool is_absent(flowd_string text) {
 }
 
 }  // namespace
+
+bool is_known(const flowd_usage& usage) {
+    return (usage.known & ~usage_bits) == 0;
+}
 
 flowd_string cut_at_character(flowd_string text, std::size_t most) {
     if (text.length <= most) return text;
@@ -103,7 +109,7 @@ std::optional<Refusal> take_in(const void* data, std::size_t stride, std::uint32
     const bool of_flow = is_of_flow(event.kind);
     if (!of_flow && event.kind != FLOWD_EVENT_CATCH_ALL && event.kind != FLOWD_EVENT_CATCH_ALL_CLEAR)
         return Refusal::bad_kind;
-    if ((event.flags & ~plugin_flags) != 0) return Refusal::bad_flags;
+    if ((event.flags & ~plugin_flags) != 0 || !is_known(event.usage)) return Refusal::bad_flags;
     if (!is_zero(event.reserved, sizeof event.reserved)) return Refusal::bad_reserved;
     if (event.local > FLOWD_LOCAL_NONE || event.initiator > FLOWD_INITIATOR_DESTINATION) return Refusal::bad_enum;
     if (!is_end_reason_of_plugin(event)) return Refusal::bad_enum;

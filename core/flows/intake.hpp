@@ -33,6 +33,9 @@ std::optional<Refusal> take_in(const void* data, std::size_t stride, std::uint32
 std::optional<Refusal> take_in_attachments(const flowd_attachment* attachments, std::size_t count, std::size_t stride,
                                            flowd_attachment* to);
 
+/// No bits of `known` but those that there are.
+[[nodiscard]] bool is_known(const flowd_usage& usage);
+
 /// At most `most` bytes, cut at the start of a character.
 [[nodiscard]] flowd_string cut_at_character(flowd_string text, std::size_t most);
 

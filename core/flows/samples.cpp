@@ -8,6 +8,7 @@
 #include <iterator>
 
 #include "core/flows/bus_state.hpp"
+#include "core/flows/intake.hpp"
 #include "core/flows/sized.hpp"
 
 namespace flowd::core {
@@ -18,7 +19,8 @@ constexpr std::size_t samples_per_event = 8;  // of one flow in one period; more
 
 bool is_sound(const flowd_sample& sample) {
     const auto absent = [](const void* data, std::size_t length) { return data == nullptr && length > 0; };
-    return sample.flow_id != 0 && sample.time_ns >= 0 && sample.source.length <= SamplePeriod::max_text &&
+    return (sample.flags & ~std::uint32_t{FLOWD_SAMPLE_GONE}) == 0 && is_known(sample.usage) && sample.flow_id != 0 &&
+           sample.time_ns >= 0 && sample.source.length <= SamplePeriod::max_text &&
            sample.congestion.length <= SamplePeriod::max_text && sample.tcp_info.length <= SamplePeriod::max_tcp_info &&
            !absent(sample.source.data, sample.source.length) && !absent(sample.tcp_info.data, sample.tcp_info.length) &&
            !absent(sample.congestion.data, sample.congestion.length) &&

@@ -41,6 +41,7 @@ flowd_result FindingSink::add(const flowd_findings* self, const flowd_finding* f
     return shielded([&]() -> flowd_result {
         const auto given = copy_sized<flowd_finding>(finding);
         if (!is_name(given.id) || given.severity < FLOWD_LEVEL_INFO) return FLOWD_INVALID;
+        if (given.found.length == 0 || given.remedy.length == 0) return FLOWD_INVALID;
         auto& findings = static_cast<FindingSink*>(self->context)->findings_;
         if (findings.size() >= most) return FLOWD_LIMIT;
         findings.push_back({given.severity, given.id, cut(given.subject), cut(given.found), cut(given.expected),
@@ -59,7 +60,7 @@ flowd_result ExplanationSink::add(const flowd_explanations* self, const flowd_ex
     if (explanation == nullptr) return FLOWD_INVALID;
     return shielded([&]() -> flowd_result {
         const auto given = copy_sized<flowd_explanation>(explanation);
-        if (given.flow != 0 || !is_name(given.verdict)) return FLOWD_INVALID;
+        if (given.flow != 0 || !is_name(given.verdict) || given.text.length == 0) return FLOWD_INVALID;
         auto& explanations = static_cast<ExplanationSink*>(self->context)->explanations_;
         if (explanations.size() >= most) return FLOWD_LIMIT;
         explanations.push_back({given.verdict, cut(given.subject), cut(given.text), given.time_ns});

@@ -42,6 +42,10 @@ class UnderWay {
     std::atomic<std::uint32_t>& count_;
 };
 
+bool are_conditions(std::uint32_t conditions) {
+    return (conditions & ~std::uint32_t{FLOWD_IO_READ | FLOWD_IO_WRITE | FLOWD_IO_ERROR}) == 0;
+}
+
 }  // namespace
 
 Host::Host(Services services, std::string key, std::string label, std::uint32_t kind, Loop& loop, Behind behind)
@@ -85,7 +89,7 @@ Host::Host(Services services, std::string key, std::string label, std::uint32_t 
     };
     abi_.watch = &Host::watch;
     abi_.rewatch = [](const flowd_host* host, flowd_watch watch, uint32_t conditions) -> flowd_result {
-        if (!of(host).on_thread("rewatch")) return FLOWD_INVALID;
+        if (!of(host).on_thread("rewatch") || !are_conditions(conditions)) return FLOWD_INVALID;
         return shielded([&] { return of(host).loop_->rewatch(watch, conditions); });
     };
     abi_.unwatch = [](const flowd_host* host, flowd_watch watch) {
@@ -276,7 +280,7 @@ flowd_result Host::watch(const flowd_host* host, int fd, uint32_t conditions, fl
                          flowd_watch* watch) {
     Host& self = of(host);
     if (!self.on_thread("watch")) return FLOWD_INVALID;
-    if (callback == nullptr || watch == nullptr || fd < 0) return FLOWD_INVALID;
+    if (callback == nullptr || watch == nullptr || fd < 0 || !are_conditions(conditions)) return FLOWD_INVALID;
     return shielded([&]() -> flowd_result {
         auto id = self.loop_->watch(fd, conditions, [&self, callback, user](int ready_fd, std::uint32_t ready) {
             self.behind_.guard("a watch's callback", [&] { callback(user, ready_fd, ready); });

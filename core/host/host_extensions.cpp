@@ -121,10 +121,10 @@ struct HostExtensions {
         });
     }
 
-    static flowd_result sockets(const flowd_host* host, flowd_socket_visitor visitor, void* user) {
-        if (visitor == nullptr) return FLOWD_INVALID;
+    static flowd_result sockets(const flowd_host* host, int64_t max_age_ns, flowd_socket_visitor visitor, void* user) {
+        if (visitor == nullptr || max_age_ns < 0) return FLOWD_INVALID;
         return shielded([&]() -> flowd_result {
-            const auto all = services(host).sockets.list();
+            const auto all = services(host).sockets.list(std::chrono::nanoseconds(max_age_ns));
             for (const flowd_socket& socket : *all)
                 if (visitor(user, &socket) != 0) break;
             return FLOWD_OK;

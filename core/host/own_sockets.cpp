@@ -19,10 +19,11 @@ struct DirectoryCloser {
     void operator()(DIR* directory) const { ::closedir(directory); }
 };
 
-int option_of(int fd, int name) {
-    int value = -1;
+template <typename T>
+T option_of(int fd, int name, T without) {
+    T value{};
     socklen_t size = sizeof value;
-    return ::getsockopt(fd, SOL_SOCKET, name, &value, &size) == 0 ? value : -1;
+    return ::getsockopt(fd, SOL_SOCKET, name, &value, &size) == 0 ? value : without;
 }
 
 using NameCall = int (*)(int, sockaddr*, socklen_t*);
@@ -41,15 +42,17 @@ void fill(NameCall call, int fd, std::uint8_t (&address)[16], std::uint16_t& por
 
 /// Another thread may close `fd` meanwhile, or open another: then this is an answer about that one, or none.
 std::optional<flowd_socket> look_at(int fd) {
-    const int domain = option_of(fd, SO_DOMAIN);  // fails for what is no socket
+    const int domain = option_of(fd, SO_DOMAIN, -1);  // fails for what is no socket
     if (domain != AF_INET && domain != AF_INET6) return std::nullopt;
-    const int protocol = option_of(fd, SO_PROTOCOL);
-    if (protocol != IPPROTO_TCP && protocol != IPPROTO_UDP) return std::nullopt;
     flowd_socket socket{};
     socket.size = sizeof socket;
-    socket.protocol = static_cast<std::uint8_t>(protocol);
+    socket.protocol = static_cast<std::uint8_t>(option_of(fd, SO_PROTOCOL, 0));
+    socket.cookie = option_of<std::uint64_t>(fd, SO_COOKIE, 0);
+    if (option_of(fd, SO_ACCEPTCONN, 0) != 0) socket.flags = FLOWD_SOCKET_LISTENS;
     fill(&::getsockname, fd, socket.local, socket.local_port);
     fill(&::getpeername, fd, socket.remote, socket.remote_port);
+    // The kernel answers the protocol there, raw(7).
+    if (option_of(fd, SO_TYPE, 0) == SOCK_RAW) socket.local_port = socket.remote_port = 0;
     return socket;
 }
 
@@ -68,9 +71,9 @@ std::vector<flowd_socket> look() {
 
 }  // namespace
 
-std::shared_ptr<const std::vector<flowd_socket>> OwnSockets::list(Clock::time_point now) {
+std::shared_ptr<const std::vector<flowd_socket>> OwnSockets::list(std::chrono::nanoseconds max_age, Clock::time_point now) {
     const std::lock_guard lock(mutex_);
-    if (sockets_ == nullptr || now - looked_ >= max_age) {
+    if (!looked_ || now - *looked_ >= max_age) {  // another's look, for which this call waited, is younger than `now`
         sockets_ = std::make_shared<const std::vector<flowd_socket>>(look());
         looked_ = now;
     }

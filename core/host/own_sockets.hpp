@@ -5,6 +5,7 @@
 #include <chrono>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <vector>
 
 #include "flowd/abi/ext/descriptors.h"
@@ -14,15 +15,15 @@ namespace flowd::core {
 class OwnSockets {
   public:
     using Clock = std::chrono::steady_clock;
-    static constexpr std::chrono::seconds max_age{1};
 
-    /// As they were at most max_age ago.
-    [[nodiscard]] std::shared_ptr<const std::vector<flowd_socket>> list(Clock::time_point now = Clock::now());
+    /// As they were at most `max_age` ago.
+    [[nodiscard]] std::shared_ptr<const std::vector<flowd_socket>> list(std::chrono::nanoseconds max_age,
+                                                                        Clock::time_point now = Clock::now());
 
   private:
     std::mutex mutex_;
     std::shared_ptr<const std::vector<flowd_socket>> sockets_;
-    Clock::time_point looked_{};
+    std::optional<Clock::time_point> looked_;
 };
 
 }  // namespace flowd::core

@@ -84,7 +84,8 @@ struct Offered {
     decltype(flowd_ext_findings::instance) findings = nullptr;
     decltype(flowd_ext_explain::explain) explain = nullptr;
 
-    void take(const flowd_ext_command& table);
+    /// Answers the names of those that are refused.
+    std::vector<std::string> take(const flowd_ext_command& table);
 };
 
 class Instance {

@@ -269,7 +269,8 @@ void Instance::read_extensions() {
         if (const void* table = component_.extension(module_, FLOWD_EXT_STATUS))
             offered->status = copy_sized<flowd_ext_status>(table).status;
         if (const void* table = component_.extension(module_, FLOWD_EXT_COMMAND))
-            offered->take(copy_sized<flowd_ext_command>(table));
+            for (const std::string& name : offered->take(copy_sized<flowd_ext_command>(table)))
+                record_error("the command '" + name + "' is not offered: it has flags that this core does not know");
         if (const void* table = component_.extension(module_, FLOWD_EXT_FINDINGS))
             offered->findings = copy_sized<flowd_ext_findings>(table).instance;
         if (const void* table = component_.extension(module_, FLOWD_EXT_EXPLAIN))
@@ -280,16 +281,22 @@ void Instance::read_extensions() {
     offered_ = std::move(offered);
 }
 
-void Offered::take(const flowd_ext_command& table) {
+std::vector<std::string> Offered::take(const flowd_ext_command& table) {
     constexpr std::size_t most = 100;
-    if (table.commands == nullptr || table.command_stride < sizeof(std::uint32_t)) return;
+    std::vector<std::string> refused;
+    if (table.commands == nullptr || table.command_stride < sizeof(std::uint32_t)) return refused;
     run = table.run;
     const auto text = [](const char* given) { return std::string(given == nullptr ? "" : given); };
     for (const flowd_command& command :
-         SizedRange<flowd_command>(table.commands, std::min(table.command_count, most), table.command_stride))
-        if (command.name != nullptr)
+         SizedRange<flowd_command>(table.commands, std::min(table.command_count, most), table.command_stride)) {
+        if (command.name == nullptr) continue;
+        if ((command.flags & ~std::uint32_t{FLOWD_COMMAND_CHANGES}) != 0)
+            refused.emplace_back(command.name);
+        else
             commands.push_back({command.name, text(command.arguments), text(command.summary),
                                 (command.flags & FLOWD_COMMAND_CHANGES) != 0});
+    }
+    return refused;
 }
 
 void Instance::set_state(InstanceState state) {

@@ -66,7 +66,6 @@ std::optional<Connection> parse(std::span<const std::byte> payload, std::uint8_t
     out.state = message.idiag_state;
     out.cookie = static_cast<std::uint64_t>(message.id.idiag_cookie[1]) << 32 | message.id.idiag_cookie[0];
     out.user = message.idiag_uid;
-    out.inode = message.idiag_inode;
     out.interface = message.id.idiag_if;
     out.unread = message.idiag_rqueue;
 

@@ -22,7 +22,6 @@ struct Connection {
     std::uint64_t cookie = 0;
     std::uint64_t cgroup = 0;     ///< id of its control group (version 2); 0: not told
     std::uint32_t user = 0;       ///< not told of a socket that was freed
-    std::uint32_t inode = 0;      ///< not told of a socket that was freed
     std::uint32_t interface = 0;  ///< that it is bound to, or 0
     std::uint32_t unread = 0;     ///< bytes received that the application has not read; a FIN counts as one
     flowd_bytes tcp_info{};

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "lib/net/own_receivers.hpp"
+#include "lib/net/own_sockets.hpp"
 
 namespace flowd::diag {
 

@@ -13,7 +13,7 @@
 #include "flowd/address.hpp"
 #include "flowd/result.hpp"
 #include "lib/net/lookup.hpp"
-#include "lib/net/own_receivers.hpp"
+#include "lib/net/own_sockets.hpp"
 #include "lib/net/sender.hpp"
 
 namespace flowd::net {

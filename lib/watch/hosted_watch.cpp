@@ -4,6 +4,7 @@
 #include <sys/eventfd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <utility>
 
@@ -76,6 +77,7 @@ Result<void> HostedWatch::start() {
 
 void HostedWatch::stop() {
     offers_.reset();
+    retry_.reset();
     readable_.reset();
     watch_.reset();
     host_.shared().withdraw(FLOWD_SHARED_SOCKET_TAGGERS);
@@ -92,6 +94,7 @@ void HostedWatch::renew() {
         // Tried again once a second: said once.
         if (std::exchange(last_error_, done.error().message) != last_error_)
             host_.warning("the marker's tags of sockets could not be taken up: " + last_error_);
+        if (auto again = host_.after(std::chrono::seconds(1), [this] { renew(); })) retry_ = *std::move(again);
         return;
     }
     last_error_.clear();

@@ -56,6 +56,7 @@ class HostedWatch {
     std::optional<SocketWatch> watch_;
     Watch readable_;  // behind the watch: ends before its descriptor does
     Subscription offers_;
+    Timer retry_;  // of renew()
 };
 
 }  // namespace flowd::watch

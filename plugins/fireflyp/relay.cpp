@@ -13,7 +13,7 @@ constexpr std::size_t most_text = 8 * 1024;
 }  // namespace
 
 Relay::Relay(Host& host, const std::vector<Receiver>& receivers, std::chrono::seconds resolve_interval)
-    : damper_(std::chrono::seconds(5), 8192), limit_(receivers.empty() ? 0 : 1u << 14) {
+    : own_(host), damper_(std::chrono::seconds(5), 8192), limit_(receivers.empty() ? 0 : 1u << 14) {
     net::Target::Schedule schedule;
     schedule.again = resolve_interval;
     for (const Receiver& receiver : receivers) {

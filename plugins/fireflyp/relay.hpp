@@ -11,7 +11,7 @@
 
 #include "flowd/module.hpp"
 #include "lib/net/hosted_target.hpp"
-#include "lib/net/own_receivers.hpp"
+#include "lib/net/own_sockets.hpp"
 #include "lib/net/receive_batch.hpp"
 #include "plugins/fireflyp/damper.hpp"
 #include "plugins/fireflyp/flow_limit.hpp"

@@ -2,11 +2,11 @@
 #include "plugins/netlink/netlink.hpp"
 
 #include <netinet/tcp.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <utility>
 
-#include "lib/net/own_receivers.hpp"
 #include "lib/net/tcp_info.hpp"
 #include "plugins/netlink/kernel_rules.hpp"
 
@@ -123,7 +123,7 @@ void Netlink::look() {
     if (outbox_.full()) return;
     const auto began = std::chrono::steady_clock::now();
     surroundings_ = look_around(rules_);
-    own_sockets_ = own_sockets();
+    own_.refresh();
     own_addresses_ = net::own_addresses();
     if (watch_.running()) {
         if (auto done = watch_.set_rules(for_kernel(rules_, surroundings_, left_alone_)); !done)
@@ -149,10 +149,10 @@ void Netlink::look() {
 Result<void> Netlink::dump_all() {
     sockets_ = 0;
     listening_.clear();
-    own_ports_.clear();
     // Listening sockets first, and apart: they tell who connected to whom. It is a walk of a small table.
-    auto listeners = socket_->dump({IPPROTO_TCP, 0, diag::state_bit(TCP_LISTEN)},
-                                   [this](const diag::Connection& listener) { note_listener(listener); });
+    auto listeners = socket_->dump({IPPROTO_TCP, 0, diag::state_bit(TCP_LISTEN)}, [this](const diag::Connection& listener) {
+        listening_.emplace(listener.local.port, listener.local.address);
+    });
     if (!listeners) return listeners;
     const auto visit = [this](const diag::Connection& connection) {
         ++sockets_;
@@ -161,11 +161,6 @@ Result<void> Netlink::dump_all() {
     if (auto tcp = socket_->dump({IPPROTO_TCP, 0, established_states()}, visit); !tcp) return tcp;
     if (!options_.udp) return {};
     return socket_->dump({IPPROTO_UDP, 0, diag::state_bit(TCP_ESTABLISHED)}, visit);
-}
-
-void Netlink::note_listener(const diag::Connection& listener) {
-    listening_.emplace(listener.local.port, listener.local.address);
-    if (own_sockets_.count(listener.inode) != 0) own_ports_.insert(listener.local.port);
 }
 
 Direction Netlink::direction_of(const diag::Connection& connection) const {
@@ -187,9 +182,8 @@ bool Netlink::in_question(const diag::Connection& connection, Direction directio
     if (connection.remote.port == 0 || remote.is_unspecified()) return false;
     for (const Network& network : left_alone_)
         if (network.contains(remote)) return false;
-    if (own_ports_.count(connection.local.port) != 0 ||
-        (connection.inode != 0 && own_sockets_.count(connection.inode) != 0))
-        return false;
+    if (own_.has(connection.cookie)) return false;
+    if (connection.protocol == IPPROTO_TCP && own_.listens_on(connection.local)) return false;
     // Of a connection inside this host, the end that connected stands for both.
     return direction != Direction::incoming || !is_own_address(remote);
 }
@@ -279,6 +273,9 @@ void Netlink::opened(const watch::SocketEvent& event) {
     connection.protocol = IPPROTO_TCP;
     connection.cookie = event.cookie;
     const Direction direction = event.incoming ? Direction::incoming : Direction::outgoing;
+    // Of the daemon's own sockets it may be one that has been opened since the last look.
+    if (event.user == ::geteuid())
+        own_.refresh(std::chrono::nanoseconds(std::max<std::int64_t>(0, watch::monotonic_ns() - event.time_ns)));
     if (!in_question(connection, direction)) return;
     Tracked found;
     found.key = event.key();

@@ -8,13 +8,13 @@
 #include <optional>
 #include <string>
 #include <unordered_map>
-#include <unordered_set>
 #include <vector>
 
 #include "flowd/module.hpp"
 #include "lib/diag/destroy_listener.hpp"
 #include "lib/diag/socket.hpp"
 #include "lib/diag/streak.hpp"
+#include "lib/net/own_sockets.hpp"
 #include "lib/watch/hosted_watch.hpp"
 #include "lib/watch/outbox.hpp"
 #include "plugins/netlink/options.hpp"
@@ -67,7 +67,6 @@ class Netlink final : public Plugin {
     void look();
     void look_soon();
     Result<void> dump_all();
-    void note_listener(const diag::Connection& listener);
     void seen(const diag::Connection& connection);
     void sweep();
     bool hear();
@@ -98,9 +97,8 @@ class Netlink final : public Plugin {
     // As of the last look.
     Surroundings surroundings_;
     std::vector<Address> own_addresses_;
-    std::unordered_set<std::uint32_t> own_sockets_;
+    net::OwnSockets own_{host()};
     std::unordered_multimap<std::uint16_t, Address> listening_;
-    std::unordered_set<std::uint16_t> own_ports_;  ///< this daemon listens there
     std::uint64_t pass_ = 0;
     std::int64_t looked_ns_ = 0;  // monotonic, as all times here
     bool lost_ = false;           ///< since then

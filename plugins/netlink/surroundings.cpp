@@ -4,11 +4,8 @@
 #include <ifaddrs.h>
 #include <net/if.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <array>
-#include <charconv>
 #include <filesystem>
 #include <memory>
 #include <system_error>
@@ -60,22 +57,6 @@ Surroundings look_around(const Rules& rules, std::size_t most) {
     }
     if (interfaces) add_interfaces(out);
     return out;
-}
-
-std::unordered_set<std::uint32_t> own_sockets() {
-    std::unordered_set<std::uint32_t> inodes;
-    std::error_code error;
-    for (fs::directory_iterator it("/proc/self/fd", error), end; !error && it != end; it.increment(error)) {
-        constexpr std::string_view prefix = "socket:[";
-        std::array<char, 64> target{};
-        const auto length = ::readlink(it->path().c_str(), target.data(), target.size());
-        const std::string_view text(target.data(), length > 0 ? static_cast<std::size_t>(length) : 0);
-        std::uint32_t inode = 0;
-        if (text.substr(0, prefix.size()) != prefix) continue;
-        const std::string_view digits = text.substr(prefix.size());
-        if (std::from_chars(digits.data(), digits.data() + digits.size(), inode).ec == std::errc()) inodes.insert(inode);
-    }
-    return inodes;
 }
 
 const std::vector<Network>& private_networks() {

@@ -5,7 +5,6 @@
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <unordered_set>
 #include <vector>
 
 #include "plugins/netlink/rules.hpp"
@@ -14,9 +13,6 @@ namespace flowd::netlink {
 
 /// Interfaces and control groups that the rules name, as they are now. Groups below a named one are found up to `most`.
 [[nodiscard]] Surroundings look_around(const Rules& rules, std::size_t most = 65536);
-
-/// Inode numbers of this process's own sockets: its traffic is never a flow.
-[[nodiscard]] std::unordered_set<std::uint32_t> own_sockets();
 
 /// What flowd takes for internal: private, unique local, link-local, loopback (RFC 1918, 4193, 3927, 4291).
 [[nodiscard]] const std::vector<Network>& private_networks();

@@ -14,9 +14,9 @@
 #include "flowd/emit_retry.hpp"
 #include "flowd/event.hpp"
 #include "flowd/host.hpp"
+#include "lib/net/own_sockets.hpp"
 #include "plugins/perfsonar/flow_slots.hpp"
 #include "plugins/perfsonar/options.hpp"
-#include "plugins/perfsonar/own_sockets.hpp"
 
 namespace flowd::perfsonar {
 
@@ -106,7 +106,7 @@ class FlowKeeper {
     Host& host_;
     FlowSlots& slots_;
     PerfsonarOptions options_;
-    OwnSockets own_;
+    net::OwnSockets own_{host_};
     bool own_is_fresh_ = false;  // looked at in this call
     UnixClock unix_clock_;
     std::int64_t unix_offset_ns_ = 0;  // CLOCK_REALTIME less CLOCK_MONOTONIC in this call

@@ -3,6 +3,7 @@
 // without when the core lacks it. [any] and [instance] are used as in flowd/abi/base.h; what has no tag is [instance].
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <exception>
 #include <functional>
@@ -233,13 +234,13 @@ class Descriptors {
     void forget(std::string_view name) const {
         if (ext_.forget != nullptr) ext_.forget(host_, to_c(name));
     }
-    /// [any] Calls visitor(const flowd_socket&) for each internet socket of this process, as they were at most a second
-    /// ago; as FlowTable::page.
+    /// [any] Calls visitor(const flowd_socket&) for each IPv4 and IPv6 socket of this process, whoever opened it, as they
+    /// were at most `max_age` ago; as FlowTable::page.
     template <typename Visitor>
-    Result<void> sockets(Visitor&& visitor) const {
+    Result<void> sockets(std::chrono::nanoseconds max_age, Visitor&& visitor) const {
         if (ext_.sockets == nullptr) return Error{FLOWD_UNSUPPORTED, "the core does not tell its sockets"};
         detail::Visit<flowd_socket, Visitor> visit{visitor};
-        return visit.finish(ext_.sockets(host_, &visit.step, &visit), "the sockets could not be visited");
+        return visit.finish(ext_.sockets(host_, max_age.count(), &visit.step, &visit), "the sockets could not be visited");
     }
 
   private:

@@ -20,6 +20,7 @@
 #include "tests/unit/firefly/fixtures.hpp"
 #include "tests/unit/net/foreign_receiver.hpp"
 #include "tests/unit/net/loopback.hpp"
+#include "tests/unit/net/own_socket.hpp"
 #include "tests/unit/net/stun_server.hpp"
 #include "tests/unit/resolver.hpp"
 
@@ -169,6 +170,7 @@ TEST_F(FireflyBackendTest, TellsThemNeverthelessWhenTold) {
 
 TEST_F(FireflyBackendTest, NeverSendsToItselfToGroupsOrToNothing) {
     net::Loopback ours("::");
+    host_.add_socket(net::own_socket(IPPROTO_UDP, ours.endpoint()));
     config_.set("destinationPort", std::to_string(ours.endpoint().port));
     bring_up();
     instance_->deliver(start("::1"));
@@ -182,6 +184,7 @@ TEST_F(FireflyBackendTest, NeverSendsToItselfToGroupsOrToNothing) {
 
 TEST_F(FireflyBackendTest, RefusesACollectorThatIsThisDaemon) {
     net::Loopback ours;
+    host_.add_socket(net::own_socket(IPPROTO_UDP, ours.endpoint()));
     config_.set("sendToCollector", "true")
         .set("collectorAddress", "::1")
         .set("collectorPort", std::to_string(ours.endpoint().port));

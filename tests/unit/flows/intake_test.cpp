@@ -141,6 +141,14 @@ TEST_F(Intake, FlagsOfTheCoreAndUnknownOnesAreRefused) {
     EXPECT_EQ(refused("api", Refusal::bad_flags), 6u);
 }
 
+TEST_F(Intake, UnknownBitsOfWhatWasMeasuredAreRefused) {
+    const auto api = announcer("api");
+    auto event = start(1);
+    event.usage.known = FLOWD_USAGE_BYTES | 1u << 2;
+    EXPECT_EQ(emit(api, event), FLOWD_INVALID);
+    EXPECT_EQ(refused("api", Refusal::bad_flags), 1u);
+}
+
 TEST_F(Intake, AReasonOfAnEndIsOneThatAPluginMaySet) {
     const auto api = announcer("api");
     Backend firefly(*bus, "firefly");

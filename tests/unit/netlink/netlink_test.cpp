@@ -14,6 +14,7 @@
 
 #include "flowd/testing.hpp"
 #include "tests/unit/diag/connections.hpp"
+#include "tests/unit/net/own_socket.hpp"
 #include "tests/unit/netlink/foreign.hpp"
 
 namespace flowd::netlink {
@@ -59,13 +60,18 @@ class NetlinkTest : public ::testing::TestWithParam<bool> {
         ASSERT_EQ(plugin_->bring_up(), FLOWD_OK);
     }
     /// How much of what is there a plugin of its own announces.
-    static std::size_t announced(Config config) {
+    static std::size_t announced(Config config, const std::vector<flowd_socket>& own = {}) {
         FakeHost host;
+        for (const flowd_socket& socket : own) host.add_socket(socket);
         Instance plugin(host, component<Netlink>(), std::move(config));
         EXPECT_EQ(plugin.bring_up(), FLOWD_OK);
         return host.events().size();
     }
     void look() { host_.advance(std::chrono::hours(1)); }
+    /// The client's end, as the core tells of it.
+    static flowd_socket own_socket_of(const Pair& pair) {
+        return net::own_socket(IPPROTO_TCP, pair.client_end(), pair.server_end(), 0, diag::cookie_of(pair.client.get()));
+    }
     bool wait_for_events(std::size_t count) {
         return host_.run_until([&] { return host_.events().size() >= count; });
     }
@@ -324,13 +330,42 @@ TEST_P(NetlinkTest, ConnectedUdpSocketsAreFlowsWhenAskedFor) {
 
 TEST_P(NetlinkTest, ItsOwnConnectionsAndInternalOnesAreNoFlows) {
     const Pair own(*listener_, client);
+    const std::vector daemon{own_socket_of(own)};
     std::unique_ptr<Pair> pair;
     Foreign other({[&] { pair = std::make_unique<Pair>(*listener_, client); }});
-    EXPECT_EQ(announced(config()), 0u) << "the daemon's own traffic";
+    EXPECT_EQ(announced(config(), daemon), 0u) << "the daemon's own traffic";
     ASSERT_TRUE(other.step());
-    EXPECT_EQ(announced(config()), 1u) << "another's";
+    EXPECT_EQ(announced(config(), daemon), 1u) << "another's";
     EXPECT_EQ(announced(config().set("internalNetworks", {"127.0.0.0/8"})), 0u);
     EXPECT_EQ(announced(config().set("ignorePrivate", "true")), 0u);
+}
+
+TEST_P(NetlinkTest, AConnectionThatTheDaemonOpensBetweenTwoLooksIsNoFlow) {
+    start(config());
+    const Pair own(*listener_, client);
+    host_.add_socket(own_socket_of(own));
+    std::unique_ptr<Pair> pair;
+    Foreign other({[&] {
+        pair = std::make_unique<Pair>(*listener_, client);
+        told_->ports[0] = pair->client_end().port;
+    }});
+    ASSERT_TRUE(other.step());
+    if (!early()) look();
+    ASSERT_TRUE(wait_for_events(1));
+    look();
+    ASSERT_EQ(host_.events().size(), 1u);
+    EXPECT_EQ(source_of(host_.events()[0]->key).port, told_->ports[0]);
+}
+
+TEST_P(NetlinkTest, AConnectionToAPortOfTheDaemonIsNoFlow) {
+    host_.add_socket(
+        net::own_socket(IPPROTO_TCP, {Address::parse("::").value(), listener_->port()}, {}, FLOWD_SOCKET_LISTENS));
+    std::unique_ptr<Pair> pair;
+    Foreign other({[&] { pair = std::make_unique<Pair>(*listener_, client); }});
+    ASSERT_TRUE(other.step());
+    Config listens = config();
+    start(listens.set("rules[0].localPorts", {std::to_string(listener_->port()).c_str()}));
+    EXPECT_TRUE(host_.events().empty());
 }
 
 TEST_P(NetlinkTest, NoMoreThanItsCapAreAnnounced) {

@@ -11,6 +11,7 @@
 
 #include "flowd/testing.hpp"
 #include "lib/bpf/flow_key.hpp"
+#include "tests/unit/net/own_socket.hpp"
 
 namespace flowd::perfsonar {
 namespace {
@@ -43,8 +44,6 @@ class FlowKeeperTest : public ::testing::Test {
     FlowKeeperTest() {
         options_.experiment = 2;
         options_.activity = 16;
-        // The core's table: what has started and not ended.
-        fake_.mutable_raw().extension = [](const flowd_host*, const char*) -> const void* { return nullptr; };
         host_ = std::move(Host::make(fake_.raw())).value();
         remake();
     }
@@ -302,6 +301,18 @@ TEST_F(FlowKeeperTest, WhatTheDaemonSentIsItsOwn) {
     tell(1);
     EXPECT_TRUE(fake_.events().empty());
     EXPECT_EQ(keeper_->counts().own, 1u);
+}
+
+TEST_F(FlowKeeperTest, WhatASocketOfTheDaemonSendsOrItsListenerTakesIsItsOwn) {
+    flow(1, IPPROTO_TCP).cookie = 77;
+    flow(2, IPPROTO_TCP).cookie = 78;
+    flow(3, IPPROTO_TCP, "2001:db8::3").flags &= ~std::uint32_t{METER_OPENED_OUT};
+    fake_.add_socket(net::own_socket(IPPROTO_TCP, {*Address::parse("2001:db8::1"), 1}, {}, 0, 77));
+    fake_.add_socket(net::own_socket(IPPROTO_TCP, {*Address::parse("::"), 40000}, {}, FLOWD_SOCKET_LISTENS, 79));
+    for (const std::uint32_t slot : {1u, 2u, 3u}) tell(slot);
+    ASSERT_EQ(fake_.events().size(), 1u);
+    EXPECT_EQ(destination_of(last().key).address, *Address::parse("2001:db8::2"));
+    EXPECT_EQ(keeper_->counts().own, 2u);
 }
 
 TEST_F(FlowKeeperTest, AfterLostMessagesALookAtTheTableFindsWhatTheySaid) {

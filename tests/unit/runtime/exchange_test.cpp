@@ -186,23 +186,86 @@ TEST_F(ExchangeTest, TheInternetSocketsOfTheProcessAreTold) {
     } seen{port};
     const auto look = [](void* user, const flowd_socket* socket) -> std::int32_t {
         auto& wanted = *static_cast<Seen*>(user);
-        EXPECT_TRUE(socket->protocol == 17 || socket->protocol == 6);
+        EXPECT_NE(socket->cookie, 0u);
         if (socket->local_port == wanted.port && socket->protocol == 17 &&
             Address(socket->local) == *Address::parse("::1") && socket->remote_port == 0)
             ++wanted.matching;
         return 0;
     };
-    ASSERT_EQ(table->sockets(host, look, &seen), FLOWD_OK);
+    ASSERT_EQ(table->sockets(host, 0, look, &seen), FLOWD_OK);
     EXPECT_EQ(seen.matching, 1);
-    EXPECT_EQ(table->sockets(host, nullptr, nullptr), FLOWD_INVALID);
+    EXPECT_EQ(table->sockets(host, 0, nullptr, nullptr), FLOWD_INVALID);
+    EXPECT_EQ(table->sockets(host, -1, look, &seen), FLOWD_INVALID);
+    ASSERT_TRUE(stops(*x));
 }
 
-TEST(OwnSocketsTest, AreLookedForAgainAfterASecond) {
-    OwnSockets sockets;
+class OwnSocketsTest : public ::testing::Test {
+  protected:
+    static UniqueFd bound(int type, int protocol = 0) {
+        UniqueFd fd(::socket(AF_INET6, type | SOCK_CLOEXEC, protocol));
+        EXPECT_TRUE(fd);
+        sockaddr_storage storage{};
+        const socklen_t length = Endpoint{*Address::parse("::1"), 0}.to(storage);
+        EXPECT_EQ(::bind(fd.get(), reinterpret_cast<const sockaddr*>(&storage), length), 0);
+        return fd;
+    }
+    static std::uint64_t cookie_of(const UniqueFd& fd) {
+        std::uint64_t cookie = 0;
+        socklen_t size = sizeof cookie;
+        EXPECT_EQ(::getsockopt(fd.get(), SOL_SOCKET, SO_COOKIE, &cookie, &size), 0);
+        return cookie;
+    }
+    /// As the core sees it now.
+    std::optional<flowd_socket> seen(std::uint64_t cookie) {
+        const auto all = sockets_.list({});
+        const auto found =
+            std::find_if(all->begin(), all->end(), [&](const flowd_socket& one) { return one.cookie == cookie; });
+        return found == all->end() ? std::nullopt : std::optional(*found);
+    }
+    OwnSockets sockets_;
+};
+
+TEST_F(OwnSocketsTest, AreKnownByTheirCookiesWhoeverOpenedThem) {
+    UniqueFd socket = bound(SOCK_DGRAM);
+    const std::uint64_t cookie = cookie_of(socket);
+    ASSERT_TRUE(seen(cookie));
+    EXPECT_EQ(seen(cookie)->flags, 0u);
+    EXPECT_EQ(seen(cookie)->protocol, IPPROTO_UDP);
+    socket.reset();
+    EXPECT_FALSE(seen(cookie));
+}
+
+TEST_F(OwnSocketsTest, ThatListenAreTold) {
+    const UniqueFd socket = bound(SOCK_STREAM);
+    EXPECT_EQ(seen(cookie_of(socket))->flags, 0u);
+    ASSERT_EQ(::listen(socket.get(), 1), 0);
+    EXPECT_EQ(seen(cookie_of(socket))->flags, std::uint32_t{FLOWD_SOCKET_LISTENS});
+}
+
+TEST_F(OwnSocketsTest, ThatAreConnectedHaveARemotePort) {
+    const UniqueFd receiver = bound(SOCK_DGRAM), sender = bound(SOCK_DGRAM);
+    sockaddr_storage storage{};
+    socklen_t length = sizeof storage;
+    ASSERT_EQ(::getsockname(receiver.get(), reinterpret_cast<sockaddr*>(&storage), &length), 0);
+    ASSERT_EQ(::connect(sender.get(), reinterpret_cast<const sockaddr*>(&storage), length), 0);
+    EXPECT_EQ(seen(cookie_of(sender))->remote_port, seen(cookie_of(receiver))->local_port);
+    EXPECT_EQ(seen(cookie_of(receiver))->remote_port, 0);
+}
+
+TEST_F(OwnSocketsTest, OfOtherProtocolsAreToldToo) {
+    const UniqueFd raw = bound(SOCK_RAW, IPPROTO_ICMPV6);
+    ASSERT_TRUE(seen(cookie_of(raw)));
+    EXPECT_EQ(seen(cookie_of(raw))->protocol, IPPROTO_ICMPV6);
+    EXPECT_EQ(seen(cookie_of(raw))->local_port, 0) << "what the kernel answers there is the protocol";
+}
+
+TEST_F(OwnSocketsTest, AreLookedForAgainWhenTheyAreOlderThanAsked) {
     const auto start = OwnSockets::Clock::now();
-    const auto first = sockets.list(start);
-    EXPECT_EQ(sockets.list(start + std::chrono::milliseconds(999)), first);
-    EXPECT_NE(sockets.list(start + std::chrono::seconds(1)), first);
+    const auto first = sockets_.list({}, start);
+    EXPECT_EQ(sockets_.list(std::chrono::seconds(1), start + std::chrono::milliseconds(999)), first);
+    const auto second = sockets_.list(std::chrono::seconds(1), start + std::chrono::seconds(1));
+    EXPECT_NE(second, first);
+    EXPECT_NE(sockets_.list({}, start + std::chrono::seconds(1)), second);
 }
 
 }  // namespace

@@ -111,6 +111,11 @@ TEST(FindingSinkTest, MalformedFindingsAreRefusedAndThereAre256AtMost) {
     }
     const flowd_finding low = hidden_hook("id", FLOWD_LEVEL_DEBUG);
     EXPECT_EQ(to->add(to, &low), FLOWD_INVALID);
+    flowd_finding no_remedy = hidden_hook(), nothing_found = hidden_hook();
+    no_remedy.remedy = {};
+    nothing_found.found = {};
+    EXPECT_EQ(to->add(to, &no_remedy), FLOWD_INVALID);
+    EXPECT_EQ(to->add(to, &nothing_found), FLOWD_INVALID);
     const flowd_finding later = hidden_hook("id", 45);
     EXPECT_EQ(to->add(to, &later), FLOWD_OK) << "a severity of a later minor";
     EXPECT_EQ(severity_name(sink.findings()[0].severity), "warning") << "is the next lower one";

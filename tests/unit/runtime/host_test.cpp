@@ -89,6 +89,10 @@ TEST_F(HostTest, WatchesAndTimersWorkAndTheirHandlesMayBeStale) {
         host->cancel(host, timer);
         host->cancel(host, flowd_timer{0x1234});
         EXPECT_EQ(host->rewatch(host, watch, FLOWD_IO_READ), FLOWD_NOT_FOUND);
+        EXPECT_EQ(host->rewatch(host, watch, 1u << 3), FLOWD_INVALID) << "a condition that the core does not know";
+        EXPECT_EQ(host->watch(
+                      host, event.get(), FLOWD_IO_READ | 1u << 3, [](void*, int, std::uint32_t) {}, nullptr, &watch),
+                  FLOWD_INVALID);
     });
     EXPECT_EQ(x->state(), InstanceState::running);
 }

@@ -500,6 +500,26 @@ TEST_F(InstanceTest, EachExtensionThatTheCoreKnowsIsAskedForOnceAfterStart) {
         asked, ::testing::UnorderedElementsAre("flowd.status/1", "flowd.command/1", "flowd.findings/1", "flowd.explain/1"));
 }
 
+TEST_F(InstanceTest, ACommandWithFlagsThatTheCoreDoesNotKnowIsNotOffered) {
+    static const flowd_command commands[] = {
+        {sizeof(flowd_command), FLOWD_COMMAND_CHANGES, "mode", nullptr, "Sets the mode."},
+        {sizeof(flowd_command), 1u << 7, "later", nullptr, "Of a later minor."}};
+    static const flowd_ext_command table{
+        sizeof(flowd_ext_command),
+        0,
+        commands,
+        2,
+        sizeof commands[0],
+        [](flowd_instance*, const flowd_string*, std::size_t, const flowd_writer*) -> flowd_result { return FLOWD_OK; }};
+    script.extension = [](std::string_view id) -> const void* { return id == FLOWD_EXT_COMMAND ? &table : nullptr; };
+    auto x = running(config(FLOWD_PLUGIN, "x"));
+    ASSERT_TRUE(eventually([&] { return x->offered() != nullptr && x->offered()->commands.size() == 1; }));
+    EXPECT_EQ(x->offered()->commands[0].name, "mode");
+    EXPECT_TRUE(x->offered()->commands[0].changes);
+    EXPECT_THAT(x->status().last_error, ::testing::HasSubstr("the command 'later' is not offered"));
+    ASSERT_TRUE(stops(*x));
+}
+
 /// A source that acknowledges what it read once it has been taken: as a Kafka source commits its offsets.
 struct DeliveryTest : InstanceTest {
     struct Record {

@@ -48,7 +48,7 @@ enum {
     FLOWD_USAGE_KERNEL = 48       /* the socket's own counters (struct tcp_info) */
 };
 
-/* flowd_usage.known: what was measured. Numbers that are not known are 0. */
+/* flowd_usage.known: what was measured. Numbers that are not known are 0. Closed. */
 enum {
     FLOWD_USAGE_BYTES = 1u << 0,
     FLOWD_USAGE_PACKETS = 1u << 1
@@ -73,8 +73,8 @@ enum {
     FLOWD_EVENT_START = 1,
     FLOWD_EVENT_ONGOING = 2,
     FLOWD_EVENT_END = 3,
-    /* From now on everything without a flow of its own carries `tag`. Key, usage, rule, attachments and times but time_ns
-     * are zero in both catch-all events. */
+    /* From now on everything without a flow of its own carries `tag`. Key, flow_id, usage, rule, attachments and times but
+     * time_ns are zero in both catch-all events. */
     FLOWD_EVENT_CATCH_ALL = 4,
     FLOWD_EVENT_CATCH_ALL_CLEAR = 5 /* the catch-all is withdrawn */
 };
@@ -101,9 +101,12 @@ enum {
  * leaves.
  */
 enum {
-    FLOWD_LEARNT_REMOTELY = 1u << 0, /* another host announced it; who is named by the attachment flowd.peer/1 */
-    FLOWD_METERED = 1u << 1,         /* observed by a meter, not announced: ends by flows.idleTimeout */
-    FLOWD_NOT_TO_PEER = 1u << 2,     /* the flow's far end must not be told of it; collectors may */
+    /* Announced over the network, a firefly for example: who sent it, named by the attachment flowd.peer/1 where it is
+     * known, and both ends of the flow may know it already. A backend does not tell it to the former, and to the latter
+     * only when it was configured to. */
+    FLOWD_LEARNT_REMOTELY = 1u << 0,
+    FLOWD_METERED = 1u << 1,     /* observed by a meter, not announced: ends by flows.idleTimeout */
+    FLOWD_NOT_TO_PEER = 1u << 2, /* the flow's far end must not be told of it; collectors may */
 
     FLOWD_RETAGGED = 1u << 16, /* ongoing: `tag` differs from what this backend was told before; never shed */
     FLOWD_RESYNC = 1u << 17,   /* repeated from the flow table: the backend is new or had missed it */
@@ -131,9 +134,11 @@ enum {
  * With FLOWD_ATTACHMENT_KEEP it stays with the flow: it replaces what was kept under the same id, or removes that when it
  * has no bytes. Any event of a flow may carry such, and so may a sample of an enricher. What is kept is part of every
  * event of the flow that a backend receives from then on, those that the core makes or repeats included; an attachment of
- * the event itself replaces one of the same id. 16 KiB are kept per flow, and as much in all as the core has room for;
- * what exceeds either is not kept, and counted. Without the flag it is part of this event alone, and missing where the
- * event is repeated (FLOWD_RESYNC). Ids are "vendor.name/revision"; those of this SDK:
+ * the event itself replaces one of the same id. 16 KiB and 64 attachments are kept per flow, and as much in all as the
+ * core has room for; what exceeds either is not kept, and counted. Without the flag it is part of this event alone, and
+ * missing where the event is repeated (FLOWD_RESYNC). One event, or one sample, brings at most 64 attachments of 256 KiB
+ * together; otherwise it is FLOWD_INVALID.
+ * Ids have 1 to 128 bytes and are "vendor.name/revision"; those of this SDK:
  *   flowd.datagram/1  a firefly exactly as it was received
  *   flowd.peer/1      who sent it: address and port as text in the form of RFC 5952, "[2001:db8::1]:10514"
  *   flowd.json/NAME   one top-level JSON value to be repeated in a firefly under NAME (no revision)
@@ -157,17 +162,19 @@ enum {
 };
 
 /*
- * What an enricher knows of one live flow at one moment. Borrowed: valid until the receiving call returns.
- * `tcp_info` is struct tcp_info as this kernel gave it (include/uapi/linux/tcp.h): its length tells which members exist.
+ * What an enricher knows of one live flow at one moment. Borrowed: valid until the receiving call returns. An enricher
+ * adds at most one for each flow in each period (flowd_component.sample), whatever the number of batches.
+ * `tcp_info` is struct tcp_info as this kernel gave it (include/uapi/linux/tcp.h): its length tells which members exist; at
+ * most 4,096 bytes.
  */
 typedef struct flowd_sample {
     uint32_t size;
     uint32_t flags;
     uint64_t flow_id;
     int64_t time_ns;     /* Unix time of the sample */
-    flowd_string source; /* the enricher: "netlink", "skops"; set by the core when empty */
+    flowd_string source; /* the enricher: "netlink", "skops"; at most 64 bytes; set by the core when empty */
     flowd_bytes tcp_info;
-    flowd_string congestion; /* congestion control algorithm; may be empty */
+    flowd_string congestion; /* congestion control algorithm; at most 64 bytes; may be empty */
     uint64_t cookie;         /* socket cookie, 0 if unknown */
     uint8_t tcp_state;       /* include/net/tcp_states.h, 0 if unknown */
     uint8_t reserved[7];     /* 0 */
@@ -185,9 +192,13 @@ typedef struct flowd_sample {
  * in every start and ongoing, for another tag re-tags; the tag of an end counts only for a flow that was never seen. An
  * end before its start is taken as an end at its start, and counted. Texts longer than allowed are cut at the start of a
  * UTF-8 character.
- * Receiving: flow_id, start_time_ns, tag, usage, precedence, announcer and rule are those of the flow table. start and
- * end reach a backend once each, but after a reload a start with FLOWD_RESYNC may repeat what the predecessor was told:
- * take it as an upsert.
+ * Receiving: flow_id, start_time_ns, tag, usage, sender, precedence, announcer, rule and application are those of the flow
+ * table, whichever announcement led to the event. start and end reach a backend once each, but after a reload a start
+ * with FLOWD_RESYNC may repeat what the predecessor was told: take it as an upsert.
+ * Of several that announce a flow, one instance has given the tag: precedence, announcer and rule are of that one, and
+ * rule is of its latest start or ongoing, empty when that had none. When that instance ends its announcement and others
+ * go on, announcer and rule stay and precedence is 0 until another gives the tag. sender is who announced the flow first.
+ * application is the first that was named; one that comes with the tag replaces it.
  */
 typedef struct flowd_event {
     uint32_t size;
@@ -204,13 +215,14 @@ typedef struct flowd_event {
     int64_t end_time_ns;
     flowd_usage usage;
     /* Who told the plugin, as flowd_host.sender_id answers; 0: not told apart. It is the unit of flows.maxPerSource, and
-     * of the senders of one instance only those that announced a flow can end it. */
+     * of the senders of one instance only those that announced a flow can end it; received: who announced it first. */
     uint64_t sender;
     uint32_t precedence; /* of the instance that gave the tag: FLOWD_PRECEDENCE_* */
     uint32_t end_reason; /* FLOWD_END_* */
     flowd_string application; /* the program that transfers, for a firefly's context; at most 256 bytes; may be empty */
     flowd_string announcer;   /* the instance that gave the tag: "fireflyp/regional" */
-    flowd_string rule;        /* why the plugin announces it, as "rules[2]"; at most 64 bytes; may be empty */
+    /* Why the plugin announces it, as "rules[2]"; at most 64 bytes; may be empty. Repeat it with the tag. */
+    flowd_string rule;
     const flowd_attachment *attachments;
     size_t attachment_count;
     size_t attachment_stride;
@@ -219,7 +231,7 @@ typedef struct flowd_event {
     size_t sample_stride;
 } flowd_event;
 
-/* A flow, as enrichers and flowd.flows/1 see it. Borrowed for the call. */
+/* A flow, as enrichers and flowd.flows/1 see it; members as in a received flowd_event. Borrowed for the call. */
 typedef struct flowd_flow {
     uint32_t size;
     uint32_t flags;

@@ -85,7 +85,7 @@ struct flowd_host {
     uint32_t abi_minor;
     uint32_t reserved;
     void *context;            /* the core's own */
-    const char *instance;     /* "firefly/regional" */
+    const char *instance;     /* its key in the configuration: "firefly/regional" */
     const char *core_version; /* product version, for humans */
     /* Absolute names of directories for this instance alone, not made yet: state outlives a reboot, runtime does not.
      * Null where there is no such directory, as in a tool. */
@@ -133,7 +133,8 @@ struct flowd_host {
                          uint64_t *flow_ids);
 
     /* [any] Backends: on_events answered FLOWD_FULL before and can take more now. on_events is called again soon, maybe
-     * before `ready` has returned on another thread. Without a FLOWD_FULL before it does nothing. */
+     * before `ready` has returned on another thread. Called while on_events runs, by itself or by another thread, it holds
+     * for the FLOWD_FULL that this call may answer. Otherwise, without a FLOWD_FULL before it, it does nothing. */
     void (*ready)(const flowd_host *host);
 
     /* [any] Runs callback(user) on the instance's thread, after everything posted before. FLOWD_STOPPED once stop has
@@ -152,7 +153,8 @@ struct flowd_host {
     flowd_result (*dispatch)(const flowd_host *host);   /* [instance] own loop only */
 
     /* [instance] all three. Level-triggered. The descriptor stays the caller's; unwatch it before it is closed. After
-     * unwatch no callback follows; it may be called from the callback. One watch a descriptor: FLOWD_BUSY. */
+     * unwatch no callback follows; it may be called from the callback. One watch a descriptor: FLOWD_BUSY. Conditions are
+     * FLOWD_IO_*, others FLOWD_INVALID. rewatch answers FLOWD_NOT_FOUND for a stale handle. */
     flowd_result (*watch)(const flowd_host *host, int fd, uint32_t conditions, flowd_io_callback callback, void *user,
                           flowd_watch *watch);
     flowd_result (*rewatch)(const flowd_host *host, flowd_watch watch, uint32_t conditions); /* 0 pauses */

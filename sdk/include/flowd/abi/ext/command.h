@@ -13,7 +13,7 @@ extern "C" {
 
 typedef struct flowd_command {
     uint32_t size;
-    uint32_t flags;        /* FLOWD_COMMAND_* */
+    uint32_t flags;        /* FLOWD_COMMAND_*; a command with others is not offered, which is an error of the instance */
     const char *name;      /* one word: "mode" */
     const char *arguments; /* for the help: "[observe|mark]"; may be null */
     const char *summary;   /* one line */

@@ -19,17 +19,23 @@ extern "C" {
 
 #define FLOWD_EXT_DESCRIPTORS "flowd.descriptors/1"
 
+/* flowd_socket.flags. Open: a reader passes over bits that it does not know. */
+enum {
+    FLOWD_SOCKET_LISTENS = 1u << 0 /* takes connections (socket(7), SO_ACCEPTCONN) */
+};
+
 /* A socket of this process, whoever opened it. Addresses as in flowd_key, zero when unbound or not connected.
  * Borrowed. */
 typedef struct flowd_socket {
     uint32_t size;
-    uint8_t protocol; /* 6 TCP, 17 UDP */
-    uint8_t reserved;
-    uint16_t local_port;
-    uint16_t remote_port; /* 0: not connected */
+    uint32_t flags;  /* FLOWD_SOCKET_* */
+    uint64_t cookie; /* socket cookie (socket(7), SO_COOKIE), as in flowd_sample and sock_diag(7); 0: unknown */
     uint8_t local[16];
     uint8_t remote[16];
-    uint8_t reserved2[6];
+    uint16_t local_port;  /* 0: unbound, or a raw socket */
+    uint16_t remote_port; /* 0: not connected, or a raw socket */
+    uint8_t protocol;     /* as in flowd_key */
+    uint8_t reserved[3];
 } flowd_socket;
 
 /* Answers 0 to go on, anything else to end the visit. No lock is held. */
@@ -46,9 +52,12 @@ typedef struct flowd_ext_descriptors {
      * forget or until the last instance that kept it is gone. */
     flowd_result (*keep)(const flowd_host *host, flowd_string name, int fd);
     void (*forget)(const flowd_host *host, flowd_string name); /* [instance] */
-    /* [any] The internet sockets that this process holds, as they were at most a second ago: so that the daemon's own
-     * traffic is told from others', and is not sent to itself. */
-    flowd_result (*sockets)(const flowd_host *host, flowd_socket_visitor visitor, void *user);
+    /* [any] The IPv4 and IPv6 sockets that this process holds, whether its modules, libraries within them or the core
+     * opened them, as they were at most max_age_ns ago; 0: as they are now. By them the daemon's own traffic, which is
+     * never a flow, is told from that of others, and is not sent to itself. The core looks at all descriptors of the
+     * process, for all instances that ask; do not ask for each event. Nothing tells of a change: the kernel does not tell
+     * of a socket that a library opens. FLOWD_INVALID: max_age_ns is negative. */
+    flowd_result (*sockets)(const flowd_host *host, int64_t max_age_ns, flowd_socket_visitor visitor, void *user);
 } flowd_ext_descriptors;
 
 #ifdef __cplusplus

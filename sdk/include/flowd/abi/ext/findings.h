@@ -24,9 +24,9 @@ typedef struct flowd_finding {
     flowd_level severity;    /* FLOWD_LEVEL_INFO (a note), WARNING or ERROR */
     const char *id;          /* [a-z][a-z0-9-]* */
     flowd_string subject;    /* what it is about: "eth0", "collector.example.org"; may be empty */
-    flowd_string found;      /* what is: "another program answers before ours" */
+    flowd_string found;      /* what is: "another program answers before ours"; never empty */
     flowd_string expected;   /* what should be; may be empty */
-    flowd_string remedy;     /* one thing to do about it */
+    flowd_string remedy;     /* one thing to do about it; never empty: what nobody can act on is no finding */
     int64_t since_ns;        /* Unix time when it was first seen; 0: unknown */
 } flowd_finding;
 
@@ -35,7 +35,8 @@ typedef struct flowd_findings {
     uint32_t size;
     uint32_t reserved;
     void *context;
-    /* FLOWD_OK; FLOWD_INVALID: id or severity is malformed; FLOWD_LIMIT: 256 of this instance already. */
+    /* FLOWD_OK; FLOWD_INVALID: id or severity is malformed, found or remedy empty; FLOWD_LIMIT: 256 of this instance
+     * already. Texts of more than 1,024 bytes are cut. */
     flowd_result (*add)(const struct flowd_findings *findings, const flowd_finding *finding);
 } flowd_findings;
 

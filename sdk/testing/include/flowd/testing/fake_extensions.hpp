@@ -54,7 +54,9 @@ class FakeExtensions {
         others_interfaces_ = std::move(interfaces);
         tell(FLOWD_EXT_INTERFACES);
     }
+    /// Sockets of the daemon.
     void add_socket(const flowd_socket& socket) { sockets_.push_back(socket); }
+    void forget_sockets() { sockets_.clear(); }
     /// Marks that were made and not passed yet.
     [[nodiscard]] std::size_t marks() const { return marks_.size(); }
     /// As if every backend had taken what was emitted before the oldest `count` of them.
@@ -215,7 +217,8 @@ class FakeExtensions {
         descriptor_store_.forget = [](const flowd_host* host, flowd_string name) {
             of(host).descriptors_.erase(std::string(to_view(name)));
         };
-        descriptor_store_.sockets = [](const flowd_host* host, flowd_socket_visitor visitor, void* user) -> flowd_result {
+        descriptor_store_.sockets = [](const flowd_host* host, std::int64_t, flowd_socket_visitor visitor,
+                                       void* user) -> flowd_result {
             for (const flowd_socket& socket : of(host).sockets_)
                 if (visitor(user, &socket) != 0) break;
             return FLOWD_OK;

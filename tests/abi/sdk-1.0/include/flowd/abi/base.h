@@ -15,17 +15,19 @@
  *    terminated, valid until the call returns unless its comment says otherwise.
  *  - Thread tags: [any] any thread; [instance] the instance's own thread; [core] a thread of the core, never one of an
  *    instance. Calls tagged [instance] never overlap for one instance. During a call tagged [core], instances of the same
- *    component may be live: lock shared state.
+ *    component may be live: lock shared state. A module that makes a call tagged [instance] from another thread is at
+ *    fault: nothing is done, and what has a result answers FLOWD_INVALID.
  *  - Results: FLOWD_OK is 0 and every refusal is negative. A negative answer means that nothing was done beyond what an
  *    out-parameter (`accepted`, `taken`) says. No call answers a positive value: a reader takes one for FLOWD_ERROR. An
  *    unknown negative result is FLOWD_ERROR, too.
  *  - `reserved` members: the writer sets 0; modules never read them. The core refuses events, keys, samples and
  *    attachments where they are not 0, so that a later minor can use them.
  *  - Bits and kinds that the core does not know are refused: in flowd_event.kind and flags, flowd_attachment.flags,
- *    flowd_component.kind, accepts and flags, flowd_option.type and flags. A module that uses one of a later minor checks
- *    flowd_host.abi_minor, or is refused with a message. Modules ignore bits and kinds that they do not know.
+ *    flowd_sample.flags, flowd_usage.known, flowd_component.kind, accepts and flags, flowd_option.type and flags,
+ *    flowd_command.flags, flowd_flow_filter.members and the conditions of a watch. A module that uses one of a later minor
+ *    checks flowd_host.abi_minor, or is refused with a message. Modules ignore bits and kinds that they do not know.
  *  - Enumerations are open: a later minor may add values. What a reader does with a value that it does not know stands at
- *    each. FLOWD_LOCAL_* and FLOWD_INITIATOR_* are closed in this major.
+ *    each. FLOWD_LOCAL_*, FLOWD_INITIATOR_* and the bits of flowd_usage.known are closed in this major.
  */
 #ifndef FLOWD_ABI_BASE_H
 #define FLOWD_ABI_BASE_H
@@ -103,7 +105,7 @@ enum {
  */
 typedef struct flowd_problem {
     uint32_t size;
-    flowd_level level;   /* FLOWD_LEVEL_WARNING or FLOWD_LEVEL_ERROR */
+    flowd_level level;   /* FLOWD_LEVEL_WARNING, or FLOWD_LEVEL_ERROR: what was asked for cannot be done */
     flowd_result result; /* why, for an error: negative */
     uint32_t reserved;   /* 0 */
     flowd_string option; /* path below the instance, "collectors[1].port"; empty: the instance itself */

@@ -75,6 +75,8 @@ typedef struct flowd_samples {
     uint32_t size;
     uint32_t reserved;
     void *context;
+    /* FLOWD_OK; FLOWD_INVALID: malformed, counted; FLOWD_LIMIT: the core has no room for more in this period, counted;
+     * FLOWD_STOPPED: the period is over, counted. Go on with the next after the first two. */
     flowd_result (*add)(const struct flowd_samples *samples, const flowd_sample *sample);
 } flowd_samples;
 
@@ -97,8 +99,9 @@ typedef struct flowd_component {
     size_t option_stride;
 
     /* [core] Rules across options. `config` is a GROUP in the order of `options`. `host` is valid for the call, and good
-     * for log and flowd.registry/1; everything else answers FLOWD_UNSUPPORTED or does nothing. Must not block: the daemon
-     * waits. Optional. */
+     * for log and flowd.registry/1; everything else answers FLOWD_UNSUPPORTED or does nothing. Its `instance` is the key
+     * that the instance has or would have in the configuration, "firefly/regional", and only in flowd-module-check the
+     * component's name; its directories are null. Must not block: the daemon waits. Optional. */
     flowd_result (*validate)(const flowd_host *host, const flowd_value *config, const flowd_problems *problems);
 
     /* [instance] Makes an instance without touching the system. `host` lives as long as the instance. A create that fails
@@ -133,8 +136,8 @@ typedef struct flowd_component {
      * [instance] Backends: events in order per flow, borrowed for the call. *taken is 0 before and says how many, from
      * the first on, the backend is responsible for from now on: sent, or durable.
      *   FLOWD_OK       all of them; *taken is not read
-     *   FLOWD_FULL     the rest is offered again after flowd_host.ready; meanwhile the flow table remembers what this
-     *                  backend has to be told, and nobody else is held back
+     *   FLOWD_FULL     the rest is offered again after flowd_host.ready, which may be called before this returns;
+     *                  meanwhile the flow table remembers what this backend has to be told, and nobody else is held back
      *   FLOWD_INVALID  the event at *taken is refused for good, and counted; those behind it are offered at once
      * Any other result: those from *taken on are counted as failed and not offered again.
      * While the instance is being stopped the rest is offered until the deadline, before stop is called; what then
@@ -144,8 +147,9 @@ typedef struct flowd_component {
                               size_t *taken);
 
     /* [instance] Enrichers: all live flows, once per period, in batches; `last` is 1 in the last one of the period,
-     * which may come with no flows; it may be missing after a failure. Samples of any flow of the period may be added in
-     * any call, one per flow; the core may drop further ones. Required of enrichers. */
+     * which may come with no flows; it may be missing after a failure. In any call of a period samples of any of its flows
+     * may be added, those of earlier and later batches included: at most one per flow and period. Of one flow the core
+     * keeps eight a period, of all enrichers, and counts the others as shed. Required of enrichers. */
     flowd_result (*sample)(flowd_instance *instance, const flowd_flow *flows, size_t count, size_t stride, int32_t last,
                            const flowd_samples *samples);
 

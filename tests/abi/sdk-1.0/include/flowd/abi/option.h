@@ -59,7 +59,7 @@ typedef struct flowd_option {
     const char *const *choices; /* CHOICE: the allowed words, ended by NULL */
     const char *deprecated_by;  /* the option to use instead; null: current */
     /* Bounds, both allowed themselves, of INTEGER, NUMBER, DURATION (ns), SIZE, EXPERIMENT, ACTIVITY, and of the number
-     * of items of a LIST or MAP; each only with its flag, otherwise 0. */
+     * of items of a LIST or MAP; each only with its flag, otherwise 0. Integers are exact up to 2^53. */
     double minimum;
     double maximum;
     const struct flowd_option *fields; /* GROUP: its table. LIST, MAP: one row, the type of an item */

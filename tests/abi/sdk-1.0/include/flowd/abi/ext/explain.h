@@ -17,7 +17,7 @@ typedef struct flowd_explanation {
     uint32_t flow;       /* index in the batch that was asked about */
     const char *verdict; /* stable and documented with the module: "marked", "no-interface"; [a-z][a-z0-9-]* */
     flowd_string subject; /* where it holds: an interface, a collector; may be empty */
-    flowd_string text;   /* one sentence for people */
+    flowd_string text;   /* one sentence for people; never empty */
     int64_t time_ns;     /* Unix time when it came to be so; 0: unknown */
 } flowd_explanation;
 
@@ -26,7 +26,7 @@ typedef struct flowd_explanations {
     uint32_t size;
     uint32_t reserved;
     void *context;
-    /* FLOWD_OK; FLOWD_INVALID: malformed; FLOWD_LIMIT: 64 for this flow already. */
+    /* FLOWD_OK; FLOWD_INVALID: malformed; FLOWD_LIMIT: 64 for this flow already. Texts of more than 1,024 bytes are cut. */
     flowd_result (*add)(const struct flowd_explanations *explanations, const flowd_explanation *explanation);
 } flowd_explanations;
 

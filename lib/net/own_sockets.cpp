@@ -1,34 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "lib/net/own_receivers.hpp"
+#include "lib/net/own_sockets.hpp"
 
 #include <ifaddrs.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 
 #include <algorithm>
-#include <charconv>
-#include <filesystem>
 #include <memory>
-#include <optional>
-#include <string>
-#include <system_error>
+#include <utility>
 
 namespace flowd::net {
-namespace {
-
-[[nodiscard]] std::optional<Endpoint> receives_at(int fd) {
-    int type = 0;
-    socklen_t length = sizeof type;
-    if (::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) != 0 || type != SOCK_DGRAM) return std::nullopt;
-    sockaddr_storage storage{};
-    length = sizeof storage;
-    if (::getpeername(fd, reinterpret_cast<sockaddr*>(&storage), &length) == 0) return std::nullopt;
-    length = sizeof storage;
-    if (::getsockname(fd, reinterpret_cast<sockaddr*>(&storage), &length) != 0) return std::nullopt;
-    const auto endpoint = Endpoint::from(storage);
-    return endpoint && endpoint->port != 0 ? endpoint : std::nullopt;
-}
-
-}  // namespace
 
 std::vector<Address> own_addresses() {
     ifaddrs* list = nullptr;
@@ -47,25 +28,37 @@ std::vector<Address> own_addresses() {
     return addresses;
 }
 
-std::vector<Endpoint> own_udp_endpoints() {
-    std::vector<Endpoint> endpoints;
-    std::error_code error;
-    for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd", error)) {
-        const std::string name = entry.path().filename().string();
-        int fd = -1;
-        if (std::from_chars(name.data(), name.data() + name.size(), fd).ec != std::errc()) continue;
-        if (const auto endpoint = receives_at(fd)) endpoints.push_back(*endpoint);
-    }
-    return endpoints;
+void OwnSockets::refresh(std::chrono::nanoseconds max_age) {
+    cookies_.clear();
+    listeners_.clear();
+    receivers_.clear();
+    const auto done = host_.descriptors().sockets(max_age, [this](const flowd_socket& socket) {
+        if (socket.cookie != 0) cookies_.insert(socket.cookie);
+        const Endpoint local{Address(socket.local), socket.local_port};
+        if ((socket.flags & FLOWD_SOCKET_LISTENS) != 0) listeners_.push_back(local);
+        if (socket.protocol == IPPROTO_UDP && local.port != 0 && socket.remote_port == 0) receivers_.push_back(local);
+    });
+    if (!done && !std::exchange(warned_, true))
+        host_.warning("the daemon's own traffic is not told from that of others: " + done.error().message);
+}
+
+bool OwnSockets::listens_on(const Endpoint& local) const {
+    return std::any_of(listeners_.begin(), listeners_.end(), [&](const Endpoint& listener) {
+        if (listener.port != local.port) return false;
+        if (listener.address == local.address) return true;
+        // "::" may take IPv4 as well, 0.0.0.0 never takes IPv6.
+        return listener.address.is_unspecified() && (!listener.address.is_v4() || local.address.is_v4());
+    });
 }
 
 bool OwnReceivers::includes(const Endpoint& endpoint, Clock::time_point now) {
     if (read_ == Clock::time_point{} || now - read_ > age) {
-        endpoints_ = own_udp_endpoints();
+        sockets_.refresh();
         addresses_ = own_addresses();
         read_ = now;
     }
-    return std::any_of(endpoints_.begin(), endpoints_.end(), [&](const Endpoint& own) {
+    const auto& receivers = sockets_.receivers();
+    return std::any_of(receivers.begin(), receivers.end(), [&](const Endpoint& own) {
         if (own.port != endpoint.port) return false;
         if (!own.address.is_unspecified()) return own.address == endpoint.address;
         if (own.address.is_v4() && !endpoint.address.is_v4()) return false;

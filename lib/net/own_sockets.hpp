@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+// lib/net/own_sockets.hpp: which traffic is the daemon's own, by the sockets that it holds (flowd.descriptors/1). Belongs
+// to one thread.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <unordered_set>
+#include <vector>
+
+#include "flowd/address.hpp"
+#include "flowd/host.hpp"
+
+namespace flowd::net {
+
+/// Addresses of this host's interfaces in its network namespace (getifaddrs(3)).
+[[nodiscard]] std::vector<Address> own_addresses();
+
+/// As they were when it looked last. Nothing is the daemon's own where the core does not tell, which is warned of.
+class OwnSockets {
+  public:
+    /// `host` outlives it.
+    explicit OwnSockets(Host& host) : host_(host) {}
+
+    /// Looks, at what another instance saw at most `max_age` ago, or again.
+    void refresh(std::chrono::nanoseconds max_age = {});
+
+    /// By the socket's cookie.
+    [[nodiscard]] bool has(std::uint64_t cookie) const { return cookies_.contains(cookie); }
+    /// Whether a TCP connection that came to this address and port is one to the daemon, alive or not.
+    [[nodiscard]] bool listens_on(const Endpoint& local) const;
+    /// Where unconnected UDP sockets are bound.
+    [[nodiscard]] const std::vector<Endpoint>& receivers() const { return receivers_; }
+
+  private:
+    Host& host_;
+    std::unordered_set<std::uint64_t> cookies_;
+    std::vector<Endpoint> listeners_;
+    std::vector<Endpoint> receivers_;
+    bool warned_ = false;
+};
+
+/// Where the daemon itself receives UDP, so that it never sends to itself. Remembers it for a few seconds.
+class OwnReceivers {
+  public:
+    using Clock = std::chrono::steady_clock;
+
+    explicit OwnReceivers(Host& host) : sockets_(host) {}
+
+    /// Whether a datagram to this endpoint would come back to this process.
+    [[nodiscard]] bool includes(const Endpoint& endpoint, Clock::time_point now = Clock::now());
+
+    static constexpr std::chrono::seconds age{5};
+
+  private:
+    Clock::time_point read_{};
+    std::vector<Address> addresses_;
+    OwnSockets sockets_;
+};
+
+}  // namespace flowd::net
