@@ -178,7 +178,7 @@ Api::Answer Api::get_openapi(const http::Request&, http::Reply&) {
 }
 
 Api::Answer Api::get_flows(const http::Request& request, http::Reply&) {
-    auto wanted = PageRequest::from(request.query);
+    auto wanted = PageRequest::from(request.query, host().registry());
     auto page = wanted ? flow_page(host().flows(), *wanted) : std::move(wanted).error();
     if (!page) return http::problem(400, {.detail = page.error().message, .hint = page.error().hint});
     return http::Response{.body = std::move(*page)};

@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plugins/api/flow_page.hpp"
 
+#include <netinet/in.h>
+
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <optional>
+#include <type_traits>
 
 #include "flowd/json.hpp"
 #include "flowd/sized.hpp"
@@ -64,25 +68,77 @@ void write_flow(json::Writer& writer, const flowd_flow& flow) {
 
 }  // namespace
 
-Result<PageRequest> PageRequest::from(std::string_view query) {
+Result<PageRequest> PageRequest::from(std::string_view query, const Registry& registry) {
     PageRequest request;
-    std::string wrong;
-    const bool good = http::each_parameter(query, [&](std::string_view name, std::string_view value) {
+    flowd_flow_filter& filter = request.filter;
+    filter.size = sizeof filter;
+    std::string wrong, activity;
+    const auto numbered = [](std::string_view value, std::uint64_t lowest, std::uint64_t highest, auto& to) {
         const auto given = number(value);
-        if (name == "limit" && given && *given >= 1 && *given <= most) {
-            request.limit = static_cast<std::size_t>(*given);
-            return true;
-        }
-        if (name == "cursor" && given) {
-            request.cursor = *given;
-            return true;
-        }
-        wrong = name == "limit"    ? "limit: is not a number from 1 to " + std::to_string(most)
-                : name == "cursor" ? "cursor: is not a number"
-                                   : std::string(name) + ": is not known";
+        if (!given || *given < lowest || *given > highest) return false;
+        to = static_cast<std::remove_reference_t<decltype(to)>>(*given);
+        return true;
+    };
+    const auto named = [&](std::string_view value, std::uint32_t& to, const std::optional<std::uint32_t>& known) {
+        if (numbered(value, 0, 0xffff'ffff, to)) return true;
+        if (known) to = *known;
+        return known.has_value();
+    };
+    const auto refuse = [&](std::string_view name, std::string_view why) {
+        wrong.append(name).append(": ").append(why);
         return false;
+    };
+    const bool good = http::each_parameter(query, [&](std::string_view name, std::string_view value) {
+        if (name == "limit")
+            return numbered(value, 1, most, request.limit) ||
+                   refuse(name, "is not a number from 1 to " + std::to_string(most));
+        if (name == "cursor")
+            return numbered(value, 0, ~std::uint64_t{0}, request.cursor) || refuse(name, "is not a number");
+        if (name == "experiment") {
+            filter.members |= FLOWD_FILTER_EXPERIMENT;
+            return named(value, filter.tag.experiment, registry.experiment_id(value)) ||
+                   refuse(name, "is neither a number nor a name of the registry");
+        }
+        if (name == "activity") {
+            filter.members |= FLOWD_FILTER_ACTIVITY;
+            activity = value;  // its name may need the experiment, which may stand behind
+            return true;
+        }
+        if (name == "network") {
+            filter.members |= FLOWD_FILTER_NETWORK;
+            const auto network = Network::parse(value);
+            if (!network) return refuse(name, "is not an address or a prefix");
+            std::copy_n(network->address.bytes().begin(), 16, filter.network);
+            filter.prefix_length = network->length;
+            return true;
+        }
+        if (name == "port") {
+            filter.members |= FLOWD_FILTER_PORT;
+            return numbered(value, 0, 65535, filter.port) || refuse(name, "is not a number from 0 to 65535");
+        }
+        if (name == "protocol") {
+            filter.members |= FLOWD_FILTER_PROTOCOL;
+            filter.protocol = value == "tcp" ? IPPROTO_TCP : IPPROTO_UDP;
+            return value == "tcp" || value == "udp" || numbered(value, 1, 255, filter.protocol) ||
+                   refuse(name, "is not tcp, udp or a number from 1 to 255");
+        }
+        if (name == "announcer") {
+            filter.members |= FLOWD_FILTER_ANNOUNCER;
+            request.announcer = value;
+            return true;
+        }
+        return refuse(name, "is not known");
     });
-    if (!good) return Error{FLOWD_INVALID, wrong, "limit and cursor are the parameters"};
+    if (good && (filter.members & FLOWD_FILTER_ACTIVITY) != 0) {
+        const bool has_experiment = (filter.members & FLOWD_FILTER_EXPERIMENT) != 0;
+        if (!named(activity, filter.tag.activity,
+                   has_experiment ? registry.activity_id(filter.tag.experiment, activity) : std::nullopt))
+            refuse("activity", has_experiment ? "is neither a number nor a name of that experiment in the registry"
+                                              : "is not a number; its name needs an experiment");
+    }
+    if (!wrong.empty())
+        return Error{FLOWD_INVALID, wrong,
+                     "the parameters are limit, cursor, experiment, activity, network, port, protocol and announcer"};
     return request;
 }
 
@@ -92,7 +148,10 @@ Result<std::string> flow_page(const FlowTable& table, const PageRequest& request
     writer.object().member("live", table.count());
     writer.key("flows").array();
     std::uint64_t cursor = request.cursor;
-    const auto done = table.page(nullptr, cursor, request.limit, [&](const flowd_flow& flow) { write_flow(writer, flow); });
+    flowd_flow_filter filter = request.filter;
+    filter.announcer = to_c(request.announcer);
+    const auto done = table.page(filter.members == 0 ? nullptr : &filter, cursor, request.limit,
+                                 [&](const flowd_flow& flow) { write_flow(writer, flow); });
     if (!done) return Error{done.error().code, "cursor: is not the `next` of a page", "begin without a cursor"};
     writer.end();
     if (cursor != 0) writer.member("next", std::to_string(cursor));

@@ -160,6 +160,9 @@ def test_every_example_of_the_description_is_true(lab, description):
         collector.wait_for_count(6)
         page = description.saw("GET", "/flows", api.get("/flows?limit=1"))[2]
         assert page["live"] == 2 and len(page["flows"]) == 1
+        for query, count in [("experiment=atlas&activity=16", 1), ("port=1094&protocol=udp", 0), ("protocol=17", 1),
+                             ("network=2001%3Adb8%3A%3A%2F32", 1), ("announcer=api", 2), ("announcer=namedpipe", 0)]:
+            assert len(description.saw("GET", "/flows", api.get(f"/flows?{query}"))[2]["flows"]) == count, query
         last = description.saw("GET", "/flows", api.get(f"/flows?cursor={page['next']}"))[2]
         assert len(last["flows"]) == 1 and "next" not in last
     for item in description.document["paths"].values():

@@ -31,7 +31,7 @@ class FlowPageTest : public ::testing::Test {
         fake_.add_flow(flow);
     }
     std::string page(const std::string& query) {
-        return flow_page(host_->flows(), PageRequest::from(query).value()).value();
+        return flow_page(host_->flows(), PageRequest::from(query, host_->registry()).value()).value();
     }
     static std::vector<std::uint64_t> ids(const std::string& json) {
         simdjson::dom::parser parser;
@@ -71,16 +71,59 @@ TEST_F(FlowPageTest, GoesThroughAllFlowsPageByPage) {
 
 TEST_F(FlowPageTest, RefusesACursorThatTheCoreRefuses) {
     fake_.refuse_cursors();
-    const auto page = flow_page(host_->flows(), PageRequest::from("cursor=99").value());
+    const auto page = flow_page(host_->flows(), PageRequest::from("cursor=99", host_->registry()).value());
     ASSERT_FALSE(page);
     EXPECT_EQ(page.error().code, FLOWD_INVALID);
 }
 
 TEST_F(FlowPageTest, RefusesParametersThatItDoesNotUnderstand) {
-    for (const char* query : {"limit=0", "limit=10001", "limit=", "limit=x", "limit=1x", "limit=-1", "cursor=-1",
-                              "cursor=x", "offset=1", "limit", "limit=99999999999999999999"})
-        EXPECT_FALSE(PageRequest::from(query)) << query;
-    EXPECT_EQ(PageRequest::from("limit=x").error().message, "limit: is not a number from 1 to 10000");
+    for (const char* query : {"limit=0",
+                              "limit=10001",
+                              "limit=",
+                              "limit=x",
+                              "limit=1x",
+                              "limit=-1",
+                              "cursor=-1",
+                              "cursor=x",
+                              "offset=1",
+                              "limit",
+                              "limit=99999999999999999999",
+                              "port=65536",
+                              "port=",
+                              "protocol=0",
+                              "protocol=TCP",
+                              "network=x",
+                              "network=192.0.2.1/24",
+                              "experiment=nobody",
+                              "activity=analysis",
+                              "experiment=atlas&activity=nothing",
+                              "sender=1",
+                              "port=%31%zz"})
+        EXPECT_FALSE(PageRequest::from(query, host_->registry())) << query;
+    EXPECT_EQ(PageRequest::from("limit=x", host_->registry()).error().message, "limit: is not a number from 1 to 10000");
+}
+
+TEST_F(FlowPageTest, FiltersByEveryMemberThatIsGiven) {
+    fake_.add_experiment(2, "atlas");
+    fake_.add_activity(2, 16, "analysis");
+    add(7);
+    page("");
+    EXPECT_EQ(fake_.filter().members, 0u);
+    page("activity=analysis&experiment=atlas&network=192.0.2.0%2F24&port=1094&protocol=udp&announcer=fireflyp%2Fregional");
+    const flowd_flow_filter& filter = fake_.filter();
+    EXPECT_EQ(filter.members, std::uint32_t{FLOWD_FILTER_EXPERIMENT | FLOWD_FILTER_ACTIVITY | FLOWD_FILTER_NETWORK |
+                                            FLOWD_FILTER_PORT | FLOWD_FILTER_PROTOCOL | FLOWD_FILTER_ANNOUNCER});
+    EXPECT_EQ(filter.tag.experiment, 2u);
+    EXPECT_EQ(filter.tag.activity, 16u);
+    EXPECT_EQ(Address(filter.network), *Address::parse("192.0.2.0"));
+    EXPECT_EQ(filter.prefix_length, 120u);
+    EXPECT_EQ(filter.port, 1094);
+    EXPECT_EQ(filter.protocol, IPPROTO_UDP);
+    EXPECT_EQ(to_view(filter.announcer), "fireflyp/regional");
+    page("experiment=3&protocol=132");
+    EXPECT_EQ(fake_.filter().members, std::uint32_t{FLOWD_FILTER_EXPERIMENT | FLOWD_FILTER_PROTOCOL});
+    EXPECT_EQ(fake_.filter().tag.experiment, 3u);
+    EXPECT_EQ(fake_.filter().protocol, 132);
 }
 
 }  // namespace

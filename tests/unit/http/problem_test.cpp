@@ -43,6 +43,13 @@ TEST(Query, IsCutIntoParameters) {
         return true;
     }));
     EXPECT_THAT(seen, ::testing::ElementsAre("a:1", "b:", "c:", ":d", "e:f=g"));
+    std::vector<std::string> values;
+    EXPECT_TRUE(
+        each_parameter("a=2001%3Adb8%3a%3A%2F32&b=%&c=%4&d=%zz&e=%2b1", [&](std::string_view, std::string_view value) {
+            values.emplace_back(value);
+            return true;
+        }));
+    EXPECT_EQ(values, (std::vector<std::string>{"2001:db8::/32", "%", "%4", "%zz", "+1"}));
     EXPECT_FALSE(each_parameter("a&b", [](std::string_view name, std::string_view) { return name == "a"; }));
     EXPECT_TRUE(each_parameter("", [](std::string_view, std::string_view) { return false; }));
 }

@@ -33,6 +33,8 @@ class FakeExtensions {
         activities_[{experiment, id}] = std::move(name);
     }
     void add_flow(const flowd_flow& flow) { flows_.push_back(flow); }
+    /// Of the last page that was asked for; without members: none. The fake itself applies none.
+    [[nodiscard]] const flowd_flow_filter& filter() const { return filter_; }
     /// From now on no cursor is one that the core has given.
     void refuse_cursors() { refuses_cursors_ = true; }
     void offer_descriptor(const std::string& name, UniqueFd fd) { descriptors_[name] = std::move(fd); }
@@ -176,9 +178,12 @@ class FakeExtensions {
     }
     void fill_flow_table() {
         flow_table_.size = sizeof flow_table_;
-        flow_table_.page = [](const flowd_host* host, const flowd_flow_filter*, std::uint64_t* cursor, std::size_t limit,
-                              flowd_flow_visitor visitor, void* user) -> flowd_result {
+        flow_table_.page = [](const flowd_host* host, const flowd_flow_filter* filter, std::uint64_t* cursor,
+                              std::size_t limit, flowd_flow_visitor visitor, void* user) -> flowd_result {
             const auto& flows = of(host).flows_;
+            of(host).filter_ = filter == nullptr ? flowd_flow_filter{} : copy_sized<flowd_flow_filter>(filter);
+            of(host).filter_announcer_ = to_view(of(host).filter_.announcer);
+            of(host).filter_.announcer = to_c(of(host).filter_announcer_);
             if (of(host).refuses_cursors_ && *cursor != 0) return FLOWD_INVALID;
             std::size_t at = *cursor;
             for (bool more = true; more && at < flows.size() && limit > 0; --limit) more = visitor(user, &flows[at++]) == 0;
@@ -298,6 +303,8 @@ class FakeExtensions {
     std::map<std::pair<std::uint32_t, std::uint32_t>, std::string> activities_;
     std::vector<flowd_flow> flows_;
     bool refuses_cursors_ = false;
+    flowd_flow_filter filter_{};
+    std::string filter_announcer_;
     std::map<std::string, UniqueFd> descriptors_;
     std::map<std::string, Offer> offers_;
     std::uint64_t last_offer_ = 0;
