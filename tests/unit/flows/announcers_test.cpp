@@ -56,6 +56,38 @@ TEST_F(Announcing, EmitAnswersTheIdOfEachEventsFlow) {
     EXPECT_EQ(broken[2], 0u) << "not accepted";
 }
 
+TEST_F(Announcing, TheRuleOfAFlowIsThatOfWhoGaveTheTagAndStaysUntilAnotherGivesIt) {
+    const auto netlink = announcer("netlink", FLOWD_PRECEDENCE_RULE);
+    const auto iperf3 = announcer("iperf3", FLOWD_PRECEDENCE_RULE);
+    const auto by = [](const char* rule, flowd_event event) {
+        event.rule = text(rule);
+        return event;
+    };
+    const auto said = [this] {
+        std::string rule, announcer;
+        std::uint32_t precedence = 0;
+        bus->find(key_of(1), [&](const flowd_flow& found) {
+            rule = text(found.rule);
+            announcer = text(found.announcer);
+            precedence = found.precedence;
+        });
+        return announcer + " " + rule + " " + std::to_string(precedence);
+    };
+    emit(netlink, by("rules[0]", start(1)));
+    emit(iperf3, by("ports[1]", start(1)));
+    EXPECT_EQ(said(), "netlink rules[0] 32") << "another that did not give the tag";
+    emit(netlink, by("rules[3]", ongoing(1)));
+    EXPECT_EQ(said(), "netlink rules[3] 32") << "its latest";
+    auto withdrawn = end(1);
+    withdrawn.end_reason = FLOWD_END_WITHDRAWN;
+    emit(netlink, withdrawn);
+    EXPECT_EQ(said(), "netlink rules[3] 0") << "nobody announces it with a tag now";
+    emit(iperf3, by("ports[1]", ongoing(1)));
+    EXPECT_EQ(said(), "iperf3 ports[1] 32");
+    emit(iperf3, ongoing(1));
+    EXPECT_EQ(said(), "iperf3  32") << "its latest had none";
+}
+
 TEST_F(Announcing, AnEventThatNamesItsFlowCountsForThatFlowOnly) {
     const auto meter = announcer("perfsonar", FLOWD_PRECEDENCE_METER);
     Backend firefly(*bus, "firefly");
