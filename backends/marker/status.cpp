@@ -5,6 +5,7 @@
 
 #include "backends/marker/marker.hpp"
 #include "flowd/label.hpp"
+#include "lib/text/summary.hpp"
 
 namespace flowd::marker {
 namespace {
@@ -54,10 +55,10 @@ void write_table(json::Writer& object, const TagTable& table) {
 
 std::string Marker::summary() const {
     if (!marking_) return "stopped";
-    std::string names;
-    for (const auto& state : marking_->attachments().states()) names += (names.empty() ? "" : ", ") + state.link.name;
+    std::vector<std::string> names;
+    for (const auto& state : marking_->attachments().states()) names.push_back(state.link.name);
     if (names.empty()) return "waits for an interface";
-    return (marking_->table().observes() ? "observes " : "marks on ") + names;
+    return text::summary(marking_->table().observes() ? "observes" : "marks on", names);
 }
 
 void Marker::status(json::Writer& object) const {

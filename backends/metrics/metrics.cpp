@@ -8,6 +8,7 @@
 #include "backends/metrics/gzip.hpp"
 #include "backends/metrics/process.hpp"
 #include "lib/http/problem.hpp"
+#include "lib/text/summary.hpp"
 
 namespace flowd::metrics {
 namespace {
@@ -58,7 +59,8 @@ Result<void> Metrics::start() {
                 http::Response response = answer(request, selection);
                 if (response.status != 200) ++refused_;
                 reply(std::move(response));
-            });
+            },
+            entrance_.refusals());
         if (auto served = server.serve(std::move(listening.socket)); !served) return served;
         if (options_.log) host().info("listening at http://" + listening.listener.endpoint.to_string() + "/metrics");
     }
@@ -159,9 +161,11 @@ void Metrics::publish() {
 }
 
 void Metrics::status(json::Writer& object) const {
-    object.member("summary", "serves " + options_.listeners().front().endpoint.to_string());
+    std::vector<std::string> addresses;
+    for (const Listener& listener : options_.listeners()) addresses.push_back(listener.endpoint.to_string());
+    object.member("summary", text::summary("serves", addresses));
     object.key("addresses").array();
-    for (const Listener& listener : options_.listeners()) object.value(listener.endpoint.to_string());
+    for (const std::string& address : addresses) object.value(address);
     object.end();
     object.member("token", entrance_.has_token());
     object.member("connections", sum([](const http::Server& one) { return one.connections(); }));

@@ -38,6 +38,15 @@ constexpr std::size_t most_input = 16 * 1024;
     return path == std::string_view::npos ? std::string_view() : target.substr(path);
 }
 
+/// What may be shown of a request that is refused.
+constexpr std::size_t most_shown = 128;
+
+/// The request line up to its query. Nothing of a header field that stands where a request line should.
+[[nodiscard]] std::string_view shown_line(std::string_view input) {
+    const std::string_view line = input.substr(0, std::min(most_shown, input.find_first_of("\r\n?")));
+    return line.substr(0, line.find(' ')).find(':') == std::string_view::npos ? line : std::string_view();
+}
+
 struct Refusal {
     unsigned status;
     std::string_view detail;
@@ -126,6 +135,8 @@ bool Conversation::parse() {
         input_.erase(0, std::min(input_.find_first_not_of("\r\n"), input_.size()));
         if (input_.empty()) return false;
         ++begun_;
+        line_.clear();
+        first_.clear();
         scanned_ = 0;
         head_judged_ = false;
         parser.emplace();
@@ -155,6 +166,7 @@ bool Conversation::head_is_there() {
     // Beast measures a head by what it is given at a time; whole, the same head is always judged the same.
     const auto end = input_.find("\r\n\r\n", scanned_ < 3 ? 0 : scanned_ - 3);
     scanned_ = input_.size();
+    line_ = shown_line(input_);
     // Without an end, its first three bytes may be what is there last.
     if (std::min(end, input_.size() - std::min<std::size_t>(3, input_.size())) > context_.limits.max_head)
         refuse(431, "the head of the request is too long");
@@ -186,6 +198,7 @@ void Conversation::handle() {
     const std::string_view target = origin_form(view(message.target()));
     const auto mark = std::min(target.find('?'), target.size());
     awaiting_ = true;
+    if (!message.body().empty()) first_ = line_ + " " + message.body().substr(0, most_shown);
     const Request request{.method = head_only_ ? std::string_view("GET") : method,
                           .path = mark == 0 ? std::string_view("/") : target.substr(0, mark),
                           .query = target.substr(std::min(mark + 1, target.size())),
@@ -210,10 +223,22 @@ void Conversation::refuse(unsigned status, std::string_view detail) {
     refused_ = true;
     parser_->one.reset();
     input_.clear();
+    first_.clear();
     complete(problem(status, {.detail = detail}));
 }
 
+void Conversation::abandon() {
+    if (in_request()) note_refusal(408);
+}
+
+void Conversation::note_refusal(unsigned status) const {
+    if (!context_.refused) return;
+    // Whoever has no token is shown with no more than what was asked for.
+    context_.refused(status, peer_, first_.empty() || status == 401 ? line_ : first_);
+}
+
 void Conversation::complete(Response&& response) {
+    if (refused_ || response.status / 100 == 4) note_refusal(response.status);
     const bool keep = keep_alive_ && !last_;
     print(response, keep);
     awaiting_ = false;

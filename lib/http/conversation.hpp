@@ -40,6 +40,7 @@ class DateText {
 struct Context {
     Limits limits;
     Handler handler;
+    Refused refused = {};
     Counts counts = {};
     DateText date = {};
 };
@@ -66,6 +67,8 @@ class Conversation : public std::enable_shared_from_this<Conversation> {
     [[nodiscard]] bool refused() const { return refused_; }
     /// Ends after the request at hand.
     void end();
+    /// The connection is closed before its request is complete.
+    void abandon();
     /// A request has begun and is not complete.
     [[nodiscard]] bool in_request() const;
     /// How many requests have begun.
@@ -82,6 +85,8 @@ class Conversation : public std::enable_shared_from_this<Conversation> {
     bool judge_head();
     void handle();
     void refuse(unsigned status, std::string_view detail);
+    /// Says that the request at hand was refused.
+    void note_refusal(unsigned status) const;
     void complete(Response&& response);
     void print(const Response& response, bool keep);
 
@@ -91,6 +96,8 @@ class Conversation : public std::enable_shared_from_this<Conversation> {
     std::string input_;
     std::string output_;
     std::unique_ptr<Parser> parser_;
+    std::string line_;   ///< of the request at hand, as far as it may be shown
+    std::string first_;  ///< ... and the beginning of its body
     std::uint64_t begun_ = 0;
     std::size_t scanned_ = 0;  ///< of the input, no end of the head is before
     bool head_judged_ = false;

@@ -8,6 +8,7 @@
 
 #include "lib/http/listening.hpp"
 #include "lib/http/problem.hpp"
+#include "lib/http/reason.hpp"
 #include "lib/net/no_ipv6.hpp"
 
 namespace flowd::http {
@@ -94,6 +95,13 @@ std::optional<Response> Entrance::turn_away(const Request& request) const {
                                   .hint = "send Authorization: Bearer and the token of the configuration"});
     response.headers.emplace_back("WWW-Authenticate", "Bearer");
     return response;
+}
+
+Refused Entrance::refusals() const {
+    return [&host = host_](unsigned status, const Peer& peer, std::string_view first) {
+        host.refused(reason_word(status), peer.user ? "uid " + std::to_string(*peer.user) : peer.endpoint.to_string(),
+                     first);
+    };
 }
 
 void Entrance::warn_of_crowd(const Counts& counts) {

@@ -92,6 +92,8 @@ class Entrance {
     [[nodiscard]] bool has_token() const { return bearer_.has_value(); }
     /// The answer to a request that carries no valid token; nothing: it may pass. Whoever comes by a Unix socket may.
     [[nodiscard]] std::optional<Response> turn_away(const Request& request) const;
+    /// For Server: whoever looks at `flowd-cpp refusals` sees what it refuses.
+    [[nodiscard]] Refused refusals() const;
     /// Each second: warns when connections are turned away for want of room, once until none was for a minute; `counts`: of
     /// all servers behind it.
     void warn_of_crowd(const Counts& counts);

@@ -74,6 +74,10 @@ class Reply {
     std::weak_ptr<Conversation> conversation_;
 };
 
+/// Told of each request that is refused: the status that it is answered with, or that says why its connection is closed
+/// (408, 503), who sent it, and how it begins. Never a header field or a query, which may have a secret.
+using Refused = std::function<void(unsigned status, const Peer& peer, std::string_view first)>;
+
 /// A HEAD request comes as GET; its body is left out of the answer. An exception becomes 500 and is counted.
 using Handler = std::function<void(const Request&, Reply)>;
 

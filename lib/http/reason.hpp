@@ -2,11 +2,14 @@
 // lib/http/reason.hpp: the phrase of a status code (RFC 9110 section 15). Any thread.
 #pragma once
 
+#include <string>
 #include <string_view>
 
 namespace flowd::http {
 
 /// "Not Found"; static text.
 [[nodiscard]] std::string_view reason(unsigned status);
+/// The same as flowd_host.refused takes it: "not_found".
+[[nodiscard]] std::string reason_word(unsigned status);
 
 }  // namespace flowd::http

@@ -91,7 +91,10 @@ class Session : public std::enable_shared_from_this<Session> {
 
     void close_if_due(Clock::time_point now) {
         if (now < due_) return;
-        if (!lingering_) ++context_.counts.timed_out;
+        if (!lingering_) {
+            ++context_.counts.timed_out;
+            conversation_->abandon();
+        }
         close();
     }
 
@@ -191,8 +194,10 @@ class Session : public std::enable_shared_from_this<Session> {
 }  // namespace
 
 struct Server::State : std::enable_shared_from_this<State> {
-    State(asio::io_context& io, const Limits& limits, Handler handler)
-        : io_context(io), context{.limits = limits, .handler = std::move(handler)}, sweeper(io) {}
+    State(asio::io_context& io, const Limits& limits, Handler handler, Refused refused)
+        : io_context(io),
+          context{.limits = limits, .handler = std::move(handler), .refused = std::move(refused)},
+          sweeper(io) {}
 
     void accept(asio::posix::stream_descriptor& listener);
     void accept_ready(asio::posix::stream_descriptor& listener);
@@ -232,9 +237,11 @@ bool Server::State::accept_one(int listening) {
     UniqueFd fd(::accept4(listening, reinterpret_cast<sockaddr*>(&address), &length, SOCK_NONBLOCK | SOCK_CLOEXEC));
     if (!fd) return false;
     ++context.counts.connections;
+    const Peer peer = peer_of(fd.get(), address);
     const bool starving = sessions.size() >= always_served && is_reserved(fd.get());
     if (starving || sessions.size() >= context.limits.max_connections) {
         ++(starving ? context.counts.starved : context.counts.over_cap);
+        if (context.refused) context.refused(503, peer, {});
         static const std::string busy =
             "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n";
         (void)!::send(fd.get(), busy.data(), busy.size(), MSG_NOSIGNAL);
@@ -243,7 +250,6 @@ bool Server::State::accept_one(int listening) {
     // An answer never waits for the acknowledgement of the one before (Nagle): pipelining would crawl.
     const int one = 1;
     if (address.ss_family != AF_UNIX) (void)::setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    const Peer peer = peer_of(fd.get(), address);
     const asio::generic::stream_protocol protocol(address.ss_family, 0);
     ErrorCode error;
     Socket socket(io_context);
@@ -269,8 +275,8 @@ void Server::State::sweep() {
     });
 }
 
-Server::Server(asio::io_context& context, const Limits& limits, Handler handler)
-    : state_(std::make_shared<State>(context, limits, std::move(handler))) {
+Server::Server(asio::io_context& context, const Limits& limits, Handler handler, Refused refused)
+    : state_(std::make_shared<State>(context, limits, std::move(handler), std::move(refused))) {
     state_->sweep();
 }
 

@@ -18,7 +18,7 @@ namespace flowd::http {
 class Server {
   public:
     /// The io_context outlives the server.
-    Server(boost::asio::io_context& context, const Limits& limits, Handler handler);
+    Server(boost::asio::io_context& context, const Limits& limits, Handler handler, Refused refused = {});
     Server(const Server&) = delete;
     Server& operator=(const Server&) = delete;
     ~Server();

@@ -6,6 +6,7 @@
 
 #include "lib/http/problem.hpp"
 #include "lib/http/query.hpp"
+#include "lib/text/summary.hpp"
 #include "lib/text/words.hpp"
 #include "plugins/api/openapi.hpp"
 #include "plugins/api/peer_forms.hpp"
@@ -18,28 +19,6 @@ constexpr std::array<const char*, 4> kinds{"", "start", "ongoing", "end"};
 /// Who told us, for caps per source.
 [[nodiscard]] std::uint64_t sender_of(const Host& host, const http::Peer& peer) {
     return peer.user ? host.sender_id_of_user(*peer.user) : host.sender_id(peer.endpoint.address);
-}
-
-/// Why a request was turned down, as flowd_host.refused takes it; null: it was not the client's fault.
-[[nodiscard]] const char* reason_of(unsigned status) {
-    switch (status) {
-        case 400:
-            return "bad_request";
-        case 401:
-            return "no_token";
-        case 404:
-            return "no_such_path";
-        case 405:
-            return "no_such_method";
-        case 415:
-            return "not_json";
-        case 422:
-            return "bad_flow";
-        case 429:
-            return "over_limit";
-        default:
-            return nullptr;
-    }
 }
 
 /// "application/json; charset=utf-8" and "application/vnd.x+json" are JSON.
@@ -100,13 +79,12 @@ Result<void> Api::prepare() {
 }
 
 Result<void> Api::start() {
-    server_.emplace(loop_.context(), options_.limits(options_.max_body),
-                    [this](const http::Request& request, http::Reply reply) {
-                        auto response = answer(request, reply);
-                        if (!response) return;
-                        note_refusal(request, response->status);
-                        send(std::move(reply), std::move(*response));
-                    });
+    server_.emplace(
+        loop_.context(), options_.limits(options_.max_body),
+        [this](const http::Request& request, http::Reply reply) {
+            if (auto response = answer(request, reply)) send(std::move(reply), std::move(*response));
+        },
+        entrance_.refusals());
     for (UniqueFd& socket : listening_)
         if (auto served = server_->serve(std::move(socket)); !served) return served;
     listening_.clear();
@@ -136,15 +114,6 @@ Result<void> Api::stop(Deadline deadline) {
 void Api::send(http::Reply reply, http::Response response) {
     ++answers_[response.status];
     reply(std::move(response));
-}
-
-void Api::note_refusal(const http::Request& request, unsigned status) const {
-    const char* const reason = reason_of(status);
-    if (reason == nullptr) return;
-    const std::string sender =
-        request.peer.user ? "uid " + std::to_string(*request.peer.user) : request.peer.endpoint.to_string();
-    const std::string line = std::string(request.method) + " " + std::string(request.path);
-    host().refused(reason, sender, request.body.empty() ? std::string_view(line) : std::string_view(request.body));
 }
 
 Api::Answer Api::answer(const http::Request& request, http::Reply& reply) {
@@ -268,8 +237,10 @@ void Api::publish() {
 }
 
 void Api::status(json::Writer& object) const {
-    object.member("summary", "listens at " + (options_.listens_at_tcp() ? options_.endpoint().to_string()
-                                                                        : options_.socket_path->string()));
+    std::vector<std::string> addresses;
+    if (options_.listens_at_tcp()) addresses.push_back(options_.endpoint().to_string());
+    if (options_.socket_path) addresses.push_back(options_.socket_path->string());
+    object.member("summary", text::summary("listens on", addresses));
     if (options_.listens_at_tcp()) object.member("address", options_.endpoint().to_string());
     if (options_.socket_path) object.member("socket", options_.socket_path->string());
     object.member("token", entrance_.has_token());

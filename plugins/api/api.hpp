@@ -51,7 +51,6 @@ class Api final : public Plugin {
 
     [[nodiscard]] Answer answer(const http::Request& request, http::Reply& reply);
     void send(http::Reply reply, http::Response response);
-    void note_refusal(const http::Request& request, unsigned status) const;
     /// send() for those that answer later.
     [[nodiscard]] std::function<void(http::Reply, http::Response)> late_answer() {
         return [this](http::Reply reply, http::Response response) { send(std::move(reply), std::move(response)); };

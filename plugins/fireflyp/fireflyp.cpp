@@ -9,13 +9,12 @@
 #include <utility>
 
 #include "flowd/emit.hpp"
-#include "lib/text/escaped.hpp"
+#include "lib/text/summary.hpp"
 
 namespace flowd::fireflyp {
 namespace {
 
 constexpr std::array<const char*, 4> kinds{"", "start", "ongoing", "end"};
-constexpr std::size_t longest_shown = 128;
 
 /// Sockets that share a port are told apart by their instance.
 [[nodiscard]] std::string resource_of(const Host& host, const Endpoint& endpoint, bool reuse_port) {
@@ -110,9 +109,7 @@ void Fireflyp::read(Inlet& inlet) {
 void Fireflyp::take(const net::Datagram& datagram, std::uint16_t port, RateLimit::Clock::time_point now) {
     const Address& peer = datagram.peer.address;
     const auto refuse = [&](std::string_view reason) {
-        const std::string sender = datagram.peer.to_string();
-        host().refused(reason, sender, datagram.payload);
-        last_refused_ = {reason, sender, std::string(datagram.payload.substr(0, longest_shown))};
+        host().refused(reason, datagram.peer.to_string(), datagram.payload);
     };
     for (const auto reason : {TurnedAway::not_allowed, TurnedAway::rate}) {
         if (reason == TurnedAway::not_allowed ? allowed_.includes(peer) : rate_.admits(peer, now)) continue;
@@ -256,6 +253,9 @@ void Fireflyp::publish() {
 
 void Fireflyp::status(json::Writer& object) const {
     std::uint64_t received = 0, drops = 0;
+    std::vector<std::string> names;
+    for (const Inlet& inlet : inlets_) names.push_back(inlet.name());
+    object.member("summary", text::summary("listens on", names));
     object.key("binds").array();
     for (const Inlet& inlet : inlets_) {
         inlet.status(object);
@@ -275,10 +275,6 @@ void Fireflyp::status(json::Writer& object) const {
     for (std::size_t i = 1; i < refused_.size(); ++i)
         if (refused_[i] != 0) object.member(firefly::refusal_names[i], refused_[i]);
     object.end();
-    if (!last_refused_.reason.empty()) {
-        object.key("lastRefused").object().member("reason", last_refused_.reason).member("sender", last_refused_.sender);
-        object.member("first", text::escaped(last_refused_.first)).end();
-    }
     object.member("lost", streams_.total());
     object.key("lostBySender").object();
     for (const auto& [sender, lost] : streams_.lost())

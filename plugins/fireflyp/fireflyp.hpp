@@ -91,10 +91,6 @@ class Fireflyp final : public Plugin {
     std::array<std::uint64_t, 4> announced_{};  ///< by kind of event
     std::uint64_t not_taken_ = 0;               ///< the core found the event malformed or over a cap
     std::uint64_t pauses_ = 0;
-    struct {
-        std::string_view reason;
-        std::string sender, first;
-    } last_refused_;
     std::string last_error_;
     bool paused_ = false;
     EmitRetry retry_;

@@ -27,6 +27,7 @@ class Inlet {
     [[nodiscard]] int fd() const { return socket_->fd(); }
     [[nodiscard]] bool is_loopback() const { return endpoint_.address.is_loopback(); }
     [[nodiscard]] std::uint16_t port() const { return endpoint_.port; }
+    [[nodiscard]] std::string name() const { return endpoint_.to_string(); }
     /// Datagrams that wait in the socket, at most.
     [[nodiscard]] std::size_t queued() const { return socket_ ? socket_->queued() : 0; }
     /// What a batch brought, and the kernel's count of drops that came with it.

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "lib/diag/socket.hpp"
+#include "lib/text/summary.hpp"
 
 namespace flowd::iperf3 {
 namespace {
@@ -125,6 +126,7 @@ Result<void> Iperf3::stop(Deadline) {
 }
 
 void Iperf3::status(json::Writer& object) const {
+    object.member("summary", "announces " + text::counted(live_.size(), "connection") + " in its port ranges");
     object.member("connections", live_.size());
     object.member("started", started_).member("ended", ended_).member("missing", missing_).member("losses", losses_);
     outbox_.status(object);

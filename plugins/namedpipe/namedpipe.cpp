@@ -13,12 +13,12 @@
 #include <utility>
 
 #include "flowd/emit.hpp"
+#include "lib/text/summary.hpp"
 
 namespace flowd::namedpipe {
 namespace {
 
 constexpr std::array<const char*, 4> kinds{"", "start", "ongoing", "end"};
-constexpr std::size_t longest_shown = 200;
 constexpr int room_ms = 5;  ///< between two looks for room, in a stop
 
 /// For emptying a pipe that is closed next: whoever writes without end into it does not hold up the instance.
@@ -159,7 +159,6 @@ void NamedPipe::take(std::string_view text, bool too_long) {
 void NamedPipe::refuse(Refusal refusal, std::string_view text) {
     ++refused_[static_cast<std::size_t>(refusal)];
     host().refused(name_of(refusal), {}, text);
-    last_refused_ = std::string(name_of(refusal)) + ": " + std::string(text.substr(0, longest_shown));
 }
 
 bool NamedPipe::hand_over() {
@@ -291,6 +290,7 @@ void NamedPipe::publish() {
 }
 
 void NamedPipe::status(json::Writer& object) const {
+    object.member("summary", text::summary("reads", {options_.pipe_path.string()}));
     object.member("path", options_.pipe_path.string());
     object.member("bytes", bytes_).member("lines", lines_);
     object.key("announced").object();
@@ -301,7 +301,6 @@ void NamedPipe::status(json::Writer& object) const {
     for (std::size_t i = 1; i < refused_.size(); ++i)
         if (refused_[i] != 0) object.member(refusal_names[i], refused_[i]);
     object.end();
-    if (!last_refused_.empty()) object.member("lastRefused", last_refused_);
     object.member("notTaken", not_taken_);
     object.member("paused", paused_).member("pauses", pauses_);
     object.member("replaced", replaced_).member("abandoned", abandoned_);

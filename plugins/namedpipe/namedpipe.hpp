@@ -92,7 +92,6 @@ class NamedPipe final : public Plugin {
     std::uint64_t pauses_ = 0;
     std::uint64_t replaced_ = 0;
     std::uint64_t abandoned_ = 0;  ///< former pipes that are no longer read
-    std::string last_refused_;
     std::string last_error_;
 
     Counter lines_metric_, not_taken_metric_, pauses_metric_, abandoned_metric_;

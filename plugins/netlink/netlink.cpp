@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "lib/net/tcp_info.hpp"
+#include "lib/text/summary.hpp"
 #include "plugins/netlink/kernel_rules.hpp"
 
 namespace flowd::netlink {
@@ -201,7 +202,7 @@ void Netlink::seen(const diag::Connection& connection) {
     found.pass = pass_;
     found.initiator = initiator_of(direction);
     if (pass_ == 1 && !options_.announce_existing) {
-        if (tracker_.add(connection.cookie, found) == nullptr) ++counts_[over_limit];
+        if (tracker_.add(connection.cookie, found) == nullptr) refuse(over_limit, found.key);
         return;
     }
     const Facts facts{connection.local, connection.remote, direction,
@@ -313,7 +314,7 @@ void Netlink::closed_unseen(const diag::Connection& connection) {
     if (!in_question(connection, direction)) return;
     const Facts facts{connection.local, connection.remote, direction, std::nullopt, std::nullopt, connection.interface};
     const Decision decision = rules_.decide(facts, surroundings_);
-    if (decision.kind == Decision::Kind::undecided) ++counts_[undecided];
+    if (decision.kind == Decision::Kind::undecided) refuse(undecided, connection.key());
     if (decision.kind != Decision::Kind::tagged) return;
     Tracked found;
     found.key = connection.key();
@@ -342,7 +343,7 @@ bool Netlink::begin(std::uint64_t cookie, Tracked& connection) {
     connection.announced = true;
     connection.start_unix_ns = watch::unix_time_of(connection.start_ns);
     if (tracker_.add(cookie, connection) == nullptr) {
-        ++counts_[over_limit];
+        refuse(over_limit, connection.key);
         return false;
     }
     if (!emit(watch::start_of(connection))) {
@@ -351,6 +352,12 @@ bool Netlink::begin(std::uint64_t cookie, Tracked& connection) {
     }
     ++counts_[started];
     return true;
+}
+
+void Netlink::refuse(Count reason, const flowd_key& connection) {
+    ++counts_[reason];
+    host().refused(reason == over_limit ? "over_limit" : "undecided", destination_of(connection).to_string(),
+                   "connection of " + source_of(connection).to_string());
 }
 
 void Netlink::end(const Tracked& connection, const std::optional<flowd_usage>& usage, std::int64_t now) {
@@ -390,7 +397,14 @@ void Netlink::publish() {
     live_metric_.set(static_cast<double>(tracker_.announced()));
 }
 
+std::string Netlink::summary() const {
+    return "announces " + text::counted(tracker_.announced(), "connection") +
+           (watch_.running() ? ", found as they open"
+                             : ", found by a look every " + std::to_string(options_.period.count()) + " s");
+}
+
 void Netlink::status(json::Writer& object) const {
+    object.member("summary", summary());
     object.member("connections", tracker_.announced()).member("sockets", sockets_);
     object.member("secondsOfLastLook", std::chrono::duration<double>(last_look_).count());
     for (std::size_t i = 0; i < counts; ++i) object.member(count_names[i], counts_[i]);

@@ -85,6 +85,9 @@ class Netlink final : public Plugin {
     /// Stops reading when the bus is full.
     bool emit(const Event& event);
     void publish();
+    [[nodiscard]] std::string summary() const;
+    /// Counts a connection that is not announced, and says which one it is.
+    void refuse(Count reason, const flowd_key& connection);
 
     Options options_;
     Rules rules_;

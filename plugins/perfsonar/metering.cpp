@@ -9,6 +9,8 @@
 #include <optional>
 #include <utility>
 
+#include "lib/text/summary.hpp"
+
 namespace flowd::perfsonar {
 namespace {
 
@@ -266,9 +268,10 @@ void Metering::publish() {
 }
 
 std::string Metering::summary() const {
-    std::string names;
-    for (const auto& state : attachments_->states()) names += (names.empty() ? "" : ", ") + state.link.name;
-    return names.empty() ? "waits for an interface" : std::to_string(keeper_.announced()) + " flows metered on " + names;
+    std::vector<std::string> names;
+    for (const auto& state : attachments_->states()) names.push_back(state.link.name);
+    if (names.empty()) return "waits for an interface";
+    return text::summary("meters " + text::counted(keeper_.announced(), "flow") + " on", names);
 }
 
 void Metering::status(json::Writer& object) const {

@@ -304,8 +304,9 @@ def test_bad_datagrams_leave_a_line_with_an_example(lab):
             sock.sendto(b"\x1b[2J garbage", ("127.0.0.1", 10514))
         wait_for(lambda: status(daemon, "plugin fireflyp")["refused"] > 0, "them to be refused")
         port = sock.getsockname()[1]
-        shown = status(daemon, "plugin fireflyp")["lastRefused"]
-        assert shown == {"reason": "no_json", "sender": f"127.0.0.1:{port}", "first": "\\x1b[2J garbage"}
+        shown = daemon.cli("refusals")[-1]
+        assert (shown["reason"], shown["sender"], shown["firstBytes"]) == (
+            "no_json", f"127.0.0.1:{port}", "\\x1b[2J garbage")
         wait_for(lambda: "no_json" in daemon.log, "the line in the log")
         assert f"127.0.0.1:{port}" in daemon.log and "\x1b" not in daemon.log
         assert daemon.log.count("no_json") == 1

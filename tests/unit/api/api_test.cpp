@@ -317,6 +317,26 @@ TEST_F(ApiTest, NamesWhatTheCoreDoesNotTake) {
     EXPECT_THAT(client.ask(post(start)), StartsWith("HTTP/1.1 422 "));
     host_.accept(0, FLOWD_STOPPED);
     EXPECT_THAT(client.ask(post(start)), HasSubstr("the daemon is stopping"));
+    const auto refusals = host_.refusals();
+    ASSERT_EQ(refusals.size(), 2u) << "what the daemon cannot take is not refused";
+    EXPECT_EQ(refusals[0].reason, "too_many_requests");
+    EXPECT_THAT(refusals[0].first, StartsWith("POST /flow HTTP/1.1 [{\"state\":\"start\""));
+    EXPECT_EQ(refusals[1].reason, "unprocessable_content");
+}
+
+TEST_F(ApiTest, TellsTheCoreOfARefusalThatCameAfterAWait) {
+    config_.set("fullTimeout", "60s");
+    run();
+    Client client(endpoint_);
+    host_.accept(0);
+    client.send(post(start));
+    ASSERT_TRUE(eventually([&] { return shows("\"waited\":1"); }));
+    host_.accept(0, FLOWD_LIMIT);
+    make_room();
+    EXPECT_THAT(client.answer(), StartsWith("HTTP/1.1 429 "));
+    ASSERT_EQ(host_.refusals().size(), 1u);
+    EXPECT_EQ(host_.refusals()[0].reason, "too_many_requests");
+    EXPECT_THAT(host_.refusals()[0].first, StartsWith("POST /flow HTTP/1.1 {\"state\":\"start\""));
 }
 
 TEST_F(ApiTest, WantsTheTokenOverTcpAndNotAtTheUnixSocket) {
@@ -334,6 +354,11 @@ TEST_F(ApiTest, WantsTheTokenOverTcpAndNotAtTheUnixSocket) {
                 StartsWith("HTTP/1.1 200 "));
     EXPECT_THAT(local.ask(get("/flows")), StartsWith("HTTP/1.1 200 "));
     EXPECT_TRUE(host_.events().empty());
+    ASSERT_EQ(host_.refusals().size(), 6u);
+    for (const auto& refusal : host_.refusals()) {
+        EXPECT_EQ(refusal.reason, "unauthorized");
+        EXPECT_THAT(refusal.first, Not(HasSubstr("token"))) << "neither the right one nor what was sent";
+    }
 }
 
 TEST_F(ApiTest, AnswersWhatIsAtHandBeforeItStops) {

@@ -74,6 +74,8 @@ TYPED_TEST(EnricherTest, FlowsBetweenTheSameHostsGetTheirOwnSamples) {
     EXPECT_EQ(samples.at(2).sample.usage.bytes_sent, 2000u);
     EXPECT_EQ(samples.at(1).sample.cookie, cookie_of(first.client.get()));
     EXPECT_EQ(samples.at(2).sample.cookie, cookie_of(second.client.get()));
+    EXPECT_EQ(this->enricher_.status().find(R"({"summary":"sampled 2 of 2 flows in the last period",)"), 0u)
+        << this->enricher_.status();
 }
 
 TYPED_TEST(EnricherTest, ASampleHasWhatTheKernelKnows) {

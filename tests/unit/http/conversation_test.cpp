@@ -53,6 +53,64 @@ class ConversationTest : public ::testing::Test {
     int answered_ = 0;
 };
 
+/// What a server's owner is told of.
+class RefusalTest : public ConversationTest {
+  protected:
+    RefusalTest() {
+        context_.refused = [this](unsigned status, const Peer&, std::string_view first) {
+            told_.push_back(std::to_string(status) + " " + std::string(first));
+        };
+        auto answer = context_.handler;
+        context_.handler = [answer](const Request& request, Reply reply) {
+            if (request.path == "/404") return reply({.status = 404});
+            if (request.path == "/401") return reply({.status = 401});
+            if (request.path == "/503") return reply({.status = 503});
+            answer(request, std::move(reply));
+        };
+    }
+    std::vector<std::string> told_;
+};
+
+TEST_F(RefusalTest, IsToldOfEachRequestThatIsRefusedByTheServerOrItsHandler) {
+    (void)say(get("/hello"));
+    (void)say(get("/503"));
+    EXPECT_TRUE(told_.empty()) << "neither is refused for what the client did";
+    (void)say(get("/404"));
+    (void)say(get("/404", "Transfer-Encoding: gzip\r\n"));
+    restart();
+    (void)say("\x16\x03\x01 hello\r\n\r\n");
+    restart();
+    (void)say("GET /long HTTP/1.1\r\n" + std::string(20'000, 'x'));
+    EXPECT_EQ(told_, (std::vector<std::string>{"404 GET /404 HTTP/1.1", "501 GET /404 HTTP/1.1", "400 \x16\x03\x01 hello",
+                                               "431 GET /long HTTP/1.1"}));
+}
+
+TEST_F(RefusalTest, ShowsTheBeginningOfTheBody) {
+    (void)say("POST /404 HTTP/1.1\r\nHost: h\r\nContent-Length: 300\r\n\r\n" + std::string(300, 'b'));
+    EXPECT_EQ(told_, std::vector<std::string>{"404 POST /404 HTTP/1.1 " + std::string(128, 'b')});
+}
+
+TEST_F(RefusalTest, ShowsNoTokenWhereverItStands) {
+    (void)say(
+        "POST /401?token=SECRET HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer SECRET\r\nContent-Length: 6\r\n\r\n"
+        "SECRET");
+    (void)say("Authorization: Bearer SECRET\r\n\r\n");
+    restart();
+    (void)say("authorization:SECRET\r\nGET / HTTP/1.1\r\n\r\n");
+    restart();
+    (void)say("GET /?token=SECRET\r\nAuthorization: Bearer SECRET\r\n\r\n");
+    EXPECT_EQ(told_, (std::vector<std::string>{"401 POST /401", "400 ", "400 ", "400 GET /"}));
+}
+
+TEST_F(RefusalTest, IsToldOfARequestThatDoesNotComeAsAWhole) {
+    (void)say("POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\n12");
+    conversation_->abandon();
+    restart();
+    conversation_->abandon();
+    EXPECT_EQ(told_, std::vector<std::string>{"408 POST /x HTTP/1.1"})
+        << "a connection that asks for nothing is not refused";
+}
+
 TEST_F(ConversationTest, AcceptsATargetInAbsoluteForm) {
     for (const auto& [target, seen] : std::vector<std::pair<std::string, std::string>>{
              {"http://h:80/a/b?c=d", "GET /a/b c=d "},

@@ -36,6 +36,19 @@ TEST_F(EntranceTest, AUnixSocketComesAndGoesWithItsFile) {
     EXPECT_FALSE(file_is_there());
 }
 
+TEST_F(EntranceTest, TellsTheCoreWhatTheServerRefuses) {
+    Entrance entrance(*host_, options_);
+    const Refused refused = entrance.refusals();
+    refused(401, Peer{{*Address::parse("2001:db8::1"), 4711}, {}}, "GET /flows");
+    refused(503, Peer{{}, 1000}, {});
+    ASSERT_EQ(fake_.refusals().size(), 2u);
+    EXPECT_EQ(fake_.refusals()[0].reason, "unauthorized");
+    EXPECT_EQ(fake_.refusals()[0].sender, "[2001:db8::1]:4711");
+    EXPECT_EQ(fake_.refusals()[0].first, "GET /flows");
+    EXPECT_EQ(fake_.refusals()[1].reason, "service_unavailable");
+    EXPECT_EQ(fake_.refusals()[1].sender, "uid 1000");
+}
+
 TEST_F(EntranceTest, ACrowdIsReportedOnceUntilItIsOver) {
     options_.max_connections = 7;
     Entrance entrance(*host_, options_);

@@ -21,6 +21,16 @@ TEST(Problem, IsWrittenAsRfc9457Says) {
                              "\n");
 }
 
+TEST(Reason, IsAWordForTheCoresCountOfRefusals) {
+    EXPECT_EQ(reason_word(400), "bad_request");
+    EXPECT_EQ(reason_word(401), "unauthorized");
+    EXPECT_EQ(reason_word(408), "request_timeout");
+    EXPECT_EQ(reason_word(413), "content_too_large");
+    EXPECT_EQ(reason_word(503), "service_unavailable");
+    for (const unsigned status : {404u, 405u, 415u, 417u, 422u, 429u, 431u, 501u, 505u})
+        for (const char c : reason_word(status)) EXPECT_TRUE((c >= 'a' && c <= 'z') || c == '_') << status;
+}
+
 TEST(Problem, CarriesAHintAndMore) {
     const Response response =
         problem(503, {.detail = "d", .hint = "h", .more = [](json::Writer& writer) { writer.member("accepted", 3); }});

@@ -58,7 +58,11 @@ class ServerTest : public ::testing::Test {
         auto local = listen_unix(path(), 0600);
         ASSERT_TRUE(tcp && local);
         endpoint_ = local_endpoint(tcp->get());
-        server_.emplace(loop_, limits, [this](const Request& request, Reply reply) { handle(request, std::move(reply)); });
+        server_.emplace(
+            loop_, limits, [this](const Request& request, Reply reply) { handle(request, std::move(reply)); },
+            [this](unsigned status, const Peer&, std::string_view first) {
+                refused_.push_back(std::to_string(status) + " " + std::string(first));
+            });
         ASSERT_TRUE(server_->serve(std::move(*tcp)));
         ASSERT_TRUE(server_->serve(std::move(*local)));
         thread_ = std::thread([this] { loop_.run(); });
@@ -97,6 +101,7 @@ class ServerTest : public ::testing::Test {
     std::filesystem::path folder_;
     boost::asio::io_context loop_{1};
     boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_{loop_.get_executor()};
+    std::vector<std::string> refused_;
     std::optional<Server> server_;
     std::optional<Reply> later_;
     std::atomic<bool> waiting_{false};
@@ -138,6 +143,7 @@ TEST_F(ServerTest, AnswersConnectionsBeyondTheCapWith503) {
     EXPECT_THAT(three.rest(), StartsWith("HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 1\r\n"));
     EXPECT_THAT(one.ask(ask), StartsWith("HTTP/1.1 200"));
     EXPECT_EQ(on_loop([&] { return server_->counts().over_cap; }), 1u);
+    EXPECT_EQ(on_loop([&] { return refused_; }), std::vector<std::string>{"503 "});
 }
 
 /// As if other parts of the process had taken all descriptors but `left`.
@@ -187,6 +193,7 @@ TEST_F(ServerTest, ClosesAConnectionWhoseRequestDoesNotArrive) {
     EXPECT_TRUE(is_closed_while_it_sends(slow, "X: y\r\n"));
     EXPECT_EQ(slow.rest(), "");
     EXPECT_EQ(on_loop([&] { return server_->counts().timed_out; }), 1u);
+    EXPECT_EQ(on_loop([&] { return refused_; }), std::vector<std::string>{"408 GET / HTTP/1.1"});
 }
 
 TEST_F(ServerTest, ClosesAConnectionThatIsIdle) {

@@ -97,6 +97,8 @@ TEST_F(Iperf3Test, OtherPortsAreLeftAlone) {
     ASSERT_TRUE(other.step());
     host_.advance(std::chrono::seconds(1));
     EXPECT_TRUE(host_.events().empty());
+    EXPECT_EQ(plugin_->status().find(R"({"summary":"announces 0 connections in its port ranges",)"), 0u)
+        << plugin_->status();
 }
 
 TEST_F(Iperf3Test, WithoutRoomItWaitsAndLosesNothing) {

@@ -159,6 +159,11 @@ TEST_F(MetricsTest, OtherPathsAndMethodsAreAnsweredClearly) {
     EXPECT_THAT(client.ask("POST /metrics HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n"),
                 HasSubstr("Allow: GET, HEAD"));
     EXPECT_THAT(finish(), HasSubstr("\"scrapes\":0,\"refused\":2"));
+    const auto refusals = host_.refusals();
+    ASSERT_EQ(refusals.size(), 2u);
+    EXPECT_EQ(refusals[0].reason, "not_found");
+    EXPECT_EQ(refusals[0].first, "GET /metric HTTP/1.1");
+    EXPECT_EQ(refusals[1].reason, "method_not_allowed");
 }
 
 TEST_F(MetricsTest, ATokenIsWantedWhereThereIsOne) {
@@ -170,6 +175,9 @@ TEST_F(MetricsTest, ATokenIsWantedWhereThereIsOne) {
     EXPECT_THAT(client.ask(get("/metrics", "Authorization: Bearer a-token-of-enough-characters\r\n")),
                 StartsWith("HTTP/1.1 200"));
     finish();
+    ASSERT_EQ(host_.refusals().size(), 1u);
+    EXPECT_EQ(host_.refusals()[0].reason, "unauthorized");
+    EXPECT_THAT(host_.refusals()[0].sender, StartsWith("[::1]:"));
 }
 
 }  // namespace

@@ -377,6 +377,14 @@ TEST_P(NetlinkTest, NoMoreThanItsCapAreAnnounced) {
     start(config().set("maxConnections", "10"));
     EXPECT_EQ(host_.events().size(), 10u);
     EXPECT_NE(plugin_->status().find("\"overLimit\":10"), std::string::npos) << plugin_->status();
+    const std::string summary =
+        early() ? "announces 10 connections, found as they open" : "announces 10 connections, found by a look every 3600 s";
+    EXPECT_EQ(plugin_->status().find("{\"summary\":\"" + summary + "\","), 0u) << plugin_->status();
+    const auto refusals = host_.refusals();
+    ASSERT_EQ(refusals.size(), 10u) << "the core is told which connections are not announced";
+    EXPECT_EQ(refusals[0].reason, "over_limit");
+    EXPECT_EQ(refusals[0].sender, "127.0.0.1:" + std::to_string(listener_->port()));
+    EXPECT_EQ(refusals[0].first.find("connection of 127.0.0.1:"), 0u);
 }
 
 INSTANTIATE_TEST_SUITE_P(Early, NetlinkTest, ::testing::Bool(),

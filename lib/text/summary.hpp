@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+// lib/text/summary.hpp: the member `summary` of an instance's status (flowd/abi/ext/status.h). Pure, any thread.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "lib/text/utf8.hpp"
+
+namespace flowd::text {
+
+/// Bytes, so that columns are not more.
+inline constexpr std::size_t summary_columns = 60;
+
+/// "1 flow", "2 flows".
+[[nodiscard]] inline std::string counted(std::size_t count, std::string_view what) {
+    return std::to_string(count) + " " + std::string(what) + (count == 1 ? "" : "s");
+}
+
+/// "listens on a, b and c"; what does not fit is counted: "listens on a, b and 3 more". A first name that does not fit is
+/// cut.
+[[nodiscard]] inline std::string summary(std::string_view doing, const std::vector<std::string>& names) {
+    const auto with = [&](std::size_t shown) {
+        std::string text(doing);
+        for (std::size_t i = 0; i < shown; ++i)
+            text.append(i == 0 ? " " : i + 1 == names.size() ? " and " : ", ").append(names[i]);
+        if (shown < names.size()) text += " and " + std::to_string(names.size() - shown) + " more";
+        return text;
+    };
+    for (std::size_t shown = std::min(names.size(), summary_columns); shown > 0; --shown)
+        if (std::string text = with(shown); text.size() <= summary_columns) return text;
+    const std::string whole = std::string(doing) + " " + (names.empty() ? std::string() : names.front());
+    const std::string rest =
+        names.size() > 1 ? "... and " + std::to_string(names.size() - 1) + " more" : std::string("...");
+    return std::string(cut(whole, summary_columns - rest.size())) + rest;
+}
+
+}  // namespace flowd::text
