@@ -8,10 +8,9 @@
 #include "lib/net/tcp_info.hpp"
 
 namespace flowd::firefly_backend {
-namespace {
 
-/// Of the samples of one flow; netlink's, where there is one.
-[[nodiscard]] std::optional<double> rtt_of(const EventView& event) {
+/// Netlink's, where there is one.
+std::optional<double> Composer::rtt_of(const EventView& event) {
     std::optional<double> found;
     for (const flowd_sample& sample : event.samples()) {
         const auto rtt = net::rtt_us(sample.tcp_info);
@@ -20,13 +19,7 @@ namespace {
     return found;
 }
 
-}  // namespace
-
-void Composer::learn(const EventView& event) {
-    if (const auto rtt = rtt_of(event)) rtts_.remember(event->flow_id, *rtt);
-}
-
-void Composer::begin(const EventView& event, std::int64_t now_ns) {
+void Composer::begin(const EventView& event, std::int64_t now_ns, double rtt_ms) {
     firefly_ = firefly::from_event(*event, now_ns);
     // Before this backend was there, another one (of another name, before a reload) may have told the start.
     if (event.is_start() && event.has(FLOWD_RESYNC) && event->start_time_ns < since_ns_)
@@ -40,8 +33,13 @@ void Composer::begin(const EventView& event, std::int64_t now_ns) {
     add_samples(event);
     add_attachments(event);
     // What this host measured itself is newer than what a firefly brought.
-    if (const auto rtt = rtts_.find(event->flow_id)) firefly_.rtt_ms = rtt;
+    if (rtt_ms != 0) firefly_.rtt_ms = rtt_ms;
     firefly_.blocks = blocks_;
+}
+
+void Composer::call_it_a_start() {
+    firefly_.state = firefly::State::start;
+    layout_.reset();
 }
 
 void Composer::add_samples(const EventView& event) {

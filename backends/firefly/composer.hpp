@@ -9,7 +9,6 @@
 #include <string_view>
 #include <vector>
 
-#include "backends/firefly/rtt_memory.hpp"
 #include "flowd/event.hpp"
 #include "lib/firefly/blocks.hpp"
 #include "lib/firefly/enrichment.hpp"
@@ -34,12 +33,13 @@ class Composer {
         verbosity_ = verbosity;
         public_addresses_ = std::move(public_addresses);
     }
-    /// Takes in what an event tells of its flow although no firefly may come of it. Before begin().
-    void learn(const EventView& event);
-    /// After the end of a flow.
-    void forget(const EventView& event) { rtts_.forget(event->flow_id); }
-    /// The firefly of a printable event. Borrows the event until the last print().
-    void begin(const EventView& event, std::int64_t now_ns);
+    /// The round trip time in milliseconds that an event's samples tell.
+    [[nodiscard]] static std::optional<double> rtt_of(const EventView& event);
+    /// The firefly of a printable event. `rtt_ms`: what this host measured itself, 0: nothing. Borrows the event until the
+    /// last print().
+    void begin(const EventView& event, std::int64_t now_ns, double rtt_ms);
+    /// Those who are told from now on hear of a start.
+    void call_it_a_start();
     /// The datagram in this layout; empty when it does not fit. Valid until the next call.
     [[nodiscard]] std::string_view print(const firefly::Layout& layout);
 
@@ -58,7 +58,6 @@ class Composer {
     firefly::Verbosity verbosity_;
     firefly::BlockReader reader_;
     Mapping public_addresses_;
-    RttMemory rtts_;
 
     firefly::Firefly firefly_;
     std::vector<std::string> texts_;  ///< of the blocks, which point into them

@@ -73,7 +73,8 @@ FireflyBackend::Collector FireflyBackend::make_collector(const Options& options,
                            {{"target", target->name()}});
     auto hosted = std::make_unique<net::HostedTarget>(host(), std::move(target),
                                                       [this](const Endpoint& endpoint) { return own_.includes(endpoint); });
-    return {std::move(hosted), layout_of(options, configured), std::move(metrics), std::move(up), firefly::Stream(boot_)};
+    return {std::move(hosted), layout_of(options, configured), std::move(metrics),
+            std::move(up),     firefly::Stream(boot_),         std::uint64_t{1} << (collectors_made_++ % 64)};
 }
 
 FireflyBackend::TargetMetrics FireflyBackend::metrics_for(const std::string& target) const {
@@ -181,7 +182,12 @@ void FireflyBackend::introduce(Collector& collector) {
         if (!whole) return false;
         owed.told.insert(flow.flow_id);
         const flowd_event event = ongoing_of(flow);
-        if (wanted(EventView(event)) && begin(EventView(event), now_ns)) (void)send_to(collector);
+        if (!wanted(EventView(event)) || !begin(EventView(event), now_ns)) return true;
+        if (flow_ != nullptr && flow_->sent_ns == 0) {
+            flow_->sent_ns = now_ns;
+            flow_->kind = event.kind;
+        }
+        (void)send_to(collector);
         return true;
     });
     collector.target->flush();
@@ -231,30 +237,39 @@ firefly::Layout FireflyBackend::Collector::present_layout() const {
 }
 
 bool FireflyBackend::begin(const EventView& event, std::int64_t now_ns) {
+    flow_ = flows_.of(event->flow_id);
     from_ = provenances_.of(event);
     path_ = from_ ? firefly::Path{from_->path.origin, from_->path.hops + 1} : firefly::Path{boot_, 0};
-    if (path_.hops > firefly::max_hops) {
-        skip(Skip::hops);
+    const auto skip_all = [this](Skip reason) {
+        skip(reason);
+        if (flow_ != nullptr) flow_->collector_skip = flow_->destination_skip = reason;
         return false;
-    }
+    };
+    if (path_.hops > firefly::max_hops) return skip_all(Skip::hops);
     if (from_ && Provenances::is_brought(event) && event.is_ongoing() && !event.has(FLOWD_RETAGGED) &&
-        !provenances_.admits(event, net::TokenBucket::Clock::now())) {
-        skip(Skip::limited);
-        return false;
-    }
-    composer_->begin(event, now_ns);
+        !provenances_.admits(event, net::TokenBucket::Clock::now()))
+        return skip_all(Skip::limited);
+    composer_->begin(event, now_ns, flow_ != nullptr ? flow_->rtt_ms : 0);
     return true;
 }
 
 void FireflyBackend::send(const EventView& event, std::int64_t now_ns) {
-    composer_->learn(event);
+    if (const auto rtt = Composer::rtt_of(event))
+        if (auto* const flow = flows_.of(event->flow_id)) flow->rtt_ms = *rtt;
     if (wanted(event) && begin(event, now_ns)) {
+        if (flow_ != nullptr) {
+            flow_->sent_ns = now_ns;
+            flow_->kind = event->kind;
+            flow_->collectors = 0;
+            flow_->collector_skip = flow_->destination_skip = Skip::none;
+        }
         for (Collector& collector : collectors_)
             if (send_to(collector) && collector.owed) collector.owed->note(event);
         if (options_.send_to_destination) send_to_destination(event);
     }
     if (!event.is_end()) return;
-    composer_->forget(event);
+    flows_.forget(event->flow_id);
+    flow_ = nullptr;
     provenances_.forget(event);
 }
 
@@ -265,42 +280,52 @@ bool FireflyBackend::is_peer(const std::optional<Endpoint>& target) const {
 }
 
 bool FireflyBackend::send_to(Collector& collector) {
+    constexpr auto collectors = &FlowMemory::Flow::collector_skip;
     const net::Target& target = collector.target->target();
     const std::string_view relayed = from_ ? from_->receivers : std::string_view();
     if (firefly::names_receiver(relayed, target.name()) || firefly::names_receiver(relayed, target.address_text())) {
-        skip(Skip::relayed);
+        skip(Skip::relayed, collectors);
         return true;
     }
     if (is_peer(target.endpoint())) {
-        skip(Skip::peer);
+        skip(Skip::peer, collectors);
         return true;
     }
     const firefly::Layout layout = collector.present_layout();
     const std::string_view datagram = composer_->print(layout);
     if (datagram.empty()) {
-        skip(Skip::size);
+        skip(Skip::size, collectors);
         return true;
     }
     numbered_.clear();
     if (!collector.stream.number(numbered_, datagram, path_, layout.max_size)) ++unnumbered_;
-    return collector.target->push(numbered_);
+    if (!collector.target->push(numbered_)) return false;
+    if (flow_ != nullptr) flow_->collectors |= collector.bit;
+    return true;
 }
 
 void FireflyBackend::send_to_destination(const EventView& event) {
-    if (!options_.forward_to_destination) {
-        if (event.has(FLOWD_LEARNT_REMOTELY)) return skip(Skip::received);
-        if (event.has(FLOWD_NOT_TO_PEER)) return skip(Skip::metered);
+    constexpr auto destination = &FlowMemory::Flow::destination_skip;
+    const bool knows = flow_ != nullptr && flow_->destination_knows;
+    // Flags are those of the present announcers. When one that allows it leaves, what was told still has its end.
+    if (!options_.forward_to_destination && !(knows && event.is_end())) {
+        if (event.has(FLOWD_LEARNT_REMOTELY)) return skip(Skip::received, destination);
+        if (event.has(FLOWD_NOT_TO_PEER)) return skip(Skip::metered, destination);
     }
+    // When one that allows it joins, it is an `ongoing` that the destination hears first.
+    if (event.is_ongoing() && flow_ != nullptr && !knows) composer_->call_it_a_start();
     const std::string_view datagram = composer_->print({options_.prepend_syslog, options_.max_size});
-    if (datagram.empty()) return skip(Skip::size);
+    if (datagram.empty()) return skip(Skip::size, destination);
     const Endpoint to{event.destination().address, options_.destination_port};
-    if (is_peer(to)) return skip(Skip::peer);
+    if (is_peer(to)) return skip(Skip::peer, destination);
     switch (destinations_.push(datagram, to, event->key.zone, path_, options_.max_size)) {
         case Destinations::Answer::not_a_host:
-            return skip(Skip::not_a_host);
+            return skip(Skip::not_a_host, destination);
         case Destinations::Answer::ourselves:
-            return skip(Skip::ourselves);
+            return skip(Skip::ourselves, destination);
         case Destinations::Answer::queued:
+            if (flow_ != nullptr) flow_->destination_knows = true;
+            return;
         case Destinations::Answer::no_room:
             return;  // counted there
     }

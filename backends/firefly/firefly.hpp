@@ -13,6 +13,7 @@
 
 #include "backends/firefly/composer.hpp"
 #include "backends/firefly/destinations.hpp"
+#include "backends/firefly/flow_memory.hpp"
 #include "backends/firefly/options.hpp"
 #include "backends/firefly/provenances.hpp"
 #include "backends/firefly/stun_client.hpp"
@@ -23,21 +24,7 @@
 
 namespace flowd::firefly_backend {
 
-/// Why no firefly was sent for an event, or not to the flow's destination. Appended to, never reordered: metric labels.
-enum class Skip : std::uint8_t {
-    protocol,    ///< neither tcp nor udp: the schema has no word for it
-    port,        ///< port 0
-    address,     ///< unspecified, or of two families
-    size,        ///< not even its core fits maxSize
-    received,    ///< to the destination: learnt from a firefly, which must not travel in circles
-    metered,     ///< to the destination: nobody at that end asked for it
-    not_a_host,  ///< to the destination: a multicast group, or link-local without a zone
-    ourselves,   ///< to the destination: it is where this daemon itself receives
-    relayed,     ///< to a collector: a plugin has passed the original on to it already
-    hops,        ///< too many daemons have printed it already
-    peer,        ///< it came from there
-    limited,     ///< ongoing: too many of its flow came as fireflies just now
-};
+/// By Skip.
 inline constexpr std::array<std::string_view, 12> skip_names{"protocol", "port",    "address",    "size",
                                                              "received", "metered", "not_a_host", "ourselves",
                                                              "relayed",  "hops",    "peer",       "limited"};
@@ -88,6 +75,7 @@ class FireflyBackend final : public Backend {
         TargetMetrics metrics;
         Gauge up;
         firefly::Stream stream;
+        std::uint64_t bit;  ///< of FlowMemory::Flow::collectors
         std::optional<Introduction> owed = {};
 
         /// What fits it now.
@@ -96,6 +84,8 @@ class FireflyBackend final : public Backend {
 
     [[nodiscard]] std::string summary() const;
     void explain(std::size_t index, const flowd_flow& flow, Explanations& explanations) const;
+    void explain_destination(std::size_t index, const flowd_flow& flow, const FlowMemory::Flow& told,
+                             Explanations& explanations) const;
     [[nodiscard]] Collector make_collector(const Options& options, const firefly_backend::Collector& configured);
     [[nodiscard]] Result<Timer> ongoing_timer(const Options& options);
     /// Goes on with every introduction whose collector can be sent to.
@@ -105,7 +95,7 @@ class FireflyBackend final : public Backend {
     /// False: it knows nothing of the event, for there was no room.
     bool send_to(Collector& collector);
     void send_to_destination(const EventView& event);
-    /// Composes the firefly of an event; false: it is sent to nobody.
+    /// Composes the firefly of an event. False: no firefly is sent for this event.
     [[nodiscard]] bool begin(const EventView& event, std::int64_t now_ns);
     [[nodiscard]] bool is_peer(const std::optional<Endpoint>& target) const;
     [[nodiscard]] bool wanted(const EventView& event);
@@ -115,9 +105,16 @@ class FireflyBackend final : public Backend {
     /// As configured, and as a STUN server told.
     [[nodiscard]] Composer::Mapping public_addresses() const;
     void skip(Skip reason) { ++skipped_[static_cast<std::size_t>(reason)]; }
+    /// `whose`: whom the firefly that is being sent does not go to.
+    void skip(Skip reason, Skip FlowMemory::Flow::*whose) {
+        skip(reason);
+        if (flow_ != nullptr) flow_->*whose = reason;
+    }
 
     Options options_;
     std::optional<Composer> composer_;
+    FlowMemory flows_;
+    FlowMemory::Flow* flow_ = nullptr;  ///< of the event that is being sent; null: it is not known
     Provenances provenances_;
     std::optional<firefly::Provenance> from_;  ///< of the event that is being sent
     firefly::Path path_;                       ///< ... which its fireflies carry
@@ -126,6 +123,7 @@ class FireflyBackend final : public Backend {
     StunClient stun_;
     net::OwnReceivers own_{host()};
     std::vector<Collector> collectors_;
+    unsigned collectors_made_ = 0;
     Destinations destinations_;
     std::array<std::uint64_t, skip_names.size()> skipped_{};
     std::uint64_t slice_ = 0;       ///< of the live flows, in send_ongoing

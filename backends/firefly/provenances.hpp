@@ -22,10 +22,11 @@ class Provenances {
     /// that does not repeat the member `flowd`.
     static constexpr double burst = 3, per_second = 0.2;
 
-    /// Whether the event itself came as a firefly.
+    /// Whether a firefly brought the event itself.
     [[nodiscard]] static bool is_brought(const EventView& event);
-    /// Of an event that a firefly brought, or of whose flow nobody else told; nothing: this daemon found it itself. The
-    /// receivers are those of the event's own firefly. Remembers it until forget().
+    /// Where an event comes from: the firefly that brought it, or, if all announcers of its flow learnt it from fireflies,
+    /// the last of these. Nothing: it was announced on this host. The receivers are those of the event's own firefly.
+    /// Remembers it until forget().
     [[nodiscard]] std::optional<firefly::Provenance> of(const EventView& event);
     /// Whether an `ongoing` that a firefly brought is sent on now.
     [[nodiscard]] bool admits(const EventView& event, net::TokenBucket::Clock::time_point now);

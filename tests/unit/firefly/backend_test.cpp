@@ -157,6 +157,150 @@ TEST_F(FireflyBackendTest, DoesNotTellTheDestinationWhatCameAsAFireflyOrWasMeter
     EXPECT_TRUE(shows(R"("skipped":{"received":1,"metered":1})")) << instance_->status();
 }
 
+/// A flow that a meter found (NOT_TO_PEER) and a plugin announces as well: the flags are those that all announcers set.
+class FlowOfTwoAnnouncers : public FireflyBackendTest {
+  protected:
+    FlowOfTwoAnnouncers() {
+        use_destination(destination_);
+        use_collector();
+        bring_up();
+    }
+    void deliver(Event event, std::uint32_t flags) {
+        event = of_flow(std::move(event), 7);
+        event->flags |= flags;
+        instance_->deliver(event);
+    }
+    static Event ongoing() { return Event::ongoing(start("::1")->key, {2, 16}); }
+    std::vector<firefly::State> told(std::size_t count) {
+        std::vector<firefly::State> states;
+        for (const auto& text : destination_.wait_for(count)) states.push_back(parse(text).state);
+        return states;
+    }
+    static constexpr std::uint32_t metered = FLOWD_METERED | FLOWD_NOT_TO_PEER;
+    ForeignReceiver destination_{"::1"};
+};
+
+TEST_F(FlowOfTwoAnnouncers, TheMeterFirstIsToldToItsDestinationAsAStart) {
+    deliver(start("::1"), metered);
+    deliver(ongoing(), 0);  // the other one joins
+    deliver(ongoing(), 0);
+    deliver(end("::1"), 0);
+    EXPECT_EQ(told(3), (std::vector{firefly::State::start, firefly::State::ongoing, firefly::State::end}));
+    std::vector<firefly::State> collector;
+    for (const auto& text : collector_.wait_for(4)) collector.push_back(parse(text).state);
+    EXPECT_EQ(collector,
+              (std::vector{firefly::State::start, firefly::State::ongoing, firefly::State::ongoing, firefly::State::end}));
+}
+
+TEST_F(FlowOfTwoAnnouncers, HasItsEndToldToADestinationThatHeardOfIt) {
+    for (const std::uint32_t flags : {metered, std::uint32_t{FLOWD_LEARNT_REMOTELY}}) {
+        deliver(start("::1"), 0);
+        deliver(ongoing(), flags);  // only the meter, or another host, announces it now
+        deliver(end("::1"), flags);
+    }
+    EXPECT_EQ(told(4),
+              (std::vector{firefly::State::start, firefly::State::end, firefly::State::start, firefly::State::end}));
+}
+
+TEST_F(FlowOfTwoAnnouncers, HasNoEndToldToADestinationThatHeardNothing) {
+    deliver(start("::1"), metered);
+    deliver(end("::1"), metered);
+    ASSERT_EQ(collector_.wait_for(2).size(), 2u);
+    EXPECT_TRUE(destination_.take().empty());
+    EXPECT_TRUE(shows(R"("skipped":{"metered":2})")) << instance_->status();
+}
+
+/// What `flowd-cpp explain` shows.
+class ExplainedFlow : public FireflyBackendTest {
+  protected:
+    [[nodiscard]] std::vector<std::string> explain(std::uint64_t id = 7, std::uint32_t flags = 0) {
+        flowd_flow flow{};
+        flow.size = sizeof flow;
+        flow.flow_id = id;
+        flow.flags = flags;
+        flow.key = of_flow(start("::1"), 7)->key;
+        return instance_->explain(flow);
+    }
+    [[nodiscard]] std::string collector() const { return collector_.endpoint().to_string(); }
+    [[nodiscard]] std::string destination() const { return "[::1]:" + std::to_string(destination_.endpoint().port); }
+    ForeignReceiver destination_{"::1"};
+};
+
+TEST_F(ExplainedFlow, NamesTheLastFireflyToEachReceiver) {
+    use_collector();
+    use_destination(destination_);
+    bring_up();
+    EXPECT_EQ(
+        explain(),
+        (std::vector<std::string>{
+            "not-sent " + collector() + ": No firefly of this flow has been queued for this collector yet.",
+            "not-to-destination " + destination() + ": No firefly of this flow has been sent to the destination yet."}));
+    instance_->deliver(of_flow(start("::1"), 7));
+    EXPECT_EQ(explain(), (std::vector<std::string>{
+                             "sent " + collector() + ": The last firefly (start) was sent to this collector.",
+                             "sent " + destination() + ": The last firefly (start) was sent to the destination."}));
+    instance_->deliver(of_flow(Event::ongoing(start("::1")->key, {2, 16}), 7));
+    EXPECT_EQ(explain()[0], "sent " + collector() + ": The last firefly (ongoing) was sent to this collector.");
+    instance_->deliver(of_flow(end("::1"), 7));
+    EXPECT_EQ(explain(0),
+              std::vector<std::string>{"not-announced: No plugin has announced this flow, so no firefly is sent."});
+}
+
+TEST_F(ExplainedFlow, SaysWhyAReceiverWasNotTold) {
+    ForeignReceiver second("127.0.0.1");
+    use_collector();
+    use_destination(destination_);
+    config_.set("collectors[0].address", "127.0.0.1").set("collectors[0].port", std::to_string(second.endpoint().port));
+    bring_up();
+    const Endpoint peer = collector_.endpoint();
+    instance_->deliver(learnt(of_flow(start("::1"), 7), {{0xb1, 0}, peer.address, peer.port, {}}));
+    EXPECT_EQ(explain(7, FLOWD_LEARNT_REMOTELY),
+              (std::vector<std::string>{
+                  "not-sent " + collector() + ": The firefly came from there.",
+                  "sent " + second.endpoint().to_string() + ": The last firefly (start) was sent to this collector.",
+                  "not-to-destination " + destination() +
+                      ": The flow was learnt from a firefly, and forwardToDestination is off."}));
+    auto metered = of_flow(start("::1"), 8);
+    metered->flags = FLOWD_NOT_TO_PEER;
+    instance_->deliver(metered);
+    EXPECT_EQ(
+        explain(8, FLOWD_NOT_TO_PEER)[2],
+        "not-to-destination " + destination() +
+            ": The plugin that announces the flow forbids it, as for metered flows, and forwardToDestination is off.");
+}
+
+TEST_F(ExplainedFlow, ThatNoFireflyCanReportSaysSo) {
+    use_collector();
+    bring_up();
+    flowd_flow flow{};
+    flow.size = sizeof flow;
+    flow.flow_id = 7;
+    flow.key = start()->key;
+    flow.key.protocol = IPPROTO_ICMPV6;
+    EXPECT_EQ(instance_->explain(flow),
+              std::vector<std::string>{"skipped-protocol: A firefly can only report TCP and UDP."});
+    flow.key = start()->key;
+    flow.key.source_port = 0;
+    EXPECT_EQ(instance_->explain(flow),
+              std::vector<std::string>{"skipped-key: A firefly cannot report such addresses or ports."});
+}
+
+TEST_F(ExplainedFlow, WaitsForACollectorThatRefuses) {
+    const std::uint16_t port = [] { return net::Loopback("::1").endpoint().port; }();  // nobody is there any more
+    config_.set("sendToCollector", "true").set("collectorAddress", "::1").set("collectorPort", std::to_string(port));
+    config_.set("sendToDestination", "false");
+    bring_up();
+    instance_->deliver(of_flow(start("::1"), 7));
+    ASSERT_TRUE(host_.run_until([&] {
+        instance_->deliver(of_flow(Event::ongoing(start("::1")->key, {2, 16}), 7));
+        return shows(R"("state":"refused")");
+    }));
+    const auto all = explain();
+    EXPECT_EQ(all[0].find("waiting [::1]:" + std::to_string(port) + ": The last firefly (ongoing) waits to be sent: "), 0u)
+        << all[0];
+    EXPECT_EQ(all[1], "not-to-destination [::1]:10514: sendToDestination is off.");
+}
+
 TEST_F(FireflyBackendTest, TellsThemNeverthelessWhenTold) {
     ForeignReceiver destination("::1");
     use_destination(destination);
@@ -311,6 +455,7 @@ TEST_F(SampledFlow, WithOnlyTheOtherEnricherHasItsRttInNetlink) {
 }
 
 TEST_F(SampledFlow, ThatTellsAllFallsBackToLeanWhereThatDoesNotFit) {
+    config_.set("sendToDestination", "false");
     use_collector();
     config_.set("enrich", "true").set("enrichmentMode", "").set("maxSize", "1300");
     bring_up();

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+// What is remembered of live flows from one event to the next. Belongs to one thread.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <unordered_map>
+
+namespace flowd::firefly_backend {
+
+/// Why no firefly was sent for an event, or not to one of its receivers. Appended to, never reordered: metric labels.
+enum class Skip : std::uint8_t {
+    protocol,    ///< neither tcp nor udp: the schema allows no other
+    port,        ///< port 0
+    address,     ///< unspecified, or of two families
+    size,        ///< not even its core fits maxSize
+    received,    ///< to the destination: learnt from a firefly, which must not circulate
+    metered,     ///< to the destination: the plugin forbids it (FLOWD_NOT_TO_PEER), as perfsonar does for metered flows
+    not_a_host,  ///< to the destination: a multicast group, or link-local without a zone
+    ourselves,   ///< to the destination: it is where this daemon itself receives
+    relayed,     ///< to a collector: a plugin has passed the original on to it already
+    hops,        ///< too many daemons have printed it already
+    peer,        ///< it came from there
+    limited,     ///< ongoing: too many of its flow came as fireflies just now
+    none,        ///< it was sent
+};
+
+/// 1,048,576 flows at most: of further ones the end has no round trip time, and nothing is known to explain.
+class FlowMemory {
+  public:
+    static constexpr std::size_t most = 1u << 20;
+
+    struct Flow {
+        double rtt_ms = 0;                   ///< the latest; samples come with `ongoing` only, and the end tells it, too
+        std::int64_t sent_ns = 0;            ///< Unix time of the last firefly; 0: none
+        std::uint64_t collectors = 0;        ///< bits 1 << Collector::number of those that got it
+        std::uint32_t kind = 0;              ///< FLOWD_EVENT_*
+        Skip collector_skip = Skip::none;    ///< why one of the collectors did not get it
+        Skip destination_skip = Skip::none;  ///< why the destination did not
+        bool destination_knows = false;      ///< a firefly of this flow was sent to its destination, so its end is, too
+    };
+
+    /// Null: it is not known.
+    [[nodiscard]] Flow* find(std::uint64_t flow_id) {
+        const auto known = flows_.find(flow_id);
+        return known == flows_.end() ? nullptr : &known->second;
+    }
+    [[nodiscard]] const Flow* find(std::uint64_t flow_id) const {
+        const auto known = flows_.find(flow_id);
+        return known == flows_.end() ? nullptr : &known->second;
+    }
+    /// Null: it is not known, and there is no room. Valid until forget().
+    [[nodiscard]] Flow* of(std::uint64_t flow_id) { return flows_.size() < most ? &flows_[flow_id] : find(flow_id); }
+    void forget(std::uint64_t flow_id) { flows_.erase(flow_id); }
+
+  private:
+    std::unordered_map<std::uint64_t, Flow> flows_;
+};
+
+}  // namespace flowd::firefly_backend
