@@ -21,7 +21,7 @@ Finding no_interface(const std::string& chosen) {
     return {FLOWD_LEVEL_WARNING,
             "marker-no-interface",
             {},
-            "there is no interface to mark on: " + chosen,
+            "no interface matches the configuration (" + chosen + ")",
             "at least one interface",
             "name it in targetInterfaces; `ip -brief link` lists what exists"};
 }
@@ -81,23 +81,26 @@ void Marker::explain(std::size_t index, const flowd_flow& flow, Explanations& ex
     };
     TagTable& table = marking_->table();
     const bool has_ipv6 = !Address(flow.key.source).is_v4() || !Address(flow.key.destination).is_v4();
-    if (flow.key.scope != 0) return say("other-namespace", "It is in another network namespace.");
-    if (!has_ipv6 && !table.takes_ipv4()) return say("ipv4", "It is IPv4, which the configured strategy does not mark.");
+    if (flow.key.scope != 0) return say("other-namespace", "The flow is in another network namespace.");
+    if (!has_ipv6 && !table.takes_ipv4())
+        return say("ipv4", "The flow is IPv4; the configured markingStrategy needs IPv6.");
     const auto entry = table.entry_of(flow.key);
     if (!entry) return say("unknown", entry.error().message);
     const bool marks = *entry ? table.carries(**entry) : table.has_catch_all();
-    if (*entry && !marks)
-        return say("no-valid-tag", "It is in the table without a mark: its tag is 0/0 or fits no carrier of the strategy.");
+    if (*entry && !marks) return say("no-valid-tag", "The tag is 0/0, or the configured markingStrategy cannot carry it.");
     if (!marks)
-        return flow.flow_id == 0
-                   ? say("not-announced", "No plugin announces it, and there is no catch-all tag.")
-                   : say("not-in-table", "It is not in the marker's table: the table was full, or it has ended.");
+        return flow.flow_id == 0 ? say("not-announced", "No plugin has announced this flow, and no catch-all tag is set.")
+                                 : say("not-in-table", "The flow is not in the marker's table: the table was full.");
+    if (table.observes()) return say("observed", "The mode is observe: packets are counted and not changed.");
     const auto states = marking_->attachments().states();
     if (states.empty()) say("no-interface", "The marker is attached to no interface.");
-    const char* const text =
-        *entry ? "Packets of it that leave here carry its tag." : "Packets of it that leave here carry the catch-all tag.";
-    for (const auto& state : states) say(*entry ? "marked" : "marked-catch-all", text, state.link.name);
-    if (table.observes()) say("observed", "The mode is observe: packets are counted and not changed.");
+    const std::string text = "Outgoing packets carry " + table.describe(*entry ? **entry : table.catch_all_of(flow.key)) +
+                             (*entry ? "." : ", by the catch-all tag.");
+    for (const auto& state : states)
+        if (std::string_view(state.hook) == "removed")
+            say("hook-removed", "The marker's program was removed and cannot be attached again.", state.link.name);
+        else
+            say(*entry ? "marked" : "marked-catch-all", text, state.link.name);
 }
 
 }  // namespace flowd::marker

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "backends/marker/marks.hpp"
 
+#include <cstdio>
+
 #include "bpf/lib/flow_hash.h"
 #include "flowd/label.hpp"
 #include "lib/net/no_ipv6.hpp"
@@ -91,6 +93,21 @@ bool Marks::carries(marker_mark mark) const {
     if ((carriers_ & MARKER_CARRIER_LABEL) != 0 && (mark.label & MARKER_HAS_LABEL) != 0) return true;
     if ((carriers_ & MARKER_CARRIER_DSCP) != 0 && (mark.rest & MARKER_HAS_DSCP) != 0) return true;
     return (carriers_ & MARKER_CARRIER_HEADERS) != 0 && (mark.rest & MARKER_HAS_OPTION) != 0;
+}
+
+std::string Marks::describe(marker_mark mark) const {
+    std::string text;
+    const auto add = [&text](const std::string& what) { text += (text.empty() ? "" : " and ") + what; };
+    if ((carriers_ & MARKER_CARRIER_LABEL) != 0 && (mark.label & MARKER_HAS_LABEL) != 0) {
+        char label[16];
+        std::snprintf(label, sizeof label, "0x%05x", mark.label & MARKER_LABEL_MASK);
+        add(std::string("flow label ") + label);
+    }
+    if (const auto tag = tag_of(mark); tag && (carriers_ & MARKER_CARRIER_HEADERS) != 0)
+        add("an extension header with " + std::to_string(tag->experiment) + "/" + std::to_string(tag->activity));
+    if ((carriers_ & MARKER_CARRIER_DSCP) != 0 && (mark.rest & MARKER_HAS_DSCP) != 0)
+        add("DSCP " + std::to_string(mark.rest >> MARKER_DSCP_SHIFT & MARKER_DSCP_MASK));
+    return text;
 }
 
 std::optional<flowd_tag> tag_of(marker_mark mark) {

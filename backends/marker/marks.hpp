@@ -30,6 +30,8 @@ class Marks {
     [[nodiscard]] marker_mark of_catch_all(flowd_tag tag) const;
     /// Whether a mark with these carriers says anything.
     [[nodiscard]] bool carries(marker_mark mark) const;
+    /// What packets with that mark carry: "flow label 0x3fefc", "an extension header with 2/16 and DSCP 10".
+    [[nodiscard]] std::string describe(marker_mark mark) const;
     /// Whether packets without an IPv6 header can be marked.
     [[nodiscard]] bool takes_ipv4() const { return (carriers_ & MARKER_CARRIER_DSCP) != 0; }
     [[nodiscard]] std::uint32_t carriers() const { return carriers_; }

@@ -60,9 +60,8 @@ const Table<Options>& Options::table() {
             .default_value("auto"),
         option("removeQdisc", &Options::remove_qdisc)
             .aliases({"forceHookRemoval"})
-            .doc("At the end, remove a clsact qdisc that a daemon of ours made and nobody else uses. Absent: unless "
-                 "persist is "
-                 "set."),
+            .doc("At the stop, remove the clsact qdisc if flowd-cpp added it and no filter is left on it. Default: true, "
+                 "with persist: false."),
         option("persist", &Options::persist)
             .doc("Packets are marked on while the daemon is not there; the next start takes over what is in force.")
             .default_value(false),
@@ -71,7 +70,7 @@ const Table<Options>& Options::table() {
             .path()
             .default_value("/run/bpf/flowd"),
         option("persistIdle", &Options::persist_idle)
-            .doc("For persist: flows that were taken over and that nobody announces again lose their mark after so long "
+            .doc("For persist: flows that were taken over and are not announced again lose their mark after so long "
                  "without a packet. The catch-all is written for so long after the daemon is gone, at least 10 s.")
             .range(std::chrono::seconds(1), std::chrono::hours(24 * 7))
             .default_value("5min"),

@@ -136,6 +136,11 @@ Result<std::optional<marker_mark>> TagTable::entry_of(const flowd_key& key) {
     return flow->has_value() ? std::optional((*flow)->mark) : std::optional<marker_mark>();
 }
 
+marker_mark TagTable::catch_all_of(const flowd_key& key) const {
+    const flow_key kernel_key = bpf::to_flow_key(key);
+    return marks_.of(catch_all_, flow_hash(&kernel_key));
+}
+
 void TagTable::remove(const flowd_key& key) {
     if (size_ != 0) erase(bpf::to_flow_key(key));  // or it is one of those that were skipped
 }

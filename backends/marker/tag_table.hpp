@@ -74,7 +74,10 @@ class TagTable {
 
     /// The mark of a flow that is in the table; nothing when it is not.
     [[nodiscard]] Result<std::optional<marker_mark>> entry_of(const flowd_key& key);
+    /// The mark that the catch-all gives to the packets of a flow.
+    [[nodiscard]] marker_mark catch_all_of(const flowd_key& key) const;
     [[nodiscard]] bool carries(marker_mark mark) const { return marks_.carries(mark); }
+    [[nodiscard]] std::string describe(marker_mark mark) const { return marks_.describe(mark); }
     [[nodiscard]] bool takes_ipv4() const { return marks_.takes_ipv4(); }
     [[nodiscard]] std::uint32_t size() const { return size_; }
     [[nodiscard]] std::uint32_t capacity() const { return capacity_; }

@@ -49,10 +49,13 @@ static __always_inline void option_header_fill(struct option_header* header, __u
 }
 
 /*
- * By how much segments of TCP get shorter, at least by the room of the headers. A Linux router that has merged segments
- * (GRO) and forwards them takes what follows the hop-by-hop options for the TCP header (ip6_rcv sets it there, and nobody
- * on its way reads destination options), so a byte of the sequence number is the header's length to it: up to 60. Segments
- * that would be too long by that measure it answers with Packet Too Big, for ever.
+ * By how much TCP segments are shortened; at least by the length of the inserted headers.
+ *
+ * A Linux router that merges segments (GRO) and forwards them computes their length from a wrong TCP header: ip6_rcv sets
+ * the transport header to what follows the hop-by-hop options, and the forwarding path does not parse destination options.
+ * What it takes for the data offset is then a byte of the sequence number: a header length of up to 60 bytes. Segments that
+ * are too long by that computation are answered with Packet Too Big, however often they are sent again, so they are kept
+ * short enough for the largest data offset.
  */
 static __always_inline __u32 option_header_reduction(struct __sk_buff* skb, const struct packet* packet, __u32 carriers,
                                                      __u32 room) {
@@ -66,8 +69,8 @@ static __always_inline __u32 option_header_reduction(struct __sk_buff* skb, cons
 }
 
 /*
- * Whether a whole packet of `room` more bytes still fits, which the device's MTU does not tell of TCP: what the path takes
- * is in its segment size. A sender that is told by a router to send less, and does already, would never get through.
+ * Whether a whole packet still fits with `room` more bytes. For TCP the device's MTU does not tell: the path MTU is in the
+ * socket's segment size, and a packet beyond it would be answered with Packet Too Big for ever.
  */
 static __always_inline int option_header_fits_path(struct __sk_buff* skb, const struct packet* packet, __u32 room) {
     if (packet->protocol != IPPROTO_TCP || packet->fragment == PACKET_LATER_FRAGMENT) return 1;
@@ -113,7 +116,7 @@ static __always_inline __u32 option_header_allowed(struct __sk_buff* skb, const 
             return MARKER_TRUNCATED;
         if (present.type == OPTION_HEADER_TYPE && present.option_length == OPTION_HEADER_LENGTH) return MARKER_HAS_HEADER;
     }
-    /* Neighbours, and switches that guard them, expect such messages plain. */
+    /* Neighbour discovery (RFC 4861), and switches that filter it (RFC 6105, RFC 7113), expect such messages without. */
     if (packet->protocol == PACKET_IPPROTO_ICMPV6 && packet->fragment == PACKET_WHOLE) {
         __u8 type = 0;
         if (bpf_skb_load_bytes(skb, packet->transport, &type, 1) < 0) return MARKER_TRUNCATED;

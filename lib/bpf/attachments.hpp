@@ -62,7 +62,7 @@ class Attachments {
         std::vector<HookPrograms> hooks;         ///< an interface has all of them or none
         std::vector<std::string> program_names;  ///< of our filters, to find what a killed predecessor left
         Attach how = Attach::automatic;
-        bool remove_qdisc = true;  ///< at the end, when a daemon of ours made it and nobody else uses it
+        bool remove_qdisc = true;  ///< at the stop, if flowd-cpp added it and no filter is left on it
         std::string kept_in =
             {};  ///< a folder on a bpffs where links are pinned, so that all outlives us; empty: nothing does
     };
