@@ -140,10 +140,11 @@ enum marker_origin {
     X(HEADER_REFUSED, "headerRefused")   /* the kernel makes no room in such a packet (in-band VLAN tag) */ \
     X(IPV4, "ipv4")                      /* and the carrier is IPv6's */                                    \
     X(NOT_IP, "notIp")                                                                                      \
-    X(DEEP_VLAN, "deepVlan")       /* more tags in the frame than are walked */                             \
-    X(DEEP_HEADERS, "deepHeaders") /* more extension headers than are walked */                             \
-    X(TRUNCATED, "truncated")      /* ends before its headers do */                                         \
-    X(WRITE_FAILED, "writeFailed") /* the kernel had no memory to make the header writable */
+    X(DEEP_VLAN, "deepVlan")           /* more tags in the frame than are walked */                         \
+    X(DEEP_HEADERS, "deepHeaders")     /* more extension headers than are walked */                         \
+    X(TRUNCATED, "truncated")          /* ends before its headers do */                                     \
+    X(ALREADY_MARKED, "alreadyMarked") /* carries the mark already, as from an interface above */           \
+    X(WRITE_FAILED, "writeFailed")     /* the kernel had no memory to make the header writable */
 
 enum marker_outcome {
 #define MARKER_OUTCOME_MEMBER(name, text) MARKER_##name,

@@ -97,7 +97,33 @@ void Marking::attach_again() {
 std::vector<bpf::Attachments::Failure> Marking::reconcile(const std::vector<bpf::Link>& wanted) {
     auto changes = attachments_.reconcile(wanted);
     for (const bpf::Link& link : changes.attached) warn_of_flowd_go(link);
+    find_below();
     return std::move(changes.failures);
+}
+
+void Marking::find_below() {
+    const auto all = bpf::links();
+    if (!all) return host_.warning("which interfaces stand on others is not known: " + all.error().message);
+    std::vector<bpf::Link> attached;
+    below_.clear();
+    for (const auto& state : attachments_.states()) {
+        attached.push_back(state.link);
+        below_.insert(state.link.index);
+    }
+    for (const bpf::Link& link : bpf::uppermost(attached, *all)) below_.erase(link.index);
+}
+
+Result<Outcomes> Marking::totals() const {
+    std::set<std::uint32_t> below;
+    for (const int index : below_) below.insert(static_cast<std::uint32_t>(index) % MARKER_COUNTED_INTERFACES);
+    Outcomes sum{};
+    for (std::uint32_t slot = 0; slot < MARKER_COUNTED_INTERFACES; ++slot) {
+        const auto packets = program_.outcomes(static_cast<int>(slot));
+        if (!packets) return packets;
+        for (std::uint32_t outcome = 0; outcome < MARKER_OUTCOMES; ++outcome)
+            if (is_marked(outcome) || !below.contains(slot)) sum[outcome] += (*packets)[outcome];
+    }
+    return sum;
 }
 
 void Marking::warn_of_flowd_go(const bpf::Link& link) const {

@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -56,6 +57,11 @@ class Marking {
     [[nodiscard]] const bpf::Interfaces& interfaces() const { return interfaces_; }
     [[nodiscard]] const Program& program() const { return program_; }
     [[nodiscard]] const std::vector<std::string>& missing() const { return missing_; }
+    /// Whether another interface that is marked on stands on this one, as a bridge does on its ports.
+    [[nodiscard]] bool is_below(const bpf::Link& link) const { return below_.contains(link.index); }
+    /// What became of packets on all interfaces, each packet once: of an interface below only those whose mark was written
+    /// there, because all others may have been counted above.
+    [[nodiscard]] Result<Outcomes> totals() const;
     [[nodiscard]] bool has_lost_flows() const { return has_lost_flows_; }
     /// False: the table is full.
     bool put(const flowd_key& key, flowd_tag tag, std::uint32_t flags);
@@ -67,6 +73,7 @@ class Marking {
     Marking(Host& host, const Options& options, const Pins* pins, Program program, bpf::Netlink changes);
     std::vector<bpf::Attachments::Failure> reconcile(const std::vector<bpf::Link>& wanted);
     void warn_of_flowd_go(const bpf::Link& link) const;
+    void find_below();
     [[nodiscard]] Error nothing_there() const;
 
     Host& host_;
@@ -78,6 +85,7 @@ class Marking {
     TagTable table_;
     bpf::Attachments attachments_;
     std::vector<std::string> missing_;
+    std::set<int> below_;
     bool has_lost_flows_ = false;
 };
 

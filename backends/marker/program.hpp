@@ -59,6 +59,11 @@ class Program {
 /// The program that does what the options say, its constants and its map of DSCP values filled in.
 [[nodiscard]] Result<Program> load_program(const Options& options, bpf::LogSink log, const Pins* pins = nullptr);
 
+/// A mark was written.
+[[nodiscard]] constexpr bool is_marked(std::uint32_t outcome) {
+    return outcome >= MARKER_MARKED_FLOW && outcome <= MARKER_MARKED_FRAGMENT;
+}
+
 /// "markedFlow"
 [[nodiscard]] const char* outcome_name(std::uint32_t outcome);
 

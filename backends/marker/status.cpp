@@ -23,8 +23,10 @@ void write_catch_all(json::Writer& object, const TagTable& table) {
 }
 
 std::uint64_t marked_of(const Outcomes& outcomes) {
-    return outcomes[MARKER_MARKED_FLOW] + outcomes[MARKER_MARKED_SOCKET] + outcomes[MARKER_MARKED_CATCH_ALL] +
-           outcomes[MARKER_MARKED_FRAGMENT];
+    std::uint64_t sum = 0;
+    for (std::uint32_t outcome = 0; outcome < MARKER_OUTCOMES; ++outcome)
+        if (is_marked(outcome)) sum += outcomes[outcome];
+    return sum;
 }
 
 /// Packets seen, marked, and what became of the others; null when the kernel does not say.
@@ -73,13 +75,14 @@ void Marker::status(json::Writer& object) const {
     object.member("mode", table.observes() ? "observe" : "mark");
     write_catch_all(object, table);
     write_table(object, table);
-    write_packets(object, marking_->program().outcomes());
+    write_packets(object, marking_->totals());
     object.key("interfaces").array();
     for (const auto& state : marking_->attachments().states()) {
         object.object();
         object.member("interface", state.link.name);
         object.member("hook", state.hook);
         object.member("program", state.programs.front());
+        object.member("below", marking_->is_below(state.link));
         bpf::write_hook(object, state);
         // Two interfaces whose indexes differ by a multiple of that are counted as one.
         write_packets(object, marking_->program().outcomes(state.link.index));

@@ -35,14 +35,12 @@ static __always_inline int marker_is_explicit(struct __sk_buff* skb, __u32 label
  * the hash of the packet stays valid.
  */
 static __always_inline __u32 marker_write_ipv6(struct __sk_buff* skb, const struct packet* packet, __u32 word) {
-    if (word == packet->word) return MARKER_OUTCOMES;
     const __be32 bytes = bpf_htonl(word);
     return bpf_skb_store_bytes(skb, packet->network, &bytes, sizeof bytes, 0) < 0 ? MARKER_WRITE_FAILED : MARKER_OUTCOMES;
 }
 
 /* The header's checksum first: with it the whole header becomes writable, so the second step can't fail. */
 static __always_inline __u32 marker_write_ipv4(struct __sk_buff* skb, const struct packet* packet, __u32 word) {
-    if (word == packet->word) return MARKER_OUTCOMES;
     const __u32 checksum = packet->network + __builtin_offsetof(struct iphdr, check);
     if (bpf_l3_csum_replace(skb, checksum, bpf_htons(packet->word >> 16), bpf_htons(word >> 16), 2) < 0)
         return MARKER_WRITE_FAILED;
@@ -83,10 +81,12 @@ static __always_inline __u32 marker_mark(struct __sk_buff* skb, const struct pac
     __u32 carried = 0;
     __u32 word = packet->word;
     if ((carriers & MARKER_CARRIER_LABEL) && packet->version == 6 && (mark.label & MARKER_HAS_LABEL)) {
-        if (marker_config.keep_explicit && marker_is_explicit(skb, word & MARKER_LABEL_MASK)) {
+        const __u32 marked = (word & ~MARKER_LABEL_MASK) | (mark.label & MARKER_LABEL_MASK);
+        /* On an interface below, the label that was written above is no application's choice. */
+        if (marker_config.keep_explicit && word != marked && marker_is_explicit(skb, word & MARKER_LABEL_MASK)) {
             failure = MARKER_KEPT_EXPLICIT;
         } else {
-            word = (word & ~MARKER_LABEL_MASK) | (mark.label & MARKER_LABEL_MASK);
+            word = marked;
             carried = 1;
         }
     }
@@ -106,6 +106,8 @@ static __always_inline __u32 marker_mark(struct __sk_buff* skb, const struct pac
     if (settings->observe) return MARKER_OBSERVED_FLOW + origin;
     if (carriers & MARKER_CARRIER_HEADERS) {
         failure = option_header_insert(skb, packet, carriers, mark.rest & MARKER_OPTION_MASK);
+    } else if (word == packet->word) {
+        return MARKER_ALREADY_MARKED;
     } else if (!(carriers & MARKER_CARRIER_DSCP) || packet->version == 6) {
         failure = marker_write_ipv6(skb, packet, word);
     } else {
