@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "core/base/clock.hpp"
 #include "core/base/text.hpp"
 #include "core/host/shield.hpp"
 #include "flowd/sized.hpp"
@@ -69,8 +70,17 @@ flowd_result ExplanationSink::add(const flowd_explanations* self, const flowd_ex
 }
 
 void FindingsBoard::set(const std::string& instance, std::vector<Finding> findings) {
+    const std::int64_t now = unix_ns();
     const std::lock_guard lock(mutex_);
-    all_[instance] = std::move(findings);
+    std::vector<Finding>& before = all_[instance];
+    for (Finding& finding : findings) {
+        if (finding.since_ns != 0) continue;
+        const auto known = std::find_if(before.begin(), before.end(), [&](const Finding& other) {
+            return other.id == finding.id && other.subject == finding.subject;
+        });
+        finding.since_ns = known != before.end() ? known->since_ns : now;
+    }
+    before = std::move(findings);
 }
 
 void FindingsBoard::keep_only(const std::vector<std::string>& instances) {

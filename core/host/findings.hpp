@@ -76,6 +76,7 @@ class FindingsBoard {
   public:
     using All = std::map<std::string, std::vector<Finding>>;  ///< by instance
 
+    /// A finding that does not say since when has the time at which it was seen here first.
     void set(const std::string& instance, std::vector<Finding> findings);
     /// Forgets instances that are not among these.
     void keep_only(const std::vector<std::string>& instances);

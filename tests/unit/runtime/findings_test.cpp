@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <future>
 
+#include "core/base/text.hpp"
 #include "core/control/client.hpp"
 #include "core/control/server.hpp"
 #include "core/service/control_commands.hpp"
@@ -77,7 +78,9 @@ TEST_F(FindingsTest, AreCollectedFromEveryInstanceAndShownInStatusAndMetrics) {
     EXPECT_EQ(reply.json,
               R"([{"severity":"warning","id":"marker-hook-hidden","instance":"backend marker","subject":"eth0",)"
               R"("found":"another program answers before ours","expected":"ours is the first","remedy":"remove it",)"
-              R"("since":""}])");
+              R"("since":")" +
+                  utc_text(findings_.all().at("backend marker").at(0).since_ns) + R"("}])");
+    EXPECT_NE(findings_.all().at("backend marker").at(0).since_ns, 0);
     const auto samples = findings_.metrics();
     ASSERT_EQ(samples.size(), 1U);
     EXPECT_EQ(samples[0].name, "findings");
@@ -99,6 +102,24 @@ TEST_F(FindingsTest, OneThatHangsHoldsNothingUpAndKeepsWhatItSaidLast) {
     EXPECT_THAT(ask({"findings"}).json, HasSubstr(R"("id":"before")"));
     gate.open();
     supervisor().stop();
+}
+
+TEST(FindingsBoardTest, AFindingHasTheTimeAtWhichItWasSeenFirst) {
+    FindingsBoard board;
+    const auto since = [&](std::size_t index) { return board.all().at("x").at(index).since_ns; };
+    const Finding hidden{FLOWD_LEVEL_WARNING, "hidden", "eth0", {}, {}, {}, 0};
+    board.set("x", {hidden});
+    const std::int64_t first = since(0);
+    EXPECT_NE(first, 0);
+    const Finding other{FLOWD_LEVEL_WARNING, "hidden", "eth1", {}, {}, {}, 0};
+    const Finding told{FLOWD_LEVEL_WARNING, "told", "", {}, {}, {}, 45};
+    board.set("x", {other, told, hidden});
+    EXPECT_GE(since(0), first);
+    EXPECT_EQ(since(1), 45) << "the module knows better";
+    EXPECT_EQ(since(2), first);
+    board.set("x", {});
+    board.set("x", {hidden});
+    EXPECT_GT(since(0), first) << "it was gone meanwhile";
 }
 
 TEST(FindingSinkTest, MalformedFindingsAreRefusedAndThereAre256AtMost) {
