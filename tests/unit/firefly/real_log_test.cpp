@@ -1,50 +1,46 @@
 // SPDX-License-Identifier: Apache-2.0
-// Real records of production storage, where they are at hand; they are not part of this repository.
+// Real records of production storage, as a syslog server wrote them.
 #include <gtest/gtest.h>
 
-#include <cstdio>
 #include <cstdlib>
-#include <filesystem>
-#include <memory>
+#include <fstream>
+#include <map>
 #include <string>
-#include <vector>
+#include <utility>
 
+#include "flowd/address.hpp"
 #include "lib/firefly/parser.hpp"
 
 namespace flowd::firefly {
 namespace {
 
-std::vector<std::string> lines_of(const std::string& compressed) {
-    const std::string command = "gzip -dc '" + compressed + "'";
-    const std::unique_ptr<std::FILE, int (*)(std::FILE*)> pipe(popen(command.c_str(), "r"), pclose);
-    std::vector<std::string> lines(1);
-    for (int c = std::fgetc(pipe.get()); c != EOF; c = std::fgetc(pipe.get())) {
-        if (c == '\n')
-            lines.emplace_back();
-        else
-            lines.back().push_back(static_cast<char>(c));
-    }
-    if (lines.back().empty()) lines.pop_back();
-    return lines;
-}
-
 TEST(RealLog, IsUnderstoodButForItsOneLineOfStatistics) {
-    const char* path = std::getenv("FLOWD_REAL_LOG");
-    if (path == nullptr || !std::filesystem::exists(path)) GTEST_SKIP() << "no real log here";
+    const char* const folder = std::getenv("FLOWD_SAMPLES");
+    ASSERT_NE(folder, nullptr);
+    std::ifstream file(std::string(folder) + "/flowd-2022.txt");
+    ASSERT_TRUE(file);
     Parser parser;
     Firefly firefly;
-    std::size_t understood = 0;
-    std::vector<std::size_t> refused;
-    std::size_t number = 0;
-    for (const auto& line : lines_of(path)) {
-        ++number;
-        if (parser.parse(line, firefly) == Refusal::none)
-            ++understood;
-        else
-            refused.push_back(number);
+    std::map<std::pair<State, bool>, int> understood;  // by state, and whether it is IPv4
+    int refused = 0;
+    for (std::string line; std::getline(file, line);) {
+        if (line.starts_with('#')) continue;
+        if (const Refusal refusal = parser.parse(line, firefly); refusal != Refusal::none) {
+            EXPECT_EQ(refusal, Refusal::no_json) << line;
+            ++refused;
+            continue;
+        }
+        ++understood[{firefly.state, Address(firefly.key.source).is_v4()}];
+        EXPECT_NE(firefly.start_time_ns, 0) << line;
+        EXPECT_GE(firefly.current_time_ns, firefly.start_time_ns) << line;
+        EXPECT_EQ(firefly.end_time_ns != 0, firefly.state == State::end) << line;
+        EXPECT_EQ(firefly.application, "flowd v0.1.2");
     }
-    EXPECT_EQ(understood, 4999u);
-    EXPECT_EQ(refused, std::vector<std::size_t>{1404});
+    EXPECT_EQ(refused, 1);
+    EXPECT_EQ(
+        understood,
+        (std::map<std::pair<State, bool>, int>{
+            {{State::start, false}, 6}, {{State::start, true}, 5}, {{State::end, false}, 6}, {{State::end, true}, 5}}));
 }
 
 }  // namespace
