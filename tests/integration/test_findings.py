@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Each finding of a module: brought about, seen with what is needed to act on it, and gone when its cause is."""
+import contextlib
+
+import pytest
+
+from tests.harness import traffic
+from tests.harness.collector import Collector
+from tests.harness.daemon import Daemon
+from tests.harness.dns import NameServer
+from tests.harness.hooks import ThirdParty
+from tests.harness.lab import wait_for
+
+
+def marker(options):
+    return ("plugins:\n  perfsonar: {experimentId: 3, activityId: 2, flows: false}\n"
+            f"backends:\n  marker: {{{options}}}\n")
+
+
+def firefly(collector):
+    return ("plugins:\n  fireflyp: {}\n"
+            f"backends:\n  firefly: {{sendToDestination: false, resolveInterval: 1s, collectors: [{{address: \"{collector}\"}}]}}\n")
+
+
+def findings(daemon):
+    return {(one["id"], one["subject"]): one for one in daemon.cli("findings")}
+
+
+def appears(daemon, identity, subject, severity):
+    """The finding, once it is there; asked again, it has the same time."""
+    one = wait_for(lambda: findings(daemon).get((identity, subject)), f"the finding {identity} of {subject!r}", 30)
+    assert one["severity"] == severity
+    assert one["found"] and one["expected"] and one["remedy"] and one["since"], one
+    assert findings(daemon)[identity, subject]["since"] == one["since"]
+    return one
+
+
+def disappears(daemon, identity, seconds=30):
+    wait_for(lambda: identity not in [name for name, _ in findings(daemon)], f"the finding {identity} to go", seconds)
+
+
+def test_a_marker_hook_that_was_removed_and_cannot_be_attached_again(lab):
+    with Daemon(marker("targetInterfaces: [eth0], attach: clsact"), lab.a) as daemon:
+        assert findings(daemon) == {}, "a healthy host has none"
+        # ingress and clsact exclude each other
+        lab.a.run("sh", "-c", "tc qdisc del dev eth0 clsact; tc qdisc add dev eth0 ingress")
+        one = appears(daemon, "marker-hook-removed", "eth0", "error")
+        assert one["instance"] == "backend marker"
+        lab.a.run("tc", "qdisc", "del", "dev", "eth0", "ingress")
+        disappears(daemon, "marker-hook-removed")
+        assert findings(daemon) == {}
+
+
+def test_a_program_that_runs_before_the_marker(lab):
+    with ThirdParty(lab.a, "clsact", 1), Daemon(marker("targetInterfaces: [eth0], attach: clsact"), lab.a) as daemon:
+        assert "priority 1" in appears(daemon, "marker-hook-hidden", "eth0", "warning")["found"]
+        lab.a.run("tc", "filter", "del", "dev", "eth0", "egress", "pref", "1")
+        disappears(daemon, "marker-hook-hidden")
+        assert findings(daemon) == {}
+
+
+def test_no_interface_to_mark_on(lab):
+    with Daemon(marker("targetInterfaces: [bridge7], waitForInterfaces: true"), lab.a) as daemon:
+        assert "bridge7" in appears(daemon, "marker-no-interface", "", "warning")["found"]
+        appears(daemon, "marker-interface-missing", "bridge7", "warning")
+        lab.a.run("ip", "link", "add", "bridge7", "type", "bridge")
+        disappears(daemon, "marker-no-interface")
+        assert findings(daemon) == {}
+
+
+@contextlib.contextmanager
+def announced_flow(lab):
+    announcer = traffic.Announcer(lab.a)
+    with traffic.udp_client(lab.a, lab.b, 1094) as sock:
+        yield lambda: announcer.announce("ongoing", sock, 2, 16, traffic.now())
+    announcer.close()
+
+
+def test_a_collector_that_does_not_listen(lab):
+    target = f"[{lab.b.address6}]:10514"
+    with Daemon(firefly(lab.b.address6), lab.a) as daemon, announced_flow(lab) as announce:
+        wait_for(lambda: announce() or findings(daemon), "the refusal to be known")
+        one = appears(daemon, "firefly-collector-unreachable", target, "warning")
+        assert one["instance"] == "backend firefly"
+        with Collector(lab.b) as collector:
+            disappears(daemon, "firefly-collector-unreachable", 90)
+            collector.wait_for_count(1)
+        assert findings(daemon) == {}
+
+
+def test_a_collector_whose_name_has_no_address(lab):
+    name = "collector.flowd.test"
+    with NameServer(lab.a, None) as server, Daemon(firefly(name), lab.a) as daemon:
+        appears(daemon, "firefly-collector-unresolved", f"{name}:10514", "warning")
+        server.address = lab.b.address6
+        disappears(daemon, "firefly-collector-unresolved", 90)
+
+
+@pytest.mark.parametrize("source", ["status", "metrics"])
+def test_findings_are_in_status_and_metrics_too(lab, source):
+    with Daemon(marker("targetInterfaces: [bridge7], waitForInterfaces: true"), lab.a) as daemon:
+        appears(daemon, "marker-no-interface", "", "warning")
+        if source == "status":
+            assert "marker-no-interface" in [one["id"] for one in daemon.cli("status")["findings"]]
+        else:
+            assert "marker-no-interface" in [one["labels"].get("id") for one in daemon.cli("metrics") if one["name"] == "findings"]
