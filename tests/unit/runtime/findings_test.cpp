@@ -206,6 +206,8 @@ TEST(ExplanationSinkTest, MalformedOnesAreRefusedAndThereAre64AtMost) {
     one.verdict = "Marked";
     EXPECT_EQ(to->add(to, &one), FLOWD_INVALID);
     one.verdict = "marked";
+    EXPECT_EQ(to->add(to, &one), FLOWD_INVALID) << "it says nothing";
+    one.text = to_c("Its packets are marked.");
     for (std::size_t i = 0; i < ExplanationSink::most; ++i) EXPECT_EQ(to->add(to, &one), FLOWD_OK);
     EXPECT_EQ(to->add(to, &one), FLOWD_LIMIT);
 }
