@@ -90,11 +90,13 @@ class KernelTest : public testing::Test {
         return ran;
     }
 
+  public:
     static flowd_key key(std::uint16_t source_port, std::uint16_t destination_port, std::uint8_t protocol = 6,
                          const char* source = "2001:db8::1", const char* destination = "2001:db8::2") {
         return make_key({*Address::parse(source), source_port}, {*Address::parse(destination), destination_port}, protocol);
     }
 
+  protected:
     std::unique_ptr<marker::Program> program_;
     std::optional<marker::TagTable> table_;
 };

@@ -71,6 +71,7 @@ TEST_F(LoopTest, AWatchIsLevelTriggeredAndEndsFromItsOwnCallback) {
     raise();
     for (int i = 0; i < 4; ++i) loop->dispatch();
     EXPECT_EQ(calls, 2);
+    EXPECT_FALSE(readable(0)) << "the descriptor is ready, but nobody watches it";
     EXPECT_FALSE(loop->unwatch(id)) << "a stale handle names nothing";
 }
 
