@@ -47,6 +47,16 @@ TEST(FireflyEvent, SentMeansFromSourceToDestinationOnBothSides) {
     const auto back = from_event(made, 1);
     EXPECT_EQ(back.sent, 5u);
     EXPECT_EQ(back.received, 7u);
+    EXPECT_TRUE(back.has_usage);
+}
+
+TEST(FireflyEvent, HasUsageWhenBytesWereMeasured) {
+    auto made = event(FLOWD_EVENT_END);
+    EXPECT_FALSE(from_event(made, 1).has_usage);
+    made.usage.known = FLOWD_USAGE_PACKETS;
+    EXPECT_FALSE(from_event(made, 1).has_usage);
+    made.usage.known = FLOWD_USAGE_PACKETS | FLOWD_USAGE_BYTES;
+    EXPECT_TRUE(from_event(made, 1).has_usage);
 }
 
 TEST(FireflyEvent, GetsItsTimesFromTheFlow) {

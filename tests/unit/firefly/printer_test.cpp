@@ -51,6 +51,13 @@ TEST_F(FireflyPrinter, WritesAnEndWithAllThatTheReferenceCollectorWants) {
         R"(<134>1 2026-02-24T16:57:42.200000+00:00 se1.example.org flowd-cpp - firefly-json - {"version":1,"flow-lifecycle":{"state":"end","current-time":"2026-02-24T16:57:42.200000+00:00","start-time":"2026-02-24T16:56:42.251384+00:00","end-time":"2026-02-24T16:57:42.100000+00:00"},"flow-id":{"afi":"ipv6","src-ip":"2001:db8::1:0:0:1","dst-ip":"2001:db8:0:1:1:1:1:1","protocol":"tcp","src-port":5001,"dst-port":443},"context":{"experiment-id":2,"activity-id":16,"application":"flowd-cpp v0.1.0"},"usage":{"received":813,"sent":10507049000},"netlink":{"rtt":101.0}})");
 }
 
+TEST_F(FireflyPrinter, CutsAHostNameThatIsLongerThanAHeaderMayHold) {
+    options_.host = std::string(300, 'h');
+    const std::string line = text();
+    const auto first = line.find('h');
+    EXPECT_EQ(line.find_first_not_of('h', first) - first, 255u) << "RFC 5424 section 6";
+}
+
 TEST_F(FireflyPrinter, WritesAStartWithoutEndTimeAndIpv4WithoutItsMapping) {
     layout_.syslog_header = false;
     firefly_.state = State::start;

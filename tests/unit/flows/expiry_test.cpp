@@ -83,6 +83,16 @@ TEST_F(FlowExpiry, AnIdleBusWantsNoAttention) {
     EXPECT_GE(bus->tick() - steady, 30 * second_ns);
 }
 
+TEST_F(FlowExpiry, ABusThatIsBusyWantsAttentionEveryTenMillisecondsAtMost) {
+    const auto api = announcer("api");
+    QueueLimits limits = small(1);
+    limits.stall_after_ns = second_ns / 1000;
+    const Backend slow(*bus, "slow", all_kinds, limits);
+    emit(api, start(1));
+    ASSERT_EQ(emit(api, start(2)), FLOWD_FULL);
+    EXPECT_EQ(bus->tick() - steady, second_ns / 100);
+}
+
 TEST_F(FlowExpiry, NewLimitsHoldForFlowsThatAreLive) {
     const auto api = announcer("api");
     emit(api, start(1));

@@ -283,6 +283,13 @@ TEST_F(FlowTable, EndOfAFlowNeverSeenWithoutAStartHasStartAndEndAlikeAndIsCounte
     EXPECT_NE(told[0].event.end_time_ns, 0);
     EXPECT_TRUE(told[0].event.flags & FLOWD_NO_START);
     EXPECT_EQ(effect("api", Effect::end_no_start), 1u);
+    auto earlier = end(2);
+    earlier.end_time_ns = epoch_ns - 5 * second_ns;
+    emit(api, earlier);
+    const auto second = firefly.take_all();
+    ASSERT_EQ(story(second), "E2");
+    EXPECT_EQ(second[0].event.end_time_ns, epoch_ns - 5 * second_ns);
+    EXPECT_EQ(second[0].event.start_time_ns, epoch_ns - 5 * second_ns);
 }
 
 TEST_F(FlowTable, AnOngoingOfAFlowNeverSeenStartsIt) {

@@ -296,6 +296,19 @@ TEST_F(CatchAllTag, IsToldToWhoeverAcceptsItAndToNobodyElse) {
     EXPECT_EQ(bus->count(), 0u) << "it is no flow";
 }
 
+TEST_F(CatchAllTag, HasTheTimeThatItBringsOrThePresentOne) {
+    const auto meter = announcer("perfsonar", FLOWD_PRECEDENCE_METER);
+    Backend marker(*bus, "marker");
+    emit(meter, catch_all({14, 2}));
+    const std::int64_t now = epoch_ns + steady;
+    EXPECT_EQ(marker.take_all().at(0).event.time_ns, now);
+    pass(60);
+    auto dated = catch_all({14, 3});
+    dated.time_ns = now - second_ns;
+    emit(meter, dated);
+    EXPECT_EQ(marker.take_all().at(0).event.time_ns, now - second_ns);
+}
+
 TEST_F(CatchAllTag, WakesAndIsToldOnce) {
     const auto meter = announcer("perfsonar", FLOWD_PRECEDENCE_METER);
     Backend marker(*bus, "marker");

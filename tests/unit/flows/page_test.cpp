@@ -60,6 +60,18 @@ TEST_F(Page, EachLiveFlowIsSeenOnceWhateverTheSizeOfThePages) {
     EXPECT_NE(cursor, 0u) << "a page of none is not the last one";
 }
 
+TEST_F(Page, AFlowNamesWhoGaveItsTag) {
+    const auto api = announcer("api"), pipe = announcer("namedpipe/storm");
+    emit(api, start(1));
+    emit(pipe, start(2));
+    std::map<std::uint32_t, std::string> names;
+    bus->visit([&](std::span<const flowd_flow> flows) {
+        for (const flowd_flow& flow : flows) names[number_of(flow.key)] = text(flow.announcer);
+        return true;
+    });
+    EXPECT_EQ(names, (std::map<std::uint32_t, std::string>{{1, "api"}, {2, "namedpipe/storm"}}));
+}
+
 TEST_F(Page, AnEmptyTableIsOnePage) {
     EXPECT_EQ(all(), Numbers());
     EXPECT_EQ(calls, 1);
