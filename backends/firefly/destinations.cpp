@@ -71,8 +71,7 @@ void Destinations::stop(const Deadline& deadline) {
         way->sender.discard();
     }
     const net::SenderCounts sum = counts();
-    if (const auto lost = sum.dropped + sum.failed - lost_told_; lost > 0)
-        host_.warning(std::to_string(lost) + " fireflies for destinations could not be sent before the stop");
+    host_.lost(sum.dropped + sum.failed - lost_told_, "fireflies for destinations could not be sent before the stop");
     lost_told_ = sum.dropped + sum.failed;
 }
 

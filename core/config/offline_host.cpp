@@ -98,6 +98,7 @@ OfflineHost::OfflineHost(const Registry& registry, std::string name, const char*
     abi_.metric_observe = abi_.metric_add;
     abi_.metric_remove = [](const flowd_host*, flowd_metric) {};
     abi_.extension = &OfflineHost::extension;
+    abi_.lost = [](const flowd_host*, uint64_t, flowd_string) {};
 }
 
 }  // namespace flowd::core

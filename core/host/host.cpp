@@ -117,6 +117,9 @@ Host::Host(Services services, std::string key, std::string label, std::uint32_t 
         shielded([&] { of(host).remove_metric(metric); });
     };
     abi_.extension = [](const flowd_host*, const char* id) { return core_extension(id); };
+    abi_.lost = [](const flowd_host* host, uint64_t count, flowd_string what) {
+        shielded([&] { of(host).lost(count, to_view(what)); });
+    };
 }
 
 Host::~Host() = default;
@@ -200,6 +203,12 @@ void Host::log(flowd_level level, flowd_string message) {
         logger_->log(severity, "{} (and {} more like this)", line, verdict.suppressed);
     else
         logger_->log(severity, line);
+}
+
+void Host::lost(std::uint64_t count, std::string_view what) {
+    if (count == 0) return;
+    lost_ += count;
+    log(FLOWD_LEVEL_ERROR, to_c(fmt::format("{} {}", count, what)));
 }
 
 flowd_result Host::refused(const flowd_host* host, const flowd_refusal* refusal) {

@@ -53,6 +53,7 @@ class Host {
     /// Whether `ready` was called since the last call of this. Until `hold` is false again, it wakes the loop.
     [[nodiscard]] bool take_ready() { return ready_.exchange(false); }
     void hold(bool held) { held_ = held; }
+    [[nodiscard]] std::uint64_t lost() const { return lost_; }  ///< events that the module has given up [any]
     /// [instance] Calls back the oldest of the marks that were made.
     void call_mark();
     /// stop has returned: emit and post answer FLOWD_STOPPED. Waits for an emit that is under way.
@@ -105,6 +106,7 @@ class Host {
     static Host& of(const flowd_host* host) { return *static_cast<Host*>(host->context); }
 
     void log(flowd_level level, flowd_string message);
+    void lost(std::uint64_t count, std::string_view what);
     flowd_result open_metric(MetricInfo info, flowd_metric* metric);
     void remove_metric(flowd_metric handle);
     /// An [instance] call from that thread, with the loop still there.
@@ -133,6 +135,7 @@ class Host {
     std::atomic<std::uint32_t> under_way_{0};  // emits and posts
     std::atomic<bool> ready_{false};
     std::atomic<bool> held_{false};  // on_events answered FULL
+    std::atomic<std::uint64_t> lost_{0};
 
     struct Mark {
         flowd_callback callback;

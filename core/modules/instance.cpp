@@ -70,7 +70,7 @@ InstanceStatus Instance::status() const {
     status.bad_results = bad_results_;
     status.batches = batches_;
     status.batches_failed = batches_failed_;
-    status.events_lost = events_lost_;
+    status.events_lost = events_lost_ + (host_ != nullptr ? host_->lost() : 0);
     status.periods_missed = periods_missed_;
     // An own loop is inside run() all its life: that tells nothing.
     const char* call = in_call_.load(std::memory_order_acquire);

@@ -64,7 +64,7 @@ struct InstanceStatus {
     std::uint64_t bad_results = 0;     ///< answers that mean nothing
     std::uint64_t batches = 0;         ///< on_events calls
     std::uint64_t batches_failed = 0;  ///< of them, those that answered an error
-    std::uint64_t events_lost = 0;     ///< not taken when it was stopped
+    std::uint64_t events_lost = 0;     ///< given up: by the core at its stop, or by the module
     std::uint64_t periods_missed = 0;  ///< sampling periods that found it busy
     std::string in_call;               ///< the call into the module that runs now; empty: none
     std::int64_t in_call_ns = 0;       ///< for how long

@@ -460,7 +460,7 @@ ExitCode Daemon::Implementation::shut_down(ExitCode code) {
         return end_hard();
     }
     if (code == ExitCode::ok && supervisor_ != nullptr && supervisor_->events_lost() > 0) {
-        logger_->error("stopped; {} events were not taken by their backends", supervisor_->events_lost());
+        logger_->error("stopped; {} events were given up: see the lines above", supervisor_->events_lost());
         return ExitCode::lost;
     }
     if (code == ExitCode::ok) logger_->info("stopped");

@@ -82,8 +82,7 @@ void HostedTarget::stop(const Deadline& deadline) {
         (void)::poll(&wanted, 1, static_cast<int>(std::min<long>(left + 1, 1000)));
     }
     target_->discard();
-    if (const auto lost = take_lost(); lost > 0)
-        host_.warning(std::to_string(lost) + " fireflies for " + target_->name() + " could not be sent before the stop");
+    host_.lost(take_lost(), "fireflies for " + target_->name() + " could not be sent before the stop");
 }
 
 std::uint64_t HostedTarget::take_lost() {

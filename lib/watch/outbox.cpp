@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lib/watch/outbox.hpp"
 
-#include <string>
+#include <algorithm>
 
 namespace flowd::watch {
 
@@ -30,9 +30,13 @@ bool Outbox::drain() {
     return true;
 }
 
-void Outbox::stop() {
+void Outbox::stop(const Deadline& deadline) {
+    deadline.await([this] { return drain(); });
     retry_.stop();
-    if (!waiting_.empty()) host_.warning(std::to_string(waiting_.size()) + " events found no room before the stop");
+    // Of what else waits the core knows the flow, and ends it itself.
+    const auto starts = std::count_if(waiting_.begin(), waiting_.end(),
+                                      [](const Event& event) { return event->kind == FLOWD_EVENT_START; });
+    host_.lost(static_cast<std::uint64_t>(starts), "flows were not announced before the stop");
 }
 
 void Outbox::status(json::Writer& object) const {

@@ -26,8 +26,8 @@ class Outbox {
     bool drain();
 
     [[nodiscard]] bool full() const { return full_; }
-    /// In Plugin::stop.
-    void stop();
+    /// In Plugin::stop: offers what waits until the deadline.
+    void stop(const Deadline& deadline);
     void status(json::Writer& object) const;
 
   private:

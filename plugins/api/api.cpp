@@ -102,8 +102,9 @@ Result<void> Api::stop(Deadline deadline) {
     if (server_) {
         server_->drain();
         announcer_.stop();
+        // Whoever is answered knows what was not accepted. The others do not.
         if (!loop_.drain(deadline, [this] { return server_->busy(); }))
-            host().warning(std::to_string(server_->connections()) + " connections were cut at the stop");
+            host().lost(server_->connections(), "requests were cut at the stop");
         server_->close();
         publish();
     }

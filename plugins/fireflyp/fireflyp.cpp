@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plugins/fireflyp/fireflyp.hpp"
 
-#include <poll.h>
-
 #include <algorithm>
 #include <iterator>
 #include <numeric>
@@ -182,54 +180,45 @@ void Fireflyp::on_room() {
     for (Inlet& inlet : inlets_) inlet.resume();
 }
 
-std::uint64_t Fireflyp::drain(const Deadline& deadline) {
-    constexpr int room_ms = 5;
-    // The backends still take: room comes back while this waits for it.
+void Fireflyp::drain(const Deadline& deadline) {
     const auto announced = [&] {
-        while (!announce()) {
+        return deadline.await([this] {
+            const bool done = announce();
             relay_.flush();
-            if (deadline.passed()) return false;
-            (void)::poll(nullptr, 0, room_ms);
-        }
-        return true;
+            return done;
+        });
     };
     bool in_time = announced();
-    const bool replaced = deadline.reason() == FLOWD_STOP_REPLACED;  // then the successor reads on
-    std::uint64_t left = 0;
-    for (Inlet& inlet : inlets_) {
-        // No more than was there when the stop began: senders may go on.
-        for (std::size_t most = replaced ? 0 : inlet.queued(); most > 0;) {
+    bool more = deadline.reason() != FLOWD_STOP_REPLACED;  // a successor reads on
+    while (in_time && std::exchange(more, false)) {
+        for (Inlet& inlet : inlets_) {
             auto received = receive_.receive(inlet.fd());
-            if (!received || received->empty()) break;
-            most -= std::min(most, received->size());
+            if (!received || received->empty()) continue;
+            more = true;
             inlet.count(received->size(), receive_.drops());
-            if (!in_time) {
-                left += received->size();
-                continue;
-            }
             batch_.clear();
             const auto now = RateLimit::Clock::now();
             for (const net::Datagram& datagram : *received) take(datagram, inlet.port(), now);
             waiting_ = batch_.events();
             in_time = announced() && !deadline.passed();
+            if (!in_time) break;
         }
     }
-    return left + waiting_.size();
 }
 
 Result<void> Fireflyp::stop(Deadline deadline) {
     for (Inlet& inlet : inlets_) inlet.stop();
     paused_ = true;  // there is nothing left to pause
+    if (publisher_) drain(deadline);
     publisher_.reset();
-    const std::uint64_t left = drain(deadline);
     retry_.stop();
     relay_.stop(deadline);
+    std::uint64_t left = waiting_.size();
     waiting_ = {};
+    for (Inlet& inlet : inlets_) left += inlet.close(receive_);
     publish();
-    if (left == 0) return {};
-    Error error{FLOWD_ERROR, std::to_string(left) + " fireflies were received but not announced before the stop"};
-    host().warning(error.message);
-    return error;
+    host().lost(left, "fireflies were not announced before the stop");
+    return {};
 }
 
 void Fireflyp::publish() {

@@ -65,9 +65,8 @@ class Fireflyp final : public Plugin {
     /// False when reading has to stop.
     bool announce();
     void pause();
-    /// In a stop: announces what waits, and while there is time what is in the sockets. Answers how many were received and
-    /// not announced.
-    std::uint64_t drain(const Deadline& deadline);
+    /// In a stop: announces what waits, and what is in the sockets until they are empty or the time is over.
+    void drain(const Deadline& deadline);
     void publish();
 
     Options options_;

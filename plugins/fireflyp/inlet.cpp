@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plugins/fireflyp/inlet.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include "lib/net/no_ipv6.hpp"
@@ -48,6 +49,24 @@ void Inlet::pause() {
 
 void Inlet::resume() {
     if (auto done = watch_.conditions(FLOWD_IO_READ); !done) host_.report(Problem::from(done.error()));
+}
+
+std::uint64_t Inlet::close(net::ReceiveBatch& into) {
+    if (!socket_) return 0;
+    std::uint64_t unread = 0;
+    host_.descriptors().forget(resource_);
+    // Whoever holds the socket reads on.
+    for (std::size_t most = host_.descriptors().held(resource_) ? 0 : socket_->queued(); most > 0;) {
+        const auto received = into.receive(fd());
+        if (!received || received->empty()) break;
+        count(received->size(), into.drops());
+        unread += received->size();
+        most -= std::min(most, received->size());  // senders may go on
+    }
+    note_drops(socket_->drops());
+    tell_drops();
+    socket_.reset();
+    return unread;
 }
 
 std::uint64_t Inlet::drops() const {

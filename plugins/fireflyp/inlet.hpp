@@ -8,6 +8,7 @@
 #include <string>
 
 #include "flowd/module.hpp"
+#include "lib/net/receive_batch.hpp"
 #include "lib/net/udp_socket.hpp"
 
 namespace flowd::fireflyp {
@@ -23,13 +24,13 @@ class Inlet {
     void pause();
     void resume();
     void stop() { watch_.reset(); }
+    /// Closes the socket. Answers how many datagrams nobody will read.
+    [[nodiscard]] std::uint64_t close(net::ReceiveBatch& into);
 
     [[nodiscard]] int fd() const { return socket_->fd(); }
     [[nodiscard]] bool is_loopback() const { return endpoint_.address.is_loopback(); }
     [[nodiscard]] std::uint16_t port() const { return endpoint_.port; }
     [[nodiscard]] std::string name() const { return endpoint_.to_string(); }
-    /// Datagrams that wait in the socket, at most.
-    [[nodiscard]] std::size_t queued() const { return socket_ ? socket_->queued() : 0; }
     /// What a batch brought, and the kernel's count of drops that came with it.
     void count(std::size_t datagrams, std::optional<std::uint32_t> drops);
     [[nodiscard]] std::uint64_t received() const { return received_; }

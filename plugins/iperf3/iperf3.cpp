@@ -118,10 +118,10 @@ void Iperf3::on_room() {
     if (outbox_.drain()) watch_.pause(false);
 }
 
-Result<void> Iperf3::stop(Deadline) {
+Result<void> Iperf3::stop(Deadline deadline) {
     watch_.stop();
     timer_.reset();
-    outbox_.stop();
+    outbox_.stop(deadline);
     return {};
 }
 

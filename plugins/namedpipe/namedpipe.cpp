@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plugins/namedpipe/namedpipe.hpp"
 
-#include <poll.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -19,12 +18,10 @@ namespace flowd::namedpipe {
 namespace {
 
 constexpr std::array<const char*, 4> kinds{"", "start", "ongoing", "end"};
-constexpr int room_ms = 5;  ///< between two looks for room, in a stop
 
 /// For emptying a pipe that is closed next: whoever writes without end into it does not hold up the instance.
 [[nodiscard]] Deadline soon() {
-    const auto at = std::chrono::steady_clock::now() + std::chrono::seconds(1);
-    return Deadline(std::chrono::nanoseconds(at.time_since_epoch()).count());
+    return Deadline::in(std::chrono::seconds(1));
 }
 
 [[nodiscard]] std::string resource_of(const std::filesystem::path& path) {
@@ -253,30 +250,44 @@ bool NamedPipe::empty(Reader& reader, const Deadline& deadline) {
     return !paused_ && ::ioctl(reader.pipe.fd(), FIONREAD, &left) == 0 && left == 0;
 }
 
+std::uint64_t NamedPipe::unread(Reader& reader) {
+    const auto lines_in = [](std::string_view text) {
+        return static_cast<std::uint64_t>(std::count(text.begin(), text.end(), '\n'));
+    };
+    std::uint64_t lines = lines_in(reader.lines.rest());
+    reader.lines.drop_rest();
+    int left = 0;
+    if (::ioctl(reader.pipe.fd(), FIONREAD, &left) != 0) return lines;
+    while (left > 0) {  // and no more: writers may go on
+        const auto space = reader.lines.space(options_.buff_size);
+        const ssize_t got = ::read(reader.pipe.fd(), space.data(), space.size());
+        if (got <= 0) break;
+        lines += lines_in({space.data(), static_cast<std::size_t>(got)});
+        left -= static_cast<int>(got);
+    }
+    return lines;
+}
+
 Result<void> NamedPipe::stop(Deadline deadline) {
     second_.reset();
     retry_.stop();
-    std::size_t bytes = 0;
     for (const auto& reader : readers_) {
         reader->readable.reset();
-        // The backends still take: room comes back while this waits for it.
-        while (!empty(*reader, deadline) && !deadline.passed()) {
-            (void)::poll(nullptr, 0, room_ms);
+        deadline.await([&] {
             paused_ = !hand_over() || !drain(*reader);
-        }
-        int left = 0;
-        if (::ioctl(reader->pipe.fd(), FIONREAD, &left) == 0) bytes += static_cast<std::size_t>(left);
-        bytes += reader->lines.rest().size();
+            return empty(*reader, deadline);
+        });
     }
-    std::string lost;
-    if (!pending_.empty()) lost = std::to_string(pending_.size()) + " lines were read but not announced before the stop";
-    if (bytes > 0) lost += (lost.empty() ? "" : ", ") + std::to_string(bytes) + " bytes of the pipe were not read";
+    std::uint64_t lost = pending_.size();
     pending_.clear();
+    host().descriptors().forget(resource_);
+    const bool is_held = host().descriptors().held(resource_);  // whoever holds the pipe reads on
+    for (const auto& reader : readers_)
+        if (!is_held || reader != readers_.front()) lost += unread(*reader);
     readers_.clear();
     publish();
-    if (lost.empty()) return {};
-    host().warning(lost);
-    return Error{FLOWD_ERROR, lost};
+    host().lost(lost, "lines were not announced before the stop");
+    return {};
 }
 
 void NamedPipe::publish() {

@@ -71,6 +71,8 @@ class NamedPipe final : public Plugin {
     void refuse(Refusal refusal, std::string_view text);
     /// Reads what is in the pipe and takes what has no newline for refused. False: something is left in it.
     bool empty(Reader& reader, const Deadline& deadline);
+    /// Takes what is left out of the buffer and the pipe. Answers how many lines it was.
+    [[nodiscard]] std::uint64_t unread(Reader& reader);
     void pause();
     void each_second();
     void look_at_path();

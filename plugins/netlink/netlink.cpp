@@ -381,13 +381,13 @@ void Netlink::on_room() {
     look_soon();
 }
 
-Result<void> Netlink::stop(Deadline) {
+Result<void> Netlink::stop(Deadline deadline) {
     readable_.reset();
     period_.reset();
     soon_.reset();
     publisher_.reset();
     watch_.stop();
-    outbox_.stop();
+    outbox_.stop(deadline);
     publish();
     return {};
 }

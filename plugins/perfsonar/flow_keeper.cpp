@@ -228,8 +228,18 @@ void FlowKeeper::keep_alive(std::uint32_t slot, Record& record, const meter_flow
 }
 
 void FlowKeeper::on_room() {
+    (void)offer();
+}
+
+bool FlowKeeper::offer() {
     is_full_ = false;
     pump();
+    return waiting_.empty();
+}
+
+std::size_t FlowKeeper::unannounced() const {
+    return static_cast<std::size_t>(
+        std::count_if(waiting_.begin(), waiting_.end(), [](const Waiting& one) { return one.what == What::start; }));
 }
 
 void FlowKeeper::reconfigure(const PerfsonarOptions& options, std::int64_t now_ns) {
@@ -254,13 +264,10 @@ void FlowKeeper::interface_gone(std::uint32_t index, std::int64_t now_ns) {
     }
 }
 
-std::size_t FlowKeeper::end_all() {
+void FlowKeeper::end_all() {
     is_stopping_ = true;
     for (auto& [slot, record] : records_)
         if (record.told == Told::start) finish(slot, record);
-    is_full_ = false;
-    pump();
-    return waiting_.size();
 }
 
 void FlowKeeper::push(std::uint32_t slot, Record& record, What what) {

@@ -46,12 +46,16 @@ class FlowKeeper {
     void tick(std::int64_t now_ns);
     /// There is room in the core's queues again.
     void on_room();
+    /// Offers what waits. True: nothing does any more.
+    bool offer();
     /// Other options from now on, a new tag included.
     void reconfigure(const PerfsonarOptions& options, std::int64_t now_ns);
     /// No packet passes at this interface any more: its flows end soon, unless they show up at another.
     void interface_gone(std::uint32_t index, std::int64_t now_ns);
-    /// Ends every flow that has been announced. Answers how many ends the core did not take.
-    std::size_t end_all();
+    /// Ends every flow that has been announced, as soon as they are offered.
+    void end_all();
+    /// Flows whose start the core had no room for. Flows that it knows it ends itself.
+    [[nodiscard]] std::size_t unannounced() const;
 
     [[nodiscard]] const Counts& counts() const { return counts_; }
     [[nodiscard]] std::size_t metered() const { return records_.size(); }  ///< in the table

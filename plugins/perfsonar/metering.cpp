@@ -229,7 +229,7 @@ Result<void> Metering::reconfigure(const PerfsonarOptions& options) {
     return follow();
 }
 
-void Metering::stop() {
+void Metering::stop(const Deadline& deadline) {
     ring_watch_.reset();
     change_watch_.reset();
     marked_.reset();
@@ -238,8 +238,9 @@ void Metering::stop() {
     tick_timer_.reset();
     attachments_->detach_all();
     drain();
-    if (const std::size_t left = keeper_.end_all(); left > 0)
-        host_.warning("the queues had no room for " + std::to_string(left) + " events: the core ends these flows itself");
+    keeper_.end_all();
+    deadline.await([this] { return keeper_.offer(); });
+    host_.lost(keeper_.unannounced(), "flows were not announced before the stop");
     publish();
 }
 

@@ -10,6 +10,7 @@
 
 #include "flowd/host.hpp"
 #include "flowd/json.hpp"
+#include "flowd/module.hpp"
 #include "lib/bpf/attachments.hpp"
 #include "lib/bpf/interfaces.hpp"
 #include "lib/bpf/ring.hpp"
@@ -36,7 +37,7 @@ class Metering {
     Result<void> reconfigure(const PerfsonarOptions& options);
     void on_room() { keeper_.on_room(); }
     /// Lets go of the interfaces and ends what was announced.
-    void stop();
+    void stop(const Deadline& deadline);
 
     void status(json::Writer& object) const;
     [[nodiscard]] std::string summary() const;

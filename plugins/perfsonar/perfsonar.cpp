@@ -76,7 +76,7 @@ Result<void> Perfsonar::reconfigure(Options options) {
 Result<void> Perfsonar::remeter(const Options& options) {
     if (metering_ && options.flows) return metering_->reconfigure(options);
     if (metering_) {
-        metering_->stop();
+        metering_->stop(Deadline::in(std::chrono::seconds(1)));
         metering_.reset();
     } else if (options.flows) {
         auto metering = Metering::make(host(), options);
@@ -87,8 +87,8 @@ Result<void> Perfsonar::remeter(const Options& options) {
     return {};
 }
 
-Result<void> Perfsonar::stop(Deadline) {
-    if (metering_) metering_->stop();
+Result<void> Perfsonar::stop(Deadline deadline) {
+    if (metering_) metering_->stop(deadline);
     metering_.reset();
     // Also when the last try is still waiting: an earlier tag may be in force. Clearing twice does no harm.
     if (state_ != State::idle) (void)host().emit(Event::catch_all_clear());

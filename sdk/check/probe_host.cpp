@@ -139,6 +139,11 @@ void ProbeHost::replace_output() {
         probe.judge_refusal(copy_sized<flowd_refusal>(refusal));
         return probe.plain_.refused(self, refusal);
     };
+    host.lost = [](const flowd_host* self, std::uint64_t count, flowd_string what) {
+        ProbeHost& probe = of(self);
+        probe.alive("lost");
+        probe.plain_.lost(self, count, what);
+    };
     host.ready = [](const flowd_host* self) {
         ProbeHost& probe = of(self);
         probe.alive("ready");

@@ -242,6 +242,14 @@ class Host {
         const flowd_refusal refusal{sizeof refusal, 0, to_c(reason), to_c(sender), to_bytes(first)};
         api_.refused(raw_, &refusal);
     }
+    /// [any] So many events are given up: see flowd_host.lost. Nothing is said of none.
+    void lost(std::uint64_t count, std::string_view what) const {
+        if (count == 0) return;
+        if (api_.lost != nullptr)
+            api_.lost(raw_, count, to_c(what));
+        else
+            error(std::to_string(count) + " " + std::string(what));
+    }
     /// [any] The number for flowd_event.sender of a host or of a local user.
     [[nodiscard]] std::uint64_t sender_id(const Address& address) const {
         return api_.sender_id(raw_, {address.bytes().data(), address.bytes().size()});

@@ -33,6 +33,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -67,6 +68,11 @@ class Deadline {
   public:
     explicit Deadline(std::int64_t monotonic_ns, std::uint32_t reason = FLOWD_STOP_REMOVED)
         : at_(std::chrono::nanoseconds(monotonic_ns)), reason_(reason) {}
+    /// One of the module's own.
+    [[nodiscard]] static Deadline in(std::chrono::nanoseconds time) {
+        const auto at = std::chrono::steady_clock::now() + time;
+        return Deadline(std::chrono::nanoseconds(at.time_since_epoch()).count());
+    }
     [[nodiscard]] std::uint32_t reason() const { return reason_; }  ///< FLOWD_STOP_*
     [[nodiscard]] std::chrono::steady_clock::time_point time() const { return at_; }
     [[nodiscard]] std::chrono::nanoseconds left() const {
@@ -74,6 +80,17 @@ class Deadline {
         return now < at_ ? at_ - now : std::chrono::nanoseconds(0);
     }
     [[nodiscard]] bool passed() const { return left().count() == 0; }
+    /// In Plugin::stop, where on_room does not come any more: asks every few milliseconds until `done` answers true. False:
+    /// the deadline passed before.
+    template <typename Done>
+    bool await(Done done) const {
+        constexpr std::chrono::milliseconds pause(5);
+        while (!done()) {
+            if (passed()) return false;
+            std::this_thread::sleep_for(pause);
+        }
+        return true;
+    }
 
   private:
     std::chrono::steady_clock::time_point at_;  // CLOCK_MONOTONIC in libstdc++ and libc++ on Linux

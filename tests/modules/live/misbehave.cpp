@@ -7,6 +7,7 @@
 #include <cstring>
 #include <stdexcept>
 #include <string>
+#include <utility>
 
 #include "flowd/abi/module.h"
 #include "flowd/abi/note.h"
@@ -41,7 +42,8 @@ flowd_result misbehave(const Instance& self, const char* at) {
 
 const char* const places[] = {"nowhere", "create", "prepare", "start", "post",    "timer",
                               "watch",   "events", "emit",    "stop",  "destroy", nullptr};
-const char* const ways[] = {"error", "throw", "garbage", "hang", "busy", "denied", "full", "full-at-first", nullptr};
+const char* const ways[] = {"error",  "throw", "garbage",       "hang",          "busy",
+                            "denied", "full",  "full-at-first", "slow-at-first", nullptr};
 
 flowd_option choice(const char* name, const char* doc, const char* standard, const char* const* choices) {
     flowd_option option{};
@@ -111,6 +113,11 @@ void destroy(flowd_instance* instance) {
 }
 flowd_result on_events(flowd_instance* instance, const flowd_event*, std::size_t, std::size_t, std::size_t*) {
     Instance& self = of(instance);
+    if (self.how == "slow-at-first") {
+        constexpr int long_time_ms = 5500;
+        if (!std::exchange(self.was_full, true)) (void)::poll(nullptr, 0, long_time_ms);
+        return FLOWD_OK;
+    }
     if (self.how != "full-at-first") return misbehave(self, "events");
     if (self.was_full) return FLOWD_OK;
     // Half a second later it takes everything.

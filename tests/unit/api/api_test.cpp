@@ -292,6 +292,17 @@ TEST_F(ApiTest, AnswersARequestThatIsCompletedDuringTheStop) {
     EXPECT_FALSE(host_.logged("cut at the stop"));
 }
 
+TEST_F(ApiTest, CountsTheRequestsThatTheStopCuts) {
+    run();
+    Client client(endpoint_), other(endpoint_);
+    client.send(post(start).substr(0, 40));
+    for (int i = 0; i < 2; ++i) EXPECT_THAT(other.ask(get("/")), StartsWith("HTTP/1.1 200 ")) << "the half has been read";
+    host_.at_dispatch([this] { host_.on_stop([this] { (void)instance_->stop(std::chrono::milliseconds(100)); }); });
+    finish();
+    EXPECT_EQ(host_.lost(), 1u) << "it is in the exit code";
+    EXPECT_TRUE(host_.logged("1 requests were cut at the stop"));
+}
+
 TEST_F(ApiTest, PushesBackWhenTheQueuesStayFull) {
     config_.set("fullTimeout", "10ms");
     run();

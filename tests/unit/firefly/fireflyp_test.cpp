@@ -686,11 +686,25 @@ TEST_F(FireflypTest, AnnouncesWhatIsInTheSocketBeforeItStops) {
 
 TEST_F(FireflypTest, CountsAndSaysWhatItCouldNotAnnounceBeforeTheStop) {
     bring_up();
+    host_.withdraw_descriptor(resource());
     host_.accept(10);
     for (int i = 0; i < 500; ++i) send(fixtures::with("\"src-port\":1234", "\"src-port\":" + std::to_string(1000 + i)));
-    EXPECT_NE(instance_->stop(std::chrono::milliseconds(50)), FLOWD_OK) << "it is in the exit code";
+    EXPECT_EQ(instance_->stop(std::chrono::milliseconds(50)), FLOWD_OK);
     EXPECT_EQ(host_.events().size(), 10u);
-    EXPECT_TRUE(host_.logged("490 fireflies were received but not announced before the stop"));
+    EXPECT_EQ(host_.lost(), 490u) << "it is in the exit code";
+    EXPECT_TRUE(host_.logged("490 fireflies were not announced before the stop"));
+}
+
+TEST_F(FireflypTest, LeavesWhatItHasNoTimeForToWhoeverHoldsTheSocket) {
+    bring_up();
+    host_.accept(0);
+    constexpr std::size_t sent = 500;
+    for (std::size_t i = 0; i < sent; ++i)
+        send(fixtures::with("\"src-port\":1234", "\"src-port\":" + std::to_string(1000 + i)));
+    EXPECT_EQ(instance_->stop(std::chrono::milliseconds(50), FLOWD_STOP_DAEMON_ENDS), FLOWD_OK);
+    const std::size_t left = socket_.take().size();
+    EXPECT_GT(left, 0u);
+    EXPECT_EQ(host_.lost(), sent - left) << "what it had read already";
 }
 
 TEST_F(FireflypTest, LeavesWhatIsInTheSocketToItsSuccessor) {
@@ -698,6 +712,7 @@ TEST_F(FireflypTest, LeavesWhatIsInTheSocketToItsSuccessor) {
     for (int i = 0; i < 100; ++i) send(fixtures::flowd_go_bare);
     EXPECT_EQ(instance_->stop(std::chrono::seconds(5), FLOWD_STOP_REPLACED), FLOWD_OK);
     EXPECT_TRUE(host_.events().empty());
+    EXPECT_EQ(host_.lost(), 0u);
     EXPECT_EQ(socket_.take().size(), 100u);
 }
 

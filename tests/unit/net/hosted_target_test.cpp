@@ -69,6 +69,7 @@ TEST_F(HostedTargetTest, NamesAllThatWasLostWhileItCouldNotBeReached) {
     EXPECT_EQ(lines(), 2u) << "said once";
     target.stop(Deadline(0));
     EXPECT_TRUE(fake_.logged("40000 fireflies for collector.example.org"));
+    EXPECT_EQ(fake_.lost(), 40000u) << "it is in the exit code";
 }
 
 TEST_F(HostedTargetTest, NamesWhatWasLostWhenItCanBeReachedAgain) {

@@ -345,10 +345,29 @@ TEST_F(FlowKeeperTest, AtTheEndEveryAnnouncedFlowEndsWithItsUsage) {
     flow(2, IPPROTO_UDP, "2001:db8::3");
     tell(1);
     tell(2);
-    EXPECT_EQ(keeper_->end_all(), 0u);
+    keeper_->end_all();
+    EXPECT_TRUE(keeper_->offer());
     EXPECT_EQ(count(FLOWD_EVENT_END), 2u);
     EXPECT_EQ(keeper_->announced(), 0u);
     EXPECT_EQ(last().end_reason, static_cast<std::uint32_t>(FLOWD_END_WITHDRAWN)) << "the flows themselves may go on";
+}
+
+TEST_F(FlowKeeperTest, AtTheEndItIsKnownHowManyFlowsNobodyHeardOf) {
+    flow(1);
+    flow(2, IPPROTO_UDP, "2001:db8::3");
+    flow(3, IPPROTO_UDP, "2001:db8::4");
+    tell(1);
+    fake_.accept(0);
+    tell(2);
+    tell(3);
+    keeper_->end_all();
+    EXPECT_FALSE(keeper_->offer());
+    EXPECT_EQ(keeper_->unannounced(), 2u) << "the core ends the first one itself";
+    fake_.accept_all();
+    EXPECT_TRUE(keeper_->offer());
+    EXPECT_EQ(keeper_->unannounced(), 0u);
+    EXPECT_EQ(count(FLOWD_EVENT_START), 3u);
+    EXPECT_EQ(count(FLOWD_EVENT_END), 3u);
 }
 
 TEST_F(FlowKeeperTest, ANewTagIsToldForEveryLiveFlow) {

@@ -248,6 +248,22 @@ TEST_F(InstanceTest, ABackendOutOfTimeSaysHowMuchIsLost) {
                                             std::to_string(1000 - first) + " starts, 0 ends, 0 others"));
 }
 
+TEST_F(InstanceTest, WhatAModuleGivesUpIsLoggedAndCounted) {
+    script.stop = [&]() -> flowd_result {
+        const flowd_host* host = script.host;
+        host->lost(host, 3, to_c("datagrams were not read before the stop"));
+        host->lost(host, 0, to_c("of these nothing is said"));
+        host->lost(host, 4, to_c("requests were cut at the stop"));
+        return FLOWD_OK;
+    };
+    auto x = running(config(FLOWD_PLUGIN, "x"));
+    EXPECT_EQ(x->status().events_lost, 0U);
+    ASSERT_TRUE(stops(*x));
+    EXPECT_EQ(x->status().events_lost, 7U);
+    EXPECT_THAT(log(), ::testing::HasSubstr("3 datagrams were not read before the stop"));
+    EXPECT_THAT(log(), ::testing::Not(::testing::HasSubstr("of these")));
+}
+
 /// A module's own loop: it polls the core's descriptor and dispatches.
 flowd_result own_loop(const flowd_host* host) {
     for (;;) {

@@ -37,8 +37,11 @@ class FakeExtensions {
     [[nodiscard]] const flowd_flow_filter& filter() const { return filter_; }
     /// From now on no cursor is one that the core has given.
     void refuse_cursors() { refuses_cursors_ = true; }
-    void offer_descriptor(const std::string& name, UniqueFd fd) { descriptors_[name] = std::move(fd); }
-    [[nodiscard]] bool keeps(const std::string& name) const { return descriptors_.count(name) != 0; }
+    /// As systemd or a predecessor: it stays when the instance forgets it.
+    void offer_descriptor(const std::string& name, UniqueFd fd) { offered_[name] = std::move(fd); }
+    /// Nobody else holds it any more.
+    void withdraw_descriptor(const std::string& name) { offered_.erase(name); }
+    [[nodiscard]] bool keeps(const std::string& name) const { return kept_.count(name) != 0; }
     [[nodiscard]] bool shares(const std::string& name) const { return offers_.count(name) != 0; }
     /// As another instance would: a later offer takes the place of an earlier one.
     void offer_shared(const std::string& name, int fd) {
@@ -210,17 +213,20 @@ class FakeExtensions {
     void fill_descriptors() {
         descriptor_store_.size = sizeof descriptor_store_;
         descriptor_store_.take = [](const flowd_host* host, flowd_string name, int* fd) -> flowd_result {
-            const auto found = of(host).descriptors_.find(std::string(to_view(name)));
-            if (found == of(host).descriptors_.end()) return FLOWD_NOT_FOUND;
-            *fd = duplicate(found->second.get()).release();
-            return FLOWD_OK;
+            for (const auto* held : {&of(host).kept_, &of(host).offered_}) {
+                const auto found = held->find(std::string(to_view(name)));
+                if (found == held->end()) continue;
+                *fd = duplicate(found->second.get()).release();
+                return FLOWD_OK;
+            }
+            return FLOWD_NOT_FOUND;
         };
         descriptor_store_.keep = [](const flowd_host* host, flowd_string name, int fd) -> flowd_result {
-            of(host).descriptors_[std::string(to_view(name))] = duplicate(fd);
+            of(host).kept_[std::string(to_view(name))] = duplicate(fd);
             return FLOWD_OK;
         };
         descriptor_store_.forget = [](const flowd_host* host, flowd_string name) {
-            of(host).descriptors_.erase(std::string(to_view(name)));
+            of(host).kept_.erase(std::string(to_view(name)));
         };
         descriptor_store_.sockets = [](const flowd_host* host, std::int64_t, flowd_socket_visitor visitor,
                                        void* user) -> flowd_result {
@@ -305,7 +311,7 @@ class FakeExtensions {
     bool refuses_cursors_ = false;
     flowd_flow_filter filter_{};
     std::string filter_announcer_;
-    std::map<std::string, UniqueFd> descriptors_;
+    std::map<std::string, UniqueFd> offered_, kept_;
     std::map<std::string, Offer> offers_;
     std::uint64_t last_offer_ = 0;
     std::deque<Series> series_;

@@ -92,6 +92,8 @@ class FakeHost : public FakeExtensions {
     [[nodiscard]] std::vector<RecordedRefusal> refusals() const { return locked(refusals_); }
     /// How often a backend said that it has room again.
     [[nodiscard]] std::size_t readies() const { return locked(readies_); }
+    /// How many events it has given up. The texts are among the lines.
+    [[nodiscard]] std::uint64_t lost() const { return locked(lost_); }
     [[nodiscard]] bool logged(std::string_view part) const {
         const std::lock_guard lock(mutex_);
         return std::any_of(lines_.begin(), lines_.end(),
@@ -382,6 +384,11 @@ class FakeHost : public FakeExtensions {
                 name = "loopback";
             return of(host).senders_.try_emplace(std::move(name), of(host).senders_.size() + 1).first->second;
         };
+        host_.lost = [](const flowd_host* host, std::uint64_t count, flowd_string what) {
+            of(host).raw()->log(host, FLOWD_LEVEL_ERROR, to_c(std::to_string(count) + " " + std::string(to_view(what))));
+            const std::lock_guard lock(of(host).mutex_);
+            of(host).lost_ += count;
+        };
         host_.ready = [](const flowd_host* host) {
             const std::lock_guard lock(of(host).mutex_);
             ++of(host).readies_;
@@ -482,6 +489,7 @@ class FakeHost : public FakeExtensions {
     std::vector<Problem> problems_;
     std::vector<RecordedRefusal> refusals_;
     std::size_t readies_ = 0;
+    std::uint64_t lost_ = 0;
     std::map<std::string, std::uint64_t> senders_;
     std::map<std::string, std::uint64_t> flow_ids_;
     std::uint64_t last_flow_id_ = 0;
