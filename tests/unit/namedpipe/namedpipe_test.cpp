@@ -206,6 +206,7 @@ TEST_F(NamedPipeTest, CountsWhatHasNoNewlineWhenItStops) {
     EXPECT_EQ(instance_->stop(), FLOWD_OK);
     EXPECT_EQ(host_.events().size(), 1u);
     EXPECT_EQ(host_.metric(R"(namedpipe_refused_total{reason="unterminated"})")->value, 1);
+    EXPECT_EQ(host_.metric("namedpipe_lines_total")->value, 2);
 }
 
 TEST_F(NamedPipeTest, CountsRefusalsByReasonAndTellsTheCoreOfEach) {
