@@ -16,6 +16,7 @@
 #include "tests/unit/firefly/fixtures.hpp"
 #include "tests/unit/net/foreign_receiver.hpp"
 #include "tests/unit/net/loopback.hpp"
+#include "tests/unit/net/own_socket.hpp"
 
 namespace flowd::fireflyp {
 namespace {
@@ -285,6 +286,7 @@ TEST_F(FireflypTest, PassesEachOnOnceAlthoughItIsReadTwiceWhenFull) {
 
 TEST_F(FireflypTest, DoesNotPassOnToAnotherReceiverOfThisDaemon) {
     Loopback ours;
+    host_.add_socket(net::own_socket(IPPROTO_UDP, ours.endpoint()));
     config_.set("fireflyReceivers[0].address", "::1").set("fireflyReceivers[0].port", std::to_string(ours.endpoint().port));
     bring_up();
     send(fixtures::flowd_go_bare);
