@@ -11,12 +11,12 @@ namespace flowd::core {
 
 enum class ExitCode : int {
     ok = 0,
-    failure = 1,        ///< fits no other
+    failure = 1,        ///< unspecified failure
     usage = 2,          ///< the command line
     configuration = 3,  ///< the configuration file or an option's value
     module = 4,         ///< a module is missing or was refused
     denied = 5,         ///< a privilege is missing
-    busy = 6,           ///< a port, path or hook belongs to somebody else
+    busy = 6,           ///< a port, path or hook is in use
     absent = 7,         ///< an interface, a file or a host does not exist
     no_daemon = 8,      ///< no daemon answers at the control socket
     abandoned = 9,      ///< an instance did not stop in time and was abandoned
@@ -30,12 +30,12 @@ struct ExitCodeMeaning {
 
 inline constexpr std::array<ExitCodeMeaning, 11> exit_code_meanings{{
     {ExitCode::ok, "success"},
-    {ExitCode::failure, "a failure that fits no other code"},
+    {ExitCode::failure, "unspecified failure"},
     {ExitCode::usage, "the command line is wrong"},
     {ExitCode::configuration, "the configuration is wrong"},
     {ExitCode::module, "a module is missing or was refused"},
     {ExitCode::denied, "a privilege is missing"},
-    {ExitCode::busy, "a port, path or hook belongs to somebody else"},
+    {ExitCode::busy, "a port, path or hook is in use"},
     {ExitCode::absent, "an interface, a file or a host does not exist"},
     {ExitCode::no_daemon, "no daemon answers at the control socket"},
     {ExitCode::abandoned, "an instance did not stop in time and was abandoned"},
