@@ -67,13 +67,15 @@ using Clock = std::chrono::steady_clock;
 const Table<ListenOptions>& ListenOptions::table() {
     using O = ListenOptions;
     static const Table<O> table{
-        option("address", &O::address).default_value("::").doc("Address to receive at; \"::\" takes all, IPv4 too."),
+        option("address", &O::address)
+            .default_value("::")
+            .doc("Address to receive at; \"::\" receives at all addresses, IPv4 included."),
         option("port", &O::port).range(1, 65535).default_value(firefly_port).doc("UDP port to receive at."),
-        option("count", &O::count).default_value(0).doc("Ends after so many datagrams; 0: does not."),
+        option("count", &O::count).default_value(0).doc("Ends after this number of datagrams; 0: no limit."),
         option("seconds", &O::seconds)
             .range(std::chrono::seconds(0), std::chrono::hours(24 * 365))
             .default_value("0s")
-            .doc("Ends after this time, with an error if fewer than --count came; 0: does not."),
+            .doc("Ends after this time, with an error if fewer than --count datagrams arrived; 0: no limit."),
     };
     return table;
 }

@@ -84,11 +84,11 @@ const Table<Collector>& Collector::table() {
     static const Table<Collector> table{
         option("address", &Collector::address).host().required().doc("Name or address of the collector."),
         option("port", &Collector::port).range(1, 65535).default_value(firefly_port).doc("UDP port of the collector."),
-        option("prependSyslog", &Collector::prepend_syslog).doc("For this collector, instead of the backend's."),
+        option("prependSyslog", &Collector::prepend_syslog).doc("Overrides the option of the backend for this collector."),
         option("maxSize", &Collector::max_size)
             .byte_size()
             .range(firefly::least_max_size, 65507)
-            .doc("For this collector, instead of the backend's."),
+            .doc("Overrides the option of the backend for this collector."),
     };
     return table;
 }
@@ -97,11 +97,11 @@ const Table<Stun>& Stun::table() {
     static const Table<Stun> table{
         option("manualMapping", &Stun::manual_mapping)
             .length(0, 4096)
-            .doc("Address of this site as hosts know it: the public address to print instead."),
+            .doc("Local address of a host, and the public address that replaces it in fireflies."),
         option("stunServers", &Stun::servers)
             .length(0, 64)
-            .doc("Servers, as NAME:PORT, that are asked in this order for this host's public IPv4 address; none: nobody "
-                 "is."),
+            .doc("STUN servers, as NAME:PORT, that are queried in this order for this host's public IPv4 address; none: no "
+                 "query."),
     };
     return table;
 }
@@ -112,32 +112,33 @@ const Table<FireflyOptions>& FireflyOptions::table() {
         option("destinationPort", &O::destination_port)
             .range(1, 65535)
             .default_value(firefly_port)
-            .doc("UDP port at a flow's destination that fireflies are sent to."),
+            .doc("UDP port at the destinations of flows."),
         option("prependSyslog", &O::prepend_syslog)
             .default_value(true)
-            .doc("Begins with an RFC 5424 header; the reference collector drops fireflies without it."),
+            .doc("Adds an RFC 5424 header; the reference collector drops fireflies without it."),
         option("sendToDestination", &O::send_to_destination)
             .default_value(true)
             .doc("Sends to the destination of each flow that an application or administrator announced."),
         option("forwardToDestination", &O::forward_to_destination)
             .default_value(false)
-            .doc("Also to the destination of flows that were learnt from a firefly or found by a meter."),
+            .doc("Also sends to the destinations of flows that were learnt from a firefly or found by a meter."),
         option("sendToCollector", &O::send_to_collector).default_value(false).doc("Sends to the collector."),
         option("collectorAddress", &O::collector_address)
             .host()
             .default_value("127.0.0.1")
-            .doc("Name or address of the collector; a name is asked for again every minute and after a failure."),
+            .doc("Name or address of the collector; a name is resolved again every minute and after a failure."),
         option("collectorPort", &O::collector_port)
             .range(1, 65535)
             .default_value(firefly_port)
             .doc("UDP port of the collector."),
         option("collectors", &O::collectors)
             .length(0, 64)
-            .doc("Collectors, each of which gets every firefly; beside the one of collectorAddress."),
+            .doc("Collectors in addition to collectorAddress; each receives every firefly."),
         option("resolveInterval", &O::resolve_interval)
             .range(std::chrono::seconds(1), std::chrono::hours(24))
             .default_value("60s")
-            .doc("How often the names of collectors are asked for again; a collector that refuses is asked for at once."),
+            .doc("How often the names of collectors are resolved again; the name of a collector that refuses is resolved "
+                 "at once."),
         option("enrich", &O::enrich)
             .default_value(false)
             .doc("Sends an ongoing firefly whenever an enricher has sampled a flow."),
@@ -147,16 +148,17 @@ const Table<FireflyOptions>& FireflyOptions::table() {
                 {"", firefly::Verbosity::full}})
             .aliases({"enrichmentVerbosity"})
             .default_value("lean")
-            .doc("How much an enriched firefly tells: a dozen numbers, flowd's form, or (\"\") all that the kernel gave."),
+            .doc("Content of an enriched firefly: a dozen values (lean), flowd's form (compatible), or all values of the "
+                 "kernel (\"\")."),
         option("ongoing", &O::ongoing)
             .range(std::chrono::seconds(0), std::chrono::hours(24))
             .default_value("0s")
-            .doc("Sends an ongoing firefly for every live flow this often; 0: never."),
+            .doc("Period of an ongoing firefly for every live flow; 0: never."),
         option("maxSize", &O::max_size)
             .byte_size()
             .range(firefly::least_max_size, 65507)
             .default_value(firefly::default_max_size)
-            .doc("Longest datagram; optional parts that do not fit are left out and counted."),
+            .doc("Maximum size of a datagram; optional members that do not fit are left out and counted."),
         option("stun", &O::stun).doc("Public addresses of hosts behind NAT."),
     };
     return table;

@@ -109,10 +109,10 @@ const Table<SendOptions>& SendOptions::table() {
         option("to", &O::to)
             .host()
             .length(0, 64)
-            .doc("Name or address of a collector; those of the configuration when absent."),
+            .doc("Name or address of a collector; default: the collectors of the configuration."),
         option("port", &O::port).range(1, 65535).default_value(firefly_port).doc("UDP port of each --to."),
-        option("experiment", &O::experiment).experiment().default_value(0).doc("Experiment that the fireflies name."),
-        option("activity", &O::activity).activity().default_value(0).doc("Activity that the fireflies name."),
+        option("experiment", &O::experiment).experiment().default_value(0).doc("Experiment in the fireflies."),
+        option("activity", &O::activity).activity().default_value(0).doc("Activity in the fireflies."),
         option("bare", &O::bare).default_value(false).doc("Leaves out the RFC 5424 header."),
         option("wait", &O::wait)
             .range(std::chrono::seconds(0), std::chrono::seconds(60))

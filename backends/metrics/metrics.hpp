@@ -25,9 +25,8 @@ namespace flowd::metrics {
 class Metrics final : public Backend {
   public:
     using Options = metrics::Options;
-    static constexpr Info info{.name = "metrics",
-                               .summary = "Shows the daemon's figures and those of flows to Prometheus.",
-                               .loop = FLOWD_LOOP_OWN};
+    static constexpr Info info{
+        .name = "metrics", .summary = "Exports metrics of the daemon and of flows to Prometheus.", .loop = FLOWD_LOOP_OWN};
 
     Metrics(Host& host, Options options);
     static void validate(const Options& options, Problems& problems) { Options::validate(options, problems); }

@@ -32,23 +32,24 @@ const Table<Options>& Options::table() {
         Entrance::bind_address(),
         option("port", &O::port)
             .range(0, 65535)
-            .doc("TCP port that has everything at /metrics; with it the two others are off unless they are written."),
+            .doc("TCP port that exports everything at /metrics; if it is set, the other two ports are disabled unless they "
+                 "are set, too."),
         option("netlinkPort", &O::netlink_port)
             .range(0, 65535)
-            .doc("TCP port for flows as the netlink enricher samples them; 8080 without port, 0 is off."),
+            .doc("TCP port with the flows sampled by the netlink enricher; default 8080 without port; 0 disables it."),
         option("skopsPort", &O::skops_port)
             .range(0, 65535)
-            .doc("TCP port for flows as the skops enricher samples them; 8081 without port, 0 is off."),
+            .doc("TCP port with the flows sampled by the skops enricher; default 8081 without port; 0 disables it."),
         Entrance::token(),
-        option("perFlow", &O::per_flow).default_value(true).doc("Show TCP figures of each flow that enrichers sample."),
+        option("perFlow", &O::per_flow).default_value(true).doc("Export TCP metrics of each sampled flow."),
         option("maxFlows", &O::max_flows)
             .range(0, 100'000)
             .default_value(1000)
-            .doc("Flows shown one by one; those that moved the most bytes come first."),
+            .doc("Maximum number of exported flows; those with the most bytes are chosen."),
         option("names", &O::names)
             .default_value(false)
-            .doc("Name experiments and activities as the registry does, instead of by number."),
-        option("log", &O::log).default_value(true).doc("Log where it listens."),
+            .doc("Label experiments and activities by their registry names instead of their numbers."),
+        option("log", &O::log).default_value(true).doc("Log the listening addresses."),
         Entrance::max_connections(64),
         Entrance::request_timeout(),
         Entrance::idle_timeout(),

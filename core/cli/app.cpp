@@ -27,16 +27,15 @@ std::string exit_code_help() {
 }
 
 void add_global_options(CLI::App& app, GlobalOptions& options) {
-    const std::string group = "Options of every command";
+    const std::string group = "Global options";
     app.add_option("-c,--conf", options.conf, "Configuration file")->type_name("FILE")->capture_default_str()->group(group);
     app.add_option("--log-level", options.log_level, "trace, debug, info, warning or error")
         ->type_name("LEVEL")
         ->check(CLI::IsMember({"trace", "debug", "info", "warning", "error"}))
         ->capture_default_str()
         ->group(group);
-    app.add_flag("--log-time", options.log_time, "Put the time in front of log lines (the journal adds its own)")
-        ->group(group);
-    app.add_option("--modules", options.modules, "Look for modules in DIR first; may be repeated")
+    app.add_flag("--log-time", options.log_time, "Prefix log lines with the time (the journal adds its own)")->group(group);
+    app.add_option("--modules", options.modules, "Search DIR for modules first; may be repeated")
         ->type_name("DIR")
         ->type_size(1)
         ->expected(1)
@@ -46,7 +45,7 @@ void add_global_options(CLI::App& app, GlobalOptions& options) {
     app.add_option("--control", options.control, "Control socket, instead of the configuration's")
         ->type_name("PATH")
         ->group(group);
-    app.add_flag("--json", options.json, "Answer in JSON, for programs")->group(group);
+    app.add_flag("--json", options.json, "Print the answer as JSON")->group(group);
 }
 
 /// The command line: what may be said, and what was said.
@@ -68,54 +67,56 @@ class CommandLine {
         add_global_options(app_, options);
 
         command("run", "Run the daemon in the foreground", "  flowd-cpp run --conf /etc/flowd-cpp/conf.yaml");
-        command("check", "Judge the configuration; needs no privileges", "  flowd-cpp check --conf ./conf.yaml")
-            ->add_flag("--host", host, "Judge this host as well: what each configured instance would find amiss on it");
-        command("conf", "Print the configuration in force, with defaults and without secrets", "  flowd-cpp conf");
+        command("check", "Check the configuration; needs no privileges", "  flowd-cpp check --conf ./conf.yaml")
+            ->add_flag("--host", host, "Also check this host for each configured instance");
+        command("conf", "Print the effective configuration, with defaults and without secrets", "  flowd-cpp conf");
 
         CLI::App* modules =
-            command("modules", "What modules there are", "  flowd-cpp modules list\n  flowd-cpp modules info marker");
+            command("modules", "List and describe modules", "  flowd-cpp modules list\n  flowd-cpp modules info marker");
         modules->require_subcommand(1);
-        list_ = command("list", "List them; reads their notes only", "  flowd-cpp modules list --load", modules);
-        list_->add_flag("--load", load, "Load each, so that a refusal shows");
-        info_ = command("info", "All of one: components and options", "  flowd-cpp modules info backend-firefly", modules);
+        list_ = command("list", "List the modules; reads only their ELF notes", "  flowd-cpp modules list --load", modules);
+        list_->add_flag("--load", load, "Load each module, to show whether it is refused");
+        info_ = command("info", "Describe one module: its components and options",
+                        "  flowd-cpp modules info backend-firefly", modules);
         info_->add_option("name", name, "Module, component or file")->type_name("NAME")->required();
 
-        command("status", "What the running daemon and its instances do", "  flowd-cpp status --json");
-        CLI::App* flows = command("flows", "The live flows", "  flowd-cpp flows --limit 100");
-        flows->add_option("--limit", limit, "At most so many; the daemon has a default of its own")->type_name("N");
-        metrics_ = command("metrics", "Every time series of the daemon and its instances", "  flowd-cpp metrics --json");
+        command("status", "Show the state of the running daemon and its instances", "  flowd-cpp status --json");
+        CLI::App* flows = command("flows", "List the live flows", "  flowd-cpp flows --limit 100");
+        flows->add_option("--limit", limit, "Maximum number of flows; the daemon has a default")->type_name("N");
+        metrics_ =
+            command("metrics", "List every time series of the daemon and its instances", "  flowd-cpp metrics --json");
         metrics_->allow_extras();  // words for a backend of that name
-        command("refusals", "What instances refused from outside: the last 256", "  flowd-cpp refusals --json");
-        command("findings", "What instances find amiss now", "  flowd-cpp findings --json");
-        CLI::App* explain = command("explain", "What the daemon and each instance know of one flow",
+        command("refusals", "List the last 256 inputs that instances refused", "  flowd-cpp refusals --json");
+        command("findings", "List the problems that instances find on this host", "  flowd-cpp findings --json");
+        CLI::App* explain = command("explain", "Show what the daemon and each instance know of one flow",
                                     "  flowd-cpp explain tcp [2001:db8::1]:5201 [2001:db8::2]:40000");
         explain->add_option("protocol", flow_words[0], "tcp, udp, sctp or a number")->type_name("PROTOCOL")->required();
         explain->add_option("source", flow_words[1], "One end")->type_name("ADDRESS:PORT")->required();
         explain->add_option("destination", flow_words[2], "The other")->type_name("ADDRESS:PORT")->required();
-        command("commands", "What the instances of the running daemon can be told", "  flowd-cpp commands");
-        command("reload", "Read the configuration anew, as SIGHUP does, and say how it went", "  flowd-cpp reload");
+        command("commands", "List the commands of the instances of the running daemon", "  flowd-cpp commands");
+        command("reload", "Read the configuration again, like SIGHUP, and report the result", "  flowd-cpp reload");
 
-        CLI::App* create = command("new-module", "Write a module of your own to start from",
+        CLI::App* create = command("new-module", "Create a project for a new module",
                                    "  flowd-cpp new-module mysource --kind plugin ./mysource");
-        create->add_option("name", new_module.name, "Name of the component: small letters and digits")
+        create->add_option("name", new_module.name, "Name of the component: lower-case letters and digits")
             ->type_name("NAME")
             ->required();
         create->add_option("--kind", new_module.kind, "plugin, backend or enricher")
             ->type_name("KIND")
             ->required()
             ->check(CLI::IsMember({"plugin", "backend", "enricher"}));
-        create->add_option("dir", new_module.directory, "Where to; default ./KIND-NAME")->type_name("DIR");
+        create->add_option("dir", new_module.directory, "Directory of the project; default ./KIND-NAME")->type_name("DIR");
 
-        command("version", "Print the versions of product and module ABI", "  flowd-cpp version --json");
+        command("version", "Print the versions of the product and of the module ABI", "  flowd-cpp version --json");
 
-        CLI::App* label = command("label", "Flow labels and scitags",
+        CLI::App* label = command("label", "Encode and decode flow labels and scitags",
                                   "  flowd-cpp label encode cms default\n  flowd-cpp label decode 0x30038");
         label->require_subcommand(1);
-        encode_ = command("encode", "The flow label of a tag", "  flowd-cpp label encode 3 14 --all", label);
+        encode_ = command("encode", "Print the flow label of a tag", "  flowd-cpp label encode 3 14 --all", label);
         encode_->add_option("experiment", experiment, "Id or name")->type_name("EXPERIMENT")->required();
         encode_->add_option("activity", activity, "Id or name")->type_name("ACTIVITY")->required();
-        encode_->add_flag("--all", all, "Also the 32 labels that the entropy bits allow");
-        decode_ = command("decode", "The tag in a flow label",
+        encode_->add_flag("--all", all, "Also print the 32 labels that the entropy bits allow");
+        decode_ = command("decode", "Print the tag in a flow label",
                           "  flowd-cpp label decode 196664\n"
                           "  flowd-cpp label decode --scitag 206",
                           label);
@@ -177,7 +178,7 @@ class CommandLine {
                       CLI::App* parent = nullptr) {
         CLI::App* added = (parent == nullptr ? app_ : *parent).add_subcommand(word, summary);
         added->fallthrough();
-        added->footer("Options of every command (flowd-cpp --help) may follow, too.\n\nExample:\n" + example);
+        added->footer("Global options (flowd-cpp --help) may follow, too.\n\nExample:\n" + example);
         return added;
     }
 

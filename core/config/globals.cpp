@@ -40,49 +40,48 @@ Option group(const char* name, const char* doc, OptionTable fields) {
 OptionTable make_global_options() {
     Option directory = row(FLOWD_OPTION_PATH, "", nullptr, "A directory.");
     directory.flags = FLOWD_OPTION_TRUSTED;
-    Option modules =
-        row(FLOWD_OPTION_LIST, "modules", nullptr, "Directories searched for modules besides the packaged one.");
+    Option modules = row(FLOWD_OPTION_LIST, "modules", nullptr, "Additional directories that are searched for modules.");
     modules.fields = {directory};
     // The least stop timeout leaves a module the time for one flush.
     Option stop_timeout =
         duration("stopTimeout", "5s", "s", "How long an instance may take to stop before it is abandoned.");
     stop_timeout.maximum = static_cast<double>(600 * second);
     // Meters tell of each live flow every 20 s: with less than this, steady flows would end each time.
-    Option idle_timeout = duration("idleTimeout", "60s", "s", "A metered flow that is idle for this long has ended.");
+    Option idle_timeout = duration("idleTimeout", "60s", "s", "A metered flow ends when it has been idle for this long.");
     idle_timeout.minimum = static_cast<double>(30 * second);
     return {
-        row(FLOWD_OPTION_PATH, "pidPath", nullptr, "File the daemon writes its process id to."),
-        row(FLOWD_OPTION_PATH, "workDir", nullptr, "Directory for what the daemon keeps between runs."),
+        row(FLOWD_OPTION_PATH, "pidPath", nullptr, "File to which the daemon writes its process id."),
+        row(FLOWD_OPTION_PATH, "workDir", nullptr, "Directory for state that is kept between runs."),
         modules,
         group("flows", "The flow table.",
-              {bounded(row(FLOWD_OPTION_INTEGER, "maxLive", "1000000", "Live flows in all."), 1, 100'000'000),
+              {bounded(row(FLOWD_OPTION_INTEGER, "maxLive", "1000000", "Maximum number of live flows."), 1, 100'000'000),
                bounded(row(FLOWD_OPTION_INTEGER, "maxPerInstance", nullptr,
-                           "Live flows that one plugin instance may announce; not written: maxLive."),
+                           "Maximum number of live flows per plugin instance; default: maxLive."),
                        1, 100'000'000),
                bounded(row(FLOWD_OPTION_INTEGER, "maxPerSource", nullptr,
-                           "Live flows that one sender may announce; not written: maxLive."),
+                           "Maximum number of live flows per sender; default: maxLive."),
                        1, 100'000'000),
                idle_timeout,
-               duration("maxAge", "24h", "s", "An announced flow is ended when nobody has refreshed it for this long."),
+               duration("maxAge", "24h", "s", "An announced flow ends when it has not been refreshed for this long."),
                duration("tombstone", "5s", "s", "How long late and repeated ends of a flow are swallowed.")}),
-        group("queues", "The queue in front of each backend.",
-              {bounded(row(FLOWD_OPTION_INTEGER, "events", "65536", "Events it holds."), 16, 16'777'216),
-               bounded(row(FLOWD_OPTION_SIZE, "attachmentBytes", "64 MiB", "Bytes of attachments it holds."), 65'536,
+        group("queues", "The queue of each backend.",
+              {bounded(row(FLOWD_OPTION_INTEGER, "events", "65536", "Capacity in events."), 16, 16'777'216),
+               bounded(row(FLOWD_OPTION_SIZE, "attachmentBytes", "64 MiB", "Capacity for attachments."), 65'536,
                        std::int64_t{1} << 40),
                duration("stallAfter", "1s", "s",
-                        "How long a backend that takes nothing may hold plugins back when its queue is full.")}),
+                        "How long a backend that takes no events may block plugins when its queue is full.")}),
         stop_timeout,
-        group("control", "The socket that `flowd-cpp status` and its like talk to.",
+        group("control", "The control socket, used by commands such as `flowd-cpp status`.",
               {row(FLOWD_OPTION_PATH, "path", "/run/flowd-cpp/control", "Its path."),
                row(FLOWD_OPTION_STRING, "group", nullptr,
-                   "Group whose members may ask; not written: the daemon's own group.")}),
+                   "Group whose members may query the daemon; default: the daemon's own group.")}),
     };
 }
 
 OptionTable make_instance_options() {
     return {
         row(FLOWD_OPTION_BOOLEAN, "required", "true", "Whether a failure of this instance stops the start of the daemon."),
-        row(FLOWD_OPTION_PATH, "module", nullptr, "File of a third-party module to take the component from.")};
+        row(FLOWD_OPTION_PATH, "module", nullptr, "File of the third-party module that provides the component.")};
 }
 
 const flowd_value& at(const flowd_value& group_value, std::size_t index) {
@@ -113,7 +112,7 @@ const OptionTable& global_options() {
 }
 
 const OptionTable& enricher_section_options() {
-    static const OptionTable table{duration("period", "1s", "ms", "How often every live flow is sampled.")};
+    static const OptionTable table{duration("period", "1s", "ms", "Sampling period of all live flows.")};
     return table;
 }
 

@@ -41,33 +41,33 @@ struct EntranceRows {
     [[nodiscard]] static Option<O> bind_address() {
         return row("bindAddress", &EntranceOptions::bind_address)
             .default_value("127.0.0.1")
-            .doc("Address to listen at; beyond loopback a token is required.");
+            .doc("Address to listen at; an address that is not loopback requires a token.");
     }
     [[nodiscard]] static Option<O> token() {
         return row("token", &EntranceOptions::token)
             .or_file()
             .secret()
-            .doc("Token that every request over TCP has to carry: 16 to 512 visible characters.");
+            .doc("Bearer token that every request over TCP must carry: 16 to 512 visible characters.");
     }
     [[nodiscard]] static Option<O> max_connections(std::int64_t usual) {
         return row("maxConnections", &EntranceOptions::max_connections)
             .range(1, 65535)
             .default_value(usual)
             .doc(
-                "Connections at a time and port; further ones are answered 503. The limit of open files (ulimit -n) may "
-                "allow fewer.");
+                "Maximum number of connections per port; further ones are answered 503. The limit of open files (ulimit "
+                "-n) may allow fewer.");
     }
     [[nodiscard]] static Option<O> request_timeout() {
         return row("requestTimeout", &EntranceOptions::request_timeout)
             .range(std::chrono::seconds(1), std::chrono::minutes(10))
             .default_value("10s")
-            .doc("Time for a request to arrive as a whole.");
+            .doc("Time limit for a complete request.");
     }
     [[nodiscard]] static Option<O> idle_timeout() {
         return row("idleTimeout", &EntranceOptions::idle_timeout)
             .range(std::chrono::seconds(1), std::chrono::hours(1))
             .default_value("60s")
-            .doc("Time between two requests of a connection, and for taking an answer.");
+            .doc("Time limit between two requests of a connection, and for reading a response.");
     }
 
   private:

@@ -27,7 +27,7 @@ class Api final : public Plugin {
   public:
     using Options = api::Options;
     static constexpr Info info{.name = "api",
-                               .summary = "Announces flows that are posted over HTTP, and shows the live ones.",
+                               .summary = "REST API to announce flows and to read the live ones.",
                                .loop = FLOWD_LOOP_OWN,
                                .precedence = FLOWD_PRECEDENCE_EXPLICIT};
 

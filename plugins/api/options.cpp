@@ -23,18 +23,18 @@ const Table<Options>& Options::table() {
         option("bindPort", &O::bind_port)
             .range(0, 65535)
             .default_value(7777)
-            .doc("TCP port to listen at; 0 listens at socketPath only."),
-        option("socketPath", &O::socket_path).doc("Unix socket to listen at as well; none when absent."),
+            .doc("TCP port to listen at; 0: listen at socketPath only."),
+        option("socketPath", &O::socket_path).doc("Additional Unix socket to listen at; none when absent."),
         option("socketMode", &O::socket_mode)
             .default_value("0660")
-            .doc("Mode of the Unix socket: who may write to it may announce flows."),
+            .doc("Mode of the Unix socket: whoever may write to it may announce flows."),
         Entrance::token(),
         Entrance::max_connections(1024),
         option("maxBody", &O::max_body)
             .byte_size()
             .range(4096, 64 << 20)
             .default_value("1 MiB")
-            .doc("Longest body of a request; a longer one is answered 413."),
+            .doc("Maximum size of a request's body; a larger one is answered 413."),
         option("fullTimeout", &O::full_timeout)
             .range(0s, 60s)
             .default_value("2s")

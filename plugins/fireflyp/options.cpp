@@ -79,51 +79,50 @@ const Table<FireflypOptions>& FireflypOptions::table() {
     using O = FireflypOptions;
     static const Table<O> table{
         option("bindAddress", &O::bind_address)
-            .doc(
-                "Address to receive fireflies at; \"::\" takes every IPv6 and IPv4 address of this host. Absent: 127.0.0.1 "
-                "and ::1."),
+            .doc("Address to receive fireflies at; \"::\" means every IPv6 and IPv4 address of this host. Absent: "
+                 "127.0.0.1 and ::1."),
         option("bindPort", &O::bind_port)
             .range(1, 65535)
             .default_value(firefly_port)
             .doc("UDP port to receive fireflies at."),
-        option("binds", &O::binds).length(0, 64).doc("More addresses to receive fireflies at, beside bindAddress."),
+        option("binds", &O::binds).length(0, 64).doc("Addresses to receive fireflies at, in addition to bindAddress."),
         option("reusePort", &O::reuse_port)
             .default_value(false)
-            .doc("Shares its ports with other instances that say so too (SO_REUSEPORT); a sender always meets the same "
-                 "one."),
+            .doc("Shares its ports with other instances that set it, too (SO_REUSEPORT); a sender is always assigned to "
+                 "the same instance."),
         option("allow", &O::allow)
             .length(0, 1024)
-            .doc("Networks whose datagrams are looked at; others are counted and dropped. Required where an address is not "
-                 "loopback; everybody: [\"::/0\"]."),
+            .doc("Networks whose datagrams are accepted; others are counted and dropped. Required if an address is not "
+                 "loopback; [\"::/0\"] accepts all."),
         option("ratePerSource", &O::rate_per_source)
             .range(0, 10'000'000)
             .default_value(0)
-            .doc("Most datagrams per second from one address, and most at once; others are counted and dropped. 0: no "
-                 "limit."),
+            .doc("Maximum rate per sender address, in datagrams per second, with a burst of one second; more are counted "
+                 "and dropped. 0: no limit."),
         option("bufferSize", &O::buffer_size)
             .byte_size()
             .range(2049, 65535)
             .default_value(4096)
-            .doc("Longest firefly that is understood; longer ones are refused and counted as truncated."),
+            .doc("Longest firefly that is accepted; longer ones are refused and counted as truncated."),
         option("receiveBuffer", &O::receive_buffer)
             .byte_size()
             .range(0, 1 << 30)
             .default_value("4 MiB")
-            .doc("Bytes the kernel keeps while the plugin is busy (SO_RCVBUF); 0 leaves the system's."),
+            .doc("Receive buffer of the socket (SO_RCVBUF); 0: the system's default."),
         option("deadline", &O::deadline)
             .default_value("0s")
-            .doc("How long flowd-go waits for a datagram before it looks whether to stop; accepted, and not needed here: "
-                 "receiving never waits."),
+            .doc("Timeout of a read in flowd-go; accepted without effect: receiving never blocks."),
         option("hasSyslogHeader", &O::has_syslog_header)
             .default_value(false)
-            .doc("What senders are expected to write; fireflies with and without a header are always understood."),
+            .doc("No effect: fireflies with and without a header are always accepted."),
         option("fireflyReceivers", &O::receivers)
             .length(0, 64)
-            .doc("Where each firefly that was understood is passed on to, byte by byte."),
+            .doc("Receivers to which every accepted firefly is forwarded unmodified."),
         option("resolveInterval", &O::resolve_interval)
             .range(std::chrono::seconds(1), std::chrono::hours(24))
             .default_value("60s")
-            .doc("How often the names of receivers are asked for again; a receiver that refuses is asked for at once."),
+            .doc("How often the names of receivers are resolved again; the name of a receiver that refuses is resolved at "
+                 "once."),
     };
     return table;
 }

@@ -20,7 +20,7 @@ class Iperf3 final : public Plugin {
   public:
     using Options = Iperf3Options;
     static constexpr Info info{.name = "iperf3",
-                               .summary = "Announces TCP connections by port range, with tags that take turns.",
+                               .summary = "Announces TCP connections by port range, with tags from a list.",
                                .precedence = FLOWD_PRECEDENCE_RULE};
 
     Iperf3(Host& host, Options options);

@@ -8,40 +8,36 @@ namespace flowd::iperf3 {
 const Table<Iperf3Options>& Iperf3Options::table() {
     using O = Iperf3Options;
     static const Table<O> table{
-        option("minSourcePort", &O::min_source_port).default_value(0).doc("Lowest port of this host's end; 0: any."),
-        option("maxSourcePort", &O::max_source_port).default_value(0).doc("Highest port of this host's end; 0: any."),
-        option("minDestinationPort", &O::min_destination_port)
-            .default_value(0)
-            .doc("Lowest port of the other end; 0: any."),
-        option("maxDestinationPort", &O::max_destination_port)
-            .default_value(0)
-            .doc("Highest port of the other end; 0: any."),
+        option("minSourcePort", &O::min_source_port).default_value(0).doc("Lowest local port; 0: no limit."),
+        option("maxSourcePort", &O::max_source_port).default_value(0).doc("Highest local port; 0: no limit."),
+        option("minDestinationPort", &O::min_destination_port).default_value(0).doc("Lowest remote port; 0: no limit."),
+        option("maxDestinationPort", &O::max_destination_port).default_value(0).doc("Highest remote port; 0: no limit."),
         option("cgroupPath", &O::cgroup_path)
             .default_value("/sys/fs/cgroup")
-            .doc("Control group whose connections are seen, found where version 2 is mounted; empty: the topmost."),
+            .doc("Control group (version 2) whose connections are seen; empty: the topmost."),
         option("programPath", &O::program_path)
             .default_value("")
             .trusted()
-            .doc("Another BPF object than the built-in one."),
+            .doc("BPF object file that replaces the built-in one."),
         option("debugMode", &O::debug_mode)
             .default_value(false)
-            .doc("Has no effect: the program counts instead of printing; taken for flowd-go's configurations."),
+            .doc("Accepted for configurations of flowd-go, without effect: the program counts and does not print."),
         option("randomIDs", &O::random_ids)
             .aliases({"randomIds"})
             .default_value(false)
-            .doc("Tags are taken by chance instead of one after the other."),
+            .doc("Choose tags at random instead of in order."),
         option("activityIDs", &O::activities)
             .activity()
             .aliases({"activityIds"})
             .length(1, WATCH_MAX_TAGS)
             .default_value("[0, 1, 2]")
-            .doc("Activities of the tags, each with the experiment at the same place."),
+            .doc("Activities of the tags, each paired with the experiment at the same position."),
         option("experimentIDs", &O::experiments)
             .experiment()
             .aliases({"experimentIds"})
             .length(1, WATCH_MAX_TAGS)
             .default_value("[0, 1, 2]")
-            .doc("Experiments of the tags, each with the activity at the same place."),
+            .doc("Experiments of the tags, each paired with the activity at the same position."),
     };
     return table;
 }

@@ -11,16 +11,16 @@ const Table<Options>& Options::table() {
     static const Table<Options> table{
         option("pipePath", &Options::pipe_path)
             .default_value("/var/run/flowd")
-            .doc("Where the pipe is; it is made when it is not there, and never removed."),
+            .doc("Path of the pipe. The pipe is created if it does not exist, and never removed."),
         option("buffSize", &Options::buff_size)
             .byte_size()
             .range(1, 1 << 20)
             .default_value("64 KiB")
-            .doc("Bytes taken with one read. Lines are joined over reads, so it bounds nothing that is written."),
+            .doc("Size of a read. It does not limit the length of lines: a line may span several reads."),
         option("maxReaders", &Options::max_readers)
             .range(0, 1 << 20)
             .default_value(usual_readers)
-            .doc("Has no effect, one reader takes everything in order; taken for flowd-go's configurations."),
+            .doc("Accepted for configurations of flowd-go, without effect: one reader reads everything in order."),
     };
     return table;
 }

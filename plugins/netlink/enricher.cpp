@@ -14,14 +14,13 @@ namespace flowd::netlink {
 const Table<EnricherOptions>& EnricherOptions::table() {
     using O = EnricherOptions;
     static const Table<O> table{
-        option("protocol", &O::protocol).default_value(6).doc("Protocol whose sockets are asked for: 6 is TCP, 17 is UDP."),
+        option("protocol", &O::protocol).default_value(6).doc("Protocol of the dumped sockets: 6 is TCP, 17 is UDP."),
         option("ext", &O::extensions)
             .default_value(255)
-            .doc("What is asked of each socket: bits 1 << (INET_DIAG_* - 1) of linux/inet_diag.h."),
+            .doc("Requested attributes of each socket: bits 1 << (INET_DIAG_* - 1) of linux/inet_diag.h."),
         option("state", &O::states)
             .default_value(3071)
-            .doc(
-                "Sockets that are asked for: bits 1 << TCP_* of include/net/tcp_states.h; 3071 is all but listening ones."),
+            .doc("Requested socket states: bits 1 << TCP_* of include/net/tcp_states.h; 3071 is all but listening ones."),
     };
     return table;
 }

@@ -26,7 +26,7 @@ class NetlinkEnricher final : public Enricher {
   public:
     using Options = EnricherOptions;
     static constexpr Info info{.name = "netlink",
-                               .summary = "Samples TCP information of live flows with sock_diag, once a period for all."};
+                               .summary = "Samples TCP information of live flows with sock_diag, once per period."};
     /// A flow whose socket was missing for so long has ended. Long enough for the end that its announcer tells.
     static constexpr std::chrono::seconds gone_after{10};
 

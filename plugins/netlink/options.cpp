@@ -14,7 +14,9 @@ const Table<PluginOptions>& PluginOptions::table() {
             .activity()
             .aliases({"activityId", "activityID"})
             .doc("Activity of connections that no rule matches."),
-        option("rules", &O::rules).length(0, 256).doc("Ordered; the first that matches a connection decides its tag."),
+        option("rules", &O::rules)
+            .length(0, 256)
+            .doc("Ordered list; the first rule that matches a connection determines its tag."),
         option("internalNetworks", &O::internal_networks)
             .length(0, 1024)
             .doc("Connections to these networks are not announced."),
@@ -23,27 +25,27 @@ const Table<PluginOptions>& PluginOptions::table() {
             .doc("Connections to private, loopback and link-local addresses are not announced."),
         option("announceExisting", &O::announce_existing)
             .default_value(true)
-            .doc("Connections that are there when the plugin starts are announced, with that moment as their start."),
-        option("udp", &O::udp).default_value(false).doc("Connected UDP sockets are flows as well."),
+            .doc("Connections that exist at the start of the plugin are announced, with the current time as their start."),
+        option("udp", &O::udp).default_value(false).doc("Also find connected UDP sockets."),
         option("period", &O::period)
             .range(std::chrono::milliseconds(100), std::chrono::hours(1))
             .default_value("5s")
-            .doc("Time from one look at all connections to the next; closes are heard of at once."),
+            .doc("Interval between dumps of all sockets; closes are reported at once."),
         option("maxConnections", &O::max_connections)
             .range(1, 100'000'000)
             .default_value(1'000'000)
-            .doc("Connections that are announced at a time; more are counted and left alone."),
+            .doc("Maximum number of announced connections; more are counted and not announced."),
         option("receiveBuffer", &O::receive_buffer)
             .byte_size()
             .range(0, 1 << 30)
             .default_value("8 MiB")
-            .doc("Bytes the kernel keeps of its notifications while the plugin is busy; 0 leaves the system's."),
+            .doc("Receive buffer for notifications of the kernel while the plugin is busy; 0: the system's default."),
         option("early", &O::early)
             .default_value(true)
-            .doc("The kernel decides as a connection opens, before its first packet, where it can."),
+            .doc("Where possible, the kernel applies the rules when a connection opens, before its first packet."),
         option("cgroupPath", &O::cgroup_path)
             .default_value("")
-            .doc("Control group whose connections the kernel decides on; empty: the topmost, which is all."),
+            .doc("Control group (version 2) to whose connections early applies; empty: the topmost."),
     };
     return table;
 }

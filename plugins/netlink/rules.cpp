@@ -87,26 +87,26 @@ std::optional<PortRange> PortRange::parse(std::string_view text) {
 const Table<RuleOptions>& RuleOptions::table() {
     using O = RuleOptions;
     static const Table<O> table{
-        option("localPorts", &O::local_ports).doc("Ports of this host's end: \"1094\" or a range \"5000-5100\"."),
-        option("remotePorts", &O::remote_ports).doc("Ports of the other end: \"443\" or a range \"5000-5100\"."),
-        option("localNetworks", &O::local_networks).doc("Networks that this host's end is in."),
-        option("networks", &O::remote_networks).aliases({"remoteNetworks"}).doc("Networks that the other end is in."),
-        option("interface", &O::interface).doc("Interface that has the address of this host's end."),
+        option("localPorts", &O::local_ports).doc("Local ports: \"1094\" or a range \"5000-5100\"."),
+        option("remotePorts", &O::remote_ports).doc("Remote ports: \"443\" or a range \"5000-5100\"."),
+        option("localNetworks", &O::local_networks).doc("Networks of the local address."),
+        option("networks", &O::remote_networks).aliases({"remoteNetworks"}).doc("Networks of the remote address."),
+        option("interface", &O::interface).doc("Interface that has the local address, or that the socket is bound to."),
         option("user", &O::user).doc("Owner of the socket, by name or number."),
-        option("cgroup", &O::cgroup).path().doc("Control group (version 2) of the socket, that one or any below."),
+        option("cgroup", &O::cgroup).path().doc("Control group (version 2) of the socket, including its descendants."),
         choice("direction", &O::direction,
                {{"any", Direction::any}, {"out", Direction::outgoing}, {"in", Direction::incoming}})
             .default_value("any")
-            .doc("Who connected: this host (out), the other one (in), or either."),
-        option("ignore", &O::ignore).default_value(false).doc("What matches is not announced."),
+            .doc("Which end connected: this host (out), the remote end (in), or either (any)."),
+        option("ignore", &O::ignore).default_value(false).doc("Matching connections are not announced."),
         option("experiment", &O::experiment)
             .experiment()
             .aliases({"experimentId", "experimentID"})
-            .doc("Experiment of what matches, by id or by its name in the registry."),
+            .doc("Experiment of matching connections, by id or by its name in the registry."),
         option("activity", &O::activity)
             .activity()
             .aliases({"activityId", "activityID"})
-            .doc("Activity of what matches, by id or by its name in the registry."),
+            .doc("Activity of matching connections, by id or by its name in the registry."),
     };
     return table;
 }

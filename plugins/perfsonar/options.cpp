@@ -14,11 +14,11 @@ const Table<Exclude>& Exclude::table() {
     static const Table<Exclude> table{
         option("networks", &Exclude::networks)
             .length(0, 256)
-            .doc("Networks whose flows are not announced; they are still marked by the catch-all."),
+            .doc("Networks whose flows are not announced; they are still marked with the catch-all tag."),
         option("ports", &Exclude::ports)
             .range(1, 65535)
             .length(0, 256)
-            .doc("Ports, at either end, whose flows are not announced; they are still marked by the catch-all."),
+            .doc("Ports, at either end, whose flows are not announced; they are still marked with the catch-all tag."),
     };
     return table;
 }
@@ -51,45 +51,45 @@ const Table<PerfsonarOptions>& PerfsonarOptions::table() {
             .doc("Activity of the traffic, by id or by its name in the registry."),
         option("flows", &O::flows)
             .default_value(true)
-            .doc("Announces every TCP and UDP flow that leaves the interfaces; false: only gives the catch-all tag."),
+            .doc("Announces every TCP and UDP flow that leaves the interfaces; false: only provides the catch-all tag."),
         option("interfaces", &O::interfaces)
             .default_value("[]")
-            .doc("Interfaces whose flows are metered. Empty: those that a default route leads to or a backend marks on, "
-                 "now and later."),
+            .doc("Interfaces to meter on. Empty: those of the default routes, and those on which a backend marks; changes "
+                 "are followed."),
         option("waitForInterfaces", &O::wait_for_interfaces)
             .default_value(false)
-            .doc("Start even when none of the named interfaces exists yet."),
+            .doc("Start even if none of the named interfaces exists yet."),
         option("idleTimeout", &O::idle_timeout)
             .range(1s, 24h)
             .default_value("60s")
-            .doc("A UDP flow that is silent for this long has ended."),
+            .doc("A UDP flow that is idle for this long has ended."),
         option("tcpIdleTimeout", &O::tcp_idle_timeout)
             .range(1s, 168h)
             .default_value("10min")
-            .doc("A TCP flow that is silent for this long has ended, though nobody closed it."),
+            .doc("A TCP flow that is idle for this long has ended, even if it was not closed."),
         option("ongoing", &O::ongoing)
             .range(0s, 24h)
             .default_value("0s")
-            .doc("Announces every live flow again this often, with its usage so far; 0: never."),
+            .doc("Period of an ongoing event for every live flow, with its usage so far; 0: never."),
         option("minBytes", &O::min_bytes)
             .byte_size()
             .default_value(0)
-            .doc("A flow is announced once it has carried this much payload, both ways."),
+            .doc("A flow is announced once it has carried this much payload, both directions together."),
         option("minPackets", &O::min_packets)
             .range(1, 1000000000)
             .default_value(1)
-            .doc("A flow is announced once it has had so many packets, both ways."),
-        option("exclude", &O::exclude).doc("Flows that are not announced. They are still marked by the catch-all."),
+            .doc("A flow is announced once it has had this number of packets, both directions together."),
+        option("exclude", &O::exclude).doc("Flows that are not announced. They are still marked with the catch-all tag."),
         option("maxFlows", &O::max_flows)
             .range(16, 4194304)
             .default_value(65536)
-            .doc("Flows that can be metered at a time; packets of others are counted as noRoom."),
+            .doc("Maximum number of metered flows; packets of further flows are counted as noRoom."),
         option("collectorsOnly", &O::collectors_only)
             .default_value(true)
-            .doc("Announces to collectors, not to the destinations of flows, which are the hosts under test."),
+            .doc("Announces flows to collectors only, not to their destinations, which are the hosts under test."),
         choice("attach", &O::attach,
                {{"auto", bpf::Attach::automatic}, {"tcx", bpf::Attach::tcx}, {"clsact", bpf::Attach::clsact}})
-            .doc("The kernel hook: auto takes TCX where the kernel has it and clsact otherwise.")
+            .doc("The kernel hook: auto uses TCX if the kernel supports it, clsact otherwise.")
             .default_value("auto"),
     };
     return table;

@@ -13,11 +13,9 @@ namespace flowd::perfsonar {
 class Perfsonar final : public Plugin {
   public:
     using Options = PerfsonarOptions;
-    static constexpr Info info{
-        .name = "perfsonar",
-        .summary =
-            "Gives everything that has no tag of its own the tag of one experiment and activity, and announces its flows.",
-        .precedence = FLOWD_PRECEDENCE_METER};
+    static constexpr Info info{.name = "perfsonar",
+                               .summary = "Provides the catch-all tag, and meters and announces the flows of this host.",
+                               .precedence = FLOWD_PRECEDENCE_METER};
 
     Perfsonar(Host& host, Options options);
     static void validate(const Options& options, Problems& problems, const Offline& core);

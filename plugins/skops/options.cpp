@@ -8,17 +8,17 @@ const Table<SkopsOptions>& SkopsOptions::table() {
     static const Table<O> table{
         choice("strategy", &O::strategy, {{"poll", Strategy::poll}, {"transition", Strategy::transition}})
             .default_value("poll")
-            .doc("All connections once a period (poll), or each when its state changes (transition)."),
+            .doc("Samples all connections once per period (poll), or each connection when its state changes (transition)."),
         option("cgroupPath", &O::cgroup_path)
             .default_value("/sys/fs/cgroup")
-            .doc("Control group whose connections are sampled, found where version 2 is mounted; empty: the topmost."),
+            .doc("Control group (version 2) whose connections are sampled; empty: the topmost."),
         option("programPath", &O::program_path)
             .default_value("")
             .trusted()
-            .doc("Another BPF object than the built-in one."),
+            .doc("BPF object file that replaces the built-in one."),
         option("debugMode", &O::debug_mode)
             .default_value(false)
-            .doc("Has no effect: the program prints nothing; taken for flowd-go's configurations."),
+            .doc("Accepted for configurations of flowd-go, without effect: the program prints nothing."),
     };
     return table;
 }
