@@ -47,7 +47,7 @@ const Table<Options>& Options::table() {
             .doc("Also mark packets that this host only forwards, such as those of containers and virtual machines.")
             .default_value(false),
         choice("mode", &Options::mode, {{"mark", Mode::mark}, {"observe", Mode::observe}})
-            .doc("observe counts what would be marked and does not modify packets.")
+            .doc("Mode observe counts what would be marked and does not modify packets.")
             .default_value("mark"),
         choice("policy", &Options::policy, {{"override", Policy::override}, {"keepExplicit", Policy::keep_explicit}})
             .doc("Whether a label that an application has set is replaced (override) or kept (keepExplicit).")
