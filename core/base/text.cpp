@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <ctime>
 
 namespace flowd::core {
@@ -51,6 +52,14 @@ std::string utc_text(std::int64_t unix_time_ns, Fraction fraction) {
     const std::size_t length = std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &parts);
     return std::string(text, length) + (fraction == Fraction::microseconds ? fmt::format(".{:06}Z", rest / 1'000)
                                                                            : fmt::format(".{:03}Z", rest / 1'000'000));
+}
+
+bool is_identifier(std::string_view text, std::size_t most, std::string_view further) {
+    const auto is_letter = [](char c) { return c >= 'a' && c <= 'z'; };
+    return !text.empty() && text.size() <= most && is_letter(text.front()) &&
+           std::all_of(text.begin(), text.end(), [&](char c) {
+               return is_letter(c) || (c >= '0' && c <= '9') || further.find(c) != std::string_view::npos;
+           });
 }
 
 bool is_utf8(std::string_view text) {

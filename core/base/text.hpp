@@ -2,6 +2,7 @@
 // Text for people. Pure functions.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -15,6 +16,9 @@ namespace flowd::core {
 [[nodiscard]] std::string escaped(std::string_view bytes);
 
 [[nodiscard]] bool is_utf8(std::string_view text);
+
+/// 1 to `most` bytes: a small letter, then small letters, digits and what is in `further`.
+[[nodiscard]] bool is_identifier(std::string_view text, std::size_t most, std::string_view further = {});
 
 enum class Fraction { milliseconds, microseconds };
 

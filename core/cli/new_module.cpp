@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <algorithm>
 #include <fstream>
 #include <iterator>
 #include <ostream>
 #include <system_error>
 #include <utility>
 
+#include "core/base/text.hpp"
 #include "core/cli/commands.hpp"
 
 namespace flowd::core::cli {
@@ -14,12 +14,6 @@ namespace fs = std::filesystem;
 namespace {
 
 using Replacements = std::vector<std::pair<std::string, std::string>>;
-
-bool is_name(const std::string& name) {
-    const auto letter = [](char c) { return c >= 'a' && c <= 'z'; };
-    return !name.empty() && name.size() <= 32 && letter(name.front()) &&
-           std::all_of(name.begin(), name.end(), [&](char c) { return letter(c) || (c >= '0' && c <= '9'); });
-}
 
 std::string replaced(std::string text, const Replacements& replacements) {
     for (const auto& [from, to] : replacements) {
@@ -62,7 +56,7 @@ Result<void> copy_tree(const fs::path& from, const fs::path& to, const Replaceme
 }  // namespace
 
 ExitCode make_module(const NewModule& request, const InstallPaths& paths, const Output& output) {
-    if (!is_name(request.name)) {
+    if (!is_identifier(request.name, 32)) {
         return output.fail(ExitCode::usage, "\"" + request.name + "\" cannot be the name of a component",
                            "a small letter, then up to 31 small letters and digits: \"mysource\"");
     }

@@ -15,14 +15,8 @@ namespace {
 constexpr std::size_t max_text = 1024;  // bytes of each text; the rest is cut off
 constexpr std::size_t max_name = 64;
 
-/// [a-z][a-z0-9-]*
 bool is_name(const char* name) {
-    if (name == nullptr) return false;
-    const std::string_view text(name);
-    const auto is_letter = [](char c) { return c >= 'a' && c <= 'z'; };
-    return !text.empty() && text.size() <= max_name && is_letter(text.front()) &&
-           std::all_of(text.begin(), text.end(),
-                       [&](char c) { return is_letter(c) || (c >= '0' && c <= '9') || c == '-'; });
+    return name != nullptr && is_identifier(name, max_name, "-");
 }
 
 std::string cut(flowd_string text) {

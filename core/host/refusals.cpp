@@ -1,17 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/host/refusals.hpp"
 
-#include <algorithm>
-
 #include "core/base/clock.hpp"
+#include "core/base/text.hpp"
 
 namespace flowd::core {
 
 bool Refusals::is_reason(std::string_view reason) {
-    const auto is_letter = [](char c) { return c >= 'a' && c <= 'z'; };
-    return !reason.empty() && reason.size() <= max_reason && is_letter(reason.front()) &&
-           std::all_of(reason.begin(), reason.end(),
-                       [&](char c) { return is_letter(c) || (c >= '0' && c <= '9') || c == '_'; });
+    return is_identifier(reason, max_reason, "_");
 }
 
 void Refusals::add(std::string_view instance, std::string_view reason, std::string_view sender, std::string_view first) {

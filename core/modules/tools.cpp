@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "core/base/text.hpp"
 #include "flowd/sized.hpp"
 
 namespace flowd::core {
@@ -10,6 +11,7 @@ namespace {
 
 constexpr std::size_t max_tools = 100;
 /// They are understood everywhere on the command line, so a tool would not see them.
+constexpr std::size_t max_name = 64;
 constexpr const char* global_options[] = {"conf", "control", "help", "json", "log-level", "log-time", "modules", "version"};
 
 bool fits_a_command_line(const Option& option) {
@@ -21,17 +23,11 @@ Error refused(std::string message) {
     return Error{FLOWD_INVALID, std::move(message), "this is a fault of the module"};
 }
 
-/// Small letters, digits and '-'; a letter first.
-bool is_word(std::string_view text) {
-    const auto letter = [](char c) { return c >= 'a' && c <= 'z'; };
-    return !text.empty() && letter(text.front()) &&
-           std::all_of(text.begin(), text.end(), [&](char c) { return letter(c) || (c >= '0' && c <= '9') || c == '-'; });
-}
-
 Result<Tool> read_tool(const flowd_tool& declared) {
     if (declared.name == nullptr) return refused("a tool has no name");
     const std::string context = "tool '" + std::string(declared.name) + "'";
-    if (!is_word(declared.name)) return refused(context + ": its name is not one word of small letters");
+    if (!is_identifier(declared.name, max_name, "-"))
+        return refused(context + ": its name is not one word of small letters");
     if (declared.summary == nullptr) return refused(context + ": member 'summary' is missing");
     if (declared.run == nullptr) return refused(context + ": member 'run' is missing");
     auto options = read_options(declared.options, declared.option_count, declared.option_stride, false);
