@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // The flow table from both sides: what user space writes while a program reads.
 #include <sys/mman.h>
+#include <sys/ptrace.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
 #include <atomic>
+#include <csignal>
 #include <cstring>
 #include <map>
 #include <random>
@@ -100,6 +103,56 @@ TEST_F(FlowTable, APacketNeverMissesItsFlowWhileOthersComeAndGo) {
     writer.join();
     EXPECT_EQ(missed, 0);
     EXPECT_EQ(wrong, 0);
+}
+
+// A packet of a flow that stays is looked up after each instruction of a process that writes around it.
+TEST(FlowTableMemory, APacketFindsItsFlowAfterEachInstructionOfAWriter) {
+    const UniqueFd memory(::memfd_create("flow-table", MFD_CLOEXEC));
+    ASSERT_EQ(::ftruncate(memory.get(), sizeof(marker_bucket)), 0);
+    marker::FlowTable table(memory.get(), 1);
+    const auto flow = [](std::uint16_t port, std::uint32_t label) {
+        return marker::FlowTable::Flow{bpf::to_flow_key(KernelTest::key(port, 1094)), {MARKER_IS_SET | label, 0}};
+    };
+    std::vector<marker::FlowTable::Flow> flows;  // with one home: the last one is behind the others
+    for (std::uint16_t port = 1; flows.size() < 4; ++port) {
+        const auto each = flow(port, 0x10);
+        if (flows.empty() || marker_home_slot(flow_hash(&each.key)) == marker_home_slot(flow_hash(&flows[0].key)))
+            flows.push_back(each);
+    }
+    for (const auto& each : flows) ASSERT_EQ(*table.put(each), marker::FlowTable::Put::created);
+    auto stays = flows.back();
+    flows.pop_back();
+
+    const pid_t writer = ::fork();
+    ASSERT_GE(writer, 0);
+    if (writer == 0) {
+        (void)::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr);
+        (void)::raise(SIGSTOP);
+        for (const auto& each : flows) (void)table.erase(each.key);
+        stays.mark.label = MARKER_IS_SET | 0x20;
+        (void)table.put(stays);
+        for (const auto& each : flows) (void)table.put(each);
+        ::_exit(0);
+    }
+    void* const mapped = ::mmap(nullptr, sizeof(marker_bucket), PROT_READ | PROT_WRITE, MAP_SHARED, memory.get(), 0);
+    ASSERT_NE(mapped, MAP_FAILED);
+    std::set<std::uint32_t> labels;
+    std::size_t steps = 0, missed = 0;
+    int status = 0;
+    for (; ::waitpid(writer, &status, 0) == writer && WIFSTOPPED(status); ++steps) {
+        marker_mark mark{};
+        if (native_flow_table_find(static_cast<marker_bucket*>(mapped), &stays.key, 0, &mark) == 0)
+            ++missed;
+        else
+            labels.insert(mark.label);
+        if (::ptrace(PTRACE_SINGLESTEP, writer, nullptr, nullptr) != 0) break;
+    }
+    ::munmap(mapped, sizeof(marker_bucket));
+    EXPECT_TRUE(WIFEXITED(status));
+    EXPECT_GT(steps, 100u);
+    EXPECT_EQ(missed, 0u) << "of " << steps;
+    EXPECT_EQ(labels, (std::set<std::uint32_t>{MARKER_IS_SET | 0x10, MARKER_IS_SET | 0x20}))
+        << "the old one, then the new one";
 }
 
 // Two flows take turns in one slot. No processor promises in which order a program sees the stores, and a test run on one

@@ -7,15 +7,15 @@
 #include "bpf/lib/flow_hash.h"
 #include "bpf/marker_types.h"
 
-static const struct marker_bucket* bucket;
+static const struct marker_bucket* native_bucket;
 
-#define bpf_map_lookup_elem(map, key) (*(key) == 0 ? (void*)bucket : 0)
+#define bpf_map_lookup_elem(map, key) (*(key) == 0 ? (void*)native_bucket : 0)
 
 #include "bpf/lib/flow_table.h"
 
 /* Whether a packet of the flow finds its mark, and which. */
 int native_flow_table_find(const struct marker_bucket* memory, const struct flow_key* key, __u32 epoch,
                            struct marker_mark* mark) {
-    bucket = memory;
+    native_bucket = memory;
     return flow_table_find(key, flow_hash(key), epoch, mark);
 }
