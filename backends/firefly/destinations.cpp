@@ -61,6 +61,7 @@ void Destinations::flush(Way& way) {
 }
 
 void Destinations::stop(const Deadline& deadline) {
+    const std::uint64_t dropped = counts().dropped;
     for (Way* way : {&v4_, &v6_}) {
         way->writable.reset();
         while (!way->sender.flush() && !deadline.passed()) {
@@ -70,9 +71,8 @@ void Destinations::stop(const Deadline& deadline) {
         }
         way->sender.discard();
     }
-    const net::SenderCounts sum = counts();
-    host_.lost(sum.dropped + sum.failed - lost_told_, "fireflies for destinations could not be sent before the stop");
-    lost_told_ = sum.dropped + sum.failed;
+    // What the kernel refused is not lost by the stop: there is no way to many destinations.
+    host_.lost(counts().dropped - dropped, "fireflies for destinations could not be sent before the stop");
 }
 
 net::SenderCounts Destinations::counts() const {

@@ -46,7 +46,6 @@ class Destinations {
     std::uint64_t boot_ = firefly::this_boot();
     std::unordered_map<Address, firefly::Stream, net::AddressHash> streams_;
     std::string numbered_;
-    std::uint64_t lost_told_ = 0;
 };
 
 }  // namespace flowd::firefly_backend

@@ -326,6 +326,18 @@ TEST_F(FireflyBackendTest, NeverSendsToItselfToGroupsOrToNothing) {
     EXPECT_TRUE(shows(R"("skipped":{"not_a_host":1,"ourselves":2})")) << instance_->status();
 }
 
+TEST_F(FireflyBackendTest, ADestinationThatTheKernelDoesNotSendToIsNotLostByTheStop) {
+    config_.set("sendToDestination", "true");
+    bring_up();
+    auto event = start();
+    event->key =
+        make_key(endpoint("192.0.2.1", 1), endpoint("255.255.255.255", 2), IPPROTO_UDP);  // not without SO_BROADCAST
+    instance_->deliver(event);
+    ASSERT_TRUE(shows(R"("destinations":{"sent":0,"failed":1,"dropped":0)")) << instance_->status();
+    EXPECT_EQ(instance_->stop(), FLOWD_OK);
+    EXPECT_EQ(host_.lost(), 0u);
+}
+
 TEST_F(FireflyBackendTest, RefusesACollectorThatIsThisDaemon) {
     net::Loopback ours;
     host_.add_socket(net::own_socket(IPPROTO_UDP, ours.endpoint()));
