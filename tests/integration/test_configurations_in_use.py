@@ -69,7 +69,7 @@ def test_a_perfsonar_host_marks_all_that_it_sends(lab, use, name, tag):
     from scapy.layers.inet6 import ICMPv6EchoRequest
 
     server, listener = traffic.UdpServer(lab.b, 8760), traffic.TcpServer(lab.b, 5201)
-    with use(name) as daemon, Capture(lab.b) as capture:
+    with Collector(lab.b), use(name) as daemon, Capture(lab.b) as capture:
         with traffic.udp_client(lab.a, lab.b, 8760) as probe, traffic.tcp_client(lab.a, lab.b, 5201) as test:
             probe.send(b"owping")
             test.sendall(b"x" * 10000)
