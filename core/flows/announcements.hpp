@@ -5,7 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <vector>
+#include <deque>
 
 #include "core/flows/flow_store.hpp"
 
@@ -49,7 +49,7 @@ class Announcements {
     void give_back(std::uint32_t index);
     void evaluate_flags(Flow& flow) const;
 
-    std::vector<Further> pool_;
+    std::deque<Further> pool_;  ///< which does not move them when it grows, under the shard's lock
     std::uint32_t free_ = none;
 };
 

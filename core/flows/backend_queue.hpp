@@ -32,6 +32,8 @@ enum class Fate : std::uint8_t {
 struct Remains {
     std::array<std::uint64_t, event_kinds> events{};
 
+    void add(std::span<const flowd_event> more);
+    void add(const Remains& more);
     [[nodiscard]] std::uint64_t total() const;
 };
 

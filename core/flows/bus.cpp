@@ -36,9 +36,11 @@ BusState::BusState(const FlowLimits& flow_limits, Clock time, std::unique_ptr<So
       own_scope(network_namespace()),
       hash(random_seed()),
       probe(std::move(socket_probe)),
-      probe_due_ns(clock.steady_ns() + flow_limits.probe_interval_ns),
-      limits(flow_limits) {
-    for (std::uint32_t i = 0; i < shard_count; ++i) shards[i].store.set_shard(i);
+      probe_due_ns(clock.steady_ns() + flow_limits.probe_interval_ns) {
+    for (std::uint32_t i = 0; i < shard_count; ++i) {
+        shards[i].store.set_shard(i);
+        shards[i].limits = flow_limits;
+    }
 }
 
 void BusState::expect(const std::byte* event) {
@@ -48,18 +50,11 @@ void BusState::expect(const std::byte* event) {
     shard_of(key_hash).store.expect(static_cast<std::uint32_t>(key_hash));
 }
 
-std::vector<std::unique_lock<std::mutex>> BusState::lock_all() {
-    std::vector<std::unique_lock<std::mutex>> locks;
-    locks.reserve(shard_count);
-    for (Shard& shard : shards) locks.emplace_back(shard.mutex);
-    return locks;
-}
-
 Bus::Bus(const FlowLimits& limits, Clock clock, std::unique_ptr<SocketProbe> probe)
     : state_(std::make_shared<BusState>(limits, std::move(clock), std::move(probe))) {}
 
 Bus::~Bus() {
-    const std::lock_guard registration(state_->registration);
+    const std::lock_guard membership(state_->membership);
     Notices notices(*state_);
     for (auto& queue : state_->backends)
         if (queue) state_->detach(queue, notices);
@@ -68,9 +63,11 @@ Bus::~Bus() {
 }
 
 void Bus::set_limits(const FlowLimits& limits) {
-    const auto locks = state_->lock_all();
-    state_->limits = limits;
-    for (Shard& shard : state_->shards) shard.next_expiry_ns = 0;
+    for (Shard& shard : state_->shards) {
+        const std::lock_guard lock(shard.mutex);
+        shard.limits = limits;
+        shard.next_expiry_ns = 0;
+    }
 }
 
 flowd_result Bus::emit(AnnouncerId id, const flowd_event* events, std::size_t count, std::size_t stride,
@@ -206,6 +203,8 @@ flowd_result Bus::page(const flowd_flow_filter* filter, std::uint64_t& cursor, s
     std::size_t looked_at = 0;
     FlowCopies copies;
     std::vector<std::uint32_t> behind;
+    copies.reserve(std::min<std::size_t>(limit, records_per_lock));
+    behind.reserve(std::min<std::size_t>(limit, records_per_lock));
     while (at_shard < state_->shards.size() && limit > 0 && looked_at < records_per_page) {
         Shard& shard = state_->shards[at_shard];
         copies.clear();
@@ -273,6 +272,11 @@ std::uint64_t Bus::count() const {
 
 std::int64_t Bus::tick() {
     return state_->tick();
+}
+
+void Bus::end_upkeep() {
+    state_->upkeep_over = true;
+    if (state_->probe) state_->probe->interrupt();
 }
 
 }  // namespace flowd::core

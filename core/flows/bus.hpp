@@ -127,8 +127,10 @@ class Bus {
     void apply_samples(const SamplePeriod& period);
 
     /// Expiry, tombstones, stalled backends, sock_diag. Call it when the steady time it answered has come; earlier and
-    /// later do no harm. One thread at a time.
+    /// later do no harm. One thread at a time; it takes seconds where there are a million flows or sockets.
     std::int64_t tick();
+    /// A tick that is under way comes back soon, and later ones do nothing.
+    void end_upkeep();
 
     [[nodiscard]] BusCounters counters() const;
 

@@ -47,7 +47,11 @@ flowd_result BusState::announce(AnnouncerId id, const Incoming& in, Now time, Ta
     if (!(shard.announcing >> id.slot & 1) || announcers[id.slot].generation != id.generation) return FLOWD_STOPPED;
 
     Match direction = Match::none;
-    const std::uint32_t found = shard.store.find(in.event.key, static_cast<std::uint32_t>(key_hash), direction);
+    std::uint32_t found = shard.store.find(in.event.key, static_cast<std::uint32_t>(key_hash), direction);
+    if (found != FlowStore::none && shard.detaching != 0) {
+        detach_chain(shard, shard.store[found]);
+        found = shard.store.find(in.event.key, static_cast<std::uint32_t>(key_hash), direction);
+    }
     const bool of_end = in.event.kind == FLOWD_EVENT_END;
     // An event for one flow is none for another one of the same tuple.
     if (in.event.flow_id != 0 && (found == FlowStore::none || shard.store[found].state != FlowState::live ||
@@ -87,9 +91,11 @@ bool BusState::is_start_of_ended(const Flow& ended, AnnouncerId id, const flowd_
     return start.start_time_ns != 0 && start.start_time_ns < std::max(ended.end_ns, told);
 }
 
-bool BusState::charge(Flow& flow, AnnouncerId id, std::uint64_t sender, Tally& tally) {
+bool BusState::charge(const Shard& shard, Flow& flow, AnnouncerId id, std::uint64_t sender, Tally& tally) {
+    const FlowLimits& limits = shard.limits;
     AnnouncerSlot& announcer = announcers[id.slot];
-    const std::uint64_t cap = announcer.max_live ? announcer.max_live : limits.max_per_instance;
+    const std::uint64_t own_cap = announcer.max_live;
+    const std::uint64_t cap = own_cap != 0 ? own_cap : limits.max_per_instance;
     const bool of_sender = limits.max_per_sender != 0 && sender != 0;
     const auto refuse = [&](Refusal reason) {
         tally.refuse(reason);
@@ -140,7 +146,7 @@ std::uint32_t BusState::reporter(std::uint32_t slot, std::uint64_t sender) {
 
 flowd_result BusState::begin(Shard& shard, std::uint32_t found, AnnouncerId id, const Incoming& in, std::uint64_t key_hash,
                              Now time, Tally& tally, Notices& notices, std::uint64_t& flow_id) {
-    if (live.load(std::memory_order_relaxed) + ended_kept.load(std::memory_order_relaxed) >= limits.max_live)
+    if (live.load(std::memory_order_relaxed) + ended_kept.load(std::memory_order_relaxed) >= shard.limits.max_live)
         reclaim(shard, found);
 
     // An ended flow of this key that some backend has not heard the end of must be told to it first.
@@ -164,7 +170,7 @@ flowd_result BusState::begin(Shard& shard, std::uint32_t found, AnnouncerId id, 
         return FLOWD_FULL;
     }
     Flow charged{};
-    if (!charge(charged, id, in.event.sender, tally)) return FLOWD_LIMIT;
+    if (!charge(shard, charged, id, in.event.sender, tally)) return FLOWD_LIMIT;
 
     const auto index_hash = static_cast<std::uint32_t>(key_hash);
     if (found != FlowStore::none && !supersede) drop(shard, shard.store[found]);
@@ -183,14 +189,13 @@ flowd_result BusState::begin(Shard& shard, std::uint32_t found, AnnouncerId id, 
     fill(shard, flow, id, in, std::move(texts), time);
     kept.give_to(flow.kept);
     flow_id = flow.id;
-    shard.next_expiry_ns = std::min(shard.next_expiry_ns, expiry_of(flow));
+    shard.next_expiry_ns = std::min(shard.next_expiry_ns, expiry_of(shard, flow));
 
     auto payload = std::move(out.payload);
     out = outgoing(flow, FLOWD_EVENT_START, first_of(in.event.time_ns, time.system));
     out.payload = std::move(payload);
     const std::uint32_t told = gate.push(out, time.steady, notices);
-    flow.started = ~candidates | told;
-    flow.tagged = flow.started;
+    flow.started = told;
     tally.note(Effect::started);
     if (supersede) limit_older(shard, flow);
     if (candidates & ~told) bring_up_all(shard, flow, candidates & ~told, 0, time, notices);
@@ -254,7 +259,7 @@ flowd_result BusState::refresh(Shard& shard, Flow& flow, AnnouncerId id, const I
         flow.texts = std::move(texts);
     }
     kept.give_to(flow.kept);
-    shard.next_expiry_ns = std::min(shard.next_expiry_ns, expiry_of(flow));
+    shard.next_expiry_ns = std::min(shard.next_expiry_ns, expiry_of(shard, flow));
 
     if (!retag && !forward && flags == flow.flags) return FLOWD_OK;
     auto payload = std::move(out.payload);
@@ -266,7 +271,7 @@ flowd_result BusState::refresh(Shard& shard, Flow& flow, AnnouncerId id, const I
     }
     out.event.flags |= FLOWD_RETAGGED;
     const std::uint32_t told = gate.push(out, time.steady, notices);
-    flow.tagged = (flow.tagged & ~candidates) | told;
+    flow.retag = (flow.retag | candidates) & ~told;
     if (candidates & ~told) bring_up_all(shard, flow, candidates & ~told, 0, time, notices);
     return FLOWD_OK;
 }
@@ -300,7 +305,7 @@ flowd_result BusState::end(Shard& shard, Flow& flow, AnnouncerId id, const Incom
         tally.note(Effect::left);
         shard.announcements.leave(flow, static_cast<std::uint8_t>(id.slot));
         if (flow.owner == id.slot) flow.disown();
-        shard.next_expiry_ns = std::min(shard.next_expiry_ns, expiry_of(flow));
+        shard.next_expiry_ns = std::min(shard.next_expiry_ns, expiry_of(shard, flow));
         return FLOWD_OK;
     }
 
@@ -314,7 +319,7 @@ flowd_result BusState::end(Shard& shard, Flow& flow, AnnouncerId id, const Incom
         tally.refuse(Refusal::full);
         return FLOWD_FULL;
     }
-    shard.tombstones.push_back(tombstone_of(flow, time));
+    shard.tombstones.push_back(tombstone_of(shard, flow, time));
     shard.usages.take(flow, event.usage, reporter(id.slot, event.sender));
     kept.give_to(flow.kept);
     if (renamed) {
@@ -343,7 +348,7 @@ void BusState::set_end(Flow& flow, std::int64_t end_ns, Tally& tally) {
 
 flowd_result BusState::end_unseen(Shard& shard, AnnouncerId id, const Incoming& in, std::uint64_t key_hash, Now time,
                                   Tally& tally, Notices& notices, std::uint64_t& flow_id) {
-    if (live.load(std::memory_order_relaxed) + ended_kept.load(std::memory_order_relaxed) >= limits.max_live)
+    if (live.load(std::memory_order_relaxed) + ended_kept.load(std::memory_order_relaxed) >= shard.limits.max_live)
         reclaim(shard, FlowStore::none);
     const flowd_event& event = in.event;
     const std::uint32_t candidates = shard.active & shard.takes_end;
@@ -362,14 +367,14 @@ flowd_result BusState::end_unseen(Shard& shard, AnnouncerId id, const Incoming& 
     const std::uint32_t index = shard.store.add();
     Flow& flow = shard.store[index];
     shard.store.link(index, static_cast<std::uint32_t>(key_hash));
-    shard.tombstones.back() = tombstone_of(flow, time);
+    shard.tombstones.back() = tombstone_of(shard, flow, time);
     fill(shard, flow, id, in, std::move(texts), time);
     kept.give_to(flow.kept);
     flow.state = FlowState::live;
     flow.charged = static_cast<std::uint8_t>(id.slot);
     live.fetch_add(1, std::memory_order_relaxed);
     announcers[id.slot].live.fetch_add(1, std::memory_order_relaxed);
-    flow.started = flow.tagged = ~std::uint32_t{0};  // nobody is told a start of what is over
+    flow.started = ~std::uint32_t{0};  // nobody is told a start of what is over
     shard.announcements.clear(flow);
     flow.ender = static_cast<std::uint8_t>(id.slot);
     flow.no_start = event.start_time_ns == 0;

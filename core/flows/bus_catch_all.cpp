@@ -10,11 +10,6 @@
 namespace flowd::core {
 
 flowd_result BusState::set_catch_all(AnnouncerId id, const Incoming& in, Now time, Tally& tally, Notices& notices) {
-    flowd_string name{};
-    {
-        const std::lock_guard lock(shards[0].mutex);
-        name = to_c(names[announcers[id.slot].name_number]);
-    }
     {
         const std::lock_guard lock(catch_all_mutex);
         AnnouncerSlot& announcer = announcers[id.slot];
@@ -31,7 +26,7 @@ flowd_result BusState::set_catch_all(AnnouncerId id, const Incoming& in, Now tim
         own.texts = application.empty() ? FlowTexts() : FlowTexts(application, {});
         own.event.application = {};
         own.event.rule = {};
-        own.event.announcer = name;
+        own.event.announcer = to_c(names[announcer.name_number]);
         own.event.precedence = announcer.precedence;
         if (own.event.time_ns == 0) own.event.time_ns = time.system;
         if (!had) own.sequence = ++catch_all_sequence;

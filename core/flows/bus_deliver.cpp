@@ -106,7 +106,8 @@ std::uint32_t BusState::lagging(const Shard& shard, const Flow& flow) const {
 }
 
 std::uint32_t BusState::up_to_date(const Shard& shard, const Flow& flow) const {
-    return flow.started & flow.tagged & shard.active & ~(flow.older == FlowStore::none ? 0 : lagging(shard, flow));
+    return started_for(shard, flow) & ~flow.retag & shard.active &
+           ~(flow.older == FlowStore::none ? 0 : lagging(shard, flow));
 }
 
 bool BusState::tell(const Shard& shard, const Flow& flow, std::uint32_t kind, std::uint32_t flags, QueueCore& queue,
@@ -126,16 +127,16 @@ bool BusState::tell(const Shard& shard, const Flow& flow, std::uint32_t kind, st
 bool BusState::bring_up_one(Shard& shard, Flow& flow, QueueCore& queue, std::uint32_t end_flags, Now now,
                             Notices& notices) {
     const std::uint32_t bit = 1u << queue.slot;
-    if (!(flow.started & bit)) {
+    if (!(started_for(shard, flow) & bit)) {
         if (!tell(shard, flow, FLOWD_EVENT_START, FLOWD_RESYNC, queue, now, notices)) return false;
         flow.started |= bit;
-        flow.tagged |= bit;
+        flow.retag &= ~bit;
         end_flags = FLOWD_RESYNC;
     }
     if (flow.state == FlowState::live) {
-        if (flow.tagged & bit) return true;
+        if (!(flow.retag & bit)) return true;
         if (!tell(shard, flow, FLOWD_EVENT_ONGOING, FLOWD_RETAGGED | FLOWD_RESYNC, queue, now, notices)) return false;
-        flow.tagged |= bit;
+        flow.retag &= ~bit;
     } else if (!(flow.ended & bit)) {
         // A re-tag that was missed needs no event of its own any more: the end carries the tag.
         if (!tell(shard, flow, FLOWD_EVENT_END, end_flags, queue, now, notices)) return false;
@@ -189,20 +190,23 @@ void BusState::close(Shard& shard, Flow& flow, std::uint32_t told, Now now) {
     flow.state = FlowState::ended;
     flow.seen_ns = now.steady;
     flow.ended = ~(shard.active & shard.takes_end) | told;
+    // A backend that comes later has nothing to do with it.
+    flow.started |= ~shard.active;
     live.fetch_sub(1, std::memory_order_relaxed);
     ended_kept.fetch_add(1, std::memory_order_relaxed);
     announcers[flow.charged].live.fetch_sub(1, std::memory_order_relaxed);
     if (flow.sender_charged) senders.discharge(flow.sender);
     flow.sender_charged = false;
-    if ((~flow.ended & shard.active) != 0) owed.fetch_add(1, std::memory_order_relaxed);
+    if (owed_to(shard, flow) != 0) owed.fetch_add(1, std::memory_order_relaxed);
 }
 
-EndedFlow BusState::tombstone_of(const Flow& flow, Now now) const {
-    return {FlowStore::index_of(flow.id), flow.id, now.steady + limits.tombstone_ns};
+EndedFlow BusState::tombstone_of(const Shard& shard, const Flow& flow, Now now) {
+    return {FlowStore::index_of(flow.id), flow.id, now.steady + shard.limits.tombstone_ns};
 }
 
 void BusState::expire(Shard& shard, Flow& flow, Expiry reason, Now now, Notices& notices) {
-    shard.tombstones.push_back(tombstone_of(flow, now));
+    if (shard.detaching != 0) detach_chain(shard, flow);
+    shard.tombstones.push_back(tombstone_of(shard, flow, now));
     expired[static_cast<std::size_t>(reason)].fetch_add(1, std::memory_order_relaxed);
     flow.end_reason = end_reason_of(reason);
     shard.announcements.clear(flow);
@@ -213,13 +217,13 @@ void BusState::expire(Shard& shard, Flow& flow, Expiry reason, Now now, Notices&
 }
 
 void BusState::mark_ended(Shard& shard, Flow& flow, std::uint32_t to) {
-    const bool was_owed = (~flow.ended & shard.active) != 0;
+    const bool was_owed = owed_to(shard, flow) != 0;
     flow.ended |= to;
-    if (was_owed && (~flow.ended & shard.active) == 0) owed.fetch_sub(1, std::memory_order_relaxed);
+    if (was_owed && owed_to(shard, flow) == 0) owed.fetch_sub(1, std::memory_order_relaxed);
 }
 
 void BusState::settle(Shard& shard, Flow& flow) {
-    if ((~flow.ended & shard.active) == 0 && (flow.superseded || flow.tombstone_over)) drop(shard, flow);
+    if (owed_to(shard, flow) == 0 && (flow.superseded || flow.tombstone_over)) drop(shard, flow);
 }
 
 void BusState::drop(Shard& shard, Flow& flow) {
@@ -246,37 +250,30 @@ void BusState::drop(Shard& shard, Flow& flow) {
 }
 
 void BusState::give_up(Shard& shard, Flow& flow) {
-    const std::uint32_t owed_to = ~flow.ended & shard.active;
-    for_each_bit(owed_to, [&](unsigned slot) {
+    const std::uint32_t to = owed_to(shard, flow);
+    for_each_bit(to, [&](unsigned slot) {
         const std::lock_guard lock(backends[slot]->mutex);
         ++backends[slot]->counts.given_up;
     });
-    mark_ended(shard, flow, owed_to);
+    mark_ended(shard, flow, to);
     drop(shard, flow);
 }
 
 void BusState::count_owed(const QueueCore& queue, Remains& remains) {
     const std::uint32_t bit = 1u << queue.slot;
-    for (Shard& shard : shards) {
-        bool more = true;
-        for (std::uint32_t index = 0; more;) {
-            const std::lock_guard lock(shard.mutex);
-            if (!(shard.active & bit)) return;
-            const std::uint32_t stop = std::min(shard.store.end(), index + records_per_lock);
-            for (; index < stop; ++index) {
-                const Flow& flow = shard.store[index];
-                if (flow.state == FlowState::free) continue;
-                if (!(flow.started & bit)) ++remains.events[FLOWD_EVENT_START];
-                if (flow.state == FlowState::ended && !(flow.ended & bit)) ++remains.events[FLOWD_EVENT_END];
-            }
-            more = index < shard.store.end();
-        }
-    }
+    Notices notices(*this);
+    for_each_record(all_shards, notices, [&](const Shard& shard, const Flow& flow) {
+        if (!(shard.active & bit)) return;
+        if (!(started_for(shard, flow) & bit)) ++remains.events[FLOWD_EVENT_START];
+        if (flow.state == FlowState::ended && !(flow.ended & bit)) ++remains.events[FLOWD_EVENT_END];
+    });
 }
 
 bool BusState::reclaim(Shard& shard, std::uint32_t keep) {
+    std::uint32_t left = 256;  // ended flows that are looked at under one lock
     const auto next = [&](std::deque<EndedFlow>& queue) -> Flow* {
-        while (!queue.empty()) {
+        while (!queue.empty() && left > 0) {
+            --left;
             const EndedFlow entry = queue.front();
             Flow* const flow = shard.store.by_id(entry.id);
             const bool usable = flow && flow->state == FlowState::ended;
@@ -287,7 +284,8 @@ bool BusState::reclaim(Shard& shard, std::uint32_t keep) {
         return nullptr;
     };
     while (Flow* flow = next(shard.tombstones)) {
-        if ((~flow->ended & shard.active) == 0) {
+        if (shard.detaching != 0 && !detach_record(shard, *flow)) return true;
+        if (owed_to(shard, *flow) == 0) {
             tombstones_cut_short.fetch_add(1, std::memory_order_relaxed);
             drop(shard, *flow);
             return true;
@@ -295,15 +293,17 @@ bool BusState::reclaim(Shard& shard, std::uint32_t keep) {
         flow->tombstone_over = true;
         shard.owed.push_back({FlowStore::index_of(flow->id), flow->id, 0});
     }
+    if (left == 0) return false;  // there may be others that nobody is owed: the next announcement goes on with them
     if (Flow* flow = next(shard.owed)) {
+        if (shard.detaching != 0 && !detach_record(shard, *flow)) return true;
         give_up(shard, *flow);
         return true;
     }
     return false;
 }
 
-std::int64_t BusState::expiry_of(const Flow& flow) const {
-    const std::int64_t limit = flow.flags & FLOWD_METERED ? limits.idle_timeout_ns : limits.max_age_ns;
+std::int64_t BusState::expiry_of(const Shard& shard, const Flow& flow) {
+    const std::int64_t limit = flow.flags & FLOWD_METERED ? shard.limits.idle_timeout_ns : shard.limits.max_age_ns;
     return limit > never_ns - flow.seen_ns ? never_ns : flow.seen_ns + limit;
 }
 

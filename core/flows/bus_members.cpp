@@ -13,12 +13,21 @@ Error no_slot(std::string_view what, std::size_t most) {
 
 }  // namespace
 
-std::uint16_t BusState::number_of_name(const std::string& name) {
-    const auto known = std::find(names.begin(), names.end(), name);
-    if (known != names.end()) return static_cast<std::uint16_t>(known - names.begin());
-    if (names.size() > std::numeric_limits<std::uint16_t>::max()) return 0;  // so many reloads with names of their own
-    names.push_back(name);
-    return static_cast<std::uint16_t>(names.size() - 1);
+std::uint16_t InstanceNames::number_of(const std::string& name) {
+    for (std::size_t number = 0; number < used_; ++number)
+        if (pages_[number / page_size][number % page_size] == name) return static_cast<std::uint16_t>(number);
+    if (used_ == pages_.size() * page_size) return 0;  // so many reloads with names of their own
+    auto& page = pages_[used_ / page_size];
+    if (!page) page = std::make_unique<std::string[]>(page_size);
+    page[used_ % page_size] = name;
+    return static_cast<std::uint16_t>(used_++);
+}
+
+void AnnouncerSlot::set(const AnnouncerOptions& options, std::uint16_t number_of_name) {
+    name = options.name;
+    name_number = number_of_name;
+    precedence = options.precedence;
+    max_live = options.max_live;
 }
 
 void AnnouncerSlot::set_callbacks(std::function<void()> room, std::function<void(std::size_t)> marks) {
@@ -29,7 +38,7 @@ void AnnouncerSlot::set_callbacks(std::function<void()> room, std::function<void
 }
 
 Result<AnnouncerId> Bus::add_announcer(AnnouncerOptions options) {
-    const std::lock_guard registration(state_->registration);
+    const std::lock_guard membership(state_->membership);
     auto& slots = state_->announcers;
     for (const AnnouncerSlot& slot : slots)
         if (slot.taken && slot.name == options.name)
@@ -39,20 +48,22 @@ Result<AnnouncerId> Bus::add_announcer(AnnouncerOptions options) {
 
     const auto index = static_cast<std::uint32_t>(free - slots.begin());
     free->set_callbacks(std::move(options.on_room), std::move(options.on_marks));
-    const auto locks = state_->lock_all();
-    free->taken = true;
-    free->name_number = state_->number_of_name(options.name);
-    free->name = std::move(options.name);
-    free->precedence = options.precedence;
-    free->max_live = options.max_live;
-    free->reset_counters();
+    {
+        const std::lock_guard registration(state_->registration);
+        free->set(options, state_->names.number_of(options.name));
+        free->reset_counters();
+        free->taken = true;
+    }
     const std::uint32_t generation = ++free->generation;
-    for (Shard& shard : state_->shards) shard.announcing |= std::uint64_t{1} << index;
+    for (Shard& shard : state_->shards) {
+        const std::lock_guard lock(shard.mutex);
+        shard.announcing |= std::uint64_t{1} << index;
+    }
     return AnnouncerId{index, generation};
 }
 
 Result<void> Bus::replace_announcer(AnnouncerId id, AnnouncerOptions options) {
-    const std::lock_guard registration(state_->registration);
+    const std::lock_guard membership(state_->membership);
     if (id.slot >= max_announcers || !state_->announcers[id.slot].taken ||
         state_->announcers[id.slot].generation != id.generation)
         return Error{FLOWD_NOT_FOUND, "the announcer to be replaced by " + options.name + " is gone"};
@@ -61,11 +72,8 @@ Result<void> Bus::replace_announcer(AnnouncerId id, AnnouncerOptions options) {
     slot.set_callbacks(std::move(options.on_room), std::move(options.on_marks));
     state_->drop_marks(id.slot);
     {
-        const auto locks = state_->lock_all();
-        slot.name_number = state_->number_of_name(options.name);
-        slot.name = std::move(options.name);
-        slot.precedence = options.precedence;
-        slot.max_live = options.max_live;
+        const std::lock_guard registration(state_->registration);
+        slot.set(options, state_->names.number_of(options.name));
     }
     // The predecessor may have been told FULL, and been given the room that the successor does not know of.
     if (on_room) on_room();
@@ -73,7 +81,7 @@ Result<void> Bus::replace_announcer(AnnouncerId id, AnnouncerOptions options) {
 }
 
 void Bus::remove_announcer(AnnouncerId id) {
-    const std::lock_guard registration(state_->registration);
+    const std::lock_guard membership(state_->membership);
     if (id.slot >= max_announcers || !state_->announcers[id.slot].taken ||
         state_->announcers[id.slot].generation != id.generation)
         return;
@@ -83,136 +91,147 @@ void Bus::remove_announcer(AnnouncerId id) {
     Notices notices(*state_);
     ++slot.generation;
     for (Shard& shard : state_->shards) {
-        {
-            const std::lock_guard lock(shard.mutex);
-            shard.announcing &= ~bit;
-            for (std::uint32_t i = 0; i < shard.store.end(); ++i) {
-                Flow& flow = shard.store[i];
-                if (flow.state != FlowState::live) continue;
-                if (flow.announcers == bit) {
-                    state_->expire(shard, flow, Expiry::unannounced, now, notices);
-                    continue;
-                }
-                shard.announcements.leave(flow, static_cast<std::uint8_t>(id.slot));
-                shard.next_expiry_ns = std::min(shard.next_expiry_ns, state_->expiry_of(flow));
-                if (flow.owner == id.slot) flow.disown();
-                if (flow.charged == id.slot) {  // also one that it had left
-                    flow.charged = static_cast<std::uint8_t>(__builtin_ctzll(flow.announcers));
-                    --slot.live;
-                    ++state_->announcers[flow.charged].live;
-                }
-            }
-        }
-        notices.fire();
+        const std::lock_guard lock(shard.mutex);
+        shard.announcing &= ~bit;
     }
+    state_->for_each_record(BusState::all_shards, notices, [&](Shard& shard, Flow& flow) {
+        if (flow.state != FlowState::live) return;
+        if (flow.announcers == bit) return state_->expire(shard, flow, Expiry::unannounced, now, notices);
+        shard.announcements.leave(flow, static_cast<std::uint8_t>(id.slot));
+        shard.next_expiry_ns = std::min(shard.next_expiry_ns, BusState::expiry_of(shard, flow));
+        if (flow.owner == id.slot) flow.disown();
+        if (flow.charged == id.slot) {  // also one that it had left
+            flow.charged = static_cast<std::uint8_t>(__builtin_ctzll(flow.announcers));
+            --slot.live;
+            ++state_->announcers[flow.charged].live;
+        }
+    });
     state_->withdraw_catch_all(id.slot, now.system, notices);
     notices.fire();
     slot.set_callbacks(nullptr, nullptr);
     state_->drop_marks(id.slot);
+    const std::lock_guard registration(state_->registration);
     slot.taken = false;
 }
 
+Result<std::shared_ptr<QueueCore>> BusState::add_queue(BackendOptions options) {
+    const auto free = std::find(backends.begin(), backends.end(), nullptr);
+    if (free == backends.end()) return no_slot("backend instances", Bus::max_backends);
+    auto queue = std::make_shared<QueueCore>(std::move(options), static_cast<unsigned>(free - backends.begin()),
+                                             shared_from_this(), clock.steady_ns());
+    const std::lock_guard lock(registration);
+    *free = queue;
+    return queue;
+}
+
+void BusState::remove_queue(const QueueCore& queue) {
+    const std::lock_guard lock(registration);
+    backends[queue.slot].reset();
+}
+
 Result<std::shared_ptr<BackendQueue>> Bus::add_backend(BackendOptions options) {
-    const std::lock_guard registration(state_->registration);
-    auto& slots = state_->backends;
-    const auto free = std::find(slots.begin(), slots.end(), nullptr);
-    if (free == slots.end()) return no_slot("backend instances", max_backends);
-    *free = std::make_shared<QueueCore>(std::move(options), static_cast<unsigned>(free - slots.begin()), state_,
-                                        state_->clock.steady_ns());
-    state_->attach(*free);
-    (*free)->wake();
-    return std::make_shared<BackendQueue>(*free);
+    const std::lock_guard membership(state_->membership);
+    auto queue = state_->add_queue(std::move(options));
+    if (!queue) return std::move(queue).error();
+    for (Shard& shard : state_->shards) {
+        const std::lock_guard lock(shard.mutex);
+        BusState::attach_to(shard, **queue);
+    }
+    (*queue)->wake();
+    return std::make_shared<BackendQueue>(*queue);
 }
 
 void BusState::attach_to(Shard& shard, const QueueCore& queue) {
     const std::uint32_t bit = 1u << queue.slot;
-    const auto set = [bit](std::uint32_t& mask, bool on) { mask = on ? mask | bit : mask & ~bit; };
-    set(shard.active, true);
-    set(shard.takes_start, queue.takes(FLOWD_EVENT_START));
-    set(shard.takes_ongoing, queue.takes(FLOWD_EVENT_ONGOING));
-    set(shard.takes_end, queue.takes(FLOWD_EVENT_END));
-    for (std::uint32_t i = 0; i < shard.store.end(); ++i) {
-        Flow& flow = shard.store[i];
-        if (flow.state == FlowState::free) continue;
-        const bool over = flow.state == FlowState::ended;  // before its time
-        set(flow.started, over || !queue.takes(FLOWD_EVENT_START));
-        set(flow.tagged, over || !queue.takes(FLOWD_EVENT_START));
-        set(flow.ended, over);
-    }
+    shard.active |= bit;
+    if (queue.takes(FLOWD_EVENT_START)) shard.takes_start |= bit;
+    if (queue.takes(FLOWD_EVENT_ONGOING)) shard.takes_ongoing |= bit;
+    if (queue.takes(FLOWD_EVENT_END)) shard.takes_end |= bit;
 }
 
-void BusState::detach_from(Shard& shard, const QueueCore& queue) {
-    const std::uint32_t bit = 1u << queue.slot;
-    // While the bit is still active: what was owed to this backend alone can go.
-    for (std::uint32_t i = 0; i < shard.store.end(); ++i) {
-        Flow& flow = shard.store[i];
-        if (flow.state != FlowState::ended || (flow.ended & bit)) continue;
-        mark_ended(shard, flow, bit);
-        settle(shard, flow);
-    }
-    shard.active &= ~bit;
-    shard.takes_start &= ~bit;
-    shard.takes_ongoing &= ~bit;
-    shard.takes_end &= ~bit;
+void BusState::detach_from(Shard& shard, std::uint32_t from, std::uint32_t successor) {
+    shard.active &= ~from;
+    shard.detaching = from;
+    shard.successor = successor;
 }
 
-void BusState::attach(const std::shared_ptr<QueueCore>& queue) {
+bool BusState::detach_record(Shard& shard, Flow& flow) {
+    const std::uint32_t from = shard.detaching;
+    if (flow.state == FlowState::live) {
+        flow.started &= ~from;
+        flow.retag &= ~from;
+        return true;
+    }
+    const bool knew_start = (started_for(shard, flow) & from) != 0;
+    flow.started |= from;
+    if ((flow.ended & from) != 0) return true;
+    if ((shard.successor & shard.takes_end) != 0) {
+        flow.ended &= ~shard.successor;
+        if (!knew_start) flow.started &= ~shard.successor;
+    }
+    const std::uint64_t id = flow.id;
+    mark_ended(shard, flow, from);
+    settle(shard, flow);
+    return shard.store.by_id(id) != nullptr;
+}
+
+void BusState::detach_chain(Shard& shard, Flow& flow) {
+    if (flow.older == FlowStore::none) return (void)detach_record(shard, flow);
+    std::vector<std::uint64_t> chain{flow.id};
+    for (std::uint32_t at = flow.older; at != FlowStore::none; at = shard.store[at].older)
+        chain.push_back(shard.store[at].id);
+    for (const std::uint64_t id : chain)
+        if (Flow* const own = shard.store.by_id(id)) (void)detach_record(shard, *own);
+}
+
+void BusState::detach_records(const QueueCore& from, Notices& notices) {
+    for_each_record(all_shards, notices, [this](Shard& shard, Flow& flow) { (void)detach_record(shard, flow); });
+    const std::uint32_t bit = 1u << from.slot;
     for (Shard& shard : shards) {
         const std::lock_guard lock(shard.mutex);
-        attach_to(shard, *queue);
+        shard.detaching = shard.successor = 0;
+        shard.takes_start &= ~bit;
+        shard.takes_ongoing &= ~bit;
+        shard.takes_end &= ~bit;
     }
+    remove_queue(from);
 }
 
-void BusState::inherit_owed(Shard& shard, std::uint32_t from, std::uint32_t to) {
-    for (std::uint32_t i = 0; i < shard.store.end(); ++i) {
-        Flow& flow = shard.store[i];
-        if (flow.state != FlowState::ended || (flow.ended & from)) continue;
-        flow.ended &= ~to;
-        if (!(flow.started & from)) flow.started &= ~to;
+void BusState::hand_over(const std::shared_ptr<QueueCore>& from, const std::shared_ptr<QueueCore>& to, Notices& notices) {
+    {
+        const std::lock_guard marks_lock(marks_mutex);
+        forget_closed_queues();
+        sealed.push_back(from);
+        // What the predecessor missed is told to the successor, in its first walk through the table.
+        if (!marks.empty()) to->wait_for(marks.front().number);
+        from->sealed = true;
+        from->detach();
+        for (Shard& shard : shards) {
+            const std::lock_guard lock(shard.mutex);
+            attach_to(shard, *to);
+            detach_from(shard, 1u << from->slot, 1u << to->slot);
+        }
+        const std::lock_guard lock(from->mutex);
+        for (Wait& wait : from->waits)
+            if (std::exchange(wait.walk, 0) != 0) wait.place = from->pushed;
+        from->pass_marks(notices);
+        notices.announcers |= std::exchange(from->waiting, 0);
     }
-}
-
-void BusState::hand_over(std::shared_ptr<QueueCore> from, const std::shared_ptr<QueueCore>& to, Notices& notices) {
-    const std::lock_guard marks_lock(marks_mutex);
-    forget_closed_queues();
-    sealed.push_back(from);
-    // What the predecessor missed is told to the successor, in its first walk through the table.
-    if (!marks.empty()) to->wait_for(marks.front().number);
-    from->sealed = true;
-    from->detach();
-    for (Shard& shard : shards) {
-        const std::lock_guard lock(shard.mutex);
-        attach_to(shard, *to);
-        if (to->takes(FLOWD_EVENT_END)) inherit_owed(shard, 1u << from->slot, 1u << to->slot);
-        detach_from(shard, *from);
-    }
-    const std::lock_guard lock(from->mutex);
-    for (Wait& wait : from->waits)
-        if (std::exchange(wait.walk, 0) != 0) wait.place = from->pushed;
-    from->pass_marks(notices);
-    notices.announcers |= std::exchange(from->waiting, 0);
-    backends[from->slot].reset();
+    detach_records(*from, notices);
 }
 
 void BusState::detach(std::shared_ptr<QueueCore> queue, Notices& notices) {
     queue->detach();
     for (Shard& shard : shards) {
         const std::lock_guard lock(shard.mutex);
-        detach_from(shard, *queue);
+        detach_from(shard, 1u << queue->slot, 0);
     }
-    const std::lock_guard lock(queue->mutex);
-    while (queue->head) queue->head = std::move(queue->head->next);
-    queue->tail = nullptr;
-    queue->used = 0;
-    queue->bytes = 0;
-    queue->waits.clear();
-    notices.marks = true;
-    notices.announcers |= std::exchange(queue->waiting, 0);
-    backends[queue->slot].reset();
+    (void)queue->clear(notices);
+    detach_records(*queue, notices);
 }
 
 void Bus::remove_backend(const std::shared_ptr<BackendQueue>& queue) {
-    const std::lock_guard registration(state_->registration);
+    const std::lock_guard membership(state_->membership);
     if (!queue) return;
     Notices notices(*state_);
     if (state_->backends[queue->core_->slot] == queue->core_)
@@ -224,21 +243,17 @@ void Bus::remove_backend(const std::shared_ptr<BackendQueue>& queue) {
 
 Result<std::shared_ptr<BackendQueue>> Bus::replace_backend(const std::shared_ptr<BackendQueue>& old,
                                                            BackendOptions options) {
-    const std::lock_guard registration(state_->registration);
+    const std::lock_guard membership(state_->membership);
     if (!old || state_->backends[old->core_->slot] != old->core_)
         return Error{FLOWD_NOT_FOUND, "the backend to be replaced by " + options.name + " is gone"};
     // Both have a slot for a moment: the old one still has what it was told before.
-    auto& slots = state_->backends;
-    const auto free = std::find(slots.begin(), slots.end(), nullptr);
-    if (free == slots.end()) return no_slot("backend instances", max_backends);
-    *free = std::make_shared<QueueCore>(std::move(options), static_cast<unsigned>(free - slots.begin()), state_,
-                                        state_->clock.steady_ns());
-    const std::shared_ptr<QueueCore> fresh = *free;
+    auto fresh = state_->add_queue(std::move(options));
+    if (!fresh) return std::move(fresh).error();
     Notices notices(*state_);
-    state_->hand_over(old->core_, fresh, notices);
-    fresh->wake();
+    state_->hand_over(old->core_, *fresh, notices);
+    (*fresh)->wake();
     notices.fire();
-    return std::make_shared<BackendQueue>(fresh);
+    return std::make_shared<BackendQueue>(*fresh);
 }
 
 void Bus::set_queue_limits(const QueueLimits& limits) {

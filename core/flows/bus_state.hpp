@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // core/flows/bus_state.hpp: the inside of the bus. Locks are taken in this order and never the other way round:
-//   registration -> marks -> shards, ascending -> queues, ascending by slot -> sender stripes; catch-all -> queues.
+//   membership -> registration -> marks -> one shard -> queues, ascending by slot -> sender stripes; catch-all -> queues.
+// No lock but the first is held for a time that grows with the number of flows: whoever goes through the flow table does
+// so by for_each_record.
 // Nothing foreign is called with one of them held: wakes, on_room and on_marks are collected in Notices and fired
 // afterwards.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstddef>
@@ -22,6 +25,7 @@
 
 #include "core/flows/announcements.hpp"
 #include "core/flows/bus.hpp"
+#include "core/flows/bus_lock.hpp"
 #include "core/flows/flow_key.hpp"
 #include "core/flows/flow_store.hpp"
 #include "core/flows/flow_texts.hpp"
@@ -32,7 +36,7 @@
 
 namespace flowd::core {
 
-inline constexpr std::uint32_t records_per_lock = 1024;  ///< of a shard, looked at before its lock is given to others
+inline constexpr std::uint32_t records_per_lock = 16;  ///< of a shard, looked at before its lock is given to others
 inline constexpr std::int64_t never_ns = std::numeric_limits<std::int64_t>::max();
 
 struct Now {
@@ -52,12 +56,11 @@ struct Tally {
 };
 
 struct AnnouncerSlot {
-    // Written with registration and all shards locked; read under either.
-    std::string name;
-    std::uint16_t name_number = 0;  ///< in BusState::names
+    std::string name;                           ///< written with membership and registration locked; read under either
+    bool taken = false;                         ///< likewise
+    std::atomic<std::uint16_t> name_number{0};  ///< in BusState::names
     std::atomic<std::uint32_t> precedence{0};
-    std::uint64_t max_live = 0;
-    bool taken = false;
+    std::atomic<std::uint64_t> max_live{0};
     std::atomic<std::uint32_t> generation{0};
 
     std::atomic<std::uint64_t> live{0};
@@ -71,6 +74,7 @@ struct AnnouncerSlot {
     std::function<void(std::size_t)> on_marks;
     std::atomic<std::uint32_t> epoch{0};  ///< another one for each holder of the slot; changed with room_mutex held
     void set_callbacks(std::function<void()> room, std::function<void(std::size_t)> marks);
+    void set(const AnnouncerOptions& options, std::uint16_t number_of_name);
 
     void add(const Tally& tally);
     void reset_counters();
@@ -83,8 +87,25 @@ struct EndedFlow {
     std::int64_t due_ns;
 };
 
+/// Names of instances, for as long as the bus lives: events that wait point to them. A name never moves, so whoever was
+/// given its number may read it.
+class InstanceNames {
+  public:
+    /// The present number of the name, or a new one. One thread at a time.
+    std::uint16_t number_of(const std::string& name);
+    /// 0: the empty name.
+    [[nodiscard]] const std::string& operator[](std::uint16_t number) const {
+        return pages_[number / page_size][number % page_size];
+    }
+
+  private:
+    static constexpr std::size_t page_size = 256;
+    std::array<std::unique_ptr<std::string[]>, 256> pages_{std::make_unique<std::string[]>(page_size)};
+    std::size_t used_ = 1;
+};
+
 struct alignas(64) Shard {
-    mutable std::mutex mutex;
+    mutable BusLock<Guards::shard> mutex;
     FlowStore store;
     TextPool texts;
     KeptAttachments kept;
@@ -95,6 +116,10 @@ struct alignas(64) Shard {
     std::uint32_t takes_start = 0;  ///< ... and what they accept
     std::uint32_t takes_ongoing = 0;
     std::uint32_t takes_end = 0;
+    /// A backend that was removed from this shard, as a bit, while some records still have its bits set ...
+    std::uint32_t detaching = 0;
+    std::uint32_t successor = 0;  ///< ... and the successor that is told the ends which it missed
+    FlowLimits limits;
     std::deque<EndedFlow> tombstones;
     std::deque<EndedFlow> owed;              ///< past their tombstone, waiting for a backend
     std::int64_t next_expiry_ns = never_ns;  ///< no live flow expires earlier
@@ -109,10 +134,10 @@ class SenderCounts {
 
   private:
     struct Stripe {
-        std::mutex mutex;
+        BusLock<Guards::senders> mutex;
         std::unordered_map<std::uint64_t, std::uint64_t> live;
     };
-    std::array<Stripe, 16> stripes_;
+    std::array<Stripe, 256> stripes_;  ///< so many that none becomes large: it grows under a shard's lock
 };
 
 struct CatchAll {
@@ -129,6 +154,12 @@ struct Mark {
     std::uint32_t slot;
     std::uint32_t epoch;
 };
+
+/// Calls f(slot) for each bit of a mask.
+template <typename Mask, typename Function>
+void for_each_bit(Mask mask, Function&& f) {
+    for (; mask != 0; mask &= mask - 1) f(static_cast<unsigned>(__builtin_ctzll(mask)));
+}
 
 /// The queues of one event, locked together: either all take it or none does.
 class Gate {
@@ -154,13 +185,17 @@ static_assert(nobody >= Bus::max_announcers);
 
 struct BusState : std::enable_shared_from_this<BusState> {
     static constexpr std::uint32_t shard_count = 32;
+    static constexpr std::uint32_t all_shards = 0xffffffff;
 
     BusState(const FlowLimits& flow_limits, Clock time, std::unique_ptr<SocketProbe> socket_probe);
 
     [[nodiscard]] Now now() const { return {clock.steady_ns(), clock.system_ns()}; }
     [[nodiscard]] Shard& shard_of(std::uint64_t key_hash) { return shards[key_hash >> 59]; }
     void expect(const std::byte* event);  ///< this one comes soon
-    [[nodiscard]] std::vector<std::unique_lock<std::mutex>> lock_all();
+    /// f(shard, record) for each record in use of these shards (as bits), under the shard's lock. Goes on to the next
+    /// shard after a few records, so that whoever waits for a lock gets it.
+    template <typename Function>
+    void for_each_record(std::uint32_t of_shards, Notices& notices, Function&& f);
 
     // bus_announce.cpp: events in. `flow_id`: see flowd_host.emit.
     flowd_result announce(AnnouncerId id, const Incoming& in, Now now, Tally& tally, Notices& notices,
@@ -174,11 +209,10 @@ struct BusState : std::enable_shared_from_this<BusState> {
                             Notices& notices, std::uint64_t& flow_id);
     [[nodiscard]] bool may_end(const Shard& shard, const Flow& flow, AnnouncerId id, std::uint64_t sender) const;
     [[nodiscard]] bool is_start_of_ended(const Flow& ended, AnnouncerId id, const flowd_event& start, Now time) const;
-    bool charge(Flow& flow, AnnouncerId id, std::uint64_t sender,
-                Tally& tally);  ///< against the caps; false: one is reached
+    /// Against the caps; false: one is reached.
+    bool charge(const Shard& shard, Flow& flow, AnnouncerId id, std::uint64_t sender, Tally& tally);
     void fill(Shard& shard, Flow& flow, AnnouncerId id, const Incoming& in, FlowTexts texts, Now now);
     static void set_end(Flow& flow, std::int64_t end_ns, Tally& tally);
-    std::uint16_t number_of_name(const std::string& name);  ///< with registration and all shards locked
     [[nodiscard]] flowd_string name_of(const Flow& flow) const;
     void limit_older(Shard& shard, const Flow& flow);
     flowd_result set_catch_all(AnnouncerId id, const Incoming& in, Now now, Tally& tally, Notices& notices);
@@ -187,6 +221,14 @@ struct BusState : std::enable_shared_from_this<BusState> {
 
     // bus_deliver.cpp: what backends are told, and the end of records. The shard's lock is held.
     [[nodiscard]] Outgoing outgoing(const Flow& flow, std::uint32_t kind, std::int64_t time_ns) const;
+    /// Backends that have still to hear of the end of this ended flow.
+    [[nodiscard]] static std::uint32_t owed_to(const Shard& shard, const Flow& flow) {
+        return ~flow.ended & (shard.active | shard.detaching);
+    }
+    /// Those that know of the start, or do not want to.
+    [[nodiscard]] static std::uint32_t started_for(const Shard& shard, const Flow& flow) {
+        return flow.started | ~shard.takes_start;
+    }
     [[nodiscard]] std::uint32_t lagging(const Shard& shard, const Flow& flow) const;  ///< owed something of an older flow
     [[nodiscard]] std::uint32_t up_to_date(const Shard& shard, const Flow& flow) const;
     /// Tells one backend all it does not know of this key; false when its queue has no room for that.
@@ -199,14 +241,14 @@ struct BusState : std::enable_shared_from_this<BusState> {
     void push_ongoing(Shard& shard, const Flow& flow, const Outgoing& event, std::int64_t now, Notices& notices);
     /// A live flow has ended; its tombstone has been laid before, since that needs memory.
     void close(Shard& shard, Flow& flow, std::uint32_t told, Now now);
-    [[nodiscard]] EndedFlow tombstone_of(const Flow& flow, Now now) const;
+    [[nodiscard]] static EndedFlow tombstone_of(const Shard& shard, const Flow& flow, Now now);
     void expire(Shard& shard, Flow& flow, Expiry reason, Now now, Notices& notices);
     void mark_ended(Shard& shard, Flow& flow, std::uint32_t to);
     void settle(Shard& shard, Flow& flow);  ///< removes the record when nobody needs it any more
     void drop(Shard& shard, Flow& flow);
     void give_up(Shard& shard, Flow& flow);
     bool reclaim(Shard& shard, std::uint32_t keep);
-    [[nodiscard]] std::int64_t expiry_of(const Flow& flow) const;
+    [[nodiscard]] static std::int64_t expiry_of(const Shard& shard, const Flow& flow);
 
     void count_owed(const QueueCore& queue, Remains& remains);  ///< takes the shards' locks
 
@@ -219,8 +261,9 @@ struct BusState : std::enable_shared_from_this<BusState> {
 
     // bus_upkeep.cpp
     std::int64_t tick();
-    void bury(Shard& shard, std::int64_t now);
-    void sweep(Shard& shard, Now now);
+    void bury_all(std::int64_t now);
+    bool bury(Shard& shard, std::int64_t now);  ///< some of them; true: there may be more
+    void sweep(Now now);
     std::int64_t watch_stalls(std::int64_t now, Notices& notices);
     std::int64_t probe_sockets(Now now);              ///< answers when to look again
     void resync(QueueCore& queue, Notices& notices);  ///< as far as half of its queue; on the consumer's thread
@@ -230,13 +273,17 @@ struct BusState : std::enable_shared_from_this<BusState> {
     static std::uint32_t reporter(std::uint32_t slot, std::uint64_t sender);
 
     // bus_members.cpp
+    Result<std::shared_ptr<QueueCore>> add_queue(BackendOptions options);  ///< in a free slot
+    void remove_queue(const QueueCore& queue);
     void detach(std::shared_ptr<QueueCore> queue, Notices& notices);  // by value: its own place is emptied
-    void attach(const std::shared_ptr<QueueCore>& queue);
     /// From one moment on, for each flow, `to` is told and `from` no longer; what `from` was told it can still take.
-    void hand_over(std::shared_ptr<QueueCore> from, const std::shared_ptr<QueueCore>& to, Notices& notices);
-    void inherit_owed(Shard& shard, std::uint32_t from, std::uint32_t to);  ///< ends that were missed, not queued
-    void attach_to(Shard& shard, const QueueCore& queue);
-    void detach_from(Shard& shard, const QueueCore& queue);
+    void hand_over(const std::shared_ptr<QueueCore>& from, const std::shared_ptr<QueueCore>& to, Notices& notices);
+    static void attach_to(Shard& shard, const QueueCore& queue);
+    static void detach_from(Shard& shard, std::uint32_t from, std::uint32_t successor);
+    void detach_records(const QueueCore& from, Notices& notices);  ///< after detach_from()
+    /// The backend that is detaching has nothing more to do with this record. False: the record is gone.
+    bool detach_record(Shard& shard, Flow& flow);
+    void detach_chain(Shard& shard, Flow& flow);  ///< likewise, with all older flows of its key; it may be gone
 
     [[nodiscard]] std::uint64_t announcers_called(flowd_string name);           ///< as bits
     [[nodiscard]] flowd_flow view(const Shard& shard, const Flow& flow) const;  ///< all but its texts
@@ -245,8 +292,8 @@ struct BusState : std::enable_shared_from_this<BusState> {
     const std::uint32_t own_scope;
     const KeyHash hash;
     std::unique_ptr<SocketProbe> probe;
-    std::int64_t probe_due_ns;
-    FlowLimits limits;  ///< written with all shards locked
+    std::int64_t probe_due_ns;  ///< of whoever calls tick()
+    std::atomic<bool> upkeep_over{false};
 
     std::array<Shard, shard_count> shards;
     std::atomic<std::uint64_t> live{0};
@@ -254,20 +301,20 @@ struct BusState : std::enable_shared_from_this<BusState> {
     std::atomic<std::uint64_t> owed{0};
     SenderCounts senders;
 
-    std::mutex registration;
+    std::mutex membership;  ///< members change one at a time, each as long as it takes
+    BusLock<Guards::registration> registration;
     std::array<AnnouncerSlot, Bus::max_announcers> announcers;
-    /// Names of instances, for as long as the bus lives: events that wait point to them. [0] is empty. Grows with
-    /// registration and all shards locked; read under either.
-    std::deque<std::string> names{std::string()};
-    /// Written under registration; read there, or under a shard's lock by whoever finds the slot's bit in `active`.
+    InstanceNames names;
+    /// Written with membership and registration locked; read under either, or under a shard's lock by whoever finds the
+    /// slot's bit in `active` or `detaching`.
     std::array<std::shared_ptr<QueueCore>, Bus::max_backends> backends;
 
-    std::mutex marks_mutex;
+    BusLock<Guards::marks> marks_mutex;
     std::deque<Mark> marks;  ///< in the order in which they were made
     std::uint64_t last_mark = 0;
     std::vector<std::shared_ptr<QueueCore>> sealed;  ///< handed over, and perhaps not empty: they count as well
 
-    std::mutex catch_all_mutex;
+    BusLock<Guards::catch_all> catch_all_mutex;
     std::array<CatchAll, Bus::max_announcers> catch_alls;
     CatchAll present_catch_all;
     std::uint64_t catch_all_sequence = 0;
@@ -286,10 +333,20 @@ struct BusState : std::enable_shared_from_this<BusState> {
     std::atomic<std::uint64_t> socket_dumps_failed{0};
 };
 
-/// Calls f(slot) for each bit of a mask.
-template <typename Mask, typename Function>
-void for_each_bit(Mask mask, Function&& f) {
-    for (; mask != 0; mask &= mask - 1) f(static_cast<unsigned>(__builtin_ctzll(mask)));
+template <typename Function>
+void BusState::for_each_record(std::uint32_t of_shards, Notices& notices, Function&& f) {
+    for (std::uint32_t first = 0; of_shards != 0; first += records_per_lock)
+        for_each_bit(of_shards, [&](unsigned number) {
+            Shard& shard = shards[number];
+            {
+                const std::lock_guard lock(shard.mutex);
+                const std::uint32_t stop = std::min(shard.store.end(), first + records_per_lock);
+                for (std::uint32_t index = first; index < stop; ++index)
+                    if (shard.store[index].state != FlowState::free) f(shard, shard.store[index]);
+                if (first + records_per_lock >= shard.store.end()) of_shards &= ~(1u << number);
+            }
+            notices.fire();
+        });
 }
 
 }  // namespace flowd::core

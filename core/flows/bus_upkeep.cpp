@@ -42,10 +42,14 @@ bool has_ended(const Flow* flow) {
 }
 
 /// The backend of this bit has been told all there is to tell of this key.
-bool knows(const Flow& flow, std::uint32_t bit) {
+bool knows(const Shard& shard, const Flow& flow, std::uint32_t bit) {
     if (flow.older != FlowStore::none) return false;
-    if (flow.state == FlowState::ended) return (flow.started & flow.ended & bit) != 0;
-    return (flow.started & flow.tagged & bit) != 0;
+    if (flow.state == FlowState::ended) return (BusState::started_for(shard, flow) & flow.ended & bit) != 0;
+    return (BusState::started_for(shard, flow) & ~flow.retag & bit) != 0;
+}
+
+std::int64_t sweep_interval(const FlowLimits& limits) {
+    return std::clamp(limits.idle_timeout_ns / 16, second_ns / 10, 10 * second_ns);
 }
 
 /// Catching up takes half of a queue; the other half is for what happens now.
@@ -58,82 +62,73 @@ bool has_half(const QueueCore& queue) {
 
 std::int64_t BusState::tick() {
     const Now time = now();
-    Notices notices(*this);
+    if (upkeep_over) return never_ns;
+    bury_all(time.steady);
+    sweep(time);
+    if (probe && time.steady >= probe_due_ns) probe_due_ns = probe_sockets(time);
     std::int64_t due = time.steady + 60 * second_ns;
-    std::int64_t sweep_interval = 0;
-    bool probing = false;
-    for (Shard& shard : shards) {
-        bool expiring = false;
-        {
-            const std::lock_guard lock(shard.mutex);
-            bury(shard, time.steady);
-            if (!shard.tombstones.empty()) due = std::min(due, shard.tombstones.front().due_ns);
-            sweep_interval = std::clamp(limits.idle_timeout_ns / 16, second_ns / 10, 10 * second_ns);
-            expiring = time.steady >= std::max(shard.next_expiry_ns, shard.swept_ns + sweep_interval);
-            // A flow that starts after this tick cannot be due before one of these has passed.
-            due = std::min(due, time.steady + std::min(limits.idle_timeout_ns, limits.max_age_ns));
-            probing = probe && limits.probe_interval_ns > 0;
-            if (probing) due = std::min(due, probe_due_ns);
-        }
-        if (expiring) sweep(shard, time);
-        {
-            const std::lock_guard lock(shard.mutex);
-            due = std::min(due, std::max(shard.next_expiry_ns, shard.swept_ns + sweep_interval));
-        }
+    for (const Shard& shard : shards) {
+        const std::lock_guard lock(shard.mutex);
+        if (!shard.tombstones.empty()) due = std::min(due, shard.tombstones.front().due_ns);
+        due = std::min(due, std::max(shard.next_expiry_ns, shard.swept_ns + sweep_interval(shard.limits)));
+        // A flow that starts after this tick cannot be due before one of these has passed.
+        due = std::min(due, time.steady + std::min(shard.limits.idle_timeout_ns, shard.limits.max_age_ns));
     }
-    if (probing && time.steady >= probe_due_ns) {
-        const std::int64_t next = probe_sockets(time);
-        const std::lock_guard lock(shards[0].mutex);
-        probe_due_ns = next;
-        due = std::min(due, probe_due_ns);
-    }
+    if (probe) due = std::min(due, probe_due_ns);
+    Notices notices(*this);
     due = std::min(due, watch_stalls(time.steady, notices));
     notices.fire();
     return std::max(due, time.steady + second_ns / 100);
 }
 
-void BusState::bury(Shard& shard, std::int64_t now_ns) {
-    while (!shard.tombstones.empty()) {
+void BusState::bury_all(std::int64_t now_ns) {
+    for (std::uint32_t left = all_shards; left != 0;)
+        for_each_bit(left, [&](unsigned number) {
+            const std::lock_guard lock(shards[number].mutex);
+            if (!bury(shards[number], now_ns)) left &= ~(1u << number);
+        });
+}
+
+bool BusState::bury(Shard& shard, std::int64_t now_ns) {
+    std::uint32_t left = records_per_lock;
+    for (; !shard.tombstones.empty() && left > 0; --left) {
         const EndedFlow entry = shard.tombstones.front();
         Flow* const flow = shard.store.by_id(entry.id);
         if (has_ended(flow)) {
             if (entry.due_ns > now_ns) break;
             flow->tombstone_over = true;
-            if ((~flow->ended & shard.active) != 0)
+            if (owed_to(shard, *flow) != 0)
                 shard.owed.push_back(entry);
             else
                 drop(shard, *flow);
         }
         shard.tombstones.pop_front();
     }
-    while (!shard.owed.empty() && !has_ended(shard.store.by_id(shard.owed.front().id))) shard.owed.pop_front();
-    if (shard.texts.size() > shard.store.end()) shard.texts.prune();
+    for (; !shard.owed.empty() && left > 0 && !has_ended(shard.store.by_id(shard.owed.front().id)); --left)
+        shard.owed.pop_front();
+    if (left > 0 && shard.texts.is_full()) shard.texts.prune();
+    return left == 0;
 }
 
-void BusState::sweep(Shard& shard, Now time) {
-    Notices notices(*this);
-    bool more = true;
-    for (std::uint32_t index = 0; more;) {
-        {
-            const std::lock_guard lock(shard.mutex);
-            if (index == 0) {
-                shard.swept_ns = time.steady;
-                shard.next_expiry_ns = never_ns;
-            }
-            const std::uint32_t stop = std::min(shard.store.end(), index + records_per_lock);
-            for (; index < stop; ++index) {
-                Flow& flow = shard.store[index];
-                if (flow.state != FlowState::live) continue;
-                const std::int64_t at = expiry_of(flow);
-                if (at <= time.steady)
-                    expire(shard, flow, flow.flags & FLOWD_METERED ? Expiry::idle : Expiry::age, time, notices);
-                else
-                    shard.next_expiry_ns = std::min(shard.next_expiry_ns, at);
-            }
-            more = index < shard.store.end();
-        }
-        notices.fire();
+void BusState::sweep(Now time) {
+    std::uint32_t expiring = 0;
+    for (std::uint32_t i = 0; i < shard_count; ++i) {
+        Shard& shard = shards[i];
+        const std::lock_guard lock(shard.mutex);
+        if (time.steady < std::max(shard.next_expiry_ns, shard.swept_ns + sweep_interval(shard.limits))) continue;
+        expiring |= 1u << i;
+        shard.swept_ns = time.steady;
+        shard.next_expiry_ns = never_ns;
     }
+    Notices notices(*this);
+    for_each_record(expiring, notices, [&](Shard& shard, Flow& flow) {
+        if (flow.state != FlowState::live || upkeep_over) return;
+        const std::int64_t at = expiry_of(shard, flow);
+        if (at <= time.steady)
+            expire(shard, flow, flow.flags & FLOWD_METERED ? Expiry::idle : Expiry::age, time, notices);
+        else
+            shard.next_expiry_ns = std::min(shard.next_expiry_ns, at);
+    });
 }
 
 std::int64_t BusState::watch_stalls(std::int64_t now_ns, Notices& notices) {
@@ -154,7 +149,14 @@ std::int64_t BusState::watch_stalls(std::int64_t now_ns, Notices& notices) {
 }
 
 std::int64_t BusState::probe_sockets(Now time) {
-    if (live.load(std::memory_order_relaxed) == 0) return time.steady + limits.probe_interval_ns;
+    std::int64_t interval = 0;
+    {
+        const std::lock_guard lock(shards[0].mutex);
+        interval = shards[0].limits.probe_interval_ns;
+    }
+    if (interval <= 0) return time.steady + 10 * second_ns;  // another reload may turn it on
+    if (live.load(std::memory_order_relaxed) == 0) return time.steady + interval;
+    const std::int64_t begin = clock.steady_ns();
     socket_dumps.fetch_add(1, std::memory_order_relaxed);
     auto addresses = probe->addresses();
     const auto result = probe->dump([this](const flowd_key& tuple) {
@@ -168,32 +170,20 @@ std::int64_t BusState::probe_sockets(Now time) {
         shard.store[index].socket_marked = true;
     });
     const bool complete = result.ok() && addresses.ok();
-    if (!complete) socket_dumps_failed.fetch_add(1, std::memory_order_relaxed);
+    if (!complete && !upkeep_over) socket_dumps_failed.fetch_add(1, std::memory_order_relaxed);
     const OwnAddresses own(addresses.ok() ? std::move(*addresses) : std::vector<Address>());
     Notices notices(*this);
-    for (Shard& shard : shards) {
-        bool more = true;
-        for (std::uint32_t index = 0; more;) {
-            {
-                const std::lock_guard lock(shard.mutex);
-                const std::uint32_t stop = std::min(shard.store.end(), index + records_per_lock);
-                for (; index < stop; ++index) {
-                    Flow& flow = shard.store[index];
-                    if (flow.state != FlowState::live) continue;
-                    const bool marked = flow.socket_marked;
-                    flow.socket_marked = false;
-                    if (!complete) continue;  // an incomplete picture proves nothing
-                    const bool missing = !marked && (flow.socket_known || own.must_have_socket(flow));
-                    flow.socket_missed = missing ? (flow.socket_missed + 1) & 7 : 0;
-                    if (flow.socket_missed >= dumps_without) expire(shard, flow, Expiry::socket_gone, time, notices);
-                }
-                more = index < shard.store.end();
-            }
-            notices.fire();
-        }
-    }
-    const std::int64_t cost = clock.steady_ns() - time.steady;
-    return time.steady + std::max(limits.probe_interval_ns, probe_share * cost);
+    for_each_record(all_shards, notices, [&](Shard& shard, Flow& flow) {
+        if (flow.state != FlowState::live || upkeep_over) return;
+        const bool marked = flow.socket_marked;
+        flow.socket_marked = false;
+        if (!complete) return;  // an incomplete picture proves nothing
+        const bool missing = !marked && (flow.socket_known || own.must_have_socket(flow));
+        flow.socket_missed = missing ? (flow.socket_missed + 1) & 7 : 0;
+        if (flow.socket_missed >= dumps_without) expire(shard, flow, Expiry::socket_gone, time, notices);
+    });
+    const std::int64_t end = clock.steady_ns();
+    return begin + std::max(interval, probe_share * (end - begin));
 }
 
 void BusState::resync(QueueCore& queue, Notices& notices) {
@@ -207,25 +197,31 @@ void BusState::resync(QueueCore& queue, Notices& notices) {
             ++queue.walks;
             queue.missed = false;  // what is missed from here on needs another walk
             queue.walking = true;
-            queue.walk_shard = 0;
-            queue.walk_index = 0;
+            queue.walk = {};
         }
-        for (; queue.walk_shard < shard_count; ++queue.walk_shard, queue.walk_index = 0) {
-            Shard& shard = shards[queue.walk_shard];
-            for (bool more = true; more;) {
+        for (bool more = true; more;) {
+            QueueCore::Walk& walk = queue.walk;
+            {
+                Shard& shard = shards[walk.shard];
                 const Now time = now();
                 const std::lock_guard lock(shard.mutex);
                 // The slot may be somebody else's by now.
                 if (!queue.attached || !(shard.active & bit)) return;
-                const std::uint32_t stop = std::min(shard.store.end(), queue.walk_index + records_per_lock);
-                for (; queue.walk_index < stop; ++queue.walk_index) {
-                    Flow& flow = shard.store[queue.walk_index];
+                const std::uint32_t stop = std::min(shard.store.end(), walk.first + records_per_lock);
+                for (; walk.index < stop; ++walk.index) {
+                    Flow& flow = shard.store[walk.index];
                     // What came before a flow of the same key is told with it, in order.
-                    if (flow.state == FlowState::free || flow.superseded || knows(flow, bit)) continue;
+                    if (flow.state == FlowState::free || flow.superseded || knows(shard, flow, bit)) continue;
                     if (!has_half(queue) || !bring_up(shard, flow, queue, FLOWD_RESYNC, time, notices)) return;
                 }
-                more = queue.walk_index < shard.store.end();
+                walk.more = walk.more || walk.first + records_per_lock < shard.store.end();
             }
+            if (++walk.shard == shard_count) {
+                walk.shard = 0;
+                walk.first += records_per_lock;
+                more = std::exchange(walk.more, false);
+            }
+            walk.index = walk.first;
         }
         queue.walk_ended(notices);
     }

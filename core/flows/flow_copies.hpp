@@ -14,7 +14,11 @@ namespace flowd::core {
 /// Holds the texts that the copies point to. Announcers' names live as long as the bus.
 class FlowCopies {
   public:
-    void reserve(std::size_t count) { flows_.reserve(count); }
+    /// So that add() needs no memory.
+    void reserve(std::size_t count) {
+        flows_.reserve(count);
+        texts_.reserve(count);
+    }
     void clear() {
         flows_.clear();
         texts_.clear();

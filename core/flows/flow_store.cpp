@@ -1,21 +1,36 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/flows/flow_store.hpp"
 
+#include <algorithm>
+#include <functional>
 #include <utility>
 
 namespace flowd::core {
 
 static_assert(sizeof(Flow) <= 192, "a flow with its share of the index must stay within 216 bytes");
 
+namespace {
+
+// Of the former index with each new record. It is empty long before the present one is full.
+constexpr std::uint32_t moved_at_a_time = 64;
+
+}  // namespace
+
 std::uint32_t FlowStore::find(const flowd_key& key, std::uint32_t hash, Match& direction) const {
-    if (buckets_.empty()) return none;
-    for (std::uint32_t at = hash & mask_;; at = (at + 1) & mask_) {
-        const Bucket& bucket = buckets_[at];
-        if (bucket.index == none) return none;
-        if (bucket.hash != hash) continue;
-        prefetch(bucket.index);  // the rest of the record, while its key is compared
-        direction = match((*this)[bucket.index].key, key);
-        if (direction != Match::none) return bucket.index;
+    const std::uint32_t found = find_in(buckets_, key, hash, direction);
+    return found != none || former_.size() == 0 ? found : find_in(former_, key, hash, direction);
+}
+
+std::uint32_t FlowStore::find_in(const Index& buckets, const flowd_key& key, std::uint32_t hash, Match& direction) const {
+    if (buckets.size() == 0) return none;
+    for (std::uint32_t at = hash & buckets.mask();; at = (at + 1) & buckets.mask()) {
+        const Bucket& bucket = buckets[at];
+        if (bucket.place == empty) return none;
+        if (bucket.hash != hash || bucket.place == moved) continue;
+        const std::uint32_t index = bucket.place - 1;
+        prefetch(index);  // the rest of the record, while its key is compared
+        direction = match((*this)[index].key, key);
+        if (direction != Match::none) return index;
     }
 }
 
@@ -25,6 +40,7 @@ void FlowStore::prefetch(std::uint32_t index) const {
 }
 
 void FlowStore::reserve() {
+    move_some();
     if ((linked_ + 1) * std::uint64_t{8} > buckets_.size() * std::uint64_t{7}) grow();
     if (free_ == none && used_ == pages_.size() * page_size) pages_.push_back(std::make_unique<Flow[]>(page_size));
 }
@@ -47,35 +63,48 @@ std::uint32_t FlowStore::add() {
     return index;
 }
 
+void FlowStore::place(Bucket bucket) {
+    std::uint32_t at = bucket.hash & buckets_.mask();
+    while (buckets_[at].place != empty) at = (at + 1) & buckets_.mask();
+    buckets_[at] = bucket;
+}
+
 void FlowStore::link(std::uint32_t index, std::uint32_t hash) {
-    std::uint32_t at = hash & mask_;
-    while (buckets_[at].index != none) at = (at + 1) & mask_;
-    buckets_[at] = {index, hash};
+    place({index + 1, hash});
     ++linked_;
 }
 
-std::uint32_t FlowStore::position_of(std::uint32_t index, std::uint32_t hash) const {
-    std::uint32_t at = hash & mask_;
-    while (buckets_[at].index != index) at = (at + 1) & mask_;
-    return at;
+FlowStore::Bucket& FlowStore::bucket_of(std::uint32_t index, std::uint32_t hash) {
+    for (std::uint32_t at = hash & buckets_.mask(); buckets_[at].place != empty; at = (at + 1) & buckets_.mask())
+        if (buckets_[at].place == index + 1) return buckets_[at];
+    std::uint32_t at = hash & former_.mask();
+    while (former_[at].place != index + 1) at = (at + 1) & former_.mask();
+    return former_[at];
 }
 
 void FlowStore::relink(std::uint32_t from, std::uint32_t to, std::uint32_t hash) {
-    buckets_[position_of(from, hash)].index = to;
+    bucket_of(from, hash).place = to + 1;
 }
 
 void FlowStore::unlink(std::uint32_t index, std::uint32_t hash) {
-    std::uint32_t hole = position_of(index, hash);
+    Bucket& bucket = bucket_of(index, hash);
+    --linked_;
+    const std::less<const Bucket*> before;
+    if (before(&bucket, buckets_.data()) || !before(&bucket, buckets_.data() + buckets_.size())) {
+        bucket.place = moved;
+        return;
+    }
+    auto hole = static_cast<std::uint32_t>(&bucket - buckets_.data());
+    const std::uint32_t mask = buckets_.mask();
     // Those behind the hole move up when that brings them no further than to their own place.
-    for (std::uint32_t at = (hole + 1) & mask_; buckets_[at].index != none; at = (at + 1) & mask_) {
-        const std::uint32_t home = buckets_[at].hash & mask_;
-        if (((at - home) & mask_) >= ((at - hole) & mask_)) {
+    for (std::uint32_t at = (hole + 1) & mask; buckets_[at].place != empty; at = (at + 1) & mask) {
+        const std::uint32_t home = buckets_[at].hash & mask;
+        if (((at - home) & mask) >= ((at - hole) & mask)) {
             buckets_[hole] = buckets_[at];
             hole = at;
         }
     }
-    buckets_[hole].index = none;
-    --linked_;
+    buckets_[hole].place = empty;
 }
 
 void FlowStore::remove(std::uint32_t index) {
@@ -86,20 +115,29 @@ void FlowStore::remove(std::uint32_t index) {
 }
 
 void FlowStore::grow() {
-    const auto size = static_cast<std::uint32_t>(buckets_.empty() ? 64 : buckets_.size() * 2);
-    std::vector<Bucket> old(size, Bucket{none, 0});
-    old.swap(buckets_);
-    mask_ = size - 1;
-    hint_mask_.store(mask_, std::memory_order_relaxed);
+    while (former_.size() != 0) move_some();
+    Index larger(buckets_.size() == 0 ? 64 : buckets_.size() * 2);
+    former_ = std::exchange(buckets_, std::move(larger));
+    moved_up_to_ = 0;
+    hint_mask_.store(buckets_.mask(), std::memory_order_relaxed);
     hint_buckets_.store(buckets_.data(), std::memory_order_relaxed);
-    linked_ = 0;
-    for (const Bucket& bucket : old)
-        if (bucket.index != none) link(bucket.index, bucket.hash);
+}
+
+void FlowStore::move_some() {
+    if (former_.size() == 0) return;
+    const std::uint32_t stop = std::min(former_.size(), moved_up_to_ + moved_at_a_time);
+    for (; moved_up_to_ < stop; ++moved_up_to_) {
+        Bucket& bucket = former_[moved_up_to_];
+        if (bucket.place == empty) continue;  // and stays so: a search ends there
+        if (bucket.place != moved) place(bucket);
+        bucket.place = moved;
+    }
+    if (stop == former_.size()) former_ = Index();
 }
 
 std::size_t FlowStore::bytes() const {
     return pages_.size() * page_size * sizeof(Flow) + pages_.capacity() * sizeof(pages_[0]) +
-           buckets_.capacity() * sizeof(Bucket);
+           (std::size_t{buckets_.size()} + former_.size()) * sizeof(Bucket);
 }
 
 }  // namespace flowd::core

@@ -5,7 +5,9 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <memory>
+#include <new>
 #include <vector>
 
 #include "core/flows/flow_key.hpp"
@@ -45,10 +47,10 @@ struct Flow {
     FlowTexts texts;
     std::uint32_t usage_source;  ///< FLOWD_USAGE_*
     std::uint32_t usage_by;      ///< whose report it is
-    // One bit per backend slot: what it has been told, or does not want to know.
-    std::uint32_t started;
-    std::uint32_t tagged;
-    std::uint32_t ended;
+    // One bit per backend slot.
+    std::uint32_t started;    ///< has been told the start
+    std::uint32_t retag;      ///< live: has not been told the present tag, but one before
+    std::uint32_t ended;      ///< has been told the end, or does not want to know
     std::uint32_t older;      ///< an ended flow of the same key that some backend is still owed; of a free record: the next
     std::uint32_t kept;       ///< of the shard's KeptAttachments
     std::uint32_t further;    ///< of the shard's Announcements
@@ -132,17 +134,46 @@ class FlowStore {
   private:
     static constexpr std::uint32_t page_size = 64;
     struct Bucket {
-        std::uint32_t index;
+        std::uint32_t place;  ///< the record's index plus one
         std::uint32_t hash;
     };
+    static constexpr std::uint32_t empty = 0, moved = none;  ///< as a place; moved: it is in the present index
 
-    [[nodiscard]] std::uint32_t position_of(std::uint32_t index, std::uint32_t hash) const;
+    /// Open addressing, linear. In the present index nothing marks a removal: what follows shifts back. Its memory is the
+    /// system's zeroes, taken as it is used: half a megabyte at once would keep the shard's lock for long.
+    class Index {
+      public:
+        Index() = default;
+        explicit Index(std::uint32_t size)
+            : buckets_(static_cast<Bucket*>(std::calloc(size, sizeof(Bucket)))), size_(size) {
+            if (!buckets_) throw std::bad_alloc();
+        }
+        [[nodiscard]] std::uint32_t size() const { return size_; }
+        [[nodiscard]] std::uint32_t mask() const { return size_ - 1; }
+        [[nodiscard]] const Bucket* data() const { return buckets_.get(); }
+        [[nodiscard]] Bucket& operator[](std::uint32_t at) { return buckets_[at]; }
+        [[nodiscard]] const Bucket& operator[](std::uint32_t at) const { return buckets_[at]; }
+
+      private:
+        struct Free {
+            void operator()(Bucket* buckets) const { std::free(buckets); }  // NOLINT: from calloc
+        };
+        std::unique_ptr<Bucket[], Free> buckets_;
+        std::uint32_t size_ = 0;
+    };
+
+    [[nodiscard]] std::uint32_t find_in(const Index& buckets, const flowd_key& key, std::uint32_t hash,
+                                        Match& direction) const;
+    [[nodiscard]] Bucket& bucket_of(std::uint32_t index, std::uint32_t hash);
+    void place(Bucket bucket);
     void grow();
+    void move_some();
     void prefetch(std::uint32_t index) const;
 
     std::vector<std::unique_ptr<Flow[]>> pages_;
-    std::vector<Bucket> buckets_;  ///< open addressing, linear, no markers: removal shifts back
-    std::uint32_t mask_ = 0;
+    Index buckets_;
+    Index former_;  ///< the smaller one before it, while it is moved a little with each new record
+    std::uint32_t moved_up_to_ = 0;
     std::uint32_t linked_ = 0;
     std::uint32_t used_ = 0;
     std::uint32_t free_ = none;

@@ -35,6 +35,7 @@ class FlowTexts {
     }
 
     [[nodiscard]] bool empty() const { return node_ == nullptr; }
+    [[nodiscard]] bool is(const FlowTexts& other) const { return node_ == other.node_; }  ///< the same copy
     [[nodiscard]] std::string_view application() const {
         return node_ ? std::string_view(node_->text).substr(0, node_->application_length) : std::string_view();
     }
@@ -59,20 +60,26 @@ class FlowTexts {
     Node* node_ = nullptr;
 };
 
-/// The texts in use in one shard. Guarded by the shard's lock.
+/// The texts in use in one shard. Guarded by the shard's lock, which is why it is bounded: what is more is not shared.
 class TextPool {
   public:
+    static constexpr std::size_t max_texts = 512;
+
     FlowTexts intern(std::string_view application, std::string_view rule) {
         if (application.empty() && rule.empty()) return {};
         const auto known = texts_.find({application, rule});
         if (known != texts_.end()) return known->second;
         FlowTexts fresh(application, rule);
+        if (is_full()) return fresh;
         texts_.emplace(Key{fresh.application(), fresh.rule()}, fresh);
         return fresh;
     }
     /// Gives up a flow's hold, and the texts with it when no other flow and no waiting event has them.
     void release(FlowTexts& texts) {
-        if (texts.holders() == 2) texts_.erase(texts_.find({texts.application(), texts.rule()}));
+        if (texts.holders() == 2) {
+            const auto known = texts_.find({texts.application(), texts.rule()});
+            if (known != texts_.end() && known->second.is(texts)) texts_.erase(known);
+        }
         texts.reset();
     }
     /// Forgets the texts that only waiting events had held when their flows went.
@@ -81,6 +88,7 @@ class TextPool {
             it = it->second.holders() == 1 ? texts_.erase(it) : std::next(it);
     }
     [[nodiscard]] std::size_t size() const { return texts_.size(); }
+    [[nodiscard]] bool is_full() const { return texts_.size() >= max_texts; }
 
   private:
     struct Key {

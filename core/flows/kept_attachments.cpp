@@ -69,7 +69,8 @@ std::optional<std::uint32_t> KeptAttachments::enter() {
         append(key_, to_view(kept.id));
         append(key_, to_view(kept.bytes));
     }
-    if (const auto known = numbers_.find(key_); known != numbers_.end()) return hold(known->second);
+    Numbers& numbers = numbers_of(key_);
+    if (const auto known = numbers.find(key_); known != numbers.end()) return hold(known->second);
     if (bytes_ + key_.size() > max_bytes) return std::nullopt;
     Set set{key_, Payload::copy(found_, {}), 1};
     if (free_.empty()) {
@@ -78,7 +79,7 @@ std::optional<std::uint32_t> KeptAttachments::enter() {
         free_.push_back(static_cast<std::uint32_t>(sets_.size()));
     }
     const std::uint32_t number = free_.back();
-    numbers_.emplace(key_, number);
+    numbers.emplace(key_, number);
     free_.pop_back();
     bytes_ += key_.size();
     sets_[number - 1] = std::move(set);
@@ -114,7 +115,7 @@ void KeptAttachments::release(std::uint32_t& number) {
     const std::uint32_t own = std::exchange(number, none);
     if (own == none || --sets_[own - 1].holders > 0) return;
     bytes_ -= sets_[own - 1].key.size();
-    numbers_.erase(sets_[own - 1].key);
+    numbers_of(sets_[own - 1].key).erase(sets_[own - 1].key);
     free_.push_back(own);
     sets_[own - 1] = {};
 }

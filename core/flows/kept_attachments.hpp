@@ -3,9 +3,12 @@
 // flows of a shard that have the same. Guarded by the shard's lock.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -48,7 +51,7 @@ class KeptAttachments {
     /// What an event carries that brought `own`, with the set `number` of its flow.
     [[nodiscard]] std::shared_ptr<const Payload> payload(std::uint32_t number, std::span<const flowd_attachment> own,
                                                          std::span<const flowd_sample> samples = {});
-    [[nodiscard]] std::size_t size() const { return numbers_.size(); }
+    [[nodiscard]] std::size_t size() const { return sets_.size() - free_.size(); }
 
   private:
     struct Set {
@@ -59,10 +62,13 @@ class KeptAttachments {
     /// The number of the set in `found_`, held; nothing: there is no room for it.
     std::optional<std::uint32_t> enter();
 
-    std::vector<Set> sets_;
+    std::deque<Set> sets_;  ///< which does not move them when it grows
     std::vector<std::uint32_t> free_;
     std::size_t bytes_ = 0;  ///< of the sets' keys
-    std::unordered_map<std::string, std::uint32_t> numbers_;
+    /// Several by the key's hash: one that held all would take long to grow, under the shard's lock.
+    using Numbers = std::unordered_map<std::string, std::uint32_t>;
+    std::array<Numbers, 16> numbers_;
+    [[nodiscard]] Numbers& numbers_of(const std::string& key) { return numbers_[std::hash<std::string>()(key) >> 60]; }
     std::string key_;                      ///< of the last look-up, kept for its memory
     std::vector<flowd_attachment> found_;  ///< likewise
 };

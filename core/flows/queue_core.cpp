@@ -38,9 +38,32 @@ void QueueCore::set(const QueueLimits& wanted) {
     limits.events = std::max<std::size_t>(limits.events, 1);
 }
 
+/// One by one: a long list must not end by recursion.
+void drop(std::unique_ptr<Chunk> list) {
+    while (list) list = std::move(list->next);
+}
+
 QueueCore::~QueueCore() {
-    // One by one: a long list must not end by recursion.
-    while (head) head = std::move(head->next);
+    drop(std::move(head));
+}
+
+Remains QueueCore::clear(Notices& notices) {
+    std::unique_ptr<Chunk> dropped;  // without the lock: whoever announces may wait for it
+    {
+        const std::lock_guard lock(mutex);
+        dropped = std::move(head);
+        tail = nullptr;
+        used = 0;
+        bytes = 0;
+        waits.clear();
+        notices.marks = true;
+        notices.announcers |= std::exchange(waiting, 0);
+    }
+    Remains remains;
+    for (const Chunk* chunk = dropped.get(); chunk != nullptr; chunk = chunk->next.get())
+        remains.add({chunk->events.data(), chunk->count});
+    drop(std::move(dropped));
+    return remains;
 }
 
 void QueueCore::reserve() {
@@ -152,27 +175,25 @@ void QueueCore::hold() {
 Remains QueueCore::close() {
     Remains remains;
     if (closed) return remains;
-    const auto add = [&remains](std::span<const flowd_event> events) {
-        for (const flowd_event& event : events) ++remains.events[event.kind];
-    };
-    add(std::exchange(rest, {}));
+    remains.add(std::exchange(rest, {}));
     held = false;
     Notices notices(*bus);
     if (attached && (missed || walking)) bus->count_owed(*this, remains);
-    const std::lock_guard lock(mutex);
-    closed = true;
-    while (head) {
-        add({head->events.data(), head->count});
-        head = std::move(head->next);
+    {
+        const std::lock_guard lock(mutex);
+        closed = true;
+        patient = false;
     }
-    tail = nullptr;
-    used = 0;
-    bytes = 0;
-    patient = false;
-    waits.clear();
-    notices.marks = true;
-    notices.announcers |= std::exchange(waiting, 0);
+    remains.add(clear(notices));
     return remains;
+}
+
+void Remains::add(std::span<const flowd_event> more) {
+    for (const flowd_event& event : more) ++events[event.kind];
+}
+
+void Remains::add(const Remains& more) {
+    for (std::size_t i = 0; i < events.size(); ++i) events[i] += more.events[i];
 }
 
 std::uint64_t Remains::total() const {

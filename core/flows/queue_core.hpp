@@ -18,6 +18,7 @@
 
 #include "core/flows/backend_queue.hpp"
 #include "core/flows/bus.hpp"
+#include "core/flows/bus_lock.hpp"
 #include "core/flows/counters.hpp"
 #include "core/flows/flow_texts.hpp"
 #include "core/flows/payload.hpp"
@@ -72,7 +73,7 @@ struct QueueCore {
     [[nodiscard]] bool takes(unsigned kind) const { return (accepts >> kind & 1) != 0; }
 
     /// Everything from here to `spare` is guarded by it. Taken with a shard's lock held; never the other way round.
-    mutable std::mutex mutex;
+    mutable BusLock<Guards::queue> mutex;
     QueueLimits limits;
     void set(const QueueLimits& wanted);
     [[nodiscard]] bool has_room(std::size_t more_bytes) const {
@@ -126,8 +127,14 @@ struct QueueCore {
     bool held = false;
     bool closed = false;  ///< written with `mutex` held
     std::atomic<bool> walking{false};
-    std::uint32_t walk_shard = 0;
-    std::uint32_t walk_index = 0;
+    /// Where the walk is: a few records of each shard in turn (see BusState::for_each_record).
+    struct Walk {
+        std::uint32_t shard = 0;
+        std::uint32_t first = 0;  ///< of those records
+        std::uint32_t index = 0;
+        bool more = false;  ///< some shard has further ones
+    };
+    Walk walk;
     std::uint64_t catch_all_version = 0;
     bool catch_all_told = false;
     flowd_event catch_all{};
@@ -146,6 +153,7 @@ struct QueueCore {
     void settle(Fate fate, std::size_t count);
     void hold();
     Remains close();
+    Remains clear(Notices& notices);  ///< answers what it had
 
   private:
     std::span<const flowd_event> offer(std::span<const flowd_event> events) { return rest = events; }

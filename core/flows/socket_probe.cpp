@@ -7,15 +7,19 @@
 #include <linux/sock_diag.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <sys/time.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
 #include <memory>
 #include <vector>
 
+#include "core/base/clock.hpp"
 #include "core/flows/flow_key.hpp"
 #include "flowd/address.hpp"
 #include "flowd/unique_fd.hpp"
@@ -27,7 +31,9 @@ namespace {
 constexpr std::uint32_t connected_states = (1u << TCP_ESTABLISHED) | (1u << TCP_SYN_SENT) | (1u << TCP_SYN_RECV) |
                                            (1u << TCP_FIN_WAIT1) | (1u << TCP_FIN_WAIT2) | (1u << TCP_CLOSE_WAIT) |
                                            (1u << TCP_LAST_ACK) | (1u << TCP_CLOSING);
-constexpr std::size_t buffer_size = 64 * 1024;  // the kernel fills up to 32 KiB at a time
+constexpr std::size_t buffer_size = 64 * 1024;       // the kernel fills up to 32 KiB at a time
+constexpr std::int64_t patience_ns = 1'000'000'000;  // of a read: the kernel answers at once or not at all
+constexpr std::int64_t most_ns = 10 * patience_ns;   // of a whole look
 
 struct Request {
     nlmsghdr header;
@@ -101,15 +107,38 @@ Result<bool> read(std::vector<char>& buffer, std::size_t length, std::uint8_t fa
 
 }  // namespace
 
+KernelSocketProbe::KernelSocketProbe() : interrupted_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
+
+void KernelSocketProbe::interrupt() {
+    const std::uint64_t once = 1;
+    (void)!write(interrupted_.get(), &once, sizeof once);
+}
+
+/// Until there is something to read.
+Result<void> KernelSocketProbe::wait(int fd, std::int64_t until_ns) const {
+    for (;;) {
+        std::array<pollfd, 2> watched{{{fd, POLLIN, 0}, {interrupted_.get(), POLLIN, 0}}};
+        const std::int64_t left = until_ns - steady_ns();
+        if (left <= 0) return Error{FLOWD_ERROR, "the answer of sock_diag took longer than 10 s"};
+        const int ready =
+            poll(watched.data(), watched.size(), static_cast<int>(std::min(left, patience_ns) / 1'000'000) + 1);
+        if (ready < 0 && errno == EINTR) continue;
+        if (ready < 0) return Error::from_errno(errno, "waiting for sock_diag");
+        if (watched[1].revents != 0) return Error{FLOWD_STOPPED, "the daemon is stopping"};
+        if (ready == 0) return Error{FLOWD_ERROR, "sock_diag did not answer within a second"};
+        return {};
+    }
+}
+
 Result<void> KernelSocketProbe::dump(const Visitor& visitor) {
     const UniqueFd fd(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG));
     if (fd.get() < 0) return Error::from_errno(errno, "opening a sock_diag socket");
-    const timeval patience{1, 0};  // the kernel answers at once or not at all
-    setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    const std::int64_t until = steady_ns() + most_ns;
     std::vector<char> buffer(buffer_size);
     for (const std::uint8_t family : {std::uint8_t{AF_INET}, std::uint8_t{AF_INET6}}) {
         if (auto asked = ask(fd.get(), family); !asked) return std::move(asked).error();
         for (bool more = true; more;) {
+            if (auto ready = wait(fd.get(), until); !ready) return ready;
             const ssize_t length = recv(fd.get(), buffer.data(), buffer.size(), MSG_TRUNC);
             if (length < 0 && errno == EINTR) continue;
             if (length < 0) return Error::from_errno(errno, "reading from sock_diag");

@@ -3,12 +3,14 @@
 // Source: include/uapi/linux/inet_diag.h, sock_diag(7).
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <vector>
 
 #include "flowd/abi/event.h"
 #include "flowd/address.hpp"
 #include "flowd/result.hpp"
+#include "flowd/unique_fd.hpp"
 
 namespace flowd::core {
 
@@ -23,13 +25,22 @@ class SocketProbe {
     virtual Result<void> dump(const Visitor& visitor) = 0;
     /// Of this network namespace, besides the loopback networks. An error as above.
     virtual Result<std::vector<Address>> addresses() = 0;
+    /// Any thread: a dump that is under way, and each later one, ends soon with an error.
+    virtual void interrupt() {}
 };
 
 /// NETLINK_SOCK_DIAG in the calling thread's network namespace: one dump per address family, no privilege needed.
 class KernelSocketProbe final : public SocketProbe {
   public:
+    KernelSocketProbe();
     Result<void> dump(const Visitor& visitor) override;
     Result<std::vector<Address>> addresses() override;
+    void interrupt() override;
+
+  private:
+    [[nodiscard]] Result<void> wait(int fd, std::int64_t until_ns) const;
+
+    UniqueFd interrupted_;  ///< an eventfd; without one a dump goes on until the kernel has answered
 };
 
 }  // namespace flowd::core

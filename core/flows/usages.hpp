@@ -4,7 +4,7 @@
 #pragma once
 
 #include <cstdint>
-#include <unordered_map>
+#include <map>
 
 #include "core/flows/flow_store.hpp"
 #include "flowd/abi/event.h"
@@ -29,7 +29,8 @@ class Usages {
         FlowTotals before;  ///< what was counted before the source began again
         FlowTotals last;    ///< the last report
     };
-    std::unordered_map<std::uint32_t, Base> bases_;  ///< by the record's place
+    std::map<std::uint32_t, Base>
+        bases_;  ///< by the record's place; a hash table takes long to grow, under the shard's lock
 };
 
 }  // namespace flowd::core

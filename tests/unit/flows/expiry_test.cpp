@@ -40,6 +40,17 @@ TEST_F(FlowExpiry, MeteredFlowsEndByIdleTime) {
     EXPECT_EQ(expired(Expiry::idle), 1u);
 }
 
+TEST_F(FlowExpiry, ManyTombstonesEndInOneTick) {
+    const auto api = announcer("api");
+    constexpr std::uint32_t flows = 10'000;
+    for (std::uint32_t i = 1; i <= flows; ++i) emit(api, start(i));
+    for (std::uint32_t i = 1; i <= flows; ++i) emit(api, end(i));
+    EXPECT_EQ(bus->counters().ended_kept, flows);
+    steady += 6 * second_ns;
+    bus->tick();
+    EXPECT_EQ(bus->counters().ended_kept, 0u);
+}
+
 TEST_F(FlowExpiry, AnnouncedFlowsEndByALongLimit) {
     const auto api = announcer("api");
     Backend firefly(*bus, "firefly");
@@ -111,6 +122,7 @@ class FakeProbe final : public SocketProbe {
         std::vector<flowd_key> connections;
         std::vector<Address> addresses;
         bool broken = false;
+        bool interrupted = false;
         int dumps = 0;
         std::function<void()> while_dumping;
     };
@@ -123,6 +135,7 @@ class FakeProbe final : public SocketProbe {
         return {};
     }
     Result<std::vector<Address>> addresses() override { return kernel_.addresses; }
+    void interrupt() override { kernel_.interrupted = true; }
 
   private:
     Kernel& kernel_;
@@ -289,6 +302,24 @@ TEST_F(LostEnds, LookingTakesAFiftiethOfTheTimeAtMost) {
     pass(1000);
     EXPECT_LE(kernel.dumps, 11);
     EXPECT_GE(kernel.dumps, 8);
+}
+
+TEST_F(SocketExpiry, AfterTheEndOfUpkeepATickDoesNothing) {
+    const auto api = announcer("api");
+    emit(api, start(1));
+    bus->end_upkeep();
+    EXPECT_TRUE(kernel.interrupted);
+    minutes(24 * 60 + 1);
+    EXPECT_EQ(kernel.dumps, 0);
+    EXPECT_EQ(bus->count(), 1u);
+}
+
+TEST(KernelSockets, AnInterruptedProbeEndsWithAnErrorAtOnce) {
+    KernelSocketProbe probe;
+    probe.interrupt();
+    const auto result = probe.dump([](const flowd_key&) {});
+    ASSERT_FALSE(result.ok());
+    EXPECT_EQ(result.error().code, FLOWD_STOPPED);
 }
 
 TEST(KernelSockets, TheProbeTellsTheAddressesOfThisHost) {

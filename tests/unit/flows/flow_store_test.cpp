@@ -3,6 +3,8 @@
 
 #include <map>
 #include <random>
+#include <utility>
+#include <vector>
 
 #include "core/flows/flow_key.hpp"
 #include "tests/unit/flows/support.hpp"
@@ -40,6 +42,37 @@ TEST(FlowStore, FindsWhatAMapFindsWhateverComesAndGoes) {
             ASSERT_EQ(direction, Match::reversed);
         }
     }
+}
+
+TEST(FlowStore, FindsEveryRecordWhileItsIndexGrows) {
+    FlowStore store(3);
+    std::vector<std::uint32_t> present;                            // numbers
+    std::vector<std::uint32_t> index_of(20'000, FlowStore::none);  // by number
+    std::mt19937 random(42);
+    const auto hash_of = [](std::uint32_t number) { return number * 0x9e3779b9u; };
+    const auto expect_found = [&](std::uint32_t number) {
+        Match direction = Match::none;
+        ASSERT_EQ(store.find(key_of(number), hash_of(number), direction), index_of[number]) << number;
+    };
+    for (std::uint32_t number = 0; number < index_of.size(); ++number) {
+        store.reserve();
+        const auto index = store.add();
+        store[index].key = key_of(number);
+        store[index].state = FlowState::live;
+        store.link(index, hash_of(number));
+        index_of[number] = index;
+        present.push_back(number);
+        if (number % 3 == 2) {
+            std::swap(present[random() % present.size()], present.back());
+            const std::uint32_t gone = present.back();
+            store.unlink(index_of[gone], hash_of(gone));
+            store.remove(std::exchange(index_of[gone], FlowStore::none));
+            present.pop_back();
+            expect_found(gone);
+        }
+        for (int i = 0; i < 5; ++i) expect_found(present[random() % present.size()]);
+    }
+    for (std::uint32_t number = 0; number < index_of.size(); ++number) expect_found(number);
 }
 
 TEST(FlowStore, AnIdIsNeverUsedTwice) {

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Announcers and backends come, are replaced by a reload, and go; the catch-all.
+#include <functional>
+#include <map>
+
 #include "tests/unit/flows/support.hpp"
 
 namespace flowd::core::test {
@@ -247,6 +250,87 @@ TEST_F(Members, AnEndThatThePredecessorMissedIsToldToTheSuccessor) {
     EXPECT_EQ(of_flow[1], "E");
     EXPECT_EQ(of_flow[2], "SE");
     EXPECT_EQ(bus->counters().owed, 0u);
+}
+
+/// A backend whose queue of one is full: it has been told the starts of 200 flows and is owed their ends. Who waits for
+/// room is called in the middle of its replacement and of its removal, when some records have been dealt with and others
+/// not.
+class MembersChange : public FlowsTest {
+  protected:
+    static constexpr std::uint32_t flows = 200;
+
+    MembersChange() {
+        for (std::uint32_t i = 1; i <= flows; ++i) {
+            emit(api, start(i));
+            old.take_all();
+        }
+        emit(api, start(9000));
+        const auto waiting = *bus->add_announcer({"waiting", FLOWD_PRECEDENCE_EXPLICIT, 0, [this] {
+                                                      ++called;
+                                                      if (meanwhile) meanwhile();
+                                                  }});
+        const auto one_more = start(9001);
+        EXPECT_EQ(bus->emit(waiting, &one_more, 1, sizeof one_more, nullptr), FLOWD_FULL);
+        steady += 2 * second_ns;
+        for (std::uint32_t i = 1; i <= flows; ++i) emit(api, end(i));
+        EXPECT_EQ(bus->counters().owed, flows);
+    }
+    /// "ES" of each flow, by its port.
+    static std::map<unsigned, std::string> by_flow(const std::vector<Received>& events) {
+        std::map<unsigned, std::string> out;
+        for (const auto& received : events) out[received.event.key.destination_port] += "?SOE"[received.event.kind];
+        return out;
+    }
+
+    AnnouncerId api = announcer("api");
+    Backend old{*bus, "firefly", all_kinds, small(1)};
+    std::function<void()> meanwhile;
+    int called = 0;
+};
+
+TEST_F(MembersChange, ASuccessorIsToldAMissedEndBeforeTheNextStartOfItsTuple) {
+    meanwhile = [this] {
+        for (std::uint32_t i = 1; i <= flows; ++i) emit(api, start(i));
+    };
+    auto fresh = bus->replace_backend(old.queue, {"firefly", all_kinds});
+    ASSERT_TRUE(fresh.ok());
+    EXPECT_EQ(called, 1);
+    EXPECT_EQ(story(old.take_all()), "S9000");
+    old.queue = *fresh;
+    const auto told = by_flow(old.take_all());
+    for (std::uint32_t i = 1; i <= flows; ++i) EXPECT_EQ(told.at(i), "ES") << i;
+    EXPECT_EQ(bus->counters().owed, 0u);
+}
+
+TEST_F(MembersChange, AMissedEndOutlivesItsTombstoneUntilTheSuccessorIsToldOfIt) {
+    meanwhile = [this] {
+        steady += 10 * second_ns;
+        bus->tick();
+    };
+    auto fresh = bus->replace_backend(old.queue, {"firefly", all_kinds});
+    ASSERT_TRUE(fresh.ok());
+    old.take_all();
+    old.queue = *fresh;
+    const auto told = by_flow(old.take_all());
+    for (std::uint32_t i = 1; i <= flows; ++i) EXPECT_EQ(told.at(i), "E") << i;
+    EXPECT_EQ(bus->counters().owed, 0u);
+    EXPECT_EQ(bus->counters().ended_kept, 0u);
+}
+
+TEST_F(MembersChange, ABackendMayBeRemovedWhileFlowsStartAndEndAndIsOwedNothingAfterwards) {
+    meanwhile = [this] {
+        for (std::uint32_t i = 1; i <= flows; ++i) emit(api, start(i));
+        for (std::uint32_t i = 1; i <= flows / 2; ++i) emit(api, end(i));
+    };
+    old.remove();
+    EXPECT_EQ(called, 1);
+    EXPECT_EQ(bus->counters().owed, 0u);
+    Backend next(*bus, "in the same slot");
+    const auto told = by_flow(next.take_all());
+    EXPECT_EQ(told.size(), flows / 2 + 1) << "the live ones";
+    for (std::uint32_t i = flows / 2 + 1; i <= flows; ++i) EXPECT_EQ(told.at(i), "S") << i;
+    pass(6);
+    EXPECT_EQ(bus->counters().ended_kept, 0u);
 }
 
 TEST_F(Members, ASuccessorThatAcceptsOtherKindsIsGivenAllLiveFlows) {
