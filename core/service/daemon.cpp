@@ -32,7 +32,7 @@ namespace {
 namespace fs = std::filesystem;
 using SteadyClock = std::chrono::steady_clock;
 
-constexpr std::chrono::seconds worker_patience{1};
+constexpr std::chrono::milliseconds worker_patience{1000};
 
 // At what instances find, for metrics and `status`.
 constexpr std::chrono::seconds first_look{10}, look_period{60};
@@ -90,11 +90,14 @@ class Daemon::Implementation {
                             Supervisor::WaitFor what);
     void main_loop();
     void tick_bus();
+    void tick_bus_after(std::int64_t next);
+    void run_aside(const std::function<void()>& job);
     void flush_notifications();
     void feed_watchdog();
     void reload();
     [[nodiscard]] std::string do_reload();
     ExitCode shut_down(ExitCode code);
+    [[nodiscard]] bool is_idle(Worker& worker, SteadyClock::time_point until);
     ExitCode end_hard();
     [[nodiscard]] std::string summary() const;
     void defer(std::chrono::milliseconds delay, std::function<void()> callback);
@@ -122,7 +125,10 @@ class Daemon::Implementation {
 
     std::optional<Signals> signals_;
     std::unique_ptr<Loop> loop_;
-    std::unique_ptr<Worker> worker_;  // after the loop, which its jobs wake
+    // After the loop, which their jobs wake.
+    std::unique_ptr<Worker> worker_;   // configurations, long answers
+    std::unique_ptr<Worker> upkeep_;   // what time brings to the flow table, the kernel's sockets, samples
+    std::unique_ptr<Worker> members_;  // coming and going of members of the bus, which the main thread awaits in its loop
     std::optional<PidFile> pid_file_;
     std::unique_ptr<Supervisor> supervisor_;
     std::unique_ptr<Sampling> sampling_;
@@ -137,7 +143,6 @@ class Daemon::Implementation {
     bool reload_wanted_ = false;
     bool notifications_wait_ = false;
     std::vector<control::Responder> reload_waiters_;
-    Loop::Id bus_timer_ = 0;
 };
 
 Daemon::Daemon(DaemonOptions options) : implementation_(std::make_unique<Implementation>(std::move(options))) {}
@@ -202,9 +207,11 @@ Result<void> Daemon::Implementation::set_up_loop() {
     auto loop = Loop::create();
     if (!loop) return std::move(loop).error();
     loop_ = std::move(*loop);
-    auto worker = Worker::start("worker");
-    if (!worker) return std::move(worker).error();
-    worker_ = std::move(*worker);
+    for (const auto& [place, name] : {std::pair(&worker_, "worker"), {&upkeep_, "upkeep"}, {&members_, "members"}}) {
+        auto worker = Worker::start(name);
+        if (!worker) return std::move(worker).error();
+        *place = std::move(*worker);
+    }
     if (auto watched = loop_->watch(signals_->fd(), FLOWD_IO_READ, [this](int, std::uint32_t) { on_signal(); }); !watched)
         return std::move(watched).error();
     return {};
@@ -256,9 +263,10 @@ Result<void> Daemon::Implementation::set_up() {
         Supervisor::Surroundings{services, [this] { loop_->wake(); },
                                  [this](const Supervisor::Condition& condition, SteadyClock::time_point deadline,
                                         Supervisor::WaitFor what) { return wait(condition, deadline, what); },
-                                 *logger_},
+                                 *logger_, [this](const std::function<void()>& job) { run_aside(job); }},
         settings_of(globals_));
-    sampling_ = std::make_unique<Sampling>(*bus_, *supervisor_, *loop_);
+    sampling_ = std::make_unique<Sampling>(*bus_, *supervisor_, *loop_,
+                                           [this](std::function<void()> job) { upkeep_->post(std::move(job)); });
     commands_ = std::make_unique<ControlCommands>(ControlCommands::Surroundings{
         *supervisor_, services, [this] { return status_; },
         [this](control::Responder respond) {
@@ -356,12 +364,29 @@ void Daemon::Implementation::main_loop() {
 }
 
 void Daemon::Implementation::tick_bus() {
-    const std::int64_t next = bus_->tick();
+    upkeep_->post([this] {
+        const std::int64_t next = bus_->tick();
+        (void)loop_->post([this, next] { tick_bus_after(next); });
+    });
+}
+
+void Daemon::Implementation::tick_bus_after(std::int64_t next) {
     const std::int64_t now = std::chrono::nanoseconds(SteadyClock::now().time_since_epoch()).count();
     // At least every second: what is due may move forward when the limits change.
     const auto delay = std::clamp<std::int64_t>(next - now, 10'000'000, 1'000'000'000);
-    loop_->cancel(bus_timer_);
-    bus_timer_ = loop_->timer(std::chrono::nanoseconds(delay), {}, [this] { tick_bus(); });
+    (void)loop_->timer(std::chrono::nanoseconds(delay), {}, [this] { tick_bus(); });
+}
+
+/// It takes time that grows with the flows and waits for nobody, so it is awaited whatever the hurry: what it uses must not
+/// go away meanwhile.
+void Daemon::Implementation::run_aside(const std::function<void()>& job) {
+    std::atomic<bool> done{false};
+    members_->post([this, &job, &done] {
+        job();
+        done = true;
+        loop_->wake();
+    });
+    while (!done) loop_->wait(std::chrono::hours(1));
 }
 
 void Daemon::Implementation::flush_notifications() {
@@ -443,14 +468,14 @@ ExitCode Daemon::Implementation::shut_down(ExitCode code) {
     server_.reset();
     pid_file_.reset();
     // A look-up that a directory service does not answer cannot be broken off.
-    const auto until = SteadyClock::now() + (stop_signals_ > 1 ? std::chrono::seconds(0) : worker_patience);
-    const auto idle = std::make_shared<std::atomic<bool>>(false);
-    worker_->post([this, idle] {
-        *idle = true;
-        loop_->wake();
-    });
-    if (!wait([&] { return idle->load(); }, until, Supervisor::WaitFor::stop)) {
+    const auto until = SteadyClock::now() + (stop_signals_ > 1 ? worker_patience / 10 : worker_patience);
+    if (bus_ != nullptr) bus_->end_upkeep();
+    if (!is_idle(*worker_, until)) {
         logger_->error("the configuration is still being read: not waited for");
+        return end_hard();
+    }
+    if (!is_idle(*upkeep_, until)) {
+        logger_->error("the kernel's sockets (sock_diag) are still being read: not waited for");
         return end_hard();
     }
     if (supervisor_ != nullptr && supervisor_->must_exit_hard()) {
@@ -465,6 +490,17 @@ ExitCode Daemon::Implementation::shut_down(ExitCode code) {
     }
     if (code == ExitCode::ok) logger_->info("stopped");
     return code;
+}
+
+bool Daemon::Implementation::is_idle(Worker& worker, SteadyClock::time_point until) {
+    const auto idle = std::make_shared<std::atomic<bool>>(false);
+    worker.post([this, idle] {
+        *idle = true;
+        loop_->wake();
+    });
+    while (!*idle && SteadyClock::now() < until)
+        loop_->wait(std::chrono::ceil<std::chrono::milliseconds>(until - SteadyClock::now()));
+    return *idle;
 }
 
 ExitCode Daemon::Implementation::end_hard() {

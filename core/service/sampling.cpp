@@ -18,6 +18,7 @@ void Sampling::collect() {
 }
 
 void Sampling::begin() {
+    if (*applying_) return;          // what the last round found is not yet in the flow table
     if (gate_ != nullptr) finish();  // somebody is late: what the others found is not held back
     auto gate = std::make_shared<SampleGate>([&loop = loop_] { loop.wake(); }, late_);
     bool any = false;
@@ -27,8 +28,11 @@ void Sampling::begin() {
 }
 
 void Sampling::finish() {
-    bus_.apply_samples(gate_->close());
-    gate_.reset();
+    *applying_ = true;
+    aside_([&bus = bus_, gate = std::move(gate_), applying = applying_] {
+        bus.apply_samples(gate->close());
+        *applying = false;
+    });
 }
 
 }  // namespace flowd::core

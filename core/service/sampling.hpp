@@ -5,7 +5,9 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <utility>
 
 #include "core/base/loop.hpp"
 #include "core/flows/bus.hpp"
@@ -16,8 +18,9 @@ namespace flowd::core {
 
 class Sampling {
   public:
-    /// All of them outlive it.
-    Sampling(Bus& bus, const Supervisor& supervisor, Loop& loop) : bus_(bus), supervisor_(supervisor), loop_(loop) {}
+    /// All of them outlive it, and what `aside` runs on another thread.
+    Sampling(Bus& bus, const Supervisor& supervisor, Loop& loop, std::function<void(std::function<void()>)> aside)
+        : bus_(bus), supervisor_(supervisor), loop_(loop), aside_(std::move(aside)) {}
     Sampling(const Sampling&) = delete;
     Sampling& operator=(const Sampling&) = delete;
     ~Sampling() = default;
@@ -34,8 +37,10 @@ class Sampling {
     Bus& bus_;
     const Supervisor& supervisor_;
     Loop& loop_;
+    const std::function<void(std::function<void()>)> aside_;
     Loop::Id timer_ = 0;
     const std::shared_ptr<std::atomic<std::uint64_t>> late_ = std::make_shared<std::atomic<std::uint64_t>>(0);
+    const std::shared_ptr<std::atomic<bool>> applying_ = std::make_shared<std::atomic<bool>>(false);
     std::shared_ptr<SampleGate> gate_;  ///< while a round is under way
 };
 

@@ -97,7 +97,7 @@ void Supervisor::give_up_on_late(const Instances& instances) {
                                                         seconds_text(settings_.start_timeout))));
         instance->request_stop(Clock::now(), FLOWD_STOP_FAILED);
         instance->abandon();
-        instance->detach();  // a queue that nobody takes from would hold everybody back
+        detach(*instance);  // a queue that nobody takes from would hold everybody back
     }
 }
 
@@ -123,10 +123,18 @@ bool Supervisor::bring_up(Instance& instance) {
 
 void Supervisor::attach(Instance& instance, Instance* predecessor) {
     if (!is_up_to(instance, InstanceState::prepared)) return;
-    const auto attached = instance.attach(settings_.queues, predecessor);
+    Result<void> attached;
+    surroundings_.aside([&] { attached = instance.attach(settings_.queues, predecessor); });
     if (attached) return;
     instance.refuse(problem_of(*instance.config(), attached.error().code, attached.error().message),
                     Clock::now() + settings_.stop_timeout);
+}
+
+void Supervisor::detach(Instance& instance) {
+    if (instance.on_bus())
+        surroundings_.aside([&] { instance.detach(); });
+    else
+        instance.detach();
 }
 
 void Supervisor::wait_stopped(const Instances& instances, std::chrono::nanoseconds timeout, std::uint32_t reason) {
@@ -146,19 +154,19 @@ void Supervisor::stop(bool hurry, std::uint32_t reason) {
     const Instances sources = select(instances_, false);
     wait_stopped(sources, timeout, reason);
     // What they announced ends with them; backends are told while they can still tell others.
-    for (Instance* source : sources) source->detach();
+    for (Instance* source : sources) detach(*source);
     wait_stopped(select(instances_, true), timeout, reason);
 }
 
 void Supervisor::reap() {
     for (const auto& instance : instances_)
-        if (instance->finished() && instance->state() == InstanceState::failed) instance->detach();
+        if (instance->finished() && instance->state() == InstanceState::failed) detach(*instance);
 }
 
 void Supervisor::dispose(std::unique_ptr<Instance> instance) {
     if (instance == nullptr) return;
     if (!instance->finished()) {
-        instance->detach();
+        detach(*instance);
         abandoned_.push_back(std::move(instance));
         return;
     }

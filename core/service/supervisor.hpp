@@ -31,6 +31,8 @@ class Supervisor {
         /// the condition holds.
         std::function<bool(const Condition&, Clock::time_point, WaitFor)> wait;
         spdlog::logger& logger;
+        /// Runs what takes longer the more flows there are, and returns when it is done.
+        std::function<void(const std::function<void()>&)> aside = [](const std::function<void()>& job) { job(); };
     };
     struct Settings {
         std::chrono::nanoseconds start_timeout = std::chrono::seconds(30);  ///< of each step of starting
@@ -80,6 +82,7 @@ class Supervisor {
     [[nodiscard]] bool bring_up(Instance& instance);
     /// Puts it on the bus; one that finds no place there is stopped.
     void attach(Instance& instance, Instance* predecessor);
+    void detach(Instance& instance);
     void dispose(std::unique_ptr<Instance> instance);
     [[nodiscard]] static ExitCode code_of(const Instance& instance);
     void warn_if_useless() const;

@@ -38,9 +38,9 @@ Supervisor::ReloadOutcome Supervisor::reload(std::vector<InstanceConfig> configs
     Instances leaving_sources, leaving_backends;
     for (Instance* old : plan.removed) (old->kind() == FLOWD_BACKEND ? leaving_backends : leaving_sources).push_back(old);
     wait_stopped(leaving_sources, settings_.stop_timeout, FLOWD_STOP_REMOVED);
-    for (Instance* old : leaving_sources) old->detach();
+    for (Instance* old : leaving_sources) detach(*old);
     wait_stopped(leaving_backends, settings_.stop_timeout, FLOWD_STOP_REMOVED);
-    for (Instance* old : leaving_backends) old->detach();
+    for (Instance* old : leaving_backends) detach(*old);
     outcome.removed = plan.removed.size();
 
     std::vector<std::unique_ptr<Instance>> next, before = std::move(instances_);

@@ -3,7 +3,7 @@
 // reads pages and visits, one asks for the counters, and two backends take. Two figures of each longest hold: by the
 // clock, and of the thread's own time, which other programs on the machine hardly lengthen; and the longest call of emit
 // with one event, by the clock, lock waits included. The floor is of the same run: a lock that no other thread wants, held
-// for 0.5 us of work; and the longest time for which the announcing thread did not run.
+// for 5 us of work; and the longest time for which the announcing thread did not run.
 // usage: lock_benchmark [FLOWS]
 #include <malloc.h>
 
@@ -318,7 +318,7 @@ class Bench {
 
     void announce() {
         Row& own = row("emit: starts, refreshes and ends of single flows");
-        Row& floor = row("floor: a lock of one thread, 0.5 us of work");
+        Row& floor = row("floor: a lock of one thread, 5 us of work");
         bench::MeasuredMutex<false> mine;
         constexpr std::uint32_t first = 0x10000000, live = 1'000;
         std::int64_t before = steady_ns();
@@ -337,7 +337,7 @@ class Bench {
             bench::operation = &floor.holds;
             for (int hold = 0; hold < 8; ++hold) {
                 const std::lock_guard lock(mine);
-                for (const std::int64_t until = steady_ns() + 500; steady_ns() < until;) {
+                for (const std::int64_t until = steady_ns() + 5'000; steady_ns() < until;) {
                 }
             }
             if (i % 32 != 0) continue;

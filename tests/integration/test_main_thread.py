@@ -163,6 +163,117 @@ def test_a_stop_does_not_wait_for_such_a_look_up(lab, stalled, when):
         daemon.__exit__()
 
 
+@pytest.fixture
+def busy_kernel(tmp_path):
+    """busy_kernel.called(), .end(): a look at the kernel's TCP connections (sock_diag) hangs in its system call."""
+    class Kernel:
+        flag = tmp_path / "busy"
+        environment = preloaded(tmp_path, """\
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <linux/netlink.h>
+#include <linux/sock_diag.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+ssize_t sendto(int fd, const void *data, size_t size, int flags, const struct sockaddr *to, socklen_t length) {
+    ssize_t (*real)(int, const void *, size_t, int, const struct sockaddr *, socklen_t) = (void *)dlsym(RTLD_NEXT, "sendto");
+    const struct timespec moment = {0, 10000000};
+    const struct nlmsghdr *header = data;
+    if (to && to->sa_family == AF_NETLINK && size > sizeof *header && header->nlmsg_type == SOCK_DIAG_BY_FAMILY) {
+        if (access("%s/busy", F_OK) == 0) creat("%s/called", 0600);
+        while (access("%s/busy", F_OK) == 0) nanosleep(&moment, NULL);
+    }
+    return real(fd, data, size, flags, to, length);
+}
+""" % (tmp_path, tmp_path, tmp_path))
+
+        def called(self):
+            return (tmp_path / "called").exists()
+
+        def end(self):
+            self.flag.unlink(missing_ok=True)
+
+    kernel = Kernel()
+    kernel.flag.touch()
+    yield kernel
+    kernel.end()
+
+
+@pytest.fixture
+def pipe():
+    """pipe.path, pipe.write(text): a pipe for the namedpipe plugin."""
+    class Pipe:
+        path = pathlib.Path(f"/run/flowd-test-pipe-{os.getpid()}")
+        configuration = f"plugins:\n  namedpipe: {{pipePath: {path}}}\n"
+
+        def write(self, text):
+            with open(self.path, "wb", 0) as end:
+                end.write(text.encode())
+
+    made = Pipe()
+    yield made
+    made.path.unlink(missing_ok=True)
+
+
+def lines(state, numbers):
+    return "".join(f"{state} tcp 2001:db8::{n >> 16:x} {(n & 0x3fff) + 1} 2001:db8::1:{n >> 14 & 3} 443 2 16\n" for n in numbers)
+
+
+def test_a_kernel_that_takes_long_to_tell_its_sockets(lab, busy_kernel, pipe):
+    with Daemon(pipe.configuration, lab.a, environment=busy_kernel.environment) as daemon:
+        pipe.write(lines("start", [1]))
+        wait_for(busy_kernel.called, "the look at the sockets", 60)
+        daemon.reload(pipe.configuration + "  fireflyp: {}\n")
+        assert len(daemon.cli("status")["instances"]) == 2
+        for _ in range(20):
+            assert daemon.cli("status")["flows"]["live"] == 1
+        busy_kernel.end()
+        answers_and_stops(daemon)
+
+
+def test_a_stop_does_not_wait_for_such_a_kernel(lab, busy_kernel, pipe):
+    with Daemon(pipe.configuration, lab.a, environment=busy_kernel.environment) as daemon:
+        pipe.write(lines("start", [1]))
+        wait_for(busy_kernel.called, "the look at the sockets", 60)
+        assert daemon.stop() == 9
+        assert "sock_diag) are still being read" in daemon.log
+
+
+def test_very_many_flows_that_come_and_go_with_their_plugin(lab, pipe):
+    """100,000 flows; a million with FLOWD_LONG=1. `status` answers while they start, expire and are withdrawn."""
+    count = 1_000_000 if os.environ.get("FLOWD_LONG") else 100_000
+    configuration = pipe.configuration + "backends:\n  firefly: {sendToCollector: true, collectorAddress: 127.0.0.1}\n"
+    slowest, over = [0.0], threading.Event()
+
+    with Daemon(configuration, lab.a) as daemon:
+        def ask():
+            while not over.wait(0.1):
+                asked = time.monotonic()
+                daemon.cli("status")
+                slowest[0] = max(slowest[0], time.monotonic() - asked)
+
+        asking = threading.Thread(target=ask)
+        asking.start()
+        try:
+            for first in range(0, count, 10_000):
+                pipe.write(lines("start", range(first, min(first + 10_000, count))))
+            wait_for(lambda: daemon.cli("status")["flows"]["live"] == count, "all flows", 120)
+            daemon.cli("flows", "--limit", "100000")
+            daemon.reload(configuration.replace("firefly:", "firefly/another:"))
+            wait_for(lambda: daemon.edge("firefly/another")["start"] == count, "all flows told again", 120)
+            daemon.reload("plugins:\n  fireflyp: {}\n" + configuration[configuration.index("backends"):], wait=False)
+            wait_for(lambda: daemon.cli("status")["flows"]["live"] == 0, "the end of the flows", 120)
+            wait_for(lambda: daemon.edge("firefly")["end"] == count, "all ends told", 120)
+        finally:
+            over.set()
+            asking.join()
+        print(f"the slowest answer took {slowest[0]:.2f} s")
+        assert slowest[0] < 10, "a second on an idle machine"
+        assert daemon.stop() in (0, 10), "10: there is no collector that takes the fireflies"
+
+
 def fetch(port, path="/metrics"):
     with socket.create_connection(("127.0.0.1", port), 10) as connection:
         connection.sendall(f"GET {path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n".encode())
