@@ -168,8 +168,8 @@ def test_a_third_party_relay_that_prints_them_again_turns_slowly(lab, way):
         time.sleep(5)
         assert relay.count <= 9, "three of each state at once, then one in five seconds"
         assert received(a) <= 12
-        sender.tell("end", 1)
         heard = relay.count
+        sender.tell("end", 1)
         wait_for(lambda: relay.count > heard, "the end to go on")
 
 
