@@ -254,13 +254,13 @@ TEST_F(ConversationTest, EndsAtOnceWhenIdleAndElseWithTheAnswerAtHand) {
     EXPECT_EQ(asked_.size(), 1u);
 }
 
-struct Refused {
+struct RefusedHead {
     const char* what;
     unsigned status;
     std::string text;
 };
 
-class RefusedRequest : public ConversationTest, public ::testing::WithParamInterface<Refused> {};
+class RefusedRequest : public ConversationTest, public ::testing::WithParamInterface<RefusedHead> {};
 
 TEST_P(RefusedRequest, IsAnsweredWithAProblemAndTheEnd) {
     context_.limits.max_body = 100;
@@ -280,43 +280,44 @@ const std::string post = "POST / HTTP/1.1\r\nHost: h\r\n";
 INSTANTIATE_TEST_SUITE_P(
     Nonsense, RefusedRequest,
     ::testing::Values(
-        Refused{"no HTTP", 400, "start\r\n\r\n"},
-        Refused{"a TLS hello", 400, std::string("\x16\x03\x01\x02\x00\x01\r\n\r\n", 10)},
-        Refused{"HTTP/2", 505, "PRI * HTTP/2.0\r\n\r\n"}, Refused{"no Host", 400, "GET / HTTP/1.1\r\n\r\n"},
-        Refused{"two Hosts", 400, "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"},
-        Refused{"a header without a colon", 400, "GET / HTTP/1.1\r\nHost\r\n\r\n"},
-        Refused{"a folded header with a NUL", 400, std::string("GET / HTTP/1.1\r\nHost: a\0b\r\n\r\n", 29)},
-        Refused{"a blank before the colon", 400, "GET / HTTP/1.1\r\nHost : a\r\n\r\n"},
-        Refused{"a long head", 431, "GET / HTTP/1.1\r\nHost: h\r\nX: " + std::string(9000, 'x') + "\r\n\r\n"},
-        Refused{"a long target", 431, "GET /" + std::string(9000, 'x') + " HTTP/1.1\r\nHost: h\r\n\r\n"},
-        Refused{"a long body", 413, post + "Content-Length: 101\r\n\r\n"},
-        Refused{"a body of 2^64", 400, post + "Content-Length: 18446744073709551616\r\n\r\n"},
-        Refused{"a negative length", 400, post + "Content-Length: -1\r\n\r\n"},
-        Refused{"two lengths", 400, post + "Content-Length: 1\r\nContent-Length: 2\r\n\r\nab"},
-        Refused{"length and chunks", 400,
-                post + "Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n"},
-        Refused{"chunks and length", 400,
-                post + "Transfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n1\r\na\r\n0\r\n\r\n"},
-        Refused{"another coding", 501, post + "Transfer-Encoding: gzip\r\n\r\n"},
-        Refused{"another coding beside a length", 501, post + "Transfer-Encoding: xchunked\r\nContent-Length: 1\r\n\r\na"},
-        Refused{"two codings", 501, post + "Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"},
-        Refused{"two fields of coding", 501,
-                post + "Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"},
-        Refused{"a chunk that is no number", 400, post + "Transfer-Encoding: chunked\r\n\r\nx\r\n"},
-        Refused{"a chunk without its end", 400, post + "Transfer-Encoding: chunked\r\n\r\n1\r\nabc\r\n0\r\n\r\n"},
-        Refused{"a huge chunk", 413, post + "Transfer-Encoding: chunked\r\n\r\nfffffff\r\n"},
-        Refused{"many small chunks", 413,
-                post + "Transfer-Encoding: chunked\r\n\r\n" +
-                    [] {
-                        std::string chunks;
-                        for (int i = 0; i < 101; ++i) chunks += "1\r\na\r\n";
-                        return chunks;
-                    }()},
-        Refused{"a chunk extension without end", 400,
-                post + "Transfer-Encoding: chunked\r\n\r\n1;" + std::string(30'000, 'x')},
-        Refused{"trailers without end", 400,
-                post + "Transfer-Encoding: chunked\r\n\r\n0\r\nX: " + std::string(30'000, 'x')},
-        Refused{"another expectation", 417, post + "Expect: a miracle\r\nContent-Length: 1\r\n\r\n"}));
+        RefusedHead{"no HTTP", 400, "start\r\n\r\n"},
+        RefusedHead{"a TLS hello", 400, std::string("\x16\x03\x01\x02\x00\x01\r\n\r\n", 10)},
+        RefusedHead{"HTTP/2", 505, "PRI * HTTP/2.0\r\n\r\n"}, RefusedHead{"no Host", 400, "GET / HTTP/1.1\r\n\r\n"},
+        RefusedHead{"two Hosts", 400, "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"},
+        RefusedHead{"a header without a colon", 400, "GET / HTTP/1.1\r\nHost\r\n\r\n"},
+        RefusedHead{"a folded header with a NUL", 400, std::string("GET / HTTP/1.1\r\nHost: a\0b\r\n\r\n", 29)},
+        RefusedHead{"a blank before the colon", 400, "GET / HTTP/1.1\r\nHost : a\r\n\r\n"},
+        RefusedHead{"a long head", 431, "GET / HTTP/1.1\r\nHost: h\r\nX: " + std::string(9000, 'x') + "\r\n\r\n"},
+        RefusedHead{"a long target", 431, "GET /" + std::string(9000, 'x') + " HTTP/1.1\r\nHost: h\r\n\r\n"},
+        RefusedHead{"a long body", 413, post + "Content-Length: 101\r\n\r\n"},
+        RefusedHead{"a body of 2^64", 400, post + "Content-Length: 18446744073709551616\r\n\r\n"},
+        RefusedHead{"a negative length", 400, post + "Content-Length: -1\r\n\r\n"},
+        RefusedHead{"two lengths", 400, post + "Content-Length: 1\r\nContent-Length: 2\r\n\r\nab"},
+        RefusedHead{"length and chunks", 400,
+                    post + "Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n"},
+        RefusedHead{"chunks and length", 400,
+                    post + "Transfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n1\r\na\r\n0\r\n\r\n"},
+        RefusedHead{"another coding", 501, post + "Transfer-Encoding: gzip\r\n\r\n"},
+        RefusedHead{"another coding beside a length", 501,
+                    post + "Transfer-Encoding: xchunked\r\nContent-Length: 1\r\n\r\na"},
+        RefusedHead{"two codings", 501, post + "Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"},
+        RefusedHead{"two fields of coding", 501,
+                    post + "Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"},
+        RefusedHead{"a chunk that is no number", 400, post + "Transfer-Encoding: chunked\r\n\r\nx\r\n"},
+        RefusedHead{"a chunk without its end", 400, post + "Transfer-Encoding: chunked\r\n\r\n1\r\nabc\r\n0\r\n\r\n"},
+        RefusedHead{"a huge chunk", 413, post + "Transfer-Encoding: chunked\r\n\r\nfffffff\r\n"},
+        RefusedHead{"many small chunks", 413,
+                    post + "Transfer-Encoding: chunked\r\n\r\n" +
+                        [] {
+                            std::string chunks;
+                            for (int i = 0; i < 101; ++i) chunks += "1\r\na\r\n";
+                            return chunks;
+                        }()},
+        RefusedHead{"a chunk extension without end", 400,
+                    post + "Transfer-Encoding: chunked\r\n\r\n1;" + std::string(30'000, 'x')},
+        RefusedHead{"trailers without end", 400,
+                    post + "Transfer-Encoding: chunked\r\n\r\n0\r\nX: " + std::string(30'000, 'x')},
+        RefusedHead{"another expectation", 417, post + "Expect: a miracle\r\nContent-Length: 1\r\n\r\n"}));
 
 }  // namespace
 }  // namespace flowd::http
