@@ -71,7 +71,7 @@ void Destinations::stop(const Deadline& deadline) {
         }
         way->sender.discard();
     }
-    // What the kernel refused is not lost by the stop: there is no way to many destinations.
+    // Only what this stop discards: many destinations have no route, which is a failure at any time.
     host_.lost(counts().dropped - dropped, "fireflies for destinations could not be sent before the stop");
 }
 

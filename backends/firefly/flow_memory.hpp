@@ -49,7 +49,7 @@ class FlowMemory {
         const auto known = flows_.find(flow_id);
         return known == flows_.end() ? nullptr : &known->second;
     }
-    /// Null: it is not known, and there is no room. Valid until forget().
+    /// Null when the flow is unknown and the memory is full. Valid until forget().
     [[nodiscard]] Flow* of(std::uint64_t flow_id) { return flows_.size() < most ? &flows_[flow_id] : find(flow_id); }
     void forget(std::uint64_t flow_id) { flows_.erase(flow_id); }
 

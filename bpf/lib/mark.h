@@ -82,7 +82,7 @@ static __always_inline __u32 marker_mark(struct __sk_buff* skb, const struct pac
     __u32 word = packet->word;
     if ((carriers & MARKER_CARRIER_LABEL) && packet->version == 6 && (mark.label & MARKER_HAS_LABEL)) {
         const __u32 marked = (word & ~MARKER_LABEL_MASK) | (mark.label & MARKER_LABEL_MASK);
-        /* On an interface below, the label that was written above is no application's choice. */
+        /* The upper interface of a stack wrote this label; it is not an application's choice. */
         if (marker_config.keep_explicit && word != marked && marker_is_explicit(skb, word & MARKER_LABEL_MASK)) {
             failure = MARKER_KEPT_EXPLICIT;
         } else {

@@ -116,7 +116,7 @@ static __always_inline __u32 option_header_allowed(struct __sk_buff* skb, const 
             return MARKER_TRUNCATED;
         if (present.type == OPTION_HEADER_TYPE && present.option_length == OPTION_HEADER_LENGTH) return MARKER_HAS_HEADER;
     }
-    /* Neighbour discovery (RFC 4861), and switches that filter it (RFC 6105, RFC 7113), expect such messages without. */
+    /* Neighbour discovery (RFC 4861) gets no extension header: filters (RFC 6105, RFC 7113) may not find it behind one. */
     if (packet->protocol == PACKET_IPPROTO_ICMPV6 && packet->fragment == PACKET_WHOLE) {
         __u8 type = 0;
         if (bpf_skb_load_bytes(skb, packet->transport, &type, 1) < 0) return MARKER_TRUNCATED;

@@ -105,7 +105,7 @@ class Bus {
 
     /// The new backend is given all live flows and the present catch-all (FLOWD_RESYNC). FLOWD_LIMIT: no slot left.
     Result<std::shared_ptr<BackendQueue>> add_backend(BackendOptions options);
-    /// A reload's successor: it is told all live flows anew, and the ends that its predecessor missed. The old queue can
+    /// A reload's successor: it receives all live flows again, and the ends that its predecessor missed. The old queue can
     /// still be taken from until it is empty: each event reaches one of the two.
     Result<std::shared_ptr<BackendQueue>> replace_backend(const std::shared_ptr<BackendQueue>& old, BackendOptions options);
     /// What it has not taken is dropped. To let it finish: stop the announcers, take until nothing is left, remove.

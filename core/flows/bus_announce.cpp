@@ -374,7 +374,7 @@ flowd_result BusState::end_unseen(Shard& shard, AnnouncerId id, const Incoming& 
     flow.charged = static_cast<std::uint8_t>(id.slot);
     live.fetch_add(1, std::memory_order_relaxed);
     announcers[id.slot].live.fetch_add(1, std::memory_order_relaxed);
-    flow.started = ~std::uint32_t{0};  // nobody is told a start of what is over
+    flow.started = ~std::uint32_t{0};  // a flow that is over is announced by its end alone
     shard.announcements.clear(flow);
     flow.ender = static_cast<std::uint8_t>(id.slot);
     flow.no_start = event.start_time_ns == 0;

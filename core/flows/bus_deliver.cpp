@@ -293,7 +293,7 @@ bool BusState::reclaim(Shard& shard, std::uint32_t keep) {
         flow->tombstone_over = true;
         shard.owed.push_back({FlowStore::index_of(flow->id), flow->id, 0});
     }
-    if (left == 0) return false;  // there may be others that nobody is owed: the next announcement goes on with them
+    if (left == 0) return false;  // the next announcement continues here
     if (Flow* flow = next(shard.owed)) {
         if (shard.detaching != 0 && !detach_record(shard, *flow)) return true;
         give_up(shard, *flow);

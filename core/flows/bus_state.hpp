@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // core/flows/bus_state.hpp: the inside of the bus. Locks are taken in this order and never the other way round:
 //   membership -> registration -> marks -> one shard -> queues, ascending by slot -> sender stripes; catch-all -> queues.
-// No lock but the first is held for a time that grows with the number of flows: whoever goes through the flow table does
-// so by for_each_record.
+// Only the first lock may be held for a time that grows with the number of flows: code that walks the flow table uses
+// for_each_record.
 // Nothing foreign is called with one of them held: wakes, on_room and on_marks are collected in Notices and fired
 // afterwards.
 #pragma once
@@ -87,8 +87,8 @@ struct EndedFlow {
     std::int64_t due_ns;
 };
 
-/// Names of instances, for as long as the bus lives: events that wait point to them. A name never moves, so whoever was
-/// given its number may read it.
+/// Names of instances, for as long as the bus lives: queued events point to them. A name never moves: a thread that has
+/// its number may read it without a lock.
 class InstanceNames {
   public:
     /// The present number of the name, or a new one. One thread at a time.
@@ -193,7 +193,7 @@ struct BusState : std::enable_shared_from_this<BusState> {
     [[nodiscard]] Shard& shard_of(std::uint64_t key_hash) { return shards[key_hash >> 59]; }
     void expect(const std::byte* event);  ///< this one comes soon
     /// f(shard, record) for each record in use of these shards (as bits), under the shard's lock. Goes on to the next
-    /// shard after a few records, so that whoever waits for a lock gets it.
+    /// shard after a few records, so that a thread that waits for a lock gets it.
     template <typename Function>
     void for_each_record(std::uint32_t of_shards, Notices& notices, Function&& f);
 
