@@ -11,20 +11,28 @@
 
 namespace flowd::net {
 
-std::vector<Address> own_addresses() {
+void visit_interfaces(const std::function<void(const char*, const std::optional<Address>&)>& visit) {
     ifaddrs* list = nullptr;
-    if (::getifaddrs(&list) != 0) return {};
+    if (::getifaddrs(&list) != 0) return;
     const std::unique_ptr<ifaddrs, decltype(&::freeifaddrs)> owner(list, &::freeifaddrs);
-    std::vector<Address> addresses;
     for (const ifaddrs* one = list; one != nullptr; one = one->ifa_next) {
-        if (one->ifa_addr == nullptr) continue;
-        sockaddr_storage storage{};
-        const int family = one->ifa_addr->sa_family;
-        if (family != AF_INET && family != AF_INET6) continue;
-        std::copy_n(reinterpret_cast<const char*>(one->ifa_addr),
-                    family == AF_INET ? sizeof(sockaddr_in) : sizeof(sockaddr_in6), reinterpret_cast<char*>(&storage));
-        if (const auto endpoint = Endpoint::from(storage)) addresses.push_back(endpoint->address);
+        std::optional<Address> address;
+        const int family = one->ifa_addr == nullptr ? AF_UNSPEC : one->ifa_addr->sa_family;
+        if (family == AF_INET || family == AF_INET6) {
+            sockaddr_storage storage{};
+            std::copy_n(reinterpret_cast<const char*>(one->ifa_addr),
+                        family == AF_INET ? sizeof(sockaddr_in) : sizeof(sockaddr_in6), reinterpret_cast<char*>(&storage));
+            if (const auto endpoint = Endpoint::from(storage)) address = endpoint->address;
+        }
+        visit(one->ifa_name, address);
     }
+}
+
+std::vector<Address> own_addresses() {
+    std::vector<Address> addresses;
+    visit_interfaces([&](const char*, const std::optional<Address>& address) {
+        if (address) addresses.push_back(*address);
+    });
     return addresses;
 }
 

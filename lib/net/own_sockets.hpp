@@ -5,6 +5,8 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
+#include <optional>
 #include <unordered_set>
 #include <vector>
 
@@ -13,7 +15,11 @@
 
 namespace flowd::net {
 
-/// Addresses of this host's interfaces in its network namespace (getifaddrs(3)).
+/// Calls `visit` for every address of an interface in this network namespace, and without one for other entries of the
+/// interface, such as its link layer (getifaddrs(3)).
+void visit_interfaces(const std::function<void(const char* name, const std::optional<Address>& address)>& visit);
+
+/// Addresses of this host's interfaces in its network namespace.
 [[nodiscard]] std::vector<Address> own_addresses();
 
 /// As they were when it looked last. Nothing is the daemon's own where the core does not tell, which is warned of.

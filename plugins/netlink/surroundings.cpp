@@ -1,34 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plugins/netlink/surroundings.hpp"
 
-#include <ifaddrs.h>
 #include <net/if.h>
 #include <sys/stat.h>
 
-#include <algorithm>
 #include <filesystem>
-#include <memory>
+#include <optional>
 #include <system_error>
+
+#include "lib/net/own_sockets.hpp"
 
 namespace flowd::netlink {
 namespace fs = std::filesystem;
 namespace {
 
 void add_interfaces(Surroundings& out) {
-    ifaddrs* list = nullptr;
-    if (::getifaddrs(&list) != 0) return;
-    const std::unique_ptr<ifaddrs, decltype(&::freeifaddrs)> owner(list, &::freeifaddrs);
-    for (const ifaddrs* one = list; one != nullptr; one = one->ifa_next) {
-        auto& interface = out.interfaces[one->ifa_name];
-        interface.index = ::if_nametoindex(one->ifa_name);
-        if (one->ifa_addr == nullptr) continue;
-        sockaddr_storage storage{};
-        const int family = one->ifa_addr->sa_family;
-        if (family != AF_INET && family != AF_INET6) continue;
-        std::copy_n(reinterpret_cast<const char*>(one->ifa_addr),
-                    family == AF_INET ? sizeof(sockaddr_in) : sizeof(sockaddr_in6), reinterpret_cast<char*>(&storage));
-        if (const auto endpoint = Endpoint::from(storage)) interface.addresses.push_back(endpoint->address);
-    }
+    net::visit_interfaces([&](const char* name, const std::optional<Address>& address) {
+        auto& interface = out.interfaces[name];
+        interface.index = ::if_nametoindex(name);
+        if (address) interface.addresses.push_back(*address);
+    });
 }
 
 /// In cgroup2 the id of a group is the inode number of its folder (cgroup_ino in include/linux/cgroup.h).
