@@ -5,8 +5,13 @@
 #include <utility>
 
 #include "lib/net/own_sockets.hpp"
+#include "lib/text/summary.hpp"
 
 namespace flowd::diag {
+
+std::string FlowIndex::summary() const {
+    return "sampled " + std::to_string(matched()) + " of " + text::counted(flows(), "flow") + " in the last period";
+}
 
 void FlowIndex::begin() {
     flows_.clear();

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <functional>
 #include <optional>
+#include <string>
 #include <unordered_map>
 #include <vector>
 
@@ -57,6 +58,8 @@ class FlowIndex {
     [[nodiscard]] std::size_t flows() const { return flows_.size(); }
     /// Flows whose socket is known.
     [[nodiscard]] std::size_t matched() const { return sockets_.size(); }
+    /// The member `summary` of an enricher's status.
+    [[nodiscard]] std::string summary() const;
     /// Sockets of this period whose tuple is a flow's, but which are another connection.
     [[nodiscard]] std::size_t strangers() const { return strangers_; }
 

@@ -7,7 +7,6 @@
 #include <utility>
 
 #include "lib/net/tcp_info.hpp"
-#include "lib/text/summary.hpp"
 
 namespace flowd::netlink {
 
@@ -113,8 +112,7 @@ void NetlinkEnricher::add(const diag::Connection& connection, std::int64_t now, 
 }
 
 void NetlinkEnricher::status(json::Writer& object) const {
-    object.member("summary", "sampled " + std::to_string(index_.matched()) + " of " +
-                                 text::counted(index_.flows(), "flow") + " in the last period");
+    object.member("summary", index_.summary());
     object.member("dumps", dumps_).member("failures", failures_);
     object.member("samples", samples_).member("gone", gone_);
     object.key("lastPeriod").object();

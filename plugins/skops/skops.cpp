@@ -7,7 +7,6 @@
 #include <utility>
 
 #include "lib/net/tcp_info.hpp"
-#include "lib/text/summary.hpp"
 
 namespace flowd::skops {
 namespace {
@@ -127,8 +126,7 @@ void Skops::add(const skops_record& record, Samples& samples) {
 }
 
 void Skops::status(json::Writer& object) const {
-    object.member("summary", "sampled " + std::to_string(index_.matched()) + " of " +
-                                 text::counted(index_.flows(), "flow") + " in the last period");
+    object.member("summary", index_.summary());
     object.member("strategy", options_.strategy == Strategy::poll ? "poll" : "transition");
     object.member("walks", walks_).member("failures", failures_).member("samples", samples_).member("gone", gone_);
     object.member("lost", program_ ? program_->lost() : 0).member("notKept", not_kept_);
