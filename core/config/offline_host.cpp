@@ -72,6 +72,7 @@ OfflineHost::OfflineHost(const Registry& registry, std::string name, const char*
         });
     };
     abi_.refused = [](const flowd_host*, const flowd_refusal*) -> flowd_result { return FLOWD_UNSUPPORTED; };
+    abi_.lost = [](const flowd_host*, std::uint64_t, flowd_string) {};
     abi_.sender_id = [](const flowd_host*, flowd_bytes) -> std::uint64_t { return 1; };
     abi_.emit = [](const flowd_host*, const flowd_event*, size_t, size_t, size_t* accepted, uint64_t*) -> flowd_result {
         if (accepted != nullptr) *accepted = 0;

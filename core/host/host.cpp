@@ -77,6 +77,9 @@ Host::Host(Services services, std::string key, std::string label, std::uint32_t 
         shielded([&] { self.behind_.report(copy_sized<flowd_problem>(problem)); });
     };
     abi_.refused = &Host::refused;
+    abi_.lost = [](const flowd_host* host, uint64_t count, flowd_string what) {
+        shielded([&] { of(host).lost(count, to_view(what)); });
+    };
     abi_.sender_id = [](const flowd_host* host, flowd_bytes identity) {
         return of(host).services_.senders.id_of(to_view(identity));
     };
@@ -117,9 +120,6 @@ Host::Host(Services services, std::string key, std::string label, std::uint32_t 
         shielded([&] { of(host).remove_metric(metric); });
     };
     abi_.extension = [](const flowd_host*, const char* id) { return core_extension(id); };
-    abi_.lost = [](const flowd_host* host, uint64_t count, flowd_string what) {
-        shielded([&] { of(host).lost(count, to_view(what)); });
-    };
 }
 
 Host::~Host() = default;

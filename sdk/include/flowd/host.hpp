@@ -244,11 +244,7 @@ class Host {
     }
     /// [any] So many events are given up: see flowd_host.lost. Nothing is said of none.
     void lost(std::uint64_t count, std::string_view what) const {
-        if (count == 0) return;
-        if (api_.lost != nullptr)
-            api_.lost(raw_, count, to_c(what));
-        else
-            error(std::to_string(count) + " " + std::string(what));
+        if (count != 0) api_.lost(raw_, count, to_c(what));
     }
     /// [any] The number for flowd_event.sender of a host or of a local user.
     [[nodiscard]] std::uint64_t sender_id(const Address& address) const {
@@ -366,6 +362,7 @@ class Host {
         if (api.log == nullptr) return "log";
         if (api.report == nullptr) return "report";
         if (api.refused == nullptr) return "refused";
+        if (api.lost == nullptr) return "lost";
         if (api.sender_id == nullptr) return "sender_id";
         if (api.ready == nullptr) return "ready";
         if (api.emit == nullptr) return "emit";

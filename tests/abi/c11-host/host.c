@@ -110,6 +110,11 @@ static flowd_result host_refused(const flowd_host* host, const flowd_refusal* ra
     return refusal.reason.length == 0 ? FLOWD_INVALID : FLOWD_OK;
 }
 
+static void host_lost(const flowd_host* host, uint64_t count, flowd_string what) {
+    (void)host;
+    printf("lost: %" PRIu64 " %.*s\n", count, (int)what.length, what.data);
+}
+
 static uint64_t host_sender_id(const flowd_host* host, flowd_bytes identity) {
     uint64_t number = 14695981039346656037u; /* FNV-1a */
     size_t i;
@@ -576,6 +581,7 @@ static void fill_host(struct core* core, const char* name) {
     host->log = host_log;
     host->report = host_report;
     host->refused = host_refused;
+    host->lost = host_lost;
     host->sender_id = host_sender_id;
     host->emit = host_emit;
     host->ready = host_ready;

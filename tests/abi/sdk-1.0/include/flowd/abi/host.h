@@ -107,6 +107,14 @@ struct flowd_host {
     flowd_result (*refused)(const flowd_host *host, const flowd_refusal *refusal);
 
     /*
+     * [any] `count` events, or what would have become events, are given up: the instance had taken them over, or they
+     * waited for it in its socket or pipe. `what` follows the number in the log: "datagrams were not read before the
+     * stop". Counted for the instance; when the daemon ends, its exit code says that something was lost. What a successor
+     * or the service manager goes on with is not lost.
+     */
+    void (*lost)(const flowd_host *host, uint64_t count, flowd_string what);
+
+    /*
      * [any] The number for flowd_event.sender of who is named by `identity`: the 16 bytes of an address as in flowd_key,
      * or the text "uid:1000" for a local user. Never 0. All loopback addresses have one number. Whoever asks gets the
      * same number for the same identity, for the life of the daemon; it cannot be foreseen outside of it.
@@ -180,12 +188,6 @@ struct flowd_host {
     /* [any] An extension of the core by id and revision, "flowd.registry/1", or null. Static for the life of the host.
      * Ask as often as you like; the answer is the same. */
     const void *(*extension)(const flowd_host *host, const char *id);
-
-    /* [any] `count` events, or what would have become events, are given up: the instance had taken them over, or they
-     * waited for it in its socket or pipe. `what` follows the number in the log: "datagrams were not read before the
-     * stop". Counted for the instance; when the daemon ends, its exit code says that something was lost. What a successor
-     * or the service manager goes on with is not lost. May be null. */
-    void (*lost)(const flowd_host *host, uint64_t count, flowd_string what);
 };
 
 #ifdef __cplusplus
