@@ -156,14 +156,8 @@ Result<std::vector<Address>> KernelSocketProbe::addresses() {
     if (getifaddrs(&list) != 0) return Error::from_errno(errno, "listing the addresses of this host");
     const std::unique_ptr<ifaddrs, void (*)(ifaddrs*)> owned(list, freeifaddrs);
     std::vector<Address> out;
-    for (const ifaddrs* at = list; at != nullptr; at = at->ifa_next) {
-        if (at->ifa_addr == nullptr) continue;
-        const int family = at->ifa_addr->sa_family;
-        if (family != AF_INET && family != AF_INET6) continue;
-        sockaddr_storage storage{};
-        std::memcpy(&storage, at->ifa_addr, family == AF_INET ? sizeof(sockaddr_in) : sizeof(sockaddr_in6));
-        if (const auto endpoint = Endpoint::from(storage)) out.push_back(endpoint->address);
-    }
+    for (const ifaddrs* at = list; at != nullptr; at = at->ifa_next)
+        if (const auto endpoint = Endpoint::from(at->ifa_addr)) out.push_back(endpoint->address);
     return out;
 }
 

@@ -20,10 +20,7 @@ struct Query {
     if (result != 0) return Error{FLOWD_NOT_FOUND, "'" + query.name + "': " + ::gai_strerror(result)};
     std::vector<Address> addresses;
     for (const addrinfo* info = query.request.ar_result; info != nullptr; info = info->ai_next) {
-        sockaddr_storage storage{};
-        std::copy_n(reinterpret_cast<const char*>(info->ai_addr), std::min<std::size_t>(info->ai_addrlen, sizeof storage),
-                    reinterpret_cast<char*>(&storage));
-        const auto endpoint = Endpoint::from(storage);
+        const auto endpoint = Endpoint::from(info->ai_addr);
         if (endpoint && std::find(addresses.begin(), addresses.end(), endpoint->address) == addresses.end())
             addresses.push_back(endpoint->address);
     }

@@ -16,15 +16,8 @@ void visit_interfaces(const std::function<void(const char*, const std::optional<
     if (::getifaddrs(&list) != 0) return;
     const std::unique_ptr<ifaddrs, decltype(&::freeifaddrs)> owner(list, &::freeifaddrs);
     for (const ifaddrs* one = list; one != nullptr; one = one->ifa_next) {
-        std::optional<Address> address;
-        const int family = one->ifa_addr == nullptr ? AF_UNSPEC : one->ifa_addr->sa_family;
-        if (family == AF_INET || family == AF_INET6) {
-            sockaddr_storage storage{};
-            std::copy_n(reinterpret_cast<const char*>(one->ifa_addr),
-                        family == AF_INET ? sizeof(sockaddr_in) : sizeof(sockaddr_in6), reinterpret_cast<char*>(&storage));
-            if (const auto endpoint = Endpoint::from(storage)) address = endpoint->address;
-        }
-        visit(one->ifa_name, address);
+        const auto endpoint = Endpoint::from(one->ifa_addr);
+        visit(one->ifa_name, endpoint ? std::optional(endpoint->address) : std::nullopt);
     }
 }
 

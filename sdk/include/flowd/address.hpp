@@ -109,19 +109,24 @@ struct Endpoint {
     Address address;
     std::uint16_t port = 0;
 
-    /// From what the kernel filled in; nothing for a family other than IPv4 and IPv6.
-    [[nodiscard]] static std::optional<Endpoint> from(const sockaddr_storage& storage) {
-        if (storage.ss_family == AF_INET6) {
+    /// From what the kernel or the C library filled in, as long as its family says; nothing for null and for a family
+    /// other than IPv4 and IPv6.
+    [[nodiscard]] static std::optional<Endpoint> from(const sockaddr* address) {
+        const int family = address == nullptr ? AF_UNSPEC : address->sa_family;
+        if (family == AF_INET6) {
             sockaddr_in6 v6{};
-            std::memcpy(&v6, &storage, sizeof v6);
+            std::memcpy(&v6, address, sizeof v6);
             return Endpoint{Address(v6.sin6_addr), ntohs(v6.sin6_port)};
         }
-        if (storage.ss_family == AF_INET) {
+        if (family == AF_INET) {
             sockaddr_in v4{};
-            std::memcpy(&v4, &storage, sizeof v4);
+            std::memcpy(&v4, address, sizeof v4);
             return Endpoint{Address(v4.sin_addr), ntohs(v4.sin_port)};
         }
         return std::nullopt;
+    }
+    [[nodiscard]] static std::optional<Endpoint> from(const sockaddr_storage& storage) {
+        return from(reinterpret_cast<const sockaddr*>(&storage));
     }
     /// AF_INET for an IPv4 address, AF_INET6 otherwise. Answers the length to pass to bind, connect, sendto.
     socklen_t to(sockaddr_storage& storage) const {
