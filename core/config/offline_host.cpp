@@ -1,22 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/config/offline_host.hpp"
 
+#include "core/base/guarded.hpp"
 #include "flowd/abi/ext/registry.h"
 #include "flowd/sized.hpp"
 
 namespace flowd::core {
-namespace {
-
-/// What a module calls must not throw into it.
-template <typename Call>
-void contained(const Call& call) noexcept {
-    try {
-        call();
-    } catch (...) {  // a line or a report less
-    }
-}
-
-}  // namespace
 
 struct OfflineRegistry {
     static const Registry& of(const flowd_host* host) { return OfflineHost::of(host).registry_; }
@@ -62,12 +51,12 @@ OfflineHost::OfflineHost(const Registry& registry, std::string name, const char*
     abi_.instance = name_.c_str();
     abi_.core_version = core_version;
     abi_.log = [](const flowd_host* host, flowd_level level, flowd_string line) {
-        contained([&] {
+        guarded([&] {
             if (of(host).behind_.log) of(host).behind_.log(level, to_view(line));
         });
     };
     abi_.report = [](const flowd_host* host, const flowd_problem* problem) {
-        contained([&] {
+        guarded([&] {
             if (problem != nullptr && of(host).behind_.report) of(host).behind_.report(copy_sized<flowd_problem>(problem));
         });
     };

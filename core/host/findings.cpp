@@ -4,8 +4,8 @@
 #include <algorithm>
 
 #include "core/base/clock.hpp"
+#include "core/base/guarded.hpp"
 #include "core/base/text.hpp"
-#include "core/host/shield.hpp"
 #include "flowd/sized.hpp"
 
 namespace flowd::core {
@@ -33,7 +33,7 @@ FindingSink::FindingSink() {
 
 flowd_result FindingSink::add(const flowd_findings* self, const flowd_finding* finding) {
     if (finding == nullptr) return FLOWD_INVALID;
-    return shielded([&]() -> flowd_result {
+    return guarded([&]() -> flowd_result {
         const auto given = copy_sized<flowd_finding>(finding);
         if (!is_name(given.id) || given.severity < FLOWD_LEVEL_INFO) return FLOWD_INVALID;
         if (given.found.length == 0 || given.remedy.length == 0) return FLOWD_INVALID;
@@ -53,7 +53,7 @@ ExplanationSink::ExplanationSink() {
 
 flowd_result ExplanationSink::add(const flowd_explanations* self, const flowd_explanation* explanation) {
     if (explanation == nullptr) return FLOWD_INVALID;
-    return shielded([&]() -> flowd_result {
+    return guarded([&]() -> flowd_result {
         const auto given = copy_sized<flowd_explanation>(explanation);
         if (given.flow != 0 || !is_name(given.verdict) || given.text.length == 0) return FLOWD_INVALID;
         auto& explanations = static_cast<ExplanationSink*>(self->context)->explanations_;

@@ -4,10 +4,10 @@
 #include <algorithm>
 #include <new>
 
+#include "core/base/guarded.hpp"
 #include "core/base/version.hpp"
 #include "core/config/component_lookup.hpp"
 #include "core/host/host_extensions.hpp"
-#include "core/host/shield.hpp"
 #include "flowd/sized.hpp"
 
 namespace flowd::core {
@@ -69,16 +69,16 @@ Host::Host(Services services, std::string key, std::string label, std::uint32_t 
     if (!state_directory_.empty()) abi_.state_directory = state_directory_.c_str();
     if (!runtime_directory_.empty()) abi_.runtime_directory = runtime_directory_.c_str();
     abi_.log = [](const flowd_host* host, flowd_level level, flowd_string message) {
-        shielded([&] { of(host).log(level, message); });
+        guarded([&] { of(host).log(level, message); });
     };
     abi_.report = [](const flowd_host* host, const flowd_problem* problem) {
         Host& self = of(host);
         if (problem == nullptr || !self.on_thread("report")) return;
-        shielded([&] { self.behind_.report(copy_sized<flowd_problem>(problem)); });
+        guarded([&] { self.behind_.report(copy_sized<flowd_problem>(problem)); });
     };
     abi_.refused = &Host::refused;
     abi_.lost = [](const flowd_host* host, uint64_t count, flowd_string what) {
-        shielded([&] { of(host).lost(count, to_view(what)); });
+        guarded([&] { of(host).lost(count, to_view(what)); });
     };
     abi_.sender_id = [](const flowd_host* host, flowd_bytes identity) {
         return of(host).services_.senders.id_of(to_view(identity));
@@ -93,7 +93,7 @@ Host::Host(Services services, std::string key, std::string label, std::uint32_t 
     abi_.watch = &Host::watch;
     abi_.rewatch = [](const flowd_host* host, flowd_watch watch, uint32_t conditions) -> flowd_result {
         if (!of(host).on_thread("rewatch") || !are_conditions(conditions)) return FLOWD_INVALID;
-        return shielded([&] { return of(host).loop_->rewatch(watch, conditions); });
+        return guarded([&] { return of(host).loop_->rewatch(watch, conditions); });
     };
     abi_.unwatch = [](const flowd_host* host, flowd_watch watch) {
         if (of(host).on_thread("unwatch")) of(host).loop_->unwatch(watch);
@@ -117,7 +117,7 @@ Host::Host(Services services, std::string key, std::string label, std::uint32_t 
         });
     };
     abi_.metric_remove = [](const flowd_host* host, flowd_metric metric) {
-        shielded([&] { of(host).remove_metric(metric); });
+        guarded([&] { of(host).remove_metric(metric); });
     };
     abi_.extension = [](const flowd_host*, const char* id) { return core_extension(id); };
 }
@@ -216,7 +216,7 @@ flowd_result Host::refused(const flowd_host* host, const flowd_refusal* refusal)
     const auto given = copy_sized<flowd_refusal>(refusal);
     const std::string_view reason = to_view(given.reason);
     if (!Refusals::is_reason(reason)) return FLOWD_INVALID;
-    return shielded([&]() -> flowd_result {
+    return guarded([&]() -> flowd_result {
         of(host).refusal_log_.add(reason, to_view(given.sender), to_view(given.first));
         return FLOWD_OK;
     });
@@ -234,7 +234,7 @@ flowd_result Host::emit(const flowd_host* host, const flowd_event* events, size_
     const std::uint64_t announcer = self.announcer_.load(std::memory_order_acquire);
     if (announcer == 0) return FLOWD_ERROR;  // before start
     if (events == nullptr && count > 0) return FLOWD_INVALID;
-    return shielded([&] { return self.services_.bus.emit(unpack(announcer), events, count, stride, &taken, flow_ids); });
+    return guarded([&] { return self.services_.bus.emit(unpack(announcer), events, count, stride, &taken, flow_ids); });
 }
 
 void Host::ready(const flowd_host* host) {
@@ -278,7 +278,7 @@ flowd_result Host::post(const flowd_host* host, flowd_callback callback, void* u
     if (callback == nullptr) return FLOWD_INVALID;
     const UnderWay call(self.under_way_);
     if (self.stopped_.load(std::memory_order_seq_cst)) return FLOWD_STOPPED;
-    return shielded([&]() -> flowd_result {
+    return guarded([&]() -> flowd_result {
         const bool posted =
             self.loop_->post([&self, callback, user] { self.behind_.guard("a posted callback", [&] { callback(user); }); });
         return posted ? FLOWD_OK : FLOWD_STOPPED;
@@ -290,7 +290,7 @@ flowd_result Host::watch(const flowd_host* host, int fd, uint32_t conditions, fl
     Host& self = of(host);
     if (!self.on_thread("watch")) return FLOWD_INVALID;
     if (callback == nullptr || watch == nullptr || fd < 0 || !are_conditions(conditions)) return FLOWD_INVALID;
-    return shielded([&]() -> flowd_result {
+    return guarded([&]() -> flowd_result {
         auto id = self.loop_->watch(fd, conditions, [&self, callback, user](int ready_fd, std::uint32_t ready) {
             self.behind_.guard("a watch's callback", [&] { callback(user, ready_fd, ready); });
         });
@@ -308,7 +308,7 @@ flowd_result Host::timer(const flowd_host* host, int64_t delay, int64_t period, 
     Host& self = of(host);
     if (!self.on_thread("timer")) return FLOWD_INVALID;
     if (callback == nullptr || timer == nullptr || delay < 0 || period < 0) return FLOWD_INVALID;
-    return shielded([&]() -> flowd_result {
+    return guarded([&]() -> flowd_result {
         *timer = self.loop_->timer(
             std::chrono::nanoseconds(delay), std::chrono::nanoseconds(period),
             [&self, callback, user] { self.behind_.guard("a timer's callback", [&] { callback(user); }); });
@@ -327,7 +327,7 @@ flowd_result Host::metric_open(const flowd_host* host, const flowd_metric_info* 
         (copy.bounds == nullptr && copy.bound_count > 0))
         return FLOWD_INVALID;
 
-    return shielded([&] {
+    return guarded([&] {
         MetricInfo wanted{static_cast<MetricType>(copy.type),
                           std::string(to_view(copy.name)),
                           std::string(to_view(copy.help)),

@@ -4,8 +4,8 @@
 #include <string_view>
 #include <vector>
 
+#include "core/base/guarded.hpp"
 #include "core/host/host.hpp"
-#include "core/host/shield.hpp"
 #include "flowd/abi/ext/delivery.h"
 #include "flowd/abi/ext/descriptors.h"
 #include "flowd/abi/ext/flows.h"
@@ -53,7 +53,7 @@ struct HostExtensions {
     static flowd_result page(const flowd_host* host, const flowd_flow_filter* filter, uint64_t* cursor, size_t limit,
                              flowd_flow_visitor visitor, void* user) {
         if (cursor == nullptr || visitor == nullptr) return FLOWD_INVALID;
-        return shielded([&]() -> flowd_result {
+        return guarded([&]() -> flowd_result {
             const auto wanted = copy_sized<flowd_flow_filter>(filter);
             return services(host).bus.page(filter == nullptr ? nullptr : &wanted, *cursor, limit,
                                            [&](const flowd_flow& flow) { return visitor(user, &flow) == 0; });
@@ -61,7 +61,7 @@ struct HostExtensions {
     }
     static flowd_result find(const flowd_host* host, const flowd_key* key, flowd_flow_visitor visitor, void* user) {
         if (key == nullptr || visitor == nullptr) return FLOWD_INVALID;
-        return shielded([&]() -> flowd_result {
+        return guarded([&]() -> flowd_result {
             const bool found = services(host).bus.find(*key, [&](const flowd_flow& flow) { (void)visitor(user, &flow); });
             return found ? FLOWD_OK : FLOWD_NOT_FOUND;
         });
@@ -69,12 +69,12 @@ struct HostExtensions {
     static uint64_t count(const flowd_host* host) { return services(host).bus.count(); }
 
     static flowd_result mark(const flowd_host* host, flowd_callback callback, void* user) {
-        return shielded([&] { return Host::of(host).mark(callback, user); });
+        return guarded([&] { return Host::of(host).mark(callback, user); });
     }
 
     static flowd_result take(const flowd_host* host, flowd_string name, int* fd) {
         if (fd == nullptr || !Host::of(host).on_thread("take")) return FLOWD_INVALID;
-        return shielded([&]() -> flowd_result {
+        return guarded([&]() -> flowd_result {
             auto taken = services(host).descriptors.take(Host::of(host).id(), to_view(name));
             if (!taken) return taken.error().code;
             *fd = taken->release();
@@ -83,26 +83,26 @@ struct HostExtensions {
     }
     static flowd_result keep(const flowd_host* host, flowd_string name, int fd) {
         if (!Host::of(host).on_thread("keep")) return FLOWD_INVALID;
-        return shielded(
+        return guarded(
             [&] { return said(host, "keep", services(host).descriptors.keep(Host::of(host).id(), to_view(name), fd)); });
     }
     static void forget(const flowd_host* host, flowd_string name) {
         if (!Host::of(host).on_thread("forget")) return;
-        shielded([&] { services(host).descriptors.forget(Host::of(host).id(), to_view(name)); });
+        guarded([&] { services(host).descriptors.forget(Host::of(host).id(), to_view(name)); });
     }
 
     static flowd_result offer(const flowd_host* host, flowd_string name, int fd) {
         if (!Host::of(host).on_thread("offer")) return FLOWD_INVALID;
-        return shielded(
+        return guarded(
             [&] { return said(host, "offer", services(host).shared.offer(Host::of(host).id(), to_view(name), fd)); });
     }
     static void withdraw(const flowd_host* host, flowd_string name) {
         if (!Host::of(host).on_thread("withdraw")) return;
-        shielded([&] { services(host).shared.withdraw(Host::of(host).id(), to_view(name)); });
+        guarded([&] { services(host).shared.withdraw(Host::of(host).id(), to_view(name)); });
     }
     static flowd_result obtain(const flowd_host* host, flowd_string name, int* fd, uint64_t* generation) {
         if (fd == nullptr) return FLOWD_INVALID;
-        return shielded([&]() -> flowd_result {
+        return guarded([&]() -> flowd_result {
             auto obtained = services(host).shared.obtain(to_view(name));
             if (!obtained) return obtained.error().code;
             *fd = obtained->fd.release();
@@ -114,7 +114,7 @@ struct HostExtensions {
         Host& self = Host::of(host);
         const std::string key(to_view(name));
         if (key.empty() || key.size() > 200 || !self.on_thread("on_change")) return FLOWD_INVALID;
-        return shielded([&] {
+        return guarded([&] {
             return self.on_change(FLOWD_EXT_SHARED + key, callback, user, [&](Watchers::Tell tell) {
                 services(host).shared.watch(self.id(), key, std::move(tell));
             });
@@ -123,7 +123,7 @@ struct HostExtensions {
 
     static flowd_result sockets(const flowd_host* host, int64_t max_age_ns, flowd_socket_visitor visitor, void* user) {
         if (visitor == nullptr || max_age_ns < 0) return FLOWD_INVALID;
-        return shielded([&]() -> flowd_result {
+        return guarded([&]() -> flowd_result {
             const auto all = services(host).sockets.list(std::chrono::nanoseconds(max_age_ns));
             for (const flowd_socket& socket : *all)
                 if (visitor(user, &socket) != 0) break;
@@ -137,7 +137,7 @@ struct HostExtensions {
         if (!self.on_thread("publish")) return FLOWD_INVALID;
         if (count > Interfaces::max_published) return FLOWD_LIMIT;
         if (count > 0 && (interfaces == nullptr || stride < sizeof(std::uint32_t))) return FLOWD_INVALID;
-        return shielded([&]() -> flowd_result {
+        return guarded([&]() -> flowd_result {
             std::vector<Interfaces::Interface> published;
             for (const flowd_interface& one : SizedRange<flowd_interface>(interfaces, count, stride)) {
                 const std::string_view name = to_view(one.name), why = to_view(one.why);
@@ -152,7 +152,7 @@ struct HostExtensions {
     }
     static flowd_result visit_interfaces(const flowd_host* host, flowd_interface_visitor visitor, void* user) {
         if (visitor == nullptr) return FLOWD_INVALID;
-        return shielded([&]() -> flowd_result {
+        return guarded([&]() -> flowd_result {
             for (const auto& one : services(host).interfaces.list()) {
                 const flowd_interface shown{sizeof shown,   one.use,       one.index,         0,
                                             to_c(one.name), to_c(one.why), to_c(one.instance)};
@@ -164,7 +164,7 @@ struct HostExtensions {
     static flowd_result interfaces_on_change(const flowd_host* host, flowd_callback callback, void* user) {
         Host& self = Host::of(host);
         if (!self.on_thread("on_change")) return FLOWD_INVALID;
-        return shielded([&] {
+        return guarded([&] {
             return self.on_change(FLOWD_EXT_INTERFACES, callback, user, [&](Watchers::Tell tell) {
                 services(host).interfaces.watch(self.id(), std::move(tell));
             });
@@ -179,7 +179,7 @@ struct HostExtensions {
 
     static flowd_result visit_metrics(const flowd_host* host, flowd_series_visitor visitor, void* user) {
         if (visitor == nullptr) return FLOWD_INVALID;
-        return shielded([&]() -> flowd_result {
+        return guarded([&]() -> flowd_result {
             for (const MetricSample& sample : services(host).metrics.snapshot())
                 if (show(sample, visitor, user) != 0) break;
             return FLOWD_OK;

@@ -5,7 +5,7 @@
 #include <atomic>
 #include <limits>
 
-#include "sdk/check/guarded.hpp"
+#include "sdk/check/guarded_memory.hpp"
 #include "sdk/check/life.hpp"
 
 namespace flowd::check {

@@ -13,7 +13,7 @@
 #include "flowd/abi/ext/findings.h"
 #include "flowd/abi/ext/status.h"
 #include "flowd/sized.hpp"
-#include "sdk/check/guarded.hpp"
+#include "sdk/check/guarded_memory.hpp"
 #include "sdk/check/life.hpp"
 
 namespace flowd::check {

@@ -15,7 +15,7 @@
 
 #include "flowd/abi/module.h"
 #include "flowd/testing/fake_host.hpp"
-#include "sdk/check/guarded.hpp"
+#include "sdk/check/guarded_memory.hpp"
 
 namespace flowd::check {
 

@@ -45,7 +45,7 @@ class AsioLoop {
         if (error) return Error{FLOWD_ERROR, "the core's descriptor cannot be watched: " + error.message()};
         wait();
         while (!stopped_) {
-            detail::fenced(host_.raw(), "a handler of the loop", [this] { context_.run_one(); });
+            detail::guarded(host_.raw(), "a handler of the loop", [this] { context_.run_one(); });
             if (context_.stopped()) context_.restart();  // somebody stopped it; the core alone decides when to end
             // Not from the handler: what is done at once inside run_one() is kept by Asio for that call, and drain() in
             // Component::stop, which the core calls from here, would wait for it in vain.
@@ -61,7 +61,7 @@ class AsioLoop {
         while (busy()) {
             if (deadline.passed()) return false;
             std::size_t served = 1;
-            detail::fenced(host_.raw(), "a handler of the loop", [&] { served = context_.run_one_for(deadline.left()); });
+            detail::guarded(host_.raw(), "a handler of the loop", [&] { served = context_.run_one_for(deadline.left()); });
             const bool out_of_work = served == 0 && context_.stopped();
             if (context_.stopped()) context_.restart();
             if (out_of_work) return !busy();  // nothing is left that could change it

@@ -23,7 +23,7 @@
 #include "flowd/abi/ext/metrics.h"
 #include "flowd/abi/ext/registry.h"
 #include "flowd/abi/ext/shared.h"
-#include "flowd/detail/fenced.hpp"
+#include "flowd/detail/guarded.hpp"
 #include "flowd/event.hpp"
 #include "flowd/result.hpp"
 #include "flowd/sized.hpp"
@@ -107,7 +107,7 @@ class Subscription {
     }
     static void call(void* user) {
         const auto state = static_cast<State*>(user)->shared_from_this();  // the callback may destroy its Subscription
-        detail::fenced(state->host, "a callback for changes", [&] { state->callback(); });
+        detail::guarded(state->host, "a callback for changes", [&] { state->callback(); });
     }
 
     std::shared_ptr<State> state_;

@@ -21,7 +21,7 @@
 #include <vector>
 
 #include "flowd/abi/host.h"
-#include "flowd/detail/fenced.hpp"
+#include "flowd/detail/guarded.hpp"
 #include "flowd/event.hpp"
 #include "flowd/extensions.hpp"
 #include "flowd/problem.hpp"
@@ -81,7 +81,7 @@ class Watch {
     };
     static void call(void* user, int, std::uint32_t ready) {
         const auto state = static_cast<State*>(user)->shared_from_this();  // the callback may destroy its own Watch
-        detail::fenced(state->host, "a watch callback", [&] { state->callback(ready); });
+        detail::guarded(state->host, "a watch callback", [&] { state->callback(ready); });
     }
     std::shared_ptr<State> state_;
 };
@@ -118,7 +118,7 @@ class Timer {
     };
     static void call(void* user) {
         const auto state = static_cast<State*>(user)->shared_from_this();
-        detail::fenced(state->host, "a timer callback", [&] { state->callback(); });
+        detail::guarded(state->host, "a timer callback", [&] { state->callback(); });
     }
     std::shared_ptr<State> state_;
 };
@@ -402,7 +402,7 @@ class Host {
         auto& posted = *static_cast<Posted*>(user);
         const flowd_host* raw = posted.host->raw_;
         const std::function<void()> work = posted.host->take_posted(posted);
-        detail::fenced(raw, "a posted call", work);
+        detail::guarded(raw, "a posted call", work);
     }
     std::function<void()> take_posted(Posted& posted) {
         const std::lock_guard lock(posts_mutex_);

@@ -55,7 +55,7 @@ class Bridge {
 
     template <typename Work>
     static flowd_result call(flowd_instance* instance, const char* what, Work&& work) noexcept {
-        const bool returned = fenced(of(instance).host->raw(), what, [&] { work(*of(instance).object); });
+        const bool returned = guarded(of(instance).host->raw(), what, [&] { work(*of(instance).object); });
         return returned ? FLOWD_OK : FLOWD_EXCEPTION;
     }
 
@@ -111,7 +111,7 @@ class Bridge {
     static void destroy(flowd_instance* instance) noexcept {
         const std::unique_ptr<Instance> owned(reinterpret_cast<Instance*>(instance));
         if (owned == nullptr) return;
-        fenced(owned->host->raw(), "destroy", [&] { owned->object.reset(); });
+        guarded(owned->host->raw(), "destroy", [&] { owned->object.reset(); });
     }
     static flowd_result reconfigure(flowd_instance* instance, const flowd_value* config) noexcept {
         // Unsupported is an answer here, no failure: the core makes a new instance instead.
@@ -205,7 +205,7 @@ class Bridge {
     static flowd_result host_findings(const flowd_host* host, const flowd_value* config,
                                       const flowd_findings* sink) noexcept {
         bool done = false;
-        const bool returned = fenced(host, "host_findings", [&] {
+        const bool returned = guarded(host, "host_findings", [&] {
             const auto options = Options::table().read(*config);
             if constexpr (has_host_findings)
                 if (options) pass_on(T::host_findings(*options, Offline(host)), sink);

@@ -29,7 +29,7 @@ template <typename Work>
 flowd_result step(const flowd_host* host, const char* what, Work&& work) noexcept {
     flowd_result result = FLOWD_EXCEPTION;
     std::string thrown;
-    const bool returned = fenced(host, what, [&] {
+    const bool returned = guarded(host, what, [&] {
         try {
             const Result<void> done = work();
             if (!done) report(host, done.error());
@@ -40,7 +40,7 @@ flowd_result step(const flowd_host* host, const char* what, Work&& work) noexcep
         }
     });
     if (returned) return result;
-    fenced(host, "reporting an exception", [&] {
+    guarded(host, "reporting an exception", [&] {
         report(host, Error{FLOWD_EXCEPTION, std::string(what) + " threw: " + thrown, "this is a fault of the module"});
     });
     return FLOWD_EXCEPTION;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// flowd/detail/fenced.hpp: callbacks of the core into C++ code, whose exceptions must not leave it.
+// flowd/detail/guarded.hpp: the exception barrier: a C++ exception must not leave a callback that the core calls.
 #pragma once
 
 #include <exception>
@@ -25,7 +25,7 @@ inline std::string current_exception_text() {
 
 /// Runs `work`; an exception is logged under the instance's name and does not leave. True when there was none.
 template <typename Work>
-bool fenced(const flowd_host* host, const char* what, Work&& work) noexcept {
+bool guarded(const flowd_host* host, const char* what, Work&& work) noexcept {
     try {
         work();
         return true;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a module calls must not throw into it: it may be C. Any thread.
+// The exception barrier: what a module calls must not throw into it, since it may be C. Any thread.
 #pragma once
 
 #include <new>
@@ -11,7 +11,7 @@ namespace flowd::core {
 
 /// Runs `call`; an exception becomes an answer, or, where the call answers nothing, an empty one.
 template <typename Call>
-auto shielded(const Call& call) noexcept -> decltype(call()) {
+auto guarded(const Call& call) noexcept -> decltype(call()) {
     try {
         return call();
     } catch (const std::bad_alloc&) {
