@@ -25,7 +25,17 @@ OptionTable catalog_table() {
     package.flags = FLOWD_OPTION_REQUIRED;
     Option entry;
     entry.type = FLOWD_OPTION_GROUP;
-    entry.fields = {package, aliases};
+    Option when = text, backend = text, options = text;
+    when.name = "when";
+    backend.name = "backend";
+    options.type = FLOWD_OPTION_MAP;
+    options.name = "options";
+    options.fields = {text};
+    Option implies;
+    implies.type = FLOWD_OPTION_GROUP;
+    implies.name = "implies";
+    implies.fields = {when, backend, options};
+    entry.fields = {package, aliases, implies};
     OptionTable table;
     for (const std::uint32_t kind : {FLOWD_PLUGIN, FLOWD_BACKEND, FLOWD_ENRICHER}) {
         Option section;
@@ -35,6 +45,10 @@ OptionTable catalog_table() {
         table.push_back(std::move(section));
     }
     return table;
+}
+
+std::string text_at(const flowd_value& values, std::size_t index) {
+    return std::string(to_view(item_at(values, index)->text));
 }
 
 }  // namespace
@@ -63,10 +77,17 @@ Result<Catalog> Catalog::parse(std::string_view yaml, const std::string& file_na
         const flowd_value& entries = *item_at(tree.root(), section++);
         for (std::size_t i = 0; i < entries.item_count; ++i) {
             const flowd_value& item = *item_at(entries, i);
-            Entry entry{kind, std::string(to_view(item.key)), {}, std::string(to_view(item_at(item, 0)->text))};
+            Entry entry{kind, std::string(to_view(item.key)), {}, text_at(item, 0), {}};
             const flowd_value& aliases = *item_at(item, 1);
-            for (std::size_t j = 0; j < aliases.item_count; ++j)
-                entry.aliases.emplace_back(to_view(item_at(aliases, j)->text));
+            for (std::size_t j = 0; j < aliases.item_count; ++j) entry.aliases.push_back(text_at(aliases, j));
+            const flowd_value& implies = *item_at(item, 2);
+            entry.implies = {text_at(implies, 0), text_at(implies, 1), {}};
+            if (entry.implies.when.empty() != entry.implies.backend.empty())
+                return Error{FLOWD_INVALID, file_name + ": implies of " + entry.name + " needs `when` and `backend`",
+                             "reinstall the package flowd-cpp"};
+            const flowd_value& options = *item_at(implies, 2);
+            for (std::size_t j = 0; j < options.item_count; ++j)
+                entry.implies.options.emplace_back(to_view(item_at(options, j)->key), text_at(options, j));
             catalog.entries_.push_back(std::move(entry));
         }
     }

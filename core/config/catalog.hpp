@@ -7,11 +7,20 @@
 #include <filesystem>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "flowd/result.hpp"
 
 namespace flowd::core {
+
+/// With an option of a component, an administrator means a backend as well.
+struct Implication {
+    std::string when;     ///< the option that implies it, by its name in the table
+    std::string backend;  ///< key of the instance: "firefly/receivers"; empty: nothing is implied
+    /// Its options: a value, or `$NAME` for the value of an option of the component.
+    std::vector<std::pair<std::string, std::string>> options;
+};
 
 class Catalog {
   public:
@@ -20,6 +29,7 @@ class Catalog {
         std::string name;
         std::vector<std::string> aliases;
         std::string package;  ///< to install for it
+        Implication implies;
     };
 
     /// Knows nothing.

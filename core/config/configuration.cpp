@@ -6,6 +6,7 @@
 
 #include "core/base/version.hpp"
 #include "core/config/binder.hpp"
+#include "core/config/implications.hpp"
 #include "core/config/nearest.hpp"
 #include "core/config/offline_host.hpp"
 #include "core/config/source.hpp"
@@ -49,8 +50,13 @@ class Loader {
         cut_sections(root);
         read_globals(root);
         ComponentLookup& modules = context_.modules(configuration_.globals);
-        for (std::size_t i = 0; i < kinds.size(); ++i)
-            for (const YamlNode::Entry& entry : sections_[i].entries) read_instance(kinds[i], entry, modules);
+        for (std::size_t i = 0; i < kinds.size(); ++i) {
+            for (const YamlNode::Entry& entry : sections_[i].entries) read_instance(kinds[i], entry, {}, modules);
+            if (kinds[i] != FLOWD_BACKEND) continue;
+            for (const ImpliedInstance& implied : implied_)
+                if (!is_configured(FLOWD_BACKEND, implied.entry.key))
+                    read_instance(FLOWD_BACKEND, implied.entry, implied.by, modules);
+        }
         warn_of_public_secrets(public_files);
         warn_of_idleness();
         return std::move(configuration_);
@@ -120,8 +126,10 @@ class Loader {
         return some;
     }
 
-    void read_instance(std::uint32_t kind, const YamlNode::Entry& entry, ComponentLookup& modules) {
+    void read_instance(std::uint32_t kind, const YamlNode::Entry& entry, const std::string& implied_by,
+                       ComponentLookup& modules) {
         InstanceConfig instance;
+        instance.implied_by = implied_by;
         instance.kind = kind;
         instance.where = entry.where;
         instance.written_path = std::string(section_name(kind)) + "." + entry.key;
@@ -147,6 +155,7 @@ class Loader {
         options.kind = YamlNode::Kind::map;
         options.where = entry.where;
         const bool core_keys_good = read_core_keys(entry, instance, options);
+        if (kind == FLOWD_PLUGIN) imply(type, instance, entry.value);
         if (!find_component(type, instance, modules)) return;
 
         instance.key = name.empty() ? instance.component_name : instance.component_name + "/" + name;
@@ -188,7 +197,36 @@ class Loader {
         instance.required = !is_present(required) || required.integer != 0;
         instance.module_path = to_view(item_at(tree.root(), 1)->text);
         instance.module_configured = !instance.module_path.empty();
+        instance.announce = item_at(tree.root(), 2)->integer != 0;
         return good;
+    }
+
+    /// Notes the backend that the plugin implies, unless nothing but this component announces flows: what it receives it
+    /// relays itself.
+    void imply(const std::string& type, const InstanceConfig& plugin, const YamlNode& written) {
+        const Catalog::Entry* known = plugin.module_configured ? nullptr : context_.catalog.find(FLOWD_PLUGIN, type);
+        const bool implies = known != nullptr && !known->implies.backend.empty();
+        if (!plugin.announce && !implies) {
+            Problem& problem = add(written.where, plugin.written_path + ".announce", "has no effect: nothing is implied");
+            problem.level = FLOWD_LEVEL_WARNING;
+            problem.hint = "remove it";
+        }
+        if (!plugin.announce || !implies || !applies(known->implies, written)) return;
+        const auto others = [&](const YamlNode::Entry& entry) {
+            return context_.catalog.find(FLOWD_PLUGIN, entry.key.substr(0, entry.key.find('/'))) != known;
+        };
+        const auto& plugins = sections_[0].entries;
+        if (std::any_of(plugins.begin(), plugins.end(), others))
+            add_implied(implied_, known->implies, written, plugin.written_path);
+    }
+
+    /// Whether the file has an instance of the component of this key.
+    [[nodiscard]] bool is_configured(std::uint32_t kind, const std::string& key) const {
+        const std::string component = key.substr(0, key.find('/'));
+        return std::any_of(configuration_.instances.begin(), configuration_.instances.end(),
+                           [&](const InstanceConfig& one) {
+                               return one.kind == kind && one.implied_by.empty() && one.component_name == component;
+                           });
     }
 
     bool find_component(const std::string& type, InstanceConfig& instance, ComponentLookup& modules) {
@@ -228,6 +266,9 @@ class Loader {
         if (known != nullptr) {
             problem.message = "module '" + known->name + "' is not installed";
             problem.hint = "install the package " + known->package;
+            if (!instance.implied_by.empty())
+                problem.hint +=
+                    "; or write `announce: false` beside " + instance.implied_by + ", which implies this backend";
             return;
         }
         std::vector<std::string> names, words;
@@ -331,6 +372,7 @@ class Loader {
     Problems& problems_;
     Configuration configuration_;
     std::array<YamlNode, 3> sections_;
+    std::vector<ImpliedInstance> implied_;
     std::set<std::string> secrets_;
     bool modules_known_ = true;
 };

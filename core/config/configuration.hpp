@@ -32,6 +32,8 @@ class InstanceConfig {
     std::string module_path;                     ///< the file the component came from
     bool module_configured = false;              ///< by `module:`, not found among the installed ones
     bool required = true;                        ///< a failure of this instance stops the start
+    bool announce = true;                        ///< backends that its options imply are added
+    std::string implied_by;                      ///< the option that implies it, by its path; empty: it is written
     const flowd_component* component = nullptr;  ///< lives as long as the process
     OptionTable options;                         ///< the component's table
     Location where;                              ///< of its key

@@ -221,8 +221,10 @@ std::string effective_yaml(const Configuration& configuration, const Registry& r
         if (is_enricher) yaml.group(enricher_section_options(), configuration.enricher_values.root(), 2, false);
         for (const InstanceConfig& instance : configuration.instances) {
             if (instance.kind != kind) continue;
-            yaml.line(2, yaml_text(instance.key) + ":");
+            const std::string& by = instance.implied_by;
+            yaml.line(2, yaml_text(instance.key) + ":" + (by.empty() ? "" : "  # implied by " + by));
             yaml.line(4, std::string("required: ") + (instance.required ? "true" : "false"));
+            if (!instance.announce) yaml.line(4, "announce: false");
             if (instance.module_configured) yaml.line(4, "module: " + yaml_text(instance.module_path));
             yaml.values_of(instance.values);
             yaml.group(instance.options, instance.value(), 4, false);
@@ -243,6 +245,7 @@ void write_effective_json(json::Writer& writer, const Configuration& configurati
             if (instance.kind != kind) continue;
             writer.key(instance.key).object();
             writer.member("required", instance.required);
+            if (!instance.announce) writer.member("announce", false);
             if (instance.module_configured) writer.member("module", instance.module_path);
             write_members(writer, instance.values, instance.options, instance.value(), false);
             writer.end();

@@ -81,7 +81,9 @@ OptionTable make_global_options() {
 OptionTable make_instance_options() {
     return {
         row(FLOWD_OPTION_BOOLEAN, "required", "true", "Whether a failure of this instance stops the start of the daemon."),
-        row(FLOWD_OPTION_PATH, "module", nullptr, "File of the third-party module that provides the component.")};
+        row(FLOWD_OPTION_PATH, "module", nullptr, "File of the third-party module that provides the component."),
+        row(FLOWD_OPTION_BOOLEAN, "announce", "true",
+            "Whether the backends are added that options of this instance imply, such as one for fireflyReceivers.")};
 }
 
 const flowd_value& at(const flowd_value& group_value, std::size_t index) {

@@ -191,6 +191,8 @@ std::optional<YamlNode> parse(std::string_view text, const std::string& file, Pr
     return builder.take();
 }
 
+}  // namespace
+
 bool identical(const YamlNode& a, const YamlNode& b) {
     if (a.kind != b.kind || a.text != b.text || a.quoted != b.quoted) return false;
     if (a.items.size() != b.items.size() || a.entries.size() != b.entries.size()) return false;
@@ -202,8 +204,6 @@ bool identical(const YamlNode& a, const YamlNode& b) {
     }
     return true;
 }
-
-}  // namespace
 
 const YamlNode::Entry* YamlNode::find(std::string_view key) const {
     for (const Entry& entry : entries)

@@ -42,6 +42,9 @@ struct YamlNode::Entry {
 /// Adds the content of another file. Maps are merged; anything else that both give is a problem unless it is identical.
 void merge(YamlNode& into, YamlNode&& from, const std::string& path, Problems& problems);
 
+/// The same values in the same order of lists; the order of keys and the places do not count.
+[[nodiscard]] bool identical(const YamlNode& a, const YamlNode& b);
+
 /// For people: "a list", "nothing", or the text itself, shortened.
 [[nodiscard]] std::string describe(const YamlNode& node);
 

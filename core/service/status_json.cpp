@@ -67,6 +67,7 @@ void write_instance(json::Writer& w, const Instance& instance, const std::string
         .member("since", utc_text(status.since_ns));
     if (!reserved.state.empty()) w.member("health", reserved.state);
     if (!reserved.summary.empty()) w.member("summary", reserved.summary);
+    if (const std::string& by = instance.config()->implied_by; !by.empty()) w.member("impliedBy", by);
     w.member("required", instance.config()->required);
     w.member("errors", status.errors + status.bad_results + status.exceptions);
     w.member("exceptions", status.exceptions);

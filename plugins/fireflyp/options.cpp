@@ -117,7 +117,8 @@ const Table<FireflypOptions>& FireflypOptions::table() {
             .doc("No effect: fireflies with and without a header are always accepted."),
         option("fireflyReceivers", &O::receivers)
             .length(0, 64)
-            .doc("Receivers to which every accepted firefly is forwarded unmodified."),
+            .doc("Receivers to which every accepted firefly is forwarded unmodified. They imply the backend "
+                 "firefly/receivers."),
         option("resolveInterval", &O::resolve_interval)
             .range(std::chrono::seconds(1), std::chrono::hours(24))
             .default_value("60s")

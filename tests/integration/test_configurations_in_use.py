@@ -160,3 +160,34 @@ def test_the_longest_one_hears_of_flows_in_every_way_and_marks_them(lab, use, fo
             client.close()
         announcer.close()
     listener.close()
+
+
+def states_by_port(collector, port):
+    return sorted(one["flow-lifecycle"]["state"] for one in list(collector.fireflies) if port in
+                  (one["flow-id"]["src-port"], one["flow-id"]["dst-port"]) and one["flow-lifecycle"]["state"] != "ongoing")
+
+
+def test_the_receivers_of_a_perfsonar_host_are_told_of_each_test_and_of_what_is_relayed_once(lab, use):
+    """`fireflyReceivers` without a firefly backend: flowd-go's page promises both."""
+    tests, service = traffic.TcpServer(lab.b, 5201), traffic.TcpServer(lab.b, 1094)
+    with Collector(lab.b) as collector, use("perfsonar-2.5") as daemon:
+        added = [one for one in daemon.cli("status")["instances"] if one["instance"] == "backend firefly/receivers"]
+        assert [one["impliedBy"] for one in added] == ["plugins.fireflyp.fireflyReceivers"]
+        announcer = traffic.Announcer(lab.a)
+        with traffic.tcp_client(lab.a, lab.b, 5201) as test, traffic.tcp_client(lab.a, lab.b, 1094) as transfer:
+            test_port, transfer_port = test.getsockname()[1], transfer.getsockname()[1]
+            announcer.announce("start", transfer, 3, 13, traffic.now())
+            test.sendall(b"x" * 10000)
+            transfer.sendall(b"x" * 10000)
+            wait_for(lambda: states_by_port(collector, test_port), "the start of the test")
+            announcer.announce("end", transfer, 3, 13, traffic.now(), sent=10000)
+        wait_for(lambda: states_by_port(collector, test_port) == ["end", "start"], "the end of the test", 30)
+        (end,) = [one for one in list(collector.fireflies)
+                  if one["flow-id"]["src-port"] == test_port and one["flow-lifecycle"]["state"] == "end"]
+        assert end["usage"]["sent"] >= 10000
+        assert (end["context"]["experiment-id"], end["context"]["activity-id"]) == (2, 2)
+        assert daemon.stop() == 0  # whatever would be doubled is out by then
+        assert states_by_port(collector, transfer_port) == ["end", "start"]
+        announcer.close()
+    tests.close()
+    service.close()

@@ -76,7 +76,9 @@ class KnownConfigurations : public ::testing::Test {
     Rows stun_{with(row(FLOWD_OPTION_MAP, "manualMapping"), address_), with(row(FLOWD_OPTION_LIST, "stunServers"), text_)};
     Rows firefly_{row(FLOWD_OPTION_INTEGER, "destinationPort", "10514"),
                   row(FLOWD_OPTION_BOOLEAN, "prependSyslog", "true"),
+                  row(FLOWD_OPTION_BOOLEAN, "sendToDestination", "true"),
                   row(FLOWD_OPTION_BOOLEAN, "sendToCollector", "false"),
+                  with(row(FLOWD_OPTION_LIST, "collectors"), receiver_item_),
                   row(FLOWD_OPTION_HOST, "collectorAddress", "127.0.0.1"),
                   row(FLOWD_OPTION_INTEGER, "collectorPort", "10514"),
                   row(FLOWD_OPTION_BOOLEAN, "enrich", "false"),
@@ -178,6 +180,10 @@ TEST_F(KnownConfigurations, APerfsonarHostThatRelays) {
         "    fireflyReceivers:\n      - address: \"collector.example.org\"\n        port: 10514\n"
         "backends:\n  marker: {forceHookRemoval: true}\n");
     EXPECT_EQ(value(*c.find(FLOWD_PLUGIN, "fireflyp"), "fireflyReceivers").item_count, 1u);
+    const InstanceConfig* implied = c.find(FLOWD_BACKEND, "firefly/receivers");
+    ASSERT_NE(implied, nullptr) << "its perfSONAR flows are announced as well";
+    EXPECT_EQ(value(*implied, "collectors").item_count, 1u);
+    EXPECT_EQ(value(*implied, "sendToDestination").integer, 0);
 }
 
 TEST_F(KnownConfigurations, WhatTheInstallerWrites) {

@@ -42,7 +42,7 @@ TEST_F(Options, AnUnknownKeyStopsTheStartAndOffersTheNearest) {
                        "    bindPrt: 7777\n"),
               "conf.yaml:4:5: error: plugins.x.bindPrt: unknown key\n"
               "    found:   bindPrt\n"
-              "    allowed: bindPort, bindAddress, required or module\n"
+              "    allowed: bindPort, bindAddress, required, module or announce\n"
               "    nearest: bindPort\n"
               "    hint:    write bindPort\n");
 }
