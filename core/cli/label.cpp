@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/config/nearest.hpp"
+#include "core/config/tag_text.hpp"
 #include "flowd/json.hpp"
 #include "flowd/label.hpp"
 
@@ -58,14 +59,6 @@ bool is_registered(flowd_tag tag, const Registry& registry) {
     return !registry.activity_name(tag.experiment, tag.activity).empty();
 }
 
-std::string in_words(flowd_tag tag, const Registry& registry) {
-    const auto one = [](std::uint32_t id, std::string_view name) {
-        return name.empty() ? std::to_string(id) : fmt::format("{} ({})", name, id);
-    };
-    return "experiment " + one(tag.experiment, registry.experiment_name(tag.experiment)) + ", activity " +
-           one(tag.activity, registry.activity_name(tag.experiment, tag.activity));
-}
-
 void write_tag(json::Writer& writer, flowd_tag tag, const Registry& registry) {
     writer.member("experiment", tag.experiment);
     if (const auto name = registry.experiment_name(tag.experiment); !name.empty()) writer.member("experimentName", name);
@@ -93,8 +86,8 @@ Result<std::string> decode_scitag(std::uint32_t number, const Registry& registry
         Error error{FLOWD_INVALID, fmt::format("{} is no scitag: those go from 65 to {}", number, max_scitag)};
         if (number <= label::mask) {
             const flowd_tag tag = label::decode(number);
-            error.hint =
-                fmt::format("it looks like a label, the scitag is {} ({})", label::scitag(tag), in_words(tag, registry));
+            error.hint = fmt::format("it looks like a label, the scitag is {} ({})", label::scitag(tag),
+                                     tag_in_words(tag, registry));
         }
         return error;
     }
@@ -162,7 +155,7 @@ Result<std::string> decode_label(std::string_view value, bool is_scitag, const R
     if (*number <= max_scitag && is_registered(other, registry) && !is_registered(tag, registry)) {
         // encode() takes every registered experiment that a scitag can hold, but a registry may hold others.
         const auto encoded = label::encode(other);
-        writer.member("hint", fmt::format("looks like a scitag: {}{}", in_words(other, registry),
+        writer.member("hint", fmt::format("looks like a scitag: {}{}", tag_in_words(other, registry),
                                           encoded ? ", its label is " + hex(*encoded) : std::string()));
     }
     writer.end();

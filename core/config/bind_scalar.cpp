@@ -9,8 +9,10 @@
 #include "core/config/binder.hpp"
 #include "core/config/nearest.hpp"
 #include "core/config/scalar.hpp"
+#include "core/config/tag_text.hpp"
 #include "core/config/value_file.hpp"
 #include "flowd/address.hpp"
+#include "flowd/label.hpp"
 
 namespace flowd::core {
 
@@ -246,6 +248,8 @@ bool Binder::bind_experiment(const Option& option, const YamlNode& node, const A
     if (!number.ok()) return reject(option, node, at, "out of range");
     if (!check_range(option, number.value, node, at)) return false;
     out.integer = number.value;
+    const bool is_known = !registry_.experiment_name(static_cast<std::uint32_t>(number.value)).empty();
+    warn_of_tag(option, number.value, is_known ? "" : "not an experiment of the registry", node, at);
     keep_canonical(at, out, std::to_string(number.value));
     return true;
 }
@@ -271,9 +275,9 @@ std::optional<std::uint32_t> Binder::experiment_of(const Option& activity, const
 bool Binder::bind_activity(const Option& option, const YamlNode& node, const At& at, Group& group, std::size_t index,
                            flowd_value& out) {
     auto number = parse_integer(node.text);
+    bool unknown = false;
+    const auto experiment = experiment_of(option, group, index, unknown);
     if (number.error == ScalarError::form) {
-        bool unknown = false;
-        const auto experiment = experiment_of(option, group, index, unknown);
         if (unknown) return false;  // said already; the name can't be judged without it
         const auto id =
             experiment ? registry_.activity_id(*experiment, node.text) : registry_.common_activity_id(node.text);
@@ -302,8 +306,32 @@ bool Binder::bind_activity(const Option& option, const YamlNode& node, const At&
     if (!number.ok()) return reject(option, node, at, "out of range");
     if (!check_range(option, number.value, node, at)) return false;
     out.integer = number.value;
+    const std::string_view name = experiment ? registry_.experiment_name(*experiment) : std::string_view();
+    const bool is_known =
+        name.empty() || !registry_.activity_name(*experiment, static_cast<std::uint32_t>(number.value)).empty();
+    warn_of_tag(option, number.value, is_known ? "" : "not an activity of experiment " + std::string(name), node, at);
     keep_canonical(at, out, std::to_string(number.value));
     return true;
+}
+
+/// An experiment or activity that reaches no reader: no flow label can carry it, or collectors do not know it. 0 is no tag
+/// on purpose; without a registry there is nothing to compare with.
+void Binder::warn_of_tag(const Option& option, std::int64_t number, const std::string& unregistered, const YamlNode& node,
+                         const At& at) {
+    const std::int64_t most = option.type == FLOWD_OPTION_EXPERIMENT ? label::max_experiment : label::max_activity;
+    const bool is_unknown = !unregistered.empty() && number != 0 && !registry_.experiments().empty();
+    if (at.is_default || at.secret || (number <= most && !is_unknown)) return;
+    Problem problem;
+    problem.level = FLOWD_LEVEL_WARNING;
+    problem.where = node.where;
+    problem.path = at.written;
+    problem.message =
+        number > most ? "no flow label can carry it: it is never marked" : unregistered + ": collectors will not know it";
+    problem.found = describe(node);
+    if (number > most) problem.allowed = "0 to " + std::to_string(most);
+    problem.hint = tag_meant_by(number, registry_);
+    if (problem.hint.empty()) problem.hint = "write the name or the number of one that is registered";
+    problems_.add(std::move(problem));
 }
 
 bool Binder::check_range(const Option& option, std::int64_t value, const YamlNode& node, const At& at) {
@@ -312,7 +340,7 @@ bool Binder::check_range(const Option& option, std::int64_t value, const YamlNod
     bool good = option.in_range(static_cast<double>(value));
     if (!option.minimum && never_negative && value < 0) good = false;
     if (is_id && value > std::numeric_limits<std::uint32_t>::max()) good = false;
-    return good || reject(option, node, at, "out of range");
+    return good || reject(option, node, at, "out of range", is_id ? tag_meant_by(value, registry_) : std::string());
 }
 
 bool Binder::check_path(const Option& option, const YamlNode& node, const At& at) {

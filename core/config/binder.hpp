@@ -69,6 +69,8 @@ class Binder {
     /// Of an activity row, or of the item of a list at `index`; `unknown` when the one written is wrong.
     [[nodiscard]] std::optional<std::uint32_t> experiment_of(const Option& activity, const Group& group, std::size_t index,
                                                              bool& unknown) const;
+    void warn_of_tag(const Option& option, std::int64_t number, const std::string& unregistered, const YamlNode& node,
+                     const At& at);
     bool check_range(const Option& option, std::int64_t value, const YamlNode& node, const At& at);
     bool check_path(const Option& option, const YamlNode& node, const At& at);
 

@@ -10,17 +10,6 @@ namespace flowd::perfsonar {
 
 Perfsonar::Perfsonar(Host& host, Options options) : Plugin(host), options_(std::move(options)) {}
 
-void Perfsonar::validate(const Options& options, Problems& problems, const Offline& core) {
-    Options::validate(options, problems);
-    const Registry registry = core.registry();
-    const std::string_view experiment = registry.experiment_name(options.experiment);
-    if (!experiment.empty() && registry.activity_name(options.experiment, options.activity).empty())
-        problems.warning("activityId",
-                         "is not an activity of experiment " + std::string(experiment) + " in the registry: collectors " +
-                             "will not know it",
-                         "write the name or the number of one that is");
-}
-
 Result<void> Perfsonar::prepare() {
     if (!options_.flows) return {};
     auto metering = Metering::make(host(), options_);

@@ -18,7 +18,7 @@ class Perfsonar final : public Plugin {
                                .precedence = FLOWD_PRECEDENCE_METER};
 
     Perfsonar(Host& host, Options options);
-    static void validate(const Options& options, Problems& problems, const Offline& core);
+    static void validate(const Options& options, Problems& problems) { Options::validate(options, problems); }
     Result<void> prepare() override;
     Result<void> start() override;
     Result<void> stop(Deadline deadline) override;

@@ -30,6 +30,7 @@ class KnownConfigurations : public ::testing::Test {
         m.add(FLOWD_BACKEND, "metrics", metrics_);
         m.add(FLOWD_ENRICHER, "netlink", netlink_);
         m.add(FLOWD_ENRICHER, "skops", skops_);
+        world_.registry = Registry::load(std::filesystem::path(FLOWD_SOURCE_DIR) / "etc/registry.json").value();
         world_.catalog = Catalog::load(std::filesystem::path(FLOWD_SOURCE_DIR) / "etc/catalog.yaml").value();
     }
     Configuration load(std::string_view text) {

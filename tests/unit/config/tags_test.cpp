@@ -10,7 +10,7 @@ namespace {
 class Tags : public ::testing::Test {
   protected:
     Tags() {
-        table_ = {row(FLOWD_OPTION_ACTIVITY, "activityId"), row(FLOWD_OPTION_EXPERIMENT, "experimentId"),
+        table_ = {range(row(FLOWD_OPTION_ACTIVITY, "activityId"), 0, 63), row(FLOWD_OPTION_EXPERIMENT, "experimentId"),
                   with(row(FLOWD_OPTION_LIST, "activityIDs"), activity_),
                   with(row(FLOWD_OPTION_LIST, "experimentIDs"), experiment_)};
         world_.modules.add(FLOWD_PLUGIN, "x", table_);
@@ -44,6 +44,41 @@ TEST_F(Tags, AreNumbersOrNamesInAnyCase) {
     EXPECT_EQ(ids("experimentId: 99, activityId: 63"), "99 63");
 }
 
+TEST_F(Tags, NumbersThatTheRegistryDoesNotKnowAreWarnedOf) {
+    EXPECT_EQ(
+        problems("experimentId: 99, activityId: 2"),
+        "conf.yaml:3:21: warning: plugins.x.experimentId: not an experiment of the registry: collectors will not know it\n"
+        "    found:   99\n"
+        "    hint:    write the name or the number of one that is registered\n");
+    EXPECT_EQ(
+        problems("experimentId: 2, activityId: 63"),
+        "conf.yaml:3:36: warning: plugins.x.activityId: not an activity of experiment atlas: collectors will not know it\n"
+        "    found:   63\n"
+        "    hint:    write the name or the number of one that is registered\n");
+    EXPECT_EQ(problems("experimentId: 0, activityId: 0"), "") << "no tag on purpose";
+    world_.registry = Registry();
+    EXPECT_EQ(problems("experimentId: 99, activityId: 63"), "") << "there is nothing to compare with";
+}
+
+TEST_F(Tags, WhatNoFlowLabelCanCarryIsWarnedOf) {
+    EXPECT_EQ(problems("experimentIDs: [2], activityIDs: [64]"),
+              "conf.yaml:3:41: warning: plugins.x.activityIDs[0]: no flow label can carry it: it is never marked\n"
+              "    found:   64\n"
+              "    allowed: 0 to 63\n"
+              "    hint:    write the name or the number of one that is registered\n");
+    EXPECT_NE(problems("experimentId: 512").find("no flow label can carry it"), std::string::npos);
+}
+
+TEST_F(Tags, AScitagOrALabelInThePlaceOfANumberIsToldWhatItIs) {
+    const auto hint_of = [&](const std::string& options) {
+        const auto loaded = load(options);
+        return loaded.problems.size() == 0 ? "no problem" : loaded.problems[0].hint;
+    };
+    EXPECT_EQ(hint_of("experimentId: 206"), "206 is a scitag: experiment cms (3), activity Debug (14)");
+    EXPECT_EQ(hint_of("activityId: 206"), "206 is a scitag: experiment cms (3), activity Debug (14)") << "out of range";
+    EXPECT_EQ(hint_of("experimentId: 65544"), "65544 is a flow label: experiment atlas (2), activity perfSONAR (2)");
+}
+
 TEST_F(Tags, AnActivityIsThatOfTheExperimentBesideIt) {
     EXPECT_EQ(ids("activityId: debug, experimentId: atlas"), "2 9");
     EXPECT_EQ(ids("activityId: debug, experimentId: cms"), "3 14");
@@ -60,7 +95,7 @@ TEST_F(Tags, ANameThatIsTheSameEverywhereNeedsNoExperiment) {
     EXPECT_EQ(problems("activityId: debug"),
               "conf.yaml:3:19: error: plugins.x.activityId: has another number in each experiment\n"
               "    found:   debug\n"
-              "    allowed: an activity of the registry by name, or a number\n"
+              "    allowed: an activity of the registry by name, or a number, 0 to 63\n"
               "    hint:    write its number, or an experiment beside it\n");
 }
 

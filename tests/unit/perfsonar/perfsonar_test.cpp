@@ -35,20 +35,6 @@ TEST_F(PerfsonarTest, TagsEverythingFromItsStartToItsStop) {
     EXPECT_EQ(host_.events()[1]->kind, FLOWD_EVENT_CATCH_ALL_CLEAR);
 }
 
-TEST_F(PerfsonarTest, AnActivityThatItsExperimentDoesNotHaveInTheRegistryIsAWarning) {
-    EXPECT_EQ(instance_.validate(), FLOWD_OK);
-    EXPECT_TRUE(host_.problems().empty()) << "the registry does not know the experiment either";
-    host_.add_experiment(2, "atlas");
-    EXPECT_EQ(instance_.validate(), FLOWD_OK);
-    ASSERT_EQ(host_.problems().size(), 1u);
-    EXPECT_EQ(host_.problems()[0].option, "activityId");
-    EXPECT_EQ(host_.problems()[0].level, std::uint32_t{FLOWD_LEVEL_WARNING});
-    host_.forget();
-    host_.add_activity(2, 7, "perfSONAR");
-    EXPECT_EQ(instance_.validate(), FLOWD_OK);
-    EXPECT_TRUE(host_.problems().empty());
-}
-
 TEST_F(PerfsonarTest, StoppedTwiceItClearsOnce) {
     ASSERT_EQ(instance_.bring_up(), FLOWD_OK);
     EXPECT_EQ(instance_.stop(), FLOWD_OK);
