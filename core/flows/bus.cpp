@@ -4,8 +4,10 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <new>
+#include <optional>
 #include <random>
 
 #include "core/flows/bus_state.hpp"
@@ -16,7 +18,7 @@ namespace flowd::core {
 namespace {
 
 constexpr std::size_t events_per_wake = 128;
-constexpr std::size_t events_ahead = 6;  // whose place in the index is fetched while this one is worked on
+constexpr std::size_t events_ahead = 6;  // that are taken in, and their places in the index fetched, before their turn
 
 /// The inode number of this process's network namespace; 0 when there is no /proc to tell.
 std::uint32_t network_namespace() {
@@ -41,13 +43,6 @@ BusState::BusState(const FlowLimits& flow_limits, Clock time, std::unique_ptr<So
         shards[i].store.set_shard(i);
         shards[i].limits = flow_limits;
     }
-}
-
-void BusState::expect(const std::byte* event) {
-    flowd_key key{};
-    std::memcpy(&key, event + offsetof(flowd_event, key), sizeof key);
-    const std::uint64_t key_hash = hash(key);
-    shard_of(key_hash).store.expect(static_cast<std::uint32_t>(key_hash));
 }
 
 Bus::Bus(const FlowLimits& limits, Clock clock, std::unique_ptr<SocketProbe> probe)
@@ -83,11 +78,20 @@ flowd_result Bus::emit(AnnouncerId id, const flowd_event* events, std::size_t co
     Tally tally;
     Notices notices(*state_);
     flowd_result result = FLOWD_OK;
-    const auto* at = reinterpret_cast<const std::byte*>(events);
-    const bool foreseeable = stride >= offsetof(flowd_event, key) + sizeof(flowd_key);
-    const auto take = [&](const std::byte* event) {
+    struct TakenIn {
         Incoming in;
-        const auto refusal = take_in(event, stride, state_->own_scope, in);
+        std::optional<Refusal> refusal;
+    };
+    std::array<TakenIn, events_ahead + 1> ring;
+    std::size_t ahead = 0;
+    const auto take_in_next = [&] {
+        auto& [in, refusal] = ring[ahead % ring.size()];
+        refusal = take_in(reinterpret_cast<const std::byte*>(events) + ahead++ * stride, stride, state_->own_scope, in);
+        if (refusal || in.event.kind >= FLOWD_EVENT_CATCH_ALL) return;
+        in.key_hash = state_->hash(in.event.key);
+        state_->shard_of(in.key_hash).store.expect(static_cast<std::uint32_t>(in.key_hash));
+    };
+    const auto announce = [&](Incoming& in, std::optional<Refusal> refusal) {
         const bool readable = !refusal || (*refusal != Refusal::bad_size && *refusal != Refusal::bad_kind);
         ++tally.offered[readable ? in.event.kind : 0];
         if (refusal) {
@@ -100,10 +104,11 @@ flowd_result Bus::emit(AnnouncerId id, const flowd_event* events, std::size_t co
         if (flow_ids && taken == FLOWD_OK) flow_ids[done] = flow_id;
         return taken;
     };
-    for (; done < count; ++done, at += stride) {
-        if (foreseeable && count - done > events_ahead) state_->expect(at + events_ahead * stride);
+    for (; done < count; ++done) {
+        while (ahead < count && ahead <= done + events_ahead) take_in_next();
+        auto& [in, refusal] = ring[done % ring.size()];
         try {
-            result = take(at);
+            result = announce(in, refusal);
         } catch (const std::bad_alloc&) {
             tally.refuse(Refusal::no_memory);
             result = FLOWD_NO_MEMORY;

@@ -39,18 +39,18 @@ std::int64_t first_of(std::int64_t a, std::int64_t b) {
 
 }  // namespace
 
-flowd_result BusState::announce(AnnouncerId id, const Incoming& in, Now time, Tally& tally, Notices& notices,
+flowd_result BusState::announce(AnnouncerId id, Incoming& in, Now time, Tally& tally, Notices& notices,
                                 std::uint64_t& flow_id) {
-    const std::uint64_t key_hash = hash(in.event.key);
-    Shard& shard = shard_of(key_hash);
+    const auto index_hash = static_cast<std::uint32_t>(in.key_hash);
+    Shard& shard = shard_of(in.key_hash);
     const std::lock_guard lock(shard.mutex);
     if (!(shard.announcing >> id.slot & 1) || announcers[id.slot].generation != id.generation) return FLOWD_STOPPED;
 
     Match direction = Match::none;
-    std::uint32_t found = shard.store.find(in.event.key, static_cast<std::uint32_t>(key_hash), direction);
+    std::uint32_t found = shard.store.find(in.event.key, index_hash, direction);
     if (found != FlowStore::none && shard.detaching != 0) {
         detach_chain(shard, shard.store[found]);
-        found = shard.store.find(in.event.key, static_cast<std::uint32_t>(key_hash), direction);
+        found = shard.store.find(in.event.key, index_hash, direction);
     }
     const bool of_end = in.event.kind == FLOWD_EVENT_END;
     // An event for one flow is none for another one of the same tuple.
@@ -60,23 +60,18 @@ flowd_result BusState::announce(AnnouncerId id, const Incoming& in, Now time, Ta
         return FLOWD_OK;
     }
     if (found == FlowStore::none)
-        return of_end ? end_unseen(shard, id, in, key_hash, time, tally, notices, flow_id)
-                      : begin(shard, found, id, in, key_hash, time, tally, notices, flow_id);
+        return of_end ? end_unseen(shard, id, in, time, tally, notices, flow_id)
+                      : begin(shard, found, id, in, time, tally, notices, flow_id);
 
     Flow& flow = shard.store[found];
     if (flow.state == FlowState::ended) {
         if (in.event.kind == FLOWD_EVENT_START && !is_start_of_ended(flow, id, in.event, time))
-            return begin(shard, found, id, in, key_hash, time, tally, notices, flow_id);
+            return begin(shard, found, id, in, time, tally, notices, flow_id);
         tally.note(of_end && flow.ender == id.slot ? Effect::double_end : Effect::late);
         return FLOWD_OK;
     }
     flow_id = flow.id;
-    if (direction == Match::reversed) {
-        Incoming turned = in;
-        turn_round(turned.event);
-        return of_end ? end(shard, flow, id, turned, time, tally, notices)
-                      : refresh(shard, flow, id, turned, time, tally, notices);
-    }
+    if (direction == Match::reversed) turn_round(in.event);
     return of_end ? end(shard, flow, id, in, time, tally, notices) : refresh(shard, flow, id, in, time, tally, notices);
 }
 
@@ -144,8 +139,8 @@ std::uint32_t BusState::reporter(std::uint32_t slot, std::uint64_t sender) {
     return static_cast<std::uint32_t>((sender ^ (sender >> 32)) * 64 + slot);
 }
 
-flowd_result BusState::begin(Shard& shard, std::uint32_t found, AnnouncerId id, const Incoming& in, std::uint64_t key_hash,
-                             Now time, Tally& tally, Notices& notices, std::uint64_t& flow_id) {
+flowd_result BusState::begin(Shard& shard, std::uint32_t found, AnnouncerId id, const Incoming& in, Now time, Tally& tally,
+                             Notices& notices, std::uint64_t& flow_id) {
     if (live.load(std::memory_order_relaxed) + ended_kept.load(std::memory_order_relaxed) >= shard.limits.max_live)
         reclaim(shard, found);
 
@@ -172,7 +167,7 @@ flowd_result BusState::begin(Shard& shard, std::uint32_t found, AnnouncerId id, 
     Flow charged{};
     if (!charge(shard, charged, id, in.event.sender, tally)) return FLOWD_LIMIT;
 
-    const auto index_hash = static_cast<std::uint32_t>(key_hash);
+    const auto index_hash = static_cast<std::uint32_t>(in.key_hash);
     if (found != FlowStore::none && !supersede) drop(shard, shard.store[found]);
     const std::uint32_t index = shard.store.add();
     Flow& flow = shard.store[index];
@@ -346,8 +341,8 @@ void BusState::set_end(Flow& flow, std::int64_t end_ns, Tally& tally) {
     flow.end_ns = std::max(end_ns, flow.start_ns);
 }
 
-flowd_result BusState::end_unseen(Shard& shard, AnnouncerId id, const Incoming& in, std::uint64_t key_hash, Now time,
-                                  Tally& tally, Notices& notices, std::uint64_t& flow_id) {
+flowd_result BusState::end_unseen(Shard& shard, AnnouncerId id, const Incoming& in, Now time, Tally& tally,
+                                  Notices& notices, std::uint64_t& flow_id) {
     if (live.load(std::memory_order_relaxed) + ended_kept.load(std::memory_order_relaxed) >= shard.limits.max_live)
         reclaim(shard, FlowStore::none);
     const flowd_event& event = in.event;
@@ -366,7 +361,7 @@ flowd_result BusState::end_unseen(Shard& shard, AnnouncerId id, const Incoming& 
     shard.tombstones.emplace_back();
     const std::uint32_t index = shard.store.add();
     Flow& flow = shard.store[index];
-    shard.store.link(index, static_cast<std::uint32_t>(key_hash));
+    shard.store.link(index, static_cast<std::uint32_t>(in.key_hash));
     shard.tombstones.back() = tombstone_of(shard, flow, time);
     fill(shard, flow, id, in, std::move(texts), time);
     kept.give_to(flow.kept);

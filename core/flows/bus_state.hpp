@@ -142,7 +142,6 @@ class SenderCounts {
 
 struct CatchAll {
     bool present = false;
-    std::uint32_t precedence = 0;
     std::uint64_t sequence = 0;  ///< of its setting: among equals the earliest wins
     flowd_event event{};
     FlowTexts texts;
@@ -191,22 +190,20 @@ struct BusState : std::enable_shared_from_this<BusState> {
 
     [[nodiscard]] Now now() const { return {clock.steady_ns(), clock.system_ns()}; }
     [[nodiscard]] Shard& shard_of(std::uint64_t key_hash) { return shards[key_hash >> 59]; }
-    void expect(const std::byte* event);  ///< this one comes soon
     /// f(shard, record) for each record in use of these shards (as bits), under the shard's lock. Goes on to the next
     /// shard after a few records, so that a thread that waits for a lock gets it.
     template <typename Function>
     void for_each_record(std::uint32_t of_shards, Notices& notices, Function&& f);
 
     // bus_announce.cpp: events in. `flow_id`: see flowd_host.emit.
-    flowd_result announce(AnnouncerId id, const Incoming& in, Now now, Tally& tally, Notices& notices,
-                          std::uint64_t& flow_id);
-    flowd_result begin(Shard& shard, std::uint32_t found, AnnouncerId id, const Incoming& in, std::uint64_t key_hash,
-                       Now now, Tally& tally, Notices& notices, std::uint64_t& flow_id);
+    flowd_result announce(AnnouncerId id, Incoming& in, Now now, Tally& tally, Notices& notices, std::uint64_t& flow_id);
+    flowd_result begin(Shard& shard, std::uint32_t found, AnnouncerId id, const Incoming& in, Now now, Tally& tally,
+                       Notices& notices, std::uint64_t& flow_id);
     flowd_result refresh(Shard& shard, Flow& flow, AnnouncerId id, const Incoming& in, Now now, Tally& tally,
                          Notices& notices);
     flowd_result end(Shard& shard, Flow& flow, AnnouncerId id, const Incoming& in, Now now, Tally& tally, Notices& notices);
-    flowd_result end_unseen(Shard& shard, AnnouncerId id, const Incoming& in, std::uint64_t key_hash, Now now, Tally& tally,
-                            Notices& notices, std::uint64_t& flow_id);
+    flowd_result end_unseen(Shard& shard, AnnouncerId id, const Incoming& in, Now now, Tally& tally, Notices& notices,
+                            std::uint64_t& flow_id);
     [[nodiscard]] bool may_end(const Shard& shard, const Flow& flow, AnnouncerId id, std::uint64_t sender) const;
     [[nodiscard]] bool is_start_of_ended(const Flow& ended, AnnouncerId id, const flowd_event& start, Now time) const;
     /// Against the caps; false: one is reached.

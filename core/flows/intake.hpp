@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <span>
 
@@ -16,6 +17,7 @@ namespace flowd::core {
 /// An event in this core's own layout, whatever the module's. Texts and bytes are still the module's.
 struct Incoming {
     flowd_event event;
+    std::uint64_t key_hash;  ///< of an event of a flow
     std::array<flowd_attachment, Bus::max_attachments> attachment;
     std::size_t attachment_count;
     bool keeps;  ///< some attachment is to be kept
