@@ -153,17 +153,18 @@ flowd_result BusState::begin(Shard& shard, std::uint32_t found, AnnouncerId id, 
         supersede = lag != 0 || old.older != FlowStore::none;
     }
     const std::uint32_t candidates = shard.active & shard.takes_start;
+    Gate gate(*this);
+    const std::size_t bytes = candidates ? shard.kept.cost(KeptAttachments::none, in.attachments()) : 0;
+    if (!gate.open(candidates & ~lag, bytes, std::uint64_t{1} << id.slot, time.steady)) {
+        tally.refuse(Refusal::full);
+        return FLOWD_FULL;
+    }
     // All that needs memory comes before anything is changed.
     NextKept kept(shard.kept, KeptAttachments::none, in.to_keep(), attachments_not_kept);
     FlowTexts texts = shard.texts.intern(to_view(in.event.application), to_view(in.event.rule));
     Outgoing out;
     out.payload = candidates ? kept.payload(in.attachments()) : nullptr;
     shard.store.reserve();
-    Gate gate(*this);
-    if (!gate.open(candidates & ~lag, out.bytes(), std::uint64_t{1} << id.slot, time.steady)) {
-        tally.refuse(Refusal::full);
-        return FLOWD_FULL;
-    }
     Flow charged{};
     if (!charge(shard, charged, id, in.event.sender, tally)) return FLOWD_LIMIT;
 
@@ -216,6 +217,14 @@ flowd_result BusState::refresh(Shard& shard, Flow& flow, AnnouncerId id, const I
     const bool forward = event.kind == FLOWD_EVENT_ONGOING && precedence >= flow.precedence;
     const std::uint32_t candidates = shard.active & shard.takes_ongoing;
 
+    Gate gate(*this);
+    if (retag) {
+        const std::size_t bytes = candidates ? shard.kept.cost(flow.kept, in.attachments()) : 0;
+        if (!gate.open(candidates & up_to_date(shard, flow), bytes, bit, time.steady)) {
+            tally.refuse(Refusal::full);
+            return FLOWD_FULL;
+        }
+    }
     // All that needs memory comes before anything is changed.
     NextKept kept(shard.kept, flow.kept, in.to_keep(), attachments_not_kept);
     const bool names_application = event.application.length > 0 && (gives_tag || flow.texts.application().empty());
@@ -229,11 +238,6 @@ flowd_result BusState::refresh(Shard& shard, Flow& flow, AnnouncerId id, const I
         retag || forward || flow.further != Announcements::none || flow.flags != static_cast<std::uint8_t>(event.flags);
     Outgoing out;
     if (candidates && may_tell) out.payload = kept.payload(in.attachments());
-    Gate gate(*this);
-    if (retag && !gate.open(candidates & up_to_date(shard, flow), out.bytes(), bit, time.steady)) {
-        tally.refuse(Refusal::full);
-        return FLOWD_FULL;
-    }
     shard.usages.take(flow, event.usage, reporter(id.slot, event.sender));
 
     const std::uint8_t flags = flow.flags;
@@ -288,13 +292,12 @@ flowd_result BusState::end(Shard& shard, Flow& flow, AnnouncerId id, const Incom
         tally.note(Effect::foreign_end);
         return FLOWD_OK;
     }
-    // All that needs memory comes before anything is changed.
-    NextKept kept(shard.kept, flow.kept, in.to_keep(), attachments_not_kept);
     const std::uint64_t others = flow.announcers & ~bit;
     std::uint32_t highest = 0;
     for_each_bit(others, [&](unsigned slot) { highest = std::max(highest, announcers[slot].precedence.load()); });
     const bool goes_on = others != 0 && event.end_reason == FLOWD_END_WITHDRAWN;
     if (goes_on || announcers[id.slot].precedence < highest) {
+        NextKept kept(shard.kept, flow.kept, in.to_keep(), attachments_not_kept);
         shard.usages.take(flow, event.usage, reporter(id.slot, event.sender));
         kept.give_to(flow.kept);
         tally.note(Effect::left);
@@ -305,15 +308,18 @@ flowd_result BusState::end(Shard& shard, Flow& flow, AnnouncerId id, const Incom
     }
 
     const std::uint32_t candidates = shard.active & shard.takes_end;
+    Gate gate(*this);
+    const std::size_t bytes = candidates ? shard.kept.cost(flow.kept, in.attachments()) : 0;
+    if (!gate.open(candidates & up_to_date(shard, flow), bytes, bit, time.steady)) {
+        tally.refuse(Refusal::full);
+        return FLOWD_FULL;
+    }
+    // All that needs memory comes before anything is changed.
+    NextKept kept(shard.kept, flow.kept, in.to_keep(), attachments_not_kept);
     const bool renamed = flow.texts.application().empty() && event.application.length > 0;
     FlowTexts texts = renamed ? shard.texts.intern(to_view(event.application), flow.texts.rule()) : FlowTexts();
     Outgoing out;
     out.payload = candidates ? kept.payload(in.attachments()) : nullptr;
-    Gate gate(*this);
-    if (!gate.open(candidates & up_to_date(shard, flow), out.bytes(), bit, time.steady)) {
-        tally.refuse(Refusal::full);
-        return FLOWD_FULL;
-    }
     shard.tombstones.push_back(tombstone_of(shard, flow, time));
     shard.usages.take(flow, event.usage, reporter(id.slot, event.sender));
     kept.give_to(flow.kept);
@@ -347,17 +353,18 @@ flowd_result BusState::end_unseen(Shard& shard, AnnouncerId id, const Incoming& 
         reclaim(shard, FlowStore::none);
     const flowd_event& event = in.event;
     const std::uint32_t candidates = shard.active & shard.takes_end;
+    Gate gate(*this);
+    const std::size_t bytes = candidates ? shard.kept.cost(KeptAttachments::none, in.attachments()) : 0;
+    if (!gate.open(candidates, bytes, std::uint64_t{1} << id.slot, time.steady)) {
+        tally.refuse(Refusal::full);
+        return FLOWD_FULL;
+    }
     // All that needs memory comes before anything is changed.
     NextKept kept(shard.kept, KeptAttachments::none, in.to_keep(), attachments_not_kept);
     FlowTexts texts = shard.texts.intern(to_view(event.application), to_view(event.rule));
     Outgoing out;
     out.payload = candidates ? kept.payload(in.attachments()) : nullptr;
     shard.store.reserve();
-    Gate gate(*this);
-    if (!gate.open(candidates, out.bytes(), std::uint64_t{1} << id.slot, time.steady)) {
-        tally.refuse(Refusal::full);
-        return FLOWD_FULL;
-    }
     shard.tombstones.emplace_back();
     const std::uint32_t index = shard.store.add();
     Flow& flow = shard.store[index];

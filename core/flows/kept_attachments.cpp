@@ -111,6 +111,19 @@ std::shared_ptr<const Payload> KeptAttachments::payload(std::uint32_t number, st
     return Payload::copy(found_, samples);
 }
 
+std::size_t KeptAttachments::cost(std::uint32_t number, std::span<const flowd_attachment> own) const {
+    const Payload* const kept = number == none ? nullptr : sets_[number - 1].payload.get();
+    if (own.empty()) return kept ? kept->bytes() : 0;
+    std::size_t sum = 0;
+    for (const flowd_attachment& one : own)
+        if (!is_removal(one)) sum += sizeof one + cost_of(one);
+    if (!kept) return sum;
+    for (const flowd_attachment& one : kept->attachments())
+        if (std::none_of(own.begin(), own.end(), [&](const auto& other) { return same_id(other, one); }))
+            sum += sizeof one + cost_of(one);
+    return sum;
+}
+
 void KeptAttachments::release(std::uint32_t& number) {
     const std::uint32_t own = std::exchange(number, none);
     if (own == none || --sets_[own - 1].holders > 0) return;

@@ -51,6 +51,8 @@ class KeptAttachments {
     /// What an event carries that brought `own`, with the set `number` of its flow.
     [[nodiscard]] std::shared_ptr<const Payload> payload(std::uint32_t number, std::span<const flowd_attachment> own,
                                                          std::span<const flowd_sample> samples = {});
+    /// The bytes of that payload, where `number` is the set before `own` has changed it.
+    [[nodiscard]] std::size_t cost(std::uint32_t number, std::span<const flowd_attachment> own) const;
     [[nodiscard]] std::size_t size() const { return sets_.size() - free_.size(); }
 
   private:

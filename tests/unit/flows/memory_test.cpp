@@ -154,5 +154,16 @@ TEST_F(OutOfMemory, AtAStartThatFollowsAnEnd) {
     at_each_allocation({first, last}, rich(start(1)), "S1 E1 S1");
 }
 
+TEST_F(OutOfMemory, AnEventThatFindsAQueueFullNeedsNone) {
+    const auto api = announcer("api");
+    Backend backend(*bus, "backend", all_kinds, small(1));
+    ASSERT_EQ(emit(api, start(1)), FLOWD_OK);
+    const flowd_event event = rich(start(2));
+    allocations_left = 0;
+    const flowd_result result = bus->emit(api, &event, 1, sizeof event, nullptr);
+    allocations_left = -1;
+    EXPECT_EQ(result, FLOWD_FULL);
+}
+
 }  // namespace
 }  // namespace flowd::core::test
