@@ -31,7 +31,7 @@
 #include "core/flows/flow_texts.hpp"
 #include "core/flows/intake.hpp"
 #include "core/flows/kept_attachments.hpp"
-#include "core/flows/queue_core.hpp"
+#include "core/flows/delivery_queue.hpp"
 #include "core/flows/usages.hpp"
 
 namespace flowd::core {
@@ -195,7 +195,7 @@ struct BusState : std::enable_shared_from_this<BusState> {
     template <typename Function>
     void for_each_record(std::uint32_t of_shards, Notices& notices, Function&& f);
 
-    // bus_announce.cpp: events in. `flow_id`: see flowd_host.emit.
+    // flow_table.cpp: events in. `flow_id`: see flowd_host.emit.
     flowd_result announce(AnnouncerId id, Incoming& in, Now now, Tally& tally, Notices& notices, std::uint64_t& flow_id);
     flowd_result begin(Shard& shard, std::uint32_t found, AnnouncerId id, const Incoming& in, Now now, Tally& tally,
                        Notices& notices, std::uint64_t& flow_id);
@@ -216,7 +216,7 @@ struct BusState : std::enable_shared_from_this<BusState> {
     void withdraw_catch_all(std::uint32_t slot, std::int64_t system_ns, Notices& notices);
     void tell_catch_all(std::int64_t system_ns, Notices& notices);
 
-    // bus_deliver.cpp: what backends are told, and the end of records. The shard's lock is held.
+    // delivery.cpp: what backends are told, and the end of records. The shard's lock is held.
     [[nodiscard]] Outgoing outgoing(const Flow& flow, std::uint32_t kind, std::int64_t time_ns) const;
     /// Backends that have still to hear of the end of this ended flow.
     [[nodiscard]] static std::uint32_t owed_to(const Shard& shard, const Flow& flow) {
@@ -249,14 +249,14 @@ struct BusState : std::enable_shared_from_this<BusState> {
 
     void count_owed(const QueueCore& queue, Remains& remains);  ///< takes the shards' locks
 
-    // bus_marks.cpp
+    // delivery_marks.cpp
     flowd_result mark(AnnouncerId id, Notices& notices);
     void collect_passed_marks(Notices& notices);
     void drop_marks(std::uint32_t slot);
     void forget(const std::shared_ptr<QueueCore>& handed_over, Notices& notices);
     void forget_closed_queues();  ///< marks locked
 
-    // bus_upkeep.cpp
+    // flow_table_upkeep.cpp
     std::int64_t tick();
     void bury_all(std::int64_t now);
     bool bury(Shard& shard, std::int64_t now);  ///< some of them; true: there may be more
@@ -269,7 +269,7 @@ struct BusState : std::enable_shared_from_this<BusState> {
     void apply(std::span<const SamplePeriod::Entry> of_flow, Notices& notices);
     static std::uint32_t reporter(std::uint32_t slot, std::uint64_t sender);
 
-    // bus_members.cpp
+    // membership.cpp
     Result<std::shared_ptr<QueueCore>> add_queue(BackendOptions options);  ///< in a free slot
     void remove_queue(const QueueCore& queue);
     void detach(std::shared_ptr<QueueCore> queue, Notices& notices);  // by value: its own place is emptied

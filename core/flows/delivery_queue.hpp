@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// core/flows/queue_core.hpp: the inside of a BackendQueue: chunks of ready-made events under a lock of their own.
+// core/flows/delivery_queue.hpp: the inside of a BackendQueue: chunks of ready-made events under a lock of their own.
 #pragma once
 
 #include <array>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "core/flows/queue_core.hpp"
+#include "core/flows/delivery_queue.hpp"
 
 #include <algorithm>
 #include <bit>
