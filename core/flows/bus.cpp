@@ -49,12 +49,12 @@ Bus::Bus(const FlowLimits& limits, Clock clock, std::unique_ptr<SocketProbe> pro
     : state_(std::make_shared<BusState>(limits, std::move(clock), std::move(probe))) {}
 
 Bus::~Bus() {
-    const std::lock_guard membership(state_->membership);
+    const auto change = state_->members.change();
     Notices notices(*state_);
-    for (auto& queue : state_->backends)
-        if (queue) state_->detach(queue, notices);
+    for (unsigned slot = 0; slot < max_backends; ++slot)
+        if (const auto queue = state_->members.backend(slot)) state_->detach(*queue, notices);
     for (const auto& queue : std::exchange(state_->sealed, {})) queue->detach();
-    for (AnnouncerSlot& announcer : state_->announcers) announcer.set_callbacks(nullptr, nullptr);
+    state_->members.drop_callbacks();
 }
 
 void Bus::set_limits(const FlowLimits& limits) {
@@ -98,7 +98,7 @@ flowd_result Bus::emit(AnnouncerId id, const flowd_event* events, std::size_t co
             tally.refuse(*refusal);
             return flowd_result{FLOWD_INVALID};
         }
-        if (in.event.kind >= FLOWD_EVENT_CATCH_ALL) return state_->set_catch_all(id, in, now, tally, notices);
+        if (in.event.kind >= FLOWD_EVENT_CATCH_ALL) return state_->set_catch_all(id, in.event, now.system, tally, notices);
         std::uint64_t flow_id = 0;
         const flowd_result taken = state_->announce(id, in, now, tally, notices, flow_id);
         if (flow_ids && taken == FLOWD_OK) flow_ids[done] = flow_id;
@@ -120,26 +120,8 @@ flowd_result Bus::emit(AnnouncerId id, const flowd_event* events, std::size_t co
         if (done % events_per_wake == events_per_wake - 1) notices.fire();
     }
     notices.fire();
-    if (result != FLOWD_STOPPED) state_->announcers[id.slot].add(tally);
+    if (result != FLOWD_STOPPED) state_->members.announcer(id.slot).add(tally);
     return result;
-}
-
-void AnnouncerSlot::add(const Tally& tally) {
-    const auto sum = [](auto& to, const auto& from) {
-        for (std::size_t i = 0; i < from.size(); ++i)
-            if (from[i] != 0) to[i].fetch_add(from[i], std::memory_order_relaxed);
-    };
-    sum(offered, tally.offered);
-    sum(refused, tally.refused);
-    sum(effects, tally.effects);
-    accepted.fetch_add(tally.accepted, std::memory_order_relaxed);
-}
-
-void AnnouncerSlot::reset_counters() {
-    for (auto& value : offered) value = 0;
-    for (auto& value : refused) value = 0;
-    for (auto& value : effects) value = 0;
-    accepted = 0;
 }
 
 void Bus::visit(const FlowVisitor& visitor, std::size_t batch) const {
@@ -202,7 +184,8 @@ flowd_result Bus::page(const flowd_flow_filter* filter, std::uint64_t& cursor, s
     if (filter != nullptr) {
         if (filter->reserved != 0 || filter->prefix_length > 128) return FLOWD_INVALID;
         if (filter->members > (FLOWD_FILTER_SENDER << 1) - 1) return FLOWD_UNSUPPORTED;
-        if ((filter->members & FLOWD_FILTER_ANNOUNCER) != 0) announcers = state_->announcers_called(filter->announcer);
+        if ((filter->members & FLOWD_FILTER_ANNOUNCER) != 0)
+            announcers = state_->members.announcers_called(to_view(filter->announcer));
     }
     const bool by_sender = filter != nullptr && (filter->members & FLOWD_FILTER_SENDER) != 0;
     std::size_t looked_at = 0;
@@ -246,14 +229,6 @@ flowd_result Bus::page(const flowd_flow_filter* filter, std::uint64_t& cursor, s
     return FLOWD_OK;
 }
 
-std::uint64_t BusState::announcers_called(flowd_string name) {
-    const std::lock_guard lock(registration);
-    std::uint64_t slots = 0;
-    for (std::size_t i = 0; i < announcers.size(); ++i)
-        if (announcers[i].taken && announcers[i].name == to_view(name)) slots |= std::uint64_t{1} << i;
-    return slots;
-}
-
 bool Bus::find(const flowd_key& key, const std::function<void(const flowd_flow&)>& visitor) const {
     flowd_key own = key;
     normalise(own, state_->own_scope);
@@ -282,6 +257,126 @@ std::int64_t Bus::tick() {
 void Bus::end_upkeep() {
     state_->upkeep_over = true;
     if (state_->probe) state_->probe->interrupt();
+}
+
+flowd_result BusState::set_catch_all(AnnouncerId id, const flowd_event& event, std::int64_t system_ns, Tally& tally,
+                                     Notices& notices) {
+    const std::uint64_t version = catch_all.version();
+    if (catch_all.set(id, event, system_ns) != FLOWD_OK) return FLOWD_STOPPED;
+    tally.note(Effect::catch_all);
+    if (catch_all.version() != version) wake_all(notices);
+    return FLOWD_OK;
+}
+
+Result<AnnouncerId> Bus::add_announcer(AnnouncerOptions options) {
+    const auto change = state_->members.change();
+    return state_->members.add_announcer(std::move(options));
+}
+
+Result<void> Bus::replace_announcer(AnnouncerId id, AnnouncerOptions options) {
+    const auto change = state_->members.change();
+    if (auto replaced = state_->members.replace_announcer(id, std::move(options)); !replaced) return replaced;
+    state_->drop_marks(id.slot);
+    // The predecessor may have been told FULL, and been given the room that the successor does not know of.
+    state_->members.announcer(id.slot).tell_room();
+    return {};
+}
+
+void Bus::remove_announcer(AnnouncerId id) {
+    const auto change = state_->members.change();
+    if (!state_->members.retire_announcer(id)) return;
+    const std::uint64_t bit = std::uint64_t{1} << id.slot;
+    const Now now = state_->now();
+    Notices notices(*state_);
+    state_->for_each_record(BusState::all_shards, notices, [&](Shard& shard, Flow& flow) {
+        if (flow.state != FlowState::live) return;
+        if (flow.announcers == bit) return state_->expire(shard, flow, Expiry::unannounced, now, notices);
+        shard.announcements.leave(flow, static_cast<std::uint8_t>(id.slot));
+        shard.next_expiry_ns = std::min(shard.next_expiry_ns, BusState::expiry_of(shard, flow));
+        if (flow.owner == id.slot) flow.disown();
+        if (flow.charged == id.slot) {  // also one that it had left
+            flow.charged = static_cast<std::uint8_t>(__builtin_ctzll(flow.announcers));
+            state_->members.announcer(id.slot).discharge();
+            state_->members.announcer(flow.charged).charge();
+        }
+    });
+    const std::uint64_t version = state_->catch_all.version();
+    state_->catch_all.withdraw(id.slot, now.system);
+    if (state_->catch_all.version() != version) state_->wake_all(notices);
+    notices.fire();
+    state_->drop_marks(id.slot);
+    state_->members.free_announcer(id.slot);
+}
+
+Result<std::shared_ptr<BackendQueue>> Bus::add_backend(BackendOptions options) {
+    const auto change = state_->members.change();
+    auto queue = state_->add_queue(std::move(options));
+    if (!queue) return std::move(queue).error();
+    for (Shard& shard : state_->shards) {
+        const std::lock_guard lock(shard.mutex);
+        BusState::attach_to(shard, **queue);
+    }
+    (*queue)->wake();
+    return std::make_shared<BackendQueue>(*queue);
+}
+
+void Bus::remove_backend(const std::shared_ptr<BackendQueue>& queue) {
+    const auto change = state_->members.change();
+    if (!queue) return;
+    Notices notices(*state_);
+    if (state_->members.backend(queue->core_->slot) == queue->core_)
+        state_->detach(*queue->core_, notices);
+    else
+        state_->forget(queue->core_, notices);
+    notices.fire();
+}
+
+Result<std::shared_ptr<BackendQueue>> Bus::replace_backend(const std::shared_ptr<BackendQueue>& old,
+                                                           BackendOptions options) {
+    const auto change = state_->members.change();
+    if (!old || state_->members.backend(old->core_->slot) != old->core_)
+        return Error{FLOWD_NOT_FOUND, "the backend to be replaced by " + options.name + " is gone"};
+    // Both have a slot for a moment: the old one still has what it was told before.
+    auto fresh = state_->add_queue(std::move(options));
+    if (!fresh) return std::move(fresh).error();
+    Notices notices(*state_);
+    state_->hand_over(old->core_, *fresh, notices);
+    (*fresh)->wake();
+    notices.fire();
+    return std::make_shared<BackendQueue>(*fresh);
+}
+
+void Bus::set_queue_limits(const QueueLimits& limits) {
+    Notices notices(*state_);
+    state_->members.for_each_backend([&](QueueCore& queue) {
+        const std::lock_guard lock(queue.mutex);
+        queue.set(limits);
+        if (queue.under_half()) notices.announcers |= std::exchange(queue.waiting, 0);
+    });
+}
+
+BusCounters Bus::counters() const {
+    BusCounters out;
+    const BusState& state = *state_;
+    out.live = state.live;
+    out.ended_kept = state.ended_kept;
+    out.owed = state.owed;
+    out.tombstones_cut_short = state.tombstones_cut_short;
+    out.samples = state.samples;
+    out.samples_unknown = state.samples_unknown;
+    out.samples_invalid = state.samples_invalid;
+    out.samples_shed = state.samples_shed;
+    out.attachments_not_kept = state.attachments_not_kept;
+    out.socket_dumps = state.socket_dumps;
+    out.socket_dumps_failed = state.socket_dumps_failed;
+    std::copy(state.expired.begin(), state.expired.end(), out.expired.begin());
+    for (const Shard& shard : state.shards) {
+        const std::lock_guard lock(shard.mutex);
+        out.table_bytes += shard.store.bytes();
+    }
+    out.announcers = state.members.announcer_counters();
+    state.members.for_each_backend([&](const QueueCore& queue) { out.backends.push_back(queue.counters()); });
+    return out;
 }
 
 }  // namespace flowd::core

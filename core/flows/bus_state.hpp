@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // core/flows/bus_state.hpp: the inside of the bus. Locks are taken in this order and never the other way round:
-//   membership -> registration -> marks -> one shard -> queues, ascending by slot -> sender stripes; catch-all -> queues.
+//   change of members -> registration -> marks -> one shard -> queues, ascending by slot -> sender stripes.
+// The lock of the catch-all is never held together with another.
 // Only the first lock may be held for a time that grows with the number of flows: code that walks the flow table uses
 // for_each_record.
 // Nothing foreign is called with one of them held: wakes, on_room and on_marks are collected in Notices and fired
@@ -26,12 +27,14 @@
 #include "core/flows/announcements.hpp"
 #include "core/flows/bus.hpp"
 #include "core/flows/bus_lock.hpp"
+#include "core/flows/catch_all.hpp"
+#include "core/flows/delivery_queue.hpp"
 #include "core/flows/flow_key.hpp"
 #include "core/flows/flow_store.hpp"
 #include "core/flows/flow_texts.hpp"
 #include "core/flows/intake.hpp"
 #include "core/flows/kept_attachments.hpp"
-#include "core/flows/delivery_queue.hpp"
+#include "core/flows/membership.hpp"
 #include "core/flows/usages.hpp"
 
 namespace flowd::core {
@@ -44,64 +47,11 @@ struct Now {
     std::int64_t system = 0;
 };
 
-/// What one call of emit has counted, added to the announcer's counters at its end.
-struct Tally {
-    std::array<std::uint64_t, event_kinds> offered{};
-    std::uint64_t accepted = 0;
-    CountsBy<Refusal> refused{};
-    CountsBy<Effect> effects{};
-
-    void refuse(Refusal reason) { ++refused[static_cast<std::size_t>(reason)]; }
-    void note(Effect effect) { ++effects[static_cast<std::size_t>(effect)]; }
-};
-
-struct AnnouncerSlot {
-    std::string name;                           ///< written with membership and registration locked; read under either
-    bool taken = false;                         ///< likewise
-    std::atomic<std::uint16_t> name_number{0};  ///< in BusState::names
-    std::atomic<std::uint32_t> precedence{0};
-    std::atomic<std::uint64_t> max_live{0};
-    std::atomic<std::uint32_t> generation{0};
-
-    std::atomic<std::uint64_t> live{0};
-    std::array<std::atomic<std::uint64_t>, event_kinds> offered{};
-    std::atomic<std::uint64_t> accepted{0};
-    std::array<std::atomic<std::uint64_t>, static_cast<std::size_t>(Refusal::count_)> refused{};
-    std::array<std::atomic<std::uint64_t>, static_cast<std::size_t>(Effect::count_)> effects{};
-
-    std::mutex room_mutex;
-    std::function<void()> on_room;
-    std::function<void(std::size_t)> on_marks;
-    std::atomic<std::uint32_t> epoch{0};  ///< another one for each holder of the slot; changed with room_mutex held
-    void set_callbacks(std::function<void()> room, std::function<void(std::size_t)> marks);
-    void set(const AnnouncerOptions& options, std::uint16_t number_of_name);
-
-    void add(const Tally& tally);
-    void reset_counters();
-};
-
 /// A record that has ended, in the order of ending; void once the record has another id.
 struct EndedFlow {
     std::uint32_t index;
     std::uint64_t id;
     std::int64_t due_ns;
-};
-
-/// Names of instances, for as long as the bus lives: queued events point to them. A name never moves: a thread that has
-/// its number may read it without a lock.
-class InstanceNames {
-  public:
-    /// The present number of the name, or a new one. One thread at a time.
-    std::uint16_t number_of(const std::string& name);
-    /// 0: the empty name.
-    [[nodiscard]] const std::string& operator[](std::uint16_t number) const {
-        return pages_[number / page_size][number % page_size];
-    }
-
-  private:
-    static constexpr std::size_t page_size = 256;
-    std::array<std::unique_ptr<std::string[]>, 256> pages_{std::make_unique<std::string[]>(page_size)};
-    std::size_t used_ = 1;
 };
 
 struct alignas(64) Shard {
@@ -111,7 +61,6 @@ struct alignas(64) Shard {
     KeptAttachments kept;
     Announcements announcements;
     Usages usages;
-    std::uint64_t announcing = 0;   ///< announcer slots in use
     std::uint32_t active = 0;       ///< backend slots in use ...
     std::uint32_t takes_start = 0;  ///< ... and what they accept
     std::uint32_t takes_ongoing = 0;
@@ -138,13 +87,6 @@ class SenderCounts {
         std::unordered_map<std::uint64_t, std::uint64_t> live;
     };
     std::array<Stripe, 256> stripes_;  ///< so many that none becomes large: it grows under a shard's lock
-};
-
-struct CatchAll {
-    bool present = false;
-    std::uint64_t sequence = 0;  ///< of its setting: among equals the earliest wins
-    flowd_event event{};
-    FlowTexts texts;
 };
 
 /// What an announcer wants to be told of once every backend has passed it.
@@ -204,6 +146,7 @@ struct BusState : std::enable_shared_from_this<BusState> {
     flowd_result end(Shard& shard, Flow& flow, AnnouncerId id, const Incoming& in, Now now, Tally& tally, Notices& notices);
     flowd_result end_unseen(Shard& shard, AnnouncerId id, const Incoming& in, Now now, Tally& tally, Notices& notices,
                             std::uint64_t& flow_id);
+    [[nodiscard]] std::uint32_t highest_precedence(std::uint64_t of) const;  ///< announcers, as bits
     [[nodiscard]] bool may_end(const Shard& shard, const Flow& flow, AnnouncerId id, std::uint64_t sender) const;
     [[nodiscard]] bool is_start_of_ended(const Flow& ended, AnnouncerId id, const flowd_event& start, Now time) const;
     /// Against the caps; false: one is reached.
@@ -212,9 +155,6 @@ struct BusState : std::enable_shared_from_this<BusState> {
     static void set_end(Flow& flow, std::int64_t end_ns, Tally& tally);
     [[nodiscard]] flowd_string name_of(const Flow& flow) const;
     void limit_older(Shard& shard, const Flow& flow);
-    flowd_result set_catch_all(AnnouncerId id, const Incoming& in, Now now, Tally& tally, Notices& notices);
-    void withdraw_catch_all(std::uint32_t slot, std::int64_t system_ns, Notices& notices);
-    void tell_catch_all(std::int64_t system_ns, Notices& notices);
 
     // delivery.cpp: what backends are told, and the end of records. The shard's lock is held.
     [[nodiscard]] Outgoing outgoing(const Flow& flow, std::uint32_t kind, std::int64_t time_ns) const;
@@ -269,10 +209,11 @@ struct BusState : std::enable_shared_from_this<BusState> {
     void apply(std::span<const SamplePeriod::Entry> of_flow, Notices& notices);
     static std::uint32_t reporter(std::uint32_t slot, std::uint64_t sender);
 
-    // membership.cpp
+    flowd_result set_catch_all(AnnouncerId id, const flowd_event& event, std::int64_t system_ns, Tally& tally,
+                               Notices& notices);
+    void wake_all(Notices& notices);
     Result<std::shared_ptr<QueueCore>> add_queue(BackendOptions options);  ///< in a free slot
-    void remove_queue(const QueueCore& queue);
-    void detach(std::shared_ptr<QueueCore> queue, Notices& notices);  // by value: its own place is emptied
+    void detach(QueueCore& queue, Notices& notices);                       ///< the caller holds it: its slot is emptied
     /// From one moment on, for each flow, `to` is told and `from` no longer; what `from` was told it can still take.
     void hand_over(const std::shared_ptr<QueueCore>& from, const std::shared_ptr<QueueCore>& to, Notices& notices);
     static void attach_to(Shard& shard, const QueueCore& queue);
@@ -282,7 +223,6 @@ struct BusState : std::enable_shared_from_this<BusState> {
     bool detach_record(Shard& shard, Flow& flow);
     void detach_chain(Shard& shard, Flow& flow);  ///< likewise, with all older flows of its key; it may be gone
 
-    [[nodiscard]] std::uint64_t announcers_called(flowd_string name);           ///< as bits
     [[nodiscard]] flowd_flow view(const Shard& shard, const Flow& flow) const;  ///< all but its texts
 
     const Clock clock;
@@ -298,24 +238,13 @@ struct BusState : std::enable_shared_from_this<BusState> {
     std::atomic<std::uint64_t> owed{0};
     SenderCounts senders;
 
-    std::mutex membership;  ///< members change one at a time, each as long as it takes
-    BusLock<Guards::registration> registration;
-    std::array<AnnouncerSlot, Bus::max_announcers> announcers;
-    InstanceNames names;
-    /// Written with membership and registration locked; read under either, or under a shard's lock by whoever finds the
-    /// slot's bit in `active` or `detaching`.
-    std::array<std::shared_ptr<QueueCore>, Bus::max_backends> backends;
+    Membership members;
+    CatchAll catch_all{members};
 
     BusLock<Guards::marks> marks_mutex;
     std::deque<Mark> marks;  ///< in the order in which they were made
     std::uint64_t last_mark = 0;
     std::vector<std::shared_ptr<QueueCore>> sealed;  ///< handed over, and perhaps not empty: they count as well
-
-    BusLock<Guards::catch_all> catch_all_mutex;
-    std::array<CatchAll, Bus::max_announcers> catch_alls;
-    CatchAll present_catch_all;
-    std::uint64_t catch_all_sequence = 0;
-    std::atomic<std::uint64_t> catch_all_version{0};
 
     std::array<std::atomic<std::uint64_t>, static_cast<std::size_t>(Expiry::count_)> expired{};
     std::atomic<std::uint64_t> tombstones_cut_short{0};

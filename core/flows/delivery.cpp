@@ -35,14 +35,14 @@ Gate::~Gate() {
 }
 
 void Gate::release() {
-    for_each_bit(std::exchange(held_, 0), [this](unsigned slot) { bus_.backends[slot]->mutex.unlock(); });
+    for_each_bit(std::exchange(held_, 0), [this](unsigned slot) { bus_.members.backend(slot)->mutex.unlock(); });
 }
 
 bool Gate::open(std::uint32_t backends, std::size_t bytes, std::uint64_t announcer, std::int64_t now) {
     bool room = true;
     for_each_bit(backends, [&](unsigned slot) {
         if (!room) return;
-        QueueCore& queue = *bus_.backends[slot];
+        QueueCore& queue = *bus_.members.backend(slot);
         queue.mutex.lock();
         held_ |= 1u << slot;
         const bool fits = queue.has_room(bytes);
@@ -64,7 +64,7 @@ bool Gate::open(std::uint32_t backends, std::size_t bytes, std::uint64_t announc
 
 std::uint32_t Gate::push(const Outgoing& event, std::int64_t now, Notices& notices) {
     for_each_bit(held_, [&](unsigned slot) {
-        const auto& queue = bus_.backends[slot];
+        const auto& queue = bus_.members.backend(slot);
         if (queue->push(event, 0, now)) notices.wake(queue);
     });
     const std::uint32_t told = held_;
@@ -120,7 +120,7 @@ bool BusState::tell(const Shard& shard, const Flow& flow, std::uint32_t kind, st
     const std::lock_guard lock(queue.mutex);
     if (queue.behind || !queue.has_room(event.bytes())) return false;
     if (flags & FLOWD_RESYNC) ++queue.counts.resynced;
-    if (queue.push(event, flags, now.steady)) notices.wake(backends[queue.slot]);
+    if (queue.push(event, flags, now.steady)) notices.wake(members.backend(queue.slot));
     return true;
 }
 
@@ -162,7 +162,7 @@ void BusState::bring_up_all(Shard& shard, Flow& flow, std::uint32_t to, std::uin
     const std::uint64_t id = flow.id;
     for_each_bit(to & shard.active, [&](unsigned slot) {
         if (flow.id != id || flow.state == FlowState::free) return;
-        QueueCore& queue = *backends[slot];
+        QueueCore& queue = *members.backend(slot);
         try {
             if (bring_up(shard, flow, queue, end_flags, now, notices)) return;
         } catch (const std::bad_alloc&) {
@@ -171,18 +171,28 @@ void BusState::bring_up_all(Shard& shard, Flow& flow, std::uint32_t to, std::uin
         const std::lock_guard lock(queue.mutex);
         ++queue.counts.missed;
         queue.missed = true;
-        if (queue.disarm()) notices.wake(backends[slot]);
+        if (queue.disarm()) notices.wake(members.backend(slot));
+    });
+}
+
+void BusState::wake_all(Notices& notices) {
+    // Any lock of a shard keeps the backends in place.
+    const std::lock_guard lock(shards[0].mutex);
+    for_each_bit(shards[0].active, [&](unsigned slot) {
+        QueueCore& queue = *members.backend(slot);
+        const std::lock_guard queue_lock(queue.mutex);
+        if (queue.disarm()) notices.wake(members.backend(slot));
     });
 }
 
 void BusState::push_ongoing(Shard& shard, const Flow& flow, const Outgoing& event, std::int64_t now, Notices& notices) {
     for_each_bit(up_to_date(shard, flow) & shard.takes_ongoing, [&](unsigned slot) {
-        QueueCore& queue = *backends[slot];
+        QueueCore& queue = *members.backend(slot);
         const std::lock_guard lock(queue.mutex);
         if (queue.behind || queue.over_three_quarters(event.bytes()))
             ++queue.counts.shed_ongoing;
         else if (queue.push(event, 0, now))
-            notices.wake(backends[slot]);
+            notices.wake(members.backend(slot));
     });
 }
 
@@ -194,7 +204,7 @@ void BusState::close(Shard& shard, Flow& flow, std::uint32_t told, Now now) {
     flow.started |= ~shard.active;
     live.fetch_sub(1, std::memory_order_relaxed);
     ended_kept.fetch_add(1, std::memory_order_relaxed);
-    announcers[flow.charged].live.fetch_sub(1, std::memory_order_relaxed);
+    members.announcer(flow.charged).discharge();
     if (flow.sender_charged) senders.discharge(flow.sender);
     flow.sender_charged = false;
     if (owed_to(shard, flow) != 0) owed.fetch_add(1, std::memory_order_relaxed);
@@ -252,8 +262,8 @@ void BusState::drop(Shard& shard, Flow& flow) {
 void BusState::give_up(Shard& shard, Flow& flow) {
     const std::uint32_t to = owed_to(shard, flow);
     for_each_bit(to, [&](unsigned slot) {
-        const std::lock_guard lock(backends[slot]->mutex);
-        ++backends[slot]->counts.given_up;
+        const std::lock_guard lock(members.backend(slot)->mutex);
+        ++members.backend(slot)->counts.given_up;
     });
     mark_ended(shard, flow, to);
     drop(shard, flow);
@@ -308,7 +318,7 @@ std::int64_t BusState::expiry_of(const Shard& shard, const Flow& flow) {
 }
 
 flowd_string BusState::name_of(const Flow& flow) const {
-    return to_c(names[flow.announcer]);
+    return to_c(members.name(flow.announcer));
 }
 
 flowd_flow BusState::view(const Shard& shard, const Flow& flow) const {
@@ -328,6 +338,103 @@ flowd_flow BusState::view(const Shard& shard, const Flow& flow) const {
     out.sender = flow.sender;
     out.announcer = name_of(flow);
     return out;
+}
+
+Result<std::shared_ptr<QueueCore>> BusState::add_queue(BackendOptions options) {
+    const auto slot = members.free_backend_slot();
+    if (!slot) return slot.error();
+    auto queue = std::make_shared<QueueCore>(std::move(options), *slot, shared_from_this(), clock.steady_ns());
+    members.set_backend(*slot, queue);
+    return queue;
+}
+
+void BusState::attach_to(Shard& shard, const QueueCore& queue) {
+    const std::uint32_t bit = 1u << queue.slot;
+    shard.active |= bit;
+    if (queue.takes(FLOWD_EVENT_START)) shard.takes_start |= bit;
+    if (queue.takes(FLOWD_EVENT_ONGOING)) shard.takes_ongoing |= bit;
+    if (queue.takes(FLOWD_EVENT_END)) shard.takes_end |= bit;
+}
+
+void BusState::detach_from(Shard& shard, std::uint32_t from, std::uint32_t successor) {
+    shard.active &= ~from;
+    shard.detaching = from;
+    shard.successor = successor;
+}
+
+bool BusState::detach_record(Shard& shard, Flow& flow) {
+    const std::uint32_t from = shard.detaching;
+    if (flow.state == FlowState::live) {
+        flow.started &= ~from;
+        flow.retag &= ~from;
+        return true;
+    }
+    const bool knew_start = (started_for(shard, flow) & from) != 0;
+    flow.started |= from;
+    if ((flow.ended & from) != 0) return true;
+    if ((shard.successor & shard.takes_end) != 0) {
+        flow.ended &= ~shard.successor;
+        if (!knew_start) flow.started &= ~shard.successor;
+    }
+    const std::uint64_t id = flow.id;
+    mark_ended(shard, flow, from);
+    settle(shard, flow);
+    return shard.store.by_id(id) != nullptr;
+}
+
+void BusState::detach_chain(Shard& shard, Flow& flow) {
+    if (flow.older == FlowStore::none) return (void)detach_record(shard, flow);
+    std::vector<std::uint64_t> chain{flow.id};
+    for (std::uint32_t at = flow.older; at != FlowStore::none; at = shard.store[at].older)
+        chain.push_back(shard.store[at].id);
+    for (const std::uint64_t id : chain)
+        if (Flow* const own = shard.store.by_id(id)) (void)detach_record(shard, *own);
+}
+
+void BusState::detach_records(const QueueCore& from, Notices& notices) {
+    for_each_record(all_shards, notices, [this](Shard& shard, Flow& flow) { (void)detach_record(shard, flow); });
+    const std::uint32_t bit = 1u << from.slot;
+    for (Shard& shard : shards) {
+        const std::lock_guard lock(shard.mutex);
+        shard.detaching = shard.successor = 0;
+        shard.takes_start &= ~bit;
+        shard.takes_ongoing &= ~bit;
+        shard.takes_end &= ~bit;
+    }
+    members.set_backend(from.slot, nullptr);
+}
+
+void BusState::hand_over(const std::shared_ptr<QueueCore>& from, const std::shared_ptr<QueueCore>& to, Notices& notices) {
+    {
+        const std::lock_guard marks_lock(marks_mutex);
+        forget_closed_queues();
+        sealed.push_back(from);
+        // What the predecessor missed is told to the successor, in its first walk through the table.
+        if (!marks.empty()) to->wait_for(marks.front().number);
+        from->sealed = true;
+        from->detach();
+        for (Shard& shard : shards) {
+            const std::lock_guard lock(shard.mutex);
+            attach_to(shard, *to);
+            detach_from(shard, 1u << from->slot, 1u << to->slot);
+        }
+        const std::lock_guard lock(from->mutex);
+        for (Wait& wait : from->waits)
+            if (std::exchange(wait.walk, 0) != 0) wait.place = from->pushed;
+        from->pass_marks(notices);
+        notices.announcers |= std::exchange(from->waiting, 0);
+    }
+    detach_records(*from, notices);
+}
+
+void BusState::detach(QueueCore& queue, Notices& notices) {
+    queue.detach();
+    for (Shard& shard : shards) {
+        const std::lock_guard lock(shard.mutex);
+        detach_from(shard, 1u << queue.slot, 0);
+    }
+    (void)queue.clear(notices);
+    detach_records(queue, notices);
 }
 
 }  // namespace flowd::core

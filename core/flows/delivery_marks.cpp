@@ -17,11 +17,10 @@ flowd_result Bus::mark(AnnouncerId id) {
 flowd_result BusState::mark(AnnouncerId id, Notices& notices) {
     const std::lock_guard lock(marks_mutex);
     const std::lock_guard shard_lock(shards[0].mutex);  // keeps backends and announcers in place
-    const AnnouncerSlot& announcer = announcers[id.slot];
-    if (!(shards[0].announcing >> id.slot & 1) || announcer.generation != id.generation) return FLOWD_STOPPED;
-    marks.push_back({last_mark + 1, id.slot, announcer.epoch});
+    if (!members.is_valid(id)) return FLOWD_STOPPED;
+    marks.push_back({last_mark + 1, id.slot, members.announcer(id.slot).epoch()});
     ++last_mark;
-    for_each_bit(shards[0].active, [&](unsigned slot) { backends[slot]->wait_for(last_mark); });
+    for_each_bit(shards[0].active, [&](unsigned slot) { members.backend(slot)->wait_for(last_mark); });
     for (const auto& queue : sealed) queue->wait_for(last_mark);
     notices.marks = true;
     return FLOWD_OK;
@@ -37,7 +36,7 @@ void BusState::collect_passed_marks(Notices& notices) {
     };
     {
         const std::lock_guard shard_lock(shards[0].mutex);
-        for_each_bit(shards[0].active, [&](unsigned slot) { look(*backends[slot]); });
+        for_each_bit(shards[0].active, [&](unsigned slot) { look(*members.backend(slot)); });
     }
     forget_closed_queues();
     for (const auto& queue : sealed) look(*queue);

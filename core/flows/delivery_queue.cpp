@@ -124,6 +124,26 @@ void QueueCore::detach() {
     wake_ = nullptr;
 }
 
+BackendCounters QueueCore::counters() const {
+    BackendCounters out;
+    {
+        const std::lock_guard lock(mutex);
+        out = counts;
+        out.depth = used;
+        out.bytes = bytes;
+        out.behind = behind;
+        out.capacity = limits.events;
+    }
+    const auto copy = [](auto& to, const auto& from) { std::copy(from.begin(), from.end(), to.begin()); };
+    out.name = name;
+    copy(out.delivered, delivered);
+    copy(out.latency, latency);
+    out.latency_sum_us = latency_sum_us;
+    out.refused = refused;
+    out.failed = failed;
+    return out;
+}
+
 std::span<const flowd_event> QueueCore::take() {
     if (std::exchange(held, false)) return rest;
     settle(Fate::taken, rest.size());
@@ -136,7 +156,7 @@ std::span<const flowd_event> QueueCore::take() {
     }
     Notices notices(*bus);
     while (attached) {
-        if (catch_all_version != bus->catch_all_version.load()) {
+        if (catch_all_version != bus->catch_all.version()) {
             const auto told = take_catch_all();
             if (!told.empty()) return offer(told);
         }
@@ -145,7 +165,7 @@ std::span<const flowd_event> QueueCore::take() {
         notices.fire();
         if (found) return offer({current->events.data(), current->count});
         // pop() has armed the wake; what was marked before that was not told by it.
-        if (!missed && !walking && catch_all_version == bus->catch_all_version.load()) return {};
+        if (!missed && !walking && catch_all_version == bus->catch_all.version()) return {};
     }
     if (!sealed || !pop(notices)) return {};
     return offer({current->events.data(), current->count});
@@ -205,7 +225,7 @@ std::uint64_t Remains::total() const {
 void QueueCore::wait_for(std::uint64_t mark) {
     const std::lock_guard lock(mutex);
     if (closed) return;
-    const Wait wait{mark, pushed, missed ? walks + 1 : walking ? walks : 0, bus->catch_all_version.load()};
+    const Wait wait{mark, pushed, missed ? walks + 1 : walking ? walks : 0, bus->catch_all.version()};
     if (waits.empty() && is_over(wait)) return;
     if (!waits.empty()) {
         const Wait& last = waits.back();
@@ -258,16 +278,14 @@ bool QueueCore::pop(Notices& notices) {
 }
 
 std::span<const flowd_event> QueueCore::take_catch_all() {
-    const std::lock_guard lock(bus->catch_all_mutex);
-    catch_all_version = bus->catch_all_version.load();
-    const CatchAll& present = bus->present_catch_all;
-    const unsigned kind = present.present ? FLOWD_EVENT_CATCH_ALL : FLOWD_EVENT_CATCH_ALL_CLEAR;
-    if (!takes(kind) || (!present.present && !catch_all_told)) return {};
-    catch_all = present.event;
-    catch_all.kind = kind;
-    catch_all_texts = present.texts;
+    CatchAll::State state = bus->catch_all.state();
+    catch_all_version = state.version;
+    const bool present = state.event.kind == FLOWD_EVENT_CATCH_ALL;
+    if (!takes(state.event.kind) || (!present && !catch_all_told)) return {};
+    catch_all = state.event;
+    catch_all_texts = std::move(state.texts);
     catch_all_texts.lend_to(catch_all);
-    catch_all_told = present.present;
+    catch_all_told = present;
     return {&catch_all, 1};
 }
 
@@ -305,17 +323,9 @@ void Notices::wake(const std::shared_ptr<QueueCore>& queue) noexcept {
 void Notices::fire() {
     for (const auto& queue : queues) queue->wake();
     queues.clear();
-    for_each_bit(std::exchange(announcers, 0), [this](unsigned slot) {
-        AnnouncerSlot& announcer = bus.announcers[slot];
-        const std::lock_guard lock(announcer.room_mutex);
-        if (announcer.on_room) announcer.on_room();
-    });
+    for_each_bit(std::exchange(announcers, 0), [this](unsigned slot) { bus.members.announcer(slot).tell_room(); });
     if (std::exchange(marks, false)) bus.collect_passed_marks(*this);
-    for (const Passed& own : std::exchange(passed, {})) {
-        AnnouncerSlot& announcer = bus.announcers[own.slot];
-        const std::lock_guard lock(announcer.room_mutex);
-        if (announcer.epoch == own.epoch && announcer.on_marks) announcer.on_marks(own.count);
-    }
+    for (const Passed& own : std::exchange(passed, {})) bus.members.announcer(own.slot).tell_marks(own.epoch, own.count);
 }
 
 BackendQueue::BackendQueue(std::shared_ptr<QueueCore> core) : core_(std::move(core)) {}

@@ -145,6 +145,7 @@ struct QueueCore {
     std::atomic<std::uint64_t> refused{0};
     std::atomic<std::uint64_t> failed{0};
 
+    [[nodiscard]] BackendCounters counters() const;
     void wake();
     /// After it has returned, wake is not called any more.
     void detach();

@@ -44,7 +44,7 @@ flowd_result BusState::announce(AnnouncerId id, Incoming& in, Now time, Tally& t
     const auto index_hash = static_cast<std::uint32_t>(in.key_hash);
     Shard& shard = shard_of(in.key_hash);
     const std::lock_guard lock(shard.mutex);
-    if (!(shard.announcing >> id.slot & 1) || announcers[id.slot].generation != id.generation) return FLOWD_STOPPED;
+    if (!members.is_valid(id)) return FLOWD_STOPPED;
 
     Match direction = Match::none;
     std::uint32_t found = shard.store.find(in.event.key, index_hash, direction);
@@ -78,7 +78,7 @@ flowd_result BusState::announce(AnnouncerId id, Incoming& in, Now time, Tally& t
 /// Whether this start tells late of the connection that has just ended, and not of the next one with its ports. Only rules
 /// and meters know from the kernel when a connection began.
 bool BusState::is_start_of_ended(const Flow& ended, AnnouncerId id, const flowd_event& start, Now time) const {
-    const std::uint32_t precedence = announcers[id.slot].precedence;
+    const std::uint32_t precedence = members.announcer(id.slot).precedence();
     if (precedence >= FLOWD_PRECEDENCE_EXPLICIT || precedence > ended.precedence || ended.ender == id.slot) return false;
     if (ended.end_reason != FLOWD_END_ANNOUNCED) return false;  // the connection itself may live on
     // The announcer's clock may be coarser than the kernel's: the time at which the end was announced counts as well.
@@ -88,9 +88,6 @@ bool BusState::is_start_of_ended(const Flow& ended, AnnouncerId id, const flowd_
 
 bool BusState::charge(const Shard& shard, Flow& flow, AnnouncerId id, std::uint64_t sender, Tally& tally) {
     const FlowLimits& limits = shard.limits;
-    AnnouncerSlot& announcer = announcers[id.slot];
-    const std::uint64_t own_cap = announcer.max_live;
-    const std::uint64_t cap = own_cap != 0 ? own_cap : limits.max_per_instance;
     const bool of_sender = limits.max_per_sender != 0 && sender != 0;
     const auto refuse = [&](Refusal reason) {
         tally.refuse(reason);
@@ -106,8 +103,7 @@ bool BusState::charge(const Shard& shard, Flow& flow, AnnouncerId id, std::uint6
         live.fetch_sub(1, std::memory_order_relaxed);
         return give_back(Refusal::limit_live);
     }
-    if (announcer.live.fetch_add(1, std::memory_order_relaxed) >= cap && cap != 0) {
-        announcer.live.fetch_sub(1, std::memory_order_relaxed);
+    if (!members.announcer(id.slot).charge(limits.max_per_instance)) {
         live.fetch_sub(1, std::memory_order_relaxed);
         return give_back(Refusal::limit_instance);
     }
@@ -118,7 +114,7 @@ bool BusState::charge(const Shard& shard, Flow& flow, AnnouncerId id, std::uint6
 
 void BusState::fill(Shard& shard, Flow& flow, AnnouncerId id, const Incoming& in, FlowTexts texts, Now time) {
     const flowd_event& event = in.event;
-    const AnnouncerSlot& announcer = announcers[id.slot];
+    const Announcer& announcer = members.announcer(id.slot);
     const auto slot = static_cast<std::uint8_t>(id.slot);
     flow.key = event.key;
     flow.start_ns = first_of(event.start_time_ns, first_of(event.time_ns, time.system));
@@ -126,8 +122,8 @@ void BusState::fill(Shard& shard, Flow& flow, AnnouncerId id, const Incoming& in
     flow.seen_ns = time.steady;
     Announcements::begin(flow, slot, event.sender, static_cast<std::uint8_t>(event.flags));
     flow.owner = slot;
-    flow.announcer = announcer.name_number;
-    flow.precedence = static_cast<std::uint8_t>(announcer.precedence.load());
+    flow.announcer = announcer.name_number();
+    flow.precedence = static_cast<std::uint8_t>(announcer.precedence());
     flow.tag = event.tag;
     flow.texts = std::move(texts);
     flow.local = event.local & 7;
@@ -210,8 +206,8 @@ flowd_result BusState::refresh(Shard& shard, Flow& flow, AnnouncerId id, const I
     const flowd_event& event = in.event;
     const std::uint64_t bit = std::uint64_t{1} << id.slot;
     const auto slot = static_cast<std::uint8_t>(id.slot);
-    const AnnouncerSlot& announcer = announcers[id.slot];
-    const std::uint32_t precedence = announcer.precedence;
+    const Announcer& announcer = members.announcer(id.slot);
+    const std::uint32_t precedence = announcer.precedence();
     const bool gives_tag = replaces(event.tag, precedence, flow.owner == slot, flow);
     const bool retag = gives_tag && !same_tag(flow.tag, event.tag);
     const bool forward = event.kind == FLOWD_EVENT_ONGOING && precedence >= flow.precedence;
@@ -247,7 +243,7 @@ flowd_result BusState::refresh(Shard& shard, Flow& flow, AnnouncerId id, const I
     flow.seen_ns = time.steady;
     if (gives_tag) {
         flow.owner = slot;
-        flow.announcer = announcer.name_number;
+        flow.announcer = announcer.name_number();
         flow.precedence = static_cast<std::uint8_t>(precedence);
         flow.tag = event.tag;
     }
@@ -275,13 +271,16 @@ flowd_result BusState::refresh(Shard& shard, Flow& flow, AnnouncerId id, const I
     return FLOWD_OK;
 }
 
+std::uint32_t BusState::highest_precedence(std::uint64_t of) const {
+    std::uint32_t highest = 0;
+    for_each_bit(of, [&](unsigned slot) { highest = std::max(highest, members.announcer(slot).precedence()); });
+    return highest;
+}
+
 bool BusState::may_end(const Shard& shard, const Flow& flow, AnnouncerId id, std::uint64_t sender) const {
     const auto slot = static_cast<std::uint8_t>(id.slot);
     if (flow.announcers >> slot & 1) return shard.announcements.may_end(flow, slot, sender);
-    bool higher = true;
-    for_each_bit(flow.announcers,
-                 [&](unsigned other) { higher = higher && announcers[id.slot].precedence > announcers[other].precedence; });
-    return higher;
+    return members.announcer(id.slot).precedence() > highest_precedence(flow.announcers);
 }
 
 flowd_result BusState::end(Shard& shard, Flow& flow, AnnouncerId id, const Incoming& in, Now time, Tally& tally,
@@ -293,10 +292,8 @@ flowd_result BusState::end(Shard& shard, Flow& flow, AnnouncerId id, const Incom
         return FLOWD_OK;
     }
     const std::uint64_t others = flow.announcers & ~bit;
-    std::uint32_t highest = 0;
-    for_each_bit(others, [&](unsigned slot) { highest = std::max(highest, announcers[slot].precedence.load()); });
     const bool goes_on = others != 0 && event.end_reason == FLOWD_END_WITHDRAWN;
-    if (goes_on || announcers[id.slot].precedence < highest) {
+    if (goes_on || members.announcer(id.slot).precedence() < highest_precedence(others)) {
         NextKept kept(shard.kept, flow.kept, in.to_keep(), attachments_not_kept);
         shard.usages.take(flow, event.usage, reporter(id.slot, event.sender));
         kept.give_to(flow.kept);
@@ -375,7 +372,7 @@ flowd_result BusState::end_unseen(Shard& shard, AnnouncerId id, const Incoming& 
     flow.state = FlowState::live;
     flow.charged = static_cast<std::uint8_t>(id.slot);
     live.fetch_add(1, std::memory_order_relaxed);
-    announcers[id.slot].live.fetch_add(1, std::memory_order_relaxed);
+    members.announcer(id.slot).charge();
     flow.started = ~std::uint32_t{0};  // a flow that is over is announced by its end alone
     shard.announcements.clear(flow);
     flow.ender = static_cast<std::uint8_t>(id.slot);

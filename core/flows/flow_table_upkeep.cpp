@@ -135,7 +135,7 @@ std::int64_t BusState::watch_stalls(std::int64_t now_ns, Notices& notices) {
     std::int64_t due = never_ns;
     const std::lock_guard shard_lock(shards[0].mutex);  // keeps the backends in place
     for_each_bit(shards[0].active, [&](unsigned slot) {
-        QueueCore& queue = *backends[slot];
+        QueueCore& queue = *members.backend(slot);
         const std::lock_guard lock(queue.mutex);
         if (queue.waiting == 0) return;
         if (queue.stalled(now_ns)) {
