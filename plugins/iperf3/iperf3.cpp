@@ -34,10 +34,7 @@ std::vector<flowd_tag> tags_of(const Iperf3Options& options) {
 }  // namespace
 
 Iperf3::Iperf3(Host& host, Options options)
-    : Plugin(host),
-      options_(std::move(options)),
-      outbox_(host, [this] { on_room(); }),
-      watch_(host, [this](const watch::SocketEvent& event) { take(event); }) {
+    : Plugin(host), options_(std::move(options)), watch_(host, [this](const watch::SocketEvent& event) { take(event); }) {
     started_metric_ = host.counter("iperf3_started_total", "Connections that the iperf3 plugin announced.");
     ended_metric_ = host.counter("iperf3_ended_total", "Ends of connections that the iperf3 plugin announced.");
 }
@@ -61,7 +58,7 @@ void Iperf3::tick() {
         ++losses_;
         must_reconcile_ = true;
     }
-    if (must_reconcile_) reconcile();
+    if (must_reconcile_ && !outbox_.full()) reconcile();
     started_metric_.set_total(static_cast<double>(started_));
     ended_metric_.set_total(static_cast<double>(ended_));
 }
@@ -73,7 +70,6 @@ void Iperf3::take(const watch::SocketEvent& event) {
         end(found->second, event.usage, event.time_ns);
         live_.erase(found);
     }
-    if (outbox_.full()) watch_.pause(true);
 }
 
 void Iperf3::open(const watch::SocketEvent& event) {
@@ -81,7 +77,7 @@ void Iperf3::open(const watch::SocketEvent& event) {
     const watch::Announced connection{event.key(), event.tag, event.time_ns, watch::unix_time_of(event.time_ns), initiator};
     Event start = watch::start_of(connection);
     start.application("iperf3");
-    if (!outbox_.put(start)) return;
+    if (!outbox_.put(std::move(start))) return;
     live_[event.cookie] = connection;
     ++started_;
 }
@@ -108,14 +104,14 @@ void Iperf3::reconcile() {
             ++it;
             continue;
         }
+        if (outbox_.full()) {
+            must_reconcile_ = true;  // the others are ended when there is room
+            return;
+        }
         ++missing_;
         end(it->second, std::nullopt, now);
         it = live_.erase(it);
     }
-}
-
-void Iperf3::on_room() {
-    if (outbox_.drain()) watch_.pause(false);
 }
 
 Result<void> Iperf3::stop(Deadline deadline) {
@@ -129,7 +125,7 @@ void Iperf3::status(json::Writer& object) const {
     object.member("summary", "announces " + text::counted(live_.size(), "connection") + " in its port ranges");
     object.member("connections", live_.size());
     object.member("started", started_).member("ended", ended_).member("missing", missing_).member("losses", losses_);
-    outbox_.status(object);
+    object.member("refused", outbox_.refused()).member("pauses", outbox_.pauses()).member("paused", outbox_.full());
     object.key("kernel").object();
     watch_.status(object);
     object.end();

@@ -7,10 +7,10 @@
 #include <unordered_map>
 
 #include "flowd/module.hpp"
+#include "flowd/outbox.hpp"
 #include "lib/diag/streak.hpp"
 #include "lib/watch/announced.hpp"
 #include "lib/watch/hosted_watch.hpp"
-#include "lib/watch/outbox.hpp"
 #include "plugins/iperf3/options.hpp"
 
 namespace flowd::iperf3 {
@@ -28,7 +28,7 @@ class Iperf3 final : public Plugin {
     Result<void> prepare() override;
     Result<void> start() override;
     Result<void> stop(Deadline deadline) override;
-    void on_room() override;
+    void on_room() override { outbox_.drain(); }
     void status(json::Writer& object) const override;
 
   private:
@@ -40,7 +40,7 @@ class Iperf3 final : public Plugin {
     void tick();
 
     Options options_;
-    watch::Outbox outbox_;
+    Outbox outbox_{host(), [this](bool has_room) { watch_.pause(!has_room); }};
     std::unordered_map<std::uint64_t, watch::Announced> live_;  ///< by cookie
     std::uint64_t started_ = 0, ended_ = 0, missing_ = 0, losses_ = 0;
     Counter started_metric_, ended_metric_;

@@ -53,7 +53,6 @@ Netlink::Netlink(Host& host, Options options)
       options_(std::move(options)),
       rules_(options_.rules, options_.fallback()),
       tracker_(options_.max_connections),
-      outbox_(host, [this] { on_room(); }),
       left_alone_(options_.internal_networks),
       watch_(host, [this](const watch::SocketEvent& event) { told(event); }) {
     if (options_.ignore_private)
@@ -346,7 +345,7 @@ bool Netlink::begin(std::uint64_t cookie, Tracked& connection) {
         refuse(over_limit, connection.key);
         return false;
     }
-    if (!emit(watch::start_of(connection))) {
+    if (!outbox_.put(watch::start_of(connection))) {
         tracker_.erase(cookie);  // the next look offers it again
         return false;
     }
@@ -361,24 +360,14 @@ void Netlink::refuse(Count reason, const flowd_key& connection) {
 }
 
 void Netlink::end(const Tracked& connection, const std::optional<flowd_usage>& usage, std::int64_t now) {
-    emit(watch::end_of(connection, usage, now));
+    outbox_.put(watch::end_of(connection, usage, now));
 }
 
-bool Netlink::emit(const Event& event) {
-    const bool was_full = outbox_.full();
-    const bool taken = outbox_.put(event);
-    if (outbox_.full() && !was_full) {
-        if (auto done = readable_.conditions(0); !done) last_error_ = done.error().message;
-        watch_.pause(true);
-    }
-    return taken;
-}
-
-void Netlink::on_room() {
-    if (!outbox_.full() || !outbox_.drain()) return;
-    if (auto done = readable_.conditions(FLOWD_IO_READ); !done) last_error_ = done.error().message;
-    watch_.pause(false);
-    look_soon();
+void Netlink::read(bool has_room) {
+    const std::uint32_t conditions = has_room ? FLOWD_IO_READ : 0;
+    if (auto done = readable_.conditions(conditions); !done) last_error_ = done.error().message;
+    watch_.pause(!has_room);
+    if (has_room) look_soon();
 }
 
 Result<void> Netlink::stop(Deadline deadline) {
@@ -408,7 +397,7 @@ void Netlink::status(json::Writer& object) const {
     object.member("connections", tracker_.announced()).member("sockets", sockets_);
     object.member("secondsOfLastLook", std::chrono::duration<double>(last_look_).count());
     for (std::size_t i = 0; i < counts; ++i) object.member(count_names[i], counts_[i]);
-    outbox_.status(object);
+    object.member("refused", outbox_.refused()).member("pauses", outbox_.pauses()).member("paused", outbox_.full());
     object.key("kernel").object();
     object.member("state", early_state_);
     if (watch_.running()) watch_.status(object);

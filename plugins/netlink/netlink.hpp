@@ -11,12 +11,12 @@
 #include <vector>
 
 #include "flowd/module.hpp"
+#include "flowd/outbox.hpp"
 #include "lib/diag/destroy_listener.hpp"
 #include "lib/diag/socket.hpp"
 #include "lib/diag/streak.hpp"
 #include "lib/net/own_sockets.hpp"
 #include "lib/watch/hosted_watch.hpp"
-#include "lib/watch/outbox.hpp"
 #include "plugins/netlink/options.hpp"
 #include "plugins/netlink/rules.hpp"
 #include "plugins/netlink/surroundings.hpp"
@@ -41,7 +41,7 @@ class Netlink final : public Plugin {
     Result<void> prepare() override;
     Result<void> start() override;
     Result<void> stop(Deadline deadline) override;
-    void on_room() override;
+    void on_room() override { outbox_.drain(); }
     void status(json::Writer& object) const override;
 
   private:
@@ -82,8 +82,8 @@ class Netlink final : public Plugin {
     [[nodiscard]] bool is_own_address(const Address& address) const;
     bool begin(std::uint64_t cookie, Tracked& connection);
     void end(const Tracked& connection, const std::optional<flowd_usage>& usage, std::int64_t now);
-    /// Stops reading when the bus is full.
-    bool emit(const Event& event);
+    /// Stops reading while the bus is full.
+    void read(bool has_room);
     void publish();
     [[nodiscard]] std::string summary() const;
     /// Counts a connection that is not announced, and says which one it is.
@@ -94,7 +94,7 @@ class Netlink final : public Plugin {
     std::optional<diag::Socket> socket_;
     std::optional<diag::DestroyListener> listener_;
     Tracker tracker_;
-    watch::Outbox outbox_;
+    Outbox outbox_{host(), [this](bool has_room) { read(has_room); }};
     std::vector<Network> left_alone_;  ///< private and internal
 
     // As of the last look.

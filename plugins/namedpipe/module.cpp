@@ -1,5 +1,0 @@
-// SPDX-License-Identifier: Apache-2.0
-// Apart from the component, so that tests link the component alone.
-#include "plugins/namedpipe/namedpipe.hpp"
-
-FLOWD_MODULE(flowd::namedpipe::NamedPipe);
