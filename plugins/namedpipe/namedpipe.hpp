@@ -2,22 +2,56 @@
 // The namedpipe plugin: announces the flows that other programs write, line by line, into a named pipe.
 #pragma once
 
+#include <sys/types.h>
+
 #include <array>
 #include <chrono>
 #include <cstdint>
 #include <deque>
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "flowd/emit_retry.hpp"
 #include "flowd/module.hpp"
+#include "flowd/unique_fd.hpp"
 #include "plugins/namedpipe/line.hpp"
-#include "plugins/namedpipe/line_buffer.hpp"
-#include "plugins/namedpipe/options.hpp"
-#include "plugins/namedpipe/pipe.hpp"
 
 namespace flowd::namedpipe {
+
+struct Options {
+    std::filesystem::path pipe_path;
+    std::uint32_t buff_size = 65536;
+    std::uint32_t max_readers = 5;
+    static const Table<Options>& table();
+    static void validate(const Options& options, Problems& problems);
+};
+
+/// A named pipe, held open for reading and writing, so that it never ends and no writer ever meets it closed.
+class Pipe {
+  public:
+    /// Opens the pipe at `path`, or makes it there with mode 0666. Never removes anything. FLOWD_BUSY: something else is
+    /// at that path.
+    [[nodiscard]] static Result<Pipe> at(const std::filesystem::path& path);
+    /// Takes over a descriptor that systemd or a predecessor held. FLOWD_INVALID: it is no pipe.
+    [[nodiscard]] static Result<Pipe> adopted(UniqueFd fd);
+
+    [[nodiscard]] int fd() const { return fd_.get(); }
+    /// Whether `path` still leads to this pipe.
+    [[nodiscard]] bool is_at(const std::filesystem::path& path) const;
+    /// Permission bits.
+    [[nodiscard]] unsigned mode() const { return mode_; }
+
+  private:
+    explicit Pipe(UniqueFd fd) : fd_(std::move(fd)) {}
+    [[nodiscard]] Result<void> settle();
+
+    UniqueFd fd_;
+    dev_t device_ = 0;
+    ino_t inode_ = 0;
+    unsigned mode_ = 0;
+};
 
 /// Back-pressure: when the bus is full, reading stops at the event that did not fit, and goes on with it when there is
 /// room. Meanwhile the pipe takes 1 MiB, then writers wait.

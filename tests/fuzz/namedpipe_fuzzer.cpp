@@ -12,7 +12,6 @@
 
 #include "flowd/address.hpp"
 #include "plugins/namedpipe/line.hpp"
-#include "plugins/namedpipe/line_buffer.hpp"
 
 namespace {
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "plugins/namedpipe/line_buffer.hpp"
+#include "plugins/namedpipe/line.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
