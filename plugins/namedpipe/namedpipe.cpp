@@ -14,7 +14,6 @@
 #include <system_error>
 #include <utility>
 
-#include "flowd/emit.hpp"
 #include "lib/text/summary.hpp"
 
 namespace flowd::namedpipe {
@@ -164,9 +163,7 @@ bool Pipe::is_at(const std::filesystem::path& path) const {
     return ::stat(path.c_str(), &there) == 0 && there.st_dev == device_ && there.st_ino == inode_;
 }
 
-NamedPipe::NamedPipe(Host& host, Options options)
-    : Plugin(host), options_(std::move(options)), retry_(host, [this] { on_room(); }) {
-    pending_.reserve(batch);
+NamedPipe::NamedPipe(Host& host, Options options) : Plugin(host), options_(std::move(options)) {
     lines_metric_ = host.counter("namedpipe_lines_total", "Lines read, blank ones aside.");
     not_taken_metric_ = host.counter("namedpipe_not_taken_total", "Lines understood whose event the core did not take.");
     pauses_metric_ = host.counter("namedpipe_pauses_total", "Times that reading stopped because the queues were full.");
@@ -215,7 +212,7 @@ Result<void> NamedPipe::start() {
 }
 
 Result<void> NamedPipe::watch(Reader& reader) {
-    auto readable = host().watch(reader.pipe.fd(), paused_ ? 0u : static_cast<std::uint32_t>(FLOWD_IO_READ),
+    auto readable = host().watch(reader.pipe.fd(), outbox_.full() ? 0u : static_cast<std::uint32_t>(FLOWD_IO_READ),
                                  [this, &reader](std::uint32_t) { on_readable(reader); });
     if (!readable) return std::move(readable).error();
     reader.readable = std::move(*readable);
@@ -226,20 +223,23 @@ Result<void> NamedPipe::reconfigure(Options options) {
     if (options.pipe_path != options_.pipe_path) {
         auto reader = open(options.pipe_path);
         if (!reader) return std::move(reader).error();
-        if (auto watched = watch(**reader); !watched) return std::move(watched).error();
+        readers_.push_front(std::move(*reader));
+        if (auto watched = watch(*readers_.front()); !watched) {
+            readers_.pop_front();
+            return std::move(watched).error();
+        }
         bool all = true;
-        for (const auto& former : readers_) all = empty(*former, soon()) && all;
-        if (all) readers_.clear();  // else what they hold is announced first
+        for (std::size_t i = 1; i < readers_.size(); ++i) all = empty(*readers_[i], soon()) && all;
+        if (all) readers_.resize(1);  // else what they hold is announced first
         host().descriptors().forget(resource_);
         resource_ = resource_of(options.pipe_path);
-        readers_.push_front(std::move(*reader));
     }
     options_ = std::move(options);
     return {};
 }
 
 void NamedPipe::on_readable(Reader& reader) {
-    for (int i = 0; i < reads_per_turn && !paused_; ++i)
+    for (int i = 0; i < reads_per_turn && !outbox_.full(); ++i)
         if (!read_once(reader)) return;
 }
 
@@ -253,18 +253,16 @@ bool NamedPipe::read_once(Reader& reader) {
     reader.quiet = std::chrono::seconds(0);
     reader.lines.filled(static_cast<std::size_t>(got));
     bytes_ += static_cast<std::uint64_t>(got);
-    return drain(reader);
+    return announce(reader);
 }
 
-bool NamedPipe::drain(Reader& reader) {
-    while (true) {
-        while (pending_.size() < batch) {
-            const auto cut = reader.lines.next();
-            if (!cut) return hand_over();
-            take(cut->text, cut->too_long);
-        }
-        if (!hand_over()) return false;
+bool NamedPipe::announce(Reader& reader) {
+    while (!outbox_.full()) {
+        const auto cut = reader.lines.next();
+        if (!cut) return outbox_.flush();
+        take(cut->text, cut->too_long);
     }
+    return false;
 }
 
 void NamedPipe::take(std::string_view text, bool too_long) {
@@ -273,7 +271,7 @@ void NamedPipe::take(std::string_view text, bool too_long) {
     Line line;
     const auto refusal = too_long ? Refusal::too_long : parse(text, line);
     if (refusal == Refusal::none)
-        pending_.push_back(to_event(line));
+        outbox_.add(to_event(line));
     else
         refuse(refusal, text);
 }
@@ -283,45 +281,19 @@ void NamedPipe::refuse(Refusal refusal, std::string_view text) {
     host().refused(name_of(refusal), {}, text);
 }
 
-bool NamedPipe::hand_over() {
-    while (true) {
-        const Emitted emitted = emit_each(host(), pending_, [this](std::size_t index, flowd_result result) {
-            ++(result == FLOWD_OK ? announced_[pending_[index].kind] : not_taken_);
-        });
-        pending_.erase(pending_.begin(), pending_.begin() + static_cast<std::ptrdiff_t>(emitted.accepted));
-        switch (retry_.after(emitted)) {
-            case EmitRetry::Next::go_on:
-                return true;
-            case EmitRetry::Next::give_up:
-                ++not_taken_;
-                pending_.erase(pending_.begin());
-                break;
-            case EmitRetry::Next::wait:
-                pause();
-                return false;
-        }
+void NamedPipe::read_on(bool has_room) {
+    for (const auto& reader : readers_)
+        if (has_room && !announce(*reader)) return;
+    for (const auto& reader : readers_) {
+        if (!reader->readable) continue;  // it stops
+        const std::uint32_t conditions = has_room ? FLOWD_IO_READ : 0;
+        if (auto done = reader->readable.conditions(conditions); !done) last_error_ = done.error().message;
     }
-}
-
-void NamedPipe::pause() {
-    if (std::exchange(paused_, true)) return;
-    ++pauses_;
-    for (const auto& reader : readers_)
-        if (reader->readable)
-            if (auto done = reader->readable.conditions(0); !done) last_error_ = done.error().message;
-}
-
-void NamedPipe::on_room() {
-    if (!std::exchange(paused_, false) || !hand_over()) return;
-    for (const auto& reader : readers_)
-        if (!drain(*reader)) return;
-    for (const auto& reader : readers_)
-        if (auto done = reader->readable.conditions(FLOWD_IO_READ); !done) last_error_ = done.error().message;
 }
 
 void NamedPipe::each_second() {
     publish();
-    if (paused_) return;
+    if (outbox_.full()) return;
     drop_rests();
     look_at_path();
 }
@@ -364,15 +336,16 @@ void NamedPipe::look_at_path() {
 }
 
 bool NamedPipe::empty(Reader& reader, const Deadline& deadline) {
-    while (!paused_ && !deadline.passed() && read_once(reader)) {
+    while (!outbox_.full() && !deadline.passed() && read_once(reader)) {
     }
-    if (const auto rest = reader.lines.rest(); !paused_ && !is_blank(rest)) {
+    if (outbox_.full()) return false;
+    if (const auto rest = reader.lines.rest(); !is_blank(rest)) {
         ++lines_;
         refuse(Refusal::unterminated, rest);
         reader.lines.drop_rest();
     }
     int left = 0;
-    return !paused_ && ::ioctl(reader.pipe.fd(), FIONREAD, &left) == 0 && left == 0;
+    return ::ioctl(reader.pipe.fd(), FIONREAD, &left) == 0 && left == 0;
 }
 
 std::uint64_t NamedPipe::unread(Reader& reader) {
@@ -395,16 +368,9 @@ std::uint64_t NamedPipe::unread(Reader& reader) {
 
 Result<void> NamedPipe::stop(Deadline deadline) {
     second_.reset();
-    retry_.stop();
-    for (const auto& reader : readers_) {
-        reader->readable.reset();
-        deadline.await([&] {
-            paused_ = !hand_over() || !drain(*reader);
-            return empty(*reader, deadline);
-        });
-    }
-    std::uint64_t lost = pending_.size();
-    pending_.clear();
+    for (const auto& reader : readers_) reader->readable.reset();
+    for (const auto& reader : readers_) deadline.await([&] { return outbox_.drain() && empty(*reader, deadline); });
+    std::uint64_t lost = outbox_.clear();
     host().descriptors().forget(resource_);
     const bool is_held = host().descriptors().held(resource_);  // whoever holds the pipe reads on
     for (const auto& reader : readers_)
@@ -417,12 +383,12 @@ Result<void> NamedPipe::stop(Deadline deadline) {
 
 void NamedPipe::publish() {
     lines_metric_.set_total(static_cast<double>(lines_));
-    not_taken_metric_.set_total(static_cast<double>(not_taken_));
-    pauses_metric_.set_total(static_cast<double>(pauses_));
+    not_taken_metric_.set_total(static_cast<double>(outbox_.refused()));
+    pauses_metric_.set_total(static_cast<double>(outbox_.pauses()));
     abandoned_metric_.set_total(static_cast<double>(abandoned_));
     for (std::size_t i = 1; i < refused_.size(); ++i) refused_metrics_[i - 1].set_total(static_cast<double>(refused_[i]));
-    for (std::size_t i = 1; i < announced_.size(); ++i)
-        announced_metrics_[i - 1].set_total(static_cast<double>(announced_[i]));
+    for (std::size_t i = 1; i < kinds.size(); ++i)
+        announced_metrics_[i - 1].set_total(static_cast<double>(outbox_.taken()[i]));
 }
 
 void NamedPipe::status(json::Writer& object) const {
@@ -430,15 +396,15 @@ void NamedPipe::status(json::Writer& object) const {
     object.member("path", options_.pipe_path.string());
     object.member("bytes", bytes_).member("lines", lines_);
     object.key("announced").object();
-    for (std::size_t i = 1; i < kinds.size(); ++i) object.member(kinds[i], announced_[i]);
+    for (std::size_t i = 1; i < kinds.size(); ++i) object.member(kinds[i], outbox_.taken()[i]);
     object.end();
     object.member("refused", std::accumulate(refused_.begin(), refused_.end(), std::uint64_t{0}));
     object.key("refusals").object();
     for (std::size_t i = 1; i < refused_.size(); ++i)
         if (refused_[i] != 0) object.member(refusal_names[i], refused_[i]);
     object.end();
-    object.member("notTaken", not_taken_);
-    object.member("paused", paused_).member("pauses", pauses_);
+    object.member("notTaken", outbox_.refused());
+    object.member("paused", outbox_.full()).member("pauses", outbox_.pauses());
     object.member("replaced", replaced_).member("abandoned", abandoned_);
     if (!last_error_.empty()) object.member("lastError", last_error_);
 }

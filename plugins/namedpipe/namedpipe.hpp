@@ -13,8 +13,8 @@
 #include <string>
 #include <vector>
 
-#include "flowd/emit_retry.hpp"
 #include "flowd/module.hpp"
+#include "flowd/outbox.hpp"
 #include "flowd/unique_fd.hpp"
 #include "plugins/namedpipe/line.hpp"
 
@@ -53,8 +53,8 @@ class Pipe {
     unsigned mode_ = 0;
 };
 
-/// Back-pressure: when the bus is full, reading stops at the event that did not fit, and goes on with it when there is
-/// room. Meanwhile the pipe takes 1 MiB, then writers wait.
+/// Back-pressure: when the bus is full, reading stops until there is room. Meanwhile the pipe takes 1 MiB, then writers
+/// wait.
 ///
 /// The path is looked at once a second. Where the pipe was removed (flowd-go does so when it stops), a new one is made;
 /// the old one is read on, for writers like NGINX that hold it open.
@@ -72,11 +72,10 @@ class NamedPipe final : public Plugin {
     Result<void> start() override;
     Result<void> reconfigure(Options options);
     Result<void> stop(Deadline deadline) override;
-    void on_room() override;
+    void on_room() override { outbox_.drain(); }
     void status(json::Writer& object) const override;
 
   private:
-    static constexpr std::size_t batch = 64;
     /// Reads per wake-up, so that timers and commands get their turn under load.
     static constexpr int reads_per_turn = 8;
     /// Pipes that were replaced at the path and are still read.
@@ -98,16 +97,16 @@ class NamedPipe final : public Plugin {
     void on_readable(Reader& reader);
     /// True when there may be more in the pipe.
     bool read_once(Reader& reader);
-    /// Takes lines out of the reader and hands them over; false when reading has to stop.
-    bool drain(Reader& reader);
-    bool hand_over();
+    /// Announces the lines that are in the buffer; false when reading has to stop.
+    bool announce(Reader& reader);
     void take(std::string_view text, bool too_long);
     void refuse(Refusal refusal, std::string_view text);
     /// Reads what is in the pipe and takes what has no newline for refused. False: something is left in it.
     bool empty(Reader& reader, const Deadline& deadline);
     /// Takes what is left out of the buffer and the pipe. Answers how many lines it was.
     [[nodiscard]] std::uint64_t unread(Reader& reader);
-    void pause();
+    /// Reads no further while the bus is full.
+    void read_on(bool has_room);
     void each_second();
     void look_at_path();
     void drop_rests();
@@ -116,16 +115,11 @@ class NamedPipe final : public Plugin {
     Options options_;
     std::string resource_;                         ///< "fifo:/run/flowd"
     std::deque<std::unique_ptr<Reader>> readers_;  ///< the first is the one at the path
-    std::vector<flowd_event> pending_;             ///< understood, not yet accepted
-    bool paused_ = false;
-    EmitRetry retry_;
+    Outbox outbox_{host(), [this](bool has_room) { read_on(has_room); }};
 
     std::uint64_t bytes_ = 0;
     std::uint64_t lines_ = 0;
     std::array<std::uint64_t, refusal_names.size()> refused_{};
-    std::array<std::uint64_t, 4> announced_{};  ///< by kind of event
-    std::uint64_t not_taken_ = 0;               ///< the core found the event malformed or over a cap
-    std::uint64_t pauses_ = 0;
     std::uint64_t replaced_ = 0;
     std::uint64_t abandoned_ = 0;  ///< former pipes that are no longer read
     std::string last_error_;
