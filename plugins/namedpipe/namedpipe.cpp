@@ -10,7 +10,6 @@
 #include <cerrno>
 #include <chrono>
 #include <cstdio>
-#include <numeric>
 #include <system_error>
 #include <utility>
 
@@ -19,7 +18,6 @@
 namespace flowd::namedpipe {
 namespace {
 
-constexpr std::array<const char*, 4> kinds{"", "start", "ongoing", "end"};
 constexpr std::uint32_t usual_readers = 5;
 /// What writers may leave behind while nobody reads; the most that the kernel gives everybody (fs.pipe-max-size).
 constexpr int capacity = 1 << 20;
@@ -163,18 +161,26 @@ bool Pipe::is_at(const std::filesystem::path& path) const {
     return ::stat(path.c_str(), &there) == 0 && there.st_dev == device_ && there.st_ino == inode_;
 }
 
-NamedPipe::NamedPipe(Host& host, Options options) : Plugin(host), options_(std::move(options)) {
-    lines_metric_ = host.counter("namedpipe_lines_total", "Lines read, blank ones aside.");
-    not_taken_metric_ = host.counter("namedpipe_not_taken_total", "Lines understood whose event the core did not take.");
-    pauses_metric_ = host.counter("namedpipe_pauses_total", "Times that reading stopped because the queues were full.");
-    abandoned_metric_ = host.counter("namedpipe_abandoned_total", "Replaced pipes that are no longer read.");
-    for (std::size_t i = 1; i < refusal_names.size(); ++i)
-        refused_metrics_.push_back(host.counter("namedpipe_refused_total", "Lines that announce nothing, by reason.",
-                                                {{"reason", std::string(refusal_names[i])}}));
-    for (std::size_t i = 1; i < kinds.size(); ++i)
-        announced_metrics_.push_back(
-            host.counter("namedpipe_events_total", "Flow events announced, by state.", {{"state", kinds[i]}}));
-}
+NamedPipe::NamedPipe(Host& host, Options options)
+    : Plugin(host),
+      options_(std::move(options)),
+      counters_(host,
+                {
+                    {"bytes", &bytes_},
+                    {"lines", "namedpipe_lines_total", "Lines read, blank ones aside.", &lines_},
+                    {"announced", "namedpipe_events_total", "Flow events announced, by state.",
+                     Counters::by("state", Outbox::kinds, outbox_.taken(), 1)},
+                    {"refused", Counters::sum(refused_)},
+                    {"refusals", "namedpipe_refused_total", "Lines that announce nothing, by reason.",
+                     Counters::by("reason", refusal_names, refused_, 1).without_zeros()},
+                    {"notTaken", "namedpipe_not_taken_total", "Lines understood whose event the core did not take.",
+                     &outbox_.refused()},
+                    {"paused", [this] { return outbox_.full(); }},
+                    {"pauses", "namedpipe_pauses_total", "Times that reading stopped because the queues were full.",
+                     &outbox_.pauses()},
+                    {"replaced", &replaced_},
+                    {"abandoned", "namedpipe_abandoned_total", "Replaced pipes that are no longer read.", &abandoned_},
+                }) {}
 
 Result<std::unique_ptr<NamedPipe::Reader>> NamedPipe::open(const std::filesystem::path& path) const {
     UniqueFd handed = host().descriptors().take(resource_of(path));
@@ -292,7 +298,7 @@ void NamedPipe::read_on(bool has_room) {
 }
 
 void NamedPipe::each_second() {
-    publish();
+    counters_.publish();
     if (outbox_.full()) return;
     drop_rests();
     look_at_path();
@@ -376,36 +382,15 @@ Result<void> NamedPipe::stop(Deadline deadline) {
     for (const auto& reader : readers_)
         if (!is_held || reader != readers_.front()) lost += unread(*reader);
     readers_.clear();
-    publish();
+    counters_.publish();
     host().lost(lost, "lines were not announced before the stop");
     return {};
-}
-
-void NamedPipe::publish() {
-    lines_metric_.set_total(static_cast<double>(lines_));
-    not_taken_metric_.set_total(static_cast<double>(outbox_.refused()));
-    pauses_metric_.set_total(static_cast<double>(outbox_.pauses()));
-    abandoned_metric_.set_total(static_cast<double>(abandoned_));
-    for (std::size_t i = 1; i < refused_.size(); ++i) refused_metrics_[i - 1].set_total(static_cast<double>(refused_[i]));
-    for (std::size_t i = 1; i < kinds.size(); ++i)
-        announced_metrics_[i - 1].set_total(static_cast<double>(outbox_.taken()[i]));
 }
 
 void NamedPipe::status(json::Writer& object) const {
     object.member("summary", text::summary("reads", {options_.pipe_path.string()}));
     object.member("path", options_.pipe_path.string());
-    object.member("bytes", bytes_).member("lines", lines_);
-    object.key("announced").object();
-    for (std::size_t i = 1; i < kinds.size(); ++i) object.member(kinds[i], outbox_.taken()[i]);
-    object.end();
-    object.member("refused", std::accumulate(refused_.begin(), refused_.end(), std::uint64_t{0}));
-    object.key("refusals").object();
-    for (std::size_t i = 1; i < refused_.size(); ++i)
-        if (refused_[i] != 0) object.member(refusal_names[i], refused_[i]);
-    object.end();
-    object.member("notTaken", outbox_.refused());
-    object.member("paused", outbox_.full()).member("pauses", outbox_.pauses());
-    object.member("replaced", replaced_).member("abandoned", abandoned_);
+    counters_.status(object);
     if (!last_error_.empty()) object.member("lastError", last_error_);
 }
 

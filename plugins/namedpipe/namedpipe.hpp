@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "flowd/counters.hpp"
 #include "flowd/module.hpp"
 #include "flowd/outbox.hpp"
 #include "flowd/unique_fd.hpp"
@@ -110,7 +111,6 @@ class NamedPipe final : public Plugin {
     void each_second();
     void look_at_path();
     void drop_rests();
-    void publish();
 
     Options options_;
     std::string resource_;                         ///< "fifo:/run/flowd"
@@ -124,8 +124,7 @@ class NamedPipe final : public Plugin {
     std::uint64_t abandoned_ = 0;  ///< former pipes that are no longer read
     std::string last_error_;
 
-    Counter lines_metric_, not_taken_metric_, pauses_metric_, abandoned_metric_;
-    std::vector<Counter> refused_metrics_, announced_metrics_;
+    Counters counters_;
     Timer second_;
 };
 
