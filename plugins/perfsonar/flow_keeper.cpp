@@ -7,8 +7,6 @@
 #include <cstring>
 #include <utility>
 
-#include "flowd/emit.hpp"
-
 namespace flowd::perfsonar {
 namespace {
 
@@ -25,7 +23,6 @@ constexpr std::int64_t unanswered_ns = 10 * second_ns;
 constexpr std::int64_t half_closed_ns = 120 * second_ns;
 /// Without its interface a flow has this long to show up at another.
 constexpr std::int64_t lost_interface_ns = 5 * second_ns;
-constexpr std::size_t batch_size = 64;
 
 std::int64_t signed_ns(std::uint64_t time) {
     return static_cast<std::int64_t>(time);
@@ -220,26 +217,23 @@ void FlowKeeper::keep_alive(std::uint32_t slot, Record& record, const meter_flow
         announce(slot, record, flow);
         return;
     }
-    if (record.told != Told::start || record.flow_id == 0 || is_full_) return;
+    if (record.told != Told::start || record.flow_id == 0 || outbox_.full()) return;
     const auto period = std::chrono::nanoseconds(options_.ongoing).count();
     const bool is_ongoing = period > 0 && now_ns - record.ongoing_ns >= period;
     if (is_ongoing) record.ongoing_ns = now_ns;
     push(slot, record, is_ongoing ? What::ongoing : What::again);
 }
 
-void FlowKeeper::on_room() {
-    (void)offer();
-}
-
 bool FlowKeeper::offer() {
-    is_full_ = false;
+    outbox_.drain();
     pump();
-    return waiting_.empty();
+    return waiting() == 0;
 }
 
 std::size_t FlowKeeper::unannounced() const {
-    return static_cast<std::size_t>(
-        std::count_if(waiting_.begin(), waiting_.end(), [](const Waiting& one) { return one.what == What::start; }));
+    const auto starts =
+        std::count_if(waiting_.begin(), waiting_.end(), [](const Waiting& one) { return one.what == What::start; });
+    return static_cast<std::size_t>(starts) + outbox_.waiting_starts();
 }
 
 void FlowKeeper::reconfigure(const PerfsonarOptions& options, std::int64_t now_ns) {
@@ -276,52 +270,28 @@ void FlowKeeper::push(std::uint32_t slot, Record& record, What what) {
 }
 
 void FlowKeeper::pump() {
-    std::vector<flowd_event> events;
-    std::vector<Waiting> told;
-    while (!is_full_ && !waiting_.empty()) {
-        events.clear();
-        told.clear();
-        while (!waiting_.empty() && events.size() < batch_size) {
-            const Waiting next = waiting_.front();
-            flowd_event event{};
-            const Filled filled = fill(next, event);
-            if (filled == Filled::needs_answer && !events.empty()) break;
-            waiting_.pop_front();
-            if (filled == Filled::ready) {
-                events.push_back(event);
-                told.push_back(next);
-            } else {
-                --records_.at(next.slot).waiting;
-            }
-        }
-        const std::size_t done = emit(events, told);
-        waiting_.insert(waiting_.begin(), told.begin() + static_cast<std::ptrdiff_t>(done), told.end());
-    }
-}
-
-/// How many of them are settled. Where there is no room for the rest, `is_full_` says so.
-std::size_t FlowKeeper::emit(std::span<const flowd_event> events, std::span<const Waiting> told) {
-    const Emitted emitted = emit_each(host_, events, [&](std::size_t index, flowd_result result, std::uint64_t flow_id) {
-        settle(told[index], result == FLOWD_OK, flow_id);
-    });
-    const EmitRetry::Next next = retry_.after(emitted);
-    is_full_ = next == EmitRetry::Next::wait;
-    if (next != EmitRetry::Next::give_up) return emitted.accepted;
-    settle(told[emitted.accepted], false, 0);
-    return emitted.accepted + 1;
-}
-
-FlowKeeper::Filled FlowKeeper::fill(const Waiting& waiting, flowd_event& event) const {
-    const Record& record = records_.at(waiting.slot);
-    const auto flow = slots_.read(waiting.slot);
-    if (!flow) return Filled::nothing_to_tell;
-    const bool is_end = waiting.what == What::end;
-    if (waiting.what != What::start) {
+    while (!outbox_.full() && !waiting_.empty()) {
+        const Waiting next = waiting_.front();
+        Record& record = records_.at(next.slot);
         // Of a flow whose start was refused nothing more is told; whether it was is known once that has been emitted.
-        if (record.flow_id == 0) return Filled::needs_answer;
-        event.flow_id = record.flow_id;  // so that it cannot begin or end another flow
+        if (next.what != What::start && record.flow_id == 0 && !outbox_.flush()) return;
+        waiting_.pop_front();
+        flowd_event event{};
+        if (fill(next, event))
+            outbox_.add(event, std::uint64_t{next.slot} << 8 | static_cast<std::uint64_t>(next.what));
+        else
+            --record.waiting;
     }
+    outbox_.flush();
+}
 
+bool FlowKeeper::fill(const Waiting& waiting, flowd_event& event) const {
+    const Record& record = records_.at(waiting.slot);
+    if (waiting.what != What::start && record.flow_id == 0) return false;
+    const auto flow = slots_.read(waiting.slot);
+    if (!flow) return false;
+    const bool is_end = waiting.what == What::end;
+    event.flow_id = waiting.what == What::start ? 0 : record.flow_id;  // so that it cannot begin or end another flow
     event.size = sizeof event;
     event.kind = is_end ? FLOWD_EVENT_END : waiting.what == What::ongoing ? FLOWD_EVENT_ONGOING : FLOWD_EVENT_START;
     event.flags = FLOWD_METERED;
@@ -341,24 +311,27 @@ FlowKeeper::Filled FlowKeeper::fill(const Waiting& waiting, flowd_event& event) 
         event.time_ns = event.end_time_ns;
         event.end_reason = was_closed ? FLOWD_END_ANNOUNCED : is_stopping_ ? FLOWD_END_WITHDRAWN : FLOWD_END_IDLE;
     }
-    return Filled::ready;
+    return true;
 }
 
-void FlowKeeper::settle(const Waiting& waiting, bool taken, std::uint64_t flow_id) {
-    Record& record = records_.at(waiting.slot);
+void FlowKeeper::settle(const Outbox::Settled& settled) {
+    const auto what = static_cast<What>(settled.token & 0xff);
+    const auto slot = static_cast<std::uint32_t>(settled.token >> 8);
+    Record& record = records_.at(slot);
     --record.waiting;
-    const bool has_ended = taken && flow_id == 0;  // in the core, by another announcer or by expiry
-    if (waiting.what == What::end) {
+    const bool taken = settled.result == FLOWD_OK;
+    const bool has_ended = taken && settled.flow_id == 0;  // in the core, by another announcer or by expiry
+    if (what == What::end) {
         if (taken && !has_ended) ++counts_.ended;
     } else if (has_ended) {
         if (record.told != Told::start) return;
         --announced_;
         record.told = Told::elsewhere;
-        if (const auto flow = slots_.read(waiting.slot)) record.before = usage_of(*flow);
-    } else if (waiting.what == What::start) {
+        if (const auto flow = slots_.read(slot)) record.before = usage_of(*flow);
+    } else if (what == What::start) {
         if (taken) {
             ++counts_.started;
-            record.flow_id = flow_id;
+            record.flow_id = settled.flow_id;
         } else {
             ++counts_.refused;
             if (record.told == Told::start) --announced_;

@@ -11,9 +11,9 @@
 #include <unordered_map>
 #include <vector>
 
-#include "flowd/emit_retry.hpp"
 #include "flowd/event.hpp"
 #include "flowd/host.hpp"
+#include "flowd/outbox.hpp"
 #include "lib/net/own_sockets.hpp"
 #include "plugins/perfsonar/flow_slots.hpp"
 #include "plugins/perfsonar/options.hpp"
@@ -45,7 +45,7 @@ class FlowKeeper {
     /// Once a second: idle flows end, others are kept alive in the core's table.
     void tick(std::int64_t now_ns);
     /// There is room in the core's queues again.
-    void on_room();
+    void on_room() { outbox_.drain(); }
     /// Offers what waits. True: nothing does any more.
     bool offer();
     /// Other options from now on, a new tag included.
@@ -60,7 +60,7 @@ class FlowKeeper {
     [[nodiscard]] const Counts& counts() const { return counts_; }
     [[nodiscard]] std::size_t metered() const { return records_.size(); }  ///< in the table
     [[nodiscard]] std::size_t announced() const { return announced_; }     ///< of them: started and not ended
-    [[nodiscard]] std::size_t waiting() const { return waiting_.size(); }  ///< events that the core has no room for
+    [[nodiscard]] std::size_t waiting() const { return waiting_.size() + outbox_.waiting(); }  ///< events
 
   private:
     /// `elsewhere`: the core ended it by itself, or another announcer did.
@@ -98,12 +98,11 @@ class FlowKeeper {
     [[nodiscard]] std::int64_t idle_limit(const Record& record, const meter_flow& flow) const;
     [[nodiscard]] bool is_own(const meter_flow& flow);
 
-    enum class Filled { ready, nothing_to_tell, needs_answer };
     void push(std::uint32_t slot, Record& record, What what);
     void pump();
-    [[nodiscard]] std::size_t emit(std::span<const flowd_event> events, std::span<const Waiting> told);
-    [[nodiscard]] Filled fill(const Waiting& waiting, flowd_event& event) const;
-    void settle(const Waiting& waiting, bool taken, std::uint64_t flow_id);
+    /// False: there is nothing to tell.
+    [[nodiscard]] bool fill(const Waiting& waiting, flowd_event& event) const;
+    void settle(const Outbox::Settled& settled);
 
     static constexpr std::size_t wheel_size = 64;  // seconds; nothing is scheduled further ahead
 
@@ -116,10 +115,13 @@ class FlowKeeper {
     std::int64_t unix_offset_ns_ = 0;  // CLOCK_REALTIME less CLOCK_MONOTONIC in this call
     std::unordered_map<std::uint32_t, Record> records_;
     std::array<std::vector<std::uint32_t>, wheel_size> wheel_;
-    std::int64_t second_ = 0;  // the last one the wheel has turned to
-    std::deque<Waiting> waiting_;
-    bool is_full_ = false;
-    EmitRetry retry_{host_, [this] { on_room(); }};
+    std::int64_t second_ = 0;      // the last one the wheel has turned to
+    std::deque<Waiting> waiting_;  ///< events that are made when there is room for them
+    Outbox outbox_{host_,
+                   [this](bool has_room) {
+                       if (has_room) pump();
+                   },
+                   [this](const Outbox::Settled& settled) { settle(settled); }};
     bool is_stopping_ = false;
     std::size_t announced_ = 0;
     Counts counts_;

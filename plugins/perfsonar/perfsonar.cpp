@@ -25,29 +25,14 @@ Result<void> Perfsonar::start() {
 }
 
 Result<void> Perfsonar::announce() {
-    const Emitted emitted = host().emit(Event::catch_all({options_.experiment, options_.activity}));
-    switch (emitted.result) {
-        case FLOWD_OK:
-            state_ = State::announced;
-            return {};
-        case FLOWD_FULL:
-            state_ = State::waiting;
-            return {};  // on_room follows
-        case FLOWD_STOPPED:
-            state_ = State::idle;
-            return {};
-        default:
-            return Error{emitted.result, "the core refused the catch-all tag"};
-    }
+    const State before = std::exchange(state_, State::waiting);
+    if (outbox_.put(Event::catch_all({options_.experiment, options_.activity}))) return {};
+    state_ = before;
+    return refusal();
 }
 
 void Perfsonar::on_room() {
-    if (state_ == State::waiting) {
-        if (const auto announced = announce(); !announced) {
-            state_ = State::refused;
-            host().report(Problem::from(announced.error()));
-        }
-    }
+    outbox_.drain();
     if (metering_) metering_->on_room();
 }
 
@@ -79,8 +64,9 @@ Result<void> Perfsonar::remeter(const Options& options) {
 Result<void> Perfsonar::stop(Deadline deadline) {
     if (metering_) metering_->stop(deadline);
     metering_.reset();
-    // Also when the last try is still waiting: an earlier tag may be in force. Clearing twice does no harm.
-    if (state_ != State::idle) (void)host().emit(Event::catch_all_clear());
+    // Also when the tag is still waiting: an earlier one may be in force. Clearing twice does no harm.
+    outbox_.clear();
+    if (state_ != State::idle) outbox_.put(Event::catch_all_clear());
     state_ = State::idle;
     return {};
 }

@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "flowd/module.hpp"
+#include "flowd/outbox.hpp"
 #include "plugins/perfsonar/metering.hpp"
 #include "plugins/perfsonar/options.hpp"
 
@@ -29,10 +30,20 @@ class Perfsonar final : public Plugin {
   private:
     enum class State { idle, waiting, announced, refused };
     Result<void> announce();
+    [[nodiscard]] Error refusal() const { return {refusal_, "the core refused the catch-all tag"}; }
     [[nodiscard]] Result<void> remeter(const Options& options);
 
     Options options_;
     State state_ = State::idle;
+    flowd_result refusal_ = FLOWD_OK;
+    Outbox outbox_{host(),
+                   [this](bool has_room) {
+                       if (has_room && state_ == State::refused) host().report(Problem::from(refusal()));
+                   },
+                   [this](const Outbox::Settled& settled) {
+                       state_ = settled.result == FLOWD_OK ? State::announced : State::refused;
+                       refusal_ = settled.result;
+                   }};
     std::unique_ptr<Metering> metering_;  // null: flows are not metered
 };
 

@@ -99,10 +99,11 @@ class Outbox {
     /// Why: FLOWD_FULL, FLOWD_STOPPED (the instance was stopped), or an error.
     [[nodiscard]] flowd_result reason() const { return full_ ? reason_ : flowd_result{FLOWD_OK}; }
     [[nodiscard]] std::size_t waiting() const { return events_.size(); }
-    /// Of those that wait: starts. Of the others the core knows the flow, and ends it itself when the instance has stopped.
+    /// Of those that wait: starts of flows that the core does not know. It ends the others itself when the instance stops.
     [[nodiscard]] std::size_t waiting_starts() const {
-        return static_cast<std::size_t>(std::count_if(
-            events_.begin(), events_.end(), [](const flowd_event& event) { return event.kind == FLOWD_EVENT_START; }));
+        return static_cast<std::size_t>(std::count_if(events_.begin(), events_.end(), [](const flowd_event& event) {
+            return event.kind == FLOWD_EVENT_START && event.flow_id == 0;
+        }));
     }
 
     /// In Plugin::stop: offers what waits until the deadline; flows whose start still waits then are lost.

@@ -68,6 +68,26 @@ TEST_F(PerfsonarTest, ARefusedTagStopsTheStartAndSaysWhy) {
     EXPECT_EQ(host_.problems()[0].message, "the core refused the catch-all tag");
 }
 
+TEST_F(PerfsonarTest, AnErrorOfTheCoreAtTheStartIsTriedAgain) {
+    host_.accept(0, FLOWD_NO_MEMORY);
+    ASSERT_EQ(instance_.bring_up(), FLOWD_OK);
+    EXPECT_NE(instance_.status().find("waiting for room"), std::string::npos);
+    host_.accept_all();
+    host_.advance(std::chrono::seconds(1));
+    EXPECT_EQ(host_.events().size(), 1u);
+    EXPECT_NE(instance_.status().find("\"catchAll\":\"announced\""), std::string::npos) << instance_.status();
+}
+
+TEST_F(PerfsonarTest, ATagThatIsRefusedOnceThereIsRoomIsReported) {
+    host_.accept(0);
+    ASSERT_EQ(instance_.bring_up(), FLOWD_OK);
+    host_.accept(0, FLOWD_LIMIT);
+    instance_.on_room();
+    EXPECT_NE(instance_.status().find("\"catchAll\":\"refused\""), std::string::npos) << instance_.status();
+    ASSERT_EQ(host_.problems().size(), 1u);
+    EXPECT_EQ(host_.problems()[0].message, "the core refused the catch-all tag");
+}
+
 TEST_F(PerfsonarTest, ANewTagTakesTheOldOnesPlaceWithoutAGap) {
     ASSERT_EQ(instance_.bring_up(), FLOWD_OK);
     ASSERT_EQ(instance_.reconfigure(config_of("3", "9")), FLOWD_OK);
