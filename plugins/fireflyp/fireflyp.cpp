@@ -6,7 +6,6 @@
 #include <numeric>
 #include <utility>
 
-#include "flowd/emit.hpp"
 #include "lib/text/summary.hpp"
 
 namespace flowd::fireflyp {
@@ -39,8 +38,7 @@ Fireflyp::Fireflyp(Host& host, Options options)
       parser_(options_.buffer_size),
       allowed_(options_.allow),
       rate_(options_.rate_per_source),
-      relay_(host, options_.receivers, options_.resolve_interval),
-      retry_(host, [this] { on_room(); }) {
+      relay_(host, options_.receivers, options_.resolve_interval) {
     for (const Endpoint& endpoint : options_.endpoints())
         inlets_.emplace_back(host, endpoint, resource_of(host, endpoint, options_.reuse_port));
     not_taken_metric_ = host.counter("fireflyp_not_taken_total", "Fireflies understood whose event the core did not take.");
@@ -88,7 +86,7 @@ Result<void> Fireflyp::start() {
 }
 
 void Fireflyp::read(Inlet& inlet) {
-    for (int i = 0; i < batches_per_turn && !paused_; ++i) {  // an error condition is reported even while paused
+    for (int i = 0; i < batches_per_turn && !outbox_.full(); ++i) {  // an error condition is reported even while paused
         auto received = receive_.receive(inlet.fd());
         if (!received) {
             last_error_ = received.error().message;
@@ -98,7 +96,6 @@ void Fireflyp::read(Inlet& inlet) {
         batch_.clear();
         const auto now = RateLimit::Clock::now();
         for (const net::Datagram& datagram : *received) take(datagram, inlet.port(), now);
-        waiting_ = batch_.events();
         if (!announce() || received->size() < receive_.capacity()) break;
     }
     relay_.flush();
@@ -149,41 +146,18 @@ void Fireflyp::warn_of_loop() {
 }
 
 bool Fireflyp::announce() {
-    while (true) {
-        const Emitted emitted = emit_each(host(), waiting_, [this](std::size_t index, flowd_result result) {
-            ++(result == FLOWD_OK ? announced_[waiting_[index].kind] : not_taken_);
-        });
-        waiting_ = waiting_.subspan(emitted.accepted);
-        switch (retry_.after(emitted)) {
-            case EmitRetry::Next::go_on:
-                return true;
-            case EmitRetry::Next::give_up:
-                ++not_taken_;
-                waiting_ = waiting_.subspan(1);
-                break;
-            case EmitRetry::Next::wait:
-                pause();
-                return false;
-        }
-    }
+    for (const flowd_event& event : batch_.events()) outbox_.add(event);
+    return outbox_.flush();
 }
 
-void Fireflyp::pause() {
-    if (std::exchange(paused_, true)) return;
-    ++pauses_;
-    for (Inlet& inlet : inlets_) inlet.pause();
-}
-
-void Fireflyp::on_room() {
-    if (!paused_ || !announce()) return;
-    paused_ = false;
-    for (Inlet& inlet : inlets_) inlet.resume();
+void Fireflyp::read_on(bool has_room) {
+    for (Inlet& inlet : inlets_) inlet.read_on(has_room);
 }
 
 void Fireflyp::drain(const Deadline& deadline) {
     const auto announced = [&] {
         return deadline.await([this] {
-            const bool done = announce();
+            const bool done = outbox_.drain();
             relay_.flush();
             return done;
         });
@@ -199,7 +173,7 @@ void Fireflyp::drain(const Deadline& deadline) {
             batch_.clear();
             const auto now = RateLimit::Clock::now();
             for (const net::Datagram& datagram : *received) take(datagram, inlet.port(), now);
-            waiting_ = batch_.events();
+            announce();
             in_time = announced() && !deadline.passed();
             if (!in_time) break;
         }
@@ -208,13 +182,10 @@ void Fireflyp::drain(const Deadline& deadline) {
 
 Result<void> Fireflyp::stop(Deadline deadline) {
     for (Inlet& inlet : inlets_) inlet.stop();
-    paused_ = true;  // there is nothing left to pause
     if (publisher_) drain(deadline);
     publisher_.reset();
-    retry_.stop();
     relay_.stop(deadline);
-    std::uint64_t left = waiting_.size();
-    waiting_ = {};
+    std::uint64_t left = outbox_.clear();
     for (Inlet& inlet : inlets_) left += inlet.close(receive_);
     publish();
     host().lost(left, "fireflies were not announced before the stop");
@@ -234,9 +205,9 @@ void Fireflyp::publish() {
     lost_of_others_metric_.set_total(static_cast<double>(streams_.lost_of_others()));
     set(turned_away_metrics_, turned_away_);
     set(refused_metrics_, std::span(refused_).subspan(1));
-    set(announced_metrics_, std::span(announced_).subspan(1));
-    not_taken_metric_.set_total(static_cast<double>(not_taken_));
-    pauses_metric_.set_total(static_cast<double>(pauses_));
+    set(announced_metrics_, std::span(outbox_.taken()).subspan(1));
+    not_taken_metric_.set_total(static_cast<double>(outbox_.refused()));
+    pauses_metric_.set_total(static_cast<double>(outbox_.pauses()));
     relay_.publish();
 }
 
@@ -254,7 +225,7 @@ void Fireflyp::status(json::Writer& object) const {
     object.end();
     object.member("received", received).member("kernelDrops", drops);
     object.key("announced").object();
-    for (std::size_t i = 1; i < kinds.size(); ++i) object.member(kinds[i], announced_[i]);
+    for (std::size_t i = 1; i < kinds.size(); ++i) object.member(kinds[i], outbox_.taken()[i]);
     object.end();
     object.key("turnedAway").object();
     for (std::size_t i = 0; i < turned_away_.size(); ++i) object.member(turned_away_names[i], turned_away_[i]);
@@ -270,8 +241,8 @@ void Fireflyp::status(json::Writer& object) const {
         if (lost != 0) object.member(sender.to_string(), lost);
     if (streams_.lost_of_others() != 0) object.member("others", streams_.lost_of_others());
     object.end();
-    object.member("notTaken", not_taken_);
-    object.member("paused", paused_).member("pauses", pauses_);
+    object.member("notTaken", outbox_.refused());
+    object.member("paused", outbox_.full()).member("pauses", outbox_.pauses());
     if (!last_error_.empty()) object.member("lastError", last_error_);
     relay_.status(object);
 }

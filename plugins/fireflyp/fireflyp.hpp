@@ -11,8 +11,8 @@
 #include <string>
 #include <vector>
 
-#include "flowd/emit_retry.hpp"
 #include "flowd/module.hpp"
+#include "flowd/outbox.hpp"
 #include "lib/firefly/parser.hpp"
 #include "lib/net/receive_batch.hpp"
 #include "plugins/fireflyp/event_batch.hpp"
@@ -48,7 +48,7 @@ class Fireflyp final : public Plugin {
     Result<void> prepare() override;
     Result<void> start() override;
     Result<void> stop(Deadline deadline) override;
-    void on_room() override;
+    void on_room() override { outbox_.drain(); }
     void status(json::Writer& object) const override;
 
   private:
@@ -62,9 +62,10 @@ class Fireflyp final : public Plugin {
     [[nodiscard]] bool circulates(const firefly::Firefly& firefly, const Address& peer, RateLimit::Clock::time_point now);
     void turn_away(TurnedAway reason) { ++turned_away_[static_cast<std::size_t>(reason)]; }
     void warn_of_loop();
-    /// False when reading has to stop.
+    /// Announces what batch_ contains. False when reading has to stop.
     bool announce();
-    void pause();
+    /// Reads no further while the bus is full.
+    void read_on(bool has_room);
     /// In a stop: announces what waits, and what is in the sockets until they are empty or the time is over.
     void drain(const Deadline& deadline);
     void publish();
@@ -83,16 +84,11 @@ class Fireflyp final : public Plugin {
     unsigned loop_silence_ = 0;         ///< seconds until the next warning
 
     EventBatch batch_;
-    std::span<const flowd_event> waiting_;  ///< of batch_, not yet taken by the core
+    Outbox outbox_{host(), [this](bool has_room) { read_on(has_room); }};  ///< borrows from batch_
 
     std::array<std::uint64_t, turned_away_names.size()> turned_away_{};
     std::array<std::uint64_t, firefly::refusal_names.size()> refused_{};
-    std::array<std::uint64_t, 4> announced_{};  ///< by kind of event
-    std::uint64_t not_taken_ = 0;               ///< the core found the event malformed or over a cap
-    std::uint64_t pauses_ = 0;
     std::string last_error_;
-    bool paused_ = false;
-    EmitRetry retry_;
 
     Counter not_taken_metric_, pauses_metric_;
     std::vector<Counter> turned_away_metrics_, refused_metrics_, announced_metrics_;

@@ -43,12 +43,10 @@ Result<void> Inlet::start(std::function<void()> readable) {
     return {};
 }
 
-void Inlet::pause() {
-    if (auto done = watch_.conditions(0); !done) host_.report(Problem::from(done.error()));
-}
-
-void Inlet::resume() {
-    if (auto done = watch_.conditions(FLOWD_IO_READ); !done) host_.report(Problem::from(done.error()));
+void Inlet::read_on(bool reads) {
+    if (!watch_) return;  // it stops
+    const std::uint32_t conditions = reads ? FLOWD_IO_READ : 0;
+    if (auto done = watch_.conditions(conditions); !done) host_.report(Problem::from(done.error()));
 }
 
 std::uint64_t Inlet::close(net::ReceiveBatch& into) {

@@ -21,8 +21,8 @@ class Inlet {
     Result<void> prepare(const net::UdpSocket::Binding& binding);
     /// Calls back while there is something to read.
     Result<void> start(std::function<void()> readable);
-    void pause();
-    void resume();
+    /// Whether there is to be any calling back.
+    void read_on(bool reads);
     void stop() { watch_.reset(); }
     /// Closes the socket. Answers how many datagrams nobody will read.
     [[nodiscard]] std::uint64_t close(net::ReceiveBatch& into);
