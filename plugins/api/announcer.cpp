@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "flowd/emit.hpp"
 #include "lib/http/problem.hpp"
 
 namespace flowd::api {
@@ -12,8 +11,6 @@ namespace {
 
 /// Refused events that an answer lists by their place.
 constexpr std::size_t most_listed = 10;
-/// Events that are made ready for the core at a time: with small queues most would be so in vain, again and again.
-constexpr std::size_t most_offered = 256;
 
 [[nodiscard]] const char* reason_of(flowd_result result) {
     if (result == FLOWD_FULL) return "the queues of the backends are full";
@@ -24,26 +21,27 @@ constexpr std::size_t most_offered = 256;
 }  // namespace
 
 flowd_result Announcer::try_to_announce(Task& task) {
-    std::vector<flowd_event> offered;
-    while (task.done < task.events.size()) {
-        const std::size_t end = std::min(task.done + most_offered, task.events.size());
-        offered.clear();
-        for (std::size_t i = task.done; i < end; ++i) offered.push_back(task.events[i].raw());
-        const Emitted emitted = emit_each(host_, offered, [&](std::size_t index, flowd_result result) {
-            if (result == FLOWD_OK) {
-                ++announced_[offered[index].kind];
-                ++task.accepted;
-                return;
-            }
-            ++not_taken_;
-            task.limited = task.limited || result == FLOWD_LIMIT;
-            task.refused.push_back(task.done + index);
-        });
-        task.done += emitted.accepted;
-        if (emitted.full() && stopping_) return FLOWD_STOPPED;  // nobody would hear of room
-        if (!emitted.ok()) return emitted.result;
+    current_ = &task;
+    for (; task.offered < task.events.size() && !outbox_.full(); ++task.offered)
+        outbox_.add(std::move(task.events[task.offered]), task.offered);
+    outbox_.flush();
+    if (!outbox_.full()) return task.error;
+    return stopping_ ? flowd_result{FLOWD_STOPPED} : outbox_.reason();  // in a stop nobody hears of room
+}
+
+void Announcer::settle(const Outbox::Settled& settled) {
+    switch (settled.result) {
+        case FLOWD_OK:
+            ++current_->accepted;
+            return;
+        case FLOWD_LIMIT:
+        case FLOWD_INVALID:
+            current_->limited = current_->limited || settled.result == FLOWD_LIMIT;
+            current_->refused.push_back(settled.token);
+            return;
+        default:
+            current_->error = settled.result;
     }
-    return FLOWD_OK;
 }
 
 http::Response Announcer::answer_to(Task& task, flowd_result result) {
@@ -80,29 +78,35 @@ std::optional<http::Response> Announcer::announce(std::vector<Event> events, std
     task.wait = wait;
     task.events = std::move(events);
     task.accepted_body = std::move(accepted);
-    const flowd_result result =
-        waiting_.empty() ? try_to_announce(task) : flowd_result{FLOWD_FULL};  // nobody jumps a queue
-    const std::size_t left = task.events.size() - task.done;
-    if (result != FLOWD_FULL || patience_.count() == 0 || waiting_events_ + left > most_waiting)
+    const bool is_first = waiting_.empty();  // nobody jumps a queue
+    const flowd_result result = is_first ? try_to_announce(task) : flowd_result{FLOWD_FULL};
+    const std::size_t left = task.events.size() - task.offered + (is_first ? outbox_.waiting() : 0);
+    const bool may_wait = (!is_first || outbox_.full()) && result != FLOWD_STOPPED;
+    if (!may_wait || patience_.count() == 0 || waiting_events_ + left > most_waiting) {
+        if (is_first) outbox_.clear();
         return conclude(task, result, reply);
+    }
     ++waited_;
     waiting_events_ += task.events.size();
     const auto until = task.arrived + patience_;
     waiting_.push_back({std::move(task), std::move(reply), until});
-    if (waiting_.size() == 1) watch_patience();
+    if (!is_first) return std::nullopt;
+    current_ = &waiting_.front().task;
+    watch_patience();
     return std::nullopt;
 }
 
-void Announcer::on_room() {
+void Announcer::go_on() {
     while (!waiting_.empty()) {
         const flowd_result result = try_to_announce(waiting_.front().task);
-        if (result == FLOWD_FULL) return;  // we shall hear of room again
+        if (outbox_.full() && result != FLOWD_STOPPED) return;  // the outbox calls again
         finish_front(result);
     }
     impatience_.reset();
 }
 
 void Announcer::finish_front(flowd_result result) {
+    outbox_.clear();
     Waiting front = std::move(waiting_.front());
     waiting_.pop_front();
     waiting_events_ -= front.task.events.size();
@@ -119,7 +123,7 @@ void Announcer::watch_patience() {
 }
 
 void Announcer::lose_patience() {
-    while (!waiting_.empty() && waiting_.front().until <= Clock::now()) finish_front(FLOWD_FULL);
+    for (; !waiting_.empty() && waiting_.front().until <= Clock::now(); go_on()) finish_front(outbox_.reason());
     if (!waiting_.empty()) watch_patience();
 }
 
@@ -127,7 +131,8 @@ void Announcer::stop() {
     stopping_ = true;
     impatience_.reset();
     delivery_.stop();
-    while (!waiting_.empty()) finish_front(try_to_announce(waiting_.front().task));
+    outbox_.drain();
+    go_on();
 }
 
 }  // namespace flowd::api

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "flowd/module.hpp"
+#include "flowd/outbox.hpp"
 #include "lib/http/message.hpp"
 #include "plugins/api/delivery_wait.hpp"
 
@@ -30,20 +31,29 @@ class Announcer {
 
     /// `taken_timeout`: for Wait::taken, from the request's arrival.
     Announcer(Host& host, std::chrono::milliseconds patience, std::chrono::milliseconds taken_timeout, const Finish& finish)
-        : host_(host), patience_(patience), taken_timeout_(taken_timeout), finish_(finish), delivery_(host, finish) {}
+        : host_(host),
+          patience_(patience),
+          taken_timeout_(taken_timeout),
+          finish_(finish),
+          delivery_(host, finish),
+          outbox_(
+              host,
+              [this](bool has_room) {
+                  if (has_room) go_on();
+              },
+              [this](const Outbox::Settled& settled) { settle(settled); }) {}
 
     /// `accepted`: the body of the answer when every event was accepted. Nothing: it waits, and has taken the reply.
     [[nodiscard]] std::optional<http::Response> announce(std::vector<Event> events, std::string accepted, Wait wait,
                                                          http::Reply& reply);
-    void on_room();
+    void on_room() { outbox_.drain(); }
     /// In stop(): nothing waits any more, and nothing will: neither room nor patience is heard of from now on.
     void stop();
 
     /// Events, of all the requests that wait; a request whose events find no place is answered 503 at once.
     static constexpr std::size_t most_waiting = 20'000;
 
-    [[nodiscard]] const std::array<std::uint64_t, 4>& announced() const { return announced_; }  ///< by kind of event
-    [[nodiscard]] std::uint64_t not_taken() const { return not_taken_; }
+    [[nodiscard]] const Outbox& outbox() const { return outbox_; }
     [[nodiscard]] std::uint64_t full() const { return full_; }      ///< requests answered 503, as the queues were full
     [[nodiscard]] std::uint64_t waited() const { return waited_; }  ///< requests that had to wait
     [[nodiscard]] std::size_t waiting() const { return waiting_.size(); }  ///< ... and do now
@@ -53,10 +63,11 @@ class Announcer {
     struct Task {
         std::vector<Event> events;
         std::string accepted_body;
-        std::size_t done = 0;
+        std::size_t offered = 0;  ///< the first ones: they are in the outbox, or settled
         std::size_t accepted = 0;
         std::vector<std::size_t> refused;  ///< places of those that the core never takes
         bool limited = false;
+        flowd_result error = FLOWD_OK;  ///< after which an event was given up
         Wait wait = Wait::accepted;
         Clock::time_point arrived = Clock::now();
     };
@@ -68,6 +79,9 @@ class Announcer {
 
     /// FLOWD_OK: all are settled.
     flowd_result try_to_announce(Task& task);
+    void settle(const Outbox::Settled& settled);
+    /// Goes on with what waits for room.
+    void go_on();
     [[nodiscard]] http::Response answer_to(Task& task, flowd_result result);
     /// Nothing: it waits for the backends, and has taken the reply.
     [[nodiscard]] std::optional<http::Response> conclude(Task& task, flowd_result result, http::Reply& reply);
@@ -84,8 +98,8 @@ class Announcer {
     std::size_t waiting_events_ = 0;
     Timer impatience_;
     bool stopping_ = false;
-    std::array<std::uint64_t, 4> announced_{};
-    std::uint64_t not_taken_ = 0;
+    Task* current_ = nullptr;  ///< whose events are in the outbox: the first one that waits, or the new one
+    Outbox outbox_;
     std::uint64_t full_ = 0;
     std::uint64_t waited_ = 0;
 };

@@ -218,14 +218,14 @@ void Api::publish() {
     over_cap_metric_.set_total(static_cast<double>(counts.turned_away()));
     timed_out_metric_.set_total(static_cast<double>(counts.timed_out));
     malformed_metric_.set_total(static_cast<double>(counts.malformed));
-    not_taken_metric_.set_total(static_cast<double>(announcer_.not_taken()));
+    not_taken_metric_.set_total(static_cast<double>(announcer_.outbox().refused()));
     waited_metric_.set_total(static_cast<double>(announcer_.waited()));
     full_metric_.set_total(static_cast<double>(announcer_.full()));
     waited_taken_metric_.set_total(static_cast<double>(announcer_.delivery().waited()));
     not_taken_in_time_metric_.set_total(static_cast<double>(announcer_.delivery().timed_out()));
     open_metric_.set(static_cast<double>(server_->connections()));
     for (std::size_t i = 1; i < kinds.size(); ++i)
-        announced_metrics_[i - 1].set_total(static_cast<double>(announcer_.announced()[i]));
+        announced_metrics_[i - 1].set_total(static_cast<double>(announcer_.outbox().taken()[i]));
     for (const auto& [code, count] : answers_) {
         auto found = answers_metrics_.find(code);
         if (found == answers_metrics_.end())
@@ -255,9 +255,9 @@ void Api::status(json::Writer& object) const {
     for (const auto& [code, count] : answers_) object.member(std::to_string(code), count);
     object.end();
     object.key("announced").object();
-    for (std::size_t i = 1; i < kinds.size(); ++i) object.member(kinds[i], announcer_.announced()[i]);
+    for (std::size_t i = 1; i < kinds.size(); ++i) object.member(kinds[i], announcer_.outbox().taken()[i]);
     object.end();
-    object.member("notTaken", announcer_.not_taken()).member("waiting", announcer_.waiting());
+    object.member("notTaken", announcer_.outbox().refused()).member("waiting", announcer_.waiting());
     object.member("waited", announcer_.waited()).member("full", announcer_.full());
     object.member("waitingTaken", announcer_.delivery().waiting()).member("waitedTaken", announcer_.delivery().waited());
     object.member("notTakenInTime", announcer_.delivery().timed_out());

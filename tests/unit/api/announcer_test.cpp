@@ -40,8 +40,9 @@ struct Offers {
 
 class AnnouncerTest : public ::testing::Test {
   protected:
-    explicit AnnouncerTest(std::chrono::milliseconds taken_timeout = std::chrono::seconds(60))
-        : taken_timeout_(taken_timeout) {}
+    explicit AnnouncerTest(std::chrono::milliseconds taken_timeout = std::chrono::seconds(60),
+                           std::chrono::milliseconds patience = std::chrono::seconds(60))
+        : taken_timeout_(taken_timeout), patience_(patience) {}
     Connection& announce(std::size_t count) {
         return connections_.emplace_back([this, count](http::Reply& reply) {
             std::vector<Event> events;
@@ -61,8 +62,8 @@ class AnnouncerTest : public ::testing::Test {
     testing::FakeHost fake_;
     Offers offers_{fake_};
     std::unique_ptr<Host> host_ = std::move(Host::make(fake_.raw()).value());
-    std::chrono::milliseconds taken_timeout_;
-    Announcer announcer_{*host_, std::chrono::seconds(60), taken_timeout_,
+    std::chrono::milliseconds taken_timeout_, patience_;
+    Announcer announcer_{*host_, patience_, taken_timeout_,
                          [](http::Reply reply, http::Response response) { reply(std::move(response)); }};
     Announcer::Wait wait_ = Announcer::Wait::accepted;
     std::deque<Connection> connections_;
@@ -84,6 +85,45 @@ TEST_F(AnnouncerTest, OffersSomeEventsAtATime) {
 TEST_F(AnnouncerTest, NamesThePlacesOfRefusedEventsInALongList) {
     fake_.accept(700, FLOWD_LIMIT);
     EXPECT_THAT(announce(702).answer(), AllOf(StartsWith("HTTP/1.1 429 "), HasSubstr(R"("refusedAt":[700,701])")));
+}
+
+TEST_F(AnnouncerTest, WaitsWhenTheCoreCouldNotTakeAnEventForAMoment) {
+    fake_.accept(1, FLOWD_NO_MEMORY);
+    const Connection& waits = announce(2);
+    const Connection& behind = announce(1);
+    EXPECT_THAT(waits.answer(), IsEmpty());
+    fake_.accept_all();
+    fake_.advance(Outbox::first_pause);
+    EXPECT_THAT(waits.answer(), StartsWith("HTTP/1.1 200 ")) << "although nobody says that there is room";
+    EXPECT_THAT(behind.answer(), StartsWith("HTTP/1.1 200 "));
+    EXPECT_EQ(fake_.events().size(), 3u);
+}
+
+TEST_F(AnnouncerTest, SaysThatTheCoreDidNotTakeAnEvent) {
+    fake_.accept(0, FLOWD_NO_MEMORY);
+    const Connection& waits = announce(1);
+    for (int i = 0; i < Outbox::most_tries; ++i) fake_.advance(Outbox::last_pause);
+    EXPECT_THAT(waits.answer(),
+                AllOf(StartsWith("HTTP/1.1 503 "), HasSubstr("could not take it"), HasSubstr(R"("accepted":0)")));
+    EXPECT_EQ(announcer_.full(), 0u);
+}
+
+class HastyAnnouncerTest : public AnnouncerTest {
+  protected:
+    HastyAnnouncerTest() : AnnouncerTest(std::chrono::seconds(60), std::chrono::milliseconds(20)) {}
+};
+
+TEST_F(HastyAnnouncerTest, GoesOnWithTheNextRequestWhenTheFirstHasWaitedTooLong) {
+    fake_.accept(100);
+    const Connection& first = announce(200);
+    const Connection& second = announce(3);
+    ASSERT_TRUE(fake_.run_until([&] { return !second.answer().empty(); }));
+    EXPECT_THAT(first.answer(), AllOf(StartsWith("HTTP/1.1 503 "), HasSubstr(R"("accepted":100)")));
+    EXPECT_THAT(second.answer(), AllOf(StartsWith("HTTP/1.1 503 "), HasSubstr(R"("accepted":0)")));
+    fake_.accept_all();
+    announcer_.on_room();
+    EXPECT_EQ(fake_.events().size(), 100u) << "what was answered is not announced later";
+    EXPECT_THAT(announce(1).answer(), StartsWith("HTTP/1.1 200 "));
 }
 
 TEST_F(AnnouncerTest, LetsNothingWaitOnceItStops) {
