@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "@NAME@.hpp"
 
+#include <utility>
+
 namespace @NAME@_module {
 
 const flowd::Table<Options>& Options::table() {
@@ -27,28 +29,24 @@ flowd::Result<void> @CLASS@::start() {
     flowd::Event event = flowd::Event::start(key(), tag());
     event->local = FLOWD_LOCAL_SOURCE;
     event.application("@NAME@").rule("the configuration");
-    const flowd::Emitted emitted = host().emit(event);
-    announced_ = emitted.ok();
-    if (emitted.ok() || emitted.full()) return {};  // full: on_room follows
-    return flowd::Error{emitted.result, "the core refused the flow"};
+    // A real plugin emits from a watch (host().watch) or a timer (host().every), and reads no further while outbox_.full().
+    if (!outbox_.put(std::move(event))) return flowd::Error{FLOWD_LIMIT, "the core refused the flow"};
+    started_ = true;
+    return {};
 }
 
-void @CLASS@::on_room() {
-    if (!announced_) (void)start();
-}
-
-flowd::Result<void> @CLASS@::stop(flowd::Deadline) {
-    if (!announced_) return {};
+flowd::Result<void> @CLASS@::stop(flowd::Deadline deadline) {
+    if (!started_) return {};
     flowd::Event event = flowd::Event::end(key(), tag());
     event->end_reason = FLOWD_END_WITHDRAWN;  // the plugin stops, the connection may live on
-    (void)host().emit(event);
-    announced_ = false;
+    outbox_.put(std::move(event));
+    outbox_.stop(deadline);
     return {};
 }
 
 void @CLASS@::status(flowd::json::Writer& object) const {
-    object.member("summary", announced_ ? "announces one flow" : "waits for room");
-    object.member("announced", announced_);
+    object.member("summary", outbox_.full() ? "waits for room" : "announces one flow");
+    object.member("announced", !outbox_.full());
     object.member("destination", flowd::Endpoint{options_.destination, options_.destination_port}.to_string());
 }
 

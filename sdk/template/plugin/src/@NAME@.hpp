@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "flowd/module.hpp"
+#include "flowd/outbox.hpp"
 
 namespace @NAME@_module {
 
@@ -30,7 +31,7 @@ class @CLASS@ final : public flowd::Plugin {
     static void validate(const Options& options, flowd::Problems& problems);
     flowd::Result<void> start() override;
     flowd::Result<void> stop(flowd::Deadline deadline) override;
-    void on_room() override;
+    void on_room() override { outbox_.drain(); }
     void status(flowd::json::Writer& object) const override;
 
   private:
@@ -38,7 +39,8 @@ class @CLASS@ final : public flowd::Plugin {
     [[nodiscard]] flowd_tag tag() const { return {options_.experiment, options_.activity}; }
 
     Options options_;
-    bool announced_ = false;
+    bool started_ = false;
+    flowd::Outbox outbox_{host()};
 };
 
 }  // namespace @NAME@_module
