@@ -34,10 +34,20 @@ std::vector<flowd_tag> tags_of(const Iperf3Options& options) {
 }  // namespace
 
 Iperf3::Iperf3(Host& host, Options options)
-    : Plugin(host), options_(std::move(options)), watch_(host, [this](const watch::SocketEvent& event) { take(event); }) {
-    started_metric_ = host.counter("iperf3_started_total", "Connections that the iperf3 plugin announced.");
-    ended_metric_ = host.counter("iperf3_ended_total", "Ends of connections that the iperf3 plugin announced.");
-}
+    : Plugin(host),
+      options_(std::move(options)),
+      counters_(host,
+                {
+                    {"connections", [this] { return live_.size(); }},
+                    {"started", "iperf3_started_total", "Connections that the iperf3 plugin announced.", &started_},
+                    {"ended", "iperf3_ended_total", "Ends of connections that the iperf3 plugin announced.", &ended_},
+                    {"missing", &missing_},
+                    {"losses", &losses_},
+                    {"refused", &outbox_.refused()},
+                    {"pauses", &outbox_.pauses()},
+                    {"paused", [this] { return outbox_.full(); }},
+                }),
+      watch_(host, [this](const watch::SocketEvent& event) { take(event); }) {}
 
 Result<void> Iperf3::prepare() {
     return watch_.load(options_.cgroup_path, options_.program_path);
@@ -59,8 +69,7 @@ void Iperf3::tick() {
         must_reconcile_ = true;
     }
     if (must_reconcile_ && !outbox_.full()) reconcile();
-    started_metric_.set_total(static_cast<double>(started_));
-    ended_metric_.set_total(static_cast<double>(ended_));
+    counters_.publish();
 }
 
 void Iperf3::take(const watch::SocketEvent& event) {
@@ -123,9 +132,7 @@ Result<void> Iperf3::stop(Deadline deadline) {
 
 void Iperf3::status(json::Writer& object) const {
     object.member("summary", "announces " + text::counted(live_.size(), "connection") + " in its port ranges");
-    object.member("connections", live_.size());
-    object.member("started", started_).member("ended", ended_).member("missing", missing_).member("losses", losses_);
-    object.member("refused", outbox_.refused()).member("pauses", outbox_.pauses()).member("paused", outbox_.full());
+    counters_.status(object);
     object.key("kernel").object();
     watch_.status(object);
     object.end();

@@ -6,6 +6,7 @@
 #include <optional>
 #include <unordered_map>
 
+#include "flowd/counters.hpp"
 #include "flowd/module.hpp"
 #include "flowd/outbox.hpp"
 #include "lib/diag/streak.hpp"
@@ -43,7 +44,7 @@ class Iperf3 final : public Plugin {
     Outbox outbox_{host(), [this](bool has_room) { watch_.pause(!has_room); }};
     std::unordered_map<std::uint64_t, watch::Announced> live_;  ///< by cookie
     std::uint64_t started_ = 0, ended_ = 0, missing_ = 0, losses_ = 0;
-    Counter started_metric_, ended_metric_;
+    Counters counters_;
     bool must_reconcile_ = false;  ///< events were lost, and no look has made up for them yet
     diag::Streak streak_{host(), "the connections could not be looked at"};
     watch::HostedWatch watch_;

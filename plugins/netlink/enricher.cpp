@@ -37,11 +37,18 @@ void NetlinkEnricher::validate(const Options& options, Problems& problems) {
         problems.error("state", "matches no connection", "remove the line: 3071 is all but listening sockets");
 }
 
-NetlinkEnricher::NetlinkEnricher(Host& host, Options options) : Enricher(host), options_(options), index_(gone_after) {
-    samples_metric_ = host.counter("netlink_samples_total", "Samples of live flows taken by sock_diag.");
-    failures_metric_ = host.counter("netlink_dump_failures_total", "Dumps of the kernel's sockets that failed.");
-    sockets_metric_ = host.gauge("netlink_sockets", "Sockets that the last dump told.");
-}
+NetlinkEnricher::NetlinkEnricher(Host& host, Options options)
+    : Enricher(host),
+      options_(options),
+      index_(gone_after),
+      counters_(host,
+                {
+                    {"dumps", &dumps_},
+                    {"failures", "netlink_dump_failures_total", "Dumps of the kernel's sockets that failed.", &failures_},
+                    {"samples", "netlink_samples_total", "Samples of live flows taken by sock_diag.", &samples_},
+                    {"gone", &gone_},
+                    {"", "netlink_sockets", "Sockets that the last dump told.", &sockets_},
+                }) {}
 
 Result<void> NetlinkEnricher::prepare() {
     auto socket = diag::Socket::open();
@@ -87,9 +94,7 @@ void NetlinkEnricher::take_dump(Samples& samples) {
         ++gone_;
     });
     last_dump_ = std::chrono::duration_cast<std::chrono::microseconds>(ended - began);
-    samples_metric_.set_total(static_cast<double>(samples_));
-    failures_metric_.set_total(static_cast<double>(failures_));
-    sockets_metric_.set(static_cast<double>(sockets_));
+    counters_.publish();
 }
 
 void NetlinkEnricher::add(const diag::Connection& connection, std::int64_t now, Samples& samples) {
@@ -113,8 +118,7 @@ void NetlinkEnricher::add(const diag::Connection& connection, std::int64_t now, 
 
 void NetlinkEnricher::status(json::Writer& object) const {
     object.member("summary", index_.summary());
-    object.member("dumps", dumps_).member("failures", failures_);
-    object.member("samples", samples_).member("gone", gone_);
+    counters_.status(object);
     object.key("lastPeriod").object();
     object.member("flows", index_.flows()).member("matched", index_.matched()).member("sockets", sockets_);
     object.member("otherConnections", index_.strangers());

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 
+#include "flowd/counters.hpp"
 #include "flowd/module.hpp"
 #include "lib/diag/flow_index.hpp"
 #include "lib/diag/socket.hpp"
@@ -49,8 +50,7 @@ class NetlinkEnricher final : public Enricher {
     std::chrono::microseconds last_dump_{};
     std::string last_error_;
     diag::Streak streak_{host(), "the samples of a period were not complete"};
-    Counter samples_metric_, failures_metric_;
-    Gauge sockets_metric_;
+    Counters counters_;
 };
 
 }  // namespace flowd::netlink

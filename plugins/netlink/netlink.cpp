@@ -54,13 +54,20 @@ Netlink::Netlink(Host& host, Options options)
       rules_(options_.rules, options_.fallback()),
       tracker_(options_.max_connections),
       left_alone_(options_.internal_networks),
+      counters_(host,
+                {
+                    {"connections", "netlink_plugin_connections", "Connections that the netlink plugin announces now.",
+                     [this] { return tracker_.announced(); }},
+                    {"sockets", &sockets_},
+                    {"", "netlink_plugin_total", "What the netlink plugin did, by event.",
+                     Counters::by("event", count_names, counts_).flat()},
+                    {"refused", &outbox_.refused()},
+                    {"pauses", &outbox_.pauses()},
+                    {"paused", [this] { return outbox_.full(); }},
+                }),
       watch_(host, [this](const watch::SocketEvent& event) { told(event); }) {
     if (options_.ignore_private)
         left_alone_.insert(left_alone_.end(), private_networks().begin(), private_networks().end());
-    for (const char* name : count_names)
-        metrics_.push_back(
-            host.counter("netlink_plugin_total", "What the netlink plugin did, by event.", {{"event", name}}));
-    live_metric_ = host.gauge("netlink_plugin_connections", "Connections that the netlink plugin announces now.");
 }
 
 Result<void> Netlink::prepare() {
@@ -93,7 +100,7 @@ Result<void> Netlink::start() {
     if (!readable) return std::move(readable).error();
     auto period = host().every(options_.period, [this] { look(); });
     if (!period) return std::move(period).error();
-    auto publisher = host().every(std::chrono::seconds(1), [this] { publish(); });
+    auto publisher = host().every(std::chrono::seconds(1), [this] { counters_.publish(); });
     if (!publisher) return std::move(publisher).error();
     readable_ = *std::move(readable);
     period_ = *std::move(period);
@@ -377,13 +384,8 @@ Result<void> Netlink::stop(Deadline deadline) {
     publisher_.reset();
     watch_.stop();
     outbox_.stop(deadline);
-    publish();
+    counters_.publish();
     return {};
-}
-
-void Netlink::publish() {
-    for (std::size_t i = 0; i < counts; ++i) metrics_[i].set_total(static_cast<double>(counts_[i]));
-    live_metric_.set(static_cast<double>(tracker_.announced()));
 }
 
 std::string Netlink::summary() const {
@@ -394,10 +396,8 @@ std::string Netlink::summary() const {
 
 void Netlink::status(json::Writer& object) const {
     object.member("summary", summary());
-    object.member("connections", tracker_.announced()).member("sockets", sockets_);
+    counters_.status(object);
     object.member("secondsOfLastLook", std::chrono::duration<double>(last_look_).count());
-    for (std::size_t i = 0; i < counts; ++i) object.member(count_names[i], counts_[i]);
-    object.member("refused", outbox_.refused()).member("pauses", outbox_.pauses()).member("paused", outbox_.full());
     object.key("kernel").object();
     object.member("state", early_state_);
     if (watch_.running()) watch_.status(object);

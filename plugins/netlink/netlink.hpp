@@ -10,6 +10,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "flowd/counters.hpp"
 #include "flowd/module.hpp"
 #include "flowd/outbox.hpp"
 #include "lib/diag/destroy_listener.hpp"
@@ -84,7 +85,6 @@ class Netlink final : public Plugin {
     void end(const Tracked& connection, const std::optional<flowd_usage>& usage, std::int64_t now);
     /// Stops reading while the bus is full.
     void read(bool has_room);
-    void publish();
     [[nodiscard]] std::string summary() const;
     /// Counts a connection that is not announced, and says which one it is.
     void refuse(Count reason, const flowd_key& connection);
@@ -112,8 +112,7 @@ class Netlink final : public Plugin {
     std::string last_error_;
     diag::Streak look_failures_{host(), "the connections could not be looked at"};
     diag::Streak hear_failures_{host(), "the kernel's notifications of closed connections could not be read"};
-    std::vector<Counter> metrics_;
-    Gauge live_metric_;
+    Counters counters_;
     std::string early_state_ = "off";
     watch::HostedWatch watch_;
     Watch readable_;  // behind the listener: ends before its descriptor does

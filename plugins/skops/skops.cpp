@@ -19,11 +19,20 @@ flowd_key key_of(const skops_record& record) {
 
 }  // namespace
 
-Skops::Skops(Host& host, Options options) : Enricher(host), options_(std::move(options)), index_(gone_after) {
-    samples_metric_ = host.counter("skops_samples_total", "Samples of live flows taken by BPF.");
-    failures_metric_ = host.counter("skops_walk_failures_total", "Walks of the kernel's sockets that failed.");
-    lost_metric_ = host.counter("skops_lost_total", "Changes of state that the ring buffer had no room for.");
-}
+Skops::Skops(Host& host, Options options)
+    : Enricher(host),
+      options_(std::move(options)),
+      index_(gone_after),
+      counters_(host,
+                {
+                    {"walks", &walks_},
+                    {"failures", "skops_walk_failures_total", "Walks of the kernel's sockets that failed.", &failures_},
+                    {"samples", "skops_samples_total", "Samples of live flows taken by BPF.", &samples_},
+                    {"gone", &gone_},
+                    {"lost", "skops_lost_total", "Changes of state that the ring buffer had no room for.",
+                     [this] { return program_ ? program_->lost() : 0; }},
+                    {"notKept", &not_kept_},
+                }) {}
 
 Result<void> Skops::prepare() {
     auto program = Program::load(
@@ -70,9 +79,7 @@ void Skops::sample(const FlowBatch& flows, bool last, Samples& samples) {
     else
         take_kept(samples);
     last_period_ = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - began);
-    samples_metric_.set_total(static_cast<double>(samples_));
-    failures_metric_.set_total(static_cast<double>(failures_));
-    lost_metric_.set_total(static_cast<double>(program_->lost()));
+    counters_.publish();
 }
 
 void Skops::take_walk(Samples& samples) {
@@ -128,8 +135,7 @@ void Skops::add(const skops_record& record, Samples& samples) {
 void Skops::status(json::Writer& object) const {
     object.member("summary", index_.summary());
     object.member("strategy", options_.strategy == Strategy::poll ? "poll" : "transition");
-    object.member("walks", walks_).member("failures", failures_).member("samples", samples_).member("gone", gone_);
-    object.member("lost", program_ ? program_->lost() : 0).member("notKept", not_kept_);
+    counters_.status(object);
     object.key("lastPeriod").object();
     object.member("flows", index_.flows()).member("matched", index_.matched()).member("sockets", sockets_);
     object.member("otherConnections", index_.strangers());

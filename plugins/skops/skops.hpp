@@ -8,6 +8,7 @@
 #include <string>
 #include <unordered_map>
 
+#include "flowd/counters.hpp"
 #include "flowd/module.hpp"
 #include "lib/diag/flow_index.hpp"
 #include "lib/diag/streak.hpp"
@@ -52,7 +53,7 @@ class Skops final : public Enricher {
     std::chrono::microseconds last_period_{};
     std::string last_error_;
     diag::Streak streak_{host(), "the samples of a period were not complete"};
-    Counter samples_metric_, failures_metric_, lost_metric_;
+    Counters counters_;
     Watch readable_;  // behind the program: ends before its descriptor does
 };
 
