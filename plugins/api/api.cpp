@@ -14,8 +14,6 @@
 namespace flowd::api {
 namespace {
 
-constexpr std::array<const char*, 4> kinds{"", "start", "ongoing", "end"};
-
 /// Who told us, for caps per source.
 [[nodiscard]] std::uint64_t sender_of(const Host& host, const http::Peer& peer) {
     return peer.user ? host.sender_id_of_user(*peer.user) : host.sender_id(peer.endpoint.address);
@@ -46,23 +44,41 @@ Api::Api(Host& host, Options options)
       loop_(host),
       reader_(host.registry()),
       entrance_(host, options_),
-      announcer_(host, options_.full_timeout, options_.taken_timeout, late_answer()) {
-    for (std::size_t i = 1; i < kinds.size(); ++i)
-        announced_metrics_.push_back(
-            host.counter("api_events_total", "Flow events announced, by state.", {{"state", kinds[i]}}));
-    connections_metric_ = host.counter("api_connections_total", "Connections accepted.");
-    over_cap_metric_ =
-        host.counter("api_connections_over_cap_total", "Connections answered 503 because there were too many.");
-    timed_out_metric_ = host.counter("api_timeouts_total", "Connections closed because the client took too long.");
-    malformed_metric_ = host.counter("api_malformed_total", "Requests that were no HTTP as it is understood.");
-    not_taken_metric_ = host.counter("api_not_taken_total", "Events understood that the core did not take.");
-    waited_metric_ = host.counter("api_waited_total", "Requests that waited because the queues were full.");
-    full_metric_ = host.counter("api_full_total", "Requests answered 503 because the queues were full.");
-    waited_taken_metric_ = host.counter("api_waited_taken_total", "Requests that waited for every backend to take them.");
-    not_taken_in_time_metric_ =
-        host.counter("api_not_taken_in_time_total", "Requests answered 504 because a backend had not taken them.");
-    open_metric_ = host.gauge("api_connections", "Connections that are open.");
-}
+      announcer_(host, options_.full_timeout, options_.taken_timeout, late_answer()),
+      counters_(host,
+                {
+                    {"connections", "api_connections", "Connections that are open.",
+                     [this] { return server_ ? server_->connections() : 0; }},
+                    {"accepted", "api_connections_total", "Connections accepted.", [this] { return served().connections; }},
+                    {"overCap", "api_connections_over_cap_total", "Connections answered 503 because there were too many.",
+                     [this] { return served().turned_away(); }},
+                    {"timedOut", "api_timeouts_total", "Connections closed because the client took too long.",
+                     [this] { return served().timed_out; }},
+                    {"requests", [this] { return served().requests; }},
+                    {"malformed", "api_malformed_total", "Requests that were no HTTP as it is understood.",
+                     [this] { return served().malformed; }},
+                    {"failed", [this] { return served().failed; }},
+                    {"answers", "api_responses_total", "Requests answered, by status code.",
+                     Counters::Source("code",
+                                      [this](const Counters::Visit& visit) {
+                                          for (const auto& [code, count] : answers_) visit(std::to_string(code), count);
+                                      })},
+                    {"announced", "api_events_total", "Flow events announced, by state.",
+                     Counters::by("state", Outbox::kinds, announcer_.outbox().taken(), 1)},
+                    {"notTaken", "api_not_taken_total", "Events understood that the core did not take.",
+                     &announcer_.outbox().refused()},
+                    {"waiting", [this] { return announcer_.waiting(); }},
+                    {"waited", "api_waited_total", "Requests that waited because the queues were full.",
+                     [this] { return announcer_.waited(); }},
+                    {"full", "api_full_total", "Requests answered 503 because the queues were full.",
+                     [this] { return announcer_.full(); }},
+                    {"waitingTaken", [this] { return announcer_.delivery().waiting(); }},
+                    {"waitedTaken", "api_waited_taken_total", "Requests that waited for every backend to take them.",
+                     [this] { return announcer_.delivery().waited(); }},
+                    {"notTakenInTime", "api_not_taken_in_time_total",
+                     "Requests answered 504 because a backend had not taken them.",
+                     [this] { return announcer_.delivery().timed_out(); }},
+                }) {}
 
 Result<void> Api::prepare() {
     if (options_.listens_at_tcp()) {
@@ -106,7 +122,7 @@ Result<void> Api::stop(Deadline deadline) {
         if (!loop_.drain(deadline, [this] { return server_->busy(); }))
             host().lost(server_->connections(), "requests were cut at the stop");
         server_->close();
-        publish();
+        counters_.publish();
     }
     entrance_.leave();
     return {};
@@ -208,33 +224,8 @@ Api::Answer Api::announce(std::vector<Event> events, std::string accepted, const
 }
 
 void Api::each_second() {
-    publish();
+    counters_.publish();
     entrance_.warn_of_crowd(server_->counts());
-}
-
-void Api::publish() {
-    const http::Counts& counts = server_->counts();
-    connections_metric_.set_total(static_cast<double>(counts.connections));
-    over_cap_metric_.set_total(static_cast<double>(counts.turned_away()));
-    timed_out_metric_.set_total(static_cast<double>(counts.timed_out));
-    malformed_metric_.set_total(static_cast<double>(counts.malformed));
-    not_taken_metric_.set_total(static_cast<double>(announcer_.outbox().refused()));
-    waited_metric_.set_total(static_cast<double>(announcer_.waited()));
-    full_metric_.set_total(static_cast<double>(announcer_.full()));
-    waited_taken_metric_.set_total(static_cast<double>(announcer_.delivery().waited()));
-    not_taken_in_time_metric_.set_total(static_cast<double>(announcer_.delivery().timed_out()));
-    open_metric_.set(static_cast<double>(server_->connections()));
-    for (std::size_t i = 1; i < kinds.size(); ++i)
-        announced_metrics_[i - 1].set_total(static_cast<double>(announcer_.outbox().taken()[i]));
-    for (const auto& [code, count] : answers_) {
-        auto found = answers_metrics_.find(code);
-        if (found == answers_metrics_.end())
-            found = answers_metrics_
-                        .emplace(code, host().counter("api_responses_total", "Requests answered, by status code.",
-                                                      {{"code", std::to_string(code)}}))
-                        .first;
-        found->second.set_total(static_cast<double>(count));
-    }
 }
 
 void Api::status(json::Writer& object) const {
@@ -245,22 +236,7 @@ void Api::status(json::Writer& object) const {
     if (options_.listens_at_tcp()) object.member("address", options_.endpoint().to_string());
     if (options_.socket_path) object.member("socket", options_.socket_path->string());
     object.member("token", entrance_.has_token());
-    const http::Counts counts = server_ ? server_->counts() : http::Counts{};
-    object.member("connections", server_ ? server_->connections() : 0);
-    object.member("accepted", counts.connections)
-        .member("overCap", counts.turned_away())
-        .member("timedOut", counts.timed_out);
-    object.member("requests", counts.requests).member("malformed", counts.malformed).member("failed", counts.failed);
-    object.key("answers").object();
-    for (const auto& [code, count] : answers_) object.member(std::to_string(code), count);
-    object.end();
-    object.key("announced").object();
-    for (std::size_t i = 1; i < kinds.size(); ++i) object.member(kinds[i], announcer_.outbox().taken()[i]);
-    object.end();
-    object.member("notTaken", announcer_.outbox().refused()).member("waiting", announcer_.waiting());
-    object.member("waited", announcer_.waited()).member("full", announcer_.full());
-    object.member("waitingTaken", announcer_.delivery().waiting()).member("waitedTaken", announcer_.delivery().waited());
-    object.member("notTakenInTime", announcer_.delivery().timed_out());
+    counters_.status(object);
 }
 
 }  // namespace flowd::api

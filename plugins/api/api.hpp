@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "flowd/asio.hpp"
+#include "flowd/counters.hpp"
 #include "flowd/module.hpp"
 #include "lib/http/entrance.hpp"
 #include "lib/http/server.hpp"
@@ -66,7 +67,7 @@ class Api final : public Plugin {
                                   http::Reply& reply);
 
     void each_second();
-    void publish();
+    [[nodiscard]] http::Counts served() const { return server_ ? server_->counts() : http::Counts{}; }
 
     Options options_;
     AsioLoop loop_;
@@ -76,13 +77,8 @@ class Api final : public Plugin {
     std::vector<UniqueFd> listening_;
     std::optional<http::Server> server_;
 
-    std::map<unsigned, std::uint64_t> answers_;
-
-    std::map<unsigned, Counter> answers_metrics_;
-    std::vector<Counter> announced_metrics_;
-    Counter connections_metric_, over_cap_metric_, timed_out_metric_, malformed_metric_, not_taken_metric_, waited_metric_,
-        full_metric_, waited_taken_metric_, not_taken_in_time_metric_;
-    Gauge open_metric_;
+    std::map<unsigned, std::uint64_t> answers_;  ///< by status code
+    Counters counters_;
     Timer second_;
 };
 
