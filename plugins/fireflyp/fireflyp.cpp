@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <iterator>
-#include <numeric>
 #include <utility>
 
 #include "lib/text/summary.hpp"
@@ -11,22 +10,10 @@
 namespace flowd::fireflyp {
 namespace {
 
-constexpr std::array<const char*, 4> kinds{"", "start", "ongoing", "end"};
-
 /// Sockets that share a port are told apart by their instance.
 [[nodiscard]] std::string resource_of(const Host& host, const Endpoint& endpoint, bool reuse_port) {
     const std::string resource = "udp:" + endpoint.to_string();
     return reuse_port ? std::string(host.instance()) + "/" + resource : resource;
-}
-
-template <typename Counts>
-[[nodiscard]] std::uint64_t sum(const Counts& counts) {
-    return std::accumulate(counts.begin(), counts.end(), std::uint64_t{0});
-}
-
-[[nodiscard]] Counter lost_metric(Host& host, std::string sender) {
-    return host.counter("fireflyp_lost_total", "Numbered fireflies that did not come, by sender.",
-                        {{"sender", std::move(sender)}});
 }
 
 }  // namespace
@@ -38,21 +25,34 @@ Fireflyp::Fireflyp(Host& host, Options options)
       parser_(options_.buffer_size),
       allowed_(options_.allow),
       rate_(options_.rate_per_source),
-      relay_(host, options_.receivers, options_.resolve_interval) {
+      relay_(host, options_.receivers, options_.resolve_interval),
+      counters_(host, {
+                          {"received", [this] { return sum_of(&Inlet::received); }},
+                          {"kernelDrops", [this] { return sum_of(&Inlet::drops); }},
+                          {"announced", "fireflyp_events_total", "Flow events announced, by state.",
+                           Counters::by("state", Outbox::kinds, outbox_.taken(), 1)},
+                          {"turnedAway", "fireflyp_turned_away_total", "Datagrams not looked at, by reason.",
+                           Counters::by("reason", turned_away_names, turned_away_)},
+                          {"refused", Counters::sum(refused_)},
+                          {"refusals", "fireflyp_refused_total", "Datagrams that are no fireflies, by reason.",
+                           Counters::by("reason", firefly::refusal_names, refused_, 1).without_zeros()},
+                          {"lost", [this] { return streams_.total(); }},
+                          {"lostBySender", "fireflyp_lost_total", "Numbered fireflies that did not come, by sender.",
+                           Counters::Source("sender",
+                                            [this](const Counters::Visit& visit) {
+                                                for (const auto& [sender, lost] : streams_.lost())
+                                                    visit(sender.to_string(), lost);
+                                                visit("others", streams_.lost_of_others());
+                                            })
+                               .without_zeros()},
+                          {"notTaken", "fireflyp_not_taken_total",
+                           "Fireflies understood whose event the core did not take.", &outbox_.refused()},
+                          {"paused", [this] { return outbox_.full(); }},
+                          {"pauses", "fireflyp_pauses_total", "Times that reading stopped because the queues were full.",
+                           &outbox_.pauses()},
+                      }) {
     for (const Endpoint& endpoint : options_.endpoints())
         inlets_.emplace_back(host, endpoint, resource_of(host, endpoint, options_.reuse_port));
-    not_taken_metric_ = host.counter("fireflyp_not_taken_total", "Fireflies understood whose event the core did not take.");
-    pauses_metric_ = host.counter("fireflyp_pauses_total", "Times that reading stopped because the queues were full.");
-    for (const auto name : turned_away_names)
-        turned_away_metrics_.push_back(host.counter("fireflyp_turned_away_total", "Datagrams not looked at, by reason.",
-                                                    {{"reason", std::string(name)}}));
-    for (std::size_t i = 1; i < firefly::refusal_names.size(); ++i)
-        refused_metrics_.push_back(host.counter("fireflyp_refused_total", "Datagrams that are no fireflies, by reason.",
-                                                {{"reason", std::string(firefly::refusal_names[i])}}));
-    lost_of_others_metric_ = lost_metric(host, "others");
-    for (std::size_t i = 1; i < kinds.size(); ++i)
-        announced_metrics_.push_back(
-            host.counter("fireflyp_events_total", "Flow events announced, by state.", {{"state", kinds[i]}}));
 }
 
 Result<void> Fireflyp::prepare() {
@@ -193,56 +193,25 @@ Result<void> Fireflyp::stop(Deadline deadline) {
 }
 
 void Fireflyp::publish() {
-    const auto set = [](std::vector<Counter>& metrics, std::span<const std::uint64_t> totals) {
-        for (std::size_t i = 0; i < totals.size(); ++i) metrics[i].set_total(static_cast<double>(totals[i]));
-    };
     for (Inlet& inlet : inlets_) inlet.publish();
-    for (const auto& [sender, lost] : streams_.lost()) {
-        auto [metric, is_new] = lost_metrics_.try_emplace(sender);
-        if (is_new) metric->second = lost_metric(host(), sender.to_string());
-        metric->second.set_total(static_cast<double>(lost));
-    }
-    lost_of_others_metric_.set_total(static_cast<double>(streams_.lost_of_others()));
-    set(turned_away_metrics_, turned_away_);
-    set(refused_metrics_, std::span(refused_).subspan(1));
-    set(announced_metrics_, std::span(outbox_.taken()).subspan(1));
-    not_taken_metric_.set_total(static_cast<double>(outbox_.refused()));
-    pauses_metric_.set_total(static_cast<double>(outbox_.pauses()));
+    counters_.publish();
     relay_.publish();
 }
 
+std::uint64_t Fireflyp::sum_of(std::uint64_t (Inlet::*count)() const) const {
+    std::uint64_t sum = 0;
+    for (const Inlet& inlet : inlets_) sum += (inlet.*count)();
+    return sum;
+}
+
 void Fireflyp::status(json::Writer& object) const {
-    std::uint64_t received = 0, drops = 0;
     std::vector<std::string> names;
     for (const Inlet& inlet : inlets_) names.push_back(inlet.name());
     object.member("summary", text::summary("listens on", names));
     object.key("binds").array();
-    for (const Inlet& inlet : inlets_) {
-        inlet.status(object);
-        received += inlet.received();
-        drops += inlet.drops();
-    }
+    for (const Inlet& inlet : inlets_) inlet.status(object);
     object.end();
-    object.member("received", received).member("kernelDrops", drops);
-    object.key("announced").object();
-    for (std::size_t i = 1; i < kinds.size(); ++i) object.member(kinds[i], outbox_.taken()[i]);
-    object.end();
-    object.key("turnedAway").object();
-    for (std::size_t i = 0; i < turned_away_.size(); ++i) object.member(turned_away_names[i], turned_away_[i]);
-    object.end();
-    object.member("refused", sum(refused_));
-    object.key("refusals").object();
-    for (std::size_t i = 1; i < refused_.size(); ++i)
-        if (refused_[i] != 0) object.member(firefly::refusal_names[i], refused_[i]);
-    object.end();
-    object.member("lost", streams_.total());
-    object.key("lostBySender").object();
-    for (const auto& [sender, lost] : streams_.lost())
-        if (lost != 0) object.member(sender.to_string(), lost);
-    if (streams_.lost_of_others() != 0) object.member("others", streams_.lost_of_others());
-    object.end();
-    object.member("notTaken", outbox_.refused());
-    object.member("paused", outbox_.full()).member("pauses", outbox_.pauses());
+    counters_.status(object);
     if (!last_error_.empty()) object.member("lastError", last_error_);
     relay_.status(object);
 }

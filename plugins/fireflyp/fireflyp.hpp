@@ -5,12 +5,11 @@
 #include <array>
 #include <cstdint>
 #include <list>
-#include <map>
 #include <optional>
-#include <span>
 #include <string>
 #include <vector>
 
+#include "flowd/counters.hpp"
 #include "flowd/module.hpp"
 #include "flowd/outbox.hpp"
 #include "lib/firefly/parser.hpp"
@@ -69,6 +68,7 @@ class Fireflyp final : public Plugin {
     /// In a stop: announces what waits, and what is in the sockets until they are empty or the time is over.
     void drain(const Deadline& deadline);
     void publish();
+    [[nodiscard]] std::uint64_t sum_of(std::uint64_t (Inlet::*count)() const) const;
 
     Options options_;
     std::list<Inlet> inlets_;
@@ -90,10 +90,7 @@ class Fireflyp final : public Plugin {
     std::array<std::uint64_t, firefly::refusal_names.size()> refused_{};
     std::string last_error_;
 
-    Counter not_taken_metric_, pauses_metric_;
-    std::vector<Counter> turned_away_metrics_, refused_metrics_, announced_metrics_;
-    std::map<Address, Counter> lost_metrics_;
-    Counter lost_of_others_metric_;
+    Counters counters_;
     Timer publisher_;
 };
 

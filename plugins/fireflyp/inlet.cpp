@@ -9,12 +9,16 @@
 namespace flowd::fireflyp {
 
 Inlet::Inlet(Host& host, const Endpoint& endpoint, std::string resource)
-    : host_(host), endpoint_(endpoint), resource_(std::move(resource)) {
-    const Labels labels{{"bind", endpoint.to_string()}};
-    received_metric_ = host.counter("fireflyp_received_total", "Datagrams received.", labels);
-    drops_metric_ =
-        host.counter("fireflyp_kernel_drops_total", "Datagrams the kernel dropped because its buffer was full.", labels);
-}
+    : host_(host),
+      endpoint_(endpoint),
+      resource_(std::move(resource)),
+      counters_(host,
+                {
+                    {"received", "fireflyp_received_total", "Datagrams received.", &received_},
+                    {"kernelDrops", "fireflyp_kernel_drops_total",
+                     "Datagrams the kernel dropped because its buffer was full.", [this] { return drops(); }},
+                },
+                {{"bind", endpoint.to_string()}}) {}
 
 Result<void> Inlet::prepare(const net::UdpSocket::Binding& binding) {
     const auto at = net::listening_endpoint(endpoint_);
@@ -95,14 +99,14 @@ void Inlet::count(std::size_t datagrams, std::optional<std::uint32_t> drops) {
 }
 
 void Inlet::publish() {
-    received_metric_.set_total(static_cast<double>(received_));
-    drops_metric_.set_total(static_cast<double>(drops()));
+    counters_.publish();
     tell_drops();
 }
 
 void Inlet::status(json::Writer& writer) const {
-    writer.object().member("address", endpoint_.to_string()).member("received", received_);
-    writer.member("kernelDrops", drops()).member("receiveBuffer", socket_ ? socket_->receive_buffer() : 0).end();
+    writer.object().member("address", endpoint_.to_string());
+    counters_.status(writer);
+    writer.member("receiveBuffer", socket_ ? socket_->receive_buffer() : 0).end();
 }
 
 }  // namespace flowd::fireflyp

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 
+#include "flowd/counters.hpp"
 #include "flowd/module.hpp"
 #include "lib/net/receive_batch.hpp"
 #include "lib/net/udp_socket.hpp"
@@ -53,7 +54,7 @@ class Inlet {
     mutable std::uint64_t drops_ = 0;
     mutable std::uint32_t drops_seen_ = 0;  ///< of the kernel's count, which wraps
     std::uint64_t drops_told_ = 0;
-    Counter received_metric_, drops_metric_;
+    Counters counters_;
     Watch watch_;  // behind the socket: ends before its descriptor does
 };
 

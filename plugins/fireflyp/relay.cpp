@@ -18,20 +18,27 @@ Relay::Relay(Host& host, const std::vector<Receiver>& receivers, std::chrono::se
     schedule.again = resolve_interval;
     for (const Receiver& receiver : receivers) {
         auto target = std::make_unique<net::Target>(receiver.address, receiver.port, net::system_lookup(), schedule);
-        const Labels labels{{"receiver", target->name()}};
-        metrics_.push_back(
-            {host.counter("fireflyp_relayed_total", "Fireflies passed on unchanged.", labels),
-             host.counter("fireflyp_relay_failed_total", "Fireflies that the kernel did not take.", labels),
-             host.counter("fireflyp_relay_dropped_total", "Fireflies for which there was no room to wait.", labels),
-             host.counter("fireflyp_relay_refused_total", "Errors that a receiver, or the way to it, answered with.",
-                          labels)});
+        const net::SenderCounts& counts = target->sender().counts();
+        target_counters_.emplace_back(
+            host,
+            std::vector<Counters::Row>{
+                {"", "fireflyp_relayed_total", "Fireflies passed on unchanged.", &counts.sent},
+                {"", "fireflyp_relay_failed_total", "Fireflies that the kernel did not take.", &counts.failed},
+                {"", "fireflyp_relay_dropped_total", "Fireflies for which there was no room to wait.", &counts.dropped},
+                {"", "fireflyp_relay_refused_total", "Errors that a receiver, or the way to it, answered with.",
+                 &counts.refused},
+            },
+            Labels{{"receiver", target->name()}});
         targets_.push_back(std::make_unique<net::HostedTarget>(
             host, std::move(target), [this](const Endpoint& endpoint) { return own_.includes(endpoint); }));
     }
     if (!active()) return;
-    damped_metric_ = host.counter("fireflyp_relay_damped_total", "Fireflies not passed on because the same text just was.");
-    limited_metric_ =
-        host.counter("fireflyp_relay_limited_total", "Fireflies not passed on because too many of their flow just were.");
+    counters_.emplace(host, std::vector<Counters::Row>{
+                                {"damped", "fireflyp_relay_damped_total",
+                                 "Fireflies not passed on because the same text just was.", &damped_},
+                                {"limited", "fireflyp_relay_limited_total",
+                                 "Fireflies not passed on because too many of their flow just were.", &limited_},
+                            });
 }
 
 void Relay::start() {
@@ -69,15 +76,8 @@ void Relay::stop(const Deadline& deadline) {
 }
 
 void Relay::publish() {
-    for (std::size_t i = 0; i < targets_.size(); ++i) {
-        const auto& counts = targets_[i]->target().sender().counts();
-        metrics_[i].sent.set_total(static_cast<double>(counts.sent));
-        metrics_[i].failed.set_total(static_cast<double>(counts.failed));
-        metrics_[i].dropped.set_total(static_cast<double>(counts.dropped));
-        metrics_[i].refused.set_total(static_cast<double>(counts.refused));
-    }
-    damped_metric_.set_total(static_cast<double>(damped_));
-    limited_metric_.set_total(static_cast<double>(limited_));
+    for (Counters& counters : target_counters_) counters.publish();
+    if (counters_) counters_->publish();
 }
 
 void Relay::status(json::Writer& object) const {
@@ -85,7 +85,7 @@ void Relay::status(json::Writer& object) const {
     object.key("relay").array();
     for (const auto& target : targets_) target->status(object);
     object.end();
-    object.member("damped", damped_).member("limited", limited_);
+    counters_->status(object);
 }
 
 }  // namespace flowd::fireflyp

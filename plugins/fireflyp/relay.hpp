@@ -4,11 +4,14 @@
 
 #include <chrono>
 #include <cstdint>
+#include <deque>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "flowd/counters.hpp"
 #include "flowd/module.hpp"
 #include "lib/net/hosted_target.hpp"
 #include "lib/net/own_sockets.hpp"
@@ -35,18 +38,15 @@ class Relay {
     [[nodiscard]] bool active() const { return !targets_.empty(); }
 
   private:
-    struct Metrics {
-        Counter sent, failed, dropped, refused;
-    };
     net::OwnReceivers own_;
     std::vector<std::unique_ptr<net::HostedTarget>> targets_;
-    std::vector<Metrics> metrics_;
     Damper damper_;
     FlowLimit limit_;
     std::string passed_;
     std::uint64_t damped_ = 0;
     std::uint64_t limited_ = 0;
-    Counter damped_metric_, limited_metric_;
+    std::deque<Counters> target_counters_;
+    std::optional<Counters> counters_;  ///< of an active one
 };
 
 }  // namespace flowd::fireflyp
