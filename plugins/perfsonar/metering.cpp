@@ -64,26 +64,45 @@ Metering::Metering(Host& host, const PerfsonarOptions& options, MeterProgram pro
       program_(std::move(program)),
       slots_(program_),
       keeper_(host, slots_, options, monotonic_ns()),
-      attachments_(std::make_unique<bpf::Attachments>(host, purpose_of(options, program_))) {
+      attachments_(std::make_unique<bpf::Attachments>(host, purpose_of(options, program_))),
+      counters_(host, rows()) {
     apply();
-    const auto flows = [&host](const char* what) {
-        return host.counter("perfsonar_flows_total", "Metered flows by what became of them.", {{"result", what}});
+}
+
+std::vector<Counters::Row> Metering::rows() {
+    std::vector<Counters::Row> rows{
+        {"metered", "perfsonar_metered_flows", "Flows in the meter's table.", [this] { return keeper_.metered(); }},
+        {"announced", "perfsonar_announced_flows", "Of these: announced.", [this] { return keeper_.announced(); }},
+        {"maxFlows", [this] { return program_.state().max_flows; }},
+        {"waitingEvents", [this] { return keeper_.waiting(); }},
+        {"flows", "perfsonar_flows_total", "Metered flows by what became of them.",
+         Counters::Source("result",
+                          [this](const Counters::Visit& visit) {
+                              const FlowKeeper::Counts& counts = keeper_.counts();
+                              visit("started", counts.started);
+                              visit("ended", counts.ended);
+                              visit("own", counts.own);
+                              visit("excluded", counts.excluded);
+                              visit("refused", counts.refused);
+                              visit("silent", counts.silent);
+                          })},
+        {"scans", "perfsonar_scans_total", "Times the whole table was looked at, because messages did not fit.",
+         &keeper_.counts().scans},
     };
-    metrics_ = {flows("started"),
-                flows("ended"),
-                flows("own"),
-                flows("excluded"),
-                flows("refused"),
-                flows("silent"),
-                host.counter("perfsonar_scans_total", "Times the whole table was looked at, because messages did not fit."),
-                host.gauge("perfsonar_metered_flows", "Flows in the meter's table."),
-                host.gauge("perfsonar_announced_flows", "Of these: announced.")};
-    for (std::uint32_t index = 0; index < METER_OUTCOMES * 2; ++index) {
-        const Labels labels{{"outcome", outcome_name(index / 2)}, {"direction", index % 2 == METER_OUT ? "out" : "in"}};
-        packet_metrics_.push_back(host.counter("perfsonar_packets_total", "Packets by what they were counted as.", labels));
-        byte_metrics_.push_back(host.counter("perfsonar_frame_bytes_total",
-                                             "Bytes of their frames, as an interface counts them.", labels, "bytes"));
+    for (std::uint32_t outcome = 0; outcome < METER_OUTCOMES; ++outcome) {
+        const auto by_direction = [this, outcome](auto member) {
+            return Counters::Source("direction", [this, outcome, member](const Counters::Visit& visit) {
+                visit("out", outcomes_[outcome][METER_OUT].*member);
+                visit("in", outcomes_[outcome][METER_IN].*member);
+            });
+        };
+        const Labels labels{{"outcome", outcome_name(outcome)}};
+        rows.push_back({"", "perfsonar_packets_total", "Packets by what they were counted as.",
+                        by_direction(&meter_count::packets), labels});
+        rows.push_back({"", "perfsonar_frame_bytes_total", "Bytes of their frames, as an interface counts them.",
+                        by_direction(&meter_count::bytes), labels, "bytes"});
     }
+    return rows;
 }
 
 void Metering::apply() {
@@ -245,24 +264,10 @@ void Metering::stop(const Deadline& deadline) {
 }
 
 void Metering::publish() {
-    const FlowKeeper::Counts& counts = keeper_.counts();
-    const auto set = [](Counter& counter, std::uint64_t total) { counter.set_total(static_cast<double>(total)); };
-    set(metrics_.started, counts.started);
-    set(metrics_.ended, counts.ended);
-    set(metrics_.own, counts.own);
-    set(metrics_.excluded, counts.excluded);
-    set(metrics_.refused, counts.refused);
-    set(metrics_.silent, counts.silent);
-    set(metrics_.scans, counts.scans);
-    metrics_.metered.set(static_cast<double>(keeper_.metered()));
-    metrics_.announced.set(static_cast<double>(keeper_.announced()));
     const auto outcomes = program_.counts();
-    if (!outcomes) return;
-    for (std::uint32_t index = 0; index < METER_OUTCOMES * 2; ++index) {
-        set(packet_metrics_[index], (*outcomes)[index / 2][index % 2].packets);
-        set(byte_metrics_[index], (*outcomes)[index / 2][index % 2].bytes);
-    }
-    const meter_count& no_room = (*outcomes)[METER_NO_ROOM][METER_OUT];
+    if (outcomes) outcomes_ = *outcomes;
+    counters_.publish();
+    const meter_count& no_room = outcomes_[METER_NO_ROOM][METER_OUT];
     if (no_room.packets == 0 || std::exchange(said_full_, true)) return;
     host_.error("the table of " + std::to_string(program_.state().max_flows) +
                 " flows is full: further flows are not metered until others end; raise maxFlows");
@@ -276,20 +281,7 @@ std::string Metering::summary() const {
 }
 
 void Metering::status(json::Writer& object) const {
-    const FlowKeeper::Counts& counts = keeper_.counts();
-    object.member("metered", keeper_.metered());
-    object.member("announced", keeper_.announced());
-    object.member("maxFlows", program_.state().max_flows);
-    object.member("waitingEvents", keeper_.waiting());
-    object.key("flows").object();
-    object.member("started", counts.started);
-    object.member("ended", counts.ended);
-    object.member("own", counts.own);
-    object.member("excluded", counts.excluded);
-    object.member("refused", counts.refused);
-    object.member("silent", counts.silent);
-    object.end();
-    object.member("scans", counts.scans);
+    counters_.status(object);
     object.key("packets").object();
     if (const auto outcomes = program_.counts()) {
         for (std::uint32_t outcome = 0; outcome < METER_OUTCOMES; ++outcome) {

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "flowd/counters.hpp"
 #include "flowd/host.hpp"
 #include "flowd/json.hpp"
 #include "flowd/module.hpp"
@@ -55,6 +56,7 @@ class Metering {
     void drain();
     void tick();
     void publish();
+    [[nodiscard]] std::vector<Counters::Row> rows();
 
     Host& host_;
     PerfsonarOptions options_;
@@ -70,12 +72,8 @@ class Metering {
     std::optional<bpf::Ring> ring_;
     std::vector<meter_event> events_;
 
-    struct FlowMetrics {
-        Counter started, ended, own, excluded, refused, silent, scans;
-        Gauge metered, announced;
-    } metrics_;
-    std::vector<Counter> packet_metrics_;  // by outcome and direction, as bytes
-    std::vector<Counter> byte_metrics_;
+    OutcomeCounts outcomes_{};  // as of the last second
+    Counters counters_;
 
     Watch ring_watch_;
     Watch change_watch_;
