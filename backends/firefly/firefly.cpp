@@ -28,6 +28,16 @@ constexpr std::chrono::seconds patience{1};
     return {configured.prepend_syslog.value_or(options.prepend_syslog), configured.max_size.value_or(options.max_size)};
 }
 
+template <typename Counts>
+[[nodiscard]] std::vector<Counters::Row> rows_of(Counts counts) {
+    return {{"", "firefly_sent_total", "Fireflies given to the kernel.", [counts] { return counts().sent; }},
+            {"", "firefly_failed_total", "Fireflies that the kernel did not take.", [counts] { return counts().failed; }},
+            {"", "firefly_dropped_total", "Fireflies for which there was no room to wait.",
+             [counts] { return counts().dropped; }},
+            {"", "firefly_refused_total", "Errors that a collector, or the way to it, answered with.",
+             [counts] { return counts().refused; }}};
+}
+
 /// The event that send_ongoing makes of a live flow.
 [[nodiscard]] flowd_event ongoing_of(const flowd_flow& flow) {
     flowd_event event{};
@@ -51,38 +61,37 @@ FireflyBackend::FireflyBackend(Host& host, Options options)
       options_(std::move(options)),
       stun_(host, [this] { composer_->use(options_.enrichment_mode, public_addresses()); }),
       destinations_(host),
-      destination_metrics_(metrics_for("destinations")) {
+      destination_counters_(host, rows_of([this] { return destinations_.counts(); }), {{"target", "destinations"}}),
+      counters_(
+          host,
+          {
+              {"skipped", "firefly_skipped_total", "Fireflies that were not sent, by reason.",
+               Counters::by("reason", skip_names, skipped_).without_zeros()},
+              {"unnumbered", "firefly_unnumbered_total", "Fireflies without room for the member flowd.", &unnumbered_},
+              {"blocksLeftOut", "firefly_blocks_left_out_total", "Optional blocks that did not fit into a datagram.",
+               [this] { return composer_ ? composer_->left_out() : 0; }},
+              {"blocksShortened", "firefly_blocks_shortened_total", "Optional blocks of which only a shorter form did fit.",
+               [this] { return composer_ ? composer_->shortened() : 0; }},
+              {"badBlocks", "firefly_bad_blocks_total", "Attachments that cannot be repeated in a firefly.",
+               [this] { return composer_ ? composer_->bad_blocks() : 0; }},
+          }) {
     for (const auto& configured : options_.all_collectors()) collectors_.push_back(make_collector(options_, configured));
-    for (const auto name : skip_names)
-        skipped_metrics_.push_back(host.counter("firefly_skipped_total", "Fireflies that were not sent, by reason.",
-                                                {{"reason", std::string(name)}}));
-    unnumbered_metric_ = host.counter("firefly_unnumbered_total", "Fireflies without room for the member flowd.");
-    left_out_metric_ = host.counter("firefly_blocks_left_out_total", "Optional blocks that did not fit into a datagram.");
-    shortened_metric_ =
-        host.counter("firefly_blocks_shortened_total", "Optional blocks of which only a shorter form did fit.");
-    bad_blocks_metric_ = host.counter("firefly_bad_blocks_total", "Attachments that cannot be repeated in a firefly.");
 }
 
 FireflyBackend::Collector FireflyBackend::make_collector(const Options& options,
                                                          const firefly_backend::Collector& configured) {
     net::Target::Schedule schedule;
     schedule.again = options.resolve_interval;
-    auto target = std::make_unique<net::Target>(configured.address, configured.port, net::system_lookup(), schedule);
-    auto metrics = metrics_for(target->name());
-    auto up = host().gauge("firefly_collector_up", "1 while fireflies are sent to a collector, 0 while they wait for it.",
-                           {{"target", target->name()}});
-    auto hosted = std::make_unique<net::HostedTarget>(host(), std::move(target),
+    auto made = std::make_unique<net::Target>(configured.address, configured.port, net::system_lookup(), schedule);
+    const net::Target& target = *made;
+    auto rows = rows_of([&target] { return target.sender().counts(); });
+    rows.push_back({"", "firefly_collector_up", "1 while fireflies are sent to a collector, 0 while they wait for it.",
+                    [&target] { return target.state() == net::Target::State::sending; }});
+    auto counters = std::make_unique<Counters>(host(), std::move(rows), Labels{{"target", target.name()}});
+    auto hosted = std::make_unique<net::HostedTarget>(host(), std::move(made),
                                                       [this](const Endpoint& endpoint) { return own_.includes(endpoint); });
-    return {std::move(hosted), layout_of(options, configured), std::move(metrics),
-            std::move(up),     firefly::Stream(boot_),         std::uint64_t{1} << (collectors_made_++ % 64)};
-}
-
-FireflyBackend::TargetMetrics FireflyBackend::metrics_for(const std::string& target) const {
-    const Labels labels{{"target", target}};
-    return {host().counter("firefly_sent_total", "Fireflies given to the kernel.", labels),
-            host().counter("firefly_failed_total", "Fireflies that the kernel did not take.", labels),
-            host().counter("firefly_dropped_total", "Fireflies for which there was no room to wait.", labels),
-            host().counter("firefly_refused_total", "Errors that a collector, or the way to it, answered with.", labels)};
+    return {std::move(hosted), layout_of(options, configured), std::move(counters), firefly::Stream(boot_),
+            std::uint64_t{1} << (collectors_made_++ % 64)};
 }
 
 Result<void> FireflyBackend::prepare() {
@@ -357,23 +366,9 @@ Result<void> FireflyBackend::stop(Deadline deadline) {
 }
 
 void FireflyBackend::publish() {
-    const auto set = [](TargetMetrics& metrics, const net::SenderCounts& counts) {
-        metrics.sent.set_total(static_cast<double>(counts.sent));
-        metrics.failed.set_total(static_cast<double>(counts.failed));
-        metrics.dropped.set_total(static_cast<double>(counts.dropped));
-        metrics.refused.set_total(static_cast<double>(counts.refused));
-    };
-    for (Collector& collector : collectors_) {
-        const net::Target& target = collector.target->target();
-        set(collector.metrics, target.sender().counts());
-        collector.up.set(target.state() == net::Target::State::sending ? 1 : 0);
-    }
-    set(destination_metrics_, destinations_.counts());
-    for (std::size_t i = 0; i < skipped_.size(); ++i) skipped_metrics_[i].set_total(static_cast<double>(skipped_[i]));
-    unnumbered_metric_.set_total(static_cast<double>(unnumbered_));
-    left_out_metric_.set_total(static_cast<double>(composer_->left_out()));
-    shortened_metric_.set_total(static_cast<double>(composer_->shortened()));
-    bad_blocks_metric_.set_total(static_cast<double>(composer_->bad_blocks()));
+    for (const Collector& collector : collectors_) collector.counters->publish();
+    destination_counters_.publish();
+    counters_.publish();
     stun_.publish();
 }
 
@@ -383,14 +378,7 @@ void FireflyBackend::status(json::Writer& object) const {
     for (const Collector& collector : collectors_) collector.target->status(object);
     object.end();
     if (options_.send_to_destination) destinations_.status(object);
-    object.key("skipped").object();
-    for (std::size_t i = 0; i < skipped_.size(); ++i)
-        if (skipped_[i] != 0) object.member(skip_names[i], skipped_[i]);
-    object.end();
-    object.member("unnumbered", unnumbered_);
-    object.member("blocksLeftOut", composer_ ? composer_->left_out() : 0);
-    object.member("blocksShortened", composer_ ? composer_->shortened() : 0);
-    object.member("badBlocks", composer_ ? composer_->bad_blocks() : 0);
+    counters_.status(object);
     stun_.status(object);
 }
 

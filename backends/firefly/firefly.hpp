@@ -18,6 +18,7 @@
 #include "backends/firefly/provenances.hpp"
 #include "backends/firefly/stun_client.hpp"
 #include "backends/firefly/tools.hpp"
+#include "flowd/counters.hpp"
 #include "flowd/module.hpp"
 #include "lib/net/hosted_target.hpp"
 #include "lib/net/own_sockets.hpp"
@@ -54,11 +55,6 @@ class FireflyBackend final : public Backend {
     void status(json::Writer& object) const override;
 
   private:
-    struct TargetMetrics {
-        Counter sent, failed, dropped, refused;
-    };
-    [[nodiscard]] TargetMetrics metrics_for(const std::string& target) const;
-
     /// What a collector that a reload brought has yet to be told: the live flows, a part of them at a time.
     struct Introduction {
         std::uint64_t slices;                         ///< a flow belongs to slice flow_id % slices
@@ -72,8 +68,7 @@ class FireflyBackend final : public Backend {
     struct Collector {
         std::unique_ptr<net::HostedTarget> target;
         firefly::Layout layout;  ///< max_size as configured
-        TargetMetrics metrics;
-        Gauge up;
+        std::unique_ptr<Counters> counters;
         firefly::Stream stream;
         std::uint64_t bit;  ///< of FlowMemory::Flow::collectors
         std::optional<Introduction> owed = {};
@@ -129,9 +124,7 @@ class FireflyBackend final : public Backend {
     std::uint64_t slice_ = 0;       ///< of the live flows, in send_ongoing
     std::uint64_t unnumbered_ = 0;  ///< fireflies without room for the member `flowd`
 
-    TargetMetrics destination_metrics_;
-    std::vector<Counter> skipped_metrics_;
-    Counter unnumbered_metric_, left_out_metric_, shortened_metric_, bad_blocks_metric_;
+    Counters destination_counters_, counters_;
     Timer second_timer_, ongoing_;
 };
 

@@ -37,11 +37,16 @@ void StunClient::use(std::vector<StunServer> servers) {
     warned_ = false;
     retry_ = schedule_.first_retry;
     if (servers_.empty()) return;
-    if (!metrics_)
-        metrics_ = {host_.counter("firefly_stun_asked_total", "STUN servers that were asked for the public address."),
-                    host_.counter("firefly_stun_answered_total", "STUN servers that told it."),
-                    host_.counter("firefly_stun_failed_total", "STUN servers that did not."),
-                    host_.counter("firefly_stun_ignored_total", "Datagrams that were no answer of a STUN server.")};
+    if (!counters_)
+        counters_.emplace(host_,
+                          std::vector<Counters::Row>{
+                              {"asked", "firefly_stun_asked_total", "STUN servers that were asked for the public address.",
+                               &counts_.asked},
+                              {"answered", "firefly_stun_answered_total", "STUN servers that told it.", &counts_.answered},
+                              {"failed", "firefly_stun_failed_total", "STUN servers that did not.", &counts_.failed},
+                              {"ignored", "firefly_stun_ignored_total", "Datagrams that were no answer of a STUN server.",
+                               &counts_.ignored},
+                          });
     begin_round();
 }
 
@@ -166,14 +171,6 @@ void StunClient::all_failed() {
     wait(std::exchange(retry_, std::min(retry_ * 2, schedule_.last_retry)), &StunClient::begin_round);
 }
 
-void StunClient::publish() {
-    if (!metrics_) return;
-    metrics_->asked.set_total(static_cast<double>(counts_.asked));
-    metrics_->answered.set_total(static_cast<double>(counts_.answered));
-    metrics_->failed.set_total(static_cast<double>(counts_.failed));
-    metrics_->ignored.set_total(static_cast<double>(counts_.ignored));
-}
-
 void StunClient::status(json::Writer& object) const {
     if (servers_.empty()) return;
     object.key("stun").object();
@@ -182,8 +179,8 @@ void StunClient::status(json::Writer& object) const {
     object.member("public", learnt_ ? learnt_->global.to_string() : "");
     object.member("server", learnt_ ? learnt_->server : "");
     object.member("time", learnt_ ? firefly::print_timestamp(learnt_->time_ns, buffer) : "");
-    object.member("asked", counts_.asked).member("answered", counts_.answered).member("failed", counts_.failed);
-    object.member("ignored", counts_.ignored).member("lastError", last_error_);
+    counters_->status(object);
+    object.member("lastError", last_error_);
     object.end();
 }
 

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "backends/firefly/options.hpp"
+#include "flowd/counters.hpp"
 #include "flowd/host.hpp"
 #include "flowd/json.hpp"
 #include "lib/net/lookup.hpp"
@@ -49,7 +50,9 @@ class StunClient {
     void stop();
     [[nodiscard]] const std::optional<Learnt>& learnt() const { return learnt_; }
 
-    void publish();
+    void publish() {
+        if (counters_) counters_->publish();
+    }
     /// One member, "stun"; none without servers.
     void status(json::Writer& object) const;
 
@@ -58,10 +61,6 @@ class StunClient {
         std::uint64_t asked = 0, answered = 0, failed = 0;  ///< servers
         std::uint64_t ignored = 0;                          ///< datagrams that were no answer
     };
-    struct Metrics {
-        Counter asked, answered, failed, ignored;
-    };
-
     void begin_round();
     void ask();
     void poll_name();
@@ -80,10 +79,10 @@ class StunClient {
     Schedule schedule_;
     std::vector<StunServer> servers_;
     std::optional<Learnt> learnt_;
-    std::optional<Metrics> metrics_;
     Counts counts_;
-    std::string last_error_;  ///< of this round
-    bool warned_ = false;     ///< that nobody answers
+    std::optional<Counters> counters_;  ///< once there are servers
+    std::string last_error_;            ///< of this round
+    bool warned_ = false;               ///< that nobody answers
     std::chrono::milliseconds retry_{};
 
     std::size_t present_ = 0;  ///< of servers_: who is asked
