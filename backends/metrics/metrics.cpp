@@ -25,17 +25,28 @@ Metrics::Metrics(Host& host, Options options)
       labels_(host.registry(), options_.names),
       counts_(host, labels_),
       samples_(options_.per_flow ? options_.max_flows : 0),
-      entrance_(host, options_) {
+      entrance_(host, options_),
+      counters_(
+          host,
+          {
+              {"connections", [this] { return sum([](const http::Server& one) { return one.connections(); }); }},
+              {"overCap", "metrics_connections_over_cap_total", "Connections answered 503 because there were too many.",
+               [this] { return sum([](const http::Server& one) { return one.counts().turned_away(); }); }},
+              {"scrapes", "metrics_scrapes_total", "Pages that were made.", &scrapes_},
+              {"refused", &refused_},
+              {"", "metrics_refused_total", "Requests that were answered with an error.",
+               [this] { return refused_ + sum([](const http::Server& one) { return one.counts().malformed; }); }},
+              {"lastBytes", &last_bytes_},
+              {"flowsLive", [this] { return counts_.live(); }},
+              {"flowsShown", "metrics_flows_shown", "Flows whose TCP figures are shown.",
+               [this] { return samples_.shown(); }},
+              {"", "metrics_flows_kept", "Flows of which a sample is kept.", [this] { return samples_.kept(); }},
+              {"samplesLeftOut", "metrics_samples_left_out_total", "Samples of flows that are not shown, see maxFlows.",
+               [this] { return samples_.left_out(); }},
+          }) {
     build_ =
         host.gauge("build_info", "1, with the version of the daemon.", {{"version", std::string(host.core_version())}});
     build_.set(1);
-    scrapes_metric_ = host.counter("metrics_scrapes_total", "Pages that were made.");
-    refused_metric_ = host.counter("metrics_refused_total", "Requests that were answered with an error.");
-    over_cap_metric_ =
-        host.counter("metrics_connections_over_cap_total", "Connections answered 503 because there were too many.");
-    left_out_metric_ = host.counter("metrics_samples_left_out_total", "Samples of flows that are not shown, see maxFlows.");
-    shown_metric_ = host.gauge("metrics_flows_shown", "Flows whose TCP figures are shown.");
-    kept_metric_ = host.gauge("metrics_flows_kept", "Flows of which a sample is kept.");
     duration_metric_ =
         host.histogram("metrics_scrape_seconds", "Time that a page took to make.", seconds_bounds, {}, "seconds");
     size_metric_ = host.histogram("metrics_scrape_bytes", "Size of a page before gzip.", size_bounds, {}, "bytes");
@@ -78,7 +89,7 @@ Result<void> Metrics::stop(Deadline deadline) {
     if (!loop_.drain(deadline, [this] { return sum([](const http::Server& one) { return one.connections(); }) > 0; }))
         host().warning("connections were cut at the stop");
     for (http::Server& server : servers_) server.close();
-    publish();
+    counters_.publish();
     return {};
 }
 
@@ -105,7 +116,7 @@ http::Response Metrics::answer(const http::Request& request, const Selection& se
 
 http::Response Metrics::scrape(const http::Request& request, const Selection& selection) {
     const auto begin = std::chrono::steady_clock::now();
-    publish();
+    counters_.publish();
     const Format format = format_of(request.accept);
     Page page(format, last_bytes_ + last_bytes_ / 16);
     collect(selection, page);
@@ -135,7 +146,7 @@ void Metrics::collect(const Selection& selection, Page& page) {
 }
 
 void Metrics::each_second() {
-    publish();
+    counters_.publish();
     http::Counts counts;
     counts.over_cap = sum([](const http::Server& one) { return one.counts().over_cap; });
     counts.starved = sum([](const http::Server& one) { return one.counts().starved; });
@@ -149,17 +160,6 @@ std::uint64_t Metrics::sum(Of of) const {
     return all;
 }
 
-void Metrics::publish() {
-    scrapes_metric_.set_total(static_cast<double>(scrapes_));
-    const auto malformed = sum([](const http::Server& one) { return one.counts().malformed; });
-    refused_metric_.set_total(static_cast<double>(refused_ + malformed));
-    over_cap_metric_.set_total(
-        static_cast<double>(sum([](const http::Server& one) { return one.counts().turned_away(); })));
-    left_out_metric_.set_total(static_cast<double>(samples_.left_out()));
-    shown_metric_.set(static_cast<double>(samples_.shown()));
-    kept_metric_.set(static_cast<double>(samples_.kept()));
-}
-
 void Metrics::status(json::Writer& object) const {
     std::vector<std::string> addresses;
     for (const Listener& listener : options_.listeners()) addresses.push_back(listener.endpoint.to_string());
@@ -168,11 +168,7 @@ void Metrics::status(json::Writer& object) const {
     for (const std::string& address : addresses) object.value(address);
     object.end();
     object.member("token", entrance_.has_token());
-    object.member("connections", sum([](const http::Server& one) { return one.connections(); }));
-    object.member("overCap", sum([](const http::Server& one) { return one.counts().turned_away(); }));
-    object.member("scrapes", scrapes_).member("refused", refused_).member("lastBytes", last_bytes_);
-    object.member("flowsLive", counts_.live());
-    object.member("flowsShown", samples_.shown()).member("samplesLeftOut", samples_.left_out());
+    counters_.status(object);
 }
 
 }  // namespace flowd::metrics

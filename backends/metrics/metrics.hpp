@@ -15,6 +15,7 @@
 #include "backends/metrics/options.hpp"
 #include "backends/metrics/tag_labels.hpp"
 #include "flowd/asio.hpp"
+#include "flowd/counters.hpp"
 #include "flowd/module.hpp"
 #include "lib/http/entrance.hpp"
 #include "lib/http/server.hpp"
@@ -47,7 +48,6 @@ class Metrics final : public Backend {
     [[nodiscard]] http::Response scrape(const http::Request& request, const Selection& selection);
     void collect(const Selection& selection, Page& page);
     void each_second();
-    void publish();
     template <typename Of>
     [[nodiscard]] std::uint64_t sum(Of of) const;
 
@@ -62,9 +62,9 @@ class Metrics final : public Backend {
 
     std::uint64_t scrapes_ = 0, refused_ = 0, last_bytes_ = 0;
 
-    Gauge build_, shown_metric_, kept_metric_;
-    Counter scrapes_metric_, refused_metric_, left_out_metric_, over_cap_metric_;
+    Gauge build_;
     Histogram duration_metric_, size_metric_;
+    Counters counters_;
     Timer second_;
 };
 
