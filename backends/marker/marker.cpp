@@ -47,7 +47,7 @@ Result<void> Marker::start() {
     auto second = host().every(std::chrono::seconds(1), [this] {
         if (!marking_) return;
         marking_->table().renew_catch_all();
-        series_->publish(*marking_);
+        series_->publish();
     });
     if (!second) return std::move(second).error();
     second_timer_ = *std::move(second);
@@ -104,9 +104,7 @@ Result<void> Marker::watch() {
 }
 
 void Marker::publish() {
-    auto fresh = std::make_unique<Series>(host());
-    fresh->publish(*marking_);
-    series_ = std::move(fresh);  // not before, so that no series is without a holder
+    series_ = std::make_unique<Series>(host(), *marking_);  // the new one first, so that no series is without a holder
 }
 
 Result<void> Marker::share_socket_tags() {
@@ -139,7 +137,7 @@ Result<void> Marker::reconfigure(Options options) {
     }
     options_ = std::move(options);
     said_full_ = false;
-    series_->publish(**fresh);  // what it has counted since the last second
+    series_->publish();  // what it has counted since the last second
     publish();
     tell_interfaces();
     return share_socket_tags();
@@ -152,7 +150,7 @@ Result<void> Marker::stop(Deadline) {
     catch_all_timer_.reset();
     adopted_timer_.reset();
     second_timer_.reset();
-    if (marking_ && series_) series_->publish(*marking_);
+    if (marking_ && series_) series_->publish();
     marking_.reset();
     pins_.reset();
     return {};

@@ -1,44 +1,52 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "backends/marker/series.hpp"
 
-#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "backends/marker/tag_table.hpp"
 
 namespace flowd::marker {
 
-Series::Series(Host& host)
+Series::Series(const Host& host, const Marking& marking)
     : host_(host),
-      flows_(host.gauge("marker_flows", "Flows in the kernel's table.")),
-      adopted_(host.gauge("marker_adopted_flows", "Of these: taken over from a predecessor and not announced again.")),
-      capacity_(host.gauge("marker_flows_limit", "Flows that the kernel's table takes (maxFlows).")) {
-    for (std::size_t i = 0; i < skipped_.size(); ++i)
-        skipped_[i] = host.counter("marker_skipped_flows_total", "Flows that were not put into the table.",
-                                   {{"reason", TagTable::reasons[i].name}});
+      marking_(marking),
+      counters_(host,
+                {
+                    {"flows", "marker_flows", "Flows in the kernel's table.", [this] { return marking_.table().size(); }},
+                    {"maxFlows", "marker_flows_limit", "Flows that the kernel's table takes (maxFlows).",
+                     [this] { return marking_.table().capacity(); }},
+                    {"adopted", "marker_adopted_flows", "Of these: taken over from a predecessor and not announced again.",
+                     [this] { return marking_.table().adopted(); }},
+                    {"skippedFlows", "marker_skipped_flows_total", "Flows that were not put into the table.",
+                     Counters::Source("reason",
+                                      [this](const Counters::Visit& visit) {
+                                          for (const auto& reason : TagTable::reasons)
+                                              visit(reason.name, marking_.table().skipped().*reason.flows);
+                                      })},
+                }) {
+    publish();
 }
 
-void Series::publish(const Marking& marking) {
-    const TagTable& table = marking.table();
-    flows_.set(table.size());
-    adopted_.set(static_cast<double>(table.adopted()));
-    capacity_.set(table.capacity());
-    for (std::size_t i = 0; i < skipped_.size(); ++i)
-        skipped_[i].set_total(static_cast<double>(table.skipped().*TagTable::reasons[i].flows));
-    publish_packets(marking);
-}
-
-void Series::publish_packets(const Marking& marking) {
-    std::map<Interface, std::vector<Counter>> present;
-    for (const auto& state : marking.attachments().states()) {
+void Series::publish() {
+    counters_.publish();
+    std::map<Interface, std::unique_ptr<Counters>> present;
+    for (const auto& state : marking_.attachments().states()) {
         const Interface interface(state.link.index, state.link.name);
-        const auto known = packets_.find(interface);
-        auto& counters = present[interface];
-        if (known != packets_.end()) counters = std::move(known->second);
-        for (auto outcome = static_cast<std::uint32_t>(counters.size()); outcome < MARKER_OUTCOMES; ++outcome)
-            counters.push_back(host_.counter("marker_packets_total", "Packets that left, by what became of them.",
-                                             {{"interface", state.link.name}, {"outcome", outcome_name(outcome)}}));
-        const auto outcomes = marking.program().outcomes(state.link.index);
-        if (!outcomes) continue;
-        for (std::size_t outcome = 0; outcome < counters.size(); ++outcome)
-            counters[outcome].set_total(static_cast<double>((*outcomes)[outcome]));
+        auto& counters = present[interface] = std::move(packets_[interface]);
+        if (counters == nullptr)
+            counters = std::make_unique<Counters>(
+                host_,
+                std::vector<Counters::Row>{{"", "marker_packets_total", "Packets that left, by what became of them.",
+                                            Counters::Source("outcome",
+                                                             [this, index = interface.first](const Counters::Visit& visit) {
+                                                                 const auto outcomes = marking_.program().outcomes(index);
+                                                                 for (std::uint32_t outcome = 0;
+                                                                      outcomes && outcome < MARKER_OUTCOMES; ++outcome)
+                                                                     visit(outcome_name(outcome), (*outcomes)[outcome]);
+                                                             })}},
+                Labels{{"interface", interface.second}});
+        counters->publish();
     }
     packets_ = std::move(present);
 }

@@ -43,16 +43,6 @@ void write_packets(json::Writer& object, const Result<Outcomes>& outcomes) {
     object.end();
 }
 
-void write_table(json::Writer& object, const TagTable& table) {
-    object.member("flows", table.size());
-    object.member("maxFlows", table.capacity());
-    object.member("adopted", std::uint64_t{table.adopted()});
-    object.key("skippedFlows").object();
-    for (const TagTable::Reason& reason : TagTable::reasons) object.member(reason.name, table.skipped().*reason.flows);
-    object.end();
-    if (!table.last_error().empty()) object.member("lastError", table.last_error());
-}
-
 }  // namespace
 
 std::string Marker::summary() const {
@@ -74,7 +64,8 @@ void Marker::status(json::Writer& object) const {
     object.member("socketTags", table.reads_sockets());
     object.member("mode", table.observes() ? "observe" : "mark");
     write_catch_all(object, table);
-    write_table(object, table);
+    if (series_) series_->status(object);
+    if (!table.last_error().empty()) object.member("lastError", table.last_error());
     write_packets(object, marking_->totals());
     object.key("interfaces").array();
     for (const auto& state : marking_->attachments().states()) {
