@@ -225,25 +225,6 @@ Result<void> NamedPipe::watch(Reader& reader) {
     return {};
 }
 
-Result<void> NamedPipe::reconfigure(Options options) {
-    if (options.pipe_path != options_.pipe_path) {
-        auto reader = open(options.pipe_path);
-        if (!reader) return std::move(reader).error();
-        readers_.push_front(std::move(*reader));
-        if (auto watched = watch(*readers_.front()); !watched) {
-            readers_.pop_front();
-            return std::move(watched).error();
-        }
-        bool all = true;
-        for (std::size_t i = 1; i < readers_.size(); ++i) all = empty(*readers_[i], soon()) && all;
-        if (all) readers_.resize(1);  // else what they hold is announced first
-        host().descriptors().forget(resource_);
-        resource_ = resource_of(options.pipe_path);
-    }
-    options_ = std::move(options);
-    return {};
-}
-
 void NamedPipe::on_readable(Reader& reader) {
     for (int i = 0; i < reads_per_turn && !outbox_.full(); ++i)
         if (!read_once(reader)) return;
@@ -370,6 +351,25 @@ std::uint64_t NamedPipe::unread(Reader& reader) {
         left -= static_cast<int>(got);
     }
     return lines;
+}
+
+Result<void> NamedPipe::reconfigure(Options options) {
+    if (options.pipe_path != options_.pipe_path) {
+        auto reader = open(options.pipe_path);
+        if (!reader) return std::move(reader).error();
+        readers_.push_front(std::move(*reader));
+        if (auto watched = watch(*readers_.front()); !watched) {
+            readers_.pop_front();
+            return std::move(watched).error();
+        }
+        bool all = true;
+        for (std::size_t i = 1; i < readers_.size(); ++i) all = empty(*readers_[i], soon()) && all;
+        if (all) readers_.resize(1);  // else what they hold is announced first
+        host().descriptors().forget(resource_);
+        resource_ = resource_of(options.pipe_path);
+    }
+    options_ = std::move(options);
+    return {};
 }
 
 Result<void> NamedPipe::stop(Deadline deadline) {
