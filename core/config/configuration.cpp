@@ -382,6 +382,7 @@ LoadedConfiguration finish(std::optional<Source> source, Problems problems, cons
     loaded.problems = std::move(problems);
     if (source) {
         Configuration configuration = Loader(context, loaded.problems).load(std::move(source->root), source->public_files);
+        configuration.files = std::move(source->files);
         if (!loaded.problems.has_errors()) loaded.configuration = std::move(configuration);
     }
     loaded.problems.sort();
@@ -399,7 +400,7 @@ LoadedConfiguration load_configuration(const std::filesystem::path& file, const 
 LoadedConfiguration parse_configuration(std::string_view text, const std::string& name, const LoadContext& context) {
     Problems problems;
     std::optional<Source> source;
-    if (auto root = read_yaml(text, name, problems)) source = Source{std::move(*root), {}};
+    if (auto root = read_yaml(text, name, problems)) source = Source{std::move(*root), {}, {}};
     return finish(std::move(source), std::move(problems), context);
 }
 

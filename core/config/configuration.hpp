@@ -18,6 +18,7 @@
 #include "core/config/option.hpp"
 #include "core/config/problem.hpp"
 #include "core/config/registry.hpp"
+#include "core/config/source.hpp"
 #include "core/config/value_tree.hpp"
 
 namespace flowd::core {
@@ -56,6 +57,7 @@ class InstanceConfig {
 struct Configuration {
     Globals globals;
     std::vector<InstanceConfig> instances;  ///< plugins, backends, enrichers; within each as written
+    std::vector<SourceFile> files;          ///< that it was read from
     ValueTree global_values;                ///< by global_options()
     ValueTree enricher_values;              ///< by enricher_section_options()
 

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <functional>
 
 #include "flowd/unique_fd.hpp"
 
@@ -88,15 +89,33 @@ std::vector<fs::path> drop_ins(const fs::path& directory, Problems& problems) {
     return files;
 }
 
+std::vector<fs::path> all_files(const fs::path& file, Problems& problems) {
+    std::vector<fs::path> files{file};
+    for (fs::path& drop_in : drop_ins(file.parent_path() / "conf.d", problems)) files.push_back(std::move(drop_in));
+    return files;
+}
+
+std::size_t digest_of(std::string_view text) {
+    return std::hash<std::string_view>()(text);
+}
+
 }  // namespace
+
+std::vector<SourceFile> files_of_source(const fs::path& file) {
+    Problems ignored;
+    std::vector<SourceFile> files;
+    for (const fs::path& path : all_files(file, ignored)) {
+        bool is_public = false;
+        if (const auto text = read_file(path, is_public)) files.push_back({path.string(), digest_of(*text)});
+    }
+    return files;
+}
 
 std::optional<Source> read_source(const fs::path& file, const Binder::Trust& trust, Problems& problems) {
     Source source;
     bool good = true;
     bool first = true;
-    std::vector<fs::path> files{file};
-    for (fs::path& drop_in : drop_ins(file.parent_path() / "conf.d", problems)) files.push_back(std::move(drop_in));
-    for (const fs::path& path : files) {
+    for (const fs::path& path : all_files(file, problems)) {
         fs::path real = path;
         if (trust) {
             auto trusted = trust(path);
@@ -117,6 +136,7 @@ std::optional<Source> read_source(const fs::path& file, const Binder::Trust& tru
             continue;
         }
         if (is_public) source.public_files.insert(path.string());
+        source.files.push_back({path.string(), digest_of(*text)});
         auto root = read_yaml(*text, path.string(), problems);
         if (!root) {
             good = false;

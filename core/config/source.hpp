@@ -13,8 +13,14 @@
 
 namespace flowd::core {
 
+struct SourceFile {
+    std::string path;
+    std::size_t digest = 0;  ///< of its text; compared within one process only
+};
+
 struct Source {
     YamlNode root;
+    std::vector<SourceFile> files;
     std::set<std::string> public_files;  ///< files that everybody may read
 };
 
@@ -22,5 +28,8 @@ struct Source {
 /// cannot be read, is not trusted or is no YAML: all such problems are added first.
 [[nodiscard]] std::optional<Source> read_source(const std::filesystem::path& file, const Binder::Trust& trust,
                                                 Problems& problems);
+
+/// The same files as they are now, without judging them; one that cannot be read is left out.
+[[nodiscard]] std::vector<SourceFile> files_of_source(const std::filesystem::path& file);
 
 }  // namespace flowd::core

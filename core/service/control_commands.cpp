@@ -94,7 +94,7 @@ void ControlCommands::handle(const control::Arguments& arguments, const control:
 }
 
 void ControlCommands::ask_instances(std::uint32_t question, const std::function<bool(const Offered&)>& can, const Ask& ask,
-                                    std::function<void()> finish) {
+                                    std::function<void()> finish, const std::function<void(std::shared_ptr<void>)>& also) {
     const auto answered = std::make_shared<std::atomic<bool>>(false);
     const auto once = [answered, finish = std::move(finish)] {
         if (!answered->exchange(true)) finish();
@@ -103,6 +103,7 @@ void ControlCommands::ask_instances(std::uint32_t question, const std::function<
         // Lives in the jobs; whatever becomes of them, its end wakes the main loop.
         const auto pending =
             std::make_shared<Pending>([defer = surroundings_.defer, once] { defer(std::chrono::milliseconds(0), once); });
+        if (also) also(pending);
         for (const auto& instance : surroundings_.supervisor.instances()) {
             const auto offered = instance->offered();
             if (offered == nullptr || !can(*offered)) continue;
@@ -135,10 +136,28 @@ void ControlCommands::status(control::Responder respond) {
         });
 }
 
+namespace {
+
+Finding failure_of(const Instance& instance) {
+    const InstanceStatus status = instance.status();
+    return {instance.config()->required ? FLOWD_LEVEL_ERROR : FLOWD_LEVEL_WARNING,
+            "daemon-instance-failed",
+            instance.name(),
+            status.last_error.empty() ? "it failed" : status.last_error,
+            "an instance that runs",
+            "correct the cause, then flowd-cpp reload",
+            status.since_ns};
+}
+
+}  // namespace
+
 void ControlCommands::ask_findings(std::function<void()> finish) {
-    std::vector<std::string> names;
-    for (const auto& instance : surroundings_.supervisor.instances()) names.push_back(instance->name());
     FindingsBoard& board = surroundings_.services.findings;
+    std::vector<std::string> names{OwnFindings::instance};
+    for (const auto& instance : surroundings_.supervisor.instances()) {
+        names.push_back(instance->name());
+        if (instance->state() == InstanceState::failed) board.set(instance->name(), {failure_of(*instance)});
+    }
     board.keep_only(names);
     const auto ask = [&board](Instance& instance, const Offered& offered, flowd_instance* module) {
         FindingSink sink;
@@ -146,7 +165,12 @@ void ControlCommands::ask_findings(std::function<void()> finish) {
         if (result == FLOWD_OK) board.set(instance.name(), std::move(sink.findings()));
     };
     ask_instances(
-        question_findings, [](const Offered& offered) { return offered.findings != nullptr; }, ask, std::move(finish));
+        question_findings, [](const Offered& offered) { return offered.findings != nullptr; }, ask, std::move(finish),
+        [&](std::shared_ptr<void> pending) {
+            surroundings_.aside([&board, &own = surroundings_.own_findings, pending = std::move(pending)] {
+                board.set(OwnFindings::instance, own.look());
+            });
+        });
 }
 
 void ControlCommands::findings(control::Responder respond) {

@@ -18,6 +18,7 @@
 #include <string>
 
 #include "core/control/server.hpp"
+#include "core/service/own_findings.hpp"
 #include "core/service/supervisor.hpp"
 
 namespace flowd::core {
@@ -43,6 +44,7 @@ class ControlCommands {
         std::function<void(std::chrono::milliseconds, std::function<void()>)> defer;
         /// Runs on another thread what would keep the main thread for long.
         std::function<void(std::function<void()>)> aside;
+        OwnFindings& own_findings;  ///< asked there
     };
     explicit ControlCommands(Surroundings surroundings) : surroundings_(std::move(surroundings)) {}
 
@@ -56,8 +58,9 @@ class ControlCommands {
   private:
     using Ask = std::function<void(Instance&, const Offered&, flowd_instance*)>;
     /// Runs `ask` on the thread of each instance that `can`; then, or when the time is over, `finish` on the main thread.
+    /// `also` may keep what it is given for as long as it has to be waited for as well.
     void ask_instances(std::uint32_t question, const std::function<bool(const Offered&)>& can, const Ask& ask,
-                       std::function<void()> finish);
+                       std::function<void()> finish, const std::function<void(std::shared_ptr<void>)>& also = {});
     void ask_findings(std::function<void()> finish);
     void findings(control::Responder respond);
     void explain(const control::Arguments& arguments, control::Responder respond);

@@ -132,6 +132,7 @@ class Daemon::Implementation {
     std::optional<PidFile> pid_file_;
     std::unique_ptr<Supervisor> supervisor_;
     std::unique_ptr<Sampling> sampling_;
+    std::unique_ptr<OwnFindings> own_findings_;
     std::unique_ptr<ControlCommands> commands_;
     std::unique_ptr<control::Server> server_;
     Loop::Id server_watch_ = 0;
@@ -174,6 +175,7 @@ ExitCode Daemon::Implementation::run() {
     registries_.use(installation_.registry());
     if (!loaded.configuration) return exit_code_of(loaded.problems);
     globals_ = loaded.configuration->globals;
+    const std::vector<SourceFile> files = std::move(loaded.configuration->files);
     if (auto ready = set_up(); !ready) {
         logger_->error("{}", ready.error().message);
         if (!ready.error().hint.empty()) logger_->error("hint: {}", ready.error().hint);
@@ -184,6 +186,7 @@ ExitCode Daemon::Implementation::run() {
     starting_ = false;
     if (started != ExitCode::ok) return shut_down(stop_signals_ > 0 ? ExitCode::ok : started);
     apply(globals_);
+    own_findings_->set_in_force(files);
     status_.state = "running";
     logger_->info("flowd-cpp {} runs: {}", version(), summary());
     notifier_.ready(summary());
@@ -267,6 +270,9 @@ Result<void> Daemon::Implementation::set_up() {
         settings_of(globals_));
     sampling_ = std::make_unique<Sampling>(*bus_, *supervisor_, *loop_,
                                            [this](std::function<void()> job) { upkeep_->post(std::move(job)); });
+    own_findings_ = std::make_unique<OwnFindings>(OwnFindings::Surroundings{
+        [this] { return bus_->counters(); }, [this] { return files_of_source(options_.conf); },
+        [this] { return installation_.modules().changed_files(); }, is_clock_synchronised, steady_ns});
     commands_ = std::make_unique<ControlCommands>(ControlCommands::Surroundings{
         *supervisor_, services, [this] { return status_; },
         [this](control::Responder respond) {
@@ -274,7 +280,7 @@ Result<void> Daemon::Implementation::set_up() {
             reload_wanted_ = true;
         },
         [this](std::chrono::milliseconds delay, std::function<void()> callback) { defer(delay, std::move(callback)); },
-        [this](std::function<void()> job) { worker_->post(std::move(job)); }});
+        [this](std::function<void()> job) { worker_->post(std::move(job)); }, *own_findings_});
     if (auto control = open_control(); !control) return control;
     tick_bus();
     (void)loop_->timer(first_look, look_period, [this] { commands_->look_for_findings(); });
@@ -452,6 +458,7 @@ std::string Daemon::Implementation::do_reload() {
         return outcome.error.empty() ? std::string("an instance failed") : outcome.error;
     }
     apply(next);
+    own_findings_->set_in_force(std::move(loaded.configuration->files));
     logger_->info("reloaded: {} kept, {} reconfigured, {} replaced, {} added, {} removed", outcome.kept,
                   outcome.reconfigured, outcome.replaced, outcome.added, outcome.removed);
     return {};

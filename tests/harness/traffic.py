@@ -53,6 +53,12 @@ class UdpServer:
     def close(self):
         self.socket.close()
 
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
 
 def tcp_client(host, peer, port):
     sock = host.call(socket.create_connection, (peer.address6, port), 10)

@@ -23,7 +23,8 @@ def firefly(collector):
 
 
 def findings(daemon):
-    return {(one["id"], one["subject"]): one for one in daemon.cli("findings")}
+    """Without the clock of this machine, which is as it is."""
+    return {(one["id"], one["subject"]): one for one in daemon.cli("findings") if one["id"] != "daemon-clock-not-synchronised"}
 
 
 def appears(daemon, identity, subject, severity):
@@ -104,3 +105,38 @@ def test_findings_are_in_status_and_metrics_too(lab, source):
             assert "marker-no-interface" in [one["id"] for one in daemon.cli("status")["findings"]]
         else:
             assert "marker-no-interface" in [one["labels"].get("id") for one in daemon.cli("metrics") if one["name"] == "findings"]
+
+
+def test_a_configuration_that_was_edited_and_not_loaded(lab):
+    with Daemon("plugins: {api: {}}\nbackends: {metrics: {}}\n", lab.a) as daemon:
+        assert findings(daemon) == {}
+        text = daemon.conf.read_text()
+        daemon.conf.write_text(text + "stopTimeout: 7s\n")
+        assert appears(daemon, "daemon-configuration-changed", str(daemon.conf), "warning")["instance"] == "daemon"
+        daemon.conf.write_text(text)
+        assert findings(daemon) == {}, "what is on disk is what runs"
+        drop_in = daemon.directory / "conf.d" / "more.yaml"
+        drop_in.parent.mkdir()
+        drop_in.write_text("stopTimeout: 7s\n")
+        appears(daemon, "daemon-configuration-changed", str(drop_in), "warning")
+        daemon.reload(text)
+        assert findings(daemon) == {}
+
+
+def test_an_optional_instance_that_failed(lab):
+    with traffic.UdpServer(lab.a, 10514), Daemon(
+            f"plugins:\n  api: {{}}\n  fireflyp: {{bindAddress: \"{lab.a.address6}\", allow: [\"::/0\"], required: false}}\n"
+            "backends: {metrics: {}}\n", lab.a) as daemon:
+        one = appears(daemon, "daemon-instance-failed", "plugin fireflyp", "warning")
+        assert one["instance"] == "plugin fireflyp"
+        assert "10514" in one["found"]
+
+
+def test_a_limit_of_flows_that_is_reached(lab):
+    with Daemon("flows: {maxLive: 1}\nplugins: {fireflyp: {}}\nbackends: {metrics: {}}\n", lab.a) as daemon:
+        announcer = traffic.Announcer(lab.a)
+        with traffic.udp_client(lab.a, lab.b, 1094) as one, traffic.udp_client(lab.a, lab.b, 1095) as two:
+            for sock in (one, two):
+                announcer.announce("start", sock, 2, 16, traffic.now())
+            assert "flows.max" in appears(daemon, "daemon-flow-limit-reached", "plugin fireflyp", "warning")["found"]
+        announcer.close()

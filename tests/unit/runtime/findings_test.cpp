@@ -31,6 +31,10 @@ struct FindingsTest : Rig {
     }
     ~FindingsTest() override { std::filesystem::remove_all(folder_); }
 
+    OwnFindings own_{{[] { return BusCounters(); }, [] { return std::vector<SourceFile>(); },
+                      [] { return std::vector<std::filesystem::path>(); }, [] { return true; },
+                      [] { return std::int64_t{1}; }}};
+
     /// Through a control socket, as a user does.
     control::Reply ask(const control::Arguments& words) {
         ControlCommands commands({supervisor(), services_, [] { return DaemonStatus(); }, [](const control::Responder&) {},
@@ -40,7 +44,7 @@ struct FindingsTest : Rig {
                                           (void)loop_->timer(delay, {}, callback);
                                       });
                                   },
-                                  [](const std::function<void()>& job) { job(); }});
+                                  [](const std::function<void()>& job) { job(); }, own_});
         control::ServerOptions options;
         options.path = folder_ + "/control";
         auto server = control::Server::listen(options, [&](const auto& arguments, const auto& peer, auto respond) {
