@@ -37,8 +37,7 @@ struct Remains {
     [[nodiscard]] std::uint64_t total() const;
 };
 
-struct BusState;
-struct QueueCore;
+class DeliveryQueue;
 
 /// Made by Bus::add_backend. depth() and name() may be called from any thread, the rest belongs to one, the backend's.
 class BackendQueue {
@@ -60,14 +59,14 @@ class BackendQueue {
     [[nodiscard]] std::size_t depth() const;  ///< events waiting; what was taken last is not
     [[nodiscard]] const std::string& name() const;
 
-    explicit BackendQueue(std::shared_ptr<QueueCore> core);  ///< for Bus
+    explicit BackendQueue(std::shared_ptr<DeliveryQueue> queue);  ///< for Bus
     ~BackendQueue();
     BackendQueue(const BackendQueue&) = delete;
     BackendQueue& operator=(const BackendQueue&) = delete;
 
   private:
     friend class Bus;
-    std::shared_ptr<QueueCore> core_;
+    std::shared_ptr<DeliveryQueue> queue_;
 };
 
 }  // namespace flowd::core

@@ -68,6 +68,8 @@ struct BackendOptions {
     std::function<void()> wake = nullptr;
 };
 
+class Delivery;
+
 class Bus {
   public:
     static constexpr std::size_t max_announcers = 64;
@@ -135,7 +137,9 @@ class Bus {
     [[nodiscard]] BusCounters counters() const;
 
   private:
-    std::shared_ptr<BusState> state_;
+    struct Parts;
+    [[nodiscard]] std::shared_ptr<Delivery> delivery() const;
+    std::shared_ptr<Parts> parts_;
 };
 
 }  // namespace flowd::core

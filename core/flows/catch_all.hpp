@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// core/flows/catch_all.hpp: the catch-all: one tag for everything that has no flow of its own. It is a state, not a flow:
-// backends that accept it are told the one in force when they take, so it needs no place in a queue and cannot be lost.
+// core/flows/catch_all.hpp: the catch-all: one tag for everything that has no flow of its own. It is a state, not a
+// flow: backends that accept it are told the one in force when they take, so it needs no place in a queue and cannot be
+// lost.
 //
 // Invariants:
-// - Each announcer has at most one. In force is that of the highest precedence, among equals the one that was set first.
-// - The version rises with each change of what is in force, and only then: who has told a backend a version owes it nothing
-//   until the version is another one.
+// - Each announcer has at most one. In force is that of the highest precedence, among equals the one that was set
+//   first.
+// - The version rises with each change of what is in force, and only then: who has told a backend a version owes it
+//   nothing until the version is another one.
 // - The lock is this class's own; nothing is called with it held.
 #pragma once
 

@@ -3,18 +3,20 @@
 
 #include <algorithm>
 #include <bit>
-#include <new>
+#include <limits>
+#include <utility>
 
-#include "core/flows/bus_state.hpp"
+#include "core/flows/delivery.hpp"
 
 namespace flowd::core {
 namespace {
 
 constexpr std::size_t spare_chunks = 4;
+constexpr std::uint64_t all_walks = std::numeric_limits<std::uint64_t>::max();
 
 }  // namespace
 
-void Chunk::clear() {
+void DeliveryQueue::Chunk::clear() {
     for (std::size_t i = 0; i < count; ++i) {
         texts[i].reset();
         payloads[i].reset();
@@ -23,41 +25,196 @@ void Chunk::clear() {
     bytes = 0;
 }
 
-QueueCore::QueueCore(BackendOptions options, unsigned slot_index, std::shared_ptr<BusState> owner, std::int64_t now)
-    : name(std::move(options.name)),
-      accepts(options.accepts),
-      slot(slot_index),
-      bus(std::move(owner)),
-      progress_ns(now),
+DeliveryQueue::DeliveryQueue(BackendOptions options, unsigned slot, std::shared_ptr<Delivery> delivery, std::int64_t now)
+    : name_(std::move(options.name)),
+      accepts_(options.accepts),
+      slot_(slot),
+      delivery_(std::move(delivery)),
+      limits_(options.limits),
+      progress_ns_(now),
       wake_(std::move(options.wake)) {
-    set(options.limits);
-}
-
-void QueueCore::set(const QueueLimits& wanted) {
-    limits = wanted;
-    limits.events = std::max<std::size_t>(limits.events, 1);
+    limits_.events = std::max<std::size_t>(limits_.events, 1);
 }
 
 /// One by one: a long list must not end by recursion.
-void drop(std::unique_ptr<Chunk> list) {
+void DeliveryQueue::drop(std::unique_ptr<Chunk> list) {
     while (list) list = std::move(list->next);
 }
 
-QueueCore::~QueueCore() {
-    drop(std::move(head));
+DeliveryQueue::~DeliveryQueue() {
+    drop(std::move(head_));
 }
 
-Remains QueueCore::clear(Notices& notices) {
+std::size_t DeliveryQueue::depth() const {
+    const std::lock_guard lock(mutex_);
+    return used_;
+}
+
+BackendCounters DeliveryQueue::counters() const {
+    BackendCounters out;
+    {
+        const std::lock_guard lock(mutex_);
+        out = counts_;
+        out.depth = used_;
+        out.bytes = bytes_;
+        out.behind = behind_;
+        out.capacity = limits_.events;
+    }
+    const auto copy = [](auto& to, const auto& from) { std::copy(from.begin(), from.end(), to.begin()); };
+    out.name = name_;
+    copy(out.delivered, delivered_);
+    copy(out.latency, latency_);
+    out.latency_sum_us = latency_sum_us_;
+    out.refused = refused_;
+    out.failed = failed_;
+    return out;
+}
+
+DeliveryQueue::Room DeliveryQueue::open(std::size_t bytes, std::uint32_t announcer, std::int64_t now) {
+    std::unique_lock lock(mutex_);
+    const bool fits = has_room(bytes);
+    if (!fits && !behind_ && (!patient_ || is_stalled(now))) fall_behind();
+    if (behind_) return Room::behind;
+    if (!fits) {
+        ++counts_.refused_full;
+        waiting_ |= std::uint64_t{1} << announcer;
+        return Room::no;
+    }
+    const bool is_full = !tail_ || tail_->count == tail_->events.size();
+    if (is_full && spare_.empty()) spare_.push_back(std::unique_ptr<Chunk>(new Chunk));
+    lock.release();
+    return Room::yes;
+}
+
+bool DeliveryQueue::push(const Outgoing& event, std::int64_t now) {
+    append(event, 0, now);
+    return disarm();
+}
+
+DeliveryQueue::Pushed DeliveryQueue::push_due(const Outgoing& event, std::uint32_t more_flags, std::int64_t now) {
+    const std::lock_guard lock(mutex_);
+    if (behind_ || !has_room(event.bytes())) return Pushed::no;
+    if (more_flags & FLOWD_RESYNC) ++counts_.resynced;
+    append(event, more_flags, now);
+    return disarm() ? Pushed::wake : Pushed::yes;
+}
+
+bool DeliveryQueue::push_ongoing(const Outgoing& event, std::int64_t now) {
+    const std::lock_guard lock(mutex_);
+    if (behind_ || used_ * 4 >= limits_.events * 3 || (bytes_ + event.bytes()) * 4 > limits_.bytes * 3) {
+        ++counts_.shed_ongoing;
+        return false;
+    }
+    append(event, 0, now);
+    return disarm();
+}
+
+void DeliveryQueue::append(const Outgoing& event, std::uint32_t more_flags, std::int64_t now) {
+    if (!tail_ || tail_->count == tail_->events.size()) {
+        std::unique_ptr<Chunk> chunk;
+        if (spare_.empty()) {
+            chunk.reset(new Chunk);  // not make_unique: the events need no zeroes
+        } else {
+            chunk = std::move(spare_.back());
+            spare_.pop_back();
+        }
+        Chunk* const fresh = chunk.get();
+        (tail_ ? tail_->next : head_) = std::move(chunk);
+        tail_ = fresh;
+    }
+    const std::size_t at = tail_->count++;
+    flowd_event& own = tail_->events[at];
+    own = event.event;
+    own.flags |= more_flags;
+    tail_->queued_ns[at] = now;
+    if (!event.texts.empty()) {
+        tail_->texts[at] = event.texts;
+        event.texts.lend_to(own);
+    }
+    if (event.payload) {
+        tail_->payloads[at] = event.payload;
+        event.payload->attach_to(own);
+        tail_->bytes += event.payload->bytes();
+        bytes_ += event.payload->bytes();
+        counts_.bytes_high_water = std::max<std::uint64_t>(counts_.bytes_high_water, bytes_);
+    }
+    ++pushed_;
+    if (used_++ == 0) progress_ns_ = now;
+    counts_.high_water = std::max<std::uint64_t>(counts_.high_water, used_);
+}
+
+bool DeliveryQueue::miss() {
+    const std::lock_guard lock(mutex_);
+    ++counts_.missed;
+    missed_ = true;
+    return disarm();
+}
+
+bool DeliveryQueue::must_be_woken() {
+    const std::lock_guard lock(mutex_);
+    return disarm();
+}
+
+void DeliveryQueue::wake() {
+    const std::lock_guard lock(wake_mutex_);
+    if (wake_) wake_();
+}
+
+void DeliveryQueue::set_limits(const QueueLimits& limits, Notices& notices) {
+    const std::lock_guard lock(mutex_);
+    limits_ = limits;
+    limits_.events = std::max<std::size_t>(limits_.events, 1);
+    if (is_under_half()) tell_room(notices);
+}
+
+std::int64_t DeliveryQueue::watch_stall(std::int64_t now, Notices& notices) {
+    const std::lock_guard lock(mutex_);
+    if (waiting_ == 0) return never_ns;
+    if (!is_stalled(now)) return progress_ns_ + limits_.stall_after_ns;
+    fall_behind();
+    tell_room(notices);
+    return never_ns;
+}
+
+void DeliveryQueue::fall_behind() {
+    patient_ = false;
+    if (behind_) return;
+    behind_ = true;
+    ++counts_.stalls;
+}
+
+void DeliveryQueue::tell_room(Notices& notices) {
+    notices.tell_room(std::exchange(waiting_, 0));
+}
+
+void DeliveryQueue::detach() {
+    attached_ = false;
+    const std::lock_guard lock(wake_mutex_);
+    wake_ = nullptr;
+}
+
+void DeliveryQueue::seal() {
+    sealed_ = true;
+    detach();
+}
+
+void DeliveryQueue::pass_walks(Notices& notices) {
+    const std::lock_guard lock(mutex_);
+    walks_are_over(all_walks, notices);
+    tell_room(notices);
+}
+
+Remains DeliveryQueue::clear(Notices& notices) {
     std::unique_ptr<Chunk> dropped;  // without the lock: whoever announces may wait for it
     {
-        const std::lock_guard lock(mutex);
-        dropped = std::move(head);
-        tail = nullptr;
-        used = 0;
-        bytes = 0;
-        waits.clear();
-        notices.marks = true;
-        notices.announcers |= std::exchange(waiting, 0);
+        const std::lock_guard lock(mutex_);
+        dropped = std::move(head_);
+        tail_ = nullptr;
+        used_ = 0;
+        bytes_ = 0;
+        waits_.clear();
+        notices.look_at_marks();
+        tell_room(notices);
     }
     Remains remains;
     for (const Chunk* chunk = dropped.get(); chunk != nullptr; chunk = chunk->next.get())
@@ -66,297 +223,192 @@ Remains QueueCore::clear(Notices& notices) {
     return remains;
 }
 
-void QueueCore::reserve() {
-    const bool full = !tail || tail->count == tail->events.size();
-    if (full && spare.empty()) spare.push_back(std::unique_ptr<Chunk>(new Chunk));
-}
-
-bool QueueCore::push(const Outgoing& event, std::uint32_t more_flags, std::int64_t now) {
-    if (!tail || tail->count == tail->events.size()) {
-        std::unique_ptr<Chunk> chunk;
-        if (spare.empty()) {
-            chunk.reset(new Chunk);  // not make_unique: the events need no zeroes
-        } else {
-            chunk = std::move(spare.back());
-            spare.pop_back();
-        }
-        Chunk* const fresh = chunk.get();
-        (tail ? tail->next : head) = std::move(chunk);
-        tail = fresh;
+void DeliveryQueue::wait_for(std::uint64_t mark) {
+    const std::lock_guard lock(mutex_);
+    if (closed_ || !(attached_ || sealed_)) return;
+    const Wait wait{mark, pushed_, missed_ ? walks_ + 1 : walking_ ? walks_ : 0, delivery_->catch_all().version()};
+    if (waits_.empty() && is_due(wait)) return;
+    if (!waits_.empty()) {
+        const Wait& last = waits_.back();
+        if (last.place == wait.place && last.walk == wait.walk && last.catch_all == wait.catch_all) return;
     }
-    const std::size_t at = tail->count++;
-    flowd_event& own = tail->events[at];
-    own = event.event;
-    own.flags |= more_flags;
-    tail->queued_ns[at] = now;
-    if (!event.texts.empty()) {
-        tail->texts[at] = event.texts;
-        event.texts.lend_to(own);
+    waits_.push_back(wait);
+}
+
+std::uint64_t DeliveryQueue::first_wait() const {
+    const std::lock_guard lock(mutex_);
+    return waits_.empty() ? std::numeric_limits<std::uint64_t>::max() : waits_.front().mark;
+}
+
+bool DeliveryQueue::is_over() const {
+    const std::lock_guard lock(mutex_);
+    return closed_ || (head_ == nullptr && settled_ == pushed_);
+}
+
+void DeliveryQueue::walks_are_over(std::uint64_t up_to, Notices& notices) {
+    for (Wait& wait : waits_) {
+        if (wait.walk > up_to) break;
+        if (std::exchange(wait.walk, 0) != 0) wait.place = pushed_;
     }
-    if (event.payload) {
-        tail->payloads[at] = event.payload;
-        event.payload->attach_to(own);
-        tail->bytes += event.payload->bytes();
-        bytes += event.payload->bytes();
-        counts.bytes_high_water = std::max<std::uint64_t>(counts.bytes_high_water, bytes);
+    pass_marks(notices);
+}
+
+void DeliveryQueue::pass_marks(Notices& notices) {
+    while (!waits_.empty() && is_due(waits_.front())) {
+        waits_.pop_front();
+        notices.look_at_marks();
     }
-    ++pushed;
-    if (used++ == 0) progress_ns = now;
-    counts.high_water = std::max<std::uint64_t>(counts.high_water, used);
-    return disarm();
 }
 
-void QueueCore::fall_behind() {
-    patient = false;
-    if (behind) return;
-    behind = true;
-    ++counts.stalls;
-}
-
-void QueueCore::wake() {
-    const std::lock_guard lock(wake_mutex_);
-    if (wake_) wake_();
-}
-
-void QueueCore::detach() {
-    attached = false;
-    const std::lock_guard lock(wake_mutex_);
-    wake_ = nullptr;
-}
-
-BackendCounters QueueCore::counters() const {
-    BackendCounters out;
-    {
-        const std::lock_guard lock(mutex);
-        out = counts;
-        out.depth = used;
-        out.bytes = bytes;
-        out.behind = behind;
-        out.capacity = limits.events;
+FlowTable::Walk* DeliveryQueue::walk() {
+    if (!(missed_ || walking_)) return nullptr;
+    const std::lock_guard lock(mutex_);
+    if (!is_under_half()) return nullptr;
+    if (!walking_) {
+        behind_ = false;
+        ++counts_.resyncs;
+        ++walks_;
+        missed_ = false;  // what is missed from here on needs another walk
+        walking_ = true;
+        walk_ = {};
     }
-    const auto copy = [](auto& to, const auto& from) { std::copy(from.begin(), from.end(), to.begin()); };
-    out.name = name;
-    copy(out.delivered, delivered);
-    copy(out.latency, latency);
-    out.latency_sum_us = latency_sum_us;
-    out.refused = refused;
-    out.failed = failed;
-    return out;
+    return &walk_;
 }
 
-std::span<const flowd_event> QueueCore::take() {
-    if (std::exchange(held, false)) return rest;
-    settle(Fate::taken, rest.size());
-    if (closed) return {};
-    if (current) {
-        current->clear();
-        const std::lock_guard lock(mutex);
-        if (spare.size() < spare_chunks) spare.push_back(std::move(current));
-        current.reset();
+void DeliveryQueue::walk_ended(Notices& notices) {
+    const std::lock_guard lock(mutex_);
+    walking_ = false;
+    walks_are_over(walks_, notices);
+}
+
+bool DeliveryQueue::has_half() const {
+    const std::lock_guard lock(mutex_);
+    return is_under_half();
+}
+
+std::span<const flowd_event> DeliveryQueue::take() {
+    if (std::exchange(held_, false)) return rest_;
+    settle(Fate::taken, rest_.size());
+    if (closed_) return {};
+    if (current_) {
+        current_->clear();
+        const std::lock_guard lock(mutex_);
+        if (spare_.size() < spare_chunks) spare_.push_back(std::move(current_));
+        current_.reset();
     }
-    Notices notices(*bus);
-    while (attached) {
-        if (catch_all_version != bus->catch_all.version()) {
+    Notices notices(*delivery_);
+    while (attached_) {
+        if (catch_all_version_ != delivery_->catch_all().version()) {
             const auto told = take_catch_all();
             if (!told.empty()) return offer(told);
         }
-        if (missed || walking) bus->resync(*this, notices);
+        delivery_->resync(*this, notices);
         const bool found = pop(notices);
         notices.fire();
-        if (found) return offer({current->events.data(), current->count});
+        if (found) return offer({current_->events.data(), current_->count});
         // pop() has armed the wake; what was marked before that was not told by it.
-        if (!missed && !walking && catch_all_version == bus->catch_all.version()) return {};
+        if (!missed_ && !walking_ && catch_all_version_ == delivery_->catch_all().version()) return {};
     }
-    if (!sealed || !pop(notices)) return {};
-    return offer({current->events.data(), current->count});
+    if (!sealed_ || !pop(notices)) return {};
+    return offer({current_->events.data(), current_->count});
 }
 
-void QueueCore::settle(Fate fate, std::size_t count) {
-    const auto events = rest.first(std::min(count, rest.size()));
+void DeliveryQueue::settle(Fate fate, std::size_t count) {
+    const auto events = rest_.first(std::min(count, rest_.size()));
     if (events.empty()) return;
     if (fate == Fate::taken)
         count_taken(events);
     else
-        (fate == Fate::refused ? refused : failed).fetch_add(events.size(), std::memory_order_relaxed);
-    rest = rest.subspan(events.size());
+        (fate == Fate::refused ? refused_ : failed_).fetch_add(events.size(), std::memory_order_relaxed);
+    rest_ = rest_.subspan(events.size());
 }
 
-void QueueCore::hold() {
-    held = !rest.empty();
-    Notices notices(*bus);
-    const std::lock_guard lock(mutex);
-    ++counts.held;
-    patient = false;
-    notices.announcers |= std::exchange(waiting, 0);
-    if (current) settled = pushed - used - rest.size();
+void DeliveryQueue::hold() {
+    held_ = !rest_.empty();
+    Notices notices(*delivery_);
+    const std::lock_guard lock(mutex_);
+    ++counts_.held;
+    patient_ = false;
+    tell_room(notices);
+    if (current_) settled_ = pushed_ - used_ - rest_.size();
     pass_marks(notices);
 }
 
-Remains QueueCore::close() {
+Remains DeliveryQueue::close() {
     Remains remains;
-    if (closed) return remains;
-    remains.add(std::exchange(rest, {}));
-    held = false;
-    Notices notices(*bus);
-    if (attached && (missed || walking)) bus->count_owed(*this, remains);
+    if (closed_) return remains;
+    remains.add(std::exchange(rest_, {}));
+    held_ = false;
+    Notices notices(*delivery_);
+    if (attached_ && (missed_ || walking_)) remains.add(delivery_->owed_to(slot_));
     {
-        const std::lock_guard lock(mutex);
-        closed = true;
-        patient = false;
+        const std::lock_guard lock(mutex_);
+        closed_ = true;
+        patient_ = false;
     }
     remains.add(clear(notices));
     return remains;
 }
 
-void Remains::add(std::span<const flowd_event> more) {
-    for (const flowd_event& event : more) ++events[event.kind];
-}
-
-void Remains::add(const Remains& more) {
-    for (std::size_t i = 0; i < events.size(); ++i) events[i] += more.events[i];
-}
-
-std::uint64_t Remains::total() const {
-    std::uint64_t sum = 0;
-    for (const std::uint64_t count : events) sum += count;
-    return sum;
-}
-
-void QueueCore::wait_for(std::uint64_t mark) {
-    const std::lock_guard lock(mutex);
-    if (closed) return;
-    const Wait wait{mark, pushed, missed ? walks + 1 : walking ? walks : 0, bus->catch_all.version()};
-    if (waits.empty() && is_over(wait)) return;
-    if (!waits.empty()) {
-        const Wait& last = waits.back();
-        if (last.place == wait.place && last.walk == wait.walk && last.catch_all == wait.catch_all) return;
-    }
-    waits.push_back(wait);
-}
-
-void QueueCore::walk_ended(Notices& notices) {
-    const std::lock_guard lock(mutex);
-    walking = false;
-    for (Wait& wait : waits) {
-        if (wait.walk > walks) break;
-        if (std::exchange(wait.walk, 0) != 0) wait.place = pushed;
-    }
+bool DeliveryQueue::pop(Notices& notices) {
+    const std::int64_t now = delivery_->steady_ns();
+    const std::lock_guard lock(mutex_);
+    progress_ns_ = now;
+    behind_ = false;
+    settled_ = pushed_ - used_;
+    catch_all_done_ = catch_all_version_;
     pass_marks(notices);
-}
-
-void QueueCore::pass_marks(Notices& notices) {
-    while (!waits.empty() && is_over(waits.front())) {
-        waits.pop_front();
-        notices.marks = true;
-    }
-}
-
-bool QueueCore::pop(Notices& notices) {
-    const std::int64_t now = bus->clock.steady_ns();
-    const std::lock_guard lock(mutex);
-    progress_ns = now;
-    behind = false;
-    settled = pushed - used;
-    catch_all_done = catch_all_version;
-    pass_marks(notices);
-    if (!head) {
-        patient = true;
-        armed = true;
-        notices.announcers |= std::exchange(waiting, 0);
+    if (!head_) {
+        patient_ = true;
+        armed_ = true;
+        tell_room(notices);
         return false;
     }
-    current = std::move(head);
-    head = std::move(current->next);
-    if (!head) tail = nullptr;
-    used -= current->count;
-    bytes -= current->bytes;
-    if (under_half()) {
-        patient = true;
-        notices.announcers |= std::exchange(waiting, 0);
+    current_ = std::move(head_);
+    head_ = std::move(current_->next);
+    if (!head_) tail_ = nullptr;
+    used_ -= current_->count;
+    bytes_ -= current_->bytes;
+    if (is_under_half()) {
+        patient_ = true;
+        tell_room(notices);
     }
     return true;
 }
 
-std::span<const flowd_event> QueueCore::take_catch_all() {
-    CatchAll::State state = bus->catch_all.state();
-    catch_all_version = state.version;
+std::span<const flowd_event> DeliveryQueue::take_catch_all() {
+    CatchAll::State state = delivery_->catch_all().state();
+    catch_all_version_ = state.version;
     const bool present = state.event.kind == FLOWD_EVENT_CATCH_ALL;
-    if (!takes(state.event.kind) || (!present && !catch_all_told)) return {};
-    catch_all = state.event;
-    catch_all_texts = std::move(state.texts);
-    catch_all_texts.lend_to(catch_all);
-    catch_all_told = present;
-    return {&catch_all, 1};
+    if (!takes(state.event.kind) || (!present && !catch_all_told_)) return {};
+    catch_all_ = state.event;
+    catch_all_texts_ = std::move(state.texts);
+    catch_all_texts_.lend_to(catch_all_);
+    catch_all_told_ = present;
+    return {&catch_all_, 1};
 }
 
-void QueueCore::count_taken(std::span<const flowd_event> events) {
-    if (!current) {  // the catch-all: it has not waited in the queue
-        for (const flowd_event& event : events) delivered[event.kind].fetch_add(1, std::memory_order_relaxed);
+void DeliveryQueue::count_taken(std::span<const flowd_event> events) {
+    if (!current_) {  // the catch-all: it has not waited in the queue
+        for (const flowd_event& event : events) delivered_[event.kind].fetch_add(1, std::memory_order_relaxed);
         return;
     }
-    const std::size_t first = static_cast<std::size_t>(events.data() - current->events.data());
-    const std::int64_t now = bus->clock.steady_ns();
+    const std::size_t first = static_cast<std::size_t>(events.data() - current_->events.data());
+    const std::int64_t now = delivery_->steady_ns();
     std::array<std::uint64_t, event_kinds> kinds{};
     std::array<std::uint64_t, std::tuple_size_v<decltype(BackendCounters::latency)>> buckets{};
     std::uint64_t sum = 0;
     for (std::size_t i = first; i < first + events.size(); ++i) {
-        ++kinds[current->events[i].kind];
-        const auto us = static_cast<std::uint64_t>(std::max<std::int64_t>(now - current->queued_ns[i], 0)) / 1000;
+        ++kinds[current_->events[i].kind];
+        const auto us = static_cast<std::uint64_t>(std::max<std::int64_t>(now - current_->queued_ns[i], 0)) / 1000;
         ++buckets[std::min<std::size_t>(std::bit_width(us), buckets.size() - 1)];
         sum += us;
     }
     for (std::size_t i = 0; i < kinds.size(); ++i)
-        if (kinds[i]) delivered[i].fetch_add(kinds[i], std::memory_order_relaxed);
+        if (kinds[i]) delivered_[i].fetch_add(kinds[i], std::memory_order_relaxed);
     for (std::size_t i = 0; i < buckets.size(); ++i)
-        if (buckets[i]) latency[i].fetch_add(buckets[i], std::memory_order_relaxed);
-    latency_sum_us.fetch_add(sum, std::memory_order_relaxed);
-}
-
-void Notices::wake(const std::shared_ptr<QueueCore>& queue) noexcept {
-    try {
-        queues.push_back(queue);
-    } catch (const std::bad_alloc&) {
-        queue->wake();  // with locks held, but it has been disarmed and must not sleep for ever
-    }
-}
-
-void Notices::fire() {
-    for (const auto& queue : queues) queue->wake();
-    queues.clear();
-    for_each_bit(std::exchange(announcers, 0), [this](unsigned slot) { bus.members.announcer(slot).tell_room(); });
-    if (std::exchange(marks, false)) bus.collect_passed_marks(*this);
-    for (const Passed& own : std::exchange(passed, {})) bus.members.announcer(own.slot).tell_marks(own.epoch, own.count);
-}
-
-BackendQueue::BackendQueue(std::shared_ptr<QueueCore> core) : core_(std::move(core)) {}
-
-BackendQueue::~BackendQueue() {
-    (void)core_->close();
-}
-
-std::span<const flowd_event> BackendQueue::take() {
-    return core_->take();
-}
-
-void BackendQueue::settle(Fate fate, std::size_t count) {
-    core_->settle(fate, count);
-}
-
-void BackendQueue::hold() {
-    core_->hold();
-}
-
-Remains BackendQueue::close() {
-    return core_->close();
-}
-
-std::size_t BackendQueue::depth() const {
-    const std::lock_guard lock(core_->mutex);
-    return core_->used;
-}
-
-const std::string& BackendQueue::name() const {
-    return core_->name;
+        if (buckets[i]) latency_[i].fetch_add(buckets[i], std::memory_order_relaxed);
+    latency_sum_us_.fetch_add(sum, std::memory_order_relaxed);
 }
 
 }  // namespace flowd::core

@@ -54,7 +54,7 @@ struct Flow {
     std::uint32_t older;      ///< an ended flow of the same key that some backend is still owed; of a free record: the next
     std::uint32_t kept;       ///< of the shard's KeptAttachments
     std::uint32_t further;    ///< of the shard's Announcements
-    std::uint16_t announcer;  ///< of BusState::names: the one whose tag it has
+    std::uint16_t announcer;  ///< number of the name of the one whose tag it has
     std::uint8_t owner;       ///< its slot, or nobody: that one is gone
     std::uint8_t precedence;  ///< of the owner
     std::uint8_t first;       ///< slot of the first announcement, or nobody: it has been withdrawn

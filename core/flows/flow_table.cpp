@@ -1,16 +1,35 @@
 // SPDX-License-Identifier: Apache-2.0
-// Events in: what an announcement does to the flow table. Each is decided, then offered to the queues, and only then done,
-// so that an event that finds a queue full has changed nothing and can be offered again.
-#include <algorithm>
+// What an announcement or a sample does to the flow table.
+#include "core/flows/flow_table.hpp"
 
-#include "core/flows/bus_state.hpp"
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <random>
+#include <utility>
+
 #include "flowd/event.hpp"
 #include "flowd/sized.hpp"
 
 namespace flowd::core {
 namespace {
 
-constexpr std::size_t max_older = 64;  // ended flows of one key that a backend may be owed
+constexpr std::size_t samples_per_event = 8;  // of one flow in one period; more are shed
+
+/// The inode number of this process's network namespace; 0 when there is no /proc to tell.
+std::uint32_t network_namespace() {
+    struct stat status {};
+    return stat("/proc/self/ns/net", &status) == 0 ? static_cast<std::uint32_t>(status.st_ino) : 0;
+}
+
+std::uint64_t random_seed() {
+    std::random_device device;
+    return (std::uint64_t{device()} << 32 | device()) | 1;
+}
+
+std::uint32_t index_hash(const Incoming& in) {
+    return static_cast<std::uint32_t>(in.key_hash);
+}
 
 /// 0/0 is no valid tag, 1/1 is default/default; any other says more.
 int weight_of(flowd_tag tag) {
@@ -37,89 +56,128 @@ std::int64_t first_of(std::int64_t a, std::int64_t b) {
     return a != 0 ? a : b;
 }
 
+/// One enricher for all flows.
+std::uint32_t reporter_of(flowd_string source) {
+    return static_cast<std::uint32_t>(std::hash<std::string_view>()(to_view(source)));
+}
+
 }  // namespace
 
-flowd_result BusState::announce(AnnouncerId id, Incoming& in, Now time, Tally& tally, Notices& notices,
-                                std::uint64_t& flow_id) {
-    const auto index_hash = static_cast<std::uint32_t>(in.key_hash);
-    Shard& shard = shard_of(in.key_hash);
-    const std::lock_guard lock(shard.mutex);
-    if (!members.is_valid(id)) return FLOWD_STOPPED;
+FlowTable::FlowTable(const FlowLimits& limits, Clock clock, std::unique_ptr<SocketProbe> probe, Membership& members)
+    : clock_(std::move(clock)),
+      own_scope_(network_namespace()),
+      hash_(random_seed()),
+      members_(members),
+      probe_(std::move(probe)),
+      probe_due_ns_(clock_.steady_ns() + limits.probe_interval_ns) {
+    for (std::uint32_t i = 0; i < shard_count; ++i) {
+        shards_[i].store_.set_shard(i);
+        shards_[i].limits_ = limits;
+    }
+}
 
+void FlowTable::set_limits(const FlowLimits& limits) {
+    for (Shard& shard : shards_) {
+        const std::lock_guard lock(shard);
+        shard.limits_ = limits;
+        shard.next_expiry_ns_ = 0;
+    }
+}
+
+std::optional<Refusal> FlowTable::take_in(const void* event, std::size_t stride, Incoming& in) const {
+    const auto refusal = core::take_in(event, stride, own_scope_, in);
+    if (refusal || in.event.kind >= FLOWD_EVENT_CATCH_ALL) return refusal;
+    in.key_hash = hash_(in.event.key);
+    shards_[in.key_hash >> 59].store_.expect(index_hash(in));
+    return refusal;
+}
+
+Change FlowTable::decide(Shard& shard, const Offer& offer) {
+    flowd_event& event = offer.in.event;
+    Change change;
     Match direction = Match::none;
-    std::uint32_t found = shard.store.find(in.event.key, index_hash, direction);
-    if (found != FlowStore::none && shard.detaching != 0) {
-        detach_chain(shard, shard.store[found]);
-        found = shard.store.find(in.event.key, index_hash, direction);
+    change.found = shard.store_.find(event.key, index_hash(offer.in), direction);
+    if (change.found != FlowStore::none && shard.recipients_.are_leaving()) {
+        leave_key(shard, shard.store_[change.found]);
+        change.found = shard.store_.find(event.key, index_hash(offer.in), direction);
     }
-    const bool of_end = in.event.kind == FLOWD_EVENT_END;
-    // An event for one flow is none for another one of the same tuple.
-    if (in.event.flow_id != 0 && (found == FlowStore::none || shard.store[found].state != FlowState::live ||
-                                  shard.store[found].id != in.event.flow_id)) {
-        tally.note(Effect::late);
-        return FLOWD_OK;
+    const bool of_end = event.kind == FLOWD_EVENT_END;
+    const Flow* const flow = change.found == FlowStore::none ? nullptr : &shard.store_[change.found];
+    const bool is_live = flow != nullptr && flow->state == FlowState::live;
+    if (event.flow_id != 0 && (!is_live || flow->id != event.flow_id)) {
+        offer.tally.note(Effect::late);  // an event for one flow is none for another one of the same tuple
+    } else if (is_live) {
+        change.flow_id = flow->id;
+        if (direction == Match::reversed) turn_round(event);
+        of_end ? decide_end(shard, offer, change) : decide_refresh(shard, offer, change);
+    } else if (flow == nullptr && of_end) {
+        change.step = Change::Step::end_unseen;
+        require(shard, offer, FLOWD_EVENT_END, KeptAttachments::none, change);
+    } else if (flow == nullptr || (event.kind == FLOWD_EVENT_START && !is_start_of_ended(*flow, offer))) {
+        decide_begin(shard, offer, change);
+    } else {
+        offer.tally.note(of_end && flow->ender == offer.id.slot ? Effect::double_end : Effect::late);
     }
-    if (found == FlowStore::none)
-        return of_end ? end_unseen(shard, id, in, time, tally, notices, flow_id)
-                      : begin(shard, found, id, in, time, tally, notices, flow_id);
+    return change;
+}
 
-    Flow& flow = shard.store[found];
-    if (flow.state == FlowState::ended) {
-        if (in.event.kind == FLOWD_EVENT_START && !is_start_of_ended(flow, id, in.event, time))
-            return begin(shard, found, id, in, time, tally, notices, flow_id);
-        tally.note(of_end && flow.ender == id.slot ? Effect::double_end : Effect::late);
-        return FLOWD_OK;
-    }
-    flow_id = flow.id;
-    if (direction == Match::reversed) turn_round(in.event);
-    return of_end ? end(shard, flow, id, in, time, tally, notices) : refresh(shard, flow, id, in, time, tally, notices);
+flowd_result FlowTable::apply(Shard& shard, const Offer& offer, Change& change, std::uint32_t told, Outgoing& event) {
+    if (change.step == Change::Step::begin) return begin(shard, offer, change, told, event);
+    if (change.step == Change::Step::refresh) refresh(shard, offer, change, told, event);
+    if (change.step == Change::Step::leave) leave(shard, offer, change);
+    if (change.step == Change::Step::end) end(shard, offer, change, told, event);
+    if (change.step == Change::Step::end_unseen) end_unseen(shard, offer, change, told, event);
+    return FLOWD_OK;
 }
 
 /// Whether this start tells late of the connection that has just ended, and not of the next one with its ports. Only rules
 /// and meters know from the kernel when a connection began.
-bool BusState::is_start_of_ended(const Flow& ended, AnnouncerId id, const flowd_event& start, Now time) const {
-    const std::uint32_t precedence = members.announcer(id.slot).precedence();
-    if (precedence >= FLOWD_PRECEDENCE_EXPLICIT || precedence > ended.precedence || ended.ender == id.slot) return false;
+bool FlowTable::is_start_of_ended(const Flow& ended, const Offer& offer) const {
+    const std::uint32_t precedence = members_.announcer(offer.id.slot).precedence();
+    if (precedence >= FLOWD_PRECEDENCE_EXPLICIT || precedence > ended.precedence || ended.ender == offer.id.slot)
+        return false;
     if (ended.end_reason != FLOWD_END_ANNOUNCED) return false;  // the connection itself may live on
     // The announcer's clock may be coarser than the kernel's: the time at which the end was announced counts as well.
-    const std::int64_t told = time.system - (time.steady - ended.seen_ns);
-    return start.start_time_ns != 0 && start.start_time_ns < std::max(ended.end_ns, told);
+    const std::int64_t told = offer.now.system - (offer.now.steady - ended.seen_ns);
+    const std::int64_t start_ns = offer.in.event.start_time_ns;
+    return start_ns != 0 && start_ns < std::max(ended.end_ns, told);
 }
 
-bool BusState::charge(const Shard& shard, Flow& flow, AnnouncerId id, std::uint64_t sender, Tally& tally) {
-    const FlowLimits& limits = shard.limits;
+bool FlowTable::charge(const Shard& shard, Flow& flow, const Offer& offer) {
+    const FlowLimits& limits = shard.limits_;
+    const std::uint64_t sender = offer.in.event.sender;
     const bool of_sender = limits.max_per_sender != 0 && sender != 0;
     const auto refuse = [&](Refusal reason) {
-        tally.refuse(reason);
+        offer.tally.refuse(reason);
         return false;
     };
     // The first one may run out of memory; then nothing has been counted.
-    if (of_sender && !senders.charge(sender, limits.max_per_sender)) return refuse(Refusal::limit_sender);
+    if (of_sender && !senders_.charge(sender, limits.max_per_sender)) return refuse(Refusal::limit_sender);
     const auto give_back = [&](Refusal reason) {
-        if (of_sender) senders.discharge(sender);
+        if (of_sender) senders_.discharge(sender);
         return refuse(reason);
     };
-    if (live.fetch_add(1, std::memory_order_relaxed) >= limits.max_live) {
-        live.fetch_sub(1, std::memory_order_relaxed);
+    if (live_.fetch_add(1, std::memory_order_relaxed) >= limits.max_live) {
+        live_.fetch_sub(1, std::memory_order_relaxed);
         return give_back(Refusal::limit_live);
     }
-    if (!members.announcer(id.slot).charge(limits.max_per_instance)) {
-        live.fetch_sub(1, std::memory_order_relaxed);
+    if (!members_.announcer(offer.id.slot).charge(limits.max_per_instance)) {
+        live_.fetch_sub(1, std::memory_order_relaxed);
         return give_back(Refusal::limit_instance);
     }
-    flow.charged = static_cast<std::uint8_t>(id.slot);
+    flow.charged = static_cast<std::uint8_t>(offer.id.slot);
     flow.sender_charged = of_sender;
     return true;
 }
 
-void BusState::fill(Shard& shard, Flow& flow, AnnouncerId id, const Incoming& in, FlowTexts texts, Now time) {
-    const flowd_event& event = in.event;
-    const Announcer& announcer = members.announcer(id.slot);
-    const auto slot = static_cast<std::uint8_t>(id.slot);
+void FlowTable::fill(Shard& shard, Flow& flow, const Offer& offer, FlowTexts texts) {
+    const flowd_event& event = offer.in.event;
+    const Announcer& announcer = members_.announcer(offer.id.slot);
+    const auto slot = static_cast<std::uint8_t>(offer.id.slot);
     flow.key = event.key;
-    flow.start_ns = first_of(event.start_time_ns, first_of(event.time_ns, time.system));
-    flow.clock_ns = time.system - time.steady;
-    flow.seen_ns = time.steady;
+    flow.start_ns = first_of(event.start_time_ns, first_of(event.time_ns, offer.now.system));
+    flow.clock_ns = offer.now.system - offer.now.steady;
+    flow.seen_ns = offer.now.steady;
     Announcements::begin(flow, slot, event.sender, static_cast<std::uint8_t>(event.flags));
     flow.owner = slot;
     flow.announcer = announcer.name_number();
@@ -128,270 +186,329 @@ void BusState::fill(Shard& shard, Flow& flow, AnnouncerId id, const Incoming& in
     flow.texts = std::move(texts);
     flow.local = event.local & 7;
     flow.initiator = event.initiator & 3;
-    shard.usages.take(flow, event.usage, reporter(id.slot, event.sender));  // the first one needs no memory
+    shard.usages_.take(flow, event.usage, reporter(slot, event.sender));  // the first one needs no memory
 }
 
-std::uint32_t BusState::reporter(std::uint32_t slot, std::uint64_t sender) {
+std::uint32_t FlowTable::reporter(std::uint32_t slot, std::uint64_t sender) {
     return static_cast<std::uint32_t>((sender ^ (sender >> 32)) * 64 + slot);
 }
 
-flowd_result BusState::begin(Shard& shard, std::uint32_t found, AnnouncerId id, const Incoming& in, Now time, Tally& tally,
-                             Notices& notices, std::uint64_t& flow_id) {
-    if (live.load(std::memory_order_relaxed) + ended_kept.load(std::memory_order_relaxed) >= shard.limits.max_live)
-        reclaim(shard, found);
+void FlowTable::require(const Shard& shard, const Offer& offer, std::uint32_t kind, std::uint32_t kept, Change& change) {
+    change.must = true;
+    change.wanting = shard.recipients_.taking(kind);
+    change.to = change.wanting & ~change.behind;
+    if (change.wanting != 0) change.bytes = shard.kept_.cost(kept, offer.in.attachments());
+}
 
-    // An ended flow of this key that some backend has not heard the end of must be told to it first.
-    std::uint32_t lag = 0;
-    bool supersede = false;
-    if (found != FlowStore::none) {
-        const Flow& old = shard.store[found];
-        lag = (~old.ended & shard.active) | lagging(shard, old);
-        supersede = lag != 0 || old.older != FlowStore::none;
+void FlowTable::decide_begin(Shard& shard, const Offer& offer, Change& change) {
+    if (live() + ended_kept_.load(std::memory_order_relaxed) >= shard.limits_.max_live) reclaim(shard, change.found);
+    change.step = Change::Step::begin;
+    if (change.found != FlowStore::none) {
+        const Flow& old = shard.store_[change.found];
+        change.behind = (Recipients::owed(old) & shard.recipients_.active()) | lagging(shard, old);
     }
-    const std::uint32_t candidates = shard.active & shard.takes_start;
-    Gate gate(*this);
-    const std::size_t bytes = candidates ? shard.kept.cost(KeptAttachments::none, in.attachments()) : 0;
-    if (!gate.open(candidates & ~lag, bytes, std::uint64_t{1} << id.slot, time.steady)) {
-        tally.refuse(Refusal::full);
-        return FLOWD_FULL;
-    }
-    // All that needs memory comes before anything is changed.
-    NextKept kept(shard.kept, KeptAttachments::none, in.to_keep(), attachments_not_kept);
-    FlowTexts texts = shard.texts.intern(to_view(in.event.application), to_view(in.event.rule));
-    Outgoing out;
-    out.payload = candidates ? kept.payload(in.attachments()) : nullptr;
-    shard.store.reserve();
+    require(shard, offer, FLOWD_EVENT_START, KeptAttachments::none, change);
+}
+
+flowd_result FlowTable::begin(Shard& shard, const Offer& offer, Change& change, std::uint32_t told, Outgoing& event) {
+    const Incoming& in = offer.in;
+    NextKept kept(shard.kept_, KeptAttachments::none, in.to_keep(), attachments_not_kept_);
+    FlowTexts texts = shard.texts_.intern(to_view(in.event.application), to_view(in.event.rule));
+    if (change.wanting != 0) event.payload = kept.payload(in.attachments());
+    shard.store_.reserve();
     Flow charged{};
-    if (!charge(shard, charged, id, in.event.sender, tally)) return FLOWD_LIMIT;
+    if (!charge(shard, charged, offer)) return FLOWD_LIMIT;
 
-    const auto index_hash = static_cast<std::uint32_t>(in.key_hash);
-    if (found != FlowStore::none && !supersede) drop(shard, shard.store[found]);
-    const std::uint32_t index = shard.store.add();
-    Flow& flow = shard.store[index];
+    // An ended flow of this key that some recipient has not heard the end of must be told to it first.
+    const bool supersede =
+        change.found != FlowStore::none && (change.behind != 0 || shard.store_[change.found].older != FlowStore::none);
+    if (change.found != FlowStore::none && !supersede) drop(shard, shard.store_[change.found]);
+    const std::uint32_t index = shard.store_.add();
+    Flow& flow = shard.store_[index];
     flow.state = FlowState::live;
     flow.charged = charged.charged;
     flow.sender_charged = charged.sender_charged;
     if (supersede) {
-        shard.store.relink(found, index, index_hash);
-        shard.store[found].superseded = true;
-        flow.older = found;
+        shard.store_.relink(change.found, index, index_hash(in));
+        shard.store_[change.found].superseded = true;
+        flow.older = change.found;
     } else {
-        shard.store.link(index, index_hash);
+        shard.store_.link(index, index_hash(in));
     }
-    fill(shard, flow, id, in, std::move(texts), time);
+    fill(shard, flow, offer, std::move(texts));
     kept.give_to(flow.kept);
-    flow_id = flow.id;
-    shard.next_expiry_ns = std::min(shard.next_expiry_ns, expiry_of(shard, flow));
-
-    auto payload = std::move(out.payload);
-    out = outgoing(flow, FLOWD_EVENT_START, first_of(in.event.time_ns, time.system));
-    out.payload = std::move(payload);
-    const std::uint32_t told = gate.push(out, time.steady, notices);
-    flow.started = told;
-    tally.note(Effect::started);
-    if (supersede) limit_older(shard, flow);
-    if (candidates & ~told) bring_up_all(shard, flow, candidates & ~told, 0, time, notices);
+    expire_no_later_than(shard, flow);
+    Recipients::told(flow, told, FLOWD_EVENT_START);
+    describe(event, flow, FLOWD_EVENT_START, first_of(in.event.time_ns, offer.now.system));
+    change.flow_id = flow.id;
+    offer.tally.note(Effect::started);
+    if (supersede) limit_earlier(shard, flow);
     return FLOWD_OK;
 }
 
-void BusState::limit_older(Shard& shard, const Flow& flow) {
-    std::size_t count = 0;
-    std::uint32_t oldest = FlowStore::none;
-    for (std::uint32_t at = flow.older; at != FlowStore::none; at = shard.store[at].older, ++count) oldest = at;
-    if (count > max_older) give_up(shard, shard.store[oldest]);
+void FlowTable::decide_refresh(Shard& shard, const Offer& offer, Change& change) {
+    const flowd_event& event = offer.in.event;
+    const Flow& flow = shard.store_[change.found];
+    const std::uint32_t precedence = members_.announcer(offer.id.slot).precedence();
+    change.step = Change::Step::refresh;
+    change.gives_tag = replaces(event.tag, precedence, flow.owner == offer.id.slot, flow);
+    change.retag = change.gives_tag && !same_tag(flow.tag, event.tag);
+    change.forward = event.kind == FLOWD_EVENT_ONGOING && precedence >= flow.precedence;
+    change.behind = behind(shard, flow);
+    if (change.retag) return require(shard, offer, FLOWD_EVENT_ONGOING, flow.kept, change);
+    change.wanting = shard.recipients_.taking(FLOWD_EVENT_ONGOING);
+    change.to = change.wanting & ~change.behind;
 }
 
-flowd_result BusState::refresh(Shard& shard, Flow& flow, AnnouncerId id, const Incoming& in, Now time, Tally& tally,
-                               Notices& notices) {
-    const flowd_event& event = in.event;
-    const std::uint64_t bit = std::uint64_t{1} << id.slot;
-    const auto slot = static_cast<std::uint8_t>(id.slot);
-    const Announcer& announcer = members.announcer(id.slot);
-    const std::uint32_t precedence = announcer.precedence();
-    const bool gives_tag = replaces(event.tag, precedence, flow.owner == slot, flow);
-    const bool retag = gives_tag && !same_tag(flow.tag, event.tag);
-    const bool forward = event.kind == FLOWD_EVENT_ONGOING && precedence >= flow.precedence;
-    const std::uint32_t candidates = shard.active & shard.takes_ongoing;
-
-    Gate gate(*this);
-    if (retag) {
-        const std::size_t bytes = candidates ? shard.kept.cost(flow.kept, in.attachments()) : 0;
-        if (!gate.open(candidates & up_to_date(shard, flow), bytes, bit, time.steady)) {
-            tally.refuse(Refusal::full);
-            return FLOWD_FULL;
-        }
-    }
-    // All that needs memory comes before anything is changed.
-    NextKept kept(shard.kept, flow.kept, in.to_keep(), attachments_not_kept);
-    const bool names_application = event.application.length > 0 && (gives_tag || flow.texts.application().empty());
+void FlowTable::refresh(Shard& shard, const Offer& offer, Change& change, std::uint32_t told, Outgoing& out) {
+    const flowd_event& event = offer.in.event;
+    Flow& flow = shard.store_[change.found];
+    const auto slot = static_cast<std::uint8_t>(offer.id.slot);
+    const auto own_flags = static_cast<std::uint8_t>(event.flags);
+    NextKept kept(shard.kept_, flow.kept, offer.in.to_keep(), attachments_not_kept_);
+    const bool names_application = event.application.length > 0 && (change.gives_tag || flow.texts.application().empty());
     const std::string_view application = names_application ? to_view(event.application) : flow.texts.application();
-    const std::string_view rule = gives_tag ? to_view(event.rule) : flow.texts.rule();
+    const std::string_view rule = change.gives_tag ? to_view(event.rule) : flow.texts.rule();
     const bool renamed = application != flow.texts.application() || rule != flow.texts.rule();
-    FlowTexts texts = renamed ? shard.texts.intern(application, rule) : FlowTexts();
-    shard.announcements.reserve();
+    FlowTexts texts = renamed ? shard.texts_.intern(application, rule) : FlowTexts();
+    shard.announcements_.reserve();
     // The flags of a flow change only with other ones, or when others announce it as well.
-    const bool may_tell =
-        retag || forward || flow.further != Announcements::none || flow.flags != static_cast<std::uint8_t>(event.flags);
-    Outgoing out;
-    if (candidates && may_tell) out.payload = kept.payload(in.attachments());
-    shard.usages.take(flow, event.usage, reporter(id.slot, event.sender));
+    const bool may_tell = change.retag || change.forward || flow.further != Announcements::none || flow.flags != own_flags;
+    if (change.wanting != 0 && may_tell) out.payload = kept.payload(offer.in.attachments());
+    shard.usages_.take(flow, event.usage, reporter(slot, event.sender));
 
     const std::uint8_t flags = flow.flags;
-    const bool joined = shard.announcements.join(flow, slot, event.sender, static_cast<std::uint8_t>(event.flags));
-    tally.note(retag ? Effect::retagged : joined ? Effect::joined : Effect::refreshed);
-    if (!gives_tag && !same_tag(flow.tag, event.tag)) tally.note(Effect::tag_kept);
-    flow.seen_ns = time.steady;
-    if (gives_tag) {
+    const bool joined = shard.announcements_.join(flow, slot, event.sender, own_flags);
+    offer.tally.note(change.retag ? Effect::retagged : joined ? Effect::joined : Effect::refreshed);
+    if (!change.gives_tag && !same_tag(flow.tag, event.tag)) offer.tally.note(Effect::tag_kept);
+    flow.seen_ns = offer.now.steady;
+    if (change.gives_tag) {
+        const Announcer& announcer = members_.announcer(slot);
         flow.owner = slot;
         flow.announcer = announcer.name_number();
-        flow.precedence = static_cast<std::uint8_t>(precedence);
+        flow.precedence = static_cast<std::uint8_t>(announcer.precedence());
         flow.tag = event.tag;
     }
     if (flow.local == FLOWD_LOCAL_UNKNOWN) flow.local = event.local & 7;
     if (flow.initiator == FLOWD_INITIATOR_UNKNOWN) flow.initiator = event.initiator & 3;
     if (renamed) {
-        shard.texts.release(flow.texts);
+        shard.texts_.release(flow.texts);
         flow.texts = std::move(texts);
     }
     kept.give_to(flow.kept);
-    shard.next_expiry_ns = std::min(shard.next_expiry_ns, expiry_of(shard, flow));
+    expire_no_later_than(shard, flow);
 
-    if (!retag && !forward && flags == flow.flags) return FLOWD_OK;
-    auto payload = std::move(out.payload);
-    out = outgoing(flow, FLOWD_EVENT_ONGOING, first_of(event.time_ns, time.system));
-    out.payload = std::move(payload);
-    if (!retag) {
-        push_ongoing(shard, flow, out, time.steady, notices);
-        return FLOWD_OK;
-    }
+    if (!change.retag && !change.forward && flags == flow.flags) change.wanting = change.to = 0;
+    if (change.wanting == 0) return;
+    describe(out, flow, FLOWD_EVENT_ONGOING, first_of(event.time_ns, offer.now.system));
+    if (!change.retag) return;
     out.event.flags |= FLOWD_RETAGGED;
-    const std::uint32_t told = gate.push(out, time.steady, notices);
-    flow.retag = (flow.retag | candidates) & ~told;
-    if (candidates & ~told) bring_up_all(shard, flow, candidates & ~told, 0, time, notices);
-    return FLOWD_OK;
+    flow.retag = (flow.retag | change.wanting) & ~told;
 }
 
-std::uint32_t BusState::highest_precedence(std::uint64_t of) const {
+bool FlowTable::may_end(const Shard& shard, const Flow& flow, AnnouncerId id, std::uint64_t sender) const {
+    const auto slot = static_cast<std::uint8_t>(id.slot);
+    if (flow.announcers >> slot & 1) return shard.announcements_.may_end(flow, slot, sender);
+    return members_.announcer(slot).precedence() > highest_precedence(flow.announcers);
+}
+
+std::uint32_t FlowTable::highest_precedence(std::uint64_t of_announcers) const {
     std::uint32_t highest = 0;
-    for_each_bit(of, [&](unsigned slot) { highest = std::max(highest, members.announcer(slot).precedence()); });
+    for_each_bit(of_announcers, [&](unsigned slot) { highest = std::max(highest, members_.announcer(slot).precedence()); });
     return highest;
 }
 
-bool BusState::may_end(const Shard& shard, const Flow& flow, AnnouncerId id, std::uint64_t sender) const {
-    const auto slot = static_cast<std::uint8_t>(id.slot);
-    if (flow.announcers >> slot & 1) return shard.announcements.may_end(flow, slot, sender);
-    return members.announcer(id.slot).precedence() > highest_precedence(flow.announcers);
+void FlowTable::decide_end(Shard& shard, const Offer& offer, Change& change) {
+    const flowd_event& event = offer.in.event;
+    const Flow& flow = shard.store_[change.found];
+    if (!may_end(shard, flow, offer.id, event.sender)) {
+        offer.tally.note(Effect::foreign_end);
+        return;
+    }
+    const std::uint64_t others = flow.announcers & ~(std::uint64_t{1} << offer.id.slot);
+    const bool goes_on = others != 0 && event.end_reason == FLOWD_END_WITHDRAWN;
+    if (goes_on || members_.announcer(offer.id.slot).precedence() < highest_precedence(others)) {
+        change.step = Change::Step::leave;
+        return;
+    }
+    change.step = Change::Step::end;
+    change.behind = behind(shard, flow);
+    require(shard, offer, FLOWD_EVENT_END, flow.kept, change);
 }
 
-flowd_result BusState::end(Shard& shard, Flow& flow, AnnouncerId id, const Incoming& in, Now time, Tally& tally,
-                           Notices& notices) {
-    const flowd_event& event = in.event;
-    const std::uint64_t bit = std::uint64_t{1} << id.slot;
-    if (!may_end(shard, flow, id, event.sender)) {
-        tally.note(Effect::foreign_end);
-        return FLOWD_OK;
-    }
-    const std::uint64_t others = flow.announcers & ~bit;
-    const bool goes_on = others != 0 && event.end_reason == FLOWD_END_WITHDRAWN;
-    if (goes_on || members.announcer(id.slot).precedence() < highest_precedence(others)) {
-        NextKept kept(shard.kept, flow.kept, in.to_keep(), attachments_not_kept);
-        shard.usages.take(flow, event.usage, reporter(id.slot, event.sender));
-        kept.give_to(flow.kept);
-        tally.note(Effect::left);
-        shard.announcements.leave(flow, static_cast<std::uint8_t>(id.slot));
-        if (flow.owner == id.slot) flow.disown();
-        shard.next_expiry_ns = std::min(shard.next_expiry_ns, expiry_of(shard, flow));
-        return FLOWD_OK;
-    }
+void FlowTable::leave(Shard& shard, const Offer& offer, const Change& change) {
+    const flowd_event& event = offer.in.event;
+    Flow& flow = shard.store_[change.found];
+    const auto slot = static_cast<std::uint8_t>(offer.id.slot);
+    NextKept kept(shard.kept_, flow.kept, offer.in.to_keep(), attachments_not_kept_);
+    shard.usages_.take(flow, event.usage, reporter(slot, event.sender));
+    kept.give_to(flow.kept);
+    offer.tally.note(Effect::left);
+    shard.announcements_.leave(flow, slot);
+    if (flow.owner == slot) flow.disown();
+    expire_no_later_than(shard, flow);
+}
 
-    const std::uint32_t candidates = shard.active & shard.takes_end;
-    Gate gate(*this);
-    const std::size_t bytes = candidates ? shard.kept.cost(flow.kept, in.attachments()) : 0;
-    if (!gate.open(candidates & up_to_date(shard, flow), bytes, bit, time.steady)) {
-        tally.refuse(Refusal::full);
-        return FLOWD_FULL;
-    }
-    // All that needs memory comes before anything is changed.
-    NextKept kept(shard.kept, flow.kept, in.to_keep(), attachments_not_kept);
+void FlowTable::end(Shard& shard, const Offer& offer, const Change& change, std::uint32_t told, Outgoing& out) {
+    const flowd_event& event = offer.in.event;
+    const Now now = offer.now;
+    Flow& flow = shard.store_[change.found];
+    NextKept kept(shard.kept_, flow.kept, offer.in.to_keep(), attachments_not_kept_);
     const bool renamed = flow.texts.application().empty() && event.application.length > 0;
-    FlowTexts texts = renamed ? shard.texts.intern(to_view(event.application), flow.texts.rule()) : FlowTexts();
-    Outgoing out;
-    out.payload = candidates ? kept.payload(in.attachments()) : nullptr;
-    shard.tombstones.push_back(tombstone_of(shard, flow, time));
-    shard.usages.take(flow, event.usage, reporter(id.slot, event.sender));
+    FlowTexts texts = renamed ? shard.texts_.intern(to_view(event.application), flow.texts.rule()) : FlowTexts();
+    if (change.wanting != 0) out.payload = kept.payload(offer.in.attachments());
+    shard.tombstones_.push_back(tombstone_of(shard, flow, now));
+    shard.usages_.take(flow, event.usage, reporter(offer.id.slot, event.sender));
     kept.give_to(flow.kept);
     if (renamed) {
-        shard.texts.release(flow.texts);
+        shard.texts_.release(flow.texts);
         flow.texts = std::move(texts);
     }
-    set_end(flow, first_of(event.end_time_ns, first_of(event.time_ns, time.steady + flow.clock_ns)), tally);
+    set_end(flow, first_of(event.end_time_ns, first_of(event.time_ns, now.steady + flow.clock_ns)), offer.tally);
     flow.end_reason = end_reason_of(event);
-    shard.announcements.clear(flow);
-    flow.ender = static_cast<std::uint8_t>(id.slot);
-
-    auto payload = std::move(out.payload);
-    out = outgoing(flow, FLOWD_EVENT_END, first_of(event.time_ns, time.system));
-    out.payload = std::move(payload);
-    const std::uint32_t told = gate.push(out, time.steady, notices);
-    close(shard, flow, told, time);
-    tally.note(Effect::ended);
-    if (candidates & ~told) bring_up_all(shard, flow, candidates & ~told, 0, time, notices);
-    return FLOWD_OK;
+    shard.announcements_.clear(flow);
+    flow.ender = static_cast<std::uint8_t>(offer.id.slot);
+    describe(out, flow, FLOWD_EVENT_END, first_of(event.time_ns, now.system));
+    close(shard, flow, told, now);
+    offer.tally.note(Effect::ended);
 }
 
-void BusState::set_end(Flow& flow, std::int64_t end_ns, Tally& tally) {
+void FlowTable::set_end(Flow& flow, std::int64_t end_ns, Tally& tally) {
     if (end_ns < flow.start_ns) tally.note(Effect::clock_stepped);
     flow.end_ns = std::max(end_ns, flow.start_ns);
 }
 
-flowd_result BusState::end_unseen(Shard& shard, AnnouncerId id, const Incoming& in, Now time, Tally& tally,
-                                  Notices& notices, std::uint64_t& flow_id) {
-    if (live.load(std::memory_order_relaxed) + ended_kept.load(std::memory_order_relaxed) >= shard.limits.max_live)
-        reclaim(shard, FlowStore::none);
-    const flowd_event& event = in.event;
-    const std::uint32_t candidates = shard.active & shard.takes_end;
-    Gate gate(*this);
-    const std::size_t bytes = candidates ? shard.kept.cost(KeptAttachments::none, in.attachments()) : 0;
-    if (!gate.open(candidates, bytes, std::uint64_t{1} << id.slot, time.steady)) {
-        tally.refuse(Refusal::full);
-        return FLOWD_FULL;
-    }
-    // All that needs memory comes before anything is changed.
-    NextKept kept(shard.kept, KeptAttachments::none, in.to_keep(), attachments_not_kept);
-    FlowTexts texts = shard.texts.intern(to_view(event.application), to_view(event.rule));
-    Outgoing out;
-    out.payload = candidates ? kept.payload(in.attachments()) : nullptr;
-    shard.store.reserve();
-    shard.tombstones.emplace_back();
-    const std::uint32_t index = shard.store.add();
-    Flow& flow = shard.store[index];
-    shard.store.link(index, static_cast<std::uint32_t>(in.key_hash));
-    shard.tombstones.back() = tombstone_of(shard, flow, time);
-    fill(shard, flow, id, in, std::move(texts), time);
+void FlowTable::end_unseen(Shard& shard, const Offer& offer, Change& change, std::uint32_t told, Outgoing& out) {
+    if (live() + ended_kept_.load(std::memory_order_relaxed) >= shard.limits_.max_live) reclaim(shard, FlowStore::none);
+    const flowd_event& event = offer.in.event;
+    const Now now = offer.now;
+    NextKept kept(shard.kept_, KeptAttachments::none, offer.in.to_keep(), attachments_not_kept_);
+    FlowTexts texts = shard.texts_.intern(to_view(event.application), to_view(event.rule));
+    if (change.wanting != 0) out.payload = kept.payload(offer.in.attachments());
+    shard.store_.reserve();
+    shard.tombstones_.emplace_back();
+    const std::uint32_t index = shard.store_.add();
+    Flow& flow = shard.store_[index];
+    shard.store_.link(index, index_hash(offer.in));
+    shard.tombstones_.back() = tombstone_of(shard, flow, now);
+    fill(shard, flow, offer, std::move(texts));
     kept.give_to(flow.kept);
     flow.state = FlowState::live;
-    flow.charged = static_cast<std::uint8_t>(id.slot);
-    live.fetch_add(1, std::memory_order_relaxed);
-    members.announcer(id.slot).charge();
+    flow.charged = static_cast<std::uint8_t>(offer.id.slot);
+    live_.fetch_add(1, std::memory_order_relaxed);
+    members_.announcer(offer.id.slot).charge();
     flow.started = ~std::uint32_t{0};  // a flow that is over is announced by its end alone
-    shard.announcements.clear(flow);
-    flow.ender = static_cast<std::uint8_t>(id.slot);
+    shard.announcements_.clear(flow);
+    flow.ender = static_cast<std::uint8_t>(offer.id.slot);
     flow.no_start = event.start_time_ns == 0;
-    const std::int64_t at = first_of(event.time_ns, time.system);
+    const std::int64_t at = first_of(event.time_ns, now.system);
     const std::int64_t end_ns = first_of(event.end_time_ns, at);
     flow.start_ns = first_of(event.start_time_ns, end_ns);
-    set_end(flow, end_ns, tally);
+    set_end(flow, end_ns, offer.tally);
     flow.end_reason = end_reason_of(event);
-    flow_id = flow.id;
+    change.flow_id = flow.id;
+    describe(out, flow, FLOWD_EVENT_END, at);
+    close(shard, flow, told, now);
+    offer.tally.note(flow.no_start ? Effect::end_no_start : Effect::end_unseen);
+}
 
-    auto payload = std::move(out.payload);
-    out = outgoing(flow, FLOWD_EVENT_END, at);
-    out.payload = std::move(payload);
-    const std::uint32_t told = gate.push(out, time.steady, notices);
-    close(shard, flow, told, time);
-    tally.note(flow.no_start ? Effect::end_no_start : Effect::end_unseen);
-    if (candidates & ~told) bring_up_all(shard, flow, candidates & ~told, 0, time, notices);
-    return FLOWD_OK;
+std::uint32_t FlowTable::sample(Shard& shard, std::span<const SamplePeriod::Entry> of_flow, Now now, Listener& listener,
+                                Outgoing& event) {
+    samples_.fetch_add(of_flow.size(), std::memory_order_relaxed);
+    Flow* const flow = shard.store_.by_id(of_flow.front().sample.flow_id);
+    if (!flow || flow->state != FlowState::live) {
+        samples_unknown_.fetch_add(of_flow.size(), std::memory_order_relaxed);
+        return 0;
+    }
+    bool gone = false;
+    std::int64_t at = 0;
+    std::vector<flowd_attachment> brought;
+    std::vector<flowd_sample> told;
+    for (const auto& [sample, attachments, storage] : of_flow) {
+        gone = gone || (sample.flags & FLOWD_SAMPLE_GONE) != 0;
+        at = std::max(at, sample.time_ns);
+        if (shard.usages_.take(*flow, sample.usage, reporter_of(sample.source))) flow->seen_ns = now.steady;
+        brought.insert(brought.end(), attachments.begin(), attachments.end());
+        if (told.size() < samples_per_event)
+            told.push_back(sample);
+        else
+            samples_shed_.fetch_add(1, std::memory_order_relaxed);
+    }
+    if (!brought.empty()) NextKept(shard.kept_, flow->kept, brought, attachments_not_kept_).give_to(flow->kept);
+    if (gone) {
+        expire(shard, *flow, Expiry::enricher_gone, now, listener);
+        return 0;
+    }
+    const std::uint32_t to = shard.recipients_.taking(FLOWD_EVENT_ONGOING) & ~behind(shard, *flow);
+    if (to == 0) return 0;
+    describe(event, *flow, FLOWD_EVENT_ONGOING, at ? at : now.system);
+    event.event.flags |= FLOWD_SAMPLED;
+    event.payload = shard.kept_.payload(flow->kept, {}, told);
+    return to;
+}
+
+void FlowTable::count_shed_samples(const SamplePeriod& period) {
+    samples_invalid_ += period.invalid();
+    samples_shed_ += period.shed();
+}
+
+void FlowTable::describe(Outgoing& out, const Flow& flow, std::uint32_t kind, std::int64_t time_ns) const {
+    flowd_event& event = out.event;
+    event.size = sizeof event;
+    event.kind = kind;
+    event.flags = flow.flags;
+    if (kind == FLOWD_EVENT_END) {
+        if (flow.no_start) event.flags |= FLOWD_NO_START;
+        event.end_reason = flow.end_reason;
+        event.end_time_ns = flow.end_ns;
+    }
+    event.precedence = flow.precedence;
+    event.local = flow.local;
+    event.initiator = flow.initiator;
+    event.flow_id = flow.id;
+    event.key = flow.key;
+    event.tag = flow.tag;
+    event.time_ns = time_ns;
+    event.start_time_ns = flow.start_ns;
+    event.usage = Usages::of(flow);
+    event.sender = flow.sender;
+    event.announcer = to_c(members_.name(flow.announcer));
+    out.texts = flow.texts;
+}
+
+Outgoing FlowTable::event_due(const Shard& shard, const Flow& flow, std::uint32_t kind, Now now) const {
+    Outgoing out;
+    describe(out, flow, kind,
+             kind == FLOWD_EVENT_START ? flow.start_ns
+             : kind == FLOWD_EVENT_END ? flow.end_ns
+                                       : now.system);
+    out.payload = shard.kept_.payload(flow.kept);
+    return out;
+}
+
+std::uint32_t FlowTable::lagging(const Shard& shard, const Flow& flow) {
+    std::uint32_t owed = 0;
+    for (std::uint32_t at = flow.older; at != FlowStore::none; at = shard.store_[at].older)
+        owed |= Recipients::owed(shard.store_[at]);
+    return owed & shard.recipients_.active();
+}
+
+std::uint32_t FlowTable::behind(const Shard& shard, const Flow& flow) {
+    return ~shard.recipients_.started(flow) | flow.retag | lagging(shard, flow);
+}
+
+std::vector<std::uint64_t> FlowTable::earlier(const Shard& shard, const Flow& flow) {
+    std::vector<std::uint64_t> ids;
+    for (std::uint32_t at = flow.older; at != FlowStore::none; at = shard.store_[at].older)
+        ids.push_back(shard.store_[at].id);
+    std::reverse(ids.begin(), ids.end());
+    return ids;
+}
+
+void FlowTable::told(Shard& shard, const Flow& flow, std::uint32_t bit, std::uint32_t kind) {
+    Flow& own = shard.store_[FlowStore::index_of(flow.id)];
+    Recipients::told(own, bit, kind);
+    if (kind == FLOWD_EVENT_END) settle(shard, own, true);
 }
 
 bool SenderCounts::charge(std::uint64_t sender, std::uint64_t cap) {

@@ -1,18 +1,36 @@
 // SPDX-License-Identifier: Apache-2.0
-// What time brings: tombstones end, flows expire, backends stall and catch up.
+// How records end and leave the flow table: expiry, tombstones, sock_diag, members that are removed.
 #include <netinet/in.h>
 
 #include <algorithm>
 
-#include "core/flows/bus_state.hpp"
+#include "core/flows/flow_table.hpp"
 #include "flowd/address.hpp"
 
 namespace flowd::core {
 namespace {
 
-constexpr std::uint8_t dumps_without = 2;  // sock_diag dumps a connection must be missing from
+constexpr std::size_t max_earlier = 64;       // ended flows of one key that a recipient may be owed
+constexpr std::uint32_t max_reclaimed = 256;  // ended flows that are looked at under one lock to make room
+constexpr std::uint8_t dumps_without = 2;     // sock_diag dumps a connection must be missing from
+constexpr std::int64_t probe_share = 50;      // looking at the sockets takes at most one part in so many of the time
 
-constexpr std::int64_t probe_share = 50;  // looking at the sockets takes at most one part in so many of the time
+std::uint8_t end_reason_of(Expiry reason) {
+    switch (reason) {
+        case Expiry::idle:
+            return FLOWD_END_IDLE;
+        case Expiry::age:
+            return FLOWD_END_AGE;
+        case Expiry::socket_gone:
+            return FLOWD_END_SOCKET_GONE;
+        case Expiry::enricher_gone:
+            return FLOWD_END_SAMPLE_GONE;
+        case Expiry::unannounced:
+        case Expiry::count_:
+            break;
+    }
+    return FLOWD_END_WITHDRAWN;
+}
 
 /// Tells which flows cannot live without a socket of this network namespace.
 class OwnAddresses {
@@ -41,190 +59,307 @@ bool has_ended(const Flow* flow) {
     return flow != nullptr && flow->state == FlowState::ended;
 }
 
-/// The backend of this bit has been told all there is to tell of this key.
-bool knows(const Shard& shard, const Flow& flow, std::uint32_t bit) {
-    if (flow.older != FlowStore::none) return false;
-    if (flow.state == FlowState::ended) return (BusState::started_for(shard, flow) & flow.ended & bit) != 0;
-    return (BusState::started_for(shard, flow) & ~flow.retag & bit) != 0;
-}
-
 std::int64_t sweep_interval(const FlowLimits& limits) {
     return std::clamp(limits.idle_timeout_ns / 16, second_ns / 10, 10 * second_ns);
 }
 
-/// Catching up takes half of a queue; the other half is for what happens now.
-bool has_half(const QueueCore& queue) {
-    const std::lock_guard lock(queue.mutex);
-    return queue.under_half();
+std::int64_t expiry_of(const FlowLimits& limits, const Flow& flow) {
+    const std::int64_t limit = flow.flags & FLOWD_METERED ? limits.idle_timeout_ns : limits.max_age_ns;
+    return limit > never_ns - flow.seen_ns ? never_ns : flow.seen_ns + limit;
 }
 
 }  // namespace
 
-std::int64_t BusState::tick() {
-    const Now time = now();
-    if (upkeep_over) return never_ns;
-    bury_all(time.steady);
-    sweep(time);
-    if (probe && time.steady >= probe_due_ns) probe_due_ns = probe_sockets(time);
-    std::int64_t due = time.steady + 60 * second_ns;
-    for (const Shard& shard : shards) {
-        const std::lock_guard lock(shard.mutex);
-        if (!shard.tombstones.empty()) due = std::min(due, shard.tombstones.front().due_ns);
-        due = std::min(due, std::max(shard.next_expiry_ns, shard.swept_ns + sweep_interval(shard.limits)));
-        // A flow that starts after this tick cannot be due before one of these has passed.
-        due = std::min(due, time.steady + std::min(shard.limits.idle_timeout_ns, shard.limits.max_age_ns));
-    }
-    if (probe) due = std::min(due, probe_due_ns);
-    Notices notices(*this);
-    due = std::min(due, watch_stalls(time.steady, notices));
-    notices.fire();
-    return std::max(due, time.steady + second_ns / 100);
+void FlowTable::expire_no_later_than(Shard& shard, const Flow& flow) {
+    shard.next_expiry_ns_ = std::min(shard.next_expiry_ns_, expiry_of(shard.limits_, flow));
 }
 
-void BusState::bury_all(std::int64_t now_ns) {
+FlowTable::Shard::EndedFlow FlowTable::tombstone_of(const Shard& shard, const Flow& flow, Now now) {
+    return {flow.id, now.steady + shard.limits_.tombstone_ns};
+}
+
+void FlowTable::close(Shard& shard, Flow& flow, std::uint32_t told, Now now) {
+    flow.state = FlowState::ended;
+    flow.seen_ns = now.steady;
+    shard.recipients_.close(flow, told);
+    live_.fetch_sub(1, std::memory_order_relaxed);
+    ended_kept_.fetch_add(1, std::memory_order_relaxed);
+    members_.announcer(flow.charged).discharge();
+    if (flow.sender_charged) senders_.discharge(flow.sender);
+    flow.sender_charged = false;
+    if (Recipients::owed(flow) != 0) owed_.fetch_add(1, std::memory_order_relaxed);
+}
+
+void FlowTable::expire(Shard& shard, Flow& flow, Expiry reason, Now now, Listener& listener) {
+    if (shard.recipients_.are_leaving()) leave_key(shard, flow);
+    shard.tombstones_.push_back(tombstone_of(shard, flow, now));
+    expired_[static_cast<std::size_t>(reason)].fetch_add(1, std::memory_order_relaxed);
+    flow.end_reason = end_reason_of(reason);
+    shard.announcements_.clear(flow);
+    flow.ender = nobody;
+    flow.end_ns = std::max(now.steady + flow.clock_ns, flow.start_ns);
+    close(shard, flow, 0, now);
+    listener.ended(shard, flow, Recipients::owed(flow) & shard.recipients_.active(), now);
+}
+
+void FlowTable::settle(Shard& shard, Flow& flow, bool was_owed) {
+    if (Recipients::owed(flow) != 0) return;
+    if (was_owed) owed_.fetch_sub(1, std::memory_order_relaxed);
+    if (flow.superseded || flow.tombstone_over) drop(shard, flow);
+}
+
+void FlowTable::drop(Shard& shard, Flow& flow) {
+    const std::uint32_t index = FlowStore::index_of(flow.id);
+    const auto key_hash = static_cast<std::uint32_t>(hash_(flow.key));
+    Match direction = Match::none;
+    if (flow.superseded) {
+        std::uint32_t newer = shard.store_.find(flow.key, key_hash, direction);
+        while (shard.store_[newer].older != index) newer = shard.store_[newer].older;
+        shard.store_[newer].older = flow.older;
+    } else if (flow.older != FlowStore::none) {
+        // What came before it is still owed to somebody and takes its place.
+        shard.store_[flow.older].superseded = false;
+        shard.store_[flow.older].tombstone_over = true;
+        shard.store_.relink(index, flow.older, key_hash);
+    } else {
+        shard.store_.unlink(index, key_hash);
+    }
+    shard.texts_.release(flow.texts);
+    shard.kept_.release(flow.kept);
+    shard.usages_.forget(flow);
+    shard.store_.remove(index);
+    ended_kept_.fetch_sub(1, std::memory_order_relaxed);
+}
+
+void FlowTable::give_up(Shard& shard, Flow& flow) {
+    const std::uint32_t to = Recipients::owed(flow);
+    for_each_bit(to, [this](unsigned slot) { given_up_[slot].fetch_add(1, std::memory_order_relaxed); });
+    if (to != 0) owed_.fetch_sub(1, std::memory_order_relaxed);
+    drop(shard, flow);
+}
+
+void FlowTable::limit_earlier(Shard& shard, const Flow& flow) {
+    std::size_t count = 0;
+    std::uint32_t oldest = FlowStore::none;
+    for (std::uint32_t at = flow.older; at != FlowStore::none; at = shard.store_[at].older, ++count) oldest = at;
+    if (count > max_earlier) give_up(shard, shard.store_[oldest]);
+}
+
+bool FlowTable::reclaim(Shard& shard, std::uint32_t keep) {
+    std::uint32_t left = max_reclaimed;
+    const auto next = [&](std::deque<Shard::EndedFlow>& queue) -> Flow* {
+        while (!queue.empty() && left > 0) {
+            --left;
+            Flow* const flow = shard.store_.by_id(queue.front().id);
+            const bool usable = has_ended(flow);
+            if (usable && FlowStore::index_of(flow->id) == keep) return nullptr;
+            queue.pop_front();
+            if (usable) return flow;
+        }
+        return nullptr;
+    };
+    const auto is_gone = [&](Flow& flow) {
+        const std::uint64_t id = flow.id;
+        if (shard.recipients_.are_leaving()) leave_record(shard, flow);
+        return shard.store_.by_id(id) == nullptr;
+    };
+    while (Flow* flow = next(shard.tombstones_)) {
+        if (is_gone(*flow)) return true;
+        if (Recipients::owed(*flow) == 0) {
+            tombstones_cut_short_.fetch_add(1, std::memory_order_relaxed);
+            drop(shard, *flow);
+            return true;
+        }
+        flow->tombstone_over = true;
+        shard.owed_.push_back({flow->id, 0});
+    }
+    if (left == 0) return false;  // the next announcement continues here
+    if (Flow* flow = next(shard.owed_)) {
+        if (!is_gone(*flow)) give_up(shard, *flow);
+        return true;
+    }
+    return false;
+}
+
+void FlowTable::add_recipient(unsigned slot, std::uint32_t accepts) {
+    given_up_[slot] = 0;
+    for (Shard& shard : shards_) {
+        const std::lock_guard lock(shard);
+        shard.recipients_.add(1u << slot, accepts);
+    }
+}
+
+void FlowTable::retire_recipient(unsigned slot) {
+    for (Shard& shard : shards_) {
+        const std::lock_guard lock(shard);
+        shard.recipients_.begin_removal(1u << slot, 0);
+    }
+}
+
+void FlowTable::replace_recipient(unsigned slot, unsigned successor, std::uint32_t accepts) {
+    given_up_[successor] = 0;
+    for (Shard& shard : shards_) {
+        const std::lock_guard lock(shard);
+        shard.recipients_.add(1u << successor, accepts);
+        shard.recipients_.begin_removal(1u << slot, 1u << successor);
+    }
+}
+
+void FlowTable::forget_recipient(Listener& listener) {
+    for_each_record(all_shards, listener, [this](Shard& shard, Flow& flow) { leave_record(shard, flow); });
+    for (Shard& shard : shards_) {
+        const std::lock_guard lock(shard);
+        shard.recipients_.end_removal();
+    }
+}
+
+void FlowTable::leave_record(Shard& shard, Flow& flow) {
+    const bool was_owed = flow.state == FlowState::ended && Recipients::owed(flow) != 0;
+    shard.recipients_.leave(flow);
+    if (was_owed) settle(shard, flow, true);
+}
+
+void FlowTable::leave_key(Shard& shard, Flow& flow) {
+    const std::uint64_t newest = flow.id;
+    for (const std::uint64_t id : earlier(shard, flow))
+        if (Flow* const own = shard.store_.by_id(id)) leave_record(shard, *own);
+    if (Flow* const own = shard.store_.by_id(newest)) leave_record(shard, *own);
+}
+
+std::array<std::uint64_t, event_kinds> FlowTable::owed_to(unsigned slot) {
+    std::array<std::uint64_t, event_kinds> out{};
+    const std::uint32_t bit = 1u << slot;
+    for (Walk walk; walk.shards != 0;)
+        walk_on(walk, [&](const Shard& shard, const Flow& flow) {
+            const Recipients& recipients = shard.recipients_;
+            if ((recipients.active() & bit) == 0) return true;
+            if ((recipients.started(flow) & bit) == 0) ++out[FLOWD_EVENT_START];
+            if (flow.state == FlowState::ended && (Recipients::owed(flow) & bit) != 0) ++out[FLOWD_EVENT_END];
+            return true;
+        });
+    return out;
+}
+
+void FlowTable::remove_announcer(std::uint32_t slot, Now now, Listener& listener) {
+    const std::uint64_t bit = std::uint64_t{1} << slot;
+    for_each_record(all_shards, listener, [&](Shard& shard, Flow& flow) {
+        if (flow.state != FlowState::live) return;
+        if (flow.announcers == bit) return expire(shard, flow, Expiry::unannounced, now, listener);
+        shard.announcements_.leave(flow, static_cast<std::uint8_t>(slot));
+        expire_no_later_than(shard, flow);
+        if (flow.owner == slot) flow.disown();
+        if (flow.charged == slot) {  // also one that it had left
+            flow.charged = static_cast<std::uint8_t>(__builtin_ctzll(flow.announcers));
+            members_.announcer(slot).discharge();
+            members_.announcer(flow.charged).charge();
+        }
+    });
+}
+
+std::int64_t FlowTable::tick(Now now, Listener& listener) {
+    bury_all(now.steady);
+    sweep(now, listener);
+    if (probe_ && now.steady >= probe_due_ns_) probe_due_ns_ = probe_sockets(now, listener);
+    std::int64_t due = now.steady + 60 * second_ns;
+    for (const Shard& shard : shards_) {
+        const std::lock_guard lock(shard);
+        const FlowLimits& limits = shard.limits_;
+        if (!shard.tombstones_.empty()) due = std::min(due, shard.tombstones_.front().due_ns);
+        due = std::min(due, std::max(shard.next_expiry_ns_, shard.swept_ns_ + sweep_interval(limits)));
+        // A flow that starts after this tick cannot be due before one of these has passed.
+        due = std::min(due, now.steady + std::min(limits.idle_timeout_ns, limits.max_age_ns));
+    }
+    return probe_ ? std::min(due, probe_due_ns_) : due;
+}
+
+void FlowTable::end_upkeep() {
+    upkeep_over_ = true;
+    if (probe_) probe_->interrupt();
+}
+
+void FlowTable::bury_all(std::int64_t now_ns) {
     for (std::uint32_t left = all_shards; left != 0;)
         for_each_bit(left, [&](unsigned number) {
-            const std::lock_guard lock(shards[number].mutex);
-            if (!bury(shards[number], now_ns)) left &= ~(1u << number);
+            const std::lock_guard lock(shards_[number]);
+            if (!bury(shards_[number], now_ns)) left &= ~(1u << number);
         });
 }
 
-bool BusState::bury(Shard& shard, std::int64_t now_ns) {
+bool FlowTable::bury(Shard& shard, std::int64_t now_ns) {
     std::uint32_t left = records_per_lock;
-    for (; !shard.tombstones.empty() && left > 0; --left) {
-        const EndedFlow entry = shard.tombstones.front();
-        Flow* const flow = shard.store.by_id(entry.id);
+    for (; !shard.tombstones_.empty() && left > 0; --left) {
+        const Shard::EndedFlow entry = shard.tombstones_.front();
+        Flow* const flow = shard.store_.by_id(entry.id);
         if (has_ended(flow)) {
             if (entry.due_ns > now_ns) break;
             flow->tombstone_over = true;
-            if (owed_to(shard, *flow) != 0)
-                shard.owed.push_back(entry);
+            if (Recipients::owed(*flow) != 0)
+                shard.owed_.push_back(entry);
             else
                 drop(shard, *flow);
         }
-        shard.tombstones.pop_front();
+        shard.tombstones_.pop_front();
     }
-    for (; !shard.owed.empty() && left > 0 && !has_ended(shard.store.by_id(shard.owed.front().id)); --left)
-        shard.owed.pop_front();
-    if (left > 0 && shard.texts.is_full()) shard.texts.prune();
+    for (; !shard.owed_.empty() && left > 0 && !has_ended(shard.store_.by_id(shard.owed_.front().id)); --left)
+        shard.owed_.pop_front();
+    if (left > 0 && shard.texts_.is_full()) shard.texts_.prune();
     return left == 0;
 }
 
-void BusState::sweep(Now time) {
+void FlowTable::sweep(Now now, Listener& listener) {
     std::uint32_t expiring = 0;
     for (std::uint32_t i = 0; i < shard_count; ++i) {
-        Shard& shard = shards[i];
-        const std::lock_guard lock(shard.mutex);
-        if (time.steady < std::max(shard.next_expiry_ns, shard.swept_ns + sweep_interval(shard.limits))) continue;
+        Shard& shard = shards_[i];
+        const std::lock_guard lock(shard);
+        if (now.steady < std::max(shard.next_expiry_ns_, shard.swept_ns_ + sweep_interval(shard.limits_))) continue;
         expiring |= 1u << i;
-        shard.swept_ns = time.steady;
-        shard.next_expiry_ns = never_ns;
+        shard.swept_ns_ = now.steady;
+        shard.next_expiry_ns_ = never_ns;
     }
-    Notices notices(*this);
-    for_each_record(expiring, notices, [&](Shard& shard, Flow& flow) {
-        if (flow.state != FlowState::live || upkeep_over) return;
-        const std::int64_t at = expiry_of(shard, flow);
-        if (at <= time.steady)
-            expire(shard, flow, flow.flags & FLOWD_METERED ? Expiry::idle : Expiry::age, time, notices);
+    for_each_record(expiring, listener, [&](Shard& shard, Flow& flow) {
+        if (flow.state != FlowState::live || upkeep_over_) return;
+        if (expiry_of(shard.limits_, flow) <= now.steady)
+            expire(shard, flow, flow.flags & FLOWD_METERED ? Expiry::idle : Expiry::age, now, listener);
         else
-            shard.next_expiry_ns = std::min(shard.next_expiry_ns, at);
+            expire_no_later_than(shard, flow);
     });
 }
 
-std::int64_t BusState::watch_stalls(std::int64_t now_ns, Notices& notices) {
-    std::int64_t due = never_ns;
-    const std::lock_guard shard_lock(shards[0].mutex);  // keeps the backends in place
-    for_each_bit(shards[0].active, [&](unsigned slot) {
-        QueueCore& queue = *members.backend(slot);
-        const std::lock_guard lock(queue.mutex);
-        if (queue.waiting == 0) return;
-        if (queue.stalled(now_ns)) {
-            queue.fall_behind();
-            notices.announcers |= std::exchange(queue.waiting, 0);
-        } else {
-            due = std::min(due, queue.progress_ns + queue.limits.stall_after_ns);
-        }
-    });
-    return due;
-}
-
-std::int64_t BusState::probe_sockets(Now time) {
+std::int64_t FlowTable::probe_sockets(Now now, Listener& listener) {
     std::int64_t interval = 0;
     {
-        const std::lock_guard lock(shards[0].mutex);
-        interval = shards[0].limits.probe_interval_ns;
+        const std::lock_guard lock(shards_[0]);
+        interval = shards_[0].limits_.probe_interval_ns;
     }
-    if (interval <= 0) return time.steady + 10 * second_ns;  // another reload may turn it on
-    if (live.load(std::memory_order_relaxed) == 0) return time.steady + interval;
-    const std::int64_t begin = clock.steady_ns();
-    socket_dumps.fetch_add(1, std::memory_order_relaxed);
-    auto addresses = probe->addresses();
-    const auto result = probe->dump([this](const flowd_key& tuple) {
-        const std::uint64_t key_hash = hash(tuple);
-        Shard& shard = shard_of(key_hash);
-        const std::lock_guard lock(shard.mutex);
+    if (interval <= 0) return now.steady + 10 * second_ns;  // another reload may turn it on
+    if (live() == 0) return now.steady + interval;
+    const std::int64_t begin = clock_.steady_ns();
+    socket_dumps_.fetch_add(1, std::memory_order_relaxed);
+    auto addresses = probe_->addresses();
+    const auto result = probe_->dump([this](const flowd_key& tuple) {
+        const std::uint64_t key_hash = hash_(tuple);
+        Shard& shard = shards_[key_hash >> 59];
+        const std::lock_guard lock(shard);
         Match direction = Match::none;
-        const auto index = shard.store.find(tuple, static_cast<std::uint32_t>(key_hash), direction);
+        const auto index = shard.store_.find(tuple, static_cast<std::uint32_t>(key_hash), direction);
         if (index == FlowStore::none) return;
-        shard.store[index].socket_known = true;
-        shard.store[index].socket_marked = true;
+        shard.store_[index].socket_known = true;
+        shard.store_[index].socket_marked = true;
     });
     const bool complete = result.ok() && addresses.ok();
-    if (!complete && !upkeep_over) socket_dumps_failed.fetch_add(1, std::memory_order_relaxed);
+    if (!complete && !upkeep_over_) socket_dumps_failed_.fetch_add(1, std::memory_order_relaxed);
     const OwnAddresses own(addresses.ok() ? std::move(*addresses) : std::vector<Address>());
-    Notices notices(*this);
-    for_each_record(all_shards, notices, [&](Shard& shard, Flow& flow) {
-        if (flow.state != FlowState::live || upkeep_over) return;
+    for_each_record(all_shards, listener, [&](Shard& shard, Flow& flow) {
+        if (flow.state != FlowState::live || upkeep_over_) return;
         const bool marked = flow.socket_marked;
         flow.socket_marked = false;
         if (!complete) return;  // an incomplete picture proves nothing
         const bool missing = !marked && (flow.socket_known || own.must_have_socket(flow));
         flow.socket_missed = missing ? (flow.socket_missed + 1) & 7 : 0;
-        if (flow.socket_missed >= dumps_without) expire(shard, flow, Expiry::socket_gone, time, notices);
+        if (flow.socket_missed >= dumps_without) expire(shard, flow, Expiry::socket_gone, now, listener);
     });
-    const std::int64_t end = clock.steady_ns();
+    const std::int64_t end = clock_.steady_ns();
     return begin + std::max(interval, probe_share * (end - begin));
-}
-
-void BusState::resync(QueueCore& queue, Notices& notices) {
-    const std::uint32_t bit = 1u << queue.slot;
-    while (queue.missed || queue.walking) {
-        if (!has_half(queue)) return;
-        if (!queue.walking) {
-            const std::lock_guard lock(queue.mutex);
-            queue.behind = false;
-            ++queue.counts.resyncs;
-            ++queue.walks;
-            queue.missed = false;  // what is missed from here on needs another walk
-            queue.walking = true;
-            queue.walk = {};
-        }
-        for (bool more = true; more;) {
-            QueueCore::Walk& walk = queue.walk;
-            {
-                Shard& shard = shards[walk.shard];
-                const Now time = now();
-                const std::lock_guard lock(shard.mutex);
-                // The slot may be somebody else's by now.
-                if (!queue.attached || !(shard.active & bit)) return;
-                const std::uint32_t stop = std::min(shard.store.end(), walk.first + records_per_lock);
-                for (; walk.index < stop; ++walk.index) {
-                    Flow& flow = shard.store[walk.index];
-                    // What came before a flow of the same key is told with it, in order.
-                    if (flow.state == FlowState::free || flow.superseded || knows(shard, flow, bit)) continue;
-                    if (!has_half(queue) || !bring_up(shard, flow, queue, FLOWD_RESYNC, time, notices)) return;
-                }
-                walk.more = walk.more || walk.first + records_per_lock < shard.store.end();
-            }
-            if (++walk.shard == shard_count) {
-                walk.shard = 0;
-                walk.first += records_per_lock;
-                more = std::exchange(walk.more, false);
-            }
-            walk.index = walk.first;
-        }
-        queue.walk_ended(notices);
-    }
 }
 
 }  // namespace flowd::core

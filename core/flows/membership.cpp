@@ -136,7 +136,7 @@ Result<unsigned> Membership::free_backend_slot() const {
     return static_cast<unsigned>(free - backends_.begin());
 }
 
-void Membership::set_backend(unsigned slot, std::shared_ptr<QueueCore> queue) {
+void Membership::set_backend(unsigned slot, std::shared_ptr<DeliveryQueue> queue) {
     const std::lock_guard lock(registration_);
     backends_[slot].swap(queue);
 }

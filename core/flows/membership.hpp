@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// core/flows/membership.hpp: who takes part in the bus: the slots of announcers (plugins) and of backends, and the names of
-// instances.
+// core/flows/membership.hpp: who takes part in the bus: the slots of announcers (plugins) and of backends, and the
+// names of instances.
 //
 // Invariants:
 // - Members change one at a time: whoever adds, replaces or removes one holds change() until that is complete.
-// - A slot is written with change() and `registration_` held, so it is read under either. The queue of a backend may also
-// be
-//   read under the lock of a shard by whoever finds its bit in the masks of that shard.
-// - An AnnouncerId is valid while its slot has the generation of the id. Whoever finds it valid under the lock of a shard
-//   has finished with that shard before the removal of the announcer walks through it.
+// - A slot is written with change() and `registration_` held, so it is read under either. The queue of a backend may
+//   also be read under the lock of a shard by whoever finds that the shard has its bit (Recipients).
+// - An AnnouncerId is valid while its slot has the generation of the id. Whoever finds it valid under the lock of a
+//   shard has finished with that shard before the removal of the announcer walks through it.
 // - A callback is called with the lock of its slot held and no other; no longer once the removal has returned.
 // - The name of an instance stays for as long as the bus lives: queued events point to it.
 #pragma once
@@ -108,7 +107,7 @@ class Membership {
     [[nodiscard]] const Announcer& announcer(std::size_t slot) const { return announcers_[slot]; }
     [[nodiscard]] bool is_valid(AnnouncerId id) const { return announcers_[id.slot].generation_ == id.generation; }
     [[nodiscard]] const std::string& name(std::uint16_t number) const { return names_[number]; }
-    [[nodiscard]] const std::shared_ptr<QueueCore>& backend(std::size_t slot) const { return backends_[slot]; }
+    [[nodiscard]] const std::shared_ptr<DeliveryQueue>& backend(std::size_t slot) const { return backends_[slot]; }
 
     // With change() held.
     Result<AnnouncerId> add_announcer(AnnouncerOptions options);
@@ -119,7 +118,7 @@ class Membership {
     void free_announcer(std::uint32_t slot);
     void drop_callbacks();
     [[nodiscard]] Result<unsigned> free_backend_slot() const;
-    void set_backend(unsigned slot, std::shared_ptr<QueueCore> queue);
+    void set_backend(unsigned slot, std::shared_ptr<DeliveryQueue> queue);
 
     // Without change().
     [[nodiscard]] std::uint64_t announcers_called(std::string_view name) const;  ///< as bits
@@ -128,7 +127,7 @@ class Membership {
     void for_each_backend(Function&& f) const {
         const std::lock_guard lock(registration_);
         for (const auto& queue : backends_)
-            if (queue) f(*queue);
+            if (queue) f(queue);
     }
 
   private:
@@ -137,7 +136,7 @@ class Membership {
     std::mutex changes_;
     mutable BusLock<Guards::registration> registration_;
     std::array<Announcer, Bus::max_announcers> announcers_;
-    std::array<std::shared_ptr<QueueCore>, Bus::max_backends> backends_;
+    std::array<std::shared_ptr<DeliveryQueue>, Bus::max_backends> backends_;
     InstanceNames names_;
 };
 

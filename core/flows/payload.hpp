@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// core/flows/payload.hpp: attachments and samples of one event, copied once and shared by every queue it waits in.
+// core/flows/payload.hpp: attachments and samples of one event, copied once and shared by every queue it waits in; and such
+// an event.
 #pragma once
 
 #include <cstddef>
 #include <memory>
 #include <span>
 
+#include "core/flows/flow_texts.hpp"
 #include "flowd/abi/event.h"
 
 namespace flowd::core {
@@ -29,6 +31,15 @@ class Payload {
     flowd_sample* samples_ = nullptr;
     std::size_t sample_count_ = 0;
     std::size_t bytes_ = 0;
+};
+
+/// An event with what keeps its texts and attachments alive.
+struct Outgoing {
+    flowd_event event{};
+    FlowTexts texts;
+    std::shared_ptr<const Payload> payload;
+
+    [[nodiscard]] std::size_t bytes() const { return payload ? payload->bytes() : 0; }
 };
 
 }  // namespace flowd::core

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -36,14 +37,13 @@ class SamplePeriod {
         std::vector<flowd_attachment> attachments;
         std::unique_ptr<char[]> storage;
     };
-    /// In the order of flow ids, then of arrival. No add() meanwhile.
-    [[nodiscard]] const std::vector<Entry>& sorted() const;
+    /// One span for each flow, in the order of arrival. No add() meanwhile.
+    [[nodiscard]] std::vector<std::span<const Entry>> by_flow() const;
 
   private:
     const std::size_t max_bytes_;
     mutable std::mutex mutex_;
     mutable std::vector<Entry> entries_;
-    mutable bool sorted_ = true;
     std::size_t bytes_ = 0;
     std::uint64_t invalid_ = 0;
     std::uint64_t shed_ = 0;

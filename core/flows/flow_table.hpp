@@ -1,0 +1,327 @@
+// SPDX-License-Identifier: Apache-2.0
+// core/flows/flow_table.hpp: the flow table: what an event, a sample or the time does to flows, and to whom something
+// has to be told because of it. It knows recipients (backends) as bits, and no queues: delivery.hpp passes its changes
+// on.
+//
+// Invariants:
+// - A record is in one of 32 shards, chosen by the hash of its key. Whatever is in a shard is guarded by the shard's
+//   lock; with it held the table takes no other lock but that of a sender stripe.
+// - A key has at most one live record. Ended ones of the same key that a recipient is still owed are behind it
+//   (`older`), newest first; only the newest record of a key is in the index.
+// - An announcement is decided and then applied under one lock. decide() changes nothing of the flow. apply() allocates
+//   first and changes afterwards: when it throws or refuses, the event can be offered again.
+// - The record of an ended flow is removed when its tombstone is over, or a later flow has its key, and nobody is owed
+//   its end.
+// - A walk through the table releases the lock of a shard after records_per_lock records.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <limits>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <unordered_map>
+#include <vector>
+
+#include "core/flows/announcements.hpp"
+#include "core/flows/bus.hpp"
+#include "core/flows/bus_lock.hpp"
+#include "core/flows/flow_key.hpp"
+#include "core/flows/flow_store.hpp"
+#include "core/flows/flow_texts.hpp"
+#include "core/flows/intake.hpp"
+#include "core/flows/kept_attachments.hpp"
+#include "core/flows/membership.hpp"
+#include "core/flows/payload.hpp"
+#include "core/flows/recipients.hpp"
+#include "core/flows/usages.hpp"
+
+namespace flowd::core {
+
+inline constexpr std::uint32_t records_per_lock = 16;  ///< of a shard, looked at before its lock is given to others
+inline constexpr std::int64_t never_ns = std::numeric_limits<std::int64_t>::max();
+
+struct Now {
+    std::int64_t steady = 0;
+    std::int64_t system = 0;
+};
+
+/// Calls f(slot) for each bit of a mask.
+template <typename Mask, typename Function>
+void for_each_bit(Mask mask, Function&& f) {
+    for (; mask != 0; mask &= mask - 1) f(static_cast<unsigned>(__builtin_ctzll(mask)));
+}
+
+/// One event of an announcer. An event of the reverse direction is turned round by the table.
+struct Offer {
+    AnnouncerId id;
+    Incoming& in;
+    Now now;
+    Tally& tally;
+};
+
+/// What an announcement does, as the table has decided.
+struct Change {
+    enum class Step : std::uint8_t { none, begin, refresh, leave, end, end_unseen };
+    Step step = Step::none;
+    bool retag = false;
+    bool gives_tag = false;
+    bool forward = false;                   ///< a refresh that is told as it is
+    std::uint32_t found = FlowStore::none;  ///< the newest record of the key
+    std::uint32_t behind = 0;               ///< recipients that have to be told something else before
+    std::uint64_t flow_id = 0;              ///< of the flow that it concerns; a new one after apply()
+    /// Recipients that want to be told, and of these the ones that know everything before it. With `must` each of those
+    /// must have room; otherwise it is told to those that have.
+    std::uint32_t wanting = 0;
+    std::uint32_t to = 0;
+    bool must = false;
+    std::size_t bytes = 0;  ///< of the attachments, where `must` is set
+};
+
+/// How many live flows each sender has, for flows.maxPerSource.
+class SenderCounts {
+  public:
+    bool charge(std::uint64_t sender, std::uint64_t cap);
+    void discharge(std::uint64_t sender);
+
+  private:
+    struct Stripe {
+        BusLock<Guards::senders> mutex;
+        std::unordered_map<std::uint64_t, std::uint64_t> live;
+    };
+    std::array<Stripe, 256> stripes_;  ///< so many that none becomes large: it grows under a shard's lock
+};
+
+class FlowTable {
+  public:
+    static constexpr std::uint32_t shard_count = 32;
+    static constexpr std::uint32_t all_shards = 0xffffffff;
+
+    /// A part of the table with a lock of its own. What is in it is the table's.
+    class alignas(64) Shard {
+      public:
+        void lock() const { mutex_.lock(); }
+        void unlock() const { mutex_.unlock(); }
+
+      private:
+        friend class FlowTable;
+        /// A record that has ended, in the order of ending; void once the record has another id.
+        struct EndedFlow {
+            std::uint64_t id;
+            std::int64_t due_ns;
+        };
+        mutable BusLock<Guards::shard> mutex_;
+        FlowStore store_;
+        TextPool texts_;
+        KeptAttachments kept_;
+        Announcements announcements_;
+        Usages usages_;
+        Recipients recipients_;
+        FlowLimits limits_;
+        std::deque<EndedFlow> tombstones_;
+        std::deque<EndedFlow> owed_;              ///< past their tombstone, waiting for a recipient
+        std::int64_t next_expiry_ns_ = never_ns;  ///< no live flow expires earlier
+        std::int64_t swept_ns_ = 0;
+    };
+
+    /// Passes on what the table does by itself.
+    class Listener {
+      public:
+        /// A flow has expired. Those in `to` have to be told. The shard is locked.
+        virtual void ended(Shard& shard, const Flow& flow, std::uint32_t to, Now now) = 0;
+        /// Between two locks of a walk: nothing is locked.
+        virtual void released() = 0;
+
+      protected:
+        ~Listener() = default;
+    };
+
+    /// Where a walk is: a few records of each shard in turn.
+    struct Walk {
+        std::uint32_t shards = all_shards;  ///< that have further records, as bits
+        std::uint32_t shard = 0;
+        std::uint32_t first = 0;  ///< of the records in turn
+        std::uint32_t index = 0;
+    };
+
+    FlowTable(const FlowLimits& limits, Clock clock, std::unique_ptr<SocketProbe> probe, Membership& members);
+
+    [[nodiscard]] Now now() const { return {clock_.steady_ns(), clock_.system_ns()}; }
+    void set_limits(const FlowLimits& limits);
+
+    // Events. expect() without a lock, early enough to fetch the place in the index; the rest with the shard locked.
+    std::optional<Refusal> take_in(const void* event, std::size_t stride, Incoming& in) const;
+    [[nodiscard]] Shard& shard_of(const Incoming& in) { return shards_[in.key_hash >> 59]; }
+    [[nodiscard]] Shard& shard_of(std::uint64_t flow_id) { return shards_[FlowStore::shard_of(flow_id)]; }
+    [[nodiscard]] Change decide(Shard& shard, const Offer& offer);
+    /// `told`: those of `to` that will be told `event`. FLOWD_LIMIT: a cap has been reached.
+    flowd_result apply(Shard& shard, const Offer& offer, Change& change, std::uint32_t told, Outgoing& event);
+    /// The samples of one flow. Answers those that are told `event` if they have room.
+    std::uint32_t sample(Shard& shard, std::span<const SamplePeriod::Entry> of_flow, Now now, Listener& listener,
+                         Outgoing& event);
+    void count_shed_samples(const SamplePeriod& period);
+
+    // Recipients.
+    void add_recipient(unsigned slot, std::uint32_t accepts);
+    /// Nothing more is told to it.
+    void retire_recipient(unsigned slot);
+    /// Likewise, and the ends that it missed are told to its successor, which is added at the same moment.
+    void replace_recipient(unsigned slot, unsigned successor, std::uint32_t accepts);
+    /// A walk, after which the slot of the retired one is free.
+    void forget_recipient(Listener& listener);
+    /// Starts and ends that it has not been told, by kind.
+    [[nodiscard]] std::array<std::uint64_t, event_kinds> owed_to(unsigned slot);
+    [[nodiscard]] std::uint64_t given_up(unsigned slot) const { return given_up_[slot]; }
+
+    // What a recipient has still to be told. The shard is locked.
+    [[nodiscard]] static const Flow* by_id(Shard& shard, std::uint64_t id) { return shard.store_.by_id(id); }
+    /// Earlier flows of its key that some recipient is owed, oldest first.
+    [[nodiscard]] static std::vector<std::uint64_t> earlier(const Shard& shard, const Flow& flow);
+    [[nodiscard]] static std::uint32_t due(const Shard& shard, const Flow& flow, std::uint32_t bit) {
+        return shard.recipients_.due(flow, bit);
+    }
+    /// An event of a kind that is due, with all that is kept of the flow.
+    [[nodiscard]] Outgoing event_due(const Shard& shard, const Flow& flow, std::uint32_t kind, Now now) const;
+    /// The record may be gone afterwards.
+    void told(Shard& shard, const Flow& flow, std::uint32_t bit, std::uint32_t kind);
+    /// Goes on with a walk, under one lock: f(shard, flow) for flows of which something is due to this recipient.
+    /// False: f has answered false, and the walk stays at that flow.
+    template <typename Function>
+    bool walk_due(Walk& walk, std::uint32_t bit, Function&& f);
+
+    // Members and time.
+    void remove_announcer(std::uint32_t slot, Now now, Listener& listener);
+    /// Expiry, tombstones, sock_diag. Answers when it wants to be called again.
+    std::int64_t tick(Now now, Listener& listener);
+    void end_upkeep();
+    [[nodiscard]] bool upkeep_is_over() const { return upkeep_over_; }
+
+    // What is live.
+    void visit(const Bus::FlowVisitor& visitor, std::size_t batch) const;
+    flowd_result page(const flowd_flow_filter* filter, std::uint64_t& cursor, std::size_t limit,
+                      const std::function<bool(const flowd_flow&)>& visitor) const;
+    bool find(const flowd_key& key, const std::function<void(const flowd_flow&)>& visitor) const;
+    [[nodiscard]] std::uint64_t live() const { return live_.load(std::memory_order_relaxed); }
+    void count(BusCounters& out) const;
+
+  private:
+    // flow_table.cpp
+    /// The change may only be made when everybody who wants this kind of event, and is not `behind`, has room for it.
+    static void require(const Shard& shard, const Offer& offer, std::uint32_t kind, std::uint32_t kept, Change& change);
+    void decide_begin(Shard& shard, const Offer& offer, Change& change);
+    void decide_refresh(Shard& shard, const Offer& offer, Change& change);
+    void decide_end(Shard& shard, const Offer& offer, Change& change);
+    flowd_result begin(Shard& shard, const Offer& offer, Change& change, std::uint32_t told, Outgoing& event);
+    void refresh(Shard& shard, const Offer& offer, Change& change, std::uint32_t told, Outgoing& event);
+    void leave(Shard& shard, const Offer& offer, const Change& change);
+    void end(Shard& shard, const Offer& offer, const Change& change, std::uint32_t told, Outgoing& event);
+    void end_unseen(Shard& shard, const Offer& offer, Change& change, std::uint32_t told, Outgoing& event);
+    [[nodiscard]] bool may_end(const Shard& shard, const Flow& flow, AnnouncerId id, std::uint64_t sender) const;
+    [[nodiscard]] std::uint32_t highest_precedence(std::uint64_t of_announcers) const;
+    [[nodiscard]] bool is_start_of_ended(const Flow& ended, const Offer& offer) const;
+    /// Against the caps; false: one is reached.
+    bool charge(const Shard& shard, Flow& flow, const Offer& offer);
+    void fill(Shard& shard, Flow& flow, const Offer& offer, FlowTexts texts);
+    static void set_end(Flow& flow, std::int64_t end_ns, Tally& tally);
+    static std::uint32_t reporter(std::uint32_t slot, std::uint64_t sender);
+    void describe(Outgoing& out, const Flow& flow, std::uint32_t kind, std::int64_t time_ns) const;
+    [[nodiscard]] flowd_flow view(const Shard& shard, const Flow& flow) const;  ///< all but its texts
+    /// Recipients that are owed something of an earlier flow of this key, ...
+    [[nodiscard]] static std::uint32_t lagging(const Shard& shard, const Flow& flow);
+    /// ... or of this one.
+    [[nodiscard]] static std::uint32_t behind(const Shard& shard, const Flow& flow);
+
+    // flow_table_upkeep.cpp
+    void expire(Shard& shard, Flow& flow, Expiry reason, Now now, Listener& listener);
+    void close(Shard& shard, Flow& flow, std::uint32_t told, Now now);  ///< its tombstone has been laid: that needs memory
+    void settle(Shard& shard, Flow& flow, bool was_owed);               ///< after a change of whom its end is owed to
+    void drop(Shard& shard, Flow& flow);
+    void give_up(Shard& shard, Flow& flow);
+    bool reclaim(Shard& shard, std::uint32_t keep);
+    void limit_earlier(Shard& shard, const Flow& flow);
+    void leave_record(Shard& shard, Flow& flow);  ///< see Recipients::leave; the record may be gone afterwards
+    void leave_key(Shard& shard, Flow& flow);     ///< likewise, with all earlier flows of its key
+    void bury_all(std::int64_t now);
+    bool bury(Shard& shard, std::int64_t now);  ///< some of them; true: there may be more
+    void sweep(Now now, Listener& listener);
+    std::int64_t probe_sockets(Now now, Listener& listener);  ///< answers when to look again
+    [[nodiscard]] static Shard::EndedFlow tombstone_of(const Shard& shard, const Flow& flow, Now now);
+    static void expire_no_later_than(Shard& shard, const Flow& flow);
+    /// f(shard, flow) -> bool; see walk_due().
+    template <typename Function>
+    bool walk_on(Walk& walk, Function&& f);
+    /// f(shard, flow) for each record in use of these shards (as bits).
+    template <typename Function>
+    void for_each_record(std::uint32_t of_shards, Listener& listener, Function&& f);
+
+    const Clock clock_;
+    const std::uint32_t own_scope_;
+    const KeyHash hash_;
+    Membership& members_;
+    const std::unique_ptr<SocketProbe> probe_;
+    std::int64_t probe_due_ns_;  ///< of whoever calls tick()
+    std::atomic<bool> upkeep_over_{false};
+
+    std::array<Shard, shard_count> shards_;
+    std::atomic<std::uint64_t> live_{0};
+    std::atomic<std::uint64_t> ended_kept_{0};
+    std::atomic<std::uint64_t> owed_{0};
+    SenderCounts senders_;
+
+    std::array<std::atomic<std::uint64_t>, Bus::max_backends> given_up_{};
+    std::array<std::atomic<std::uint64_t>, static_cast<std::size_t>(Expiry::count_)> expired_{};
+    std::atomic<std::uint64_t> tombstones_cut_short_{0};
+    std::atomic<std::uint64_t> samples_{0};
+    std::atomic<std::uint64_t> samples_unknown_{0};
+    std::atomic<std::uint64_t> samples_invalid_{0};
+    std::atomic<std::uint64_t> samples_shed_{0};
+    std::atomic<std::uint64_t> attachments_not_kept_{0};
+    std::atomic<std::uint64_t> socket_dumps_{0};
+    std::atomic<std::uint64_t> socket_dumps_failed_{0};
+    mutable std::atomic<std::uint32_t> visits_{0};
+};
+
+template <typename Function>
+bool FlowTable::walk_on(Walk& walk, Function&& f) {
+    Shard& shard = shards_[walk.shard];
+    const std::lock_guard lock(shard);
+    const std::uint32_t stop = std::min(shard.store_.end(), walk.first + records_per_lock);
+    for (; walk.index < stop; ++walk.index) {
+        Flow& flow = shard.store_[walk.index];
+        if (flow.state != FlowState::free && !f(shard, flow)) return false;
+    }
+    if (walk.first + records_per_lock >= shard.store_.end()) walk.shards &= ~(1u << walk.shard);
+    if (walk.shards == 0) return true;
+    const std::uint32_t following = walk.shards & ~((2u << walk.shard) - 1);
+    if (following == 0) walk.first += records_per_lock;
+    walk.shard = static_cast<std::uint32_t>(__builtin_ctz(following != 0 ? following : walk.shards));
+    walk.index = walk.first;
+    return true;
+}
+
+template <typename Function>
+bool FlowTable::walk_due(Walk& walk, std::uint32_t bit, Function&& f) {
+    return walk_on(walk, [&](Shard& shard, const Flow& flow) {
+        // What came before a flow of the same key is told with it, in order.
+        if (flow.superseded || (flow.older == FlowStore::none && due(shard, flow, bit) == 0)) return true;
+        return static_cast<bool>(f(shard, flow));
+    });
+}
+
+template <typename Function>
+void FlowTable::for_each_record(std::uint32_t of_shards, Listener& listener, Function&& f) {
+    if (of_shards == 0) return;
+    for (Walk walk{of_shards, static_cast<std::uint32_t>(__builtin_ctz(of_shards))}; walk.shards != 0; listener.released())
+        walk_on(walk, [&](Shard& shard, Flow& flow) {
+            f(shard, flow);
+            return true;
+        });
+}
+
+}  // namespace flowd::core
