@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+// The flow table without queues: an event in, a change out.
+#include <mutex>
+#include <vector>
+
+#include "core/flows/flow_table.hpp"
+#include "tests/unit/flows/support.hpp"
+
+namespace flowd::core::test {
+namespace {
+
+constexpr std::uint32_t first = 1u << 0;
+constexpr std::uint32_t second = 1u << 1;
+
+class TableAlone : public ::testing::Test, protected FlowTable::Listener {
+  protected:
+    TableAlone() {
+        table.add_recipient(0, flow_kinds);
+        table.add_recipient(1, 1u << FLOWD_EVENT_END);
+    }
+    void ended(FlowTable::Shard&, const Flow& flow, std::uint32_t to, Now) override { expired.emplace_back(flow.id, to); }
+    void released() override {}
+
+    struct Outcome {
+        Change change;
+        flowd_result result = FLOWD_OK;
+        Outgoing event;
+    };
+    /// What the table decides and, if somebody has room, does.
+    Outcome offer(const flowd_event& event, std::uint32_t told, bool apply = true) {
+        Incoming in;
+        EXPECT_FALSE(table.take_in(&event, sizeof event, in));
+        FlowTable::Shard& shard = table.shard_of(in);
+        const std::lock_guard lock(shard);
+        const Offer offer{api, in, table.now(), tally};
+        Outcome out;
+        out.change = table.decide(shard, offer);
+        if (apply) out.result = table.apply(shard, offer, out.change, told & out.change.to, out.event);
+        return out;
+    }
+    std::uint32_t due(std::uint64_t id, std::uint32_t bit) {
+        FlowTable::Shard& shard = table.shard_of(id);
+        const std::lock_guard lock(shard);
+        return FlowTable::due(shard, *FlowTable::by_id(shard, id), bit);
+    }
+    void tell(std::uint64_t id, std::uint32_t bit, std::uint32_t kind) {
+        FlowTable::Shard& shard = table.shard_of(id);
+        const std::lock_guard lock(shard);
+        table.told(shard, *FlowTable::by_id(shard, id), bit, kind);
+    }
+    std::uint64_t ended_kept() {
+        BusCounters counters;
+        table.count(counters);
+        return counters.ended_kept;
+    }
+    void pass(std::int64_t seconds) {
+        steady += seconds * second_ns;
+        table.tick(table.now(), *this);
+    }
+
+    std::int64_t steady = 1000 * second_ns;
+    Membership members;
+    FlowTable table{FlowLimits{}, Clock{[this] { return steady; }, [this] { return epoch_ns + steady; }}, nullptr, members};
+    AnnouncerId api = *members.add_announcer({"api"});
+    Tally tally;
+    std::vector<std::pair<std::uint64_t, std::uint32_t>> expired;  ///< flow, and who has to be told
+};
+
+TEST_F(TableAlone, SaysWhoHasToBeTold) {
+    const auto begun = offer(start(1), first | second);
+    EXPECT_EQ(begun.change.step, Change::Step::begin);
+    EXPECT_TRUE(begun.change.must);
+    EXPECT_EQ(begun.change.to, first);
+    EXPECT_EQ(begun.event.event.kind, FLOWD_EVENT_START);
+    EXPECT_EQ(begun.event.event.flow_id, begun.change.flow_id);
+
+    const auto refreshed = offer(start(1), first | second);
+    EXPECT_EQ(refreshed.change.step, Change::Step::refresh);
+    EXPECT_EQ(refreshed.change.to, 0u);
+
+    const auto over = offer(end(1), first | second);
+    EXPECT_EQ(over.change.step, Change::Step::end);
+    EXPECT_EQ(over.change.to, first | second);
+    EXPECT_EQ(offer(end(1), 0).change.step, Change::Step::none);
+}
+
+TEST_F(TableAlone, ChangesNothingBeforeAChangeIsApplied) {
+    EXPECT_EQ(offer(start(1), 0, false).change.step, Change::Step::begin);
+    EXPECT_EQ(table.live(), 0u);
+    offer(start(1), first);
+    EXPECT_EQ(offer(end(1), 0, false).change.step, Change::Step::end);
+    EXPECT_EQ(table.live(), 1u);
+    EXPECT_EQ(offer(start(1, {3, 3}), 0, false).change.retag, true);
+    EXPECT_EQ(offer(start(1, {3, 3}), 0, false).change.retag, true);
+}
+
+TEST_F(TableAlone, RemembersWhatARecipientWasNotTold) {
+    const std::uint64_t id = offer(start(1), 0).change.flow_id;
+    EXPECT_EQ(due(id, first), FLOWD_EVENT_START);
+    EXPECT_EQ(due(id, second), 0u);
+    EXPECT_EQ(offer(start(1, {3, 3}), first).change.to, 0u) << "of a flow whose start it does not know";
+    tell(id, first, FLOWD_EVENT_START);
+    EXPECT_EQ(due(id, first), 0u) << "the start had the new tag";
+    offer(start(1, {4, 4}), 0);
+    EXPECT_EQ(due(id, first), FLOWD_EVENT_ONGOING);
+}
+
+TEST_F(TableAlone, KeepsARecordUntilNobodyIsOwedItsEnd) {
+    offer(start(1), first);
+    const std::uint64_t id = offer(end(1), first).change.flow_id;
+    pass(6);
+    EXPECT_EQ(ended_kept(), 1u);
+    EXPECT_EQ(due(id, second), FLOWD_EVENT_END);
+    tell(id, second, FLOWD_EVENT_END);
+    EXPECT_EQ(ended_kept(), 0u);
+}
+
+TEST_F(TableAlone, PassesAnEndThatWasMissedToTheSuccessor) {
+    offer(start(1), first);
+    const std::uint64_t id = offer(end(1), second).change.flow_id;
+    table.replace_recipient(0, 2, flow_kinds);
+    table.forget_recipient(*this);
+    EXPECT_EQ(due(id, 1u << 2), FLOWD_EVENT_END);
+    pass(6);
+    EXPECT_EQ(ended_kept(), 1u);
+}
+
+TEST_F(TableAlone, TellsItsListenerOfWhatExpires) {
+    auto metered = start(1);
+    metered.flags = FLOWD_METERED;
+    const std::uint64_t id = offer(metered, first).change.flow_id;
+    pass(61);
+    ASSERT_EQ(expired.size(), 1u);
+    EXPECT_EQ(expired.front(), std::pair(id, first | second));
+    EXPECT_EQ(table.live(), 0u);
+}
+
+}  // namespace
+}  // namespace flowd::core::test
