@@ -2,19 +2,20 @@
 #include "core/flows/kept_attachments.hpp"
 
 #include <algorithm>
+#include <functional>
 #include <string_view>
 #include <utility>
 
 namespace flowd::core {
 namespace {
 
-void append(std::string& key, std::string_view text) {
-    const std::size_t length = text.size();
-    key.append(reinterpret_cast<const char*>(&length), sizeof length).append(text);
-}
-
 bool same_id(const flowd_attachment& a, const flowd_attachment& b) {
     return to_view(a.id) == to_view(b.id);
+}
+bool same_attachments(std::span<const flowd_attachment> a, std::span<const flowd_attachment> b) {
+    return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const auto& one, const auto& other) {
+        return same_id(one, other) && to_view(one.bytes) == to_view(other.bytes);
+    });
 }
 bool is_removal(const flowd_attachment& attachment) {
     return is_kept(attachment) && attachment.bytes.length == 0;
@@ -64,24 +65,28 @@ std::uint32_t KeptAttachments::change(std::uint32_t before, std::span<const flow
 
 std::optional<std::uint32_t> KeptAttachments::enter() {
     if (found_.empty()) return none;
-    key_.clear();
+    const std::hash<std::string_view> hash_of;
+    std::size_t hash = 0;
+    std::size_t bytes = 0;
     for (const flowd_attachment& kept : found_) {
-        append(key_, to_view(kept.id));
-        append(key_, to_view(kept.bytes));
+        hash = (hash * 31 + hash_of(to_view(kept.id))) * 31 + hash_of(to_view(kept.bytes));
+        bytes += cost_of(kept) + sizeof kept.id.length + sizeof kept.bytes.length;
     }
-    Numbers& numbers = numbers_of(key_);
-    if (const auto known = numbers.find(key_); known != numbers.end()) return hold(known->second);
-    if (bytes_ + key_.size() > max_bytes) return std::nullopt;
-    Set set{key_, Payload::copy(found_, {}), 1};
+    Numbers& numbers = numbers_of(hash);
+    const auto [first, last] = numbers.equal_range(hash);
+    for (auto known = first; known != last; ++known)
+        if (same_attachments(sets_[known->second - 1].payload->attachments(), found_)) return hold(known->second);
+    if (bytes_ + bytes > max_bytes) return std::nullopt;
+    Set set{hash, bytes, Payload::copy(found_, {}), 1};
     if (free_.empty()) {
         if (free_.capacity() <= sets_.size()) free_.reserve(2 * sets_.size() + 8);  // so that release() cannot fail
         sets_.emplace_back();
         free_.push_back(static_cast<std::uint32_t>(sets_.size()));
     }
     const std::uint32_t number = free_.back();
-    numbers.emplace(key_, number);
+    numbers.emplace(hash, number);
     free_.pop_back();
-    bytes_ += key_.size();
+    bytes_ += bytes;
     sets_[number - 1] = std::move(set);
     return number;
 }
@@ -127,8 +132,10 @@ std::size_t KeptAttachments::cost(std::uint32_t number, std::span<const flowd_at
 void KeptAttachments::release(std::uint32_t& number) {
     const std::uint32_t own = std::exchange(number, none);
     if (own == none || --sets_[own - 1].holders > 0) return;
-    bytes_ -= sets_[own - 1].key.size();
-    numbers_of(sets_[own - 1].key).erase(sets_[own - 1].key);
+    const Set& set = sets_[own - 1];
+    bytes_ -= set.bytes;
+    Numbers& numbers = numbers_of(set.hash);
+    numbers.erase(std::find(numbers.find(set.hash), numbers.end(), Numbers::value_type(set.hash, own)));
     free_.push_back(own);
     sets_[own - 1] = {};
 }

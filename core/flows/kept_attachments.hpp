@@ -8,11 +8,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
-#include <string>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -57,7 +55,8 @@ class KeptAttachments {
 
   private:
     struct Set {
-        std::string key;
+        std::size_t hash = 0;
+        std::size_t bytes = 0;
         std::shared_ptr<const Payload> payload;
         std::uint32_t holders = 0;
     };
@@ -66,13 +65,12 @@ class KeptAttachments {
 
     std::deque<Set> sets_;  ///< which does not move them when it grows
     std::vector<std::uint32_t> free_;
-    std::size_t bytes_ = 0;  ///< of the sets' keys
-    /// Several by the key's hash: one that held all would take long to grow, under the shard's lock.
-    using Numbers = std::unordered_map<std::string, std::uint32_t>;
+    std::size_t bytes_ = 0;  ///< of the sets
+    /// By the hash of a set. Several, since one that held all would take long to grow, under the shard's lock.
+    using Numbers = std::unordered_multimap<std::size_t, std::uint32_t>;
     std::array<Numbers, 16> numbers_;
-    [[nodiscard]] Numbers& numbers_of(const std::string& key) { return numbers_[std::hash<std::string>()(key) >> 60]; }
-    std::string key_;                      ///< of the last look-up, kept for its memory
-    std::vector<flowd_attachment> found_;  ///< likewise
+    [[nodiscard]] Numbers& numbers_of(std::size_t hash) { return numbers_[hash % numbers_.size()]; }
+    std::vector<flowd_attachment> found_;  ///< of the last look-up, kept for its memory
 };
 
 /// The set of a flow as it will be; given up again when nothing comes of it.
