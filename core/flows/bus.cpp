@@ -143,10 +143,9 @@ flowd_result Bus::Parts::announce(const Offer& offer, Notices& notices, std::uin
 }
 
 flowd_result Bus::Parts::set_catch_all(const Offer& offer) {
-    const std::uint64_t version = catch_all.version();
     if (catch_all.set(offer.id, offer.in.event, offer.now.system) != FLOWD_OK) return FLOWD_STOPPED;
     offer.tally.note(Effect::catch_all);
-    if (catch_all.version() != version) delivery.wake_all();
+    delivery.tell_catch_all();
     return FLOWD_OK;
 }
 
@@ -173,9 +172,8 @@ void Bus::remove_announcer(AnnouncerId id) {
         Notices notices(parts.delivery);
         parts.table.remove_announcer(id.slot, now, notices);
     }
-    const std::uint64_t version = parts.catch_all.version();
     parts.catch_all.withdraw(id.slot, now.system);
-    if (parts.catch_all.version() != version) parts.delivery.wake_all();
+    parts.delivery.tell_catch_all();
     parts.delivery.drop_marks(id.slot);
     parts.members.free_announcer(id.slot);
 }

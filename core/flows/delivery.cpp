@@ -173,7 +173,9 @@ void Delivery::set_limits(const QueueLimits& limits) {
     members_.for_each_backend([&](const auto& queue) { queue->set_limits(limits, notices); });
 }
 
-void Delivery::wake_all() {
+void Delivery::tell_catch_all() {
+    const std::uint64_t version = catch_all_.version();
+    if (catch_all_told_.exchange(version) == version) return;
     Notices notices(*this);
     members_.for_each_backend([&](const auto& queue) {
         if (queue->must_be_woken()) notices.wake(queue);

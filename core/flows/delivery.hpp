@@ -11,6 +11,7 @@
 // - Code outside of the bus (wake, on_room, on_marks) is called by Notices, with none of these held.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -87,7 +88,7 @@ class Delivery {
     void remove_all();
 
     void set_limits(const QueueLimits& limits);
-    void wake_all();  ///< the catch-all has changed
+    void tell_catch_all();  ///< if it is another one than last time
     flowd_result mark(AnnouncerId id);
     void drop_marks(std::uint32_t announcer) { marks_.drop(announcer); }
     /// Announcers need not wait for a backend that takes nothing. Answers when to look again.
@@ -115,6 +116,7 @@ class Delivery {
     const CatchAll& catch_all_;
     Membership& members_;
     const Clock clock_;
+    std::atomic<std::uint64_t> catch_all_told_{0};  ///< version
     DeliveryMarks marks_;
 };
 
