@@ -28,6 +28,8 @@ def preloaded(directory, source):
 class Daemon:
     """with Daemon(configuration_text, host) as daemon: ...   host None: in the present namespace."""
 
+    observer = None  # told of each daemon that becomes ready: tests/harness/answers.py
+
     def __init__(self, configuration, host=None, arguments=(), environment=None, prefix=(), pass_fds=()):
         self.host, self.prefix, self.pass_fds = host, list(prefix), tuple(pass_fds)
         # Root's own folder below /run: the daemon refuses configurations that others could replace.
@@ -91,7 +93,10 @@ class Daemon:
     def is_ready(self):
         if self.process.poll() is not None:
             raise AssertionError(f"the daemon ended with {self.process.returncode}:\n{self.log}")
-        return "READY=1" in self.states()
+        ready = "READY=1" in self.states()
+        if ready and self.observer:
+            self.observer.watch(self)
+        return ready
 
     @property
     def log(self):

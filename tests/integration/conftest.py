@@ -8,6 +8,7 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
 
+from tests.harness.answers import SECONDS, Answers  # noqa: E402
 from tests.harness.lab import Lab  # noqa: E402
 
 
@@ -21,3 +22,12 @@ def pytest_collection_modifyitems(items):
 def lab():
     with Lab() as hosts:
         yield hosts
+
+
+@pytest.fixture
+def status_answers():
+    """Every daemon of the test answers `status` while the test runs."""
+    with Answers() as answers:
+        yield
+    print(f"{answers.count} answers, the slowest took {answers.slowest:.2f} s")
+    assert answers.slowest < SECONDS

@@ -13,6 +13,7 @@ from tests.harness.collector import Collector
 from tests.harness.daemon import Daemon
 from tests.harness.lab import wait_for
 
+pytestmark = pytest.mark.usefixtures("status_answers")
 RULES = """\
 plugins:
   netlink:

@@ -14,6 +14,7 @@ import pytest
 from tests.harness.daemon import Daemon, preloaded
 from tests.harness.lab import wait_for
 
+pytestmark = pytest.mark.usefixtures("status_answers")
 CONFIGURATION = "plugins:\n  fireflyp: {}\n"
 BROKEN = CONFIGURATION + "backends:\n" + "".join(f"  nothing/{i}: {{}}\n" for i in range(100))
 

@@ -8,6 +8,7 @@ import pytest
 from tests.harness.daemon import Daemon
 from tests.harness.lab import wait_for
 
+pytestmark = pytest.mark.usefixtures("status_answers")
 SHIM = r"""
 #define _GNU_SOURCE
 #include <dlfcn.h>

@@ -8,12 +8,15 @@ import signal
 import socket
 import tempfile
 
+import pytest
+
 from tests.harness.collector import Collector
 from tests.harness.daemon import BUILD, Daemon
 from tests.harness.http import Api
 from tests.harness.lab import wait_for
 from tests.integration.test_pipeline import firefly
 
+pytestmark = pytest.mark.usefixtures("status_answers")
 BASE = """\
 plugins:
   fireflyp: {}

@@ -11,6 +11,8 @@ import pytest
 from tests.harness.daemon import BINARY, ROOT, Daemon, preloaded
 from tests.harness.lab import wait_for
 
+pytestmark = pytest.mark.usefixtures("status_answers")
+
 
 def start_fails(configuration, host=None, prefix=()):
     """(exit code, log) of a daemon that is expected not to come up."""

@@ -9,6 +9,7 @@ from tests.harness.capture import Capture
 from tests.harness.daemon import Daemon
 from tests.harness.lab import Host, sh, wait_for
 
+pytestmark = pytest.mark.usefixtures("status_answers")
 TAG = (3, 2)
 TAG_BYTES = bytes([0x1E, 3, 0, 3, 2, 0])  # the option, its length, experiment and activity in three bytes, Pad1
 

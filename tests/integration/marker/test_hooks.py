@@ -12,6 +12,7 @@ from tests.harness.daemon import Daemon
 from tests.harness.hooks import ThirdParty, detach_tcx, filters, has_clsact, our_filters, tcx_links
 from tests.harness.lab import wait_for
 
+pytestmark = pytest.mark.usefixtures("status_answers")
 HOOKS = pytest.mark.parametrize("attach", ["tcx", "clsact"])
 ROUNDS = int(os.environ.get("FLOWD_HOOK_ROUNDS", "6"))  # of kills and of reloads
 

@@ -13,6 +13,7 @@ from tests.harness.capture import Capture, flows
 from tests.harness.daemon import BINARY, BUILD, Daemon
 from tests.harness.lab import sh, wait_for
 
+pytestmark = pytest.mark.usefixtures("status_answers")
 HOOKS = pytest.mark.parametrize("attach", ["tcx", "clsact"])
 TAG = (2, 16)
 

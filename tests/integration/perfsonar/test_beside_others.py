@@ -12,6 +12,8 @@ from tests.harness.daemon import Daemon
 from tests.harness.lab import wait_for
 from tests.harness.traffic import UdpServer, udp_client
 
+pytestmark = pytest.mark.usefixtures("status_answers")
+
 
 def configuration(lab, marked):
     return ("plugins:\n  perfsonar: {experimentId: 2, activityId: 16, idleTimeout: 2s}\n"

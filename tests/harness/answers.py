@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whether daemons answer `status` all the time, whatever a test does to them."""
+import os
+import socket
+import struct
+import threading
+import time
+
+from .daemon import Daemon
+
+# A second on an idle machine: FLOWD_ANSWER_SECONDS=1.
+SECONDS = float(os.environ.get("FLOWD_ANSWER_SECONDS", "10"))
+
+
+def ask(control):
+    """One `status`, as core/control/protocol.hpp describes it; false when the daemon is not there."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(2 * SECONDS)
+        try:
+            connection.connect(str(control))
+            connection.sendall(struct.pack("<I", 6) + b"status")
+            return len(b"".join(iter(lambda: connection.recv(65536), b""))) > 8
+        except TimeoutError:
+            return True  # late, and counted as such
+        except OSError:
+            return False
+
+
+class Answers:
+    """with Answers() as answers: ...; answers.slowest   Each daemon that becomes ready meanwhile is asked until it ends."""
+
+    def __init__(self):
+        self.slowest, self.count, self.threads = 0.0, 0, []
+
+    def _ask(self, process, control):
+        while process.poll() is None:
+            asked = time.monotonic()
+            if ask(control):
+                self.slowest, self.count = max(self.slowest, time.monotonic() - asked), self.count + 1
+            time.sleep(0.1)  # the rate of the questions
+
+    def watch(self, daemon):
+        if all(process is not daemon.process for process, _ in self.threads):
+            self.threads.append((daemon.process, threading.Thread(target=self._ask, args=(daemon.process, daemon.control))))
+            self.threads[-1][1].start()
+
+    def __enter__(self):
+        Daemon.observer = self
+        return self
+
+    def __exit__(self, *_):
+        Daemon.observer = None
+        for _, thread in self.threads:
+            thread.join()
