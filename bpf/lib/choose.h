@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Chooses what a packet carries: its flow's mark, else its socket's, else the catch-all's. */
+/* Chooses what a packet carries: its flow's mark, else its socket's, else its closed connection's, else the catch-all's. */
 #ifndef FLOWD_BPF_LIB_CHOOSE_H
 #define FLOWD_BPF_LIB_CHOOSE_H
 
@@ -35,6 +35,18 @@ struct {
     __type(key, struct marker_dscp_key);
     __type(value, __u32);
 } marker_dscp SEC(".maps");
+
+/*
+ * What the FIN or RST of a connection carried. The kernel acknowledges the other side's FIN from TIME_WAIT, and answers
+ * what comes even later, without the socket that had the tag; the flow may have ended by then. Such packets come soon or
+ * never: this may forget the oldest.
+ */
+struct {
+    __uint(type, BPF_MAP_TYPE_LRU_HASH);
+    __uint(max_entries, 16384);
+    __type(key, struct flow_key);
+    __type(value, struct marker_mark);
+} marker_closed SEC(".maps");
 
 /* Which fragments belong together: RFC 8200 section 4.5, RFC 791. */
 struct marker_datagram {
@@ -89,6 +101,24 @@ static __always_inline int marker_find_in_socket(struct __sk_buff* skb, __u64 ha
     return 1;
 }
 
+/* For a TCP packet without a tag of its own. 1: its connection is closed, and `mark` is the one that it had. */
+static __always_inline int marker_find_closed(struct __sk_buff* skb, const struct flow_key* key, struct marker_mark* mark) {
+    if (skb->ingress_ifindex) return 0;
+    struct bpf_sock* sock = skb->sk;
+    /* Without a socket, from TIME_WAIT, or by the kernel's own socket for answers, depending on the release. */
+    const __u32 state = sock ? sock->state : BPF_TCP_CLOSE;
+    if (state == BPF_TCP_CLOSE || state == BPF_TCP_TIME_WAIT) {
+        const struct marker_mark* last = bpf_map_lookup_elem(&marker_closed, key);
+        if (!last) return 0;
+        *mark = *last;
+        return 1;
+    }
+    /* SYN or SYN-ACK: the next connection with this 5-tuple, which has no tag. */
+    if (state == BPF_TCP_SYN_SENT || state == BPF_TCP_NEW_SYN_RECV || state == BPF_TCP_SYN_RECV || state == BPF_TCP_LISTEN)
+        bpf_map_delete_elem(&marker_closed, key);
+    return 0;
+}
+
 /* MARKER_BY_*, or the outcome plus MARKER_NOT_CHOSEN. `is_plain`, a constant: on the path that has to be short. */
 #define MARKER_NOT_CHOSEN 0x100
 
@@ -98,12 +128,18 @@ static __always_inline int marker_choose_by_flow(struct __sk_buff* skb, const st
     struct flow_key key;
     packet_flow_key(packet, &key);
     const __u64 hash = flow_hash(&key);
-    if (settings->flows) {
-        const int found = is_plain ? flow_table_find(&key, hash, settings->epoch, mark)
-                                   : flow_table_find_from(&key, hash, 0, settings->epoch, mark);
-        if (found) return MARKER_BY_FLOW;
+    int origin = MARKER_BY_CATCH_ALL;
+    if (settings->flows && (is_plain ? flow_table_find(&key, hash, settings->epoch, mark)
+                                     : flow_table_find_from(&key, hash, 0, settings->epoch, mark)))
+        origin = MARKER_BY_FLOW;
+    else if (settings->socket_tags && marker_find_in_socket(skb, hash, mark))
+        origin = MARKER_BY_SOCKET;
+    if (origin != MARKER_BY_CATCH_ALL) {
+        if (packet_tcp_flags(skb, packet) & (PACKET_TCP_FIN | PACKET_TCP_RST))
+            bpf_map_update_elem(&marker_closed, &key, mark, BPF_ANY);
+        return origin;
     }
-    if (settings->socket_tags && marker_find_in_socket(skb, hash, mark)) return MARKER_BY_SOCKET;
+    if (packet->protocol == IPPROTO_TCP && marker_find_closed(skb, &key, mark)) return MARKER_BY_FLOW;
     mark->label = settings->catch_all.label;
     mark->rest = settings->catch_all.rest;
     if (!(mark->label & MARKER_IS_SET)) return MARKER_NO_TAG | MARKER_NOT_CHOSEN;

@@ -30,6 +30,11 @@
 #define PACKET_IPPROTO_ICMPV6 58
 #define PACKET_IPPROTO_UDPLITE 136
 
+/* RFC 9293 section 3.1: the octet of the TCP header with the flags, and two of them. */
+#define PACKET_TCP_FLAGS 13
+#define PACKET_TCP_FIN 0x01
+#define PACKET_TCP_RST 0x04
+
 enum packet_found {
     PACKET_OK,
     PACKET_NOT_IP,       /* neither IPv4 nor IPv6 */
@@ -161,6 +166,15 @@ static __always_inline int packet_parse_ports(struct __sk_buff* skb, struct pack
         if (is_echo) packet->source_port = packet->destination_port = icmp.identifier;
     }
     return PACKET_OK;
+}
+
+/* The flags of a TCP header; 0: the packet shows none. */
+static __always_inline __u8 packet_tcp_flags(struct __sk_buff* skb, const struct packet* packet) {
+    __u8 buffer;
+    if (packet->protocol != IPPROTO_TCP || packet->fragment == PACKET_LATER_FRAGMENT) return 0;
+    const __u32 transport = packet->transport & 0x7fff; /* more than headers can fill: for the verifier */
+    const __u8* flags = packet_bytes(skb, transport + PACKET_TCP_FLAGS, &buffer, sizeof buffer);
+    return flags ? *flags : 0;
 }
 
 /* What a walk over extension headers found. */

@@ -123,8 +123,10 @@ def test_the_syn_of_a_client_and_the_first_data_of_a_server_carry_the_label(lab)
 
 
 @pytest.mark.parametrize("finder", ["netlink", "iperf3"])
-def test_a_rule_beats_a_meter_from_the_first_packet_to_the_last(lab, finder):
-    """perfsonar meters the same connections, each side by its own timing: 300 short ones, many at a time."""
+@pytest.mark.parametrize("leaves_first", [False, True])
+def test_a_rule_beats_a_meter_from_the_first_packet_to_the_last(lab, finder, leaves_first):
+    """perfsonar meters the same connections, each side by its own timing: 300 short ones, many at a time. A client that
+    leaves first has no socket when the other side closes: the last acknowledgement comes from TIME_WAIT."""
     count, at_a_time = 300, 20
     rules = {"netlink": "  netlink: {ignorePrivate: false, period: 1s, rules: [{remotePorts: ['5001'], experiment: 2, activity: 3}]}\n",
              "iperf3": "  iperf3: {minDestinationPort: 5001, maxDestinationPort: 5001, experimentIDs: [2], activityIDs: [3]}\n"}
@@ -143,7 +145,11 @@ def test_a_rule_beats_a_meter_from_the_first_packet_to_the_last(lab, finder):
                     client.sendall(b"x" * 2000)
                     time.sleep(0.01 * (number % 7))  # the pace of the traffic
                 client.shutdown(socket.SHUT_WR)
-                client.recv(1)  # the other side's end: all packets but acknowledgements have been sent
+                if not leaves_first:
+                    client.recv(1)  # the other side's end: all packets but acknowledgements have been sent
+
+        def open_connections():
+            return lab.a.run("ss", "-Htn", "state", "connected", "exclude", "time-wait", "dst", f"[{lab.b.address6}]:5001").stdout
 
         with Capture(lab.b, "ip6 and tcp dst port 5001") as capture:
             def run(first):
@@ -156,6 +162,7 @@ def test_a_rule_beats_a_meter_from_the_first_packet_to_the_last(lab, finder):
             for thread in threads:
                 thread.join()
             wait_for(lambda: len([m for m in list(collector.fireflies) if m["flow-lifecycle"]["state"] == "end"]) >= count, "all ends", 30)
+            wait_for(lambda: not open_connections(), "the other side's ends")
             sent = tcp_packets(capture, lab.a.address6, destination_port=5001)
         capture.remove()
         server.close()

@@ -84,6 +84,43 @@ TEST_F(Marking, AnEndedFlowIsNoLongerMarked) {
     EXPECT_EQ(table_->size(), 0u);
 }
 
+TEST_F(Marking, AConnectionThatIsClosedKeepsTheLabelOfItsFinOrRst) {
+    constexpr unsigned fin = 0x11;
+    constexpr unsigned rst = 0x14;
+    set_catch_all(perfsonar);
+    const Bytes other = ethernet(type_ipv6) + Ip6{}.over(tcp(40001, 1094));
+    for (const unsigned flags : {fin, rst}) {
+        const flowd_tag tag{2, flags};
+        const Bytes closes = ethernet(type_ipv6) + Ip6{}.over(tcp(40000, 1094, 0, flags));
+        const Bytes last = ethernet(type_ipv6) + Ip6{}.over(tcp(40000, 1094, 0));
+        ASSERT_TRUE(table_->put(key(40000, 1094), tag));
+        expect_marked(closes, 14, tag, MARKER_MARKED_FLOW);
+        table_->remove(key(40000, 1094));
+        expect_marked(last, 14, tag, MARKER_MARKED_FLOW);
+        EXPECT_EQ(label_at(run(last).frame, 14), label_at(run(closes).frame, 14)) << "with its entropy";
+        expect_marked(other, 14, perfsonar, MARKER_MARKED_CATCH_ALL);
+    }
+    EXPECT_EQ(table_->size(), 0u) << "it is no flow any more";
+    clear_catch_all();
+    expect_untouched(other, MARKER_NO_TAG);
+}
+
+TEST_F(Marking, AClosedConnectionWithoutAValidTagIsNotMarkedByTheCatchAllAtItsEndEither) {
+    set_catch_all(perfsonar);
+    ASSERT_TRUE(table_->put(key(40000, 1094), {0, 0}));
+    expect_untouched(ethernet(type_ipv6) + Ip6{}.over(tcp(40000, 1094, 0, 0x11)), MARKER_UNMARKABLE_TAG);
+    table_->remove(key(40000, 1094));
+    expect_untouched(ethernet(type_ipv6) + Ip6{}.over(tcp(40000, 1094, 0)), MARKER_UNMARKABLE_TAG);
+}
+
+TEST_F(Marking, AFlowThatEndsWhileItsConnectionIsOpenLeavesNothingBehind) {
+    set_catch_all(perfsonar);
+    ASSERT_TRUE(table_->put(key(40000, 1094), atlas));
+    expect_marked(ethernet(type_ipv6) + Ip6{}.over(tcp(40000, 1094)), 14, atlas, MARKER_MARKED_FLOW);
+    table_->remove(key(40000, 1094));
+    expect_marked(ethernet(type_ipv6) + Ip6{}.over(tcp(40000, 1094)), 14, perfsonar, MARKER_MARKED_CATCH_ALL);
+}
+
 TEST_F(Marking, EcnAndTrafficClassSurviveForEveryValue) {
     ASSERT_TRUE(table_->put(key(40000, 1094), atlas));
     for (unsigned traffic_class = 0; traffic_class < 256; ++traffic_class)

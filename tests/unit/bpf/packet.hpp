@@ -70,13 +70,13 @@ struct Ip6 {
     }
 };
 
-inline Bytes tcp(unsigned source_port, unsigned destination_port, std::size_t data = 20) {
+inline Bytes tcp(unsigned source_port, unsigned destination_port, std::size_t data = 20, unsigned flags = 0x10) {
     Bytes out;
     put16(out, source_port);
     put16(out, destination_port);
     put32(out, 1);
     put32(out, 2);
-    put16(out, 0x5010);
+    put16(out, 0x5000 | flags);
     put16(out, 1024);
     put32(out, 0xabcd0000);  // a checksum that must stay
     out.resize(out.size() + data, 'x');

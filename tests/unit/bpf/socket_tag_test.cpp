@@ -7,6 +7,8 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
+#include <stdexcept>
+
 #include "bpf/socket_tag.h"
 #include "flowd/label.hpp"
 #include "flowd/unique_fd.hpp"
@@ -118,6 +120,116 @@ TEST_F(SocketTag, ComesBeforeAFlowThatOnlyAMeterHasAnnounced) {
     EXPECT_TRUE(table_->is_relied_on());
     ASSERT_TRUE(table_->put(own_key(), announced));
     EXPECT_EQ(sent_label(), expected(announced));
+}
+
+/// TCP connections over loopback whose client closes first: its last acknowledgement comes from TIME_WAIT.
+class ClosedConnection : public SocketTag {
+  protected:
+    static constexpr unsigned fin = 0x01;
+    static constexpr socket_tag rule{1, 14};
+
+    void SetUp() override {
+        SocketTag::SetUp();
+        if (IsSkipped() || HasFatalFailure()) return;
+        table_->set_socket_tags(true);
+        set_catch_all(catch_all);
+        listener_ = tcp_socket();
+        ASSERT_EQ(::listen(listener_.get(), 1), 0);
+    }
+    static sockaddr_in6 loopback_at(std::uint16_t port) {
+        sockaddr_in6 address{};
+        address.sin6_family = AF_INET6;
+        address.sin6_addr = in6addr_loopback;
+        address.sin6_port = htons(port);
+        return address;
+    }
+    static std::uint16_t port_of(const UniqueFd& fd) {
+        sockaddr_in6 address{};
+        socklen_t size = sizeof address;
+        EXPECT_EQ(::getsockname(fd.get(), reinterpret_cast<sockaddr*>(&address), &size), 0);
+        return ntohs(address.sin6_port);
+    }
+    static UniqueFd tcp_socket(std::uint16_t port = 0) {
+        UniqueFd fd(::socket(AF_INET6, SOCK_STREAM, 0));
+        const int one = 1;
+        EXPECT_EQ(::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &one, sizeof one), 0);
+        const sockaddr_in6 address = loopback_at(port);
+        EXPECT_EQ(::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+        return fd;
+    }
+    void open(std::uint16_t port = 0, bool is_tagged = true) {
+        client_ = tcp_socket(port);
+        const int fd = client_.get();
+        if (is_tagged) {
+            ASSERT_EQ(bpf_map_update_elem(program_->socket_tags(), &fd, &rule, BPF_ANY), 0) << std::strerror(errno);
+        }
+        const sockaddr_in6 server = loopback_at(port_of(listener_));
+        ASSERT_EQ(::connect(fd, reinterpret_cast<const sockaddr*>(&server), sizeof server), 0) << std::strerror(errno);
+        accepted_ = UniqueFd(::accept(listener_.get(), nullptr, nullptr));
+        ASSERT_TRUE(accepted_);
+    }
+    struct Segment {
+        bool is_of_client = false;
+        unsigned flags = 0;
+        std::uint32_t label = 0;
+    };
+    Segment next() {
+        Bytes frame(2048);
+        while (::recv(sniffer_.get(), frame.data(), frame.size(), 0) > 0) {
+            const unsigned source = frame[54] << 8u | frame[55];
+            const unsigned destination = frame[56] << 8u | frame[57];
+            if (frame[20] == IPPROTO_TCP && (source == client_port_ || destination == client_port_))
+                return {source == client_port_, frame[54 + 13], label_at(frame, 14)};
+        }
+        throw std::runtime_error("waited in vain for a segment");
+    }
+    /// Closes the client first, and the server once it has acknowledged that: the label of the client's last segment.
+    std::uint32_t close_client_first() {
+        client_port_ = port_of(client_);
+        client_.reset();
+        for (bool seen = false; !seen;)
+            if (const Segment segment = next(); segment.is_of_client && (segment.flags & fin) != 0) seen = true;
+        while (next().is_of_client) {
+        }
+        accepted_.reset();
+        for (Segment segment = next();; segment = next())
+            if (segment.is_of_client && (segment.flags & fin) == 0) return segment.label;
+    }
+    std::uint32_t label_of(flowd_tag tag) const {
+        const flow_key kernel_key = bpf::to_flow_key(key(client_port_, port_of(listener_), IPPROTO_TCP, "::1", "::1"));
+        return *label::encode(tag, flow_entropy(flow_hash(&kernel_key)));
+    }
+
+    UniqueFd listener_, client_, accepted_;
+    unsigned client_port_ = 0;
+};
+
+TEST_F(ClosedConnection, CarriesItsSocketsTagInTheLastAcknowledgement) {
+    open();
+    const std::uint32_t label = close_client_first();
+    EXPECT_EQ(label, label_of({1, 14}));
+}
+
+TEST_F(ClosedConnection, CarriesTheTagOfItsEndedFlowInTheLastAcknowledgement) {
+    open(0, false);
+    const flowd_key flow = key(port_of(client_), port_of(listener_), IPPROTO_TCP, "::1", "::1");
+    ASSERT_TRUE(table_->put(flow, announced));
+    client_port_ = port_of(client_);
+    ASSERT_EQ(::shutdown(client_.get(), SHUT_WR), 0);
+    table_->remove(flow);
+    const std::uint32_t label = close_client_first();
+    EXPECT_EQ(label, label_of(announced));
+}
+
+TEST_F(ClosedConnection, LeavesNothingToTheNextOneWithItsPorts) {
+    open();
+    const std::uint16_t port = port_of(client_);
+    const linger reset{1, 0};
+    ASSERT_EQ(::setsockopt(client_.get(), SOL_SOCKET, SO_LINGER, &reset, sizeof reset), 0);
+    client_.reset();
+    open(port, false);
+    const std::uint32_t label = close_client_first();
+    EXPECT_EQ(label, label_of(catch_all));
 }
 
 }  // namespace
