@@ -170,6 +170,7 @@ void Supervisor::dispose(std::unique_ptr<Instance> instance) {
         abandoned_.push_back(std::move(instance));
         return;
     }
+    lost_before_ += instance->status().events_lost;
     if (auto host = instance->host()) hosts_.push_back(std::move(host));
 }
 
@@ -186,7 +187,7 @@ Instance* Supervisor::find(std::string_view name) const {
 }
 
 std::uint64_t Supervisor::events_lost() const {
-    std::uint64_t lost = 0;
+    std::uint64_t lost = lost_before_;
     for (const auto& instance : instances_) lost += instance->status().events_lost;
     return lost;
 }

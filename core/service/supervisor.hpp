@@ -65,7 +65,7 @@ class Supervisor {
     [[nodiscard]] const std::vector<std::unique_ptr<Instance>>& abandoned() const { return abandoned_; }
     /// By "KIND KEY" or "KIND:KEY", or by key alone when only one kind has it; null if there is none.
     [[nodiscard]] Instance* find(std::string_view name) const;
-    /// Events that the present backends had not taken when they were stopped.
+    /// Events that instances had not taken, or gave up, when they were stopped; those that reloads have removed included.
     [[nodiscard]] std::uint64_t events_lost() const;
     /// Whether a thread of the module world still runs that nobody waits for any more.
     [[nodiscard]] bool must_exit_hard() const;
@@ -100,6 +100,7 @@ class Supervisor {
     std::vector<std::unique_ptr<Instance>> instances_;
     std::vector<std::unique_ptr<Instance>> abandoned_;
     std::vector<std::shared_ptr<Host>> hosts_;  // of instances that are gone: see Host
+    std::uint64_t lost_before_ = 0;             // by instances that are gone
 };
 
 }  // namespace flowd::core

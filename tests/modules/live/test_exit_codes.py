@@ -84,6 +84,15 @@ def test_the_program_ends_with(code, way, tmp_path):
     assert way(tmp_path) == code
 
 
+def test_what_a_removed_instance_had_not_taken_is_in_the_exit_code():
+    rest = "stopTimeout: 1s\nplugins:\n  pairs: {count: 1000}\nbackends:\n  tally: {}\n"
+    with Daemon(rest + "  misbehave: {at: events, how: full}\n", arguments=["--modules", MODULES]) as running:
+        running.reload(rest)
+        assert "of backend misbehave were not taken" in running.log
+        assert running.stop() == 10
+        assert "events were given up" in running.log
+
+
 def test_every_documented_code_has_its_row_here():
     documented = re.findall(r"^\| (\d+) \| .*", (ROOT / "docs" / "cli.md").read_text(), re.MULTILINE)
     assert [int(code) for code in documented] == list(range(len(WAYS)))

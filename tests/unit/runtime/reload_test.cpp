@@ -103,6 +103,27 @@ TEST_F(ReloadTest, AChangedPluginIsReplacedAndItsFlowsStay) {
     EXPECT_EQ(seen("b")[1].kind, static_cast<std::uint32_t>(FLOWD_EVENT_END));
 }
 
+TEST_F(ReloadTest, WhatInstancesGaveUpWhenTheyWereReplacedOrRemovedCountsAtTheEndOfTheDaemon) {
+    std::atomic<const flowd_host*> runs{nullptr};
+    Scripts::of("p").start = [&runs]() -> flowd_result {
+        runs = Scripts::of("p").host.load();
+        return FLOWD_OK;
+    };
+    Scripts::of("p").stop = [&runs]() -> flowd_result {
+        const flowd_host* host = runs;
+        host->lost(host, 3, to_c("datagrams were not read before the stop"));
+        return FLOWD_OK;
+    };
+    Scripts::of("b").on_part = [](const flowd_event*, std::size_t, std::size_t*) -> flowd_result { return FLOWD_FULL; };
+    settings_.stop_timeout = 300ms;
+    ASSERT_EQ(start(config(FLOWD_PLUGIN, "p", 1), config(FLOWD_BACKEND, "b"), config(FLOWD_BACKEND, "c")), ExitCode::ok);
+    for (std::uint32_t n = 0; n < 5; ++n) emit("p", FLOWD_EVENT_START, n);
+    ASSERT_TRUE(supervisor().reload(list(config(FLOWD_PLUGIN, "p", 2), config(FLOWD_BACKEND, "c"))).ok);
+    EXPECT_EQ(supervisor().events_lost(), 3U + 5U) << "3 of the replaced plugin, 5 of the removed backend";
+    supervisor().stop();
+    EXPECT_EQ(supervisor().events_lost(), 3U + 5U + 3U);
+}
+
 TEST_F(ReloadTest, ADescriptorIsHandedToASuccessorAndToNobodyElse) {
     const UniqueFd event(::eventfd(0, EFD_CLOEXEC));
     std::vector<std::string> had;
