@@ -26,11 +26,22 @@ Finding no_interface(const std::string& chosen) {
             "name it in targetInterfaces; `ip -brief link` lists what exists"};
 }
 
+void add_missing_ipv6(std::vector<Finding>& all, Strategy strategy) {
+    if (const std::string what = missing_ipv6(strategy); !what.empty())
+        all.push_back({FLOWD_LEVEL_WARNING,
+                       "marker-no-ipv6",
+                       {},
+                       what,
+                       "packets can carry what markingStrategy " + std::string(name_of(strategy)) + " writes",
+                       "boot without ipv6.disable=1, or set markingStrategy: dscp"});
+}
+
 }  // namespace
 
 std::vector<Finding> Marker::findings() const {
     std::vector<Finding> all;
     if (!marking_) return all;
+    add_missing_ipv6(all, options_.strategy);
     for (const std::string& name : marking_->missing()) all.push_back(missing_interface(name));
     const auto states = marking_->attachments().states();
     if (states.empty()) all.push_back(no_interface(marking_->interfaces().describe()));
@@ -49,6 +60,7 @@ std::vector<Finding> Marker::findings() const {
 
 std::vector<Finding> Marker::host_findings(const Options& options, const Offline& core) {
     std::vector<Finding> all;
+    add_missing_ipv6(all, options.strategy);
     const bpf::Interfaces interfaces(choice_of(options));
     const auto found = interfaces.find();
     if (!found) {

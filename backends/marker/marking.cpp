@@ -14,7 +14,7 @@ std::chrono::seconds lease_of(const Options& options) {
 }
 
 bpf::Attachments::Purpose purpose_of(const Options& options, const Program& program, const Pins* pins) {
-    return {"marking",
+    return {can_mark(options.strategy) ? "marking" : "counting",
             "marker",
             "marker",
             {{bpf::Direction::egress, program.ethernet(), program.raw_ip()}},

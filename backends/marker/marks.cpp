@@ -63,6 +63,10 @@ std::string missing_ipv6(Strategy strategy) {
            " marks IPv6 packets only; dscp marks IPv4";
 }
 
+bool can_mark(Strategy strategy) {
+    return (carriers_of(strategy) & MARKER_CARRIER_DSCP) != 0 || !net::lacks_ipv6();
+}
+
 std::optional<std::uint32_t> Marks::dscp_of(flowd_tag tag) const {
     std::optional<std::uint32_t> found;
     for (const DscpRule& rule : dscp_) {

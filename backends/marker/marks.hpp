@@ -20,6 +20,9 @@ namespace flowd::marker {
 /// What this strategy cannot do on a kernel without IPv6, as a sentence; empty: nothing, or the kernel has IPv6.
 [[nodiscard]] std::string missing_ipv6(Strategy strategy);
 
+/// Whether any packet can carry what this strategy writes.
+[[nodiscard]] bool can_mark(Strategy strategy);
+
 class Marks {
   public:
     explicit Marks(const Options& options) : carriers_(carriers_of(options.strategy)), dscp_(options.dscp_map) {}

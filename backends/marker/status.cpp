@@ -50,6 +50,7 @@ std::string Marker::summary() const {
     std::vector<std::string> names;
     for (const auto& state : marking_->attachments().states()) names.push_back(state.link.name);
     if (names.empty()) return "waits for an interface";
+    if (!can_mark(options_.strategy)) return "marks nothing: this kernel has no IPv6";
     return text::summary(marking_->table().observes() ? "observes" : "marks on", names);
 }
 

@@ -73,8 +73,10 @@ Result<void> Metrics::start() {
             },
             entrance_.refusals());
         if (auto served = server.serve(std::move(listening.socket)); !served) return served;
-        if (options_.log) host().info("listening at http://" + listening.listener.endpoint.to_string() + "/metrics");
     }
+    if (options_.log)
+        for (const Endpoint& endpoint : entrance_.tcp())
+            host().info("listening at http://" + endpoint.to_string() + "/metrics");
     listening_.clear();
     auto second = host().every(std::chrono::seconds(1), [this] { each_second(); });
     if (!second) return std::move(second).error();
@@ -162,7 +164,7 @@ std::uint64_t Metrics::sum(Of of) const {
 
 void Metrics::status(json::Writer& object) const {
     std::vector<std::string> addresses;
-    for (const Listener& listener : options_.listeners()) addresses.push_back(listener.endpoint.to_string());
+    for (const Endpoint& endpoint : entrance_.tcp()) addresses.push_back(endpoint.to_string());
     object.member("summary", text::summary("serves", addresses));
     object.key("addresses").array();
     for (const std::string& address : addresses) object.value(address);

@@ -60,11 +60,13 @@ Result<UniqueFd> Entrance::open(const std::string& resource, const char* option,
 Result<UniqueFd> Entrance::open_tcp(std::uint16_t port, const char* option) {
     const Endpoint endpoint{options_.bind_address, port};
     const std::string resource = "tcp:" + endpoint.to_string();
-    return open(resource, option, host_.descriptors().take(resource), [&] {
+    auto socket = open(resource, option, host_.descriptors().take(resource), [&] {
         const auto at = net::listening_endpoint(endpoint);
         if (!at.warning.empty()) host_.warning(at.warning);
         return listen_tcp(at.endpoint);
     });
+    if (socket) tcp_.push_back(local_endpoint(socket->get()));
+    return socket;
 }
 
 Result<UniqueFd> Entrance::open_unix(const std::filesystem::path& path, mode_t mode, const char* option) {

@@ -86,6 +86,8 @@ class Entrance {
     /// In prepare(): a socket that systemd or a predecessor held, or a new one. `option` is blamed for an error.
     [[nodiscard]] Result<UniqueFd> open_tcp(std::uint16_t port, const char* option);
     [[nodiscard]] Result<UniqueFd> open_unix(const std::filesystem::path& path, mode_t mode, const char* option);
+    /// Where the sockets of open_tcp listen, in their order. Without IPv6 that is not `::`.
+    [[nodiscard]] const std::vector<Endpoint>& tcp() const { return tcp_; }
     /// In stop(): removes the files of Unix sockets that neither a successor nor systemd goes on with.
     void leave();
 
@@ -112,6 +114,7 @@ class Entrance {
     const EntranceOptions& options_;
     std::optional<Bearer> bearer_;
     std::vector<File> files_;
+    std::vector<Endpoint> tcp_;
     std::uint64_t turned_away_ = 0, starved_ = 0;
     std::optional<std::chrono::steady_clock::time_point> crowded_;  ///< when one was turned away last
 };

@@ -107,7 +107,7 @@ Result<void> Api::start() {
     auto second = host().every(std::chrono::seconds(1), [this] { each_second(); });
     if (!second) return std::move(second).error();
     second_ = std::move(*second);
-    if (options_.listens_at_tcp()) host().info("listening at tcp " + options_.endpoint().to_string());
+    for (const Endpoint& endpoint : entrance_.tcp()) host().info("listening at tcp " + endpoint.to_string());
     if (options_.socket_path) host().info("listening at " + options_.socket_path->string());
     return {};
 }
@@ -230,10 +230,10 @@ void Api::each_second() {
 
 void Api::status(json::Writer& object) const {
     std::vector<std::string> addresses;
-    if (options_.listens_at_tcp()) addresses.push_back(options_.endpoint().to_string());
+    for (const Endpoint& endpoint : entrance_.tcp()) addresses.push_back(endpoint.to_string());
     if (options_.socket_path) addresses.push_back(options_.socket_path->string());
     object.member("summary", text::summary("listens on", addresses));
-    if (options_.listens_at_tcp()) object.member("address", options_.endpoint().to_string());
+    if (!entrance_.tcp().empty()) object.member("address", entrance_.tcp().front().to_string());
     if (options_.socket_path) object.member("socket", options_.socket_path->string());
     object.member("token", entrance_.has_token());
     counters_.status(object);

@@ -24,7 +24,6 @@ struct Options : http::EntranceOptions {
     std::chrono::milliseconds taken_timeout{5000};
 
     [[nodiscard]] bool listens_at_tcp() const { return bind_port != 0; }
-    [[nodiscard]] Endpoint endpoint() const { return {bind_address, bind_port}; }
     /// Nothing when it is not written in octal digits.
     [[nodiscard]] std::optional<mode_t> mode() const;
 

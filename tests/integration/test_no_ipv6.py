@@ -38,6 +38,7 @@ def test_what_listens_at_every_address_listens_at_every_ipv4_address(lab, withou
     configuration = """\
 plugins:
   fireflyp: {bindAddress: "::", bindPort: 10514, allow: ["10.93.7.0/24"]}
+  api: {bindAddress: "::", tokenFile: /run/flowd-test-token}
 backends:
   metrics: {bindAddress: "::", port: 9234, tokenFile: /run/flowd-test-token}
 """
@@ -46,9 +47,12 @@ backends:
     token.chmod(0o600)
     try:
         with Daemon(configuration, prefix=("nsenter", f"--net=/run/netns/{lab.a.name}"), environment=without_ipv6) as daemon:
-            assert daemon.log.count("has no IPv6") == 2, daemon.log
+            assert daemon.log.count("has no IPv6") == 3, daemon.log
             assert "0.0.0.0:10514 takes the place of [::]:10514" in daemon.log
             assert "0.0.0.0:9234 takes the place of [::]:9234" in daemon.log
+            assert "listening at http://0.0.0.0:9234/metrics" in daemon.log and "listening at tcp 0.0.0.0:7777" in daemon.log, daemon.log
+            assert daemon.details("backend metrics")["summary"] == "serves 0.0.0.0:9234"
+            assert daemon.details("plugin api")["summary"] == "listens on 0.0.0.0:7777"
             assert "0.0.0.0:10514" in lab.a.run("ss", "-Hlun").stdout
             assert "0.0.0.0:9234" in lab.a.run("ss", "-Hltn").stdout
     finally:
@@ -77,6 +81,9 @@ def test_the_marker_says_that_no_packet_can_carry_a_label(lab, without_ipv6, str
         status = daemon.cli("marker", "status")
         assert "IPv6" in status["warning"], status
         assert ("nothing is marked" in status["warning"]) is not marks, status
+        assert ("marking on eth0" in daemon.log) is marks, daemon.log
+        assert status["summary"] == ("marks on eth0" if marks else "marks nothing: this kernel has no IPv6")
+        assert [one["id"] for one in daemon.cli("findings") if one["instance"] == "backend marker"] == ["marker-no-ipv6"]
 
 
 def test_with_ipv6_there_is_no_such_warning(lab):
