@@ -78,6 +78,43 @@ def test_the_marker_tells_why_a_flow_is_not_marked(lab, flow, options, tag, verd
         assert [one[0] for one in explain(daemon, sock, "backend marker")] == [verdict]
 
 
+def test_the_marker_tells_that_its_hook_was_removed(lab, flow):
+    sock, announce = flow
+    with Collector(lab.b), Daemon(configuration(lab, "targetInterfaces: [eth0], attach: clsact"), lab.a) as daemon:
+        announce("start")
+        wait_for(lambda: daemon.cli("marker", "status")["flows"] == 1, "the flow to be in the table")
+
+        def verdicts():
+            return [one[:2] for one in explain(daemon, sock, "backend marker")]
+
+        assert verdicts() == [("marked", "eth0")]
+        # ingress and clsact exclude each other
+        lab.a.run("sh", "-c", "tc qdisc del dev eth0 clsact; tc qdisc add dev eth0 ingress")
+        wait_for(lambda: verdicts() == [("hook-removed", "eth0")], "the marker to tell that it does not mark", 30)
+        lab.a.run("tc", "qdisc", "del", "dev", "eth0", "ingress")
+        wait_for(lambda: verdicts() == [("marked", "eth0")], "the hook to be attached again", 30)
+
+
+def test_the_marker_tells_that_its_table_is_full(lab, flow):
+    sock, announce = flow
+    with Collector(lab.b), Daemon(configuration(lab, "targetInterfaces: [eth0], maxFlows: 1"), lab.a) as daemon:
+        announce("start")
+        wait_for(lambda: daemon.cli("marker", "status")["flows"] == 1, "the first flow to be in the table")
+        announcer = traffic.Announcer(lab.a)
+        with traffic.udp_client(lab.a, lab.b, 1095) as second:
+            announcer.announce("start", second, 2, 16, traffic.now())
+            wait_for(lambda: daemon.cli("marker", "status")["skippedFlows"]["tableFull"] == 1, "the second flow to be skipped")
+            assert [one[0] for one in explain(daemon, second, "backend marker")] == ["not-in-table"]
+        announcer.close()
+        assert [one[0] for one in explain(daemon, sock, "backend marker")] == ["marked"]
+
+
+def test_the_marker_tells_that_a_label_needs_ipv6(lab):
+    with Collector(lab.b), Daemon(configuration(lab), lab.a) as daemon:
+        answer = daemon.cli("explain", "udp", f"{lab.a.address4}:40000", f"{lab.b.address4}:1094")
+        assert [one["verdict"] for one in answer["explanations"] if one["instance"] == "backend marker"] == ["ipv4"]
+
+
 def test_firefly_tells_which_firefly_went_to_the_collector_and_when(lab, flow):
     sock, announce = flow
     collector = f"[{lab.b.address6}]:10514"
