@@ -431,6 +431,22 @@ TEST_F(FlowTable, AFlowThatWasOnlyMeteredIsNoLongerOnceSomebodyAnnouncesIt) {
     bus->find(key_of(1), [](const flowd_flow& flow) { EXPECT_FALSE(flow.flags & FLOWD_METERED); });
 }
 
+TEST_F(FlowTable, FlowsThatAreGoneLeaveNoMemoryBehind) {
+    const auto api = announcer("api");
+    const auto come_and_go = [&] {
+        for (std::uint32_t i = 1; i <= 1000; ++i) {
+            emit(api, start(i));
+            emit(api, end(i));
+        }
+        pass(6);
+        EXPECT_EQ(bus->counters().ended_kept, 0u);
+        return bus->counters().table_bytes;
+    };
+    const auto once = come_and_go();
+    for (int i = 0; i < 50; ++i) come_and_go();
+    EXPECT_LE(come_and_go(), once);
+}
+
 TEST_F(FlowTable, FindSeesAFlowFromEitherEndAndNoEndedOne) {
     const auto api = announcer("api");
     emit(api, start(1));

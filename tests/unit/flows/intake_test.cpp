@@ -400,6 +400,19 @@ TEST_F(Caps, WhatIsOwedToAStalledBackendGivesWayToLiveFlowsAndIsCounted) {
     EXPECT_EQ(told.size(), 1 + 2 * (2000 - given_up)) << "what was not given up came whole";
 }
 
+TEST_F(Caps, ATombstoneIsCutShortWhenTheTableIsFullAndNotBefore) {
+    FlowLimits limits;
+    limits.max_live = 1024;
+    use(limits);
+    const auto api = announcer("api");
+    for (std::uint32_t i = 1; i <= 1024; ++i) ASSERT_EQ(emit(api, end(i)), FLOWD_OK);
+    EXPECT_EQ(bus->counters().ended_kept, 1024u);
+    EXPECT_EQ(bus->counters().tombstones_cut_short, 0u);
+    ASSERT_EQ(emit(api, end(1025)), FLOWD_OK);
+    EXPECT_EQ(bus->counters().ended_kept, 1024u);
+    EXPECT_EQ(bus->counters().tombstones_cut_short, 1u);
+}
+
 TEST_F(Caps, EndsOfFlowsNeverSeenCannotFillTheTable) {
     FlowLimits limits;
     limits.max_live = 64;

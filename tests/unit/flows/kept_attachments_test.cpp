@@ -57,6 +57,25 @@ class KeptAttachmentsOfFlows : public FlowsTest {
     std::vector<flowd_attachment> attachments_;
 };
 
+TEST_F(KeptAttachmentsOfFlows, OfASampleCountTowardsItsRoom) {
+    constexpr std::size_t count = 8;
+    std::vector<std::string> ids;
+    for (std::size_t i = 0; i < count; ++i) ids.push_back("org.example.note/" + std::to_string(i));
+    std::vector<flowd_attachment> notes;
+    for (const std::string& id : ids) notes.push_back(attachment(id.c_str(), "x"));
+    flowd_sample one{};
+    one.size = sizeof one;
+    one.flow_id = 1;
+    SamplePeriod plain;
+    ASSERT_EQ(plain.add("dns", &one), FLOWD_OK);
+    one.attachments = notes.data();
+    one.attachment_count = notes.size();
+    one.attachment_stride = sizeof(flowd_attachment);
+    SamplePeriod with_notes;
+    ASSERT_EQ(with_notes.add("dns", &one), FLOWD_OK);
+    EXPECT_EQ(with_notes.bytes(), plain.bytes() + count * (sizeof(flowd_attachment) + ids[0].size() + 1));
+}
+
 TEST_F(KeptAttachmentsOfFlows, ArePartOfEveryEventFromThenOn) {
     Backend firefly(*bus, "firefly");
     emit(api_, with(start(1), "once"));

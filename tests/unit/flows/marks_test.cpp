@@ -150,6 +150,34 @@ TEST_F(Marks, OneThatWasReplacedAndClosedNoLongerCounts) {
     EXPECT_EQ(passed, 1u);
 }
 
+TEST_F(Marks, OneThatWasReplacedAndRemovedNoLongerCounts) {
+    Backend one(*bus, "one");
+    one.take_all();
+    emit(kafka, start(1));
+    const auto old = one.queue;
+    one.queue = *bus->replace_backend(old, {"one", all_kinds, {}, {}});
+    bus->mark(kafka);
+    one.take_all();
+    EXPECT_EQ(passed, 0u) << "the predecessor still has an event";
+    bus->remove_backend(old);
+    EXPECT_EQ(passed, 1u);
+}
+
+TEST_F(Marks, OneThatWasReplacedCountsUntilItHasSettledItsLastEvents) {
+    Backend one(*bus, "one");
+    one.take_all();
+    emit(kafka, start(1));
+    bus->mark(kafka);
+    const auto old = one.queue;
+    one.queue = *bus->replace_backend(old, {"one", all_kinds, {}, {}});
+    one.take_all();
+    ASSERT_EQ(old->take().size(), 1u);
+    bus->mark(kafka);
+    EXPECT_EQ(passed, 0u) << "it was offered its last event, and has not settled it";
+    EXPECT_TRUE(old->take().empty());
+    EXPECT_EQ(passed, 2u);
+}
+
 TEST_F(Marks, TheCatchAllIsPartOfWhatWasEmitted) {
     Backend marker(*bus, "marker");
     marker.take_all();

@@ -8,6 +8,8 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <fstream>
+#include <string>
 #include <thread>
 
 namespace flowd::core {
@@ -73,6 +75,26 @@ TEST_F(LoopTest, AWatchIsLevelTriggeredAndEndsFromItsOwnCallback) {
     EXPECT_EQ(calls, 2);
     EXPECT_FALSE(readable(0)) << "the descriptor is ready, but nobody watches it";
     EXPECT_FALSE(loop->unwatch(id)) << "a stale handle names nothing";
+}
+
+TEST_F(LoopTest, ARemovedWatchIsNotLeftInTheEpollSet) {
+    const auto is_in_set = [&] {
+        std::ifstream about("/proc/self/fdinfo/" + std::to_string(loop->fd()));
+        std::string word;
+        for (int number = -1; about >> word;)
+            if (word == "tfd:" && about >> number && number == event.get()) return true;
+        return false;
+    };
+    const auto watch = loop->watch(event.get(), FLOWD_IO_READ, [](int, std::uint32_t) { FAIL(); });
+    ASSERT_TRUE(watch);
+    EXPECT_TRUE(is_in_set());
+    EXPECT_TRUE(loop->unwatch(*watch));
+    EXPECT_FALSE(is_in_set());
+    raise();
+    EXPECT_FALSE(readable(0)) << "the descriptor is ready, but nobody watches it";
+    ASSERT_TRUE(loop->watch(event.get(), FLOWD_IO_READ, [](int, std::uint32_t) {}));
+    loop->close();
+    EXPECT_FALSE(is_in_set());
 }
 
 TEST_F(LoopTest, AWatchRemovedByAnotherCallbackOfTheSameRoundIsNotCalled) {
