@@ -149,8 +149,8 @@ class Instance {
     /// Known once it runs, else null. Its functions are called by run_job(). [any]
     [[nodiscard]] std::shared_ptr<const Offered> offered() const;
 
-    /// Bits of questions of the control socket that are under way, so that one that hangs is not given more of them. [any]
-    std::atomic<std::uint32_t> asked{0};
+    /// Questions of the control socket that it has still to answer. [any]
+    std::atomic<std::uint32_t> questions{0};
 
     /// An exception must not pass through the caller: catches, counts, and takes the instance out of service. [instance]
     flowd_result guarded(const char* what, const std::function<flowd_result()>& call);

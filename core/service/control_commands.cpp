@@ -44,8 +44,7 @@ struct Answer {
 
 constexpr std::chrono::milliseconds patience{1000};  // with an instance that is busy
 
-/// Of Instance::asked.
-enum Question : std::uint32_t { question_status = 1u << 0, question_findings = 1u << 1, question_explain = 1u << 2 };
+constexpr std::uint32_t most_questions = 16;  // that wait in one instance; one that hangs is given no more
 
 /// Answers of instances, by their names. Any thread.
 template <typename T>
@@ -93,7 +92,7 @@ void ControlCommands::handle(const control::Arguments& arguments, const control:
     run(arguments, peer, std::move(respond));
 }
 
-void ControlCommands::ask_instances(std::uint32_t question, const std::function<bool(const Offered&)>& can, const Ask& ask,
+void ControlCommands::ask_instances(const std::function<bool(const Offered&)>& can, const Ask& ask,
                                     std::function<void()> finish, const std::function<void(std::shared_ptr<void>)>& also) {
     const auto answered = std::make_shared<std::atomic<bool>>(false);
     const auto once = [answered, finish = std::move(finish)] {
@@ -108,12 +107,13 @@ void ControlCommands::ask_instances(std::uint32_t question, const std::function<
             const auto offered = instance->offered();
             if (offered == nullptr || !can(*offered)) continue;
             Instance* const asked = instance.get();
-            if ((asked->asked.fetch_or(question) & question) != 0) continue;
-            const bool posted = instance->run_job([asked, question, offered, ask, pending](flowd_instance* module) {
-                asked->asked.fetch_and(~question);
+            if (asked->questions >= most_questions) continue;
+            ++asked->questions;
+            const bool posted = instance->run_job([asked, offered, ask, pending](flowd_instance* module) {
+                --asked->questions;
                 if (module != nullptr) ask(*asked, *offered, module);
             });
-            if (!posted) asked->asked.fetch_and(~question);
+            if (!posted) --asked->questions;
         }
     }
     // One that is busy is left out rather than holding the answer up.
@@ -128,12 +128,11 @@ void ControlCommands::status(control::Responder respond) {
         if (result == FLOWD_OK && !answer.too_long && is_json(answer.text))
             details->set(instance.name(), std::move(answer.text));
     };
-    ask_instances(
-        question_status, [](const Offered& offered) { return offered.status != nullptr; }, ask,
-        [this, details, respond = std::move(respond)] {
-            respond(Reply{ExitCode::ok, status_json(surroundings_.daemon(), surroundings_.supervisor,
-                                                    surroundings_.services, details->all())});
-        });
+    ask_instances([](const Offered& offered) { return offered.status != nullptr; }, ask,
+                  [this, details, respond = std::move(respond)] {
+                      respond(Reply{ExitCode::ok, status_json(surroundings_.daemon(), surroundings_.supervisor,
+                                                              surroundings_.services, details->all())});
+                  });
 }
 
 namespace {
@@ -164,13 +163,12 @@ void ControlCommands::ask_findings(std::function<void()> finish) {
         const flowd_result result = instance.guarded("findings", [&] { return offered.findings(module, sink.abi()); });
         if (result == FLOWD_OK) board.set(instance.name(), std::move(sink.findings()));
     };
-    ask_instances(
-        question_findings, [](const Offered& offered) { return offered.findings != nullptr; }, ask, std::move(finish),
-        [&](std::shared_ptr<void> pending) {
-            surroundings_.aside([&board, &own = surroundings_.own_findings, pending = std::move(pending)] {
-                board.set(OwnFindings::instance, own.look());
-            });
-        });
+    ask_instances([](const Offered& offered) { return offered.findings != nullptr; }, ask, std::move(finish),
+                  [&](std::shared_ptr<void> pending) {
+                      surroundings_.aside([&board, &own = surroundings_.own_findings, pending = std::move(pending)] {
+                          board.set(OwnFindings::instance, own.look());
+                      });
+                  });
 }
 
 void ControlCommands::findings(control::Responder respond) {
@@ -192,11 +190,10 @@ void ControlCommands::explain(const control::Arguments& arguments, control::Resp
             instance.guarded("explain", [&] { return offered.explain(module, &flow, 1, sizeof flow, sink.abi()); });
         if (result == FLOWD_OK) answers->set(instance.name(), std::move(sink.explanations()));
     };
-    ask_instances(
-        question_explain, [](const Offered& offered) { return offered.explain != nullptr; }, ask,
-        [this, told, answers, respond = std::move(respond)] {
-            respond(Reply{ExitCode::ok, explain_json(surroundings_.services, *told, answers->all())});
-        });
+    ask_instances([](const Offered& offered) { return offered.explain != nullptr; }, ask,
+                  [this, told, answers, respond = std::move(respond)] {
+                      respond(Reply{ExitCode::ok, explain_json(surroundings_.services, *told, answers->all())});
+                  });
 }
 
 void ControlCommands::flows(const control::Arguments& arguments, const control::Responder& respond) {

@@ -59,8 +59,8 @@ class ControlCommands {
     using Ask = std::function<void(Instance&, const Offered&, flowd_instance*)>;
     /// Runs `ask` on the thread of each instance that `can`; then, or when the time is over, `finish` on the main thread.
     /// `also` may keep what it is given for as long as it has to be waited for as well.
-    void ask_instances(std::uint32_t question, const std::function<bool(const Offered&)>& can, const Ask& ask,
-                       std::function<void()> finish, const std::function<void(std::shared_ptr<void>)>& also = {});
+    void ask_instances(const std::function<bool(const Offered&)>& can, const Ask& ask, std::function<void()> finish,
+                       const std::function<void(std::shared_ptr<void>)>& also = {});
     void ask_findings(std::function<void()> finish);
     void findings(control::Responder respond);
     void explain(const control::Arguments& arguments, control::Responder respond);

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whether daemons answer `status` all the time, whatever a test does to them."""
+import contextlib
+import json
 import os
 import socket
 import struct
@@ -12,18 +14,32 @@ from .daemon import Daemon
 SECONDS = float(os.environ.get("FLOWD_ANSWER_SECONDS", "10"))
 
 
+REQUEST = struct.pack("<I", 6) + b"status"  # core/control/protocol.hpp
+
+
 def ask(control):
-    """One `status`, as core/control/protocol.hpp describes it; false when the daemon is not there."""
+    """One `status`; false when the daemon is not there."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(2 * SECONDS)
         try:
             connection.connect(str(control))
-            connection.sendall(struct.pack("<I", 6) + b"status")
+            connection.sendall(REQUEST)
             return len(b"".join(iter(lambda: connection.recv(65536), b""))) > 8
         except TimeoutError:
             return True  # late, and counted as such
         except OSError:
             return False
+
+
+def ask_at_once(control, count):
+    """The answers to so many `status`, all of them asked before the first is read."""
+    with contextlib.ExitStack() as stack:
+        connections = [stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)) for _ in range(count)]
+        for connection in connections:
+            connection.connect(str(control))
+        for connection in connections:
+            connection.sendall(REQUEST)
+        return [json.loads(b"".join(iter(lambda: connection.recv(65536), b""))[8:]) for connection in connections]
 
 
 class Answers:

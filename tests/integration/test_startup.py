@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from tests.harness.answers import ask_at_once
 from tests.harness.daemon import BINARY, ROOT, Daemon, preloaded
 from tests.harness.lab import wait_for
 
@@ -170,3 +171,10 @@ int clock_gettime(clockid_t clock, struct timespec *time) {
 def test_the_examples_that_are_installed_are_usable_as_they_are(example):
     done = subprocess.run([str(BINARY), "check", "--conf", str(example)], capture_output=True, text=True)
     assert done.returncode == 0 and "0 warnings" in done.stdout + done.stderr, done.stdout + done.stderr
+
+
+def test_everybody_who_asks_at_the_same_moment_is_told_of_every_instance(lab):
+    with Daemon("plugins:\n  fireflyp: {}\n  api: {}\nbackends:\n  metrics: {}\n", lab.a) as daemon:
+        for answer in ask_at_once(daemon.control, 8):
+            assert sorted(name for name, about in answer["details"].items() if "status" in about) == [
+                "backend metrics", "plugin api", "plugin fireflyp"], answer["details"].keys()
