@@ -387,6 +387,30 @@ TEST_P(NetlinkTest, NoMoreThanItsCapAreAnnounced) {
     EXPECT_EQ(refusals[0].first.find("connection of 127.0.0.1:"), 0u);
 }
 
+TEST_P(NetlinkTest, AShortConnectionIsRefusedWhenARuleAsksForAnOwnerThatNobodyKnows) {
+    Foreign other({[&] {
+        Pair pair(*listener_, client);
+        told_->ports[0] = pair.client_end().port;
+        pair.send(100);
+    }});
+    start(config().set("rules[0].user", std::to_string(::geteuid()).c_str()));
+    ASSERT_TRUE(other.step());
+    if (early()) {
+        ASSERT_TRUE(wait_for_events(2)) << "the kernel tells the owner as the connection opens";
+        EXPECT_TRUE(host_.refusals().empty());
+        return;
+    }
+    ASSERT_TRUE(host_.run_until([&] { return !host_.refusals().empty(); }));
+    const auto refusals = host_.refusals();
+    ASSERT_EQ(refusals.size(), 1u);
+    EXPECT_EQ(refusals[0].reason, "undecided");
+    EXPECT_EQ(refusals[0].sender, "127.0.0.1:" + std::to_string(listener_->port()));
+    EXPECT_EQ(refusals[0].first, "connection of 127.0.0.1:" + std::to_string(told_->ports[0]));
+    EXPECT_NE(plugin_->status().find("\"undecided\":1"), std::string::npos) << plugin_->status();
+    look();
+    EXPECT_TRUE(host_.events().empty()) << "it does not get the tag of a later rule, or any";
+}
+
 INSTANTIATE_TEST_SUITE_P(Early, NetlinkTest, ::testing::Bool(),
                          [](const auto& with) { return with.param ? std::string("on") : std::string("off"); });
 
