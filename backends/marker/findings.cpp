@@ -4,27 +4,13 @@
 
 #include "backends/marker/marker.hpp"
 #include "flowd/address.hpp"
+#include "lib/bpf/hook_findings.hpp"
 
 namespace flowd::marker {
 namespace {
 
-Finding missing_interface(const std::string& name) {
-    return {FLOWD_LEVEL_WARNING,
-            "marker-interface-missing",
-            name,
-            "the interface does not exist",
-            "an interface of this name",
-            "create it, or remove it from targetInterfaces"};
-}
-
-Finding no_interface(const std::string& chosen) {
-    return {FLOWD_LEVEL_WARNING,
-            "marker-no-interface",
-            {},
-            "no interface matches the configuration (" + chosen + ")",
-            "at least one interface",
-            "name it in targetInterfaces; `ip -brief link` lists what exists"};
-}
+constexpr bpf::HookFindings names{"marker-interface-missing", "marker-no-interface",  "marker-hook-removed",
+                                  "marker-hook-hidden",       "the marker's program", "targetInterfaces"};
 
 void add_missing_ipv6(std::vector<Finding>& all, Strategy strategy) {
     if (const std::string what = missing_ipv6(strategy); !what.empty())
@@ -41,20 +27,10 @@ void add_missing_ipv6(std::vector<Finding>& all, Strategy strategy) {
 std::vector<Finding> Marker::findings() const {
     std::vector<Finding> all;
     if (!marking_) return all;
+    const bpf::Attachments& attachments = marking_->attachments();
     add_missing_ipv6(all, options_.strategy);
-    for (const std::string& name : marking_->missing()) all.push_back(missing_interface(name));
-    const auto states = marking_->attachments().states();
-    if (states.empty()) all.push_back(no_interface(marking_->interfaces().describe()));
-    for (const auto& state : states) {
-        if (std::string_view(state.hook) == "removed")
-            all.push_back({FLOWD_LEVEL_ERROR, "marker-hook-removed", state.link.name,
-                           "the marker's program was removed and cannot be attached again", "it is attached",
-                           "stop what removed it, then reload"});
-        for (const bpf::Preceding& other : state.preceding)
-            all.push_back({FLOWD_LEVEL_WARNING, "marker-hook-hidden", state.link.name,
-                           other.describe() + " runs before the marker and may hide packets from it",
-                           "the marker's program runs first", "remove it, or attach it behind the marker's"});
-    }
+    names.add_interfaces(all, marking_->missing(), attachments.states().empty(), marking_->interfaces());
+    names.add_hooks(all, attachments);
     return all;
 }
 
@@ -62,13 +38,10 @@ std::vector<Finding> Marker::host_findings(const Options& options, const Offline
     std::vector<Finding> all;
     add_missing_ipv6(all, options.strategy);
     const bpf::Interfaces interfaces(choice_of(options));
-    const auto found = interfaces.find();
-    if (!found) {
+    if (const auto found = interfaces.find(); found)
+        names.add_interfaces(all, found->missing, found->present.empty(), interfaces);
+    else
         core.log(FLOWD_LEVEL_WARNING, found.error().message);
-        return all;
-    }
-    for (const std::string& name : found->missing) all.push_back(missing_interface(name));
-    if (found->present.empty()) all.push_back(no_interface(interfaces.describe()));
     return all;
 }
 

@@ -23,10 +23,6 @@ std::int64_t monotonic_ns() {
     return now.tv_sec * std::int64_t{1'000'000'000} + now.tv_nsec;
 }
 
-bpf::InterfaceChoice choice_of(const PerfsonarOptions& options) {
-    return {options.interfaces, false, bpf::RouteFamily::both};
-}
-
 bpf::Attachments::Purpose purpose_of(const PerfsonarOptions& options, const MeterProgram& program) {
     return {"metering", "meter", "perfsonar", program.hooks(), MeterProgram::program_names(), options.attach, true};
 }
@@ -43,7 +39,7 @@ Result<std::unique_ptr<Metering>> Metering::make(Host& host, const PerfsonarOpti
                                       [&host](flowd_level, std::string_view line) { host.log(FLOWD_LEVEL_DEBUG, line); });
     if (!program) return with_remedy(std::move(program).error());
     // Listening before looking: what appears in between is not missed.
-    auto changes = bpf::Netlink::open(bpf::Interfaces(choice_of(options)).groups());
+    auto changes = bpf::Netlink::open(bpf::Interfaces(options.interface_choice()).groups());
     if (!changes) return std::move(changes).error();
     std::unique_ptr<Metering> made(new Metering(host, options, *std::move(program), *std::move(changes)));
     auto ring = made->program_.events([events = &made->events_](std::span<const std::byte> record) {
@@ -59,7 +55,7 @@ Result<std::unique_ptr<Metering>> Metering::make(Host& host, const PerfsonarOpti
 Metering::Metering(Host& host, const PerfsonarOptions& options, MeterProgram program, bpf::Netlink changes)
     : host_(host),
       options_(options),
-      interfaces_(choice_of(options)),
+      interfaces_(options.interface_choice()),
       changes_(std::move(changes)),
       program_(std::move(program)),
       slots_(program_),
@@ -231,7 +227,7 @@ void Metering::tick() {
 }
 
 Result<void> Metering::reconfigure(const PerfsonarOptions& options) {
-    bpf::Interfaces interfaces(choice_of(options));
+    bpf::Interfaces interfaces(options.interface_choice());
     auto changes = bpf::Netlink::open(interfaces.groups());
     if (!changes) return std::move(changes).error();
     if (options.attach != options_.attach) {

@@ -42,6 +42,7 @@ class Metering {
 
     void status(json::Writer& object) const;
     [[nodiscard]] std::string summary() const;
+    [[nodiscard]] std::vector<Finding> findings() const;
 
   private:
     Metering(Host& host, const PerfsonarOptions& options, MeterProgram program, bpf::Netlink changes);
@@ -51,6 +52,7 @@ class Metering {
     /// The interfaces on which another instance marks, where none are configured.
     void add_marked(std::vector<bpf::Link>& present, const std::vector<bpf::Link>& all) const;
     void tell_interfaces();
+    void add_unmetered(std::vector<Finding>& all) const;
     void apply();
     [[nodiscard]] Result<std::vector<bpf::Link>> find();
     void drain();

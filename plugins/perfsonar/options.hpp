@@ -10,6 +10,7 @@
 #include "flowd/options.hpp"
 #include "flowd/problem.hpp"
 #include "lib/bpf/attachments.hpp"
+#include "lib/bpf/interfaces.hpp"
 
 namespace flowd::perfsonar {
 
@@ -38,6 +39,7 @@ struct PerfsonarOptions {
     bpf::Attach attach = bpf::Attach::automatic;
 
     [[nodiscard]] flowd_tag tag() const { return {experiment, activity}; }
+    [[nodiscard]] bpf::InterfaceChoice interface_choice() const { return {interfaces, false, bpf::RouteFamily::both}; }
     static const Table<PerfsonarOptions>& table();
     static void validate(const PerfsonarOptions& options, Problems& problems);
 };

@@ -26,6 +26,8 @@ class Perfsonar final : public Plugin {
     Result<void> reconfigure(Options options);
     void on_room() override;
     void status(json::Writer& object) const override;
+    [[nodiscard]] std::vector<Finding> findings() const;
+    static std::vector<Finding> host_findings(const Options& options, const Offline& core);
 
   private:
     enum class State { idle, waiting, announced, refused };

@@ -140,3 +140,42 @@ def test_a_limit_of_flows_that_is_reached(lab):
                 announcer.announce("start", sock, 2, 16, traffic.now())
             assert "flows.max" in appears(daemon, "daemon-flow-limit-reached", "plugin fireflyp", "warning")["found"]
         announcer.close()
+
+
+def perfsonar(options, marked="eth0"):
+    return (f"plugins:\n  perfsonar: {{experimentId: 3, activityId: 2, {options}}}\n"
+            f"backends:\n  marker: {{targetInterfaces: [{marked}]}}\n")
+
+
+def test_an_interface_that_is_marked_and_not_metered(lab):
+    lab.a.run("ip", "link", "add", "eth7", "type", "veth", "peer", "name", "peer7")
+    lab.a.run("ip", "link", "set", "eth7", "up")
+    with Daemon(perfsonar("interfaces: [eth0]", "eth0, eth7"), lab.a) as daemon:
+        assert appears(daemon, "perfsonar-not-metered", "eth7", "warning")["instance"] == "plugin perfsonar"
+        assert [subject for _, subject in findings(daemon)] == ["eth7"]
+        daemon.reload(perfsonar("interfaces: []", "eth0, eth7"))
+        disappears(daemon, "perfsonar-not-metered")
+        assert findings(daemon) == {}
+
+
+def test_a_stack_that_is_marked_below_and_metered_above_is_metered(lab):
+    lab.a.run("ip", "link", "add", "bridge7", "type", "bridge")
+    lab.a.run("ip", "link", "add", "eth7", "type", "veth", "peer", "name", "peer7")
+    lab.a.run("ip", "link", "set", "eth7", "master", "bridge7", "up")
+    lab.a.run("ip", "link", "set", "bridge7", "up")
+    with Daemon(perfsonar("interfaces: [bridge7]", "eth7"), lab.a) as daemon:
+        assert findings(daemon) == {}
+
+
+def test_the_hooks_and_interfaces_of_the_meter(lab):
+    with Daemon("plugins:\n  perfsonar: {experimentId: 3, activityId: 2, attach: clsact, waitForInterfaces: true,"
+                " interfaces: [eth0, eth7]}\nbackends: {metrics: {}}\n", lab.a) as daemon:
+        appears(daemon, "perfsonar-interface-missing", "eth7", "warning")
+        lab.a.run("sh", "-c", "tc qdisc del dev eth0 clsact; tc qdisc add dev eth0 ingress")  # they exclude each other
+        appears(daemon, "perfsonar-hook-removed", "eth0", "error")
+        lab.a.run("tc", "qdisc", "del", "dev", "eth0", "ingress")
+        disappears(daemon, "perfsonar-hook-removed")
+        daemon.reload(daemon.conf.read_text().replace("[eth0, eth7]", "[eth7]"))
+        appears(daemon, "perfsonar-no-interface", "", "warning")
+    with ThirdParty(lab.a, "clsact", 1), Daemon(perfsonar("interfaces: [eth0], attach: clsact", "lo"), lab.a) as daemon:
+        appears(daemon, "perfsonar-hook-hidden", "eth0", "warning")

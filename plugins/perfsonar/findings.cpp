@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the meter finds amiss: interfaces and hooks, and traffic that is marked and not announced.
+#include <algorithm>
+
+#include "lib/bpf/hook_findings.hpp"
+#include "plugins/perfsonar/perfsonar.hpp"
+
+namespace flowd::perfsonar {
+namespace {
+
+constexpr bpf::HookFindings names{"perfsonar-interface-missing", "perfsonar-no-interface", "perfsonar-hook-removed",
+                                  "perfsonar-hook-hidden",       "the meter's program",    "interfaces"};
+
+}  // namespace
+
+std::vector<Finding> Perfsonar::findings() const {
+    return metering_ ? metering_->findings() : std::vector<Finding>();
+}
+
+/// Without `interfaces`, an instance also meters what another one marks: nobody knows that without a daemon.
+std::vector<Finding> Perfsonar::host_findings(const Options& options, const Offline& core) {
+    std::vector<Finding> all;
+    if (!options.flows || options.interfaces.empty()) return all;
+    const bpf::Interfaces interfaces(options.interface_choice());
+    if (const auto found = interfaces.find(); found)
+        names.add_interfaces(all, found->missing, found->present.empty(), interfaces);
+    else
+        core.log(FLOWD_LEVEL_WARNING, found.error().message);
+    return all;
+}
+
+std::vector<Finding> Metering::findings() const {
+    std::vector<Finding> all;
+    names.add_interfaces(all, missing_, attachments_->states().empty(), interfaces_);
+    names.add_hooks(all, *attachments_);
+    add_unmetered(all);
+    return all;
+}
+
+void Metering::add_unmetered(std::vector<Finding>& all) const {
+    const auto links = bpf::links();
+    if (!links) return;
+    std::vector<bpf::Link> metered;
+    for (const auto& state : attachments_->states()) metered.push_back(state.link);
+    for (const Interfaces::Interface& marked : host_.interfaces().list()) {
+        const auto link = std::find_if(links->begin(), links->end(), [&](const bpf::Link& each) {
+            return static_cast<std::uint32_t>(each.index) == marked.index;
+        });
+        if (marked.use != FLOWD_INTERFACE_MARKS || link == links->end()) continue;
+        // One more than before: it is not in a stack with one that is metered.
+        std::vector<bpf::Link> both = metered;
+        const auto is_it = [&](const bpf::Link& each) { return each.index == link->index; };
+        if (std::none_of(both.begin(), both.end(), is_it)) both.push_back(*link);
+        if (bpf::uppermost(both, *links).size() > bpf::uppermost(metered, *links).size())
+            all.push_back({FLOWD_LEVEL_WARNING, "perfsonar-not-metered", link->name,
+                           "it is marked and not metered: its flows are not announced", "marked interfaces are metered",
+                           "add it to interfaces, or leave interfaces out"});
+    }
+}
+
+}  // namespace flowd::perfsonar
