@@ -47,10 +47,6 @@ OptionTable catalog_table() {
     return table;
 }
 
-std::string text_at(const flowd_value& values, std::size_t index) {
-    return std::string(to_view(item_at(values, index)->text));
-}
-
 }  // namespace
 
 Result<Catalog> Catalog::load(const std::filesystem::path& file) {

@@ -90,10 +90,6 @@ const flowd_value& at(const flowd_value& group_value, std::size_t index) {
     return *item_at(group_value, index);
 }
 
-std::string text_at(const flowd_value& group_value, std::size_t index) {
-    return std::string(to_view(at(group_value, index).text));
-}
-
 std::uint64_t number_at(const flowd_value& group_value, std::size_t index) {
     return static_cast<std::uint64_t>(at(group_value, index).integer);
 }

@@ -66,5 +66,9 @@ class ValueTree {
     if (index >= value.item_count) return nullptr;
     return reinterpret_cast<const flowd_value*>(reinterpret_cast<const char*>(value.items) + index * value.item_stride);
 }
+/// The text of an item that is there.
+[[nodiscard]] inline std::string text_at(const flowd_value& value, std::size_t index) {
+    return std::string(to_view(item_at(value, index)->text));
+}
 
 }  // namespace flowd::core
