@@ -73,23 +73,24 @@ flowd_result Bus::emit(AnnouncerId id, const flowd_event* events, std::size_t co
         Incoming in;
         std::optional<Refusal> refusal;
     };
-    std::array<TakenIn, events_ahead + 1> ring;
+    std::array<TakenIn, 8> ring;
+    static_assert(events_ahead < ring.size());
     std::size_t ahead = 0;
-    const Now now = parts_->table.now();
     Tally tally;
+    Offer offer{id, parts_->table.now(), tally};
     Notices notices(parts_->delivery);
     flowd_result result = FLOWD_OK;
     const auto announce = [&](TakenIn& next, std::uint64_t& flow_id) -> flowd_result {
-        const bool is_readable =
-            !next.refusal || (*next.refusal != Refusal::bad_size && *next.refusal != Refusal::bad_kind);
-        ++tally.offered[is_readable ? next.in.event.kind : 0];
+        offer.in = &next.in;
+        const std::uint32_t kind = next.in.event.kind;
         if (next.refusal) {
+            const bool is_readable = *next.refusal != Refusal::bad_size && *next.refusal != Refusal::bad_kind;
+            ++tally.offered[is_readable ? kind : 0];
             tally.refuse(*next.refusal);
             return FLOWD_INVALID;
         }
-        const Offer offer{id, next.in, now, tally};
-        if (next.in.event.kind >= FLOWD_EVENT_CATCH_ALL) return parts_->set_catch_all(offer);
-        return parts_->announce(offer, notices, flow_id);
+        ++tally.offered[kind];
+        return kind >= FLOWD_EVENT_CATCH_ALL ? parts_->set_catch_all(offer) : parts_->announce(offer, notices, flow_id);
     };
     for (; done < count; ++done) {
         for (; ahead < count && ahead <= done + events_ahead; ++ahead) {
@@ -117,7 +118,7 @@ flowd_result Bus::emit(AnnouncerId id, const flowd_event* events, std::size_t co
 
 /// Decided, then offered to the queues, and only then done: an event that finds a queue full has changed nothing.
 flowd_result Bus::Parts::announce(const Offer& offer, Notices& notices, std::uint64_t& flow_id) {
-    FlowTable::Shard& shard = table.shard_of(offer.in);
+    FlowTable::Shard& shard = table.shard_of(*offer.in);
     const std::lock_guard lock(shard);
     if (!members.is_valid(offer.id)) return FLOWD_STOPPED;
     Change change = table.decide(shard, offer);
@@ -129,21 +130,22 @@ flowd_result Bus::Parts::announce(const Offer& offer, Notices& notices, std::uin
         offer.tally.refuse(Refusal::full);
         return FLOWD_FULL;
     }
+    change.told = gate.held();
     Outgoing event;
-    if (const auto result = table.apply(shard, offer, change, gate.held(), event); result != FLOWD_OK) return result;
+    if (const auto result = table.apply(shard, offer, change, event); result != FLOWD_OK) return result;
     flow_id = change.flow_id;
     if (!change.must) {
         delivery.push_ongoing(change.to, event, now, notices);
         return FLOWD_OK;
     }
-    const std::uint32_t others = change.wanting & ~gate.held();
     gate.push(event, now, notices);
-    delivery.bring_up(shard, change.flow_id, others, offer.now, notices);
+    const std::uint32_t others = change.wanting & ~change.told;
+    if (others != 0) delivery.bring_up(shard, change.flow_id, others, offer.now, notices);
     return FLOWD_OK;
 }
 
 flowd_result Bus::Parts::set_catch_all(const Offer& offer) {
-    if (catch_all.set(offer.id, offer.in.event, offer.now.system) != FLOWD_OK) return FLOWD_STOPPED;
+    if (catch_all.set(offer.id, offer.in->event, offer.now.system) != FLOWD_OK) return FLOWD_STOPPED;
     offer.tally.note(Effect::catch_all);
     delivery.tell_catch_all();
     return FLOWD_OK;

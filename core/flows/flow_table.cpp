@@ -93,13 +93,13 @@ std::optional<Refusal> FlowTable::take_in(const void* event, std::size_t stride,
 }
 
 Change FlowTable::decide(Shard& shard, const Offer& offer) {
-    flowd_event& event = offer.in.event;
+    flowd_event& event = offer.in->event;
     Change change;
     Match direction = Match::none;
-    change.found = shard.store_.find(event.key, index_hash(offer.in), direction);
+    change.found = shard.store_.find(event.key, index_hash(*offer.in), direction);
     if (change.found != FlowStore::none && shard.recipients_.are_leaving()) {
         leave_key(shard, shard.store_[change.found]);
-        change.found = shard.store_.find(event.key, index_hash(offer.in), direction);
+        change.found = shard.store_.find(event.key, index_hash(*offer.in), direction);
     }
     const bool of_end = event.kind == FLOWD_EVENT_END;
     const Flow* const flow = change.found == FlowStore::none ? nullptr : &shard.store_[change.found];
@@ -121,12 +121,12 @@ Change FlowTable::decide(Shard& shard, const Offer& offer) {
     return change;
 }
 
-flowd_result FlowTable::apply(Shard& shard, const Offer& offer, Change& change, std::uint32_t told, Outgoing& event) {
-    if (change.step == Change::Step::begin) return begin(shard, offer, change, told, event);
-    if (change.step == Change::Step::refresh) refresh(shard, offer, change, told, event);
+flowd_result FlowTable::apply(Shard& shard, const Offer& offer, Change& change, Outgoing& event) {
+    if (change.step == Change::Step::begin) return begin(shard, offer, change, event);
+    if (change.step == Change::Step::refresh) refresh(shard, offer, change, event);
     if (change.step == Change::Step::leave) leave(shard, offer, change);
-    if (change.step == Change::Step::end) end(shard, offer, change, told, event);
-    if (change.step == Change::Step::end_unseen) end_unseen(shard, offer, change, told, event);
+    if (change.step == Change::Step::end) end(shard, offer, change, event);
+    if (change.step == Change::Step::end_unseen) end_unseen(shard, offer, change, event);
     return FLOWD_OK;
 }
 
@@ -139,13 +139,13 @@ bool FlowTable::is_start_of_ended(const Flow& ended, const Offer& offer) const {
     if (ended.end_reason != FLOWD_END_ANNOUNCED) return false;  // the connection itself may live on
     // The announcer's clock may be coarser than the kernel's: the time at which the end was announced counts as well.
     const std::int64_t told = offer.now.system - (offer.now.steady - ended.seen_ns);
-    const std::int64_t start_ns = offer.in.event.start_time_ns;
+    const std::int64_t start_ns = offer.in->event.start_time_ns;
     return start_ns != 0 && start_ns < std::max(ended.end_ns, told);
 }
 
 bool FlowTable::charge(const Shard& shard, Flow& flow, const Offer& offer) {
     const FlowLimits& limits = shard.limits_;
-    const std::uint64_t sender = offer.in.event.sender;
+    const std::uint64_t sender = offer.in->event.sender;
     const bool of_sender = limits.max_per_sender != 0 && sender != 0;
     const auto refuse = [&](Refusal reason) {
         offer.tally.refuse(reason);
@@ -171,7 +171,7 @@ bool FlowTable::charge(const Shard& shard, Flow& flow, const Offer& offer) {
 }
 
 void FlowTable::fill(Shard& shard, Flow& flow, const Offer& offer, FlowTexts texts) {
-    const flowd_event& event = offer.in.event;
+    const flowd_event& event = offer.in->event;
     const Announcer& announcer = members_.announcer(offer.id.slot);
     const auto slot = static_cast<std::uint8_t>(offer.id.slot);
     flow.key = event.key;
@@ -197,7 +197,7 @@ void FlowTable::require(const Shard& shard, const Offer& offer, std::uint32_t ki
     change.must = true;
     change.wanting = shard.recipients_.taking(kind);
     change.to = change.wanting & ~change.behind;
-    if (change.wanting != 0) change.bytes = shard.kept_.cost(kept, offer.in.attachments());
+    if (change.wanting != 0) change.bytes = shard.kept_.cost(kept, offer.in->attachments());
 }
 
 void FlowTable::decide_begin(Shard& shard, const Offer& offer, Change& change) {
@@ -210,8 +210,8 @@ void FlowTable::decide_begin(Shard& shard, const Offer& offer, Change& change) {
     require(shard, offer, FLOWD_EVENT_START, KeptAttachments::none, change);
 }
 
-flowd_result FlowTable::begin(Shard& shard, const Offer& offer, Change& change, std::uint32_t told, Outgoing& event) {
-    const Incoming& in = offer.in;
+flowd_result FlowTable::begin(Shard& shard, const Offer& offer, Change& change, Outgoing& event) {
+    const Incoming& in = *offer.in;
     NextKept kept(shard.kept_, KeptAttachments::none, in.to_keep(), attachments_not_kept_);
     FlowTexts texts = shard.texts_.intern(to_view(in.event.application), to_view(in.event.rule));
     if (change.wanting != 0) event.payload = kept.payload(in.attachments());
@@ -238,7 +238,7 @@ flowd_result FlowTable::begin(Shard& shard, const Offer& offer, Change& change, 
     fill(shard, flow, offer, std::move(texts));
     kept.give_to(flow.kept);
     expire_no_later_than(shard, flow);
-    Recipients::told(flow, told, FLOWD_EVENT_START);
+    Recipients::told(flow, change.told, FLOWD_EVENT_START);
     describe(event, flow, FLOWD_EVENT_START, first_of(in.event.time_ns, offer.now.system));
     change.flow_id = flow.id;
     offer.tally.note(Effect::started);
@@ -247,7 +247,7 @@ flowd_result FlowTable::begin(Shard& shard, const Offer& offer, Change& change, 
 }
 
 void FlowTable::decide_refresh(Shard& shard, const Offer& offer, Change& change) {
-    const flowd_event& event = offer.in.event;
+    const flowd_event& event = offer.in->event;
     const Flow& flow = shard.store_[change.found];
     const std::uint32_t precedence = members_.announcer(offer.id.slot).precedence();
     change.step = Change::Step::refresh;
@@ -260,12 +260,12 @@ void FlowTable::decide_refresh(Shard& shard, const Offer& offer, Change& change)
     change.to = change.wanting & ~change.behind;
 }
 
-void FlowTable::refresh(Shard& shard, const Offer& offer, Change& change, std::uint32_t told, Outgoing& out) {
-    const flowd_event& event = offer.in.event;
+void FlowTable::refresh(Shard& shard, const Offer& offer, Change& change, Outgoing& out) {
+    const flowd_event& event = offer.in->event;
     Flow& flow = shard.store_[change.found];
     const auto slot = static_cast<std::uint8_t>(offer.id.slot);
     const auto own_flags = static_cast<std::uint8_t>(event.flags);
-    NextKept kept(shard.kept_, flow.kept, offer.in.to_keep(), attachments_not_kept_);
+    NextKept kept(shard.kept_, flow.kept, offer.in->to_keep(), attachments_not_kept_);
     const bool names_application = event.application.length > 0 && (change.gives_tag || flow.texts.application().empty());
     const std::string_view application = names_application ? to_view(event.application) : flow.texts.application();
     const std::string_view rule = change.gives_tag ? to_view(event.rule) : flow.texts.rule();
@@ -274,7 +274,7 @@ void FlowTable::refresh(Shard& shard, const Offer& offer, Change& change, std::u
     shard.announcements_.reserve();
     // The flags of a flow change only with other ones, or when others announce it as well.
     const bool may_tell = change.retag || change.forward || flow.further != Announcements::none || flow.flags != own_flags;
-    if (change.wanting != 0 && may_tell) out.payload = kept.payload(offer.in.attachments());
+    if (change.wanting != 0 && may_tell) out.payload = kept.payload(offer.in->attachments());
     shard.usages_.take(flow, event.usage, reporter(slot, event.sender));
 
     const std::uint8_t flags = flow.flags;
@@ -303,7 +303,7 @@ void FlowTable::refresh(Shard& shard, const Offer& offer, Change& change, std::u
     describe(out, flow, FLOWD_EVENT_ONGOING, first_of(event.time_ns, offer.now.system));
     if (!change.retag) return;
     out.event.flags |= FLOWD_RETAGGED;
-    flow.retag = (flow.retag | change.wanting) & ~told;
+    flow.retag = (flow.retag | change.wanting) & ~change.told;
 }
 
 bool FlowTable::may_end(const Shard& shard, const Flow& flow, AnnouncerId id, std::uint64_t sender) const {
@@ -319,7 +319,7 @@ std::uint32_t FlowTable::highest_precedence(std::uint64_t of_announcers) const {
 }
 
 void FlowTable::decide_end(Shard& shard, const Offer& offer, Change& change) {
-    const flowd_event& event = offer.in.event;
+    const flowd_event& event = offer.in->event;
     const Flow& flow = shard.store_[change.found];
     if (!may_end(shard, flow, offer.id, event.sender)) {
         offer.tally.note(Effect::foreign_end);
@@ -337,10 +337,10 @@ void FlowTable::decide_end(Shard& shard, const Offer& offer, Change& change) {
 }
 
 void FlowTable::leave(Shard& shard, const Offer& offer, const Change& change) {
-    const flowd_event& event = offer.in.event;
+    const flowd_event& event = offer.in->event;
     Flow& flow = shard.store_[change.found];
     const auto slot = static_cast<std::uint8_t>(offer.id.slot);
-    NextKept kept(shard.kept_, flow.kept, offer.in.to_keep(), attachments_not_kept_);
+    NextKept kept(shard.kept_, flow.kept, offer.in->to_keep(), attachments_not_kept_);
     shard.usages_.take(flow, event.usage, reporter(slot, event.sender));
     kept.give_to(flow.kept);
     offer.tally.note(Effect::left);
@@ -349,14 +349,14 @@ void FlowTable::leave(Shard& shard, const Offer& offer, const Change& change) {
     expire_no_later_than(shard, flow);
 }
 
-void FlowTable::end(Shard& shard, const Offer& offer, const Change& change, std::uint32_t told, Outgoing& out) {
-    const flowd_event& event = offer.in.event;
+void FlowTable::end(Shard& shard, const Offer& offer, const Change& change, Outgoing& out) {
+    const flowd_event& event = offer.in->event;
     const Now now = offer.now;
     Flow& flow = shard.store_[change.found];
-    NextKept kept(shard.kept_, flow.kept, offer.in.to_keep(), attachments_not_kept_);
+    NextKept kept(shard.kept_, flow.kept, offer.in->to_keep(), attachments_not_kept_);
     const bool renamed = flow.texts.application().empty() && event.application.length > 0;
     FlowTexts texts = renamed ? shard.texts_.intern(to_view(event.application), flow.texts.rule()) : FlowTexts();
-    if (change.wanting != 0) out.payload = kept.payload(offer.in.attachments());
+    if (change.wanting != 0) out.payload = kept.payload(offer.in->attachments());
     shard.tombstones_.push_back(tombstone_of(shard, flow, now));
     shard.usages_.take(flow, event.usage, reporter(offer.id.slot, event.sender));
     kept.give_to(flow.kept);
@@ -369,7 +369,7 @@ void FlowTable::end(Shard& shard, const Offer& offer, const Change& change, std:
     shard.announcements_.clear(flow);
     flow.ender = static_cast<std::uint8_t>(offer.id.slot);
     describe(out, flow, FLOWD_EVENT_END, first_of(event.time_ns, now.system));
-    close(shard, flow, told, now);
+    close(shard, flow, change.told, now);
     offer.tally.note(Effect::ended);
 }
 
@@ -378,18 +378,18 @@ void FlowTable::set_end(Flow& flow, std::int64_t end_ns, Tally& tally) {
     flow.end_ns = std::max(end_ns, flow.start_ns);
 }
 
-void FlowTable::end_unseen(Shard& shard, const Offer& offer, Change& change, std::uint32_t told, Outgoing& out) {
+void FlowTable::end_unseen(Shard& shard, const Offer& offer, Change& change, Outgoing& out) {
     if (live() + ended_kept_.load(std::memory_order_relaxed) >= shard.limits_.max_live) reclaim(shard, FlowStore::none);
-    const flowd_event& event = offer.in.event;
+    const flowd_event& event = offer.in->event;
     const Now now = offer.now;
-    NextKept kept(shard.kept_, KeptAttachments::none, offer.in.to_keep(), attachments_not_kept_);
+    NextKept kept(shard.kept_, KeptAttachments::none, offer.in->to_keep(), attachments_not_kept_);
     FlowTexts texts = shard.texts_.intern(to_view(event.application), to_view(event.rule));
-    if (change.wanting != 0) out.payload = kept.payload(offer.in.attachments());
+    if (change.wanting != 0) out.payload = kept.payload(offer.in->attachments());
     shard.store_.reserve();
     shard.tombstones_.emplace_back();
     const std::uint32_t index = shard.store_.add();
     Flow& flow = shard.store_[index];
-    shard.store_.link(index, index_hash(offer.in));
+    shard.store_.link(index, index_hash(*offer.in));
     shard.tombstones_.back() = tombstone_of(shard, flow, now);
     fill(shard, flow, offer, std::move(texts));
     kept.give_to(flow.kept);
@@ -408,7 +408,7 @@ void FlowTable::end_unseen(Shard& shard, const Offer& offer, Change& change, std
     flow.end_reason = end_reason_of(event);
     change.flow_id = flow.id;
     describe(out, flow, FLOWD_EVENT_END, at);
-    close(shard, flow, told, now);
+    close(shard, flow, change.told, now);
     offer.tally.note(flow.no_start ? Effect::end_no_start : Effect::end_unseen);
 }
 
@@ -452,27 +452,32 @@ void FlowTable::count_shed_samples(const SamplePeriod& period) {
     samples_shed_ += period.shed();
 }
 
+/// Sets each member once: an event is not zeroed before.
 void FlowTable::describe(Outgoing& out, const Flow& flow, std::uint32_t kind, std::int64_t time_ns) const {
+    const bool of_end = kind == FLOWD_EVENT_END;
     flowd_event& event = out.event;
     event.size = sizeof event;
     event.kind = kind;
-    event.flags = flow.flags;
-    if (kind == FLOWD_EVENT_END) {
-        if (flow.no_start) event.flags |= FLOWD_NO_START;
-        event.end_reason = flow.end_reason;
-        event.end_time_ns = flow.end_ns;
-    }
-    event.precedence = flow.precedence;
+    event.flags = flow.flags | (of_end && flow.no_start ? std::uint32_t{FLOWD_NO_START} : 0);
     event.local = flow.local;
     event.initiator = flow.initiator;
+    event.reserved[0] = event.reserved[1] = 0;
     event.flow_id = flow.id;
     event.key = flow.key;
     event.tag = flow.tag;
     event.time_ns = time_ns;
     event.start_time_ns = flow.start_ns;
+    event.end_time_ns = of_end ? flow.end_ns : 0;
     event.usage = Usages::of(flow);
     event.sender = flow.sender;
+    event.precedence = flow.precedence;
+    event.end_reason = of_end ? flow.end_reason : std::uint32_t{0};
     event.announcer = to_c(members_.name(flow.announcer));
+    // Both are lent by what is queued with the event.
+    event.application = event.rule = {};
+    event.attachments = nullptr;
+    event.samples = nullptr;
+    event.attachment_count = event.attachment_stride = event.sample_count = event.sample_stride = 0;
     out.texts = flow.texts;
 }
 

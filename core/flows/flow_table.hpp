@@ -61,9 +61,9 @@ void for_each_bit(Mask mask, Function&& f) {
 /// One event of an announcer. An event of the reverse direction is turned round by the table.
 struct Offer {
     AnnouncerId id;
-    Incoming& in;
     Now now;
     Tally& tally;
+    Incoming* in = nullptr;
 };
 
 /// What an announcement does, as the table has decided.
@@ -82,6 +82,8 @@ struct Change {
     std::uint32_t to = 0;
     bool must = false;
     std::size_t bytes = 0;  ///< of the attachments, where `must` is set
+    /// Those of `to` that have room: set between decide() and apply().
+    std::uint32_t told = 0;
 };
 
 /// How many live flows each sender has, for flows.maxPerSource.
@@ -160,8 +162,8 @@ class FlowTable {
     [[nodiscard]] Shard& shard_of(const Incoming& in) { return shards_[in.key_hash >> 59]; }
     [[nodiscard]] Shard& shard_of(std::uint64_t flow_id) { return shards_[FlowStore::shard_of(flow_id)]; }
     [[nodiscard]] Change decide(Shard& shard, const Offer& offer);
-    /// `told`: those of `to` that will be told `event`. FLOWD_LIMIT: a cap has been reached.
-    flowd_result apply(Shard& shard, const Offer& offer, Change& change, std::uint32_t told, Outgoing& event);
+    /// Fills `event` when somebody has to be told. FLOWD_LIMIT: a cap has been reached.
+    flowd_result apply(Shard& shard, const Offer& offer, Change& change, Outgoing& event);
     /// The samples of one flow. Answers those that are told `event` if they have room.
     std::uint32_t sample(Shard& shard, std::span<const SamplePeriod::Entry> of_flow, Now now, Listener& listener,
                          Outgoing& event);
@@ -217,11 +219,11 @@ class FlowTable {
     void decide_begin(Shard& shard, const Offer& offer, Change& change);
     void decide_refresh(Shard& shard, const Offer& offer, Change& change);
     void decide_end(Shard& shard, const Offer& offer, Change& change);
-    flowd_result begin(Shard& shard, const Offer& offer, Change& change, std::uint32_t told, Outgoing& event);
-    void refresh(Shard& shard, const Offer& offer, Change& change, std::uint32_t told, Outgoing& event);
+    flowd_result begin(Shard& shard, const Offer& offer, Change& change, Outgoing& event);
+    void refresh(Shard& shard, const Offer& offer, Change& change, Outgoing& event);
     void leave(Shard& shard, const Offer& offer, const Change& change);
-    void end(Shard& shard, const Offer& offer, const Change& change, std::uint32_t told, Outgoing& event);
-    void end_unseen(Shard& shard, const Offer& offer, Change& change, std::uint32_t told, Outgoing& event);
+    void end(Shard& shard, const Offer& offer, const Change& change, Outgoing& event);
+    void end_unseen(Shard& shard, const Offer& offer, Change& change, Outgoing& event);
     [[nodiscard]] bool may_end(const Shard& shard, const Flow& flow, AnnouncerId id, std::uint64_t sender) const;
     [[nodiscard]] std::uint32_t highest_precedence(std::uint64_t of_announcers) const;
     [[nodiscard]] bool is_start_of_ended(const Flow& ended, const Offer& offer) const;

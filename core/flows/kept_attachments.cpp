@@ -116,9 +116,8 @@ std::shared_ptr<const Payload> KeptAttachments::payload(std::uint32_t number, st
     return Payload::copy(found_, samples);
 }
 
-std::size_t KeptAttachments::cost(std::uint32_t number, std::span<const flowd_attachment> own) const {
+std::size_t KeptAttachments::cost_with(std::uint32_t number, std::span<const flowd_attachment> own) const {
     const Payload* const kept = number == none ? nullptr : sets_[number - 1].payload.get();
-    if (own.empty()) return kept ? kept->bytes() : 0;
     std::size_t sum = 0;
     for (const flowd_attachment& one : own)
         if (!is_removal(one)) sum += sizeof one + cost_of(one);

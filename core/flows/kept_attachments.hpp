@@ -50,7 +50,10 @@ class KeptAttachments {
     [[nodiscard]] std::shared_ptr<const Payload> payload(std::uint32_t number, std::span<const flowd_attachment> own,
                                                          std::span<const flowd_sample> samples = {});
     /// The bytes of that payload, where `number` is the set before `own` has changed it.
-    [[nodiscard]] std::size_t cost(std::uint32_t number, std::span<const flowd_attachment> own) const;
+    [[nodiscard]] std::size_t cost(std::uint32_t number, std::span<const flowd_attachment> own) const {
+        if (own.empty()) return number == none ? 0 : sets_[number - 1].payload->bytes();
+        return cost_with(number, own);
+    }
     [[nodiscard]] std::size_t size() const { return sets_.size() - free_.size(); }
 
   private:
@@ -62,6 +65,7 @@ class KeptAttachments {
     };
     /// The number of the set in `found_`, held; nothing: there is no room for it.
     std::optional<std::uint32_t> enter();
+    [[nodiscard]] std::size_t cost_with(std::uint32_t number, std::span<const flowd_attachment> own) const;
 
     std::deque<Set> sets_;  ///< which does not move them when it grows
     std::vector<std::uint32_t> free_;

@@ -35,7 +35,7 @@ class Payload {
 
 /// An event with what keeps its texts and attachments alive.
 struct Outgoing {
-    flowd_event event{};
+    flowd_event event;  ///< see FlowTable::describe
     FlowTexts texts;
     std::shared_ptr<const Payload> payload;
 

@@ -24,7 +24,7 @@ class TableAlone : public ::testing::Test, protected FlowTable::Listener {
     struct Outcome {
         Change change;
         flowd_result result = FLOWD_OK;
-        Outgoing event;
+        Outgoing event{};
     };
     /// What the table decides and, if somebody has room, does.
     Outcome offer(const flowd_event& event, std::uint32_t told, bool apply = true) {
@@ -32,10 +32,11 @@ class TableAlone : public ::testing::Test, protected FlowTable::Listener {
         EXPECT_FALSE(table.take_in(&event, sizeof event, in));
         FlowTable::Shard& shard = table.shard_of(in);
         const std::lock_guard lock(shard);
-        const Offer offer{api, in, table.now(), tally};
+        const Offer own{api, table.now(), tally, &in};
         Outcome out;
-        out.change = table.decide(shard, offer);
-        if (apply) out.result = table.apply(shard, offer, out.change, told & out.change.to, out.event);
+        out.change = table.decide(shard, own);
+        out.change.told = told & out.change.to;
+        if (apply) out.result = table.apply(shard, own, out.change, out.event);
         return out;
     }
     std::uint32_t due(std::uint64_t id, std::uint32_t bit) {
