@@ -157,7 +157,8 @@ class FlowTable {
     [[nodiscard]] Now now() const { return {clock_.steady_ns(), clock_.system_ns()}; }
     void set_limits(const FlowLimits& limits);
 
-    // Events. expect() without a lock, early enough to fetch the place in the index; the rest with the shard locked.
+    // Events. take_in() without a lock and a few events ahead, since it fetches the place in the index; the rest with the
+    // shard locked.
     std::optional<Refusal> take_in(const void* event, std::size_t stride, Incoming& in) const;
     [[nodiscard]] Shard& shard_of(const Incoming& in) { return shards_[in.key_hash >> 59]; }
     [[nodiscard]] Shard& shard_of(std::uint64_t flow_id) { return shards_[FlowStore::shard_of(flow_id)]; }

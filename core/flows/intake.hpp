@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// core/flows/intake.hpp: the customs of the bus: what a plugin offers, checked and copied.
+// core/flows/intake.hpp: what a plugin offers, checked and copied.
 #pragma once
 
 #include <array>

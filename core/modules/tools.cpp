@@ -26,8 +26,7 @@ Error fault(std::string message) {
 Result<Tool> read_tool(const flowd_tool& declared) {
     if (declared.name == nullptr) return fault("a tool has no name");
     const std::string context = "tool '" + std::string(declared.name) + "'";
-    if (!is_identifier(declared.name, max_name, "-"))
-        return fault(context + ": its name is not one word of small letters");
+    if (!is_identifier(declared.name, max_name, "-")) return fault(context + ": its name is not one word of small letters");
     if (declared.summary == nullptr) return fault(context + ": member 'summary' is missing");
     if (declared.run == nullptr) return fault(context + ": member 'run' is missing");
     auto options = read_options(declared.options, declared.option_count, declared.option_stride, false);
@@ -38,7 +37,7 @@ Result<Tool> read_tool(const flowd_tool& declared) {
                 return fault(context + ": option '" + option.name + "' has a name that flowd-cpp takes for itself");
         if (!fits_a_command_line(option))
             return fault(context + ": option '" + option.name + "' is a " + type_name(option) +
-                           ", which cannot be written on a command line");
+                         ", which cannot be written on a command line");
     }
     return Tool{declared.name, declared.summary, std::move(*options), declared.run};
 }
