@@ -10,6 +10,7 @@
 
 #include "core/base/version.hpp"
 #include "core/cli/commands.hpp"
+#include "core/cli/completion.hpp"
 #include "core/cli/label.hpp"
 #include "core/service/installation.hpp"
 #include "flowd/abi/base.h"
@@ -23,7 +24,7 @@ std::string exit_code_help() {
     for (const auto& [code, meaning] : exit_code_meanings) {
         text += "  " + std::to_string(to_int(code)) + "  " + std::string(meaning) + "\n";
     }
-    return text;
+    return text + "status --check has its own: 0 well, 1 warning, 2 error.\n";
 }
 
 void add_global_options(CLI::App& app, GlobalOptions& options) {
@@ -48,6 +49,13 @@ void add_global_options(CLI::App& app, GlobalOptions& options) {
     app.add_flag("--json", options.json, "Print the answer as JSON")->group(group);
 }
 
+std::string tools_help(const GlobalOptions& options) {
+    std::string text;
+    for (const OfferedTool& tool : list_tools(options, {}))
+        text += "  flowd-cpp " + tool.component + " " + tool.name + "\n      " + tool.summary + "\n";
+    return text.empty() ? text : "Tools of installed components, which need no daemon:\n" + text + "\n";
+}
+
 /// The command line: what may be said, and what was said.
 class CommandLine {
   public:
@@ -56,14 +64,15 @@ class CommandLine {
         app_.prefix_command();  // a first word that is no subcommand: it and what follows is for the daemon
         app_.set_version_flag("--version", std::string("flowd-cpp ") + version());
         app_.get_formatter()->column_width(34);
-        app_.footer(
-            "Any other first word names a component or an instance of the running daemon:\n"
-            "  flowd-cpp marker status\n\n" +
-            exit_code_help() +
-            "\nExamples:\n"
-            "  flowd-cpp check --conf ./conf.yaml\n"
-            "  flowd-cpp run --log-level debug\n"
-            "  flowd-cpp status");
+        app_.footer([this] {
+            return "Any other first word names a component or an instance of the running daemon:\n"
+                   "  flowd-cpp marker status\n\n" +
+                   tools_help(options) + exit_code_help() +
+                   "\nExamples:\n"
+                   "  flowd-cpp check --conf ./conf.yaml\n"
+                   "  flowd-cpp run --log-level debug\n"
+                   "  flowd-cpp status";
+        });
         add_global_options(app_, options);
 
         command("run", "Run the daemon in the foreground", "  flowd-cpp run --conf /etc/flowd-cpp/conf.yaml");
@@ -78,9 +87,19 @@ class CommandLine {
         list_->add_flag("--load", load, "Load each module, to show whether it is refused");
         info_ = command("info", "Describe one module: its components and options",
                         "  flowd-cpp modules info backend-firefly", modules);
-        info_->add_option("name", name, "Module, component or file")->type_name("NAME")->required();
+        info_->add_option("name", name, "Module, component or file")->type_name("MODULE")->required();
 
-        command("status", "Show the state of the running daemon and its instances", "  flowd-cpp status --json");
+        CLI::App* status = command("status", "Show what the daemon and each instance do, and the findings",
+                                   "  flowd-cpp status\n  flowd-cpp status marker\n  flowd-cpp status --check");
+        CLI::Option* instance = status->add_option("instance", status_request.instance, "Show this instance in full");
+        instance->type_name("INSTANCE");
+        CLI::Option* all_of_it = status->add_flag("--all", status_request.all, "Show everything, with every counter");
+        all_of_it->excludes(instance);
+        status
+            ->add_flag("--check", status_request.check,
+                       "Print the output of a Nagios plugin; its exit codes: 0 well, 1 warning, 2 error")
+            ->excludes(instance)
+            ->excludes(all_of_it);
         CLI::App* flows = command("flows", "List the live flows", "  flowd-cpp flows --limit 100");
         flows->add_option("--limit", limit, "Maximum number of flows; the daemon has a default")->type_name("N");
         metrics_ =
@@ -129,8 +148,7 @@ class CommandLine {
     void parse(int argc, const char* const* argv) {
         app_.parse(argc, argv);
         words = app_.remaining();
-        if (!metrics_->remaining().empty()) {
-            words = metrics_->remaining();
+        if (metrics_->parsed() && !words.empty()) {
             words.insert(words.begin(), "metrics");
             app_.clear();
         }
@@ -147,6 +165,7 @@ class CommandLine {
         words = behind.remaining();
     }
 
+    [[nodiscard]] const CLI::App& app() const { return app_; }
     [[nodiscard]] bool said(const char* subcommand) const { return app_.got_subcommand(subcommand); }
     [[nodiscard]] bool said_list() const { return list_->parsed(); }
     [[nodiscard]] bool said_encode() const { return encode_->parsed(); }
@@ -166,6 +185,7 @@ class CommandLine {
     std::string name;
     std::optional<std::uint64_t> limit;
     NewModule new_module;
+    StatusRequest status_request;
     std::string experiment, activity, value;
     std::array<std::string, 3> flow_words;
     bool host = false;
@@ -226,7 +246,7 @@ ExitCode execute(const CommandLine& line, const Environment& environment, const 
     if (line.said("modules")) {
         return line.said_list() ? list_modules(options, output, line.load) : show_module(options, output, line.name);
     }
-    if (line.said("status")) return ask_daemon(options, output, {"status"});
+    if (line.said("status")) return show_status(options, output, line.status_request);
     if (line.said("flows")) return ask_daemon(options, output, flows_request(line));
     if (line.said("metrics")) return ask_daemon(options, output, {"metrics"});
     if (line.said("refusals")) return ask_daemon(options, output, {"refusals"});
@@ -246,7 +266,29 @@ ExitCode execute(const CommandLine& line, const Environment& environment, const 
     return ExitCode::usage;
 }
 
+/// For the shells' completion: quick, and silent whatever goes wrong.
+ExitCode print_candidates(const std::vector<std::string>& words, const Environment& environment) {
+    try {
+        GlobalOptions options;
+        CLI::App before;
+        before.set_help_flag();
+        before.allow_extras();
+        add_global_options(before, options);
+        try {
+            before.parse(std::vector<std::string>(words.rbegin() + (words.empty() ? 0 : 1), words.rend()));
+        } catch (const CLI::Error&) {  // half a command line
+        }
+        const CommandLine line;
+        environment.out << complete(line.app(), options, words);
+    } catch (const std::exception&) {
+        return ExitCode::failure;
+    }
+    return ExitCode::ok;
+}
+
 ExitCode guarded_run(int argc, const char* const* argv, const Environment& environment) {
+    if (argc > 1 && std::string_view(argv[1]) == "complete")
+        return print_candidates(std::vector<std::string>(argv + 2, argv + argc), environment);
     CommandLine line;
     try {
         line.parse(argc, argv);

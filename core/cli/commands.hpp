@@ -2,8 +2,11 @@
 // The subcommands, one function each. Each prints by `output` and returns the exit code. Main thread.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "core/base/paths.hpp"
@@ -27,14 +30,33 @@ struct NewModule {
 };
 [[nodiscard]] ExitCode make_module(const NewModule& request, const InstallPaths& paths, const Output& output);
 
-/// Sends words to the running daemon and prints what it answers.
-[[nodiscard]] ExitCode ask_daemon(const GlobalOptions& options, const Output& output, const control::Arguments& words);
+/// Sends words to the running daemon and prints what it answers; `show` makes text of it where people read.
+[[nodiscard]] ExitCode ask_daemon(const GlobalOptions& options, const Output& output, const control::Arguments& words,
+                                  const std::function<std::string(std::string_view json)>& show = {});
+struct StatusRequest {
+    std::string instance;  ///< empty: all on one screen
+    bool all = false;      ///< everything that the daemon tells
+    bool check = false;    ///< for a monitoring system
+};
+[[nodiscard]] ExitCode show_status(const GlobalOptions& options, const Output& output, const StatusRequest& request);
+/// --control, else `control.path` of the configuration if it can be read, else the default.
+[[nodiscard]] std::string control_path(const GlobalOptions& options);
 /// `flowd-cpp COMPONENT TOOL ...` here, in this process; nothing when no installed component has that tool.
 [[nodiscard]] std::optional<ExitCode> run_tool(const GlobalOptions& options, const Output& output,
                                                const control::Arguments& words);
-/// The tools of a component as JSON; empty when it has none.
-[[nodiscard]] std::string list_tools(const GlobalOptions& options, const std::string& name);
+struct OfferedTool {
+    std::string component, name, summary;
+    std::vector<std::pair<std::string, std::string>> options;  ///< "--to" and what it is for
+};
+/// The tools of the installed components of this name (or "name/instance"); of all components when it is empty.
+[[nodiscard]] std::vector<OfferedTool> list_tools(const GlobalOptions& options, std::string_view name);
 
+/// Words that ask what a component or an instance can do ("marker", "marker --help"), or what a command of it does
+/// ("marker mode --help").
+[[nodiscard]] bool asks_for_help(const control::Arguments& words);
+/// Answers them; nothing when the first word names neither.
+[[nodiscard]] std::optional<ExitCode> describe(const GlobalOptions& options, const Output& output,
+                                               const control::Arguments& words);
 /// Words for the daemon whose first is none of ours: an instance, or a slip of the finger for one of `known`.
 [[nodiscard]] ExitCode forward(const GlobalOptions& options, const Output& output, const control::Arguments& words,
                                const std::vector<std::string>& known);

@@ -15,20 +15,6 @@ std::string searched(const GlobalOptions& options) {
     return join_words(names, "and");
 }
 
-/// The modules that offer a component of this name: people ask for "marker", not for "backend-marker".
-std::vector<Module*> offering(ModuleSet& set, const std::string& name) {
-    std::vector<Module*> found;
-    for (const auto& module : set.modules()) {
-        const auto& components = module->note.components;
-        const bool offers = std::any_of(components.begin(), components.end(), [&](const NoteComponent& component) {
-            return component.name == name ||
-                   std::find(component.aliases.begin(), component.aliases.end(), name) != component.aliases.end();
-        });
-        if (offers) found.push_back(module.get());
-    }
-    return found;
-}
-
 ExitCode unknown(const ModuleSet& set, const GlobalOptions& options, const Output& output, const std::string& name) {
     std::vector<std::string> names;
     for (const auto& module : set.modules()) {
@@ -62,7 +48,8 @@ ExitCode show_module(const GlobalOptions& options, const Output& output, const s
     ModuleSet& set = installation.scan_modules();
     Module* module = set.find_module(name);
     if (module == nullptr) {
-        const std::vector<Module*> candidates = offering(set, name);
+        // People ask for "marker", not for "backend-marker".
+        const std::vector<Module*> candidates = set.offering(name);
         if (candidates.size() > 1) {
             std::vector<std::string> names;
             names.reserve(candidates.size());

@@ -2,6 +2,7 @@
 #include <ostream>
 
 #include "core/cli/commands.hpp"
+#include "core/cli/status_view.hpp"
 #include "core/config/configuration.hpp"
 #include "core/config/nearest.hpp"
 #include "core/control/client.hpp"
@@ -18,7 +19,19 @@ class NoModules : public ComponentLookup {
     std::vector<std::string> names(std::uint32_t) const override { return {}; }
 };
 
-/// --control, else `control.path` of the configuration if it can be read, else the default.
+ExitCode code_of(const Error& error) {
+    switch (error.code) {
+        case FLOWD_DENIED:
+            return ExitCode::denied;
+        case FLOWD_INVALID:
+            return ExitCode::usage;
+        default:
+            return ExitCode::no_daemon;
+    }
+}
+
+}  // namespace
+
 std::string control_path(const GlobalOptions& options) {
     if (!options.control.empty()) return options.control;
     std::string path = control::default_path;
@@ -33,37 +46,27 @@ std::string control_path(const GlobalOptions& options) {
     return path;
 }
 
-ExitCode code_of(const Error& error) {
-    switch (error.code) {
-        case FLOWD_DENIED:
-            return ExitCode::denied;
-        case FLOWD_INVALID:
-            return ExitCode::usage;
-        default:
-            return ExitCode::no_daemon;
-    }
-}
-
-}  // namespace
-
-ExitCode ask_daemon(const GlobalOptions& options, const Output& output, const control::Arguments& words) {
+ExitCode ask_daemon(const GlobalOptions& options, const Output& output, const control::Arguments& words,
+                    const std::function<std::string(std::string_view)>& show) {
     const auto reply = control::request(control_path(options), words);
     if (!reply) return output.fail(code_of(reply.error()), reply.error().message, reply.error().hint);
-    return output.reply(*reply);
+    if (reply->code != ExitCode::ok || output.json || !show) return output.reply(*reply);
+    output.out << show(reply->json);
+    return ExitCode::ok;
 }
 
 ExitCode forward(const GlobalOptions& options, const Output& output, const control::Arguments& words,
                  const std::vector<std::string>& known) {
-    const bool asks_for_help = words.size() == 1 || words[1] == "help";
-    const std::string tools = asks_for_help && !output.json ? list_tools(options, words.front()) : std::string();
+    if (asks_for_help(words))
+        if (const auto described = describe(options, output, words)) return *described;
     const auto reply = control::request(control_path(options), words);
-    if (!tools.empty()) {
-        if (reply && reply->code == ExitCode::ok) output.answer(reply->json);
-        output.answer(tools);
-        return ExitCode::ok;
-    }
-    const std::string nearest = nearest_word(words.front(), known);
+    std::string nearest = nearest_word(words.front(), known);
+    if (nearest == words.front()) nearest.clear();  // a backend of the name of a command
     if (reply) {
+        if (reply->code == ExitCode::ok && !output.json && words.size() == 2 && words[1] == "status") {
+            output.out << instance_screen(reply->json, output.colours);
+            return ExitCode::ok;
+        }
         const ExitCode code = output.reply(*reply);
         if (code == ExitCode::usage && words.size() == 1 && !nearest.empty() && !output.json) {
             output.err << "  did you mean \"" << nearest << "\"?\n";

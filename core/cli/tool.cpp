@@ -28,22 +28,20 @@ struct Offer {
     }
 };
 
-/// Of the installed modules, those that have a component of this name. A module that is refused offers nothing; `check` and
-/// `modules list --load` say why.
+/// Adds what a module offers. One that is refused offers nothing; `check` and `modules list --load` say why.
+void add_offers(ModuleSet& set, Module& module, std::vector<Offer>& offers) {
+    if (!set.load(module)) return;
+    for (const auto& component : module.declared.components) {
+        auto tools = read_tools(component->table);
+        if (tools && !tools->empty()) offers.push_back({component.get(), std::move(*tools)});
+    }
+}
+
+/// Of the components of this name; without any, of those with this alias.
 std::vector<Offer> offers_of(ModuleSet& set, std::string_view name) {
     std::vector<Offer> offers;
-    for (const auto& module : set.modules()) {
-        const auto& noted = module->note.components;
-        const auto is_it = [&](const NoteComponent& one) {
-            return one.name == name || std::find(one.aliases.begin(), one.aliases.end(), name) != one.aliases.end();
-        };
-        if (std::none_of(noted.begin(), noted.end(), is_it) || !set.load(*module)) continue;
-        for (const auto& component : module->declared.components) {
-            if (!component->answers_to(name)) continue;
-            auto tools = read_tools(component->table);
-            if (tools && !tools->empty()) offers.push_back({component.get(), std::move(*tools)});
-        }
-    }
+    for (Module* const module : set.offering(name)) add_offers(set, *module, offers);
+    std::erase_if(offers, [&](const Offer& offer) { return !offer.component->answers_to(name); });
     return offers;
 }
 
@@ -168,18 +166,21 @@ std::optional<ExitCode> run_tool(const GlobalOptions& options, const Output& out
     return std::nullopt;
 }
 
-std::string list_tools(const GlobalOptions& options, const std::string& name) {
+std::vector<OfferedTool> list_tools(const GlobalOptions& options, std::string_view name) {
     Installation installation(install_paths(), options.modules);
-    std::string text;
-    json::Writer writer(text);
-    writer.array();
-    for (const Offer& offer : offers_of(installation.scan_modules(), component_of(name)))
+    ModuleSet& set = installation.scan_modules();
+    std::vector<Offer> offers;
+    if (name.empty())
+        for (const auto& module : set.modules()) add_offers(set, *module, offers);
+    else
+        offers = offers_of(set, name.substr(0, name.find('/')));
+    std::vector<OfferedTool> listed;
+    for (const Offer& offer : offers)
         for (const Tool& tool : offer.tools) {
-            writer.object().member("tool", tool.name).member("summary", tool.summary);
-            writer.member("help", "flowd-cpp " + component_of(name) + " " + tool.name + " --help").end();
+            listed.push_back({std::string(offer.component->name()), tool.name, tool.summary, {}});
+            for (const Option& option : tool.options) listed.back().options.emplace_back("--" + option.name, option.doc);
         }
-    writer.end();
-    return text == "[]" ? std::string() : text;
+    return listed;
 }
 
 }  // namespace flowd::core::cli

@@ -103,6 +103,18 @@ Module* ModuleSet::find_module(std::string_view name) {
     return found == modules_.end() ? nullptr : found->get();
 }
 
+std::vector<Module*> ModuleSet::offering(std::string_view name) const {
+    std::vector<Module*> found;
+    for (const By by : {By::name, By::alias}) {
+        for (const auto& module : modules_)
+            if (offers(module->note, FLOWD_PLUGIN, name, by) || offers(module->note, FLOWD_BACKEND, name, by) ||
+                offers(module->note, FLOWD_ENRICHER, name, by))
+                found.push_back(module.get());
+        if (!found.empty()) break;
+    }
+    return found;
+}
+
 Result<Descriptor> ModuleSet::open(const Module& module) const {
     auto file = trusted_path(module.path, trust_);
     if (!file) return std::move(file).error();

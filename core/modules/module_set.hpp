@@ -31,6 +31,9 @@ class ModuleSet : public ComponentLookup {
     /// By file name with or without ".so", name in the note, or path; null if there is none. For `modules info`.
     [[nodiscard]] Module* find_module(std::string_view name);
 
+    /// Those with a component of this name, whatever its kind; without any, those with a component of this alias.
+    [[nodiscard]] std::vector<Module*> offering(std::string_view name) const;
+
     /// Loads a module unless it is loaded or has failed: trust, dlopen, descriptor, components, note. The result is also
     /// kept as its state. Needs no privileges.
     Result<void> load(Module& module);

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/service/control_commands.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <mutex>
+#include <optional>
 #include <span>
 
 #include "core/service/explain.hpp"
@@ -44,7 +46,8 @@ struct Answer {
 
 constexpr std::chrono::milliseconds patience{1000};  // with an instance that is busy
 
-constexpr std::uint32_t most_questions = 16;  // that wait in one instance; one that hangs is given no more
+constexpr std::uint32_t most_questions = 32;       // that wait in one instance; one that hangs is given no more
+constexpr std::string_view own_status = "status";  // what every instance has, by its module or by the core
 
 /// Answers of instances, by their names. Any thread.
 template <typename T>
@@ -77,13 +80,18 @@ struct Pending {
 
 void ControlCommands::handle(const control::Arguments& arguments, const control::Peer& peer, control::Responder respond) {
     const std::string& command = arguments.front();
-    if (command == "status") return status(std::move(respond));
+    if (command == "status" && arguments.size() == 1) return status(std::move(respond));
+    if (command == "status") {
+        const auto instance = named(arguments[1]);
+        if (!instance) return respond(Reply::failure(ExitCode::usage, instance.error().message, instance.error().hint));
+        return status_of(**instance, std::move(respond));
+    }
     if (command == "flows") return flows(arguments, respond);
     if (command == "metrics" && arguments.size() == 1) return metrics(respond);  // else a backend of that name is meant
     if (command == "refusals") return refusals(respond);
     if (command == "findings") return findings(std::move(respond));
     if (command == "explain") return explain(arguments, std::move(respond));
-    if (command == "commands") return commands(nullptr, respond);
+    if (command == "commands") return commands({}, respond);
     if (command == "reload") {
         if (!peer.may_change)
             return respond(Reply::failure(ExitCode::denied, "only root and the daemon's own user may reload"));
@@ -120,7 +128,7 @@ void ControlCommands::ask_instances(const std::function<bool(const Offered&)>& c
     surroundings_.defer(patience, once);
 }
 
-void ControlCommands::status(control::Responder respond) {
+void ControlCommands::ask_status(std::function<void(const std::map<std::string, std::string>&)> finish) {
     const auto details = std::make_shared<Answers<std::string>>();
     const auto ask = [details](Instance& instance, const Offered& offered, flowd_instance* module) {
         Answer answer;
@@ -128,24 +136,56 @@ void ControlCommands::status(control::Responder respond) {
         if (result == FLOWD_OK && !answer.too_long && is_json(answer.text))
             details->set(instance.name(), std::move(answer.text));
     };
-    ask_instances([](const Offered& offered) { return offered.status != nullptr; }, ask,
-                  [this, details, respond = std::move(respond)] {
-                      respond(Reply{ExitCode::ok, status_json(surroundings_.daemon(), surroundings_.supervisor,
-                                                              surroundings_.services, details->all())});
-                  });
+    const auto open = std::make_shared<int>(2);
+    const auto one_done = [open, details, finish = std::move(finish)] {
+        if (--*open == 0) finish(details->all());
+    };
+    ask_instances([](const Offered& offered) { return offered.status != nullptr; }, ask, one_done);
+    ask_findings(one_done);
+}
+
+void ControlCommands::status(control::Responder respond) {
+    ask_status([this, respond = std::move(respond)](const auto& details) {
+        respond(Reply{ExitCode::ok,
+                      status_json(surroundings_.daemon(), surroundings_.supervisor, surroundings_.services, details)});
+    });
+}
+
+void ControlCommands::status_of(const Instance& instance, control::Responder respond) {
+    ask_status([this, name = instance.name(), respond = std::move(respond)](const auto& details) {
+        const Instance* const found = surroundings_.supervisor.find(name);  // a reload may have removed it meanwhile
+        if (found == nullptr) return respond(Reply::failure(ExitCode::failure, name + " is gone"));
+        const auto detail = details.find(name);
+        respond(Reply{ExitCode::ok, instance_status_json(*found, surroundings_.services,
+                                                         detail == details.end() ? nullptr : &detail->second)});
+    });
 }
 
 namespace {
 
-Finding failure_of(const Instance& instance) {
+constexpr std::int64_t stuck_after_ns = 10'000'000'000;
+
+/// What is wrong with an instance that cannot say it itself.
+std::optional<Finding> trouble_of(const Instance& instance) {
     const InstanceStatus status = instance.status();
-    return {instance.config()->required ? FLOWD_LEVEL_ERROR : FLOWD_LEVEL_WARNING,
-            "daemon-instance-failed",
-            instance.name(),
-            status.last_error.empty() ? "it failed" : status.last_error,
-            "an instance that runs",
-            "correct the cause, then flowd-cpp reload",
-            status.since_ns};
+    const flowd_level severity = instance.config()->required ? FLOWD_LEVEL_ERROR : FLOWD_LEVEL_WARNING;
+    if (status.state == InstanceState::failed || status.state == InstanceState::abandoned)
+        return Finding{severity,
+                       "daemon-instance-failed",
+                       instance.name(),
+                       status.last_error.empty() ? "it failed" : status.last_error,
+                       "an instance that runs",
+                       "correct the cause, then flowd-cpp reload",
+                       status.since_ns};
+    if (status.in_call_ns > stuck_after_ns)
+        return Finding{severity,
+                       "daemon-instance-stuck",
+                       instance.name(),
+                       "its call '" + status.in_call + "' does not return",
+                       "every call returns at once",
+                       "look at its log; restart the daemon",
+                       0};
+    return std::nullopt;
 }
 
 }  // namespace
@@ -155,7 +195,11 @@ void ControlCommands::ask_findings(std::function<void()> finish) {
     std::vector<std::string> names{OwnFindings::instance};
     for (const auto& instance : surroundings_.supervisor.instances()) {
         names.push_back(instance->name());
-        if (instance->state() == InstanceState::failed) board.set(instance->name(), {failure_of(*instance)});
+        const auto offered = instance->offered();
+        if (auto trouble = trouble_of(*instance))
+            board.set(instance->name(), {std::move(*trouble)});
+        else if (offered == nullptr || offered->findings == nullptr)
+            board.set(instance->name(), {});  // whatever trouble there was is over
     }
     board.keep_only(names);
     const auto ask = [&board](Instance& instance, const Offered& offered, flowd_instance* module) {
@@ -220,50 +264,62 @@ void ControlCommands::refusals(const control::Responder& respond) {
     respond(Reply{ExitCode::ok, refusals_json(surroundings_.services.refusals.list())});
 }
 
-void ControlCommands::commands(const Instance* only, const control::Responder& respond) {
+void ControlCommands::commands(std::string_view name, const control::Responder& respond) {
     std::string out;
     json::Writer w(out);
     w.array();
+    const Instance* const only = name.empty() ? nullptr : surroundings_.supervisor.find(name);
     for (const auto& instance : surroundings_.supervisor.instances()) {
-        if (only != nullptr && only != instance.get()) continue;
-        const auto offered = instance->offered();
-        if (offered == nullptr) continue;
-        for (const Offered::Command& command : offered->commands) {
+        if (only != nullptr ? only != instance.get() : !name.empty() && instance->key() != name) continue;
+        const auto write = [&](std::string_view command, std::string_view arguments, std::string_view summary,
+                               bool changes) {
             w.object();
-            w.member("instance", instance->key())
-                .member("kind", kind_name(instance->kind()))
-                .member("command", command.name);
-            w.member("arguments", command.arguments).member("summary", command.summary);
-            w.member("changes", command.changes);
+            w.member("instance", instance->key()).member("kind", kind_name(instance->kind())).member("command", command);
+            w.member("arguments", arguments).member("summary", summary);
+            w.member("changes", changes);
             w.end();
-        }
+        };
+        bool has_status = false;
+        if (const auto offered = instance->offered())
+            for (const Offered::Command& command : offered->commands) {
+                has_status = has_status || command.name == own_status;
+                write(command.name, command.arguments, command.summary, command.changes);
+            }
+        if (!has_status) write(own_status, "", "Shows this instance in full.", false);
     }
     w.end();
     respond(Reply{ExitCode::ok, out});
 }
 
-void ControlCommands::run(const control::Arguments& arguments, const control::Peer& peer, control::Responder respond) {
-    Instance* instance = surroundings_.supervisor.find(arguments[0]);
-    if (instance == nullptr) {
-        std::string known, meant;
-        for (const auto& each : surroundings_.supervisor.instances()) {
-            known += (known.empty() ? "" : ", ") + each->name();
-            if (each->key() == arguments[0])
-                meant += (meant.empty() ? "" : " or ") + std::string(kind_name(each->kind())) + ":" + each->key();
-        }
-        if (!meant.empty())
-            return respond(
-                Reply::failure(ExitCode::usage, "there are several instances \"" + arguments[0] + "\"", "write " + meant));
-        return respond(Reply::failure(ExitCode::usage, "\"" + arguments[0] + "\" is neither a command nor an instance",
-                                      "instances: " + known));
+Result<Instance*> ControlCommands::named(const std::string& word) const {
+    if (Instance* const found = surroundings_.supervisor.find(word)) return found;
+    std::string known, meant;
+    for (const auto& each : surroundings_.supervisor.instances()) {
+        known += (known.empty() ? "" : ", ") + each->name();
+        if (each->key() == word)
+            meant += (meant.empty() ? "" : " or ") + std::string(kind_name(each->kind())) + ":" + each->key();
     }
-    if (arguments.size() == 1 || arguments[1] == "help") return commands(instance, respond);
+    if (!meant.empty()) return Error{FLOWD_INVALID, "there are several instances \"" + word + "\"", "write " + meant};
+    return Error{FLOWD_INVALID, "\"" + word + "\" is neither a command nor an instance", "instances: " + known};
+}
+
+void ControlCommands::run(const control::Arguments& arguments, const control::Peer& peer, control::Responder respond) {
+    const auto meant = named(arguments[0]);
+    const bool asks = arguments.size() == 1 || arguments[1] == "help";
+    const auto& all = surroundings_.supervisor.instances();
+    if (asks && std::any_of(all.begin(), all.end(), [&](const auto& each) { return each->key() == arguments[0]; }))
+        return commands(arguments[0], respond);  // also when there are several
+    if (!meant) return respond(Reply::failure(ExitCode::usage, meant.error().message, meant.error().hint));
+    Instance* const instance = *meant;
+    if (asks) return commands(instance->name(), respond);
 
     const auto offered = instance->offered();
     const Offered::Command* command = nullptr;
     if (offered != nullptr)
         for (const Offered::Command& each : offered->commands)
             if (arguments[1] == each.name) command = &each;
+    if (command == nullptr && arguments[1] == own_status && arguments.size() == 2)
+        return status_of(*instance, std::move(respond));
     if (command == nullptr)
         return respond(Reply::failure(ExitCode::usage, instance->name() + " has no command \"" + arguments[1] + "\"",
                                       "flowd-cpp " + arguments[0] + " help lists them"));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the daemon answers on its control socket:
 //   status                      the daemon, every instance, every edge of the bus; what the modules add of themselves
+//   status INSTANCE             one instance; the same as INSTANCE status where the module has no command of that name
 //   flows [LIMIT]               live flows
 //   metrics                     all time series
 //   refusals                    what instances refused from outside, the last 256
@@ -15,7 +16,9 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <string>
+#include <string_view>
 
 #include "core/control/server.hpp"
 #include "core/service/own_findings.hpp"
@@ -27,7 +30,8 @@ namespace flowd::core {
 struct DaemonStatus {
     std::string state;  ///< "starting", "running", "reloading", "stopping"
     std::string config;
-    std::int64_t started_steady_ns = 0;  ///< not Unix time, which may be set
+    std::int64_t started_ns = 0;         ///< Unix time, to be shown
+    std::int64_t started_steady_ns = 0;  ///< for durations: Unix time may be set
     std::int64_t last_reload_ns = 0;
     std::string last_reload_error;
     std::uint64_t reloads = 0, reloads_failed = 0;
@@ -65,10 +69,16 @@ class ControlCommands {
     void findings(control::Responder respond);
     void explain(const control::Arguments& arguments, control::Responder respond);
     void status(control::Responder respond);
+    void status_of(const Instance& instance, control::Responder respond);
+    /// What the instances say of themselves, and what they find, is asked for at the same time; then `finish`.
+    void ask_status(std::function<void(const std::map<std::string, std::string>& details)> finish);
+    /// FLOWD_INVALID: there is none of this name, or several.
+    [[nodiscard]] Result<Instance*> named(const std::string& word) const;
     void flows(const control::Arguments& arguments, const control::Responder& respond);
     void metrics(const control::Responder& respond);
     void refusals(const control::Responder& respond);
-    void commands(const Instance* only, const control::Responder& respond);
+    /// `name`: of one or several instances; empty: all.
+    void commands(std::string_view name, const control::Responder& respond);
     void run(const control::Arguments& arguments, const control::Peer& peer, control::Responder respond);
 
     Surroundings surroundings_;

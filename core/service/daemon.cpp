@@ -155,6 +155,7 @@ ExitCode Daemon::run() {
 ExitCode Daemon::Implementation::run() {
     status_.state = "starting";
     status_.config = options_.conf;
+    status_.started_ns = unix_ns();
     status_.started_steady_ns = steady_ns();
     // First of all: a SIGHUP that comes early must wait, not kill.
     auto signals = Signals::block();

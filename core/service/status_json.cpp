@@ -20,6 +20,7 @@ namespace {
 void write_daemon(json::Writer& w, const DaemonStatus& daemon) {
     w.key("daemon").object();
     w.member("version", version()).member("state", daemon.state).member("pid", ::getpid());
+    w.member("since", utc_text(daemon.started_ns));
     w.member("uptimeSeconds", static_cast<double>(steady_ns() - daemon.started_steady_ns) / 1e9)
         .member("configuration", daemon.config);
     w.member("reloads", daemon.reloads).member("reloadsFailed", daemon.reloads_failed);
@@ -58,10 +59,10 @@ Reserved reserved_of(const std::string* detail) {
     return reserved;
 }
 
-void write_instance(json::Writer& w, const Instance& instance, const std::string* detail) {
+/// The members of an object that is open.
+void write_members(json::Writer& w, const Instance& instance, const std::string* detail) {
     const Reserved reserved = reserved_of(detail);
     const InstanceStatus status = instance.status();
-    w.object();
     w.member("instance", instance.name())
         .member("state", to_string(status.state))
         .member("since", utc_text(status.since_ns));
@@ -81,6 +82,11 @@ void write_instance(json::Writer& w, const Instance& instance, const std::string
         w.member("stuckIn", status.in_call).member("stuckSeconds", static_cast<double>(status.in_call_ns) / 1e9);
     }
     w.member("lastError", status.last_error).member("lastErrorTime", utc_text(status.last_error_ns));
+}
+
+void write_instance(json::Writer& w, const Instance& instance, const std::string* detail) {
+    w.object();
+    write_members(w, instance, detail);
     w.end();
 }
 
@@ -99,16 +105,18 @@ void write_number(json::Writer& w, std::string_view name, double value) {
         w.member(name, value);
 }
 
+void write_counters(json::Writer& w, const std::vector<MetricSample>& samples) {
+    w.key("counters").object();
+    for (const MetricSample& sample : samples) write_number(w, series_name(sample), sample.value);
+    w.end();
+}
+
 void write_details(json::Writer& w, const Instance& instance, const Services& services, const std::string* detail) {
     const std::vector<MetricSample> samples = services.metrics.snapshot("flowd_instance", instance.name());
     if (samples.empty() && detail == nullptr) return;
     w.key(instance.name()).object();
     if (detail != nullptr) w.key("status").raw(*detail);
-    if (!samples.empty()) {
-        w.key("counters").object();
-        for (const MetricSample& sample : samples) write_number(w, series_name(sample), sample.value);
-        w.end();
-    }
+    if (!samples.empty()) write_counters(w, samples);
     w.end();
 }
 
@@ -128,6 +136,31 @@ std::uint64_t sum(const std::array<std::uint64_t, N>& counts) {
     return total;
 }
 
+void write_edge(json::Writer& w, const AnnouncerCounters& edge) {
+    w.object();
+    w.member("plugin", edge.name).member("live", edge.live).member("offered", sum(edge.offered));
+    w.member("accepted", edge.accepted).member("refused", sum(edge.refused));
+    write_counts<Effect>(w, "effects", edge.effects);
+    write_counts<Refusal>(w, "refusals", edge.refused);
+    w.end();
+}
+
+void write_edge(json::Writer& w, const BackendCounters& edge) {
+    w.object();
+    w.member("backend", edge.name).member("delivered", sum(edge.delivered));
+    w.member("start", edge.delivered[FLOWD_EVENT_START]).member("ongoing", edge.delivered[FLOWD_EVENT_ONGOING]);
+    w.member("end", edge.delivered[FLOWD_EVENT_END]);
+    w.member("refused", edge.refused).member("failed", edge.failed).member("heldFull", edge.held);
+    w.member("shedOngoing", edge.shed_ongoing).member("refusedFull", edge.refused_full).member("missed", edge.missed);
+    w.member("resynced", edge.resynced).member("givenUp", edge.given_up).member("stalls", edge.stalls);
+    w.member("depth", edge.depth).member("highWater", edge.high_water).member("capacity", edge.capacity);
+    w.member("queuedBytes", edge.bytes).member("behind", edge.behind);
+    const std::uint64_t events = sum(edge.latency);
+    w.member("latencyMeanSeconds",
+             events == 0 ? 0.0 : static_cast<double>(edge.latency_sum_us) / 1e6 / static_cast<double>(events));
+    w.end();
+}
+
 void write_bus(json::Writer& w, const BusCounters& bus) {
     w.key("flows").object();
     w.member("live", bus.live)
@@ -142,36 +175,44 @@ void write_bus(json::Writer& w, const BusCounters& bus) {
     w.end();
 
     w.key("announcers").array();
-    for (const AnnouncerCounters& edge : bus.announcers) {
-        w.object();
-        w.member("plugin", edge.name).member("live", edge.live).member("offered", sum(edge.offered));
-        w.member("accepted", edge.accepted).member("refused", sum(edge.refused));
-        write_counts<Effect>(w, "effects", edge.effects);
-        write_counts<Refusal>(w, "refusals", edge.refused);
-        w.end();
-    }
+    for (const AnnouncerCounters& edge : bus.announcers) write_edge(w, edge);
     w.end();
 
     w.key("queues").array();
-    for (const BackendCounters& edge : bus.backends) {
-        w.object();
-        w.member("backend", edge.name).member("delivered", sum(edge.delivered));
-        w.member("start", edge.delivered[FLOWD_EVENT_START]).member("ongoing", edge.delivered[FLOWD_EVENT_ONGOING]);
-        w.member("end", edge.delivered[FLOWD_EVENT_END]);
-        w.member("refused", edge.refused).member("failed", edge.failed).member("heldFull", edge.held);
-        w.member("shedOngoing", edge.shed_ongoing).member("refusedFull", edge.refused_full).member("missed", edge.missed);
-        w.member("resynced", edge.resynced).member("givenUp", edge.given_up).member("stalls", edge.stalls);
-        w.member("depth", edge.depth).member("highWater", edge.high_water).member("capacity", edge.capacity);
-        w.member("queuedBytes", edge.bytes).member("behind", edge.behind);
-        const std::uint64_t events = sum(edge.latency);
-        w.member("latencyMeanSeconds",
-                 events == 0 ? 0.0 : static_cast<double>(edge.latency_sum_us) / 1e6 / static_cast<double>(events));
-        w.end();
-    }
+    for (const BackendCounters& edge : bus.backends) write_edge(w, edge);
     w.end();
 }
 
+/// Its edge of the bus, under a name that says which.
+template <typename Counters>
+void write_own_edge(json::Writer& w, std::string_view member, const std::vector<Counters>& edges, const std::string& key) {
+    for (const Counters& edge : edges) {
+        if (edge.name != key) continue;
+        w.key(member);
+        write_edge(w, edge);
+    }
+}
+
 }  // namespace
+
+std::string instance_status_json(const Instance& instance, const Services& services, const std::string* detail) {
+    std::string out;
+    json::Writer w(out);
+    w.object();
+    write_members(w, instance, detail);
+    FindingsBoard::All about;
+    for (auto& [finder, findings] : services.findings.all())
+        for (const Finding& one : findings)
+            if (finder == instance.name() || one.subject == instance.name()) about[finder].push_back(one);
+    w.key("findings").raw(findings_json(about));
+    const BusCounters bus = services.bus.counters();
+    if (instance.kind() == FLOWD_PLUGIN) write_own_edge(w, "announcer", bus.announcers, instance.key());
+    if (instance.kind() == FLOWD_BACKEND) write_own_edge(w, "queue", bus.backends, instance.key());
+    if (detail != nullptr) w.key("status").raw(*detail);
+    write_counters(w, services.metrics.snapshot("flowd_instance", instance.name()));
+    w.end();
+    return out;
+}
 
 std::string status_json(const DaemonStatus& daemon, const Supervisor& supervisor, const Services& services,
                         const std::map<std::string, std::string>& details) {

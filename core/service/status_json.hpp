@@ -15,6 +15,9 @@ namespace flowd::core {
 /// `details`: by instance name, what the module says of itself, as JSON.
 [[nodiscard]] std::string status_json(const DaemonStatus& daemon, const Supervisor& supervisor, const Services& services,
                                       const std::map<std::string, std::string>& details);
+/// One instance in full; `detail`: what its module says of it, null: nothing.
+[[nodiscard]] std::string instance_status_json(const Instance& instance, const Services& services,
+                                               const std::string* detail);
 /// As a JSON object.
 void write_flow(json::Writer& w, const flowd_flow& flow, const Registry& registry);
 [[nodiscard]] std::string flows_json(const Services& services, std::size_t limit);

@@ -42,8 +42,14 @@ def test_each_module_has_its_package(debs):
     assert set(modules.values()) <= set(re.findall(r"flowd-cpp-[a-z0-9-]+", field(debs["flowd-cpp-all"], "Depends")))
 
 
-def test_the_metrics_backend_brings_its_dashboard(debs):
-    assert "/usr/share/flowd-cpp/grafana/flowd-cpp.json" in contents(debs["flowd-cpp-backend-metrics"])
+def test_the_metrics_backend_brings_its_dashboard_and_its_alert_rules(debs):
+    assert {"/usr/share/flowd-cpp/grafana/flowd-cpp.json", "/usr/share/flowd-cpp/prometheus/flowd-cpp.rules.yaml"} <= contents(
+        debs["flowd-cpp-backend-metrics"])
+
+
+def test_the_documents_are_installed_with_their_names(debs):
+    files = {path for path in contents(debs["flowd-cpp"]) if path.startswith("/usr/share/doc/flowd-cpp/")}
+    assert {f"/usr/share/doc/flowd-cpp/{name}" for name in ("README.md", "docs/monitoring.md", "backends/marker/README.md")} <= files
 
 
 def test_a_package_needs_the_libraries_of_its_module_and_no_others(debs):
@@ -88,7 +94,7 @@ def test_installed_configured_run_upgraded_and_removed(machine, debs, lab):
     configuration = "plugins:\n  fireflyp: {}\nbackends:\n  marker: {targetInterfaces: [eth0]}\n"
     machine.write("/etc/flowd-cpp/conf.yaml", configuration)
     machine.run("systemctl", "enable", "--now", "flowd-cpp")
-    assert re.search(r"backend marker\s+running", machine.run("flowd-cpp", "status").stdout)
+    assert re.search(r"backend marker\s+marks on eth0", machine.run("flowd-cpp", "status").stdout)
     pid = machine.show("flowd-cpp", "MainPID")
 
     machine.run("dpkg", "-i", *files("flowd-cpp"))  # as an upgrade: restarted, the file of the administrator untouched

@@ -90,7 +90,7 @@ def test_every_module_that_reads_the_kernel_runs_in_the_sandbox(service):
     service.write("/etc/flowd-cpp/conf.yaml", EVERYTHING_THAT_READS_THE_KERNEL)
     done = service.run("systemctl", "reload", "flowd-cpp", check=False)
     assert done.returncode == 0, service.journal()
-    status = service.run("flowd-cpp", "status").stdout
+    status = service.run("flowd-cpp", "status", "--all").stdout
     for instance in ("plugin netlink", "plugin iperf3", "enricher netlink", "plugin perfsonar", "backend marker"):
         assert re.search(rf"{instance}\s+running", status), status
     assert "Operation not permitted" not in service.journal() and "Read-only file system" not in service.journal()

@@ -78,6 +78,12 @@ TEST(CommandLine, ForwardsAnyOtherFirstWordWithTheFlagsTakenOut) {
     EXPECT_THAT(ran.err, HasSubstr("/nonexistent/control"));
 }
 
+TEST(CommandLine, ForwardsWordsBehindMetricsToTheBackendOfThatName) {
+    const Ran ran = run_with({"metrics", "status", "--control", "/nonexistent/control"});
+    EXPECT_EQ(ran.code, ExitCode::no_daemon);
+    EXPECT_THAT(ran.err, HasSubstr("/nonexistent/control"));
+}
+
 TEST(CommandLine, ForwardsWordsThatAreSubcommandsElsewhere) {
     const Ran ran = run_with({"--control", "/nonexistent/control", "marker", "run"});
     EXPECT_FALSE(ran.daemon.has_value());

@@ -9,7 +9,8 @@ import sys
 import tempfile
 import unittest
 
-PROGRAM = sys.argv.pop(1)
+PROGRAM = os.path.abspath(sys.argv.pop(1))
+COMPLETION = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../../etc/completion")
 
 
 def run(*words, cwd=None):
@@ -44,24 +45,28 @@ class Program(unittest.TestCase):
     def completions(self, *words):
         """What bash offers for the last of these words, the others being complete."""
         script = ('source "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _flowd_cpp; printf "%s\\n" "${COMPREPLY[@]}"')
-        completion = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../../etc/completion/flowd-cpp.bash")
-        done = subprocess.run(["bash", "-c", script, "bash", completion, "flowd-cpp", *words], capture_output=True, text=True, timeout=60)
+        done = subprocess.run(["bash", "-c", script, "bash", os.path.join(COMPLETION, "flowd-cpp.bash"), PROGRAM, *words],
+                              capture_output=True, text=True, timeout=60)
         self.assertEqual((done.returncode, done.stderr), (0, ""), words)
-        return set(done.stdout.split())
+        return set(done.stdout.splitlines()) - {""}
+
+    def components(self):
+        return {name.split()[1] for module in json.loads(run("modules", "list", "--json").stdout) for name in module["components"].split(", ")}
 
     def test_the_shell_completes_every_command_and_option_that_the_help_names(self):
         usage = run("--help").stdout
         commands = set(re.findall(r"^  ([a-z-]+) {2,}", usage.split("Subcommands:")[1].split("Any other")[0], re.MULTILINE))
         everywhere = set(re.findall(r"(--[a-z-]+)", usage.split("Subcommands:")[0]))
+        socket = os.path.join(self.folder.name, "control")
         self.assertGreater(len(commands), 10)
-        self.assertEqual(self.completions(""), commands | everywhere)
+        self.assertEqual(self.completions("--control", socket, ""), commands | everywhere | self.components())
         self.assertEqual(self.completions("--conf", "x", "rel"), {"reload"})
         for command in commands:
             about = run(command, "--help").stdout
             deeper = set(re.findall(r"^  ([a-z-]+) {2,}", about.split("Subcommands:")[1].split("Options of")[0], re.MULTILINE)
                          if "Subcommands:" in about else [])
             if deeper:
-                self.assertEqual(self.completions(command, ""), deeper)
+                self.assertLessEqual(deeper, self.completions(command, ""))
             for words in [[command, one] for one in deeper] or [[command]]:
                 options = set(re.findall(r"^ +(?:-\w,)?(--[a-z-]+)", run(*words, "--help").stdout, re.MULTILINE))
                 self.assertLessEqual(options | everywhere - {"--version"}, self.completions(*words, "--"), words)
@@ -70,6 +75,62 @@ class Program(unittest.TestCase):
         self.assertEqual(self.completions("new-module", "x", "--kind", ""), {"plugin", "backend", "enricher"})
         self.assertEqual(self.completions("--log-level", "w"), {"warning"})
         self.assertIn(self.file("conf.yaml"), self.completions("check", "--conf", self.folder.name + "/"))
+
+    def test_the_shell_completes_modules_experiments_activities_and_tools(self):
+        self.assertLessEqual({"backend-firefly", "firefly", "marker"}, self.completions("modules", "info", ""))
+        self.assertIn("lhcb", self.completions("label", "encode", "l"))
+        self.assertIn("Analysis\\ Input", self.completions("label", "encode", "cms", "A"))
+        self.assertEqual(self.completions("label", "encode", "no such experiment", "A"), set())
+        self.assertIn("listen", self.completions("firefly", ""))
+        self.assertLessEqual({"--port"}, self.completions("firefly", "listen", "--"))
+        self.assertEqual(self.completions("explain", "s"), {"sctp"})
+
+    def test_completion_is_silent_on_half_and_on_senseless_command_lines(self):
+        for words in ([], [""], ["--conf"], ["--log-level", "loud", ""], ["modules", "info", "a", "b", ""], ["no", "such", "thing"],
+                      ["--no-such", ""], ["-"], ["\x1b[2J"]):
+            done = run("complete", *words)
+            self.assertEqual((done.returncode, done.stderr), (0, ""), words)
+            self.assertNotIn("\x1b", done.stdout)
+
+    def test_zsh_and_fish_offer_the_same_as_bash(self):
+        program = os.path.dirname(PROGRAM)
+        # zsh's completion functions work in its line editor only: what they are given is printed instead.
+        zsh = ('_describe() { print -l -- "${(P)4[@]}" }; _files() { print :files }; words=("$@"); CURRENT=$#; source ' +
+               os.path.join(COMPLETION, "_flowd-cpp"))
+        fish = f"set -x PATH {program} $PATH; source {os.path.join(COMPLETION, 'flowd-cpp.fish')}; complete -C "
+        for words in (["modules", ""], ["mod"], ["--log-level", ""], ["label", "encode", "cms", ""], ["firefly", "listen", "--p"]):
+            wanted = {word.replace("\\ ", " ") for word in self.completions(*words)}
+            self.assertTrue(wanted, words)
+            done = subprocess.run(["zsh", "-f", "-c", zsh, "zsh", PROGRAM, *words], capture_output=True, text=True, timeout=60)
+            self.assertEqual(({line.split(":")[0] for line in done.stdout.splitlines()}, done.stderr), (wanted, ""), words)
+            line = " ".join(["flowd-cpp", *words])
+            done = subprocess.run(["fish", "--no-config", "-c", fish + f"'{line}'"], capture_output=True, text=True, timeout=60)
+            self.assertEqual(({line.split("\t")[0] for line in done.stdout.splitlines()}, done.stderr), (wanted, ""), words)
+
+    def test_help_lists_the_tools_of_installed_components(self):
+        self.assertIn("flowd-cpp firefly listen", run("--help").stdout)
+        alone = run("--help", "--modules", self.folder.name)
+        self.assertEqual(alone.returncode, 0)
+
+    def test_help_of_a_component_of_a_tool_and_of_a_command(self):
+        socket = os.path.join(self.folder.name, "control")
+        for words in (["firefly"], ["firefly", "--help"], ["firefly", "-h"], ["firefly", "help"], ["firefly/regional", "--help"]):
+            done = run(*words, "--control", socket)
+            self.assertEqual((done.returncode, done.stderr), (0, ""), words)
+            self.assertIn("flowd-cpp firefly listen --help", done.stdout)
+            self.assertIn("modules info backend-firefly", done.stdout)
+        self.assertIn("Usage: flowd-cpp firefly listen", run("firefly", "listen", "--help").stdout)
+        without_tools = run("perfsonar", "--help", "--control", socket)
+        self.assertEqual(without_tools.returncode, 0)
+        self.assertIn("no daemon answers at", without_tools.stdout)
+        self.assertEqual(run("nothing", "--help", "--control", socket).returncode, 8)
+        rows = json.loads(run("firefly", "--json", "--control", socket).stdout)
+        self.assertIn(("firefly", "listen"), [(row["component"], row["tool"]) for row in rows])
+
+    def test_the_name_of_a_component_beats_the_alias_of_another(self):
+        listed = json.loads(run("modules", "info", "firefly", "--json").stdout)
+        self.assertEqual(listed["module"], "backend-firefly")
+        self.assertNotIn("fireflyp", run("firefly", "--help", "--control", self.folder.name).stdout)
 
     def test_a_wrong_command_line_is_2(self):
         for words in ([], ["--bogus"], ["run", "--bogus"], ["label", "encode", "512", "1"]):

@@ -95,6 +95,47 @@ TEST_F(FindingsTest, AreCollectedFromEveryInstanceAndShownInStatusAndMetrics) {
     supervisor().stop();
 }
 
+TEST_F(FindingsTest, AnInstanceThatFailedIsAnErrorOrIfItIsOptionalAWarning) {
+    static Gate started;
+    for (const char* key : {"required", "optional"})
+        Scripts::of(key).run = [](const flowd_host*) -> flowd_result {
+            started.pass();
+            return FLOWD_BUSY;
+        };
+    InstanceConfig optional = config(FLOWD_PLUGIN, "optional", 0, FLOWD_LOOP_OWN);
+    optional.required = false;
+    ASSERT_EQ(
+        start(config(FLOWD_PLUGIN, "required", 0, FLOWD_LOOP_OWN), std::move(optional), config(FLOWD_BACKEND, "good")),
+        ExitCode::ok);
+    EXPECT_EQ(ask({"findings"}).json, "[]");
+    started.open();
+    for (const auto& instance : supervisor().instances())
+        if (instance->kind() == FLOWD_PLUGIN) {
+            ASSERT_TRUE(reaches(*instance, InstanceState::failed));
+        }
+    for (const auto& [name, severity] : {std::pair("required", "error"), {"optional", "warning"}})
+        EXPECT_THAT(ask({"findings"}).json,
+                    HasSubstr(R"({"severity":")" + std::string(severity) +
+                              R"(","id":"daemon-instance-failed","instance":"plugin )" + name + R"(")"));
+    EXPECT_THAT(ask({"status", "plugin:optional"}).json, HasSubstr(R"("findings":[{"severity":"warning")"));
+    EXPECT_THAT(ask({"status", "good"}).json, HasSubstr(R"("findings":[])"));
+    supervisor().stop();
+}
+
+TEST_F(FindingsTest, StatusOfOneInstanceIsACommandOfEachThatHasNoneOfItsOwn) {
+    ASSERT_EQ(start(config(FLOWD_PLUGIN, "a"), config(FLOWD_BACKEND, "a"), config(FLOWD_BACKEND, "b")), ExitCode::ok);
+    const auto full = ask({"status", "b"});
+    EXPECT_EQ(full.code, ExitCode::ok);
+    EXPECT_THAT(full.json, HasSubstr(R"("instance":"backend b","state":"running")"));
+    EXPECT_THAT(full.json, HasSubstr(R"("queue":{"backend":"b")"));
+    EXPECT_EQ(ask({"b", "status"}).json.substr(0, 40), full.json.substr(0, 40));
+    EXPECT_THAT(ask({"status", "plugin:a"}).json, HasSubstr(R"("announcer":{"plugin":"a")"));
+    EXPECT_EQ(ask({"status", "a"}).code, ExitCode::usage);
+    EXPECT_THAT(ask({"status", "a"}).json, HasSubstr("write plugin:a or backend:a"));
+    EXPECT_EQ(ask({"status", "nobody"}).code, ExitCode::usage);
+    supervisor().stop();
+}
+
 TEST_F(FindingsTest, OneThatHangsHoldsNothingUpAndKeepsWhatItSaidLast) {
     static Gate gate;
     offer_findings("stuck", [](flowd_instance*, const flowd_findings*) -> flowd_result {
