@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What stops a start, what it says and with which exit code."""
+import os
 import re
 import signal
 import socket
@@ -15,14 +16,14 @@ from tests.harness.lab import wait_for
 pytestmark = pytest.mark.usefixtures("status_answers")
 
 
-def start_fails(configuration, host=None, prefix=()):
+def start_fails(configuration, host=None, prefix=(), environment=None):
     """(exit code, log) of a daemon that is expected not to come up."""
     daemon = Daemon(configuration, host)
     try:
         command = [*prefix, str(BINARY), "run", "--conf", str(daemon.conf), "--control", str(daemon.control)]
         if host:
             command = ["ip", "netns", "exec", host.name, *command]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=30)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=30, env=os.environ | (environment or {}))
         return done.returncode, done.stderr
     finally:
         import shutil
@@ -44,9 +45,9 @@ def test_all_mistakes_are_reported_at_once():
 
 
 def test_an_absent_module_is_named_with_the_package_to_install():
-    code, log = start_fails("backends:\n  kafka: {}\n")
+    code, log = start_fails("backends:\n  prometheus: {}\n", environment={"FLOWD_MODULE_PATH": "/nonexistent"})
     assert code == 4
-    assert "flowd-cpp-backend-kafka" in log, log
+    assert "flowd-cpp-backend-metrics" in log, log
 
 
 def test_a_busy_port_stops_the_start(lab):

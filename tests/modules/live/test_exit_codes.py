@@ -44,7 +44,7 @@ def configuration(folder):
 
 
 def module(folder):
-    return run_with(folder, "backends:\n  kafka: {}\n")
+    return run_with(folder, "backends:\n  absent: {}\n")
 
 
 def denied(folder):
