@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "core/config/binder.hpp"
+#include "core/config/hints.hpp"
 #include "core/config/nearest.hpp"
 #include "core/config/scalar.hpp"
 #include "core/config/tag_text.hpp"
@@ -17,19 +18,6 @@
 namespace flowd::core {
 
 namespace {
-
-/// Letters, digits, hyphens, underscores and dots (RFC 1123 section 2.1, and what resolvers take), or an address.
-bool is_host(std::string_view text) {
-    if (Address::parse(text)) return true;
-    if (text.empty() || text.size() > 253 || text.front() == '.' || text.front() == '-') return false;
-    const bool good = std::all_of(text.begin(), text.end(), [](char c) {
-        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.' ||
-               c == '_';
-    });
-    // All digits and dots is a mistyped address.
-    return good && text.find("..") == std::string_view::npos &&
-           text.find_first_not_of("0123456789.") != std::string_view::npos;
-}
 
 /// Empty text stands for "not set": flowd-go's `programPath: ""`.
 bool may_be_empty(const Option& option) {
@@ -168,6 +156,9 @@ bool Binder::bind_text(const Option& option, const YamlNode& node, const At& at,
         case FLOWD_OPTION_ADDRESS: {
             const auto address = Address::parse(text);
             if (!address) return reject(option, node, at, must_be(option.type));
+            if (text.find('%') != std::string::npos)
+                return reject(option, node, at, "an interface cannot be given here",
+                              "write another address, or :: for all");
             std::copy(address->bytes().begin(), address->bytes().end(), out.address);
             text = address->to_string();
             break;
@@ -190,8 +181,20 @@ bool Binder::bind_text(const Option& option, const YamlNode& node, const At& at,
         default:
             break;
     }
+    if (!at.is_default && names_variable(text)) warn_of_variable(node, at);
     out.text = tree_.keep(text);
     return true;
+}
+
+void Binder::warn_of_variable(const YamlNode& node, const At& at) {
+    Problem problem;
+    problem.level = FLOWD_LEVEL_WARNING;
+    problem.where = node.where;
+    problem.path = at.written;
+    problem.message = "taken as it is written: variables are not substituted";
+    problem.found = at.secret ? "(secret)" : describe(node);
+    problem.hint = "write the value itself";
+    problems_.add(std::move(problem));
 }
 
 bool Binder::bind_number(const Option& option, const YamlNode& node, const At& at, flowd_value& out) {

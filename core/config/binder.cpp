@@ -2,7 +2,9 @@
 #include "core/config/binder.hpp"
 
 #include <algorithm>
+#include <utility>
 
+#include "core/config/hints.hpp"
 #include "core/config/nearest.hpp"
 
 namespace flowd::core {
@@ -83,6 +85,7 @@ bool Binder::bind_group(const OptionTable& table, const YamlNode* node, const At
 
     // Activities last: their names are looked up in the experiment beside them.
     Group group{table, items, std::vector<char>(table.size(), 0)};
+    const OptionTable* const outer = std::exchange(table_, &table);
     for (const bool activities : {false, true}) {
         for (std::size_t i = 0; i < table.size(); ++i) {
             if (is_activity(table[i]) != activities) continue;
@@ -92,6 +95,7 @@ bool Binder::bind_group(const OptionTable& table, const YamlNode* node, const At
             }
         }
     }
+    table_ = outer;
     return good;
 }
 
@@ -170,9 +174,8 @@ bool Binder::bind_collection(const Option& option, const YamlNode& node, const A
     if (is_map ? (node.kind != YamlNode::Kind::map && node.kind != YamlNode::Kind::null)
                : node.kind != YamlNode::Kind::sequence) {
         if (is_map) return reject(option, node, at, "has to be a group of keys");
-        if (node.kind == YamlNode::Kind::scalar && !at.secret && !option.holds_secret())
-            return reject(option, node, at, "has to be a list", "write [" + describe(node) + "]");
-        return reject(option, node, at, "has to be a list", "write [] if there is to be nothing in it");
+        return reject(option, node, at, "has to be a list",
+                      node.kind == YamlNode::Kind::null ? "write [] if there is to be nothing in it" : "");
     }
     const Option& item = option.fields.at(0);
     const std::size_t count = is_map ? node.entries.size() : node.items.size();
@@ -206,6 +209,7 @@ bool Binder::reject(const Option& option, const YamlNode& node, const At& at, st
     problem.nearest = std::move(nearest);
     problem.hint = std::move(hint);
     if (problem.hint.empty() && !problem.nearest.empty()) problem.hint = "write " + problem.nearest;
+    if (problem.hint.empty() && table_ != nullptr && !at.secret) problem.hint = hint_for(option, node, *table_);
     problems_.add(std::move(problem));
     return false;
 }

@@ -62,6 +62,7 @@ class Binder {
     /// NAMEFile: the value is the first line of a file.
     bool bind_file(const Option& option, const YamlNode& node, const At& at, flowd_value& out);
     bool bind_text(const Option& option, const YamlNode& node, const At& at, flowd_value& out);
+    void warn_of_variable(const YamlNode& node, const At& at);
     bool bind_number(const Option& option, const YamlNode& node, const At& at, flowd_value& out);
     bool bind_experiment(const Option& option, const YamlNode& node, const At& at, flowd_value& out);
     bool bind_activity(const Option& option, const YamlNode& node, const At& at, Group& group, std::size_t index,
@@ -87,7 +88,8 @@ class Binder {
     const bool may_lack_rights_;
     bool lacks_values_ = false;
     std::set<std::string> files_with_secrets_;
-    std::size_t list_index_ = 0;  ///< of the item being bound, for pairs of experiment and activity lists
+    const OptionTable* table_ = nullptr;  ///< whose rows are being bound
+    std::size_t list_index_ = 0;          ///< of the item being bound, for pairs of experiment and activity lists
 };
 
 }  // namespace flowd::core

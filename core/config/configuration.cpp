@@ -6,6 +6,7 @@
 
 #include "core/base/version.hpp"
 #include "core/config/binder.hpp"
+#include "core/config/hints.hpp"
 #include "core/config/implications.hpp"
 #include "core/config/nearest.hpp"
 #include "core/config/offline_host.hpp"
@@ -47,6 +48,7 @@ class Loader {
     Loader(const LoadContext& context, Problems& problems) : context_(context), problems_(problems) {}
 
     Configuration load(YamlNode root, const std::set<std::string>& public_files) {
+        if (auto sample = take_how_to_sample(root)) problems_.add(std::move(*sample));
         cut_sections(root);
         read_globals(root);
         ComponentLookup& modules = context_.modules(configuration_.globals);

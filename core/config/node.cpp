@@ -119,6 +119,15 @@ class Builder final : public YAML::EventHandler {
         parent.key.reset();
         // yaml-cpp places an empty value at whatever follows it.
         if (value.kind == YamlNode::Kind::null) value.where = key.where;
+        if (key.text == "<<" && !key.quoted) {
+            Problem problem;
+            problem.where = key.where;
+            problem.path = path_of(key.text);
+            problem.message = "merge keys are not supported";
+            problem.hint = "write the keys themselves; an alias (*name) can stand for a whole value only";
+            problems_.add(std::move(problem));
+            return;
+        }
         if (const YamlNode::Entry* first = parent.node.find(key.text)) {
             Problem problem;
             problem.where = key.where;
@@ -169,6 +178,18 @@ bool check_encoding(std::string_view text, const std::string& file, Problems& pr
     return false;
 }
 
+/// Where a tab indents the given line (from 1) or the one before it, which is where yaml-cpp gives up.
+std::optional<Location> tab_near(std::string_view text, const std::string& file, unsigned line) {
+    for (unsigned number = 1; number <= line && !text.empty(); ++number) {
+        const auto current = text.substr(0, text.find('\n'));
+        const std::size_t tab = current.substr(0, current.find_first_not_of(" \t")).find('\t');
+        if (number + 1 >= line && tab != std::string_view::npos)
+            return Location{file, number, static_cast<unsigned>(tab) + 1};
+        text.remove_prefix(std::min(current.size() + 1, text.size()));
+    }
+    return std::nullopt;
+}
+
 std::optional<YamlNode> parse(std::string_view text, const std::string& file, Problems& problems) {
     if (!check_encoding(text, file, problems)) return std::nullopt;
     Builder builder(file, problems);
@@ -185,6 +206,11 @@ std::optional<YamlNode> parse(std::string_view text, const std::string& file, Pr
                              static_cast<unsigned>(error.mark.column) + 1};
         problem.message = "not YAML: " + error.msg;
         problem.hint = "check the indentation, the colons and the quotes around this place";
+        if (auto tab = tab_near(text, file, problem.where.line)) {
+            problem.where = std::move(*tab);
+            problem.message = "not YAML: a tab in the indentation";
+            problem.hint = "indent with spaces";
+        }
         problems.add(std::move(problem));
         return std::nullopt;
     }

@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "lib/net/no_ipv6.hpp"
+#include "lib/net/port_owner.hpp"
 
 namespace flowd::http {
 namespace {
@@ -54,7 +55,9 @@ Result<UniqueFd> listen_tcp(const Endpoint& local) {
         const int number = errno;
         Error error = Error::from_errno(number, "cannot listen at " + name);
         if (number == EADDRINUSE)
-            error.hint = "see who has it: ss -ltnp 'sport = :" + std::to_string(local.port) + "'";
+            error.hint = net::port_in_use_hint(net::Transport::tcp, local.port);
+        else if (number == EINVAL && local.address.is_link_local())
+            error.hint = "a link-local address needs an interface, which cannot be given here: take :: or another address";
         else if (number == EADDRNOTAVAIL)
             error.hint = "no interface has this address; see: ip address";
         else if (number == EACCES)

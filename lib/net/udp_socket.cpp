@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "lib/net/no_ipv6.hpp"
+#include "lib/net/port_owner.hpp"
 
 namespace flowd::net {
 namespace {
@@ -69,7 +70,9 @@ Result<UdpSocket> UdpSocket::bound(const Endpoint& local, const Binding& binding
         const int number = errno;
         Error error = Error::from_errno(number, "cannot receive at udp " + local.to_string());
         if (number == EADDRINUSE)
-            error.hint = "see who has it: ss -lunp 'sport = :" + std::to_string(local.port) + "'";
+            error.hint = port_in_use_hint(Transport::udp, local.port);
+        else if (number == EINVAL && local.address.is_link_local())
+            error.hint = "a link-local address needs an interface, which cannot be given here: take :: or another address";
         else if (number == EADDRNOTAVAIL)
             error.hint = "no interface has this address; see: ip address";
         else if (number == EACCES)

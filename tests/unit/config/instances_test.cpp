@@ -297,5 +297,19 @@ TEST(CatalogFile, ABrokenOneIsRefusedWithItsPlace) {
     EXPECT_EQ(catalog.error().message.substr(0, 13), "catalog.yaml:");
 }
 
+TEST_F(Instances, TheSampleOfTheHowToIsToldByWhatItMeans) {
+    const auto loaded = world_.parse(R"({
+  "settings": {"plugin": "", "backends": ["udp_firefly"], "flow_map_api": "https://scitags.org/api.json"},
+  "firefly": {"collector_host": "collector.scitags.org", "collector_port": 10514}
+})");
+    ASSERT_EQ(loaded.problems.errors(), 1U) << loaded.problems.to_string();
+    const Problem& problem = *loaded.problems.decisive();
+    EXPECT_EQ(problem.message, "this is the sample of the SciTags how-to, which neither flowd-go nor flowd-cpp reads");
+    EXPECT_EQ(problem.hint,
+              "it means: {backends: {firefly: {sendToCollector: true, collectorAddress: collector.scitags.org, "
+              "collectorPort: 10514}}}, and below `plugins:` where the flows come from; the registry is installed with "
+              "flowd-cpp");
+}
+
 }  // namespace
 }  // namespace flowd::core::test

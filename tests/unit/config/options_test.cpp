@@ -63,7 +63,8 @@ TEST_F(Options, AWrongTypeSaysWhatIsExpected) {
     EXPECT_EQ(problems({row(FLOWD_OPTION_INTEGER, "port")}, "    port: [1]\n"),
               "conf.yaml:4:11: error: plugins.x.port: not an integer\n"
               "    found:   a list\n"
-              "    allowed: an integer\n");
+              "    allowed: an integer\n"
+              "    hint:    write 1, without brackets\n");
 }
 
 TEST_F(Options, AKeyWithoutAValueIsNotTakenForItsDefault) {
@@ -224,6 +225,67 @@ TEST_F(Options, AListIsWrittenAsOne) {
               "    found:   eno1\n"
               "    allowed: a list, each text\n"
               "    hint:    write [eno1]\n");
+}
+
+/// The hint of the only problem.
+std::string hint_in(const std::string& text) {
+    const auto at = text.find("hint:    ");
+    return at == std::string::npos ? "" : text.substr(at + 9, text.find('\n', at) - at - 9);
+}
+
+TEST_F(Options, APortBehindAnAddressIsMovedToWhereItBelongs) {
+    const std::vector<flowd_option> table{row(FLOWD_OPTION_HOST, "collectorAddress"),
+                                          row(FLOWD_OPTION_INTEGER, "collectorPort", "10514"),
+                                          row(FLOWD_OPTION_ADDRESS, "bindAddress"), row(FLOWD_OPTION_INTEGER, "port", "1")};
+    const auto hint = [&](const std::string& line) { return hint_in(problems(table, "    " + line + "\n")); };
+    EXPECT_EQ(hint("collectorAddress: collector.example.org:10514"),
+              "write `collectorAddress: collector.example.org` and `collectorPort: 10514`");
+    EXPECT_EQ(hint("collectorAddress: '[2001:db8::1]:20514'"),
+              "write `collectorAddress: \"2001:db8::1\"` and `collectorPort: 20514`");
+    EXPECT_EQ(hint("bindAddress: 192.0.2.1:9100"), "write `bindAddress: 192.0.2.1` and `port: 9100`");
+    EXPECT_EQ(hint("collectorAddress: collector.example.org:99999"), "");
+    const std::vector<flowd_option> host{row(FLOWD_OPTION_HOST, nullptr)};
+    EXPECT_EQ(hint_in(problems({with(row(FLOWD_OPTION_LIST, "servers"), host)}, "    servers: [stun.example.org:3478]\n")),
+              "write stun.example.org: there is no port in it");
+}
+
+TEST_F(Options, AListWhereOneValueBelongsAndTheReverse) {
+    const std::vector<flowd_option> fields{required(row(FLOWD_OPTION_HOST, "address")),
+                                           row(FLOWD_OPTION_INTEGER, "port", "1")};
+    const std::vector<flowd_option> item{with(row(FLOWD_OPTION_GROUP, nullptr), fields)};
+    const std::vector<flowd_option> table{row(FLOWD_OPTION_HOST, "collectorAddress"), row(FLOWD_OPTION_STRING, "name"),
+                                          with(row(FLOWD_OPTION_LIST, "collectors"), item)};
+    const auto hint = [&](const std::string& line) { return hint_in(problems(table, "    " + line + "\n")); };
+    EXPECT_EQ(hint("collectorAddress: [a.example.org, b.example.org]"),
+              "write `collectors: [{address: a.example.org}, {address: b.example.org}]`");
+    EXPECT_EQ(hint("collectorAddress: [a.example.org]"), "write a.example.org, without brackets");
+    EXPECT_EQ(hint("name: [a, b]"), "write one value: a");
+    EXPECT_EQ(hint("name: {a: b}"), "write one value");
+    EXPECT_EQ(hint("collectors: a.example.org"), "write [{address: a.example.org}]");
+    EXPECT_EQ(hint("collectors: [a.example.org]"), "write {address: a.example.org}");
+    EXPECT_EQ(hint("collectors: {address: a.example.org}"), "begin each entry with a hyphen: `- address: ...`");
+}
+
+TEST_F(Options, AnInterfaceBehindAnAddressIsNotLostInSilence) {
+    EXPECT_EQ(problems({row(FLOWD_OPTION_ADDRESS, "bindAddress")}, "    bindAddress: fe80::1%eth0\n"),
+              "conf.yaml:4:18: error: plugins.x.bindAddress: an interface cannot be given here\n"
+              "    found:   fe80::1%eth0\n"
+              "    allowed: an IPv4 or IPv6 address\n"
+              "    hint:    write another address, or :: for all\n");
+}
+
+TEST_F(Options, AVariableIsNotSubstituted) {
+    const std::vector<flowd_option> table{row(FLOWD_OPTION_HOST, "collectorAddress"), row(FLOWD_OPTION_INTEGER, "port"),
+                                          row(FLOWD_OPTION_STRING, "name"), secret(row(FLOWD_OPTION_STRING, "token"))};
+    EXPECT_EQ(hint_in(problems(table, "    collectorAddress: ${COLLECTOR}\n")),
+              "variables are not substituted: write the value itself");
+    EXPECT_EQ(hint_in(problems(table, "    port: ${PORT:-1}\n")), "variables are not substituted: write the value itself");
+    EXPECT_EQ(problems(table, "    name: a${NAME}\n"),
+              "conf.yaml:4:11: warning: plugins.x.name: taken as it is written: variables are not substituted\n"
+              "    found:   a${NAME}\n"
+              "    hint:    write the value itself\n");
+    EXPECT_NE(problems(table, "    token: ${TOKEN}\n").find("found:   (secret)"), std::string::npos);
+    EXPECT_EQ(problems(table, "    name: $NAME and {braces}\n"), "");
 }
 
 TEST_F(Options, TheLengthOfAListIsBounded) {

@@ -32,6 +32,20 @@ TEST(Yaml, AnEmptyFileIsAnEmptyConfiguration) {
     EXPECT_TRUE(problems.empty());
 }
 
+TEST(Yaml, AMergeKeyIsNamedAsWhatItIs) {
+    EXPECT_EQ(problems_of("a: &common {x: 1}\nb:\n  <<: *common\n  y: 2\n"),
+              "conf.yaml:3:3: error: b.<<: merge keys are not supported\n"
+              "    hint:    write the keys themselves; an alias (*name) can stand for a whole value only\n");
+    EXPECT_EQ(problems_of("b: {'<<': 1}\n"), "") << "a key in quotes is an ordinary one";
+}
+
+TEST(Yaml, ATabIsCalledATab) {
+    const std::string called = ": error: not YAML: a tab in the indentation\n    hint:    indent with spaces\n";
+    EXPECT_EQ(problems_of("plugins:\n\tapi: {}\n"), "conf.yaml:2:1" + called);
+    EXPECT_EQ(problems_of("plugins:\n  api:\n  \tbindPort: 1\n"), "conf.yaml:3:3" + called);
+    EXPECT_EQ(problems_of("plugins:\n  api: {}\t# a tab here is fine\n"), "");
+}
+
 TEST(Yaml, AKeyWrittenTwiceIsAnErrorThatNamesBothPlaces) {
     EXPECT_EQ(problems_of("plugins:\n  api:\n    bindPort: 1\n    bindPort: 2\n"),
               "conf.yaml:4:5: error: plugins.api.bindPort: written twice\n"

@@ -17,13 +17,19 @@ void send(const Endpoint& to, const std::string& payload) {
     ASSERT_EQ(::send(socket->fd(), payload.data(), payload.size(), 0), static_cast<ssize_t>(payload.size()));
 }
 
-TEST(UdpSocket, OfAPortInUseSaysWhoToAsk) {
+TEST(UdpSocket, OfAPortInUseSaysWhoHasIt) {
     const Loopback other;
     const auto socket = UdpSocket::bound(other.endpoint());
     ASSERT_FALSE(socket);
     EXPECT_EQ(socket.error().code, FLOWD_BUSY);
     EXPECT_NE(socket.error().message.find(other.endpoint().to_string()), std::string::npos) << socket.error().message;
-    EXPECT_NE(socket.error().hint.find("ss -lunp"), std::string::npos);
+    EXPECT_EQ(socket.error().hint, "another instance of this daemon has it: choose another port");
+}
+
+TEST(UdpSocket, OfALinkLocalAddressSaysWhatIsMissing) {
+    const auto socket = UdpSocket::bound({Address::parse("fe80::1").value(), 0});
+    ASSERT_FALSE(socket);
+    EXPECT_NE(socket.error().hint.find("needs an interface"), std::string::npos) << socket.error().hint;
 }
 
 TEST(UdpSocket, OfAnAddressThatIsNotHereIsNotFound) {

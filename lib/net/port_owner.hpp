@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+// lib/net/port_owner.hpp: which process holds a port, for errors. Reads /proc; takes milliseconds. Any thread.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace flowd::net {
+
+enum class Transport { tcp, udp };
+
+/// What to do about a port that is in use in this network namespace: names the process, its id and its unit, as far as the
+/// caller may see them.
+[[nodiscard]] std::string port_in_use_hint(Transport transport, std::uint16_t port);
+
+}  // namespace flowd::net

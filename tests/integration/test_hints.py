@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What administrators paste into a configuration, and what `check` tells them to write instead."""
+import json
+import pathlib
+import re
+import subprocess
+import tempfile
+
+import pytest
+
+from tests.harness.daemon import BINARY, Daemon
+
+
+def judged(configuration, name="conf.yaml"):
+    """The problems of a configuration."""
+    with tempfile.TemporaryDirectory(prefix="flowd-test-", dir="/run") as folder:  # root's own
+        conf = pathlib.Path(folder) / name
+        conf.write_text(configuration)
+        done = subprocess.run([str(BINARY), "check", "--json", "--conf", str(conf)], capture_output=True, text=True, timeout=60)
+        return json.loads(done.stdout)["problems"]
+
+
+def the_error(configuration, name="conf.yaml"):
+    errors = [one for one in judged(configuration, name) if one["level"] == "error"]
+    assert len(errors) == 1, errors
+    return errors[0]
+
+
+def firefly(options):
+    return f"plugins: {{fireflyp: {{}}}}\nbackends: {{firefly: {{{options}}}}}\n"
+
+
+def marker(interface):
+    return ("plugins: {perfsonar: {experimentId: 2, activityId: 16}}\n"
+            f"backends: {{firefly: {{}}, marker: {{targetInterfaces: [\"{interface}\"]}}}}\n")
+
+
+@pytest.mark.parametrize("configuration, hint", [
+    (firefly("sendToCollector: true, collectorAddress: 'collector.example.org:20514'"),
+     "write `collectorAddress: collector.example.org` and `collectorPort: 20514`"),
+    (firefly("sendToCollector: true, collectorAddress: [a.example.org, b.example.org]"),
+     "write `collectors: [{address: a.example.org}, {address: b.example.org}]`"),
+    (firefly("sendToCollector: true, collectorAddress: '${COLLECTOR}'"), "variables are not substituted: write the value itself"),
+    (firefly("collectors: [a.example.org]"), "write {address: a.example.org}"),
+    (firefly("collectors: [{address: 'fe80::1'}]"), "write fe80::1%INTERFACE, for example fe80::1%eth0"),
+    (marker("eno1np0@if3"), "write eno1np0"),
+    (marker("bond0:1"), "write bond0"),
+    ("common: &common {sendToCollector: true}\nplugins: {fireflyp: {}}\nbackends: {firefly: {<<: *common}}\n", None),
+    ("plugins:\n\tfireflyp: {}\n", "indent with spaces"),
+])
+def test_what_is_pasted_has_a_hint(configuration, hint):
+    if hint is None:  # the group of common keys is one that no daemon knows
+        merge = [one for one in judged(configuration) if one["path"].endswith("<<")]
+        assert [one["message"] for one in merge] == ["merge keys are not supported"]
+    else:
+        assert the_error(configuration)["hint"] == hint
+
+
+def test_the_sample_of_the_how_to_is_told_by_what_it_means():
+    sample = {"settings": {"plugin": "", "backends": ["udp_firefly"], "flow_map_api": "https://scitags.org/api.json"},
+              "firefly": {"collector_host": "collector.scitags.org", "collector_port": 10514}}
+    error = the_error(json.dumps(sample), "conf.json")
+    meant = re.search(r"it means: (\{.*\}\}\})", error["hint"])[1]
+    # It can be used as it is.
+    assert [one for one in judged(f"{meant[:-1]}, plugins: {{fireflyp: {{}}}}}}\n") if one["level"] == "error"] == []
+
+
+def test_the_process_that_holds_a_port_is_named(lab):
+    for configuration, holder in (("plugins: {fireflyp: {bindPort: 20514}}\n", "SOCK_DGRAM"), ("plugins: {api: {bindPort: 20514}}\n", "SOCK_STREAM")):
+        process = lab.a.popen("python3", "-c", f"import socket, time; s = socket.socket(type=socket.{holder}); s.bind(('127.0.0.1', 20514)); "
+                              "s.type == socket.SOCK_STREAM and s.listen(); print('bound', flush=True); time.sleep(600)",
+                              stdout=subprocess.PIPE)
+        try:
+            process.stdout.readline()
+            daemon = Daemon(configuration, lab.a)
+            try:
+                daemon.start(ready=False)
+                assert daemon.process.wait(30) == 6, daemon.log
+                assert f"python3 (pid {process.pid}" in daemon.log and "has it: stop that, or choose another port" in daemon.log, daemon.log
+            finally:
+                daemon.__exit__()
+        finally:
+            process.terminate()
+            process.wait()
