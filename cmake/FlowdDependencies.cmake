@@ -11,6 +11,7 @@ find_package(simdjson REQUIRED)
 pkg_check_modules(libbpf REQUIRED IMPORTED_TARGET libbpf>=0.7)
 find_package(ZLIB REQUIRED)
 pkg_check_modules(prometheus_cpp REQUIRED IMPORTED_TARGET prometheus-cpp-core)
+pkg_check_modules(libmnl REQUIRED IMPORTED_TARGET libmnl)
 pkg_check_modules(libsystemd REQUIRED IMPORTED_TARGET libsystemd)
 find_package(Python3 REQUIRED COMPONENTS Interpreter) # manual pages of modules
 

@@ -40,7 +40,7 @@ Result<std::unique_ptr<Marking>> Marking::make(Host& host, const Options& option
         return error;
     }
     // Listening before looking: what appears in between is not missed.
-    auto changes = bpf::Netlink::open(bpf::Interfaces(choice_of(options)).groups());
+    auto changes = bpf::subscribe(bpf::Interfaces(choice_of(options)).groups());
     if (!changes) return std::move(changes).error();
     std::unique_ptr<Marking> made(new Marking(host, options, pins, *std::move(program), *std::move(changes)));
     if (made->program_.is_taken_over())
@@ -50,7 +50,7 @@ Result<std::unique_ptr<Marking>> Marking::make(Host& host, const Options& option
     return made;
 }
 
-Marking::Marking(Host& host, const Options& options, const Pins* pins, Program program, bpf::Netlink changes)
+Marking::Marking(Host& host, const Options& options, const Pins* pins, Program program, nl::Subscription changes)
     : host_(host),
       interfaces_(choice_of(options)),
       is_named_(!options.target_interfaces.empty()),

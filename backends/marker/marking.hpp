@@ -70,7 +70,7 @@ class Marking {
     bool drain_changes() { return changes_.drain(); }
 
   private:
-    Marking(Host& host, const Options& options, const Pins* pins, Program program, bpf::Netlink changes);
+    Marking(Host& host, const Options& options, const Pins* pins, Program program, nl::Subscription changes);
     std::vector<bpf::Attachments::Failure> reconcile(const std::vector<bpf::Link>& wanted);
     void warn_of_flowd_go(const bpf::Link& link) const;
     void find_below();
@@ -80,7 +80,7 @@ class Marking {
     bpf::Interfaces interfaces_;
     bool is_named_;
     bool waits_;
-    bpf::Netlink changes_;
+    nl::Subscription changes_;
     Program program_;
     TagTable table_;
     bpf::Attachments attachments_;

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // core/flows/socket_probe.hpp: which TCP connections the kernel knows, for the expiry of flows whose end got lost.
-// Source: include/uapi/linux/inet_diag.h, sock_diag(7).
 #pragma once
 
 #include <cstdint>
@@ -38,8 +37,6 @@ class KernelSocketProbe final : public SocketProbe {
     void interrupt() override;
 
   private:
-    [[nodiscard]] Result<void> wait(int fd, std::int64_t until_ns) const;
-
     UniqueFd interrupted_;  ///< an eventfd; without one a dump goes on until the kernel has answered
 };
 

@@ -261,7 +261,7 @@ void Attachments::remove_stale_pins() const {
 }
 
 Result<void> Attachments::guard() {
-    auto changes = Netlink::open(RTMGRP_TC);
+    auto changes = subscribe(RTMGRP_TC);
     if (!changes) return std::move(changes).error();
     change_timer_.reset();
     change_watch_.reset();
@@ -286,15 +286,14 @@ Result<void> Attachments::guard() {
 }
 
 void Attachments::read_changes() {
-    const bool complete = changes_->receive([this](const nlmsghdr& message) {
-        if (message.nlmsg_type != RTM_DELQDISC || message.nlmsg_len < NLMSG_SPACE(sizeof(tcmsg))) return;
-        const auto& traffic = *static_cast<const tcmsg*>(NLMSG_DATA(&message));
-        // Whatever stands there in its place is not ours to remove.
-        if (traffic.tcm_parent != TC_H_CLSACT) return;
-        if (const auto attached = attached_.find(traffic.tcm_ifindex); attached != attached_.end())
+    const auto received = changes_->receive([this](const nl::Message& message) {
+        const auto* const qdisc = message.body<tcmsg>();
+        // What replaces it is not ours to remove.
+        if (message.type() != RTM_DELQDISC || qdisc == nullptr || qdisc->tcm_parent != TC_H_CLSACT) return;
+        if (const auto attached = attached_.find(qdisc->tcm_ifindex); attached != attached_.end())
             attached->second.made_qdisc = false;
     });
-    if (!complete) lost_changes_ = true;
+    if (!received || received->lost) lost_changes_ = true;
 }
 
 void Attachments::look() {

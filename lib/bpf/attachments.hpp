@@ -156,7 +156,7 @@ class Attachments {
     std::map<int, Attached> attached_;              // by interface index
     bool lost_changes_ = false;                     // since the last look
     std::map<std::uint32_t, bool> known_programs_;  // whether they are ours; the kernel gives no id twice
-    std::optional<Netlink> changes_;
+    std::optional<nl::Subscription> changes_;
     Watch change_watch_;
     Timer change_timer_;
     Timer look_timer_;

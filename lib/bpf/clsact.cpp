@@ -26,73 +26,63 @@ bpf_tc_hook hook_of(int interface_index, Direction direction = Direction::egress
     return hook;
 }
 
-const tcmsg& traffic_of(const nlmsghdr& message) {
-    return *static_cast<const tcmsg*>(NLMSG_DATA(&message));
-}
-
 /// The kind of the qdisc that stands where clsact does: an ingress qdisc takes filters for egress and runs them on ingress.
 Result<std::string> kind_in_place(int interface_index) {
-    auto netlink = Netlink::open();
-    if (!netlink) return std::move(netlink).error();
-    tcmsg body{};
-    body.tcm_family = AF_UNSPEC;
-    body.tcm_ifindex = interface_index;
+    tcmsg request{};
+    request.tcm_family = AF_UNSPEC;
+    request.tcm_ifindex = interface_index;
     std::string kind;
-    auto done = netlink->dump(
-        RTM_GETQDISC, &body, sizeof body,
-        [&](const nlmsghdr& message) {
-            if (message.nlmsg_type != RTM_NEWQDISC || message.nlmsg_len < NLMSG_SPACE(sizeof(tcmsg))) return;
-            if (traffic_of(message).tcm_ifindex != interface_index || traffic_of(message).tcm_parent != TC_H_CLSACT) return;
-            for_each_attribute(reinterpret_cast<const char*>(&message) + NLMSG_SPACE(sizeof(tcmsg)),
-                               message.nlmsg_len - NLMSG_SPACE(sizeof(tcmsg)), [&kind](const rtattr& attribute) {
-                                   if (attribute.rta_type == TCA_KIND) kind = text_of(attribute);
-                               });
+    auto done = list(
+        "qdiscs", RTM_GETQDISC, request,
+        [&](const nl::Message& message) {
+            const auto* const qdisc = message.body<tcmsg>();
+            if (message.type() != RTM_NEWQDISC || qdisc == nullptr) return;
+            if (qdisc->tcm_ifindex != interface_index || qdisc->tcm_parent != TC_H_CLSACT) return;
+            message.attributes(sizeof *qdisc, [&kind](const nl::Attribute& attribute) {
+                if (attribute.type() == TCA_KIND) kind = attribute.text();
+            });
         },
         [&kind] { kind.clear(); });
-    if (!done) return std::move(done).error().within("listing qdiscs");
+    if (!done) return std::move(done).error();
     return kind;
 }
 
-Filter read_filter(const nlmsghdr& message) {
-    const tcmsg& traffic = traffic_of(message);
+Filter read_filter(const nl::Message& message, const tcmsg& traffic) {
     Filter filter;
     filter.handle = traffic.tcm_handle;
     filter.priority = static_cast<std::uint16_t>(TC_H_MAJ(traffic.tcm_info) >> 16);
     filter.protocol = ntohs(static_cast<std::uint16_t>(TC_H_MIN(traffic.tcm_info)));
-    const std::size_t before = NLMSG_SPACE(sizeof traffic);
-    for_each_attribute(reinterpret_cast<const char*>(&message) + before, message.nlmsg_len - before,
-                       [&](const rtattr& attribute) {
-                           if (attribute.rta_type == TCA_KIND) filter.kind = text_of(attribute);
-                           if (attribute.rta_type == TCA_CHAIN) filter.chain = number_of(attribute);
-                           if (attribute.rta_type != TCA_OPTIONS || filter.kind != "bpf") return;
-                           for_each_attribute(RTA_DATA(&attribute), RTA_PAYLOAD(&attribute), [&](const rtattr& option) {
-                               if (option.rta_type == TCA_BPF_NAME) filter.name = text_of(option);
-                               if (option.rta_type == TCA_BPF_ID) filter.program = number_of(option);
-                           });
-                       });
+    message.attributes(sizeof traffic, [&filter](const nl::Attribute& attribute) {
+        if (attribute.type() == TCA_KIND) filter.kind = attribute.text();
+        if (attribute.type() == TCA_CHAIN) filter.chain = attribute.number<std::uint32_t>().value_or(0);
+        if (attribute.type() != TCA_OPTIONS || filter.kind != "bpf") return;
+        nl::for_each_attribute(attribute.bytes(), [&filter](const nl::Attribute& option) {
+            if (option.type() == TCA_BPF_NAME) filter.name = option.text();
+            if (option.type() == TCA_BPF_ID) filter.program = option.number<std::uint32_t>().value_or(0);
+        });
+    });
     return filter;
 }
 
 }  // namespace
 
 Result<std::vector<Filter>> list_filters(int interface_index, Direction direction) {
-    auto netlink = Netlink::open();
-    if (!netlink) return std::move(netlink).error();
-    tcmsg body{};
-    body.tcm_family = AF_UNSPEC;
-    body.tcm_ifindex = interface_index;
-    body.tcm_parent = TC_H_MAKE(TC_H_CLSACT, direction == Direction::egress ? TC_H_MIN_EGRESS : TC_H_MIN_INGRESS);
+    tcmsg request{};
+    request.tcm_family = AF_UNSPEC;
+    request.tcm_ifindex = interface_index;
+    request.tcm_parent = TC_H_MAKE(TC_H_CLSACT, direction == Direction::egress ? TC_H_MIN_EGRESS : TC_H_MIN_INGRESS);
     std::vector<Filter> found;
-    auto done = netlink->dump(
-        RTM_GETTFILTER, &body, sizeof body,
-        [&found](const nlmsghdr& message) {
-            if (message.nlmsg_type != RTM_NEWTFILTER || message.nlmsg_len < NLMSG_SPACE(sizeof(tcmsg))) return;
-            Filter filter = read_filter(message);
+    auto done = list(
+        "tc filters", RTM_GETTFILTER, request,
+        [&found](const nl::Message& message) {
+            const auto* const traffic = message.body<tcmsg>();
+            if (message.type() != RTM_NEWTFILTER || traffic == nullptr) return;
+            Filter filter = read_filter(message, *traffic);
             // A priority is announced by a message of its own before the filters it holds.
             if (filter.handle != 0 || filter.kind != "bpf") found.push_back(std::move(filter));
         },
         [&found] { found.clear(); });
-    if (!done) return std::move(done).error().within("listing tc filters");
+    if (!done) return std::move(done).error();
     return found;
 }
 

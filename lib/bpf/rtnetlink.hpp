@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // lib/bpf/rtnetlink.hpp: interfaces, routes and addresses of this network namespace, as rtnetlink(7) tells them.
-// A Netlink belongs to one thread; the free functions open a socket of their own.
+// Each function opens a socket of its own.
 #pragma once
 
 #include <linux/netlink.h>
@@ -10,10 +10,12 @@
 #include <functional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "flowd/result.hpp"
-#include "flowd/unique_fd.hpp"
+#include "lib/netlink/socket.hpp"
+#include "lib/netlink/subscription.hpp"
 
 namespace flowd::bpf {
 
@@ -25,33 +27,20 @@ struct Link {
     int lower = 0;               ///< of a VLAN, macvlan and the like: index of the interface that it stands on; 0: none
 };
 
-/// One socket of the ROUTE family.
-class Netlink {
-  public:
-    /// `groups`: bits RTMGRP_* of the notifications it receives. Of routes only default ones are told.
-    [[nodiscard]] static Result<Netlink> open(std::uint32_t groups = 0);
+/// Notifications of changes. `groups`: bits RTMGRP_*. Of routes only default ones are told.
+[[nodiscard]] Result<nl::Subscription> subscribe(std::uint32_t groups);
 
-    [[nodiscard]] int fd() const { return fd_.get(); }  ///< non-blocking when it has groups
-
-    /// Asks for all objects of a kind and calls back for each. `body` follows the message's header. `restart`: forget what
-    /// was told, they changed meanwhile and are told again.
-    Result<void> dump(std::uint16_t type, const void* body, std::size_t size,
-                      const std::function<void(const nlmsghdr&)>& each, const std::function<void()>& restart);
-    /// Throws away the notifications that have come. That there were any, or that some were lost, is all that is said.
-    bool drain();
-    /// Calls back for each notification that has come. False: some were lost.
-    bool receive(const std::function<void(const nlmsghdr&)>& each);
-
-  private:
-    explicit Netlink(UniqueFd fd) : fd_(std::move(fd)) {}
-    UniqueFd fd_;
-    std::uint32_t sequence_ = 0;
-};
-
-/// Calls back for each attribute of [first, first + length).
-void for_each_attribute(const void* first, std::size_t length, const std::function<void(const rtattr&)>& each);
-[[nodiscard]] std::string text_of(const rtattr& attribute);
-[[nodiscard]] std::uint32_t number_of(const rtattr& attribute);
+/// Requests all objects of a kind. `what` names them in an error. `restart`: forget what `each` was given; it is given
+/// again.
+template <typename Body>
+Result<void> list(const std::string& what, std::uint16_t type, const Body& request, const nl::Socket::Visitor& each,
+                  const std::function<void()>& restart) {
+    auto socket = nl::Socket::open(NETLINK_ROUTE);
+    if (!socket) return std::move(socket).error().within("listing " + what);
+    auto done = socket->dump(type, request, each, restart);
+    if (!done) return std::move(done).error().within("listing " + what);
+    return {};
+}
 
 [[nodiscard]] Result<std::vector<Link>> links();
 enum class RouteFamily { ipv6, both };

@@ -2,11 +2,12 @@
 #include "lib/diag/connection.hpp"
 
 #include <linux/inet_diag.h>
-#include <linux/netlink.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 
 #include <cstring>
+
+#include "lib/netlink/message.hpp"
 
 namespace flowd::diag {
 namespace {
@@ -22,29 +23,19 @@ Address address_of(std::uint8_t family, const __be32 (&words)[4]) {
     return Address(v6);
 }
 
-template <typename T>
-void read_number(std::span<const std::byte> bytes, T& out) {
-    if (bytes.size() >= sizeof out) std::memcpy(&out, bytes.data(), sizeof out);
-}
-
-std::string_view text_of(std::span<const std::byte> bytes) {
-    const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-    return text.substr(0, text.find('\0'));
-}
-
-void take_attribute(unsigned type, std::span<const std::byte> bytes, Connection& out) {
-    switch (type) {
+void take(const nl::Attribute& attribute, Connection& out) {
+    switch (attribute.type()) {
         case INET_DIAG_INFO:
-            out.tcp_info = {reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()};
+            out.tcp_info = {reinterpret_cast<const std::uint8_t*>(attribute.bytes().data()), attribute.bytes().size()};
             break;
         case INET_DIAG_CONG:
-            out.congestion = text_of(bytes);
+            out.congestion = attribute.text();
             break;
         case INET_DIAG_PROTOCOL:
-            read_number(bytes, out.protocol);
+            out.protocol = attribute.number<std::uint8_t>().value_or(out.protocol);
             break;
         case INET_DIAG_CGROUP_ID:
-            read_number(bytes, out.cgroup);
+            out.cgroup = attribute.number<std::uint64_t>().value_or(0);
             break;
         default:
             break;
@@ -69,13 +60,9 @@ std::optional<Connection> parse(std::span<const std::byte> payload, std::uint8_t
     out.interface = message.id.idiag_if;
     out.unread = message.idiag_rqueue;
 
-    for (auto rest = payload.subspan(NLMSG_ALIGN(sizeof message)); rest.size() >= NLA_HDRLEN;) {
-        nlattr attribute{};
-        std::memcpy(&attribute, rest.data(), sizeof attribute);
-        if (attribute.nla_len < NLA_HDRLEN || attribute.nla_len > rest.size()) return std::nullopt;
-        take_attribute(attribute.nla_type & NLA_TYPE_MASK, rest.subspan(NLA_HDRLEN, attribute.nla_len - NLA_HDRLEN), out);
-        rest = rest.subspan(std::min<std::size_t>(NLA_ALIGN(attribute.nla_len), rest.size()));
-    }
+    const auto attributes = payload.subspan(NLMSG_ALIGN(sizeof message));
+    if (!nl::for_each_attribute(attributes, [&out](const nl::Attribute& attribute) { take(attribute, out); }))
+        return std::nullopt;
     return out;
 }
 

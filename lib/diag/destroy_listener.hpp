@@ -4,13 +4,12 @@
 #pragma once
 
 #include <cstddef>
-#include <cstdint>
 #include <functional>
-#include <vector>
+#include <utility>
 
 #include "flowd/result.hpp"
-#include "flowd/unique_fd.hpp"
 #include "lib/diag/connection.hpp"
+#include "lib/netlink/subscription.hpp"
 
 namespace flowd::diag {
 
@@ -20,29 +19,24 @@ class DestroyListener {
   public:
     using Visitor = std::function<void(const Connection&)>;
 
-    struct Heard {
-        std::size_t count = 0;
-        bool lost = false;  ///< the buffer was full: some were not told, only a dump can say which
-        bool more = false;  ///< there may be more to read
-    };
+    using Heard = nl::Subscription::Received;
 
     /// Of TCP, and of UDP when told to, in the network namespace of this thread. `receive_buffer` in bytes; 0 leaves the
     /// system's.
     [[nodiscard]] static Result<DestroyListener> open(bool udp, int receive_buffer);
 
     /// For watching.
-    [[nodiscard]] int fd() const { return fd_.get(); }
+    [[nodiscard]] int fd() const { return subscription_.fd(); }
     /// What the kernel really gave.
-    [[nodiscard]] int receive_buffer() const;
+    [[nodiscard]] int receive_buffer() const { return subscription_.receive_buffer(); }
 
     /// Never blocks. Reads `most` notifications at most, so that others get their turn.
     Result<Heard> receive(std::size_t most, const Visitor& visitor);
 
   private:
-    explicit DestroyListener(UniqueFd fd);
+    explicit DestroyListener(nl::Subscription subscription) : subscription_(std::move(subscription)) {}
 
-    UniqueFd fd_;
-    std::vector<std::byte> buffer_;
+    nl::Subscription subscription_;
 };
 
 }  // namespace flowd::diag

@@ -7,10 +7,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <utility>
 
 #include "flowd/result.hpp"
-#include "flowd/unique_fd.hpp"
 #include "lib/diag/connection.hpp"
+#include "lib/netlink/socket.hpp"
 
 namespace flowd::diag {
 
@@ -36,16 +37,16 @@ class Socket {
   public:
     using Visitor = std::function<void(const Connection&)>;
 
-    [[nodiscard]] static Result<Socket> open();
+    /// `interrupt`: a descriptor, borrowed, or -1; once it is readable, dumps end with FLOWD_STOPPED.
+    [[nodiscard]] static Result<Socket> open(int interrupt = -1);
 
     /// Tells every socket that matches: one walk of the kernel's table for IPv4, one for IPv6. An error means that the
     /// picture is incomplete. A socket that moves in the table meanwhile may be told twice or not at all.
     Result<void> dump(const DumpRequest& request, const Visitor& visitor);
 
   private:
-    explicit Socket(UniqueFd fd);
-    UniqueFd fd_;
-    std::uint32_t sequence_ = 0;
+    explicit Socket(nl::Socket netlink) : netlink_(std::move(netlink)) {}
+    nl::Socket netlink_;
 };
 
 }  // namespace flowd::diag

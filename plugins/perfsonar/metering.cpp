@@ -39,7 +39,7 @@ Result<std::unique_ptr<Metering>> Metering::make(Host& host, const PerfsonarOpti
                                       [&host](flowd_level, std::string_view line) { host.log(FLOWD_LEVEL_DEBUG, line); });
     if (!program) return with_remedy(std::move(program).error());
     // Listening before looking: what appears in between is not missed.
-    auto changes = bpf::Netlink::open(bpf::Interfaces(options.interface_choice()).groups());
+    auto changes = bpf::subscribe(bpf::Interfaces(options.interface_choice()).groups());
     if (!changes) return std::move(changes).error();
     std::unique_ptr<Metering> made(new Metering(host, options, *std::move(program), *std::move(changes)));
     auto ring = made->program_.events([events = &made->events_](std::span<const std::byte> record) {
@@ -52,7 +52,7 @@ Result<std::unique_ptr<Metering>> Metering::make(Host& host, const PerfsonarOpti
     return made;
 }
 
-Metering::Metering(Host& host, const PerfsonarOptions& options, MeterProgram program, bpf::Netlink changes)
+Metering::Metering(Host& host, const PerfsonarOptions& options, MeterProgram program, nl::Subscription changes)
     : host_(host),
       options_(options),
       interfaces_(options.interface_choice()),
@@ -228,7 +228,7 @@ void Metering::tick() {
 
 Result<void> Metering::reconfigure(const PerfsonarOptions& options) {
     bpf::Interfaces interfaces(options.interface_choice());
-    auto changes = bpf::Netlink::open(interfaces.groups());
+    auto changes = bpf::subscribe(interfaces.groups());
     if (!changes) return std::move(changes).error();
     if (options.attach != options_.attach) {
         attachments_ = std::make_unique<bpf::Attachments>(host_, purpose_of(options, program_));

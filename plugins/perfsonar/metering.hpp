@@ -45,7 +45,7 @@ class Metering {
     [[nodiscard]] std::vector<Finding> findings() const;
 
   private:
-    Metering(Host& host, const PerfsonarOptions& options, MeterProgram program, bpf::Netlink changes);
+    Metering(Host& host, const PerfsonarOptions& options, MeterProgram program, nl::Subscription changes);
     [[nodiscard]] Result<void> attach_first();
     Result<void> follow();
     void attach_again();
@@ -63,7 +63,7 @@ class Metering {
     Host& host_;
     PerfsonarOptions options_;
     bpf::Interfaces interfaces_;
-    bpf::Netlink changes_;
+    nl::Subscription changes_;
     MeterProgram program_;
     KernelSlots slots_;
     FlowKeeper keeper_;

@@ -34,14 +34,14 @@ class Changes : public ::testing::Test {
         std::fputs(commands.c_str(), ip);
         ASSERT_EQ(::pclose(ip), 0);
     }
-    static bool is_readable(const Netlink& netlink) {
+    static bool is_readable(const nl::Subscription& netlink) {
         pollfd waiting{netlink.fd(), POLLIN, 0};
         return ::poll(&waiting, 1, 0) == 1;
     }
 };
 
 TEST_F(Changes, OfRoutesOnlyDefaultOnesAreTold) {
-    auto netlink = Netlink::open(RTMGRP_LINK | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE);
+    auto netlink = subscribe(RTMGRP_LINK | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE);
     ASSERT_TRUE(netlink);
     (void)netlink->drain();
     std::string add, remove;
@@ -65,7 +65,7 @@ TEST_F(Changes, OfRoutesOnlyDefaultOnesAreTold) {
 }
 
 TEST_F(Changes, ThatDidNotFitTheBufferAreStillAReasonToLook) {
-    auto netlink = Netlink::open(RTMGRP_LINK);
+    auto netlink = subscribe(RTMGRP_LINK);
     ASSERT_TRUE(netlink);
     const int small = 1;
     ASSERT_EQ(::setsockopt(netlink->fd(), SOL_SOCKET, SO_RCVBUF, &small, sizeof small), 0);

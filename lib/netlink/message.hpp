@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+// lib/netlink/message.hpp: reads netlink messages and their attributes (netlink(7)); no length is trusted. Pure functions.
+#pragma once
+
+#include <libmnl/libmnl.h>
+#include <linux/netlink.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <optional>
+#include <span>
+#include <string_view>
+
+#include "flowd/result.hpp"
+
+namespace flowd::nl {
+
+/// Borrows from its message.
+class Attribute {
+  public:
+    explicit Attribute(const nlattr& raw) : raw_(&raw) {}
+
+    [[nodiscard]] unsigned type() const { return mnl_attr_get_type(raw_); }
+    [[nodiscard]] std::span<const std::byte> bytes() const {
+        return {static_cast<const std::byte*>(mnl_attr_get_payload(raw_)), mnl_attr_get_payload_len(raw_)};
+    }
+    /// Up to the first NUL.
+    [[nodiscard]] std::string_view text() const {
+        const std::string_view all(static_cast<const char*>(mnl_attr_get_payload(raw_)), mnl_attr_get_payload_len(raw_));
+        return all.substr(0, all.find('\0'));
+    }
+    /// Nothing if the attribute is shorter.
+    template <typename T>
+    [[nodiscard]] std::optional<T> number() const {
+        T value{};
+        if (bytes().size() < sizeof value) return std::nullopt;
+        std::memcpy(&value, bytes().data(), sizeof value);
+        return value;
+    }
+
+  private:
+    const nlattr* raw_;
+};
+
+/// `bytes` are aligned as in a message. False: they do not end with an attribute.
+template <typename Visit>
+bool for_each_attribute(std::span<const std::byte> bytes, Visit&& visit) {
+    const auto* attribute = reinterpret_cast<const nlattr*>(bytes.data());
+    const auto left = [&] {
+        return static_cast<int>(bytes.data() + bytes.size() - reinterpret_cast<const std::byte*>(attribute));
+    };
+    for (; mnl_attr_ok(attribute, left()); attribute = mnl_attr_next(attribute)) visit(Attribute(*attribute));
+    return left() < static_cast<int>(sizeof(nlattr));
+}
+
+/// Borrows from the buffer that it was received in.
+class Message {
+  public:
+    explicit Message(const nlmsghdr& header) : header_(&header) {}
+
+    [[nodiscard]] std::uint16_t type() const { return header_->nlmsg_type; }
+    [[nodiscard]] std::uint16_t flags() const { return header_->nlmsg_flags; }
+    [[nodiscard]] std::uint32_t sequence() const { return header_->nlmsg_seq; }
+    [[nodiscard]] std::span<const std::byte> payload() const {
+        return {static_cast<const std::byte*>(mnl_nlmsg_get_payload(header_)), mnl_nlmsg_get_payload_len(header_)};
+    }
+    /// The structure that the payload begins with; null: the message is shorter.
+    template <typename T>
+    [[nodiscard]] const T* body() const {
+        return payload().size() < sizeof(T) ? nullptr : reinterpret_cast<const T*>(payload().data());
+    }
+    /// Visits the attributes that follow `body_size` bytes of payload.
+    template <typename Visit>
+    bool attributes(std::size_t body_size, Visit&& visit) const {
+        return for_each_attribute(payload().subspan(std::min<std::size_t>(NLMSG_ALIGN(body_size), payload().size())),
+                                  std::forward<Visit>(visit));
+    }
+    /// NLMSG_ERROR, or NLMSG_DONE, which ends with an errno a dump that failed while it ran: the error, with the text that
+    /// the kernel adds to it (NETLINK_EXT_ACK). Nothing for other messages, and if there was no error.
+    [[nodiscard]] std::optional<Error> error() const;
+
+  private:
+    const nlmsghdr* header_;
+};
+
+template <typename Visit>
+void for_each_message(std::span<const std::byte> datagram, Visit&& visit) {
+    auto left = static_cast<int>(datagram.size());
+    for (const auto* header = reinterpret_cast<const nlmsghdr*>(datagram.data()); mnl_nlmsg_ok(header, left);
+         header = mnl_nlmsg_next(header, &left))
+        visit(Message(*header));
+}
+
+}  // namespace flowd::nl
