@@ -2,77 +2,84 @@
 #include "lib/net/lookup.hpp"
 
 #include <netdb.h>
+#include <resolv.h>
 
 #include <algorithm>
+#include <atomic>
+#include <exception>
+#include <system_error>
+#include <thread>
 #include <utility>
 
 namespace flowd::net {
 namespace {
 
-/// All that the C library reads and writes during a query, at addresses that do not move.
-struct Query {
-    std::string name;
-    addrinfo hints{};
-    gaicb request{};
-};
-
-[[nodiscard]] Lookup::Answer addresses_of(const Query& query, int result) {
-    if (result != 0) return Error{FLOWD_NOT_FOUND, "'" + query.name + "': " + ::gai_strerror(result)};
+[[nodiscard]] Lookup::Answer addresses_of(const std::string& name, int result, const addrinfo* list) {
+    if (result != 0) return Error{FLOWD_NOT_FOUND, "'" + name + "': " + ::gai_strerror(result)};
     std::vector<Address> addresses;
-    for (const addrinfo* info = query.request.ar_result; info != nullptr; info = info->ai_next) {
+    for (const addrinfo* info = list; info != nullptr; info = info->ai_next) {
         const auto endpoint = Endpoint::from(info->ai_addr);
         if (endpoint && std::find(addresses.begin(), addresses.end(), endpoint->address) == addresses.end())
             addresses.push_back(endpoint->address);
     }
-    if (addresses.empty()) return Error{FLOWD_NOT_FOUND, "'" + query.name + "' has no address"};
+    if (addresses.empty()) return Error{FLOWD_NOT_FOUND, "'" + name + "' has no address"};
     return addresses;
+}
+
+/// Nothing can interrupt getaddrinfo. So that whoever stops does not wait long, each attempt gives a name server a second,
+/// whatever resolv.conf says, and the attempts that resolv.conf asks for are counted here. `_res` is of this thread only.
+[[nodiscard]] Lookup::Answer resolve(const std::string& name, const std::atomic<bool>& stopping) {
+    int attempts = 1;
+    if (::res_ninit(&_res) == 0) {
+        attempts = std::exchange(_res.retry, 1);
+        _res.retrans = 1;
+    }
+    addrinfo hints{};
+    hints.ai_family = AF_UNSPEC;
+    hints.ai_socktype = SOCK_DGRAM;
+    addrinfo* list = nullptr;
+    int result = EAI_AGAIN;
+    for (; result == EAI_AGAIN && attempts > 0 && !stopping; --attempts)
+        result = ::getaddrinfo(name.c_str(), nullptr, &hints, &list);
+    const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> owner(list, &::freeaddrinfo);
+    return addresses_of(name, result, list);
 }
 
 class SystemLookup final : public Lookup {
   public:
     ~SystemLookup() override {
-        if (query_ == nullptr) return;
-        if (::gai_cancel(&query_->request) == EAI_NOTCANCELED && ::gai_error(&query_->request) == EAI_INPROGRESS)
-            static_cast<void>(query_.release());  // the C library still writes to it
-        else
-            finish();
+        stopping_ = true;
+        if (thread_.joinable()) thread_.join();
     }
     void begin(const std::string& name) override {
-        if (query_ != nullptr) return;
-        query_ = std::make_unique<Query>();
-        query_->name = name;
-        query_->hints.ai_family = AF_UNSPEC;
-        query_->hints.ai_socktype = SOCK_DGRAM;
-        query_->request.ar_name = query_->name.c_str();
-        query_->request.ar_request = &query_->hints;
-        gaicb* list = &query_->request;
-        const int result = ::getaddrinfo_a(GAI_NOWAIT, &list, 1, nullptr);
-        if (result == 0) return;
-        failure_ = Error{FLOWD_ERROR, "'" + name + "': " + ::gai_strerror(result)};
-        query_.reset();
-    }
-    [[nodiscard]] bool pending() const override { return query_ != nullptr || failure_.has_value(); }
-    [[nodiscard]] std::optional<Answer> poll() override {
-        if (failure_) {
-            Answer answer(std::move(*failure_));
-            failure_.reset();
-            return answer;
+        if (pending()) return;
+        answered_ = false;
+        try {
+            thread_ = std::thread([this, name] {
+                try {
+                    answer_ = resolve(name, stopping_);
+                } catch (const std::exception& error) {
+                    answer_ = Error{FLOWD_ERROR, "'" + name + "': " + error.what()};
+                }
+                answered_.store(true, std::memory_order_release);
+            });
+        } catch (const std::system_error& error) {
+            answer_ = Error{FLOWD_ERROR, "'" + name + "': no thread to resolve it: " + error.what()};
+            answered_ = true;
         }
-        if (query_ == nullptr) return std::nullopt;
-        const int result = ::gai_error(&query_->request);
-        if (result == EAI_INPROGRESS) return std::nullopt;
-        Answer answer = addresses_of(*query_, result);
-        finish();
-        return answer;
+    }
+    [[nodiscard]] bool pending() const override { return thread_.joinable() || answer_.has_value(); }
+    [[nodiscard]] std::optional<Answer> poll() override {
+        if (!pending() || !answered_.load(std::memory_order_acquire)) return std::nullopt;
+        if (thread_.joinable()) thread_.join();
+        return std::exchange(answer_, std::nullopt);
     }
 
   private:
-    void finish() {
-        if (query_->request.ar_result != nullptr) ::freeaddrinfo(query_->request.ar_result);
-        query_.reset();
-    }
-    std::unique_ptr<Query> query_;
-    std::optional<Error> failure_;
+    std::atomic<bool> stopping_ = false;
+    std::atomic<bool> answered_ = false;
+    std::optional<Answer> answer_;  // the thread's until answered_
+    std::thread thread_;
 };
 
 }  // namespace

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// lib/net/lookup.hpp: asks the system's resolver without ever waiting for it. A Lookup belongs to one thread.
+// lib/net/lookup.hpp: resolves names with the system's resolver, without blocking. A Lookup belongs to one thread.
 #pragma once
 
 #include <memory>
@@ -29,8 +29,9 @@ class Lookup {
     [[nodiscard]] virtual std::optional<Answer> poll() = 0;
 };
 
-/// getaddrinfo_a(3): the threads are the C library's, which has no way to interrupt a query. Destroying a lookup under way
-/// therefore leaves its few hundred bytes to the C library; nothing waits for it.
+/// getaddrinfo(3) on a thread for each query, which the destructor joins. A query cannot be interrupted, but gives each name
+/// server one second: the destructor waits for a second for each name server that resolv.conf(5) names (three at most),
+/// twice that if it has a search list. Longer only if another source of nsswitch.conf(5) takes longer.
 [[nodiscard]] std::unique_ptr<Lookup> system_lookup();
 
 }  // namespace flowd::net

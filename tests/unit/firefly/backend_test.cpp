@@ -22,7 +22,6 @@
 #include "tests/unit/net/loopback.hpp"
 #include "tests/unit/net/own_socket.hpp"
 #include "tests/unit/net/stun_server.hpp"
-#include "tests/unit/resolver.hpp"
 
 namespace flowd::firefly_backend {
 namespace {
@@ -616,7 +615,6 @@ TEST_F(FireflyBackendTest, AReloadTellsACollectorThatStaysNothingTwiceAndANewOne
 }
 
 TEST_F(FireflyBackendTest, ANewCollectorIsToldEachLiveFlowOnceWhenItsNameIsKnown) {
-    FLOWD_NEEDS_RESOLVER();
     constexpr std::size_t flows = 3000;  // more than wait while a name is unknown
     add_flows(flows);
     config_.set("sendToDestination", "false");
@@ -943,7 +941,6 @@ TEST_F(FireflyBackendTest, LeavesTheNumberOutFirstWhereThereIsNoRoom) {
 }
 
 TEST_F(FireflyBackendTest, LetsNoDeadCollectorHarmTheOthers) {
-    FLOWD_NEEDS_RESOLVER();
     use_collector();
     Endpoint dead;
     {

@@ -12,7 +12,6 @@
 #include "lib/firefly/parser.hpp"
 #include "tests/unit/firefly/fixtures.hpp"
 #include "tests/unit/net/loopback.hpp"
-#include "tests/unit/resolver.hpp"
 
 namespace flowd::firefly_backend {
 namespace {
@@ -66,7 +65,6 @@ TEST_F(FireflyTools, SendGoesToTheCollectorsOfTheConfiguration) {
 }
 
 TEST_F(FireflyTools, SendSaysWhoRefused) {
-    FLOWD_NEEDS_RESOLVER();
     const Endpoint gone = Loopback().endpoint();
     const auto done = run("send", {{"to[0]", "::1"}, {"port", std::to_string(gone.port)}});
     EXPECT_LT(done.result, 0);
