@@ -23,7 +23,7 @@ constexpr unsigned hardware_none = 0xfffe;
 constexpr unsigned hardware_ip6gre = 823;
 constexpr unsigned hardware_raw_ip = 519;
 
-/// Whether the packets of a device begin with their IP header; nothing: with a header we do not know.
+/// Whether the packets of a device begin with their IP header; nothing if the type of their header is not supported.
 std::optional<bool> begins_with_ip(const Link& link) {
     switch (link.hardware) {
         case ARPHRD_ETHER:
@@ -43,12 +43,13 @@ std::optional<bool> begins_with_ip(const Link& link) {
     }
 }
 
-/// Whoever changes one filter changes others, and a qdisc is replaced by removing it and adding another: not in between.
+/// A program that changes one filter often changes several, and replaces a qdisc by removing it and adding another: wait
+/// for the last change.
 constexpr std::chrono::milliseconds settle_time{100};
-/// A TCX link that is detached is told to nobody.
+/// There is no notification of a TCX link that is detached.
 constexpr std::chrono::seconds look_period{2};
 
-/// Programs of this project, of whatever instance. Those of one priority are in nobody's way.
+/// Programs of any instance of this project. Those that share a priority do not hide packets from each other.
 bool is_of_family(std::string_view program) {
     return program.starts_with("flowd_marker") || program.starts_with("flowd_meter");
 }
@@ -74,7 +75,7 @@ Attachments::Attachments(Host& host, Purpose purpose) : host_(host), purpose_(st
 
 Attachments::Changes Attachments::reconcile(const std::vector<Link>& wanted) {
     Changes changes;
-    if (changes_) read_changes();  // those of before are not about what is attached now
+    if (changes_) read_changes();  // earlier notifications do not concern the present attachments
     std::map<int, const Link*> by_index;
     for (const Link& link : wanted) by_index[link.index] = &link;
     for (auto it = attached_.begin(); it != attached_.end();) {
@@ -110,9 +111,10 @@ Attachments::Changes Attachments::reconcile(const std::vector<Link>& wanted) {
 Result<Attachments::Attached> Attachments::attach(const Link& link) {
     const auto raw_ip = begins_with_ip(link);
     if (!raw_ip)
-        return Error{FLOWD_UNSUPPORTED,
-                     link.name + " is of hardware type " + std::to_string(link.hardware) + ", whose packets can't be read",
-                     "choose the interfaces below or above it"};
+        return Error{
+            FLOWD_UNSUPPORTED,
+            link.name + " is of hardware type " + std::to_string(link.hardware) + ", whose packets cannot be parsed",
+            "choose the interfaces below or above it"};
     Attached attached;
     attached.link = link;
     for (const HookPrograms& hook : purpose_.hooks)
@@ -139,7 +141,7 @@ Result<Attachments::Attached> Attachments::attach(const Link& link) {
     }
     attached.on_clsact = true;
     auto done = attach_clsact(attached);
-    // Another instance may have removed the qdisc, which was empty, in between.
+    // Another instance may have removed the qdisc meanwhile, because it had no filters.
     if (!done) done = attach_clsact(attached);
     if (!done) return std::move(done).error().within(link.name);
     return attached;
@@ -184,12 +186,12 @@ Result<Attachments::Hook> Attachments::attach_hook(const Attached& attached, std
     return Hook(*std::move(filter));
 }
 
-/// Whether the qdisc goes when the last of our filters does.
+/// Whether the qdisc is removed with the last of our filters.
 Result<bool> Attachments::ensure_qdisc(const Link& link) const {
     auto made = ensure_clsact(link.index);
     if (!made) return std::move(made).error();
     if (!purpose_.remove_qdisc || *made) return purpose_.remove_qdisc && *made;
-    // A filter of ours that is there already says who made the qdisc: another instance, or one that was killed.
+    // The handle of a filter of another instance, or of one that was killed, tells whether flowd-cpp created the qdisc.
     for (const auto direction : {Direction::ingress, Direction::egress}) {
         const auto filters = list_filters(link.index, direction);
         if (!filters) return filters.error();
@@ -201,9 +203,9 @@ Result<bool> Attachments::ensure_qdisc(const Link& link) const {
 }
 
 void Attachments::name_series(Attached& attached) {
-    attached.repairs_series =
-        host_.counter(purpose_.series + "_hook_repairs_total",
-                      "Hooks that others had removed and that were attached again.", {{"interface", attached.link.name}});
+    attached.repairs_series = host_.counter(purpose_.series + "_hook_repairs_total",
+                                            "Hooks that other programs had removed and that were attached again.",
+                                            {{"interface", attached.link.name}});
     std::vector<Gauge> series;
     for (const HookPrograms& hook : purpose_.hooks)
         series.push_back(host_.gauge(purpose_.series + "_preceding_programs",
@@ -213,12 +215,13 @@ void Attachments::name_series(Attached& attached) {
 }
 
 void Attachments::detach(Attached attached) {
-    attached.hooks.clear();  // a pinned link goes with its pin
+    attached.hooks.clear();  // a pinned link is detached when its pin is removed
     if (!attached.on_clsact || !attached.made_qdisc || !purpose_.remove_qdisc) return;
     const Link& link = attached.link;
     auto removed = remove_clsact_if_unused(link.index);
     if (!removed) host_.debug(link.name + ": " + removed.error().message);
-    if (removed && !*removed) host_.debug(link.name + ": others use the clsact qdisc that we made: it stays");
+    if (removed && !*removed)
+        host_.debug(link.name + ": other programs use the clsact qdisc that was created here: it is not removed");
 }
 
 void Attachments::detach_all() {
@@ -288,7 +291,7 @@ Result<void> Attachments::guard() {
 void Attachments::read_changes() {
     const auto received = changes_->receive([this](const nl::Message& message) {
         const auto* const qdisc = message.body<tcmsg>();
-        // What replaces it is not ours to remove.
+        // A qdisc that replaces it was not created here, and must not be removed here.
         if (message.type() != RTM_DELQDISC || qdisc == nullptr || qdisc->tcm_parent != TC_H_CLSACT) return;
         if (const auto attached = attached_.find(qdisc->tcm_ifindex); attached != attached_.end())
             attached->second.made_qdisc = false;
@@ -303,7 +306,8 @@ void Attachments::look() {
 
 void Attachments::look(Attached& attached) {
     char name[IF_NAMESIZE];
-    if (::if_indextoname(static_cast<unsigned>(attached.link.index), name) == nullptr) return;  // gone just now
+    if (::if_indextoname(static_cast<unsigned>(attached.link.index), name) == nullptr)
+        return;  // the interface has just been removed
     std::vector<std::size_t> missing;
     std::vector<Preceding> preceding;
     for (std::size_t i = 0; i < purpose_.hooks.size(); ++i) {
@@ -356,7 +360,7 @@ std::vector<Preceding> Attachments::preceding_of(const Attached& attached, std::
     for (const Filter& filter : present.filters) {
         if (filter.is(std::get<ClsactFilter>(attached.hooks[hook]).filter())) return found;
         if (filter.chain != 0 || is_of_family(filter)) continue;
-        // Kinds other than bpf list what holds their filters as well.
+        // Kinds other than bpf also list the objects that contain their filters.
         if (filter.kind != "bpf" && !found.empty() && found.back().priority == filter.priority) continue;
         found.push_back({attached.link, direction, "clsact", filter.kind, filter.name, filter.program, filter.priority});
     }
@@ -390,14 +394,14 @@ void Attachments::repair(Attached& attached, const std::vector<std::size_t>& mis
             failed = std::move(hook).error();
             break;
         }
-        // Its handle, priority and program are those of the new one.
+        // The new filter has the same handle, priority and program: the old object must not remove it.
         if (auto* const filter = std::get_if<ClsactFilter>(&attached.hooks[i])) filter->release();
         attached.hooks[i] = *std::move(hook);
     }
     if (!failed)
         if (auto kept = keep(attached); !kept) host_.warning(name + ": " + kept.error().message);
     if (failed) {
-        if (std::exchange(attached.removed, true)) return;  // said
+        if (std::exchange(attached.removed, true)) return;  // logged already
         Problem problem = Problem::from(std::move(*failed).within("another program removed our hook"));
         problem.found = name;
         return host_.report(problem);
@@ -406,7 +410,7 @@ void Attachments::repair(Attached& attached, const std::vector<std::size_t>& mis
     attached.repairs += missing.size();
     attached.repairs_series.add(static_cast<double>(missing.size()));
     say(attached.said_repaired, name + ": another program removed our " + (attached.on_clsact ? "tc filter" : "TCX link") +
-                                    ", which is attached again: " + purpose_.doing + " stopped meanwhile");
+                                    ", which is attached again: " + purpose_.doing + " was interrupted");
 }
 
 void Attachments::show_preceding(Attached& attached, std::vector<Preceding> preceding) {
@@ -434,8 +438,7 @@ void Attachments::say(Said& said, const std::string& line) {
     }
     said.last = now;
     const std::uint64_t unsaid = std::exchange(said.unsaid, 0);
-    host_.warning(line +
-                  (unsaid == 0 ? "" : " (" + std::to_string(unsaid) + " more of this kind since the last such line)"));
+    host_.warning(line + (unsaid == 0 ? "" : " (" + std::to_string(unsaid) + " more since the last such line)"));
 }
 
 Result<std::uint32_t> Attachments::sweep() const {
@@ -462,7 +465,7 @@ Result<std::uint32_t> sweep_filters(Host& host, const std::string& role, const s
                 if (Ownership::made_qdisc(filter.handle))
                     if (auto unused = remove_clsact_if_unused(link.index); !unused)
                         return std::move(unused).error().within(link.name);
-                host.warning(link.name + ": removed the tc filter of a " + role + " that did not end properly");
+                host.warning(link.name + ": removed the tc filter of a " + role + " that was killed");
                 ++swept;
             }
         }

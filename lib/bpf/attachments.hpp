@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// lib/bpf/attachments.hpp: keeps programs attached to a set of interfaces, harming nobody else's. One thread at a time.
+// lib/bpf/attachments.hpp: keeps programs attached to a set of interfaces, without affecting those of other programs.
+// One thread at a time.
 #pragma once
 
 #include <chrono>
@@ -48,8 +49,8 @@ struct Preceding {
 /// Whether the filter holds the program of that name; libbpf names a filter "PROGRAM:[ID]".
 [[nodiscard]] bool is_program(const Filter& filter, std::string_view program);
 
-/// Removes the filters of those of a role that were killed, on every interface of this network namespace: those that hold
-/// one of the programs and whose owner is gone. How many there were.
+/// Removes the filters that killed instances of a role left on the interfaces of this network namespace: those that hold
+/// one of the programs and have no live owner. Returns their number.
 Result<std::uint32_t> sweep_filters(Host& host, const std::string& role, const std::vector<std::string>& program_names,
                                     const std::vector<Direction>& directions);
 
@@ -58,20 +59,20 @@ class Attachments {
     struct Purpose {
         std::string doing;                       ///< for the log: "marking"
         std::string role;                        ///< for the log: "marker"
-        std::string series;                      ///< how the names of our series begin: "marker"
+        std::string series;                      ///< prefix of the names of the time series: "marker"
         std::vector<HookPrograms> hooks;         ///< an interface has all of them or none
-        std::vector<std::string> program_names;  ///< of our filters, to find what a killed predecessor left
+        std::vector<std::string> program_names;  ///< of our filters, to find those that a killed predecessor left
         Attach how = Attach::automatic;
         bool remove_qdisc = true;  ///< at the stop, if flowd-cpp added it and no filter is left on it
-        std::string kept_in =
-            {};  ///< a folder on a bpffs where links are pinned, so that all outlives us; empty: nothing does
+        std::string kept_in = {};  ///< a directory on a bpffs where links are pinned, so that they survive this process;
+                                   ///< empty: nothing is pinned
     };
     struct State {
         Link link;
-        const char* hook;                     ///< "tcx", "clsact" or "removed": others did, and it can't be attached again
+        const char* hook;  ///< "tcx", "clsact", or "removed" (by another program) and it cannot be attached again
         std::vector<std::uint32_t> programs;  ///< ids, in the order of the hooks
-        std::uint64_t repairs;                ///< times that it was attached again because others had removed it
-        std::vector<Preceding> preceding;     ///< as of the last look
+        std::uint64_t repairs;                ///< how often it was attached again after another program had removed it
+        std::vector<Preceding> preceding;     ///< at the last check
     };
     struct Failure {
         Link link;
@@ -89,14 +90,14 @@ class Attachments {
     Attachments& operator=(const Attachments&) = delete;
     ~Attachments() { detach_all(); }
 
-    /// Attaches to those that are new, lets go of those that are no longer in the set.
+    /// Attaches to the interfaces that are new and detaches from those that are no longer in the set.
     Changes reconcile(const std::vector<Link>& wanted);
-    /// From here on, hooks that others remove are attached again within seconds: the kernel tells of tc filters, and the
-    /// hooks are looked at every other second.
+    /// From now on, a hook that another program removes is attached again within seconds: the kernel sends notifications of
+    /// tc filters, and the hooks are checked every two seconds.
     Result<void> guard();
-    /// Takes our own away, and nothing else.
+    /// Removes our own hooks, and nothing else.
     void detach_all();
-    /// Removes the filters of those of our role that were killed.
+    /// Removes the filters that killed instances of our role left.
     Result<std::uint32_t> sweep() const;
 
     [[nodiscard]] std::vector<State> states() const;
@@ -104,7 +105,7 @@ class Attachments {
   private:
     using Hook = std::variant<TcxLink, ClsactFilter>;
     using Clock = std::chrono::steady_clock;
-    /// A line that may come again and again is written once a minute.
+    /// A line that may be repeated is logged at most once a minute.
     struct Said {
         std::optional<Clock::time_point> last;
         std::uint64_t unsaid = 0;
@@ -155,7 +156,7 @@ class Attachments {
     std::optional<Ownership> ownership_;            // from the first clsact filter on
     std::map<int, Attached> attached_;              // by interface index
     bool lost_changes_ = false;                     // since the last look
-    std::map<std::uint32_t, bool> known_programs_;  // whether they are ours; the kernel gives no id twice
+    std::map<std::uint32_t, bool> known_programs_;  // whether they are ours; the kernel does not reuse ids
     std::optional<nl::Subscription> changes_;
     Watch change_watch_;
     Timer change_timer_;

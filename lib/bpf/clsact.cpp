@@ -26,7 +26,7 @@ bpf_tc_hook hook_of(int interface_index, Direction direction = Direction::egress
     return hook;
 }
 
-/// The kind of the qdisc that stands where clsact does: an ingress qdisc takes filters for egress and runs them on ingress.
+/// The kind of the qdisc at the place of clsact: an ingress qdisc accepts filters for egress, but runs them on ingress.
 Result<std::string> kind_in_place(int interface_index) {
     tcmsg request{};
     request.tcm_family = AF_UNSPEC;
@@ -78,7 +78,7 @@ Result<std::vector<Filter>> list_filters(int interface_index, Direction directio
             const auto* const traffic = message.body<tcmsg>();
             if (message.type() != RTM_NEWTFILTER || traffic == nullptr) return;
             Filter filter = read_filter(message, *traffic);
-            // A priority is announced by a message of its own before the filters it holds.
+            // The kernel sends a message for each priority before those of its filters.
             if (filter.handle != 0 || filter.kind != "bpf") found.push_back(std::move(filter));
         },
         [&found] { found.clear(); });
@@ -87,7 +87,7 @@ Result<std::vector<Filter>> list_filters(int interface_index, Direction directio
 }
 
 std::uint16_t free_priority(const std::vector<Filter>& third_party) {
-    std::set<std::uint16_t> taken;  // a priority belongs to one kind and protocol, and to a chain
+    std::set<std::uint16_t> taken;  // all filters of a priority have one kind, protocol and chain
     for (const Filter& filter : third_party)
         if (filter.chain == 0) taken.insert(filter.priority);
     if (taken.empty() || *taken.begin() > 2) return 2;
@@ -104,7 +104,7 @@ Result<bool> ensure_clsact(int interface_index) {
         const auto kind = kind_in_place(interface_index);
         if (!kind) return kind.error();
         if (*kind == "clsact" || kind->empty()) return false;
-        return Error{FLOWD_BUSY, "it has a qdisc of kind " + *kind + ", which excludes clsact",
+        return Error{FLOWD_BUSY, "it has a qdisc of kind " + *kind + ", and clsact cannot be added beside it",
                      "use `attach: tcx`, or let its owner replace it by clsact, which has the same ingress hook"};
     }
     if (number != 0) return system_error(number, "adding a clsact qdisc");
@@ -130,9 +130,9 @@ Result<void> remove_filter(int interface_index, Direction direction, const Filte
     auto present = sized<bpf_tc_opts>();
     present.handle = filter.handle;
     present.priority = filter.priority;
-    if (const int number = bpf_tc_query(&hook, &present)) return system_error(number, "looking for our tc filter");
+    if (const int number = bpf_tc_query(&hook, &present)) return system_error(number, "reading our tc filter");
     if (present.prog_id != filter.program)
-        return Error{FLOWD_NOT_FOUND, "our tc filter was replaced by another program's, which stays"};
+        return Error{FLOWD_NOT_FOUND, "another program replaced our tc filter; its filter is not removed"};
     auto options = sized<bpf_tc_opts>();
     options.handle = filter.handle;
     options.priority = filter.priority;
@@ -169,7 +169,7 @@ ClsactFilter& ClsactFilter::operator=(ClsactFilter&& other) noexcept {
 }
 
 ClsactFilter::~ClsactFilter() {
-    // It may be gone with its interface or by somebody's hand: either way there is nothing left to do.
+    // If it was removed with its interface, or by another program, there is nothing left to do.
     if (interface_ != 0) (void)remove_filter(interface_, direction_, filter_);
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // lib/bpf/clsact.hpp: BPF filters on the clsact qdisc of an interface (tc-bpf(8)). Thread-aware, not thread-safe.
-// Other programs live on the same qdisc: nothing here removes a filter or a qdisc that the caller did not name.
+// Other programs use the same qdisc: nothing here removes a filter or a qdisc that the caller did not name.
 #pragma once
 
 #include <cstdint>
@@ -16,11 +16,11 @@ namespace flowd::bpf {
 struct Filter {
     std::uint32_t handle = 0;
     std::uint16_t priority = 0;  ///< filters run in ascending order
-    std::uint32_t chain = 0;     ///< those of other chains run only when a filter sends a packet there
+    std::uint32_t chain = 0;     ///< other chains than 0 run only if a filter jumps to them
     std::uint16_t protocol = 0;  ///< ETH_P_*, host order
     std::string kind;            ///< "bpf", "u32", ...
-    std::string name;            ///< of kind bpf: the program's, as its loader gave it
-    std::uint32_t program = 0;   ///< of kind bpf: the program's id
+    std::string name;            ///< of kind bpf: of the program, as its loader set it
+    std::uint32_t program = 0;   ///< of kind bpf: id of the program
 
     /// Whether they are the same filter, with the same program.
     [[nodiscard]] bool is(const Filter& other) const {
@@ -31,7 +31,7 @@ struct Filter {
 /// In the order in which they run. Empty without a clsact qdisc.
 [[nodiscard]] Result<std::vector<Filter>> list_filters(int interface_index, Direction direction);
 
-/// True: the qdisc was made; false: it was there.
+/// True: the qdisc was created; false: it existed already.
 [[nodiscard]] Result<bool> ensure_clsact(int interface_index);
 
 /// Removes the qdisc when no filter is left on it, in either direction. True: it was removed.
@@ -40,11 +40,11 @@ Result<bool> remove_clsact_if_unused(int interface_index);
 /// Removes one filter, provided that it still holds the program; FLOWD_NOT_FOUND otherwise.
 Result<void> remove_filter(int interface_index, Direction direction, const Filter& filter);
 
-/// The priority for a filter of ours beside third-party ones: one that none of them has, before all of them if there is
-/// one. Priority 1 is what people and other programs choose, and remove as a whole: it is taken only when 2 would not do.
+/// The priority for a filter of ours: one that no third-party filter has, before all of them if possible. Administrators
+/// and other programs often use priority 1, and remove it as a whole: it is used only if 2 would not be before all others.
 [[nodiscard]] std::uint16_t free_priority(const std::vector<Filter>& third_party);
 
-/// Runs the program in one direction for as long as it lives. Survives the process when that is killed: whoever starts next
+/// Runs the program in one direction until it is destroyed. If the process is killed, the filter stays; the next instance
 /// finds it by handle and name.
 class ClsactFilter {
   public:
@@ -58,7 +58,7 @@ class ClsactFilter {
     ~ClsactFilter();
 
     [[nodiscard]] const Filter& filter() const { return filter_; }
-    /// It stays when this goes.
+    /// The filter is not removed when this is destroyed.
     void release() { interface_ = 0; }
 
   private:

@@ -39,9 +39,8 @@ Error system_error(int number, std::string_view what) {
     Error error = Error::from_errno(number, what);
     if (error.code != FLOWD_DENIED) return error;
     const std::string missing = missing_capabilities();
-    error.hint = missing.empty()
-                     ? "every capability is there: look at LSM policies and, in a container, at its seccomp profile"
-                     : "run as root, or give the service " + missing + " (AmbientCapabilities= in its unit)";
+    error.hint = missing.empty() ? "no capability is missing: check LSM policies and, in a container, its seccomp profile"
+                                 : "run as root, or give the service " + missing + " (AmbientCapabilities= in its unit)";
     return error;
 }
 

@@ -9,7 +9,7 @@
 
 namespace flowd::bpf {
 
-/// "what: Operation not permitted", with a hint that names the capability this thread lacks when that is why.
+/// "what: Operation not permitted", with a hint that names the capability this thread lacks, if that is the reason.
 /// `number` is an errno, of either sign.
 [[nodiscard]] Error system_error(int number, std::string_view what);
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// lib/bpf/flow_key.hpp: the key under which the kernel's side knows a flow. Pure.
+// lib/bpf/flow_key.hpp: the key of a flow in BPF maps. Pure.
 #pragma once
 
 #include <arpa/inet.h>
@@ -11,7 +11,7 @@
 
 namespace flowd::bpf {
 
-/// The same for both orientations of the flow. Its scope is no part of it: BPF programs see one network namespace.
+/// The same for both orientations of the flow. It does not contain the scope: BPF programs see one network namespace.
 [[nodiscard]] inline flow_key to_flow_key(const flowd_key& key) {
     __u64 source[2];
     __u64 destination[2];

@@ -12,7 +12,7 @@
 namespace flowd::bpf {
 namespace {
 
-/// Whether one of `chosen` stands on `link`.
+/// Whether one of `chosen` is stacked on `link`.
 bool carries(const Link& link, const std::set<int>& chosen, const std::vector<Link>& all) {
     std::set<int> seen{link.index};
     std::vector<int> above{link.index};
@@ -110,7 +110,7 @@ void Interfaces::validate(const std::vector<std::string>& names, const std::stri
             problems.add(
                 {path, "an alias is no interface of its own: its packets leave through " + bare, "write " + bare, name});
         else if (name.empty() || name.size() >= IFNAMSIZ || name.find_first_of("/:@ \t") != std::string::npos)
-            problems.add({path, "this can't be the name of an interface", "`ip -brief link` lists them", name});
+            problems.add({path, "is not a valid name of an interface", "`ip -brief link` lists them", name});
         else if (!seen.insert(name).second)
             problems.add({path, "the interface is listed twice", "remove one of them", name});
     }

@@ -12,31 +12,31 @@
 
 namespace flowd::bpf {
 
-/// What an administrator chose: names, rules, or nothing, which means those that a default route leads to.
+/// The configured interfaces: names, rules, or nothing, which means those of the default routes.
 struct InterfaceChoice {
-    std::vector<std::string> names;          ///< or patterns, as of a shell: "eth*"
+    std::vector<std::string> names;          ///< or shell patterns: "eth*"
     bool public_addresses = false;           ///< also every interface with a public IPv6 address
     RouteFamily routes = RouteFamily::ipv6;  ///< of the default routes that count
 };
 
-/// Those of `links` on which no other of them stands, directly or not: a packet passes exactly one of a stack.
+/// Those of `links` on which no other of them is stacked, directly or indirectly: a packet passes exactly one of a stack.
 [[nodiscard]] std::vector<Link> uppermost(const std::vector<Link>& links, const std::vector<Link>& all);
 
 class Interfaces {
   public:
     struct Found {
         std::vector<Link> present;
-        std::vector<std::string> missing;  ///< configured by name, but not there
+        std::vector<std::string> missing;  ///< configured by name, but absent
     };
 
     explicit Interfaces(InterfaceChoice choice) : choice_(std::move(choice)) {}
 
     [[nodiscard]] Result<Found> find() const;
-    /// The RTMGRP_* whose notifications may change what find() answers.
+    /// The RTMGRP_* whose notifications may change the result of find().
     [[nodiscard]] std::uint32_t groups() const;
-    /// Why one of those that find() answered is among them: "configured", "default route", "public IPv6 address".
+    /// Why find() returned this interface: "configured", "default route", "public IPv6 address".
     [[nodiscard]] std::string why(const Link& link) const;
-    /// For people: "eth0, eth1 and every interface with a public IPv6 address".
+    /// For messages: "eth0, eth1 and every interface with a public IPv6 address".
     [[nodiscard]] std::string describe() const;
 
     /// The rules for a list of interface names, for a component's validate(); `option` is its name.

@@ -42,7 +42,7 @@ class Map {
     Map(int fd, std::string name) : fd_(fd), name_(std::move(name)) {}
 
     [[nodiscard]] int fd() const { return fd_; }
-    /// The errno instead of a sentence: for the path where full, present and absent are everyday answers.
+    /// The errno instead of an Error: for the path on which full, present and absent are usual results.
     [[nodiscard]] int try_update(const Key& key, const Value& value, Update how) {
         return detail::update(fd_, &key, &value, how);
     }
@@ -58,7 +58,7 @@ class Map {
         if (const int number = detail::lookup(fd_, &key, &value)) return detail::error(number, name_, "reading");
         return value;
     }
-    /// What each CPU has in a per-CPU map.
+    /// The value of each CPU in a per-CPU map.
     [[nodiscard]] Result<std::vector<Value>> per_cpu(const Key& key) const {
         static_assert(sizeof(Value) % sizeof(std::uint64_t) == 0, "per-CPU values are padded to 8 bytes");
         std::vector<Value> values(detail::possible_cpus());

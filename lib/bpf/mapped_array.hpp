@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// lib/bpf/mapped_array.hpp: the values of a BPF array (BPF_F_MMAPABLE) as memory shared with the kernel's programs. Whoever
-// reads or writes what a program writes does so by the __atomic builtins.
+// lib/bpf/mapped_array.hpp: the values of a BPF array (BPF_F_MMAPABLE) as memory shared with BPF programs. What a program
+// writes is read and written with the __atomic builtins.
 #pragma once
 
 #include <sys/mman.h>
@@ -20,7 +20,7 @@ class MappedArray {
     static_assert(sizeof(Value) % 8 == 0, "the kernel pads values to 8 bytes");
 
   public:
-    /// The map stays alive as long as this, whatever becomes of the descriptor.
+    /// The map exists as long as this, even if the descriptor is closed.
     [[nodiscard]] static Result<MappedArray> map(int fd, std::uint32_t count) {
         const std::size_t size = count * sizeof(Value);
         void* const memory = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);

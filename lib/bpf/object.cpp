@@ -21,13 +21,13 @@
 namespace flowd::bpf {
 namespace {
 
-// libbpf prints through one function for the whole process and has no user pointer; which object speaks follows from the
-// thread it speaks on.
+// libbpf prints through one function of the whole process, without a user pointer; the thread that calls it identifies the
+// object.
 thread_local const LogSink* speaking = nullptr;
 thread_local std::string* last_warning = nullptr;
 
 int print(libbpf_print_level level, const char* format, va_list arguments) {
-    // The verifier's account may have megabytes, and its end says what is wrong.
+    // The verifier's log may have megabytes; the reason is at its end.
     va_list again;
     va_copy(again, arguments);
     const int length = std::vsnprintf(nullptr, 0, format, arguments);
@@ -40,7 +40,7 @@ int print(libbpf_print_level level, const char* format, va_list arguments) {
         const auto line = lines.substr(0, end);
         lines = end == std::string_view::npos ? std::string_view() : lines.substr(end + 1);
         if (line.empty()) continue;
-        // A warning of libbpf is told again, with its context, by the error it leads to.
+        // The error that follows repeats the warning of libbpf with its context.
         if (speaking != nullptr && *speaking)
             (*speaking)(level == LIBBPF_DEBUG ? FLOWD_LEVEL_TRACE : FLOWD_LEVEL_DEBUG, line);
         if (last_warning != nullptr && level == LIBBPF_WARN) *last_warning = line;
@@ -118,7 +118,7 @@ Result<void> Object::set_read_only_data(const void* data, std::size_t size) {
         if (!std::string_view(bpf_map__name(map)).ends_with(".rodata")) continue;
         if (bpf_map__set_initial_value(map, data, size) == 0) return {};
         return Error{FLOWD_INVALID,
-                     "the constants of the BPF object " + name_ + " have another layout than this program's"};
+                     "the constants of the BPF object " + name_ + " have another layout than this program expects"};
     }
     return Error{FLOWD_NOT_FOUND, "the BPF object " + name_ + " has no constants (.rodata)"};
 }
@@ -135,7 +135,7 @@ Result<int> Object::find_map(const std::string& name, std::size_t key_size, std:
     if (map == nullptr) return Error{FLOWD_NOT_FOUND, "the BPF object " + name_ + " has no map " + name};
     if (bpf_map__key_size(map) != key_size || bpf_map__value_size(map) != value_size)
         return Error{FLOWD_INVALID,
-                     "map " + name + " of the BPF object " + name_ + " has another layout than this program's"};
+                     "map " + name + " of the BPF object " + name_ + " has another layout than this program expects"};
     return bpf_map__fd(map);
 }
 
@@ -164,7 +164,7 @@ std::string program_name(std::uint32_t id) {
 }
 
 bool is_held_here(std::uint32_t program) {
-    // The only way to learn it without CAP_SYS_ADMIN.
+    // The only way to find out without CAP_SYS_ADMIN.
     std::error_code error;
     for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fdinfo", error)) {
         std::ifstream about(entry.path());

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// lib/bpf/object.hpp: a BPF object file, loaded. Thread-aware, not thread-safe. Owns the maps and programs; what it hands
-// out borrows them.
+// lib/bpf/object.hpp: a BPF object file, loaded. Thread-aware, not thread-safe. Owns the maps and programs; what it returns
+// borrows them.
 #pragma once
 
 #include <cstddef>
@@ -19,24 +19,24 @@ struct bpf_object;
 
 namespace flowd::bpf {
 
-/// Receives libbpf's lines and the verifier's. Called on the thread that uses the object.
+/// Receives the log lines of libbpf and the verifier. Called on the thread that uses the object.
 using LogSink = std::function<void(flowd_level, std::string_view)>;
 
 class Object {
   public:
-    /// From an ELF image, which is copied. `name` stands for it in messages.
+    /// From an ELF image, which is copied. `name` identifies it in messages.
     [[nodiscard]] static Result<Object> open(std::span<const std::uint8_t> elf, const std::string& name, LogSink log);
     [[nodiscard]] static Result<Object> open_file(const std::string& path, LogSink log);
 
     /// Before load: how many entries a map may hold.
     Result<void> set_max_entries(const std::string& map, std::uint32_t entries);
-    /// Before load: the contents of .rodata, which have to be exactly one T.
+    /// Before load: sets .rodata, which must consist of exactly one T.
     template <typename T>
     requires std::is_trivially_copyable_v<T> Result<void> set_constants(const T& constants) {
         return set_read_only_data(&constants, sizeof constants);
     }
 
-    /// Before load: the map is not made, but is the one behind `fd`, of which a duplicate is kept. Layouts have to agree.
+    /// Before load: uses the map of `fd`, which is duplicated, instead of creating one. Layouts must agree.
     Result<void> reuse_map(const std::string& map, int fd);
 
     /// Creates the maps and passes the programs to the verifier.
@@ -77,13 +77,13 @@ class Object {
 /// Runs a tc program once, on this thread, on an empty frame (BPF_PROG_TEST_RUN).
 Result<void> run_once(int program);
 
-/// The name of a loaded program; empty when this thread may not ask (it takes CAP_SYS_ADMIN) or there is none.
+/// The name of a loaded program; empty if there is none, or if this thread lacks CAP_SYS_ADMIN, which the query needs.
 [[nodiscard]] std::string program_name(std::uint32_t id);
 
 /// Whether a descriptor of this process holds the program, or a link to it.
 [[nodiscard]] bool is_held_here(std::uint32_t program);
 
-/// The id that the kernel gave a program; 0 when it can't be asked.
+/// The id of a program; 0 if the kernel does not tell it.
 [[nodiscard]] std::uint32_t program_id(int program);
 
 }  // namespace flowd::bpf

@@ -23,25 +23,26 @@ struct flock one_byte(std::uint32_t offset) {
 }
 
 Error with_remedy(const std::string& file, const std::string& why) {
-    return {FLOWD_DENIED, file + ", which tells living tc filters from leftovers: " + why,
-            "its folder has to be writable for root and the daemon's user, and for nobody else (RuntimeDirectory=flowd-cpp "
+    return {FLOWD_DENIED, file + ", which distinguishes the tc filters of live instances from leftovers: " + why,
+            "its directory must be writable for root and the daemon's user only (RuntimeDirectory=flowd-cpp "
             "in the unit)"};
 }
 
-/// Whoever can open the file can lock it, if only for reading: nobody but root and the owner of the folder may.
+/// Every process that can open the file can lock it: only root and the owner of the directory may.
 Result<UniqueFd> open_file(const std::string& file) {
     const std::string folder = std::filesystem::path(file).parent_path();
     if (::mkdir(folder.c_str(), 0755) != 0 && errno != EEXIST)
         return with_remedy(file, Error::from_errno(errno, "making " + folder).message);
     struct stat of_folder {};
     if (::stat(folder.c_str(), &of_folder) != 0) return with_remedy(file, Error::from_errno(errno, folder).message);
-    if ((of_folder.st_mode & (S_IWGRP | S_IWOTH)) != 0) return with_remedy(file, folder + " is writable for others");
+    if ((of_folder.st_mode & (S_IWGRP | S_IWOTH)) != 0) return with_remedy(file, folder + " is writable for other users");
     UniqueFd fd(::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
     if (!fd) return with_remedy(file, Error::from_errno(errno, "opening it").message);
     struct stat of_file {};
     if (::fstat(fd.get(), &of_file) != 0) return with_remedy(file, Error::from_errno(errno, "fstat").message);
-    if (!S_ISREG(of_file.st_mode) || (of_file.st_mode & 0077) != 0) return with_remedy(file, "it is open to others");
-    // Made by root in the folder of the service: the service has to be able to open it as well.
+    if (!S_ISREG(of_file.st_mode) || (of_file.st_mode & 0077) != 0)
+        return with_remedy(file, "it is accessible to other users");
+    // Created by root in the directory of the service: the service must be able to open it, too.
     if (of_file.st_uid != of_folder.st_uid && ::geteuid() == 0)
         (void)::fchown(fd.get(), of_folder.st_uid, of_folder.st_gid);
     return fd;
@@ -67,7 +68,7 @@ bool Ownership::is_alive(std::uint32_t handle, const std::string& file) {
     const UniqueFd fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
     if (!fd && errno == ENOENT) return false;
     struct flock lock = one_byte(handle & byte_mask);
-    // In doubt it lives: a leftover can be removed later, a live filter must not be.
+    // In doubt the owner is assumed to be alive: a leftover can be removed later, a live filter must not be removed.
     return !fd || ::fcntl(fd.get(), F_OFD_GETLK, &lock) != 0 || lock.l_type != F_UNLCK;
 }
 

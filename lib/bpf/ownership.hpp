@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// lib/bpf/ownership.hpp: tells a living instance's tc filters from those that a killed one left behind.
+// lib/bpf/ownership.hpp: distinguishes the tc filters of live instances from those that killed ones left.
 // Thread-aware, not thread-safe.
 #pragma once
 
@@ -11,8 +11,8 @@
 
 namespace flowd::bpf {
 
-/// A handle for one instance's filters. For as long as this lives, one byte of a file is locked, whose offset is in the
-/// handle; the kernel releases the lock with the process, however that ends. Only root and the daemon's user can open the
+/// A handle for the filters of one instance. While this exists, one byte of a file is locked, whose offset is in the
+/// handle. The kernel releases the lock when the process ends in any way. Only root and the daemon's user can open the
 /// file.
 class Ownership {
   public:
@@ -20,15 +20,17 @@ class Ownership {
     /// Whether some instance owns the filters of that handle now.
     [[nodiscard]] static bool is_alive(std::uint32_t handle, const std::string& file = default_file);
 
-    /// `made_qdisc`: a daemon of ours has made the qdisc of the filter. The filter says so, because it outlives a daemon.
+    /// `made_qdisc`: flowd-cpp created the qdisc of the filter. The handle of the filter records this, because the filter
+    /// outlives the daemon.
     [[nodiscard]] std::uint32_t handle(bool made_qdisc) const { return (made_qdisc ? with_qdisc : without_qdisc) | byte_; }
-    /// What a handle of one of our filters says about the qdisc.
+    /// What the handle of one of our filters records about the qdisc.
     [[nodiscard]] static bool made_qdisc(std::uint32_t handle) { return (handle & ~byte_mask) == with_qdisc; }
 
     static constexpr const char* default_file = "/run/flowd-cpp/hooks";
 
   private:
-    // Low handles are what people and other programs choose; the highest bit is left alone because tools print it signed.
+    // Low handles are chosen by administrators and other programs; the highest bit is not used because tools print it
+    // signed.
     static constexpr std::uint32_t without_qdisc = 0x2f000000;
     static constexpr std::uint32_t with_qdisc = 0x6f000000;
     static constexpr std::uint32_t byte_mask = 0x00ffffff;

@@ -26,7 +26,7 @@ class Ring {
     ~Ring();
 
     [[nodiscard]] int fd() const;  ///< readable while there are records
-    /// Calls back for every record that is there.
+    /// Calls back for every record that is available.
     void drain();
 
   private:
@@ -34,7 +34,7 @@ class Ring {
         void operator()(ring_buffer* ring) const;
     };
     Ring(std::unique_ptr<Callback> callback, ring_buffer* ring);
-    std::unique_ptr<Callback> callback_;  // where libbpf finds it, also after a move
+    std::unique_ptr<Callback> callback_;  // at an address that a move does not change: libbpf keeps it
     std::unique_ptr<ring_buffer, Closer> ring_;
 };
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// lib/bpf/rtnetlink.hpp: interfaces, routes and addresses of this network namespace, as rtnetlink(7) tells them.
+// lib/bpf/rtnetlink.hpp: interfaces, routes and addresses of this network namespace (rtnetlink(7)).
 // Each function opens a socket of its own.
 #pragma once
 
@@ -24,10 +24,10 @@ struct Link {
     std::string name;
     std::uint16_t hardware = 0;  ///< ARPHRD_* of linux/if_arp.h
     int master = 0;              ///< index of the bond or bridge that it is a port of; 0: none
-    int lower = 0;               ///< of a VLAN, macvlan and the like: index of the interface that it stands on; 0: none
+    int lower = 0;               ///< of a VLAN, macvlan and the like: index of the interface that it is stacked on; 0: none
 };
 
-/// Notifications of changes. `groups`: bits RTMGRP_*. Of routes only default ones are told.
+/// Notifications of changes. `groups`: bits RTMGRP_*. Of routes, only default ones are reported.
 [[nodiscard]] Result<nl::Subscription> subscribe(std::uint32_t groups);
 
 /// Requests all objects of a kind. `what` names them in an error. `restart`: forget what `each` was given; it is given
@@ -44,7 +44,7 @@ Result<void> list(const std::string& what, std::uint16_t type, const Body& reque
 
 [[nodiscard]] Result<std::vector<Link>> links();
 enum class RouteFamily { ipv6, both };
-/// Interfaces that a default route of any table leads to.
+/// Interfaces of the default routes of all tables.
 [[nodiscard]] Result<std::set<int>> default_route_links(RouteFamily family);
 /// Interfaces with an IPv6 address of 2000::/3 (global unicast, RFC 4291 section 2.4 and the IANA registry).
 [[nodiscard]] Result<std::set<int>> public_address_links();

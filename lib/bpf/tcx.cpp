@@ -33,7 +33,7 @@ Result<std::vector<std::uint32_t>> tcx_programs(int interface_index, Direction d
     options.prog_ids = ids.data();
     options.prog_cnt = static_cast<std::uint32_t>(ids.size());
     const int number = bpf_prog_query_opts(interface_index, type_of(direction), &options);
-    if (number == -EINVAL || number == -ENOENT) return std::vector<std::uint32_t>{};  // ENOENT: nothing was ever there
+    if (number == -EINVAL || number == -ENOENT) return std::vector<std::uint32_t>{};  // ENOENT: nothing was ever attached
     if (number != 0) return system_error(number, "listing the programs on TCX " + std::string(name_of(direction)));
     ids.resize(options.prog_cnt);
     return ids;
@@ -45,13 +45,13 @@ Result<TcxLink> TcxLink::attach(int program, int interface_index, Direction dire
     const int fd = bpf_link_create(program, interface_index, type_of(direction), &options);
     if (fd >= 0) return TcxLink(UniqueFd(fd));
     Error error = system_error(fd, "attaching to TCX " + std::string(name_of(direction)));
-    // An unknown attach type is EINVAL in kernels that do not know it.
+    // Kernels without TCX answer the unknown attach type with EINVAL.
     if (fd == -EINVAL) error.code = FLOWD_UNSUPPORTED;
     return error;
 }
 
 Result<void> TcxLink::pin(const std::string& path) {
-    // Renamed over the other, so that there is no moment without a link.
+    // Renamed over the old pin, so that a link is attached all the time.
     const std::string beside = path + "_new";
     ::unlink(beside.c_str());
     if (const int number = bpf_obj_pin(fd_.get(), beside.c_str())) return system_error(number, "pinning " + beside);

@@ -15,14 +15,15 @@ namespace flowd::bpf {
 /// The ids of the programs on a hook, in the order in which they run. Empty where the kernel has no TCX.
 [[nodiscard]] Result<std::vector<std::uint32_t>> tcx_programs(int interface_index, Direction direction);
 
-/// Runs the program, before all others there, for as long as it lives; the kernel detaches it even when the process is
+/// Runs the program before all others on the hook until it is destroyed; the kernel detaches it even if the process is
 /// killed.
 class TcxLink {
   public:
-    /// FLOWD_UNSUPPORTED where the kernel has no TCX: found out by trying.
+    /// FLOWD_UNSUPPORTED if an attempt shows that the kernel has no TCX.
     [[nodiscard]] static Result<TcxLink> attach(int program, int interface_index, Direction direction);
 
-    /// From now on it stays when this goes, until the file at `path`, on a bpffs, does. What was pinned there goes now.
+    /// Keeps the program attached, also without this object, until the file at `path`, on a bpffs, is removed. Replaces
+    /// what was pinned there.
     Result<void> pin(const std::string& path);
 
   private:

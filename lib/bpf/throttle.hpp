@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// lib/bpf/throttle.hpp: does a thing soon after it was asked for, and not too often. Belongs to the instance's thread.
+// lib/bpf/throttle.hpp: limits how often work is done. Belongs to the instance's thread.
 #pragma once
 
 #include <chrono>
@@ -10,8 +10,8 @@
 
 namespace flowd::bpf {
 
-/// The first call does the work at once; calls within `period` after the work was done share one more, at its end. So a
-/// burst of changes, of which each would make the work necessary, costs little and its last one is never missed.
+/// The first call does the work at once; all calls within `period` after it share one more run, at the end of the period. A
+/// burst of changes that each require the work therefore costs two runs, and the last change is never missed.
 class Throttle {
   public:
     static constexpr std::chrono::milliseconds default_period{200};
@@ -29,7 +29,7 @@ class Throttle {
         rest();
         work_();
     }
-    /// Forgets what was asked for.
+    /// Discards a pending run.
     void cancel() {
         timer_.reset();
         resting_ = is_wanted_ = false;

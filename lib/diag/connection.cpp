@@ -18,7 +18,7 @@ Address address_of(std::uint8_t family, const __be32 (&words)[4]) {
         std::memcpy(&v4, &words[0], sizeof v4);
         return Address(v4);
     }
-    in6_addr v6{};  // of a mapped connection it is the mapped form, which Address knows as IPv4
+    in6_addr v6{};  // Address reads an IPv4-mapped address as IPv4
     std::memcpy(&v6, &words[0], sizeof v6);
     return Address(v6);
 }

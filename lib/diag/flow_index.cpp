@@ -15,7 +15,7 @@ std::string FlowIndex::summary() const {
 
 void FlowIndex::begin() {
     flows_.clear();
-    strangers_ = 0;
+    other_connections_ = 0;
     ++period_;
     own_ = net::own_addresses();
 }
@@ -43,7 +43,7 @@ std::optional<FlowIndex::Claim> FlowIndex::claim(const SocketView& socket) {
     Socket& own = known->second;
     if (is_new) own.cookie = socket.cookie;
     if (own.cookie != socket.cookie) {
-        ++strangers_;
+        ++other_connections_;
         return std::nullopt;
     }
     own.period = period_;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// lib/diag/flow_index.hpp: whose flow is this socket? Thread-aware, not thread-safe.
+// lib/diag/flow_index.hpp: finds the flow that a socket belongs to. Thread-aware, not thread-safe.
 #pragma once
 
 #include <chrono>
@@ -17,20 +17,21 @@
 
 namespace flowd::diag {
 
-/// What one source of samples found out about one socket in a period.
+/// A socket that a source of samples found in a period.
 struct SocketView {
     flowd_key key;  ///< scope 0, the local end as the source
     std::uint64_t cookie = 0;
 };
 
-/// Matches sockets to the live flows of a sampling period, by tuple and then by cookie, and remembers over the periods
-/// which socket each flow has. Use: begin(), add() for each batch, claim() for each socket, finish().
+/// Matches sockets to the live flows of a sampling period, by tuple and then by cookie, and keeps the socket of each flow
+/// from period to period. Use: begin(), add() for each batch, claim() for each socket, finish().
 ///
 /// The rules:
 ///  - a flow is a tuple in either direction, of the daemon's own network namespace;
-///  - of a connection inside this host, the socket whose local end is the flow's source is the flow's;
-///  - the first socket that was claimed for a flow stays its own. Another with the same tuple is another connection (the
-///    ports were used again) and is not given to it;
+///  - of a connection within this host, the socket whose local end is the flow's source belongs to the flow;
+///  - the first socket that was claimed for a flow remains its socket. Another one with the same tuple is another
+///  connection
+///    (the ports were reused) and does not belong to it;
 ///  - a flow whose socket was missing for `gone_after` has ended.
 class FlowIndex {
   public:
@@ -45,23 +46,23 @@ class FlowIndex {
         std::uint64_t flow_id = 0;
         bool reversed = false;  ///< the socket's local end is the flow's destination
 
-        /// The usage of the socket, seen from its local end, as the flow's.
+        /// Converts the usage of the socket, seen from its local end, to that of the flow.
         void give_usage(const flowd_usage& of_socket, flowd_sample& sample) const;
     };
     /// The flow that this socket belongs to, at most once per flow and period.
     [[nodiscard]] std::optional<Claim> claim(const SocketView& socket);
 
-    /// Ends the period: calls `gone` for each flow whose socket has been missing for long enough. `complete`: every socket
-    /// was seen, so that one that was not is missing.
+    /// Ends the period: calls `gone` for each flow whose socket has been missing for long enough. `complete`: the list of
+    /// sockets has no gaps, so that a socket that is not in it is missing.
     void finish(bool complete, Clock::time_point now, const std::function<void(std::uint64_t flow_id)>& gone);
 
     [[nodiscard]] std::size_t flows() const { return flows_.size(); }
-    /// Flows whose socket is known.
+    /// Flows that have a socket.
     [[nodiscard]] std::size_t matched() const { return sockets_.size(); }
     /// The member `summary` of an enricher's status.
     [[nodiscard]] std::string summary() const;
     /// Sockets of this period whose tuple is a flow's, but which are another connection.
-    [[nodiscard]] std::size_t strangers() const { return strangers_; }
+    [[nodiscard]] std::size_t other_connections() const { return other_connections_; }
 
   private:
     struct Hash {
@@ -88,7 +89,7 @@ class FlowIndex {
     std::unordered_map<flow_key, Entry, Hash, Equal> flows_;
     std::unordered_map<std::uint64_t, Socket> sockets_;  ///< by flow id
     std::uint64_t period_ = 0;
-    std::size_t strangers_ = 0;
+    std::size_t other_connections_ = 0;
 };
 
 }  // namespace flowd::diag

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// lib/diag/socket.hpp: asks the kernel for all its sockets (sock_diag(7)). Thread-aware, not thread-safe.
+// lib/diag/socket.hpp: lists the kernel's sockets (sock_diag(7)). Thread-aware, not thread-safe.
 #pragma once
 
 #include <netinet/in.h>
@@ -18,12 +18,12 @@ namespace flowd::diag {
 [[nodiscard]] constexpr std::uint32_t state_bit(int state) {
     return 1u << state;
 }
-/// Asks for an attribute: INET_DIAG_INFO and the like.
+/// Requests an attribute, such as INET_DIAG_INFO.
 [[nodiscard]] constexpr std::uint8_t extension_bit(int attribute) {
     return static_cast<std::uint8_t>(1u << (attribute - 1));
 }
 
-/// TCP states of a connection that somebody still has: neither listening, nor closed, nor in TIME_WAIT.
+/// TCP states of a connection that an application still has: not listening, closed or in TIME_WAIT.
 [[nodiscard]] std::uint32_t connected_states();
 
 struct DumpRequest {
@@ -40,8 +40,8 @@ class Socket {
     /// `interrupt`: a descriptor, borrowed, or -1; once it is readable, dumps end with FLOWD_STOPPED.
     [[nodiscard]] static Result<Socket> open(int interrupt = -1);
 
-    /// Tells every socket that matches: one walk of the kernel's table for IPv4, one for IPv6. An error means that the
-    /// picture is incomplete. A socket that moves in the table meanwhile may be told twice or not at all.
+    /// Visits every socket that matches: one walk of the kernel's table for IPv4, one for IPv6. An error means that the
+    /// list is incomplete. A socket that moves in the table meanwhile may be visited twice or not at all.
     Result<void> dump(const DumpRequest& request, const Visitor& visitor);
 
   private:

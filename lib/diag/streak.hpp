@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// lib/diag/streak.hpp: a thing that is tried again and again, and fails for a while. Belongs to the instance's thread.
+// lib/diag/streak.hpp: logs repeated failures of a periodic action. Belongs to the instance's thread.
 #pragma once
 
 #include <cstdint>
@@ -10,11 +10,11 @@
 
 namespace flowd::diag {
 
-/// One line when failures begin and one when they are over, whatever their number. Over means that it worked a few times in
-/// a row, so that what fails every other time is one line as well.
+/// Logs one line when failures begin and one when they end. They end with three successes in a row, so that an action that
+/// fails every other time does not log a line each time.
 class Streak {
   public:
-    /// `what`: "the connections could not be looked at".
+    /// `what`: "the connections could not be listed".
     Streak(Host& host, std::string what) : host_(host), what_(std::move(what)) {}
 
     void failed(const std::string& why) {

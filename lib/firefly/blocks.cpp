@@ -22,7 +22,7 @@ namespace dom = simdjson::dom;
     return number;
 }
 
-/// Milliseconds, from wherever this emitter put them. The kernel's 0 means that nothing was measured yet.
+/// Milliseconds, from the member that this emitter uses. 0 of the kernel means that nothing was measured yet.
 [[nodiscard]] std::optional<double> rtt_of(dom::object netlink) {
     if (const auto rtt = number_in(netlink, "rtt")) return rtt;
     dom::object info;
@@ -35,7 +35,7 @@ namespace dom = simdjson::dom;
     return rtt && *rtt > 0 ? std::optional(*rtt / per_millisecond) : std::nullopt;
 }
 
-/// An object with `rtt` in front; `state` comes from the array form.
+/// An object whose first member is `rtt`; `state` is from the array form.
 void write_netlink(json::Writer& writer, dom::object netlink, std::optional<double> rtt, std::string_view state) {
     writer.object();
     if (rtt) writer.member("rtt", *rtt);

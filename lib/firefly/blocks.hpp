@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// lib/firefly/blocks.hpp: makes blocks from elsewhere fit to be printed. A BlockReader belongs to one thread.
+// lib/firefly/blocks.hpp: validates received blocks, so that they can be printed. A BlockReader belongs to one thread.
 #pragma once
 
 #include <cstddef>
@@ -10,10 +10,10 @@
 
 namespace flowd::firefly {
 
-/// The id of the attachment in which a block travels, without its name.
+/// Prefix of the id of the attachment that holds a block; its name follows.
 inline constexpr std::string_view block_attachment = "flowd.json/";
 
-/// Whether a top-level member of this name travels as a block: neither part of the core nor `flowd`, 1 to 64 bytes of
+/// Whether a top-level member of this name is passed on as a block: neither part of the core nor `flowd`, 1 to 64 bytes of
 /// visible ASCII that need no escape.
 [[nodiscard]] bool is_block_name(std::string_view name);
 
@@ -31,7 +31,7 @@ class BlockReader {
     BlockReader& operator=(BlockReader&&) noexcept;
     ~BlockReader();
 
-    /// Nothing for a name that belongs to the core of a firefly, an empty or overlong name, or what is not JSON.
+    /// Nothing for a name of the firefly's core members, an empty or overlong name, or invalid JSON.
     [[nodiscard]] std::optional<NormalBlock> normalise(std::string_view name, std::string_view json);
 
   private:

@@ -16,11 +16,11 @@ namespace {
 
 namespace tcp = net::tcp;
 
-/// A member of struct tcp_info and what the modes call it. Empty: this mode leaves it out, or makes something else of it.
+/// A member of struct tcp_info and its name in each mode. Empty: the mode omits it, or derives another member from it.
 struct Row {
     net::TcpMember member;
     std::string_view full;             ///< flowd-go's name without a mode; the last five, of newer kernels, are ours
-    std::string_view compatible = {};  ///< flowd's, which is the kernel's, for what it passes on as the kernel gives it
+    std::string_view compatible = {};  ///< flowd's, which is the kernel's, for values that are passed on unchanged
     std::string_view lean = {};        ///< flowd-go's, its capital R included
 };
 
@@ -88,15 +88,15 @@ constexpr std::array rows{
     Row{tcp::total_rto_time, "totalRtoTime"},
 };
 
-/// The times of which flowd turns the kernel's microseconds into milliseconds. rtt is in front already.
+/// The times that flowd converts from microseconds to milliseconds. rtt is the first member already.
 constexpr std::array<std::pair<std::string_view, net::TcpMember>, 4> compatible_times{
     {{"rto", tcp::rto}, {"ato", tcp::ato}, {"rttvar", tcp::rttvar}, {"rcv_rtt", tcp::rcv_rtt}}};
-/// A retransmission timeout that was never computed (3 s); ss(8) does not show it, flowd writes 0.
+/// The initial retransmission timeout (3 s), which ss(8) does not show and flowd writes as 0.
 constexpr std::uint64_t initial_rto = 3'000'000;
-/// From here on a slow start threshold is none (TCP_INFINITE_SSTHRESH, and what ss(8) leaves out): flowd writes 0.
+/// A slow start threshold from here on is not set (TCP_INFINITE_SSTHRESH; ss(8) omits it): flowd writes 0.
 constexpr std::uint64_t no_ssthresh = 0xffff;
 
-/// By the number of a TCP state (include/net/tcp_states.h), as ss(8) and flowd call them.
+/// The names of ss(8) and flowd by the number of a TCP state (include/net/tcp_states.h).
 constexpr std::array<std::string_view, 13> state_names{
     "INVALID",     "established", "syn-sent", "syn-recv",  "fin-wait-1", "fin-wait-2",  "time-wait",
     "unconnected", "close-wait",  "last-ack", "listening", "closing",    "new-syn-recv"};

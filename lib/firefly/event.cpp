@@ -10,7 +10,7 @@
 namespace flowd::firefly {
 namespace {
 
-constexpr std::size_t longest_application = 256;  ///< what the core takes of flowd_event.application
+constexpr std::size_t longest_application = 256;  ///< limit of the core for flowd_event.application
 
 [[nodiscard]] std::int64_t first_known(std::initializer_list<std::int64_t> times) {
     const auto known = std::find_if(times.begin(), times.end(), [](std::int64_t time) { return time != 0; });

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// lib/firefly/event.hpp: between fireflies and flow events. Pure functions, any thread.
+// lib/firefly/event.hpp: conversion between fireflies and flow events. Pure functions, any thread.
 #pragma once
 
 #include "flowd/abi/event.h"
@@ -7,11 +7,11 @@
 
 namespace flowd::firefly {
 
-/// The event that a received firefly announces, without attachments and sender. Borrows the firefly's application, of
-/// which it has as much as the core takes.
+/// The event that a received firefly announces, without attachments and sender. Borrows the firefly's application,
+/// truncated to the limit of the core.
 [[nodiscard]] flowd_event to_event(const Firefly& firefly);
 
-/// Whether a firefly can say it: start, ongoing or end of a tcp or udp flow between two addresses with ports from 1.
+/// Whether a firefly can express it: start, ongoing or end of a tcp or udp flow between two addresses with ports from 1.
 enum class Printable : std::uint8_t { yes, kind, protocol, port, address };
 [[nodiscard]] Printable printable(const flowd_event& event);
 

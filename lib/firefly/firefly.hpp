@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// lib/firefly/firefly.hpp: what a firefly says, whoever wrote it and however. A value that borrows its texts.
+// lib/firefly/firefly.hpp: the content of a firefly, independent of its form. A value that borrows its texts.
 // Source: firefly schema v1.0.0 of scitags.org.
 #pragma once
 
@@ -16,11 +16,11 @@ namespace flowd::firefly {
 /// Numbered as the kinds of a flow event.
 enum class State : std::uint8_t { start = FLOWD_EVENT_START, ongoing = FLOWD_EVENT_ONGOING, end = FLOWD_EVENT_END };
 
-/// A top-level value that is none of the schema's core: netlink, skOps, storage-stats, or what nobody has thought of yet.
+/// A top-level member besides the schema's core members: netlink, skOps, storage-stats, or an unknown one.
 struct Block {
     std::string_view name;
     std::string_view json;          ///< one JSON value, compact
-    std::string_view shorter = {};  ///< what may stand for it where it does not fit; may be empty
+    std::string_view shorter = {};  ///< a form that is used if `json` does not fit; may be empty
 };
 
 /// Times are nanoseconds of Unix time, 0 for unknown. `sent` is from source to destination, in bytes.

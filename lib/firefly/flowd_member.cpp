@@ -20,7 +20,7 @@ namespace {
 }
 
 /// Clock ticks between the boot of the machine and the start of this process: field 22 of proc(5). The second field, the
-/// name of the program, may contain anything, so counting begins behind its last parenthesis.
+/// name of the program, may contain anything, so fields are counted from its last parenthesis.
 [[nodiscard]] std::string start_time() {
     const std::string line = content_of("/proc/self/stat");
     std::size_t at = line.rfind(')');
@@ -29,7 +29,7 @@ namespace {
     return line.substr(at + 1, line.find(' ', at + 1) - at - 1);
 }
 
-/// Daemons in containers may have one process id.
+/// Daemons in containers may have the same process id.
 [[nodiscard]] std::string process_namespace() {
     std::array<char, 64> text{};
     const ssize_t length = ::readlink("/proc/self/ns/pid", text.data(), text.size());
@@ -44,7 +44,7 @@ void append_id(std::string& out, std::uint64_t id) {
 }  // namespace
 
 std::uint64_t this_boot() {
-    // FNV-1a over what no other process shares.
+    // FNV-1a over values that identify this process.
     std::uint64_t hash = 0xcbf29ce484222325u;
     for (const std::string& part :
          {content_of("/proc/sys/kernel/random/boot_id"), process_namespace(), std::to_string(::getpid()), start_time()})

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// lib/firefly/flowd_member.hpp: the top-level member `flowd`, by which daemons number what they send and recognise what
-// comes back. docs/firefly.md has its meaning.
+// lib/firefly/flowd_member.hpp: the top-level member `flowd`, which numbers fireflies and detects loops. docs/firefly.md
+// describes it.
 #pragma once
 
 #include <cstddef>
@@ -12,42 +12,42 @@ namespace flowd::firefly {
 
 inline constexpr std::string_view flowd_member_name = "flowd";
 
-/// What was received with this many hops is not sent on.
+/// A firefly that was received with this many hops is not sent again.
 inline constexpr std::uint32_t max_hops = 4;
 
-/// Where the news in a firefly comes from. Known for every firefly that this daemon sends.
+/// The origin of the information in a firefly.
 struct Path {
     std::uint64_t origin = 0;  ///< `boot` of the daemon that printed it first
-    std::uint32_t hops = 0;    ///< how many daemons have printed it again since
+    std::uint32_t hops = 0;    ///< how many daemons have printed it since
 
     friend bool operator==(const Path&, const Path&) = default;
 };
 
-/// {"boot":"0123456789abcdef","stream":1,"seq":1,"origin":"0123456789abcdef","hops":0}. The numbers are below 2^53, which
-/// every JSON reader keeps exactly; the ids of 64 bits are therefore text.
+/// {"boot":"0123456789abcdef","stream":1,"seq":1,"origin":"0123456789abcdef","hops":0}. Numbers are below 2^53, which every
+/// JSON reader represents exactly; ids of 64 bits are text.
 struct FlowdMember {
-    std::uint64_t boot = 0;    ///< one run of one daemon
-    std::uint64_t stream = 0;  ///< one target of that daemon
+    std::uint64_t boot = 0;    ///< identifies one run of a daemon
+    std::uint64_t stream = 0;  ///< identifies a target of that daemon
     std::uint64_t seq = 0;     ///< counts the datagrams of the stream, from 1
     Path path;
 
     friend bool operator==(const FlowdMember&, const FlowdMember&) = default;
 };
 
-/// Above every stream and seq.
+/// Upper bound of stream and seq.
 inline constexpr std::uint64_t number_limit = std::uint64_t{1} << 53;
 
-/// Identifies this run of this process: the same in all of its modules, another after a restart.
+/// Identifies this run of this process: the same in all modules, different after a restart.
 [[nodiscard]] std::uint64_t this_boot();
 
-/// The datagrams that go to one target, numbered. Belongs to one thread.
+/// Numbers the datagrams to one target. Belongs to one thread.
 class Stream {
   public:
-    /// Begins a stream with a random number, so that no two of a daemon are the same.
+    /// A stream with a random id, so that those of a daemon differ.
     explicit Stream(std::uint64_t boot);
 
-    /// Appends the printed firefly, numbered, to `out`. The member is left out, and no number is used, where the datagram
-    /// would become longer than `max_size`. True: it is in.
+    /// Appends the printed firefly with the member to `out`. The member is omitted, and no number is used, if the datagram
+    /// would become longer than `max_size`. True: it was appended.
     bool number(std::string& out, std::string_view printed, const Path& path, std::size_t max_size);
 
   private:

@@ -10,7 +10,7 @@ namespace {
 
 using simdjson::dom::element_type;
 
-/// The value, whose type the caller has seen.
+/// The value; the caller has checked its type.
 template <typename T>
 [[nodiscard]] T as(simdjson::dom::element value) {
     T typed{};

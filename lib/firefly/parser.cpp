@@ -23,9 +23,9 @@ namespace {
 namespace dom = simdjson::dom;
 using text::same_word;
 
-/// Deeper nesting than any emitter's; keeps a hostile datagram from being work.
+/// Deeper than the fireflies of any emitter; bounds the work for a hostile datagram.
 constexpr std::size_t max_depth = 16;
-/// More top-level members than this are dropped: nobody sends them.
+/// More than any emitter sends; further top-level members are dropped.
 constexpr std::size_t max_blocks = 32;
 
 [[nodiscard]] std::string_view without_padding(std::string_view text) {
@@ -34,7 +34,7 @@ constexpr std::size_t max_blocks = 32;
     return last == std::string_view::npos ? std::string_view() : text.substr(0, last + 1);
 }
 
-/// Remembers which members were seen, so that each counts once.
+/// Records which members were seen, to detect duplicates.
 class Seen {
   public:
     /// False the second time.
@@ -110,7 +110,7 @@ class Seen {
     return Refusal::none;
 }
 
-/// `as_v6` tells an IPv4 address in IPv6 clothes, for which either family is true.
+/// `as_v6`: it is an IPv4-mapped address, to which both families apply.
 struct WrittenAddress {
     Address address;
     bool as_v6 = false;
@@ -220,8 +220,7 @@ struct WrittenAddress {
     return value.is_int64() && value.get(number) == simdjson::SUCCESS && number >= least && number < limit;
 }
 
-/// Nothing for what is not in the one form that daemons write: then a third-party program uses the name for something
-/// else.
+/// Nothing if it does not have the form that daemons write: then a third-party program uses the name for something else.
 [[nodiscard]] std::optional<FlowdMember> read_member(dom::element value) {
     dom::object object;
     if (value.get(object) != simdjson::SUCCESS) return std::nullopt;

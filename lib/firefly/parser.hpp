@@ -12,7 +12,7 @@
 namespace flowd::firefly {
 
 /// Accepts what docs/firefly.md lists under "Accepted forms" and refuses the rest with a reason.
-/// Reuses its memory: what a parsed Firefly borrows is valid until the next call.
+/// Reuses its memory: the texts of a Firefly are valid until the next call.
 class Parser {
   public:
     /// `capacity`: the longest datagram, in bytes; longer ones are refused as truncated.
@@ -21,11 +21,11 @@ class Parser {
     Parser& operator=(Parser&&) noexcept;
     ~Parser();
 
-    /// Refusal::none fills `firefly`; after any other answer its content is unspecified.
+    /// Refusal::none fills `firefly`; after any other result its content is unspecified.
     [[nodiscard]] Refusal parse(std::string_view datagram, Firefly& firefly);
 
   private:
-    struct State;  // keeps simdjson out of everybody else's compilation
+    struct State;  // keeps simdjson out of this header
     std::unique_ptr<State> state_;
 };
 

@@ -8,7 +8,7 @@
 namespace flowd::firefly {
 namespace {
 
-/// The text up to `end`, which is taken away with it.
+/// Removes the text up to and including `end`, and returns the text before it.
 [[nodiscard]] std::optional<std::string_view> take_until(std::string_view& text, char end) {
     const auto at = text.find(end);
     if (at == std::string_view::npos) return std::nullopt;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// lib/firefly/provenance.hpp: what the receiver of a firefly tells the printers of fireflies about it, so that none goes
-// round in circles and none reaches a collector twice. Pure functions, any thread.
+// lib/firefly/provenance.hpp: information about a received firefly for the backends that print fireflies, to prevent loops
+// and duplicates at collectors. Pure functions, any thread.
 #pragma once
 
 #include <cstdint>
@@ -14,22 +14,22 @@
 
 namespace flowd::firefly {
 
-/// The attachment in which it travels. Kept with the flow, so that an event which is repeated from the flow table (after
-/// a reload, say) has it too.
+/// Id of the attachment. It is kept with the flow, so that an event that is repeated from the flow table (for example after
+/// a reload) has it, too.
 inline constexpr std::string_view provenance_attachment = "flowd.firefly/1";
 
 struct Provenance {
-    Path path;               ///< as received; of a firefly without the member this daemon is the origin
-    Address peer;            ///< who sent the datagram
+    Path path;               ///< as received; this daemon is the origin of a firefly without the member
+    Address peer;            ///< sender of the datagram
     std::uint16_t port = 0;  ///< where it was received
-    /// To whom the datagram itself was passed on already: lines, each a name as configured
-    /// ("collector.example.org:10514") or an address ("[2001:db8::1]:10514"), every one ended by '\n'.
+    /// Receivers that the datagram was relayed to already: lines that end with '\n', each a name as configured
+    /// ("collector.example.org:10514") or an address ("[2001:db8::1]:10514").
     std::string_view receivers;
 };
 
 /// "0123456789abcdef 2 2001:db8::1 10514\n", then the receivers.
 [[nodiscard]] std::string to_text(const Provenance& provenance);
-/// Borrows the text. Nothing for what to_text() has not written.
+/// Borrows the text. Nothing if to_text() has not written it.
 [[nodiscard]] std::optional<Provenance> parse_provenance(std::string_view text);
 
 inline void add_receiver(std::string& lines, std::string_view receiver) {

@@ -9,7 +9,7 @@ namespace {
 
 constexpr std::int64_t nanoseconds = 1'000'000'000;
 
-/// Takes text from the front; any mistake makes it fail for good.
+/// Consumes text from the front; after a mistake all further calls fail.
 class Reader {
   public:
     explicit Reader(std::string_view text) : text_(text) {}

@@ -10,15 +10,15 @@
 
 namespace flowd::firefly {
 
-/// Reads "2026-02-24T16:56:42.251384+00:00" and its kin: `T`, `t` or a space between date and time, 0 to 9 digits of a
-/// fraction, `Z`, `z`, +hh:mm or +hhmm. A leap second is the second that follows it. Years 1970 to 2261 (what 63 bits of
-/// nanoseconds hold). Nothing for anything else: no offset, trailing text, a 30th of February.
+/// Reads "2026-02-24T16:56:42.251384+00:00" and similar forms: `T`, `t` or a space between date and time, 0 to 9 digits of
+/// a fraction, `Z`, `z`, +hh:mm or +hhmm. A leap second is read as the second that follows it. Years 1970 to 2261 (what 63
+/// bits of nanoseconds hold). Nothing for anything else: no offset, trailing text, a 30th of February.
 [[nodiscard]] std::optional<std::int64_t> parse_timestamp(std::string_view text);
 
 inline constexpr std::size_t timestamp_length = 32;
 
-/// Writes "2026-02-24T16:56:42.251384+00:00": UTC, microseconds (rounded down), always as an offset. The form that the
-/// reference collector's header pattern and the firefly schema both take. Times before 1970 are written as 1970.
+/// Writes "2026-02-24T16:56:42.251384+00:00": UTC, microseconds (rounded down), always as an offset. The pattern of the
+/// reference collector and the firefly schema both accept this form. Times before 1970 are written as 1970.
 std::string_view print_timestamp(std::int64_t unix_ns, std::span<char, timestamp_length> buffer);
 
 }  // namespace flowd::firefly

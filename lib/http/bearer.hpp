@@ -14,8 +14,8 @@ class Bearer {
 
     explicit Bearer(std::string token) : token_(std::move(token)) {}
 
-    /// Whether the value of an Authorization header carries the token. Takes as long for a wrong one as for the right one
-    /// of the same length.
+    /// Whether the value of an Authorization header carries the token. The time does not depend on the content of a
+    /// token of the same length.
     [[nodiscard]] bool allows(std::string_view authorization) const;
 
   private:

@@ -17,17 +17,17 @@ namespace {
 namespace beast = boost::beast;
 namespace bh = boost::beast::http;
 
-/// Answers that may wait in a connection before its next request is looked at.
+/// Responses that may be queued in a connection before its next request is parsed.
 constexpr std::size_t most_output = 64 * 1024;
-/// What a connection may be ahead of the parser, besides a head.
+/// Input that a connection may buffer in addition to a head.
 constexpr std::size_t most_input = 16 * 1024;
 
 [[nodiscard]] std::string_view view(beast::string_view text) {
     return {text.data(), text.size()};
 }
 
-/// The path and query of a target in absolute form, which a server accepts although a proxy is what it is meant for
-/// (RFC 9112 section 3.2.2); others as they are.
+/// The path and query of a target in absolute form, which is meant for proxies, but which servers accept (RFC 9112 section
+/// 3.2.2); other targets unchanged.
 [[nodiscard]] std::string_view origin_form(std::string_view target) {
     const auto authority = target.find("://");
     if (authority == std::string_view::npos) return target;
@@ -38,10 +38,10 @@ constexpr std::size_t most_input = 16 * 1024;
     return path == std::string_view::npos ? std::string_view() : target.substr(path);
 }
 
-/// What may be shown of a request that is refused.
+/// The part of a refused request that may be shown.
 constexpr std::size_t most_shown = 128;
 
-/// The request line up to its query. Nothing of a header field that stands where a request line should.
+/// The request line up to its query. Nothing if there is a header field in place of the request line.
 [[nodiscard]] std::string_view shown_line(std::string_view input) {
     const std::string_view line = input.substr(0, std::min(most_shown, input.find_first_of("\r\n?")));
     return line.substr(0, line.find(' ')).find(':') == std::string_view::npos ? line : std::string_view();
@@ -54,7 +54,7 @@ struct Refusal {
 
 [[nodiscard]] Refusal refusal_of(const beast::error_code& error) {
     if (error == bh::error::body_limit) return {413, "the body of the request is too long"};
-    if (error == bh::error::bad_version) return {505, "HTTP/1.0 and HTTP/1.1 are understood"};
+    if (error == bh::error::bad_version) return {505, "only HTTP/1.0 and HTTP/1.1 are supported"};
     if (error == bh::error::bad_chunk || error == bh::error::bad_chunk_extension) return {400, "the chunks are malformed"};
     if (error == bh::error::bad_content_length || error == bh::error::bad_transfer_encoding)
         return {400, "the length of the body is contradictory"};
@@ -140,7 +140,8 @@ bool Conversation::parse() {
         scanned_ = 0;
         head_judged_ = false;
         parser.emplace();
-        parser->header_limit(static_cast<std::uint32_t>(context_.limits.max_head) + 16);  // head_is_there() is stricter
+        parser->header_limit(static_cast<std::uint32_t>(context_.limits.max_head) +
+                             16);  // head_is_there() has a lower limit
         parser->body_limit(context_.limits.max_body);
     }
     if (!head_judged_ && !head_is_there()) return false;
@@ -163,11 +164,11 @@ bool Conversation::parse() {
 }
 
 bool Conversation::head_is_there() {
-    // Beast measures a head by what it is given at a time; whole, the same head is always judged the same.
+    // Beast applies its limit to the input of one call; with whole heads the result does not depend on how they arrive.
     const auto end = input_.find("\r\n\r\n", scanned_ < 3 ? 0 : scanned_ - 3);
     scanned_ = input_.size();
     line_ = shown_line(input_);
-    // Without an end, its first three bytes may be what is there last.
+    // The first three bytes of the end may be the last ones of the input.
     if (std::min(end, input_.size() - std::min<std::size_t>(3, input_.size())) > context_.limits.max_head)
         refuse(431, "the head of the request is too long");
     return end != std::string::npos && parser_->one.has_value();
@@ -176,14 +177,14 @@ bool Conversation::head_is_there() {
 bool Conversation::judge_head() {
     const auto& head = parser_->one->get();
     http_1_0_ = head.version() == 10;
-    if (!http_1_0_ && head.count(bh::field::host) != 1) return refuse(400, "HTTP/1.1 wants one Host"), false;
-    // Beast reads a body that it does not recognise as chunked as none: the next request would begin inside it.
+    if (!http_1_0_ && head.count(bh::field::host) != 1) return refuse(400, "HTTP/1.1 requires exactly one Host"), false;
+    // Beast takes a body with another coding for none: the body would be parsed as the next request.
     if (const auto coded = head.count(bh::field::transfer_encoding);
         coded > 1 || (coded == 1 && !beast::iequals(head[bh::field::transfer_encoding], "chunked")))
-        return refuse(501, "chunked is the only Transfer-Encoding that is understood"), false;
+        return refuse(501, "chunked is the only Transfer-Encoding that is supported"), false;
     if (const auto expected = head[bh::field::expect]; !expected.empty() && !http_1_0_) {
         if (!beast::iequals(expected, "100-continue"))
-            return refuse(417, "100-continue can be expected, and nothing else"), false;
+            return refuse(417, "100-continue is the only Expect that is supported"), false;
         if (!parser_->one->is_done() && input_.empty()) output_.append("HTTP/1.1 100 Continue\r\n\r\n");
     }
     return true;
@@ -210,7 +211,7 @@ void Conversation::handle() {
                           .peer = peer_};
     try {
         context_.handler(request, Reply(weak_from_this()));
-    } catch (...) {  // the reply that died on the way has answered 500
+    } catch (...) {  // the destructor of the reply has answered 500
         ++context_.counts.failed;
     }
     parser_->one.reset();
@@ -233,7 +234,7 @@ void Conversation::abandon() {
 
 void Conversation::note_refusal(unsigned status) const {
     if (!context_.refused) return;
-    // Whoever has no token is shown with no more than what was asked for.
+    // Of a client without a token, only the request line is shown.
     context_.refused(status, peer_, first_.empty() || status == 401 ? line_ : first_);
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// lib/http/conversation.hpp: what one connection says, without its socket: bytes in, bytes out. [server's thread]
+// lib/http/conversation.hpp: HTTP on one connection, without its socket: bytes in, bytes out. [server's thread]
 #pragma once
 
 #include <cstddef>
@@ -20,13 +20,13 @@ struct Counts {
     std::uint64_t starved = 0;      ///< answered 503: the process has no more descriptors for clients
     std::uint64_t timed_out = 0;
     std::uint64_t requests = 0;   ///< handed to the handler
-    std::uint64_t malformed = 0;  ///< refused before that
+    std::uint64_t malformed = 0;  ///< refused before the handler
     std::uint64_t failed = 0;     ///< the handler threw
 
     [[nodiscard]] std::uint64_t turned_away() const { return over_cap + starved; }
 };
 
-/// The text of a Date header (RFC 9110 section 5.6.7), made once a second.
+/// The text of a Date header (RFC 9110 section 5.6.7), formatted once a second.
 class DateText {
   public:
     [[nodiscard]] std::string_view now();
@@ -36,7 +36,7 @@ class DateText {
     std::string text_;
 };
 
-/// What the connections of one server share.
+/// Shared by the connections of one server.
 struct Context {
     Limits limits;
     Handler handler;
@@ -45,27 +45,28 @@ struct Context {
     DateText date = {};
 };
 
-/// Requests are answered in their order, one after the other. Make it with std::make_shared: replies refer to it.
+/// Requests are answered in their order, one at a time. Create it with std::make_shared: replies refer to it.
 class Conversation : public std::enable_shared_from_this<Conversation> {
   public:
-    /// `context` outlives it. `answered` is called when output() has grown outside of receive() or proceed().
+    /// `context` outlives it. `answered` is called when a response was added to output() outside of receive() and
+    /// proceed().
     Conversation(Context& context, Peer peer, std::function<void()> answered);
     Conversation(const Conversation&) = delete;
     Conversation& operator=(const Conversation&) = delete;
     ~Conversation();
 
     void receive(std::string_view bytes);
-    /// Goes on after output() was emptied.
+    /// Continues after output() was emptied.
     void proceed();
-    /// What is to be sent; whoever sends takes it out.
+    /// Bytes to be sent; the sender removes them.
     [[nodiscard]] std::string& output() { return output_; }
-    /// Wants no more input now: an answer is awaited, or enough of them wait to be taken.
+    /// Needs no input now: a response is pending, or enough responses are queued.
     [[nodiscard]] bool wants_input() const;
-    /// Nothing more will come out than what is in output(): send it, then close.
+    /// output() is complete: send it, then close.
     [[nodiscard]] bool over() const { return over_; }
-    /// Input that was not understood may still be on its way: let the client read the answer before closing.
+    /// The client may still be sending a request that was refused: let it read the response before closing.
     [[nodiscard]] bool refused() const { return refused_; }
-    /// Ends after the request at hand.
+    /// Ends after the current request.
     void end();
     /// The connection is closed before its request is complete.
     void abandon();
@@ -76,16 +77,16 @@ class Conversation : public std::enable_shared_from_this<Conversation> {
 
   private:
     friend class Reply;
-    struct Parser;  // keeps Beast out of everybody else's compilation
+    struct Parser;  // keeps Beast out of this header
 
     void advance();
-    /// False when the conversation cannot go on before more input.
+    /// False: it needs more input.
     bool parse();
     bool head_is_there();
     bool judge_head();
     void handle();
     void refuse(unsigned status, std::string_view detail);
-    /// Says that the request at hand was refused.
+    /// Reports that the current request was refused.
     void note_refusal(unsigned status) const;
     void complete(Response&& response);
     void print(const Response& response, bool keep);
@@ -96,13 +97,13 @@ class Conversation : public std::enable_shared_from_this<Conversation> {
     std::string input_;
     std::string output_;
     std::unique_ptr<Parser> parser_;
-    std::string line_;   ///< of the request at hand, as far as it may be shown
+    std::string line_;   ///< of the current request, as far as it may be shown
     std::string first_;  ///< ... and the beginning of its body
     std::uint64_t begun_ = 0;
-    std::size_t scanned_ = 0;  ///< of the input, no end of the head is before
+    std::size_t scanned_ = 0;  ///< position in the input; there is no end of the head before it
     bool head_judged_ = false;
     bool awaiting_ = false;   ///< the handler has the request
-    bool advancing_ = false;  ///< inside advance(): a reply goes on by itself
+    bool advancing_ = false;  ///< inside advance(), which continues after a reply
     bool keep_alive_ = true;
     bool head_only_ = false;
     bool http_1_0_ = false;

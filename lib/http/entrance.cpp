@@ -34,15 +34,15 @@ Limits EntranceOptions::limits(std::size_t max_body) const {
 
 void EntranceOptions::validate(std::string_view danger, Problems& problems) const {
     if (bind_address.is_multicast())
-        problems.error("bindAddress", "a multicast address cannot be listened at",
+        problems.error("bindAddress", "is a multicast address, on which a server cannot listen",
                        "use an address of this host, or \"::\"");
     if (!bind_address.is_loopback() && !token)
         problems.error(
             "tokenFile",
-            "is required: " + bind_address.to_string() + " is not loopback, so others could " + std::string(danger),
-            "make one: openssl rand -hex 32 > /etc/flowd-cpp/token; chmod 0640 /etc/flowd-cpp/token");
+            "is required: " + bind_address.to_string() + " is not loopback, so other hosts could " + std::string(danger),
+            "create one: openssl rand -hex 32 > /etc/flowd-cpp/token; chmod 0640 /etc/flowd-cpp/token");
     if (token && !Bearer::is_token(*token))
-        problems.error("token", "is not a token: 16 to 512 visible characters", "make one: openssl rand -hex 32");
+        problems.error("token", "is not a token: 16 to 512 visible characters", "create one: openssl rand -hex 32");
 }
 
 Entrance::Entrance(Host& host, const EntranceOptions& options) : host_(host), options_(options) {
@@ -73,7 +73,7 @@ Result<UniqueFd> Entrance::open_unix(const std::filesystem::path& path, mode_t m
     const std::string resource = "unix:" + path.string();
     UniqueFd handed = host_.descriptors().take(resource);
     struct stat there {};
-    // systemd hands back, after a restart, also the socket whose file went with the stop: nobody would find it.
+    // After a restart, systemd also passes a socket whose file was removed at the stop: no client could connect to it.
     if (::lstat(path.c_str(), &there) != 0) handed.reset();
     auto socket = open(resource, option, std::move(handed), [&] { return listen_unix(path, mode); });
     if (socket && ::lstat(path.c_str(), &there) == 0) files_.push_back({resource, path, there.st_dev, there.st_ino});
@@ -113,11 +113,11 @@ void Entrance::warn_of_crowd(const Counts& counts) {
     if (crowded_ && now - *crowded_ > std::chrono::minutes(1)) crowded_.reset();
     if (!turned_away) return;
     if (!std::exchange(crowded_, now))
-        host_.warning(starved
-                          ? "clients use all open files that this process may have (ulimit -n): further connections are "
-                            "answered 503"
-                          : std::to_string(options_.max_connections) +
-                                " connections are open (maxConnections): further ones are answered 503");
+        host_.warning(
+            starved ? "connections use up the limit of open files of this process (ulimit -n): further connections are "
+                      "answered 503"
+                    : std::to_string(options_.max_connections) +
+                          " connections are open (maxConnections): further ones are answered 503");
 }
 
 }  // namespace flowd::http

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// lib/http/entrance.hpp: how requests come into a module: where it listens, who may, and for how long. [instance]
+// lib/http/entrance.hpp: the listening sockets of a module, the check of tokens, and time limits. [instance]
 #pragma once
 
 #include <sys/types.h>
@@ -29,10 +29,10 @@ struct EntranceOptions {
     std::chrono::seconds request_timeout{0};
     std::chrono::seconds idle_timeout{0};
 
-    EntranceOptions();  // not inline: g++ 12 takes token for uninitialised where it sees through this
+    EntranceOptions();  // not inline: g++ 12 warns that token is uninitialised if it inlines this
 
     [[nodiscard]] Limits limits(std::size_t max_body) const;
-    /// For a module that listens at bind_address. `danger`: what others could do if it were open to them.
+    /// For a module that listens at bind_address. `danger`: what other hosts could do without a token.
     void validate(std::string_view danger, Problems& problems) const;
 };
 
@@ -77,27 +77,27 @@ struct EntranceRows {
     }
 };
 
-/// Opens the sockets, which a successor is handed on a reload, and judges who may come in.
+/// Opens the sockets, which are handed to a successor on a reload, and checks tokens.
 class Entrance {
   public:
     /// `options` outlives it.
     Entrance(Host& host, const EntranceOptions& options);
 
-    /// In prepare(): a socket that systemd or a predecessor held, or a new one. `option` is blamed for an error.
+    /// In prepare(): a socket that systemd or a predecessor held, or a new one. `option` is named in an error.
     [[nodiscard]] Result<UniqueFd> open_tcp(std::uint16_t port, const char* option);
     [[nodiscard]] Result<UniqueFd> open_unix(const std::filesystem::path& path, mode_t mode, const char* option);
     /// Where the sockets of open_tcp listen, in their order. Without IPv6 that is not `::`.
     [[nodiscard]] const std::vector<Endpoint>& tcp() const { return tcp_; }
-    /// In stop(): removes the files of Unix sockets that neither a successor nor systemd goes on with.
+    /// In stop(): removes the files of Unix sockets that neither a successor nor systemd uses.
     void leave();
 
     [[nodiscard]] bool has_token() const { return bearer_.has_value(); }
-    /// The answer to a request that carries no valid token; nothing: it may pass. Whoever comes by a Unix socket may.
+    /// The response to a request without a valid token; nothing if it is allowed. Requests over a Unix socket are allowed.
     [[nodiscard]] std::optional<Response> turn_away(const Request& request) const;
-    /// For Server: whoever looks at `flowd-cpp refusals` sees what it refuses.
+    /// For Server: records refused requests for `flowd-cpp refusals`.
     [[nodiscard]] Refused refusals() const;
-    /// Each second: warns when connections are turned away for want of room, once until none was for a minute; `counts`: of
-    /// all servers behind it.
+    /// Each second: warns if connections are refused because of a limit, once until none was for a minute; `counts`: of all
+    /// its servers.
     void warn_of_crowd(const Counts& counts);
 
   private:
@@ -116,7 +116,7 @@ class Entrance {
     std::vector<File> files_;
     std::vector<Endpoint> tcp_;
     std::uint64_t turned_away_ = 0, starved_ = 0;
-    std::optional<std::chrono::steady_clock::time_point> crowded_;  ///< when one was turned away last
+    std::optional<std::chrono::steady_clock::time_point> crowded_;  ///< when one was refused last
 };
 
 }  // namespace flowd::http

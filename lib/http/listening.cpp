@@ -26,12 +26,12 @@ constexpr int backlog = 1024;  // cut to net.core.somaxconn
     address.sun_family = AF_UNIX;
     const std::string& text = path.native();
     if (text.size() >= sizeof address.sun_path)
-        return Error{FLOWD_INVALID, text + " is too long for a socket: 107 bytes are the most"};
+        return Error{FLOWD_INVALID, text + " is too long for the path of a socket: the limit is 107 bytes"};
     std::memcpy(address.sun_path, text.data(), text.size());
     return address;
 }
 
-/// Somebody answers there.
+/// Whether a process listens there.
 [[nodiscard]] bool is_alive(const sockaddr_un& address) {
     const UniqueFd probe(::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
     if (!probe) return true;
@@ -47,7 +47,8 @@ Result<UniqueFd> listen_tcp(const Endpoint& local) {
     UniqueFd fd(::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP));
     if (!fd) return net::socket_error(errno, "cannot listen at " + name);
     const int one = 1, zero = 0;
-    (void)::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);  // connections of a predecessor in TIME_WAIT
+    (void)::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &one,
+                       sizeof one);  // in spite of connections of a predecessor in TIME_WAIT
     if (family == AF_INET6) (void)::setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &zero, sizeof zero);
     sockaddr_storage storage{};
     const socklen_t length = local.to(storage);
@@ -72,14 +73,15 @@ Result<UniqueFd> listen_unix(const std::filesystem::path& path, mode_t mode) {
     if (!address) return std::move(address).error();
     struct stat there {};
     if (::lstat(path.c_str(), &there) == 0) {
-        if (!S_ISSOCK(there.st_mode)) return Error{FLOWD_BUSY, path.string() + " is there and is no socket", "remove it"};
+        if (!S_ISSOCK(there.st_mode)) return Error{FLOWD_BUSY, path.string() + " exists and is not a socket", "remove it"};
         if (is_alive(*address))
-            return Error{FLOWD_BUSY, "somebody else listens at " + path.string(), "see who: ss -lxp src " + path.string()};
+            return Error{FLOWD_BUSY, "another process listens at " + path.string(),
+                         "see which: ss -lxp src " + path.string()};
         (void)::unlink(path.c_str());
     }
     UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-    if (!fd) return Error::from_errno(errno, "no Unix socket");
-    // Nobody can connect before listen(), so there is no moment with looser rights.
+    if (!fd) return Error::from_errno(errno, "creating a Unix socket");
+    // No client can connect before listen(): the permissions apply to all.
     if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&*address), sizeof *address) != 0 ||
         ::chmod(path.c_str(), mode) != 0 || ::listen(fd.get(), backlog) != 0)
         return Error::from_errno(errno, "cannot listen at " + path.string());
@@ -91,7 +93,7 @@ Result<UniqueFd> listen_again(UniqueFd fd) {
     socklen_t length = sizeof listens;
     const int flags = ::fcntl(fd.get(), F_GETFL);
     if (flags < 0 || ::getsockopt(fd.get(), SOL_SOCKET, SO_ACCEPTCONN, &listens, &length) != 0 || listens == 0)
-        return Error{FLOWD_INVALID, "a descriptor that was handed over is no listening socket"};
+        return Error{FLOWD_INVALID, "a descriptor that was handed over is not a listening socket"};
     if (::fcntl(fd.get(), F_SETFL, flags | O_NONBLOCK) != 0)
         return Error::from_errno(errno, "a descriptor that was handed over");
     return fd;

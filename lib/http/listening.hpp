@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// lib/http/listening.hpp: listening sockets, new ones and ones that were handed over. Any thread.
+// lib/http/listening.hpp: listening sockets, new or handed over. Any thread.
 #pragma once
 
 #include <sys/types.h>
@@ -12,13 +12,14 @@
 
 namespace flowd::http {
 
-/// Port 0: the kernel chooses. `::` takes IPv4 as well.
+/// Port 0: the kernel chooses. `::` accepts IPv4 as well.
 [[nodiscard]] Result<UniqueFd> listen_tcp(const Endpoint& local);
-/// Replaces a socket that nobody listens at any more, and nothing else. The file stays when the socket is closed.
+/// Replaces the file of a socket on which no process listens any more, and no other file. Closing the socket does not
+/// remove the file.
 [[nodiscard]] Result<UniqueFd> listen_unix(const std::filesystem::path& path, mode_t mode);
-/// What systemd or a predecessor held, made ready. FLOWD_INVALID: it does not listen.
+/// A socket that systemd or a predecessor held. FLOWD_INVALID: it does not listen.
 [[nodiscard]] Result<UniqueFd> listen_again(UniqueFd fd);
-/// Where a TCP socket listens.
+/// The local endpoint of a TCP socket.
 [[nodiscard]] Endpoint local_endpoint(int fd);
 
 }  // namespace flowd::http

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// lib/http/message.hpp: what a handler gets and gives. Belongs to the server's thread.
+// lib/http/message.hpp: requests and replies. Belongs to the server's thread.
 #pragma once
 
 #include <sys/types.h>
@@ -24,24 +24,24 @@ struct Limits {
     std::size_t max_head = 8192;
     std::size_t max_body = 1 << 20;
     std::chrono::seconds request_timeout{10};  ///< from the first byte of a request to its last
-    std::chrono::seconds idle_timeout{60};     ///< between requests, and for taking a response
+    std::chrono::seconds idle_timeout{60};     ///< between requests, and for reading a response
 };
 
-/// Who is at the other end.
+/// The client.
 struct Peer {
     Endpoint endpoint;          ///< of a TCP connection
-    std::optional<uid_t> user;  ///< of a Unix socket: its user when it connected
+    std::optional<uid_t> user;  ///< of a Unix socket: the client's user when it connected
     [[nodiscard]] bool is_local() const { return user.has_value(); }
 };
 
-/// Borrowed: valid until the handler returns, however late the reply.
+/// Borrowed: valid until the handler returns, even if the reply comes later.
 struct Request {
     std::string_view method;
-    std::string_view path;   ///< as it was sent, up to a `?`
-    std::string_view query;  ///< behind it
+    std::string_view path;   ///< as sent, up to `?`
+    std::string_view query;  ///< after the `?`
     std::string_view content_type;
     std::string_view authorization;
-    std::string_view accept;  ///< as it was sent, as is the next; the first where there are several
+    std::string_view accept;  ///< this and the next as sent; the first if there are several
     std::string_view accept_encoding;
     std::string_view body;
     const Peer& peer;
@@ -56,7 +56,7 @@ struct Response {
 
 class Conversation;
 
-/// Answers one request, once. One that dies without having answered answers 500. It may outlive the connection.
+/// Answers one request, once. The destructor answers 500 if there was no answer. It may outlive the connection.
 class Reply {
   public:
     explicit Reply(std::weak_ptr<Conversation> conversation) : conversation_(std::move(conversation)) {}
@@ -67,18 +67,18 @@ class Reply {
     ~Reply();
 
     void operator()(Response response);
-    /// The connection has not been closed. A client that left unseen still counts: nobody reads while it waits.
+    /// The connection is not closed. It does not notice that a client has disconnected, because it does not read meanwhile.
     [[nodiscard]] bool wanted() const { return !conversation_.expired(); }
 
   private:
     std::weak_ptr<Conversation> conversation_;
 };
 
-/// Told of each request that is refused: the status that it is answered with, or that says why its connection is closed
-/// (408, 503), who sent it, and how it begins. Never a header field or a query, which may have a secret.
+/// Called for each refused request with the status of the response, or the reason why its connection is closed (408, 503),
+/// the client, and the beginning of the request, without header fields and query, which may contain a secret.
 using Refused = std::function<void(unsigned status, const Peer& peer, std::string_view first)>;
 
-/// A HEAD request comes as GET; its body is left out of the answer. An exception becomes 500 and is counted.
+/// A HEAD request is passed as GET; the body of the response is omitted. An exception becomes 500 and is counted.
 using Handler = std::function<void(const Request&, Reply)>;
 
 }  // namespace flowd::http

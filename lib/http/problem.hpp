@@ -12,15 +12,15 @@ namespace flowd::http {
 
 struct Details {
     std::string_view detail;                       ///< what went wrong with this request
-    std::string_view hint = {};                    ///< one thing to do about it
+    std::string_view hint = {};                    ///< a remedy
     std::function<void(json::Writer&)> more = {};  ///< further members
 };
 
 /// {"type":"about:blank","title":"Bad Request","status":400,"detail":...,"hint":...} as application/problem+json. The type
-/// says that the problem means no more than its status.
+/// means that the problem has no meaning beyond its status.
 [[nodiscard]] Response problem(unsigned status, const Details& details);
 
-/// A problem that another try in a second may not have: with Retry-After.
+/// A temporary problem: with Retry-After of one second.
 [[nodiscard]] Response passing_problem(unsigned status, const Details& details);
 
 }  // namespace flowd::http

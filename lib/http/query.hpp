@@ -7,8 +7,8 @@
 
 namespace flowd::http {
 
-/// Calls `take(name, value)` for each parameter until it answers false. Percent-encoding (RFC 3986 section 2.1) is decoded
-/// in the value, and left as it was sent where it is malformed. Answers whether all were taken.
+/// Calls `take(name, value)` for each parameter until it returns false. Percent-encoding (RFC 3986 section 2.1) is decoded
+/// in the value, and left unchanged if it is malformed. Returns whether all calls returned true.
 bool each_parameter(std::string_view query, const std::function<bool(std::string_view, std::string_view)>& take);
 
 }  // namespace flowd::http

@@ -9,7 +9,7 @@
 namespace flowd::http {
 
 std::string_view reason(unsigned status) {
-    // RFC 9110 renamed the two that a client meets here.
+    // RFC 9110 renamed these two.
     if (status == 413) return "Content Too Large";
     if (status == 422) return "Unprocessable Content";
     const auto text = boost::beast::http::obsolete_reason(static_cast<boost::beast::http::status>(status));

@@ -9,7 +9,7 @@ namespace flowd::http {
 
 /// "Not Found"; static text.
 [[nodiscard]] std::string_view reason(unsigned status);
-/// The same as flowd_host.refused takes it: "not_found".
+/// The same in the form of flowd_host.refused: "not_found".
 [[nodiscard]] std::string reason_word(unsigned status);
 
 }  // namespace flowd::http

@@ -28,18 +28,18 @@ using Clock = std::chrono::steady_clock;
 using Socket = asio::generic::stream_protocol::socket;
 using ErrorCode = boost::system::error_code;
 
-/// Connections accepted per wake-up, so that open ones get their turn.
+/// Connections accepted per wake-up, so that open ones are not delayed.
 constexpr int accepts_per_turn = 64;
-/// So many descriptors of the process are kept back: files that are reloaded, the control socket and other modules need
-/// theirs. Of a small limit it is a quarter.
+/// Descriptors of the process that are reserved for files that are reloaded, the control socket and other modules; a
+/// quarter of a small limit.
 constexpr rlim_t reserved_descriptors = 128;
-/// So many connections a server may have all the same: a scrape must not fail because clients of the API are many.
+/// Connections that a server may have even then: a scrape must not fail because the API has many clients.
 constexpr std::size_t always_served = 4;
-/// How long a client that was refused may still send before the connection is cut, and how much.
+/// How long, and how much, a client that was refused may still send before the connection is closed.
 constexpr std::chrono::seconds linger{2};
 constexpr std::size_t most_lingered = 4 << 20;
 
-/// The kernel gives the lowest number that is free, so a high one means that few are left.
+/// The kernel assigns the lowest free number, so a high one means that few are left.
 [[nodiscard]] bool is_reserved(int fd) {
     rlimit limit{};
     if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return false;
@@ -62,8 +62,8 @@ constexpr std::size_t most_lingered = 4 << 20;
 class Session;
 using Sessions = std::unordered_set<std::shared_ptr<Session>>;
 
-/// One connection. Lives in the server's set until it is closed, and touches neither set nor context afterwards; handlers
-/// of the loop share it.
+/// One connection. It is in the server's set until it is closed, and uses neither set nor context afterwards; handlers of
+/// the loop share it.
 class Session : public std::enable_shared_from_this<Session> {
   public:
     Session(Context& context, Sessions& sessions, Socket socket, const Peer& peer)
@@ -99,7 +99,7 @@ class Session : public std::enable_shared_from_this<Session> {
     }
 
   private:
-    /// Does what is to be done next, after anything has happened.
+    /// Starts the next operation, after every event.
     void go_on() {
         if (!socket_.is_open()) return;
         if (!conversation_->output().empty() && !writing_) return write();
@@ -109,7 +109,7 @@ class Session : public std::enable_shared_from_this<Session> {
         read();
     }
 
-    /// Time is given for each step. Within one, what comes gains none: neither parts of a request nor empty lines.
+    /// Each step has a time limit. Input does not extend it: neither parts of a request nor empty lines.
     void set_due() {
         const Limits& limits = context_.limits;
         const std::pair step{conversation_->begun(), conversation_->in_request()};
@@ -141,7 +141,7 @@ class Session : public std::enable_shared_from_this<Session> {
         if (!socket_.is_open()) return;
         if (error) {
             if (error != asio::error::eof || lingering_) return close();
-            peer_done_ = true;  // it may still want its answers
+            peer_done_ = true;  // it may still read its responses
             return go_on();
         }
         if (lingering_) {
@@ -161,7 +161,7 @@ class Session : public std::enable_shared_from_this<Session> {
     }
 
     void write_rest() {
-        due_ = Clock::now() + context_.limits.idle_timeout;  // a slow client may take long, as long as it takes something
+        due_ = Clock::now() + context_.limits.idle_timeout;  // extended whenever a slow client reads something
         socket_.async_write_some(asio::buffer(sending_.data() + sent_, sending_.size() - sent_),
                                  [this, self = shared_from_this()](const ErrorCode& error, std::size_t size) {
                                      if (!socket_.is_open()) return;
@@ -188,7 +188,7 @@ class Session : public std::enable_shared_from_this<Session> {
     bool reading_ = false;
     bool writing_ = false;
     bool peer_done_ = false;  ///< it sends no more
-    bool lingering_ = false;  ///< everything was said; waits for the client to have read it
+    bool lingering_ = false;  ///< everything was sent; waits until the client has read it
 };
 
 }  // namespace
@@ -225,7 +225,7 @@ void Server::State::accept_ready(asio::posix::stream_descriptor& listener) {
     for (int i = 0; i < accepts_per_turn; ++i) {
         if (accept_one(listener.native_handle())) continue;
         if (errno == EAGAIN || errno == ECONNABORTED || errno == EINTR) break;
-        starved.push_back(&listener);  // EMFILE and its like do not go away by trying at once
+        starved.push_back(&listener);  // retrying at once does not help against EMFILE and similar errors
         return;
     }
     accept(listener);
@@ -247,7 +247,7 @@ bool Server::State::accept_one(int listening) {
         (void)!::send(fd.get(), busy.data(), busy.size(), MSG_NOSIGNAL);
         return true;
     }
-    // An answer never waits for the acknowledgement of the one before (Nagle): pipelining would crawl.
+    // A response must not wait for the acknowledgement of the previous one (Nagle): pipelining would be slow.
     const int one = 1;
     if (address.ss_family != AF_UNIX) (void)::setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     const asio::generic::stream_protocol protocol(address.ss_family, 0);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// lib/http/server.hpp: listening sockets, connections, and their ends. Everything on the thread that runs the io_context.
+// lib/http/server.hpp: listening sockets and connections. Everything on the thread that runs the io_context.
 #pragma once
 
 #include <memory>
@@ -25,12 +25,12 @@ class Server {
 
     /// Accepts at a listening socket (lib/http/listening.hpp); several may be served.
     [[nodiscard]] Result<void> serve(UniqueFd listening);
-    /// No more connections, no further requests; the ones at hand are answered.
+    /// Accepts no further connections and requests; the current ones are answered.
     void drain();
     /// Connections are open.
     [[nodiscard]] bool busy() const;
     [[nodiscard]] std::size_t connections() const;
-    /// Ends what is left, answered or not.
+    /// Closes the remaining connections, answered or not.
     void close();
 
     [[nodiscard]] const Counts& counts() const;

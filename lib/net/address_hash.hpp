@@ -9,7 +9,7 @@
 
 namespace flowd::net {
 
-/// A stable hash of an address (FNV-1a), never 0, which means nobody.
+/// A stable hash of an address (FNV-1a), never 0, which means that there is no address.
 [[nodiscard]] inline std::uint64_t hash_of(const Address& address) {
     std::uint64_t hash = 0xcbf29ce484222325u;
     for (const std::uint8_t byte : address.bytes()) hash = (hash ^ byte) * 0x100000001b3u;

@@ -38,17 +38,16 @@ void HostedTarget::arm() {
 void HostedTarget::report_trouble() {
     const std::string& trouble = target_->trouble();
     if (target_->sender().counts().dropped > lost_told_ && !std::exchange(loss_begun_, true))
-        host_.warning(target_->name() + ": there is no room for more fireflies to wait; further ones are dropped");
+        host_.warning(target_->name() + ": the queue of fireflies is full; further ones are dropped");
     if (trouble == reported_ && announced_) return;
     if (trouble.empty()) {
         const std::uint64_t lost = take_lost();
         host_.info("sending to " + target_->name() + " at " + target_->address_text() +
                    (lost == 0 ? "" : "; " + std::to_string(lost) + " fireflies were dropped before"));
     } else if (target_->state() == Target::State::refused)
-        host_.warning(target_->name() + " takes no fireflies (" + trouble +
-                      "): they wait, and it is tried again and again");
+        host_.warning(target_->name() + " refuses fireflies (" + trouble + "): they are queued and it is retried");
     else if (target_->endpoint())
-        host_.warning(target_->name() + ": " + trouble + "; going on with " + target_->address_text());
+        host_.warning(target_->name() + ": " + trouble + "; still using " + target_->address_text());
     else if (announced_ || !target_->waits_for_answer())
         host_.warning(target_->name() + " cannot be reached: " + trouble);
     else

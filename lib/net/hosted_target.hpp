@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// lib/net/hosted_target.hpp: a Target that lives on an instance's loop. [instance]; must not outlive its Host.
+// lib/net/hosted_target.hpp: a Target on an instance's loop. [instance]; must not outlive its Host.
 #pragma once
 
 #include <functional>
@@ -14,7 +14,7 @@
 
 namespace flowd::net {
 
-/// Gives a Target its timer, its wait for room in the kernel and its log lines: one when it is connected, one when it is
+/// Runs the timer of a Target, waits until its socket is writable, and logs: one line when it is connected, one when it is
 /// not, never one per datagram.
 class HostedTarget {
   public:
@@ -25,7 +25,7 @@ class HostedTarget {
     void resolve_every(std::chrono::milliseconds interval) { target_->resolve_every(interval); }
     bool push(std::string_view payload) { return target_->push(payload); }
     void flush();
-    /// Sends what waits until the deadline, then says how much was lost in all that no line has told of.
+    /// Sends what is queued until the deadline, then reports the losses that were not reported yet.
     void stop(const Deadline& deadline);
 
     [[nodiscard]] const Target& target() const { return *target_; }
@@ -36,7 +36,7 @@ class HostedTarget {
     void tick();
     void arm();
     void report_trouble();
-    /// Fireflies that were dropped or failed and that no line has told of; from now on one has.
+    /// The number of fireflies that were dropped or failed and not logged yet; marks them as logged.
     [[nodiscard]] std::uint64_t take_lost();
 
     Host& host_;
@@ -44,11 +44,11 @@ class HostedTarget {
     Target::Forbidden forbidden_;
     Timer timer_;
     Target::Clock::time_point armed_{};
-    Watch writable_;  // behind the target: ends before its descriptor does
+    Watch writable_;  // declared after the target: destroyed before its descriptor is closed
     std::string reported_;
     bool announced_ = false;
     std::uint64_t lost_told_ = 0;
-    bool loss_begun_ = false;  ///< and its line was written
+    bool loss_begun_ = false;  ///< and was logged
 };
 
 }  // namespace flowd::net

@@ -16,7 +16,7 @@ bool lacks_ipv6() {
 
 Error socket_error(int number, const std::string& what) {
     if (number != EAFNOSUPPORT) return Error::from_errno(number, what);
-    return Error{FLOWD_NOT_FOUND, what + ": this kernel has no such address family",
+    return Error{FLOWD_NOT_FOUND, what + ": this kernel does not support the address family",
                  "write an address of the other family, or boot without ipv6.disable=1"};
 }
 
@@ -25,7 +25,7 @@ ListeningEndpoint listening_endpoint(const Endpoint& wanted) {
     Endpoint v4 = wanted;
     v4.address = Address::parse("0.0.0.0").value();
     return {v4, "this kernel has no IPv6 (it was booted with ipv6.disable=1, or built without): " + v4.to_string() +
-                    " takes the place of " + wanted.to_string()};
+                    " is used instead of " + wanted.to_string()};
 }
 
 }  // namespace flowd::net

@@ -40,14 +40,14 @@ void OwnSockets::refresh(std::chrono::nanoseconds max_age) {
         if (socket.protocol == IPPROTO_UDP && local.port != 0 && socket.remote_port == 0) receivers_.push_back(local);
     });
     if (!done && !std::exchange(warned_, true))
-        host_.warning("the daemon's own traffic is not told from that of others: " + done.error().message);
+        host_.warning("the daemon's own traffic cannot be distinguished from other traffic: " + done.error().message);
 }
 
 bool OwnSockets::listens_on(const Endpoint& local) const {
     return std::any_of(listeners_.begin(), listeners_.end(), [&](const Endpoint& listener) {
         if (listener.port != local.port) return false;
         if (listener.address == local.address) return true;
-        // "::" may take IPv4 as well, 0.0.0.0 never takes IPv6.
+        // "::" may accept IPv4 as well, 0.0.0.0 never accepts IPv6.
         return listener.address.is_unspecified() && (!listener.address.is_v4() || local.address.is_v4());
     });
 }

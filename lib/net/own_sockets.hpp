@@ -15,25 +15,26 @@
 
 namespace flowd::net {
 
-/// Calls `visit` for every address of an interface in this network namespace, and without one for other entries of the
-/// interface, such as its link layer (getifaddrs(3)).
+/// Calls `visit` for every address of every interface in this network namespace, and without an address for other entries,
+/// such as link-layer addresses (getifaddrs(3)).
 void visit_interfaces(const std::function<void(const char* name, const std::optional<Address>& address)>& visit);
 
 /// Addresses of this host's interfaces in its network namespace.
 [[nodiscard]] std::vector<Address> own_addresses();
 
-/// As they were when it looked last. Nothing is the daemon's own where the core does not tell, which is warned of.
+/// The sockets at the last refresh(). If the core does not list them, no traffic counts as the daemon's own, and a warning
+/// is logged.
 class OwnSockets {
   public:
     /// `host` outlives it.
     explicit OwnSockets(Host& host) : host_(host) {}
 
-    /// Looks, at what another instance saw at most `max_age` ago, or again.
+    /// Reads the list again, unless another instance did so at most `max_age` ago.
     void refresh(std::chrono::nanoseconds max_age = {});
 
     /// By the socket's cookie.
     [[nodiscard]] bool has(std::uint64_t cookie) const { return cookies_.contains(cookie); }
-    /// Whether a TCP connection that came to this address and port is one to the daemon, alive or not.
+    /// Whether a TCP connection to this address and port is one to the daemon, open or closed.
     [[nodiscard]] bool listens_on(const Endpoint& local) const;
     /// Where unconnected UDP sockets are bound.
     [[nodiscard]] const std::vector<Endpoint>& receivers() const { return receivers_; }
@@ -46,7 +47,7 @@ class OwnSockets {
     bool warned_ = false;
 };
 
-/// Where the daemon itself receives UDP, so that it never sends to itself. Remembers it for a few seconds.
+/// Where the daemon itself receives UDP, so that it never sends to itself. Cached for a few seconds.
 class OwnReceivers {
   public:
     using Clock = std::chrono::steady_clock;

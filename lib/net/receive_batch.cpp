@@ -45,7 +45,7 @@ Result<std::span<const Datagram>> ReceiveBatch::receive(int fd) {
         datagrams_[i].peer = Endpoint::from(peers_[i]).value_or(Endpoint{});
         datagrams_[i].truncated = (headers_[i].msg_hdr.msg_flags & MSG_TRUNC) != 0;
     }
-    if (used_ > 0) note_drops(headers_[used_ - 1].msg_hdr);  // a running total: the last one has it all
+    if (used_ > 0) note_drops(headers_[used_ - 1].msg_hdr);  // a running total: the last one is enough
     return std::span<const Datagram>(datagrams_.data(), used_);
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// lib/net/receive_batch.hpp: takes many datagrams with one system call. Belongs to one thread.
+// lib/net/receive_batch.hpp: receives many datagrams with one system call. Belongs to one thread.
 #pragma once
 
 #include <sys/socket.h>
@@ -28,7 +28,7 @@ class ReceiveBatch {
     /// `capacity` datagrams of at most `size` bytes each.
     ReceiveBatch(std::size_t capacity, std::size_t size);
 
-    /// What is there now, in order of arrival; empty when nothing is. Valid until the next call.
+    /// The datagrams that have arrived, in their order. Valid until the next call.
     [[nodiscard]] Result<std::span<const Datagram>> receive(int fd);
     [[nodiscard]] std::size_t capacity() const { return headers_.size(); }
     /// How many datagrams the socket had dropped when the last of these was queued (SO_RXQ_OVFL, which UdpSocket turns on

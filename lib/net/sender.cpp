@@ -11,8 +11,9 @@ namespace flowd::net {
 
 namespace {
 
-/// About the peer or the way to it, not about this datagram: the next one would fare no better. No route, a route that
-/// discards (EINVAL), a firewall, an interface that is gone: there are more reasons than exceptions.
+/// Whether the error concerns the peer or the path to it, not this datagram: the next one would fail as well. Reasons are a
+/// missing route, a blackhole route (EINVAL), a firewall, a removed interface, and more; therefore the exceptions are
+/// listed.
 [[nodiscard]] bool concerns_peer(int number) {
     return number != EMSGSIZE && number != ENOBUFS && number != ENOMEM;
 }
@@ -34,7 +35,7 @@ bool Sender::push(std::string_view payload, const std::optional<Endpoint>& to, s
     return true;
 }
 
-/// How many the kernel took; 0 with errno.
+/// How many the kernel accepted; 0 with errno.
 std::size_t Sender::send_some(std::size_t wanted) {
     std::array<mmsghdr, batch> headers;
     std::array<iovec, batch> pieces;
@@ -65,7 +66,8 @@ bool Sender::flush() {
         const std::size_t sent = send_some(wanted);
         if (sent > 0) {
             too_long = false;
-            // sendmmsg(2) forgets why it stopped. When the next call works, it was the ICMP error of an earlier datagram.
+            // sendmmsg(2) does not report why it stopped. If the next call works, it was the ICMP error of an earlier
+            // datagram.
             if (std::exchange(cut_short, sent < wanted)) {
                 note_refusal(ECONNREFUSED);
                 refused_ = connected;
@@ -75,8 +77,8 @@ bool Sender::flush() {
         const int number = errno;
         if (number == EAGAIN || number == EWOULDBLOCK) return false;
         cut_short = false;
-        // A connected socket reports what became of an earlier datagram: this one has not been tried, and waits. It may
-        // also have been too long for a path that turned out narrower; then this one gets a second try.
+        // A connected socket reports the error of an earlier datagram: this one was not sent and stays queued. The earlier
+        // one may also have exceeded the path MTU that was discovered since; then this one is tried again.
         refused_ = connected && concerns_peer(number);
         if (refused_) {
             note_refusal(number);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// lib/net/sender.hpp: sends datagrams in batches, keeps a few while it cannot. Belongs to one thread.
+// lib/net/sender.hpp: sends datagrams in batches from a bounded queue. Belongs to one thread.
 #pragma once
 
 #include <cstddef>
@@ -14,46 +14,47 @@
 
 namespace flowd::net {
 
-/// sent + dropped + failed, and what waits, are all that was offered.
+/// sent + dropped + failed + waiting is the number of datagrams that were pushed.
 struct SenderCounts {
-    std::uint64_t sent = 0;     ///< given to the kernel
-    std::uint64_t dropped = 0;  ///< no room left to wait, or given up
-    std::uint64_t failed = 0;   ///< the kernel did not take it
+    std::uint64_t sent = 0;     ///< passed to the kernel
+    std::uint64_t dropped = 0;  ///< the queue was full, or it was discarded
+    std::uint64_t failed = 0;   ///< the kernel did not accept it
     std::uint64_t refused =
-        0;  ///< errors that the peer or the way to it answered with: of those that were sent (ICMP), or of tries
+        0;  ///< errors of the peer or the path to it: of datagrams that were sent (ICMP), or of attempts
 };
 
-/// A bounded queue in front of a socket. Without a socket, while the kernel has no room, and after the peer of a connected
-/// socket has refused (nobody listens, no route), datagrams wait in it.
+/// A bounded queue in front of a socket. Datagrams stay in it while there is no socket, while the socket buffer is full,
+/// and after the peer of a connected socket has refused (no listener, no route).
 class Sender {
   public:
-    /// What is given to the kernel at a time (sendmmsg).
+    /// The size of a batch (sendmmsg).
     static constexpr std::size_t batch = 64;
 
-    /// `limit`: how many datagrams may wait.
+    /// `limit`: capacity of the queue.
     explicit Sender(std::size_t limit = 1024) : limit_(limit) {}
 
-    /// What was waiting goes out with the next flush.
+    /// Queued datagrams are sent by the next flush().
     void use(UdpSocket socket) { socket_ = std::move(socket); }
     void close() { socket_.reset(); }
     [[nodiscard]] const std::optional<UdpSocket>& socket() const { return socket_; }
 
     /// Copies the datagram. `to`: for an unconnected socket; `interface`: for a link-local one. False: dropped and counted.
     bool push(std::string_view payload, const std::optional<Endpoint>& to = std::nullopt, std::uint32_t interface = 0);
-    /// Sends what waits. False: the kernel has no room; call again when the socket is writable. Sends nothing once refused.
+    /// Sends what is queued. False: the socket buffer is full; call again when the socket is writable. Sends nothing while
+    /// refused().
     bool flush();
     /// The peer refused: nothing is sent until release().
     [[nodiscard]] bool refused() const { return refused_; }
     void release() { refused_ = false; }
-    /// Sends one datagram of those that wait although refused. False: none went out.
+    /// Sends one queued datagram although the peer refused. False: none was sent.
     bool probe();
 
     [[nodiscard]] std::size_t waiting() const { return count_; }
-    /// Gives up what waits; it counts as dropped.
+    /// Discards what is queued; it counts as dropped.
     void discard();
     [[nodiscard]] const SenderCounts& counts() const { return counts_; }
     [[nodiscard]] const std::string& last_error() const { return last_error_; }
-    /// The peer answered a datagram that was counted as sent.
+    /// The peer refused a datagram that was counted as sent.
     void note_refusal(int number);
 
   private:

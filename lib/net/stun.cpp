@@ -25,19 +25,19 @@ enum Attribute : std::uint16_t {
     message_integrity_sha256 = 0x001c,
     xor_mapped_address = 0x0020,
 };
-/// Of a type below this, the receiver has to understand it (section 14).
+/// Types below this are comprehension-required (section 14).
 constexpr std::uint16_t first_optional = 0x8000;
 
 [[nodiscard]] Error refused(std::string why) {
-    return Error{FLOWD_INVALID, "no answer of a STUN server: " + std::move(why)};
+    return Error{FLOWD_INVALID, "not an answer of a STUN server: " + std::move(why)};
 }
 
 [[nodiscard]] std::uint16_t number_at(Bytes bytes, std::size_t at) {
     return static_cast<std::uint16_t>(std::to_integer<unsigned>(bytes[at]) << 8 | std::to_integer<unsigned>(bytes[at + 1]));
 }
 
-/// Attributes that may be there and say nothing about the address: RFC 3489's, which old servers still send beside
-/// the new ones (SOURCE-ADDRESS, CHANGED-ADDRESS), those of errors (UNKNOWN-ATTRIBUTES, REALM, NONCE), and integrity.
+/// Comprehension-required attributes that are ignored: those of RFC 3489, which old servers still send as well
+/// (SOURCE-ADDRESS, CHANGED-ADDRESS), those of errors (UNKNOWN-ATTRIBUTES, REALM, NONCE), and integrity.
 [[nodiscard]] bool passed_over(std::uint16_t type) {
     constexpr std::array<std::uint16_t, 7> known{0x0004, 0x0005, message_integrity,       0x000a,
                                                  0x0014, 0x0015, message_integrity_sha256};
@@ -54,7 +54,7 @@ constexpr std::uint16_t first_optional = 0x8000;
     };
     auto port = number_at(value, 2);
     if (!key.empty()) port = static_cast<std::uint16_t>(port ^ number_at(key, 0));
-    // An IPv4 address in its mapped form, as Address has it.
+    // An IPv4-mapped address, as Address stores IPv4.
     Address::Bytes bytes{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
     const std::size_t length = v4 ? 4 : 16;
     for (std::size_t i = 0; i < length; ++i) bytes[16 - length + i] = plain(i);
@@ -69,14 +69,14 @@ constexpr std::uint16_t first_optional = 0x8000;
 }
 
 struct Attributes {
-    std::optional<Bytes> plain, combined, error;  ///< values; of each type the first counts
+    std::optional<Bytes> plain, combined, error;  ///< values; the first of each type
 };
 
 [[nodiscard]] Result<Attributes> attributes_of(Bytes body) {
     Attributes found;
-    bool sealed = false;  // what follows MESSAGE-INTEGRITY is not looked at (section 14.5)
+    bool sealed = false;  // attributes after MESSAGE-INTEGRITY are ignored (section 14.5)
     while (!body.empty()) {
-        if (body.size() < 4) return refused("it is cut off");
+        if (body.size() < 4) return refused("it is truncated");
         const auto type = number_at(body, 0);
         const std::size_t length = number_at(body, 2), padded = (length + 3) / 4 * 4;
         if (padded > body.size() - 4) return refused("an attribute is longer than the message");
@@ -90,7 +90,7 @@ struct Attributes {
         if (place != nullptr) {
             if (!*place) *place = value;
         } else if (!passed_over(type)) {
-            return refused("it has an attribute that is not known, " + std::to_string(type));
+            return refused("it has an unknown comprehension-required attribute, " + std::to_string(type));
         }
         sealed = type == message_integrity || type == message_integrity_sha256;
     }
@@ -102,7 +102,7 @@ struct Attributes {
 Result<TransactionId> random_id() {
     TransactionId id{};
     if (::getrandom(id.data(), id.size(), 0) != static_cast<ssize_t>(id.size()))
-        return Error::from_errno(errno, "no random number");
+        return Error::from_errno(errno, "reading a random number");
     return id;
 }
 
@@ -116,10 +116,11 @@ std::array<std::byte, header_size> binding_request(const TransactionId& id) {
 Result<Endpoint> parse_binding_response(std::span<const std::byte> datagram, const TransactionId& id) {
     if (datagram.size() < header_size) return refused("it is too short");
     const auto type = number_at(datagram, 0);
-    if (type != success && type != failure) return refused("it is no Binding response");
+    if (type != success && type != failure) return refused("it is not a Binding response");
     const Bytes key = datagram.subspan(cookie_at, cookie.size() + id.size());
     if (!std::equal(cookie.begin(), cookie.end(), key.begin())) return refused("it lacks the magic cookie");
-    if (!std::equal(id.begin(), id.end(), key.begin() + cookie.size())) return refused("it answers another request");
+    if (!std::equal(id.begin(), id.end(), key.begin() + cookie.size()))
+        return refused("its transaction id is of another request");
     const Bytes body = datagram.subspan(header_size);
     if (number_at(datagram, 2) != body.size() || body.size() % 4 != 0) return refused("its length is wrong");
     const auto attributes = attributes_of(body);

@@ -65,8 +65,8 @@ Target::Clock::time_point Target::tick(Clock::time_point now, const Forbidden& f
     return due_;
 }
 
-/// The present address is kept as long as it is among the answers, since reconnecting would change the source port; but
-/// when it refuses, the one behind it has its turn.
+/// The present address is used as long as it is among the answers, because reconnecting would change the source port. If it
+/// refuses, the next one is tried first.
 std::vector<Address> Target::in_order(const std::vector<Address>& addresses) const {
     std::vector<Address> order = addresses;
     const auto present = endpoint_ ? std::find(order.begin(), order.end(), endpoint_->address) : order.end();
@@ -88,11 +88,11 @@ void Target::connect(const std::vector<Address>& addresses, Clock::time_point no
             continue;
         }
         if (address.is_unspecified() || address.is_multicast()) {
-            why = address.to_string() + " is no single host";
+            why = address.to_string() + " is not a unicast address";
             continue;
         }
         if (forbidden(endpoint)) {
-            why = endpoint.to_string() + " is where this daemon itself receives: that would be a loop";
+            why = endpoint.to_string() + " is an address at which this daemon receives: sending to it would be a loop";
             continue;
         }
         if (endpoint_ == endpoint && interface_ == interface && sender_.socket()) return connected(now);
@@ -107,7 +107,7 @@ void Target::connect(const std::vector<Address>& addresses, Clock::time_point no
         address_text_ = text_of(endpoint, zone_);
         return connected(now);
     }
-    // An address that has become one of our own must not be used any longer; one that fails may work again.
+    // An address that has become one of our own must not be used any more; one that failed may work again.
     if (endpoint_ && forbidden(*endpoint_)) {
         sender_.close();
         endpoint_.reset();
@@ -126,14 +126,14 @@ void Target::connected(Clock::time_point now) {
     probe(now);
 }
 
-/// The last address stays in use while the resolver fails; where it refuses, it is still the one to try.
+/// While the resolver fails, the last address stays in use; if it refused, it is probed.
 void Target::unresolved(std::string why, Clock::time_point now) {
     lost(std::move(why), now);
     if (refused_ && sender_.socket()) probe(now);
 }
 
 void Target::probe(Clock::time_point now) {
-    (void)sender_.socket()->take_error();  // of the past
+    (void)sender_.socket()->take_error();  // clears an earlier error
     probing_ = sender_.probe();
     due_ = now + (probing_ ? schedule_.probe : retry_);
 }

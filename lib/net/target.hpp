@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// lib/net/target.hpp: one place that datagrams go to, by address or by name. Belongs to one thread.
+// lib/net/target.hpp: a destination of datagrams, by address or by name. Belongs to one thread.
 #pragma once
 
 #include <chrono>
@@ -18,9 +18,9 @@
 
 namespace flowd::net {
 
-/// Resolves its name, again on a schedule and after a failure, connects, and sends. Meanwhile datagrams wait, a bounded
-/// number of them. When the peer refuses (ICMP), nothing is sent but one datagram now and then, with growing pauses, until
-/// one is not refused. Never blocks. Its owner calls tick() whenever due() has come.
+/// Resolves its name, again on a schedule and after a failure, connects, and sends. Datagrams that cannot be sent are
+/// queued, up to a limit. After a peer has refused (ICMP), one datagram is sent as a probe, with increasing delays, until
+/// one is not refused. Never blocks. Its owner calls tick() at due().
 class Target {
   public:
     using Clock = std::chrono::steady_clock;
@@ -28,16 +28,16 @@ class Target {
     using Forbidden = std::function<bool(const Endpoint&)>;
 
     struct Schedule {
-        std::chrono::milliseconds poll{50};       ///< while a query is under way
-        std::chrono::milliseconds again{60'000};  ///< a name that resolved
-        std::chrono::milliseconds probe{1'000};   ///< how long a refusal may take
+        std::chrono::milliseconds poll{50};       ///< interval of checks for the answer of the resolver
+        std::chrono::milliseconds again{60'000};  ///< until a name that was resolved is resolved again
+        std::chrono::milliseconds probe{1'000};   ///< how long to wait for the refusal of a probe
         std::chrono::milliseconds first_retry{1'000};
         std::chrono::milliseconds last_retry{60'000};  ///< doubling up to this
     };
     enum class State : std::uint8_t {
         resolving,  ///< no address yet
         sending,
-        refused,  ///< the peer does not take datagrams: they wait
+        refused,  ///< the peer refuses datagrams: they are queued
     };
 
     Target(std::string host, std::uint16_t port, std::unique_ptr<Lookup> lookup = system_lookup());
@@ -45,14 +45,14 @@ class Target {
            std::size_t queue_limit = default_queue);
     static constexpr std::size_t default_queue = 1024;
 
-    /// Moves on: polls a query, connects, probes, begins the next query. Answers due().
+    /// Does what is due: reads the answer of the resolver, connects, probes, begins the next query. Returns due().
     Clock::time_point tick(Clock::time_point now, const Forbidden& forbidden);
     /// Schedule::again, from the next answer on.
     void resolve_every(std::chrono::milliseconds interval) { schedule_.again = interval; }
     /// When tick() is to be called; a flush() may bring it forward.
     [[nodiscard]] Clock::time_point due() const { return due_; }
 
-    /// Queues; goes out with flush().
+    /// Queues; flush() sends.
     bool push(std::string_view payload) { return sender_.push(payload); }
     /// False: wait until fd() is writable.
     bool flush(Clock::time_point now);
@@ -62,13 +62,14 @@ class Target {
     void discard() { sender_.discard(); }
     [[nodiscard]] State state() const;
     [[nodiscard]] const std::string& name() const { return name_; }
-    /// "collector.example.org:10514", "[2001:db8::1]:10514" and "[fe80::1%eth0]:10514" however the address was written.
+    /// "collector.example.org:10514", "[2001:db8::1]:10514" and "[fe80::1%eth0]:10514" in one form for all spellings of an
+    /// address.
     [[nodiscard]] static std::string name_of(const std::string& host, std::uint16_t port);
     [[nodiscard]] const std::optional<Endpoint>& endpoint() const { return endpoint_; }
     [[nodiscard]] const std::string& address_text() const { return address_text_; }  ///< of endpoint(); empty without one
-    /// Payload that needs no fragment, 0: unknown.
+    /// Largest payload that is not fragmented; 0: unknown.
     [[nodiscard]] std::size_t path_payload() const { return path_payload_; }
-    /// A query is under way: whatever trouble() says may be over soon.
+    /// A query is pending: trouble() may be out of date.
     [[nodiscard]] bool waits_for_answer() const { return lookup_->pending(); }
     /// Why it is not connected; empty when it is. Changes of this text are worth a log line.
     [[nodiscard]] const std::string& trouble() const { return trouble_; }
@@ -87,7 +88,7 @@ class Target {
     std::string name_;
     std::optional<Address> literal_;
     std::string zone_;             ///< of literal_
-    std::uint32_t interface_ = 0;  ///< that zone_ named when the socket was connected
+    std::uint32_t interface_ = 0;  ///< index that zone_ had when the socket was connected
     std::unique_ptr<Lookup> lookup_;
     Schedule schedule_;
     Sender sender_;
@@ -98,7 +99,7 @@ class Target {
     std::chrono::milliseconds retry_;
     Clock::time_point due_{};  ///< of the next call
     bool refused_ = false;     ///< until a probe is not refused
-    bool probing_ = false;     ///< one is under way
+    bool probing_ = false;     ///< a probe is pending
 };
 
 }  // namespace flowd::net

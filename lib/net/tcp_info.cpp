@@ -10,7 +10,7 @@
 namespace flowd::net {
 namespace {
 
-// Where the headers know a member, both say the same.
+// The offsets agree with the headers' members, as far as the headers have them.
 static_assert(tcp::rto.offset == offsetof(struct ::tcp_info, tcpi_rto));
 static_assert(tcp::rtt.offset == offsetof(struct ::tcp_info, tcpi_rtt));
 static_assert(tcp::total_retrans.offset == offsetof(struct ::tcp_info, tcpi_total_retrans));

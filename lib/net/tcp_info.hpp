@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // lib/net/tcp_info.hpp: the one place that reads the kernel's struct tcp_info. Pure functions.
-// Source: include/uapi/linux/tcp.h. The struct grows at its end, so the length of what a kernel gave tells what it holds;
+// Source: include/uapi/linux/tcp.h. The struct grows at its end, so its length tells which members it has;
 // the members below are those of Linux 6.12, whatever headers this was compiled with.
 #pragma once
 
@@ -11,7 +11,7 @@
 
 namespace flowd::net {
 
-/// Where a member stands. `bits` of 0: all of its bytes; else so many bits from `shift` on (of a little-endian machine).
+/// Position of a member. `bits` 0: whole bytes; otherwise a bit field of so many bits from `shift` on (little-endian).
 struct TcpMember {
     std::uint16_t offset;
     std::uint8_t size;
@@ -19,7 +19,7 @@ struct TcpMember {
     std::uint8_t bits = 0;
 };
 
-/// Named as the kernel names them, without tcpi_. Times are microseconds, but for last_* which are milliseconds; rates
+/// Named as in the kernel, without tcpi_. Times are microseconds, except last_*, which are milliseconds; rates
 /// are bytes per second.
 namespace tcp {
 inline constexpr TcpMember state{0, 1}, ca_state{1, 1}, retransmits{2, 1}, probes{3, 1}, backoff{4, 1}, options{5, 1};
@@ -40,20 +40,21 @@ inline constexpr TcpMember rcv_wnd{232, 4}, rehash{236, 4};                     
 inline constexpr TcpMember total_rto{240, 2}, total_rto_recoveries{242, 2}, total_rto_time{244, 4};  // Linux 6.7
 }  // namespace tcp
 
-/// Nothing when the bytes do not reach the member.
+/// Nothing if the bytes end before the member.
 [[nodiscard]] std::optional<std::uint64_t> tcp_value(flowd_bytes tcp_info, TcpMember member);
 
 /// Smoothed round trip time in microseconds (tcpi_rtt). Nothing when the bytes are too short, or before the first sample.
 [[nodiscard]] std::optional<std::uint32_t> rtt_us(flowd_bytes tcp_info);
 
 /// The connection has existed for at least so many milliseconds: since its last data or acknowledgement, or, when there was
-/// none, since it was established. An end that never sent as a server may say more than its age: bound it by what is known.
+/// none, since it was established. An end that never sent, such as a server's, may show more than its age: limit it by
+/// other knowledge.
 [[nodiscard]] std::uint32_t tcp_quiet_ms(flowd_bytes tcp_info);
 
-/// What crossed the connection so far: payload acknowledged by the peer and payload received, and segments. The kernel
-/// counts SYN and FIN as a byte each where they have a sequence number; here they do not count. In state CLOSE nothing
-/// tells whether the peer's FIN had come: `fin_received` says what the caller knows; without it CLOSE counts as without
-/// one. Nothing when the kernel's struct is too old for the counters (before 4.19).
+/// The usage of the connection so far: payload acknowledged by the peer and payload received, and segments. The kernel
+/// counts SYN and FIN as a byte each where they have a sequence number; here they do not count. In state CLOSE the
+/// struct does not show whether the peer's FIN was received: `fin_received` is what the caller knows, false if unknown.
+/// Nothing if the kernel's struct lacks the counters (before 4.19).
 [[nodiscard]] std::optional<flowd_usage> tcp_usage(flowd_bytes tcp_info, bool fin_received = false);
 
 }  // namespace flowd::net

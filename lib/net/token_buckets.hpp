@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// lib/net/token_buckets.hpp: limits how often something may happen, for each of many keys. Belongs to one thread.
+// lib/net/token_buckets.hpp: rate limits per key. Belongs to one thread.
 #pragma once
 
 #include <algorithm>
@@ -17,7 +17,7 @@ struct TokenBucket {
     double tokens = 0;
     Clock::time_point seen{};
 
-    /// False: it is empty.
+    /// False: the bucket is empty.
     [[nodiscard]] bool take(double per_second, double burst, Clock::time_point now) {
         const double passed = std::chrono::duration<double>(now - std::exchange(seen, now)).count();
         tokens = std::min(tokens + passed * per_second, burst);
@@ -27,14 +27,14 @@ struct TokenBucket {
     }
 };
 
-/// A token bucket per key. The table has a fixed size, however many keys there are: a new key takes the place of the one
-/// of its set that was silent for longest, and begins with a full bucket.
+/// A token bucket per key, in a set-associative table of fixed size: a new key replaces the least recently used one of its
+/// set, and begins with a full bucket.
 template <typename Key, typename Hash>
 class TokenBuckets {
   public:
     using Clock = TokenBucket::Clock;
 
-    /// `burst`: what a full bucket holds; 0: no limit.
+    /// `burst`: the size of a bucket; 0: no limit.
     TokenBuckets(double per_second, double burst, std::size_t sets = 2048)
         : per_second_(per_second), burst_(burst), sets_(burst == 0 ? 0 : sets) {}
 

@@ -24,12 +24,12 @@ namespace {
 
 void ask_for_buffer(int fd, int bytes) {
     if (bytes <= 0) return;
-    // The first goes beyond net.core.rmem_max and needs CAP_NET_ADMIN; the second is cut to it.
+    // The first may exceed net.core.rmem_max and needs CAP_NET_ADMIN; the second is limited to it.
     if (::setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof bytes) != 0)
         (void)::setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
 }
 
-/// Each datagram then says how many were dropped before it: ReceiveBatch::drops.
+/// Each datagram then carries the number of those dropped before it: ReceiveBatch::drops.
 void ask_for_drops(int fd) {
     const int on = 1;
     (void)::setsockopt(fd, SOL_SOCKET, SO_RXQ_OVFL, &on, sizeof on);
@@ -60,7 +60,7 @@ Result<UdpSocket> UdpSocket::bound(const Endpoint& local, const Binding& binding
     if (binding.reuse_port) {
         const int on = 1;
         if (::setsockopt(fd->get(), SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) != 0)
-            return Error::from_errno(errno, "no SO_REUSEPORT");
+            return Error::from_errno(errno, "setting SO_REUSEPORT");
     }
     ask_for_buffer(fd->get(), binding.receive_buffer);
     ask_for_drops(fd->get());
@@ -94,7 +94,7 @@ Result<UdpSocket> UdpSocket::connected(const Endpoint& peer, std::uint32_t inter
 }
 
 Result<UdpSocket> UdpSocket::unconnected(const Address& like) {
-    auto fd = open_for(like, like.is_v4() ? "cannot send by IPv4" : "cannot send by IPv6");
+    auto fd = open_for(like, like.is_v4() ? "cannot send over IPv4" : "cannot send over IPv6");
     if (!fd) return std::move(fd).error();
     return UdpSocket(std::move(*fd));
 }
@@ -102,7 +102,7 @@ Result<UdpSocket> UdpSocket::unconnected(const Address& like) {
 Result<UdpSocket> UdpSocket::adopted(UniqueFd fd, int receive_buffer) {
     const int domain = integer_option(fd.get(), SOL_SOCKET, SO_DOMAIN);
     if (integer_option(fd.get(), SOL_SOCKET, SO_TYPE) != SOCK_DGRAM || (domain != AF_INET && domain != AF_INET6))
-        return Error{FLOWD_INVALID, "a descriptor that was handed over is no UDP socket"};
+        return Error{FLOWD_INVALID, "a descriptor that was handed over is not a UDP socket"};
     const int flags = ::fcntl(fd.get(), F_GETFL);
     if (flags < 0 || ::fcntl(fd.get(), F_SETFL, flags | O_NONBLOCK) != 0)
         return Error::from_errno(errno, "a descriptor that was handed over");
@@ -130,7 +130,7 @@ std::uint32_t UdpSocket::drops() const {
 }
 
 std::size_t UdpSocket::queued() const {
-    constexpr std::size_t least_size = 512;  // a buffer's bookkeeping and data
+    constexpr std::size_t least_size = 512;  // overhead and data of a buffer
     return (memory_info(fd_.get())[SK_MEMINFO_RMEM_ALLOC] + least_size - 1) / least_size;
 }
 

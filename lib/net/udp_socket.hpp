@@ -13,34 +13,35 @@ namespace flowd::net {
 class UdpSocket {
   public:
     struct Binding {
-        int receive_buffer = 0;   ///< bytes, 0 leaves the system's; without privilege the kernel grants its rmem_max
-        bool reuse_port = false;  ///< others that say so too may bind there (SO_REUSEPORT)
+        int receive_buffer = 0;   ///< bytes; 0: the system's default; without privilege at most rmem_max
+        bool reuse_port = false;  ///< other sockets with the same option may be bound to the port (SO_REUSEPORT)
     };
-    /// Bound for receiving. "::" also takes IPv4. A port in use is FLOWD_BUSY.
+    /// Bound for receiving. "::" also receives IPv4. A port in use is FLOWD_BUSY.
     [[nodiscard]] static Result<UdpSocket> bound(const Endpoint& local, const Binding& binding);
     [[nodiscard]] static Result<UdpSocket> bound(const Endpoint& local, int receive_buffer = 0) {
         return bound(local, Binding{receive_buffer, false});
     }
-    /// Connected, so that an ICMP error of one peer is seen by the next send to it. `interface`: index, for a link-local
+    /// Connected, so that the next send to a peer reports its ICMP error. `interface`: index, for a link-local
     /// peer.
     [[nodiscard]] static Result<UdpSocket> connected(const Endpoint& peer, std::uint32_t interface = 0);
     /// For send_to, of the family of `like`.
     [[nodiscard]] static Result<UdpSocket> unconnected(const Address& like);
-    /// A socket that somebody else bound: systemd or a predecessor. Refuses what is no UDP socket.
+    /// A socket that systemd or a predecessor bound. Refuses descriptors that are not UDP sockets.
     [[nodiscard]] static Result<UdpSocket> adopted(UniqueFd fd, int receive_buffer = 0);
 
     [[nodiscard]] int fd() const { return fd_.get(); }
     [[nodiscard]] Result<Endpoint> local() const;
-    /// Bytes the kernel really buffers.
+    /// The size that the kernel granted.
     [[nodiscard]] int receive_buffer() const;
-    /// Datagrams the kernel has dropped since the socket was made, because the buffer was full (SO_MEMINFO). Wraps at 2^32.
-    /// ReceiveBatch::drops is the same count as of a datagram; this one also has what no datagram has followed yet.
+    /// Datagrams that the kernel has dropped since the socket was created, because the buffer was full (SO_MEMINFO). Wraps
+    /// at 2^32. ReceiveBatch::drops is the same count at the time of a datagram; this one includes drops after the last
+    /// datagram.
     [[nodiscard]] std::uint32_t drops() const;
-    /// Datagrams that wait to be received: never fewer than there are.
+    /// An upper bound of the datagrams that have not been read.
     [[nodiscard]] std::size_t queued() const;
-    /// What the peer answered to an earlier datagram (errno), once; 0: nothing. Connected sockets only.
+    /// The pending error (errno) of an earlier datagram, which is cleared; 0: none. Connected sockets only.
     [[nodiscard]] int take_error() const;
-    /// Longest payload that needs no fragment on the way to the peer, as far as known; connected sockets only, 0: unknown.
+    /// Largest payload that is not fragmented on the path to the peer, as far as known; connected sockets only, 0: unknown.
     [[nodiscard]] std::size_t path_payload() const;
 
   private:

@@ -11,7 +11,7 @@
 namespace flowd::net {
 namespace {
 
-/// What dev_valid_name() of the kernel takes.
+/// The rules of the kernel's dev_valid_name().
 [[nodiscard]] bool can_be_interface(std::string_view zone) {
     return !zone.empty() && zone.size() < IFNAMSIZ && zone.find_first_of("/: \t\n\v\f\r") == std::string_view::npos;
 }
@@ -42,7 +42,7 @@ void validate_host(const std::string& host, const std::string& path, Problems& p
     const std::string zone(zone_of(host));
     const std::string bare = address->to_string();
     if (address->is_unspecified() || address->is_multicast())
-        problems.error(path, "'" + host + "' is not the address of one host", "write its name or its address");
+        problems.error(path, "'" + host + "' is not the address of a single host", "write its name or its address");
     else if (address->is_v4() || !address->is_link_local()) {
         if (!zone.empty())
             problems.error(path, "only link-local addresses have a zone, '" + host + "' is none", "write " + bare);

@@ -85,13 +85,15 @@ Result<bool> Socket::dump_once(const nlmsghdr& request, std::span<std::byte> buf
 /// Until there is something to read.
 Result<void> Socket::wait(Clock::time_point until) const {
     for (;;) {
-        const auto left = std::chrono::ceil<std::chrono::milliseconds>(std::min<Clock::duration>(until - Clock::now(), patience));
+        const auto left =
+            std::chrono::ceil<std::chrono::milliseconds>(std::min<Clock::duration>(until - Clock::now(), patience));
         std::array<pollfd, 2> watched{{{mnl_socket_get_fd(handle_.get()), POLLIN, 0}, {interrupt_, POLLIN, 0}}};
         const int ready = left.count() <= 0 ? 0 : ::poll(watched.data(), watched.size(), static_cast<int>(left.count()));
         if (ready < 0 && errno == EINTR) continue;
         if (ready < 0) return Error::from_errno(errno, "waiting for a netlink answer");
         if (watched[1].revents != 0) return Error{FLOWD_STOPPED, "netlink: the request was interrupted by a stop"};
-        if (ready == 0) return Error{FLOWD_ERROR, "netlink: the kernel did not answer in time (1 s, 10 s for a whole list)"};
+        if (ready == 0)
+            return Error{FLOWD_ERROR, "netlink: the kernel did not answer in time (1 s, 10 s for a whole list)"};
         return {};
     }
 }

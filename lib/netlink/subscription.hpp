@@ -14,7 +14,7 @@
 namespace flowd::nl {
 
 struct SubscriptionOptions {
-    int receive_buffer = 0;                     ///< bytes; 0: the system's default
+    int receive_buffer = 0;                    ///< bytes; 0: the system's default
     std::span<const sock_filter> filter = {};  ///< classic BPF that decides which notifications are received
 };
 

@@ -12,7 +12,7 @@
 
 namespace flowd::text {
 
-/// Bytes, so that columns are not more.
+/// In bytes, which bounds the number of columns as well.
 inline constexpr std::size_t summary_columns = 60;
 
 /// "1 flow", "2 flows".
@@ -20,8 +20,8 @@ inline constexpr std::size_t summary_columns = 60;
     return std::to_string(count) + " " + std::string(what) + (count == 1 ? "" : "s");
 }
 
-/// "listens on a, b and c"; what does not fit is counted: "listens on a, b and 3 more". A first name that does not fit is
-/// cut.
+/// "listens on a, b and c"; names that do not fit are counted: "listens on a, b and 3 more". A first name that does not fit
+/// is truncated.
 [[nodiscard]] inline std::string summary(std::string_view doing, const std::vector<std::string>& names) {
     const auto with = [&](std::size_t shown) {
         std::string text(doing);

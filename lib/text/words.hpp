@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// lib/text/words.hpp: words that people and protocols write in any case. Pure, any thread.
+// lib/text/words.hpp: case-insensitive comparison. Pure, any thread.
 #pragma once
 
 #include <algorithm>
@@ -7,7 +7,7 @@
 
 namespace flowd::text {
 
-/// Equal but for the case of ASCII letters.
+/// Equal, ignoring the case of ASCII letters.
 [[nodiscard]] constexpr bool same_word(std::string_view a, std::string_view b) {
     const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; };
     return std::equal(a.begin(), a.end(), b.begin(), b.end(), [&](char x, char y) { return lower(x) == lower(y); });

@@ -9,18 +9,18 @@
 
 namespace flowd::watch {
 
-/// CLOCK_MONOTONIC, which the kernel's programs stamp with and nobody sets.
+/// CLOCK_MONOTONIC, which BPF programs use and which is never set.
 [[nodiscard]] std::int64_t monotonic_ns();
-/// The same moment by the clock of the day, as it is set now.
+/// The same time by CLOCK_REALTIME, as it is set now.
 [[nodiscard]] std::int64_t unix_time_of(std::int64_t monotonic_ns);
 
-/// What there is to say of it, from its start to its end. How long it lasted is told by the monotonic clock: the other may
-/// be set meanwhile.
+/// A connection from its start to its end. Its duration is measured by the monotonic clock, because the other may be set
+/// meanwhile.
 struct Announced {
-    flowd_key key{};  ///< this host's end as the source
+    flowd_key key{};  ///< the source is this host
     flowd_tag tag{};
     std::int64_t start_ns = 0;       ///< monotonic
-    std::int64_t start_unix_ns = 0;  ///< unix_time_of(start_ns) as it was found
+    std::int64_t start_unix_ns = 0;  ///< unix_time_of(start_ns) when it was found
     std::uint8_t initiator = FLOWD_INITIATOR_UNKNOWN;
 };
 

@@ -23,8 +23,8 @@ bool is_cgroup2(const std::string& path) {
     return ::statfs(path.c_str(), &status) == 0 && status.f_type == CGROUP2_SUPER_MAGIC;
 }
 
-/// Only the topmost group of all has no type (Documentation/admin-guide/cgroup-v2.rst). In a cgroup namespace of its own a
-/// process sees another one at the root of its mount.
+/// Only the root group of the host has no type (Documentation/admin-guide/cgroup-v2.rst). In a cgroup namespace, the root
+/// of the mount is another group.
 bool is_topmost(const std::string& path) {
     return ::access((path + "/cgroup.type").c_str(), F_OK) != 0;
 }
@@ -35,7 +35,7 @@ std::string cgroup_root() {
     std::ifstream mounts("/proc/self/mountinfo");
     std::string first;
     for (std::string line; std::getline(mounts, line);) {
-        // proc(5): the mount point is the fifth word; the type follows " - ".
+        // proc(5): the mount point is the fifth field; the type follows " - ".
         if (line.find(" - cgroup2 ") == std::string::npos) continue;
         std::istringstream words(line);
         std::string word;
@@ -57,7 +57,7 @@ Result<std::string> find_cgroup(const std::string& path) {
         std::string moved = root + path.substr(expected_mount.size());
         if (is_cgroup2(moved)) return moved;
     }
-    return Error{FLOWD_NOT_FOUND, "'" + path + "' is no control group of version 2", "they are mounted at " + root};
+    return Error{FLOWD_NOT_FOUND, "'" + path + "' is not a control group of version 2", "they are mounted at " + root};
 }
 
 Result<UniqueFd> open_cgroup(const std::string& path) {
@@ -66,7 +66,7 @@ Result<UniqueFd> open_cgroup(const std::string& path) {
         return Error{
             FLOWD_UNSUPPORTED,
             "this process sees only a part of the control groups (it is in a cgroup namespace of its own): at " + path +
-                " it would not hear of the connections of programs outside that part",
+                " connections of programs outside that part would not be found",
             "run it with the host's cgroup namespace (podman and docker: --cgroupns=host), or name a control group "
             "below " +
                 path + " in cgroupPath"};

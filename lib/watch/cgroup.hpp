@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// lib/watch/cgroup.hpp: where control groups of version 2 are, and programs attached to them. Thread-aware.
+// lib/watch/cgroup.hpp: finds and opens control groups of version 2. Thread-aware.
 #pragma once
 
 #include <string>
@@ -9,15 +9,15 @@
 
 namespace flowd::watch {
 
-/// Where cgroup2 is mounted, by /proc/self/mountinfo, preferably with the topmost group of all; empty: nowhere.
+/// Where cgroup2 is mounted, by /proc/self/mountinfo, preferably with the root group of the host; empty: nowhere.
 [[nodiscard]] std::string cgroup_root();
 
-/// The control group that `path` means: itself, if it is one; a path below /sys/fs/cgroup, where configurations expect the
-/// mount, is looked for where it really is. Empty: the topmost.
+/// The control group that `path` means: the path itself, if it is one; a path below /sys/fs/cgroup, where configurations
+/// expect the mount, is searched for at the actual mount. Empty: the root group.
 [[nodiscard]] Result<std::string> find_cgroup(const std::string& path);
 
-/// Opened for attaching. Refused for the root of a mount that shows only a part of all groups: that is a private cgroup
-/// namespace, and what is attached there sees nothing of the host.
+/// Opens it for attaching programs. The root of a mount that shows only a part of the groups is refused: in a private
+/// cgroup namespace, a program there would not see the connections of the host.
 [[nodiscard]] Result<UniqueFd> open_cgroup(const std::string& path);
 
 }  // namespace flowd::watch

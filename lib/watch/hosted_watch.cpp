@@ -37,10 +37,10 @@ Result<void> HostedWatch::load(const std::string& cgroup, const std::string& pro
     return announce();
 }
 
-/// Markers look for this as they start, and are told when it comes later.
+/// Markers look for this when they start, and are notified when it is offered later.
 Result<void> HostedWatch::announce() const {
     const UniqueFd sign(::eventfd(0, EFD_CLOEXEC));
-    if (!sign) return Error::from_errno(errno, "making an eventfd");
+    if (!sign) return Error::from_errno(errno, "creating an eventfd");
     return host_.shared().offer(FLOWD_SHARED_SOCKET_TAGGERS, sign.get());
 }
 
@@ -91,9 +91,9 @@ void HostedWatch::renew() {
     auto watch = make(offered ? std::move(offered->fd) : UniqueFd());
     auto done = watch ? take_up(*std::move(watch)) : Result<void>(std::move(watch).error());
     if (!done) {
-        // Tried again once a second: said once.
+        // Retried once a second: logged once.
         if (std::exchange(last_error_, done.error().message) != last_error_)
-            host_.warning("the marker's tags of sockets could not be taken up: " + last_error_);
+            host_.warning("the marker's map of socket tags could not be used: " + last_error_);
         if (auto again = host_.after(std::chrono::seconds(1), [this] { renew(); })) retry_ = *std::move(again);
         return;
     }

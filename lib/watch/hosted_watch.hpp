@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// lib/watch/hosted_watch.hpp: a SocketWatch in an instance of a plugin. It writes tags where the marker reads them,
-// whenever there is a marker. Belongs to the instance's thread.
+// lib/watch/hosted_watch.hpp: a SocketWatch in an instance of a plugin. It writes tags into the map of the marker,
+// while there is a marker. Belongs to the instance's thread.
 #pragma once
 
 #include <cstdint>
@@ -13,8 +13,9 @@
 
 namespace flowd::watch {
 
-/// The marker offers its map of tags through flowd.shared/1. It may come later than this instance, or be replaced: the
-/// program is then loaded anew around the new map. An event near that moment may be told twice, with the same cookie.
+/// The marker offers its map of tags through flowd.shared/1. It may be offered later than this instance starts, or be
+/// replaced: the program is then reloaded with the new map. An event at that time may be reported twice, with the same
+/// cookie.
 class HostedWatch {
   public:
     HostedWatch(Host& host, SocketWatch::Visitor visitor) : host_(host), visitor_(std::move(visitor)) {}
@@ -25,14 +26,14 @@ class HostedWatch {
     Result<void> start();
     void stop();
     void consume();
-    /// While the bus is full nothing is read; the ring buffer takes what comes.
+    /// While the bus is full, nothing is read; events stay in the ring buffer.
     void pause(bool paused);
 
     Result<void> set_rules(std::vector<watch_rule> rules);
     Result<void> set_tags(std::vector<flowd_tag> tags, bool random);
 
     [[nodiscard]] bool running() const { return watch_.has_value(); }
-    /// Events that found no room in the ring buffer since the last question.
+    /// Events that were lost because the ring buffer was full, since the last call.
     [[nodiscard]] std::uint64_t lost();
     void status(json::Writer& object) const;
 
@@ -41,7 +42,7 @@ class HostedWatch {
     Result<void> fill(SocketWatch& watch) const;
     [[nodiscard]] Result<void> announce() const;
     Result<void> take_up(SocketWatch watch);
-    /// Whether the map that is offered now is another one.
+    /// Whether another map is offered now.
     void renew();
 
     Host& host_;
@@ -54,7 +55,7 @@ class HostedWatch {
     std::uint64_t lost_ = 0;
     std::string last_error_;
     std::optional<SocketWatch> watch_;
-    Watch readable_;  // behind the watch: ends before its descriptor does
+    Watch readable_;  // declared after the watch: destroyed before its descriptor is closed
     Subscription offers_;
     Timer retry_;  // of renew()
 };

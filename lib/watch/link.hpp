@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// lib/watch/link.hpp: a BPF program's attachment. Thread-aware. It ends with the descriptor; programs of others stay.
+// lib/watch/link.hpp: a BPF program's attachment. Thread-aware. It ends when the descriptor is closed; other programs stay
+// attached.
 #pragma once
 
 #include "flowd/result.hpp"
@@ -7,12 +8,12 @@
 
 namespace flowd::watch {
 
-/// Beside whatever else is attached there.
+/// In addition to programs that are attached already.
 [[nodiscard]] Result<UniqueFd> attach_sockops(int program, int cgroup);
 
 /// A BPF iterator's link; iterate() walks it once.
 [[nodiscard]] Result<UniqueFd> attach_iterator(int program);
-/// A descriptor to read what the iterator writes, until its end.
+/// A descriptor from which the output of the iterator is read, up to the end of file.
 [[nodiscard]] Result<UniqueFd> iterate(int link);
 
 }  // namespace flowd::watch

@@ -44,7 +44,7 @@ SocketEvent read_event(const watch_event& raw) {
 Result<std::uint64_t> own_network_namespace() {
     struct stat status {};
     if (::stat("/proc/thread-self/ns/net", &status) != 0)
-        return Error::from_errno(errno, "looking at this thread's network namespace");
+        return Error::from_errno(errno, "reading this thread's network namespace");
     return static_cast<std::uint64_t>(status.st_ino);
 }
 
@@ -91,10 +91,10 @@ Result<void> SocketWatch::write_settings() {
 }
 
 Result<void> SocketWatch::set_rules(std::span<const watch_rule> rules) {
-    if (rules.size() > WATCH_MAX_RULES) return Error{FLOWD_LIMIT, "there are more rules than the kernel's side holds"};
+    if (rules.size() > WATCH_MAX_RULES) return Error{FLOWD_LIMIT, "there are more rules than the BPF map can hold"};
     auto map = object_.map<std::uint32_t, watch_rule>(WATCH_RULES_MAP);
     if (!map) return std::move(map).error();
-    // Into the half that is not in force, which then is.
+    // Writes the inactive half of the map, then makes it the active one.
     const std::uint32_t first = settings_.first_rule == 0 ? WATCH_MAX_RULES : 0;
     for (std::uint32_t i = 0; i < rules.size(); ++i)
         if (auto done = map->update(first + i, rules[i]); !done) return done;
@@ -104,7 +104,7 @@ Result<void> SocketWatch::set_rules(std::span<const watch_rule> rules) {
 }
 
 Result<void> SocketWatch::set_tags(std::span<const flowd_tag> tags, bool random) {
-    if (tags.size() > WATCH_MAX_TAGS) return Error{FLOWD_LIMIT, "there are more tags than the kernel's side holds"};
+    if (tags.size() > WATCH_MAX_TAGS) return Error{FLOWD_LIMIT, "there are more tags than the BPF map can hold"};
     auto map = object_.map<std::uint32_t, watch_tag>(WATCH_TAGS_MAP);
     if (!map) return std::move(map).error();
     for (std::uint32_t i = 0; i < tags.size(); ++i)

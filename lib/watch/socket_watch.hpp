@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// lib/watch/socket_watch.hpp: hears of TCP connections as they open and close, and tags their sockets before they send.
+// lib/watch/socket_watch.hpp: reports TCP connections as they open and close, and tags their sockets before they send.
 // Belongs to one thread, whose network namespace is the one that is watched. Needs CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON.
 #pragma once
 
@@ -19,11 +19,11 @@
 
 namespace flowd::watch {
 
-/// An event in the words of the SDK.
+/// An event of the BPF program in types of the SDK.
 struct SocketEvent {
     bool opened = false;  ///< otherwise closed
     bool incoming = false;
-    bool decided = false;  ///< the kernel tagged it; otherwise a rule asks for what the kernel cannot tell
+    bool decided = false;  ///< the BPF program tagged it; otherwise a rule has conditions that it cannot check
     bool fin_received = false;
     std::uint64_t cookie = 0;
     std::int64_t time_ns = 0;  ///< CLOCK_MONOTONIC
@@ -38,11 +38,11 @@ struct SocketEvent {
 };
 
 struct WatchConfig {
-    std::string cgroup;        ///< as find_cgroup answers it
-    std::string program_path;  ///< another BPF object than the built-in one; may be empty
+    std::string cgroup;        ///< result of find_cgroup
+    std::string program_path;  ///< a BPF object that replaces the built-in one; may be empty
     std::uint32_t ring_bytes = 4u << 20;
     UniqueFd socket_tags;                            ///< the marker's map, from flowd.shared/1; may be none
-    const class SocketWatch* predecessor = nullptr;  ///< whose sockets are taken over
+    const class SocketWatch* predecessor = nullptr;  ///< its sockets are taken over
     bpf::LogSink log;
 };
 
@@ -53,7 +53,7 @@ class SocketWatch {
     /// Loads the program; nothing is attached yet.
     [[nodiscard]] static Result<SocketWatch> load(const WatchConfig& config, Visitor visitor);
 
-    /// From now on in force, at once. At most WATCH_MAX_RULES.
+    /// Takes effect at once. At most WATCH_MAX_RULES.
     Result<void> set_rules(std::span<const watch_rule> rules);
     /// For rules with the verdict WATCH_NEXT. At most WATCH_MAX_TAGS. Before attach().
     Result<void> set_tags(std::span<const flowd_tag> tags, bool random);
@@ -69,7 +69,7 @@ class SocketWatch {
     Result<void> write_settings();
 
     bpf::Object object_;
-    bpf::Ring ring_;  // behind the object: ends before the maps do
+    bpf::Ring ring_;  // declared after the object: destroyed before its maps
     UniqueFd cgroup_, link_;
     watch_settings settings_{};
 };

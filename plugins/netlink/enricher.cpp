@@ -121,7 +121,7 @@ void NetlinkEnricher::status(json::Writer& object) const {
     counters_.status(object);
     object.key("lastPeriod").object();
     object.member("flows", index_.flows()).member("matched", index_.matched()).member("sockets", sockets_);
-    object.member("otherConnections", index_.strangers());
+    object.member("otherConnections", index_.other_connections());
     object.member("seconds", std::chrono::duration<double>(last_dump_).count());
     object.end();
     if (!last_error_.empty()) object.member("lastError", last_error_);

@@ -85,7 +85,7 @@ TEST_F(FlowIndexTest, PortsUsedAgainAreAnotherConnection) {
     EXPECT_TRUE(finish(0).empty());
     period();
     EXPECT_EQ(owner(out_, 20), 0u);
-    EXPECT_EQ(index_.strangers(), 1u);
+    EXPECT_EQ(index_.other_connections(), 1u);
     finish(1);
     // Announced as a flow of its own it is one.
     flows_.clear();

@@ -178,7 +178,8 @@ TEST_F(StunClientTest, TellsThatAServerSendsNothingButGarbage) {
     ASSERT_TRUE(server_.answer("203.0.113.1", {.id_error = std::byte{1}}));
     ASSERT_TRUE(fake_.run_until([&] { return shows(R"("ignored":1)"); }));
     pass_in_silence();
-    EXPECT_TRUE(shows(server_.name() + ": no answer of a STUN server: it answers another request\"")) << status();
+    EXPECT_TRUE(shows(server_.name() + ": not an answer of a STUN server: its transaction id is of another request\""))
+        << status();
 }
 
 TEST_F(StunClientTest, GoesOnAtOnceWhenAServerRefuses) {

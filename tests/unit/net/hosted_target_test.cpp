@@ -65,7 +65,7 @@ TEST_F(HostedTargetTest, NamesAllThatWasLostWhileItCouldNotBeReached) {
         target.push("x");
         target.flush();
     }
-    EXPECT_TRUE(fake_.logged("there is no room for more fireflies to wait"));
+    EXPECT_TRUE(fake_.logged("the queue of fireflies is full"));
     EXPECT_EQ(lines(), 2u) << "said once";
     target.stop(Deadline(0));
     EXPECT_TRUE(fake_.logged("40000 fireflies for collector.example.org"));
@@ -107,7 +107,7 @@ TEST_F(HostedTargetTest, SaysOnceThatNobodyListensAndOnceThatSomebodyDoesAgain) 
         target.push("x");
         target.flush();
     }
-    EXPECT_TRUE(fake_.logged("takes no fireflies (Connection refused)"));
+    EXPECT_TRUE(fake_.logged("refuses fireflies (Connection refused)"));
     EXPECT_EQ(lines(), 2u) << "sending to it, and that it refuses";
     std::string text;
     json::Writer writer(text);

@@ -81,7 +81,8 @@ TEST(SystemLookup, ASilentNameServerDelaysTheDestructorByItsTimeoutAtMost) {
         EXPECT_FALSE(lookup->poll());
         const auto before = std::chrono::steady_clock::now();
         lookup.reset();
-        EXPECT_LT(std::chrono::steady_clock::now() - before, std::chrono::seconds(15)) << "a second, were there no other load";
+        EXPECT_LT(std::chrono::steady_clock::now() - before, std::chrono::seconds(15))
+            << "a second, were there no other load";
     }).join();
 }
 

@@ -66,7 +66,7 @@ TEST_F(OwnSocketsTest, ACoreThatDoesNotTellIsWarnedOfOnce) {
     own.refresh();
     own.refresh();
     EXPECT_EQ(fake_.lines().size(), 1u);
-    EXPECT_TRUE(fake_.logged("own traffic is not told from that of others"));
+    EXPECT_TRUE(fake_.logged("own traffic cannot be distinguished from other traffic"));
 }
 
 TEST_F(OwnSocketsTest, AReceiverIsAtTheAddressThatItIsBoundTo) {

@@ -109,10 +109,10 @@ TEST(StunTest, RefusesTheAnswerToAnotherRequest) {
 
 TEST(StunTest, RefusesWhatIsNoBindingResponse) {
     EXPECT_TRUE(refuses({}, "too short"));
-    EXPECT_TRUE(refuses(message(0x0001, xor_v4), "no Binding response")) << "a request";
-    EXPECT_TRUE(refuses(message(0x0011, xor_v4), "no Binding response")) << "an indication";
-    EXPECT_TRUE(refuses(message(0x0103, xor_v4), "no Binding response")) << "another method";
-    EXPECT_TRUE(refuses(message(0x4101, xor_v4), "no Binding response")) << "the first two bits are zero";
+    EXPECT_TRUE(refuses(message(0x0001, xor_v4), "not a Binding response")) << "a request";
+    EXPECT_TRUE(refuses(message(0x0011, xor_v4), "not a Binding response")) << "an indication";
+    EXPECT_TRUE(refuses(message(0x0103, xor_v4), "not a Binding response")) << "another method";
+    EXPECT_TRUE(refuses(message(0x4101, xor_v4), "not a Binding response")) << "the first two bits are zero";
     Datagram other = rfc5769_v4;
     other[4] ^= std::byte{1};
     EXPECT_TRUE(refuses(other, "magic cookie"));

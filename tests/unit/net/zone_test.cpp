@@ -48,7 +48,7 @@ TEST(Zone, OfAHostIsJudged) {
     EXPECT_EQ(judge("2001:db8::1%lo"),
               "error: only link-local addresses have a zone, '2001:db8::1%lo' is none; write 2001:db8::1");
     EXPECT_EQ(judge("fe80::1%a/b"), "error: 'a/b' cannot be the name of an interface; write fe80::1%INTERFACE");
-    EXPECT_EQ(judge("ff02::1"), "error: 'ff02::1' is not the address of one host; write its name or its address");
+    EXPECT_EQ(judge("ff02::1"), "error: 'ff02::1' is not the address of a single host; write its name or its address");
     EXPECT_EQ(judge("fe80::1%later0"),
               "warning: there is no interface 'later0' now; nothing is sent until there is one; see: ip link");
 }
