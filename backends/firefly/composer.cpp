@@ -9,7 +9,7 @@
 
 namespace flowd::firefly_backend {
 
-/// Netlink's, where there is one.
+/// The netlink enricher's, if there is one.
 std::optional<double> Composer::rtt_of(const EventView& event) {
     std::optional<double> found;
     for (const flowd_sample& sample : event.samples()) {
@@ -21,7 +21,7 @@ std::optional<double> Composer::rtt_of(const EventView& event) {
 
 void Composer::begin(const EventView& event, std::int64_t now_ns, double rtt_ms) {
     firefly_ = firefly::from_event(*event, now_ns);
-    // Before this backend was there, another one (of another name, before a reload) may have told the start.
+    // Another instance (with another name, before a reload) may have sent the start before this one existed.
     if (event.is_start() && event.has(FLOWD_RESYNC) && event->start_time_ns < since_ns_)
         firefly_.state = firefly::State::ongoing;
     make_public(firefly_.key.source);
@@ -32,7 +32,7 @@ void Composer::begin(const EventView& event, std::int64_t now_ns, double rtt_ms)
     layout_.reset();
     add_samples(event);
     add_attachments(event);
-    // What this host measured itself is newer than what a firefly brought.
+    // A measurement of this host is newer than that of a received firefly.
     if (rtt_ms != 0) firefly_.rtt_ms = rtt_ms;
     firefly_.blocks = blocks_;
 }
@@ -76,7 +76,8 @@ void Composer::add_attachments(const EventView& event) {
 }
 
 std::string_view Composer::print(const firefly::Layout& layout) {
-    // Leaving out goes by a fixed order, so a text that fits a smaller place is what printing for that place would give.
+    // Members are omitted in a fixed order, so a text that fits a smaller limit is what printing with that limit would
+    // give.
     const bool same = layout_ && layout_->syslog_header == layout.syslog_header &&
                       printed_.text.size() <= layout.max_size && (layout.max_size <= layout_->max_size || printed_.whole());
     if (!same || printed_.text.empty()) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Composes the firefly of a flow event: what it tells, beside whom it is sent to. Belongs to one thread.
+// Composes the firefly of a flow event, independent of its receivers. Belongs to one thread.
 #pragma once
 
 #include <cstdint>
@@ -20,7 +20,7 @@ class Composer {
   public:
     using Mapping = std::map<Address, Address>;
 
-    /// Starts before `since_ns` (Unix time) that the flow table repeats are told as ongoing.
+    /// Starts before `since_ns` (Unix time) that the flow table repeats are sent as ongoing.
     Composer(firefly::PrinterOptions options, firefly::Verbosity verbosity, Mapping public_addresses,
              std::int64_t since_ns = 0)
         : since_ns_(since_ns),
@@ -28,24 +28,24 @@ class Composer {
           verbosity_(verbosity),
           public_addresses_(std::move(public_addresses)) {}
 
-    /// From the next begin() on.
+    /// Takes effect with the next begin().
     void use(firefly::Verbosity verbosity, Mapping public_addresses) {
         verbosity_ = verbosity;
         public_addresses_ = std::move(public_addresses);
     }
-    /// The round trip time in milliseconds that an event's samples tell.
+    /// The round trip time in milliseconds of an event's samples.
     [[nodiscard]] static std::optional<double> rtt_of(const EventView& event);
-    /// The firefly of a printable event. `rtt_ms`: what this host measured itself, 0: nothing. Borrows the event until the
+    /// The firefly of a printable event. `rtt_ms`: measured by this host, 0: not measured. Borrows the event until the
     /// last print().
     void begin(const EventView& event, std::int64_t now_ns, double rtt_ms);
-    /// Those who are told from now on hear of a start.
+    /// Sends a start, not an ongoing, to the receivers that follow.
     void call_it_a_start();
     /// The datagram in this layout; empty when it does not fit. Valid until the next call.
     [[nodiscard]] std::string_view print(const firefly::Layout& layout);
 
     [[nodiscard]] std::uint64_t left_out() const { return left_out_; }      ///< blocks that did not fit
-    [[nodiscard]] std::uint64_t shortened() const { return shortened_; }    ///< blocks of which a shorter form did
-    [[nodiscard]] std::uint64_t bad_blocks() const { return bad_blocks_; }  ///< attachments that are no JSON
+    [[nodiscard]] std::uint64_t shortened() const { return shortened_; }    ///< blocks of which a shorter form fitted
+    [[nodiscard]] std::uint64_t bad_blocks() const { return bad_blocks_; }  ///< attachments that are not JSON
 
   private:
     void add_samples(const EventView& event);
@@ -62,7 +62,7 @@ class Composer {
     firefly::Firefly firefly_;
     std::vector<std::string> texts_;  ///< of the blocks, which point into them
     std::vector<firefly::Block> blocks_;
-    firefly::Printed printed_;  ///< what the last print() made of firefly_
+    firefly::Printed printed_;  ///< the result of the last print() of firefly_
     std::optional<firefly::Layout> layout_;
 
     std::uint64_t left_out_ = 0;

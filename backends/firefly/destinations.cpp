@@ -11,7 +11,7 @@ namespace flowd::firefly_backend {
 
 void Destinations::open() {
     const auto use = [&](Way& way, const char* like) {
-        way.writable.reset();  // it watches the descriptor of before
+        way.writable.reset();  // it watches the old descriptor
         auto socket = net::UdpSocket::unconnected(*Address::parse(like));
         if (socket)
             way.sender.use(std::move(*socket));
@@ -22,7 +22,7 @@ void Destinations::open() {
     use(v6_, "::");
 }
 
-/// What is forgotten begins a new stream, which shows no gap.
+/// A destination that was forgotten begins a new stream, which shows no gap.
 firefly::Stream& Destinations::stream_of(const Address& address) {
     constexpr std::size_t most = 4096;
     const auto known = streams_.find(address);
@@ -71,7 +71,7 @@ void Destinations::stop(const Deadline& deadline) {
         }
         way->sender.discard();
     }
-    // Only what this stop discards: many destinations have no route, which is a failure at any time.
+    // Reports only what this stop discards: many destinations have no route, which is not a loss of the stop.
     host_.lost(counts().dropped - dropped, "fireflies for destinations could not be sent before the stop");
 }
 

@@ -15,16 +15,16 @@
 
 namespace flowd::firefly_backend {
 
-/// Most destinations do not listen: their ICMP errors are nobody's concern, so the sockets are not connected.
+/// Most destinations do not listen. Their ICMP errors are ignored, so the sockets are not connected.
 class Destinations {
   public:
     explicit Destinations(Host& host) : host_(host), own_(host) {}
 
     enum class Answer { queued, not_a_host, ourselves, no_room };
 
-    /// A family this kernel lacks is no error: flows of it do not exist either.
+    /// An address family that this kernel lacks is not an error: it has no flows of that family.
     void open();
-    /// `zone`: of the flow's key. `path` and `max_size`: for the number that the datagram gets.
+    /// `zone`: of the flow's key. `path` and `max_size`: for the member `flowd`.
     Answer push(std::string_view datagram, const Endpoint& to, std::uint32_t zone, const firefly::Path& path,
                 std::size_t max_size);
     void flush();
@@ -35,7 +35,7 @@ class Destinations {
   private:
     struct Way {
         net::Sender sender{4096};
-        Watch writable;  // behind the socket
+        Watch writable;  // declared after the socket: destroyed before it
     };
     void flush(Way& way);
     [[nodiscard]] firefly::Stream& stream_of(const Address& address);

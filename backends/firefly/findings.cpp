@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the firefly backend finds amiss, and what it tells of single flows.
+// The findings of the firefly backend, and its explanations of flows.
 #include <netdb.h>
 
 #include <memory>

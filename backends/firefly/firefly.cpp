@@ -11,17 +11,16 @@
 namespace flowd::firefly_backend {
 namespace {
 
-/// The live flows are gone through in this many parts per period of `ongoing`, so that a host with many flows sends a
-/// stream and no burst.
+/// The live flows are sent in this many parts per period of `ongoing`, so that a host with many flows does not send bursts.
 constexpr std::uint64_t slices = 60;
 
-/// So few are told to a new collector in one part.
+/// Up to this number, all live flows are sent to a new collector in one part.
 constexpr std::uint64_t small_slice = 1000;
 
-/// Of the queue of a collector, so that events find room beside an introduction.
+/// The share of a collector's queue that an introduction may use, so that there is room for events.
 constexpr std::size_t introduction_room = net::Target::default_queue / 2;
 
-/// For what still waits for a collector that a reload takes out.
+/// Time limit for the queue of a collector that a reload removes.
 constexpr std::chrono::seconds patience{1};
 
 [[nodiscard]] firefly::Layout layout_of(const FireflyOptions& options, const Collector& configured) {
@@ -30,15 +29,15 @@ constexpr std::chrono::seconds patience{1};
 
 template <typename Counts>
 [[nodiscard]] std::vector<Counters::Row> rows_of(Counts counts) {
-    return {{"", "firefly_sent_total", "Fireflies given to the kernel.", [counts] { return counts().sent; }},
-            {"", "firefly_failed_total", "Fireflies that the kernel did not take.", [counts] { return counts().failed; }},
-            {"", "firefly_dropped_total", "Fireflies for which there was no room to wait.",
+    return {{"", "firefly_sent_total", "Fireflies passed to the kernel.", [counts] { return counts().sent; }},
+            {"", "firefly_failed_total", "Fireflies that the kernel refused.", [counts] { return counts().failed; }},
+            {"", "firefly_dropped_total", "Fireflies that were dropped because the queue was full.",
              [counts] { return counts().dropped; }},
-            {"", "firefly_refused_total", "Errors that a collector, or the way to it, answered with.",
+            {"", "firefly_refused_total", "Errors of a collector or of the path to it.",
              [counts] { return counts().refused; }}};
 }
 
-/// The event that send_ongoing makes of a live flow.
+/// The event of a live flow for send_ongoing.
 [[nodiscard]] flowd_event ongoing_of(const flowd_flow& flow) {
     flowd_event event{};
     event.size = sizeof event;
@@ -67,10 +66,11 @@ FireflyBackend::FireflyBackend(Host& host, Options options)
           {
               {"skipped", "firefly_skipped_total", "Fireflies that were not sent, by reason.",
                Counters::by("reason", skip_names, skipped_).without_zeros()},
-              {"unnumbered", "firefly_unnumbered_total", "Fireflies without room for the member flowd.", &unnumbered_},
+              {"unnumbered", "firefly_unnumbered_total", "Fireflies sent without the member flowd, because it did not fit.",
+               &unnumbered_},
               {"blocksLeftOut", "firefly_blocks_left_out_total", "Optional blocks that did not fit into a datagram.",
                [this] { return composer_ ? composer_->left_out() : 0; }},
-              {"blocksShortened", "firefly_blocks_shortened_total", "Optional blocks of which only a shorter form did fit.",
+              {"blocksShortened", "firefly_blocks_shortened_total", "Optional blocks of which only a shorter form fitted.",
                [this] { return composer_ ? composer_->shortened() : 0; }},
               {"badBlocks", "firefly_bad_blocks_total", "Attachments that cannot be repeated in a firefly.",
                [this] { return composer_ ? composer_->bad_blocks() : 0; }},
@@ -85,7 +85,7 @@ FireflyBackend::Collector FireflyBackend::make_collector(const Options& options,
     auto made = std::make_unique<net::Target>(configured.address, configured.port, net::system_lookup(), schedule);
     const net::Target& target = *made;
     auto rows = rows_of([&target] { return target.sender().counts(); });
-    rows.push_back({"", "firefly_collector_up", "1 while fireflies are sent to a collector, 0 while they wait for it.",
+    rows.push_back({"", "firefly_collector_up", "1 while fireflies are sent to a collector, 0 while they are queued.",
                     [&target] { return target.state() == net::Target::State::sending; }});
     auto counters = std::make_unique<Counters>(host(), std::move(rows), Labels{{"target", target.name()}});
     auto hosted = std::make_unique<net::HostedTarget>(host(), std::move(made),
@@ -122,7 +122,7 @@ Composer::Mapping FireflyBackend::public_addresses() const {
     Composer::Mapping mapping;
     for (const auto& [local, global] : options_.stun.manual_mapping)
         if (const auto address = Address::parse(local)) mapping.emplace(*address, global);
-    // What the administrator wrote stays.
+    // A configured mapping has precedence.
     if (const auto& learnt = stun_.learnt(); learnt && learnt->local != learnt->global)
         mapping.emplace(learnt->local, learnt->global);
     return mapping;
@@ -179,7 +179,7 @@ void FireflyBackend::introduce() {
         if (collector.owed && collector.target->target().state() == net::Target::State::sending) introduce(collector);
 }
 
-/// One slice, or as much of it as there is room for.
+/// Sends one slice, or as much of it as the queue has room for.
 void FireflyBackend::introduce(Collector& collector) {
     Introduction& owed = *collector.owed;
     const std::int64_t now_ns = unix_time_ns();
@@ -217,7 +217,7 @@ Taken FireflyBackend::on_events(const Events& events) {
 }
 
 bool FireflyBackend::wanted(const EventView& event) {
-    // The core makes one of these per flow and sampling period; whoever wants them says `enrich`.
+    // The core creates one of these per flow and sampling period; they are sent only with `enrich`.
     if (event.is_ongoing() && event.has(FLOWD_SAMPLED) && !event.has(FLOWD_RETAGGED) && !options_.enrich) return false;
     switch (firefly::printable(*event)) {
         case firefly::Printable::yes:
@@ -240,7 +240,7 @@ bool FireflyBackend::wanted(const EventView& event) {
 firefly::Layout FireflyBackend::Collector::present_layout() const {
     firefly::Layout present = layout;
     const std::size_t path = target->target().path_payload();
-    // A fragment is better than half a firefly.
+    // A fragmented datagram is better than an incomplete firefly.
     if (path != 0) present.max_size = std::clamp(path, std::min(firefly::least_max_size, layout.max_size), layout.max_size);
     return present;
 }
@@ -282,8 +282,7 @@ void FireflyBackend::send(const EventView& event, std::int64_t now_ns) {
     provenances_.forget(event);
 }
 
-/// Where a daemon receives, it most likely receives at the same port as this one: another port may be a collector beside
-/// the sender.
+/// A daemon most likely receives at the same port as this one: another port of the sender may be a collector on its host.
 bool FireflyBackend::is_peer(const std::optional<Endpoint>& target) const {
     return from_ && target == Endpoint{from_->peer, from_->port};
 }
@@ -316,12 +315,13 @@ bool FireflyBackend::send_to(Collector& collector) {
 void FireflyBackend::send_to_destination(const EventView& event) {
     constexpr auto destination = &FlowMemory::Flow::destination_skip;
     const bool knows = flow_ != nullptr && flow_->destination_knows;
-    // Flags are those of the present announcers. When one that allows it leaves, what was told still has its end.
+    // The flags are those of the present announcers. If the one that allowed it leaves, a flow that was announced still
+    // gets its end.
     if (!options_.forward_to_destination && !(knows && event.is_end())) {
         if (event.has(FLOWD_LEARNT_REMOTELY)) return skip(Skip::received, destination);
         if (event.has(FLOWD_NOT_TO_PEER)) return skip(Skip::metered, destination);
     }
-    // When one that allows it joins, it is an `ongoing` that the destination hears first.
+    // If one that allows it joins, the first firefly to the destination is an `ongoing`.
     if (event.is_ongoing() && flow_ != nullptr && !knows) composer_->call_it_a_start();
     const std::string_view datagram = composer_->print({options_.prepend_syslog, options_.max_size});
     if (datagram.empty()) return skip(Skip::size, destination);
@@ -336,7 +336,7 @@ void FireflyBackend::send_to_destination(const EventView& event) {
             if (flow_ != nullptr) flow_->destination_knows = true;
             return;
         case Destinations::Answer::no_room:
-            return;  // counted there
+            return;  // counted by the callee
     }
 }
 

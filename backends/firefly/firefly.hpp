@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The firefly backend: tells collectors, and the far ends of flows, what starts and what ends.
+// The firefly backend: sends starts and ends of flows to collectors and to the destinations of flows.
 #pragma once
 
 #include <array>
@@ -39,15 +39,16 @@ class FireflyBackend final : public Backend {
     FireflyBackend(Host& host, Options options);
     static void validate(const Options& options, Problems& problems) { FireflyOptions::validate(options, problems); }
     static std::vector<Tool> tools() {
-        return {tool<&send_fireflies>("send", "Sends a start and an end to collectors, to prove the way to them."),
-                tool<&listen_for_fireflies>("listen", "Is a collector for a moment: prints what comes and what it says.")};
+        return {tool<&send_fireflies>("send", "Sends a start and an end to collectors, to test the path to them."),
+                tool<&listen_for_fireflies>(
+                    "listen", "Acts as a collector: prints the datagrams that arrive and how they are parsed.")};
     }
     std::vector<Finding> findings() const;
     static std::vector<Finding> host_findings(const Options& options, const Offline& core);
     void explain(const FlowBatch& flows, Explanations& explanations) const;
     Result<void> prepare() override;
     Result<void> start() override;
-    /// Collectors that stay are told nothing twice. One that is new is told what is live, as ongoing, once it can be sent
+    /// Nothing is repeated to collectors that stay. A new one is sent all live flows, as ongoing, as soon as it can be sent
     /// to.
     Result<void> reconfigure(Options options);
     Result<void> stop(Deadline deadline) override;
@@ -55,16 +56,16 @@ class FireflyBackend final : public Backend {
     void status(json::Writer& object) const override;
 
   private:
-    /// What a collector that a reload brought has yet to be told: the live flows, a part of them at a time.
+    /// The live flows that have not been sent to a new collector yet; sent a part at a time.
     struct Introduction {
         std::uint64_t slices;                         ///< a flow belongs to slice flow_id % slices
-        std::uint64_t slice = 0;                      ///< those before it are done
-        std::unordered_set<std::uint64_t> told = {};  ///< flows of this slice and later ones that it knows of already
+        std::uint64_t slice = 0;                      ///< those before it were sent
+        std::unordered_set<std::uint64_t> told = {};  ///< flows of this slice and later ones that were sent already
 
         void note(const EventView& event);
     };
 
-    /// One of options_.all_collectors(), alive.
+    /// One of options_.all_collectors(), with its state.
     struct Collector {
         std::unique_ptr<net::HostedTarget> target;
         firefly::Layout layout;  ///< max_size as configured
@@ -73,7 +74,7 @@ class FireflyBackend final : public Backend {
         std::uint64_t bit;  ///< of FlowMemory::Flow::collectors
         std::optional<Introduction> owed = {};
 
-        /// What fits it now.
+        /// The size limit at present.
         [[nodiscard]] firefly::Layout present_layout() const;
     };
 
@@ -83,11 +84,11 @@ class FireflyBackend final : public Backend {
                              Explanations& explanations) const;
     [[nodiscard]] Collector make_collector(const Options& options, const firefly_backend::Collector& configured);
     [[nodiscard]] Result<Timer> ongoing_timer(const Options& options);
-    /// Goes on with every introduction whose collector can be sent to.
+    /// Continues every introduction whose collector can be sent to.
     void introduce();
     void introduce(Collector& collector);
     void send(const EventView& event, std::int64_t now_ns);
-    /// False: it knows nothing of the event, for there was no room.
+    /// False: the event was not sent, because the queue was full.
     bool send_to(Collector& collector);
     void send_to_destination(const EventView& event);
     /// Composes the firefly of an event. False: no firefly is sent for this event.
@@ -97,10 +98,10 @@ class FireflyBackend final : public Backend {
     void flush();
     void send_ongoing();
     void publish();
-    /// As configured, and as a STUN server told.
+    /// As configured, and as learnt from a STUN server.
     [[nodiscard]] Composer::Mapping public_addresses() const;
     void skip(Skip reason) { ++skipped_[static_cast<std::size_t>(reason)]; }
-    /// `whose`: whom the firefly that is being sent does not go to.
+    /// `whose`: the receiver that the current firefly is not sent to.
     void skip(Skip reason, Skip FlowMemory::Flow::*whose) {
         skip(reason);
         if (flow_ != nullptr) flow_->*whose = reason;
@@ -109,7 +110,7 @@ class FireflyBackend final : public Backend {
     Options options_;
     std::optional<Composer> composer_;
     FlowMemory flows_;
-    FlowMemory::Flow* flow_ = nullptr;  ///< of the event that is being sent; null: it is not known
+    FlowMemory::Flow* flow_ = nullptr;  ///< of the event that is being sent; null: unknown
     Provenances provenances_;
     std::optional<firefly::Provenance> from_;  ///< of the event that is being sent
     firefly::Path path_;                       ///< ... which its fireflies carry
@@ -122,7 +123,7 @@ class FireflyBackend final : public Backend {
     Destinations destinations_;
     std::array<std::uint64_t, skip_names.size()> skipped_{};
     std::uint64_t slice_ = 0;       ///< of the live flows, in send_ongoing
-    std::uint64_t unnumbered_ = 0;  ///< fireflies without room for the member `flowd`
+    std::uint64_t unnumbered_ = 0;  ///< fireflies sent without the member `flowd`, because it did not fit
 
     Counters destination_counters_, counters_;
     Timer second_timer_, ongoing_;

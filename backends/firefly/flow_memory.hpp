@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is remembered of live flows from one event to the next. Belongs to one thread.
+// State of live flows between events. Belongs to one thread.
 #pragma once
 
 #include <cstddef>
@@ -13,34 +13,34 @@ enum class Skip : std::uint8_t {
     protocol,    ///< neither tcp nor udp: the schema allows no other
     port,        ///< port 0
     address,     ///< unspecified, or of two families
-    size,        ///< not even its core fits maxSize
-    received,    ///< to the destination: learnt from a firefly, which must not circulate
+    size,        ///< the core members do not fit maxSize
+    received,    ///< to the destination: learnt from a firefly, which could loop
     metered,     ///< to the destination: the plugin forbids it (FLOWD_NOT_TO_PEER), as perfsonar does for metered flows
     not_a_host,  ///< to the destination: a multicast group, or link-local without a zone
-    ourselves,   ///< to the destination: it is where this daemon itself receives
-    relayed,     ///< to a collector: a plugin has passed the original on to it already
+    ourselves,   ///< to the destination: this daemon itself receives there
+    relayed,     ///< to a collector: a plugin has relayed the original to it already
     hops,        ///< too many daemons have printed it already
-    peer,        ///< it came from there
-    limited,     ///< ongoing: too many of its flow came as fireflies just now
+    peer,        ///< to the sender of the received firefly
+    limited,     ///< ongoing: the rate limit for received fireflies of a flow was exceeded
     none,        ///< it was sent
 };
 
-/// 1,048,576 flows at most: of further ones the end has no round trip time, and nothing is known to explain.
+/// 1,048,576 flows at most: the end of a further flow has no round trip time, and the flow cannot be explained.
 class FlowMemory {
   public:
     static constexpr std::size_t most = 1u << 20;
 
     struct Flow {
-        double rtt_ms = 0;                   ///< the latest; samples come with `ongoing` only, and the end tells it, too
+        double rtt_ms = 0;                   ///< the latest; samples come with `ongoing` only, and the end contains it, too
         std::int64_t sent_ns = 0;            ///< Unix time of the last firefly; 0: none
-        std::uint64_t collectors = 0;        ///< bits 1 << Collector::number of those that got it
+        std::uint64_t collectors = 0;        ///< bits 1 << Collector::number of those that it was sent to
         std::uint32_t kind = 0;              ///< FLOWD_EVENT_*
-        Skip collector_skip = Skip::none;    ///< why one of the collectors did not get it
-        Skip destination_skip = Skip::none;  ///< why the destination did not
+        Skip collector_skip = Skip::none;    ///< why it was not sent to one of the collectors
+        Skip destination_skip = Skip::none;  ///< why it was not sent to the destination
         bool destination_knows = false;      ///< a firefly of this flow was sent to its destination, so its end is, too
     };
 
-    /// Null: it is not known.
+    /// Null: unknown.
     [[nodiscard]] Flow* find(std::uint64_t flow_id) {
         const auto known = flows_.find(flow_id);
         return known == flows_.end() ? nullptr : &known->second;

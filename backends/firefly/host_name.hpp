@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Who sends, for the header of a firefly.
+// The host name in the header of a firefly.
 #pragma once
 
 #include <unistd.h>

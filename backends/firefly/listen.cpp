@@ -19,7 +19,8 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-/// The reference collector drops what has no RFC 5424 header with a real time: "<134>1 TIME HOST NAME - firefly-json - {".
+/// The reference collector drops datagrams without an RFC 5424 header with a time: "<134>1 TIME HOST NAME - firefly-json -
+/// {".
 [[nodiscard]] bool has_full_header(std::string_view text) {
     const auto word = [&text] {
         const auto blank = std::min(text.find(' '), text.size());
@@ -109,8 +110,8 @@ Result<void> listen_for_fireflies(ListenOptions options, ToolCall& call) {
         }
     }
     if (received < options.count)
-        return Error{FLOWD_ERROR, std::to_string(received) + " of " + std::to_string(options.count) + " datagrams came",
-                     "see that nothing between drops them: nft list ruleset, tcpdump -ni any udp port " +
+        return Error{FLOWD_ERROR, std::to_string(received) + " of " + std::to_string(options.count) + " datagrams arrived",
+                     "check that no firewall drops them: nft list ruleset, tcpdump -ni any udp port " +
                          std::to_string(options.port)};
     return {};
 }

@@ -21,7 +21,7 @@ void validate_mapping(const Stun& stun, Problems& problems) {
     for (const auto& [local, global] : stun.manual_mapping) {
         const auto address = Address::parse(local);
         if (!address)
-            problems.error("stun.manualMapping." + local, "is no address", "write LOCAL-ADDRESS: PUBLIC-ADDRESS");
+            problems.error("stun.manualMapping." + local, "is not an address", "write LOCAL-ADDRESS: PUBLIC-ADDRESS");
         else if (address->is_v4() != global.is_v4())
             problems.error("stun.manualMapping." + local, "maps between IPv4 and IPv6",
                            "both addresses must be of one family");
@@ -36,19 +36,19 @@ void validate_servers(const Stun& stun, Problems& problems) {
         const std::string path = "stun.stunServers[" + std::to_string(i) + "]";
         const auto server = StunServer::parse(stun.servers[i]);
         if (!server) {
-            problems.error(path, "is no server: '" + stun.servers[i] + "'", "write NAME:PORT or IPV4-ADDRESS:PORT");
+            problems.error(path, "is not a server: '" + stun.servers[i] + "'", "write NAME:PORT or IPV4-ADDRESS:PORT");
             continue;
         }
         const auto address = Address::parse(server->host);
         if (address && (address->is_unspecified() || address->is_multicast()))
-            problems.error(path, "is no single host", "give the address or the name of the server");
+            problems.error(path, "is not a unicast address", "give the address or the name of the server");
         if (std::find(known.begin(), known.end(), *server) != known.end())
             problems.warning(path, "is listed twice", "remove one of the two");
         known.push_back(*server);
     }
 }
 
-/// As the core takes host names; all digits and dots is a mistyped address.
+/// The core's rules for host names; digits and dots only are a mistyped address.
 [[nodiscard]] bool is_name(std::string_view text) {
     constexpr std::string_view digits = "0123456789.";
     constexpr std::string_view letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_";
@@ -174,7 +174,7 @@ std::vector<Collector> FireflyOptions::all_collectors() const {
 void FireflyOptions::validate(const FireflyOptions& options, Problems& problems) {
     const std::vector<Collector> all = options.all_collectors();
     if (!options.send_to_destination && all.empty())
-        problems.warning({}, "sends to nobody: no collector is configured, and sendToDestination is off",
+        problems.warning({}, "has no receiver: no collector is configured, and sendToDestination is off",
                          "set sendToCollector: true and collectorAddress, or list collectors");
     if (!options.send_to_collector && options.collector_address != "127.0.0.1")
         problems.warning("collectorAddress", "is not used, because sendToCollector is off", "set sendToCollector: true");
@@ -189,7 +189,8 @@ void FireflyOptions::validate(const FireflyOptions& options, Problems& problems)
             std::any_of(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(i), [&](const auto& other) {
                 return net::Target::name_of(other.address, other.port) == net::Target::name_of(all[i].address, all[i].port);
             });
-        if (repeated) problems.error(path, "is listed twice: it would get every firefly twice", "remove one of the two");
+        if (repeated)
+            problems.error(path, "is listed twice: it would receive every firefly twice", "remove one of the two");
     }
     validate_mapping(options.stun, problems);
     validate_servers(options.stun, problems);

@@ -23,7 +23,7 @@ struct StunServer {
     std::string host;  ///< name or address literal
     std::uint16_t port = net::stun::default_port;
 
-    /// "stun.example.org", "stun.example.org:3478", "192.0.2.1:3478". Nothing for anything else.
+    /// "stun.example.org", "stun.example.org:3478", "192.0.2.1:3478". Nothing for any other form.
     [[nodiscard]] static std::optional<StunServer> parse(std::string_view text);
     [[nodiscard]] std::string name() const { return host + ":" + std::to_string(port); }
     friend bool operator==(const StunServer&, const StunServer&) = default;
@@ -34,7 +34,7 @@ struct Stun {
     std::vector<std::string> servers;
     static const Table<Stun>& table();
 
-    /// Those of `servers`, which validate() has passed.
+    /// Those of `servers`, which validate() has checked.
     [[nodiscard]] std::vector<StunServer> all_servers() const;
 };
 
@@ -63,7 +63,7 @@ struct FireflyOptions {
     Stun stun;
     static const Table<FireflyOptions>& table();
 
-    /// Of both ways to write them, in that order.
+    /// collectorAddress, then `collectors`.
     [[nodiscard]] std::vector<Collector> all_collectors() const;
     static void validate(const FireflyOptions& options, Problems& problems);
 };

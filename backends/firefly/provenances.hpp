@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where the news of each live flow came from, for the events that do not say it themselves. Belongs to one thread.
+// The origin of each live flow, for events without that information. Belongs to one thread.
 #pragma once
 
 #include <cstddef>
@@ -14,21 +14,21 @@
 
 namespace flowd::firefly_backend {
 
-/// Flows that were learnt from fireflies, 1,048,576 at most. Periodic `ongoing` events bring no attachment: what was learnt
-/// with the flow's last firefly is true of them.
+/// Flows that were learnt from fireflies, 1,048,576 at most. Periodic `ongoing` events have no attachment: the origin of
+/// the flow's last firefly applies to them.
 class Provenances {
   public:
-    /// Three `ongoing` at once, then one in five seconds, of each flow: bounds what circulates through a third-party relay
-    /// that does not repeat the member `flowd`.
+    /// Per flow a burst of three `ongoing`, then one in five seconds: bounds loops through a third-party relay that drops
+    /// the member `flowd`.
     static constexpr double burst = 3, per_second = 0.2;
 
-    /// Whether a firefly brought the event itself.
+    /// Whether the event itself was received as a firefly.
     [[nodiscard]] static bool is_brought(const EventView& event);
-    /// Where an event comes from: the firefly that brought it, or, if all announcers of its flow learnt it from fireflies,
-    /// the last of these. Nothing: it was announced on this host. The receivers are those of the event's own firefly.
-    /// Remembers it until forget().
+    /// The origin of an event: its own firefly, or, if all announcers of its flow learnt it from fireflies, the last of
+    /// these. Nothing: it was announced on this host. The receivers are those of the event's own firefly. Stored until
+    /// forget().
     [[nodiscard]] std::optional<firefly::Provenance> of(const EventView& event);
-    /// Whether an `ongoing` that a firefly brought is sent on now.
+    /// Whether an `ongoing` that was received as a firefly is sent now.
     [[nodiscard]] bool admits(const EventView& event, net::TokenBucket::Clock::time_point now);
     void forget(const EventView& event) { flows_.erase(event->flow_id); }
 
@@ -45,7 +45,7 @@ class Provenances {
         std::size_t operator()(const Source& source) const;
     };
     struct Flow {
-        std::uint32_t source = 0;  ///< of sources_
+        std::uint32_t source = 0;  ///< index into sources_
         net::TokenBucket bucket{burst, {}};
     };
     [[nodiscard]] std::uint32_t number_of(const Source& source);

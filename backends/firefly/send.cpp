@@ -16,14 +16,14 @@ namespace {
 
 using Clock = net::Target::Clock;
 
-/// False: the user wants it to end.
+/// False: the user interrupted it.
 [[nodiscard]] bool pause(ToolCall& call, Clock::time_point until) {
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - Clock::now()).count();
     pollfd interrupt{call.interrupt_fd(), POLLIN, 0};
     return ::poll(&interrupt, 1, static_cast<int>(std::clamp<std::int64_t>(left, 0, 1000))) == 0;
 }
 
-/// One collector, from its name to the answer of the kernel.
+/// The attempt to reach one collector.
 class Attempt {
   public:
     Attempt(const Collector& collector, ToolCall& call)
@@ -32,7 +32,7 @@ class Attempt {
     [[nodiscard]] Result<void> run(const SendOptions& options, const firefly::Layout& layout) {
         if (auto connected = connect(Clock::now() + connect_within); !connected) return connected;
         if (auto sent = send(options, layout); !sent) return sent;
-        // A refusal comes with the next look at the socket.
+        // A refusal is reported when the error of the socket is read.
         if (!pause(call_, Clock::now() + options.wait)) return Error{FLOWD_ERROR, "interrupted"};
         if (const int number = target_.sender().socket()->take_error(); number != 0)
             return Error::from_errno(number, target_.name() + " refused");
@@ -44,7 +44,7 @@ class Attempt {
         writer.object().member("collector", target_.name()).member("address", target_.address_text());
         writer.member("sent", target_.sender().counts().sent).member("bytes", bytes_);
         writer.member("pathPayload", target_.path_payload());
-        writer.member("outcome", outcome ? "sent, and nobody refused it" : outcome.error().message).end();
+        writer.member("outcome", outcome ? "sent, no refusal" : outcome.error().message).end();
         call_.print(text);
     }
 
@@ -97,7 +97,7 @@ class Attempt {
     if (!configured) return std::move(configured).error();
     if (*configured) collectors = (*configured)->all_collectors();
     if (collectors.empty())
-        return Error{FLOWD_NOT_FOUND, "no collector is named, and the configuration has none", "say it: --to HOST"};
+        return Error{FLOWD_NOT_FOUND, "no collector is named, and the configuration has none", "name one: --to HOST"};
     return collectors;
 }
 

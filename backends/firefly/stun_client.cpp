@@ -16,7 +16,7 @@
 namespace flowd::firefly_backend {
 namespace {
 
-/// Datagrams that are looked at per wake-up, so that a flood does not hold up the fireflies.
+/// Datagrams that are read per wake-up, so that a flood does not delay fireflies.
 constexpr int most_at_once = 16;
 
 [[nodiscard]] bool is_public(const Address& address) {
@@ -28,7 +28,7 @@ constexpr int most_at_once = 16;
 void StunClient::use(std::vector<StunServer> servers) {
     if (servers == servers_) return;
     stop();
-    lookup_.reset();  // one under way asks for a name that may be nobody's now
+    lookup_.reset();  // the name of a pending lookup may not be in use any more
     servers_ = std::move(servers);
     const bool known = std::any_of(servers_.begin(), servers_.end(),
                                    [&](const StunServer& server) { return learnt_ && server.name() == learnt_->server; });
@@ -38,15 +38,15 @@ void StunClient::use(std::vector<StunServer> servers) {
     retry_ = schedule_.first_retry;
     if (servers_.empty()) return;
     if (!counters_)
-        counters_.emplace(host_,
-                          std::vector<Counters::Row>{
-                              {"asked", "firefly_stun_asked_total", "STUN servers that were asked for the public address.",
-                               &counts_.asked},
-                              {"answered", "firefly_stun_answered_total", "STUN servers that told it.", &counts_.answered},
-                              {"failed", "firefly_stun_failed_total", "STUN servers that did not.", &counts_.failed},
-                              {"ignored", "firefly_stun_ignored_total", "Datagrams that were no answer of a STUN server.",
-                               &counts_.ignored},
-                          });
+        counters_.emplace(host_, std::vector<Counters::Row>{
+                                     {"asked", "firefly_stun_asked_total",
+                                      "Queries of STUN servers for the public address.", &counts_.asked},
+                                     {"answered", "firefly_stun_answered_total",
+                                      "Queries that were answered with an address.", &counts_.answered},
+                                     {"failed", "firefly_stun_failed_total", "Queries that failed.", &counts_.failed},
+                                     {"ignored", "firefly_stun_ignored_total",
+                                      "Datagrams that were not an answer of the STUN server.", &counts_.ignored},
+                                 });
     begin_round();
 }
 
@@ -117,7 +117,7 @@ Result<void> StunClient::open(const Endpoint& server) {
 void StunClient::transmit() {
     if (requests_ == schedule_.requests) return failed(odd_.empty() ? "no answer" : odd_);
     const auto request = net::stun::binding_request(id_);
-    // What has no room in the kernel is lost like a datagram on the way: the next one follows.
+    // A request that does not fit the socket buffer counts as lost on the path: the next one follows.
     if (::send(socket_->fd(), request.data(), request.size(), MSG_NOSIGNAL) < 0 && errno != EAGAIN && errno != ENOBUFS)
         return failed(std::strerror(errno));
     wait(schedule_.first_wait * (1u << requests_++), &StunClient::transmit);
@@ -132,7 +132,7 @@ void StunClient::receive() {
             return;
         }
         const auto length = static_cast<std::size_t>(size);
-        const auto seen = length > buffer.size() ? Error{FLOWD_INVALID, "no answer of a STUN server: it is too long"}
+        const auto seen = length > buffer.size() ? Error{FLOWD_INVALID, "not an answer of a STUN server: it is too long"}
                                                  : net::stun::parse_binding_response(std::span(buffer).first(length), id_);
         if (seen) return answered(seen->address);
         if (seen.error().code == FLOWD_DENIED) return failed(seen.error().message);
@@ -143,7 +143,7 @@ void StunClient::receive() {
 
 void StunClient::answered(const Address& global) {
     if (!global.is_v4() || !is_public(global))
-        return failed("it answered " + global.to_string() + ", which is no public address");
+        return failed("it answered " + global.to_string() + ", which is not a public address");
     stop();
     ++counts_.answered;
     const bool changed = !learnt_ || learnt_->local != local_ || learnt_->global != global;
@@ -152,7 +152,8 @@ void StunClient::answered(const Address& global) {
     warned_ = false;
     wait(schedule_.again, &StunClient::begin_round);
     if (!changed) return;
-    host_.info("the public address of " + local_.to_string() + " is " + global.to_string() + ", says " + learnt_->server);
+    host_.info("the public address of " + local_.to_string() + " is " + global.to_string() + ", according to " +
+               learnt_->server);
     changed_();
 }
 
@@ -166,8 +167,8 @@ void StunClient::failed(const std::string& why) {
 
 void StunClient::all_failed() {
     if (!std::exchange(warned_, true))
-        host_.warning("no STUN server tells the public address (" + last_error_ + "): fireflies show " +
-                      (learnt_ ? "the one that was learnt before" : "addresses as they are"));
+        host_.warning("no STUN server answers with the public address (" + last_error_ + "): fireflies show " +
+                      (learnt_ ? "the one that was learnt earlier" : "local addresses"));
     wait(std::exchange(retry_, std::min(retry_ * 2, schedule_.last_retry)), &StunClient::begin_round);
 }
 

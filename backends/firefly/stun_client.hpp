@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Asks STUN servers which public address a NAT gives this host. [instance]
+// Queries STUN servers for the public address that a NAT assigns to this host. [instance]
 #pragma once
 
 #include <chrono>
@@ -20,16 +20,16 @@
 
 namespace flowd::firefly_backend {
 
-/// One after the other, in their order; the first that answers ends the round. IPv4 only: that is where the NAT is. Never
-/// blocks. What was learnt stays in use while later rounds fail.
+/// Queries the servers in their order; the first answer ends the round. IPv4 only, because NAT is used with IPv4. Never
+/// blocks. The address stays in use while later rounds fail.
 class StunClient {
   public:
     struct Schedule {
-        std::chrono::milliseconds poll{50};  ///< while a name is asked for
-        /// RFC 8489 section 6.2.1, but fewer: a request at 0, 0.5, 1.5 and 3.5 s, given up after 7.5 s.
+        std::chrono::milliseconds poll{50};  ///< interval of checks for the answer of the resolver
+        /// RFC 8489 section 6.2.1, but fewer: requests at 0, 0.5, 1.5 and 3.5 s, failure after 7.5 s.
         std::chrono::milliseconds first_wait{500};
         unsigned requests = 4;
-        std::chrono::milliseconds again{600'000};  ///< after an answer
+        std::chrono::milliseconds again{600'000};  ///< until the next round after an answer
         std::chrono::milliseconds first_retry{30'000};
         std::chrono::milliseconds last_retry{600'000};  ///< doubling up to this
     };
@@ -44,8 +44,8 @@ class StunClient {
     StunClient(Host& host, std::function<void()> changed, MakeLookup make_lookup = net::system_lookup)
         : host_(host), changed_(std::move(changed)), make_lookup_(std::move(make_lookup)) {}
 
-    /// Begins to ask these; none: forgets and asks nobody. The same as before: nothing changes. What was learnt from a
-    /// server that is no longer among them is forgotten; `changed` is not called for that.
+    /// Begins to query these; none: stops, and discards the address. The same servers as before: no effect. An address that
+    /// was learnt from a server that is no longer among them is discarded without calling `changed`.
     void use(std::vector<StunServer> servers);
     void stop();
     [[nodiscard]] const std::optional<Learnt>& learnt() const { return learnt_; }
@@ -59,7 +59,7 @@ class StunClient {
   private:
     struct Counts {
         std::uint64_t asked = 0, answered = 0, failed = 0;  ///< servers
-        std::uint64_t ignored = 0;                          ///< datagrams that were no answer
+        std::uint64_t ignored = 0;                          ///< datagrams that were not an answer
     };
     void begin_round();
     void ask();
@@ -82,10 +82,10 @@ class StunClient {
     Counts counts_;
     std::optional<Counters> counters_;  ///< once there are servers
     std::string last_error_;            ///< of this round
-    bool warned_ = false;               ///< that nobody answers
+    bool warned_ = false;               ///< that no server answers
     std::chrono::milliseconds retry_{};
 
-    std::size_t present_ = 0;  ///< of servers_: who is asked
+    std::size_t present_ = 0;  ///< index into servers_ of the one that is queried
     std::unique_ptr<net::Lookup> lookup_;
     std::optional<net::UdpSocket> socket_;
     Address local_;  ///< of socket_
@@ -93,7 +93,7 @@ class StunClient {
     unsigned requests_ = 0;  ///< sent to the present one
     std::string odd_;        ///< why the last datagram from it was ignored
     Timer timer_;
-    Watch readable_;  // behind the socket: ends before its descriptor does
+    Watch readable_;  // declared after the socket: destroyed before its descriptor is closed
 };
 
 }  // namespace flowd::firefly_backend

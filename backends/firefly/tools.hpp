@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What needs no daemon: `flowd-cpp firefly send` proves the path to a collector, `flowd-cpp firefly listen` is one for a
-// moment.
+// Commands that need no daemon: `flowd-cpp firefly send` tests the path to a collector, `flowd-cpp firefly listen` acts as
+// one.
 #pragma once
 
 #include <chrono>
@@ -23,8 +23,8 @@ struct SendOptions {
     static const Table<SendOptions>& table();
 };
 
-/// Sends a start and an end to each collector: of `to`, or else of the configuration. They tell of the very flow of UDP
-/// that carries them, so that nothing is made up. Prints what became of each; an error when one could not be reached.
+/// Sends a start and an end to each collector: of `to`, or else of the configuration. They report the UDP flow that
+/// carries them. Prints the result of each; an error if one could not be reached.
 Result<void> send_fireflies(SendOptions options, ToolCall& call);
 
 struct ListenOptions {
@@ -35,7 +35,7 @@ struct ListenOptions {
     static const Table<ListenOptions>& table();
 };
 
-/// Prints each datagram with what it says, or why it is no firefly, and whether the reference collector would take it.
+/// Prints each datagram as parsed, or why it is not a firefly, and whether the reference collector would accept it.
 Result<void> listen_for_fireflies(ListenOptions options, ToolCall& call);
 
 }  // namespace flowd::firefly_backend

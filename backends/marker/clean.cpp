@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// `flowd-cpp marker clean`: removes what markers left behind that were killed, without a daemon.
+// `flowd-cpp marker clean`: removes what killed markers left, without a daemon.
 #include "backends/marker/marker.hpp"
 #include "bpf/marker_types.h"
 #include "flowd/tool.hpp"
@@ -32,8 +32,7 @@ Result<void> clean(CleanOptions, ToolCall& call) {
 }  // namespace
 
 std::vector<Tool> Marker::tools() {
-    return {
-        tool<&clean>("clean", "Removes what markers left in the kernel that were killed; a running one is left alone.")};
+    return {tool<&clean>("clean", "Removes what killed markers left in the kernel; does not affect a running one.")};
 }
 
 }  // namespace flowd::marker

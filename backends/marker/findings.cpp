@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the marker finds amiss, what it tells of single flows, and which interfaces it publishes.
+// The findings of the marker, its explanations of flows, and the interfaces that it publishes.
 #include <string>
 
 #include "backends/marker/marker.hpp"
@@ -78,7 +78,7 @@ void Marker::explain(std::size_t index, const flowd_flow& flow, Explanations& ex
                                  : say("not-in-table", "The flow is not in the marker's table: the table was full.");
     if (table.observes()) return say("observed", "The mode is observe: packets are counted and not changed.");
     const auto states = marking_->attachments().states();
-    if (states.empty()) say("no-interface", "The marker is attached to no interface.");
+    if (states.empty()) say("no-interface", "The marker is not attached to any interface.");
     const std::string text = "Outgoing packets carry " + table.describe(*entry ? **entry : table.catch_all_of(flow.key)) +
                              (*entry ? "." : ", by the catch-all tag.");
     for (const auto& state : states)

@@ -22,7 +22,7 @@ T load(T& word) {
 }
 template <typename T>
 void store(T& word, std::type_identity_t<T> value) {
-    // Release: whoever sees it sees what was stored before, on machines where BPF programs can't ask for it as well.
+    // Release order, which suffices for BPF programs, too: they cannot request acquire order.
     std::atomic_ref<T>(word).store(value, std::memory_order_release);
 }
 
@@ -109,7 +109,7 @@ Result<FlowTable::Put> FlowTable::put(const Flow& flow) {
         return Put::replaced;
     }
     if (place.free == nullptr) return Put::no_room;
-    // First the way to it, last the word that says that it is there.
+    // First the slots that lead to it, last the word that makes it visible.
     for (std::uint32_t distance = 0; distance < place.free_distance; ++distance) {
         marker_flow& passed = slot_at(hash, distance);
         store(passed.passed, static_cast<__u16>(load(passed.passed) + 1));

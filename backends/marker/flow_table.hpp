@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// backends/marker/flow_table.hpp: the writing side of the flow table that the program reads (bpf/lib/flow_table.h). One
-// thread at a time; the program reads at any moment.
+// backends/marker/flow_table.hpp: writes the flow table that the program reads (bpf/lib/flow_table.h). One thread at a
+// time; the program reads concurrently.
 #pragma once
 
 #include <cstddef>
@@ -13,7 +13,7 @@
 
 namespace flowd::marker {
 
-/// The map's memory, mapped while there are flows in it: an idle daemon does not hold it.
+/// The map's memory, mapped only while it contains flows.
 class FlowTable {
   public:
     struct Flow {
@@ -24,7 +24,7 @@ class FlowTable {
     };
     enum class Put { created, replaced, no_room };
 
-    /// How many buckets hold so many flows, at most half full: 128 bytes a flow.
+    /// The number of buckets for so many flows, at most half full: 128 bytes a flow.
     [[nodiscard]] static std::uint32_t buckets_for(std::uint32_t flows);
 
     /// `map` is borrowed and must outlive this.
@@ -33,22 +33,22 @@ class FlowTable {
     FlowTable& operator=(FlowTable&&) = delete;
     ~FlowTable() { unmap(); }
 
-    /// Enters a flow, or gives it another mark; a packet meets each carrier's value as it was or as it is. no_room: all the
-    /// slots that it may be in are taken, which has a probability below 1e-12 in a table that is half full.
+    /// Enters a flow, or changes its mark; for each carrier a packet gets either the old or the new value. no_room: all
+    /// slots for it are used, which has a probability below 1e-12 in a table that is half full.
     [[nodiscard]] Result<Put> put(const Flow& flow);
-    /// Whether it was there.
+    /// Whether it was in the table.
     [[nodiscard]] Result<bool> erase(const flow_key& key);
     [[nodiscard]] Result<std::optional<Flow>> find(const flow_key& key);
     Result<void> visit(const std::function<void(const Flow&)>& each);
 
-    /// To be called when nothing is in it.
+    /// To be called when it is empty.
     void unmap();
 
   private:
     struct Place {
-        marker_flow* slot = nullptr;      ///< where it is; null: nowhere
-        marker_flow* free = nullptr;      ///< the first free one on its way
-        std::uint32_t slot_distance = 0;  ///< slots on its way before it
+        marker_flow* slot = nullptr;      ///< that contains it; null: none
+        marker_flow* free = nullptr;      ///< the first free one of its probe sequence
+        std::uint32_t slot_distance = 0;  ///< slots of its probe sequence before it
         std::uint32_t free_distance = 0;
     };
     [[nodiscard]] Result<void> map_memory();

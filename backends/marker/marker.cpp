@@ -26,9 +26,9 @@ Result<void> Marker::prepare() {
     if (!marking) return std::move(marking).error();
     marking_ = *std::move(marking);
     if (auto done = marking_->attach_first(); !done) return done;
-    // Ours are attached: nothing is unmarked between a killed predecessor's filters and ours.
+    // After our filters are attached, so that packets are marked all the time.
     if (auto swept = marking_->attachments().sweep(); !swept)
-        host().warning("leftovers were not looked for: " + swept.error().message);
+        host().warning("leftovers could not be searched for: " + swept.error().message);
     return {};
 }
 
@@ -77,9 +77,9 @@ Result<void> Marker::open_pins(const Options& options) {
         pins_.emplace(*std::move(pins));
     }
     if (options.persist) return {};
-    // A program that a predecessor left in force would go on beside ours.
+    // A program that a predecessor left attached would mark as well.
     if (auto gone = Pins::discard(options.persist_path, host().instance()); !gone)
-        host().warning("what a predecessor kept in force was not removed: " + gone.error().message);
+        host().warning("what a predecessor left attached could not be removed: " + gone.error().message);
     return {};
 }
 
@@ -118,9 +118,9 @@ void Marker::look_for_taggers() {
 }
 
 Result<void> Marker::reconfigure(Options options) {
-    // Another way of keeping things takes an instance of its own, after this one.
+    // Another kind of persistence needs a new instance after this one has stopped.
     if (options.persist != options_.persist || options.persist_path != options_.persist_path)
-        return Error{FLOWD_UNSUPPORTED, "persist takes a fresh start"};
+        return Error{FLOWD_UNSUPPORTED, "a change of persist needs a new instance"};
     auto fresh = Marking::make(host(), options, pins_ ? &*pins_ : nullptr);
     if (!fresh) return std::move(fresh).error();
     if (const auto warning = missing_ipv6(options.strategy); !warning.empty()) host().warning(warning);
@@ -137,7 +137,7 @@ Result<void> Marker::reconfigure(Options options) {
     }
     options_ = std::move(options);
     said_full_ = false;
-    series_->publish();  // what it has counted since the last second
+    series_->publish();  // its counts since the last second
     publish();
     tell_interfaces();
     return share_socket_tags();
@@ -180,7 +180,7 @@ Taken Marker::on_events(const Events& events) {
                 break;
         }
     }
-    // Some room first, so that a table at its limit is not refilled for every flow that ends.
+    // Only when there is some room, so that a full table is not refilled for every flow that ends.
     if (!marking_->has_lost_flows() || table.size() >= table.capacity() - table.capacity() / 8) return Taken::all();
     if (auto done = marking_->refill(); !done) host().warning("flows that did not fit the table: " + done.error().message);
     return Taken::all();
@@ -188,15 +188,15 @@ Taken Marker::on_events(const Events& events) {
 
 void Marker::end_flow(EventView event) {
     TagTable& table = marking_->table();
-    // Whoever announced it stops, and the flow itself may live on: so does a mark that is to outlive the daemon.
+    // Its announcer stops, but the flow may continue: with persist, so does its mark.
     if (!options_.persist || event->end_reason != FLOWD_END_WITHDRAWN) return table.remove(event->key);
     table.leave(event->key);
     if (adopted_timer_) return;
-    if (auto done = expire_adopted(); !done) host().warning("marks of flows that are silent: " + done.error().message);
+    if (auto done = expire_adopted(); !done) host().warning("marks of idle flows: " + done.error().message);
 }
 
 void Marker::clear_catch_all() {
-    // The plugin may only stop before we do: a catch-all that is to outlive the daemon waits for who gives it again.
+    // The plugin may just stop before this backend does: with persist, the catch-all is kept until it is given again.
     knows_catch_all_ = !options_.persist;
     if (options_.persist && await_catch_all()) return;
     set_catch_all(std::nullopt);
@@ -207,8 +207,8 @@ void Marker::set_catch_all(std::optional<flowd_tag> tag) {
     auto fits = marking_->set_catch_all(tag);
     if (!fits) return host().warning("flows that the catch-all covered: " + fits.error().message);
     if (!*fits)
-        host().error("the catch-all tag " + tag_text(*tag) + " fits no carrier of " + name_of(options_.strategy) +
-                     ": nothing but flows is marked");
+        host().error("the catch-all tag " + tag_text(*tag) + " cannot be represented by " + name_of(options_.strategy) +
+                     ": only announced flows are marked");
 }
 
 void Marker::start_flow(const flowd_event& event) {

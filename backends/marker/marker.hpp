@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// backends/marker/marker.hpp: the backend. Lives on its instance's thread, in the core's loop.
+// backends/marker/marker.hpp: the backend. Runs on its instance's thread, in the core's loop.
 #pragma once
 
 #include <memory>
@@ -39,26 +39,26 @@ class Marker final : public Backend {
     Result<void> stop(Deadline deadline) override;
     void status(json::Writer& object) const override;
 
-    /// Builds the new marking beside the old one, and lets go of the old one when the new one is in force: no packet goes
-    /// unmarked, and whatever fails leaves the old one as it was.
+    /// Builds the new marking and then removes the old one: packets are marked all the time, and a failure leaves the old
+    /// one unchanged.
     Result<void> reconfigure(Options options);
 
   private:
     [[nodiscard]] Result<void> watch();
     [[nodiscard]] Result<void> open_pins(const Options& options);
-    /// What was taken over and is not announced again goes: flows when they are idle, the catch-all after a while.
+    /// Removes what was taken over and not announced again: idle flows, and the catch-all after a while.
     [[nodiscard]] Result<void> expire_adopted();
     void end_flow(EventView event);
-    /// Figures of this program's packets from now on.
+    /// Creates the time series of this program.
     void publish();
-    /// Offers the map of the program that is in force; plugins that have the old one ask again.
+    /// Offers the map of the active program; plugins that have the old one are notified.
     [[nodiscard]] Result<void> share_socket_tags();
-    /// Whether any of them tags sockets.
+    /// Whether any plugin tags sockets.
     void look_for_taggers();
-    /// After a while: a catch-all that no plugin has given goes.
+    /// After a while: removes a catch-all that no plugin has given.
     [[nodiscard]] Result<void> await_catch_all();
     void clear_catch_all();
-    /// Publishes where it marks, for those that meter there (flowd.interfaces/1).
+    /// Publishes its interfaces for modules that meter there (flowd.interfaces/1).
     void tell_interfaces();
     [[nodiscard]] std::string summary() const;
     void explain(std::size_t index, const flowd_flow& flow, Explanations& explanations) const;
@@ -71,10 +71,10 @@ class Marker final : public Backend {
     Options options_;
     std::optional<Pins> pins_;          // with `persist`
     std::unique_ptr<Marking> marking_;  // from prepare to stop
-    bool knows_catch_all_ = false;      // somebody has said what it is, or that there is none
+    bool knows_catch_all_ = false;      // the core has told the tag, or that there is none
     Timer adopted_timer_;
     bool said_full_ = false;
-    std::unique_ptr<Series> series_;  // of the program that is in force
+    std::unique_ptr<Series> series_;  // of the active program
     Timer second_timer_;
     Subscription taggers_;
     Watch change_watch_;

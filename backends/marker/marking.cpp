@@ -8,7 +8,7 @@
 namespace flowd::marker {
 namespace {
 
-/// A daemon that is busy or stopped for a moment is not gone.
+/// Long enough for a daemon that is busy or stopped temporarily.
 std::chrono::seconds lease_of(const Options& options) {
     return std::max(options.persist_idle, std::chrono::seconds(10));
 }
@@ -39,7 +39,7 @@ Result<std::unique_ptr<Marking>> Marking::make(Host& host, const Options& option
         if (!options.program_path.empty()) error.option = "programPath";
         return error;
     }
-    // Listening before looking: what appears in between is not missed.
+    // Subscribed before the interfaces are listed, so that none that appears in between is missed.
     auto changes = bpf::subscribe(bpf::Interfaces(choice_of(options)).groups());
     if (!changes) return std::move(changes).error();
     std::unique_ptr<Marking> made(new Marking(host, options, pins, *std::move(program), *std::move(changes)));
@@ -75,7 +75,7 @@ Result<void> Marking::attach_first() {
     if (found->present.empty() && !waits_) return nothing_there();
     missing_ = found->missing;
     for (const std::string& name : missing_)
-        host_.warning("interface " + name + " does not exist; it is marked on when it appears");
+        host_.warning("interface " + name + " does not exist; it is attached when it appears");
     auto failures = reconcile(found->present);
     if (failures.empty()) return {};
     failures.front().error.option = "targetInterfaces";
@@ -103,7 +103,7 @@ std::vector<bpf::Attachments::Failure> Marking::reconcile(const std::vector<bpf:
 
 void Marking::find_below() {
     const auto all = bpf::links();
-    if (!all) return host_.warning("which interfaces stand on others is not known: " + all.error().message);
+    if (!all) return host_.warning("the stacking of interfaces is unknown: " + all.error().message);
     std::vector<bpf::Link> attached;
     below_.clear();
     for (const auto& state : attachments_.states()) {
@@ -154,7 +154,7 @@ Result<bool> Marking::set_catch_all(std::optional<flowd_tag> tag) {
         fits = table_.set_catch_all(*tag);
     else
         table_.clear_catch_all();
-    // The flows that it covered get entries first, so that none is without its mark in between.
+    // The flows that it covered get entries first, so that they stay marked.
     if (was_relied_on)
         if (auto done = refill(); !done) return std::move(done).error();
     table_.apply_catch_all();
@@ -164,7 +164,7 @@ Result<bool> Marking::set_catch_all(std::optional<flowd_tag> tag) {
 Result<void> Marking::look_into_sockets(bool on) {
     if (table_.reads_sockets() == on) return {};
     table_.set_socket_tags(on);
-    // A flow that the catch-all covered may have another tag in its socket, which would come first.
+    // A flow that the catch-all covers may have another tag in its socket, which would have precedence.
     return on && table_.is_relied_on() ? refill() : Result<void>();
 }
 

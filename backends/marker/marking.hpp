@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// backends/marker/marking.hpp: one loaded program with its table, its attachments and the interfaces it follows. A reload
-// builds a second one beside the first. One thread at a time.
+// backends/marker/marking.hpp: a loaded program with its table, its attachments and its interfaces. A reload builds a
+// second one before it removes the first. One thread at a time.
 #pragma once
 
 #include <memory>
@@ -25,27 +25,26 @@ namespace flowd::marker {
 
 class Marking {
   public:
-    /// Loads the program. With `pins`, what is in force there is taken over. Nothing is attached yet. `host` must outlive
-    /// this.
+    /// Loads the program. With `pins`, takes over what is active there. Attaches nothing yet. `host` must outlive this.
     [[nodiscard]] static Result<std::unique_ptr<Marking>> make(Host& host, const Options& options, const Pins* pins);
     Marking(const Marking&) = delete;
     Marking& operator=(const Marking&) = delete;
     ~Marking() = default;
 
-    /// Attaches to what is there now; the first refusal is an error, and so is it when nothing is there unless the options
-    /// allow it.
+    /// Attaches to the interfaces that exist; the first refusal is an error. It is an error if none exists, unless the
+    /// options allow it.
     Result<void> attach_first();
-    /// The interfaces have changed. What refuses is reported, and tried again with the next change.
+    /// After a change of interfaces. A refusal is reported, and retried with the next change.
     void attach_again();
 
-    /// Puts in what a predecessor has: the live flows and the catch-all.
+    /// Enters the flows and the catch-all of a predecessor.
     Result<void> fill_from(const Marking& predecessor);
-    /// Once it is in force: hooks that others remove are attached again.
+    /// When it is active: attaches hooks again that other programs remove.
     Result<void> guard() { return attachments_.guard(); }
 
-    /// Nothing: none from now on. False: the tag fits no carrier, and there is none now.
+    /// Nothing: removes it. False: no carrier can represent the tag, and there is no catch-all now.
     [[nodiscard]] Result<bool> set_catch_all(std::optional<flowd_tag> tag);
-    /// Whether somebody tags sockets.
+    /// Whether a plugin tags sockets.
     Result<void> look_into_sockets(bool on);
     /// All live flows, those included that did not fit when the table was full.
     Result<void> refill();
@@ -57,10 +56,10 @@ class Marking {
     [[nodiscard]] const bpf::Interfaces& interfaces() const { return interfaces_; }
     [[nodiscard]] const Program& program() const { return program_; }
     [[nodiscard]] const std::vector<std::string>& missing() const { return missing_; }
-    /// Whether another interface that is marked on stands on this one, as a bridge does on its ports.
+    /// Whether another marked interface is stacked on this one, such as a bridge on its ports.
     [[nodiscard]] bool is_below(const bpf::Link& link) const { return below_.contains(link.index); }
-    /// What became of packets on all interfaces, each packet once: of an interface below only those whose mark was written
-    /// there, because all others may have been counted above.
+    /// Packets of all interfaces by outcome, each packet once: of a lower interface only those that were marked there,
+    /// because the others may have been counted on an upper one.
     [[nodiscard]] Result<Outcomes> totals() const;
     [[nodiscard]] bool has_lost_flows() const { return has_lost_flows_; }
     /// False: the table is full.

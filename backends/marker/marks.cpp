@@ -13,7 +13,7 @@ static_assert(label::mask == MARKER_LABEL_MASK && label::entropy_mask == MARKER_
 
 namespace {
 
-// Of the extension header, which has 16 and 8 bits for them.
+// The extension header has 16 and 8 bits for them.
 constexpr std::uint32_t max_option_experiment = 0xffff;
 constexpr std::uint32_t max_option_activity = 0xff;
 
@@ -58,7 +58,7 @@ const char* name_of(Strategy strategy) {
 std::string missing_ipv6(Strategy strategy) {
     if (strategy == Strategy::dscp || !net::lacks_ipv6()) return {};
     const std::string fact = "this kernel has no IPv6 (it was booted with ipv6.disable=1, or built without): ";
-    if (strategy == Strategy::label_dscp) return fact + "IPv4 packets get their DSCP, and there are none for a label";
+    if (strategy == Strategy::label_dscp) return fact + "IPv4 packets get their DSCP, there are no packets for a label";
     return fact + "nothing is marked, because markingStrategy " + name_of(strategy) +
            " marks IPv6 packets only; dscp marks IPv4";
 }

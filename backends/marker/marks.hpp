@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// backends/marker/marks.hpp: what a tag becomes in a packet: the values of its carriers. Pure.
+// backends/marker/marks.hpp: the marks of a tag: the values of its carriers in a packet. Pure.
 #pragma once
 
 #include <cstdint>
@@ -14,10 +14,10 @@ namespace flowd::marker {
 
 /// MARKER_CARRIER_* of a strategy.
 [[nodiscard]] std::uint32_t carriers_of(Strategy strategy);
-/// As it is written in the configuration.
+/// Its name in the configuration.
 [[nodiscard]] const char* name_of(Strategy strategy);
 
-/// What this strategy cannot do on a kernel without IPv6, as a sentence; empty: nothing, or the kernel has IPv6.
+/// A sentence that says what this strategy cannot do on a kernel without IPv6; empty: nothing, or the kernel has IPv6.
 [[nodiscard]] std::string missing_ipv6(Strategy strategy);
 
 /// Whether any packet can carry what this strategy writes.
@@ -27,13 +27,13 @@ class Marks {
   public:
     explicit Marks(const Options& options) : carriers_(carriers_of(options.strategy)), dscp_(options.dscp_map) {}
 
-    /// What the packets of a flow with that hash carry. 0/0 and tags that do not fit carry nothing.
+    /// The mark of the packets of a flow with that hash. Empty for 0/0 and tags that do not fit.
     [[nodiscard]] marker_mark of(flowd_tag tag, std::uint64_t hash) const;
-    /// The same without what is a flow's own, as a catch-all.
+    /// The same without the bits that depend on the flow, as a catch-all.
     [[nodiscard]] marker_mark of_catch_all(flowd_tag tag) const;
-    /// Whether a mark with these carriers says anything.
+    /// Whether a mark with these carriers is not empty.
     [[nodiscard]] bool carries(marker_mark mark) const;
-    /// What packets with that mark carry: "flow label 0x3fefc", "an extension header with 2/16 and DSCP 10".
+    /// A text of the mark: "flow label 0x3fefc", "an extension header with 2/16 and DSCP 10".
     [[nodiscard]] std::string describe(marker_mark mark) const;
     /// Whether packets without an IPv6 header can be marked.
     [[nodiscard]] bool takes_ipv4() const { return (carriers_ & MARKER_CARRIER_DSCP) != 0; }
@@ -45,7 +45,7 @@ class Marks {
     std::vector<DscpRule> dscp_;
 };
 
-/// The tag that a mark was made of; nothing when it did not fit.
+/// The tag of a mark; nothing if it did not fit.
 [[nodiscard]] std::optional<flowd_tag> tag_of(marker_mark mark);
 
 /// The SDK's encoding of labels, for the program.

@@ -109,13 +109,12 @@ void Options::validate(const Options& options, Problems& problems) {
     bpf::Interfaces::validate(options.target_interfaces, "targetInterfaces", problems);
     const bool uses_dscp = options.strategy == Strategy::dscp || options.strategy == Strategy::label_dscp;
     if (uses_dscp && options.dscp_map.empty())
-        problems.add(
-            {"dscpMap", "the marking strategy has a DSCP for no tag", "dscpMap: [{experiment: atlas, dscp: 10}]", ""});
+        problems.add({"dscpMap", "no tag has a DSCP", "dscpMap: [{experiment: atlas, dscp: 10}]", ""});
     if (!uses_dscp && !options.dscp_map.empty())
         problems.add(
             {"dscpMap", "no DSCP is written with this markingStrategy", "markingStrategy: dscp or label+dscp", ""});
     if (options.persist && options.remove_qdisc.value_or(false))
-        problems.add({"removeQdisc", "persist leaves the marker in place when the daemon ends, removeQdisc takes it away",
+        problems.add({"removeQdisc", "persist keeps the marker when the daemon ends, removeQdisc removes it",
                       "remove one of them", "true"});
     validate_dscp_map(options.dscp_map, problems);
 }

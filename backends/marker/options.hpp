@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// backends/marker/options.hpp: what may be configured.
+// backends/marker/options.hpp: the options of the marker.
 #pragma once
 
 #include <chrono>
@@ -18,10 +18,10 @@ enum class Mode { mark, observe };
 enum class Policy { override, keep_explicit };
 enum class Strategy { label, hop_by_hop, destination, hop_by_hop_destination, dscp, label_dscp };
 
-/// One line of the operator's map from tags to DSCP values.
+/// One entry of dscpMap.
 struct DscpRule {
     std::uint32_t experiment = 0;
-    std::optional<std::uint32_t> activity;  ///< nothing: all that have no line of their own
+    std::optional<std::uint32_t> activity;  ///< nothing: all activities without an entry
     std::uint32_t dscp = 0;
 
     static const Table<DscpRule>& table();
@@ -38,7 +38,7 @@ struct Options {
     Mode mode = Mode::mark;
     Policy policy = Policy::override;
     bpf::Attach attach = bpf::Attach::automatic;
-    std::optional<bool> remove_qdisc;  ///< nothing: unless `persist`
+    std::optional<bool> remove_qdisc;  ///< nothing: true without `persist`
     bool persist = false;
     std::string persist_path;
     std::chrono::seconds persist_idle{300};

@@ -21,9 +21,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* layout = "v2";  // of bpf/marker_types.h: another one when a layout changes
+constexpr const char* layout = "v2";  // of bpf/marker_types.h: changes with the layout
 
-/// bpffs takes no dots in names.
+/// bpffs does not allow dots in names.
 std::string folder_of(const std::string& path, std::string_view instance) {
     std::string name(instance);
     std::replace(name.begin(), name.end(), '/', '_');
@@ -55,7 +55,7 @@ Result<bool> remove_folder(const std::string& folder) {
 Result<Pins> Pins::open(const std::string& path, std::string_view instance) {
     struct statfs about {};
     if (::statfs(path.c_str(), &about) != 0 || static_cast<unsigned long>(about.f_type) != BPF_FS_MAGIC)
-        return Error{FLOWD_NOT_FOUND, path + " is no BPF file system",
+        return Error{FLOWD_NOT_FOUND, path + " is not a BPF file system",
                      "mount -t bpf bpf " + path + ", or enable run-bpf-flowd.mount", "persistPath"};
     const std::string own = folder_of(path, instance);
     const std::string folder = own + "/" + layout;
@@ -79,7 +79,7 @@ Result<std::uint32_t> Pins::discard_all(const std::string& path) {
     for (const auto& entry : fs::directory_iterator(path, error)) {
         if (!entry.path().filename().string().starts_with("marker")) continue;
         const auto done = remove_folder(entry.path());
-        if (done && *done) ++removed;  // or it lives
+        if (done && *done) ++removed;  // otherwise the instance is running
     }
     return removed;
 }

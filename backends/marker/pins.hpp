@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// backends/marker/pins.hpp: what outlives the daemon: maps and links of one instance on a bpffs. One thread at a time.
+// backends/marker/pins.hpp: maps and links of an instance that are pinned on a bpffs. One thread at a time.
 #pragma once
 
 #include <cstdint>
@@ -13,21 +13,21 @@
 
 namespace flowd::marker {
 
-/// The folder PATH/INSTANCE/vN, where N is the version of the layouts in it. For as long as this lives it is locked.
+/// The directory PATH/INSTANCE/vN, where N is the version of the layouts in it. It is locked while this exists.
 class Pins {
   public:
-    /// FLOWD_BUSY or another error when a living instance has it.
+    /// FLOWD_BUSY if a running instance uses it, or another error.
     [[nodiscard]] static Result<Pins> open(const std::string& path, std::string_view instance);
-    /// Takes away what the instance has there, if anything, unless it lives. Whether there was something.
+    /// Removes the pins of the instance, unless it is running. Returns whether there were any.
     static Result<bool> discard(const std::string& path, std::string_view instance);
-    /// The same for all instances. How many there were.
+    /// The same for all instances. Returns their number.
     static Result<std::uint32_t> discard_all(const std::string& path);
 
     /// A pinned map of exactly this shape; nothing: there is none, or one of another shape.
     [[nodiscard]] std::optional<UniqueFd> map(const char* name, std::uint32_t value_size, std::uint32_t entries) const;
-    /// In place of what was there under that name.
+    /// Replaces the pin of that name.
     Result<void> pin_map(const char* name, int fd) const;
-    /// Where the link of an interface is pinned.
+    /// The path of the pin of an interface's link.
     [[nodiscard]] std::string links() const { return folder_; }
 
   private:

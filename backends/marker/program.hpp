@@ -36,7 +36,7 @@ class Program {
     /// Whether the flow table is a predecessor's.
     [[nodiscard]] bool is_taken_over() const { return is_taken_over_; }
     [[nodiscard]] DscpMap& dscp() { return dscp_; }
-    /// What became of all packets so far, by enum marker_outcome.
+    /// All packets so far by enum marker_outcome.
     [[nodiscard]] Result<Outcomes> outcomes() const;
     /// The same on one interface, and on those that were counted with it: see MARKER_COUNTED_INTERFACES.
     [[nodiscard]] Result<Outcomes> outcomes(int interface_index) const;
@@ -56,10 +56,10 @@ class Program {
     bool is_taken_over_ = false;
 };
 
-/// The program that does what the options say, its constants and its map of DSCP values filled in.
+/// The program for the options, with its constants and its map of DSCP values.
 [[nodiscard]] Result<Program> load_program(const Options& options, bpf::LogSink log, const Pins* pins = nullptr);
 
-/// A mark was written.
+/// Whether a mark was written.
 [[nodiscard]] constexpr bool is_marked(std::uint32_t outcome) {
     return outcome >= MARKER_MARKED_FLOW && outcome <= MARKER_MARKED_FRAGMENT;
 }

@@ -14,9 +14,10 @@ Series::Series(const Host& host, const Marking& marking)
       counters_(host,
                 {
                     {"flows", "marker_flows", "Flows in the kernel's table.", [this] { return marking_.table().size(); }},
-                    {"maxFlows", "marker_flows_limit", "Flows that the kernel's table takes (maxFlows).",
+                    {"maxFlows", "marker_flows_limit", "Capacity of the kernel's table (maxFlows).",
                      [this] { return marking_.table().capacity(); }},
-                    {"adopted", "marker_adopted_flows", "Of these: taken over from a predecessor and not announced again.",
+                    {"adopted", "marker_adopted_flows",
+                     "Flows in the kernel's table that were taken over from a predecessor and not announced again.",
                      [this] { return marking_.table().adopted(); }},
                     {"skippedFlows", "marker_skipped_flows_total", "Flows that were not put into the table.",
                      Counters::Source("reason",
@@ -37,7 +38,7 @@ void Series::publish() {
         if (counters == nullptr)
             counters = std::make_unique<Counters>(
                 host_,
-                std::vector<Counters::Row>{{"", "marker_packets_total", "Packets that left, by what became of them.",
+                std::vector<Counters::Row>{{"", "marker_packets_total", "Outgoing packets by outcome.",
                                             Counters::Source("outcome",
                                                              [this, index = interface.first](const Counters::Visit& visit) {
                                                                  const auto outcomes = marking_.program().outcomes(index);

@@ -24,7 +24,7 @@ class Series {
     void status(json::Writer& object) const { counters_.status(object); }
 
   private:
-    using Interface = std::pair<int, std::string>;  // one that is made again has another index, and counts anew
+    using Interface = std::pair<int, std::string>;  // a re-created interface has another index, and counts from 0
 
     const Host& host_;
     const Marking& marking_;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the marker answers when it is asked.
+// The status and the commands of the marker.
 #include <numeric>
 #include <string>
 
@@ -29,7 +29,7 @@ std::uint64_t marked_of(const Outcomes& outcomes) {
     return sum;
 }
 
-/// Packets seen, marked, and what became of the others; null when the kernel does not say.
+/// Packets seen, marked, and not marked by reason; null if the counters cannot be read.
 void write_packets(json::Writer& object, const Result<Outcomes>& outcomes) {
     if (!outcomes) {
         object.member("packets", nullptr);
@@ -76,7 +76,7 @@ void Marker::status(json::Writer& object) const {
         object.member("program", state.programs.front());
         object.member("below", marking_->is_below(state.link));
         bpf::write_hook(object, state);
-        // Two interfaces whose indexes differ by a multiple of that are counted as one.
+        // Interfaces whose indexes differ by a multiple of that share counters.
         write_packets(object, marking_->program().outcomes(state.link.index));
         object.end();
     }
@@ -92,7 +92,8 @@ void Marker::status(json::Writer& object) const {
 
 std::vector<Command<Marker>> Marker::commands() {
     return {
-        {"status", nullptr, "What is marked, where, and what is not and why.", false, &Marker::command_status},
+        {"status", nullptr, "Shows what is marked on which interfaces, and packets that were not marked by reason.", false,
+         &Marker::command_status},
         {"mode", "[observe|mark]", "Shows or changes whether packets are marked, until the next start.", true,
          &Marker::command_mode},
     };

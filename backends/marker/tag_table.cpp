@@ -17,7 +17,7 @@ std::uint32_t unix_seconds() {
     return static_cast<std::uint32_t>(std::chrono::duration_cast<std::chrono::seconds>(now).count());
 }
 
-/// What the program compares with (bpf_ktime_get_coarse_ns).
+/// The clock of the program (bpf_ktime_get_coarse_ns).
 std::uint64_t monotonic_ns() {
     timespec now{};
     ::clock_gettime(CLOCK_MONOTONIC, &now);
@@ -85,8 +85,8 @@ bool TagTable::is_markable(const flowd_key& key) {
 }
 
 bool TagTable::is_as_catch_all(flowd_tag tag, std::uint32_t flags) const {
-    // A tag in the flow's socket comes before the catch-all: it is a rule's, which a meter's tag gives way to and a tag
-    // that was announced does not.
+    // A tag in the flow's socket has precedence over the catch-all: it is a rule's, which overrides a meter's tag but not
+    // an announced one.
     const bool may_give_way = settings_.socket_tags == 0 || (flags & FLOWD_METERED) != 0;
     return has_catch_all() && may_give_way && tag.experiment == catch_all_.experiment &&
            tag.activity == catch_all_.activity;
@@ -142,7 +142,7 @@ marker_mark TagTable::catch_all_of(const flowd_key& key) const {
 }
 
 void TagTable::remove(const flowd_key& key) {
-    if (size_ != 0) erase(bpf::to_flow_key(key));  // or it is one of those that were skipped
+    if (size_ != 0) erase(bpf::to_flow_key(key));  // it may also be one of those that were not entered
 }
 
 void TagTable::erase(const flow_key& key) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// backends/marker/tag_table.hpp: flow events become entries of the kernel's table. One thread at a time.
+// backends/marker/tag_table.hpp: enters flow events into the kernel's table. One thread at a time.
 #pragma once
 
 #include <array>
@@ -20,17 +20,17 @@ namespace flowd::marker {
 
 class TagTable {
   public:
-    /// Flows that are not in the table, and why.
+    /// Flows that are not in the table by reason.
     struct Skipped {
         std::uint64_t ipv4 = 0;
         std::uint64_t other_scope = 0;
-        std::uint64_t as_catch_all = 0;      ///< what the catch-all does with them is what their tag asks for
-        std::uint64_t tag_out_of_range = 0;  ///< in the table, so that the catch-all does not mark them either
-        std::uint64_t no_valid_tag = 0;      ///< 0/0: likewise
+        std::uint64_t as_catch_all = 0;      ///< their mark is that of the catch-all
+        std::uint64_t tag_out_of_range = 0;  ///< in the table without a mark, so that the catch-all does not mark them
+        std::uint64_t no_valid_tag = 0;      ///< 0/0: the same
         std::uint64_t table_full = 0;
         std::uint64_t failed = 0;
     };
-    /// Each of them by the name that status and metrics show.
+    /// Each of them with its name in status and metrics.
     struct Reason {
         const char* name;
         std::uint64_t Skipped::*flows;
@@ -46,10 +46,10 @@ class TagTable {
     /// `lease`: how long the catch-all is written after the last renew_catch_all(); 0: for ever.
     TagTable(Program& program, Marks marks, std::uint32_t capacity, std::chrono::nanoseconds lease = {});
 
-    /// Takes over what a predecessor left in the maps: flows, and the catch-all unless its lease is over. Until they are
-    /// put again its flows are adopted.
+    /// Takes over the flows of a predecessor, and its catch-all unless the lease has expired. Flows are adopted until they
+    /// are put again.
     Result<void> adopt();
-    /// From now on nobody announces this flow: it counts as adopted.
+    /// This flow has no announcer any more: it counts as adopted.
     void leave(const flowd_key& key);
     /// Removes adopted flows that had no packet since the last call, or since they were adopted.
     void expire_adopted();
@@ -59,17 +59,17 @@ class TagTable {
     bool put(const flowd_key& key, flowd_tag tag, std::uint32_t flags = 0);
     void remove(const flowd_key& key);
 
-    /// Before the catch-all changes: flows that it no longer covers have to be put. False: no flow relies on it.
+    /// Before a change of the catch-all: flows that it no longer covers must be put. False: no flow depends on it.
     [[nodiscard]] bool is_relied_on() const { return relied_on_; }
-    /// Tag of everything without a flow of its own, for the flows that are put from now on; packets are told by
-    /// apply_catch_all(). False: it fits no carrier, and there is no catch-all now.
+    /// Sets the catch-all tag for flows that are put from now on; apply_catch_all() sets it for packets. False: no carrier
+    /// can represent it, and there is no catch-all now.
     bool set_catch_all(flowd_tag tag);
     void clear_catch_all();
     void apply_catch_all();
-    /// To be called while the daemon lives, well within the lease.
+    /// To be called periodically, well within the lease.
     void renew_catch_all();
     void set_observe(bool observe);
-    /// Whether programs look for a tag in the socket of a packet without a flow of its own.
+    /// Whether the program looks for a tag in the socket of a packet that belongs to no flow.
     void set_socket_tags(bool on);
 
     /// The mark of a flow that is in the table; nothing when it is not.
@@ -86,7 +86,7 @@ class TagTable {
     [[nodiscard]] bool observes() const { return settings_.observe != 0; }
     [[nodiscard]] bool reads_sockets() const { return settings_.socket_tags != 0; }
     [[nodiscard]] const Skipped& skipped() const { return skipped_; }
-    /// Why the kernel last refused a write that should have worked; empty: never.
+    /// The last error of a write to a map; empty: none.
     [[nodiscard]] const std::string& last_error() const { return last_error_; }
 
   private:

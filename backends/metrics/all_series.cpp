@@ -45,7 +45,7 @@ using prometheus::MetricType;
 
 Result<void> collect_all_series(const AllMetrics& all, const Take& take) {
     prometheus::MetricFamily family;
-    std::string name;  // of the family, without the prefix
+    std::string name;  // name of the family, without the prefix
     auto visited = all.visit([&](const flowd_series& series) {
         if (family.metric.empty() || to_view(series.name) != name) {
             if (!family.metric.empty()) take(std::move(family));

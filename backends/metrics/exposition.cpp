@@ -21,7 +21,7 @@ namespace {
     return text;
 }
 
-/// Calls take for each part between separators.
+/// Calls `take` for each part between separators.
 void each_part(std::string_view text, char separator, const std::function<void(std::string_view)>& take) {
     while (!text.empty()) {
         const auto at = std::min(text.find(separator), text.size());
@@ -30,7 +30,7 @@ void each_part(std::string_view text, char separator, const std::function<void(s
     }
 }
 
-/// "0.75" in thousandths; what is malformed counts as 0.
+/// "0.75" in thousandths; 0 if malformed.
 [[nodiscard]] int weight_of(std::string_view text) {
     if (text.empty() || (text.front() != '0' && text.front() != '1')) return 0;
     int weight = (text.front() - '0') * 1000;
@@ -43,7 +43,7 @@ void each_part(std::string_view text, char separator, const std::function<void(s
     return std::min(weight, 1000);
 }
 
-/// A help text as the format wants it.
+/// A help text with the escapes of the format.
 [[nodiscard]] std::string one_line(std::string_view help) {
     std::string line;
     for (const char c : help) line.append(c == '\n' ? "\\n" : c == '\\' ? "\\\\" : std::string(1, c));
@@ -117,7 +117,8 @@ std::string_view content_type_of(Format format) {
 
 void Page::add(prometheus::MetricFamily&& family) {
     if (format_ == Format::open_metrics) {
-        // There a counter x_total is a family x: when a gauge has that name, the counter can only be of no known type.
+        // In OpenMetrics, the family of a counter x_total is x: if a gauge has that name, the counter is exported as
+        // untyped.
         if (family.type == prometheus::MetricType::Counter && names_.count(base_name_of(family.name)) != 0)
             as_untyped(family);
         names_.emplace(family.name);

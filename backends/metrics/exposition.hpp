@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The page that a scraper gets: its format and coding, as it asked for them (RFC 9110 section 12). Pure, any thread.
+// The page for a scraper, in the negotiated format and coding (RFC 9110 section 12). Pure, any thread.
 #pragma once
 
 #include <prometheus/metric_family.h>
@@ -14,7 +14,7 @@ namespace flowd::metrics {
 
 enum class Format { text, open_metrics };
 
-/// By an Accept header: OpenMetrics where it is preferred to, or as good as, Prometheus' text.
+/// By an Accept header: OpenMetrics if its weight is not below that of Prometheus' text format.
 [[nodiscard]] Format format_of(std::string_view accept);
 /// By an Accept-Encoding header.
 [[nodiscard]] bool accepts_gzip(std::string_view accept_encoding);
@@ -24,7 +24,7 @@ enum class Format { text, open_metrics };
 /// One page, written family by family.
 class Page {
   public:
-    /// `expected`: bytes, so that a large one need not move as it grows.
+    /// `expected`: bytes to reserve, so that a large page is not reallocated.
     explicit Page(Format format, std::size_t expected = 0) : format_(format) { text_.reserve(expected); }
     void add(prometheus::MetricFamily&& family);
     [[nodiscard]] std::string finish() &&;

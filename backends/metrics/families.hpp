@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is exported, in prometheus-cpp's model: made when somebody scrapes, one family at a time. A family of the largest
-// page is a few MiB; all of them at once, as prometheus::Collectable answers them, would be a hundred.
+// What is exported, in prometheus-cpp's model: built during a scrape, one family at a time. A family of the largest page
+// has a few MiB; all of them at once, as prometheus::Collectable returns them, would have a hundred.
 #pragma once
 
 #include <prometheus/metric_family.h>
@@ -14,7 +14,7 @@
 
 namespace flowd::metrics {
 
-/// Takes one whole family.
+/// Receives one whole family.
 using Take = std::function<void(prometheus::MetricFamily&&)>;
 using ClientLabels = std::vector<prometheus::ClientMetric::Label>;
 

@@ -31,12 +31,13 @@ FlowCounts::Series FlowCounts::make(const std::string& experiment, const std::st
         all.emplace_back("direction", direction);
         return host_.counter("flow_bytes_total", "Payload bytes of flows, from their source (sent) and to it.", all);
     };
-    return {.live = host_.gauge("flows_live", "Flows that are live, by tag.", labels),
-            .started = host_.counter("flows_started_total", "Flows that started, by tag.", labels),
-            .ended = host_.counter("flows_ended_total", "Flows that ended, however, by tag.", labels),
-            .expired = host_.counter("flows_expired_total", "Of these: flows that nobody ended.", labels),
-            .sent = directed("sent"),
-            .received = directed("received")};
+    return {
+        .live = host_.gauge("flows_live", "Flows that are live, by tag.", labels),
+        .started = host_.counter("flows_started_total", "Flows that started, by tag.", labels),
+        .ended = host_.counter("flows_ended_total", "Flows that ended for any reason, by tag.", labels),
+        .expired = host_.counter("flows_expired_total", "Flows that expired, by tag; included in the ended ones.", labels),
+        .sent = directed("sent"),
+        .received = directed("received")};
 }
 
 FlowCounts::Series& FlowCounts::series_of(flowd_tag tag) {
@@ -78,7 +79,7 @@ void FlowCounts::take(const EventView& event) {
     if (found == flows_.end()) {
         Flow flow{&series};
         series.live.add(1);
-        if (is_older_than_this(event)) {  // a predecessor has counted it, and what it moved
+        if (is_older_than_this(event)) {  // a predecessor has counted it and its bytes
             flow.sent = event->usage.bytes_sent;
             flow.received = event->usage.bytes_received;
         } else {

@@ -12,19 +12,19 @@
 
 namespace flowd::metrics {
 
-/// Remembers a tag and the bytes of every live flow: about 100 bytes each.
+/// Stores the tag and the bytes of every live flow: about 100 bytes each.
 class FlowCounts {
   public:
     FlowCounts(Host& host, const TagLabels& labels);
     FlowCounts(const FlowCounts&) = delete;
     FlowCounts& operator=(const FlowCounts&) = delete;
-    /// Takes its flows out of the gauges, which a successor may share.
+    /// Subtracts its flows from the gauges, which a successor may share.
     ~FlowCounts();
 
     void take(const EventView& event);
     [[nodiscard]] std::size_t live() const { return flows_.size(); }
 
-    /// Anybody who reaches a plugin can invent ids: beyond so many unregistered tags they share the label "other".
+    /// Input of plugins may contain any ids: further unregistered tags share the label "other".
     static constexpr std::size_t max_unregistered = 256;
 
   private:
@@ -34,14 +34,14 @@ class FlowCounts {
     };
     struct Flow {
         Series* series = nullptr;
-        std::uint64_t sent = 0, received = 0;  ///< what was counted of them
+        std::uint64_t sent = 0, received = 0;  ///< bytes that were counted
     };
     using Id = std::pair<std::uint32_t, std::uint32_t>;
 
     [[nodiscard]] Series& series_of(flowd_tag tag);
     [[nodiscard]] Series make(const std::string& experiment, const std::string& activity);
     [[nodiscard]] bool is_older_than_this(const EventView& event) const;
-    /// Adds what moved since the flow's last event.
+    /// Adds the bytes since the flow's last event.
     static void count_bytes(Flow& flow, const EventView& event);
 
     Host& host_;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The latest samples of flows, of a bounded number: those that moved the most. Belongs to the instance's thread.
+// The latest samples of a bounded number of flows: those with the most bytes. Belongs to the instance's thread.
 #pragma once
 
 #include <algorithm>
@@ -21,13 +21,13 @@ class FlowSamples {
     explicit FlowSamples(std::size_t max_flows) : max_flows_(max_flows) {}
 
     void take(const EventView& event);
-    /// flow_tcp_* of the shown flows as this enricher saw them; empty: as any did.
+    /// flow_tcp_* of the shown flows as sampled by this enricher; empty: by any.
     void collect(const std::string& flavour, const TagLabels& labels, const Take& take) const;
 
     [[nodiscard]] std::size_t kept() const { return flows_.size(); }
     [[nodiscard]] std::size_t shown() const { return std::min(flows_.size(), max_flows_); }
-    /// Samples that were not kept: the flow moved too little, or is another network namespace's, whose addresses may
-    /// repeat.
+    /// Samples that were not kept: the flow has too few bytes, or is of another network namespace, where the same addresses
+    /// may exist.
     [[nodiscard]] std::uint64_t left_out() const { return left_out_; }
 
   private:
@@ -43,13 +43,13 @@ class FlowSamples {
     struct Shown;
 
     void keep(Flow& flow, const EventView& event);
-    /// Keeps the max_flows_ largest.
+    /// Removes all but the max_flows_ largest.
     void prune();
     [[nodiscard]] std::vector<Shown> shown_of(const std::string& flavour, const TagLabels& labels) const;
 
     const std::size_t max_flows_;
     std::unordered_map<std::uint64_t, Flow> flows_;  ///< by flow id
-    std::uint64_t least_ = 0;                        ///< what the smallest had moved when some were last left out
+    std::uint64_t least_ = 0;                        ///< bytes of the smallest one when flows were last removed
     std::uint64_t left_out_ = 0;
 };
 

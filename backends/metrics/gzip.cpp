@@ -23,7 +23,7 @@ std::optional<std::string> gzip(std::string_view text) {
     while (result == Z_OK) {
         if (stream.avail_in == 0 && !text.empty()) {
             const auto size = std::min<std::size_t>(text.size(), std::numeric_limits<uInt>::max());
-            stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(text.data()));  // zlib's API is not const
+            stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(text.data()));  // zlib's API is not const-correct
             stream.avail_in = static_cast<uInt>(size);
             text.remove_prefix(size);
         }

@@ -8,7 +8,7 @@
 
 namespace flowd::metrics {
 
-/// At zlib's fastest level: repeated labels shrink to a few per cent at any. Nothing: no memory.
+/// At zlib's fastest level, which suffices for repeated labels. Nothing: out of memory.
 [[nodiscard]] std::optional<std::string> gzip(std::string_view text);
 
 }  // namespace flowd::metrics

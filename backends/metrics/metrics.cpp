@@ -32,7 +32,7 @@ Metrics::Metrics(Host& host, Options options)
               {"connections", [this] { return sum([](const http::Server& one) { return one.connections(); }); }},
               {"overCap", "metrics_connections_over_cap_total", "Connections answered 503 because there were too many.",
                [this] { return sum([](const http::Server& one) { return one.counts().turned_away(); }); }},
-              {"scrapes", "metrics_scrapes_total", "Pages that were made.", &scrapes_},
+              {"scrapes", "metrics_scrapes_total", "Pages that were served.", &scrapes_},
               {"refused", &refused_},
               {"", "metrics_refused_total", "Requests that were answered with an error.",
                [this] { return refused_ + sum([](const http::Server& one) { return one.counts().malformed; }); }},
@@ -41,14 +41,13 @@ Metrics::Metrics(Host& host, Options options)
               {"flowsShown", "metrics_flows_shown", "Flows whose TCP figures are shown.",
                [this] { return samples_.shown(); }},
               {"", "metrics_flows_kept", "Flows of which a sample is kept.", [this] { return samples_.kept(); }},
-              {"samplesLeftOut", "metrics_samples_left_out_total", "Samples of flows that are not shown, see maxFlows.",
+              {"samplesLeftOut", "metrics_samples_left_out_total", "Samples that were not kept because of maxFlows.",
                [this] { return samples_.left_out(); }},
           }) {
     build_ =
         host.gauge("build_info", "1, with the version of the daemon.", {{"version", std::string(host.core_version())}});
     build_.set(1);
-    duration_metric_ =
-        host.histogram("metrics_scrape_seconds", "Time that a page took to make.", seconds_bounds, {}, "seconds");
+    duration_metric_ = host.histogram("metrics_scrape_seconds", "Time to build a page.", seconds_bounds, {}, "seconds");
     size_metric_ = host.histogram("metrics_scrape_bytes", "Size of a page before gzip.", size_bounds, {}, "bytes");
 }
 
@@ -89,7 +88,7 @@ Result<void> Metrics::stop(Deadline deadline) {
     listening_.clear();
     for (http::Server& server : servers_) server.drain();
     if (!loop_.drain(deadline, [this] { return sum([](const http::Server& one) { return one.connections(); }) > 0; }))
-        host().warning("connections were cut at the stop");
+        host().warning("connections were closed at the stop");
     for (http::Server& server : servers_) server.close();
     counters_.publish();
     return {};
@@ -106,9 +105,9 @@ Taken Metrics::on_events(const Events& events) {
 http::Response Metrics::answer(const http::Request& request, const Selection& selection) {
     if (auto refused = entrance_.turn_away(request)) return std::move(*refused);
     if (request.path != "/metrics" && request.path != "/")
-        return http::problem(404, {.detail = "there is nothing at this path", .hint = "GET /metrics"});
+        return http::problem(404, {.detail = "there is no resource at this path", .hint = "GET /metrics"});
     if (request.method != "GET") {
-        auto response = http::problem(405, {.detail = "this path does not have that method"});
+        auto response = http::problem(405, {.detail = "this path does not support that method"});
         response.headers.emplace_back("Allow", "GET, HEAD");
         return response;
     }

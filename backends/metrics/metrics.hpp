@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The metrics backend: every time series of the daemon, and the TCP figures of flows, for Prometheus to scrape.
+// The metrics backend: every time series of the daemon, and the TCP figures of flows, for Prometheus.
 #pragma once
 
 #include <cstdint>
@@ -22,7 +22,7 @@
 
 namespace flowd::metrics {
 
-/// A page is made while its scraper waits, on the instance's thread: events wait meanwhile in the backend's queue.
+/// A page is built during the request, on the instance's thread; events are queued meanwhile.
 class Metrics final : public Backend {
   public:
     using Options = metrics::Options;

@@ -44,7 +44,7 @@ void append_number(std::string& out, double value) {
     if (std::isnan(value)) return void(out.append("NaN"));
     if (std::isinf(value)) return void(out.append(value > 0 ? "+Inf" : "-Inf"));
     std::array<char, 32> digits;
-    // The shortest text is std::to_chars' with a floating-point number, which libc++ 14 lacks.
+    // libc++ 14 lacks std::to_chars for floating point, which gives the shortest text.
     constexpr double exact = 9007199254740992.0;  // 2^53
     if (std::abs(value) < exact && value == std::floor(value)) {
         const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), static_cast<std::int64_t>(value)).ptr;
@@ -69,7 +69,7 @@ void append_labels(std::string& out, const ClientMetric& metric, const double* b
         out.push_back(before);
         out.append("le=\"");
         append_number(out, *bound);
-        if (std::isfinite(*bound) && *bound == std::floor(*bound)) out.append(".0");  // canonical: "le" is a float
+        if (std::isfinite(*bound) && *bound == std::floor(*bound)) out.append(".0");  // the canonical "le" is a float
         out.push_back('"');
     }
     out.push_back('}');

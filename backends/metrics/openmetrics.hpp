@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The OpenMetrics text format 1.0.0, which prometheus-cpp does not write, from its model. Pure function.
+// Writes prometheus-cpp's model in the OpenMetrics text format 1.0.0, which prometheus-cpp lacks. Pure function.
 // Source: https://github.com/prometheus/OpenMetrics/blob/v1.0.0/specification/OpenMetrics.md
 #pragma once
 

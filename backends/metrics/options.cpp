@@ -59,12 +59,12 @@ const Table<Options>& Options::table() {
 
 void Options::validate(const Options& options, Problems& problems) {
     const auto all = options.listeners();
-    if (all.empty()) problems.error("port", "0 everywhere leaves nothing to listen at", "write a port");
+    if (all.empty()) problems.error("port", "all ports are 0, so there is no port to listen at", "write a port");
     for (std::size_t i = 0; i < all.size(); ++i)
         for (std::size_t j = 0; j < i; ++j)
             if (all[i].endpoint.port == all[j].endpoint.port)
                 problems.error(all[i].option, std::string("is the port of ") + all[j].option + " as well",
-                               "give each a port of its own, or write port alone");
+                               "give each a different port, or set only port");
     options.EntranceOptions::validate("see the flows of this host", problems);
     if (!options.per_flow && options.max_flows != 1000)
         problems.warning("maxFlows", "has no effect without perFlow", "remove the line");

@@ -12,16 +12,16 @@
 
 namespace flowd::metrics {
 
-/// What one port shows.
+/// The content of one port.
 struct Selection {
-    std::string flavour;  ///< flows as this enricher sampled them; empty: as all of them did
-    bool daemon = true;   ///< the daemon's own series as well
+    std::string flavour;  ///< flows sampled by this enricher; empty: by all
+    bool daemon = true;   ///< also the daemon's own series
 };
 
 struct Listener {
     Endpoint endpoint;
     Selection selection;
-    const char* option;  ///< that asked for it
+    const char* option;  ///< that configured it
 };
 
 struct Options : http::EntranceOptions {
@@ -33,7 +33,7 @@ struct Options : http::EntranceOptions {
     bool names = false;
     bool log = true;
 
-    /// The daemon's own series are at one of them only: two scrapes of one host must not add up to twice of everything.
+    /// The daemon's own series are at one port only, so that the sum of two scrapes of a host does not count them twice.
     [[nodiscard]] std::vector<Listener> listeners() const;
 
     static const Table<Options>& table();

@@ -24,7 +24,7 @@ using prometheus::MetricType;
     return std::move(text).str();
 }
 
-/// The numbers of /proc/self/stat from its third field on; the second, a name in parentheses, may hold anything.
+/// The numbers of /proc/self/stat from its third field on; the second, a name in parentheses, may contain any character.
 [[nodiscard]] std::vector<double> fields_of_stat() {
     const std::string text = text_of("/proc/self/stat");
     std::vector<double> fields{0, 0};
@@ -32,7 +32,7 @@ using prometheus::MetricType;
     if (after == std::string::npos) return {};
     std::istringstream rest(text.substr(after + 1));
     for (std::string word; rest >> word;) {
-        std::int64_t number = 0;  // of the state, a letter: 0
+        std::int64_t number = 0;  // 0 for the state, which is a letter
         (void)std::from_chars(word.data(), word.data() + word.size(), number);
         fields.push_back(static_cast<double>(number));
     }
@@ -50,7 +50,7 @@ using prometheus::MetricType;
 
 [[nodiscard]] std::optional<double> open_descriptors() {
     std::error_code error;
-    double count = -1;  // the one that reads the folder
+    double count = -1;  // without the descriptor that reads the directory
     for (std::filesystem::directory_iterator at("/proc/self/fd", error), end; !error && at != end; at.increment(error))
         ++count;
     if (error) return std::nullopt;
@@ -79,10 +79,11 @@ void collect_process(const Take& take) {
             show("process_start_time_seconds", "Unix time when the daemon was started.", gauge, *boot + fields[21] / ticks);
     }
     if (const auto count = open_descriptors())
-        show("process_open_fds", "Descriptors that the daemon has open.", gauge, *count);
+        show("process_open_fds", "Open file descriptors of the daemon.", gauge, *count);
     rlimit limit{};
     if (::getrlimit(RLIMIT_NOFILE, &limit) == 0)
-        show("process_max_fds", "Descriptors that it may have open.", gauge, static_cast<double>(limit.rlim_cur));
+        show("process_max_fds", "Limit of open file descriptors of the daemon.", gauge,
+             static_cast<double>(limit.rlim_cur));
 }
 
 }  // namespace flowd::metrics

@@ -7,7 +7,7 @@
 
 namespace flowd::metrics {
 
-/// What /proc does not tell is left out.
+/// What /proc does not provide is omitted.
 void collect_process(const Take& take);
 
 }  // namespace flowd::metrics

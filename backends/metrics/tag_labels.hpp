@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// How experiments and activities are written in labels. Any thread.
+// Experiments and activities in labels. Any thread.
 #pragma once
 
 #include <string>
@@ -13,7 +13,7 @@ class TagLabels {
   public:
     TagLabels(const Registry& registry, bool names) : registry_(registry), names_(names) {}
 
-    /// Experiment and activity: by name where that is wanted and known, else by number.
+    /// Experiment and activity: by name if configured and known, otherwise by number.
     [[nodiscard]] std::pair<std::string, std::string> of(flowd_tag tag) const {
         return {name_or(tag.experiment, registry_.experiment_name(tag.experiment)),
                 name_or(tag.activity, registry_.activity_name(tag.experiment, tag.activity))};

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is shown of a TCP connection: flowd-go's names for members of struct tcp_info. A constant table.
+// The exported figures of TCP connections: flowd-go's names for members of struct tcp_info. A constant table.
 #pragma once
 
 #include <span>
@@ -14,7 +14,7 @@ struct TcpFigure {
     net::TcpMember member;
 };
 
-/// Names that end in _total are counters. flowd-go has them all as gauges; queries do not see the difference.
+/// Names that end in _total are counters. In flowd-go all are gauges, which makes no difference to queries.
 [[nodiscard]] std::span<const TcpFigure> tcp_figures();
 
 /// 1, with the congestion control algorithm as a label.

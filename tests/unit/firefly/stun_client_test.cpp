@@ -68,7 +68,7 @@ TEST_F(StunClientTest, LearnsThePublicAddress) {
     ASSERT_TRUE(learns());
     EXPECT_EQ(mapping(), "127.0.0.1 198.51.100.7 " + server_.name());
     EXPECT_EQ(changes_, 1);
-    EXPECT_TRUE(fake_.logged("the public address of 127.0.0.1 is 198.51.100.7, says " + server_.name()));
+    EXPECT_TRUE(fake_.logged("the public address of 127.0.0.1 is 198.51.100.7, according to " + server_.name()));
     EXPECT_TRUE(
         shows(R"("stun":{"local":"127.0.0.1","public":"198.51.100.7","server":")" + server_.name() + R"(","time":"20)"))
         << status();
@@ -144,8 +144,8 @@ TEST_F(StunClientTest, WarnsOnceThatNobodyAnswersAndTriesAgainWithGrowingPauses)
         sent += 4;
     }
     EXPECT_EQ(fake_.lines().size(), 1u);
-    EXPECT_TRUE(fake_.logged("no STUN server tells the public address (" + server_.name() +
-                             ": no answer): fireflies show addresses as they are"));
+    EXPECT_TRUE(fake_.logged("no STUN server answers with the public address (" + server_.name() +
+                             ": no answer): fireflies show local addresses"));
     EXPECT_EQ(changes_, 0);
 }
 
@@ -157,7 +157,7 @@ TEST_F(StunClientTest, KeepsWhatItLearntWhileNobodyAnswers) {
     pass_in_silence();
     EXPECT_TRUE(shows(R"("failed":1)")) << status();
     EXPECT_EQ(mapping(), "127.0.0.1 198.51.100.7 " + server_.name());
-    EXPECT_TRUE(fake_.logged("the one that was learnt before"));
+    EXPECT_TRUE(fake_.logged("the one that was learnt earlier"));
 }
 
 TEST_F(StunClientTest, IgnoresWhatIsNotTheAnswerAndGoesOnWaiting) {
@@ -198,7 +198,8 @@ TEST_F(StunClientTest, BelievesNoAddressThatNobodyHas) {
     for (const char* odd : {"0.0.0.0", "127.0.0.1", "224.0.0.1", "169.254.0.1"}) {
         use({server_.name()});
         ASSERT_TRUE(server_.answer(odd));
-        ASSERT_TRUE(fake_.run_until([&] { return shows(std::string(odd) + ", which is no public address"); })) << status();
+        ASSERT_TRUE(fake_.run_until([&] { return shows(std::string(odd) + ", which is not a public address"); }))
+            << status();
         EXPECT_EQ(mapping(), "nothing") << odd;
         use({});
     }
