@@ -48,6 +48,8 @@ struct {
     __type(value, struct marker_mark);
 } marker_closed SEC(".maps");
 
+__u32 marker_has_closed; /* 0: there is none, no look-up is needed */
+
 /* Which fragments belong together: RFC 8200 section 4.5, RFC 791. */
 struct marker_datagram {
     __u64 source[2];
@@ -135,11 +137,13 @@ static __always_inline int marker_choose_by_flow(struct __sk_buff* skb, const st
     else if (settings->socket_tags && marker_find_in_socket(skb, hash, mark))
         origin = MARKER_BY_SOCKET;
     if (origin != MARKER_BY_CATCH_ALL) {
-        if (packet_tcp_flags(skb, packet) & (PACKET_TCP_FIN | PACKET_TCP_RST))
+        if (packet_tcp_flags(skb, packet) & (PACKET_TCP_FIN | PACKET_TCP_RST)) {
             bpf_map_update_elem(&marker_closed, &key, mark, BPF_ANY);
+            if (!marker_has_closed) marker_has_closed = 1;
+        }
         return origin;
     }
-    if (packet->protocol == IPPROTO_TCP && marker_find_closed(skb, &key, mark)) return MARKER_BY_FLOW;
+    if (marker_has_closed && packet->protocol == IPPROTO_TCP && marker_find_closed(skb, &key, mark)) return MARKER_BY_FLOW;
     mark->label = settings->catch_all.label;
     mark->rest = settings->catch_all.rest;
     if (!(mark->label & MARKER_IS_SET)) return MARKER_NO_TAG | MARKER_NOT_CHOSEN;
