@@ -47,7 +47,7 @@ class Loop {
     /// file.
     [[nodiscard]] Result<Id> watch(int fd, std::uint32_t conditions, IoCallback callback);
     [[nodiscard]] flowd_result rewatch(Id watch, std::uint32_t conditions);
-    /// No callback follows; may be called from it. False: there is no such watch.
+    /// No callback follows; may be called from it. False: the watch does not exist.
     bool unwatch(Id watch);
 
     /// First after `delay`, then every `period`; zero: once. A late period is not made up for.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Text for people. Pure functions.
+// Text for messages. Pure functions.
 #pragma once
 
 #include <cstddef>
@@ -9,7 +9,7 @@
 
 namespace flowd::core {
 
-/// Without what a terminal would obey: control characters become \xNN, but for line breaks.
+/// Without terminal commands: control characters become \xNN, except line breaks.
 [[nodiscard]] std::string printable(std::string_view text);
 
 /// Bytes of unknown kind as one line of ASCII: what is not printable becomes \xNN, a backslash \\.

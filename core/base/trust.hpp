@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Whose files the daemon believes. Modules, configuration and programs act with the daemon's rights, so whoever can
+// Which files the daemon trusts. Modules, configuration and programs act with the daemon's rights, so whoever can
 // change one of these files, or a directory above it, has those rights too. Any thread.
 #pragma once
 
@@ -15,7 +15,7 @@ namespace flowd::core {
 /// Who may own what is trusted, beside root.
 struct TrustPolicy {
     uid_t user = ::geteuid();
-    bool enforced = true;  ///< false: everybody is trusted, for an author who checks what was just built
+    bool enforced = true;  ///< false: all files are trusted, for authors who check what was just built
 };
 
 /// The real path of `path`, if that file (or directory), and every directory and symbolic link on the way to it, belong to

@@ -56,12 +56,12 @@ std::string tools_help(const GlobalOptions& options) {
     return text.empty() ? text : "Tools of installed components, which need no daemon:\n" + text + "\n";
 }
 
-/// The command line: what may be said, and what was said.
+/// The parser of the command line and its result.
 class CommandLine {
   public:
     CommandLine() {
         app_.require_subcommand(0, 1);
-        app_.prefix_command();  // a first word that is no subcommand: it and what follows is for the daemon
+        app_.prefix_command();  // a first word that is not a subcommand: it and the rest are sent to the daemon
         app_.set_version_flag("--version", std::string("flowd-cpp ") + version());
         app_.get_formatter()->column_width(34);
         app_.footer([this] {
@@ -104,7 +104,7 @@ class CommandLine {
         flows->add_option("--limit", limit, "Maximum number of flows; the daemon has a default")->type_name("N");
         metrics_ =
             command("metrics", "List every time series of the daemon and its instances", "  flowd-cpp metrics --json");
-        metrics_->allow_extras();  // words for a backend of that name
+        metrics_->allow_extras();  // arguments for a backend of that name
         command("refusals", "List the last 256 inputs that instances refused", "  flowd-cpp refusals --json");
         command("findings", "List the problems that instances find on this host", "  flowd-cpp findings --json");
         CLI::App* explain = command("explain", "Show what the daemon and each instance know of one flow",
@@ -155,7 +155,7 @@ class CommandLine {
         if (words.empty()) return;
         if (!app_.get_subcommands().empty()) throw CLI::ExtrasError({words.front()});
         if (words.front().rfind('-', 0) == 0) throw CLI::ExtrasError({words.front()});
-        // The flags of every command are understood behind an instance's words, too.
+        // The flags of every command are accepted after the words for an instance, too.
         CLI::App behind;
         behind.set_help_flag();
         behind.allow_extras();

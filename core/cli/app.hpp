@@ -11,17 +11,17 @@
 
 namespace flowd::core::cli {
 
-/// What the global flags say. They are understood before and after the subcommand.
+/// The global flags. They are accepted before and after the subcommand.
 struct GlobalOptions {
     std::string conf = "/etc/flowd-cpp/conf.yaml";
     std::string log_level = "info";    ///< trace, debug, info, warning or error
     bool log_time = false;             ///< time stamps in log lines; journald adds its own
-    std::vector<std::string> modules;  ///< --modules: directories to look into before all others
+    std::vector<std::string> modules;  ///< --modules: directories that are searched first
     std::string control;               ///< --control; empty: `control.path` of the configuration, else the default
     bool json = false;
 };
 
-/// What main() gives: where to print, and how to run the daemon (core/service). Both borrowed for the call.
+/// Provided by main(): output streams, and the function that runs the daemon (core/service). Borrowed for the call.
 struct Environment {
     std::ostream& out;
     std::ostream& err;
@@ -29,7 +29,7 @@ struct Environment {
     std::function<ExitCode(const GlobalOptions&)> run_daemon;
 };
 
-/// The whole program but for the daemon itself. Never throws.
+/// The whole program except the daemon itself. Never throws.
 [[nodiscard]] ExitCode run(int argc, const char* const* argv, const Environment& environment);
 
 }  // namespace flowd::core::cli

@@ -51,7 +51,7 @@ void log_line(const Output& output, std::string_view instance, flowd_level level
                << printable(line) << '\n';
 }
 
-/// What each instance would find here. One that has nothing to say has no entry.
+/// The findings of each instance on this host. An instance without findings has no entry.
 FindingsBoard::All look_at_host(const Configuration& configuration, const Registry& registry, const Output& output) {
     FindingsBoard::All all;
     for (const InstanceConfig& instance : configuration.instances) {
@@ -66,9 +66,9 @@ FindingsBoard::All look_at_host(const Configuration& configuration, const Regist
                 registry, instance.key, version(),
                 {[&](flowd_level level, std::string_view line) { log_line(output, name, level, line); }, {}});
             if (offered.offline(host.abi(), &instance.value(), sink.abi()) != FLOWD_OK)
-                log_line(output, name, FLOWD_LEVEL_WARNING, "this host could not be looked at as a whole");
+                log_line(output, name, FLOWD_LEVEL_WARNING, "this host could not be checked completely");
         } catch (...) {
-            log_line(output, name, FLOWD_LEVEL_ERROR, "an exception came out of the module");
+            log_line(output, name, FLOWD_LEVEL_ERROR, "the module threw an exception");
         }
         if (!sink.findings().empty()) all[name] = std::move(sink.findings());
     }
@@ -82,14 +82,14 @@ bool has_error(const FindingsBoard::All& all) {
     });
 }
 
-/// By the caller, who need not have the daemon's rights. What modules log meanwhile goes to the error output.
+/// Checks with the caller's privileges, which may be fewer than the daemon's. Log lines of modules go to standard error.
 LoadedConfiguration load(Installation& installation, const GlobalOptions& options, const Output& output) {
     return installation.load(options.conf, {true, [&](std::string_view instance, flowd_level level, std::string_view line) {
                                                 log_line(output, instance, level, line);
                                             }});
 }
 
-/// A configuration that is refused without an error would be a defect of ours; it must not look like success.
+/// A configuration that is refused without an error would be a defect of the core; it must not look like success.
 ExitCode verdict(const LoadedConfiguration& loaded) {
     if (loaded.configuration) return ExitCode::ok;
     const ExitCode code = exit_code_of(loaded.problems);

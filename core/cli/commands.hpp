@@ -15,18 +15,18 @@
 
 namespace flowd::core::cli {
 
-/// `host`: also what each instance would find amiss on this host (flowd.findings/1).
+/// `host`: also the findings of each instance on this host (flowd.findings/1).
 [[nodiscard]] ExitCode check(const GlobalOptions& options, const Output& output, bool host);
 [[nodiscard]] ExitCode show_configuration(const GlobalOptions& options, const Output& output);
 
-/// `load`: load each module instead of only reading its note, so that a refusal shows.
+/// `load`: load each module instead of only reading its note, to show whether it is refused.
 [[nodiscard]] ExitCode list_modules(const GlobalOptions& options, const Output& output, bool load);
 [[nodiscard]] ExitCode show_module(const GlobalOptions& options, const Output& output, const std::string& name);
 
 struct NewModule {
     std::string name;
     std::string kind;       ///< plugin, backend or enricher
-    std::string directory;  ///< empty: one called like the module's file
+    std::string directory;  ///< empty: the name of the module's file
 };
 [[nodiscard]] ExitCode make_module(const NewModule& request, const InstallPaths& paths, const Output& output);
 
@@ -57,7 +57,7 @@ struct OfferedTool {
 /// Answers them; nothing when the first word names neither.
 [[nodiscard]] std::optional<ExitCode> describe(const GlobalOptions& options, const Output& output,
                                                const control::Arguments& words);
-/// Words for the daemon whose first is none of ours: an instance, or a slip of the finger for one of `known`.
+/// A command whose first word is not a subcommand: an instance, or a typing error for one of `known`.
 [[nodiscard]] ExitCode forward(const GlobalOptions& options, const Output& output, const control::Arguments& words,
                                const std::vector<std::string>& known);
 

@@ -57,7 +57,7 @@ Interrupt::~Interrupt() {
     if (!watcher_.joinable()) return;
     (void)::eventfd_write(over_.get(), 1);
     watcher_.join();
-    // The command ended as it was asked to: not again by the signal's own effect.
+    // The command has ended as requested: the default action of the signal must not follow.
     signalfd_siginfo info{};
     while (::read(signals_.get(), &info, sizeof info) == sizeof info) {
     }

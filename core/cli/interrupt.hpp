@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The user's wish to end a command that runs for long, as a descriptor. Main thread, before others exist.
+// SIGINT and SIGTERM of a long command as a descriptor. Main thread, before others exist.
 #pragma once
 
 #include <signal.h>
@@ -12,8 +12,8 @@
 
 namespace flowd::core::cli {
 
-/// While it lives, the first SIGINT or SIGTERM makes fd() readable; a second one ends the process, for commands that do
-/// not listen. No system call of the main thread is interrupted.
+/// While it exists, the first SIGINT or SIGTERM makes fd() readable; a second one ends the process, for commands that do
+/// not check it. No system call of the main thread is interrupted.
 class Interrupt {
   public:
     [[nodiscard]] static Result<std::unique_ptr<Interrupt>> listen();

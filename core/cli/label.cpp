@@ -33,7 +33,7 @@ std::optional<std::uint32_t> parse_number(std::string_view text) {
 Error unknown_name(const char* what, std::string_view name, const std::vector<std::string>& names) {
     const std::string nearest = nearest_word(name, names);
     return Error{FLOWD_INVALID, fmt::format("there is no {} \"{}\" in the registry", what, name),
-                 nearest.empty() ? "give its number, or one of: " + join_words(names)
+                 nearest.empty() ? "write its number, or one of: " + join_words(names)
                                  : fmt::format("did you mean \"{}\"?", nearest)};
 }
 
@@ -72,7 +72,7 @@ std::string hex(std::uint32_t label) {
     return fmt::format("0x{:05x}", label);
 }
 
-/// The five entropy bits of `n`, put where the label has them.
+/// The five entropy bits of `n` at their positions in the label.
 std::uint32_t spread_entropy(std::uint32_t n) {
     std::uint32_t entropy = 0;
     for (std::uint32_t bit = 0, next = 0; bit < 20; ++bit) {
@@ -83,7 +83,7 @@ std::uint32_t spread_entropy(std::uint32_t n) {
 
 Result<std::string> decode_scitag(std::uint32_t number, const Registry& registry) {
     if (number > max_scitag) {
-        Error error{FLOWD_INVALID, fmt::format("{} is no scitag: those go from 65 to {}", number, max_scitag)};
+        Error error{FLOWD_INVALID, fmt::format("{} is not a scitag: the range is 65 to {}", number, max_scitag)};
         if (number <= label::mask) {
             const flowd_tag tag = label::decode(number);
             error.hint = fmt::format("it looks like a label, the scitag is {} ({})", label::scitag(tag),
@@ -139,11 +139,13 @@ Result<std::string> encode_label(std::string_view experiment, std::string_view a
 Result<std::string> decode_label(std::string_view value, bool is_scitag, const Registry& registry) {
     const auto number = parse_number(value);
     if (!number) {
-        return Error{FLOWD_INVALID, fmt::format("\"{}\" is no number", value), "give it in decimal or as 0x hexadecimal"};
+        return Error{FLOWD_INVALID, fmt::format("\"{}\" is not a number", value),
+                     "write it in decimal, or in hexadecimal with 0x"};
     }
     if (is_scitag) return decode_scitag(*number, registry);
     if (*number > label::mask) {
-        return Error{FLOWD_INVALID, fmt::format("{} is no flow label: it has 20 bits, 0 to {}", value, hex(label::mask))};
+        return Error{FLOWD_INVALID,
+                     fmt::format("{} is not a flow label: the range is 0 to {} (20 bits)", value, hex(label::mask))};
     }
     const flowd_tag tag = label::decode(*number);
     std::string text;
@@ -153,7 +155,7 @@ Result<std::string> decode_label(std::string_view value, bool is_scitag, const R
     writer.member("entropy", hex(*number & label::entropy_mask)).member("scitag", label::scitag(tag));
     const flowd_tag other = label::from_scitag(*number);
     if (*number <= max_scitag && is_registered(other, registry) && !is_registered(tag, registry)) {
-        // encode() takes every registered experiment that a scitag can hold, but a registry may hold others.
+        // encode() accepts every experiment that a scitag can hold, but a registry may contain others.
         const auto encoded = label::encode(other);
         writer.member("hint", fmt::format("looks like a scitag: {}{}", tag_in_words(other, registry),
                                           encoded ? ", its label is " + hex(*encoded) : std::string()));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// `flowd-cpp label`: tags to flow labels and scitag integers, and back. Pure functions; the answers are JSON objects.
+// `flowd-cpp label`: tags to flow labels and scitag integers, and back. Pure functions; the results are JSON objects.
 #pragma once
 
 #include <string>
@@ -15,8 +15,8 @@ namespace flowd::core::cli {
 [[nodiscard]] Result<std::string> encode_label(std::string_view experiment, std::string_view activity, bool all,
                                                const Registry& registry);
 
-/// `value`: decimal or 0x hexadecimal; a flow label, or a scitag integer when `is_scitag`. What looks like the other of
-/// the two is told in "hint", or in the error's hint.
+/// `value`: decimal or 0x hexadecimal; a flow label, or a scitag integer when `is_scitag`. If the value looks like the
+/// other of the two, "hint", or the hint of the error, says so.
 [[nodiscard]] Result<std::string> decode_label(std::string_view value, bool is_scitag, const Registry& registry);
 
 }  // namespace flowd::core::cli

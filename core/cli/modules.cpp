@@ -23,8 +23,9 @@ ExitCode unknown(const ModuleSet& set, const GlobalOptions& options, const Outpu
     }
     const std::string nearest = nearest_word(name, names);
     return output.fail(ExitCode::module, "there is no module \"" + name + "\" in " + searched(options),
-                       nearest.empty() ? "flowd-cpp modules list shows what is there; --modules DIR looks elsewhere"
-                                       : "did you mean \"" + nearest + "\"?");
+                       nearest.empty()
+                           ? "flowd-cpp modules list shows the installed ones; --modules DIR searches another directory"
+                           : "did you mean \"" + nearest + "\"?");
 }
 
 }  // namespace
@@ -35,7 +36,7 @@ ExitCode list_modules(const GlobalOptions& options, const Output& output, bool l
     if (load) set.load_all();
     if (set.modules().empty() && !output.json) {
         return output.fail(ExitCode::ok, "there are no modules in " + searched(options),
-                           "install some, or look elsewhere with --modules DIR");
+                           "install some, or name another directory with --modules DIR");
     }
     output.answer(describe_modules(set));
     const bool failed = std::any_of(set.modules().begin(), set.modules().end(),

@@ -31,8 +31,10 @@ Result<void> write_file(const fs::path& from, const fs::path& to, const Replacem
     std::ofstream target(to, std::ios::binary);
     target << replaced(text, replacements);
     target.close();
-    if (!target) return Error{FLOWD_DENIED, "cannot write " + to.string(), "check the rights and the space of the folder"};
-    std::error_code ignored;  // scripts of the template stay executable; where modes do not exist, nothing is lost
+    if (!target)
+        return Error{FLOWD_DENIED, "cannot write " + to.string(),
+                     "check the permissions and the free space of the directory"};
+    std::error_code ignored;  // scripts of the template stay executable, if the file system has modes
     fs::permissions(to, fs::status(from, ignored).permissions(), ignored);
     return {};
 }
@@ -40,7 +42,7 @@ Result<void> write_file(const fs::path& from, const fs::path& to, const Replacem
 Result<void> copy_tree(const fs::path& from, const fs::path& to, const Replacements& replacements) {
     std::error_code error;
     fs::create_directories(to, error);
-    if (error) return Error{FLOWD_DENIED, "cannot make " + to.string() + ": " + error.message()};
+    if (error) return Error{FLOWD_DENIED, "cannot create " + to.string() + ": " + error.message()};
     for (fs::recursive_directory_iterator it(from, error), end; !error && it != end; it.increment(error)) {
         const fs::path target = to / replaced(fs::relative(it->path(), from).string(), replacements);
         if (it->is_directory()) {
@@ -58,7 +60,7 @@ Result<void> copy_tree(const fs::path& from, const fs::path& to, const Replaceme
 ExitCode make_module(const NewModule& request, const InstallPaths& paths, const Output& output) {
     if (!is_identifier(request.name, 32)) {
         return output.fail(ExitCode::usage, "\"" + request.name + "\" cannot be the name of a component",
-                           "a small letter, then up to 31 small letters and digits: \"mysource\"");
+                           "a lower-case letter, then up to 31 lower-case letters and digits: \"mysource\"");
     }
     const fs::path templates = paths.templates() / request.kind;
     if (!fs::is_directory(templates)) {
@@ -69,7 +71,7 @@ ExitCode make_module(const NewModule& request, const InstallPaths& paths, const 
     const fs::path directory = request.directory.empty() ? fs::path(module) : fs::path(request.directory);
     std::error_code error;
     if (fs::exists(directory, error) && !(fs::is_directory(directory, error) && fs::is_empty(directory, error))) {
-        return output.fail(ExitCode::busy, directory.string() + " exists and is not an empty folder",
+        return output.fail(ExitCode::busy, directory.string() + " exists and is not an empty directory",
                            "name another one: flowd-cpp new-module " + request.name + " --kind " + request.kind + " DIR");
     }
     std::string type = request.name;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// How commands print: what was asked for on one stream, what went wrong on the other. One thread.
+// Output of commands: results on one stream, errors on the other. One thread.
 #pragma once
 
 #include <iosfwd>
@@ -17,12 +17,12 @@ struct Output {
     bool json = false;
     bool colours = false;
 
-    /// The answer of a command: as it is with --json, for people without.
+    /// The result of a command: JSON with --json, otherwise text.
     void answer(std::string_view json_text) const;
     /// "flowd-cpp: message" and the hint below it. Returns `code`.
     ExitCode fail(ExitCode code, std::string_view message, std::string_view hint = {}) const;
     ExitCode fail(const Error& error) const { return fail(exit_code_of(error.code), error.message, error.hint); }
-    /// What the daemon answered. Returns its code.
+    /// The reply of the daemon. Returns its code.
     ExitCode reply(const control::Reply& reply) const;
 };
 

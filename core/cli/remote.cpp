@@ -10,11 +10,11 @@
 namespace flowd::core::cli {
 namespace {
 
-/// Only the daemon's own keys are of interest here, so no module is looked for.
+/// Only the daemon's own keys are needed here, so no module is searched for.
 class NoModules : public ComponentLookup {
   public:
     Result<FoundComponent> find(std::uint32_t, std::string_view, std::string_view) override {
-        return Error{FLOWD_NOT_FOUND, "not looked for"};
+        return Error{FLOWD_NOT_FOUND, "modules are not searched for"};
     }
     std::vector<std::string> names(std::uint32_t) const override { return {}; }
 };
@@ -80,11 +80,11 @@ ExitCode forward(const GlobalOptions& options, const Output& output, const contr
         return output.fail(ExitCode::usage, "there is no command \"" + words.front() + "\"",
                            "did you mean \"" + nearest + "\"?");
     }
-    return output.fail(
-        ExitCode::no_daemon,
-        "\"" + words.front() +
-            "\" is no command, and no daemon runs that could have an instance of that name: " + reply.error().message,
-        "flowd-cpp --help lists the commands");
+    return output.fail(ExitCode::no_daemon,
+                       "\"" + words.front() +
+                           "\" is not a command, and no daemon that could have an instance of that name is running: " +
+                           reply.error().message,
+                       "flowd-cpp --help lists the commands");
 }
 
 }  // namespace flowd::core::cli

@@ -28,7 +28,7 @@ bool is_list_of_objects(const dom::element& value) {
            std::all_of(items.begin(), items.end(), [](const dom::element& item) { return item.is_object(); });
 }
 
-/// Nothing is lost when it is not shown.
+/// Whether it contains nothing, so that it is not shown.
 bool is_empty(const dom::element& value) {
     if (value.is_null()) return true;
     if (value.is_string()) return value.get_string().value().empty();
@@ -98,7 +98,7 @@ std::string inline_text(std::string_view key, const dom::element& value) {
     return fmt::format("{:.6g}", number);
 }
 
-/// An array with nothing in it that would need lines of its own.
+/// An array whose elements fit one line.
 bool fits_a_line(const dom::element& value) {
     if (is_plain(value)) return true;
     if (!value.is_array()) return false;
@@ -106,7 +106,7 @@ bool fits_a_line(const dom::element& value) {
     return std::all_of(items.begin(), items.end(), [](const dom::element& item) { return is_plain(item); });
 }
 
-/// A few plain members read best on one line.
+/// A few plain members are shown on one line.
 bool is_short(const dom::element& value, std::size_t limit) {
     if (!value.is_object()) return false;
     const dom::object object = value.get_object();
@@ -198,7 +198,7 @@ class Renderer {
         for (const dom::element row : rows) details(row.get_object(), too_large, indent);
     }
 
-    /// What did not fit into the row of a table.
+    /// Members that did not fit into the row of a table.
     void details(const dom::object& row, const std::vector<std::string_view>& keys, std::size_t indent) {
         const auto is_detail = [&](const dom::key_value_pair& field) {
             return !is_empty(field.value) && std::find(keys.begin(), keys.end(), field.key) != keys.end();

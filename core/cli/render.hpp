@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// JSON for people: the one renderer of everything that flowd-cpp prints. Pure functions.
+// JSON as text: renders everything that flowd-cpp prints. Pure functions.
 //
 //   objects            aligned "key: value", what is nested below it, indented
 //   arrays of objects  a table of what fits a cell; what does not follows the table under the row's name
 //   other arrays       "a, b, c"
 //   keys               '_' and camelCase read as words; the suffixes Seconds and Bytes become units of the value
 //   null               "-"; a column or a nested thing that is empty everywhere is left out
-// Control characters in text are shown as \xNN: what a flow's sender wrote must not reach the terminal as commands.
+// Control characters in text are shown as \xNN: text of remote senders must not contain terminal commands.
 #pragma once
 
 #include <string>

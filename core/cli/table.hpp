@@ -9,11 +9,11 @@
 
 namespace flowd::core::cli {
 
-/// Places on the screen: code points of UTF-8, wide characters not considered.
+/// Width in columns: code points of UTF-8; wide characters count as one.
 [[nodiscard]] std::size_t text_width(std::string_view utf8);
 [[nodiscard]] std::string pad(std::string_view text, std::size_t width);
 
-/// Columns first, then cells row by row. A column is aligned to the right when all it holds are numbers.
+/// Columns first, then cells row by row. A column is right-aligned if it contains only numbers.
 class Table {
   public:
     explicit Table(bool colours) : colours_(colours) {}

@@ -50,7 +50,7 @@ std::string component_of(const std::string& word) {
     return word.substr(0, word.find('/'));
 }
 
-/// What a tool writes goes out at once: some run until they are interrupted.
+/// Output of a tool is flushed at once: some run until they are interrupted.
 struct Printer {
     const Output& output;
     flowd_writer writer{};
@@ -113,7 +113,7 @@ Result<const InstanceConfig*> configured(const LoadedConfiguration& loaded, cons
 
 ExitCode call(const Tool& tool, const Offer& offer, const GlobalOptions& options, const Output& output,
               Installation& installation, const ValueTree& values, const std::string& word) {
-    // The configuration is a help to the tool, no condition: what is wrong with it is for `check` to say.
+    // The configuration is optional for the tool: its problems are reported by `check`.
     const LoadedConfiguration loaded = installation.load(options.conf, {true, {}});
     const auto config = configured(loaded, *offer.component, word);
     if (!config) return output.fail(config.error());
@@ -133,11 +133,11 @@ ExitCode call(const Tool& tool, const Offer& offer, const GlobalOptions& options
     try {
         result = tool.run(&raw);
     } catch (...) {
-        return output.fail(ExitCode::failure, "an exception came out of the tool", "this is a fault of the module");
+        return output.fail(ExitCode::failure, "the tool threw an exception", "this is a defect of the module");
     }
     if (result == FLOWD_OK) return ExitCode::ok;
     const Error& error = host.error();
-    return output.fail(exit_code_of(result), error.message.empty() ? "the tool failed without saying why" : error.message,
+    return output.fail(exit_code_of(result), error.message.empty() ? "the tool failed without a message" : error.message,
                        error.hint);
 }
 

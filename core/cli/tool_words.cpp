@@ -20,7 +20,7 @@ YamlNode scalar(std::string text, const Location& where) {
     return node;
 }
 
-/// Adds one written option. A list grows; anything else that is written twice is two entries, which the binder refuses.
+/// Adds an option. A list grows; any other option that occurs twice becomes two entries, which the binder refuses.
 void write(YamlNode& map, const Option* option, std::string name, YamlNode value) {
     if (option == nullptr || option->type != FLOWD_OPTION_LIST) {
         map.entries.push_back({std::move(name), value.where, value});
@@ -70,7 +70,7 @@ bool bind_tool_words(const Tool& tool, const std::string& command, const std::ve
         else if (i + 1 < words.size() && words[i + 1].rfind("--", 0) != 0)
             text = words[++i];
         else if (option != nullptr) {
-            add_problem(problems, where, "--" + name + " wants a value", words[i], command);
+            add_problem(problems, where, "--" + name + " requires a value", words[i], command);
             return false;
         }
         write(map, option, std::move(name), scalar(text.value_or(""), where));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The words behind `flowd-cpp COMPONENT TOOL`, as the values that the tool's option table asks for. Pure functions.
+// The arguments of `flowd-cpp COMPONENT TOOL` as values of the tool's option table. Pure functions.
 #pragma once
 
 #include <string>

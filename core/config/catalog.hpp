@@ -32,12 +32,12 @@ class Catalog {
         Implication implies;
     };
 
-    /// Knows nothing.
+    /// An empty catalog.
     Catalog() = default;
     [[nodiscard]] static Result<Catalog> load(const std::filesystem::path& file);
     [[nodiscard]] static Result<Catalog> parse(std::string_view yaml, const std::string& file_name);
 
-    /// By name or alias, without regard to case; null when unknown.
+    /// By name or alias, case-insensitive; null if unknown.
     [[nodiscard]] const Entry* find(std::uint32_t kind, std::string_view name) const;
     [[nodiscard]] const std::vector<Entry>& entries() const { return entries_; }
 

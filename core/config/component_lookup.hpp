@@ -27,7 +27,7 @@ class ComponentLookup {
     /// Loads the module of a component if need be. `kind` is FLOWD_PLUGIN, FLOWD_BACKEND or FLOWD_ENRICHER; `name` is the
     /// component's name or one of its aliases; `module_path` names the file to take it from, empty: the installed ones.
     /// Errors: FLOWD_NOT_FOUND when no installed module (or not that file) has it; any other code when it is there but
-    /// was refused: the message says exactly why.
+    /// was refused: the message has the reason.
     [[nodiscard]] virtual Result<FoundComponent> find(std::uint32_t kind, std::string_view name,
                                                       std::string_view module_path) = 0;
 

@@ -110,7 +110,7 @@ class Loader {
             configuration_.globals = globals_of(configuration_.global_values.root(), configuration_.enricher_values.root());
             return;
         }
-        // So that the modules are still looked for and everything else that is wrong is said in the same run.
+        // So that modules are still searched for, and all other problems are reported in the same run.
         const YamlNode modules = only(root, "modules");
         Problems said_already;
         ValueTree top_defaults, enricher_defaults;
@@ -140,7 +140,7 @@ class Loader {
         const std::string type = entry.key.substr(0, slash);
         const std::string name = slash == std::string::npos ? std::string() : entry.key.substr(slash + 1);
         if (slash != std::string::npos && !is_instance_name(name)) {
-            Problem& problem = add(entry.where, instance.written_path, "the name behind the slash can't be used");
+            Problem& problem = add(entry.where, instance.written_path, "the name after the slash is not valid");
             problem.found = entry.key;
             problem.allowed = "up to 64 letters, digits, '-', '_' and '.'";
             problem.hint = "write for example " + type + "/regional";
@@ -258,7 +258,8 @@ class Loader {
 
     void explain_absence(const std::string& type, const Catalog::Entry* known, const Error& error,
                          const InstanceConfig& instance, const ComponentLookup& modules) {
-        if (!modules_known_ && error.code == FLOWD_NOT_FOUND) return;  // nobody knows what the right `modules` would hold
+        if (!modules_known_ && error.code == FLOWD_NOT_FOUND)
+            return;  // `modules` could not be read, so the module may exist
         Problem& problem = add(instance.where, instance.written_path, error.message);
         problem.category = Problem::Category::module_missing;
         problem.result = error.code;
@@ -330,13 +331,13 @@ class Loader {
         try {
             result = instance.component->validate(host.abi(), &instance.value(), &to);
         } catch (...) {
-            Problem& problem = add(instance.where, instance.written_path, "an exception came out of the module's validate");
+            Problem& problem = add(instance.where, instance.written_path, "validate of the module threw an exception");
             problem.result = result;
-            problem.hint = "this is a fault of the module";
+            problem.hint = "this is a defect of the module";
             return;
         }
         if (result == FLOWD_OK || reports.has_error) return;
-        Problem& problem = add(instance.where, instance.written_path, "refused by the module, which does not say why");
+        Problem& problem = add(instance.where, instance.written_path, "refused by the module without a reason");
         problem.result = result;
         problem.hint = "see `flowd-cpp modules info " + instance.component_name + "`";
     }
@@ -344,7 +345,7 @@ class Loader {
     void warn_of_public_secrets(const std::set<std::string>& public_files) {
         for (const std::string& file : secrets_) {
             if (!public_files.contains(file)) continue;
-            Problem& problem = add({file, 0, 0}, "", "holds a secret and may be read by everybody");
+            Problem& problem = add({file, 0, 0}, "", "contains a secret and is world-readable");
             problem.level = FLOWD_LEVEL_WARNING;
             problem.hint = "chmod 0640 " + file;
         }

@@ -30,7 +30,7 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
 }
 
 std::string nearest_word(std::string_view word, const std::vector<std::string>& candidates) {
-    constexpr std::size_t longest = 64;  // nobody mistypes a longer word; keeps the cost of hostile input small
+    constexpr std::size_t longest = 64;  // bounds the cost of hostile input
     if (word.empty() || word.size() > longest) return {};
     const std::string* best = nullptr;
     std::size_t best_distance = std::max<std::size_t>(1, word.size() / 3) + 1;

@@ -9,11 +9,11 @@
 
 namespace flowd::core {
 
-/// Insertions, deletions, replacements and swaps of neighbours that lead from a to b (optimal string alignment), upper
-/// and lower case being the same.
+/// The number of insertions, deletions, replacements and transpositions that lead from a to b (optimal string alignment),
+/// case-insensitive.
 [[nodiscard]] std::size_t edit_distance(std::string_view a, std::string_view b);
 
-/// The candidate most like `word`; empty when none is like it: a third of the letters may differ, or one may be a part
+/// The candidate most similar to `word`; empty if none is similar: a third of the letters may differ, or one may be a part
 /// of the other.
 [[nodiscard]] std::string nearest_word(std::string_view word, const std::vector<std::string>& candidates);
 

@@ -32,7 +32,7 @@ struct YamlNode::Entry {
     YamlNode value;
 };
 
-/// Reads one document; an empty one is a map without entries. Nothing when it is no YAML or its top is no map. Bounded
+/// Reads one document; an empty one is a map without entries. Nothing if it is not YAML or its root is not a map. Bounded
 /// in depth and in nodes (aliases count as what they stand for).
 [[nodiscard]] std::optional<YamlNode> read_yaml(std::string_view text, const std::string& file, Problems& problems);
 
@@ -45,7 +45,7 @@ void merge(YamlNode& into, YamlNode&& from, const std::string& path, Problems& p
 /// The same values in the same order of lists; the order of keys and the places do not count.
 [[nodiscard]] bool identical(const YamlNode& a, const YamlNode& b);
 
-/// For people: "a list", "nothing", or the text itself, shortened.
+/// For messages: "a list", "nothing", or the text, truncated.
 [[nodiscard]] std::string describe(const YamlNode& node);
 
 }  // namespace flowd::core

@@ -58,7 +58,7 @@ Result<Registry> Registry::parse(std::string_view json) {
     Registry registry;
     for (const auto element : experiments) {
         simdjson::dom::object experiment;
-        if (element.get(experiment) != simdjson::SUCCESS) return wrong("an experiment that is no object");
+        if (element.get(experiment) != simdjson::SUCCESS) return wrong("an experiment that is not an object");
         const auto id = id_of(experiment, "expId");
         if (!id) return id.error();
         auto name = name_of(experiment, "expName");
@@ -70,7 +70,7 @@ Result<Registry> Registry::parse(std::string_view json) {
         if (experiment["activities"].get(activities) != simdjson::SUCCESS) continue;
         for (const auto item : activities) {
             simdjson::dom::object activity;
-            if (item.get(activity) != simdjson::SUCCESS) return wrong("an activity that is no object");
+            if (item.get(activity) != simdjson::SUCCESS) return wrong("an activity that is not an object");
             const auto activity_id = id_of(activity, "activityId");
             if (!activity_id) return activity_id.error();
             auto activity_name = name_of(activity, "activityName");

@@ -23,7 +23,7 @@ struct Scalar {
     [[nodiscard]] bool ok() const { return error == ScalarError::none; }
 };
 
-/// true, false, yes, no, on, off in any case (YAML 1.1 and 1.2).
+/// true, false, yes, no, on, off, case-insensitive (YAML 1.1 and 1.2).
 [[nodiscard]] std::optional<bool> parse_boolean(std::string_view text);
 /// Decimal, or hexadecimal after 0x. No leading zeros: they would be octal to some readers.
 [[nodiscard]] Scalar<std::int64_t> parse_integer(std::string_view text);

@@ -19,7 +19,7 @@ namespace {
 
 constexpr std::size_t max_file_bytes = 4u << 20;
 
-/// What only whoever wrote the file can put right: a start that is tried again fails again.
+/// Problems that only a change of the file solves: another start would fail again.
 Problem::Category category_of(const Error& error) {
     const bool lasting = error.code == FLOWD_INVALID || error.code == FLOWD_LIMIT;
     return lasting ? Problem::Category::configuration : Problem::Category::system;

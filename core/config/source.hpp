@@ -21,11 +21,11 @@ struct SourceFile {
 struct Source {
     YamlNode root;
     std::vector<SourceFile> files;
-    std::set<std::string> public_files;  ///< files that everybody may read
+    std::set<std::string> public_files;  ///< files that are world-readable
 };
 
 /// Reads `file`, then *.yaml of conf.d beside it in the order of their names, and merges them. Nothing when one of them
-/// cannot be read, is not trusted or is no YAML: all such problems are added first.
+/// cannot be read, is not trusted or is not YAML: all such problems are added first.
 [[nodiscard]] std::optional<Source> read_source(const std::filesystem::path& file, const Binder::Trust& trust,
                                                 Problems& problems);
 

@@ -21,7 +21,7 @@ Result<std::string> read_value_file(const std::filesystem::path& file, bool secr
     if (::fstat(fd.get(), &status) != 0) return Error::from_errno(errno, name);
     if (!S_ISREG(status.st_mode)) return Error{FLOWD_INVALID, name + " is not a regular file", "name a file"};
     if (secret && (status.st_mode & S_IROTH) != 0)
-        return Error{FLOWD_INVALID, name + " may be read by everybody, so it holds no secret", "chmod 0640 " + name};
+        return Error{FLOWD_INVALID, name + " is world-readable, so its content is not secret", "chmod 0640 " + name};
     std::array<char, max_value_file + 1> buffer{};
     std::size_t length = 0;
     while (length < buffer.size()) {

@@ -17,7 +17,7 @@ using Clock = std::chrono::steady_clock;
 
 Error broken_off(const std::string& path) {
     return Error{FLOWD_ERROR, "the daemon at " + path + " closed the connection without an answer",
-                 "see whether it runs, and its log: systemctl status flowd-cpp, journalctl -u flowd-cpp"};
+                 "check whether it runs, and its log: systemctl status flowd-cpp, journalctl -u flowd-cpp"};
 }
 
 /// Waits until the socket is ready; false when the time is over.

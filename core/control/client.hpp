@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The other end of the control socket, for the command line. Any thread; blocks.
+// The client of the control socket, for the command line. Any thread; blocks.
 #pragma once
 
 #include <chrono>

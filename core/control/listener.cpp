@@ -19,7 +19,7 @@ namespace {
 Result<void> make_folder(const std::string& path) {
     const std::filesystem::path folder = std::filesystem::path(path).parent_path();
     if (folder.empty() || ::mkdir(folder.c_str(), 0755) == 0 || errno == EEXIST) return {};
-    return Error::from_errno(errno, "control socket: cannot make the folder " + folder.string());
+    return Error::from_errno(errno, "control socket: cannot create the directory " + folder.string());
 }
 
 Result<UniqueFd> lock(const std::string& path) {
@@ -34,15 +34,15 @@ Result<UniqueFd> lock(const std::string& path) {
     return fd;
 }
 
-/// Takes away what a dead daemon left; never anything but a socket.
+/// Removes the socket of a daemon that has ended, and nothing but a socket.
 Result<void> remove_stale(const std::string& path) {
     struct stat status {};
     if (::lstat(path.c_str(), &status) != 0) {
         if (errno == ENOENT) return {};
-        return Error::from_errno(errno, "control socket: cannot look at " + path);
+        return Error::from_errno(errno, "control socket: cannot examine " + path);
     }
     if (!S_ISSOCK(status.st_mode)) {
-        return Error{FLOWD_INVALID, "control socket: " + path + " exists and is no socket",
+        return Error{FLOWD_INVALID, "control socket: " + path + " exists and is not a socket",
                      "remove it or change control.path"};
     }
     if (::unlink(path.c_str()) != 0) return Error::from_errno(errno, "control socket: cannot remove the stale " + path);
@@ -68,7 +68,7 @@ Listener::~Listener() {
 
 Result<Listener> Listener::open(const std::string& path, gid_t group) {
     if (path.empty() || path.size() >= sizeof sockaddr_un{}.sun_path) {
-        return Error{FLOWD_INVALID, "control socket: the path \"" + path + "\" has to have 1 to 107 bytes",
+        return Error{FLOWD_INVALID, "control socket: the path \"" + path + "\" must have 1 to 107 bytes",
                      "change control.path"};
     }
     if (auto made = make_folder(path); !made) return std::move(made).error();
@@ -91,10 +91,10 @@ Result<void> Listener::bind() {
     }
     socket_ = std::move(socket);
     struct stat status {};
-    if (::lstat(path_.c_str(), &status) != 0) return Error::from_errno(errno, "control socket: cannot look at " + path_);
+    if (::lstat(path_.c_str(), &status) != 0) return Error::from_errno(errno, "control socket: cannot examine " + path_);
     device_ = status.st_dev;
     inode_ = status.st_ino;
-    // Nobody can connect before listen(), so there is no moment with looser rights.
+    // No client can connect before listen(): the permissions apply to all.
     if (group_ != ::getegid() && ::chown(path_.c_str(), static_cast<uid_t>(-1), group_) != 0) {
         return Error::from_errno(errno, "control socket: cannot give " + path_ + " to group " + std::to_string(group_));
     }
@@ -106,7 +106,7 @@ Result<void> Listener::bind() {
 
 Result<void> Listener::reopen() {
     if (auto made = make_folder(path_); !made) return made;
-    // A lock whose file is gone as well excludes nobody.
+    // A lock on a file that was removed excludes no other daemon.
     struct stat locked {
     }, there{};
     const bool same = ::fstat(lock_.get(), &locked) == 0 && ::lstat((path_ + ".lock").c_str(), &there) == 0 &&

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The listening end of the control socket: its file, its lock, and who may connect. One thread.
+// The listening socket of the control socket: its file, its lock, and its permissions. One thread.
 #pragma once
 
 #include <sys/types.h>
@@ -15,8 +15,8 @@ namespace flowd::core::control {
 /// The group of the socket; empty: the daemon's own. Looks a name up, which may take long.
 [[nodiscard]] Result<gid_t> group_id(const std::string& name);
 
-/// Owns the socket file at `path`. The lock beside it (PATH.lock) tells a living owner from a dead one: the kernel drops
-/// it when the process ends, however it ends.
+/// Owns the socket file at `path`. The lock (PATH.lock) shows whether the owner is running: the kernel releases it
+/// when the process ends in any way.
 class Listener {
   public:
     /// Errors as in Server::listen. Mode 0660; a missing last folder of the path is made.

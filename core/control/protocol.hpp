@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is said over the control socket: one request and one reply per connection.
+// The protocol of the control socket: one request and one reply per connection.
 //   request  u32 length, then `length` bytes: the arguments, separated by NUL ("status", or "marker\0mode\0observe")
 //   reply    u32 length, then i32 exit code and length - 4 bytes: one JSON value
 // Integers are little-endian; a length counts what follows it.
@@ -39,7 +39,7 @@ struct Reply {
 /// The reply in its body; nothing when it is shorter than an exit code.
 [[nodiscard]] std::optional<Reply> decode_reply(std::string_view body);
 
-/// Collects one frame from pieces of any size. Memory is taken as bytes arrive, never on the word of the length.
+/// Collects one frame from pieces of any size. Memory is allocated as bytes arrive, not by the announced length.
 class FrameReader {
   public:
     enum class State { more, complete, refused };

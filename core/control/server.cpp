@@ -38,7 +38,7 @@ struct Responder::State {
         : loop_(std::move(loop)), deliver_(std::move(deliver)) {}
     State(const State&) = delete;
     State& operator=(const State&) = delete;
-    ~State() { answer(Reply::failure(ExitCode::failure, "nobody answered the command")); }
+    ~State() { answer(Reply::failure(ExitCode::failure, "the command was not answered")); }
 
     /// A long answer is put into its frame by whoever gives it, not by the loop.
     void answer(const Reply& reply) {
@@ -65,7 +65,7 @@ struct Server::Implementation {
           loop(std::move(loop_)) {}
     Implementation(const Implementation&) = delete;
     Implementation& operator=(const Implementation&) = delete;
-    /// Answers that are still on their way find the loop closed and are dropped.
+    /// Replies that come later find the loop closed and are dropped.
     ~Implementation() { loop->close(); }
 
     struct Client {
@@ -107,7 +107,7 @@ struct Server::Implementation {
     Loop::Id accepting = 0;
     Loop::Id pause = 0;
     std::uint64_t next_client = 1;
-    std::map<std::uint64_t, Client> clients;  // in the order in which they came
+    std::map<std::uint64_t, Client> clients;  // in the order of their connections
     std::string unreachable;                  ///< why the socket file could not be re-created
     ServerCounters counters;
 };
@@ -125,7 +125,7 @@ Result<void> Server::Implementation::listen() {
     return {};
 }
 
-/// Somebody who cleans up /run, or removes it by mistake, must not cut the daemon off until its next start.
+/// If a program removes the files in /run, clients must not be unable to connect until the next start.
 void Server::Implementation::keep_reachable() {
     if (listener.is_reachable()) return;
     (void)loop->unwatch(accepting);
@@ -148,7 +148,7 @@ std::optional<Peer> Server::Implementation::identify(int fd) const {
 }
 
 void Server::Implementation::accept_some() {
-    constexpr int most = 64;  // then others get their turn
+    constexpr int most = 64;  // per round, so that others are not delayed
     for (int i = 0; i < most; ++i) {
         UniqueFd socket(::accept4(listener.fd(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
         if (!socket && (errno == EINTR || errno == ECONNABORTED)) continue;
@@ -163,7 +163,7 @@ void Server::Implementation::accept_some() {
             admit(std::move(socket), *peer);
         } else {
             ++counters.refused_busy;
-            log(FLOWD_LEVEL_WARNING, "all connections wait for an answer: a further one is refused");
+            log(FLOWD_LEVEL_WARNING, "all connections wait for a reply: a further one is refused");
             turn_away(std::move(socket), ExitCode::busy, "the daemon has too many clients at its control socket",
                       "try again");
         }
@@ -182,7 +182,7 @@ bool Server::Implementation::make_room() {
         for (auto& [id, client] : clients) {
             if (client.connection.phase() != phase) continue;
             ++counters.refused_busy;
-            log(FLOWD_LEVEL_WARNING, "too many connections: " + name_of(client) + ", the slowest, makes room");
+            log(FLOWD_LEVEL_WARNING, "too many connections: " + name_of(client) + ", the slowest, is closed");
             if (phase == Connection::Phase::reading)
                 client.connection.answer(encode_reply(
                     Reply::failure(ExitCode::busy, "the daemon has too many clients at its control socket", "try again")));
@@ -234,7 +234,7 @@ void Server::Implementation::forget(std::uint64_t id) {
     clients.erase(found);
 }
 
-/// Forgets a connection that is over, or watches for what it waits for next.
+/// Removes a connection that has ended, or watches for its next event.
 void Server::Implementation::settle(std::uint64_t id) {
     const auto found = clients.find(id);
     if (found == clients.end()) return;
@@ -259,7 +259,7 @@ void Server::Implementation::serve(std::uint64_t id, std::uint32_t ready) {
     if (client.connection.phase() == Connection::Phase::writing) {
         client.connection.write();
     } else if ((ready & FLOWD_IO_READ) == 0) {
-        return forget(id);  // gone while it waited; a late answer finds nobody
+        return forget(id);  // it disconnected while it waited; a late reply is dropped
     } else if (auto arguments = client.connection.read()) {
         ++counters.requests;
         set_deadline(id, client, options.answer_timeout);

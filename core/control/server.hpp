@@ -23,16 +23,16 @@
 
 namespace flowd::core::control {
 
-/// Who asks, by SO_PEERCRED.
+/// The client, by SO_PEERCRED.
 struct Peer {
     uid_t uid = 0;
     gid_t gid = 0;
     pid_t pid = 0;
-    bool may_change = false;  ///< root or the daemon's own user: the others may only look
+    bool may_change = false;  ///< root or the daemon's own user: others may only query
 };
 
-/// Answers one request. Copies share it: the first call counts, further ones do nothing. When the last copy goes away
-/// unused, the client is told that nobody answered. Thread: any. May outlive the Server.
+/// Answers one request. Copies share it: the first call counts, further ones do nothing. If the last copy is destroyed
+/// unused, the client receives an error. Thread: any. May outlive the Server.
 class Responder {
   public:
     struct State;
@@ -48,11 +48,11 @@ using Handler = std::function<void(const Arguments& arguments, const Peer& peer,
 struct ServerOptions {
     std::string path = default_path;
     std::string group;                                ///< owner group of the socket; empty: the daemon's own
-    std::size_t max_connections = 32;                 ///< one more takes the place of the one that has dawdled longest
+    std::size_t max_connections = 32;                 ///< a further one replaces the one that has been idle longest
     std::chrono::milliseconds idle_timeout{5000};     ///< for a whole request to come in, or a reply to go out
     std::chrono::milliseconds answer_timeout{30000};  ///< for the handler's answer
-    std::chrono::milliseconds check_interval{1000};   ///< between looks whether the socket file is still there
-    /// Told why a connection ended without its answer, and what became of a socket file that was removed.
+    std::chrono::milliseconds check_interval{1000};   ///< between checks whether the socket file still exists
+    /// Receives the reason why a connection ended without its reply, and the fate of a socket file that was removed.
     std::function<void(flowd_level, const std::string&)> log = {};
 };
 
@@ -67,7 +67,7 @@ struct ServerCounters {
 
 class Server {
   public:
-    /// FLOWD_BUSY: another daemon owns the path. FLOWD_INVALID: the path is no socket, or too long (sockaddr_un).
+    /// FLOWD_BUSY: another daemon owns the path. FLOWD_INVALID: the path is not a socket, or too long (sockaddr_un).
     /// FLOWD_NOT_FOUND: its folder or the group does not exist. A socket left by a daemon that died is replaced. While it
     /// lives, a socket file that somebody removes is re-created.
     [[nodiscard]] static Result<std::unique_ptr<Server>> listen(ServerOptions options, Handler handler);

@@ -101,7 +101,7 @@ std::vector<MetricSample> FindingsBoard::metrics() const {
     for (const auto& [labels, count] : counts)
         samples.push_back({MetricType::gauge,
                            "findings",
-                           "What instances find amiss, at the last look.",
+                           "Findings of instances at the last check.",
                            {},
                            labels,
                            static_cast<double>(count),

@@ -35,14 +35,14 @@ void fill(NameCall call, int fd, std::uint8_t (&address)[16], std::uint16_t& por
     const auto endpoint = Endpoint::from(storage);
     if (!endpoint) return;
     port = endpoint->port;
-    // 0.0.0.0 is no address of IPv6, and has to be told from [::], which may take both.
+    // 0.0.0.0 is not an IPv6 address, and must be distinguished from [::], which may accept both.
     if (port != 0 || !endpoint->address.is_unspecified())
         std::copy(endpoint->address.bytes().begin(), endpoint->address.bytes().end(), address);
 }
 
 /// Another thread may close `fd` meanwhile, or open another: then this is an answer about that one, or none.
 std::optional<flowd_socket> look_at(int fd) {
-    const int domain = option_of(fd, SO_DOMAIN, -1);  // fails for what is no socket
+    const int domain = option_of(fd, SO_DOMAIN, -1);  // fails if it is not a socket
     if (domain != AF_INET && domain != AF_INET6) return std::nullopt;
     flowd_socket socket{};
     socket.size = sizeof socket;

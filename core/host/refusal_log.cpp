@@ -17,7 +17,7 @@ RefusalLog::Reason& RefusalLog::of(std::string_view reason) {
     Reason& made = reasons_[std::string(reason)];
     auto opened = metrics_.open({.type = MetricType::counter,
                                  .name = "refused_total",
-                                 .help = "What an instance refused from outside, by reason.",
+                                 .help = "Inputs that an instance refused, by reason.",
                                  .labels = {{"flowd_instance", label_}, {"reason", std::string(reason)}}});
     if (opened) made.count = std::move(*opened);
     return made;

@@ -56,7 +56,7 @@ void SharedDescriptors::watch(Holder holder, std::string_view name, Watchers::Te
 Result<SharedDescriptors::Obtained> SharedDescriptors::obtain(std::string_view name) const {
     const std::lock_guard lock(mutex_);
     const auto found = offers_.find(name);
-    if (found == offers_.end()) return Error{FLOWD_NOT_FOUND, "nobody offers " + std::string(name)};
+    if (found == offers_.end()) return Error{FLOWD_NOT_FOUND, "no instance offers " + std::string(name)};
     auto copy = UniqueFd::duplicate(found->second.back().fd.get());
     if (!copy) return std::move(copy).error();
     return Obtained{std::move(*copy), found->second.back().generation};

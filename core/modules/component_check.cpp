@@ -93,14 +93,14 @@ Result<void> check_bits(const flowd_component& c) {
         return refused("member 'flags' has FLOWD_COMPONENT_RECONFIGURE_ALWAYS, but member 'reconfigure' is missing");
     if ((c.accepts & ~known_events) != 0)
         return refused(
-            fmt::format("member 'accepts' has the bits {:#x}, which are no kind of event", c.accepts & ~known_events));
+            fmt::format("member 'accepts' has the bits {:#x}, which are not kinds of events", c.accepts & ~known_events));
     return {};
 }
 
 Result<void> check_component(const flowd_component& c, std::uint32_t abi_minor) {
     if (const char* missing = missing_member(c)) return refused(fmt::format("member '{}' is missing", missing));
     if (auto aliases = check_aliases(c); !aliases) return aliases;
-    if (c.loop > FLOWD_LOOP_OWN) return refused(fmt::format("member 'loop' is {}, which is no FLOWD_LOOP_*", c.loop));
+    if (c.loop > FLOWD_LOOP_OWN) return refused(fmt::format("member 'loop' is {}, which is not a FLOWD_LOOP_*", c.loop));
     if (auto bits = check_bits(c); !bits) return bits;
     if (c.precedence > max_precedence)
         return refused(fmt::format("member 'precedence' is {}, which is not 1 to {}", c.precedence, max_precedence));
@@ -146,10 +146,11 @@ Result<std::unique_ptr<Component>> read_component(const flowd_component* declare
     component->table = *copied;
     const flowd_component& c = component->table;
     if (c.kind < FLOWD_PLUGIN || c.kind > FLOWD_ENRICHER)
-        return refused(fmt::format("member 'kind' of its flowd_component is {}, which is no component kind", c.kind));
+        return refused(fmt::format("member 'kind' of its flowd_component is {}, which is not a component kind", c.kind));
     if (c.name == nullptr) return refused("member 'name' of its flowd_component is missing");
     if (!is_component_name(c.name))
-        return refused(fmt::format("'{}' is not a name for a component: small letters and digits, a letter first", c.name));
+        return refused(
+            fmt::format("'{}' is not a name for a component: lower-case letters and digits, a letter first", c.name));
     if (auto checked = check_component(c, abi_minor); !checked) return within_component(std::move(checked).error(), c);
     auto options = read_options(c.options, c.option_count, c.option_stride);
     if (!options) return within_component(std::move(options).error(), c);

@@ -6,7 +6,7 @@
 //
 // An Instance belongs to the main thread; what may be used elsewhere says so. All calls into the module are made on the
 // instance's own thread, one at a time, behind a firewall: an exception that gets out of the module, or an answer that
-// means nothing, is an error of this instance and of nobody else.
+// means nothing, is an error of this instance only.
 #pragma once
 
 #include <atomic>

@@ -25,7 +25,7 @@ struct Component {
 
     [[nodiscard]] std::string_view name() const { return table.name; }
     [[nodiscard]] std::vector<std::string_view> aliases() const;
-    /// By name or alias, without regard to case.
+    /// By name or alias, case-insensitive.
     [[nodiscard]] bool answers_to(std::string_view name_or_alias) const;
 };
 
@@ -61,7 +61,7 @@ struct FileStamp {
     std::int64_t changed_ns = 0;
     friend bool operator==(const FileStamp&, const FileStamp&) = default;
 };
-/// Nothing when there is no such file.
+/// Nothing if the file does not exist.
 [[nodiscard]] std::optional<FileStamp> stamp_of(const std::filesystem::path& file);
 
 struct Module {

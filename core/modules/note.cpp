@@ -77,7 +77,7 @@ class ElfFile {
   public:
     static Result<ElfFile> open(const std::filesystem::path& path) {
         ElfFile file;
-        // O_NONBLOCK: opening a pipe that somebody put there must not hang.
+        // O_NONBLOCK: opening a named pipe must not hang.
         file.fd_ = UniqueFd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
         if (!file.fd_) return Error::from_errno(errno, "it cannot be opened");
         struct stat status {};
@@ -249,7 +249,7 @@ Result<Note> read_note(const std::filesystem::path& path) {
         if (!found) return std::move(found).error();
         if (found->has_value()) return parse_note(**found);
     }
-    return invalid("it has no ELF note .note.flowd, so it is no flowd module", note_hint);
+    return invalid("it has no ELF note .note.flowd, so it is not a flowd module", note_hint);
 }
 
 }  // namespace flowd::core

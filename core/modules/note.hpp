@@ -14,7 +14,7 @@
 namespace flowd::core {
 
 /// One `plugin=`, `backend=` or `enricher=` line with the alias lines that follow it.
-constexpr std::size_t max_components = 64;  ///< of one module; far more than anybody needs
+constexpr std::size_t max_components = 64;  ///< of one module
 
 struct NoteComponent {
     std::uint32_t kind = 0;  ///< FLOWD_PLUGIN, FLOWD_BACKEND, FLOWD_ENRICHER
@@ -33,7 +33,7 @@ struct Note {
 };
 
 /// The note of a file. Codes: FLOWD_NOT_FOUND the file does not exist, FLOWD_UNSUPPORTED it is an ELF file for another
-/// machine, FLOWD_INVALID it is no shared object, is cut short, has no note or a malformed one.
+/// machine, FLOWD_INVALID it is not a shared object, is truncated, has no note or a malformed one.
 [[nodiscard]] Result<Note> read_note(const std::filesystem::path& path);
 
 /// The text inside a note. Lines with unknown keys are passed over: a later minor may add some.

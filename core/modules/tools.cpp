@@ -20,13 +20,14 @@ bool fits_a_command_line(const Option& option) {
 }
 
 Error fault(std::string message) {
-    return Error{FLOWD_INVALID, std::move(message), "this is a fault of the module"};
+    return Error{FLOWD_INVALID, std::move(message), "this is a defect of the module"};
 }
 
 Result<Tool> read_tool(const flowd_tool& declared) {
     if (declared.name == nullptr) return fault("a tool has no name");
     const std::string context = "tool '" + std::string(declared.name) + "'";
-    if (!is_identifier(declared.name, max_name, "-")) return fault(context + ": its name is not one word of small letters");
+    if (!is_identifier(declared.name, max_name, "-"))
+        return fault(context + ": its name is not one word of lower-case letters");
     if (declared.summary == nullptr) return fault(context + ": member 'summary' is missing");
     if (declared.run == nullptr) return fault(context + ": member 'run' is missing");
     auto options = read_options(declared.options, declared.option_count, declared.option_stride, false);
@@ -50,7 +51,7 @@ Result<std::vector<Tool>> read_tools(const flowd_component& component) {
     try {
         if (component.offline != nullptr) offered = component.offline(FLOWD_EXT_TOOL);
     } catch (...) {
-        return fault("an exception came out of offline");
+        return fault("offline threw an exception");
     }
     if (offered == nullptr) return tools;
     const auto table = copy_sized<flowd_ext_tool>(offered);

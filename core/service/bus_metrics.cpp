@@ -54,22 +54,22 @@ void add_table(std::vector<MetricSample>& out, const BusCounters& bus) {
     const auto counter = [&](const char* name, const char* help, std::uint64_t value) {
         Family(out, MetricType::counter, name, help).add({}, value);
     };
-    gauge("bus_flows_live", "Flows that are live.", bus.live);
-    gauge("bus_flows_ended_kept", "Ended flows still in the table: tombstones, and ends a backend has not been told.",
+    gauge("bus_flows_live", "Live flows.", bus.live);
+    gauge("bus_flows_ended_kept", "Ended flows in the table: tombstones, and ends that are pending for a backend.",
           bus.ended_kept);
-    gauge("bus_flows_owed", "Ended flows that some backend has not been told of.", bus.owed);
+    gauge("bus_flows_owed", "Ended flows whose end is pending for a backend.", bus.owed);
     gauge("bus_table_bytes", "Memory of the flow table.", bus.table_bytes, "bytes");
-    counter("bus_tombstones_cut_short_total", "Ended flows forgotten early because the table was full.",
+    counter("bus_tombstones_cut_short_total", "Ended flows removed early because the table was full.",
             bus.tombstones_cut_short);
     counter("bus_samples_total", "Samples from enrichers.", bus.samples);
     counter("bus_samples_unknown_total", "Samples of flows that had ended.", bus.samples_unknown);
     counter("bus_samples_invalid_total", "Samples that were malformed.", bus.samples_invalid);
-    counter("bus_samples_shed_total", "Samples for which a period or a flow had no room.", bus.samples_shed);
-    counter("bus_attachments_not_kept_total", "Attachments for which a flow, or the table, had no room to keep them.",
+    counter("bus_samples_shed_total", "Samples dropped because of the limit of a period or flow.", bus.samples_shed);
+    counter("bus_attachments_not_kept_total", "Attachments dropped because of the limit of a flow or of the table.",
             bus.attachments_not_kept);
-    counter("bus_socket_dumps_total", "Looks at the kernel's sockets for flows that are gone.", bus.socket_dumps);
-    counter("bus_socket_dumps_failed_total", "Such looks that failed.", bus.socket_dumps_failed);
-    Family(out, MetricType::counter, "bus_flows_expired_total", "Flows that nobody ended, by reason.")
+    counter("bus_socket_dumps_total", "Dumps of the kernel's sockets to find flows that have ended.", bus.socket_dumps);
+    counter("bus_socket_dumps_failed_total", "Dumps of the kernel's sockets that failed.", bus.socket_dumps_failed);
+    Family(out, MetricType::counter, "bus_flows_expired_total", "Flows that expired, by reason.")
         .add_by<Expiry>({}, "reason", bus.expired);
 }
 
@@ -81,15 +81,15 @@ MetricLabels of_backend(const BackendCounters& edge) {
 }
 
 void add_announcers(std::vector<MetricSample>& out, const BusCounters& bus) {
-    Family offered(out, MetricType::counter, "bus_offered_total", "Events that plugins offered.");
+    Family offered(out, MetricType::counter, "bus_offered_total", "Events emitted by plugins.");
     for (const auto& edge : bus.announcers) offered.add_by_kind(of_plugin(edge), edge.offered);
-    Family accepted(out, MetricType::counter, "bus_accepted_total", "Events that were accepted.");
+    Family accepted(out, MetricType::counter, "bus_accepted_total", "Events accepted.");
     for (const auto& edge : bus.announcers) accepted.add(of_plugin(edge), edge.accepted);
     Family refused(out, MetricType::counter, "bus_refused_total", "Events that were not accepted, by reason.");
     for (const auto& edge : bus.announcers) refused.add_by<Refusal>(of_plugin(edge), "reason", edge.refused);
-    Family effects(out, MetricType::counter, "bus_effects_total", "What accepted events did to the flow table.");
+    Family effects(out, MetricType::counter, "bus_effects_total", "Accepted events by their effect on the flow table.");
     for (const auto& edge : bus.announcers) effects.add_by<Effect>(of_plugin(edge), "effect", edge.effects);
-    Family live(out, MetricType::gauge, "bus_plugin_flows_live", "Live flows that count against a plugin's cap.");
+    Family live(out, MetricType::gauge, "bus_plugin_flows_live", "Live flows that count towards the limit of a plugin.");
     for (const auto& edge : bus.announcers) live.add(of_plugin(edge), edge.live);
 }
 
@@ -111,33 +111,35 @@ void add_backends(std::vector<MetricSample>& out, const BusCounters& bus) {
     };
     using Edge = BackendCounters;
     constexpr auto counter = MetricType::counter, gauge = MetricType::gauge;
-    Family delivered(out, counter, "bus_delivered_total", "Events that backends took.");
+    Family delivered(out, counter, "bus_delivered_total", "Events taken by backends.");
     for (const auto& edge : bus.backends) delivered.add_by_kind(of_backend(edge), edge.delivered);
-    each(counter, "bus_backend_refused_total", "Events that a backend refused for good.",
+    each(counter, "bus_backend_refused_total", "Events refused by a backend.",
          [](const Edge& edge) { return edge.refused; });
-    each(counter, "bus_backend_failed_total", "Events that were lost because a backend failed to take them.",
+    each(counter, "bus_backend_failed_total", "Events lost because on_events of a backend failed.",
          [](const Edge& edge) { return edge.failed; });
-    each(counter, "bus_backend_full_total", "Times a backend could not take more for the moment.",
+    each(counter, "bus_backend_full_total", "How often a backend returned FLOWD_FULL.",
          [](const Edge& edge) { return edge.held; });
     each(counter, "bus_shed_total", "Ongoing events dropped because a queue was nearly full.",
          [](const Edge& edge) { return edge.shed_ongoing; });
-    each(counter, "bus_queue_full_total", "Times a plugin was held back by a full queue.",
+    each(counter, "bus_queue_full_total", "How often emit returned FLOWD_FULL because of this queue.",
          [](const Edge& edge) { return edge.refused_full; });
-    each(counter, "bus_missed_total", "Starts, re-tags and ends a backend is told later.",
+    each(counter, "bus_missed_total", "Starts, re-tags and ends deferred because the queue was full.",
          [](const Edge& edge) { return edge.missed; });
-    each(counter, "bus_resynced_total", "Events told later from the flow table.",
+    each(counter, "bus_resynced_total", "Deferred events sent later from the flow table.",
          [](const Edge& edge) { return edge.resynced; });
-    each(counter, "bus_given_up_total", "Ends that a backend will never hear of.",
+    each(counter, "bus_given_up_total", "Ends that were lost for a backend.",
          [](const Edge& edge) { return edge.given_up; });
-    each(counter, "bus_stalls_total", "Times a backend fell behind: its queue was full and it took nothing.",
+    each(counter, "bus_stalls_total", "How often a backend fell behind: its queue was full and it took no events.",
          [](const Edge& edge) { return edge.stalls; });
-    each(gauge, "bus_queue_depth", "Events that wait.", [](const Edge& edge) { return edge.depth; });
-    each(gauge, "bus_queue_high_water", "The most that waited.", [](const Edge& edge) { return edge.high_water; });
-    each(gauge, "bus_queue_capacity", "Events that may wait.", [](const Edge& edge) { return edge.capacity; });
+    each(gauge, "bus_queue_depth", "Events in the queue.", [](const Edge& edge) { return edge.depth; });
+    each(gauge, "bus_queue_high_water", "Maximum number of events in the queue so far.",
+         [](const Edge& edge) { return edge.high_water; });
+    each(gauge, "bus_queue_capacity", "Capacity of the queue in events.", [](const Edge& edge) { return edge.capacity; });
     each(
-        gauge, "bus_queue_bytes", "Attachments and samples that wait.", [](const Edge& edge) { return edge.bytes; },
-        "bytes");
-    each(gauge, "bus_queue_behind", "1: the backend is behind; it holds nobody back and is told later what it misses.",
+        gauge, "bus_queue_bytes", "Bytes of attachments and samples in the queue.",
+        [](const Edge& edge) { return edge.bytes; }, "bytes");
+    each(gauge, "bus_queue_behind",
+         "1 while the backend is behind: plugins are not held back, and missed events are sent later.",
          [](const Edge& edge) { return std::uint64_t{edge.behind}; });
     add_latency(out, bus);
 }

@@ -246,8 +246,8 @@ void ControlCommands::flows(const control::Arguments& arguments, const control::
         const std::string& text = arguments[1];
         const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), limit);
         if (error != std::errc() || end != text.data() + text.size() || limit > max_flows)
-            return respond(
-                Reply::failure(ExitCode::usage, "flows: \"" + text + "\" is no number up to " + std::to_string(max_flows)));
+            return respond(Reply::failure(ExitCode::usage,
+                                          "flows: \"" + text + "\" is not a number up to " + std::to_string(max_flows)));
     }
     surroundings_.aside([services = surroundings_.services, limit, respond] {
         respond(Reply{ExitCode::ok, flows_json(services, limit)});

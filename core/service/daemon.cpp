@@ -247,7 +247,7 @@ Result<void> Daemon::Implementation::set_up() {
     }
     if (!globals_.pid_path.empty()) {
         auto pid_file = PidFile::write(globals_.pid_path);
-        // Marking does not depend on it, and a full disk is no mistake in the configuration.
+        // Marking does not depend on it, and a full disk is not a mistake in the configuration.
         if (!pid_file && pid_file.error().code == FLOWD_LIMIT)
             logger_->warn("pidPath: {}: the daemon runs without a pid file", pid_file.error().message);
         else if (!pid_file)
@@ -404,7 +404,7 @@ void Daemon::Implementation::flush_notifications() {
 }
 
 void Daemon::Implementation::feed_watchdog() {
-    // An optional instance that hangs is no reason to take the others down.
+    // An optional instance that hangs must not stop the others.
     bool all = true;
     for (const auto& instance : supervisor_->instances())
         if (!instance->responds() && instance->config()->required) {

@@ -12,7 +12,7 @@ namespace flowd::core {
 /// Written and locked while it lives, then removed.
 class PidFile {
   public:
-    /// FLOWD_BUSY: another process holds it; the message says which. FLOWD_LIMIT: there is no room for it; nothing is left.
+    /// FLOWD_BUSY: another process holds it; the message says which. FLOWD_LIMIT: the disk is full; nothing is left behind.
     [[nodiscard]] static Result<PidFile> write(const std::filesystem::path& path);
     PidFile(PidFile&&) = default;
     PidFile& operator=(PidFile&&) = delete;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A conformance check: a name that stays, what it promises, and how it is found out. Each runs in a process of its own, so
-// it may crash, hang or leak without harm to the others.
+// A conformance check: a stable name, the rule, and the function that checks it. Each runs in a separate process, so it may
+// crash, hang or leak without affecting the others.
 #pragma once
 
 #include <string>

@@ -42,9 +42,10 @@ Outcome on_a_refusing_core(Subject& subject) {
 
 std::vector<Check> core_checks() {
     return {
-        {"core-later", "works on a later core and reads no host beyond what it knows", every_kind, on_a_later_core},
-        {"core-bare", "survives a core without extensions", every_kind, without_extensions},
-        {"core-refusing", "survives a core that refuses watches, timers, posts and metrics", every_kind,
+        {"core-later", "works with a later core, and reads no member of flowd_host beyond those that it knows", every_kind,
+         on_a_later_core},
+        {"core-bare", "works with a core without extensions", every_kind, without_extensions},
+        {"core-refusing", "does not crash if the core refuses watches, timers, posts and metrics", every_kind,
          on_a_refusing_core},
     };
 }

@@ -320,7 +320,7 @@ std::vector<Check> event_checks() {
          well_formed_events},
         {"events-exact", "on_events walks by stride and reads no event beyond its size", backends, exact_events},
         {"events-longer", "on_events takes the longer events of a later core", backends, longer_events},
-        {"events-unknown", "on_events passes over kinds and flags it does not know, and goes on behind them", backends,
+        {"events-unknown", "on_events skips unknown kinds and flags, and takes the events after them", backends,
          unknown_events},
         {"events-extreme", "on_events takes tags, times, ports and counts at their limits", backends, extreme_events},
         {"events-unpaired", "on_events takes an end without a start, and a second end", backends, end_without_start},
@@ -330,11 +330,11 @@ std::vector<Check> event_checks() {
         {"sample-none", "sample takes an empty period", enrichers, no_flows},
         {"sample-many", "sample adds at most one sample per flow and batch", enrichers, many_flows},
         {"sample-longer", "sample takes the longer flows of a later core", enrichers, longer_flows},
-        {"emit-full", "a plugin whose events find no room does not spin and stops in time", plugins, emit_full},
+        {"emit-full", "a plugin whose events are answered FLOWD_FULL does not spin and stops in time", plugins, emit_full},
         {"emit-stopped", "a plugin whose emit answers FLOWD_STOPPED does not spin and stops in time", plugins,
          emit_stopped},
-        {"emit-refused", "a plugin whose flows exceed a limit goes on", plugins, emit_refused},
-        {"emit-unknown", "a plugin survives an answer of emit that it does not know", plugins, emit_unknown},
+        {"emit-refused", "a plugin whose flows exceed a limit continues", plugins, emit_refused},
+        {"emit-unknown", "a plugin does not crash if emit returns an unknown result", plugins, emit_unknown},
     };
 }
 

@@ -268,8 +268,8 @@ std::vector<Check> extension_checks() {
         {"findings", "flowd.findings/1 of an instance: each has an id, a severity, what was found and a remedy, once",
          every_kind, findings_of_an_instance},
         {"findings-offline", "the same of the component without an instance", every_kind, findings_offline},
-        {"explain", "flowd.explain/1 speaks of the flows it was asked about, with a verdict and a sentence", every_kind,
-         explanations},
+        {"explain", "flowd.explain/1 explains only the flows of the request, each with a verdict and a sentence",
+         every_kind, explanations},
     };
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Memory that ends where reading ends: who reads beyond a struct's size crashes at once. One thread.
+// Memory that ends at a guard page: a read beyond a struct's size crashes at once. One thread.
 #pragma once
 
 #include <sys/mman.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Leads one instance through its life as the core would, and notes what it answers. Belongs to the instance's thread.
+// Runs an instance through its lifecycle as the core does, and records its results. Belongs to the instance's thread.
 #pragma once
 
 #include <chrono>
@@ -64,7 +64,7 @@ class Life {
 };
 
 /// Runs `work` on a thread of its own with a host and a life, then turns breaches into a failure. What a check returns
-/// passes through; skips when there are no options for the component.
+/// is returned; skipped if there are no options for the component.
 Outcome with_life(Subject& subject, const std::function<Outcome(Life&, ProbeHost&)>& work, const Oddity& oddity = {});
 
 /// "FLOWD_DENIED".

@@ -179,7 +179,7 @@ Outcome reconfigured(Subject& subject) {
 
 std::vector<Check> life_checks() {
     return {
-        {"create", "create works with sound options and touches nothing; stop and destroy follow it", every_kind,
+        {"create", "create accepts valid options and uses no system resources; stop and destroy follow it", every_kind,
          create_only},
         {"stop-before-start", "stop and destroy are safe after prepare alone", every_kind, prepare_only},
         {"life", "create, prepare, start, a while of its loop, stop in time, destroy; all calls keep to their threads",
@@ -191,7 +191,7 @@ std::vector<Check> life_checks() {
         {"failures-explained", "create, prepare and start report what is wrong before they fail", every_kind,
          failures_explained},
         {"second-life", "a new instance works after the first is gone", every_kind, second_life},
-        {"two-instances", "two instances exist side by side", every_kind, two_instances},
+        {"two-instances", "two instances can exist at the same time", every_kind, two_instances},
         {"descriptors-returned", "destroy leaves no descriptor open", every_kind, descriptors_returned},
         {"threads-returned", "destroy leaves no thread running", every_kind, threads_returned},
         {"reconfigure", "reconfigure with the options in force is accepted or unsupported", every_kind, reconfigured},

@@ -78,28 +78,27 @@ int describe(const std::string& file) {
 }  // namespace
 
 int main(int argc, char** argv) {
-    CLI::App app(
-        "Checks that a flowd-cpp module keeps the rules of the module ABI. Every check runs in a process of its own.");
+    CLI::App app("Checks that a flowd-cpp module conforms to the module ABI. Every check runs in a separate process.");
     std::string module, filter, conf;
     std::string registry_file = flowd::core::install_paths().registry().string();
     bool json = false, only_list = false, only_describe = false, strict = false;
     int seconds = 15;
     app.add_option("module", module, "The module, KIND-NAME.so")->required()->type_name("FILE");
     app.add_option("--conf", conf,
-                   "A conf.yaml with options for this module's components, and for no others; else defaults")
+                   "A conf.yaml with options for the components of this module only; default: the default options")
         ->check(CLI::ExistingFile);
-    app.add_option("--registry", registry_file, "The names of experiments and activities")->capture_default_str();
-    app.add_flag("--strict", strict, "A check that is skipped counts as failed");
-    app.add_option("--filter", filter, "Only checks whose name fits this shell pattern: 'stop-*', '* backend/x'");
-    app.add_option("--timeout", seconds, "Seconds that one check may take")
+    app.add_option("--registry", registry_file, "Registry of experiments and activities")->capture_default_str();
+    app.add_flag("--strict", strict, "Skipped checks count as failed");
+    app.add_option("--filter", filter, "Run only checks whose name matches this shell pattern: 'stop-*', '* backend/x'");
+    app.add_option("--timeout", seconds, "Time limit of a check in seconds")
         ->check(CLI::Range(1, 600))
         ->capture_default_str();
-    app.add_flag("--list", only_list, "Name the checks and what they promise; run none");
-    app.add_flag("--describe", only_describe, "Print the module's option tables as JSON; run no check");
-    app.add_flag("--json", json, "Report as JSON");
+    app.add_flag("--list", only_list, "List the checks with their rules; run none");
+    app.add_flag("--describe", only_describe, "Print the option tables of the module as JSON; run no check");
+    app.add_flag("--json", json, "Print the report as JSON");
     app.footer(
         "Exit codes: 0 nothing failed, 1 a check failed or, with --strict, was skipped, 2 the command line is wrong.\n"
-        "The checks start instances for real: with the options by default, or with yours.");
+        "The checks start instances with the default options, or with those of --conf.");
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError& error) {
@@ -121,7 +120,7 @@ int main(int argc, char** argv) {
     const flowd::core::Registry names = registry ? std::move(registry).value() : flowd::core::Registry();
     const auto plans = flowd::check::plan({module, 0, {}, conf, &names}, filter);
     if (plans.empty()) {
-        std::fprintf(stderr, "no check fits --filter '%s'; --list names them\n", filter.c_str());
+        std::fprintf(stderr, "no check matches --filter '%s'; --list names them\n", filter.c_str());
         return 2;
     }
     if (only_list) {

@@ -21,7 +21,7 @@ Outcome note_present(Subject& subject) {
     if (!note) return Outcome::fail(note.error().message);
     const std::string expected = note->name + ".so";
     if (subject.target().module.filename() != expected)
-        return Outcome::fail(fmt::format("its note calls it {}, so its file has to be {}", note->name, expected));
+        return Outcome::fail(fmt::format("its note names it {}, so its file must be named {}", note->name, expected));
     return Outcome::pass();
 }
 
@@ -146,13 +146,13 @@ Outcome summary_is_a_line(Subject& subject) {
 
 std::vector<Check> module_checks() {
     return {
-        {"note", "an ELF note tells what the file holds, and its name fits the file's", 0, note_present},
+        {"note", "it has an ELF note that lists its components, and the name in it matches the file name", 0, note_present},
         {"loads", "the daemon loads it: symbols, ABI, descriptor, components, option tables; note and descriptor agree", 0,
          loads},
         {"loads-again", "flowd_module_v1 answers the same a second time", 0, repeats_itself},
         {"one-symbol", "it exports flowd_module_v1 and nothing else", 0, one_symbol},
         {"no-undefined", "every symbol it uses is in a library it names", 0, no_undefined},
-        {"summary", "the component is summed up in one line", every_kind, summary_is_a_line},
+        {"summary", "the component has a summary of one line", every_kind, summary_is_a_line},
         {"options-documented", "every option has one line of documentation", every_kind, options_documented},
         {"options-consistent", "deprecated options name their successor; secrets have no default", every_kind,
          options_consistent},

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The core as a module under check sees it: the fake of the SDK, which also notes every breach of the ABI's rules, and can
-// act as a later core or as one that refuses.
+// The host of a checked module: the fake of the SDK, which also records every violation of the ABI's rules, and can act as
+// a later core or as one that refuses.
 #pragma once
 
 #include <atomic>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the checked process is doing, in memory that the checking one sees when the other has crashed or hangs.
+// The current call of the checked process, in shared memory, for the report after a crash or a timeout.
 #pragma once
 
 #include <array>

@@ -86,7 +86,7 @@ TEST(Note, OfAFileThatIsNoModuleIsAClearRefusal) {
     const auto pipe = directory.path() / "pipe.so";
     ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
     EXPECT_EQ(message_for(pipe), "it is not a regular file");
-    EXPECT_EQ(message_for("/proc/self/exe"), "it has no ELF note .note.flowd, so it is no flowd module");
+    EXPECT_EQ(message_for("/proc/self/exe"), "it has no ELF note .note.flowd, so it is not a flowd module");
 }
 
 TEST(Note, OfAnotherMachinesModuleIsAClearRefusal) {

@@ -47,7 +47,7 @@ def test_the_configuration_and_the_registry_help_but_are_not_needed(conf):
 @pytest.mark.parametrize("words, complaint", [
     ([], "to: "),
     (["--tu", "you"], "to"),
-    (["--to"], "--to wants a value"),
+    (["--to"], "--to requires a value"),
     (["you"], "an option was expected"),
     (["--to", "you", "--often", "10"], "1 to 9"),
     (["--to", "you", "--often", "1", "--often", "2"], "often"),

@@ -65,7 +65,7 @@ TEST_F(NewModuleCommand, FillsAnEmptyFolderButNeverOneThatHoldsSomething) {
 TEST_F(NewModuleCommand, RefusesNamesThatNoComponentMayHave) {
     for (const char* name : {"", "My", "my-source", "1st", "a/b", "..", "s\xc3\xbc", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"}) {
         EXPECT_EQ(make({name, "plugin", (folder_ / "x").string()}), ExitCode::usage) << name;
-        EXPECT_THAT(err_.str(), HasSubstr("small letter"));
+        EXPECT_THAT(err_.str(), HasSubstr("lower-case letter"));
     }
     EXPECT_FALSE(fs::exists(folder_ / "x"));
 }

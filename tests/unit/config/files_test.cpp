@@ -103,7 +103,7 @@ TEST_F(Files, ASecretInAPublicFileIsAWarning) {
     const auto conf = directory_.write("conf.yaml", "plugins: {fireflyp: {token: hunter2}}\nbackends: {firefly: }\n");
     ASSERT_EQ(::chmod(conf.c_str(), 0644), 0);
     EXPECT_EQ(world_.load(conf).problems.to_string(), at("conf.yaml") +
-                                                          ": warning: holds a secret and may be read by everybody\n"
+                                                          ": warning: contains a secret and is world-readable\n"
                                                           "    hint:    chmod 0640 " +
                                                           at("conf.yaml") + "\n");
     ASSERT_EQ(::chmod(conf.c_str(), 0640), 0);

@@ -62,7 +62,7 @@ TEST_F(Instances, ASlashNamesFurtherInstances) {
 
 TEST_F(Instances, ABadNameBehindTheSlashIsRefused) {
     EXPECT_EQ(problems("backends:\n  firefly/: {}\n"),
-              "conf.yaml:2:3: error: backends.firefly/: the name behind the slash can't be used\n"
+              "conf.yaml:2:3: error: backends.firefly/: the name after the slash is not valid\n"
               "    found:   firefly/\n"
               "    allowed: up to 64 letters, digits, '-', '_' and '.'\n"
               "    hint:    write for example firefly/regional\n");
@@ -227,15 +227,15 @@ TEST_F(Instances, AModulesWarningDoesNotStopTheStart) {
 TEST_F(Instances, AModuleThatRefusesWithoutAWordIsSaidSo) {
     world_.modules.add(FLOWD_PLUGIN, "fireflyp", ports_).validate =
         [](const flowd_host*, const flowd_value*, const flowd_problems*) { return flowd_result{FLOWD_ERROR}; };
-    EXPECT_NE(problems("plugins: {fireflyp: }\n").find("refused by the module, which does not say why"), std::string::npos);
+    EXPECT_NE(problems("plugins: {fireflyp: }\n").find("refused by the module without a reason"), std::string::npos);
 }
 
 TEST_F(Instances, AnExceptionOutOfAModulesRulesIsAProblemAndNoMore) {
     world_.modules.add(FLOWD_PLUGIN, "fireflyp", ports_).validate = [](const flowd_host*, const flowd_value*,
                                                                        const flowd_problems*) -> flowd_result { throw 42; };
     EXPECT_EQ(problems("plugins: {fireflyp: }\n"),
-              "conf.yaml:1:11: error: plugins.fireflyp: an exception came out of the module's validate\n"
-              "    hint:    this is a fault of the module\n");
+              "conf.yaml:1:11: error: plugins.fireflyp: validate of the module threw an exception\n"
+              "    hint:    this is a defect of the module\n");
 }
 
 TEST_F(Instances, AModulesRulesAreNotAskedAboutBrokenOptions) {

@@ -147,7 +147,7 @@ TEST(Registry, ABrokenFileIsRefusedWithTheReason) {
     const auto message = [](std::string_view json) { return Registry::parse(json).error().message; };
     EXPECT_EQ(message("nonsense").substr(0, 9), "not JSON:");
     EXPECT_EQ(message("{}"), "no list \"experiments\"");
-    EXPECT_EQ(message(R"({"experiments": [1]})"), "an experiment that is no object");
+    EXPECT_EQ(message(R"({"experiments": [1]})"), "an experiment that is not an object");
     EXPECT_EQ(message(R"({"experiments": [{"expName": "a"}]})"), "an entry without a number \"expId\"");
     EXPECT_EQ(message(R"({"experiments": [{"expName": "a", "expId": -1}]})"), "an entry without a number \"expId\"");
     EXPECT_EQ(message(R"({"experiments": [{"expName": "a", "expId": 1}, {"expName": "b", "expId": 1}]})"),

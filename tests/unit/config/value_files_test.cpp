@@ -96,7 +96,7 @@ TEST_F(ValueFileTest, WhatIsWrongWithTheFileIsSaidWithItsPlaceAndARemedy) {
         EXPECT_THAT(text, Not(HasSubstr(first_line)));
     };
     put(first_line, 0644);
-    expect("may be read by everybody, so it holds no secret", "chmod 0640 " + file_.string());
+    expect("is world-readable, so its content is not secret", "chmod 0640 " + file_.string());
     put(first_line, 0660);
     expect("is writable by", "chmod go-w " + file_.string());
     put("\n" + first_line);
