@@ -27,7 +27,7 @@ void HookFindings::add_hooks(std::vector<Finding>& all, const Attachments& attac
         for (const Preceding& other : state.preceding)
             all.push_back({FLOWD_LEVEL_WARNING, hook_hidden, state.link.name,
                            other.describe() + " runs before " + ours + " and may hide packets from it",
-                           ours + " runs first", "remove it, or attach it behind " + ours});
+                           ours + " runs first", "remove it, or attach it after " + ours});
     }
 }
 

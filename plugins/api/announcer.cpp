@@ -26,7 +26,7 @@ flowd_result Announcer::try_to_announce(Task& task) {
         outbox_.add(std::move(task.events[task.offered]), task.offered);
     outbox_.flush();
     if (!outbox_.full()) return task.error;
-    return stopping_ ? flowd_result{FLOWD_STOPPED} : outbox_.reason();  // in a stop nobody hears of room
+    return stopping_ ? flowd_result{FLOWD_STOPPED} : outbox_.reason();  // on_room is not called in a stop
 }
 
 void Announcer::settle(const Outbox::Settled& settled) {
@@ -60,7 +60,7 @@ http::Response Announcer::answer_to(Task& task, flowd_result result) {
     }
     if (task.refused.empty()) return {.body = std::move(task.accepted_body)};
     if (task.limited)
-        return http::passing_problem(429, {.detail = "a cap on live flows is reached",
+        return http::passing_problem(429, {.detail = "a limit of live flows is reached",
                                            .hint = "see flows.maxLive, maxPerInstance and maxPerSource",
                                            .more = more});
     return http::problem(422, {.detail = "the daemon does not take such an event", .more = more});
@@ -78,7 +78,7 @@ std::optional<http::Response> Announcer::announce(std::vector<Event> events, std
     task.wait = wait;
     task.events = std::move(events);
     task.accepted_body = std::move(accepted);
-    const bool is_first = waiting_.empty();  // nobody jumps a queue
+    const bool is_first = waiting_.empty();  // requests are served in their order
     const flowd_result result = is_first ? try_to_announce(task) : flowd_result{FLOWD_FULL};
     const std::size_t left = task.events.size() - task.offered + (is_first ? outbox_.waiting() : 0);
     const bool may_wait = (!is_first || outbox_.full()) && result != FLOWD_STOPPED;

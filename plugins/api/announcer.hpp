@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Hands the events of requests to the core, and lets them wait a moment while its queues are full. [instance]
+// Emits the events of requests, and queues them for a limited time while the bus is full. [instance]
 #pragma once
 
 #include <array>
@@ -47,7 +47,7 @@ class Announcer {
     [[nodiscard]] std::optional<http::Response> announce(std::vector<Event> events, std::string accepted, Wait wait,
                                                          http::Reply& reply);
     void on_room() { outbox_.drain(); }
-    /// In stop(): nothing waits any more, and nothing will: neither room nor patience is heard of from now on.
+    /// In stop(): answers all waiting requests; later calls have no effect.
     void stop();
 
     /// Events, of all the requests that wait; a request whose events find no place is answered 503 at once.

@@ -14,7 +14,7 @@
 namespace flowd::api {
 namespace {
 
-/// Who told us, for caps per source.
+/// The sender, for limits per source.
 [[nodiscard]] std::uint64_t sender_of(const Host& host, const http::Peer& peer) {
     return peer.user ? host.sender_id_of_user(*peer.user) : host.sender_id(peer.endpoint.address);
 }
@@ -45,40 +45,40 @@ Api::Api(Host& host, Options options)
       reader_(host.registry()),
       entrance_(host, options_),
       announcer_(host, options_.full_timeout, options_.taken_timeout, late_answer()),
-      counters_(host,
-                {
-                    {"connections", "api_connections", "Connections that are open.",
-                     [this] { return server_ ? server_->connections() : 0; }},
-                    {"accepted", "api_connections_total", "Connections accepted.", [this] { return served().connections; }},
-                    {"overCap", "api_connections_over_cap_total", "Connections answered 503 because there were too many.",
-                     [this] { return served().turned_away(); }},
-                    {"timedOut", "api_timeouts_total", "Connections closed because the client took too long.",
-                     [this] { return served().timed_out; }},
-                    {"requests", [this] { return served().requests; }},
-                    {"malformed", "api_malformed_total", "Requests that were no HTTP as it is understood.",
-                     [this] { return served().malformed; }},
-                    {"failed", [this] { return served().failed; }},
-                    {"answers", "api_responses_total", "Requests answered, by status code.",
-                     Counters::Source("code",
-                                      [this](const Counters::Visit& visit) {
-                                          for (const auto& [code, count] : answers_) visit(std::to_string(code), count);
-                                      })},
-                    {"announced", "api_events_total", "Flow events announced, by state.",
-                     Counters::by("state", Outbox::kinds, announcer_.outbox().taken(), 1)},
-                    {"notTaken", "api_not_taken_total", "Events understood that the core did not take.",
-                     &announcer_.outbox().refused()},
-                    {"waiting", [this] { return announcer_.waiting(); }},
-                    {"waited", "api_waited_total", "Requests that waited because the queues were full.",
-                     [this] { return announcer_.waited(); }},
-                    {"full", "api_full_total", "Requests answered 503 because the queues were full.",
-                     [this] { return announcer_.full(); }},
-                    {"waitingTaken", [this] { return announcer_.delivery().waiting(); }},
-                    {"waitedTaken", "api_waited_taken_total", "Requests that waited for every backend to take them.",
-                     [this] { return announcer_.delivery().waited(); }},
-                    {"notTakenInTime", "api_not_taken_in_time_total",
-                     "Requests answered 504 because a backend had not taken them.",
-                     [this] { return announcer_.delivery().timed_out(); }},
-                }) {}
+      counters_(
+          host,
+          {
+              {"connections", "api_connections", "Open connections.",
+               [this] { return server_ ? server_->connections() : 0; }},
+              {"accepted", "api_connections_total", "Connections accepted.", [this] { return served().connections; }},
+              {"overCap", "api_connections_over_cap_total", "Connections answered 503 because there were too many.",
+               [this] { return served().turned_away(); }},
+              {"timedOut", "api_timeouts_total", "Connections closed because the client took too long.",
+               [this] { return served().timed_out; }},
+              {"requests", [this] { return served().requests; }},
+              {"malformed", "api_malformed_total", "Requests that were not valid HTTP.",
+               [this] { return served().malformed; }},
+              {"failed", [this] { return served().failed; }},
+              {"answers", "api_responses_total", "Requests answered, by status code.",
+               Counters::Source("code",
+                                [this](const Counters::Visit& visit) {
+                                    for (const auto& [code, count] : answers_) visit(std::to_string(code), count);
+                                })},
+              {"announced", "api_events_total", "Flow events announced, by state.",
+               Counters::by("state", Outbox::kinds, announcer_.outbox().taken(), 1)},
+              {"notTaken", "api_not_taken_total", "Valid events that the core refused.", &announcer_.outbox().refused()},
+              {"waiting", [this] { return announcer_.waiting(); }},
+              {"waited", "api_waited_total", "Requests that waited because the queues were full.",
+               [this] { return announcer_.waited(); }},
+              {"full", "api_full_total", "Requests answered 503 because the queues were full.",
+               [this] { return announcer_.full(); }},
+              {"waitingTaken", [this] { return announcer_.delivery().waiting(); }},
+              {"waitedTaken", "api_waited_taken_total", "Requests that waited for every backend to take them.",
+               [this] { return announcer_.delivery().waited(); }},
+              {"notTakenInTime", "api_not_taken_in_time_total",
+               "Requests answered 504 because a backend had not taken them.",
+               [this] { return announcer_.delivery().timed_out(); }},
+          }) {}
 
 Result<void> Api::prepare() {
     if (options_.listens_at_tcp()) {
@@ -118,7 +118,7 @@ Result<void> Api::stop(Deadline deadline) {
     if (server_) {
         server_->drain();
         announcer_.stop();
-        // Whoever is answered knows what was not accepted. The others do not.
+        // Clients that get a response know what was not accepted; the others do not.
         if (!loop_.drain(deadline, [this] { return server_->busy(); }))
             host().lost(server_->connections(), "requests were cut at the stop");
         server_->close();
@@ -142,8 +142,8 @@ Api::Answer Api::answer(const http::Request& request, http::Reply& reply) {
         allowed.append(allowed.empty() ? "" : ", ").append(route.method == "GET" ? "GET, HEAD" : route.method);
     }
     if (allowed.empty())
-        return http::problem(404, {.detail = "there is nothing at this path", .hint = "GET / lists what there is"});
-    auto response = http::problem(405, {.detail = "this path does not have that method"});
+        return http::problem(404, {.detail = "there is no resource at this path", .hint = "GET / lists the resources"});
+    auto response = http::problem(405, {.detail = "this path does not support that method"});
     response.headers.emplace_back("Allow", allowed);
     return response;
 }

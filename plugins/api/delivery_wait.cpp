@@ -12,7 +12,7 @@ namespace {
 [[nodiscard]] http::Response not_taken(unsigned status, std::string_view detail, std::size_t accepted) {
     return http::passing_problem(status,
                                  {.detail = detail,
-                                  .hint = "the backends are told of what was accepted; sending it again does no harm",
+                                  .hint = "accepted events will still reach the backends; sending them again does no harm",
                                   .more = [accepted](json::Writer& writer) { writer.member("accepted", accepted); }});
 }
 
@@ -29,7 +29,7 @@ std::optional<http::Response> DeliveryWait::wait(http::Response taken, std::size
         return not_taken(503, "too many requests wait for the backends already", accepted);
     if (auto marked = delivery_.mark([this] { on_mark(); }); !marked) {
         if (marked.error().code == FLOWD_UNSUPPORTED)
-            return http::problem(501, {.detail = "the daemon does not tell when backends have taken events",
+            return http::problem(501, {.detail = "the daemon does not report when backends have taken events",
                                        .hint = "send the request without wait"});
         return marked.error().code == FLOWD_STOPPED ? stopped(accepted) : not_taken(503, marked.error().message, accepted);
     }

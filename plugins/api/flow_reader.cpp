@@ -13,7 +13,7 @@
 namespace flowd::api {
 namespace {
 
-/// A parser keeps what it once needed, several times the size of the body: for longer ones it is made anew.
+/// A parser keeps its memory, several times the size of the body: after a longer body it is re-created.
 constexpr std::size_t longest_usual = 64 * 1024;
 constexpr std::size_t longest_firefly = 65507;  // of a UDP datagram
 /// Of an event in the core, the datagram included.
@@ -46,7 +46,7 @@ struct FlowReader::State {
 
 Result<Event> FlowReader::State::read(dom::element element) {
     dom::object object;
-    if (element.get(object) != simdjson::SUCCESS) return Error{FLOWD_INVALID, "is no object"};
+    if (element.get(object) != simdjson::SUCCESS) return Error{FLOWD_INVALID, "is not an object"};
     switch (form_of(object)) {
         case Form::own:
             return read_own_form(object, registry);
@@ -57,7 +57,7 @@ Result<Event> FlowReader::State::read(dom::element element) {
         case Form::unknown:
             break;
     }
-    return Error{FLOWD_INVALID, "is no flow: it has neither source, nor Src, nor flow-lifecycle",
+    return Error{FLOWD_INVALID, "is not a flow: it has neither source, nor Src, nor flow-lifecycle",
                  "GET /openapi.json describes the forms"};
 }
 
@@ -89,7 +89,7 @@ Result<std::vector<Event>> FlowReader::read(std::string_view body) {
     dom::parser for_once;
     dom::parser& parser = body.size() > longest_usual ? for_once : state.parser;
     if (const auto error = parser.parse(body.data(), body.size()).get(document); error != simdjson::SUCCESS)
-        return Error{FLOWD_INVALID, std::string("the body is no JSON: ") + simdjson::error_message(error)};
+        return Error{FLOWD_INVALID, std::string("the body is not JSON: ") + simdjson::error_message(error)};
     std::vector<Event> events;
     dom::array array;
     if (document.get(array) != simdjson::SUCCESS) {

@@ -26,7 +26,7 @@ class FlowReader {
     [[nodiscard]] Result<std::vector<Event>> read(std::string_view body);
 
   private:
-    struct State;  // keeps simdjson out of everybody else's compilation
+    struct State;  // keeps simdjson out of this header
     std::unique_ptr<State> state_;
 };
 

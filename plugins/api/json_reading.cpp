@@ -11,21 +11,21 @@ Error wrong(std::string_view member, std::string_view what) {
 
 Result<std::string_view> read_text(std::string_view member, dom::element value) {
     std::string_view text;
-    if (value.get(text) != simdjson::SUCCESS) return wrong(member, "is no string");
+    if (value.get(text) != simdjson::SUCCESS) return wrong(member, "is not a string");
     return text;
 }
 
 Result<std::uint64_t> read_number(std::string_view member, dom::element value, std::uint64_t least, std::uint64_t most) {
     std::uint64_t number = 0;
     if (value.get(number) != simdjson::SUCCESS || number < least || number > most)
-        return wrong(member, "is no number from " + std::to_string(least) + " to " + std::to_string(most));
+        return wrong(member, "is not a number from " + std::to_string(least) + " to " + std::to_string(most));
     return number;
 }
 
 Result<Address> read_address(std::string_view member, std::string_view text) {
     const auto address = Address::parse(text);
-    if (!address) return wrong(member, "is no IPv4 or IPv6 address");
-    if (address->is_unspecified()) return wrong(member, "is the unspecified address: a wildcard is no flow");
+    if (!address) return wrong(member, "is not an IPv4 or IPv6 address");
+    if (address->is_unspecified()) return wrong(member, "is the unspecified address: a wildcard is not a flow");
     return *address;
 }
 
@@ -35,7 +35,7 @@ Result<std::int64_t> read_time(std::string_view member, dom::element value) {
     if (!text) return std::move(text).error();
     if (text->empty() || text->substr(0, 19) == "0001-01-01T00:00:00") return std::int64_t{0};
     const auto time = firefly::parse_timestamp(*text);
-    if (!time) return wrong(member, "is no time as RFC 3339 writes it");
+    if (!time) return wrong(member, "is not a time of RFC 3339");
     return *time;
 }
 

@@ -15,7 +15,7 @@ namespace flowd::api {
 
 namespace dom = simdjson::dom;
 
-/// "source.port: is no number from 1 to 65535"
+/// "source.port: is not a number from 1 to 65535"
 [[nodiscard]] Error wrong(std::string_view member, std::string_view what);
 
 [[nodiscard]] Result<std::string_view> read_text(std::string_view member, dom::element value);

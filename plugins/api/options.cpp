@@ -51,7 +51,7 @@ const Table<Options>& Options::table() {
 
 void Options::validate(const Options& options, Problems& problems) {
     if (!options.listens_at_tcp() && !options.socket_path)
-        problems.error("bindPort", "0 leaves nothing to listen at", "write a port, or a socketPath");
+        problems.error("bindPort", "0 without socketPath: there is nothing to listen at", "write a port, or a socketPath");
     if (options.listens_at_tcp()) options.EntranceOptions::validate("announce flows on this host", problems);
     if (options.full_timeout > options.idle_timeout)
         problems.error("fullTimeout", "is longer than idleTimeout, after which the connection is closed",
@@ -61,7 +61,7 @@ void Options::validate(const Options& options, Problems& problems) {
                        "make it shorter, or idleTimeout longer");
     if (!options.listens_at_tcp() && options.token)
         problems.warning("token", "has no effect: the Unix socket is protected by its mode", "remove the line");
-    if (!options.mode()) problems.error("socketMode", "is no mode: up to three octal digits behind a 0", "write \"0660\"");
+    if (!options.mode()) problems.error("socketMode", "is not a mode: 0 and up to three octal digits", "write \"0660\"");
 }
 
 }  // namespace flowd::api

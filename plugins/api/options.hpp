@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Options of the api plugin: flowd-go's bindAddress and bindPort, and what protects the rest of the world.
+// Options of the api plugin: flowd-go's bindAddress and bindPort, limits, and access control.
 #pragma once
 
 #include <sys/types.h>
@@ -24,7 +24,7 @@ struct Options : http::EntranceOptions {
     std::chrono::milliseconds taken_timeout{5000};
 
     [[nodiscard]] bool listens_at_tcp() const { return bind_port != 0; }
-    /// Nothing when it is not written in octal digits.
+    /// Nothing if it is not octal.
     [[nodiscard]] std::optional<mode_t> mode() const;
 
     static const Table<Options>& table();

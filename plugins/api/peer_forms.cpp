@@ -15,9 +15,9 @@ namespace {
 
 constexpr std::uint64_t most_id = std::numeric_limits<std::uint32_t>::max();
 constexpr std::uint64_t most_total = std::numeric_limits<std::uint64_t>::max();
-constexpr std::size_t longest_application = 256;  // what the core takes
+constexpr std::size_t longest_application = 256;  // limit of the core
 
-/// What both forms say, before it is known to be whole.
+/// The members of both forms, before they are known to be complete.
 struct Draft {
     std::uint32_t kind = 0;
     std::uint8_t protocol = 0;
@@ -62,7 +62,7 @@ template <typename From, typename To>
 class Members {
   public:
     [[nodiscard]] Result<void> note(unsigned member, std::string_view name) {
-        if ((seen_ >> member & 1u) != 0) return wrong(name, "is there twice");
+        if ((seen_ >> member & 1u) != 0) return wrong(name, "occurs twice");
         seen_ |= 1u << member;
         return {};
     }
@@ -84,7 +84,7 @@ template <std::size_t count, typename Take>
         while (index < count && !(in_any_case ? text::same_word(names[index], name) : names[index] == name)) ++index;
         if (index == count) {
             if (in_any_case) continue;
-            return wrong(full(name), "is not known");
+            return wrong(full(name), "is unknown");
         }
         if (auto noted = members.note(static_cast<unsigned>(index), full(names[index])); !noted) return noted;
         if (auto read = take(index, full(names[index]), value); !read) return read;
@@ -96,7 +96,7 @@ template <std::size_t count, typename Take>
 
 [[nodiscard]] Result<dom::object> object_of(std::string_view member, dom::element value) {
     dom::object object;
-    if (value.get(object) != simdjson::SUCCESS) return wrong(member, "is no object");
+    if (value.get(object) != simdjson::SUCCESS) return wrong(member, "is not an object");
     return object;
 }
 
@@ -195,13 +195,13 @@ Result<Event> read_own_form(dom::object object, const Registry& registry) {
             case 4: {
                 if (!value.is_string()) return store(read_number(name, value, 0, most_id), draft.tag.experiment);
                 const auto id = registry.experiment_id(std::string_view(value));
-                if (!id) return wrong(name, "is no experiment of the registry");
+                if (!id) return wrong(name, "is not an experiment of the registry");
                 draft.tag.experiment = *id;
                 return {};
             }
             case 5:
                 if (!value.is_string()) return store(read_number(name, value, 0, most_id), draft.tag.activity);
-                activity_name = std::string_view(value);  // means something in its experiment, which may come later
+                activity_name = std::string_view(value);  // its meaning depends on the experiment, which may come later
                 return {};
             case 6:
                 return store(read_time(name, value), draft.time_ns);
@@ -218,7 +218,7 @@ Result<Event> read_own_form(dom::object object, const Registry& registry) {
     if (auto walked = walk(object, names, 6, "", false, take); !walked) return std::move(walked).error();
     if (!activity_name.empty()) {
         const auto id = registry.activity_id(draft.tag.experiment, activity_name);
-        if (!id) return wrong("activity", "is no activity of experiment " + std::to_string(draft.tag.experiment));
+        if (!id) return wrong("activity", "is not an activity of experiment " + std::to_string(draft.tag.experiment));
         draft.tag.activity = *id;
     }
     return finished(draft);
@@ -273,7 +273,7 @@ Result<Event> read_flowd_go_form(dom::object object) {
     };
     if (auto walked = walk(object, names, 4, "", true, take); !walked) return std::move(walked).error();
     if (family == AF_INET && !draft.source.address.is_v4()) return wrong("Family", "is IPv4, but the addresses are not");
-    // An IPv4 address may have come in IPv6 clothes, so 10 contradicts nothing.
+    // 10 (IPv6) is valid for IPv4-mapped addresses.
     // A start with an end time is what flowd-go's own example sends: an end only counts at the end.
     if (draft.kind != FLOWD_EVENT_END) draft.end_time_ns = 0;
     return finished(draft);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The two forms of an announcement that is no firefly: ours, and flowd-go's. docs: plugins/api/README.md. One thread.
+// The two forms of an announcement that is not a firefly: ours, and flowd-go's. docs: plugins/api/README.md. One thread.
 #pragma once
 
 #include "flowd/event.hpp"
@@ -14,7 +14,7 @@ namespace flowd::api {
 [[nodiscard]] Result<Event> read_own_form(dom::object object, const Registry& registry);
 
 /// {"State":2,"Protocol":0,"Src":"[::1]:2345","Dst":"[::1]:5777","Experiment":1,"Activity":2}; Src and Dst also as
-/// {"IP":...,"Port":...}. As in flowd-go, names are in any case and unknown members are ignored.
+/// {"IP":...,"Port":...}. As in flowd-go, names are case-insensitive and unknown members are ignored.
 [[nodiscard]] Result<Event> read_flowd_go_form(dom::object object);
 
 /// An event in flowd-go's form, as its /dummy endpoints answer.

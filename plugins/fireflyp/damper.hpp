@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Recognises datagrams that were just seen. Belongs to one thread.
+// A duplicate filter for datagrams. Belongs to one thread.
 #pragma once
 
 #include <chrono>
@@ -14,16 +14,16 @@
 
 namespace flowd::fireflyp {
 
-/// A table of hashes, each with the time it was seen. Bounded: where two fall together the later one wins, which at worst
-/// lets a repeat through.
+/// A table of hashes with the time when each was seen. Bounded: on a collision the later one replaces the earlier one, so
+/// that at worst a duplicate is not recognised.
 class Damper {
   public:
     using Clock = std::chrono::steady_clock;
 
-    /// `slots`: memory is taken with the first datagram.
+    /// `slots`: memory is allocated with the first datagram.
     explicit Damper(std::chrono::nanoseconds window, std::size_t slots) : window_(window), size_(slots) {}
 
-    /// True when the same hash came within the window. Remembers it otherwise.
+    /// True if the same hash was seen within the window. Otherwise stores it.
     [[nodiscard]] bool repeated(std::size_t hash, Clock::time_point now) {
         if (slots_.empty()) slots_.resize(size_);
         Slot& slot = slots_[hash % slots_.size()];

@@ -10,7 +10,7 @@
 namespace flowd::fireflyp {
 namespace {
 
-/// Sockets that share a port are told apart by their instance.
+/// Sockets that share a port are distinguished by their instance.
 [[nodiscard]] std::string resource_of(const Host& host, const Endpoint& endpoint, bool reuse_port) {
     const std::string resource = "udp:" + endpoint.to_string();
     return reuse_port ? std::string(host.instance()) + "/" + resource : resource;
@@ -26,31 +26,32 @@ Fireflyp::Fireflyp(Host& host, Options options)
       allowed_(options_.allow),
       rate_(options_.rate_per_source),
       relay_(host, options_.receivers, options_.resolve_interval),
-      counters_(host, {
-                          {"received", [this] { return sum_of(&Inlet::received); }},
-                          {"kernelDrops", [this] { return sum_of(&Inlet::drops); }},
-                          {"announced", "fireflyp_events_total", "Flow events announced, by state.",
-                           Counters::by("state", Outbox::kinds, outbox_.taken(), 1)},
-                          {"turnedAway", "fireflyp_turned_away_total", "Datagrams not looked at, by reason.",
-                           Counters::by("reason", turned_away_names, turned_away_)},
-                          {"refused", Counters::sum(refused_)},
-                          {"refusals", "fireflyp_refused_total", "Datagrams that are no fireflies, by reason.",
-                           Counters::by("reason", firefly::refusal_names, refused_, 1).without_zeros()},
-                          {"lost", [this] { return streams_.total(); }},
-                          {"lostBySender", "fireflyp_lost_total", "Numbered fireflies that did not come, by sender.",
-                           Counters::Source("sender",
-                                            [this](const Counters::Visit& visit) {
-                                                for (const auto& [sender, lost] : streams_.lost())
-                                                    visit(sender.to_string(), lost);
-                                                visit("others", streams_.lost_of_others());
-                                            })
-                               .without_zeros()},
-                          {"notTaken", "fireflyp_not_taken_total",
-                           "Fireflies understood whose event the core did not take.", &outbox_.refused()},
-                          {"paused", [this] { return outbox_.full(); }},
-                          {"pauses", "fireflyp_pauses_total", "Times that reading stopped because the queues were full.",
-                           &outbox_.pauses()},
-                      }) {
+      counters_(host,
+                {
+                    {"received", [this] { return sum_of(&Inlet::received); }},
+                    {"kernelDrops", [this] { return sum_of(&Inlet::drops); }},
+                    {"announced", "fireflyp_events_total", "Flow events announced, by state.",
+                     Counters::by("state", Outbox::kinds, outbox_.taken(), 1)},
+                    {"turnedAway", "fireflyp_turned_away_total", "Datagrams that were dropped without parsing, by reason.",
+                     Counters::by("reason", turned_away_names, turned_away_)},
+                    {"refused", Counters::sum(refused_)},
+                    {"refusals", "fireflyp_refused_total", "Datagrams that were refused, by reason.",
+                     Counters::by("reason", firefly::refusal_names, refused_, 1).without_zeros()},
+                    {"lost", [this] { return streams_.total(); }},
+                    {"lostBySender", "fireflyp_lost_total", "Numbered fireflies that were lost, by sender.",
+                     Counters::Source("sender",
+                                      [this](const Counters::Visit& visit) {
+                                          for (const auto& [sender, lost] : streams_.lost())
+                                              visit(sender.to_string(), lost);
+                                          visit("others", streams_.lost_of_others());
+                                      })
+                         .without_zeros()},
+                    {"notTaken", "fireflyp_not_taken_total", "Accepted fireflies whose event the core refused.",
+                     &outbox_.refused()},
+                    {"paused", [this] { return outbox_.full(); }},
+                    {"pauses", "fireflyp_pauses_total", "How often reading stopped because the queues were full.",
+                     &outbox_.pauses()},
+                }) {
     for (const Endpoint& endpoint : options_.endpoints())
         inlets_.emplace_back(host, endpoint, resource_of(host, endpoint, options_.reuse_port));
 }
@@ -61,7 +62,7 @@ Result<void> Fireflyp::prepare() {
         // A kernel may have no IPv6, or a network namespace no IPv4: then localhost is the other one.
         const bool spare = !options_.bind_address && inlet->is_loopback() && inlets_.size() > 1;
         if (!prepared && (!spare || prepared.error().code == FLOWD_BUSY)) return prepared;
-        if (!prepared) host().info(prepared.error().message + "; going on without it");
+        if (!prepared) host().info(prepared.error().message + "; it is not used");
         inlet = prepared ? std::next(inlet) : inlets_.erase(inlet);
     }
     return {};

@@ -23,12 +23,12 @@
 
 namespace flowd::fireflyp {
 
-/// Why a datagram was left aside, whatever it says. Appended to, never reordered: metric labels.
+/// Why a datagram was dropped without regard to its content. Appended to, never reordered: metric labels.
 enum class TurnedAway : std::uint8_t {
     not_allowed,  ///< from none of the networks in `allow`
     rate,         ///< beyond `ratePerSource`
-    own,          ///< this daemon printed it first: it came back
-    repeated,     ///< its number was seen a moment ago
+    own,          ///< this daemon is its origin: a loop
+    repeated,     ///< its number was seen recently
 };
 inline constexpr std::array<std::string_view, 4> turned_away_names{"not_allowed", "rate", "own", "repeated"};
 
@@ -52,12 +52,12 @@ class Fireflyp final : public Plugin {
 
   private:
     static constexpr std::size_t batch = 64;
-    /// Batches per wake-up, so that timers and commands get their turn under load.
+    /// Batches per wake-up, so that timers and commands are not delayed under load.
     static constexpr int batches_per_turn = 8;
 
     void read(Inlet& inlet);
     void take(const net::Datagram& datagram, std::uint16_t port, RateLimit::Clock::time_point now);
-    /// Whether the datagram goes round in circles: it came from here, or was here a moment ago.
+    /// Whether the datagram loops: it was sent by this daemon, or was received recently.
     [[nodiscard]] bool circulates(const firefly::Firefly& firefly, const Address& peer, RateLimit::Clock::time_point now);
     void turn_away(TurnedAway reason) { ++turned_away_[static_cast<std::size_t>(reason)]; }
     void warn_of_loop();
@@ -80,7 +80,7 @@ class Fireflyp final : public Plugin {
     std::uint64_t boot_ = firefly::this_boot();
     Damper numbers_{std::chrono::seconds(60), 1u << 17};
     Streams streams_;
-    std::optional<Address> loop_peer_;  ///< who sent what circulates, since the last warning
+    std::optional<Address> loop_peer_;  ///< sender of a loop since the last warning
     unsigned loop_silence_ = 0;         ///< seconds until the next warning
 
     EventBatch batch_;

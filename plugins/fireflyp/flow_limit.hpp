@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// How many fireflies of one flow are passed on. Belongs to one thread.
+// A rate limiter per flow for relayed fireflies. Belongs to one thread.
 #pragma once
 
 #include <algorithm>
@@ -41,7 +41,7 @@ struct FlowState {
     }
 };
 
-/// Bounds what circulates where a third-party relay prints fireflies again without the member `flowd`.
+/// Bounds loops through third-party relays that drop the member `flowd`.
 class FlowLimit {
   public:
     using Clock = std::chrono::steady_clock;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Who may tell, and how fast. Belongs to one thread.
+// Access control and rate limits by sender. Belongs to one thread.
 #pragma once
 
 #include <algorithm>
@@ -20,7 +20,7 @@ class RateLimit : public net::TokenBuckets<Address, net::AddressHash> {
     explicit RateLimit(std::uint32_t per_second, std::size_t sets = 2048) : TokenBuckets(per_second, per_second, sets) {}
 };
 
-/// Networks from which fireflies are taken; empty: from everywhere.
+/// Networks from which fireflies are accepted; empty: from everywhere.
 class Allowed {
   public:
     explicit Allowed(std::vector<Network> networks) : networks_(std::move(networks)) {}

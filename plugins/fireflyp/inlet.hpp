@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// One address that fireflies are received at. [instance]
+// An address at which fireflies are received. [instance]
 #pragma once
 
 #include <cstdint>
@@ -25,7 +25,7 @@ class Inlet {
     /// Whether there is to be any calling back.
     void read_on(bool reads);
     void stop() { watch_.reset(); }
-    /// Closes the socket. Answers how many datagrams nobody will read.
+    /// Closes the socket. Returns the number of datagrams that were not read.
     [[nodiscard]] std::uint64_t close(net::ReceiveBatch& into);
 
     [[nodiscard]] int fd() const { return socket_->fd(); }
@@ -55,7 +55,7 @@ class Inlet {
     mutable std::uint32_t drops_seen_ = 0;  ///< of the kernel's count, which wraps
     std::uint64_t drops_told_ = 0;
     Counters counters_;
-    Watch watch_;  // behind the socket: ends before its descriptor does
+    Watch watch_;  // declared after the socket: destroyed before its descriptor is closed
 };
 
 }  // namespace flowd::fireflyp

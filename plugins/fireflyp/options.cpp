@@ -17,12 +17,12 @@ namespace {
 
 void validate_bind(const Endpoint& endpoint, const std::string& path, bool allows_some, Problems& problems) {
     if (endpoint.address.is_multicast())
-        problems.error(path, "a multicast address cannot be received at", "use an address of this host, or \"::\"");
+        problems.error(path, "is a multicast address", "use an address of this host, or \"::\"");
     else if (endpoint.address.is_link_local() && !endpoint.address.is_v4())
-        problems.error(path, "a link-local address cannot be received at", "write \"::\", and allow: [\"fe80::/10\"]");
+        problems.error(path, "is a link-local address", "write \"::\", and allow: [\"fe80::/10\"]");
     else if (!endpoint.address.is_loopback() && !allows_some)
         problems.error(path, "receives from other hosts, and `allow` does not say from which",
-                       "list the networks of the senders, allow: [192.0.2.0/24]; everybody is allow: [\"::/0\"]");
+                       "list the networks of the senders, allow: [192.0.2.0/24]; all hosts: allow: [\"::/0\"]");
 }
 
 void validate_binds(const FireflypOptions& options, Problems& problems) {
@@ -38,7 +38,7 @@ void validate_binds(const FireflypOptions& options, Problems& problems) {
         validate_bind(endpoint, path, allows_some, problems);
         for (const Endpoint& other : known)
             if (covers(endpoint, other) || covers(other, endpoint))
-                problems.error(path, "overlaps with " + other.to_string() + ", which is received at already",
+                problems.error(path, "overlaps with " + other.to_string() + ", which is configured already",
                                "remove one of the two; an address for all of them belongs into bindAddress");
         known.push_back(endpoint);
     }
@@ -52,7 +52,7 @@ void validate_receiver(const Receiver& receiver, const std::string& path, const 
     for (const Endpoint& own : endpoints) {
         const bool everywhere = own.address.is_unspecified() && address->is_loopback();
         if (receiver.port == own.port && (*address == own.address || everywhere))
-            problems.error(path, "is where this plugin itself receives: every firefly would come back",
+            problems.error(path, "is an address at which this plugin receives: every firefly would come back",
                            "name another host or port, or remove this receiver");
     }
 }

@@ -22,23 +22,23 @@ Relay::Relay(Host& host, const std::vector<Receiver>& receivers, std::chrono::se
         target_counters_.emplace_back(
             host,
             std::vector<Counters::Row>{
-                {"", "fireflyp_relayed_total", "Fireflies passed on unchanged.", &counts.sent},
-                {"", "fireflyp_relay_failed_total", "Fireflies that the kernel did not take.", &counts.failed},
-                {"", "fireflyp_relay_dropped_total", "Fireflies for which there was no room to wait.", &counts.dropped},
-                {"", "fireflyp_relay_refused_total", "Errors that a receiver, or the way to it, answered with.",
-                 &counts.refused},
+                {"", "fireflyp_relayed_total", "Fireflies relayed unchanged.", &counts.sent},
+                {"", "fireflyp_relay_failed_total", "Fireflies that the kernel refused.", &counts.failed},
+                {"", "fireflyp_relay_dropped_total", "Fireflies that were dropped because the queue was full.",
+                 &counts.dropped},
+                {"", "fireflyp_relay_refused_total", "Errors of a receiver or of the path to it.", &counts.refused},
             },
             Labels{{"receiver", target->name()}});
         targets_.push_back(std::make_unique<net::HostedTarget>(
             host, std::move(target), [this](const Endpoint& endpoint) { return own_.includes(endpoint); }));
     }
     if (!active()) return;
-    counters_.emplace(host, std::vector<Counters::Row>{
-                                {"damped", "fireflyp_relay_damped_total",
-                                 "Fireflies not passed on because the same text just was.", &damped_},
-                                {"limited", "fireflyp_relay_limited_total",
-                                 "Fireflies not passed on because too many of their flow just were.", &limited_},
-                            });
+    counters_.emplace(
+        host, std::vector<Counters::Row>{
+                  {"damped", "fireflyp_relay_damped_total", "Fireflies not relayed because they are duplicates.", &damped_},
+                  {"limited", "fireflyp_relay_limited_total",
+                   "Fireflies not relayed because of the rate limit of their flow.", &limited_},
+              });
 }
 
 void Relay::start() {

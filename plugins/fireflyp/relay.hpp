@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Passes datagrams on as they are. [instance]
+// Relays datagrams unchanged. [instance]
 #pragma once
 
 #include <chrono>

@@ -13,7 +13,7 @@ constexpr std::size_t set_count = 1024;
 constexpr std::uint64_t window = 64;
 constexpr std::uint64_t all_came = ~std::uint64_t{0};
 
-/// A greater step is no loss: the sender counts in another way than ours.
+/// A greater step does not count as loss: the sender numbers in another way.
 constexpr std::uint64_t longest_step = 1u << 20;
 
 }  // namespace

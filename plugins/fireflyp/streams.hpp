@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which numbers of numbered datagrams are missing. Belongs to one thread.
+// Detects lost datagrams by their numbers. Belongs to one thread.
 #pragma once
 
 #include <array>
@@ -13,9 +13,9 @@
 
 namespace flowd::fireflyp {
 
-/// Keeps 4096 streams and the counts of 256 senders, whoever sends: a new stream takes the place of the one of its set
-/// that was silent for longest, and further senders are counted together. The address of the sender is part of a stream's
-/// identity, so forged numbers spoil nobody else's counts.
+/// Keeps at most 4096 streams and the counts of 256 senders: a new stream replaces the least recently used one of its set,
+/// and further senders are counted together. The address of the sender is part of a stream's identity, so that forged
+/// numbers do not affect the counts of other senders.
 class Streams {
   public:
     static constexpr std::size_t most_senders = 256;

@@ -16,7 +16,7 @@
 
 namespace flowd::iperf3 {
 
-/// The kernel's side chooses a connection's tag before its first packet, so that packets and fireflies say the same.
+/// The BPF program chooses a connection's tag before its first packet, so that packets and fireflies have the same tag.
 class Iperf3 final : public Plugin {
   public:
     using Options = Iperf3Options;
@@ -46,7 +46,7 @@ class Iperf3 final : public Plugin {
     std::uint64_t started_ = 0, ended_ = 0, missing_ = 0, losses_ = 0;
     Counters counters_;
     bool must_reconcile_ = false;  ///< events were lost, and no look has made up for them yet
-    diag::Streak streak_{host(), "the connections could not be looked at"};
+    diag::Streak streak_{host(), "the connections could not be listed"};
     watch::HostedWatch watch_;
     Timer timer_;
 };

@@ -14,7 +14,7 @@ const Table<Iperf3Options>& Iperf3Options::table() {
         option("maxDestinationPort", &O::max_destination_port).default_value(0).doc("Highest remote port; 0: no limit."),
         option("cgroupPath", &O::cgroup_path)
             .default_value("/sys/fs/cgroup")
-            .doc("Control group (version 2) whose connections are seen; empty: the topmost."),
+            .doc("Control group (version 2) whose connections are seen; empty: the root group."),
         option("programPath", &O::program_path)
             .default_value("")
             .trusted()
@@ -54,7 +54,7 @@ void Iperf3Options::validate(const Iperf3Options& options, Problems& problems) {
         problems.error("activityIDs",
                        "has " + std::to_string(options.activities.size()) + " items, experimentIDs has " +
                            std::to_string(options.experiments.size()),
-                       "they are pairs: write as many of each");
+                       "they form pairs: both lists must have the same length");
     if (options.debug_mode)
         problems.warning("debugMode", "has no effect", "see flowd-cpp status for what the program counts");
 }

@@ -27,7 +27,7 @@ enum class Refusal : std::uint8_t {
     bad_address,   ///< no address literal, or the unspecified address
     bad_family,    ///< IPv4 at one end, IPv6 at the other
     bad_port,      ///< not a number up to 65535
-    port_zero,     ///< a wildcard is no flow
+    port_zero,     ///< a wildcard is not a flow
     bad_tag,       ///< an id that is neither `-` nor a number of 32 bits
     unterminated,  ///< its newline never came
 };
@@ -50,10 +50,10 @@ struct Line {
     flowd_tag tag{};
 };
 
-/// Nothing but blanks.
+/// Whether it contains only white space.
 [[nodiscard]] bool is_blank(std::string_view text);
 
-/// Fields may be apart by any blanks and written in any case; addresses as Address::parse takes them. An id of `-` is
+/// Fields are whitespace-separated and case-insensitive; addresses in the forms of Address::parse. An id of `-` is
 /// missing, which makes the tag 0/0. Refusal::none fills `line`; after any other answer its content is unspecified.
 [[nodiscard]] Refusal parse(std::string_view text, Line& line);
 

@@ -148,7 +148,7 @@ Result<Pipe> Pipe::adopted(UniqueFd fd) {
 Result<void> Pipe::settle() {
     struct stat status {};
     if (::fstat(fd(), &status) != 0) return Error::from_errno(errno, "fstat");
-    if (!S_ISFIFO(status.st_mode)) return Error{FLOWD_INVALID, "it is no named pipe"};
+    if (!S_ISFIFO(status.st_mode)) return Error{FLOWD_INVALID, "it is not a named pipe"};
     device_ = status.st_dev;
     inode_ = status.st_ino;
     mode_ = status.st_mode & 07777u;

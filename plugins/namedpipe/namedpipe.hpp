@@ -35,7 +35,7 @@ class Pipe {
     /// Opens the pipe at `path`, or makes it there with mode 0666. Never removes anything. FLOWD_BUSY: something else is
     /// at that path.
     [[nodiscard]] static Result<Pipe> at(const std::filesystem::path& path);
-    /// Takes over a descriptor that systemd or a predecessor held. FLOWD_INVALID: it is no pipe.
+    /// Takes over a descriptor that systemd or a predecessor held. FLOWD_INVALID: it is not a pipe.
     [[nodiscard]] static Result<Pipe> adopted(UniqueFd fd);
 
     [[nodiscard]] int fd() const { return fd_.get(); }
@@ -77,7 +77,7 @@ class NamedPipe final : public Plugin {
     void status(json::Writer& object) const override;
 
   private:
-    /// Reads per wake-up, so that timers and commands get their turn under load.
+    /// Reads per wake-up, so that timers and commands are not delayed under load.
     static constexpr int reads_per_turn = 8;
     /// Pipes that were replaced at the path and are still read.
     static constexpr std::size_t most_former = 4;

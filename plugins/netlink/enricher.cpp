@@ -47,7 +47,7 @@ NetlinkEnricher::NetlinkEnricher(Host& host, Options options)
                     {"failures", "netlink_dump_failures_total", "Dumps of the kernel's sockets that failed.", &failures_},
                     {"samples", "netlink_samples_total", "Samples of live flows taken by sock_diag.", &samples_},
                     {"gone", &gone_},
-                    {"", "netlink_sockets", "Sockets that the last dump told.", &sockets_},
+                    {"", "netlink_sockets", "Sockets in the last dump.", &sockets_},
                 }) {}
 
 Result<void> NetlinkEnricher::prepare() {

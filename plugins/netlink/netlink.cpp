@@ -56,10 +56,10 @@ Netlink::Netlink(Host& host, Options options)
       left_alone_(options_.internal_networks),
       counters_(host,
                 {
-                    {"connections", "netlink_plugin_connections", "Connections that the netlink plugin announces now.",
+                    {"connections", "netlink_plugin_connections", "Live connections that the netlink plugin has announced.",
                      [this] { return tracker_.announced(); }},
                     {"sockets", &sockets_},
-                    {"", "netlink_plugin_total", "What the netlink plugin did, by event.",
+                    {"", "netlink_plugin_total", "Events of the netlink plugin by kind.",
                      Counters::by("event", count_names, counts_).flat()},
                     {"refused", &outbox_.refused()},
                     {"pauses", &outbox_.pauses()},

@@ -110,12 +110,12 @@ class Netlink final : public Plugin {
     std::uint64_t sockets_ = 0;
     std::chrono::microseconds last_look_{};
     std::string last_error_;
-    diag::Streak look_failures_{host(), "the connections could not be looked at"};
+    diag::Streak look_failures_{host(), "the connections could not be listed"};
     diag::Streak hear_failures_{host(), "the kernel's notifications of closed connections could not be read"};
     Counters counters_;
     std::string early_state_ = "off";
     watch::HostedWatch watch_;
-    Watch readable_;  // behind the listener: ends before its descriptor does
+    Watch readable_;  // declared after the listener: destroyed before its descriptor is closed
     Timer period_, publisher_, soon_;
 };
 

@@ -45,15 +45,15 @@ const Table<PluginOptions>& PluginOptions::table() {
             .doc("Where possible, the kernel applies the rules when a connection opens, before its first packet."),
         option("cgroupPath", &O::cgroup_path)
             .default_value("")
-            .doc("Control group (version 2) to whose connections early applies; empty: the topmost."),
+            .doc("Control group (version 2) to whose connections early applies; empty: the root group."),
     };
     return table;
 }
 
 void PluginOptions::validate(const PluginOptions& options, Problems& problems) {
     if (options.experiment.has_value() != options.activity.has_value())
-        problems.error(options.experiment ? "activity" : "experiment", "is missing: a tag is an experiment and an activity",
-                       "write both, or neither");
+        problems.error(options.experiment ? "activity" : "experiment",
+                       "is missing: a tag consists of an experiment and an activity", "write both, or neither");
     if (!options.experiment && !options.activity && options.rules.empty())
         problems.error("rules", "there is no rule and no default tag: nothing would be announced",
                        "write experiment and activity for all connections, or rules for some");

@@ -125,7 +125,7 @@ void RuleOptions::validate(const RuleOptions& rule, const std::string& path, Pro
     if (rule.ignore && (rule.experiment || rule.activity))
         problems.error(path, "ignores what matches and tags it as well", "remove ignore, or experiment and activity");
     if (!rule.ignore && (!rule.experiment || !rule.activity))
-        problems.error(path, "says neither experiment and activity nor ignore", "write both ids, or ignore: true");
+        problems.error(path, "has neither experiment and activity nor ignore", "write both ids, or ignore: true");
 }
 
 std::optional<std::uint32_t> user_id(const std::string& user) {

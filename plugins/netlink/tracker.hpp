@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The connections that are announced, and what has to be said of them. Thread-aware, not thread-safe.
+// The announced connections and their state. Thread-aware, not thread-safe.
 #pragma once
 
 #include <chrono>
@@ -16,7 +16,7 @@
 
 namespace flowd::netlink {
 
-/// One connection. Its cookie is its identity: the kernel never gives one twice.
+/// One connection, identified by its cookie: the kernel does not reuse cookies.
 struct Tracked : watch::Announced {
     std::uint8_t missed = 0;                              ///< dumps in a row that did not show it
     std::chrono::steady_clock::time_point missing_since;  ///< the first of them

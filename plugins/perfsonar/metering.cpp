@@ -38,7 +38,7 @@ Result<std::unique_ptr<Metering>> Metering::make(Host& host, const PerfsonarOpti
     auto program = MeterProgram::load(options.max_flows,
                                       [&host](flowd_level, std::string_view line) { host.log(FLOWD_LEVEL_DEBUG, line); });
     if (!program) return with_remedy(std::move(program).error());
-    // Listening before looking: what appears in between is not missed.
+    // Subscribed before the interfaces are listed, so that none that appears in between is missed.
     auto changes = bpf::subscribe(bpf::Interfaces(options.interface_choice()).groups());
     if (!changes) return std::move(changes).error();
     std::unique_ptr<Metering> made(new Metering(host, options, *std::move(program), *std::move(changes)));
@@ -68,10 +68,11 @@ Metering::Metering(Host& host, const PerfsonarOptions& options, MeterProgram pro
 std::vector<Counters::Row> Metering::rows() {
     std::vector<Counters::Row> rows{
         {"metered", "perfsonar_metered_flows", "Flows in the meter's table.", [this] { return keeper_.metered(); }},
-        {"announced", "perfsonar_announced_flows", "Of these: announced.", [this] { return keeper_.announced(); }},
+        {"announced", "perfsonar_announced_flows", "Flows in the meter's table that are announced.",
+         [this] { return keeper_.announced(); }},
         {"maxFlows", [this] { return program_.state().max_flows; }},
         {"waitingEvents", [this] { return keeper_.waiting(); }},
-        {"flows", "perfsonar_flows_total", "Metered flows by what became of them.",
+        {"flows", "perfsonar_flows_total", "Metered flows by result.",
          Counters::Source("result",
                           [this](const Counters::Visit& visit) {
                               const FlowKeeper::Counts& counts = keeper_.counts();
@@ -82,8 +83,7 @@ std::vector<Counters::Row> Metering::rows() {
                               visit("refused", counts.refused);
                               visit("silent", counts.silent);
                           })},
-        {"scans", "perfsonar_scans_total", "Times the whole table was looked at, because messages did not fit.",
-         &keeper_.counts().scans},
+        {"scans", "perfsonar_scans_total", "Scans of the whole table after messages were lost.", &keeper_.counts().scans},
     };
     for (std::uint32_t outcome = 0; outcome < METER_OUTCOMES; ++outcome) {
         const auto by_direction = [this, outcome](auto member) {
@@ -93,8 +93,7 @@ std::vector<Counters::Row> Metering::rows() {
             });
         };
         const Labels labels{{"outcome", outcome_name(outcome)}};
-        rows.push_back({"", "perfsonar_packets_total", "Packets by what they were counted as.",
-                        by_direction(&meter_count::packets), labels});
+        rows.push_back({"", "perfsonar_packets_total", "Packets by outcome.", by_direction(&meter_count::packets), labels});
         rows.push_back({"", "perfsonar_frame_bytes_total", "Bytes of their frames, as an interface counts them.",
                         by_direction(&meter_count::bytes), labels, "bytes"});
     }
@@ -121,7 +120,7 @@ Result<std::vector<bpf::Link>> Metering::find() {
     add_marked(found->present, *all);
     auto chosen = bpf::uppermost(found->present, *all);
     if (chosen.size() < found->present.size())
-        host_.debug("some of the interfaces carry others of them; only the uppermost are metered");
+        host_.debug("some of the interfaces are stacked on others; only the uppermost are metered");
     return chosen;
 }
 
@@ -160,7 +159,7 @@ Result<void> Metering::attach_first() {
         return std::move(changes.failures.front().error);
     }
     if (auto swept = attachments_->sweep(); !swept)
-        host_.warning("leftovers were not looked for: " + swept.error().message);
+        host_.warning("leftovers could not be searched for: " + swept.error().message);
     return {};
 }
 

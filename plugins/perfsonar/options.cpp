@@ -102,7 +102,7 @@ void PerfsonarOptions::validate(const PerfsonarOptions& options, Problems& probl
                          "activityId: perfsonar");
     bpf::Interfaces::validate(options.interfaces, "interfaces", problems);
     if (options.ongoing > 0s && options.ongoing < 5s)
-        problems.error("ongoing", "is too often: every live flow is announced again each time",
+        problems.error("ongoing", "is too short: every live flow is announced again each time",
                        "write 5s or more, or 0s for never");
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// plugins/perfsonar/options.hpp: what may be configured.
+// plugins/perfsonar/options.hpp: the options of the perfsonar plugin.
 #pragma once
 
 #include <chrono>

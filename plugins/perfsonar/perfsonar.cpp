@@ -72,9 +72,9 @@ Result<void> Perfsonar::stop(Deadline deadline) {
 }
 
 void Perfsonar::status(json::Writer& object) const {
-    static constexpr const char* names[] = {"idle", "waiting for room", "announced", "refused"};
+    static constexpr const char* names[] = {"idle", "waiting for the bus", "announced", "refused"};
     const Registry registry = host().registry();
-    object.member("summary", metering_ ? metering_->summary() : "tags everything without a flow of its own");
+    object.member("summary", metering_ ? metering_->summary() : "tags all traffic without a tag of its own");
     object.member("catchAll", names[static_cast<int>(state_)]);
     object.member("experiment", options_.experiment);
     object.member("experimentName", registry.experiment_name(options_.experiment));

@@ -11,7 +11,7 @@ const Table<SkopsOptions>& SkopsOptions::table() {
             .doc("Samples all connections once per period (poll), or each connection when its state changes (transition)."),
         option("cgroupPath", &O::cgroup_path)
             .default_value("/sys/fs/cgroup")
-            .doc("Control group (version 2) whose connections are sampled; empty: the topmost."),
+            .doc("Control group (version 2) whose connections are sampled; empty: the root group."),
         option("programPath", &O::program_path)
             .default_value("")
             .trusted()

@@ -29,7 +29,7 @@ Skops::Skops(Host& host, Options options)
                     {"failures", "skops_walk_failures_total", "Walks of the kernel's sockets that failed.", &failures_},
                     {"samples", "skops_samples_total", "Samples of live flows taken by BPF.", &samples_},
                     {"gone", &gone_},
-                    {"lost", "skops_lost_total", "Changes of state that the ring buffer had no room for.",
+                    {"lost", "skops_lost_total", "Changes of state that were lost because the ring buffer was full.",
                      [this] { return program_ ? program_->lost() : 0; }},
                     {"notKept", &not_kept_},
                 }) {}

@@ -178,7 +178,7 @@ def test_every_refusal_of_the_description_happens(lab, description):
         for path in ("/dummy/start", "/dummy/end"):
             description.saw("GET", path, api.get(path))
         answer = description.saw("POST", "/flow", api.post(flow("start") | {"source": {"address": "::1", "port": 0}}))
-        assert answer[2]["detail"] == "source.port: is no number from 1 to 65535"
+        assert answer[2]["detail"] == "source.port: is not a number from 1 to 65535"
         assert description.saw("POST", "/flow", api.post("x" * 8193))[0] == 413
         assert description.saw("POST", "/flow", api.post(flow("start"), Content_Type="text/plain"))[0] == 415
         assert description.saw("GET", "/flows", api.get("/flows?limit=0"))[0] == 400

@@ -86,8 +86,9 @@ TEST_F(FlowReaderTest, KnowsTheNamesOfTheRegistryInAnyOrder) {
     const std::string named = with(with(own, "\"experiment\":2", R"("activity":"Data Consolidation")"), "\"activity\":16",
                                    R"("experiment":"atlas")");
     EXPECT_TRUE(same_tag(one(named)->tag, {2, 16}));
-    EXPECT_THAT(refusal(with(own, "2,\"activity", "\"nobody\",\"activity")), StartsWith("experiment: is no experiment"));
-    EXPECT_THAT(refusal(with(own, "16}", "\"nothing\"}")), StartsWith("activity: is no activity of experiment 2"));
+    EXPECT_THAT(refusal(with(own, "2,\"activity", "\"nobody\",\"activity")),
+                StartsWith("experiment: is not an experiment"));
+    EXPECT_THAT(refusal(with(own, "16}", "\"nothing\"}")), StartsWith("activity: is not an activity of experiment 2"));
 }
 
 TEST_F(FlowReaderTest, ReadsFlowdGosForm) {
@@ -139,9 +140,9 @@ TEST_F(FlowReaderTest, ReadsAListOfAnyOfThem) {
 
 TEST_F(FlowReaderTest, TakesAListAsAWholeOrNotAtAll) {
     EXPECT_EQ(refusal("[" + own + "," + with(own, "1094", "0") + "]"),
-              "flow 1: destination.port: is no number from 1 to 65535");
-    EXPECT_EQ(refusal("[" + own + ",7]"), "flow 1: is no object");
-    EXPECT_EQ(refusal("[[" + own + "]]"), "flow 0: is no object");
+              "flow 1: destination.port: is not a number from 1 to 65535");
+    EXPECT_EQ(refusal("[" + own + ",7]"), "flow 1: is not an object");
+    EXPECT_EQ(refusal("[[" + own + "]]"), "flow 0: is not an object");
     EXPECT_EQ(refusal("[]"), "the list of flows is empty");
     std::string many = "[" + own;
     for (int i = 0; i < 100; ++i) many += "," + own;
@@ -165,32 +166,32 @@ TEST_P(WrongBody, IsRefusedAndTheMistakeIsNamed) {
 
 INSTANTIATE_TEST_SUITE_P(
     Mistakes, WrongBody,
-    ::testing::Values(Wrong{"", "no JSON"}, Wrong{"start tcp ::1 1 ::2 2 1 2", "no JSON"},
-                      Wrong{own.substr(0, 50), "no JSON"}, Wrong{own + "x", "no JSON"}, Wrong{own + own, "no JSON"},
-                      Wrong{with(own, "start", "st\xffrt"), "no JSON"}, Wrong{with(own, "start", "\\ud800"), "no JSON"},
-                      Wrong{std::string(2000, '['), "no JSON"}, Wrong{"7", "is no object"}, Wrong{"null", "is no object"},
-                      Wrong{"{}", "is no flow"}, Wrong{R"({"a":1})", "is no flow"},
+    ::testing::Values(Wrong{"", "not JSON"}, Wrong{"start tcp ::1 1 ::2 2 1 2", "not JSON"},
+                      Wrong{own.substr(0, 50), "not JSON"}, Wrong{own + "x", "not JSON"}, Wrong{own + own, "not JSON"},
+                      Wrong{with(own, "start", "st\xffrt"), "not JSON"}, Wrong{with(own, "start", "\\ud800"), "not JSON"},
+                      Wrong{std::string(2000, '['), "not JSON"}, Wrong{"7", "is not an object"},
+                      Wrong{"null", "is not an object"}, Wrong{"{}", "is not a flow"}, Wrong{R"({"a":1})", "is not a flow"},
                       Wrong{with(own, "start", "begin"), "state: is none of start, ongoing, end"},
-                      Wrong{with(own, "\"start\"", "2"), "state: is no string"},
+                      Wrong{with(own, "\"start\"", "2"), "state: is not a string"},
                       Wrong{with(own, "tcp", "icmp"), "protocol: is none of tcp, udp"},
-                      Wrong{with(own, "2001:db8::1", "localhost"), "source.address: is no IPv4 or IPv6 address"},
+                      Wrong{with(own, "2001:db8::1", "localhost"), "source.address: is not an IPv4 or IPv6 address"},
                       Wrong{with(own, "2001:db8::2", "::"), "destination.address: is the unspecified address"},
-                      Wrong{with(own, "2345", "65536"), "source.port: is no number"},
-                      Wrong{with(own, "2345", "-1"), "source.port: is no number"},
-                      Wrong{with(own, "2345", "1.5"), "source.port: is no number"},
-                      Wrong{with(own, "2345", "\"1\""), "source.port: is no number"},
+                      Wrong{with(own, "2345", "65536"), "source.port: is not a number"},
+                      Wrong{with(own, "2345", "-1"), "source.port: is not a number"},
+                      Wrong{with(own, "2345", "1.5"), "source.port: is not a number"},
+                      Wrong{with(own, "2345", "\"1\""), "source.port: is not a number"},
                       Wrong{with(own, ",\"port\":2345", ""), "source.port: is missing"},
-                      Wrong{with(own, "2345", "2345,\"zone\":1"), "source.zone: is not known"},
+                      Wrong{with(own, "2345", "2345,\"zone\":1"), "source.zone: is unknown"},
                       Wrong{with(own, "\"state\":\"start\",", ""), "state: is missing"},
-                      Wrong{with(own, "\"state\"", "\"State\""), "State: is not known"},
-                      Wrong{with(own, "\"state\":\"start\"", R"("state":"start","state":"end")"), "state: is there twice"},
-                      Wrong{with(own, "\"experiment\":2", "\"experiment\":4294967296"), "experiment: is no number"},
-                      Wrong{with(own, "\"experiment\":2", "\"experiment\":null"), "experiment: is no number"},
+                      Wrong{with(own, "\"state\"", "\"State\""), "State: is unknown"},
+                      Wrong{with(own, "\"state\":\"start\"", R"("state":"start","state":"end")"), "state: occurs twice"},
+                      Wrong{with(own, "\"experiment\":2", "\"experiment\":4294967296"), "experiment: is not a number"},
+                      Wrong{with(own, "\"experiment\":2", "\"experiment\":null"), "experiment: is not a number"},
                       Wrong{with(own, "2001:db8::1", "192.0.2.1"), "one end is IPv4"},
                       Wrong{with(with(own, "2001:db8::2", "2001:db8::1"), "1094", "2345"), "both ends are the same"},
-                      Wrong{with(own, "16}", R"(16,"startTime":"yesterday"})"), "startTime: is no time"},
+                      Wrong{with(own, "16}", R"(16,"startTime":"yesterday"})"), "startTime: is not a time"},
                       Wrong{with(own, "16}", R"(16,"usage":{"bytesSent":-1,"bytesReceived":0}})"),
-                            "usage.bytesSent: is no number"},
+                            "usage.bytesSent: is not a number"},
                       Wrong{with(own, "16}", R"(16,"usage":{"bytesSent":1}})"), "usage.bytesReceived: is missing"},
                       Wrong{with(own, "16}", R"(16,"application":")" + std::string(257, 'x') + "\"}"),
                             "application: has more than 256 bytes"},
@@ -200,10 +201,10 @@ INSTANTIATE_TEST_SUITE_P(
                       Wrong{with(flowd_go, "\"Family\":10", "\"Family\":2"), "Family: is IPv4"},
                       Wrong{with(flowd_go, "[::1]:2345", "::1:2345"), "Src: is not written as ADDRESS:PORT"},
                       Wrong{with(flowd_go, "[::1]:2345", ""), "Src: is not written as ADDRESS:PORT"},
-                      Wrong{with(flowd_go, "[::1]:2345", ":2345"), "Src: is no IPv4 or IPv6 address"},
+                      Wrong{with(flowd_go, "[::1]:2345", ":2345"), "Src: is not an IPv4 or IPv6 address"},
                       Wrong{with(flowd_go, "[::1]:2345", "[::1]:0"), "Src: has no port"},
                       Wrong{with(flowd_go, "[::1]:2345", "[::1]:99999"), "Src: has no port"},
-                      Wrong{with(flowd_go, "\"[::1]:2345\"", "7"), "Src: is no object"},
+                      Wrong{with(flowd_go, "\"[::1]:2345\"", "7"), "Src: is not an object"},
                       Wrong{with(readme, "\"IP\":\"::1\",", ""), "Src.IP: is missing"},
                       Wrong{with(firefly, "\"src-port\":1", "\"src-port\":0"), "the firefly is refused: port_zero"},
                       Wrong{with(firefly, "\"end\"", "\"paused\""), "the firefly is refused: bad_state"}));

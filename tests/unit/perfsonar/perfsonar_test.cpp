@@ -52,7 +52,7 @@ TEST_F(PerfsonarTest, WhenQueuesAreFullItTriesAgainOnceThereIsRoom) {
     host_.accept(0);
     ASSERT_EQ(instance_.bring_up(), FLOWD_OK);
     EXPECT_TRUE(host_.events().empty());
-    EXPECT_NE(instance_.status().find("waiting for room"), std::string::npos);
+    EXPECT_NE(instance_.status().find("waiting for the bus"), std::string::npos);
 
     host_.accept_all();
     instance_.on_room();
@@ -71,7 +71,7 @@ TEST_F(PerfsonarTest, ARefusedTagStopsTheStartAndSaysWhy) {
 TEST_F(PerfsonarTest, AnErrorOfTheCoreAtTheStartIsTriedAgain) {
     host_.accept(0, FLOWD_NO_MEMORY);
     ASSERT_EQ(instance_.bring_up(), FLOWD_OK);
-    EXPECT_NE(instance_.status().find("waiting for room"), std::string::npos);
+    EXPECT_NE(instance_.status().find("waiting for the bus"), std::string::npos);
     host_.accept_all();
     host_.advance(std::chrono::seconds(1));
     EXPECT_EQ(host_.events().size(), 1u);
@@ -112,7 +112,7 @@ TEST_F(PerfsonarTest, ItsStatusNamesTheTagAndItsLabel) {
     host_.add_activity(2, 7, "data transfer");
     ASSERT_EQ(instance_.bring_up(), FLOWD_OK);
     EXPECT_EQ(instance_.status(),
-              "{\"summary\":\"tags everything without a flow of its "
+              "{\"summary\":\"tags all traffic without a tag of its "
               "own\",\"catchAll\":\"announced\",\"experiment\":2,\"experimentName\":\"atlas\",\"activity\":7,"
               "\"activityName\":\"data transfer\",\"flowLabel\":65564}");
 }
