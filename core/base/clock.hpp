@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// core/base/clock.hpp: the two clocks, in nanoseconds; and where the flow table takes its time from: tests bring their
-// own.
+// core/base/clock.hpp: the two clocks, in nanoseconds; and the clock of the flow table, which tests replace.
 #pragma once
 
 #include <time.h>
@@ -19,7 +18,7 @@ namespace flowd::core {
 [[nodiscard]] inline std::int64_t steady_ns() {
     return read_clock(CLOCK_MONOTONIC);
 }
-/// CLOCK_REALTIME: what is told to others.
+/// CLOCK_REALTIME: times that are sent to others.
 [[nodiscard]] inline std::int64_t unix_ns() {
     return read_clock(CLOCK_REALTIME);
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Keeps a line that comes again and again, as hostile input can make it, from filling the log. Any thread.
+// A rate limiter for repeated log lines, which hostile input can cause. Any thread.
 #pragma once
 
 #include <array>
@@ -34,7 +34,7 @@ class LogLimiter {
     };
 
     std::mutex mutex_;
-    std::array<Slot, 64> slots_{};  // by hash; a collision forgets the older line
+    std::array<Slot, 64> slots_{};  // by hash; a collision replaces the older line
 };
 
 }  // namespace flowd::core

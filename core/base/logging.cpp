@@ -107,8 +107,8 @@ class Output {
 };
 
 /// One write for each line, so that lines of several processes do not mix. Written by hand because a line's prefix
-/// depends on where it goes, and a text of several lines needs it on each. Lines that the reader has no room for are
-/// lost: whoever logs, the main thread for one, does not wait for it.
+/// depends on where it goes, and a text of several lines needs it on each. Lines that do not fit into the
+/// pipe are lost: a thread that logs, such as the main thread, does not wait for the reader.
 class LineSink final : public spdlog::sinks::base_sink<std::mutex> {
   public:
     LineSink(int fd, bool journal, bool time) : output_(fd), journal_(journal), time_(time && !journal) {}
@@ -121,7 +121,7 @@ class LineSink final : public spdlog::sinks::base_sink<std::mutex> {
         std::string out;
         do {
             const std::size_t end = text.find('\n');
-            out += line(message, printable(text.substr(0, end)));  // what others sent may stand in it
+            out += line(message, printable(text.substr(0, end)));  // it may contain text of remote senders
             text = end == std::string_view::npos ? std::string_view{} : text.substr(end + 1);
         } while (!text.empty());
         if (!write(out)) ++lost_;

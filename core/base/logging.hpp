@@ -21,11 +21,11 @@ struct LogOptions {
     int fd = 2;                        ///< where lines go; borrowed
 };
 
-/// "trace", "debug", "info", "warning", "error"; nothing for other words.
+/// "trace", "debug", "info", "warning", "error"; nothing for other texts.
 [[nodiscard]] std::optional<spdlog::level::level_enum> parse_log_level(std::string_view word);
 [[nodiscard]] spdlog::level::level_enum to_spdlog(flowd_level level);
 
-/// Where all loggers of a daemon write to. Created once, given to whoever logs.
+/// The destination of all loggers of a daemon. Created once.
 class Logging {
   public:
     explicit Logging(const LogOptions& options);

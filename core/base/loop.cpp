@@ -74,8 +74,8 @@ bool Loop::dispatch() {
         Scope& operator=(const Scope&) = delete;
     } scope(dispatching_);
 
-    // Drained before the mark is cleared, and that before the work is looked at: a wake-up that comes in between costs one
-    // idle round. The other way round its write is drained and its mark stays, and nobody writes any more.
+    // Drained first, then the mark is cleared, then the work is read: a wake-up in between costs one idle round. In another
+    // order its write could be drained while its mark stays, and later wake-ups would not write.
     drain(wakeup_.get());
     (void)woken_.exchange(false, std::memory_order_acq_rel);
     run_posts();

@@ -12,7 +12,7 @@ namespace flowd::core {
 
 struct InstallPaths {
     std::filesystem::path prefix;
-    /// Where modules of packages are; only directories that exist, or the one that should when there is none.
+    /// The directories with modules of packages; only existing ones, or the default one if none exists.
     std::vector<std::filesystem::path> module_directories;
 
     [[nodiscard]] std::filesystem::path share() const { return prefix / "share/flowd-cpp"; }

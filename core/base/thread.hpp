@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A joinable thread with a name and a stack of its own size, which std::thread does not offer. Belongs to who made it.
+// A joinable thread with a name and a stack of its own size, which std::thread does not offer. Belongs to its creator.
 #pragma once
 
 #include <pthread.h>

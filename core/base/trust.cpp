@@ -53,7 +53,7 @@ namespace {
 
 constexpr int max_links = 40;  // the kernel's own limit (path_resolution(7))
 
-/// FLOWD_INVALID for what no later look will find better.
+/// FLOWD_INVALID for errors that a later attempt would find again.
 Error wrong_path(int number, const fs::path& path) {
     Error error = Error::from_errno(number, path.string());
     if (number == ENOTDIR || number == ENAMETOOLONG) error.code = FLOWD_INVALID;
@@ -65,7 +65,7 @@ Error loop_of_links(const fs::path& path) {
                  "see: namei -l " + path.string()};
 }
 
-/// Follows a path as the kernel does, and judges each directory and each link on the way.
+/// Follows a path as the kernel does, and checks each directory and each link.
 class Walk {
   public:
     Walk(const fs::path& path, const TrustPolicy& policy) : asked_(path), policy_(policy) {
@@ -80,7 +80,7 @@ class Walk {
             ahead_.pop_front();
             if (name.empty() || name == ".") continue;
             if (name == "..") {
-                at_ = at_.parent_path();  // it was judged on the way here
+                at_ = at_.parent_path();  // it was checked already
                 continue;
             }
             if (auto stepped = step(at_ / name); !stepped) return std::move(stepped).error();

@@ -44,7 +44,7 @@ void Worker::run() {
         jobs_.pop_front();
         lock.unlock();
         job();
-        job = nullptr;  // what it holds is let go without the lock
+        job = nullptr;  // destroyed without the lock
         lock.lock();
     }
 }

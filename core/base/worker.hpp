@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A thread for what takes time and is not an instance's: the main thread hands it over and goes on.
+// A thread for long jobs of the core, so that they do not block the main thread.
 #pragma once
 
 #include <condition_variable>
@@ -18,7 +18,7 @@ class Worker {
     [[nodiscard]] static Result<std::unique_ptr<Worker>> start(const std::string& name);
     Worker(const Worker&) = delete;
     Worker& operator=(const Worker&) = delete;
-    /// Waits for the job at hand; those that have not begun are dropped.
+    /// Waits for the current job; jobs that have not begun are dropped.
     ~Worker();
 
     /// Runs `job` after those before it. It must not throw. [any]

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// File descriptors that outlive an instance (flowd/abi/ext/descriptors.h), and the way to and from systemd. Any thread.
+// File descriptors that outlive an instance (flowd/abi/ext/descriptors.h), and their exchange with systemd. Any thread.
 #pragma once
 
 #include <cstdint>
@@ -52,7 +52,7 @@ class DescriptorStore {
     [[nodiscard]] Result<void> keep(Holder holder, std::string_view name, int fd);
     void forget(Holder holder, std::string_view name);
     void release(Holder holder);
-    /// A reload takes `holder` away: its successors may have what it keeps. Or, when it is rolled back, they may not.
+    /// A reload removes `holder`: its successors may take what it keeps. If the reload is rolled back, they may not.
     void make_way(Holder holder);
     void stay(Holder holder);
 

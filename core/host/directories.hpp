@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where instances may keep files: named here, made by whoever needs them. Pure functions and values.
+// Directories for files of instances: named here, created by the instance. Pure functions and values.
 #pragma once
 
 #include <string>
@@ -9,8 +9,8 @@ namespace flowd::core {
 
 /// Absolute names; empty: there is none.
 struct Directories {
-    std::string state;    ///< outlives a reboot
-    std::string runtime;  ///< does not
+    std::string state;    ///< kept over a reboot
+    std::string runtime;  ///< not kept
 
     /// State: `work_dir`, else STATE_DIRECTORY. Runtime: RUNTIME_DIRECTORY. systemd sets these two; of several directories
     /// the first is taken.

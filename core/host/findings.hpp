@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What modules find amiss, and what they say of flows: collected in one call (flowd/abi/ext/findings.h, explain.h). Values
+// Findings of modules and their explanations of flows, collected in one call (flowd/abi/ext/findings.h, explain.h). Values
 // and sinks; a sink belongs to the thread of its call.
 #pragma once
 
@@ -71,14 +71,14 @@ class ExplanationSink {
     std::vector<Explanation> explanations_;
 };
 
-/// What each instance found when it was asked last. Any thread.
+/// The findings of each instance at the last check. Any thread.
 class FindingsBoard {
   public:
     using All = std::map<std::string, std::vector<Finding>>;  ///< by instance
 
-    /// A finding that does not say since when has the time at which it was seen here first.
+    /// A finding without a time gets the time at which it was seen first.
     void set(const std::string& instance, std::vector<Finding> findings);
-    /// Forgets instances that are not among these.
+    /// Removes instances that are not among these.
     void keep_only(const std::vector<std::string>& instances);
     [[nodiscard]] All all() const;
     /// flowd_findings by instance, severity and id.

@@ -27,11 +27,11 @@ namespace flowd::core {
 
 class Host {
   public:
-    /// What the instance behind the host does. All [instance] but `fail`.
+    /// Functions of the instance of a host. All [instance] except `fail`.
     struct Behind {
         std::function<void(const flowd_problem&)> report;
         std::function<flowd_result()> dispatch;
-        /// Makes a call into the module behind the firewall; `what` names it.
+        /// Makes a call into the module behind the exception barrier; `what` names it.
         std::function<void(const char* what, const std::function<void()>& call)> guard;
     };
 
@@ -43,7 +43,7 @@ class Host {
 
     [[nodiscard]] const flowd_host* abi() const { return &abi_; }
     [[nodiscard]] spdlog::logger& logger() const { return *logger_; }
-    /// So that one module cannot use up what there is for all of them (Metrics::max_series).
+    /// Limit per module, so that one cannot use up the limit of all (Metrics::max_series).
     static constexpr std::size_t max_series = 20'000;
 
     [[nodiscard]] std::uint64_t id() const { return id_; }  ///< as holder of descriptors
@@ -130,7 +130,7 @@ class Host {
     std::map<std::string, std::shared_ptr<Subscription>> subscriptions_;  // [instance]
     std::thread::id thread_;
 
-    std::atomic<std::uint64_t> announcer_{0};  // slot and generation; 0: nobody
+    std::atomic<std::uint64_t> announcer_{0};  // slot and generation; 0: none
     std::atomic<bool> stopped_{false};
     std::atomic<std::uint32_t> under_way_{0};  // emits and posts
     std::atomic<bool> ready_{false};

@@ -26,13 +26,13 @@ enum class MetricType : std::uint32_t {
 
 using MetricLabels = std::vector<std::pair<std::string, std::string>>;  ///< sorted by name in a series
 
-/// One series. Lives as long as somebody holds it, listed or not.
+/// One series. Exists as long as it has a holder, listed or not.
 class Metric {
   public:
     Metric(MetricType type, std::vector<double> bounds);
 
     [[nodiscard]] MetricType type() const { return type_; }
-    /// Counters take no negative amounts, nothing takes NaN: such calls do nothing.
+    /// Negative amounts of counters, and NaN, are ignored.
     void add(double amount);
     void set(double value);  ///< gauges
     void observe(double value);
@@ -49,7 +49,7 @@ class Metric {
     const std::unique_ptr<std::atomic<std::uint64_t>[]> buckets_;
 };
 
-/// What one series is called.
+/// The identity of a series.
 struct MetricInfo {
     MetricType type = MetricType::counter;
     std::string name;
@@ -75,16 +75,16 @@ class Metrics {
     /// The same name, type and labels give the same series; every open() needs a remove(). FLOWD_INVALID: a name, label or
     /// bound is malformed, or the name is used with another type or other bounds. FLOWD_LIMIT: too many series.
     [[nodiscard]] Result<std::shared_ptr<Metric>> open(MetricInfo info);
-    /// Takes the series off the list once everybody who opened it has removed it.
+    /// Removes the series from the list after the last remove().
     void remove(const std::shared_ptr<Metric>& metric);
 
-    /// Series that are computed when somebody looks. `source` is called on any thread, without locks; its names are not
-    /// used by anybody else. Added before anybody looks.
+    /// Series that are computed when they are read. `source` is called on any thread, without locks; its names are not used
+    /// by others. To be added before the first read.
     void add_source(std::function<std::vector<MetricSample>()> source) { sources_.push_back(std::move(source)); }
 
     /// All series, those of one name together.
     [[nodiscard]] std::vector<MetricSample> snapshot() const;
-    /// Those that somebody opened and whose label has this value.
+    /// Open series whose label has this value.
     [[nodiscard]] std::vector<MetricSample> snapshot(std::string_view label, std::string_view value) const;
     [[nodiscard]] std::size_t size() const;
 

@@ -40,7 +40,7 @@ void fill(NameCall call, int fd, std::uint8_t (&address)[16], std::uint16_t& por
         std::copy(endpoint->address.bytes().begin(), endpoint->address.bytes().end(), address);
 }
 
-/// Another thread may close `fd` meanwhile, or open another: then this is an answer about that one, or none.
+/// Another thread may close `fd` meanwhile, or reuse its number: then the result is about that descriptor, or empty.
 std::optional<flowd_socket> look_at(int fd) {
     const int domain = option_of(fd, SO_DOMAIN, -1);  // fails if it is not a socket
     if (domain != AF_INET && domain != AF_INET6) return std::nullopt;
@@ -51,7 +51,7 @@ std::optional<flowd_socket> look_at(int fd) {
     if (option_of(fd, SO_ACCEPTCONN, 0) != 0) socket.flags = FLOWD_SOCKET_LISTENS;
     fill(&::getsockname, fd, socket.local, socket.local_port);
     fill(&::getpeername, fd, socket.remote, socket.remote_port);
-    // The kernel answers the protocol there, raw(7).
+    // For raw sockets, the kernel reports the protocol as the port: raw(7).
     if (option_of(fd, SO_TYPE, 0) == SOCK_RAW) socket.local_port = socket.remote_port = 0;
     return socket;
 }
@@ -73,7 +73,8 @@ std::vector<flowd_socket> look() {
 
 std::shared_ptr<const std::vector<flowd_socket>> OwnSockets::list(std::chrono::nanoseconds max_age, Clock::time_point now) {
     const std::lock_guard lock(mutex_);
-    if (!looked_ || now - *looked_ >= max_age) {  // another's look, for which this call waited, is younger than `now`
+    if (!looked_ ||
+        now - *looked_ >= max_age) {  // the result of another thread, for which this call waited, is newer than `now`
         sockets_ = std::make_shared<const std::vector<flowd_socket>>(look());
         looked_ = now;
     }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The internet sockets of this process, whoever opened them (flowd/abi/ext/descriptors.h). Any thread.
+// All internet sockets of this process (flowd/abi/ext/descriptors.h). Any thread.
 #pragma once
 
 #include <chrono>

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What one instance refused from outside: counted by reason, shown to whoever looks, and logged once a minute and reason.
-// Any thread.
+// Inputs that one instance refused: counted by reason, kept for queries, and logged once per minute and reason. Any thread.
 #pragma once
 
 #include <spdlog/logger.h>
@@ -38,7 +37,7 @@ class RefusalLog {
     /// `reason` is well-formed.
     void add(std::string_view reason, std::string_view sender, std::string_view first,
              Clock::time_point now = Clock::now());
-    /// Takes the series off the list; what comes later is not counted.
+    /// Removes the series; later refusals are not counted.
     void close();
 
   private:

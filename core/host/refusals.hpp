@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What instances refused from outside: the last of all of them, for whoever looks. Any thread.
+// The latest inputs that instances refused, for queries. Any thread.
 #pragma once
 
 #include <array>
@@ -34,7 +34,7 @@ class Refusals {
 
   private:
     mutable std::mutex mutex_;
-    std::array<Refusal, kept> ring_;  // its strings keep their room: adding allocates nothing once it is full
+    std::array<Refusal, kept> ring_;  // its strings keep their memory: adding does not allocate once it is full
     std::uint64_t added_ = 0;
 };
 

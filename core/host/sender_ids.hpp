@@ -7,8 +7,8 @@
 
 namespace flowd::core {
 
-/// The same number for the same identity for the life of this object; another object has others, and nobody outside can
-/// foresee them.
+/// The same number for the same identity during the lifetime of this object; other objects have other numbers, which are
+/// unpredictable.
 class SenderIds {
   public:
     SenderIds();

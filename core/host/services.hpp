@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What instances use of the daemon. All of it may be used from any thread and outlives every host.
+// The services of the daemon for instances. All may be used from any thread and outlive every host.
 #pragma once
 
 #include "core/base/logging.hpp"

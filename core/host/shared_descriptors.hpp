@@ -29,7 +29,7 @@ class SharedDescriptors {
     [[nodiscard]] Result<void> offer(Holder holder, std::string_view name, int fd);
     void withdraw(Holder holder, std::string_view name);
     void release(Holder holder);
-    /// FLOWD_NOT_FOUND: nobody offers it.
+    /// FLOWD_NOT_FOUND: no instance offers it.
     [[nodiscard]] Result<Obtained> obtain(std::string_view name) const;
 
     /// From now on `tell` is called whenever what obtain() answers changes; at once when it is offered. Empty ends it.
@@ -43,7 +43,7 @@ class SharedDescriptors {
     };
     using Offers = std::vector<Offer>;  // the latest is the last
 
-    /// Without that holder's. Tells whoever watches when the latest offer was its own.
+    /// Removes the offer of a holder. Notifies watchers if it was the latest one.
     void erase(const std::string& name, Offers& offers, Holder holder) const;
     void tell(const std::string& name) const;
 

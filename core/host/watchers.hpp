@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Who is told of changes. Locked by its owner, which tells with its lock held: a Tell must only wake somebody.
+// Watchers of changes. Locked by its owner, which notifies with its lock held: a Tell must only wake a thread.
 #pragma once
 
 #include <cstdint>

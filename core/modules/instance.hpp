@@ -5,8 +5,8 @@
 //                     any failure, or an exception out of the module -> (stop, destroy) -> failed
 //
 // An Instance belongs to the main thread; what may be used elsewhere says so. All calls into the module are made on the
-// instance's own thread, one at a time, behind a firewall: an exception that gets out of the module, or an answer that
-// means nothing, is an error of this instance only.
+// instance's own thread, one at a time, behind an exception barrier: an exception of the module, or an invalid result, is
+// an error of this instance only.
 #pragma once
 
 #include <atomic>
@@ -50,21 +50,21 @@ enum class InstanceState {
 
 [[nodiscard]] std::string_view to_string(InstanceState state);
 
-/// What went wrong with an instance as a whole, at its place in the configuration.
+/// A problem of an instance as a whole, with its place in the configuration.
 [[nodiscard]] Problem problem_of(const InstanceConfig& config, flowd_result result, std::string message);
 
-/// What `status` tells of an instance.
+/// The state of an instance for `status`.
 struct InstanceStatus {
     InstanceState state = InstanceState::configured;
     std::int64_t since_ns = 0;  ///< Unix time of the last change of state
-    std::string last_error;     ///< the latest, also when it was overcome
+    std::string last_error;     ///< the latest, even if it is over
     std::int64_t last_error_ns = 0;
     std::uint64_t errors = 0;          ///< calls that answered an error
-    std::uint64_t exceptions = 0;      ///< C++ exceptions that got out of the module
-    std::uint64_t bad_results = 0;     ///< answers that mean nothing
+    std::uint64_t exceptions = 0;      ///< C++ exceptions that left the module
+    std::uint64_t bad_results = 0;     ///< invalid results
     std::uint64_t batches = 0;         ///< on_events calls
     std::uint64_t batches_failed = 0;  ///< of them, those that answered an error
-    std::uint64_t events_lost = 0;     ///< given up: by the core at its stop, or by the module
+    std::uint64_t events_lost = 0;     ///< lost: by the core at its stop, or by the module
     std::uint64_t periods_missed = 0;  ///< sampling periods that found it busy
     std::string in_call;               ///< the call into the module that runs now; empty: none
     std::int64_t in_call_ns = 0;       ///< for how long
@@ -121,9 +121,9 @@ class Instance {
     void request_stop(Clock::time_point deadline, std::uint32_t reason);
     /// The thread has nothing left to do. [any]
     [[nodiscard]] bool finished() const { return finished_.load(std::memory_order_acquire); }
-    /// Gives up waiting for it: named as abandoned from now on. The process has to end by _exit while it hangs.
+    /// Stops waiting for it: its state is abandoned. While it hangs, the process must end by _exit.
     void abandon();
-    /// Takes its place off the bus: a plugin's flows end unless somebody else announces them.
+    /// Removes it from the bus: a plugin's flows end unless another one announces them.
     void detach();
     [[nodiscard]] bool on_bus() const { return announcer_.has_value() || (queue_ != nullptr && !queue_left_); }
 
@@ -136,7 +136,7 @@ class Instance {
     void reconfigure(std::shared_ptr<const InstanceConfig> config, const Reconfigured& done);
     /// The same values, written elsewhere: from now on problems are located there.
     void relocate(std::shared_ptr<const InstanceConfig> config);
-    /// What stray threads of the module may still use after the instance is gone; null when it was never launched.
+    /// The host, which threads of the module may still use after the instance is destroyed; null if it was never launched.
     [[nodiscard]] std::shared_ptr<Host> host() const { return host_; }
     /// Where the module may run now: "on_events for 12 s"; empty outside of it. [any]
     [[nodiscard]] std::string whereabouts() const;
@@ -194,9 +194,9 @@ class Instance {
     std::atomic<InstanceState> state_{InstanceState::configured};
     std::atomic<std::int64_t> since_ns_{0};
     std::atomic<bool> finished_{true};
-    std::atomic<std::int64_t> stop_at_{0};  // steady nanoseconds; 0: nobody asked
+    std::atomic<std::int64_t> stop_at_{0};  // steady nanoseconds; 0: no stop was requested
     std::atomic<std::uint32_t> stop_reason_{0};
-    std::atomic<bool> broken_{false};  // an exception got out, or run() ended by itself
+    std::atomic<bool> broken_{false};  // an exception left the module, or run() returned by itself
     std::atomic<bool> room_{false};
     std::atomic<std::size_t> marks_passed_{0};  // and not called back yet
     std::atomic<bool> sampling_{false};

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What happens on the instance's own thread: every call into the module, and what becomes of its answers.
+// The instance's own thread: every call into the module, and the handling of its results.
 #include <algorithm>
 #include <exception>
 #include <utility>
@@ -13,7 +13,7 @@ namespace flowd::core {
 
 namespace {
 
-constexpr int batches_per_round = 8;  // then timers and descriptors get their turn
+constexpr int batches_per_round = 8;  // so that timers and descriptors are not delayed
 constexpr int marks_per_round = 1024;
 
 }  // namespace
@@ -57,7 +57,7 @@ void Instance::run_thread() {
     const std::shared_ptr<const InstanceConfig> config = this->config();
     bool well =
         step(InstanceState::creating, "create", [&] { return component_.create(host, &config->value(), &module_); });
-    if (!well) module_ = nullptr;  // what a failing create left there is nobody's
+    if (!well) module_ = nullptr;  // a value that a failed create left is ignored
     if (well && module_ == nullptr) {
         record_problem(problem_of(*config, FLOWD_ERROR, "create answered success without an instance"));
         well = false;
@@ -151,7 +151,7 @@ bool Instance::take_batch() {
     return !broken_;
 }
 
-/// Answers how many of them have a fate now.
+/// Returns how many of them are settled.
 std::size_t Instance::offer(std::span<const flowd_event> events) {
     std::size_t taken = 0;
     bool full = false;
@@ -216,7 +216,7 @@ void Instance::count_lost(const Remains& remains) {
     const std::string line = std::to_string(total) + " events of " + name_ + " were not taken: " + std::to_string(starts) +
                              " starts, " + std::to_string(ends) + " ends, " + std::to_string(total - starts - ends) +
                              " others";
-    // What broke the instance stays its last error: this only follows from it.
+    // The last error remains the one that caused this.
     if (broken_)
         host_->logger().error("{}", line);
     else
@@ -300,7 +300,7 @@ std::vector<std::string> Offered::take(const flowd_ext_command& table) {
 }
 
 void Instance::set_state(InstanceState state) {
-    // The series first: whoever waits for a state finds it in the metrics.
+    // The series first, so that a thread that waits for the state finds it in the metrics.
     show_state(state);
     since_ns_ = unix_ns();
     state_.store(state, std::memory_order_release);

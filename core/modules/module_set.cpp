@@ -30,7 +30,7 @@ bool offers(const Note& note, std::uint32_t kind, std::string_view name, By by) 
     });
 }
 
-/// The file of somebody who is not trusted is not even looked into.
+/// Files that are not trusted are not read.
 void read_note_of(Module& module, const TrustPolicy& trust) {
     auto file = trusted_path(module.path, trust);
     auto note = file ? read_note(*file) : Result<Note>(std::move(file).error());
@@ -45,7 +45,7 @@ void read_note_of(Module& module, const TrustPolicy& trust) {
     }
 }
 
-/// What flowd_module_v1 answers. A module built without the firewall may throw; it must not take the daemon along.
+/// The result of flowd_module_v1. A module without the exception barrier may throw, which must not end the daemon.
 Result<const flowd_module*> call_entry(flowd_module_function entry) {
     try {
         return entry(FLOWD_ABI_MINOR);

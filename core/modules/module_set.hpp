@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The modules that exist, each with a visible state, and the way from a name in the YAML to a component.
+// The installed modules with their states; finds the component for a name in the YAML.
 // Main thread only. A module's code is never unloaded, so a `const flowd_component*` is valid as long as the ModuleSet.
 #pragma once
 

@@ -44,7 +44,7 @@ class SampleGate {
         if (late_) ++*late_;
         return FLOWD_STOPPED;
     }
-    /// Nobody adds any more: the period may be applied.
+    /// No enricher adds samples any more: the period may be applied.
     [[nodiscard]] const SamplePeriod& close() {
         const std::lock_guard lock(mutex_);
         open_ = false;

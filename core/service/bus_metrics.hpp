@@ -9,7 +9,7 @@
 
 namespace flowd::core {
 
-/// Series of one name stand together.
+/// Series of one name are adjacent.
 [[nodiscard]] std::vector<MetricSample> bus_metrics(const BusCounters& bus);
 
 }  // namespace flowd::core

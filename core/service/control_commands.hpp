@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the daemon answers on its control socket:
+// The commands of the control socket:
 //   status                      the daemon, every instance, every edge of the bus; what the modules add of themselves
 //   status INSTANCE             one instance; the same as INSTANCE status where the module has no command of that name
 //   flows [LIMIT]               live flows
@@ -26,7 +26,7 @@
 
 namespace flowd::core {
 
-/// What `status` tells of the daemon itself.
+/// The state of the daemon for `status`.
 struct DaemonStatus {
     std::string state;  ///< "starting", "running", "reloading", "stopping"
     std::string config;

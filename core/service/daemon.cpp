@@ -68,7 +68,7 @@ class Daemon::Implementation {
           installation_(install_paths(), options_.modules),
           descriptors_(DescriptorStore::Observer{[this](const std::string& name, int fd) { notifier_.store(name, fd); },
                                                  [this](const std::string& name) {
-                                                     // What a stopping daemon leaves is for the one that is started next.
+                                                     // What a stopping daemon leaves is taken over by the next one.
                                                      if (!stopping_) notifier_.forget(name);
                                                  }}) {}
     Implementation(const Implementation&) = delete;
@@ -384,8 +384,8 @@ void Daemon::Implementation::tick_bus_after(std::int64_t next) {
     (void)loop_->timer(std::chrono::nanoseconds(delay), {}, [this] { tick_bus(); });
 }
 
-/// It takes time that grows with the flows and waits for nobody, so it is awaited whatever the hurry: what it uses must not
-/// go away meanwhile.
+/// Its time grows with the number of flows, but it waits for nothing, so it is always awaited: what it uses must not be
+/// destroyed meanwhile.
 void Daemon::Implementation::run_aside(const std::function<void()>& job) {
     std::atomic<bool> done{false};
     members_->post([this, &job, &done] {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is known of one flow, for `flowd-cpp explain`. Values; no thread concerns.
+// Information about one flow for `flowd-cpp explain`. Values; no thread concerns.
 #pragma once
 
 #include <map>

@@ -19,7 +19,7 @@ class Installation {
     explicit Installation(InstallPaths paths = install_paths(), std::vector<std::string> module_directories = {},
                           TrustPolicy trust = {});
 
-    /// Reads the registry and the catalog anew, then the configuration. A registry or catalog that is missing or broken
+    /// Reads the registry and the catalog again, then the configuration. A registry or catalog that is missing or broken
     /// is a warning: configurations by number and modules by name work without them. May be called again.
     /// What is loaded points into this object: keep it as long as the configuration.
     struct Loading {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the service manager is told (sd_notify(3)). Does nothing without NOTIFY_SOCKET. Any thread.
+// Notifications of the service manager (sd_notify(3)). No effect without NOTIFY_SOCKET. Any thread.
 #pragma once
 
 #include <chrono>
@@ -45,7 +45,7 @@ class Notifier {
     void send_waiting();
     [[nodiscard]] bool send(const Message& message) const;
 
-    std::string path_;  ///< of NOTIFY_SOCKET; empty: nobody is to be told
+    std::string path_;  ///< of NOTIFY_SOCKET; empty: no notifications
     UniqueFd socket_;
     std::mutex mutex_;  ///< guards what follows
     std::deque<Message> waiting_;

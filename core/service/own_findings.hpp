@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the core itself finds amiss: the clock, files that differ from what runs, what the bus refuses or loses. look()
-// reads files: it belongs to one thread, which is not the main one.
+// Findings of the core itself: the clock, files that differ from the running configuration, refusals and losses of the bus.
+// look() reads files: it belongs to one thread, which is not the main one.
 #pragma once
 
 #include <cstdint>
@@ -22,7 +22,7 @@ class OwnFindings {
   public:
     /// The name under which they stand beside those of the instances.
     static constexpr const char* instance = "daemon";
-    /// How long a loss is told of after it was seen.
+    /// How long a loss is reported after it was seen.
     static constexpr std::int64_t memory_ns = 600'000'000'000;
 
     /// What is looked at; each is asked once per look.

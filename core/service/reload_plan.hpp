@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a new configuration means for the instances that run. A value; main thread.
+// The effect of a new configuration on the running instances. A value; main thread.
 #pragma once
 
 #include <memory>

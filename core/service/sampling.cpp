@@ -18,8 +18,8 @@ void Sampling::collect() {
 }
 
 void Sampling::begin() {
-    if (*applying_) return;          // what the last round found is not yet in the flow table
-    if (gate_ != nullptr) finish();  // somebody is late: what the others found is not held back
+    if (*applying_) return;          // the samples of the last period are not in the flow table yet
+    if (gate_ != nullptr) finish();  // an enricher is late: the samples of the others are not delayed
     auto gate = std::make_shared<SampleGate>([&loop = loop_] { loop.wake(); }, late_);
     bool any = false;
     for (const auto& instance : supervisor_.instances())

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Has the enrichers look at the live flows once per period, and brings what they found to the flow table. Main thread.
+// Lets the enrichers sample the live flows once per period, and applies the samples to the flow table. Main thread.
 #pragma once
 
 #include <atomic>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the daemon knows, as JSON: objects of plain members and arrays of flat objects, which the command line shows as
+// The state of the daemon as JSON: objects of plain members and arrays of flat objects, which the command line shows as
 // tables. Members are added, never changed. Main thread.
 #pragma once
 

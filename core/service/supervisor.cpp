@@ -9,7 +9,7 @@ namespace flowd::core {
 
 namespace {
 
-constexpr std::chrono::milliseconds grace{250};  // for coming back from a stop whose deadline has passed
+constexpr std::chrono::milliseconds grace{250};  // for returning from a stop whose deadline has passed
 
 bool is_up_to(const Instance& instance, InstanceState wanted) {
     return instance.state() == wanted;
@@ -49,7 +49,7 @@ ExitCode Supervisor::start(std::vector<InstanceConfig> configs) {
     Instances all;
     for (const auto& instance : instances_) all.push_back(instance.get());
 
-    // Backends first, so that nobody announces into the void.
+    // Backends first, so that events of plugins have receivers.
     const bool well = wait_prepared(all) && bring_up(select(instances_, true)) && bring_up(select(instances_, false));
     if (well) {
         warn_if_useless();
@@ -97,7 +97,7 @@ void Supervisor::give_up_on_late(const Instances& instances) {
                                                         seconds_text(settings_.start_timeout))));
         instance->request_stop(Clock::now(), FLOWD_STOP_FAILED);
         instance->abandon();
-        detach(*instance);  // a queue that nobody takes from would hold everybody back
+        detach(*instance);  // a queue that is not emptied would hold back all plugins
     }
 }
 
@@ -153,7 +153,7 @@ void Supervisor::stop(bool hurry, std::uint32_t reason) {
     const auto timeout = hurry ? std::chrono::nanoseconds::zero() : settings_.stop_timeout;
     const Instances sources = select(instances_, false);
     wait_stopped(sources, timeout, reason);
-    // What they announced ends with them; backends are told while they can still tell others.
+    // Their flows end with them, while the backends can still send the ends.
     for (Instance* source : sources) detach(*source);
     wait_stopped(select(instances_, true), timeout, reason);
 }

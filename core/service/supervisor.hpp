@@ -21,11 +21,11 @@ class Supervisor {
     using Clock = std::chrono::steady_clock;
     using Condition = std::function<bool()>;
 
-    enum class WaitFor { start, stop };  ///< a daemon that is told to stop need not wait for what starts
+    enum class WaitFor { start, stop };  ///< a daemon that is to stop need not wait for starts
 
     struct Surroundings {
         Services services;
-        /// Called on any thread when an instance changed its state: should wake whoever waits.
+        /// Called on any thread when an instance changed its state: should wake the main thread.
         std::function<void()> changed;
         /// Runs the main loop until the condition holds, the deadline has come or the daemon is told to hurry. True when
         /// the condition holds.
@@ -67,7 +67,7 @@ class Supervisor {
     [[nodiscard]] Instance* find(std::string_view name) const;
     /// Events that instances had not taken, or gave up, when they were stopped; those that reloads have removed included.
     [[nodiscard]] std::uint64_t events_lost() const;
-    /// Whether a thread of the module world still runs that nobody waits for any more.
+    /// Whether a thread of an abandoned instance still runs.
     [[nodiscard]] bool must_exit_hard() const;
 
   private:

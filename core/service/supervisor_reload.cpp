@@ -31,8 +31,8 @@ Supervisor::ReloadOutcome Supervisor::reload(std::vector<InstanceConfig> configs
         return outcome;
     }
 
-    // The point of no return. New backends are there before new plugins announce; what a plugin that goes away ends is
-    // still told to the backends that go away.
+    // The point of no return. New backends exist before new plugins announce; ends of a plugin that is removed are still
+    // sent to backends that are removed.
     switch_over(plan, backends, outcome);
     switch_over(plan, sources, outcome);
     Instances leaving_sources, leaving_backends;
@@ -143,7 +143,7 @@ void Supervisor::roll_back(ReloadPlan& plan) {
 
 void Supervisor::switch_over(ReloadPlan& plan, std::uint32_t kinds, ReloadOutcome& outcome) {
     // A backend's successor has its queue before the old one stops, so that each event reaches one of the two; a plugin's
-    // successor takes its place when the old one has said its last word.
+    // successor replaces it after the last event of the old one.
     std::vector<ReloadPlan::Change*> changes;
     Instances leaving;
     for (ReloadPlan::Change& change : plan.changes) {
