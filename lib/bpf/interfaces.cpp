@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <map>
 #include <set>
 
 namespace flowd::bpf {
@@ -35,8 +36,13 @@ bool is_pattern(const std::string& name) {
     return name.find_first_of("*?[") != std::string::npos;
 }
 
-bool matches(const std::string& name, const std::string& link) {
-    return is_pattern(name) ? ::fnmatch(name.c_str(), link.c_str(), 0) == 0 : name == link;
+/// The interface that has a name of the configuration, also as an alternative name; 0: a pattern, or there is none.
+int index_of(const std::string& name) {
+    return is_pattern(name) ? 0 : static_cast<int>(::if_nametoindex(name.c_str()));
+}
+
+bool matches(const std::string& name, int index, const Link& link) {
+    return is_pattern(name) ? ::fnmatch(name.c_str(), link.name.c_str(), 0) == 0 : name == link.name || index == link.index;
 }
 
 }  // namespace
@@ -60,12 +66,18 @@ Result<Interfaces::Found> Interfaces::find() const {
         discovered = *std::move(more);
     }
     Found found;
-    std::copy_if(choice_.names.begin(), choice_.names.end(), std::back_inserter(found.missing),
-                 [](const std::string& name) { return !is_pattern(name); });
+    std::map<std::string, int> indexes;
+    for (const std::string& name : choice_.names) {
+        indexes[name] = index_of(name);
+        if (!is_pattern(name)) found.missing.push_back(name);
+    }
     for (Link& link : *links) {
-        std::erase(found.missing, link.name);
-        const bool named = std::any_of(choice_.names.begin(), choice_.names.end(),
-                                       [&](const std::string& name) { return matches(name, link.name); });
+        bool named = false;
+        for (const auto& [name, index] : indexes) {
+            if (!matches(name, index, link)) continue;
+            named = true;
+            std::erase(found.missing, name);
+        }
         const bool chosen = discovered.contains(link.index) && link.hardware != ARPHRD_LOOPBACK;
         if (named || chosen) found.present.push_back(std::move(link));
     }
@@ -82,9 +94,10 @@ std::uint32_t Interfaces::groups() const {
 }
 
 std::string Interfaces::why(const Link& link) const {
-    const bool named = std::any_of(choice_.names.begin(), choice_.names.end(),
-                                   [&](const std::string& name) { return matches(name, link.name); });
-    return named ? "configured" : by_default_route() ? "default route" : "public IPv6 address";
+    const auto named = std::find_if(choice_.names.begin(), choice_.names.end(),
+                                    [&](const std::string& name) { return matches(name, index_of(name), link); });
+    if (named == choice_.names.end()) return by_default_route() ? "default route" : "public IPv6 address";
+    return is_pattern(*named) || *named == link.name ? "configured" : "configured as " + *named;
 }
 
 std::string Interfaces::describe() const {
@@ -109,7 +122,11 @@ void Interfaces::validate(const std::vector<std::string>& names, const std::stri
         else if (!bare.empty() && name.size() > bare.size())
             problems.add(
                 {path, "an alias is no interface of its own: its packets leave through " + bare, "write " + bare, name});
-        else if (name.empty() || name.size() >= IFNAMSIZ || name.find_first_of("/:@ \t") != std::string::npos)
+        else if (name.size() >= IFNAMSIZ && name.find_first_of("/ \t") == std::string::npos)
+            problems.add({path, "longer than the name of an interface can be",
+                          "write the name of 15 characters at most; `ip link` shows it in front of the alternative ones",
+                          name});
+        else if (name.empty() || name.find_first_of("/:@ \t") != std::string::npos)
             problems.add({path, "is not a valid name of an interface", "`ip -brief link` lists them", name});
         else if (!seen.insert(name).second)
             problems.add({path, "the interface is listed twice", "remove one of them", name});

@@ -65,6 +65,16 @@ def test_the_sample_of_the_how_to_is_told_by_what_it_means():
     assert [one for one in judged(f"{meant[:-1]}, plugins: {{fireflyp: {{}}}}}}\n") if one["level"] == "error"] == []
 
 
+def test_an_alternative_name_of_an_interface_is_resolved(lab):
+    """What udev gives besides the name, `ip link` shows as altname."""
+    lab.a.run("ip", "link", "property", "add", "dev", "eth0", "altname", "enp193s0f1np1")
+    lab.a.run("ip", "link", "property", "add", "dev", "eth0", "altname", "enp193s0f1np1-with-a-long-name")
+    with Daemon(marker("enp193s0f1np1"), lab.a) as daemon:
+        assert [one["interface"] for one in daemon.cli("marker", "status")["interfaces"]] == ["eth0"]
+        assert not any(one["id"].startswith("marker-") for one in daemon.cli("findings"))
+    assert the_error(marker("enp193s0f1np1-with-a-long-name"))["hint"].startswith("write the name of 15 characters at most")
+
+
 def test_the_process_that_holds_a_port_is_named(lab):
     for configuration, holder in (("plugins: {fireflyp: {bindPort: 20514}}\n", "SOCK_DGRAM"), ("plugins: {api: {bindPort: 20514}}\n", "SOCK_STREAM")):
         process = lab.a.popen("python3", "-c", f"import socket, time; s = socket.socket(type=socket.{holder}); s.bind(('127.0.0.1', 20514)); "
