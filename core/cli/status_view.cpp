@@ -187,8 +187,11 @@ std::string status_screen(std::string_view json) {
     const std::vector<dom::element> instances = list_of(root, "instances");
     std::size_t width = 0;
     for (const dom::element& one : instances) width = std::max(width, text_width(text_of(one, "instance")));
-    for (const dom::element& one : instances)
+    for (const dom::element& one : instances) {
         text += cut(pad(text_of(one, "instance"), width) + "  " + doing_of(one), columns) + "\n";
+        if (const std::string by = text_of(one, "impliedBy"); !by.empty())
+            text += cut(std::string(width + 2, ' ') + "implied by " + by, columns) + "\n";
+    }
     if (instances.empty()) text += "no instances\n";
 
     const std::vector<dom::element> findings = findings_of(root);

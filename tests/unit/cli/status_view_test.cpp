@@ -122,6 +122,14 @@ TEST(StatusScreen, AReloadThatFailedAndAnInstanceThatHangsAreSaid) {
     EXPECT_THAT(screen, HasSubstr("plugin third  running\n")) << "its module says nothing of itself";
 }
 
+TEST(StatusScreen, AnInstanceThatNobodyWroteSaysWhatImpliesIt) {
+    EXPECT_THAT(status_screen(status(instance("backend firefly/receivers", "sends to 1 of 1 collectors", "running",
+                                              R"("impliedBy":"plugins.fireflyp.fireflyReceivers","lastError":"")"),
+                                     "")),
+                HasSubstr("backend firefly/receivers  sends to 1 of 1 collectors\n"
+                          "                           implied by plugins.fireflyp.fireflyReceivers\n"));
+}
+
 TEST(StatusScreen, TextFromOutsideCannotReachTheTerminalAsCommands) {
     const std::string screen = status_screen(
         status(instance("plugin a", "\\u001b[2J"), finding("error", "x", "plugin a", "\\u001b[2J", "a\\nb", "c\\nd")));
