@@ -108,6 +108,7 @@ const Case cases[] = {
     {"takes-too-many", "events-taken", "on_events says that it took 901 of 900 events"},
     {"refuses-every-batch", "events-taken", "on_events answered FLOWD_ERROR"},
     {"refuses-every-event", "events-taken", "on_events refused 900 of 900 well-formed events"},
+    {"fails-behind-a-refusal", "events-taken", "on_events answered FLOWD_ERROR"},
     {"full-without-ready", "events-taken", "on_events answered FLOWD_FULL, and ready was not called within two seconds",
      "events-*"},
     {"full-for-ever", "events-taken", "on_events answered FLOWD_FULL 1000 times and took nothing", "events-*"},
