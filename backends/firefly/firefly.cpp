@@ -217,8 +217,11 @@ Taken FireflyBackend::on_events(const Events& events) {
 }
 
 bool FireflyBackend::wanted(const EventView& event) {
-    // The core creates one of these per flow and sampling period; they are sent only with `enrich`.
-    if (event.is_ongoing() && event.has(FLOWD_SAMPLED) && !event.has(FLOWD_RETAGGED) && !options_.enrich) return false;
+    // The core creates one of these per flow and sampling period; they are sent only with `enrich`. Without samples, it is
+    // the usage that a meter has measured.
+    if (event.is_ongoing() && event.has(FLOWD_SAMPLED) && !event.has(FLOWD_RETAGGED) &&
+        (!options_.enrich || event->sample_count == 0))
+        return false;
     switch (firefly::printable(*event)) {
         case firefly::Printable::yes:
             return true;

@@ -273,9 +273,12 @@ void FlowTable::refresh(Shard& shard, const Offer& offer, Change& change, Outgoi
     FlowTexts texts = renamed ? shard.texts_.intern(application, rule) : FlowTexts();
     shard.announcements_.reserve();
     // The flags of a flow change only with other ones, or when others announce it as well.
-    const bool may_tell = change.retag || change.forward || flow.further != Announcements::none || flow.flags != own_flags;
+    const bool is_metered = (event.flags & FLOWD_METERED) != 0;
+    const bool may_tell =
+        change.retag || change.forward || is_metered || flow.further != Announcements::none || flow.flags != own_flags;
     if (change.wanting != 0 && may_tell) out.payload = kept.payload(offer.in->attachments());
-    shard.usages_.take(flow, event.usage, reporter(slot, event.sender));
+    // What a meter has measured since is passed on like a sample.
+    const bool is_measured = shard.usages_.take(flow, event.usage, reporter(slot, event.sender)) && is_metered;
 
     const std::uint8_t flags = flow.flags;
     const bool joined = shard.announcements_.join(flow, slot, event.sender, own_flags);
@@ -298,9 +301,11 @@ void FlowTable::refresh(Shard& shard, const Offer& offer, Change& change, Outgoi
     kept.give_to(flow.kept);
     expire_no_later_than(shard, flow);
 
-    if (!change.retag && !change.forward && flags == flow.flags) change.wanting = change.to = 0;
+    const bool is_news = change.retag || change.forward || flags != flow.flags;
+    if (!is_news && !is_measured) change.wanting = change.to = 0;
     if (change.wanting == 0) return;
     describe(out, flow, FLOWD_EVENT_ONGOING, first_of(event.time_ns, offer.now.system));
+    if (!is_news) out.event.flags |= FLOWD_SAMPLED;
     if (!change.retag) return;
     out.event.flags |= FLOWD_RETAGGED;
     flow.retag = (flow.retag | change.wanting) & ~change.told;

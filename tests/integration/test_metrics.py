@@ -11,10 +11,12 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_open_metrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
+from tests.harness import traffic
 from tests.harness.collector import Collector
 from tests.harness.daemon import ROOT, Daemon
 from tests.harness.http import Api
 from tests.harness.lab import wait_for
+from tests.integration.test_discovery import daemon_on
 from tests.integration.test_pipeline import firefly
 
 PROMETHEUS_2 = ("application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"
@@ -260,3 +262,21 @@ def test_the_dashboard_asks_for_what_is_exported(lab):
         grouped = {label.strip() for group in re.findall(r"by \(([^)]*)\)", query) for label in group.split(",")}
         known = {label for sample in samples if sample.name in names for label in sample.labels}
         assert grouped - {"instance"} <= known, (query, grouped - known)
+
+
+def test_bytes_of_a_metered_transfer_are_counted_while_it_runs(lab):
+    """Without an enricher; a meter refreshes what it announced every 20 s."""
+    configuration = ("plugins:\n  perfsonar: {experimentId: atlas, activityId: perfSONAR, interfaces: [eth0]}\n"
+                     "backends:\n  metrics: {port: 9100}\n")
+    server = traffic.TcpServer(lab.b, 5201)
+    with daemon_on(lab.a, configuration) as daemon, traffic.tcp_client(lab.a, lab.b, 5201) as transfer:
+        def sent():
+            return {dict(labels)["direction"]: value for labels, value in values(page(lab.a), "flowd_flow_bytes_total").items()}.get("sent", 0)
+
+        transfer.sendall(b"x" * 100_000)
+        wait_for(lambda: daemon.cli("flows")["live"] == 1, "the flow")
+        transfer.sendall(b"x" * 100_000)
+        wait_for(lambda: sent() >= 200_000, "its bytes", 60)
+        assert daemon.cli("flows")["flows"][0]["bytesSent"] >= 200_000
+        assert daemon.cli("flows")["live"] == 1, "it still runs"
+    server.close()

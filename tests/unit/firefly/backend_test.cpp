@@ -506,6 +506,11 @@ TEST_F(FireflyBackendTest, SendsSampledOngoingOnlyWhenEnriching) {
     bring_up();
     auto sampled = Event::ongoing(start()->key, {2, 16});
     sampled->flags = FLOWD_SAMPLED;
+    flowd_sample sample{};
+    sample.size = sizeof sample;
+    sampled->samples = &sample;
+    sampled->sample_count = 1;
+    sampled->sample_stride = sizeof sample;
     instance_->deliver(sampled);
     auto retagged = Event::ongoing(start()->key, {3, 16});
     retagged->flags = FLOWD_RETAGGED;
@@ -519,8 +524,13 @@ TEST_F(FireflyBackendTest, SendsSampledOngoingOnlyWhenEnriching) {
     config_.set("enrich", "true");
     testing::Instance enriching(other, component<FireflyBackend>(), config_);
     ASSERT_EQ(enriching.bring_up(), FLOWD_OK);
+    auto measured = sampled;
+    measured->sample_count = 0;
+    enriching.deliver(measured);
     enriching.deliver(sampled);
-    EXPECT_EQ(collector_.wait_for(2).size(), 2u);
+    enriching.deliver(retagged);
+    ASSERT_EQ(collector_.wait_for(3).size(), 3u);
+    EXPECT_EQ(parse(received[2]).tag.experiment, 3u) << "what a meter has measured has no samples and is not sent";
 }
 
 TEST_F(FireflyBackendTest, PrintsThePublicAddressAndSendsToTheRealOne) {

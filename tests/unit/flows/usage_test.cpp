@@ -121,5 +121,25 @@ TEST_F(Usage, DoesNotOverflow) {
     EXPECT_EQ(bytes(), ~std::uint64_t{0});
 }
 
+TEST_F(Usage, WhatAMeterMeasuresOfALiveFlowReachesBackendsLikeASample) {
+    const auto meter = announcer("perfsonar", FLOWD_PRECEDENCE_METER);
+    Backend metrics(*bus, "metrics");
+    const auto measured = [&](std::uint64_t bytes) {
+        auto event = start(2);  // as a meter repeats it while the flow goes on
+        event.flags = FLOWD_METERED;
+        event.usage = {bytes, 0, 0, 0, FLOWD_USAGE_METER, FLOWD_USAGE_BYTES};
+        emit(meter, event);
+        return metrics.take_all();
+    };
+    metrics.take_all();
+    EXPECT_EQ(story(measured(100)), "S2");
+    const auto told = measured(300);
+    ASSERT_EQ(story(told), "O2");
+    EXPECT_EQ(told[0].event.flags, std::uint32_t{FLOWD_METERED | FLOWD_SAMPLED});
+    EXPECT_EQ(told[0].event.usage.bytes_sent, 300u);
+    EXPECT_EQ(told[0].event.sample_count, 0u);
+    EXPECT_EQ(story(measured(300)), "") << "nothing has grown";
+}
+
 }  // namespace
 }  // namespace flowd::core::test

@@ -111,7 +111,7 @@ enum {
     FLOWD_RETAGGED = 1u << 16, /* ongoing: `tag` differs from what this backend was told before; never shed */
     FLOWD_RESYNC = 1u << 17,   /* repeated from the flow table: the backend is new or had missed it */
     FLOWD_NO_START = 1u << 18, /* end: the flow was never seen to start */
-    FLOWD_SAMPLED = 1u << 19   /* ongoing made by the core to carry the samples of a period */
+    FLOWD_SAMPLED = 1u << 19   /* ongoing of the core: samples of a period, or usage of a meter */
 };
 
 /*
@@ -226,7 +226,7 @@ typedef struct flowd_event {
     const flowd_attachment *attachments;
     size_t attachment_count;
     size_t attachment_stride;
-    const flowd_sample *samples; /* ongoing with FLOWD_SAMPLED: one of each enricher; null in everything else */
+    const flowd_sample *samples; /* ongoing with FLOWD_SAMPLED: one of each enricher, maybe none; else null */
     size_t sample_count;
     size_t sample_stride;
 } flowd_event;
