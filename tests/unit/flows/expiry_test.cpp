@@ -383,6 +383,21 @@ class Samples : public FlowsTest {
     }
 };
 
+TEST_F(Samples, WithoutATimeAreOfThePresent) {
+    const auto api = announcer("api");
+    Backend firefly(*bus, "firefly");
+    emit(api, start(1));
+    firefly.take_all();
+    SamplePeriod period;
+    auto one = sample(id_of(1));
+    one.time_ns = 0;
+    ASSERT_EQ(period.add("netlink", &one), FLOWD_OK);
+    bus->apply_samples(period);
+    const auto told = firefly.take_all();
+    ASSERT_EQ(story(told), "O1");
+    EXPECT_EQ(told[0].event.time_ns, epoch_ns + steady);
+}
+
 TEST_F(Samples, AllEnrichersOfAPeriodMakeOneOngoing) {
     const auto api = announcer("api");
     Backend firefly(*bus, "firefly");

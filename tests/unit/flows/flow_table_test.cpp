@@ -431,6 +431,13 @@ TEST_F(FlowTable, AFlowThatWasOnlyMeteredIsNoLongerOnceSomebodyAnnouncesIt) {
     bus->find(key_of(1), [](const flowd_flow& flow) { EXPECT_FALSE(flow.flags & FLOWD_METERED); });
 }
 
+TEST_F(FlowTable, AFlowTakesLessThan300Bytes) {
+    const auto api = announcer("api");
+    constexpr std::uint32_t flows = 200'000;
+    for (std::uint32_t i = 1; i <= flows; ++i) emit(api, start(i));
+    EXPECT_LT(bus->counters().table_bytes, std::uint64_t{300} * flows) << "some 210 when the index is full";
+}
+
 TEST_F(FlowTable, FlowsThatAreGoneLeaveNoMemoryBehind) {
     const auto api = announcer("api");
     const auto come_and_go = [&] {

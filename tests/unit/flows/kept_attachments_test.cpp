@@ -57,6 +57,36 @@ class KeptAttachmentsOfFlows : public FlowsTest {
     std::vector<flowd_attachment> attachments_;
 };
 
+TEST_F(KeptAttachmentsOfFlows, ComeWithTheEndOfAFlowNeverSeen) {
+    Backend firefly(*bus, "firefly");
+    firefly.take_all();
+    emit(api_, with(end(1), "once"));
+    const auto told = firefly.take_all();
+    ASSERT_EQ(story(told), "E1");
+    EXPECT_EQ(of(told[0]), Pairs({{FLOWD_ATTACHMENT_DATAGRAM, "datagram"}, {"org.example.note/1", "once"}}));
+}
+
+TEST_F(KeptAttachmentsOfFlows, OfASampleAreCopied) {
+    Backend firefly(*bus, "firefly");
+    emit(api_, start(1));
+    firefly.take_all();
+    std::string bytes = "before";
+    const flowd_attachment note = attachment("org.example.note/1", bytes);
+    flowd_sample one{};
+    one.size = sizeof one;
+    bus->find(key_of(1), [&](const flowd_flow& flow) { one.flow_id = flow.flow_id; });
+    one.attachments = &note;
+    one.attachment_count = 1;
+    one.attachment_stride = sizeof note;
+    SamplePeriod period;
+    ASSERT_EQ(period.add("dns", &one), FLOWD_OK);
+    bytes.replace(0, bytes.size(), "after!");
+    bus->apply_samples(period);
+    const auto told = firefly.take_all();
+    ASSERT_EQ(story(told), "O1");
+    EXPECT_EQ(of(told[0]), Pairs({{"org.example.note/1", "before"}}));
+}
+
 TEST_F(KeptAttachmentsOfFlows, OfASampleCountTowardsItsRoom) {
     constexpr std::size_t count = 8;
     std::vector<std::string> ids;
