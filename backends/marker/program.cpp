@@ -5,7 +5,7 @@
 #include <span>
 #include <utility>
 
-#include "backends/marker/flow_table.hpp"
+#include "backends/marker/kernel_flows.hpp"
 #include "backends/marker/marks.hpp"
 #include "bpf/socket_tag.h"
 #include "marker.skel.h"
@@ -26,7 +26,7 @@ marker_config config_of(const Options& options) {
     config.keep_explicit = options.policy == Policy::keep_explicit ? 1 : 0;
     config.replace_dscp = options.replace_dscp ? 1 : 0;
     config.forwarded = options.forwarded ? 1 : 0;
-    config.buckets = FlowTable::buckets_for(options.max_flows);
+    config.buckets = KernelFlows::buckets_for(options.max_flows);
     fill_labels(config);
     return config;
 }

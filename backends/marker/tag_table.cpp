@@ -29,7 +29,7 @@ std::uint64_t monotonic_ns() {
 TagTable::TagTable(Program& program, Marks marks, std::uint32_t capacity, std::chrono::nanoseconds lease)
     : program_(program),
       marks_(std::move(marks)),
-      flows_(program.flows(), FlowTable::buckets_for(capacity)),
+      flows_(program.flows(), KernelFlows::buckets_for(capacity)),
       capacity_(capacity),
       lease_(lease) {}
 
@@ -41,7 +41,7 @@ Result<void> TagTable::adopt() {
     extend_lease();
     catch_all_mark_ = settings_.catch_all;
     catch_all_ = tag_of(catch_all_mark_).value_or(flowd_tag{});
-    auto visited = flows_.visit([this](const FlowTable::Flow& flow) { adopted_.insert(flow.key); });
+    auto visited = flows_.visit([this](const KernelFlows::Flow& flow) { adopted_.insert(flow.key); });
     if (!visited) return visited;
     size_ = static_cast<std::uint32_t>(adopted_.size());
     settings_.flows = size_ != 0 ? 1 : 0;
@@ -121,11 +121,11 @@ bool TagTable::put(const flowd_key& key, flowd_tag tag, std::uint32_t flags) {
     }
     const auto put = flows_.put({kernel_key, mark, 0, unix_seconds()});
     if (!put) return failed(put.error()), true;
-    if (*put == FlowTable::Put::no_room) {
+    if (*put == KernelFlows::Put::no_room) {
         ++skipped_.table_full;
         return false;
     }
-    if (*put == FlowTable::Put::created && size_++ == 0) set_has_flows(true);
+    if (*put == KernelFlows::Put::created && size_++ == 0) set_has_flows(true);
     return true;
 }
 

@@ -10,7 +10,7 @@
 #include <string>
 #include <unordered_set>
 
-#include "backends/marker/flow_table.hpp"
+#include "backends/marker/kernel_flows.hpp"
 #include "backends/marker/marks.hpp"
 #include "backends/marker/program.hpp"
 #include "flowd/abi/event.h"
@@ -107,7 +107,7 @@ class TagTable {
     };
     Program& program_;
     Marks marks_;
-    FlowTable flows_;
+    KernelFlows flows_;
     std::uint32_t capacity_;
     std::chrono::nanoseconds lease_;
     std::uint32_t size_ = 0;

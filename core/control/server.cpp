@@ -96,7 +96,7 @@ struct Server::Implementation {
     void deliver(std::uint64_t id, std::string frame);
     void answer(std::uint64_t id, Client& client, std::string frame);
     void expire(std::uint64_t id);
-    void settle(std::uint64_t id);
+    void end_or_watch(std::uint64_t id);
     void forget(std::uint64_t id);
     void set_deadline(std::uint64_t id, Client& client, std::chrono::milliseconds delay);
 
@@ -235,7 +235,7 @@ void Server::Implementation::forget(std::uint64_t id) {
 }
 
 /// Removes a connection that has ended, or watches for its next event.
-void Server::Implementation::settle(std::uint64_t id) {
+void Server::Implementation::end_or_watch(std::uint64_t id) {
     const auto found = clients.find(id);
     if (found == clients.end()) return;
     const Connection& connection = found->second.connection;
@@ -267,13 +267,13 @@ void Server::Implementation::serve(std::uint64_t id, std::uint32_t ready) {
             std::make_shared<Responder::State>(loop, [this, id](std::string frame) { deliver(id, std::move(frame)); });
         handler(*arguments, client.peer, Responder(std::move(state)));
     }
-    settle(id);
+    end_or_watch(id);
 }
 
 void Server::Implementation::answer(std::uint64_t id, Client& client, std::string frame) {
     set_deadline(id, client, options.idle_timeout);
     client.connection.answer(std::move(frame));
-    settle(id);
+    end_or_watch(id);
 }
 
 void Server::Implementation::deliver(std::uint64_t id, std::string frame) {

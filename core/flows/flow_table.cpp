@@ -518,7 +518,7 @@ std::vector<std::uint64_t> FlowTable::earlier(const Shard& shard, const Flow& fl
 void FlowTable::told(Shard& shard, const Flow& flow, std::uint32_t bit, std::uint32_t kind) {
     Flow& own = shard.store_[FlowStore::index_of(flow.id)];
     Recipients::told(own, bit, kind);
-    if (kind == FLOWD_EVENT_END) settle(shard, own, true);
+    if (kind == FLOWD_EVENT_END) drop_if_done(shard, own, true);
 }
 
 bool SenderCounts::charge(std::uint64_t sender, std::uint64_t cap) {

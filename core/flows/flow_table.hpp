@@ -243,7 +243,7 @@ class FlowTable {
     // flow_table_upkeep.cpp
     void expire(Shard& shard, Flow& flow, Expiry reason, Now now, Listener& listener);
     void close(Shard& shard, Flow& flow, std::uint32_t told, Now now);  ///< its tombstone has been laid: that needs memory
-    void settle(Shard& shard, Flow& flow, bool was_owed);               ///< after a change of whom its end is owed to
+    void drop_if_done(Shard& shard, Flow& flow, bool was_owed);         ///< after a change of whom its end is owed to
     void drop(Shard& shard, Flow& flow);
     void give_up(Shard& shard, Flow& flow);
     bool reclaim(Shard& shard, std::uint32_t keep);

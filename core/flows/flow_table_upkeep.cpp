@@ -102,7 +102,7 @@ void FlowTable::expire(Shard& shard, Flow& flow, Expiry reason, Now now, Listene
     listener.ended(shard, flow, Recipients::owed(flow) & shard.recipients_.active(), now);
 }
 
-void FlowTable::settle(Shard& shard, Flow& flow, bool was_owed) {
+void FlowTable::drop_if_done(Shard& shard, Flow& flow, bool was_owed) {
     if (Recipients::owed(flow) != 0) return;
     if (was_owed) owed_.fetch_sub(1, std::memory_order_relaxed);
     if (flow.superseded || flow.tombstone_over) drop(shard, flow);
@@ -216,7 +216,7 @@ void FlowTable::forget_recipient(Listener& listener) {
 void FlowTable::leave_record(Shard& shard, Flow& flow) {
     const bool was_owed = flow.state == FlowState::ended && Recipients::owed(flow) != 0;
     shard.recipients_.leave(flow);
-    if (was_owed) settle(shard, flow, true);
+    if (was_owed) drop_if_done(shard, flow, true);
 }
 
 void FlowTable::leave_key(Shard& shard, Flow& flow) {

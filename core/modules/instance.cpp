@@ -254,23 +254,23 @@ std::shared_ptr<const InstanceConfig> Instance::config() const {
     return config_;
 }
 
-bool Instance::sample(std::shared_ptr<SampleGate> gate) {
+bool Instance::sample(std::shared_ptr<OpenPeriod> open) {
     if (sampling_.exchange(true)) {
         ++periods_missed_;
         return false;
     }
-    gate->enter();
-    const bool posted = run_job([this, gate](flowd_instance* module) {
+    open->enter();
+    const bool posted = run_job([this, open](flowd_instance* module) {
         struct Adding {
-            SampleGate& gate;
+            OpenPeriod& open;
             std::string_view source;
-        } adding{*gate, component_.name};
+        } adding{*open, component_.name};
         flowd_samples samples{};
         samples.size = sizeof samples;
         samples.context = &adding;
         samples.add = [](const flowd_samples* self, const flowd_sample* sample) -> flowd_result {
             const auto& to = *static_cast<const Adding*>(self->context);
-            return sample == nullptr ? static_cast<flowd_result>(FLOWD_INVALID) : to.gate.add(to.source, sample);
+            return sample == nullptr ? static_cast<flowd_result>(FLOWD_INVALID) : to.open.add(to.source, sample);
         };
         const auto call = [&](std::span<const flowd_flow> flows, std::int32_t last) {
             const flowd_result result = guarded("sample", [&] {
@@ -285,11 +285,11 @@ bool Instance::sample(std::shared_ptr<SampleGate> gate) {
             if (well) (void)call({}, 1);
         }
         sampling_ = false;
-        gate->leave();
+        open->leave();
     });
     if (!posted) {
         sampling_ = false;
-        gate->leave();
+        open->leave();
     }
     return posted;
 }

@@ -27,7 +27,7 @@
 #include "core/config/configuration.hpp"
 #include "core/host/host.hpp"
 #include "core/host/services.hpp"
-#include "core/modules/sample_gate.hpp"
+#include "core/modules/open_period.hpp"
 #include "flowd/abi/ext/command.h"
 #include "flowd/abi/ext/explain.h"
 #include "flowd/abi/ext/findings.h"
@@ -144,8 +144,8 @@ class Instance {
     void record_problem(Problem problem);
     /// The core has no use for it: it is stopped, and shown as failed because of `problem`.
     void refuse(Problem problem, Clock::time_point deadline);
-    /// Adds samples of all live flows; `gate->done()` is called when it is through. False: the last period is not over.
-    [[nodiscard]] bool sample(std::shared_ptr<SampleGate> gate);
+    /// Adds samples of all live flows; `open->done()` is called when it is through. False: the last period is not over.
+    [[nodiscard]] bool sample(std::shared_ptr<OpenPeriod> open);
     /// Known once it runs, else null. Its functions are called by run_job(). [any]
     [[nodiscard]] std::shared_ptr<const Offered> offered() const;
 

@@ -14,23 +14,23 @@ void Sampling::set_period(std::chrono::nanoseconds period) {
 }
 
 void Sampling::collect() {
-    if (gate_ != nullptr && gate_->idle()) finish();
+    if (open_ != nullptr && open_->idle()) finish();
 }
 
 void Sampling::begin() {
     if (*applying_) return;          // the samples of the last period are not in the flow table yet
-    if (gate_ != nullptr) finish();  // an enricher is late: the samples of the others are not delayed
-    auto gate = std::make_shared<SampleGate>([&loop = loop_] { loop.wake(); }, late_);
+    if (open_ != nullptr) finish();  // an enricher is late: the samples of the others are not delayed
+    auto open = std::make_shared<OpenPeriod>([&loop = loop_] { loop.wake(); }, late_);
     bool any = false;
     for (const auto& instance : supervisor_.instances())
-        if (instance->kind() == FLOWD_ENRICHER) any = instance->sample(gate) || any;
-    if (any) gate_ = std::move(gate);
+        if (instance->kind() == FLOWD_ENRICHER) any = instance->sample(open) || any;
+    if (any) open_ = std::move(open);
 }
 
 void Sampling::finish() {
     *applying_ = true;
-    aside_([&bus = bus_, gate = std::move(gate_), applying = applying_] {
-        bus.apply_samples(gate->close());
+    aside_([&bus = bus_, open = std::move(open_), applying = applying_] {
+        bus.apply_samples(open->close());
         *applying = false;
     });
 }

@@ -11,7 +11,7 @@
 
 #include "core/base/loop.hpp"
 #include "core/flows/bus.hpp"
-#include "core/modules/sample_gate.hpp"
+#include "core/modules/open_period.hpp"
 #include "core/service/supervisor.hpp"
 
 namespace flowd::core {
@@ -41,7 +41,7 @@ class Sampling {
     Loop::Id timer_ = 0;
     const std::shared_ptr<std::atomic<std::uint64_t>> late_ = std::make_shared<std::atomic<std::uint64_t>>(0);
     const std::shared_ptr<std::atomic<bool>> applying_ = std::make_shared<std::atomic<bool>>(false);
-    std::shared_ptr<SampleGate> gate_;  ///< while a round is under way
+    std::shared_ptr<OpenPeriod> open_;  ///< while a round is under way
 };
 
 }  // namespace flowd::core

@@ -142,7 +142,7 @@ Result<PageRequest> PageRequest::from(std::string_view query, const Registry& re
     return request;
 }
 
-Result<std::string> flow_page(const FlowTable& table, const PageRequest& request) {
+Result<std::string> flow_page(const LiveFlows& table, const PageRequest& request) {
     std::string out;
     json::Writer writer(out);
     writer.object().member("live", table.count());

@@ -26,6 +26,6 @@ struct PageRequest {
 /// {"live":2,"flows":[...]}, those that pass the filter, and, when there may be more, "next": the `cursor` of the next
 /// page. At most `limit` flows, and fewer, even none, when the part of the flow table that one page looks at has no more.
 /// FLOWD_INVALID: the cursor is none that the core has given.
-[[nodiscard]] Result<std::string> flow_page(const FlowTable& table, const PageRequest& request);
+[[nodiscard]] Result<std::string> flow_page(const LiveFlows& table, const PageRequest& request);
 
 }  // namespace flowd::api

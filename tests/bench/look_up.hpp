@@ -16,7 +16,7 @@
 #include <utility>
 #include <vector>
 
-#include "backends/marker/flow_table.hpp"
+#include "backends/marker/kernel_flows.hpp"
 #include "backends/marker/marks.hpp"
 #include "bpf/socket_tag.h"
 #include "flowd/unique_fd.hpp"
@@ -35,7 +35,7 @@ class LookUp {
     explicit LookUp(What what) {
         marker_config config{};
         config.carriers = MARKER_CARRIER_LABEL;
-        config.buckets = flowd::marker::FlowTable::buckets_for(what.flows);
+        config.buckets = flowd::marker::KernelFlows::buckets_for(what.flows);
         std::size_t size = 0;
         const auto* const elf = static_cast<const std::uint8_t*>(look_up_bpf::elf_bytes(&size));
         auto object = flowd::bpf::Object::open(std::span(elf, size), "look_up", {});
@@ -72,7 +72,7 @@ class LookUp {
         set.flows = 1;
         if (what.catch_all.experiment != 0) set.catch_all = marks.of_catch_all(what.catch_all);
         if (!settings->update(0, set) || !places->update(0, {0, what.flows, LOOK_UP_STRIDE % what.flows})) return false;
-        flowd::marker::FlowTable table(table_map->fd(), bucket_count);
+        flowd::marker::KernelFlows table(table_map->fd(), bucket_count);
         for (std::uint32_t i = 0; i < what.flows; ++i) {
             flow_key key;
             look_up_key(&key, i);

@@ -150,10 +150,10 @@ class Registry {
 };
 
 /// The flow table. [any] Without the extension it is empty.
-class FlowTable {
+class LiveFlows {
   public:
-    FlowTable() = default;
-    FlowTable(const flowd_host* host, const void* extension) : host_(host), ext_(copy_sized<flowd_ext_flows>(extension)) {}
+    LiveFlows() = default;
+    LiveFlows(const flowd_host* host, const void* extension) : host_(host), ext_(copy_sized<flowd_ext_flows>(extension)) {}
     explicit operator bool() const { return ext_.size != 0; }
 
     /// Calls visitor(const flowd_flow&) for at most `limit` live flows that match, from `cursor` on (0 begins), and moves
@@ -235,7 +235,7 @@ class Descriptors {
         if (ext_.forget != nullptr) ext_.forget(host_, to_c(name));
     }
     /// [any] Calls visitor(const flowd_socket&) for each IPv4 and IPv6 socket of this process, whoever opened it, as they
-    /// were at most `max_age` ago; as FlowTable::page.
+    /// were at most `max_age` ago; as LiveFlows::page.
     template <typename Visitor>
     Result<void> sockets(std::chrono::nanoseconds max_age, Visitor&& visitor) const {
         if (ext_.sockets == nullptr) return Error{FLOWD_UNSUPPORTED, "the core does not tell its sockets"};
@@ -351,7 +351,7 @@ class AllMetrics {
         : host_(host), ext_(copy_sized<flowd_ext_metrics>(extension)) {}
     explicit operator bool() const { return ext_.size != 0; }
 
-    /// Calls visitor(const flowd_series&) for each; as FlowTable::visit.
+    /// Calls visitor(const flowd_series&) for each; as LiveFlows::visit.
     template <typename Visitor>
     Result<void> visit(Visitor&& visitor) const {
         if (ext_.visit == nullptr) return {};

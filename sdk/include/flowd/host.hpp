@@ -336,7 +336,7 @@ class Host {
 
     [[nodiscard]] const void* extension(const char* id) const { return api_.extension(raw_, id); }      ///< [any]
     [[nodiscard]] Registry registry() const { return {raw_, extension(FLOWD_EXT_REGISTRY)}; }           ///< [any]
-    [[nodiscard]] FlowTable flows() const { return {raw_, extension(FLOWD_EXT_FLOWS)}; }                ///< [any]
+    [[nodiscard]] LiveFlows flows() const { return {raw_, extension(FLOWD_EXT_FLOWS)}; }                ///< [any]
     [[nodiscard]] Descriptors descriptors() const { return {raw_, extension(FLOWD_EXT_DESCRIPTORS)}; }  ///< [any]
     [[nodiscard]] Shared shared() const { return {raw_, extension(FLOWD_EXT_SHARED)}; }                 ///< [any]
     [[nodiscard]] Interfaces interfaces() const { return {raw_, extension(FLOWD_EXT_INTERFACES)}; }     ///< [any]

@@ -9,7 +9,7 @@
 #include <functional>
 
 #include "core/flows/samples.hpp"
-#include "core/modules/sample_gate.hpp"
+#include "core/modules/open_period.hpp"
 #include "flowd/unique_fd.hpp"
 #include "tests/unit/flows/support.hpp"
 
@@ -517,11 +517,11 @@ TEST_F(Samples, ThatComeAfterTheirPeriodAreShedAndCountedWithTheNext) {
     emit(api, start(1));
     const auto late = std::make_shared<std::atomic<std::uint64_t>>(0);
     const auto one = sample(id_of(1));
-    SampleGate first([] {}, late);
+    OpenPeriod first([] {}, late);
     bus->apply_samples(first.close());
     EXPECT_EQ(first.add("slow", &one), FLOWD_STOPPED);
     EXPECT_EQ(first.add("slow", &one), FLOWD_STOPPED);
-    SampleGate second([] {}, late);
+    OpenPeriod second([] {}, late);
     EXPECT_EQ(second.add("slow", &one), FLOWD_OK);
     bus->apply_samples(second.close());
     EXPECT_EQ(bus->counters().samples_shed, 2u);

@@ -34,8 +34,8 @@ struct SamplingTest : Rig {
             ASSERT_EQ(host->emit(host, &one, 1, sizeof one, nullptr, nullptr), FLOWD_OK);
         }
     }
-    std::shared_ptr<SampleGate> make_gate() {
-        return std::make_shared<SampleGate>([this] { loop_->wake(); });
+    std::shared_ptr<OpenPeriod> make_gate() {
+        return std::make_shared<OpenPeriod>([this] { loop_->wake(); });
     }
 
     std::atomic<std::uint64_t> sampled{0}, seen{0}, lasts{0};

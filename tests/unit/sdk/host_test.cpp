@@ -338,7 +338,7 @@ TEST_F(HostTest, VisitingFlowsStopsWhenToldAndLetsExceptionsOutOnThisSideOnly) {
     flow.size = sizeof flow;
     flow.key = make_key({*Address::parse("::1"), 1}, {*Address::parse("::2"), 2}, 6);
     for (int i = 0; i < 3; ++i) fake_.add_flow(flow);
-    const FlowTable flows = host_->flows();
+    const LiveFlows flows = host_->flows();
     int seen = 0;
     EXPECT_TRUE(flows.visit([&](const flowd_flow&) { ++seen; }));
     EXPECT_EQ(seen, 3);

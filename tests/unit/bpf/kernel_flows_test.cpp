@@ -15,7 +15,7 @@
 #include <thread>
 #include <vector>
 
-#include "backends/marker/flow_table.hpp"
+#include "backends/marker/kernel_flows.hpp"
 #include "flowd/label.hpp"
 #include "flowd/unique_fd.hpp"
 #include "lib/bpf/flow_key.hpp"
@@ -30,13 +30,13 @@ namespace {
 constexpr flowd_tag one{2, 16};
 constexpr flowd_tag other{3, 9};
 
-class FlowTable : public KernelTest {
+class KernelFlows : public KernelTest {
   protected:
     static Bytes frame(std::uint16_t port) { return ethernet(0x86dd) + Ip6{}.over(tcp(port, 1094)); }
     std::uint32_t semantic_of(std::uint16_t port) { return label_at(run(frame(port)).frame, 14) & label::semantic_mask; }
 };
 
-TEST_F(FlowTable, KeepsWhatARandomSequenceOfChangesLeaves) {
+TEST_F(KernelFlows, KeepsWhatARandomSequenceOfChangesLeaves) {
     load(with_room(400));
     std::mt19937 random(7);
     std::map<std::uint16_t, flowd_tag> expected;
@@ -62,7 +62,7 @@ TEST_F(FlowTable, KeepsWhatARandomSequenceOfChangesLeaves) {
     }
 }
 
-TEST_F(FlowTable, HoldsEveryFlowItIsConfiguredFor) {
+TEST_F(KernelFlows, HoldsEveryFlowItIsConfiguredFor) {
     constexpr std::uint32_t flows = 131072;
     load(with_room(flows));
     const auto nth = [](std::uint32_t i) {
@@ -80,7 +80,7 @@ TEST_F(FlowTable, HoldsEveryFlowItIsConfiguredFor) {
 }
 
 // The slots of one bucket are written all the time around a flow that stays; every packet of it has one of its own marks.
-TEST_F(FlowTable, APacketNeverMissesItsFlowWhileOthersComeAndGo) {
+TEST_F(KernelFlows, APacketNeverMissesItsFlowWhileOthersComeAndGo) {
     load(with_room(4));  // one bucket: all flows share their way
     ASSERT_TRUE(table_->put(key(1000, 1094), one));
     std::atomic<bool> done = false;
@@ -106,20 +106,20 @@ TEST_F(FlowTable, APacketNeverMissesItsFlowWhileOthersComeAndGo) {
 }
 
 // A packet of a flow that stays is looked up after each instruction of a process that writes around it.
-TEST(FlowTableMemory, APacketFindsItsFlowAfterEachInstructionOfAWriter) {
+TEST(KernelFlowsMemory, APacketFindsItsFlowAfterEachInstructionOfAWriter) {
     const UniqueFd memory(::memfd_create("flow-table", MFD_CLOEXEC));
     ASSERT_EQ(::ftruncate(memory.get(), sizeof(marker_bucket)), 0);
-    marker::FlowTable table(memory.get(), 1);
+    marker::KernelFlows table(memory.get(), 1);
     const auto flow = [](std::uint16_t port, std::uint32_t label) {
-        return marker::FlowTable::Flow{bpf::to_flow_key(KernelTest::key(port, 1094)), {MARKER_IS_SET | label, 0}};
+        return marker::KernelFlows::Flow{bpf::to_flow_key(KernelTest::key(port, 1094)), {MARKER_IS_SET | label, 0}};
     };
-    std::vector<marker::FlowTable::Flow> flows;  // with one home: the last one is behind the others
+    std::vector<marker::KernelFlows::Flow> flows;  // with one home: the last one is behind the others
     for (std::uint16_t port = 1; flows.size() < 4; ++port) {
         const auto each = flow(port, 0x10);
         if (flows.empty() || marker_home_slot(flow_hash(&each.key)) == marker_home_slot(flow_hash(&flows[0].key)))
             flows.push_back(each);
     }
-    for (const auto& each : flows) ASSERT_EQ(*table.put(each), marker::FlowTable::Put::created);
+    for (const auto& each : flows) ASSERT_EQ(*table.put(each), marker::KernelFlows::Put::created);
     auto stays = flows.back();
     flows.pop_back();
 
@@ -158,15 +158,15 @@ TEST(FlowTableMemory, APacketFindsItsFlowAfterEachInstructionOfAWriter) {
 // Two flows take turns in one slot. No processor promises in which order a program sees the stores, and a test run on one
 // machine meets only the orders of that machine: so every word of the slot is given every value that it ever has, in all
 // combinations.
-TEST(FlowTableMemory, WhateverTheOrderInWhichStoresAreSeenNoFlowGetsTheMarkOfAnother) {
+TEST(KernelFlowsMemory, WhateverTheOrderInWhichStoresAreSeenNoFlowGetsTheMarkOfAnother) {
     constexpr std::size_t words = sizeof(marker_flow) / sizeof(std::uint64_t);
     using Slot = std::array<std::uint64_t, words>;
     const UniqueFd memory(::memfd_create("flow-table", MFD_CLOEXEC));
     ASSERT_EQ(::ftruncate(memory.get(), sizeof(marker_bucket)), 0);
-    marker::FlowTable table(memory.get(), 1);
+    marker::KernelFlows table(memory.get(), 1);
 
     const auto flow = [](std::uint16_t port, std::uint32_t label, std::uint32_t rest) {
-        return marker::FlowTable::Flow{bpf::to_flow_key(KernelTest::key(port, 1094)), {MARKER_IS_SET | label, rest}};
+        return marker::KernelFlows::Flow{bpf::to_flow_key(KernelTest::key(port, 1094)), {MARKER_IS_SET | label, rest}};
     };
     const auto home = [&](std::uint16_t port) {
         const flow_key key = flow(port, 0, 0).key;
@@ -174,7 +174,7 @@ TEST(FlowTableMemory, WhateverTheOrderInWhichStoresAreSeenNoFlowGetsTheMarkOfAno
     };
     std::uint16_t second = 2;
     while (home(second) != home(1)) ++second;
-    const std::array<std::vector<marker::FlowTable::Flow>, 2> flows{
+    const std::array<std::vector<marker::KernelFlows::Flow>, 2> flows{
         {{flow(1, 0x11, 0x1111), flow(1, 0x12, 0x1212)}, {flow(second, 0x21, 0x2121), flow(second, 0x22, 0)}}};
     std::array<std::set<std::uint64_t>, words> values;
     const auto look = [&] {
@@ -187,7 +187,7 @@ TEST(FlowTableMemory, WhateverTheOrderInWhichStoresAreSeenNoFlowGetsTheMarkOfAno
     look();
     for (const auto& marks : flows) {
         for (const auto& each : marks) {
-            ASSERT_NE(*table.put(each), marker::FlowTable::Put::no_room);
+            ASSERT_NE(*table.put(each), marker::KernelFlows::Put::no_room);
             look();
         }
         ASSERT_TRUE(*table.erase(marks[0].key));
@@ -215,7 +215,7 @@ TEST(FlowTableMemory, WhateverTheOrderInWhichStoresAreSeenNoFlowGetsTheMarkOfAno
     EXPECT_GT(found, 0u);
 }
 
-TEST_F(FlowTable, AFlowThatNobodyAnnouncesAnyMoreKeepsItsMarkForAsLongAsItSends) {
+TEST_F(KernelFlows, AFlowThatNobodyAnnouncesAnyMoreKeepsItsMarkForAsLongAsItSends) {
     load(with_room(16));
     ASSERT_TRUE(table_->put(key(1, 1094), one));
     ASSERT_TRUE(table_->put(key(2, 1094), one));
@@ -231,7 +231,7 @@ TEST_F(FlowTable, AFlowThatNobodyAnnouncesAnyMoreKeepsItsMarkForAsLongAsItSends)
     EXPECT_EQ(table_->adopted(), 0u) << "somebody announces it again";
 }
 
-TEST_F(FlowTable, AFlowWithTheCatchAllsTagTakesNoRoom) {
+TEST_F(KernelFlows, AFlowWithTheCatchAllsTagTakesNoRoom) {
     set_catch_all(one);
     ASSERT_TRUE(table_->put(key(1, 1094), one));
     EXPECT_EQ(table_->size(), 0u);

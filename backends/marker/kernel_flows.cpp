@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "backends/marker/flow_table.hpp"
+#include "backends/marker/kernel_flows.hpp"
 
 #include <sys/mman.h>
 
@@ -34,7 +34,7 @@ bool is_taken(marker_flow& slot) {
     return (load(slot.label) & MARKER_IS_SET) != 0;
 }
 
-FlowTable::Flow flow_in(marker_flow& slot) {
+KernelFlows::Flow flow_in(marker_flow& slot) {
     return {slot.key,
             {static_cast<std::uint32_t>(slot.label), static_cast<std::uint32_t>(slot.rest)},
             load(slot.seen),
@@ -49,14 +49,14 @@ std::array<__u64, 5> words_of(const flow_key& key) {
 
 }  // namespace
 
-std::uint32_t FlowTable::buckets_for(std::uint32_t flows) {
+std::uint32_t KernelFlows::buckets_for(std::uint32_t flows) {
     return std::max(1u, (flows * 2 + MARKER_BUCKET_SLOTS - 1) / MARKER_BUCKET_SLOTS);
 }
 
-FlowTable::FlowTable(FlowTable&& other) noexcept
+KernelFlows::KernelFlows(KernelFlows&& other) noexcept
     : map_(other.map_), buckets_(other.buckets_), memory_(std::exchange(other.memory_, nullptr)) {}
 
-Result<void> FlowTable::map_memory() {
+Result<void> KernelFlows::map_memory() {
     if (memory_ != nullptr) return {};
     void* const memory =
         ::mmap(nullptr, std::size_t{buckets_} * sizeof(marker_bucket), PROT_READ | PROT_WRITE, MAP_SHARED, map_, 0);
@@ -65,21 +65,21 @@ Result<void> FlowTable::map_memory() {
     return {};
 }
 
-void FlowTable::unmap() {
+void KernelFlows::unmap() {
     if (memory_ != nullptr) ::munmap(std::exchange(memory_, nullptr), std::size_t{buckets_} * sizeof(marker_bucket));
 }
 
-marker_flow& FlowTable::slot_at(std::uint64_t hash, std::uint32_t distance) const {
+marker_flow& KernelFlows::slot_at(std::uint64_t hash, std::uint32_t distance) const {
     const std::uint32_t bucket = (marker_home_bucket(hash, buckets_) + distance / MARKER_BUCKET_SLOTS) % buckets_;
     const std::uint32_t slot = (marker_home_slot(hash) + distance) % MARKER_BUCKET_SLOTS;
     return memory_[bucket].slots[slot];
 }
 
-std::uint32_t FlowTable::longest_way() const {
+std::uint32_t KernelFlows::longest_way() const {
     return std::min(buckets_, MARKER_PROBED_BUCKETS) * MARKER_BUCKET_SLOTS;
 }
 
-FlowTable::Place FlowTable::look_for(const flow_key& key, std::uint64_t hash) const {
+KernelFlows::Place KernelFlows::look_for(const flow_key& key, std::uint64_t hash) const {
     Place place;
     for (std::uint32_t distance = 0; distance < longest_way(); ++distance) {
         marker_flow& slot = slot_at(hash, distance);
@@ -98,7 +98,7 @@ FlowTable::Place FlowTable::look_for(const flow_key& key, std::uint64_t hash) co
     return place;
 }
 
-Result<FlowTable::Put> FlowTable::put(const Flow& flow) {
+Result<KernelFlows::Put> KernelFlows::put(const Flow& flow) {
     if (auto mapped = map_memory(); !mapped) return std::move(mapped).error();
     const std::uint64_t hash = flow_hash(&flow.key);
     const Place place = look_for(flow.key, hash);
@@ -125,7 +125,7 @@ Result<FlowTable::Put> FlowTable::put(const Flow& flow) {
     return Put::created;
 }
 
-Result<bool> FlowTable::erase(const flow_key& key) {
+Result<bool> KernelFlows::erase(const flow_key& key) {
     if (auto mapped = map_memory(); !mapped) return std::move(mapped).error();
     const std::uint64_t hash = flow_hash(&key);
     const Place place = look_for(key, hash);
@@ -139,14 +139,14 @@ Result<bool> FlowTable::erase(const flow_key& key) {
     return true;
 }
 
-Result<std::optional<FlowTable::Flow>> FlowTable::find(const flow_key& key) {
+Result<std::optional<KernelFlows::Flow>> KernelFlows::find(const flow_key& key) {
     if (auto mapped = map_memory(); !mapped) return std::move(mapped).error();
     const Place place = look_for(key, flow_hash(&key));
     if (place.slot == nullptr) return std::optional<Flow>{};
     return std::optional<Flow>{flow_in(*place.slot)};
 }
 
-Result<void> FlowTable::visit(const std::function<void(const Flow&)>& each) {
+Result<void> KernelFlows::visit(const std::function<void(const Flow&)>& each) {
     if (auto mapped = map_memory(); !mapped) return mapped;
     for (std::uint32_t bucket = 0; bucket < buckets_; ++bucket)
         for (marker_flow& slot : memory_[bucket].slots)

@@ -16,11 +16,11 @@
 namespace flowd::core {
 
 /// Lets enrichers add until it is closed: one that is late must not add while the period is being applied. Any thread.
-class SampleGate {
+class OpenPeriod {
   public:
     /// `done` is called on an enricher's thread when the last of them is through: it should wake the main thread. `late`,
     /// which all periods share, counts the samples that came after their period: they are shed.
-    explicit SampleGate(std::function<void()> done, std::shared_ptr<std::atomic<std::uint64_t>> late = nullptr)
+    explicit OpenPeriod(std::function<void()> done, std::shared_ptr<std::atomic<std::uint64_t>> late = nullptr)
         : done_(std::move(done)), late_(std::move(late)) {}
 
     void enter() {

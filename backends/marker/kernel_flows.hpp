@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// backends/marker/flow_table.hpp: writes the flow table that the program reads (bpf/lib/flow_table.h). One thread at a
+// backends/marker/kernel_flows.hpp: writes the flow table that the program reads (bpf/lib/flow_table.h). One thread at a
 // time; the program reads concurrently.
 #pragma once
 
@@ -14,7 +14,7 @@
 namespace flowd::marker {
 
 /// The map's memory, mapped only while it contains flows.
-class FlowTable {
+class KernelFlows {
   public:
     struct Flow {
         flow_key key{};
@@ -28,10 +28,10 @@ class FlowTable {
     [[nodiscard]] static std::uint32_t buckets_for(std::uint32_t flows);
 
     /// `map` is borrowed and must outlive this.
-    FlowTable(int map, std::uint32_t buckets) : map_(map), buckets_(buckets) {}
-    FlowTable(FlowTable&& other) noexcept;
-    FlowTable& operator=(FlowTable&&) = delete;
-    ~FlowTable() { unmap(); }
+    KernelFlows(int map, std::uint32_t buckets) : map_(map), buckets_(buckets) {}
+    KernelFlows(KernelFlows&& other) noexcept;
+    KernelFlows& operator=(KernelFlows&&) = delete;
+    ~KernelFlows() { unmap(); }
 
     /// Enters a flow, or changes its mark; for each carrier a packet gets either the old or the new value. no_room: all
     /// slots for it are used, which has a probability below 1e-12 in a table that is half full.
