@@ -91,6 +91,14 @@ TEST_F(Intake, AttachmentsAreChecked) {
     bad.bytes.length = Bus::max_attachment_bytes + 1;
     EXPECT_EQ(emit(api, with(&bad, 1)), FLOWD_INVALID);
     EXPECT_EQ(refused("api", Refusal::bad_attachments), 5u);
+    const std::string half(Bus::max_attachment_bytes / 2 - good.id.length, 'x');
+    std::array<flowd_attachment, 2> halves{good, good};
+    for (flowd_attachment& one : halves) one.bytes = {reinterpret_cast<const std::uint8_t*>(half.data()), half.size()};
+    halves[0].id = text("flowd.datagram/2");
+    EXPECT_EQ(emit(api, with(halves.data(), 2)), FLOWD_OK);
+    halves[0].id = text("flowd.datagram/10");
+    EXPECT_EQ(emit(api, with(halves.data(), 2)), FLOWD_INVALID) << "one byte more than an event may have";
+    EXPECT_EQ(refused("api", Refusal::bad_attachments), 6u);
     bad = good;
     bad.size = 8;
     EXPECT_EQ(emit(api, with(&bad, 1)), FLOWD_INVALID);

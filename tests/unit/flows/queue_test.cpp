@@ -421,6 +421,7 @@ TEST_F(Overflow, ACatchAllThatABackendCouldNotTakeComesAgain) {
 
 TEST_F(Overflow, WhatABackendLeavesBehindIsCountedByKindEvenWhatOnlyTheTableRemembers) {
     const auto api = announcer("api");
+    Backend quick(*bus, "quick");
     Backend slow(*bus, "slow", all_kinds, small(2));
     emit(api, start(1));
     emit(api, start(2));
