@@ -38,7 +38,7 @@ struct Bus::Parts {
     std::atomic<std::uint64_t> periods{0};  ///< of samples
 };
 
-Bus::Bus(const FlowLimits& limits, Clock clock, std::unique_ptr<SocketProbe> probe)
+Bus::Bus(const FlowLimits& limits, const Clock& clock, std::unique_ptr<SocketProbe> probe)
     : parts_(std::make_shared<Parts>(limits, clock, std::move(probe))) {}
 
 Bus::~Bus() {

@@ -80,7 +80,8 @@ class Bus {
     static constexpr std::size_t max_attachment_bytes = 256 * 1024;  ///< per event, ids included
 
     /// `probe` null: no flow expires on account of sock_diag.
-    explicit Bus(const FlowLimits& limits = {}, Clock clock = Clock::real(), std::unique_ptr<SocketProbe> probe = nullptr);
+    explicit Bus(const FlowLimits& limits = {}, const Clock& clock = Clock::real(),
+                 std::unique_ptr<SocketProbe> probe = nullptr);
     ~Bus();  ///< after every announcer has stopped emitting; queues that are still held answer "nothing"
     Bus(const Bus&) = delete;
     Bus& operator=(const Bus&) = delete;

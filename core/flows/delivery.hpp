@@ -33,7 +33,7 @@ class Notices final : public FlowTable::Listener {
     Notices(const Notices&) = delete;
     Notices& operator=(const Notices&) = delete;
     /// After an exception, too: a queue that was disarmed and not woken would sleep for ever.
-    ~Notices() { fire(); }
+    ~Notices() override { fire(); }
 
     void wake(const std::shared_ptr<DeliveryQueue>& queue) noexcept;
     void tell_room(std::uint64_t announcers) { announcers_ |= announcers; }

@@ -395,17 +395,17 @@ void DeliveryQueue::count_taken(std::span<const flowd_event> events) {
     }
     const std::size_t first = static_cast<std::size_t>(events.data() - current_->events.data());
     const std::int64_t now = delivery_->steady_ns();
-    std::array<std::uint64_t, event_kinds> kinds{};
+    std::array<std::uint64_t, event_kinds> by_kind{};
     std::array<std::uint64_t, std::tuple_size_v<decltype(BackendCounters::latency)>> buckets{};
     std::uint64_t sum = 0;
     for (std::size_t i = first; i < first + events.size(); ++i) {
-        ++kinds[current_->events[i].kind];
+        ++by_kind[current_->events[i].kind];
         const auto us = static_cast<std::uint64_t>(std::max<std::int64_t>(now - current_->queued_ns[i], 0)) / 1000;
         ++buckets[std::min<std::size_t>(std::bit_width(us), buckets.size() - 1)];
         sum += us;
     }
-    for (std::size_t i = 0; i < kinds.size(); ++i)
-        if (kinds[i]) delivered_[i].fetch_add(kinds[i], std::memory_order_relaxed);
+    for (std::size_t i = 0; i < by_kind.size(); ++i)
+        if (by_kind[i]) delivered_[i].fetch_add(by_kind[i], std::memory_order_relaxed);
     for (std::size_t i = 0; i < buckets.size(); ++i)
         if (buckets[i]) latency_[i].fetch_add(buckets[i], std::memory_order_relaxed);
     latency_sum_us_.fetch_add(sum, std::memory_order_relaxed);

@@ -135,13 +135,11 @@ class FlowTable {
     /// Passes on what the table does by itself.
     class Listener {
       public:
+        virtual ~Listener() = default;
         /// A flow has expired. Those in `to` have to be told. The shard is locked.
         virtual void ended(Shard& shard, const Flow& flow, std::uint32_t to, Now now) = 0;
         /// Between two locks of a walk: nothing is locked.
         virtual void released() = 0;
-
-      protected:
-        ~Listener() = default;
     };
 
     /// Where a walk is: a few records of each shard in turn.
