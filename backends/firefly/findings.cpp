@@ -2,6 +2,7 @@
 // The findings of the firefly backend, and its explanations of flows.
 #include <netdb.h>
 
+#include <algorithm>
 #include <memory>
 
 #include "backends/firefly/firefly.hpp"
@@ -55,7 +56,7 @@ std::vector<Finding> FireflyBackend::findings() const {
     std::vector<Finding> all;
     for (const Collector& collector : collectors_) {
         const net::Target& target = collector.target->target();
-        if (target.state() == net::Target::State::resolving && !target.trouble().empty())
+        if (target.state() == net::Target::State::resolving && target.has_failed())
             all.push_back(unresolved(target.name(), target.trouble()));
         if (target.state() == net::Target::State::refused)
             all.push_back({FLOWD_LEVEL_WARNING, "firefly-collector-unreachable", target.name(), target.trouble(),
@@ -81,11 +82,19 @@ std::vector<Finding> FireflyBackend::host_findings(const Options& options, const
 }
 
 std::string FireflyBackend::summary() const {
-    std::size_t sending = 0;
-    for (const Collector& collector : collectors_)
-        if (collector.target->target().state() == net::Target::State::sending) ++sending;
-    return "sends to " + std::to_string(sending) + " of " + std::to_string(collectors_.size()) + " collectors" +
-           (options_.send_to_destination ? " and to destinations" : "");
+    const auto state_of = [](const Collector& collector) { return collector.target->target().state(); };
+    if (collectors_.size() == 1 && state_of(collectors_.front()) != net::Target::State::sending) {
+        const bool is_refused = state_of(collectors_.front()) == net::Target::State::refused;
+        return (is_refused ? "is refused by " : "resolves ") + collectors_.front().target->target().name() +
+               (options_.send_to_destination ? "; sends to destinations" : "");
+    }
+    const auto sending = std::count_if(collectors_.begin(), collectors_.end(), [&](const Collector& collector) {
+        return state_of(collector) == net::Target::State::sending;
+    });
+    const std::string collectors =
+        collectors_.size() == 1 ? collectors_.front().target->target().name()
+                                : std::to_string(sending) + " of " + std::to_string(collectors_.size()) + " collectors";
+    return "sends to " + collectors + (options_.send_to_destination ? " and to destinations" : "");
 }
 
 void FireflyBackend::explain(const FlowBatch& flows, Explanations& explanations) const {

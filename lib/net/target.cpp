@@ -151,6 +151,7 @@ void Target::judge_probe(Clock::time_point now) {
 
 void Target::lost(std::string why, Clock::time_point now) {
     trouble_ = std::move(why);
+    has_failed_ = true;
     due_ = now + retry_;
     retry_ = std::min(retry_ * 2, schedule_.last_retry);
 }

@@ -73,6 +73,8 @@ class Target {
     [[nodiscard]] bool waits_for_answer() const { return lookup_->pending(); }
     /// Why it is not connected; empty when it is. Changes of this text are worth a log line.
     [[nodiscard]] const std::string& trouble() const { return trouble_; }
+    /// Whether an attempt has failed: before the first answer of the resolver there is no trouble to tell of.
+    [[nodiscard]] bool has_failed() const { return has_failed_; }
 
   private:
     void connect(const std::vector<Address>& addresses, Clock::time_point now, const Forbidden& forbidden);
@@ -98,8 +100,9 @@ class Target {
     std::string trouble_;
     std::chrono::milliseconds retry_;
     Clock::time_point due_{};  ///< of the next call
-    bool refused_ = false;     ///< until a probe is not refused
-    bool probing_ = false;     ///< a probe is pending
+    bool has_failed_ = false;
+    bool refused_ = false;  ///< until a probe is not refused
+    bool probing_ = false;  ///< a probe is pending
 };
 
 }  // namespace flowd::net

@@ -79,6 +79,14 @@ TEST_F(NamedTarget, KeepsItsAddressWhileItIsAmongTheAnswers) {
     EXPECT_EQ(target_.fd(), before);
 }
 
+TEST_F(NamedTarget, HasNotFailedBeforeTheResolverAnswers) {
+    tick();
+    EXPECT_FALSE(target_.has_failed());
+    script_->fail("the resolver is away");
+    pass(milliseconds(50));
+    EXPECT_TRUE(target_.has_failed());
+}
+
 TEST_F(NamedTarget, GoesOnWithTheOldAddressWhenTheResolverFails) {
     tick();
     script_->give({"::1"});
