@@ -48,8 +48,8 @@ backends:
     try:
         with Daemon(configuration, prefix=("nsenter", f"--net=/run/netns/{lab.a.name}"), environment=without_ipv6) as daemon:
             assert daemon.log.count("has no IPv6") == 3, daemon.log
-            assert "0.0.0.0:10514 takes the place of [::]:10514" in daemon.log
-            assert "0.0.0.0:9234 takes the place of [::]:9234" in daemon.log
+            assert "0.0.0.0:10514 is used instead of [::]:10514" in daemon.log
+            assert "0.0.0.0:9234 is used instead of [::]:9234" in daemon.log
             assert "listening at http://0.0.0.0:9234/metrics" in daemon.log and "listening at tcp 0.0.0.0:7777" in daemon.log, daemon.log
             assert daemon.details("backend metrics")["summary"] == "serves 0.0.0.0:9234"
             assert daemon.details("plugin api")["summary"] == "listens on 0.0.0.0:7777"
