@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""The real program, as a person or a script meets it: exit codes, streams, and files.  usage: program_test.py PROGRAM"""
+"""The real program, as a person or a script meets it: exit codes, streams, and files.
+
+usage: program_test.py PROGRAM Program|WithModules"""
 import json
 import os
 import re
@@ -17,7 +19,7 @@ def run(*words, cwd=None):
     return subprocess.run([PROGRAM, *words], capture_output=True, text=True, timeout=60, cwd=cwd)
 
 
-class Program(unittest.TestCase):
+class Case(unittest.TestCase):
     def setUp(self):
         self.folder = tempfile.TemporaryDirectory(prefix="flowd-cli-")
         self.addCleanup(self.folder.cleanup)
@@ -28,6 +30,19 @@ class Program(unittest.TestCase):
             out.write(text)
         return path
 
+    def completions(self, *words):
+        """What bash offers for the last of these words, the others being complete."""
+        script = ('source "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _flowd_cpp; printf "%s\\n" "${COMPREPLY[@]}"')
+        done = subprocess.run(["bash", "-c", script, "bash", os.path.join(COMPLETION, "flowd-cpp.bash"), PROGRAM, *words],
+                              capture_output=True, text=True, timeout=60)
+        self.assertEqual((done.returncode, done.stderr), (0, ""), words)
+        return set(done.stdout.splitlines()) - {""}
+
+    def components(self):
+        return {name.split()[1] for module in json.loads(run("modules", "list", "--json").stdout) for name in module["components"].split(", ")}
+
+
+class Program(Case):
     def test_help_and_version_succeed_on_stdout(self):
         for words in (["--help"], ["run", "--help"], ["version"], ["--version"]):
             done = run(*words)
@@ -41,17 +56,6 @@ class Program(unittest.TestCase):
         self.assertEqual(len(codes), 10)
         for code, meaning in codes:
             self.assertIn(f"| {code} | {meaning}", rows)
-
-    def completions(self, *words):
-        """What bash offers for the last of these words, the others being complete."""
-        script = ('source "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _flowd_cpp; printf "%s\\n" "${COMPREPLY[@]}"')
-        done = subprocess.run(["bash", "-c", script, "bash", os.path.join(COMPLETION, "flowd-cpp.bash"), PROGRAM, *words],
-                              capture_output=True, text=True, timeout=60)
-        self.assertEqual((done.returncode, done.stderr), (0, ""), words)
-        return set(done.stdout.splitlines()) - {""}
-
-    def components(self):
-        return {name.split()[1] for module in json.loads(run("modules", "list", "--json").stdout) for name in module["components"].split(", ")}
 
     def test_the_shell_completes_every_command_and_option_that_the_help_names(self):
         usage = run("--help").stdout
@@ -76,61 +80,12 @@ class Program(unittest.TestCase):
         self.assertEqual(self.completions("--log-level", "w"), {"warning"})
         self.assertIn(self.file("conf.yaml"), self.completions("check", "--conf", self.folder.name + "/"))
 
-    def test_the_shell_completes_modules_experiments_activities_and_tools(self):
-        self.assertLessEqual({"backend-firefly", "firefly", "marker"}, self.completions("modules", "info", ""))
-        self.assertIn("lhcb", self.completions("label", "encode", "l"))
-        self.assertIn("Analysis\\ Input", self.completions("label", "encode", "cms", "A"))
-        self.assertEqual(self.completions("label", "encode", "no such experiment", "A"), set())
-        self.assertIn("listen", self.completions("firefly", ""))
-        self.assertLessEqual({"--port"}, self.completions("firefly", "listen", "--"))
-        self.assertEqual(self.completions("explain", "s"), {"sctp"})
-
     def test_completion_is_silent_on_half_and_on_senseless_command_lines(self):
         for words in ([], [""], ["--conf"], ["--log-level", "loud", ""], ["modules", "info", "a", "b", ""], ["no", "such", "thing"],
                       ["--no-such", ""], ["-"], ["\x1b[2J"]):
             done = run("complete", *words)
             self.assertEqual((done.returncode, done.stderr), (0, ""), words)
             self.assertNotIn("\x1b", done.stdout)
-
-    def test_zsh_and_fish_offer_the_same_as_bash(self):
-        program = os.path.dirname(PROGRAM)
-        # zsh's completion functions work in its line editor only: what they are given is printed instead.
-        zsh = ('_describe() { print -l -- "${(P)4[@]}" }; _files() { print :files }; words=("$@"); CURRENT=$#; source ' +
-               os.path.join(COMPLETION, "_flowd-cpp"))
-        fish = f"set -x PATH {program} $PATH; source {os.path.join(COMPLETION, 'flowd-cpp.fish')}; complete -C "
-        for words in (["modules", ""], ["mod"], ["--log-level", ""], ["label", "encode", "cms", ""], ["firefly", "listen", "--p"]):
-            wanted = {word.replace("\\ ", " ") for word in self.completions(*words)}
-            self.assertTrue(wanted, words)
-            done = subprocess.run(["zsh", "-f", "-c", zsh, "zsh", PROGRAM, *words], capture_output=True, text=True, timeout=60)
-            self.assertEqual(({line.split(":")[0] for line in done.stdout.splitlines()}, done.stderr), (wanted, ""), words)
-            line = " ".join(["flowd-cpp", *words])
-            done = subprocess.run(["fish", "--no-config", "-c", fish + f"'{line}'"], capture_output=True, text=True, timeout=60)
-            self.assertEqual(({line.split("\t")[0] for line in done.stdout.splitlines()}, done.stderr), (wanted, ""), words)
-
-    def test_help_lists_the_tools_of_installed_components(self):
-        self.assertIn("flowd-cpp firefly listen", run("--help").stdout)
-        alone = run("--help", "--modules", self.folder.name)
-        self.assertEqual(alone.returncode, 0)
-
-    def test_help_of_a_component_of_a_tool_and_of_a_command(self):
-        socket = os.path.join(self.folder.name, "control")
-        for words in (["firefly"], ["firefly", "--help"], ["firefly", "-h"], ["firefly", "help"], ["firefly/regional", "--help"]):
-            done = run(*words, "--control", socket)
-            self.assertEqual((done.returncode, done.stderr), (0, ""), words)
-            self.assertIn("flowd-cpp firefly listen --help", done.stdout)
-            self.assertIn("modules info backend-firefly", done.stdout)
-        self.assertIn("Usage: flowd-cpp firefly listen", run("firefly", "listen", "--help").stdout)
-        without_tools = run("perfsonar", "--help", "--control", socket)
-        self.assertEqual(without_tools.returncode, 0)
-        self.assertIn("no daemon answers at", without_tools.stdout)
-        self.assertEqual(run("nothing", "--help", "--control", socket).returncode, 8)
-        rows = json.loads(run("firefly", "--json", "--control", socket).stdout)
-        self.assertIn(("firefly", "listen"), [(row["component"], row["tool"]) for row in rows])
-
-    def test_the_name_of_a_component_beats_the_alias_of_another(self):
-        listed = json.loads(run("modules", "info", "firefly", "--json").stdout)
-        self.assertEqual(listed["module"], "backend-firefly")
-        self.assertNotIn("fireflyp", run("firefly", "--help", "--control", self.folder.name).stdout)
 
     def test_a_wrong_command_line_is_2(self):
         for words in ([], ["--bogus"], ["run", "--bogus"], ["label", "encode", "512", "1"]):
@@ -208,6 +163,59 @@ class Program(unittest.TestCase):
                     for placeholder in ("@NAME@", "@CLASS@", "@KIND@"):
                         self.assertNotIn(placeholder, content, name)
             self.assertEqual(run("new-module", "mine", "--kind", kind, cwd=self.folder.name).returncode, 6)
+
+
+class WithModules(Case):
+    """What the program tells of the modules of this product."""
+
+    def test_the_shell_completes_modules_experiments_activities_and_tools(self):
+        self.assertLessEqual({"backend-firefly", "firefly", "marker"}, self.completions("modules", "info", ""))
+        self.assertIn("lhcb", self.completions("label", "encode", "l"))
+        self.assertIn("Analysis\\ Input", self.completions("label", "encode", "cms", "A"))
+        self.assertEqual(self.completions("label", "encode", "no such experiment", "A"), set())
+        self.assertIn("listen", self.completions("firefly", ""))
+        self.assertLessEqual({"--port"}, self.completions("firefly", "listen", "--"))
+        self.assertEqual(self.completions("explain", "s"), {"sctp"})
+
+    def test_zsh_and_fish_offer_the_same_as_bash(self):
+        program = os.path.dirname(PROGRAM)
+        # zsh's completion functions work in its line editor only: what they are given is printed instead.
+        zsh = ('_describe() { print -l -- "${(P)4[@]}" }; _files() { print :files }; words=("$@"); CURRENT=$#; source ' +
+               os.path.join(COMPLETION, "_flowd-cpp"))
+        fish = f"set -x PATH {program} $PATH; source {os.path.join(COMPLETION, 'flowd-cpp.fish')}; complete -C "
+        for words in (["modules", ""], ["mod"], ["--log-level", ""], ["label", "encode", "cms", ""], ["firefly", "listen", "--p"]):
+            wanted = {word.replace("\\ ", " ") for word in self.completions(*words)}
+            self.assertTrue(wanted, words)
+            done = subprocess.run(["zsh", "-f", "-c", zsh, "zsh", PROGRAM, *words], capture_output=True, text=True, timeout=60)
+            self.assertEqual(({line.split(":")[0] for line in done.stdout.splitlines()}, done.stderr), (wanted, ""), words)
+            line = " ".join(["flowd-cpp", *words])
+            done = subprocess.run(["fish", "--no-config", "-c", fish + f"'{line}'"], capture_output=True, text=True, timeout=60)
+            self.assertEqual(({line.split("\t")[0] for line in done.stdout.splitlines()}, done.stderr), (wanted, ""), words)
+
+    def test_help_lists_the_tools_of_installed_components(self):
+        self.assertIn("flowd-cpp firefly listen", run("--help").stdout)
+        alone = run("--help", "--modules", self.folder.name)
+        self.assertEqual(alone.returncode, 0)
+
+    def test_help_of_a_component_of_a_tool_and_of_a_command(self):
+        socket = os.path.join(self.folder.name, "control")
+        for words in (["firefly"], ["firefly", "--help"], ["firefly", "-h"], ["firefly", "help"], ["firefly/regional", "--help"]):
+            done = run(*words, "--control", socket)
+            self.assertEqual((done.returncode, done.stderr), (0, ""), words)
+            self.assertIn("flowd-cpp firefly listen --help", done.stdout)
+            self.assertIn("modules info backend-firefly", done.stdout)
+        self.assertIn("Usage: flowd-cpp firefly listen", run("firefly", "listen", "--help").stdout)
+        without_tools = run("perfsonar", "--help", "--control", socket)
+        self.assertEqual(without_tools.returncode, 0)
+        self.assertIn("no daemon answers at", without_tools.stdout)
+        self.assertEqual(run("nothing", "--help", "--control", socket).returncode, 8)
+        rows = json.loads(run("firefly", "--json", "--control", socket).stdout)
+        self.assertIn(("firefly", "listen"), [(row["component"], row["tool"]) for row in rows])
+
+    def test_the_name_of_a_component_beats_the_alias_of_another(self):
+        listed = json.loads(run("modules", "info", "firefly", "--json").stdout)
+        self.assertEqual(listed["module"], "backend-firefly")
+        self.assertNotIn("fireflyp", run("firefly", "--help", "--control", self.folder.name).stdout)
 
 
 if __name__ == "__main__":
