@@ -204,7 +204,7 @@ struct Network {
 }
 
 [[nodiscard]] inline flowd_key make_key(const Endpoint& source, const Endpoint& destination, std::uint8_t protocol,
-                                        std::uint64_t scope = 0) {
+                                        std::uint32_t scope = 0) {
     flowd_key key{};
     std::copy(source.address.bytes().begin(), source.address.bytes().end(), key.source);
     std::copy(destination.address.bytes().begin(), destination.address.bytes().end(), key.destination);
