@@ -139,7 +139,7 @@ def root(workshop, tmp_path):
 
 def test_spec_catalog_and_build_have_the_same_modules(workshop):
     rows = {file or name: f"flowd-cpp-{name}" for file, name in
-            re.findall(r"^%module (?:-f (\S+) )?(\S+) ", (ROOT / "rpm/flowd-cpp.spec").read_text(), re.M)}
+            re.findall(r"^%module (?:-f (\S+) )?(?:-r \S+ )?(\S+) ", (ROOT / "rpm/flowd-cpp.spec").read_text(), re.M)}
     assert rows == packages_of_modules(), "a row `%module NAME SUMMARY` in rpm/flowd-cpp.spec for each module"
     for package in rows.values():
         assert package_of(workshop, package).is_file()
