@@ -157,7 +157,6 @@ class Loader {
         options.kind = YamlNode::Kind::map;
         options.where = entry.where;
         const bool core_keys_good = read_core_keys(entry, instance, options);
-        if (kind == FLOWD_PLUGIN) imply(type, instance, entry.value);
         if (!find_component(type, instance, modules)) return;
 
         instance.key = name.empty() ? instance.component_name : instance.component_name + "/" + name;
@@ -173,6 +172,7 @@ class Loader {
                                             instance.values.root(), core_words());
         secrets_.insert(binder.files_with_secrets().begin(), binder.files_with_secrets().end());
         if (good && core_keys_good && !binder.lacks_values()) validate(instance);
+        if (good && kind == FLOWD_PLUGIN) imply(type, instance, entry.value);  // else its mistakes would be told twice
         configuration_.instances.push_back(std::move(instance));
     }
 

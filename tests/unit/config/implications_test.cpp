@@ -112,6 +112,10 @@ TEST_F(Implications, AMissingPackageIsAnErrorThatSaysHowToDoWithoutIt) {
         "implies this backend\n");
 }
 
+TEST_F(Implications, AMistakeInTheOptionIsToldOnce) {
+    EXPECT_EQ(world_.parse("plugins: {meter: , relay: {receivers: [[a]]}}\nbackends: {other: }\n").problems.size(), 1u);
+}
+
 TEST_F(Implications, WhatIsOptionalImpliesWhatIsOptional) {
     world_.modules.refuse(FLOWD_BACKEND, "sender", Error{FLOWD_NOT_FOUND, "no module has it"});
     const auto loaded = world_.parse("plugins: {meter: , relay: {receivers: [a], required: false}}\nbackends: {other: }\n");
