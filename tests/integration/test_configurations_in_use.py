@@ -143,14 +143,15 @@ def test_the_longest_one_hears_of_flows_in_every_way_and_marks_them(lab, use, fo
         post(api, ("2001:db8::1", 2345), ("2001:db8::2", 1094), 2, 16)
         with open(folder / "np", "w") as pipe:
             pipe.write("start udp 2001:db8::1 2346 2001:db8::2 1094 3 14\n")
-        clients = [lab.a.call(socket.create_connection, ("::1", 5201)) for _ in range(3)]
+        # Both ends take a tag in turn: the listening end of one has to be established before the next connection begins.
+        clients = [end for _ in range(3) for end in (lab.a.call(socket.create_connection, ("::1", 5201)), listener.accept()[0])]
         announcer = traffic.Announcer(lab.a)
         with traffic.udp_client(lab.a, lab.b, 5001) as sock:
             announcer.announce("start", sock, 5, 10, traffic.now())
             wait_for(lambda: daemon.cli("flows")["live"] == 6, "a flow of each plugin, and three of iperf3")
         tags = sorted((flow["experimentId"], flow["activityId"]) for flow in daemon.cli("flows")["flows"])
         assert tags == [(0, 0), (1, 1), (2, 2), (2, 16), (3, 14), (5, 10)]
-        for client in clients:  # of which 0/0 is no tag to mark with
+        for client in clients[::2]:  # of which 0/0 is no tag to mark with
             client.sendall(b"x")
         wait_for(lambda: daemon.details("backend marker")["marked"] >= 2, "packets on lo to be marked")
         assert (folder / "pid").read_text().strip() == str(daemon.process.pid)
