@@ -9,8 +9,8 @@
 namespace flowd::marker {
 namespace {
 
-constexpr bpf::HookFindings names{"marker-interface-missing", "marker-no-interface",  "marker-hook-removed",
-                                  "marker-hook-hidden",       "the marker's program", "targetInterfaces"};
+constexpr bpf::HookFindings ids{"marker-interface-missing", "marker-no-interface",  "marker-hook-removed",
+                                "marker-hook-hidden",       "the marker's program", "targetInterfaces"};
 
 void add_missing_ipv6(std::vector<Finding>& all, Strategy strategy) {
     if (const std::string what = missing_ipv6(strategy); !what.empty())
@@ -29,8 +29,8 @@ std::vector<Finding> Marker::findings() const {
     if (!marking_) return all;
     const bpf::Attachments& attachments = marking_->attachments();
     add_missing_ipv6(all, options_.strategy);
-    names.add_interfaces(all, marking_->missing(), attachments.states().empty(), marking_->interfaces());
-    names.add_hooks(all, attachments);
+    ids.add_interfaces(all, marking_->missing(), attachments.states().empty(), marking_->interfaces());
+    ids.add_hooks(all, attachments);
     return all;
 }
 
@@ -39,7 +39,7 @@ std::vector<Finding> Marker::host_findings(const Options& options, const Offline
     add_missing_ipv6(all, options.strategy);
     const bpf::Interfaces interfaces(choice_of(options));
     if (const auto found = interfaces.find(); found)
-        names.add_interfaces(all, found->missing, found->present.empty(), interfaces);
+        ids.add_interfaces(all, found->missing, found->present.empty(), interfaces);
     else
         core.log(FLOWD_LEVEL_WARNING, found.error().message);
     return all;

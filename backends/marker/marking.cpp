@@ -118,7 +118,7 @@ Result<Outcomes> Marking::totals() const {
     for (const int index : below_) below.insert(static_cast<std::uint32_t>(index) % MARKER_COUNTED_INTERFACES);
     Outcomes sum{};
     for (std::uint32_t slot = 0; slot < MARKER_COUNTED_INTERFACES; ++slot) {
-        const auto packets = program_.outcomes(static_cast<int>(slot));
+        auto packets = program_.outcomes(static_cast<int>(slot));
         if (!packets) return packets;
         for (std::uint32_t outcome = 0; outcome < MARKER_OUTCOMES; ++outcome)
             if (is_marked(outcome) || !below.contains(slot)) sum[outcome] += (*packets)[outcome];

@@ -8,8 +8,8 @@
 namespace flowd::perfsonar {
 namespace {
 
-constexpr bpf::HookFindings names{"perfsonar-interface-missing", "perfsonar-no-interface", "perfsonar-hook-removed",
-                                  "perfsonar-hook-hidden",       "the meter's program",    "interfaces"};
+constexpr bpf::HookFindings ids{"perfsonar-interface-missing", "perfsonar-no-interface", "perfsonar-hook-removed",
+                                "perfsonar-hook-hidden",       "the meter's program",    "interfaces"};
 
 }  // namespace
 
@@ -23,7 +23,7 @@ std::vector<Finding> Perfsonar::host_findings(const Options& options, const Offl
     if (!options.flows || options.interfaces.empty()) return all;
     const bpf::Interfaces interfaces(options.interface_choice());
     if (const auto found = interfaces.find(); found)
-        names.add_interfaces(all, found->missing, found->present.empty(), interfaces);
+        ids.add_interfaces(all, found->missing, found->present.empty(), interfaces);
     else
         core.log(FLOWD_LEVEL_WARNING, found.error().message);
     return all;
@@ -31,8 +31,8 @@ std::vector<Finding> Perfsonar::host_findings(const Options& options, const Offl
 
 std::vector<Finding> Metering::findings() const {
     std::vector<Finding> all;
-    names.add_interfaces(all, missing_, attachments_->states().empty(), interfaces_);
-    names.add_hooks(all, *attachments_);
+    ids.add_interfaces(all, missing_, attachments_->states().empty(), interfaces_);
+    ids.add_hooks(all, *attachments_);
     add_unmetered(all);
     return all;
 }
