@@ -44,7 +44,11 @@ def tcx_links(daemon):
     """{link id: program id} of the TCX links that a daemon holds. bpftool lists those of all daemons of the machine."""
     found = {}
     for path in pathlib.Path(f"/proc/{daemon.process.pid}/fdinfo").iterdir():
-        about = dict(line.split(":", 1) for line in path.read_text().splitlines() if ":" in line)
+        try:
+            text = path.read_text()
+        except FileNotFoundError:  # the daemon has closed it meanwhile
+            continue
+        about = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
         if about.get("link_type", "").strip() == "tcx":
             found[int(about["link_id"])] = int(about["prog_id"])
     return found
