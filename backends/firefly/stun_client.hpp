@@ -45,7 +45,7 @@ class StunClient {
         : host_(host), changed_(std::move(changed)), make_lookup_(std::move(make_lookup)) {}
 
     /// Begins to query these; none: stops, and discards the address. The same servers as before: no effect. An address that
-    /// was learnt from a server that is no longer among them is discarded without calling `changed`.
+    /// a removed server had answered is discarded without calling `changed`.
     void use(std::vector<StunServer> servers);
     void stop();
     [[nodiscard]] const std::optional<Learnt>& learnt() const { return learnt_; }

@@ -42,7 +42,7 @@ class Marking {
     /// When it is active: attaches hooks again that other programs remove.
     Result<void> guard() { return attachments_.guard(); }
 
-    /// Nothing: removes it. False: no carrier can represent the tag, and there is no catch-all now.
+    /// An empty `tag` removes the catch-all. False: no carrier can represent the tag; the catch-all is removed.
     [[nodiscard]] Result<bool> set_catch_all(std::optional<flowd_tag> tag);
     /// Whether a plugin tags sockets.
     Result<void> look_into_sockets(bool on);

@@ -19,7 +19,7 @@ class Series {
     /// Both must outlive this.
     Series(const Host& host, const Marking& marking);
 
-    /// To be called now and then: nobody asks when the series are looked at.
+    /// To be called periodically: a module is not told when its series are read.
     void publish();
     void status(json::Writer& object) const { counters_.status(object); }
 

@@ -62,7 +62,7 @@ class TagTable {
     /// Before a change of the catch-all: flows that it no longer covers must be put. False: no flow depends on it.
     [[nodiscard]] bool is_relied_on() const { return relied_on_; }
     /// Sets the catch-all tag for flows that are put from now on; apply_catch_all() sets it for packets. False: no carrier
-    /// can represent it, and there is no catch-all now.
+    /// can represent it; the catch-all is removed.
     bool set_catch_all(flowd_tag tag);
     void clear_catch_all();
     void apply_catch_all();

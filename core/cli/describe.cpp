@@ -8,6 +8,7 @@
 
 #include "core/base/text.hpp"
 #include "core/cli/commands.hpp"
+#include "core/cli/member_text.hpp"
 #include "core/cli/table.hpp"
 #include "core/control/client.hpp"
 #include "core/service/installation.hpp"
@@ -20,11 +21,6 @@ namespace dom = simdjson::dom;
 
 bool is_help_flag(const std::string& word) {
     return word == "--help" || word == "-h";
-}
-
-std::string text_of(const dom::element& row, std::string_view key) {
-    std::string_view text;
-    return row[key].get(text) == simdjson::SUCCESS ? printable(text) : std::string();
 }
 
 /// The commands of instances; parsed as long as this lives.

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/base/text.hpp"
+#include "core/cli/member_text.hpp"
 #include "core/cli/render.hpp"
 #include "core/cli/table.hpp"
 #include "flowd/json.hpp"
@@ -19,12 +20,6 @@ namespace dom = simdjson::dom;
 
 constexpr std::size_t columns = 80;
 constexpr std::ptrdiff_t lines = 24;
-
-/// Empty when there is no such text.
-std::string text_of(const dom::element& object, std::string_view key) {
-    std::string_view text;
-    return object[key].get(text) == simdjson::SUCCESS ? printable(text) : std::string();
-}
 
 double number_of(const dom::element& object, std::string_view key) {
     double number = 0;
@@ -80,10 +75,13 @@ std::string count_of(std::size_t count, const char* what) {
     return fmt::format("{} {}{}", count, what, count == 1 ? "" : "s");
 }
 
-std::string flows_text(const dom::element& root) {
+std::size_t live_flows(const dom::element& root) {
     dom::element flows;
-    const double live = root["flows"].get(flows) == simdjson::SUCCESS ? number_of(flows, "live") : 0;
-    return fmt::format("{:.0f} live flow{}", live, live == 1 ? "" : "s");
+    return root["flows"].get(flows) == simdjson::SUCCESS ? static_cast<std::size_t>(number_of(flows, "live")) : 0;
+}
+
+std::string flows_text(const dom::element& root) {
+    return count_of(live_flows(root), "live flow");
 }
 
 /// What an instance does, or why it does not.
@@ -262,9 +260,7 @@ Verdict judge_status(std::string_view json) {
     verdict.text = fmt::format("FLOWD-CPP {}: ", word_of(verdict.level));
     verdict.text += problems.empty() ? instances + ", " + flows_text(root) : problems.front();
     if (problems.size() > 1) verdict.text += fmt::format(" (and {} more)", problems.size() - 1);
-    dom::element flows;
-    const double live = root["flows"].get(flows) == simdjson::SUCCESS ? number_of(flows, "live") : 0;
-    verdict.text += fmt::format(" | flows={:.0f} findings={}\n", live, problems.size());
+    verdict.text += fmt::format(" | flows={} findings={}\n", live_flows(root), problems.size());
     if (problems.size() > 1)
         for (const std::string& problem : problems) verdict.text += problem + "\n";
     return verdict;

@@ -317,8 +317,8 @@ bool Binder::bind_activity(const Option& option, const YamlNode& node, const At&
     return true;
 }
 
-/// An experiment or activity that reaches no reader: no flow label can carry it, or collectors do not know it. 0 is no tag
-/// on purpose; without a registry there is nothing to compare with.
+/// Warns of an experiment or activity that no flow label can carry, or that the registry does not contain. 0 means "no
+/// tag"; with an empty registry only the size is checked.
 void Binder::warn_of_tag(const Option& option, std::int64_t number, const std::string& unregistered, const YamlNode& node,
                          const At& at) {
     const std::int64_t most = option.type == FLOWD_OPTION_EXPERIMENT ? label::max_experiment : label::max_activity;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Backends that nobody wrote, but that an option of a plugin implies by the catalog (etc/catalog.yaml). One thread.
+// Backends that are not configured, but implied by an option of a plugin (etc/catalog.yaml, `implies`). One thread.
 #pragma once
 
 #include <string>
@@ -10,7 +10,7 @@
 
 namespace flowd::core {
 
-/// An instance as if it had been written below `backends`. Its places are those of the option that implies it.
+/// An instance to be read as if it were configured below `backends`. Its locations are those of the option that implies it.
 struct ImpliedInstance {
     YamlNode::Entry entry;
     std::string by;  ///< "plugins.fireflyp.fireflyReceivers"; several with a comma between them

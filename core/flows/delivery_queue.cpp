@@ -205,7 +205,7 @@ void DeliveryQueue::pass_walks(Notices& notices) {
 }
 
 Remains DeliveryQueue::clear(Notices& notices) {
-    std::unique_ptr<Chunk> dropped;  // without the lock: whoever announces may wait for it
+    std::unique_ptr<Chunk> dropped;  // destroyed without the lock, for which announcers may wait
     {
         const std::lock_guard lock(mutex_);
         dropped = std::move(head_);

@@ -161,42 +161,13 @@ void ControlCommands::status_of(const Instance& instance, control::Responder res
     });
 }
 
-namespace {
-
-constexpr std::int64_t stuck_after_ns = 10'000'000'000;
-
-/// What is wrong with an instance that cannot say it itself.
-std::optional<Finding> trouble_of(const Instance& instance) {
-    const InstanceStatus status = instance.status();
-    const flowd_level severity = instance.config()->required ? FLOWD_LEVEL_ERROR : FLOWD_LEVEL_WARNING;
-    if (status.state == InstanceState::failed || status.state == InstanceState::abandoned)
-        return Finding{severity,
-                       "daemon-instance-failed",
-                       instance.name(),
-                       status.last_error.empty() ? "it failed" : status.last_error,
-                       "an instance that runs",
-                       "correct the cause, then flowd-cpp reload",
-                       status.since_ns};
-    if (status.in_call_ns > stuck_after_ns)
-        return Finding{severity,
-                       "daemon-instance-stuck",
-                       instance.name(),
-                       "its call '" + status.in_call + "' does not return",
-                       "every call returns at once",
-                       "look at its log; restart the daemon",
-                       0};
-    return std::nullopt;
-}
-
-}  // namespace
-
 void ControlCommands::ask_findings(std::function<void()> finish) {
     FindingsBoard& board = surroundings_.services.findings;
     std::vector<std::string> names{OwnFindings::instance};
     for (const auto& instance : surroundings_.supervisor.instances()) {
         names.push_back(instance->name());
         const auto offered = instance->offered();
-        if (auto trouble = trouble_of(*instance))
+        if (auto trouble = finding_of(*instance))
             board.set(instance->name(), {std::move(*trouble)});
         else if (offered == nullptr || offered->findings == nullptr)
             board.set(instance->name(), {});  // whatever trouble there was is over

@@ -176,7 +176,6 @@ ExitCode Daemon::Implementation::run() {
     registries_.use(installation_.registry());
     if (!loaded.configuration) return exit_code_of(loaded.problems);
     globals_ = loaded.configuration->globals;
-    const std::vector<SourceFile> files = std::move(loaded.configuration->files);
     if (auto ready = set_up(); !ready) {
         logger_->error("{}", ready.error().message);
         if (!ready.error().hint.empty()) logger_->error("hint: {}", ready.error().hint);
@@ -187,7 +186,7 @@ ExitCode Daemon::Implementation::run() {
     starting_ = false;
     if (started != ExitCode::ok) return shut_down(stop_signals_ > 0 ? ExitCode::ok : started);
     apply(globals_);
-    own_findings_->set_in_force(files);
+    own_findings_->set_in_force(std::move(loaded.configuration->files));
     status_.state = "running";
     logger_->info("flowd-cpp {} runs: {}", version(), summary());
     notifier_.ready(summary());

@@ -10,6 +10,8 @@
 namespace flowd::core {
 namespace {
 
+constexpr std::int64_t stuck_after_ns = 10'000'000'000;
+
 void changed_file(std::vector<Finding>& found, const std::string& file, const char* what) {
     found.push_back({FLOWD_LEVEL_WARNING, "daemon-configuration-changed", file, what, "the file that was loaded",
                      "flowd-cpp check, then flowd-cpp reload"});
@@ -21,6 +23,28 @@ const SourceFile* of_path(const std::vector<SourceFile>& files, const std::strin
 }
 
 }  // namespace
+
+std::optional<Finding> finding_of(const Instance& instance) {
+    const InstanceStatus status = instance.status();
+    const flowd_level severity = instance.config()->required ? FLOWD_LEVEL_ERROR : FLOWD_LEVEL_WARNING;
+    if (status.state == InstanceState::failed || status.state == InstanceState::abandoned)
+        return Finding{severity,
+                       "daemon-instance-failed",
+                       instance.name(),
+                       status.last_error.empty() ? "it failed" : status.last_error,
+                       "an instance that runs",
+                       "correct the cause, then flowd-cpp reload",
+                       status.since_ns};
+    if (status.in_call_ns > stuck_after_ns)
+        return Finding{severity,
+                       "daemon-instance-stuck",
+                       instance.name(),
+                       "its call '" + status.in_call + "' does not return",
+                       "every call returns at once",
+                       "look at its log; restart the daemon",
+                       0};
+    return std::nullopt;
+}
 
 bool is_clock_synchronised() {
     timex nothing_to_set{};

@@ -8,6 +8,7 @@
 #include <functional>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -15,6 +16,7 @@
 #include "core/config/source.hpp"
 #include "core/flows/counters.hpp"
 #include "core/host/findings.hpp"
+#include "core/modules/instance.hpp"
 
 namespace flowd::core {
 
@@ -55,6 +57,9 @@ class OwnFindings {
     std::vector<SourceFile> in_force_;
     std::map<std::string, Growth> growth_;
 };
+
+/// Of an instance that failed or does not return from a call: it cannot say so itself. Main thread.
+[[nodiscard]] std::optional<Finding> finding_of(const Instance& instance);
 
 /// adjtimex(2). [any]
 [[nodiscard]] bool is_clock_synchronised();

@@ -31,20 +31,15 @@ Result<std::string> kind_in_place(int interface_index) {
     tcmsg request{};
     request.tcm_family = AF_UNSPEC;
     request.tcm_ifindex = interface_index;
-    std::string kind;
-    auto done = list(
-        "qdiscs", RTM_GETQDISC, request,
-        [&](const nl::Message& message) {
-            const auto* const qdisc = message.body<tcmsg>();
-            if (message.type() != RTM_NEWQDISC || qdisc == nullptr) return;
-            if (qdisc->tcm_ifindex != interface_index || qdisc->tcm_parent != TC_H_CLSACT) return;
-            message.attributes(sizeof *qdisc, [&kind](const nl::Attribute& attribute) {
-                if (attribute.type() == TCA_KIND) kind = attribute.text();
-            });
-        },
-        [&kind] { kind.clear(); });
-    if (!done) return std::move(done).error();
-    return kind;
+    return list<std::string>("qdiscs", RTM_GETQDISC, request,
+                             [interface_index](std::string& kind, const nl::Message& message) {
+                                 const auto* const qdisc = message.body<tcmsg>();
+                                 if (message.type() != RTM_NEWQDISC || qdisc == nullptr) return;
+                                 if (qdisc->tcm_ifindex != interface_index || qdisc->tcm_parent != TC_H_CLSACT) return;
+                                 message.attributes(sizeof *qdisc, [&kind](const nl::Attribute& attribute) {
+                                     if (attribute.type() == TCA_KIND) kind = attribute.text();
+                                 });
+                             });
 }
 
 Filter read_filter(const nl::Message& message, const tcmsg& traffic) {
@@ -71,19 +66,14 @@ Result<std::vector<Filter>> list_filters(int interface_index, Direction directio
     request.tcm_family = AF_UNSPEC;
     request.tcm_ifindex = interface_index;
     request.tcm_parent = TC_H_MAKE(TC_H_CLSACT, direction == Direction::egress ? TC_H_MIN_EGRESS : TC_H_MIN_INGRESS);
-    std::vector<Filter> found;
-    auto done = list(
-        "tc filters", RTM_GETTFILTER, request,
-        [&found](const nl::Message& message) {
-            const auto* const traffic = message.body<tcmsg>();
-            if (message.type() != RTM_NEWTFILTER || traffic == nullptr) return;
-            Filter filter = read_filter(message, *traffic);
-            // The kernel sends a message for each priority before those of its filters.
-            if (filter.handle != 0 || filter.kind != "bpf") found.push_back(std::move(filter));
-        },
-        [&found] { found.clear(); });
-    if (!done) return std::move(done).error();
-    return found;
+    return list<std::vector<Filter>>("tc filters", RTM_GETTFILTER, request,
+                                     [](std::vector<Filter>& found, const nl::Message& message) {
+                                         const auto* const traffic = message.body<tcmsg>();
+                                         if (message.type() != RTM_NEWTFILTER || traffic == nullptr) return;
+                                         Filter filter = read_filter(message, *traffic);
+                                         // The kernel sends a message for each priority before those of its filters.
+                                         if (filter.handle != 0 || filter.kind != "bpf") found.push_back(std::move(filter));
+                                     });
 }
 
 std::uint16_t free_priority(const std::vector<Filter>& third_party) {

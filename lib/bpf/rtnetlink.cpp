@@ -68,73 +68,56 @@ Result<nl::Subscription> subscribe(std::uint32_t groups) {
 }
 
 Result<std::vector<Link>> links() {
-    std::vector<Link> found;
-    auto done = list(
-        "interfaces", RTM_GETLINK, ifinfomsg{},
-        [&found](const nl::Message& message) {
-            const auto* const body = message.body<ifinfomsg>();
-            if (message.type() != RTM_NEWLINK || body == nullptr) return;
-            Link link;
-            link.index = body->ifi_index;
-            link.hardware = body->ifi_type;
-            int peer = 0;
-            bool stands_on_peer = false;
-            message.attributes(sizeof *body, [&](const nl::Attribute& attribute) {
-                if (attribute.type() == IFLA_IFNAME) link.name = attribute.text();
-                if (attribute.type() == IFLA_MASTER) link.master = index_of(attribute);
-                if (attribute.type() == IFLA_LINK) peer = index_of(attribute);
-                if (attribute.type() == IFLA_LINKINFO) stands_on_peer = is_stacked(attribute);
-            });
-            if (stands_on_peer) link.lower = peer;
-            found.push_back(std::move(link));
-        },
-        [&found] { found.clear(); });
-    if (!done) return std::move(done).error();
-    return found;
+    return list<std::vector<Link>>("interfaces", RTM_GETLINK, ifinfomsg{},
+                                   [](std::vector<Link>& found, const nl::Message& message) {
+                                       const auto* const body = message.body<ifinfomsg>();
+                                       if (message.type() != RTM_NEWLINK || body == nullptr) return;
+                                       Link link;
+                                       link.index = body->ifi_index;
+                                       link.hardware = body->ifi_type;
+                                       int peer = 0;
+                                       bool stands_on_peer = false;
+                                       message.attributes(sizeof *body, [&](const nl::Attribute& attribute) {
+                                           if (attribute.type() == IFLA_IFNAME) link.name = attribute.text();
+                                           if (attribute.type() == IFLA_MASTER) link.master = index_of(attribute);
+                                           if (attribute.type() == IFLA_LINK) peer = index_of(attribute);
+                                           if (attribute.type() == IFLA_LINKINFO) stands_on_peer = is_stacked(attribute);
+                                       });
+                                       if (stands_on_peer) link.lower = peer;
+                                       found.push_back(std::move(link));
+                                   });
 }
 
 Result<std::set<int>> default_route_links(RouteFamily family) {
-    std::set<int> found;
     rtmsg request{};
     request.rtm_family = family == RouteFamily::ipv6 ? AF_INET6 : AF_UNSPEC;
-    auto done = list(
-        "routes", RTM_GETROUTE, request,
-        [&found, family](const nl::Message& message) {
-            const auto* const route = message.body<rtmsg>();
-            if (message.type() != RTM_NEWROUTE || route == nullptr) return;
-            if (route->rtm_dst_len != 0 || route->rtm_type != RTN_UNICAST) return;
-            // A kernel without IPv6 answers with those of IPv4, and multicast routes have families as well.
-            const bool counts =
-                route->rtm_family == AF_INET6 || (route->rtm_family == AF_INET && family == RouteFamily::both);
-            if (!counts) return;
-            message.attributes(sizeof *route, [&found](const nl::Attribute& attribute) {
-                if (attribute.type() == RTA_OIF) found.insert(index_of(attribute));
-                if (attribute.type() == RTA_MULTIPATH) add_next_hops(attribute.bytes(), found);
-            });
-        },
-        [&found] { found.clear(); });
-    if (!done) return std::move(done).error();
-    return found;
+    return list<std::set<int>>("routes", RTM_GETROUTE, request, [family](std::set<int>& found, const nl::Message& message) {
+        const auto* const route = message.body<rtmsg>();
+        if (message.type() != RTM_NEWROUTE || route == nullptr) return;
+        if (route->rtm_dst_len != 0 || route->rtm_type != RTN_UNICAST) return;
+        // A kernel without IPv6 answers with those of IPv4, and multicast routes have families as well.
+        const bool counts = route->rtm_family == AF_INET6 || (route->rtm_family == AF_INET && family == RouteFamily::both);
+        if (!counts) return;
+        message.attributes(sizeof *route, [&found](const nl::Attribute& attribute) {
+            if (attribute.type() == RTA_OIF) found.insert(index_of(attribute));
+            if (attribute.type() == RTA_MULTIPATH) add_next_hops(attribute.bytes(), found);
+        });
+    });
 }
 
 Result<std::set<int>> public_address_links() {
-    std::set<int> found;
     ifaddrmsg request{};
     request.ifa_family = AF_INET6;
-    auto done = list(
-        "IPv6 addresses", RTM_GETADDR, request,
-        [&found](const nl::Message& message) {
-            const auto* const body = message.body<ifaddrmsg>();
-            if (message.type() != RTM_NEWADDR || body == nullptr) return;
-            message.attributes(sizeof *body, [&](const nl::Attribute& attribute) {
-                if (attribute.type() != IFA_ADDRESS || attribute.bytes().size() < 16) return;
-                if ((attribute.bytes()[0] & std::byte{0xe0}) == std::byte{0x20})
-                    found.insert(static_cast<int>(body->ifa_index));
-            });
-        },
-        [&found] { found.clear(); });
-    if (!done) return std::move(done).error();
-    return found;
+    return list<std::set<int>>("IPv6 addresses", RTM_GETADDR, request,
+                               [](std::set<int>& found, const nl::Message& message) {
+                                   const auto* const body = message.body<ifaddrmsg>();
+                                   if (message.type() != RTM_NEWADDR || body == nullptr) return;
+                                   message.attributes(sizeof *body, [&](const nl::Attribute& attribute) {
+                                       if (attribute.type() != IFA_ADDRESS || attribute.bytes().size() < 16) return;
+                                       if ((attribute.bytes()[0] & std::byte{0xe0}) == std::byte{0x20})
+                                           found.insert(static_cast<int>(body->ifa_index));
+                                   });
+                               });
 }
 
 }  // namespace flowd::bpf

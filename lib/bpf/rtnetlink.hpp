@@ -30,16 +30,17 @@ struct Link {
 /// Notifications of changes. `groups`: bits RTMGRP_*. Of routes, only default ones are reported.
 [[nodiscard]] Result<nl::Subscription> subscribe(std::uint32_t groups);
 
-/// Requests all objects of a kind. `what` names them in an error. `restart`: forget what `each` was given; it is given
-/// again.
-template <typename Body>
-Result<void> list(const std::string& what, std::uint16_t type, const Body& request, const nl::Socket::Visitor& each,
-                  const std::function<void()>& restart) {
+/// Requests all objects of a kind. `what` names them in an error. read(found, message) adds what a message of the answer
+/// has; `found` is empty again when the request is repeated.
+template <typename Found, typename Body, typename Read>
+Result<Found> list(const std::string& what, std::uint16_t type, const Body& request, Read read) {
     auto socket = nl::Socket::open(NETLINK_ROUTE);
     if (!socket) return std::move(socket).error().within("listing " + what);
-    auto done = socket->dump(type, request, each, restart);
+    Found found;
+    auto done = socket->dump(
+        type, request, [&](const nl::Message& message) { read(found, message); }, [&found] { found.clear(); });
     if (!done) return std::move(done).error().within("listing " + what);
-    return {};
+    return found;
 }
 
 [[nodiscard]] Result<std::vector<Link>> links();

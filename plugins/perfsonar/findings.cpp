@@ -42,16 +42,17 @@ void Metering::add_unmetered(std::vector<Finding>& all) const {
     if (!links) return;
     std::vector<bpf::Link> metered;
     for (const auto& state : attachments_->states()) metered.push_back(state.link);
+    const std::size_t stacks = bpf::uppermost(metered, *links).size();
     for (const Interfaces::Interface& marked : host_.interfaces().list()) {
         const auto link = std::find_if(links->begin(), links->end(), [&](const bpf::Link& each) {
             return static_cast<std::uint32_t>(each.index) == marked.index;
         });
         if (marked.use != FLOWD_INTERFACE_MARKS || link == links->end()) continue;
-        // One more than before: it is not in a stack with one that is metered.
+        // One stack more: it is not in the stack of an interface that is metered.
         std::vector<bpf::Link> both = metered;
         const auto is_it = [&](const bpf::Link& each) { return each.index == link->index; };
         if (std::none_of(both.begin(), both.end(), is_it)) both.push_back(*link);
-        if (bpf::uppermost(both, *links).size() > bpf::uppermost(metered, *links).size())
+        if (bpf::uppermost(both, *links).size() > stacks)
             all.push_back({FLOWD_LEVEL_WARNING, "perfsonar-not-metered", link->name,
                            "it is marked and not metered: its flows are not announced", "marked interfaces are metered",
                            "add it to interfaces, or leave interfaces out"});

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+// Text of an answer of the daemon, for a terminal. Pure function.
+#pragma once
+
+#include <simdjson.h>
+
+#include <string>
+#include <string_view>
+
+#include "core/base/text.hpp"
+
+namespace flowd::core::cli {
+
+/// Of a member of a JSON object; empty if it is missing or not text.
+[[nodiscard]] inline std::string text_of(const simdjson::dom::element& object, std::string_view key) {
+    std::string_view text;
+    return object[key].get(text) == simdjson::SUCCESS ? printable(text) : std::string();
+}
+
+}  // namespace flowd::core::cli
