@@ -181,12 +181,12 @@ ExitCode Daemon::Implementation::run() {
         if (!ready.error().hint.empty()) logger_->error("hint: {}", ready.error().hint);
         return exit_code_of(ready.error().code);
     }
+    own_findings_->set_in_force(std::move(loaded.configuration->files));  // commands are answered during the start
 
     const ExitCode started = supervisor_->start(std::move(loaded.configuration->instances));
     starting_ = false;
     if (started != ExitCode::ok) return shut_down(stop_signals_ > 0 ? ExitCode::ok : started);
     apply(globals_);
-    own_findings_->set_in_force(std::move(loaded.configuration->files));
     status_.state = "running";
     logger_->info("flowd-cpp {} runs: {}", version(), summary());
     notifier_.ready(summary());

@@ -152,3 +152,14 @@ def test_the_watchdog_is_fed_only_while_instances_respond():
         wait_for(lambda: running.log.count("does not respond") > before + 1, "two more rounds")
         assert "WATCHDOG=1" not in running.states()
         assert running.stop() == 9
+
+
+def test_a_daemon_that_is_slow_to_start_does_not_call_its_configuration_changed():
+    starting = daemon("stopTimeout: 1s\nplugins:\n  misbehave: {at: start, how: hang, required: false}\n" + TALLIES)
+    try:
+        starting.start(ready=False)
+        wait_for(lambda: starting.cli("findings", check=False) is not None, "the control socket")
+        assert "daemon-configuration-changed" not in [one["id"] for one in starting.cli("findings")]
+        assert starting.cli("status")["daemon"]["state"] == "starting"
+    finally:
+        starting.__exit__()
