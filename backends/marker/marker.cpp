@@ -29,6 +29,7 @@ Result<void> Marker::prepare() {
     // After our filters are attached, so that packets are marked all the time.
     if (auto swept = marking_->attachments().sweep(); !swept)
         host().warning("leftovers could not be searched for: " + swept.error().message);
+    tell_interfaces();  // all are prepared before any starts: what meters finds them when it starts
     return {};
 }
 
@@ -42,7 +43,6 @@ Result<void> Marker::start() {
     });
     if (!taggers) return std::move(taggers).error();
     taggers_ = *std::move(taggers);
-    tell_interfaces();
     publish();
     auto second = host().every(std::chrono::seconds(1), [this] {
         if (!marking_) return;

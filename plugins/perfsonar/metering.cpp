@@ -149,8 +149,6 @@ Result<void> Metering::attach_first() {
     if (chosen->empty() && !options_.interfaces.empty() && !options_.wait_for_interfaces)
         return Error{FLOWD_NOT_FOUND, "none of these exists: " + interfaces_.describe(),
                      "`ip -brief link` lists what exists; `waitForInterfaces: true` starts without", "interfaces"};
-    if (chosen->empty() && options_.interfaces.empty())
-        host_.warning("there is no default route: flows are metered on its interface when there is one");
     for (const std::string& name : missing_)
         host_.warning("interface " + name + " does not exist; it is metered when it appears");
     auto changes = attachments_->reconcile(*chosen);
@@ -193,7 +191,17 @@ Result<void> Metering::start() {
     auto tick = host_.every(std::chrono::seconds(1), [this] { this->tick(); });
     if (!tick) return std::move(tick).error();
     tick_timer_ = *std::move(tick);
+    attach_marked();
     return follow();
+}
+
+/// What marks has published its interfaces when it was prepared, so that no packet is marked and not metered once all have
+/// started.
+void Metering::attach_marked() {
+    if (!options_.interfaces.empty()) return;
+    attach_again();
+    if (attachments_->states().empty())
+        host_.warning("no interface is metered: there is no default route, and no instance marks");
 }
 
 Result<void> Metering::follow() {

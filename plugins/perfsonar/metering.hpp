@@ -51,6 +51,7 @@ class Metering {
     void attach_again();
     /// The interfaces on which another instance marks, where none are configured.
     void add_marked(std::vector<bpf::Link>& present, const std::vector<bpf::Link>& all) const;
+    void attach_marked();
     void tell_interfaces();
     void add_unmetered(std::vector<Finding>& all) const;
     void apply();

@@ -2,6 +2,12 @@
 #include "plugins/perfsonar/perfsonar.hpp"
 
 #include <gtest/gtest.h>
+#include <net/if.h>
+#include <sched.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <thread>
 
 #include "flowd/testing.hpp"
 
@@ -115,6 +121,24 @@ TEST_F(PerfsonarTest, ItsStatusNamesTheTagAndItsLabel) {
               "{\"summary\":\"tags all traffic without a tag of its "
               "own\",\"catchAll\":\"announced\",\"experiment\":2,\"experimentName\":\"atlas\",\"activity\":7,"
               "\"activityName\":\"data transfer\",\"flowLabel\":65564}");
+}
+
+TEST(PerfsonarInterfaces, WhatIsMarkedWhenItStartsIsMeteredOnceItHasStarted) {
+    if (::geteuid() != 0) GTEST_SKIP() << "needs root: loads BPF programs";
+    // On a thread, which takes its network namespace with it.
+    std::thread([] {
+        ASSERT_EQ(::unshare(CLONE_NEWNET), 0);
+        ASSERT_EQ(std::system("ip link add marked type veth peer name other"), 0);
+        const std::uint32_t index = ::if_nametoindex("marked");
+        FakeHost host;
+        host.set_interfaces({{FLOWD_INTERFACE_MARKS, index, "marked", "configured"}});
+        Instance instance(host, component<perfsonar::Perfsonar>(), config_of("2", "7").set("flows", "true"));
+        ASSERT_EQ(instance.bring_up(), FLOWD_OK);
+        ASSERT_EQ(host.published_interfaces().size(), 1u);
+        EXPECT_EQ(host.published_interfaces()[0].use, FLOWD_INTERFACE_METERS);
+        EXPECT_EQ(host.published_interfaces()[0].index, index);
+        EXPECT_EQ(instance.stop(), FLOWD_OK);
+    }).join();
 }
 
 TEST(PerfsonarOptionsTest, NoValidTagIsAWarningBecauseItMarksNothing) {

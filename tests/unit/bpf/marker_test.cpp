@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+// The marker as an instance, in a network namespace of the test's own.
+#include "backends/marker/marker.hpp"
+
+#include <gtest/gtest.h>
+#include <net/if.h>
+#include <sched.h>
+#include <unistd.h>
+
+#include <cstdlib>
+
+#include "flowd/testing.hpp"
+
+namespace flowd::test {
+namespace {
+
+using flowd::testing::Config;
+using flowd::testing::FakeHost;
+using flowd::testing::Instance;
+
+TEST(MarkerInstance, OnceItIsPreparedOthersCanFindWhereItMarks) {
+    if (::geteuid() != 0) GTEST_SKIP() << "needs root: loads BPF programs";
+    ASSERT_EQ(::unshare(CLONE_NEWNET), 0);
+    ASSERT_EQ(std::system("ip link add marked type veth peer name other"), 0);
+    FakeHost host;
+    Config config(component<marker::Marker>());
+    config.set("targetInterfaces", {"marked"});
+    Instance instance(host, component<marker::Marker>(), config);
+    ASSERT_EQ(instance.create(), FLOWD_OK);
+    ASSERT_EQ(instance.prepare(), FLOWD_OK);
+    ASSERT_EQ(host.published_interfaces().size(), 1u);
+    EXPECT_EQ(host.published_interfaces()[0].use, FLOWD_INTERFACE_MARKS);
+    EXPECT_EQ(host.published_interfaces()[0].index, ::if_nametoindex("marked"));
+    EXPECT_EQ(instance.stop(), FLOWD_OK);
+}
+
+}  // namespace
+}  // namespace flowd::test
