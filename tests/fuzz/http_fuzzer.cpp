@@ -36,7 +36,7 @@ void judge(const Event& event) {
 /// What the API's handler does, without a host.
 http::Response answer(const http::Request& request, api::FlowReader& reader) {
     if (request.path == "/flows") {
-        const auto page = api::PageRequest::from(request.query);
+        const auto page = api::PageRequest::from(request.query, Registry());
         if (!page) return http::problem(400, {.detail = page.error().message});
         return {.body = "{}"};
     }
