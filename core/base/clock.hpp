@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// core/base/clock.hpp: the two clocks, in nanoseconds; and the clock of the flow table, which tests replace.
+// core/base/clock.hpp: the two system clocks, in nanoseconds, and the clock of the flow table, which tests replace.
 #pragma once
 
 #include <time.h>
@@ -18,12 +18,12 @@ namespace flowd::core {
 [[nodiscard]] inline std::int64_t steady_ns() {
     return read_clock(CLOCK_MONOTONIC);
 }
-/// CLOCK_REALTIME: times that are sent to others.
+/// CLOCK_REALTIME: times in events, files and messages.
 [[nodiscard]] inline std::int64_t unix_ns() {
     return read_clock(CLOCK_REALTIME);
 }
 
-/// Two readings. Both functions are called from any thread.
+/// The clock of the flow table. Both functions may be called from any thread.
 struct Clock {
     std::function<std::int64_t()> steady_ns;
     std::function<std::int64_t()> system_ns;

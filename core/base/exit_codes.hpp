@@ -46,8 +46,8 @@ inline constexpr std::array<ExitCodeMeaning, 11> exit_code_meanings{{
     return static_cast<int>(code);
 }
 
-/// The exit code of a start that failed with `result`. FLOWD_INVALID is a configuration error: that is where an
-/// administrator's values come from.
+/// The exit code of a start that failed with `result`. FLOWD_INVALID is a configuration error, because the values come from
+/// the administrator's configuration.
 [[nodiscard]] constexpr ExitCode exit_code_of(flowd_result result) {
     if (result >= 0) return ExitCode::ok;
     switch (result) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The exception barrier: functions that a module calls must not throw, because the module may be C. Any thread.
+// The exception barrier: functions that a module calls must not throw, because the module may be written in C. Any thread.
 #pragma once
 
 #include <new>
@@ -9,7 +9,7 @@
 
 namespace flowd::core {
 
-/// Runs `call`; an exception becomes a result, if `call` has one.
+/// Runs `call`. An exception becomes a result code, if `call` returns one.
 template <typename Call>
 auto guarded(const Call& call) noexcept -> decltype(call()) {
     try {

@@ -16,13 +16,13 @@ class LogLimiter {
 
     struct Verdict {
         bool pass = true;
-        std::uint64_t suppressed = 0;  ///< lines like this one that did not pass since the last that did
+        std::uint64_t suppressed = 0;  ///< suppressed repeats since the last line that passed
     };
 
-    /// Lines that differ only in digits count as the same: ports, addresses and counts vary when a line repeats.
+    /// Lines that differ only in digits are treated as repeats: ports, addresses and counts vary between repeats.
     [[nodiscard]] Verdict judge(std::string_view line, Clock::time_point now = Clock::now());
 
-    static constexpr std::uint32_t burst = 10;  ///< of one line within a window
+    static constexpr std::uint32_t burst = 10;  ///< repeats that pass within a window
     static constexpr std::chrono::seconds window{10};
 
   private:

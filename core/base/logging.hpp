@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Log lines on stderr: "[error] [firefly/regional] text". Under systemd (JOURNAL_STREAM is stderr) a line begins with the
+// Log lines on stderr: "[error] [firefly/regional] text". Under systemd (stderr is JOURNAL_STREAM) a line begins with the
 // priority "<3>" instead of its level, and has no time. Any thread.
 #pragma once
 
@@ -17,20 +17,20 @@ namespace flowd::core {
 struct LogOptions {
     spdlog::level::level_enum level = spdlog::level::info;
     bool time = false;
-    std::optional<bool> journal = {};  ///< not set: find out
-    int fd = 2;                        ///< where lines go; borrowed
+    std::optional<bool> journal = {};  ///< not set: detect
+    int fd = 2;                        ///< output; borrowed
 };
 
-/// "trace", "debug", "info", "warning", "error"; nothing for other texts.
+/// "trace", "debug", "info", "warning", "error"; empty for other texts.
 [[nodiscard]] std::optional<spdlog::level::level_enum> parse_log_level(std::string_view word);
 [[nodiscard]] spdlog::level::level_enum to_spdlog(flowd_level level);
 
-/// The destination of all loggers of a daemon. Created once.
+/// The sink of all loggers of a daemon. Created once.
 class Logging {
   public:
     explicit Logging(const LogOptions& options);
 
-    /// Named after an instance; an empty name for the core itself.
+    /// The logger of an instance; an empty name is the core.
     [[nodiscard]] std::shared_ptr<spdlog::logger> logger(const std::string& name) const;
 
   private:

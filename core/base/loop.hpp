@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// An event loop on one epoll descriptor: descriptors, timers, posts. It belongs to the thread that dispatches it, but for
-// post() and wake(). Because everything, timers included, makes fd() readable, it nests into any other loop.
+// An event loop on one epoll descriptor: watches, timers, posts. All calls are for the thread that dispatches it, except
+// post() and wake(). Everything that is due, timers included, makes fd() readable, so it can be nested in another loop.
 #pragma once
 
 #include <sys/epoll.h>
@@ -26,7 +26,7 @@ namespace flowd::core {
 class Loop {
   public:
     using Clock = std::chrono::steady_clock;
-    using Id = std::uint64_t;  ///< of a watch or a timer; never 0, never used twice
+    using Id = std::uint64_t;  ///< of a watch or a timer; never 0, never reused
     using IoCallback = std::function<void(int fd, std::uint32_t ready)>;
     using Callback = std::function<void()>;
 
@@ -38,36 +38,36 @@ class Loop {
     /// Readable when something is due. Owned by the loop.
     [[nodiscard]] int fd() const { return epoll_.get(); }
 
-    /// Waits until something is due, at most `limit` (negative: without limit), then makes the calls that are due.
+    /// Waits until a call is due, at most `limit` (negative: no limit), then makes the calls that are due.
     void wait(std::chrono::milliseconds limit = std::chrono::milliseconds(-1));
-    /// Makes the calls that are due now. Never blocks. False when called from one of its own callbacks: nothing was done.
+    /// Makes the calls that are due now. Never blocks. False if called from one of its own callbacks: nothing was done.
     bool dispatch();
 
-    /// Conditions as FLOWD_IO_*. FLOWD_BUSY: this descriptor is watched already. FLOWD_UNSUPPORTED: epoll takes no such
-    /// file.
+    /// Conditions as FLOWD_IO_*. FLOWD_BUSY: this descriptor is watched already. FLOWD_UNSUPPORTED: epoll does not support
+    /// this file.
     [[nodiscard]] Result<Id> watch(int fd, std::uint32_t conditions, IoCallback callback);
     [[nodiscard]] flowd_result rewatch(Id watch, std::uint32_t conditions);
-    /// No callback follows; may be called from it. False: the watch does not exist.
+    /// No callback follows; may be called from the callback. False: the watch does not exist.
     bool unwatch(Id watch);
 
-    /// First after `delay`, then every `period`; zero: once. A late period is not made up for.
+    /// First after `delay`, then every `period`; zero: once. Missed periods are not made up.
     [[nodiscard]] Id timer(Clock::duration delay, Clock::duration period, Callback callback);
     bool cancel(Id timer);
 
-    /// [any] Runs `callback` on the loop's thread, after everything posted before. False once closed: it will never run.
+    /// [any] Runs `callback` on the loop's thread, after everything posted before. False once closed: it will not run.
     bool post(Callback callback);
-    /// [any] Makes the loop run its work().
+    /// [any] Makes the loop call its work function.
     void wake();
-    /// What to do at each dispatch besides: true when there is more to do at once. Set before the loop runs.
+    /// A function that each dispatch calls: it returns true if there is more to do at once. Set it before the loop runs.
     void set_work(std::function<bool()> work) { work_ = std::move(work); }
 
-    /// Removes all watches and timers and refuses further posts; what was posted and did not run is dropped. Afterwards
+    /// Removes all watches and timers and refuses further posts; posts that have not run are dropped. Afterwards
     /// only post(), wake() and the destructor may be called.
     void close();
 
   private:
     struct Watch {
-        int fd = -1;  // -1: the descriptor was closed and its number taken by another watch
+        int fd = -1;  // -1: the descriptor was closed and its number reused by another watch
         IoCallback callback;
     };
     struct Timer {
@@ -97,7 +97,7 @@ class Loop {
     Clock::time_point armed_for_ = Clock::time_point::max();
 
     std::atomic<bool> woken_{false};
-    std::mutex mutex_;  // guards what follows
+    std::mutex mutex_;  // guards the members below
     std::vector<Callback> posts_;
     bool closed_ = false;
 };

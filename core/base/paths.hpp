@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where the files of this installation are, found relative to the executable, so that a build tree, a DESTDIR and an
-// installed prefix work alike: PREFIX/bin/flowd-cpp, PREFIX/lib*/flowd-cpp/modules, PREFIX/share/flowd-cpp. A build
-// tree is laid out like a prefix. Any thread.
+// The paths of the files of this installation, relative to the executable, so that a build tree, a DESTDIR and an
+// installed prefix work in the same way: PREFIX/bin/flowd-cpp, PREFIX/lib*/flowd-cpp/modules, PREFIX/share/flowd-cpp. A
+// build tree is laid out like a prefix. Any thread.
 #pragma once
 
 #include <filesystem>
@@ -12,7 +12,7 @@ namespace flowd::core {
 
 struct InstallPaths {
     std::filesystem::path prefix;
-    /// The directories with modules of packages; only existing ones, or the default one if none exists.
+    /// Directories with modules of packages; only existing ones, or the default one if none exists.
     std::vector<std::filesystem::path> module_directories;
 
     [[nodiscard]] std::filesystem::path share() const { return prefix / "share/flowd-cpp"; }
@@ -21,13 +21,13 @@ struct InstallPaths {
     [[nodiscard]] std::filesystem::path templates() const { return share() / "template"; }
 };
 
-/// Of the running program.
+/// The paths for the running program.
 [[nodiscard]] InstallPaths install_paths();
-/// Of an executable at PREFIX/{bin,sbin,libexec}/NAME.
+/// The paths for an executable PREFIX/{bin,sbin,libexec}/NAME.
 [[nodiscard]] InstallPaths install_paths(const std::filesystem::path& executable);
 
-/// The directories to search for modules, best first: those of --modules, those of the configuration's `modules`, then
-/// those of FLOWD_MODULE_PATH (separated by colons) or, when it is not set, those of the installation. No repeats.
+/// The directories to search for modules, in this order: those of --modules, those of the configuration's `modules`, then
+/// those of FLOWD_MODULE_PATH (separated by colons) or, if it is not set, those of the installation. No duplicates.
 [[nodiscard]] std::vector<std::filesystem::path> module_search_path(const InstallPaths& paths,
                                                                     const std::vector<std::string>& command_line,
                                                                     const std::vector<std::string>& configured = {});

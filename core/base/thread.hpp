@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A joinable thread with a name and a stack of its own size, which std::thread does not offer. Belongs to its creator.
+// A joinable thread with a name and a configurable stack size, which std::thread does not offer. Joined by its destructor.
 #pragma once
 
 #include <pthread.h>
@@ -15,7 +15,7 @@ namespace flowd::core {
 
 class Thread {
   public:
-    /// Room for a module's buffers; only what is touched costs memory.
+    /// Enough for a module's buffers; only pages that are used cost memory.
     static constexpr std::size_t stack_bytes = std::size_t{1} << 20;
 
     [[nodiscard]] static Result<std::unique_ptr<Thread>> start(const std::string& name, std::function<void()> body,

@@ -21,19 +21,19 @@ class Worker {
     /// Waits for the current job; jobs that have not begun are dropped.
     ~Worker();
 
-    /// Runs `job` after those before it. It must not throw. [any]
+    /// [any] Runs `job` after all jobs posted before. It must not throw.
     void post(std::function<void()> job);
 
   private:
     Worker() = default;
     void run();
 
-    std::mutex mutex_;  // guards what follows
+    std::mutex mutex_;  // guards the members below
     std::condition_variable changed_;
     std::deque<std::function<void()>> jobs_;
     bool over_ = false;
 
-    std::unique_ptr<Thread> thread_;  // last: joined before anything it uses goes away
+    std::unique_ptr<Thread> thread_;  // last: joined before the members it uses are destroyed
 };
 
 }  // namespace flowd::core

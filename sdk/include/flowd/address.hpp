@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// flowd/address.hpp: the one address type. Values; no thread or ownership concerns.
+// flowd/address.hpp: the address type. Values; not bound to a thread.
 #pragma once
 
 #include <arpa/inet.h>
@@ -21,7 +21,7 @@
 
 namespace flowd {
 
-/// An IPv6 address, or an IPv4 address in its mapped form (RFC 4291 section 2.5.5.2), in network order.
+/// An IPv6 address, or an IPv4-mapped address (RFC 4291 section 2.5.5.2), in network order.
 class Address {
   public:
     using Bytes = std::array<std::uint8_t, 16>;
@@ -32,8 +32,8 @@ class Address {
     explicit Address(const in6_addr& address) { std::memcpy(bytes_.data(), &address, 16); }
     explicit Address(const in_addr& address) : bytes_(mapped_prefix) { std::memcpy(bytes_.data() + 12, &address, 4); }
 
-    /// Reads a literal, in the forms that are in use: either case, uncompressed, [bracketed], mapped IPv4, and with a
-    /// zone id, which is dropped. Nothing for anything else, a name included.
+    /// Parses an address literal: upper or lower case, uncompressed, in brackets, IPv4-mapped, and with a zone id, which is
+    /// discarded. Empty for anything else, including host names.
     [[nodiscard]] static std::optional<Address> parse(std::string_view text) {
         if (text.size() >= 2 && text.front() == '[' && text.back() == ']') text = text.substr(1, text.size() - 2);
         const bool is_v6 = text.find(':') != std::string_view::npos;
@@ -85,7 +85,7 @@ class Address {
         std::array<char, INET6_ADDRSTRLEN> text{};
         return std::string(to_chars(text));
     }
-    /// The same without allocating; the view is into `buffer`.
+    /// The same without allocation; the view refers to `buffer`.
     std::string_view to_chars(std::span<char, INET6_ADDRSTRLEN> buffer) const {
         if (is_v4())
             inet_ntop(AF_INET, bytes_.data() + 12, buffer.data(), buffer.size());
@@ -109,7 +109,7 @@ struct Endpoint {
     Address address;
     std::uint16_t port = 0;
 
-    /// From what the kernel or the C library filled in, as long as its family says; nothing for null and for a family
+    /// From a socket address that is as long as its family requires. Empty for null and for a family
     /// other than IPv4 and IPv6.
     [[nodiscard]] static std::optional<Endpoint> from(const sockaddr* address) {
         const int family = address == nullptr ? AF_UNSPEC : address->sa_family;
@@ -128,7 +128,7 @@ struct Endpoint {
     [[nodiscard]] static std::optional<Endpoint> from(const sockaddr_storage& storage) {
         return from(reinterpret_cast<const sockaddr*>(&storage));
     }
-    /// AF_INET for an IPv4 address, AF_INET6 otherwise. Answers the length to pass to bind, connect, sendto.
+    /// AF_INET for an IPv4 address, otherwise AF_INET6. Returns the length to pass to bind, connect, sendto.
     socklen_t to(sockaddr_storage& storage) const {
         std::memset(&storage, 0, sizeof storage);
         if (address.is_v4()) {
@@ -160,7 +160,7 @@ struct Network {
     Address address;
     std::uint8_t length = 128;
 
-    /// "192.0.2.0/24", "2001:db8::/32", or a bare address. Bits behind the prefix must be zero.
+    /// "192.0.2.0/24", "2001:db8::/32", or an address without length. Bits after the prefix must be 0; otherwise empty.
     [[nodiscard]] static std::optional<Network> parse(std::string_view text) {
         const auto slash = text.find('/');
         const auto address = Address::parse(text.substr(0, slash));

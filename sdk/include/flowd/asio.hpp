@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// flowd/asio.hpp: an instance with a loop of its own, on Boost.Asio. For a component whose Info says .loop =
+// flowd/asio.hpp: an instance with its own event loop, on Boost.Asio. For a component whose Info has .loop =
 // FLOWD_LOOP_OWN:
 //
 //   class Api final : public flowd::Plugin {
@@ -7,7 +7,7 @@
 //       flowd::Result<void> run() override { return loop_.run(); }
 //   };
 //
-// Needs Boost 1.66 or later, headers only. Belongs to the instance's thread; context() may be posted to from any thread.
+// Needs Boost 1.66 or later, headers only. All calls are for the instance's thread; any thread may post to context().
 #pragma once
 
 #include <version>
@@ -37,8 +37,8 @@ class AsioLoop {
 
     [[nodiscard]] boost::asio::io_context& context() { return context_; }
 
-    /// For Component::run: serves the io_context and the core until the instance is stopped. An exception of a handler is
-    /// logged; the loop goes on.
+    /// For Component::run: runs the io_context and the core's calls until the instance is stopped. An exception of a
+    /// handler is logged; the loop continues.
     Result<void> run() {
         boost::system::error_code error;
         core_.assign(host_.loop_fd(), error);
@@ -46,16 +46,16 @@ class AsioLoop {
         wait();
         while (!stopped_) {
             detail::guarded(host_.raw(), "a handler of the loop", [this] { context_.run_one(); });
-            if (context_.stopped()) context_.restart();  // somebody stopped it; the core alone decides when to end
-            // Not from the handler: what is done at once inside run_one() is kept by Asio for that call, and drain() in
-            // Component::stop, which the core calls from here, would wait for it in vain.
+            if (context_.stopped()) context_.restart();  // a handler stopped it; only the core decides when to end
+            // Not from the handler: Asio keeps handlers that are queued inside run_one() for that call, and drain() in
+            // Component::stop, which the core calls from here, would wait for them in vain.
             if (std::exchange(core_is_ready_, false)) dispatch();
         }
         release();
         return std::move(failure_);
     }
 
-    /// For Component::stop: goes on serving handlers while `busy` answers true, up to the deadline. False: it passed.
+    /// For Component::stop: continues to run handlers while `busy` returns true, until the deadline. False: it passed.
     template <typename Busy>
     bool drain(Deadline deadline, Busy busy) {
         while (busy()) {
@@ -64,7 +64,7 @@ class AsioLoop {
             detail::guarded(host_.raw(), "a handler of the loop", [&] { served = context_.run_one_for(deadline.left()); });
             const bool out_of_work = served == 0 && context_.stopped();
             if (context_.stopped()) context_.restart();
-            if (out_of_work) return !busy();  // nothing is left that could change it
+            if (out_of_work) return !busy();  // no handler is left that could change it
         }
         return true;
     }
@@ -89,7 +89,7 @@ class AsioLoop {
         if (result != FLOWD_STOPPED) failure_ = Error{result, "the core refused to dispatch"};
         stopped_ = true;
     }
-    /// The descriptor is the core's: it is given back, never closed.
+    /// The core owns the descriptor: release it, never close it.
     void release() {
         if (core_.is_open()) (void)core_.release();
     }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// flowd/counters.hpp: the counters of an instance, once: as time series and as members of its status.
+// flowd/counters.hpp: the counters of an instance, declared once: as time series and as members of its status.
 #pragma once
 
 #include <concepts>
@@ -19,8 +19,8 @@
 
 namespace flowd {
 
-/// A table of what an instance counts. [instance]; must not outlive its Host, nor what the rows read: declare it behind
-/// that.
+/// The table of an instance's counters. [instance]; must not outlive its Host, nor the variables that rows read: declare it
+/// after them.
 ///
 ///     Counters counters_{host(), {
 ///         {"lines", "hello_lines_total", "Lines read.", &lines_},
@@ -34,7 +34,7 @@ class Counters {
   public:
     using Visit = std::function<void(std::string_view name, std::uint64_t value)>;
 
-    /// Where the value of a row comes from: a field, a function, or several values that are told apart by a label.
+    /// The value of a row: a variable, a function, or several values with a label.
     class Source {
       public:
         Source(const std::uint64_t* field)  // NOLINT(google-explicit-constructor): rows read as a table
@@ -44,16 +44,16 @@ class Counters {
             Function function)  // NOLINT(google-explicit-constructor)
             : each_([function](const Visit& visit) { visit({}, static_cast<std::uint64_t>(function())); }),
               is_flag_(std::same_as<std::invoke_result_t<const Function&>, bool>) {}
-        /// `each` calls visit(value of the label, value) for every series. Further ones may come later.
+        /// `each` calls visit(value of the label, value) for every series. More series may appear later.
         Source(std::string label, std::function<void(const Visit& visit)> each)
             : each_(std::move(each)), label_(std::move(label)) {}
 
-        /// The status shows only those that are not 0.
+        /// The status omits values that are 0.
         Source without_zeros() && {
             without_zeros_ = true;
             return std::move(*this);
         }
-        /// The status shows them as members of the object itself.
+        /// The status shows the values as members of the object itself.
         Source flat() && {
             is_flat_ = true;
             return std::move(*this);
@@ -65,7 +65,7 @@ class Counters {
         std::string label_;
         bool is_flag_ = false, without_zeros_ = false, is_flat_ = false;
     };
-    /// Values that lie side by side, as their names do, from `first` on.
+    /// An array of values and an array of their names, from index `first` on.
     template <typename Names, typename Values>
     static Source by(std::string label, const Names& names, const Values& values, std::size_t first = 0) {
         return {std::move(label), [names = std::data(names), count = std::size(names), values = std::data(values),
@@ -85,7 +85,7 @@ class Counters {
     struct Row {
         /// In the status only.
         Row(std::string member_name, Source value) : member(std::move(member_name)), source(std::move(value)) {}
-        /// `metric` as in Host::counter: a counter when it ends in _total, otherwise a gauge. Without a `member`: not in
+        /// `metric` as in Host::counter: a counter if it ends in _total, otherwise a gauge. Without a `member`: not in
         /// the status.
         Row(std::string member_name, std::string metric_name, std::string metric_help, Source value,
             Labels metric_labels = {}, std::string metric_unit = {})
@@ -101,7 +101,7 @@ class Counters {
         Source source;
     };
 
-    /// Opens the time series. `labels`: of all of them.
+    /// Opens the time series. All of them get `labels`.
     Counters(const Host& host, std::vector<Row> rows, const Labels& labels = {}) : host_(host) {
         for (Row& row : rows) {
             row.labels.insert(row.labels.begin(), labels.begin(), labels.end());
@@ -112,7 +112,7 @@ class Counters {
     Counters(const Counters&) = delete;
     Counters& operator=(const Counters&) = delete;
 
-    /// Sets the time series to what the sources say now.
+    /// Sets the time series to the current values of the sources.
     void publish() {
         each([](Series& series, std::uint64_t value) { series.set(value); });
     }

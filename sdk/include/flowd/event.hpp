@@ -15,7 +15,7 @@
 
 namespace flowd {
 
-/// Nanoseconds of Unix time, as events carry it.
+/// The current Unix time in nanoseconds.
 [[nodiscard]] inline std::int64_t unix_time_ns() {
     return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch())
         .count();
@@ -25,7 +25,7 @@ namespace flowd {
     return a.experiment == b.experiment && a.activity == b.activity;
 }
 
-/// An event to be emitted, with what it borrows. Members of the C struct are set through ->:
+/// An event to be emitted. Owns its texts and attachments. Members of the C struct are set through ->:
 ///   auto event = Event::start(key, tag); event->local = FLOWD_LOCAL_SOURCE; event.application("gridftp");
 class Event {
   public:
@@ -42,7 +42,7 @@ class Event {
         application_ = std::move(name);
         return *this;
     }
-    /// Why the plugin announces the flow: "rules[2]".
+    /// The rule by which the plugin announces the flow: "rules[2]".
     Event& rule(std::string text) {
         rule_ = std::move(text);
         return *this;
@@ -53,7 +53,7 @@ class Event {
         return *this;
     }
 
-    /// The C struct. Borrows from this object: valid until it changes, moves or dies.
+    /// The C struct. Borrows from this object: valid until it is changed, moved or destroyed.
     [[nodiscard]] const flowd_event& raw() const {
         event_.application = to_c(application_);
         event_.rule = to_c(rule_);
@@ -86,7 +86,7 @@ class Event {
     std::vector<Attachment> attachments_;
 };
 
-/// An event that was received. Borrowed: valid until on_events returns. Plain members are read through ->.
+/// A received event. Borrowed: valid until on_events returns. Scalar members are read through ->.
 class EventView {
   public:
     explicit EventView(const flowd_event& event) : event_(&event) {}
@@ -108,7 +108,7 @@ class EventView {
     [[nodiscard]] SizedRange<flowd_attachment> attachments() const {
         return {event_->attachments, event_->attachment_count, event_->attachment_stride};
     }
-    /// Bytes of the first attachment of that id; empty when there is none.
+    /// The bytes of the first attachment with that id; empty if there is none.
     [[nodiscard]] std::string_view attachment(std::string_view id) const {
         for (const flowd_attachment& one : attachments())
             if (to_view(one.id) == id) return to_view(one.bytes);
@@ -122,7 +122,7 @@ class EventView {
     const flowd_event* event_;
 };
 
-/// A batch of events as a backend receives it:  for (const flowd::EventView event : events) ...
+/// A batch of events that a backend receives:  for (const flowd::EventView event : events) ...
 class Events {
   public:
     class Iterator {
@@ -157,7 +157,7 @@ class Events {
     SizedRange<flowd_event> range_;
 };
 
-/// The live flows an enricher is asked about:  for (const flowd_flow& flow : flows) ...
+/// The live flows that an enricher is asked to sample:  for (const flowd_flow& flow : flows) ...
 using FlowBatch = SizedRange<flowd_flow>;
 
 }  // namespace flowd

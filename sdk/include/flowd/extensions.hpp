@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// flowd/extensions.hpp: the core's extensions (flowd/abi/ext), in C++. Host hands them out; each is asked for once and does
-// without when the core lacks it. [any] and [instance] are used as in flowd/abi/base.h; what has no tag is [instance].
+// flowd/extensions.hpp: the core's extensions (flowd/abi/ext), in C++. Obtain them from Host. Each states how it behaves
+// if the core does not offer it. [any] and [instance] as in flowd/abi/base.h; without a tag a call is [instance].
 #pragma once
 
 #include <chrono>
@@ -33,7 +33,7 @@ namespace flowd {
 
 namespace detail {
 
-/// Carries a visitor over the C border: what it throws ends the visit and comes out of finish().
+/// Passes a visitor through the C interface. An exception of the visitor ends the visit and is rethrown by finish().
 template <typename Thing, typename Visitor>
 struct Visit {
     Visitor& visitor;
@@ -63,7 +63,7 @@ struct Visit {
 
 }  // namespace detail
 
-/// Calls back after changes of something, until it is destroyed. Movable; may be destroyed in its own callback.
+/// Calls back after changes until it is destroyed. Movable; may be destroyed in its own callback.
 class Subscription {
   public:
     Subscription() = default;
@@ -113,7 +113,7 @@ class Subscription {
     std::shared_ptr<State> state_;
 };
 
-/// Experiment and activity names. [any] Without the extension every name is unknown.
+/// Experiment and activity names. [any] Without the extension all names are unknown.
 class Registry {
   public:
     Registry() = default;
@@ -132,7 +132,7 @@ class Registry {
             return std::nullopt;
         return id;
     }
-    /// Empty when unknown. Valid as long as the host.
+    /// Empty if unknown. Valid as long as the host.
     [[nodiscard]] std::string_view experiment_name(std::uint32_t id) const {
         flowd_string name{};
         if (ext_.experiment_name == nullptr || ext_.experiment_name(host_, id, &name) != FLOWD_OK) return {};
@@ -156,16 +156,16 @@ class LiveFlows {
     LiveFlows(const flowd_host* host, const void* extension) : host_(host), ext_(copy_sized<flowd_ext_flows>(extension)) {}
     explicit operator bool() const { return ext_.size != 0; }
 
-    /// Calls visitor(const flowd_flow&) for at most `limit` live flows that match, from `cursor` on (0 begins), and moves
-    /// the cursor; it is 0 again when there are no more. Fewer, even none, may come before that: call again. A visitor that
-    /// answers bool ends the call with false. What it throws comes out here. It must not emit.
+    /// Calls visitor(const flowd_flow&) for at most `limit` matching live flows from `cursor` on (0 begins), and advances
+    /// the cursor; it is 0 again after the last. A call may visit fewer, even none, before that: call again. A visitor that
+    /// returns bool ends the call with false. Its exceptions propagate. It must not emit.
     template <typename Visitor>
     Result<void> page(const flowd_flow_filter* filter, std::uint64_t& cursor, std::size_t limit, Visitor&& visitor) const {
         if (ext_.page == nullptr) return Error{FLOWD_UNSUPPORTED, "the core does not offer flowd.flows/1"};
         detail::Visit<flowd_flow, Visitor> visit{visitor};
         return visit.finish(ext_.page(host_, filter, &cursor, limit, &visit.step, &visit), unvisited);
     }
-    /// The same for all live flows.
+    /// Visits all matching live flows.
     template <typename Visitor>
     Result<void> visit(Visitor&& visitor, const flowd_flow_filter* filter = nullptr) const {
         if (ext_.page == nullptr) return {};
@@ -182,7 +182,7 @@ class LiveFlows {
         } while (more && cursor != 0);
         return {};
     }
-    /// The same for the one flow of a tuple, in either direction. False when there is none.
+    /// Visits the live flow of a tuple, in either direction. False if there is none.
     template <typename Visitor>
     Result<bool> find(const flowd_key& key, Visitor&& visitor) const {
         if (ext_.find == nullptr) return false;
@@ -210,13 +210,13 @@ class Descriptors {
         : host_(host), ext_(copy_sized<flowd_ext_descriptors>(extension)) {}
     explicit operator bool() const { return ext_.size != 0; }
 
-    /// In prepare(). Empty: make it yourself.
+    /// In prepare(). Empty if none is kept: create it.
     [[nodiscard]] UniqueFd take(std::string_view name) const {
         int fd = -1;
         if (ext_.take == nullptr || ext_.take(host_, to_c(name), &fd) != FLOWD_OK) return {};
         return UniqueFd(fd);
     }
-    /// Whether one is kept: in stop() after forget(), by a successor, or by systemd, which passed it.
+    /// Whether one is kept: after forget() in stop(), by a successor; or by systemd, which passed it.
     [[nodiscard]] bool held(std::string_view name) const {
         int fd = -1;
         if (ext_.take == nullptr) return false;
@@ -234,8 +234,8 @@ class Descriptors {
     void forget(std::string_view name) const {
         if (ext_.forget != nullptr) ext_.forget(host_, to_c(name));
     }
-    /// [any] Calls visitor(const flowd_socket&) for each IPv4 and IPv6 socket of this process, whoever opened it, as they
-    /// were at most `max_age` ago; as LiveFlows::page.
+    /// [any] Calls visitor(const flowd_socket&) for each IPv4 and IPv6 socket of this process, whichever part opened it, as
+    /// they were at most `max_age` ago. Results and exceptions as LiveFlows::page.
     template <typename Visitor>
     Result<void> sockets(std::chrono::nanoseconds max_age, Visitor&& visitor) const {
         if (ext_.sockets == nullptr) return Error{FLOWD_UNSUPPORTED, "the core does not tell its sockets"};
@@ -253,7 +253,7 @@ class Shared {
   public:
     struct Obtained {
         UniqueFd fd;
-        std::uint64_t generation = 0;  ///< another one for each offer
+        std::uint64_t generation = 0;  ///< differs for each offer
     };
 
     Shared() = default;
@@ -270,14 +270,14 @@ class Shared {
     void withdraw(std::string_view name) const {
         if (ext_.withdraw != nullptr) ext_.withdraw(host_, to_c(name));
     }
-    /// [any] Nothing: no instance offers it now.
+    /// [any] Empty if no instance offers it now.
     [[nodiscard]] std::optional<Obtained> obtain(std::string_view name) const {
         int fd = -1;
         std::uint64_t generation = 0;
         if (ext_.obtain == nullptr || ext_.obtain(host_, to_c(name), &fd, &generation) != FLOWD_OK) return std::nullopt;
         return Obtained{UniqueFd(fd), generation};
     }
-    /// Calls back after each change of who offers `name`, and once when it is offered already. Must not outlive the
+    /// Calls back after changes of the offers of `name`, and once if it is offered already. Must not outlive the
     /// component.
     [[nodiscard]] Result<Subscription> on_change(std::string_view name, std::function<void()> callback) const {
         if (ext_.on_change == nullptr) return Error{FLOWD_UNSUPPORTED, "the core does not tell of offers"};
@@ -291,7 +291,7 @@ class Shared {
     flowd_ext_shared ext_{};
 };
 
-/// Which instance works on which network interfaces, and why. Without the extension none does.
+/// The network interfaces on which each instance works, and why. Without the extension the list is empty.
 class Interfaces {
   public:
     struct Interface {
@@ -299,7 +299,7 @@ class Interfaces {
         std::uint32_t index = 0;  ///< 0: it does not exist now
         std::string name;
         std::string why;
-        std::string instance = {};  ///< whose it is; nothing where it is published
+        std::string instance = {};  ///< that published it; ignored by publish
     };
 
     Interfaces() = default;
@@ -307,7 +307,7 @@ class Interfaces {
         : host_(host), ext_(copy_sized<flowd_ext_interfaces>(extension)) {}
     explicit operator bool() const { return ext_.size != 0; }
 
-    /// In place of what this instance had published.
+    /// Replaces the list of this instance. Call it in prepare(), so that all can read it in start().
     Result<void> publish(std::span<const Interface> interfaces) const {
         if (ext_.publish == nullptr) return {};
         std::vector<flowd_interface> raw;
@@ -317,7 +317,7 @@ class Interfaces {
         if (result < 0) return Error{result, "the core does not publish the interfaces"};
         return {};
     }
-    /// [any] All that is published, by all instances.
+    /// [any] All published interfaces, of all instances.
     [[nodiscard]] std::vector<Interface> list() const {
         std::vector<Interface> all;
         if (ext_.visit == nullptr) return all;
@@ -329,7 +329,7 @@ class Interfaces {
         (void)visit.finish(ext_.visit(host_, &visit.step, &visit), "");
         return all;
     }
-    /// Calls back after each change by another instance, and once when another has published already. Must not outlive the
+    /// Calls back after changes by other instances, and once if another has published already. Must not outlive the
     /// component.
     [[nodiscard]] Result<Subscription> on_change(std::function<void()> callback) const {
         if (ext_.on_change == nullptr) return Error{FLOWD_UNSUPPORTED, "the core does not tell of interfaces"};
@@ -343,7 +343,7 @@ class Interfaces {
     flowd_ext_interfaces ext_{};
 };
 
-/// Every time series of the daemon. [any] Without the extension there is none.
+/// All time series of the daemon. [any] Without the extension there are none.
 class AllMetrics {
   public:
     AllMetrics() = default;
@@ -351,7 +351,7 @@ class AllMetrics {
         : host_(host), ext_(copy_sized<flowd_ext_metrics>(extension)) {}
     explicit operator bool() const { return ext_.size != 0; }
 
-    /// Calls visitor(const flowd_series&) for each; as LiveFlows::visit.
+    /// Calls visitor(const flowd_series&) for each series. Results and exceptions as LiveFlows::page.
     template <typename Visitor>
     Result<void> visit(Visitor&& visitor) const {
         if (ext_.visit == nullptr) return {};

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// flowd/findings.hpp: what a component finds amiss, and what it says of single flows. Values.
+// flowd/findings.hpp: problems that a component detects, and its explanations of single flows. Values.
 #pragma once
 
 #include <cstddef>
@@ -13,24 +13,24 @@
 
 namespace flowd {
 
-/// Something that is not as it should be, now. A healthy host has none.
+/// A current problem. A healthy host has none.
 struct Finding {
     flowd_level severity = FLOWD_LEVEL_WARNING;  ///< FLOWD_LEVEL_INFO, WARNING or ERROR
     const char* id = "";                         ///< stable, documented with the module: [a-z][a-z0-9-]*
-    std::string subject = {};                    ///< what it is about: "eth0"; with `id` it tells findings apart
-    std::string found = {};                      ///< what is
-    std::string expected = {};                   ///< what should be
-    std::string remedy = {};                     ///< one thing to do about it
+    std::string subject = {};                    ///< what it concerns: "eth0"; with `id` it identifies the finding
+    std::string found = {};                      ///< the actual state
+    std::string expected = {};                   ///< the expected state
+    std::string remedy = {};                     ///< one remedy
     std::int64_t since_ns = 0;                   ///< Unix time when it was first seen; 0: unknown
 };
 
-/// Receives what a component says of the flows of a batch. Valid during that call.
+/// Receives the explanations of the flows of a batch. Valid during that call.
 class Explanations {
   public:
     explicit Explanations(const flowd_explanations* sink) : sink_(sink) {}
 
-    /// `flow`: position in the batch. `verdict`: stable, documented with the module: [a-z][a-z0-9-]*. `subject`: where it
-    /// holds, as "eth0". `text`: one sentence. `time_ns`: Unix time when it came to be so; 0: unknown.
+    /// `flow`: index in the batch. `verdict`: stable, documented with the module: [a-z][a-z0-9-]*. `subject`: what it
+    /// concerns, as "eth0". `text`: one sentence. `time_ns`: Unix time since when it is so; 0: unknown.
     flowd_result add(std::size_t flow, const char* verdict, std::string_view subject, std::string_view text,
                      std::int64_t time_ns = 0) {
         const flowd_explanation raw{sizeof raw, static_cast<std::uint32_t>(flow), verdict, to_c(subject), to_c(text),

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // flowd/host.hpp: the services of the core for one instance, in C++.
 //
-// A Host and everything it hands out belong to one instance. [any] and [instance] are used as in flowd/abi/base.h; what has
-// no tag is [instance]. Watches, timers and metrics are owned by who asked for them and end with their object; they must
-// not outlive the component that owns them. Exceptions that leave a callback are caught, logged and counted as handled.
+// A Host and all objects that it creates belong to one instance. [any] and [instance] as in flowd/abi/base.h; without a tag
+// a call is [instance]. Watches, timers and metrics are owned by the caller and end when the object is destroyed; they must
+// not outlive the component. An exception that leaves a callback is caught and logged.
 #pragma once
 
 #include <chrono>
@@ -32,7 +32,7 @@ namespace flowd {
 
 class Host;
 
-/// The answer of emit. `accepted` events were taken; see flowd_host.emit for what to do about the rest.
+/// The result of emit. The first `accepted` events were taken; flowd_host.emit says what to do with the rest.
 struct Emitted {
     flowd_result result = FLOWD_OK;
     std::size_t accepted = 0;
@@ -64,7 +64,7 @@ class Watch {
         if (state_->watch != 0) state_->host->unwatch(state_->host, state_->watch);
         state_.reset();
     }
-    /// Changes what is waited for; 0 pauses.
+    /// Changes the conditions; 0 pauses.
     Result<void> conditions(std::uint32_t conditions) {
         if (state_ == nullptr) return Error{FLOWD_INVALID, "nothing is watched"};
         const flowd_result result = state_->host->rewatch(state_->host, state_->watch, conditions);
@@ -86,7 +86,7 @@ class Watch {
     std::shared_ptr<State> state_;
 };
 
-/// Calls back after a time, once or again and again. Movable; may be destroyed in its own callback.
+/// Calls back after a delay, once or periodically. Movable; may be destroyed in its own callback.
 class Timer {
   public:
     using Callback = std::function<void()>;
@@ -125,7 +125,7 @@ class Timer {
 
 using Labels = std::vector<std::pair<std::string, std::string>>;
 
-/// One time series; removed with the object. [any] Default-constructed, or refused by the core: does nothing.
+/// One time series, removed by the destructor. [any] Default-constructed, or refused by the core: has no effect.
 class Metric {
   public:
     Metric() = default;
@@ -153,7 +153,7 @@ class Counter : public Metric {
     void add(double amount = 1) {
         if (metric_ != 0) host_->metric_add(host_, metric_, amount);
     }
-    /// A total that is kept elsewhere: what it grew by since this object's last is added.
+    /// For a total that is kept elsewhere: adds its increase since the last call on this object.
     void set_total(double total) {
         if (metric_ != 0) host_->metric_set(host_, metric_, total);
     }
@@ -187,16 +187,16 @@ class Histogram : public Metric {
     friend class Host;
 };
 
-/// Knowing when every backend has taken what was emitted. [any] Without the extension a mark is refused.
+/// Tells when all backends have taken the events that were emitted. [any] Without the extension a mark is refused.
 class Delivery {
   public:
     Delivery() = default;
     Delivery(Host& host, const void* extension) : host_(&host), ext_(copy_sized<flowd_ext_delivery>(extension)) {}
     explicit operator bool() const { return ext_.size != 0; }
 
-    /// Calls `passed` on the instance's thread once every backend has taken, or refused for good, all that this instance
-    /// emitted before; in the order of the marks. FLOWD_LIMIT: 65,536 are outstanding; FLOWD_STOPPED: the instance was
-    /// stopped. What is outstanding at the stop is freed with the host.
+    /// Calls `passed` on the instance's thread once every backend has taken, or refused permanently, all events that this
+    /// instance emitted before; in the order of the marks. FLOWD_LIMIT: 65,536 are outstanding; FLOWD_STOPPED: the instance
+    /// was stopped. Marks that are outstanding at the stop are freed with the host.
     Result<void> mark(std::function<void()> passed) const;
 
   private:
@@ -206,7 +206,7 @@ class Delivery {
 
 class Host {
   public:
-    /// Fails when the core lacks a service that this SDK needs, and names it.
+    /// Fails if the core lacks a service that this SDK needs, and names it.
     [[nodiscard]] static Result<std::unique_ptr<Host>> make(const flowd_host* raw) {
         const auto api = copy_sized<flowd_host>(raw);
         if (const char* missing = first_missing(api))
@@ -230,19 +230,19 @@ class Host {
     void warning(std::string_view text) const { log(FLOWD_LEVEL_WARNING, text); }
     void error(std::string_view text) const { log(FLOWD_LEVEL_ERROR, text); }
 
-    /// An error that a Result carries out of prepare(), start() or reconfigure() is reported by the SDK itself.
+    /// A problem for the administrator. The SDK reports the errors that prepare(), start() and reconfigure() return.
     void report(const Problem& problem) const {
         const flowd_problem raw = problem.raw();
         api_.report(raw_, &raw);
     }
 
-    /// [any] Something from outside was refused: see flowd_host.refused. `sender` is text for people; `first` its first
+    /// [any] An input from outside was refused: see flowd_host.refused. `sender` is text; `first` are the input's first
     /// bytes.
     void refused(std::string_view reason, std::string_view sender = {}, std::string_view first = {}) const {
         const flowd_refusal refusal{sizeof refusal, 0, to_c(reason), to_c(sender), to_bytes(first)};
         api_.refused(raw_, &refusal);
     }
-    /// [any] So many events are given up: see flowd_host.lost. Nothing is said of none.
+    /// [any] `count` events were lost: see flowd_host.lost. No effect for 0.
     void lost(std::uint64_t count, std::string_view what) const {
         if (count != 0) api_.lost(raw_, count, to_c(what));
     }
@@ -253,7 +253,7 @@ class Host {
     [[nodiscard]] std::uint64_t sender_id_of_user(std::uint32_t uid) const {
         return api_.sender_id(raw_, to_bytes("uid:" + std::to_string(uid)));
     }
-    /// [any] Directories for this instance alone, not made yet; empty where there is none.
+    /// [any] Directories for this instance alone, which the module creates; empty if there is none.
     [[nodiscard]] std::string_view state_directory() const {
         return api_.state_directory == nullptr ? std::string_view() : std::string_view(api_.state_directory);
     }
@@ -261,7 +261,7 @@ class Host {
         return api_.runtime_directory == nullptr ? std::string_view() : std::string_view(api_.runtime_directory);
     }
 
-    /// [any] Plugins. Never blocks. `flow_ids` is empty or as long as `events`: the flow of each accepted event.
+    /// [any] Plugins. Never blocks. `flow_ids` is empty or as long as `events`: the flow id of each accepted event.
     Emitted emit(std::span<const flowd_event> events, std::span<std::uint64_t> flow_ids = {}) const {
         Emitted emitted;
         emitted.result = api_.emit(raw_, events.data(), events.size(), sizeof(flowd_event), &emitted.accepted,
@@ -277,11 +277,11 @@ class Host {
         return emit(std::span<const flowd_event>(raw));
     }
 
-    /// [any] Backends: on_events answered full before and can take more now.
+    /// [any] Backends: on_events returned full before, and there is room now.
     void ready() const { api_.ready(raw_); }
 
     /// [any] Runs `work` on the instance's thread, after everything posted before. False once the instance has stopped:
-    /// it will not run. Work that never ran is freed with the host.
+    /// it will not run. Work that has not run is freed with the host.
     bool post(std::function<void()> work) {
         return hand_in(std::move(work), [this](Posted* posted) { return api_.post(raw_, &Host::run_posted, posted); }) ==
                FLOWD_OK;
@@ -343,7 +343,7 @@ class Host {
     [[nodiscard]] AllMetrics all_metrics() const { return {raw_, extension(FLOWD_EXT_METRICS)}; }       ///< [any]
     [[nodiscard]] Delivery delivery() { return {*this, extension(FLOWD_EXT_DELIVERY)}; }                ///< [any]
 
-    /// Loops of their own: watch for reading, then dispatch. flowd/asio.hpp does it.
+    /// For own loops: watch it for reading, then dispatch. flowd/asio.hpp does both.
     [[nodiscard]] int loop_fd() const { return api_.loop_fd(raw_); }
     flowd_result dispatch() const { return api_.dispatch(raw_); }
 
@@ -383,7 +383,7 @@ class Host {
         return nullptr;
     }
 
-    /// Keeps `work` until run_posted or a refusal.
+    /// Owns `work` until run_posted, or until it is refused.
     template <typename Submit>
     flowd_result hand_in(std::function<void()> work, Submit submit) {
         Posted* posted = nullptr;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// flowd/json.hpp: writes JSON. (Reading it is simdjson's work.) A Writer belongs to one thread.
+// flowd/json.hpp: writes JSON. (simdjson reads it.) A Writer belongs to one thread.
 #pragma once
 
 #include <charconv>
@@ -50,14 +50,14 @@ class Writer {
         (void)error;  // 24 characters hold every 64-bit integer
         return raw({digits, static_cast<std::size_t>(last - digits)});
     }
-    /// The shortest text that is read as this number again. Always with a decimal point or an exponent, so that a consumer
-    /// that fixes types by first sight sees a float. What JSON cannot say (NaN, infinities) becomes null.
+    /// The shortest text that parses to the same number. It always has a decimal point or an exponent, so that a consumer
+    /// that infers the type from the first value infers a float. Values that JSON does not have (NaN, infinities): null.
     Writer& value(double number) {
         if (!std::isfinite(number)) return value(nullptr);
         char digits[32];
 #ifdef __cpp_lib_to_chars
         char* end = std::to_chars(digits, digits + sizeof digits - 2, number).ptr;
-#else  // libc++ 14: longer, and ten times dearer
+#else  // libc++ 14 lacks to_chars for doubles: longer text, ten times slower
         char* end = digits + std::snprintf(digits, sizeof digits - 2, "%.17g", number);
 #endif
         if (std::string_view(digits, static_cast<std::size_t>(end - digits)).find_first_of(".e") ==
@@ -72,7 +72,7 @@ class Writer {
         key(name);
         return value(content);
     }
-    /// JSON made elsewhere, taken as it is.
+    /// Inserts valid JSON unchanged.
     Writer& raw(std::string_view json) {
         comma();
         out_.append(json);

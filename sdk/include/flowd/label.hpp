@@ -13,7 +13,7 @@ namespace flowd::label {
 
 inline constexpr std::uint32_t mask = 0xfffff;           ///< the 20 bits of a flow label, RFC 6437
 inline constexpr std::uint32_t semantic_mask = 0x3fefc;  ///< bits that carry the tag
-inline constexpr std::uint32_t entropy_mask = 0xc0103;   ///< bits that are a flow's own
+inline constexpr std::uint32_t entropy_mask = 0xc0103;   ///< bits that differ between flows of one tag
 inline constexpr std::uint32_t max_experiment = 511;
 inline constexpr std::uint32_t max_activity = 63;
 
@@ -23,7 +23,7 @@ inline constexpr std::uint32_t max_activity = 63;
     return reversed;
 }
 
-/// The label of a tag, with the entropy bits of `entropy`; nothing when the tag does not fit the label.
+/// The label of a tag, with the entropy bits of `entropy`; empty if the tag does not fit into the label.
 [[nodiscard]] constexpr std::optional<std::uint32_t> encode(flowd_tag tag, std::uint32_t entropy = 0) {
     if (tag.experiment > max_experiment || tag.activity > max_activity) return std::nullopt;
     return reverse_experiment(tag.experiment) << 9 | tag.activity << 2 | (entropy & entropy_mask);

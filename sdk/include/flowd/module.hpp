@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// flowd/module.hpp: writing a module in C++. See docs/writing-a-module.md; life and threads: docs/module-lifecycle.md.
+// flowd/module.hpp: writing a module in C++. See docs/writing-a-module.md; lifecycle and threads: docs/module-lifecycle.md.
 //
 //   class Hello final : public flowd::Plugin {
 //     public:
@@ -10,19 +10,19 @@
 //   };
 //   FLOWD_MODULE(Hello)
 //
-// What else a component may have, found by its name and signature:
+// Further members that a component may define, recognised by name and signature:
 //   static void validate(const Options&, flowd::Problems&);       rules across options; no side effects. A third parameter
 //                                                                 const flowd::Offline& gives log and registry
 //   flowd::Result<void> reconfigure(Options);                     new options while live; FLOWD_UNSUPPORTED: new instance
-//   static std::vector<flowd::Command<Hello>> commands();         `flowd-cpp hello COMMAND ...`, asked of the daemon
-//   static std::vector<flowd::Tool> tools();                      the same without a daemon: flowd/tool.hpp
-//   std::vector<flowd::Finding> findings() const;                 what is amiss now: flowd/findings.hpp
-//   static std::vector<flowd::Finding> host_findings(const Options&, const flowd::Offline&);   the same of this host,
-//   without
-//                                                                 an instance, a daemon or a change (`flowd-cpp check
-//                                                                 --host`)
+//   static std::vector<flowd::Command<Hello>> commands();         `flowd-cpp hello COMMAND ...`, run by the daemon
+//   static std::vector<flowd::Tool> tools();                      commands that need no daemon: flowd/tool.hpp
+//   std::vector<flowd::Finding> findings() const;                 current problems: flowd/findings.hpp
+//   static std::vector<flowd::Finding> host_findings(const Options&, const flowd::Offline&);
+//                                                                 problems of this host, found without an instance,
+//                                                                 a daemon or changes to the host
+//                                                                 (`flowd-cpp check --host`)
 //   void explain(const flowd::FlowBatch&, flowd::Explanations&) const;   what it did with these flows, and why
-// Every call comes on the instance's own thread, one at a time, unless it says otherwise. An exception that leaves any of
+// All calls are made on the instance's own thread, one at a time, except static functions. An exception that leaves one of
 // them is caught, logged with the instance's name, and becomes FLOWD_EXCEPTION.
 #pragma once
 
@@ -51,24 +51,24 @@
 
 namespace flowd {
 
-/// What a component says of itself. `static constexpr flowd::Info info{...}`.
+/// The description of a component: `static constexpr flowd::Info info{...}`.
 struct Info {
     const char* name;                                      ///< its key in the YAML: [a-z][a-z0-9]*
     const char* summary;                                   ///< one line
     std::array<const char*, 8> aliases = {};               ///< other keys for it; at most seven
-    std::uint32_t loop = FLOWD_LOOP_HOSTED;                ///< FLOWD_LOOP_OWN: run() is called and has to dispatch
+    std::uint32_t loop = FLOWD_LOOP_HOSTED;                ///< FLOWD_LOOP_OWN: run() is called and must dispatch
     std::uint32_t precedence = FLOWD_PRECEDENCE_EXPLICIT;  ///< plugins: FLOWD_PRECEDENCE_*
-    /// Backends: bits 1 << FLOWD_EVENT_*; all flow events when not set.
+    /// Backends: bits 1 << FLOWD_EVENT_*; all flow events by default.
     std::uint32_t accepts = 1u << FLOWD_EVENT_START | 1u << FLOWD_EVENT_ONGOING | 1u << FLOWD_EVENT_END;
     std::uint32_t flags = 0;  ///< FLOWD_COMPONENT_*
 };
 
-/// When stop() has to be done, and why it comes.
+/// The time by which stop() must return, and the reason of the stop. A value.
 class Deadline {
   public:
     explicit Deadline(std::int64_t monotonic_ns, std::uint32_t reason = FLOWD_STOP_REMOVED)
         : at_(std::chrono::nanoseconds(monotonic_ns)), reason_(reason) {}
-    /// One of the module's own.
+    /// A deadline of the module's own: `time` from now.
     [[nodiscard]] static Deadline in(std::chrono::nanoseconds time) {
         const auto at = std::chrono::steady_clock::now() + time;
         return Deadline(std::chrono::nanoseconds(at.time_since_epoch()).count());
@@ -80,8 +80,8 @@ class Deadline {
         return now < at_ ? at_ - now : std::chrono::nanoseconds(0);
     }
     [[nodiscard]] bool passed() const { return left().count() == 0; }
-    /// In Plugin::stop, where on_room does not come any more: asks every few milliseconds until `done` answers true. False:
-    /// the deadline passed before.
+    /// For Plugin::stop, during which on_room is not called: polls `done` every 5 ms until it returns true. False: the
+    /// deadline passed first. Blocks.
     template <typename Done>
     bool await(Done done) const {
         constexpr std::chrono::milliseconds pause(5);
@@ -97,7 +97,7 @@ class Deadline {
     std::uint32_t reason_;
 };
 
-/// What validate() may use of the core. Valid for the call.
+/// The services of the core that validate() may use. Valid for the call.
 class Offline {
   public:
     explicit Offline(const flowd_host* host) : host_(host) {}
@@ -108,7 +108,7 @@ class Offline {
     const flowd_host* host_;
 };
 
-/// What every component can override. It is made by its constructor (Host&, Options), which must not touch the system.
+/// The base of all components. The core calls the constructor (Host&, Options), which must not use system resources.
 class Component {
   public:
     explicit Component(Host& host) : host_(host) {}
@@ -116,12 +116,12 @@ class Component {
     Component& operator=(const Component&) = delete;
     virtual ~Component() = default;
 
-    /// Privileged preparation: sockets, BPF. On a reload the predecessor may still be live: see Host::descriptors.
+    /// Preparation that needs privileges: sockets, BPF. On a reload the predecessor may still be live: Host::descriptors.
     virtual Result<void> prepare() { return {}; }
     virtual Result<void> start() { return {}; }
-    /// FLOWD_LOOP_OWN only: until Host::dispatch answers FLOWD_STOPPED (AsioLoop::run does).
+    /// FLOWD_LOOP_OWN only: returns when Host::dispatch has returned FLOWD_STOPPED (AsioLoop::run does).
     virtual Result<void> run() { return Error{FLOWD_UNSUPPORTED, "this component has no loop of its own"}; }
-    /// Flush until the deadline, then say what was lost. Called once at most, also when prepare or start failed.
+    /// Flushes until the deadline, then reports what was lost. Called at most once, also if prepare or start failed.
     virtual Result<void> stop(Deadline) { return {}; }
     /// Adds members to the object that `flowd-cpp status` shows for this instance.
     virtual void status(json::Writer& object) const { (void)object; }
@@ -133,27 +133,27 @@ class Component {
     Host& host_;
 };
 
-/// A source of flow events: Host::emit.
+/// A source of flow events: it calls Host::emit.
 class Plugin : public Component {
   public:
     static constexpr std::uint32_t kind = FLOWD_PLUGIN;
     using Component::Component;
-    /// Emit answered full before; there is room again.
+    /// There is room again after emit returned FLOWD_FULL.
     virtual void on_room() {}
 };
 
-/// What a backend answers to a batch: see flowd_component.on_events.
+/// The result of on_events: how many events the backend took. See flowd_component.on_events.
 struct Taken {
     flowd_result result = FLOWD_OK;
     std::size_t count = 0;
 
-    /// All events are this backend's responsibility now.
+    /// The backend is now responsible for all events.
     [[nodiscard]] static Taken all() { return {}; }
-    /// The first `count` are; the rest is offered again after Host::ready.
+    /// It took the first `count`; the rest is offered again after Host::ready.
     [[nodiscard]] static Taken full(std::size_t count) { return {FLOWD_FULL, count}; }
-    /// The first `count` are; the one behind them is refused for good, those behind it are offered at once.
+    /// It took the first `count` and refuses the next one permanently; those after that are offered at once.
     [[nodiscard]] static Taken invalid(std::size_t count) { return {FLOWD_INVALID, count}; }
-    /// The first `count` are; the rest is lost, and counted as failed.
+    /// It took the first `count`; the rest is lost, and counted as failed.
     [[nodiscard]] static Taken failed(std::size_t count, flowd_result result = FLOWD_ERROR) { return {result, count}; }
 };
 
@@ -162,15 +162,15 @@ class Backend : public Component {
   public:
     static constexpr std::uint32_t kind = FLOWD_BACKEND;
     using Component::Component;
-    /// In order per flow. Borrowed: copy what is to be kept.
+    /// Events in order per flow. Borrowed for the call: copy what is needed later.
     [[nodiscard]] virtual Taken on_events(const Events& events) = 0;
 };
 
-/// Where an enricher puts what it found. Valid during sample().
+/// Receives the samples of an enricher. Valid during sample().
 class Samples {
   public:
     explicit Samples(const flowd_samples* sink) : sink_(sink) {}
-    /// At most one per flow and period. `size` is set here. The text and bytes it points to are copied.
+    /// At most one per flow and period. Sets `size`. Copies the text and bytes. Results: flowd_samples.
     flowd_result add(flowd_sample sample) {
         sample.size = sizeof sample;
         return sink_->add(sink_, &sample);
@@ -185,11 +185,11 @@ class Enricher : public Component {
   public:
     static constexpr std::uint32_t kind = FLOWD_ENRICHER;
     using Component::Component;
-    /// All live flows, once per period, in batches; `last`: no more in this period.
+    /// All live flows, once per period, in batches; `last`: the last batch of this period.
     virtual void sample(const FlowBatch& flows, bool last, Samples& samples) = 0;
 };
 
-/// One command of a component T. `run` gets the words behind the command's name and writes one JSON value.
+/// One command of a component T. `run` gets the words after the command's name and writes one JSON value.
 template <typename T>
 struct Command {
     const char* name;
@@ -204,7 +204,7 @@ struct Command {
 #include "flowd/detail/bridge.hpp"
 
 /// Defines the one exported symbol of the module: FLOWD_MODULE(First, Second, ...). Use it once, at namespace scope outside
-/// any namespace. flowd_add_module of the CMake package says the name, the version and the license.
+/// any namespace. flowd_add_module of the CMake package defines the name, the version and the license.
 #ifndef FLOWD_MODULE_NAME
 #define FLOWD_MODULE_NAME "unnamed"
 #endif

@@ -9,18 +9,18 @@
 //   };
 //   const flowd::Table<Options>& Options::table() {
 //       static const flowd::Table<Options> table{
-//           flowd::option("bindAddress",
-//           &Options::bind_address).aliases({"address"}).default_value("127.0.0.1").doc("..."), flowd::option("port",
-//           &Options::port).default_value(10514).doc("..."), flowd::option("receivers", &Options::receivers).doc("..."),
-//       };
+//           flowd::option("bindAddress", &Options::bind_address).aliases({"address"})
+//               .default_value("127.0.0.1").doc("..."),
+//           flowd::option("port", &Options::port).default_value(10514).doc("..."),
+//           flowd::option("receivers", &Options::receivers).doc("..."),
 //       return table;
 //   }
 //
-// The type of the member chooses the type of the option: bool; integers (bounded by their type); double; std::string;
-// std::filesystem::path; chrono durations (a bare number counts in the duration's own unit); Address; Network; a struct
+// The type of the member determines the type of the option: bool; integers (bounded by their type); double; std::string;
+// std::filesystem::path; chrono durations (a bare number is in the duration's own unit); Address; Network; a struct
 // with a table(); std::vector of any of these (a list); std::map<std::string, ...> of any of these; std::optional of any of
-// these (empty when the option is absent; a group: when it is not written). Without optional, an absent option leaves the
-// member as the struct's initialiser set it. Enums: choice(). Tables are static and immutable after construction.
+// these (empty if the option is absent; for a group: if it is not configured). Without optional, an absent option leaves
+// the member as the struct initialised it. Enums: choice(). Tables are static and immutable after construction.
 #pragma once
 
 #include <chrono>
@@ -51,7 +51,7 @@ class Table;
 
 namespace detail {
 
-/// Words of a choice with the values of their enum.
+/// The values of a choice, with the values of its enum.
 using Words = std::vector<std::pair<const char*, std::int64_t>>;
 
 template <typename T>
@@ -74,7 +74,7 @@ struct DurationTraits<std::chrono::duration<Rep, Period>> : std::true_type {
 };
 
 template <typename T>
-struct Element {  // what is found at the bottom of lists, maps and optionals
+struct Element {  // the innermost type of lists, maps and optionals
     using type = T;
 };
 template <typename T>
@@ -84,7 +84,7 @@ struct Element<std::map<std::string, T>> : Element<T> {};
 template <typename T>
 struct Element<std::optional<T>> : Element<T> {};
 
-/// How one C++ type is declared and read. Specialised below.
+/// Declares and reads one C++ type. Specialised below.
 template <typename V>
 struct Binding;
 
@@ -98,7 +98,7 @@ Result<void> read_value(const flowd_value& value, V& out, const Words& words) {
     return Binding<V>::read(value, out, words);
 }
 
-/// `rows` is the chain from the option down to its innermost item: an option that is neither a list nor a map has one row.
+/// `rows` is the chain from the option to its innermost item: an option that is neither a list nor a map has one row.
 inline flowd_option& leaf(std::vector<flowd_option>& rows, std::uint32_t type) {
     rows.back().type = type;
     return rows.back();
@@ -190,7 +190,7 @@ template <typename V>
 requires DurationTraits<V>::value struct Binding<V> {
     static void declare(std::vector<flowd_option>& rows) {
         auto& row = leaf(rows, FLOWD_OPTION_DURATION);
-        row.unit = DurationTraits<V>::unit();  // the core takes none below 0
+        row.unit = DurationTraits<V>::unit();  // the core refuses negative durations
     }
     static Result<void> read(const flowd_value& value, V& out, const Words&) {
         out = std::chrono::duration_cast<V>(std::chrono::nanoseconds(value.integer));
@@ -267,7 +267,7 @@ struct Binding<std::optional<V>> {
     static void declare(std::vector<flowd_option>& rows) { Binding<V>::declare(rows); }
     static Result<void> read(const flowd_value& value, std::optional<V>& out, const Words& words) {
         out.reset();
-        // A group is present whenever one of its options has a default; what its author asks is whether somebody wrote it.
+        // A group is present if one of its options has a default, but its author asks whether it was configured.
         if (value.type == FLOWD_OPTION_GROUP && (value.flags & FLOWD_VALUE_WRITTEN) == 0) return {};
         return Binding<V>::read(value, out.emplace(), words);
     }
@@ -275,7 +275,7 @@ struct Binding<std::optional<V>> {
 
 }  // namespace detail
 
-/// One row under construction. Modifiers name what the row says; those of a list's or map's items apply to the items.
+/// One row under construction. Modifiers set its members; those of a list's or map's items apply to the items.
 template <typename S>
 class Option {
   public:
@@ -307,14 +307,14 @@ class Option {
     }
     Option& required() { return flag(FLOWD_OPTION_REQUIRED); }
     Option& secret() { return flag(FLOWD_OPTION_SECRET); }
-    /// Marks an option as old: it still works, with a warning that names the other.
+    /// Marks an option as deprecated: it still works, with a warning that names the other.
     Option& deprecated_by(const char* other) { return set(&flowd_option::deprecated_by, other); }
-    /// Unit of a bare number: "ns", "us", "ms", "s", "min", "h"; other words are for the docs.
+    /// Unit of a bare number: "ns", "us", "ms", "s", "min", "h"; other texts are for the documentation.
     Option& unit(const char* name) {
         rows_.back().unit = name;
         return *this;
     }
-    /// Bounds are allowed values themselves. A duration's is a std::chrono::duration.
+    /// Bounds, inclusive. Those of a duration are std::chrono::duration.
     template <typename B>
     Option& at_least(B minimum) {
         return bound(rows_.back(), FLOWD_OPTION_MINIMUM, number(minimum));
@@ -327,14 +327,14 @@ class Option {
     Option& range(B minimum, C maximum) {
         return at_least(minimum).at_most(maximum);
     }
-    /// How many items a list or map may have.
+    /// The number of items of a list or map, inclusive.
     Option& length(std::size_t minimum, std::size_t maximum) {
         bound(rows_.front(), FLOWD_OPTION_MINIMUM, static_cast<double>(minimum));
         return bound(rows_.front(), FLOWD_OPTION_MAXIMUM, static_cast<double>(maximum));
     }
     /// A string that may also be written as NAMEFile: the first line of that file.
     Option& or_file() { return flag(FLOWD_OPTION_FILE); }
-    /// Strings that must be one of these words.
+    /// A string that must be one of `words`.
     Option& choices(std::initializer_list<const char*> words) {
         choices_ = words;
         return type(FLOWD_OPTION_CHOICE);
@@ -344,7 +344,7 @@ class Option {
     Option& byte_size() { return type(FLOWD_OPTION_SIZE); }         ///< an integer: "4 MiB"
     Option& experiment() { return type(FLOWD_OPTION_EXPERIMENT); }  ///< an integer: id or name in the registry
     Option& activity() { return type(FLOWD_OPTION_ACTIVITY); }      ///< an integer: id or name in the registry
-    /// A path to code or to something as powerful: it and its parents must be root's and not writable by others.
+    /// A path to code, or to data that controls it: it and its parents must be root's and not writable by others.
     Option& trusted() { return path().flag(FLOWD_OPTION_TRUSTED); }
 
   private:
@@ -375,7 +375,7 @@ class Option {
         rows_.back().type = type;
         return *this;
     }
-    /// Points the C rows at what this object owns. It must not move afterwards.
+    /// Sets the pointers of the C rows to what this object owns. It must not be moved afterwards.
     const flowd_option& finish() {
         if (!aliases_.empty()) {
             aliases_.push_back(nullptr);
@@ -421,7 +421,7 @@ template <typename S, typename V>
     return Option<S>(name, member, std::move(numbers));
 }
 
-/// The options of S: rows for the core, and the way back from what the core parsed.
+/// The options of S: the rows for the core, and reading the values from the core.
 template <typename S>
 class Table {
   public:
@@ -434,7 +434,7 @@ class Table {
     [[nodiscard]] const flowd_option* rows() const { return rows_.data(); }
     [[nodiscard]] std::size_t size() const { return rows_.size(); }
 
-    /// Fills `out` from a GROUP in the order of the rows. Fails only when the core passed what the rows do not allow.
+    /// Fills `out` from a GROUP in the order of the rows. Fails only if the core passed a value that the rows do not allow.
     Result<void> read(const flowd_value& group, S& out) const {
         const SizedRange<flowd_value> items(group.items, group.item_count, group.item_stride);
         std::size_t row = 0;

@@ -19,26 +19,26 @@
 
 namespace flowd {
 
-/// The events of a plugin on their way to the core. [instance]; must not outlive its Host.
+/// Sends the events of a plugin to the core. [instance]; must not outlive its Host.
 ///
-///     Outbox outbox_{host(), [this](bool has_room) { ... }};                   // reads on, or stops reading
+///     Outbox outbox_{host(), [this](bool has_room) { ... }};                   // resume reading, or stop reading
 ///     outbox_.put(Event::start(key, tag));                                     // unless outbox_.full()
 ///     void on_room() override { outbox_.drain(); }
 ///     Result<void> stop(Deadline deadline) override { outbox_.stop(deadline); return {}; }
 ///
-/// While the core has no room, events wait here and full() is true: the plugin reads no further, so that what waits is
-/// bounded by what it had read, and its source waits as well. After FLOWD_FULL the core calls on_room. After an error (no
-/// memory, say) it calls nobody: the outbox offers the events again itself, a limited number of times, then gives the first
-/// one up, so that neither the plugin nor those who write to it wait for ever. An event that the core refuses for good
-/// (FLOWD_INVALID, FLOWD_LIMIT) is counted and left behind.
+/// While the core has no room, events wait here and full() is true. The plugin then stops reading, which bounds the number
+/// of events that wait, and delays its source as well. After FLOWD_FULL the core calls on_room. After another error (for
+/// example no memory) it does not: the outbox offers the events again itself, a limited number of times, then discards the
+/// first one, so that neither the plugin nor its clients wait indefinitely. An event that the core refuses permanently
+/// (FLOWD_INVALID, FLOWD_LIMIT) is counted and skipped.
 class Outbox {
   public:
-    /// What became of an event.
+    /// The final result of an event.
     struct Settled {
         const flowd_event& event;
         std::uint64_t token;    ///< of add()
-        flowd_result result;    ///< FLOWD_OK: it was taken; else it never will be
-        std::uint64_t flow_id;  ///< of an event that was taken; 0: its flow has ended (Host::emit)
+        flowd_result result;    ///< FLOWD_OK: it was taken; otherwise it was discarded
+        std::uint64_t flow_id;  ///< if it was taken; 0: its flow has ended (Host::emit)
     };
     /// Called when there is no room any more, and when there is room again. May put events into the outbox.
     using OnRoom = std::function<void(bool has_room)>;
@@ -50,7 +50,7 @@ class Outbox {
     Outbox(const Outbox&) = delete;
     Outbox& operator=(const Outbox&) = delete;
 
-    /// Emits it, or lets it wait. False: it was refused for good.
+    /// Emits it, or queues it. False: it was refused permanently.
     bool put(Event event, std::uint64_t token = 0) {
         flush();
         const std::uint64_t before = refused_;
@@ -58,18 +58,18 @@ class Outbox {
         flush();
         return refused_ == before;
     }
-    /// For many: emitted with the next ones, or by flush(), which costs less than one at a time.
+    /// Adds one of many: emitted with the next ones or by flush(), which is cheaper than one at a time.
     void add(Event event, std::uint64_t token = 0) {
         auto owner = std::make_unique<Event>(std::move(event));
         const flowd_event& raw = owner->raw();
         add(raw, token, std::move(owner));
     }
-    /// What it points to has to stay where it is until the event is settled.
+    /// Borrows: everything that `event` points to must be valid until the event is settled.
     void add(const flowd_event& event, std::uint64_t token = 0) { add(event, token, nullptr); }
-    /// Emits what was added, unless what was added before waits for room. True: nothing waits.
+    /// Emits what was added, unless earlier events wait for room. True: nothing waits.
     bool flush() { return !full() && drain(); }
 
-    /// In Plugin::on_room: offers what waits. True: nothing waits any more.
+    /// For Plugin::on_room: offers what waits. True: nothing waits any more.
     bool drain() {
         std::size_t done = 0;
         bool blocked = false;
@@ -94,26 +94,26 @@ class Outbox {
         return events_.empty();
     }
 
-    /// Events wait, and further ones would wait behind them.
+    /// Events wait, and further ones would be queued after them.
     [[nodiscard]] bool full() const { return full_; }
-    /// Why: FLOWD_FULL, FLOWD_STOPPED (the instance was stopped), or an error.
+    /// The reason: FLOWD_FULL, FLOWD_STOPPED (the instance was stopped), or an error.
     [[nodiscard]] flowd_result reason() const { return full_ ? reason_ : flowd_result{FLOWD_OK}; }
     [[nodiscard]] std::size_t waiting() const { return events_.size(); }
-    /// Of those that wait: starts of flows that the core does not know. It ends the others itself when the instance stops.
+    /// Number of waiting starts of flows that the core does not know. Other flows it ends itself when the instance stops.
     [[nodiscard]] std::size_t waiting_starts() const {
         return static_cast<std::size_t>(std::count_if(events_.begin(), events_.end(), [](const flowd_event& event) {
             return event.kind == FLOWD_EVENT_START && event.flow_id == 0;
         }));
     }
 
-    /// In Plugin::stop: offers what waits until the deadline; flows whose start still waits then are lost.
+    /// For Plugin::stop: offers what waits until the deadline; flows whose start still waits then are lost.
     void stop(const Deadline& deadline) {
         on_room_ = {};
         deadline.await([this] { return drain(); });
         host_.lost(waiting_starts(), "flows were not announced before the stop");
         clear();
     }
-    /// Forgets what waits. Answers how many events that was: the caller counts them.
+    /// Discards what waits. Returns the number of discarded events: the caller counts them.
     std::size_t clear() {
         const std::size_t left = events_.size();
         events_.clear();
@@ -123,13 +123,13 @@ class Outbox {
         return left;
     }
 
-    /// Names of the kinds of flow events as status and metrics show them; by kind, as taken().
+    /// Names of the kinds of flow events in status and metrics; index as in taken().
     static constexpr std::array<std::string_view, 4> kinds{"", "start", "ongoing", "end"};
     [[nodiscard]] const std::array<std::uint64_t, 4>& taken() const { return taken_; }
-    [[nodiscard]] const std::uint64_t& refused() const { return refused_; }  ///< for good, given up ones included
-    [[nodiscard]] const std::uint64_t& pauses() const { return pauses_; }    ///< times that there was no room
+    [[nodiscard]] const std::uint64_t& refused() const { return refused_; }  ///< permanently, including discarded ones
+    [[nodiscard]] const std::uint64_t& pauses() const { return pauses_; }    ///< number of times that there was no room
 
-    static constexpr std::size_t batch = 64;  ///< events that are offered at a time
+    static constexpr std::size_t batch = 64;  ///< events per call of emit
     static constexpr std::size_t most_waiting =
         65536;  ///< further ones are refused, for a plugin that does not stop reading
     static constexpr int most_tries = 6;
@@ -159,14 +159,14 @@ class Outbox {
         if (on_settled_) on_settled_({event, kept_[index].token, result, flow_id});
     }
 
-    /// Whether the core will never take the first event that it did not take. If it may later, somebody offers it again.
+    /// Whether the core will never take the first event that it did not take. If not, that event is offered again.
     bool is_final(flowd_result result) {
         if (result == FLOWD_INVALID || result == FLOWD_LIMIT) {
             tries_ = 0;
             return true;
         }
         if (result == FLOWD_FULL || result == FLOWD_STOPPED) return false;
-        if (tries_ == most_tries) {  // and it stays there: while the core takes nothing, each event has one try
+        if (tries_ == most_tries) {  // not reset: while the core takes nothing, each event is tried once
             if (!std::exchange(gave_up_, true))
                 host_.warning("the core did not take an event in " + std::to_string(most_tries) +
                               " tries; it is left out, as are further ones until it takes one");
@@ -177,7 +177,7 @@ class Outbox {
             host_.warning("the core could not take an event: result " + std::to_string(result) + "; it is offered again");
         }
         auto timer = host_.after(std::min(first_pause * (1 << tries_), last_pause), [this] { drain(); });
-        if (!timer) return true;  // nobody would offer it again
+        if (!timer) return true;  // it could not be offered again
         ++tries_;
         again_ = std::move(*timer);
         return false;
@@ -186,8 +186,8 @@ class Outbox {
     const Host& host_;
     OnRoom on_room_;
     OnSettled on_settled_;
-    std::vector<flowd_event> events_;  ///< that wait
-    std::vector<Kept> kept_;           ///< what belongs to each of them
+    std::vector<flowd_event> events_;  ///< waiting
+    std::vector<Kept> kept_;           ///< one per event: what it owns
     bool full_ = false;
     flowd_result reason_ = FLOWD_OK;
     int tries_ = 0;  ///< of the first one, after errors

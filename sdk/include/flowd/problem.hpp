@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// flowd/problem.hpp: what an administrator has to know, and where validate() puts it. Not thread-safe.
+// flowd/problem.hpp: errors and warnings for the administrator, and how validate() reports them. Not thread-safe.
 #pragma once
 
 #include <string>
@@ -11,14 +11,14 @@
 
 namespace flowd {
 
-/// The core adds file, line and column.
+/// An error or a warning for the administrator. The core adds file, line and column.
 struct Problem {
-    std::string option = {};  ///< path below the instance, "collectors[1].port"; empty: the instance itself
+    std::string option = {};  ///< relative to the instance: "collectors[1].port"; empty: the instance itself
     std::string message = {};
-    std::string hint = {};   ///< one thing to do about it
+    std::string hint = {};   ///< one remedy
     std::string found = {};  ///< the offending value
     flowd_level level = FLOWD_LEVEL_ERROR;
-    flowd_result result = FLOWD_INVALID;  ///< decides the daemon's exit code when this stops the start
+    flowd_result result = FLOWD_INVALID;  ///< determines the daemon's exit code if the start fails
 
     /// The C struct; borrows from this object.
     [[nodiscard]] flowd_problem raw() const {
@@ -42,7 +42,7 @@ struct Problem {
     }
 };
 
-/// Collects what validate() finds.
+/// Receives the problems that validate() finds. Valid for that call.
 class Problems {
   public:
     explicit Problems(const flowd_problems* sink) : sink_(sink) {}

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// flowd/result.hpp: a value, or an error with its context. Thread-aware, not thread-safe, like a std::variant.
+// flowd/result.hpp: a value, or an error with its context. Values: not bound to a thread, not thread-safe.
 #pragma once
 
 #include <cerrno>
@@ -14,20 +14,20 @@
 
 namespace flowd {
 
-/// Why something failed: the ABI's word for it, and a sentence for a person.
+/// The reason of a failure: the result code of the ABI, and a sentence.
 struct Error {
     flowd_result code = FLOWD_ERROR;
     std::string message;
     std::string hint = {};
-    std::string option = {};  ///< the configured option that is to blame, "targetInterfaces[1]"; may be empty
+    std::string option = {};  ///< the option that caused it, "targetInterfaces[1]"; may be empty
 
-    /// "context: message", to be added by each layer that knows more.
+    /// "context: message". Each layer that knows more adds its context.
     [[nodiscard]] Error within(std::string_view context) && {
         message.insert(0, std::string(context) + ": ");
         return std::move(*this);
     }
 
-    /// From errno, with the code that fits it.
+    /// From errno, with the corresponding code.
     [[nodiscard]] static Error from_errno(int number, std::string_view what) {
         flowd_result code = FLOWD_ERROR;
         switch (number) {

@@ -14,7 +14,7 @@
 
 namespace flowd {
 
-/// A zeroed S with what `source` has of it. `source` begins with its size; null gives a zeroed S.
+/// A zeroed S, overwritten by the members that `source` has. `source` begins with its size; null gives a zeroed S.
 template <typename S>
 [[nodiscard]] S copy_sized(const void* source) {
     S copy{};
@@ -25,8 +25,8 @@ template <typename S>
     return copy;
 }
 
-/// The elements of an array of sized structs, walked by its stride. Borrowed. Elements of an older, smaller struct are
-/// widened with zeros; `*iterator` is valid until the iterator moves.
+/// The elements of an array of sized structs, by its stride. Borrowed. Elements of an older, smaller struct are
+/// extended with zeros; `*iterator` is valid until the iterator moves.
 template <typename S>
 class SizedRange {
   public:
@@ -84,7 +84,7 @@ class SizedRange {
     std::size_t stride_ = 0;
 };
 
-/// Text and bytes across the border: borrowed both ways.
+/// Text and bytes to and from C. Borrowed in both directions.
 [[nodiscard]] inline flowd_string to_c(std::string_view text) {
     return {text.data(), text.size()};
 }

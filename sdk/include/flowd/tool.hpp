@@ -23,19 +23,19 @@
 
 namespace flowd {
 
-/// What a tool may use. Valid until it returns.
+/// The services that a tool may use. Valid until it returns.
 class ToolCall {
   public:
     ToolCall(Host& host, const flowd_tool_call& call) : host_(host), call_(call) {}
     ToolCall(const ToolCall&) = delete;
     ToolCall& operator=(const ToolCall&) = delete;
 
-    /// For logging and the registry: no loop runs behind it.
+    /// For logging and the registry only: it has no loop.
     [[nodiscard]] Host& host() const { return host_; }
-    /// Readable once the user wants the tool to end. Not to be read or closed.
+    /// Readable once the user interrupts the tool. Do not read or close it.
     [[nodiscard]] int interrupt_fd() const { return call_.interrupt_fd; }
-    /// The component's own options as the configuration file has them; nothing when it is not configured, or the file
-    /// cannot be used by this user.
+    /// The component's options from the configuration file. Empty if it is not configured, or if the file cannot be
+    /// read or used by this user.
     template <typename Options>
     [[nodiscard]] Result<std::optional<Options>> config() const {
         if (call_.config == nullptr) return std::optional<Options>();
@@ -43,7 +43,7 @@ class ToolCall {
         if (!read) return std::move(read).error();
         return std::optional<Options>(std::move(read).value());
     }
-    /// Prints one JSON value at once. False: the reader has gone, return.
+    /// Prints one JSON value at once. False: the reader has closed, return.
     bool print(std::string_view json) { return call_.output->write(call_.output, to_c(json)) == FLOWD_OK; }
 
   private:

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// flowd/unique_fd.hpp: owns a file descriptor. Thread-aware, not thread-safe.
+// flowd/unique_fd.hpp: owns a file descriptor. Not bound to a thread, not thread-safe.
 #pragma once
 
 #include <fcntl.h>
@@ -26,7 +26,7 @@ class UniqueFd {
     UniqueFd& operator=(const UniqueFd&) = delete;
     ~UniqueFd() { reset(); }
 
-    /// Another descriptor of the same open file; not inherited by programs that are run.
+    /// Another descriptor of the same open file, with close-on-exec.
     [[nodiscard]] static Result<UniqueFd> duplicate(int fd) {
         UniqueFd copy(::fcntl(fd, F_DUPFD_CLOEXEC, 3));
         if (!copy) return Error::from_errno(errno, "descriptor " + std::to_string(fd));

@@ -13,21 +13,21 @@
  *  - A `const char *` is UTF-8, NUL-terminated and static for the life of the process unless its comment says
  *    otherwise; as an argument it is borrowed for the call. Text made at run time is a flowd_string: borrowed, not
  *    terminated, valid until the call returns unless its comment says otherwise.
- *  - Thread tags: [any] any thread; [instance] the instance's own thread; [core] a thread of the core, never one of an
+ *  - Thread tags: [any] any thread; [instance] the instance's own thread; [core] a thread of the core, never that of an
  *    instance. Calls tagged [instance] never overlap for one instance. During a call tagged [core], instances of the same
- *    component may be live: lock shared state. A module that makes a call tagged [instance] from another thread is at
- *    fault: nothing is done, and what has a result answers FLOWD_INVALID.
- *  - Results: FLOWD_OK is 0 and every refusal is negative. A negative answer means that nothing was done beyond what an
- *    out-parameter (`accepted`, `taken`) says. No call answers a positive value: a reader takes one for FLOWD_ERROR. An
- *    unknown negative result is FLOWD_ERROR, too.
+ *    component may be live: lock shared state. A call tagged [instance] that a module makes from another thread has no
+ *    effect, and returns FLOWD_INVALID if it has a result.
+ *  - Results: FLOWD_OK is 0, every failure is negative. A negative result means that nothing was done beyond what an
+ *    out-parameter (`accepted`, `taken`) says. No call returns a positive value; a caller treats a positive value and an
+ *    unknown negative value as FLOWD_ERROR.
  *  - `reserved` members: the writer sets 0; modules never read them. The core refuses events, keys, samples and
- *    attachments where they are not 0, so that a later minor can use them.
+ *    attachments in which they are not 0, so that a later minor can use them.
  *  - Bits and kinds that the core does not know are refused: in flowd_event.kind and flags, flowd_attachment.flags,
  *    flowd_sample.flags, flowd_usage.known, flowd_component.kind, accepts and flags, flowd_option.type and flags,
  *    flowd_command.flags, flowd_flow_filter.members and the conditions of a watch. A module that uses one of a later minor
- *    checks flowd_host.abi_minor, or is refused with a message. Modules ignore bits and kinds that they do not know.
- *  - Enumerations are open: a later minor may add values. What a reader does with a value that it does not know stands at
- *    each. FLOWD_LOCAL_*, FLOWD_INITIATOR_* and the bits of flowd_usage.known are closed in this major.
+ *    checks flowd_host.abi_minor, or is refused with a message. Modules ignore unknown bits and kinds.
+ *  - Enumerations are open: a later minor may add values. Each says how a reader treats unknown values. FLOWD_LOCAL_*,
+ *    FLOWD_INITIATOR_* and the bits of flowd_usage.known are closed: this major adds no values.
  */
 #ifndef FLOWD_ABI_BASE_H
 #define FLOWD_ABI_BASE_H
@@ -51,21 +51,21 @@
 extern "C" {
 #endif
 
-/* What a call answers; see "Results" above. Values never change meaning. */
+/* The result of a call; see "Results" above. Values never change meaning. */
 typedef int32_t flowd_result;
 enum {
     FLOWD_OK = 0,
     FLOWD_ERROR = -1,       /* unspecified failure */
     FLOWD_INVALID = -2,     /* an argument, a value or an event is malformed */
-    FLOWD_UNSUPPORTED = -3, /* not on this kernel, this core or this component */
+    FLOWD_UNSUPPORTED = -3, /* not supported by this kernel, core or component */
     FLOWD_NOT_FOUND = -4,   /* a name, file, interface or flow does not exist */
     FLOWD_DENIED = -5,      /* a privilege is missing */
     FLOWD_BUSY = -6,        /* a port, path or hook is in use by another instance or process */
     FLOWD_LIMIT = -7,       /* a limit was reached */
     FLOWD_EXCEPTION = -8,   /* the SDK's exception barrier caught a C++ exception */
     FLOWD_NO_MEMORY = -9,
-    FLOWD_FULL = -10,   /* no room now: offer the rest again when told that there is room */
-    FLOWD_STOPPED = -11 /* the instance has been stopped, or the reader has gone: nothing more will be done */
+    FLOWD_FULL = -10,   /* no room now: offer the rest again after on_room or ready */
+    FLOWD_STOPPED = -11 /* the instance was stopped, or the reader has closed: give up */
 };
 
 /* Value type. Borrowed text, UTF-8, not NUL-terminated; data may be null when length is 0. */
@@ -80,15 +80,15 @@ typedef struct flowd_bytes {
     size_t length;
 } flowd_bytes;
 
-/* Value type. What a flow belongs to. 0/0 is legal and means "no valid tag": announced, never marked. */
+/* Value type. Experiment and activity of a flow. 0/0 is valid and means "no valid tag": announced, never marked. */
 typedef struct flowd_tag {
     uint32_t experiment;
     uint32_t activity;
 } flowd_tag;
 
 /*
- * Severity of log lines, problems and findings. Open: a reader takes a value that it does not know for the next lower one
- * that it knows, and a value below TRACE for TRACE.
+ * Severity of log lines, problems and findings. Open: a reader treats an unknown value as the next lower known one, and a
+ * value below TRACE as TRACE.
  */
 typedef uint32_t flowd_level;
 enum {
@@ -100,18 +100,18 @@ enum {
 };
 
 /*
- * Something that an administrator has to know about a configured value or about the host. The core adds file, line,
- * column and the path of the key, and derives the exit code from `result` when the start fails.
+ * An error or a warning about a configured value or about the host, for the administrator. The core adds file, line,
+ * column and the path of the key. If the start fails, `result` determines the exit code.
  */
 typedef struct flowd_problem {
     uint32_t size;
-    flowd_level level;   /* FLOWD_LEVEL_WARNING, or FLOWD_LEVEL_ERROR: what was asked for cannot be done */
-    flowd_result result; /* why, for an error: negative */
+    flowd_level level;   /* FLOWD_LEVEL_WARNING, or FLOWD_LEVEL_ERROR: the call fails because of it */
+    flowd_result result; /* of an error: the reason, negative */
     uint32_t reserved;   /* 0 */
-    flowd_string option; /* path below the instance, "collectors[1].port"; empty: the instance itself */
+    flowd_string option; /* relative to the instance: "collectors[1].port"; empty: the instance itself */
     flowd_string found;  /* the offending value as text; may be empty */
     flowd_string message;
-    flowd_string hint; /* one thing to do about it; may be empty */
+    flowd_string hint; /* one remedy; may be empty */
 } flowd_problem;
 
 /* Receives the problems found by a call. Valid until that call returns; use it on the calling thread. */
@@ -122,12 +122,12 @@ typedef struct flowd_problems {
     void (*report)(const struct flowd_problems *problems, const flowd_problem *problem);
 } flowd_problems;
 
-/* Receives text in pieces that are joined. Valid until the call that it was passed to returns; use it on that thread. */
+/* Receives text in pieces, which are concatenated. Valid until the call that received it returns; use it on that thread. */
 typedef struct flowd_writer {
     uint32_t size;
     uint32_t reserved;
     void *context;
-    /* FLOWD_OK; FLOWD_STOPPED: the reader has gone; FLOWD_LIMIT: the text is too long. Stop writing after either. */
+    /* FLOWD_OK; FLOWD_STOPPED: the reader has closed; FLOWD_LIMIT: the text is too long. Stop writing after either. */
     flowd_result (*write)(const struct flowd_writer *writer, flowd_string text);
 } flowd_writer;
 

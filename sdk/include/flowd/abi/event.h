@@ -12,19 +12,19 @@ extern "C" {
 #endif
 
 /*
- * Value type. Identity of a flow as announced: addresses are 16 bytes in network order, IPv4 as IPv4-mapped address
- * (RFC 4291 section 2.5.5.2); ports in host byte order; protocol as in the IPv6 next header field (6 TCP, 17 UDP).
- * Protocols without ports have 0 in both; ICMP and ICMPv6 echo have their identifier in both, so that a reply is the same
- * tuple reversed.
+ * Value type. The identity of a flow as announced. Addresses are 16 bytes in network order; IPv4 is an IPv4-mapped address
+ * (RFC 4291 section 2.5.5.2). Ports are in host byte order. `protocol` is an IPv6 next header value (6 TCP, 17 UDP).
+ * Protocols without ports have 0 in both ports. ICMP and ICMPv6 echo have their identifier in both, so that a reply is the
+ * same tuple, reversed.
  * `scope` is the inode number of the network namespace (ls -i /proc/PID/ns/net); 0 is the daemon's own. The core replaces
  * the number of the daemon's own namespace by 0.
- * `zone` is the interface index that link-local addresses belong to (RFC 4007), when either end is in fe80::/10 or
+ * `zone` is the interface index to which link-local addresses belong (RFC 4007), if either end is in fe80::/10 or
  * ff02::/16; 0: unknown. The core sets it to 0 for all other addresses. Flows that differ in zone or scope are different
  * flows. The marker's label table has neither: such flows share one entry, and the flow that started last sets its label.
  * VLAN, VRF, mark and flow label are not part of a flow's identity.
  * Malformed, and refused by this core or a later one: an unspecified address, port 0 with TCP, UDP or SCTP, and two equal
  * ends.
- * The core matches a flow in both directions of the tuple and keeps the orientation of its first announcement.
+ * Both directions of a tuple are one flow. The core keeps the orientation of the first announcement.
  */
 typedef struct flowd_key {
     uint8_t source[16];
@@ -38,17 +38,17 @@ typedef struct flowd_key {
 } flowd_key;
 
 /*
- * Who measured a usage. Open: values are compared as numbers, the higher one is believed. The core keeps the usage of the
- * highest source that a flow has had and ignores lower ones from then on.
+ * Who measured a usage. Open: values are compared as numbers, and the highest takes precedence. The core keeps the usage
+ * from the highest source that has reported for a flow, and from then on ignores lower ones.
  */
 enum {
     FLOWD_USAGE_UNKNOWN = 0,
     FLOWD_USAGE_METER = 16,       /* packets counted on an interface */
-    FLOWD_USAGE_APPLICATION = 32, /* the program that transfers said so */
+    FLOWD_USAGE_APPLICATION = 32, /* reported by the transfer application */
     FLOWD_USAGE_KERNEL = 48       /* the socket's own counters (struct tcp_info) */
 };
 
-/* flowd_usage.known: what was measured. Numbers that are not known are 0. Closed. */
+/* flowd_usage.known: what was measured. Counts that are not known are 0. Closed. */
 enum {
     FLOWD_USAGE_BYTES = 1u << 0,
     FLOWD_USAGE_PACKETS = 1u << 1
@@ -56,15 +56,15 @@ enum {
 
 /*
  * Value type. Layer 4 payload bytes, and packets; "sent" is from source to destination. Totals since the flow's start,
- * never differences. In what the core delivers, totals of a flow never fall: when a source begins again at 0, what it had
- * counted before is added.
+ * never differences. In events that the core delivers, totals of a flow never decrease: if a source restarts at 0, its
+ * previous count is added.
  */
 typedef struct flowd_usage {
     uint64_t bytes_sent;
     uint64_t bytes_received;
     uint64_t packets_sent;
     uint64_t packets_received;
-    uint32_t source; /* FLOWD_USAGE_UNKNOWN and the like */
+    uint32_t source; /* FLOWD_USAGE_UNKNOWN, _METER, _APPLICATION, _KERNEL */
     uint32_t known;  /* FLOWD_USAGE_BYTES, FLOWD_USAGE_PACKETS; 0: nothing was measured */
 } flowd_usage;
 
@@ -73,22 +73,22 @@ enum {
     FLOWD_EVENT_START = 1,
     FLOWD_EVENT_ONGOING = 2,
     FLOWD_EVENT_END = 3,
-    /* From now on everything without a flow of its own carries `tag`. Key, flow_id, usage, rule, attachments and times but
-     * time_ns are zero in both catch-all events. */
+    /* From now on, traffic that belongs to no known flow is marked with `tag`. All other members but time_ns (key, flow_id,
+     * usage, rule, attachments, other times) are 0 or empty in both catch-all events. */
     FLOWD_EVENT_CATCH_ALL = 4,
     FLOWD_EVENT_CATCH_ALL_CLEAR = 5 /* the catch-all is withdrawn */
 };
 
-/* Which end of the key is this host. Closed. */
+/* Which end of the key is a local address of this host. Closed. */
 enum {
     FLOWD_LOCAL_UNKNOWN = 0,
     FLOWD_LOCAL_SOURCE = 1,
     FLOWD_LOCAL_DESTINATION = 2,
     FLOWD_LOCAL_BOTH = 3,
-    FLOWD_LOCAL_NONE = 4 /* forwarded, or announced by another host about its own flow */
+    FLOWD_LOCAL_NONE = 4 /* neither: forwarded, or a flow of another host, which announced it */
 };
 
-/* Which end of the key opened the flow. Closed. */
+/* Which end of the key initiated the flow (sent the SYN, for example). Closed. */
 enum {
     FLOWD_INITIATOR_UNKNOWN = 0,
     FLOWD_INITIATOR_SOURCE = 1,
@@ -96,52 +96,52 @@ enum {
 };
 
 /*
- * flowd_event.flags and flowd_flow.flags. The first group is set by plugins, the second by the core alone. A flow has a
- * flag of the first group when all instances that announce it now set it; that is evaluated again when one joins or
+ * flowd_event.flags and flowd_flow.flags. Plugins set the first group, only the core sets the second. A flow has a flag of
+ * the first group if all instances that currently announce it set it; this is re-evaluated when one joins or
  * leaves.
  */
 enum {
-    /* Announced over the network, a firefly for example: who sent it, named by the attachment flowd.peer/1 where it is
-     * known, and both ends of the flow may know it already. A backend does not tell it to the former, and to the latter
-     * only when it was configured to. */
+    /* Learnt from the network, by a firefly for example. The sender (attachment flowd.peer/1, where known) and both ends
+     * of the flow may know it already: a backend does not announce it to the sender, and to the ends only
+     * if configured to. */
     FLOWD_LEARNT_REMOTELY = 1u << 0,
-    FLOWD_METERED = 1u << 1,     /* observed by a meter, not announced: ends by flows.idleTimeout */
-    FLOWD_NOT_TO_PEER = 1u << 2, /* the flow's far end must not be told of it; collectors may */
+    FLOWD_METERED = 1u << 1,     /* observed by a meter, not announced: expires after flows.idleTimeout */
+    FLOWD_NOT_TO_PEER = 1u << 2, /* do not announce it to the remote end; collectors are allowed */
 
-    FLOWD_RETAGGED = 1u << 16, /* ongoing: `tag` differs from what this backend was told before; never shed */
-    FLOWD_RESYNC = 1u << 17,   /* repeated from the flow table: the backend is new or had missed it */
+    FLOWD_RETAGGED = 1u << 16, /* ongoing: `tag` differs from the last one that this backend was sent; never shed */
+    FLOWD_RESYNC = 1u << 17,   /* repeated from the flow table: the backend is new, or missed the event */
     FLOWD_NO_START = 1u << 18, /* end: the flow was never seen to start */
-    FLOWD_SAMPLED = 1u << 19   /* ongoing of the core: samples of a period, or usage of a meter */
+    FLOWD_SAMPLED = 1u << 19   /* ongoing made by the core: samples of a period, or usage from a meter */
 };
 
 /*
- * Why a flow ended. Open: a reader takes a value that it does not know for FLOWD_END_UNKNOWN. A plugin sets ANNOUNCED,
- * IDLE, SOCKET_GONE or WITHDRAWN in an end (0 is taken for ANNOUNCED) and 0 in everything else; other values are refused.
+ * Why a flow ended. Open: a reader treats an unknown value as FLOWD_END_UNKNOWN. A plugin sets ANNOUNCED, IDLE,
+ * SOCKET_GONE or WITHDRAWN in an end (0 means ANNOUNCED), and 0 in all other events; other values are refused.
  */
 enum {
     FLOWD_END_UNKNOWN = 0,
-    FLOWD_END_ANNOUNCED = 1,    /* an announcer said so */
-    FLOWD_END_IDLE = 2,         /* metered, and silent for flows.idleTimeout */
+    FLOWD_END_ANNOUNCED = 1,    /* an instance that announces it sent the end */
+    FLOWD_END_IDLE = 2,         /* metered, and idle for flows.idleTimeout */
     FLOWD_END_AGE = 3,          /* announced, and not refreshed for flows.maxAge */
     FLOWD_END_SOCKET_GONE = 4,  /* the kernel has no such socket any more */
-    FLOWD_END_SAMPLE_GONE = 5,  /* an enricher said FLOWD_SAMPLE_GONE */
-    FLOWD_END_WITHDRAWN = 6     /* its last announcer stopped or was removed: the flow itself may live on */
+    FLOWD_END_SAMPLE_GONE = 5,  /* an enricher reported FLOWD_SAMPLE_GONE */
+    FLOWD_END_WITHDRAWN = 6     /* the last instance that announced it stopped; the connection may still be open */
 };
 
 /*
- * Bytes that travel with an event. Emitting: borrowed for the call, copied once by the core. Receiving: shared by all
+ * Bytes that belong to an event. Emitting: borrowed for the call, copied once by the core. Receiving: shared by all
  * backends, read-only, valid until on_events returns.
- * With FLOWD_ATTACHMENT_KEEP it stays with the flow: it replaces what was kept under the same id, or removes that when it
- * has no bytes. Any event of a flow may carry such, and so may a sample of an enricher. What is kept is part of every
- * event of the flow that a backend receives from then on, those that the core makes or repeats included; an attachment of
- * the event itself replaces one of the same id. 16 KiB and 64 attachments are kept per flow, and as much in all as the
- * core has room for; what exceeds either is not kept, and counted. Without the flag it is part of this event alone, and
- * missing where the event is repeated (FLOWD_RESYNC). One event, or one sample, brings at most 64 attachments of 256 KiB
- * together; otherwise it is FLOWD_INVALID.
+ * With FLOWD_ATTACHMENT_KEEP it is kept with the flow: it replaces the kept attachment of the same id, or removes it if it
+ * has no bytes. Any event of a flow, and a sample of an enricher, may have such attachments. Kept attachments are part of
+ * every later event of the flow that a backend receives, including events that the core makes or repeats; an attachment of
+ * the event itself replaces one of the same id. Limits: 16 KiB and 64 attachments per flow, and a total for all flows;
+ * what exceeds a limit is not kept, and counted. Without the flag an attachment is part of this event only, and
+ * missing if the event is repeated (FLOWD_RESYNC). An event or sample with more than 64 attachments or 256 KiB
+ * in total is FLOWD_INVALID.
  * Ids have 1 to 128 bytes and are "vendor.name/revision"; those of this SDK:
  *   flowd.datagram/1  a firefly exactly as it was received
- *   flowd.peer/1      who sent it: address and port as text in the form of RFC 5952, "[2001:db8::1]:10514"
- *   flowd.json/NAME   one top-level JSON value to be repeated in a firefly under NAME (no revision)
+ *   flowd.peer/1      its sender: address and port as text in the form of RFC 5952, "[2001:db8::1]:10514"
+ *   flowd.json/NAME   one JSON value for the top-level member NAME of a firefly (no revision)
  */
 typedef struct flowd_attachment {
     uint32_t size;
@@ -158,12 +158,12 @@ enum {
 
 /* flowd_sample.flags */
 enum {
-    FLOWD_SAMPLE_GONE = 1u << 0 /* the kernel no longer knows this flow: the core ends it */
+    FLOWD_SAMPLE_GONE = 1u << 0 /* the kernel no longer has this socket: the core ends the flow */
 };
 
 /*
- * What an enricher knows of one live flow at one moment. Borrowed: valid until the receiving call returns. An enricher
- * adds at most one for each flow in each period (flowd_component.sample), whatever the number of batches.
+ * The state of one live flow at one moment, from an enricher. Borrowed: valid until the receiving call returns. An enricher
+ * adds at most one sample per flow and period (flowd_component.sample), in whatever number of batches.
  * `tcp_info` is struct tcp_info as this kernel gave it (include/uapi/linux/tcp.h): its length tells which members exist; at
  * most 4,096 bytes.
  */
@@ -179,25 +179,25 @@ typedef struct flowd_sample {
     uint8_t tcp_state;       /* include/net/tcp_states.h, 0 if unknown */
     uint8_t reserved[7];     /* 0 */
     flowd_usage usage;
-    const flowd_attachment *attachments; /* added: with FLOWD_ATTACHMENT_KEEP only. Received: null, the event has them. */
+    const flowd_attachment *attachments; /* adding: only FLOWD_ATTACHMENT_KEEP; receiving: null, see the event's */
     size_t attachment_count;
     size_t attachment_stride;
 } flowd_sample;
 
 /*
  * A flow event. Times are nanoseconds of Unix time, 0 for unknown.
- * Emitting: set kind, key, tag and what is known; precedence and announcer are 0 or empty, and flags of the core are
- * refused. flow_id is 0, or the id that emit answered before: then the event counts only while that flow lives, and is
- * otherwise swallowed (its id is answered as 0); so a plugin learns that its flow has ended without asking. Repeat the tag
- * in every start and ongoing, for another tag re-tags; the tag of an end counts only for a flow that was never seen. An
- * end before its start is taken as an end at its start, and counted. Texts longer than allowed are cut at the start of a
+ * Emitting: set kind, key, tag and whatever else is known. precedence and announcer are 0 or empty; flags of the core are
+ * refused. flow_id is 0, or the id that emit returned before: then the event counts only while that flow is live, and is
+ * otherwise discarded (emit returns the id 0), which tells a plugin that its flow has ended. Repeat the tag in every start
+ * and ongoing, because another tag re-tags the flow; the tag of an end counts only for an unknown flow. If
+ * an end is before its start, it is set to the start, and counted. Texts that are too long are truncated at the start of a
  * UTF-8 character.
  * Receiving: flow_id, start_time_ns, tag, usage, sender, precedence, announcer, rule and application are those of the flow
- * table, whichever announcement led to the event. start and end reach a backend once each, but after a reload a start
- * with FLOWD_RESYNC may repeat what the predecessor was told: take it as an upsert.
- * Of several that announce a flow, one instance has given the tag: precedence, announcer and rule are of that one, and
- * rule is of its latest start or ongoing, empty when that had none. When that instance ends its announcement and others
- * go on, announcer and rule stay and precedence is 0 until another gives the tag. sender is who announced the flow first.
+ * table, whichever announcement caused the event. A backend receives start and end once each, except that after a reload a
+ * start with FLOWD_RESYNC may repeat what its predecessor received: treat it as an upsert.
+ * If several instances announce a flow, one of them gave the tag: precedence, announcer and rule are of that instance, and
+ * rule is from its latest start or ongoing, empty if that had none. When that instance ends its announcement and others
+ * continue, announcer and rule remain, and precedence is 0 until another gives the tag. sender is the first sender.
  * application is the first that was named; one that comes with the tag replaces it.
  */
 typedef struct flowd_event {
@@ -214,24 +214,24 @@ typedef struct flowd_event {
     int64_t start_time_ns;
     int64_t end_time_ns;
     flowd_usage usage;
-    /* Who told the plugin, as flowd_host.sender_id answers; 0: not told apart. It is the unit of flows.maxPerSource, and
-     * of the senders of one instance only those that announced a flow can end it; received: who announced it first. */
+    /* Who sent the announcement to the plugin, from flowd_host.sender_id; 0: not distinguished. flows.maxPerSource is a
+     * limit per sender, and in an instance only a sender that announced a flow can end it. Received: the first sender. */
     uint64_t sender;
     uint32_t precedence; /* of the instance that gave the tag: FLOWD_PRECEDENCE_* */
     uint32_t end_reason; /* FLOWD_END_* */
-    flowd_string application; /* the program that transfers, for a firefly's context; at most 256 bytes; may be empty */
+    flowd_string application; /* the transfer application, for a firefly's context; at most 256 bytes; may be empty */
     flowd_string announcer;   /* the instance that gave the tag: "fireflyp/regional" */
-    /* Why the plugin announces it, as "rules[2]"; at most 64 bytes; may be empty. Repeat it with the tag. */
+    /* The rule by which the plugin announces it, "rules[2]"; at most 64 bytes; may be empty. Repeat it with the tag. */
     flowd_string rule;
     const flowd_attachment *attachments;
     size_t attachment_count;
     size_t attachment_stride;
-    const flowd_sample *samples; /* ongoing with FLOWD_SAMPLED: one of each enricher, maybe none; else null */
+    const flowd_sample *samples; /* ongoing with FLOWD_SAMPLED: at most one per enricher; otherwise null */
     size_t sample_count;
     size_t sample_stride;
 } flowd_event;
 
-/* A flow, as enrichers and flowd.flows/1 see it; members as in a received flowd_event. Borrowed for the call. */
+/* A flow, as passed to enrichers and by flowd.flows/1; members as in a received flowd_event. Borrowed for the call. */
 typedef struct flowd_flow {
     uint32_t size;
     uint32_t flags;
@@ -245,10 +245,10 @@ typedef struct flowd_flow {
     uint8_t local;
     uint8_t initiator;
     uint8_t reserved[2];
-    uint32_t announcers; /* how many announce it now: instances, and within one instance its senders */
+    uint32_t announcers; /* number that announce it now: instances, and within each its senders */
     uint32_t precedence; /* of the instance that gave the tag */
     uint32_t end_reason; /* FLOWD_END_*; 0: live */
-    uint64_t sender;     /* who announced it first */
+    uint64_t sender;     /* the first sender */
     flowd_string application;
     flowd_string announcer;
     flowd_string rule;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * flowd/abi/note.h: the ELF note that tells what a module holds without loading it.
+ * flowd/abi/note.h: the ELF note that describes a module to readers that do not load it.
  *
  * Section .note.flowd, owner "flowd", type FLOWD_NOTE_MODULE; the description is text, one `key=value` a line:
  *   abi=1.0              major and minor
@@ -10,7 +10,7 @@
  *   plugin.alias=firefly ... each followed by its aliases
  * Written by flowd_add_module of the CMake package, or by hand with this macro, once per module:
  *   FLOWD_MODULE_NOTE("abi=1.0\nname=plugin-x\nversion=0.1\nplugin=x\n");
- * The core and flowd-module-check compare it with what flowd_module_v1 answers.
+ * The core and flowd-module-check compare it with the result of flowd_module_v1.
  */
 #ifndef FLOWD_ABI_NOTE_H
 #define FLOWD_ABI_NOTE_H

@@ -35,17 +35,17 @@ enum {
 enum {
     FLOWD_OPTION_REQUIRED = 1u << 0,
     FLOWD_OPTION_SECRET = 1u << 1, /* never printed: not by `conf`, not in an error */
-    FLOWD_OPTION_TRUSTED = 1u << 2, /* PATH: the file and its parents must be root's and not writable by others */
+    FLOWD_OPTION_TRUSTED = 1u << 2, /* PATH: the file and its parents must be owned by root and not writable by others */
     FLOWD_OPTION_MINIMUM = 1u << 3, /* `minimum` holds */
     FLOWD_OPTION_MAXIMUM = 1u << 4, /* `maximum` holds */
-    /* STRING: may also be written as NAMEFile, an absolute file name (token: tokenFile). The core reads the file, whose
-     * first line is the value, and delivers it as if it were written; a reload reads it again. At most 4 KiB; neither the
+    /* STRING: may also be written as NAMEFile, an absolute path (token: tokenFile). The core reads the file, takes its
+     * first line as the value, and reads it again on a reload. At most 4 KiB; neither the
      * file nor a directory above it may be writable by others, and with SECRET others must not be able to read it. */
     FLOWD_OPTION_FILE = 1u << 5
 };
 
-/* One row of a table. Static for the life of the process. A row with an unknown flag or an unknown, non-zero tail is
- * refused: an option must not silently mean less than its author wrote. */
+/* One row of a table. Static for the life of the process. A row with an unknown flag or a non-zero unknown tail is
+ * refused, so that an option never silently means less than its author wrote. */
 typedef struct flowd_option {
     uint32_t size;
     uint32_t type;
@@ -53,13 +53,13 @@ typedef struct flowd_option {
     const char *doc;  /* one line, begins with a capital, ends with a full stop */
     uint32_t flags;
     uint32_t reserved;
-    const char *const *aliases; /* other spellings, ended by NULL; may be null */
-    const char *default_text;   /* as it would be written in YAML; null: no default */
-    const char *unit;           /* of a bare number: "ns", "us", "ms", "s", "min", "h"; for docs otherwise; may be null */
-    const char *const *choices; /* CHOICE: the allowed words, ended by NULL */
+    const char *const *aliases; /* other names, terminated by NULL; may be null */
+    const char *default_text;   /* as written in YAML; null: no default */
+    const char *unit;           /* DURATION: unit of a bare number, "ns" to "h"; others: for the docs; may be null */
+    const char *const *choices; /* CHOICE: the allowed values, terminated by NULL */
     const char *deprecated_by;  /* the option to use instead; null: current */
-    /* Bounds, both allowed themselves, of INTEGER, NUMBER, DURATION (ns), SIZE, EXPERIMENT, ACTIVITY, and of the number
-     * of items of a LIST or MAP; each only with its flag, otherwise 0. Integers are exact up to 2^53. */
+    /* Bounds, inclusive, of INTEGER, NUMBER, DURATION (ns), SIZE, EXPERIMENT, ACTIVITY, and of the number of items
+     * of a LIST or MAP; each only with its flag, otherwise 0. Integers are exact up to 2^53. */
     double minimum;
     double maximum;
     const struct flowd_option *fields; /* GROUP: its table. LIST, MAP: one row, the type of an item */
@@ -69,8 +69,8 @@ typedef struct flowd_option {
 
 /* flowd_value.flags */
 enum {
-    FLOWD_VALUE_PRESENT = 1u << 0, /* written, or has a default; otherwise all members below are zero */
-    FLOWD_VALUE_WRITTEN = 1u << 1  /* stands in the configuration */
+    FLOWD_VALUE_PRESENT = 1u << 0, /* configured, or has a default; otherwise all members below are zero */
+    FLOWD_VALUE_WRITTEN = 1u << 1  /* configured explicitly */
 };
 
 /* A configured value. Owned by the core; valid until the call it was passed to returns: copy what is to be kept. */
@@ -81,7 +81,7 @@ typedef struct flowd_value {
     uint32_t reserved;
     int64_t integer;
     double number;
-    flowd_string text;   /* also the canonical text of scalars that are not secret */
+    flowd_string text;   /* of scalars that are not secret: their canonical text */
     flowd_string key;    /* of an item of a MAP */
     uint8_t address[16]; /* as in flowd_key */
     const struct flowd_value *items;

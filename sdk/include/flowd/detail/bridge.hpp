@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// flowd/detail/bridge.hpp: the C entries of a C++ component, each behind an exception barrier. Included by flowd/module.hpp
-// only.
+// flowd/detail/bridge.hpp: the C callbacks of a C++ component, each behind an exception barrier. Included by
+// flowd/module.hpp only.
 #pragma once
 
 #include "flowd/detail/step.hpp"
@@ -21,7 +21,7 @@ class Bridge {
     }
 
   private:
-    /// What the core holds as flowd_instance.
+    /// flowd_instance points to this.
     struct Instance {
         std::unique_ptr<Host> host;
         std::unique_ptr<T> object;  // destroyed before its host
@@ -74,7 +74,7 @@ class Bridge {
         } catch (...) {
             try {
                 problems.error({}, "validate threw: " + current_exception_text(), "this is a fault of the module");
-            } catch (...) {  // not even memory for a sentence
+            } catch (...) {  // no memory for the text
             }
             return FLOWD_EXCEPTION;
         }
@@ -114,7 +114,7 @@ class Bridge {
         guarded(owned->host->raw(), "destroy", [&] { owned->object.reset(); });
     }
     static flowd_result reconfigure(flowd_instance* instance, const flowd_value* config) noexcept {
-        // Unsupported is an answer here, no failure: the core makes a new instance instead.
+        // FLOWD_UNSUPPORTED is not a failure here: the core creates a new instance instead.
         bool unsupported = false;
         const flowd_result result = step(of(instance).host->raw(), "reconfigure", [&]() -> Result<void> {
             auto options = Options::table().read(*config);
@@ -337,7 +337,7 @@ class Bridge {
     }
 };
 
-/// Null when describing a component threw: the loader says so.
+/// Null if describing a component threw an exception: the loader reports that.
 template <typename... Components>
 const flowd_module* module(const char* name, const char* version, const char* license) noexcept {
     try {

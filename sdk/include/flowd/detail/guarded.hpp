@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// flowd/detail/guarded.hpp: the exception barrier: a C++ exception must not leave a callback that the core calls.
+// flowd/detail/guarded.hpp: the exception barrier. No C++ exception may leave a callback that the core calls.
 #pragma once
 
 #include <exception>
@@ -23,7 +23,7 @@ inline std::string current_exception_text() {
     }
 }
 
-/// Runs `work`; an exception is logged under the instance's name and does not leave. True when there was none.
+/// Runs `work`. An exception is logged with the instance's name and does not propagate. True if there was none.
 template <typename Work>
 bool guarded(const flowd_host* host, const char* what, Work&& work) noexcept {
     try {
@@ -31,11 +31,11 @@ bool guarded(const flowd_host* host, const char* what, Work&& work) noexcept {
         return true;
     } catch (...) {
         try {
-            const auto api = copy_sized<flowd_host>(host);  // create may be called by a core that lacks anything
+            const auto api = copy_sized<flowd_host>(host);  // a core that lacks services may call create
             if (api.log == nullptr || api.instance == nullptr) return false;
             const std::string text = std::string(api.instance) + ": " + what + " threw: " + current_exception_text();
             api.log(host, FLOWD_LEVEL_ERROR, to_c(text));
-        } catch (...) {  // not even memory for a line
+        } catch (...) {  // no memory for the text
         }
         return false;
     }

@@ -24,7 +24,7 @@ inline void report(const flowd_host* host, const Error& error) {
     api.report(host, &raw);
 }
 
-/// Runs `work`, which answers a Result<void>: an Error and an exception are both reported and become the answer.
+/// Runs `work`, which returns a Result<void>. An Error or an exception is reported and becomes the result.
 template <typename Work>
 flowd_result step(const flowd_host* host, const char* what, Work&& work) noexcept {
     flowd_result result = FLOWD_EXCEPTION;

@@ -13,14 +13,14 @@ extern "C" {
 
 typedef struct flowd_command {
     uint32_t size;
-    uint32_t flags;        /* FLOWD_COMMAND_*; a command with others is not offered, which is an error of the instance */
+    uint32_t flags;        /* FLOWD_COMMAND_*; a command with unknown flags is not offered, and reported */
     const char *name;      /* one word: "mode" */
     const char *arguments; /* for the help: "[observe|mark]"; may be null */
     const char *summary;   /* one line */
 } flowd_command;
 
 enum {
-    FLOWD_COMMAND_CHANGES = 1u << 0 /* changes something: only for root and the daemon's own user */
+    FLOWD_COMMAND_CHANGES = 1u << 0 /* changes state: allowed to root and the daemon's own user only */
 };
 
 typedef struct flowd_ext_command {

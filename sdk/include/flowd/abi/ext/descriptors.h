@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * flowd/abi/ext/descriptors.h: file descriptors that outlive an instance, and the sockets that the daemon holds. Offered
+ * flowd/abi/ext/descriptors.h: file descriptors that outlive an instance, and the sockets of the daemon's process. Offered
  * by the core.
  *
- * A descriptor has the name of the resource it stands for, so that whoever prepares for that resource finds it:
+ * A descriptor is named after its resource, so that an instance that needs the resource finds it:
  *   udp:ADDRESS:PORT   tcp:ADDRESS:PORT   unix:PATH   fifo:PATH   and NAME/WHAT for a module's own ("marker/link:eth0")
- * with addresses in the form of RFC 5952 and IPv6 in brackets ("udp:[::1]:10514"). They come from systemd (socket
+ * with addresses in the form of RFC 5952 and IPv6 in brackets ("udp:[::1]:10514"). Descriptors come from systemd (socket
  * activation, FileDescriptorStore) or from an instance that a reload replaces or removes.
  */
 #ifndef FLOWD_ABI_EXT_DESCRIPTORS_H
@@ -19,12 +19,12 @@ extern "C" {
 
 #define FLOWD_EXT_DESCRIPTORS "flowd.descriptors/1"
 
-/* flowd_socket.flags. Open: a reader passes over bits that it does not know. */
+/* flowd_socket.flags. Open: a reader ignores unknown bits. */
 enum {
-    FLOWD_SOCKET_LISTENS = 1u << 0 /* takes connections (socket(7), SO_ACCEPTCONN) */
+    FLOWD_SOCKET_LISTENS = 1u << 0 /* a listening socket (socket(7), SO_ACCEPTCONN) */
 };
 
-/* A socket of this process, whoever opened it. Addresses as in flowd_key, zero when unbound or not connected.
+/* A socket of this process, whichever part of it opened it. Addresses as in flowd_key, zero if unbound or not connected.
  * Borrowed. */
 typedef struct flowd_socket {
     uint32_t size;
@@ -38,25 +38,25 @@ typedef struct flowd_socket {
     uint8_t reserved[3];
 } flowd_socket;
 
-/* Answers 0 to go on, anything else to end the visit. No lock is held. */
+/* Returns 0 to continue, anything else to end the visit. No lock is held. */
 typedef int32_t (*flowd_socket_visitor)(void *user, const flowd_socket *socket);
 
 typedef struct flowd_ext_descriptors {
     uint32_t size;
     uint32_t reserved;
-    /* [instance] In prepare and reconfigure, and in stop after forget, to see whether a successor has it. *fd is a
-     * duplicate that belongs to the caller. FLOWD_NOT_FOUND: none is kept, make one; FLOWD_BUSY: it is that of an
-     * instance that stays. */
+    /* [instance] In prepare and reconfigure, and in stop after forget, to learn whether a successor has it. *fd is a
+     * duplicate that the caller owns. FLOWD_NOT_FOUND: none is kept, create one. FLOWD_BUSY: it is kept by an instance
+     * that remains. */
     flowd_result (*take)(const flowd_host *host, flowd_string name, int *fd);
-    /* [instance] Keeps a duplicate for a successor under a name of 1 to 200 bytes, in place of one kept before, until
-     * forget or until the last instance that kept it is gone. */
+    /* [instance] Keeps a duplicate for a successor under a name of 1 to 200 bytes, replacing one kept before, until
+     * forget, or until the last instance that kept it is destroyed. */
     flowd_result (*keep)(const flowd_host *host, flowd_string name, int fd);
     void (*forget)(const flowd_host *host, flowd_string name); /* [instance] */
-    /* [any] The IPv4 and IPv6 sockets that this process holds, whether its modules, libraries within them or the core
-     * opened them, as they were at most max_age_ns ago; 0: as they are now. By them the daemon's own traffic, which is
-     * never a flow, is told from that of others, and is not sent to itself. The core looks at all descriptors of the
-     * process, for all instances that ask; do not ask for each event. Nothing tells of a change: the kernel does not tell
-     * of a socket that a library opens. FLOWD_INVALID: max_age_ns is negative. */
+    /* [any] The IPv4 and IPv6 sockets of this process, opened by modules, by libraries or by the core, as they were at most
+     * max_age_ns ago; 0: as they are now. A module uses them to recognise the daemon's own traffic, which is never a
+     * flow, and to avoid sending to the daemon itself. The core examines all descriptors of the
+     * process, once for all instances: do not call it for each event. There is no notification of changes, because the
+     * kernel does not report that a library opened a socket. FLOWD_INVALID: max_age_ns is negative. */
     flowd_result (*sockets)(const flowd_host *host, int64_t max_age_ns, flowd_socket_visitor visitor, void *user);
 } flowd_ext_descriptors;
 

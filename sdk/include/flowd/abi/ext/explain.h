@@ -16,9 +16,9 @@ typedef struct flowd_explanation {
     uint32_t size;
     uint32_t flow;       /* index in the batch that was asked about */
     const char *verdict; /* stable and documented with the module: "marked", "no-interface"; [a-z][a-z0-9-]* */
-    flowd_string subject; /* where it holds: an interface, a collector; may be empty */
-    flowd_string text;   /* one sentence for people; never empty */
-    int64_t time_ns;     /* Unix time when it came to be so; 0: unknown */
+    flowd_string subject; /* what it concerns: an interface, a collector; may be empty */
+    flowd_string text;   /* one sentence; never empty */
+    int64_t time_ns;     /* Unix time since when it is so; 0: unknown */
 } flowd_explanation;
 
 /* Receives explanations during one call, on its thread. Copied. */
@@ -26,14 +26,14 @@ typedef struct flowd_explanations {
     uint32_t size;
     uint32_t reserved;
     void *context;
-    /* FLOWD_OK; FLOWD_INVALID: malformed; FLOWD_LIMIT: 64 for this flow already. Texts of more than 1,024 bytes are cut. */
+    /* FLOWD_OK; FLOWD_INVALID: malformed; FLOWD_LIMIT: 64 for this flow already. Texts over 1,024 bytes are truncated. */
     flowd_result (*add)(const struct flowd_explanations *explanations, const flowd_explanation *explanation);
 } flowd_explanations;
 
 typedef struct flowd_ext_explain {
     uint32_t size;
     uint32_t reserved;
-    /* [instance] About each of these flows; a flow that this instance has nothing to say about gets no explanation.
+    /* [instance] Explains each of these flows; a flow that does not concern this instance gets no explanation.
      * flow_id is 0 for a tuple that is not in the flow table. Must not block. */
     flowd_result (*explain)(flowd_instance *instance, const flowd_flow *flows, size_t count, size_t stride,
                             const flowd_explanations *explanations);

@@ -11,7 +11,7 @@ extern "C" {
 
 #define FLOWD_EXT_FLOWS "flowd.flows/1"
 
-/* flowd_flow_filter.members: which members count. The core answers FLOWD_UNSUPPORTED for bits that it does not know. */
+/* flowd_flow_filter.members: the members that are compared. The core returns FLOWD_UNSUPPORTED for unknown bits. */
 enum {
     FLOWD_FILTER_EXPERIMENT = 1u << 0,
     FLOWD_FILTER_ACTIVITY = 1u << 1,
@@ -22,12 +22,12 @@ enum {
     FLOWD_FILTER_SENDER = 1u << 6
 };
 
-/* A flow matches when every member that counts does. Borrowed for the call. */
+/* A flow matches if all members that are compared do. Borrowed for the call. */
 typedef struct flowd_flow_filter {
     uint32_t size;
     uint32_t members; /* FLOWD_FILTER_* */
     flowd_tag tag;
-    uint8_t network[16];    /* either end lies in it; as in flowd_key ... */
+    uint8_t network[16];    /* contains either end; as in flowd_key ... */
     uint32_t prefix_length; /* ... 0 to 128: IPv4 /24 is 120 */
     uint16_t port;          /* of either end */
     uint8_t protocol;
@@ -36,26 +36,26 @@ typedef struct flowd_flow_filter {
     uint64_t sender;        /* a sender that announces it */
 } flowd_flow_filter;
 
-/* Answers 0 to go on, anything else to end the call. The flow is borrowed. Must not emit or block; no lock is held, so
- * the calls below may be made. */
+/* Returns 0 to continue, anything else to end the call. The flow is borrowed. Must not emit or block. No lock is held: the
+ * calls below are allowed. */
 typedef int32_t (*flowd_flow_visitor)(void *user, const flowd_flow *flow);
 
 typedef struct flowd_ext_flows {
     uint32_t size;
     uint32_t reserved;
     /*
-     * [any] Live flows that match, in no order, from *cursor on: 0 begins, and *cursor is 0 again when there are no more.
-     * `filter` may be null. It visits at most `limit` flows and looks at a bounded number of records, so it may visit
-     * fewer, even none, before the end: call again with the cursor. A visitor that ends the call leaves the cursor behind
-     * the flow that it was given. A flow that starts or ends meanwhile may or may not be seen; none is seen twice. A
-     * cursor is good for the life of the daemon. FLOWD_INVALID: the cursor is none of this daemon's, or the filter is
+     * [any] Matching live flows, in no particular order, from *cursor on: 0 begins, and *cursor is 0 again after the last.
+     * `filter` may be null. Visits at most `limit` flows and examines a bounded number of records, so it may visit
+     * fewer, even none, before the end: call again with the cursor. If a visitor ends the call, the cursor continues after
+     * the flow that it received. A flow that starts or ends meanwhile may or may not be visited; none is visited twice. A
+     * cursor is valid for the life of the daemon. FLOWD_INVALID: the cursor is not one of this daemon, or the filter is
      * malformed.
      */
     flowd_result (*page)(const flowd_host *host, const flowd_flow_filter *filter, uint64_t *cursor, size_t limit,
                          flowd_flow_visitor visitor, void *user);
-    /* [any] The live flow of a tuple, in either direction, to the visitor; FLOWD_NOT_FOUND when there is none. */
+    /* [any] Passes the live flow of a tuple, in either direction, to the visitor; FLOWD_NOT_FOUND if there is none. */
     flowd_result (*find)(const flowd_host *host, const flowd_key *key, flowd_flow_visitor visitor, void *user);
-    /* [any] How many there are now. */
+    /* [any] The current number of live flows. */
     uint64_t (*count)(const flowd_host *host);
 } flowd_ext_flows;
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * flowd/abi/ext/interfaces.h: which instance works on which network interfaces, and why those. Offered by the core.
+ * flowd/abi/ext/interfaces.h: the network interfaces on which each instance works, and why. Offered by the core.
  */
 #ifndef FLOWD_ABI_EXT_INTERFACES_H
 #define FLOWD_ABI_EXT_INTERFACES_H
@@ -13,9 +13,9 @@ extern "C" {
 
 #define FLOWD_EXT_INTERFACES "flowd.interfaces/1"
 
-/* What an instance does on an interface. Open: pass over entries whose use you do not know. */
+/* What an instance does on an interface. Open: skip entries with an unknown use. */
 enum {
-    FLOWD_INTERFACE_MARKS = 1, /* writes tags into packets that leave by it */
+    FLOWD_INTERFACE_MARKS = 1, /* marks packets that leave through it */
     FLOWD_INTERFACE_METERS = 2 /* counts the packets of flows on it */
 };
 
@@ -26,23 +26,23 @@ typedef struct flowd_interface {
     uint32_t index;        /* 0: it does not exist now */
     uint32_t reserved;     /* 0 */
     flowd_string name;     /* "eth0" */
-    flowd_string why;      /* why it was chosen: "configured", "default route in table 201"; may be empty */
-    flowd_string instance; /* whose it is; set by the core */
+    flowd_string why;      /* why it was selected: "configured", "default route in table 201"; may be empty */
+    flowd_string instance; /* the instance that published it; set by the core */
 } flowd_interface;
 
-/* Answers 0 to go on, anything else to end the visit. No lock is held: the calls below may be made. */
+/* Returns 0 to continue, anything else to end the visit. No lock is held: the calls below are allowed. */
 typedef int32_t (*flowd_interface_visitor)(void *user, const flowd_interface *interface);
 
 typedef struct flowd_ext_interfaces {
     uint32_t size;
     uint32_t reserved;
-    /* [instance] Replaces what this instance had published; a count of 0 withdraws it, and so does destroy. FLOWD_LIMIT:
-     * more than 4,096. */
+    /* [instance] Replaces the list of this instance; a count of 0 withdraws it, and so does destroy. Publish in prepare:
+     * all instances of a start are prepared before any is started, so start can read all. FLOWD_LIMIT: over 4,096. */
     flowd_result (*publish)(const flowd_host *host, const flowd_interface *interfaces, size_t count, size_t stride);
-    /* [any] All that is published, by all instances. */
+    /* [any] All published interfaces, of all instances. */
     flowd_result (*visit)(const flowd_host *host, flowd_interface_visitor visitor, void *user);
-    /* [instance] From now on callback(user) is called on the instance's thread after each change by another instance,
-     * several changes perhaps by one call. Null ends it. It begins with one call when something is published already. */
+    /* [instance] From now on callback(user) is called on the instance's thread after changes by other instances; one call
+     * may stand for several changes. A null callback ends it. If something is published already, one call follows. */
     flowd_result (*on_change)(const flowd_host *host, flowd_callback callback, void *user);
 } flowd_ext_interfaces;
 

@@ -16,9 +16,9 @@ typedef struct flowd_ext_status {
     uint32_t reserved;
     /*
      * [instance] Writes one JSON object. Two members are reserved, and optional:
-     *   "summary"  a string of at most 60 columns without control characters: what the instance does now, as "marks eth0"
-     *   "state"    a string: "ok", "degraded" or "failed"; readers take others for "degraded"
-     * All others are the module's own.
+     *   "summary"  a string of at most 60 columns without control characters: the current activity, as "marks eth0"
+     *   "state"    a string: "ok", "degraded" or "failed"; readers treat others as "degraded"
+     * All others are defined by the module.
      */
     flowd_result (*status)(flowd_instance *instance, const flowd_writer *answer);
 } flowd_ext_status;

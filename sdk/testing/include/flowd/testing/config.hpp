@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// flowd/testing/config.hpp: a configured instance, made of pairs of path and text instead of YAML. One thread.
+// flowd/testing/config.hpp: the options of an instance, from pairs of path and text instead of YAML. One thread.
 #pragma once
 
 #include <chrono>
@@ -22,9 +22,9 @@
 
 namespace flowd::testing {
 
-/// Builds the flowd_value tree that the core would: defaults included, aliases known. It trusts values more than the core
-/// does (ranges are not checked) but throws std::invalid_argument for a path that is in no table and for text that cannot
-/// be read.
+/// Builds the flowd_value tree as the core would, with defaults and aliases. It does not check ranges,
+/// but throws std::invalid_argument for a path that is in no table and for a text that is not a value of
+/// the option's type.
 ///   Config config(component);  config.set("port", "10514").set("receivers[0].host", "::1").set("map[key]", "value");
 class Config {
   public:
@@ -44,7 +44,7 @@ class Config {
         return *this;
     }
 
-    /// Valid until set() or value() is called again, or this object is gone.
+    /// Valid until set() or value() is called again, or this object is destroyed.
     const flowd_value& value() {
         kept_.clear();
         arrays_.clear();
@@ -155,7 +155,7 @@ class Config {
         return with_items(make(row.type, true), std::move(items));
     }
 
-    /// "[a, b]" as its words; "{}" and "[]" are empty.
+    /// "[a, b]" as its items; "{}" and "[]" are empty.
     static std::vector<std::string> words(std::string_view text) {
         std::vector<std::string> out;
         if (text.size() >= 2 && (text.front() == '[' || text.front() == '{')) text = text.substr(1, text.size() - 2);
@@ -173,7 +173,7 @@ class Config {
     [[noreturn]] static void refuse(const std::string& path, const std::string& text, const char* wanted) {
         throw std::invalid_argument(path + ": '" + text + "' is not " + wanted);
     }
-    /// A number and what follows it.
+    /// A number and the text after it.
     static std::pair<double, std::string> number(const std::string& path, const std::string& text) {
         char* end = nullptr;
         const double parsed = std::strtod(text.c_str(), &end);

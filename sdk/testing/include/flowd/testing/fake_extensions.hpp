@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// flowd/testing/fake_extensions.hpp: what the core's extensions answer in unit tests. Part of FakeHost; one thread.
+// flowd/testing/fake_extensions.hpp: the core's extensions in unit tests. A part of FakeHost; one thread.
 #pragma once
 
 #include <algorithm>
@@ -33,17 +33,17 @@ class FakeExtensions {
         activities_[{experiment, id}] = std::move(name);
     }
     void add_flow(const flowd_flow& flow) { flows_.push_back(flow); }
-    /// Of the last page that was asked for; without members: none. The fake itself applies none.
+    /// The filter of the last page that was asked for; no members: none. The fake does not apply filters.
     [[nodiscard]] const flowd_flow_filter& filter() const { return filter_; }
-    /// From now on no cursor is one that the core has given.
+    /// From now on all cursors are refused.
     void refuse_cursors() { refuses_cursors_ = true; }
-    /// As systemd or a predecessor: it stays when the instance forgets it.
+    /// Keeps a descriptor as systemd or a predecessor would: it remains after the instance's forget.
     void offer_descriptor(const std::string& name, UniqueFd fd) { offered_[name] = std::move(fd); }
-    /// Nobody else holds it any more.
+    /// No other holder keeps it any more.
     void withdraw_descriptor(const std::string& name) { offered_.erase(name); }
     [[nodiscard]] bool keeps(const std::string& name) const { return kept_.count(name) != 0; }
     [[nodiscard]] bool shares(const std::string& name) const { return offers_.count(name) != 0; }
-    /// As another instance would: a later offer takes the place of an earlier one.
+    /// Offers a descriptor as another instance would: a later offer replaces an earlier one.
     void offer_shared(const std::string& name, int fd) {
         offers_[name] = {duplicate(fd), ++last_offer_};
         tell(FLOWD_EXT_SHARED + name);
@@ -52,19 +52,19 @@ class FakeExtensions {
         offers_.erase(name);
         tell(FLOWD_EXT_SHARED + name);
     }
-    /// What the instance published.
+    /// The list that the instance published.
     [[nodiscard]] const std::vector<Interfaces::Interface>& published_interfaces() const { return published_; }
-    /// What other instances publish.
+    /// Sets the list of the other instances.
     void set_interfaces(std::vector<Interfaces::Interface> interfaces) {
         others_interfaces_ = std::move(interfaces);
         tell(FLOWD_EXT_INTERFACES);
     }
-    /// Sockets of the daemon.
+    /// A socket of the daemon.
     void add_socket(const flowd_socket& socket) { sockets_.push_back(socket); }
     void forget_sockets() { sockets_.clear(); }
-    /// Marks that were made and not passed yet.
+    /// Number of outstanding marks.
     [[nodiscard]] std::size_t marks() const { return marks_.size(); }
-    /// As if every backend had taken what was emitted before the oldest `count` of them.
+    /// Calls back for the oldest `count` marks, as if every backend had taken the events before them.
     void pass_marks(std::size_t count = 1) {
         for (count = std::min(count, marks_.size()); count > 0; --count) {
             const auto [callback, user] = marks_.front();
@@ -72,9 +72,9 @@ class FakeExtensions {
             callback(user);
         }
     }
-    /// What mark answers from now on.
+    /// The result of mark from now on.
     void answer_marks(flowd_result answer) { mark_answer_ = answer; }
-    /// A counter or gauge that AllMetrics will visit.
+    /// Adds a counter or gauge that AllMetrics will visit.
     void add_series(std::uint32_t type, std::string name, double value) {
         Series& series = series_.emplace_back();
         series.name = std::move(name);
@@ -98,7 +98,7 @@ class FakeExtensions {
     FakeExtensions& operator=(const FakeExtensions&) = delete;
     ~FakeExtensions() = default;
 
-    /// The context of a fake's flowd_host is this part of it.
+    /// The context of a fake's flowd_host points to its FakeExtensions.
     static FakeExtensions& of(const flowd_host* host) { return *static_cast<FakeExtensions*>(host->context); }
 
     [[nodiscard]] const void* find_extension(std::string_view name) const {
@@ -112,7 +112,7 @@ class FakeExtensions {
         return nullptr;
     }
 
-    /// How a callback gets onto the instance's thread.
+    /// Runs a callback later on the instance's thread.
     std::function<void(std::function<void()>)> later_;
 
   private:
@@ -123,7 +123,7 @@ class FakeExtensions {
     void tell(const std::string& what) {
         if (told_.count(what) == 0) return;
         later_([this, what] {
-            const auto found = told_.find(what);  // it may have ended meanwhile
+            const auto found = told_.find(what);  // the subscription may have ended meanwhile
             if (found != told_.end()) found->second.callback(found->second.user);
         });
     }
@@ -139,7 +139,7 @@ class FakeExtensions {
         auto copy = UniqueFd::duplicate(fd);
         return copy ? std::move(*copy) : UniqueFd();
     }
-    /// As the core compares names.
+    /// Compares names as the core does.
     static bool same_name(std::string_view a, std::string_view b) {
         const auto small = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; };
         return std::equal(a.begin(), a.end(), b.begin(), b.end(), [&](char x, char y) { return small(x) == small(y); });

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// flowd/testing/fake_host.hpp: the core as one instance sees it, for unit tests without a daemon.
+// flowd/testing/fake_host.hpp: a fake of the core for one instance, for unit tests without a daemon.
 //
-// It records what the instance does, answers emit as told, and runs real watches, posts and timers when the test asks it
-// to:
+// It records the calls of the instance, answers emit as configured, and runs real watches, posts and timers when the test
+// asks for it:
 //   FakeHost host;  ...  ASSERT_TRUE(host.run_until([&] { return host.events().size() == 3; }));
-// Calls tagged [any] may come from any thread. Everything else, and the test itself, belongs to one thread.
+// Calls tagged [any] are for any thread. All others, and the test itself, are for one thread.
 #pragma once
 
 #include <sys/epoll.h>
@@ -35,7 +35,7 @@
 
 namespace flowd::testing {
 
-/// An event that was emitted. The pointers of `event` are null: what they pointed to is beside it.
+/// An event that was emitted. The pointers of `event` are null: their contents are in the other members.
 struct RecordedEvent {
     flowd_event event{};
     std::string application;
@@ -82,24 +82,24 @@ class FakeHost : public FakeExtensions {
     ~FakeHost() = default;
 
     [[nodiscard]] const flowd_host* raw() const { return &host_; }
-    /// For tests of old and odd cores: what the instance will see.
+    /// Changes what the instance sees, for tests with older or faulty cores.
     [[nodiscard]] flowd_host& mutable_raw() { return host_; }
 
-    // What the instance did. [any]
+    // The calls that the instance made. [any]
     [[nodiscard]] std::vector<RecordedEvent> events() const { return locked(events_); }
     [[nodiscard]] std::vector<RecordedLine> lines() const { return locked(lines_); }
     [[nodiscard]] std::vector<Problem> problems() const { return locked(problems_); }
     [[nodiscard]] std::vector<RecordedRefusal> refusals() const { return locked(refusals_); }
-    /// How often a backend said that it has room again.
+    /// Number of calls of `ready`.
     [[nodiscard]] std::size_t readies() const { return locked(readies_); }
-    /// How many events it has given up. The texts are among the lines.
+    /// Number of events that it reported as lost. The texts are in lines().
     [[nodiscard]] std::uint64_t lost() const { return locked(lost_); }
     [[nodiscard]] bool logged(std::string_view part) const {
         const std::lock_guard lock(mutex_);
         return std::any_of(lines_.begin(), lines_.end(),
                            [&](const RecordedLine& line) { return line.text.find(part) != std::string::npos; });
     }
-    /// A series by name and, when it has some, its labels: "x_total", "x_total{reason=\"bad\"}". Removed ones are gone.
+    /// A series by name and, if it has labels, those: "x_total", "x_total{reason=\"bad\"}". Not for removed series.
     [[nodiscard]] std::optional<RecordedMetric> metric(const std::string& series) const {
         const std::lock_guard lock(mutex_);
         const auto found = metrics_.find(series);
@@ -114,13 +114,13 @@ class FakeHost : public FakeExtensions {
         refusals_.clear();
     }
 
-    // How emit answers. [any]
-    /// The flow of this tuple has ended without this instance: events that name it are swallowed.
+    // The result of emit. [any]
+    /// Ends the flow of this tuple for a reason other than the instance: events that name its id are discarded.
     void end_flow(const flowd_key& key) {
         const std::lock_guard lock(mutex_);
         flow_ids_.erase(tuple_of(key));
     }
-    /// Accepts so many more events, then answers `refusal`: FLOWD_FULL, FLOWD_LIMIT, FLOWD_INVALID, FLOWD_STOPPED.
+    /// Accepts `events` more events, then returns `refusal`: FLOWD_FULL, FLOWD_LIMIT, FLOWD_INVALID, FLOWD_STOPPED.
     void accept(std::size_t events, flowd_result refusal = FLOWD_FULL) {
         const std::lock_guard lock(mutex_);
         room_ = events;
@@ -132,7 +132,7 @@ class FakeHost : public FakeExtensions {
     }
 
     // The loop.
-    /// Makes calls that are due until `done` is true. False when it is not within the deadline.
+    /// Makes pending calls until `done` returns true. False if the deadline passes first.
     template <typename Predicate>
     bool run_until(Predicate done, std::chrono::milliseconds deadline = std::chrono::seconds(10)) {
         const auto end = Clock::now() + deadline;
@@ -143,15 +143,15 @@ class FakeHost : public FakeExtensions {
         }
         return true;
     }
-    /// Makes the calls that are due now.
+    /// Makes the calls that are pending now.
     void poll() { turn(0); }
-    /// Lets time pass for timers without waiting, then makes the calls that are due.
+    /// Advances the clock of timers without waiting, then makes the pending calls.
     void advance(std::chrono::nanoseconds time) {
         offset_ += time;
         arm();
         poll();
     }
-    /// [any] Runs on the thread that dispatches.
+    /// [any] Runs `work` on the thread that dispatches.
     void at_dispatch(std::function<void()> work) {
         {
             const std::lock_guard lock(mutex_);
@@ -159,7 +159,7 @@ class FakeHost : public FakeExtensions {
         }
         wake();
     }
-    /// [any] For own loops: dispatch calls what on_stop was given, then answers FLOWD_STOPPED.
+    /// [any] For own loops: dispatch runs the function passed to on_stop, then returns FLOWD_STOPPED.
     void request_stop() {
         {
             const std::lock_guard lock(mutex_);
@@ -168,7 +168,7 @@ class FakeHost : public FakeExtensions {
         wake();
     }
     void on_stop(std::function<void()> stop) { stop_ = std::move(stop); }
-    /// From now on emit and post answer FLOWD_STOPPED.
+    /// From now on emit and post return FLOWD_STOPPED.
     void set_stopped() {
         const std::lock_guard lock(mutex_);
         stopped_ = true;
@@ -311,7 +311,7 @@ class FakeHost : public FakeExtensions {
     static std::string tuple_of(const flowd_key& key) {
         return std::string(reinterpret_cast<const char*>(&key), sizeof key);
     }
-    /// As the core: one id for a tuple, until it has ended; 0 for an event about a flow that has ended.
+    /// As in the core: one id per tuple until the flow ends; 0 for an event of a flow that has ended.
     std::uint64_t flow_id_of(const flowd_event& event) {
         if (event.kind >= FLOWD_EVENT_CATCH_ALL) return 0;
         const auto known = flow_ids_.find(tuple_of(event.key));
@@ -340,7 +340,7 @@ class FakeHost : public FakeExtensions {
         recorded.type = info.type;
         ++recorded.holders;
         *metric = ++last_metric_;
-        handles_[*metric] = &recorded;  // a map's elements stay where they are
+        handles_[*metric] = &recorded;  // elements of a map do not move
         return FLOWD_OK;
     }
 
@@ -483,7 +483,7 @@ class FakeHost : public FakeExtensions {
     UniqueFd wake_;
     UniqueFd timer_;
 
-    mutable std::mutex mutex_;  // guards what follows, up to the blank line
+    mutable std::mutex mutex_;  // guards the members up to the blank line
     std::vector<RecordedEvent> events_;
     std::vector<RecordedLine> lines_;
     std::vector<Problem> problems_;

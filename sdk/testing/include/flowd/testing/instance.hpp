@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// flowd/testing/instance.hpp: leads one instance of a component through its life, as the core would. One thread.
+// flowd/testing/instance.hpp: runs one instance of a component through its lifecycle, as the core would. One thread.
 #pragma once
 
 #include <chrono>
@@ -22,7 +22,7 @@
 
 namespace flowd::testing {
 
-/// A component of the module that is linked into this test, by its name.
+/// The component with this name, of the module that is linked into the test.
 [[nodiscard]] inline const flowd_component& component_of(const flowd_module& module, std::string_view name) {
     for (std::size_t i = 0; i < module.component_count; ++i) {
         const auto* at = reinterpret_cast<const char*>(module.components) + i * module.component_stride;
@@ -55,7 +55,7 @@ class Instance {
     Instance& operator=(const Instance&) = delete;
     ~Instance() { destroy(); }
 
-    /// Problems go to the host's problems.
+    /// Reports problems to the host: FakeHost::problems().
     flowd_result validate() {
         if (component_.validate == nullptr) return FLOWD_OK;
         flowd_problems sink{};
@@ -70,14 +70,14 @@ class Instance {
     flowd_result create() { return component_.create(host_.raw(), &config_.value(), &instance_); }
     flowd_result prepare() { return component_.prepare == nullptr ? FLOWD_OK : component_.prepare(instance_); }
     flowd_result start() { return component_.start(instance_); }
-    /// validate, create, prepare and start; the first failure ends it.
+    /// validate, create, prepare and start, until the first failure.
     flowd_result bring_up() {
         if (const flowd_result result = validate(); result != FLOWD_OK) return result;
         if (const flowd_result result = create(); result != FLOWD_OK) return result;
         if (const flowd_result result = prepare(); result != FLOWD_OK) return result;
         return start();
     }
-    /// Own loops: blocks until FakeHost::request_stop; stop is called in between.
+    /// For own loops: blocks until FakeHost::request_stop, which leads to a call of stop.
     flowd_result run() {
         host_.on_stop([this] { (void)stop(); });
         return component_.run(instance_);
@@ -86,7 +86,7 @@ class Instance {
         const auto deadline = std::chrono::steady_clock::now().time_since_epoch() + grace;
         return component_.stop(instance_, std::chrono::duration_cast<std::chrono::nanoseconds>(deadline).count(), reason);
     }
-    /// Stops before, if need be. The host is stopped afterwards.
+    /// Stops the instance first if necessary. Afterwards emit and post of the host return FLOWD_STOPPED.
     void destroy() {
         if (instance_ == nullptr) return;
         (void)stop();
@@ -106,7 +106,7 @@ class Instance {
         if (result == FLOWD_OK) taken_ = events.size();
         return result;
     }
-    /// How many of the last batch the backend took.
+    /// Number of events of the last batch that the backend took.
     [[nodiscard]] std::size_t taken() const { return taken_; }
     flowd_result deliver(const Event& event) { return deliver(std::span<const flowd_event>(&event.raw(), 1)); }
     void on_room() {
@@ -135,7 +135,7 @@ class Instance {
     }
     [[nodiscard]] flowd_result last_sample_result() const { return last_result_; }
 
-    /// Through flowd.status/1. "null" when the component does not offer it.
+    /// Through flowd.status/1. "null" if the component does not offer it.
     std::string status() {
         const auto* extension = offered<flowd_ext_status>(FLOWD_EXT_STATUS);
         if (extension == nullptr) return "null";
@@ -153,7 +153,7 @@ class Instance {
         last_result_ = extension->instance(instance_, &sink);
         return out;
     }
-    /// The same of this host, without an instance.
+    /// Through the offline flowd.findings/1: problems of this host, without an instance.
     std::vector<Finding> host_findings() {
         std::vector<Finding> out;
         const void* const table = component_.offline == nullptr ? nullptr : component_.offline(FLOWD_EXT_FINDINGS);

@@ -23,8 +23,8 @@ struct ToolRun {
     std::vector<std::string> printed;       ///< one JSON value each
 };
 
-/// `options` are pairs of name and text, as for Config; `config` is the component's own, null when it is not configured.
-/// `interrupt_fd` is what the tool watches for its end; without one it is never interrupted. What it reports is in `host`.
+/// `options` are pairs of name and text, as for Config; `config` are the component's own, null if it is not configured.
+/// `interrupt_fd` is the descriptor that interrupts the tool; without it, it is never interrupted. Problems: `host`.
 inline ToolRun run_tool(FakeHost& host, const flowd_component& component, std::string_view name,
                         const std::vector<std::pair<std::string, std::string>>& options, Config* config = nullptr,
                         int interrupt_fd = -1) {
