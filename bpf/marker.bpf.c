@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * The marker: writes tags into packets on their way out. For TCX and for clsact's egress.
- * It has no opinion on a packet's fate: TC_ACT_UNSPEC (TCX_NEXT) lets every other program run, always.
+ * The marker: writes tags into packets that leave. For TCX and for clsact's egress.
+ * It does not decide what happens to a packet: it always returns TC_ACT_UNSPEC (TCX_NEXT), so that all other programs run.
  */
 #include <linux/bpf.h>
 #include <linux/pkt_cls.h>
@@ -12,7 +12,7 @@
 #include "bpf/lib/parse.h"
 #include "bpf/lib/stats.h"
 
-/* What `packet_find_ip` and `packet_parse` found, when it is not PACKET_OK. */
+/* The outcome for a result of `packet_find_ip` or `packet_parse` other than PACKET_OK. */
 static __always_inline __u32 marker_outcome_of(int found) {
     switch (found) {
         case PACKET_NOT_IP:
@@ -26,8 +26,7 @@ static __always_inline __u32 marker_outcome_of(int found) {
     }
 }
 
-/* Every packet that is not plain. A function of its own: the verifier looks at it once, and the plain ones' path is short.
- */
+/* Packets that are not plain. A separate function: the verifier checks it once, and the plain path stays short. */
 __attribute__((noinline)) int marker_handle_any(struct __sk_buff* skb, __u32 has_ethernet) {
     struct packet packet = {};
     int found = has_ethernet ? packet_find_ip(skb, &packet) : packet_find_raw_ip(skb, &packet);
@@ -37,12 +36,12 @@ __attribute__((noinline)) int marker_handle_any(struct __sk_buff* skb, __u32 has
     return (int)(found == PACKET_OK ? marker_mark(skb, &packet, 0) : marker_outcome_of(found));
 }
 
-/* Whether a plain packet's path is worth taking: an extension header is put in elsewhere. */
+/* Whether the fast path for plain packets applies: extension headers are inserted elsewhere. */
 static __always_inline int marker_takes_plain(void) {
     return !(marker_config.carriers & MARKER_CARRIER_HEADERS);
 }
 
-/* A packet of a device with an Ethernet header: what became of it. */
+/* A packet of a device with an Ethernet header. Returns its outcome. */
 static __always_inline __u32 marker_handle_ethernet(struct __sk_buff* skb) {
     struct packet packet;
     const __be16 type = packet_plain_type(skb);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What the marker's BPF program and its C++ side share: the layout of every map, and the words for what became of a packet.
- * Included by both; a layout that differs between them does not compile.
+ * Types that the marker's BPF program and its C++ side share: the layout of all maps, and the outcomes of a packet.
+ * Both include this file; the static assertions below check the layout.
  */
 #ifndef FLOWD_BPF_MARKER_TYPES_H
 #define FLOWD_BPF_MARKER_TYPES_H
@@ -19,7 +19,7 @@
 
 /* RFC 8200 section 3, the first word of the IPv6 header: version, traffic class, flow label. */
 #define MARKER_LABEL_MASK 0xfffffu
-/* draft-cc-v6ops-wlcg-flow-label-marking-03: the bits that are a flow's own. */
+/* draft-cc-v6ops-wlcg-flow-label-marking-03: the entropy bits, which differ between flows of one tag. */
 #define MARKER_ENTROPY_MASK 0xc0103u
 
 /* Where a packet carries its tag: bits of marker_config.carriers. */
@@ -29,14 +29,14 @@
 #define MARKER_CARRIER_DSCP 8u
 #define MARKER_CARRIER_HEADERS (MARKER_CARRIER_HOP_BY_HOP | MARKER_CARRIER_DESTINATION)
 
-/* What a packet is to carry, one value per carrier. */
+/* The mark of a packet, one value per carrier. */
 struct marker_mark {
     __u32 label; /* 20 bits in host order; MARKER_HAS_LABEL */
     __u32 rest;  /* experiment << 8 | activity, MARKER_HAS_OPTION; dscp << MARKER_DSCP_SHIFT, MARKER_HAS_DSCP */
 };
 
 #define MARKER_HAS_LABEL 0x100000u
-#define MARKER_IS_SET 0x80000000u /* in `label`: there is a mark, even if it says to carry nothing */
+#define MARKER_IS_SET 0x80000000u /* in `label`: there is a mark, even if no carrier is set */
 #define MARKER_OPTION_MASK 0xffffffu
 #define MARKER_DSCP_SHIFT 24
 #define MARKER_DSCP_MASK 0x3fu
@@ -44,29 +44,29 @@ struct marker_mark {
 #define MARKER_HAS_DSCP 0x80000000u
 
 /*
- * A slot of the flow table: one cache line. User space writes it while programs read it, with no lock, so each of the two
- * words with a mark brings its proof along: the lower 32 bits of the key's hash in its upper half. A reader takes a word
- * only if it has compared the whole key and the proof fits. Whatever the order in which it saw the stores, a mark never
- * goes to another flow's packet.
+ * A slot of the flow table: one cache line. User space writes it while programs read it, without a lock. Therefore each of
+ * the two words with a mark contains a proof: the lower 32 bits of the key's hash, in its upper half. A reader uses a word
+ * only if the whole key is equal and the proof matches. Whatever the order in which it sees the stores, a packet never gets
+ * the mark of another flow.
  */
 struct marker_flow {
     struct flow_key key;
-    __u64 label;   /* marker_mark.label, MARKER_IS_SET; the proof << 32; 0: nobody here */
+    __u64 label;   /* marker_mark.label, MARKER_IS_SET; the proof << 32; 0: the slot is free */
     __u64 rest;    /* marker_mark.rest; the proof << 32 */
-    __u16 passed;  /* flows that were put behind this slot because it was taken; 0: look no further */
+    __u16 passed;  /* flows stored after this slot because it was taken; 0: stop searching */
     __u16 seen;    /* marker_settings.epoch when a packet last matched; written by the program */
-    __u32 started; /* Unix time in seconds when the flow was entered */
+    __u32 started; /* Unix time in seconds when the flow was added */
 };
 
 #define MARKER_BUCKET_SLOTS 8u
 #define MARKER_PROBED_BUCKETS 16u
 
-/* Value of marker_flows, an array. A flow is in the first of its slots that was free, from its home on. */
+/* Value of marker_flows, an array. A flow is in the first slot that was free, starting with its home slot. */
 struct marker_bucket {
     struct marker_flow slots[MARKER_BUCKET_SLOTS];
 };
 
-/* Where a flow's slots begin, of `buckets` buckets. The bits are other ones than those of entropy and proof, mostly. */
+/* The home bucket of a flow, of `buckets` buckets. Mostly other bits of the hash than those of entropy and proof. */
 static __always_inline __u32 marker_home_bucket(__u64 hash, __u32 buckets) {
     return (__u32)(((hash >> 32) * buckets) >> 32);
 }
@@ -74,38 +74,38 @@ static __always_inline __u32 marker_home_slot(__u64 hash) {
     return (__u32)hash & (MARKER_BUCKET_SLOTS - 1);
 }
 
-/* The only value of marker_settings: what may change while packets flow. Each member is read on its own. */
+/* The only value of marker_settings: settings that may change while packets flow. Each member is read separately. */
 struct marker_settings {
     __u32 observe;                /* 1: count, write nothing */
     __u32 flows;                  /* 0: marker_flows is empty, no look-up is needed */
-    __u32 socket_tags;            /* 1: somebody writes tags into sockets */
+    __u32 socket_tags;            /* 1: a plugin writes tags into sockets */
     __u32 epoch;                  /* 16 bits; 0: `seen` of a flow is not kept */
     struct marker_mark catch_all; /* label without entropy; without MARKER_IS_SET: none */
-    /* Until when the catch-all is written: CLOCK_MONOTONIC in nanoseconds, 0: for ever. A living daemon moves it on. */
+    /* When the catch-all expires: CLOCK_MONOTONIC in nanoseconds, 0: never. A running daemon extends it. */
     __u64 catch_all_until;
 };
 
-/* Key and value of marker_dscp, which says what to do with tags found in sockets. */
+/* Key and value of marker_dscp: the marks for tags found in sockets. */
 struct marker_dscp_key {
     __u32 experiment;
-    __u32 activity; /* MARKER_ANY_ACTIVITY: all that have no entry of their own */
+    __u32 activity; /* MARKER_ANY_ACTIVITY: all activities without an entry of their own */
 };
 #define MARKER_ANY_ACTIVITY 0xffffffffu
 
-/* Constants of a loaded program (.rodata), set before it is loaded: the verifier removes what they switch off. */
+/* Constants of a loaded program (.rodata), set before it is loaded: the verifier removes code that they disable. */
 struct marker_config {
     __u32 carriers;      /* MARKER_CARRIER_* */
-    __u32 keep_explicit; /* 1: a label that an application chose stays */
+    __u32 keep_explicit; /* 1: a label that an application chose is kept */
     __u32 replace_dscp;  /* 1: a DSCP that an application chose is replaced */
     __u32 forwarded;     /* 1: packets that this host only forwards are marked too */
     __u32 buckets;       /* of marker_flows */
     __u32 reserved;
-    __u32 experiment_labels[512]; /* the bits of a label that say experiment and activity: the SDK's encoding */
+    __u32 experiment_labels[512]; /* the label bits of experiment and activity, as encoded by the SDK */
     __u32 activity_labels[64];
 };
 
 /*
- * Who decided what a packet carries. Added to MARKER_MARKED_FLOW or MARKER_OBSERVED_FLOW it is an outcome.
+ * What determined the mark of a packet. Added to MARKER_MARKED_FLOW or MARKER_OBSERVED_FLOW it is an outcome.
  */
 enum marker_origin {
     MARKER_BY_FLOW,
@@ -115,35 +115,35 @@ enum marker_origin {
 };
 
 /*
- * What became of a packet. Each packet is counted once. New ones are added before the end.
+ * The outcomes of a packet. Each packet is counted once. New outcomes are added before the end.
  * The second column is the name shown in status.
  */
-#define MARKER_OUTCOMES_LIST(X)                                                                             \
-    X(MARKED_FLOW, "markedFlow")     /* carries the tag of its flow */                                      \
-    X(MARKED_SOCKET, "markedSocket") /* of its socket */                                                    \
-    X(MARKED_CATCH_ALL, "markedCatchAll")                                                                   \
-    X(MARKED_FRAGMENT, "markedFragment") /* of the first fragment of its datagram */                        \
-    X(OBSERVED_FLOW, "observedFlow")     /* would have, but the mode is observe */                          \
-    X(OBSERVED_SOCKET, "observedSocket")                                                                    \
-    X(OBSERVED_CATCH_ALL, "observedCatchAll")                                                               \
-    X(OBSERVED_FRAGMENT, "observedFragment")                                                                \
-    X(NO_TAG, "noTag")                   /* no flow, no socket tag and no catch-all */                      \
-    X(UNMARKABLE_TAG, "unmarkableTag")   /* its tag is 0/0 or does not fit the carrier, or has no DSCP */   \
-    X(KEPT_EXPLICIT, "keptExplicit")     /* policy keepExplicit: an application chose the label */          \
-    X(KEPT_DSCP, "keptDscp")             /* an application chose the DSCP */                                \
-    X(FORWARDED, "forwarded")            /* not sent by this host, and that is not asked for */             \
-    X(FRAGMENT, "fragment")              /* the first fragment of its datagram was not seen */              \
-    X(HAS_HEADER, "hasHeader")           /* has a hop-by-hop header or a tag in a header already */         \
-    X(NO_ROOM, "noRoom")                 /* would be longer than the MTU with the header */                 \
-    X(BIG_PACKET, "bigPacket")           /* BIG TCP, which takes no further header */                       \
-    X(CONTROL_MESSAGE, "controlMessage") /* ICMPv6 other than echo, when the carrier is a header */         \
-    X(HEADER_REFUSED, "headerRefused")   /* the kernel makes no room in such a packet (in-band VLAN tag) */ \
-    X(IPV4, "ipv4")                      /* and the carrier is IPv6's */                                    \
-    X(NOT_IP, "notIp")                                                                                      \
-    X(DEEP_VLAN, "deepVlan")           /* more tags in the frame than are walked */                         \
-    X(DEEP_HEADERS, "deepHeaders")     /* more extension headers than are walked */                         \
-    X(TRUNCATED, "truncated")          /* ends before its headers do */                                     \
-    X(ALREADY_MARKED, "alreadyMarked") /* carries the mark already, as from an interface above */           \
+#define MARKER_OUTCOMES_LIST(X)                                                                           \
+    X(MARKED_FLOW, "markedFlow")     /* carries the tag of its flow */                                    \
+    X(MARKED_SOCKET, "markedSocket") /* of its socket */                                                  \
+    X(MARKED_CATCH_ALL, "markedCatchAll")                                                                 \
+    X(MARKED_FRAGMENT, "markedFragment") /* of the first fragment of its datagram */                      \
+    X(OBSERVED_FLOW, "observedFlow")     /* would be marked, but the mode is observe */                   \
+    X(OBSERVED_SOCKET, "observedSocket")                                                                  \
+    X(OBSERVED_CATCH_ALL, "observedCatchAll")                                                             \
+    X(OBSERVED_FRAGMENT, "observedFragment")                                                              \
+    X(NO_TAG, "noTag")                   /* no flow, no socket tag and no catch-all */                    \
+    X(UNMARKABLE_TAG, "unmarkableTag")   /* its tag is 0/0 or does not fit the carrier, or has no DSCP */ \
+    X(KEPT_EXPLICIT, "keptExplicit")     /* policy keepExplicit: an application chose the label */        \
+    X(KEPT_DSCP, "keptDscp")             /* an application chose the DSCP */                              \
+    X(FORWARDED, "forwarded")            /* not sent by this host, and not configured */                  \
+    X(FRAGMENT, "fragment")              /* the first fragment of its datagram was not seen */            \
+    X(HAS_HEADER, "hasHeader")           /* has a hop-by-hop header or a tag in a header already */       \
+    X(NO_ROOM, "noRoom")                 /* would be longer than the MTU with the header */               \
+    X(BIG_PACKET, "bigPacket")           /* BIG TCP, which cannot have another header */                  \
+    X(CONTROL_MESSAGE, "controlMessage") /* ICMPv6 other than echo, when the carrier is a header */       \
+    X(HEADER_REFUSED, "headerRefused")   /* the kernel refuses to enlarge it (in-band VLAN tag) */        \
+    X(IPV4, "ipv4")                      /* but the carrier is for IPv6 only */                           \
+    X(NOT_IP, "notIp")                                                                                    \
+    X(DEEP_VLAN, "deepVlan")           /* more tags in the frame than are walked */                       \
+    X(DEEP_HEADERS, "deepHeaders")     /* more extension headers than are walked */                       \
+    X(TRUNCATED, "truncated")          /* ends before its headers do */                                   \
+    X(ALREADY_MARKED, "alreadyMarked") /* already has this mark, as from an upper interface */            \
     X(WRITE_FAILED, "writeFailed")     /* the kernel had no memory to make the header writable */
 
 enum marker_outcome {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * The flow meter: counts what leaves and what comes in, by flow. For TCX and clsact, both directions. It changes no packet
- * and has no opinion on its fate: TC_ACT_UNSPEC (TCX_NEXT) lets every other program run, always.
+ * The flow meter: counts outgoing and incoming packets by flow. For TCX and clsact, both directions. It changes no packet
+ * and does not decide what happens to it: it always returns TC_ACT_UNSPEC (TCX_NEXT), so that all other programs run.
  */
 #include <linux/bpf.h>
 #include <linux/pkt_cls.h>
@@ -39,7 +39,7 @@ int flowd_meter_rx3(struct __sk_buff* skb) {
     return TC_ACT_UNSPEC;
 }
 
-/* Run once by the daemon itself (BPF_PROG_TEST_RUN): who is it? Never attached. */
+/* The daemon runs this once itself (BPF_PROG_TEST_RUN) to record its own task. Never attached. */
 SEC("tc")
 int flowd_meter_me(struct __sk_buff* skb) {
     struct meter_state* state = meter_state_get();

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What the flow meter's BPF programs and their C++ side share: the layout of every map, and the words for what a packet
- * was. Included by both; a layout that differs between them does not compile.
+ * Types that the flow meter's BPF programs and their C++ side share: the layout of all maps, and the outcomes of a
+ * packet. Both include this file; the static assertions below check the layout.
  */
 #ifndef FLOWD_BPF_METER_TYPES_H
 #define FLOWD_BPF_METER_TYPES_H
@@ -23,18 +23,18 @@
 #define METER_EVENTS_MAP "meter_events"
 
 /*
- * The table is of our own: buckets of eight slots, a cache line each, and beside them the flows, close together, in the
- * order in which they came: flows that live at a time share pages, however large the table is. A flow's slot is in the
- * bucket that its hash names, or in the other one that it names when that is full. The kernel's side enters flows, the
- * user's side takes them away.
+ * A hash table of our own: buckets of eight slots, each a cache line, and separately the flows, without gaps, in the
+ * order of arrival: flows that are live at the same time share pages, however large the table is. The hash of a flow names
+ * two buckets; its slot is in the first, or in the second if the first is full. BPF programs add flows, user space removes
+ * them.
  */
 #define METER_BUCKET_SLOTS 8
 
 /*
- * A slot is one word: the number of its flow in meter_flows in the upper half, a tag in the lower. A tag is 30 bits of the
- * flow's hash, never 0, and its slot's state. A slot that is 0 as a whole is free. BUSY: its flow is being written by the
- * CPU that claimed the slot; whoever else has a packet of it may count it already. GONE: no packet finds it any more, but a
- * CPU may still be counting one that did; it becomes free two seconds later.
+ * A slot is one word: the index of its flow in meter_flows in the upper half, a tag in the lower half. A tag is 30 bits of
+ * the flow's hash, never 0, and the slot's state. A free slot is 0. BUSY: the CPU that claimed the slot is writing its
+ * flow; other CPUs may already count packets of it. GONE: look-ups no longer find it, but a
+ * CPU that found it before may still count a packet; it becomes free two seconds later.
  */
 #define METER_TAG_HASH 0xfffffffcu
 #define METER_TAG_READY 1u
@@ -52,48 +52,48 @@ static __always_inline __u32 meter_slot_number(__u64 word) {
     return (__u32)(word >> 32);
 }
 
-/* Index of what is counted for the two directions: as this host sees them. */
+/* Index of the counts of the two directions, as seen by this host. */
 #define METER_OUT 0u
 #define METER_IN 1u
 
 /* meter_flow.flags */
-#define METER_LOCAL_IS_LOW (1u << 0) /* the key's low end is the one whose packets leave */
-#define METER_OPENED_OUT (1u << 1)   /* its first packet left; of TCP: the SYN did, or answers one that came */
+#define METER_LOCAL_IS_LOW (1u << 0) /* the key's low end is the local one, whose packets leave */
+#define METER_OPENED_OUT (1u << 1)   /* this host opened it: it sent the SYN (TCP) or the first packet */
 #define METER_OPENING_SEEN (1u << 2) /* its first packet opened it: METER_OPENED_OUT and isn are known, not assumed */
-#define METER_SENT (1u << 3)         /* something other than a reset has left */
-#define METER_WORTHY (1u << 4)       /* left, and at least as large as min_bytes and min_packets say */
+#define METER_SENT (1u << 3)         /* a packet other than a reset was sent */
+#define METER_WORTHY (1u << 4)       /* sent, and reached min_bytes and min_packets */
 #define METER_FIN_OUT (1u << 5)
 #define METER_FIN_IN (1u << 6)
 #define METER_RESET (1u << 7)
 #define METER_REPLACED (1u << 8) /* a new connection of the same tuple has begun */
 #define METER_ENDED (1u << 9)    /* FIN both ways, reset or replaced: end_ns is set */
 #define METER_OWN (1u << 10)     /* the first packet was sent by a thread of the daemon */
-#define METER_ENTERED (1u << 11) /* METER_LOCAL_IS_LOW is known: whoever enters the flow has come so far */
+#define METER_ENTERED (1u << 11) /* METER_LOCAL_IS_LOW is valid: the CPU that adds the flow has set it */
 
-/* Value of meter_flows; two cache lines, of which a packet of a known flow writes the second only. */
+/* Value of meter_flows; two cache lines: a packet of a known flow writes only the second. */
 struct meter_flow {
     struct flow_key key;
     __u32 flags;
-    __u32 isn;        /* of the SYN that opened it, as it stands in the packet */
+    __u32 isn;        /* of the SYN that opened it, in network order */
     __u64 start_ns;   /* CLOCK_MONOTONIC, as all times here */
-    __u64 cookie;     /* of the socket that sent first; 0: none, it is forwarded or nothing has left */
-    __u64 last_ns;    /* of the last packet, to a tick of the kernel (1 to 10 ms) */
+    __u64 cookie;     /* of the socket that sent first; 0: none, it is forwarded or nothing was sent */
+    __u64 last_ns;    /* of the last packet, with the resolution of a kernel tick (1 to 10 ms) */
     __u64 bytes[2];   /* layer 4 payload */
     __u64 packets[2]; /* segments, as they are on the wire */
     __u64 end_ns;
-    __u32 ifindex; /* where its last packet passed */
+    __u32 ifindex; /* the interface of its last packet */
     __u32 reserved[3];
 };
 
-/* The only value of meter_state, shared with the user's side through memory. */
+/* The only value of meter_state, in memory that user space shares. */
 struct meter_state {
     __u32 flows;       /* in the table now */
-    __u32 max_flows;   /* no more are entered */
+    __u32 max_flows;   /* the limit of `flows` */
     __u32 min_packets; /* of a flow that is worth an announcement */
-    __u32 lost_events; /* that had no room in meter_events */
+    __u32 lost_events; /* for which meter_events had no room */
     __u64 min_bytes;
     __u64 daemon;  /* the address of the daemon's task_struct (its group leader's); 0: unknown */
-    __u32 numbers; /* of meter_flows that have been given out, without those that have come back to meter_free */
+    __u32 numbers; /* number of indices of meter_flows that were ever used; freed ones are in meter_free */
     __u32 reserved;
 };
 
@@ -119,18 +119,18 @@ struct meter_count {
 };
 
 /*
- * What a packet was counted as, each once. New ones are added before the end. The second column is the name in status.
+ * The outcomes of a packet, each counted once. New ones are added before the end. The second column is the name in status.
  */
-#define METER_OUTCOMES_LIST(X)                                                                                 \
-    X(METERED, "metered") /* of a TCP or UDP flow in the table */                                              \
-    X(ICMP, "icmp")                                                                                            \
-    X(OTHER_PROTOCOL, "otherProtocol") /* IP, but neither TCP, UDP nor ICMP */                                 \
-    X(NOT_IP, "notIp")                 /* ARP, LLDP and the like */                                            \
-    X(FRAGMENT, "fragment")            /* not the first of its datagram: it has no ports */                    \
-    X(NOISE, "noise")                  /* multicast, broadcast, link-local, loopback, unspecified, port 0 */   \
-    X(ELSEWHERE, "elsewhere")          /* of a flow that is counted in the other direction: it is forwarded */ \
-    X(UNOPENED, "unopened")            /* TCP of no known flow that opens none: late or stray */               \
-    X(NO_ROOM, "noRoom")               /* of a flow that did not fit */                                        \
+#define METER_OUTCOMES_LIST(X)                                                                               \
+    X(METERED, "metered") /* of a TCP or UDP flow in the table */                                            \
+    X(ICMP, "icmp")                                                                                          \
+    X(OTHER_PROTOCOL, "otherProtocol") /* IP, but neither TCP, UDP nor ICMP */                               \
+    X(NOT_IP, "notIp")                 /* ARP, LLDP and others */                                            \
+    X(FRAGMENT, "fragment")            /* not the first of its datagram: it has no ports */                  \
+    X(NOISE, "noise")                  /* multicast, broadcast, link-local, loopback, unspecified, port 0 */ \
+    X(ELSEWHERE, "elsewhere")          /* of a forwarded flow, which is counted in the other direction */    \
+    X(UNOPENED, "unopened")            /* TCP of an unknown flow, and does not open one: late or stray */    \
+    X(NO_ROOM, "noRoom")               /* the table has no room for its flow */                              \
     X(UNREADABLE, "unreadable")        /* truncated, or more tags or headers than are walked */
 
 enum meter_outcome {
@@ -140,7 +140,7 @@ enum meter_outcome {
         METER_OUTCOMES
 };
 
-/* Where the hash sends a flow. The two buckets differ, unless there is only one. */
+/* The tag and the buckets of a flow. The two buckets differ, unless there is only one. */
 static __always_inline __u32 meter_tag(__u64 hash) {
     const __u32 tag = (__u32)(hash >> 32) & METER_TAG_HASH;
     return tag ? tag : 1u << 31;

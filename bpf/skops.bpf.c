@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * Samples of TCP connections for the skops enricher. poll: an iterator walks all sockets when it is read. transition: a
- * sockops program tells each change of state. Neither changes anything of a connection.
+ * Samples of TCP connections for the skops enricher. poll: an iterator over all sockets. transition: a sockops program
+ * that reports each change of state. Neither changes a connection.
  */
 #include <linux/bpf.h>
 
@@ -25,7 +25,7 @@ struct {
     __uint(max_entries, 4 << 20);
 } skops_events SEC(".maps");
 
-/* Changes of state that the ring buffer had no room for. */
+/* Number of changes of state that were lost because the ring buffer was full. */
 struct {
     __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
     __uint(max_entries, 1);

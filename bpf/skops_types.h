@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What the skops enricher's BPF programs and its C++ side share. Included by both. */
+/* Types that the skops enricher's BPF programs and its C++ side share. Both include this file. */
 #ifndef FLOWD_BPF_SKOPS_TYPES_H
 #define FLOWD_BPF_SKOPS_TYPES_H
 
@@ -14,8 +14,8 @@
 
 /* The only value of skops_settings. */
 struct skops_settings {
-    __u64 network_namespace; /* inode number; sockets of others are not told */
-    __u64 cgroup;            /* id: only sockets of that group and of those below; 0: all */
+    __u64 network_namespace; /* inode number; sockets of others are not reported */
+    __u64 cgroup;            /* id: only sockets of that group and its descendants; 0: all */
 };
 
 /* One socket at one moment: what the iterator writes, and an entry of the ring buffer. */

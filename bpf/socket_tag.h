@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The tag of a socket, for marking from its first packet on: whoever meets a socket before it sends (a sockops or cgroup
- * program) writes its tag into the socket's storage, and the marker reads it there. No table is looked up, and the tag
- * goes with the socket.
+ * The tag of a socket, for marking from its first packet on. A sockops or cgroup program that runs before the socket
+ * sends writes the tag into the socket's storage, and the marker reads it there. No table look-up is needed, and the tag
+ * is freed with the socket.
  *
- * The marker makes the map and shares its descriptor with other instances (FLOWD_SHARED_SOCKET_TAGS of
- * flowd/abi/ext/shared.h). It looks into sockets only while somebody says that he tags them
- * (FLOWD_SHARED_SOCKET_TAGGERS). A flow's own entry in the marker beats its socket's tag, which beats the catch-all.
+ * The marker creates the map and shares its descriptor with other instances (FLOWD_SHARED_SOCKET_TAGS of
+ * flowd/abi/ext/shared.h). It reads socket tags only while a plugin offers FLOWD_SHARED_SOCKET_TAGGERS. A flow's own
+ * entry in the marker takes precedence over its socket's tag, and that over the catch-all.
  */
 #ifndef FLOWD_BPF_SOCKET_TAG_H
 #define FLOWD_BPF_SOCKET_TAG_H

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * The watch: sees TCP connections as they open and close, gives their sockets the tag of the first rule that matches, and
- * tells about them. The tag is there before the first packet: of a client before its SYN, of a server before its first
- * data. For a cgroup's sockops. It changes nothing of a connection.
+ * The watch: sees TCP connections open and close, gives their sockets the tag of the first rule that matches, and reports
+ * them. The tag is set before the first packet: of a client before its SYN, of a server before its first
+ * data. A sockops program for a cgroup. It does not change a connection.
  */
 #include <linux/bpf.h>
 
@@ -12,7 +12,7 @@
 #include "bpf/socket_tag.h"
 #include "bpf/watch_types.h"
 
-/* The tags of sockets: the marker's map where there is one, else one that nobody else reads. */
+/* The tags of sockets: the marker's map if there is one, otherwise a map that nobody else reads. */
 struct {
     __uint(type, BPF_MAP_TYPE_SK_STORAGE);
     __uint(map_flags, BPF_F_NO_PREALLOC);
@@ -50,7 +50,7 @@ struct {
 
 struct {
     __uint(type, BPF_MAP_TYPE_RINGBUF);
-    __uint(max_entries, 1 << 20); /* set anew before loading */
+    __uint(max_entries, 1 << 20); /* replaced before loading */
 } watch_events SEC(".maps");
 
 struct {
@@ -62,7 +62,7 @@ struct {
 
 static __u32 watch_turn;
 
-/* One connection, as rules ask about it. */
+/* The properties of a connection that rules match. */
 struct watch_socket {
     __u64 local[2];
     __u64 remote[2];
@@ -78,7 +78,7 @@ static __always_inline void watch_count(__u32 index) {
     if (count) ++*count;
 }
 
-/* A function of its own, so that the verifier looks at it once and not once for each rule. */
+/* A separate function, so that the verifier checks it once and not once per rule. */
 __noinline int watch_matches(const struct watch_rule* rule, const struct watch_socket* socket) {
     if (!rule || !socket) return 0;
     if (socket->local_port < rule->local_low || socket->local_port > rule->local_high) return 0;
@@ -95,7 +95,7 @@ __noinline int watch_matches(const struct watch_rule* rule, const struct watch_s
     return 0;
 }
 
-/* The ids of a socket's control group and of all above it. */
+/* The ids of a socket's control group and of all its ancestors. */
 static __always_inline void watch_groups(const struct sock* socket, struct watch_socket* facts) {
     const struct cgroup* group = socket_cgroup(socket);
     for (int depth = 0; depth < CGROUP_MAX_DEPTH && group; ++depth) {
@@ -131,7 +131,7 @@ static __always_inline void watch_decide(const struct watch_settings* settings, 
     state->activity = tag->activity;
 }
 
-/* Decides on a socket that nothing is known of yet, and tags it. Null: it is nobody's business. */
+/* Decides on a socket that has no state yet, and tags it. Null: no rule matches. */
 static __always_inline struct watch_state* watch_meet(struct bpf_sock* at, const struct sock* socket,
                                                       const struct watch_settings* settings, __u32 direction) {
     struct watch_socket facts = {};
@@ -211,7 +211,7 @@ int flowd_watch(struct bpf_sock_ops* ops) {
 
     struct watch_state* state = bpf_sk_storage_get(&watch_sockets, at, 0, 0);
     if (op == BPF_SOCK_OPS_STATE_CB) {
-        /* One that never was established is nobody's flow. */
+        /* A connection that was never established is not a flow. */
         if (state && ops->args[0] != BPF_TCP_SYN_SENT && ops->args[0] != BPF_TCP_SYN_RECV)
             watch_tell(ops, socket, state, WATCH_CLOSED);
         return 1;

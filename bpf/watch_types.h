@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What the watch's BPF program and its C++ side share: rules in, events out. Included by both.
+ * Types that the watch's BPF program and its C++ side share: rules in, events out. Both include this file.
  * Addresses are the two 8-byte words of the 16-byte form, in network order (IPv4 as ::ffff:a.b.c.d); ports and ids are in
  * host order.
  */
@@ -17,12 +17,12 @@
 #define WATCH_EVENTS_MAP "watch_events"
 #define WATCH_COUNTS_MAP "watch_counts"
 
-/* What to do with a connection. */
+/* The verdict on a connection. */
 enum {
     WATCH_NONE = 0,   /* nothing: no rule matched */
-    WATCH_TAG = 1,    /* tag its socket, tell its open and its close */
-    WATCH_IGNORE = 2, /* nothing, whatever later rules say */
-    WATCH_ASK = 3,    /* tell its open and its close: the user's side decides what cannot be decided here */
+    WATCH_TAG = 1,    /* tag its socket, report its open and its close */
+    WATCH_IGNORE = 2, /* nothing, and no later rule applies */
+    WATCH_ASK = 3,    /* report its open and its close: user space decides what cannot be decided here */
     WATCH_NEXT = 4    /* as WATCH_TAG, with the next tag of watch_tags */
 };
 
@@ -36,8 +36,8 @@ struct watch_rule {
     __u64 local_mask[2];
     __u64 remote_network[2];
     __u64 remote_mask[2];
-    __u64 cgroup;                                         /* id; that group and all below; 0: any */
-    __u32 user;                                           /* looked at when has_user is 1 */
+    __u64 cgroup;                                         /* id; that group and its descendants; 0: any */
+    __u32 user;                                           /* compared if has_user is 1 */
     __u16 local_low, local_high, remote_low, remote_high; /* inclusive */
     __u8 has_user;
     __u8 direction; /* 0: any */
@@ -47,7 +47,7 @@ struct watch_rule {
     __u32 activity;
 };
 
-/* Value of watch_sockets: what was decided for a socket. */
+/* Value of watch_sockets: the verdict for a socket. */
 struct watch_state {
     __u32 verdict;
     __u32 experiment;
@@ -55,7 +55,8 @@ struct watch_state {
     __u32 direction;
 };
 
-#define WATCH_MAX_RULES 256 /* in force; the map has twice as many, so that a new list is in force at once */
+#define WATCH_MAX_RULES 256 /* in force; the map holds twice as many, so that a new list replaces the old one atomically */
+                             */
 #define WATCH_MAX_TAGS 256
 
 struct watch_tag {
@@ -63,14 +64,14 @@ struct watch_tag {
     __u32 activity;
 };
 
-/* The only value of watch_settings. Each member is read on its own. */
+/* The only value of watch_settings. Each member is read separately. */
 struct watch_settings {
-    __u64 network_namespace; /* inode number; sockets of others are not looked at */
-    __u32 process;           /* whose own connections are left alone */
+    __u64 network_namespace; /* inode number; sockets of others are ignored */
+    __u32 process;           /* the process whose own connections are ignored */
     __u32 first_rule;        /* 0 or WATCH_MAX_RULES */
     __u32 rules;
     __u32 tags;
-    __u32 random; /* 1: tags of watch_tags by chance, 0: one after the other */
+    __u32 random; /* 1: tags of watch_tags at random, 0: in turn */
     __u32 reserved;
 };
 
@@ -91,22 +92,22 @@ struct watch_event {
     __u32 user;
     __u32 experiment; /* with verdict WATCH_TAG */
     __u32 activity;
-    __u32 interface; /* that the socket is bound to */
+    __u32 interface; /* to which the socket is bound */
     __u16 local_port;
     __u16 remote_port;
     __u8 kind;
     __u8 direction;
     __u8 verdict;
-    __u8 fin_received; /* CLOSED: the peer's FIN had come */
+    __u8 fin_received; /* CLOSED: the peer's FIN was received */
 };
 
 /* Index of watch_counts. */
 enum {
     WATCH_COUNT_OPENED,
     WATCH_COUNT_CLOSED,
-    WATCH_COUNT_TAGGED,    /* sockets that got a tag before they sent */
-    WATCH_COUNT_NO_ROOM,   /* events that the ring buffer had no room for */
-    WATCH_COUNT_NO_MEMORY, /* sockets whose tag found no memory */
+    WATCH_COUNT_TAGGED,    /* sockets that were tagged before they sent */
+    WATCH_COUNT_NO_ROOM,   /* events for which the ring buffer had no room */
+    WATCH_COUNT_NO_MEMORY, /* sockets without memory for the tag */
     WATCH_COUNTS
 };
 

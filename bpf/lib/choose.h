@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Chooses what a packet carries: its flow's mark, else its socket's, else its closed connection's, else the catch-all's. */
+/* Chooses the mark of a packet: its flow's, else its socket's, else its closed connection's, else the catch-all's. */
 #ifndef FLOWD_BPF_LIB_CHOOSE_H
 #define FLOWD_BPF_LIB_CHOOSE_H
 
@@ -37,9 +37,9 @@ struct {
 } marker_dscp SEC(".maps");
 
 /*
- * What the FIN or RST of a connection carried. The kernel acknowledges the other side's FIN from TIME_WAIT, and answers
- * what comes even later, without the socket that had the tag; the flow may have ended by then. Such packets come soon or
- * never: this may forget the oldest.
+ * The mark of a connection's FIN or RST. In TIME_WAIT the kernel acknowledges the peer's FIN, and replies to later
+ * packets, without the socket that had the tag; by then the flow may have ended. Such packets come soon or
+ * never: evicting the oldest entry is safe.
  */
 struct {
     __uint(type, BPF_MAP_TYPE_LRU_HASH);
@@ -50,7 +50,7 @@ struct {
 
 __u32 marker_has_closed; /* 0: there is none, no look-up is needed */
 
-/* Which fragments belong together: RFC 8200 section 4.5, RFC 791. */
+/* Identifies the fragments of one datagram: RFC 8200 section 4.5, RFC 791. */
 struct marker_datagram {
     __u64 source[2];
     __u64 destination[2];
@@ -59,8 +59,8 @@ struct marker_datagram {
 };
 
 /*
- * What the first fragment of a datagram carried, for those behind it. A host sends them one after the other, so few have
- * to be remembered: this may forget the oldest.
+ * The mark of the first fragment of a datagram, for its other fragments. A host sends them in sequence, so that few entries
+ * are needed: evicting the oldest is safe.
  */
 struct {
     __uint(type, BPF_MAP_TYPE_LRU_HASH);
@@ -69,7 +69,7 @@ struct {
     __type(value, struct marker_mark);
 } marker_datagrams SEC(".maps");
 
-/* The mark of a tag found in a socket, by the same values that user space has for those of flows. */
+/* The mark of a tag found in a socket, by the same tables that user space uses for flows. */
 static __always_inline void marker_mark_of_tag(const struct socket_tag* tag, __u64 hash, struct marker_mark* mark) {
     const __u32 experiment = tag->experiment;
     const __u32 activity = tag->activity;
@@ -103,11 +103,11 @@ static __always_inline int marker_find_in_socket(struct __sk_buff* skb, __u64 ha
     return 1;
 }
 
-/* For a TCP packet without a tag of its own. 1: its connection is closed, and `mark` is the one that it had. */
+/* For a TCP packet without a tag of its own. 1: its connection is closed, and `mark` is set to the mark that it had. */
 static __always_inline int marker_find_closed(struct __sk_buff* skb, const struct flow_key* key, struct marker_mark* mark) {
     if (skb->ingress_ifindex) return 0;
     struct bpf_sock* sock = skb->sk;
-    /* Without a socket, from TIME_WAIT, or by the kernel's own socket for answers, depending on the release. */
+    /* Without a socket, from TIME_WAIT, or from the kernel's own socket for replies, depending on the release. */
     const __u32 state = sock ? sock->state : BPF_TCP_CLOSE;
     if (state == BPF_TCP_CLOSE || state == BPF_TCP_TIME_WAIT) {
         const struct marker_mark* last = bpf_map_lookup_elem(&marker_closed, key);
@@ -115,13 +115,13 @@ static __always_inline int marker_find_closed(struct __sk_buff* skb, const struc
         *mark = *last;
         return 1;
     }
-    /* SYN or SYN-ACK: the next connection with this 5-tuple, which has no tag. */
+    /* SYN or SYN-ACK: a new connection with this 5-tuple, which has no tag. */
     if (state == BPF_TCP_SYN_SENT || state == BPF_TCP_NEW_SYN_RECV || state == BPF_TCP_SYN_RECV || state == BPF_TCP_LISTEN)
         bpf_map_delete_elem(&marker_closed, key);
     return 0;
 }
 
-/* MARKER_BY_*, or the outcome plus MARKER_NOT_CHOSEN. `is_plain`, a constant: on the path that has to be short. */
+/* MARKER_BY_*, or the outcome plus MARKER_NOT_CHOSEN. `is_plain`, a constant: on the fast path. */
 #define MARKER_NOT_CHOSEN 0x100
 
 static __always_inline int marker_choose_by_flow(struct __sk_buff* skb, const struct packet* packet,
@@ -147,7 +147,7 @@ static __always_inline int marker_choose_by_flow(struct __sk_buff* skb, const st
     mark->label = settings->catch_all.label;
     mark->rest = settings->catch_all.rest;
     if (!(mark->label & MARKER_IS_SET)) return MARKER_NO_TAG | MARKER_NOT_CHOSEN;
-    /* The coarse clock takes a fraction of the other's time, and is late by a tick. */
+    /* The coarse clock costs a fraction of the other clock, and lags by up to a tick. */
     if (settings->catch_all_until && bpf_ktime_get_coarse_ns() > settings->catch_all_until)
         return MARKER_NO_TAG | MARKER_NOT_CHOSEN;
     mark->label |= flow_entropy(hash) & MARKER_ENTROPY_MASK;
@@ -172,7 +172,7 @@ static __always_inline int marker_choose(struct __sk_buff* skb, const struct pac
     }
     const int origin = marker_choose_by_flow(skb, packet, settings, mark, is_plain);
     if (origin & MARKER_NOT_CHOSEN)
-        bpf_map_delete_elem(&marker_datagrams, &datagram); /* of an older one with the same number */
+        bpf_map_delete_elem(&marker_datagrams, &datagram); /* of an older datagram with the same id */
     else
         bpf_map_update_elem(&marker_datagrams, &datagram, mark, BPF_ANY);
     return origin;

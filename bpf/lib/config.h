@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The marker's constants: user space sets them before the program is loaded, the verifier removes what they switch off. */
+/* The marker's constants: user space sets them before it loads the program, the verifier removes code that they disable. */
 #ifndef FLOWD_BPF_LIB_CONFIG_H
 #define FLOWD_BPF_LIB_CONFIG_H
 

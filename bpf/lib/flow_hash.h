@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The key of a flow and the one flow hash. BPF and C++ compile this very file, so that a flow has the same entropy bits
+ * The key of a flow and its hash. BPF and C++ compile this same file, so that a flow has the same entropy bits
  * whether its label comes from the catch-all (computed per packet) or from its own entry (computed once), in both
  * directions and after every restart.
  */
@@ -15,7 +15,7 @@
 
 /*
  * A 5-tuple that is the same for both directions, because its ends are sorted. The words hold addresses and ports in
- * network order, as they stand in the packet; IPv4 addresses are ::ffff:a.b.c.d (RFC 4291 section 2.5.5.2). Protocols
+ * network order, as in the packet; IPv4 addresses are ::ffff:a.b.c.d (RFC 4291 section 2.5.5.2). Protocols
  * without ports have 0 in both; echo requests and replies of ICMP have their identifier in both.
  */
 struct flow_key {
@@ -24,14 +24,14 @@ struct flow_key {
     __u16 low_port;
     __u16 high_port;
     __u8 protocol;
-    __u8 reserved[3]; /* 0: a hash of the kernel's looks at every byte */
+    __u8 reserved[3]; /* 0: a kernel hash map compares every byte */
 };
 
-/* Fills `key`; says whether the source is its low end. Any total order serves; whole words are fast. */
+/* Fills `key`; returns whether the source is its low end. Any total order is sufficient; whole words are fast. */
 static __always_inline int flow_key_make(struct flow_key* key, const __u64 source[2], const __u64 destination[2],
                                          __u16 source_port, __u16 destination_port, __u8 protocol) {
     int source_is_low = source_port < destination_port;
-    if (source[1] != destination[1]) /* first, because hosts of one site differ here */
+    if (source[1] != destination[1]) /* first, because addresses of one site differ here */
         source_is_low = source[1] < destination[1];
     else if (source[0] != destination[0])
         source_is_low = source[0] < destination[0];
@@ -58,7 +58,7 @@ static __always_inline int flow_key_make(struct flow_key* key, const __u64 sourc
     return source_is_low;
 }
 
-/* 0: equal. Without a branch, because the words are in one cache line and the verifier follows every branch. */
+/* 0: equal. Without branches, because the words are in one cache line and the verifier follows every branch. */
 static __always_inline __u64 flow_key_difference(const struct flow_key* a, const struct flow_key* b) {
     __u64 x;
     __u64 y;
@@ -69,8 +69,8 @@ static __always_inline __u64 flow_key_difference(const struct flow_key* a, const
 }
 
 /*
- * 64 well mixed bits. Each word by a multiplier of its own (odd, chosen at random), so that the five multiplications do not
- * wait for each other; its upper half is folded in first, because the highest bits of a product know nothing of each other.
+ * 64 well mixed bits. Each word has its own multiplier (odd, chosen at random), so that the five multiplications are
+ * independent. Its upper half is folded in first: the low bits of a product do not depend on the high bits of its factors.
  */
 static __always_inline __u64 flow_hash_word(__u64 word, __u64 multiplier) {
     return (word ^ (word >> 32)) * multiplier;

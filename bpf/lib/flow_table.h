@@ -2,7 +2,7 @@
 /*
  * The marker's flows: a hash table of our own in an array map, which user space maps into its memory and writes there.
  * Measured against the kernel's hash and socket storage: docs/performance.md. Its invariants: struct marker_flow.
- * A flow never moves while it is in the table, nothing is ever evicted.
+ * A flow never moves while it is in the table, and nothing is ever evicted.
  */
 #ifndef FLOWD_BPF_LIB_FLOW_TABLE_H
 #define FLOWD_BPF_LIB_FLOW_TABLE_H
@@ -16,18 +16,18 @@
 
 struct {
     __uint(type, BPF_MAP_TYPE_ARRAY);
-    __uint(max_entries, 1); /* set anew before loading */
+    __uint(max_entries, 1); /* replaced before loading */
     __uint(map_flags, BPF_F_MMAPABLE);
     __type(key, __u32);
     __type(value, struct marker_bucket);
 } marker_flows SEC(".maps");
 
-/* Whether the slot holds the flow, whose mark it then hands out. `epoch`: see marker_settings. */
+/* Whether the slot holds the flow; if so, returns its mark. `epoch`: see marker_settings. */
 static __always_inline int flow_table_take(struct marker_flow* slot, const struct flow_key* key, __u64 hash, __u32 epoch,
                                            struct marker_mark* mark) {
     const __u32 proof = (__u32)hash;
     const __u64 label = slot->label;
-    /* The proof and MARKER_IS_SET, which is the bit below it: most packets that are in vain go no further. */
+    /* The proof, and MARKER_IS_SET, which is the bit below it: rejects most slots that do not match. */
     if (label >> 31 != ((__u64)proof << 1 | 1)) return 0;
     if (flow_key_difference(&slot->key, key)) return 0;
     const __u64 rest = slot->rest;
@@ -37,7 +37,7 @@ static __always_inline int flow_table_take(struct marker_flow* slot, const struc
     return 1;
 }
 
-/* From the slot of that number on, up to seven. Of its own, so that the verifier looks at the loop once. */
+/* Searches up to seven slots from slot `first` on. A separate function, so that the verifier checks the loop once. */
 __attribute__((noinline)) int flow_table_find_from(const struct flow_key* key, __u64 hash, __u32 first, __u32 epoch,
                                                    struct marker_mark* mark) {
     if (!key || !mark) return 0;
@@ -59,7 +59,7 @@ __attribute__((noinline)) int flow_table_find_from(const struct flow_key* key, _
     return 0;
 }
 
-/* The flow's mark, or 0 and nothing: most are in their first slot, or nowhere. */
+/* 1 and the flow's mark, or 0: most flows are in their first slot, or not in the table. */
 static __always_inline int flow_table_find(const struct flow_key* key, __u64 hash, __u32 epoch, struct marker_mark* mark) {
     const __u32 index = marker_home_bucket(hash, marker_config.buckets);
     struct marker_bucket* slots = bpf_map_lookup_elem(&marker_flows, &index);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The few members of the kernel's own socket structs that programs here read, by name (CO-RE): the layout is that of the
- * kernel the program is loaded into. Sources: include/net/sock.h, include/linux/tcp.h, include/linux/cgroup-defs.h.
+ * The members of the kernel's socket structs that programs here read, by name (CO-RE): relocated to the layout of the
+ * kernel into which the program is loaded. Sources: include/net/sock.h, include/linux/tcp.h, include/linux/cgroup-defs.h.
  */
 #ifndef FLOWD_BPF_LIB_KERNEL_SOCKET_H
 #define FLOWD_BPF_LIB_KERNEL_SOCKET_H
@@ -111,7 +111,7 @@ struct bpf_iter__tcp {
 
 enum sock_flags { SOCK_DEAD, SOCK_DONE };
 
-/* tcp_fin in net/ipv4/tcp_input.c sets it, and nothing else. */
+/* Only tcp_fin in net/ipv4/tcp_input.c sets it. */
 static __always_inline int socket_has_fin(const struct sock* socket) {
     return (socket->__sk_common.skc_flags >> bpf_core_enum_value(enum sock_flags, SOCK_DONE)) & 1;
 }
@@ -128,7 +128,7 @@ static __always_inline const struct cgroup* socket_cgroup(const struct sock* soc
 #define AF_INET 2
 #define AF_INET6 10
 
-/* The ends in the 16-byte form, network order (IPv4 as ::ffff:a.b.c.d, however the socket speaks it). */
+/* Both addresses as 16 bytes in network order (IPv4 as ::ffff:a.b.c.d, whatever the socket's family). */
 static __always_inline void socket_addresses(const struct sock* socket, __u32 local[4], __u32 remote[4]) {
     const struct sock_common* common = &socket->__sk_common;
     if (common->skc_family == AF_INET) {
@@ -151,13 +151,13 @@ static __always_inline __u64 cgroup_id(const struct cgroup* group) {
 
 #define CGROUP_MAX_DEPTH 16
 
-/* The group above, or null. */
+/* The parent of a control group, or null. */
 static __always_inline const struct cgroup* cgroup_parent(const struct cgroup* group) {
     const struct cgroup_subsys_state* parent = BPF_CORE_READ(group, self.parent);
     return parent ? (const void*)parent - bpf_core_field_offset(struct cgroup, self) : 0;
 }
 
-/* Whether `group` is the one of this id or below it. */
+/* Whether `group` is the group with this id or a descendant of it. */
 static __always_inline int cgroup_is_below(const struct cgroup* group, __u64 id) {
     for (int depth = 0; depth < CGROUP_MAX_DEPTH && group; ++depth) {
         if (cgroup_id(group) == id) return 1;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Writes what was chosen for a packet.
+ * Writes the mark into a packet.
  *
- * By the helper bpf_skb_store_bytes rather than directly: a program that writes directly gets a prologue from the verifier
- * that copies the linear part of every cloned packet, marked or not, and drops it when there is no memory. All of TCP's
- * packets are clones of those kept for sending again.
+ * By the helper bpf_skb_store_bytes instead of direct access: to a program with direct writes the verifier adds a prologue
+ * that copies the linear part of every cloned packet, marked or not, and drops the packet if there is no memory. All TCP
+ * packets are clones of those kept for retransmission.
  */
 #ifndef FLOWD_BPF_LIB_MARK_H
 #define FLOWD_BPF_LIB_MARK_H
@@ -21,8 +21,8 @@
 #include "bpf/marker_types.h"
 
 /*
- * Whether an application chose this label. The kernel's automatic one follows from the socket's hash (ip6_make_flowlabel in
- * include/net/ipv6.h); with net.ipv6.flowlabel_state_ranges its highest bit is set.
+ * Whether an application chose this label. The kernel derives automatic labels from the socket's hash (ip6_make_flowlabel
+ * in include/net/ipv6.h); with net.ipv6.flowlabel_state_ranges their highest bit is set.
  */
 static __always_inline int marker_is_explicit(struct __sk_buff* skb, __u32 label) {
     const __u32 hash = skb->hash;
@@ -31,7 +31,7 @@ static __always_inline int marker_is_explicit(struct __sk_buff* skb, __u32 label
 }
 
 /*
- * Replaces the first word of the IPv6 header but for its version: outside the pseudo header, so no checksum changes, and
+ * Replaces the first word of the IPv6 header except its version. It is not in the pseudo header: no checksum changes, and
  * the hash of the packet stays valid.
  */
 static __always_inline __u32 marker_write_ipv6(struct __sk_buff* skb, const struct packet* packet, __u32 word) {
@@ -39,7 +39,7 @@ static __always_inline __u32 marker_write_ipv6(struct __sk_buff* skb, const stru
     return bpf_skb_store_bytes(skb, packet->network, &bytes, sizeof bytes, 0) < 0 ? MARKER_WRITE_FAILED : MARKER_OUTCOMES;
 }
 
-/* The header's checksum first: with it the whole header becomes writable, so the second step can't fail. */
+/* The header's checksum first: that makes the whole header writable, so that the second write cannot fail. */
 static __always_inline __u32 marker_write_ipv4(struct __sk_buff* skb, const struct packet* packet, __u32 word) {
     const __u32 checksum = packet->network + __builtin_offsetof(struct iphdr, check);
     if (bpf_l3_csum_replace(skb, checksum, bpf_htons(packet->word >> 16), bpf_htons(word >> 16), 2) < 0)
@@ -49,11 +49,11 @@ static __always_inline __u32 marker_write_ipv4(struct __sk_buff* skb, const stru
                                                                                      : MARKER_OUTCOMES;
 }
 
-/* The six bits of the DSCP are those of the word's mask: ECN is beside them (RFC 2474, RFC 3168). */
+/* The six bits of the DSCP within the word; ECN is next to them (RFC 2474, RFC 3168). */
 #define MARKER_IPV6_DSCP_SHIFT 22
 #define MARKER_IPV4_DSCP_SHIFT 18
 
-/* `word` with the DSCP of the mark; `kept` is set when an application's own stands there. */
+/* `word` with the DSCP of the mark; sets `kept` if it keeps a DSCP that an application chose. */
 static __always_inline __u32 marker_with_dscp(__u32 word, __u32 shift, __u32 dscp, __u32* kept) {
     const __u32 mask = MARKER_DSCP_MASK << shift;
     const __u32 present = (word & mask) >> shift;
@@ -67,7 +67,7 @@ static __always_inline __u32 marker_with_dscp(__u32 word, __u32 shift, __u32 dsc
 static __always_inline __u32 marker_mark(struct __sk_buff* skb, const struct packet* packet, int is_plain) {
     const __u32 only = 0;
     __u32 carriers = marker_config.carriers;
-    if (is_plain) carriers &= ~MARKER_CARRIER_HEADERS; /* for the compiler: it has no part in this path */
+    if (is_plain) carriers &= ~MARKER_CARRIER_HEADERS; /* lets the compiler remove that code from the fast path */
     const struct marker_settings* settings = bpf_map_lookup_elem(&marker_settings, &only);
     if (!settings) return MARKER_NO_TAG;
     if (!marker_config.forwarded && skb->ingress_ifindex) return MARKER_FORWARDED;
@@ -76,13 +76,13 @@ static __always_inline __u32 marker_mark(struct __sk_buff* skb, const struct pac
     const int origin = marker_choose(skb, packet, settings, &mark, is_plain);
     if (origin & MARKER_NOT_CHOSEN) return (__u32)origin & ~MARKER_NOT_CHOSEN;
 
-    /* `failure` is the answer when nothing at all can be carried. */
+    /* `failure` is the outcome if no carrier can be used. */
     __u32 failure = MARKER_UNMARKABLE_TAG;
     __u32 carried = 0;
     __u32 word = packet->word;
     if ((carriers & MARKER_CARRIER_LABEL) && packet->version == 6 && (mark.label & MARKER_HAS_LABEL)) {
         const __u32 marked = (word & ~MARKER_LABEL_MASK) | (mark.label & MARKER_LABEL_MASK);
-        /* The upper interface of a stack wrote this label; it is not an application's choice. */
+        /* The upper interface of a stack wrote this label; it is not an application's. */
         if (marker_config.keep_explicit && word != marked && marker_is_explicit(skb, word & MARKER_LABEL_MASK)) {
             failure = MARKER_KEPT_EXPLICIT;
         } else {

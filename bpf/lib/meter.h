@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Counts a packet for its flow, and says when a flow begins and ends. docs/metering.md says what is a byte and what a flow.
- */
+/* Counts a packet for its flow, and reports when a flow begins and ends. docs/metering.md defines bytes and flows. */
 #ifndef FLOWD_BPF_LIB_METER_H
 #define FLOWD_BPF_LIB_METER_H
 
@@ -27,18 +26,18 @@ struct {
     __type(value, struct meter_count);
 } meter_counts SEC(".maps");
 
-/* Of the kernel's, what is used here; relocated to where this kernel has it (CO-RE). */
+/* The members of the kernel's struct that are used here, relocated to this kernel's layout (CO-RE). */
 struct task_struct {
     struct task_struct* group_leader;
 } __attribute__((preserve_access_index));
 
-/* The process that is running on this CPU, as a number that no other has while it lives, in every pid namespace. */
+/* The process that runs on this CPU, as a number that is unique while it lives, in every pid namespace. */
 static __always_inline __u64 meter_process(void) {
     const struct task_struct* task = (const struct task_struct*)bpf_get_current_task();
     return (__u64)BPF_CORE_READ(task, group_leader);
 }
 
-/* What a packet amounts to on the wire, and what its transport header says. */
+/* The size of a packet on the wire, and the contents of its transport header. */
 struct meter_packet {
     __u64 payload; /* layer 4, without headers and padding */
     __u64 frame;   /* all segments, each with its headers */
@@ -47,9 +46,9 @@ struct meter_packet {
     __u32 sequence; /* of TCP, as it stands in the packet */
 };
 
-/* Before anything is known of it. */
+/* The frame's size, before the packet is parsed. */
 static __always_inline void meter_weigh_frame(struct __sk_buff* skb, struct meter_packet* packet) {
-    /* A VLAN tag that the kernel keeps beside the packet is in the frame on the wire. */
+    /* A VLAN tag that the kernel keeps outside of the packet is in the frame on the wire. */
     packet->frame = skb->len + (skb->vlan_present ? 4 : 0);
     packet->segments = skb->gso_segs > 1 ? skb->gso_segs : 1;
     packet->payload = 0;
@@ -57,7 +56,7 @@ static __always_inline void meter_weigh_frame(struct __sk_buff* skb, struct mete
     packet->sequence = 0;
 }
 
-/* Answers 0 when the packet ends before its headers do. */
+/* Returns 0 if the packet ends before its headers do. */
 static __always_inline int meter_weigh(struct __sk_buff* skb, const struct packet* ip, struct meter_packet* packet) {
     __u32 header = 8; /* UDP */
     if (ip->protocol == IPPROTO_TCP) {
@@ -78,7 +77,7 @@ static __always_inline int meter_weigh(struct __sk_buff* skb, const struct packe
     __u32 length = skb->len - ip->network;
     const __u32 gso_size = skb->gso_size;
     if (!gso_size) {
-        /* A short Ethernet frame is padded: believe the IP header, where it says anything (BIG TCP does not). */
+        /* A short Ethernet frame is padded: use the length of the IP header, if it has one (BIG TCP has not). */
         __u32 said = ip->word & 0xffff;
         if (ip->version == 6) {
             __be16 buffer;
@@ -110,12 +109,12 @@ static __always_inline int meter_is_noise(const __u64 address[2]) {
     return first >> 8 == 0xff || (first & 0xffc0) == 0xfe80;
 }
 
-/* Whether a packet of no known flow opens one. */
+/* Whether a packet of an unknown flow opens a flow. */
 static __always_inline int meter_opens(const struct packet* ip, const struct meter_packet* packet) {
     if (ip->protocol == IPPROTO_UDP) return 1;
     if (packet->tcp_flags & METER_TCP_SYN) return 1;
-    /* One that was there before the meter, seen in its middle. What has no payload may be the last word of one that has
-     * ended. */
+    /* A connection older than the meter, seen in its middle. A packet without payload may be the last one of a connection
+     * that has ended. */
     return packet->payload != 0 && !(packet->tcp_flags & (METER_TCP_FIN | METER_TCP_RST));
 }
 
@@ -132,7 +131,7 @@ static __always_inline __u32 meter_opening_flags(const struct packet* ip, const 
     return flags | (opened_out ? METER_OPENED_OUT : 0);
 }
 
-/* A SYN on the tuple of a flow that is known: is it another connection, or the same one's again? */
+/* A SYN with the tuple of a known flow: whether it is another connection, not a retransmission. */
 static __always_inline int meter_replaces(const struct meter_flow* flow, const struct meter_packet* packet) {
     if ((packet->tcp_flags & (METER_TCP_SYN | METER_TCP_ACK)) != METER_TCP_SYN) return 0;
     if (flow->flags & METER_OPENING_SEEN && flow->isn == packet->sequence) return 0;
@@ -158,9 +157,9 @@ static __always_inline void meter_follow_tcp(struct meter_flow* flow, __u32 slot
 }
 
 /*
- * Whether the daemon itself sends this. Sockets that live are told apart by the user's side, which can look at its own; one
- * that it has closed again (a query of the resolver) is known by who sends its first packet: with a datagram or a SYN
- * that is the thread that wrote it, whereas later packets are sent from wherever an acknowledgement interrupts.
+ * Whether the daemon itself sends this. User space recognises live sockets of the daemon; a socket that is closed again
+ * soon (a query of the resolver) is recognised by the sender of its first packet: for a datagram or a SYN, this code
+ * runs on the thread that sent it; for later packets, on whichever thread an acknowledgement interrupts.
  */
 static __always_inline int meter_sent_by_daemon(const struct meter_flow* flow, __u32 tcp_flags, __u64 cookie) {
     if (!cookie || flow->packets[METER_OUT] > 1 || flow->packets[METER_IN]) return 0;
@@ -169,7 +168,7 @@ static __always_inline int meter_sent_by_daemon(const struct meter_flow* flow, _
     return state && state->daemon && state->daemon == meter_process();
 }
 
-/* The first packets of a flow: has it left, and is it large enough? Answers the events to tell. */
+/* The first packets of a flow: was one sent, and is the flow large enough? Returns the events to report. */
 static __noinline __u32 meter_judge(struct __sk_buff* skb, struct meter_flow* flow, __u32 direction, __u32 tcp_flags) {
     if (!flow) return 0;
     if (direction == METER_OUT && !(tcp_flags & METER_TCP_RST) && !(flow->flags & METER_SENT)) {
@@ -188,7 +187,7 @@ static __noinline __u32 meter_judge(struct __sk_buff* skb, struct meter_flow* fl
 
 static __always_inline void meter_add(struct meter_flow* flow, const struct meter_packet* packet, __u32 direction,
                                       __u32 ifindex) {
-    /* Both hooks and several queues may be at one flow at a time. */
+    /* Both hooks and several queues may process one flow at the same time. */
     if (direction == METER_OUT) {
         __sync_fetch_and_add(&flow->packets[METER_OUT], packet->segments);
         if (packet->payload) __sync_fetch_and_add(&flow->bytes[METER_OUT], packet->payload);
@@ -231,8 +230,8 @@ static __always_inline __u32 meter_flow_packet(struct __sk_buff* skb, const stru
         if (!flow) return METER_NO_ROOM;
         if (entered) events = METER_EVENT_ENTERED;
     }
-    /* A forwarded packet comes by twice, in and out; the hook that saw its flow first counts it. One that another CPU is
-     * entering this moment has not been forwarded yet. */
+    /* A forwarded packet passes twice, in and out; the hook that saw its flow first counts it. A flow that another CPU is
+     * adding at this moment cannot have been forwarded yet. */
     const __u32 flags = flow->flags;
     if ((flags & METER_ENTERED) && source_is_low != (!!(flags & METER_LOCAL_IS_LOW) == (direction == METER_OUT)))
         return METER_ELSEWHERE;
@@ -257,7 +256,7 @@ static __always_inline __u32 meter_ip_packet(struct __sk_buff* skb, struct packe
     return ip->protocol == IPPROTO_ICMP || ip->protocol == PACKET_IPPROTO_ICMPV6 ? METER_ICMP : METER_OTHER_PROTOCOL;
 }
 
-/* `found`: what packet_find_ip or packet_find_raw_ip said. */
+/* `found`: the result of packet_find_ip or packet_find_raw_ip. */
 static __always_inline void meter_packet(struct __sk_buff* skb, struct packet* ip, int found, __u32 direction) {
     struct meter_packet packet;
     __u32 outcome = found == PACKET_NOT_IP ? METER_NOT_IP : METER_UNREADABLE;

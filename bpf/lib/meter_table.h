@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The meter's table of flows: finding one, entering one. Its layout and the life of a slot: bpf/meter_types.h. */
+/* The meter's table of flows: look-up and insertion. Its layout and the states of a slot: bpf/meter_types.h. */
 #ifndef FLOWD_BPF_LIB_METER_TABLE_H
 #define FLOWD_BPF_LIB_METER_TABLE_H
 
@@ -10,7 +10,7 @@
 #include "bpf/lib/flow_hash.h"
 #include "bpf/meter_types.h"
 
-/* Sized anew before loading. Shared memory with the user's side. */
+/* Resized before loading. Memory that user space shares. */
 struct {
     __uint(type, BPF_MAP_TYPE_ARRAY);
     __uint(map_flags, BPF_F_MMAPABLE);
@@ -19,7 +19,7 @@ struct {
     __type(value, struct meter_bucket);
 } meter_buckets SEC(".maps");
 
-/* MMAPABLE only because that begins values at a page, and so each at a cache line. */
+/* MMAPABLE only because that aligns the values to a page, and so each to a cache line. */
 struct {
     __uint(type, BPF_MAP_TYPE_ARRAY);
     __uint(map_flags, BPF_F_MMAPABLE);
@@ -28,7 +28,7 @@ struct {
     __type(value, struct meter_flow);
 } meter_flows SEC(".maps");
 
-/* Numbers of flows that the user's side has given back; the last one first, which may still be in a cache. */
+/* Indices of flows that user space has freed; a stack, because the last one may still be in a cache. */
 struct {
     __uint(type, BPF_MAP_TYPE_STACK);
     __uint(max_entries, 65536);
@@ -56,8 +56,8 @@ static __always_inline struct meter_state* meter_state_get(void) {
 }
 
 /*
- * Tells the user's side. Without room for it the flow itself still says all: that some were lost makes the user's side look
- * at every flow.
+ * Reports an event to user space. If there is no room, the flow itself still has the information: the count of lost events
+ * makes user space examine all flows.
  */
 static __always_inline void meter_tell(__u32 slot, __u32 what) {
     const struct meter_event event = {slot, what};
@@ -80,7 +80,7 @@ static __always_inline struct meter_flow* meter_find_in(__u32 bucket, __u32 tag,
         if (((__u32)word & METER_TAG_HASH) != tag) continue;
         struct meter_flow* flow = meter_flow_at(word);
         if (!flow) return 0;
-        /* While its key is being written 30 equal bits of the hash have to do. */
+        /* While the key is being written, 30 equal bits of the hash are sufficient. */
         if ((word & METER_TAG_GONE) == METER_TAG_READY && flow_key_difference(&flow->key, key)) continue;
         *slot = bucket * METER_BUCKET_SLOTS + i;
         return flow;
@@ -94,7 +94,7 @@ static __always_inline __u64* meter_slot_at(__u32 slot) {
     return slots ? &slots->slots[slot % METER_BUCKET_SLOTS] : 0;
 }
 
-/* Takes a slot out of everybody's sight. */
+/* Hides a slot from look-ups. */
 static __always_inline void meter_hide(__u32 slot, __u32 tag) {
     __u64* word = meter_slot_at(slot);
     if (!word) return;
@@ -103,7 +103,7 @@ static __always_inline void meter_hide(__u32 slot, __u32 tag) {
                                 meter_slot_word(number, METER_TAG_GONE));
 }
 
-/* What is known of a flow when it is entered. */
+/* The properties of a flow when it is added. */
 struct meter_opening {
     struct flow_key key;
     __u32 tag;
@@ -112,7 +112,7 @@ struct meter_opening {
     __u32 ifindex;
 };
 
-/* The number of a flow that nobody has. 0: there is none. */
+/* The index of a free flow. 0: there is none. */
 static __always_inline int meter_take_number(struct meter_state* state, __u32* number) {
     if (bpf_map_pop_elem(&meter_free, number) == 0) return 1;
     if (*(volatile __u32*)&state->numbers >= meter_config.room) return 0;
@@ -120,7 +120,7 @@ static __always_inline int meter_take_number(struct meter_state* state, __u32* n
     return *number < meter_config.room;
 }
 
-/* The slot of the bucket that is taken for a flow with this tag; METER_BUCKET_SLOTS: there is none. */
+/* The slot of the bucket that a flow with this tag has; METER_BUCKET_SLOTS: there is none. */
 static __always_inline __u32 meter_taken_in(const struct meter_bucket* slots, __u32 tag, __u64* word) {
     __u32 i = 0;
     for (; i < METER_BUCKET_SLOTS; ++i) {
@@ -130,7 +130,7 @@ static __always_inline __u32 meter_taken_in(const struct meter_bucket* slots, __
     return i;
 }
 
-/* Takes a free slot of the bucket; METER_BUCKET_SLOTS: there is none. */
+/* Claims a free slot of the bucket; METER_BUCKET_SLOTS: there is none. */
 static __always_inline __u32 meter_take_in(struct meter_bucket* slots, __u64 word) {
     __u32 i = 0;
     for (; i < METER_BUCKET_SLOTS; ++i)
@@ -139,9 +139,9 @@ static __always_inline __u32 meter_take_in(struct meter_bucket* slots, __u64 wor
 }
 
 /*
- * One CPU at a time looks whether a flow is there and takes a slot for it: of two that did so at once, while a slot in
- * front of the one that the first took became free, each would take one. Flows of one first bucket share a lock. The slots
- * are still taken atomically: the second bucket of a flow is the first one of others.
+ * One CPU at a time checks whether a flow is present and claims a slot for it. Otherwise two CPUs could each claim one, if
+ * a slot before the one that the first CPU claimed became free meanwhile. Flows with the same first bucket share a lock.
+ * Slots are still claimed atomically: the second bucket of a flow is the first bucket of others.
  */
 #define METER_LOCKS 1024u
 struct meter_lock {
@@ -155,8 +155,8 @@ struct {
 } meter_locks SEC(".maps");
 
 /*
- * Claims a slot for the flow of that number, in the first of its buckets that has one; when another CPU has claimed one for
- * the same flow it is that one. Answers the slot's word, and 0 when there is none.
+ * Claims a slot for the flow with that index, in the first of its buckets that has a free slot. If another CPU has claimed
+ * one for the same flow, that slot is used. Returns the slot's word, 0 if there is none.
  */
 static __always_inline __u64 meter_claim(__u64 hash, __u32 tag, __u32 number, __u32* slot, __u32* claimed) {
     const __u32 first = meter_first_bucket(hash, meter_config.bucket_mask);
@@ -192,7 +192,7 @@ static __always_inline __u64 meter_claim(__u64 hash, __u32 tag, __u32 number, __
     return at == METER_BUCKET_SLOTS ? 0 : word;
 }
 
-/* Whether the slot of that word is this flow's: while its key is being written 30 equal bits of the hash have to do. */
+/* Whether the slot with that word is this flow's: while its key is written, 30 equal bits of the hash are sufficient. */
 static __always_inline int meter_is_of(__u64 word, const struct flow_key* key) {
     if ((word & METER_TAG_GONE) != METER_TAG_READY) return 1;
     const struct meter_flow* flow = meter_flow_at(word);
@@ -200,8 +200,8 @@ static __always_inline int meter_is_of(__u64 word, const struct flow_key* key) {
 }
 
 /*
- * Enters a flow. A function of its own: few packets get here. Answers its number, METER_NO_FLOW when there is no room.
- * `*entered` is 0 when another CPU was faster.
+ * Adds a flow. A separate function: few packets need it. Returns its index, METER_NO_FLOW if there is no room.
+ * `*entered` is 0 if another CPU added it first.
  */
 #define METER_NO_FLOW 0xffffffffu
 static __noinline __u32 meter_enter(const struct meter_opening* opening, __u64 hash, __u32 direction, __u32* slot,
@@ -210,7 +210,7 @@ static __noinline __u32 meter_enter(const struct meter_opening* opening, __u64 h
     __u32 number = 0;
     struct meter_state* state = meter_state_get();
     if (!state || !slot || !entered) return METER_NO_FLOW;
-    /* What others send here may fill three quarters; the rest is for what this host sends. */
+    /* Flows opened from outside may use three quarters; the rest is for flows that this host opens. */
     const __u32 max = *(volatile __u32*)&state->max_flows;
     if (*(volatile __u32*)&state->flows >= (direction == METER_OUT ? max : max - max / 4)) return METER_NO_FLOW;
     if (!meter_take_number(state, &number)) return METER_NO_FLOW;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Tags in an IPv6 extension header: hop-by-hop options, destination options, or one of each. Encoded as flowd-go does,
- * there being no public specification: 8 bytes, the option 0x1e (RFC 3692-style experiment, RFC 4727: skip if unknown) of
- * three bytes, experiment << 8 | activity, then Pad1.
+ * Tags in an IPv6 extension header: hop-by-hop options, destination options, or both. Encoded as in flowd-go,
+ * because there is no public specification: 8 bytes, the option 0x1e (RFC 3692-style experiment, RFC 4727: skip if unknown)
+ * of three bytes, experiment << 8 | activity, then Pad1.
  */
 #ifndef FLOWD_BPF_LIB_OPTION_HEADER_H
 #define FLOWD_BPF_LIB_OPTION_HEADER_H
@@ -49,13 +49,13 @@ static __always_inline void option_header_fill(struct option_header* header, __u
 }
 
 /*
- * By how much TCP segments are shortened; at least by the length of the inserted headers.
+ * The number of bytes by which TCP segments are shortened; at least the length of the inserted headers.
  *
  * A Linux router that merges segments (GRO) and forwards them computes their length from a wrong TCP header: ip6_rcv sets
  * the transport header to what follows the hop-by-hop options, and the forwarding path does not parse destination options.
- * What it takes for the data offset is then a byte of the sequence number: a header length of up to 60 bytes. Segments that
- * are too long by that computation are answered with Packet Too Big, however often they are sent again, so they are kept
- * short enough for the largest data offset.
+ * The byte that it reads as data offset is then part of the sequence number: a header length of up to 60 bytes. It answers
+ * segments that are too long by that computation with Packet Too Big, also when they are retransmitted. Therefore segments
+ * are kept short enough for the largest data offset.
  */
 static __always_inline __u32 option_header_reduction(struct __sk_buff* skb, const struct packet* packet, __u32 carriers,
                                                      __u32 room) {
@@ -69,8 +69,8 @@ static __always_inline __u32 option_header_reduction(struct __sk_buff* skb, cons
 }
 
 /*
- * Whether a whole packet still fits with `room` more bytes. For TCP the device's MTU does not tell: the path MTU is in the
- * socket's segment size, and a packet beyond it would be answered with Packet Too Big for ever.
+ * Whether a whole packet still fits with `room` more bytes. For TCP the device's MTU is not sufficient: the path MTU is in
+ * the socket's segment size, and every retransmission of a larger packet would be answered with Packet Too Big.
  */
 static __always_inline int option_header_fits_path(struct __sk_buff* skb, const struct packet* packet, __u32 room) {
     if (packet->protocol != IPPROTO_TCP || packet->fragment == PACKET_LATER_FRAGMENT) return 1;
@@ -85,7 +85,7 @@ static __always_inline int option_header_fits_path(struct __sk_buff* skb, const 
     return skb->len - packet->transport - (data_offset >> 4) * 4 + room <= tcp->mss_cache;
 }
 
-/* MARKER_OUTCOMES: it fits, with these flags for bpf_skb_adjust_room; anything else: why it does not. */
+/* MARKER_OUTCOMES: it fits, with these flags for bpf_skb_adjust_room; otherwise the outcome that says why not. */
 static __always_inline __u32 option_header_fits(struct __sk_buff* skb, const struct packet* packet, __u32 room,
                                                 __u32 reduction, __u64* flags) {
     __u32 mtu = 0;
@@ -95,20 +95,20 @@ static __always_inline __u32 option_header_fits(struct __sk_buff* skb, const str
     *flags = 0;
     if (segment == 0)
         return fits == 0 && option_header_fits_path(skb, packet, reduction) ? MARKER_OUTCOMES : MARKER_NO_ROOM;
-    /* Segments of TCP are cut smaller; the kernel sees to it (include/uapi/linux/bpf.h, bpf_skb_adjust_room). */
+    /* TCP segments are made smaller by the kernel (include/uapi/linux/bpf.h, bpf_skb_adjust_room). */
     if (packet->protocol == IPPROTO_TCP) return segment > reduction ? MARKER_OUTCOMES : MARKER_NO_ROOM;
-    /* Those of UDP are datagrams, whose size is the application's; the helper above does not look at them. */
+    /* UDP segments are datagrams, whose size the application chose; the helper above does not consider them. */
     *flags = BPF_F_ADJ_ROOM_FIXED_GSO;
     if (packet->protocol != IPPROTO_UDP) return MARKER_HEADER_REFUSED;
     return packet->transport - packet->network + 8 + segment + room <= mtu ? MARKER_OUTCOMES : MARKER_NO_ROOM;
 }
 
-/* MARKER_OUTCOMES: it may be put in; anything else: why not. */
+/* MARKER_OUTCOMES: it may be inserted; otherwise the outcome that says why not. */
 static __always_inline __u32 option_header_allowed(struct __sk_buff* skb, const struct packet* packet, __u16 payload_length,
                                                    __u32 room) {
     if (payload_length == 0 && packet->protocol != 59) return MARKER_BIG_PACKET;
     if ((__u32)payload_length + room > 0xffff) return MARKER_NO_ROOM;
-    /* It has to be the first, and there is one already. */
+    /* It must be the first header, and there is one already. */
     if (packet->next_header == IPPROTO_HOPOPTS) return MARKER_HAS_HEADER;
     if (packet->next_header == IPPROTO_DSTOPTS) {
         struct option_header present;
@@ -126,8 +126,8 @@ static __always_inline __u32 option_header_allowed(struct __sk_buff* skb, const 
 }
 
 /*
- * MARKER_OUTCOMES: done; anything else: why not, and the packet is as it was. A function of its own for its stack, of which
- * all that call each other have 512 bytes together.
+ * MARKER_OUTCOMES: done; otherwise the outcome that says why not, and the packet is unchanged. A separate function because
+ * of its stack: functions that call each other share 512 bytes.
  */
 __attribute__((noinline)) int option_header_insert(struct __sk_buff* skb, const struct packet* packet, __u32 carriers,
                                                    __u32 tag) {
@@ -151,7 +151,7 @@ __attribute__((noinline)) int option_header_insert(struct __sk_buff* skb, const 
     word.payload_length = bpf_htons(payload_length + room);
     word.next = own;
 
-    /* Room that is made takes from the segments' size, room that is given back need not add to it. */
+    /* Room that is added reduces the segment size; room that is removed need not increase it. */
     const __u32 spare = skb->gso_size && !flags ? reduction - room : 0;
     if (bpf_skb_adjust_room(skb, (__s32)(room + spare), BPF_ADJ_ROOM_NET, flags) < 0) return MARKER_HEADER_REFUSED;
     if (spare && bpf_skb_adjust_room(skb, -(__s32)spare, BPF_ADJ_ROOM_NET, BPF_F_ADJ_ROOM_FIXED_GSO) < 0) {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Finds the IP header of a packet and the 5-tuple of its flow. Reads only, and knows nothing of what it is read for.
+ * Finds the IP header of a packet and the 5-tuple of its flow. Only reads, and is independent of its users.
  *
- *   struct packet packet = {};                           a path that leaves a member unset would not pass the verifier
+ *   struct packet packet = {};                           the verifier rejects a path that leaves a member unset
  *   int found = packet_find_ip(skb, &packet);            cheap: the link layer only
  *   if (found == PACKET_OK) found = packet_parse(skb, &packet);
  *   if (found == PACKET_OK) packet_flow_key(&packet, &key);
@@ -21,9 +21,9 @@
 
 #include "bpf/lib/flow_hash.h"
 
-/* Hosts send at most two or three; a walk without bound would not pass the verifier. */
+/* Hosts send at most two or three; the verifier rejects an unbounded walk. */
 #define PACKET_MAX_EXTENSION_HEADERS 8
-/* QinQ (IEEE 802.1ad) is two. A tag that the kernel keeps beside the packet (vlan_tci) takes no room and does not count. */
+/* QinQ (IEEE 802.1ad) is two. A tag that the kernel keeps outside of the packet (vlan_tci) does not count. */
 #define PACKET_MAX_VLAN_TAGS 2
 
 #define PACKET_IPPROTO_FRAGMENT 44
@@ -45,7 +45,7 @@ enum packet_found {
 
 enum packet_fragment {
     PACKET_WHOLE,
-    PACKET_FIRST_FRAGMENT, /* the only one that shows the ports */
+    PACKET_FIRST_FRAGMENT, /* the only one that contains the ports */
     PACKET_LATER_FRAGMENT, /* source_port and destination_port are 0 */
 };
 
@@ -53,14 +53,14 @@ struct packet {
     __u64 source[2]; /* in network order; IPv4 as ::ffff:a.b.c.d */
     __u64 destination[2];
     __u32 network;      /* offset of the IP header */
-    __u32 transport;    /* offset of what follows it and its extension headers or options */
+    __u32 transport;    /* offset of the header after it and its extension headers or options */
     __u32 word;         /* the first four bytes of the IP header, host order */
-    __u32 fragment_id;  /* of a fragment, as it stands in the packet */
+    __u32 fragment_id;  /* of a fragment, in network order */
     __be16 source_port; /* of TCP, UDP, SCTP, DCCP, UDP-Lite; of ICMP echo the identifier, in both; 0 otherwise */
     __be16 destination_port;
     __u8 version;     /* 4 or 6 */
-    __u8 next_header; /* what the IP header itself names */
-    __u8 protocol;    /* what follows the extension headers */
+    __u8 next_header; /* as in the IP header itself */
+    __u8 protocol;    /* of the header after the extension headers */
     __u8 fragment;    /* enum packet_fragment */
 };
 
@@ -82,8 +82,8 @@ struct packet_extension {
 };
 
 /*
- * Bytes [offset, offset + size) of the packet: in place when they are in its linear part, as they are for nearly all,
- * copied to `buffer` otherwise; null when the packet is shorter.
+ * Bytes [offset, offset + size) of the packet: in place if they are in its linear part, as in nearly all packets,
+ * otherwise copied to `buffer`; null if the packet is shorter.
  */
 static __always_inline const void* packet_bytes(struct __sk_buff* skb, __u32 offset, void* buffer, __u32 size) {
     const void* data = (const void*)(long)skb->data;
@@ -104,7 +104,7 @@ static __always_inline int packet_find_ip(struct __sk_buff* skb, struct packet* 
     if (!ethernet) return PACKET_TRUNCATED;
 
     __u32 offset = ETH_HLEN;
-    /* Of the frame, not skb->protocol: a raw frame may say anything there. */
+    /* From the frame, not skb->protocol, which a raw frame can set to any value. */
     __be16 protocol = ethernet->protocol;
     packet->network = offset;
     packet->version = 6;
@@ -140,7 +140,7 @@ static __always_inline int packet_has_ports(__u8 protocol) {
            protocol == PACKET_IPPROTO_UDPLITE;
 }
 
-/* `protocol` and `transport` are known: the ports, or what stands for them. */
+/* `protocol` and `transport` are set: finds the ports, or the ICMP identifier. */
 static __always_inline int packet_parse_ports(struct __sk_buff* skb, struct packet* packet) {
     packet->source_port = 0;
     packet->destination_port = 0;
@@ -168,7 +168,7 @@ static __always_inline int packet_parse_ports(struct __sk_buff* skb, struct pack
     return PACKET_OK;
 }
 
-/* The flags of a TCP header; 0: the packet shows none. */
+/* The flags of a TCP header; 0: the packet does not contain them. */
 static __always_inline __u8 packet_tcp_flags(struct __sk_buff* skb, const struct packet* packet) {
     __u8 buffer;
     if (packet->protocol != IPPROTO_TCP || packet->fragment == PACKET_LATER_FRAGMENT) return 0;
@@ -177,7 +177,7 @@ static __always_inline __u8 packet_tcp_flags(struct __sk_buff* skb, const struct
     return flags ? *flags : 0;
 }
 
-/* What a walk over extension headers found. */
+/* The result of a walk over extension headers. */
 struct packet_walk {
     __u32 transport;
     __u32 fragment_id;
@@ -186,9 +186,9 @@ struct packet_walk {
 };
 
 /*
- * From the header behind IPv6's, named `next`, to the last of its extension headers. payload_len is not looked at: in a BIG
- * TCP packet it is 0, with or without a hop-by-hop jumbo option.
- * A function of its own that the verifier looks at once, not once for each way that leads there.
+ * From the header after the IPv6 header, of type `next`, to the last of its extension headers. payload_len is ignored: in a
+ * BIG TCP packet it is 0, with or without a hop-by-hop jumbo option.
+ * A separate function, so that the verifier checks it once and not once per path that leads there.
  */
 __attribute__((noinline)) int packet_walk_extensions(struct __sk_buff* skb, __u32 offset, __u8 next,
                                                      struct packet_walk* walk) {
@@ -211,12 +211,12 @@ __attribute__((noinline)) int packet_walk_extensions(struct __sk_buff* skb, __u3
             offset += ((__u32)extension.length + 1) * 8;
         else
             offset += 8;
-        /* Offset or M flag; with neither it is a whole datagram (RFC 6946). */
+        /* Offset or M flag; if both are 0 it is a whole datagram (RFC 6946). */
         if (next == PACKET_IPPROTO_FRAGMENT && (extension.fragment & bpf_htons(0xfff9))) {
             walk->fragment_id = extension.id;
             walk->fragment = PACKET_FIRST_FRAGMENT;
             if (extension.fragment & bpf_htons(0xfff8)) {
-                /* What follows is the middle of something. */
+                /* The bytes that follow are the middle of the datagram. */
                 walk->fragment = PACKET_LATER_FRAGMENT;
                 walk->transport = offset;
                 walk->protocol = extension.next;
@@ -228,7 +228,7 @@ __attribute__((noinline)) int packet_walk_extensions(struct __sk_buff* skb, __u3
     return PACKET_DEEP_HEADERS;
 }
 
-/* `ip` is the header at packet->network. 0: it is none of IPv6. */
+/* `ip` is the header at packet->network. 0: it is not an IPv6 header. */
 static __always_inline int packet_take_ipv6(struct packet* packet, const struct ipv6hdr* ip) {
     const __u64* addresses = (const __u64*)&ip->saddr;
     packet->word = bpf_ntohl(*(const __be32*)ip);
@@ -261,8 +261,8 @@ static __always_inline int packet_parse_ipv6(struct __sk_buff* skb, struct packe
 }
 
 /*
- * What nearly every packet is: IPv6, TCP or UDP, no extension header, at `network` without a doubt, all of it in the linear
- * part. 1: `packet` is filled in. 0: it is something else, which the functions above and below find out.
+ * Nearly all packets: IPv6, TCP or UDP, no extension header, with a known offset `network`, all headers in the linear
+ * part. 1: `packet` is filled in. 0: the functions above and below have to parse it.
  */
 static __always_inline int packet_parse_plain_ipv6(struct __sk_buff* skb, __u32 network, struct packet* packet) {
     const struct {
@@ -278,7 +278,7 @@ static __always_inline int packet_parse_plain_ipv6(struct __sk_buff* skb, __u32 
     return packet_take_ipv6(packet, &header->ip);
 }
 
-/* The type that an Ethernet header in the linear part names, in network order; 0 when there is none. */
+/* The EtherType of an Ethernet header in the linear part, in network order; 0 if there is none. */
 static __always_inline __be16 packet_plain_type(struct __sk_buff* skb) {
     const struct packet_ethernet* ethernet = (const void*)(long)skb->data;
     return (const void*)(ethernet + 1) > (const void*)(long)skb->data_end ? 0 : ethernet->protocol;
@@ -308,12 +308,12 @@ static __always_inline int packet_parse_ipv4(struct __sk_buff* skb, struct packe
     return packet_parse_ports(skb, packet);
 }
 
-/* Behind packet_find_ip or packet_find_raw_ip: all the rest. */
+/* After packet_find_ip or packet_find_raw_ip: parses the rest. */
 static __always_inline int packet_parse(struct __sk_buff* skb, struct packet* packet) {
     return packet->version == 6 ? packet_parse_ipv6(skb, packet) : packet_parse_ipv4(skb, packet);
 }
 
-/* Says whether the source is the key's low end. */
+/* Returns whether the source is the key's low end. */
 static __always_inline int packet_flow_key(const struct packet* packet, struct flow_key* key) {
     return flow_key_make(key, packet->source, packet->destination, packet->source_port, packet->destination_port,
                          packet->protocol);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Counts what became of each packet, per CPU and interface. */
+/* Counts the outcome of each packet, per CPU and interface. */
 #ifndef FLOWD_BPF_LIB_STATS_H
 #define FLOWD_BPF_LIB_STATS_H
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Fills the public struct tcp_info from the kernel's own struct, as tcp_get_info in net/ipv4/tcp.c does. Left at 0: what is
- * kept in jiffies (rto, ato, last_*), whose length a program cannot know, and what is packed into bits.
+ * Fills the public struct tcp_info from the kernel's own struct, as tcp_get_info in net/ipv4/tcp.c does. Left at 0: members
+ * that are kept in jiffies (rto, ato, last_*), because a program cannot know their length, and bit fields.
  */
 #ifndef FLOWD_BPF_LIB_TCP_INFO_H
 #define FLOWD_BPF_LIB_TCP_INFO_H
