@@ -55,8 +55,7 @@ struct watch_state {
     __u32 direction;
 };
 
-#define WATCH_MAX_RULES 256 /* in force; the map holds twice as many, so that a new list replaces the old one atomically */
-                             */
+#define WATCH_MAX_RULES 256 /* in force; the map holds twice as many: a new list replaces the old one atomically */
 #define WATCH_MAX_TAGS 256
 
 struct watch_tag {
