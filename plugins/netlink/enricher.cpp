@@ -84,7 +84,7 @@ void NetlinkEnricher::take_dump(Samples& samples) {
         }
     }
     const auto ended = std::chrono::steady_clock::now();
-    // Flows of other protocols never had a socket here, so they are not missed.
+    // Flows of other protocols have no TCP socket here, so they cannot be missing.
     index_.finish(complete, ended, [&](std::uint64_t flow_id) {
         flowd_sample sample{};
         sample.flow_id = flow_id;
@@ -99,7 +99,7 @@ void NetlinkEnricher::take_dump(Samples& samples) {
 
 void NetlinkEnricher::add(const diag::Connection& connection, std::int64_t now, Samples& samples) {
     ++sockets_;
-    // TIME_WAIT and requests that are not yet connections have no TCP information and belong to nobody any more, or yet.
+    // Sockets in TIME_WAIT and connection requests have no TCP information, and no owner.
     if ((diag::state_bit(connection.state) & diag::connected_states()) == 0) return;
     const auto claim = index_.claim({connection.key(), connection.cookie});
     if (!claim) return;

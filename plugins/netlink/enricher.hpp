@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The netlink enricher: TCP information of all live flows, by one dump of the kernel's sockets per period.
+// The netlink enricher: TCP information of all live flows, from one dump of the kernel's sockets per period.
 #pragma once
 
 #include <chrono>
@@ -22,13 +22,13 @@ struct EnricherOptions {
     static const Table<EnricherOptions>& table();
 };
 
-/// What a period costs depends on the sockets that exist, not on who wants the samples.
+/// The cost of a period depends on the number of sockets, not on the number of flows or backends.
 class NetlinkEnricher final : public Enricher {
   public:
     using Options = EnricherOptions;
     static constexpr Info info{.name = "netlink",
                                .summary = "Samples TCP information of live flows with sock_diag, once per period."};
-    /// A flow whose socket was missing for so long has ended. Long enough for the end that its announcer tells.
+    /// A flow whose socket was missing for this time has ended. Long enough for the announced end to arrive first.
     static constexpr std::chrono::seconds gone_after{10};
 
     NetlinkEnricher(Host& host, Options options);
@@ -44,7 +44,7 @@ class NetlinkEnricher final : public Enricher {
     Options options_;
     std::optional<diag::Socket> socket_;
     diag::FlowIndex index_;
-    bool collecting_ = false;  ///< some flows of this period have come
+    bool collecting_ = false;  ///< flows of this period were received
 
     std::uint64_t dumps_ = 0, failures_ = 0, samples_ = 0, gone_ = 0, sockets_ = 0;
     std::chrono::microseconds last_dump_{};

@@ -7,7 +7,7 @@
 namespace flowd::netlink {
 namespace {
 
-constexpr std::size_t room = WATCH_MAX_RULES - 1;  // the last place is for the question
+constexpr std::size_t room = WATCH_MAX_RULES - 1;  // the last one is for WATCH_ASK
 
 const std::vector<PortRange> any_port{{0, 65535}};
 const std::vector<Network> any_network{{Address(Address::Bytes{}), 0}};
@@ -24,7 +24,7 @@ std::optional<std::uint64_t> group_id(const std::string& path, const Surrounding
     return std::nullopt;
 }
 
-/// All but ports and networks; nothing if the rule cannot match now.
+/// All members but ports and networks; empty if the rule cannot match now.
 std::optional<watch_rule> base_of(const Rule& rule, const Surroundings& now) {
     watch_rule out = watch::any_connection();
     out.verdict = !rule.interface.empty() ? WATCH_ASK : rule.tag ? WATCH_TAG : WATCH_IGNORE;
@@ -44,7 +44,7 @@ std::optional<watch_rule> base_of(const Rule& rule, const Surroundings& now) {
     return out;
 }
 
-/// One entry for each combination. False when there is no room.
+/// One entry per combination. False if there is no room.
 bool expand(const Rule& rule, const watch_rule& base, std::vector<watch_rule>& out) {
     for (const PortRange& local : or_any(rule.local_ports, any_port))
         for (const PortRange& remote : or_any(rule.remote_ports, any_port))

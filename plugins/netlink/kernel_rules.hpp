@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The rules as the kernel's side takes them. Pure.
+// The rules in the form of the BPF program. Pure functions.
 #pragma once
 
 #include <span>
@@ -10,9 +10,9 @@
 
 namespace flowd::netlink {
 
-/// In the same order and with the same outcome, where the kernel can decide: ports, networks, user, control group,
-/// direction. A rule with an interface becomes a question to the plugin, and what does not fit any more does so too.
-/// `left_alone`: networks whose connections are nobody's flow.
+/// Rules in the same order and with the same result, as far as the kernel can decide: ports, networks, user, control group,
+/// direction. A rule with an interface, and rules for which there is no room, become a question to the plugin (WATCH_ASK).
+/// `left_alone`: networks whose connections are not flows.
 [[nodiscard]] std::vector<watch_rule> for_kernel(const Rules& rules, const Surroundings& now,
                                                  std::span<const Network> left_alone);
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Apart from the components, so that tests link them alone.
+// Separate from the components, so that tests can link those alone.
 #include "plugins/netlink/enricher.hpp"
 #include "plugins/netlink/netlink.hpp"
 

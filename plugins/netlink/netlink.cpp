@@ -17,16 +17,16 @@ namespace {
 constexpr std::size_t notifications_per_turn = 1024;
 constexpr std::size_t turns_per_look = 64;
 constexpr std::uint8_t missed_until_ended = 2;
-/// By then a notification that the kernel or this plugin was slow to handle has come.
+/// After this many dumps a delayed notification has arrived.
 constexpr std::uint8_t missed_until_forgotten = 4;
 constexpr std::chrono::seconds remembered{10};
 
-/// A connection that both ends have agreed on.
+/// States of a connection that both ends have established.
 std::uint32_t established_states() {
     return diag::connected_states() & ~(diag::state_bit(TCP_SYN_SENT) | diag::state_bit(TCP_SYN_RECV));
 }
 
-/// Whether a socket that was freed had been a connection, and not only tried to be one.
+/// Whether a destroyed socket had been an established connection.
 bool was_established(const diag::Connection& closed) {
     if (closed.remote.port == 0) return false;
     if (closed.protocol != IPPROTO_TCP) return true;
@@ -86,7 +86,7 @@ Result<void> Netlink::prepare() {
     return {};
 }
 
-/// What the plugin does without: it then finds connections on its next look, and they are marked from then on.
+/// Optional: without it the plugin finds connections at its next dump, and they are marked from then on.
 void Netlink::prepare_early() {
     const auto loaded = watch_.load(options_.cgroup_path, {});
     early_state_ = loaded ? "on" : "off: " + loaded.error().message;
@@ -106,7 +106,7 @@ Result<void> Netlink::start() {
     period_ = *std::move(period);
     publisher_ = *std::move(publisher);
     if (watch_.running()) {
-        // Before the first look, so that nothing opens between the two.
+        // Before the first dump, so that no connection opens between the two.
         surroundings_ = look_around(rules_);
         if (auto done = watch_.set_rules(for_kernel(rules_, surroundings_, left_alone_)); !done) return done;
         if (auto done = watch_.start(); !done) {
@@ -135,7 +135,7 @@ void Netlink::look() {
     if (watch_.running()) {
         if (auto done = watch_.set_rules(for_kernel(rules_, surroundings_, left_alone_)); !done)
             last_error_ = done.error().message;
-        if (pass_ > 0) watch_.consume();  // before the look, so that what opened has its own start
+        if (pass_ > 0) watch_.consume();  // before the dump, so that new connections have their own start time
     }
     ++pass_;
     ++counts_[looks];
@@ -147,7 +147,7 @@ void Netlink::look() {
         return;
     }
     look_failures_.worked();
-    // What closed meanwhile is told with its counts rather than found missing: so all that waits is read first.
+    // Connections that closed meanwhile end with their counts, not as missing: so all notifications are read first.
     if (hear_all() && !outbox_.full()) sweep();
     looked_ns_ = watch::monotonic_ns();
     last_look_ = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - began);
@@ -156,7 +156,7 @@ void Netlink::look() {
 Result<void> Netlink::dump_all() {
     sockets_ = 0;
     listening_.clear();
-    // Listening sockets first, and apart: they tell who connected to whom. It is a walk of a small table.
+    // Listening sockets first, separately: they tell who connected to whom. The kernel walks a small table.
     auto listeners = socket_->dump({IPPROTO_TCP, 0, diag::state_bit(TCP_LISTEN)}, [this](const diag::Connection& listener) {
         listening_.emplace(listener.local.port, listener.local.address);
     });
@@ -191,7 +191,7 @@ bool Netlink::in_question(const diag::Connection& connection, Direction directio
         if (network.contains(remote)) return false;
     if (own_.has(connection.cookie)) return false;
     if (connection.protocol == IPPROTO_TCP && own_.listens_on(connection.local)) return false;
-    // Of a connection inside this host, the end that connected stands for both.
+    // Of a connection inside this host, the end that connected represents both.
     return direction != Direction::incoming || !is_own_address(remote);
 }
 
@@ -237,16 +237,16 @@ void Netlink::sweep() {
         return connection.announced || connection.missed < missed_until_forgotten ||
                time - connection.missing_since < remembered;
     });
-    for (const std::uint64_t cookie : over) tracker_.silence(cookie);  // its notification may still come
+    for (const std::uint64_t cookie : over) tracker_.silence(cookie);  // its notification may still arrive
 }
 
 bool Netlink::hear_all() {
     for (std::size_t turn = 0; turn < turns_per_look; ++turn)
         if (!hear()) return true;
-    return false;  // the next look sweeps
+    return false;  // the next dump sweeps
 }
 
-/// Whether there may be more to hear.
+/// Whether there may be more to read.
 bool Netlink::hear() {
     if (outbox_.full()) return false;
     const auto heard =
@@ -268,7 +268,7 @@ void Netlink::told(const watch::SocketEvent& event) {
     if (event.opened) {
         opened(event);
     } else if (Tracked* const known = tracker_.find(event.cookie)) {
-        known->fin = event.fin_received ? 1 : 0;  // the end itself follows, with the kernel's last counts
+        known->fin = event.fin_received ? 1 : 0;  // the end follows, with the kernel's last counts
     }
 }
 
@@ -280,7 +280,7 @@ void Netlink::opened(const watch::SocketEvent& event) {
     connection.protocol = IPPROTO_TCP;
     connection.cookie = event.cookie;
     const Direction direction = event.incoming ? Direction::incoming : Direction::outgoing;
-    // Of the daemon's own sockets it may be one that has been opened since the last look.
+    // The daemon may have opened this socket after the last dump.
     if (event.user == ::geteuid())
         own_.refresh(std::chrono::nanoseconds(std::max<std::int64_t>(0, watch::monotonic_ns() - event.time_ns)));
     if (!in_question(connection, direction)) return;
@@ -300,7 +300,7 @@ void Netlink::opened(const watch::SocketEvent& event) {
 }
 
 void Netlink::closed(const diag::Connection& connection) {
-    watch_.consume();  // the kernel told its open, and whether a FIN came, before this
+    watch_.consume();  // the kernel reported its open and a FIN before this
     const Tracked* const known = tracker_.find(connection.cookie);
     if (known == nullptr) {
         if (was_established(connection)) closed_unseen(connection);
@@ -309,7 +309,7 @@ void Netlink::closed(const diag::Connection& connection) {
     if (known->announced) {
         ++counts_[ended];
         end(*known, net::tcp_usage(connection.tcp_info, known->fin != 0), watch::monotonic_ns());
-        tracker_.silence(connection.cookie);  // word of its beginning may still be on its way
+        tracker_.silence(connection.cookie);  // the report of its open may still arrive
     } else {
         tracker_.erase(connection.cookie);
     }
@@ -327,7 +327,7 @@ void Netlink::closed_unseen(const diag::Connection& connection) {
     found.tag = decision.tag;
     found.initiator = initiator_of(direction);
     if (tracker_.holder(found.key) != 0) {
-        ++counts_[reused];  // its ports have the next connection already, whose flow this end must not take
+        ++counts_[reused];  // the next connection uses its ports: this end must not end that flow
         return;
     }
     const std::int64_t now = watch::monotonic_ns();
@@ -353,7 +353,7 @@ bool Netlink::begin(std::uint64_t cookie, Tracked& connection) {
         return false;
     }
     if (!outbox_.put(watch::start_of(connection))) {
-        tracker_.erase(cookie);  // the next look offers it again
+        tracker_.erase(cookie);  // the next dump offers it again
         return false;
     }
     ++counts_[started];

@@ -25,11 +25,11 @@
 
 namespace flowd::netlink {
 
-/// A look at all sockets per period finds what is new; the kernel's notifications tell each close at once, with the last
-/// counts, also of connections that no look has seen. When notifications were lost, a look follows at once. Where the
-/// kernel takes a program of ours (early), it tells opens at once too, and tags sockets before they send.
+/// A dump of all sockets per period finds new connections. The kernel's notifications report each close at once, with the
+/// last counts, including connections that no dump has seen. If notifications were lost, a dump follows at once. If the
+/// kernel accepts a BPF program of ours (early), it reports opens at once, too, and tags sockets before they send.
 ///
-/// Back-pressure: when the bus is full, notifications wait in the kernel's buffer and no look is taken until there is room.
+/// Back-pressure: while the bus is full, notifications wait in the kernel's buffer and no dump is made.
 class Netlink final : public Plugin {
   public:
     using Options = PluginOptions;
@@ -48,16 +48,16 @@ class Netlink final : public Plugin {
   private:
     enum Count : std::size_t {
         started,     ///< announced
-        early,       ///< of those, told by the kernel as they opened
-        unseen,      ///< of those, found only as they closed
+        early,       ///< of those, reported by the kernel when they opened
+        unseen,      ///< of those, found only when they closed
         ended,       ///< with the kernel's last counts
-        missing,     ///< ended because looks no longer showed them
-        reused,      ///< ended because another connection has their ports
-        undecided,   ///< closed before anybody could know what a rule asks for
+        missing,     ///< ended because dumps no longer showed them
+        reused,      ///< ended because another connection uses their ports
+        undecided,   ///< closed before a fact that a rule needs was known
         over_limit,  ///< not announced: maxConnections
         looks,
         failed_looks,
-        losses,  ///< times that the kernel could not tell of all opens or closes
+        losses,  ///< times that the kernel lost reports of opens or closes
         counts
     };
     static constexpr std::array<const char*, counts> count_names{"started", "early",       "unseen",    "ended",
@@ -78,7 +78,7 @@ class Netlink final : public Plugin {
     void closed_unseen(const diag::Connection& connection);
 
     [[nodiscard]] Direction direction_of(const diag::Connection& connection) const;
-    /// Whether it is somebody's flow at all: not internal, not our own, not the far end of a connection inside this host.
+    /// Whether it can be a flow: not internal, not our own, not the remote end of a connection inside this host.
     [[nodiscard]] bool in_question(const diag::Connection& connection, Direction direction) const;
     [[nodiscard]] bool is_own_address(const Address& address) const;
     bool begin(std::uint64_t cookie, Tracked& connection);
@@ -86,7 +86,7 @@ class Netlink final : public Plugin {
     /// Stops reading while the bus is full.
     void read(bool has_room);
     [[nodiscard]] std::string summary() const;
-    /// Counts a connection that is not announced, and says which one it is.
+    /// Counts a connection that is not announced, and reports it as refused.
     void refuse(Count reason, const flowd_key& connection);
 
     Options options_;
@@ -97,14 +97,14 @@ class Netlink final : public Plugin {
     Outbox outbox_{host(), [this](bool has_room) { read(has_room); }};
     std::vector<Network> left_alone_;  ///< private and internal
 
-    // As of the last look.
+    // As of the last dump.
     Surroundings surroundings_;
     std::vector<Address> own_addresses_;
     net::OwnSockets own_{host()};
     std::unordered_multimap<std::uint16_t, Address> listening_;
     std::uint64_t pass_ = 0;
-    std::int64_t looked_ns_ = 0;  // monotonic, as all times here
-    bool lost_ = false;           ///< since then
+    std::int64_t looked_ns_ = 0;  // CLOCK_MONOTONIC, as all times here
+    bool lost_ = false;           ///< notifications were lost since then
 
     std::array<std::uint64_t, counts> counts_{};
     std::uint64_t sockets_ = 0;

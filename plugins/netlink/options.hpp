@@ -28,7 +28,7 @@ struct PluginOptions {
     static const Table<PluginOptions>& table();
     static void validate(const PluginOptions& options, Problems& problems);
 
-    /// The tag of what no rule matches.
+    /// The tag of connections that no rule matches.
     [[nodiscard]] std::optional<flowd_tag> fallback() const {
         if (!experiment || !activity) return std::nullopt;
         return flowd_tag{*experiment, *activity};

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Rules: which tag does a connection get? An ordered list; the first that matches decides. Values; immutable.
+// Rules that assign tags to connections. An ordered list: the first rule that matches decides. Values; immutable.
 #pragma once
 
 #include <cstdint>
@@ -21,10 +21,10 @@ struct PortRange {
     [[nodiscard]] bool contains(std::uint16_t port) const { return port >= low && port <= high; }
 };
 
-/// Who connected.
+/// Which end connected.
 enum class Direction : std::uint8_t { any = 0, outgoing = 1, incoming = 2 };
 
-/// One rule as it is written. What is empty matches everything.
+/// One rule as configured. An empty member matches everything.
 struct RuleOptions {
     std::vector<std::string> local_ports, remote_ports;
     std::vector<Network> local_networks, remote_networks;
@@ -33,21 +33,21 @@ struct RuleOptions {
     bool ignore = false;
     std::optional<std::uint32_t> experiment, activity;
     static const Table<RuleOptions>& table();
-    /// Problems below `path`, "rules[2]".
+    /// Reports problems below `path`, "rules[2]".
     static void validate(const RuleOptions& rule, const std::string& path, Problems& problems);
 };
 
-/// What is known of a connection. Nothing means that it cannot be known any more, not that there is none.
+/// The known facts of a connection. An empty member is not known any more; it does not mean that there is none.
 struct Facts {
     Endpoint local;
     Endpoint remote;
     Direction direction = Direction::any;  ///< any: unknown
     std::optional<std::uint32_t> user;
     std::optional<std::uint64_t> cgroup;
-    std::uint32_t interface = 0;  ///< that the socket is bound to
+    std::uint32_t interface = 0;  ///< to which the socket is bound
 };
 
-/// Ready to be matched: names looked up, texts parsed.
+/// A rule ready for matching: names looked up, texts parsed.
 struct Rule {
     std::vector<PortRange> local_ports, remote_ports;
     std::vector<Network> local_networks, remote_networks;
@@ -55,17 +55,17 @@ struct Rule {
     std::optional<std::uint32_t> user;
     std::string cgroup;
     Direction direction = Direction::any;
-    std::optional<flowd_tag> tag;  ///< nothing: ignore
+    std::optional<flowd_tag> tag;  ///< empty: ignore
 };
 
-/// What the rules refer to by name, as it is now.
+/// The current values of the names that rules use.
 struct Surroundings {
     struct Interface {
         std::uint32_t index = 0;
         std::vector<Address> addresses;
     };
     std::map<std::string, Interface> interfaces;
-    std::map<std::uint64_t, std::string> cgroups;  ///< id of a group to the path that a rule names, for it and all below
+    std::map<std::uint64_t, std::string> cgroups;  ///< id of a group to the path in a rule, for it and its descendants
 };
 
 struct Decision {
@@ -76,10 +76,10 @@ struct Decision {
 
 class Rules {
   public:
-    /// `fallback`: the tag of what no rule matches; nothing: it is not announced.
+    /// `fallback`: the tag of connections that no rule matches; empty: they are not announced.
     Rules(const std::vector<RuleOptions>& options, std::optional<flowd_tag> fallback);
 
-    /// Undecided: a rule that comes into question asks for a fact that is not known.
+    /// Undecided: a rule that may match depends on a fact that is not known.
     [[nodiscard]] Decision decide(const Facts& facts, const Surroundings& now) const;
 
     [[nodiscard]] const std::vector<Rule>& list() const { return rules_; }

@@ -22,7 +22,7 @@ void add_interfaces(Surroundings& out) {
     });
 }
 
-/// In cgroup2 the id of a group is the inode number of its folder (cgroup_ino in include/linux/cgroup.h).
+/// In cgroup2 the id of a group is the inode number of its directory (cgroup_ino in include/linux/cgroup.h).
 void add_group(Surroundings& out, const std::string& path) {
     struct stat status {};
     if (::stat(path.c_str(), &status) == 0) out.cgroups[status.st_ino] = path;

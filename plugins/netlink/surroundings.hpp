@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What rules refer to by name, looked up: addresses of interfaces, ids of control groups. Belongs to one thread.
+// The names that rules use, looked up: addresses of interfaces, ids of control groups. For one thread.
 #pragma once
 
 #include <cstdint>
@@ -11,10 +11,10 @@
 
 namespace flowd::netlink {
 
-/// Interfaces and control groups that the rules name, as they are now. Groups below a named one are found up to `most`.
+/// The current interfaces and control groups that the rules name. At most `most` descendants of groups are found.
 [[nodiscard]] Surroundings look_around(const Rules& rules, std::size_t most = 65536);
 
-/// What flowd takes for internal: private, unique local, link-local, loopback (RFC 1918, 4193, 3927, 4291).
+/// The networks that count as internal: private, unique local, link-local, loopback (RFC 1918, 4193, 3927, 4291).
 [[nodiscard]] const std::vector<Network>& private_networks();
 
 }  // namespace flowd::netlink

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The announced connections and their state. Thread-aware, not thread-safe.
+// The announced connections and their state. Not bound to a thread, not thread-safe.
 #pragma once
 
 #include <chrono>
@@ -18,14 +18,14 @@ namespace flowd::netlink {
 
 /// One connection, identified by its cookie: the kernel does not reuse cookies.
 struct Tracked : watch::Announced {
-    std::uint8_t missed = 0;                              ///< dumps in a row that did not show it
+    std::uint8_t missed = 0;                              ///< consecutive dumps that did not show it
     std::chrono::steady_clock::time_point missing_since;  ///< the first of them
-    std::uint8_t fin = 0;                                 ///< the peer's FIN is known to have come
-    bool announced = false;                               ///< false: it is known and nothing is said of it
+    std::uint8_t fin = 0;                                 ///< the peer's FIN was received
+    bool announced = false;                               ///< false: it is known, but not announced
     std::uint64_t pass = 0;                               ///< the last dump that showed it
 };
 
-/// By cookie, and by tuple: a tuple has one live connection, so that ports used again end the one before.
+/// By cookie and by tuple. A tuple has one live connection, so a connection that reuses ports ends the previous one.
 class Tracker {
   public:
     explicit Tracker(std::size_t most) : most_(most) {}
@@ -33,13 +33,13 @@ class Tracker {
     [[nodiscard]] Tracked* find(std::uint64_t cookie);
     /// The cookie of the announced connection with this tuple, in either direction; 0: none.
     [[nodiscard]] std::uint64_t holder(const flowd_key& key) const;
-    /// Null when it is full.
+    /// Null if it is full.
     Tracked* add(std::uint64_t cookie, const Tracked& connection);
     void erase(std::uint64_t cookie);
-    /// It ended; only its cookie is remembered for a while, so that nothing of it that comes late begins it again.
+    /// It ended. Its cookie is remembered for a while, so that a late report does not start it again.
     void silence(std::uint64_t cookie);
 
-    /// `visitor` answers false for those that are to be erased.
+    /// `visitor` returns false for connections that are to be erased.
     void sweep(const std::function<bool(std::uint64_t cookie, Tracked&)>& visitor);
 
     [[nodiscard]] std::size_t size() const { return by_cookie_.size(); }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the meter finds amiss: interfaces and hooks, and traffic that is marked and not announced.
+// The findings of the meter: interfaces and hooks, and traffic that is marked but not announced.
 #include <algorithm>
 
 #include "lib/bpf/hook_findings.hpp"
@@ -17,7 +17,7 @@ std::vector<Finding> Perfsonar::findings() const {
     return metering_ ? metering_->findings() : std::vector<Finding>();
 }
 
-/// Without `interfaces`, an instance also meters what another one marks: nobody knows that without a daemon.
+/// Without `interfaces`, an instance also meters where another one marks: that is known only with a running daemon.
 std::vector<Finding> Perfsonar::host_findings(const Options& options, const Offline& core) {
     std::vector<Finding> all;
     if (!options.flows || options.interfaces.empty()) return all;
@@ -48,7 +48,7 @@ void Metering::add_unmetered(std::vector<Finding>& all) const {
             return static_cast<std::uint32_t>(each.index) == marked.index;
         });
         if (marked.use != FLOWD_INTERFACE_MARKS || link == links->end()) continue;
-        // One stack more: it is not in the stack of an interface that is metered.
+        // One stack more: it is not in the stack of a metered interface.
         std::vector<bpf::Link> both = metered;
         const auto is_it = [&](const bpf::Link& each) { return each.index == link->index; };
         if (std::none_of(both.begin(), both.end(), is_it)) both.push_back(*link);

@@ -11,17 +11,17 @@ namespace flowd::perfsonar {
 namespace {
 
 constexpr std::int64_t second_ns = 1'000'000'000;
-/// The core ends a metered flow that it hears nothing of (flows.idleTimeout, 60 s): it has to hear of each well before.
+/// The core ends a metered flow that is not refreshed (flows.idleTimeout, 60 s): refresh each well before that.
 constexpr std::int64_t alive_period_ns = 20 * second_ns;
-/// A closed connection stays in the table so long, so that its last packets do not look like another flow.
+/// How long a closed connection stays in the table, so that its last packets do not look like another flow.
 constexpr std::int64_t linger_ns = 5 * second_ns;
-/// More than any packet is under way in a BPF program.
+/// Longer than a packet spends in a BPF program.
 constexpr std::int64_t grace_ns = 2 * second_ns;
-/// What came in and was not answered: scans, and what a firewall drops.
+/// For flows that came in and were not answered: scans, and packets that a firewall drops.
 constexpr std::int64_t unanswered_ns = 10 * second_ns;
-/// One side has closed: RFC 9293 knows no limit, conntrack's is this.
+/// After one side has closed: RFC 9293 has no limit, this is conntrack's.
 constexpr std::int64_t half_closed_ns = 120 * second_ns;
-/// Without its interface a flow has this long to show up at another.
+/// How long a flow whose interface is gone has to appear on another.
 constexpr std::int64_t lost_interface_ns = 5 * second_ns;
 
 std::int64_t signed_ns(std::uint64_t time) {
@@ -94,9 +94,9 @@ void FlowKeeper::begin(Record& record, std::int64_t start_ns) const {
     record.start_unix_ns = start_ns + unix_offset_ns_;
 }
 
-/// Whatever the kernel may have said of it, the flow itself says all.
+/// Independent of the kernel's events: the flow itself contains all information.
 void FlowKeeper::look(std::uint32_t slot, const meter_flow& flow, std::int64_t now_ns) {
-    if (flow.start_ns == 0) return;  // free again since
+    if (flow.start_ns == 0) return;  // freed meanwhile
     Record& record = record_of(slot, flow, now_ns);
     if (record.told == Told::nothing && (flow.flags & METER_WORTHY) != 0) announce(slot, record, flow);
     if ((flow.flags & METER_ENDED) == 0 || record.told == Told::end || record.is_hidden) return;
@@ -122,12 +122,12 @@ bool FlowKeeper::is_own(const meter_flow& flow) {
     if ((flow.flags & METER_OWN) != 0) return true;
     if (!std::exchange(own_is_fresh_, true)) own_.refresh();
     if (flow.cookie != 0 && own_.has(flow.cookie)) return true;
-    // A connection to the daemon that was over before anybody looked.
+    // A connection to the daemon that was over before it was examined.
     const bool came_in = (flow.flags & METER_OPENED_OUT) == 0;
     return came_in && flow.key.protocol == IPPROTO_TCP && own_.listens_on(source_of(key_of(flow)));
 }
 
-/// Its end is announced, if its start was.
+/// Announces its end, if its start was announced.
 void FlowKeeper::finish(std::uint32_t slot, Record& record) {
     if (record.told == Told::start) {
         --announced_;
@@ -145,7 +145,7 @@ void FlowKeeper::hide(std::uint32_t slot, Record& record, std::int64_t now_ns) {
 }
 
 void FlowKeeper::schedule(std::uint32_t slot, Record& record, std::int64_t at_ns) {
-    // Rounded up, and never into the second that the wheel is at.
+    // Rounded up, and never into the second that the wheel is processing.
     const std::int64_t second = std::max((at_ns + second_ns - 1) / second_ns, second_ + 1);
     record.visit_second = std::min<std::int64_t>(second, second_ + static_cast<std::int64_t>(wheel_size) - 1);
     wheel_[static_cast<std::size_t>(record.visit_second) % wheel_size].push_back(slot);
@@ -165,7 +165,7 @@ std::int64_t FlowKeeper::idle_limit(const Record& record, const meter_flow& flow
 void FlowKeeper::tick(std::int64_t now_ns) {
     enter(now_ns);
     const std::int64_t now_second = now_ns / second_ns;
-    // After a long sleep every spoke is due once.
+    // After a long sleep every slot of the wheel is due once.
     second_ = std::max(second_, now_second - static_cast<std::int64_t>(wheel_size));
     while (second_ < now_second) {
         ++second_;
@@ -197,7 +197,7 @@ void FlowKeeper::visit(std::uint32_t slot, std::int64_t now_ns) {
     if (record.lost_interface && silent_since > now_ns - lost_interface_ns) record.lost_interface = false;
     const std::int64_t end = silent_since + idle_limit(record, *flow);
     if (end <= now_ns) {
-        // In this order: what comes from here on is another flow, behind the end of this one.
+        // In this order: what follows is another flow, after the end of this one.
         hide(slot, record, now_ns);
         finish(slot, record);
         return;
@@ -241,7 +241,7 @@ void FlowKeeper::reconfigure(const PerfsonarOptions& options, std::int64_t now_n
     enter(now_ns);
     options_ = options;
     for (auto& [slot, record] : records_) {
-        if (record.is_hidden) continue;  // has to be left alone for its time
+        if (record.is_hidden) continue;  // it stays hidden until its time is over
         if (record.told == Told::start && is_retagged) push(slot, record, What::again);
         schedule(slot, record, now_ns);  // its limits may be shorter now
     }
@@ -273,7 +273,7 @@ void FlowKeeper::pump() {
     while (!outbox_.full() && !waiting_.empty()) {
         const Waiting next = waiting_.front();
         Record& record = records_.at(next.slot);
-        // Of a flow whose start was refused nothing more is told; whether it was is known once that has been emitted.
+        // After a refused start nothing more of the flow is announced; emit has to have returned before that is known.
         if (next.what != What::start && record.flow_id == 0 && !outbox_.flush()) return;
         waiting_.pop_front();
         flowd_event event{};
@@ -291,7 +291,7 @@ bool FlowKeeper::fill(const Waiting& waiting, flowd_event& event) const {
     const auto flow = slots_.read(waiting.slot);
     if (!flow) return false;
     const bool is_end = waiting.what == What::end;
-    event.flow_id = waiting.what == What::start ? 0 : record.flow_id;  // so that it cannot begin or end another flow
+    event.flow_id = waiting.what == What::start ? 0 : record.flow_id;  // so that it cannot start or end another flow
     event.size = sizeof event;
     event.kind = is_end ? FLOWD_EVENT_END : waiting.what == What::ongoing ? FLOWD_EVENT_ONGOING : FLOWD_EVENT_START;
     event.flags = FLOWD_METERED;
@@ -320,7 +320,7 @@ void FlowKeeper::settle(const Outbox::Settled& settled) {
     Record& record = records_.at(slot);
     --record.waiting;
     const bool taken = settled.result == FLOWD_OK;
-    const bool has_ended = taken && settled.flow_id == 0;  // in the core, by another announcer or by expiry
+    const bool has_ended = taken && settled.flow_id == 0;  // in the core, by another instance or by expiry
     if (what == What::end) {
         if (taken && !has_ended) ++counts_.ended;
     } else if (has_ended) {

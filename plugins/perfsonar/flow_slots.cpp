@@ -16,7 +16,7 @@ void KernelSlots::hide(std::uint32_t slot) {
 }
 
 void KernelSlots::clear(std::uint32_t slot) {
-    // Zeros first: whoever gets the number only adds to what is there.
+    // Zero it first: the BPF program that reuses the index only adds to the counts.
     const std::uint32_t number = meter_slot_number(load(slot));
     if (program_.flows().try_update(number, meter_flow{}, bpf::Update::any) != 0) return;
     __atomic_store_n(&word(slot), 0u, __ATOMIC_SEQ_CST);

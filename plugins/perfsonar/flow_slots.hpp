@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// plugins/perfsonar/flow_slots.hpp: the user's side of the meter's table. One thread at a time.
+// plugins/perfsonar/flow_slots.hpp: the meter's table from user space. For one thread at a time.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +11,7 @@
 
 namespace flowd::perfsonar {
 
-/// The table as the keeper of flows sees it; the kernel's in the daemon, memory in its tests.
+/// The interface of the table: in the daemon it is the kernel's, in tests it is in memory.
 class FlowSlots {
   public:
     FlowSlots() = default;
@@ -19,13 +19,13 @@ class FlowSlots {
     FlowSlots& operator=(const FlowSlots&) = delete;
     virtual ~FlowSlots() = default;
 
-    /// What is in a slot now. Nothing: it can't be read.
+    /// The flow in a slot. Empty: it cannot be read.
     [[nodiscard]] virtual std::optional<meter_flow> read(std::uint32_t slot) const = 0;
-    /// From now on no packet finds the flow; two seconds later none is counting it any more.
+    /// From now on look-ups do not find the flow; two seconds later no packet is counted for it any more.
     virtual void hide(std::uint32_t slot) = 0;
-    /// Makes a hidden slot free.
+    /// Frees a hidden slot.
     virtual void clear(std::uint32_t slot) = 0;
-    /// Every slot that holds a flow, hidden ones included, but for those that are being written this moment.
+    /// All slots that hold a flow, including hidden ones, except those that are being written at this moment.
     virtual void for_each(const std::function<void(std::uint32_t slot)>& each) const = 0;
 };
 

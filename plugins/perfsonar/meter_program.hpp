@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// plugins/perfsonar/meter_program.hpp: the flow meter's BPF programs and maps, loaded. One thread at a time.
+// plugins/perfsonar/meter_program.hpp: the flow meter's loaded BPF programs and maps. For one thread at a time.
 #pragma once
 
 #include <array>
@@ -16,15 +16,15 @@
 
 namespace flowd::perfsonar {
 
-/// Of one outcome, by METER_OUT and METER_IN.
+/// Packets and bytes by outcome, then by METER_OUT and METER_IN.
 using OutcomeCounts = std::array<std::array<meter_count, 2>, METER_OUTCOMES>;
 
 class MeterProgram {
   public:
-    /// With room for `max_flows`, which is also the limit until `state` says another.
+    /// A table for `max_flows`, which is also the limit until `state` sets another.
     [[nodiscard]] static Result<MeterProgram> load(std::uint32_t max_flows, bpf::LogSink log);
 
-    /// Of both directions; borrowed.
+    /// The programs for both directions; borrowed.
     [[nodiscard]] const std::vector<bpf::HookPrograms>& hooks() const { return hooks_; }
     [[nodiscard]] const bpf::Map<std::uint32_t, meter_flow>& flows() const { return flows_; }
     [[nodiscard]] bpf::Map<std::uint32_t, meter_flow>& flows() { return flows_; }
@@ -33,15 +33,15 @@ class MeterProgram {
     [[nodiscard]] Result<bpf::Ring> events(bpf::Ring::Callback callback) const {
         return bpf::Ring::open(events_, std::move(callback));
     }
-    /// What all packets so far were counted as.
+    /// All packets so far, by outcome.
     [[nodiscard]] Result<OutcomeCounts> counts() const;
 
     [[nodiscard]] static std::vector<std::string> program_names();
-    /// At most a quarter of all slots is taken: then next to no flow finds both its buckets full.
+    /// At most a quarter of all slots is used: then hardly any flow finds both of its buckets full.
     [[nodiscard]] static std::uint32_t buckets_for(std::uint32_t max_flows);
-    /// Numbers of flows that are all zeros again: the next ones that are given out.
+    /// Indices of flows that were freed and zeroed: the next ones to be used.
     [[nodiscard]] bpf::Stack<std::uint32_t>& free_numbers() { return free_; }
-    /// How many flows it was made for.
+    /// The number of flows for which the table was made.
     [[nodiscard]] std::uint32_t room() const { return room_; }
 
   private:

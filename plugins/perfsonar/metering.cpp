@@ -14,12 +14,12 @@
 namespace flowd::perfsonar {
 namespace {
 
-/// What the kernel says is collected for so long: a host that opens a thousand connections a second wakes us fifty times.
+/// Kernel events are collected for this time: at a thousand connections per second there are fifty wake-ups.
 constexpr std::chrono::milliseconds drain_delay{20};
 
 std::int64_t monotonic_ns() {
     timespec now{};
-    ::clock_gettime(CLOCK_MONOTONIC, &now);  // what the kernel's side stamps with (bpf_ktime_get_ns)
+    ::clock_gettime(CLOCK_MONOTONIC, &now);  // the clock of bpf_ktime_get_ns, which the BPF programs use
     return now.tv_sec * std::int64_t{1'000'000'000} + now.tv_nsec;
 }
 
@@ -101,7 +101,7 @@ std::vector<Counters::Row> Metering::rows() {
 }
 
 void Metering::apply() {
-    // A table that holds flows can't grow under them, and losing them to a reload would be worse than waiting.
+    // A table with flows cannot grow, and losing them in a reload would be worse than waiting for a restart.
     const std::uint32_t made_for = program_.room();
     if (options_.max_flows > made_for)
         host_.warning("maxFlows is " + std::to_string(made_for) + " until the next start: the table was made for so many");
@@ -195,8 +195,8 @@ Result<void> Metering::start() {
     return follow();
 }
 
-/// What marks has published its interfaces when it was prepared, so that no packet is marked and not metered once all have
-/// started.
+/// Instances that mark have published their interfaces in prepare, so that once all have started no packet is marked and
+/// not metered.
 void Metering::attach_marked() {
     if (!options_.interfaces.empty()) return;
     attach_again();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// plugins/perfsonar/metering.hpp: the meter in the kernel, where it is attached, and what becomes of what it says. Lives on
-// its instance's thread, in the core's loop.
+// plugins/perfsonar/metering.hpp: the meter: its BPF programs, the interfaces to which they are attached, and the events of
+// its flows. For the instance's thread.
 #pragma once
 
 #include <memory>
@@ -34,10 +34,10 @@ class Metering {
 
     /// From here on flows are announced.
     Result<void> start();
-    /// Flows go on; a larger table comes with the next start.
+    /// Flows continue; a larger table needs a restart.
     Result<void> reconfigure(const PerfsonarOptions& options);
     void on_room() { keeper_.on_room(); }
-    /// Lets go of the interfaces and ends what was announced.
+    /// Detaches from the interfaces and ends the announced flows.
     void stop(const Deadline& deadline);
 
     void status(json::Writer& object) const;
@@ -49,7 +49,7 @@ class Metering {
     [[nodiscard]] Result<void> attach_first();
     Result<void> follow();
     void attach_again();
-    /// The interfaces on which another instance marks, where none are configured.
+    /// Adds the interfaces on which another instance marks, if no interfaces are configured.
     void add_marked(std::vector<bpf::Link>& present, const std::vector<bpf::Link>& all) const;
     void attach_marked();
     void tell_interfaces();
@@ -70,12 +70,12 @@ class Metering {
     FlowKeeper keeper_;
     std::unique_ptr<bpf::Attachments> attachments_;
     std::vector<std::string> missing_;
-    std::uint32_t lost_events_ = 0;  // that a scan has made up for
+    std::uint32_t lost_events_ = 0;  // lost events after which the table was scanned
     bool said_full_ = false;
     std::optional<bpf::Ring> ring_;
     std::vector<meter_event> events_;
 
-    OutcomeCounts outcomes_{};  // as of the last second
+    OutcomeCounts outcomes_{};  // as read last, once a second
     Counters counters_;
 
     Watch ring_watch_;

@@ -35,7 +35,7 @@ bool Exclude::includes(const flowd_key& key) const {
 
 const Table<PerfsonarOptions>& PerfsonarOptions::table() {
     using O = PerfsonarOptions;
-    // The tag is bounded by what a flow label can carry: one that does not fit must be refused here, never cut silently.
+    // The range of the tag is that of a flow label: a tag that does not fit must be refused here, never truncated silently.
     static const Table<O> table{
         option("experimentId", &O::experiment)
             .experiment()

@@ -19,7 +19,7 @@ Result<void> Perfsonar::prepare() {
 }
 
 Result<void> Perfsonar::start() {
-    // The catch-all first: what is announced has its tag already.
+    // The catch-all first: flows are announced with its tag.
     if (auto done = announce(); !done || !metering_) return done;
     return metering_->start();
 }
@@ -39,7 +39,7 @@ void Perfsonar::on_room() {
 Result<void> Perfsonar::reconfigure(Options options) {
     Options before = std::exchange(options_, std::move(options));
     if (state_ == State::idle) return {};
-    auto done = announce();  // a new catch-all takes the place of the one before
+    auto done = announce();  // a new catch-all replaces the previous one
     if (done) done = remeter(options_);
     if (done) return done;
     options_ = std::move(before);
@@ -64,7 +64,7 @@ Result<void> Perfsonar::remeter(const Options& options) {
 Result<void> Perfsonar::stop(Deadline deadline) {
     if (metering_) metering_->stop(deadline);
     metering_.reset();
-    // Also when the tag is still waiting: an earlier one may be in force. Clearing twice does no harm.
+    // Also if the tag still waits in the outbox: an earlier one may be in force. Clearing twice is harmless.
     outbox_.clear();
     if (state_ != State::idle) outbox_.put(Event::catch_all_clear());
     state_ = State::idle;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The perfSONAR plugin: one tag for everything this host sends that has no tag of its own, and each of its flows announced.
+// The perfSONAR plugin: one tag (the catch-all) for all traffic of this host without a tag of its own, and its flows.
 #pragma once
 
 #include <memory>
