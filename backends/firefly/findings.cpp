@@ -1,24 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // The findings of the firefly backend, and its explanations of flows.
-#include <netdb.h>
-
 #include <algorithm>
-#include <memory>
 
 #include "backends/firefly/firefly.hpp"
 #include "lib/firefly/event.hpp"
+#include "lib/net/target_findings.hpp"
 
 namespace flowd::firefly_backend {
 namespace {
 
-Finding unresolved(const std::string& target, const std::string& why) {
-    return {FLOWD_LEVEL_WARNING,
-            "firefly-collector-unresolved",
-            target,
-            why,
-            "its name has an address",
-            "check the name and this host's resolver: getent ahosts NAME"};
-}
+constexpr net::TargetFindings ids{"firefly-collector-unresolved", "firefly-collector-unroutable",
+                                  "firefly-collector-silent", "firefly-collector-unreachable"};
 
 std::string last_firefly(std::uint32_t kind) {
     return std::string("The last firefly (") + (kind == FLOWD_EVENT_START ? "start" : "ongoing") + ")";
@@ -54,47 +46,36 @@ std::string_view why(Skip reason) {
 
 std::vector<Finding> FireflyBackend::findings() const {
     std::vector<Finding> all;
-    for (const Collector& collector : collectors_) {
-        const net::Target& target = collector.target->target();
-        if (target.state() == net::Target::State::resolving && target.has_failed())
-            all.push_back(unresolved(target.name(), target.trouble()));
-        if (target.state() == net::Target::State::refused)
-            all.push_back({FLOWD_LEVEL_WARNING, "firefly-collector-unreachable", target.name(), target.trouble(),
-                           "it takes datagrams", "start the collector, or correct its address and port"});
-    }
+    if (collectors_.empty() && !options_.send_to_destination)
+        all.push_back({FLOWD_LEVEL_WARNING,
+                       "firefly-no-receiver",
+                       {},
+                       "no collector is configured, and sendToDestination is off: no firefly is sent",
+                       "at least one receiver of fireflies",
+                       "write `collectors: [{address: collector.example.org}]`"});
+    for (const Collector& collector : collectors_) ids.add(all, collector.target->target());
     return all;
 }
 
 std::vector<Finding> FireflyBackend::host_findings(const Options& options, const Offline&) {
     std::vector<Finding> all;
-    for (const auto& collector : options.all_collectors()) {
-        if (Address::parse(collector.address)) continue;
-        addrinfo hints{};
-        hints.ai_socktype = SOCK_DGRAM;
-        addrinfo* list = nullptr;
-        const int error = ::getaddrinfo(collector.address.c_str(), nullptr, &hints, &list);
-        if (error == 0)
-            ::freeaddrinfo(list);
-        else
-            all.push_back(unresolved(net::Target::name_of(collector.address, collector.port), ::gai_strerror(error)));
-    }
+    for (const auto& collector : options.all_collectors()) ids.add_host(all, collector.address, collector.port);
     return all;
 }
 
 std::string FireflyBackend::summary() const {
-    const auto state_of = [](const Collector& collector) { return collector.target->target().state(); };
-    if (collectors_.size() == 1 && state_of(collectors_.front()) != net::Target::State::sending) {
-        const bool is_refused = state_of(collectors_.front()) == net::Target::State::refused;
-        return (is_refused ? "is refused by " : "resolves ") + collectors_.front().target->target().name() +
+    const auto is_sending = [](const Collector& collector) {
+        return collector.target->target().state() == net::Target::State::sending;
+    };
+    const std::string destinations = options_.send_to_destination ? " and to destinations" : "";
+    if (collectors_.size() == 1 && !is_sending(collectors_.front()))
+        return net::trouble_text(collectors_.front().target->target()) +
                (options_.send_to_destination ? "; sends to destinations" : "");
-    }
-    const auto sending = std::count_if(collectors_.begin(), collectors_.end(), [&](const Collector& collector) {
-        return state_of(collector) == net::Target::State::sending;
-    });
+    const auto sending = std::count_if(collectors_.begin(), collectors_.end(), is_sending);
     const std::string collectors =
         collectors_.size() == 1 ? collectors_.front().target->target().name()
                                 : std::to_string(sending) + " of " + std::to_string(collectors_.size()) + " collectors";
-    return "sends to " + collectors + (options_.send_to_destination ? " and to destinations" : "");
+    return "sends to " + collectors + destinations;
 }
 
 void FireflyBackend::explain(const FlowBatch& flows, Explanations& explanations) const {

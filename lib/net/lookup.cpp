@@ -84,6 +84,10 @@ class SystemLookup final : public Lookup {
 
 }  // namespace
 
+Lookup::Answer resolve(const std::string& name) {
+    return resolve(name, std::atomic<bool>(false));
+}
+
 std::unique_ptr<Lookup> system_lookup() {
     return std::make_unique<SystemLookup>();
 }

@@ -29,6 +29,9 @@ class Lookup {
     [[nodiscard]] virtual std::optional<Answer> poll() = 0;
 };
 
+/// getaddrinfo(3) here and now: blocks for as long as a name server does not answer, a second for each.
+[[nodiscard]] Lookup::Answer resolve(const std::string& name);
+
 /// getaddrinfo(3) on a thread for each query, which the destructor joins. A query cannot be interrupted, but gives each
 /// name server one second: the destructor waits for a second for each name server that resolv.conf(5) names (three at
 /// most), twice that if it has a search list. Longer only if another source of nsswitch.conf(5) takes longer.

@@ -75,6 +75,7 @@ bool Sender::flush() {
             continue;
         }
         const int number = errno;
+        if (connected) socket_->discard_errors();
         if (number == EAGAIN || number == EWOULDBLOCK) return false;
         cut_short = false;
         // A connected socket reports the error of an earlier datagram: this one was not sent and stays queued. The earlier
@@ -117,6 +118,7 @@ void Sender::grow() {
 
 void Sender::note_refusal(int number) {
     ++counts_.refused;
+    last_refusal_ = number;
     last_error_ = std::strerror(number);
 }
 

@@ -54,6 +54,8 @@ class Sender {
     void discard();
     [[nodiscard]] const SenderCounts& counts() const { return counts_; }
     [[nodiscard]] const std::string& last_error() const { return last_error_; }
+    /// The errno of the latest refusal; 0: none.
+    [[nodiscard]] int last_refusal() const { return last_refusal_; }
     /// The peer refused a datagram that was counted as sent.
     void note_refusal(int number);
 
@@ -76,6 +78,7 @@ class Sender {
     std::size_t count_ = 0;
     SenderCounts counts_;
     std::string last_error_;
+    int last_refusal_ = 0;
     bool refused_ = false;
 };
 

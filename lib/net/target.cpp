@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "flowd/event.hpp"
 #include "lib/net/zone.hpp"
 
 namespace flowd::net {
@@ -14,6 +15,11 @@ namespace {
     std::string text = endpoint.to_string();
     if (!zone.empty()) text.insert(text.find(']'), "%" + std::string(zone));
     return text;
+}
+
+[[nodiscard]] Target::Trouble kind_of_refusal(int number) {
+    if (number == ECONNREFUSED) return Target::Trouble::peer;
+    return number == EHOSTUNREACH ? Target::Trouble::host : Target::Trouble::route;
 }
 
 }  // namespace
@@ -32,7 +38,8 @@ Target::Target(std::string host, std::uint16_t port, std::unique_ptr<Lookup> loo
       schedule_(schedule),
       sender_(queue_limit),
       trouble_("not resolved yet"),
-      retry_(schedule.first_retry) {}
+      retry_(schedule.first_retry),
+      trouble_since_ns_(unix_time_ns()) {}
 
 std::string Target::name_of(const std::string& host, std::uint16_t port) {
     const auto literal = Address::parse(host);
@@ -76,11 +83,13 @@ std::vector<Address> Target::in_order(const std::vector<Address>& addresses) con
 
 void Target::connect(const std::vector<Address>& addresses, Clock::time_point now, const Forbidden& forbidden) {
     std::string why = "no usable address";
+    Trouble kind = Trouble::name;
     const std::uint32_t interface = interface_of(zone_);
     for (const Address& address : in_order(addresses)) {
         const Endpoint endpoint{address, port_};
         if (!zone_.empty() && interface == 0) {
             why = "there is no interface '" + zone_ + "'";
+            kind = Trouble::route;
             continue;
         }
         if (zone_.empty() && !address.is_v4() && address.is_link_local()) {
@@ -99,6 +108,7 @@ void Target::connect(const std::vector<Address>& addresses, Clock::time_point no
         auto socket = UdpSocket::connected(endpoint, interface);
         if (!socket) {
             why = socket.error().message;
+            kind = Trouble::route;
             continue;
         }
         sender_.use(std::move(*socket));
@@ -113,12 +123,13 @@ void Target::connect(const std::vector<Address>& addresses, Clock::time_point no
         endpoint_.reset();
         address_text_.clear();
     }
-    lost(std::move(why), now);
+    lost(std::move(why), kind, now);
 }
 
 void Target::connected(Clock::time_point now) {
     if (!refused_) {
         trouble_.clear();
+        trouble_since_ns_ = 0;
         retry_ = schedule_.first_retry;
         due_ = now + schedule_.again;
         return;
@@ -128,30 +139,32 @@ void Target::connected(Clock::time_point now) {
 
 /// While the resolver fails, the last address stays in use; if it refused, it is probed.
 void Target::unresolved(std::string why, Clock::time_point now) {
-    lost(std::move(why), now);
+    lost(std::move(why), refused_ ? kind_ : Trouble::name, now);
     if (refused_ && sender_.socket()) probe(now);
 }
 
 void Target::probe(Clock::time_point now) {
     (void)sender_.socket()->take_error();  // clears an earlier error
     probing_ = sender_.probe();
-    due_ = now + (probing_ ? schedule_.probe : retry_);
+    const auto patience = kind_ == Trouble::host ? schedule_.host_probe : schedule_.probe;
+    due_ = now + (probing_ ? patience : retry_);
 }
 
 void Target::judge_probe(Clock::time_point now) {
     probing_ = false;
     if (const int number = sender_.socket()->take_error(); number != 0) {
         sender_.note_refusal(number);
-        return lost(sender_.last_error(), now);
+        return lost(sender_.last_error(), kind_of_refusal(number), now);
     }
     refused_ = false;
     sender_.release();
     connected(now);
 }
 
-void Target::lost(std::string why, Clock::time_point now) {
+void Target::lost(std::string why, Trouble kind, Clock::time_point now) {
+    if (trouble_.empty()) trouble_since_ns_ = unix_time_ns();
     trouble_ = std::move(why);
-    has_failed_ = true;
+    kind_ = kind;
     due_ = now + retry_;
     retry_ = std::min(retry_ * 2, schedule_.last_retry);
 }
@@ -160,7 +173,8 @@ bool Target::flush(Clock::time_point now) {
     const auto failed = sender_.counts().failed;
     const bool done = sender_.flush();
     if (sender_.socket() && sender_.counts().failed != failed) path_payload_ = sender_.socket()->path_payload();
-    if (sender_.refused() && !std::exchange(refused_, true)) lost(sender_.last_error(), now);
+    if (sender_.refused() && !std::exchange(refused_, true))
+        lost(sender_.last_error(), kind_of_refusal(sender_.last_refusal()), now);
     return done;
 }
 

@@ -31,6 +31,8 @@ class Target {
         std::chrono::milliseconds poll{50};       ///< interval of checks for the answer of the resolver
         std::chrono::milliseconds again{60'000};  ///< until a name that was resolved is resolved again
         std::chrono::milliseconds probe{1'000};   ///< how long to wait for the refusal of a probe
+        /// The same where the host did not answer: neighbour discovery gives up after 3 s (RFC 4861 section 10).
+        std::chrono::milliseconds host_probe{5'000};
         std::chrono::milliseconds first_retry{1'000};
         std::chrono::milliseconds last_retry{60'000};  ///< doubling up to this
     };
@@ -38,6 +40,15 @@ class Target {
         resolving,  ///< no address yet
         sending,
         refused,  ///< the peer refuses datagrams: they are queued
+    };
+
+    /// Why nothing is sent.
+    enum class Trouble : std::uint8_t {
+        none,   ///< it is sent, or the first answer of the resolver is pending
+        name,   ///< the name has no address that can be used
+        route,  ///< this host cannot send to the address
+        host,   ///< the host of the address does not answer
+        peer,   ///< the peer refuses
     };
 
     Target(std::string host, std::uint16_t port, std::unique_ptr<Lookup> lookup = system_lookup());
@@ -73,8 +84,10 @@ class Target {
     [[nodiscard]] bool waits_for_answer() const { return lookup_->pending(); }
     /// Why it is not connected; empty when it is. Changes of this text are worth a log line.
     [[nodiscard]] const std::string& trouble() const { return trouble_; }
-    /// Whether an attempt has failed: before the first answer of the resolver there is no trouble to tell of.
-    [[nodiscard]] bool has_failed() const { return has_failed_; }
+    /// Of the state at present.
+    [[nodiscard]] Trouble trouble_kind() const { return state() == State::sending ? Trouble::none : kind_; }
+    /// Unix time since when trouble() has not been empty, in nanoseconds; 0 when it is.
+    [[nodiscard]] std::int64_t trouble_since_ns() const { return trouble_since_ns_; }
 
   private:
     void connect(const std::vector<Address>& addresses, Clock::time_point now, const Forbidden& forbidden);
@@ -83,7 +96,7 @@ class Target {
     void unresolved(std::string why, Clock::time_point now);
     void probe(Clock::time_point now);
     void judge_probe(Clock::time_point now);
-    void lost(std::string why, Clock::time_point now);
+    void lost(std::string why, Trouble kind, Clock::time_point now);
 
     std::string host_;
     std::uint16_t port_;
@@ -99,8 +112,9 @@ class Target {
     std::size_t path_payload_ = 0;
     std::string trouble_;
     std::chrono::milliseconds retry_;
-    Clock::time_point due_{};  ///< of the next call
-    bool has_failed_ = false;
+    Clock::time_point due_{};       ///< of the next call
+    Trouble kind_ = Trouble::none;  ///< of trouble_
+    std::int64_t trouble_since_ns_;
     bool refused_ = false;  ///< until a probe is not refused
     bool probing_ = false;  ///< a probe is pending
 };

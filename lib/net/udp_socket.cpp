@@ -88,6 +88,12 @@ Result<UdpSocket> UdpSocket::connected(const Endpoint& peer, std::uint32_t inter
     sockaddr_storage storage{};
     const socklen_t length = peer.to(storage);
     if (storage.ss_family == AF_INET6) reinterpret_cast<sockaddr_in6&>(storage).sin6_scope_id = interface;
+    // Without it, the kernel does not report that the host does not answer (EHOSTUNREACH), and its datagrams are lost.
+    const int on = 1;
+    if (peer.address.is_v4())
+        (void)::setsockopt(fd->get(), IPPROTO_IP, IP_RECVERR, &on, sizeof on);
+    else
+        (void)::setsockopt(fd->get(), IPPROTO_IPV6, IPV6_RECVERR, &on, sizeof on);
     if (::connect(fd->get(), reinterpret_cast<const sockaddr*>(&storage), length) != 0)
         return Error::from_errno(errno, "cannot send to udp " + peer.to_string());
     return UdpSocket(std::move(*fd));
@@ -135,7 +141,17 @@ std::size_t UdpSocket::queued() const {
 }
 
 int UdpSocket::take_error() const {
-    return integer_option(fd_.get(), SOL_SOCKET, SO_ERROR);
+    const int number = integer_option(fd_.get(), SOL_SOCKET, SO_ERROR);
+    discard_errors();
+    return number;
+}
+
+void UdpSocket::discard_errors() const {
+    constexpr int most = 256;
+    for (int i = 0; i < most; ++i) {
+        msghdr message{};
+        if (::recvmsg(fd_.get(), &message, MSG_ERRQUEUE | MSG_DONTWAIT) < 0) return;
+    }
 }
 
 std::size_t UdpSocket::path_payload() const {

@@ -205,6 +205,19 @@ std::uint64_t Fireflyp::sum_of(std::uint64_t (Inlet::*count)() const) const {
     return sum;
 }
 
+std::vector<Finding> Fireflyp::findings() const {
+    std::vector<Finding> all;
+    for (const Inlet& inlet : inlets_) inlet.add_findings(all);
+    relay_.add_findings(all);
+    return all;
+}
+
+std::vector<Finding> Fireflyp::host_findings(const Options& options, const Offline&) {
+    std::vector<Finding> all;
+    Relay::add_host_findings(all, options.receivers);
+    return all;
+}
+
 void Fireflyp::status(json::Writer& object) const {
     std::vector<std::string> names;
     for (const Inlet& inlet : inlets_) names.push_back(inlet.name());

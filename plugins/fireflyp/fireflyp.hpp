@@ -49,6 +49,8 @@ class Fireflyp final : public Plugin {
     Result<void> stop(Deadline deadline) override;
     void on_room() override { outbox_.drain(); }
     void status(json::Writer& object) const override;
+    std::vector<Finding> findings() const;
+    static std::vector<Finding> host_findings(const Options& options, const Offline& core);
 
   private:
     static constexpr std::size_t batch = 64;

@@ -7,6 +7,11 @@
 #include "lib/net/no_ipv6.hpp"
 
 namespace flowd::fireflyp {
+namespace {
+
+constexpr std::chrono::minutes finding_lasts{10};
+
+}  // namespace
 
 Inlet::Inlet(Host& host, const Endpoint& endpoint, std::string resource)
     : host_(host),
@@ -82,6 +87,7 @@ void Inlet::note_drops(std::uint32_t total) const {
     if (static_cast<std::int32_t>(more) <= 0) return;
     drops_ += more;
     drops_seen_ = total;
+    last_drop_ = Clock::now();
 }
 
 void Inlet::tell_drops() {
@@ -101,6 +107,14 @@ void Inlet::count(std::size_t datagrams, std::optional<std::uint32_t> drops) {
 void Inlet::publish() {
     counters_.publish();
     tell_drops();
+}
+
+void Inlet::add_findings(std::vector<Finding>& all) const {
+    const std::uint64_t dropped = drops();
+    if (!last_drop_ || Clock::now() - *last_drop_ > finding_lasts) return;
+    all.push_back({FLOWD_LEVEL_WARNING, "fireflyp-datagrams-dropped", endpoint_.to_string(),
+                   "the kernel dropped " + std::to_string(dropped) + " datagrams, because the receive buffer was full",
+                   "each datagram is received", "raise receiveBuffer, and sysctl net.core.rmem_max"});
 }
 
 void Inlet::status(json::Writer& writer) const {

@@ -2,10 +2,12 @@
 // An address at which fireflies are received. [instance]
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "flowd/counters.hpp"
 #include "flowd/module.hpp"
@@ -40,8 +42,11 @@ class Inlet {
     [[nodiscard]] std::uint64_t drops() const;
     void publish();
     void status(json::Writer& writer) const;
+    /// Drops of the last ten minutes: a warning.
+    void add_findings(std::vector<Finding>& all) const;
 
   private:
+    using Clock = std::chrono::steady_clock;
     void note_drops(std::uint32_t total) const;
     /// Warns of those that no warning has told of.
     void tell_drops();
@@ -53,6 +58,7 @@ class Inlet {
     std::uint64_t received_ = 0;
     mutable std::uint64_t drops_ = 0;
     mutable std::uint32_t drops_seen_ = 0;  ///< of the kernel's count, which wraps
+    mutable std::optional<Clock::time_point> last_drop_;
     std::uint64_t drops_told_ = 0;
     Counters counters_;
     Watch watch_;  // declared after the socket: destroyed before its descriptor is closed

@@ -4,11 +4,14 @@
 #include <utility>
 
 #include "lib/firefly/provenance.hpp"
+#include "lib/net/target_findings.hpp"
 
 namespace flowd::fireflyp {
 namespace {
 
 constexpr std::size_t most_text = 8 * 1024;
+constexpr net::TargetFindings ids{"fireflyp-receiver-unresolved", "fireflyp-receiver-unroutable",
+                                  "fireflyp-receiver-silent", "fireflyp-receiver-unreachable"};
 
 }  // namespace
 
@@ -65,6 +68,14 @@ std::string_view Relay::pass(const net::Datagram& datagram, const firefly::Firef
         firefly::add_receiver(passed_, target->target().address_text());
     }
     return passed_;
+}
+
+void Relay::add_findings(std::vector<Finding>& all) const {
+    for (const auto& target : targets_) ids.add(all, target->target());
+}
+
+void Relay::add_host_findings(std::vector<Finding>& all, const std::vector<Receiver>& receivers) {
+    for (const Receiver& receiver : receivers) ids.add_host(all, receiver.address, receiver.port);
 }
 
 void Relay::flush() {

@@ -35,6 +35,9 @@ class Relay {
     void stop(const Deadline& deadline);
     void publish();
     void status(json::Writer& object) const;
+    void add_findings(std::vector<Finding>& all) const;
+    /// The same without an instance.
+    static void add_host_findings(std::vector<Finding>& all, const std::vector<Receiver>& receivers);
     [[nodiscard]] bool active() const { return !targets_.empty(); }
 
   private:

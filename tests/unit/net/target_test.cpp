@@ -81,10 +81,23 @@ TEST_F(NamedTarget, KeepsItsAddressWhileItIsAmongTheAnswers) {
 
 TEST_F(NamedTarget, HasNotFailedBeforeTheResolverAnswers) {
     tick();
-    EXPECT_FALSE(target_.has_failed());
+    EXPECT_EQ(target_.trouble_kind(), Target::Trouble::none);
     script_->fail("the resolver is away");
     pass(milliseconds(50));
-    EXPECT_TRUE(target_.has_failed());
+    EXPECT_EQ(target_.trouble_kind(), Target::Trouble::name);
+}
+
+TEST_F(NamedTarget, SaysSinceWhenItHasNotBeenSending) {
+    tick();
+    const std::int64_t since = target_.trouble_since_ns();
+    EXPECT_NE(since, 0) << "it has not been sending since it was created";
+    script_->fail("the resolver is away");
+    pass(milliseconds(50));
+    EXPECT_EQ(target_.trouble_since_ns(), since) << "the same trouble continues";
+    pass(seconds(1));
+    script_->give({"::1"});
+    pass(milliseconds(50));
+    EXPECT_EQ(target_.trouble_since_ns(), 0);
 }
 
 TEST_F(NamedTarget, GoesOnWithTheOldAddressWhenTheResolverFails) {
