@@ -2,13 +2,14 @@
 #include "lib/bpf/interfaces.hpp"
 
 #include <fnmatch.h>
-#include <net/if.h>
 #include <net/if_arp.h>
 
 #include <algorithm>
 #include <iterator>
 #include <map>
 #include <set>
+
+#include "lib/netlink/interface.hpp"
 
 namespace flowd::bpf {
 namespace {
@@ -38,7 +39,7 @@ bool is_pattern(const std::string& name) {
 
 /// The interface that has a name of the configuration, also as an alternative name; 0: a pattern, or there is none.
 int index_of(const std::string& name) {
-    return is_pattern(name) ? 0 : static_cast<int>(::if_nametoindex(name.c_str()));
+    return is_pattern(name) ? 0 : static_cast<int>(nl::interface_index(name));
 }
 
 bool matches(const std::string& name, int index, const Link& link) {
@@ -122,11 +123,7 @@ void Interfaces::validate(const std::vector<std::string>& names, const std::stri
         else if (!bare.empty() && name.size() > bare.size())
             problems.add(
                 {path, "an alias is no interface of its own: its packets leave through " + bare, "write " + bare, name});
-        else if (name.size() >= IFNAMSIZ && name.find_first_of("/ \t") == std::string::npos)
-            problems.add({path, "longer than the name of an interface can be",
-                          "write the name of 15 characters at most; `ip link` shows it in front of the alternative ones",
-                          name});
-        else if (name.empty() || name.find_first_of("/:@ \t") != std::string::npos)
+        else if (!nl::is_interface_name(name) || name.find('@') != std::string::npos)
             problems.add({path, "is not a valid name of an interface", "`ip -brief link` lists them", name});
         else if (!seen.insert(name).second)
             problems.add({path, "the interface is listed twice", "remove one of them", name});

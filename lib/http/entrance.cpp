@@ -36,6 +36,9 @@ void EntranceOptions::validate(std::string_view danger, Problems& problems) cons
     if (bind_address.is_multicast())
         problems.error("bindAddress", "is a multicast address, on which a server cannot listen",
                        "use an address of this host, or \"::\"");
+    if (bind_address.is_link_local() && !bind_address.is_v4())
+        problems.error("bindAddress", "is a link-local address, which needs an interface, and none can be given here",
+                       "use another address of this host, or \"::\"");
     if (!bind_address.is_loopback() && !token)
         problems.error(
             "tokenFile",

@@ -7,17 +7,9 @@
 #include <charconv>
 
 #include "flowd/address.hpp"
+#include "lib/netlink/interface.hpp"
 
 namespace flowd::net {
-namespace {
-
-/// The rules of the kernel's dev_valid_name().
-[[nodiscard]] bool can_be_interface(std::string_view zone) {
-    return !zone.empty() && zone.size() < IFNAMSIZ && zone.find_first_of("/: \t\n\v\f\r") == std::string_view::npos;
-}
-
-}  // namespace
-
 std::string_view zone_of(std::string_view host) {
     if (!Address::parse(host)) return {};
     if (host.front() == '[') host = host.substr(1, host.size() - 2);
@@ -26,8 +18,8 @@ std::string_view zone_of(std::string_view host) {
 }
 
 std::uint32_t interface_of(std::string_view zone) {
-    if (!can_be_interface(zone)) return 0;
-    if (const std::uint32_t named = ::if_nametoindex(std::string(zone).c_str())) return named;
+    if (!nl::is_interface_name(zone)) return 0;
+    if (const std::uint32_t named = nl::interface_index(std::string(zone))) return named;
     std::uint32_t index = 0;
     const auto [end, error] = std::from_chars(zone.data(), zone.data() + zone.size(), index);
     std::array<char, IFNAMSIZ> name{};
@@ -49,7 +41,7 @@ void validate_host(const std::string& host, const std::string& path, Problems& p
     } else if (zone.empty())
         problems.error(path, bare + " is link-local and needs the interface that it is reached through",
                        "write " + bare + "%INTERFACE, for example " + bare + "%eth0");
-    else if (!can_be_interface(zone))
+    else if (!nl::is_interface_name(zone))
         problems.error(path, "'" + zone + "' cannot be the name of an interface", "write " + bare + "%INTERFACE");
     else if (interface_of(zone) == 0)
         problems.warning(path, "there is no interface '" + zone + "' now; nothing is sent until there is one",

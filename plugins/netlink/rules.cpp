@@ -91,7 +91,9 @@ const Table<RuleOptions>& RuleOptions::table() {
         option("remotePorts", &O::remote_ports).doc("Remote ports: \"443\" or a range \"5000-5100\"."),
         option("localNetworks", &O::local_networks).doc("Networks of the local address."),
         option("networks", &O::remote_networks).aliases({"remoteNetworks"}).doc("Networks of the remote address."),
-        option("interface", &O::interface).doc("Interface that has the local address, or that the socket is bound to."),
+        option("interface", &O::interface)
+            .doc(
+                "Interface, by its name or an alternative one, that has the local address or that the socket is bound to."),
         option("user", &O::user).doc("Owner of the socket, by name or number."),
         option("cgroup", &O::cgroup).path().doc("Control group (version 2) of the socket, including its descendants."),
         choice("direction", &O::direction,

@@ -9,6 +9,7 @@
 #include <system_error>
 
 #include "lib/net/own_sockets.hpp"
+#include "lib/netlink/interface.hpp"
 
 namespace flowd::netlink {
 namespace fs = std::filesystem;
@@ -20,6 +21,17 @@ void add_interfaces(Surroundings& out) {
         interface.index = ::if_nametoindex(name);
         if (address) interface.addresses.push_back(*address);
     });
+}
+
+/// A rule may give the alternative name of an interface.
+void add_alternative_name(Surroundings& out, const std::string& name) {
+    if (name.empty() || out.interfaces.contains(name)) return;
+    const std::uint32_t index = nl::interface_index(name);
+    for (const auto& [known, interface] : out.interfaces) {
+        if (index == 0 || interface.index != index) continue;
+        out.interfaces.emplace(name, interface);
+        return;
+    }
 }
 
 /// In cgroup2 the id of a group is the inode number of its directory (cgroup_ino in include/linux/cgroup.h).
@@ -46,7 +58,9 @@ Surroundings look_around(const Rules& rules, std::size_t most) {
         interfaces = interfaces || !rule.interface.empty();
         if (!rule.cgroup.empty()) add_groups(out, rule.cgroup, most);
     }
-    if (interfaces) add_interfaces(out);
+    if (!interfaces) return out;
+    add_interfaces(out);
+    for (const Rule& rule : rules.list()) add_alternative_name(out, rule.interface);
     return out;
 }
 

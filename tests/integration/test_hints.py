@@ -8,7 +8,11 @@ import tempfile
 
 import pytest
 
+from tests.harness.collector import Collector
 from tests.harness.daemon import BINARY, Daemon
+from tests.harness.lab import wait_for
+from tests.harness.traffic import TcpServer, tcp_client
+from tests.integration.test_discovery import daemon_on
 
 
 def judged(configuration, name="conf.yaml"):
@@ -43,6 +47,14 @@ def marker(interface):
     (firefly("sendToCollector: true, collectorAddress: '${COLLECTOR}'"), "variables are not substituted: write the value itself"),
     (firefly("collectors: [a.example.org]"), "write {address: a.example.org}"),
     (firefly("collectors: [{address: 'fe80::1'}]"), "write fe80::1%INTERFACE, for example fe80::1%eth0"),
+    ("plugins: {fireflyp: {bindAddress: 'fe80::1', allow: ['fe80::/10']}}\nbackends: {firefly: {}}\n",
+     'write "::", and allow: ["fe80::/10"]'),
+    ("plugins: {fireflyp: {binds: [{address: 'fe80::1'}], allow: ['fe80::/10']}}\nbackends: {firefly: {}}\n",
+     'write "::", and allow: ["fe80::/10"]'),
+    ("plugins: {api: {bindAddress: 'fe80::1', token: a-token-of-enough-characters}}\nbackends: {firefly: {}}\n",
+     'use another address of this host, or "::"'),
+    ("plugins: {api: {}}\nbackends: {metrics: {bindAddress: 'fe80::1', token: a-token-of-enough-characters}}\n",
+     'use another address of this host, or "::"'),
     (marker("eno1np0@if3"), "write eno1np0"),
     (marker("bond0:1"), "write bond0"),
     ("common: &common {sendToCollector: true}\nplugins: {fireflyp: {}}\nbackends: {firefly: {<<: *common}}\n", None),
@@ -69,10 +81,38 @@ def test_an_alternative_name_of_an_interface_is_resolved(lab):
     """What udev gives besides the name, `ip link` shows as altname."""
     lab.a.run("ip", "link", "property", "add", "dev", "eth0", "altname", "enp193s0f1np1")
     lab.a.run("ip", "link", "property", "add", "dev", "eth0", "altname", "enp193s0f1np1-with-a-long-name")
-    with Daemon(marker("enp193s0f1np1"), lab.a) as daemon:
+    for name in ("enp193s0f1np1", "enp193s0f1np1-with-a-long-name"):
+        with Daemon(marker(name), lab.a) as daemon:
+            assert [one["interface"] for one in daemon.cli("marker", "status")["interfaces"]] == ["eth0"]
+            assert not any(one["id"].startswith("marker-") for one in daemon.cli("findings"))
+
+
+def test_an_alternative_name_is_accepted_wherever_an_interface_is_named(lab):
+    """To be marked, to be metered, in a rule, and as the zone of an address. Alternative names have up to 127 characters."""
+    name = "enp193s0f1np1-" + "x" * 113
+    lab.a.run("ip", "link", "property", "add", "dev", "eth0", "altname", name)
+    addresses = json.loads(lab.b.run("ip", "-j", "-6", "addr", "show", "dev", "eth0").stdout)[0]["addr_info"]
+    link_local = next(one["local"] for one in addresses if one["scope"] == "link")
+    configuration = f"""\
+plugins:
+  perfsonar: {{experimentId: 3, activityId: 2, interfaces: [{name}]}}
+  netlink: {{ignorePrivate: false, period: 1s, rules: [{{interface: {name}, experiment: 2, activity: 3}}]}}
+backends:
+  marker: {{targetInterfaces: [{name}]}}
+  firefly: {{sendToDestination: false, collectors: [{{address: "{link_local}%{name}"}}]}}
+"""
+    server = TcpServer(lab.b, 5201)
+    with Collector(lab.b) as collector, daemon_on(lab.a, configuration) as daemon:
         assert [one["interface"] for one in daemon.cli("marker", "status")["interfaces"]] == ["eth0"]
-        assert not any(one["id"].startswith("marker-") for one in daemon.cli("findings"))
-    assert the_error(marker("enp193s0f1np1-with-a-long-name"))["hint"].startswith("write the name of 15 characters at most")
+        assert "eth0" in daemon.details("plugin perfsonar")["summary"]
+        assert [one for one in daemon.cli("findings") if one["severity"] != "note"] == []
+        with tcp_client(lab.a, lab.b, 5201) as sock:
+            sock.sendall(b"x" * 1000)
+            collector.wait_for_count(1, 30)
+            port = sock.getsockname()[1]
+        wait_for(lambda: (2, 3) in [(one["context"]["experiment-id"], one["context"]["activity-id"])
+                                    for one in list(collector.fireflies) if one["flow-id"]["src-port"] == port], "the tag of the rule", 30)
+    server.close()
 
 
 def test_the_process_that_holds_a_port_is_named(lab):

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+// lib/netlink/interface.hpp: interfaces by name, also by the alternative ones that `ip link` shows as altname. Any thread.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace flowd::nl {
+
+/// Whether an interface can have this name, or alternative name, which is longer (dev_valid_name() and ALTIFNAMSIZ).
+[[nodiscard]] bool is_interface_name(std::string_view name);
+
+/// 0: there is no such interface in the network namespace of this thread.
+[[nodiscard]] std::uint32_t interface_index(const std::string& name);
+
+}  // namespace flowd::nl
