@@ -3,16 +3,14 @@
 #include <ostream>
 
 #include "core/base/text.hpp"
-#include "core/base/version.hpp"
 #include "core/cli/commands.hpp"
-#include "core/config/offline_host.hpp"
 #include "core/config/render.hpp"
 #include "core/host/findings.hpp"
 #include "core/service/installation.hpp"
+#include "core/service/own_findings.hpp"
 #include "core/service/problem_exit.hpp"
 #include "core/service/status_json.hpp"
 #include "flowd/json.hpp"
-#include "flowd/sized.hpp"
 
 namespace flowd::core::cli {
 namespace {
@@ -51,26 +49,15 @@ void log_line(const Output& output, std::string_view instance, flowd_level level
                << printable(line) << '\n';
 }
 
-/// The findings of each instance on this host. An instance without findings has no entry.
+/// The findings on this host: of each instance, and the core's own. Who has none has no entry.
 FindingsBoard::All look_at_host(const Configuration& configuration, const Registry& registry, const Output& output) {
     FindingsBoard::All all;
+    if (!is_clock_synchronised()) all[OwnFindings::instance].push_back(clock_finding());
     for (const InstanceConfig& instance : configuration.instances) {
         const std::string name = std::string(kind_name(instance.kind)) + " " + instance.key;
-        FindingSink sink;
-        try {
-            const void* const table =
-                instance.component->offline == nullptr ? nullptr : instance.component->offline(FLOWD_EXT_FINDINGS);
-            const auto offered = copy_sized<flowd_ext_findings>(table);
-            if (offered.offline == nullptr) continue;
-            const OfflineHost host(
-                registry, instance.key, version(),
-                {[&](flowd_level level, std::string_view line) { log_line(output, name, level, line); }, {}});
-            if (offered.offline(host.abi(), &instance.value(), sink.abi()) != FLOWD_OK)
-                log_line(output, name, FLOWD_LEVEL_WARNING, "this host could not be checked completely");
-        } catch (...) {
-            log_line(output, name, FLOWD_LEVEL_ERROR, "the module threw an exception");
-        }
-        if (!sink.findings().empty()) all[name] = std::move(sink.findings());
+        auto found = host_findings(instance, registry,
+                                   [&](flowd_level level, std::string_view line) { log_line(output, name, level, line); });
+        if (!found.empty()) all[name] = std::move(found);
     }
     return all;
 }
@@ -109,7 +96,10 @@ ExitCode check(const GlobalOptions& options, const Output& output, bool host) {
         writer.object().member("file", options.conf).member("usable", loaded.configuration.has_value());
         writer.key("problems");
         write_problems(writer, loaded.problems);
-        if (host) writer.key("findings").raw(findings_json(found));
+        // Those of the configuration are among the problems, with their place.
+        auto all = found;
+        for (Finding& one : findings_of(loaded.problems)) all[OwnFindings::instance].push_back(std::move(one));
+        writer.key("findings").raw(findings_json(all));
         writer.end();
         output.answer(text);
     } else {

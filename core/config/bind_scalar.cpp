@@ -328,11 +328,13 @@ void Binder::warn_of_tag(const Option& option, std::int64_t number, const std::s
     problem.level = FLOWD_LEVEL_WARNING;
     problem.where = node.where;
     problem.path = at.written;
-    problem.message =
-        number > most ? "no flow label can carry it: it is never marked" : unregistered + ": collectors will not know it";
+    problem.message = number > most ? "no flow label can carry it" : unregistered + ": collectors will not know it";
     problem.found = describe(node);
     if (number > most) problem.allowed = "0 to " + std::to_string(most);
     problem.hint = tag_meant_by(number, registry_);
+    problem.id = !problem.hint.empty() ? "daemon-tag-mistaken"
+                 : number > most       ? "daemon-tag-not-carried"
+                                       : "daemon-tag-unregistered";
     if (problem.hint.empty()) problem.hint = "write the name or the number of one that is registered";
     problems_.add(std::move(problem));
 }

@@ -360,6 +360,8 @@ class Loader {
                                    std::string("no ") + kind_name(kind) + " is configured: no flow will be " +
                                        (kind == FLOWD_PLUGIN ? "learnt" : "marked or reported"));
             problem.level = FLOWD_LEVEL_WARNING;
+            problem.hint = std::string("configure ") + with_article(kind) + " below " + section_name(kind);
+            problem.id = kind == FLOWD_PLUGIN ? "daemon-no-source" : "daemon-no-sink";
         }
     }
 

@@ -61,6 +61,7 @@ void Problem::write(json::Writer& writer) const {
     if (!allowed.empty()) writer.member("allowed", allowed);
     if (!nearest.empty()) writer.member("nearest", nearest);
     if (!hint.empty()) writer.member("hint", hint);
+    if (!id.empty()) writer.member("id", id);
     writer.end();
 }
 

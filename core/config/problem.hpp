@@ -40,6 +40,7 @@ struct Problem {
     std::string allowed = {};  ///< "1 to 65535"
     std::string nearest = {};  ///< the allowed word that is most like what was found
     std::string hint = {};     ///< one thing to do
+    std::string id = {};       ///< of the finding that it is while the configuration is in force; empty: it is none
 
     /// One line "FILE:LINE:COLUMN: error: PATH: MESSAGE", then one indented line for each of found, allowed, nearest, hint.
     [[nodiscard]] std::string to_string() const;

@@ -6,6 +6,8 @@
 #include "core/base/clock.hpp"
 #include "core/base/guarded.hpp"
 #include "core/base/text.hpp"
+#include "core/base/version.hpp"
+#include "core/config/offline_host.hpp"
 #include "flowd/sized.hpp"
 
 namespace flowd::core {
@@ -108,6 +110,34 @@ std::vector<MetricSample> FindingsBoard::metrics() const {
                            {},
                            {}});
     return samples;
+}
+
+std::vector<Finding> findings_of(const Problems& problems) {
+    std::vector<Finding> all;
+    for (const Problem& problem : problems)
+        if (!problem.id.empty())
+            all.push_back({problem.level, problem.id, problem.path,
+                           problem.found.empty() ? problem.message : problem.found + ": " + problem.message,
+                           problem.allowed.empty() ? "a configuration without this warning" : problem.allowed,
+                           problem.hint});
+    return all;
+}
+
+std::vector<Finding> host_findings(const InstanceConfig& config, const Registry& registry,
+                                   const std::function<void(flowd_level, std::string_view)>& log) {
+    FindingSink sink;
+    try {
+        const flowd_component& component = *config.component;
+        const void* const table = component.offline == nullptr ? nullptr : component.offline(FLOWD_EXT_FINDINGS);
+        const auto offered = copy_sized<flowd_ext_findings>(table);
+        if (offered.offline == nullptr) return {};
+        const OfflineHost host(registry, config.key, version(), {log, {}});
+        if (offered.offline(host.abi(), &config.value(), sink.abi()) != FLOWD_OK)
+            log(FLOWD_LEVEL_WARNING, "this host could not be checked completely");
+    } catch (...) {
+        log(FLOWD_LEVEL_ERROR, "the module threw an exception");
+    }
+    return std::move(sink.findings());
 }
 
 std::string_view severity_name(flowd_level severity) {

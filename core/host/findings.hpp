@@ -6,12 +6,14 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "core/config/configuration.hpp"
 #include "core/host/metrics.hpp"
 #include "flowd/abi/ext/explain.h"
 #include "flowd/abi/ext/findings.h"
@@ -88,6 +90,14 @@ class FindingsBoard {
     mutable std::mutex mutex_;
     All all_;
 };
+
+/// Those of the problems of a configuration that last as long as it is in force.
+[[nodiscard]] std::vector<Finding> findings_of(const Problems& problems);
+
+/// What an instance of this configuration finds on this host, without running: with the caller's rights. It may resolve
+/// names. `log`: lines of the module, and why the host could not be checked.
+[[nodiscard]] std::vector<Finding> host_findings(const InstanceConfig& config, const Registry& registry,
+                                                 const std::function<void(flowd_level, std::string_view)>& log);
 
 /// "note", "warning" or "error".
 [[nodiscard]] std::string_view severity_name(flowd_level severity);

@@ -76,6 +76,22 @@ struct Pending {
     ~Pending() { over(); }
 };
 
+/// An instance that does not run, or does not return from a call.
+struct Failed {
+    std::string name;
+    std::shared_ptr<const InstanceConfig> config;
+    Finding finding;
+};
+
+/// It cannot say itself what it lacks; its module can, without it.
+std::vector<Finding> with_causes(const Failed& failed, const Registry& registry) {
+    std::vector<Finding> all{failed.finding};
+    if (failed.finding.id != "daemon-instance-failed") return all;
+    for (Finding& cause : host_findings(*failed.config, registry, [](flowd_level, std::string_view) {}))
+        all.push_back(std::move(cause));
+    return all;
+}
+
 }  // namespace
 
 void ControlCommands::handle(const control::Arguments& arguments, const control::Peer& peer, control::Responder respond) {
@@ -164,11 +180,12 @@ void ControlCommands::status_of(const Instance& instance, control::Responder res
 void ControlCommands::ask_findings(std::function<void()> finish) {
     FindingsBoard& board = surroundings_.services.findings;
     std::vector<std::string> names{OwnFindings::instance};
+    std::vector<Failed> failed;
     for (const auto& instance : surroundings_.supervisor.instances()) {
         names.push_back(instance->name());
         const auto offered = instance->offered();
         if (auto trouble = finding_of(*instance))
-            board.set(instance->name(), {std::move(*trouble)});
+            failed.push_back({instance->name(), instance->config(), std::move(*trouble)});
         else if (offered == nullptr || offered->findings == nullptr)
             board.set(instance->name(), {});  // whatever trouble there was is over
     }
@@ -178,12 +195,15 @@ void ControlCommands::ask_findings(std::function<void()> finish) {
         const flowd_result result = instance.guarded("findings", [&] { return offered.findings(module, sink.abi()); });
         if (result == FLOWD_OK) board.set(instance.name(), std::move(sink.findings()));
     };
-    ask_instances([](const Offered& offered) { return offered.findings != nullptr; }, ask, std::move(finish),
-                  [&](std::shared_ptr<void> pending) {
-                      surroundings_.aside([&board, &own = surroundings_.own_findings, pending = std::move(pending)] {
-                          board.set(OwnFindings::instance, own.look());
-                      });
-                  });
+    ask_instances(
+        [](const Offered& offered) { return offered.findings != nullptr; }, ask, std::move(finish),
+        [&](std::shared_ptr<void> pending) {
+            surroundings_.aside([&board, &own = surroundings_.own_findings, &registries = surroundings_.services.registries,
+                                 failed = std::move(failed), pending = std::move(pending)] {
+                board.set(OwnFindings::instance, own.look());
+                for (const Failed& one : failed) board.set(one.name, with_causes(one, registries.current()));
+            });
+        });
 }
 
 void ControlCommands::findings(control::Responder respond) {

@@ -181,7 +181,8 @@ ExitCode Daemon::Implementation::run() {
         if (!ready.error().hint.empty()) logger_->error("hint: {}", ready.error().hint);
         return exit_code_of(ready.error().code);
     }
-    own_findings_->set_in_force(std::move(loaded.configuration->files));  // commands are answered during the start
+    own_findings_->set_in_force(std::move(loaded.configuration->files),
+                                findings_of(loaded.problems));  // commands are answered during the start
 
     const ExitCode started = supervisor_->start(std::move(loaded.configuration->instances));
     starting_ = false;
@@ -458,7 +459,7 @@ std::string Daemon::Implementation::do_reload() {
         return outcome.error.empty() ? std::string("an instance failed") : outcome.error;
     }
     apply(next);
-    own_findings_->set_in_force(std::move(loaded.configuration->files));
+    own_findings_->set_in_force(std::move(loaded.configuration->files), findings_of(loaded.problems));
     logger_->info("reloaded: {} kept, {} reconfigured, {} replaced, {} added, {} removed", outcome.kept,
                   outcome.reconfigured, outcome.replaced, outcome.added, outcome.removed);
     return {};

@@ -27,14 +27,18 @@ const SourceFile* of_path(const std::vector<SourceFile>& files, const std::strin
 std::optional<Finding> finding_of(const Instance& instance) {
     const InstanceStatus status = instance.status();
     const flowd_level severity = instance.config()->required ? FLOWD_LEVEL_ERROR : FLOWD_LEVEL_WARNING;
-    if (status.state == InstanceState::failed || status.state == InstanceState::abandoned)
+    if (status.state == InstanceState::failed || status.state == InstanceState::abandoned) {
+        std::string remedy = "correct the cause";
+        for (const Problem& problem : instance.problems())
+            if (!problem.hint.empty()) remedy = problem.hint;
         return Finding{severity,
                        "daemon-instance-failed",
                        instance.name(),
                        status.last_error.empty() ? "it failed" : status.last_error,
                        "an instance that runs",
-                       "correct the cause, then flowd-cpp reload",
+                       remedy + "; then flowd-cpp reload",
                        status.since_ns};
+    }
     if (status.in_call_ns > stuck_after_ns)
         return Finding{severity,
                        "daemon-instance-stuck",
@@ -51,19 +55,30 @@ bool is_clock_synchronised() {
     return ::adjtimex(&nothing_to_set) != TIME_ERROR;
 }
 
-void OwnFindings::set_in_force(std::vector<SourceFile> files) {
+Finding clock_finding() {
+    // A note: where a hypervisor keeps the clock, the kernel does not know that it is right.
+    return {FLOWD_LEVEL_INFO,
+            "daemon-clock-not-synchronised",
+            "",
+            "the kernel's clock is not synchronised",
+            "a clock that NTP or PTP keeps: fireflies carry its time",
+            "run chronyd or systemd-timesyncd"};
+}
+
+void OwnFindings::set_in_force(std::vector<SourceFile> files, std::vector<Finding> findings) {
     const std::lock_guard lock(mutex_);
     in_force_ = std::move(files);
+    of_configuration_ = std::move(findings);
 }
 
 std::vector<Finding> OwnFindings::look() {
-    std::vector<Finding> found;
+    std::vector<Finding> found = [&] {
+        const std::lock_guard lock(mutex_);
+        return of_configuration_;
+    }();
     look_at_files(found);
     look_at_bus(found);
-    // A note: where a hypervisor keeps the clock, the kernel does not know that it is right.
-    if (!surroundings_.is_clock_synchronised())
-        found.push_back({FLOWD_LEVEL_INFO, "daemon-clock-not-synchronised", "", "the kernel's clock is not synchronised",
-                         "a clock that NTP or PTP keeps: fireflies carry its time", "run chronyd or systemd-timesyncd"});
+    if (!surroundings_.is_clock_synchronised()) found.push_back(clock_finding());
     return found;
 }
 

@@ -38,8 +38,8 @@ class OwnFindings {
     };
     explicit OwnFindings(Surroundings surroundings) : surroundings_(std::move(surroundings)) {}
 
-    /// The files that the running configuration was read from. [any]
-    void set_in_force(std::vector<SourceFile> files);
+    /// The files that the running configuration was read from, and what is amiss with it as a whole. [any]
+    void set_in_force(std::vector<SourceFile> files, std::vector<Finding> findings);
     [[nodiscard]] std::vector<Finding> look();
 
   private:
@@ -53,8 +53,9 @@ class OwnFindings {
     [[nodiscard]] bool grew(const std::string& counter, std::uint64_t value);
 
     Surroundings surroundings_;
-    mutable std::mutex mutex_;  // guards in_force_
+    mutable std::mutex mutex_;  // guards in_force_, of_configuration_
     std::vector<SourceFile> in_force_;
+    std::vector<Finding> of_configuration_;
     std::map<std::string, Growth> growth_;
 };
 
@@ -63,5 +64,6 @@ class OwnFindings {
 
 /// adjtimex(2). [any]
 [[nodiscard]] bool is_clock_synchronised();
+[[nodiscard]] Finding clock_finding();
 
 }  // namespace flowd::core

@@ -27,6 +27,27 @@ def test_the_rules_are_well_formed_and_fire_on_what_they_are_for():
     subprocess.run(["promtool", "test", "rules", str(ROOT / "tests/data/prometheus/flowd-cpp.rules.test.yaml")], check=True)
 
 
+def test_each_documented_finding_fires_the_alert_of_its_severity(tmp_path):
+    fires = {"error": "FlowdCppError", "warning": "FlowdCppWarning"}
+    cases = {(row[0].strip("`"), severity) for row in rows("Findings") for severity in ("note", "warning", "error") if severity in row[1]}
+    assert {identity for identity, _ in cases} == {row[0].strip("`") for row in rows("Findings")}
+    tests = []
+    for identity, severity in sorted(cases):
+        labels = {"instance": "a", "flowd_instance": "some instance", "id": identity}
+        alert_labels = labels | {"severity": "critical" if severity == "error" else "warning"}
+        series = "flowd_findings{" + ",".join(f'{name}="{value}"' for name, value in (labels | {"severity": severity}).items()) + "}"
+        annotations = {"summary": f"a: some instance: {identity}",
+                       "description": "flowd-cpp findings shows what was found and what to do about it."}
+        expected = [{"alertname": alert, "eval_time": "60m",
+                     "exp_alerts": [{"exp_labels": alert_labels, "exp_annotations": annotations}] if fires.get(severity) == alert else []}
+                    for alert in fires.values()]
+        tests.append({"interval": "1m", "input_series": [{"series": series, "values": "1x60"}], "alert_rule_test": expected})
+    file = tmp_path / "findings.test.yaml"
+    file.write_text(yaml.safe_dump({"rule_files": [str(RULES)], "evaluation_interval": "1m", "tests": tests}))
+    done = subprocess.run(["promtool", "test", "rules", str(file)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_the_guide_lists_every_alert():
     assert [row[0].strip("`") for row in rows("Prometheus")] == list(alerts())
 
@@ -35,7 +56,7 @@ def test_the_guide_describes_every_finding_of_the_sources_and_no_other():
     # An id begins with the name of the component that finds it.
     names = ["daemon"] + [folder.name for part in ("plugins", "backends") for folder in (ROOT / part).iterdir()]
     made = re.compile(rf'"((?:{"|".join(names)})-[a-z][a-z0-9-]*)"')
-    ids = {found for part in ("core/service", "lib", "plugins", "backends") for file in (ROOT / part).rglob("*.cpp")
+    ids = {found for part in ("core/config", "core/service", "lib", "plugins", "backends") for file in (ROOT / part).rglob("*.cpp")
            for found in made.findall(file.read_text())}
     assert len(ids) >= 17
     described = [row[0].strip("`") for row in rows("Findings")]

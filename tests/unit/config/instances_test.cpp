@@ -156,7 +156,9 @@ TEST_F(Instances, NoPluginOrNoBackendIsAWarning) {
     EXPECT_TRUE(loaded.configuration);
     EXPECT_EQ(loaded.problems.to_string(),
               "warning: plugins: no plugin is configured: no flow will be learnt\n"
-              "warning: backends: no backend is configured: no flow will be marked or reported\n");
+              "    hint:    configure a plugin below plugins\n"
+              "warning: backends: no backend is configured: no flow will be marked or reported\n"
+              "    hint:    configure a backend below backends\n");
 }
 
 TEST_F(Instances, AnIdleTimeoutIsLongerThanThePeriodInWhichMetersTellOfAFlow) {

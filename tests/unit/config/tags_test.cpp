@@ -62,7 +62,7 @@ TEST_F(Tags, NumbersThatTheRegistryDoesNotKnowAreWarnedOf) {
 
 TEST_F(Tags, WhatNoFlowLabelCanCarryIsWarnedOf) {
     EXPECT_EQ(problems("experimentIDs: [2], activityIDs: [64]"),
-              "conf.yaml:3:41: warning: plugins.x.activityIDs[0]: no flow label can carry it: it is never marked\n"
+              "conf.yaml:3:41: warning: plugins.x.activityIDs[0]: no flow label can carry it\n"
               "    found:   64\n"
               "    allowed: 0 to 63\n"
               "    hint:    write the name or the number of one that is registered\n");

@@ -17,7 +17,7 @@ struct OwnFindingsTest : ::testing::Test {
         bus_.backends[0].name = "marker";
         bus_.announcers.resize(1);
         bus_.announcers[0].name = "api";
-        own_.set_in_force(on_disk_);
+        own_.set_in_force(on_disk_, {});
     }
     /// "severity id subject" of each.
     std::vector<std::string> look() {
@@ -49,8 +49,15 @@ TEST_F(OwnFindingsTest, FilesThatWereChangedAddedOrRemovedAndNotLoaded) {
     EXPECT_THAT(look(), ElementsAre("warning daemon-configuration-changed /etc/conf.yaml",
                                     "warning daemon-configuration-changed /etc/conf.d/a.yaml",
                                     "warning daemon-configuration-changed /etc/conf.d/b.yaml"));
-    own_.set_in_force(on_disk_);
+    own_.set_in_force(on_disk_, {});
     EXPECT_THAT(look(), IsEmpty()) << "they were loaded";
+}
+
+TEST_F(OwnFindingsTest, WhatIsAmissWithTheConfigurationAsLongAsItIsInForce) {
+    own_.set_in_force(on_disk_, {{FLOWD_LEVEL_WARNING, "daemon-no-sink", "backends", "none", "one", "configure one", 0}});
+    EXPECT_THAT(look(), ElementsAre("warning daemon-no-sink backends"));
+    own_.set_in_force(on_disk_, {});
+    EXPECT_THAT(look(), IsEmpty());
 }
 
 TEST_F(OwnFindingsTest, AModuleWhoseFileIsAnotherOne) {
