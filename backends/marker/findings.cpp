@@ -5,12 +5,15 @@
 #include "backends/marker/marker.hpp"
 #include "flowd/address.hpp"
 #include "lib/bpf/hook_findings.hpp"
+#include "lib/bpf/host_findings.hpp"
 
 namespace flowd::marker {
 namespace {
 
-constexpr bpf::HookFindings ids{"marker-interface-missing", "marker-no-interface",  "marker-hook-removed",
-                                "marker-hook-hidden",       "the marker's program", "targetInterfaces"};
+constexpr bpf::HookFindings ids{"marker-interface-missing", "marker-no-interface",    "marker-hook-removed",
+                                "marker-hook-hidden",       "marker-hook-impossible", "marker-flowd-go",
+                                "the marker's program",     "targetInterfaces"};
+constexpr bpf::HostFindings host_ids{"marker-capability-missing", "marker-kernel-feature-missing"};
 
 void add_missing_ipv6(std::vector<Finding>& all, Strategy strategy) {
     if (const std::string what = missing_ipv6(strategy); !what.empty())
@@ -22,6 +25,18 @@ void add_missing_ipv6(std::vector<Finding>& all, Strategy strategy) {
                        "boot without ipv6.disable=1, or set markingStrategy: dscp"});
 }
 
+/// The drop-in key names a qdisc, and whoever uses it looks for one.
+void add_tcx_note(std::vector<Finding>& all, const Options& options, const bpf::Attachments& attachments) {
+    if (!options.remove_qdisc) return;
+    for (const bpf::Attachments::State& state : attachments.states())
+        if (std::string_view(state.hook) == "tcx")
+            all.push_back({FLOWD_LEVEL_INFO, "marker-tcx-not-in-tc", state.link.name,
+                           "the program is attached by TCX, which `tc qdisc show` and `tc filter show` do not list; "
+                           "removeQdisc (forceHookRemoval) has no effect",
+                           "removeQdisc is set where the hook is clsact",
+                           "remove removeQdisc; `bpftool net` lists the program. Or set attach: clsact"});
+}
+
 }  // namespace
 
 std::vector<Finding> Marker::findings() const {
@@ -31,17 +46,23 @@ std::vector<Finding> Marker::findings() const {
     add_missing_ipv6(all, options_.strategy);
     ids.add_interfaces(all, marking_->missing(), attachments.states().empty(), marking_->interfaces());
     ids.add_hooks(all, attachments);
+    add_tcx_note(all, options_, attachments);
     return all;
 }
 
 std::vector<Finding> Marker::host_findings(const Options& options, const Offline& core) {
     std::vector<Finding> all;
+    host_ids.add_rights(all);
+    host_ids.add_hook(all, options.attach);
     add_missing_ipv6(all, options.strategy);
     const bpf::Interfaces interfaces(choice_of(options));
-    if (const auto found = interfaces.find(); found)
-        ids.add_interfaces(all, found->missing, found->present.empty(), interfaces);
-    else
+    const auto found = interfaces.find();
+    if (!found) {
         core.log(FLOWD_LEVEL_WARNING, found.error().message);
+        return all;
+    }
+    ids.add_interfaces(all, found->missing, found->present.empty(), interfaces);
+    ids.add_prospects(all, found->present, {bpf::Direction::egress}, options.attach);
     return all;
 }
 

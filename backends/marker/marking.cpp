@@ -96,7 +96,6 @@ void Marking::attach_again() {
 
 std::vector<bpf::Attachments::Failure> Marking::reconcile(const std::vector<bpf::Link>& wanted) {
     auto changes = attachments_.reconcile(wanted);
-    for (const bpf::Link& link : changes.attached) warn_of_flowd_go(link);
     find_below();
     return std::move(changes.failures);
 }
@@ -124,19 +123,6 @@ Result<Outcomes> Marking::totals() const {
             if (is_marked(outcome) || !below.contains(slot)) sum[outcome] += (*packets)[outcome];
     }
     return sum;
-}
-
-void Marking::warn_of_flowd_go(const bpf::Link& link) const {
-    const auto filters = bpf::list_filters(link.index, bpf::Direction::egress);
-    if (!filters) return;
-    for (const bpf::Filter& filter : *filters) {
-        if (!bpf::is_program(filter, "marker")) continue;  // what flowd-go calls its program
-        host_.warning(link.name +
-                      " has a tc filter named 'marker', as flowd-go leaves behind: it overwrites our labels; stop "
-                      "flowd-go, or: tc filter del dev " +
-                      link.name + " egress prio " + std::to_string(filter.priority) + " handle " +
-                      std::to_string(filter.handle) + " bpf");
-    }
 }
 
 Result<void> Marking::fill_from(const Marking& predecessor) {

@@ -71,7 +71,6 @@ class Marking {
   private:
     Marking(Host& host, const Options& options, const Pins* pins, Program program, nl::Subscription changes);
     std::vector<bpf::Attachments::Failure> reconcile(const std::vector<bpf::Link>& wanted);
-    void warn_of_flowd_go(const bpf::Link& link) const;
     void find_below();
     [[nodiscard]] Error nothing_there() const;
 

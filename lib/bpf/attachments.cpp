@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <charconv>
 #include <filesystem>
+#include <iterator>
 #include <optional>
 #include <string_view>
 #include <system_error>
@@ -67,8 +68,8 @@ std::string Preceding::describe() const {
     return "tc filter " + kind + which + " of priority " + std::to_string(priority) + where;
 }
 
-bool is_program(const Filter& filter, std::string_view program) {
-    return filter.kind == "bpf" && (filter.name == program || filter.name.starts_with(std::string(program) + ":["));
+bool is_program(std::string_view kind, std::string_view name, std::string_view program) {
+    return kind == "bpf" && (name == program || name.starts_with(std::string(program) + ":["));
 }
 
 Attachments::Attachments(Host& host, Purpose purpose) : host_(host), purpose_(std::move(purpose)) {}
@@ -108,13 +109,41 @@ Attachments::Changes Attachments::reconcile(const std::vector<Link>& wanted) {
     return changes;
 }
 
+Result<void> check_hardware(const Link& link) {
+    if (begins_with_ip(link)) return {};
+    return Error{FLOWD_UNSUPPORTED,
+                 link.name + " is of hardware type " + std::to_string(link.hardware) + ", whose packets cannot be parsed",
+                 "choose the interfaces below or above it"};
+}
+
+std::vector<Preceding> find_preceding(const Link& link, Direction direction, bool on_clsact) {
+    std::vector<Preceding> found;
+    if (const auto tcx = tcx_programs(link.index, direction)) {
+        const auto ours = std::find_if(tcx->begin(), tcx->end(),
+                                       [](std::uint32_t program) { return is_of_family(program_name(program)); });
+        const bool goes_to_head = ours == tcx->end() && !on_clsact;
+        for (auto program = tcx->begin(); program != ours && !goes_to_head; ++program)
+            found.push_back({link, direction, "tcx", "bpf", program_name(*program), *program, 0});
+    }
+    const auto filters = on_clsact ? list_filters(link.index, direction) : std::vector<Filter>();
+    if (!filters) return found;
+    std::vector<Filter> theirs;
+    std::copy_if(filters->begin(), filters->end(), std::back_inserter(theirs),
+                 [](const Filter& filter) { return !is_of_family(filter); });
+    const auto ours =
+        std::find_if(filters->begin(), filters->end(), [](const Filter& filter) { return is_of_family(filter); });
+    const std::uint16_t priority = ours != filters->end() ? ours->priority : free_priority(theirs);
+    for (const Filter& filter : theirs) {
+        if (filter.chain != 0 || filter.priority >= priority) continue;
+        if (filter.kind != "bpf" && !found.empty() && found.back().priority == filter.priority) continue;
+        found.push_back({link, direction, "clsact", filter.kind, filter.name, filter.program, filter.priority});
+    }
+    return found;
+}
+
 Result<Attachments::Attached> Attachments::attach(const Link& link) {
+    if (auto parsed = check_hardware(link); !parsed) return std::move(parsed).error();
     const auto raw_ip = begins_with_ip(link);
-    if (!raw_ip)
-        return Error{
-            FLOWD_UNSUPPORTED,
-            link.name + " is of hardware type " + std::to_string(link.hardware) + ", whose packets cannot be parsed",
-            "choose the interfaces below or above it"};
     Attached attached;
     attached.link = link;
     for (const HookPrograms& hook : purpose_.hooks)
@@ -457,8 +486,9 @@ Result<std::uint32_t> sweep_filters(Host& host, const std::string& role, const s
             auto filters = list_filters(link.index, direction);
             if (!filters) return std::move(filters).error().within(link.name);
             for (const Filter& filter : *filters) {
-                const bool is_ours = std::any_of(program_names.begin(), program_names.end(),
-                                                 [&](const std::string& name) { return is_program(filter, name); });
+                const bool is_ours = std::any_of(program_names.begin(), program_names.end(), [&](const std::string& name) {
+                    return is_program(filter.kind, filter.name, name);
+                });
                 if (!is_ours || Ownership::is_alive(filter.handle)) continue;
                 auto done = remove_filter(link.index, direction, filter);
                 if (!done) return std::move(done).error().within(link.name);

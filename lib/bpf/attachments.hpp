@@ -46,8 +46,15 @@ struct Preceding {
     [[nodiscard]] std::string describe() const;
 };
 
-/// Whether the filter holds the program of that name; libbpf names a filter "PROGRAM:[ID]".
-[[nodiscard]] bool is_program(const Filter& filter, std::string_view program);
+/// Whether a filter of this kind and name holds the program; libbpf names a filter "PROGRAM:[ID]".
+[[nodiscard]] bool is_program(std::string_view kind, std::string_view name, std::string_view program);
+
+/// FLOWD_UNSUPPORTED: the header of the interface's packets cannot be parsed.
+[[nodiscard]] Result<void> check_hardware(const Link& link);
+
+/// What would run before programs that were attached to this interface now, or runs before those that are. Programs of
+/// this project do not count.
+[[nodiscard]] std::vector<Preceding> find_preceding(const Link& link, Direction direction, bool on_clsact);
 
 /// Removes the filters that killed instances of a role left on the interfaces of this network namespace: those that hold
 /// one of the programs and have no live owner. Returns their number.

@@ -87,15 +87,20 @@ std::uint16_t free_priority(const std::vector<Filter>& third_party) {
     return priority;
 }
 
+Result<void> check_clsact_place(int interface_index) {
+    const auto kind = kind_in_place(interface_index);
+    if (!kind) return kind.error();
+    if (*kind == "clsact" || kind->empty()) return {};
+    return Error{FLOWD_BUSY, "it has a qdisc of kind " + *kind + ", and clsact cannot be added beside it",
+                 "use `attach: tcx`, or let its owner replace it by clsact, which has the same ingress hook"};
+}
+
 Result<bool> ensure_clsact(int interface_index) {
     bpf_tc_hook hook = hook_of(interface_index);
     const int number = bpf_tc_hook_create(&hook);
     if (number == -EEXIST) {
-        const auto kind = kind_in_place(interface_index);
-        if (!kind) return kind.error();
-        if (*kind == "clsact" || kind->empty()) return false;
-        return Error{FLOWD_BUSY, "it has a qdisc of kind " + *kind + ", and clsact cannot be added beside it",
-                     "use `attach: tcx`, or let its owner replace it by clsact, which has the same ingress hook"};
+        if (auto place = check_clsact_place(interface_index); !place) return std::move(place).error();
+        return false;
     }
     if (number != 0) return system_error(number, "adding a clsact qdisc");
     return true;

@@ -31,6 +31,9 @@ struct Filter {
 /// In the order in which they run. Empty without a clsact qdisc.
 [[nodiscard]] Result<std::vector<Filter>> list_filters(int interface_index, Direction direction);
 
+/// FLOWD_BUSY: a qdisc of another kind is in the place of clsact.
+[[nodiscard]] Result<void> check_clsact_place(int interface_index);
+
 /// True: the qdisc was created; false: it existed already.
 [[nodiscard]] Result<bool> ensure_clsact(int interface_index);
 

@@ -15,21 +15,21 @@ constexpr struct {
 
 }  // namespace
 
-std::string missing_capabilities() {
+std::string missing_capabilities(CapabilitySet set, std::string_view separator) {
     std::ifstream status("/proc/thread-self/status");
     std::string word;
-    unsigned long long effective = 0;
+    unsigned long long present = 0;
     while (status >> word) {
-        if (word != "CapEff:") continue;
-        status >> std::hex >> effective;
+        if (word != (set == CapabilitySet::effective ? "CapEff:" : "CapBnd:")) continue;
+        status >> std::hex >> present;
         break;
     }
     constexpr unsigned admin = 21;  // CAP_SYS_ADMIN includes CAP_BPF and CAP_PERFMON
     std::string missing;
     for (const auto& [name, bit] : needed) {
-        const bool implied = bit != 12 && (effective >> admin & 1) != 0;
-        if (implied || (effective >> bit & 1) != 0) continue;
-        missing += (missing.empty() ? "" : ", ") + std::string(name);
+        const bool implied = bit != 12 && (present >> admin & 1) != 0;
+        if (implied || (present >> bit & 1) != 0) continue;
+        missing.append(missing.empty() ? std::string_view() : separator).append(name);
     }
     return missing;
 }

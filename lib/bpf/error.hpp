@@ -13,8 +13,12 @@ namespace flowd::bpf {
 /// `number` is an errno, of either sign.
 [[nodiscard]] Error system_error(int number, std::string_view what);
 
-/// The names of those of CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON that this thread lacks: "CAP_BPF, CAP_NET_ADMIN"; empty:
-/// none.
-[[nodiscard]] std::string missing_capabilities();
+/// A set of capabilities of a thread: those it has, or those that it could get (capabilities(7)).
+enum class CapabilitySet { effective, bounding };
+
+/// The names of those of CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON that are not in the set of this thread: "CAP_BPF,
+/// CAP_NET_ADMIN"; empty: none.
+[[nodiscard]] std::string missing_capabilities(CapabilitySet set = CapabilitySet::effective,
+                                               std::string_view separator = ", ");
 
 }  // namespace flowd::bpf

@@ -2,6 +2,11 @@
 #include "lib/bpf/hook_findings.hpp"
 
 namespace flowd::bpf {
+namespace {
+
+constexpr std::string_view flowd_go_program = "marker";  // the name that flowd-go gives its program
+
+}  // namespace
 
 void HookFindings::add_interfaces(std::vector<Finding>& all, const std::vector<std::string>& missing, bool none_is_present,
                                   const Interfaces& interfaces) const {
@@ -18,17 +23,56 @@ void HookFindings::add_interfaces(std::vector<Finding>& all, const std::vector<s
 }
 
 void HookFindings::add_hooks(std::vector<Finding>& all, const Attachments& attachments) const {
-    const std::string ours(program);
     for (const Attachments::State& state : attachments.states()) {
         if (std::string_view(state.hook) == "removed")
             all.push_back({FLOWD_LEVEL_ERROR, hook_removed, state.link.name,
-                           ours + " was removed and cannot be attached again", "it is attached",
+                           std::string(program) + " was removed and cannot be attached again", "it is attached",
                            "stop what removed it, then reload"});
-        for (const Preceding& other : state.preceding)
-            all.push_back({FLOWD_LEVEL_WARNING, hook_hidden, state.link.name,
-                           other.describe() + " runs before " + ours + " and may hide packets from it",
-                           ours + " runs first", "remove it, or attach it after " + ours});
+        add_hidden(all, state.preceding);
+        add_flowd_go(all, state.link);
     }
+}
+
+void HookFindings::add_prospects(std::vector<Finding>& all, const std::vector<Link>& links,
+                                 const std::vector<Direction>& directions, Attach how) const {
+    const auto tcx = has_tcx();
+    const bool on_clsact = how == Attach::clsact || (how == Attach::automatic && tcx && !*tcx);
+    for (const Link& link : links) {
+        auto possible = check_hardware(link);
+        if (possible && on_clsact) possible = check_clsact_place(link.index);
+        if (!possible) {
+            all.push_back({FLOWD_LEVEL_ERROR, hook_impossible, link.name, possible.error().message,
+                           std::string(program) + " can be attached", possible.error().hint});
+            continue;
+        }
+        for (const Direction direction : directions) add_hidden(all, find_preceding(link, direction, on_clsact));
+        add_flowd_go(all, link);
+    }
+}
+
+void HookFindings::add_hidden(std::vector<Finding>& all, const std::vector<Preceding>& preceding) const {
+    const std::string ours(program);
+    for (const Preceding& other : preceding) {
+        if (flowd_go != nullptr && is_program(other.kind, other.name, flowd_go_program)) continue;  // a finding of its own
+        all.push_back({FLOWD_LEVEL_WARNING, hook_hidden, other.link.name,
+                       other.describe() + " runs before " + ours + " and may hide packets from it", ours + " runs first",
+                       "remove it, or attach it after " + ours});
+    }
+}
+
+/// Of a flowd-go that runs, or that has ended and left it.
+void HookFindings::add_flowd_go(std::vector<Finding>& all, const Link& link) const {
+    if (flowd_go == nullptr) return;
+    const auto filters = list_filters(link.index, Direction::egress);
+    if (!filters) return;
+    for (const Filter& filter : *filters)
+        if (is_program(filter.kind, filter.name, flowd_go_program))
+            all.push_back({FLOWD_LEVEL_WARNING, flowd_go, link.name,
+                           "a tc filter 'marker' of priority " + std::to_string(filter.priority) +
+                               " is attached, as flowd-go leaves behind: it writes flow labels too",
+                           "only " + std::string(program) + " writes flow labels",
+                           "stop flowd-go; then: tc filter del dev " + link.name + " egress prio " +
+                               std::to_string(filter.priority) + " handle " + std::to_string(filter.handle) + " bpf"});
 }
 
 }  // namespace flowd::bpf

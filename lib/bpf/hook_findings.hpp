@@ -12,12 +12,14 @@
 
 namespace flowd::bpf {
 
-/// How a component names them: stable ids, documented in its README.
+/// How a component names them: stable ids, documented in docs/monitoring.md.
 struct HookFindings {
     const char* interface_missing;
     const char* no_interface;
     const char* hook_removed;
     const char* hook_hidden;
+    const char* hook_impossible;
+    const char* flowd_go;      ///< its filter on egress, which writes labels as well; null: it does not matter
     std::string_view program;  ///< "the marker's program"
     std::string_view option;   ///< that names the interfaces
 
@@ -25,6 +27,13 @@ struct HookFindings {
     void add_interfaces(std::vector<Finding>& all, const std::vector<std::string>& missing, bool none_is_present,
                         const Interfaces& interfaces) const;
     void add_hooks(std::vector<Finding>& all, const Attachments& attachments) const;
+    /// Without an instance: on these interfaces, what prevents an attachment or runs before it.
+    void add_prospects(std::vector<Finding>& all, const std::vector<Link>& links, const std::vector<Direction>& directions,
+                       Attach how) const;
+
+  private:
+    void add_hidden(std::vector<Finding>& all, const std::vector<Preceding>& preceding) const;
+    void add_flowd_go(std::vector<Finding>& all, const Link& link) const;
 };
 
 }  // namespace flowd::bpf

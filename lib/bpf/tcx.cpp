@@ -27,6 +27,15 @@ bpf_attach_type type_of(Direction direction) {
 
 }  // namespace
 
+Result<bool> has_tcx() {
+    constexpr int loopback = 1;  // LOOPBACK_IFINDEX: in every network namespace
+    auto options = sized<struct bpf_prog_query_opts>();
+    const int number = bpf_prog_query_opts(loopback, tcx_egress, &options);
+    if (number == -EINVAL) return false;  // an unknown attach type
+    if (number == 0 || number == -ENOENT) return true;
+    return system_error(number, "asking the kernel for TCX");
+}
+
 Result<std::vector<std::uint32_t>> tcx_programs(int interface_index, Direction direction) {
     std::vector<std::uint32_t> ids(64);  // BPF_MPROG_MAX, include/linux/bpf_mprog.h
     auto options = sized<struct bpf_prog_query_opts>();

@@ -10,6 +10,7 @@
 
 #include "lib/diag/socket.hpp"
 #include "lib/text/summary.hpp"
+#include "lib/watch/host_findings.hpp"
 
 namespace flowd::iperf3 {
 namespace {
@@ -48,6 +49,10 @@ Iperf3::Iperf3(Host& host, Options options)
                     {"paused", [this] { return outbox_.full(); }},
                 }),
       watch_(host, [this](const watch::SocketEvent& event) { take(event); }) {}
+
+std::vector<Finding> Iperf3::host_findings(const Options& options, const Offline&) {
+    return watch::host_findings({"iperf3-capability-missing", "iperf3-kernel-feature-missing"}, options.cgroup_path);
+}
 
 Result<void> Iperf3::prepare() {
     return watch_.load(options_.cgroup_path, options_.program_path);

@@ -9,6 +9,7 @@
 
 #include "lib/net/tcp_info.hpp"
 #include "lib/text/summary.hpp"
+#include "lib/watch/host_findings.hpp"
 #include "plugins/netlink/kernel_rules.hpp"
 
 namespace flowd::netlink {
@@ -86,13 +87,33 @@ Result<void> Netlink::prepare() {
     return {};
 }
 
+std::vector<Finding> Netlink::findings() const {
+    std::vector<Finding> all;
+    if (options_.early && !watch_.running())
+        all.push_back({FLOWD_LEVEL_WARNING,
+                       "netlink-not-early",
+                       {},
+                       "connections are found once a period, not as they open: " + early_error_.message,
+                       "early finds them as they open",
+                       early_error_.hint.empty() ? "see its log, or write early: false" : early_error_.hint});
+    return all;
+}
+
+std::vector<Finding> Netlink::host_findings(const Options& options, const Offline&) {
+    if (!options.early) return {};
+    auto all = watch::host_findings({"netlink-capability-missing", "netlink-kernel-feature-missing"}, options.cgroup_path);
+    for (Finding& one : all) one.severity = FLOWD_LEVEL_WARNING;  // the plugin works without `early`
+    return all;
+}
+
 /// Optional: without it the plugin finds connections at its next dump, and they are marked from then on.
 void Netlink::prepare_early() {
     const auto loaded = watch_.load(options_.cgroup_path, {});
     early_state_ = loaded ? "on" : "off: " + loaded.error().message;
-    if (!loaded)
-        host().warning("connections are found only " + std::string("once a period, not as they open: ") +
-                       loaded.error().message + (loaded.error().hint.empty() ? "" : " (" + loaded.error().hint + ")"));
+    if (loaded) return;
+    early_error_ = loaded.error();
+    host().warning("connections are found only " + std::string("once a period, not as they open: ") +
+                   loaded.error().message + (loaded.error().hint.empty() ? "" : " (" + loaded.error().hint + ")"));
 }
 
 Result<void> Netlink::start() {
@@ -112,6 +133,7 @@ Result<void> Netlink::start() {
         if (auto done = watch_.start(); !done) {
             watch_.stop();
             early_state_ = "off: " + done.error().message;
+            early_error_ = done.error();
             host().warning("connections are found only once a period, not as they open: " + done.error().message);
         }
     }

@@ -39,6 +39,8 @@ class Netlink final : public Plugin {
 
     Netlink(Host& host, Options options);
     static void validate(const Options& options, Problems& problems) { PluginOptions::validate(options, problems); }
+    std::vector<Finding> findings() const;
+    static std::vector<Finding> host_findings(const Options& options, const Offline& core);
     Result<void> prepare() override;
     Result<void> start() override;
     Result<void> stop(Deadline deadline) override;
@@ -114,6 +116,7 @@ class Netlink final : public Plugin {
     diag::Streak hear_failures_{host(), "the kernel's notifications of closed connections could not be read"};
     Counters counters_;
     std::string early_state_ = "off";
+    Error early_error_;
     watch::HostedWatch watch_;
     Watch readable_;  // declared after the listener: destroyed before its descriptor is closed
     Timer period_, publisher_, soon_;

@@ -3,13 +3,17 @@
 #include <algorithm>
 
 #include "lib/bpf/hook_findings.hpp"
+#include "lib/bpf/host_findings.hpp"
 #include "plugins/perfsonar/perfsonar.hpp"
 
 namespace flowd::perfsonar {
 namespace {
 
-constexpr bpf::HookFindings ids{"perfsonar-interface-missing", "perfsonar-no-interface", "perfsonar-hook-removed",
-                                "perfsonar-hook-hidden",       "the meter's program",    "interfaces"};
+constexpr bpf::HookFindings ids{"perfsonar-interface-missing", "perfsonar-no-interface",
+                                "perfsonar-hook-removed",      "perfsonar-hook-hidden",
+                                "perfsonar-hook-impossible",   nullptr,
+                                "the meter's program",         "interfaces"};
+constexpr bpf::HostFindings host_ids{"perfsonar-capability-missing", "perfsonar-kernel-feature-missing"};
 
 }  // namespace
 
@@ -17,15 +21,20 @@ std::vector<Finding> Perfsonar::findings() const {
     return metering_ ? metering_->findings() : std::vector<Finding>();
 }
 
-/// Without `interfaces`, an instance also meters where another one marks: that is known only with a running daemon.
 std::vector<Finding> Perfsonar::host_findings(const Options& options, const Offline& core) {
     std::vector<Finding> all;
-    if (!options.flows || options.interfaces.empty()) return all;
+    if (!options.flows) return all;
+    host_ids.add_rights(all);
+    host_ids.add_hook(all, options.attach);
     const bpf::Interfaces interfaces(options.interface_choice());
-    if (const auto found = interfaces.find(); found)
-        ids.add_interfaces(all, found->missing, found->present.empty(), interfaces);
-    else
+    const auto found = interfaces.find();
+    if (!found) {
         core.log(FLOWD_LEVEL_WARNING, found.error().message);
+        return all;
+    }
+    // Without `interfaces`, an instance also meters where another one marks: that is known only with a running daemon.
+    if (!options.interfaces.empty()) ids.add_interfaces(all, found->missing, found->present.empty(), interfaces);
+    ids.add_prospects(all, found->present, {bpf::Direction::ingress, bpf::Direction::egress}, options.attach);
     return all;
 }
 

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "lib/net/tcp_info.hpp"
+#include "lib/watch/host_findings.hpp"
 
 namespace flowd::skops {
 namespace {
@@ -33,6 +34,10 @@ Skops::Skops(Host& host, Options options)
                      [this] { return program_ ? program_->lost() : 0; }},
                     {"notKept", &not_kept_},
                 }) {}
+
+std::vector<Finding> Skops::host_findings(const Options& options, const Offline&) {
+    return watch::host_findings({"skops-capability-missing", "skops-kernel-feature-missing"}, options.cgroup_path);
+}
 
 Result<void> Skops::prepare() {
     auto program = Program::load(

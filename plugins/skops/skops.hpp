@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <vector>
 
 #include "flowd/counters.hpp"
 #include "flowd/module.hpp"
@@ -30,6 +31,7 @@ class Skops final : public Enricher {
 
     Skops(Host& host, Options options);
     static void validate(const Options& options, Problems& problems) { SkopsOptions::validate(options, problems); }
+    static std::vector<Finding> host_findings(const Options& options, const Offline& core);
     Result<void> prepare() override;
     Result<void> start() override;
     Result<void> stop(Deadline deadline) override;

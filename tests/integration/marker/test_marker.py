@@ -515,7 +515,8 @@ def test_a_device_without_ethernet_header(lab):
 
 def test_a_leftover_of_flowd_go_is_named(lab):
     with ThirdParty(lab.a, "flowd-go"), Daemon(configuration(), lab.a) as daemon:
-        assert "flowd-go" in daemon.log and "tc filter del dev eth0 egress prio 1 handle 1 bpf" in daemon.log
+        remedies = [one["remedy"] for one in daemon.cli("findings") if one["id"] == "marker-flowd-go"]
+        assert len(remedies) == 1 and "tc filter del dev eth0 egress prio 1 handle 1 bpf" in remedies[0]
         assert [name for _, name, _ in filters(lab.a) if name.startswith("marker")], "it stays: it is not ours"
 
 
