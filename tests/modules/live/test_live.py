@@ -163,3 +163,15 @@ def test_a_daemon_that_is_slow_to_start_does_not_call_its_configuration_changed(
         assert starting.cli("status")["daemon"]["state"] == "starting"
     finally:
         starting.__exit__()
+
+
+def test_a_call_that_does_not_return_is_a_finding():
+    stuck = "  misbehave: {at: timer, how: hang, required: false}\n"
+    with daemon(GOOD + stuck + TALLIES) as running:
+        wait_for(lambda: all_arrived(running), "all pairs", 60)
+        found = wait_for(lambda: [one for one in running.cli("findings") if one["severity"] != "note"], "the finding", 60)
+        assert [(one["id"], one["severity"], one["instance"], one["subject"]) for one in found] == [
+            ("daemon-instance-stuck", "warning", "plugin misbehave", "plugin misbehave")]
+        assert "'a timer's callback' does not return" in found[0]["found"] and "restart the daemon" in found[0]["remedy"]
+        assert subprocess.run([str(BINARY), "--control", str(running.control), "status", "--check"], check=False).returncode == 1
+        assert running.stop() == 9, "it is abandoned"
