@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """On hosts with the routes of research networks, the documented perfSONAR configurations announce each flow that they mark, with its
 bytes: static routes only, a default route on the management interface alone, source routing over several interfaces."""
+import re
 import socket
 
 import pytest
@@ -10,15 +11,19 @@ from tests.harness.daemon import ROOT
 from tests.harness.lab import wait_for
 from tests.integration.test_discovery import daemon_on
 
-CONFIGURATIONS = {"recommended": ROOT / "tests/data/configs/perfsonar-2.5.yaml", "example": ROOT / "etc/examples/perfsonar.yaml"}
+CONFIGURATIONS = {
+    "recommended": (ROOT / "tests/data/configs/perfsonar-2.5.yaml").read_text(),
+    "example": (ROOT / "etc/examples/perfsonar.yaml").read_text(),
+    "readme": re.search(r"## A first configuration\n.*?```yaml\n(.*?)```", (ROOT / "README.md").read_text(), re.S)[1],
+}
 SECOND = {"a": ("fd5c:17a6:6::a", "10.93.8.1"), "b": ("fd5c:17a6:6::b", "10.93.8.2")}  # on eth1
 FAR6, FAR4 = "2001:db8:77::b", "198.51.100.77"  # of host b, behind a router as far as host a knows
 SIZE = 20000
 
 
 def configuration(name, interfaces, collector):
-    text = CONFIGURATIONS[name].read_text()
-    for theirs, ours in {"[ens4f0np0, ens4f1np1]": interfaces, "[eno1]": interfaces, "collector.example.org": collector}.items():
+    text = CONFIGURATIONS[name]
+    for theirs, ours in {"[eth0]": interfaces, "[ens4f0np0, ens4f1np1]": interfaces, "[eno1]": interfaces, "collector.example.org": collector}.items():
         text = text.replace(theirs, ours)
     return text
 
