@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import tempfile
 
 import pytest
 
@@ -41,7 +42,8 @@ def fish(*words):
 
 def offered(shell, *words):
     """What it offers for the last of these words."""
-    done = subprocess.run(shell(*words), capture_output=True, text=True, timeout=60, env=os.environ | {"HOME": "/nonexistent"})
+    with tempfile.TemporaryDirectory() as home:  # fish writes there
+        done = subprocess.run(shell(*words), capture_output=True, text=True, timeout=60, env=os.environ | {"HOME": home})
     assert (done.returncode, done.stderr) == (0, ""), (words, done.stderr)
     names = {line.split("\t")[0] for line in done.stdout.splitlines() if line}
     if shell is zsh:  # "name:what it is", where a colon of the name has a backslash
