@@ -46,6 +46,14 @@ std::vector<Finding> Marker::findings() const {
     add_missing_ipv6(all, options_.strategy);
     ids.add_interfaces(all, marking_->missing(), attachments.states().empty(), marking_->interfaces());
     ids.add_hooks(all, attachments);
+    if (marking_->has_lost_flows())
+        all.push_back({FLOWD_LEVEL_WARNING,
+                       "marker-table-full",
+                       {},
+                       "the table of " + std::to_string(marking_->table().capacity()) +
+                           " flows was full: some live flows are not marked",
+                       "room for every live flow",
+                       "raise maxFlows"});
     add_tcx_note(all, options_, attachments);
     return all;
 }

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "lib/net/tcp_info.hpp"
@@ -45,6 +46,17 @@ std::uint8_t initiator_of(Direction direction) {
             break;
     }
     return FLOWD_INITIATOR_UNKNOWN;
+}
+
+/// A rule with an interface that does not exist matches no connection.
+void add_missing_interfaces(std::vector<Finding>& all, const Rules& rules, const Surroundings& surroundings) {
+    std::set<std::string> told;
+    for (const Rule& rule : rules.list())
+        if (!rule.interface.empty() && !surroundings.interfaces.contains(rule.interface) &&
+            told.insert(rule.interface).second)
+            all.push_back({FLOWD_LEVEL_WARNING, "netlink-interface-missing", rule.interface,
+                           "the interface of a rule does not exist: the rule matches no connection",
+                           "an interface of this name", "create it, or correct the rule"});
 }
 
 }  // namespace
@@ -96,13 +108,17 @@ std::vector<Finding> Netlink::findings() const {
                        "connections are found once a period, not as they open: " + early_error_.message,
                        "early finds them as they open",
                        early_error_.hint.empty() ? "see its log, or write early: false" : early_error_.hint});
+    add_missing_interfaces(all, rules_, surroundings_);
     return all;
 }
 
 std::vector<Finding> Netlink::host_findings(const Options& options, const Offline&) {
-    if (!options.early) return {};
-    auto all = watch::host_findings({"netlink-capability-missing", "netlink-kernel-feature-missing"}, options.cgroup_path);
+    std::vector<Finding> all;
+    if (options.early)
+        all = watch::host_findings({"netlink-capability-missing", "netlink-kernel-feature-missing"}, options.cgroup_path);
     for (Finding& one : all) one.severity = FLOWD_LEVEL_WARNING;  // the plugin works without `early`
+    const Rules rules(options.rules, options.fallback());
+    add_missing_interfaces(all, rules, look_around(rules, 0));
     return all;
 }
 

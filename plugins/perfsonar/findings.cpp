@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The findings of the meter: interfaces and hooks, and traffic that is marked but not announced.
 #include <algorithm>
+#include <chrono>
 
 #include "lib/bpf/hook_findings.hpp"
 #include "lib/bpf/host_findings.hpp"
@@ -14,6 +15,8 @@ constexpr bpf::HookFindings ids{"perfsonar-interface-missing", "perfsonar-no-int
                                 "perfsonar-hook-impossible",   nullptr,
                                 "the meter's program",         "interfaces"};
 constexpr bpf::HostFindings host_ids{"perfsonar-capability-missing", "perfsonar-kernel-feature-missing"};
+
+constexpr std::chrono::minutes full_lasts{10};  // as losses of the core
 
 }  // namespace
 
@@ -42,6 +45,14 @@ std::vector<Finding> Metering::findings() const {
     std::vector<Finding> all;
     ids.add_interfaces(all, missing_, attachments_->states().empty(), interfaces_);
     ids.add_hooks(all, *attachments_);
+    if (last_no_room_ && std::chrono::steady_clock::now() - *last_no_room_ < full_lasts)
+        all.push_back(
+            {FLOWD_LEVEL_WARNING,
+             "perfsonar-table-full",
+             {},
+             "the table of " + std::to_string(program_.state().max_flows) + " flows was full: some flows are not metered",
+             "room for every flow",
+             "raise maxFlows, or make idleTimeout shorter"});
     add_unmetered(all);
     return all;
 }

@@ -271,6 +271,8 @@ void Metering::publish() {
     if (outcomes) outcomes_ = *outcomes;
     counters_.publish();
     const meter_count& no_room = outcomes_[METER_NO_ROOM][METER_OUT];
+    if (no_room.packets > no_room_) last_no_room_ = std::chrono::steady_clock::now();
+    no_room_ = no_room.packets;
     if (no_room.packets == 0 || std::exchange(said_full_, true)) return;
     host_.error("the table of " + std::to_string(program_.state().max_flows) +
                 " flows is full: further flows are not metered until others end; raise maxFlows");

@@ -3,6 +3,8 @@
 // its flows. For the instance's thread.
 #pragma once
 
+#include <chrono>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -72,6 +74,8 @@ class Metering {
     std::vector<std::string> missing_;
     std::uint32_t lost_events_ = 0;  // lost events after which the table was scanned
     bool said_full_ = false;
+    std::uint64_t no_room_ = 0;                                          // packets of flows that did not fit into the table
+    std::optional<std::chrono::steady_clock::time_point> last_no_room_;  // when the last of them was counted
     std::optional<bpf::Ring> ring_;
     std::vector<meter_event> events_;
 

@@ -109,6 +109,18 @@ def test_interfaces_that_do_not_exist(lab):
                                                                        ("perfsonar-no-interface", ""): "warning"}
 
 
+def test_a_rule_whose_interface_does_not_exist(lab):
+    configuration = """\
+plugins: {netlink: {rules: [{interface: eth0, experiment: 3, activity: 14}, {interface: eth9, experiment: 3, activity: 14}]}}
+backends: {metrics: {port: 9107}}
+"""
+    assert kinds(checked(configuration, enter(lab.a))) == {("netlink-interface-missing", "eth9"): "warning"}
+    with Daemon(configuration, prefix=enter(lab.a)) as daemon:
+        shows(daemon, {("netlink-interface-missing", "eth9"): "warning"})
+        lab.a.run("ip", "link", "add", "eth9", "type", "bridge")
+        gone(daemon)
+
+
 @pytest.mark.parametrize("configuration, component", [(marker, "marker"), (meter, "perfsonar")])
 def test_an_interface_to_which_nothing_can_be_attached(lab, configuration, component):
     lab.a.run("tc", "qdisc", "add", "dev", "eth0", "ingress")  # it excludes clsact
@@ -295,6 +307,17 @@ def test_datagrams_that_the_kernel_drops(lab):
         finally:
             daemon.process.send_signal(signal.SIGCONT)
         shows(daemon, {("fireflyp-datagrams-dropped", "[::1]:10514"): "warning"})
+
+
+def test_more_flows_than_the_table_of_the_meter_holds(lab):
+    with Daemon(meter("interfaces: [eth0], maxFlows: 16"), prefix=enter(lab.a)) as daemon, traffic.UdpServer(lab.b, 6000):
+        shows(daemon, {})
+        sockets = [traffic.udp_client(lab.a, lab.b, 6000) for _ in range(20)]
+        for sock in sockets:
+            sock.send(b"x")
+        shows(daemon, {("perfsonar-table-full", ""): "warning"})
+        for sock in sockets:
+            sock.close()
 
 
 def status_check(daemon):

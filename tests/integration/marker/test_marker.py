@@ -423,6 +423,7 @@ def test_the_series_are_what_status_shows(lab):
         announcer.close()
         wait_for(lambda: status(daemon)["flows"] == 16 and status(daemon)["skippedFlows"]["tableFull"] == 4, "a full table")
         assert daemon.log.count("raise maxFlows") == 1, "said, and said once"
+        assert "marker-table-full" in [one["id"] for one in daemon.cli("findings")]
 
         def agree():
             shown, packets = status(daemon), series_of(daemon, "marker_packets_total")
@@ -437,6 +438,7 @@ def test_the_series_are_what_status_shows(lab):
         daemon.reload(configuration("targetInterfaces: [eth0, lo]\nmaxFlows: 32", "fireflyp: {}"))
         after = series_of(daemon, "marker_packets_total")
         assert all(after[labels] >= count for labels, count in packets.items()), "a reload takes nothing away"
+        assert "marker-table-full" not in [one["id"] for one in daemon.cli("findings")], "there is room now"
         for sock in sockets:
             sock.close()
 
