@@ -11,8 +11,6 @@
 #include "core/base/version.hpp"
 #include "core/cli/commands.hpp"
 #include "core/cli/completion.hpp"
-#include "core/cli/label.hpp"
-#include "core/service/installation.hpp"
 #include "flowd/abi/base.h"
 #include "flowd/json.hpp"
 
@@ -128,19 +126,31 @@ class CommandLine {
 
         command("version", "Print the versions of the product and of the module ABI", "  flowd-cpp version --json");
 
-        CLI::App* label = command("label", "Encode and decode flow labels and scitags",
-                                  "  flowd-cpp label encode cms default\n  flowd-cpp label decode 0x30038");
-        label->require_subcommand(1);
-        encode_ = command("encode", "Print the flow label of a tag", "  flowd-cpp label encode 3 14 --all", label);
-        encode_->add_option("experiment", experiment, "Id or name")->type_name("EXPERIMENT")->required();
-        encode_->add_option("activity", activity, "Id or name")->type_name("ACTIVITY")->required();
-        encode_->add_flag("--all", all, "Also print the 32 labels that the entropy bits allow");
-        decode_ = command("decode", "Print the tag in a flow label",
-                          "  flowd-cpp label decode 196664\n"
-                          "  flowd-cpp label decode --scitag 206",
-                          label);
-        decode_->add_option("value", value, "Decimal or 0x hexadecimal")->type_name("VALUE")->required();
-        decode_->add_flag("--scitag", is_scitag, "The value is a scitag integer (experiment * 64 + activity)");
+        CLI::App* labels = command("label", "Encode and decode flow labels and scitags",
+                                   "  flowd-cpp label encode cms default\n  flowd-cpp label decode 0x30038");
+        labels->require_subcommand(1);
+        CLI::App* encode =
+            command("encode", "Print the flow label of a tag", "  flowd-cpp label encode 3 14 --all", labels);
+        encode->add_option("experiment", label.experiment, "Id or name")->type_name("EXPERIMENT")->required();
+        encode->add_option("activity", label.activity, "Id or name")->type_name("ACTIVITY")->required();
+        encode->add_flag("--all", label.all, "Also print the 32 labels that the entropy bits allow");
+        CLI::App* decode = command("decode", "Print the tags in flow labels",
+                                   "  flowd-cpp label decode 196664\n"
+                                   "  flowd-cpp label decode --scitag 206\n"
+                                   "  tcpdump -lnvi eth0 ip6 | flowd-cpp label decode -",
+                                   labels);
+        decode
+            ->add_option("value", label.values,
+                         "Decimal, 0x hexadecimal, or what tcpdump and tshark print; \"-\": lines of standard input")
+            ->type_name("VALUE")
+            ->required();
+        decode->add_flag("--scitag", label.is_scitag, "The value is a scitag integer (experiment * 64 + activity)");
+        command("export", "Print the registered tags in the form of another tool",
+                "  flowd-cpp label export --for wireshark > scitags.lua", labels)
+            ->add_option("--for", consumer, "clickhouse, pmacct or wireshark")
+            ->type_name("TOOL")
+            ->required()
+            ->check(CLI::IsMember({"clickhouse", "pmacct", "wireshark"}));
     }
     CommandLine(const CommandLine&) = delete;
     CommandLine& operator=(const CommandLine&) = delete;
@@ -168,7 +178,10 @@ class CommandLine {
     [[nodiscard]] const CLI::App& app() const { return app_; }
     [[nodiscard]] bool said(const char* subcommand) const { return app_.got_subcommand(subcommand); }
     [[nodiscard]] bool said_list() const { return list_->parsed(); }
-    [[nodiscard]] bool said_encode() const { return encode_->parsed(); }
+    /// The one subcommand of `subcommand`, which has some.
+    [[nodiscard]] std::string said_under(const char* subcommand) const {
+        return app_.get_subcommand(subcommand)->get_subcommands().front()->get_name();
+    }
     [[nodiscard]] std::string help() const { return app_.help(); }
     [[nodiscard]] int exit(const CLI::Error& error, std::ostream& out, std::ostream& err) const {
         return app_.exit(error, out, err);
@@ -186,11 +199,10 @@ class CommandLine {
     std::optional<std::uint64_t> limit;
     NewModule new_module;
     StatusRequest status_request;
-    std::string experiment, activity, value;
+    LabelRequest label;
+    std::string consumer;
     std::array<std::string, 3> flow_words;
     bool host = false;
-    bool all = false;
-    bool is_scitag = false;
     std::vector<std::string> words;  ///< for the daemon
 
   private:
@@ -206,8 +218,6 @@ class CommandLine {
     CLI::App* list_ = nullptr;
     CLI::App* metrics_ = nullptr;
     CLI::App* info_ = nullptr;
-    CLI::App* encode_ = nullptr;
-    CLI::App* decode_ = nullptr;
 };
 
 ExitCode print_version(const Output& output) {
@@ -223,14 +233,11 @@ ExitCode print_version(const Output& output) {
     return ExitCode::ok;
 }
 
-ExitCode label_command(const CommandLine& line, const Output& output) {
-    const Installation installation;
-    output.err << installation.warnings().to_string();
-    const auto answer = line.said_encode() ? encode_label(line.experiment, line.activity, line.all, installation.registry())
-                                           : decode_label(line.value, line.is_scitag, installation.registry());
-    if (!answer) return output.fail(ExitCode::usage, answer.error().message, answer.error().hint);
-    output.answer(*answer);
-    return ExitCode::ok;
+ExitCode label_command(const CommandLine& line, const Environment& environment, const Output& output) {
+    const std::string word = line.said_under("label");
+    if (word == "encode") return show_label(line.label, output);
+    if (word == "decode") return decode_labels(line.label, environment.in, output);
+    return print_labels(line.consumer, output);
 }
 
 control::Arguments flows_request(const CommandLine& line) {
@@ -257,7 +264,7 @@ ExitCode execute(const CommandLine& line, const Environment& environment, const 
     if (line.said("reload")) return ask_daemon(options, output, {"reload"});
     if (line.said("new-module")) return make_module(line.new_module, install_paths(), output);
     if (line.said("version")) return print_version(output);
-    if (line.said("label")) return label_command(line, output);
+    if (line.said("label")) return label_command(line, environment, output);
     if (!line.words.empty()) {
         if (const auto done = run_tool(options, output, line.words)) return *done;
         return forward(options, output, line.words, line.subcommands());

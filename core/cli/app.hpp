@@ -3,7 +3,7 @@
 #pragma once
 
 #include <functional>
-#include <iosfwd>
+#include <iostream>
 #include <string>
 #include <vector>
 
@@ -21,12 +21,13 @@ struct GlobalOptions {
     bool json = false;
 };
 
-/// Provided by main(): output streams, and the function that runs the daemon (core/service). Borrowed for the call.
+/// Provided by main(): streams, and the function that runs the daemon (core/service). Borrowed for the call.
 struct Environment {
     std::ostream& out;
     std::ostream& err;
     bool out_is_terminal = false;
     std::function<ExitCode(const GlobalOptions&)> run_daemon;
+    std::istream& in = std::cin;
 };
 
 /// The whole program except the daemon itself. Never throws.

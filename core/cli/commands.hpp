@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <iosfwd>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -29,6 +30,16 @@ struct NewModule {
     std::string directory;  ///< empty: the name of the module's file
 };
 [[nodiscard]] ExitCode make_module(const NewModule& request, const InstallPaths& paths, const Output& output);
+
+struct LabelRequest {
+    std::string experiment, activity;  ///< of encode
+    bool all = false;                  ///< encode: also the 32 labels
+    std::vector<std::string> values;   ///< of decode; "-": standard input
+    bool is_scitag = false;            ///< they are scitag integers
+};
+[[nodiscard]] ExitCode show_label(const LabelRequest& request, const Output& output);
+[[nodiscard]] ExitCode decode_labels(const LabelRequest& request, std::istream& in, const Output& output);
+[[nodiscard]] ExitCode print_labels(const std::string& tool, const Output& output);
 
 /// Sends words to the running daemon and prints what it answers; `show` makes text of it where people read.
 [[nodiscard]] ExitCode ask_daemon(const GlobalOptions& options, const Output& output, const control::Arguments& words,

@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 
+#include <algorithm>
 #include <optional>
 #include <sstream>
 
@@ -18,14 +19,17 @@ struct Ran {
     std::optional<GlobalOptions> daemon;  ///< what `run` was called with
 };
 
-Ran run_with(std::vector<const char*> words) {
+Ran run_with(std::vector<const char*> words, const std::string& input = {}) {
     words.insert(words.begin(), "flowd-cpp");
     std::ostringstream out, err;
+    std::istringstream in(input);
     Ran ran;
-    const Environment environment{out, err, false, [&](const GlobalOptions& options) {
+    const Environment environment{out, err, false,
+                                  [&](const GlobalOptions& options) {
                                       ran.daemon = options;
                                       return ExitCode::abandoned;
-                                  }};
+                                  },
+                                  in};
     ran.code = run(static_cast<int>(words.size()), words.data(), environment);
     ran.out = out.str();
     ran.err = err.str();
@@ -124,6 +128,33 @@ TEST(CommandLine, RefusesWhatItDoesNotKnow) {
         EXPECT_FALSE(ran.err.empty());
         EXPECT_FALSE(ran.daemon.has_value());
     }
+}
+
+TEST(CommandLine, DecodesSeveralLabelsOneALine) {
+    const Ran ran = run_with({"label", "decode", "0x30038", "65"});
+    EXPECT_EQ(ran.code, ExitCode::ok) << ran.err;
+    EXPECT_THAT(ran.out, testing::StartsWith("0x30038  experiment"));
+    EXPECT_EQ(std::count(ran.out.begin(), ran.out.end(), '\n'), 2);
+    EXPECT_THAT(run_with({"label", "decode", "ipv6.flow", "==", "0x30038"}).out, HasSubstr("label decimal"))
+        << "one value, in words";
+    const Ran bad = run_with({"label", "decode", "0x30038", "0x100000", "0x100001"});
+    EXPECT_EQ(bad.code, ExitCode::usage);
+    EXPECT_THAT(bad.out, HasSubstr("0x30038"));
+    EXPECT_THAT(bad.err, HasSubstr("0x100000 is not a flow label"));
+    EXPECT_THAT(bad.err, HasSubstr("(and 1 more)"));
+}
+
+TEST(CommandLine, DecodesTheLabelsInStandardInput) {
+    const Ran ran =
+        run_with({"label", "decode", "-"}, "listening on eth0\nIP6 (flowlabel 0x30038, hlim 64) a > b\n" +
+                                               std::string(200000, 'x') + "\nIP6 (flowlabel 0x00004, hlim 64) a > b");
+    EXPECT_EQ(ran.code, ExitCode::ok) << ran.err;
+    EXPECT_EQ(std::count(ran.out.begin(), ran.out.end(), '\n'), 2) << ran.out;
+    const Ran json = run_with({"label", "decode", "-", "--json"}, "0x30038\n0x20004\n");
+    EXPECT_THAT(json.out, testing::MatchesRegex("\\{\"label\":\"0x30038\".*\\}\n\\{\"label\":\"0x20004\".*\\}\n"));
+    const Ran none = run_with({"label", "decode", "-"}, "3 packets captured\n");
+    EXPECT_EQ(none.code, ExitCode::usage);
+    EXPECT_THAT(none.err, HasSubstr("there is no flow label in standard input"));
 }
 
 TEST(CommandLine, HelpsWithEverything) {

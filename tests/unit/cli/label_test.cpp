@@ -10,7 +10,9 @@
 namespace flowd::core::cli {
 namespace {
 
+using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::IsEmpty;
 
 Registry registry() {
     auto parsed = Registry::parse(R"({"experiments":[
@@ -122,6 +124,65 @@ TEST(Label, RefusesMoreThanTwentyBitsAndWhatIsNoNumber) {
     EXPECT_FALSE(decode_label("0x", false, {}).ok());
     EXPECT_FALSE(decode_label("", false, {}).ok());
     EXPECT_FALSE(decode_label("12 ", false, {}).ok());
+}
+
+TEST(Label, OfAnUnregisteredTagIsNotShownAsAnExperiment) {
+    for (const char* automatic : {"0x7a1b2", "0xc8f13", "0x12345"}) {
+        const auto decoded = decode_label(automatic, false, registry());
+        for (const char* key : {"experiment", "experimentName", "activity", "activityName", "scitag"})
+            EXPECT_EQ(member(decoded, key), "") << automatic << " " << key;
+        EXPECT_EQ(member(decoded, "registered"), "false");
+        EXPECT_THAT(member(decoded, "hint"), HasSubstr("not in the registry: probably not a SciTag"));
+        EXPECT_THAT(*label_line(automatic, false, registry()), HasSubstr("probably not a SciTag"));
+    }
+    EXPECT_EQ(member(decode_label("0x30038", false, registry()), "registered"), "true");
+    EXPECT_EQ(member(decode_label("0x7a1b2", false, {}), "registered"), "") << "without a registry nothing is known";
+    EXPECT_NE(member(decode_label("0x7a1b2", false, {}), "experiment"), "");
+}
+
+TEST(Label, ZeroIsNoTag) {
+    EXPECT_THAT(member(decode_label("0", false, registry()), "hint"), HasSubstr("the packet is not marked"));
+    EXPECT_THAT(member(decode_label("0xc0103", false, registry()), "hint"), HasSubstr("no valid tag"));
+    EXPECT_EQ(member(decode_label("0", false, registry()), "experiment"), "");
+}
+
+TEST(Label, SuspectsAScitagWhoseActivityIsNotRegistered) {
+    // 249 is experiment 3, activity 57.
+    EXPECT_THAT(member(decode_label("249", false, registry()), "hint"),
+                HasSubstr("looks like a scitag that is not in the registry: experiment cms (3), activity 57"));
+    EXPECT_EQ(member(decode_label("249", true, registry()), "hint"), "\"not in the registry\"");
+}
+
+TEST(Label, IsOneLineAmongSeveral) {
+    EXPECT_EQ(*label_line("0xf013b", false, registry()), "0xf013b  experiment cms (3), activity production (14)");
+    EXPECT_EQ(*label_line("206", true, registry()), "206  experiment cms (3), activity production (14)");
+    EXPECT_FALSE(label_line("0x100000", false, registry()).ok());
+}
+
+TEST(LabelsIn, FindsWhatOtherToolsPrint) {
+    // tcpdump -v
+    EXPECT_THAT(
+        labels_in("IP6 (class 0x02, flowlabel 0x30038, hlim 64, next-header TCP (6) payload length: 40) ::1.5 > ::1.6"),
+        ElementsAre("0x30038"));
+    // tshark -V, -T json, -T pdml, a display filter
+    EXPECT_THAT(labels_in("    .... 0011 0000 0000 0011 1000 = Flow Label: 0x30038"), ElementsAre("0x30038"));
+    EXPECT_THAT(labels_in(R"(          "ipv6.flow": "0x00030038",)"), ElementsAre("0x00030038"));
+    EXPECT_THAT(
+        labels_in(R"(<field name="ipv6.flow" showname=".... 0011 = Flow Label: 0x30038" size="3" value="030038"/>)"),
+        ElementsAre("0x30038"));
+    EXPECT_THAT(labels_in("ipv6.flow == 0x00030038"), ElementsAre("0x00030038"));
+    // tshark -T fields -e ipv6.flow, with a tunnel
+    EXPECT_THAT(labels_in("0x00030038,0x00012345"), ElementsAre("0x00030038", "0x00012345"));
+    // nft, Akvorado
+    EXPECT_THAT(labels_in("ip6 flowlabel 196664 counter"), ElementsAre("196664"));
+    EXPECT_THAT(labels_in(R"({"IPv6FlowLabel":196664,"SrcAS":64500})"), ElementsAre("196664"));
+    EXPECT_THAT(labels_in("1 0x2\t3"), ElementsAre("1", "0x2", "3"));
+}
+
+TEST(LabelsIn, FindsNothingInOtherText) {
+    for (const char* text : {"", " ", "IP6 ::1.22 > ::1.5: Flags [.], ack 1", "3 packets captured", "flowlabel",
+                             "flowlabel ,", "ipv6.flow_tree", "flow label unknown 5"})
+        EXPECT_THAT(labels_in(text), IsEmpty()) << text;
 }
 
 }  // namespace

@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Flow labels in other people's tools: what flowd-cpp writes for them, read by tshark and pmacctd; what tcpdump and
+tshark print, read by flowd-cpp."""
+import csv
+import io
+import json
+import subprocess
+
+import pytest
+from scapy.layers.inet import TCP, UDP
+from scapy.layers.inet6 import IPv6
+from scapy.layers.l2 import Ether
+from scapy.packet import Raw
+from scapy.utils import wrpcap
+
+from tests.harness.daemon import BINARY, ROOT
+from tests.harness.labels import ENTROPY, REGISTRY, decode, encode
+
+SAMPLES = ROOT / "tests/data/samples"
+MACS = "02:00:00:00:00:01", "02:00:00:00:00:02"  # given, so that scapy does not ask the network for them
+
+
+def run(*words, text=None, check=True):
+    done = subprocess.run([str(word) for word in words], input=text, capture_output=True, text=True, timeout=120)
+    assert not check or done.returncode == 0, (words, done.stderr)
+    return done
+
+
+def flowd(*words, **more):
+    return run(BINARY, *words, **more)
+
+
+def registered():
+    """{(experiment, activity): (name, name)}"""
+    return {(e["expId"], a["activityId"]): (e["expName"], a["activityName"])
+            for e in json.loads(REGISTRY.read_text())["experiments"] for a in e["activities"]}
+
+
+def packet(label, port=1000):
+    return Ether(src=MACS[0], dst=MACS[1]) / IPv6(src="2001:db8::1", dst="2001:db8::2", fl=label) / TCP(
+        sport=port, dport=1094) / Raw(b"x" * 100)
+
+
+def unregistered():
+    return next(label for label in range(0x12345, 0xfffff, 977) if decode(label) not in registered())
+
+
+@pytest.fixture
+def capture(tmp_path):
+    """One packet for each registered tag, each with other entropy, then one without a tag and one with a random label."""
+    labels = [encode(*tag) | (0x40001 * n & ENTROPY) for n, tag in enumerate(registered())] + [0, unregistered()]
+    path = tmp_path / "labels.pcap"
+    wrpcap(str(path), [packet(label, 1000 + n) for n, label in enumerate(labels)])
+    return path
+
+
+@pytest.fixture
+def dissector(tmp_path):
+    path = tmp_path / "scitags.lua"
+    path.write_text(flowd("label", "export", "--for", "wireshark").stdout)
+    return path
+
+
+def test_clickhouse_is_told_every_label_of_every_registered_tag():
+    rows = list(csv.DictReader(io.StringIO(flowd("label", "export", "--for", "clickhouse").stdout)))
+    assert len({row["label"] for row in rows}) == len(rows) == 32 * len(registered())
+    for row in rows:
+        tag = int(row["experiment_id"]), int(row["activity_id"])
+        assert decode(int(row["label"])) == tag
+        assert registered()[tag] == (row["experiment"], row["activity"])
+
+
+def test_wireshark_shows_registered_tags_and_no_others(capture, dissector):
+    fields = ["scitags.experiment", "scitags.activity", "scitags.experiment_name", "scitags.activity_name", "scitags.scitag"]
+    shown = run("tshark", "-X", f"lua_script:{dissector}", "-r", capture, "-T", "fields", *[w for f in fields for w in ("-e", f)])
+    assert "Lua" not in shown.stderr, shown.stderr
+    rows = [line.split("\t") for line in shown.stdout.splitlines()]
+    wanted = [[str(e), str(a), *names, str(e * 64 + a)] for (e, a), names in registered().items()]
+    assert rows == wanted + [[""] * 5] * 2
+    found = run("tshark", "-X", f"lua_script:{dissector}", "-r", capture, "-Y", 'scitags.experiment_name == "lhcb"').stdout
+    assert len(found.splitlines()) == len([tag for tag in registered() if tag[0] == 4])
+
+
+def test_wireshark_dissects_fireflies_of_every_emitter(tmp_path, dissector):
+    lines = [line for name in ("xrootd", "dcache", "flowd-go", "flowd-go-bare", "flowd-py")
+             for line in (SAMPLES / f"{name}.txt").read_text().splitlines() if not line.startswith("#")]
+    path = tmp_path / "fireflies.pcap"
+    hostile = [b"{", b"\x00\xff{}", b'{"state":"start","src-ip":"\xff"}', b"", b'x{"state":"end","src-port":99999999999999999999}']
+    wrpcap(str(path), [Ether(src=MACS[0], dst=MACS[1]) / IPv6(src="2001:db8::1", dst="2001:db8::2") / UDP(sport=5000, dport=10514) / Raw(payload)
+                       for payload in [line.encode() for line in lines] + hostile])
+    shown = run("tshark", "-X", f"lua_script:{dissector}", "-r", path, "-T", "fields", "-e", "firefly.state", "-e", "firefly.source",
+                "-e", "firefly.experiment", "-e", "_ws.col.Info")
+    assert "Lua" not in shown.stderr and "Lua" not in shown.stdout, shown
+    rows = [line.split("\t") for line in shown.stdout.splitlines()][:len(lines)]
+    for line, row in zip(lines, rows, strict=True):
+        firefly = json.loads(line[line.index("{"):])
+        assert row[0] == firefly["flow-lifecycle"]["state"]
+        assert row[1].endswith(f":{firefly['flow-id']['src-port']}")
+        assert row[2] == str(firefly["context"]["experiment-id"])
+        assert row[3].startswith(row[0] + " tcp ") or row[3].startswith(row[0] + " udp ")
+
+
+def test_pmacct_tags_packets_with_the_scitag(capture, tmp_path):
+    table, answer = tmp_path / "scitags.map", tmp_path / "answer.json"
+    table.write_text(flowd("label", "export", "--for", "pmacct").stdout)
+    conf = tmp_path / "pmacctd.conf"
+    conf.write_text(f"daemonize: false\npcap_savefile: {capture}\npre_tag_map: {table}\naggregate: tag\nplugins: print\n"
+                    f"print_output: json\nprint_refresh_time: 60\nprint_output_file: {answer}\n")
+    run("/usr/sbin/pmacctd", "-f", conf, check=False)
+    tags = {json.loads(line)["tag"] for line in answer.read_text().splitlines()}
+    assert tags == {e * 64 + a for e, a in registered()} | {0}
+
+
+def test_what_tcpdump_and_tshark_print_is_decoded(capture):
+    wanted = [f"experiment {names[0]} ({e}), activity {names[1]} ({a})" for (e, a), names in registered().items()]
+    for printed in (run("tcpdump", "-nvr", capture).stdout,
+                    run("tshark", "-r", capture, "-V").stdout,
+                    run("tshark", "-r", capture, "-T", "json").stdout,
+                    run("tshark", "-r", capture, "-T", "pdml").stdout,
+                    run("tshark", "-r", capture, "-T", "fields", "-e", "ipv6.flow").stdout):
+        lines = [line.split("  ", 1) for line in flowd("label", "decode", "-", text=printed).stdout.splitlines()]
+        assert [text for _, text in lines if text.startswith("experiment")] == wanted
+        assert "probably not a SciTag" in lines[-1][1]
