@@ -151,6 +151,23 @@ class CommandLine {
             ->type_name("TOOL")
             ->required()
             ->check(CLI::IsMember({"clickhouse", "pmacct", "wireshark"}));
+
+        CLI::App* registry = command("registry", "Show and update the experiments and activities of SciTags",
+                                     "  flowd-cpp registry list\n  flowd-cpp registry show atlas");
+        registry->require_subcommand(1);
+        command("list", "List the experiments", "  flowd-cpp registry list --json", registry);
+        command("show", "Show an experiment with its activities, their scitags and labels",
+                "  flowd-cpp registry show atlas", registry)
+            ->add_option("experiment", experiment, "Id or name")
+            ->type_name("EXPERIMENT")
+            ->required();
+        CLI::App* update =
+            command("update", "Replace the registry, and show what changes",
+                    "  curl -O https://scitags.org/api.json\n  flowd-cpp registry update api.json", registry);
+        update->add_option("file", registry_update.file, "A registry in the form of https://scitags.org/api.json")
+            ->type_name("FILE")
+            ->required();
+        update->add_flag("--dry-run", registry_update.dry_run, "Show what would change, and change nothing");
     }
     CommandLine(const CommandLine&) = delete;
     CommandLine& operator=(const CommandLine&) = delete;
@@ -200,7 +217,8 @@ class CommandLine {
     NewModule new_module;
     StatusRequest status_request;
     LabelRequest label;
-    std::string consumer;
+    std::string consumer, experiment;
+    RegistryUpdate registry_update;
     std::array<std::string, 3> flow_words;
     bool host = false;
     std::vector<std::string> words;  ///< for the daemon
@@ -240,6 +258,13 @@ ExitCode label_command(const CommandLine& line, const Environment& environment, 
     return print_labels(line.consumer, output);
 }
 
+ExitCode registry_command(const CommandLine& line, const Output& output) {
+    const std::string word = line.said_under("registry");
+    if (word == "list") return list_registry(output);
+    if (word == "show") return show_experiment(output, line.experiment);
+    return update_registry(line.options, output, line.registry_update);
+}
+
 control::Arguments flows_request(const CommandLine& line) {
     if (!line.limit) return {"flows"};
     return {"flows", std::to_string(*line.limit)};
@@ -265,6 +290,7 @@ ExitCode execute(const CommandLine& line, const Environment& environment, const 
     if (line.said("new-module")) return make_module(line.new_module, install_paths(), output);
     if (line.said("version")) return print_version(output);
     if (line.said("label")) return label_command(line, environment, output);
+    if (line.said("registry")) return registry_command(line, output);
     if (!line.words.empty()) {
         if (const auto done = run_tool(options, output, line.words)) return *done;
         return forward(options, output, line.words, line.subcommands());

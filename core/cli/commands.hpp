@@ -41,6 +41,14 @@ struct LabelRequest {
 [[nodiscard]] ExitCode decode_labels(const LabelRequest& request, std::istream& in, const Output& output);
 [[nodiscard]] ExitCode print_labels(const std::string& tool, const Output& output);
 
+[[nodiscard]] ExitCode list_registry(const Output& output);
+[[nodiscard]] ExitCode show_experiment(const Output& output, const std::string& experiment);
+struct RegistryUpdate {
+    std::string file;
+    bool dry_run = false;  ///< only show what would change
+};
+[[nodiscard]] ExitCode update_registry(const GlobalOptions& options, const Output& output, const RegistryUpdate& request);
+
 /// Sends words to the running daemon and prints what it answers; `show` makes text of it where people read.
 [[nodiscard]] ExitCode ask_daemon(const GlobalOptions& options, const Output& output, const control::Arguments& words,
                                   const std::function<std::string(std::string_view json)>& show = {});

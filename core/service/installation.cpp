@@ -37,6 +37,7 @@ void Installation::read_data_files() {
 
 LoadedConfiguration Installation::load(const std::filesystem::path& conf, const Loading& loading) {
     read_data_files();
+    if (loading.registry != nullptr) registry_ = *loading.registry;
     const LoadContext context{catalog_,
                               registry_,
                               [this](const Globals& globals) -> ComponentLookup& {

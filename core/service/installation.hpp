@@ -25,6 +25,7 @@ class Installation {
     struct Loading {
         bool may_lack_rights = false;  ///< as in LoadContext, both
         decltype(LoadContext::log) log = {};
+        const Registry* registry = nullptr;  ///< instead of the installed one
     };
     [[nodiscard]] LoadedConfiguration load(const std::filesystem::path& conf) { return load(conf, Loading()); }
     [[nodiscard]] LoadedConfiguration load(const std::filesystem::path& conf, const Loading& loading);

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Flow labels in other people's tools: what flowd-cpp writes for them, read by tshark and pmacctd; what tcpdump and
+"""Flow labels and the registry in other people's tools: what flowd-cpp writes for them, read by tshark and pmacctd; what tcpdump and
 tshark print, read by flowd-cpp."""
 import csv
 import io
 import json
+import os
+import shutil
 import subprocess
 
 import pytest
@@ -13,7 +15,7 @@ from scapy.layers.l2 import Ether
 from scapy.packet import Raw
 from scapy.utils import wrpcap
 
-from tests.harness.daemon import BINARY, ROOT
+from tests.harness.daemon import BINARY, BUILD, ROOT
 from tests.harness.labels import ENTROPY, REGISTRY, decode, encode
 
 SAMPLES = ROOT / "tests/data/samples"
@@ -121,3 +123,53 @@ def test_what_tcpdump_and_tshark_print_is_decoded(capture):
         lines = [line.split("  ", 1) for line in flowd("label", "decode", "-", text=printed).stdout.splitlines()]
         assert [text for _, text in lines if text.startswith("experiment")] == wanted
         assert "probably not a SciTag" in lines[-1][1]
+
+
+def test_an_update_of_the_registry_is_shown_and_replaces_the_file_at_once(tmp_path):
+    """In a copy of the installation: the registry is found relative to the program."""
+    prefix = tmp_path / "prefix"
+    (prefix / "bin").mkdir(parents=True)
+    shutil.copy(BINARY, prefix / "bin")
+    (prefix / "share/flowd-cpp").mkdir(parents=True)
+    target = prefix / "share/flowd-cpp/registry.json"
+    shutil.copy(BUILD / "share/flowd-cpp/catalog.yaml", target.parent)
+    shutil.copy(REGISTRY, target)
+    target.chmod(0o640)
+    conf = tmp_path / "conf.yaml"
+    conf.write_text("plugins: {perfsonar: {experimentId: xenon, activityId: 1}}\n")
+    program = [prefix / "bin/flowd-cpp", "--conf", conf, "--modules", BUILD / "lib/flowd-cpp/modules", "registry"]
+    changed = json.loads(REGISTRY.read_text())
+    changed["experiments"] = [e for e in changed["experiments"] if e["expName"] != "xenon"]
+    changed["experiments"][0]["activities"].append({"activityName": "New", "activityId": 60})
+    new = tmp_path / "api.json"
+    new.write_text(json.dumps(changed))
+
+    dry = json.loads(run(*program, "update", new, "--dry-run", "--json").stdout)
+    assert not dry["replaced"] and target.read_text() == REGISTRY.read_text()
+    done = json.loads(run(*program, "update", new, "--json").stdout)
+    assert done["replaced"] and done["changes"] == dry["changes"]
+    assert {"change": "added", "experiment": 1, "activity": 60, "after": "New"} in done["changes"]
+    assert {"change": "removed", "experiment": 14, "before": "xenon"} in done["changes"]
+    assert any("xenon" in json.dumps(warning) for warning in done["warnings"]), done
+    assert target.read_text() == new.read_text() and target.stat().st_mode & 0o777 == 0o640
+    assert len(os.listdir(target.parent)) == 2, "nothing is left behind"
+    again = json.loads(run(*program, "update", new, "--json").stdout)
+    assert (again["replaced"], again["changes"], again["warnings"]) == (False, [], [])
+
+    changed["experiments"][0]["expId"] = 512
+    for content in (json.dumps(changed), "{}", "not JSON", json.dumps({"experiments": changed["experiments"] * 2})):
+        new.write_text(content)
+        refused = run(*program, "update", new, check=False)
+        assert (refused.returncode, refused.stdout) == (2, "") and "hint:" in refused.stderr
+        assert json.loads(target.read_text())["experiments"][0]["expId"] == 1
+    assert run(*program, "update", tmp_path / "none", check=False).returncode == 7
+
+
+def test_the_registry_is_listed_and_an_experiment_shown():
+    listed = json.loads(flowd("registry", "list", "--json").stdout)
+    assert sum(row["activities"] for row in listed) == len(registered())
+    for word in ("CMS", "3"):
+        shown = json.loads(flowd("registry", "show", word, "--json").stdout)
+        assert {"activity": 14, "name": "Analysis Input", "scitag": 206, "label": "0x30038"} in shown["activities"]
+    assert "did you mean" in flowd("registry", "show", "lhc", check=False).stderr
+    assert flowd("registry", "show", "99", check=False).returncode == 2

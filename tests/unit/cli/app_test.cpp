@@ -161,7 +161,7 @@ TEST(CommandLine, HelpsWithEverything) {
     const Ran all = run_with({"--help"});
     EXPECT_EQ(all.code, ExitCode::ok);
     for (const char* word : {"run", "check", "conf", "modules", "status", "flows", "metrics", "refusals", "findings",
-                             "explain", "commands", "reload", "new-module", "version", "label"}) {
+                             "explain", "commands", "reload", "new-module", "version", "label", "registry"}) {
         EXPECT_THAT(all.out, HasSubstr(word));
         const Ran one = run_with({word, "--help"});
         EXPECT_EQ(one.code, ExitCode::ok);
