@@ -79,7 +79,7 @@ struct Decoded {
 };
 
 /// Of a label without a registered tag. A label that the kernel chose at random must not pass for an experiment's.
-std::string hint_for(std::uint32_t number, flowd_tag tag, const Registry& registry) {
+std::string hint_of(std::uint32_t number, flowd_tag tag, const Registry& registry) {
     if ((number & label::semantic_mask) == 0)
         return number == 0 ? "label 0: the packet is not marked" : "0/0 means \"no valid tag\": announced, never marked";
     const flowd_tag other = label::from_scitag(number);
@@ -106,7 +106,7 @@ Result<Decoded> decode(std::string_view value, const Registry& registry) {
     }
     const flowd_tag tag = label::decode(*number);
     const bool is_known = registry.experiments().empty() || is_registered(tag, registry);
-    return Decoded{*number, tag, is_known, is_known ? std::string() : hint_for(*number, tag, registry)};
+    return Decoded{*number, tag, is_known, is_known ? std::string() : hint_of(*number, tag, registry)};
 }
 
 Result<Decoded> decode_scitag(std::string_view value, const Registry& registry) {

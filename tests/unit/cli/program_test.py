@@ -78,6 +78,7 @@ class Program(Case):
     def test_the_shell_completes_the_values_of_options(self):
         self.assertEqual(self.completions("new-module", "x", "--kind", ""), {"plugin", "backend", "enricher"})
         self.assertEqual(self.completions("--log-level", "w"), {"warning"})
+        self.assertEqual(self.completions("label", "export", "--for", ""), {"clickhouse", "pmacct", "wireshark"})
         self.assertIn(self.file("conf.yaml"), self.completions("check", "--conf", self.folder.name + "/"))
 
     def test_completion_is_silent_on_half_and_on_senseless_command_lines(self):
