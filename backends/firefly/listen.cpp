@@ -1,23 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <poll.h>
-
 #include <algorithm>
 #include <array>
 #include <string_view>
 
+#include "backends/firefly/receive.hpp"
 #include "backends/firefly/tools.hpp"
 #include "flowd/address.hpp"
 #include "flowd/json.hpp"
 #include "lib/firefly/parser.hpp"
 #include "lib/firefly/timestamp.hpp"
-#include "lib/net/no_ipv6.hpp"
-#include "lib/net/receive_batch.hpp"
-#include "lib/net/udp_socket.hpp"
 
 namespace flowd::firefly_backend {
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 /// The reference collector drops datagrams without an RFC 5424 header with a time: "<134>1 TIME HOST NAME - firefly-json -
 /// {".
@@ -41,15 +35,53 @@ using Clock = std::chrono::steady_clock;
     return words[static_cast<std::size_t>(state)];
 }
 
-[[nodiscard]] std::string describe(const net::Datagram& datagram, firefly::Parser& parser) {
-    firefly::Firefly firefly;
-    const auto refusal = datagram.truncated ? firefly::Refusal::truncated : parser.parse(datagram.payload, firefly);
+/// What is said of one datagram.
+struct Heard {
+    const net::Datagram& datagram;
+    std::int64_t arrival_ns;
+    firefly::Refusal refusal;
+    const firefly::Firefly& firefly;
+
+    [[nodiscard]] std::string_view state() const {
+        return refusal == firefly::Refusal::none ? word_of(firefly.state) : std::string_view("refused");
+    }
+};
+
+[[nodiscard]] bool is_wanted(const ListenOptions& options, const Heard& heard) {
+    const auto is_in = [&](const Network& network) { return network.contains(heard.datagram.peer.address); };
+    if (!options.from.empty() && std::none_of(options.from.begin(), options.from.end(), is_in)) return false;
+    if (options.state && *options.state != heard.state()) return false;
+    const bool has_tag = heard.refusal == firefly::Refusal::none;
+    if (options.experiment && !(has_tag && heard.firefly.tag.experiment == *options.experiment)) return false;
+    return !options.activity || (has_tag && heard.firefly.tag.activity == *options.activity);
+}
+
+[[nodiscard]] std::string name_or_number(std::string_view name, std::uint32_t number) {
+    return name.empty() ? std::to_string(number) : std::string(name);
+}
+
+[[nodiscard]] std::string line_of(const Heard& heard, const Registry& registry) {
+    const std::string begin = firefly::print_timestamp(heard.arrival_ns) + ' ' + heard.datagram.peer.to_string() + ' ' +
+                              std::string(heard.state());
+    if (heard.refusal != firefly::Refusal::none)
+        return begin + " (" + std::string(firefly::name_of(heard.refusal)) +
+               "): " + std::string(heard.datagram.payload.substr(0, 100));
+    const firefly::Firefly& firefly = heard.firefly;
+    return begin + (firefly.key.protocol == IPPROTO_TCP ? " tcp " : " udp ") + source_of(firefly.key).to_string() + " > " +
+           destination_of(firefly.key).to_string() + ' ' +
+           name_or_number(registry.experiment_name(firefly.tag.experiment), firefly.tag.experiment) + '/' +
+           name_or_number(registry.activity_name(firefly.tag.experiment, firefly.tag.activity), firefly.tag.activity) +
+           ' ' + std::string(firefly.application);
+}
+
+[[nodiscard]] std::string describe(const Heard& heard, const std::string& line) {
     std::string text;
     json::Writer writer(text);
-    writer.object().member("from", datagram.peer.to_string()).member("bytes", datagram.payload.size());
-    writer.member("understood", refusal == firefly::Refusal::none);
-    writer.member("fullHeader", has_full_header(datagram.payload));
-    if (refusal == firefly::Refusal::none) {
+    writer.object().member("from", heard.datagram.peer.to_string()).member("bytes", heard.datagram.payload.size());
+    writer.member("understood", heard.refusal == firefly::Refusal::none);
+    writer.member("fullHeader", has_full_header(heard.datagram.payload));
+    if (heard.refusal == firefly::Refusal::none) {
+        const firefly::Firefly& firefly = heard.firefly;
         writer.member("state", word_of(firefly.state));
         writer.member("source", source_of(firefly.key).to_string());
         writer.member("destination", destination_of(firefly.key).to_string());
@@ -57,9 +89,11 @@ using Clock = std::chrono::steady_clock;
         writer.member("experiment", firefly.tag.experiment).member("activity", firefly.tag.activity);
         writer.member("application", firefly.application);
     } else {
-        writer.member("refusal", firefly::name_of(refusal));
+        writer.member("refusal", firefly::name_of(heard.refusal));
     }
-    writer.member("text", datagram.payload).end();
+    writer.member("text", heard.datagram.payload).member("time", firefly::print_timestamp(heard.arrival_ns));
+    if (!line.empty()) writer.member("line", line);
+    writer.end();
     return text;
 }
 
@@ -77,43 +111,34 @@ const Table<ListenOptions>& ListenOptions::table() {
             .range(std::chrono::seconds(0), std::chrono::hours(24 * 365))
             .default_value("0s")
             .doc("Ends after this time, with an error if fewer than --count datagrams arrived; 0: no limit."),
+        option("from", &O::from).length(0, 64).doc("Only datagrams from this network."),
+        option("experiment", &O::experiment).experiment().doc("Only fireflies of this experiment."),
+        option("activity", &O::activity).activity().doc("Only fireflies of this activity."),
+        option("state", &O::state)
+            .choices({"start", "ongoing", "end", "refused"})
+            .doc("Only fireflies of this state, or what is no firefly."),
+        option("full", &O::full).default_value(false).doc("Prints every detail instead of one line for each datagram."),
     };
     return table;
 }
 
 Result<void> listen_for_fireflies(ListenOptions options, ToolCall& call) {
-    const auto at = net::listening_endpoint({options.address, options.port});
-    if (!at.warning.empty()) call.host().warning(at.warning);
-    auto socket = net::UdpSocket::bound(at.endpoint, 4 << 20);
-    if (!socket) return std::move(socket).error();
-    call.host().info("receiving fireflies at " + at.endpoint.to_string());
-    net::ReceiveBatch batch(64, 65535);
+    const auto registry = call.host().registry();
     firefly::Parser parser;
-    std::uint32_t received = 0;
-    const auto end = Clock::now() + options.seconds;
-    std::array<pollfd, 2> wanted{{{socket->fd(), POLLIN, 0}, {call.interrupt_fd(), POLLIN, 0}}};
-    while (options.count == 0 || received < options.count) {
-        int timeout = -1;
-        if (options.seconds.count() > 0) {
-            const auto left = std::chrono::ceil<std::chrono::milliseconds>(end - Clock::now()).count();
-            if (left <= 0) break;
-            timeout = static_cast<int>(std::min<std::int64_t>(left, 60'000));
-        }
-        (void)::poll(wanted.data(), wanted.size(), timeout);
-        if (wanted[1].revents != 0) return {};
-        auto datagrams = batch.receive(socket->fd());
-        if (!datagrams) return std::move(datagrams).error();
-        for (const net::Datagram& datagram : *datagrams) {
-            if (options.count != 0 && received == options.count) break;
-            ++received;
-            if (!call.print(describe(datagram, parser))) return {};
-        }
-    }
-    if (received < options.count)
-        return Error{FLOWD_ERROR, std::to_string(received) + " of " + std::to_string(options.count) + " datagrams arrived",
-                     "check that no firewall drops them: nft list ruleset, tcpdump -ni any udp port " +
-                         std::to_string(options.port)};
-    return {};
+    const auto received = receive_datagrams(
+        {{options.address, options.port}, options.count, options.seconds}, call, [&](const net::Datagram& datagram) {
+            firefly::Firefly firefly;
+            const auto refusal = datagram.truncated ? firefly::Refusal::truncated : parser.parse(datagram.payload, firefly);
+            const Heard heard{datagram, unix_time_ns(), refusal, firefly};
+            if (!is_wanted(options, heard)) return Taken::ignored;
+            const std::string line = options.full ? std::string() : line_of(heard, registry);
+            return call.print(describe(heard, line)) ? Taken::counted : Taken::stop;
+        });
+    if (!received) return received.error();
+    if (received->by_user || received->counted >= options.count) return {};
+    return Error{
+        FLOWD_ERROR, std::to_string(received->counted) + " of " + std::to_string(options.count) + " datagrams arrived",
+        "check that no firewall drops them: nft list ruleset, tcpdump -ni any udp port " + std::to_string(options.port)};
 }
 
 }  // namespace flowd::firefly_backend

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Commands that need no daemon: `flowd-cpp firefly send` tests the path to a collector, `flowd-cpp firefly listen` acts as
-// one.
+// one, `flowd-cpp firefly lint` judges emitters.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -32,10 +33,27 @@ struct ListenOptions {
     std::uint16_t port = firefly_port;
     std::uint32_t count = 0;
     std::chrono::seconds seconds{0};
+    std::vector<Network> from;
+    std::optional<std::uint32_t> experiment;
+    std::optional<std::uint32_t> activity;
+    std::optional<std::string> state;
+    bool full = false;
     static const Table<ListenOptions>& table();
 };
 
 /// Prints each datagram as parsed, or why it is not a firefly, and whether the reference collector would accept it.
 Result<void> listen_for_fireflies(ListenOptions options, ToolCall& call);
+
+struct LintOptions {
+    std::string input;
+    std::uint16_t port = firefly_port;
+    std::string require = "C";
+    std::uint32_t count = 0;
+    std::chrono::seconds seconds{0};
+    static const Table<LintOptions>& table();
+};
+
+/// Prints a report on each emitter; an error if one has a lower grade than required.
+Result<void> lint_fireflies(LintOptions options, ToolCall& call);
 
 }  // namespace flowd::firefly_backend

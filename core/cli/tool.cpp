@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <simdjson.h>
+
 #include <algorithm>
+#include <optional>
 #include <ostream>
 
 #include "core/base/logging.hpp"
+#include "core/base/text.hpp"
 #include "core/base/version.hpp"
 #include "core/cli/commands.hpp"
 #include "core/cli/interrupt.hpp"
@@ -50,6 +54,14 @@ std::string component_of(const std::string& word) {
     return word.substr(0, word.find('/'));
 }
 
+/// The member `line` of an object: the form of a tool that prints a line for each event.
+std::optional<std::string> line_in(std::string_view json) {
+    simdjson::dom::parser parser;
+    std::string_view line;
+    if (parser.parse(json.data(), json.size()).at_pointer("/line").get(line) != simdjson::SUCCESS) return std::nullopt;
+    return std::string(line);
+}
+
 /// Output of a tool is flushed at once: some run until they are interrupted.
 struct Printer {
     const Output& output;
@@ -60,7 +72,10 @@ struct Printer {
         writer.context = this;
         writer.write = [](const flowd_writer* self, flowd_string text) -> flowd_result {
             const Output& out = static_cast<Printer*>(self->context)->output;
-            out.answer(to_view(text));
+            if (const auto line = out.json ? std::nullopt : line_in(to_view(text)))
+                out.out << printable(*line) << '\n';
+            else
+                out.answer(to_view(text));
             out.out.flush();
             return out.out ? FLOWD_OK : FLOWD_STOPPED;
         };

@@ -7,6 +7,9 @@
 namespace flowd::core::cli {
 namespace {
 
+/// The option that words without the name of an option are values of.
+constexpr std::string_view input_option = "input";
+
 const Option* find(const OptionTable& table, std::string_view name) {
     const auto found = std::find_if(table.begin(), table.end(), [&](const Option& one) { return one.is_written_as(name); });
     return found == table.end() ? nullptr : &*found;
@@ -55,6 +58,11 @@ bool bind_tool_words(const Tool& tool, const std::string& command, const std::ve
     map.kind = YamlNode::Kind::map;
     map.where = where;
     for (std::size_t i = 0; i < words.size(); ++i) {
+        const bool is_input = words[i].rfind('-', 0) != 0;
+        if (const Option* input = find(tool.options, input_option); is_input && input != nullptr) {
+            write(map, input, std::string(input_option), scalar(words[i], where));
+            continue;
+        }
         if (words[i].rfind("--", 0) != 0 || words[i].size() == 2) {
             add_problem(problems, where, "an option was expected: --NAME VALUE", words[i], command);
             return false;
@@ -80,7 +88,8 @@ bool bind_tool_words(const Tool& tool, const std::string& command, const std::ve
 }
 
 std::string tool_help(const Tool& tool, const std::string& command) {
-    std::string text = tool.summary + "\nUsage: " + command + " [OPTIONS]\n";
+    const bool has_input = find(tool.options, input_option) != nullptr;
+    std::string text = tool.summary + "\nUsage: " + command + (has_input ? " INPUT" : "") + " [OPTIONS]\n";
     if (tool.options.empty()) return text;
     text += "\nOptions:\n";
     for (const Option& option : tool.options) {

@@ -2,6 +2,7 @@
 #include "lib/firefly/timestamp.hpp"
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 
 namespace flowd::firefly {
@@ -124,6 +125,11 @@ std::string_view print_timestamp(std::int64_t unix_ns, std::span<char, timestamp
     out = put(out, static_cast<unsigned>(time % nanoseconds / 1000), 6);
     std::copy_n("+00:00", 6, out);
     return {buffer.data(), buffer.size()};
+}
+
+std::string print_timestamp(std::int64_t unix_ns) {
+    std::array<char, timestamp_length> buffer;
+    return std::string(print_timestamp(unix_ns, buffer));
 }
 
 }  // namespace flowd::firefly

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 
 namespace flowd::firefly {
@@ -20,5 +21,6 @@ inline constexpr std::size_t timestamp_length = 32;
 /// Writes "2026-02-24T16:56:42.251384+00:00": UTC, microseconds (rounded down), always as an offset. The pattern of the
 /// reference collector and the firefly schema both accept this form. Times before 1970 are written as 1970.
 std::string_view print_timestamp(std::int64_t unix_ns, std::span<char, timestamp_length> buffer);
+[[nodiscard]] std::string print_timestamp(std::int64_t unix_ns);
 
 }  // namespace flowd::firefly

@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <string>
 #include <thread>
 
@@ -94,6 +95,90 @@ TEST_F(FireflyTools, ListenPrintsWhatComesAndWhatItSays) {
     EXPECT_EQ(printed(R"("understood":true,"fullHeader":false,"state":"end","source":"192.0.2.10:40122")"), 1);
     EXPECT_EQ(printed(R"("understood":true,"fullHeader":true,"state":"end","source":"[2001:db8::1]:35358")"), 1);
     EXPECT_EQ(printed(R"("understood":false,"fullHeader":false,"refusal":"no_json","text":"garbage")"), 1);
+}
+
+TEST_F(FireflyTools, ListenPrintsOneLineWithTheTimeOfArrivalForWhatTheFiltersLetThrough) {
+    const Endpoint at = Loopback().endpoint();
+    std::thread sender([&] {
+        while (!host_.logged("receiving fireflies")) std::this_thread::yield();
+        const auto socket = Loopback::must(net::UdpSocket::connected(at));
+        for (const std::string_view text :
+             {fixtures::xrootd_end, std::string_view("garbage"), fixtures::dcache_start, fixtures::dcache_end})
+            (void)::send(socket.fd(), text.data(), text.size(), 0);
+    });
+    const auto done = run("listen", {{"address", "::1"},
+                                     {"port", std::to_string(at.port)},
+                                     {"count", "1"},
+                                     {"seconds", "20"},
+                                     {"from[0]", "::1"},
+                                     {"experiment", "2"},
+                                     {"activity", "16"},
+                                     {"state", "end"}});
+    sender.join();
+    EXPECT_EQ(done.result, FLOWD_OK);
+    ASSERT_EQ(done.printed.size(), 1u);
+    EXPECT_NE(done.printed[0].find(R"("time":"2)"), std::string::npos) << done.printed[0];
+    EXPECT_NE(done.printed[0].find(" end tcp [2001:db8::1]:35358 > [2001:db8:1::2]:20100 "), std::string::npos);
+}
+
+std::string sample(const char* name) {
+    const char* const folder = std::getenv("FLOWD_SAMPLES");
+    return (folder == nullptr ? std::string() : std::string(folder)) + "/" + name;
+}
+
+TEST_F(FireflyTools, LintGradesWhatKnownEmittersSend) {
+    const auto grade = [&](const char* file, std::vector<std::string_view> faults) {
+        const auto done = run("lint", {{"input", sample(file)}, {"require", "F"}});
+        EXPECT_EQ(done.result, FLOWD_OK) << file;
+        if (done.printed.size() != 1) return std::string();
+        const std::string& report = done.printed[0];
+        for (const std::string_view fault : faults)
+            EXPECT_NE(report.find('"' + std::string(fault) + '"'), std::string::npos) << file << ": " << report;
+        std::string grades;
+        constexpr std::string_view member = R"("grade":")";
+        for (auto at = report.find(member); at != std::string::npos; at = report.find(member, at + 1))
+            grades += report[at + member.size()];
+        return grades;
+    };
+    EXPECT_EQ(grade("xrootd.txt", {"nil-header-time"}), "C");
+    EXPECT_EQ(grade("dcache.txt", {"unregistered-tag"}), "CC") << "the registry of the fake host is empty";
+    EXPECT_EQ(grade("flowd-py.txt", {"no-start-time"}), "C");
+    EXPECT_EQ(grade("flowd-go.txt", {"no-header-time", "no-current-time"}), "F");
+    EXPECT_EQ(grade("flowd-go-bare.txt", {"no-header"}), "FF");
+}
+
+TEST_F(FireflyTools, LintReadsALogOfASyslogServer) {
+    const auto done = run("lint", {{"input", sample("flowd-2022.txt")}});
+    EXPECT_EQ(done.result, FLOWD_OK) << "warnings alone do not fail";
+    ASSERT_EQ(done.printed.size(), 1u);
+    EXPECT_NE(done.printed[0].find(R"("emitter":"storage12.example.org flowd","grade":"C","fireflies":1,"starts":1,)"),
+              std::string::npos)
+        << done.printed[0];
+    EXPECT_EQ(run("lint", {{"input", sample("flowd-2022.txt")}, {"require", "B"}}).result, FLOWD_ERROR);
+}
+
+TEST_F(FireflyTools, LintReceivesAtAPort) {
+    const Endpoint at = Loopback().endpoint();
+    std::thread sender([&] {
+        while (!host_.logged("receiving fireflies")) std::this_thread::yield();
+        const auto socket = Loopback::must(net::UdpSocket::connected(at));
+        for (const std::string_view text : {fixtures::flowd_go_end, fixtures::dcache_end})
+            (void)::send(socket.fd(), text.data(), text.size(), 0);
+    });
+    const auto done = run("lint", {{"input", ":" + std::to_string(at.port)}, {"count", "2"}, {"seconds", "20"}});
+    sender.join();
+    EXPECT_EQ(done.result, FLOWD_ERROR) << "errors fail";
+    ASSERT_EQ(done.printed.size(), 1u);
+    EXPECT_NE(done.printed[0].find(R"({"emitter":"se2.example.org flowd-go-2.4.2","address":"::1","grade":"F")"),
+              std::string::npos)
+        << done.printed[0];
+    EXPECT_NE(done.printed[0].find(R"("clock-skew")"), std::string::npos) << done.printed[0];
+}
+
+TEST_F(FireflyTools, LintSaysWhatItCannotRead) {
+    EXPECT_EQ(run("lint", {{"input", "/no/such/file"}}).result, FLOWD_NOT_FOUND);
+    EXPECT_EQ(run("lint", {{"input", ":0"}}).result, FLOWD_INVALID);
+    EXPECT_EQ(run("lint", {{"input", "/dev/null"}}).result, FLOWD_NOT_FOUND) << "no firefly";
 }
 
 TEST_F(FireflyTools, ListenEndsWhenInterruptedAndFailsWhenTooFewCame) {
