@@ -96,7 +96,7 @@ def libraries(module):
     return re.findall(r"\[(lib[^\]]+)\]", sh("readelf", "-d", module))
 
 
-def test_each_is_what_it_claims_to_be(c11, libcxx, libstdcxx, of_release_1_0):
+def test_each_module_links_only_its_own_standard_library(c11, libcxx, libstdcxx, of_release_1_0):
     assert not any("c++" in library for library in libraries(c11) + libraries(of_release_1_0))
     assert "libc++.so.1" in libraries(libcxx) and "libstdc++.so.6" not in libraries(libcxx)
     assert "libstdc++.so.6" in libraries(libstdcxx)
@@ -123,7 +123,7 @@ def run_daemon(prefix, monkeypatch, configuration, expected):
         assert daemon.stop() == 0
 
 
-def test_the_daemon_runs_modules_of_three_makers_and_their_events_pass(prefix, c11, libcxx, libstdcxx, monkeypatch):
+def test_the_daemon_runs_modules_of_three_toolchains(prefix, c11, libcxx, libstdcxx, monkeypatch):
     run_daemon(prefix, monkeypatch, f"""\
 plugins:
   c11: {{module: {c11}, pairs: {PAIRS}}}

@@ -98,7 +98,7 @@ def test_the_module_of_1_0_runs_on_its_core(host, tmp_path):
     assert "saw 3 starts, 3 ends" in life.end()
 
 
-def test_fireflyp_announces_a_flow_to_it(host):
+def test_fireflyp_announces_a_flow_to_the_1_0_core(host):
     port = free_port()
     life = Life(host, module_file("plugin-fireflyp"), "plugin", "fireflyp", options={"bindAddress": "::1", "bindPort": port})
     life.until("^live")
@@ -108,7 +108,7 @@ def test_fireflyp_announces_a_flow_to_it(host):
     life.end()
 
 
-def test_namedpipe_announces_a_flow_to_it(host, tmp_path):
+def test_namedpipe_announces_a_flow_to_the_1_0_core(host, tmp_path):
     pipe = tmp_path / "pipe"
     life = Life(host, module_file("plugin-namedpipe"), "plugin", "namedpipe", options={"pipePath": pipe})
     life.until("^live")
@@ -118,14 +118,14 @@ def test_namedpipe_announces_a_flow_to_it(host, tmp_path):
     life.end()
 
 
-def test_perfsonar_announces_its_catch_all_to_it(host):
+def test_perfsonar_announces_its_catch_all_to_the_1_0_core(host):
     life = Life(host, module_file("plugin-perfsonar"), "plugin", "perfsonar",
                 {"experimentId": 2, "activityId": 7}, OWN_NETWORK)
     life.until("^event catch-all 2/7")
     life.end()
 
 
-def test_firefly_sends_the_flows_of_it(host):
+def test_firefly_sends_flows_of_the_1_0_core(host):
     with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as collector:
         collector.bind(("::1", 0))
         collector.settimeout(30)
@@ -146,7 +146,7 @@ def test_firefly_sends_the_flows_of_it(host):
     ("enricher", "netlink", {}),
     ("enricher", "skops", {}),
 ])
-def test_it_lives_on_it_or_says_what_is_missing(host, kind, name, options):
+def test_each_module_runs_on_the_1_0_core_or_reports_missing_services(host, kind, name, options):
     life = Life(host, module_file(f"{kind}-{name}", f"plugin-{name}"), kind, name, options, OWN_NETWORK)
     life.until("^live|^(prepare|start) -")
     text = life.end()

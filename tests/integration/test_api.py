@@ -48,7 +48,7 @@ def receive(sock, answers):
     return text
 
 
-def test_a_hundred_thousand_flows_reach_both_backends_once_and_in_order(lab):
+def test_a_hundred_thousand_flows_reach_both_backends_once_in_order(lab):
     pairs = 100_000
     with Collector(lab.b) as collector, Daemon(CONFIGURATION, lab.a) as daemon:
         with lab.a.call(socket.create_connection, ("127.0.0.1", 7777), 30) as sock:
@@ -62,7 +62,7 @@ def test_a_hundred_thousand_flows_reach_both_backends_once_and_in_order(lab):
         assert daemon.stop() == 0
 
 
-def test_a_client_that_comes_again_when_told_so_loses_nothing(lab):
+def test_a_client_that_retries_after_503_loses_nothing(lab):
     count = 500
     with Collector(lab.b) as collector, Daemon("queues: {events: 16}\n" + CONFIGURATION, lab.a) as daemon:
         with Api.at(lab.a) as api:
@@ -78,7 +78,7 @@ def test_a_client_that_comes_again_when_told_so_loses_nothing(lab):
         assert daemon.cli("flows")["live"] == count
 
 
-def test_a_burst_waits_for_the_backends_and_nobody_has_to_come_again(lab):
+def test_requests_of_a_burst_wait_for_the_backends_without_retries(lab):
     clients, each = 20, 100
     with Collector(lab.b) as collector, Daemon("queues: {events: 16}\n" + CONFIGURATION, lab.a) as daemon:
         with contextlib.ExitStack() as stack:
@@ -137,7 +137,7 @@ def description():
     return Description(json.loads(text))
 
 
-def test_the_description_is_served_as_it_is_written(lab, description):
+def test_the_openapi_document_is_served_unchanged(lab, description):
     with Daemon("plugins:\n  api: {}\n", lab.a), Api.at(lab.a) as api:
         served = description.saw("GET", "/openapi.json", api.get("/openapi.json"))[2]
         assert served == description.document
@@ -146,7 +146,7 @@ def test_the_description_is_served_as_it_is_written(lab, description):
         assert listed == {(method, path) for method, path, _ in description.documented()}
 
 
-def test_every_example_of_the_description_is_true(lab, description):
+def test_every_example_of_the_openapi_document_is_correct(lab, description):
     post = description.document["paths"]["/flow"]["post"]
     content = post["requestBody"]["content"]["application/json"]
     with Collector(lab.b) as collector, Daemon(CONFIGURATION, lab.a) as daemon, Api.at(lab.a) as api:
@@ -173,7 +173,7 @@ def test_every_example_of_the_description_is_true(lab, description):
                         description.judge(kind["schema"], example["value"])
 
 
-def test_every_refusal_of_the_description_happens(lab, description):
+def test_every_documented_refusal_occurs(lab, description):
     with Daemon("plugins:\n  api: {maxBody: 8192}\n", lab.a), Api.at(lab.a) as api:
         for path in ("/dummy/start", "/dummy/end"):
             description.saw("GET", path, api.get(path))
@@ -184,14 +184,14 @@ def test_every_refusal_of_the_description_happens(lab, description):
         assert description.saw("GET", "/flows", api.get("/flows?limit=0"))[0] == 400
 
 
-def test_the_caps_of_the_description_happen(lab, description):
+def test_documented_limits_are_enforced(lab, description):
     with Daemon("flows: {maxLive: 1}\nplugins:\n  api: {}\n", lab.a), Api.at(lab.a) as api:
         answer = description.saw("POST", "/flow", api.post([flow("start"), flow("start", 1)]))
         assert answer[0] == 429 and answer[2]["accepted"] == 1 and answer[2]["refusedAt"] == [1]
         assert description.saw("GET", "/dummy/start", api.get("/dummy/start"))[0] == 429
 
 
-def test_full_queues_are_answered_as_the_description_says(lab, description):
+def test_full_queues_are_answered_as_documented(lab, description):
     configuration = ("stopTimeout: 1s\nqueues: {events: 16, stallAfter: 60s}\nplugins:\n  api: {fullTimeout: 100ms}\n"
                      "backends:\n  misbehave: {at: events, how: hang}\n")
     with Daemon(configuration, lab.a, arguments=["--modules", str(LIVE_MODULES)]) as daemon, Api.at(lab.a) as api:
@@ -207,7 +207,7 @@ def test_full_queues_are_answered_as_the_description_says(lab, description):
         daemon.stop()
 
 
-def test_the_token_of_the_description_is_wanted_beyond_loopback(lab, description):
+def test_the_documented_token_is_required_outside_of_loopback(lab, description):
     daemon = Daemon("", lab.a)
     token = daemon.directory / "token"
     token.write_text(TOKEN + "\n")
@@ -226,7 +226,7 @@ def test_the_token_of_the_description_is_wanted_beyond_loopback(lab, description
             assert again.get("/flows", Authorization=f"Bearer {TOKEN}")[0] == 401
 
 
-def test_an_announcement_that_waits_is_answered_once_every_backend_has_taken_it(lab, description):
+def test_a_waiting_announcement_is_answered_when_every_backend_has_taken_it(lab, description):
     configuration = "plugins:\n  api: {}\nbackends:\n  misbehave: {at: events, how: full-at-first}\n" + BACKENDS.split("\n", 1)[1]
     with Collector(lab.b) as collector, Daemon(configuration, lab.a, arguments=["--modules", str(LIVE_MODULES)]) as daemon:
         with Api.at(lab.a) as hurries, Api.at(lab.a) as waits:
@@ -244,7 +244,7 @@ def test_an_announcement_that_waits_is_answered_once_every_backend_has_taken_it(
         assert daemon.stop() == 0
 
 
-def test_a_backend_that_takes_nothing_is_waited_for_a_while(lab, description):
+def test_a_backend_that_takes_nothing_delays_the_answer_until_a_timeout(lab, description):
     configuration = ("stopTimeout: 1s\nplugins:\n  api: {takenTimeout: %s}\nbackends:\n  misbehave: {at: events, how: %s}\n")
     with Daemon(configuration % ("200ms", "full"), lab.a, arguments=["--modules", str(LIVE_MODULES)]) as daemon:
         with Api.at(lab.a) as api:
@@ -276,7 +276,7 @@ def test_a_backend_that_takes_nothing_is_waited_for_a_while(lab, description):
         daemon.stop()
 
 
-def test_nothing_of_the_description_was_left_out(description):
+def test_every_part_of_the_openapi_document_is_tested(description):
     # 422 is for a core that refuses what this API lets pass, and 501 for one without flowd.delivery/1, which the present one
     # is not: tests/unit/api has both.
     unseen = {(method, path, code) for method, path, code in description.documented() if code in (422, 501)}
@@ -286,7 +286,7 @@ def test_nothing_of_the_description_was_left_out(description):
 # -- sockets -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_unix_socket_serves_the_same(lab):
+def test_a_unix_socket_offers_the_same_api(lab):
     daemon = Daemon("", lab.a)
     path = daemon.directory / "api"
     daemon.conf.write_text(f"plugins:\n  api: {{bindPort: 0, socketPath: {path}, socketMode: '0600'}}\n")
@@ -322,7 +322,7 @@ def test_the_unix_socket_outlives_a_reload_and_goes_with_the_option(lab):
     assert not path.exists()
 
 
-def test_a_unix_socket_of_systemd_stays(lab):
+def test_a_unix_socket_of_systemd_is_not_removed(lab):
     daemon = Daemon("", lab.a)
     path = daemon.directory / "api"
     daemon.conf.write_text(f"plugins:\n  api: {{bindPort: 0, socketPath: {path}}}\n")
@@ -361,7 +361,7 @@ def test_a_reload_hands_the_sockets_over_and_answers_every_request(lab):
         assert daemon.cli("flows")["live"] == sent
 
 
-def test_what_was_sent_before_the_start_is_answered(lab):
+def test_requests_sent_before_the_start_are_answered(lab):
     def listen():
         sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         sock.bind(("127.0.0.1", 7777))
@@ -390,7 +390,7 @@ def test_a_busy_port_stops_the_start(lab):
 # -- hostile clients ---------------------------------------------------------------------------------------------------
 
 
-def test_hostile_clients_harm_nobody(lab):
+def test_hostile_clients_do_not_affect_others(lab):
     configuration = "plugins:\n  api: {maxConnections: 200, requestTimeout: 1s, maxBody: 8192}\n"
     with Daemon(configuration, lab.a) as daemon, Api.at(lab.a) as good:
         def connect():

@@ -23,7 +23,7 @@ NAMES = ["minimal", "everything", "perfsonar-2.4", "perfsonar-2.5", "perfsonar-i
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_it_loads_unchanged(name):
+def test_each_configuration_in_use_loads_unchanged(name):
     done = subprocess.run([str(BINARY), "check", "--conf", str(CONFIGS / f"{name}.yaml")], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -64,7 +64,7 @@ def bare(collector):
 
 
 @pytest.mark.parametrize("name, tag", [("perfsonar-2.4", (2, 2)), ("perfsonar-2.5", (2, 2)), ("perfsonar-installer", (3, 2))])
-def test_a_perfsonar_host_marks_all_that_it_sends(lab, use, name, tag):
+def test_a_perfsonar_host_marks_all_sent_packets(lab, use, name, tag):
     from scapy.layers.inet import TCP, UDP
     from scapy.layers.inet6 import ICMPv6EchoRequest
 
@@ -84,7 +84,7 @@ def test_a_perfsonar_host_marks_all_that_it_sends(lab, use, name, tag):
     listener.close()
 
 
-def test_a_perfsonar_host_passes_on_the_fireflies_of_its_services(lab, use):
+def test_a_perfsonar_host_relays_the_fireflies_of_its_services(lab, use):
     with Collector(lab.b) as collector, use("perfsonar-2.5"), traffic.udp_client(lab.a, lab.b, 5001) as sock:
         announcer = traffic.Announcer(lab.a)
         announcer.announce("start", sock, 3, 13, traffic.now())
@@ -93,7 +93,7 @@ def test_a_perfsonar_host_passes_on_the_fireflies_of_its_services(lab, use):
         announcer.close()
 
 
-def test_a_perfsonar_host_tells_its_collector_of_each_test(lab, use):
+def test_a_perfsonar_host_sends_fireflies_for_each_test_to_its_collector(lab, use):
     listener = traffic.TcpServer(lab.b, 5201)
     with Collector(lab.b) as collector, use("perfsonar-installer") as daemon, traffic.tcp_client(lab.a, lab.b, 5201) as test:
         test.sendall(b"x" * 10000)
@@ -105,7 +105,7 @@ def test_a_perfsonar_host_tells_its_collector_of_each_test(lab, use):
     listener.close()
 
 
-def test_a_service_behind_nat_is_told_with_its_public_address(lab, use, folder):
+def test_fireflies_of_a_service_behind_nat_have_its_public_address(lab, use, folder):
     with Collector(lab.b, 10515) as collector, use("npipe-stun"):
         with open(folder / "np", "w") as pipe:
             pipe.write("start tcp 192.0.2.148 1094 203.0.113.7 40000 2 16\n")
@@ -121,7 +121,7 @@ def post(api, source, destination, experiment, activity):
     assert status == 200, answer
 
 
-def test_the_shortest_one_marks_what_is_posted_and_tells_the_destination(lab, use):
+def test_the_shortest_configuration_marks_posted_flows_and_sends_to_the_destination(lab, use):
     from scapy.layers.inet import UDP
 
     server = traffic.UdpServer(lab.b, 5001)
@@ -137,7 +137,7 @@ def test_the_shortest_one_marks_what_is_posted_and_tells_the_destination(lab, us
     server.close()
 
 
-def test_the_longest_one_hears_of_flows_in_every_way_and_marks_them(lab, use, folder):
+def test_the_complete_configuration_receives_flows_in_every_way_and_marks_them(lab, use, folder):
     listener = lab.a.call(lambda: socket.create_server(("::1", 5201), family=socket.AF_INET6))
     with use("everything") as daemon, Api.at(lab.a) as api:
         post(api, ("2001:db8::1", 2345), ("2001:db8::2", 1094), 2, 16)
@@ -168,7 +168,7 @@ def states_by_port(collector, port):
                   (one["flow-id"]["src-port"], one["flow-id"]["dst-port"]) and one["flow-lifecycle"]["state"] != "ongoing")
 
 
-def test_the_receivers_of_a_perfsonar_host_are_told_of_each_test_and_of_what_is_relayed_once(lab, use):
+def test_the_receivers_of_a_perfsonar_host_get_each_test_and_relayed_firefly_once(lab, use):
     """`fireflyReceivers` without a firefly backend: flowd-go's page promises both."""
     tests, service = traffic.TcpServer(lab.b, 5201), traffic.TcpServer(lab.b, 1094)
     with Collector(lab.b) as collector, use("perfsonar-2.5") as daemon:

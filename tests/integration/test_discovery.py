@@ -124,7 +124,7 @@ def test_the_syn_of_a_client_and_the_first_data_of_a_server_carry_the_label(lab)
 
 @pytest.mark.parametrize("finder", ["netlink", "iperf3"])
 @pytest.mark.parametrize("leaves_first", [False, True])
-def test_a_rule_beats_a_meter_from_the_first_packet_to_the_last(lab, finder, leaves_first):
+def test_a_rule_takes_precedence_over_a_meter_for_all_packets(lab, finder, leaves_first):
     """perfsonar meters the same connections, each side by its own timing: 300 short ones, many at a time. A client that
     leaves first has no socket when the other side closes: the last acknowledgement comes from TIME_WAIT."""
     count, at_a_time = 300, 20
@@ -185,7 +185,7 @@ def looks_into_sockets(daemon):
     return daemon.cli("marker", "status")["socketTags"]
 
 
-def test_the_marker_looks_into_sockets_only_while_a_plugin_tags_them(lab):
+def test_the_marker_reads_socket_tags_only_while_a_plugin_writes_them(lab):
     without = "plugins:\n  fireflyp: {}\nbackends:\n" + MARKER
     with daemon_on(lab.a, without) as daemon:
         assert not looks_into_sockets(daemon)
@@ -198,7 +198,7 @@ def test_the_marker_looks_into_sockets_only_while_a_plugin_tags_them(lab):
         wait_for(lambda: not looks_into_sockets(daemon), "the marker to stop looking")
 
 
-def test_a_marker_that_comes_later_is_taken_up(lab):
+def test_interfaces_of_a_later_marker_are_metered(lab):
     with daemon_on(lab.a, RULES.format(more="")) as daemon:
         require_early(daemon)
         assert not plugin(daemon)["kernel"]["marksFirstPacket"]
@@ -265,7 +265,7 @@ def test_short_connections_are_each_announced_once_with_their_bytes(lab, early):
 
 
 @pytest.mark.parametrize("enrichers", ["netlink", "skops", "netlink skops"])
-def test_an_end_has_the_round_trip_time_and_a_sample_its_flow(lab, enrichers):
+def test_an_end_has_the_round_trip_time_and_a_sample_has_its_flow(lab, enrichers):
     sections = "".join(f"  {name}: {{}}\n" for name in enrichers.split())
     more = f"    enrich: true\nenrichers:\n  period: 200ms\n{sections}"
     with Collector(lab.b) as collector, daemon_on(lab.a, RULES.format(more=more)) as daemon:
@@ -292,7 +292,7 @@ def test_an_end_has_the_round_trip_time_and_a_sample_its_flow(lab, enrichers):
 
 
 @pytest.mark.parametrize("enricher, count_of", [("netlink", "dumps"), ("skops", "walks")])
-def test_sockets_are_asked_for_once_a_period_whatever_the_number_of_backends(lab, enricher, count_of):
+def test_sockets_are_dumped_once_per_period_whatever_the_number_of_backends(lab, enricher, count_of):
     """A backend more is a backend that gets the same samples. Of four backends each hears of each flow once per look."""
     flows = 5
     others = "".join(f"  firefly/{n}: {{collectors: [{{address: '{lab.b.address6}', port: {10515 + n}}}], sendToDestination: false, enrich: true}}\n"

@@ -37,7 +37,7 @@ def flow(lab):
     announcer.close()
 
 
-def test_the_marker_tells_the_label_on_each_interface(lab, flow):
+def test_the_marker_explains_the_label_on_each_interface(lab, flow):
     sock, announce = flow
     lab.a.run("ip", "link", "add", "bridge7", "type", "bridge")
     with Collector(lab.b), Daemon(configuration(lab, "targetInterfaces: [eth0, bridge7]"), lab.a) as daemon:
@@ -54,7 +54,7 @@ def test_the_marker_tells_the_label_on_each_interface(lab, flow):
         wait_for(lambda: daemon.cli("marker", "status")["flows"] == 0, "the flow to be gone")
 
 
-def test_the_marker_tells_what_the_catch_all_writes(lab, flow):
+def test_the_marker_explains_the_catch_all(lab, flow):
     sock, _ = flow
     plugins = "  perfsonar: {experimentId: 3, activityId: 2, flows: false}\n"
     with Collector(lab.b), Daemon(configuration(lab, plugins=plugins), lab.a) as daemon:
@@ -70,7 +70,7 @@ def test_the_marker_tells_what_the_catch_all_writes(lab, flow):
     ("targetInterfaces: [eth0]", (0, 0), "no-valid-tag"),
     ("targetInterfaces: [bridge7], waitForInterfaces: true", (2, 16), "no-interface"),
 ])
-def test_the_marker_tells_why_a_flow_is_not_marked(lab, flow, options, tag, verdict):
+def test_the_marker_explains_why_a_flow_is_not_marked(lab, flow, options, tag, verdict):
     sock, announce = flow
     with Collector(lab.b), Daemon(configuration(lab, options), lab.a) as daemon:
         announce("start", *tag)
@@ -78,7 +78,7 @@ def test_the_marker_tells_why_a_flow_is_not_marked(lab, flow, options, tag, verd
         assert [one[0] for one in explain(daemon, sock, "backend marker")] == [verdict]
 
 
-def test_the_marker_tells_that_its_hook_was_removed(lab, flow):
+def test_the_marker_explains_a_removed_hook(lab, flow):
     sock, announce = flow
     with Collector(lab.b), Daemon(configuration(lab, "targetInterfaces: [eth0], attach: clsact"), lab.a) as daemon:
         announce("start")
@@ -95,7 +95,7 @@ def test_the_marker_tells_that_its_hook_was_removed(lab, flow):
         wait_for(lambda: verdicts() == [("marked", "eth0")], "the hook to be attached again", 30)
 
 
-def test_the_marker_tells_that_its_table_is_full(lab, flow):
+def test_the_marker_explains_a_full_table(lab, flow):
     sock, announce = flow
     with Collector(lab.b), Daemon(configuration(lab, "targetInterfaces: [eth0], maxFlows: 1"), lab.a) as daemon:
         announce("start")
@@ -109,13 +109,13 @@ def test_the_marker_tells_that_its_table_is_full(lab, flow):
         assert [one[0] for one in explain(daemon, sock, "backend marker")] == ["marked"]
 
 
-def test_the_marker_tells_that_a_label_needs_ipv6(lab):
+def test_the_marker_explains_that_a_label_needs_ipv6(lab):
     with Collector(lab.b), Daemon(configuration(lab), lab.a) as daemon:
         answer = daemon.cli("explain", "udp", f"{lab.a.address4}:40000", f"{lab.b.address4}:1094")
         assert [one["verdict"] for one in answer["explanations"] if one["instance"] == "backend marker"] == ["ipv4"]
 
 
-def test_firefly_tells_which_firefly_went_to_the_collector_and_when(lab, flow):
+def test_firefly_explains_the_last_firefly_to_the_collector(lab, flow):
     sock, announce = flow
     collector = f"[{lab.b.address6}]:10514"
     with Collector(lab.b) as collecting, Daemon(configuration(lab), lab.a) as daemon:
@@ -131,7 +131,7 @@ def test_firefly_tells_which_firefly_went_to_the_collector_and_when(lab, flow):
         assert explain(daemon, sock, "backend firefly")[0][2] == "The last firefly (ongoing) was sent to this collector."
 
 
-def test_firefly_tells_why_the_destination_is_not_told(lab, flow):
+def test_firefly_explains_why_the_destination_gets_no_firefly(lab, flow):
     sock, announce = flow
     with Collector(lab.b) as collecting, Daemon(configuration(lab, firefly="sendToDestination: true"), lab.a) as daemon:
         announce("start")
@@ -141,7 +141,7 @@ def test_firefly_tells_why_the_destination_is_not_told(lab, flow):
                                "The flow was learnt from a firefly, and forwardToDestination is off.")
 
 
-def test_firefly_tells_that_a_collector_does_not_listen(lab, flow):
+def test_firefly_explains_a_collector_without_listener(lab, flow):
     sock, announce = flow
     with Daemon(configuration(lab), lab.a) as daemon:
         wait_for(lambda: announce("ongoing") or explain(daemon, sock, "backend firefly")[0][0] == "waiting", "the refusal")

@@ -40,7 +40,7 @@ def disappears(daemon, identity, seconds=30):
     wait_for(lambda: identity not in [name for name, _ in findings(daemon)], f"the finding {identity} to go", seconds)
 
 
-def test_a_marker_hook_that_was_removed_and_cannot_be_attached_again(lab):
+def test_a_removed_marker_hook_that_cannot_be_attached_is_a_finding(lab):
     with Daemon(marker("targetInterfaces: [eth0], attach: clsact"), lab.a) as daemon:
         assert findings(daemon) == {}, "a healthy host has none"
         # ingress and clsact exclude each other
@@ -52,7 +52,7 @@ def test_a_marker_hook_that_was_removed_and_cannot_be_attached_again(lab):
         assert findings(daemon) == {}
 
 
-def test_a_program_that_runs_before_the_marker(lab):
+def test_a_program_before_the_marker_is_a_finding(lab):
     with ThirdParty(lab.a, "clsact", 1), Daemon(marker("targetInterfaces: [eth0], attach: clsact"), lab.a) as daemon:
         assert "priority 1" in appears(daemon, "marker-hook-hidden", "eth0", "warning")["found"]
         lab.a.run("tc", "filter", "del", "dev", "eth0", "egress", "pref", "1")
@@ -60,7 +60,7 @@ def test_a_program_that_runs_before_the_marker(lab):
         assert findings(daemon) == {}
 
 
-def test_no_interface_to_mark_on(lab):
+def test_no_interface_to_mark_is_a_finding(lab):
     with Daemon(marker("targetInterfaces: [bridge7], waitForInterfaces: true"), lab.a) as daemon:
         assert "bridge7" in appears(daemon, "marker-no-interface", "", "warning")["found"]
         appears(daemon, "marker-interface-missing", "bridge7", "warning")
@@ -77,7 +77,7 @@ def announced_flow(lab):
     announcer.close()
 
 
-def test_a_collector_that_does_not_listen(lab):
+def test_a_collector_without_listener_is_a_finding(lab):
     target = f"[{lab.b.address6}]:10514"
     with Daemon(firefly(lab.b.address6), lab.a) as daemon, announced_flow(lab) as announce:
         wait_for(lambda: announce() or findings(daemon), "the refusal to be known")
@@ -89,7 +89,7 @@ def test_a_collector_that_does_not_listen(lab):
         assert findings(daemon) == {}
 
 
-def test_a_collector_whose_name_has_no_address(lab):
+def test_a_collector_whose_name_does_not_resolve_is_a_finding(lab):
     name = "collector.flowd.test"
     with NameServer(lab.a, None) as server, Daemon(firefly(name), lab.a) as daemon:
         appears(daemon, "firefly-collector-unresolved", f"{name}:10514", "warning")
@@ -107,7 +107,7 @@ def test_findings_are_in_status_and_metrics_too(lab, source):
             assert "marker-no-interface" in [one["labels"].get("id") for one in daemon.cli("metrics") if one["name"] == "findings"]
 
 
-def test_a_configuration_that_was_edited_and_not_loaded(lab):
+def test_a_configuration_edited_but_not_loaded_is_a_finding(lab):
     with Daemon("plugins: {api: {}}\nbackends: {metrics: {}}\n", lab.a) as daemon:
         assert findings(daemon) == {}
         text = daemon.conf.read_text()
@@ -123,7 +123,7 @@ def test_a_configuration_that_was_edited_and_not_loaded(lab):
         assert findings(daemon) == {}
 
 
-def test_an_optional_instance_that_failed(lab):
+def test_a_failed_optional_instance_is_a_finding(lab):
     with traffic.UdpServer(lab.a, 10514), Daemon(
             f"plugins:\n  api: {{}}\n  fireflyp: {{bindAddress: \"{lab.a.address6}\", allow: [\"::/0\"], required: false}}\n"
             "backends: {metrics: {}}\n", lab.a) as daemon:
@@ -132,7 +132,7 @@ def test_an_optional_instance_that_failed(lab):
         assert "10514" in one["found"]
 
 
-def test_a_limit_of_flows_that_is_reached(lab):
+def test_a_reached_flow_limit_is_a_finding(lab):
     with Daemon("flows: {maxLive: 1}\nplugins: {fireflyp: {}}\nbackends: {metrics: {}}\n", lab.a) as daemon:
         announcer = traffic.Announcer(lab.a)
         with traffic.udp_client(lab.a, lab.b, 1094) as one, traffic.udp_client(lab.a, lab.b, 1095) as two:
@@ -147,7 +147,7 @@ def perfsonar(options, marked="eth0"):
             f"backends:\n  marker: {{targetInterfaces: [{marked}]}}\n")
 
 
-def test_an_interface_that_is_marked_and_not_metered(lab):
+def test_a_marked_interface_that_is_not_metered_is_a_finding(lab):
     lab.a.run("ip", "link", "add", "eth7", "type", "veth", "peer", "name", "peer7")
     lab.a.run("ip", "link", "set", "eth7", "up")
     with Daemon(perfsonar("interfaces: [eth0]", "eth0, eth7"), lab.a) as daemon:
@@ -158,7 +158,7 @@ def test_an_interface_that_is_marked_and_not_metered(lab):
         assert findings(daemon) == {}
 
 
-def test_a_stack_that_is_marked_below_and_metered_above_is_metered(lab):
+def test_a_stack_marked_below_and_metered_above_is_not_a_finding(lab):
     lab.a.run("ip", "link", "add", "bridge7", "type", "bridge")
     lab.a.run("ip", "link", "add", "eth7", "type", "veth", "peer", "name", "peer7")
     lab.a.run("ip", "link", "set", "eth7", "master", "bridge7", "up")

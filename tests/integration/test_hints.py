@@ -60,7 +60,7 @@ def marker(interface):
     ("common: &common {sendToCollector: true}\nplugins: {fireflyp: {}}\nbackends: {firefly: {<<: *common}}\n", None),
     ("plugins:\n\tfireflyp: {}\n", "indent with spaces"),
 ])
-def test_what_is_pasted_has_a_hint(configuration, hint):
+def test_pasted_urls_have_a_hint(configuration, hint):
     if hint is None:  # the group of common keys is one that no daemon knows
         merge = [one for one in judged(configuration) if one["path"].endswith("<<")]
         assert [one["message"] for one in merge] == ["merge keys are not supported"]
@@ -68,7 +68,7 @@ def test_what_is_pasted_has_a_hint(configuration, hint):
         assert the_error(configuration)["hint"] == hint
 
 
-def test_the_sample_of_the_how_to_is_told_by_what_it_means():
+def test_the_sample_of_the_documentation_is_reported_by_its_meaning():
     sample = {"settings": {"plugin": "", "backends": ["udp_firefly"], "flow_map_api": "https://scitags.org/api.json"},
               "firefly": {"collector_host": "collector.scitags.org", "collector_port": 10514}}
     error = the_error(json.dumps(sample), "conf.json")

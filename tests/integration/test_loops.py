@@ -44,14 +44,14 @@ def tell_all(sender):
     sender.tell("ongoing", 2001)  # a flow that nobody ends
 
 
-def test_a_mirrored_pair_stays_silent(lab):
+def test_two_daemons_that_send_to_each_other_do_not_loop(lab):
     with Daemon(configuration(lab.b.address6), lab.a) as a, Daemon(configuration(lab.a.address6), lab.b) as b:
         tell_all(Sender(lab.a))
         wait_for(lambda: received(b) >= 4, "b to hear of it")
         settles(a, b, most=8)
 
 
-def test_a_mirrored_pair_with_two_addresses_for_each_stays_silent_and_names_the_peer(lab):
+def test_two_daemons_with_two_addresses_each_do_not_loop_and_name_the_peer(lab):
     other = {}
     for host in (lab.a, lab.b):
         other[host] = host.address6 + "2"
@@ -74,14 +74,14 @@ backends:
         wait_for(lambda: "fireflies come back from " + lab.b.address6[:-1] in a.log, "the warning that names the peer")
 
 
-def test_a_relay_one_way_and_a_collector_the_other_stay_silent(lab):
+def test_a_relay_in_one_direction_and_a_collector_in_the_other_do_not_loop(lab):
     with Daemon(configuration(relay=lab.b.address6), lab.a) as a, Daemon(configuration(lab.a.address6), lab.b) as b:
         tell_all(Sender(lab.a))
         wait_for(lambda: received(b) >= 4, "b to hear of it")
         settles(a, b, most=8)
 
 
-def test_two_relays_stay_silent_although_one_slept_for_longer_than_anything_is_remembered(lab):
+def test_two_relays_do_not_loop_even_if_one_was_suspended_longer_than_its_memory(lab):
     with Daemon(configuration(relay=lab.b.address6), lab.a) as a, Daemon(configuration(relay=lab.a.address6), lab.b) as b:
         b.process.send_signal(signal.SIGSTOP)
         try:
@@ -102,7 +102,7 @@ def three(lab):
     yield lab, address
 
 
-def test_three_daemons_in_a_ring_stay_silent(three):
+def test_three_daemons_in_a_ring_do_not_loop(three):
     lab, third = three
     with Daemon(configuration(lab.b.address6, binds=lab.a.address6), lab.a) as a, \
             Daemon(configuration(third, binds=lab.b.address6), lab.b) as b, \
@@ -156,7 +156,7 @@ class ForeignRelay:
 
 
 @pytest.mark.parametrize("way", ["collectors", "fireflyReceivers"])
-def test_a_third_party_relay_that_prints_them_again_turns_slowly(lab, way):
+def test_a_loop_through_a_third_party_relay_is_limited(lab, way):
     to = f'[{{address: "{lab.b.address6}", port: 10515}}]'
     plugin = f'plugins:\n  fireflyp: {{bindAddress: "::", allow: ["::/0"]{", fireflyReceivers: " + to if way != "collectors" else ""}}}\n'
     backend = f"backends:\n  firefly: {{sendToDestination: false, collectors: {to if way == 'collectors' else '[]'}}}\n"

@@ -53,7 +53,7 @@ class Connections:
         self.server.close()
 
 
-def test_a_connection_whose_end_nobody_announces_ends_within_two_looks_at_the_kernels_sockets(lab):
+def test_a_connection_without_an_announced_end_ends_within_two_socket_dumps(lab):
     daemon = Daemon(CONFIGURATION, prefix=("nsenter", f"--net=/run/netns/{lab.a.name}"))
     with Collector(lab.b) as collector, Connections(lab.a, lab.b) as connections, daemon:
         def told(state):

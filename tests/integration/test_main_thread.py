@@ -62,13 +62,13 @@ def unread_pipe():
         os.close(end)
 
 
-def test_a_service_manager_that_reads_no_notification(lab):
+def test_a_service_manager_that_does_not_read_delays_nothing(lab):
     with Daemon(CONFIGURATION, lab.a) as daemon, Hangups(daemon):
         wait_for(lambda: daemon.cli("status")["daemon"]["reloads"] > 20, "reloads", 60)
         answers_and_stops(daemon)
 
 
-def test_a_reader_of_stderr_that_reads_nothing(lab, unread_pipe):
+def test_a_blocked_stderr_delays_nothing(lab, unread_pipe):
     with Daemon(CONFIGURATION, lab.a, prefix=("sh", "-c", f'exec "$@" 2>{unread_pipe}', "--")) as daemon:
         daemon.conf.write_text(BROKEN)
         with Hangups(daemon):
@@ -76,7 +76,7 @@ def test_a_reader_of_stderr_that_reads_nothing(lab, unread_pipe):
             answers_and_stops(daemon)
 
 
-def test_clients_that_take_all_descriptors(lab):
+def test_clients_cannot_exhaust_all_descriptors(lab):
     """1,100 idle clients of the API on a daemon that may open 1,024 files: everything else goes on."""
     configuration = CONFIGURATION + "  api: {maxConnections: 5000}\nbackends:\n  metrics: {port: 8081}\n"
     with Daemon(configuration, lab.a, prefix=("prlimit", "--nofile=1024:1024")) as daemon, contextlib.ExitStack() as clients:
@@ -132,7 +132,7 @@ int getpwnam_r(const char *name, struct passwd *entry, char *buffer, size_t size
 BY_USER = CONFIGURATION + "  netlink: {early: false, rules: [{user: daemon, experiment: 2, activity: 2}]}\n"
 
 
-def test_a_look_up_of_a_user_that_takes_long(lab, stalled):
+def test_a_slow_user_look_up_delays_nothing(lab, stalled):
     with Daemon(CONFIGURATION, lab.a, environment=stalled.environment) as daemon:
         stalled.begin()
         daemon.reload(BY_USER, wait=False)
@@ -145,7 +145,7 @@ def test_a_look_up_of_a_user_that_takes_long(lab, stalled):
 
 
 @pytest.mark.parametrize("when", ["start", "reload"])
-def test_a_stop_does_not_wait_for_such_a_look_up(lab, stalled, when):
+def test_a_stop_does_not_wait_for_a_slow_user_look_up(lab, stalled, when):
     daemon = Daemon(BY_USER if when == "start" else CONFIGURATION, lab.a, environment=stalled.environment)
     try:
         if when == "start":
@@ -222,7 +222,7 @@ def lines(state, numbers):
     return "".join(f"{state} tcp 2001:db8::{n >> 16:x} {(n & 0x3fff) + 1} 2001:db8::1:{n >> 14 & 3} 443 2 16\n" for n in numbers)
 
 
-def test_a_kernel_that_takes_long_to_tell_its_sockets(lab, busy_kernel, pipe):
+def test_a_slow_socket_dump_delays_nothing(lab, busy_kernel, pipe):
     with Daemon(pipe.configuration, lab.a, environment=busy_kernel.environment) as daemon:
         pipe.write(lines("start", [1]))
         wait_for(busy_kernel.called, "the look at the sockets", 60)
@@ -234,7 +234,7 @@ def test_a_kernel_that_takes_long_to_tell_its_sockets(lab, busy_kernel, pipe):
         answers_and_stops(daemon)
 
 
-def test_a_stop_does_not_wait_for_such_a_kernel(lab, busy_kernel, pipe):
+def test_a_stop_does_not_wait_for_a_slow_socket_dump(lab, busy_kernel, pipe):
     with Daemon(pipe.configuration, lab.a, environment=busy_kernel.environment) as daemon:
         pipe.write(lines("start", [1]))
         wait_for(busy_kernel.called, "the look at the sockets", 60)
@@ -242,7 +242,7 @@ def test_a_stop_does_not_wait_for_such_a_kernel(lab, busy_kernel, pipe):
         assert "sock_diag) are still being read" in daemon.log
 
 
-def test_very_many_flows_that_come_and_go_with_their_plugin(lab, pipe):
+def test_very_many_flows_start_and_end_with_their_plugin(lab, pipe):
     """100,000 flows; a million with FLOWD_LONG=1. `status` answers while they start, expire and are withdrawn."""
     count = 1_000_000 if os.environ.get("FLOWD_LONG") else 100_000
     configuration = pipe.configuration + "backends:\n  firefly: {sendToCollector: true, collectorAddress: 127.0.0.1}\n"

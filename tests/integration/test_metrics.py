@@ -87,7 +87,7 @@ def check_by_promtool(text):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_the_page_is_clean_in_both_formats(lab):
+def test_the_page_is_valid_in_both_formats(lab):
     with Daemon(ENRICHED, lab.a) as daemon, Api.at(lab.a) as api:
         connection = Connection(lab.a, 1000)
         assert api.post(start(connection.source, connection.destination))[0] == 200
@@ -106,7 +106,7 @@ def test_the_page_is_clean_in_both_formats(lab):
         assert daemon.stop() == 0
 
 
-def test_what_is_broken_is_seen_by_the_judges(lab):
+def test_the_judges_detect_broken_output(lab):
     """A judge that passes everything is none."""
     with pytest.raises(AssertionError):
         check_by_promtool("# TYPE x_total gauge\nx_total 1\n")
@@ -129,7 +129,7 @@ def test_flows_are_counted_by_experiment_and_activity(lab):
         assert sent == {"sent": 700.0, "received": 30.0}
 
 
-def test_fireflies_edges_and_expiry_have_their_figures(lab):
+def test_fireflies_edges_and_expiry_have_panels(lab):
     configuration = """\
 flows: {maxAge: 3s}
 plugins:
@@ -183,7 +183,7 @@ def test_packets_are_counted_by_interface_and_outcome(lab):
         connection.close()
 
 
-def test_the_figures_of_a_flow_are_those_of_its_socket(lab):
+def test_the_counts_of_a_flow_are_those_of_its_socket(lab):
     with Daemon(ENRICHED, lab.a), Api.at(lab.a) as api:
         connection = Connection(lab.a, 123_456)
         api.post(start(connection.source, connection.destination))
@@ -214,7 +214,7 @@ def test_every_instance_shows_its_state_and_the_build_its_version(lab):
         assert values(text, "process_open_fds")[()] > 3
 
 
-def test_flowd_gos_ports_and_keys_are_understood(lab):
+def test_flowd_gos_ports_and_keys_are_accepted(lab):
     configuration = 'backends:\n  prometheus:\n    log: true\n    bindAddress: "127.0.0.1"\n    netlinkPort: 8080\n    skopsPort: 8081\n'
     with Daemon(configuration, lab.a):
         assert "flowd_bus_flows_live 0\n" in page(lab.a, 8080)
@@ -238,7 +238,7 @@ def test_a_reload_keeps_the_port_and_the_flows(lab):
         assert live == daemon.cli("flows")["live"]
 
 
-def test_the_dashboard_asks_for_what_is_exported(lab):
+def test_the_dashboard_uses_exported_series(lab):
     """Names and labels: of every query of the dashboard, in the page of a daemon with the modules that it shows."""
     dashboard = json.loads((ROOT / "etc" / "grafana" / "flowd-cpp.json").read_text())
     queries = [target["expr"] for panel in dashboard["panels"] for target in panel.get("targets", [])]

@@ -22,7 +22,7 @@ def rows(heading):
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in table[2:]]
 
 
-def test_the_rules_are_well_formed_and_fire_on_what_they_are_for():
+def test_the_alert_rules_are_valid_and_fire():
     subprocess.run(["promtool", "check", "rules", str(RULES)], check=True)
     subprocess.run(["promtool", "test", "rules", str(ROOT / "tests/data/prometheus/flowd-cpp.rules.test.yaml")], check=True)
 
@@ -64,14 +64,14 @@ def test_the_guide_describes_every_finding_of_the_sources_and_no_other():
     assert all(all(cell for cell in row) and len(row) == 5 for row in rows("Findings"))
 
 
-def test_the_rules_ask_for_what_the_dashboard_or_the_guide_shows():
+def test_the_alert_rules_use_documented_series():
     asked = {name for rule in alerts().values() for name in re.findall(r"\b(?:flowd|process)_\w+", rule["expr"])} - {"flowd_instance"}
     sources = "".join(file.read_text() for part in ("core", "backends") for file in (ROOT / part).rglob("*.cpp"))
     for name in asked:
         assert f'"{name.removeprefix("flowd_")}"' in sources, name
 
 
-def test_the_examples_of_the_guide_are_what_they_are_said_to_be(tmp_path):
+def test_the_examples_of_the_guide_are_correct(tmp_path):
     blocks = re.findall(r"```yaml\n(.*?)```", GUIDE, re.S)
     assert len(blocks) == 2 and "metrics" in yaml.safe_load(blocks[0])["backends"]
     scrape = tmp_path / "prometheus.yml"

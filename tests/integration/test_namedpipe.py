@@ -54,7 +54,7 @@ def states(collector):
     return [message["flow-lifecycle"]["state"] for message in collector.fireflies]
 
 
-def test_a_hundred_thousand_flows_reach_both_backends_once_and_in_order(lab, pipe):
+def test_a_hundred_thousand_flows_reach_both_backends_once_in_order(lab, pipe):
     pairs = 100_000
     with Collector(lab.b) as collector, Daemon(pipe.configuration, lab.a) as daemon:
         with open(pipe.path, "wb", buffering=0) as writer:
@@ -68,7 +68,7 @@ def test_a_hundred_thousand_flows_reach_both_backends_once_and_in_order(lab, pip
         assert daemon.stop() == 0
 
 
-def test_every_line_that_writers_were_seen_to_write_is_understood(lab, pipe):
+def test_every_known_form_of_line_is_parsed(lab, pipe):
     lines = [text for text in SAMPLE.read_text().splitlines() if text and not text.startswith("#")]
     with Collector(lab.b), Daemon(pipe.configuration, lab.a) as daemon:
         pipe.write("".join(text + "\n" for text in lines))
@@ -96,7 +96,7 @@ def test_a_writer_that_keeps_the_pipe_open_outlives_restarts(lab, pipe):
             os.close(nginx)
 
 
-def test_after_kill_9_the_pipe_is_taken_up_again(lab, pipe):
+def test_after_kill_9_the_pipe_is_reused(lab, pipe):
     with Collector(lab.b) as collector:
         first = Daemon(pipe.configuration, lab.a)
         first.start()
@@ -122,7 +122,7 @@ def test_a_reload_keeps_the_pipe_and_every_line(lab, pipe):
         assert daemon.details("plugin namedpipe")["refused"] == 0
 
 
-def test_what_was_written_before_the_start_is_kept_by_systemd(lab, pipe):
+def test_lines_written_before_the_start_are_kept_by_systemd(lab, pipe):
     os.mkfifo(pipe.path)
     # As a socket unit with ListenFIFO= does it: the pipe is open before the daemon is there.
     held = os.open(pipe.path, os.O_RDWR)
@@ -136,7 +136,7 @@ def test_what_was_written_before_the_start_is_kept_by_systemd(lab, pipe):
     os.close(held)
 
 
-def test_hostile_bytes_are_counted_and_harm_nobody(lab, pipe):
+def test_hostile_bytes_are_counted_and_refused(lab, pipe):
     with Collector(lab.b) as collector, Daemon(pipe.configuration, lab.a) as daemon:
         for text in (b"\0" * 5000 + b"\n", b"\xff" * 100_000 + b"\n", b"\n" * 10_000, b"start tcp ::1 1 ::2 2 1\n",
                      b"start tcp :: 0 :: 0 1 2\n", b"\x1b[2Jstart\n"):
@@ -149,7 +149,7 @@ def test_hostile_bytes_are_counted_and_harm_nobody(lab, pipe):
         assert len(collector.fireflies) == 1
 
 
-def test_the_pipe_beats_the_rule_of_precedence_of_a_meter_and_equals_a_firefly(lab, pipe):
+def test_the_pipe_has_higher_precedence_than_a_meter_and_the_same_as_a_firefly(lab, pipe):
     configuration = pipe.configuration.replace("plugins:\n", "plugins:\n  perfsonar: {experimentId: 14, activityId: 2}\n")
     with Collector(lab.b) as collector, Daemon(configuration, lab.a) as daemon:
         pipe.write(line("start"))

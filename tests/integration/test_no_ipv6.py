@@ -34,7 +34,7 @@ def without_ipv6(tmp_path_factory):
     return {"LD_PRELOAD": str(library)}
 
 
-def test_what_listens_at_every_address_listens_at_every_ipv4_address(lab, without_ipv6):
+def test_the_unspecified_address_without_ipv6_listens_at_every_ipv4_address(lab, without_ipv6):
     configuration = """\
 plugins:
   fireflyp: {bindAddress: "::", bindPort: 10514, allow: ["10.93.7.0/24"]}
@@ -63,7 +63,7 @@ backends:
     ('plugins: {fireflyp: {bindAddress: "::1"}}', "[::1]:10514"),
     ('backends: {metrics: {bindAddress: "::1"}}', "[::1]:"),
 ])
-def test_a_given_ipv6_address_is_named_and_ends_the_start(lab, without_ipv6, section, name):
+def test_an_ipv6_address_on_a_host_without_ipv6_fails_the_start(lab, without_ipv6, section, name):
     daemon = Daemon(section + "\n", prefix=("nsenter", f"--net=/run/netns/{lab.a.name}"), environment=without_ipv6)
     try:
         daemon.start(ready=False)
@@ -74,7 +74,7 @@ def test_a_given_ipv6_address_is_named_and_ends_the_start(lab, without_ipv6, sec
 
 
 @pytest.mark.parametrize("strategy, marks", [("label", False), ("label+dscp, dscpMap: [{experiment: 2, dscp: 10}]", True)])
-def test_the_marker_says_that_no_packet_can_carry_a_label(lab, without_ipv6, strategy, marks):
+def test_the_marker_explains_a_tag_that_fits_no_label(lab, without_ipv6, strategy, marks):
     configuration = f"plugins: {{fireflyp: {{}}}}\nbackends: {{marker: {{targetInterfaces: [eth0], markingStrategy: {strategy}}}}}\n"
     with Daemon(configuration, prefix=("nsenter", f"--net=/run/netns/{lab.a.name}"), environment=without_ipv6) as daemon:
         assert "has no IPv6" in daemon.log, daemon.log
@@ -86,7 +86,7 @@ def test_the_marker_says_that_no_packet_can_carry_a_label(lab, without_ipv6, str
         assert [one["id"] for one in daemon.cli("findings") if one["instance"] == "backend marker"] == ["marker-no-ipv6"]
 
 
-def test_with_ipv6_there_is_no_such_warning(lab):
+def test_with_ipv6_there_is_no_warning(lab):
     with Daemon("plugins: {fireflyp: {}}\nbackends: {marker: {targetInterfaces: [eth0]}}\n",
                 prefix=("nsenter", f"--net=/run/netns/{lab.a.name}")) as daemon:
         assert "no IPv6" not in daemon.log

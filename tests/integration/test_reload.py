@@ -39,7 +39,7 @@ def announce(lab, *datagrams):
             sender.sendto(datagram, ("127.0.0.1", 10514))
 
 
-def test_a_new_backend_is_given_the_live_flows_and_the_old_one_is_not_told_again(lab):
+def test_a_new_backend_receives_the_live_flows_and_an_old_one_nothing_twice(lab):
     with Collector(lab.b) as first, Collector(lab.b, 10515) as second, Daemon(BASE, lab.a) as daemon:
         announce(lab, firefly("start", 4711, 1))
         first.wait_for_count(1)
@@ -53,7 +53,7 @@ def test_a_new_backend_is_given_the_live_flows_and_the_old_one_is_not_told_again
         assert states == [["start", "end"], ["ongoing", "end"]]
 
 
-def test_a_changed_receiver_hands_its_socket_over_and_loses_nothing(lab):
+def test_a_reconfigured_receiver_keeps_its_socket_and_loses_nothing(lab):
     changed = BASE.replace("fireflyp: {}", "fireflyp:\n    bufferSize: 8192")
     with Collector(lab.b) as collector, Daemon(BASE, lab.a) as daemon:
         sent = 0
@@ -69,7 +69,7 @@ def test_a_changed_receiver_hands_its_socket_over_and_loses_nothing(lab):
         assert len({f["flow-id"]["src-port"] for f in collector.fireflies}) == sent
 
 
-def test_a_mistake_keeps_the_old_configuration_running_and_says_why(lab):
+def test_an_invalid_configuration_is_refused_at_a_reload_with_a_reason(lab):
     with Collector(lab.b) as collector, Daemon(BASE, lab.a) as daemon:
         daemon.conf.write_text(BASE.replace("collectorAddress", "colectorAddress"))
         daemon.notified.clear()
@@ -82,13 +82,13 @@ def test_a_mistake_keeps_the_old_configuration_running_and_says_why(lab):
         assert "colectorAddress" in str(daemon.cli("status")["daemon"]), daemon.cli("status")["daemon"]
 
 
-def test_a_part_that_was_taken_out_is_stopped(lab):
+def test_an_instance_removed_from_the_configuration_is_stopped(lab):
     with Collector(lab.b, 10515), Collector(lab.b), Daemon(SECOND, lab.a) as daemon:
         daemon.reload(BASE)
         assert {entry["instance"] for entry in daemon.cli("status")["instances"]} == {"plugin fireflyp", "backend firefly"}
 
 
-def test_a_changed_control_socket_waits_for_the_next_start_and_says_so(lab):
+def test_a_changed_control_socket_takes_effect_at_the_next_start_with_a_warning(lab):
     with Daemon(BASE, lab.a) as daemon:
         elsewhere = daemon.directory / "elsewhere"
         daemon.reload(BASE + f"control: {{path: {elsewhere}}}\n")
@@ -97,7 +97,7 @@ def test_a_changed_control_socket_waits_for_the_next_start_and_says_so(lab):
         assert not elsewhere.exists()
 
 
-def test_after_a_crash_the_kept_socket_still_holds_what_was_sent_meanwhile(lab):
+def test_after_a_crash_the_kept_socket_has_the_datagrams_sent_meanwhile(lab):
     with Collector(lab.b) as collector, Daemon(BASE, lab.a) as daemon:
         wait_for(lambda: daemon.states() and daemon.stored, "the receiver's socket in the store")
         assert daemon.stop(signal.SIGKILL) == -signal.SIGKILL
@@ -108,7 +108,7 @@ def test_after_a_crash_the_kept_socket_still_holds_what_was_sent_meanwhile(lab):
         assert daemon.stop() == 0
 
 
-def test_after_a_reload_names_are_those_of_the_registry_as_it_is_then(lab, monkeypatch):
+def test_a_reload_reads_the_registry_again(lab, monkeypatch):
     prefix = pathlib.Path(tempfile.mkdtemp(prefix="flowd-test-prefix-", dir="/run"))
     try:
         shutil.copytree(BUILD / "share", prefix / "share")

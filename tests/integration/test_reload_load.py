@@ -88,7 +88,7 @@ def pipe():
     path.unlink(missing_ok=True)
 
 
-def test_reloads_under_load_lose_nothing_and_tell_nothing_twice(lab, pipe):
+def test_reloads_under_load_lose_and_repeat_nothing(lab, pipe):
     """8 s of traffic; 60 s with FLOWD_LONG=1."""
     pairs = RATE // 2 * (60 if os.environ.get("FLOWD_LONG") else 8)
     ways = configurations(pipe)

@@ -82,7 +82,7 @@ backends:
 """
 
 
-def test_a_collector_is_followed_by_its_name(lab):
+def test_a_collector_follows_changes_of_its_name(lab):
     first, second = lab.b.address6, lab.b.address6 + "2"
     lab.b.run("ip", "addr", "add", f"{second}/64", "dev", "eth0", "nodad")
     sender = Sender(lab.a)
@@ -106,7 +106,7 @@ def test_a_collector_is_followed_by_its_name(lab):
         assert daemon.stop() == 0
 
 
-def test_a_resolver_that_hangs_holds_up_neither_start_nor_stop(lab):
+def test_a_hanging_resolver_delays_neither_start_nor_stop(lab):
     with NameServer(lab.a, None, timeout=30) as server:
         server.silent = True
         with Daemon(BY_NAME, lab.a) as daemon:
@@ -119,7 +119,7 @@ def test_a_resolver_that_hangs_holds_up_neither_start_nor_stop(lab):
             assert "2 fireflies for " + NAME in daemon.log, "the start, and the end that comes with the stop"
 
 
-def test_a_collector_that_comes_back_gets_what_waited(lab):
+def test_a_collector_that_is_reachable_again_receives_queued_fireflies(lab):
     sender = Sender(lab.a)
     configuration = BY_NAME.replace(NAME, f'"{lab.b.address6}"')
     with Daemon(configuration, lab.a) as daemon:
@@ -134,7 +134,7 @@ def test_a_collector_that_comes_back_gets_what_waited(lab):
         wait_for(lambda: collector()["state"] == "sending", "the collector to be in use again")
 
 
-def test_a_relay_and_the_backend_tell_one_collector_once(lab):
+def test_a_relay_and_the_backend_send_each_event_to_a_collector_once(lab):
     configuration = f"""\
 plugins:
   fireflyp:
@@ -159,7 +159,7 @@ backends:
         assert all("application" in one["context"] for one in backend_only.fireflies)
 
 
-def test_a_reload_repeats_no_start_that_a_relay_has_passed_on(lab):
+def test_a_reload_repeats_no_relayed_start(lab):
     def configuration(instance):
         return f"""\
 plugins:
@@ -227,7 +227,7 @@ backends:
         assert daemon.stop() == 0
 
 
-def test_a_collector_on_a_link_that_comes_later_and_is_created_again_gets_what_waited(lab):
+def test_a_collector_on_a_late_or_recreated_link_receives_queued_fireflies(lab):
     def create():
         lab.a.run("ip", "link", "add", "late0", "type", "veth", "peer", "name", "late1", "netns", lab.b.name)
         for host, name in ((lab.a, "late0"), (lab.b, "late1")):
@@ -253,7 +253,7 @@ def test_a_collector_on_a_link_that_comes_later_and_is_created_again_gets_what_w
 
 
 @pytest.mark.parametrize("route", ["blackhole", "unreachable", "prohibit"])
-def test_a_collector_behind_a_route_that_discards_is_not_called_sending(lab, route):
+def test_a_collector_behind_a_blackhole_route_is_not_reported_as_sending(lab, route):
     with Daemon(BY_NAME.replace(NAME, f'"{lab.b.address6}"'), lab.a) as daemon:
         sender = Sender(lab.a)
         collector = lambda: status(daemon, "backend firefly")["collectors"][0]  # noqa: E731
@@ -266,7 +266,7 @@ def test_a_collector_behind_a_route_that_discards_is_not_called_sending(lab, rou
             there.wait_for_count(1, 70)
 
 
-def test_a_sender_to_localhost_is_heard_whichever_address_that_is(lab):
+def test_fireflies_are_received_at_both_loopback_addresses(lab):
     with Daemon("plugins:\n  fireflyp: {}\n", lab.a) as daemon:
         for number, (family, address) in enumerate(((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")), 1):
             lab.a.call(socket.socket, family, socket.SOCK_DGRAM).sendto(firefly("start", number), (address, 10514))
@@ -274,7 +274,7 @@ def test_a_sender_to_localhost_is_heard_whichever_address_that_is(lab):
         assert daemon.stop() == 0
 
 
-def test_without_ipv6_the_other_loopback_is_enough(lab):
+def test_without_ipv6_the_ipv4_loopback_is_sufficient(lab):
     lab.a.run("sysctl", "-qw", "net.ipv6.conf.lo.disable_ipv6=1")
     with Daemon("plugins:\n  fireflyp: {}\n", lab.a) as daemon:
         lab.a.call(socket.socket, socket.AF_INET, socket.SOCK_DGRAM).sendto(firefly("start", 1), ("127.0.0.1", 10514))
@@ -282,7 +282,7 @@ def test_without_ipv6_the_other_loopback_is_enough(lab):
         assert [one["address"] for one in status(daemon, "plugin fireflyp")["binds"]] == ["127.0.0.1:10514"]
 
 
-def test_what_is_in_the_socket_at_the_stop_is_announced(lab):
+def test_datagrams_in_the_socket_at_the_stop_are_announced(lab):
     flows = 2500
     with Collector(lab.b) as collector, Daemon(BY_NAME.replace(NAME, f'"{lab.b.address6}"'), lab.a) as daemon:
         daemon.process.send_signal(signal.SIGSTOP)
@@ -297,7 +297,7 @@ def test_what_is_in_the_socket_at_the_stop_is_announced(lab):
         assert (states.count("start"), states.count("end")) == (flows, flows), "each with the end that comes with the stop"
 
 
-def test_bad_datagrams_leave_a_line_with_an_example(lab):
+def test_malformed_datagrams_are_logged_with_an_example(lab):
     with Daemon("plugins:\n  fireflyp: {}\n", lab.a) as daemon:
         sock = lab.a.call(socket.socket, socket.AF_INET, socket.SOCK_DGRAM)
         for _ in range(2000):
@@ -312,7 +312,7 @@ def test_bad_datagrams_leave_a_line_with_an_example(lab):
         assert daemon.log.count("no_json") == 1
 
 
-def test_a_renamed_backend_repeats_no_start(lab):
+def test_a_renamed_backend_sends_no_start_twice(lab):
     def configuration(instance):
         return BY_NAME.replace(NAME, f'"{lab.b.address6}"').replace("firefly:", instance + ":")
     flows = 500
@@ -330,7 +330,7 @@ def test_a_renamed_backend_repeats_no_start(lab):
         assert states.count("start") == flows
 
 
-def test_send_and_listen_prove_the_way_to_a_collector(lab):
+def test_send_and_listen_test_the_path_to_a_collector(lab):
     listen = lab.b.popen(str(BINARY), "--json", "firefly", "listen", "--count", "2", "--seconds", "20", stdout=subprocess.PIPE,
                          stderr=subprocess.PIPE, text=True)
     wait_for(lambda: "10514" in lab.b.run("ss", "-Hlun").stdout, "somebody to listen")
@@ -346,7 +346,7 @@ def test_send_and_listen_prove_the_way_to_a_collector(lab):
     assert refused.returncode != 0 and "refused" in refused.stdout + refused.stderr
 
 
-def test_records_as_a_syslog_file_keeps_them_are_understood(lab):
+def test_records_in_a_syslog_file_are_parsed(lab):
     """All but the line of statistics that the syslog server wrote itself."""
     with Daemon(BY_NAME.replace(NAME, f'"{lab.b.address6}"').replace("fireflyp: {}", "fireflyp: {receiveBuffer: 64 MiB}"), lab.a) as daemon:
         with Collector(lab.b) as collector:

@@ -38,7 +38,7 @@ def test_an_unknown_key_is_named_with_its_place_and_the_nearest_match():
     assert "bindPort" in log
 
 
-def test_all_mistakes_are_reported_at_once():
+def test_all_problems_are_reported_together():
     code, log = start_fails("plugins:\n  fireflyp:\n    bindPort: 70000\nbackends:\n  firefly:\n    sendToCollector: perhaps\n")
     assert code == 3
     assert "conf.yaml:3:" in log and "conf.yaml:6:" in log, log
@@ -59,20 +59,20 @@ def test_a_busy_port_stops_the_start(lab):
     assert "10514" in log and re.search(r"conf\.yaml:\d+", log), log
 
 
-def test_a_marker_without_any_of_its_interfaces_stops_the_start(lab):
+def test_a_marker_without_any_interface_fails_the_start(lab):
     code, log = start_fails("backends:\n  marker:\n    targetInterfaces: [eth7, eth8]\n", lab.a)
     assert code == 7
     assert "eth7" in log and "waitForInterfaces" in log, log
 
 
-def test_a_missing_privilege_is_named(lab):
+def test_a_missing_privilege_is_reported(lab):
     code, log = start_fails("backends:\n  marker:\n    targetInterfaces: [eth0]\n", lab.a,
                             prefix=("setpriv", "--bounding-set", "-all", "--inh-caps", "-all"))
     assert code == 5
     assert "CAP_" in log, log
 
 
-def test_a_part_that_is_not_required_does_not_stop_the_start(lab):
+def test_an_instance_that_is_not_required_does_not_fail_the_start(lab):
     with Daemon("plugins:\n  fireflyp: {}\nbackends:\n  marker:\n    targetInterfaces: [eth7]\n    required: false\n", lab.a) as daemon:
         states = {entry["instance"]: entry for entry in daemon.cli("status")["instances"]}
         assert states["backend marker"]["state"] == "failed", states
@@ -80,7 +80,7 @@ def test_a_part_that_is_not_required_does_not_stop_the_start(lab):
         assert states["plugin fireflyp"]["state"] == "running", states
 
 
-def test_a_configuration_that_others_may_write_is_refused():
+def test_a_configuration_writable_by_others_is_refused():
     daemon = Daemon("plugins:\n  fireflyp: {}\n")
     daemon.conf.chmod(0o666)
     done = subprocess.run([str(BINARY), "check", "--conf", str(daemon.conf)], capture_output=True, text=True)
@@ -88,7 +88,7 @@ def test_a_configuration_that_others_may_write_is_refused():
     assert "0666" in done.stderr + done.stdout or "writable" in done.stderr + done.stdout
 
 
-def test_a_configuration_that_no_restart_can_mend_ends_with_3(tmp_path):
+def test_an_invalid_configuration_exits_with_3_without_restarts(tmp_path):
     """systemd tries again after any other code, for ever."""
     huge = tmp_path / "huge.yaml"
     huge.write_text("# " + "x" * (5 << 20) + "\nplugins: {}\n")
@@ -102,7 +102,7 @@ def test_a_configuration_that_no_restart_can_mend_ends_with_3(tmp_path):
         assert reason in done.stderr
 
 
-def test_a_full_disk_leaves_the_daemon_without_its_pid_file_and_says_so(lab, tmp_path):
+def test_with_a_full_disk_the_daemon_runs_without_a_pid_file_and_logs_it(lab, tmp_path):
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4096,mode=755", "tmpfs", str(tmp_path)], check=True)
     try:
         (tmp_path / "full").write_bytes(b"x" * 4096)
@@ -124,7 +124,7 @@ def test_signals_without_a_meaning_do_not_end_the_daemon(lab):
         assert daemon.stop() == 0
 
 
-def test_a_hangup_while_the_program_is_being_loaded_is_a_reload(lab, tmp_path):
+def test_sighup_during_the_start_is_a_reload(lab, tmp_path):
     raises = preloaded(tmp_path, "#include <signal.h>\n__attribute__((constructor)) static void early(void) { raise(SIGHUP); }\n")
     daemon = Daemon("plugins:\n  fireflyp: {}\n", lab.a, prefix=("env", f"LD_PRELOAD={raises['LD_PRELOAD']}"))
     with daemon:
@@ -132,7 +132,7 @@ def test_a_hangup_while_the_program_is_being_loaded_is_a_reload(lab, tmp_path):
         assert daemon.stop() == 0
 
 
-def test_a_stop_while_the_daemon_starts_abandons_nothing(lab):
+def test_a_stop_during_the_start_abandons_no_instance(lab):
     """At any moment of the start."""
     ends = []
     for milliseconds in range(0, 60, 3):
@@ -174,7 +174,7 @@ def test_the_examples_that_are_installed_are_usable_as_they_are(example):
     assert done.returncode == 0 and "0 warnings" in done.stdout + done.stderr, done.stdout + done.stderr
 
 
-def test_everybody_who_asks_at_the_same_moment_is_told_of_every_instance(lab):
+def test_concurrent_status_requests_include_every_instance(lab):
     with Daemon("plugins:\n  fireflyp: {}\n  api: {}\nbackends:\n  metrics: {}\n", lab.a) as daemon:
         for answer in ask_at_once(daemon.control, 8):
             assert sorted(name for name, about in answer["details"].items() if "status" in about) == [

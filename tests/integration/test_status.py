@@ -52,7 +52,7 @@ def pipe():
         yield f"{folder}/pipe"
 
 
-def test_a_healthy_host_has_one_line_for_each_instance_and_is_well(lab, pipe):
+def test_a_healthy_host_has_one_line_per_instance_and_is_ok(lab, pipe):
     with Daemon(HEALTHY.format(pipe=pipe), lab.a) as daemon:
         screen = shown(daemon, "status")
         assert_fits(screen)
@@ -94,7 +94,7 @@ backends:
         blocker.wait()
 
 
-def test_a_failed_optional_instance_and_an_unresolved_collector_are_visible_everywhere(unwell):
+def test_a_failed_optional_instance_and_an_unresolved_collector_are_in_all_outputs(unwell):
     ids = {"daemon-instance-failed", "firefly-collector-unresolved"}
     screen = shown(unwell, "status")
     assert_fits(screen)
@@ -108,7 +108,7 @@ def test_a_failed_optional_instance_and_an_unresolved_collector_are_visible_ever
     assert series["daemon-instance-failed"]["flowd_instance"] == "plugin api"
 
 
-def test_the_check_of_a_monitoring_system(unwell):
+def test_status_check_works_for_a_monitoring_system(unwell):
     lines = shown(unwell, "status", "--check", code=1).splitlines()
     assert re.fullmatch(r"FLOWD-CPP WARNING: [^|]+ \(and 1 more\) \| flows=0 findings=2", lines[0]), lines
     assert len(lines) == 3
@@ -127,7 +127,7 @@ def test_a_reload_that_failed_is_shown_until_one_succeeds(lab, pipe):
         wait_for(lambda: findings(daemon) == [], "the finding to be gone")
 
 
-def test_one_instance_in_full_by_either_order_of_the_words(lab, pipe):
+def test_status_of_one_instance_accepts_both_word_orders(lab, pipe):
     with Daemon(HEALTHY.format(pipe=pipe), lab.a) as daemon:
         for name in ("perfsonar", "fireflyp", "namedpipe", "metrics"):
             full = shown(daemon, "status", name)

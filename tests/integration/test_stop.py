@@ -58,7 +58,7 @@ def announced(collector, port):
 
 
 @pytest.mark.parametrize("backend,code", [("{at: events, how: slow-at-first}", 10), ("{at: nowhere}", 0)], ids=["slow", "quick"])
-def test_what_sources_give_up_at_the_stop_is_counted_said_and_in_the_exit_code(lab, pipe, backend, code):
+def test_events_lost_by_plugins_at_the_stop_are_counted_logged_and_set_the_exit_code(lab, pipe, backend, code):
     """With the slow backend the queues are full until the sources have to give up; then it takes all that the queues hold."""
     configuration = CONFIGURATION.format(pipe=pipe, backend=backend)
     with Collector(lab.b) as collector, Daemon(configuration, lab.a, arguments=["--modules", str(LIVE_MODULES)]) as daemon:

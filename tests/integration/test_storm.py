@@ -175,7 +175,7 @@ def pipe():
     path.unlink(missing_ok=True)
 
 
-def test_in_a_storm_the_steady_collector_hears_every_start_and_every_end_once(lab, pipe):
+def test_under_load_the_working_collector_receives_every_start_and_end_once(lab, pipe):
     """9,000 flows and 12 reloads; 50,000, 40 and a collector that is suspended for 15 s with FLOWD_LONG=1."""
     configuration = CONFIGURATION.format(pipe=pipe)
     suspended = lab.b.popen(sys.executable, "-c", IDLE_COLLECTOR, stdout=subprocess.PIPE)

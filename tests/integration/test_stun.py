@@ -64,7 +64,7 @@ def learns(daemon, address, seconds=10.0):
     return wait_for(lambda: (seen := stun(daemon)) and seen["public"] == address and seen, f"{address} to be learnt", seconds)
 
 
-def test_a_server_tells_the_public_address(lab, flows):
+def test_a_stun_server_provides_the_public_address(lab, flows):
     with StunServer(lab.b, PUBLIC) as server, Daemon(configuration(lab, [server.name]), lab.a) as daemon:
         seen = learns(daemon, PUBLIC)
         assert (seen["local"], seen["server"], seen["answered"], seen["lastError"]) == (lab.a.address4, server.name, 1, "")
@@ -72,7 +72,7 @@ def test_a_server_tells_the_public_address(lab, flows):
         assert [client[0] for client in server.clients] == [lab.a.address4] and not server.malformed
 
 
-def test_a_server_by_name_on_the_default_port(lab, flows):
+def test_a_stun_server_may_be_a_name_without_port(lab, flows):
     names = pathlib.Path("/etc/netns") / lab.a.name
     names.mkdir(parents=True)
     try:
@@ -84,19 +84,19 @@ def test_a_server_by_name_on_the_default_port(lab, flows):
         shutil.rmtree(names)
 
 
-def test_without_nat_nothing_changes(lab, flows):
+def test_without_nat_the_address_is_unchanged(lab, flows):
     with StunServer(lab.b, lab.a.address4) as server, Daemon(configuration(lab, [server.name]), lab.a) as daemon:
         learns(daemon, lab.a.address4)
         assert flows.source() == lab.a.address4
 
 
-def test_nobody_is_asked_who_is_not_named(lab, flows):
+def test_without_stun_servers_nothing_is_sent(lab, flows):
     with StunServer(lab.b, PUBLIC) as server, Daemon(configuration(lab), lab.a) as daemon:
         assert flows.source() == lab.a.address4
         assert stun(daemon) is None and not server.clients
 
 
-def test_what_the_administrator_wrote_wins(lab, flows):
+def test_a_configured_public_address_takes_precedence(lab, flows):
     mapping = f"{lab.a.address4}: {WRITTEN}"
     with StunServer(lab.b, PUBLIC) as server, Daemon(configuration(lab, [server.name], mapping), lab.a) as daemon:
         learns(daemon, PUBLIC)
@@ -122,14 +122,14 @@ def test_the_second_server_is_asked_when_the_first_is_silent(lab, flows):
         assert daemon.stop() == 0
 
 
-def test_a_stop_does_not_wait_for_a_silent_server(lab):
+def test_a_stop_does_not_wait_for_a_server_that_does_not_answer(lab):
     with StunServer(lab.b) as silent, Daemon(configuration(lab, [silent.name]), lab.a) as daemon:
         silent.wait_for_requests(1)
         assert daemon.stop() == 0
         assert len(silent.clients) < 4
 
 
-def test_a_reload_changes_who_is_asked(lab, flows):
+def test_a_reload_changes_the_stun_servers(lab, flows):
     with StunServer(lab.b, PUBLIC) as first, StunServer(lab.b, OTHER, 3479) as second, Daemon(configuration(lab), lab.a) as daemon:
         assert flows.source() == lab.a.address4
         daemon.reload(configuration(lab, [first.name]))

@@ -19,7 +19,7 @@ struct ChangedModule : testing::Test {
     ModuleSet set_{TrustPolicy{.enforced = false}};
 };
 
-TEST_F(ChangedModule, IsNamedOnceItIsReplacedOrGone) {
+TEST_F(ChangedModule, IsReportedAfterItsFileWasReplacedOrRemoved) {
     EXPECT_TRUE(set_.changed_files().empty());
     ASSERT_TRUE(set_.load_file(file_));
     EXPECT_TRUE(set_.changed_files().empty());
@@ -32,7 +32,7 @@ TEST_F(ChangedModule, IsNamedOnceItIsReplacedOrGone) {
     EXPECT_EQ(set_.modules().at(0)->state, ModuleState::loaded) << "its code stays";
 }
 
-TEST_F(ChangedModule, IsNotNamedWhileItIsNotLoaded) {
+TEST_F(ChangedModule, IsNotReportedWhileItIsNotLoaded) {
     set_.scan({directory_.path()});
     std::ofstream(file_, std::ios::app) << "more";
     EXPECT_TRUE(set_.changed_files().empty());

@@ -143,7 +143,7 @@ INSTANTIATE_TEST_SUITE_P(Modules, Unruly, testing::ValuesIn(cases), [](const aut
     return name;
 });
 
-TEST(ModuleCheck, NamesTheDescriptorThatIsLeftOpen) {
+TEST(ModuleCheck, NamesADescriptorLeak) {
     const Report report = run("--filter descriptors-returned " + unruly("leaks-descriptor"));
     EXPECT_EQ(report.status, 1);
     EXPECT_NE(report.text.find("FAIL  descriptors-returned plugin/zoo: after destroy, descriptor "), std::string::npos)
@@ -151,7 +151,7 @@ TEST(ModuleCheck, NamesTheDescriptorThatIsLeftOpen) {
     EXPECT_NE(report.text.find("(/dev/null) is still open"), std::string::npos) << report.text;
 }
 
-TEST(ModuleCheck, PassesAModuleThatIsNotBroken) {
+TEST(ModuleCheck, PassesACorrectModule) {
     const auto directory = std::filesystem::temp_directory_path() / ("flowd-check-" + std::to_string(::getpid()));
     std::filesystem::create_directory(directory);
     // Under the name that its note tells.
@@ -165,7 +165,7 @@ TEST(ModuleCheck, PassesAModuleThatIsNotBroken) {
     EXPECT_NE(report.text.find("ok    status plugin/zoo: it does not offer flowd.status/1\n"), std::string::npos);
 }
 
-TEST(ModuleCheck, CountsWhatItSkipsAndFailsForItWhenItIsStrict) {
+TEST(ModuleCheck, CountsSkippedChecksAndFailsForThemIfStrict) {
     const std::string life = "--filter life " + unruly("fails-silently");
     const Report report = run(life);
     EXPECT_EQ(report.status, 0) << report.text;
@@ -174,7 +174,7 @@ TEST(ModuleCheck, CountsWhatItSkipsAndFailsForItWhenItIsStrict) {
     EXPECT_EQ(run("--strict " + life).status, 1);
 }
 
-TEST(ModuleCheck, SaysOnceThatAModuleDoesNotLoad) {
+TEST(ModuleCheck, ReportsAModuleThatDoesNotLoadOnce) {
     const Report report = run(std::string(FLOWD_ZOO_DIR) + "/missing-create.so");
     EXPECT_EQ(report.status, 1);
     const auto first = report.text.find("member 'create' is missing");
@@ -183,7 +183,7 @@ TEST(ModuleCheck, SaysOnceThatAModuleDoesNotLoad) {
 }
 
 /// What `text` says once; the rest of that component is not run.
-TEST(ModuleCheck, SaysOnceThatTheOptionsAreRefused) {
+TEST(ModuleCheck, ReportsRefusedOptionsOnce) {
     const Report report = run("--filter '*plugin/zoo' " + unruly("validates-nothing"));
     EXPECT_EQ(report.status, 1);
     const auto first = report.text.find("FAIL  options-defaults plugin/zoo: plugins.zoo: cannot be had\n");
@@ -192,7 +192,7 @@ TEST(ModuleCheck, SaysOnceThatTheOptionsAreRefused) {
     EXPECT_NE(report.text.find(" 1 failed, "), std::string::npos) << report.text;
 }
 
-TEST(ModuleCheck, KnowsTheRegistry) {
+TEST(ModuleCheck, OffersTheRegistry) {
     const auto directory = std::filesystem::temp_directory_path() / ("flowd-registry-" + std::to_string(::getpid()));
     std::filesystem::create_directory(directory);
     const auto write = [&](const char* name, const std::string& text) {
@@ -213,20 +213,20 @@ TEST(ModuleCheck, KnowsTheRegistry) {
     EXPECT_EQ(missing.status, 2) << missing.text;
 }
 
-TEST(ModuleCheck, OfAModuleThatDoesNotLoadSaysWhatTheDaemonWouldSay) {
+TEST(ModuleCheck, ReportsTheDaemonsMessageForAModuleThatDoesNotLoad) {
     const Report report = run("--filter loads " + std::string(FLOWD_ZOO_DIR) + "/missing-create.so");
     EXPECT_EQ(report.status, 1);
     EXPECT_NE(report.text.find("FAIL  loads: plugin 'zoo': member 'create' is missing"), std::string::npos) << report.text;
 }
 
-TEST(ModuleCheck, ListsItsChecksAndWhatTheyPromise) {
+TEST(ModuleCheck, ListsItsChecksWithDescriptions) {
     const Report report = run("--list " + unruly("leaks-thread"));
     EXPECT_EQ(report.status, 0);
     EXPECT_NE(report.text.find("threads-returned plugin/zoo: destroy leaves no thread running"), std::string::npos)
         << report.text;
 }
 
-TEST(ModuleCheck, WrongCommandLinesEndWithTwo) {
+TEST(ModuleCheck, InvalidCommandLinesExitWith2) {
     EXPECT_EQ(run("").status, 2);
     EXPECT_EQ(run("/nowhere/x.so").status, 2);
     EXPECT_EQ(run("--filter no-such-check " + unruly("leaks-thread")).status, 2);

@@ -27,7 +27,7 @@ class ModuleSetTest : public testing::Test {
     ModuleSet set_;
 };
 
-TEST_F(ModuleSetTest, ScanningTellsWhatIsThereAndWhyTheRestIsNotUsable) {
+TEST_F(ModuleSetTest, ScanningListsUsableModulesAndWhyOthersAreNotUsable) {
     put(best_, "good.so", "plugin-zoo.so");
     best_.write("backend-broken.so", "not a module");
     best_.write("README", "not even looked at");
@@ -40,7 +40,7 @@ TEST_F(ModuleSetTest, ScanningTellsWhatIsThereAndWhyTheRestIsNotUsable) {
     EXPECT_TRUE(set_.names(FLOWD_BACKEND).empty());
 }
 
-TEST_F(ModuleSetTest, FindLoadsTheModuleOfAComponentAndNoOther) {
+TEST_F(ModuleSetTest, FindLoadsOnlyTheModuleOfTheComponent) {
     put(best_, "good.so", "plugin-zoo.so");
     put(best_, "missing-on-events.so", "backend-zoo.so");
     set_.scan({best_.path()});
@@ -52,7 +52,7 @@ TEST_F(ModuleSetTest, FindLoadsTheModuleOfAComponentAndNoOther) {
     EXPECT_EQ(set_.find_module("backend-zoo.so")->state, ModuleState::found);
 }
 
-TEST_F(ModuleSetTest, AComponentThatNoModuleHasIsNotFound) {
+TEST_F(ModuleSetTest, AComponentWithoutAModuleIsNotFound) {
     set_.scan({best_.path()});
     const auto found = set_.find(FLOWD_BACKEND, "kafka", "");
     ASSERT_FALSE(found);
@@ -60,7 +60,7 @@ TEST_F(ModuleSetTest, AComponentThatNoModuleHasIsNotFound) {
     EXPECT_EQ(found.error().message, "no installed module has a backend 'kafka'");
 }
 
-TEST_F(ModuleSetTest, AModuleThatIsThereButRefusedIsNeverCalledNotFound) {
+TEST_F(ModuleSetTest, ARefusedModuleIsNotReportedAsNotFound) {
     put(best_, "missing-library.so", "plugin-zoo.so");
     const auto unreadable = best_.write("backend-kafka.so", "cut");
     set_.scan({best_.path()});
@@ -74,7 +74,7 @@ TEST_F(ModuleSetTest, AModuleThatIsThereButRefusedIsNeverCalledNotFound) {
               "the module " + unreadable.string() + " was refused: it is not an ELF file");
 }
 
-TEST_F(ModuleSetTest, AFileThatIsNotTrustedIsNotEvenLookedInto) {
+TEST_F(ModuleSetTest, AFileThatIsNotTrustedIsNotOpened) {
     const auto file = best_.write("plugin-zoo.so", "whatever somebody wrote there");
     ::chmod(file.c_str(), 0666);
     set_.scan({best_.path()});
@@ -96,7 +96,7 @@ TEST_F(ModuleSetTest, AWritableModuleIsRefusedAndNotExecuted) {
     EXPECT_EQ(refused.error().hint, "chmod go-w " + file.string());
 }
 
-TEST_F(ModuleSetTest, AFileOfTheSameNameInABetterDirectoryWins) {
+TEST_F(ModuleSetTest, AFileInAnEarlierDirectoryTakesPrecedence) {
     put(other_, "missing-create.so", "plugin-zoo.so");
     put(best_, "good.so", "plugin-zoo.so");
     set_.scan({best_.path(), other_.path()});
@@ -104,7 +104,7 @@ TEST_F(ModuleSetTest, AFileOfTheSameNameInABetterDirectoryWins) {
     EXPECT_TRUE(set_.find(FLOWD_PLUGIN, "zoo", ""));
 }
 
-TEST_F(ModuleSetTest, ANamedFileIsLoadedFromAnywhere) {
+TEST_F(ModuleSetTest, AFileGivenByPathIsLoadedFromAnyDirectory) {
     const auto file = put(other_, "good.so", "mine.so");
     set_.scan({best_.path()});
     EXPECT_FALSE(set_.find(FLOWD_PLUGIN, "zoo", ""));
@@ -116,7 +116,7 @@ TEST_F(ModuleSetTest, ANamedFileIsLoadedFromAnywhere) {
     EXPECT_EQ(set_.find(FLOWD_PLUGIN, "zoo", "/nowhere/x.so").error().message, "the module /nowhere/x.so does not exist");
 }
 
-TEST_F(ModuleSetTest, AnotherScanSeesWhatWasInstalledMeanwhileAndKeepsWhatIsLoaded) {
+TEST_F(ModuleSetTest, RescanningFindsNewModulesAndKeepsLoadedOnes) {
     put(best_, "good.so", "plugin-zoo.so");
     best_.write("backend-late.so", "half copied");
     set_.scan({best_.path()});
@@ -130,7 +130,7 @@ TEST_F(ModuleSetTest, AnotherScanSeesWhatWasInstalledMeanwhileAndKeepsWhatIsLoad
     EXPECT_EQ(set_.find(FLOWD_PLUGIN, "zoo", "")->component, before) << "loaded code stays although its file is gone";
 }
 
-TEST_F(ModuleSetTest, DescriptionsAreJsonAndTellStateAndReason) {
+TEST_F(ModuleSetTest, DescriptionsAreJsonWithStateAndReason) {
     put(best_, "good.so", "plugin-zoo.so");
     best_.write("backend-broken.so", "not a module");
     set_.scan({best_.path()});
@@ -152,7 +152,7 @@ TEST_F(ModuleSetTest, DescriptionsAreJsonAndTellStateAndReason) {
     EXPECT_EQ(std::string_view(broken["reason"]), "it is not an ELF file");
 }
 
-TEST(DynamicLinker, ComplaintsBecomeSentences) {
+TEST(DynamicLinker, ErrorsAreRewrittenAsSentences) {
     const auto explain = [](std::string_view message) { return explain_dlerror(message, "/m/x.so").message; };
     EXPECT_EQ(explain("librdkafka.so.1: cannot open shared object file: No such file or directory"),
               "it needs the library librdkafka.so.1, which is not installed");

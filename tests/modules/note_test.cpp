@@ -33,7 +33,7 @@ void set(std::string& file, std::size_t offset, Member T::*member, Member conten
     std::memcpy(file.data() + offset, &header, sizeof header);
 }
 
-TEST(Note, TellsNameVersionAbiComponentsAndAliases) {
+TEST(Note, HasNameVersionAbiComponentsAndAliases) {
     const auto note = parse_note(
         "abi=1.2\nname=zoo\nversion=1.0-rc~1\nplugin=fireflyp\nplugin.alias=firefly\nbackend=firefly\nenricher=skops\n"
         "enricher.alias=ops\nenricher.alias=so\n");
@@ -47,11 +47,11 @@ TEST(Note, TellsNameVersionAbiComponentsAndAliases) {
                                                             {FLOWD_ENRICHER, "skops", {"ops", "so"}}}));
 }
 
-TEST(Note, PassesOverWhatALaterMinorAdds) {
+TEST(Note, IgnoresKeysOfALaterMinor) {
     EXPECT_TRUE(parse_note("abi=1.9\nname=zoo\nversion=1\nplugin=x\nplugin.colour=red\nfilter=y\nsum=1\n"));
 }
 
-TEST(Note, RefusesWhatIsNoNote) {
+TEST(Note, RefusesMalformedNotes) {
     const auto message = [](std::string_view text) {
         const auto note = parse_note(text);
         return note ? std::string("accepted") : note.error().message;
@@ -77,7 +77,7 @@ TEST(Note, IsReadFromAModuleWithoutLoadingIt) {
     EXPECT_EQ(note->components, (std::vector<NoteComponent>{{FLOWD_PLUGIN, "zoo", {}}}));
 }
 
-TEST(Note, OfAFileThatIsNoModuleIsAClearRefusal) {
+TEST(Note, AFileThatIsNotAModuleIsRefusedWithAReason) {
     TemporaryDirectory directory;
     EXPECT_EQ(read_note(directory.path() / "absent.so").error().code, FLOWD_NOT_FOUND);
     EXPECT_EQ(message_for(directory.path()), "it is not a regular file");
@@ -89,7 +89,7 @@ TEST(Note, OfAFileThatIsNoModuleIsAClearRefusal) {
     EXPECT_EQ(message_for("/proc/self/exe"), "it has no ELF note .note.flowd, so it is not a flowd module");
 }
 
-TEST(Note, OfAnotherMachinesModuleIsAClearRefusal) {
+TEST(Note, AModuleOfAnotherArchitectureIsRefusedWithAReason) {
     TemporaryDirectory directory;
     std::string file = good_module();
     set(file, 0, &Elf64_Ehdr::e_machine, Elf64_Half{EM_RISCV});
@@ -107,7 +107,7 @@ TEST(Note, OfAnotherMachinesModuleIsAClearRefusal) {
 }
 
 // dlopen of such a file would end the process with SIGBUS.
-TEST(Note, OfATruncatedModuleIsAClearRefusalWhereverItIsCut) {
+TEST(Note, AModuleTruncatedAnywhereIsRefusedWithAReason) {
     TemporaryDirectory directory;
     const std::string whole = good_module();
     Elf64_Ehdr header{};
@@ -119,7 +119,7 @@ TEST(Note, OfATruncatedModuleIsAClearRefusalWhereverItIsCut) {
 }
 
 // Every byte of the part that is interpreted is damaged in turn: any answer is right, as long as there is one.
-TEST(Note, OfADamagedModuleNeverCrashes) {
+TEST(Note, ADamagedModuleDoesNotCrashTheReader) {
     TemporaryDirectory directory;
     const std::string whole = good_module();
     const std::size_t interpreted = std::min<std::size_t>(whole.size(), 1024);

@@ -19,13 +19,13 @@ class Trust : public testing::Test {
     fs::path file_ = directory_.write("module.so", "x");
 };
 
-TEST_F(Trust, IsGivenToAFileThatOnlyItsOwnerCanChange) {
+TEST_F(Trust, AFileWritableOnlyByItsOwnerIsTrusted) {
     const auto trusted = trusted_path(file_);
     ASSERT_TRUE(trusted) << trusted.error().message;
     EXPECT_EQ(*trusted, fs::canonical(file_));
 }
 
-TEST_F(Trust, IsRefusedToAFileThatOthersCanWrite) {
+TEST_F(Trust, AFileWritableByOthersIsRefused) {
     ::chmod(file_.c_str(), 0646);
     const auto checked = check_trusted(file_);
     ASSERT_FALSE(checked);
@@ -36,7 +36,7 @@ TEST_F(Trust, IsRefusedToAFileThatOthersCanWrite) {
     EXPECT_EQ(checked.error().hint, "chmod go-w " + file_.string());
 }
 
-TEST_F(Trust, IsRefusedBelowADirectoryThatItsGroupCanWrite) {
+TEST_F(Trust, AFileBelowAGroupWritableDirectoryIsRefused) {
     ::chmod(directory_.path().c_str(), 0770);
     const auto checked = check_trusted(file_);
     ASSERT_FALSE(checked);
@@ -45,14 +45,14 @@ TEST_F(Trust, IsRefusedBelowADirectoryThatItsGroupCanWrite) {
         << checked.error().message;
 }
 
-TEST_F(Trust, IsRefusedToAStickyDirectoryItselfButNotBelowIt) {
+TEST_F(Trust, AStickyDirectoryIsRefusedButNotFilesBelowIt) {
     if (::geteuid() != 0) GTEST_SKIP() << "only root can make a sticky directory of root's";
     ::chmod(directory_.path().c_str(), 01777);
     EXPECT_FALSE(check_trusted(directory_.path()));
     EXPECT_TRUE(check_trusted(file_));
 }
 
-TEST_F(Trust, IsRefusedToAFileOfAnotherUser) {
+TEST_F(Trust, AFileOfAnotherUserIsRefused) {
     if (::geteuid() != 0) GTEST_SKIP() << "only root can give files away";
     ASSERT_EQ(::chown(file_.c_str(), 4711, 4711), 0);
     const auto checked = check_trusted(file_);
@@ -62,7 +62,7 @@ TEST_F(Trust, IsRefusedToAFileOfAnotherUser) {
     EXPECT_TRUE(check_trusted(file_, TrustPolicy{4711}));
 }
 
-TEST_F(Trust, FollowsASymbolicLinkAndJudgesWhatIsBehindIt) {
+TEST_F(Trust, TheTargetOfASymbolicLinkIsChecked) {
     const fs::path link = directory_.path() / "link.so";
     fs::create_symlink(file_, link);
     EXPECT_EQ(*trusted_path(link), fs::canonical(file_));
@@ -71,7 +71,7 @@ TEST_F(Trust, FollowsASymbolicLinkAndJudgesWhatIsBehindIt) {
 }
 
 /// What is behind a link is trusted, but somebody else may put another link in its place.
-class TrustOnTheWay : public Trust {
+class TrustOfPath : public Trust {
   protected:
     fs::path folder(const char* name, mode_t mode) {
         fs::create_directory(directory_.path() / name);
@@ -80,7 +80,7 @@ class TrustOnTheWay : public Trust {
     }
 };
 
-TEST_F(TrustOnTheWay, IsRefusedWhereALinkLiesInADirectoryOfOthers) {
+TEST_F(TrustOfPath, ALinkInAnUntrustedDirectoryIsRefused) {
     const fs::path open = folder("open", 0777);
     fs::create_symlink(file_, open / "link.so");
     const auto checked = check_trusted(open / "link.so");
@@ -89,7 +89,7 @@ TEST_F(TrustOnTheWay, IsRefusedWhereALinkLiesInADirectoryOfOthers) {
     EXPECT_EQ(checked.error().hint, "chmod go-w " + open.string());
 }
 
-TEST_F(TrustOnTheWay, IsRefusedWhereADirectoryIsReachedThroughALinkInADirectoryOfOthers) {
+TEST_F(TrustOfPath, ADirectoryLinkInAnUntrustedDirectoryIsRefused) {
     const fs::path open = folder("open", 0777), own = folder("own", 0755);
     fs::create_directory(own / "real");
     fs::rename(file_, own / "real/module.so");
@@ -102,12 +102,12 @@ TEST_F(TrustOnTheWay, IsRefusedWhereADirectoryIsReachedThroughALinkInADirectoryO
     EXPECT_EQ(checked.error().hint, "chmod go-w " + open.string());
 }
 
-TEST_F(TrustOnTheWay, IsRefusedWhereAPathGoesThroughADirectoryOfOthersAndBack) {
+TEST_F(TrustOfPath, APathThroughAnUntrustedDirectoryAndBackIsRefused) {
     const fs::path open = folder("open", 0777);
     EXPECT_FALSE(check_trusted(open / "../module.so"));
 }
 
-TEST_F(TrustOnTheWay, IsRefusedToALinkOfAnotherUser) {
+TEST_F(TrustOfPath, ALinkOfAnotherUserIsRefused) {
     if (::geteuid() != 0) GTEST_SKIP() << "only root can give files away";
     const fs::path sticky = folder("sticky", 01777);
     const fs::path link = sticky / "link.so";
@@ -119,7 +119,7 @@ TEST_F(TrustOnTheWay, IsRefusedToALinkOfAnotherUser) {
     EXPECT_EQ(checked.error().hint, "chown -h root " + link.string());
 }
 
-TEST_F(TrustOnTheWay, FollowsLinksOfLinksAndEndsInALoop) {
+TEST_F(TrustOfPath, ChainsOfLinksAreFollowedAndLoopsAreRefused) {
     const fs::path own = folder("own", 0755);
     fs::create_symlink("../module.so", own / "a");
     fs::create_symlink("a", own / "b");
@@ -135,13 +135,13 @@ TEST_F(TrustOnTheWay, FollowsLinksOfLinksAndEndsInALoop) {
     }
 }
 
-TEST_F(TrustOnTheWay, AFileIsNoDirectory) {
+TEST_F(TrustOfPath, AFileUsedAsADirectoryIsRefused) {
     const auto checked = check_trusted(file_ / "below");
     ASSERT_FALSE(checked);
     EXPECT_EQ(checked.error().code, FLOWD_INVALID);
 }
 
-TEST_F(Trust, OfAFileThatDoesNotExistSaysSo) {
+TEST_F(Trust, AMissingFileIsNotFound) {
     const auto checked = check_trusted(directory_.path() / "absent.so");
     ASSERT_FALSE(checked);
     EXPECT_EQ(checked.error().code, FLOWD_NOT_FOUND);

@@ -26,7 +26,7 @@ fs::path zoo() {
 
 class Zoo : public testing::TestWithParam<Broken> {};
 
-TEST_P(Zoo, IsRefusedWithExactlyThisSentence) {
+TEST_P(Zoo, IsRefusedWithThisMessage) {
     ModuleSet set;
     const auto loaded = set.load_file(zoo() / (std::string(GetParam().name) + ".so"));
     ASSERT_FALSE(loaded);
@@ -106,13 +106,13 @@ TEST(ZooTest, HasACaseForEveryModule) {
     EXPECT_EQ(built, expected);
 }
 
-TEST(ZooTest, AModuleThatIsNotBrokenLoads) {
+TEST(ZooTest, ACorrectModuleLoads) {
     ModuleSet set;
     const auto loaded = set.load_file(zoo() / "good.so");
     EXPECT_TRUE(loaded) << loaded.error().message;
 }
 
-TEST(ZooTest, LetsAModuleOfALaterMinorPassWithoutWhatIsUnknown) {
+TEST(ZooTest, AModuleOfALaterMinorLoadsWithoutUnknownMembers) {
     ModuleSet set;
     const auto loaded = set.load_file(zoo() / "newer-minor.so");
     ASSERT_TRUE(loaded) << loaded.error().message;

@@ -20,11 +20,11 @@ ROOMS = ("lib/", "core/", "sdk/", "plugins/", "backends/")
 SHARED_HEADERS = ["-idirafter", "/usr/include"]
 
 
-def test_the_layouts_of_the_abi_are_the_same():
+def test_the_abi_layouts_are_the_same():
     run(COMPILERS["c"], "-std=c11", "-Wall", "-Wextra", "-Werror", f"-I{ROOT}/sdk/include", "-fsyntax-only", ROOT / "tests/abi/layout.c")
 
 
-def test_the_assertion_of_layouts_can_fail(tmp_path):
+def test_a_changed_layout_fails_the_layout_test(tmp_path):
     right = (ROOT / "tests/abi/layout.c").read_text()
     wrong = right.replace("offsetof(flowd_event, flags) == 8", "offsetof(flowd_event, flags) == 12")
     assert wrong != right
@@ -42,7 +42,7 @@ def test_every_public_header_compiles():
 
 
 @pytest.mark.parametrize("source", sorted(path.name for path in (ROOT / "bpf").glob("*.bpf.c")))
-def test_a_bpf_program_is_the_same_instructions(source, tmp_path):
+def test_bpf_programs_of_both_builds_have_the_same_instructions(source, tmp_path):
     """One source, no assumption about the machine: what the kernel would run there is what it runs here."""
     def disassembled(name, headers):
         out = tmp_path / f"{name}.o"

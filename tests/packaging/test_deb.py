@@ -52,7 +52,7 @@ def test_the_documents_are_installed_with_their_names(debs):
     assert {f"/usr/share/doc/flowd-cpp/{name}" for name in ("README.md", "docs/monitoring.md", "backends/marker/README.md")} <= files
 
 
-def test_a_package_needs_the_libraries_of_its_module_and_no_others(debs):
+def test_a_package_requires_only_the_libraries_of_its_module(debs):
     assert "libbpf" in field(debs["flowd-cpp-backend-marker"], "Depends")
     assert "libbpf" not in field(debs["flowd-cpp-plugin-fireflyp"], "Depends") + field(debs["flowd-cpp"], "Depends")
     assert field(debs["flowd-cpp"], "Provides") == "flowd-cpp-abi-1"

@@ -43,6 +43,6 @@ def test_no_link_is_dead(documents):
     assert followed > 50
 
 
-def test_completion_is_where_the_shells_look(staged):
+def test_completions_are_installed_where_shells_find_them(staged):
     for file in ("bash-completion/completions/flowd-cpp", "zsh/site-functions/_flowd-cpp", "fish/vendor_completions.d/flowd-cpp.fish"):
         assert (staged / "usr/share" / file).is_file(), file

@@ -73,7 +73,7 @@ def test_the_files_page_has_every_key_of_the_daemon_with_its_default(pages, tmp_
     assert found >= 10
 
 
-def test_a_modules_page_has_every_option_with_its_default(pages):
+def test_the_manual_page_of_a_module_has_every_option_with_its_default(pages):
     def expect(rows, text):
         for row in rows:
             assert re.search(rf"(^|[ -]){re.escape(row['name'])}\b", text, re.M), row["name"]

@@ -23,7 +23,7 @@ def machine(lab):
         yield one
 
 
-def test_what_the_readme_says_installs_and_runs(machine, tmp_path):
+def test_the_commands_of_the_readme_install_and_run(machine, tmp_path):
     steps = commands(section("Install"))
     assert sum(step.startswith("cmake ") for step in steps) >= 3 and any("systemctl enable --now" in step for step in steps)
     tree = unpack(tmp_path)

@@ -182,7 +182,7 @@ def test_the_daemon_loads_exactly_the_modules_that_are_installed(root):
     assert done.returncode == 4 and "install the package flowd-cpp-backend-firefly" in done.stdout + done.stderr
 
 
-def test_files_belong_to_whom_they_should_and_systemd_is_told(root):
+def test_packages_own_their_files_and_notify_systemd(root):
     root.dnf("install", "flowd-cpp-plugin-namedpipe")
     user = root.run("getent", "passwd", "flowd-cpp").stdout
     assert user.endswith("nologin\n")
@@ -247,7 +247,7 @@ def test_an_upgrade_keeps_the_configuration_and_restarts_the_daemon(workshop, tm
     assert not any("disable" in line for line in root.told_systemd())
 
 
-def test_removal_stops_the_daemon_lets_go_of_its_hooks_and_leaves_no_file(root):
+def test_removal_stops_the_daemon_and_leaves_no_hooks_or_files(root):
     root.dnf("install", "flowd-cpp-all")
     # A stand-in for the program tells what the scripts ask of it.
     program = root.folder / "usr/bin/flowd-cpp"
@@ -308,7 +308,7 @@ def third_party(workshop, tmp_path_factory):
     return build
 
 
-def test_a_third_partys_package_requires_the_abi_by_itself_and_is_loaded(third_party, root):
+def test_a_third_party_package_requires_the_abi_automatically_and_is_loaded(third_party, root):
     package = third_party()
     assert "flowd-cpp(abi) = 1" in run("rpm", "-qp", "--requires", package).stdout.splitlines()
     root.dnf("install", "flowd-cpp", package)

@@ -87,7 +87,7 @@ def test_it_marks_and_announces_as_its_own_user_with_its_three_capabilities(serv
         assert [label & ~labels.ENTROPY for label in marks] == [labels.encode(3, 13)] and list(marks.values()) == [5]
 
 
-def test_every_module_that_reads_the_kernel_runs_in_the_sandbox(service):
+def test_every_module_that_uses_the_kernel_runs_in_the_sandbox(service):
     service.write("/etc/flowd-cpp/conf.yaml", EVERYTHING_THAT_READS_THE_KERNEL)
     done = service.run("systemctl", "reload", "flowd-cpp", check=False)
     assert done.returncode == 0, service.journal()
@@ -97,7 +97,7 @@ def test_every_module_that_reads_the_kernel_runs_in_the_sandbox(service):
     assert "Operation not permitted" not in service.journal() and "Read-only file system" not in service.journal()
 
 
-def test_a_reload_with_a_mistake_fails_and_the_service_runs_on(service):
+def test_a_reload_of_an_invalid_configuration_fails_and_the_service_continues(service):
     pid = main_pid(service)
     service.write("/etc/flowd-cpp/conf.yaml", CONFIGURATION.replace("fireflyp: {}", "fireflyp: {bindPrt: 1}"))
     done = service.run("systemctl", "reload", "flowd-cpp", check=False)
@@ -109,7 +109,7 @@ def test_a_reload_with_a_mistake_fails_and_the_service_runs_on(service):
     assert main_pid(service) == pid
 
 
-def test_a_wrong_configuration_stops_the_start_and_is_not_tried_again(service):
+def test_an_invalid_configuration_fails_the_start_without_retries(service):
     service.run("systemctl", "stop", "flowd-cpp")
     service.write("/etc/flowd-cpp/conf.yaml", "backends:\n  markr: {}\n")
     assert service.run("systemctl", "start", "flowd-cpp", check=False).returncode != 0
@@ -140,7 +140,7 @@ def test_after_kill_9_it_is_started_again_and_the_port_was_never_closed(service,
         announcer.close()
 
 
-def test_what_is_written_into_the_pipe_while_it_restarts_is_not_lost(service, lab):
+def test_lines_written_during_a_restart_are_not_lost(service, lab):
     with Collector(lab.b) as collector:
         for number in range(3):
             service.run("sh", "-c", f"printf '{pipe_line('start', 40000 + number).strip()}\\n' > /run/flowd")
@@ -150,7 +150,7 @@ def test_what_is_written_into_the_pipe_while_it_restarts_is_not_lost(service, la
     assert service.run("stat", "-c", "%F %a", "/run/flowd").stdout.strip() == "fifo 666"
 
 
-def test_the_optional_udp_socket_keeps_what_comes_while_nothing_runs(service, lab):
+def test_the_optional_udp_socket_keeps_datagrams_while_the_daemon_is_stopped(service, lab):
     service.run("systemctl", "stop", "flowd-cpp")
     service.run("systemctl", "start", "flowd-cpp-fireflyp.socket")
     with Collector(lab.b) as collector, traffic.udp_client(lab.a, lab.b, 5001) as sock:
@@ -192,7 +192,7 @@ def test_its_user_can_pin_bpf_objects_in_the_mount_of_its_own_and_nobody_else_ca
     service.run("rm", "/run/bpf/flowd/one")
 
 
-def test_members_of_its_group_may_ask_and_only_they(service):
+def test_only_members_of_the_group_may_use_the_control_socket(service):
     service.run("useradd", "--system", "--groups", "flowd-cpp", "operator1")
     for user, allowed in (("operator1", True), ("nobody", False)):
         done = service.run("runuser", "-u", user, "--", "flowd-cpp", "status", check=False)

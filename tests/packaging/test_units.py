@@ -29,14 +29,14 @@ def our_units(root):
                   if path.is_file() and "flowd" in path.name and not path.is_symlink())
 
 
-def test_systemd_has_nothing_to_say_against_any_unit(root):
+def test_systemd_analyze_accepts_all_units(root):
     units = our_units(root)
     assert "flowd-cpp.service" in units and any(name.endswith(".socket") for name in units)
     done = run("systemd-analyze", "verify", "--man=no", "--recursive-errors=no", f"--root={root}", *units)
     assert done.stdout + done.stderr == "", units
 
 
-def test_the_service_is_exposed_by_two_at_most(root):
+def test_the_systemd_exposure_level_is_at_most_two(root):
     done = run("systemd-analyze", "security", "--offline=yes", f"--root={root}", "--threshold=20", "--no-pager", "flowd-cpp.service",
                check=False)
     assert done.returncode == 0, done.stdout[-3000:]

@@ -88,7 +88,7 @@ def router(lab):
 
 
 @pytest.mark.parametrize("strategy", ["label", "hopByHop", "destination", "hopByHopDestination"])
-def test_bulk_tcp_passes_a_router_that_forwards_large_packets(lab, router, strategy):
+def test_bulk_tcp_with_headers_passes_a_router_with_gro(lab, router, strategy):
     """24 connections, because what went wrong depended on the sequence numbers: with each it would be one in three."""
 
     def too_big():
@@ -187,7 +187,7 @@ def test_fragments_of_a_datagram_carry_one_label(lab):
 
 
 @pytest.mark.parametrize("kind", ["macvlan", "vxlan", "bridge"])
-def test_devices_on_devices(lab, kind):
+def test_stacked_devices_mark_once(lab, kind):
     """The upper device is marked on; what it sends is labelled once it is on the wire."""
     from scapy.layers.inet import UDP
     from scapy.layers.inet6 import IPv6

@@ -74,7 +74,7 @@ REMOVALS = {
 
 
 @pytest.mark.parametrize("what", REMOVALS)
-def test_a_hook_that_others_remove_is_attached_again_counted_and_logged_once(lab, what):
+def test_a_removed_hook_is_attached_again_counted_and_logged_once(lab, what):
     attach, remove = REMOVALS[what]
     with Daemon(configuration(attach), lab.a) as daemon:
         has_catch_all(daemon)
@@ -90,7 +90,7 @@ def test_a_hook_that_others_remove_is_attached_again_counted_and_logged_once(lab
     assert not has_clsact(lab.a), "the qdisc was made by the marker, the second and the third one as well"
 
 
-def test_a_repair_that_is_refused_shows_in_status_until_it_works(lab):
+def test_a_failed_attachment_is_in_status_until_it_succeeds(lab):
     with Daemon(configuration("clsact"), lab.a) as daemon:
         has_catch_all(daemon)
         # ingress and clsact exclude each other
@@ -103,7 +103,7 @@ def test_a_repair_that_is_refused_shows_in_status_until_it_works(lab):
         assert daemon.log.count("removed our hook") == 1
 
 
-def test_a_qdisc_that_others_put_in_the_place_of_ours_is_theirs(lab):
+def test_a_qdisc_that_replaced_ours_is_not_removed(lab):
     with Daemon(configuration("clsact"), lab.a) as daemon:
         has_catch_all(daemon)
         lab.a.run("sh", "-c", "tc qdisc del dev eth0 clsact; tc qdisc add dev eth0 clsact")
@@ -113,7 +113,7 @@ def test_a_qdisc_that_others_put_in_the_place_of_ours_is_theirs(lab):
 
 
 @pytest.mark.parametrize("priority", [2, 4, 100, 49152])
-def test_a_filter_that_hides_packets_from_those_behind_it_does_not_hide_ours(lab, priority):
+def test_a_terminating_filter_does_not_hide_packets_from_ours(lab, priority):
     with ThirdParty(lab.a, "clsact-ok", priority) as hiding, Daemon(configuration("clsact"), lab.a) as daemon:
         has_catch_all(daemon)
         assert marks(lab, daemon)
@@ -123,7 +123,7 @@ def test_a_filter_that_hides_packets_from_those_behind_it_does_not_hide_ours(lab
         assert interface(daemon)["runsBefore"] == []
 
 
-def test_priority_1_stays_with_whoever_has_it_and_its_removal_takes_nothing_of_ours(lab):
+def test_a_filter_at_priority_1_is_kept_and_its_removal_does_not_affect_ours(lab):
     with ThirdParty(lab.a, "clsact", 1), Daemon(configuration("clsact"), lab.a) as daemon:
         has_catch_all(daemon)
         before, = interface(daemon)["runsBefore"]
@@ -139,7 +139,7 @@ def test_priority_1_stays_with_whoever_has_it_and_its_removal_takes_nothing_of_o
         assert marks(lab, daemon)
 
 
-def test_a_filter_of_another_kind_in_front_is_shown(lab):
+def test_a_filter_of_another_kind_before_ours_is_shown(lab):
     lab.a.run("tc", "qdisc", "add", "dev", "eth0", "clsact")
     add_u32(lab.a, 1)
     with Daemon(configuration("clsact"), lab.a) as daemon:
@@ -149,7 +149,7 @@ def test_a_filter_of_another_kind_in_front_is_shown(lab):
 
 
 @HOOKS
-def test_a_tcx_program_that_comes_later_and_hides_packets_from_ours_is_shown(lab, attach):
+def test_a_later_tcx_program_that_hides_packets_is_shown(lab, attach):
     with Daemon(configuration(attach), lab.a) as daemon:
         has_catch_all(daemon)
         assert marks(lab, daemon) and interface(daemon)["runsBefore"] == []
@@ -164,7 +164,7 @@ def test_a_tcx_program_that_comes_later_and_hides_packets_from_ours_is_shown(lab
         assert marks(lab, daemon)
 
 
-def test_the_meter_and_the_marker_are_no_third_party_to_each_other(lab):
+def test_the_meter_and_the_marker_do_not_report_each_other(lab):
     for attach in ("tcx", "clsact"):
         with Daemon(configuration(attach, perfsonar=f"interfaces: [eth0], attach: {attach}"), lab.a) as daemon:
             has_catch_all(daemon)
@@ -195,7 +195,7 @@ class Beside:
 
 @pytest.mark.parametrize("how,priority", [("clsact", 1), ("clsact-ok", 2), ("clsact-ok", 49152), ("tcx-first", 0), ("tcx-last", 0)])
 @HOOKS
-def test_kills_and_reloads_beside_a_third_party_program_change_nothing(lab, attach, how, priority):
+def test_kills_and_reloads_do_not_affect_a_third_party_program(lab, attach, how, priority):
     with Beside(lab, how, priority) as beside, Daemon(configuration(attach), lab.a) as daemon:
         has_catch_all(daemon)
 
@@ -221,7 +221,7 @@ def test_kills_and_reloads_beside_a_third_party_program_change_nothing(lab, atta
         assert has_clsact(lab.a) == how.startswith("clsact")
 
 
-def test_priorities_are_not_used_up(lab):
+def test_reattaching_does_not_exhaust_priorities(lab):
     with Daemon(configuration("clsact"), lab.a) as daemon:
         has_catch_all(daemon)
         priority = our_filters(lab.a)[0][2]
@@ -233,7 +233,7 @@ def test_priorities_are_not_used_up(lab):
         assert [entry[2] for entry in our_filters(lab.a)] == [priority]
 
 
-def test_a_local_user_cannot_keep_the_filter_of_a_dead_marker(lab):
+def test_a_local_user_cannot_preserve_the_filter_of_a_dead_marker(lab):
     with Daemon(configuration("clsact"), lab.a) as daemon:
         has_catch_all(daemon)
         handle = int(lab.a.run("sh", "-c", "tc filter show dev eth0 egress | sed -n 's/.*handle \\(0x[0-9a-f]*\\) .*/\\1/p'").stdout, 16)
@@ -251,7 +251,7 @@ def test_a_local_user_cannot_keep_the_filter_of_a_dead_marker(lab):
             assert len(our_filters(lab.a)) == 1
 
 
-def test_a_qdisc_that_a_killed_daemon_made_goes_with_the_next(lab):
+def test_the_qdisc_of_a_killed_daemon_is_removed_by_the_next(lab):
     with Daemon(configuration("clsact"), lab.a) as daemon:
         has_catch_all(daemon)
         for attach in ("clsact", "tcx"):
@@ -280,7 +280,7 @@ def test_no_qdisc_is_left_when_marker_and_meter_change_their_hooks_one_after_the
     assert not has_clsact(lab.a)
 
 
-def test_an_ingress_qdisc_in_the_place_of_clsact_stops_the_start_and_says_so(lab):
+def test_an_ingress_qdisc_instead_of_clsact_fails_the_start_with_a_reason(lab):
     lab.a.run("tc", "qdisc", "add", "dev", "eth0", "ingress")
     daemon = Daemon(configuration("clsact"), lab.a)
     try:

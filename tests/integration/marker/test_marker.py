@@ -139,7 +139,7 @@ def test_a_flow_keeps_its_entropy_when_it_is_announced_and_after_a_restart(lab, 
     assert seen[0][0] & labels.ENTROPY == seen[1][0] & labels.ENTROPY
 
 
-def test_traffic_class_and_negotiated_ecn_arrive_as_they_were_sent(lab):
+def test_traffic_class_and_ecn_are_unchanged(lab):
     from scapy.layers.inet import TCP, UDP
     from scapy.layers.inet6 import IPv6
 
@@ -168,7 +168,7 @@ def test_traffic_class_and_negotiated_ecn_arrive_as_they_were_sent(lab):
 
 
 @HOOKS
-def test_vlan_tags_in_the_frame_and_beside_it(lab, attach):
+def test_vlan_tags_inside_and_outside_of_the_frame_are_handled(lab, attach):
     from scapy.layers.inet import UDP
     from scapy.layers.inet6 import IPv6
     from scapy.layers.l2 import Dot1Q, Ether
@@ -212,7 +212,7 @@ def test_vlan_tags_in_the_frame_and_beside_it(lab, attach):
 
 @pytest.mark.parametrize("how", ["tcx-first", "tcx-last", "clsact"])
 @HOOKS
-def test_other_programs_run_on_before_during_and_after_ours(lab, attach, how):
+def test_other_programs_keep_running_before_during_and_after_ours(lab, attach, how):
     with ThirdParty(lab.a, how) as third_party:
         def is_running():
             before = third_party.seen()
@@ -240,7 +240,7 @@ def test_other_programs_run_on_before_during_and_after_ours(lab, attach, how):
         assert has_clsact(lab.a) or how != "clsact"
 
 
-def test_foreign_filters_of_another_kind_stay_where_they_are(lab):
+def test_filters_of_another_kind_are_not_removed(lab):
     lab.a.run("tc", "qdisc", "add", "dev", "eth0", "clsact")
     for direction, priority in (("egress", "1"), ("ingress", "7")):
         lab.a.run("tc", "filter", "add", "dev", "eth0", direction, "prio", priority, "u32", "match", "u32", "0xdeadbeef", "0xffffffff",
@@ -256,7 +256,7 @@ def test_foreign_filters_of_another_kind_stay_where_they_are(lab):
     assert "u32" in lab.a.run("tc", "filter", "show", "dev", "eth0", "ingress").stdout
 
 
-def test_the_qdisc_goes_only_if_we_made_it_and_are_told_so(lab):
+def test_the_qdisc_is_removed_only_if_we_created_it_and_it_is_configured(lab):
     with Daemon(on_eth0("clsact"), lab.a):
         assert has_clsact(lab.a)
     assert not has_clsact(lab.a)
@@ -269,7 +269,7 @@ def test_the_qdisc_goes_only_if_we_made_it_and_are_told_so(lab):
 
 
 @HOOKS
-def test_a_killed_marker_leaves_nothing_that_the_next_does_not_clear(lab, attach):
+def test_leftovers_of_a_killed_marker_are_removed_by_the_next(lab, attach):
     with Daemon(on_eth0(attach), lab.a) as daemon:
         daemon.stop(signal.SIGKILL)
     with Daemon(on_eth0(attach), lab.a) as daemon, Capture(lab.b, "udp port 6000") as capture:
@@ -312,7 +312,7 @@ def test_a_reload_never_leaves_packets_unmarked_and_one_filter_behind(lab, attac
 
 
 @HOOKS
-def test_an_interface_that_is_made_again_is_marked_on_again(lab, attach):
+def test_a_recreated_interface_is_marked_again(lab, attach):
     with Daemon(on_eth0(attach), lab.a) as daemon:
         has_catch_all(daemon)
         for _ in range(2):
@@ -332,7 +332,7 @@ def test_an_interface_that_is_made_again_is_marked_on_again(lab, attach):
                 capture.remove()
 
 
-def test_missing_interfaces_stop_the_start_only_when_there_is_no_other(lab):
+def test_missing_interfaces_fail_the_start_only_if_none_exists(lab):
     def start(marker):
         daemon = Daemon(configuration(marker), lab.a)
         try:
@@ -374,7 +374,7 @@ def objects():
     shutil.rmtree(folder)
 
 
-def test_another_object_is_loaded_when_it_is_told_and_debug_mode_says_what_libbpf_says(lab, objects):
+def test_program_path_loads_another_object_and_debug_mode_logs_libbpf(lab, objects):
     ours = shutil.copy(BUILD / "bpf" / "marker.bpf.o", objects)
     with Daemon(configuration(f"targetInterfaces: [eth0]\nprogramPath: {ours}\ndebugMode: true"), lab.a) as daemon:
         has_catch_all(daemon)
@@ -394,7 +394,7 @@ def test_another_object_is_loaded_when_it_is_told_and_debug_mode_says_what_libbp
         daemon.__exit__()
 
 
-def test_a_missing_capability_is_named(lab):
+def test_a_missing_capability_is_reported(lab):
     daemon = Daemon(configuration(), lab.a)
     try:
         ran = lab.a.run("setpriv", "--bounding-set=-bpf,-sys_admin,-perfmon", "--inh-caps=-all", str(BINARY), "run", "--conf",
@@ -411,7 +411,7 @@ def series_of(daemon, name):
             for entry in daemon.cli("metrics") if entry["name"] == name}
 
 
-def test_the_series_are_what_status_shows(lab):
+def test_the_series_have_the_values_of_status(lab):
     with Daemon(configuration("targetInterfaces: [eth0, lo]\nmaxFlows: 16", "fireflyp: {}"), lab.a) as daemon:
         has_catch_all(daemon)
         announcer, sockets = traffic.Announcer(lab.a), []
@@ -464,7 +464,7 @@ def test_keep_explicit_keeps_what_an_application_chose(lab):
     server.close()
 
 
-def test_observe_changes_nothing_until_it_is_told_to_mark(lab):
+def test_observe_mode_changes_no_packet_until_switched_to_mark(lab):
     with Daemon(on_eth0("auto", "mode: observe"), lab.a) as daemon:
         has_catch_all(daemon)
         with Capture(lab.b, "udp") as capture:
@@ -480,7 +480,7 @@ def test_observe_changes_nothing_until_it_is_told_to_mark(lab):
             capture.remove()
 
 
-def test_a_device_without_ethernet_header(lab):
+def test_a_device_without_ethernet_header_is_marked(lab):
     from scapy.layers.inet6 import IPv6
 
     def open_tun():
@@ -515,14 +515,14 @@ def test_a_device_without_ethernet_header(lab):
         os.close(tun)
 
 
-def test_a_leftover_of_flowd_go_is_named(lab):
+def test_a_leftover_filter_of_flowd_go_is_reported(lab):
     with ThirdParty(lab.a, "flowd-go"), Daemon(configuration(), lab.a) as daemon:
         remedies = [one["remedy"] for one in daemon.cli("findings") if one["id"] == "marker-flowd-go"]
         assert len(remedies) == 1 and "tc filter del dev eth0 egress prio 1 handle 1 bpf" in remedies[0]
         assert [name for _, name, _ in filters(lab.a) if name.startswith("marker")], "it stays: it is not ours"
 
 
-def test_an_interface_that_is_renamed_keeps_its_hook_and_patterns_choose_interfaces(lab):
+def test_a_renamed_interface_keeps_its_hook_and_patterns_select_interfaces(lab):
     with Daemon(configuration("targetInterfaces: ['eth*']"), lab.a) as daemon:
         program = status(daemon)["interfaces"][0]["program"]
         lab.a.run("ip", "link", "set", "eth0", "down")
@@ -535,7 +535,7 @@ def test_an_interface_that_is_renamed_keeps_its_hook_and_patterns_choose_interfa
         wait_for(lambda: [i["interface"] for i in status(daemon)["interfaces"]] == ["eth7"], "another one of that pattern")
 
 
-def test_an_interface_that_moves_to_another_namespace_is_let_go(lab):
+def test_an_interface_that_moves_to_another_namespace_is_detached(lab):
     lab.a.run("ip", "link", "add", "eth7", "type", "veth", "peer", "name", "peer7")
     with Daemon(configuration("targetInterfaces: [eth0, eth7]"), lab.a) as daemon:
         assert [i["interface"] for i in status(daemon)["interfaces"]] == ["eth0", "eth7"]
@@ -545,7 +545,7 @@ def test_an_interface_that_moves_to_another_namespace_is_let_go(lab):
         wait_for(lambda: status(daemon)["interfaces"][1]["hook"] != "absent", "the marker to come back")
 
 
-def test_clean_takes_what_a_dead_marker_left_and_nothing_of_a_living_one(lab):
+def test_clean_removes_leftovers_of_dead_markers_only(lab):
     def clean():
         done = lab.a.run(str(BINARY), "--json", "marker", "clean", "--modules", str(BUILD / "lib/flowd-cpp/modules"), check=False)
         assert done.returncode == 0, done.stdout + done.stderr

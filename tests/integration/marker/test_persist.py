@@ -63,7 +63,7 @@ def sender(lab, sock):
 
 @HOOKS
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_no_packet_of_a_live_flow_goes_unmarked_over_a_restart(lab, pins, attach, number):
+def test_all_packets_of_a_live_flow_are_marked_during_a_restart(lab, pins, attach, number):
     sink = traffic.UdpServer(lab.b, 7000)
     with traffic.udp_client(lab.a, lab.b, 7000) as sock:
         key = (*sock.getsockname()[:2], lab.b.address6, 7000, "udp")
@@ -129,7 +129,7 @@ def labels_now(lab):
 
 @HOOKS
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_the_catch_all_goes_on_over_a_restart_and_ends_when_no_daemon_comes(lab, pins, attach, number):
+def test_the_catch_all_survives_a_restart_and_expires_without_a_daemon(lab, pins, attach, number):
     def is_catch_all():
         return all(label & ~labels.ENTROPY == labels.encode(3, 2) for label in labels_now(lab))
 
@@ -155,7 +155,7 @@ def test_the_catch_all_goes_on_over_a_restart_and_ends_when_no_daemon_comes(lab,
     sink.close()
 
 
-def test_an_interface_that_is_no_longer_chosen_and_a_start_without_persist_leave_nothing(lab, pins):
+def test_deselected_interfaces_and_a_start_without_persist_leave_nothing_attached(lab, pins):
     lab.a.run("ip", "link", "add", "eth7", "type", "veth", "peer", "name", "peer7")
     both = configuration("auto", pins).replace("[eth0]", "[eth0, eth7]")
     with Daemon(both, lab.a) as daemon:
@@ -170,7 +170,7 @@ def test_an_interface_that_is_no_longer_chosen_and_a_start_without_persist_leave
         assert kept(pins) == []
 
 
-def test_clean_removes_what_is_kept_unless_its_marker_lives(lab, pins):
+def test_clean_removes_persistent_state_unless_its_marker_runs(lab, pins):
     with Daemon(configuration("auto", pins), lab.a) as daemon:
         def clean():
             done = lab.a.run(str(BINARY), "--json", "--conf", str(daemon.conf), "--modules", str(BUILD / "lib/flowd-cpp/modules"),

@@ -63,7 +63,7 @@ def difference(before, after):
 
 
 @STACKS
-def test_a_packet_of_a_stack_counts_once_in_the_totals(lab, stack):
+def test_a_packet_through_stacked_interfaces_counts_once_in_the_totals(lab, stack):
     stack(lab)
     reachable(lab)
     with Daemon(configuration("eth0, top0"), lab.a) as daemon:
@@ -82,7 +82,7 @@ def test_a_packet_of_a_stack_counts_once_in_the_totals(lab, stack):
 
 
 @STACKS
-def test_in_observe_mode_too(lab, stack):
+def test_a_packet_through_stacked_interfaces_counts_once_in_observe_mode(lab, stack):
     stack(lab)
     reachable(lab)
     with Daemon(configuration("eth0, top0", mode="observe"), lab.a) as daemon:
@@ -95,7 +95,7 @@ def test_in_observe_mode_too(lab, stack):
         assert after["packets"] - before["packets"] == top["packets"] - before_top["packets"]
 
 
-def test_a_label_that_was_written_above_is_no_choice_of_an_application(lab):
+def test_a_label_written_by_an_upper_interface_is_not_an_applications_choice(lab):
     bridge(lab)
     reachable(lab)
     with (Daemon(configuration("eth0, top0", policy="keepExplicit"), lab.a) as daemon,
@@ -108,7 +108,7 @@ def test_a_label_that_was_written_above_is_no_choice_of_an_application(lab):
         assert "keptExplicit" not in difference(before, interface(daemon, "eth0"))
 
 
-def test_a_port_that_no_longer_has_an_interface_above_counts_by_itself(lab):
+def test_a_port_without_an_upper_interface_is_metered_itself(lab):
     bridge(lab)
     reachable(lab)
     with Daemon(configuration("eth0, top0"), lab.a) as daemon:

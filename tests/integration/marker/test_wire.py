@@ -82,7 +82,7 @@ def link(lab):
     return Ether(src=address(lab.a), dst=address(lab.b))
 
 
-def test_ping_carries_one_label_and_neighbours_hear_nothing_new(lab):
+def test_ping_has_one_label_and_neighbour_discovery_is_unchanged(lab):
     with marking(lab) as daemon, Wire(lab, f"icmp6 and src {lab.a.address6}") as wire:
         ready(daemon)
         lab.a.run("ping", "-6", "-c", "5", "-i", "0.05", "-s", "900", lab.b.address6)
@@ -93,7 +93,7 @@ def test_ping_carries_one_label_and_neighbours_hear_nothing_new(lab):
     assert all(packet[2:] == ("58", "1") for packet in echo), "no header, the checksum holds"
 
 
-def test_ping_with_the_tag_in_a_header_and_neighbour_discovery_without(lab):
+def test_ping_has_the_header_and_neighbour_discovery_has_not(lab):
     with marking(lab, "markingStrategy: destination") as daemon, Wire(lab, f"ip6 and src {lab.a.address6}") as wire:
         ready(daemon)
         lab.a.run("ip", "-6", "neigh", "flush", "dev", "eth0")
@@ -128,7 +128,7 @@ def test_every_packet_of_an_iperf3_test_is_labelled_and_each_of_its_flows_has_on
     assert all(len(each) == 1 for each in labels_of.values())
 
 
-def test_probes_with_small_hop_limits_arrive_with_them_and_a_label(lab):
+def test_traceroute_probes_keep_their_hop_limit_and_have_a_label(lab):
     """As traceroute sends them: a port for each hop; and as paris-traceroute does: one flow, one label at every hop."""
     def probe():
         with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:
@@ -152,7 +152,7 @@ def test_probes_with_small_hop_limits_arrive_with_them_and_a_label(lab):
     assert len({packet[3] for packet in found if packet[0] == "33500"}) == 1
 
 
-def test_sctp(lab):
+def test_sctp_is_marked(lab):
     from scapy.layers.inet6 import IPv6
     from scapy.layers.sctp import SCTP, SCTPChunkInit
 
@@ -173,7 +173,7 @@ def test_sctp(lab):
 
 
 @pytest.mark.parametrize("attach", ["tcx", "clsact"])
-def test_tags_in_the_frame(lab, attach):
+def test_vlan_tags_in_the_frame_are_parsed(lab, attach):
     """802.1Q, 802.1ad with 802.1Q in it, and one tag more than is walked: that one is left as it is."""
     from scapy.layers.inet import TCP, UDP
     from scapy.layers.inet6 import ICMPv6EchoRequest, IPv6, IPv6ExtHdrDestOpt, IPv6ExtHdrHopByHop
@@ -217,7 +217,7 @@ def test_tags_in_the_frame(lab, attach):
 
 
 @pytest.mark.parametrize("strategy", ["label", "hopByHop"])
-def test_frames_that_end_in_their_ipv6_header_go_out_as_they_are(lab, strategy):
+def test_truncated_ipv6_frames_are_sent_unchanged(lab, strategy):
     """Too short for BPF_PROG_TEST_RUN, but not for a raw socket."""
     from scapy.layers.inet import UDP
     from scapy.layers.inet6 import IPv6
@@ -243,7 +243,7 @@ def test_frames_that_end_in_their_ipv6_header_go_out_as_they_are(lab, strategy):
 
 @pytest.mark.parametrize("offload", ["on", "off"])
 @pytest.mark.parametrize("strategy, size", [("label", 1400), ("destination", 1400), ("hopByHop", 1400), ("destination", 1452)])
-def test_batches_of_datagrams(lab, strategy, size, offload):
+def test_batches_of_datagrams_are_marked(lab, strategy, size, offload):
     """UDP_SEGMENT: the kernel cuts the batch behind the marker, or hands it on whole. Each datagram stays as large as it was."""
     def send():
         with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:

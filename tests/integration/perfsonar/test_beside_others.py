@@ -38,7 +38,7 @@ def test_the_flows_of_an_interface_that_is_marked_on_are_announced(lab):
     server.close()
 
 
-def test_a_reload_and_an_interface_that_appears_are_followed(lab):
+def test_interfaces_follow_reloads_and_new_interfaces(lab):
     a = lab.a.run
     with Daemon(configuration(lab, "eth0"), lab.a) as daemon:
         wait_for(lambda: metered(daemon) == {"eth0"}, "the interface of the marker to be metered")
@@ -51,7 +51,7 @@ def test_a_reload_and_an_interface_that_appears_are_followed(lab):
         wait_for(lambda: metered(daemon) == {"bridge8"}, "an interface that is gone to be let go")
 
 
-def test_a_marker_that_is_removed_leaves_nothing_to_meter(lab):
+def test_interfaces_of_a_removed_marker_are_not_metered(lab):
     marked = configuration(lab, "eth0")
     without = "\n".join(line for line in marked.split("\n") if "marker" not in line)
     with Daemon(without, lab.a) as daemon:
@@ -62,7 +62,7 @@ def test_a_marker_that_is_removed_leaves_nothing_to_meter(lab):
         wait_for(lambda: metered(daemon) == set(), "its interface to be let go")
 
 
-def test_an_interface_of_its_own_choice_is_not_added_to(lab):
+def test_configured_interfaces_of_the_meter_are_not_extended(lab):
     lab.a.run("ip", "link", "add", "bridge7", "type", "bridge")
     own = configuration(lab, "eth0").replace("idleTimeout: 2s", "interfaces: [bridge7]")
     with Daemon(own, lab.a) as daemon:
@@ -92,7 +92,7 @@ def is_metered(daemon):
 
 
 @pytest.mark.parametrize("first", ["meter", "pipe"])
-def test_a_destination_hears_the_start_and_the_end_of_a_flow_that_is_announced_as_well(lab, first):
+def test_a_destination_receives_start_and_end_of_a_metered_flow_that_is_also_announced(lab, first):
     server = UdpServer(lab.b, 8760)
     with (pipe_path() as pipe, Collector(lab.b) as destination, Daemon(with_pipe(pipe), lab.a) as daemon,
           udp_client(lab.a, lab.b, 8760) as sock):
@@ -110,7 +110,7 @@ def test_a_destination_hears_the_start_and_the_end_of_a_flow_that_is_announced_a
     server.close()
 
 
-def test_a_destination_hears_the_end_of_a_flow_whose_announcer_has_left(lab):
+def test_a_destination_receives_the_end_after_the_announcing_instance_has_left(lab):
     server = UdpServer(lab.b, 8760)
     with (pipe_path() as pipe, Collector(lab.b) as destination, Daemon(with_pipe(pipe), lab.a) as daemon,
           udp_client(lab.a, lab.b, 8760) as sock):

@@ -110,7 +110,7 @@ def usage(firefly):
 COOKIE = 37  # iperf3 sends so many bytes first on each of its TCP connections, and does not report them
 
 
-def test_a_tcp_test_is_its_control_and_its_data_flow_with_the_bytes_that_iperf3_reports(lab, collector):
+def test_a_tcp_test_is_a_control_and_a_data_flow_with_the_bytes_that_iperf3_reports(lab, collector):
     with Iperf3(lab) as iperf3, Daemon(configuration(lab), lab.a):
         report = iperf3.run("-t", "1", "-b", "200M")
         ends = wait_for_ends(collector, 2, destination_port=5201)
@@ -191,7 +191,7 @@ def test_owamp_streams_to_many_peers_are_one_flow_each(lab, collector):
     assert {usage(firefly) for firefly in ends.values()} == {(140, 0)}
 
 
-def test_a_twamp_session_is_one_flow_with_what_was_reflected(lab, collector):
+def test_a_twamp_session_is_one_flow_with_reflected_packets(lab, collector):
     (reflector,) = owamp_receiver(lab.b, [18760])
 
     def reflect():
@@ -214,7 +214,7 @@ def test_a_twamp_session_is_one_flow_with_what_was_reflected(lab, collector):
     assert len(Heard(collector).flows) == 1
 
 
-def test_traceroute_and_ping_leave_flows_for_what_has_ports_and_nothing_else(lab, collector):
+def test_traceroute_and_ping_are_flows_only_if_they_have_ports(lab, collector):
     with Daemon(configuration(lab), lab.a) as daemon:
         before = status(daemon)["packets"]["icmp"]
         lab.a.run("ping", "-6", "-c", "3", "-i", "0.05", lab.b.address6)
@@ -331,7 +331,7 @@ def test_a_reset_ends_a_flow(lab, collector):
     assert usage(firefly) == (100, 100)
 
 
-def test_killing_the_program_ends_its_flow_and_late_packets_open_none(lab, collector):
+def test_killing_the_program_ends_its_flow_and_late_packets_do_not_open_one(lab, collector):
     with Echo(lab.b, 9000), Daemon(configuration(lab), lab.a) as daemon:
         client = lab.a.popen("python3", "-c", "import socket, time\n"
                              f"s = socket.create_connection(('{lab.b.address6}', 9000)); s.sendall(b'x' * 100)\n"
@@ -347,7 +347,7 @@ def test_killing_the_program_ends_its_flow_and_late_packets_open_none(lab, colle
     assert len(collector.fireflies) == 2
 
 
-def test_a_flow_whose_interface_vanishes_ends(lab, collector):
+def test_a_flow_whose_interface_is_removed_ends(lab, collector):
     receivers = owamp_receiver(lab.b, [8760])
     with Daemon(configuration(lab, ", interfaces: [eth0, eth9], idleTimeout: 10min").replace("interfaces: [eth0], idleTimeout: 2s, ", ""),
                 lab.a) as daemon:
@@ -368,7 +368,7 @@ def test_a_flow_whose_interface_vanishes_ends(lab, collector):
     close_all(receivers)
 
 
-def test_the_daemons_own_flows_are_none_sockets_that_it_has_closed_again_included(lab, collector):
+def test_the_daemons_own_traffic_is_not_a_flow_including_closed_sockets(lab, collector):
     """A collector's name is asked for by sockets of the C library that live for a moment; fireflies go on the same interface."""
     resolver = pathlib.Path("/etc/netns") / lab.a.name
     resolver.mkdir(parents=True)
@@ -400,7 +400,7 @@ def test_the_daemons_own_flows_are_none_sockets_that_it_has_closed_again_include
         close_all(queries + receivers)
 
 
-def test_scrapes_and_calls_of_the_api_from_another_host_are_none_and_a_neighbours_of_the_same_user_are(lab, collector):
+def test_requests_to_the_daemon_are_not_flows_but_those_to_another_program_of_its_user_are(lab, collector):
     """Told apart by the socket: what this very process, of the same user and control group, serves is announced."""
     bearer = "a-token-of-enough-characters"
     daemon = Daemon("", lab.a)
@@ -473,7 +473,7 @@ def test_the_meters_frames_are_what_the_interface_counts(lab, collector):
         assert interface > 1000 and abs(interface - meter) <= interface / 1000, moved
 
 
-def test_large_segments_are_counted_as_what_they_become_on_the_wire(lab, collector):
+def test_large_segments_are_counted_as_packets_on_the_wire(lab, collector):
     """With offloads on: the other side counts the packets that really arrive when it switches its own off."""
     lab.b.run("ethtool", "-K", "eth0", "gro", "off")
     with Iperf3(lab) as iperf3, Daemon(configuration(lab), lab.a) as daemon:
@@ -487,7 +487,7 @@ def test_large_segments_are_counted_as_what_they_become_on_the_wire(lab, collect
     assert large < counted["packetsOut"] / 2, "or there were no large segments"
 
 
-def test_a_restart_announces_flows_in_progress_from_when_they_are_seen(lab, collector):
+def test_after_a_restart_flows_in_progress_start_when_they_are_seen(lab, collector):
     receivers = owamp_receiver(lab.b, [8760])
     with Echo(lab.b, 9000), lab.a.call(socket.create_connection, (lab.b.address6, 9000)) as sock, udp_sender(lab, 8760) as udp:
         def speak():
@@ -508,7 +508,7 @@ def test_a_restart_announces_flows_in_progress_from_when_they_are_seen(lab, coll
         assert all(usage(firefly)[0] == 10 for firefly in states["end"])
 
 
-def test_a_reload_in_the_middle_of_flows_loses_nothing_and_splits_none(lab, collector):
+def test_a_reload_during_flows_loses_nothing_and_splits_no_flow(lab, collector):
     receivers = owamp_receiver(lab.b, [8760])
     with Echo(lab.b, 9000), Daemon(configuration(lab), lab.a) as daemon, udp_sender(lab, 8760) as udp:
         with lab.a.call(socket.create_connection, (lab.b.address6, 9000)) as sock:
@@ -549,7 +549,7 @@ class Container:
         sh("ip", "netns", "del", self.name)
 
 
-def test_what_a_container_sends_through_the_nic_counts_once_and_for_the_container(lab, collector):
+def test_traffic_of_a_container_counts_once_and_for_the_container(lab, collector):
     with Container(lab) as container, Echo(lab.b, 9000), Daemon(configuration(lab), lab.a):
         with container.call(socket.create_connection, (lab.b.address6, 9000)) as sock:
             sock.sendall(b"x" * 1000)
@@ -571,7 +571,7 @@ def test_a_flow_seen_on_two_metered_interfaces_is_one_flow_and_its_bytes_are_not
     assert elsewhere["packetsOut"] + elsewhere["packetsIn"] > 4, "each packet came by twice"
 
 
-def test_with_source_routing_over_two_nics_a_flow_is_one_whichever_way_its_packets_take(lab, collector):
+def test_with_source_routing_over_two_nics_a_flow_is_one_flow(lab, collector):
     """a sends through eth0 and hears through eth1, as a host does whose answers come by another route."""
     a, b = lab.a.run, lab.b.run
     a("ip", "link", "add", "eth1", "type", "veth", "peer", "name", "eth1", "netns", lab.b.name)
@@ -593,7 +593,7 @@ def test_with_source_routing_over_two_nics_a_flow_is_one_whichever_way_its_packe
     assert interface_counters(lab.a, "eth1")[1] > 1000, "the answers did come through eth1"
 
 
-def test_a_private_cgroup_namespace_changes_nothing(lab, collector):
+def test_in_a_private_cgroup_namespace_rules_work_the_same(lab, collector):
     receivers = owamp_receiver(lab.b, [8760])
     with Daemon(configuration(lab), lab.a):
         lab.a.run("unshare", "--cgroup", "python3", "-c", "import socket\n"
@@ -637,7 +637,7 @@ def test_of_stacked_interfaces_the_uppermost_is_metered(lab, collector):
 
 
 @pytest.mark.parametrize("attach", ["tcx", "clsact"])
-def test_nothing_is_left_behind_and_a_killed_daemons_leftovers_are_swept(lab, attach):
+def test_a_stop_leaves_nothing_and_leftovers_of_a_killed_daemon_are_removed(lab, attach):
     def filters():
         return [line for direction in ("ingress", "egress")
                 for line in lab.a.run("tc", "filter", "show", "dev", "eth0", direction, check=False).stdout.splitlines()

@@ -84,7 +84,7 @@ def test_the_program_ends_with(code, way, tmp_path):
     assert way(tmp_path) == code
 
 
-def test_what_a_removed_instance_had_not_taken_is_in_the_exit_code():
+def test_events_not_taken_by_a_removed_instance_set_the_exit_code():
     rest = "stopTimeout: 1s\nplugins:\n  pairs: {count: 1000}\nbackends:\n  tally: {}\n"
     with Daemon(rest + "  misbehave: {at: events, how: full}\n", arguments=["--modules", MODULES]) as running:
         running.reload(rest)

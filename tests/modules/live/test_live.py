@@ -59,7 +59,7 @@ def test_every_pair_reaches_both_backends(queues):
 
 @pytest.mark.parametrize("at", ["create", "prepare", "start"])
 @pytest.mark.parametrize("how,code", [("error", 1), ("throw", 1), ("garbage", 1), ("busy", 6), ("denied", 5)])
-def test_a_required_instance_that_fails_stops_the_start(at, how, code):
+def test_a_failed_required_instance_fails_the_start(at, how, code):
     answer, log = fails(f"plugins:\n  misbehave: {{at: {at}, how: {how}}}\nbackends:\n  tally: {{}}\n")
     assert answer == code, log
     assert "conf.yaml:2:" in log and at in log, log
@@ -67,7 +67,7 @@ def test_a_required_instance_that_fails_stops_the_start(at, how, code):
 
 @pytest.mark.parametrize("at", ["create", "prepare", "start", "post", "timer", "watch"])
 @pytest.mark.parametrize("kind", ["plugins", "backends"])
-def test_one_that_throws_does_not_stop_the_others(kind, at):
+def test_an_instance_that_throws_does_not_stop_the_others(kind, at):
     bad = "  misbehave: {at: %s, how: throw, required: false}\n" % at
     with daemon(GOOD + (bad if kind == "plugins" else "") + TALLIES + (bad if kind == "backends" else "")) as running:
         wait_for(lambda: all_arrived(running), "all pairs", 60)
@@ -87,7 +87,7 @@ def test_a_backend_that_cannot_take_events_does_not_stop_the_others(how):
         assert running.stop() in ([0, 10] if how == "throw" else [0])
 
 
-def test_a_backend_that_blocks_for_ever_delays_no_other_instance_and_is_abandoned():
+def test_a_backend_that_blocks_forever_delays_no_other_instance_and_is_abandoned():
     limits = "queues: {events: 64, stallAfter: 200ms}\n"
     with daemon(limits + GOOD + TALLIES + "  misbehave: {at: events, how: hang}\n") as running:
         wait_for(lambda: all_arrived(running), "all pairs", 60)
@@ -97,7 +97,7 @@ def test_a_backend_that_blocks_for_ever_delays_no_other_instance_and_is_abandone
 
 
 @pytest.mark.parametrize("at", ["stop", "destroy"])
-def test_one_that_hangs_at_the_end_is_named_and_the_daemon_still_exits(at):
+def test_an_instance_that_hangs_in_stop_is_logged_and_the_daemon_exits(at):
     with daemon(GOOD + "  misbehave: {at: %s, how: hang}\n" % at + TALLIES) as running:
         wait_for(lambda: all_arrived(running), "all pairs", 60)
         assert running.stop() == 9
@@ -112,7 +112,7 @@ def test_a_second_sigterm_does_not_wait():
         assert running.process.wait(10) == 9
 
 
-def test_nonsense_events_are_refused_and_counted():
+def test_malformed_events_are_refused_and_counted():
     with daemon(GOOD + "  misbehave: {at: emit}\n" + TALLIES) as running:
         wait_for(lambda: all_arrived(running), "all pairs", 60)
         edge = next(a for a in running.cli("status")["announcers"] if a["plugin"] == "misbehave")
@@ -120,7 +120,7 @@ def test_nonsense_events_are_refused_and_counted():
         assert running.stop() == 0
 
 
-def test_a_reload_that_fails_keeps_everything_running_and_says_why():
+def test_a_failed_reload_keeps_everything_running_with_a_reason():
     with daemon(GOOD + TALLIES) as running:
         wait_for(lambda: all_arrived(running), "all pairs", 60)
         pid_before = {i["instance"]: i["since"] for i in running.cli("status")["instances"]}
@@ -139,7 +139,7 @@ def test_a_reload_that_fails_keeps_everything_running_and_says_why():
         assert running.stop() == 0
 
 
-def test_the_watchdog_is_fed_only_while_instances_respond():
+def test_the_watchdog_is_notified_only_while_instances_respond():
     environment = {"WATCHDOG_USEC": "400000"}
     with daemon(GOOD + TALLIES, environment=environment) as running:
         wait_for(lambda: "WATCHDOG=1" in running.states(), "the watchdog to be fed")

@@ -35,7 +35,7 @@ def test_options_come_from_the_command_line_in_every_form(conf):
     assert [(a["to"], a["loud"]) for a in answers(done)] == [("you", True), ("me", True)] * 2
 
 
-def test_the_configuration_and_the_registry_help_but_are_not_needed(conf):
+def test_the_configuration_and_the_registry_are_optional_for_tools(conf):
     assert answers(run(conf, "greet", "greet", "--to", "you", "--json")) == [{"word": "", "to": "you", "loud": False}]
     conf.write_text("plugins: {greet: {word: servus}}\n")
     done = run(conf, "greet", "greet", "--to", "you", "--experiment", "CMS", "--json")
@@ -52,7 +52,7 @@ def test_the_configuration_and_the_registry_help_but_are_not_needed(conf):
     (["--to", "you", "--often", "10"], "1 to 9"),
     (["--to", "you", "--often", "1", "--often", "2"], "often"),
 ])
-def test_a_wrong_command_line_is_2_and_says_what_is_allowed(conf, words, complaint):
+def test_an_invalid_command_line_exits_with_2_and_names_allowed_values(conf, words, complaint):
     done = run(conf, "greet", "greet", *words)
     assert (done.returncode, done.stdout) == (2, "")
     assert "flowd-cpp greet greet: error" in done.stderr and complaint in done.stderr
@@ -66,23 +66,23 @@ def test_help_comes_from_the_option_table(conf):
         assert part in done.stdout
 
 
-def test_a_component_alone_lists_its_tools_when_no_daemon_runs(conf):
+def test_a_component_name_without_a_daemon_lists_its_tools(conf):
     done = run(conf, "greet")
     assert done.returncode == 0 and "flowd-cpp greet wait --help" in done.stdout
     assert [t["name"] for t in json.loads(run(conf, "modules", "info", "greet", "--json").stdout)["components"][0]["tools"]] == [
         "greet", "wait", "sulk", "fail"]
 
 
-def test_what_no_component_has_goes_to_the_daemon(conf):
+def test_unknown_tools_are_forwarded_to_the_daemon(conf):
     assert run(conf, "greet", "dance").returncode == 8
 
 
-def test_a_failure_says_why_and_becomes_the_exit_code(conf):
+def test_a_failure_has_a_reason_and_an_exit_code(conf):
     done = run(conf, "greet", "fail")
     assert (done.returncode, done.stderr) == (5, "flowd-cpp: this is not for you\n  hint: ask somebody else\n")
 
 
-def test_a_key_names_the_instance_whose_options_a_tool_is_given(conf):
+def test_an_instance_key_selects_the_options_of_a_tool(conf):
     conf.write_text("plugins: {greet: {word: servus}, greet/formal: {word: good day}}\n")
     for name, word in (("greet", "servus"), ("greet/formal", "good day")):
         assert answers(run(conf, name, "greet", "--to", "you", "--json"))[0]["word"] == word
@@ -90,7 +90,7 @@ def test_a_key_names_the_instance_whose_options_a_tool_is_given(conf):
     assert done.returncode == 7 and "greet/other" in done.stderr
 
 
-def test_a_second_interrupt_ends_a_tool_that_does_not_listen(conf):
+def test_a_second_interrupt_ends_a_tool_that_ignores_the_first(conf):
     running = subprocess.Popen(command(conf, "greet", "sulk", "--json"), stdout=subprocess.PIPE, text=True)
     assert json.loads(running.stdout.readline()) == {"state": "sulking"}
     running.send_signal(signal.SIGINT)
@@ -100,7 +100,7 @@ def test_a_second_interrupt_ends_a_tool_that_does_not_listen(conf):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_tool_is_told_of_an_interrupt_and_ends_well(conf, number):
+def test_an_interrupted_tool_ends_successfully(conf, number):
     running = subprocess.Popen(command(conf, "greet", "wait", "--json"), stdout=subprocess.PIPE, text=True)
     assert json.loads(running.stdout.readline()) == {"state": "waiting"}
     running.send_signal(number)

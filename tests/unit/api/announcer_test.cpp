@@ -69,7 +69,7 @@ class AnnouncerTest : public ::testing::Test {
     std::deque<Connection> connections_;
 };
 
-TEST_F(AnnouncerTest, OffersSomeEventsAtATime) {
+TEST_F(AnnouncerTest, OffersEventsInBatches) {
     fake_.accept(1000);
     const Connection& waits = announce(5000);
     EXPECT_THAT(waits.answer(), IsEmpty());
@@ -82,12 +82,12 @@ TEST_F(AnnouncerTest, OffersSomeEventsAtATime) {
     EXPECT_LE(Offers::most, 256u) << "what a small queue does not take is made ready in vain";
 }
 
-TEST_F(AnnouncerTest, NamesThePlacesOfRefusedEventsInALongList) {
+TEST_F(AnnouncerTest, NamesTheIndicesOfRefusedEvents) {
     fake_.accept(700, FLOWD_LIMIT);
     EXPECT_THAT(announce(702).answer(), AllOf(StartsWith("HTTP/1.1 429 "), HasSubstr(R"("refusedAt":[700,701])")));
 }
 
-TEST_F(AnnouncerTest, WaitsWhenTheCoreCouldNotTakeAnEventForAMoment) {
+TEST_F(AnnouncerTest, WaitsAfterATemporaryErrorOfTheCore) {
     fake_.accept(1, FLOWD_NO_MEMORY);
     const Connection& waits = announce(2);
     const Connection& behind = announce(1);
@@ -99,7 +99,7 @@ TEST_F(AnnouncerTest, WaitsWhenTheCoreCouldNotTakeAnEventForAMoment) {
     EXPECT_EQ(fake_.events().size(), 3u);
 }
 
-TEST_F(AnnouncerTest, SaysThatTheCoreDidNotTakeAnEvent) {
+TEST_F(AnnouncerTest, ReportsThatTheCoreDidNotTakeAnEvent) {
     fake_.accept(0, FLOWD_NO_MEMORY);
     const Connection& waits = announce(1);
     for (int i = 0; i < Outbox::most_tries; ++i) fake_.advance(Outbox::last_pause);
@@ -113,7 +113,7 @@ class HastyAnnouncerTest : public AnnouncerTest {
     HastyAnnouncerTest() : AnnouncerTest(std::chrono::seconds(60), std::chrono::milliseconds(20)) {}
 };
 
-TEST_F(HastyAnnouncerTest, GoesOnWithTheNextRequestWhenTheFirstHasWaitedTooLong) {
+TEST_F(HastyAnnouncerTest, ContinuesWithTheNextRequestAfterATimeout) {
     fake_.accept(100);
     const Connection& first = announce(200);
     const Connection& second = announce(3);
@@ -126,7 +126,7 @@ TEST_F(HastyAnnouncerTest, GoesOnWithTheNextRequestWhenTheFirstHasWaitedTooLong)
     EXPECT_THAT(announce(1).answer(), StartsWith("HTTP/1.1 200 "));
 }
 
-TEST_F(AnnouncerTest, LetsNothingWaitOnceItStops) {
+TEST_F(AnnouncerTest, AnswersAllWaitingRequestsWhenItStops) {
     announcer_.stop();
     EXPECT_THAT(announce(1).answer(), StartsWith("HTTP/1.1 200 ")) << "one try";
     fake_.accept(0);
@@ -169,7 +169,7 @@ class ImpatientAnnouncerTest : public AnnouncerTest {
     ImpatientAnnouncerTest() : AnnouncerTest(std::chrono::milliseconds(1)) {}
 };
 
-TEST_F(ImpatientAnnouncerTest, DoesNotWaitForTheBackendsForEver) {
+TEST_F(ImpatientAnnouncerTest, WaitsForTheBackendsUntilATimeout) {
     const Connection& late = announce_and_wait();
     const Connection& last = announce_and_wait();
     ASSERT_TRUE(fake_.run_until([&] { return announcer_.delivery().waiting() == 0; }));
@@ -181,14 +181,14 @@ TEST_F(ImpatientAnnouncerTest, DoesNotWaitForTheBackendsForEver) {
     EXPECT_THAT(announce_and_wait().answer(), IsEmpty()) << "the marks that came late were of the others";
 }
 
-TEST_F(AnnouncerTest, BoundsTheRequestsThatWaitForTheBackends) {
+TEST_F(AnnouncerTest, LimitsTheRequestsThatWaitForTheBackends) {
     for (std::size_t i = 0; i < DeliveryWait::most_outstanding; ++i) announce_and_wait();
     EXPECT_THAT(announce_and_wait().answer(), AllOf(StartsWith("HTTP/1.1 503 "), HasSubstr("too many requests wait")));
     fake_.pass_marks();
     EXPECT_THAT(announce_and_wait().answer(), IsEmpty());
 }
 
-TEST_F(AnnouncerTest, AnswersWhatWaitsForTheBackendsWhenItStops) {
+TEST_F(AnnouncerTest, AnswersRequestsThatWaitForTheBackendsWhenItStops) {
     const Connection& waits = announce_and_wait();
     announcer_.stop();
     EXPECT_THAT(waits.answer(), AllOf(StartsWith("HTTP/1.1 503 "), HasSubstr("stops before every backend")));
@@ -206,7 +206,7 @@ TEST_F(AnnouncerTest, PassesTheMarkOfAConnectionThatWasClosed) {
     EXPECT_EQ(announcer_.delivery().waiting(), 0u);
 }
 
-TEST_F(AnnouncerTest, SaysWhyTheCoreMakesNoMark) {
+TEST_F(AnnouncerTest, ReportsWhyTheCoreRefusedAMark) {
     fake_.answer_marks(FLOWD_LIMIT);
     EXPECT_THAT(announce_and_wait().answer(), StartsWith("HTTP/1.1 503 "));
     fake_.answer_marks(FLOWD_STOPPED);
@@ -215,7 +215,7 @@ TEST_F(AnnouncerTest, SaysWhyTheCoreMakesNoMark) {
     EXPECT_THAT(announce_and_wait().answer(), StartsWith("HTTP/1.1 501 "));
 }
 
-TEST_F(AnnouncerTest, CountsAsFullOnlyWhatFoundTheQueuesFull) {
+TEST_F(AnnouncerTest, CountsOnlyFullQueuesAsFull) {
     fake_.accept(0, FLOWD_STOPPED);
     EXPECT_THAT(announce(1).answer(), StartsWith("HTTP/1.1 503 "));
     EXPECT_EQ(announcer_.full(), 0u);

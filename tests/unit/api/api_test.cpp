@@ -117,7 +117,7 @@ class ApiTest : public ::testing::Test {
     std::thread thread_;
 };
 
-TEST_F(ApiTest, AnnouncesWhatIsPosted) {
+TEST_F(ApiTest, AnnouncesPostedFlows) {
     run();
     Client client(endpoint_);
     EXPECT_THAT(client.ask(post(start)), HasSubstr("\r\n\r\n{\"accepted\":1}\n"));
@@ -133,7 +133,7 @@ TEST_F(ApiTest, AnnouncesWhatIsPosted) {
     EXPECT_THAT(finish(), HasSubstr(R"("announced":{"start":3,"ongoing":0,"end":0})"));
 }
 
-TEST_F(ApiTest, AnswersPagesInTheirOrder) {
+TEST_F(ApiTest, AnswersPagesInOrder) {
     flowd_flow flow{};
     flow.size = sizeof flow;
     for (flow.flow_id = 1; flow.flow_id <= 100'000; ++flow.flow_id) host_.add_flow(flow);
@@ -144,11 +144,11 @@ TEST_F(ApiTest, AnswersPagesInTheirOrder) {
     EXPECT_THAT(client.answer(), HasSubstr("{\"accepted\":1}"));
 }
 
-TEST_F(ApiTest, IsExplicit) {
+TEST_F(ApiTest, HasExplicitPrecedence) {
     EXPECT_EQ(component<Api>().precedence, static_cast<std::uint32_t>(FLOWD_PRECEDENCE_EXPLICIT));
 }
 
-TEST_F(ApiTest, HasFlowdGosDummies) {
+TEST_F(ApiTest, HasThePlaceholderEndpointsOfFlowdGo) {
     run();
     Client client(endpoint_);
     EXPECT_THAT(
@@ -167,7 +167,7 @@ TEST_F(ApiTest, ListsItsPathsAsFlowdGoDoes) {
     EXPECT_THAT(answer, HasSubstr(R"("path":"/dummy/end")"));
 }
 
-TEST_F(ApiTest, AnswersProblems) {
+TEST_F(ApiTest, ReportsErrorsAsProblems) {
     run();
     Client client(endpoint_);
     EXPECT_THAT(client.ask(get("/nothing")), StartsWith("HTTP/1.1 404 "));
@@ -180,7 +180,7 @@ TEST_F(ApiTest, AnswersProblems) {
     EXPECT_THAT(finish(), HasSubstr(R"("answers":{"400":2,"404":1,"405":2,"415":1})"));
 }
 
-TEST_F(ApiTest, WaitsForRoomInTheQueuesAndAnswersThen) {
+TEST_F(ApiTest, WaitsForRoomInTheQueuesBeforeItAnswers) {
     config_.set("fullTimeout", "60s");
     run();
     Client client(endpoint_), other(endpoint_);
@@ -203,7 +203,7 @@ TEST_F(ApiTest, WaitsForRoomInTheQueuesAndAnswersThen) {
     EXPECT_THAT(finish(), HasSubstr(R"("waiting":0,"waited":2,"full":0)"));
 }
 
-TEST_F(ApiTest, AnswersOnceTheBackendsHaveTakenWhatIsPosted) {
+TEST_F(ApiTest, WithWaitTakenAnswersAfterTheBackendsHaveTakenTheEvents) {
     config_.set("takenTimeout", "60s");
     run();
     Client client(endpoint_), dummy(endpoint_), hurries(endpoint_);
@@ -226,7 +226,7 @@ TEST_F(ApiTest, RefusesOtherParametersOfAnAnnouncement) {
     EXPECT_TRUE(host_.events().empty());
 }
 
-TEST_F(ApiTest, AnswersWhatWaitsForTheBackendsBeforeItStops) {
+TEST_F(ApiTest, AnswersRequestsThatWaitForBackendsBeforeItStops) {
     config_.set("takenTimeout", "60s");
     run();
     Client client(endpoint_);
@@ -238,13 +238,13 @@ TEST_F(ApiTest, AnswersWhatWaitsForTheBackendsBeforeItStops) {
     EXPECT_FALSE(host_.logged("cut at the stop"));
 }
 
-TEST_F(ApiTest, WaitsForTheBackendsNoLongerThanAConnectionMayBeIdle) {
+TEST_F(ApiTest, WaitsForTheBackendsAtMostTheIdleTimeout) {
     config_.set("takenTimeout", "20s").set("idleTimeout", "10s");
     EXPECT_EQ(validate(), FLOWD_INVALID);
     EXPECT_EQ(host_.problems().at(0).option, "takenTimeout");
 }
 
-TEST_F(ApiTest, BoundsWhatWaits) {
+TEST_F(ApiTest, LimitsWaitingRequests) {
     config_.set("fullTimeout", "60s").set("maxBody", "8 MiB");
     run();
     std::string many = "[" + start;
@@ -263,7 +263,7 @@ TEST_F(ApiTest, BoundsWhatWaits) {
     EXPECT_THAT(third.ask(post(start)), StartsWith("HTTP/1.1 200 "));
 }
 
-TEST_F(ApiTest, AnswersWhatWaitsBeforeItStops) {
+TEST_F(ApiTest, AnswersWaitingRequestsBeforeItStops) {
     config_.set("fullTimeout", "60s");
     run();
     Client client(endpoint_);
@@ -292,7 +292,7 @@ TEST_F(ApiTest, AnswersARequestThatIsCompletedDuringTheStop) {
     EXPECT_FALSE(host_.logged("cut at the stop"));
 }
 
-TEST_F(ApiTest, CountsTheRequestsThatTheStopCuts) {
+TEST_F(ApiTest, CountsRequestsAbortedByTheStop) {
     run();
     Client client(endpoint_), other(endpoint_);
     client.send(post(start).substr(0, 40));
@@ -303,7 +303,7 @@ TEST_F(ApiTest, CountsTheRequestsThatTheStopCuts) {
     EXPECT_TRUE(host_.logged("1 requests were cut at the stop"));
 }
 
-TEST_F(ApiTest, PushesBackWhenTheQueuesStayFull) {
+TEST_F(ApiTest, Answers503WhileTheQueuesAreFull) {
     config_.set("fullTimeout", "10ms");
     run();
     Client client(endpoint_);
@@ -317,7 +317,7 @@ TEST_F(ApiTest, PushesBackWhenTheQueuesStayFull) {
     EXPECT_EQ(host_.events().size(), 2u);
 }
 
-TEST_F(ApiTest, NamesWhatTheCoreDoesNotTake) {
+TEST_F(ApiTest, NamesTheEventsThatTheCoreRefuses) {
     run();
     Client client(endpoint_);
     host_.accept(2, FLOWD_LIMIT);
@@ -335,7 +335,7 @@ TEST_F(ApiTest, NamesWhatTheCoreDoesNotTake) {
     EXPECT_EQ(refusals[1].reason, "unprocessable_content");
 }
 
-TEST_F(ApiTest, TellsTheCoreOfARefusalThatCameAfterAWait) {
+TEST_F(ApiTest, ReportsARefusalAfterAWaitToTheCore) {
     config_.set("fullTimeout", "60s");
     run();
     Client client(endpoint_);
@@ -350,7 +350,7 @@ TEST_F(ApiTest, TellsTheCoreOfARefusalThatCameAfterAWait) {
     EXPECT_THAT(host_.refusals()[0].first, StartsWith("POST /flow HTTP/1.1 {\"state\":\"start\""));
 }
 
-TEST_F(ApiTest, WantsTheTokenOverTcpAndNotAtTheUnixSocket) {
+TEST_F(ApiTest, RequiresTheTokenOverTcpButNotAtTheUnixSocket) {
     write_token("a-token-of-enough-characters");
     run();
     Client client(endpoint_), local(folder_ / "socket");
@@ -372,7 +372,7 @@ TEST_F(ApiTest, WantsTheTokenOverTcpAndNotAtTheUnixSocket) {
     }
 }
 
-TEST_F(ApiTest, AnswersWhatIsAtHandBeforeItStops) {
+TEST_F(ApiTest, AnswersCurrentRequestsBeforeItStops) {
     run();
     Client client(endpoint_), idle(endpoint_);
     idle.ask(get("/"));
@@ -388,7 +388,7 @@ TEST_F(ApiTest, AnswersWhatIsAtHandBeforeItStops) {
     EXPECT_EQ(answers_->value, 2);
 }
 
-TEST_F(ApiTest, TakesItsUnixSocketAway) {
+TEST_F(ApiTest, RemovesItsUnixSocket) {
     run();
     EXPECT_TRUE(fs::exists(folder_ / "socket"));
     finish();
@@ -396,7 +396,7 @@ TEST_F(ApiTest, TakesItsUnixSocketAway) {
     EXPECT_FALSE(host_.keeps("unix:" + (folder_ / "socket").string()));
 }
 
-TEST_F(ApiTest, LeavesAFileThatIsNotItsSocketAnyMore) {
+TEST_F(ApiTest, DoesNotRemoveAFileThatReplacedItsSocket) {
     run();
     fs::remove(folder_ / "socket");
     std::ofstream(folder_ / "socket") << "somebody else's";
@@ -416,14 +416,14 @@ TEST_F(ApiTest, NamesTheBusyPort) {
     EXPECT_EQ(host_.problems().at(0).option, "bindPort");
 }
 
-TEST_F(ApiTest, RefusesATokenThatIsNoGood) {
+TEST_F(ApiTest, RefusesAnInvalidToken) {
     write_token("short");
     testing::Instance instance(host_, component<Api>(), config_);
     EXPECT_EQ(instance.bring_up(), FLOWD_INVALID);
     EXPECT_EQ(host_.problems().at(0).option, "token");
 }
 
-TEST_F(ApiTest, WantsATokenWhereverItListensBeyondLoopback) {
+TEST_F(ApiTest, RequiresATokenOutsideOfLoopback) {
     for (const char* address : {"0.0.0.0", "::", "192.0.2.1", "2001:db8::1"}) {
         host_.forget();
         config_.set("bindAddress", address);
@@ -439,7 +439,7 @@ TEST_F(ApiTest, WantsATokenWhereverItListensBeyondLoopback) {
     }
 }
 
-TEST_F(ApiTest, RefusesToListenNowhereAndModesThatAreNone) {
+TEST_F(ApiTest, RefusesNoListenersAndInvalidModes) {
     config_ = testing::Config(component<Api>()).set("bindPort", "0");
     EXPECT_EQ(validate(), FLOWD_INVALID);
     config_.set("socketPath", "/run/x");
@@ -450,7 +450,7 @@ TEST_F(ApiTest, RefusesToListenNowhereAndModesThatAreNone) {
     }
 }
 
-TEST_F(ApiTest, StopsTwiceAndWithoutHavingStarted) {
+TEST_F(ApiTest, MayBeStoppedTwiceAndWithoutStart) {
     testing::Instance instance(host_, component<Api>(), config_);
     ASSERT_EQ(instance.create(), FLOWD_OK);
     EXPECT_EQ(instance.stop(), FLOWD_OK);

@@ -76,7 +76,7 @@ TEST_F(FlowPageTest, RefusesACursorThatTheCoreRefuses) {
     EXPECT_EQ(page.error().code, FLOWD_INVALID);
 }
 
-TEST_F(FlowPageTest, RefusesParametersThatItDoesNotUnderstand) {
+TEST_F(FlowPageTest, RefusesUnknownParameters) {
     for (const char* query : {"limit=0",
                               "limit=10001",
                               "limit=",

@@ -56,7 +56,7 @@ class FlowReaderTest : public ::testing::Test {
     FlowReader reader_{host_->registry(), 100};
 };
 
-TEST_F(FlowReaderTest, ReadsOurForm) {
+TEST_F(FlowReaderTest, ReadsTheNativeForm) {
     const Event event = one(own);
     EXPECT_EQ(event->kind, static_cast<std::uint32_t>(FLOWD_EVENT_START));
     EXPECT_EQ(event->key.protocol, IPPROTO_TCP);
@@ -67,7 +67,7 @@ TEST_F(FlowReaderTest, ReadsOurForm) {
     EXPECT_EQ(event->start_time_ns, 0) << "the core fills it";
 }
 
-TEST_F(FlowReaderTest, ReadsWhatOurFormMaySayBesides) {
+TEST_F(FlowReaderTest, ReadsOptionalMembersOfTheNativeForm) {
     const Event event = one(with(
         with(own, "start", "end"), "16}",
         R"(16,"time":"2026-01-01T00:00:10Z","startTime":"2026-01-01T00:00:00Z","endTime":"2026-01-01T00:00:09.5+00:00",)"
@@ -131,14 +131,14 @@ TEST_F(FlowReaderTest, ReadsFireflies) {
     EXPECT_EQ(to_view(raw.attachments[1].id), "flowd.json/netlink");
 }
 
-TEST_F(FlowReaderTest, ReadsAListOfAnyOfThem) {
+TEST_F(FlowReaderTest, ReadsAListOfAnyForm) {
     const auto events = reader_.read("[" + own + "," + flowd_go + "," + firefly + "," + readme + "]");
     ASSERT_TRUE(events) << events.error().message;
     ASSERT_EQ(events->size(), 4u);
     EXPECT_EQ((*events)[2]->kind, static_cast<std::uint32_t>(FLOWD_EVENT_END));
 }
 
-TEST_F(FlowReaderTest, TakesAListAsAWholeOrNotAtAll) {
+TEST_F(FlowReaderTest, AcceptsAListCompletelyOrNotAtAll) {
     EXPECT_EQ(refusal("[" + own + "," + with(own, "1094", "0") + "]"),
               "flow 1: destination.port: is not a number from 1 to 65535");
     EXPECT_EQ(refusal("[" + own + ",7]"), "flow 1: is not an object");
@@ -160,7 +160,7 @@ struct Wrong {
 };
 class WrongBody : public FlowReaderTest, public ::testing::WithParamInterface<Wrong> {};
 
-TEST_P(WrongBody, IsRefusedAndTheMistakeIsNamed) {
+TEST_P(WrongBody, IsRefusedWithAMessage) {
     EXPECT_THAT(refusal(GetParam().body), HasSubstr(GetParam().says)) << GetParam().body;
 }
 

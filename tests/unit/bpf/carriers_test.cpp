@@ -111,7 +111,7 @@ TEST_F(Carriers, ATagInAHopByHopOrDestinationHeaderOrBoth) {
     }
 }
 
-TEST_F(Carriers, WhatCannotTakeAHeaderIsLeftAlone) {
+TEST_F(Carriers, PacketsThatCannotHaveAHeaderAreNotChanged) {
     for (const marker::Strategy strategy :
          {marker::Strategy::hop_by_hop, marker::Strategy::destination, marker::Strategy::hop_by_hop_destination}) {
         load(with(strategy));
@@ -155,7 +155,7 @@ TEST_F(Carriers, ADscpFromTheOperatorsMapInIpv6AndIpv4) {
     }
 }
 
-TEST_F(Carriers, AnApplicationsOwnDscpStaysUnlessTold) {
+TEST_F(Carriers, AnApplicationsDscpIsKeptUnlessConfigured) {
     load(with(marker::Strategy::dscp));
     set_catch_all(atlas);
     const Bytes own6 = ethernet(type_ipv6) + Ip6{.traffic_class = 8 << 2 | 1}.over(tcp(1, 2));

@@ -32,14 +32,14 @@ std::vector<bpf::Filter> of_priorities(const std::vector<std::uint16_t>& priorit
     return filters;
 }
 
-TEST(FreePriority, IsBeforeAllOthersAndLeavesPriority1ToThemWhereItCan) {
+TEST(FreePriority, PrecedesAllOthersAndLeavesPriority1FreeIfPossible) {
     EXPECT_EQ(bpf::free_priority({}), 2);
     EXPECT_EQ(bpf::free_priority(of_priorities({49152})), 2);
     EXPECT_EQ(bpf::free_priority(of_priorities({3, 4, 100})), 2);
     EXPECT_EQ(bpf::free_priority(of_priorities({2, 3})), 1);
 }
 
-TEST(FreePriority, IsTheFirstFreeOneBehindPriority1) {
+TEST(FreePriority, IsTheFirstFreeOneAfterPriority1) {
     EXPECT_EQ(bpf::free_priority(of_priorities({1})), 2);
     EXPECT_EQ(bpf::free_priority(of_priorities({1, 1, 2, 3, 5})), 4);
 }
@@ -80,7 +80,7 @@ TEST_F(OwnershipTest, LastsAsLongAsItsObject) {
     EXPECT_TRUE(Ownership::is_alive(first->handle(false), file_));
 }
 
-TEST_F(OwnershipTest, EndsWithTheProcessHoweverThatEnds) {
+TEST_F(OwnershipTest, EndsWithTheProcess) {
     int pipe[2];
     ASSERT_EQ(::pipe(pipe), 0);
     const pid_t child = ::fork();
@@ -101,7 +101,7 @@ TEST_F(OwnershipTest, EndsWithTheProcessHoweverThatEnds) {
     ::close(pipe[1]);
 }
 
-TEST_F(OwnershipTest, TheHandleSaysWhetherOneOfUsMadeTheQdisc) {
+TEST_F(OwnershipTest, TheHandleIdentifiesAQdiscOfThisProgram) {
     const auto ownership = Ownership::claim(file_);
     ASSERT_TRUE(ownership);
     EXPECT_TRUE(Ownership::made_qdisc(ownership->handle(true)));

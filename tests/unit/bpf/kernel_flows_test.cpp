@@ -36,7 +36,7 @@ class KernelFlows : public KernelTest {
     std::uint32_t semantic_of(std::uint16_t port) { return label_at(run(frame(port)).frame, 14) & label::semantic_mask; }
 };
 
-TEST_F(KernelFlows, KeepsWhatARandomSequenceOfChangesLeaves) {
+TEST_F(KernelFlows, MatchesAMapAfterRandomChanges) {
     load(with_room(400));
     std::mt19937 random(7);
     std::map<std::uint16_t, flowd_tag> expected;
@@ -62,7 +62,7 @@ TEST_F(KernelFlows, KeepsWhatARandomSequenceOfChangesLeaves) {
     }
 }
 
-TEST_F(KernelFlows, HoldsEveryFlowItIsConfiguredFor) {
+TEST_F(KernelFlows, HoldsTheConfiguredNumberOfFlows) {
     constexpr std::uint32_t flows = 131072;
     load(with_room(flows));
     const auto nth = [](std::uint32_t i) {
@@ -80,7 +80,7 @@ TEST_F(KernelFlows, HoldsEveryFlowItIsConfiguredFor) {
 }
 
 // The slots of one bucket are written all the time around a flow that stays; every packet of it has one of its own marks.
-TEST_F(KernelFlows, APacketNeverMissesItsFlowWhileOthersComeAndGo) {
+TEST_F(KernelFlows, APacketFindsItsFlowWhileOthersAreAddedAndRemoved) {
     load(with_room(4));  // one bucket: all flows share their way
     ASSERT_TRUE(table_->put(key(1000, 1094), one));
     std::atomic<bool> done = false;
@@ -158,7 +158,7 @@ TEST(KernelFlowsMemory, APacketFindsItsFlowAfterEachInstructionOfAWriter) {
 // Two flows take turns in one slot. No processor promises in which order a program sees the stores, and a test run on one
 // machine meets only the orders of that machine: so every word of the slot is given every value that it ever has, in all
 // combinations.
-TEST(KernelFlowsMemory, WhateverTheOrderInWhichStoresAreSeenNoFlowGetsTheMarkOfAnother) {
+TEST(KernelFlowsMemory, ReorderedStoresNeverGiveAFlowTheMarkOfAnother) {
     constexpr std::size_t words = sizeof(marker_flow) / sizeof(std::uint64_t);
     using Slot = std::array<std::uint64_t, words>;
     const UniqueFd memory(::memfd_create("flow-table", MFD_CLOEXEC));
@@ -215,7 +215,7 @@ TEST(KernelFlowsMemory, WhateverTheOrderInWhichStoresAreSeenNoFlowGetsTheMarkOfA
     EXPECT_GT(found, 0u);
 }
 
-TEST_F(KernelFlows, AFlowThatNobodyAnnouncesAnyMoreKeepsItsMarkForAsLongAsItSends) {
+TEST_F(KernelFlows, AnAdoptedFlowKeepsItsMarkWhileItSends) {
     load(with_room(16));
     ASSERT_TRUE(table_->put(key(1, 1094), one));
     ASSERT_TRUE(table_->put(key(2, 1094), one));
@@ -231,7 +231,7 @@ TEST_F(KernelFlows, AFlowThatNobodyAnnouncesAnyMoreKeepsItsMarkForAsLongAsItSend
     EXPECT_EQ(table_->adopted(), 0u) << "somebody announces it again";
 }
 
-TEST_F(KernelFlows, AFlowWithTheCatchAllsTagTakesNoRoom) {
+TEST_F(KernelFlows, AFlowWithTheTagOfTheCatchAllUsesNoRoom) {
     set_catch_all(one);
     ASSERT_TRUE(table_->put(key(1, 1094), one));
     EXPECT_EQ(table_->size(), 0u);

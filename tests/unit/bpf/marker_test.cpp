@@ -18,7 +18,7 @@ using flowd::testing::Config;
 using flowd::testing::FakeHost;
 using flowd::testing::Instance;
 
-TEST(MarkerInstance, OnceItIsPreparedOthersCanFindWhereItMarks) {
+TEST(MarkerInstance, PublishesItsInterfacesInPrepare) {
     if (::geteuid() != 0) GTEST_SKIP() << "needs root: loads BPF programs";
     ASSERT_EQ(::unshare(CLONE_NEWNET), 0);
     ASSERT_EQ(std::system("ip link add marked type veth peer name other"), 0);

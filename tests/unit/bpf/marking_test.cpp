@@ -56,7 +56,7 @@ TEST_F(Marking, AFlowIsItsWhole5Tuple) {
     expect_untouched(ethernet(type_ipv6) + Ip6{.destination = "2001:db8::3"}.over(tcp(40000, 1094)), MARKER_NO_TAG);
 }
 
-TEST_F(Marking, TheCatchAllOfADaemonThatIsGoneEndsWithItsLeaseAndMarksOfFlowsStay) {
+TEST_F(Marking, WithoutADaemonTheCatchAllExpiresAndMarksOfFlowsRemain) {
     table_.emplace(*program_, marker::Marks(with_room(1024)), 1024, std::chrono::hours(1));
     ASSERT_TRUE(table_->put(key(40000, 1094), atlas));
     set_catch_all(perfsonar);
@@ -113,7 +113,7 @@ TEST_F(Marking, AClosedConnectionWithoutAValidTagIsNotMarkedByTheCatchAllAtItsEn
     expect_untouched(ethernet(type_ipv6) + Ip6{}.over(tcp(40000, 1094, 0)), MARKER_UNMARKABLE_TAG);
 }
 
-TEST_F(Marking, AFlowThatEndsWhileItsConnectionIsOpenLeavesNothingBehind) {
+TEST_F(Marking, AFlowThatEndsBeforeItsConnectionLeavesNoMark) {
     set_catch_all(perfsonar);
     ASSERT_TRUE(table_->put(key(40000, 1094), atlas));
     expect_marked(ethernet(type_ipv6) + Ip6{}.over(tcp(40000, 1094)), 14, atlas, MARKER_MARKED_FLOW);
@@ -128,7 +128,7 @@ TEST_F(Marking, EcnAndTrafficClassSurviveForEveryValue) {
                       14, atlas, MARKER_MARKED_FLOW);
 }
 
-TEST_F(Marking, CatchAllMarksWhatHasNoFlowAndAFlowBeatsIt) {
+TEST_F(Marking, CatchAllMarksPacketsWithoutAFlowAndAFlowTakesPrecedence) {
     set_catch_all(perfsonar);
     ASSERT_TRUE(table_->put(key(40000, 1094), atlas));
     expect_marked(ethernet(type_ipv6) + Ip6{}.over(tcp(40000, 1094)), 14, atlas, MARKER_MARKED_FLOW);
@@ -183,7 +183,7 @@ TEST_F(Marking, UpToTwoVlanTagsInTheFrameShift) {
     expect_untouched(ethernet(0x8100) + vlan(1, 0x0806) + Bytes(60, 0), MARKER_NOT_IP);
 }
 
-TEST_F(Marking, WhatIsNotIpv6IsLeftAlone) {
+TEST_F(Marking, OtherPacketsThanIpv6AreNotChanged) {
     set_catch_all(perfsonar);
     expect_untouched(ethernet(0x0800) + Bytes(60, 0x45), MARKER_IPV4);
     expect_untouched(ethernet(0x0806) + Bytes(60, 0), MARKER_NOT_IP);
@@ -213,7 +213,7 @@ TEST_F(Marking, FlowsOfOtherProtocolsAreMatched) {
     expect_marked(ethernet(type_ipv6) + Ip6{.next = 50}.over(Bytes(40, 3)), 14, atlas, MARKER_MARKED_FLOW);
 }
 
-TEST_F(Marking, ExtensionHeadersAreWalkedAndPayloadLengthIsNotTrusted) {
+TEST_F(Marking, ExtensionHeadersAreParsedWithoutThePayloadLength) {
     ASSERT_TRUE(table_->put(key(40000, 1094), atlas));
     const Bytes segment = tcp(40000, 1094);
     for (const unsigned header : {0u, 43u, 60u}) {
@@ -233,7 +233,7 @@ TEST_F(Marking, ExtensionHeadersAreWalkedAndPayloadLengthIsNotTrusted) {
     expect_marked(ethernet(type_ipv6) + Ip6{.next = 51}.over(authentication + segment), 14, atlas, MARKER_MARKED_FLOW);
 }
 
-TEST_F(Marking, TheWalkOverExtensionHeadersHasAnEnd) {
+TEST_F(Marking, TheNumberOfExtensionHeadersIsLimited) {
     set_catch_all(perfsonar);
     Bytes chain = extension(6, 0, tcp(1, 2));
     for (int i = 0; i < 7; ++i) chain = extension(60, 0, chain);
@@ -277,7 +277,7 @@ TEST_F(Marking, FragmentsOfOneDatagramCarryOneLabel) {
     expect_marked(ethernet(type_ipv6) + Ip6{.next = 44}.over(fragment(17, 0, false, whole)), 14, atlas, MARKER_MARKED_FLOW);
 }
 
-TEST_F(Marking, ForwardedPacketsAreMarkedWhenAsked) {
+TEST_F(Marking, ForwardedPacketsAreMarkedIfConfigured) {
     const Bytes frame = ethernet(type_ipv6) + Ip6{}.over(tcp(1, 2));
     __sk_buff forwarded{};
     forwarded.ingress_ifindex = loopback;
@@ -294,7 +294,7 @@ TEST_F(Marking, ForwardedPacketsAreMarkedWhenAsked) {
     EXPECT_EQ(ran.outcome, MARKER_MARKED_CATCH_ALL);
 }
 
-TEST_F(Marking, TruncatedPacketsAreLeftAlone) {
+TEST_F(Marking, TruncatedPacketsAreNotChanged) {
     set_catch_all(perfsonar);
     const Bytes cut_in_ports = ethernet(type_ipv6) + Ip6{}.over(Bytes{1, 2});
     expect_untouched(cut_in_ports, MARKER_TRUNCATED);
@@ -313,7 +313,7 @@ TEST_F(Marking, ObserveCountsAndWritesNothing) {
     expect_marked(ethernet(type_ipv6) + Ip6{}.over(tcp(40000, 1094)), 14, atlas, MARKER_MARKED_FLOW);
 }
 
-TEST_F(Marking, KeepExplicitLeavesAChosenLabelAlone) {
+TEST_F(Marking, KeepExplicitKeepsAnApplicationsLabel) {
     marker::Options options;
     options.policy = marker::Policy::keep_explicit;
     load(options);
@@ -325,7 +325,7 @@ TEST_F(Marking, KeepExplicitLeavesAChosenLabelAlone) {
 }
 
 // The program for devices without an Ethernet header expects an IP header first: whatever else it meets, it harms nothing.
-TEST_F(Marking, TheRawIpProgramLeavesEthernetFramesAlone) {
+TEST_F(Marking, TheRawIpProgramDoesNotChangeEthernetFrames) {
     set_catch_all(perfsonar);
     const Bytes frame = ethernet(type_ipv6) + Ip6{}.over(tcp(40000, 1094));
     const Ran ran = run(frame, program_->raw_ip());
@@ -334,7 +334,7 @@ TEST_F(Marking, TheRawIpProgramLeavesEthernetFramesAlone) {
     EXPECT_EQ(ran.verdict, next_program);
 }
 
-TEST_F(Marking, WhateverComesOnlyTheLabelBitsOfAnIpv6HeaderChange) {
+TEST_F(Marking, OnlyTheLabelBitsOfIpv6HeadersChange) {
     set_catch_all(perfsonar);
     std::mt19937 random(20261123);
     const auto below = [&random](unsigned bound) { return static_cast<unsigned>(random() % bound); };

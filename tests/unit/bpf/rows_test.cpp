@@ -183,7 +183,7 @@ INSTANTIATE_TEST_SUITE_P(Strategies, StrategyRows,
                                          marker::Strategy::hop_by_hop_destination, marker::Strategy::dscp,
                                          marker::Strategy::label_dscp));
 
-TEST_F(Rows, APacketThatEndsBeforeItsPortsDoIsLeftAlone) {
+TEST_F(Rows, APacketWithoutPortsIsNotChanged) {
     set_catch_all(catch_all);
     const Chain chain{"long", {0, 60, 43, 60}};
     for (const Link& link : links()) {

@@ -19,7 +19,7 @@ namespace flowd::bpf {
 namespace {
 
 /// In a network namespace of the test's own, left with it.
-class Changes : public ::testing::Test {
+class NetlinkChanges : public ::testing::Test {
   protected:
     void SetUp() override {
         ASSERT_EQ(::unshare(CLONE_NEWNET), 0) << "needs root";
@@ -40,7 +40,7 @@ class Changes : public ::testing::Test {
     }
 };
 
-TEST_F(Changes, OfRoutesOnlyDefaultOnesAreTold) {
+TEST_F(NetlinkChanges, OnlyChangesOfDefaultRoutesAreReported) {
     auto netlink = subscribe(RTMGRP_LINK | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE);
     ASSERT_TRUE(netlink);
     (void)netlink->drain();
@@ -64,7 +64,7 @@ TEST_F(Changes, OfRoutesOnlyDefaultOnesAreTold) {
     }
 }
 
-TEST_F(Changes, ThatDidNotFitTheBufferAreStillAReasonToLook) {
+TEST_F(NetlinkChanges, LostNotificationsCountAsAChange) {
     auto netlink = subscribe(RTMGRP_LINK);
     ASSERT_TRUE(netlink);
     const int small = 1;
@@ -78,7 +78,7 @@ TEST_F(Changes, ThatDidNotFitTheBufferAreStillAReasonToLook) {
     EXPECT_TRUE(netlink->drain()) << "and it goes on";
 }
 
-TEST(Throttle, ABurstOfCallsIsOneAtOnceAndOneAtItsEnd) {
+TEST(Throttle, ABurstIsOneCallAtOnceAndOneAtItsEnd) {
     testing::FakeHost fake;
     const std::unique_ptr<Host> host = std::move(Host::make(fake.raw())).value();
     int done = 0;

@@ -72,7 +72,7 @@ class SocketTag : public KernelTest {
     std::uint16_t port_ = 0;
 };
 
-TEST_F(SocketTag, ComesBeforeTheCatchAllAndAfterTheFlow) {
+TEST_F(SocketTag, IsBetweenTheFlowAndTheCatchAllInPrecedence) {
     set_catch_all(catch_all);
     tag_socket({511, 63});
     EXPECT_EQ(sent_label(), expected(catch_all)) << "nobody has said that sockets are worth looking at";
@@ -100,7 +100,7 @@ TEST_F(SocketTag, ThatCannotBeCarriedIsNotMarkedByTheCatchAllEither) {
     EXPECT_EQ((*program_->outcomes())[MARKER_UNMARKABLE_TAG], 3u);
 }
 
-TEST_F(SocketTag, AFlowThatTheCatchAllCoveredHasAnEntryOnceSocketsAreLookedAt) {
+TEST_F(SocketTag, AFlowWithTheTagOfTheCatchAllHasAnEntryOnceSocketTagsAreRead) {
     set_catch_all(catch_all);
     ASSERT_TRUE(table_->put(own_key(), catch_all));
     EXPECT_EQ(table_->size(), 0u) << "entries equal to the catch-all need none";
@@ -111,7 +111,7 @@ TEST_F(SocketTag, AFlowThatTheCatchAllCoveredHasAnEntryOnceSocketsAreLookedAt) {
     EXPECT_EQ(sent_label(), expected(catch_all)) << "the flow's own tag comes first";
 }
 
-TEST_F(SocketTag, ComesBeforeAFlowThatOnlyAMeterHasAnnounced) {
+TEST_F(SocketTag, TakesPrecedenceOverAMeteredFlow) {
     set_catch_all(catch_all);
     table_->set_socket_tags(true);
     tag_socket({1, 14});
@@ -221,7 +221,7 @@ TEST_F(ClosedConnection, CarriesTheTagOfItsEndedFlowInTheLastAcknowledgement) {
     EXPECT_EQ(label, label_of(announced));
 }
 
-TEST_F(ClosedConnection, LeavesNothingToTheNextOneWithItsPorts) {
+TEST_F(ClosedConnection, DoesNotAffectTheNextConnectionWithItsPorts) {
     open();
     const std::uint16_t port = port_of(client_);
     const linger reset{1, 0};

@@ -70,7 +70,7 @@ TEST_F(TagTable, BpfAndCxxAgreeOnTheHashOfRandomTuples) {
     }
 }
 
-TEST_F(TagTable, AFullTableIsSaidAndWhatIsInItStays) {
+TEST_F(TagTable, AFullTableIsReportedAndKeepsItsFlows) {
     load(with_room(4));
     for (std::uint16_t port = 1; port <= 4; ++port) ASSERT_TRUE(table_->put(key(port, 443), {2, 16}));
     EXPECT_FALSE(table_->put(key(5, 443), {2, 16}));
@@ -83,7 +83,7 @@ TEST_F(TagTable, AFullTableIsSaidAndWhatIsInItStays) {
     EXPECT_TRUE(table_->put(key(5, 443), {2, 16}));
 }
 
-TEST_F(TagTable, FlowsThatNoLabelCanReachAreCountedAndTakeNoRoom) {
+TEST_F(TagTable, FlowsThatCannotBeMarkedAreCountedAndUseNoRoom) {
     EXPECT_TRUE(table_->put(make_key({*Address::parse("192.0.2.1"), 1}, {*Address::parse("192.0.2.2"), 2}, 6), {2, 16}));
     flowd_key elsewhere = key(1, 2);
     elsewhere.scope = 4026531840;

@@ -36,7 +36,7 @@ Ran run_with(std::vector<const char*> words, const std::string& input = {}) {
     return ran;
 }
 
-TEST(CommandLine, TakesGlobalFlagsBeforeAndAfterTheSubcommand) {
+TEST(CommandLine, AcceptsGlobalFlagsBeforeAndAfterTheSubcommand) {
     for (const auto& words : std::vector<std::vector<const char*>>{
              {"--conf", "/c", "--log-level", "debug", "--log-time", "--modules", "/m", "--control", "/s", "--json", "run"},
              {"run", "--conf", "/c", "--log-level", "debug", "--log-time", "--modules", "/m", "--control", "/s", "--json"},
@@ -53,7 +53,7 @@ TEST(CommandLine, TakesGlobalFlagsBeforeAndAfterTheSubcommand) {
     }
 }
 
-TEST(CommandLine, CollectsEveryModulesDirectoryAndNothingBehindIt) {
+TEST(CommandLine, CollectsAllModulesDirectories) {
     const Ran ran = run_with({"--modules", "/a", "run", "--modules", "/b"});
     ASSERT_TRUE(ran.daemon.has_value()) << ran.err;
     EXPECT_THAT(ran.daemon->modules, ElementsAre("/a", "/b"));
@@ -70,25 +70,25 @@ TEST(CommandLine, HasDefaults) {
     EXPECT_TRUE(ran.daemon->control.empty());
 }
 
-TEST(CommandLine, TakesGlobalFlagsBehindNestedSubcommandsAndTheirArguments) {
+TEST(CommandLine, AcceptsGlobalFlagsAfterNestedSubcommandsAndTheirArguments) {
     EXPECT_THAT(run_with({"label", "encode", "3", "14", "--json"}).out, HasSubstr(R"("label":"0x30038")"));
     EXPECT_THAT(run_with({"--json", "label", "encode", "3", "14"}).out, HasSubstr(R"("label":"0x30038")"));
     EXPECT_THAT(run_with({"label", "--json", "decode", "0x30038"}).out, HasSubstr(R"("scitag":206)"));
 }
 
-TEST(CommandLine, ForwardsAnyOtherFirstWordWithTheFlagsTakenOut) {
+TEST(CommandLine, ForwardsAnyOtherFirstWordWithoutTheGlobalFlags) {
     const Ran ran = run_with({"marker", "status", "--control", "/nonexistent/control", "--json"});
     EXPECT_EQ(ran.code, ExitCode::no_daemon);
     EXPECT_THAT(ran.err, HasSubstr("/nonexistent/control"));
 }
 
-TEST(CommandLine, ForwardsWordsBehindMetricsToTheBackendOfThatName) {
+TEST(CommandLine, ForwardsArgumentsAfterMetricsToThatBackend) {
     const Ran ran = run_with({"metrics", "status", "--control", "/nonexistent/control"});
     EXPECT_EQ(ran.code, ExitCode::no_daemon);
     EXPECT_THAT(ran.err, HasSubstr("/nonexistent/control"));
 }
 
-TEST(CommandLine, ForwardsWordsThatAreSubcommandsElsewhere) {
+TEST(CommandLine, ForwardsArgumentsThatAreSubcommandNames) {
     const Ran ran = run_with({"--control", "/nonexistent/control", "marker", "run"});
     EXPECT_FALSE(ran.daemon.has_value());
     EXPECT_EQ(ran.code, ExitCode::no_daemon);
@@ -101,7 +101,7 @@ TEST(CommandLine, NamesTheNearestSubcommandWhenNoDaemonRuns) {
     EXPECT_THAT(ran.err, HasSubstr("did you mean \"status\"?"));
 }
 
-TEST(CommandLine, SaysThatNoDaemonRuns) {
+TEST(CommandLine, ReportsThatNoDaemonRuns) {
     for (const char* command : {"status", "flows", "metrics", "refusals", "findings", "commands", "reload"}) {
         const Ran ran = run_with({command, "--control", "/nonexistent/control"});
         EXPECT_EQ(ran.code, ExitCode::no_daemon);
@@ -109,7 +109,7 @@ TEST(CommandLine, SaysThatNoDaemonRuns) {
     }
 }
 
-TEST(CommandLine, RefusesWhatItDoesNotKnow) {
+TEST(CommandLine, RefusesUnknownArguments) {
     for (const auto& words : std::vector<std::vector<const char*>>{{},
                                                                    {"--no-such-flag"},
                                                                    {"--no-such-flag", "run"},
@@ -157,7 +157,7 @@ TEST(CommandLine, DecodesTheLabelsInStandardInput) {
     EXPECT_THAT(none.err, HasSubstr("there is no flow label in standard input"));
 }
 
-TEST(CommandLine, HelpsWithEverything) {
+TEST(CommandLine, HasHelpForEverySubcommand) {
     const Ran all = run_with({"--help"});
     EXPECT_EQ(all.code, ExitCode::ok);
     for (const char* word : {"run", "check", "conf", "modules", "status", "flows", "metrics", "refusals", "findings",

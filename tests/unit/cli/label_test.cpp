@@ -61,14 +61,14 @@ TEST(Label, TakesNamesOfTheRegistry) {
     EXPECT_EQ(member(encoded, "activityName"), "\"production\"");
 }
 
-TEST(Label, NamesTheNearestForANameThatIsNotThere) {
+TEST(Label, NamesTheNearestForAnUnknownName) {
     const auto encoded = encode_label("atlsa", "production", false, registry());
     ASSERT_FALSE(encoded.ok());
     EXPECT_THAT(encoded.error().message, HasSubstr("\"atlsa\""));
     EXPECT_THAT(encoded.error().hint, HasSubstr("\"atlas\""));
 }
 
-TEST(Label, RefusesWhatTheLabelCannotCarryInsteadOfCuttingIt) {
+TEST(Label, RefusesATagThatDoesNotFitTheLabel) {
     EXPECT_FALSE(encode_label("512", "1", false, {}).ok());
     EXPECT_FALSE(encode_label("1", "64", false, {}).ok());
     EXPECT_FALSE(encode_label("4294967297", "1", false, {}).ok());
@@ -91,24 +91,24 @@ TEST(Label, ListsAllLabelsOfATag) {
     }
 }
 
-TEST(Label, SaysTheEntropyThatALabelHas) {
+TEST(Label, ShowsTheEntropyBitsOfALabel) {
     const auto decoded = decode_label("0xf013b", false, registry());
     EXPECT_EQ(member(decoded, "entropy"), "\"0xc0103\"");
     EXPECT_EQ(member(decoded, "experimentName"), "\"cms\"");
     EXPECT_EQ(member(decoded, "hint"), "");
 }
 
-TEST(Label, SuspectsAScitagWhenTheValueIsARegisteredOneAndNoRegisteredLabel) {
+TEST(Label, SuggestsAScitagForAValueThatIsRegisteredOnlyAsOne) {
     EXPECT_THAT(member(decode_label("206", false, registry()), "hint"), HasSubstr("its label is 0x30038"));
 }
 
-TEST(Label, TellsTheScitagOfALabelThatWasGivenAsOne) {
+TEST(Label, ShowsTheScitagOfALabel) {
     const auto decoded = decode_label("196664", true, registry());
     ASSERT_FALSE(decoded.ok());
     EXPECT_THAT(decoded.error().hint, HasSubstr("looks like a label, the scitag is 206"));
 }
 
-TEST(Label, DecodesScitagsFromTheSmallestThatIsSent) {
+TEST(Label, DecodesScitagsFromTheSmallestValidOne) {
     EXPECT_EQ(member(decode_label("206", true, registry()), "label"), "\"0x30038\"");
     const auto dcache = decode_label("64", true, registry());  // dCache sends experiment 1 without an activity
     EXPECT_EQ(member(dcache, "experiment"), "1");
@@ -119,7 +119,7 @@ TEST(Label, DecodesScitagsFromTheSmallestThatIsSent) {
     EXPECT_THAT(member(beyond, "hint"), HasSubstr("does not fit"));
 }
 
-TEST(Label, RefusesMoreThanTwentyBitsAndWhatIsNoNumber) {
+TEST(Label, RefusesMoreThanTwentyBitsAndTextThatIsNotANumber) {
     EXPECT_FALSE(decode_label("0x100000", false, {}).ok());
     EXPECT_FALSE(decode_label("0x", false, {}).ok());
     EXPECT_FALSE(decode_label("", false, {}).ok());

@@ -45,7 +45,7 @@ class NewModuleCommand : public testing::Test {
     std::ostringstream out_, err_;
 };
 
-TEST_F(NewModuleCommand, FillsNamesIntoContentsAndFileNames) {
+TEST_F(NewModuleCommand, SubstitutesNamesInContentsAndFileNames) {
     const fs::path target = folder_ / "mine";
     ASSERT_EQ(make({"mysource", "plugin", target.string()}), ExitCode::ok) << err_.str();
     EXPECT_EQ(read(target / "src/mysource.cpp"), "namespace flowd::mysource { class Mysource; } // a plugin, @OTHER@\n");
@@ -53,7 +53,7 @@ TEST_F(NewModuleCommand, FillsNamesIntoContentsAndFileNames) {
     EXPECT_THAT(out_.str(), HasSubstr("cmake -S " + target.string()));
 }
 
-TEST_F(NewModuleCommand, FillsAnEmptyFolderButNeverOneThatHoldsSomething) {
+TEST_F(NewModuleCommand, WritesToAnEmptyDirectoryButNotToANonEmptyOne) {
     const fs::path target = folder_ / "mine";
     fs::create_directory(target);
     ASSERT_EQ(make({"mysource", "plugin", target.string()}), ExitCode::ok);
@@ -62,7 +62,7 @@ TEST_F(NewModuleCommand, FillsAnEmptyFolderButNeverOneThatHoldsSomething) {
     EXPECT_EQ(read(target / "CMakeLists.txt"), "changed");
 }
 
-TEST_F(NewModuleCommand, RefusesNamesThatNoComponentMayHave) {
+TEST_F(NewModuleCommand, RefusesInvalidComponentNames) {
     for (const char* name : {"", "My", "my-source", "1st", "a/b", "..", "s\xc3\xbc", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"}) {
         EXPECT_EQ(make({name, "plugin", (folder_ / "x").string()}), ExitCode::usage) << name;
         EXPECT_THAT(err_.str(), HasSubstr("lower-case letter"));
@@ -70,7 +70,7 @@ TEST_F(NewModuleCommand, RefusesNamesThatNoComponentMayHave) {
     EXPECT_FALSE(fs::exists(folder_ / "x"));
 }
 
-TEST_F(NewModuleCommand, SaysWhichPackageHasTheTemplates) {
+TEST_F(NewModuleCommand, NamesThePackageOfTheTemplates) {
     EXPECT_EQ(make({"mysink", "backend", (folder_ / "x").string()}), ExitCode::absent);
     EXPECT_THAT(err_.str(), HasSubstr("flowd-cpp-devel"));
 }

@@ -81,20 +81,20 @@ class Program(Case):
         self.assertEqual(self.completions("label", "export", "--for", ""), {"clickhouse", "pmacct", "wireshark"})
         self.assertIn(self.file("conf.yaml"), self.completions("check", "--conf", self.folder.name + "/"))
 
-    def test_completion_is_silent_on_half_and_on_senseless_command_lines(self):
+    def test_completion_offers_nothing_for_incomplete_and_invalid_command_lines(self):
         for words in ([], [""], ["--conf"], ["--log-level", "loud", ""], ["modules", "info", "a", "b", ""], ["no", "such", "thing"],
                       ["--no-such", ""], ["-"], ["\x1b[2J"]):
             done = run("complete", *words)
             self.assertEqual((done.returncode, done.stderr), (0, ""), words)
             self.assertNotIn("\x1b", done.stdout)
 
-    def test_a_wrong_command_line_is_2(self):
+    def test_an_invalid_command_line_exits_with_2(self):
         for words in ([], ["--bogus"], ["run", "--bogus"], ["label", "encode", "512", "1"]):
             done = run(*words)
             self.assertEqual((done.returncode, done.stdout), (2, ""), words)
             self.assertTrue(done.stderr)
 
-    def test_a_wrong_configuration_is_3_and_says_where(self):
+    def test_an_invalid_configuration_exits_with_3_and_a_position(self):
         conf = self.file("conf.yaml", "pidPath: /x\nplugnis: {}\n")
         for command in ("check", "conf", "run"):
             done = run(command, "--conf", conf)
@@ -102,16 +102,16 @@ class Program(Case):
             self.assertIn(f"{conf}:2:1: error:", done.stdout + done.stderr)
             self.assertIn("plugins", done.stdout + done.stderr)
 
-    def test_a_configuration_that_is_not_there_is_7(self):
+    def test_a_missing_configuration_exits_with_7(self):
         done = run("check", "--conf", os.path.join(self.folder.name, "none.yaml"))
         self.assertEqual(done.returncode, 7, done.stdout + done.stderr)
 
-    def test_an_absent_module_is_4(self):
+    def test_an_absent_module_exits_with_4(self):
         conf = self.file("conf.yaml", "plugins:\n  nosuchplugin: {}\n")
         done = run("check", "--conf", conf)
         self.assertEqual(done.returncode, 4, done.stdout + done.stderr)
 
-    def test_a_usable_configuration_is_0_in_one_line(self):
+    def test_a_valid_configuration_exits_with_0_and_one_line(self):
         conf = self.file("conf.yaml", "{}\n")
         done = run("check", "--conf", conf)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
@@ -119,7 +119,7 @@ class Program(Case):
         answer = json.loads(run("check", "--json", "--conf", conf).stdout)
         self.assertTrue(answer["usable"])
 
-    def test_no_daemon_is_8(self):
+    def test_no_daemon_exits_with_8(self):
         socket = os.path.join(self.folder.name, "control")
         for words in (["status"], ["flows", "--json"], ["reload"], ["marker", "status"]):
             self.assertEqual(run(*words, "--control", socket).returncode, 8, words)
@@ -136,7 +136,7 @@ class Program(Case):
         self.assertEqual(missing.returncode, 4)
         self.assertIn("nosuchmodule", missing.stderr)
 
-    def test_a_refused_module_is_4_with_its_reason(self):
+    def test_a_refused_module_exits_with_4_and_a_reason(self):
         self.file("plugin-broken.so", "this is no shared object")
         listed = run("modules", "list", "--modules", self.folder.name)
         self.assertEqual(listed.returncode, 4, listed.stdout + listed.stderr)
@@ -150,7 +150,7 @@ class Program(Case):
         self.assertIn("looks like a scitag", run("label", "decode", "206").stdout)
         self.assertIn("looks like a label, the scitag is 206", run("label", "decode", "--scitag", "196664").stderr)
 
-    def test_a_module_of_every_kind_is_written(self):
+    def test_new_module_creates_every_kind(self):
         for kind in ("plugin", "backend", "enricher"):
             done = run("new-module", "mine", "--kind", kind, cwd=self.folder.name)
             self.assertEqual(done.returncode, 0, done.stderr)
@@ -213,7 +213,7 @@ class WithModules(Case):
         rows = json.loads(run("firefly", "--json", "--control", socket).stdout)
         self.assertIn(("firefly", "listen"), [(row["component"], row["tool"]) for row in rows])
 
-    def test_the_name_of_a_component_beats_the_alias_of_another(self):
+    def test_a_component_name_takes_precedence_over_an_alias(self):
         listed = json.loads(run("modules", "info", "firefly", "--json").stdout)
         self.assertEqual(listed["module"], "backend-firefly")
         self.assertNotIn("fireflyp", run("firefly", "--help", "--control", self.folder.name).stdout)

@@ -33,12 +33,12 @@ TEST(ControlProtocol, ReadsAFrameInPiecesOfOneByte) {
     EXPECT_EQ(reply->json, R"({"error":"x"})");
 }
 
-TEST(ControlProtocol, RefusesALengthAboveTheLimitBeforeItsBytesCome) {
+TEST(ControlProtocol, RefusesALengthAboveTheLimitBeforeReadingTheBody) {
     EXPECT_EQ(FrameReader(max_request).add("\x01\0\x01\0"s), State::refused);
     EXPECT_EQ(FrameReader(max_request).add("\xff\xff\xff\xff"s), State::refused);
 }
 
-TEST(ControlProtocol, RefusesEmptyFramesAndBytesBehindAFrameForGood) {
+TEST(ControlProtocol, RefusesEmptyFramesAndBytesAfterAFramePermanently) {
     EXPECT_EQ(FrameReader(max_request).add("\0\0\0\0"s), State::refused);
     FrameReader reader(max_request);
     EXPECT_EQ(reader.add("\x01\0\0\0ab"s), State::refused);
@@ -56,7 +56,7 @@ TEST(ControlProtocol, RefusesARepliesBodyWithoutAnExitCode) {
     EXPECT_FALSE(decode_reply("abc").has_value());
 }
 
-TEST(ControlProtocol, SaysSoWhenAnAnswerIsTooLarge) {
+TEST(ControlProtocol, ReportsATooLargeAnswer) {
     const std::string frame = encode_reply({ExitCode::ok, std::string(max_reply, '1')});
     ASSERT_LT(frame.size(), 1000u);
     EXPECT_EQ(decode_reply(std::string_view(frame).substr(4))->code, ExitCode::failure);

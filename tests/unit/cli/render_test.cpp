@@ -31,13 +31,13 @@ TEST(Render, GivesATableEveryColumnThatAnyRowHas) {
               "-  y\n");
 }
 
-TEST(Render, LeavesOutAColumnThatSaysNothing) {
+TEST(Render, OmitsEmptyColumns) {
     EXPECT_EQ(render(R"([{"module":"m","reason":"","error":null}])"),
               "module\n"
               "m\n");
 }
 
-TEST(Render, PutsWhatIsNestedInARowBelowTheTableUnderTheRowsName) {
+TEST(Render, PutsNestedObjectsOfARowBelowTheTable) {
     EXPECT_EQ(render(R"([{"instance":"marker","status":{"interfaces":[{"name":"eth0","packets":3}]}},{"instance":"x"}])"),
               "instance\n"
               "marker\n"
@@ -57,7 +57,7 @@ TEST(Render, PutsAFewNestedMembersIntoACell) {
               "b     none                 30\n");
 }
 
-TEST(Render, GivesValuesTheUnitThatTheKeyNames) {
+TEST(Render, AppendsTheUnitOfTheKey) {
     EXPECT_EQ(render(R"({"uptimeSeconds":3725,"memoryBytes":11534336,"bytes":10,"rttSeconds":0.0125})"),
               "uptime:  1h 2m 5s\n"
               "memory:  11.0 MiB\n"
@@ -84,13 +84,13 @@ TEST(Render, KeepsIntegersExact) {
               "port:  10514\n");
 }
 
-TEST(Render, NeverPassesTerminalCommandsOn) {
+TEST(Render, EscapesTerminalCommands) {
     EXPECT_EQ(render(R"({"application":"\u001b]0;owned\u0007\u009b31m\u007f"})"),
               "application:  \\x1b]0;owned\\x07\\x9b31m\\x7f\n");
     EXPECT_EQ(render("no json \x1b[31m"), "no json \\x1b[31m\n");
 }
 
-TEST(Render, KeepsTextOfSeveralLinesUnderItsFirst) {
+TEST(Render, IndentsFurtherLinesOfText) {
     EXPECT_EQ(render(R"({"report":"one\ntwo"})"), "report:  one\n         two\n");
 }
 
@@ -98,12 +98,12 @@ TEST(Render, CountsCharactersNotBytes) {
     EXPECT_EQ(render("[{\"n\":\"\xc3\xbc\",\"m\":\"x\"},{\"n\":\"ab\",\"m\":\"y\"}]"), "n   m\n\xc3\xbc   x\nab  y\n");
 }
 
-TEST(Render, UsesColoursOnlyWhenTold) {
+TEST(Render, UsesColoursOnlyOnRequest) {
     EXPECT_EQ(render(R"([{"a":1}])").find('\x1b'), std::string::npos);
     EXPECT_NE(render(R"([{"a":1}])", {true}).find('\x1b'), std::string::npos);
 }
 
-TEST(Render, SaysDurationsAsPeopleDo) {
+TEST(Render, FormatsDurationsForPeople) {
     EXPECT_EQ(human_duration(0), "0 s");
     EXPECT_EQ(human_duration(0.0000425), "42.5 us");
     EXPECT_EQ(human_duration(2.5), "2.5 s");
@@ -112,7 +112,7 @@ TEST(Render, SaysDurationsAsPeopleDo) {
     EXPECT_EQ(human_duration(-61), "-1m 1s");
 }
 
-TEST(Render, SaysSizesAsPeopleDo) {
+TEST(Render, FormatsSizesForPeople) {
     EXPECT_EQ(human_size(1023), "1023 B");
     EXPECT_EQ(human_size(1536), "1.5 KiB");
     EXPECT_EQ(human_size(64.0 * 1024 * 1024), "64.0 MiB");

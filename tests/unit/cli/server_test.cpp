@@ -168,7 +168,7 @@ TEST(ControlServer, AnswersARequest) {
     EXPECT_EQ(reply->code, ExitCode::ok);
 }
 
-TEST(ControlServer, TellsTheHandlerWhoAsks) {
+TEST(ControlServer, PassesThePeersIdentityToTheHandler) {
     const Folder folder;
     std::promise<Peer> seen;
     const Running server(at(folder.file("control")), [&](const Arguments&, const Peer& peer, const Responder& respond) {
@@ -182,7 +182,7 @@ TEST(ControlServer, TellsTheHandlerWhoAsks) {
     EXPECT_TRUE(peer.may_change);
 }
 
-TEST(ControlServer, TakesAnAnswerLaterFromAnyThread) {
+TEST(ControlServer, AcceptsALateAnswerFromAnyThread) {
     const Folder folder;
     std::thread worker;
     {
@@ -199,7 +199,7 @@ TEST(ControlServer, TakesAnAnswerLaterFromAnyThread) {
     worker.join();
 }
 
-TEST(ControlServer, SaysSoWhenTheHandlerForgetsToAnswer) {
+TEST(ControlServer, ReportsAHandlerThatDoesNotAnswer) {
     const Folder folder;
     const Running server(at(folder.file("control")), [](const Arguments&, const Peer&, const Responder&) {});
     const auto reply = request(folder.file("control"), {"status"}, 10s);
@@ -224,7 +224,7 @@ TEST(ControlServer, AResponderMayOutliveTheServerAndItsClient) {
     (*kept)(Reply{});
 }
 
-TEST(ControlServer, AnswersForAnInstanceThatDoesNot) {
+TEST(ControlServer, AnswersForAnInstanceThatDoesNotRespond) {
     const Folder folder;
     ServerOptions options = at(folder.file("control"));
     options.answer_timeout = 50ms;
@@ -248,7 +248,7 @@ TEST(ControlServer, CarriesAnAnswerLargerThanAnySocketBuffer) {
     EXPECT_EQ(reply->json, large);
 }
 
-TEST(ControlServer, WaitsForTheAnswerOfAClientThatShutItsSendingSide) {
+TEST(ControlServer, AnswersAClientThatShutDownItsSendingSide) {
     const Folder folder;
     const Running server(at(folder.file("control")), echo);
     const UniqueFd client = connect_raw(folder.file("control"));
@@ -308,7 +308,7 @@ TEST(ControlServer, ClosesAConnectionThatDoesNotReadItsAnswer) {
     EXPECT_EQ(server.counters().replies, 0u);
 }
 
-TEST(ControlServer, ThoseThatDawdleMakeRoomForTheNext) {
+TEST(ControlServer, SlowClientsAreClosedForNewOnes) {
     const Folder folder;
     Lines lines;
     ServerOptions options = at(folder.file("control"));
@@ -330,7 +330,7 @@ TEST(ControlServer, ThoseThatDawdleMakeRoomForTheNext) {
     EXPECT_EQ(read_all(slow.back().get()), encode_reply({ExitCode::ok, "\"status\""})) << "the others are served";
 }
 
-TEST(ControlServer, ThoseThatWaitForTheirAnswerKeepTheirPlaceAndAFurtherOneIsToldSo) {
+TEST(ControlServer, WaitingClientsAreKeptAndAFurtherOneIsRefused) {
     const Folder folder;
     ServerOptions options = at(folder.file("control"));
     options.max_connections = 2;
@@ -378,7 +378,7 @@ TEST(ControlServer, ASocketFileThatIsRemovedIsRecreated) {
     EXPECT_EQ(Server::listen(at(path), echo).error().code, FLOWD_BUSY) << "and it is still this daemon's alone";
 }
 
-TEST(ControlServer, ASocketFileOfAnotherDaemonStaysThatOnes) {
+TEST(ControlServer, TheSocketFileOfAnotherDaemonIsKept) {
     const Folder folder;
     Lines lines;
     ServerOptions options = at(folder.file("run") + "/control");
@@ -399,7 +399,7 @@ TEST(ControlServer, ASocketFileOfAnotherDaemonStaysThatOnes) {
     EXPECT_TRUE(fs::exists(path)) << "the one that ends removes nothing that is not its own";
 }
 
-TEST(ControlServer, RefusesAPathThatALivingDaemonOwns) {
+TEST(ControlServer, RefusesAPathInUseByARunningDaemon) {
     const Folder folder;
     auto first = Server::listen(at(folder.file("control")), echo);
     ASSERT_TRUE(first.ok());
@@ -429,7 +429,7 @@ TEST(ControlServer, ReplacesTheSocketOfADaemonThatDied) {
     EXPECT_TRUE(request(path, {"status"}, 10s).ok());
 }
 
-TEST(ControlServer, NeverRemovesAFileThatIsNoSocket) {
+TEST(ControlServer, NeverRemovesAFileThatIsNotASocket) {
     const Folder folder;
     std::ofstream(folder.file("control")) << "precious";
     const auto server = Server::listen(at(folder.file("control")), echo);
@@ -438,7 +438,7 @@ TEST(ControlServer, NeverRemovesAFileThatIsNoSocket) {
     EXPECT_EQ(fs::file_size(folder.file("control")), 8u);
 }
 
-TEST(ControlServer, MakesTheLastFolderAndASocketForOwnerAndGroup) {
+TEST(ControlServer, CreatesTheLastDirectoryAndASocketForOwnerAndGroup) {
     const Folder folder;
     const std::string path = folder.file("run") + "/control";
     {
@@ -451,7 +451,7 @@ TEST(ControlServer, MakesTheLastFolderAndASocketForOwnerAndGroup) {
     EXPECT_FALSE(fs::exists(path)) << "it is removed in the end";
 }
 
-TEST(ControlServer, SaysWhatIsWrongWithItsOptions) {
+TEST(ControlServer, ReportsInvalidOptions) {
     const Folder folder;
     ServerOptions options = at(folder.file("control"));
     options.group = "no-such-group";
@@ -460,7 +460,7 @@ TEST(ControlServer, SaysWhatIsWrongWithItsOptions) {
     EXPECT_EQ(Server::listen(at(std::string(200, 'x')), echo).error().code, FLOWD_INVALID);
 }
 
-TEST(ControlServer, LetsOnlyRootItsOwnUserAndItsGroupIn) {
+TEST(ControlServer, AllowsOnlyRootItsOwnUserAndItsGroup) {
     EXPECT_TRUE(may_connect(0, 0, {}, 990, 990));
     EXPECT_TRUE(may_connect(990, 1, {}, 990, 991));
     EXPECT_TRUE(may_connect(1000, 991, {}, 990, 991));
@@ -468,7 +468,7 @@ TEST(ControlServer, LetsOnlyRootItsOwnUserAndItsGroupIn) {
     EXPECT_FALSE(may_connect(1000, 1000, {4, 24}, 990, 991));
 }
 
-TEST(ControlClient, TellsNoDaemonFromNotAllowedFromNoAnswer) {
+TEST(ControlClient, DistinguishesNoDaemonFromNoPermissionAndNoAnswer) {
     const Folder folder;
     EXPECT_EQ(request(folder.file("control"), {"status"}, 1s).error().code, FLOWD_NOT_FOUND);
     std::optional<Responder> kept;
@@ -480,7 +480,7 @@ TEST(ControlClient, TellsNoDaemonFromNotAllowedFromNoAnswer) {
     EXPECT_THAT(late.error().message, HasSubstr("did not answer"));
 }
 
-TEST(ControlClient, SaysWhereToLookWhenTheConnectionEndsWithoutAnAnswer) {
+TEST(ControlClient, PointsToTheLogIfTheConnectionEndsWithoutAnAnswer) {
     const Folder folder;
     Listener listener = std::move(*Listener::open(folder.file("control"), ::getegid()));
     std::thread closes([&] {
@@ -495,7 +495,7 @@ TEST(ControlClient, SaysWhereToLookWhenTheConnectionEndsWithoutAnAnswer) {
     EXPECT_THAT(reply.error().hint, HasSubstr("systemctl status flowd-cpp"));
 }
 
-TEST(ControlClient, RefusesToSendWhatTheServerWouldRefuse) {
+TEST(ControlClient, RefusesToSendInvalidRequests) {
     EXPECT_EQ(request("/nonexistent", {std::string(max_request + 1, 'x')}, 1s).error().code, FLOWD_INVALID);
 }
 

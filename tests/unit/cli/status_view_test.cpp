@@ -54,7 +54,7 @@ void expect_to_fit(const std::string& screen) {
     for (std::string line; std::getline(lines, line);) EXPECT_LE(line.size(), 80U) << line;
 }
 
-TEST(StatusScreen, AHealthyHost) {
+TEST(StatusScreen, ShowsAHealthyHost) {
     const std::string screen = status_screen(status(healthy_instances, ""));
     EXPECT_EQ(screen,
               "flowd-cpp 1.0.0: running since 2026-11-29 12:03 UTC (2h 3m 5s), pid 25025\n"
@@ -70,7 +70,7 @@ TEST(StatusScreen, AHealthyHost) {
     expect_to_fit(screen);
 }
 
-TEST(StatusScreen, FindingsWithTheirRemediesAndAFailedInstance) {
+TEST(StatusScreen, ShowsFindingsWithRemediesAndAFailedInstance) {
     const std::string screen = status_screen(status(
         instance("backend marker", "marks on eth0") + "," +
             instance("backend metrics", "", "failed", R"("lastError":"127.0.0.1:9107 is in use by another process")"),
@@ -110,7 +110,7 @@ TEST(StatusScreen, SevenInstancesAndManyFindingsFit) {
     expect_to_fit(screen);
 }
 
-TEST(StatusScreen, AReloadThatFailedAndAnInstanceThatHangsAreSaid) {
+TEST(StatusScreen, ShowsAFailedReloadAndAHangingInstance) {
     const std::string screen = status_screen(
         status(instance("plugin slow", "", "running", R"("stuckIn":"on_events","stuckSeconds":72.4,"lastError":"")") + "," +
                    instance("plugin weak", "reads 1 of 2 pipes", "running", R"("health":"degraded","lastError":"")") + "," +
@@ -122,7 +122,7 @@ TEST(StatusScreen, AReloadThatFailedAndAnInstanceThatHangsAreSaid) {
     EXPECT_THAT(screen, HasSubstr("plugin third  running\n")) << "its module says nothing of itself";
 }
 
-TEST(StatusScreen, AnInstanceThatNobodyWroteSaysWhatImpliesIt) {
+TEST(StatusScreen, ShowsTheReasonOfAnImpliedInstance) {
     EXPECT_THAT(status_screen(status(instance("backend firefly/receivers", "sends to 1 of 1 collectors", "running",
                                               R"("impliedBy":"plugins.fireflyp.fireflyReceivers","lastError":"")"),
                                      "")),
@@ -130,14 +130,14 @@ TEST(StatusScreen, AnInstanceThatNobodyWroteSaysWhatImpliesIt) {
                           "                           implied by plugins.fireflyp.fireflyReceivers\n"));
 }
 
-TEST(StatusScreen, TextFromOutsideCannotReachTheTerminalAsCommands) {
+TEST(StatusScreen, EscapesTerminalCommandsInTexts) {
     const std::string screen = status_screen(
         status(instance("plugin a", "\\u001b[2J"), finding("error", "x", "plugin a", "\\u001b[2J", "a\\nb", "c\\nd")));
     EXPECT_THAT(screen, Not(HasSubstr("\x1b")));
     EXPECT_THAT(screen, HasSubstr("\\x1b[2J: a b\n"));
 }
 
-TEST(InstanceScreen, ZerosAreLeftOutAndNoCounterIsShownTwice) {
+TEST(InstanceScreen, OmitsZerosAndShowsEachCounterOnce) {
     EXPECT_EQ(instance_screen(R"({"instance":"backend marker","state":"running","summary":"marks on eth0","errors":0,)"
                               R"("queue":{"delivered":3,"refused":0,"behind":false},"findings":[],)"
                               R"("status":{"summary":"marks on eth0","packets":9,"outcomes":{"markedFlow":9,"noTag":0},)"
@@ -174,12 +174,12 @@ TEST(StatusCheck, AHealthyHostIsOkOnOneLineWithPerformanceData) {
     EXPECT_EQ(verdict.text, "FLOWD-CPP OK: 4 instances, 12 live flows | flows=12 findings=0\n");
 }
 
-TEST(StatusCheck, ANoteIsNoProblem) {
+TEST(StatusCheck, ANoteIsOk) {
     EXPECT_EQ(judge_status(status(healthy_instances, finding("note", "n", "plugin a", "", "f", "r"))).level,
               Verdict::Level::ok);
 }
 
-TEST(StatusCheck, TheWorstFindingDecidesAndStandsOnTheFirstLine) {
+TEST(StatusCheck, TheWorstFindingDeterminesTheStateAndIsOnTheFirstLine) {
     const Verdict warning = judge_status(status(healthy_instances, unresolved));
     EXPECT_EQ(warning.level, Verdict::Level::warning);
     EXPECT_EQ(warning.text,
@@ -193,7 +193,7 @@ TEST(StatusCheck, TheWorstFindingDecidesAndStandsOnTheFirstLine) {
     EXPECT_EQ(std::count(error.text.begin(), error.text.end(), '\n'), 4) << "each on a line of its own";
 }
 
-TEST(StatusCheck, AnInstanceThatIsNotWellByItsOwnWordsCounts) {
+TEST(StatusCheck, TheStateThatAnInstanceReportsCounts) {
     const auto with = [](const std::string& health) {
         return judge_status(status(instance("plugin a", "reads", "running", R"("health":")" + health + "\""), ""));
     };

@@ -41,7 +41,7 @@ TEST(Bounds, OfOneSideLeaveTheOtherOpen) {
     EXPECT_EQ(said_of(most, "-9000000000000000000").find("error"), std::string::npos);
 }
 
-TEST(Bounds, OfZeroHold) {
+TEST(Bounds, MayBeZero) {
     const flowd_option most = bounded_row(FLOWD_OPTION_INTEGER, FLOWD_OPTION_MAXIMUM, 0, 0);
     EXPECT_THAT(said_of(most, "1"), HasSubstr("an integer, 0 or less"));
     EXPECT_EQ(said_of(most, "0").find("error"), std::string::npos);
@@ -61,7 +61,7 @@ TEST(Bounds, OfDurationsAndSizesAreWrittenInTheirUnits) {
                 HasSubstr("4 MiB or less"));
 }
 
-TEST(Bounds, StandInTheSchemaAndTheReferenceEachWithItsFlag) {
+TEST(Bounds, AreInTheSchemaAndTheReferenceEachWithItsFlag) {
     const flowd_option share = bounded_row(FLOWD_OPTION_NUMBER, FLOWD_OPTION_MAXIMUM, 0, 0.5);
     const auto table = read_options(&share, 1, sizeof share);
     ASSERT_TRUE(table) << table.error().message;

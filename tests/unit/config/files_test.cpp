@@ -41,7 +41,7 @@ TEST_F(Files, DropInsAddInstancesAndOptionsInTheOrderOfTheirNames) {
     EXPECT_EQ(loaded.configuration->instances[2].key, "firefly");
 }
 
-TEST_F(Files, AValueGivenDifferentlyInTwoFilesNamesBothPlaces) {
+TEST_F(Files, ConflictingValuesInTwoFilesNameBothPositions) {
     const auto conf = directory_.write("conf.yaml", "plugins: {fireflyp: {port: 1, names: [a]}}\n");
     directory_.write("conf.d/x.yaml", "plugins: {fireflyp: {port: 2, names: [b]}}\n");
     const auto loaded = world_.load(conf);
@@ -55,13 +55,13 @@ TEST_F(Files, AValueGivenDifferentlyInTwoFilesNamesBothPlaces) {
     EXPECT_EQ(loaded.problems[1].path, "plugins.fireflyp.names");
 }
 
-TEST_F(Files, TheSameValueInTwoFilesIsFine) {
+TEST_F(Files, TheSameValueInTwoFilesIsAllowed) {
     const auto conf = directory_.write("conf.yaml", "plugins: {fireflyp: {port: 1, names: [a]}}\nbackends: {firefly: }\n");
     directory_.write("conf.d/x.yaml", "plugins: {fireflyp: {port: 1, names: [a]}}\n");
     EXPECT_EQ(world_.load(conf).problems.to_string(), "");
 }
 
-TEST_F(Files, ADropInThatLooksLikeOneButIsNotReadIsSaid) {
+TEST_F(Files, AFileInConfDWithAnotherSuffixIsWarnedOf) {
     const auto conf = directory_.write("conf.yaml", "plugins: {fireflyp: }\nbackends: {firefly: }\n");
     directory_.write("conf.d/x.yml", "plugins: {np: }\n");
     EXPECT_EQ(world_.load(conf).problems.to_string(), at("conf.d/x.yml") +
@@ -69,7 +69,7 @@ TEST_F(Files, ADropInThatLooksLikeOneButIsNotReadIsSaid) {
                                                           "    hint:    rename it\n");
 }
 
-TEST_F(Files, AMissingFileIsSaid) {
+TEST_F(Files, AMissingFileIsReported) {
     const auto loaded = world_.load(at("conf.yaml"));
     EXPECT_FALSE(loaded.configuration);
     EXPECT_EQ(loaded.problems.to_string(), at("conf.yaml") +
@@ -79,11 +79,11 @@ TEST_F(Files, AMissingFileIsSaid) {
     EXPECT_EQ(loaded.problems.decisive()->category, Problem::Category::system);
 }
 
-TEST_F(Files, ADirectoryIsNoConfiguration) {
+TEST_F(Files, ADirectoryIsRefused) {
     EXPECT_NE(world_.load(directory_.path()).problems.to_string().find("not a regular file"), std::string::npos);
 }
 
-TEST_F(Files, EveryFileIsJudgedAndTheJudgedOneIsOpened) {
+TEST_F(Files, EveryFileIsCheckedAndTheCheckedFileIsOpened) {
     const auto conf = directory_.write("conf.yaml", "plugins: {fireflyp: }\nbackends: {firefly: }\n");
     const auto real = directory_.write("real.yaml", "plugins: {fireflyp: {port: 3}}\nbackends: {firefly: }\n");
     directory_.write("conf.d/x.yaml", "plugins: {fireflyp: }\n");

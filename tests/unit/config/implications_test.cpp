@@ -48,7 +48,7 @@ class Implications : public ::testing::Test {
                                       with(row(FLOWD_OPTION_LIST, "to"), text_)};
 };
 
-TEST_F(Implications, AnOptionBringsABackendWithItsValues) {
+TEST_F(Implications, AnOptionImpliesABackendWithValues) {
     const Configuration c = load("plugins: {meter: , relay: {receivers: [a, b]}}\nbackends: {other: }\n");
     const InstanceConfig* sender = c.find(FLOWD_BACKEND, "sender/receivers");
     ASSERT_NE(sender, nullptr);
@@ -75,7 +75,7 @@ TEST_F(Implications, TwoPluginsShareTheBackendTheyImply) {
     EXPECT_EQ(sender->implied_by, "plugins.relay.receivers, plugins.forwarder/two.receivers");
 }
 
-TEST_F(Implications, NothingIsImpliedWithoutAValueOrWithoutAnotherPlugin) {
+TEST_F(Implications, ImpliesNothingWithoutItsConditions) {
     for (const char* plugins : {"{meter: , relay: }", "{meter: , relay: {receivers: []}}", "{relay: {receivers: [a]}}",
                                 "{relay: {receivers: [a]}, relay/two: {receivers: [b]}}"})
         EXPECT_EQ(
@@ -84,7 +84,7 @@ TEST_F(Implications, NothingIsImpliedWithoutAValueOrWithoutAnotherPlugin) {
             << plugins;
 }
 
-TEST_F(Implications, AnInstanceOfTheBackendThatIsWrittenDecides) {
+TEST_F(Implications, AConfiguredInstanceOfTheBackendTakesPrecedence) {
     const Configuration c = load("plugins: {meter: , relay: {receivers: [a]}}\nbackends: {sender/mine: {to: [x]}}\n");
     EXPECT_EQ(c.find(FLOWD_BACKEND, "sender/receivers"), nullptr);
 }
@@ -101,7 +101,7 @@ TEST_F(Implications, AnnounceFalseWhereNothingIsImpliedIsWarnedOf) {
               "    hint:    remove it\n");
 }
 
-TEST_F(Implications, AMissingPackageIsAnErrorThatSaysHowToDoWithoutIt) {
+TEST_F(Implications, AMissingPackageIsAnErrorWithARemedy) {
     world_.modules.refuse(FLOWD_BACKEND, "sender", Error{FLOWD_NOT_FOUND, "no module has it"});
     const auto loaded = world_.parse("plugins:\n  meter:\n  relay:\n    receivers: [a]\nbackends: {other: }\n");
     EXPECT_FALSE(loaded.configuration);
@@ -112,11 +112,11 @@ TEST_F(Implications, AMissingPackageIsAnErrorThatSaysHowToDoWithoutIt) {
         "implies this backend\n");
 }
 
-TEST_F(Implications, AMistakeInTheOptionIsToldOnce) {
+TEST_F(Implications, AnInvalidOptionIsReportedOnce) {
     EXPECT_EQ(world_.parse("plugins: {meter: , relay: {receivers: [[a]]}}\nbackends: {other: }\n").problems.size(), 1u);
 }
 
-TEST_F(Implications, WhatIsOptionalImpliesWhatIsOptional) {
+TEST_F(Implications, AnInstanceThatIsNotRequiredImpliesOneThatIsNotRequired) {
     world_.modules.refuse(FLOWD_BACKEND, "sender", Error{FLOWD_NOT_FOUND, "no module has it"});
     const auto loaded = world_.parse("plugins: {meter: , relay: {receivers: [a], required: false}}\nbackends: {other: }\n");
     EXPECT_TRUE(loaded.configuration) << loaded.problems.to_string();

@@ -33,7 +33,7 @@ class Instances : public ::testing::Test {
     std::vector<flowd_option> ports_{row(FLOWD_OPTION_INTEGER, "port", "10514"), secret(row(FLOWD_OPTION_STRING, "token"))};
 };
 
-TEST_F(Instances, NothingAndAnEmptyGroupBothTakeTheDefaults) {
+TEST_F(Instances, NullAndAnEmptyGroupBothHaveTheDefaults) {
     const auto loaded = world_.parse("plugins:\n  fireflyp:\nbackends:\n  firefly: {}\n");
     EXPECT_EQ(loaded.problems.to_string(), "");
     ASSERT_TRUE(loaded.configuration);
@@ -43,7 +43,7 @@ TEST_F(Instances, NothingAndAnEmptyGroupBothTakeTheDefaults) {
     EXPECT_EQ(loaded.configuration->instances[1].value().item_count, 2u);
 }
 
-TEST_F(Instances, AnAliasIsResolvedWithoutAskingAModule) {
+TEST_F(Instances, AnAliasIsResolvedWithoutLoadingAModule) {
     const auto loaded = world_.parse("plugins: {firefly: {}}\nbackends: {prometheus: {}, firefly: {}}\n");
     EXPECT_EQ(loaded.problems.to_string(), "");
     EXPECT_EQ(world_.modules.asked_for, (std::vector<std::string>{"fireflyp", "metrics", "firefly"}));
@@ -60,7 +60,7 @@ TEST_F(Instances, ASlashNamesFurtherInstances) {
     EXPECT_EQ(regional->component_name, "firefly");
 }
 
-TEST_F(Instances, ABadNameBehindTheSlashIsRefused) {
+TEST_F(Instances, AnInvalidNameAfterTheSlashIsRefused) {
     EXPECT_EQ(problems("backends:\n  firefly/: {}\n"),
               "conf.yaml:2:3: error: backends.firefly/: the name after the slash is not valid\n"
               "    found:   firefly/\n"
@@ -95,7 +95,7 @@ TEST_F(Instances, AMistypedComponentIsAConfigurationError) {
     EXPECT_EQ(loaded.problems.decisive()->category, Problem::Category::configuration);
 }
 
-TEST_F(Instances, AComponentInTheWrongSectionIsSentToItsOwn) {
+TEST_F(Instances, AComponentInTheWrongSectionIsAnErrorThatNamesTheRightOne) {
     const auto loaded = world_.parse("plugins:\n  metrics: {}\n");
     EXPECT_EQ(loaded.problems[0].hint, "it is a backend: write it below backends");
     EXPECT_EQ(loaded.problems.decisive()->category, Problem::Category::configuration);
@@ -107,13 +107,13 @@ TEST_F(Instances, AnUnknownComponentAsksForItsModule) {
     EXPECT_EQ(loaded.problems.decisive()->category, Problem::Category::module_missing);
 }
 
-TEST_F(Instances, AWrongValueDecidesBeforeAMissingModule) {
+TEST_F(Instances, AnInvalidValueTakesPrecedenceOverAMissingModule) {
     const auto loaded = world_.parse("plugins:\n  np: {}\n  fireflyp: {port: many}\n");
     EXPECT_EQ(loaded.problems.errors(), 2u);
     EXPECT_EQ(loaded.problems.decisive()->category, Problem::Category::configuration);
 }
 
-TEST_F(Instances, ARefusedModuleSaysWhy) {
+TEST_F(Instances, ARefusedModuleIsReportedWithTheReason) {
     world_.modules.refuse(FLOWD_BACKEND, "metrics",
                           Error{FLOWD_UNSUPPORTED, "it needs ABI 2, this core has 1", "rebuild it"});
     EXPECT_EQ(problems("backends: {metrics: {}}\n"),
@@ -121,7 +121,7 @@ TEST_F(Instances, ARefusedModuleSaysWhy) {
               "    hint:    rebuild it\n");
 }
 
-TEST_F(Instances, WhatIsNotRequiredMayBeAbsent) {
+TEST_F(Instances, AModuleThatIsNotRequiredMayBeAbsent) {
     const auto loaded = world_.parse("plugins: {fireflyp: , np: {required: false}}\nbackends: {firefly: {required: no}}\n");
     ASSERT_TRUE(loaded.configuration);
     EXPECT_EQ(loaded.configuration->instances.size(), 2u);
@@ -161,7 +161,7 @@ TEST_F(Instances, NoPluginOrNoBackendIsAWarning) {
               "    hint:    configure a backend below backends\n");
 }
 
-TEST_F(Instances, AnIdleTimeoutIsLongerThanThePeriodInWhichMetersTellOfAFlow) {
+TEST_F(Instances, AnIdleTimeoutBelowTheRefreshPeriodOfMetersIsRefused) {
     EXPECT_TRUE(world_.parse("flows: {idleTimeout: 30s}\n").configuration);
     const auto loaded = world_.parse("flows: {idleTimeout: 19s}\n");
     EXPECT_FALSE(loaded.configuration);
@@ -169,7 +169,7 @@ TEST_F(Instances, AnIdleTimeoutIsLongerThanThePeriodInWhichMetersTellOfAFlow) {
     EXPECT_NE(loaded.problems.to_string().find("30s"), std::string::npos) << loaded.problems.to_string();
 }
 
-TEST_F(Instances, TheDaemonsOwnKeysAreReadByTheSameMechanism) {
+TEST_F(Instances, KeysOfTheDaemonAreCheckedLikeOptions) {
     const auto loaded = world_.parse(
         "pidPath: /run/pid\nflows: {maxLive: 10, idleTimeout: 45}\nqueues: {attachmentBytes: 1 MiB}\n"
         "stopTimeout: 250ms\nenrichers: {period: 60000}\ncontrol: {group: ops}\n");
@@ -192,18 +192,18 @@ TEST_F(Instances, TheDaemonsOwnKeysAreReadByTheSameMechanism) {
     EXPECT_EQ(globals.enricher_period, 60s);
 }
 
-TEST_F(Instances, AWrongGlobalDoesNotHideOtherProblems) {
+TEST_F(Instances, AnInvalidKeyOfTheDaemonDoesNotHideOtherProblems) {
     EXPECT_EQ(
         world_.parse("flows: {maxLive: 0}\nenrichers: {perod: 1}\nplugins: {fireflyp: {port: x}}\n").problems.errors(), 3u);
 }
 
-TEST_F(Instances, AModuleIsNotSaidToBeMissingWhereModulesItselfIsWrong) {
+TEST_F(Instances, AModuleIsNotReportedMissingIfTheModulesKeyIsInvalid) {
     const auto loaded = world_.parse("modules: /opt/modules\nplugins: {np: {}}\n");
     ASSERT_EQ(loaded.problems.size(), 1u);
     EXPECT_EQ(loaded.problems[0].path, "modules");
 }
 
-TEST_F(Instances, AModulesOwnRulesAreLocated) {
+TEST_F(Instances, ProblemsOfValidateHavePositions) {
     world_.modules.add(FLOWD_PLUGIN, "fireflyp", ports_).validate = [](const flowd_host*, const flowd_value*,
                                                                        const flowd_problems* to) {
         report(to, "port", "is taken by the backend", FLOWD_LEVEL_ERROR, "10514");
@@ -215,7 +215,7 @@ TEST_F(Instances, AModulesOwnRulesAreLocated) {
     EXPECT_EQ(problems("plugins:\n  firefly: {}\n").substr(0, 14), "conf.yaml:2:3:");
 }
 
-TEST_F(Instances, AModulesWarningDoesNotStopTheStart) {
+TEST_F(Instances, AWarningOfValidateDoesNotStopTheStart) {
     world_.modules.add(FLOWD_PLUGIN, "fireflyp", ports_).validate = [](const flowd_host*, const flowd_value*,
                                                                        const flowd_problems* to) {
         report(to, "", "is odd", FLOWD_LEVEL_WARNING);
@@ -226,13 +226,13 @@ TEST_F(Instances, AModulesWarningDoesNotStopTheStart) {
     EXPECT_EQ(loaded.problems.to_string(), "conf.yaml:2:3: warning: plugins.fireflyp: is odd\n");
 }
 
-TEST_F(Instances, AModuleThatRefusesWithoutAWordIsSaidSo) {
+TEST_F(Instances, ARefusalOfValidateWithoutAProblemIsReported) {
     world_.modules.add(FLOWD_PLUGIN, "fireflyp", ports_).validate =
         [](const flowd_host*, const flowd_value*, const flowd_problems*) { return flowd_result{FLOWD_ERROR}; };
     EXPECT_NE(problems("plugins: {fireflyp: }\n").find("refused by the module without a reason"), std::string::npos);
 }
 
-TEST_F(Instances, AnExceptionOutOfAModulesRulesIsAProblemAndNoMore) {
+TEST_F(Instances, AnExceptionInValidateIsReportedAsAProblem) {
     world_.modules.add(FLOWD_PLUGIN, "fireflyp", ports_).validate = [](const flowd_host*, const flowd_value*,
                                                                        const flowd_problems*) -> flowd_result { throw 42; };
     EXPECT_EQ(problems("plugins: {fireflyp: }\n"),
@@ -240,7 +240,7 @@ TEST_F(Instances, AnExceptionOutOfAModulesRulesIsAProblemAndNoMore) {
               "    hint:    this is a defect of the module\n");
 }
 
-TEST_F(Instances, AModulesRulesAreNotAskedAboutBrokenOptions) {
+TEST_F(Instances, ValidateIsNotCalledWithInvalidOptions) {
     world_.modules.add(FLOWD_PLUGIN, "fireflyp", ports_).validate = [](const flowd_host*, const flowd_value*,
                                                                        const flowd_problems* to) {
         report(to, "", "a cascade", FLOWD_LEVEL_ERROR);
@@ -249,7 +249,7 @@ TEST_F(Instances, AModulesRulesAreNotAskedAboutBrokenOptions) {
     EXPECT_EQ(world_.parse("plugins: {fireflyp: {port: x}}\n").problems.errors(), 1u);
 }
 
-TEST_F(Instances, ASecretInAModulesReportIsTakenOut) {
+TEST_F(Instances, ASecretInAProblemOfValidateIsRedacted) {
     world_.modules.add(FLOWD_PLUGIN, "fireflyp", ports_).validate = [](const flowd_host*, const flowd_value*,
                                                                        const flowd_problems* to) {
         report(to, "token", "hunter2 is too short", FLOWD_LEVEL_ERROR, "hunter2");
@@ -260,7 +260,7 @@ TEST_F(Instances, ASecretInAModulesReportIsTakenOut) {
     EXPECT_NE(text.find("(secret) is too short"), std::string::npos);
 }
 
-TEST_F(Instances, AreTheSameWhenTheirValuesAreHoweverSpelled) {
+TEST_F(Instances, AreEqualIfTheirValuesAreWhateverTheSpelling) {
     const auto key = [this](const std::string& text) {
         return std::move(*world_.parse(text + "\nbackends: {firefly: }").configuration);
     };
@@ -274,7 +274,7 @@ TEST_F(Instances, AreTheSameWhenTheirValuesAreHoweverSpelled) {
     EXPECT_FALSE(a.instances[0].same_as(a.instances[1]));
 }
 
-TEST_F(Instances, ATableThatIsBrokenIsTheModulesFault) {
+TEST_F(Instances, AnInvalidTableIsAnErrorOfTheModule) {
     const std::vector<flowd_option> broken{row(99, "x")};
     world_.modules.add(FLOWD_PLUGIN, "fireflyp", broken);
     const auto loaded = world_.parse("plugins: {fireflyp: }\n");
@@ -293,13 +293,13 @@ TEST(CatalogFile, ThePackagedOneKnowsTheAliasesOfFlowdGo) {
     EXPECT_EQ(catalog->find(FLOWD_PLUGIN, "prometheus"), nullptr);
 }
 
-TEST(CatalogFile, ABrokenOneIsRefusedWithItsPlace) {
+TEST(CatalogFile, AnInvalidCatalogIsRefusedWithAPosition) {
     const auto catalog = Catalog::parse("plugins:\n  x: {alias: [y]}\n", "catalog.yaml");
     ASSERT_FALSE(catalog);
     EXPECT_EQ(catalog.error().message.substr(0, 13), "catalog.yaml:");
 }
 
-TEST_F(Instances, TheSampleOfTheHowToIsToldByWhatItMeans) {
+TEST_F(Instances, TheSampleOfTheDocumentationIsReportedByItsMeaning) {
     const auto loaded = world_.parse(R"({
   "settings": {"plugin": "", "backends": ["udp_firefly"], "flow_map_api": "https://scitags.org/api.json"},
   "firefly": {"collector_host": "collector.scitags.org", "collector_port": 10514}

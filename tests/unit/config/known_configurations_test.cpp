@@ -101,7 +101,7 @@ class KnownConfigurations : public ::testing::Test {
                 choices(row(FLOWD_OPTION_CHOICE, "strategy", "poll"), poll_strategies)};
 };
 
-TEST_F(KnownConfigurations, EveryKeyOfTheManual) {
+TEST_F(KnownConfigurations, EveryKeyOfTheManualLoads) {
     const Configuration all = load(R"(---
 pidPath: "/var/run/flowd-go/pid"
 workDir: "/var/cache/flowd-go"
@@ -152,11 +152,11 @@ enrichers:
     EXPECT_EQ(item_at(stun, 1)->item_count, 2u);
 }
 
-TEST_F(KnownConfigurations, TheShortestOne) {
+TEST_F(KnownConfigurations, TheShortestOneLoads) {
     EXPECT_EQ(load("plugins:\n  api: {}\nbackends:\n  marker: {}\n  firefly: {}\n").instances.size(), 3u);
 }
 
-TEST_F(KnownConfigurations, APublicAddressByHand) {
+TEST_F(KnownConfigurations, AConfiguredPublicAddressLoads) {
     const Configuration c = load(
         "plugins:\n  namedPipe: {}\nbackends:\n  firefly:\n    collectorAddress: 2001:db8::a\n"
         "    stun:\n      manualMapping:\n        192.0.2.148: 198.51.100.1\n");
@@ -166,7 +166,7 @@ TEST_F(KnownConfigurations, APublicAddressByHand) {
     EXPECT_EQ(Address(item_at(mapping, 0)->address).to_string(), "198.51.100.1");
 }
 
-TEST_F(KnownConfigurations, APerfsonarHostWithTheKeysOfAnEarlierRelease) {
+TEST_F(KnownConfigurations, APerfsonarHostWithKeysOfAnEarlierReleaseLoads) {
     const Configuration c = load(
         "plugins:\n  perfsonar:\n    activityId: 2\n    experimentId: 2\nbackends:\n  marker:\n"
         "    targetInterfaces: [ens4f0np0, ens4f1np1]\n    markingStrategy: label\n"
@@ -175,7 +175,7 @@ TEST_F(KnownConfigurations, APerfsonarHostWithTheKeysOfAnEarlierRelease) {
     EXPECT_EQ(value(*c.find(FLOWD_BACKEND, "marker"), "removeQdisc").integer, 1);
 }
 
-TEST_F(KnownConfigurations, APerfsonarHostThatRelays) {
+TEST_F(KnownConfigurations, APerfsonarHostThatRelaysLoads) {
     const Configuration c = load(
         "plugins:\n  perfsonar: {activityId: 2, experimentId: 2}\n  fireflyp:\n"
         "    fireflyReceivers:\n      - address: \"collector.example.org\"\n        port: 10514\n"
@@ -187,7 +187,7 @@ TEST_F(KnownConfigurations, APerfsonarHostThatRelays) {
     EXPECT_EQ(value(*implied, "sendToDestination").integer, 0);
 }
 
-TEST_F(KnownConfigurations, WhatTheInstallerWrites) {
+TEST_F(KnownConfigurations, TheInstallersConfigurationLoads) {
     const Configuration c = load(
         "plugins:\n  perfsonar:\n    activityId: 2\n    experimentId: 3\n\nbackends:\n  firefly:\n"
         "    sendToCollector: true\n    collectorAddress: \"collector.example.org\"\n"

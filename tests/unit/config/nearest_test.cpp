@@ -6,7 +6,7 @@
 namespace flowd::core {
 namespace {
 
-TEST(Nearest, ASwapOfNeighboursIsOneMistake) {
+TEST(Nearest, SwappedLettersAreOneMistake) {
     EXPECT_EQ(edit_distance("firefly", "fierfly"), 1u);
     EXPECT_EQ(edit_distance("bindPort", "bindPrt"), 1u);
     EXPECT_EQ(edit_distance("abc", ""), 3u);
@@ -20,17 +20,17 @@ TEST(Nearest, OffersTheClosestWord) {
     EXPECT_EQ(nearest_word("bindAdress", words), "bindAddress");
 }
 
-TEST(Nearest, OffersAWordOfWhichAPartWasWritten) {
+TEST(Nearest, OffersANameWhosePartWasWritten) {
     EXPECT_EQ(nearest_word("address", {"bindAddress", "bindPort"}), "bindAddress");
 }
 
-TEST(Nearest, OffersNothingWhenNothingIsAlike) {
+TEST(Nearest, OffersNothingIfNothingIsSimilar) {
     EXPECT_EQ(nearest_word("colour", {"bindAddress", "bindPort"}), "");
     EXPECT_EQ(nearest_word("", {"a"}), "");
     EXPECT_EQ(nearest_word(std::string(1000, 'x'), {std::string(1000, 'x')}), "");
 }
 
-TEST(Nearest, WordsAreJoinedAsASentence) {
+TEST(Nearest, JoinsNamesToASentence) {
     EXPECT_EQ(join_words({}), "");
     EXPECT_EQ(join_words({"lean"}), "lean");
     EXPECT_EQ(join_words({"lean", "compatible", "full"}), "lean, compatible or full");

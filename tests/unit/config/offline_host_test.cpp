@@ -50,7 +50,7 @@ TEST_F(OfflineHostTest, LogsReportsAndKnowsTheRegistry) {
     EXPECT_EQ(name.length, 0U);
 }
 
-TEST_F(OfflineHostTest, WhatNeedsADaemonIsUnsupportedAndNoMemberIsMissing) {
+TEST_F(OfflineHostTest, ServicesOfTheDaemonAreUnsupportedAndNoMemberIsNull) {
     EXPECT_EQ(host_->state_directory, nullptr);
     EXPECT_EQ(host_->runtime_directory, nullptr);
     std::size_t accepted = 7;
@@ -78,7 +78,7 @@ TEST_F(OfflineHostTest, WhatNeedsADaemonIsUnsupportedAndNoMemberIsMissing) {
     EXPECT_EQ(host_->extension(host_, nullptr), nullptr);
 }
 
-TEST(ValidateTest, GetsAHostWithTheInstancesNameAndItsLogIsPassedOn) {
+TEST(ValidateTest, ReceivesAHostWithTheInstancesNameAndItsLog) {
     World world;
     flowd_component& component = world.modules.add(FLOWD_PLUGIN, "api", {});
     component.validate = [](const flowd_host* host, const flowd_value*, const flowd_problems*) -> flowd_result {

@@ -34,7 +34,7 @@ TEST(OptionTable, IsReadByTheSizeOfItsRowsAndItsStride) {
     EXPECT_EQ(table.error().message, "option 1: it asks for something this core does not know");
 }
 
-TEST(OptionTable, RefusesWhatAModuleCannotMean) {
+TEST(OptionTable, RefusesContradictoryRows) {
     EXPECT_EQ(refusal({row(99, "x")}), "option x: type 99 is unknown to this core");
     EXPECT_EQ(refusal({row(FLOWD_OPTION_STRING, nullptr)}), "option 0: it has no name of letters and digits");
     EXPECT_EQ(refusal({row(FLOWD_OPTION_STRING, "a b")}), "option 0: it has no name of letters and digits");
@@ -48,7 +48,7 @@ TEST(OptionTable, RefusesWhatAModuleCannotMean) {
     EXPECT_EQ(refusal({required(row(FLOWD_OPTION_INTEGER, "x", "1"))}), "option x: it is required and has a default");
 }
 
-TEST(OptionTable, ABoundlessTableIsRefused) {
+TEST(OptionTable, ATableWithoutEndIsRefused) {
     flowd_option self = row(FLOWD_OPTION_GROUP, "self");
     self.fields = &self;
     self.field_count = 1;
@@ -74,12 +74,12 @@ TEST(OptionTable, DefaultsAreReadLikeTheFile) {
     EXPECT_NE(refusal({choices(row(FLOWD_OPTION_CHOICE, "x", "fat"), words)}), "");
 }
 
-TEST(OptionTable, TheKeysOfTheCoreBelongToTheCore) {
+TEST(OptionTable, KeysOfTheCoreAreReserved) {
     EXPECT_EQ(refusal({row(FLOWD_OPTION_STRING, "module")}), "option module: that key belongs to the core");
     EXPECT_EQ(refusal({row(FLOWD_OPTION_STRING, "required")}), "option required: that key belongs to the core");
 }
 
-TEST(OptionTable, SaysWhatIsAllowed) {
+TEST(OptionTable, DescribesAllowedValues) {
     const std::vector<flowd_option> rows{
         range(row(FLOWD_OPTION_INTEGER, "port"), 1, 65535),
         range(row(FLOWD_OPTION_INTEGER, "count"), 1, INT64_MAX),

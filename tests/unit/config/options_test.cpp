@@ -37,7 +37,7 @@ class Options : public ::testing::Test {
     LoadedConfiguration loaded_;
 };
 
-TEST_F(Options, AnUnknownKeyStopsTheStartAndOffersTheNearest) {
+TEST_F(Options, AnUnknownKeyIsAnErrorWithTheNearestName) {
     EXPECT_EQ(problems({row(FLOWD_OPTION_INTEGER, "bindPort", "1"), row(FLOWD_OPTION_STRING, "bindAddress", "a")},
                        "    bindPrt: 7777\n"),
               "conf.yaml:4:5: error: plugins.x.bindPrt: unknown key\n"
@@ -47,7 +47,7 @@ TEST_F(Options, AnUnknownKeyStopsTheStartAndOffersTheNearest) {
               "    hint:    write bindPort\n");
 }
 
-TEST_F(Options, AnOutOfRangeValueSaysTheRange) {
+TEST_F(Options, AnOutOfRangeErrorHasTheRange) {
     EXPECT_EQ(problems({range(row(FLOWD_OPTION_INTEGER, "port"), 1, 65535)}, "    port: 70000\n"),
               "conf.yaml:4:11: error: plugins.x.port: out of range\n"
               "    found:   70000\n"
@@ -55,7 +55,7 @@ TEST_F(Options, AnOutOfRangeValueSaysTheRange) {
     EXPECT_NE(problems({range(row(FLOWD_OPTION_INTEGER, "port"), 1, 65535)}, "    port: 99999999999999999999\n"), "");
 }
 
-TEST_F(Options, AWrongTypeSaysWhatIsExpected) {
+TEST_F(Options, AWrongTypeErrorHasTheExpectedType) {
     EXPECT_EQ(problems({row(FLOWD_OPTION_BOOLEAN, "enrich", "false")}, "    enrich: maybe\n"),
               "conf.yaml:4:13: error: plugins.x.enrich: not true or false\n"
               "    found:   maybe\n"
@@ -67,7 +67,7 @@ TEST_F(Options, AWrongTypeSaysWhatIsExpected) {
               "    hint:    write 1, without brackets\n");
 }
 
-TEST_F(Options, AKeyWithoutAValueIsNotTakenForItsDefault) {
+TEST_F(Options, AKeyWithoutAValueIsNotItsDefault) {
     EXPECT_EQ(problems({row(FLOWD_OPTION_INTEGER, "port", "1")}, "    port:\n"),
               "conf.yaml:4:5: error: plugins.x.port: has no value\n"
               "    found:   nothing\n"
@@ -91,7 +91,7 @@ TEST_F(Options, AMissingRequiredOptionIsNamedAtItsInstance) {
               "    hint:    add `port:` here\n");
 }
 
-TEST_F(Options, AllProblemsAreSaidAtOnceAndEachOnce) {
+TEST_F(Options, AllProblemsAreReportedTogetherAndOnce) {
     const auto loaded = load({range(row(FLOWD_OPTION_INTEGER, "port"), 1, 65535), row(FLOWD_OPTION_BOOLEAN, "enrich"),
                               required(row(FLOWD_OPTION_STRING, "name"))},
                              "    port: 0\n    enrich: 7\n    colour: red\n");
@@ -103,7 +103,7 @@ TEST_F(Options, AllProblemsAreSaidAtOnceAndEachOnce) {
     EXPECT_FALSE(loaded.configuration);
 }
 
-TEST_F(Options, AnAliasIsAsGoodAsTheName) {
+TEST_F(Options, AnAliasIsEquivalentToTheName) {
     EXPECT_EQ(value({aliases(row(FLOWD_OPTION_INTEGER, "port"), port_aliases)}, "    bindPort: 7\n").integer, 7);
 }
 
@@ -114,7 +114,7 @@ TEST_F(Options, NameAndAliasTogetherAreAnError) {
               "    hint:    keep one of the two, best port\n");
 }
 
-TEST_F(Options, ADeprecatedOptionWorksAndNamesItsReplacement) {
+TEST_F(Options, ADeprecatedOptionWorksWithAWarning) {
     flowd_option old = row(FLOWD_OPTION_INTEGER, "oldPort");
     old.deprecated_by = "port";
     const auto loaded = load({old, row(FLOWD_OPTION_INTEGER, "port", "1")}, "    oldPort: 7\n");
@@ -148,7 +148,7 @@ TEST_F(Options, DurationsAndSizesTakeUnitsAndGiveACanonicalText) {
               "    hint:    write for example 5s\n");
 }
 
-TEST_F(Options, DurationsAreNotNegativeUnlessTheTableSaysSo) {
+TEST_F(Options, DurationsAreNotNegativeUnlessTheTableAllowsIt) {
     EXPECT_NE(problems({row(FLOWD_OPTION_DURATION, "wait")}, "    wait: -3s\n").find("out of range"), std::string::npos);
     EXPECT_EQ(value({range(row(FLOWD_OPTION_DURATION, "wait"), -5'000'000'000, 0)}, "    wait: -3s\n").integer,
               -3'000'000'000);
@@ -185,7 +185,7 @@ TEST_F(Options, EmptyTextLeavesAnOptionalPathUnset) {
     EXPECT_NE(problems({row(FLOWD_OPTION_PATH, "p", "/run/x")}, "    p: \"\"\n"), "");
 }
 
-TEST_F(Options, TextIsTextWhateverItLooksLike) {
+TEST_F(Options, StringsAreNotConverted) {
     EXPECT_EQ(to_view(value({row(FLOWD_OPTION_STRING, "s")}, "    s: 0123\n").text), "0123");
     EXPECT_EQ(to_view(value({row(FLOWD_OPTION_STRING, "s")}, "    s: no\n").text), "no");
     EXPECT_EQ(to_view(value({row(FLOWD_OPTION_STRING, "s")}, "    s: \"\"\n").text), "");
@@ -218,7 +218,7 @@ TEST_F(Options, GroupsListsAndMapsNest) {
     EXPECT_EQ(to_view(item_at(map, 1)->text), "2001:db8::2");
 }
 
-TEST_F(Options, AListIsWrittenAsOne) {
+TEST_F(Options, AListIsWrittenAsAYamlList) {
     const std::vector<flowd_option> text{row(FLOWD_OPTION_STRING, nullptr)};
     EXPECT_EQ(problems({with(row(FLOWD_OPTION_LIST, "interfaces"), text)}, "    interfaces: eno1\n"),
               "conf.yaml:4:17: error: plugins.x.interfaces: has to be a list\n"
@@ -233,7 +233,7 @@ std::string hint_in(const std::string& text) {
     return at == std::string::npos ? "" : text.substr(at + 9, text.find('\n', at) - at - 9);
 }
 
-TEST_F(Options, APortBehindAnAddressIsMovedToWhereItBelongs) {
+TEST_F(Options, APortAfterAnAddressIsAnErrorThatNamesThePortOption) {
     const std::vector<flowd_option> table{row(FLOWD_OPTION_HOST, "collectorAddress"),
                                           row(FLOWD_OPTION_INTEGER, "collectorPort", "10514"),
                                           row(FLOWD_OPTION_ADDRESS, "bindAddress"), row(FLOWD_OPTION_INTEGER, "port", "1")};
@@ -249,7 +249,7 @@ TEST_F(Options, APortBehindAnAddressIsMovedToWhereItBelongs) {
               "write stun.example.org: there is no port in it");
 }
 
-TEST_F(Options, AListWhereOneValueBelongsAndTheReverse) {
+TEST_F(Options, AListForAScalarAndAScalarForAListAreErrors) {
     const std::vector<flowd_option> fields{required(row(FLOWD_OPTION_HOST, "address")),
                                            row(FLOWD_OPTION_INTEGER, "port", "1")};
     const std::vector<flowd_option> item{with(row(FLOWD_OPTION_GROUP, nullptr), fields)};
@@ -266,7 +266,7 @@ TEST_F(Options, AListWhereOneValueBelongsAndTheReverse) {
     EXPECT_EQ(hint("collectors: {address: a.example.org}"), "begin each entry with a hyphen: `- address: ...`");
 }
 
-TEST_F(Options, AnInterfaceBehindAnAddressIsNotLostInSilence) {
+TEST_F(Options, AZoneAfterAnAddressIsNotSilentlyDropped) {
     EXPECT_EQ(problems({row(FLOWD_OPTION_ADDRESS, "bindAddress")}, "    bindAddress: fe80::1%eth0\n"),
               "conf.yaml:4:18: error: plugins.x.bindAddress: an interface cannot be given here\n"
               "    found:   fe80::1%eth0\n"
@@ -296,7 +296,7 @@ TEST_F(Options, TheLengthOfAListIsBounded) {
               "    allowed: a list (1 to 2 items), each text\n");
 }
 
-TEST_F(Options, AnAbsentGroupHasItsDefaultsUnlessSomethingInItIsRequired) {
+TEST_F(Options, AnAbsentGroupHasDefaultsUnlessAMemberIsRequired) {
     const std::vector<flowd_option> fields{row(FLOWD_OPTION_INTEGER, "port", "7")};
     const auto& group = value({with(row(FLOWD_OPTION_GROUP, "g"), fields)}, "");
     EXPECT_EQ(group.flags, static_cast<std::uint32_t>(FLOWD_VALUE_PRESENT));
@@ -318,7 +318,7 @@ TEST_F(Options, SecretsAreNeverPrinted) {
               std::string::npos);
 }
 
-TEST_F(Options, ATrustedPathIsJudged) {
+TEST_F(Options, ATrustedPathIsChecked) {
     flowd_option path = row(FLOWD_OPTION_PATH, "programPath");
     path.flags |= FLOWD_OPTION_TRUSTED;
     world_.trust = [](const std::filesystem::path& file) -> Result<std::filesystem::path> {

@@ -10,7 +10,7 @@ namespace {
 
 constexpr std::int64_t second = 1'000'000'000;
 
-TEST(Scalar, BooleansTakeTheWordsOfBothYamlVersions) {
+TEST(Scalar, BooleansHaveTheSpellingsOfYaml11And12) {
     for (const char* word : {"true", "True", "TRUE", "yes", "on"}) EXPECT_EQ(parse_boolean(word), true) << word;
     for (const char* word : {"false", "No", "off"}) EXPECT_EQ(parse_boolean(word), false) << word;
     for (const char* word : {"", "1", "y", "tru"}) EXPECT_EQ(parse_boolean(word), std::nullopt) << word;
@@ -60,7 +60,7 @@ TEST(Scalar, ABareNumberIsInTheUnitOfTheOption) {
     EXPECT_EQ(parse_duration("10", "").error, ScalarError::no_unit);
 }
 
-TEST(Scalar, WhatIsNoDurationIsRefused) {
+TEST(Scalar, MalformedDurationsAreRefused) {
     for (const char* text : {"", "s", "3 parsecs", "3s4", "1.s", ".5s", "1h-3s", "3sec", "1 2"})
         EXPECT_EQ(parse_duration(text, "s").error, ScalarError::form) << text;
     EXPECT_EQ(parse_duration("300000d", "").error, ScalarError::overflow);

@@ -38,7 +38,7 @@ class Tags : public ::testing::Test {
         experiment_{row(FLOWD_OPTION_EXPERIMENT, nullptr)};
 };
 
-TEST_F(Tags, AreNumbersOrNamesInAnyCase) {
+TEST_F(Tags, AreNumbersOrCaseInsensitiveNames) {
     EXPECT_EQ(ids("experimentId: 2, activityId: 9"), "2 9");
     EXPECT_EQ(ids("experimentId: ATLAS, activityId: perfsonar"), "2 2");
     EXPECT_EQ(ids("experimentId: 99, activityId: 63"), "99 63");
@@ -60,7 +60,7 @@ TEST_F(Tags, NumbersThatTheRegistryDoesNotKnowAreWarnedOf) {
     EXPECT_EQ(problems("experimentId: 99, activityId: 63"), "") << "there is nothing to compare with";
 }
 
-TEST_F(Tags, WhatNoFlowLabelCanCarryIsWarnedOf) {
+TEST_F(Tags, ATagThatDoesNotFitAFlowLabelIsWarnedOf) {
     EXPECT_EQ(problems("experimentIDs: [2], activityIDs: [64]"),
               "conf.yaml:3:41: warning: plugins.x.activityIDs[0]: no flow label can carry it\n"
               "    found:   64\n"
@@ -69,7 +69,7 @@ TEST_F(Tags, WhatNoFlowLabelCanCarryIsWarnedOf) {
     EXPECT_NE(problems("experimentId: 512").find("no flow label can carry it"), std::string::npos);
 }
 
-TEST_F(Tags, AScitagOrALabelInThePlaceOfANumberIsToldWhatItIs) {
+TEST_F(Tags, AScitagOrALabelAsAnIdIsRecognised) {
     const auto hint_of = [&](const std::string& options) {
         const auto loaded = load(options);
         return loaded.problems.size() == 0 ? "no problem" : loaded.problems[0].hint;
@@ -79,7 +79,7 @@ TEST_F(Tags, AScitagOrALabelInThePlaceOfANumberIsToldWhatItIs) {
     EXPECT_EQ(hint_of("experimentId: 65544"), "65544 is a flow label: experiment atlas (2), activity perfSONAR (2)");
 }
 
-TEST_F(Tags, AnActivityIsThatOfTheExperimentBesideIt) {
+TEST_F(Tags, AnActivityNameIsLookedUpInTheExperimentOfTheSameGroup) {
     EXPECT_EQ(ids("activityId: debug, experimentId: atlas"), "2 9");
     EXPECT_EQ(ids("activityId: debug, experimentId: cms"), "3 14");
 }
@@ -90,7 +90,7 @@ TEST_F(Tags, ListsArePairedByTheirIndex) {
     EXPECT_EQ(ids("experimentIDs: [0, 1, 2], activityIDs: [0, 1, 2]"), "0 0 0,1,2 0,1,2");
 }
 
-TEST_F(Tags, ANameThatIsTheSameEverywhereNeedsNoExperiment) {
+TEST_F(Tags, AnActivityNameWithOneIdNeedsNoExperiment) {
     EXPECT_EQ(ids("activityId: perfsonar"), "0 2");
     EXPECT_EQ(problems("activityId: debug"),
               "conf.yaml:3:19: error: plugins.x.activityId: has another number in each experiment\n"
@@ -112,7 +112,7 @@ TEST_F(Tags, AnUnknownNameOffersTheNearest) {
               std::string::npos);
 }
 
-TEST_F(Tags, AWrongExperimentIsSaidOnce) {
+TEST_F(Tags, AnUnknownExperimentIsReportedOnce) {
     EXPECT_EQ(load("experimentId: atals, activityId: debug").problems.size(), 1u);
 }
 
@@ -135,7 +135,7 @@ TEST(Registry, ReadsThePublicForm) {
     EXPECT_EQ(pairs, 114u);
 }
 
-TEST(Registry, KnowsNothingOfWhatIsNotInIt) {
+TEST(Registry, UnknownNamesAndIdsAreNotFound) {
     const Registry empty;
     EXPECT_EQ(empty.experiment_id("atlas"), std::nullopt);
     EXPECT_EQ(empty.experiment_name(2), "");

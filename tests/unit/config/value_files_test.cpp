@@ -53,7 +53,7 @@ struct ValueFileTest : ::testing::Test {
     World world_;
 };
 
-TEST_F(ValueFileTest, TheFirstLineIsTheValueAsIfItHadBeenWritten) {
+TEST_F(ValueFileTest, TheFirstLineIsTheValue) {
     const auto loaded = load();
     ASSERT_TRUE(loaded.configuration) << loaded.problems.to_string();
     const flowd_value& value = *item_at(loaded.configuration->instances.at(0).value(), 0);
@@ -64,7 +64,7 @@ TEST_F(ValueFileTest, TheFirstLineIsTheValueAsIfItHadBeenWritten) {
     EXPECT_TRUE(loaded.configuration->instances[0].same_as(written.configuration->instances.at(0)));
 }
 
-TEST_F(ValueFileTest, ALineOfWindowsAndALineWithoutAnEndAreLines) {
+TEST_F(ValueFileTest, LinesMayEndWithCrLfOrAtTheEndOfTheFile) {
     for (const std::string& text : {first_line + "\r\n", first_line}) {
         put(text);
         const auto loaded = load();
@@ -81,13 +81,13 @@ TEST_F(ValueFileTest, IsReadAgainAtAReload) {
     EXPECT_FALSE(before.configuration->instances[0].same_as(after.configuration->instances[0]));
 }
 
-TEST_F(ValueFileTest, BothSpellingsAtOnceAreRefused) {
+TEST_F(ValueFileTest, AValueAndAFileTogetherAreRefused) {
     const auto loaded = world_.parse(yaml("    token: " + first_line + "\n    tokenFile: " + file_.string() + "\n"));
     EXPECT_FALSE(loaded.configuration);
     EXPECT_THAT(loaded.problems.to_string(), HasSubstr("the same option as token"));
 }
 
-TEST_F(ValueFileTest, WhatIsWrongWithTheFileIsSaidWithItsPlaceAndARemedy) {
+TEST_F(ValueFileTest, AnUnusableFileIsReportedWithPositionAndRemedy) {
     const auto expect = [&](std::string_view message, std::string_view hint) {
         const std::string text = refusal();
         EXPECT_THAT(text, HasSubstr("conf.yaml:3:16: error: plugins.api.tokenFile: "));
@@ -112,7 +112,7 @@ TEST_F(ValueFileTest, WhatIsWrongWithTheFileIsSaidWithItsPlaceAndARemedy) {
     expect("No such file", "");
 }
 
-TEST_F(ValueFileTest, AFileInADirectoryOfSomebodyElseIsRefused) {
+TEST_F(ValueFileTest, AFileInADirectoryOfAnotherUserIsRefused) {
     ASSERT_EQ(::chmod(directory_.path().c_str(), 0777), 0);
     EXPECT_THAT(refusal(), HasSubstr("is writable by"));
 }
@@ -122,12 +122,12 @@ TEST_F(ValueFileTest, ARelativeNameIsRefused) {
     EXPECT_THAT(loaded.problems.to_string(), HasSubstr("plugins.api.tokenFile: not an absolute file name"));
 }
 
-TEST_F(ValueFileTest, AnOptionWithoutTheFlagHasNoFile) {
+TEST_F(ValueFileTest, AnOptionWithoutTheFlagCannotBeAFile) {
     options_[0].flags = FLOWD_OPTION_SECRET;
     EXPECT_THAT(refusal(), HasSubstr("plugins.api.tokenFile: unknown key"));
 }
 
-TEST_F(ValueFileTest, AMistypedKeyIsOfferedTheFile) {
+TEST_F(ValueFileTest, AMistypedKeyIsOfferedTheFileOption) {
     const auto loaded = world_.parse(yaml("    tokenFiel: /x\n"));
     EXPECT_THAT(loaded.problems.to_string(), HasSubstr("write tokenFile"));
 }

@@ -12,7 +12,7 @@ std::string problems_of(std::string_view text) {
     return problems.to_string();
 }
 
-TEST(Yaml, KeysAndValuesKnowTheirPlace) {
+TEST(Yaml, KeysAndValuesHavePositions) {
     Problems problems;
     const auto root = read_yaml("plugins:\n  api:\n    bindPort: 7777\n", "conf.yaml", problems);
     ASSERT_TRUE(root);
@@ -32,14 +32,14 @@ TEST(Yaml, AnEmptyFileIsAnEmptyConfiguration) {
     EXPECT_TRUE(problems.empty());
 }
 
-TEST(Yaml, AMergeKeyIsNamedAsWhatItIs) {
+TEST(Yaml, AMergeKeyIsRefusedByName) {
     EXPECT_EQ(problems_of("a: &common {x: 1}\nb:\n  <<: *common\n  y: 2\n"),
               "conf.yaml:3:3: error: b.<<: merge keys are not supported\n"
               "    hint:    write the keys themselves; an alias (*name) can stand for a whole value only\n");
     EXPECT_EQ(problems_of("b: {'<<': 1}\n"), "") << "a key in quotes is an ordinary one";
 }
 
-TEST(Yaml, ATabIsCalledATab) {
+TEST(Yaml, ATabIsReportedAsATab) {
     const std::string called = ": error: not YAML: a tab in the indentation\n    hint:    indent with spaces\n";
     EXPECT_EQ(problems_of("plugins:\n\tapi: {}\n"), "conf.yaml:2:1" + called);
     EXPECT_EQ(problems_of("plugins:\n  api:\n  \tbindPort: 1\n"), "conf.yaml:3:3" + called);
@@ -64,13 +64,13 @@ TEST(Yaml, AKeyWrittenTwiceInAListIsFoundByItsIndex) {
     EXPECT_NE(problems_of("a:\n  - x: 1\n  - {y: 1, y: 2}\n").find("a[1].y: written twice"), std::string::npos);
 }
 
-TEST(Yaml, WhatIsNoYamlIsSaidWithItsPlace) {
+TEST(Yaml, ASyntaxErrorHasAPosition) {
     EXPECT_EQ(problems_of("plugins:\n  api: {bindPort: 1\nbackends: {}\n").substr(0, 10), "conf.yaml:");
     EXPECT_NE(problems_of("a: [1, 2\n").find("not YAML"), std::string::npos);
     EXPECT_NE(problems_of("a:\n\t- b\n").find("not YAML"), std::string::npos);
 }
 
-TEST(Yaml, TheTopHasToBeAGroup) {
+TEST(Yaml, TheTopLevelMustBeAMapping) {
     EXPECT_EQ(problems_of("- api\n"),
               "conf.yaml:1:1: error: has to be a group of keys\n"
               "    found:   a list\n"
@@ -112,14 +112,14 @@ TEST(Yaml, ANulCharacterIsRefused) {
     EXPECT_NE(problems_of("a: \"x\\0y\"\n").find("NUL"), std::string::npos);
 }
 
-TEST(Yaml, WhatIsNotUtf8IsSaidWithItsLine) {
+TEST(Yaml, InvalidUtf8IsReportedWithItsLine) {
     EXPECT_EQ(problems_of("a: 1\nb: \xff\n"),
               "conf.yaml:2: error: not UTF-8\n"
               "    hint:    save the file as UTF-8\n");
     EXPECT_EQ(problems_of("a: \xc3\xa9\n"), "");
 }
 
-TEST(Yaml, AKeyIsAWord) {
+TEST(Yaml, AKeyIsAScalar) {
     EXPECT_NE(problems_of("? [a, b]\n: 1\n").find("a key has to be a word"), std::string::npos);
 }
 

@@ -88,7 +88,7 @@ TEST(Connection, HasWhatTheKernelAttached) {
     EXPECT_EQ(connection.cgroup, group);
 }
 
-TEST(Connection, ThatIsCutOffIsNone) {
+TEST(Connection, TruncatedMessagesAreIgnored) {
     auto bytes = Message(AF_INET, "192.0.2.1", 1, "192.0.2.2", 2).attribute(INET_DIAG_CONG, "cubic").bytes();
     for (std::size_t length = 0; length < sizeof(inet_diag_msg); ++length)
         EXPECT_FALSE(parse(std::span(bytes).first(length), IPPROTO_TCP)) << length;
@@ -99,7 +99,7 @@ TEST(Connection, ThatIsCutOffIsNone) {
     }
 }
 
-TEST(Connection, OfAnotherFamilyIsNone) {
+TEST(Connection, OtherFamiliesAreIgnored) {
     const auto bytes = Message(AF_UNIX, "::1", 1, "::1", 2).bytes();
     EXPECT_FALSE(parse(bytes, IPPROTO_TCP));
 }

@@ -78,7 +78,7 @@ TYPED_TEST(EnricherTest, FlowsBetweenTheSameHostsGetTheirOwnSamples) {
         << this->enricher_.status();
 }
 
-TYPED_TEST(EnricherTest, ASampleHasWhatTheKernelKnows) {
+TYPED_TEST(EnricherTest, ASampleHasTheKernelsTcpInfo) {
     Pair pair(this->listener_, "::1");
     pair.send(10);
     const auto samples = this->sample({flow(1, pair.key())});
@@ -112,7 +112,7 @@ TYPED_TEST(EnricherTest, UsageIsCountedFromTheSourceOfTheFlow) {
     EXPECT_EQ(as_server.at(1).sample.usage.bytes_received, 300u);
 }
 
-TYPED_TEST(EnricherTest, PortsUsedAgainDoNotInheritTheFlow) {
+TYPED_TEST(EnricherTest, ReusedPortsDoNotInheritTheFlow) {
     Pair before(this->listener_, "127.0.0.1");
     before.send(5000);
     const flowd_key key = before.key();
@@ -149,7 +149,7 @@ TYPED_TEST(EnricherTest, FlowsOfOtherHostsAndProtocolsHaveNoSample) {
     EXPECT_TRUE(this->sample({flow(1, udp), flow(2, elsewhere), flow(3, foreign)}).empty());
 }
 
-TYPED_TEST(EnricherTest, AskedForOneFlowTwiceItSamplesOne) {
+TYPED_TEST(EnricherTest, AFlowRequestedTwiceIsSampledOnce) {
     const Pair pair(this->listener_, "127.0.0.1");
     EXPECT_EQ(this->sample({flow(1, pair.key()), flow(2, pair.key())}).size(), 1u);
 }
@@ -174,7 +174,7 @@ TYPED_TEST(EnricherTest, AmongManyConnectionsEachGetsItsOwn) {
 }
 
 /// 10,000 connections; 100,000 with FLOWD_LONG=1. None is in the process that is sampled, and each has one sample, its own.
-TYPED_TEST(EnricherTest, AmongMoreThanAProcessMayOpenEachGetsItsOwn) {
+TYPED_TEST(EnricherTest, AmongMoreConnectionsThanDescriptorsEachGetsItsOwn) {
     const std::size_t count = std::getenv("FLOWD_LONG") != nullptr ? 100'000 : 10'000;
     const ManyConnections& connections = ManyConnections::of(count);
     Judge judge{&connections};
@@ -235,7 +235,7 @@ TEST_F(TransitionTest, TheLatestChangeOfStateIsTheSample) {
     EXPECT_TRUE(skops_.sample(flows).empty()) << "it is told once";
 }
 
-TEST_F(TransitionTest, ConnectionsThatWereThereBeforeAreNotKnown) {
+TEST_F(TransitionTest, ConnectionsOpenedBeforeAreNotSampled) {
     skops_.destroy();
     const Pair pair(listener_, "127.0.0.1");
     FakeHost host;

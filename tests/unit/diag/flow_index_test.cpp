@@ -58,7 +58,7 @@ TEST_F(FlowIndexTest, ASocketIsFoundInEitherDirection) {
     EXPECT_TRUE(other->reversed);
 }
 
-TEST_F(FlowIndexTest, FlowsBetweenTheSameHostsAreToldApartByPortAndProtocol) {
+TEST_F(FlowIndexTest, FlowsBetweenTheSameHostsDifferByPortAndProtocol) {
     flow(1, out_);
     flow(2, key("192.0.2.1", 40001, "192.0.2.2", 1094));
     flow(3, key("192.0.2.1", 40000, "192.0.2.2", 1094, IPPROTO_UDP));
@@ -78,7 +78,7 @@ TEST_F(FlowIndexTest, AConnectionInsideThisHostIsSampledAtItsSource) {
     EXPECT_EQ(owner(key("127.0.0.1", 40000, "127.0.0.1", 1094), 10), 1u);
 }
 
-TEST_F(FlowIndexTest, PortsUsedAgainAreAnotherConnection) {
+TEST_F(FlowIndexTest, ReusedPortsAreAnotherConnection) {
     flow(1, out_);
     period();
     EXPECT_EQ(owner(out_, 10), 1u);
@@ -107,7 +107,7 @@ TEST_F(FlowIndexTest, AFlowIsGoneWhenItsSocketWasMissingForLongEnough) {
     EXPECT_EQ(finish(15), std::vector<std::uint64_t>{1});
 }
 
-TEST_F(FlowIndexTest, ASocketThatIsBackIsNotMissing) {
+TEST_F(FlowIndexTest, ASocketThatReappearsIsNotMissing) {
     flow(1, out_);
     period();
     EXPECT_EQ(owner(out_, 10), 1u);
@@ -121,7 +121,7 @@ TEST_F(FlowIndexTest, ASocketThatIsBackIsNotMissing) {
     EXPECT_TRUE(finish(16).empty());
 }
 
-TEST_F(FlowIndexTest, AnIncompletePictureMakesNobodyMissing) {
+TEST_F(FlowIndexTest, AnIncompleteDumpMakesNoFlowMissing) {
     flow(1, out_);
     period();
     EXPECT_EQ(owner(out_, 10), 1u);
@@ -132,7 +132,7 @@ TEST_F(FlowIndexTest, AnIncompletePictureMakesNobodyMissing) {
     }
 }
 
-TEST_F(FlowIndexTest, AFlowWhoseSocketWasNeverSeenIsAnotherHosts) {
+TEST_F(FlowIndexTest, AFlowWithoutASocketHereIsNotMissing) {
     flow(1, out_);
     for (int second = 0; second < 60; second += 5) {
         period();
@@ -152,7 +152,7 @@ TEST_F(FlowIndexTest, ForgetsFlowsThatEnded) {
     EXPECT_EQ(index_.matched(), 0u);
 }
 
-TEST_F(FlowIndexTest, FlowsOfOtherNamespacesAreNotOurs) {
+TEST_F(FlowIndexTest, FlowsOfOtherNamespacesAreIgnored) {
     flow(1, out_);
     flows_[0].key.scope = 4026532000;
     period();

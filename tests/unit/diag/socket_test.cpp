@@ -32,7 +32,7 @@ std::map<std::uint64_t, flowd_usage> with_local_port(std::uint16_t port) {
     return found;
 }
 
-TEST(Socket, TellsBothEndsOfAConnection) {
+TEST(Socket, HasBothEndsOfAConnection) {
     const Listener listener("::1");
     Pair pair(listener, "::1");
     pair.send(1000);
@@ -46,7 +46,7 @@ TEST(Socket, TellsBothEndsOfAConnection) {
     EXPECT_EQ(client.begin()->second.bytes_sent, 1000u);
 }
 
-TEST(Socket, TellsMappedSocketsAsIPv4) {
+TEST(Socket, ConvertsMappedAddressesToIPv4) {
     const Listener listener("::");
     const Pair mapped(listener, "::ffff:127.0.0.1");
     const Pair plain(listener, "127.0.0.1");
@@ -60,7 +60,7 @@ TEST(Socket, TellsMappedSocketsAsIPv4) {
     EXPECT_EQ(servers, (std::vector<std::string>{"127.0.0.1", "127.0.0.1"}));
 }
 
-TEST(Socket, SaysWhatItWasRefused) {
+TEST(Socket, ReportsARefusal) {
     auto socket = Socket::open();
     ASSERT_TRUE(socket.ok());
     const auto done = socket->dump({250, 0, connected_states()}, [](const Connection&) {});
@@ -89,7 +89,7 @@ class DestroyListenerTest : public ::testing::Test {
     }
 };
 
-TEST_F(DestroyListenerTest, HearsOfAClosedConnectionWithItsLastCounts) {
+TEST_F(DestroyListenerTest, ReportsAClosedConnectionWithItsLastCounts) {
     auto listener = DestroyListener::open(false, 1 << 20);
     ASSERT_TRUE(listener.ok());
     const Listener port("127.0.0.1");
@@ -111,7 +111,7 @@ TEST_F(DestroyListenerTest, HearsOfAClosedConnectionWithItsLastCounts) {
     EXPECT_LE(usage.bytes_received, 778u);
 }
 
-TEST_F(DestroyListenerTest, SaysThatItMissedSome) {
+TEST_F(DestroyListenerTest, ReportsLostNotifications) {
     auto listener = DestroyListener::open(false, 4096);
     ASSERT_TRUE(listener.ok());
     const Listener port("127.0.0.1");

@@ -10,7 +10,7 @@
 namespace flowd::diag {
 namespace {
 
-TEST(Streak, IsOneLineAtItsBeginningAndOneAtItsEnd) {
+TEST(Streak, LogsOneLineAtItsBeginningAndOneAtItsEnd) {
     testing::FakeHost fake;
     const std::unique_ptr<Host> host = std::move(Host::make(fake.raw())).value();
     Streak streak(*host, "the list could not be read");

@@ -98,7 +98,7 @@ class FireflyBackendTest : public ::testing::Test {
     firefly::Parser parser_;
 };
 
-TEST_F(FireflyBackendTest, TellsTheCollectorStartAndEnd) {
+TEST_F(FireflyBackendTest, SendsStartAndEndToTheCollector) {
     use_collector();
     config_.set("sendToDestination", "false");
     bring_up();
@@ -129,7 +129,7 @@ TEST_F(FireflyBackendTest, TellsTheCollectorStartAndEnd) {
     EXPECT_TRUE(shows(R"("sent":2,"failed":0,"dropped":0)")) << instance_->status();
 }
 
-TEST_F(FireflyBackendTest, TellsTheDestinationOfAFlow) {
+TEST_F(FireflyBackendTest, SendsToTheDestinationOfAFlow) {
     ForeignReceiver destination("::1");
     use_destination(destination);
     bring_up();
@@ -140,7 +140,7 @@ TEST_F(FireflyBackendTest, TellsTheDestinationOfAFlow) {
         << "sent to destinationPort, not to the flow's";
 }
 
-TEST_F(FireflyBackendTest, DoesNotTellTheDestinationWhatCameAsAFireflyOrWasMetered) {
+TEST_F(FireflyBackendTest, DoesNotSendLearntOrMeteredFlowsToTheDestination) {
     ForeignReceiver destination("::1");
     use_destination(destination);
     use_collector();
@@ -157,9 +157,9 @@ TEST_F(FireflyBackendTest, DoesNotTellTheDestinationWhatCameAsAFireflyOrWasMeter
 }
 
 /// A flow that a meter found (NOT_TO_PEER) and a plugin announces as well: the flags are those that all announcers set.
-class FlowOfTwoAnnouncers : public FireflyBackendTest {
+class FlowOfTwoInstances : public FireflyBackendTest {
   protected:
-    FlowOfTwoAnnouncers() {
+    FlowOfTwoInstances() {
         use_destination(destination_);
         use_collector();
         bring_up();
@@ -179,7 +179,7 @@ class FlowOfTwoAnnouncers : public FireflyBackendTest {
     ForeignReceiver destination_{"::1"};
 };
 
-TEST_F(FlowOfTwoAnnouncers, TheMeterFirstIsToldToItsDestinationAsAStart) {
+TEST_F(FlowOfTwoInstances, AnnouncedAfterTheMeterReachesItsDestinationAsAStart) {
     deliver(start("::1"), metered);
     deliver(ongoing(), 0);  // the other one joins
     deliver(ongoing(), 0);
@@ -191,7 +191,7 @@ TEST_F(FlowOfTwoAnnouncers, TheMeterFirstIsToldToItsDestinationAsAStart) {
               (std::vector{firefly::State::start, firefly::State::ongoing, firefly::State::ongoing, firefly::State::end}));
 }
 
-TEST_F(FlowOfTwoAnnouncers, HasItsEndToldToADestinationThatHeardOfIt) {
+TEST_F(FlowOfTwoInstances, ItsEndReachesADestinationThatReceivedItsStart) {
     for (const std::uint32_t flags : {metered, std::uint32_t{FLOWD_LEARNT_REMOTELY}}) {
         deliver(start("::1"), 0);
         deliver(ongoing(), flags);  // only the meter, or another host, announces it now
@@ -201,7 +201,7 @@ TEST_F(FlowOfTwoAnnouncers, HasItsEndToldToADestinationThatHeardOfIt) {
               (std::vector{firefly::State::start, firefly::State::end, firefly::State::start, firefly::State::end}));
 }
 
-TEST_F(FlowOfTwoAnnouncers, HasNoEndToldToADestinationThatHeardNothing) {
+TEST_F(FlowOfTwoInstances, ItsEndDoesNotReachADestinationThatReceivedNoStart) {
     deliver(start("::1"), metered);
     deliver(end("::1"), metered);
     ASSERT_EQ(collector_.wait_for(2).size(), 2u);
@@ -225,7 +225,7 @@ class ExplainedFlow : public FireflyBackendTest {
     ForeignReceiver destination_{"::1"};
 };
 
-TEST_F(ExplainedFlow, NamesTheLastFireflyToEachReceiver) {
+TEST_F(ExplainedFlow, HasTheLastFireflyToEachReceiver) {
     use_collector();
     use_destination(destination_);
     bring_up();
@@ -245,7 +245,7 @@ TEST_F(ExplainedFlow, NamesTheLastFireflyToEachReceiver) {
               std::vector<std::string>{"not-announced: No plugin has announced this flow, so no firefly is sent."});
 }
 
-TEST_F(ExplainedFlow, SaysWhyAReceiverWasNotTold) {
+TEST_F(ExplainedFlow, HasTheReasonWhyAReceiverGotNoFirefly) {
     ForeignReceiver second("127.0.0.1");
     use_collector();
     use_destination(destination_);
@@ -268,7 +268,7 @@ TEST_F(ExplainedFlow, SaysWhyAReceiverWasNotTold) {
             ": The plugin that announces the flow forbids it, as for metered flows, and forwardToDestination is off.");
 }
 
-TEST_F(ExplainedFlow, ThatNoFireflyCanReportSaysSo) {
+TEST_F(ExplainedFlow, ReportsAFlowThatNoFireflyCanDescribe) {
     use_collector();
     bring_up();
     flowd_flow flow{};
@@ -284,7 +284,7 @@ TEST_F(ExplainedFlow, ThatNoFireflyCanReportSaysSo) {
               std::vector<std::string>{"skipped-key: A firefly cannot report such addresses or ports."});
 }
 
-TEST_F(ExplainedFlow, WaitsForACollectorThatRefuses) {
+TEST_F(ExplainedFlow, ReportsACollectorThatRefuses) {
     const std::uint16_t port = [] { return net::Loopback("::1").endpoint().port; }();  // nobody is there any more
     config_.set("sendToCollector", "true").set("collectorAddress", "::1").set("collectorPort", std::to_string(port));
     config_.set("sendToDestination", "false");
@@ -300,7 +300,7 @@ TEST_F(ExplainedFlow, WaitsForACollectorThatRefuses) {
     EXPECT_EQ(all[1], "not-to-destination [::1]:10514: sendToDestination is off.");
 }
 
-TEST_F(FireflyBackendTest, TellsThemNeverthelessWhenTold) {
+TEST_F(FireflyBackendTest, SendsThemToTheDestinationIfConfigured) {
     ForeignReceiver destination("::1");
     use_destination(destination);
     config_.set("forwardToDestination", "true");
@@ -311,7 +311,7 @@ TEST_F(FireflyBackendTest, TellsThemNeverthelessWhenTold) {
     EXPECT_EQ(destination.wait_for(1).size(), 1u);
 }
 
-TEST_F(FireflyBackendTest, NeverSendsToItselfToGroupsOrToNothing) {
+TEST_F(FireflyBackendTest, NeverSendsToItselfToMulticastOrUnspecifiedAddresses) {
     net::Loopback ours("::");
     host_.add_socket(net::own_socket(IPPROTO_UDP, ours.endpoint()));
     config_.set("destinationPort", std::to_string(ours.endpoint().port));
@@ -325,7 +325,7 @@ TEST_F(FireflyBackendTest, NeverSendsToItselfToGroupsOrToNothing) {
     EXPECT_TRUE(shows(R"("skipped":{"not_a_host":1,"ourselves":2})")) << instance_->status();
 }
 
-TEST_F(FireflyBackendTest, ADestinationThatTheKernelDoesNotSendToIsNotLostByTheStop) {
+TEST_F(FireflyBackendTest, UnsentFirefliesToAnUnreachableDestinationAreNotCountedAsLost) {
     config_.set("sendToDestination", "true");
     bring_up();
     auto event = start();
@@ -350,7 +350,7 @@ TEST_F(FireflyBackendTest, RefusesACollectorThatIsThisDaemon) {
     EXPECT_TRUE(shows("would be a loop"));
 }
 
-TEST_F(FireflyBackendTest, PrintsNothingThatTheSchemaForbids) {
+TEST_F(FireflyBackendTest, SendsOnlyFirefliesThatTheSchemaAllows) {
     use_collector();
     bring_up();
     auto event = start();
@@ -432,7 +432,7 @@ class SampledFlow : public FireflyBackendTest {
     std::vector<flowd_sample> samples_;
 };
 
-TEST_F(SampledFlow, TellsWhatItsEnricherSaw) {
+TEST_F(SampledFlow, HasTheSampleOfItsEnricher) {
     use_collector();
     config_.set("enrich", "true");
     bring_up();
@@ -465,7 +465,7 @@ TEST_F(SampledFlow, WithOnlyTheOtherEnricherHasItsRttInNetlink) {
     EXPECT_NE(told(0).find(R"("netlink":{"rtt":2.5},"skOps":{"rtt":2.5,"cong":)"), std::string::npos) << told(0);
 }
 
-TEST_F(SampledFlow, ThatTellsAllFallsBackToLeanWhereThatDoesNotFit) {
+TEST_F(SampledFlow, FullFallsBackToLeanIfItDoesNotFit) {
     config_.set("sendToDestination", "false");
     use_collector();
     config_.set("enrich", "true").set("enrichmentMode", "").set("maxSize", "1300");
@@ -546,7 +546,7 @@ TEST_F(FireflyBackendTest, PrintsThePublicAddressAndSendsToTheRealOne) {
     EXPECT_EQ(destination_of(read.key).to_string(), "[2001:db8:ffff::2]:2000");
 }
 
-TEST_F(FireflyBackendTest, PrintsThePublicAddressThatAStunServerToldUnlessTheAdministratorWroteAnother) {
+TEST_F(FireflyBackendTest, PrintsThePublicAddressFromStunUnlessConfigured) {
     net::StunServer server;
     use_collector();
     config_.set("sendToDestination", "false").set("stun.stunServers", {server.name().c_str()});
@@ -593,7 +593,7 @@ TEST_F(FireflyBackendTest, SendsOngoingForEveryLiveFlowInItsPeriod) {
     EXPECT_EQ(parse(received[0]).start_time_ns, start()->start_time_ns);
 }
 
-TEST_F(FireflyBackendTest, AReloadTellsACollectorThatStaysNothingTwiceAndANewOneWhatIsLive) {
+TEST_F(FireflyBackendTest, AReloadSendsLiveFlowsOnlyToNewCollectors) {
     config_.set("sendToDestination", "false").set("collectors[0].address", "::1");
     config_.set("collectors[0].port", std::to_string(collector_.endpoint().port));
     bring_up();
@@ -624,7 +624,7 @@ TEST_F(FireflyBackendTest, AReloadTellsACollectorThatStaysNothingTwiceAndANewOne
     EXPECT_FALSE(shows(std::to_string(collector_.endpoint().port)));
 }
 
-TEST_F(FireflyBackendTest, ANewCollectorIsToldEachLiveFlowOnceWhenItsNameIsKnown) {
+TEST_F(FireflyBackendTest, ANewCollectorReceivesEachLiveFlowOnceAfterItsNameResolves) {
     constexpr std::size_t flows = 3000;  // more than wait while a name is unknown
     add_flows(flows);
     config_.set("sendToDestination", "false");
@@ -659,7 +659,7 @@ TEST_F(FireflyBackendTest, ANewCollectorIsToldEachLiveFlowOnceWhenItsNameIsKnown
     EXPECT_EQ(named.take(100).size(), flows + 1);
 }
 
-TEST_F(FireflyBackendTest, ANewCollectorThatRefusesLosesNoLiveFlow) {
+TEST_F(FireflyBackendTest, ANewCollectorThatRefusesReceivesTheLiveFlowsLater) {
     add_flows(3000);
     config_.set("sendToDestination", "false");
     bring_up();
@@ -721,7 +721,7 @@ class SlowNetwork {
     UniqueFd stream_, peer_;
 };
 
-TEST_F(FireflyBackendTest, SendsToDestinationsAgainWhenThatIsSwitchedOffAndOnWhileTheyWait) {
+TEST_F(FireflyBackendTest, SendsToDestinationsAgainAfterTheOptionIsSwitchedOffAndOn) {
     bring_up();
     const SlowNetwork first;
     instance_->deliver(start());
@@ -738,7 +738,7 @@ TEST_F(FireflyBackendTest, SendsToDestinationsAgainWhenThatIsSwitchedOffAndOnWhi
     EXPECT_TRUE(host_.run_until([&] { return shows(R"("waiting":0)"); })) << instance_->status();
 }
 
-TEST_F(FireflyBackendTest, KeepsOnSendingToADestinationWhereNobodyListens) {
+TEST_F(FireflyBackendTest, ContinuesToSendToADestinationWithoutListener) {
     ForeignReceiver destination("127.0.0.1");
     use_destination(destination);
     bring_up();
@@ -754,7 +754,7 @@ TEST_F(FireflyBackendTest, KeepsOnSendingToADestinationWhereNobodyListens) {
     EXPECT_TRUE(shows(R"("destinations":{"sent":40,"failed":0)")) << instance_->status();
 }
 
-TEST_F(FireflyBackendTest, WritesBareJsonWhenTold) {
+TEST_F(FireflyBackendTest, WritesBareJsonIfConfigured) {
     use_collector();
     config_.set("prependSyslog", "false");
     bring_up();
@@ -778,7 +778,7 @@ TEST_F(FireflyBackendTest, CountsPerTarget) {
     EXPECT_EQ(host_.metric("firefly_skipped_total{reason=\"metered\"}")->value, 1);
 }
 
-TEST_F(FireflyBackendTest, TellsEachOfItsCollectorsInItsOwnForm) {
+TEST_F(FireflyBackendTest, SendsToEachCollectorInItsOwnForm) {
     ForeignReceiver second("127.0.0.1"), third("::1");
     use_collector();
     const auto list = [&](int index, const ForeignReceiver& receiver) {
@@ -807,7 +807,7 @@ TEST_F(FireflyBackendTest, TellsEachOfItsCollectorsInItsOwnForm) {
         EXPECT_EQ(host_.metric("firefly_sent_total{target=\"" + receiver->endpoint().to_string() + "\"}")->value, 1);
 }
 
-TEST_F(FireflyBackendTest, TellsNoCollectorWhatARelayToldItAlready) {
+TEST_F(FireflyBackendTest, DoesNotSendToACollectorThatARelayServed) {
     ForeignReceiver second("127.0.0.1");
     use_collector();
     config_.set("collectors[0].address", "127.0.0.1").set("collectors[0].port", std::to_string(second.endpoint().port));
@@ -823,7 +823,7 @@ TEST_F(FireflyBackendTest, TellsNoCollectorWhatARelayToldItAlready) {
     EXPECT_TRUE(shows(R"("relayed":1)")) << instance_->status();
 }
 
-TEST_F(FireflyBackendTest, NumbersWhatItSendsToEachTarget) {
+TEST_F(FireflyBackendTest, NumbersFirefliesPerTarget) {
     ForeignReceiver second("127.0.0.1");
     use_collector();
     config_.set("collectors[0].address", "127.0.0.1").set("collectors[0].port", std::to_string(second.endpoint().port));
@@ -845,7 +845,7 @@ TEST_F(FireflyBackendTest, NumbersWhatItSendsToEachTarget) {
     EXPECT_EQ(streams.size(), 2u) << "one for each target";
 }
 
-TEST_F(FireflyBackendTest, NumbersWhatItSendsToDestinations) {
+TEST_F(FireflyBackendTest, NumbersFirefliesToDestinations) {
     ForeignReceiver destination("::1");
     use_destination(destination);
     bring_up();
@@ -858,7 +858,7 @@ TEST_F(FireflyBackendTest, NumbersWhatItSendsToDestinations) {
     EXPECT_EQ(second->seq, 2u);
 }
 
-TEST_F(FireflyBackendTest, CarriesTheOriginOfWhatItPrintsAgainAndOneHopMore) {
+TEST_F(FireflyBackendTest, KeepsTheOriginOfAReprintedFireflyAndAddsAHop) {
     use_collector();
     bring_up();
     const Address peer = Address::parse("2001:db8::9").value();
@@ -871,7 +871,7 @@ TEST_F(FireflyBackendTest, CarriesTheOriginOfWhatItPrintsAgainAndOneHopMore) {
     EXPECT_TRUE(shows(R"("hops":1)")) << "what came with " << firefly::max_hops << " hops: " << instance_->status();
 }
 
-TEST_F(FireflyBackendTest, SendsNothingToThePeerThatItCameFrom) {
+TEST_F(FireflyBackendTest, DoesNotSendToThePeerFromWhichItLearntTheFlow) {
     ForeignReceiver second("127.0.0.1");
     use_collector();
     config_.set("collectors[0].address", "127.0.0.1").set("collectors[0].port", std::to_string(second.endpoint().port));
@@ -886,7 +886,7 @@ TEST_F(FireflyBackendTest, SendsNothingToThePeerThatItCameFrom) {
     EXPECT_TRUE(shows(R"("peer":1)")) << instance_->status();
 }
 
-TEST_F(FireflyBackendTest, KnowsWhereAFlowCameFromWhenAnEventDoesNotSayIt) {
+TEST_F(FireflyBackendTest, RemembersTheOriginOfAFlowForEventsWithoutIt) {
     use_collector();
     bring_up();
     instance_->deliver(learnt(of_flow(start(), 7), {{0xb1, 1}, Address::parse("2001:db8::9").value(), 10514, {}}));
@@ -899,7 +899,7 @@ TEST_F(FireflyBackendTest, KnowsWhereAFlowCameFromWhenAnEventDoesNotSayIt) {
     EXPECT_EQ(parse(received[1]).member->path, (firefly::Path{0xb1, 2}));
 }
 
-TEST_F(FireflyBackendTest, TakesTheReceiversOfAnEarlierFireflyForNoOtherEvent) {
+TEST_F(FireflyBackendTest, DoesNotApplyTheReceiversOfOneFireflyToOtherEvents) {
     use_collector();
     bring_up();
     const std::string receivers = collector_.endpoint().to_string() + "\n";
@@ -918,7 +918,7 @@ TEST_F(FireflyBackendTest, TakesTheReceiversOfAnEarlierFireflyForNoOtherEvent) {
     EXPECT_TRUE(shows(R"("relayed":1)")) << "the start that the flow table repeats: " << instance_->status();
 }
 
-TEST_F(FireflyBackendTest, SendsOnAFewOfTheOngoingFirefliesOfAFlow) {
+TEST_F(FireflyBackendTest, LimitsReprintedOngoingFireflies) {
     use_collector();
     bring_up();
     for (int i = 0; i < 100; ++i)
@@ -931,7 +931,7 @@ TEST_F(FireflyBackendTest, SendsOnAFewOfTheOngoingFirefliesOfAFlow) {
     EXPECT_TRUE(shows(R"("limited":194)")) << instance_->status();
 }
 
-TEST_F(FireflyBackendTest, LeavesTheNumberOutFirstWhereThereIsNoRoom) {
+TEST_F(FireflyBackendTest, OmitsTheNumberFirstIfThereIsNoRoom) {
     use_collector();
     config_.set("maxSize", "1024");
     bring_up();
@@ -950,7 +950,7 @@ TEST_F(FireflyBackendTest, LeavesTheNumberOutFirstWhereThereIsNoRoom) {
     EXPECT_TRUE(shows(R"("unnumbered":1,"blocksLeftOut":0)")) << instance_->status();
 }
 
-TEST_F(FireflyBackendTest, LetsNoDeadCollectorHarmTheOthers) {
+TEST_F(FireflyBackendTest, AnUnreachableCollectorDoesNotAffectOthers) {
     use_collector();
     Endpoint dead;
     {
@@ -975,13 +975,13 @@ TEST_F(FireflyBackendTest, LetsNoDeadCollectorHarmTheOthers) {
     EXPECT_EQ(up("no-such-host.invalid:10514"), 0);
 }
 
-TEST_F(FireflyBackendTest, StopsWithoutHavingStarted) {
+TEST_F(FireflyBackendTest, MayBeStoppedWithoutStart) {
     testing::Instance instance(host_, component<FireflyBackend>(), config_);
     ASSERT_EQ(instance.create(), FLOWD_OK);
     EXPECT_EQ(instance.stop(), FLOWD_OK);
 }
 
-TEST_F(FireflyBackendTest, TellsFlowsOfBeforeItWasThereAsOngoing) {
+TEST_F(FireflyBackendTest, SendsFlowsThatStartedBeforeItAsOngoing) {
     use_collector();
     bring_up();
     auto before = start(), missed = start();
@@ -1007,24 +1007,24 @@ class FireflyOptionsTest : public FireflyBackendTest {
     [[nodiscard]] std::string first() const { return host_.problems().empty() ? "-" : host_.problems()[0].option; }
 };
 
-TEST_F(FireflyOptionsTest, AsFlowdGoHasThemAreFine) {
+TEST_F(FireflyOptionsTest, OfFlowdGoAreAccepted) {
     EXPECT_EQ(validate(), FLOWD_OK);
     EXPECT_EQ(first(), "-");
 }
 
-TEST_F(FireflyOptionsTest, ThatSendToNobodyWarn) {
+TEST_F(FireflyOptionsTest, WithoutReceiverAreWarnedOf) {
     config_.set("sendToDestination", "false");
     EXPECT_EQ(validate(), FLOWD_OK);
     EXPECT_EQ(first(), "");
 }
 
-TEST_F(FireflyOptionsTest, NameACollectorThatIsNotUsed) {
+TEST_F(FireflyOptionsTest, WithAnUnusedCollectorAreWarnedOf) {
     config_.set("collectorAddress", "collector.example.org");
     EXPECT_EQ(validate(), FLOWD_OK);
     EXPECT_EQ(first(), "collectorAddress");
 }
 
-TEST_F(FireflyOptionsTest, NameACollectorTwice) {
+TEST_F(FireflyOptionsTest, WithADuplicateCollectorAreRefused) {
     config_.set("sendToCollector", "true").set("collectorAddress", "2001:0db8::1");
     config_.set("collectors[0].address", "192.0.2.1");
     EXPECT_EQ(validate(), FLOWD_OK);
@@ -1042,7 +1042,7 @@ TEST_F(FireflyOptionsTest, TakeStunServersWithAndWithoutAPort) {
     EXPECT_EQ(StunServer::parse("192.0.2.1:1")->name(), "192.0.2.1:1");
 }
 
-TEST_F(FireflyOptionsTest, WithAStunServerThatIsNoneAreRefused) {
+TEST_F(FireflyOptionsTest, WithAnInvalidStunServerAreRefused) {
     for (const char* bad :
          {"", ":3478", "stun.example.org:", "stun.example.org:0", "stun.example.org:65536", "stun.example.org:x",
           "stun:stun.example.org:3478", "[2001:db8::1]:3478", "a name", "192.0.2.300", "-x", "a..b"})
@@ -1056,7 +1056,7 @@ TEST_F(FireflyOptionsTest, WithAStunServerThatIsNoneAreRefused) {
     }
 }
 
-TEST_F(FireflyOptionsTest, WithABadMappingAreRefused) {
+TEST_F(FireflyOptionsTest, WithAnInvalidMappingAreRefused) {
     config_.set("stun.manualMapping[here]", "192.0.2.1");
     EXPECT_EQ(validate(), FLOWD_INVALID);
     EXPECT_EQ(first(), "stun.manualMapping.here");
@@ -1065,7 +1065,7 @@ TEST_F(FireflyOptionsTest, WithABadMappingAreRefused) {
     EXPECT_EQ(testing::Instance(host_, component<FireflyBackend>(), mixed).validate(), FLOWD_INVALID);
 }
 
-TEST_F(FireflyOptionsTest, WithALinkLocalCollectorNameItsInterface) {
+TEST_F(FireflyOptionsTest, WithALinkLocalCollectorNeedAZone) {
     config_.set("sendToCollector", "true").set("collectorAddress", "fe80::1%lo");
     EXPECT_EQ(validate(), FLOWD_OK);
     EXPECT_EQ(first(), "-");
@@ -1077,7 +1077,7 @@ TEST_F(FireflyOptionsTest, WithALinkLocalCollectorNameItsInterface) {
     EXPECT_EQ(first(), "collectors[0]");
 }
 
-TEST_F(FireflyOptionsTest, WithAGroupForCollectorAreRefused) {
+TEST_F(FireflyOptionsTest, WithAMulticastCollectorAreRefused) {
     config_.set("sendToCollector", "true").set("collectorAddress", "ff02::1");
     EXPECT_EQ(validate(), FLOWD_INVALID);
     EXPECT_EQ(first(), "collectorAddress");

@@ -59,7 +59,7 @@ TEST(Block, OfAnyNameIsCheckedAndCompacted) {
     EXPECT_FALSE(reader.normalise("storage-stats", "1 2"));
 }
 
-TEST(Block, CannotReplaceThePartsOfTheCore) {
+TEST(Block, CannotReplaceRequiredMembers) {
     BlockReader reader;
     for (const char* name : {"version", "flow-lifecycle", "flow-id", "usage", "context", "", "a\"b", "a b"})
         EXPECT_FALSE(reader.normalise(name, "{}")) << name;

@@ -59,14 +59,14 @@ class SampleBlock : public ::testing::Test {
     std::optional<double> rtt_ms_;
 };
 
-TEST_F(SampleBlock, WhenLeanHasFlowdGosDozenBehindTheRtt) {
+TEST_F(SampleBlock, LeanHasTheTwelveMembersOfFlowdGoAfterTheRtt) {
     EXPECT_EQ(
         json(Verbosity::lean),
         R"({"rtt":102.345,"cong":{"algorithm":"cubic"},"tcpInfo":{"Retransmits":0,"sndMss":8928,"pMtu":9000,"rtt":102345,"rttVar":81,"sndSsThresh":2147483647,"sndCwnd":1440,"advMss":8928,"minRtt":101800,"deliveryRate":132556680,"bytesSent":52428800}})");
     EXPECT_EQ(rtt_ms_, 102.345);
 }
 
-TEST_F(SampleBlock, WhenCompatibleIsFlatAndInMillisecondsAsFlowds) {
+TEST_F(SampleBlock, CompatibleIsFlatAndInMillisecondsLikeFlowd) {
     const std::string text = json(Verbosity::compatible);
     EXPECT_TRUE(text.starts_with(R"({"rtt":102.345,"state":"established","rto":302.0,"ato":40.0,"rttvar":0.081,)")) << text;
     for (const char* member : {R"("snd_ssthresh":0,)", R"("opts":["ts","sack"])", R"("snd_wscale":11)", R"("rcv_wscale":7)",
@@ -84,7 +84,7 @@ TEST_F(SampleBlock, WhenCompatibleIsFlatAndInMillisecondsAsFlowds) {
         EXPECT_TRUE(has(other, member)) << member << " in " << other;
 }
 
-TEST_F(SampleBlock, WhenFullHasWhateverTheKernelGave) {
+TEST_F(SampleBlock, FullHasAllMembersOfTheKernel) {
     const std::string text = json(Verbosity::full);
     EXPECT_TRUE(text.starts_with(R"({"rtt":102.345,"cong":{"algorithm":"cubic"},"tcpInfo":{"state":1,"caState":0,)"))
         << text;
@@ -99,7 +99,7 @@ TEST_F(SampleBlock, WhenFullHasWhateverTheKernelGave) {
     EXPECT_FALSE(has(older, "bytesSent"));
 }
 
-TEST_F(SampleBlock, LeavesOutWhatIsNotKnown) {
+TEST_F(SampleBlock, OmitsUnknownMembers) {
     info_.tcpi_rtt = 0;
     congestion_ = "";
     const std::string text = json(Verbosity::lean);
@@ -115,7 +115,7 @@ TEST_F(SampleBlock, IsNamedAfterItsEnricher) {
     EXPECT_EQ(block_name("acme"), "acme");
 }
 
-TEST_F(SampleBlock, IsWhatTheBlockReaderWouldMakeOfIt) {
+TEST_F(SampleBlock, IsReadBackByTheBlockReader) {
     BlockReader reader;
     for (const auto verbosity : {Verbosity::lean, Verbosity::compatible, Verbosity::full}) {
         const std::string text = json(verbosity);

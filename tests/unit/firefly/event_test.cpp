@@ -21,7 +21,7 @@ flowd_event event(std::uint32_t kind) {
     return made;
 }
 
-TEST(FireflyEvent, OfAnEndHappenedWhenTheFlowEnded) {
+TEST(FireflyEvent, OfAnEndHasTheFlowsEndTime) {
     Firefly firefly;
     firefly.state = State::end;
     firefly.current_time_ns = 30;
@@ -71,7 +71,7 @@ TEST(FireflyEvent, GetsItsTimesFromTheFlow) {
     EXPECT_EQ(from_event(made, 9).start_time_ns, 3);
 }
 
-TEST(FireflyEvent, IsPrintableOnlyIfTheSchemaCanSayIt) {
+TEST(FireflyEvent, IsPrintableOnlyIfTheSchemaAllowsIt) {
     EXPECT_EQ(printable(event(FLOWD_EVENT_START)), Printable::yes);
     EXPECT_EQ(printable(event(FLOWD_EVENT_CATCH_ALL)), Printable::kind);
     auto made = event(FLOWD_EVENT_START);

@@ -56,7 +56,7 @@ class FireflypTest : public ::testing::Test {
     std::optional<net::UdpSocket> sender_;
 };
 
-TEST_F(FireflypTest, AnnouncesWhatAFireflySays) {
+TEST_F(FireflypTest, AnnouncesTheFlowOfAFirefly) {
     bring_up();
     send(fixtures::dcache_end);
     ASSERT_TRUE(announced(1));
@@ -94,7 +94,7 @@ TEST_F(FireflypTest, KeepsTheOrderOfArrival) {
     }
 }
 
-TEST_F(FireflypTest, CountsWhatTheKernelDroppedAndSaysSo) {
+TEST_F(FireflypTest, CountsAndLogsDropsOfTheKernel) {
     config_.set("receiveBuffer", "4096");
     bring_up();
     constexpr std::size_t sent = 200;
@@ -115,7 +115,7 @@ TEST_F(FireflypTest, CountsWhatTheKernelDroppedAndSaysSo) {
     EXPECT_GT(total, static_cast<double>(sent - received)) << "drops that no datagram tells of are asked for";
 }
 
-TEST_F(FireflypTest, SaysOnceWhatTheKernelDroppedAlthoughItWasCountedBeforeTheNextDatagram) {
+TEST_F(FireflypTest, LogsDropsOfTheKernelOnce) {
     config_.set("receiveBuffer", "4096");
     bring_up();
     constexpr std::size_t sent = 200;
@@ -177,7 +177,7 @@ TEST_F(FireflypTest, StopsReadingWhenTheQueuesAreFullAndLosesNothing) {
     EXPECT_TRUE(shows(R"("pauses":1)")) << "it never went on in between";
 }
 
-TEST_F(FireflypTest, ShowsWhatTheKernelDropsMeanwhile) {
+TEST_F(FireflypTest, ShowsCurrentDropsOfTheKernel) {
     const int small = 8192;
     ASSERT_EQ(::setsockopt(socket_.socket().fd(), SOL_SOCKET, SO_RCVBUF, &small, sizeof small), 0);
     config_.set("receiveBuffer", "0");
@@ -200,7 +200,7 @@ TEST_F(FireflypTest, ShowsWhatTheKernelDropsMeanwhile) {
     EXPECT_TRUE(shows("\"kernelDrops\":" + std::to_string(1001 - events))) << events << instance_->status();
 }
 
-TEST_F(FireflypTest, GoesOnBehindAnEventThatTheCoreDoesNotTake) {
+TEST_F(FireflypTest, ContinuesAfterAnEventThatTheCoreRefuses) {
     bring_up();
     host_.accept(0, FLOWD_LIMIT);
     send(fixtures::flowd_go_bare);
@@ -231,7 +231,7 @@ TEST_F(FireflypTest, NamesTheBusyPort) {
     EXPECT_NE(problems[0].message.find(address_.to_string()), std::string::npos);
 }
 
-TEST_F(FireflypTest, StopsTwiceAndWithoutHavingStarted) {
+TEST_F(FireflypTest, MayBeStoppedTwiceAndWithoutStart) {
     testing::FakeHost host;
     testing::Instance instance(host, component<Fireflyp>(), config_);
     ASSERT_EQ(instance.create(), FLOWD_OK);
@@ -239,7 +239,7 @@ TEST_F(FireflypTest, StopsTwiceAndWithoutHavingStarted) {
     EXPECT_EQ(instance.stop(), FLOWD_OK);
 }
 
-TEST_F(FireflypTest, PassesOnTheOriginalBytesOfWhatItUnderstood) {
+TEST_F(FireflypTest, RelaysTheOriginalBytesOfValidFireflies) {
     net::ForeignReceiver one, other("127.0.0.1");
     config_.set("fireflyReceivers[0].address", "::1").set("fireflyReceivers[0].port", std::to_string(one.endpoint().port));
     config_.set("fireflyReceivers[1].address", "127.0.0.1")
@@ -257,7 +257,7 @@ TEST_F(FireflypTest, PassesOnTheOriginalBytesOfWhatItUnderstood) {
     EXPECT_TRUE(shows(R"("sent":2)"));
 }
 
-TEST_F(FireflypTest, DoesNotPassOnWhatItJustPassedOn) {
+TEST_F(FireflypTest, DoesNotRelayADuplicate) {
     net::ForeignReceiver receiver;
     config_.set("fireflyReceivers[0].address", "::1")
         .set("fireflyReceivers[0].port", std::to_string(receiver.endpoint().port));
@@ -269,7 +269,7 @@ TEST_F(FireflypTest, DoesNotPassOnWhatItJustPassedOn) {
     EXPECT_TRUE(shows(R"("damped":2)")) << instance_->status();
 }
 
-TEST_F(FireflypTest, PassesEachOnOnceAlthoughItIsReadTwiceWhenFull) {
+TEST_F(FireflypTest, RelaysEachDatagramOnceEvenIfOfferedTwice) {
     net::ForeignReceiver receiver;
     config_.set("fireflyReceivers[0].address", "::1")
         .set("fireflyReceivers[0].port", std::to_string(receiver.endpoint().port));
@@ -284,7 +284,7 @@ TEST_F(FireflypTest, PassesEachOnOnceAlthoughItIsReadTwiceWhenFull) {
     EXPECT_TRUE(shows(R"("damped":0)")) << instance_->status();
 }
 
-TEST_F(FireflypTest, DoesNotPassOnToAnotherReceiverOfThisDaemon) {
+TEST_F(FireflypTest, DoesNotRelayToAnotherReceiverOfThisDaemon) {
     Loopback ours;
     host_.add_socket(net::own_socket(IPPROTO_UDP, ours.endpoint()));
     config_.set("fireflyReceivers[0].address", "::1").set("fireflyReceivers[0].port", std::to_string(ours.endpoint().port));
@@ -295,7 +295,7 @@ TEST_F(FireflypTest, DoesNotPassOnToAnotherReceiverOfThisDaemon) {
     EXPECT_TRUE(host_.logged("would be a loop"));
 }
 
-TEST_F(FireflypTest, SaysInTheEventToWhomItPassedTheOriginalOn) {
+TEST_F(FireflypTest, RecordsTheRelayTargetsInTheEvent) {
     net::ForeignReceiver receiver;
     const std::string name = receiver.endpoint().to_string();
     config_.set("fireflyReceivers[0].address", "0:0::1")
@@ -331,7 +331,7 @@ TEST_F(FireflypTest, ReceivesAtSeveralAddresses) {
     EXPECT_TRUE(shows(R"("received":3,"kernelDrops":0)")) << "in all";
 }
 
-TEST_F(FireflypTest, WaitingForRoomReadsAtNoAddress) {
+TEST_F(FireflypTest, WithFullQueuesReadsAtNoAddress) {
     const Loopback second("127.0.0.1", 1 << 20);
     host_.offer_descriptor("udp:" + second.endpoint().to_string(), second.duplicate());
     config_.set("binds[0].address", "127.0.0.1").set("binds[0].port", std::to_string(second.endpoint().port));
@@ -349,7 +349,7 @@ TEST_F(FireflypTest, WaitingForRoomReadsAtNoAddress) {
     EXPECT_EQ(host_.events()[1]->kind, static_cast<std::uint32_t>(FLOWD_EVENT_END));
 }
 
-TEST_F(FireflypTest, SharesItsPortWhenTold) {
+TEST_F(FireflypTest, SharesItsPortIfConfigured) {
     config_.set("bindPort", std::to_string(address_.port + 1)).set("reusePort", "true");
     testing::FakeHost one("fireflyp/one"), other("fireflyp/other");
     testing::Instance first(one, component<Fireflyp>(), config_), second(other, component<Fireflyp>(), config_);
@@ -361,7 +361,7 @@ TEST_F(FireflypTest, SharesItsPortWhenTold) {
     EXPECT_EQ(testing::Instance(alone, component<Fireflyp>(), config_).bring_up(), FLOWD_BUSY);
 }
 
-TEST_F(FireflypTest, LooksOnlyAtWhatComesFromAllowedNetworks) {
+TEST_F(FireflypTest, AcceptsOnlyAllowedNetworks) {
     config_.set("allow", {"192.0.2.0/24", "2001:db8::/32"});
     bring_up();
     send(fixtures::flowd_go_bare);
@@ -372,7 +372,7 @@ TEST_F(FireflypTest, LooksOnlyAtWhatComesFromAllowedNetworks) {
     EXPECT_EQ(host_.metric(R"(fireflyp_turned_away_total{reason="not_allowed"})")->value, 2);
 }
 
-TEST_F(FireflypTest, TakesFromEachSourceOnlySoManyAtOnce) {
+TEST_F(FireflypTest, LimitsTheRateOfEachSource) {
     config_.set("ratePerSource", "10");
     bring_up();
     for (int i = 0; i < 50; ++i) send(fixtures::flowd_go_bare);
@@ -398,7 +398,7 @@ TEST_F(FireflypTest, RefusesAddressesThatOverlap) {
     EXPECT_EQ(host_.problems().at(0).option, "binds[0]");
 }
 
-TEST_F(FireflypTest, WantsToKnowWhoMaySendFromOtherHosts) {
+TEST_F(FireflypTest, RequiresAllowedNetworksOutsideOfLoopback) {
     const auto judge = [&](testing::Config config) {
         host_.forget();
         const auto result = testing::Instance(host_, component<Fireflyp>(), config).validate();
@@ -431,7 +431,7 @@ TEST_F(FireflypTest, RefusesALinkLocalReceiverWithoutItsInterface) {
     EXPECT_EQ(testing::Instance(host_, component<Fireflyp>(), config_).validate(), FLOWD_OK);
 }
 
-TEST_F(FireflypTest, HearsASenderToLocalhostWhicheverAddressThatIs) {
+TEST_F(FireflypTest, ReceivesAtBothLoopbackAddresses) {
     FireflypOptions options;
     options.bind_port = 1;
     const auto endpoints = [&] {
@@ -461,14 +461,14 @@ TEST_F(FireflypTest, HearsASenderToLocalhostWhicheverAddressThatIs) {
     EXPECT_TRUE(announced(2));
 }
 
-TEST_F(FireflypTest, RefusesToBeItsOwnReceiver) {
+TEST_F(FireflypTest, RefusesToRelayToItself) {
     config_.set("fireflyReceivers[0].address", "::1").set("fireflyReceivers[0].port", std::to_string(address_.port));
     testing::Instance instance(host_, component<Fireflyp>(), config_);
     EXPECT_EQ(instance.validate(), FLOWD_INVALID);
     EXPECT_EQ(host_.problems().at(0).option, "fireflyReceivers[0]");
 }
 
-TEST_F(FireflypTest, TakesADeadlineWithoutAWord) {
+TEST_F(FireflypTest, AcceptsADeadlineOptionSilently) {
     config_.set("deadline", "3");
     testing::Instance instance(host_, component<Fireflyp>(), config_);
     EXPECT_EQ(instance.validate(), FLOWD_OK);
@@ -503,7 +503,7 @@ TEST(RateLimit, KeepsTheBusiestOfTooManySources) {
     }
 }
 
-TEST(RateLimit, OfNothingIsNone) {
+TEST(RateLimit, ZeroIsNoLimit) {
     RateLimit limit(0);
     for (int i = 0; i < 1000; ++i) EXPECT_TRUE(limit.admits(Address{}, RateLimit::Clock::now()));
 }
@@ -532,7 +532,7 @@ class NumberedFireflies : public FireflypTest {
     static constexpr const char* another = "00000000000000b1";
 };
 
-TEST_F(NumberedFireflies, AreConsumedAndTellOriginHopsAndPeer) {
+TEST_F(NumberedFireflies, AreConsumedForOriginHopsAndPeer) {
     bring_up();
     send(numbered(another, 1, 2));
     ASSERT_TRUE(announced(1));
@@ -545,7 +545,7 @@ TEST_F(NumberedFireflies, AreConsumedAndTellOriginHopsAndPeer) {
     EXPECT_EQ(provenance->port, address_.port);
 }
 
-TEST_F(NumberedFireflies, ThatAThirdPartyProgramDidNotNumberHaveThisDaemonAsOrigin) {
+TEST_F(NumberedFireflies, UnnumberedFirefliesHaveThisDaemonAsOrigin) {
     bring_up();
     send(fixtures::flowd_go_bare);
     send(fixtures::with("{\"version\":1", "{\"flowd\":{\"boot\":1,\"x\":[]},\"version\":1"));
@@ -556,7 +556,7 @@ TEST_F(NumberedFireflies, ThatAThirdPartyProgramDidNotNumberHaveThisDaemonAsOrig
     }
 }
 
-TEST_F(NumberedFireflies, OfThisDaemonThatComeBackAreDroppedAndThePeerIsNamed) {
+TEST_F(NumberedFireflies, OfThisDaemonAreDroppedAndThePeerIsNamed) {
     net::ForeignReceiver receiver;
     config_.set("fireflyReceivers[0].address", "::1")
         .set("fireflyReceivers[0].port", std::to_string(receiver.endpoint().port));
@@ -574,7 +574,7 @@ TEST_F(NumberedFireflies, OfThisDaemonThatComeBackAreDroppedAndThePeerIsNamed) {
     EXPECT_EQ(lines_with("come back"), 2u) << "and silent when it is over";
 }
 
-TEST_F(NumberedFireflies, ThatWereSeenAreNeitherAnnouncedNorPassedOn) {
+TEST_F(NumberedFireflies, DuplicatesAreNeitherAnnouncedNorRelayed) {
     net::ForeignReceiver receiver;
     config_.set("fireflyReceivers[0].address", "::1")
         .set("fireflyReceivers[0].port", std::to_string(receiver.endpoint().port));
@@ -589,7 +589,7 @@ TEST_F(NumberedFireflies, ThatWereSeenAreNeitherAnnouncedNorPassedOn) {
     EXPECT_EQ(receiver.wait_for(2), expected) << "byte by byte";
 }
 
-TEST_F(NumberedFireflies, WithAForgedNumberHideNoOtherFlow) {
+TEST_F(NumberedFireflies, WithAForgedNumberSuppressNoOtherFlow) {
     bring_up();
     send(numbered(another, 1, 0, fixtures::dcache_start));
     send(numbered(another, 1, 0, fixtures::flowd_go_ongoing_lean));
@@ -597,7 +597,7 @@ TEST_F(NumberedFireflies, WithAForgedNumberHideNoOtherFlow) {
     EXPECT_TRUE(shows(R"("repeated":0)")) << "the same number for another flow is not a repetition";
 }
 
-TEST_F(NumberedFireflies, ThatDoNotComeAreCountedBySender) {
+TEST_F(NumberedFireflies, MissingFirefliesAreCountedBySender) {
     bring_up();
     for (const std::uint64_t seq : {1u, 2u, 5u, 6u, 4u}) send(numbered(another, seq));
     ASSERT_TRUE(announced(5));
@@ -612,7 +612,7 @@ TEST_F(NumberedFireflies, ThatDoNotComeAreCountedBySender) {
     EXPECT_EQ(host_.metric(R"(fireflyp_lost_total{sender="::1"})")->value, 201);
 }
 
-TEST_F(FireflypTest, ThatAThirdPartyRelayPrintsAgainAndAgainArePassedOnAFewTimesOnly) {
+TEST_F(FireflypTest, RelaysAFireflyThatAThirdPartyRelayRepeatsOnlyAFewTimes) {
     net::ForeignReceiver receiver;
     config_.set("fireflyReceivers[0].address", "::1")
         .set("fireflyReceivers[0].port", std::to_string(receiver.endpoint().port));
@@ -626,7 +626,7 @@ TEST_F(FireflypTest, ThatAThirdPartyRelayPrintsAgainAndAgainArePassedOnAFewTimes
     EXPECT_EQ(receiver.wait_for(3).size(), 3u);
 }
 
-TEST_F(FireflypTest, TheProgramsOfThisHostAreOneSender) {
+TEST_F(FireflypTest, AllProgramsOfThisHostAreOneSender) {
     const Loopback second("127.0.0.1", 1 << 20);
     host_.offer_descriptor("udp:" + second.endpoint().to_string(), second.duplicate());
     config_.set("binds[0].address", "127.0.0.1").set("binds[0].port", std::to_string(second.endpoint().port));
@@ -640,7 +640,7 @@ TEST_F(FireflypTest, TheProgramsOfThisHostAreOneSender) {
     EXPECT_NE(host_.events()[0]->sender, 0u);
 }
 
-TEST_F(FireflypTest, CutsAnApplicationThatIsTooLongAtTheStartOfACharacter) {
+TEST_F(FireflypTest, TruncatesATooLongApplicationAtACharacter) {
     bring_up();
     std::string name = "x";
     while (name.size() < 400) name += "\xc3\xa9";  // 2 bytes each
@@ -650,7 +650,7 @@ TEST_F(FireflypTest, CutsAnApplicationThatIsTooLongAtTheStartOfACharacter) {
     for (const auto& event : host_.events()) EXPECT_EQ(event.application, name.substr(0, 255));
 }
 
-TEST_F(FireflypTest, TellsTheCoreWhatItRefusesAndWhoSentIt) {
+TEST_F(FireflypTest, ReportsRefusalsAndTheirSenderToTheCore) {
     bring_up();
     send("a\x1b[2J\xff" + std::string(300, 'x'));
     ASSERT_TRUE(comes_to_show(R"("refused":1)"));
@@ -667,7 +667,7 @@ TEST_F(FireflypTest, SummarisesWhereItListens) {
     EXPECT_TRUE(instance_->status().starts_with("{\"summary\":\"listens on [::1]:")) << instance_->status();
 }
 
-TEST_F(FireflypTest, NamesWhoIsNotAllowed) {
+TEST_F(FireflypTest, NamesSendersThatAreNotAllowed) {
     config_.set("allow", {"192.0.2.0/24"});
     bring_up();
     send(fixtures::flowd_go_bare);
@@ -676,7 +676,7 @@ TEST_F(FireflypTest, NamesWhoIsNotAllowed) {
     EXPECT_EQ(host_.refusals()[0].reason, "not_allowed");
 }
 
-TEST_F(FireflypTest, AnnouncesWhatIsInTheSocketBeforeItStops) {
+TEST_F(FireflypTest, AnnouncesFirefliesInTheSocketBeforeItStops) {
     bring_up();
     constexpr std::size_t sent = 2500;
     for (std::size_t i = 0; i < sent; ++i)  // nobody reads meanwhile
@@ -686,7 +686,7 @@ TEST_F(FireflypTest, AnnouncesWhatIsInTheSocketBeforeItStops) {
     EXPECT_EQ(host_.events().size(), sent);
 }
 
-TEST_F(FireflypTest, CountsAndSaysWhatItCouldNotAnnounceBeforeTheStop) {
+TEST_F(FireflypTest, CountsAndLogsFirefliesNotAnnouncedBeforeTheStop) {
     bring_up();
     host_.withdraw_descriptor(resource());
     host_.accept(10);
@@ -697,7 +697,7 @@ TEST_F(FireflypTest, CountsAndSaysWhatItCouldNotAnnounceBeforeTheStop) {
     EXPECT_TRUE(host_.logged("490 fireflies were not announced before the stop"));
 }
 
-TEST_F(FireflypTest, LeavesWhatItHasNoTimeForToWhoeverHoldsTheSocket) {
+TEST_F(FireflypTest, LeavesUnreadFirefliesToTheHolderOfTheSocket) {
     bring_up();
     host_.accept(0);
     constexpr std::size_t sent = 500;
@@ -709,7 +709,7 @@ TEST_F(FireflypTest, LeavesWhatItHasNoTimeForToWhoeverHoldsTheSocket) {
     EXPECT_EQ(host_.lost(), sent - left) << "what it had read already";
 }
 
-TEST_F(FireflypTest, LeavesWhatIsInTheSocketToItsSuccessor) {
+TEST_F(FireflypTest, LeavesFirefliesInTheSocketToItsSuccessor) {
     bring_up();
     for (int i = 0; i < 100; ++i) send(fixtures::flowd_go_bare);
     EXPECT_EQ(instance_->stop(std::chrono::seconds(5), FLOWD_STOP_REPLACED), FLOWD_OK);
@@ -718,7 +718,7 @@ TEST_F(FireflypTest, LeavesWhatIsInTheSocketToItsSuccessor) {
     EXPECT_EQ(socket_.take().size(), 100u);
 }
 
-TEST_F(FireflypTest, OffersAgainWhatTheCoreCouldNotTakeForAMoment) {
+TEST_F(FireflypTest, RetriesEventsAfterATemporaryErrorOfTheCore) {
     bring_up();
     host_.accept(1, FLOWD_NO_MEMORY);
     for (int i = 0; i < 3; ++i) send(fixtures::with("\"src-port\":1234", "\"src-port\":" + std::to_string(1000 + i)));
@@ -728,7 +728,7 @@ TEST_F(FireflypTest, OffersAgainWhatTheCoreCouldNotTakeForAMoment) {
     EXPECT_TRUE(shows(R"("notTaken":0)")) << instance_->status();
 }
 
-TEST(Streams, CountWhatIsMissing) {
+TEST(Streams, CountMissingNumbers) {
     Streams streams;
     const Address sender = Address::parse("2001:db8::1").value(), other = Address::parse("2001:db8::2").value();
     const auto came = [&](const Address& from, std::uint64_t seq, std::uint64_t stream = 1) {
@@ -757,7 +757,7 @@ TEST(Streams, CountWhatIsMissing) {
     EXPECT_EQ(streams.lost().at(other), 1u) << "the same stream from another address is another one";
 }
 
-TEST(Streams, OfTooManySendersAreBounded) {
+TEST(Streams, OfManySendersAreLimited) {
     Streams streams;
     for (std::uint32_t i = 0; i < 20'000; ++i) {
         Address::Bytes bytes{0x20, 1, 0xd, 0xb8};
@@ -773,7 +773,7 @@ TEST(Streams, OfTooManySendersAreBounded) {
     EXPECT_EQ(streams.lost_of_others(), 20'000u - Streams::most_senders);
 }
 
-TEST(Damper, SwallowsWhatIsIdenticalWithinItsWindow) {
+TEST(Damper, DropsDuplicatesWithinItsWindow) {
     Damper damper(std::chrono::seconds(5), 64);
     const auto now = Damper::Clock::now();
     EXPECT_FALSE(damper.repeated(1, now));

@@ -29,7 +29,7 @@ class ReadMember : public ::testing::Test {
     Firefly firefly_;
 };
 
-TEST_F(ReadMember, InTheFormThatStreamsWrite) {
+TEST_F(ReadMember, ReadsTheFormThatStreamsWrite) {
     Stream stream(0xfedcba9876543210u);
     for (std::uint64_t seq = 1; seq <= 3; ++seq) {
         std::string text;
@@ -43,7 +43,7 @@ TEST_F(ReadMember, InTheFormThatStreamsWrite) {
     }
 }
 
-TEST_F(ReadMember, OfAnotherFormIsIgnored) {
+TEST_F(ReadMember, IgnoresOtherForms) {
     const auto with = [](const char* boot, const char* stream, const char* seq, const char* hops) {
         return std::string(R"({"boot":)") + boot + R"(,"stream":)" + stream + R"(,"seq":)" + seq +
                R"(,"origin":"00000000000000b1","hops":)" + hops + "}";
@@ -61,12 +61,12 @@ TEST_F(ReadMember, OfAnotherFormIsIgnored) {
     EXPECT_TRUE(read(with(id, "0", "1", R"(0,"later":"version")"))) << "what a later version adds does no harm";
 }
 
-TEST_F(ReadMember, ThatIsThereTwiceIsIgnored) {
+TEST_F(ReadMember, IgnoresDuplicates) {
     const std::string one = R"({"boot":"00000000000000b1","stream":1,"seq":1,"origin":"00000000000000b1","hops":0})";
     EXPECT_FALSE(read(one + ",\"flowd\":" + one));
 }
 
-TEST(Stream, UsesNoNumberForWhatHasNoRoomForIt) {
+TEST(Stream, UsesNoNumberForAFireflyWithoutRoomForIt) {
     Stream stream(1);
     std::string text;
     EXPECT_FALSE(stream.number(text, fixtures::flowd_go_bare, {}, fixtures::flowd_go_bare.size() + 20));
@@ -76,13 +76,13 @@ TEST(Stream, UsesNoNumberForWhatHasNoRoomForIt) {
     EXPECT_NE(text.find(R"("seq":1,)"), std::string::npos) << "the receiver would see a gap";
 }
 
-TEST(ThisBoot, IsTheSameForAsLongAsTheProcessLives) {
+TEST(ThisBoot, IsConstantWithinAProcess) {
     const std::uint64_t boot = this_boot();
     const std::vector<char> memory(std::size_t{64} << 20, 'x');  // its size is in /proc/self/stat, too
     EXPECT_EQ(this_boot(), boot) << memory.size();
 }
 
-TEST(ThisBoot, IsAnotherInAnotherProcess) {
+TEST(ThisBoot, DiffersBetweenProcesses) {
     std::array<int, 2> ends{};
     ASSERT_EQ(::pipe(ends.data()), 0);
     const pid_t child = ::fork();

@@ -101,7 +101,7 @@ TEST_F(FireflyParser, FindsTheJsonWhereverItBegins) {
     EXPECT_EQ(read("  " + bare + "  "), Refusal::none);
 }
 
-TEST_F(FireflyParser, TakesUpperCaseWords) {
+TEST_F(FireflyParser, IsCaseInsensitive) {
     EXPECT_EQ(with_piece(R"("start")", R"("START")"), Refusal::none);
     EXPECT_EQ(with_piece(R"("tcp")", R"("TCP")"), Refusal::none);
     EXPECT_EQ(with_piece(R"("ipv6")", R"("IPv6")"), Refusal::none);
@@ -109,7 +109,7 @@ TEST_F(FireflyParser, TakesUpperCaseWords) {
     EXPECT_EQ(firefly_.key.protocol, IPPROTO_UDP);
 }
 
-TEST_F(FireflyParser, MakesMappedAddressesIpv4) {
+TEST_F(FireflyParser, ConvertsMappedAddressesToIpv4) {
     auto text = with(R"("2001:db8::1")", R"("::ffff:192.0.2.1")");
     text = with(R"("2001:db8:1::2")", R"("::FFFF:c633:6402")", text);
     ASSERT_EQ(read(text), Refusal::none) << "flowd-go says ipv6";
@@ -125,13 +125,13 @@ TEST_F(FireflyParser, DropsZonesAndBrackets) {
     EXPECT_EQ(source(), "[2001:db8::9]:1234");
 }
 
-TEST_F(FireflyParser, TakesTagsThatNoLabelCanCarry) {
+TEST_F(FireflyParser, AcceptsTagsThatDoNotFitALabel) {
     ASSERT_EQ(with_piece(R"("experiment-id":2)", R"("experiment-id":70000)"), Refusal::none);
     EXPECT_EQ(firefly_.tag.experiment, 70000u);
     ASSERT_EQ(with_piece(R"("experiment-id":2,"activity-id":2)", R"("experiment-id":0,"activity-id":0)"), Refusal::none);
 }
 
-TEST_F(FireflyParser, KeepsUnknownMembersAndIgnoresUnknownPartsOfTheCore) {
+TEST_F(FireflyParser, KeepsUnknownTopLevelMembersAndIgnoresNestedOnes) {
     ASSERT_EQ(with_piece(R"({"version":1,)", R"({"version":1,"x":[1,-2,2.0,true,null,"\u00e9\n"],"y z":1,)"),
               Refusal::none);
     ASSERT_EQ(firefly_.blocks.size(), 1u) << "a name with a blank is not repeated";
@@ -163,7 +163,7 @@ TEST_F(FireflyParser, RefusesWhatIsNotOneJsonObject) {
     EXPECT_EQ(with_piece("flowd-go-2.4.2", std::string(5000, 'x')), Refusal::truncated);
 }
 
-TEST_F(FireflyParser, RefusesEachMissingPartOfTheCore) {
+TEST_F(FireflyParser, RefusesEachMissingRequiredMember) {
     EXPECT_EQ(read("{}"), Refusal::missing_member);
     EXPECT_EQ(with_piece(R"("version":1,)", ""), Refusal::missing_member);
     EXPECT_EQ(with_piece(R"("state":"start",)", ""), Refusal::missing_member);
@@ -174,14 +174,14 @@ TEST_F(FireflyParser, RefusesEachMissingPartOfTheCore) {
     EXPECT_EQ(with_piece(R"(,"application":"flowd-go-2.4.2")", ""), Refusal::none) << "the schema does not require it";
 }
 
-TEST_F(FireflyParser, RefusesAmbiguity) {
+TEST_F(FireflyParser, RefusesDuplicateMembers) {
     EXPECT_EQ(with_piece(R"("version":1,)", R"("version":1,"version":1,)"), Refusal::repeated_member);
     EXPECT_EQ(with_piece(R"("src-port":1234)", R"("src-port":1234,"src-port":80)"), Refusal::repeated_member);
     EXPECT_EQ(with_piece(R"("state":"start")", R"("state":"start","state":"end")"), Refusal::repeated_member);
     EXPECT_EQ(with_piece(R"("activity-id":2)", R"("activity-id":2,"activity-id":3)"), Refusal::repeated_member);
 }
 
-TEST_F(FireflyParser, RefusesNonsenseByReason) {
+TEST_F(FireflyParser, RefusesInvalidValuesByReason) {
     struct Case {
         const char *piece, *other;
         Refusal refusal;

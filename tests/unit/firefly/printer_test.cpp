@@ -41,7 +41,7 @@ class FireflyPrinter : public ::testing::Test {
     Firefly firefly_;
 };
 
-TEST_F(FireflyPrinter, WritesAnEndWithAllThatTheReferenceCollectorWants) {
+TEST_F(FireflyPrinter, WritesAnEndWithAllMembersForTheReferenceCollector) {
     firefly_.has_usage = true;
     firefly_.received = 813;
     firefly_.sent = 10507049000;
@@ -51,7 +51,7 @@ TEST_F(FireflyPrinter, WritesAnEndWithAllThatTheReferenceCollectorWants) {
         R"(<134>1 2026-02-24T16:57:42.200000+00:00 se1.example.org flowd-cpp - firefly-json - {"version":1,"flow-lifecycle":{"state":"end","current-time":"2026-02-24T16:57:42.200000+00:00","start-time":"2026-02-24T16:56:42.251384+00:00","end-time":"2026-02-24T16:57:42.100000+00:00"},"flow-id":{"afi":"ipv6","src-ip":"2001:db8::1:0:0:1","dst-ip":"2001:db8:0:1:1:1:1:1","protocol":"tcp","src-port":5001,"dst-port":443},"context":{"experiment-id":2,"activity-id":16,"application":"flowd-cpp v0.1.0"},"usage":{"received":813,"sent":10507049000},"netlink":{"rtt":101.0}})");
 }
 
-TEST_F(FireflyPrinter, CutsAHostNameThatIsLongerThanAHeaderMayHold) {
+TEST_F(FireflyPrinter, TruncatesALongHostName) {
     options_.host = std::string(300, 'h');
     const std::string line = text();
     const auto first = line.find('h');
@@ -78,7 +78,7 @@ TEST_F(FireflyPrinter, NeverLeavesATimeEmpty) {
     EXPECT_NE(text().find(R"("start-time":"2026-02-24T16:57:42.200000+00:00")"), std::string::npos);
 }
 
-TEST_F(FireflyPrinter, RepeatsBlocksAsTheyAre) {
+TEST_F(FireflyPrinter, RepeatsBlocksUnchanged) {
     const std::array<Block, 2> blocks{Block{"storage-stats", R"({"read-bw":1})"},
                                       Block{"netlink", R"({"rtt":2.5,"cong":"bbr"})"}};
     firefly_.blocks = blocks;
@@ -86,12 +86,12 @@ TEST_F(FireflyPrinter, RepeatsBlocksAsTheyAre) {
     EXPECT_TRUE(text().ends_with(R"(,"netlink":{"rtt":2.5,"cong":"bbr"},"storage-stats":{"read-bw":1}})")) << text();
 }
 
-TEST_F(FireflyPrinter, EscapesWhatAnApplicationIsCalled) {
+TEST_F(FireflyPrinter, EscapesTheApplication) {
     firefly_.application = "a\"b\\c\xff\n";
     EXPECT_NE(text().find("\"application\":\"a\\\"b\\\\c\xef\xbf\xbd_\"}"), std::string::npos) << text();
 }
 
-TEST_F(FireflyPrinter, CutsALongApplicationAtACharacter) {
+TEST_F(FireflyPrinter, TruncatesALongApplicationAtACharacter) {
     const std::string name = std::string(max_application - 1, 'x') + "\xc3\xa9";
     firefly_.application = name;
     EXPECT_NE(text().find("\"" + std::string(max_application - 1, 'x') + "\""), std::string::npos) << text();
@@ -104,7 +104,7 @@ TEST_F(FireflyPrinter, MakesAHostNameFitTheHeader) {
     EXPECT_NE(text().find("+00:00 - flowd-cpp - firefly-json - {"), std::string::npos);
 }
 
-TEST_F(FireflyPrinter, LeavesOutTheLeastImportantFirst) {
+TEST_F(FireflyPrinter, OmitsTheLeastImportantBlocksFirst) {
     layout_.syslog_header = false;
     const std::string big(100, '7');
     const std::string netlink = R"({"rtt":2.5,"n":)" + big + "}";
@@ -138,7 +138,7 @@ TEST_F(FireflyPrinter, LeavesOutTheLeastImportantFirst) {
     EXPECT_EQ(text(), "") << "the core is never cut";
 }
 
-TEST_F(FireflyPrinter, TakesTheShorterFormOfABlockBeforeItLeavesItOut) {
+TEST_F(FireflyPrinter, UsesTheShortFormOfABlockBeforeItOmitsIt) {
     const std::array<Block, 2> blocks{
         Block{"netlink", R"({"rtt":2.5,"long":"xxxxxxxxxxxxxxxxxx"})", R"({"rtt":2.5,"lean":1})"},
         Block{"skOps", R"({"long":"yyyyyyyyyyyyyyyyyy"})", R"({"lean":2})"}};
@@ -159,7 +159,7 @@ TEST_F(FireflyPrinter, TakesTheShorterFormOfABlockBeforeItLeavesItOut) {
     EXPECT_EQ(tails[4], begin + "}");
 }
 
-TEST_F(FireflyPrinter, TheCoreFitsTheLeastSizeWhateverItSays) {
+TEST_F(FireflyPrinter, RequiredMembersFitTheMinimumSize) {
     options_.host = std::string(64, 'h');
     layout_.max_size = least_max_size;
     firefly_.key = make_key(endpoint("2001:db8:1111:1111:1111:1111:1111:1111", 65535),

@@ -14,7 +14,7 @@
 namespace flowd::firefly {
 namespace {
 
-TEST(RealLog, IsUnderstoodButForItsOneLineOfStatistics) {
+TEST(RealLog, IsParsedExceptItsLineOfStatistics) {
     const char* const folder = std::getenv("FLOWD_SAMPLES");
     ASSERT_NE(folder, nullptr);
     std::ifstream file(std::string(folder) + "/flowd-2022.txt");

@@ -44,7 +44,7 @@ TEST(FireflyCodec, ReadsBackWhatItPrints) {
     }
 }
 
-TEST(FireflyCodec, FitsAnyPlaceAndSaysWhatItLeftOut) {
+TEST(FireflyCodec, FitsAnySizeAndReportsOmittedMembers) {
     RandomFireflies fireflies(43);
     Printer printer({.host = "h", .application = "flowd-cpp"});
     Parser parser;

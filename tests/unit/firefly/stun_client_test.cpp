@@ -55,7 +55,7 @@ class StunClientTest : public ::testing::Test {
     StunClient client_{*host_, [this] { ++changes_; }, [this] { return std::make_unique<net::FakeLookup>(script_); }};
 };
 
-TEST_F(StunClientTest, AsksNobodyWhenNobodyIsNamed) {
+TEST_F(StunClientTest, SendsNothingWithoutServers) {
     use({});
     fake_.advance(minutes(20));
     EXPECT_EQ(status(), "{}");
@@ -83,7 +83,7 @@ TEST_F(StunClientTest, LearnsThePublicAddress) {
     EXPECT_EQ(fake_.metric("firefly_stun_ignored_total")->value, 0);
 }
 
-TEST_F(StunClientTest, AsksAgainAfterTenMinutesAndTellsOnlyWhatChanged) {
+TEST_F(StunClientTest, AsksAgainAfterTenMinutesAndReportsOnlyChanges) {
     use({server_.name()});
     ASSERT_TRUE(server_.answer("198.51.100.7"));
     ASSERT_TRUE(learns());
@@ -119,7 +119,7 @@ TEST_F(StunClientTest, RepeatsARequestThatIsNotAnsweredWithDoublePauses) {
     EXPECT_TRUE(learns()) << "late is soon enough";
 }
 
-TEST_F(StunClientTest, AsksTheSecondWhenTheFirstIsSilent) {
+TEST_F(StunClientTest, AsksTheSecondServerIfTheFirstDoesNotAnswer) {
     use({server_.name(), second_.name()});
     pass_in_silence();
     ASSERT_TRUE(second_.answer("198.51.100.7"));
@@ -131,7 +131,7 @@ TEST_F(StunClientTest, AsksTheSecondWhenTheFirstIsSilent) {
         << status();
 }
 
-TEST_F(StunClientTest, WarnsOnceThatNobodyAnswersAndTriesAgainWithGrowingPauses) {
+TEST_F(StunClientTest, WarnsOnceThatNoServerAnswersAndRetriesWithGrowingPauses) {
     use({server_.name()});
     std::size_t sent = 4;
     for (const int pause : {30, 60, 120, 240, 480, 600, 600}) {
@@ -149,7 +149,7 @@ TEST_F(StunClientTest, WarnsOnceThatNobodyAnswersAndTriesAgainWithGrowingPauses)
     EXPECT_EQ(changes_, 0);
 }
 
-TEST_F(StunClientTest, KeepsWhatItLearntWhileNobodyAnswers) {
+TEST_F(StunClientTest, KeepsTheAddressWhileNoServerAnswers) {
     use({server_.name()});
     ASSERT_TRUE(server_.answer("198.51.100.7"));
     ASSERT_TRUE(learns());
@@ -160,7 +160,7 @@ TEST_F(StunClientTest, KeepsWhatItLearntWhileNobodyAnswers) {
     EXPECT_TRUE(fake_.logged("the one that was learnt earlier"));
 }
 
-TEST_F(StunClientTest, IgnoresWhatIsNotTheAnswerAndGoesOnWaiting) {
+TEST_F(StunClientTest, IgnoresOtherDatagramsAndKeepsWaiting) {
     use({server_.name()});
     ASSERT_TRUE(server_.answer("203.0.113.1", {.id_error = std::byte{1}}));
     ASSERT_TRUE(server_.send(std::vector<std::byte>(1600)));
@@ -173,7 +173,7 @@ TEST_F(StunClientTest, IgnoresWhatIsNotTheAnswerAndGoesOnWaiting) {
     EXPECT_EQ(changes_, 1);
 }
 
-TEST_F(StunClientTest, TellsThatAServerSendsNothingButGarbage) {
+TEST_F(StunClientTest, ReportsAServerThatSendsMalformedData) {
     use({server_.name()});
     ASSERT_TRUE(server_.answer("203.0.113.1", {.id_error = std::byte{1}}));
     ASSERT_TRUE(fake_.run_until([&] { return shows(R"("ignored":1)"); }));
@@ -182,7 +182,7 @@ TEST_F(StunClientTest, TellsThatAServerSendsNothingButGarbage) {
         << status();
 }
 
-TEST_F(StunClientTest, GoesOnAtOnceWhenAServerRefuses) {
+TEST_F(StunClientTest, AsksTheNextServerAtOnceAfterARefusal) {
     const std::string dead = net::StunServer().name();
     use({dead, server_.name(), second_.name()});
     ASSERT_TRUE(fake_.run_until([&] { return shows(R"("asked":2)"); })) << status();
@@ -194,7 +194,7 @@ TEST_F(StunClientTest, GoesOnAtOnceWhenAServerRefuses) {
     EXPECT_TRUE(learns());
 }
 
-TEST_F(StunClientTest, BelievesNoAddressThatNobodyHas) {
+TEST_F(StunClientTest, IgnoresInvalidPublicAddresses) {
     for (const char* odd : {"0.0.0.0", "127.0.0.1", "224.0.0.1", "169.254.0.1"}) {
         use({server_.name()});
         ASSERT_TRUE(server_.answer(odd));
@@ -222,7 +222,7 @@ TEST_F(StunClientTest, AsksByNameWithoutWaitingForTheResolver) {
     EXPECT_EQ(mapping(), "127.0.0.1 198.51.100.7 stun2.example.org" + port);
 }
 
-TEST_F(StunClientTest, OtherServersAreAskedAtOnceAndWhatAStrangerToldIsForgotten) {
+TEST_F(StunClientTest, ChangedServersAreAskedAtOnceAndTheOldAddressIsForgotten) {
     use({server_.name()});
     ASSERT_TRUE(server_.answer("198.51.100.7"));
     ASSERT_TRUE(learns());
@@ -237,7 +237,7 @@ TEST_F(StunClientTest, OtherServersAreAskedAtOnceAndWhatAStrangerToldIsForgotten
     EXPECT_EQ(mapping(), "127.0.0.1 198.51.100.8 " + second_.name());
 }
 
-TEST_F(StunClientTest, StopsInTheMiddle) {
+TEST_F(StunClientTest, MayBeStoppedDuringARequest) {
     use({server_.name()});
     ASSERT_TRUE(server_.wait_for(1));
     client_.stop();

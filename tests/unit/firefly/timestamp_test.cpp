@@ -44,7 +44,7 @@ TEST(Timestamp, KnowsTheCalendar) {
     EXPECT_FALSE(parse_timestamp("1970-01-01T00:00:00+01:00")) << "before Unix time";
 }
 
-TEST(Timestamp, RefusesWhatIsNoTime) {
+TEST(Timestamp, RefusesMalformedTimes) {
     for (const char* text : {"",
                              "-",
                              "now",
@@ -75,7 +75,7 @@ TEST(Timestamp, IsPrintedInUtcWithMicroseconds) {
     EXPECT_EQ(printed(-5), "1970-01-01T00:00:00.000000+00:00");
 }
 
-TEST(Timestamp, WhatIsPrintedIsReadBack) {
+TEST(Timestamp, IsReadBackAsPrinted) {
     std::mt19937_64 random(1);
     std::uniform_int_distribution<std::int64_t> times(0, 9'000'000'000'000'000'000);
     for (int i = 0; i < 20000; ++i) {

@@ -29,7 +29,7 @@ class FireflyTools : public ::testing::Test {
     testing::FakeHost host_{"firefly"};
 };
 
-TEST_F(FireflyTools, SendTellsOfTheFlowThatCarriesIt) {
+TEST_F(FireflyTools, SendReportsTheFlowOfItsOwnDatagram) {
     Loopback collector;
     const auto done = run("send", {{"to[0]", "::1"},
                                    {"port", std::to_string(collector.endpoint().port)},
@@ -65,7 +65,7 @@ TEST_F(FireflyTools, SendGoesToTheCollectorsOfTheConfiguration) {
     EXPECT_TRUE(other.take()[0].starts_with("{"));
 }
 
-TEST_F(FireflyTools, SendSaysWhoRefused) {
+TEST_F(FireflyTools, SendNamesCollectorsThatRefused) {
     const Endpoint gone = Loopback().endpoint();
     const auto done = run("send", {{"to[0]", "::1"}, {"port", std::to_string(gone.port)}});
     EXPECT_LT(done.result, 0);
@@ -75,7 +75,7 @@ TEST_F(FireflyTools, SendSaysWhoRefused) {
     EXPECT_EQ(run("send", {}).result, FLOWD_NOT_FOUND) << "nobody is named";
 }
 
-TEST_F(FireflyTools, ListenPrintsWhatComesAndWhatItSays) {
+TEST_F(FireflyTools, ListenPrintsReceivedFirefliesAndTheirMeaning) {
     const Endpoint at = Loopback().endpoint();
     std::thread sender([&] {
         while (!host_.logged("receiving fireflies")) std::this_thread::yield();
@@ -181,7 +181,7 @@ TEST_F(FireflyTools, LintSaysWhatItCannotRead) {
     EXPECT_EQ(run("lint", {{"input", "/dev/null"}}).result, FLOWD_NOT_FOUND) << "no firefly";
 }
 
-TEST_F(FireflyTools, ListenEndsWhenInterruptedAndFailsWhenTooFewCame) {
+TEST_F(FireflyTools, ListenEndsWhenInterruptedAndFailsIfTooFewWereReceived) {
     const std::string port = std::to_string(Loopback().endpoint().port);
     const UniqueFd interrupt(::eventfd(1, EFD_CLOEXEC));
     EXPECT_EQ(run("listen", {{"address", "::1"}, {"port", port}}, nullptr, interrupt.get()).result, FLOWD_OK);

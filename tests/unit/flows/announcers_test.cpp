@@ -15,7 +15,7 @@ flowd_event with_flags(std::uint32_t flags, flowd_event event) {
     return event;
 }
 
-class Announcing : public FlowsTest {
+class InstancesOfFlow : public FlowsTest {
   protected:
     [[nodiscard]] flowd_flow flow(std::uint32_t number) const {
         flowd_flow out{};
@@ -30,7 +30,7 @@ class Announcing : public FlowsTest {
     }
 };
 
-TEST_F(Announcing, EmitAnswersTheIdOfEachEventsFlow) {
+TEST_F(InstancesOfFlow, EmitReturnsTheIdOfEachEventsFlow) {
     const auto api = announcer("api");
     const auto rule = announcer("netlink", FLOWD_PRECEDENCE_RULE);
     flowd_event catch_all{};
@@ -56,7 +56,7 @@ TEST_F(Announcing, EmitAnswersTheIdOfEachEventsFlow) {
     EXPECT_EQ(broken[2], 0u) << "not accepted";
 }
 
-TEST_F(Announcing, TheRuleOfAFlowIsThatOfWhoGaveTheTagAndStaysUntilAnotherGivesIt) {
+TEST_F(InstancesOfFlow, TheRuleIsThatOfTheInstanceThatGaveTheTag) {
     const auto netlink = announcer("netlink", FLOWD_PRECEDENCE_RULE);
     const auto iperf3 = announcer("iperf3", FLOWD_PRECEDENCE_RULE);
     const auto by = [](const char* rule, flowd_event event) {
@@ -88,7 +88,7 @@ TEST_F(Announcing, TheRuleOfAFlowIsThatOfWhoGaveTheTagAndStaysUntilAnotherGivesI
     EXPECT_EQ(said(), "iperf3  32") << "its latest had none";
 }
 
-TEST_F(Announcing, AnEventThatNamesItsFlowCountsForThatFlowOnly) {
+TEST_F(InstancesOfFlow, AnEventThatNamesItsFlowCountsForThatFlowOnly) {
     const auto meter = announcer("perfsonar", FLOWD_PRECEDENCE_METER);
     Backend firefly(*bus, "firefly");
     const std::uint64_t first = ids(meter, {start(1)})[0];
@@ -108,7 +108,7 @@ TEST_F(Announcing, AnEventThatNamesItsFlowCountsForThatFlowOnly) {
     EXPECT_EQ(effect("perfsonar", Effect::late), 3u);
 }
 
-TEST_F(Announcing, EventsAndFlowsSayWhoGaveTheTagAndWhy) {
+TEST_F(InstancesOfFlow, EventsAndFlowsHaveTheInstanceThatGaveTheTagAndTheRule) {
     const auto rule = announcer("netlink", FLOWD_PRECEDENCE_RULE);
     const auto relay = announcer("fireflyp/regional");
     Backend firefly(*bus, "firefly");
@@ -135,7 +135,7 @@ TEST_F(Announcing, EventsAndFlowsSayWhoGaveTheTagAndWhy) {
     EXPECT_EQ(told[2].event.end_reason, std::uint32_t{FLOWD_END_ANNOUNCED});
 }
 
-TEST_F(Announcing, AnEventThatWaitsStillSaysWhoseItIsWhenThatOneIsGone) {
+TEST_F(InstancesOfFlow, AQueuedEventKeepsTheNameOfARemovedInstance) {
     const auto api = announcer("api");
     Backend firefly(*bus, "firefly");
     emit(api, start(1));
@@ -149,7 +149,7 @@ TEST_F(Announcing, AnEventThatWaitsStillSaysWhoseItIsWhenThatOneIsGone) {
     EXPECT_EQ(told[2].announcer, "namedpipe");
 }
 
-TEST_F(Announcing, AFlagOfAFlowIsSetByAllOfItsPresentAnnouncers) {
+TEST_F(InstancesOfFlow, AFlowHasAFlagIfAllInstancesThatAnnounceItSetIt) {
     const auto meter = announcer("perfsonar", FLOWD_PRECEDENCE_METER);
     const auto relay = announcer("fireflyp");
     const auto flags = [&] { return flow(1).flags; };
@@ -173,7 +173,7 @@ TEST_F(Announcing, AFlagOfAFlowIsSetByAllOfItsPresentAnnouncers) {
     EXPECT_EQ(flags(), learnt);
 }
 
-TEST_F(Announcing, BackendsAreToldOfFlagsTheSameWhoeverCameFirst) {
+TEST_F(InstancesOfFlow, BackendsReceiveTheSameFlagsInWhateverOrderInstancesAnnounce) {
     const auto meter = announcer("perfsonar", FLOWD_PRECEDENCE_METER);
     const auto relay = announcer("fireflyp");
     Backend firefly(*bus, "firefly");
@@ -188,7 +188,7 @@ TEST_F(Announcing, BackendsAreToldOfFlagsTheSameWhoeverCameFirst) {
     EXPECT_EQ(told[2].event.flags, 0u);
 }
 
-TEST_F(Announcing, AMeteredFlowThatIsAnnouncedNoLongerEndsByIdleTimeAgain) {
+TEST_F(InstancesOfFlow, AMeteredFlowExpiresByIdleTimeAgainAfterAnAnnouncementEnds) {
     const auto meter = announcer("perfsonar", FLOWD_PRECEDENCE_METER);
     const auto api = announcer("api");
     emit(meter, with_flags(FLOWD_METERED, start(1)));
@@ -200,7 +200,7 @@ TEST_F(Announcing, AMeteredFlowThatIsAnnouncedNoLongerEndsByIdleTimeAgain) {
     EXPECT_EQ(bus->count(), 0u);
 }
 
-TEST_F(Announcing, InstancesAndTheirSendersAreCounted) {
+TEST_F(InstancesOfFlow, InstancesAndTheirSendersAreCounted) {
     const auto relay = announcer("fireflyp");
     const auto rule = announcer("netlink", FLOWD_PRECEDENCE_RULE);
     emit(relay, from(7, start(1)));
@@ -217,7 +217,7 @@ TEST_F(Announcing, InstancesAndTheirSendersAreCounted) {
     EXPECT_EQ(flow(1).announcers, 2u);
 }
 
-TEST_F(Announcing, OfOneInstanceOnlyASenderThatAnnouncedTheFlowEndsIt) {
+TEST_F(InstancesOfFlow, OnlyASenderThatAnnouncedAFlowEndsItForItsInstance) {
     const auto relay = announcer("fireflyp");
     Backend firefly(*bus, "firefly");
     emit(relay, from(7, start(1)));
@@ -235,7 +235,7 @@ TEST_F(Announcing, OfOneInstanceOnlyASenderThatAnnouncedTheFlowEndsIt) {
     EXPECT_EQ(story(firefly.take_all()), "S2 E2 S3 E3") << "0 is not told apart";
 }
 
-TEST_F(Announcing, AnEndFromAnInstanceThatDoesNotAnnounceItCountsWithAHigherPrecedenceOnly) {
+TEST_F(InstancesOfFlow, AnEndFromAnInstanceThatDoesNotAnnounceTheFlowNeedsAHigherPrecedence) {
     const auto rule = announcer("netlink", FLOWD_PRECEDENCE_RULE);
     const auto other_rule = announcer("iperf3", FLOWD_PRECEDENCE_RULE);
     const auto api = announcer("api");
@@ -248,7 +248,7 @@ TEST_F(Announcing, AnEndFromAnInstanceThatDoesNotAnnounceItCountsWithAHigherPrec
     EXPECT_EQ(story(firefly.take_all()), "E1");
 }
 
-TEST_F(Announcing, TheSendersOfAFlowThatAreRememberedAreFew) {
+TEST_F(InstancesOfFlow, TheSendersOfAFlowAreLimited) {
     const auto relay = announcer("fireflyp");
     const auto api = announcer("api");
     for (std::uint64_t sender = 1; sender <= 1000; ++sender) emit(relay, from(sender, start(1)));
@@ -261,7 +261,7 @@ TEST_F(Announcing, TheSendersOfAFlowThatAreRememberedAreFew) {
     EXPECT_EQ(bus->count(), 0u);
 }
 
-TEST_F(Announcing, TheCountOfASendersFlowsIsThatOfTheFirst) {
+TEST_F(InstancesOfFlow, AFlowCountsForItsFirstSender) {
     FlowLimits limits;
     limits.max_per_sender = 1;
     use(limits);
@@ -273,7 +273,7 @@ TEST_F(Announcing, TheCountOfASendersFlowsIsThatOfTheFirst) {
     EXPECT_EQ(emit(relay, from(7, start(3))), FLOWD_LIMIT);
 }
 
-class Tags : public Announcing {
+class Tags : public InstancesOfFlow {
   protected:
     /// The tag of a flow that was announced with these, in this order.
     struct Said {
@@ -296,7 +296,7 @@ class Tags : public Announcing {
     AnnouncerId pipe_ = announcer("namedpipe");
 };
 
-TEST_F(Tags, NoValidTagDoesNotReplaceAValidOneOfARuleOrAnExplicitOne) {
+TEST_F(Tags, NoValidTagDoesNotReplaceAValidTagOfARuleOrAnExplicitOne) {
     EXPECT_EQ(tag_after({{rule_, specific}, {api_, none}}), Tag(2, 16));
     EXPECT_EQ(tag_after({{api_, specific}, {pipe_, none}}), Tag(2, 16));
     EXPECT_EQ(tag_after({{api_, specific}, {api_, none}}), Tag(2, 16)) << "from the same announcer";
@@ -315,7 +315,7 @@ TEST_F(Tags, DefaultDefaultDoesNotReplaceASpecificTagOfTheSamePrecedence) {
     EXPECT_EQ(tag_after({{rule_, specific}, {api_, unspecific}}), Tag(1, 1)) << "of a higher one it does";
 }
 
-TEST_F(Tags, ALaterValidTagReplacesBoth) {
+TEST_F(Tags, ALaterValidTagReplacesNoValidTagAndDefaultDefault) {
     EXPECT_EQ(tag_after({{api_, none}, {pipe_, specific}}), Tag(2, 16));
     EXPECT_EQ(tag_after({{api_, none}, {pipe_, unspecific}}), Tag(1, 1));
     EXPECT_EQ(tag_after({{api_, unspecific}, {pipe_, specific}}), Tag(2, 16));

@@ -132,7 +132,7 @@ class Sink {
     std::map<std::uint64_t, bool> seen_;
 };
 
-TEST(Concurrency, NothingIsLostOrDoubledAndOrderIsKeptWithQueuesOf64AndABackendThatStalls) {
+TEST(Concurrency, EventsAreDeliveredOnceInOrderWithQueuesOf64AndAStalledBackend) {
     constexpr std::uint32_t flows_each = 2000;
     constexpr std::uint32_t plugins = 3;
     constexpr std::uint64_t all_flows = flows_each * plugins;
@@ -205,7 +205,7 @@ TEST(Concurrency, NothingIsLostOrDoubledAndOrderIsKeptWithQueuesOf64AndABackendT
     }
 }
 
-TEST(Concurrency, OneFlowAnnouncedByManyAtOnceIsOneFlow) {
+TEST(Concurrency, ConcurrentAnnouncementsOfOneFlowAreOneFlow) {
     Bus bus;
     auto queue = *bus.add_backend({"firefly", flow_kinds});
     constexpr std::uint32_t flows = 3000;
@@ -236,7 +236,7 @@ TEST(Concurrency, OneFlowAnnouncedByManyAtOnceIsOneFlow) {
     for (const auto& [what, times] : told) EXPECT_EQ(times, 1) << "kind " << what.first << " of flow " << what.second;
 }
 
-TEST(Concurrency, MembersMayComeAndGoWhileEventsFlow) {
+TEST(Concurrency, PluginsAndBackendsMayBeAddedAndRemovedConcurrently) {
     FlowLimits limits;
     limits.tombstone_ns = second_ns / 100;
     Bus bus(limits);

@@ -51,7 +51,7 @@ TEST_F(FlowExpiry, ManyTombstonesEndInOneTick) {
     EXPECT_EQ(bus->counters().ended_kept, 0u);
 }
 
-TEST_F(FlowExpiry, AnnouncedFlowsEndByALongLimit) {
+TEST_F(FlowExpiry, AnnouncedFlowsEndByMaxAge) {
     const auto api = announcer("api");
     Backend firefly(*bus, "firefly");
     emit(api, start(1));
@@ -75,7 +75,7 @@ TEST_F(FlowExpiry, AnExpiredFlowLeavesATombstone) {
     EXPECT_EQ(effect("perfsonar", Effect::late), 1u);
 }
 
-TEST_F(FlowExpiry, ManyFlowsExpireEachInItsTime) {
+TEST_F(FlowExpiry, EachOfManyFlowsExpiresAtItsTime) {
     const auto meter = announcer("perfsonar", FLOWD_PRECEDENCE_METER);
     for (std::uint32_t i = 0; i < 3000; ++i) {
         emit(meter, metered(i));
@@ -90,11 +90,11 @@ TEST_F(FlowExpiry, ManyFlowsExpireEachInItsTime) {
     EXPECT_EQ(bus->count(), 0u);
 }
 
-TEST_F(FlowExpiry, AnIdleBusWantsNoAttention) {
+TEST_F(FlowExpiry, AnIdleBusNeedsNoTicks) {
     EXPECT_GE(bus->tick() - steady, 30 * second_ns);
 }
 
-TEST_F(FlowExpiry, ABusThatIsBusyWantsAttentionEveryTenMillisecondsAtMost) {
+TEST_F(FlowExpiry, ABusyBusNeedsATickEveryTenMillisecondsAtMost) {
     const auto api = announcer("api");
     QueueLimits limits = small(1);
     limits.stall_after_ns = second_ns / 1000;
@@ -104,7 +104,7 @@ TEST_F(FlowExpiry, ABusThatIsBusyWantsAttentionEveryTenMillisecondsAtMost) {
     EXPECT_EQ(bus->tick() - steady, second_ns / 100);
 }
 
-TEST_F(FlowExpiry, NewLimitsHoldForFlowsThatAreLive) {
+TEST_F(FlowExpiry, NewLimitsApplyToLiveFlows) {
     const auto api = announcer("api");
     emit(api, start(1));
     pass(100);
@@ -152,7 +152,7 @@ class SocketExpiry : public FlowsTest {
     FakeProbe::Kernel kernel;
 };
 
-TEST_F(SocketExpiry, AConnectionThatSockDiagKnewAndNoLongerDoesExpires) {
+TEST_F(SocketExpiry, AConnectionThatSockDiagNoLongerListsExpires) {
     const auto api = announcer("api");
     Backend firefly(*bus, "firefly");
     emit(api, start(1));
@@ -168,7 +168,7 @@ TEST_F(SocketExpiry, AConnectionThatSockDiagKnewAndNoLongerDoesExpires) {
     EXPECT_EQ(expired(Expiry::socket_gone), 1u);
 }
 
-TEST_F(SocketExpiry, AConnectionThatIsBackIsKept) {
+TEST_F(SocketExpiry, AConnectionThatReappearsIsKept) {
     const auto api = announcer("api");
     emit(api, start(1));
     for (int i = 0; i < 4; ++i) {
@@ -180,7 +180,7 @@ TEST_F(SocketExpiry, AConnectionThatIsBackIsKept) {
     EXPECT_EQ(bus->count(), 1u);
 }
 
-TEST_F(SocketExpiry, FlowsThatSockDiagNeverKnewAreLeftAlone) {
+TEST_F(SocketExpiry, FlowsThatSockDiagNeverListedDoNotExpire) {
     const auto api = announcer("api");
     emit(api, start(1));
     auto elsewhere = start(2);
@@ -193,7 +193,7 @@ TEST_F(SocketExpiry, FlowsThatSockDiagNeverKnewAreLeftAlone) {
     EXPECT_EQ(bus->count(), 2u) << "another host's, and another network namespace's";
 }
 
-TEST_F(SocketExpiry, AnIncompleteDumpProvesNothing) {
+TEST_F(SocketExpiry, AnIncompleteDumpExpiresNothing) {
     const auto api = announcer("api");
     emit(api, start(1));
     kernel.connections = {key_of(1)};
@@ -205,21 +205,21 @@ TEST_F(SocketExpiry, AnIncompleteDumpProvesNothing) {
     EXPECT_EQ(bus->counters().socket_dumps_failed, 5u);
 }
 
-TEST_F(SocketExpiry, WithoutFlowsTheKernelIsNotAsked) {
+TEST_F(SocketExpiry, WithoutFlowsNoDumpIsMade) {
     minutes(5);
     EXPECT_EQ(kernel.dumps, 0);
 }
 
 /// With the daemon's own limits; this host has the source address of key_of().
-class LostEnds : public SocketExpiry {
+class FlowsWithoutEnd : public SocketExpiry {
   protected:
-    LostEnds() {
+    FlowsWithoutEnd() {
         use({}, std::make_unique<FakeProbe>(kernel));
         kernel.addresses = {*Address::parse("2001:db8::1")};
     }
 };
 
-TEST_F(LostEnds, AShortConnectionOfThisHostEndsSoonThoughNoLookEverShowedIt) {
+TEST_F(FlowsWithoutEnd, AShortConnectionOfThisHostThatNoDumpShowedEndsSoon) {
     const auto relay = announcer("fireflyp");
     Backend firefly(*bus, "firefly");
     for (std::uint32_t i = 0; i < 10'000; ++i) emit(relay, start(i));
@@ -233,7 +233,7 @@ TEST_F(LostEnds, AShortConnectionOfThisHostEndsSoonThoughNoLookEverShowedIt) {
     EXPECT_EQ(expired(Expiry::socket_gone), 10'001u);
 }
 
-TEST_F(LostEnds, OnLoopbackToo) {
+TEST_F(FlowsWithoutEnd, AConnectionOnLoopbackEndsSoon) {
     const auto relay = announcer("fireflyp");
     auto event = start(1);
     event.key = make_key({*Address::parse("127.0.0.2"), 1}, {*Address::parse("127.0.0.1"), 2}, 6);
@@ -244,7 +244,7 @@ TEST_F(LostEnds, OnLoopbackToo) {
     EXPECT_EQ(bus->count(), 0u);
 }
 
-TEST_F(LostEnds, AConnectionThatIsThereAtTheSecondLookIsKept) {
+TEST_F(FlowsWithoutEnd, AConnectionInTheSecondDumpIsKept) {
     const auto api = announcer("api");
     emit(api, start(1));
     pass(12);
@@ -256,7 +256,7 @@ TEST_F(LostEnds, AConnectionThatIsThereAtTheSecondLookIsKept) {
     EXPECT_EQ(bus->count(), 0u) << "seconds after its socket is gone";
 }
 
-TEST_F(LostEnds, WhatNeedsNoSocketHereIsLeftAlone) {
+TEST_F(FlowsWithoutEnd, FlowsWithoutALocalSocketDoNotExpire) {
     const auto api = announcer("api");
     const auto meter = announcer("perfsonar", FLOWD_PRECEDENCE_METER);
     std::uint32_t announced = 0;
@@ -294,7 +294,7 @@ TEST_F(LostEnds, WhatNeedsNoSocketHereIsLeftAlone) {
     EXPECT_FALSE(bus->find(event.key, [](const flowd_flow&) {})) << "with its zone it would have been found";
 }
 
-TEST_F(LostEnds, LookingTakesAFiftiethOfTheTimeAtMost) {
+TEST_F(FlowsWithoutEnd, DumpsTakeAtMostAFiftiethOfTheTime) {
     const auto api = announcer("api");
     emit(api, start(1));
     kernel.connections = {key_of(1)};
@@ -322,7 +322,7 @@ TEST(KernelSockets, AnInterruptedProbeEndsWithAnErrorAtOnce) {
     EXPECT_EQ(result.error().code, FLOWD_STOPPED);
 }
 
-TEST(KernelSockets, TheProbeTellsTheAddressesOfThisHost) {
+TEST(KernelSockets, TheProbeListsTheAddressesOfThisHost) {
     KernelSocketProbe probe;
     const auto addresses = probe.addresses();
     ASSERT_TRUE(addresses.ok()) << addresses.error().message;
@@ -383,7 +383,7 @@ class Samples : public FlowsTest {
     }
 };
 
-TEST_F(Samples, WithoutATimeAreOfThePresent) {
+TEST_F(Samples, WithoutATimeHaveTheCurrentTime) {
     const auto api = announcer("api");
     Backend firefly(*bus, "firefly");
     emit(api, start(1));
@@ -473,7 +473,7 @@ TEST_F(Samples, ASampleOfAFlowThatEndedMeanwhileIsDroppedAndCounted) {
     EXPECT_EQ(bus->counters().samples_unknown, 2u);
 }
 
-TEST_F(Samples, MovedBytesKeepAMeteredFlowAlive) {
+TEST_F(Samples, WithMoreBytesKeepAMeteredFlowLive) {
     const auto meter = announcer("perfsonar", FLOWD_PRECEDENCE_METER);
     emit(meter, metered(1));
     for (std::uint64_t i = 1; i <= 4; ++i) {
@@ -490,7 +490,7 @@ TEST_F(Samples, MovedBytesKeepAMeteredFlowAlive) {
     EXPECT_EQ(bus->count(), 0u);
 }
 
-TEST_F(Samples, ThatWereShedOrMalformedAreCounted) {
+TEST_F(Samples, ShedAndMalformedSamplesAreCounted) {
     const auto api = announcer("api");
     emit(api, start(1));
     SamplePeriod period(600);
@@ -512,7 +512,7 @@ TEST_F(Samples, ThatWereShedOrMalformedAreCounted) {
     EXPECT_EQ(bus->counters().samples_shed, shed + 2) << "eight of one flow";
 }
 
-TEST_F(Samples, ThatComeAfterTheirPeriodAreShedAndCountedWithTheNext) {
+TEST_F(Samples, LateSamplesAreShedAndCountedWithTheNextPeriod) {
     const auto api = announcer("api");
     emit(api, start(1));
     const auto late = std::make_shared<std::atomic<std::uint64_t>>(0);
@@ -528,7 +528,7 @@ TEST_F(Samples, ThatComeAfterTheirPeriodAreShedAndCountedWithTheNext) {
     EXPECT_EQ(bus->counters().samples, 1u);
 }
 
-TEST_F(Samples, AreNotAlwaysShedOfTheSameFlows) {
+TEST_F(Samples, AreShedFromDifferentFlowsInEachPeriod) {
     const auto api = announcer("api");
     QueueLimits few;
     few.events = 64;
@@ -556,7 +556,7 @@ TEST_F(Samples, AreNotAlwaysShedOfTheSameFlows) {
     EXPECT_EQ(untold(), 0) << "flows of which no sample was ever told";
 }
 
-TEST_F(Samples, AreBoundedAndChecked) {
+TEST_F(Samples, AreLimitedAndChecked) {
     SamplePeriod period(1000);
     auto one = sample(1);
     EXPECT_EQ(period.add("netlink", nullptr), FLOWD_INVALID);

@@ -12,7 +12,7 @@
 namespace flowd::core::test {
 namespace {
 
-TEST(FlowStore, FindsWhatAMapFindsWhateverComesAndGoes) {
+TEST(FlowStore, FindsTheSameRecordsAsAMap) {
     FlowStore store(3);
     std::map<std::uint32_t, std::uint32_t> model;  // number -> index
     std::mt19937 random(42);
@@ -92,7 +92,7 @@ TEST(FlowStore, AnIdIsNeverUsedTwice) {
     }
 }
 
-TEST(KeyHash, IsTheSameFromBothEndsAndTellsTheRestApart) {
+TEST(KeyHash, IsTheSameInBothDirectionsAndDiffersOtherwise) {
     const KeyHash hash(12345);
     std::map<std::uint64_t, int> seen;
     for (std::uint32_t i = 0; i < 100'000; ++i) {

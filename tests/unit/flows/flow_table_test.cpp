@@ -15,7 +15,7 @@ TEST_F(FlowTable, AStartAndAnEndReachABackendOnceEach) {
     EXPECT_EQ(story(firefly.take_all()), "S1 E1");
 }
 
-TEST_F(FlowTable, AllBackendsAreToldTheSameOfAFlow) {
+TEST_F(FlowTable, AllBackendsReceiveTheSameEvents) {
     const auto api = announcer("api");
     Backend firefly(*bus, "firefly");
     Backend marker(*bus, "marker");
@@ -40,7 +40,7 @@ TEST_F(FlowTable, ARepeatedStartRefreshesAndIsNotPassedOn) {
     bus->find(key_of(1), [&](const flowd_flow& flow) { EXPECT_EQ(flow.seen_time_ns - flow.start_time_ns, 3 * second_ns); });
 }
 
-TEST_F(FlowTable, AFlowIsTheSameFromBothEndsAndKeepsTheOrientationOfItsFirstAnnouncement) {
+TEST_F(FlowTable, BothDirectionsAreOneFlowWithTheOrientationOfTheFirstAnnouncement) {
     const auto api = announcer("api");
     Backend firefly(*bus, "firefly");
     emit(api, start(1));
@@ -65,7 +65,7 @@ TEST_F(FlowTable, ProtocolAndScopeMakeDifferentFlows) {
     EXPECT_EQ(bus->count(), 3u);
 }
 
-TEST_F(FlowTable, ABetterTagRetags) {
+TEST_F(FlowTable, ATagOfHigherPrecedenceRetags) {
     const auto meter = announcer("perfsonar", FLOWD_PRECEDENCE_METER);
     const auto rule = announcer("netlink", FLOWD_PRECEDENCE_RULE);
     const auto api = announcer("api", FLOWD_PRECEDENCE_EXPLICIT);
@@ -81,7 +81,7 @@ TEST_F(FlowTable, ABetterTagRetags) {
     EXPECT_EQ(effect("api", Effect::retagged), 1u);
 }
 
-TEST_F(FlowTable, AWorseTagJoinsWithoutChangingAnything) {
+TEST_F(FlowTable, AnAnnouncementOfLowerPrecedenceDoesNotRetag) {
     const auto api = announcer("api", FLOWD_PRECEDENCE_EXPLICIT);
     const auto rule = announcer("netlink", FLOWD_PRECEDENCE_RULE);
     Backend firefly(*bus, "firefly");
@@ -96,7 +96,7 @@ TEST_F(FlowTable, AWorseTagJoinsWithoutChangingAnything) {
     });
 }
 
-TEST_F(FlowTable, AmongEqualsTheFirstTagStaysUnlessItIsNoValidTag) {
+TEST_F(FlowTable, WithEqualPrecedenceTheFirstTagIsKeptUnlessItIsNoValidTag) {
     const auto api = announcer("api");
     const auto pipe = announcer("namedpipe");
     Backend firefly(*bus, "firefly");
@@ -110,7 +110,7 @@ TEST_F(FlowTable, AmongEqualsTheFirstTagStaysUnlessItIsNoValidTag) {
     EXPECT_EQ(story(firefly.take_all()), "S2 O2");
 }
 
-TEST_F(FlowTable, TheOneWhoGaveTheTagMayChangeIt) {
+TEST_F(FlowTable, TheInstanceThatGaveTheTagMayChangeIt) {
     const auto api = announcer("api");
     Backend firefly(*bus, "firefly");
     emit(api, start(1, {3, 14}));
@@ -120,7 +120,7 @@ TEST_F(FlowTable, TheOneWhoGaveTheTagMayChangeIt) {
     EXPECT_EQ(told[1].event.tag.activity, 15u);
 }
 
-TEST_F(FlowTable, NoValidTagIsPassedAlong) {
+TEST_F(FlowTable, NoValidTagReachesBackends) {
     const auto api = announcer("api");
     Backend firefly(*bus, "firefly");
     emit(api, start(1, {0, 0}));
@@ -129,7 +129,7 @@ TEST_F(FlowTable, NoValidTagIsPassedAlong) {
     EXPECT_EQ(told[0].event.tag.experiment, 0u);
 }
 
-TEST_F(FlowTable, TheEndComesFromTheAnnouncerOfHighestPrecedence) {
+TEST_F(FlowTable, TheInstanceOfHighestPrecedenceEndsTheFlow) {
     const auto rule = announcer("netlink", FLOWD_PRECEDENCE_RULE);
     const auto api = announcer("api", FLOWD_PRECEDENCE_EXPLICIT);
     Backend firefly(*bus, "firefly");
@@ -142,7 +142,7 @@ TEST_F(FlowTable, TheEndComesFromTheAnnouncerOfHighestPrecedence) {
     EXPECT_EQ(story(firefly.take_all()), "E1");
 }
 
-TEST_F(FlowTable, TheHighestEndsItWhileOthersStillAnnounce) {
+TEST_F(FlowTable, TheInstanceOfHighestPrecedenceEndsAFlowThatOthersAnnounce) {
     const auto rule = announcer("netlink", FLOWD_PRECEDENCE_RULE);
     const auto api = announcer("api", FLOWD_PRECEDENCE_EXPLICIT);
     Backend firefly(*bus, "firefly");
@@ -174,7 +174,7 @@ TEST_F(FlowTable, TheEndCarriesTheTagOfTheTable) {
     EXPECT_EQ(told.back().event.tag.activity, 16u);
 }
 
-TEST_F(FlowTable, ATombstoneSwallowsDoubleAndLateEnds) {
+TEST_F(FlowTable, ATombstoneDiscardsRepeatedAndLateEnds) {
     const auto api = announcer("api");
     const auto pipe = announcer("namedpipe");
     Backend firefly(*bus, "firefly");
@@ -255,7 +255,7 @@ TEST_F(FlowTable, ANewStartClearsTheTombstone) {
     EXPECT_EQ(bus->count(), 1u) << "the old flow's tombstone must not take the new flow with it";
 }
 
-TEST_F(FlowTable, EndOfAFlowNeverSeenPassesIfItBringsItsStart) {
+TEST_F(FlowTable, TheEndOfAnUnknownFlowIsPassedOnWithItsStartTime) {
     const auto api = announcer("api");
     Backend firefly(*bus, "firefly");
     auto event = end(1);
@@ -273,7 +273,7 @@ TEST_F(FlowTable, EndOfAFlowNeverSeenPassesIfItBringsItsStart) {
     EXPECT_EQ(bus->count(), 0u);
 }
 
-TEST_F(FlowTable, EndOfAFlowNeverSeenWithoutAStartHasStartAndEndAlikeAndIsCounted) {
+TEST_F(FlowTable, TheEndOfAnUnknownFlowWithoutAStartTimeHasStartEqualToEnd) {
     const auto api = announcer("api");
     Backend firefly(*bus, "firefly");
     emit(api, end(1));
@@ -292,7 +292,7 @@ TEST_F(FlowTable, EndOfAFlowNeverSeenWithoutAStartHasStartAndEndAlikeAndIsCounte
     EXPECT_EQ(second[0].event.start_time_ns, epoch_ns - 5 * second_ns);
 }
 
-TEST_F(FlowTable, AnOngoingOfAFlowNeverSeenStartsIt) {
+TEST_F(FlowTable, AnOngoingOfAnUnknownFlowStartsIt) {
     const auto api = announcer("api");
     Backend firefly(*bus, "firefly");
     auto event = ongoing(1);
@@ -303,7 +303,7 @@ TEST_F(FlowTable, AnOngoingOfAFlowNeverSeenStartsIt) {
     EXPECT_EQ(told[0].event.start_time_ns, epoch_ns - 60 * second_ns);
 }
 
-TEST_F(FlowTable, AnOngoingIsPassedOnFromWhoHasTheSayOnly) {
+TEST_F(FlowTable, AnOngoingIsPassedOnOnlyFromTheHighestPrecedence) {
     const auto api = announcer("api", FLOWD_PRECEDENCE_EXPLICIT);
     const auto rule = announcer("netlink", FLOWD_PRECEDENCE_RULE);
     Backend firefly(*bus, "firefly");
@@ -313,7 +313,7 @@ TEST_F(FlowTable, AnOngoingIsPassedOnFromWhoHasTheSayOnly) {
     EXPECT_EQ(story(firefly.take_all()), "S1 O1");
 }
 
-TEST_F(FlowTable, TimesThatAPluginDoesNotKnowAreFilled) {
+TEST_F(FlowTable, UnknownTimesAreFilledIn) {
     const auto api = announcer("api");
     Backend firefly(*bus, "firefly");
     emit(api, start(1));
@@ -389,7 +389,7 @@ TEST_F(FlowTable, AStepOfTheSystemsClockDoesNotChangeHowLongAFlowLasted) {
     EXPECT_EQ(told[1].event.end_time_ns - told[1].event.start_time_ns, 7 * second_ns) << "an end that the core makes";
 }
 
-TEST_F(FlowTable, AnEndIsNeverBeforeTheStartThatSomebodyElseGave) {
+TEST_F(FlowTable, AnEndIsNeverBeforeAnotherInstancesStart) {
     const auto api = announcer("api");
     Backend firefly(*bus, "firefly");
     auto begin = start(1);
@@ -420,7 +420,7 @@ TEST_F(FlowTable, TheEndRepeatsTheLatestUsageAndTheApplication) {
     EXPECT_EQ(told[2].application, "xrootd");
 }
 
-TEST_F(FlowTable, AFlowThatWasOnlyMeteredIsNoLongerOnceSomebodyAnnouncesIt) {
+TEST_F(FlowTable, AnAnnouncedFlowIsNoLongerMetered) {
     const auto meter = announcer("perfsonar", FLOWD_PRECEDENCE_METER);
     const auto api = announcer("api");
     auto metered = start(1);
@@ -438,7 +438,7 @@ TEST_F(FlowTable, AFlowTakesLessThan300Bytes) {
     EXPECT_LT(bus->counters().table_bytes, std::uint64_t{300} * flows) << "some 210 when the index is full";
 }
 
-TEST_F(FlowTable, FlowsThatAreGoneLeaveNoMemoryBehind) {
+TEST_F(FlowTable, EndedFlowsFreeTheirMemory) {
     const auto api = announcer("api");
     const auto come_and_go = [&] {
         for (std::uint32_t i = 1; i <= 1000; ++i) {
@@ -454,7 +454,7 @@ TEST_F(FlowTable, FlowsThatAreGoneLeaveNoMemoryBehind) {
     EXPECT_LE(come_and_go(), once);
 }
 
-TEST_F(FlowTable, FindSeesAFlowFromEitherEndAndNoEndedOne) {
+TEST_F(FlowTable, FindReturnsALiveFlowInEitherDirection) {
     const auto api = announcer("api");
     emit(api, start(1));
     EXPECT_TRUE(bus->find(turned(key_of(1)), [](const flowd_flow&) {}));
@@ -463,7 +463,7 @@ TEST_F(FlowTable, FindSeesAFlowFromEitherEndAndNoEndedOne) {
     EXPECT_FALSE(bus->find(key_of(1), [](const flowd_flow&) {}));
 }
 
-TEST_F(FlowTable, VisitShowsEachLiveFlowOnce) {
+TEST_F(FlowTable, VisitPassesEachLiveFlowOnce) {
     const auto api = announcer("api");
     for (std::uint32_t i = 1; i <= 1000; ++i) emit(api, start(i));
     for (std::uint32_t i = 1; i <= 1000; i += 2) emit(api, end(i));

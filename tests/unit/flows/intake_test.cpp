@@ -12,7 +12,7 @@ namespace {
 
 using Intake = FlowsTest;
 
-TEST_F(Intake, EachKindOfMalformedEventIsInvalidAndCountedByItsReason) {
+TEST_F(Intake, MalformedEventsAreRefusedAndCountedByReason) {
     const auto api = announcer("api");
     Backend firefly(*bus, "firefly");
     const auto refuse = [&](Refusal reason, const flowd_event& event) {
@@ -149,7 +149,7 @@ TEST_F(Intake, FlagsOfTheCoreAndUnknownOnesAreRefused) {
     EXPECT_EQ(refused("api", Refusal::bad_flags), 6u);
 }
 
-TEST_F(Intake, UnknownBitsOfWhatWasMeasuredAreRefused) {
+TEST_F(Intake, UnknownBitsOfUsageAreRefused) {
     const auto api = announcer("api");
     auto event = start(1);
     event.usage.known = FLOWD_USAGE_BYTES | 1u << 2;
@@ -157,7 +157,7 @@ TEST_F(Intake, UnknownBitsOfWhatWasMeasuredAreRefused) {
     EXPECT_EQ(refused("api", Refusal::bad_flags), 1u);
 }
 
-TEST_F(Intake, AReasonOfAnEndIsOneThatAPluginMaySet) {
+TEST_F(Intake, EndReasonsThatAPluginMayNotSetAreRefused) {
     const auto api = announcer("api");
     Backend firefly(*bus, "firefly");
     const auto ended = [&](std::uint32_t reason) {
@@ -179,7 +179,7 @@ TEST_F(Intake, AReasonOfAnEndIsOneThatAPluginMaySet) {
     EXPECT_EQ(refused("api", Refusal::bad_enum), 5u);
 }
 
-TEST_F(Intake, TextsThatAreTooLongAreCutAtACharacter) {
+TEST_F(Intake, TooLongTextsAreTruncatedAtACharacter) {
     const auto api = announcer("api");
     Backend firefly(*bus, "firefly");
     const auto seen = [&](const std::string& application, const std::string& rule) {
@@ -200,7 +200,7 @@ TEST_F(Intake, TextsThatAreTooLongAreCutAtACharacter) {
     EXPECT_EQ(seen(std::string(300, '\x80'), "").first.size(), 256u) << "no UTF-8 at all";
 }
 
-TEST_F(Intake, ACatchAllSaysNothingOfAFlow) {
+TEST_F(Intake, ACatchAllWithMembersOfAFlowIsRefused) {
     const auto meter = announcer("perfsonar", FLOWD_PRECEDENCE_METER);
     flowd_event good{};
     good.size = sizeof good;
@@ -273,7 +273,7 @@ TEST_F(Intake, TheDaemonsOwnNamespaceIsScopeZero) {
     EXPECT_EQ(bus->count(), 2u);
 }
 
-TEST_F(Intake, WhatOnlyTheCoreSaysIsIgnoredFromAPlugin) {
+TEST_F(Intake, MembersSetOnlyByTheCoreAreIgnored) {
     const auto api = announcer("api");
     Backend firefly(*bus, "firefly");
     flowd_sample sample{};
@@ -292,7 +292,7 @@ TEST_F(Intake, WhatOnlyTheCoreSaysIsIgnoredFromAPlugin) {
     EXPECT_TRUE(told[0].sample_sources.empty());
 }
 
-TEST_F(Intake, GoOnBehindAnInvalidEvent) {
+TEST_F(Intake, EmittingContinuesAfterAnInvalidEvent) {
     const auto api = announcer("api");
     std::array<flowd_event, 3> events{start(1), start(2), start(3)};
     events[1].key.protocol = 0;
@@ -303,7 +303,7 @@ TEST_F(Intake, GoOnBehindAnInvalidEvent) {
     EXPECT_EQ(bus->count(), 2u);
 }
 
-TEST_F(Intake, NullAndNothingDoNoHarm) {
+TEST_F(Intake, NullAndEmptyBatchesAreAccepted) {
     const auto api = announcer("api");
     std::size_t accepted = 9;
     EXPECT_EQ(bus->emit(api, nullptr, 0, 0, &accepted), FLOWD_OK);
@@ -315,7 +315,7 @@ TEST_F(Intake, NullAndNothingDoNoHarm) {
     EXPECT_EQ(bus->emit({}, &event, 1, sizeof event, &accepted), FLOWD_STOPPED);
 }
 
-TEST_F(Intake, PortZeroIsAFlow) {
+TEST_F(Intake, PortZeroIsAccepted) {
     const auto api = announcer("api");
     auto event = start(0);
     event.key.source_port = 0;
@@ -324,7 +324,7 @@ TEST_F(Intake, PortZeroIsAFlow) {
 
 using Caps = FlowsTest;
 
-TEST_F(Caps, LiveFlowsAreCappedInAll) {
+TEST_F(Caps, LiveFlowsAreLimitedInTotal) {
     FlowLimits limits;
     limits.max_live = 3;
     use(limits);
@@ -341,7 +341,7 @@ TEST_F(Caps, LiveFlowsAreCappedInAll) {
     EXPECT_EQ(bus->count(), 3u);
 }
 
-TEST_F(Caps, LiveFlowsAreCappedPerInstance) {
+TEST_F(Caps, LiveFlowsAreLimitedPerInstance) {
     FlowLimits limits;
     limits.max_per_instance = 2;
     use(limits);
@@ -356,7 +356,7 @@ TEST_F(Caps, LiveFlowsAreCappedPerInstance) {
     EXPECT_EQ(emit(pipe, start(3)), FLOWD_OK);
 }
 
-TEST_F(Caps, LiveFlowsAreCappedPerSender) {
+TEST_F(Caps, LiveFlowsAreLimitedPerSender) {
     FlowLimits limits;
     limits.max_per_sender = 1;
     use(limits);
@@ -376,7 +376,7 @@ TEST_F(Caps, LiveFlowsAreCappedPerSender) {
     EXPECT_EQ(emit(relay, from(5, 7)), FLOWD_OK);
 }
 
-TEST_F(Caps, ALimitLeavesTheQueuesAlone) {
+TEST_F(Caps, ReachingALimitDoesNotAffectTheQueues) {
     FlowLimits limits;
     limits.max_live = 1;
     use(limits);
@@ -387,7 +387,7 @@ TEST_F(Caps, ALimitLeavesTheQueuesAlone) {
     EXPECT_EQ(story(firefly.take_all()), "S1");
 }
 
-TEST_F(Caps, WhatIsOwedToAStalledBackendGivesWayToLiveFlowsAndIsCounted) {
+TEST_F(Caps, EndedFlowsKeptForAStalledBackendAreEvictedForLiveFlowsAndCounted) {
     FlowLimits limits;
     limits.max_live = 64;
     use(limits);
@@ -408,7 +408,7 @@ TEST_F(Caps, WhatIsOwedToAStalledBackendGivesWayToLiveFlowsAndIsCounted) {
     EXPECT_EQ(told.size(), 1 + 2 * (2000 - given_up)) << "what was not given up came whole";
 }
 
-TEST_F(Caps, ATombstoneIsCutShortWhenTheTableIsFullAndNotBefore) {
+TEST_F(Caps, TombstonesAreRemovedEarlyOnlyIfTheTableIsFull) {
     FlowLimits limits;
     limits.max_live = 1024;
     use(limits);
@@ -421,7 +421,7 @@ TEST_F(Caps, ATombstoneIsCutShortWhenTheTableIsFullAndNotBefore) {
     EXPECT_EQ(bus->counters().tombstones_cut_short, 1u);
 }
 
-TEST_F(Caps, EndsOfFlowsNeverSeenCannotFillTheTable) {
+TEST_F(Caps, EndsOfUnknownFlowsCannotFillTheTable) {
     FlowLimits limits;
     limits.max_live = 64;
     use(limits);

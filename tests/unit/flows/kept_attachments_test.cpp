@@ -57,7 +57,7 @@ class KeptAttachmentsOfFlows : public FlowsTest {
     std::vector<flowd_attachment> attachments_;
 };
 
-TEST_F(KeptAttachmentsOfFlows, ComeWithTheEndOfAFlowNeverSeen) {
+TEST_F(KeptAttachmentsOfFlows, ArePartOfTheEndOfAnUnknownFlow) {
     Backend firefly(*bus, "firefly");
     firefly.take_all();
     emit(api_, with(end(1), "once"));
@@ -87,7 +87,7 @@ TEST_F(KeptAttachmentsOfFlows, OfASampleAreCopied) {
     EXPECT_EQ(of(told[0]), Pairs({{"org.example.note/1", "before"}}));
 }
 
-TEST_F(KeptAttachmentsOfFlows, OfASampleCountTowardsItsRoom) {
+TEST_F(KeptAttachmentsOfFlows, OfASampleCountTowardsTheLimit) {
     constexpr std::size_t count = 8;
     std::vector<std::string> ids;
     for (std::size_t i = 0; i < count; ++i) ids.push_back("org.example.note/" + std::to_string(i));
@@ -106,7 +106,7 @@ TEST_F(KeptAttachmentsOfFlows, OfASampleCountTowardsItsRoom) {
     EXPECT_EQ(with_notes.bytes(), plain.bytes() + count * (sizeof(flowd_attachment) + ids[0].size() + 1));
 }
 
-TEST_F(KeptAttachmentsOfFlows, ArePartOfEveryEventFromThenOn) {
+TEST_F(KeptAttachmentsOfFlows, ArePartOfEveryLaterEvent) {
     Backend firefly(*bus, "firefly");
     emit(api_, with(start(1), "once"));
     emit(api_, ongoing(1));
@@ -153,7 +153,7 @@ TEST_F(KeptAttachmentsOfFlows, ARemovalIsNotPassedOn) {
     EXPECT_EQ(of(told[1]), Pairs());
 }
 
-TEST_F(KeptAttachmentsOfFlows, AnAttachmentOfTheEventItselfComesInPlaceOfOneOfTheSameId) {
+TEST_F(KeptAttachmentsOfFlows, AreReplacedByAnAttachmentOfTheEventWithTheSameId) {
     Backend firefly(*bus, "firefly");
     emit(api_, with(start(1), {attachment("a/1", "kept"), attachment("b/1", "too")}));
     emit(api_, with(ongoing(1), {attachment("a/1", "once", 0)}));
@@ -176,7 +176,7 @@ TEST_F(KeptAttachmentsOfFlows, AnEnricherMayAddReplaceAndRemove) {
     EXPECT_EQ(of(told[3]), Pairs({{"flowd.json/host", "\"se1\""}}));
 }
 
-TEST_F(KeptAttachmentsOfFlows, OfASampleAreKeptOrItIsMalformed) {
+TEST_F(KeptAttachmentsOfFlows, OfASampleMustHaveTheKeepFlag) {
     flowd_sample one{};
     one.size = sizeof one;
     one.flow_id = 1;
@@ -193,7 +193,7 @@ TEST_F(KeptAttachmentsOfFlows, OfASampleAreKeptOrItIsMalformed) {
     EXPECT_EQ(period.invalid(), 3u);
 }
 
-TEST_F(KeptAttachmentsOfFlows, AreOfAnEndThatTheCoreMakes) {
+TEST_F(KeptAttachmentsOfFlows, ArePartOfAnEndMadeByTheCore) {
     Backend firefly(*bus, "firefly");
     emit(api_, with(start(1), "start"));
     emit(api_, with(start(2), "start"));
@@ -205,7 +205,7 @@ TEST_F(KeptAttachmentsOfFlows, AreOfAnEndThatTheCoreMakes) {
     EXPECT_EQ(of(told[3]), note("start"));
 }
 
-TEST_F(KeptAttachmentsOfFlows, OfAnEndThatWasMissedAreRepeated) {
+TEST_F(KeptAttachmentsOfFlows, OfAMissedEndAreRepeated) {
     Backend slow(*bus, "slow", all_kinds, {.events = 1, .stall_after_ns = second_ns});
     emit(api_, with(start(1), "start"));
     pass(2);
@@ -221,7 +221,7 @@ TEST_F(KeptAttachmentsOfFlows, OfAnEndThatWasMissedAreRepeated) {
     EXPECT_EQ(of(end_of(2)), note("end"));
 }
 
-TEST_F(KeptAttachmentsOfFlows, OfAFlowAreAtMost16KiBAndWhatIsMoreIsCounted) {
+TEST_F(KeptAttachmentsOfFlows, OfAFlowAreLimitedTo16KiBAndTheExcessIsCounted) {
     Backend firefly(*bus, "firefly");
     const std::string half(8 * 1024, 'x');
     emit(api_, with(start(1), {attachment("a/1", half), attachment("b/1", half), attachment("c/1", "small")}));
@@ -241,7 +241,7 @@ TEST_F(KeptAttachmentsOfFlows, OfAFlowAreAtMost16KiBAndWhatIsMoreIsCounted) {
     EXPECT_EQ(not_kept(), 1u + 3u) << "64 of them";
 }
 
-TEST_F(KeptAttachmentsOfFlows, AreBoundedAltogetherAndWhatIsMoreIsCounted) {
+TEST_F(KeptAttachmentsOfFlows, AreLimitedInTotalAndTheExcessIsCounted) {
     const std::string bytes(KeptAttachments::max_bytes_of_flow - 100, 'x');
     constexpr std::uint32_t flows = 3000;  // 32 shards of 1 MiB have room for some 2000
     for (std::uint32_t i = 0; i < flows; ++i) {
@@ -257,7 +257,7 @@ TEST_F(KeptAttachmentsOfFlows, AreBoundedAltogetherAndWhatIsMoreIsCounted) {
     EXPECT_EQ(not_kept(), before);
 }
 
-TEST(KeptAttachments, AreBoundedAltogether) {
+TEST(KeptAttachments, AreLimitedInTotal) {
     KeptAttachments kept;
     std::vector<std::uint32_t> held;
     const std::string bytes(KeptAttachments::max_bytes_of_flow - 100, 'x');
@@ -276,7 +276,7 @@ TEST(KeptAttachments, AreBoundedAltogether) {
     EXPECT_NE(hold(1000), KeptAttachments::none);
 }
 
-TEST(KeptAttachments, AreSharedAndGoWithTheirLastHolder) {
+TEST(KeptAttachments, AreSharedAndFreedWithTheirLastHolder) {
     KeptAttachments kept;
     std::uint64_t not_kept = 0;
     const std::array<flowd_attachment, 2> one{attachment("a/1", "x"), attachment("b/1", "y", 0)};

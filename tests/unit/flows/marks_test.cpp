@@ -36,7 +36,7 @@ TEST_F(Marks, AMarkIsPassedWhenEveryBackendHasTakenWhatWasEmittedBefore) {
     EXPECT_EQ(passed, 1u);
 }
 
-TEST_F(Marks, WhatComesAfterAMarkDoesNotDelayIt) {
+TEST_F(Marks, LaterEventsDoNotDelayAMark) {
     Backend one(*bus, "one");
     one.take_all();
     emit(kafka, start(1));
@@ -50,7 +50,7 @@ TEST_F(Marks, WhatComesAfterAMarkDoesNotDelayIt) {
     EXPECT_EQ(passed, 2u);
 }
 
-TEST_F(Marks, WhatABackendRefusesOrFailsToTakeCountsAsSettled) {
+TEST_F(Marks, RefusedAndFailedEventsCountAsSettled) {
     Backend one(*bus, "one");
     one.take_all();
     emit(kafka, start(1));
@@ -63,7 +63,7 @@ TEST_F(Marks, WhatABackendRefusesOrFailsToTakeCountsAsSettled) {
     EXPECT_EQ(passed, 1u);
 }
 
-TEST_F(Marks, OfABatchThatWasTakenInPartTheFirstPartCounts) {
+TEST_F(Marks, TheTakenPartOfABatchCounts) {
     Backend one(*bus, "one");
     one.take_all();
     emit(kafka, start(1));
@@ -78,7 +78,7 @@ TEST_F(Marks, OfABatchThatWasTakenInPartTheFirstPartCounts) {
     EXPECT_EQ(passed, 2u);
 }
 
-TEST_F(Marks, ABackendThatIsBehindCountsWhenItHasBeenToldWhatItMissed) {
+TEST_F(Marks, ABackendThatIsBehindCountsAfterItsResync) {
     Backend slow(*bus, "slow", all_kinds, small(2));
     slow.take_all();
     emit(kafka, start(1));
@@ -98,7 +98,7 @@ TEST_F(Marks, ABackendThatIsBehindCountsWhenItHasBeenToldWhatItMissed) {
     EXPECT_EQ(passed, 1u);
 }
 
-TEST_F(Marks, ANewBackendCountsWhenItHasBeenToldTheLiveFlows) {
+TEST_F(Marks, ANewBackendCountsAfterItHasReceivedTheLiveFlows) {
     emit(kafka, start(1));
     Backend late(*bus, "late");
     bus->mark(kafka);
@@ -118,7 +118,7 @@ TEST_F(Marks, ABackendThatIsRemovedNoLongerCounts) {
     EXPECT_EQ(passed, 1u);
 }
 
-TEST_F(Marks, OneThatIsReplacedCountsUntilItHasTakenWhatItHasAndItsSuccessorWhatItMissed) {
+TEST_F(Marks, AReplacedBackendCountsUntilItsQueueIsTakenAndItsSuccessorIsResynchronised) {
     Backend one(*bus, "one", all_kinds, small(2));
     one.take_all();
     emit(kafka, start(1));
@@ -137,7 +137,7 @@ TEST_F(Marks, OneThatIsReplacedCountsUntilItHasTakenWhatItHasAndItsSuccessorWhat
     EXPECT_EQ(passed, 1u);
 }
 
-TEST_F(Marks, OneThatWasReplacedAndClosedNoLongerCounts) {
+TEST_F(Marks, AReplacedAndClosedBackendNoLongerCounts) {
     Backend one(*bus, "one");
     one.take_all();
     emit(kafka, start(1));
@@ -150,7 +150,7 @@ TEST_F(Marks, OneThatWasReplacedAndClosedNoLongerCounts) {
     EXPECT_EQ(passed, 1u);
 }
 
-TEST_F(Marks, OneThatWasReplacedAndRemovedNoLongerCounts) {
+TEST_F(Marks, AReplacedAndRemovedBackendNoLongerCounts) {
     Backend one(*bus, "one");
     one.take_all();
     emit(kafka, start(1));
@@ -163,7 +163,7 @@ TEST_F(Marks, OneThatWasReplacedAndRemovedNoLongerCounts) {
     EXPECT_EQ(passed, 1u);
 }
 
-TEST_F(Marks, OneThatWasReplacedCountsUntilItHasSettledItsLastEvents) {
+TEST_F(Marks, AReplacedBackendCountsUntilItHasSettledItsLastEvents) {
     Backend one(*bus, "one");
     one.take_all();
     emit(kafka, start(1));
@@ -178,7 +178,7 @@ TEST_F(Marks, OneThatWasReplacedCountsUntilItHasSettledItsLastEvents) {
     EXPECT_EQ(passed, 2u);
 }
 
-TEST_F(Marks, TheCatchAllIsPartOfWhatWasEmitted) {
+TEST_F(Marks, TheCatchAllCountsAsAnEmittedEvent) {
     Backend marker(*bus, "marker");
     marker.take_all();
     flowd_event all{};
@@ -195,7 +195,7 @@ TEST_F(Marks, TheCatchAllIsPartOfWhatWasEmitted) {
     EXPECT_EQ(passed, 1u);
 }
 
-TEST_F(Marks, EachAnnouncerIsToldOfItsOwnOnly) {
+TEST_F(Marks, EachPluginReceivesOnlyItsOwnMarks) {
     std::size_t others = 0;
     const auto other = source("other", others);
     Backend one(*bus, "one");
@@ -209,7 +209,7 @@ TEST_F(Marks, EachAnnouncerIsToldOfItsOwnOnly) {
     EXPECT_EQ(others, 1u);
 }
 
-TEST_F(Marks, TheMarksOfOneThatWasReplacedOrRemovedAreDropped) {
+TEST_F(Marks, MarksOfAReplacedOrRemovedPluginAreDropped) {
     Backend one(*bus, "one");
     one.take_all();
     emit(kafka, start(1));

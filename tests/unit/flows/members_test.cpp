@@ -8,9 +8,9 @@
 namespace flowd::core::test {
 namespace {
 
-using Members = FlowsTest;
+using BusMembers = FlowsTest;
 
-TEST_F(Members, ANewBackendIsGivenTheLiveFlows) {
+TEST_F(BusMembers, ANewBackendReceivesTheLiveFlows) {
     const auto api = announcer("api");
     auto begin = start(1);
     begin.start_time_ns = epoch_ns;
@@ -26,7 +26,7 @@ TEST_F(Members, ANewBackendIsGivenTheLiveFlows) {
     EXPECT_EQ(backend_counters("late").resynced, 1u);
 }
 
-TEST_F(Members, AnEventBeforeTheCatchingUpBringsTheStartWithIt) {
+TEST_F(BusMembers, AnEventBeforeTheResyncIsPrecededByTheStart) {
     const auto api = announcer("api");
     emit(api, start(1));
     Backend late(*bus, "late");
@@ -34,7 +34,7 @@ TEST_F(Members, AnEventBeforeTheCatchingUpBringsTheStartWithIt) {
     EXPECT_EQ(story(late.take_all()), "s1 e1");
 }
 
-TEST_F(Members, TheLastAnnouncersEndIsTheFlowsEnd) {
+TEST_F(BusMembers, TheFlowEndsWhenTheLastPluginThatAnnouncesItIsRemoved) {
     const auto rule = announcer("netlink", FLOWD_PRECEDENCE_RULE);
     const auto api = announcer("api");
     Backend firefly(*bus, "firefly");
@@ -51,7 +51,7 @@ TEST_F(Members, TheLastAnnouncersEndIsTheFlowsEnd) {
     EXPECT_EQ(story(firefly.take_all()), "E1");
 }
 
-TEST_F(Members, AnEndSaysThatOnlyItsAnnouncementEndsWhenThePluginSaidSo) {
+TEST_F(BusMembers, AWithdrawnEndKeepsItsReason) {
     const auto meter = announcer("perfsonar", FLOWD_PRECEDENCE_METER);
     Backend marker(*bus, "marker");
     emit(meter, start(1));
@@ -72,7 +72,7 @@ TEST_F(Members, AnEndSaysThatOnlyItsAnnouncementEndsWhenThePluginSaidSo) {
     EXPECT_EQ(told[5].event.end_reason, static_cast<std::uint32_t>(FLOWD_END_WITHDRAWN));
 }
 
-TEST_F(Members, AWithdrawnEndIsNoneForAFlowThatOthersAnnounce) {
+TEST_F(BusMembers, AWithdrawnEndDoesNotEndAFlowThatOthersAnnounce) {
     const auto api = announcer("api");
     const auto meter = announcer("perfsonar", FLOWD_PRECEDENCE_METER);
     Backend marker(*bus, "marker");
@@ -86,7 +86,7 @@ TEST_F(Members, AWithdrawnEndIsNoneForAFlowThatOthersAnnounce) {
     EXPECT_EQ(story(marker.take_all()), "S1 O1 O1 E1") << "re-tagged, and back again, then ended by the other";
 }
 
-TEST_F(Members, TheCapOfARemovedAnnouncerIsFreedOfFlowsThatItHadLeft) {
+TEST_F(BusMembers, RemovingAPluginReleasesItsChargeForFlowsThatItNoLongerAnnounces) {
     FlowLimits limits;
     limits.max_per_instance = 1;
     bus->set_limits(limits);
@@ -101,7 +101,7 @@ TEST_F(Members, TheCapOfARemovedAnnouncerIsFreedOfFlowsThatItHadLeft) {
     EXPECT_EQ(bus->count(), 2u);
 }
 
-TEST_F(Members, WhenTheTagsAnnouncerIsGoneTheNextAnnouncementGivesTheTag) {
+TEST_F(BusMembers, AfterThePluginThatGaveTheTagIsRemovedTheNextAnnouncementGivesTheTag) {
     const auto rule = announcer("netlink", FLOWD_PRECEDENCE_RULE);
     const auto api = announcer("api");
     Backend firefly(*bus, "firefly");
@@ -115,7 +115,7 @@ TEST_F(Members, WhenTheTagsAnnouncerIsGoneTheNextAnnouncementGivesTheTag) {
     EXPECT_EQ(told[0].event.tag.experiment, 2u);
 }
 
-TEST_F(Members, ARemovedAnnouncerIsStoppedAndItsSlotDoesNotSpeakForIt) {
+TEST_F(BusMembers, EmitOfARemovedPluginReturnsStoppedEvenIfItsSlotIsReused) {
     const auto api = announcer("api");
     bus->remove_announcer(api);
     EXPECT_EQ(emit(api, start(1)), FLOWD_STOPPED);
@@ -125,7 +125,7 @@ TEST_F(Members, ARemovedAnnouncerIsStoppedAndItsSlotDoesNotSpeakForIt) {
     EXPECT_EQ(announcer_counters("api").accepted, 1u) << "counted afresh";
 }
 
-TEST_F(Members, AnAnnouncersCapIsFreedWhenTheFlowGoesOnWithOthers) {
+TEST_F(BusMembers, APluginsChargeIsReleasedWhenOthersContinueTheFlow) {
     const auto api = announcer("api");
     const auto pipe = announcer("namedpipe");
     emit(api, start(1));
@@ -137,7 +137,7 @@ TEST_F(Members, AnAnnouncersCapIsFreedWhenTheFlowGoesOnWithOthers) {
     EXPECT_EQ(announcer_counters("namedpipe").live, 0u);
 }
 
-TEST_F(Members, ASuccessorKeepsTheAnnouncedFlows) {
+TEST_F(BusMembers, ASuccessorKeepsTheAnnouncedFlows) {
     const auto api = announcer("api");
     Backend firefly(*bus, "firefly");
     emit(api, start(1));
@@ -150,7 +150,7 @@ TEST_F(Members, ASuccessorKeepsTheAnnouncedFlows) {
     EXPECT_FALSE(bus->replace_announcer(api, {"api"}).ok());
 }
 
-TEST_F(Members, NamesAndSlotsAreBounded) {
+TEST_F(BusMembers, NamesAndSlotsAreBounded) {
     announcer("0");
     const auto twice = bus->add_announcer({"0"});
     ASSERT_FALSE(twice.ok());
@@ -164,7 +164,7 @@ TEST_F(Members, NamesAndSlotsAreBounded) {
     EXPECT_TRUE(bus->add_backend({"one more"}).ok());
 }
 
-TEST_F(Members, EveryAnnouncerAndEveryBackendSlotWorks) {
+TEST_F(BusMembers, EveryPluginAndBackendSlotWorks) {
     std::vector<AnnouncerId> ids;
     for (std::size_t i = 0; i < Bus::max_announcers; ++i) ids.push_back(announcer(std::to_string(i)));
     std::vector<std::unique_ptr<Backend>> backends;
@@ -177,7 +177,7 @@ TEST_F(Members, EveryAnnouncerAndEveryBackendSlotWorks) {
     for (auto& backend : backends) EXPECT_EQ(backend->take_all().size(), 2 * Bus::max_announcers);
 }
 
-TEST_F(Members, ARemovedBackendIsHandedNothingAndIsOwedNothing) {
+TEST_F(BusMembers, ARemovedBackendReceivesNothing) {
     const auto api = announcer("api");
     QueueLimits one;
     one.events = 1;
@@ -194,7 +194,7 @@ TEST_F(Members, ARemovedBackendIsHandedNothingAndIsOwedNothing) {
     EXPECT_EQ(bus->counters().ended_kept, 0u);
 }
 
-TEST_F(Members, ABackendInAUsedSlotStartsAfresh) {
+TEST_F(BusMembers, ABackendInAReusedSlotStartsWithoutState) {
     const auto api = announcer("api");
     Backend first(*bus, "first");
     emit(api, start(1));
@@ -204,7 +204,7 @@ TEST_F(Members, ABackendInAUsedSlotStartsAfresh) {
     EXPECT_EQ(story(second.take_all()), "s1");
 }
 
-TEST_F(Members, ASuccessorIsGivenAllLiveFlows) {
+TEST_F(BusMembers, ASuccessorReceivesAllLiveFlows) {
     const auto api = announcer("api");
     Backend old(*bus, "firefly");
     emit(api, start(1));
@@ -215,7 +215,7 @@ TEST_F(Members, ASuccessorIsGivenAllLiveFlows) {
     EXPECT_EQ(story(old.take_all()), "s1");
 }
 
-TEST_F(Members, WhatWaitedForThePredecessorCanStillBeTakenAndReachesNobodyElse) {
+TEST_F(BusMembers, EventsQueuedForAPredecessorCanStillBeTakenAndReachOnlyIt) {
     const auto api = announcer("api");
     Backend old(*bus, "firefly");
     emit(api, start(1));
@@ -231,7 +231,7 @@ TEST_F(Members, WhatWaitedForThePredecessorCanStillBeTakenAndReachesNobodyElse) 
     EXPECT_EQ(story(old.take_all()), "s2 e2") << "the flow that was live at the hand-over, and its end once";
 }
 
-TEST_F(Members, AnEndThatThePredecessorMissedIsToldToTheSuccessor) {
+TEST_F(BusMembers, AnEndThatThePredecessorMissedReachesTheSuccessor) {
     const auto api = announcer("api");
     QueueLimits one;
     one.events = 1;
@@ -255,11 +255,11 @@ TEST_F(Members, AnEndThatThePredecessorMissedIsToldToTheSuccessor) {
 /// A backend whose queue of one is full: it has been told the starts of 200 flows and is owed their ends. Who waits for
 /// room is called in the middle of its replacement and of its removal, when some records have been dealt with and others
 /// not.
-class MembersChange : public FlowsTest {
+class MembershipChange : public FlowsTest {
   protected:
     static constexpr std::uint32_t flows = 200;
 
-    MembersChange() {
+    MembershipChange() {
         for (std::uint32_t i = 1; i <= flows; ++i) {
             emit(api, start(i));
             old.take_all();
@@ -288,7 +288,7 @@ class MembersChange : public FlowsTest {
     int called = 0;
 };
 
-TEST_F(MembersChange, ASuccessorIsToldAMissedEndBeforeTheNextStartOfItsTuple) {
+TEST_F(MembershipChange, ASuccessorReceivesAMissedEndBeforeTheNextStartOfItsTuple) {
     meanwhile = [this] {
         for (std::uint32_t i = 1; i <= flows; ++i) emit(api, start(i));
     };
@@ -302,7 +302,7 @@ TEST_F(MembersChange, ASuccessorIsToldAMissedEndBeforeTheNextStartOfItsTuple) {
     EXPECT_EQ(bus->counters().owed, 0u);
 }
 
-TEST_F(MembersChange, AMissedEndOutlivesItsTombstoneUntilTheSuccessorIsToldOfIt) {
+TEST_F(MembershipChange, AMissedEndIsKeptBeyondItsTombstoneUntilTheSuccessorHasIt) {
     meanwhile = [this] {
         steady += 10 * second_ns;
         bus->tick();
@@ -317,7 +317,7 @@ TEST_F(MembersChange, AMissedEndOutlivesItsTombstoneUntilTheSuccessorIsToldOfIt)
     EXPECT_EQ(bus->counters().ended_kept, 0u);
 }
 
-TEST_F(MembersChange, ABackendMayBeRemovedWhileFlowsStartAndEndAndIsOwedNothingAfterwards) {
+TEST_F(MembershipChange, ABackendMayBeRemovedWhileFlowsStartAndEnd) {
     meanwhile = [this] {
         for (std::uint32_t i = 1; i <= flows; ++i) emit(api, start(i));
         for (std::uint32_t i = 1; i <= flows / 2; ++i) emit(api, end(i));
@@ -333,7 +333,7 @@ TEST_F(MembersChange, ABackendMayBeRemovedWhileFlowsStartAndEndAndIsOwedNothingA
     EXPECT_EQ(bus->counters().ended_kept, 0u);
 }
 
-TEST_F(Members, ASuccessorThatAcceptsOtherKindsIsGivenAllLiveFlows) {
+TEST_F(BusMembers, ASuccessorThatAcceptsOtherKindsReceivesAllLiveFlows) {
     const auto api = announcer("api");
     Backend old(*bus, "firefly", 1u << FLOWD_EVENT_END);
     emit(api, start(1));
@@ -344,7 +344,7 @@ TEST_F(Members, ASuccessorThatAcceptsOtherKindsIsGivenAllLiveFlows) {
     EXPECT_EQ(story(old.take_all()), "s1");
 }
 
-TEST_F(Members, QueuesOutliveTheBusAndSayNothing) {
+TEST_F(BusMembers, QueuesMayOutliveTheBusAndAreEmpty) {
     const auto api = announcer("api");
     auto queue = *bus->add_backend({"firefly", all_kinds});
     emit(api, start(1));
@@ -367,7 +367,7 @@ flowd_event clear() {
     return event;
 }
 
-TEST_F(CatchAllTag, IsToldToWhoeverAcceptsItAndToNobodyElse) {
+TEST_F(CatchAllTag, ReachesOnlyBackendsThatAcceptIt) {
     const auto meter = announcer("perfsonar", FLOWD_PRECEDENCE_METER);
     Backend marker(*bus, "marker");
     Backend firefly(*bus, "firefly", flow_kinds);
@@ -380,7 +380,7 @@ TEST_F(CatchAllTag, IsToldToWhoeverAcceptsItAndToNobodyElse) {
     EXPECT_EQ(bus->count(), 0u) << "it is no flow";
 }
 
-TEST_F(CatchAllTag, HasTheTimeThatItBringsOrThePresentOne) {
+TEST_F(CatchAllTag, HasItsOwnTimeOrTheCurrentTime) {
     const auto meter = announcer("perfsonar", FLOWD_PRECEDENCE_METER);
     Backend marker(*bus, "marker");
     emit(meter, catch_all({14, 2}));
@@ -393,7 +393,7 @@ TEST_F(CatchAllTag, HasTheTimeThatItBringsOrThePresentOne) {
     EXPECT_EQ(marker.take_all().at(0).event.time_ns, now - second_ns);
 }
 
-TEST_F(CatchAllTag, WakesAndIsToldOnce) {
+TEST_F(CatchAllTag, WakesABackendAndIsDeliveredOnce) {
     const auto meter = announcer("perfsonar", FLOWD_PRECEDENCE_METER);
     Backend marker(*bus, "marker");
     marker.take_all();
@@ -405,7 +405,7 @@ TEST_F(CatchAllTag, WakesAndIsToldOnce) {
     EXPECT_TRUE(marker.take_all().empty()) << "repeated and the same";
 }
 
-TEST_F(CatchAllTag, TheHighestPrecedenceWinsAndTheOtherReturnsWhenItIsWithdrawn) {
+TEST_F(CatchAllTag, TheHighestPrecedenceIsInForceUntilItIsWithdrawn) {
     const auto meter = announcer("perfsonar", FLOWD_PRECEDENCE_METER);
     const auto api = announcer("api");
     Backend marker(*bus, "marker");
@@ -424,7 +424,7 @@ TEST_F(CatchAllTag, TheHighestPrecedenceWinsAndTheOtherReturnsWhenItIsWithdrawn)
     EXPECT_EQ(story(marker.take_all()), "X");
 }
 
-TEST_F(CatchAllTag, IsWithdrawnWithItsAnnouncer) {
+TEST_F(CatchAllTag, IsWithdrawnWithItsPlugin) {
     const auto meter = announcer("perfsonar", FLOWD_PRECEDENCE_METER);
     Backend marker(*bus, "marker");
     emit(meter, catch_all({14, 2}));
@@ -433,7 +433,7 @@ TEST_F(CatchAllTag, IsWithdrawnWithItsAnnouncer) {
     EXPECT_EQ(story(marker.take_all()), "X");
 }
 
-TEST_F(CatchAllTag, ANewBackendIsGivenThePresentOneAndNoClearOfThePast) {
+TEST_F(CatchAllTag, ANewBackendReceivesTheCurrentOneAndNoEarlierClear) {
     const auto meter = announcer("perfsonar", FLOWD_PRECEDENCE_METER);
     emit(meter, catch_all({14, 2}));
     Backend marker(*bus, "marker");

@@ -114,11 +114,11 @@ class OutOfMemory : public FlowsTest {
     std::array<flowd_attachment, 2> attachments_{attachment("a/1", FLOWD_ATTACHMENT_KEEP), attachment("b/1", 0)};
 };
 
-TEST_F(OutOfMemory, AtAStart) {
+TEST_F(OutOfMemory, AtAStartChangesNothing) {
     at_each_allocation({}, rich(start(1)), "S1");
 }
 
-TEST_F(OutOfMemory, AtAnotherSendersStart) {
+TEST_F(OutOfMemory, AtAnotherSendersStartChangesNothing) {
     auto first = start(1);
     first.sender = 7;
     auto other = rich(start(1));
@@ -126,13 +126,13 @@ TEST_F(OutOfMemory, AtAnotherSendersStart) {
     at_each_allocation({first}, other, "S1");
 }
 
-TEST_F(OutOfMemory, AtARetag) {
+TEST_F(OutOfMemory, AtARetagChangesNothing) {
     auto first = start(1);
     first.sender = 7;
     at_each_allocation({first}, rich(start(1, {3, 3})), "S1 O1");
 }
 
-TEST_F(OutOfMemory, AtAnEnd) {
+TEST_F(OutOfMemory, AtAnEndChangesNothing) {
     auto first = start(1);
     first.sender = 7;
     auto last = rich(end(1));
@@ -143,18 +143,18 @@ TEST_F(OutOfMemory, AtAnEnd) {
     at_each_allocation({first, more}, last, "S1 O1 E1");
 }
 
-TEST_F(OutOfMemory, AtAnEndOfAFlowNeverSeen) {
+TEST_F(OutOfMemory, AtAnEndOfAnUnknownFlowChangesNothing) {
     at_each_allocation({}, rich(end(1)), "E1");
 }
 
-TEST_F(OutOfMemory, AtAStartThatFollowsAnEnd) {
+TEST_F(OutOfMemory, AtAStartAfterAnEndChangesNothing) {
     auto first = rich(start(1));
     auto last = end(1);
     last.sender = 7;
     at_each_allocation({first, last}, rich(start(1)), "S1 E1 S1");
 }
 
-TEST_F(OutOfMemory, AnEventThatFindsAQueueFullNeedsNone) {
+TEST_F(OutOfMemory, AnEventRefusedByAFullQueueAllocatesNothing) {
     const auto api = announcer("api");
     Backend backend(*bus, "backend", all_kinds, small(1));
     ASSERT_EQ(emit(api, start(1)), FLOWD_OK);

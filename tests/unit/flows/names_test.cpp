@@ -20,7 +20,7 @@ std::set<std::string> names() {
     return out;
 }
 
-TEST(Names, OfReasonsAndEffectsAreInTheDocumentation) {
+TEST(Names, OfReasonsAndEffectsAreDocumented) {
     std::ifstream file(FLOWD_SOURCE_DIR "/docs/flows.md");
     const std::string text(std::istreambuf_iterator<char>(file), {});
     ASSERT_FALSE(text.empty());

@@ -44,7 +44,7 @@ class Page : public FlowsTest {
     int calls = 0;
 };
 
-TEST_F(Page, EachLiveFlowIsSeenOnceWhateverTheSizeOfThePages) {
+TEST_F(Page, EachLiveFlowIsVisitedOnceWhateverThePageSize) {
     const auto api = announcer("api");
     Numbers live;
     for (std::uint32_t i = 1; i <= 500; ++i) {
@@ -60,7 +60,7 @@ TEST_F(Page, EachLiveFlowIsSeenOnceWhateverTheSizeOfThePages) {
     EXPECT_NE(cursor, 0u) << "a page of none is not the last one";
 }
 
-TEST_F(Page, AFlowNamesWhoGaveItsTag) {
+TEST_F(Page, AFlowNamesTheInstanceThatGaveItsTag) {
     const auto api = announcer("api"), pipe = announcer("namedpipe/storm");
     emit(api, start(1));
     emit(pipe, start(2));
@@ -77,7 +77,7 @@ TEST_F(Page, AnEmptyTableIsOnePage) {
     EXPECT_EQ(calls, 1);
 }
 
-TEST_F(Page, AVisitorThatEndsTheCallLeavesTheCursorBehindItsFlow) {
+TEST_F(Page, AfterAVisitorEndsTheCallTheCursorContinuesAfterItsFlow) {
     const auto api = announcer("api");
     for (std::uint32_t i = 1; i <= 100; ++i) emit(api, start(i));
     Numbers seen;
@@ -94,7 +94,7 @@ TEST_F(Page, AVisitorThatEndsTheCallLeavesTheCursorBehindItsFlow) {
     EXPECT_EQ(std::set(seen.begin(), seen.end()).size(), 100u);
 }
 
-TEST_F(Page, AFlowMatchesWhenEveryMemberThatCountsDoes) {
+TEST_F(Page, AFlowMatchesIfAllMembersOfTheFilterDo) {
     const auto api = announcer("api");
     const auto relay = announcer("fireflyp/regional");
     const auto put = [&](AnnouncerId who, std::uint32_t number, const char* source, std::uint16_t port,
@@ -163,7 +163,7 @@ TEST_F(Page, AFlowMatchesWhenEveryMemberThatCountsDoes) {
     EXPECT_EQ(matching(FLOWD_FILTER_SENDER | FLOWD_FILTER_EXPERIMENT), Numbers());
 }
 
-TEST_F(Page, WhatIsMalformedIsRefused) {
+TEST_F(Page, MalformedFiltersAndCursorsAreRefused) {
     const auto api = announcer("api");
     emit(api, start(1));
     std::uint64_t cursor = 0;
@@ -186,7 +186,7 @@ TEST_F(Page, WhatIsMalformedIsRefused) {
     }
 }
 
-TEST_F(Page, FlowsMayComeAndGoMeanwhile) {
+TEST_F(Page, FlowsMayStartAndEndBetweenPages) {
     const auto api = announcer("api");
     for (std::uint32_t i = 1; i <= 300; ++i) emit(api, start(i));
     std::map<std::uint64_t, int> seen;
@@ -208,7 +208,7 @@ TEST_F(Page, FlowsMayComeAndGoMeanwhile) {
     EXPECT_GE(seen.size(), 300u - 200u);
 }
 
-TEST_F(Page, OneCallLooksAtABoundedNumberOfRecords) {
+TEST_F(Page, OneCallExaminesALimitedNumberOfRecords) {
     const auto api = announcer("api");
     constexpr std::uint32_t flows = 200'000;
     for (std::uint32_t i = 0; i < flows; ++i) emit(api, start(i, {2, 16}));

@@ -7,7 +7,7 @@ namespace {
 
 using Overflow = FlowsTest;
 
-TEST_F(Overflow, AFullQueueMakesEmitAnswerFullAndChangesNothing) {
+TEST_F(Overflow, WithAFullQueueEmitReturnsFullAndChangesNothing) {
     const auto api = announcer("api");
     Backend firefly(*bus, "firefly", all_kinds, small(4));
     std::vector<flowd_event> events;
@@ -23,7 +23,7 @@ TEST_F(Overflow, AFullQueueMakesEmitAnswerFullAndChangesNothing) {
     EXPECT_EQ(story(firefly.take_all()), "S5 S6");
 }
 
-TEST_F(Overflow, OneFullQueueHoldsBackTheEventFromAllSoThatOrderIsTheSame) {
+TEST_F(Overflow, OneFullQueueDelaysTheEventForAllBackends) {
     const auto api = announcer("api");
     Backend slow(*bus, "slow", all_kinds, small(1));
     Backend quick(*bus, "quick");
@@ -36,7 +36,7 @@ TEST_F(Overflow, OneFullQueueHoldsBackTheEventFromAllSoThatOrderIsTheSame) {
     EXPECT_EQ(story(slow.take_all()), "E1");
 }
 
-TEST_F(Overflow, WhoWasToldFullIsToldOfTheRoom) {
+TEST_F(Overflow, OnRoomFollowsAFull) {
     const auto api = announcer("api");
     const auto pipe = announcer("namedpipe");
     Backend firefly(*bus, "firefly", all_kinds, small(1));
@@ -50,7 +50,7 @@ TEST_F(Overflow, WhoWasToldFullIsToldOfTheRoom) {
     EXPECT_EQ(room.size(), 1u);
 }
 
-TEST_F(Overflow, WhoWasToldFullIsToldWhenTheQueueIsHalfEmpty) {
+TEST_F(Overflow, OnRoomIsCalledWhenTheQueueIsHalfEmpty) {
     const auto api = announcer("api");
     Backend firefly(*bus, "firefly", all_kinds, small(300));
     for (std::uint32_t i = 1; i <= 300; ++i) emit(api, start(i));
@@ -61,7 +61,7 @@ TEST_F(Overflow, WhoWasToldFullIsToldWhenTheQueueIsHalfEmpty) {
     EXPECT_EQ(room.size(), 1u) << firefly.queue->depth() << " are waiting";
 }
 
-TEST_F(Overflow, ABackendThatGoesAwayMakesRoom) {
+TEST_F(Overflow, RemovingABackendMakesRoom) {
     const auto api = announcer("api");
     Backend firefly(*bus, "firefly", all_kinds, small(1));
     emit(api, start(1));
@@ -94,7 +94,7 @@ TEST_F(Overflow, ARetagIsNeverShed) {
     EXPECT_EQ(story(firefly.take_all()), "O1");
 }
 
-TEST_F(Overflow, AttachmentsAreBoundedByBytes) {
+TEST_F(Overflow, AttachmentsAreLimitedByBytes) {
     const auto api = announcer("api");
     QueueLimits limits;
     limits.bytes = 3000;
@@ -146,7 +146,7 @@ TEST_F(Overflow, AttachmentsAreSharedNotCopiedPerBackend) {
     EXPECT_NE(first[0].attachments[0].bytes.data, attachment.bytes.data);
 }
 
-TEST_F(Overflow, AStalledBackendStopsPushingBackAndIsMadeGoodWhenItTakesAgain) {
+TEST_F(Overflow, AStalledBackendNoLongerPushesBackAndIsResynchronisedLater) {
     const auto api = announcer("api");
     Backend slow(*bus, "slow", all_kinds, small(2));
     Backend quick(*bus, "quick");
@@ -180,7 +180,7 @@ TEST_F(Overflow, AStalledBackendStopsPushingBackAndIsMadeGoodWhenItTakesAgain) {
     EXPECT_EQ(backend_counters("slow").stalls, 1u);
 }
 
-TEST_F(Overflow, FlowsOfOneKeyAreMadeGoodInTheirOrder) {
+TEST_F(Overflow, FlowsOfOneKeyAreResynchronisedInOrder) {
     const auto api = announcer("api");
     Backend slow(*bus, "slow", all_kinds, small(1));
     emit(api, start(1));
@@ -204,7 +204,7 @@ TEST_F(Overflow, FlowsOfOneKeyAreMadeGoodInTheirOrder) {
     EXPECT_EQ(bus->counters().owed, 0u);
 }
 
-TEST_F(Overflow, AnEndThatIsOwedComesBeforeTheNextStartOfItsTuple) {
+TEST_F(Overflow, AMissedEndComesBeforeTheNextStartOfItsTuple) {
     const auto api = announcer("api");
     Backend slow(*bus, "slow", all_kinds, small(2));
     emit(api, start(1));
@@ -216,7 +216,7 @@ TEST_F(Overflow, AnEndThatIsOwedComesBeforeTheNextStartOfItsTuple) {
     EXPECT_EQ(story(slow.take_all()), "e1 s1");
 }
 
-TEST_F(Overflow, FlowsOfOneKeyThatABackendIsOwedAreBoundedAndCounted) {
+TEST_F(Overflow, MissedFlowsOfOneKeyAreLimitedAndCounted) {
     const auto api = announcer("api");
     Backend slow(*bus, "slow", all_kinds, small(1));
     emit(api, start(1));
@@ -232,7 +232,7 @@ TEST_F(Overflow, FlowsOfOneKeyThatABackendIsOwedAreBoundedAndCounted) {
     EXPECT_EQ(bus->counters().owed, 0u);
 }
 
-TEST_F(Overflow, ARetagThatWasMissedIsMadeGoodWithTheLatestTag) {
+TEST_F(Overflow, AMissedRetagIsResynchronisedWithTheLatestTag) {
     const auto api = announcer("api");
     Backend slow(*bus, "slow", all_kinds, small(1));
     emit(api, start(1, {2, 16}));
@@ -245,7 +245,7 @@ TEST_F(Overflow, ARetagThatWasMissedIsMadeGoodWithTheLatestTag) {
     EXPECT_EQ(told[1].event.tag.activity, 18u);
 }
 
-TEST_F(Overflow, AnExpiryThatFindsAQueueFullIsMadeGood) {
+TEST_F(Overflow, AnExpiryThatFindsAQueueFullIsResynchronised) {
     FlowLimits limits;
     limits.max_age_ns = 5 * second_ns;
     use(limits);
@@ -260,7 +260,7 @@ TEST_F(Overflow, AnExpiryThatFindsAQueueFullIsMadeGood) {
     EXPECT_GT(told[1].event.end_reason, static_cast<std::uint32_t>(FLOWD_END_ANNOUNCED));
 }
 
-TEST_F(Overflow, CatchingUpLeavesHalfOfTheQueueForWhatHappensNow) {
+TEST_F(Overflow, ResynchronisingUsesHalfOfTheQueue) {
     const auto api = announcer("api");
     for (std::uint32_t i = 1; i <= 500; ++i) emit(api, start(i));
     Backend late(*bus, "late", all_kinds, small(64));
@@ -276,7 +276,7 @@ TEST_F(Overflow, CatchingUpLeavesHalfOfTheQueueForWhatHappensNow) {
     EXPECT_EQ(backend_counters("late").resynced, 500u);
 }
 
-TEST_F(Overflow, AChangeDuringTheCatchingUpIsToldInOrder) {
+TEST_F(Overflow, AChangeDuringTheResyncIsDeliveredInOrder) {
     const auto api = announcer("api");
     for (std::uint32_t i = 1; i <= 300; ++i) emit(api, start(i));
     Backend late(*bus, "late", all_kinds, small(16));
@@ -291,7 +291,7 @@ TEST_F(Overflow, AChangeDuringTheCatchingUpIsToldInOrder) {
     EXPECT_EQ(bus->counters().owed, 0u);
 }
 
-TEST_F(Overflow, WakeComesOncePerSleep) {
+TEST_F(Overflow, WakeIsCalledOnceUntilTheQueueIsEmpty) {
     const auto api = announcer("api");
     Backend firefly(*bus, "firefly");
     EXPECT_EQ(firefly.wakes, 1) << "a new backend has to look at the live flows";
@@ -304,7 +304,7 @@ TEST_F(Overflow, WakeComesOncePerSleep) {
     EXPECT_EQ(firefly.wakes, 3);
 }
 
-TEST_F(Overflow, ABackendIsHandedOnlyTheKindsItAccepts) {
+TEST_F(Overflow, ABackendReceivesOnlyTheKindsThatItAccepts) {
     const auto rule = announcer("netlink", FLOWD_PRECEDENCE_RULE);
     const auto api = announcer("api");
     Backend ends(*bus, "ends", 1u << FLOWD_EVENT_END);
@@ -318,7 +318,7 @@ TEST_F(Overflow, ABackendIsHandedOnlyTheKindsItAccepts) {
     EXPECT_EQ(bus->counters().owed, 0u);
 }
 
-TEST_F(Overflow, AReloadsNewLimitsHoldForQueuesThatAreInUse) {
+TEST_F(Overflow, NewLimitsApplyToQueuesInUse) {
     const auto api = announcer("api");
     Backend firefly(*bus, "firefly", all_kinds, small(2));
     emit(api, start(1));
@@ -334,7 +334,7 @@ TEST_F(Overflow, AReloadsNewLimitsHoldForQueuesThatAreInUse) {
     EXPECT_EQ(emit(api, start(4)), FLOWD_OK);
 }
 
-TEST_F(Overflow, ABackendThatBlocksIsNotWaitedForAgainUntilItsQueueIsHalfEmpty) {
+TEST_F(Overflow, ABlockedBackendDoesNotPushBackUntilItsQueueIsHalfEmpty) {
     const auto api = announcer("api");
     Backend slow(*bus, "slow", all_kinds, small(400));
     Backend quick(*bus, "quick");
@@ -349,7 +349,7 @@ TEST_F(Overflow, ABackendThatBlocksIsNotWaitedForAgainUntilItsQueueIsHalfEmpty) 
     EXPECT_EQ(emit(api, start(next)), FLOWD_FULL) << "as before it blocked";
 }
 
-TEST_F(Overflow, ABackendThatAnsweredFullHoldsNobodyBackAndIsToldLater) {
+TEST_F(Overflow, ABackendThatReturnedFullDelaysNobodyAndIsResynchronised) {
     const auto api = announcer("api");
     Backend held(*bus, "held", all_kinds, small(8));
     Backend quick(*bus, "quick");
@@ -371,7 +371,7 @@ TEST_F(Overflow, ABackendThatAnsweredFullHoldsNobodyBackAndIsToldLater) {
     EXPECT_EQ(bus->counters().owed, 0u);
 }
 
-TEST_F(Overflow, WhoWaitsForRoomIsToldWhenTheBackendAnswersFull) {
+TEST_F(Overflow, OnRoomIsCalledWhenTheBackendReturnsFull) {
     const auto api = announcer("api");
     Backend firefly(*bus, "firefly", all_kinds, small(200));
     std::uint32_t next = 1;
@@ -385,7 +385,7 @@ TEST_F(Overflow, WhoWaitsForRoomIsToldWhenTheBackendAnswersFull) {
     EXPECT_EQ(emit(api, start(next)), FLOWD_OK);
 }
 
-TEST_F(Overflow, WhatABackendTookRefusedAndFailedIsCountedAndTheRestComesAgain) {
+TEST_F(Overflow, TakenRefusedAndFailedEventsAreCountedAndTheRestIsOfferedAgain) {
     const auto api = announcer("api");
     Backend firefly(*bus, "firefly");
     firefly.take_all();
@@ -405,7 +405,7 @@ TEST_F(Overflow, WhatABackendTookRefusedAndFailedIsCountedAndTheRestComesAgain) 
     EXPECT_EQ(counters.held, 1u);
 }
 
-TEST_F(Overflow, ACatchAllThatABackendCouldNotTakeComesAgain) {
+TEST_F(Overflow, ACatchAllThatWasNotTakenIsOfferedAgain) {
     const auto meter = announcer("perfsonar", FLOWD_PRECEDENCE_METER);
     Backend marker(*bus, "marker");
     flowd_event all{};
@@ -419,7 +419,7 @@ TEST_F(Overflow, ACatchAllThatABackendCouldNotTakeComesAgain) {
     EXPECT_EQ(story(marker.take_all()), "C S1");
 }
 
-TEST_F(Overflow, WhatABackendLeavesBehindIsCountedByKindEvenWhatOnlyTheTableRemembers) {
+TEST_F(Overflow, EventsThatAClosedBackendDidNotTakeAreCountedByKind) {
     const auto api = announcer("api");
     Backend quick(*bus, "quick");
     Backend slow(*bus, "slow", all_kinds, small(2));
@@ -440,7 +440,7 @@ TEST_F(Overflow, WhatABackendLeavesBehindIsCountedByKindEvenWhatOnlyTheTableReme
     EXPECT_EQ(emit(api, start(6)), FLOWD_OK) << "it holds nobody back";
 }
 
-TEST_F(Overflow, ABackendThatIsFullForeverCostsABoundedTableAndWhatItWillNotHearIsCounted) {
+TEST_F(Overflow, ABackendThatStaysFullUsesLimitedMemoryAndItsLossesAreCounted) {
     FlowLimits limits;
     limits.max_live = 1000;
     use(limits);

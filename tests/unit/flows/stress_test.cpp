@@ -168,7 +168,7 @@ struct Sink {
     bool gave_up = false;
 };
 
-TEST(Stress, EachBackendHearsEachStartAndEachEndOnceAndInOrder) {
+TEST(Stress, EachBackendReceivesEachStartAndEndOnceAndInOrder) {
     FlowLimits limits;
     limits.tombstone_ns = second_ns / 100;
     limits.max_live = 8'000'000;

@@ -12,9 +12,9 @@ namespace {
 constexpr std::uint32_t first = 1u << 0;
 constexpr std::uint32_t second = 1u << 1;
 
-class TableAlone : public ::testing::Test, protected FlowTable::Listener {
+class FlowTableWithoutDelivery : public ::testing::Test, protected FlowTable::Listener {
   protected:
-    TableAlone() {
+    FlowTableWithoutDelivery() {
         table.add_recipient(0, flow_kinds);
         table.add_recipient(1, 1u << FLOWD_EVENT_END);
     }
@@ -67,7 +67,7 @@ class TableAlone : public ::testing::Test, protected FlowTable::Listener {
     std::vector<std::pair<std::uint64_t, std::uint32_t>> expired;  ///< flow, and who has to be told
 };
 
-TEST_F(TableAlone, SaysWhoHasToBeTold) {
+TEST_F(FlowTableWithoutDelivery, ReturnsTheBackendsToNotify) {
     const auto begun = offer(start(1), first | second);
     EXPECT_EQ(begun.change.step, Change::Step::begin);
     EXPECT_TRUE(begun.change.must);
@@ -85,7 +85,7 @@ TEST_F(TableAlone, SaysWhoHasToBeTold) {
     EXPECT_EQ(offer(end(1), 0).change.step, Change::Step::none);
 }
 
-TEST_F(TableAlone, ChangesNothingBeforeAChangeIsApplied) {
+TEST_F(FlowTableWithoutDelivery, ChangesNothingBeforeAChangeIsApplied) {
     EXPECT_EQ(offer(start(1), 0, false).change.step, Change::Step::begin);
     EXPECT_EQ(table.live(), 0u);
     offer(start(1), first);
@@ -95,7 +95,7 @@ TEST_F(TableAlone, ChangesNothingBeforeAChangeIsApplied) {
     EXPECT_EQ(offer(start(1, {3, 3}), 0, false).change.retag, true);
 }
 
-TEST_F(TableAlone, RemembersWhatARecipientWasNotTold) {
+TEST_F(FlowTableWithoutDelivery, RemembersEventsThatABackendHasNotReceived) {
     const std::uint64_t id = offer(start(1), 0).change.flow_id;
     EXPECT_EQ(due(id, first), FLOWD_EVENT_START);
     EXPECT_EQ(due(id, second), 0u);
@@ -106,7 +106,7 @@ TEST_F(TableAlone, RemembersWhatARecipientWasNotTold) {
     EXPECT_EQ(due(id, first), FLOWD_EVENT_ONGOING);
 }
 
-TEST_F(TableAlone, KeepsARecordUntilNobodyIsOwedItsEnd) {
+TEST_F(FlowTableWithoutDelivery, KeepsARecordUntilAllBackendsHaveItsEnd) {
     offer(start(1), first);
     const std::uint64_t id = offer(end(1), first).change.flow_id;
     pass(6);
@@ -116,7 +116,7 @@ TEST_F(TableAlone, KeepsARecordUntilNobodyIsOwedItsEnd) {
     EXPECT_EQ(ended_kept(), 0u);
 }
 
-TEST_F(TableAlone, PassesAnEndThatWasMissedToTheSuccessor) {
+TEST_F(FlowTableWithoutDelivery, AMissedEndIsPassedToTheSuccessor) {
     offer(start(1), first);
     const std::uint64_t id = offer(end(1), second).change.flow_id;
     table.replace_recipient(0, 2, flow_kinds);
@@ -126,7 +126,7 @@ TEST_F(TableAlone, PassesAnEndThatWasMissedToTheSuccessor) {
     EXPECT_EQ(ended_kept(), 1u);
 }
 
-TEST_F(TableAlone, TellsItsListenerOfWhatExpires) {
+TEST_F(FlowTableWithoutDelivery, ReportsExpiredFlowsToItsListener) {
     auto metered = start(1);
     metered.flags = FLOWD_METERED;
     const std::uint64_t id = offer(metered, first).change.flow_id;

@@ -38,7 +38,7 @@ class Usage : public FlowsTest {
     AnnouncerId api_ = announcer("api");
 };
 
-TEST_F(Usage, IsThatOfTheHighestSource) {
+TEST_F(Usage, IsFromTheHighestSource) {
     report(100, FLOWD_USAGE_METER);
     EXPECT_EQ(flow().usage.source, std::uint32_t{FLOWD_USAGE_METER});
     report(200, FLOWD_USAGE_APPLICATION);
@@ -53,7 +53,7 @@ TEST_F(Usage, IsThatOfTheHighestSource) {
     EXPECT_EQ(bytes(), 300u) << "sources of a later minor are compared as numbers";
 }
 
-TEST_F(Usage, NeverFalls) {
+TEST_F(Usage, NeverDecreases) {
     report(1000, FLOWD_USAGE_METER);
     report(900, FLOWD_USAGE_APPLICATION);
     EXPECT_EQ(bytes(), 1000u) << "another source";
@@ -67,7 +67,7 @@ TEST_F(Usage, NeverFalls) {
     EXPECT_EQ(bytes(), 1200u);
 }
 
-TEST_F(Usage, OfASourceThatBeginsAgainIsAddedToWhatWas) {
+TEST_F(Usage, OfARestartedSourceIsAddedToThePreviousCount) {
     report(1000, FLOWD_USAGE_APPLICATION);
     report(0, FLOWD_USAGE_APPLICATION);
     EXPECT_EQ(bytes(), 1000u);
@@ -86,7 +86,7 @@ TEST_F(Usage, OfASourceThatBeginsAgainIsAddedToWhatWas) {
     EXPECT_EQ(bytes(), 5u) << "another flow";
 }
 
-TEST_F(Usage, OfTwoWhoMeasureTheSameIsNotAddedUp) {
+TEST_F(Usage, OfTwoReportersIsNotAdded) {
     report(1000, FLOWD_USAGE_APPLICATION, 7);
     report(10, FLOWD_USAGE_APPLICATION, 8);
     report(1010, FLOWD_USAGE_APPLICATION, 7);
@@ -101,7 +101,7 @@ TEST_F(Usage, OfTwoWhoMeasureTheSameIsNotAddedUp) {
     EXPECT_EQ(bytes(), 3000u) << "the one with the higher figures";
 }
 
-TEST_F(Usage, PacketsAreKnownOrNot) {
+TEST_F(Usage, PacketsMayBeUnknown) {
     report(1000, FLOWD_USAGE_METER, 0, both, 10);
     EXPECT_EQ(flow().usage.known, both);
     EXPECT_EQ(flow().usage.packets_sent, 10u);
@@ -121,7 +121,7 @@ TEST_F(Usage, DoesNotOverflow) {
     EXPECT_EQ(bytes(), ~std::uint64_t{0});
 }
 
-TEST_F(Usage, WhatAMeterMeasuresOfALiveFlowReachesBackendsLikeASample) {
+TEST_F(Usage, OfAMeterReachesBackendsLikeASample) {
     const auto meter = announcer("perfsonar", FLOWD_PRECEDENCE_METER);
     Backend metrics(*bus, "metrics");
     const auto measured = [&](std::uint64_t bytes) {

@@ -8,7 +8,7 @@ namespace {
 
 const std::string token = "0123456789abcdef0123456789abcdef";
 
-TEST(BearerTest, AllowsItsTokenAndNothingElse) {
+TEST(BearerTest, AllowsOnlyItsToken) {
     const Bearer bearer(token);
     EXPECT_TRUE(bearer.allows("Bearer " + token));
     EXPECT_TRUE(bearer.allows("bearer   " + token)) << "the scheme is case-insensitive (RFC 9110 section 11.1)";

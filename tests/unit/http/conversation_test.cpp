@@ -71,7 +71,7 @@ class RefusalTest : public ConversationTest {
     std::vector<std::string> told_;
 };
 
-TEST_F(RefusalTest, IsToldOfEachRequestThatIsRefusedByTheServerOrItsHandler) {
+TEST_F(RefusalTest, IsReportedForEachRequestRefusedByTheServerOrItsHandler) {
     (void)say(get("/hello"));
     (void)say(get("/503"));
     EXPECT_TRUE(told_.empty()) << "neither is refused for what the client did";
@@ -102,7 +102,7 @@ TEST_F(RefusalTest, ShowsNoTokenWhereverItStands) {
     EXPECT_EQ(told_, (std::vector<std::string>{"401 POST /401", "400 ", "400 ", "400 GET /"}));
 }
 
-TEST_F(RefusalTest, IsToldOfARequestThatDoesNotComeAsAWhole) {
+TEST_F(RefusalTest, IsReportedForAnIncompleteRequest) {
     (void)say("POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\n12");
     conversation_->abandon();
     restart();
@@ -144,7 +144,7 @@ TEST_F(ConversationTest, TakesARequestByteByByte) {
     EXPECT_EQ(conversation_->begun(), 1u);
 }
 
-TEST_F(ConversationTest, MeasuresAHeadTheSameHoweverItArrives) {
+TEST_F(ConversationTest, LimitsAHeadWhateverItsSegmentation) {
     const std::string start = "GET /a HTTP/1.1\r\nHost: h\r\nX: ";
     for (const std::size_t surplus : {0u, 1u}) {
         const std::string request =
@@ -177,7 +177,7 @@ TEST_F(ConversationTest, ReadsChunks) {
     EXPECT_EQ(asked_[2], asked_[0]);
 }
 
-TEST_F(ConversationTest, SaysThatABodyMayCome) {
+TEST_F(ConversationTest, Sends100Continue) {
     const std::string head = "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n";
     EXPECT_EQ(say(head), "HTTP/1.1 100 Continue\r\n\r\n");
     EXPECT_THAT(say("ok"), StartsWith("HTTP/1.1 200 OK"));
@@ -191,7 +191,7 @@ TEST_F(ConversationTest, LeavesTheBodyOutForHead) {
     EXPECT_EQ(asked_.at(0), "GET /a  ");
 }
 
-TEST_F(ConversationTest, EndsWhenTheClientWantsIt) {
+TEST_F(ConversationTest, EndsAtTheClientsRequest) {
     EXPECT_THAT(say(get("/a", "Connection: close\r\n") + get("/b")), HasSubstr("Connection: close\r\n"));
     EXPECT_TRUE(conversation_->over());
     EXPECT_EQ(asked_.size(), 1u) << "what follows is not looked at";
@@ -203,7 +203,7 @@ TEST_F(ConversationTest, EndsWhenTheClientWantsIt) {
     EXPECT_FALSE(conversation_->over());
 }
 
-TEST_F(ConversationTest, WaitsForALateAnswerBeforeItGoesOn) {
+TEST_F(ConversationTest, WaitsForALateAnswerBeforeTheNextRequest) {
     EXPECT_EQ(say(get("/later") + get("/next")), "");
     EXPECT_FALSE(conversation_->wants_input());
     EXPECT_EQ(asked_.size(), 1u);
@@ -222,14 +222,14 @@ TEST_F(ConversationTest, AnswersForAHandlerThatForgetsOrFails) {
     EXPECT_THAT(say(get("/a")), StartsWith("HTTP/1.1 200"));
 }
 
-TEST_F(ConversationTest, DoesNotMindAnAnswerThatComesAfterItsEnd) {
+TEST_F(ConversationTest, IgnoresAnAnswerAfterItsEnd) {
     say(get("/later"));
     conversation_.reset();
     (*later_)({});
     EXPECT_EQ(answered_, 0);
 }
 
-TEST_F(ConversationTest, LooksAtNoFurtherRequestWhileAnswersWaitToBeTaken) {
+TEST_F(ConversationTest, StopsReadingWhileAnswersWaitToBeSent) {
     const std::string asks = get("/big") + get("/big") + get("/big");
     conversation_->receive(asks);
     EXPECT_EQ(asked_.size(), 2u);
@@ -240,7 +240,7 @@ TEST_F(ConversationTest, LooksAtNoFurtherRequestWhileAnswersWaitToBeTaken) {
     EXPECT_TRUE(conversation_->wants_input());
 }
 
-TEST_F(ConversationTest, EndsAtOnceWhenIdleAndElseWithTheAnswerAtHand) {
+TEST_F(ConversationTest, EndsAtOnceIfIdleOtherwiseAfterTheCurrentAnswer) {
     conversation_->end();
     EXPECT_TRUE(conversation_->over());
     restart();
@@ -262,7 +262,7 @@ struct RefusedHead {
 
 class RefusedRequest : public ConversationTest, public ::testing::WithParamInterface<RefusedHead> {};
 
-TEST_P(RefusedRequest, IsAnsweredWithAProblemAndTheEnd) {
+TEST_P(RefusedRequest, IsAnsweredWithAProblemAndClosed) {
     context_.limits.max_body = 100;
     const std::string out = say(GetParam().text);
     EXPECT_THAT(out, StartsWith("HTTP/1.1 " + std::to_string(GetParam().status) + " ")) << GetParam().what;

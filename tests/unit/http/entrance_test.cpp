@@ -26,7 +26,7 @@ class EntranceTest : public ::testing::Test {
     EntranceOptions options_;
 };
 
-TEST_F(EntranceTest, AUnixSocketComesAndGoesWithItsFile) {
+TEST_F(EntranceTest, TheFileOfAUnixSocketExistsWhileItListens) {
     Entrance entrance(*host_, options_);
     auto socket = entrance.open_unix(path_, 0660, "socketPath");
     ASSERT_TRUE(socket) << socket.error().message;
@@ -36,7 +36,7 @@ TEST_F(EntranceTest, AUnixSocketComesAndGoesWithItsFile) {
     EXPECT_FALSE(file_is_there());
 }
 
-TEST_F(EntranceTest, TellsTheCoreWhatTheServerRefuses) {
+TEST_F(EntranceTest, ReportsRefusalsOfTheServerToTheCore) {
     Entrance entrance(*host_, options_);
     const Refused refused = entrance.refusals();
     refused(401, Peer{{*Address::parse("2001:db8::1"), 4711}, {}}, "GET /flows");
@@ -49,7 +49,7 @@ TEST_F(EntranceTest, TellsTheCoreWhatTheServerRefuses) {
     EXPECT_EQ(fake_.refusals()[1].sender, "uid 1000");
 }
 
-TEST_F(EntranceTest, ACrowdIsReportedOnceUntilItIsOver) {
+TEST_F(EntranceTest, TooManyConnectionsAreReportedOnce) {
     options_.max_connections = 7;
     Entrance entrance(*host_, options_);
     Counts counts;
@@ -63,7 +63,7 @@ TEST_F(EntranceTest, ACrowdIsReportedOnceUntilItIsOver) {
     EXPECT_EQ(fake_.lines().size(), 1u);
 }
 
-TEST_F(EntranceTest, AUnixSocketThatIsHandedOverIsUsed) {
+TEST_F(EntranceTest, APassedUnixSocketIsUsed) {
     auto before = listen_unix(path_, 0660);
     ASSERT_TRUE(before);
     struct stat file {
@@ -76,7 +76,7 @@ TEST_F(EntranceTest, AUnixSocketThatIsHandedOverIsUsed) {
     EXPECT_EQ(file.st_ino, same.st_ino);
 }
 
-TEST_F(EntranceTest, AUnixSocketWhoseFileIsGoneIsMadeAnew) {
+TEST_F(EntranceTest, AUnixSocketWithoutItsFileIsRecreated) {
     auto before = listen_unix(path_, 0660);
     ASSERT_TRUE(before);
     fake_.offer_descriptor(resource_, std::move(*before));

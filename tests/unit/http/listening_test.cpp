@@ -49,7 +49,7 @@ TEST_F(ListeningTest, GivesTheUnixSocketItsMode) {
     EXPECT_EQ(fs::status(path()).permissions(), static_cast<fs::perms>(0620));
 }
 
-TEST_F(ListeningTest, ReplacesTheSocketOfTheDeadAndNotThatOfTheLiving) {
+TEST_F(ListeningTest, ReplacesAStaleSocketButNotOneInUse) {
     auto first = listen_unix(path(), 0600);
     ASSERT_TRUE(first);
     const auto second = listen_unix(path(), 0600);
@@ -59,7 +59,7 @@ TEST_F(ListeningTest, ReplacesTheSocketOfTheDeadAndNotThatOfTheLiving) {
     EXPECT_TRUE(listen_unix(path(), 0600));
 }
 
-TEST_F(ListeningTest, ReplacesNothingElse) {
+TEST_F(ListeningTest, ReplacesNoOtherFile) {
     std::ofstream(path()) << "precious";
     const auto socket = listen_unix(path(), 0600);
     ASSERT_FALSE(socket);
@@ -71,7 +71,7 @@ TEST_F(ListeningTest, RefusesAPathThatIsTooLong) {
     EXPECT_EQ(listen_unix(folder_ / std::string(108, 'x'), 0600).error().code, FLOWD_INVALID);
 }
 
-TEST_F(ListeningTest, TakesOverWhatListensAndNothingElse) {
+TEST_F(ListeningTest, TakesOverOnlyListeningSockets) {
     auto socket = listen_tcp({*Address::parse("::1"), 0});
     ASSERT_TRUE(socket);
     EXPECT_TRUE(listen_again(std::move(*socket)));

@@ -13,7 +13,7 @@
 namespace flowd::http {
 namespace {
 
-TEST(Problem, IsWrittenAsRfc9457Says) {
+TEST(Problem, IsFormattedAsInRfc9457) {
     const Response response = problem(404, {.detail = "there is no \"x\""});
     EXPECT_EQ(response.status, 404u);
     EXPECT_EQ(response.content_type, "application/problem+json");
@@ -21,7 +21,7 @@ TEST(Problem, IsWrittenAsRfc9457Says) {
                              "\n");
 }
 
-TEST(Reason, IsAWordForTheCoresCountOfRefusals) {
+TEST(Reason, IsALabelValueForRefusals) {
     EXPECT_EQ(reason_word(400), "bad_request");
     EXPECT_EQ(reason_word(401), "unauthorized");
     EXPECT_EQ(reason_word(408), "request_timeout");
@@ -39,14 +39,14 @@ TEST(Problem, CarriesAHintAndMore) {
               "\n");
 }
 
-TEST(Reason, IsThatOfRfc9110) {
+TEST(Reason, IsTheReasonPhraseOfRfc9110) {
     EXPECT_EQ(reason(200), "OK");
     EXPECT_EQ(reason(413), "Content Too Large");
     EXPECT_EQ(reason(422), "Unprocessable Content");
     EXPECT_EQ(reason(431), "Request Header Fields Too Large");
 }
 
-TEST(Query, IsCutIntoParameters) {
+TEST(Query, IsSplitIntoParameters) {
     std::vector<std::string> seen;
     EXPECT_TRUE(each_parameter("a=1&&b=&c&=d&e=f=g", [&](std::string_view name, std::string_view value) {
         seen.push_back(std::string(name) + ":" + std::string(value));

@@ -109,7 +109,7 @@ class ServerTest : public ::testing::Test {
     std::thread thread_;
 };
 
-TEST_F(ServerTest, AnswersOverTcpAndUnixSocketsAndKnowsWhoAsks) {
+TEST_F(ServerTest, AnswersOverTcpAndUnixSocketsWithThePeersIdentity) {
     start();
     Client tcp(endpoint_), local(path());
     for (int i = 0; i < 3; ++i) {
@@ -163,7 +163,7 @@ class OpenFiles {
     rlimit before_{};
 };
 
-TEST_F(ServerTest, LeavesDescriptorsForTheRestOfTheProcess) {
+TEST_F(ServerTest, DoesNotExhaustTheDescriptorsOfTheProcess) {
     start();
     std::vector<std::unique_ptr<Client>> clients;
     const OpenFiles files(200);
@@ -178,7 +178,7 @@ TEST_F(ServerTest, LeavesDescriptorsForTheRestOfTheProcess) {
     EXPECT_THAT(Client(endpoint_).ask(ask), StartsWith("HTTP/1.1 200")) << "it serves again";
 }
 
-TEST_F(ServerTest, AnswersAClientThatSendsNoMore) {
+TEST_F(ServerTest, AnswersAClientThatShutDownItsSendingSide) {
     start();
     Client client(endpoint_);
     client.send(ask + ask.substr(0, 9));
@@ -212,7 +212,7 @@ TEST_F(ServerTest, EmptyLinesDoNotKeepAConnectionOpen) {
     EXPECT_EQ(on_loop([&] { return server_->counts().timed_out; }), 1u);
 }
 
-TEST_F(ServerTest, AClientThatTakesAnAnswerSlowlyGetsTheWholeOfIt) {
+TEST_F(ServerTest, ASlowClientGetsTheWholeAnswer) {
     start({.idle_timeout = std::chrono::seconds(3)});
     Client client(endpoint_);
     client.send("GET /huge HTTP/1.1\r\nHost: h\r\n\r\n");
@@ -226,7 +226,7 @@ TEST_F(ServerTest, AClientThatTakesAnAnswerSlowlyGetsTheWholeOfIt) {
     EXPECT_GT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(3)) << "longer than the timeout";
 }
 
-TEST_F(ServerTest, LetsARefusedClientReadWhy) {
+TEST_F(ServerTest, ARefusedClientCanReadTheReason) {
     start({.max_body = 1000});
     Client client(endpoint_);
     client.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2000000\r\n\r\n");
@@ -242,7 +242,7 @@ TEST_F(ServerTest, SendsALongAnswerToASlowReader) {
     EXPECT_THAT(client.answer(), HasSubstr("::1"));
 }
 
-TEST_F(ServerTest, FinishesWhatIsAtHandWhenItDrainsAndNothingElse) {
+TEST_F(ServerTest, DrainingFinishesOnlyCurrentRequests) {
     start();
     Client idle(endpoint_), busy(endpoint_);
     idle.ask(ask);
@@ -257,7 +257,7 @@ TEST_F(ServerTest, FinishesWhatIsAtHandWhenItDrainsAndNothingElse) {
     EXPECT_TRUE(comes_true([&] { return !server_->busy(); }));
 }
 
-TEST_F(ServerTest, CutsWhatIsLeftWhenItCloses) {
+TEST_F(ServerTest, ClosingAbortsRemainingRequests) {
     start();
     Client busy(endpoint_);
     busy.send("GET /later HTTP/1.1\r\nHost: h\r\n\r\n");

@@ -58,7 +58,7 @@ class Iperf3Test : public ::testing::Test {
     std::unique_ptr<Instance> plugin_;
 };
 
-TEST_F(Iperf3Test, TagsTakeTurnsAndStayWithTheirConnection) {
+TEST_F(Iperf3Test, TagsAreAssignedInTurnAndKeptForTheConnection) {
     start(config().set("experimentIDs", "[1, 2, 3]").set("activityIDs", "[10, 20, 30]"));
     Foreign other({connections(6)});
     ASSERT_TRUE(other.step());
@@ -77,7 +77,7 @@ TEST_F(Iperf3Test, TagsTakeTurnsAndStayWithTheirConnection) {
     EXPECT_EQ(seen, (std::map<std::uint32_t, int>{{1, 2}, {2, 2}, {3, 2}}));
 }
 
-TEST_F(Iperf3Test, RandomTagsAreOfTheList) {
+TEST_F(Iperf3Test, RandomTagsAreFromTheList) {
     start(config().set("randomIDs", "true").set("experimentIDs", "[5, 6]").set("activityIDs", "[50, 60]"));
     Foreign other({connections(40)});
     ASSERT_TRUE(other.step());
@@ -90,7 +90,7 @@ TEST_F(Iperf3Test, RandomTagsAreOfTheList) {
     EXPECT_EQ(seen.size(), 2u) << "one of two in forty tries is one in 2^39";
 }
 
-TEST_F(Iperf3Test, OtherPortsAreLeftAlone) {
+TEST_F(Iperf3Test, OtherPortsAreIgnored) {
     const std::string port = std::to_string(listener_.port() == 65535 ? 1 : listener_.port() + 1);
     start(config().set("minDestinationPort", port).set("maxDestinationPort", port));
     Foreign other({connections(3)});
@@ -101,7 +101,7 @@ TEST_F(Iperf3Test, OtherPortsAreLeftAlone) {
         << plugin_->status();
 }
 
-TEST_F(Iperf3Test, WithoutRoomItWaitsAndLosesNothing) {
+TEST_F(Iperf3Test, WithFullQueuesNothingIsLost) {
     start(config());
     host_.accept(3);
     Foreign other({connections(50)});
@@ -114,7 +114,7 @@ TEST_F(Iperf3Test, WithoutRoomItWaitsAndLosesNothing) {
     ASSERT_TRUE(wait_for_events(100));
 }
 
-TEST_F(Iperf3Test, PairsOfIdsAndPortsInOrderAreAskedFor) {
+TEST_F(Iperf3Test, PairsOfIdsAndPortsInOrderAreRequired) {
     Instance pairs(host_, component<Iperf3>(), config().set("activityIDs", "[1]"));
     EXPECT_EQ(pairs.validate(), FLOWD_INVALID);
     EXPECT_EQ(host_.problems().back().option, "activityIDs");

@@ -15,7 +15,7 @@ namespace {
 using prometheus::MetricType;
 using ::testing::HasSubstr;
 
-TEST(Negotiation, OpenMetricsIsForThoseWhoWantIt) {
+TEST(Negotiation, OpenMetricsIsSelectedByTheAcceptHeader) {
     // What Prometheus 2 and 3 send.
     EXPECT_EQ(format_of("application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"
                         "text/plain;version=0.0.4;q=0.5,*/*;q=0.1"),
@@ -28,13 +28,13 @@ TEST(Negotiation, OpenMetricsIsForThoseWhoWantIt) {
     EXPECT_EQ(format_of("Application/OpenMetrics-Text ; Q=0.9 , text/plain ; q=0.3"), Format::open_metrics);
 }
 
-TEST(Negotiation, AMalformedWeightIsNone) {
+TEST(Negotiation, AMalformedWeightIsIgnored) {
     for (const char* weight : {"2", "-1", "0,5", "1e3", "x", "", "0.12345"})
         EXPECT_EQ(format_of("text/plain;q=0.1, application/openmetrics-text;q=" + std::string(weight)), Format::text)
             << weight;
 }
 
-TEST(Negotiation, GzipIsForThoseWhoWantIt) {
+TEST(Negotiation, GzipIsSelectedByTheAcceptEncodingHeader) {
     EXPECT_TRUE(accepts_gzip("gzip"));
     EXPECT_TRUE(accepts_gzip("deflate, GZIP;q=0.5"));
     EXPECT_TRUE(accepts_gzip("*"));
@@ -60,7 +60,7 @@ prometheus::MetricFamily histogram() {
     return family;
 }
 
-TEST(Text, EscapesWhatWouldBreakALine) {
+TEST(Text, EscapesLineBreaks) {
     Page page(Format::text);
     page.add(counter());
     EXPECT_EQ(std::move(page).finish(),
@@ -95,7 +95,7 @@ TEST(OpenMetrics, KeepsLargeAndOddValues) {
     EXPECT_THAT(std::move(page).finish(), HasSubstr("\nx 9007199254740991\nx 1e+300\nx 0.1\nx -2\nx +Inf\n# EOF\n"));
 }
 
-TEST(OpenMetrics, ACounterBesideAGaugeOfItsNameIsOfNoKnownType) {
+TEST(OpenMetrics, ACounterWithTheNameOfAGaugeIsOfUnknownType) {
     auto gauge = family_of("x", "X.", MetricType::Gauge), total = family_of("x_total", "All X.", MetricType::Counter);
     add_value(gauge, {}, 1);
     add_value(total, {}, 2);
@@ -106,7 +106,7 @@ TEST(OpenMetrics, ACounterBesideAGaugeOfItsNameIsOfNoKnownType) {
               "# TYPE x gauge\n# HELP x X.\nx 1\n# TYPE x_total unknown\n# HELP x_total All X.\nx_total 2\n# EOF\n");
 }
 
-TEST(OpenMetrics, OfNothingIsItsEnd) {
+TEST(OpenMetrics, OfNoSeriesIsTheEndMarker) {
     EXPECT_EQ(Page(Format::open_metrics).finish(), "# EOF\n");
 }
 

@@ -49,7 +49,7 @@ TEST_F(FlowCountsTest, BytesAreCountedOnceAsTheyMove) {
     EXPECT_EQ(value("flow_bytes_total{experiment=\"2\",activity=\"16\",direction=\"received\"}"), 30);
 }
 
-TEST_F(FlowCountsTest, AnotherTagTakesTheFlowAndItsFurtherBytes) {
+TEST_F(FlowCountsTest, AfterARetagFurtherBytesCountForTheNewTag) {
     take(with_usage(event_of(FLOWD_EVENT_START, 1), 100, 0));
     Event retagged = with_usage(event_of(FLOWD_EVENT_ONGOING, 1, {3, 14}), 150, 0);
     retagged->flags |= FLOWD_RETAGGED;
@@ -60,14 +60,14 @@ TEST_F(FlowCountsTest, AnotherTagTakesTheFlowAndItsFurtherBytes) {
     EXPECT_EQ(value("flow_bytes_total{experiment=\"3\",activity=\"14\",direction=\"sent\"}"), 50);
 }
 
-TEST_F(FlowCountsTest, AnEndAloneIsAnEndWithItsBytes) {
+TEST_F(FlowCountsTest, AnEndWithoutAStartIsCountedWithItsBytes) {
     take(with_usage(event_of(FLOWD_EVENT_END, 9), 7, 8));
     EXPECT_EQ(value("flows_ended_total{experiment=\"2\",activity=\"16\"}"), 1);
     EXPECT_EQ(value("flows_live{experiment=\"2\",activity=\"16\"}"), 0);
     EXPECT_EQ(value("flow_bytes_total{experiment=\"2\",activity=\"16\",direction=\"received\"}"), 8);
 }
 
-TEST_F(FlowCountsTest, WhatAPredecessorCountedIsNotCountedAgain) {
+TEST_F(FlowCountsTest, FlowsCountedByAPredecessorAreNotCountedAgain) {
     Event again = with_usage(event_of(FLOWD_EVENT_START, 1), 1000, 0);
     again->flags |= FLOWD_RESYNC;
     again->start_time_ns = 1;
@@ -95,7 +95,7 @@ TEST_F(FlowCountsTest, ASuccessorSharesTheGaugeAndCountsNoFlowTwice) {
     EXPECT_EQ(value("flows_live{experiment=\"2\",activity=\"16\"}"), 1);
 }
 
-TEST_F(FlowCountsTest, NamesAreTheRegistrysWhereItHasSome) {
+TEST_F(FlowCountsTest, LabelsAreNamesOfTheRegistryIfKnown) {
     FlowCounts named(*host_, TagLabels(host_->registry(), true));
     named.take(EventView(event_of(FLOWD_EVENT_START, 1).raw()));
     named.take(EventView(event_of(FLOWD_EVENT_START, 2, {2, 99}).raw()));
@@ -105,7 +105,7 @@ TEST_F(FlowCountsTest, NamesAreTheRegistrysWhereItHasSome) {
     EXPECT_EQ(value("flows_live{experiment=\"400\",activity=\"1\"}"), 1);
 }
 
-TEST_F(FlowCountsTest, InventedIdsShareALabelBeyondABound) {
+TEST_F(FlowCountsTest, UnknownIdsBeyondALimitShareALabel) {
     constexpr auto most = static_cast<std::uint32_t>(FlowCounts::max_unregistered);
     for (std::uint32_t i = 0; i < most + 10; ++i) take(event_of(FLOWD_EVENT_START, i + 1, {1000 + i, 1}));
     EXPECT_EQ(value("flows_live{experiment=\"other\",activity=\"other\"}"), 10);

@@ -74,7 +74,7 @@ TEST(FlowSamples, OnlyTheLatestIsShown) {
     EXPECT_EQ(families.at("flow_tcp_rtt").metric[0].gauge.value, 2);
 }
 
-TEST(FlowSamples, AFlavourIsShownAlone) {
+TEST(FlowSamples, OneEnrichersSamplesCanBeSelected) {
     FlowSamples samples(10);
     samples.take(Sampled(1, moved(1), "netlink").view());
     samples.take(Sampled(2, moved(1), "skops").view());
@@ -82,7 +82,7 @@ TEST(FlowSamples, AFlavourIsShownAlone) {
     EXPECT_THAT(flows_of(collected(samples)), UnorderedElementsAre("<10001:1094>", "<10002:1094>"));
 }
 
-TEST(FlowSamples, WhatTheKernelDoesNotTellIsLeftOut) {
+TEST(FlowSamples, MembersUnknownToTheKernelAreOmitted) {
     FlowSamples samples(10);
     Sampled old(1, moved(1));
     old.sample.tcp_info.length = 104;  // up to total_retrans
@@ -118,14 +118,14 @@ TEST(FlowSamples, ThereIsRoomAgainWhenFlowsEnd) {
     EXPECT_THAT(flows_of(collected(samples)), ElementsAre("<10011:1094>"));
 }
 
-TEST(FlowSamples, NoneAreKeptWhenNoneAreWanted) {
+TEST(FlowSamples, AreNotKeptIfDisabled) {
     FlowSamples samples(0);
     samples.take(Sampled(1, moved(1)).view());
     EXPECT_EQ(samples.kept(), 0u);
     EXPECT_TRUE(collected(samples).empty());
 }
 
-TEST(FlowSamples, OtherNamespacesAreLeftOut) {
+TEST(FlowSamples, OfOtherNamespacesAreOmitted) {
     FlowSamples samples(10);
     Sampled elsewhere(1, moved(1));
     elsewhere.event->key.scope = 4026531840;

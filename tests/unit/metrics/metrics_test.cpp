@@ -122,7 +122,7 @@ TEST_F(MetricsTest, AScrapeHasTheDaemonTheProcessAndTheFlows) {
     EXPECT_THAT(finish(), HasSubstr("\"scrapes\":1,\"refused\":0"));
 }
 
-TEST_F(MetricsTest, OpenMetricsAndGzipAreGivenToThoseWhoAsk) {
+TEST_F(MetricsTest, OpenMetricsAndGzipAreNegotiated) {
     const Endpoint endpoint = offer("port");
     run();
     const std::string answer =
@@ -135,7 +135,7 @@ TEST_F(MetricsTest, OpenMetricsAndGzipAreGivenToThoseWhoAsk) {
     EXPECT_EQ(text.substr(text.size() - 7), "\n# EOF\n");
 }
 
-TEST_F(MetricsTest, FlowdGosTwoPortsHaveAFlavourEachAndTheDaemonOnce) {
+TEST_F(MetricsTest, FlowdGosTwoPortsHaveOneEnricherEachAndTheDaemonsSeriesOnce) {
     const Endpoint netlink = offer("netlinkPort"), skops = offer("skopsPort");
     run();
     const test::Sampled one(1, test::moved(1), "netlink"), other(2, test::moved(1), "skops");
@@ -150,7 +150,7 @@ TEST_F(MetricsTest, FlowdGosTwoPortsHaveAFlavourEachAndTheDaemonOnce) {
     EXPECT_THAT(second, Not(HasSubstr("flowd_bus")));
 }
 
-TEST_F(MetricsTest, OtherPathsAndMethodsAreAnsweredClearly) {
+TEST_F(MetricsTest, OtherPathsAndMethodsAreErrors) {
     const Endpoint endpoint = offer("port");
     run();
     Client client(endpoint);
@@ -166,7 +166,7 @@ TEST_F(MetricsTest, OtherPathsAndMethodsAreAnsweredClearly) {
     EXPECT_EQ(refusals[1].reason, "method_not_allowed");
 }
 
-TEST_F(MetricsTest, ATokenIsWantedWhereThereIsOne) {
+TEST_F(MetricsTest, ATokenIsRequiredIfConfigured) {
     config_.set("token", "a-token-of-enough-characters");
     const Endpoint endpoint = offer("port");
     run();

@@ -36,7 +36,7 @@ TEST(MetricsOptions, FlowdGosTwoPortsAreTheDefault) {
     EXPECT_THAT(listeners_of(at({}, 9000, 0)), ElementsAre("9000 netlink daemon"));
 }
 
-TEST(MetricsOptions, OnePortTakesTheirPlace) {
+TEST(MetricsOptions, OnePortReplacesThem) {
     EXPECT_THAT(listeners_of(at(9100, {}, {})), ElementsAre("9100  daemon"));
     EXPECT_THAT(listeners_of(at(9100, {}, 8081)), ElementsAre("9100  daemon", "8081 skops"));
 }
@@ -50,7 +50,7 @@ std::vector<std::string> problems_of(testing::Config config) {
     return all;
 }
 
-TEST(MetricsOptions, WhatCannotBeMeantIsSaid) {
+TEST(MetricsOptions, ContradictoryOptionsAreReported) {
     EXPECT_THAT(problems_of(testing::Config(component<Metrics>())), ElementsAre());
     EXPECT_THAT(
         problems_of(testing::Config(component<Metrics>()).set("port", "0").set("netlinkPort", "0").set("skopsPort", "0")),

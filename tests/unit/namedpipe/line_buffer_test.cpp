@@ -29,15 +29,15 @@ std::vector<std::string> lines_of(const std::vector<std::string>& pieces) {
     return lines_of(buffer, pieces);
 }
 
-TEST(LineBuffer, CutsWhatComesTogether) {
+TEST(LineBuffer, SplitsSeveralLines) {
     EXPECT_THAT(lines_of({"one\ntwo\n\nthree\n"}), ElementsAre("one", "two", "", "three"));
 }
 
-TEST(LineBuffer, JoinsWhatComesInPieces) {
+TEST(LineBuffer, JoinsPartsOfALine) {
     EXPECT_THAT(lines_of({"o", "ne", "\n", "tw", "o\nth", "ree", "\n"}), ElementsAre("one", "two", "three"));
 }
 
-TEST(LineBuffer, KeepsWhatHasNoEndYet) {
+TEST(LineBuffer, KeepsAnUnfinishedLine) {
     LineBuffer buffer(10);
     EXPECT_THAT(lines_of(buffer, {"one\ntw"}), ElementsAre("one"));
     EXPECT_EQ(buffer.rest(), "tw");
@@ -45,12 +45,12 @@ TEST(LineBuffer, KeepsWhatHasNoEndYet) {
     EXPECT_THAT(lines_of(buffer, {"o\n"}), ElementsAre("o"));
 }
 
-TEST(LineBuffer, TakesALineOfTheLongestLengthAndNoLonger) {
+TEST(LineBuffer, AcceptsALineOfTheMaximumLengthAndNoLonger) {
     EXPECT_THAT(lines_of({"0123456789\n0123456789a\nnext\n"}), ElementsAre("0123456789", "(too long)", "next"));
     EXPECT_THAT(lines_of({"0123456789", "\n"}), ElementsAre("0123456789"));
 }
 
-TEST(LineBuffer, ReportsALongLineOnceHoweverItComes) {
+TEST(LineBuffer, ReportsATooLongLineOnceHoweverItIsSplit) {
     EXPECT_THAT(lines_of({"0123456789a", "bcd", std::string(1000, 'x'), "end of it\nnext\n"}),
                 ElementsAre("(too long)", "next"));
 }

@@ -30,7 +30,7 @@ struct Understood {
 
 class UnderstoodLine : public ::testing::TestWithParam<Understood> {};
 
-TEST_P(UnderstoodLine, SaysWhatItsWriterMeant) {
+TEST_P(UnderstoodLine, IsParsed) {
     const Understood& expected = GetParam();
     Line line;
     ASSERT_EQ(parse(expected.text, line), Refusal::none) << expected.what;
@@ -84,7 +84,7 @@ struct Refused {
 
 class RefusedLine : public ::testing::TestWithParam<Refused> {};
 
-TEST_P(RefusedLine, IsRefusedForItsReason) {
+TEST_P(RefusedLine, IsRefusedWithItsReason) {
     Line line;
     EXPECT_EQ(parse(GetParam().text, line), GetParam().why) << GetParam().text;
 }
@@ -114,7 +114,7 @@ INSTANTIATE_TEST_SUITE_P(
         Refused{Refusal::bad_tag, "start tcp ::1 1 ::2 2 atlas 2"}, Refused{Refusal::bad_tag, "start tcp ::1 1 ::2 2 1 --"},
         Refused{Refusal::too_long, "start tcp ::1 1 ::2 2 1 2" + std::string(longest_line, ' ')}));
 
-TEST(BlankLine, IsNoLine) {
+TEST(BlankLine, IsIgnored) {
     EXPECT_TRUE(is_blank(""));
     EXPECT_TRUE(is_blank(" \t\r"));
     EXPECT_FALSE(is_blank(" x"));

@@ -68,7 +68,7 @@ class NamedPipeTest : public ::testing::Test {
     std::unique_ptr<testing::Instance> instance_;
 };
 
-TEST_F(NamedPipeTest, AnnouncesWhatIsWritten) {
+TEST_F(NamedPipeTest, AnnouncesTheFlowsOfWrittenLines) {
     bring_up();
     write(numbered(4711) + numbered(4711, "end"));
     ASSERT_TRUE(announced(2));
@@ -80,11 +80,11 @@ TEST_F(NamedPipeTest, AnnouncesWhatIsWritten) {
     EXPECT_EQ(host_.events().at(1)->kind, static_cast<std::uint32_t>(FLOWD_EVENT_END));
 }
 
-TEST_F(NamedPipeTest, IsExplicit) {
+TEST_F(NamedPipeTest, HasExplicitPrecedence) {
     EXPECT_EQ(component<NamedPipe>().precedence, static_cast<std::uint32_t>(FLOWD_PRECEDENCE_EXPLICIT));
 }
 
-TEST_F(NamedPipeTest, MakesAPipeThatEverybodyMayWriteWhateverTheUmask) {
+TEST_F(NamedPipeTest, CreatesAPipeWithMode0666WhateverTheUmask) {
     const mode_t before = ::umask(0077);
     bring_up();
     ::umask(before);
@@ -92,7 +92,7 @@ TEST_F(NamedPipeTest, MakesAPipeThatEverybodyMayWriteWhateverTheUmask) {
     EXPECT_EQ(fs::status(path_).permissions(), static_cast<fs::perms>(0666));
 }
 
-TEST_F(NamedPipeTest, LeavesThePipeBehindAndTakesItUpAgain) {
+TEST_F(NamedPipeTest, LeavesThePipeAndReusesItAtTheNextStart) {
     bring_up();
     struct stat before {};
     ASSERT_EQ(::stat(path_.c_str(), &before), 0);
@@ -109,14 +109,14 @@ TEST_F(NamedPipeTest, LeavesThePipeBehindAndTakesItUpAgain) {
     EXPECT_TRUE(again.run_until([&] { return again.events().size() == 1; }));
 }
 
-TEST_F(NamedPipeTest, KeepsTheModeOfAPipeThatWasThere) {
+TEST_F(NamedPipeTest, KeepsTheModeOfAnExistingPipe) {
     ASSERT_EQ(::mkfifo(path_.c_str(), 0600), 0);
     bring_up();
     EXPECT_EQ(fs::status(path_).permissions(), static_cast<fs::perms>(0600));
     EXPECT_TRUE(host_.logged("mode 0600"));
 }
 
-TEST_F(NamedPipeTest, RefusesAFileInThePlaceOfThePipeAndSaysWhoMadeIt) {
+TEST_F(NamedPipeTest, RefusesARegularFileWithAHintAboutNginx) {
     std::ofstream(path_) << line;
     EXPECT_EQ(fails(), FLOWD_BUSY);
     const auto problems = host_.problems();
@@ -127,19 +127,19 @@ TEST_F(NamedPipeTest, RefusesAFileInThePlaceOfThePipeAndSaysWhoMadeIt) {
     EXPECT_EQ(fs::file_size(path_), line.size()) << "and leaves it alone";
 }
 
-TEST_F(NamedPipeTest, SaysThatTheFolderIsMissing) {
+TEST_F(NamedPipeTest, ReportsAMissingDirectory) {
     config_.set("pipePath", (folder_ / "absent" / "flowd").string());
     EXPECT_EQ(fails(), FLOWD_NOT_FOUND);
     EXPECT_NE(host_.problems().at(0).hint.find("folder"), std::string::npos);
 }
 
-TEST_F(NamedPipeTest, TellsALinkThatLeadsNowhere) {
+TEST_F(NamedPipeTest, ReportsADanglingSymbolicLink) {
     fs::create_symlink(folder_ / "absent", path_);
     EXPECT_EQ(fails(), FLOWD_NOT_FOUND);
     EXPECT_NE(host_.problems().at(0).message.find("symbolic link"), std::string::npos);
 }
 
-TEST_F(NamedPipeTest, IsReachedThroughALinkFromAWritersFixedPath) {
+TEST_F(NamedPipeTest, CanBeReachedThroughASymbolicLink) {
     bring_up();
     const fs::path fixed = folder_ / "var-run-flowd";
     fs::create_symlink(path_, fixed);
@@ -147,7 +147,7 @@ TEST_F(NamedPipeTest, IsReachedThroughALinkFromAWritersFixedPath) {
     EXPECT_TRUE(announced(1));
 }
 
-TEST_F(NamedPipeTest, ServesALinkToAPipe) {
+TEST_F(NamedPipeTest, AcceptsASymbolicLinkToAPipe) {
     ASSERT_EQ(::mkfifo((folder_ / "np").c_str(), 0666), 0);
     fs::create_symlink(folder_ / "np", path_);
     bring_up();
@@ -156,7 +156,7 @@ TEST_F(NamedPipeTest, ServesALinkToAPipe) {
     EXPECT_TRUE(host_.keeps("fifo:" + (folder_ / "np").string())) << "under the name that the kernel gives it";
 }
 
-TEST_F(NamedPipeTest, JoinsALineThatWasCutAndTakesSeveralOfOneWrite) {
+TEST_F(NamedPipeTest, JoinsPartsOfALineAndSplitsSeveralLines) {
     bring_up();
     write(line.substr(0, 17));
     host_.poll();
@@ -174,7 +174,7 @@ TEST_F(NamedPipeTest, JoinsLinesOverReadsOfOneByte) {
     EXPECT_TRUE(announced(2));
 }
 
-TEST_F(NamedPipeTest, NeverTakesALineWithoutItsNewlineForAWholeOne) {
+TEST_F(NamedPipeTest, DoesNotAnnounceALineWithoutItsNewline) {
     bring_up();
     const std::string sixteen = "start tcp 192.0.2.1 2345 192.0.2.2 5777 2 16\n";
     write(sixteen.substr(0, sixteen.size() - 2));  // activity 1, and the writer is gone
@@ -190,7 +190,7 @@ TEST_F(NamedPipeTest, NeverTakesALineWithoutItsNewlineForAWholeOne) {
     EXPECT_EQ(host_.events()[0]->tag.activity, 2u);
 }
 
-TEST_F(NamedPipeTest, WaitsAWhileForTheRestOfALine) {
+TEST_F(NamedPipeTest, RefusesAnUnterminatedLineAfterATimeout) {
     bring_up();
     write(line.substr(0, 20));
     ASSERT_TRUE(host_.run_until([&] { return !shows(R"("bytes":0)"); }));
@@ -200,7 +200,7 @@ TEST_F(NamedPipeTest, WaitsAWhileForTheRestOfALine) {
     EXPECT_TRUE(shows(R"("refused":0)")) << instance_->status();
 }
 
-TEST_F(NamedPipeTest, CountsWhatHasNoNewlineWhenItStops) {
+TEST_F(NamedPipeTest, CountsAnUnterminatedLineAtTheStop) {
     bring_up();
     write(line + line.substr(0, line.size() - 1));
     EXPECT_EQ(instance_->stop(), FLOWD_OK);
@@ -209,7 +209,7 @@ TEST_F(NamedPipeTest, CountsWhatHasNoNewlineWhenItStops) {
     EXPECT_EQ(host_.metric("namedpipe_lines_total")->value, 2);
 }
 
-TEST_F(NamedPipeTest, CountsRefusalsByReasonAndTellsTheCoreOfEach) {
+TEST_F(NamedPipeTest, CountsRefusalsByReasonAndReportsEachToTheCore) {
     bring_up();
     write("garbage\n\n  \n" + std::string(5000, 'x') + "\nstart tcp ::1 0 ::2 2 1 2\npause tcp ::1 1 ::2 2 1 2\n" + line);
     ASSERT_TRUE(announced(1));
@@ -251,7 +251,7 @@ TEST_F(NamedPipeTest, StopsReadingWhenTheQueuesAreFullAndLosesNothing) {
     EXPECT_TRUE(shows(R"("paused":false)"));
 }
 
-TEST_F(NamedPipeTest, GoesOnBehindAnEventThatTheCoreDoesNotTake) {
+TEST_F(NamedPipeTest, ContinuesAfterAnEventThatTheCoreRefuses) {
     bring_up();
     host_.accept(1, FLOWD_LIMIT);
     write(line + line);
@@ -262,14 +262,14 @@ TEST_F(NamedPipeTest, GoesOnBehindAnEventThatTheCoreDoesNotTake) {
     EXPECT_TRUE(announced(2));
 }
 
-TEST_F(NamedPipeTest, TakesWhatIsInThePipeBeforeItStops) {
+TEST_F(NamedPipeTest, AnnouncesTheLinesInThePipeBeforeItStops) {
     bring_up();
     write(line + line);
     EXPECT_EQ(instance_->stop(), FLOWD_OK);
     EXPECT_EQ(host_.events().size(), 2u);
 }
 
-TEST_F(NamedPipeTest, TakesThePipeThatItIsHandedWithWhatIsInIt) {
+TEST_F(NamedPipeTest, TakesOverAPipeWithItsContents) {
     ASSERT_EQ(::mkfifo(path_.c_str(), 0666), 0);
     UniqueFd systemd(::open(path_.c_str(), O_RDWR | O_CLOEXEC));
     write(line);
@@ -279,7 +279,7 @@ TEST_F(NamedPipeTest, TakesThePipeThatItIsHandedWithWhatIsInIt) {
     EXPECT_TRUE(host_.keeps("fifo:" + path_.string()));
 }
 
-TEST_F(NamedPipeTest, OpensAHandedPipeForWritingTooSoThatItNeverEnds) {
+TEST_F(NamedPipeTest, OpensAPassedPipeForWritingSoThatItNeverEnds) {
     ASSERT_EQ(::mkfifo(path_.c_str(), 0666), 0);
     host_.offer_descriptor("fifo:" + path_.string(), UniqueFd(::open(path_.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC)));
     bring_up();
@@ -290,12 +290,12 @@ TEST_F(NamedPipeTest, OpensAHandedPipeForWritingTooSoThatItNeverEnds) {
     EXPECT_FALSE(shows("lastError")) << instance_->status();
 }
 
-TEST_F(NamedPipeTest, RefusesAHandedDescriptorThatIsNoPipe) {
+TEST_F(NamedPipeTest, RefusesAPassedDescriptorThatIsNotAPipe) {
     host_.offer_descriptor("fifo:" + path_.string(), UniqueFd(::open("/dev/null", O_RDWR | O_CLOEXEC)));
     EXPECT_EQ(fails(), FLOWD_INVALID);
 }
 
-TEST_F(NamedPipeTest, MakesThePipeAnewWhenSomebodyRemovesItAndReadsTheOldOneOn) {
+TEST_F(NamedPipeTest, RecreatesARemovedPipeAndContinuesToReadTheOldOne) {
     bring_up();
     const UniqueFd nginx(::open(path_.c_str(), O_WRONLY | O_CLOEXEC));
     fs::remove(path_);
@@ -308,7 +308,7 @@ TEST_F(NamedPipeTest, MakesThePipeAnewWhenSomebodyRemovesItAndReadsTheOldOneOn) 
     EXPECT_TRUE(shows(R"("replaced":1)"));
 }
 
-TEST_F(NamedPipeTest, SaysThatTheOldestOfManyReplacedPipesIsNoLongerRead) {
+TEST_F(NamedPipeTest, LogsThatTheOldestOfManyReplacedPipesIsNoLongerRead) {
     bring_up();
     const UniqueFd oldest(::open(path_.c_str(), O_WRONLY | O_CLOEXEC));
     const auto replace = [&] {
@@ -326,7 +326,7 @@ TEST_F(NamedPipeTest, SaysThatTheOldestOfManyReplacedPipesIsNoLongerRead) {
     EXPECT_TRUE(host_.logged("was replaced more than 4 times"));
 }
 
-TEST_F(NamedPipeTest, OffersAgainWhatTheCoreCouldNotTakeForAMoment) {
+TEST_F(NamedPipeTest, RetriesEventsAfterATemporaryError) {
     bring_up();
     host_.accept(1, FLOWD_NO_MEMORY);
     write(numbered(1) + numbered(2) + numbered(3));
@@ -338,7 +338,7 @@ TEST_F(NamedPipeTest, OffersAgainWhatTheCoreCouldNotTakeForAMoment) {
     EXPECT_TRUE(shows(R"("notTaken":0)"));
 }
 
-TEST_F(NamedPipeTest, DoesNotBlockWritersForEverWhenTheCoreTakesNothing) {
+TEST_F(NamedPipeTest, DoesNotBlockWritersForeverIfTheCoreTakesNothing) {
     bring_up();
     host_.accept(0, FLOWD_NO_MEMORY);
     for (int port = 1; port <= 100; ++port) write(numbered(port));
@@ -354,7 +354,7 @@ TEST_F(NamedPipeTest, DoesNotBlockWritersForEverWhenTheCoreTakesNothing) {
     EXPECT_TRUE(announced(1));
 }
 
-TEST_F(NamedPipeTest, SaysWhatItCouldNotAnnounceBeforeTheStop) {
+TEST_F(NamedPipeTest, ReportsLinesThatWereNotAnnouncedBeforeTheStop) {
     bring_up();
     host_.accept(10);
     std::string text;
@@ -368,7 +368,7 @@ TEST_F(NamedPipeTest, SaysWhatItCouldNotAnnounceBeforeTheStop) {
     EXPECT_TRUE(host_.logged("200 lines were not announced before the stop"));
 }
 
-TEST_F(NamedPipeTest, SaysOnceThatAFileTookThePlaceOfThePipe) {
+TEST_F(NamedPipeTest, ReportsOnceThatAFileReplacedThePipe) {
     bring_up();
     fs::remove(path_);
     std::ofstream(path_) << "nginx was here\n";
@@ -381,7 +381,7 @@ TEST_F(NamedPipeTest, SaysOnceThatAFileTookThePlaceOfThePipe) {
     EXPECT_TRUE(announced(1));
 }
 
-TEST_F(NamedPipeTest, ChangesItsPathOnAReloadAndKeepsWhatWasWritten) {
+TEST_F(NamedPipeTest, ChangesItsPathOnAReloadWithoutLosingLines) {
     bring_up();
     write(numbered(1));
     const fs::path other = folder_ / "other";
@@ -393,7 +393,7 @@ TEST_F(NamedPipeTest, ChangesItsPathOnAReloadAndKeepsWhatWasWritten) {
     EXPECT_FALSE(host_.keeps("fifo:" + path_.string()));
 }
 
-TEST_F(NamedPipeTest, GoesOnAsItWasWhenANewPathIsNoGood) {
+TEST_F(NamedPipeTest, KeepsTheOldPathIfANewOneIsUnusable) {
     bring_up();
     EXPECT_EQ(instance_->reconfigure(testing::Config(config_).set("pipePath", folder_.string() + "/absent/np")),
               FLOWD_NOT_FOUND);
@@ -401,7 +401,7 @@ TEST_F(NamedPipeTest, GoesOnAsItWasWhenANewPathIsNoGood) {
     EXPECT_TRUE(announced(1));
 }
 
-TEST_F(NamedPipeTest, SaysThatAnotherNumberOfReadersDoesNothing) {
+TEST_F(NamedPipeTest, WarnsThatMaxReadersHasNoEffect) {
     testing::Instance instance(host_, component<NamedPipe>(), config_.set("maxReaders", "9"));
     EXPECT_EQ(instance.validate(), FLOWD_OK);
     ASSERT_EQ(host_.problems().size(), 1u);
@@ -409,7 +409,7 @@ TEST_F(NamedPipeTest, SaysThatAnotherNumberOfReadersDoesNothing) {
     EXPECT_EQ(host_.problems()[0].level, static_cast<flowd_level>(FLOWD_LEVEL_WARNING));
 }
 
-TEST_F(NamedPipeTest, StopsTwiceAndWithoutHavingStarted) {
+TEST_F(NamedPipeTest, MayBeStoppedTwiceAndWithoutStart) {
     testing::Instance instance(host_, component<NamedPipe>(), config_);
     ASSERT_EQ(instance.create(), FLOWD_OK);
     EXPECT_EQ(instance.stop(), FLOWD_OK);

@@ -29,7 +29,7 @@ class HostedTargetTest : public ::testing::Test {
     std::unique_ptr<Host> host_ = std::move(Host::make(fake_.raw())).value();
 };
 
-TEST_F(HostedTargetTest, ResolvesOnItsOwnAndSaysSoOnce) {
+TEST_F(HostedTargetTest, ResolvesItsNameAndLogsItOnce) {
     auto target = make("collector.example.org");
     target.start();
     target.push("early");
@@ -43,7 +43,7 @@ TEST_F(HostedTargetTest, ResolvesOnItsOwnAndSaysSoOnce) {
     target.stop(Deadline(0));
 }
 
-TEST_F(HostedTargetTest, SaysOnceThatANameIsUnknown) {
+TEST_F(HostedTargetTest, LogsOnceThatANameIsUnknown) {
     auto target = make("collector.example.org");
     target.start();
     script_->fail("'collector.example.org': Name or service not known");
@@ -55,7 +55,7 @@ TEST_F(HostedTargetTest, SaysOnceThatANameIsUnknown) {
     EXPECT_EQ(target.target().sender().counts().dropped, 1u);
 }
 
-TEST_F(HostedTargetTest, NamesAllThatWasLostWhileItCouldNotBeReached) {
+TEST_F(HostedTargetTest, LogsAllDatagramsLostWhileItWasUnreachable) {
     constexpr std::size_t offered = 40'000;
     auto target = make("collector.example.org");
     target.start();
@@ -72,7 +72,7 @@ TEST_F(HostedTargetTest, NamesAllThatWasLostWhileItCouldNotBeReached) {
     EXPECT_EQ(fake_.lost(), 40000u) << "it is in the exit code";
 }
 
-TEST_F(HostedTargetTest, NamesWhatWasLostWhenItCanBeReachedAgain) {
+TEST_F(HostedTargetTest, LogsLostDatagramsWhenItIsReachableAgain) {
     auto target = make("collector.example.org");
     target.start();
     for (std::size_t i = 0; i < 1100; ++i) target.push("x");
@@ -98,7 +98,7 @@ TEST_F(HostedTargetTest, ShowsItsCountersInStatus) {
     target.stop(Deadline(0));
 }
 
-TEST_F(HostedTargetTest, SaysOnceThatNobodyListensAndOnceThatSomebodyDoesAgain) {
+TEST_F(HostedTargetTest, LogsOnceThatNobodyListensAndOnceThatSomebodyListensAgain) {
     const Endpoint endpoint = receiver_.endpoint();
     auto target = make("::1");
     target.start();

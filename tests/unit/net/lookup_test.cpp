@@ -41,7 +41,7 @@ TEST(SystemLookup, FindsTheLocalHost) {
     EXPECT_FALSE(lookup->poll()) << "an answer comes once";
 }
 
-TEST(SystemLookup, NamesWhatItCannotFind) {
+TEST(SystemLookup, ReportsANameThatDoesNotResolve) {
     const auto lookup = system_lookup();
     lookup->begin("no-such-host.invalid");
     const auto answer = wait_for(*lookup);
@@ -50,7 +50,7 @@ TEST(SystemLookup, NamesWhatItCannotFind) {
     EXPECT_NE(answer->error().message.find("no-such-host.invalid"), std::string::npos);
 }
 
-TEST(SystemLookup, MayBeLeftUnderWay) {
+TEST(SystemLookup, MayBeDestroyedDuringALookUp) {
     const auto before = std::chrono::steady_clock::now();
     for (int i = 0; i < 4; ++i) {
         const auto lookup = system_lookup();

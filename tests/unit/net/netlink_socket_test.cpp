@@ -112,7 +112,7 @@ struct Dump {
     int restarts = 0;
 };
 
-TEST(NetlinkDump, TellsWholeLists) {
+TEST(NetlinkDump, ReturnsCompleteLists) {
     FakeKernel kernel({FakeKernel::list({1, 2, 3}), FakeKernel::list({})});
     Dump dump;
     ASSERT_TRUE(dump.run(kernel.socket()));
@@ -121,7 +121,7 @@ TEST(NetlinkDump, TellsWholeLists) {
     EXPECT_EQ(dump.restarts, 0);
 }
 
-TEST(NetlinkDump, AListThatChangedMeanwhileIsAskedForAgain) {
+TEST(NetlinkDump, AnInterruptedDumpIsRepeated) {
     FakeKernel kernel({FakeKernel::list({1, 2}, 0, NLM_F_DUMP_INTR), FakeKernel::list({1, 9}, 0, NLM_F_DUMP_INTR),
                        FakeKernel::list({4, 5})});
     Dump dump;
@@ -130,7 +130,7 @@ TEST(NetlinkDump, AListThatChangedMeanwhileIsAskedForAgain) {
     EXPECT_EQ(dump.restarts, 2);
 }
 
-TEST(NetlinkDump, AListThatNeverComesToRestIsAnErrorAfterAFewAttempts) {
+TEST(NetlinkDump, ADumpThatIsAlwaysInterruptedIsAnErrorAfterAFewAttempts) {
     FakeKernel kernel(std::vector<FakeKernel::Answer>(100, FakeKernel::list({1}, 0, NLM_F_DUMP_INTR)));
     Dump dump;
     const auto done = dump.run(kernel.socket());
@@ -141,7 +141,7 @@ TEST(NetlinkDump, AListThatNeverComesToRestIsAnErrorAfterAFewAttempts) {
     EXPECT_LT(asked, 20);
 }
 
-TEST(NetlinkDump, AnErrorInTheLastMessageIsNoEmptyList) {
+TEST(NetlinkDump, AnErrorInTheLastMessageIsReturned) {
     FakeKernel kernel({FakeKernel::list({}, -ENOENT), FakeKernel::list({1})});
     Dump dump;
     const auto done = dump.run(kernel.socket());
@@ -167,7 +167,7 @@ FakeKernel::Answer refusal(int number, std::string_view text = {}) {
     };
 }
 
-TEST(NetlinkDump, ARefusalIsItsErrno) {
+TEST(NetlinkDump, ARefusalHasTheErrno) {
     FakeKernel kernel({refusal(EPERM)});
     Dump dump;
     const auto done = dump.run(kernel.socket());
@@ -207,7 +207,7 @@ TEST(NetlinkDump, AKernelThatDoesNotAnswerIsAnErrorAfterASecond) {
     EXPECT_NE(done.error().message.find("did not answer"), std::string::npos) << done.error().message;
 }
 
-TEST(NetlinkDump, WhatIsLeftOfAnEarlierDumpIsNotTaken) {
+TEST(NetlinkDump, MessagesOfAnEarlierDumpAreIgnored) {
     FakeKernel kernel({[](std::uint32_t sequence) {
         auto datagrams = FakeKernel::list({7, 8})(sequence - 1);
         for (auto& datagram : FakeKernel::list({1})(sequence)) datagrams.push_back(std::move(datagram));
@@ -218,7 +218,7 @@ TEST(NetlinkDump, WhatIsLeftOfAnEarlierDumpIsNotTaken) {
     EXPECT_EQ(dump.seen, (std::vector<std::int32_t>{1}));
 }
 
-TEST(NetlinkDump, TheRealKernelTellsTheLoopbackInterface) {
+TEST(NetlinkDump, TheKernelListsTheLoopbackInterface) {
     auto socket = Socket::open(NETLINK_ROUTE);
     ASSERT_TRUE(socket) << socket.error().message;
     bool is_there = false;
@@ -234,7 +234,7 @@ TEST(NetlinkDump, TheRealKernelTellsTheLoopbackInterface) {
     EXPECT_TRUE(is_there);
 }
 
-TEST(NetlinkAttributes, ThatAreCutOffAreNotRead) {
+TEST(NetlinkAttributes, TruncatedAttributesAreNotRead) {
     alignas(nlattr) std::array<std::byte, 16> bytes{};
     const nlattr attribute{8, 1};
     std::memcpy(bytes.data(), &attribute, sizeof attribute);
@@ -250,7 +250,7 @@ TEST(NetlinkAttributes, ThatAreCutOffAreNotRead) {
     EXPECT_EQ(visited(16), std::pair(2, true));
 }
 
-TEST(NetlinkDump, AnAnswerThatIsCutOffIsAnError) {
+TEST(NetlinkDump, ATruncatedReplyIsAnError) {
     FakeKernel kernel({[](std::uint32_t) { return std::vector<FakeKernel::Datagram>{FakeKernel::Datagram(100'000)}; }});
     Dump dump;
     EXPECT_FALSE(dump.run(kernel.socket()));

@@ -29,7 +29,7 @@ class OwnSocketsTest : public ::testing::Test {
     OwnReceivers receivers_{*host_};
 };
 
-TEST_F(OwnSocketsTest, ASocketIsOwnFromTheNextLookUntilItIsClosed) {
+TEST_F(OwnSocketsTest, ASocketIsOwnFromTheNextListingUntilItIsClosed) {
     hold(IPPROTO_UDP, at("::1", 4000), Endpoint{}, 0, 77);
     EXPECT_FALSE(own_.has(77));
     own_.refresh();
@@ -39,7 +39,7 @@ TEST_F(OwnSocketsTest, ASocketIsOwnFromTheNextLookUntilItIsClosed) {
     EXPECT_FALSE(own_.has(77));
 }
 
-TEST_F(OwnSocketsTest, ASocketWithoutACookieIsNotEveryOther) {
+TEST_F(OwnSocketsTest, ASocketWithoutACookieMatchesNoOther) {
     hold(IPPROTO_UDP, at("::1", 4000), Endpoint{}, 0, 0);
     own_.refresh();
     EXPECT_FALSE(own_.has(0));
@@ -59,7 +59,7 @@ TEST_F(OwnSocketsTest, AConnectionToAListenerIsOwnWhateverItsSocketIs) {
     EXPECT_FALSE(own_.listens_on(at("127.0.0.1", 83))) << "it is connected";
 }
 
-TEST_F(OwnSocketsTest, ACoreThatDoesNotTellIsWarnedOfOnce) {
+TEST_F(OwnSocketsTest, ACoreWithoutTheListIsWarnedOfOnce) {
     fake_.mutable_raw().extension = [](const flowd_host*, const char*) -> const void* { return nullptr; };
     const auto host = std::move(Host::make(fake_.raw()).value());
     OwnSockets own(*host);
@@ -77,7 +77,7 @@ TEST_F(OwnSocketsTest, AReceiverIsAtTheAddressThatItIsBoundTo) {
     EXPECT_FALSE(receivers_.includes(at("::1", 9)));
 }
 
-TEST_F(OwnSocketsTest, AReceiverBoundToEverythingIsAtEveryAddressOfThisHost) {
+TEST_F(OwnSocketsTest, AReceiverBoundToTheUnspecifiedAddressIsAtEveryAddress) {
     hold(IPPROTO_UDP, at("::", 4000));
     EXPECT_TRUE(receivers_.includes(at("::1", 4000)));
     EXPECT_TRUE(receivers_.includes(at("127.0.0.5", 4000)));
@@ -91,7 +91,7 @@ TEST_F(OwnSocketsTest, AReceiverOfIpv4DoesNotHideIpv6) {
     EXPECT_FALSE(receivers_.includes(at("::1", 4000)));
 }
 
-TEST_F(OwnSocketsTest, ReceiversAreLookedForAgainAfterAWhile) {
+TEST_F(OwnSocketsTest, ReceiversAreListedAgainAfterAWhile) {
     hold(IPPROTO_UDP, at("::1", 4000));
     const auto now = OwnReceivers::Clock::now();
     EXPECT_TRUE(receivers_.includes(at("::1", 4000), now));
@@ -100,7 +100,7 @@ TEST_F(OwnSocketsTest, ReceiversAreLookedForAgainAfterAWhile) {
     EXPECT_FALSE(receivers_.includes(at("::1", 4000), now + OwnReceivers::age + std::chrono::seconds(1)));
 }
 
-TEST_F(OwnSocketsTest, WhatOnlySendsOrSpeaksTcpIsNoReceiver) {
+TEST_F(OwnSocketsTest, SendingAndTcpSocketsAreNotReceivers) {
     hold(IPPROTO_UDP, at("::1", 4000), at("::1", 9));
     hold(IPPROTO_TCP, at("::1", 4001), Endpoint{}, FLOWD_SOCKET_LISTENS);
     hold(IPPROTO_UDP, at("::", 0));

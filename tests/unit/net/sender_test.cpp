@@ -59,7 +59,7 @@ Endpoint nobody() {
     return receiver.endpoint();
 }
 
-TEST(Sender, HoldsBackWhatAPeerRefusesToTake) {
+TEST(Sender, QueuesDatagramsForAPeerThatRefusesThem) {
     Sender sender(100);
     sender.use(Loopback::must(UdpSocket::connected(nobody())));
     sender.push("lost");
@@ -76,7 +76,7 @@ TEST(Sender, HoldsBackWhatAPeerRefusesToTake) {
     EXPECT_EQ(sender.last_error(), "Connection refused");
 }
 
-TEST(Sender, ProbesWithOneAndGoesOnWhenReleased) {
+TEST(Sender, ProbesWithOneDatagramAndContinuesWhenReleased) {
     Loopback receiver;
     Sender sender;
     sender.use(Loopback::must(UdpSocket::connected(nobody())));
@@ -95,7 +95,7 @@ TEST(Sender, ProbesWithOneAndGoesOnWhenReleased) {
     EXPECT_FALSE(sender.probe()) << "nothing waits";
 }
 
-TEST(Sender, WithManyPeersMindsNoneOfThem) {
+TEST(Sender, WithManyPeersIgnoresRefusals) {
     Loopback receiver("127.0.0.1");
     Sender sender;
     sender.use(Loopback::must(UdpSocket::unconnected(receiver.endpoint().address)));
@@ -109,7 +109,7 @@ TEST(Sender, WithManyPeersMindsNoneOfThem) {
     EXPECT_FALSE(sender.refused());
 }
 
-TEST(Sender, GoesOnBehindADatagramTheKernelRefuses) {
+TEST(Sender, ContinuesAfterADatagramThatTheKernelRefuses) {
     Loopback receiver;
     Sender sender;
     sender.use(Loopback::must(UdpSocket::connected(receiver.endpoint())));
@@ -120,7 +120,7 @@ TEST(Sender, GoesOnBehindADatagramTheKernelRefuses) {
     EXPECT_EQ(sender.counts().failed, 1u) << "tried twice, since the first error could have been about an earlier one";
 }
 
-TEST(Sender, CountsWhatWasOfferedOnce) {
+TEST(Sender, CountsEachDatagramOnce) {
     Loopback receiver;
     Sender sender(50);
     std::uint64_t offered = 0;
@@ -156,7 +156,7 @@ TEST(Sender, CountsWhatWasOfferedOnce) {
     EXPECT_GT(sender.counts().refused, 0u);
 }
 
-TEST(Sender, GivesUpWhatWaitsWhenTold) {
+TEST(Sender, DiscardsQueuedDatagramsOnRequest) {
     Sender sender;
     sender.push("x");
     sender.discard();

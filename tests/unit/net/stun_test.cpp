@@ -77,23 +77,23 @@ TEST(StunTest, ARequestIsAHeaderWithCookieAndId) {
     EXPECT_EQ(Datagram(request.begin(), request.end()), message(0x0001, {}));
 }
 
-TEST(StunTest, NoTwoIdsAreAlike) {
+TEST(StunTest, IdsAreUnique) {
     EXPECT_NE(random_id().value(), random_id().value());
 }
 
-TEST(StunTest, TakesThePlainAddressWhereThereIsNoOther) {
+TEST(StunTest, UsesMappedAddressIfThereIsNoXorMappedAddress) {
     EXPECT_EQ(read(answer(plain_v4)), "198.51.100.7:4660");
     EXPECT_EQ(read(answer(plain_v4 + xor_v4)), "192.0.2.1:32853") << "a NAT may have rewritten the plain one";
     EXPECT_EQ(read(answer(xor_v4 + xor_v6)), "192.0.2.1:32853") << "the first of a type counts";
 }
 
-TEST(StunTest, PassesOverWhatIsOptionalOrOld) {
+TEST(StunTest, SkipsOptionalAndObsoleteAttributes) {
     EXPECT_EQ(read(answer(bytes({0xff, 0xff, 0, 0}) + xor_v4)), "192.0.2.1:32853");
     for (const unsigned old : {0x04u, 0x05u})
         EXPECT_EQ(read(answer(bytes({0, old, 0, 8, 0, 1, 0, 1, 1, 2, 3, 4}) + xor_v4)), "192.0.2.1:32853");
 }
 
-TEST(StunTest, LooksAtNothingBehindTheIntegrity) {
+TEST(StunTest, IgnoresAttributesAfterMessageIntegrity) {
     const Datagram integrity = bytes({0, 8, 0, 4, 1, 2, 3, 4});
     EXPECT_TRUE(refuses(answer(integrity + xor_v4), "no address"));
     EXPECT_EQ(read(answer(plain_v4 + integrity + xor_v4)), "198.51.100.7:4660");
@@ -107,7 +107,7 @@ TEST(StunTest, RefusesTheAnswerToAnotherRequest) {
     }
 }
 
-TEST(StunTest, RefusesWhatIsNoBindingResponse) {
+TEST(StunTest, RefusesOtherMessagesThanABindingResponse) {
     EXPECT_TRUE(refuses({}, "too short"));
     EXPECT_TRUE(refuses(message(0x0001, xor_v4), "not a Binding response")) << "a request";
     EXPECT_TRUE(refuses(message(0x0011, xor_v4), "not a Binding response")) << "an indication";
@@ -118,7 +118,7 @@ TEST(StunTest, RefusesWhatIsNoBindingResponse) {
     EXPECT_TRUE(refuses(other, "magic cookie"));
 }
 
-TEST(StunTest, RefusesEveryLengthThatIsWrong) {
+TEST(StunTest, RefusesWrongLengths) {
     for (std::size_t length = 0; length < rfc5769_v6.size(); ++length)
         EXPECT_TRUE(refuses(Datagram(rfc5769_v6.begin(), rfc5769_v6.begin() + static_cast<std::ptrdiff_t>(length)), ""))
             << length;
@@ -136,11 +136,11 @@ TEST(StunTest, RefusesAMalformedAddress) {
     EXPECT_TRUE(refuses(answer(bytes({0, 0x20, 0, 0}) + plain_v4), "malformed")) << "no falling back to the other";
 }
 
-TEST(StunTest, RefusesAnAttributeThatHasToBeUnderstoodAndIsNot) {
+TEST(StunTest, RefusesUnknownComprehensionRequiredAttributes) {
     EXPECT_TRUE(refuses(answer(xor_v4 + bytes({0x7f, 0xff, 0, 0})), "32767"));
 }
 
-TEST(StunTest, TellsTheServersErrorFromGarbage) {
+TEST(StunTest, DistinguishesAnErrorResponseFromMalformedData) {
     EXPECT_EQ(read(message(0x0111, bytes({0, 9, 0, 4, 0, 0, 4, 20}))), "denied: the server answered with error 420");
     EXPECT_EQ(
         read(message(0x0111, bytes({0, 9, 0, 4, 0, 0, 4, 1, 0, 0x14, 0, 1, 'r', 0, 0, 0, 0, 0x15, 0, 1, 'n', 0, 0, 0}))),

@@ -36,7 +36,7 @@ class NamedTarget : public ::testing::Test {
     Target::Clock::time_point due_{};
 };
 
-TEST_F(NamedTarget, KeepsWhatComesBeforeItsNameIsKnown) {
+TEST_F(NamedTarget, QueuesDatagramsUntilItsNameIsResolved) {
     tick();
     EXPECT_EQ(script_->name, "collector.example.org");
     EXPECT_EQ(until_due(), milliseconds(50)) << "it looks again soon";
@@ -52,7 +52,7 @@ TEST_F(NamedTarget, KeepsWhatComesBeforeItsNameIsKnown) {
     EXPECT_EQ(script_->asked, 1);
 }
 
-TEST_F(NamedTarget, IsAskedForAgainAndFollowsTheAnswer) {
+TEST_F(NamedTarget, IsResolvedAgainAndFollowsTheResult) {
     tick();
     script_->give({"::1"});
     pass(milliseconds(50));
@@ -100,7 +100,7 @@ TEST_F(NamedTarget, SaysSinceWhenItHasNotBeenSending) {
     EXPECT_EQ(target_.trouble_since_ns(), 0);
 }
 
-TEST_F(NamedTarget, GoesOnWithTheOldAddressWhenTheResolverFails) {
+TEST_F(NamedTarget, KeepsTheOldAddressIfTheResolverFails) {
     tick();
     script_->give({"::1"});
     pass(milliseconds(50));
@@ -114,7 +114,7 @@ TEST_F(NamedTarget, GoesOnWithTheOldAddressWhenTheResolverFails) {
     EXPECT_EQ(receiver_.wait_for(1).size(), 1u);
 }
 
-TEST_F(NamedTarget, IsAskedForLessAndLessOftenWhileItFails) {
+TEST_F(NamedTarget, IsResolvedLessOftenWhileResolutionFails) {
     tick();
     milliseconds expected{1000};
     for (int i = 0; i < 8; ++i) {
@@ -159,7 +159,7 @@ class RefusedTarget : public NamedTarget {
     std::uint16_t port_ = 0;
 };
 
-TEST_F(RefusedTarget, IsTriedAgainWithOneDatagramAndGrowingPauses) {
+TEST_F(RefusedTarget, IsProbedWithOneDatagramAndGrowingPauses) {
     EXPECT_EQ(target_.trouble(), "Connection refused");
     EXPECT_EQ(target_.due() - now_, seconds(1)) << "soon at first";
     for (const int pause : {2, 4, 8, 16, 32, 60, 60}) {
@@ -176,7 +176,7 @@ TEST_F(RefusedTarget, IsTriedAgainWithOneDatagramAndGrowingPauses) {
     }
 }
 
-TEST_F(RefusedTarget, SendsWhatWaitedWhenItComesBack) {
+TEST_F(RefusedTarget, SendsQueuedDatagramsWhenItIsReachableAgain) {
     send(5);
     const auto waiting = target_.sender().waiting();
     Loopback again = Loopback(Endpoint{Address::parse("::1").value(), port_});
@@ -198,7 +198,7 @@ TEST_F(RefusedTarget, TriesTheNextAddressOfItsName) {
     EXPECT_EQ(address(), "::1");
 }
 
-TEST_F(RefusedTarget, IsTriedAtItsLastAddressWhenItsNameIsNotKnownAnyMore) {
+TEST_F(RefusedTarget, IsProbedAtItsLastAddressIfItsNameNoLongerResolves) {
     Loopback again = Loopback(Endpoint{Address::parse("::1").value(), port_});
     now_ = target_.due();
     tick();
@@ -209,7 +209,7 @@ TEST_F(RefusedTarget, IsTriedAtItsLastAddressWhenItsNameIsNotKnownAnyMore) {
     EXPECT_EQ(target_.state(), Target::State::sending);
 }
 
-TEST_F(RefusedTarget, WithNothingToSendIsAskedAboutLater) {
+TEST_F(RefusedTarget, WithNothingToSendIsProbedLater) {
     target_.discard();
     attempt({"::1"});
     EXPECT_EQ(target_.state(), Target::State::refused) << "nobody can know";
@@ -220,7 +220,7 @@ TEST_F(RefusedTarget, WithNothingToSendIsAskedAboutLater) {
     EXPECT_EQ(target_.state(), Target::State::sending);
 }
 
-TEST_F(NamedTarget, IsNeverThisDaemonItself) {
+TEST_F(NamedTarget, IsNeverAnAddressOfThisDaemon) {
     forbidden_ = {Address::parse("::1").value(), receiver_.endpoint().port};
     tick();
     script_->give({"::1"});
@@ -244,7 +244,7 @@ TEST_F(NamedTarget, StopsSendingWhenItsAddressBecomesOurOwn) {
     EXPECT_EQ(target_.fd(), -1);
 }
 
-TEST_F(NamedTarget, IsNoGroupAndNotNothing) {
+TEST_F(NamedTarget, IsNeitherMulticastNorUnspecified) {
     tick();
     script_->give({"ff02::1", "::", "0.0.0.0", "224.0.0.1"});
     pass(milliseconds(50));

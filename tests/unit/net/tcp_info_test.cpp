@@ -19,7 +19,7 @@ TEST(TcpInfo, HasItsRoundTripTimeWhereTheKernelPutsIt) {
     EXPECT_EQ(rtt_us(bytes(info, sizeof info)), 102345u);
 }
 
-TEST(TcpInfo, OfAnOldKernelIsReadAsFarAsItGoes) {
+TEST(TcpInfo, OfAnOldKernelIsReadUpToItsLength) {
     struct ::tcp_info info {};
     info.tcpi_rtt = 5;
     EXPECT_EQ(rtt_us(bytes(info, offsetof(struct ::tcp_info, tcpi_rtt) + 4)), 5u);
@@ -66,7 +66,7 @@ TEST(TcpInfo, UsageIsPayloadWithoutSynAndFin) {
     EXPECT_EQ(usage.packets_received, 5u);
 }
 
-TEST(TcpInfo, WhatThePeerHasNotAcknowledgedHasNotCrossed) {
+TEST(TcpInfo, OnlyAcknowledgedBytesCountAsSent) {
     struct ::tcp_info info {};
     info.tcpi_state = 1;
     info.tcpi_bytes_sent = 1000;
@@ -74,7 +74,7 @@ TEST(TcpInfo, WhatThePeerHasNotAcknowledgedHasNotCrossed) {
     EXPECT_EQ(tcp_usage(bytes(info, sizeof info))->bytes_sent, 400u);
 }
 
-TEST(TcpInfo, AClosedConnectionHadAFinIfTheCallerKnowsOfOne) {
+TEST(TcpInfo, AClosedConnectionHadAFinIfTheCallerSaysSo) {
     struct ::tcp_info info {};
     info.tcpi_state = 7;
     info.tcpi_bytes_received = 51;

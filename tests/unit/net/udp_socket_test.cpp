@@ -17,7 +17,7 @@ void send(const Endpoint& to, const std::string& payload) {
     ASSERT_EQ(::send(socket->fd(), payload.data(), payload.size(), 0), static_cast<ssize_t>(payload.size()));
 }
 
-TEST(UdpSocket, OfAPortInUseSaysWhoHasIt) {
+TEST(UdpSocket, APortInUseIsReportedWithItsOwner) {
     const Loopback other;
     const auto socket = UdpSocket::bound(other.endpoint());
     ASSERT_FALSE(socket);
@@ -26,19 +26,19 @@ TEST(UdpSocket, OfAPortInUseSaysWhoHasIt) {
     EXPECT_EQ(socket.error().hint, "another instance of this daemon has it: choose another port");
 }
 
-TEST(UdpSocket, OfALinkLocalAddressSaysWhatIsMissing) {
+TEST(UdpSocket, ALinkLocalAddressNeedsAZone) {
     const auto socket = UdpSocket::bound({Address::parse("fe80::1").value(), 0});
     ASSERT_FALSE(socket);
     EXPECT_NE(socket.error().hint.find("needs an interface"), std::string::npos) << socket.error().hint;
 }
 
-TEST(UdpSocket, OfAnAddressThatIsNotHereIsNotFound) {
+TEST(UdpSocket, AnAddressOfAnotherHostIsNotFound) {
     const auto socket = UdpSocket::bound({Address::parse("2001:db8::dead").value(), 0});
     ASSERT_FALSE(socket);
     EXPECT_EQ(socket.error().code, FLOWD_NOT_FOUND);
 }
 
-TEST(UdpSocket, BoundToEverythingTakesBothFamilies) {
+TEST(UdpSocket, BoundToTheUnspecifiedAddressReceivesBothFamilies) {
     Loopback receiver("::");
     send({Address::parse("127.0.0.1").value(), receiver.endpoint().port}, "four");
     send({Address::parse("::1").value(), receiver.endpoint().port}, "six");
@@ -65,7 +65,7 @@ TEST(UdpSocket, CountsWhatTheKernelDropped) {
     EXPECT_EQ(received + receiver.socket().drops(), 100u) << "nothing vanishes uncounted";
 }
 
-TEST(UdpSocket, KnowsWhatFitsThePath) {
+TEST(UdpSocket, KnowsThePathMtu) {
     const Loopback receiver;
     const auto socket = UdpSocket::connected(receiver.endpoint());
     ASSERT_TRUE(socket);
@@ -73,7 +73,7 @@ TEST(UdpSocket, KnowsWhatFitsThePath) {
     EXPECT_EQ(receiver.socket().path_payload(), 0u) << "not connected";
 }
 
-TEST(ReceiveBatch, TellsPeersAndTruncation) {
+TEST(ReceiveBatch, HasPeersAndTruncation) {
     const Loopback receiver;
     const auto socket = UdpSocket::connected(receiver.endpoint());
     ASSERT_TRUE(socket);
@@ -92,7 +92,7 @@ TEST(ReceiveBatch, TellsPeersAndTruncation) {
     EXPECT_TRUE(batch.receive(receiver.socket().fd())->empty());
 }
 
-TEST(ReceiveBatch, TellsWhatTheKernelHadDroppedBeforeADatagram) {
+TEST(ReceiveBatch, HasTheNumberOfDropsBeforeADatagram) {
     Loopback receiver("::1", 4096);
     ReceiveBatch batch(256, 2048);
     const auto receive = [&] {
@@ -111,7 +111,7 @@ TEST(ReceiveBatch, TellsWhatTheKernelHadDroppedBeforeADatagram) {
     EXPECT_EQ(batch.drops(), std::nullopt) << "nothing came, so nothing was said";
 }
 
-TEST(ReceiveBatch, TellsOfDropsAtAnAdoptedSocketToo) {
+TEST(ReceiveBatch, HasTheDropsOfAnAdoptedSocket) {
     const UniqueFd fd(::socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0));
     sockaddr_storage storage{};
     const socklen_t length = Endpoint{Address::parse("::1").value(), 0}.to(storage);

@@ -13,7 +13,7 @@
 namespace flowd::net {
 namespace {
 
-TEST(Zone, IsWhatFollowsThePercentSignOfAnAddress) {
+TEST(Zone, FollowsThePercentSignOfAnAddress) {
     EXPECT_EQ(zone_of("fe80::1%eth0"), "eth0");
     EXPECT_EQ(zone_of("[fe80::1%eth0.3455]"), "eth0.3455");
     EXPECT_EQ(zone_of("fe80::1%3"), "3");
@@ -27,7 +27,7 @@ TEST(Zone, NamesAnInterfaceByNameOrNumber) {
     for (const char* none : {"nosuchif", "999999", "0", "", "1x", "-1", "a/b"}) EXPECT_EQ(interface_of(none), 0u) << none;
 }
 
-TEST(Zone, OfAHostIsJudged) {
+TEST(Zone, OfAHostIsChecked) {
     const auto judge = [](const char* host) {
         std::string verdict = "good";
         flowd_problems sink{sizeof sink, 0, &verdict, [](const flowd_problems* to, const flowd_problem* problem) {
@@ -67,7 +67,7 @@ TEST(Target, WaitsForTheInterfaceOfItsZone) {
     EXPECT_EQ(due - now, std::chrono::seconds(1)) << "and it looks again";
 }
 
-TEST(Target, ByANameWithALinkLocalAddressSaysWhatIsMissing) {
+TEST(Target, ANameWithALinkLocalAddressNeedsAZone) {
     auto script = std::make_shared<FakeLookup::Script>();
     Target target("collector.example.org", 10514, std::make_unique<FakeLookup>(script));
     const auto forbidden = [](const Endpoint&) { return false; };

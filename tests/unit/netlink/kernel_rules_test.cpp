@@ -56,7 +56,7 @@ class Chance {
     std::mt19937 random_{4711};
 };
 
-TEST(KernelRules, DecideAsThePluginsDo) {
+TEST(KernelRules, DecideLikeThePluginsRules) {
     Chance chance;
     Surroundings now;
     now.cgroups[7] = "/groups/a";
@@ -97,7 +97,7 @@ TEST(KernelRules, DecideAsThePluginsDo) {
     EXPECT_GT(ignored, 100);
 }
 
-TEST(KernelRules, WhatIsLeftAloneGoesBeforeAllRules) {
+TEST(KernelRules, IgnoredNetworksComeBeforeAllRules) {
     const std::vector<Network> left_alone{Network::parse("192.0.2.0/24").value()};
     const auto kernel = for_kernel(Rules({}, flowd_tag{1, 1}), {}, left_alone);
     Facts facts{{Address::parse("198.51.100.7").value(), 1},
@@ -112,7 +112,7 @@ TEST(KernelRules, WhatIsLeftAloneGoesBeforeAllRules) {
     EXPECT_EQ(first_match(kernel, facts)->verdict, WATCH_TAG);
 }
 
-TEST(KernelRules, AnInterfaceIsAQuestion) {
+TEST(KernelRules, ARuleWithAnInterfaceIsLeftToThePlugin) {
     RuleOptions rule;
     rule.interface = "eth0";
     rule.remote_ports = {"443"};
@@ -124,7 +124,7 @@ TEST(KernelRules, AnInterfaceIsAQuestion) {
     EXPECT_EQ(kernel[1].verdict, WATCH_TAG);
 }
 
-TEST(KernelRules, WhatDoesNotFitIsAsked) {
+TEST(KernelRules, RulesThatDoNotFitAreLeftToThePlugin) {
     RuleOptions rule;
     for (int port = 1; port <= 400; ++port) rule.remote_ports.push_back(std::to_string(port));
     rule.experiment = rule.activity = 1;

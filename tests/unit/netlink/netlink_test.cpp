@@ -83,7 +83,7 @@ class NetlinkTest : public ::testing::TestWithParam<bool> {
     std::unique_ptr<Listener> listener_ = std::make_unique<Listener>("::");
 };
 
-TEST_P(NetlinkTest, AnnouncesWhatIsThereWithTheTagOfItsRule) {
+TEST_P(NetlinkTest, AnnouncesExistingConnectionsWithTheTagOfTheirRule) {
     std::unique_ptr<Pair> pair;
     Foreign other({[&] {
         pair = std::make_unique<Pair>(*listener_, client);
@@ -103,7 +103,7 @@ TEST_P(NetlinkTest, AnnouncesWhatIsThereWithTheTagOfItsRule) {
     EXPECT_EQ(event.initiator, FLOWD_INITIATOR_SOURCE) << "the other port listens";
 }
 
-TEST_P(NetlinkTest, WithoutAnnounceExistingOnlyWhatComesLater) {
+TEST_P(NetlinkTest, WithoutAnnounceExistingOnlyNewConnectionsAreAnnounced) {
     std::vector<std::unique_ptr<Pair>> pairs;
     const auto open = [&] { pairs.push_back(std::make_unique<Pair>(*listener_, client)); };
     Foreign other({open, open, [&] { pairs.clear(); }});
@@ -119,7 +119,7 @@ TEST_P(NetlinkTest, WithoutAnnounceExistingOnlyWhatComesLater) {
     EXPECT_EQ(host_.events().size(), 2u) << "the end of the one that was there is nobody's";
 }
 
-TEST_P(NetlinkTest, ACloseIsToldAtOnceWithItsCounts) {
+TEST_P(NetlinkTest, ACloseIsAnnouncedAtOnceWithItsCounts) {
     std::unique_ptr<Pair> pair;
     Foreign other({[&] { pair = std::make_unique<Pair>(*listener_, client); },
                    [&] {
@@ -172,7 +172,7 @@ TEST_P(NetlinkTest, ShortConnectionsAreAnnouncedOnceEachWithTheirBytes) {
     }
 }
 
-TEST_P(NetlinkTest, WithTheKernelsHelpAnOpenIsToldAtOnce) {
+TEST_P(NetlinkTest, WithTheBpfProgramAnOpenIsAnnouncedAtOnce) {
     std::unique_ptr<Pair> pair;
     std::int64_t* const opened = reinterpret_cast<std::int64_t*>(told_->ports);
     Foreign other({[&] {
@@ -190,7 +190,7 @@ TEST_P(NetlinkTest, WithTheKernelsHelpAnOpenIsToldAtOnce) {
     EXPECT_EQ(host_.events().size(), 1u) << "a look knows it already";
 }
 
-TEST_P(NetlinkTest, ARuleThatTheKernelCannotDecideIsDecidedHere) {
+TEST_P(NetlinkTest, ARuleThatTheBpfProgramCannotDecideIsDecidedByThePlugin) {
     std::unique_ptr<Pair> pair;
     Foreign other({[&] { pair = std::make_unique<Pair>(*listener_, client); }});
     start(config().set("rules[0].interface", "lo").set("announceExisting", "false"));
@@ -200,7 +200,7 @@ TEST_P(NetlinkTest, ARuleThatTheKernelCannotDecideIsDecidedHere) {
     EXPECT_EQ(host_.events()[0]->tag.experiment, 2u);
 }
 
-TEST_P(NetlinkTest, PortsUsedAgainAreTheNextFlow) {
+TEST_P(NetlinkTest, ReusedPortsAreANewFlow) {
     std::unique_ptr<Pair> pair;
     Foreign other({[&] {
                        pair = std::make_unique<Pair>(*listener_, client);
@@ -226,7 +226,7 @@ TEST_P(NetlinkTest, PortsUsedAgainAreTheNextFlow) {
     EXPECT_EQ(events[3]->usage.bytes_sent, 7u) << "the last counts are those of the second connection";
 }
 
-TEST_P(NetlinkTest, WhenNotificationsWereLostALookFindsWhatIsMissing) {
+TEST_P(NetlinkTest, AfterLostNotificationsADumpFindsMissingConnections) {
     std::vector<std::unique_ptr<Pair>> pairs;
     Foreign other({[&] {
                        for (int i = 0; i < 300; ++i) pairs.push_back(std::make_unique<Pair>(*listener_, client));
@@ -253,7 +253,7 @@ TEST_P(NetlinkTest, WhenNotificationsWereLostALookFindsWhatIsMissing) {
     for (const auto& [port, count] : events_of) EXPECT_EQ(count, 2) << port;
 }
 
-TEST_P(NetlinkTest, ConnectionsWhoseNotificationsWaitForLongAreAnnouncedOnce) {
+TEST_P(NetlinkTest, ConnectionsWithDelayedNotificationsAreAnnouncedOnce) {
     constexpr int connections = 5000;
     std::vector<std::unique_ptr<Pair>> pairs;
     Foreign other({[&] {
@@ -282,7 +282,7 @@ TEST_P(NetlinkTest, ConnectionsWhoseNotificationsWaitForLongAreAnnouncedOnce) {
     EXPECT_EQ(without_counts, 0) << "what closed is told with the kernel's last counts, not found missing";
 }
 
-TEST_P(NetlinkTest, WithoutRoomItWaitsAndLosesNothing) {
+TEST_P(NetlinkTest, WithFullQueuesNothingIsLost) {
     std::vector<std::unique_ptr<Pair>> pairs;
     Foreign other({[&] {
                        for (int i = 0; i < 20; ++i) pairs.push_back(std::make_unique<Pair>(*listener_, client));
@@ -328,7 +328,7 @@ TEST_P(NetlinkTest, ConnectedUdpSocketsAreFlowsWhenAskedFor) {
     EXPECT_EQ(host_.events()[1]->usage.known & FLOWD_USAGE_BYTES, 0u) << "the kernel counts no bytes of it";
 }
 
-TEST_P(NetlinkTest, ItsOwnConnectionsAndInternalOnesAreNoFlows) {
+TEST_P(NetlinkTest, OwnAndInternalConnectionsAreNotAnnounced) {
     const Pair own(*listener_, client);
     const std::vector daemon{own_socket_of(own)};
     std::unique_ptr<Pair> pair;
@@ -340,7 +340,7 @@ TEST_P(NetlinkTest, ItsOwnConnectionsAndInternalOnesAreNoFlows) {
     EXPECT_EQ(announced(config().set("ignorePrivate", "true")), 0u);
 }
 
-TEST_P(NetlinkTest, AConnectionThatTheDaemonOpensBetweenTwoLooksIsNoFlow) {
+TEST_P(NetlinkTest, AConnectionThatTheDaemonOpensBetweenDumpsIsNotAnnounced) {
     start(config());
     const Pair own(*listener_, client);
     host_.add_socket(own_socket_of(own));
@@ -357,7 +357,7 @@ TEST_P(NetlinkTest, AConnectionThatTheDaemonOpensBetweenTwoLooksIsNoFlow) {
     EXPECT_EQ(source_of(host_.events()[0]->key).port, told_->ports[0]);
 }
 
-TEST_P(NetlinkTest, AConnectionToAPortOfTheDaemonIsNoFlow) {
+TEST_P(NetlinkTest, AConnectionToAPortOfTheDaemonIsNotAnnounced) {
     host_.add_socket(
         net::own_socket(IPPROTO_TCP, {Address::parse("::").value(), listener_->port()}, {}, FLOWD_SOCKET_LISTENS));
     std::unique_ptr<Pair> pair;
@@ -368,7 +368,7 @@ TEST_P(NetlinkTest, AConnectionToAPortOfTheDaemonIsNoFlow) {
     EXPECT_TRUE(host_.events().empty());
 }
 
-TEST_P(NetlinkTest, NoMoreThanItsCapAreAnnounced) {
+TEST_P(NetlinkTest, AtMostMaxConnectionsAreAnnounced) {
     std::vector<std::unique_ptr<Pair>> pairs;
     Foreign other({[&] {
         for (int i = 0; i < 20; ++i) pairs.push_back(std::make_unique<Pair>(*listener_, client));
@@ -387,7 +387,7 @@ TEST_P(NetlinkTest, NoMoreThanItsCapAreAnnounced) {
     EXPECT_EQ(refusals[0].first.find("connection of 127.0.0.1:"), 0u);
 }
 
-TEST_P(NetlinkTest, AShortConnectionIsRefusedWhenARuleAsksForAnOwnerThatNobodyKnows) {
+TEST_P(NetlinkTest, AShortConnectionWithUnknownOwnerIsRefusedIfARuleNeedsTheOwner) {
     Foreign other({[&] {
         Pair pair(*listener_, client);
         told_->ports[0] = pair.client_end().port;

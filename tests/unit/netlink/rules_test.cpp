@@ -51,7 +51,7 @@ TEST_F(RulesTest, TheFirstThatMatchesDecides) {
     EXPECT_EQ(decide().rule, 1);
 }
 
-TEST_F(RulesTest, WhatNoneMatchesGetsTheDefaultTagOrNone) {
+TEST_F(RulesTest, WithoutAMatchTheDefaultTagOrNoneIsUsed) {
     rule(1, 1).local_ports = {"8443"};
     EXPECT_EQ(decide().kind, Kind::none);
     fallback_ = flowd_tag{9, 9};
@@ -84,7 +84,7 @@ TEST_F(RulesTest, EveryConditionOfARuleHasToHold) {
     }
 }
 
-TEST_F(RulesTest, PortsAreRangesWithBothEnds) {
+TEST_F(RulesTest, PortRangesIncludeBothEnds) {
     rule(1, 1).local_ports = {"1090-1094", "2000"};
     EXPECT_EQ(experiment(), 1u);
     facts_.local.port = 1090;
@@ -106,7 +106,7 @@ TEST_F(RulesTest, AnInterfaceIsMatchedByItsAddressesOrByBinding) {
     EXPECT_EQ(experiment(), 0u);
 }
 
-TEST_F(RulesTest, AControlGroupIsThatOneAndAllBelow) {
+TEST_F(RulesTest, AControlGroupIncludesItsDescendants) {
     now_.cgroups[77] = "/sys/fs/cgroup/storage.slice/dcache";
     rule(1, 1).cgroup = "/sys/fs/cgroup/storage.slice/";
     EXPECT_EQ(experiment(), 1u);
@@ -118,7 +118,7 @@ TEST_F(RulesTest, AControlGroupIsThatOneAndAllBelow) {
     EXPECT_EQ(experiment(), 0u);
 }
 
-TEST_F(RulesTest, AFactThatIsNotKnownDecidesOnlyWhereItMatters) {
+TEST_F(RulesTest, AnUnknownFactMattersOnlyIfARuleNeedsIt) {
     facts_.user = std::nullopt;
     facts_.cgroup = std::nullopt;
     RuleOptions& storage = rule(1, 1);
@@ -130,7 +130,7 @@ TEST_F(RulesTest, AFactThatIsNotKnownDecidesOnlyWhereItMatters) {
     EXPECT_EQ(experiment(), 2u);
 }
 
-TEST_F(RulesTest, MistakesAreNamedWithTheirPlace) {
+TEST_F(RulesTest, ProblemsHavePositions) {
     testing::FakeHost host;
     const auto problem = [&](testing::Config config) {
         testing::Instance instance(host, component<Netlink>(), std::move(config));

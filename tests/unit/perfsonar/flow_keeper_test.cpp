@@ -91,7 +91,7 @@ class FlowKeeperTest : public ::testing::Test {
     std::optional<FlowKeeper> keeper_;
 };
 
-TEST_F(FlowKeeperTest, AWorthyFlowStartsWithTheTimeOfItsFirstPacketAndTheLocalEndAsSource) {
+TEST_F(FlowKeeperTest, AFlowThatReachesTheMinimumStartsAtItsFirstPacketWithTheLocalEndAsSource) {
     flow(1).start_ns -= static_cast<std::uint64_t>(3 * second);
     tell(1);
     ASSERT_EQ(fake_.events().size(), 1u);
@@ -105,7 +105,7 @@ TEST_F(FlowKeeperTest, AWorthyFlowStartsWithTheTimeOfItsFirstPacketAndTheLocalEn
     EXPECT_NEAR(static_cast<double>(unix_time_ns() - event.start_time_ns), 3e9, 1e9);
 }
 
-TEST_F(FlowKeeperTest, AFlowThatIsLookedAtLateInABatchIsNotDatedLate) {
+TEST_F(FlowKeeperTest, AFlowExaminedLateInABatchHasItsRealStartTime) {
     std::int64_t unix_now = 100 * second;
     keeper_.emplace(*host_, slots_, options_, now_, [&] { return unix_now += second; });  // each look takes a second
     flow(1);
@@ -117,7 +117,7 @@ TEST_F(FlowKeeperTest, AFlowThatIsLookedAtLateInABatchIsNotDatedLate) {
     EXPECT_EQ(fake_.events()[1]->start_time_ns, fake_.events()[0]->start_time_ns) << "both began at once";
 }
 
-TEST_F(FlowKeeperTest, WhatHasNotLeftOrIsTooSmallIsNotAnnouncedAndGoesAwaySoon) {
+TEST_F(FlowKeeperTest, FlowsNotSentOrTooSmallAreNotAnnouncedAndExpireSoon) {
     flow(1).flags &= ~(METER_SENT | METER_WORTHY);
     tell(1, METER_EVENT_ENTERED);
     pass(15);
@@ -126,7 +126,7 @@ TEST_F(FlowKeeperTest, WhatHasNotLeftOrIsTooSmallIsNotAnnouncedAndGoesAwaySoon) 
     EXPECT_EQ(keeper_->counts().silent, 1u);
 }
 
-TEST_F(FlowKeeperTest, AClockThatIsSetChangesNoDurationAndIsBelievedFromThenOn) {
+TEST_F(FlowKeeperTest, SettingTheClockChangesNoDuration) {
     std::int64_t unix_offset = 1 * second - begin;  // a machine that was booted without the time: 1970
     keeper_.emplace(*host_, slots_, options_, now_, [&] { return now_ + unix_offset; });
     flow(1, IPPROTO_TCP);
@@ -166,7 +166,7 @@ TEST_F(FlowKeeperTest, AnIdleFlowEndsAtTheTimeOfItsLastPacket) {
     EXPECT_EQ(keeper_->metered(), 0u);
 }
 
-TEST_F(FlowKeeperTest, TheCoreHearsOfALiveFlowOftenerThanItForgetsOne) {
+TEST_F(FlowKeeperTest, LiveFlowsAreRefreshedBeforeTheCoreExpiresThem) {
     flow(1, IPPROTO_TCP).packets[METER_IN] = 1;
     tell(1);
     pass(300);
@@ -176,7 +176,7 @@ TEST_F(FlowKeeperTest, TheCoreHearsOfALiveFlowOftenerThanItForgetsOne) {
     EXPECT_EQ(count(FLOWD_EVENT_ONGOING), 0u);
 }
 
-TEST_F(FlowKeeperTest, OngoingIsAnnouncedAsOftenAsTold) {
+TEST_F(FlowKeeperTest, OngoingIsAnnouncedInTheConfiguredPeriod) {
     options_.ongoing = std::chrono::seconds(60);
     remake();
     flow(1, IPPROTO_TCP).packets[METER_IN] = 1;
@@ -185,7 +185,7 @@ TEST_F(FlowKeeperTest, OngoingIsAnnouncedAsOftenAsTold) {
     EXPECT_EQ(count(FLOWD_EVENT_ONGOING), 4u);
 }
 
-TEST_F(FlowKeeperTest, AClosedConnectionEndsAtOnceAndItsSlotStaysForItsLastPackets) {
+TEST_F(FlowKeeperTest, AClosedConnectionEndsAtOnceAndKeepsItsSlotForLatePackets) {
     flow(1, IPPROTO_TCP);
     tell(1);
     close(1);
@@ -197,7 +197,7 @@ TEST_F(FlowKeeperTest, AClosedConnectionEndsAtOnceAndItsSlotStaysForItsLastPacke
     EXPECT_EQ(count(FLOWD_EVENT_END), 1u);
 }
 
-TEST_F(FlowKeeperTest, AFlowThatIsOverBeforeAnybodyLookedHasBothItsStartAndItsEnd) {
+TEST_F(FlowKeeperTest, AFlowThatEndedBeforeItWasExaminedHasAStartAndAnEnd) {
     flow(1, IPPROTO_TCP).flags |= METER_ENDED;
     slots_.flows[1].end_ns = static_cast<std::uint64_t>(now_);
     tell(1, METER_EVENT_ENTERED | METER_EVENT_WORTHY);
@@ -233,7 +233,7 @@ TEST_F(FlowKeeperTest, WhenQueuesAreFullNothingIsLostAndTheOrderIsKept) {
     EXPECT_TRUE(slots_.flows.empty());
 }
 
-TEST_F(FlowKeeperTest, WhatTheCoreCouldNotTakeForAMomentIsOfferedAgain) {
+TEST_F(FlowKeeperTest, EventsAreRetriedAfterATemporaryErrorOfTheCore) {
     fake_.accept(0, FLOWD_NO_MEMORY);
     flow(1);
     tell(1);
@@ -244,7 +244,7 @@ TEST_F(FlowKeeperTest, WhatTheCoreCouldNotTakeForAMomentIsOfferedAgain) {
     EXPECT_EQ(keeper_->waiting(), 0u);
 }
 
-TEST_F(FlowKeeperTest, OfAFlowThatTheCoreRefusesNoEndIsTold) {
+TEST_F(FlowKeeperTest, NoEndIsEmittedForARefusedFlow) {
     fake_.accept(0, FLOWD_LIMIT);
     flow(1, IPPROTO_TCP).flags |= METER_ENDED;
     slots_.flows[1].end_ns = static_cast<std::uint64_t>(now_);
@@ -256,7 +256,7 @@ TEST_F(FlowKeeperTest, OfAFlowThatTheCoreRefusesNoEndIsTold) {
     EXPECT_EQ(keeper_->announced(), 0u);
 }
 
-TEST_F(FlowKeeperTest, AFlowThatTheCoreHasEndedIsLeftAloneUntilItsTrafficGoesOn) {
+TEST_F(FlowKeeperTest, AFlowThatTheCoreEndedIsAnnouncedAgainOnlyWithNewTraffic) {
     flow(1, IPPROTO_TCP).packets[METER_IN] = 1;
     tell(1);
     ASSERT_EQ(count(FLOWD_EVENT_START), 1u);
@@ -274,7 +274,7 @@ TEST_F(FlowKeeperTest, AFlowThatTheCoreHasEndedIsLeftAloneUntilItsTrafficGoesOn)
     EXPECT_EQ(count(FLOWD_EVENT_END), 0u);
 }
 
-TEST_F(FlowKeeperTest, ARepeatedStartAndAnEndNameTheFlowThatTheyAreAbout) {
+TEST_F(FlowKeeperTest, RepeatedStartsAndEndsHaveTheFlowId) {
     flow(1, IPPROTO_TCP).packets[METER_IN] = 1;
     tell(1);
     pass(60);
@@ -296,14 +296,14 @@ TEST_F(FlowKeeperTest, ExcludedNetworksAndPortsAreNotAnnounced) {
     EXPECT_EQ(keeper_->counts().excluded, 2u);
 }
 
-TEST_F(FlowKeeperTest, WhatTheDaemonSentIsItsOwn) {
+TEST_F(FlowKeeperTest, TrafficSentByTheDaemonIsOwn) {
     flow(1).flags |= METER_OWN;
     tell(1);
     EXPECT_TRUE(fake_.events().empty());
     EXPECT_EQ(keeper_->counts().own, 1u);
 }
 
-TEST_F(FlowKeeperTest, WhatASocketOfTheDaemonSendsOrItsListenerTakesIsItsOwn) {
+TEST_F(FlowKeeperTest, TrafficOfTheDaemonsSocketsAndListenersIsOwn) {
     flow(1, IPPROTO_TCP).cookie = 77;
     flow(2, IPPROTO_TCP).cookie = 78;
     flow(3, IPPROTO_TCP, "2001:db8::3").flags &= ~std::uint32_t{METER_OPENED_OUT};
@@ -315,7 +315,7 @@ TEST_F(FlowKeeperTest, WhatASocketOfTheDaemonSendsOrItsListenerTakesIsItsOwn) {
     EXPECT_EQ(keeper_->counts().own, 2u);
 }
 
-TEST_F(FlowKeeperTest, AfterLostMessagesALookAtTheTableFindsWhatTheySaid) {
+TEST_F(FlowKeeperTest, AfterLostEventsAScanOfTheTableFindsTheirFlows) {
     flow(1, IPPROTO_TCP);
     flow(2, IPPROTO_TCP).flags |= METER_ENDED;
     slots_.flows[2].end_ns = static_cast<std::uint64_t>(now_);
@@ -326,7 +326,7 @@ TEST_F(FlowKeeperTest, AfterLostMessagesALookAtTheTableFindsWhatTheySaid) {
     EXPECT_EQ(fake_.events().size(), 3u) << "nothing is told twice";
 }
 
-TEST_F(FlowKeeperTest, AFlowWhoseInterfaceIsGoneEndsUnlessItShowsUpElsewhere) {
+TEST_F(FlowKeeperTest, AFlowWhoseInterfaceIsRemovedEndsUnlessItAppearsOnAnother) {
     flow(1, IPPROTO_TCP).ifindex = 7;
     flow(2, IPPROTO_TCP, "2001:db8::3").ifindex = 7;
     flow(3, IPPROTO_TCP, "2001:db8::4").ifindex = 8;
@@ -340,7 +340,7 @@ TEST_F(FlowKeeperTest, AFlowWhoseInterfaceIsGoneEndsUnlessItShowsUpElsewhere) {
     EXPECT_TRUE(slots_.hidden.contains(1) || !slots_.flows.contains(1));
 }
 
-TEST_F(FlowKeeperTest, AtTheEndEveryAnnouncedFlowEndsWithItsUsage) {
+TEST_F(FlowKeeperTest, AtTheStopEveryAnnouncedFlowEndsWithItsUsage) {
     flow(1).bytes[METER_OUT] = 4711;
     flow(2, IPPROTO_UDP, "2001:db8::3");
     tell(1);
@@ -352,7 +352,7 @@ TEST_F(FlowKeeperTest, AtTheEndEveryAnnouncedFlowEndsWithItsUsage) {
     EXPECT_EQ(last().end_reason, static_cast<std::uint32_t>(FLOWD_END_WITHDRAWN)) << "the flows themselves may go on";
 }
 
-TEST_F(FlowKeeperTest, AtTheEndItIsKnownHowManyFlowsNobodyHeardOf) {
+TEST_F(FlowKeeperTest, AtTheStopTheNumberOfUnannouncedFlowsIsKnown) {
     flow(1);
     flow(2, IPPROTO_UDP, "2001:db8::3");
     flow(3, IPPROTO_UDP, "2001:db8::4");
@@ -370,7 +370,7 @@ TEST_F(FlowKeeperTest, AtTheEndItIsKnownHowManyFlowsNobodyHeardOf) {
     EXPECT_EQ(count(FLOWD_EVENT_END), 3u);
 }
 
-TEST_F(FlowKeeperTest, ANewTagIsToldForEveryLiveFlow) {
+TEST_F(FlowKeeperTest, ANewTagIsAnnouncedForEveryLiveFlow) {
     flow(1);
     tell(1);
     options_.activity = 17;

@@ -150,7 +150,7 @@ TEST_F(MeterTest, AConnectionIsOneFlowFromItsSynToFinOfBothSides) {
     EXPECT_EQ(source_of(key).to_string(), "[2001:db8::1]:40000") << "the end whose packets leave";
 }
 
-TEST_F(MeterTest, AConnectionFromOutsideIsWorthyOnceWeAnswer) {
+TEST_F(MeterTest, AnIncomingConnectionCountsOnceThisHostAnswers) {
     EXPECT_EQ(received(in6(segment(5201, 40000, syn))), METER_METERED);
     EXPECT_EQ(told(), METER_EVENT_ENTERED);
     EXPECT_EQ(sent(out6(segment(40000, 5201, syn | ack))), METER_METERED);
@@ -159,14 +159,14 @@ TEST_F(MeterTest, AConnectionFromOutsideIsWorthyOnceWeAnswer) {
     EXPECT_EQ(source_of(key_of(only())).port, 40000);
 }
 
-TEST_F(MeterTest, ARefusedConnectionFromOutsideIsNot) {
+TEST_F(MeterTest, ARefusedIncomingConnectionDoesNotCount) {
     received(in6(segment(5201, 40000, syn)));
     sent(out6(segment(40000, 5201, rst | ack)));
     EXPECT_EQ(told(), METER_EVENT_ENTERED | METER_EVENT_ENDED);
     EXPECT_FALSE(only().flags & METER_WORTHY);
 }
 
-TEST_F(MeterTest, AResetEndsAFlowAndLatePacketsOpenNone) {
+TEST_F(MeterTest, AResetEndsAFlowAndLatePacketsDoNotOpenOne) {
     sent(out6(segment(40000, 5201, syn)));
     received(in6(segment(5201, 40000, rst | ack)));
     EXPECT_TRUE(told() & METER_EVENT_ENDED);
@@ -179,7 +179,7 @@ TEST_F(MeterTest, AResetEndsAFlowAndLatePacketsOpenNone) {
     EXPECT_EQ(sent(out6(segment(40000, 5201, ack, 5))), METER_METERED) << "one that was there before the meter";
 }
 
-TEST_F(MeterTest, ASynOpensANewFlowOnTheSameTupleButNotWhenItIsRepeated) {
+TEST_F(MeterTest, ASynOnTheSameTupleOpensANewFlowUnlessRetransmitted) {
     sent(out6(segment(40000, 5201, syn, 0, 77)));
     sent(out6(segment(40000, 5201, syn, 0, 77)));
     EXPECT_EQ(only().packets[METER_OUT], 2u);
@@ -193,7 +193,7 @@ TEST_F(MeterTest, ASynOpensANewFlowOnTheSameTupleButNotWhenItIsRepeated) {
     EXPECT_EQ(only().bytes[METER_OUT], 0u);
 }
 
-TEST_F(MeterTest, PaddingOfAShortFrameIsNoPayloadButPartOfTheFrame) {
+TEST_F(MeterTest, PaddingCountsForTheFrameNotForThePayload) {
     Bytes frame = out6(test::udp(5001, 5002, 2), 17);  // 14 + 40 + 8 + 2
     frame.resize(80, 0);
     EXPECT_EQ(sent(frame), METER_METERED);
@@ -201,7 +201,7 @@ TEST_F(MeterTest, PaddingOfAShortFrameIsNoPayloadButPartOfTheFrame) {
     EXPECT_EQ(frame_bytes_, 80u);
 }
 
-TEST_F(MeterTest, ExtensionHeadersAreNoPayload) {
+TEST_F(MeterTest, ExtensionHeadersAreNotPayload) {
     const Bytes frame =
         test::ethernet(0x86dd) + test::Ip6{.next = 60}.over(test::extension(17, 0, test::udp(5001, 5002, 9)));
     EXPECT_EQ(sent(frame), METER_METERED);
@@ -219,7 +219,7 @@ TEST_F(MeterTest, AForwardedPacketIsCountedByTheHookThatSawItsFlowFirst) {
     EXPECT_EQ(only().bytes[METER_OUT], 7u);
 }
 
-TEST_F(MeterTest, NoiseAndWhatHasNoPortsIsCountedByName) {
+TEST_F(MeterTest, NoiseAndPacketsWithoutPortsAreCountedByName) {
     const auto udp6 = [](const char* source, const char* destination, unsigned port = 5002) {
         return test::ethernet(0x86dd) +
                test::Ip6{.source = source, .destination = destination, .next = 17}.over(test::udp(5001, port));
@@ -237,7 +237,7 @@ TEST_F(MeterTest, NoiseAndWhatHasNoPortsIsCountedByName) {
     EXPECT_TRUE(flows().empty());
 }
 
-TEST_F(MeterTest, AFlowIsWorthyWhenItIsAsLargeAsTold) {
+TEST_F(MeterTest, AFlowCountsOnceItReachesTheMinimum) {
     program_->state().min_bytes = 150;
     program_->state().min_packets = 3;
     const Bytes frame = out6(test::udp(5001, 5002, 100), 17);
@@ -250,7 +250,7 @@ TEST_F(MeterTest, AFlowIsWorthyWhenItIsAsLargeAsTold) {
     EXPECT_EQ(told(), 0u);
 }
 
-TEST_F(MeterTest, WhatDoesNotFitIsCountedAndIncomingFlowsLeaveRoomForOurs) {
+TEST_F(MeterTest, PacketsOfFlowsWithoutRoomAreCountedAndIncomingFlowsLeaveRoom) {
     load(16);
     unsigned port = 1;
     for (; port <= 12; ++port) EXPECT_EQ(received(in6(test::udp(port, 5002), 17)), METER_METERED);
@@ -268,7 +268,7 @@ TEST_F(MeterTest, WhatDoesNotFitIsCountedAndIncomingFlowsLeaveRoomForOurs) {
     for (const meter_flow& flow : flows()) EXPECT_EQ(flow.packets[METER_OUT] + flow.packets[METER_IN], 1u);
 }
 
-TEST_F(MeterTest, AFullTableHoldsWhatItWasMadeFor) {
+TEST_F(MeterTest, AFullTableHoldsTheConfiguredNumberOfFlows) {
     load(4096);
     for (unsigned i = 0; i < 4096; ++i) {
         const std::string source = "2001:db8::" + std::to_string(1 + i / 512);
@@ -281,7 +281,7 @@ TEST_F(MeterTest, AFullTableHoldsWhatItWasMadeFor) {
     EXPECT_EQ(program_->state().lost_events, 0u);
 }
 
-TEST_F(MeterTest, CpusThatMeetTheSameNewFlowsEnterEachOnceAndLoseNoNumber) {
+TEST_F(MeterTest, CpusThatAddTheSameFlowsAddEachOnceAndLeakNoIndex) {
     load(4096);
     constexpr unsigned count = 2000;
     const auto pass_all = [&] {
@@ -305,14 +305,14 @@ TEST_F(MeterTest, CpusThatMeetTheSameNewFlowsEnterEachOnceAndLoseNoNumber) {
     }
 }
 
-TEST_F(MeterTest, WithoutRoomForAMessageThatIsCounted) {
+TEST_F(MeterTest, EventsWithoutRoomAreCounted) {
     load(65536);
     for (unsigned i = 0; i < 9000; ++i) pass(out6(test::udp(1024 + i, 5201), 17), METER_OUT);
     EXPECT_GT(program_->state().lost_events, 0u);
     EXPECT_EQ(flows().size(), 9000u) << "the flows themselves are all there";
 }
 
-TEST(MeterTable, AFlowThatTwoProcessorsEnterWhileAnotherIsRemovedHasOneRecord) {
+TEST(MeterTable, AFlowAddedByTwoCpusDuringARemovalHasOneRecord) {
     int same_number = 0;
     EXPECT_EQ(meter_race_slots(&same_number), 1);
     EXPECT_TRUE(same_number) << "both count in one record";

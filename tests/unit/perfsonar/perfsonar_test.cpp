@@ -29,7 +29,7 @@ class PerfsonarTest : public ::testing::Test {
     Instance instance_{host_, component<perfsonar::Perfsonar>(), config_of("2", "7")};
 };
 
-TEST_F(PerfsonarTest, TagsEverythingFromItsStartToItsStop) {
+TEST_F(PerfsonarTest, SetsTheCatchAllFromItsStartToItsStop) {
     ASSERT_EQ(instance_.bring_up(), FLOWD_OK);
     ASSERT_EQ(host_.events().size(), 1u);
     EXPECT_EQ(host_.events()[0]->kind, FLOWD_EVENT_CATCH_ALL);
@@ -41,20 +41,20 @@ TEST_F(PerfsonarTest, TagsEverythingFromItsStartToItsStop) {
     EXPECT_EQ(host_.events()[1]->kind, FLOWD_EVENT_CATCH_ALL_CLEAR);
 }
 
-TEST_F(PerfsonarTest, StoppedTwiceItClearsOnce) {
+TEST_F(PerfsonarTest, ASecondStopDoesNotClearAgain) {
     ASSERT_EQ(instance_.bring_up(), FLOWD_OK);
     EXPECT_EQ(instance_.stop(), FLOWD_OK);
     EXPECT_EQ(instance_.stop(), FLOWD_OK);
     EXPECT_EQ(host_.events().size(), 2u);
 }
 
-TEST_F(PerfsonarTest, StoppedWithoutAStartItSaysNothing) {
+TEST_F(PerfsonarTest, AStopWithoutStartEmitsNothing) {
     ASSERT_EQ(instance_.create(), FLOWD_OK);
     EXPECT_EQ(instance_.stop(), FLOWD_OK);
     EXPECT_TRUE(host_.events().empty());
 }
 
-TEST_F(PerfsonarTest, WhenQueuesAreFullItTriesAgainOnceThereIsRoom) {
+TEST_F(PerfsonarTest, WithFullQueuesTheTagIsSetOnceThereIsRoom) {
     host_.accept(0);
     ASSERT_EQ(instance_.bring_up(), FLOWD_OK);
     EXPECT_TRUE(host_.events().empty());
@@ -67,14 +67,14 @@ TEST_F(PerfsonarTest, WhenQueuesAreFullItTriesAgainOnceThereIsRoom) {
     EXPECT_EQ(host_.events().size(), 1u);
 }
 
-TEST_F(PerfsonarTest, ARefusedTagStopsTheStartAndSaysWhy) {
+TEST_F(PerfsonarTest, ARefusedTagFailsTheStartWithAReason) {
     host_.accept(0, FLOWD_LIMIT);
     EXPECT_EQ(instance_.bring_up(), FLOWD_LIMIT);
     ASSERT_EQ(host_.problems().size(), 1u);
     EXPECT_EQ(host_.problems()[0].message, "the core refused the catch-all tag");
 }
 
-TEST_F(PerfsonarTest, AnErrorOfTheCoreAtTheStartIsTriedAgain) {
+TEST_F(PerfsonarTest, AnErrorOfTheCoreAtTheStartIsRetried) {
     host_.accept(0, FLOWD_NO_MEMORY);
     ASSERT_EQ(instance_.bring_up(), FLOWD_OK);
     EXPECT_NE(instance_.status().find("waiting for the bus"), std::string::npos);
@@ -94,7 +94,7 @@ TEST_F(PerfsonarTest, ATagThatIsRefusedOnceThereIsRoomIsReported) {
     EXPECT_EQ(host_.problems()[0].message, "the core refused the catch-all tag");
 }
 
-TEST_F(PerfsonarTest, ANewTagTakesTheOldOnesPlaceWithoutAGap) {
+TEST_F(PerfsonarTest, ANewTagReplacesTheOldOneWithoutAGap) {
     ASSERT_EQ(instance_.bring_up(), FLOWD_OK);
     ASSERT_EQ(instance_.reconfigure(config_of("3", "9")), FLOWD_OK);
     ASSERT_EQ(host_.events().size(), 2u);
@@ -123,7 +123,7 @@ TEST_F(PerfsonarTest, ItsStatusNamesTheTagAndItsLabel) {
               "\"activityName\":\"data transfer\",\"flowLabel\":65564}");
 }
 
-TEST(PerfsonarInterfaces, WhatIsMarkedWhenItStartsIsMeteredOnceItHasStarted) {
+TEST(PerfsonarInterfaces, InterfacesMarkedAtTheStartAreMeteredOnceItHasStarted) {
     if (::geteuid() != 0) GTEST_SKIP() << "needs root: loads BPF programs";
     // On a thread, which takes its network namespace with it.
     std::thread([] {
@@ -160,7 +160,7 @@ TEST(PerfsonarOptionsTest, FlowdGosSpellingsAreKnown) {
     EXPECT_EQ(host.events()[0]->tag.activity, 6u);
 }
 
-TEST(PerfsonarOptionsTest, WhatALabelCannotCarryIsOutOfRange) {
+TEST(PerfsonarOptionsTest, TagsThatDoNotFitALabelAreOutOfRange) {
     const flowd_option* rows = perfsonar::PerfsonarOptions::table().rows();
     EXPECT_STREQ(rows[0].name, "experimentId");
     EXPECT_EQ(rows[0].maximum, 511);

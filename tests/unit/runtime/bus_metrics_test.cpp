@@ -36,7 +36,7 @@ struct BusMetrics : ::testing::Test {
     BusCounters bus;
 };
 
-TEST_F(BusMetrics, TellWhatEveryEdgeCounted) {
+TEST_F(BusMetrics, HaveTheCountersOfAllPluginsAndBackends) {
     const std::pair<std::string, std::string> plugin{"flowd_instance", "plugin fireflyp/regional"};
     const std::pair<std::string, std::string> backend{"flowd_instance", "backend firefly"};
     EXPECT_EQ(series("bus_flows_live", {}).value, 3);
@@ -58,7 +58,7 @@ TEST_F(BusMetrics, LatencyIsAHistogramInSeconds) {
     EXPECT_TRUE(std::is_sorted(latency.bounds.begin(), latency.bounds.end()));
 }
 
-TEST_F(BusMetrics, SeriesOfOneNameStandTogetherAndCountersSaySo) {
+TEST_F(BusMetrics, SeriesOfOneNameAreAdjacentAndCountersEndInTotal) {
     std::set<std::string> past;
     std::string present;
     for (const MetricSample& one : bus_metrics(bus)) {
@@ -72,7 +72,7 @@ TEST_F(BusMetrics, SeriesOfOneNameStandTogetherAndCountersSaySo) {
     }
 }
 
-TEST_F(BusMetrics, AreSeenBesideWhatInstancesOpened) {
+TEST_F(BusMetrics, AreVisitedTogetherWithTheSeriesOfInstances) {
     Metrics metrics;
     metrics.add_source([this] { return bus_metrics(bus); });
     const auto own = *metrics.open({MetricType::gauge, "x", "", "", {{"flowd_instance", "backend firefly"}}, {}});

@@ -64,7 +64,7 @@ TEST(DescriptorName, UnixSocketsAndFifosAreNamedByTheirPath) {
     std::filesystem::remove_all(directory);
 }
 
-TEST(DescriptorName, AFdNameHoldsNoColonAndComesBack) {
+TEST(DescriptorName, FdNamesContainNoColonAndAreReversible) {
     const std::string name = "marker/link:eth0 100%";
     EXPECT_EQ(encode_fdname(name).find(':'), std::string::npos);
     EXPECT_EQ(encode_fdname(name).find(' '), std::string::npos);
@@ -85,7 +85,7 @@ struct DescriptorStoreTest : ::testing::Test {
     }
 };
 
-TEST_F(DescriptorStoreTest, WhatAnInstanceKeepsThatStaysIsForNobodyElse) {
+TEST_F(DescriptorStoreTest, ADescriptorOfARemainingInstanceIsBusyForOthers) {
     ASSERT_TRUE(store.keep(5, "x/socket", fd.get()));
     EXPECT_EQ(store.take(successor, "x/socket").error().code, FLOWD_BUSY);
     EXPECT_TRUE(store.take(5, "x/socket")) << "one's own";
@@ -105,7 +105,7 @@ TEST_F(DescriptorStoreTest, ASocketFromSystemdServesOneInstance) {
     EXPECT_EQ(store.take(6, "x/socket").error().code, FLOWD_BUSY);
 }
 
-TEST_F(DescriptorStoreTest, WhatIsKeptIsTakenAsADuplicateThatOutlivesTheOriginal) {
+TEST_F(DescriptorStoreTest, TakeReturnsADuplicateThatOutlivesTheOriginal) {
     ASSERT_TRUE(store.keep(1, "x/socket", fd.get()));
     auto taken = store.take(successor, "x/socket");
     ASSERT_TRUE(taken);
@@ -116,7 +116,7 @@ TEST_F(DescriptorStoreTest, WhatIsKeptIsTakenAsADuplicateThatOutlivesTheOriginal
     EXPECT_EQ(store.take(successor, "y/socket").error().code, FLOWD_NOT_FOUND);
 }
 
-TEST_F(DescriptorStoreTest, ItIsDroppedWhenTheLastHolderIsGone) {
+TEST_F(DescriptorStoreTest, ADescriptorIsDroppedWithItsLastHolder) {
     ASSERT_TRUE(store.keep(1, "x/socket", fd.get()));
     ASSERT_TRUE(store.keep(2, "x/socket", fd.get()));
     store.release(1);
@@ -127,7 +127,7 @@ TEST_F(DescriptorStoreTest, ItIsDroppedWhenTheLastHolderIsGone) {
     EXPECT_THAT(dropped, ::testing::ElementsAre("x/socket"));
 }
 
-TEST_F(DescriptorStoreTest, AfterARollBackThePredecessorsIsInForceAgainHereAndWithTheServiceManager) {
+TEST_F(DescriptorStoreTest, ARollbackRestoresThePredecessorsDescriptorHereAndInTheServiceManager) {
     const UniqueFd other = bound(SOCK_DGRAM, "::1", 0);
     ASSERT_TRUE(store.keep(1, "x/socket", fd.get()));
     ASSERT_TRUE(store.keep(2, "x/socket", other.get()));
@@ -138,7 +138,7 @@ TEST_F(DescriptorStoreTest, AfterARollBackThePredecessorsIsInForceAgainHereAndWi
     EXPECT_THAT(stored, ::testing::ElementsAre("x/socket", "x/socket", "x/socket"));
 }
 
-TEST_F(DescriptorStoreTest, ForgettingOnesOwnDoesNotTakeItFromOthers) {
+TEST_F(DescriptorStoreTest, ForgetDoesNotAffectOtherHolders) {
     ASSERT_TRUE(store.keep(1, "x/socket", fd.get()));
     store.forget(2, "x/socket");
     EXPECT_TRUE(store.take(successor, "x/socket"));
@@ -147,12 +147,12 @@ TEST_F(DescriptorStoreTest, ForgettingOnesOwnDoesNotTakeItFromOthers) {
     EXPECT_THAT(stored, ::testing::ElementsAre("x/socket"));
 }
 
-TEST_F(DescriptorStoreTest, ANameIsNeededAndADescriptor) {
+TEST_F(DescriptorStoreTest, KeepRequiresANameAndADescriptor) {
     EXPECT_EQ(store.keep(1, "", fd.get()).error().code, FLOWD_INVALID);
     EXPECT_FALSE(store.keep(1, "x", 9999));
 }
 
-TEST_F(DescriptorStoreTest, ASocketFromOutsideIsFoundByItsAddressWhateverItIsCalled) {
+TEST_F(DescriptorStoreTest, APassedSocketIsFoundByItsAddressWhateverItsName) {
     const std::string name = descriptor_name(fd.get());
     store.adopt("flowd-cpp.socket", std::move(fd));
     EXPECT_TRUE(store.take(successor, name));
@@ -163,13 +163,13 @@ TEST_F(DescriptorStoreTest, ASocketFromOutsideIsFoundByItsAddressWhateverItIsCal
     EXPECT_TRUE(store.take(successor, name)) << "also when one forgets it that has used it";
 }
 
-TEST_F(DescriptorStoreTest, ASocketThatAModuleKeptUnderANameOfItsOwnIsFoundByItAfterACrash) {
+TEST_F(DescriptorStoreTest, ASocketKeptUnderAModulesOwnNameIsFoundAfterACrash) {
     const std::string address = descriptor_name(fd.get());
     store.adopt("api/listener", std::move(fd));
     EXPECT_TRUE(same_file(store.take(successor, "api/listener")->get(), store.take(successor, address)->get()));
 }
 
-TEST_F(DescriptorStoreTest, WithoutAnAddressItIsFoundByItsName) {
+TEST_F(DescriptorStoreTest, ADescriptorWithoutAnAddressIsFoundByItsName) {
     int pipe[2] = {};
     ASSERT_EQ(::pipe2(pipe, O_CLOEXEC), 0);
     const UniqueFd other(pipe[1]);
@@ -177,7 +177,7 @@ TEST_F(DescriptorStoreTest, WithoutAnAddressItIsFoundByItsName) {
     EXPECT_TRUE(store.take(successor, "marker/link:eth0"));
 }
 
-TEST_F(DescriptorStoreTest, SystemdPassesThemFromNumberThreeOn) {
+TEST_F(DescriptorStoreTest, SystemdPassesDescriptorsFrom3On) {
     // In a child: descriptor 3 of the test program is not ours to replace.
     const std::string name = descriptor_name(fd.get());
     EXPECT_EXIT(

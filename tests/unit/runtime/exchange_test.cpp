@@ -59,7 +59,7 @@ struct ExchangeTest : Rig {
     }
 };
 
-TEST_F(ExchangeTest, WhatAnInstancePublishesReplacesWhatItHadPublishedAndEndsWithIt) {
+TEST_F(ExchangeTest, PublishingReplacesTheInstancesListUntilItIsDestroyed) {
     auto marker = running(config(FLOWD_BACKEND, "marker"));
     auto meter = running(config(FLOWD_PLUGIN, "meter"));
     publish(*marker, "marker", {"eth0", "eth1"});
@@ -74,7 +74,7 @@ TEST_F(ExchangeTest, WhatAnInstancePublishesReplacesWhatItHadPublishedAndEndsWit
     EXPECT_TRUE(visible("meter").empty());
 }
 
-TEST_F(ExchangeTest, OthersAreToldOfEachChangeAndTheInstanceItselfIsNot) {
+TEST_F(ExchangeTest, OtherInstancesAreNotifiedOfChangesNotTheInstanceItself) {
     auto marker = running(config(FLOWD_BACKEND, "marker"));
     auto meter = running(config(FLOWD_PLUGIN, "meter"));
     std::atomic<int> meter_calls{0}, marker_calls{0};
@@ -91,7 +91,7 @@ TEST_F(ExchangeTest, OthersAreToldOfEachChangeAndTheInstanceItselfIsNot) {
     ASSERT_TRUE(stops(*meter));
 }
 
-TEST_F(ExchangeTest, WhoFollowsLaterIsToldOnceOfWhatIsThereAlready) {
+TEST_F(ExchangeTest, ALateSubscriberIsNotifiedOnceOfPublishedInterfaces) {
     auto marker = running(config(FLOWD_BACKEND, "marker"));
     auto meter = running(config(FLOWD_PLUGIN, "meter"));
     publish(*marker, "marker", {"eth0"});
@@ -121,7 +121,7 @@ TEST_F(ExchangeTest, MalformedInterfacesAreRefusedAndNothingChanges) {
     EXPECT_EQ(visible("marker"), (std::vector<std::string>{"backend marker eth0 configured"}));
 }
 
-TEST_F(ExchangeTest, WhoWantsASharedDescriptorIsToldWhenWhoOffersItChanges) {
+TEST_F(ExchangeTest, SubscribersAreNotifiedWhenTheOffersOfADescriptorChange) {
     auto marker = running(config(FLOWD_BACKEND, "marker"));
     auto netlink = running(config(FLOWD_PLUGIN, "netlink"));
     const UniqueFd event(::eventfd(0, EFD_CLOEXEC));
@@ -154,7 +154,7 @@ TEST_F(ExchangeTest, WhoWantsASharedDescriptorIsToldWhenWhoOffersItChanges) {
     ASSERT_TRUE(stops(*netlink));
 }
 
-TEST_F(ExchangeTest, ASharedDescriptorThatIsThereAlreadyIsToldOnce) {
+TEST_F(ExchangeTest, ALateSubscriberIsNotifiedOnceOfAnOfferedDescriptor) {
     auto marker = running(config(FLOWD_BACKEND, "marker"));
     const UniqueFd event(::eventfd(0, EFD_CLOEXEC));
     std::atomic<int> calls{0};
@@ -169,7 +169,7 @@ TEST_F(ExchangeTest, ASharedDescriptorThatIsThereAlreadyIsToldOnce) {
     ASSERT_TRUE(stops(*marker));
 }
 
-TEST_F(ExchangeTest, TheInternetSocketsOfTheProcessAreTold) {
+TEST_F(ExchangeTest, TheInternetSocketsOfTheProcessAreListed) {
     auto x = running(config(FLOWD_PLUGIN, "x"));
     const UniqueFd udp(::socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0));
     const UniqueFd local(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
@@ -225,7 +225,7 @@ class OwnSocketsTest : public ::testing::Test {
     OwnSockets sockets_;
 };
 
-TEST_F(OwnSocketsTest, AreKnownByTheirCookiesWhoeverOpenedThem) {
+TEST_F(OwnSocketsTest, AreIdentifiedByCookieWhoeverOpenedThem) {
     UniqueFd socket = bound(SOCK_DGRAM);
     const std::uint64_t cookie = cookie_of(socket);
     ASSERT_TRUE(seen(cookie));
@@ -235,7 +235,7 @@ TEST_F(OwnSocketsTest, AreKnownByTheirCookiesWhoeverOpenedThem) {
     EXPECT_FALSE(seen(cookie));
 }
 
-TEST_F(OwnSocketsTest, ThatListenAreTold) {
+TEST_F(OwnSocketsTest, ListeningSocketsAreListed) {
     const UniqueFd socket = bound(SOCK_STREAM);
     EXPECT_EQ(seen(cookie_of(socket))->flags, 0u);
     ASSERT_EQ(::listen(socket.get(), 1), 0);
@@ -252,14 +252,14 @@ TEST_F(OwnSocketsTest, ThatAreConnectedHaveARemotePort) {
     EXPECT_EQ(seen(cookie_of(receiver))->remote_port, 0);
 }
 
-TEST_F(OwnSocketsTest, OfOtherProtocolsAreToldToo) {
+TEST_F(OwnSocketsTest, SocketsOfOtherProtocolsAreListed) {
     const UniqueFd raw = bound(SOCK_RAW, IPPROTO_ICMPV6);
     ASSERT_TRUE(seen(cookie_of(raw)));
     EXPECT_EQ(seen(cookie_of(raw))->protocol, IPPROTO_ICMPV6);
     EXPECT_EQ(seen(cookie_of(raw))->local_port, 0) << "what the kernel answers there is the protocol";
 }
 
-TEST_F(OwnSocketsTest, AreLookedForAgainWhenTheyAreOlderThanAsked) {
+TEST_F(OwnSocketsTest, AreListedAgainIfOlderThanRequested) {
     const auto start = OwnSockets::Clock::now();
     const auto first = sockets_.list({}, start);
     EXPECT_EQ(sockets_.list(std::chrono::seconds(1), start + std::chrono::milliseconds(999)), first);

@@ -69,7 +69,7 @@ struct FindingsTest : Rig {
     std::string folder_;
 };
 
-TEST_F(FindingsTest, AreCollectedFromEveryInstanceAndShownInStatusAndMetrics) {
+TEST_F(FindingsTest, AreCollectedFromAllInstancesAndShownInStatusAndMetrics) {
     offer_findings("marker", [](flowd_instance*, const flowd_findings* sink) -> flowd_result {
         const flowd_finding one = hidden_hook();
         return sink->add(sink, &one);
@@ -95,7 +95,7 @@ TEST_F(FindingsTest, AreCollectedFromEveryInstanceAndShownInStatusAndMetrics) {
     supervisor().stop();
 }
 
-TEST_F(FindingsTest, AnInstanceThatFailedIsAnErrorOrIfItIsOptionalAWarning) {
+TEST_F(FindingsTest, AFailedInstanceIsAnErrorOrAWarningIfItIsNotRequired) {
     static Gate started;
     for (const char* key : {"required", "optional"})
         Scripts::of(key).run = [](const flowd_host*) -> flowd_result {
@@ -122,7 +122,7 @@ TEST_F(FindingsTest, AnInstanceThatFailedIsAnErrorOrIfItIsOptionalAWarning) {
     supervisor().stop();
 }
 
-TEST_F(FindingsTest, StatusOfOneInstanceIsACommandOfEachThatHasNoneOfItsOwn) {
+TEST_F(FindingsTest, StatusIsACommandOfInstancesThatDoNotDefineTheirOwn) {
     ASSERT_EQ(start(config(FLOWD_PLUGIN, "a"), config(FLOWD_BACKEND, "a"), config(FLOWD_BACKEND, "b")), ExitCode::ok);
     const auto full = ask({"status", "b"});
     EXPECT_EQ(full.code, ExitCode::ok);
@@ -136,7 +136,7 @@ TEST_F(FindingsTest, StatusOfOneInstanceIsACommandOfEachThatHasNoneOfItsOwn) {
     supervisor().stop();
 }
 
-TEST_F(FindingsTest, OneThatHangsHoldsNothingUpAndKeepsWhatItSaidLast) {
+TEST_F(FindingsTest, AHangingInstanceBlocksNothingAndKeepsItsLastFindings) {
     static Gate gate;
     offer_findings("stuck", [](flowd_instance*, const flowd_findings*) -> flowd_result {
         gate.pass();
@@ -149,7 +149,7 @@ TEST_F(FindingsTest, OneThatHangsHoldsNothingUpAndKeepsWhatItSaidLast) {
     supervisor().stop();
 }
 
-TEST(FindingsBoardTest, AFindingHasTheTimeAtWhichItWasSeenFirst) {
+TEST(FindingsBoardTest, AFindingHasTheTimeWhenItWasFirstSeen) {
     FindingsBoard board;
     const auto since = [&](std::size_t index) { return board.all().at("x").at(index).since_ns; };
     const Finding hidden{FLOWD_LEVEL_WARNING, "hidden", "eth0", {}, {}, {}, 0};
@@ -167,7 +167,7 @@ TEST(FindingsBoardTest, AFindingHasTheTimeAtWhichItWasSeenFirst) {
     EXPECT_GT(since(0), first) << "it was gone meanwhile";
 }
 
-TEST(FindingSinkTest, MalformedFindingsAreRefusedAndThereAre256AtMost) {
+TEST(FindingSinkTest, MalformedFindingsAreRefusedAndAtMost256AreKept) {
     FindingSink sink;
     const flowd_findings* to = sink.abi();
     EXPECT_EQ(to->add(to, nullptr), FLOWD_INVALID);
@@ -192,7 +192,7 @@ TEST(FindingSinkTest, MalformedFindingsAreRefusedAndThereAre256AtMost) {
 
 struct ExplainTest : FindingsTest {};
 
-TEST_F(ExplainTest, TellsWhatTheCoreKnowsAndWhatEachInstanceSays) {
+TEST_F(ExplainTest, CombinesTheCoresStateAndTheInstancesExplanations) {
     static const flowd_ext_explain table{sizeof(flowd_ext_explain), 0,
                                          [](flowd_instance*, const flowd_flow* flows, std::size_t count, std::size_t,
                                             const flowd_explanations* sink) -> flowd_result {
@@ -227,7 +227,7 @@ TEST_F(ExplainTest, TellsWhatTheCoreKnowsAndWhatEachInstanceSays) {
     supervisor().stop();
 }
 
-TEST_F(ExplainTest, WordsThatNameNoFlowAreRefused) {
+TEST_F(ExplainTest, ArgumentsThatDoNotIdentifyAFlowAreRefused) {
     for (const control::Arguments& words :
          {control::Arguments{"explain"}, control::Arguments{"explain", "tcp", "192.0.2.1:1"},
           control::Arguments{"explain", "xtp", "192.0.2.1:1", "192.0.2.2:2"},
@@ -242,7 +242,7 @@ TEST_F(ExplainTest, WordsThatNameNoFlowAreRefused) {
     EXPECT_EQ(key->destination_port, 5);
 }
 
-TEST(ExplanationSinkTest, MalformedOnesAreRefusedAndThereAre64AtMost) {
+TEST(ExplanationSinkTest, MalformedExplanationsAreRefusedAndAtMost64AreKept) {
     ExplanationSink sink;
     const flowd_explanations* to = sink.abi();
     flowd_explanation one{sizeof one, 1, "marked", {}, {}, 0};

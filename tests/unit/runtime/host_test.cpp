@@ -58,7 +58,7 @@ TEST_F(HostTest, CallsTaggedInstanceAreRefusedFromOtherThreads) {
     EXPECT_THAT(log(), ::testing::HasSubstr("watch was called from another thread"));
 }
 
-TEST_F(HostTest, WatchesAndTimersWorkAndTheirHandlesMayBeStale) {
+TEST_F(HostTest, WatchesAndTimersWorkAndStaleHandlesHaveNoEffect) {
     auto x = running(config(FLOWD_PLUGIN, "x"));
     const flowd_host* host = host_of("x");
     const UniqueFd event(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
@@ -97,7 +97,7 @@ TEST_F(HostTest, WatchesAndTimersWorkAndTheirHandlesMayBeStale) {
     EXPECT_EQ(x->state(), InstanceState::running);
 }
 
-TEST_F(HostTest, AWatchOfPrepareWaitsForStart) {
+TEST_F(HostTest, AWatchMadeInPrepareCallsBackAfterStart) {
     const UniqueFd event(::eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK));
     Script& script = Scripts::of("x");
     std::atomic<bool> started{false}, early{false}, called{false};
@@ -126,7 +126,7 @@ TEST_F(HostTest, AWatchOfPrepareWaitsForStart) {
     EXPECT_FALSE(early);
 }
 
-TEST_F(HostTest, MetricsCarryTheInstanceAndLeaveWithIt) {
+TEST_F(HostTest, MetricsHaveTheInstanceLabelAndAreRemovedWithIt) {
     auto x = running(config(FLOWD_PLUGIN, "x"));
     const flowd_host* host = host_of("x");
     flowd_metric_info info{};
@@ -190,7 +190,7 @@ TEST_F(HostTest, TheStateOfAnInstanceIsASeriesOfItsOwn) {
     EXPECT_EQ(metrics_.size(), 0U);
 }
 
-TEST_F(HostTest, ACounterThatIsSetGrowsByWhatEachHoldersTotalGrew) {
+TEST_F(HostTest, SettingACounterAddsTheIncreaseOfEachHoldersTotal) {
     auto x = running(config(FLOWD_PLUGIN, "x"));
     const flowd_host* host = host_of("x");
     flowd_metric_info info{};
@@ -212,7 +212,7 @@ TEST_F(HostTest, ACounterThatIsSetGrowsByWhatEachHoldersTotalGrew) {
     EXPECT_EQ(value(), 15);
 }
 
-TEST_F(HostTest, EverySeriesCanBeLookedAt) {
+TEST_F(HostTest, AllSeriesCanBeVisited) {
     auto x = running(config(FLOWD_PLUGIN, "x"));
     auto y = running(config(FLOWD_PLUGIN, "y"));
     const double bounds[] = {1, 2};
@@ -247,7 +247,7 @@ TEST_F(HostTest, EverySeriesCanBeLookedAt) {
     EXPECT_EQ(all->visit(host, nullptr, &seen), FLOWD_INVALID);
 }
 
-TEST_F(HostTest, NonsenseMetricsAreRefused) {
+TEST_F(HostTest, MalformedMetricsAreRefused) {
     auto x = running(config(FLOWD_PLUGIN, "x"));
     const flowd_host* host = host_of("x");
     flowd_metric_info info{};
@@ -262,7 +262,7 @@ TEST_F(HostTest, NonsenseMetricsAreRefused) {
     EXPECT_EQ(host->metric_open(host, &info, &metric), FLOWD_INVALID) << "labels that are not there";
 }
 
-TEST_F(HostTest, TheRegistryAnswersByNameAndById) {
+TEST_F(HostTest, TheRegistryIsSearchedByNameAndById) {
     auto x = running(config(FLOWD_PLUGIN, "x"));
     const flowd_host* host = host_of("x");
     const auto* registry = static_cast<const flowd_ext_registry*>(host->extension(host, FLOWD_EXT_REGISTRY));
@@ -279,7 +279,7 @@ TEST_F(HostTest, TheRegistryAnswersByNameAndById) {
     EXPECT_EQ(name.length, 0U);
 }
 
-TEST_F(HostTest, LiveFlowsCanBeLookedAt) {
+TEST_F(HostTest, LiveFlowsCanBeVisited) {
     auto x = running(config(FLOWD_PLUGIN, "x"));
     const flowd_host* host = host_of("x");
     const auto* flows = static_cast<const flowd_ext_flows*>(host->extension(host, FLOWD_EXT_FLOWS));
@@ -312,7 +312,7 @@ TEST_F(HostTest, UnknownExtensionsAreNull) {
     EXPECT_EQ(host->extension(host, nullptr), nullptr);
 }
 
-TEST_F(HostTest, DescriptorsOutliveTheInstanceThatKeptThemOnlyWithASuccessor) {
+TEST_F(HostTest, DescriptorsOutliveAnInstanceOnlyWithASuccessor) {
     const UniqueFd event(::eventfd(0, EFD_CLOEXEC));
     const auto descriptors = [&](const char* key) {
         const flowd_host* host = host_of(key);
@@ -379,7 +379,7 @@ TEST_F(HostTest, InstancesOfferDescriptorsToEachOther) {
     EXPECT_FALSE(shared("netlink").obtain("x/1"));
 }
 
-TEST_F(HostTest, AStrayThreadMayEmitWhileTheInstanceStops) {
+TEST_F(HostTest, AnotherThreadMayEmitWhileTheInstanceStops) {
     auto x = running(config(FLOWD_PLUGIN, "x"));
     const flowd_host* host = host_of("x");
     std::thread stray([&] {

@@ -17,7 +17,7 @@ struct InstanceTest : Rig {
     Script& script = Scripts::of("x");
 };
 
-TEST_F(InstanceTest, LivesFromConfiguredToStoppedAndEveryCallIsMadeOnce) {
+TEST_F(InstanceTest, PassesThroughItsLifecycleWithEachCallMadeOnce) {
     auto x = running(config(FLOWD_PLUGIN, "x", 7));
     EXPECT_EQ(script.value, 7);
     EXPECT_TRUE(stops(*x));
@@ -30,7 +30,7 @@ TEST_F(InstanceTest, LivesFromConfiguredToStoppedAndEveryCallIsMadeOnce) {
     EXPECT_TRUE(x->problems().empty());
 }
 
-TEST_F(InstanceTest, AllCallsComeOnOneThreadThatIsNotTheCallersOwn) {
+TEST_F(InstanceTest, AllCallsAreMadeOnOneThreadOtherThanTheCallers) {
     std::vector<std::thread::id> threads;
     const auto note = [&]() -> flowd_result {
         threads.push_back(std::this_thread::get_id());
@@ -45,7 +45,7 @@ TEST_F(InstanceTest, AllCallsComeOnOneThreadThatIsNotTheCallersOwn) {
     EXPECT_NE(threads.front(), std::this_thread::get_id());
 }
 
-TEST_F(InstanceTest, StoppedBeforeItWasStartedItIsStoppedAndDestroyed) {
+TEST_F(InstanceTest, AStopBeforeTheStartIsFollowedByDestroy) {
     auto x = launched(config(FLOWD_PLUGIN, "x"));
     ASSERT_TRUE(stops(*x));
     EXPECT_EQ(x->state(), InstanceState::stopped);
@@ -105,7 +105,7 @@ TEST_P(FailingStep, StartIsFollowedByStopAndDestroy) {
     EXPECT_EQ(script.destroyed, 1);
 }
 
-TEST_P(FailingStep, StopIsFollowedByDestroyAndTheFailureIsTold) {
+TEST_P(FailingStep, StopIsFollowedByDestroyAndTheFailureIsReported) {
     script.stop = GetParam().happens;
     auto x = running(config(FLOWD_PLUGIN, "x"));
     ASSERT_TRUE(stops(*x));
@@ -124,7 +124,7 @@ INSTANTIATE_TEST_SUITE_P(
                               "of an unknown type"}),
     [](const auto& way) { return std::string(way.param.name); });
 
-TEST_F(InstanceTest, AnExceptionOutOfDestroyIsNothingButAnError) {
+TEST_F(InstanceTest, AnExceptionInDestroyIsReportedAsAnError) {
     script.destroy = [] { throw std::runtime_error("thrown by destroy"); };
     auto x = running(config(FLOWD_PLUGIN, "x"));
     ASSERT_TRUE(stops(*x));
@@ -132,7 +132,7 @@ TEST_F(InstanceTest, AnExceptionOutOfDestroyIsNothingButAnError) {
     EXPECT_THAT(log(), ::testing::HasSubstr("thrown by destroy"));
 }
 
-TEST_F(InstanceTest, WhatItReportsIsLocatedAndExplainsTheFailure) {
+TEST_F(InstanceTest, AReportedProblemHasItsPlaceAndExplainsTheFailure) {
     script.prepare = [this]() -> flowd_result {
         flowd_problem problem{};
         problem.size = sizeof problem;
@@ -150,7 +150,7 @@ TEST_F(InstanceTest, WhatItReportsIsLocatedAndExplainsTheFailure) {
     EXPECT_EQ(x->status().last_error, "port 10514 is in use by xrootd");
 }
 
-TEST_F(InstanceTest, AnErrorReportedWhileItRunsIsItsLastErrorAndItRunsOn) {
+TEST_F(InstanceTest, AnErrorReportedWhileRunningBecomesTheLastError) {
     auto x = running(config(FLOWD_PLUGIN, "x"));
     ASSERT_TRUE(x->run_job([this](flowd_instance*) {
         flowd_problem problem{};
@@ -163,7 +163,7 @@ TEST_F(InstanceTest, AnErrorReportedWhileItRunsIsItsLastErrorAndItRunsOn) {
     EXPECT_EQ(x->state(), InstanceState::running);
 }
 
-TEST_F(InstanceTest, AnExceptionOutOfACallbackTakesItOutOfService) {
+TEST_F(InstanceTest, AnExceptionInACallbackStopsTheInstance) {
     auto x = running(config(FLOWD_PLUGIN, "x"));
     ASSERT_EQ(script.host.load()->post(
                   script.host, [](void*) { throw std::runtime_error("out of a post"); }, nullptr),
@@ -176,7 +176,7 @@ TEST_F(InstanceTest, AnExceptionOutOfACallbackTakesItOutOfService) {
     EXPECT_THAT(x->status().last_error, ::testing::HasSubstr("out of a post"));
 }
 
-TEST_F(InstanceTest, ABackendThatFailsGetsTheNextEventsAllTheSame) {
+TEST_F(InstanceTest, ABackendThatFailedReceivesTheNextEvents) {
     std::atomic<std::uint64_t> seen{0};
     script.on_events = [&](const flowd_event*, std::size_t count) -> flowd_result {
         seen += count;
@@ -196,7 +196,7 @@ TEST_F(InstanceTest, ABackendThatFailsGetsTheNextEventsAllTheSame) {
     EXPECT_THAT(x->status().last_error, ::testing::HasSubstr("on_events"));
 }
 
-TEST_F(InstanceTest, ABackendTakesWhatWaitsBeforeItIsStopped) {
+TEST_F(InstanceTest, ABackendTakesQueuedEventsBeforeItIsStopped) {
     std::atomic<std::uint64_t> seen{0}, seen_at_stop{0};
     Gate gate;
     script.on_events = [&](const flowd_event*, std::size_t count) -> flowd_result {
@@ -223,7 +223,7 @@ TEST_F(InstanceTest, ABackendTakesWhatWaitsBeforeItIsStopped) {
     EXPECT_EQ(seen_at_stop, 2000U);
 }
 
-TEST_F(InstanceTest, ABackendOutOfTimeSaysHowMuchIsLost) {
+TEST_F(InstanceTest, ABackendThatMissesTheDeadlineReportsLostEvents) {
     Gate gate;
     std::atomic<std::size_t> first{0};
     script.on_events = [&](const flowd_event*, std::size_t count) -> flowd_result {
@@ -249,7 +249,7 @@ TEST_F(InstanceTest, ABackendOutOfTimeSaysHowMuchIsLost) {
                                             std::to_string(1000 - first) + " starts, 0 ends, 0 others"));
 }
 
-TEST_F(InstanceTest, WhatAModuleGivesUpIsLoggedAndCounted) {
+TEST_F(InstanceTest, LostEventsAreLoggedAndCounted) {
     script.stop = [&]() -> flowd_result {
         const flowd_host* host = script.host;
         host->lost(host, 3, to_c("datagrams were not read before the stop"));
@@ -275,7 +275,7 @@ flowd_result own_loop(const flowd_host* host) {
     }
 }
 
-struct Partial : InstanceTest {
+struct PartialBatch : InstanceTest {
     void emit(std::uint32_t first, std::uint32_t count, std::uint32_t kind = FLOWD_EVENT_START) const {
         const flowd_host* host = Scripts::of("p").host;
         for (std::uint32_t n = first; n < first + count; ++n) {
@@ -304,7 +304,7 @@ struct Partial : InstanceTest {
     }
 };
 
-TEST_F(Partial, AFullBackendIsOfferedTheRestWhenItIsReadyAndNotBefore) {
+TEST_F(PartialBatch, AFullBackendIsOfferedTheRestOnlyAfterReady) {
     std::atomic<bool> full{true};
     std::atomic<int> calls{0};
     script.on_part = [&](const flowd_event* events, std::size_t count, std::size_t* done) -> flowd_result {
@@ -329,7 +329,7 @@ TEST_F(Partial, AFullBackendIsOfferedTheRestWhenItIsReadyAndNotBefore) {
     EXPECT_EQ(x->status().batches_failed, 0U);
 }
 
-TEST_F(Partial, ReadyThatIsCalledBeforeOnEventsHasReturnedIsNotLost) {
+TEST_F(PartialBatch, ReadyCalledBeforeOnEventsReturnsIsNotLost) {
     script.on_part = [&](const flowd_event* events, std::size_t count, std::size_t* done) -> flowd_result {
         const std::lock_guard lock(mutex);
         taken.push_back(number_of(events[(*done)++]));
@@ -343,7 +343,7 @@ TEST_F(Partial, ReadyThatIsCalledBeforeOnEventsHasReturnedIsNotLost) {
     EXPECT_EQ(all_taken(), numbers(50));
 }
 
-TEST_F(Partial, ReadyWithoutAFullDoesNothing) {
+TEST_F(PartialBatch, ReadyWithoutAFullDoesNothing) {
     auto x = running(config(FLOWD_BACKEND, "x"));
     script.host.load()->ready(script.host);
     Scripts::of("p").host.load()->ready(Scripts::of("p").host);
@@ -351,7 +351,7 @@ TEST_F(Partial, ReadyWithoutAFullDoesNothing) {
     EXPECT_TRUE(eventually([&] { return delivered(counters()) == 5; }));
 }
 
-TEST_F(Partial, AnEventThatIsRefusedForGoodIsCountedAndThoseBehindItAreOfferedAtOnce) {
+TEST_F(PartialBatch, AnInvalidEventIsCountedAndThoseAfterItAreOfferedAtOnce) {
     script.on_part = [&](const flowd_event* events, std::size_t count, std::size_t* done) -> flowd_result {
         const std::lock_guard lock(mutex);
         for (; *done < count; ++*done) {
@@ -368,7 +368,7 @@ TEST_F(Partial, AnEventThatIsRefusedForGoodIsCountedAndThoseBehindItAreOfferedAt
     EXPECT_THAT(x->status().last_error, ::testing::HasSubstr("on_events failed: an invalid value"));
 }
 
-TEST_F(Partial, AfterAnErrorTheRestOfTheBatchHasFailedAndIsNotOfferedAgain) {
+TEST_F(PartialBatch, AfterAnErrorTheRestOfTheBatchIsCountedAsFailed) {
     Gate gate;
     script.on_part = [&](const flowd_event*, std::size_t count, std::size_t* done) -> flowd_result {
         gate.pass();
@@ -386,7 +386,7 @@ TEST_F(Partial, AfterAnErrorTheRestOfTheBatchHasFailedAndIsNotOfferedAgain) {
     EXPECT_EQ(counters().refused, 0U);
 }
 
-TEST_F(Partial, AnAnswerThatMeansNothingIsTheModulesFault) {
+TEST_F(PartialBatch, AnUndefinedResultIsReportedAsAnErrorOfTheModule) {
     std::atomic<int> call{0};
     script.on_part = [&](const flowd_event*, std::size_t count, std::size_t* done) -> flowd_result {
         switch (call++) {
@@ -414,7 +414,7 @@ TEST_F(Partial, AnAnswerThatMeansNothingIsTheModulesFault) {
     EXPECT_EQ(x->state(), InstanceState::running);
 }
 
-TEST_F(Partial, WhileItIsStoppedAFullBackendIsOfferedTheRestWhenItIsReady) {
+TEST_F(PartialBatch, DuringAStopAFullBackendIsOfferedTheRestAfterReady) {
     for (const std::uint32_t loop : {FLOWD_LOOP_HOSTED, FLOWD_LOOP_OWN}) {
         taken.clear();
         std::atomic<bool> full{true};
@@ -449,7 +449,7 @@ TEST_F(Partial, WhileItIsStoppedAFullBackendIsOfferedTheRestWhenItIsReady) {
     }
 }
 
-TEST_F(Partial, WhatAFullBackendHasNotTakenAtTheDeadlineIsCountedAndNamed) {
+TEST_F(PartialBatch, EventsNotTakenAtTheDeadlineAreCountedAndLogged) {
     script.on_part = [](const flowd_event*, std::size_t, std::size_t* done) -> flowd_result {
         *done = 1;
         return FLOWD_FULL;
@@ -463,7 +463,7 @@ TEST_F(Partial, WhatAFullBackendHasNotTakenAtTheDeadlineIsCountedAndNamed) {
     EXPECT_THAT(log(), ::testing::HasSubstr("399 events of backend x were not taken: 299 starts, 100 ends, 0 others"));
 }
 
-TEST_F(Partial, OneBackendThatIsFullForeverHarmsNoOther) {
+TEST_F(PartialBatch, ABackendThatStaysFullDoesNotAffectOthers) {
     settings_.queues.events = 1000;
     std::atomic<std::uint64_t> heard{0};
     Scripts::of("y").on_events = [&](const flowd_event*, std::size_t count) -> flowd_result {
@@ -494,7 +494,7 @@ TEST_F(Partial, OneBackendThatIsFullForeverHarmsNoOther) {
     EXPECT_GE(counters().given_up + bus_.counters().owed, seconds * flows_a_second - 1000);
 }
 
-TEST_F(InstanceTest, AStopHasItsReason) {
+TEST_F(InstanceTest, AStopHasAReason) {
     auto x = running(config(FLOWD_PLUGIN, "x"));
     x->request_stop(SteadyClock::now() + patience, FLOWD_STOP_REPLACED);
     x->request_stop(SteadyClock::now() + patience, FLOWD_STOP_DAEMON_ENDS);
@@ -502,14 +502,14 @@ TEST_F(InstanceTest, AStopHasItsReason) {
     EXPECT_EQ(script.stop_reason, static_cast<std::uint32_t>(FLOWD_STOP_REPLACED)) << "the first holds";
 }
 
-TEST_F(InstanceTest, OneThatFailsIsStoppedWithThatReason) {
+TEST_F(InstanceTest, AFailedInstanceIsStoppedWithTheReasonFailed) {
     script.prepare = []() -> flowd_result { return FLOWD_BUSY; };
     auto x = launched(config(FLOWD_PLUGIN, "x"), InstanceState::failed);
     ASSERT_TRUE(eventually([&] { return x->finished(); }));
     EXPECT_EQ(script.stop_reason, static_cast<std::uint32_t>(FLOWD_STOP_FAILED));
 }
 
-TEST_F(InstanceTest, EachExtensionThatTheCoreKnowsIsAskedForOnceAfterStart) {
+TEST_F(InstanceTest, ExtensionsAreRequestedOnceAfterStart) {
     std::vector<std::string> asked;
     std::atomic<int> events{0};
     script.extension = [&](std::string_view id) -> const void* {
@@ -528,7 +528,7 @@ TEST_F(InstanceTest, EachExtensionThatTheCoreKnowsIsAskedForOnceAfterStart) {
         asked, ::testing::UnorderedElementsAre("flowd.status/1", "flowd.command/1", "flowd.findings/1", "flowd.explain/1"));
 }
 
-TEST_F(InstanceTest, ACommandWithFlagsThatTheCoreDoesNotKnowIsNotOffered) {
+TEST_F(InstanceTest, ACommandWithUnknownFlagsIsNotOffered) {
     static const flowd_command commands[] = {
         {sizeof(flowd_command), FLOWD_COMMAND_CHANGES, "mode", nullptr, "Sets the mode."},
         {sizeof(flowd_command), 1u << 7, "later", nullptr, "Of a later minor."}};
@@ -635,7 +635,7 @@ TEST_F(DeliveryTest, OnlyPluginsMark) {
     EXPECT_EQ(delivery->mark(Scripts::of("kafka").host, nullptr, nullptr), FLOWD_INVALID);
 }
 
-TEST_F(InstanceTest, OneThatHangsInStopIsNamedAndCanBeAbandoned) {
+TEST_F(InstanceTest, AnInstanceThatHangsInStopCanBeAbandoned) {
     Gate gate;
     script.stop = [&]() -> flowd_result {
         gate.pass();
@@ -654,7 +654,7 @@ TEST_F(InstanceTest, OneThatHangsInStopIsNamedAndCanBeAbandoned) {
     EXPECT_EQ(script.destroyed, 1);
 }
 
-TEST_F(InstanceTest, EmitAndPostAnswerStoppedOnceItHasStopped) {
+TEST_F(InstanceTest, EmitAndPostReturnStoppedAfterTheStop) {
     auto x = running(config(FLOWD_PLUGIN, "x"));
     const flowd_host* host = script.host;
     ASSERT_TRUE(stops(*x));
@@ -667,7 +667,7 @@ TEST_F(InstanceTest, EmitAndPostAnswerStoppedOnceItHasStopped) {
               FLOWD_STOPPED);
 }
 
-TEST_F(InstanceTest, InvalidEventsAreRefusedAndHarmNobody) {
+TEST_F(InstanceTest, InvalidEventsAreRefused) {
     std::atomic<std::uint64_t> seen{0};
     Scripts::of("b").on_events = [&](const flowd_event*, std::size_t count) -> flowd_result {
         seen += count;
@@ -721,7 +721,7 @@ TEST_F(InstanceTest, AnOwnLoopGetsEventsPostsAndTheStopThroughDispatch) {
     EXPECT_EQ(script.destroyed, 1);
 }
 
-TEST_F(InstanceTest, ARunThatComesBackByItselfIsAFailure) {
+TEST_F(InstanceTest, ARunThatReturnsByItselfIsAFailure) {
     script.run = [](const flowd_host*) -> flowd_result { return FLOWD_OK; };
     auto x = launched(config(FLOWD_PLUGIN, "x", 0, FLOWD_LOOP_OWN));
     ASSERT_TRUE(x->attach({}));

@@ -50,7 +50,7 @@ TEST_F(LoggingTest, TheJournalGetsPrioritiesAndNoTime) {
     EXPECT_EQ(written(), "<3>[x] one\n<3>[x] two\n") << "every line needs its own priority";
 }
 
-TEST_F(LoggingTest, WhatOthersSentCannotForgeALineOrSteerATerminal) {
+TEST_F(LoggingTest, InputCannotForgeLinesOrContainTerminalEscapes) {
     Logging(options).logger("x")->info("a\x1b[31mb\rc");
     EXPECT_EQ(written(), "[info] [x] a\\x1b[31mb\\x0dc\n");
 }
@@ -79,7 +79,7 @@ struct UnreadLoggingTest : ::testing::TestWithParam<bool> {
     UniqueFd reader, writer;
 };
 
-TEST_P(UnreadLoggingTest, AReaderThatIsLateHoldsNobodyUpAndIsToldHowManyLinesItLost) {
+TEST_P(UnreadLoggingTest, ASlowReaderBlocksNobodyAndSeesTheNumberOfLostLines) {
     const Logging logging(LogOptions{spdlog::level::info, false, false, writer.get()});
     const auto logger = logging.logger("x");
     constexpr int lines = 20'000;
@@ -101,7 +101,7 @@ TEST_P(UnreadLoggingTest, AReaderThatIsLateHoldsNobodyUpAndIsToldHowManyLinesItL
     EXPECT_EQ(whole + lost, lines) << "each line was either read or counted";
 }
 
-TEST_P(UnreadLoggingTest, TheModeOfAStreamThatOthersShareStaysAsItIs) {
+TEST_P(UnreadLoggingTest, ASharedStreamKeepsItsMode) {
     const Logging logging(LogOptions{spdlog::level::info, false, false, writer.get()});
     logging.logger("")->info("x");
     EXPECT_EQ(::fcntl(writer.get(), F_GETFL) & O_NONBLOCK, 0);
@@ -110,13 +110,13 @@ TEST_P(UnreadLoggingTest, TheModeOfAStreamThatOthersShareStaysAsItIs) {
 INSTANTIATE_TEST_SUITE_P(Kinds, UnreadLoggingTest, ::testing::Bool(),
                          [](const auto& kind) { return kind.param ? "Socket" : "Pipe"; });
 
-TEST_F(LoggingTest, LevelsHaveTheirWords) {
+TEST_F(LoggingTest, LevelsHaveNames) {
     EXPECT_EQ(parse_log_level("warning"), spdlog::level::warn);
     EXPECT_EQ(parse_log_level("trace"), spdlog::level::trace);
     EXPECT_EQ(parse_log_level("loud"), std::nullopt);
 }
 
-TEST(LogLimiter, ABurstPassesThenTheRestIsCountedUntilTheNextWindow) {
+TEST(LogLimiter, ABurstPassesAndFurtherRepeatsAreCountedUntilTheNextWindow) {
     LogLimiter limiter;
     const LogLimiter::Clock::time_point start{};
     for (std::uint32_t i = 0; i < LogLimiter::burst; ++i) EXPECT_TRUE(limiter.judge("refused 1.2.3.4", start).pass);

@@ -116,7 +116,7 @@ TEST_F(LoopTest, AWatchRemovedByAnotherCallbackOfTheSameRoundIsNotCalled) {
     EXPECT_EQ(calls, 2) << "the one that is left";
 }
 
-TEST_F(LoopTest, TheNumberOfAClosedDescriptorCanBeWatchedAnewAndTheOldHandleDoesNotEndIt) {
+TEST_F(LoopTest, AReusedDescriptorNumberCanBeWatchedAndIsIndependentOfTheOldHandle) {
     int calls = 0;
     auto old = loop->watch(event.get(), FLOWD_IO_READ, [](int, std::uint32_t) { FAIL(); });
     ASSERT_TRUE(old);
@@ -130,7 +130,7 @@ TEST_F(LoopTest, TheNumberOfAClosedDescriptorCanBeWatchedAnewAndTheOldHandleDoes
     EXPECT_EQ(calls, 1);
 }
 
-TEST_F(LoopTest, WhatCannotBeWatchedSaysWhy) {
+TEST_F(LoopTest, AFileThatCannotBeWatchedIsRefusedWithAReason) {
     ASSERT_TRUE(loop->watch(event.get(), FLOWD_IO_READ, [](int, std::uint32_t) {}));
     EXPECT_EQ(loop->watch(event.get(), FLOWD_IO_WRITE, [](int, std::uint32_t) {}).error().code, FLOWD_BUSY);
     const UniqueFd file(::open("/proc/self/exe", O_RDONLY | O_CLOEXEC));
@@ -161,7 +161,7 @@ TEST_F(LoopTest, ATimerMakesTheDescriptorReadableAndFiresOnce) {
     EXPECT_FALSE(loop->cancel(id));
 }
 
-TEST_F(LoopTest, APeriodicTimerCancelsItselfAndALatePeriodIsNotMadeUpFor) {
+TEST_F(LoopTest, APeriodicTimerCanCancelItselfAndMissedPeriodsAreNotMadeUp) {
     int fired = 0;
     bool done = false;
     Loop::Id id = 0;
@@ -184,7 +184,7 @@ TEST_F(LoopTest, AnEndlessDelayDoesNotFireAtOnce) {
     EXPECT_FALSE(readable(0));
 }
 
-TEST_F(LoopTest, WorkRunsWhenWokenAndAgainAsLongAsThereIsMore) {
+TEST_F(LoopTest, WorkRunsWhenWokenAndRepeatsWhileThereIsMore) {
     int left = 3;
     loop->set_work([&] { return --left > 0; });
     loop->wake();
@@ -222,7 +222,7 @@ TEST_F(LoopTest, PostsFromManyThreadsAllArrive) {
     EXPECT_EQ(count, 4000);
 }
 
-TEST_F(LoopTest, AWakeUpThatComesWhileAnotherIsTakenIsNotLost) {
+TEST_F(LoopTest, AWakeUpDuringTheHandlingOfAnotherIsNotLost) {
     // More threads than there are processors, so that the loop is interrupted at every place.
     std::atomic<bool> enough{false};
     std::vector<std::thread> others;

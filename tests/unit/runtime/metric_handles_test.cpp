@@ -26,7 +26,7 @@ struct MetricHandleTest : Rig {
     }
 };
 
-TEST_F(MetricHandleTest, AStaleOneDoesNothingToTheSeriesThatTookItsPlace) {
+TEST_F(MetricHandleTest, AStaleHandleDoesNotAffectANewSeries) {
     auto x = running(config(FLOWD_PLUGIN, "x"));
     const flowd_host* host = Scripts::of("x").host;
     const flowd_metric stale = open(host, "before");
@@ -42,7 +42,7 @@ TEST_F(MetricHandleTest, AStaleOneDoesNothingToTheSeriesThatTookItsPlace) {
     EXPECT_EQ(value("after"), 3) << "removing it by the stale handle did nothing either";
 }
 
-TEST_F(MetricHandleTest, NoHandleIsUsedTwice) {
+TEST_F(MetricHandleTest, HandlesAreNotReused) {
     auto x = running(config(FLOWD_PLUGIN, "x"));
     const flowd_host* host = Scripts::of("x").host;
     std::set<flowd_metric> seen;
@@ -53,7 +53,7 @@ TEST_F(MetricHandleTest, NoHandleIsUsedTwice) {
     }
 }
 
-TEST_F(MetricHandleTest, HandlesOfNobodyDoNothing) {
+TEST_F(MetricHandleTest, UnknownHandlesHaveNoEffect) {
     auto x = running(config(FLOWD_PLUGIN, "x"));
     const flowd_host* host = Scripts::of("x").host;
     const flowd_metric good = open(host, "good");
@@ -66,7 +66,7 @@ TEST_F(MetricHandleTest, HandlesOfNobodyDoNothing) {
     EXPECT_EQ(value("good"), 1);
 }
 
-TEST_F(MetricHandleTest, OneThreadMayRemoveWhatAnotherUses) {
+TEST_F(MetricHandleTest, AHandleMayBeRemovedWhileAnotherThreadUsesIt) {
     auto x = running(config(FLOWD_PLUGIN, "x"));
     const flowd_host* host = Scripts::of("x").host;
     std::atomic<flowd_metric> current{open(host, "busy")};

@@ -24,7 +24,7 @@ TEST_F(MetricsTest, TheSameNameAndLabelsGiveTheSameSeriesInAnyOrderOfLabels) {
     EXPECT_NE(a, *metrics.open({MetricType::gauge, "g", "", "", {{"b", "2"}}, {}}));
 }
 
-TEST_F(MetricsTest, ACounterNeverFalls) {
+TEST_F(MetricsTest, ACounterNeverDecreases) {
     counter->add(3);
     counter->add(-1);
     counter->add(std::nan(""));
@@ -40,7 +40,7 @@ TEST_F(MetricsTest, AHistogramCountsEachValueOnce) {
     EXPECT_DOUBLE_EQ(histogram->value(), 7.65);
 }
 
-TEST_F(MetricsTest, OneThatOthersStillHoldStaysWhenItIsRemoved) {
+TEST_F(MetricsTest, ASeriesWithOtherHoldersRemainsAfterARemove) {
     const auto again = *metrics.open({MetricType::counter, "events_total", "", "", {{"kind", "start"}}, {}});
     counter->add(1);
     metrics.remove(counter);
@@ -73,7 +73,7 @@ TEST_F(MetricsTest, MalformedSeriesAreRefused) {
         EXPECT_EQ(metrics.open(bad).error().code, FLOWD_INVALID) << bad.name;
 }
 
-TEST_F(MetricsTest, ASnapshotCanBeThatOfOneLabel) {
+TEST_F(MetricsTest, ASnapshotCanSelectOneLabel) {
     (void)metrics.open({MetricType::counter, "events_total", "", "", {{"kind", "end"}}, {}});
     const auto found = metrics.snapshot("kind", "end");
     ASSERT_EQ(found.size(), 1U);

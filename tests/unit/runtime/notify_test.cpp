@@ -64,7 +64,7 @@ struct NotifierTest : ::testing::Test {
     std::optional<Notifier> notifier;  // made when NOTIFY_SOCKET is set
 };
 
-TEST_F(NotifierTest, TellsTheManagerWhatItIsAbout) {
+TEST_F(NotifierTest, SendsStateAndStatusToTheServiceManager) {
     notifier->ready("4 instances");
     EXPECT_EQ(received(), "READY=1\nSTATUS=4 instances");
     notifier->reloading();
@@ -75,12 +75,12 @@ TEST_F(NotifierTest, TellsTheManagerWhatItIsAbout) {
     EXPECT_EQ(received(), "WATCHDOG=1");
 }
 
-TEST_F(NotifierTest, AStatusOfSeveralLinesCannotSayAnythingElse) {
+TEST_F(NotifierTest, AStatusOfSeveralLinesCannotInjectAssignments) {
     notifier->status("failed\nREADY=1");
     EXPECT_EQ(received(), "STATUS=failed READY=1");
 }
 
-TEST_F(NotifierTest, PassesDescriptorsUnderNamesThatTheManagerTakes) {
+TEST_F(NotifierTest, PassesDescriptorsUnderValidNames) {
     notifier->store("udp:[::1]:10514", manager.get());
     EXPECT_EQ(received(), "FDSTORE=1\nFDNAME=udp%3A[%3A%3A1]%3A10514");
     struct stat mine {
@@ -92,7 +92,7 @@ TEST_F(NotifierTest, PassesDescriptorsUnderNamesThatTheManagerTakes) {
     EXPECT_EQ(received(), "FDSTOREREMOVE=1\nFDNAME=udp%3A[%3A%3A1]%3A10514");
 }
 
-TEST_F(NotifierTest, TheWatchdogIsFedAtHalfItsTime) {
+TEST_F(NotifierTest, NotifiesTheWatchdogAtHalfItsTimeout) {
     EXPECT_FALSE(Notifier::watchdog_interval());
     ::setenv("WATCHDOG_USEC", "3000000", 1);
     ::setenv("WATCHDOG_PID", std::to_string(::getpid()).c_str(), 1);
@@ -122,7 +122,7 @@ struct UnreadNotifierTest : NotifierTest {
     }
 };
 
-TEST_F(UnreadNotifierTest, AManagerThatDoesNotReadHoldsNobodyUpAndLearnsTheLastStateWhenItDoes) {
+TEST_F(UnreadNotifierTest, AServiceManagerThatDoesNotReadBlocksNothingAndGetsTheLastState) {
     for (int i = 0; i < 5000; ++i) {
         notifier->reloading();
         notifier->ready(std::to_string(i));

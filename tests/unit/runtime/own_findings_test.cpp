@@ -44,7 +44,7 @@ TEST_F(OwnFindingsTest, AHealthyDaemonHasNone) {
     EXPECT_THAT(look(), IsEmpty());
 }
 
-TEST_F(OwnFindingsTest, FilesThatWereChangedAddedOrRemovedAndNotLoaded) {
+TEST_F(OwnFindingsTest, ConfigurationFilesChangedButNotLoadedAreFound) {
     on_disk_ = {{"/etc/conf.yaml", 9}, {"/etc/conf.d/b.yaml", 3}};
     EXPECT_THAT(look(), ElementsAre("warning daemon-configuration-changed /etc/conf.yaml",
                                     "warning daemon-configuration-changed /etc/conf.d/a.yaml",
@@ -60,22 +60,22 @@ TEST_F(OwnFindingsTest, WhatIsAmissWithTheConfigurationAsLongAsItIsInForce) {
     EXPECT_THAT(look(), IsEmpty());
 }
 
-TEST_F(OwnFindingsTest, AModuleWhoseFileIsAnotherOne) {
+TEST_F(OwnFindingsTest, AReplacedModuleFileIsFound) {
     changed_modules_ = {"/lib/plugin-api.so"};
     EXPECT_THAT(look(), ElementsAre("warning daemon-module-changed /lib/plugin-api.so"));
 }
 
-TEST_F(OwnFindingsTest, AClockThatNobodyKeepsIsANote) {
+TEST_F(OwnFindingsTest, AnUnsynchronisedClockIsANote) {
     synchronised_ = false;
     EXPECT_THAT(look(), ElementsAre("note daemon-clock-not-synchronised "));
 }
 
-TEST_F(OwnFindingsTest, ABackendThatTakesNothing) {
+TEST_F(OwnFindingsTest, ABackendThatTakesNothingIsFound) {
     bus_.backends[0].behind = true;
     EXPECT_THAT(look(), ElementsAre("warning daemon-backend-behind backend marker"));
 }
 
-TEST_F(OwnFindingsTest, LossesAreToldOfForTenMinutes) {
+TEST_F(OwnFindingsTest, LossesAreReportedForTenMinutes) {
     bus_.backends[0].failed = 3;
     EXPECT_THAT(look(), ElementsAre("warning daemon-events-lost backend marker"));
     now_ns_ += OwnFindings::memory_ns - 1;
@@ -86,7 +86,7 @@ TEST_F(OwnFindingsTest, LossesAreToldOfForTenMinutes) {
     EXPECT_THAT(look(), ElementsAre("warning daemon-events-lost backend marker"));
 }
 
-TEST_F(OwnFindingsTest, EachLimitOfFlowsThatIsReached) {
+TEST_F(OwnFindingsTest, EachReachedLimitOfFlowsIsFound) {
     bus_.announcers[0].refused[static_cast<std::size_t>(Refusal::limit_live)] = 1;
     bus_.announcers[0].refused[static_cast<std::size_t>(Refusal::limit_sender)] = 1;
     bus_.announcers[0].refused[static_cast<std::size_t>(Refusal::full)] = 1;
@@ -94,7 +94,7 @@ TEST_F(OwnFindingsTest, EachLimitOfFlowsThatIsReached) {
                                     "warning daemon-flow-limit-reached plugin api"));
 }
 
-TEST_F(OwnFindingsTest, SamplesThatWereLeftOutAndSocketsThatCannotBeRead) {
+TEST_F(OwnFindingsTest, ShedSamplesAndUnreadableSocketsAreFound) {
     bus_.samples_shed = 1;
     bus_.socket_dumps_failed = 1;
     EXPECT_THAT(look(), ElementsAre("warning daemon-samples-shed ", "warning daemon-sockets-unreadable "));

@@ -29,7 +29,7 @@ TEST_F(PidFileTest, HoldsTheProcessIdWhileItLives) {
     EXPECT_FALSE(std::filesystem::exists(path));
 }
 
-TEST_F(PidFileTest, ASecondDaemonIsToldWhoseItIs) {
+TEST_F(PidFileTest, ASecondDaemonIsRefusedWithTheProcessId) {
     const auto file = PidFile::write(path);
     ASSERT_TRUE(file);
     const auto second = PidFile::write(path);
@@ -39,7 +39,7 @@ TEST_F(PidFileTest, ASecondDaemonIsToldWhoseItIs) {
     EXPECT_TRUE(std::filesystem::exists(path)) << "the loser removes nothing";
 }
 
-TEST_F(PidFileTest, WithoutRoomForItThereIsNone) {
+TEST_F(PidFileTest, AFullDiskLeavesNoPidFile) {
     rlimit before{};
     ::getrlimit(RLIMIT_FSIZE, &before);
     const rlimit none{0, before.rlim_max};
@@ -54,7 +54,7 @@ TEST_F(PidFileTest, WithoutRoomForItThereIsNone) {
     EXPECT_FALSE(std::filesystem::exists(path)) << "an empty one would mislead";
 }
 
-TEST_F(PidFileTest, OneLeftByADaemonThatDiedIsTakenOver) {
+TEST_F(PidFileTest, AStalePidFileIsTakenOver) {
     std::filesystem::create_directories(path.parent_path());
     std::ofstream(path) << "99999999999\n";
     const auto file = PidFile::write(path);

@@ -103,14 +103,14 @@ TEST_F(PipelineTest, EveryPairArrivesAtBothBackends) {
         [this](const flowd_event* events, std::size_t count) { return ledger_b.take(events, count); });
 }
 
-TEST_F(PipelineTest, WithQueuesOf64ThePluginIsHeldBackAndNothingIsLost) {
+TEST_F(PipelineTest, WithQueuesOf64NothingIsLost) {
     settings_.queues.events = 64;
     run([this](const flowd_event* events, std::size_t count) { return ledger_a.take(events, count); },
         [this](const flowd_event* events, std::size_t count) { return ledger_b.take(events, count); });
     EXPECT_GT(full_, 0U);
 }
 
-TEST_F(PipelineTest, ABackendThatSleepsLosesNothingAndHoldsBackThePluginOnly) {
+TEST_F(PipelineTest, ASlowBackendLosesNothingAndDelaysOnlyThePlugin) {
     settings_.queues.events = 64;
     // Sleeps until the other has seen the whole first queue, so that the one that is awake is never held up by it.
     Gate gate;
@@ -132,7 +132,7 @@ TEST_F(PipelineTest, ABackendThatSleepsLosesNothingAndHoldsBackThePluginOnly) {
     EXPECT_GT(full_, 0U);
 }
 
-TEST_F(PipelineTest, ABackendThatSleepsLongerThanTheStallLimitIsOwedWhatItMissed) {
+TEST_F(PipelineTest, AStalledBackendIsResynchronised) {
     settings_.queues.events = 64;
     settings_.queues.stall_after_ns = 50'000'000;
     Gate gate;

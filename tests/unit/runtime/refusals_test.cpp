@@ -79,7 +79,7 @@ TEST_F(RefusalTest, TheLast256OfAllInstancesAreKept) {
     EXPECT_GT(all.back().time_ns, 0);
 }
 
-TEST_F(RefusalTest, WhatTheSenderWroteIsCutAndShownEscaped) {
+TEST_F(RefusalTest, InputIsTruncatedAndEscaped) {
     auto x = running(config(FLOWD_PLUGIN, "x"));
     ASSERT_EQ(refuse(Scripts::of("x").host, "bad", "evil\x1b[2J" + std::string(500, 's'),
                      std::string("\0\xff\\\n", 4) + std::string(500, 'f')),
@@ -95,7 +95,7 @@ TEST_F(RefusalTest, WhatTheSenderWroteIsCutAndShownEscaped) {
     EXPECT_THAT(log(), Not(HasSubstr("\x1b")));
 }
 
-TEST_F(RefusalTest, OneLineAMinuteAndReasonIsLogged) {
+TEST_F(RefusalTest, LogsOneLinePerMinuteAndReason) {
     Refusals refusals;
     RefusalLog one(refusals, metrics_, *logger_, "plugin x");
     RefusalLog other(refusals, metrics_, *logger_, "plugin y");
@@ -172,7 +172,7 @@ TEST_F(SenderIdTest, AnotherDaemonHasOtherNumbers) {
 
 struct DirectoryTest : Rig {};
 
-TEST_F(DirectoryTest, EachInstanceHasItsOwnAndNoneIsInsideAnothers) {
+TEST_F(DirectoryTest, EachInstanceHasItsOwnDirectoryOutsideOfOthers) {
     auto plain = running(config(FLOWD_BACKEND, "firefly"));
     auto named = running(config(FLOWD_BACKEND, "firefly/regional"));
     EXPECT_STREQ(Scripts::of("firefly").host.load()->state_directory, "/var/lib/flowd-cpp/backend-firefly");
@@ -181,7 +181,7 @@ TEST_F(DirectoryTest, EachInstanceHasItsOwnAndNoneIsInsideAnothers) {
     EXPECT_EQ(Scripts::of("firefly").host.load()->runtime_directory, nullptr) << "there is none in this daemon";
 }
 
-TEST(DirectoriesTest, WorkDirComesBeforeWhatSystemdSays) {
+TEST(DirectoriesTest, WorkDirTakesPrecedenceOverSystemd) {
     ::setenv("STATE_DIRECTORY", "/var/lib/flowd-cpp:/var/lib/other", 1);
     ::setenv("RUNTIME_DIRECTORY", "/run/flowd-cpp", 1);
     EXPECT_EQ(Directories::from_environment("").state, "/var/lib/flowd-cpp");

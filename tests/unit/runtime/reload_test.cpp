@@ -40,7 +40,7 @@ struct ReloadTest : Rig {
     std::map<std::string, std::vector<Seen>> seen_;
 };
 
-TEST_F(ReloadTest, WhatDidNotChangeKeepsRunningUntouched) {
+TEST_F(ReloadTest, UnchangedInstancesKeepRunning) {
     start_pair();
     const Instance* before = supervisor().find("p");
     const auto outcome = supervisor().reload(list(config(FLOWD_PLUGIN, "p", 1), config(FLOWD_BACKEND, "b", 1)));
@@ -51,7 +51,7 @@ TEST_F(ReloadTest, WhatDidNotChangeKeepsRunningUntouched) {
     EXPECT_EQ(Scripts::of("p").stopped, 0);
 }
 
-TEST_F(ReloadTest, WhoAsksForItIsReconfiguredAlsoWithTheSameValues) {
+TEST_F(ReloadTest, ReconfigureAlwaysIsCalledAlsoWithTheSameValues) {
     const auto configs = [] {
         return list(config(FLOWD_PLUGIN, "p"),
                     config(FLOWD_BACKEND, "b", 1, FLOWD_LOOP_HOSTED, true, FLOWD_COMPONENT_RECONFIGURE_ALWAYS),
@@ -68,7 +68,7 @@ TEST_F(ReloadTest, WhoAsksForItIsReconfiguredAlsoWithTheSameValues) {
     EXPECT_EQ(Scripts::of("c").reconfigured, 0);
 }
 
-TEST_F(ReloadTest, EachStopHasItsReason) {
+TEST_F(ReloadTest, EachStopHasAReason) {
     const auto reason = [](const char* key) { return Scripts::of(key).stop_reason.load(); };
     ASSERT_EQ(start(config(FLOWD_PLUGIN, "p"), config(FLOWD_PLUGIN, "q", 1), config(FLOWD_BACKEND, "b", 1),
                     config(FLOWD_BACKEND, "c")),
@@ -89,7 +89,7 @@ TEST_F(ReloadTest, EachStopHasItsReason) {
     EXPECT_EQ(reason("b"), static_cast<std::uint32_t>(FLOWD_STOP_DAEMON_ENDS));
 }
 
-TEST_F(ReloadTest, AChangedPluginIsReplacedAndItsFlowsStay) {
+TEST_F(ReloadTest, AChangedPluginIsReplacedAndItsFlowsRemain) {
     start_pair();
     emit("p", FLOWD_EVENT_START, 1);
     const auto outcome = supervisor().reload(list(config(FLOWD_PLUGIN, "p", 2), config(FLOWD_BACKEND, "b", 1)));
@@ -103,7 +103,7 @@ TEST_F(ReloadTest, AChangedPluginIsReplacedAndItsFlowsStay) {
     EXPECT_EQ(seen("b")[1].kind, static_cast<std::uint32_t>(FLOWD_EVENT_END));
 }
 
-TEST_F(ReloadTest, WhatInstancesGaveUpWhenTheyWereReplacedOrRemovedCountsAtTheEndOfTheDaemon) {
+TEST_F(ReloadTest, EventsLostByReplacedOrRemovedInstancesAffectTheExitCode) {
     std::atomic<const flowd_host*> runs{nullptr};
     Scripts::of("p").start = [&runs]() -> flowd_result {
         runs = Scripts::of("p").host.load();
@@ -124,7 +124,7 @@ TEST_F(ReloadTest, WhatInstancesGaveUpWhenTheyWereReplacedOrRemovedCountsAtTheEn
     EXPECT_EQ(supervisor().events_lost(), 3U + 5U + 3U);
 }
 
-TEST_F(ReloadTest, ADescriptorIsHandedToASuccessorAndToNobodyElse) {
+TEST_F(ReloadTest, ADescriptorIsHandedOnlyToASuccessor) {
     const UniqueFd event(::eventfd(0, EFD_CLOEXEC));
     std::vector<std::string> had;
     const auto prepare = [&](const char* key) {
@@ -157,7 +157,7 @@ TEST_F(ReloadTest, ADescriptorIsHandedToASuccessorAndToNobodyElse) {
     EXPECT_THAT(had, ::testing::ElementsAre("p")) << "the one that should have gone stays after the roll-back";
 }
 
-TEST_F(ReloadTest, TwoThatAreReplacedMayChangePlaces) {
+TEST_F(ReloadTest, TwoReplacedInstancesMaySwapDescriptors) {
     const UniqueFd event(::eventfd(0, EFD_CLOEXEC));
     int handed = 0;
     const auto prepare = [&](const char* key, const char* wanted) {
@@ -180,7 +180,7 @@ TEST_F(ReloadTest, TwoThatAreReplacedMayChangePlaces) {
     EXPECT_EQ(handed, 2);
 }
 
-TEST_F(ReloadTest, AChangedBackendIsReplacedAndToldTheLiveFlows) {
+TEST_F(ReloadTest, AChangedBackendIsReplacedAndReceivesTheLiveFlows) {
     start_pair();
     emit("p", FLOWD_EVENT_START, 1);
     ASSERT_TRUE(eventually([&] { return seen("b").size() == 1; }));
@@ -192,7 +192,7 @@ TEST_F(ReloadTest, AChangedBackendIsReplacedAndToldTheLiveFlows) {
     EXPECT_EQ(bus_.counters().backends.size(), 1U);
 }
 
-TEST_F(ReloadTest, WhatHappensWhileABackendIsReplacedReachesOneOfTheTwo) {
+TEST_F(ReloadTest, EventsDuringAReplacementReachOneOfTheTwoBackends) {
     start_pair();
     emit("p", FLOWD_EVENT_START, 1);
     ASSERT_TRUE(eventually([&] { return seen("b").size() == 1; }));
@@ -215,7 +215,7 @@ TEST_F(ReloadTest, WhatHappensWhileABackendIsReplacedReachesOneOfTheTwo) {
     }));
 }
 
-TEST_F(ReloadTest, OneThatIsLateToReconfigureTakesItsOldValuesBack) {
+TEST_F(ReloadTest, ALateReconfigureIsUndone) {
     settings_.start_timeout = 100ms;
     ASSERT_EQ(start(config(FLOWD_PLUGIN, "p", 1), config(FLOWD_BACKEND, "b", 1, FLOWD_LOOP_HOSTED, true)), ExitCode::ok);
     Gate gate;
@@ -232,7 +232,7 @@ TEST_F(ReloadTest, OneThatIsLateToReconfigureTakesItsOldValuesBack) {
         << "what the daemon says is in force is in force";
 }
 
-TEST_F(ReloadTest, ANewBackendIsToldTheLiveFlowsAndARemovedOneStops) {
+TEST_F(ReloadTest, ANewBackendReceivesTheLiveFlowsAndARemovedOneStops) {
     start_pair();
     emit("p", FLOWD_EVENT_START, 1);
     const auto outcome = supervisor().reload(list(config(FLOWD_PLUGIN, "p", 1), config(FLOWD_BACKEND, "c", 1)));
@@ -254,7 +254,7 @@ TEST_F(ReloadTest, ARemovedPluginsFlowsEnd) {
     EXPECT_GT(seen("b")[1].end_reason, static_cast<std::uint32_t>(FLOWD_END_ANNOUNCED));
 }
 
-TEST_F(ReloadTest, OneThatCanReconfigureDoesNotRestart) {
+TEST_F(ReloadTest, AReconfiguredInstanceIsNotRestarted) {
     ASSERT_EQ(start(config(FLOWD_PLUGIN, "p", 1, FLOWD_LOOP_HOSTED, true), config(FLOWD_BACKEND, "b")), ExitCode::ok);
     const auto outcome =
         supervisor().reload(list(config(FLOWD_PLUGIN, "p", 2, FLOWD_LOOP_HOSTED, true), config(FLOWD_BACKEND, "b")));
@@ -264,7 +264,7 @@ TEST_F(ReloadTest, OneThatCanReconfigureDoesNotRestart) {
     EXPECT_EQ(Scripts::of("p").created, 1);
 }
 
-TEST_F(ReloadTest, OneThatCannotReconfigureThisIsReplaced) {
+TEST_F(ReloadTest, AnInstanceThatCannotReconfigureIsReplaced) {
     Scripts::of("p").reconfigure = []() -> flowd_result { return FLOWD_UNSUPPORTED; };
     ASSERT_EQ(start(config(FLOWD_PLUGIN, "p", 1, FLOWD_LOOP_HOSTED, true), config(FLOWD_BACKEND, "b")), ExitCode::ok);
     const auto outcome =
@@ -275,7 +275,7 @@ TEST_F(ReloadTest, OneThatCannotReconfigureThisIsReplaced) {
     EXPECT_EQ(Scripts::of("p").value, 2);
 }
 
-TEST_F(ReloadTest, AReconfigureThatFailsKeepsEverythingAsItWas) {
+TEST_F(ReloadTest, AFailedReconfigureChangesNothing) {
     Scripts::of("p").reconfigure = []() -> flowd_result { return FLOWD_BUSY; };
     ASSERT_EQ(start(config(FLOWD_PLUGIN, "p", 1, FLOWD_LOOP_HOSTED, true), config(FLOWD_BACKEND, "b", 1)), ExitCode::ok);
     const auto outcome =
@@ -290,7 +290,7 @@ TEST_F(ReloadTest, AReconfigureThatFailsKeepsEverythingAsItWas) {
     EXPECT_TRUE(eventually([&] { return seen("b").size() == 1; }));
 }
 
-TEST_F(ReloadTest, AReconfigureThatFailsIsToldWithThePlaceTheReasonAndTheHintOfTheModule) {
+TEST_F(ReloadTest, AFailedReconfigureIsReportedWithPlaceReasonAndHint) {
     Scripts::of("p").reconfigure = []() -> flowd_result {
         const flowd_host* host = Scripts::of("p").host;
         flowd_problem problem{};
@@ -314,7 +314,7 @@ TEST_F(ReloadTest, AReconfigureThatFailsIsToldWithThePlaceTheReasonAndTheHintOfT
     EXPECT_EQ(supervisor().find("p")->status().last_error, "there is no interface 'eth7'");
 }
 
-TEST_F(ReloadTest, APrepareThatFailsKeepsTheOldOneRunningAndTakesTheReconfiguredBack) {
+TEST_F(ReloadTest, AFailedPrepareKeepsTheOldInstanceAndUndoesReconfigures) {
     ASSERT_EQ(start(config(FLOWD_PLUGIN, "p", 1, FLOWD_LOOP_HOSTED, true), config(FLOWD_BACKEND, "b", 1)), ExitCode::ok);
     Scripts::of("c").prepare = []() -> flowd_result { return FLOWD_DENIED; };
     Scripts::of("p").reconfigure = []() -> flowd_result { return FLOWD_OK; };
@@ -329,7 +329,7 @@ TEST_F(ReloadTest, APrepareThatFailsKeepsTheOldOneRunningAndTakesTheReconfigured
     EXPECT_TRUE(eventually([&] { return seen("b").size() == 1; }));
 }
 
-TEST_F(ReloadTest, AStartThatFailsBringsTheOldConfigurationBack) {
+TEST_F(ReloadTest, AFailedStartRestoresTheOldConfiguration) {
     start_pair();
     emit("p", FLOWD_EVENT_START, 1);
     Scripts::of("p").start = []() -> flowd_result { return Scripts::of("p").value == 2 ? FLOWD_BUSY : FLOWD_OK; };
@@ -344,7 +344,7 @@ TEST_F(ReloadTest, AStartThatFailsBringsTheOldConfigurationBack) {
     EXPECT_TRUE(eventually([&] { return seen("b").size() == 2; }));
 }
 
-TEST_F(ReloadTest, AFailedInstanceIsTriedAgainEvenIfNothingChanged) {
+TEST_F(ReloadTest, AFailedInstanceIsRetriedEvenIfNothingChanged) {
     Scripts::of("b").prepare = []() -> flowd_result { return FLOWD_DENIED; };
     InstanceConfig optional = config(FLOWD_BACKEND, "b");
     optional.required = false;
@@ -357,7 +357,7 @@ TEST_F(ReloadTest, AFailedInstanceIsTriedAgainEvenIfNothingChanged) {
     EXPECT_EQ(supervisor().find("b")->state(), InstanceState::running);
 }
 
-TEST_F(ReloadTest, AnOldOneThatHangsInStopIsAbandonedAndTheNewOneTakesOver) {
+TEST_F(ReloadTest, APredecessorThatHangsInStopIsAbandonedAndItsSuccessorRuns) {
     settings_.stop_timeout = 100ms;
     start_pair();
     Gate gate;

@@ -58,7 +58,7 @@ TEST_F(SamplingTest, EveryLiveFlowIsSeenOnceAndItsSampleReachesTheBackend) {
     EXPECT_TRUE(eventually([&] { return sampled == 1000; }));
 }
 
-TEST_F(SamplingTest, OneThatIsStillBusyIsNotAskedAgainAndItsLateSamplesAreRefused) {
+TEST_F(SamplingTest, ABusyEnricherIsNotCalledAgainAndItsLateSamplesAreRefused) {
     flows(1);
     hold = true;
     const auto period = make_gate();
@@ -76,7 +76,7 @@ TEST_F(SamplingTest, OneThatIsStillBusyIsNotAskedAgainAndItsLateSamplesAreRefuse
     EXPECT_TRUE(eventually([&] { return enricher->sample(make_gate()); }));
 }
 
-TEST_F(SamplingTest, AFailingEnricherEndsItsPeriodAndIsAskedAgain) {
+TEST_F(SamplingTest, AFailingEnricherEndsItsPeriodAndIsCalledInTheNext) {
     flows(1);
     Scripts::of("e").sample = [](const flowd_flow*, std::size_t, bool, const flowd_samples*) -> flowd_result {
         return -77;

@@ -28,7 +28,7 @@ TEST_F(StatusTest, SummaryAndStateAreShownWithTheInstance) {
     supervisor().stop();
 }
 
-TEST_F(StatusTest, ASummaryIsCutAtSixtyColumnsAndMadeSafe) {
+TEST_F(StatusTest, ASummaryIsTruncatedTo60ColumnsAndEscaped) {
     ASSERT_EQ(start(config(FLOWD_PLUGIN, "x")), ExitCode::ok);
     std::string wide;
     for (int i = 0; i < 70; ++i) wide += "\u00e9";

@@ -29,7 +29,7 @@ TEST_F(SupervisorTest, BackendsStartBeforePluginsAndStopAfterThem) {
     EXPECT_FALSE(supervisor().must_exit_hard());
 }
 
-TEST_F(SupervisorTest, EndsThatABackendWasOwedAtTheStopAreCountedAlthoughTheyWereNeverQueued) {
+TEST_F(SupervisorTest, EndsNotDeliveredAtTheStopAreCountedEvenIfNeverQueued) {
     settings_.queues.events = 64;
     settings_.stop_timeout = 300ms;
     Scripts::of("b").on_part = [](const flowd_event*, std::size_t, std::size_t*) -> flowd_result { return FLOWD_FULL; };
@@ -44,14 +44,14 @@ TEST_F(SupervisorTest, EndsThatABackendWasOwedAtTheStopAreCountedAlthoughTheyWer
     EXPECT_THAT(log(), ::testing::HasSubstr("2000 events of backend b were not taken: 1000 starts, 1000 ends, 0 others"));
 }
 
-TEST_F(SupervisorTest, WhenOneFailsToStartTheOthersAreStoppedForThatReason) {
+TEST_F(SupervisorTest, AfterAFailedStartTheOthersAreStoppedWithThatReason) {
     Scripts::of("p").start = []() -> flowd_result { return FLOWD_BUSY; };
     EXPECT_EQ(start(config(FLOWD_PLUGIN, "p"), config(FLOWD_BACKEND, "b")), ExitCode::busy);
     EXPECT_EQ(Scripts::of("p").stop_reason, static_cast<std::uint32_t>(FLOWD_STOP_FAILED));
     EXPECT_EQ(Scripts::of("b").stop_reason, static_cast<std::uint32_t>(FLOWD_STOP_FAILED));
 }
 
-TEST_F(SupervisorTest, WhatPluginsEmitLastStillReachesTheBackends) {
+TEST_F(SupervisorTest, EventsEmittedDuringTheStopReachTheBackends) {
     std::atomic<int> ends{0};
     Script& plugin = Scripts::of("p");
     plugin.start = [&plugin]() -> flowd_result {
@@ -71,7 +71,7 @@ TEST_F(SupervisorTest, WhatPluginsEmitLastStillReachesTheBackends) {
     EXPECT_EQ(ends, 1);
 }
 
-TEST_F(SupervisorTest, WhatIsStillAnnouncedEndsWithTheDaemonAsWithdrawn) {
+TEST_F(SupervisorTest, LiveFlowsEndAsWithdrawnWhenTheDaemonStops) {
     std::atomic<std::uint32_t> reason{0};
     Script& plugin = Scripts::of("p");
     plugin.start = [&plugin]() -> flowd_result {
@@ -88,7 +88,7 @@ TEST_F(SupervisorTest, WhatIsStillAnnouncedEndsWithTheDaemonAsWithdrawn) {
     EXPECT_EQ(reason, static_cast<std::uint32_t>(FLOWD_END_WITHDRAWN)) << "no flow is left without an end";
 }
 
-TEST_F(SupervisorTest, ABackendThatFailsToStartIsGivenNoEvents) {
+TEST_F(SupervisorTest, ABackendThatFailsToStartReceivesNoEvents) {
     std::atomic<int> calls{0};
     Script& plugin = Scripts::of("p");
     plugin.start = [&plugin]() -> flowd_result {
@@ -111,7 +111,7 @@ TEST_F(SupervisorTest, ABackendThatFailsToStartIsGivenNoEvents) {
 
 struct FailingStart : SupervisorTest, ::testing::WithParamInterface<std::pair<flowd_result, ExitCode>> {};
 
-TEST_P(FailingStart, OfARequiredInstanceStopsTheRestAndTheExitCodeSaysWhy) {
+TEST_P(FailingStart, OfARequiredInstanceStopsTheOthersAndSetsTheExitCode) {
     Scripts::of("b").prepare = [] { return GetParam().first; };
     EXPECT_EQ(start(config(FLOWD_PLUGIN, "p"), config(FLOWD_BACKEND, "b")), GetParam().second);
     EXPECT_EQ(Scripts::of("p").started, 0);
@@ -125,14 +125,14 @@ INSTANTIATE_TEST_SUITE_P(Reasons, FailingStart,
                                            std::pair{FLOWD_INVALID, ExitCode::configuration},
                                            std::pair{4711, ExitCode::failure}));
 
-TEST_F(SupervisorTest, AStartThatFailsAfterOthersRunStopsThem) {
+TEST_F(SupervisorTest, AFailedStartStopsInstancesThatRun) {
     Scripts::of("p").start = []() -> flowd_result { return FLOWD_BUSY; };
     EXPECT_EQ(start(config(FLOWD_PLUGIN, "p"), config(FLOWD_BACKEND, "b")), ExitCode::busy);
     EXPECT_EQ(Scripts::of("b").stopped, 1);
     EXPECT_EQ(Scripts::of("b").destroyed, 1);
 }
 
-TEST_F(SupervisorTest, WhatIsNotRequiredMayFailAndIsShown) {
+TEST_F(SupervisorTest, AnInstanceThatIsNotRequiredMayFailAndIsShown) {
     Scripts::of("b").prepare = []() -> flowd_result { return FLOWD_DENIED; };
     InstanceConfig optional = config(FLOWD_BACKEND, "b");
     optional.required = false;
@@ -143,7 +143,7 @@ TEST_F(SupervisorTest, WhatIsNotRequiredMayFailAndIsShown) {
     EXPECT_THAT(failed->status().last_error, ::testing::HasSubstr("a privilege is missing"));
 }
 
-TEST_F(SupervisorTest, ADaemonThatMarksNothingSaysSo) {
+TEST_F(SupervisorTest, ADaemonThatMarksNothingLogsIt) {
     Scripts::of("b").prepare = []() -> flowd_result { return FLOWD_DENIED; };
     InstanceConfig optional = config(FLOWD_BACKEND, "b");
     optional.required = false;
@@ -151,7 +151,7 @@ TEST_F(SupervisorTest, ADaemonThatMarksNothingSaysSo) {
     EXPECT_THAT(log(), ::testing::HasSubstr("no backend runs: nothing will be marked or sent"));
 }
 
-TEST_F(SupervisorTest, OneThatHangsInPrepareIsNamedAndAbandonedAndTheStartFails) {
+TEST_F(SupervisorTest, AnInstanceThatHangsInPrepareIsAbandonedAndTheStartFails) {
     settings_.start_timeout = 100ms;
     settings_.stop_timeout = 100ms;
     Gate gate;
@@ -166,7 +166,7 @@ TEST_F(SupervisorTest, OneThatHangsInPrepareIsNamedAndAbandonedAndTheStartFails)
     EXPECT_TRUE(eventually([&] { return !supervisor().must_exit_hard(); }));
 }
 
-TEST_F(SupervisorTest, OneThatHangsInStopIsAbandonedAndTheOthersAreFlushed) {
+TEST_F(SupervisorTest, AnInstanceThatHangsInStopIsAbandonedAndTheOthersAreFlushed) {
     settings_.stop_timeout = 100ms;
     Gate gate;
     Scripts::of("p").stop = [&]() -> flowd_result {
@@ -183,7 +183,7 @@ TEST_F(SupervisorTest, OneThatHangsInStopIsAbandonedAndTheOthersAreFlushed) {
     EXPECT_TRUE(eventually([&] { return !supervisor().must_exit_hard(); }));
 }
 
-TEST_F(SupervisorTest, OneThatBreaksWhileItRunsIsTakenOffTheBusAndTheOthersRunOn) {
+TEST_F(SupervisorTest, AnInstanceThatFailsWhileRunningIsRemovedFromTheBusAndOthersContinue) {
     std::atomic<int> seen{0};
     Scripts::of("bad").on_events = [](const flowd_event*, std::size_t) -> flowd_result {
         throw std::runtime_error("broken");
@@ -204,7 +204,7 @@ TEST_F(SupervisorTest, OneThatBreaksWhileItRunsIsTakenOffTheBusAndTheOthersRunOn
     supervisor().stop();
 }
 
-TEST_F(SupervisorTest, ABackendThatBlocksForEverDoesNotStopTheOthers) {
+TEST_F(SupervisorTest, ABackendThatBlocksForeverDoesNotStopTheOthers) {
     settings_.queues.events = 64;
     settings_.queues.stall_after_ns = 20'000'000;
     settings_.stop_timeout = 100ms;

@@ -116,7 +116,7 @@ class AsioLoopTest : public ::testing::Test {
     std::uint16_t port_ = 0;
 };
 
-TEST_F(AsioLoopTest, ServesItsOwnHandlersAndTheCoreUntilItIsStopped) {
+TEST_F(AsioLoopTest, RunsHandlersAndCallsOfTheCoreUntilItIsStopped) {
     run();
     send(7);
     wait([&] { return host_.events().size() == 1; });
@@ -140,14 +140,14 @@ TEST_F(AsioLoopTest, AnExceptionOfAHandlerIsLoggedAndTheLoopGoesOn) {
     wait([&] { return host_.lines().size() > lines; });
 }
 
-TEST_F(AsioLoopTest, StopGoesOnServingWhatIsToBeFlushed) {
+TEST_F(AsioLoopTest, DrainRunsHandlersDuringTheStop) {
     run(Config(component<Echo>()).set("linger", "20ms"));
     host_.request_stop();
     thread_.join();
     EXPECT_TRUE(host_.logged("flushed"));
 }
 
-TEST_F(AsioLoopTest, StopServesWhatIsDoneAtOnce) {
+TEST_F(AsioLoopTest, DrainRunsHandlersPostedByTheStop) {
     run();
     host_.request_stop();
     thread_.join();
@@ -164,7 +164,7 @@ TEST(AsioLoopDrain, GivesUpAtTheDeadline) {
     EXPECT_FALSE(loop.drain(Deadline(std::chrono::nanoseconds(soon).count()), [] { return true; }));
 }
 
-TEST(AsioLoopDrain, EndsWhenNothingIsLeftToServe) {
+TEST(AsioLoopDrain, EndsWithoutFurtherHandlers) {
     FakeHost fake;
     const auto host = Host::make(fake.raw()).value();
     AsioLoop loop(*host);

@@ -43,14 +43,14 @@ TEST_F(CountersTest, AreSeriesAndMembersOfTheStatus) {
     EXPECT_EQ(fake_.metric("lines_total")->value, 3);
 }
 
-TEST_F(CountersTest, AreGaugesUnlessTheirNameSaysTotal) {
+TEST_F(CountersTest, AreGaugesUnlessTheirNameEndsInTotal) {
     Counters counters(*host_, {{"live", "live", "Flows that are live.", [this] { return lines_ + 1; }}});
     counters.publish();
     EXPECT_EQ(fake_.metric("live")->type, std::uint32_t{FLOWD_METRIC_GAUGE});
     EXPECT_EQ(fake_.metric("live")->value, 1);
 }
 
-TEST_F(CountersTest, MayBeInOneOfTheTwoOnly) {
+TEST_F(CountersTest, MayBeOnlySeriesOrOnlyStatus) {
     Counters counters(*host_, {{"bytes", &lines_}, {"", "hidden_total", "Not in the status.", &lines_}});
     EXPECT_EQ(status(counters), R"({"bytes":0})");
     EXPECT_FALSE(fake_.metric("bytes"));
@@ -71,7 +71,7 @@ TEST_F(CountersTest, HaveASeriesForEachValueOfALabel) {
                                 R"("too_long":0,"bad_state":2})");
 }
 
-TEST_F(CountersTest, MayHaveSeriesThatComeLater) {
+TEST_F(CountersTest, MayHaveSeriesThatAppearLater) {
     std::map<unsigned, std::uint64_t> answers;
     Counters counters(*host_, {{"answers", "answers_total", "By status code.",
                                 Counters::Source("code", [&](const Counters::Visit& visit) {
@@ -89,7 +89,7 @@ TEST_F(CountersTest, CarryTheLabelsOfTheTableAndOfTheRow) {
     EXPECT_TRUE(fake_.metric(R"(x_total{bind="[::1]:1",direction="out"})"));
 }
 
-TEST_F(CountersTest, ShowFlagsAsTruthValues) {
+TEST_F(CountersTest, ShowFlagsAsBooleans) {
     const Counters counters(*host_, {{"paused", [this] { return lines_ > 0; }}});
     EXPECT_EQ(status(counters), R"({"paused":false})");
     lines_ = 1;

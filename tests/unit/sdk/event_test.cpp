@@ -30,7 +30,7 @@ TEST(Event, CarriesItsTextAndAttachmentsWhereverItIsMoved) {
     }
 }
 
-TEST(Events, OfANewerAndWiderCoreAreWalkedByTheirStride) {
+TEST(Events, OfANewerCoreAreReadByTheirStride) {
     struct Wider {
         flowd_event event;
         std::uint64_t new_member;
@@ -50,7 +50,7 @@ TEST(Events, OfANewerAndWiderCoreAreWalkedByTheirStride) {
     EXPECT_EQ(ends, 3);
 }
 
-TEST(Event, SaysWhyItIsAnnouncedAndWhichAttachmentsStayWithTheFlow) {
+TEST(Event, HasARuleAndKeptAttachments) {
     Event event = Event::start(key(), {1, 1});
     event.rule("rules[2]").attach("flowd.json/storage", "{}", FLOWD_ATTACHMENT_KEEP).attach("org.example.once/1", "x");
     const Event moved = std::move(event);

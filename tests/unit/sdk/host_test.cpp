@@ -20,7 +20,7 @@ class HostTest : public ::testing::Test {
     std::unique_ptr<Host> host_ = Host::make(fake_.raw()).value();
 };
 
-TEST_F(HostTest, ACoreThatLacksAServiceIsNamedNotCalled) {
+TEST_F(HostTest, AMissingServiceIsNamedNotCalled) {
     fake_.mutable_raw().metric_open = nullptr;
     const auto host = Host::make(fake_.raw());
     ASSERT_FALSE(host);
@@ -28,14 +28,14 @@ TEST_F(HostTest, ACoreThatLacksAServiceIsNamedNotCalled) {
     EXPECT_EQ(host.error().message, "the core does not offer flowd_host.metric_open");
 }
 
-TEST_F(HostTest, WhatAShorterHostHasBehindItsSizeIsNotRead) {
+TEST_F(HostTest, BytesAfterAShorterHostAreNotRead) {
     fake_.mutable_raw().size = offsetof(flowd_host, timer);
     const auto host = Host::make(fake_.raw());
     ASSERT_FALSE(host);
     EXPECT_EQ(host.error().message, "the core does not offer flowd_host.timer");
 }
 
-TEST_F(HostTest, EmitTellsHowManyWereTaken) {
+TEST_F(HostTest, EmitReturnsTheNumberOfTakenEvents) {
     const std::vector<Event> events(3, Event::catch_all({1, 2}));
     fake_.accept(2);
     const Emitted emitted = host_->emit(events);
@@ -44,7 +44,7 @@ TEST_F(HostTest, EmitTellsHowManyWereTaken) {
     EXPECT_FALSE(emitted);
 }
 
-TEST_F(HostTest, EmitTellsTheFlowOfEachEvent) {
+TEST_F(HostTest, EmitReturnsTheFlowIdOfEachEvent) {
     const flowd_key one = make_key({*Address::parse("2001:db8::1"), 1}, {*Address::parse("2001:db8::2"), 2}, 6);
     const flowd_key two = make_key({*Address::parse("2001:db8::1"), 3}, {*Address::parse("2001:db8::2"), 2}, 6);
     const std::vector<flowd_event> events{Event::start(one, {1, 1}).raw(), Event::start(two, {1, 1}).raw(),
@@ -71,7 +71,7 @@ TEST_F(HostTest, AnEventThatNamesAFlowCountsOnlyWhileThatFlowLives) {
     EXPECT_EQ(ids[0], 0u);
 }
 
-TEST_F(HostTest, FlowIdsThatHaveNoRoomForAllEventsAreLeftAlone) {
+TEST_F(HostTest, TooFewFlowIdsAreNotWritten) {
     const std::vector<flowd_event> events(2, Event::catch_all({1, 1}).raw());
     std::vector<std::uint64_t> ids(1, 77);
     EXPECT_TRUE(host_->emit(events, ids));
@@ -229,7 +229,7 @@ TEST_F(HostTest, AWatchMayEndInItsOwnCallback) {
     EXPECT_FALSE(watch);
 }
 
-TEST_F(HostTest, TimersComeOnceOrAgainAndAgain) {
+TEST_F(HostTest, TimersFireOnceOrPeriodically) {
     int once = 0, often = 0;
     auto first = host_->after(10s, [&] { ++once; });
     auto second = host_->every(3s, [&] { ++often; });
@@ -249,7 +249,7 @@ TEST_F(HostTest, TimersComeOnceOrAgainAndAgain) {
     EXPECT_EQ(often, 4);
 }
 
-TEST_F(HostTest, ATimerReallyFiresWhenItIsWaitedFor) {
+TEST_F(HostTest, ATimerFiresInRealTime) {
     bool fired = false;
     auto timer = host_->after(1ms, [&] { fired = true; });
     ASSERT_TRUE(timer);
@@ -279,7 +279,7 @@ TEST_F(HostTest, MetricsLiveAsLongAsTheirObject) {
     EXPECT_EQ(fake_.metric("depth")->value, 3);
 }
 
-TEST_F(HostTest, ARefusedMetricIsSaidOnceAndDoesNothing) {
+TEST_F(HostTest, ARefusedMetricIsLoggedOnceAndHasNoEffect) {
     Counter counter = host_->counter("x", "X.");
     Gauge gauge = host_->gauge("x", "X.");  // the same name with another type
     EXPECT_FALSE(gauge);
@@ -287,7 +287,7 @@ TEST_F(HostTest, ARefusedMetricIsSaidOnceAndDoesNothing) {
     EXPECT_TRUE(fake_.logged("the core refused the metric x"));
 }
 
-TEST_F(HostTest, TheRegistryAnswersBothWays) {
+TEST_F(HostTest, TheRegistryMapsNamesAndIds) {
     fake_.add_experiment(2, "atlas");
     fake_.add_activity(2, 7, "datachallenge");
     const Registry registry = host_->registry();
@@ -299,7 +299,7 @@ TEST_F(HostTest, TheRegistryAnswersBothWays) {
     EXPECT_EQ(registry.activity_name(2, 8), "");
 }
 
-TEST_F(HostTest, AMarkIsCalledBackWhenItIsPassedAndARefusedOneNever) {
+TEST_F(HostTest, AMarkCallsBackOnceItIsPassedAndNeverIfRefused) {
     std::string order;
     const Delivery delivery = host_->delivery();
     ASSERT_TRUE(delivery);
@@ -322,7 +322,7 @@ TEST_F(HostTest, AMarkIsCalledBackWhenItIsPassedAndARefusedOneNever) {
     EXPECT_EQ(Delivery().mark([] {}).error().code, FLOWD_UNSUPPORTED);
 }
 
-TEST_F(HostTest, AnOlderCoreWithoutAnExtensionIsEmptyNotABrokenOne) {
+TEST_F(HostTest, WithoutAnExtensionItsClassIsEmpty) {
     fake_.mutable_raw().extension = [](const flowd_host*, const char*) -> const void* { return nullptr; };
     const auto host = Host::make(fake_.raw()).value();
     EXPECT_FALSE(host->registry());
@@ -333,7 +333,7 @@ TEST_F(HostTest, AnOlderCoreWithoutAnExtensionIsEmptyNotABrokenOne) {
     EXPECT_TRUE(host->descriptors().keep("udp:[::1]:10514", 0));
 }
 
-TEST_F(HostTest, VisitingFlowsStopsWhenToldAndLetsExceptionsOutOnThisSideOnly) {
+TEST_F(HostTest, VisitsEndOnFalseAndRethrowExceptions) {
     flowd_flow flow{};
     flow.size = sizeof flow;
     flow.key = make_key({*Address::parse("::1"), 1}, {*Address::parse("::2"), 2}, 6);

@@ -16,7 +16,7 @@ std::string text_of(const T& value) {
     return out;
 }
 
-TEST(JsonWriter, PutsCommasWhereTheyBelong) {
+TEST(JsonWriter, SeparatesByCommas) {
     std::string out;
     Writer w(out);
     w.object()
@@ -33,12 +33,12 @@ TEST(JsonWriter, PutsCommasWhereTheyBelong) {
     EXPECT_EQ(out, R"({"port":10514,"list":["a",true,{}],"none":null})");
 }
 
-TEST(JsonWriter, EscapesWhatJsonCannotHold) {
+TEST(JsonWriter, EscapesControlCharactersAndQuotes) {
     EXPECT_EQ(text_of("a\"b\\c\n\r\t\x01"), R"("a\"b\\c\n\r\t\u0001")");
     EXPECT_EQ(text_of(std::string_view("\0", 1)), R"("\u0000")");
 }
 
-TEST(JsonWriter, KeepsUtf8AndReplacesWhatIsNone) {
+TEST(JsonWriter, KeepsUtf8AndReplacesInvalidBytes) {
     EXPECT_EQ(text_of("\xc3\xa9 \xe2\x82\xac \xf0\x9f\x90\xac"), "\"\xc3\xa9 \xe2\x82\xac \xf0\x9f\x90\xac\"");
     for (const char* wrong : {"\xff", "\xc3", "\xe2\x82", "\xc0\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80"})
         EXPECT_EQ(text_of(wrong).find("\"\xef\xbf\xbd"), 0u) << wrong;
@@ -57,7 +57,7 @@ TEST(JsonWriter, WritesAFloatAsAFloatThatIsReadAsTheSame) {
     EXPECT_NE(text_of(1e22).find_first_of(".e"), std::string::npos);
 }
 
-TEST(JsonWriter, WritesNullForWhatIsNoNumber) {
+TEST(JsonWriter, WritesNullForNanAndInfinities) {
     EXPECT_EQ(text_of(std::numeric_limits<double>::quiet_NaN()), "null");
     EXPECT_EQ(text_of(-std::numeric_limits<double>::infinity()), "null");
 }

@@ -163,7 +163,7 @@ Config fail(const char* where) {
     return Config(component<Brittle>()).set("fail", where);
 }
 
-TEST(ModuleDescription, SaysWhatTheClassesSay) {
+TEST(ModuleDescription, HasTheMembersOfTheClasses) {
     const flowd_module* module = detail::module<Brittle, Sink, Sampler>("plugin-brittle", "1.2", "Apache-2.0");
     ASSERT_EQ(module->component_count, 3u);
     EXPECT_EQ(module->abi_major, static_cast<std::uint32_t>(FLOWD_ABI_MAJOR));
@@ -185,9 +185,9 @@ TEST(ModuleDescription, SaysWhatTheClassesSay) {
     EXPECT_THROW((void)testing::component_of(*module, "x"), std::invalid_argument);
 }
 
-class FirewallTest : public ::testing::TestWithParam<const char*> {};
+class ExceptionBarrierTest : public ::testing::TestWithParam<const char*> {};
 
-TEST_P(FirewallTest, AnExceptionBecomesADocumentedAnswerAndALineWithTheInstancesName) {
+TEST_P(ExceptionBarrierTest, AnExceptionBecomesAResultAndALogLineWithTheInstancesName) {
     const std::string step = GetParam();
     FakeHost host("brittle/one");
     {
@@ -203,9 +203,9 @@ TEST_P(FirewallTest, AnExceptionBecomesADocumentedAnswerAndALineWithTheInstances
     EXPECT_EQ(host.problems()[0].result, FLOWD_EXCEPTION);
     EXPECT_EQ(host.problems()[0].message, step + " threw: " + step + " is brittle");
 }
-INSTANTIATE_TEST_SUITE_P(Steps, FirewallTest, ::testing::Values("create", "prepare", "start", "stop"));
+INSTANTIATE_TEST_SUITE_P(Steps, ExceptionBarrierTest, ::testing::Values("create", "prepare", "start", "stop"));
 
-TEST(Firewall, WhatIsThrownNeedNotBeAnException) {
+TEST(ExceptionBarrier, ValuesOtherThanExceptionsAreCaught) {
     FakeHost host;
     Instance instance(host, component<Brittle>(), raise("odd start"));
     ASSERT_EQ(instance.create(), FLOWD_OK);
@@ -213,7 +213,7 @@ TEST(Firewall, WhatIsThrownNeedNotBeAnException) {
     EXPECT_TRUE(host.logged("an exception that is not a std::exception"));
 }
 
-TEST(Firewall, HoldsBesidesTheLifecycleToo) {
+TEST(ExceptionBarrier, CoversCallsOutsideOfTheLifecycle) {
     FakeHost host;
     Instance instance(host, component<Brittle>(), raise("on_room"));
     ASSERT_EQ(instance.bring_up(), FLOWD_OK);
@@ -291,7 +291,7 @@ struct Answered {
 
 class TakenTest : public ::testing::TestWithParam<Answered> {};
 
-TEST_P(TakenTest, WhatABackendSaysOfABatchReachesTheCore) {
+TEST_P(TakenTest, TheResultOfABatchReachesTheCore) {
     FakeHost host;
     Instance instance(host, component<Partial>(), Config(component<Partial>()).set("answer", GetParam().answer));
     ASSERT_EQ(instance.bring_up(), FLOWD_OK);
@@ -306,7 +306,7 @@ INSTANTIATE_TEST_SUITE_P(Answers, TakenTest,
                                            Answered{"throw", FLOWD_EXCEPTION, 0}),
                          [](const auto& one) { return std::string(one.param.answer); });
 
-TEST(Stop, IsToldItsReason) {
+TEST(Stop, HasAReason) {
     FakeHost host;
     Instance instance(host, component<Partial>());
     ASSERT_EQ(instance.bring_up(), FLOWD_OK);
@@ -331,7 +331,7 @@ TEST(Validate, MayLogAndAskTheRegistry) {
     EXPECT_EQ(host.problems()[0].option, "experiment");
 }
 
-TEST(Validate, AnErrorNamesItsOptionAndIsTheAnswer) {
+TEST(Validate, AnErrorNamesItsOptionAndDeterminesTheResult) {
     FakeHost host;
     Instance instance(host, component<Brittle>(), Config(component<Brittle>()).set("limit", "10"));
     EXPECT_EQ(instance.validate(), FLOWD_INVALID);
@@ -340,7 +340,7 @@ TEST(Validate, AnErrorNamesItsOptionAndIsTheAnswer) {
     EXPECT_EQ(host.problems()[0].hint, "take nine");
 }
 
-TEST(Lifecycle, AFailureIsReportedWithItsHintAndItsCodeIsTheAnswer) {
+TEST(Lifecycle, AFailureIsReportedWithItsHintAndDeterminesTheResult) {
     for (const char* step : {"prepare", "start"}) {
         FakeHost host;
         Instance instance(host, component<Brittle>(), fail(step));
@@ -364,7 +364,7 @@ TEST(Lifecycle, StopIsPassedOnOnceAndWorksWithoutStart) {
     EXPECT_EQ(lines[1].text, "gone");
 }
 
-TEST(Lifecycle, ADeadlineThatPassedIsToldToStop) {
+TEST(Lifecycle, StopReceivesADeadlineThatHasPassed) {
     FakeHost host;
     Instance instance(host, component<Brittle>());
     ASSERT_EQ(instance.create(), FLOWD_OK);
@@ -372,7 +372,7 @@ TEST(Lifecycle, ADeadlineThatPassedIsToldToStop) {
     EXPECT_TRUE(host.logged("stopped late"));
 }
 
-TEST(Reconfigure, TakesNewOptionsOrSaysThatItCannotWithoutAProblem) {
+TEST(Reconfigure, AppliesNewOptionsOrReturnsUnsupportedWithoutAProblem) {
     FakeHost host;
     Instance instance(host, component<Brittle>());
     ASSERT_EQ(instance.bring_up(), FLOWD_OK);
@@ -453,7 +453,7 @@ TEST(Enrichers, SampleAllLiveFlows) {
     EXPECT_EQ(instance.last_sample_result(), FLOWD_EXCEPTION);
 }
 
-TEST(Create, AnOldCoreIsRefusedWithTheServiceThatIsMissing) {
+TEST(Create, ACoreThatLacksAServiceIsRefusedByName) {
     FakeHost host;
     host.mutable_raw().rewatch = nullptr;
     Instance instance(host, component<Brittle>());
@@ -462,7 +462,7 @@ TEST(Create, AnOldCoreIsRefusedWithTheServiceThatIsMissing) {
     EXPECT_THAT(host.problems()[0].message, HasSubstr("flowd_host.rewatch"));
 }
 
-TEST(Create, ACoreThatCannotEvenLogIsRefusedWithoutACrash) {
+TEST(Create, ACoreWithoutLogIsRefusedWithoutACrash) {
     FakeHost host;
     host.mutable_raw().log = nullptr;
     host.mutable_raw().report = nullptr;

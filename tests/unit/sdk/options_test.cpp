@@ -159,18 +159,18 @@ TEST(OptionTable, ARowHasNoBoundWithoutItsFlag) {
     }
 }
 
-TEST(OptionTable, ASecretMayStandInAFile) {
+TEST(OptionTable, ASecretMayBeInAFile) {
     const flowd_option& token = Bounded::table().rows()[4];
     EXPECT_EQ(token.flags, std::uint32_t(FLOWD_OPTION_SECRET | FLOWD_OPTION_FILE));
 }
 
-TEST(OptionTable, ADurationsBareNumberCountsInItsOwnUnit) {
+TEST(OptionTable, ABareNumberOfADurationIsInItsOwnUnit) {
     EXPECT_STREQ(row("period").unit, "ms");
     EXPECT_EQ(row("period").minimum, 1'000'000);
     EXPECT_EQ(row("period").maximum, 3'600'000'000'000);
 }
 
-TEST(OptionTable, RowsOfListsAndGroupsDescribeWhatIsInThem) {
+TEST(OptionTable, RowsOfListsAndGroupsDescribeTheirItems) {
     const flowd_option& list = row("receivers");
     EXPECT_EQ(list.maximum, 4);
     ASSERT_EQ(list.field_count, 1u);
@@ -213,7 +213,7 @@ TEST(OptionTable, DefaultsAreReadAndAbsentMembersStayAsInitialised) {
     EXPECT_FALSE(read->spare.has_value());
 }
 
-TEST(OptionTable, EveryTypeComesBackAsItWasWritten) {
+TEST(OptionTable, EveryTypeIsReadBack) {
     auto written = config();
     written.set("flag", "false")
         .set("bindPort", "7777")
@@ -252,7 +252,7 @@ TEST(OptionTable, EveryTypeComesBackAsItWasWritten) {
     EXPECT_EQ(read->spare->port, 10514);
 }
 
-TEST(OptionTable, AValueThatDoesNotFitItsMemberIsAnErrorWithItsPath) {
+TEST(OptionTable, AValueOutOfItsMembersRangeIsAnErrorWithItsPath) {
     auto written = config();
     written.set("receivers[0].host", "a").set("receivers[1].host", "b").set("receivers[1].port", "70000");
     const auto read = Everything::table().read(written.value());
@@ -261,7 +261,7 @@ TEST(OptionTable, AValueThatDoesNotFitItsMemberIsAnErrorWithItsPath) {
     EXPECT_EQ(read.error().message, "receivers: [1]: port: the value 70000 does not fit its option");
 }
 
-TEST(OptionTable, ValuesOfANewerAndWiderCoreAreWalkedByTheirStride) {
+TEST(OptionTable, ValuesOfANewerCoreAreReadByTheirStride) {
     struct Wider {
         flowd_value value;
         std::uint64_t new_member;
@@ -300,7 +300,7 @@ TEST(OptionTable, ACoreThatKnowsFewerRowsLeavesTheRestAsInitialised) {
     EXPECT_EQ(read->port, 0);
 }
 
-TEST(TestConfig, RefusesPathsThatNoTableHas) {
+TEST(TestConfig, RefusesUnknownPaths) {
     auto wrong = config();
     wrong.set("prot", "1");
     EXPECT_THROW((void)wrong.value(), std::invalid_argument);

@@ -46,7 +46,7 @@ class OutboxTest : public ::testing::Test {
                    }};
 };
 
-TEST_F(OutboxTest, EmitsAtOnceWhatIsPut) {
+TEST_F(OutboxTest, EmitsPutEventsAtOnce) {
     EXPECT_TRUE(outbox_.put(start(0).application("hello").attach("example.org/1", "bytes")));
     ASSERT_EQ(fake_.events().size(), 1u);
     EXPECT_EQ(fake_.events()[0].application, "hello");
@@ -71,7 +71,7 @@ TEST_F(OutboxTest, EmitsAFullBatchByItself) {
     EXPECT_FALSE(outbox_.full());
 }
 
-TEST_F(OutboxTest, PutsAnEventBehindThoseThatWereAdded) {
+TEST_F(OutboxTest, EmitsAddedEventsBeforeAPutEvent) {
     add(2);
     EXPECT_TRUE(outbox_.put(start(2)));
     EXPECT_EQ(emitted(), (std::vector<std::uint32_t>{0, 1, 2}));
@@ -85,14 +85,14 @@ TEST_F(OutboxTest, TakesBorrowedEvents) {
     EXPECT_EQ(settled_, (Results{{5, FLOWD_OK}}));
 }
 
-TEST_F(OutboxTest, TellsTheFlowOfEachEventThatWasTaken) {
+TEST_F(OutboxTest, ReportsTheFlowIdOfEachTakenEvent) {
     fake_.accept(3, FLOWD_LIMIT);
     add(4);
     outbox_.flush();
     EXPECT_EQ(flows_, (std::vector<std::uint64_t>{1, 2, 3, 0})) << "none of an event that was refused";
 }
 
-TEST_F(OutboxTest, GoesOnBehindWhatIsRefused) {
+TEST_F(OutboxTest, ContinuesAfterARefusedEvent) {
     for (const flowd_result reason : {FLOWD_LIMIT, FLOWD_INVALID}) {
         settled_.clear();
         fake_.accept(2, reason);
@@ -106,7 +106,7 @@ TEST_F(OutboxTest, GoesOnBehindWhatIsRefused) {
     EXPECT_FALSE(outbox_.put(start(9))) << "it tells at once";
 }
 
-TEST_F(OutboxTest, KeepsInOrderWhatTheCoreHasNoRoomFor) {
+TEST_F(OutboxTest, KeepsEventsInOrderWhileTheCoreHasNoRoom) {
     fake_.accept(1);
     add(4);
     EXPECT_FALSE(outbox_.flush());
@@ -124,7 +124,7 @@ TEST_F(OutboxTest, KeepsInOrderWhatTheCoreHasNoRoomFor) {
     EXPECT_EQ(outbox_.reason(), FLOWD_OK);
 }
 
-TEST_F(OutboxTest, SaysWhenThereIsNoRoomAndWhenThereIsAgain) {
+TEST_F(OutboxTest, ReportsWhenThereIsNoRoomAndWhenThereIsRoomAgain) {
     fake_.accept(0);
     add(3);
     outbox_.flush();
@@ -154,7 +154,7 @@ TEST_F(OutboxTest, MayBeFilledAgainAsSoonAsThereIsRoom) {
     EXPECT_EQ(outbox.pauses(), 2u);
 }
 
-TEST_F(OutboxTest, LeavesFullQueuesToOnRoom) {
+TEST_F(OutboxTest, AfterFullOnlyOnRoomRetries) {
     fake_.accept(1);
     add(4);
     outbox_.flush();
@@ -163,7 +163,7 @@ TEST_F(OutboxTest, LeavesFullQueuesToOnRoom) {
     EXPECT_TRUE(fake_.lines().empty());
 }
 
-TEST_F(OutboxTest, OffersAgainAfterAnErrorAndGivesUpAfterSomeTries) {
+TEST_F(OutboxTest, RetriesAfterAnErrorAndGivesUpAfterSomeTries) {
     fake_.accept(0, FLOWD_NO_MEMORY);
     add(2);
     outbox_.flush();
@@ -186,7 +186,7 @@ TEST_F(OutboxTest, OffersAgainAfterAnErrorAndGivesUpAfterSomeTries) {
     EXPECT_TRUE(outbox_.full());
 }
 
-TEST_F(OutboxTest, OffersAgainAfterAnErrorWithoutBeingCalled) {
+TEST_F(OutboxTest, RetriesAfterAnErrorByATimer) {
     fake_.accept(1, FLOWD_NO_MEMORY);
     add(3);
     outbox_.flush();
@@ -206,7 +206,7 @@ TEST_F(OutboxTest, WaitsForTheStopOfAStoppedInstance) {
     EXPECT_EQ(outbox_.reason(), FLOWD_STOPPED);
 }
 
-TEST_F(OutboxTest, IsBoundedAlsoForAPluginThatReadsOn) {
+TEST_F(OutboxTest, IsLimitedEvenIfThePluginDoesNotStopReading) {
     fake_.accept(0);
     for (std::size_t i = 0; i < Outbox::most_waiting; ++i) EXPECT_TRUE(outbox_.put(start(0)));
     EXPECT_FALSE(outbox_.put(start(1), 4711));
@@ -215,7 +215,7 @@ TEST_F(OutboxTest, IsBoundedAlsoForAPluginThatReadsOn) {
     EXPECT_EQ(outbox_.refused(), 1u);
 }
 
-TEST_F(OutboxTest, OffersWhatWaitsUntilTheDeadlineOfAStop) {
+TEST_F(OutboxTest, OffersWaitingEventsUntilTheDeadlineOfAStop) {
     fake_.accept(0);
     add(2);
     outbox_.flush();
@@ -226,7 +226,7 @@ TEST_F(OutboxTest, OffersWhatWaitsUntilTheDeadlineOfAStop) {
     EXPECT_EQ(room_, (std::vector<bool>{false})) << "nothing is read any more";
 }
 
-TEST_F(OutboxTest, SaysWhichFlowsWereNotAnnouncedBeforeAStop) {
+TEST_F(OutboxTest, CountsFlowsNotAnnouncedBeforeAStop) {
     fake_.accept(0);
     add(2);
     outbox_.put(Event::end(key(9), {1, 2}));
@@ -236,7 +236,7 @@ TEST_F(OutboxTest, SaysWhichFlowsWereNotAnnouncedBeforeAStop) {
     EXPECT_EQ(outbox_.waiting(), 0u);
 }
 
-TEST_F(OutboxTest, ForgetsWhatWaits) {
+TEST_F(OutboxTest, ClearDiscardsWaitingEvents) {
     fake_.accept(0, FLOWD_NO_MEMORY);
     add(3);
     outbox_.flush();

@@ -18,14 +18,14 @@ struct V2 {
     std::uint64_t b;
 };
 
-TEST(SizedStruct, AnOlderOneIsWidenedWithZeros) {
+TEST(SizedStruct, AnOlderStructIsExtendedWithZeros) {
     const V1 old{sizeof(V1), 7};
     const V2 copy = copy_sized<V2>(&old);
     EXPECT_EQ(copy.a, 7u);
     EXPECT_EQ(copy.b, 0u);
 }
 
-TEST(SizedStruct, ANewerOneIsCut) {
+TEST(SizedStruct, ANewerStructIsTruncated) {
     const V2 newer{sizeof(V2), 7, 9};
     EXPECT_EQ(copy_sized<V1>(&newer).a, 7u);
 }

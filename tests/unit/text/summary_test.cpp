@@ -19,7 +19,7 @@ TEST(SummaryTest, CountsWhatDoesNotFit) {
     EXPECT_EQ(summary("marks on", many), "marks on eth0, eth0, eth0, eth0, eth0, eth0 and 4994 more");
 }
 
-TEST(SummaryTest, CutsAFirstNameThatDoesNotFit) {
+TEST(SummaryTest, TruncatesAFirstNameThatDoesNotFit) {
     const std::string path = "/" + std::string(200, 'x');
     const std::string one = summary("reads", {path}), two = summary("reads", {path, path});
     EXPECT_EQ(one, "reads /" + std::string(50, 'x') + "...");
@@ -33,7 +33,7 @@ TEST(SummaryTest, HasASingularAndAPlural) {
     EXPECT_EQ(counted(2, "flow"), "2 flows");
 }
 
-TEST(SummaryTest, CutsNoCharacterInTwo) {
+TEST(SummaryTest, TruncatesAtACharacter) {
     std::string name;
     while (name.size() < 200) name += "\xc3\xa9";  // 2 bytes each
     for (const char* const doing : {"reads", "reads "}) {

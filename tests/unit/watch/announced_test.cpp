@@ -8,7 +8,7 @@ namespace {
 
 constexpr std::int64_t second = 1'000'000'000;
 
-TEST(Announced, LastsAsLongAsTheMonotonicClockSaysWhateverTheClockOfTheDayDid) {
+TEST(Announced, DurationsFollowTheMonotonicClock) {
     // Found by a machine that thought it was 1970, and ended after its clock was set: the second clock is not asked again.
     const Announced connection{.start_ns = 5000 * second, .start_unix_ns = 7 * second};
     EXPECT_EQ(start_of(connection)->start_time_ns, 7 * second);
@@ -23,7 +23,7 @@ TEST(Announced, NeverEndsBeforeItsStart) {
     EXPECT_EQ(end_of(connection, std::nullopt, 4999 * second)->end_time_ns, 7 * second);
 }
 
-TEST(Announced, MomentsOfTheKernelAreTranslatedByTheClockAsItIsNow) {
+TEST(Announced, KernelTimesAreConvertedWithTheCurrentClock) {
     const std::int64_t before = unix_time_ns();
     const std::int64_t then = unix_time_of(monotonic_ns() - 3 * second);
     EXPECT_GE(then, before - 3 * second);

@@ -65,7 +65,7 @@ class SocketWatchTest : public ::testing::Test {
     std::vector<SocketEvent> events_;
 };
 
-TEST_F(SocketWatchTest, TellsOpenAndCloseWithTheTagAndTheExactBytes) {
+TEST_F(SocketWatchTest, ReportsOpenAndCloseWithTheTagAndTheExactBytes) {
     watch_rule rule = to_listener(WATCH_TAG);
     rule.experiment = 2;
     rule.activity = 3;
@@ -88,7 +88,7 @@ TEST_F(SocketWatchTest, TellsOpenAndCloseWithTheTagAndTheExactBytes) {
     EXPECT_EQ(watch_->count(WATCH_COUNT_TAGGED), 1u);
 }
 
-TEST_F(SocketWatchTest, TheServersEndHearsOfTheClientsBytesWithoutItsFin) {
+TEST_F(SocketWatchTest, TheServerSideCountsTheClientsBytesWithoutItsFin) {
     watch_rule rule = any_connection();
     rule.local_low = rule.local_high = listener_.port();
     rule.verdict = WATCH_ASK;
@@ -158,7 +158,7 @@ TEST_F(SocketWatchTest, TagsOfAListTakeTurns) {
     EXPECT_EQ(seen, (std::map<std::uint32_t, int>{{1, 3}, {2, 3}, {3, 3}}));
 }
 
-TEST_F(SocketWatchTest, AControlGroupIsThatOneAndAllBelow) {
+TEST_F(SocketWatchTest, AControlGroupIncludesItsDescendants) {
     const std::string group = cgroup_root() + "/flowd-test-" + std::to_string(::getpid());
     const std::string below = group + "/below";
     ASSERT_EQ(::mkdir(group.c_str(), 0755), 0);
@@ -185,7 +185,7 @@ TEST_F(SocketWatchTest, AControlGroupIsThatOneAndAllBelow) {
     ::rmdir(group.c_str());
 }
 
-TEST_F(SocketWatchTest, ItsOwnProcessIsLeftAlone) {
+TEST_F(SocketWatchTest, ItsOwnProcessIsIgnored) {
     apply({to_listener(WATCH_TAG)});
     attach();
     Pair pair(listener_, "127.0.0.1");
@@ -194,7 +194,7 @@ TEST_F(SocketWatchTest, ItsOwnProcessIsLeftAlone) {
     EXPECT_TRUE(events_.empty());
 }
 
-TEST_F(SocketWatchTest, AConnectionThatFailsIsNone) {
+TEST_F(SocketWatchTest, AFailedConnectionIsNotReported) {
     watch_rule rule = any_connection();
     rule.remote_low = rule.remote_high = 1;  // nobody listens there
     rule.verdict = WATCH_TAG;
