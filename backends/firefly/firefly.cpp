@@ -104,14 +104,9 @@ Result<void> FireflyBackend::prepare() {
 }
 
 Result<void> FireflyBackend::start() {
-    auto second = host().every(std::chrono::seconds(1), [this] {
-        introduce();
-        publish();
-    });
-    if (!second) return std::move(second).error();
+    if (auto done = publisher_.start(); !done) return done;
     auto ongoing = ongoing_timer(options_);
     if (!ongoing) return std::move(ongoing).error();
-    second_timer_ = std::move(*second);
     ongoing_ = std::move(*ongoing);
     for (const Collector& collector : collectors_) collector.target->start();
     stun_.use(options_.stun.all_servers());
@@ -359,12 +354,11 @@ void FireflyBackend::send_ongoing() {
 }
 
 Result<void> FireflyBackend::stop(Deadline deadline) {
-    second_timer_.reset();
     ongoing_.reset();
     stun_.stop();
     for (const Collector& collector : collectors_) collector.target->stop(deadline);
     destinations_.stop(deadline);
-    if (composer_) publish();
+    if (composer_) publisher_.stop();
     return {};
 }
 

@@ -18,8 +18,8 @@
 #include "backends/firefly/provenances.hpp"
 #include "backends/firefly/stun_client.hpp"
 #include "backends/firefly/tools.hpp"
-#include "flowd/counters.hpp"
 #include "flowd/module.hpp"
+#include "flowd/publisher.hpp"
 #include "lib/net/hosted_target.hpp"
 #include "lib/net/own_sockets.hpp"
 
@@ -127,7 +127,8 @@ class FireflyBackend final : public Backend {
     std::uint64_t unnumbered_ = 0;  ///< fireflies sent without the member `flowd`, because it did not fit
 
     Counters destination_counters_, counters_;
-    Timer second_timer_, ongoing_;
+    Publisher publisher_{host(), [this] { publish(); }, [this] { introduce(); }};
+    Timer ongoing_;
 };
 
 }  // namespace flowd::firefly_backend

@@ -77,20 +77,16 @@ Result<void> Metrics::start() {
         for (const Endpoint& endpoint : entrance_.tcp())
             host().info("listening at http://" + endpoint.to_string() + "/metrics");
     listening_.clear();
-    auto second = host().every(std::chrono::seconds(1), [this] { each_second(); });
-    if (!second) return std::move(second).error();
-    second_ = std::move(*second);
-    return {};
+    return publisher_.start();
 }
 
 Result<void> Metrics::stop(Deadline deadline) {
-    second_.reset();
     listening_.clear();
     for (http::Server& server : servers_) server.drain();
     if (!loop_.drain(deadline, [this] { return sum([](const http::Server& one) { return one.connections(); }) > 0; }))
         host().warning("connections were closed at the stop");
     for (http::Server& server : servers_) server.close();
-    counters_.publish();
+    publisher_.stop();
     return {};
 }
 
@@ -146,8 +142,7 @@ void Metrics::collect(const Selection& selection, Page& page) {
     samples_.collect(selection.flavour, labels_, take);
 }
 
-void Metrics::each_second() {
-    counters_.publish();
+void Metrics::warn_of_crowd() {
     http::Counts counts;
     counts.over_cap = sum([](const http::Server& one) { return one.counts().over_cap; });
     counts.starved = sum([](const http::Server& one) { return one.counts().starved; });

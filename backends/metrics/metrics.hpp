@@ -15,8 +15,8 @@
 #include "backends/metrics/options.hpp"
 #include "backends/metrics/tag_labels.hpp"
 #include "flowd/asio.hpp"
-#include "flowd/counters.hpp"
 #include "flowd/module.hpp"
+#include "flowd/publisher.hpp"
 #include "lib/http/entrance.hpp"
 #include "lib/http/server.hpp"
 
@@ -47,7 +47,7 @@ class Metrics final : public Backend {
     [[nodiscard]] http::Response answer(const http::Request& request, const Selection& selection);
     [[nodiscard]] http::Response scrape(const http::Request& request, const Selection& selection);
     void collect(const Selection& selection, Page& page);
-    void each_second();
+    void warn_of_crowd();
     template <typename Of>
     [[nodiscard]] std::uint64_t sum(Of of) const;
 
@@ -65,7 +65,7 @@ class Metrics final : public Backend {
     Gauge build_;
     Histogram duration_metric_, size_metric_;
     Counters counters_;
-    Timer second_;
+    Publisher publisher_{host(), [this] { counters_.publish(); }, [this] { warn_of_crowd(); }};
 };
 
 }  // namespace flowd::metrics

@@ -6,7 +6,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <ctime>
+
+#include "flowd/rfc3339.hpp"
 
 namespace flowd::core {
 
@@ -44,14 +45,7 @@ std::string escaped(std::string_view bytes) {
 
 std::string utc_text(std::int64_t unix_time_ns, Fraction fraction) {
     if (unix_time_ns <= 0) return {};
-    const std::time_t seconds = unix_time_ns / 1'000'000'000;
-    const std::int64_t rest = unix_time_ns % 1'000'000'000;
-    std::tm parts{};
-    ::gmtime_r(&seconds, &parts);
-    char text[40];
-    const std::size_t length = std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &parts);
-    return std::string(text, length) + (fraction == Fraction::microseconds ? fmt::format(".{:06}Z", rest / 1'000)
-                                                                           : fmt::format(".{:03}Z", rest / 1'000'000));
+    return rfc3339(unix_time_ns, fraction == Fraction::microseconds ? 6 : 3);
 }
 
 bool is_identifier(std::string_view text, std::size_t most, std::string_view further) {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lib/firefly/timestamp.hpp"
 
-#include <algorithm>
 #include <array>
 #include <chrono>
 
@@ -59,11 +58,6 @@ class Reader {
     bool failed_ = false;
 };
 
-char* put(char* out, unsigned number, unsigned digits) {
-    for (unsigned i = digits; i-- > 0; number /= 10) out[i] = static_cast<char>('0' + number % 10);
-    return out + digits;
-}
-
 }  // namespace
 
 std::optional<std::int64_t> parse_timestamp(std::string_view text) {
@@ -104,27 +98,7 @@ std::optional<std::int64_t> parse_timestamp(std::string_view text) {
 }
 
 std::string_view print_timestamp(std::int64_t unix_ns, std::span<char, timestamp_length> buffer) {
-    using namespace std::chrono;
-    const std::int64_t time = std::max<std::int64_t>(unix_ns, 0);
-    const std::int64_t seconds = time / nanoseconds;
-    const year_month_day date(sys_days(days(seconds / 86400)));
-    const auto of_day = static_cast<unsigned>(seconds % 86400);
-    char* out = buffer.data();
-    out = put(out, static_cast<unsigned>(static_cast<int>(date.year())), 4);
-    *out++ = '-';
-    out = put(out, static_cast<unsigned>(date.month()), 2);
-    *out++ = '-';
-    out = put(out, static_cast<unsigned>(date.day()), 2);
-    *out++ = 'T';
-    out = put(out, of_day / 3600, 2);
-    *out++ = ':';
-    out = put(out, of_day / 60 % 60, 2);
-    *out++ = ':';
-    out = put(out, of_day % 60, 2);
-    *out++ = '.';
-    out = put(out, static_cast<unsigned>(time % nanoseconds / 1000), 6);
-    std::copy_n("+00:00", 6, out);
-    return {buffer.data(), buffer.size()};
+    return rfc3339(unix_ns, buffer, 6, "+00:00");
 }
 
 std::string print_timestamp(std::int64_t unix_ns) {

@@ -9,6 +9,8 @@
 #include <string>
 #include <string_view>
 
+#include "flowd/rfc3339.hpp"
+
 namespace flowd::firefly {
 
 /// Reads "2026-02-24T16:56:42.251384+00:00" and similar forms: `T`, `t` or a space between date and time, 0 to 9 digits of
@@ -16,7 +18,7 @@ namespace flowd::firefly {
 /// bits of nanoseconds hold). Nothing for anything else: no offset, trailing text, a 30th of February.
 [[nodiscard]] std::optional<std::int64_t> parse_timestamp(std::string_view text);
 
-inline constexpr std::size_t timestamp_length = 32;
+inline constexpr std::size_t timestamp_length = rfc3339_length;
 
 /// Writes "2026-02-24T16:56:42.251384+00:00": UTC, microseconds (rounded down), always as an offset. The pattern of the
 /// reference collector and the firefly schema both accept this form. Times before 1970 are written as 1970.

@@ -104,16 +104,13 @@ Result<void> Api::start() {
     for (UniqueFd& socket : listening_)
         if (auto served = server_->serve(std::move(socket)); !served) return served;
     listening_.clear();
-    auto second = host().every(std::chrono::seconds(1), [this] { each_second(); });
-    if (!second) return std::move(second).error();
-    second_ = std::move(*second);
+    if (auto done = publisher_.start(); !done) return done;
     for (const Endpoint& endpoint : entrance_.tcp()) host().info("listening at tcp " + endpoint.to_string());
     if (options_.socket_path) host().info("listening at " + options_.socket_path->string());
     return {};
 }
 
 Result<void> Api::stop(Deadline deadline) {
-    second_.reset();
     listening_.clear();
     if (server_) {
         server_->drain();
@@ -122,7 +119,7 @@ Result<void> Api::stop(Deadline deadline) {
         if (!loop_.drain(deadline, [this] { return server_->busy(); }))
             host().lost(server_->connections(), "requests were cut at the stop");
         server_->close();
-        counters_.publish();
+        publisher_.stop();
     }
     entrance_.leave();
     return {};
@@ -221,11 +218,6 @@ Api::Answer Api::announce(std::vector<Event> events, std::string accepted, const
     const std::uint64_t sender = sender_of(host(), request.peer);
     for (Event& event : events) event->sender = sender;
     return announcer_.announce(std::move(events), std::move(accepted), wait, reply);
-}
-
-void Api::each_second() {
-    counters_.publish();
-    entrance_.warn_of_crowd(server_->counts());
 }
 
 void Api::status(json::Writer& object) const {

@@ -13,8 +13,8 @@
 #include <vector>
 
 #include "flowd/asio.hpp"
-#include "flowd/counters.hpp"
 #include "flowd/module.hpp"
+#include "flowd/publisher.hpp"
 #include "lib/http/entrance.hpp"
 #include "lib/http/server.hpp"
 #include "plugins/api/announcer.hpp"
@@ -66,7 +66,6 @@ class Api final : public Plugin {
     [[nodiscard]] Answer announce(std::vector<Event> events, std::string accepted, const http::Request& request,
                                   http::Reply& reply);
 
-    void each_second();
     [[nodiscard]] http::Counts served() const { return server_ ? server_->counts() : http::Counts{}; }
 
     Options options_;
@@ -79,7 +78,7 @@ class Api final : public Plugin {
 
     std::map<unsigned, std::uint64_t> answers_;  ///< by status code
     Counters counters_;
-    Timer second_;
+    Publisher publisher_{host(), [this] { counters_.publish(); }, [this] { entrance_.warn_of_crowd(server_->counts()); }};
 };
 
 }  // namespace flowd::api

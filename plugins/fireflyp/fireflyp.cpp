@@ -74,16 +74,15 @@ Result<void> Fireflyp::start() {
         auto started = inlet.start([this, &inlet] { read(inlet); });
         if (!started) return started;
     }
-    auto publisher = host().every(std::chrono::seconds(1), [this] {
-        streams_.settle();
-        if (loop_silence_ > 0) --loop_silence_;
-        if (loop_silence_ == 0 && loop_peer_) warn_of_loop();
-        publish();
-    });
-    if (!publisher) return std::move(publisher).error();
-    publisher_ = std::move(*publisher);
+    if (auto done = publisher_.start(); !done) return done;
     relay_.start();
     return {};
+}
+
+void Fireflyp::settle() {
+    streams_.settle();
+    if (loop_silence_ > 0) --loop_silence_;
+    if (loop_silence_ == 0 && loop_peer_) warn_of_loop();
 }
 
 void Fireflyp::read(Inlet& inlet) {
@@ -127,7 +126,7 @@ bool Fireflyp::circulates(const firefly::Firefly& firefly, const Address& peer, 
     if (!firefly.member) return false;
     streams_.note(peer, *firefly.member);
     const bool own = firefly.member->path.origin == boot_ || firefly.member->boot == boot_;
-    const FlowState flow(firefly.key, static_cast<std::uint32_t>(firefly.state));
+    const FlowState flow{firefly.key, static_cast<std::uint32_t>(firefly.state)};
     if (!own && !numbers_.repeated(hash_of_number(*firefly.member, flow), now)) return false;
     turn_away(own ? TurnedAway::own : TurnedAway::repeated);
     loop_peer_ = peer;
@@ -183,12 +182,11 @@ void Fireflyp::drain(const Deadline& deadline) {
 
 Result<void> Fireflyp::stop(Deadline deadline) {
     for (Inlet& inlet : inlets_) inlet.stop();
-    if (publisher_) drain(deadline);
-    publisher_.reset();
+    if (publisher_.is_running()) drain(deadline);
     relay_.stop(deadline);
     std::uint64_t left = outbox_.clear();
     for (Inlet& inlet : inlets_) left += inlet.close(receive_);
-    publish();
+    publisher_.stop();
     host().lost(left, "fireflies were not announced before the stop");
     return {};
 }

@@ -9,9 +9,9 @@
 #include <string>
 #include <vector>
 
-#include "flowd/counters.hpp"
 #include "flowd/module.hpp"
 #include "flowd/outbox.hpp"
+#include "flowd/publisher.hpp"
 #include "lib/firefly/parser.hpp"
 #include "lib/net/receive_batch.hpp"
 #include "plugins/fireflyp/event_batch.hpp"
@@ -63,6 +63,7 @@ class Fireflyp final : public Plugin {
     [[nodiscard]] bool circulates(const firefly::Firefly& firefly, const Address& peer, RateLimit::Clock::time_point now);
     void turn_away(TurnedAway reason) { ++turned_away_[static_cast<std::size_t>(reason)]; }
     void warn_of_loop();
+    void settle();
     /// Announces what batch_ contains. False when reading has to stop.
     bool announce();
     /// Reads no further while the bus is full.
@@ -93,7 +94,7 @@ class Fireflyp final : public Plugin {
     std::string last_error_;
 
     Counters counters_;
-    Timer publisher_;
+    Publisher publisher_{host(), [this] { publish(); }, [this] { settle(); }};
 };
 
 }  // namespace flowd::fireflyp

@@ -62,19 +62,15 @@ Result<void> Iperf3::start() {
     if (auto done = watch_.set_tags(tags_of(options_), options_.random_ids); !done) return done;
     if (auto done = watch_.set_rules({rule_of(options_)}); !done) return done;
     if (auto done = watch_.start(); !done) return done;
-    auto timer = host().every(std::chrono::seconds(1), [this] { tick(); });
-    if (!timer) return std::move(timer).error();
-    timer_ = *std::move(timer);
-    return {};
+    return publisher_.start();
 }
 
-void Iperf3::tick() {
+void Iperf3::make_up() {
     if (watch_.lost() > 0) {
         ++losses_;
         must_reconcile_ = true;
     }
     if (must_reconcile_ && !outbox_.full()) reconcile();
-    counters_.publish();
 }
 
 void Iperf3::take(const watch::SocketEvent& event) {
@@ -130,7 +126,6 @@ void Iperf3::reconcile() {
 
 Result<void> Iperf3::stop(Deadline deadline) {
     watch_.stop();
-    timer_.reset();
     outbox_.stop(deadline);
     return {};
 }

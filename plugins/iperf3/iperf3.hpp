@@ -6,9 +6,9 @@
 #include <optional>
 #include <unordered_map>
 
-#include "flowd/counters.hpp"
 #include "flowd/module.hpp"
 #include "flowd/outbox.hpp"
+#include "flowd/publisher.hpp"
 #include "lib/diag/streak.hpp"
 #include "lib/watch/announced.hpp"
 #include "lib/watch/hosted_watch.hpp"
@@ -39,7 +39,7 @@ class Iperf3 final : public Plugin {
     void end(const watch::Announced& connection, const std::optional<flowd_usage>& usage, std::int64_t now);
     /// After events were lost: which connections does the kernel still have?
     void reconcile();
-    void tick();
+    void make_up();
 
     Options options_;
     Outbox outbox_{host(), [this](bool has_room) { watch_.pause(!has_room); }};
@@ -49,7 +49,7 @@ class Iperf3 final : public Plugin {
     bool must_reconcile_ = false;  ///< events were lost, and no look has made up for them yet
     diag::Streak streak_{host(), "the connections could not be listed"};
     watch::HostedWatch watch_;
-    Timer timer_;
+    Publisher publisher_{host(), [this] { counters_.publish(); }, [this] { make_up(); }};
 };
 
 }  // namespace flowd::iperf3

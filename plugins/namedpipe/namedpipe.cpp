@@ -210,9 +210,7 @@ Result<void> NamedPipe::prepare() {
 
 Result<void> NamedPipe::start() {
     if (auto watched = watch(*readers_.front()); !watched) return std::move(watched).error();
-    auto second = host().every(std::chrono::seconds(1), [this] { each_second(); });
-    if (!second) return std::move(second).error();
-    second_ = std::move(*second);
+    if (auto done = publisher_.start(); !done) return done;
     host().info("reading " + options_.pipe_path.string());
     return {};
 }
@@ -278,8 +276,7 @@ void NamedPipe::read_on(bool has_room) {
     }
 }
 
-void NamedPipe::each_second() {
-    counters_.publish();
+void NamedPipe::look_around() {
     if (outbox_.full()) return;
     drop_rests();
     look_at_path();
@@ -373,7 +370,6 @@ Result<void> NamedPipe::reconfigure(Options options) {
 }
 
 Result<void> NamedPipe::stop(Deadline deadline) {
-    second_.reset();
     for (const auto& reader : readers_) reader->readable.reset();
     for (const auto& reader : readers_) deadline.await([&] { return outbox_.drain() && empty(*reader, deadline); });
     std::uint64_t lost = outbox_.clear();
@@ -382,7 +378,7 @@ Result<void> NamedPipe::stop(Deadline deadline) {
     for (const auto& reader : readers_)
         if (!is_held || reader != readers_.front()) lost += unread(*reader);
     readers_.clear();
-    counters_.publish();
+    publisher_.stop();
     host().lost(lost, "lines were not announced before the stop");
     return {};
 }

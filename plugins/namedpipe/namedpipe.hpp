@@ -13,9 +13,9 @@
 #include <string>
 #include <vector>
 
-#include "flowd/counters.hpp"
 #include "flowd/module.hpp"
 #include "flowd/outbox.hpp"
+#include "flowd/publisher.hpp"
 #include "flowd/unique_fd.hpp"
 #include "plugins/namedpipe/line.hpp"
 
@@ -108,7 +108,7 @@ class NamedPipe final : public Plugin {
     [[nodiscard]] std::uint64_t unread(Reader& reader);
     /// Reads no further while the bus is full.
     void read_on(bool has_room);
-    void each_second();
+    void look_around();
     void look_at_path();
     void drop_rests();
 
@@ -125,7 +125,7 @@ class NamedPipe final : public Plugin {
     std::string last_error_;
 
     Counters counters_;
-    Timer second_;
+    Publisher publisher_{host(), [this] { counters_.publish(); }, [this] { look_around(); }};
 };
 
 }  // namespace flowd::namedpipe

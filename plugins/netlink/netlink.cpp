@@ -137,11 +137,9 @@ Result<void> Netlink::start() {
     if (!readable) return std::move(readable).error();
     auto period = host().every(options_.period, [this] { look(); });
     if (!period) return std::move(period).error();
-    auto publisher = host().every(std::chrono::seconds(1), [this] { counters_.publish(); });
-    if (!publisher) return std::move(publisher).error();
+    if (auto done = publisher_.start(); !done) return done;
     readable_ = *std::move(readable);
     period_ = *std::move(period);
-    publisher_ = *std::move(publisher);
     if (watch_.running()) {
         // Before the first dump, so that no connection opens between the two.
         surroundings_ = look_around(rules_);
@@ -419,10 +417,9 @@ Result<void> Netlink::stop(Deadline deadline) {
     readable_.reset();
     period_.reset();
     soon_.reset();
-    publisher_.reset();
     watch_.stop();
     outbox_.stop(deadline);
-    counters_.publish();
+    publisher_.stop();
     return {};
 }
 

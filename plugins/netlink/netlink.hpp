@@ -10,9 +10,9 @@
 #include <unordered_map>
 #include <vector>
 
-#include "flowd/counters.hpp"
 #include "flowd/module.hpp"
 #include "flowd/outbox.hpp"
+#include "flowd/publisher.hpp"
 #include "lib/diag/destroy_listener.hpp"
 #include "lib/diag/socket.hpp"
 #include "lib/diag/streak.hpp"
@@ -119,7 +119,8 @@ class Netlink final : public Plugin {
     Error early_error_;
     watch::HostedWatch watch_;
     Watch readable_;  // declared after the listener: destroyed before its descriptor is closed
-    Timer period_, publisher_, soon_;
+    Publisher publisher_{host(), counters_};
+    Timer period_, soon_;
 };
 
 }  // namespace flowd::netlink

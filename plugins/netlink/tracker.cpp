@@ -9,19 +9,19 @@ Tracked* Tracker::find(std::uint64_t cookie) {
 }
 
 std::uint64_t Tracker::holder(const flowd_key& key) const {
-    const auto found = by_tuple_.find(bpf::to_flow_key(key));
+    const auto found = by_tuple_.find(key);
     return found == by_tuple_.end() ? 0 : found->second;
 }
 
 Tracked* Tracker::add(std::uint64_t cookie, const Tracked& connection) {
     if (by_tuple_.size() >= most_ || by_cookie_.size() >= 2 * most_) return nullptr;
     Tracked& added = by_cookie_[cookie] = connection;
-    if (connection.announced) by_tuple_[bpf::to_flow_key(connection.key)] = cookie;
+    if (connection.announced) by_tuple_[connection.key] = cookie;
     return &added;
 }
 
 void Tracker::forget_tuple(std::uint64_t cookie, const Tracked& connection) {
-    const auto found = by_tuple_.find(bpf::to_flow_key(connection.key));
+    const auto found = by_tuple_.find(connection.key);
     if (found != by_tuple_.end() && found->second == cookie) by_tuple_.erase(found);
 }
 

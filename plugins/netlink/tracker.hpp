@@ -5,13 +5,12 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <functional>
 #include <optional>
 #include <unordered_map>
 
 #include "flowd/event.hpp"
-#include "lib/bpf/flow_key.hpp"
+#include "flowd/key.hpp"
 #include "lib/watch/announced.hpp"
 
 namespace flowd::netlink {
@@ -46,17 +45,11 @@ class Tracker {
     [[nodiscard]] std::size_t announced() const { return by_tuple_.size(); }
 
   private:
-    struct Hash {
-        std::size_t operator()(const flow_key& key) const { return static_cast<std::size_t>(flow_hash(&key)); }
-    };
-    struct Equal {
-        bool operator()(const flow_key& a, const flow_key& b) const { return std::memcmp(&a, &b, sizeof a) == 0; }
-    };
     void forget_tuple(std::uint64_t cookie, const Tracked& connection);
 
     std::size_t most_;
     std::unordered_map<std::uint64_t, Tracked> by_cookie_;
-    std::unordered_map<flow_key, std::uint64_t, Hash, Equal> by_tuple_;
+    std::unordered_map<flowd_key, std::uint64_t, KeyHash, KeyEqual> by_tuple_;
 };
 
 }  // namespace flowd::netlink

@@ -188,9 +188,7 @@ Result<void> Metering::start() {
     });
     if (!ring) return std::move(ring).error();
     ring_watch_ = *std::move(ring);
-    auto tick = host_.every(std::chrono::seconds(1), [this] { this->tick(); });
-    if (!tick) return std::move(tick).error();
-    tick_timer_ = *std::move(tick);
+    if (auto done = publisher_.start(); !done) return done;
     attach_marked();
     return follow();
 }
@@ -230,7 +228,6 @@ void Metering::tick() {
     const std::uint32_t lost = __atomic_load_n(&program_.state().lost_events, __ATOMIC_RELAXED);
     if (std::exchange(lost_events_, lost) != lost) keeper_.scan(monotonic_ns());
     keeper_.tick(monotonic_ns());
-    publish();
 }
 
 Result<void> Metering::reconfigure(const PerfsonarOptions& options) {
@@ -257,13 +254,12 @@ void Metering::stop(const Deadline& deadline) {
     marked_.reset();
     attach_soon_.cancel();
     drain_timer_.reset();
-    tick_timer_.reset();
     attachments_->detach_all();
     drain();
     keeper_.end_all();
     deadline.await([this] { return keeper_.offer(); });
     host_.lost(keeper_.unannounced(), "flows were not announced before the stop");
-    publish();
+    publisher_.stop();
 }
 
 void Metering::publish() {

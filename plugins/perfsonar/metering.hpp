@@ -10,10 +10,10 @@
 #include <string>
 #include <vector>
 
-#include "flowd/counters.hpp"
 #include "flowd/host.hpp"
 #include "flowd/json.hpp"
 #include "flowd/module.hpp"
+#include "flowd/publisher.hpp"
 #include "lib/bpf/attachments.hpp"
 #include "lib/bpf/interfaces.hpp"
 #include "lib/bpf/ring.hpp"
@@ -87,7 +87,7 @@ class Metering {
     bpf::Throttle attach_soon_{host_, [this] { attach_again(); }};
     Subscription marked_;
     Timer drain_timer_;
-    Timer tick_timer_;
+    Publisher publisher_{host_, [this] { publish(); }, [this] { tick(); }};
 };
 
 }  // namespace flowd::perfsonar
