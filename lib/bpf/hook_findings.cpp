@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lib/bpf/hook_findings.hpp"
 
+#include <algorithm>
+#include <utility>
+
 namespace flowd::bpf {
 namespace {
 
@@ -28,7 +31,7 @@ void HookFindings::add_hooks(std::vector<Finding>& all, const Attachments& attac
             all.push_back({FLOWD_LEVEL_ERROR, hook_removed, state.link.name,
                            std::string(program) + " was removed and cannot be attached again", "it is attached",
                            "stop what removed it, then reload"});
-        add_hidden(all, state.preceding);
+        add_hidden(all, state.link, state.preceding);
         add_flowd_go(all, state.link);
     }
 }
@@ -45,19 +48,26 @@ void HookFindings::add_prospects(std::vector<Finding>& all, const std::vector<Li
                            std::string(program) + " can be attached", possible.error().hint});
             continue;
         }
-        for (const Direction direction : directions) add_hidden(all, find_preceding(link, direction, on_clsact));
+        std::vector<Preceding> preceding;
+        for (const Direction direction : directions)
+            for (Preceding& other : find_preceding(link, direction, on_clsact)) preceding.push_back(std::move(other));
+        add_hidden(all, link, preceding);
         add_flowd_go(all, link);
     }
 }
 
-void HookFindings::add_hidden(std::vector<Finding>& all, const std::vector<Preceding>& preceding) const {
+void HookFindings::add_hidden(std::vector<Finding>& all, const Link& link, const std::vector<Preceding>& preceding) const {
     const std::string ours(program);
+    std::string others;
+    std::size_t count = 0;
     for (const Preceding& other : preceding) {
         if (flowd_go != nullptr && is_program(other.kind, other.name, flowd_go_program)) continue;  // a finding of its own
-        all.push_back({FLOWD_LEVEL_WARNING, hook_hidden, other.link.name,
-                       other.describe() + " runs before " + ours + " and may hide packets from it", ours + " runs first",
-                       "remove it, or attach it after " + ours});
+        others += (count++ == 0 ? "" : ", ") + other.describe();
     }
+    if (count == 0) return;
+    all.push_back({FLOWD_LEVEL_WARNING, hook_hidden, link.name,
+                   others + (count == 1 ? " runs" : " run") + " before " + ours + " and may hide packets from it",
+                   ours + " runs first", "remove it, or attach it after " + ours});
 }
 
 /// Of a flowd-go that runs, or that has ended and left it.
@@ -65,14 +75,15 @@ void HookFindings::add_flowd_go(std::vector<Finding>& all, const Link& link) con
     if (flowd_go == nullptr) return;
     const auto filters = list_filters(link.index, Direction::egress);
     if (!filters) return;
-    for (const Filter& filter : *filters)
-        if (is_program(filter.kind, filter.name, flowd_go_program))
-            all.push_back({FLOWD_LEVEL_WARNING, flowd_go, link.name,
-                           "a tc filter 'marker' of priority " + std::to_string(filter.priority) +
-                               " is attached, as flowd-go leaves behind: it writes flow labels too",
-                           "only " + std::string(program) + " writes flow labels",
-                           "stop flowd-go; then: tc filter del dev " + link.name + " egress prio " +
-                               std::to_string(filter.priority) + " handle " + std::to_string(filter.handle) + " bpf"});
+    const auto filter = std::find_if(filters->begin(), filters->end(),
+                                     [](const Filter& one) { return is_program(one.kind, one.name, flowd_go_program); });
+    if (filter != filters->end())
+        all.push_back({FLOWD_LEVEL_WARNING, flowd_go, link.name,
+                       "a tc filter 'marker' of priority " + std::to_string(filter->priority) +
+                           " is attached, as flowd-go leaves behind: it writes flow labels too",
+                       "only " + std::string(program) + " writes flow labels",
+                       "stop flowd-go; then: tc filter del dev " + link.name + " egress prio " +
+                           std::to_string(filter->priority) + " handle " + std::to_string(filter->handle) + " bpf"});
 }
 
 }  // namespace flowd::bpf

@@ -32,7 +32,7 @@ struct HookFindings {
                        Attach how) const;
 
   private:
-    void add_hidden(std::vector<Finding>& all, const std::vector<Preceding>& preceding) const;
+    void add_hidden(std::vector<Finding>& all, const Link& link, const std::vector<Preceding>& preceding) const;
     void add_flowd_go(std::vector<Finding>& all, const Link& link) const;
 };
 

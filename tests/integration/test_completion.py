@@ -63,3 +63,11 @@ def test_a_shell_completes_the_instances_of_the_running_daemon_and_their_command
         daemon.reload(CONFIGURATION.replace("firefly/regional", "firefly/national"))
         assert offered(shell, *control, "status", "firefly/") == {"firefly/national"}
     assert not offered(shell, *control, "status", "fire"), "there is no daemon to ask"
+
+
+def test_bash_completes_a_name_with_a_colon_at_which_it_breaks_words(lab):
+    with Daemon(CONFIGURATION, lab.a) as daemon:
+        control = ("--control", str(daemon.control))
+        for words, rest in ((("status", "plugin", ":", "net"), {"netlink"}), (("status", "plugin", ":"), {"netlink"}),
+                            (("status", "enricher", ":", "n"), {"netlink"})):
+            assert offered(bash, *control, *words) == rest, words

@@ -141,6 +141,19 @@ def test_a_program_that_would_run_before_ours(lab, how, shown):
         assert checked(marker(), enter(lab.a)) == {}, "on TCX ours goes before all others"
 
 
+def test_two_programs_before_ours_are_one_finding(lab):
+    """An id and a subject name one finding."""
+    configuration = meter("interfaces: [eth0], attach: clsact")
+    with ThirdParty(lab.a, "clsact", 1), ThirdParty(lab.a, "tcx-last"):
+        found = checked(configuration, enter(lab.a))
+        assert kinds(found) == {("perfsonar-hook-hidden", "eth0"): "warning"}
+        with Daemon(configuration, prefix=enter(lab.a)) as daemon:
+            shows(daemon, {("perfsonar-hook-hidden", "eth0"): "warning"})
+            for text in (found["perfsonar-hook-hidden", "eth0"]["found"], found_by(daemon)["perfsonar-hook-hidden", "eth0"]["found"]):
+                assert "priority 1" in text and "TCX program" in text
+            assert [one["id"] for one in daemon.cli("findings")].count("perfsonar-hook-hidden") == 1
+
+
 @pytest.mark.parametrize("attach", ["auto", "clsact"])
 def test_what_flowd_go_has_left_behind(lab, attach):
     configuration = marker(f"targetInterfaces: [eth0], attach: {attach}")
