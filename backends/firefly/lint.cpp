@@ -205,10 +205,11 @@ void Lint::judge_content(State& state, const Observation& observation, const fir
 }
 
 void Lint::judge_flow(State& state, const Observation& observation, const firefly::Firefly& firefly) {
-    const Endpoint source = source_of(firefly.key), destination = destination_of(firefly.key);
+    const Endpoint source = source_of(firefly.key);
     const std::string text = flow_text(firefly.key);
-    std::string key = firefly.key.protocol == IPPROTO_TCP ? "tcp " : "udp ";
-    key += std::min(source, destination).to_string() + ' ' + std::max(source, destination).to_string();
+    std::string one_end = source.to_string(), other_end = destination_of(firefly.key).to_string();
+    if (other_end < one_end) one_end.swap(other_end);
+    std::string key = (firefly.key.protocol == IPPROTO_TCP ? "tcp " : "udp ") + one_end + ' ' + other_end;
     if (observation.destination) key += " sent to " + observation.destination->to_string();
     auto place = state.flows.find(key);
     if (place == state.flows.end()) {
