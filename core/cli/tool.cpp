@@ -10,8 +10,10 @@
 #include "core/base/version.hpp"
 #include "core/cli/commands.hpp"
 #include "core/cli/interrupt.hpp"
+#include "core/cli/tool_call.hpp"
 #include "core/cli/tool_words.hpp"
 #include "core/config/offline_host.hpp"
+#include "core/control/client.hpp"
 #include "core/modules/module_set.hpp"
 #include "core/service/installation.hpp"
 #include "core/service/problem_exit.hpp"
@@ -62,27 +64,27 @@ std::optional<std::string> line_in(std::string_view json) {
     return std::string(line);
 }
 
-/// Output of a tool is flushed at once: some run until they are interrupted.
 struct Printer {
-    const Output& output;
+    const std::function<bool(std::string_view)>& print;
     flowd_writer writer{};
 
-    explicit Printer(const Output& to) : output(to) {
+    explicit Printer(const std::function<bool(std::string_view)>& to) : print(to) {
         writer.size = sizeof writer;
         writer.context = this;
         writer.write = [](const flowd_writer* self, flowd_string text) -> flowd_result {
-            const Output& out = static_cast<Printer*>(self->context)->output;
-            if (const auto line = out.json ? std::nullopt : line_in(to_view(text)))
-                out.out << printable(*line) << '\n';
-            else
-                out.answer(to_view(text));
-            out.out.flush();
-            return out.out ? FLOWD_OK : FLOWD_STOPPED;
+            return static_cast<Printer*>(self->context)->print(to_view(text)) ? FLOWD_OK : FLOWD_STOPPED;
         };
     }
     Printer(const Printer&) = delete;
     Printer& operator=(const Printer&) = delete;
 };
+
+flowd_result ask_for_tool(const std::string& control, const std::vector<std::string>& words, std::string& answer) {
+    auto reply = control::request(control, words);
+    answer = reply ? reply->json : reply.error().message;
+    if (!reply) return reply.error().code;
+    return reply->code == ExitCode::ok ? FLOWD_OK : FLOWD_ERROR;
+}
 
 /// What a tool logs goes to standard error; an error that it reports explains a negative answer.
 class ToolHost {
@@ -92,7 +94,10 @@ class ToolHost {
           logger_(logging_.logger(name)),
           host_(registry, name, version(),
                 {[this](flowd_level level, std::string_view line) { logger_->log(to_spdlog(level), line); },
-                 [this](const flowd_problem& problem) { note(problem); }}) {}
+                 [this](const flowd_problem& problem) { note(problem); },
+                 [control = control_path(options)](const auto& words, std::string& answer) {
+                     return ask_for_tool(control, words, answer);
+                 }}) {}
 
     [[nodiscard]] const flowd_host* host() const { return host_.abi(); }
     [[nodiscard]] const Error& error() const { return error_; }
@@ -135,28 +140,42 @@ ExitCode call(const Tool& tool, const Offer& offer, const GlobalOptions& options
 
     const auto interrupt = Interrupt::listen();
     if (!interrupt) return output.fail(interrupt.error());
-    const ToolHost host(installation.registry(), options, std::string(offer.component->name()));
-    const Printer printer(output);
+    const ToolSite site{installation.registry(), options, std::string(offer.component->name()), (*interrupt)->fd()};
+    // Flushed at once: some tools run until they are interrupted.
+    const auto done = call_tool(tool, site, values, *config, [&output](std::string_view json) {
+        if (const auto line = output.json ? std::nullopt : line_in(json))
+            output.out << printable(*line) << '\n';
+        else
+            output.answer(json);
+        output.out.flush();
+        return static_cast<bool>(output.out);
+    });
+    return done ? ExitCode::ok : output.fail(done.error());
+}
+
+}  // namespace
+
+Result<void> call_tool(const Tool& tool, const ToolSite& site, const ValueTree& values, const InstanceConfig* config,
+                       const std::function<bool(std::string_view)>& print) {
+    const ToolHost host(site.registry, site.options, site.name);
+    const Printer printer(print);
     flowd_tool_call raw{};
     raw.size = sizeof raw;
-    raw.interrupt_fd = (*interrupt)->fd();
+    raw.interrupt_fd = site.interrupt_fd;
     raw.host = host.host();
     raw.options = &values.root();
-    raw.config = *config == nullptr ? nullptr : &(*config)->value();
+    raw.config = config == nullptr ? nullptr : &config->value();
     raw.output = &printer.writer;
     flowd_result result = FLOWD_EXCEPTION;
     try {
         result = tool.run(&raw);
     } catch (...) {
-        return output.fail(ExitCode::failure, "the tool threw an exception", "this is a defect of the module");
+        return Error{FLOWD_EXCEPTION, "the tool threw an exception", "this is a defect of the module"};
     }
-    if (result == FLOWD_OK) return ExitCode::ok;
+    if (result == FLOWD_OK) return {};
     const Error& error = host.error();
-    return output.fail(exit_code_of(result), error.message.empty() ? "the tool failed without a message" : error.message,
-                       error.hint);
+    return Error{result, error.message.empty() ? "the tool failed without a message" : error.message, error.hint};
 }
-
-}  // namespace
 
 std::optional<ExitCode> run_tool(const GlobalOptions& options, const Output& output, const control::Arguments& words) {
     if (words.size() < 2) return std::nullopt;

@@ -2,6 +2,7 @@
 #include "core/config/offline_host.hpp"
 
 #include "core/base/guarded.hpp"
+#include "flowd/abi/ext/daemon.h"
 #include "flowd/abi/ext/registry.h"
 #include "flowd/sized.hpp"
 
@@ -35,8 +36,26 @@ struct OfflineRegistry {
     }
 };
 
-const void* OfflineHost::extension(const flowd_host*, const char* id) {
+struct OfflineDaemon {
+    static bool is_behind(const flowd_host* host) { return static_cast<bool>(OfflineHost::of(host).behind_.ask); }
+    static flowd_result ask(const flowd_host* host, const flowd_string* words, std::size_t count,
+                            const flowd_writer* answer) {
+        return guarded([&]() -> flowd_result {
+            std::vector<std::string> list;
+            for (std::size_t i = 0; i < count; ++i) list.emplace_back(to_view(words[i]));
+            std::string text;
+            const flowd_result result = OfflineHost::of(host).behind_.ask(list, text);
+            const flowd_result written = answer->write(answer, to_c(text));
+            return result < 0 ? result : written;
+        });
+    }
+};
+
+const void* OfflineHost::extension(const flowd_host* host, const char* id) {
     using R = OfflineRegistry;
+    static constexpr flowd_ext_daemon daemon{sizeof(flowd_ext_daemon), 0, &OfflineDaemon::ask};
+    if (id != nullptr && std::string_view(id) == FLOWD_EXT_DAEMON)
+        return OfflineDaemon::is_behind(host) ? &daemon : nullptr;
     static constexpr flowd_ext_registry registry{
         sizeof(flowd_ext_registry), 0, &R::experiment_id, &R::activity_id, &R::experiment_name, &R::activity_name};
     return id != nullptr && std::string_view(id) == FLOWD_EXT_REGISTRY ? &registry : nullptr;

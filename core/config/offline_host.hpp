@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// A flowd_host without an instance behind it, for validate() and tools: it logs, takes reports and knows the registry;
-// whatever needs a running daemon answers FLOWD_UNSUPPORTED or does nothing. It outlives the call that it is made for.
+// A flowd_host without an instance behind it, for validate() and tools: it logs, takes reports, knows the registry and may
+// ask the running daemon; whatever needs to be in it answers FLOWD_UNSUPPORTED or does nothing. It outlives the call that
+// it is made for.
 #pragma once
 
 #include <functional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "core/config/registry.hpp"
 #include "flowd/abi/host.h"
@@ -17,6 +19,8 @@ class OfflineHost {
     struct Behind {
         std::function<void(flowd_level level, std::string_view line)> log;
         std::function<void(const flowd_problem& problem)> report;
+        /// As flowd_ext_daemon.ask; empty: the extension is not offered.
+        std::function<flowd_result(const std::vector<std::string>& words, std::string& answer)> ask = {};
     };
 
     /// `name` becomes flowd_host.instance.
@@ -30,6 +34,7 @@ class OfflineHost {
     static OfflineHost& of(const flowd_host* host) { return *static_cast<OfflineHost*>(host->context); }
     static const void* extension(const flowd_host* host, const char* id);
     friend struct OfflineRegistry;
+    friend struct OfflineDaemon;
 
     const Registry& registry_;
     const std::string name_;

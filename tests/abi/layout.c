@@ -6,6 +6,7 @@
 #include "flowd/abi/base.h"
 #include "flowd/abi/event.h"
 #include "flowd/abi/ext/command.h"
+#include "flowd/abi/ext/daemon.h"
 #include "flowd/abi/ext/delivery.h"
 #include "flowd/abi/ext/descriptors.h"
 #include "flowd/abi/ext/explain.h"
@@ -200,6 +201,10 @@ HOLDS(offsetof(flowd_ext_command, command_count) == 16);
 HOLDS(offsetof(flowd_ext_command, command_stride) == 24);
 HOLDS(offsetof(flowd_ext_command, run) == 32);
 HOLDS(FLOWD_COMMAND_CHANGES == 1);
+HOLDS(sizeof(flowd_ext_daemon) >= 16);
+HOLDS(offsetof(flowd_ext_daemon, size) == 0);
+HOLDS(offsetof(flowd_ext_daemon, reserved) == 4);
+HOLDS(offsetof(flowd_ext_daemon, ask) == 8);
 HOLDS(sizeof(flowd_ext_delivery) >= 16);
 HOLDS(offsetof(flowd_ext_delivery, size) == 0);
 HOLDS(offsetof(flowd_ext_delivery, reserved) == 4);
@@ -530,6 +535,7 @@ int main(void) {
            strcmp(FLOWD_ATTACHMENT_PEER, "flowd.peer/1") != 0 ||
            strcmp(FLOWD_ATTACHMENT_JSON, "flowd.json/") != 0 ||
            strcmp(FLOWD_EXT_COMMAND, "flowd.command/1") != 0 ||
+           strcmp(FLOWD_EXT_DAEMON, "flowd.daemon/1") != 0 ||
            strcmp(FLOWD_EXT_DELIVERY, "flowd.delivery/1") != 0 ||
            strcmp(FLOWD_EXT_DESCRIPTORS, "flowd.descriptors/1") != 0 ||
            strcmp(FLOWD_EXT_EXPLAIN, "flowd.explain/1") != 0 ||

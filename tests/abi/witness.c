@@ -5,6 +5,7 @@
  * tests/abi/check-baseline asserts that none is forgotten.
  */
 #include "flowd/abi/ext/command.h"
+#include "flowd/abi/ext/daemon.h"
 #include "flowd/abi/ext/delivery.h"
 #include "flowd/abi/ext/descriptors.h"
 #include "flowd/abi/ext/explain.h"
@@ -56,6 +57,7 @@ WITNESS(flowd_module_function)
 /* ext */
 WITNESS(flowd_command)
 WITNESS(flowd_ext_command)
+WITNESS(flowd_ext_daemon)
 WITNESS(flowd_ext_delivery)
 WITNESS(flowd_socket)
 WITNESS(flowd_socket_visitor)
