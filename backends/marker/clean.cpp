@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // `flowd-cpp marker clean`: removes what killed markers left, without a daemon.
 #include "backends/marker/marker.hpp"
+#include "backends/marker/verify.hpp"
 #include "bpf/marker_types.h"
 #include "flowd/tool.hpp"
 #include "lib/bpf/attachments.hpp"
@@ -32,7 +33,8 @@ Result<void> clean(CleanOptions, ToolCall& call) {
 }  // namespace
 
 std::vector<Tool> Marker::tools() {
-    return {tool<&clean>("clean", "Removes what killed markers left in the kernel; does not affect a running one.")};
+    return {tool<&clean>("clean", "Removes what killed markers left in the kernel; does not affect a running one."),
+            verify_tool(), verify_path_tool()};
 }
 
 }  // namespace flowd::marker

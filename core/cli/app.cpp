@@ -22,7 +22,7 @@ std::string exit_code_help() {
     for (const auto& [code, meaning] : exit_code_meanings) {
         text += "  " + std::to_string(to_int(code)) + "  " + std::string(meaning) + "\n";
     }
-    return text + "status --check has its own: 0 well, 1 warning, 2 error.\n";
+    return text + "status --check and verify have their own: 0 well, 1 warning, 2 error.\n";
 }
 
 void add_global_options(CLI::App& app, GlobalOptions& options) {
@@ -105,6 +105,18 @@ class CommandLine {
         metrics_->allow_extras();  // arguments for a backend of that name
         command("refusals", "List the last 256 inputs that instances refused", "  flowd-cpp refusals --json");
         command("findings", "List the problems that instances find on this host", "  flowd-cpp findings --json");
+        CLI::App* verify = command("verify", "Verify what really leaves this host, and list every finding",
+                                   "  flowd-cpp verify --probe\n  flowd-cpp verify --path storage.example.org --port 1094");
+        CLI::Option* seconds =
+            verify->add_option("--seconds", verify_request.seconds, "How long to look at packets; default 5");
+        seconds->type_name("N")->check(CLI::Range(1, 3600));
+        verify->add_flag("--probe", verify_request.probe, "Send packets where there is no traffic");
+        CLI::Option* path = verify->add_option("--path", verify_request.path, "Show the flow label at each hop to HOST");
+        path->type_name("HOST")->excludes(seconds)->excludes("--probe");
+        verify->add_option("--port", verify_request.port, "UDP port of the packets to HOST")
+            ->type_name("N")
+            ->check(CLI::Range(1, 65535))
+            ->needs(path);
         CLI::App* explain = command("explain", "Show what the daemon and each instance know of one flow",
                                     "  flowd-cpp explain tcp [2001:db8::1]:5201 [2001:db8::2]:40000");
         explain->add_option("protocol", flow_words[0], "tcp, udp, sctp or a number")->type_name("PROTOCOL")->required();
@@ -216,6 +228,7 @@ class CommandLine {
     std::optional<std::uint64_t> limit;
     NewModule new_module;
     StatusRequest status_request;
+    VerifyRequest verify_request;
     LabelRequest label;
     std::string consumer, experiment;
     RegistryUpdate registry_update;
@@ -283,6 +296,7 @@ ExitCode execute(const CommandLine& line, const Environment& environment, const 
     if (line.said("metrics")) return ask_daemon(options, output, {"metrics"});
     if (line.said("refusals")) return ask_daemon(options, output, {"refusals"});
     if (line.said("findings")) return ask_daemon(options, output, {"findings"});
+    if (line.said("verify")) return verify(options, output, line.verify_request);
     if (line.said("explain"))
         return ask_daemon(options, output, {"explain", line.flow_words[0], line.flow_words[1], line.flow_words[2]});
     if (line.said("commands")) return ask_daemon(options, output, {"commands"});

@@ -49,19 +49,6 @@ void log_line(const Output& output, std::string_view instance, flowd_level level
                << printable(line) << '\n';
 }
 
-/// The findings on this host: of each instance, and the core's own. Who has none has no entry.
-FindingsBoard::All look_at_host(const Configuration& configuration, const Registry& registry, const Output& output) {
-    FindingsBoard::All all;
-    if (!is_clock_synchronised()) all[OwnFindings::instance].push_back(clock_finding());
-    for (const InstanceConfig& instance : configuration.instances) {
-        const std::string name = std::string(kind_name(instance.kind)) + " " + instance.key;
-        auto found = host_findings(instance, registry,
-                                   [&](flowd_level level, std::string_view line) { log_line(output, name, level, line); });
-        if (!found.empty()) all[name] = std::move(found);
-    }
-    return all;
-}
-
 bool has_error(const FindingsBoard::All& all) {
     return std::any_of(all.begin(), all.end(), [](const auto& entry) {
         return std::any_of(entry.second.begin(), entry.second.end(),
@@ -84,6 +71,18 @@ ExitCode verdict(const LoadedConfiguration& loaded) {
 }
 
 }  // namespace
+
+FindingsBoard::All look_at_host(const Configuration& configuration, const Registry& registry, const Output& output) {
+    FindingsBoard::All all;
+    if (!is_clock_synchronised()) all[OwnFindings::instance].push_back(clock_finding());
+    for (const InstanceConfig& instance : configuration.instances) {
+        const std::string name = std::string(kind_name(instance.kind)) + " " + instance.key;
+        auto found = host_findings(instance, registry,
+                                   [&](flowd_level level, std::string_view line) { log_line(output, name, level, line); });
+        if (!found.empty()) all[name] = std::move(found);
+    }
+    return all;
+}
 
 ExitCode check(const GlobalOptions& options, const Output& output, bool host) {
     Installation installation(install_paths(), options.modules);

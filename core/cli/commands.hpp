@@ -13,11 +13,16 @@
 #include "core/base/paths.hpp"
 #include "core/cli/app.hpp"
 #include "core/cli/output.hpp"
+#include "core/config/configuration.hpp"
+#include "core/host/findings.hpp"
 
 namespace flowd::core::cli {
 
 /// `host`: also the findings of each instance on this host (flowd.findings/1).
 [[nodiscard]] ExitCode check(const GlobalOptions& options, const Output& output, bool host);
+/// The findings of each instance on this host, without a daemon. An instance without findings has no entry.
+[[nodiscard]] FindingsBoard::All look_at_host(const Configuration& configuration, const Registry& registry,
+                                              const Output& output);
 [[nodiscard]] ExitCode show_configuration(const GlobalOptions& options, const Output& output);
 
 /// `load`: load each module instead of only reading its note, to show whether it is refused.
@@ -58,6 +63,13 @@ struct StatusRequest {
     bool check = false;    ///< for a monitoring system
 };
 [[nodiscard]] ExitCode show_status(const GlobalOptions& options, const Output& output, const StatusRequest& request);
+struct VerifyRequest {
+    std::optional<std::uint32_t> seconds, port;
+    bool probe = false;
+    std::string path;  ///< a host: the path to it is verified, and nothing else
+};
+/// What the daemon, its instances and this host find, and what components find when they look at what really happens.
+[[nodiscard]] ExitCode verify(const GlobalOptions& options, const Output& output, const VerifyRequest& request);
 /// --control, else `control.path` of the configuration if it can be read, else the default.
 [[nodiscard]] std::string control_path(const GlobalOptions& options);
 /// `flowd-cpp COMPONENT TOOL ...` here, in this process; nothing when no installed component has that tool.

@@ -105,19 +105,23 @@ int rank_of(const std::string& severity) {
     return severity == "error" ? 2 : severity == "warning" ? 1 : 0;
 }
 
-std::vector<dom::element> findings_of(const dom::element& root) {
-    std::vector<dom::element> all = list_of(root, "findings");
+std::vector<dom::element> worst_first(std::vector<dom::element> all) {
     std::stable_sort(all.begin(), all.end(), [](const dom::element& a, const dom::element& b) {
         return rank_of(text_of(a, "severity")) > rank_of(text_of(b, "severity"));
     });
     return all;
 }
 
+std::vector<dom::element> findings_of(const dom::element& root) {
+    return worst_first(list_of(root, "findings"));
+}
+
 std::string finding_text(const dom::element& finding) {
     const std::string margin(4, ' ');
     std::string text =
         "  " + text_of(finding, "severity") + ": " + text_of(finding, "instance") + ": " + text_of(finding, "id") + "\n";
-    text += wrapped(margin + "since " + minute_of(text_of(finding, "since")) + ": " + about(finding), margin);
+    const std::string since = text_of(finding, "since");
+    text += wrapped(margin + (since.empty() ? "" : "since " + minute_of(since) + ": ") + about(finding), margin);
     return text + wrapped(margin + "remedy: " + one_line(text_of(finding, "remedy")), margin + "        ");
 }
 
@@ -203,6 +207,15 @@ std::string status_screen(std::string_view json) {
         text += next;
     }
     if (shown < findings.size()) text += fmt::format("  and {} more: flowd-cpp findings\n", findings.size() - shown);
+    return text;
+}
+
+std::string findings_text(std::string_view json) {
+    dom::parser parser;
+    dom::array all;
+    std::string text;
+    if (parser.parse(json.data(), json.size()).get(all) != simdjson::SUCCESS) return text;
+    for (const dom::element& one : worst_first({all.begin(), all.end()})) text += finding_text(one);
     return text;
 }
 

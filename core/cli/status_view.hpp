@@ -10,6 +10,9 @@ namespace flowd::core::cli {
 /// One screen of 80 columns: the daemon, a line for each instance, the findings with what to do about them.
 [[nodiscard]] std::string status_screen(std::string_view json);
 
+/// The findings of an array of them, the worst first, with what to do about each; empty: none.
+[[nodiscard]] std::string findings_text(std::string_view json);
+
 /// One instance in full: without members that are zero, false or empty, and without the metrics where the module tells the
 /// same in its own words.
 [[nodiscard]] std::string instance_screen(std::string_view json, bool colours);

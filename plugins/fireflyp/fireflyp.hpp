@@ -20,6 +20,7 @@
 #include "plugins/fireflyp/options.hpp"
 #include "plugins/fireflyp/relay.hpp"
 #include "plugins/fireflyp/streams.hpp"
+#include "plugins/fireflyp/verify.hpp"
 
 namespace flowd::fireflyp {
 
@@ -44,6 +45,7 @@ class Fireflyp final : public Plugin {
 
     Fireflyp(Host& host, Options options);
     static void validate(const Options& options, Problems& problems) { FireflypOptions::validate(options, problems); }
+    static std::vector<Tool> tools() { return {verify_tool()}; }
     Result<void> prepare() override;
     Result<void> start() override;
     Result<void> stop(Deadline deadline) override;

@@ -9,10 +9,10 @@ from .lab import sh
 
 
 class ThirdParty:
-    """A program of somebody else on the egress hook of eth0, which counts packets: tests/integration/marker/third_party.cpp."""
+    """A third-party program on the egress hook of an interface, which counts packets: tests/integration/marker/third_party.cpp."""
 
-    def __init__(self, host, how, priority=1):
-        self.process = host.popen(str(BUILD / "bin" / "third_party"), "eth0", how, str(priority), stdin=subprocess.PIPE,
+    def __init__(self, host, how, priority=1, device="eth0"):
+        self.process = host.popen(str(BUILD / "bin" / "third_party"), device, how, str(priority), stdin=subprocess.PIPE,
                                   stdout=subprocess.PIPE, text=True)
         assert self.process.stdout.readline() == "ready\n"
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Attaches a counting program to the egress hook of an interface:
-//   third_party INTERFACE tcx-first|tcx-last|clsact|flowd-go|tcx-first-ok|clsact-ok [PRIORITY]
-// Those with -ok return TC_ACT_OK, which hides packets from the programs behind them.
+//   third_party INTERFACE tcx-first|tcx-last|clsact|flowd-go|tcx-first-ok|clsact-ok|clsact-bleach|clsact-silent [PRIORITY]
+// Those with -ok return TC_ACT_OK, which hides packets from the programs behind them. clsact-bleach clears flow labels,
+// clsact-silent drops the ICMPv6 errors of this host that tell of an exceeded hop limit.
 // Prints "ready"; then, for each line it reads, how many packets it has seen. The TCX link ends with it, a filter stays.
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -32,6 +33,8 @@ int main(int argc, char** argv) {
     const bpf_program* which = skeleton->progs.third_party;
     if (how == "flowd-go") which = skeleton->progs.marker;
     if (how.ends_with("-ok")) which = skeleton->progs.third_party_ok;
+    if (how.ends_with("-bleach")) which = skeleton->progs.third_party_bleach;
+    if (how.ends_with("-silent")) which = skeleton->progs.third_party_silent;
     const int program = bpf_program__fd(which);
     if (how.starts_with("tcx")) {
         bpf_link_create_opts options{};

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+// backends/marker/capture.hpp: the IPv6 packets that leave by an interface, as they are behind all tc and TCX hooks: the
+// kernel gives packet sockets what it passes to the driver. One thread.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <span>
+
+#include "flowd/result.hpp"
+#include "flowd/unique_fd.hpp"
+
+namespace flowd::marker {
+
+class Capture {
+  public:
+    /// 0: all interfaces.
+    [[nodiscard]] static Result<Capture> open(int interface_index);
+
+    [[nodiscard]] int fd() const { return fd_.get(); }
+    /// What waits: the first bytes of each packet, from its IPv6 header on.
+    void read(const std::function<void(std::span<const std::uint8_t>)>& each) const;
+    /// Packets that were not taken since the last call, because the buffer was full.
+    [[nodiscard]] std::uint32_t missed() const;
+
+  private:
+    explicit Capture(UniqueFd fd) : fd_(std::move(fd)) {}
+    UniqueFd fd_;
+};
+
+}  // namespace flowd::marker

@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+// The tools behind `flowd-cpp verify` and `flowd-cpp verify --path` (flowd/verify.hpp).
+#pragma once
+
+#include "flowd/tool.hpp"
+
+namespace flowd::marker {
+
+[[nodiscard]] Tool verify_tool();
+[[nodiscard]] Tool verify_path_tool();
+
+}  // namespace flowd::marker
