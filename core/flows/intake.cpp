@@ -110,6 +110,8 @@ std::optional<Refusal> take_in(const void* data, std::size_t stride, std::uint32
     if (!of_flow && event.kind != FLOWD_EVENT_CATCH_ALL && event.kind != FLOWD_EVENT_CATCH_ALL_CLEAR)
         return Refusal::bad_kind;
     if ((event.flags & ~plugin_flags) != 0 || !is_known(event.usage)) return Refusal::bad_flags;
+    // A flow has the flags that all instances set. Without this, a flow that one learnt and another meters had neither.
+    if ((event.flags & FLOWD_LEARNT_REMOTELY) != 0) event.flags |= FLOWD_NOT_TO_PEER;
     if (!is_zero(event.reserved, sizeof event.reserved)) return Refusal::bad_reserved;
     if (event.local > FLOWD_LOCAL_NONE || event.initiator > FLOWD_INITIATOR_DESTINATION) return Refusal::bad_enum;
     if (!is_end_reason_of_plugin(event)) return Refusal::bad_enum;

@@ -173,6 +173,16 @@ TEST_F(InstancesOfFlow, AFlowHasAFlagIfAllInstancesThatAnnounceItSetIt) {
     EXPECT_EQ(flags(), learnt);
 }
 
+TEST_F(InstancesOfFlow, NoneAllowsTheRemoteEndToBeToldOfAFlowThatIsMeteredAndLearnt) {
+    const auto meter = announcer("perfsonar", FLOWD_PRECEDENCE_METER);
+    const auto relay = announcer("fireflyp");
+    emit(meter, with_flags(FLOWD_METERED | FLOWD_NOT_TO_PEER, start(1)));
+    emit(relay, with_flags(FLOWD_LEARNT_REMOTELY, start(1)));
+    EXPECT_EQ(flow(1).flags, std::uint32_t{FLOWD_NOT_TO_PEER});
+    bus->remove_announcer(meter);
+    EXPECT_EQ(flow(1).flags, std::uint32_t{FLOWD_LEARNT_REMOTELY | FLOWD_NOT_TO_PEER});
+}
+
 TEST_F(InstancesOfFlow, BackendsReceiveTheSameFlagsInWhateverOrderInstancesAnnounce) {
     const auto meter = announcer("perfsonar", FLOWD_PRECEDENCE_METER);
     const auto relay = announcer("fireflyp");

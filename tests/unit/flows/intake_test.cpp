@@ -286,7 +286,7 @@ TEST_F(Intake, MembersSetOnlyByTheCoreAreIgnored) {
     emit(api, event);
     const auto told = firefly.take_all();
     ASSERT_EQ(told.size(), 1u);
-    EXPECT_EQ(told[0].event.flags, std::uint32_t{FLOWD_LEARNT_REMOTELY});
+    EXPECT_EQ(told[0].event.flags, std::uint32_t{FLOWD_LEARNT_REMOTELY | FLOWD_NOT_TO_PEER});
     EXPECT_EQ(told[0].event.precedence, std::uint32_t{FLOWD_PRECEDENCE_EXPLICIT});
     EXPECT_EQ(told[0].announcer, "api");
     EXPECT_TRUE(told[0].sample_sources.empty());

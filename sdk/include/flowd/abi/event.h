@@ -106,7 +106,7 @@ enum {
      * if configured to. */
     FLOWD_LEARNT_REMOTELY = 1u << 0,
     FLOWD_METERED = 1u << 1,     /* observed by a meter, not announced: expires after flows.idleTimeout */
-    FLOWD_NOT_TO_PEER = 1u << 2, /* do not announce it to the remote end; collectors are allowed */
+    FLOWD_NOT_TO_PEER = 1u << 2, /* do not announce it to the remote end; FLOWD_LEARNT_REMOTELY implies it */
 
     FLOWD_RETAGGED = 1u << 16, /* ongoing: `tag` differs from the last one that this backend was sent; never shed */
     FLOWD_RESYNC = 1u << 17,   /* repeated from the flow table: the backend is new, or missed the event */
