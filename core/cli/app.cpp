@@ -125,6 +125,12 @@ class CommandLine {
         command("commands", "List the commands of the instances of the running daemon", "  flowd-cpp commands");
         command("reload", "Read the configuration again, like SIGHUP, and report the result", "  flowd-cpp reload");
 
+        command("migrate", "Print the configuration of flowd-go or flowd as one of flowd-cpp",
+                "  flowd-cpp migrate /etc/flowd-go/conf.yaml > conf.yaml")
+            ->add_option("file", migrated_file, "conf.yaml or conf.json of flowd-go, flowd.cfg of flowd")
+            ->type_name("FILE")
+            ->required();
+
         CLI::App* create = command("new-module", "Create a project for a new module",
                                    "  flowd-cpp new-module mysource --kind plugin ./mysource");
         create->add_option("name", new_module.name, "Name of the component: lower-case letters and digits")
@@ -227,6 +233,7 @@ class CommandLine {
     std::string name;
     std::optional<std::uint64_t> limit;
     NewModule new_module;
+    std::string migrated_file;
     StatusRequest status_request;
     VerifyRequest verify_request;
     LabelRequest label;
@@ -301,6 +308,7 @@ ExitCode execute(const CommandLine& line, const Environment& environment, const 
         return ask_daemon(options, output, {"explain", line.flow_words[0], line.flow_words[1], line.flow_words[2]});
     if (line.said("commands")) return ask_daemon(options, output, {"commands"});
     if (line.said("reload")) return ask_daemon(options, output, {"reload"});
+    if (line.said("migrate")) return migrate_file(options, output, line.migrated_file);
     if (line.said("new-module")) return make_module(line.new_module, install_paths(), output);
     if (line.said("version")) return print_version(output);
     if (line.said("label")) return label_command(line, environment, output);

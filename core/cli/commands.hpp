@@ -29,6 +29,9 @@ namespace flowd::core::cli {
 [[nodiscard]] ExitCode list_modules(const GlobalOptions& options, const Output& output, bool load);
 [[nodiscard]] ExitCode show_module(const GlobalOptions& options, const Output& output, const std::string& name);
 
+/// Prints the configuration of another daemon as one of this.
+[[nodiscard]] ExitCode migrate_file(const GlobalOptions& options, const Output& output, const std::string& file);
+
 struct NewModule {
     std::string name;
     std::string kind;       ///< plugin, backend or enricher

@@ -15,21 +15,6 @@ bool is_integer_type(std::uint32_t type) {
     return type == FLOWD_OPTION_INTEGER || type == FLOWD_OPTION_EXPERIMENT || type == FLOWD_OPTION_ACTIVITY;
 }
 
-/// In double quotes, unless every reader of YAML takes the plain form for this very text.
-std::string yaml_text(std::string_view text) {
-    const auto is_plain = [](char c) {
-        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '/' ||
-               c == '.' || c == '-';
-    };
-    const bool looks_like_text =
-        !text.empty() && (std::isalpha(static_cast<unsigned char>(text[0])) != 0 || text[0] == '/');
-    const bool is_word = parse_boolean(text).has_value() || text == "null" || text == "Null" || text == "NULL";
-    if (looks_like_text && !is_word && std::all_of(text.begin(), text.end(), is_plain)) return std::string(text);
-    std::string json;  // a JSON string is a double-quoted scalar
-    json::Writer(json).value(text);
-    return json;
-}
-
 std::string scalar_yaml(const Option& option, const flowd_value& value, bool secret) {
     if (secret) return yaml_text(redacted);
     const auto text = to_view(value.text);
@@ -207,6 +192,20 @@ void write_value(json::Writer& writer, const ValueTree& tree, const Option& opti
 }
 
 }  // namespace
+
+std::string yaml_text(std::string_view text) {
+    const auto is_plain = [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '/' ||
+               c == '.' || c == '-';
+    };
+    const bool looks_like_text =
+        !text.empty() && (std::isalpha(static_cast<unsigned char>(text[0])) != 0 || text[0] == '/');
+    const bool is_word = parse_boolean(text).has_value() || text == "null" || text == "Null" || text == "NULL";
+    if (looks_like_text && !is_word && std::all_of(text.begin(), text.end(), is_plain)) return std::string(text);
+    std::string json;  // a JSON string is a double-quoted scalar
+    json::Writer(json).value(text);
+    return json;
+}
 
 std::string effective_yaml(const Configuration& configuration, const Registry& registry) {
     YamlWriter yaml(registry);

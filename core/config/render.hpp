@@ -3,11 +3,15 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/config/configuration.hpp"
 
 namespace flowd::core {
+
+/// A scalar: in double quotes, unless every reader of YAML takes the plain form for this very text.
+[[nodiscard]] std::string yaml_text(std::string_view text);
 
 /// What is in force, defaults included, as YAML that loads again; secrets are "(secret)", what is not set is left out.
 [[nodiscard]] std::string effective_yaml(const Configuration& configuration, const Registry& registry);

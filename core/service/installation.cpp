@@ -35,19 +35,26 @@ void Installation::read_data_files() {
                           "for a module that is not installed, no package can be named");
 }
 
+LoadContext Installation::context(const Loading& loading) {
+    return {catalog_,
+            registry_,
+            [this](const Globals& globals) -> ComponentLookup& {
+                modules_.scan(module_search_path(paths_, module_directories_, globals.modules));
+                return modules_;
+            },
+            [this](const std::filesystem::path& file) { return trusted_path(file, trust_); },
+            loading.may_lack_rights,
+            loading.log};
+}
+
+LoadedConfiguration Installation::parse(std::string_view text, const std::string& name) {
+    return parse_configuration(text, name, context({true, {}}));
+}
+
 LoadedConfiguration Installation::load(const std::filesystem::path& conf, const Loading& loading) {
     read_data_files();
     if (loading.registry != nullptr) registry_ = *loading.registry;
-    const LoadContext context{catalog_,
-                              registry_,
-                              [this](const Globals& globals) -> ComponentLookup& {
-                                  modules_.scan(module_search_path(paths_, module_directories_, globals.modules));
-                                  return modules_;
-                              },
-                              [this](const std::filesystem::path& file) { return trusted_path(file, trust_); },
-                              loading.may_lack_rights,
-                              loading.log};
-    LoadedConfiguration loaded = load_configuration(conf, context);
+    LoadedConfiguration loaded = load_configuration(conf, context(loading));
     for (const Problem& warning : warnings_) loaded.problems.add(warning);
     for (const auto& file : modules_.changed_files()) {
         Problem problem;

@@ -5,6 +5,7 @@
 
 #include <filesystem>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/base/paths.hpp"
@@ -30,17 +31,22 @@ class Installation {
     [[nodiscard]] LoadedConfiguration load(const std::filesystem::path& conf) { return load(conf, Loading()); }
     [[nodiscard]] LoadedConfiguration load(const std::filesystem::path& conf, const Loading& loading);
 
+    /// The same for text in memory, without conf.d; `name` stands for the file in messages. With the caller's rights.
+    [[nodiscard]] LoadedConfiguration parse(std::string_view text, const std::string& name);
+
     /// For commands without a configuration: looks into the directories of the command line and the installation.
     ModuleSet& scan_modules();
 
     [[nodiscard]] ModuleSet& modules() { return modules_; }
     [[nodiscard]] const Registry& registry() const { return registry_; }
+    [[nodiscard]] const Catalog& catalog() const { return catalog_; }
     [[nodiscard]] const InstallPaths& paths() const { return paths_; }
     /// What was wrong with the registry or the catalog when they were last read.
     [[nodiscard]] const Problems& warnings() const { return warnings_; }
 
   private:
     void read_data_files();
+    [[nodiscard]] LoadContext context(const Loading& loading);
 
     InstallPaths paths_;
     std::vector<std::string> module_directories_;
