@@ -40,6 +40,7 @@ int main(int argc, char** argv) {
     // The C library merges all small free blocks when a large one is wanted: with a million flows that takes milliseconds,
     // under the lock of a shard.
     ::mallopt(M_MXFAST, 0);
-    return flowd::core::to_int(
-        flowd::core::cli::run(argc, argv, {std::cout, std::cerr, ::isatty(STDOUT_FILENO) == 1, run_daemon}));
+    const bool terminal = ::isatty(STDOUT_FILENO) == 1;
+    return flowd::core::to_int(flowd::core::cli::run(
+        argc, argv, {std::cout, std::cerr, terminal, run_daemon, std::cin, terminal && ::isatty(STDIN_FILENO) == 1}));
 }

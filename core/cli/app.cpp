@@ -1,16 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/cli/app.hpp"
 
+#include <algorithm>
 #include <array>
 #include <CLI/CLI.hpp>
 #include <cstdlib>
 #include <exception>
 #include <optional>
 #include <ostream>
+#include <sstream>
 
 #include "core/base/version.hpp"
 #include "core/cli/commands.hpp"
 #include "core/cli/completion.hpp"
+#include "core/cli/setup.hpp"
+#include "core/service/installation.hpp"
 #include "flowd/abi/base.h"
 #include "flowd/json.hpp"
 
@@ -57,7 +61,8 @@ std::string tools_help(const GlobalOptions& options) {
 /// The parser of the command line and its result.
 class CommandLine {
   public:
-    CommandLine() {
+    /// `profiles` become subcommands of `setup`; borrowed.
+    explicit CommandLine(const Profiles& profiles) {
         app_.require_subcommand(0, 1);
         app_.prefix_command();  // a first word that is not a subcommand: it and the rest are sent to the daemon
         app_.set_version_flag("--version", std::string("flowd-cpp ") + version());
@@ -125,6 +130,7 @@ class CommandLine {
         command("commands", "List the commands of the instances of the running daemon", "  flowd-cpp commands");
         command("reload", "Read the configuration again, like SIGHUP, and report the result", "  flowd-cpp reload");
 
+        add_setup(profiles);
         command("migrate", "Print the configuration of flowd-go or flowd as one of flowd-cpp",
                 "  flowd-cpp migrate /etc/flowd-go/conf.yaml > conf.yaml")
             ->add_option("file", migrated_file, "conf.yaml or conf.json of flowd-go, flowd.cfg of flowd")
@@ -218,6 +224,7 @@ class CommandLine {
         return app_.get_subcommand(subcommand)->get_subcommands().front()->get_name();
     }
     [[nodiscard]] std::string help() const { return app_.help(); }
+    [[nodiscard]] std::string setup_help() const { return setup_->help(); }
     [[nodiscard]] int exit(const CLI::Error& error, std::ostream& out, std::ostream& err) const {
         return app_.exit(error, out, err);
     }
@@ -234,6 +241,7 @@ class CommandLine {
     std::optional<std::uint64_t> limit;
     NewModule new_module;
     std::string migrated_file;
+    SetupRequest setup_request;
     StatusRequest status_request;
     VerifyRequest verify_request;
     LabelRequest label;
@@ -244,6 +252,40 @@ class CommandLine {
     std::vector<std::string> words;  ///< for the daemon
 
   private:
+    void add_setup(const Profiles& profiles) {
+        setup_ = command("setup", "Configure this host by a profile, and start the service",
+                         "  flowd-cpp setup perfsonar\n  flowd-cpp setup perfsonar --experiment atlas --dry-run");
+        setup_->require_subcommand(0, 1);
+        setup_->add_flag("--dry-run", setup_request.dry_run, "Print the configuration and what would be done");
+        setup_->add_flag("--no-start", setup_request.no_start, "Write the configuration only");
+        setup_->add_flag("--yes", setup_request.yes, "Ask nothing: what is not given has its default");
+        setup_->add_flag("--remove,--uninstall", setup_request.remove, "Restore what was there before setup");
+        setup_->add_flag("--list-experiments", setup_request.list_experiments, "List the experiments of the registry");
+        for (const Profile& profile : profiles.profiles) {
+            CLI::App* const app =
+                command(profile.name, profile.summary,
+                        "  flowd-cpp setup " + profile.name + "\n  flowd-cpp setup " + profile.name + " --dry-run", setup_);
+            app->callback([this, &profile] { setup_request.profile = &profile; });
+            for (const Question& question : profile.questions) add_question(*app, question);
+        }
+    }
+
+    void add_question(CLI::App& app, const Question& question) {
+        const auto listed = [](const std::vector<std::string>& names) {
+            std::string text;
+            for (const std::string& one : names) text += (text.empty() ? "--" : ",--") + one;
+            return text;
+        };
+        std::vector<std::string> names = question.aliases;
+        names.insert(names.begin(), question.name);
+        const auto take = [this, key = question.name](const std::string& answer) { setup_request.answers[key] = answer; };
+        app.add_option_function<std::string>(listed(names), take, question.text)
+            ->type_name(question.choice == Question::Choice::experiment ? "EXPERIMENT" : "VALUE");
+        if (!question.none.empty())
+            app.add_flag_callback(
+                listed(question.none), [take] { take("none"); }, question.text + ": none");
+    }
+
     CLI::App* command(const std::string& word, const std::string& summary, const std::string& example,
                       CLI::App* parent = nullptr) {
         CLI::App* added = (parent == nullptr ? app_ : *parent).add_subcommand(word, summary);
@@ -253,6 +295,7 @@ class CommandLine {
     }
 
     CLI::App app_{"flowd-cpp: marks packets and announces flows with SciTags", "flowd-cpp"};
+    CLI::App* setup_ = nullptr;
     CLI::App* list_ = nullptr;
     CLI::App* metrics_ = nullptr;
     CLI::App* info_ = nullptr;
@@ -290,6 +333,22 @@ control::Arguments flows_request(const CommandLine& line) {
     return {"flows", std::to_string(*line.limit)};
 }
 
+ExitCode setup_command(const CommandLine& line, const Environment& environment, const Output& output) {
+    const SetupRequest& request = line.setup_request;
+    if (request.profile != nullptr || request.remove || request.list_experiments)
+        return set_up(line.options, output, request, environment.asks ? &environment.in : nullptr);
+    environment.err << line.setup_help();
+    return ExitCode::usage;
+}
+
+/// Only if the command line is about them: every other command does without these files.
+Profiles profiles_for(const std::vector<std::string>& words, std::ostream& err) {
+    if (std::find(words.begin(), words.end(), "setup") == words.end()) return {};
+    Profiles profiles = load_profiles(install_paths().share() / "profiles");
+    for (const Error& error : profiles.errors) err << "flowd-cpp: " << error.message << '\n';
+    return profiles;
+}
+
 ExitCode execute(const CommandLine& line, const Environment& environment, const Output& output) {
     const GlobalOptions& options = line.options;
     if (line.said("run")) return environment.run_daemon(options);
@@ -308,6 +367,7 @@ ExitCode execute(const CommandLine& line, const Environment& environment, const 
         return ask_daemon(options, output, {"explain", line.flow_words[0], line.flow_words[1], line.flow_words[2]});
     if (line.said("commands")) return ask_daemon(options, output, {"commands"});
     if (line.said("reload")) return ask_daemon(options, output, {"reload"});
+    if (line.said("setup")) return setup_command(line, environment, output);
     if (line.said("migrate")) return migrate_file(options, output, line.migrated_file);
     if (line.said("new-module")) return make_module(line.new_module, install_paths(), output);
     if (line.said("version")) return print_version(output);
@@ -333,7 +393,9 @@ ExitCode print_candidates(const std::vector<std::string>& words, const Environme
             before.parse(std::vector<std::string>(words.rbegin() + (words.empty() ? 0 : 1), words.rend()));
         } catch (const CLI::Error&) {  // half a command line
         }
-        const CommandLine line;
+        std::ostringstream silent;
+        const Profiles profiles = profiles_for(words, silent);
+        const CommandLine line(profiles);
         environment.out << complete(line.app(), options, words);
     } catch (const std::exception&) {
         return ExitCode::failure;
@@ -344,7 +406,9 @@ ExitCode print_candidates(const std::vector<std::string>& words, const Environme
 ExitCode guarded_run(int argc, const char* const* argv, const Environment& environment) {
     if (argc > 1 && std::string_view(argv[1]) == "complete")
         return print_candidates(std::vector<std::string>(argv + 2, argv + argc), environment);
-    CommandLine line;
+    const Profiles profiles =
+        profiles_for(std::vector<std::string>(argv + std::min(argc, 1), argv + argc), environment.err);
+    CommandLine line(profiles);
     try {
         line.parse(argc, argv);
     } catch (const CLI::Error& error) {

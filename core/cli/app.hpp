@@ -28,6 +28,7 @@ struct Environment {
     bool out_is_terminal = false;
     std::function<ExitCode(const GlobalOptions&)> run_daemon;
     std::istream& in = std::cin;
+    bool asks = false;  ///< a person can be asked: `in` and `out` are a terminal
 };
 
 /// The whole program except the daemon itself. Never throws.

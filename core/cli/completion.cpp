@@ -74,7 +74,7 @@ class Completion {
     /// The option, when its value is the next word.
     const CLI::Option* option_with_value(const std::string& word) const {
         if (word.find('=') != std::string::npos) return nullptr;
-        for (const CLI::App* app : {app_, &root_}) {
+        for (const CLI::App* app = app_; app != nullptr; app = app->get_parent()) {
             const CLI::Option* const option = app->get_option_no_throw(word);
             if (option != nullptr) return takes_value(*option) ? option : nullptr;
         }
@@ -93,7 +93,7 @@ class Completion {
 
     void add_flags() {
         std::map<std::string, std::string> flags;
-        for (const CLI::App* app : {app_, &root_})
+        for (const CLI::App* app = app_; app != nullptr; app = app->get_parent())
             for (const CLI::Option* option : app->get_options())
                 for (const std::string& name : option->get_lnames()) {
                     if (app_ != &root_ && name == "version") continue;

@@ -79,6 +79,9 @@ class Program(Case):
         self.assertEqual(self.completions("new-module", "x", "--kind", ""), {"plugin", "backend", "enricher"})
         self.assertEqual(self.completions("--log-level", "w"), {"warning"})
         self.assertEqual(self.completions("label", "export", "--for", ""), {"clickhouse", "pmacct", "wireshark"})
+        self.assertLessEqual({"perfsonar", "relay", "storage"}, self.completions("setup", ""))
+        self.assertLessEqual({"--dry-run", "--experiment", "--no-firefly-receiver"}, self.completions("setup", "perfsonar", "--"))
+        self.assertEqual(self.completions("setup", "perfsonar", "--experiment", "lh"), {"lhcb"})
         self.assertIn(self.file("conf.yaml"), self.completions("check", "--conf", self.folder.name + "/"))
 
     def test_completion_offers_nothing_for_incomplete_and_invalid_command_lines(self):

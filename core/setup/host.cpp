@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/setup/host.hpp"
+
+#include <ifaddrs.h>
+#include <linux/rtnetlink.h>
+#include <net/if.h>
+
+#include <algorithm>
+#include <charconv>
+#include <fstream>
+#include <iterator>
+#include <map>
+#include <memory>
+#include <set>
+
+#include "flowd/address.hpp"
+#include "lib/netlink/socket.hpp"
+
+namespace flowd::core {
+namespace fs = std::filesystem;
+namespace {
+
+struct DefaultRoutes {
+    std::set<unsigned> ipv4, ipv6;  ///< indexes of interfaces
+};
+
+Result<DefaultRoutes> default_routes() {
+    auto socket = nl::Socket::open(NETLINK_ROUTE);
+    if (!socket) return socket.error();
+    DefaultRoutes found;
+    const auto each = [&found](const nl::Message& message) {
+        const auto* const route = message.body<rtmsg>();
+        if (message.type() != RTM_NEWROUTE || route == nullptr || route->rtm_dst_len != 0 || route->rtm_type != RTN_UNICAST)
+            return;
+        std::set<unsigned>& into = route->rtm_family == AF_INET6 ? found.ipv6 : found.ipv4;
+        message.attributes(sizeof *route, [&into](const nl::Attribute& attribute) {
+            if (attribute.type() == RTA_OIF) into.insert(attribute.number<unsigned>().value_or(0));
+            if (attribute.type() != RTA_MULTIPATH) return;
+            auto hops = attribute.bytes();
+            for (rtnexthop hop{}; hops.size() >= sizeof hop;) {
+                std::memcpy(&hop, hops.data(), sizeof hop);
+                if (hop.rtnh_len < sizeof hop || hop.rtnh_len > hops.size()) return;
+                into.insert(static_cast<unsigned>(hop.rtnh_ifindex));
+                hops = hops.subspan(std::min<std::size_t>(NLMSG_ALIGN(hop.rtnh_len), hops.size()));
+            }
+        });
+    };
+    for (const unsigned char family : {AF_INET, AF_INET6}) {
+        rtmsg request{};
+        request.rtm_family = family;
+        // A kernel without IPv6 answers with an error: no such routes.
+        if (auto done = socket->dump(RTM_GETROUTE, request, each, {}); !done && family == AF_INET) return done.error();
+    }
+    return found;
+}
+
+int speed_of(const std::string& name) {
+    std::ifstream file("/sys/class/net/" + name + "/speed");
+    int speed = 0;  // -1, or unreadable, where there is none
+    return file >> speed && speed > 0 ? speed : 0;
+}
+
+int prefix_of(const sockaddr* mask) {
+    if (mask == nullptr) return 0;
+    const auto* const bytes =
+        mask->sa_family == AF_INET6
+            ? reinterpret_cast<const sockaddr_in6*>(mask)->sin6_addr.s6_addr
+            : reinterpret_cast<const unsigned char*>(&reinterpret_cast<const sockaddr_in*>(mask)->sin_addr);
+    int bits = 0;
+    for (std::size_t i = 0; i < (mask->sa_family == AF_INET6 ? 16u : 4u); ++i) bits += __builtin_popcount(bytes[i]);
+    return bits;
+}
+
+void add_address(Nic& nic, const ifaddrs& entry) {
+    if (entry.ifa_addr->sa_family == AF_INET) {
+        const auto* const bytes =
+            reinterpret_cast<const unsigned char*>(&reinterpret_cast<const sockaddr_in*>(entry.ifa_addr)->sin_addr);
+        std::string text;
+        for (int i = 0; i < 4; ++i) text += (i == 0 ? "" : ".") + std::to_string(bytes[i]);
+        nic.addresses.push_back(text + "/" + std::to_string(prefix_of(entry.ifa_netmask)));
+        return;
+    }
+    const in6_addr& address = reinterpret_cast<const sockaddr_in6*>(entry.ifa_addr)->sin6_addr;
+    if (IN6_IS_ADDR_LINKLOCAL(&address)) return;
+    nic.global_ipv6 = true;
+    char text[INET6_ADDRSTRLEN] = {};
+    ::inet_ntop(AF_INET6, &address, text, sizeof text);
+    nic.addresses.push_back(std::string(text) + "/" + std::to_string(prefix_of(entry.ifa_netmask)));
+}
+
+std::string first_line(const fs::path& file) {
+    std::ifstream stream(file);
+    std::string line;
+    std::getline(stream, line);
+    return line;
+}
+
+/// The last part of its control group: of version 2, or of systemd's hierarchy of version 1.
+std::string group_of(const fs::path& process) {
+    std::ifstream stream(process / "cgroup");
+    for (std::string line; std::getline(stream, line);)
+        if ((line.rfind("0::", 0) == 0 || line.find(":name=systemd:") != std::string::npos) && line.back() != '/')
+            return line.substr(line.rfind('/') + 1);
+    return {};
+}
+
+fs::path namespace_of(const fs::path& process, const char* kind) {
+    std::error_code ignored;
+    return fs::read_symlink(process / "ns" / kind, ignored);
+}
+
+template <typename Wanted>
+std::vector<std::string> names_where(const std::vector<Nic>& nics, Wanted wanted) {
+    std::vector<std::string> names;
+    for (const Nic& nic : nics)
+        if (wanted(nic)) names.push_back(nic.name);
+    return names;
+}
+
+}  // namespace
+
+std::string Nic::to_string() const {
+    std::string text = name + ": ";
+    if (speed_mbps >= 1000)
+        text += std::to_string(speed_mbps / 1000) + " Gb/s, ";
+    else if (speed_mbps > 0)
+        text += std::to_string(speed_mbps) + " Mb/s, ";
+    for (const std::string& address : addresses) text += address + ", ";
+    if (addresses.empty()) text += "no address, ";
+    return text + (default_ipv6 && default_ipv4 ? "default route"
+                   : default_ipv6               ? "default route (IPv6)"
+                   : default_ipv4               ? "default route (IPv4)"
+                                                : "no default route");
+}
+
+Result<std::vector<Nic>> list_nics() {
+    ifaddrs* list = nullptr;
+    if (::getifaddrs(&list) != 0) return Error::from_errno(errno, "listing interfaces");
+    const std::unique_ptr<ifaddrs, decltype(&::freeifaddrs)> owner(list, ::freeifaddrs);
+    std::map<unsigned, Nic> nics;
+    for (const ifaddrs* entry = list; entry != nullptr; entry = entry->ifa_next) {
+        if ((entry->ifa_flags & IFF_LOOPBACK) != 0) continue;
+        Nic& nic = nics[::if_nametoindex(entry->ifa_name)];
+        nic.name = entry->ifa_name;
+        const int family = entry->ifa_addr == nullptr ? AF_UNSPEC : entry->ifa_addr->sa_family;
+        if (family == AF_INET || family == AF_INET6) add_address(nic, *entry);
+    }
+    const auto routes = default_routes();
+    if (!routes) return routes.error();
+    std::vector<Nic> all;
+    for (auto& [index, nic] : nics) {
+        nic.speed_mbps = speed_of(nic.name);
+        nic.default_ipv4 = routes->ipv4.contains(index);
+        nic.default_ipv6 = routes->ipv6.contains(index);
+        all.push_back(std::move(nic));
+    }
+    return all;
+}
+
+std::vector<std::string> likely_nics(const std::vector<Nic>& nics) {
+    auto names = names_where(nics, [](const Nic& nic) { return nic.default_ipv6; });
+    if (names.empty()) names = names_where(nics, [](const Nic& nic) { return nic.default_ipv4; });
+    if (names.empty()) names = names_where(nics, [](const Nic& nic) { return nic.global_ipv6; });
+    return names.empty() ? names_where(nics, [](const Nic&) { return true; }) : names;
+}
+
+std::vector<std::string> nic_names_of(const fs::path& script) {
+    std::ifstream stream(script);
+    std::string text{std::istreambuf_iterator<char>(stream), {}}, word;
+    std::vector<std::string> names;
+    std::size_t begin = text.rfind("\nNIC_NAMES=(");  // the last one counts
+    begin = begin == std::string::npos ? (text.rfind("NIC_NAMES=(", 0) == 0 ? 0 : begin) : begin + 1;
+    if (begin == std::string::npos) return names;
+    for (std::size_t at = text.find('(', begin) + 1; at < text.size() && text[at] != ')'; ++at) {
+        const bool separates =
+            text[at] == ' ' || text[at] == '\n' || text[at] == '\t' || text[at] == '"' || text[at] == '\'';
+        if (text[at] == '#') at = std::min(text.find('\n', at), text.size() - 1);
+        if (!separates && text[at] != '\n') word.push_back(text[at]);
+        const bool ends = separates || text[at] == '\n' || at + 1 >= text.size() || text[at + 1] == ')';
+        if (ends && !word.empty()) names.push_back(std::exchange(word, {}));
+    }
+    return names;
+}
+
+Error Predecessor::to_error() const {
+    Error error{FLOWD_BUSY, name + " runs (process " + std::to_string(pid) + (unit.empty() ? "" : ", " + unit) +
+                                (in_container ? ", in a container" : "") + "): it cannot run beside flowd-cpp"};
+    const std::string first = "`flowd-cpp migrate` prints what its configuration means here; then ";
+    if (in_container)
+        error.hint = first + "stop and remove its container, and run setup again";
+    else if (unit.ends_with(".service"))
+        error.hint = first + "`systemctl disable --now " + unit + "`, and run setup again";
+    else
+        error.hint = first + "`kill " + std::to_string(pid) + "`, and run setup again";
+    return error;
+}
+
+std::optional<Predecessor> find_predecessor(const std::vector<std::string>& names, const fs::path& proc) {
+    const fs::path self = proc / "self";
+    std::error_code error;
+    for (fs::directory_iterator entry(proc, error), end; !error && entry != end; entry.increment(error)) {
+        const std::string number = entry->path().filename().string();
+        Predecessor found;
+        const auto [stop, wrong] = std::from_chars(number.data(), number.data() + number.size(), found.pid);
+        if (wrong != std::errc() || stop != number.data() + number.size()) continue;
+        found.name = first_line(entry->path() / "comm");
+        if (std::find(names.begin(), names.end(), found.name) == names.end()) continue;
+        if (namespace_of(entry->path(), "net") != namespace_of(self, "net")) continue;
+        found.unit = group_of(entry->path());
+        found.in_container = namespace_of(entry->path(), "pid") != namespace_of(self, "pid") ||
+                             namespace_of(entry->path(), "mnt") != namespace_of(self, "mnt");
+        // A service with a private view of the file system is no container.
+        if (found.unit.ends_with(".service") && namespace_of(entry->path(), "pid") == namespace_of(self, "pid"))
+            found.in_container = false;
+        return found;
+    }
+    return std::nullopt;
+}
+
+}  // namespace flowd::core

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/setup/setup_file.hpp"
+
+#include <fcntl.h>
+#include <grp.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cinttypes>
+#include <cstdio>
+#include <fstream>
+#include <iterator>
+
+#include "flowd/unique_fd.hpp"
+
+namespace flowd::core {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr std::string_view stamp_begin = "# setup: digest ", stamp_started = ", service started",
+                           stamp_kept = ", service unchanged";
+
+/// FNV-1a (draft-eastlake-fnv), 64 bits.
+std::string digest_of_text(std::string_view text) {
+    std::uint64_t hash = 0xcbf29ce484222325u;
+    for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
+    char hex[17];
+    std::snprintf(hex, sizeof hex, "%016" PRIx64, hash);
+    return hex;
+}
+
+Error file_error(const std::string& what) {
+    Error error = Error::from_errno(errno, what);
+    if (error.code == FLOWD_DENIED) error.hint = "run as root: sudo flowd-cpp setup ...";
+    return error;
+}
+
+/// So that a rename survives a power failure.
+Result<void> sync_directory(const fs::path& directory) {
+    const UniqueFd fd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!fd || ::fsync(fd.get()) != 0) return file_error("writing " + directory.string());
+    return {};
+}
+
+Result<void> rename_to(const fs::path& from, const fs::path& to) {
+    if (::rename(from.c_str(), to.c_str()) != 0) return file_error("renaming " + from.string() + " to " + to.string());
+    return sync_directory(to.parent_path());
+}
+
+std::optional<std::string> text_of_file(const fs::path& file) {
+    std::ifstream stream(file, std::ios::binary);
+    if (!stream) return std::nullopt;
+    return std::string{std::istreambuf_iterator<char>(stream), {}};
+}
+
+fs::path first_free(const std::string& name) {
+    fs::path path = name;
+    struct stat info {};
+    for (int number = 1; ::lstat(path.c_str(), &info) == 0; ++number) path = name + "." + std::to_string(number);
+    return path;
+}
+
+}  // namespace
+
+fs::path SetupFile::candidate() const {
+    return file_.parent_path() / ("." + file_.filename().string() + ".setup");
+}
+
+Result<std::optional<std::string>> SetupFile::read() const {
+    errno = 0;
+    auto text = text_of_file(file_);
+    if (!text && errno != ENOENT) return file_error("reading " + file_.string());
+    return text;
+}
+
+std::optional<SetupFile::Stamp> SetupFile::stamp_of(std::string_view text) {
+    const std::size_t at = text.find(stamp_begin);
+    if (at == std::string_view::npos || at > 400) return std::nullopt;
+    const std::size_t end = text.find('\n', at);
+    const std::string_view line = text.substr(at + stamp_begin.size(), end - at - stamp_begin.size());
+    const std::string_view body = end == std::string_view::npos ? std::string_view() : text.substr(end + 1);
+    return Stamp{line.substr(0, 16) == digest_of_text(body), line.ends_with(stamp_started)};
+}
+
+std::string SetupFile::stamped(std::string_view profile, std::string_view text, bool started) {
+    return "# Written by `flowd-cpp setup " + std::string(profile) +
+           "`; `flowd-cpp setup --remove` restores what was there.\n" + std::string(stamp_begin) + digest_of_text(text) +
+           std::string(started ? stamp_started : stamp_kept) + "\n" + std::string(text);
+}
+
+Result<void> SetupFile::prepare(std::string_view text) const {
+    std::error_code error;
+    fs::create_directories(file_.parent_path(), error);
+    if (error) return Error::from_errno(error.value(), "creating " + file_.parent_path().string());
+    discard();
+    const UniqueFd fd(::open(candidate().c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
+    if (!fd) return file_error("writing " + candidate().string());
+    struct stat info {};
+    mode_t mode = 0640;
+    if (::stat(file_.c_str(), &info) == 0) {
+        mode = info.st_mode & 07777;
+        if (::fchown(fd.get(), info.st_uid, info.st_gid) != 0 && errno != EPERM)
+            return file_error("owning " + candidate().string());
+    } else if (const group* const own = ::getgrnam("flowd-cpp"); own != nullptr && ::geteuid() == 0) {
+        if (::fchown(fd.get(), 0, own->gr_gid) != 0) return file_error("owning " + candidate().string());
+    }
+    if (::fchmod(fd.get(), mode) != 0) return file_error("writing " + candidate().string());
+    while (!text.empty()) {
+        const ssize_t done = ::write(fd.get(), text.data(), text.size());
+        if (done < 0 && errno != EINTR) return file_error("writing " + candidate().string());
+        if (done > 0) text.remove_prefix(static_cast<std::size_t>(done));
+    }
+    if (::fsync(fd.get()) != 0) return file_error("writing " + candidate().string());
+    return {};
+}
+
+Result<void> SetupFile::commit() const {
+    const auto present = read();
+    if (!present) return present.error();
+    const auto stamp = *present ? stamp_of(**present) : std::nullopt;
+    const bool was_killed_here = *present && text_of_file(before()) == **present;
+    if (*present && !(stamp && stamp->intact) && !was_killed_here) {
+        if (struct stat info{}; ::lstat(before().c_str(), &info) == 0)
+            if (auto moved = rename_to(before(), first_free(before().string())); !moved) return moved;
+        // The very file, with its owner, mode, times and attributes.
+        if (::link(file_.c_str(), before().c_str()) != 0)
+            return file_error("keeping " + file_.string() + " as " + before().string());
+    }
+    return rename_to(candidate(), file_);
+}
+
+void SetupFile::discard() const {
+    (void)::unlink(candidate().c_str());
+}
+
+Result<fs::path> SetupFile::restore() const {
+    discard();
+    const auto present = read();
+    if (!present) return present.error();
+    const auto stamp = *present ? stamp_of(**present) : std::nullopt;
+    if (!stamp) return Error{FLOWD_NOT_FOUND, file_.string() + " was not written by setup: there is nothing to restore"};
+    fs::path kept;
+    if (!stamp->intact) {
+        kept = first_free(file_.string() + ".after-setup");
+        if (::link(file_.c_str(), kept.c_str()) != 0)
+            return file_error("keeping " + file_.string() + " as " + kept.string());
+    }
+    if (struct stat info{}; ::lstat(before().c_str(), &info) == 0) {
+        if (auto moved = rename_to(before(), file_); !moved) return moved.error();
+    } else {
+        if (::unlink(file_.c_str()) != 0) return file_error("removing " + file_.string());
+        if (auto synced = sync_directory(file_.parent_path()); !synced) return synced.error();
+    }
+    return kept;
+}
+
+}  // namespace flowd::core
