@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// One line of the pipe: STATE PROTOCOL SOURCE PORT DESTINATION PORT EXPERIMENT ACTIVITY; and lines from a stream that
-// comes in pieces.
+// The format of a line: STATE PROTOCOL SOURCE PORT DESTINATION PORT EXPERIMENT ACTIVITY; and splitting a byte stream into
+// lines.
 // Sources: the READMEs of flowd and flowd-go, StoRM WebDAV's SciTagTransfer.java and its log format for NGINX.
 #pragma once
 
@@ -17,19 +17,19 @@
 
 namespace flowd::namedpipe {
 
-/// Why a line announces nothing. Appended to, never reordered: the names are values of a metric's label.
+/// Why a line is refused. New reasons are appended: the names are values of a metric's label.
 enum class Refusal : std::uint8_t {
-    none,          ///< understood
+    none,          ///< accepted
     too_long,      ///< longer than `longest_line`
     field_count,   ///< not eight fields
-    bad_state,     ///< none of start, end, ongoing
-    bad_protocol,  ///< neither tcp nor udp
-    bad_address,   ///< no address literal, or the unspecified address
-    bad_family,    ///< IPv4 at one end, IPv6 at the other
+    bad_state,     ///< not start, end or ongoing
+    bad_protocol,  ///< not tcp or udp
+    bad_address,   ///< not an address literal, or the unspecified address
+    bad_family,    ///< IPv4 at one end and IPv6 at the other
     bad_port,      ///< not a number up to 65535
-    port_zero,     ///< a wildcard is not a flow
-    bad_tag,       ///< an id that is neither `-` nor a number of 32 bits
-    unterminated,  ///< its newline never came
+    port_zero,     ///< port 0 is a wildcard, not a flow
+    bad_tag,       ///< an id that is not `-` or a 32-bit number
+    unterminated,  ///< without a newline
 };
 
 inline constexpr std::array<std::string_view, 11> refusal_names{"none",         "too_long",    "field_count", "bad_state",
@@ -40,7 +40,7 @@ inline constexpr std::array<std::string_view, 11> refusal_names{"none",         
     return refusal_names[static_cast<std::size_t>(refusal)];
 }
 
-/// PIPE_BUF: a writer of more could be interrupted by another one in the middle of its line.
+/// PIPE_BUF: a longer write is not atomic, so that another writer's line could be inserted into it (pipe(7)).
 inline constexpr std::size_t longest_line = 4096;
 
 /// `kind` is FLOWD_EVENT_START, FLOWD_EVENT_ONGOING or FLOWD_EVENT_END.
@@ -50,20 +50,20 @@ struct Line {
     flowd_tag tag{};
 };
 
-/// Whether it contains only white space.
+/// Whether `text` contains only white space.
 [[nodiscard]] bool is_blank(std::string_view text);
 
 /// Fields are whitespace-separated and case-insensitive; addresses in the forms of Address::parse. An id of `-` is
-/// missing, which makes the tag 0/0. Refusal::none fills `line`; after any other answer its content is unspecified.
+/// missing, which makes the tag 0/0. With Refusal::none `line` is set; otherwise its content is unspecified.
 [[nodiscard]] Refusal parse(std::string_view text, Line& line);
 
-/// Holds at most one unfinished line of `longest` bytes and what one read brought. A longer line is dropped up to its end
-/// and reported once.
+/// Splits a byte stream into lines. Holds the bytes of one read and at most one unfinished line of `longest` bytes. A
+/// longer line is discarded and reported once.
 class LineBuffer {
   public:
     explicit LineBuffer(std::size_t longest) : longest_(longest) {}
 
-    /// Where the next `size` bytes go; ends the life of every line handed out.
+    /// The buffer for the next `size` bytes. Invalidates all lines that next() has returned.
     [[nodiscard]] std::span<char> space(std::size_t size) {
         if (begin_ > 0) {
             std::memmove(bytes_.data(), bytes_.data() + begin_, end_ - begin_);
@@ -76,7 +76,7 @@ class LineBuffer {
     }
     void filled(std::size_t size) { end_ += size; }
 
-    /// The next line without its newline, or nothing before the rest has come. A line that is too long comes as
+    /// The next line without its newline, or nothing if it is not complete. A line that is too long is returned as
     /// `too_long` and empty.
     struct Cut {
         std::string_view text;
@@ -105,14 +105,14 @@ class LineBuffer {
         return std::nullopt;
     }
 
-    /// The line that has no end yet.
-    [[nodiscard]] std::string_view rest() const { return {bytes_.data() + begin_, end_ - begin_}; }
-    void drop_rest() { begin_ = scanned_ = end_ = 0; }
+    /// The unfinished line.
+    [[nodiscard]] std::string_view unfinished() const { return {bytes_.data() + begin_, end_ - begin_}; }
+    void drop_unfinished() { begin_ = scanned_ = end_ = 0; }
 
   private:
     std::vector<char> bytes_;
-    std::size_t begin_ = 0;    ///< of the first line not handed out
-    std::size_t scanned_ = 0;  ///< no newline between begin_ and here
+    std::size_t begin_ = 0;    ///< of the first line that next() has not returned
+    std::size_t scanned_ = 0;  ///< there is no newline between begin_ and this
     std::size_t end_ = 0;
     std::size_t longest_;
     bool dropping_ = false;  ///< inside a line that was reported as too long

@@ -19,9 +19,9 @@ namespace flowd::namedpipe {
 namespace {
 
 constexpr std::uint32_t usual_readers = 5;
-/// What writers may leave behind while nobody reads; the most that the kernel gives everybody (fs.pipe-max-size).
+/// The number of bytes that writers can write while nothing is read; the default limit of unprivileged users.
 constexpr int capacity = 1 << 20;
-constexpr mode_t everybody = 0666;
+constexpr mode_t mode_for_everybody = 0666;
 
 [[nodiscard]] const char* kind_of(mode_t mode) {
     if (S_ISREG(mode)) return "a regular file";
@@ -30,17 +30,17 @@ constexpr mode_t everybody = 0666;
     return "a device";
 }
 
-[[nodiscard]] Error occupied(const std::filesystem::path& path, mode_t mode) {
+[[nodiscard]] Error not_a_pipe(const std::filesystem::path& path, mode_t mode) {
     Error error{FLOWD_BUSY, path.string() + " is " + kind_of(mode) + ", not a named pipe"};
     if (S_ISREG(mode))
         error.hint = "NGINX makes a file where the pipe is missing: remove it, start flowd-cpp, then reopen NGINX's logs";
     return error;
 }
 
-[[nodiscard]] Result<void> make(const std::filesystem::path& path) {
-    if (::mkfifo(path.c_str(), everybody) == 0) {
-        // The umask has cut it. A writer of any user has to get in.
-        if (::chmod(path.c_str(), everybody) == 0) return {};
+[[nodiscard]] Result<void> create(const std::filesystem::path& path) {
+    if (::mkfifo(path.c_str(), mode_for_everybody) == 0) {
+        // Regardless of the umask: programs of every user must be able to write.
+        if (::chmod(path.c_str(), mode_for_everybody) == 0) return {};
         return Error::from_errno(errno, "cannot open " + path.string() + " to every writer");
     }
     const int number = errno;
@@ -48,7 +48,7 @@ constexpr mode_t everybody = 0666;
     if (number == EEXIST && ::lstat(path.c_str(), &link) == 0 && S_ISLNK(link.st_mode))
         return Error{FLOWD_NOT_FOUND, path.string() + " is a symbolic link to something that is not there",
                      "set pipePath to where the link leads"};
-    if (number == EEXIST) return {};  // somebody else was quicker
+    if (number == EEXIST) return {};  // another process created it first
     Error error = Error::from_errno(number, "cannot make the named pipe " + path.string());
     if (number == EACCES || number == EPERM || number == EROFS)
         error.hint = "let systemd make it: p " + path.string() + " 0666 root root in /etc/tmpfiles.d, or a socket unit";
@@ -56,12 +56,12 @@ constexpr mode_t everybody = 0666;
     return error;
 }
 
-/// For emptying a pipe that is closed next: whoever writes without end into it does not hold up the instance.
-[[nodiscard]] Deadline soon() {
+/// The deadline for draining a pipe that is then closed, so that a continuous writer does not delay the instance.
+[[nodiscard]] Deadline drain_deadline() {
     return Deadline::in(std::chrono::seconds(1));
 }
 
-/// With every symbolic link resolved, as the kernel names the open pipe.
+/// The path with all symbolic links resolved, as the kernel names the open pipe.
 [[nodiscard]] std::filesystem::path resolved(const std::filesystem::path& path) {
     std::error_code error;
     auto whole = std::filesystem::canonical(path, error);
@@ -70,7 +70,7 @@ constexpr mode_t everybody = 0666;
     return error ? path : folder / path.filename();
 }
 
-/// What its descriptor is kept under.
+/// The name of its kept descriptor.
 [[nodiscard]] std::string resource_of(const std::filesystem::path& path) {
     return "fifo:" + resolved(path).string();
 }
@@ -115,9 +115,9 @@ Result<Pipe> Pipe::at(const std::filesystem::path& path) {
     struct stat there {};
     if (::stat(path.c_str(), &there) != 0) {
         if (errno != ENOENT) return Error::from_errno(errno, path.string());
-        if (auto made = make(path); !made) return std::move(made).error();
+        if (auto made = create(path); !made) return std::move(made).error();
     } else if (!S_ISFIFO(there.st_mode)) {
-        return occupied(path, there.st_mode);
+        return not_a_pipe(path, there.st_mode);
     }
     Pipe pipe(UniqueFd(::open(path.c_str(), O_RDWR | O_NONBLOCK | O_CLOEXEC | O_NOCTTY)));
     if (!pipe.fd_) {
@@ -126,7 +126,7 @@ Result<Pipe> Pipe::at(const std::filesystem::path& path) {
         if (number == EACCES) error.hint = "its owner can let everybody write: chmod 0666 " + path.string();
         return error;
     }
-    if (auto done = pipe.settle(); !done) return std::move(done).error().within(path.string());
+    if (auto done = pipe.inspect(); !done) return std::move(done).error().within(path.string());
     return pipe;
 }
 
@@ -141,18 +141,18 @@ Result<Pipe> Pipe::adopted(UniqueFd fd) {
     } else if (::fcntl(pipe.fd(), F_SETFL, flags | O_NONBLOCK) != 0) {
         return Error::from_errno(errno, "a named pipe that was handed over");
     }
-    if (auto done = pipe.settle(); !done) return std::move(done).error().within("a descriptor that was handed over");
+    if (auto done = pipe.inspect(); !done) return std::move(done).error().within("a descriptor that was handed over");
     return pipe;
 }
 
-Result<void> Pipe::settle() {
+Result<void> Pipe::inspect() {
     struct stat status {};
     if (::fstat(fd(), &status) != 0) return Error::from_errno(errno, "fstat");
     if (!S_ISFIFO(status.st_mode)) return Error{FLOWD_INVALID, "it is not a named pipe"};
     device_ = status.st_dev;
     inode_ = status.st_ino;
     mode_ = status.st_mode & 07777u;
-    (void)::fcntl(fd(), F_SETPIPE_SZ, capacity);  // refused where pipes are short: then it stays as it is
+    (void)::fcntl(fd(), F_SETPIPE_SZ, capacity);  // may exceed the user's limit; then the capacity is unchanged
     return {};
 }
 
@@ -164,23 +164,23 @@ bool Pipe::is_at(const std::filesystem::path& path) const {
 NamedPipe::NamedPipe(Host& host, Options options)
     : Plugin(host),
       options_(std::move(options)),
-      counters_(host,
-                {
-                    {"bytes", &bytes_},
-                    {"lines", "namedpipe_lines_total", "Lines read, blank ones aside.", &lines_},
-                    {"announced", "namedpipe_events_total", "Flow events announced, by state.",
-                     Counters::by("state", Outbox::kinds, outbox_.taken(), 1)},
-                    {"refused", Counters::sum(refused_)},
-                    {"refusals", "namedpipe_refused_total", "Lines that announce nothing, by reason.",
-                     Counters::by("reason", refusal_names, refused_, 1).without_zeros()},
-                    {"notTaken", "namedpipe_not_taken_total", "Lines understood whose event the core did not take.",
-                     &outbox_.refused()},
-                    {"paused", [this] { return outbox_.full(); }},
-                    {"pauses", "namedpipe_pauses_total", "Times that reading stopped because the queues were full.",
-                     &outbox_.pauses()},
-                    {"replaced", &replaced_},
-                    {"abandoned", "namedpipe_abandoned_total", "Replaced pipes that are no longer read.", &abandoned_},
-                }) {}
+      counters_(
+          host,
+          {
+              {"bytes", &bytes_},
+              {"lines", "namedpipe_lines_total", "Lines read, except blank ones.", &lines_},
+              {"announced", "namedpipe_events_total", "Flow events announced, by state.",
+               Counters::by("state", Outbox::kinds, outbox_.taken(), 1)},
+              {"refused", Counters::sum(refused_)},
+              {"refusals", "namedpipe_refused_total", "Lines refused, by reason.",
+               Counters::by("reason", refusal_names, refused_, 1).without_zeros()},
+              {"notTaken", "namedpipe_not_taken_total", "Valid lines whose event the core refused.", &outbox_.refused()},
+              {"paused", [this] { return outbox_.full(); }},
+              {"pauses", "namedpipe_pauses_total", "How often reading stopped because the queues were full.",
+               &outbox_.pauses()},
+              {"replaced", &replaced_},
+              {"abandoned", "namedpipe_abandoned_total", "Replaced pipes that are no longer read.", &abandoned_},
+          }) {}
 
 Result<std::unique_ptr<NamedPipe::Reader>> NamedPipe::open(const std::filesystem::path& path) const {
     UniqueFd handed = host().descriptors().take(resource_of(path));
@@ -190,7 +190,7 @@ Result<std::unique_ptr<NamedPipe::Reader>> NamedPipe::open(const std::filesystem
         error.option = "pipePath";
         return error;
     }
-    // resolved() again: the pipe may be there only now.
+    // The path is resolved again, because the pipe may have been created only now.
     if (auto kept = host().descriptors().keep(resource_of(path), pipe->fd()); !kept) return std::move(kept).error();
     if ((pipe->mode() & 0222u) != 0222u) {
         char mode[16];
@@ -245,12 +245,12 @@ bool NamedPipe::announce(Reader& reader) {
     while (!outbox_.full()) {
         const auto cut = reader.lines.next();
         if (!cut) return outbox_.flush();
-        take(cut->text, cut->too_long);
+        take_line(cut->text, cut->too_long);
     }
     return false;
 }
 
-void NamedPipe::take(std::string_view text, bool too_long) {
+void NamedPipe::take_line(std::string_view text, bool too_long) {
     if (!too_long && is_blank(text)) return;
     ++lines_;
     Line line;
@@ -270,7 +270,7 @@ void NamedPipe::read_on(bool has_room) {
     for (const auto& reader : readers_)
         if (has_room && !announce(*reader)) return;
     for (const auto& reader : readers_) {
-        if (!reader->readable) continue;  // it stops
+        if (!reader->readable) continue;  // the instance is stopping
         const std::uint32_t conditions = has_room ? FLOWD_IO_READ : 0;
         if (auto done = reader->readable.conditions(conditions); !done) last_error_ = done.error().message;
     }
@@ -284,11 +284,11 @@ void NamedPipe::look_around() {
 
 void NamedPipe::drop_rests() {
     for (const auto& reader : readers_) {
-        const auto rest = reader->lines.rest();
-        if (is_blank(rest) || (reader->quiet += std::chrono::seconds(1)) < patience) continue;
+        const auto rest = reader->lines.unfinished();
+        if (is_blank(rest) || (reader->quiet += std::chrono::seconds(1)) < line_timeout) continue;
         ++lines_;
         refuse(Refusal::unterminated, rest);
-        reader->lines.drop_rest();
+        reader->lines.drop_unfinished();
     }
 }
 
@@ -305,42 +305,42 @@ void NamedPipe::look_at_path() {
         last_error_ = watched.error().message;
         return;
     }
-    host().warning("somebody removed or replaced " + options_.pipe_path.string() + "; reading the new one as well");
+    host().warning(options_.pipe_path.string() + " was removed or replaced; reading the new pipe as well");
     ++replaced_;
     resource_ = resource_of(options_.pipe_path);
     if (auto kept = host().descriptors().keep(resource_, reader->pipe.fd()); !kept) last_error_ = kept.error().message;
     readers_.push_front(std::move(reader));
-    if (readers_.size() <= 1 + most_former) return;
+    if (readers_.size() <= 1 + max_replaced) return;
     ++abandoned_;
-    empty(*readers_.back(), soon());
+    drain(*readers_.back(), drain_deadline());
     readers_.pop_back();
-    host().warning(options_.pipe_path.string() + " was replaced more than " + std::to_string(most_former) +
+    host().warning(options_.pipe_path.string() + " was replaced more than " + std::to_string(max_replaced) +
                    " times: the oldest pipe is no longer read, and programs that hold it open get an error; see who "
                    "removes the pipe");
 }
 
-bool NamedPipe::empty(Reader& reader, const Deadline& deadline) {
+bool NamedPipe::drain(Reader& reader, const Deadline& deadline) {
     while (!outbox_.full() && !deadline.passed() && read_once(reader)) {
     }
     if (outbox_.full()) return false;
-    if (const auto rest = reader.lines.rest(); !is_blank(rest)) {
+    if (const auto rest = reader.lines.unfinished(); !is_blank(rest)) {
         ++lines_;
         refuse(Refusal::unterminated, rest);
-        reader.lines.drop_rest();
+        reader.lines.drop_unfinished();
     }
     int left = 0;
     return ::ioctl(reader.pipe.fd(), FIONREAD, &left) == 0 && left == 0;
 }
 
-std::uint64_t NamedPipe::unread(Reader& reader) {
+std::uint64_t NamedPipe::discard_unread(Reader& reader) {
     const auto lines_in = [](std::string_view text) {
         return static_cast<std::uint64_t>(std::count(text.begin(), text.end(), '\n'));
     };
-    std::uint64_t lines = lines_in(reader.lines.rest());
-    reader.lines.drop_rest();
+    std::uint64_t lines = lines_in(reader.lines.unfinished());
+    reader.lines.drop_unfinished();
     int left = 0;
     if (::ioctl(reader.pipe.fd(), FIONREAD, &left) != 0) return lines;
-    while (left > 0) {  // and no more: writers may go on
+    while (left > 0) {  // not more, because writers may continue
         const auto space = reader.lines.space(options_.buff_size);
         const ssize_t got = ::read(reader.pipe.fd(), space.data(), space.size());
         if (got <= 0) break;
@@ -360,8 +360,8 @@ Result<void> NamedPipe::reconfigure(Options options) {
             return std::move(watched).error();
         }
         bool all = true;
-        for (std::size_t i = 1; i < readers_.size(); ++i) all = empty(*readers_[i], soon()) && all;
-        if (all) readers_.resize(1);  // else what they hold is announced first
+        for (std::size_t i = 1; i < readers_.size(); ++i) all = drain(*readers_[i], drain_deadline()) && all;
+        if (all) readers_.resize(1);  // otherwise their lines are announced first
         host().descriptors().forget(resource_);
         resource_ = resource_of(options.pipe_path);
     }
@@ -371,12 +371,12 @@ Result<void> NamedPipe::reconfigure(Options options) {
 
 Result<void> NamedPipe::stop(Deadline deadline) {
     for (const auto& reader : readers_) reader->readable.reset();
-    for (const auto& reader : readers_) deadline.await([&] { return outbox_.drain() && empty(*reader, deadline); });
+    for (const auto& reader : readers_) deadline.await([&] { return outbox_.drain() && drain(*reader, deadline); });
     std::uint64_t lost = outbox_.clear();
     host().descriptors().forget(resource_);
-    const bool is_held = host().descriptors().held(resource_);  // whoever holds the pipe reads on
+    const bool is_held = host().descriptors().held(resource_);  // the holder of the pipe continues to read it
     for (const auto& reader : readers_)
-        if (!is_held || reader != readers_.front()) lost += unread(*reader);
+        if (!is_held || reader != readers_.front()) lost += discard_unread(*reader);
     readers_.clear();
     publisher_.stop();
     host().lost(lost, "lines were not announced before the stop");

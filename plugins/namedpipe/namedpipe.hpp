@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The namedpipe plugin: announces the flows that other programs write, line by line, into a named pipe.
+// The namedpipe plugin: announces the flows that programs write into a named pipe, one line per event.
 #pragma once
 
 #include <sys/types.h>
@@ -29,24 +29,24 @@ struct Options {
     static void validate(const Options& options, Problems& problems);
 };
 
-/// A named pipe, held open for reading and writing, so that it never ends and no writer ever meets it closed.
+/// A named pipe that is open for reading and writing: it never reports end of file, and writers always find a reader.
 class Pipe {
   public:
-    /// Opens the pipe at `path`, or makes it there with mode 0666. Never removes anything. FLOWD_BUSY: something else is
-    /// at that path.
+    /// Opens the pipe at `path`, or creates it with mode 0666. Never removes anything. FLOWD_BUSY: there is another kind of
+    /// file at that path.
     [[nodiscard]] static Result<Pipe> at(const std::filesystem::path& path);
-    /// Takes over a descriptor that systemd or a predecessor held. FLOWD_INVALID: it is not a pipe.
+    /// Takes over a descriptor from systemd or a predecessor. FLOWD_INVALID: it is not a pipe.
     [[nodiscard]] static Result<Pipe> adopted(UniqueFd fd);
 
     [[nodiscard]] int fd() const { return fd_.get(); }
-    /// Whether `path` still leads to this pipe.
+    /// Whether this pipe is the file at `path`.
     [[nodiscard]] bool is_at(const std::filesystem::path& path) const;
     /// Permission bits.
     [[nodiscard]] unsigned mode() const { return mode_; }
 
   private:
     explicit Pipe(UniqueFd fd) : fd_(std::move(fd)) {}
-    [[nodiscard]] Result<void> settle();
+    [[nodiscard]] Result<void> inspect();
 
     UniqueFd fd_;
     dev_t device_ = 0;
@@ -54,11 +54,11 @@ class Pipe {
     unsigned mode_ = 0;
 };
 
-/// Back-pressure: when the bus is full, reading stops until there is room. Meanwhile the pipe takes 1 MiB, then writers
-/// wait.
+/// Back-pressure: while the bus is full, nothing is read. The pipe buffers up to 1 MiB, then writers
+/// block.
 ///
-/// The path is looked at once a second. Where the pipe was removed (flowd-go does so when it stops), a new one is made;
-/// the old one is read on, for writers like NGINX that hold it open.
+/// The path is checked once a second. If the pipe was removed (flowd-go removes it when it stops), a new one is created;
+/// the old one is still read, for programs like NGINX that keep it open.
 class NamedPipe final : public Plugin {
   public:
     using Options = namedpipe::Options;
@@ -79,34 +79,34 @@ class NamedPipe final : public Plugin {
   private:
     /// Reads per wake-up, so that timers and commands are not delayed under load.
     static constexpr int reads_per_turn = 8;
-    /// Pipes that were replaced at the path and are still read.
-    static constexpr std::size_t most_former = 4;
-    /// After this a line without its newline is dropped: it may be half of one, and the next writer's would be joined to
+    /// Limit of replaced pipes that are still read.
+    static constexpr std::size_t max_replaced = 4;
+    /// An unfinished line is refused after this time: it may be incomplete, and the next writer's line would be appended to
     /// it.
-    static constexpr std::chrono::seconds patience{5};
+    static constexpr std::chrono::seconds line_timeout{5};
 
     struct Reader {
         explicit Reader(Pipe opened) : pipe(std::move(opened)) {}
         Pipe pipe;
         LineBuffer lines{longest_line};
-        std::chrono::seconds quiet{0};  ///< since the last byte
-        Watch readable;                 // behind the pipe: ends before its descriptor does
+        std::chrono::seconds quiet{0};  ///< time since the last byte
+        Watch readable;                 // declared after the pipe: destroyed before its descriptor is closed
     };
 
     [[nodiscard]] Result<std::unique_ptr<Reader>> open(const std::filesystem::path& path) const;
     [[nodiscard]] Result<void> watch(Reader& reader);
     void on_readable(Reader& reader);
-    /// True when there may be more in the pipe.
+    /// True if there may be more in the pipe.
     bool read_once(Reader& reader);
-    /// Announces the lines that are in the buffer; false when reading has to stop.
+    /// Announces the lines in the buffer. False: reading has to stop.
     bool announce(Reader& reader);
-    void take(std::string_view text, bool too_long);
+    void take_line(std::string_view text, bool too_long);
     void refuse(Refusal refusal, std::string_view text);
-    /// Reads what is in the pipe and takes what has no newline for refused. False: something is left in it.
-    bool empty(Reader& reader, const Deadline& deadline);
-    /// Takes what is left out of the buffer and the pipe. Answers how many lines it was.
-    [[nodiscard]] std::uint64_t unread(Reader& reader);
-    /// Reads no further while the bus is full.
+    /// Announces the lines in the pipe and refuses an unfinished line. False: the pipe is not empty.
+    bool drain(Reader& reader, const Deadline& deadline);
+    /// Discards the lines left in the buffer and the pipe. Returns their number.
+    [[nodiscard]] std::uint64_t discard_unread(Reader& reader);
+    /// Stops reading while the bus is full, then continues.
     void read_on(bool has_room);
     void look_around();
     void look_at_path();
@@ -114,7 +114,7 @@ class NamedPipe final : public Plugin {
 
     Options options_;
     std::string resource_;                         ///< "fifo:/run/flowd"
-    std::deque<std::unique_ptr<Reader>> readers_;  ///< the first is the one at the path
+    std::deque<std::unique_ptr<Reader>> readers_;  ///< the first one is that at the path
     Outbox outbox_{host(), [this](bool has_room) { read_on(has_room); }};
 
     std::uint64_t bytes_ = 0;

@@ -31,7 +31,7 @@ std::vector<std::string> lines_of(std::string_view input, std::size_t piece) {
         buffer.filled(size);
         input.remove_prefix(size);
         while (const auto cut = buffer.next()) lines.push_back(cut->too_long ? "\n" : std::string(cut->text));
-        require(buffer.rest().size() <= 64);
+        require(buffer.unfinished().size() <= 64);
     }
     return lines;
 }

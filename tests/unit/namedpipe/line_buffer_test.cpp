@@ -40,8 +40,8 @@ TEST(LineBuffer, JoinsPartsOfALine) {
 TEST(LineBuffer, KeepsAnUnfinishedLine) {
     LineBuffer buffer(10);
     EXPECT_THAT(lines_of(buffer, {"one\ntw"}), ElementsAre("one"));
-    EXPECT_EQ(buffer.rest(), "tw");
-    buffer.drop_rest();
+    EXPECT_EQ(buffer.unfinished(), "tw");
+    buffer.drop_unfinished();
     EXPECT_THAT(lines_of(buffer, {"o\n"}), ElementsAre("o"));
 }
 
@@ -63,7 +63,7 @@ TEST(LineBuffer, DoesNotGrowWithALineThatNeverEnds) {
         buffer.filled(space.size());
         while (buffer.next()) {
         }
-        EXPECT_EQ(buffer.rest(), "");
+        EXPECT_EQ(buffer.unfinished(), "");
     }
 }
 
