@@ -108,7 +108,7 @@ class Builder final : public YAML::EventHandler {
         if (parent.node.kind == YamlNode::Kind::sequence) {
             parent.node.items.push_back(std::move(node));
         } else if (!parent.key) {
-            if (node.kind != YamlNode::Kind::scalar) throw YAML::ParserException(mark, "a key has to be a word");
+            if (node.kind != YamlNode::Kind::scalar) throw YAML::ParserException(mark, "a key must be a scalar");
             parent.key = std::move(node);
         } else {
             add_entry(parent, std::move(node));

@@ -62,7 +62,7 @@ Result<UniqueFd> connect_to(const std::string& path) {
 Result<Reply> request(const std::string& path, const Arguments& arguments, std::chrono::milliseconds timeout) {
     const std::string frame = encode_request(arguments);
     if (frame.size() > max_request + 4 || arguments.size() > max_arguments) {
-        return Error{FLOWD_INVALID, "the command is too long: at most 64 KiB and 256 words"};
+        return Error{FLOWD_INVALID, "the command is too long: at most 64 KiB and 256 arguments"};
     }
     auto socket = connect_to(path);
     if (!socket) return std::move(socket).error();

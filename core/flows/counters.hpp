@@ -38,12 +38,12 @@ namespace flowd::core {
 /// What an accepted event did when it was not simply passed on. One event may have several.
 #define FLOWD_EFFECTS(X)                                                                        \
     X(started, "a flow starts")                                                                 \
-    X(refreshed, "an announcement of a flow that its announcer had announced before")           \
-    X(joined, "one more announcer: an instance, or another sender of one")                      \
+    X(refreshed, "an announcement of a flow that this instance and sender announce already")    \
+    X(joined, "one more instance announces the flow, or another sender of one")                 \
     X(retagged, "the flow has another tag")                                                     \
     X(tag_kept, "another tag, which does not replace the flow's")                               \
     X(ended, "the flow ends")                                                                   \
-    X(left, "an end from an announcer that does not decide: it left the set")                   \
+    X(left, "an end from an instance of lower precedence: it no longer announces the flow")     \
     X(late, "start, ongoing or end within the tombstone, not from the one that ended the flow") \
     X(double_end, "end within the tombstone from the one that had ended it")                    \
     X(foreign_end, "end from an instance or a sender that may not end the flow")                \
@@ -53,12 +53,12 @@ namespace flowd::core {
     X(catch_all, "a catch-all is set or withdrawn")
 
 /// Why the core ended a flow.
-#define FLOWD_EXPIRIES(X)                                    \
-    X(idle, "metered and silent")                            \
-    X(age, "announced and never refreshed for flows.maxAge") \
-    X(socket_gone, "sock_diag does not know its connection") \
-    X(enricher_gone, "an enricher said FLOWD_SAMPLE_GONE")   \
-    X(unannounced, "its last announcer was removed")
+#define FLOWD_EXPIRIES(X)                                      \
+    X(idle, "metered and idle")                                \
+    X(age, "announced and never refreshed for flows.maxAge")   \
+    X(socket_gone, "sock_diag does not know its connection")   \
+    X(enricher_gone, "an enricher reported FLOWD_SAMPLE_GONE") \
+    X(unannounced, "the last instance that announced it was removed")
 
 #define FLOWD_ENUMERATOR(name, text) name,
 enum class Refusal : std::uint8_t { FLOWD_REFUSALS(FLOWD_ENUMERATOR) count_ };

@@ -132,7 +132,7 @@ Result<std::shared_ptr<DeliveryQueue>> Delivery::add(BackendOptions options, std
 Result<std::shared_ptr<DeliveryQueue>> Delivery::replace(const std::shared_ptr<DeliveryQueue>& old, BackendOptions options,
                                                          std::shared_ptr<Delivery> self) {
     if (!old || members_.backend(old->slot()) != old)
-        return Error{FLOWD_NOT_FOUND, "the backend to be replaced by " + options.name + " is gone"};
+        return Error{FLOWD_NOT_FOUND, "the backend to be replaced by " + options.name + " no longer exists"};
     // Both have a slot for a moment: the old one still has what it was told before.
     auto fresh = add_queue(std::move(options), std::move(self));
     if (!fresh) return fresh;

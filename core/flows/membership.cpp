@@ -93,7 +93,7 @@ bool Membership::is_taken(AnnouncerId id) const {
 Result<AnnouncerId> Membership::add_announcer(AnnouncerOptions options) {
     for (const Announcer& slot : announcers_)
         if (slot.taken_ && slot.name_ == options.name)
-            return Error{FLOWD_BUSY, "there is an announcer named " + options.name + " already"};
+            return Error{FLOWD_BUSY, "there is a plugin instance named " + options.name + " already"};
     const auto free =
         std::find_if(announcers_.begin(), announcers_.end(), [](const Announcer& slot) { return !slot.taken_; });
     if (free == announcers_.end()) return no_slot("plugin instances", announcers_.size());
@@ -106,7 +106,8 @@ Result<AnnouncerId> Membership::add_announcer(AnnouncerOptions options) {
 }
 
 Result<void> Membership::replace_announcer(AnnouncerId id, AnnouncerOptions options) {
-    if (!is_taken(id)) return Error{FLOWD_NOT_FOUND, "the announcer to be replaced by " + options.name + " is gone"};
+    if (!is_taken(id))
+        return Error{FLOWD_NOT_FOUND, "the plugin instance to be replaced by " + options.name + " no longer exists"};
     Announcer& slot = announcers_[id.slot];
     slot.set_callbacks(std::move(options.on_room), std::move(options.on_marks));
     const std::lock_guard lock(registration_);

@@ -159,7 +159,7 @@ Result<std::unique_ptr<Component>> read_component(const flowd_component* declare
 }
 
 Result<Descriptor> read_descriptor(const flowd_module* declared) {
-    if (declared == nullptr) return refused("flowd_module_v1 answered null");
+    if (declared == nullptr) return refused("flowd_module_v1 returned null");
     auto copied = checked_copy(declared, "flowd_module", offsetof(flowd_module, name));
     if (!copied) return std::move(copied).error();
     const flowd_module& module = *copied;

@@ -179,7 +179,7 @@ void Instance::refuse(Problem problem, Clock::time_point deadline) {
 
 void Instance::abandon() {
     const std::string where = whereabouts();
-    record_error("does not come back" + (where.empty() ? std::string(" from run") : " from " + where) + ": abandoned");
+    record_error("does not return" + (where.empty() ? std::string(" from run") : " from " + where) + ": abandoned");
     host_->stop();
     if (queue_ != nullptr) {
         if (const std::size_t waiting = queue_->depth(); waiting > 0) {

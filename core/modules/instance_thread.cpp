@@ -59,7 +59,7 @@ void Instance::run_thread() {
         step(InstanceState::creating, "create", [&] { return component_.create(host, &config->value(), &module_); });
     if (!well) module_ = nullptr;  // a value that a failed create left is ignored
     if (well && module_ == nullptr) {
-        record_problem(problem_of(*config, FLOWD_ERROR, "create answered success without an instance"));
+        record_problem(problem_of(*config, FLOWD_ERROR, "create returned FLOWD_OK without an instance"));
         well = false;
     }
     if (well && component_.prepare != nullptr)
@@ -114,7 +114,7 @@ void Instance::live() {
     if (component_.loop == FLOWD_LOOP_OWN) {
         const flowd_result result = guarded("run", [&] { return component_.run(module_); });
         if (stop_requested() || broken_) return;
-        record_error(result < 0 ? describe_failure("run", result) : "run came back although nobody had asked to stop");
+        record_error(result < 0 ? describe_failure("run", result) : "run returned although no stop was requested");
         broken_ = true;
         return;
     }
@@ -169,8 +169,8 @@ std::size_t Instance::offer(std::span<const flowd_event> events) {
     }
     if (taken > events.size() || (result == FLOWD_INVALID && taken == events.size())) {
         ++bad_results_;
-        record_error("on_events answered that it took " + std::to_string(taken) + " of " + std::to_string(events.size()) +
-                     " events, which means nothing");
+        record_error("on_events returned that it took " + std::to_string(taken) + " of " + std::to_string(events.size()) +
+                     " events, which is not possible");
         if (taken > events.size()) taken = 0;
         full = false;
         result = FLOWD_ERROR;

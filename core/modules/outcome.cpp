@@ -44,7 +44,7 @@ bool means_something(flowd_result result) {
 std::string describe_failure(const char* call, flowd_result result) {
     std::string text = std::string(call) + " failed: ";
     if (means_something(result)) return text.append(words_of(result));
-    return text + "it answered " + std::to_string(result) + ", which means nothing";
+    return text + "it returned " + std::to_string(result) + ", which is not a defined result";
 }
 
 }  // namespace flowd::core

@@ -336,9 +336,9 @@ void Daemon::Implementation::on_signal() {
             continue;
         }
         if (++stop_signals_ == 1) {
-            logger_->info("stopping: {}", *number == SIGINT ? "interrupted" : "told to terminate");
+            logger_->info("stopping: {}", *number == SIGINT ? "interrupted" : "terminated");
         } else {
-            logger_->warn("told again: stopping at once");
+            logger_->warn("second signal: stopping at once");
         }
     }
 }
@@ -479,21 +479,22 @@ ExitCode Daemon::Implementation::shut_down(ExitCode code) {
     const auto until = SteadyClock::now() + (stop_signals_ > 1 ? worker_patience / 10 : worker_patience);
     if (bus_ != nullptr) bus_->end_upkeep();
     if (!is_idle(*worker_, until)) {
-        logger_->error("the configuration is still being read: not waited for");
+        logger_->error("the configuration is still being read; the daemon ends without waiting for it");
         return end_hard();
     }
     if (!is_idle(*upkeep_, until)) {
-        logger_->error("the kernel's sockets (sock_diag) are still being read: not waited for");
+        logger_->error(
+            "a dump of the kernel's sockets (sock_diag) is still running; the daemon ends without waiting for it");
         return end_hard();
     }
     if (supervisor_ != nullptr && supervisor_->must_exit_hard()) {
         // A thread that hangs in a module uses what we would now destroy, and nothing in C++ can end it. Everything that
         // could be flushed has been: the process ends here.
-        logger_->error("stopped, but for the instances that were abandoned");
+        logger_->error("stopped, except for abandoned instances");
         return end_hard();
     }
     if (code == ExitCode::ok && supervisor_ != nullptr && supervisor_->events_lost() > 0) {
-        logger_->error("stopped; {} events were given up: see the lines above", supervisor_->events_lost());
+        logger_->error("stopped; {} events were lost: see the lines above", supervisor_->events_lost());
         return ExitCode::lost;
     }
     if (code == ExitCode::ok) logger_->info("stopped");

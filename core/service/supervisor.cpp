@@ -93,7 +93,7 @@ void Supervisor::give_up_on_late(const Instances& instances) {
         if (state != InstanceState::creating && state != InstanceState::preparing && state != InstanceState::starting)
             continue;
         instance->record_problem(problem_of(*instance->config(), FLOWD_ERROR,
-                                            fmt::format("did not come back from {} within {}", instance->whereabouts(),
+                                            fmt::format("did not return from {} within {}", instance->whereabouts(),
                                                         seconds_text(settings_.start_timeout))));
         instance->request_stop(Clock::now(), FLOWD_STOP_FAILED);
         instance->abandon();

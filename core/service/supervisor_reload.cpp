@@ -115,7 +115,7 @@ bool Supervisor::try_reconfigure(ReloadPlan& plan, ReloadOutcome& outcome) {
         } else {
             // One that is late may still take the new values: roll_back has it take the old ones after them.
             if (result != INT32_MAX) change.way = Way::keep;
-            outcome.error = result == INT32_MAX ? change.old->name() + ": did not come back from reconfigure" : answer->why;
+            outcome.error = result == INT32_MAX ? change.old->name() + ": did not return from reconfigure" : answer->why;
             return false;
         }
     }
@@ -132,7 +132,7 @@ void Supervisor::roll_back(ReloadPlan& plan) {
         if (change.fresh != nullptr) fresh.push_back(change.fresh.get());
         if (change.way != Way::reconfigure) continue;
         change.old->reconfigure(change.previous, [this, name = change.old->name()](flowd_result result, const auto&) {
-            if (result != FLOWD_OK) surroundings_.logger.error("{}: did not take its old configuration back", name);
+            if (result != FLOWD_OK) surroundings_.logger.error("{}: did not accept its previous configuration again", name);
         });
     }
     wait_stopped(fresh, settings_.stop_timeout, FLOWD_STOP_FAILED);

@@ -72,11 +72,11 @@ class Delivery {
             if (result == FLOWD_INVALID) {
                 at_ += at_ < events_.count() ? 1 : 0;
             } else if (result == FLOWD_FULL) {
-                if (idle_ >= most_idle) return fail(fmt::format("answered FLOWD_FULL {} times and took nothing", idle_));
+                if (idle_ >= most_idle) return fail(fmt::format("returned FLOWD_FULL {} times and took nothing", idle_));
                 is_full_ = true;
                 if (host_.readies() == readies) return;  // ready follows
             } else if (result != FLOWD_OK) {
-                return fail("answered " + result_name(result));
+                return fail("returned " + result_name(result));
             }
             is_full_ = false;
             if (at_ == events_.count()) done_ = true;
@@ -85,7 +85,7 @@ class Delivery {
     [[nodiscard]] bool done() const { return done_; }  ///< [any]
     [[nodiscard]] Outcome outcome() const {
         if (!fault_.empty()) return Outcome::fail("on_events " + fault_);
-        if (is_full_) return Outcome::fail("on_events answered FLOWD_FULL, and ready was not called within two seconds");
+        if (is_full_) return Outcome::fail("on_events returned FLOWD_FULL, and ready was not called within two seconds");
         return Outcome::pass();
     }
     [[nodiscard]] std::size_t taken() const { return taken_; }
@@ -266,7 +266,7 @@ Outcome give_flows(Subject& subject, std::uint16_t number, std::size_t extra) {
         life.destroy();
         if (sampled.count > 2u * number)
             return Outcome::fail(fmt::format("sample added {} samples for {} flows", sampled.count, number));
-        return result < 0 && number == 0 ? Outcome::fail("sample without flows answered " + result_name(result))
+        return result < 0 && number == 0 ? Outcome::fail("sample without flows returned " + result_name(result))
                                          : Outcome::pass();
     });
 }
@@ -330,8 +330,8 @@ std::vector<Check> event_checks() {
         {"sample-none", "sample takes an empty period", enrichers, no_flows},
         {"sample-many", "sample adds at most one sample per flow and batch", enrichers, many_flows},
         {"sample-longer", "sample takes the longer flows of a later core", enrichers, longer_flows},
-        {"emit-full", "a plugin whose events are answered FLOWD_FULL does not spin and stops in time", plugins, emit_full},
-        {"emit-stopped", "a plugin whose emit answers FLOWD_STOPPED does not spin and stops in time", plugins,
+        {"emit-full", "a plugin whose emit returns FLOWD_FULL does not spin and stops in time", plugins, emit_full},
+        {"emit-stopped", "a plugin whose emit returns FLOWD_STOPPED does not spin and stops in time", plugins,
          emit_stopped},
         {"emit-refused", "a plugin whose flows exceed a limit continues", plugins, emit_refused},
         {"emit-unknown", "a plugin does not crash if emit returns an unknown result", plugins, emit_unknown},

@@ -75,7 +75,7 @@ Outcome status_is_json(Subject& subject) {
         flowd_result result = FLOWD_ERROR;
         life.live({[&] { result = life.guarded("status", [&] { return offered.status(life.raw(), &writer); }); }});
         life.destroy();
-        if (result < 0) return Outcome::fail("status answered " + result_name(result));
+        if (result < 0) return Outcome::fail("status returned " + result_name(result));
         simdjson::dom::parser parser;
         simdjson::dom::object object;
         if (parser.parse(text).get(object) != simdjson::SUCCESS)
@@ -180,7 +180,7 @@ flowd_findings findings_into(Judged& judged) {
 
 Outcome verdict(const Judged& judged, const char* call, flowd_result result) {
     if (!judged.fault.empty()) return Outcome::fail(judged.fault);
-    if (result < 0) return Outcome::fail(fmt::format("{} answered {}", call, result_name(result)));
+    if (result < 0) return Outcome::fail(fmt::format("{} returned {}", call, result_name(result)));
     return Outcome::pass();
 }
 
@@ -262,7 +262,7 @@ Outcome explanations(Subject& subject) {
 
 std::vector<Check> extension_checks() {
     return {
-        {"extension-unknown", "answers null for extensions it does not have", every_kind, unknown_extension},
+        {"extension-unknown", "returns null for extensions that it does not have", every_kind, unknown_extension},
         {"status", "flowd.status/1 writes one JSON object; a summary has at most 60 columns", every_kind, status_is_json},
         {"command", "flowd.command/1 names its commands and refuses unknown ones in JSON", every_kind, commands_answer},
         {"findings", "flowd.findings/1 of an instance: each has an id, a severity, what was found and a remedy, once",

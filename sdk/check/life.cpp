@@ -34,7 +34,7 @@ flowd_result Life::guarded(const char* call, const std::function<flowd_result()>
     try {
         result = work();
         if (result > FLOWD_OK)  // an unknown negative one is a failure as others are
-            host_.breach(fmt::format("{} answered {}", call, result_name(result)));
+            host_.breach(fmt::format("{} returned {}", call, result_name(result)));
     } catch (const std::exception& exception) {
         host_.breach(fmt::format("an exception came out of {}: {}", call, exception.what()));
     } catch (...) {
@@ -47,7 +47,7 @@ flowd_result Life::guarded(const char* call, const std::function<flowd_result()>
 flowd_result Life::create() {
     host_.set_phase(Phase::created);
     const flowd_result result = guarded("create", [&] { return component_.create(host_.offered(), &config_, &instance_); });
-    if (result == FLOWD_OK && instance_ == nullptr) host_.breach("create answered FLOWD_OK without an instance");
+    if (result == FLOWD_OK && instance_ == nullptr) host_.breach("create returned FLOWD_OK without an instance");
     if (result < 0 && instance_ != nullptr) host_.breach("create failed, yet left an instance");
     return result;
 }
@@ -76,7 +76,7 @@ bool Life::up() {
 }
 
 std::string Life::down() const {
-    std::string text = fmt::format("{} answered {}", failed_call_, result_name(failure_));
+    std::string text = fmt::format("{} returned {}", failed_call_, result_name(failure_));
     for (const Problem& problem : host_.problems()) return fmt::format("{}: {}", text, problem.message);
     return text;
 }

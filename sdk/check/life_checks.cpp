@@ -51,7 +51,7 @@ Outcome whole_life(Subject& subject) {
 Outcome create_only(Subject& subject) {
     return with_life(subject, [](Life& life, ProbeHost&) {
         if (const flowd_result result = life.create(); result != FLOWD_OK)
-            return Outcome::fail(fmt::format("create answered {}: it does not touch the system, so it should not fail",
+            return Outcome::fail(fmt::format("create returned {}: it does not touch the system, so it should not fail",
                                              result_name(result)));
         (void)life.stop();
         life.destroy();
@@ -171,7 +171,7 @@ Outcome reconfigured(Subject& subject) {
         life.live({[&] { result = life.reconfigure((*config)->value()); }});
         life.destroy();
         if (result == FLOWD_OK || result == FLOWD_UNSUPPORTED) return Outcome::pass();
-        return Outcome::fail(fmt::format("reconfigure with the options in force answered {}", result_name(result)));
+        return Outcome::fail(fmt::format("reconfigure with the options in force returned {}", result_name(result)));
     });
 }
 
@@ -190,7 +190,7 @@ std::vector<Check> life_checks() {
         {"stop-late", "stop with a deadline in the past returns at once", every_kind, stop_late},
         {"failures-explained", "create, prepare and start report what is wrong before they fail", every_kind,
          failures_explained},
-        {"second-life", "a new instance works after the first is gone", every_kind, second_life},
+        {"second-life", "a new instance works after the first was destroyed", every_kind, second_life},
         {"two-instances", "two instances can exist at the same time", every_kind, two_instances},
         {"descriptors-returned", "destroy leaves no descriptor open", every_kind, descriptors_returned},
         {"threads-returned", "destroy leaves no thread running", every_kind, threads_returned},

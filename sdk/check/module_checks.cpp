@@ -41,7 +41,7 @@ Outcome repeats_itself(Subject& subject) {
     auto second = again.load_file(subject.target().module);
     if (!second) return Outcome::fail(second.error().message);
     if ((*first)->declared.components.size() != (*second)->declared.components.size())
-        return Outcome::fail("flowd_module_v1 answers something else the second time");
+        return Outcome::fail("flowd_module_v1 returns a different result the second time");
     return Outcome::pass();
 }
 
@@ -149,7 +149,7 @@ std::vector<Check> module_checks() {
         {"note", "it has an ELF note that lists its components, and the name in it matches the file name", 0, note_present},
         {"loads", "the daemon loads it: symbols, ABI, descriptor, components, option tables; note and descriptor agree", 0,
          loads},
-        {"loads-again", "flowd_module_v1 answers the same a second time", 0, repeats_itself},
+        {"loads-again", "flowd_module_v1 returns the same a second time", 0, repeats_itself},
         {"one-symbol", "it exports flowd_module_v1 and nothing else", 0, one_symbol},
         {"no-undefined", "every symbol it uses is in a library it names", 0, no_undefined},
         {"summary", "the component has a summary of one line", every_kind, summary_is_a_line},

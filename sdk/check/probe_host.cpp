@@ -78,7 +78,7 @@ void ProbeHost::judge_events(const flowd_event* events, std::size_t count, std::
         else if (event->kind < FLOWD_EVENT_START || event->kind > FLOWD_EVENT_CATCH_ALL_CLEAR)
             breach(fmt::format("emit was given an event of kind {}", event->kind));
         else if (event->flow_id != 0 && !knows_flow(event->flow_id))
-            breach("emit was given a flow_id that it has not answered before");
+            breach("emit was given a flow_id that it has not returned before");
     }
 }
 

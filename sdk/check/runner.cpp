@@ -147,7 +147,7 @@ Ran run(const Plan& plan, std::chrono::milliseconds limit) {
     ran.took = std::chrono::duration_cast<std::chrono::milliseconds>(SteadyClock::now() - begin);
     if (!in_time)
         ran.outcome =
-            Outcome::fail(fmt::format("it did not come back{} within {} s", (*progress).where(), limit.count() / 1000));
+            Outcome::fail(fmt::format("it did not return{} within {} s", (*progress).where(), limit.count() / 1000));
     else if (text.size() < 2 || status != 0)
         ran.outcome = Outcome::fail(death(status, *progress));
     else

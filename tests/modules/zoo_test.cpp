@@ -41,7 +41,7 @@ const Broken modules[] = {
     {"other-major-note", "it is for module ABI 2.0, this daemon speaks 1.0"},
     {"other-major-symbol", "it exports flowd_module_v2: it is for module ABI 2, this daemon speaks 1"},
     {"other-major-descriptor", "it exports flowd_module_v1, but says that it was compiled for ABI 2.0"},
-    {"null-descriptor", "flowd_module_v1 answered null"},
+    {"null-descriptor", "flowd_module_v1 returned null"},
     {"throws-in-entry", "flowd_module_v1 threw an exception: no cage is strong enough"},
     {"descriptor-size-zero", "member 'size' of its flowd_module is 0: it has to be sizeof(flowd_module)"},
     {"descriptor-size-huge", "member 'size' of its flowd_module is 4294967280: it has to be sizeof(flowd_module)"},

@@ -90,7 +90,7 @@ def test_events_not_taken_by_a_removed_instance_set_the_exit_code():
         running.reload(rest)
         assert "of backend misbehave were not taken" in running.log
         assert running.stop() == 10
-        assert "events were given up" in running.log
+        assert "events were lost" in running.log
 
 
 def test_every_documented_code_has_its_row_here():

@@ -93,7 +93,7 @@ def test_a_backend_that_blocks_forever_delays_no_other_instance_and_is_abandoned
         wait_for(lambda: all_arrived(running), "all pairs", 60)
         wait_for(lambda: state_of(running, "backend misbehave").get("stuckIn") == "on_events", "the hang to be shown")
         assert running.stop() == 9
-        assert "[misbehave] does not come back from on_events" in running.log
+        assert "[misbehave] does not return from on_events" in running.log
 
 
 @pytest.mark.parametrize("at", ["stop", "destroy"])
@@ -101,7 +101,7 @@ def test_an_instance_that_hangs_in_stop_is_logged_and_the_daemon_exits(at):
     with daemon(GOOD + "  misbehave: {at: %s, how: hang}\n" % at + TALLIES) as running:
         wait_for(lambda: all_arrived(running), "all pairs", 60)
         assert running.stop() == 9
-        assert f"[misbehave] does not come back from {at}" in running.log
+        assert f"[misbehave] does not return from {at}" in running.log
 
 
 def test_a_second_sigterm_does_not_wait():

@@ -120,7 +120,7 @@ TEST(Yaml, InvalidUtf8IsReportedWithItsLine) {
 }
 
 TEST(Yaml, AKeyIsAScalar) {
-    EXPECT_NE(problems_of("? [a, b]\n: 1\n").find("a key has to be a word"), std::string::npos);
+    EXPECT_NE(problems_of("? [a, b]\n: 1\n").find("a key must be a scalar"), std::string::npos);
 }
 
 }  // namespace

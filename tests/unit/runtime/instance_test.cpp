@@ -116,8 +116,8 @@ TEST_P(FailingStep, StopIsFollowedByDestroyAndTheFailureIsReported) {
 INSTANTIATE_TEST_SUITE_P(
     Ways, FailingStep,
     ::testing::Values(Failure{"Error", [] { return FLOWD_BUSY; }, FLOWD_BUSY, "in use by another process or instance"},
-                      Failure{"Garbage", [] { return 4711; }, FLOWD_ERROR, "4711, which means nothing"},
-                      Failure{"NegativeGarbage", [] { return -4711; }, FLOWD_ERROR, "-4711, which means nothing"},
+                      Failure{"Garbage", [] { return 4711; }, FLOWD_ERROR, "4711, which is not a defined result"},
+                      Failure{"NegativeGarbage", [] { return -4711; }, FLOWD_ERROR, "-4711, which is not a defined result"},
                       Failure{"Exception", []() -> flowd_result { throw std::runtime_error("thrown by a test"); },
                               FLOWD_EXCEPTION, "thrown by a test"},
                       Failure{"ForeignException", []() -> flowd_result { throw 42; }, FLOWD_EXCEPTION,
@@ -647,7 +647,7 @@ TEST_F(InstanceTest, AnInstanceThatHangsInStopCanBeAbandoned) {
     EXPECT_FALSE(x->finished());
     x->abandon();
     EXPECT_EQ(x->state(), InstanceState::abandoned);
-    EXPECT_THAT(log(), ::testing::ContainsRegex("\\[x\\] does not come back from stop after [0-9]+ ms: abandoned"));
+    EXPECT_THAT(log(), ::testing::ContainsRegex("\\[x\\] does not return from stop after [0-9]+ ms: abandoned"));
     EXPECT_EQ(script.host.load()->emit(script.host, nullptr, 0, 0, nullptr, nullptr), FLOWD_STOPPED);
     gate.open();
     EXPECT_TRUE(eventually([&] { return x->finished(); })) << "what comes back late is still destroyed";
@@ -729,7 +729,7 @@ TEST_F(InstanceTest, ARunThatReturnsByItselfIsAFailure) {
     ASSERT_TRUE(eventually([&] { return x->finished(); }));
     EXPECT_EQ(x->state(), InstanceState::failed);
     EXPECT_EQ(script.destroyed, 1);
-    EXPECT_THAT(log(), ::testing::HasSubstr("run came back although nobody had asked to stop"));
+    EXPECT_THAT(log(), ::testing::HasSubstr("run returned although no stop was requested"));
 }
 
 TEST_F(InstanceTest, AnExceptionInACallbackOfAnOwnLoopEndsItThroughDispatch) {

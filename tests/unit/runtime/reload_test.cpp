@@ -226,7 +226,7 @@ TEST_F(ReloadTest, ALateReconfigureIsUndone) {
     const auto outcome =
         supervisor().reload(list(config(FLOWD_PLUGIN, "p", 1), config(FLOWD_BACKEND, "b", 2, FLOWD_LOOP_HOSTED, true)));
     EXPECT_FALSE(outcome.ok);
-    EXPECT_THAT(outcome.error, ::testing::HasSubstr("did not come back from reconfigure"));
+    EXPECT_THAT(outcome.error, ::testing::HasSubstr("did not return from reconfigure"));
     gate.open();
     EXPECT_TRUE(eventually([&] { return Scripts::of("b").reconfigured == 2 && Scripts::of("b").value == 1; }))
         << "what the daemon says is in force is in force";

@@ -160,7 +160,7 @@ TEST_F(SupervisorTest, AnInstanceThatHangsInPrepareIsAbandonedAndTheStartFails) 
         return FLOWD_OK;
     };
     EXPECT_EQ(start(config(FLOWD_PLUGIN, "p"), config(FLOWD_BACKEND, "b")), ExitCode::abandoned);
-    EXPECT_THAT(log(), ::testing::ContainsRegex("did not come back from prepare after [0-9]+ ms within 0.1 s"));
+    EXPECT_THAT(log(), ::testing::ContainsRegex("did not return from prepare after [0-9]+ ms within 0.1 s"));
     EXPECT_TRUE(supervisor().must_exit_hard());
     gate.open();
     EXPECT_TRUE(eventually([&] { return !supervisor().must_exit_hard(); }));
