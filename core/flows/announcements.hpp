@@ -12,10 +12,10 @@
 namespace flowd::core {
 
 /// Most flows are announced once: that announcement is in the record itself (`first`, `sender`, `first_flags`). Further
-/// ones are in a list of their own (`further`).
+/// announcements are in a separate list (`further`).
 class Announcements {
   public:
-    /// Of one instance for one flow. The announcements of further ones refresh the flow and are not remembered.
+    /// Senders that are kept per instance and flow. Announcements of further senders refresh the flow and are not kept.
     static constexpr std::uint32_t max_senders = 8;
     static constexpr std::uint32_t none = FlowStore::none;
 
@@ -23,18 +23,18 @@ class Announcements {
     static void begin(Flow& flow, std::uint8_t slot, std::uint64_t sender, std::uint8_t flags);
     /// Makes room for one more, so that join() cannot fail.
     void reserve();
-    /// Another announcement of it, from whomever. True: that one did not announce it before.
+    /// Another announcement of the flow. True: this instance and sender did not announce it before.
     bool join(Flow& flow, std::uint8_t slot, std::uint64_t sender, std::uint8_t flags);
-    /// The instance announces it no longer, with none of its senders.
+    /// The instance no longer announces the flow, with any of its senders.
     void leave(Flow& flow, std::uint8_t slot);
-    /// Nobody does. The flow keeps the flags that it had.
+    /// No instance announces the flow any more. The flow keeps its flags.
     void clear(Flow& flow);
 
-    /// Whether an end from this sender is an end for its instance, which announces the flow. 0 is not told apart.
+    /// Whether an end from this sender ends the flow for its instance, which announces it. Senders 0 are not distinguished.
     [[nodiscard]] bool may_end(const Flow& flow, std::uint8_t slot, std::uint64_t sender) const;
     [[nodiscard]] bool has_sender(const Flow& flow, std::uint64_t sender) const;
     [[nodiscard]] std::uint32_t count(const Flow& flow) const;
-    /// Of one instance.
+    /// The announcements of one instance.
     [[nodiscard]] std::uint32_t count(const Flow& flow, std::uint8_t slot) const;
 
   private:
@@ -49,7 +49,7 @@ class Announcements {
     void give_back(std::uint32_t index);
     void evaluate_flags(Flow& flow) const;
 
-    std::deque<Further> pool_;  ///< which does not move them when it grows, under the shard's lock
+    std::deque<Further> pool_;  ///< a deque does not move its elements when it grows, under the shard's lock
     std::uint32_t free_ = none;
 };
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The bus is a facade: the table decides, delivery passes on, and this file says in which order they are asked.
+// The bus is a facade: the table decides, delivery queues; this file defines the order of the calls.
 #include "core/flows/bus.hpp"
 
 #include <algorithm>
@@ -20,7 +20,7 @@ namespace flowd::core {
 namespace {
 
 constexpr std::size_t events_per_wake = 128;
-constexpr std::size_t events_ahead = 6;  // that are taken in, and their places in the index fetched, before their turn
+constexpr std::size_t events_ahead = 6;  // that are checked, and their index entries prefetched, ahead of time
 
 }  // namespace
 
@@ -108,7 +108,7 @@ flowd_result Bus::emit(AnnouncerId id, const flowd_event* events, std::size_t co
         if (flow_ids) flow_ids[done] = flow_id;
         ++tally.accepted;
         if (accepted) *accepted = done + 1;
-        // A wake costs more than an event; but a long batch must not keep the backends waiting for its end.
+        // A wake costs more than an event, but backends must not wait for the end of a long batch.
         if (done % events_per_wake == events_per_wake - 1) notices.fire();
     }
     notices.fire();
@@ -116,7 +116,7 @@ flowd_result Bus::emit(AnnouncerId id, const flowd_event* events, std::size_t co
     return result;
 }
 
-/// Decided, then offered to the queues, and only then done: an event that finds a queue full has changed nothing.
+/// Decides, offers to the queues, then applies: an event that finds a queue full has changed nothing.
 flowd_result Bus::Parts::announce(const Offer& offer, Notices& notices, std::uint64_t& flow_id) {
     FlowTable::Shard& shard = table.shard_of(*offer.in);
     const std::lock_guard lock(shard);
@@ -160,7 +160,7 @@ Result<void> Bus::replace_announcer(AnnouncerId id, AnnouncerOptions options) {
     const auto change = parts_->members.change();
     if (auto replaced = parts_->members.replace_announcer(id, std::move(options)); !replaced) return replaced;
     parts_->delivery.drop_marks(id.slot);
-    // The predecessor may have been told FULL, and been given the room that the successor does not know of.
+    // The predecessor's emit may have returned FULL, and its on_room may have been called; the successor knows of neither.
     parts_->members.announcer(id.slot).tell_room();
     return {};
 }
@@ -225,7 +225,7 @@ std::uint64_t Bus::count() const {
 void Bus::apply_samples(const SamplePeriod& period) {
     parts_->table.count_shed_samples(period);
     const auto flows = period.by_flow();
-    // Where queues have no room for all, each period begins with other flows.
+    // If queues have no room for all flows, each period begins with other flows.
     const std::size_t first = flows.empty() ? 0 : parts_->periods++ * std::uint64_t{0x9e3779b97f4a7c15} % flows.size();
     Notices notices(parts_->delivery);
     for (std::size_t i = 0; i < flows.size(); ++i) {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// core/flows/bus.hpp: the flow table and the hand-over of flow events from announcers (plugins) to backends.
+// core/flows/bus.hpp: the flow table and the delivery of flow events from plugins to backends.
 //
-// The flow table is the truth; what a backend is told is derived from it, one start and one end per flow. docs/flows.md
-// explains the rules. Every member function may be called from any thread unless it says otherwise; callbacks are called
-// with no lock of the table or of a queue held.
+// The flow table is authoritative: the events that a backend receives are derived from it, one start and one end per flow.
+// docs/flows.md has the rules. Every member function may be called from any thread unless it says otherwise; callbacks are
+// called without a lock of the table or of a queue.
 #pragma once
 
 #include <cstddef>
@@ -29,33 +29,33 @@ namespace flowd::core {
 
 inline constexpr std::int64_t second_ns = 1'000'000'000;
 
-/// The `flows` group of the configuration. Durations in nanoseconds; a cap of 0 means none of its own.
+/// The `flows` group of the configuration. Durations in nanoseconds; a limit of 0 is no limit.
 struct FlowLimits {
     std::uint64_t max_live = 1'000'000;
     std::uint64_t max_per_instance = 0;
-    std::uint64_t max_per_sender = 0;  ///< flows.maxPerSource: flowd_event.sender, when it is not 0
+    std::uint64_t max_per_sender = 0;  ///< flows.maxPerSource: per flowd_event.sender other than 0
     std::int64_t idle_timeout_ns = 60 * second_ns;
     std::int64_t max_age_ns = 24 * 3600 * second_ns;
     std::int64_t tombstone_ns = 5 * second_ns;
-    std::int64_t probe_interval_ns = 10 * second_ns;  ///< how often sock_diag is asked at most; 0: never
+    std::int64_t probe_interval_ns = 10 * second_ns;  ///< shortest interval between dumps of sock_diag; 0: no dumps
 };
 
 struct AnnouncerOptions {
     std::string name;                                      ///< instance key, "fireflyp/regional"
     std::uint32_t precedence = FLOWD_PRECEDENCE_EXPLICIT;  ///< FLOWD_PRECEDENCE_*
     std::uint64_t max_live = 0;                            ///< overrides FlowLimits::max_per_instance when not 0
-    /// After emit answered FULL: there is room again. On the thread that made the room: post it, do not emit from it.
-    /// Never called again once remove_announcer or replace_announcer has returned.
+    /// There is room again after emit returned FULL. Called on the thread that made the room: post it, do not emit from it.
+    /// Not called after remove_announcer or replace_announcer has returned.
     std::function<void()> on_room = nullptr;
-    /// The oldest `count` of its marks have been passed. On the thread of whoever passed the last one: post it.
-    /// Never called again once remove_announcer or replace_announcer has returned.
+    /// The oldest `count` of its marks were passed. Called on the thread that passed the last one: post it.
+    /// Not called after remove_announcer or replace_announcer has returned.
     std::function<void(std::size_t count)> on_marks = nullptr;
 };
 
-/// A slot of the announcers' set. Value; stays valid for replace_announcer's successor.
+/// Identifies a plugin instance. A value; remains valid for the successor of replace_announcer.
 struct AnnouncerId {
     std::uint32_t slot = 0;
-    std::uint32_t generation = 0;  ///< 0: nobody
+    std::uint32_t generation = 0;  ///< 0: none
     friend bool operator==(const AnnouncerId&, const AnnouncerId&) = default;
 };
 
@@ -63,8 +63,8 @@ struct BackendOptions {
     std::string name;           ///< instance key, "firefly/regional"
     std::uint32_t accepts = 0;  ///< bits 1 << FLOWD_EVENT_*
     QueueLimits limits = {};
-    /// Something can be taken: write an eventfd, no more. Called by whoever emitted, at most once until take() has
-    /// answered "nothing". Never called again once remove_backend or replace_backend has returned.
+    /// There are events to take: write an eventfd, no more. Called on the thread that emitted, at most once until take()
+    /// has returned nothing. Not called after remove_backend or replace_backend has returned.
     std::function<void()> wake = nullptr;
 };
 
@@ -79,60 +79,60 @@ class Bus {
     static constexpr std::size_t max_attachments = 64;               ///< per event
     static constexpr std::size_t max_attachment_bytes = 256 * 1024;  ///< per event, ids included
 
-    /// `probe` null: no flow expires on account of sock_diag.
+    /// `probe` null: no flow expires because of sock_diag.
     explicit Bus(const FlowLimits& limits = {}, const Clock& clock = Clock::real(),
                  std::unique_ptr<SocketProbe> probe = nullptr);
-    ~Bus();  ///< after every announcer has stopped emitting; queues that are still held answer "nothing"
+    ~Bus();  ///< after all plugins have stopped emitting; queues that are still held become empty
     Bus(const Bus&) = delete;
     Bus& operator=(const Bus&) = delete;
 
-    /// A reload's new `flows` group; holds for what happens from now on.
+    /// Sets the `flows` group after a reload; applies to later events.
     void set_limits(const FlowLimits& limits);
-    /// The same of a new `queues` group, for every backend. What waits already stays, be it more than that.
+    /// Sets the `queues` group after a reload, for all backends. Events that are already queued remain.
     void set_queue_limits(const QueueLimits& limits);
 
-    /// FLOWD_LIMIT when all slots are taken, FLOWD_BUSY when the name is.
+    /// FLOWD_LIMIT: no slot is free. FLOWD_BUSY: the name is in use.
     Result<AnnouncerId> add_announcer(AnnouncerOptions options);
-    /// A reload's successor: keeps the id, the announced flows and the catch-all.
+    /// Replaces an instance in a reload: its successor keeps the id, the announced flows and the catch-all.
     Result<void> replace_announcer(AnnouncerId id, AnnouncerOptions options);
-    /// Ends the flows that nobody else announces (FLOWD_END_WITHDRAWN) and withdraws its catch-all. emit answers STOPPED.
+    /// Ends flows that no other instance announces (FLOWD_END_WITHDRAWN), withdraws its catch-all; emit returns STOPPED.
     void remove_announcer(AnnouncerId id);
 
     /// flowd_host.emit. Copies what it needs before it returns.
     flowd_result emit(AnnouncerId id, const flowd_event* events, std::size_t count, std::size_t stride,
                       std::size_t* accepted, std::uint64_t* flow_ids = nullptr);
 
-    /// on_marks follows when every backend has taken, or refused for good, all that this announcer emitted before; those
-    /// that are removed meanwhile no longer count. Dropped when the announcer is removed or replaced.
+    /// on_marks follows once every backend has taken, or refused permanently, all that this plugin emitted before; backends
+    /// that are removed meanwhile do not count. Dropped when the plugin is removed or replaced.
     flowd_result mark(AnnouncerId id);
 
-    /// The new backend is given all live flows and the present catch-all (FLOWD_RESYNC). FLOWD_LIMIT: no slot left.
+    /// The new backend receives all live flows and the catch-all in force (FLOWD_RESYNC). FLOWD_LIMIT: no slot is free.
     Result<std::shared_ptr<BackendQueue>> add_backend(BackendOptions options);
-    /// A reload's successor: it receives all live flows again, and the ends that its predecessor missed. The old queue can
-    /// still be taken from until it is empty: each event reaches one of the two.
+    /// Replaces a backend in a reload: its successor receives all live flows, and the ends that its predecessor missed. The
+    /// old queue can be taken until it is empty: each event reaches one of the two.
     Result<std::shared_ptr<BackendQueue>> replace_backend(const std::shared_ptr<BackendQueue>& old, BackendOptions options);
-    /// What it has not taken is dropped. To let it finish: stop the announcers, take until nothing is left, remove.
-    /// One that was replaced: marks no longer wait for it.
+    /// Drops events that were not taken. To deliver them first: stop the plugins, take until the queue is empty, remove.
+    /// Of a replaced backend: marks no longer wait for it.
     void remove_backend(const std::shared_ptr<BackendQueue>& queue);
 
-    /// Live flows in batches, in no order; none is told twice. Borrowed for the call. `visitor` answers false to stop.
+    /// Live flows in batches, in no particular order, each once. Borrowed for the call. `visitor` returns false to stop.
     using FlowVisitor = std::function<bool(std::span<const flowd_flow> flows)>;
     void visit(const FlowVisitor& visitor, std::size_t batch = 256) const;
-    /// flowd_ext_flows.page. `visitor` answers false to end the call.
+    /// flowd_ext_flows.page. `visitor` returns false to end the call.
     flowd_result page(const flowd_flow_filter* filter, std::uint64_t& cursor, std::size_t limit,
                       const std::function<bool(const flowd_flow&)>& visitor) const;
-    /// The live flow of a tuple in either direction; false when there is none.
+    /// The live flow of a tuple in either direction; false if there is none.
     bool find(const flowd_key& key, const std::function<void(const flowd_flow&)>& visitor) const;
     [[nodiscard]] std::uint64_t count() const;
 
-    /// What enrichers found in one period: usage is kept, flows that are gone expire, and backends that accept ongoing
-    /// get one event per flow with all its samples.
+    /// Applies the samples of one period: keeps usage, expires flows that are gone, and sends each backend that accepts
+    /// ongoing one event per flow with all its samples.
     void apply_samples(const SamplePeriod& period);
 
-    /// Expiry, tombstones, stalled backends, sock_diag. Call it when the steady time it answered has come; earlier and
-    /// later do no harm. One thread at a time; it takes seconds where there are a million flows or sockets.
+    /// Expiry, tombstones, stalled backends, sock_diag. Returns the steady time of the next call; earlier and later calls
+    /// are harmless. One thread at a time; with a million flows or sockets it takes seconds.
     std::int64_t tick();
-    /// A tick that is under way comes back soon, and later ones do nothing.
+    /// A running tick returns soon, and later ones do nothing.
     void end_upkeep();
 
     [[nodiscard]] BusCounters counters() const;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // core/flows/bus_lock.hpp: the locks of the bus. A program that measures how long they are held compiles core/flows with
-// FLOWD_MEASURE_LOCKS (tests/bench/lock_benchmark.cpp); everywhere else they are std::mutex.
+// FLOWD_MEASURE_LOCKS (tests/bench/lock_benchmark.cpp); otherwise they are std::mutex.
 #pragma once
 
 #include <mutex>

@@ -14,7 +14,7 @@ flowd_result CatchAll::set(AnnouncerId id, const flowd_event& event, std::int64_
     FlowTexts texts = application.empty() ? FlowTexts() : FlowTexts(application, {});
     const Announcer& announcer = members_.announcer(id.slot);
     const std::lock_guard lock(mutex_);
-    if (!members_.is_valid(id)) return FLOWD_STOPPED;  // it may have been withdrawn already
+    if (!members_.is_valid(id)) return FLOWD_STOPPED;  // the plugin may have been removed meanwhile
     Own& own = own_[id.slot];
     if (!own.present) own.sequence = ++last_sequence_;
     own.present = event.kind == FLOWD_EVENT_CATCH_ALL;
@@ -59,7 +59,7 @@ void CatchAll::evaluate(std::int64_t system_ns) {
         in_force_.event.kind = FLOWD_EVENT_CATCH_ALL_CLEAR;
         in_force_.event.time_ns = system_ns;
     }
-    // The id of the announcement, so that what a backend receives has one; no shard hands out ids below 2^32.
+    // Serves as id of the event, so that a backend receives one; flow ids of shards are never below 2^32.
     in_force_.event.flow_id = version_ + 1;
     ++version_;
 }

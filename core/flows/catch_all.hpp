@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// core/flows/catch_all.hpp: the catch-all: one tag for everything that has no flow of its own. It is a state, not a
-// flow: backends that accept it are told the one in force when they take, so it needs no place in a queue and cannot be
+// core/flows/catch_all.hpp: the catch-all: one tag for all traffic without a flow of its own. It is a state, not a
+// flow: backends that accept it receive the one in force when they take events, so it needs no queue entry and cannot be
 // lost.
 //
 // Invariants:
-// - Each announcer has at most one. In force is that of the highest precedence, among equals the one that was set
-//   first.
-// - The version rises with each change of what is in force, and only then: who has told a backend a version owes it
-//   nothing until the version is another one.
-// - The lock is this class's own; nothing is called with it held.
+// - Each plugin instance has at most one. The one in force is that of the highest precedence, with equal precedence the
+//   one that was set first.
+// - The version increases with each change of the one in force, and only then: a backend that has received a version is
+//   up to date until the version changes.
+// - It has its own lock; nothing is called while it is held.
 #pragma once
 
 #include <array>
@@ -26,13 +26,13 @@ class CatchAll {
   public:
     explicit CatchAll(const Membership& members) : members_(members) {}
 
-    /// Takes an event of either kind. FLOWD_STOPPED: the announcer has been removed.
+    /// Sets or clears it by an event. FLOWD_STOPPED: the plugin was removed.
     flowd_result set(AnnouncerId id, const flowd_event& event, std::int64_t system_ns);
-    /// Of an announcer whose id is not valid any more.
+    /// Withdraws that of a plugin whose id is no longer valid.
     void withdraw(std::uint32_t slot, std::int64_t system_ns);
 
     [[nodiscard]] std::uint64_t version() const { return version_; }
-    /// What is in force; none: an event of kind FLOWD_EVENT_CATCH_ALL_CLEAR. Its texts are in `texts`.
+    /// The one in force; none: an event of kind FLOWD_EVENT_CATCH_ALL_CLEAR. Its texts are in `texts`.
     struct State {
         std::uint64_t version = 0;
         flowd_event event{};
@@ -43,7 +43,7 @@ class CatchAll {
   private:
     struct Own {
         bool present = false;
-        std::uint64_t sequence = 0;  ///< of its setting
+        std::uint64_t sequence = 0;  ///< order in which it was set
         flowd_event event{};
         FlowTexts texts;
     };

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// core/flows/counters.hpp: what the bus has counted, as plain values. The daemon prints them as JSON and as metrics.
+// core/flows/counters.hpp: the counters of the bus, as plain values. The daemon prints them as JSON and as metrics.
 #pragma once
 
 #include <array>
@@ -13,10 +13,10 @@
 
 namespace flowd::core {
 
-// Each list below is the only one of its kind: the enumeration, the names in `status` and in metrics, and the check of
-// docs/flows.md come from it.
+// Each list below is the single source of the enumeration, of the names in `status` and metrics, and of the test of
+// docs/flows.md.
 
-/// Why an offered event was not accepted. One event, one reason.
+/// Why an offered event was not accepted. One reason per event.
 #define FLOWD_REFUSALS(X)                                                         \
     X(full, "a backend's queue: offered again by the plugin, or shed by it")      \
     X(limit_live, "flows.maxLive")                                                \
@@ -35,7 +35,7 @@ namespace flowd::core {
     X(bad_attachments, "too many, too large, or null with a length")              \
     X(bad_catch_all, "a catch-all event with something of a flow")
 
-/// What an accepted event did when it was not simply passed on. One event may have several.
+/// The effects of an accepted event. One event may have several.
 #define FLOWD_EFFECTS(X)                                                                        \
     X(started, "a flow starts")                                                                 \
     X(refreshed, "an announcement of a flow that this instance and sender announce already")    \
@@ -75,30 +75,30 @@ inline constexpr std::size_t event_kinds = FLOWD_EVENT_CATCH_ALL_CLEAR + 1;  ///
 template <typename Enum>
 using CountsBy = std::array<std::uint64_t, static_cast<std::size_t>(Enum::count_)>;
 
-/// The edge from a plugin into the bus.
+/// The counters of a plugin.
 struct AnnouncerCounters {
     std::string name;
     std::uint32_t precedence = 0;
-    std::array<std::uint64_t, event_kinds> offered{};  ///< by kind, refused ones included; [0]: no known kind
+    std::array<std::uint64_t, event_kinds> offered{};  ///< by kind, including refused ones; [0]: unknown kinds
     std::uint64_t accepted = 0;
     CountsBy<Refusal> refused{};
     CountsBy<Effect> effects{};
-    std::uint64_t live = 0;  ///< flows that count against this instance's cap
+    std::uint64_t live = 0;  ///< flows that count towards this instance's limit
 };
 
-/// The edge from the bus to a backend.
+/// The counters of a backend.
 struct BackendCounters {
     std::string name;
     std::array<std::uint64_t, event_kinds> delivered{};  ///< taken, by kind
-    std::uint64_t refused = 0;                           ///< refused for good by the backend
-    std::uint64_t failed = 0;                            ///< the backend answered an error: not offered again
-    std::uint64_t held = 0;                              ///< times the backend answered FULL
+    std::uint64_t refused = 0;                           ///< refused permanently by the backend
+    std::uint64_t failed = 0;                            ///< the backend returned an error: not offered again
+    std::uint64_t held = 0;                              ///< times the backend returned FULL
     std::uint64_t shed_ongoing = 0;                      ///< ongoing dropped because the queue was over three quarters full
-    std::uint64_t refused_full = 0;                      ///< times an announcer was told FULL on account of this backend
-    std::uint64_t missed = 0;                            ///< starts, re-tags and ends not queued when they happened: owed
-    std::uint64_t resyncs = 0;                           ///< walks through the flow table on behalf of this backend
+    std::uint64_t refused_full = 0;                      ///< times emit returned FULL because of this backend
+    std::uint64_t missed = 0;                            ///< starts, re-tags and ends not queued when they happened
+    std::uint64_t resyncs = 0;                           ///< walks through the flow table to resynchronise this backend
     std::uint64_t resynced = 0;                          ///< events queued by them
-    std::uint64_t given_up = 0;                          ///< ended flows it will never hear of: the table was at its cap
+    std::uint64_t given_up = 0;                          ///< ends that it will not receive: the table was full
     std::uint64_t stalls = 0;                            ///< times it fell behind: its queue was full and it took nothing
     std::uint64_t depth = 0;
     std::uint64_t high_water = 0;
@@ -114,14 +114,14 @@ struct BackendCounters {
 
 struct BusCounters {
     std::uint64_t live = 0;
-    std::uint64_t ended_kept = 0;  ///< ended flows still in the table: tombstones and owed
-    std::uint64_t owed = 0;        ///< ended flows some backend has not been told of
+    std::uint64_t ended_kept = 0;  ///< ended flows still in the table: tombstones and undelivered ends
+    std::uint64_t owed = 0;        ///< ended flows whose end some backend has not received
     std::uint64_t tombstones_cut_short = 0;
     std::uint64_t samples = 0;               ///< from enrichers
     std::uint64_t samples_unknown = 0;       ///< of flows that had ended meanwhile
     std::uint64_t samples_invalid = 0;       ///< malformed
-    std::uint64_t samples_shed = 0;          ///< more than a period or a flow has room for
-    std::uint64_t attachments_not_kept = 0;  ///< more than a flow, or all of them, may keep
+    std::uint64_t samples_shed = 0;          ///< above the limit of a period or a flow
+    std::uint64_t attachments_not_kept = 0;  ///< above the limit of a flow or the table
     std::uint64_t socket_dumps = 0;
     std::uint64_t socket_dumps_failed = 0;
     CountsBy<Expiry> expired{};

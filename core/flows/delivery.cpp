@@ -11,7 +11,7 @@ void Notices::wake(const std::shared_ptr<DeliveryQueue>& queue) noexcept {
     try {
         queues_.push_back(queue);
     } catch (const std::bad_alloc&) {
-        queue->wake();  // with locks held, but it has been disarmed and must not sleep for ever
+        queue->wake();  // with locks held, because it is disarmed and would never wake otherwise
     }
 }
 
@@ -62,12 +62,12 @@ void Delivery::push_ongoing(std::uint32_t to, const Outgoing& event, std::int64_
 void Delivery::bring_up(FlowTable::Shard& shard, std::uint64_t flow_id, std::uint32_t to, Now now, Notices& notices) {
     for_each_bit(to, [&](unsigned slot) {
         const Flow* const flow = FlowTable::by_id(shard, flow_id);
-        if (flow == nullptr) return;  // its end was the last thing that was due
+        if (flow == nullptr) return;  // its end was the last event that was due
         const auto& queue = members_.backend(slot);
         try {
             if (bring_up_key(shard, *flow, queue, 0, now, notices)) return;
         } catch (const std::bad_alloc&) {
-            // As with a queue that has no room, it is told later.
+            // As with a queue that has no room, it is resynchronised later.
         }
         if (queue->miss()) notices.wake(queue);
     });
@@ -75,7 +75,7 @@ void Delivery::bring_up(FlowTable::Shard& shard, std::uint64_t flow_id, std::uin
 
 bool Delivery::bring_up_key(FlowTable::Shard& shard, const Flow& flow, const std::shared_ptr<DeliveryQueue>& queue,
                             std::uint32_t end_flags, Now now, Notices& notices) {
-    for (const std::uint64_t id : FlowTable::earlier(shard, flow))  // telling one may remove its record
+    for (const std::uint64_t id : FlowTable::earlier(shard, flow))  // delivering one may remove its record
         if (!bring_up_one(shard, *FlowTable::by_id(shard, id), queue, FLOWD_RESYNC, now, notices)) return false;
     return bring_up_one(shard, flow, queue, end_flags, now, notices);
 }
@@ -91,7 +91,7 @@ bool Delivery::bring_up_one(FlowTable::Shard& shard, const Flow& flow, const std
         if (pushed == DeliveryQueue::Pushed::no) return false;
         if (pushed == DeliveryQueue::Pushed::wake) notices.wake(queue);
         table_.told(shard, flow, bit, kind);
-        if (kind == FLOWD_EVENT_END) break;  // its record may be gone
+        if (kind == FLOWD_EVENT_END) break;  // its record may have been removed
         end_flags = FLOWD_RESYNC;
     }
     return true;
@@ -103,7 +103,7 @@ void Delivery::resync(DeliveryQueue& queue, Notices& notices) {
         while (walk->shards != 0) {
             const Now now = table_.now();
             const bool goes_on = table_.walk_due(*walk, 1u << slot, [&](FlowTable::Shard& shard, const Flow& flow) {
-                // A queue that is detached has lost its slot.
+                // A detached queue has no slot any more.
                 return queue.is_attached() && queue.has_half() &&
                        bring_up_key(shard, flow, members_.backend(slot), FLOWD_RESYNC, now, notices);
             });
@@ -133,7 +133,7 @@ Result<std::shared_ptr<DeliveryQueue>> Delivery::replace(const std::shared_ptr<D
                                                          std::shared_ptr<Delivery> self) {
     if (!old || members_.backend(old->slot()) != old)
         return Error{FLOWD_NOT_FOUND, "the backend to be replaced by " + options.name + " no longer exists"};
-    // Both have a slot for a moment: the old one still has what it was told before.
+    // Both have a slot for a moment: the old one still delivers what was queued before.
     auto fresh = add_queue(std::move(options), std::move(self));
     if (!fresh) return fresh;
     Notices notices(*this);

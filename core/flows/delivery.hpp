@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// core/flows/delivery.hpp: the changes of the flow table on their way to the backends: who has room, who is brought up
-// to date, who is woken.
+// core/flows/delivery.hpp: delivers the changes of the flow table to the backends: which have room, which are
+// resynchronised, which are woken.
 //
 // Invariants:
 // - A change reaches every queue under the lock of its shard, so that the events of a flow have one order for all
 //   backends.
-// - What a queue had no room for is due in the flow table (FlowTable::due), and the queue has `missed` set.
-// - Locks in their order: a change of members -> marks -> either the slots of members or one shard -> queues, ascending
+// - A change for which a queue had no room is due in the flow table (FlowTable::due), and the queue has `missed` set.
+// - Lock order: a change of members -> marks -> either the slots of members or one shard -> queues, ascending
 //   by slot -> sender stripes. The lock of the catch-all is never held together with another.
-// - Code outside of the bus (wake, on_room, on_marks) is called by Notices, with none of these held.
+// - Code outside of the bus (wake, on_room, on_marks) is called by Notices, without any of these locks.
 #pragma once
 
 #include <atomic>
@@ -26,18 +26,18 @@
 
 namespace flowd::core {
 
-/// What has to be told to others once no lock is held.
+/// Calls that have to be made once no lock is held.
 class Notices final : public FlowTable::Listener {
   public:
     explicit Notices(Delivery& delivery) : delivery_(delivery) {}
     Notices(const Notices&) = delete;
     Notices& operator=(const Notices&) = delete;
-    /// After an exception, too: a queue that was disarmed and not woken would sleep for ever.
+    /// Also after an exception: a queue that was disarmed and not woken would never wake.
     ~Notices() override { fire(); }
 
     void wake(const std::shared_ptr<DeliveryQueue>& queue) noexcept;
     void tell_room(std::uint64_t announcers) { announcers_ |= announcers; }
-    void look_at_marks() { marks_ = true; }  ///< a queue has passed some
+    void look_at_marks() { marks_ = true; }  ///< a queue has passed some marks
     void fire();
 
     void ended(FlowTable::Shard& shard, const Flow& flow, std::uint32_t to, Now now) override;
@@ -55,7 +55,7 @@ class Delivery {
     Delivery(FlowTable& table, const CatchAll& catch_all, Membership& members, Clock clock)
         : table_(table), catch_all_(catch_all), members_(members), clock_(std::move(clock)), marks_(members) {}
 
-    /// The queues of one event, locked together: either all take it or none does. Used with the lock of the shard held.
+    /// The queues of one event, locked together: either all take it or none does. Used with the shard's lock held.
     class Gate {
       public:
         explicit Gate(Delivery& delivery) : members_(delivery.members_) {}
@@ -63,8 +63,8 @@ class Delivery {
         Gate(const Gate&) = delete;
         Gate& operator=(const Gate&) = delete;
 
-        /// False: a queue is full, and `announcer` will hear of its room. Queues that do not hold anybody back are left out
-        /// when they are full, and those that are behind.
+        /// False: a queue is full, and `announcer` (a plugin's slot) will be notified of room. Left out are queues that are
+        /// behind, and full ones that do not push back.
         bool open(std::uint32_t backends, std::size_t bytes, std::uint32_t announcer, std::int64_t now);
         [[nodiscard]] std::uint32_t held() const { return held_; }
         void push(const Outgoing& event, std::int64_t now, Notices& notices);
@@ -75,9 +75,9 @@ class Delivery {
         std::uint32_t held_ = 0;
     };
 
-    // With the lock of the shard held.
+    // With the shard's lock held.
     void push_ongoing(std::uint32_t to, const Outgoing& event, std::int64_t now, Notices& notices);
-    /// Tells them all that they do not know of this key. Those that have no room are told by resync().
+    /// Delivers all that they have missed of this key. Those without room are resynchronised later.
     void bring_up(FlowTable::Shard& shard, std::uint64_t flow_id, std::uint32_t to, Now now, Notices& notices);
 
     // With a change of members held.
@@ -88,23 +88,23 @@ class Delivery {
     void remove_all();
 
     void set_limits(const QueueLimits& limits);
-    void tell_catch_all();  ///< if it is another one than last time
+    void tell_catch_all();  ///< if it has changed
     flowd_result mark(AnnouncerId id);
     void drop_marks(std::uint32_t announcer) { marks_.drop(announcer); }
-    /// Announcers need not wait for a backend that takes nothing. Answers when to look again.
+    /// Plugins do not wait for a backend that takes nothing. Returns the time of the next check.
     std::int64_t watch_stalls(std::int64_t now);
     void count(BusCounters& out) const;
 
-    // For queues, on the consumer's thread.
+    // For queues, on the backend's thread.
     [[nodiscard]] const CatchAll& catch_all() const { return catch_all_; }
     [[nodiscard]] std::int64_t steady_ns() const { return clock_.steady_ns(); }
-    /// Queues what the backend has missed, as far as half of its queue.
+    /// Queues the events that the backend has missed, up to half of its queue.
     void resync(DeliveryQueue& queue, Notices& notices);
     [[nodiscard]] Remains owed_to(unsigned slot) { return {table_.owed_to(slot)}; }
 
   private:
     friend class Notices;
-    /// False: its queue has no room for that.
+    /// False: its queue has no room.
     bool bring_up_one(FlowTable::Shard& shard, const Flow& flow, const std::shared_ptr<DeliveryQueue>& queue,
                       std::uint32_t end_flags, Now now, Notices& notices);
     bool bring_up_key(FlowTable::Shard& shard, const Flow& flow, const std::shared_ptr<DeliveryQueue>& queue,

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// core/flows/delivery_marks.hpp: an announcer is told when every backend has settled what was emitted before its mark.
+// core/flows/delivery_marks.hpp: notifies a plugin when all backends have settled the events emitted before its mark.
 //
 // Invariants:
-// - Marks are passed in the order in which they were made. A queue settles in the order in which events are pushed, so
-//   for each queue a mark is a place in it. What the queue has missed is pushed by its next walk through the flow
-//   table, whose end then is the place. Later marks have later places.
-// - A queue that was handed over counts until it is empty, closed or forgotten.
-// - The lock is taken before those of members, shards and queues; nothing else is called with it held.
+// - Marks are passed in the order in which they were made. A queue settles events in the order in which they are pushed,
+//   so for each queue a mark is a position in it. Missed events are pushed by the next walk through the flow
+//   table; then the position is the end of that walk. Later marks have later positions.
+// - A queue that was handed over counts until it is empty, closed or removed.
+// - The lock is taken before those of members, shards and queues; nothing else is called while it is held.
 #pragma once
 
 #include <cstddef>
@@ -26,10 +26,10 @@ class DeliveryMarks {
     explicit DeliveryMarks(const Membership& members) : members_(members) {}
 
     flowd_result add(AnnouncerId id);
-    /// Of an announcer that is removed or replaced.
+    /// Drops the marks of a plugin that is removed or replaced.
     void drop(std::uint32_t slot);
 
-    /// Marks of one announcer that every backend has passed.
+    /// Marks of one plugin that all backends have passed.
     struct Passed {
         std::uint32_t slot;
         std::uint32_t epoch;
@@ -37,13 +37,13 @@ class DeliveryMarks {
     };
     [[nodiscard]] std::vector<Passed> take_passed();
 
-    /// No mark is made while `switch_over` moves all that comes from one queue to the other.
+    /// No mark is made while `switch_over` redirects events from one queue to the other.
     template <typename Function>
     void hand_over(const std::shared_ptr<DeliveryQueue>& from, DeliveryQueue& to, Function&& switch_over) {
         const std::lock_guard lock(mutex_);
         forget_empty();
         sealed_.push_back(from);
-        // What the predecessor missed is told to the successor, in its first walk through the table.
+        // Events that the predecessor missed reach the successor in its first walk through the table.
         if (!marks_.empty()) to.wait_for(marks_.front().number);
         from->seal();
         switch_over();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// core/flows/flow_copies.hpp: flows that were copied under the lock of a shard, to be read without it.
+// core/flows/flow_copies.hpp: copies of flows, made under a shard's lock and read without it.
 #pragma once
 
 #include <cstddef>
@@ -11,10 +11,10 @@
 
 namespace flowd::core {
 
-/// Holds the texts that the copies point to. Announcers' names live as long as the bus.
+/// Owns the texts that the copies point to. Names of instances live as long as the bus.
 class FlowCopies {
   public:
-    /// So that add() needs no memory.
+    /// Then add() does not allocate.
     void reserve(std::size_t count) {
         flows_.reserve(count);
         texts_.reserve(count);

@@ -11,7 +11,7 @@ static_assert(sizeof(Flow) <= 192, "a flow with its share of the index must stay
 
 namespace {
 
-// Of the former index with each new record. It is empty long before the present one is full.
+// Entries of the former index that are moved with each new record. It is empty long before the current one is full.
 constexpr std::uint32_t moved_at_a_time = 64;
 
 }  // namespace
@@ -96,7 +96,7 @@ void FlowStore::unlink(std::uint32_t index, std::uint32_t hash) {
     }
     auto hole = static_cast<std::uint32_t>(&bucket - buckets_.data());
     const std::uint32_t mask = buckets_.mask();
-    // Those behind the hole move up when that brings them no further than to their own place.
+    // Entries after the hole move up unless that would move them before their own place.
     for (std::uint32_t at = (hole + 1) & mask; buckets_[at].place != empty; at = (at + 1) & mask) {
         const std::uint32_t home = buckets_[at].hash & mask;
         if (((at - home) & mask) >= ((at - hole) & mask)) {
@@ -128,7 +128,7 @@ void FlowStore::move_some() {
     const std::uint32_t stop = std::min(former_.size(), moved_up_to_ + moved_at_a_time);
     for (; moved_up_to_ < stop; ++moved_up_to_) {
         Bucket& bucket = former_[moved_up_to_];
-        if (bucket.place == empty) continue;  // and stays so: a search ends there
+        if (bucket.place == empty) continue;  // a search ends here
         if (bucket.place != moved) place(bucket);
         bucket.place = moved;
     }

@@ -18,7 +18,7 @@ namespace flowd::core {
 
 enum class FlowState : std::uint8_t { free, live, ended };
 
-/// As owner, ender or first announcer of a flow: no announcer.
+/// As owner, ender or first announcement of a flow: no plugin.
 inline constexpr std::uint8_t nobody = 64;
 
 struct FlowTotals {
@@ -29,55 +29,55 @@ struct FlowTotals {
     friend bool operator==(const FlowTotals&, const FlowTotals&) = default;
 };
 
-/// One flow. A record of an ended flow stays as its tombstone, and longer while a backend is owed its end. With its
+/// One flow. The record of an ended flow remains as its tombstone, and longer until all backends have its end. With its
 /// share of the index it must not cost more than 216 bytes, hence the order and the widths.
 struct Flow {
     flowd_key key;
     std::uint64_t id;  ///< see FlowStore::index_of
     std::int64_t start_ns;
     union {
-        std::int64_t clock_ns;  ///< live: Unix time less steady time when it began; a step of the clock does not change it
+        std::int64_t clock_ns;  ///< live: Unix time minus steady time at its start; a step of the clock does not change it
         std::int64_t end_ns;    ///< ended
     };
     std::int64_t seen_ns;      ///< steady: last announcement; of an ended flow: when it ended
     std::uint64_t announcers;  ///< by slot
-    std::uint64_t sender;      ///< who announced it first
+    std::uint64_t sender;      ///< the first sender
     FlowTotals usage;
     flowd_tag tag;
     FlowTexts texts;
     std::uint32_t usage_source;  ///< FLOWD_USAGE_*
-    std::uint32_t usage_by;      ///< whose report it is
+    std::uint32_t usage_by;      ///< the reporter
     // One bit per backend slot.
-    std::uint32_t started;    ///< has been told the start
-    std::uint32_t retag;      ///< live: has not been told the present tag, but one before
-    std::uint32_t ended;      ///< has been told the end, or does not want to know
-    std::uint32_t older;      ///< an ended flow of the same key that some backend is still owed; of a free record: the next
-    std::uint32_t kept;       ///< of the shard's KeptAttachments
-    std::uint32_t further;    ///< of the shard's Announcements
-    std::uint16_t announcer;  ///< number of the name of the one whose tag it has
-    std::uint8_t owner;       ///< its slot, or nobody: that one is gone
-    std::uint8_t precedence;  ///< of the owner
-    std::uint8_t first;       ///< slot of the first announcement, or nobody: it has been withdrawn
+    std::uint32_t started;         ///< has received the start
+    std::uint32_t retag;           ///< live: has received an earlier tag, not the current one
+    std::uint32_t ended;           ///< has received the end, or does not accept it
+    std::uint32_t older;           ///< ended flow of this key that a backend has not received; of a free record: the next
+    std::uint32_t kept;            ///< of the shard's KeptAttachments
+    std::uint32_t further;         ///< of the shard's Announcements
+    std::uint16_t announcer;       ///< number of the name of the instance that gave the tag
+    std::uint8_t owner;            ///< its slot, or nobody: it was removed
+    std::uint8_t precedence;       ///< of the owner
+    std::uint8_t first;            ///< slot of the first announcement, or nobody: it was withdrawn
     std::uint8_t first_flags;      ///< ... and its flags
     std::uint8_t flags;            ///< the plugins' FLOWD_* that all announcements set
-    std::uint8_t charged;          ///< the announcer whose cap it counts against
-    std::uint8_t ender;            ///< the announcer that ended it
+    std::uint8_t charged;          ///< the plugin towards whose limit it counts
+    std::uint8_t ender;            ///< the plugin that ended it
     std::uint8_t end_reason;       ///< FLOWD_END_*
     std::uint8_t local : 3;        ///< FLOWD_LOCAL_*
     std::uint8_t initiator : 2;    ///< FLOWD_INITIATOR_*
     std::uint8_t usage_known : 2;  ///< FLOWD_USAGE_BYTES, FLOWD_USAGE_PACKETS
     FlowState state;
-    // Notes of the core.
-    bool usage_rebased : 1;  ///< the shard's Usages have more on it
-    bool no_start : 1;       ///< its end is all that was heard of it
+    // Internal state.
+    bool usage_rebased : 1;  ///< the shard's Usages have an entry for it
+    bool no_start : 1;       ///< only its end was announced
     bool sender_charged : 1;
     bool tombstone_over : 1;
-    bool superseded : 1;     ///< ended and reached only through `older` of a later flow of the same key
-    bool socket_known : 1;   ///< sock_diag has shown it once
+    bool superseded : 1;     ///< ended, and reachable only through `older` of a later flow of its key
+    bool socket_known : 1;   ///< sock_diag has listed it once
     bool socket_marked : 1;  ///< ... and in the dump that is being read
     std::uint8_t socket_missed : 3;
 
-    /// The next announcement of any of the others gives the tag.
+    /// From now on the next announcement of another instance gives the tag.
     void disown() {
         owner = nobody;
         precedence = 0;
@@ -94,35 +94,35 @@ class FlowStore {
 
     [[nodiscard]] Flow& operator[](std::uint32_t index) { return pages_[index / page_size][index % page_size]; }
     [[nodiscard]] const Flow& operator[](std::uint32_t index) const { return pages_[index / page_size][index % page_size]; }
-    /// One past the highest index ever used: free records lie in between.
+    /// One past the highest index ever used; there may be free records before it.
     [[nodiscard]] std::uint32_t end() const { return used_; }
 
     /// `hash` is the part of the key's hash that the index uses.
     [[nodiscard]] std::uint32_t find(const flowd_key& key, std::uint32_t hash, Match& direction) const;
 
-    /// Fetches the place in the index ahead of its use. Without the shard's lock: at worst a stale place is fetched.
+    /// Prefetches the index entry. Without the shard's lock: at worst a stale entry is fetched.
     void expect(std::uint32_t hash) const {
         const Bucket* const buckets = hint_buckets_.load(std::memory_order_relaxed);
         if (buckets) __builtin_prefetch(buckets + (hash & hint_mask_.load(std::memory_order_relaxed)), 1);
     }
 
-    /// Makes room for one more record and its place in the index, so that add() cannot fail.
+    /// Reserves memory for one more record and its index entry, so that add() cannot fail.
     void reserve();
     /// A zeroed record with its id, not yet in the index.
     std::uint32_t add();
     void link(std::uint32_t index, std::uint32_t hash);
     void unlink(std::uint32_t index, std::uint32_t hash);
     void relink(std::uint32_t from, std::uint32_t to, std::uint32_t hash);
-    void remove(std::uint32_t index);  ///< not in the index any more, no texts left
+    void remove(std::uint32_t index);  ///< it must not be in the index or have texts
 
-    /// The record of an id, or null when that flow is gone.
+    /// The record of an id, or null if that flow no longer exists.
     [[nodiscard]] Flow* by_id(std::uint64_t id) {
         const auto index = index_of(id);
         if (index >= used_) return nullptr;
         Flow& flow = (*this)[index];
         return flow.id == id && flow.state != FlowState::free ? &flow : nullptr;
     }
-    /// An id is the record's place with a count of how often it was used: unique, and found without a search.
+    /// An id is the record's index with the number of its reuses: unique, and found without a search.
     [[nodiscard]] static std::uint32_t index_of(std::uint64_t id) {
         return static_cast<std::uint32_t>(id & ((1u << index_bits) - 1));
     }
@@ -139,8 +139,8 @@ class FlowStore {
     };
     static constexpr std::uint32_t empty = 0, moved = none;  ///< as a place; moved: it is in the present index
 
-    /// Open addressing, linear. In the present index nothing marks a removal: what follows shifts back. Its memory is the
-    /// system's zeroes, taken as it is used: half a megabyte at once would keep the shard's lock for long.
+    /// Open addressing, linear probing. In the current index removals leave no marks: later entries shift back. The
+    /// system zeroes its memory page by page: half a megabyte at once would hold the shard's lock for long.
     class Index {
       public:
         Index() = default;
@@ -172,7 +172,7 @@ class FlowStore {
 
     std::vector<std::unique_ptr<Flow[]>> pages_;
     Index buckets_;
-    Index former_;  ///< the smaller one before it, while it is moved a little with each new record
+    Index former_;  ///< the smaller previous one, which is moved in steps with each new record
     std::uint32_t moved_up_to_ = 0;
     std::uint32_t linked_ = 0;
     std::uint32_t used_ = 0;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What an announcement or a sample does to the flow table.
+// The effect of an announcement or a sample on the flow table.
 #include "core/flows/flow_table.hpp"
 
 #include <sys/stat.h>
@@ -16,7 +16,7 @@ namespace {
 
 constexpr std::size_t samples_per_event = 8;  // of one flow in one period; more are shed
 
-/// The inode number of this process's network namespace; 0 when there is no /proc to tell.
+/// The inode number of this process's network namespace; 0 without /proc.
 std::uint32_t network_namespace() {
     struct stat status {};
     return stat("/proc/self/ns/net", &status) == 0 ? static_cast<std::uint32_t>(status.st_ino) : 0;
@@ -31,13 +31,13 @@ std::uint32_t index_hash(const Incoming& in) {
     return static_cast<std::uint32_t>(in.key_hash);
 }
 
-/// 0/0 is no valid tag, 1/1 is default/default; any other says more.
+/// 0/0 is no valid tag, 1/1 is default/default; any other is specific.
 int weight_of(flowd_tag tag) {
     if (same_tag(tag, {0, 0})) return 0;
     return same_tag(tag, {1, 1}) ? 1 : 2;
 }
 
-/// Whether this announcement's tag takes the place of the flow's.
+/// Whether the tag of this announcement replaces the flow's.
 bool replaces(flowd_tag tag, std::uint32_t precedence, bool owner, const Flow& flow) {
     const int fresh = weight_of(tag);
     const int present = weight_of(flow.tag);
@@ -56,7 +56,7 @@ std::int64_t first_of(std::int64_t a, std::int64_t b) {
     return a != 0 ? a : b;
 }
 
-/// One enricher for all flows.
+/// One reporter per enricher, for all flows.
 std::uint32_t reporter_of(flowd_string source) {
     return static_cast<std::uint32_t>(std::hash<std::string_view>()(to_view(source)));
 }
@@ -105,7 +105,7 @@ Change FlowTable::decide(Shard& shard, const Offer& offer) {
     const Flow* const flow = change.found == FlowStore::none ? nullptr : &shard.store_[change.found];
     const bool is_live = flow != nullptr && flow->state == FlowState::live;
     if (event.flow_id != 0 && (!is_live || flow->id != event.flow_id)) {
-        offer.tally.note(Effect::late);  // an event for one flow is none for another one of the same tuple
+        offer.tally.note(Effect::late);  // an event with a flow id does not apply to another flow of its tuple
     } else if (is_live) {
         change.flow_id = flow->id;
         if (direction == Match::reversed) turn_round(event);
@@ -130,14 +130,14 @@ flowd_result FlowTable::apply(Shard& shard, const Offer& offer, Change& change, 
     return FLOWD_OK;
 }
 
-/// Whether this start tells late of the connection that has just ended, and not of the next one with its ports. Only rules
-/// and meters know from the kernel when a connection began.
+/// Whether this start is a late one of the connection that has just ended, and not of the next one with its ports. Only
+/// rules and meters know from the kernel when a connection began.
 bool FlowTable::is_start_of_ended(const Flow& ended, const Offer& offer) const {
     const std::uint32_t precedence = members_.announcer(offer.id.slot).precedence();
     if (precedence >= FLOWD_PRECEDENCE_EXPLICIT || precedence > ended.precedence || ended.ender == offer.id.slot)
         return false;
-    if (ended.end_reason != FLOWD_END_ANNOUNCED) return false;  // the connection itself may live on
-    // The announcer's clock may be coarser than the kernel's: the time at which the end was announced counts as well.
+    if (ended.end_reason != FLOWD_END_ANNOUNCED) return false;  // the connection itself may still be open
+    // The plugin's clock may be coarser than the kernel's: the time at which the end was announced counts as well.
     const std::int64_t told = offer.now.system - (offer.now.steady - ended.seen_ns);
     const std::int64_t start_ns = offer.in->event.start_time_ns;
     return start_ns != 0 && start_ns < std::max(ended.end_ns, told);
@@ -219,7 +219,7 @@ flowd_result FlowTable::begin(Shard& shard, const Offer& offer, Change& change, 
     Flow charged{};
     if (!charge(shard, charged, offer)) return FLOWD_LIMIT;
 
-    // An ended flow of this key that some recipient has not heard the end of must be told to it first.
+    // An ended flow of this key, whose end some backend has not received, must be delivered before.
     const bool supersede =
         change.found != FlowStore::none && (change.behind != 0 || shard.store_[change.found].older != FlowStore::none);
     if (change.found != FlowStore::none && !supersede) drop(shard, shard.store_[change.found]);
@@ -272,12 +272,12 @@ void FlowTable::refresh(Shard& shard, const Offer& offer, Change& change, Outgoi
     const bool renamed = application != flow.texts.application() || rule != flow.texts.rule();
     FlowTexts texts = renamed ? shard.texts_.intern(application, rule) : FlowTexts();
     shard.announcements_.reserve();
-    // The flags of a flow change only with other ones, or when others announce it as well.
+    // The flags of a flow change only if this announcement's differ, or if others announce it as well.
     const bool is_metered = (event.flags & FLOWD_METERED) != 0;
     const bool may_tell =
         change.retag || change.forward || is_metered || flow.further != Announcements::none || flow.flags != own_flags;
     if (change.wanting != 0 && may_tell) out.payload = kept.payload(offer.in->attachments());
-    // What a meter has measured since is passed on like a sample.
+    // New counts of a meter are passed on like a sample.
     const bool is_measured = shard.usages_.take(flow, event.usage, reporter(slot, event.sender)) && is_metered;
 
     const std::uint8_t flags = flow.flags;
@@ -402,7 +402,7 @@ void FlowTable::end_unseen(Shard& shard, const Offer& offer, Change& change, Out
     flow.charged = static_cast<std::uint8_t>(offer.id.slot);
     live_.fetch_add(1, std::memory_order_relaxed);
     members_.announcer(offer.id.slot).charge();
-    flow.started = ~std::uint32_t{0};  // a flow that is over is announced by its end alone
+    flow.started = ~std::uint32_t{0};  // a flow that is over is delivered as an end alone
     shard.announcements_.clear(flow);
     flow.ender = static_cast<std::uint8_t>(offer.id.slot);
     flow.no_start = event.start_time_ns == 0;
@@ -457,7 +457,7 @@ void FlowTable::count_shed_samples(const SamplePeriod& period) {
     samples_shed_ += period.shed();
 }
 
-/// Sets each member once: an event is not zeroed before.
+/// Sets each member once: the event is not zeroed before.
 void FlowTable::describe(Outgoing& out, const Flow& flow, std::uint32_t kind, std::int64_t time_ns) const {
     const bool of_end = kind == FLOWD_EVENT_END;
     flowd_event& event = out.event;
@@ -478,7 +478,7 @@ void FlowTable::describe(Outgoing& out, const Flow& flow, std::uint32_t kind, st
     event.precedence = flow.precedence;
     event.end_reason = of_end ? flow.end_reason : std::uint32_t{0};
     event.announcer = to_c(members_.name(flow.announcer));
-    // Both are lent by what is queued with the event.
+    // Both refer to texts that the queued event keeps.
     event.application = event.rule = {};
     event.attachments = nullptr;
     event.samples = nullptr;

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// core/flows/flow_table.hpp: the flow table: what an event, a sample or the time does to flows, and to whom something
-// has to be told because of it. It knows recipients (backends) as bits, and no queues: delivery.hpp passes its changes
-// on.
+// core/flows/flow_table.hpp: the flow table: the effect of events, samples and time on flows, and which backends have to
+// be sent an event because of it. It knows recipients (backends) as bits, and no queues: delivery.hpp delivers its
+// changes.
 //
 // Invariants:
-// - A record is in one of 32 shards, chosen by the hash of its key. Whatever is in a shard is guarded by the shard's
-//   lock; with it held the table takes no other lock but that of a sender stripe.
-// - A key has at most one live record. Ended ones of the same key that a recipient is still owed are behind it
+// - A record is in one of 32 shards, selected by the hash of its key. A shard's lock guards everything in it; while it is
+//   held, the table takes no other lock except that of a sender stripe.
+// - A key has at most one live record. Ended ones of the same key that a recipient has not received follow it
 //   (`older`), newest first; only the newest record of a key is in the index.
-// - An announcement is decided and then applied under one lock. decide() changes nothing of the flow. apply() allocates
-//   first and changes afterwards: when it throws or refuses, the event can be offered again.
-// - The record of an ended flow is removed when its tombstone is over, or a later flow has its key, and nobody is owed
+// - An announcement is decided and then applied under one lock. decide() does not change the flow. apply() allocates
+//   first and changes afterwards: if it throws or refuses, the event can be offered again.
+// - The record of an ended flow is removed when its tombstone is over, or a later flow has its key, and all recipients have
 //   its end.
 // - A walk through the table releases the lock of a shard after records_per_lock records.
 #pragma once
@@ -44,7 +44,7 @@
 
 namespace flowd::core {
 
-inline constexpr std::uint32_t records_per_lock = 16;  ///< of a shard, looked at before its lock is given to others
+inline constexpr std::uint32_t records_per_lock = 16;  ///< of a shard that are examined before its lock is released
 inline constexpr std::int64_t never_ns = std::numeric_limits<std::int64_t>::max();
 
 struct Now {
@@ -58,7 +58,7 @@ void for_each_bit(Mask mask, Function&& f) {
     for (; mask != 0; mask &= mask - 1) f(static_cast<unsigned>(__builtin_ctzll(mask)));
 }
 
-/// One event of an announcer. An event of the reverse direction is turned round by the table.
+/// One event of a plugin. The table reverses an event of the opposite direction.
 struct Offer {
     AnnouncerId id;
     Now now;
@@ -66,27 +66,27 @@ struct Offer {
     Incoming* in = nullptr;
 };
 
-/// What an announcement does, as the table has decided.
+/// The effect of an announcement, as decided by the table.
 struct Change {
     enum class Step : std::uint8_t { none, begin, refresh, leave, end, end_unseen };
     Step step = Step::none;
     bool retag = false;
     bool gives_tag = false;
-    bool forward = false;                   ///< a refresh that is told as it is
+    bool forward = false;                   ///< a refresh that is passed on unchanged
     std::uint32_t found = FlowStore::none;  ///< the newest record of the key
-    std::uint32_t behind = 0;               ///< recipients that have to be told something else before
+    std::uint32_t behind = 0;               ///< recipients that must receive earlier events first
     std::uint64_t flow_id = 0;              ///< of the flow that it concerns; a new one after apply()
-    /// Recipients that want to be told, and of these the ones that know everything before it. With `must` each of those
-    /// must have room; otherwise it is told to those that have.
+    /// Recipients that accept the event; `to`: those of them that have received everything before it. With `must` all of
+    /// these must have room; otherwise it is delivered to those that have.
     std::uint32_t wanting = 0;
     std::uint32_t to = 0;
     bool must = false;
-    std::size_t bytes = 0;  ///< of the attachments, where `must` is set
+    std::size_t bytes = 0;  ///< of the attachments, if `must` is set
     /// Those of `to` that have room: set between decide() and apply().
     std::uint32_t told = 0;
 };
 
-/// How many live flows each sender has, for flows.maxPerSource.
+/// The number of live flows of each sender, for flows.maxPerSource.
 class SenderCounts {
   public:
     bool charge(std::uint64_t sender, std::uint64_t cap);
@@ -97,7 +97,7 @@ class SenderCounts {
         BusLock<Guards::senders> mutex;
         std::unordered_map<std::uint64_t, std::uint64_t> live;
     };
-    std::array<Stripe, 256> stripes_;  ///< so many that none becomes large: it grows under a shard's lock
+    std::array<Stripe, 256> stripes_;  ///< many, so that none becomes large: it grows under a shard's lock
 };
 
 class FlowTable {
@@ -105,7 +105,7 @@ class FlowTable {
     static constexpr std::uint32_t shard_count = 32;
     static constexpr std::uint32_t all_shards = 0xffffffff;
 
-    /// A part of the table with a lock of its own. What is in it is the table's.
+    /// A part of the table with its own lock. Only the table accesses its contents.
     class alignas(64) Shard {
       public:
         void lock() const { mutex_.lock(); }
@@ -113,7 +113,7 @@ class FlowTable {
 
       private:
         friend class FlowTable;
-        /// A record that has ended, in the order of ending; void once the record has another id.
+        /// A record that has ended, in the order of ending; invalid once the record has another id.
         struct EndedFlow {
             std::uint64_t id;
             std::int64_t due_ns;
@@ -127,24 +127,24 @@ class FlowTable {
         Recipients recipients_;
         FlowLimits limits_;
         std::deque<EndedFlow> tombstones_;
-        std::deque<EndedFlow> owed_;              ///< past their tombstone, waiting for a recipient
+        std::deque<EndedFlow> owed_;              ///< past their tombstone, not yet received by a recipient
         std::int64_t next_expiry_ns_ = never_ns;  ///< no live flow expires earlier
         std::int64_t swept_ns_ = 0;
     };
 
-    /// Passes on what the table does by itself.
+    /// Receives the changes that the table makes by itself.
     class Listener {
       public:
         virtual ~Listener() = default;
-        /// A flow has expired. Those in `to` have to be told. The shard is locked.
+        /// A flow has expired; `to` are the recipients of its end. The shard is locked.
         virtual void ended(Shard& shard, const Flow& flow, std::uint32_t to, Now now) = 0;
-        /// Between two locks of a walk: nothing is locked.
+        /// Called between two locks of a walk: nothing is locked.
         virtual void released() = 0;
     };
 
-    /// Where a walk is: a few records of each shard in turn.
+    /// The position of a walk: a few records of each shard in turn.
     struct Walk {
-        std::uint32_t shards = all_shards;  ///< that have further records, as bits
+        std::uint32_t shards = all_shards;  ///< shards that have further records, as bits
         std::uint32_t shard = 0;
         std::uint32_t first = 0;  ///< of the records in turn
         std::uint32_t index = 0;
@@ -155,55 +155,55 @@ class FlowTable {
     [[nodiscard]] Now now() const { return {clock_.steady_ns(), clock_.system_ns()}; }
     void set_limits(const FlowLimits& limits);
 
-    // Events. take_in() without a lock and a few events ahead, since it fetches the place in the index; the rest with the
+    // Events. take_in() without a lock and a few events ahead, because it prefetches the index entry; the others with the
     // shard locked.
     std::optional<Refusal> take_in(const void* event, std::size_t stride, Incoming& in) const;
     [[nodiscard]] Shard& shard_of(const Incoming& in) { return shards_[in.key_hash >> 59]; }
     [[nodiscard]] Shard& shard_of(std::uint64_t flow_id) { return shards_[FlowStore::shard_of(flow_id)]; }
     [[nodiscard]] Change decide(Shard& shard, const Offer& offer);
-    /// Fills `event` when somebody has to be told. FLOWD_LIMIT: a cap has been reached.
+    /// Fills `event` if a recipient has to be sent it. FLOWD_LIMIT: a limit was reached.
     flowd_result apply(Shard& shard, const Offer& offer, Change& change, Outgoing& event);
-    /// The samples of one flow. Answers those that are told `event` if they have room.
+    /// The samples of one flow. Returns the recipients that are sent `event` if they have room.
     std::uint32_t sample(Shard& shard, std::span<const SamplePeriod::Entry> of_flow, Now now, Listener& listener,
                          Outgoing& event);
     void count_shed_samples(const SamplePeriod& period);
 
     // Recipients.
     void add_recipient(unsigned slot, std::uint32_t accepts);
-    /// Nothing more is told to it.
+    /// It is sent nothing any more.
     void retire_recipient(unsigned slot);
-    /// Likewise, and the ends that it missed are told to its successor, which is added at the same moment.
+    /// The same; the ends that it missed are sent to its successor, which is added at the same time.
     void replace_recipient(unsigned slot, unsigned successor, std::uint32_t accepts);
     /// A walk, after which the slot of the retired one is free.
     void forget_recipient(Listener& listener);
-    /// Starts and ends that it has not been told, by kind.
+    /// Starts and ends that it has not received, by kind.
     [[nodiscard]] std::array<std::uint64_t, event_kinds> owed_to(unsigned slot);
     [[nodiscard]] std::uint64_t given_up(unsigned slot) const { return given_up_[slot]; }
 
-    // What a recipient has still to be told. The shard is locked.
+    // Events that a recipient has not received yet. The shard is locked.
     [[nodiscard]] static const Flow* by_id(Shard& shard, std::uint64_t id) { return shard.store_.by_id(id); }
-    /// Earlier flows of its key that some recipient is owed, oldest first.
+    /// Earlier flows of its key that some recipient has not received completely, oldest first.
     [[nodiscard]] static std::vector<std::uint64_t> earlier(const Shard& shard, const Flow& flow);
     [[nodiscard]] static std::uint32_t due(const Shard& shard, const Flow& flow, std::uint32_t bit) {
         return shard.recipients_.due(flow, bit);
     }
-    /// An event of a kind that is due, with all that is kept of the flow.
+    /// An event of a kind that is due, with all kept attachments of the flow.
     [[nodiscard]] Outgoing event_due(const Shard& shard, const Flow& flow, std::uint32_t kind, Now now) const;
-    /// The record may be gone afterwards.
+    /// Records that it was sent. The record may be removed by this.
     void told(Shard& shard, const Flow& flow, std::uint32_t bit, std::uint32_t kind);
-    /// Goes on with a walk, under one lock: f(shard, flow) for flows of which something is due to this recipient.
-    /// False: f has answered false, and the walk stays at that flow.
+    /// Continues a walk, under one lock: f(shard, flow) for flows of which an event is due to this recipient.
+    /// False: f has returned false, and the walk stays at that flow.
     template <typename Function>
     bool walk_due(Walk& walk, std::uint32_t bit, Function&& f);
 
     // Members and time.
     void remove_announcer(std::uint32_t slot, Now now, Listener& listener);
-    /// Expiry, tombstones, sock_diag. Answers when it wants to be called again.
+    /// Expiry, tombstones, sock_diag. Returns the time of the next call.
     std::int64_t tick(Now now, Listener& listener);
     void end_upkeep();
     [[nodiscard]] bool upkeep_is_over() const { return upkeep_over_; }
 
-    // What is live.
+    // Live flows.
     void visit(const Bus::FlowVisitor& visitor, std::size_t batch) const;
     flowd_result page(const flowd_flow_filter* filter, std::uint64_t& cursor, std::size_t limit,
                       const std::function<bool(const flowd_flow&)>& visitor) const;
@@ -213,7 +213,7 @@ class FlowTable {
 
   private:
     // flow_table.cpp
-    /// The change may only be made when everybody who wants this kind of event, and is not `behind`, has room for it.
+    /// The change may be made only if all recipients that accept this kind, and are not `behind`, have room for it.
     static void require(const Shard& shard, const Offer& offer, std::uint32_t kind, std::uint32_t kept, Change& change);
     void decide_begin(Shard& shard, const Offer& offer, Change& change);
     void decide_refresh(Shard& shard, const Offer& offer, Change& change);
@@ -226,32 +226,32 @@ class FlowTable {
     [[nodiscard]] bool may_end(const Shard& shard, const Flow& flow, AnnouncerId id, std::uint64_t sender) const;
     [[nodiscard]] std::uint32_t highest_precedence(std::uint64_t of_announcers) const;
     [[nodiscard]] bool is_start_of_ended(const Flow& ended, const Offer& offer) const;
-    /// Against the caps; false: one is reached.
+    /// Charges the limits; false: one is reached.
     bool charge(const Shard& shard, Flow& flow, const Offer& offer);
     void fill(Shard& shard, Flow& flow, const Offer& offer, FlowTexts texts);
     static void set_end(Flow& flow, std::int64_t end_ns, Tally& tally);
     static std::uint32_t reporter(std::uint32_t slot, std::uint64_t sender);
     void describe(Outgoing& out, const Flow& flow, std::uint32_t kind, std::int64_t time_ns) const;
-    [[nodiscard]] flowd_flow view(const Shard& shard, const Flow& flow) const;  ///< all but its texts
-    /// Recipients that are owed something of an earlier flow of this key, ...
+    [[nodiscard]] flowd_flow view(const Shard& shard, const Flow& flow) const;  ///< without its texts
+    /// Recipients that have not received all of an earlier flow of this key, ...
     [[nodiscard]] static std::uint32_t lagging(const Shard& shard, const Flow& flow);
-    /// ... or of this one.
+    /// ... or of this flow.
     [[nodiscard]] static std::uint32_t behind(const Shard& shard, const Flow& flow);
 
     // flow_table_upkeep.cpp
     void expire(Shard& shard, Flow& flow, Expiry reason, Now now, Listener& listener);
-    void close(Shard& shard, Flow& flow, std::uint32_t told, Now now);  ///< its tombstone has been laid: that needs memory
-    void drop_if_done(Shard& shard, Flow& flow, bool was_owed);         ///< after a change of whom its end is owed to
+    void close(Shard& shard, Flow& flow, std::uint32_t told, Now now);  ///< after its tombstone was allocated
+    void drop_if_done(Shard& shard, Flow& flow, bool was_owed);         ///< after a change of who lacks its end
     void drop(Shard& shard, Flow& flow);
     void give_up(Shard& shard, Flow& flow);
     bool reclaim(Shard& shard, std::uint32_t keep);
     void limit_earlier(Shard& shard, const Flow& flow);
-    void leave_record(Shard& shard, Flow& flow);  ///< see Recipients::leave; the record may be gone afterwards
-    void leave_key(Shard& shard, Flow& flow);     ///< likewise, with all earlier flows of its key
+    void leave_record(Shard& shard, Flow& flow);  ///< see Recipients::leave; may remove the record
+    void leave_key(Shard& shard, Flow& flow);     ///< the same for all earlier flows of its key
     void bury_all(std::int64_t now);
-    bool bury(Shard& shard, std::int64_t now);  ///< some of them; true: there may be more
+    bool bury(Shard& shard, std::int64_t now);  ///< removes some tombstones; true: there may be more
     void sweep(Now now, Listener& listener);
-    std::int64_t probe_sockets(Now now, Listener& listener);  ///< answers when to look again
+    std::int64_t probe_sockets(Now now, Listener& listener);  ///< returns the time of the next dump
     [[nodiscard]] static Shard::EndedFlow tombstone_of(const Shard& shard, const Flow& flow, Now now);
     static void expire_no_later_than(Shard& shard, const Flow& flow);
     /// f(shard, flow) -> bool; see walk_due().
@@ -266,7 +266,7 @@ class FlowTable {
     const KeyHash hash_;
     Membership& members_;
     const std::unique_ptr<SocketProbe> probe_;
-    std::int64_t probe_due_ns_;  ///< of whoever calls tick()
+    std::int64_t probe_due_ns_;  ///< used only by the thread that calls tick()
     std::atomic<bool> upkeep_over_{false};
 
     std::array<Shard, shard_count> shards_;
@@ -309,7 +309,7 @@ bool FlowTable::walk_on(Walk& walk, Function&& f) {
 template <typename Function>
 bool FlowTable::walk_due(Walk& walk, std::uint32_t bit, Function&& f) {
     return walk_on(walk, [&](Shard& shard, const Flow& flow) {
-        // What came before a flow of the same key is told with it, in order.
+        // Earlier flows of the same key are delivered with it, in order.
         if (flow.superseded || (flow.older == FlowStore::none && due(shard, flow, bit) == 0)) return true;
         return static_cast<bool>(f(shard, flow));
     });

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// How records end and leave the flow table: expiry, tombstones, sock_diag, members that are removed.
+// How records end and leave the flow table: expiry, tombstones, sock_diag, removed plugins and backends.
 #include <netinet/in.h>
 
 #include <algorithm>
@@ -10,10 +10,10 @@
 namespace flowd::core {
 namespace {
 
-constexpr std::size_t max_earlier = 64;       // ended flows of one key that a recipient may be owed
-constexpr std::uint32_t max_reclaimed = 256;  // ended flows that are looked at under one lock to make room
+constexpr std::size_t max_earlier = 64;       // ended flows of one key that a recipient may lack
+constexpr std::uint32_t max_reclaimed = 256;  // ended flows that are examined under one lock to make room
 constexpr std::uint8_t dumps_without = 2;     // sock_diag dumps a connection must be missing from
-constexpr std::int64_t probe_share = 50;      // looking at the sockets takes at most one part in so many of the time
+constexpr std::int64_t probe_share = 50;      // dumps of the sockets use at most this fraction of the time (one part in 50)
 
 std::uint8_t end_reason_of(Expiry reason) {
     switch (reason) {
@@ -32,19 +32,19 @@ std::uint8_t end_reason_of(Expiry reason) {
     return FLOWD_END_WITHDRAWN;
 }
 
-/// Tells which flows cannot live without a socket of this network namespace.
+/// Decides which flows cannot be live without a socket of this network namespace.
 class OwnAddresses {
   public:
     explicit OwnAddresses(std::vector<Address> addresses) : addresses_(std::move(addresses)) {
         std::sort(addresses_.begin(), addresses_.end());
     }
-    /// A meter may see connections that are forwarded with an address of ours; it hears of their end by itself.
+    /// A meter may see connections that are forwarded with an address of this host; it detects their end itself.
     [[nodiscard]] bool must_have_socket(const Flow& flow) const {
         const flowd_key& key = flow.key;
         if (key.protocol != IPPROTO_TCP || key.scope != 0 || (flow.flags & FLOWD_METERED) != 0) return false;
         if (flow.local == FLOWD_LOCAL_NONE) return false;
         const bool link_local = has_zone(key.source) || has_zone(key.destination);
-        if (link_local && key.zone == 0) return false;  // the kernel knows it by a zone that was not told
+        if (link_local && key.zone == 0) return false;  // the kernel lists it with a zone that was not announced
         return is_own(source_of(key).address) || is_own(destination_of(key).address);
     }
 
@@ -117,7 +117,7 @@ void FlowTable::drop(Shard& shard, Flow& flow) {
         while (shard.store_[newer].older != index) newer = shard.store_[newer].older;
         shard.store_[newer].older = flow.older;
     } else if (flow.older != FlowStore::none) {
-        // What came before it is still owed to somebody and takes its place.
+        // An earlier flow that a recipient still lacks takes its place.
         shard.store_[flow.older].superseded = false;
         shard.store_[flow.older].tombstone_over = true;
         shard.store_.relink(index, flow.older, key_hash);
@@ -248,7 +248,7 @@ void FlowTable::remove_announcer(std::uint32_t slot, Now now, Listener& listener
         shard.announcements_.leave(flow, static_cast<std::uint8_t>(slot));
         expire_no_later_than(shard, flow);
         if (flow.owner == slot) flow.disown();
-        if (flow.charged == slot) {  // also one that it had left
+        if (flow.charged == slot) {  // including flows that it no longer announces
             flow.charged = static_cast<std::uint8_t>(__builtin_ctzll(flow.announcers));
             members_.announcer(slot).discharge();
             members_.announcer(flow.charged).charge();
@@ -266,7 +266,7 @@ std::int64_t FlowTable::tick(Now now, Listener& listener) {
         const FlowLimits& limits = shard.limits_;
         if (!shard.tombstones_.empty()) due = std::min(due, shard.tombstones_.front().due_ns);
         due = std::min(due, std::max(shard.next_expiry_ns_, shard.swept_ns_ + sweep_interval(limits)));
-        // A flow that starts after this tick cannot be due before one of these has passed.
+        // A flow that starts after this tick cannot expire before the shorter of these.
         due = std::min(due, now.steady + std::min(limits.idle_timeout_ns, limits.max_age_ns));
     }
     return probe_ ? std::min(due, probe_due_ns_) : due;
@@ -331,7 +331,7 @@ std::int64_t FlowTable::probe_sockets(Now now, Listener& listener) {
         const std::lock_guard lock(shards_[0]);
         interval = shards_[0].limits_.probe_interval_ns;
     }
-    if (interval <= 0) return now.steady + 10 * second_ns;  // another reload may turn it on
+    if (interval <= 0) return now.steady + 10 * second_ns;  // a reload may enable it
     if (live() == 0) return now.steady + interval;
     const std::int64_t begin = clock_.steady_ns();
     socket_dumps_.fetch_add(1, std::memory_order_relaxed);
@@ -353,7 +353,7 @@ std::int64_t FlowTable::probe_sockets(Now now, Listener& listener) {
         if (flow.state != FlowState::live || upkeep_over_) return;
         const bool marked = flow.socket_marked;
         flow.socket_marked = false;
-        if (!complete) return;  // an incomplete picture proves nothing
+        if (!complete) return;  // an incomplete dump proves nothing
         const bool missing = !marked && (flow.socket_known || own.must_have_socket(flow));
         flow.socket_missed = missing ? (flow.socket_missed + 1) & 7 : 0;
         if (flow.socket_missed >= dumps_without) expire(shard, flow, Expiry::socket_gone, now, listener);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What others see of the flow table: visits, pages, look-ups, counters.
+// Read access to the flow table: visits, pages, look-ups, counters.
 #include <algorithm>
 #include <cstring>
 
@@ -10,7 +10,7 @@
 namespace flowd::core {
 namespace {
 
-constexpr std::size_t records_per_page = 65536;  // looked at by one call of page
+constexpr std::size_t records_per_page = 65536;  // examined by one call of page
 
 bool lies_in(const std::uint8_t (&address)[16], const flowd_flow_filter& filter) {
     const std::uint32_t whole = filter.prefix_length / 8;
@@ -19,7 +19,7 @@ bool lies_in(const std::uint8_t (&address)[16], const flowd_flow_filter& filter)
     return rest == 0 || (address[whole] ^ filter.network[whole]) >> (8 - rest) == 0;
 }
 
-/// All but announcer and sender.
+/// Compares all members except announcer and sender.
 bool matches(const Flow& flow, const flowd_flow_filter& filter) {
     const auto counts = [&](std::uint32_t member) { return (filter.members & member) != 0; };
     const flowd_key& key = flow.key;
@@ -55,7 +55,7 @@ void FlowTable::visit(const Bus::FlowVisitor& visitor, std::size_t batch) const 
     batch = std::max<std::size_t>(batch, 1);
     FlowCopies copies;
     copies.reserve(batch);
-    // Each time from another shard on: a reader who has no room for all does not always miss the same flows.
+    // Begins with another shard each time: a reader without room for all does not always miss the same flows.
     const std::uint32_t first = visits_.fetch_add(1, std::memory_order_relaxed);
     for (std::uint32_t i = 0; i < shard_count; ++i) {
         const Shard& shard = shards_[(first + i) % shard_count];
@@ -79,7 +79,7 @@ void FlowTable::visit(const Bus::FlowVisitor& visitor, std::size_t batch) const 
 
 flowd_result FlowTable::page(const flowd_flow_filter* filter, std::uint64_t& cursor, std::size_t limit,
                              const std::function<bool(const flowd_flow&)>& visitor) const {
-    // Of a cursor the upper half is a shard's number plus one, the lower half the next record in it.
+    // The upper half of a cursor is a shard's number plus one, the lower half the index of the next record in it.
     std::size_t at_shard = cursor == 0 ? 0 : (cursor >> 32) - 1;
     auto index = static_cast<std::uint32_t>(cursor);
     if ((cursor != 0 && cursor >> 32 == 0) || at_shard >= shards_.size()) return FLOWD_INVALID;

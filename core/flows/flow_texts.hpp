@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// core/flows/flow_texts.hpp: the application and the rule of a flow, one copy for all the flows of a shard.
+// core/flows/flow_texts.hpp: the application and the rule of a flow, one copy for all flows of a shard.
 #pragma once
 
 #include <atomic>
@@ -16,7 +16,7 @@
 
 namespace flowd::core {
 
-/// Two shared, constant texts in eight bytes (a million flow records hold one). Copies and ends on any thread.
+/// Two shared, constant texts in eight bytes (a million flow records have one each). Copied and released on any thread.
 class FlowTexts {
   public:
     FlowTexts() = default;
@@ -42,7 +42,7 @@ class FlowTexts {
     [[nodiscard]] std::string_view rule() const {
         return node_ ? std::string_view(node_->text).substr(node_->application_length) : std::string_view();
     }
-    /// Into a flowd_event or a flowd_flow, valid while somebody holds the texts.
+    /// Sets the texts of a flowd_event or a flowd_flow; valid while the texts are held.
     template <typename Struct>
     void lend_to(Struct& to) const {
         to.application = to_c(application());
@@ -60,7 +60,7 @@ class FlowTexts {
     Node* node_ = nullptr;
 };
 
-/// The texts in use in one shard. Guarded by the shard's lock, which is why it is bounded: what is more is not shared.
+/// The texts in use in one shard. Guarded by the shard's lock, and limited for that reason: further texts are not shared.
 class TextPool {
   public:
     static constexpr std::size_t max_texts = 512;
@@ -74,7 +74,7 @@ class TextPool {
         texts_.emplace(Key{fresh.application(), fresh.rule()}, fresh);
         return fresh;
     }
-    /// Gives up a flow's hold, and the texts with it when no other flow and no waiting event has them.
+    /// Releases a flow's texts, and frees them if no other flow and no queued event uses them.
     void release(FlowTexts& texts) {
         if (texts.holders() == 2) {
             const auto known = texts_.find({texts.application(), texts.rule()});
@@ -82,7 +82,7 @@ class TextPool {
         }
         texts.reset();
     }
-    /// Forgets the texts that only waiting events had held when their flows went.
+    /// Removes texts that only queued events used when their flows ended.
     void prune() {
         for (auto it = texts_.begin(); it != texts_.end();)
             it = it->second.holders() == 1 ? texts_.erase(it) : std::next(it);

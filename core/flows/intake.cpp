@@ -25,7 +25,7 @@ std::optional<Refusal> check_flow(const flowd_event& event) {
     const flowd_key& key = event.key;
     if (key.protocol == 0) return Refusal::bad_protocol;
     if (!is_zero(key.reserved, sizeof key.reserved)) return Refusal::bad_reserved;
-    // What flowd-go's catch-all mode announces; a wildcard is no flow.
+    // Announced by flowd-go's catch-all mode; a wildcard is not a flow.
     if (is_zero(key.source, 16) && is_zero(key.destination, 16)) return Refusal::bad_address;
     return std::nullopt;
 }
@@ -34,7 +34,7 @@ bool is_of_flow(std::uint32_t kind) {
     return kind == FLOWD_EVENT_START || kind == FLOWD_EVENT_ONGOING || kind == FLOWD_EVENT_END;
 }
 
-/// Everything but the tag, the application and the time says something of a flow.
+/// All members but the tag, the application and the time belong to a flow.
 std::optional<Refusal> check_catch_all(const flowd_event& event) {
     static constexpr flowd_key no_key{};
     const flowd_usage& usage = event.usage;
@@ -72,7 +72,7 @@ bool is_known(const flowd_usage& usage) {
 
 flowd_string cut_at_character(flowd_string text, std::size_t most) {
     if (text.length <= most) return text;
-    // A character is at most four bytes; what is no UTF-8 is cut where it is.
+    // A character has at most four bytes; text that is not UTF-8 is truncated anywhere.
     std::size_t length = most;
     while (length > 0 && most - length < 4 && (static_cast<std::uint8_t>(text.data[length]) & 0xc0) == 0x80) --length;
     return {text.data, most - length < 4 ? length : most};

@@ -111,7 +111,7 @@ std::shared_ptr<const Payload> KeptAttachments::payload(std::uint32_t number, st
         else if (is_kept(*same) && to_view(same->bytes) == to_view(one.bytes))
             ++repeated;
     }
-    // Often the event has brought nothing but what is now kept.
+    // Often the event has brought exactly the attachments that are now kept.
     if (samples.empty() && repeated == brought && found_.size() == kept.size()) return payload(number);
     return Payload::copy(found_, samples);
 }

@@ -79,7 +79,7 @@ AnnouncerCounters Announcer::counters() const {
 std::uint16_t InstanceNames::number_of(const std::string& name) {
     for (std::size_t number = 0; number < used_; ++number)
         if (pages_[number / page_size][number % page_size] == name) return static_cast<std::uint16_t>(number);
-    if (used_ == pages_.size() * page_size) return 0;  // so many reloads with names of their own
+    if (used_ == pages_.size() * page_size) return 0;  // the limit of distinct names is reached
     auto& page = pages_[used_ / page_size];
     if (!page) page = std::make_unique<std::string[]>(page_size);
     page[used_ % page_size] = name;

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// core/flows/membership.hpp: who takes part in the bus: the slots of announcers (plugins) and of backends, and the
+// core/flows/membership.hpp: the members of the bus: the slots of plugins and of backends, and the
 // names of instances.
 //
 // Invariants:
-// - Members change one at a time: whoever adds, replaces or removes one holds change() until that is complete.
+// - Members change one at a time: a thread that adds, replaces or removes one holds change() until that is complete.
 // - A slot is written with change() and `registration_` held, so it is read under either. The queue of a backend may
-//   also be read under the lock of a shard by whoever finds that the shard has its bit (Recipients).
-// - An AnnouncerId is valid while its slot has the generation of the id. Whoever finds it valid under the lock of a
-//   shard has finished with that shard before the removal of the announcer walks through it.
-// - A callback is called with the lock of its slot held and no other; no longer once the removal has returned.
-// - The name of an instance stays for as long as the bus lives: queued events point to it.
+//   also be read under the lock of a shard that has its bit (Recipients).
+// - An AnnouncerId is valid while its slot has the generation of the id. A thread that finds it valid under the lock of a
+//   shard has finished with that shard before the removal of the plugin walks through it.
+// - A callback is called with the lock of its slot held and no other, and not after the removal has returned.
+// - The name of an instance exists as long as the bus: queued events point to it.
 #pragma once
 
 #include <array>
@@ -29,7 +29,7 @@
 
 namespace flowd::core {
 
-/// What one call of emit has counted, added to the announcer's counters at its end.
+/// The counts of one call of emit, added to the plugin's counters at its end.
 struct Tally {
     std::array<std::uint64_t, event_kinds> offered{};
     std::uint64_t accepted = 0;
@@ -40,15 +40,15 @@ struct Tally {
     void note(Effect effect) { ++effects[static_cast<std::size_t>(effect)]; }
 };
 
-/// The slot of an announcer. Everything public may be called from any thread.
+/// The slot of a plugin instance. Public functions may be called from any thread.
 class Announcer {
   public:
     [[nodiscard]] std::uint32_t precedence() const { return precedence_.load(std::memory_order_relaxed); }
     [[nodiscard]] std::uint16_t name_number() const { return name_number_; }
     [[nodiscard]] std::uint32_t generation() const { return generation_; }
-    [[nodiscard]] std::uint32_t epoch() const { return epoch_; }  ///< another one for each holder of the slot
+    [[nodiscard]] std::uint32_t epoch() const { return epoch_; }  ///< differs for each holder of the slot
 
-    /// Counts one more live flow. False: it has as many as it may; `cap` holds unless it has a cap of its own.
+    /// Counts one more live flow. False: the limit is reached, which is `cap` unless the plugin has its own.
     bool charge(std::uint64_t cap);
     void charge() { live_.fetch_add(1, std::memory_order_relaxed); }
     void discharge() { live_.fetch_sub(1, std::memory_order_relaxed); }
@@ -83,10 +83,10 @@ class Announcer {
     std::atomic<std::uint32_t> epoch_{0};
 };
 
-/// A thread that has the number of a name may read it without a lock.
+/// The names of instances. A thread that has the number of a name may read it without a lock.
 class InstanceNames {
   public:
-    /// The present number of the name, or a new one. One thread at a time.
+    /// The existing number of the name, or a new one. One thread at a time.
     std::uint16_t number_of(const std::string& name);
     /// 0: the empty name.
     [[nodiscard]] const std::string& operator[](std::uint16_t number) const {
@@ -111,9 +111,9 @@ class Membership {
 
     // With change() held.
     Result<AnnouncerId> add_announcer(AnnouncerOptions options);
-    /// The successor has the slot, the generation and the flows.
+    /// The successor keeps the slot, the generation and the flows.
     Result<void> replace_announcer(AnnouncerId id, AnnouncerOptions options);
-    /// The id is not valid any more; the slot and its callbacks stay until free_announcer(). False: it was not valid.
+    /// Invalidates the id; the slot and its callbacks remain until free_announcer(). False: it was not valid.
     bool retire_announcer(AnnouncerId id);
     void free_announcer(std::uint32_t slot);
     void drop_callbacks();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// core/flows/payload.hpp: attachments and samples of one event, copied once and shared by every queue it waits in; and such
-// an event.
+// core/flows/payload.hpp: attachments and samples of one event, copied once and shared by all queues that contain it; and
+// such an event.
 #pragma once
 
 #include <cstddef>
@@ -14,11 +14,11 @@ namespace flowd::core {
 
 class Payload {
   public:
-    /// Copies. Null when there is nothing to carry.
+    /// Copies. Null if there are none.
     static std::shared_ptr<const Payload> copy(std::span<const flowd_attachment> attachments,
                                                std::span<const flowd_sample> samples);
 
-    [[nodiscard]] std::size_t bytes() const { return bytes_; }  ///< what it costs, headers included
+    [[nodiscard]] std::size_t bytes() const { return bytes_; }  ///< size, including headers
     void attach_to(flowd_event& event) const;
     [[nodiscard]] std::span<const flowd_attachment> attachments() const { return {attachments_, attachment_count_}; }
 
@@ -33,7 +33,7 @@ class Payload {
     std::size_t bytes_ = 0;
 };
 
-/// An event with what keeps its texts and attachments alive.
+/// An event together with the owners of its texts and attachments.
 struct Outgoing {
     flowd_event event;  ///< see FlowTable::describe
     FlowTexts texts;

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// core/flows/recipients.hpp: which backends one shard has, and what each of them has still to be told of a record: one
+// core/flows/recipients.hpp: the backends of one shard, and which events of a record each of them has received: one
 // bit per backend, no queues. Guarded by the shard's lock.
 //
 // Invariants:
-// - Of a live flow, `started` and `retag` say what a recipient has been told; of an ended flow, `started` and `ended`.
-// - The bit of a recipient that is not there is set in `ended` of each ended flow: nothing is owed to it. It is cleared
-//   in `started` of each live flow: whoever has the slot next is told the start.
-// - Removal has two phases: the recipient is told nothing more from begin_removal() on; its bits are cleared record by
+// - Of a live flow, `started` and `retag` say what a recipient has received; of an ended flow, `started` and `ended`.
+// - In `ended` of each ended flow the bits of unused slots are set: nothing is due to them. In `started` of each live flow
+//   they are cleared: the next recipient in the slot receives the start.
+// - Removal has two phases: from begin_removal() on, the recipient is sent nothing more; its bits are cleared record by
 //   record, by a walk or by the next event of the key, before end_removal().
 #pragma once
 
@@ -25,7 +25,7 @@ class Recipients {
         for (unsigned kind = 0; kind < takes_.size(); ++kind)
             if ((accepts >> kind & 1) != 0) takes_[kind] |= bit;
     }
-    /// `successor`: who is told the ends that it missed; 0: nobody.
+    /// `successor`: the recipient of the ends that it missed; 0: none.
     void begin_removal(std::uint32_t bit, std::uint32_t successor) {
         active_ &= ~bit;
         leaving_ = bit;
@@ -40,28 +40,28 @@ class Recipients {
     [[nodiscard]] std::uint32_t active() const { return active_; }
     [[nodiscard]] std::uint32_t taking(unsigned kind) const { return active_ & takes_[kind]; }
 
-    /// Those that know of the start, or do not want to.
+    /// Recipients that have received the start, or do not accept it.
     [[nodiscard]] std::uint32_t started(const Flow& flow) const { return flow.started | ~takes_[FLOWD_EVENT_START]; }
-    /// Those that have to be told the end of an ended flow.
+    /// Recipients that have not received the end of an ended flow.
     [[nodiscard]] static std::uint32_t owed(const Flow& ended) { return ~ended.ended; }
-    /// The kind of the next event that one of them has to be told of this record; 0: none.
+    /// The kind of the next event of this record that one of them has to be sent; 0: none.
     [[nodiscard]] std::uint32_t due(const Flow& flow, std::uint32_t bit) const {
         if ((started(flow) & bit) == 0) return FLOWD_EVENT_START;
         if (flow.state == FlowState::live) return (flow.retag & bit) != 0 ? FLOWD_EVENT_ONGOING : 0;
         return (flow.ended & bit) != 0 ? 0 : FLOWD_EVENT_END;
     }
-    /// They have been told that. An end: see FlowTable::settle.
+    /// Records that they were sent the event. For an end see FlowTable::settle.
     static void told(Flow& flow, std::uint32_t bits, std::uint32_t kind) {
         if (kind == FLOWD_EVENT_START) flow.started |= bits;
         if (kind == FLOWD_EVENT_END) flow.ended |= bits;
-        flow.retag &= ~bits;  // a start has the present tag, and so has an end
+        flow.retag &= ~bits;  // a start has the current tag, and so has an end
     }
-    /// A live flow ends, and `told` have been told.
+    /// A live flow ends, and `told` were sent its end.
     void close(Flow& flow, std::uint32_t told) const {
         flow.ended = ~taking(FLOWD_EVENT_END) | told;
         flow.started |= ~active_;
     }
-    /// The one that is leaving has nothing more to do with this record. An end that it was owed passes to its successor.
+    /// Removes a leaving recipient from this record. An end that it lacks passes to its successor.
     void leave(Flow& flow) const {
         if (flow.state == FlowState::live) {
             flow.started &= ~leaving_;
@@ -80,7 +80,7 @@ class Recipients {
   private:
     std::uint32_t active_ = 0;
     std::array<std::uint32_t, FLOWD_EVENT_END + 1> takes_{};
-    std::uint32_t leaving_ = 0;  ///< a backend that was removed from this shard while some records still have its bits ...
+    std::uint32_t leaving_ = 0;  ///< a removed backend whose bits some records of this shard still have ...
     std::uint32_t successor_ = 0;
 };
 

@@ -35,7 +35,7 @@ flowd_result SamplePeriod::add(std::string_view enricher, const flowd_sample* sa
         ++invalid_;
         return FLOWD_INVALID;
     };
-    // The interface passes one sample by its address, so its own size is the place it has.
+    // The interface passes one sample by its address, so its own size is the available space.
     if (sample == nullptr || !copy_sized_within(sample, sample->size, least_sample, own) || !is_sound(own)) return refuse();
     std::array<flowd_attachment, Bus::max_attachments> brought;
     if (take_in_attachments(own.attachments, own.attachment_count, own.attachment_stride, brought.data())) return refuse();

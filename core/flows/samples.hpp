@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// core/flows/samples.hpp: what the enrichers add during one sampling period.
+// core/flows/samples.hpp: the samples of one period, from all enrichers.
 #pragma once
 
 #include <cstddef>
@@ -14,8 +14,8 @@
 
 namespace flowd::core {
 
-/// Collects the samples of all enrichers of one period, so that each flow gets one ongoing event. add() is thread-safe;
-/// the rest belongs to whoever runs the period: create, let all enrichers add, Bus::apply_samples, clear.
+/// Collects the samples of all enrichers of one period, so that each flow gets one ongoing event. add() is thread-safe; the
+/// rest is for the thread that runs the period: create, let all enrichers add, Bus::apply_samples, clear.
 class SamplePeriod {
   public:
     static constexpr std::size_t max_tcp_info = 4096;  ///< bytes; struct tcp_info has some 280
@@ -25,19 +25,19 @@ class SamplePeriod {
     flowd_result add(std::string_view enricher, const flowd_sample* sample);
     [[nodiscard]] std::size_t bytes() const;
     [[nodiscard]] std::uint64_t invalid() const;  ///< refused because they were malformed, ...
-    [[nodiscard]] std::uint64_t shed() const;     ///< ... or because there was no room
-    void count_shed(std::uint64_t more);          ///< of those that were not even offered to it
+    [[nodiscard]] std::uint64_t shed() const;     ///< ... or for lack of room
+    void count_shed(std::uint64_t more);          ///< samples that were not offered to it
     void clear();
 
     explicit SamplePeriod(std::size_t max_bytes = 64u << 20) : max_bytes_(max_bytes) {}
 
-    /// One sample with the storage it points into.
+    /// One sample with the storage for its contents.
     struct Entry {
         flowd_sample sample;  ///< without its attachments
         std::vector<flowd_attachment> attachments;
         std::unique_ptr<char[]> storage;
     };
-    /// One span for each flow, in the order of arrival. No add() meanwhile.
+    /// One span per flow, in the order of arrival. No add() meanwhile.
     [[nodiscard]] std::vector<std::span<const Entry>> by_flow() const;
 
   private:

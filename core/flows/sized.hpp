@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// core/flows/sized.hpp: flowd/sized.hpp for what comes from outside: the size that a struct tells of itself is checked
+// core/flows/sized.hpp: flowd/sized.hpp for structs from modules: checks the size member of a struct
 // first.
 #pragma once
 
@@ -11,7 +11,7 @@
 
 namespace flowd::core {
 
-/// False when the struct says that it is shorter than `least` or longer than its place.
+/// False if the size of the struct is less than `least` or more than the available space.
 template <typename Struct>
 bool copy_sized_within(const void* data, std::size_t place, std::size_t least, Struct& own) {
     std::uint32_t size = 0;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// core/flows/socket_probe.hpp: which TCP connections the kernel knows, for the expiry of flows whose end got lost.
+// core/flows/socket_probe.hpp: the TCP connections that the kernel has, to expire flows whose end was lost.
 #pragma once
 
 #include <cstdint>
@@ -13,18 +13,18 @@
 
 namespace flowd::core {
 
-/// A seam: tests bring their own kernel. Used on the thread that calls Bus::tick.
+/// An interface: tests replace the kernel. Used on the thread that calls Bus::tick.
 class SocketProbe {
   public:
     using Visitor = std::function<void(const flowd_key& tuple)>;
     virtual ~SocketProbe() = default;
-    /// Tells every connection that is neither listening nor in TIME_WAIT, local end as source, scope 0 and, of
+    /// Passes each connection that is neither listening nor in TIME_WAIT: local end as source, scope 0 and, for
     /// link-local addresses, the interface as zone. An error means
-    /// that the picture is incomplete and must not be used.
+    /// that the dump is incomplete and must not be used.
     virtual Result<void> dump(const Visitor& visitor) = 0;
-    /// Of this network namespace, besides the loopback networks. An error as above.
+    /// The addresses of this network namespace, without the loopback networks. Errors as above.
     virtual Result<std::vector<Address>> addresses() = 0;
-    /// Any thread: a dump that is under way, and each later one, ends soon with an error.
+    /// Any thread: a running dump, and each later one, ends soon with an error.
     virtual void interrupt() {}
 };
 
@@ -37,7 +37,7 @@ class KernelSocketProbe final : public SocketProbe {
     void interrupt() override;
 
   private:
-    UniqueFd interrupted_;  ///< an eventfd; without one a dump goes on until the kernel has answered
+    UniqueFd interrupted_;  ///< an eventfd; without it a dump runs until the kernel has answered
 };
 
 }  // namespace flowd::core

@@ -19,7 +19,7 @@ FlowTotals sum(const FlowTotals& a, const FlowTotals& b) {
 FlowTotals higher(const FlowTotals& a, const FlowTotals& b) {
     return combine(a, b, [](std::uint64_t x, std::uint64_t y) { return std::max(x, y); });
 }
-/// As one figure to compare by.
+/// One number for comparisons.
 std::uint64_t size_of(const FlowTotals& totals) {
     const auto add = [](std::uint64_t x, std::uint64_t y) { return x > ~y ? ~std::uint64_t{0} : x + y; };
     const std::uint64_t bytes = add(totals.bytes_sent, totals.bytes_received);
@@ -43,7 +43,7 @@ bool Usages::take(Flow& flow, const flowd_usage& report, std::uint32_t reporter)
     const bool raised = first || report.source > flow.usage_source;
     const FlowTotals own =
         only({report.bytes_sent, report.bytes_received, report.packets_sent, report.packets_received}, known);
-    // What a lower source knew besides is not known any more.
+    // Counts of a lower source that this source does not report are no longer known.
     const FlowTotals least = raised ? only(flow.usage, known) : flow.usage;
     Base base{{}, own};
     if (!raised) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// core/flows/usages.hpp: which measurement of a flow is believed, and why its totals never fall. Guarded by the shard's
-// lock.
+// core/flows/usages.hpp: which measurement of a flow takes precedence, and how its totals never decrease. Guarded by the
+// shard's lock.
 #pragma once
 
 #include <cstdint>
@@ -11,26 +11,25 @@
 
 namespace flowd::core {
 
-/// The usage of the highest source (FLOWD_USAGE_*) that a flow has had is believed. Of several who report for that source
-/// the one with the highest figures is: two daemons, or two enrichers, may measure one connection. When that one begins
-/// again at 0, what it had counted before is added. Its report is smaller than half of its last one then: what is only a
+/// The highest source (FLOWD_USAGE_*) that has reported for a flow takes precedence. Of several reporters of that source
+/// it is the one with the highest counts: two daemons, or two enrichers, may measure one connection. If that one restarts
+/// at 0, its previous count is added. A restart is a report smaller than half of its last one: a report that is only a
 /// little smaller arrived out of order.
 class Usages {
   public:
-    /// `reporter` tells apart those who report, within one source. True: the bytes that the flow is known to have moved
-    /// have grown. When it throws it has changed nothing.
+    /// `reporter` distinguishes reporters of one source. True: the number of bytes of the flow has
+    /// increased. If it throws, it has changed nothing.
     bool take(Flow& flow, const flowd_usage& report, std::uint32_t reporter);
     void forget(Flow& flow);  ///< before its record is removed
     [[nodiscard]] static flowd_usage of(const Flow& flow);
 
   private:
-    /// Of a flow whose totals are not the last report as it is: few.
+    /// For the few flows whose totals differ from the last report.
     struct Base {
-        FlowTotals before;  ///< what was counted before the source began again
+        FlowTotals before;  ///< counted before the source restarted
         FlowTotals last;    ///< the last report
     };
-    std::map<std::uint32_t, Base>
-        bases_;  ///< by the record's place; a hash table takes long to grow, under the shard's lock
+    std::map<std::uint32_t, Base> bases_;  ///< by record index; a hash table takes long to grow, under the shard's lock
 };
 
 }  // namespace flowd::core
