@@ -71,7 +71,7 @@ UniqueFd reopen_without_blocking(int fd) {
     return UniqueFd(::open(path.c_str(), O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
 }
 
-/// Writes without waiting for a reader. Thread-aware, not thread-safe.
+/// Writes without waiting for a reader. Not bound to a thread, not thread-safe.
 class Output {
   public:
     explicit Output(int fd) : fd_(fd), own_(reopen_without_blocking(fd)) {

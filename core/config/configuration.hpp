@@ -70,7 +70,7 @@ struct LoadContext {
     const Registry& registry;
     /// Called once, after the globals were read (their `modules` says where to look).
     std::function<ComponentLookup&(const Globals&)> modules;
-    /// Judges whether a file may be read or handed to a module (design 9), and answers the real path to open:
+    /// Checks whether a file may be read or passed to a module, and returns the canonical path to open:
     /// trusted_path() of core/base/trust.hpp. Not set: no judgement.
     std::function<Result<std::filesystem::path>(const std::filesystem::path&)> trust = {};
     /// For `check` and its like: what this process may not read is a warning, and what depends on it is not judged.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // A flowd_host without an instance behind it, for validate() and tools: it logs, takes reports, knows the registry and may
-// ask the running daemon; whatever needs to be in it answers FLOWD_UNSUPPORTED or does nothing. It outlives the call that
+// ask the running daemon; whatever needs to be in it returns FLOWD_UNSUPPORTED or does nothing. It outlives the call that
 // it is made for.
 #pragma once
 

@@ -38,7 +38,7 @@ class DescriptorStore {
     DescriptorStore() = default;
     explicit DescriptorStore(Observer observer) : observer_(std::move(observer)) {}
 
-    /// Takes over what systemd passed (LISTEN_PID, LISTEN_FDS, LISTEN_FDNAMES) and clears these variables. Answers how
+    /// Takes over what systemd passed (LISTEN_PID, LISTEN_FDS, LISTEN_FDNAMES) and clears these variables. Returns how
     /// many.
     std::size_t adopt_from_systemd();
     /// Adds one from outside, under `name` and under that of its resource; kept while the daemon lives.

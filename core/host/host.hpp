@@ -134,7 +134,7 @@ class Host {
     std::atomic<bool> stopped_{false};
     std::atomic<std::uint32_t> under_way_{0};  // emits and posts
     std::atomic<bool> ready_{false};
-    std::atomic<bool> held_{false};  // on_events answered FULL
+    std::atomic<bool> held_{false};  // on_events returned FULL
     std::atomic<std::uint64_t> lost_{0};
 
     struct Mark {
@@ -145,7 +145,7 @@ class Host {
     std::mutex marks_mutex_;
     std::deque<Mark> marks_;
 
-    std::mutex mutex_;  // guards what follows
+    std::mutex mutex_;  // guards the members below
     static constexpr std::size_t slots_per_page = 256;
     std::vector<std::unique_ptr<MetricSlot[]>> metric_pages_;
     std::array<std::atomic<MetricSlot*>, max_series / slots_per_page + 1> pages_{};  ///< the same, read without the lock

@@ -52,7 +52,7 @@ class RefusalLog {
     Metrics& metrics_;
     spdlog::logger& logger_;
     const std::string label_;
-    std::mutex mutex_;  // guards what follows
+    std::mutex mutex_;  // guards the members below
     std::map<std::string, Reason, std::less<>> reasons_;
     bool closed_ = false;
 };

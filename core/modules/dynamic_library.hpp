@@ -9,7 +9,7 @@
 
 namespace flowd::core {
 
-/// Loads a file for the rest of the process's life, resolving every symbol at once, and answers its flowd_module_v1.
+/// Loads a file for the rest of the process's life, resolving every symbol at once, and returns its flowd_module_v1.
 [[nodiscard]] Result<flowd_module_function> load_entry(const std::filesystem::path& file);
 
 /// What to tell for a message of dlerror() about `file`; for load_entry and its tests.

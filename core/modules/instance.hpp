@@ -84,7 +84,7 @@ struct Offered {
     decltype(flowd_ext_findings::instance) findings = nullptr;
     decltype(flowd_ext_explain::explain) explain = nullptr;
 
-    /// Answers the names of those that are refused.
+    /// Returns the names of those that are refused.
     std::vector<std::string> take(const flowd_ext_command& table);
 };
 
@@ -203,7 +203,7 @@ class Instance {
     bool live_ = false;             // [instance] on_events and the like may be called
     bool started_ = false;          // [instance] start succeeded
     bool stop_called_ = false;      // [instance]
-    bool full_ = false;             // [instance] on_events answered FULL, and ready was not called since
+    bool full_ = false;             // [instance] on_events returned FULL, and ready was not called since
     std::int64_t drain_until_ = 0;  // [instance]
     Loop::Id drain_timer_ = 0;      // [instance]
 
@@ -217,7 +217,7 @@ class Instance {
     bool queue_left_ = false;  // a successor has it, or the bus forgot it
     std::optional<AnnouncerId> announcer_;
 
-    mutable std::mutex mutex_;  // guards what follows
+    mutable std::mutex mutex_;  // guards the members below
     std::condition_variable wanted_;
     std::shared_ptr<const InstanceConfig> config_;
     std::shared_ptr<const InstanceConfig> tried_;  ///< by a reconfigure that is under way

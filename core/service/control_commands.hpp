@@ -7,7 +7,7 @@
 //   refusals                    what instances refused from outside, the last 256
 //   findings                    what instances find amiss now
 //   explain PROTOCOL END END    what the core and each instance know of one flow
-//   reload                      as SIGHUP; answers when it is done
+//   reload                      as SIGHUP; returns when it is done
 //   commands                    the commands of all instances
 //   INSTANCE COMMAND ARGUMENT... a command of an instance ("marker mode observe"); INSTANCE alone lists its commands
 // Main thread; long answers are written on the worker, replies of instances on their threads.

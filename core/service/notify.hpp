@@ -28,7 +28,7 @@ class Notifier {
     void store(const std::string& name, int fd);
     void forget(const std::string& name);
 
-    /// Sends what did not fit before. Call it at least once a second. Answers how many messages still wait.
+    /// Sends what did not fit before. Call it at least once a second. Returns how many messages still wait.
     std::size_t flush();
 
     /// How often alive() is wanted: half of WATCHDOG_USEC; nothing when no watchdog watches this process.
@@ -47,7 +47,7 @@ class Notifier {
 
     std::string path_;  ///< of NOTIFY_SOCKET; empty: no notifications
     UniqueFd socket_;
-    std::mutex mutex_;  ///< guards what follows
+    std::mutex mutex_;  ///< guards the members below
     std::deque<Message> waiting_;
 };
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// lib/bpf/clsact.hpp: BPF filters on the clsact qdisc of an interface (tc-bpf(8)). Thread-aware, not thread-safe.
+// lib/bpf/clsact.hpp: BPF filters on the clsact qdisc of an interface (tc-bpf(8)). Not bound to a thread, not thread-safe.
 // Other programs use the same qdisc: nothing here removes a filter or a qdisc that the caller did not name.
 #pragma once
 

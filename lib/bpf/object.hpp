@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// lib/bpf/object.hpp: a BPF object file, loaded. Thread-aware, not thread-safe. Owns the maps and programs; what it returns
-// borrows them.
+// lib/bpf/object.hpp: a loaded BPF object file. Not bound to a thread, not thread-safe. Owns the maps and programs; callers
+// borrow them.
 #pragma once
 
 #include <cstddef>

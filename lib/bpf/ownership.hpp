@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // lib/bpf/ownership.hpp: distinguishes the tc filters of live instances from those that killed ones left.
-// Thread-aware, not thread-safe.
+// Not bound to a thread, not thread-safe.
 #pragma once
 
 #include <cstdint>

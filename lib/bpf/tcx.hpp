@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// lib/bpf/tcx.hpp: a program on a TCX hook of an interface (Linux 6.6 and newer). Thread-aware, not thread-safe.
+// lib/bpf/tcx.hpp: a program on a TCX hook of an interface (Linux 6.6 and newer). Not bound to a thread, not thread-safe.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// lib/diag/flow_index.hpp: finds the flow that a socket belongs to. Thread-aware, not thread-safe.
+// lib/diag/flow_index.hpp: finds the flow that a socket belongs to. Not bound to a thread, not thread-safe.
 #pragma once
 
 #include <chrono>

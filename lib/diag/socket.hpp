@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// lib/diag/socket.hpp: lists the kernel's sockets (sock_diag(7)). Thread-aware, not thread-safe.
+// lib/diag/socket.hpp: lists the kernel's sockets (sock_diag(7)). Not bound to a thread, not thread-safe.
 #pragma once
 
 #include <netinet/in.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// lib/net/udp_socket.hpp: a UDP socket that never blocks. Thread-aware, not thread-safe.
+// lib/net/udp_socket.hpp: a UDP socket that never blocks. Not bound to a thread, not thread-safe.
 #pragma once
 
 #include <cstdint>
