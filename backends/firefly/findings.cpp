@@ -7,10 +7,11 @@
 #include "lib/net/target_findings.hpp"
 
 namespace flowd::firefly_backend {
-namespace {
 
-constexpr net::TargetFindings ids{"firefly-collector-unresolved", "firefly-collector-unroutable",
-                                  "firefly-collector-silent", "firefly-collector-unreachable"};
+const net::TargetFindings collector_findings{"firefly-collector-unresolved", "firefly-collector-unroutable",
+                                             "firefly-collector-silent", "firefly-collector-unreachable"};
+
+namespace {
 
 std::string last_firefly(std::uint32_t kind) {
     return std::string("The last firefly (") + (kind == FLOWD_EVENT_START ? "start" : "ongoing") + ")";
@@ -53,13 +54,14 @@ std::vector<Finding> FireflyBackend::findings() const {
                        "no collector is configured, and sendToDestination is off: no firefly is sent",
                        "at least one receiver of fireflies",
                        "write `collectors: [{address: collector.example.org}]`"});
-    for (const Collector& collector : collectors_) ids.add(all, collector.target->target());
+    for (const Collector& collector : collectors_) collector_findings.add(all, collector.target->target());
     return all;
 }
 
 std::vector<Finding> FireflyBackend::host_findings(const Options& options, const Offline&) {
     std::vector<Finding> all;
-    for (const auto& collector : options.all_collectors()) ids.add_host(all, collector.address, collector.port);
+    for (const auto& collector : options.all_collectors())
+        collector_findings.add_host(all, collector.address, collector.port);
     return all;
 }
 

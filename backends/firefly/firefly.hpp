@@ -42,7 +42,8 @@ class FireflyBackend final : public Backend {
         return {tool<&send_fireflies>("send", "Sends a start and an end to collectors, to test the path to them."),
                 tool<&listen_for_fireflies>(
                     "listen", "Acts as a collector: prints the datagrams that arrive and how they are parsed."),
-                tool<&lint_fireflies>("lint", "Judges the fireflies in a log, in a capture, or received at a port.")};
+                tool<&lint_fireflies>("lint", "Judges the fireflies in a log, in a capture, or received at a port."),
+                tool<&verify_collectors>("verify", "Sends a start and an end to each configured collector.")};
     }
     std::vector<Finding> findings() const;
     static std::vector<Finding> host_findings(const Options& options, const Offline& core);

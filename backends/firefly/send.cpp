@@ -2,12 +2,14 @@
 #include <poll.h>
 
 #include <algorithm>
+#include <list>
 #include <string_view>
 #include <utility>
 
 #include "backends/firefly/host_name.hpp"
 #include "backends/firefly/tools.hpp"
 #include "flowd/json.hpp"
+#include "flowd/verify.hpp"
 #include "lib/firefly/printer.hpp"
 #include "lib/net/target.hpp"
 
@@ -20,7 +22,7 @@ using Clock = net::Target::Clock;
 [[nodiscard]] bool pause(ToolCall& call, Clock::time_point until) {
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - Clock::now()).count();
     pollfd interrupt{call.interrupt_fd(), POLLIN, 0};
-    return ::poll(&interrupt, 1, static_cast<int>(std::clamp<std::int64_t>(left, 0, 1000))) == 0;
+    return ::poll(&interrupt, 1, static_cast<int>(std::clamp<std::int64_t>(left, 0, 60'000))) == 0;
 }
 
 /// The attempt to reach one collector.
@@ -31,7 +33,10 @@ class Attempt {
 
     [[nodiscard]] Result<void> run(const SendOptions& options, const firefly::Layout& layout) {
         if (auto connected = connect(Clock::now() + connect_within); !connected) return connected;
-        if (auto sent = send(options, layout); !sent) return sent;
+        begin(options);
+        for (const auto state : {firefly::State::start, firefly::State::end}) send(state, layout);
+        if (target_.sender().waiting() != 0 || target_.sender().counts().failed != 0)
+            return Error{FLOWD_ERROR, target_.name() + ": " + target_.sender().last_error()};
         // A refusal is reported when the error of the socket is read.
         if (!pause(call_, Clock::now() + options.wait)) return Error{FLOWD_ERROR, "interrupted"};
         if (const int number = target_.sender().socket()->take_error(); number != 0)
@@ -48,6 +53,31 @@ class Attempt {
         call_.print(text);
     }
 
+    /// Two steps, with some time between them: a refusal of the start is met by the end.
+    void send_start(const firefly::Layout& layout) {
+        if (!connect(Clock::now() + connect_within)) return;
+        begin({});
+        send(firefly::State::start, layout);
+    }
+    void send_end(const firefly::Layout& layout) {
+        if (target_.endpoint()) send(firefly::State::end, layout);
+    }
+    void tell(Verification& report) const {
+        std::vector<Finding> found;
+        collector_findings.add(found, target_);
+        if (found.empty() && !target_.endpoint())
+            found.push_back({FLOWD_LEVEL_ERROR, collector_findings.unresolved, target_.name(),
+                             "the resolver does not answer", "its name has an address",
+                             "check the resolver of this host: getent ahosts NAME"});
+        json::Writer& row = report.row().member("collector", target_.name()).member("address", target_.address_text());
+        row.member("pathPayload", target_.path_payload()).member("bytes", bytes_);
+        row.member("state", found.empty() ? "sent, no refusal" : target_.trouble()).end();
+        for (Finding& one : found) {
+            one.severity = FLOWD_LEVEL_ERROR;  // it fails now, not only once
+            report.add(std::move(one));
+        }
+    }
+
   private:
     static constexpr std::chrono::seconds connect_within{10};
 
@@ -62,30 +92,26 @@ class Attempt {
         }
         return {};
     }
-    Result<void> send(const SendOptions& options, const firefly::Layout& layout) {
-        auto local = target_.sender().socket()->local();
-        if (!local) return std::move(local).error();
-        firefly::Printer printer({host_name(), "flowd-cpp firefly send"});
-        firefly::Firefly firefly;
-        firefly.key = make_key(*local, *target_.endpoint(), IPPROTO_UDP);
-        firefly.tag = {options.experiment, options.activity};
-        firefly.start_time_ns = unix_time_ns();
-        for (const auto state : {firefly::State::start, firefly::State::end}) {
-            firefly.state = state;
-            firefly.current_time_ns = unix_time_ns();
-            if (state == firefly::State::end) firefly.end_time_ns = firefly.current_time_ns;
-            const auto printed = printer.print(firefly, layout).text;
-            bytes_ += printed.size();
-            target_.push(printed);
-            target_.flush(Clock::now());
-        }
-        if (target_.sender().waiting() != 0 || target_.sender().counts().failed != 0)
-            return Error{FLOWD_ERROR, target_.name() + ": " + target_.sender().last_error()};
-        return {};
+    void begin(const SendOptions& options) {
+        const auto local = target_.sender().socket()->local();
+        firefly_.key = make_key(local ? *local : Endpoint(), *target_.endpoint(), IPPROTO_UDP);
+        firefly_.tag = {options.experiment, options.activity};
+        firefly_.start_time_ns = unix_time_ns();
+    }
+    void send(firefly::State state, const firefly::Layout& layout) {
+        firefly_.state = state;
+        firefly_.current_time_ns = unix_time_ns();
+        if (state == firefly::State::end) firefly_.end_time_ns = firefly_.current_time_ns;
+        const auto printed = printer_.print(firefly_, layout).text;
+        bytes_ += printed.size();
+        target_.push(printed);
+        target_.flush(Clock::now());
     }
 
     ToolCall& call_;
     net::Target target_;
+    firefly::Printer printer_{{host_name(), "flowd-cpp firefly send"}};
+    firefly::Firefly firefly_;
     std::size_t bytes_ = 0;
 };
 
@@ -134,6 +160,33 @@ Result<void> send_fireflies(SendOptions options, ToolCall& call) {
         if (!outcome) worst = std::move(outcome);
     }
     return worst;
+}
+
+const Table<VerifyOptions>& VerifyOptions::table() {
+    static const Table<VerifyOptions> table{};
+    return table;
+}
+
+Result<void> verify_collectors(VerifyOptions, ToolCall& call) {
+    auto configured = call.config<FireflyOptions>();
+    if (!configured) return std::move(configured).error();
+    const FireflyOptions options = configured->value_or(FireflyOptions());
+    const auto layout_for = [&options](const Collector& collector) {
+        return firefly::Layout{collector.prepend_syslog.value_or(options.prepend_syslog),
+                               collector.max_size.value_or(options.max_size)};
+    };
+    const std::vector<Collector> collectors = options.all_collectors();
+    std::list<Attempt> attempts;
+    for (const Collector& collector : collectors) attempts.emplace_back(collector, call).send_start(layout_for(collector));
+    if (!attempts.empty() && !pause(call, Clock::now() + SendOptions().wait)) return {};
+    Verification report;
+    auto attempt = attempts.begin();
+    for (const Collector& collector : collectors) {
+        attempt->send_end(layout_for(collector));
+        attempt++->tell(report);
+    }
+    call.print(report.to_string());
+    return {};
 }
 
 }  // namespace flowd::firefly_backend

@@ -11,8 +11,12 @@
 
 #include "backends/firefly/options.hpp"
 #include "flowd/module.hpp"
+#include "lib/net/target_findings.hpp"
 
 namespace flowd::firefly_backend {
+
+/// Of a running instance, of a host without one, and of what is sent to verify.
+extern const net::TargetFindings collector_findings;
 
 struct SendOptions {
     std::vector<std::string> to;
@@ -27,6 +31,13 @@ struct SendOptions {
 /// Sends a start and an end to each collector: of `to`, or else of the configuration. They report the UDP flow that
 /// carries them. Prints the result of each; an error if one could not be reached.
 Result<void> send_fireflies(SendOptions options, ToolCall& call);
+
+struct VerifyOptions {
+    static const Table<VerifyOptions>& table();
+};
+
+/// For `flowd-cpp verify` (flowd/verify.hpp): sends a start and an end to each configured collector.
+Result<void> verify_collectors(VerifyOptions options, ToolCall& call);
 
 struct ListenOptions {
     Address address;

@@ -118,7 +118,7 @@ def test_a_program_in_front_that_hides_the_packets(lab, how):
     # A clsact program runs behind all TCX programs, so it can only hide packets from a marker on clsact.
     with Daemon(marker(", attach: clsact" if how == "clsact-ok" else ""), lab.a) as daemon, packets(lab):
         with ThirdParty(lab.a, how, 1):
-            wait_for(lambda: [one for one in daemon.cli("findings") if one["id"].endswith("hook-hidden")], "the program to be noticed")
+            wait_for(lambda: [one for one in daemon.cli("findings") if one["id"].endswith("hook-hidden")], "the program to be noticed", 30)
             code, answer = verify(daemon, lab, "--seconds", "2")
             assert "third_party" in only_finding(code, answer, "marker-hook-hidden", "error", "eth0")["found"]
             assert all(row["unlabelled"] for row in rows(answer, "backend marker"))
@@ -153,6 +153,38 @@ def test_a_configuration_that_was_edited_and_not_loaded(lab):
     with Daemon(marker(), lab.a) as daemon, packets(lab):
         daemon.conf.write_text(daemon.conf.read_text() + "stopTimeout: 7s\n")
         only_finding(*verify(daemon, lab, "--seconds", "1"), "daemon-configuration-changed", "warning", str(daemon.conf))
+
+
+def test_a_test_firefly_passes_listener_bus_and_backend(lab):
+    with Collector(lab.b) as collector, Daemon(firefly(lab.b.address6), lab.a) as daemon:
+        code, answer = verify(daemon, lab)
+        assert (code, answer["findings"]) == (0, []), answer
+        assert rows(answer, "backend firefly")[0]["state"] == "sent, no refusal"
+        assert rows(answer, "backend firefly")[0]["pathPayload"] == 1500 - 48
+        steps = [row for row in rows(answer, "plugin fireflyp") if row["firefly"] == "[::1]:10514"]
+        assert ("listener, bus", "the flow is known") == (steps[0]["step"], steps[0]["state"])
+        assert [row["state"] for row in steps if row["subject"] == f"[{lab.b.address6}]:10514"] == ["sent"], steps
+        collector.wait_for_count(6)  # a start and an end: of the tool, and of the tests of both loopbacks
+    with Daemon(firefly(lab.b.address6).replace("fireflyp: {}", "fireflyp: {bindAddress: \"::\", allow: [\"fd5c::/16\"]}"), lab.a) as daemon, \
+            Collector(lab.b):
+        code, answer = verify(daemon, lab)
+        assert (code, answer["findings"]) == (0, []), answer
+        assert "`allow` does not contain" in rows(answer, "plugin fireflyp")[0]["state"]
+
+
+def test_a_collector_that_refuses(lab):
+    with Daemon(firefly(lab.b.address6), lab.a) as daemon:
+        only_finding(*verify(daemon, lab), "firefly-collector-unreachable", "error", f"[{lab.b.address6}]:10514")
+
+
+def test_a_collector_without_a_route(lab):
+    with Daemon(firefly("2001:db8::1"), lab.a) as daemon:
+        only_finding(*verify(daemon, lab), "firefly-collector-unroutable", "error", "[2001:db8::1]:10514")
+
+
+def test_a_collector_whose_name_has_no_address(lab):
+    with NameServer(lab.a, None), Daemon(firefly("collector.flowd.test"), lab.a) as daemon:
+        only_finding(*verify(daemon, lab), "firefly-collector-unresolved", "error", "collector.flowd.test:10514")
 
 
 def test_no_daemon(lab):

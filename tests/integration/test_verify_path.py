@@ -26,7 +26,7 @@ class Line:
                 sh("ip", "netns", "add", host.name)
                 host.run("ip", "link", "set", "lo", "up")
                 host.run("ip", "addr", "add", f"{host.address6}/128", "dev", "lo")
-                host.run("sysctl", "-qw", "net.ipv6.conf.all.forwarding=1")
+                host.run("sysctl", "-qw", "net.ipv6.conf.all.forwarding=1", "net.ipv6.icmp.ratelimit=0")
             for i, (one, other) in enumerate(zip(self.hosts, self.hosts[1:])):
                 sh("ip", "link", "add", "right", "netns", one.name, "type", "veth", "peer", "name", "left", "netns", other.name)
                 for host, device, end in ((one, "right", 1), (other, "left", 2)):
@@ -93,7 +93,7 @@ def beside(line):
     r1, r3 = line.hosts[1], line.hosts[3]
     router = Host(f"path{os.getpid()}-beside", "fd5c:17a6:1::99", None)
     sh("ip", "netns", "add", router.name)
-    router.run("sysctl", "-qw", "net.ipv6.conf.all.forwarding=1")
+    router.run("sysctl", "-qw", "net.ipv6.conf.all.forwarding=1", "net.ipv6.icmp.ratelimit=0")
     for host, device, there, net in ((router, "left", r1, "97"), (router, "right", r3, "98")):
         sh("ip", "link", "add", device, "netns", host.name, "type", "veth", "peer", "name", "other", "netns", there.name)
         for one, name, end in ((host, device, 2), (there, "other", 1)):
