@@ -30,6 +30,7 @@ constexpr const char* service = "flowd-cpp.service";
 /// Runs a program with this one's streams. Its exit code; 127 if it could not be run.
 int run_program(std::vector<std::string> words) {
     std::vector<char*> argv;
+    argv.reserve(words.size() + 1);
     for (std::string& word : words) argv.push_back(word.data());
     argv.push_back(nullptr);
     pid_t pid = 0;
@@ -148,6 +149,11 @@ class Setup {
   private:
     void note(const std::string& text) { output_.err << "note: " << text << '\n'; }
 
+    void note_if_enabled(const std::string& unit) {
+        if (systemctl({"is-enabled", "--quiet", unit}))
+            note(unit + " is enabled and would run instead of flowd-cpp after a boot: systemctl disable " + unit);
+    }
+
     /// What forbids to go on.
     std::optional<ExitCode> look_at_host() {
         const auto notes = MigrationNotes::load(installation_.paths().share() / "migration.yaml");
@@ -157,10 +163,7 @@ class Setup {
             note(found->to_error().message);
         }
         if (serves_)
-            for (const std::string& name : notes->predecessors())
-                if (systemctl({"is-enabled", "--quiet", name + ".service"}))
-                    note(name + ".service is enabled and would run instead of flowd-cpp after a boot: systemctl disable " +
-                         name);
+            for (const std::string& name : notes->predecessors()) note_if_enabled(name + ".service");
         const auto& questions = request_.profile->questions;
         if (std::none_of(questions.begin(), questions.end(),
                          [](const Question& one) { return one.choice == Question::Choice::interfaces; }))

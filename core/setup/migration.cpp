@@ -244,13 +244,12 @@ class MigrationPrinter {
         return found == table->end() ? nullptr : &*found;
     }
     const OptionTable* table_of(const std::string& section, const std::string& key) {
-        for (const std::uint32_t kind : component_kinds)
-            if (section == section_name(kind)) {
-                const auto [table, added] = tables_.try_emplace(section + "." + key);
-                if (added) table->second = named_component(installation_, kind, key).options;
-                return &table->second;
-            }
-        return nullptr;
+        const auto kind = std::find_if(component_kinds.begin(), component_kinds.end(),
+                                       [&](std::uint32_t one) { return section == section_name(one); });
+        if (kind == component_kinds.end()) return nullptr;
+        const auto [table, added] = tables_.try_emplace({section, key});
+        if (added) table->second = named_component(installation_, *kind, key).options;
+        return &table->second;
     }
     static std::optional<std::uint32_t> id_of(const YamlNode& node) {
         std::uint32_t id = 0;
@@ -272,7 +271,7 @@ class MigrationPrinter {
     const Comments& comments_;
     const Registry& registry_;
     Installation& installation_;
-    std::map<std::string, OptionTable> tables_;
+    std::map<std::pair<std::string, std::string>, OptionTable> tables_;  ///< by section and key
     std::string out_;
 };
 
@@ -302,20 +301,18 @@ class Migration {
     /// A configuration of another form: what its keys mean is set in a new one.
     void convert(const YamlNode& root) {
         std::set<std::string> used;
-        std::vector<std::pair<std::string, std::string>> left;
         for (const YamlNode& rule : rules_.items) {
             const std::string key = rule_text(rule, "key"), path = rule_text(rule, "set"), note = rule_text(rule, "note");
             const YamlNode* const from = node_at(root, key);
             if (from == nullptr || !is_for(rule, *from, key, result_)) continue;
             used.insert(key);
             if (path.empty()) {
-                left.emplace_back(key, note);
+                leave_out(key, note);
                 continue;
             }
             node_to_set(result_, path) = value_to_set(rule, *from);
             if (!note.empty()) comments_.notes.emplace(path, note);
         }
-        for (const auto& [key, why] : left) left_out_.push_back(key + ": " + why);
         leave_out_unused(root, "", used);
     }
 
@@ -368,6 +365,8 @@ class Migration {
         }
     }
 
+    void leave_out(const std::string& key, const std::string& why) { left_out_.push_back(key + ": " + why); }
+
     void leave_out_unused(const YamlNode& map, const std::string& path, const std::set<std::string>& used) {
         for (const YamlNode::Entry& entry : map.entries) {
             const std::string below = path + (path.empty() ? "" : ".") + entry.key;
@@ -375,7 +374,7 @@ class Migration {
             if (entry.value.kind == YamlNode::Kind::map)
                 leave_out_unused(entry.value, below, used);
             else
-                left_out_.push_back(below + ": has no equivalent, or belongs to what is not configured");
+                leave_out(below, "has no equivalent, or belongs to what is not configured");
         }
     }
 

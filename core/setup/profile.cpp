@@ -121,8 +121,11 @@ std::string Profile::configured(const Answers& answers, const Registry& registry
         if (node == nullptr) continue;  // left out by an answer before
         std::string value;
         if (node->kind == YamlNode::Kind::sequence) {
-            for (const std::string& word : words_of(answer->second)) value += (value.empty() ? "" : ", ") + scalar_of(word);
-            value = "[" + value + "]";
+            for (const std::string& word : words_of(answer->second)) {
+                value += value.empty() ? "[" : ", ";
+                value += scalar_of(word);
+            }
+            value += value.empty() ? "[]" : "]";
         } else if (question.choice == Question::Choice::text) {
             value = scalar_of(answer->second);
         } else {
