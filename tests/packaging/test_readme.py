@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from tests.harness.collector import Collector
 from tests.packaging.machine import Machine
 from tests.packaging.source import build_environment, unpack
 from tests.packaging.staged import ROOT
@@ -19,7 +20,7 @@ def commands(text):
 
 @pytest.fixture(scope="module")
 def machine(lab):
-    with Machine(lab.a) as one:
+    with Collector(lab.b), Machine(lab.a) as one:  # `verify` looks whether the collector refuses
         yield one
 
 
