@@ -71,6 +71,10 @@ std::vector<Finding> Marker::host_findings(const Options& options, const Offline
     }
     ids.add_interfaces(all, found->missing, found->present.empty(), interfaces);
     ids.add_prospects(all, found->present, {bpf::Direction::egress}, options.attach);
+    std::vector<Interfaces::Interface> marked;
+    for (const bpf::Link& link : found->present)
+        marked.push_back({FLOWD_INTERFACE_MARKS, static_cast<std::uint32_t>(link.index), link.name, interfaces.why(link)});
+    if (auto done = core.interfaces().publish(marked); !done) core.log(FLOWD_LEVEL_WARNING, done.error().message);
     return all;
 }
 

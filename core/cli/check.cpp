@@ -75,12 +75,18 @@ ExitCode verdict(const LoadedConfiguration& loaded) {
 FindingsBoard::All look_at_host(const Configuration& configuration, const Registry& registry, const Output& output) {
     FindingsBoard::All all;
     if (!is_clock_synchronised()) all[OwnFindings::instance].push_back(clock_finding());
-    for (const InstanceConfig& instance : configuration.instances) {
+    std::vector<OfflineHost::Interface> interfaces;
+    const auto look_at = [&](const InstanceConfig& instance) {
         const std::string name = std::string(kind_name(instance.kind)) + " " + instance.key;
-        auto found = host_findings(instance, registry,
-                                   [&](flowd_level level, std::string_view line) { log_line(output, name, level, line); });
+        auto found = host_findings(
+            instance, registry, [&](flowd_level level, std::string_view line) { log_line(output, name, level, line); },
+            &interfaces);
         if (!found.empty()) all[name] = std::move(found);
-    }
+    };
+    // Backends first: where they mark is what meters should cover.
+    for (const bool backends : {true, false})
+        for (const InstanceConfig& instance : configuration.instances)
+            if ((instance.kind == FLOWD_BACKEND) == backends) look_at(instance);
     return all;
 }
 

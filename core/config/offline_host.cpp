@@ -51,11 +51,39 @@ struct OfflineDaemon {
     }
 };
 
+struct OfflineInterfaces {
+    static flowd_result publish(const flowd_host* host, const flowd_interface* interfaces, std::size_t count,
+                                std::size_t stride) {
+        return guarded([&]() -> flowd_result {
+            OfflineHost& self = OfflineHost::of(host);
+            for (const flowd_interface& one : SizedRange<flowd_interface>(interfaces, count, stride))
+                self.behind_.interfaces->push_back(
+                    {one.use, one.index, std::string(to_view(one.name)), std::string(to_view(one.why)), self.name_});
+            return FLOWD_OK;
+        });
+    }
+    static flowd_result visit(const flowd_host* host, flowd_interface_visitor visitor, void* user) {
+        return guarded([&]() -> flowd_result {
+            for (const auto& one : *OfflineHost::of(host).behind_.interfaces) {
+                const flowd_interface raw{sizeof raw,     one.use,       one.index,         0,
+                                          to_c(one.name), to_c(one.why), to_c(one.instance)};
+                if (visitor(user, &raw) != 0) break;
+            }
+            return FLOWD_OK;
+        });
+    }
+    static flowd_result on_change(const flowd_host*, flowd_callback, void*) { return FLOWD_UNSUPPORTED; }
+};
+
 const void* OfflineHost::extension(const flowd_host* host, const char* id) {
     using R = OfflineRegistry;
     static constexpr flowd_ext_daemon daemon{sizeof(flowd_ext_daemon), 0, &OfflineDaemon::ask};
     if (id != nullptr && std::string_view(id) == FLOWD_EXT_DAEMON)
         return OfflineDaemon::is_behind(host) ? &daemon : nullptr;
+    static constexpr flowd_ext_interfaces interfaces{sizeof(flowd_ext_interfaces), 0, &OfflineInterfaces::publish,
+                                                     &OfflineInterfaces::visit, &OfflineInterfaces::on_change};
+    if (id != nullptr && std::string_view(id) == FLOWD_EXT_INTERFACES)
+        return of(host).behind_.interfaces != nullptr ? &interfaces : nullptr;
     static constexpr flowd_ext_registry registry{
         sizeof(flowd_ext_registry), 0, &R::experiment_id, &R::activity_id, &R::experiment_name, &R::activity_name};
     return id != nullptr && std::string_view(id) == FLOWD_EXT_REGISTRY ? &registry : nullptr;
@@ -107,7 +135,6 @@ OfflineHost::OfflineHost(const Registry& registry, std::string name, const char*
     abi_.metric_observe = abi_.metric_add;
     abi_.metric_remove = [](const flowd_host*, flowd_metric) {};
     abi_.extension = &OfflineHost::extension;
-    abi_.lost = [](const flowd_host*, uint64_t, flowd_string) {};
 }
 
 }  // namespace flowd::core

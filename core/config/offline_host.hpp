@@ -10,17 +10,28 @@
 #include <vector>
 
 #include "core/config/registry.hpp"
+#include "flowd/abi/ext/interfaces.h"
 #include "flowd/abi/host.h"
 
 namespace flowd::core {
 
 class OfflineHost {
   public:
+    /// As flowd_interface.
+    struct Interface {
+        std::uint32_t use = 0;
+        std::uint32_t index = 0;
+        std::string name;
+        std::string why;
+        std::string instance;
+    };
     struct Behind {
         std::function<void(flowd_level level, std::string_view line)> log;
         std::function<void(const flowd_problem& problem)> report;
         /// As flowd_ext_daemon.ask; empty: the extension is not offered.
         std::function<flowd_result(const std::vector<std::string>& words, std::string& answer)> ask = {};
+        /// What flowd.interfaces/1 adds to and lists; borrowed. Null: the extension is not offered.
+        std::vector<Interface>* interfaces = nullptr;
     };
 
     /// `name` becomes flowd_host.instance.
@@ -35,6 +46,7 @@ class OfflineHost {
     static const void* extension(const flowd_host* host, const char* id);
     friend struct OfflineRegistry;
     friend struct OfflineDaemon;
+    friend struct OfflineInterfaces;
 
     const Registry& registry_;
     const std::string name_;

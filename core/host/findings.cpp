@@ -124,14 +124,15 @@ std::vector<Finding> findings_of(const Problems& problems) {
 }
 
 std::vector<Finding> host_findings(const InstanceConfig& config, const Registry& registry,
-                                   const std::function<void(flowd_level, std::string_view)>& log) {
+                                   const std::function<void(flowd_level, std::string_view)>& log,
+                                   std::vector<OfflineHost::Interface>* interfaces) {
     FindingSink sink;
     try {
         const flowd_component& component = *config.component;
         const void* const table = component.offline == nullptr ? nullptr : component.offline(FLOWD_EXT_FINDINGS);
         const auto offered = copy_sized<flowd_ext_findings>(table);
         if (offered.offline == nullptr) return {};
-        const OfflineHost host(registry, config.key, version(), {log, {}});
+        const OfflineHost host(registry, config.key, version(), {log, {}, {}, interfaces});
         if (offered.offline(host.abi(), &config.value(), sink.abi()) != FLOWD_OK)
             log(FLOWD_LEVEL_WARNING, "this host could not be checked completely");
     } catch (...) {

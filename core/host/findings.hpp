@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "core/config/configuration.hpp"
+#include "core/config/offline_host.hpp"
 #include "core/host/metrics.hpp"
 #include "flowd/abi/ext/explain.h"
 #include "flowd/abi/ext/findings.h"
@@ -95,9 +96,11 @@ class FindingsBoard {
 [[nodiscard]] std::vector<Finding> findings_of(const Problems& problems);
 
 /// What an instance of this configuration finds on this host, without running: with the caller's rights. It may resolve
-/// names. `log`: lines of the module, and why the host could not be checked.
+/// names. `log`: lines of the module, and why the host could not be checked. `interfaces`: what instances publish that are
+/// looked at one after the other, backends first; null if they are not.
 [[nodiscard]] std::vector<Finding> host_findings(const InstanceConfig& config, const Registry& registry,
-                                                 const std::function<void(flowd_level, std::string_view)>& log);
+                                                 const std::function<void(flowd_level, std::string_view)>& log,
+                                                 std::vector<OfflineHost::Interface>* interfaces = nullptr);
 
 /// "note", "warning" or "error".
 [[nodiscard]] std::string_view severity_name(flowd_level severity);

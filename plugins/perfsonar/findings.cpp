@@ -18,6 +18,26 @@ constexpr bpf::HostFindings host_ids{"perfsonar-capability-missing", "perfsonar-
 
 constexpr std::chrono::minutes full_lasts{10};  // as losses of the core
 
+void add_unmetered(std::vector<Finding>& all, const std::vector<bpf::Link>& metered, const Interfaces& published) {
+    const auto links = bpf::links();
+    if (!links) return;
+    const std::size_t stacks = bpf::uppermost(metered, *links).size();
+    for (const Interfaces::Interface& marked : published.list()) {
+        const auto link = std::find_if(links->begin(), links->end(), [&](const bpf::Link& each) {
+            return static_cast<std::uint32_t>(each.index) == marked.index;
+        });
+        if (marked.use != FLOWD_INTERFACE_MARKS || link == links->end()) continue;
+        // One stack more: it is not in the stack of a metered interface.
+        std::vector<bpf::Link> both = metered;
+        const auto is_it = [&](const bpf::Link& each) { return each.index == link->index; };
+        if (std::none_of(both.begin(), both.end(), is_it)) both.push_back(*link);
+        if (bpf::uppermost(both, *links).size() > stacks)
+            all.push_back({FLOWD_LEVEL_WARNING, "perfsonar-not-metered", link->name,
+                           "it is marked and not metered: its flows are not announced", "marked interfaces are metered",
+                           "add it to interfaces, or leave interfaces out"});
+    }
+}
+
 }  // namespace
 
 std::vector<Finding> Perfsonar::findings() const {
@@ -35,8 +55,11 @@ std::vector<Finding> Perfsonar::host_findings(const Options& options, const Offl
         core.log(FLOWD_LEVEL_WARNING, found.error().message);
         return all;
     }
-    // Without `interfaces`, an instance also meters where another one marks: that is known only with a running daemon.
-    if (!options.interfaces.empty()) ids.add_interfaces(all, found->missing, found->present.empty(), interfaces);
+    // Without `interfaces`, it also meters where another instance marks.
+    if (!options.interfaces.empty()) {
+        ids.add_interfaces(all, found->missing, found->present.empty(), interfaces);
+        add_unmetered(all, found->present, core.interfaces());
+    }
     ids.add_prospects(all, found->present, {bpf::Direction::ingress, bpf::Direction::egress}, options.attach);
     return all;
 }
@@ -53,30 +76,10 @@ std::vector<Finding> Metering::findings() const {
              "the table of " + std::to_string(program_.state().max_flows) + " flows was full: some flows are not metered",
              "room for every flow",
              "raise maxFlows, or make idleTimeout shorter"});
-    add_unmetered(all);
-    return all;
-}
-
-void Metering::add_unmetered(std::vector<Finding>& all) const {
-    const auto links = bpf::links();
-    if (!links) return;
     std::vector<bpf::Link> metered;
     for (const auto& state : attachments_->states()) metered.push_back(state.link);
-    const std::size_t stacks = bpf::uppermost(metered, *links).size();
-    for (const Interfaces::Interface& marked : host_.interfaces().list()) {
-        const auto link = std::find_if(links->begin(), links->end(), [&](const bpf::Link& each) {
-            return static_cast<std::uint32_t>(each.index) == marked.index;
-        });
-        if (marked.use != FLOWD_INTERFACE_MARKS || link == links->end()) continue;
-        // One stack more: it is not in the stack of a metered interface.
-        std::vector<bpf::Link> both = metered;
-        const auto is_it = [&](const bpf::Link& each) { return each.index == link->index; };
-        if (std::none_of(both.begin(), both.end(), is_it)) both.push_back(*link);
-        if (bpf::uppermost(both, *links).size() > stacks)
-            all.push_back({FLOWD_LEVEL_WARNING, "perfsonar-not-metered", link->name,
-                           "it is marked and not metered: its flows are not announced", "marked interfaces are metered",
-                           "add it to interfaces, or leave interfaces out"});
-    }
+    add_unmetered(all, metered, host_.interfaces());
+    return all;
 }
 
 }  // namespace flowd::perfsonar

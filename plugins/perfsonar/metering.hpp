@@ -55,7 +55,6 @@ class Metering {
     void add_marked(std::vector<bpf::Link>& present, const std::vector<bpf::Link>& all) const;
     void attach_marked();
     void tell_interfaces();
-    void add_unmetered(std::vector<Finding>& all) const;
     void apply();
     [[nodiscard]] Result<std::vector<bpf::Link>> find();
     void drain();

@@ -74,6 +74,14 @@ def marker(options="targetInterfaces: [eth0]"):
             f"backends: {{marker: {{{options}}}}}\n")
 
 
+def test_without_a_daemon_a_marked_interface_that_is_not_metered_is_found(lab):
+    lab.a.run("ip", "link", "add", "eth7", "type", "veth", "peer", "name", "peer7")
+    configuration = ("plugins: {perfsonar: {experimentId: 3, activityId: 2, interfaces: [eth0]}}\n"
+                     "backends: {marker: {targetInterfaces: [eth0, eth7]}, firefly: {}}\n")
+    assert kinds(checked(configuration, enter(lab.a))) == {("perfsonar-not-metered", "eth7"): "warning"}
+    assert kinds(checked(configuration.replace("interfaces: [eth0]}", "interfaces: []}"), enter(lab.a))) == {}
+
+
 def meter(options="interfaces: [eth0]"):
     return ("plugins: {perfsonar: {experimentId: 3, activityId: 2, " + options + "}}\n"
             "backends: {metrics: {port: 9107}}\n")

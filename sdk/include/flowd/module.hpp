@@ -97,12 +97,14 @@ class Deadline {
     std::uint32_t reason_;
 };
 
-/// The services of the core that validate() may use. Valid for the call.
+/// The services of the core that validate() and host_findings() may use. Valid for the call.
 class Offline {
   public:
     explicit Offline(const flowd_host* host) : host_(host) {}
     void log(flowd_level level, std::string_view text) const { host_->log(host_, level, to_c(text)); }
     [[nodiscard]] Registry registry() const { return {host_, host_->extension(host_, FLOWD_EXT_REGISTRY)}; }
+    /// For host_findings: what the backends of the same configuration have published in theirs, which is called first.
+    [[nodiscard]] Interfaces interfaces() const { return {host_, host_->extension(host_, FLOWD_EXT_INTERFACES)}; }
 
   private:
     const flowd_host* host_;
