@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fstream>
-#include <iterator>
 #include <ostream>
 #include <system_error>
 #include <utility>
 
+#include "core/base/files.hpp"
 #include "core/base/text.hpp"
 #include "core/cli/commands.hpp"
 
@@ -25,11 +25,10 @@ std::string replaced(std::string text, const Replacements& replacements) {
 }
 
 Result<void> write_file(const fs::path& from, const fs::path& to, const Replacements& replacements) {
-    std::ifstream source(from, std::ios::binary);
-    const std::string text{std::istreambuf_iterator<char>(source), std::istreambuf_iterator<char>()};
-    if (!source.good() && !source.eof()) return Error{FLOWD_ERROR, "cannot read " + from.string()};
+    const auto text = read_file(from);
+    if (!text) return text.error();
     std::ofstream target(to, std::ios::binary);
-    target << replaced(text, replacements);
+    target << replaced(*text, replacements);
     target.close();
     if (!target)
         return Error{FLOWD_DENIED, "cannot write " + to.string(),

@@ -4,10 +4,10 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <fstream>
 #include <ostream>
 #include <set>
 
+#include "core/base/files.hpp"
 #include "core/cli/commands.hpp"
 #include "core/cli/label.hpp"
 #include "core/cli/registry_change.hpp"
@@ -19,19 +19,6 @@
 
 namespace flowd::core::cli {
 namespace {
-
-constexpr std::size_t largest_registry = 4 << 20;
-
-Result<std::string> read_all(const std::string& file) {
-    std::ifstream stream(file, std::ios::binary);
-    if (!stream) return Error::from_errno(errno, file);
-    std::string text(largest_registry + 1, '\0');
-    stream.read(text.data(), static_cast<std::streamsize>(text.size()));
-    if (stream.bad()) return Error{FLOWD_ERROR, file + " cannot be read", "name a file"};
-    text.resize(static_cast<std::size_t>(stream.gcount()));
-    if (text.size() > largest_registry) return Error{FLOWD_INVALID, file + " is larger than 4 MiB, which no registry is"};
-    return text;
-}
 
 /// Readers see the old file or the new one. A file that exists keeps its mode and owner.
 Result<void> replace_file(const std::filesystem::path& file, std::string_view text) {
@@ -127,7 +114,7 @@ ExitCode show_experiment(const Output& output, const std::string& experiment) {
 }
 
 ExitCode update_registry(const GlobalOptions& options, const Output& output, const RegistryUpdate& request) {
-    const auto content = read_all(request.file);
+    const auto content = read_file(request.file);
     if (!content) return output.fail(content.error());
     auto next = Registry::parse(*content);
     if (!next) return output.fail(ExitCode::usage, request.file + ": " + next.error().message, next.error().hint);

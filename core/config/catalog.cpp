@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/config/catalog.hpp"
 
-#include <fstream>
-#include <iterator>
-
+#include "core/base/files.hpp"
 #include "core/config/binder.hpp"
 #include "core/config/component_lookup.hpp"
 #include "core/config/nearest.hpp"
@@ -50,9 +48,9 @@ OptionTable catalog_table() {
 }  // namespace
 
 Result<Catalog> Catalog::load(const std::filesystem::path& file) {
-    std::ifstream stream(file, std::ios::binary);
-    if (!stream) return Error::from_errno(errno, "the catalog of components " + file.string());
-    return parse(std::string{std::istreambuf_iterator<char>(stream), {}}, file.string());
+    auto text = read_file(file);
+    if (!text) return std::move(text).error().within("the catalog of components");
+    return parse(*text, file.string());
 }
 
 Result<Catalog> Catalog::parse(std::string_view yaml, const std::string& file_name) {

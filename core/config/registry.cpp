@@ -4,10 +4,9 @@
 #include <simdjson.h>
 
 #include <algorithm>
-#include <fstream>
-#include <iterator>
 #include <limits>
 
+#include "core/base/files.hpp"
 #include "core/config/nearest.hpp"
 
 namespace flowd::core {
@@ -39,10 +38,9 @@ bool same_name(std::string_view a, std::string_view b) {
 }  // namespace
 
 Result<Registry> Registry::load(const std::filesystem::path& file) {
-    std::ifstream stream(file, std::ios::binary);
-    if (!stream) return Error::from_errno(errno, "the registry " + file.string());
-    const std::string text{std::istreambuf_iterator<char>(stream), {}};
-    auto registry = parse(text);
+    auto text = read_file(file);
+    if (!text) return std::move(text).error().within("the registry");
+    auto registry = parse(*text);
     if (!registry) return std::move(registry).error().within("the registry " + file.string());
     return registry;
 }

@@ -4,11 +4,10 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
-#include <fstream>
-#include <iterator>
 #include <map>
 #include <set>
 
+#include "core/base/files.hpp"
 #include "core/config/render.hpp"
 #include "core/setup/yaml_path.hpp"
 
@@ -412,10 +411,10 @@ bool has_assignments(std::string_view text) {
 }  // namespace
 
 Result<MigrationNotes> MigrationNotes::load(const std::filesystem::path& file) {
-    std::ifstream stream(file, std::ios::binary);
-    if (!stream) return Error::from_errno(errno, file.string());
+    const auto text = read_file(file);
+    if (!text) return text.error();
     Problems problems;
-    auto root = read_yaml(std::string{std::istreambuf_iterator<char>(stream), {}}, file.string(), problems);
+    auto root = read_yaml(*text, file.string(), problems);
     if (!root) return Error{FLOWD_INVALID, problems.to_string()};
     MigrationNotes notes;
     notes.root_ = std::move(*root);

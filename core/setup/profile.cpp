@@ -3,10 +3,9 @@
 
 #include <algorithm>
 #include <charconv>
-#include <fstream>
-#include <iterator>
 #include <optional>
 
+#include "core/base/files.hpp"
 #include "core/config/render.hpp"
 #include "core/config/scalar.hpp"
 #include "core/setup/yaml_path.hpp"
@@ -55,10 +54,10 @@ Result<Question> read_question(const YamlNode& node) {
 }
 
 Result<Profile> read_profile(const fs::path& file) {
-    std::ifstream stream(file, std::ios::binary);
-    if (!stream) return Error::from_errno(errno, file.string());
+    const auto text = read_file(file);
+    if (!text) return text.error();
     Problems problems;
-    const auto root = read_yaml(std::string{std::istreambuf_iterator<char>(stream), {}}, file.string(), problems);
+    const auto root = read_yaml(*text, file.string(), problems);
     if (!root) return Error{FLOWD_INVALID, problems.to_string()};
     Profile profile;
     profile.name = file.stem().string();

@@ -153,6 +153,7 @@ TEST(Registry, ABrokenFileIsRefusedWithTheReason) {
     EXPECT_EQ(message(R"({"experiments": [{"expName": "a", "expId": 1}, {"expName": "b", "expId": 1}]})"),
               "experiment 1 is there twice");
     EXPECT_NE(Registry::load("/nonexistent").error().message.find("/nonexistent"), std::string::npos);
+    EXPECT_EQ(Registry::load("/").error().message, "the registry: /: not a regular file");
 }
 
 }  // namespace
