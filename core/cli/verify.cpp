@@ -40,6 +40,8 @@ class Report {
   public:
     /// The same finding of a tool and of the running instance is one: the more severe of them, else the first.
     void add(Found found) {
+        // What runs is judged, and it is not what was configured.
+        if (found.id == "daemon-configuration-changed") found.severity = "error";
         const auto known = std::find_if(found_.begin(), found_.end(), [&](const Found& one) { return one.is_of(found); });
         if (known == found_.end()) return found_.push_back(std::move(found));
         if (found.rank() > known->rank()) std::swap(*known, found);

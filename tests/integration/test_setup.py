@@ -385,3 +385,14 @@ def test_killed_at_a_system_call_that_counts_it_leaves_a_whole_configuration(set
     assert setup.conf.read_bytes() == new
     setup("--remove")
     assert setup.files() == {"conf.yaml": BY_HAND.encode()}
+
+
+def test_without_systemd_the_configuration_is_written_and_the_next_command_is_named(lab):
+    """In a mount namespace with an /etc of its own, and without what shows that systemd runs."""
+    script = ("mount -t tmpfs -o mode=0755 none /etc && mkdir /etc/flowd-cpp && { [ ! -d /run/systemd ] || "
+              f"mount -t tmpfs none /run/systemd; }} && {BINARY} setup storage --yes && cat /etc/flowd-cpp/conf.yaml")
+    done = subprocess.run(["nsenter", f"--net=/run/netns/{lab.a.name}", "unshare", "-m", "sh", "-c", script], capture_output=True,
+                          text=True, timeout=60, stdin=subprocess.DEVNULL)
+    assert done.returncode == 0, done.stderr
+    assert "not started: no systemd runs here; start the daemon with `flowd-cpp run`" in done.stderr
+    assert "marker" in yaml.safe_load(done.stdout[done.stdout.index("# Written by"):])["backends"]

@@ -152,7 +152,7 @@ def test_an_interface_without_ipv6(lab):
 def test_a_configuration_that_was_edited_and_not_loaded(lab):
     with Daemon(marker(), lab.a) as daemon, packets(lab):
         daemon.conf.write_text(daemon.conf.read_text() + "stopTimeout: 7s\n")
-        only_finding(*verify(daemon, lab, "--seconds", "1"), "daemon-configuration-changed", "warning", str(daemon.conf))
+        only_finding(*verify(daemon, lab, "--seconds", "1"), "daemon-configuration-changed", "error", str(daemon.conf))
 
 
 def test_a_test_firefly_passes_listener_bus_and_backend(lab):
