@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // `flowd-cpp marker verify-path`: the flow label of a packet at each router on the way to a host. A router that drops a
 // packet because of its hop limit quotes the packet as it received it (RFC 4443 section 3.3), flow label included.
-#include <linux/in6.h>
 #include <netdb.h>
 #include <netinet/icmp6.h>
 #include <netinet/in.h>
@@ -32,6 +31,9 @@
 
 namespace flowd::marker {
 namespace {
+
+/// IPV6_FLOWINFO_SEND of linux/in6.h, which leaves it out if netinet/in.h was included before.
+constexpr int flowinfo_send = 33;
 
 using Clock = std::chrono::steady_clock;
 
@@ -110,7 +112,7 @@ struct ProbeFlow {
         const int on = 1;
         // Connected twice: the label depends on the source port and address, which the first time chooses.
         if (!connect() || ::getsockname(flow.fd.get(), reinterpret_cast<sockaddr*>(&from), &size) != 0 ||
-            ::setsockopt(flow.fd.get(), IPPROTO_IPV6, IPV6_FLOWINFO_SEND, &on, sizeof on) != 0)
+            ::setsockopt(flow.fd.get(), IPPROTO_IPV6, flowinfo_send, &on, sizeof on) != 0)
             return Error::from_errno(errno, "no packet can be sent there");
         const flow_key key = bpf::to_flow_key(make_key({Address(from.sin6_addr), ntohs(from.sin6_port)},
                                                        {Address(to.sin6_addr), ntohs(to.sin6_port)}, IPPROTO_UDP));
