@@ -20,7 +20,7 @@ Error broken_off(const std::string& path) {
                  "check whether it runs, and its log: systemctl status flowd-cpp, journalctl -u flowd-cpp"};
 }
 
-/// Waits until the socket is ready; false when the time is over.
+/// Waits until the socket is ready; false at the deadline.
 bool wait_for(int fd, short events, Clock::time_point deadline) {
     for (;;) {
         const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()).count();
@@ -74,7 +74,7 @@ Result<Reply> request(const std::string& path, const Arguments& arguments, std::
     for (std::size_t sent = 0; sent < frame.size();) {
         if (!wait_for(fd, POLLOUT, deadline)) return late;
         const ssize_t count = ::send(fd, frame.data() + sent, frame.size() - sent, MSG_NOSIGNAL | MSG_DONTWAIT);
-        if (count < 0 && errno == EPIPE) break;  // it closed at once, but may have said why
+        if (count < 0 && errno == EPIPE) break;  // the daemon closed the connection; its reply may still be readable
         if (count < 0 && errno != EAGAIN && errno != EINTR) return broken_off(path);
         if (count > 0) sent += static_cast<std::size_t>(count);
     }

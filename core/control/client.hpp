@@ -11,7 +11,7 @@
 namespace flowd::core::control {
 
 /// Sends one request and waits for its reply. Errors: FLOWD_NOT_FOUND when no daemon listens at `path`, FLOWD_DENIED
-/// when the caller may not talk to it, FLOWD_ERROR when it does not answer within `timeout` or breaks off.
+/// when the caller has no permission, FLOWD_ERROR when it does not reply within `timeout` or closes the connection early.
 [[nodiscard]] Result<Reply> request(const std::string& path, const Arguments& arguments,
                                     std::chrono::milliseconds timeout = std::chrono::seconds(35));
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// One client of the control socket: read a request, wait for its answer, write it, close. Non-blocking; one thread.
+// One client of the control socket: read a request, wait for the reply, write it, close. Non-blocking; one thread.
 #pragma once
 
 #include <cstdint>
@@ -19,23 +19,23 @@ class Connection {
 
     [[nodiscard]] int fd() const { return socket_.get(); }
     [[nodiscard]] Phase phase() const { return phase_; }
-    /// What to watch for, FLOWD_IO_*; an error is always reported.
+    /// The conditions to watch for, FLOWD_IO_*; errors are always reported.
     [[nodiscard]] std::uint32_t interest() const;
-    /// The client has sent something.
+    /// Part of the request has been received.
     [[nodiscard]] bool has_spoken() const { return has_spoken_; }
 
-    /// Reads what is there. The request, once it is complete; the phase is then `waiting`.
+    /// Reads the available bytes. Returns the request once it is complete; the phase is then `waiting`.
     [[nodiscard]] std::optional<Arguments> read();
-    /// Starts to write the answer: a whole frame.
+    /// Begins to write the reply, which is a whole frame.
     void answer(std::string frame);
-    /// Goes on writing.
+    /// Continues to write.
     void write();
 
   private:
     UniqueFd socket_;
     Phase phase_ = Phase::reading;
     bool has_spoken_ = false;
-    bool half_closed_ = false;  ///< the client shut its sending side, which is not the same as going away
+    bool half_closed_ = false;  ///< the client shut down its sending side; it still reads the reply
     FrameReader request_{max_request};
     std::string out_;
     std::size_t written_ = 0;

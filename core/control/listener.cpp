@@ -34,7 +34,7 @@ Result<UniqueFd> lock(const std::string& path) {
     return fd;
 }
 
-/// Removes the socket of a daemon that has ended, and nothing but a socket.
+/// Removes the socket of a daemon that has ended, but no other kind of file.
 Result<void> remove_stale(const std::string& path) {
     struct stat status {};
     if (::lstat(path.c_str(), &status) != 0) {
@@ -63,7 +63,7 @@ Result<gid_t> group_id(const std::string& name) {
 }
 
 Listener::~Listener() {
-    if (socket_ && is_reachable()) ::unlink(path_.c_str());  // before the lock is dropped: it is still ours
+    if (socket_ && is_reachable()) ::unlink(path_.c_str());  // before the lock is released: the path is still ours
 }
 
 Result<Listener> Listener::open(const std::string& path, gid_t group) {
@@ -106,7 +106,7 @@ Result<void> Listener::bind() {
 
 Result<void> Listener::reopen() {
     if (auto made = make_folder(path_); !made) return made;
-    // A lock on a file that was removed excludes no other daemon.
+    // A lock on a removed file does not exclude another daemon.
     struct stat locked {
     }, there{};
     const bool same = ::fstat(lock_.get(), &locked) == 0 && ::lstat((path_ + ".lock").c_str(), &there) == 0 &&

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The listening socket of the control socket: its file, its lock, and its permissions. One thread.
+// The listening socket of the control socket, with its file, lock and permissions. One thread.
 #pragma once
 
 #include <sys/types.h>
@@ -12,19 +12,19 @@
 
 namespace flowd::core::control {
 
-/// The group of the socket; empty: the daemon's own. Looks a name up, which may take long.
+/// The group of the socket; empty: that of the daemon. Looks up a name, which may block.
 [[nodiscard]] Result<gid_t> group_id(const std::string& name);
 
 /// Owns the socket file at `path`. The lock (PATH.lock) shows whether the owner is running: the kernel releases it
 /// when the process ends in any way.
 class Listener {
   public:
-    /// Errors as in Server::listen. Mode 0660; a missing last folder of the path is made.
+    /// Errors as in Server::listen. Mode 0660; the last directory of the path is created if it is missing.
     [[nodiscard]] static Result<Listener> open(const std::string& path, gid_t group);
-    /// Re-creates what was removed of its files: a new socket, for its descriptor changes. FLOWD_BUSY: another daemon has
-    /// the path by now.
+    /// Re-creates removed files. The socket is a new one, so its descriptor changes. FLOWD_BUSY: another daemon owns the
+    /// path now.
     [[nodiscard]] Result<void> reopen();
-    /// Its socket file is at the path.
+    /// Whether the path still leads to this socket file.
     [[nodiscard]] bool is_reachable() const;
 
     Listener(Listener&&) noexcept = default;
@@ -50,7 +50,7 @@ class Listener {
     UniqueFd socket_;
 };
 
-/// Root, the daemon's own user and the members of the socket's group.
+/// Whether the user is root, the daemon's user or a member of the socket's group.
 [[nodiscard]] bool may_connect(uid_t uid, gid_t gid, const std::vector<gid_t>& groups, uid_t own_user, gid_t socket_group);
 
 }  // namespace flowd::core::control

@@ -23,7 +23,7 @@ inline constexpr std::size_t max_arguments = 256;
 
 using Arguments = std::vector<std::string>;
 
-/// What a command answered. On failure `json` is {"error": "...", "hint": "..."}.
+/// The result of a command. On failure `json` is {"error": "...", "hint": "..."}.
 struct Reply {
     ExitCode code = ExitCode::ok;
     std::string json = "null";
@@ -34,12 +34,12 @@ struct Reply {
 [[nodiscard]] std::string encode_request(const Arguments& arguments);
 [[nodiscard]] std::string encode_reply(const Reply& reply);
 
-/// The arguments in the body of a request; nothing when it is empty, has too many arguments or an empty first one.
+/// The arguments in the body of a request; empty if it has no arguments, too many, or an empty first one.
 [[nodiscard]] std::optional<Arguments> decode_request(std::string_view body);
-/// The reply in its body; nothing when it is shorter than an exit code.
+/// The reply in a body; empty if the body is shorter than an exit code.
 [[nodiscard]] std::optional<Reply> decode_reply(std::string_view body);
 
-/// Collects one frame from pieces of any size. Memory is allocated as bytes arrive, not by the announced length.
+/// Assembles one frame from pieces of any size. Memory is allocated as bytes arrive, not by the announced length.
 class FrameReader {
   public:
     enum class State { more, complete, refused };

@@ -33,14 +33,14 @@ std::vector<gid_t> peer_groups(int fd) {
 }  // namespace
 
 struct Responder::State {
-    /// `deliver` runs on the loop's thread, unless the loop was closed before.
+    /// `deliver` runs on the loop's thread; it is not called once the loop is closed.
     State(std::shared_ptr<Loop> loop, std::function<void(std::string)> deliver)
         : loop_(std::move(loop)), deliver_(std::move(deliver)) {}
     State(const State&) = delete;
     State& operator=(const State&) = delete;
     ~State() { answer(Reply::failure(ExitCode::failure, "the command was not answered")); }
 
-    /// A long answer is put into its frame by whoever gives it, not by the loop.
+    /// The calling thread encodes the frame, so that a long reply does not block the loop.
     void answer(const Reply& reply) {
         if (answered_.exchange(true)) return;
         auto frame = std::make_shared<std::string>(encode_reply(reply));
@@ -65,7 +65,7 @@ struct Server::Implementation {
           loop(std::move(loop_)) {}
     Implementation(const Implementation&) = delete;
     Implementation& operator=(const Implementation&) = delete;
-    /// Replies that come later find the loop closed and are dropped.
+    /// Later replies find the loop closed and are dropped.
     ~Implementation() { loop->close(); }
 
     struct Client {
@@ -103,11 +103,11 @@ struct Server::Implementation {
     ServerOptions options;
     Handler handler;
     Listener listener;
-    std::shared_ptr<Loop> loop;  // its own, inside the daemon's; responders keep it beyond the server's end
+    std::shared_ptr<Loop> loop;  // nested in the daemon's loop; responders keep it alive after the server is destroyed
     Loop::Id accepting = 0;
     Loop::Id pause = 0;
     std::uint64_t next_client = 1;
-    std::map<std::uint64_t, Client> clients;  // in the order of their connections
+    std::map<std::uint64_t, Client> clients;  // in the order of connection
     std::string unreachable;                  ///< why the socket file could not be re-created
     ServerCounters counters;
 };
@@ -125,7 +125,7 @@ Result<void> Server::Implementation::listen() {
     return {};
 }
 
-/// If a program removes the files in /run, clients must not be unable to connect until the next start.
+/// If a program removes the files in /run, clients must be able to connect again before the next start.
 void Server::Implementation::keep_reachable() {
     if (listener.is_reachable()) return;
     (void)loop->unwatch(accepting);
@@ -148,7 +148,7 @@ std::optional<Peer> Server::Implementation::identify(int fd) const {
 }
 
 void Server::Implementation::accept_some() {
-    constexpr int most = 64;  // per round, so that others are not delayed
+    constexpr int most = 64;  // per round, so that other events are not delayed
     for (int i = 0; i < most; ++i) {
         UniqueFd socket(::accept4(listener.fd(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
         if (!socket && (errno == EINTR || errno == ECONNABORTED)) continue;
@@ -175,8 +175,8 @@ void Server::Implementation::turn_away(UniqueFd socket, ExitCode code, const std
     (void)::send(socket.get(), frame.data(), frame.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
-/// Closes the oldest connection that still sends its request, or does not read its answer: a request that comes as a whole
-/// takes no time, so whoever holds a place for long keeps others out. Those that wait for us keep theirs.
+/// Closes the oldest connection that is still sending its request, or else one that does not read its reply: complete
+/// requests are read at once, so only slow clients hold a place. Connections that wait for the handler are kept.
 bool Server::Implementation::make_room() {
     for (const auto phase : {Connection::Phase::reading, Connection::Phase::writing}) {
         for (auto& [id, client] : clients) {
@@ -200,7 +200,7 @@ void Server::Implementation::dismiss(const Reply& reply) {
         if (client.connection.phase() != Connection::Phase::writing) client.connection.answer(frame);
 }
 
-/// Out of descriptors: the listener stays readable, so look away for a moment instead of spinning.
+/// The process has no free descriptor, and the listener stays readable: pause accepting instead of looping without effect.
 void Server::Implementation::accept_later() {
     log(FLOWD_LEVEL_WARNING, std::string("a connection cannot be accepted: ") + std::strerror(errno));
     (void)loop->rewatch(accepting, 0);
@@ -234,7 +234,7 @@ void Server::Implementation::forget(std::uint64_t id) {
     clients.erase(found);
 }
 
-/// Removes a connection that has ended, or watches for its next event.
+/// Removes a finished connection, or watches for its next event.
 void Server::Implementation::end_or_watch(std::uint64_t id) {
     const auto found = clients.find(id);
     if (found == clients.end()) return;
@@ -259,7 +259,7 @@ void Server::Implementation::serve(std::uint64_t id, std::uint32_t ready) {
     if (client.connection.phase() == Connection::Phase::writing) {
         client.connection.write();
     } else if ((ready & FLOWD_IO_READ) == 0) {
-        return forget(id);  // it disconnected while it waited; a late reply is dropped
+        return forget(id);  // the client disconnected while it waited; a later reply is dropped
     } else if (auto arguments = client.connection.read()) {
         ++counters.requests;
         set_deadline(id, client, options.answer_timeout);

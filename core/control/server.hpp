@@ -28,11 +28,11 @@ struct Peer {
     uid_t uid = 0;
     gid_t gid = 0;
     pid_t pid = 0;
-    bool may_change = false;  ///< root or the daemon's own user: others may only query
+    bool may_change = false;  ///< root or the daemon's user; others may only query
 };
 
-/// Answers one request. Copies share it: the first call counts, further ones do nothing. If the last copy is destroyed
-/// unused, the client receives an error. Thread: any. May outlive the Server.
+/// Replies to one request. Copies share the request: only the first call has an effect. If the last copy is destroyed
+/// without a call, the client receives an error. Thread: any. May outlive the Server.
 class Responder {
   public:
     struct State;
@@ -47,29 +47,29 @@ using Handler = std::function<void(const Arguments& arguments, const Peer& peer,
 
 struct ServerOptions {
     std::string path = default_path;
-    std::string group;                                ///< owner group of the socket; empty: the daemon's own
-    std::size_t max_connections = 32;                 ///< a further one replaces the one that has been idle longest
-    std::chrono::milliseconds idle_timeout{5000};     ///< for a whole request to come in, or a reply to go out
-    std::chrono::milliseconds answer_timeout{30000};  ///< for the handler's answer
-    std::chrono::milliseconds check_interval{1000};   ///< between checks whether the socket file still exists
-    /// Receives the reason why a connection ended without its reply, and the fate of a socket file that was removed.
+    std::string group;                                ///< group of the socket; empty: that of the daemon
+    std::size_t max_connections = 32;                 ///< one more replaces the oldest one that sends or reads slowly
+    std::chrono::milliseconds idle_timeout{5000};     ///< to receive a complete request, and to send a reply
+    std::chrono::milliseconds answer_timeout{30000};  ///< for the handler's reply
+    std::chrono::milliseconds check_interval{1000};   ///< interval of the check that the socket file still exists
+    /// Receives the reason why a connection was closed without a reply, and messages about a removed socket file.
     std::function<void(flowd_level, const std::string&)> log = {};
 };
 
 struct ServerCounters {
-    std::uint64_t requests = 0;  ///< handed to the handler
+    std::uint64_t requests = 0;  ///< passed to the handler
     std::uint64_t replies = 0;   ///< written completely
     std::uint64_t refused_malformed = 0;
-    std::uint64_t refused_peer = 0;  ///< not allowed to talk to this socket
-    std::uint64_t refused_busy = 0;  ///< too many connections: this one, or one that made way for it
+    std::uint64_t refused_peer = 0;  ///< clients without permission for this socket
+    std::uint64_t refused_busy = 0;  ///< too many connections: this one, or one that was closed in its favour
     std::uint64_t timeouts = 0;
 };
 
 class Server {
   public:
     /// FLOWD_BUSY: another daemon owns the path. FLOWD_INVALID: the path is not a socket, or too long (sockaddr_un).
-    /// FLOWD_NOT_FOUND: its folder or the group does not exist. A socket left by a daemon that died is replaced. While it
-    /// lives, a socket file that somebody removes is re-created.
+    /// FLOWD_NOT_FOUND: its directory or the group does not exist. The file of a daemon that was killed is replaced. A
+    /// socket file that is removed while the server exists is re-created.
     [[nodiscard]] static Result<std::unique_ptr<Server>> listen(ServerOptions options, Handler handler);
 
     Server(const Server&) = delete;
@@ -77,12 +77,12 @@ class Server {
     /// Removes the socket file and closes all connections.
     ~Server();
 
-    /// Readable when there is something to do: watch it for reading, level-triggered. Owned by the server.
+    /// Readable when dispatch() is due: watch it for reading, level-triggered. Owned by the server.
     [[nodiscard]] int fd() const;
-    /// Does what is due, calls the handler, never blocks. Timeouts need no other call: they make fd() readable.
+    /// Handles what is due and calls the handler; never blocks. Timeouts make fd() readable as well, so no timer is needed.
     void dispatch();
 
-    /// Answers whoever still waits with `reply`, as far as that can be written at once, and takes no more requests.
+    /// Sends `reply` to all waiting clients, as far as it can be written at once, and accepts no more requests.
     void dismiss(const Reply& reply);
 
     [[nodiscard]] const ServerCounters& counters() const;
