@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The scalar half of Binder.
+// The part of Binder that reads scalars.
 #include <unistd.h>
 
 #include <algorithm>
@@ -19,7 +19,7 @@ namespace flowd::core {
 
 namespace {
 
-/// Empty text stands for "not set": flowd-go's `programPath: ""`.
+/// Empty text means "not set", as in flowd-go's `programPath: ""`.
 bool may_be_empty(const Option& option) {
     const auto type = option.type;
     return (type == FLOWD_OPTION_PATH || type == FLOWD_OPTION_HOST || type == FLOWD_OPTION_ADDRESS ||
@@ -58,7 +58,7 @@ const char* must_be(std::uint32_t type) {
     }
 }
 
-/// The row of the experiment that belongs to this activity: the one of the same name, else the first.
+/// The experiment row for this activity row: the one with the corresponding name, else the first.
 const Option* experiment_beside(const Option& activity, const OptionTable& table, std::size_t& index) {
     const Option* first = nullptr;
     std::string wanted = lower_case(activity.name);
@@ -281,7 +281,7 @@ bool Binder::bind_activity(const Option& option, const YamlNode& node, const At&
     bool unknown = false;
     const auto experiment = experiment_of(option, group, index, unknown);
     if (number.error == ScalarError::form) {
-        if (unknown) return false;  // said already; the name can't be judged without it
+        if (unknown) return false;  // reported already; the activity cannot be checked without its experiment
         const auto id =
             experiment ? registry_.activity_id(*experiment, node.text) : registry_.common_activity_id(node.text);
         if (!id && experiment && registry_.experiment_name(*experiment).empty())
@@ -317,8 +317,8 @@ bool Binder::bind_activity(const Option& option, const YamlNode& node, const At&
     return true;
 }
 
-/// Warns of an experiment or activity that no flow label can carry, or that the registry does not contain. 0 means "no
-/// tag"; with an empty registry only the size is checked.
+/// Warns of an experiment or activity that exceeds a flow label or is not in the registry. 0 means "no tag". With an
+/// empty registry only the size is checked.
 void Binder::warn_of_tag(const Option& option, std::int64_t number, const std::string& unregistered, const YamlNode& node,
                          const At& at) {
     const std::int64_t most = option.type == FLOWD_OPTION_EXPERIMENT ? label::max_experiment : label::max_activity;

@@ -28,7 +28,7 @@ std::string below(const std::string& path, std::string_view name) {
     return path.empty() ? std::string(name) : path + "." + std::string(name);
 }
 
-/// default_text as a node: text as it stands for scalars, YAML for the rest and for what is quoted.
+/// default_text as a node: scalars are taken literally; collections and quoted text are parsed as YAML.
 std::optional<YamlNode> default_node(const Option& option, Problems& problems) {
     const std::string& text = *option.default_text;
     if (is_collection(option.type) || (!text.empty() && (text.front() == '"' || text.front() == '\'')))
@@ -83,7 +83,7 @@ bool Binder::bind_group(const OptionTable& table, const YamlNode* node, const At
         }
     }
 
-    // Activities last: their names are looked up in the experiment beside them.
+    // Activities last: their names are resolved in the experiment of the same group.
     Group group{table, items, std::vector<char>(table.size(), 0)};
     const OptionTable* const outer = std::exchange(table_, &table);
     for (const bool activities : {false, true}) {

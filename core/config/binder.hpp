@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Turns YAML into the values that an option table asks for. One use, one thread.
+// Converts YAML to the values of an option table. For one use, on one thread.
 #pragma once
 
 #include <filesystem>
@@ -21,23 +21,23 @@ class Binder {
   public:
     using Trust = std::function<Result<std::filesystem::path>(const std::filesystem::path&)>;
 
-    /// Borrows all of them for its life. `may_lack_rights`: a value in a file that this process may not read is a warning.
+    /// Borrows all arguments for its lifetime. `may_lack_rights`: a value file that this process may not read is a warning.
     Binder(ValueTree& tree, Problems& problems, const Registry& registry, const Trust& trust, bool may_lack_rights = false)
         : tree_(tree), problems_(problems), registry_(registry), trust_(trust), may_lack_rights_(may_lack_rights) {}
 
-    /// Fills `out` as a GROUP with one item per row. `node` is a map, or null for "nothing written". `path` is how the
-    /// file spells the way to it; `more_keys` are further words to offer for an unknown key. False when it added errors.
+    /// Fills `out` as a GROUP with one item per row. `node` is a map, or null if nothing is written. `path` is the path as
+    /// the file spells it; `more_keys`: further suggestions for an unknown key. False if it added errors.
     bool bind_table(const OptionTable& table, const YamlNode* node, const Location& where, const std::string& path,
                     flowd_value& out, const std::vector<std::string>& more_keys = {});
 
-    /// Files in which a secret stands.
+    /// Files that contain a secret.
     [[nodiscard]] const std::set<std::string>& files_with_secrets() const { return files_with_secrets_; }
 
-    /// A value stands in a file that could not be read: it is empty.
+    /// A value is empty because its file could not be read.
     [[nodiscard]] bool lacks_values() const { return lacks_values_; }
 
   private:
-    /// Where the binder stands.
+    /// The current position.
     struct At {
         std::string written;    ///< path as the file spells it
         std::string canonical;  ///< path by the names of the table, below the instance
@@ -45,7 +45,7 @@ class Binder {
         bool is_default = false;
         bool secret = false;
     };
-    /// The group around an activity, for the experiment beside it.
+    /// The group that contains an activity, in which its experiment is searched for.
     struct Group {
         const OptionTable& table;
         const flowd_value* items;
@@ -67,7 +67,7 @@ class Binder {
     bool bind_experiment(const Option& option, const YamlNode& node, const At& at, flowd_value& out);
     bool bind_activity(const Option& option, const YamlNode& node, const At& at, Group& group, std::size_t index,
                        flowd_value& out);
-    /// Of an activity row, or of the item of a list at `index`; `unknown` when the one written is wrong.
+    /// The experiment of an activity row, or of item `index` of an activity list; `unknown`: the experiment is invalid.
     [[nodiscard]] std::optional<std::uint32_t> experiment_of(const Option& activity, const Group& group, std::size_t index,
                                                              bool& unknown) const;
     void warn_of_tag(const Option& option, std::int64_t number, const std::string& unregistered, const YamlNode& node,
@@ -88,8 +88,8 @@ class Binder {
     const bool may_lack_rights_;
     bool lacks_values_ = false;
     std::set<std::string> files_with_secrets_;
-    const OptionTable* table_ = nullptr;  ///< whose rows are being bound
-    std::size_t list_index_ = 0;          ///< of the item being bound, for pairs of experiment and activity lists
+    const OptionTable* table_ = nullptr;  ///< the table whose rows are being bound
+    std::size_t list_index_ = 0;          ///< of the current item, for parallel lists of experiments and activities
 };
 
 }  // namespace flowd::core

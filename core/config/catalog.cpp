@@ -10,7 +10,7 @@ namespace flowd::core {
 
 namespace {
 
-/// The catalog is read like every other YAML here: by option tables.
+/// The catalog is parsed by option tables, like all other YAML of the core.
 OptionTable catalog_table() {
     Option text;
     text.type = FLOWD_OPTION_STRING;

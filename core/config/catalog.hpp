@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The catalog of components that this product has packages for (etc/catalog.yaml): data, so that the core knows no
-// module by name, yet an alias or an absent module is understood without loading anything. Immutable after loading.
+// The components that have packages (etc/catalog.yaml). They are data, so that the core names no module in its code,
+// and resolves an alias or a missing module without loading modules. Immutable after loading.
 #pragma once
 
 #include <cstdint>
@@ -14,11 +14,11 @@
 
 namespace flowd::core {
 
-/// With an option of a component, an administrator means a backend as well.
+/// A backend that is configured implicitly if an option of a component is set.
 struct Implication {
-    std::string when;     ///< the option that implies it, by its name in the table
-    std::string backend;  ///< key of the instance: "firefly/receivers"; empty: nothing is implied
-    /// Its options: a value, or `$NAME` for the value of an option of the component.
+    std::string when;     ///< the option that implies it, by its name in the option table
+    std::string backend;  ///< key of the instance: "firefly/receivers"; empty: no implied backend
+    /// Options of the backend: a value, or `$NAME` for the value of an option of the component.
     std::vector<std::pair<std::string, std::string>> options;
 };
 
@@ -28,7 +28,7 @@ class Catalog {
         std::uint32_t kind = 0;  ///< FLOWD_PLUGIN, FLOWD_BACKEND, FLOWD_ENRICHER
         std::string name;
         std::vector<std::string> aliases;
-        std::string package;  ///< to install for it
+        std::string package;  ///< the package that contains it
         Implication implies;
     };
 
@@ -37,7 +37,7 @@ class Catalog {
     [[nodiscard]] static Result<Catalog> load(const std::filesystem::path& file);
     [[nodiscard]] static Result<Catalog> parse(std::string_view yaml, const std::string& file_name);
 
-    /// By name or alias, case-insensitive; null if unknown.
+    /// Finds by name or alias, case-insensitive; null if unknown.
     [[nodiscard]] const Entry* find(std::uint32_t kind, std::string_view name) const;
     [[nodiscard]] const std::vector<Entry>& entries() const { return entries_; }
 

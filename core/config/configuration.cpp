@@ -22,7 +22,7 @@ std::string with_article(std::uint32_t kind) {
     return std::string(kind == FLOWD_ENRICHER ? "an " : "a ") + kind_name(kind);
 }
 
-/// What a validate() call reports into.
+/// The destination of the reports of a validate() call.
 struct Reports {
     const InstanceConfig& instance;
     Problems& problems;
@@ -90,7 +90,7 @@ class Loader {
         Binder top(configuration_.global_values, problems_, context_.registry, context_.trust);
         bool good = top.bind_table(global_options(), &root, root.where, "", configuration_.global_values.root(), sections);
 
-        // The section of the enrichers holds settings of the core and instances; the settings are cut out.
+        // The section of the enrichers contains instances and settings of the core; the settings are removed from it.
         YamlNode& section = sections_[2];
         YamlNode settings;
         settings.kind = YamlNode::Kind::map;
@@ -110,7 +110,7 @@ class Loader {
             configuration_.globals = globals_of(configuration_.global_values.root(), configuration_.enricher_values.root());
             return;
         }
-        // So that modules are still searched for, and all other problems are reported in the same run.
+        // Modules are still searched for, so that all other problems are reported in the same run.
         const YamlNode modules = only(root, "modules");
         Problems said_already;
         ValueTree top_defaults, enricher_defaults;
@@ -172,7 +172,7 @@ class Loader {
                                             instance.values.root(), core_words());
         secrets_.insert(binder.files_with_secrets().begin(), binder.files_with_secrets().end());
         if (good && core_keys_good && !binder.lacks_values()) validate(instance);
-        if (good && kind == FLOWD_PLUGIN) imply(type, instance, entry.value);  // else its mistakes would be told twice
+        if (good && kind == FLOWD_PLUGIN) imply(type, instance, entry.value);  // else its errors are reported twice
         configuration_.instances.push_back(std::move(instance));
     }
 
@@ -182,7 +182,7 @@ class Loader {
         return words;
     }
 
-    /// `required` and `module`; everything else goes to `options`.
+    /// Reads `required` and `module`; all other keys go to `options`.
     bool read_core_keys(const YamlNode::Entry& entry, InstanceConfig& instance, YamlNode& options) {
         YamlNode core;
         core.kind = YamlNode::Kind::map;
@@ -203,8 +203,8 @@ class Loader {
         return good;
     }
 
-    /// Notes the backend that the plugin implies, unless nothing but this component announces flows: what it receives it
-    /// relays itself.
+    /// Records the backend that the plugin implies, unless this component is the only announcer: it relays the flows that
+    /// it receives.
     void imply(const std::string& type, const InstanceConfig& plugin, const YamlNode& written) {
         const Catalog::Entry* known = plugin.module_configured ? nullptr : context_.catalog.find(FLOWD_PLUGIN, type);
         const bool implies = known != nullptr && !known->implies.backend.empty();
@@ -222,7 +222,7 @@ class Loader {
             add_implied(implied_, known->implies, written, plugin.written_path);
     }
 
-    /// Whether the file has an instance of the component of this key.
+    /// Whether the file configures an instance of the component that this key names.
     [[nodiscard]] bool is_configured(std::uint32_t kind, const std::string& key) const {
         const std::string component = key.substr(0, key.find('/'));
         return std::any_of(configuration_.instances.begin(), configuration_.instances.end(),
@@ -306,7 +306,7 @@ class Loader {
         if (elsewhere != 0) problem.nearest.clear();
     }
 
-    /// Of the component of that name which belongs into another section; 0: there is none.
+    /// The kind of a component with that name in another section; 0: none.
     std::uint32_t kind_elsewhere(const std::string& type, std::uint32_t here, const ComponentLookup& modules) const {
         for (const std::uint32_t kind : kinds) {
             if (kind == here) continue;

@@ -36,7 +36,7 @@ class YamlWriter {
   public:
     explicit YamlWriter(const Registry& registry) : registry_(registry) {}
 
-    /// Where the values of what follows are kept.
+    /// Sets the tree that owns the values written from now on.
     void values_of(const ValueTree& tree) { tree_ = &tree; }
 
     void line(std::size_t indent, std::string_view text) { out_.append(indent, ' ').append(text).push_back('\n'); }
@@ -107,7 +107,7 @@ class YamlWriter {
             items += (i == 0 ? "" : ", ") + scalar_yaml(item, *item_at(value, i), secret);
         line(indent, key + " [" + items + "]");
     }
-    /// A list or map as an item of a list.
+    /// Writes a list or map that is an item of a list.
     void nested(const Option& option, const flowd_value& value, std::size_t indent, bool secret) {
         if (value.item_count == 0) {
             line(indent, option.type == FLOWD_OPTION_MAP ? "{}" : "[]");

@@ -42,11 +42,11 @@ OptionTable make_global_options() {
     directory.flags = FLOWD_OPTION_TRUSTED;
     Option modules = row(FLOWD_OPTION_LIST, "modules", nullptr, "Additional directories that are searched for modules.");
     modules.fields = {directory};
-    // The least stop timeout leaves a module the time for one flush.
+    // The minimum stop timeout, which leaves a module time for one flush.
     Option stop_timeout =
         duration("stopTimeout", "5s", "s", "How long an instance may take to stop before it is abandoned.");
     stop_timeout.maximum = static_cast<double>(600 * second);
-    // Meters tell of each live flow every 20 s: with less than this, steady flows would end each time.
+    // Meters report each live flow every 20 s: with a shorter timeout, active flows would end between reports.
     Option idle_timeout = duration("idleTimeout", "60s", "s", "A metered flow ends when it has been idle for this long.");
     idle_timeout.minimum = static_cast<double>(30 * second);
     return {

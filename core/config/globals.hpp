@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The daemon's own settings: what stands beside the sections of the configuration. Values; no thread concerns.
+// The daemon's own settings: the keys outside the sections of instances. Values, not bound to a thread.
 #pragma once
 
 #include <chrono>
@@ -14,8 +14,8 @@ namespace flowd::core {
 struct Globals {
     struct Flows {
         std::uint64_t max_live = 0;
-        std::uint64_t max_per_instance = 0;  ///< max_live when not configured
-        std::uint64_t max_per_source = 0;    ///< max_live when not configured
+        std::uint64_t max_per_instance = 0;  ///< max_live if not configured
+        std::uint64_t max_per_source = 0;    ///< max_live if not configured
         std::chrono::nanoseconds idle_timeout{};
         std::chrono::nanoseconds max_age{};
         std::chrono::nanoseconds tombstone{};
@@ -29,13 +29,13 @@ struct Globals {
     };
     struct Control {
         std::string path;
-        std::string group;  ///< empty: the daemon's own
+        std::string group;  ///< empty: that of the daemon
         friend bool operator==(const Control&, const Control&) = default;
     };
 
-    std::string pid_path;              ///< empty: none is written
+    std::string pid_path;              ///< empty: no PID file
     std::string work_dir;              ///< empty: none
-    std::vector<std::string> modules;  ///< directories searched besides the packaged one
+    std::vector<std::string> modules;  ///< directories to search in addition to the packaged one
     Flows flows;
     Queues queues;
     std::chrono::nanoseconds stop_timeout{};
@@ -45,12 +45,12 @@ struct Globals {
     friend bool operator==(const Globals&, const Globals&) = default;
 };
 
-/// The tables they are read by: of the top level, of `enrichers`, and the core's keys in every instance.
+/// The tables that parse them: of the top level, of `enrichers`, and of the core's keys in every instance.
 [[nodiscard]] const OptionTable& global_options();
 [[nodiscard]] const OptionTable& enricher_section_options();
 [[nodiscard]] const OptionTable& instance_options();
 
-/// From the values read by the first two tables.
+/// Converts the values that the first two tables parsed.
 [[nodiscard]] Globals globals_of(const flowd_value& top, const flowd_value& enrichers);
 
 }  // namespace flowd::core

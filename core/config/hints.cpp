@@ -19,7 +19,7 @@ bool is_collection(const Option& option) {
     return option.type == FLOWD_OPTION_GROUP || option.type == FLOWD_OPTION_LIST || option.type == FLOWD_OPTION_MAP;
 }
 
-/// "collector" of "collectorAddress"; empty of "address".
+/// "collector" for "collectorAddress"; empty for "address".
 std::string stem_of(const std::string& name) {
     for (const std::string_view end : {"address", "host"}) {
         const std::string lower = lower_case(name);
@@ -28,7 +28,7 @@ std::string stem_of(const std::string& name) {
     return name;
 }
 
-/// The row that belongs to this one: of the items of a list, that of the list.
+/// The row that represents this one: for the item row of a list, the row of the list.
 const Option& row_of(const Option& option, const OptionTable& siblings) {
     for (const Option& row : siblings)
         if (row.type == FLOWD_OPTION_LIST && &row.fields.front() == &option) return row;
@@ -68,7 +68,7 @@ std::string hint_for_port(const Option& option, const HostAndPort& found, const 
     return "write `" + option.name + ": " + in_quotes(found.host) + "` and `" + port->name + ": " + found.port + "`";
 }
 
-/// The list for several of what the option has one: collectors beside collectorAddress.
+/// The list option for several values of this option: collectors for collectorAddress.
 const Option* list_beside(const Option& option, const OptionTable& siblings) {
     const std::string stem = stem_of(option.name);
     if (stem.empty()) return nullptr;
@@ -77,7 +77,7 @@ const Option* list_beside(const Option& option, const OptionTable& siblings) {
     return nullptr;
 }
 
-/// The field that one value alone must be meant for.
+/// The field that a single value is taken for.
 const Option* main_field(const Option& group) {
     for (const Option& field : group.fields)
         if (field.required() && !is_collection(field)) return &field;
@@ -105,7 +105,7 @@ std::string hint_for_list(const Option& option, const YamlNode& node, const Opti
     return "write `" + list->name + ": [" + items + "]`";
 }
 
-/// What stands at root.section.key.
+/// The value at root.section.key.
 const YamlNode* value_at(const YamlNode& root, std::string_view section, std::string_view key) {
     const YamlNode::Entry* const group = root.find(section);
     const YamlNode::Entry* const entry = group == nullptr ? nullptr : group->value.find(key);
@@ -121,7 +121,7 @@ bool is_host(std::string_view text) {
         return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.' ||
                c == '_';
     });
-    // All digits and dots is a mistyped address.
+    // Text of digits and dots only is a malformed address.
     return good && text.find("..") == std::string_view::npos &&
            text.find_first_not_of("0123456789.") != std::string_view::npos;
 }
@@ -134,7 +134,7 @@ bool names_variable(std::string_view text) {
 std::string hint_for(const Option& option, const YamlNode& node, const OptionTable& siblings) {
     if (node.kind == YamlNode::Kind::scalar && names_variable(node.text))
         return "variables are not substituted: write the value itself";
-    if (option.secret()) return {};  // a hint would repeat it
+    if (option.secret()) return {};  // a hint would repeat the secret
     if (node.kind == YamlNode::Kind::scalar && is_host_option(option))
         if (const auto found = split(node.text)) return hint_for_port(option, *found, siblings);
     if (node.kind == YamlNode::Kind::sequence && !is_collection(option)) return hint_for_list(option, node, siblings);

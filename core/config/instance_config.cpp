@@ -38,7 +38,7 @@ bool InstanceConfig::same_as(const InstanceConfig& other) const {
 }
 
 Problem InstanceConfig::locate(const flowd_problem& reported) const {
-    // The struct is the module's: copy what it has.
+    // The struct is owned by the module and may be shorter: copy the members that it has.
     flowd_problem copy{};
     std::memcpy(&copy, &reported, std::min<std::size_t>(reported.size, sizeof copy));
     std::vector<std::string> secrets;

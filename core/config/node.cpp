@@ -25,7 +25,7 @@ std::size_t count_nodes(const YamlNode& node) {
     return count;
 }
 
-/// Builds a YamlNode from yaml-cpp's events. What is wrong beyond repair is thrown as YAML::ParserException.
+/// Builds a YamlNode from yaml-cpp's events. Unrecoverable errors are thrown as YAML::ParserException.
 class Builder final : public YAML::EventHandler {
   public:
     Builder(std::string file, Problems& problems) : file_(std::move(file)), problems_(problems) {}
@@ -54,7 +54,7 @@ class Builder final : public YAML::EventHandler {
         if (value.find('\0') != std::string::npos) throw YAML::ParserException(mark, "a NUL character is not allowed");
         YamlNode node;
         node.kind = YamlNode::Kind::scalar;
-        node.quoted = tag != "?" && !tag.empty();  // yaml-cpp: "?" is plain, "!" is quoted, others are written tags
+        node.quoted = tag != "?" && !tag.empty();  // yaml-cpp: "?" is plain, "!" is quoted, others are explicit tags
         node.text = value;
         node.where = place(mark);
         complete(std::move(node), anchor, mark);
@@ -117,7 +117,7 @@ class Builder final : public YAML::EventHandler {
     void add_entry(Open& parent, YamlNode value) {
         YamlNode key = std::move(*parent.key);
         parent.key.reset();
-        // yaml-cpp places an empty value at whatever follows it.
+        // yaml-cpp places an empty value at the token that follows it.
         if (value.kind == YamlNode::Kind::null) value.where = key.where;
         if (key.text == "<<" && !key.quoted) {
             Problem problem;
@@ -140,7 +140,7 @@ class Builder final : public YAML::EventHandler {
         }
         parent.node.entries.push_back(YamlNode::Entry{std::move(key.text), std::move(key.where), std::move(value)});
     }
-    /// Of a key in the map on top of the stack.
+    /// The path of a key in the map on top of the stack.
     [[nodiscard]] std::string path_of(const std::string& key) const {
         std::string path;
         for (const Open& level : stack_) {
@@ -161,7 +161,7 @@ class Builder final : public YAML::EventHandler {
     std::size_t documents_ = 0;
 };
 
-/// Modules are promised UTF-8; yaml-cpp hands on whatever there is.
+/// The ABI guarantees UTF-8 to modules; yaml-cpp does not check the encoding.
 bool check_encoding(std::string_view text, const std::string& file, Problems& problems) {
     if (simdjson::validate_utf8(text.data(), text.size())) return true;
     Problem problem;
@@ -178,7 +178,7 @@ bool check_encoding(std::string_view text, const std::string& file, Problems& pr
     return false;
 }
 
-/// Where a tab indents the given line (from 1) or the one before it, which is where yaml-cpp gives up.
+/// The location of a tab that indents the given line (from 1) or the one before it, where yaml-cpp reports an error.
 std::optional<Location> tab_near(std::string_view text, const std::string& file, unsigned line) {
     for (unsigned number = 1; number <= line && !text.empty(); ++number) {
         const auto current = text.substr(0, text.find('\n'));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A YAML document as this project needs it: every key and value with its place, duplicates noticed, no types guessed.
-// (yaml-cpp's own nodes lose key marks and take duplicate keys silently.) Values; no thread concerns.
+// A YAML document with the location of every key and value. Duplicate keys are detected, and scalars are not converted.
+// (yaml-cpp's own nodes lose the locations of keys and accept duplicate keys.) Values, not bound to a thread.
 #pragma once
 
 #include <optional>
@@ -17,7 +17,7 @@ struct YamlNode {
     struct Entry;
 
     Kind kind = Kind::null;
-    bool quoted = false;  ///< scalar: written in quotes, as a block or with a tag, hence text
+    bool quoted = false;  ///< scalar: quoted, a block or explicitly tagged, and therefore text
     std::string text;     ///< scalar
     Location where;
     std::vector<Entry> entries;   ///< map, in the order written
@@ -32,17 +32,17 @@ struct YamlNode::Entry {
     YamlNode value;
 };
 
-/// Reads one document; an empty one is a map without entries. Nothing if it is not YAML or its root is not a map. Bounded
-/// in depth and in nodes (aliases count as what they stand for).
+/// Reads one document; an empty one is a map without entries. Empty if it is not YAML or its root is not a map. Depth and
+/// number of nodes are bounded (an alias counts as the nodes it refers to).
 [[nodiscard]] std::optional<YamlNode> read_yaml(std::string_view text, const std::string& file, Problems& problems);
 
-/// The same for one value on its own, as in flowd_option.default_text.
+/// The same for a single value, such as flowd_option.default_text.
 [[nodiscard]] std::optional<YamlNode> read_yaml_value(std::string_view text, const std::string& file, Problems& problems);
 
-/// Adds the content of another file. Maps are merged; anything else that both give is a problem unless it is identical.
+/// Merges the content of another file. Maps are merged; any other value that both files contain is a problem unless equal.
 void merge(YamlNode& into, YamlNode&& from, const std::string& path, Problems& problems);
 
-/// The same values in the same order of lists; the order of keys and the places do not count.
+/// Equal values with lists in equal order; the order of keys and the locations are ignored.
 [[nodiscard]] bool identical(const YamlNode& a, const YamlNode& b);
 
 /// For messages: "a list", "nothing", or the text, truncated.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// A flowd_host without an instance behind it, for validate() and tools: it logs, takes reports, knows the registry and may
-// ask the running daemon; whatever needs to be in it returns FLOWD_UNSUPPORTED or does nothing. It outlives the call that
-// it is made for.
+// A flowd_host without an instance, for validate() and tools: it logs, accepts reports, knows the registry and may query
+// the running daemon. Functions that need a running daemon return FLOWD_UNSUPPORTED or do nothing. It must outlive the
+// call for which it was created.
 #pragma once
 
 #include <functional>
@@ -17,7 +17,7 @@ namespace flowd::core {
 
 class OfflineHost {
   public:
-    /// As flowd_interface.
+    /// Same as flowd_interface.
     struct Interface {
         std::uint32_t use = 0;
         std::uint32_t index = 0;
@@ -28,9 +28,9 @@ class OfflineHost {
     struct Behind {
         std::function<void(flowd_level level, std::string_view line)> log;
         std::function<void(const flowd_problem& problem)> report;
-        /// As flowd_ext_daemon.ask; empty: the extension is not offered.
+        /// Same as flowd_ext_daemon.ask; empty: the extension is not offered.
         std::function<flowd_result(const std::vector<std::string>& words, std::string& answer)> ask = {};
-        /// What flowd.interfaces/1 adds to and lists; borrowed. Null: the extension is not offered.
+        /// The list that flowd.interfaces/1 reads and extends; borrowed. Null: the extension is not offered.
         std::vector<Interface>* interfaces = nullptr;
     };
 

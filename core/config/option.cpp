@@ -39,7 +39,7 @@ Error wrong(const std::string& row, std::string_view what, flowd_result code = F
     return Error{code, "option " + row + ": " + std::string(what)};
 }
 
-/// The core's own copy of a sized struct; an error when it holds what this core does not know.
+/// The core's copy of a sized struct; an error if it contains members unknown to this core.
 Result<flowd_option> copy_row(const flowd_option* row, const std::string& place, std::size_t stride) {
     std::uint32_t size = 0;
     std::memcpy(&size, row, sizeof size);
@@ -135,7 +135,7 @@ Result<OptionTable> read_table(const flowd_option* options, std::size_t count, s
     return table;
 }
 
-/// Defaults are read by the very code that reads the file.
+/// Defaults are parsed by the same code as the file.
 Result<void> check_defaults(const OptionTable& table, const std::string& above) {
     const Registry numbers_only;
     const Binder::Trust no_judgement;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is wrong with a configuration, where, and what to do about it. Values; no thread concerns.
+// A problem of a configuration: location, cause and remedy. Values, not bound to a thread.
 #pragma once
 
 #include <string>
@@ -25,29 +25,29 @@ struct Location {
 struct Problem {
     /// Decides the exit code of a start that failed.
     enum class Category {
-        configuration,   ///< something written is wrong
+        configuration,   ///< a written value is wrong
         module_missing,  ///< a module is not installed, or was refused by the loader
-        system,          ///< the surroundings refuse it: `result` says how (reported by an instance)
+        system,          ///< the system refused it; `result` is the error (reported by an instance)
     };
 
     flowd_level level = FLOWD_LEVEL_ERROR;
     flowd_result result = FLOWD_INVALID;
     Category category = Category::configuration;
     Location where = {};
-    std::string path = {};     ///< of the key: "backends.firefly.collectors[1].port"; empty: the file as a whole
+    std::string path = {};     ///< path of the key: "backends.firefly.collectors[1].port"; empty: the file as a whole
     std::string message = {};  ///< "out of range"
     std::string found = {};    ///< the offending text; "(secret)" for secrets
     std::string allowed = {};  ///< "1 to 65535"
-    std::string nearest = {};  ///< the allowed word that is most like what was found
-    std::string hint = {};     ///< one thing to do
-    std::string id = {};       ///< of the finding that it is while the configuration is in force; empty: it is none
+    std::string nearest = {};  ///< the allowed word most similar to `found`
+    std::string hint = {};     ///< one remedy
+    std::string id = {};       ///< id of the finding while the configuration is in force; empty: no finding
 
-    /// One line "FILE:LINE:COLUMN: error: PATH: MESSAGE", then one indented line for each of found, allowed, nearest, hint.
+    /// One line "FILE:LINE:COLUMN: error: PATH: MESSAGE", then one indented line each for found, allowed, nearest and hint.
     [[nodiscard]] std::string to_string() const;
     void write(json::Writer& writer) const;
 };
 
-/// All problems of one configuration, in the order they were found.
+/// All problems of one configuration, in the order of detection.
 class Problems {
   public:
     Problem& add(Problem problem);
@@ -59,10 +59,10 @@ class Problems {
     [[nodiscard]] auto begin() const { return list_.begin(); }
     [[nodiscard]] auto end() const { return list_.end(); }
     [[nodiscard]] const Problem& operator[](std::size_t i) const { return list_[i]; }
-    /// The first error, null without one: its category and result decide the exit code. A wrong configuration comes
-    /// before a missing module.
+    /// The first error, or null: its category and result decide the exit code. A wrong configuration precedes a missing
+    /// module.
     [[nodiscard]] const Problem* decisive() const;
-    /// By file, line and column; what has no place stays in front.
+    /// Sorts by file, line and column; problems without a location come first.
     void sort();
     /// Every problem as text, one after the other.
     [[nodiscard]] std::string to_string() const;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The SciTags registry: names of experiments and activities. Immutable after loading: any thread may ask.
+// The SciTags registry: names of experiments and activities. Immutable after loading, so any thread may read it.
 // Source of the format: https://scitags.org/api.json, version 1.
 #pragma once
 
@@ -26,19 +26,19 @@ class Registry {
         bool operator==(const Experiment&) const = default;
     };
 
-    /// Knows nothing: numbers only.
+    /// An empty registry: only numbers are accepted.
     Registry() = default;
 
     [[nodiscard]] static Result<Registry> load(const std::filesystem::path& file);
     [[nodiscard]] static Result<Registry> parse(std::string_view json);
 
-    /// Names are compared without regard to case.
+    /// Names are case-insensitive.
     [[nodiscard]] std::optional<std::uint32_t> experiment_id(std::string_view name) const;
     [[nodiscard]] std::optional<std::uint32_t> activity_id(std::uint32_t experiment, std::string_view name) const;
-    /// The id that every experiment which knows this activity gives it; nothing when they differ or none does.
+    /// The id of this activity if all experiments that contain it use the same id; otherwise empty.
     [[nodiscard]] std::optional<std::uint32_t> common_activity_id(std::string_view name) const;
 
-    /// Empty for unknown ids. The views live as long as the registry, and are followed by a NUL.
+    /// Empty for unknown ids. The views are valid as long as the registry, and are NUL-terminated.
     [[nodiscard]] std::string_view experiment_name(std::uint32_t id) const;
     [[nodiscard]] std::string_view activity_name(std::uint32_t experiment, std::uint32_t id) const;
 
@@ -50,16 +50,16 @@ class Registry {
     std::map<std::uint32_t, Experiment> experiments_;
 };
 
-/// The registry in force. Those before stay for as long as this: modules hold names out of them.
+/// The current registry. Previous ones are kept for the lifetime of this object, because modules hold pointers to names.
 class Registries {
   public:
     /// [any]
     [[nodiscard]] const Registry& current() const { return *current_.load(std::memory_order_acquire); }
-    /// From now on. Main thread.
+    /// Makes a copy of the registry the current one. Main thread.
     void use(const Registry& registry);
 
   private:
-    std::list<Registry> used_{Registry()};  ///< each once
+    std::list<Registry> used_{Registry()};  ///< without duplicates
     std::atomic<const Registry*> current_{&used_.front()};
 };
 

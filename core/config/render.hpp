@@ -10,15 +10,15 @@
 
 namespace flowd::core {
 
-/// A scalar: in double quotes, unless every reader of YAML takes the plain form for this very text.
+/// A scalar: double-quoted, unless all YAML parsers read the plain form as the same text.
 [[nodiscard]] std::string yaml_text(std::string_view text);
 
-/// What is in force, defaults included, as YAML that loads again; secrets are "(secret)", what is not set is left out.
+/// The effective configuration, with defaults, as YAML that loads again; secrets are "(secret)", unset options are omitted.
 [[nodiscard]] std::string effective_yaml(const Configuration& configuration, const Registry& registry);
 /// The same as a JSON object.
 void write_effective_json(json::Writer& writer, const Configuration& configuration);
 
-/// What a schema or a reference page is made from.
+/// The input for a schema or a reference page.
 struct ComponentOptions {
     std::uint32_t kind = 0;
     std::string name;
@@ -34,7 +34,7 @@ struct ComponentOptions {
 /// Reference page of one component in Markdown.
 [[nodiscard]] std::string reference_page(const ComponentOptions& component);
 
-/// Members of a JSON array, one object a row: name, type, default, allowed, unit, flags, doc, fields (`modules info
+/// Members of a JSON array, one object per row: name, type, default, allowed, unit, flags, doc, fields (`modules info
 /// --json`).
 void write_options(json::Writer& writer, const OptionTable& options);
 

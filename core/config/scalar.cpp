@@ -20,14 +20,14 @@ struct Unit {
 
 constexpr std::array<Unit, 10> duration_units{{{"ns", 1},
                                                {"us", 1'000},
-                                               {"\xc2\xb5s", 1'000},  // U+00B5, as Go prints it
+                                               {"\xc2\xb5s", 1'000},  // U+00B5, which Go prints
                                                {"ms", 1'000'000},
                                                {"s", 1'000'000'000},
                                                {"m", 60'000'000'000},
                                                {"min", 60'000'000'000},
                                                {"h", 3'600'000'000'000},
                                                {"d", 86'400'000'000'000},
-                                               {"\xce\xbcs", 1'000}}};  // U+03BC, looks the same
+                                               {"\xce\xbcs", 1'000}}};  // U+03BC, which looks the same
 
 constexpr std::array<Unit, 9> size_units{{{"B", 1},
                                           {"kB", 1'000},
@@ -48,7 +48,7 @@ std::string_view take_spaces(std::string_view text) {
     return text;
 }
 
-/// Cuts the digits off the front.
+/// Removes the leading digits and returns them.
 std::string_view take_digits(std::string_view& text) {
     std::size_t length = 0;
     while (length < text.size() && is_digit(text[length])) ++length;
@@ -57,7 +57,7 @@ std::string_view take_digits(std::string_view& text) {
     return digits;
 }
 
-/// Cuts what can be a unit off the front: up to the next digit, sign, point or space.
+/// Removes a possible unit from the front and returns it: up to the next digit, sign, point or space.
 std::string_view take_unit(std::string_view& text) {
     std::size_t length = 0;
     while (length < text.size() && !is_digit(text[length]) && text[length] != ' ' && text[length] != '.' &&
@@ -76,7 +76,7 @@ Scalar<std::int64_t> whole(std::string_view digits) {
     return {value, ScalarError::none};
 }
 
-/// digits.fraction times factor; what is below one nanosecond is cut off.
+/// digits.fraction times factor; fractions of a nanosecond are truncated.
 Scalar<std::int64_t> scaled(std::string_view digits, std::string_view fraction, std::int64_t factor) {
     auto value = whole(digits);
     if (!value.ok()) return value;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Numbers, durations and sizes as administrators write them. Pure functions.
+// Parses numbers, durations and sizes. Pure functions.
 #pragma once
 
 #include <cstdint>
@@ -11,9 +11,9 @@ namespace flowd::core {
 
 enum class ScalarError {
     none,
-    form,      ///< it is not written like one
-    overflow,  ///< it is, but does not fit 64 bits
-    no_unit,   ///< a bare number where a unit is needed
+    form,      ///< the syntax is wrong
+    overflow,  ///< the value does not fit 64 bits
+    no_unit,   ///< a number without a unit where one is required
 };
 
 template <typename T>
@@ -25,7 +25,7 @@ struct Scalar {
 
 /// true, false, yes, no, on, off, case-insensitive (YAML 1.1 and 1.2).
 [[nodiscard]] std::optional<bool> parse_boolean(std::string_view text);
-/// Decimal, or hexadecimal after 0x. No leading zeros: they would be octal to some readers.
+/// Decimal, or hexadecimal after 0x. No leading zeros: some parsers read them as octal.
 [[nodiscard]] Scalar<std::int64_t> parse_integer(std::string_view text);
 /// Decimal, with point and exponent; finite.
 [[nodiscard]] Scalar<double> parse_number(std::string_view text);
@@ -34,13 +34,13 @@ struct Scalar {
 [[nodiscard]] Scalar<std::int64_t> parse_duration(std::string_view text, std::string_view bare_unit);
 /// Bytes: "4 MiB", "64kB", or a bare number. Units: B, kB, MB, GB, TB, KiB, MiB, GiB, TiB.
 [[nodiscard]] Scalar<std::int64_t> parse_size(std::string_view text);
-/// Nanoseconds in one of the units above; nothing for an unknown one.
+/// Nanoseconds in one of the units above; empty for an unknown unit.
 [[nodiscard]] std::optional<std::int64_t> duration_unit(std::string_view unit);
 
 /// The shortest exact form with one unit: "90s", "1h", "64 MiB".
 [[nodiscard]] std::string duration_text(std::int64_t nanoseconds);
 [[nodiscard]] std::string size_text(std::int64_t bytes);
-/// As short as it reads back to the same value.
+/// The shortest text that is parsed to the same value.
 [[nodiscard]] std::string number_text(double number);
 
 }  // namespace flowd::core

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// JSON schemas, reference pages and lists of options, all from the tables.
+// JSON schemas, reference pages and lists of options, generated from the tables.
 #include <algorithm>
 #include <cmath>
 
@@ -11,7 +11,7 @@ namespace flowd::core {
 
 namespace {
 
-// Mirrors parse_duration and parse_size.
+// The patterns correspond to parse_duration and parse_size.
 constexpr const char* duration_pattern =
     "^-?([0-9]+(\\.[0-9]+)? *(ns|us|\xc2\xb5s|ms|s|m|min|h|d) *)+$|^[0-9]+(\\.[0-9]+)?$";
 constexpr const char* size_pattern = "^[0-9]+ *(B|kB|MB|GB|TB|KiB|MiB|GiB|TiB)?$";
@@ -39,7 +39,7 @@ void write_properties(json::Writer& writer, const OptionTable& table, const std:
         }
     }
     writer.end();
-    // A required option may be spelled by its alias.
+    // A required option may be written as an alias.
     const bool any = std::any_of(table.begin(), table.end(), [](const Option& option) { return option.required(); });
     if (any) {
         writer.key("allOf").array();
@@ -159,7 +159,7 @@ void write_schema(json::Writer& writer, const Option& option) {
 }
 
 void write_instance_schema(json::Writer& writer, const ComponentOptions& component) {
-    // `NAME:` with nothing behind it takes the defaults.
+    // `NAME:` without a value uses the defaults.
     writer.key("anyOf").array();
     writer.object().member("type", "null").end();
     writer.object();

@@ -19,7 +19,7 @@ namespace {
 
 constexpr std::size_t max_file_bytes = 4u << 20;
 
-/// Problems that only a change of the file solves: another start would fail again.
+/// Problems that persist until the file is changed: another start would fail as well.
 Problem::Category category_of(const Error& error) {
     const bool lasting = error.code == FLOWD_INVALID || error.code == FLOWD_LIMIT;
     return lasting ? Problem::Category::configuration : Problem::Category::system;
@@ -64,7 +64,7 @@ bool ends_with(std::string_view text, std::string_view end) {
     return text.size() >= end.size() && text.substr(text.size() - end.size()) == end;
 }
 
-/// The drop-ins, in the order of their names. What looks like one but is not read is said.
+/// The drop-ins, in the order of their names. Reports files that look like drop-ins but are not read.
 std::vector<fs::path> drop_ins(const fs::path& directory, Problems& problems) {
     std::vector<fs::path> files;
     std::error_code error;

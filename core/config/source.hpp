@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The files a configuration is made of. One thread.
+// The files of a configuration. One thread.
 #pragma once
 
 #include <filesystem>
@@ -15,7 +15,7 @@ namespace flowd::core {
 
 struct SourceFile {
     std::string path;
-    std::size_t digest = 0;  ///< of its text; compared within one process only
+    std::size_t digest = 0;  ///< of its text; comparable within one process only
 };
 
 struct Source {
@@ -24,12 +24,12 @@ struct Source {
     std::set<std::string> public_files;  ///< files that are world-readable
 };
 
-/// Reads `file`, then *.yaml of conf.d beside it in the order of their names, and merges them. Nothing when one of them
+/// Reads `file`, then *.yaml of conf.d in its directory in the order of their names, and merges them. Empty if one of them
 /// cannot be read, is not trusted or is not YAML: all such problems are added first.
 [[nodiscard]] std::optional<Source> read_source(const std::filesystem::path& file, const Binder::Trust& trust,
                                                 Problems& problems);
 
-/// The same files as they are now, without judging them; one that cannot be read is left out.
+/// The same files at present, without checks; unreadable ones are omitted.
 [[nodiscard]] std::vector<SourceFile> files_of_source(const std::filesystem::path& file);
 
 }  // namespace flowd::core

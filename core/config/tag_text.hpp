@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Tags in words, and numbers that stand for a tag. Pure functions.
+// Tags as text, and numbers that encode a tag. Pure functions.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +10,7 @@
 
 namespace flowd::core {
 
-/// "experiment cms (3), activity Analysis Input (14)"; numbers alone for what the registry does not know.
+/// "experiment cms (3), activity Analysis Input (14)"; ids that are not in the registry have no name.
 [[nodiscard]] std::string tag_in_words(flowd_tag tag, const Registry& registry);
 
 /// For a number that was written as an experiment or activity: "206 is a scitag: experiment cms (3), activity Analysis

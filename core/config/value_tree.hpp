@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Owns the flowd_value tree that modules receive. Belongs to one thread while it is built, then immutable.
+// Owns the flowd_value tree that modules receive. Built by one thread, then immutable.
 #pragma once
 
 #include <deque>
@@ -15,7 +15,7 @@
 
 namespace flowd::core {
 
-/// The values, their text, and where they were written. Movable: addresses in the tree survive.
+/// The values, their text, and their locations. Movable: addresses in the tree stay valid.
 class ValueTree {
   public:
     ValueTree();
@@ -23,18 +23,18 @@ class ValueTree {
     [[nodiscard]] flowd_value& root() { return storage_->root; }
     [[nodiscard]] const flowd_value& root() const { return storage_->root; }
 
-    /// Copies text into the tree; a NUL follows it.
+    /// Copies text into the tree, NUL-terminated.
     [[nodiscard]] flowd_string keep(std::string_view text);
-    /// `count` zeroed values of the current size, as the items of `parent`.
+    /// `count` zeroed values of the current struct size, as the items of `parent`.
     flowd_value* add_items(flowd_value& parent, std::size_t count);
 
     void remember(std::string path, Location where);
-    /// The place of this path, or of the nearest enclosing one that has a place.
+    /// The location of this path, or of the nearest enclosing one that has a location.
     [[nodiscard]] const Location& location_of(std::string_view path) const;
 
-    /// `value` was read from this file.
+    /// Records that `value` was read from this file.
     void remember_file(const flowd_value& value, std::string file) { storage_->files[&value] = std::move(file); }
-    /// Empty when it was written itself.
+    /// The file of the value; empty if the value is in the configuration itself.
     [[nodiscard]] std::string_view file_of(const flowd_value& value) const;
 
   private:
@@ -49,7 +49,7 @@ class ValueTree {
     std::unique_ptr<Storage> storage_;
 };
 
-/// The flags of a value that is there.
+/// The flags of a present value.
 [[nodiscard]] constexpr std::uint32_t present(bool written) {
     return static_cast<std::uint32_t>(FLOWD_VALUE_PRESENT) |
            (written ? static_cast<std::uint32_t>(FLOWD_VALUE_WRITTEN) : 0u);
@@ -58,15 +58,15 @@ class ValueTree {
     return (value.flags & FLOWD_VALUE_PRESENT) != 0;
 }
 
-/// Deep comparison of what is configured; whether it was written or a default does not matter.
+/// Deep comparison of the values; FLOWD_VALUE_WRITTEN is ignored.
 [[nodiscard]] bool same_value(const flowd_value& a, const flowd_value& b);
 
-/// An item by position; walks by the stride. Null behind the end.
+/// An item by index; uses the stride. Null if the index is out of range.
 [[nodiscard]] inline const flowd_value* item_at(const flowd_value& value, std::size_t index) {
     if (index >= value.item_count) return nullptr;
     return reinterpret_cast<const flowd_value*>(reinterpret_cast<const char*>(value.items) + index * value.item_stride);
 }
-/// The text of an item that is there.
+/// The text of an item that exists.
 [[nodiscard]] inline std::string text_at(const flowd_value& value, std::size_t index) {
     return std::string(to_view(item_at(value, index)->text));
 }
