@@ -114,14 +114,14 @@ std::size_t DescriptorStore::adopt_from_systemd() {
     for (int i = 0; i < count; ++i) {
         const char* name = names != nullptr && names[i] != nullptr ? names[i] : "";
         adopt(decode_fdname(name), UniqueFd(SD_LISTEN_FDS_START + i));
-        if (names != nullptr) std::free(names[i]);  // NOLINT: made by malloc in libsystemd
+        if (names != nullptr) std::free(names[i]);  // NOLINT: allocated with malloc by libsystemd
     }
     std::free(static_cast<void*>(names));  // NOLINT
     return count > 0 ? static_cast<std::size_t>(count) : 0;
 }
 
 void DescriptorStore::adopt(std::string_view name, UniqueFd fd) {
-    // A socket is asked for by its address, since systemd's name for it may be that of a unit; a module's own by its name.
+    // Sockets are looked up by address, because systemd may name them after a unit; descriptors of modules by their name.
     const std::string resource = descriptor_name(fd.get());
     const std::lock_guard lock(mutex_);
     if (!resource.empty() && resource != name)

@@ -16,11 +16,11 @@
 
 namespace flowd::core {
 
-/// The name of the resource behind a descriptor: "udp:ADDRESS:PORT", "tcp:ADDRESS:PORT", "unix:PATH", "fifo:PATH"; empty
-/// when it is none of these.
+/// The name of the resource of a descriptor: "udp:ADDRESS:PORT", "tcp:ADDRESS:PORT", "unix:PATH", "fifo:PATH"; empty for
+/// any other descriptor.
 [[nodiscard]] std::string descriptor_name(int fd);
 
-/// A name as systemd's FDNAME= takes it (no colon, no control character), and back.
+/// Converts a name to the form that systemd's FDNAME= accepts (no colon, no control character), and back.
 [[nodiscard]] std::string encode_fdname(std::string_view name);
 [[nodiscard]] std::string decode_fdname(std::string_view name);
 
@@ -28,8 +28,8 @@ class DescriptorStore {
   public:
     using Holder = std::uint64_t;  ///< an instance
 
-    /// Told when a descriptor is stored or dropped, so that the service manager keeps it over a crash. Called without
-    /// locks.
+    /// Notified when a descriptor is stored or dropped, so that the service manager keeps it if the daemon crashes. Called
+    /// without locks.
     struct Observer {
         std::function<void(const std::string& name, int fd)> stored;
         std::function<void(const std::string& name)> dropped;
@@ -38,21 +38,21 @@ class DescriptorStore {
     DescriptorStore() = default;
     explicit DescriptorStore(Observer observer) : observer_(std::move(observer)) {}
 
-    /// Takes over what systemd passed (LISTEN_PID, LISTEN_FDS, LISTEN_FDNAMES) and clears these variables. Returns how
-    /// many.
+    /// Takes ownership of the descriptors that systemd passed (LISTEN_PID, LISTEN_FDS, LISTEN_FDNAMES) and unsets these
+    /// variables. Returns their number.
     std::size_t adopt_from_systemd();
-    /// Adds one from outside, under `name` and under that of its resource; kept while the daemon lives.
+    /// Adds an external descriptor under `name` and under the name of its resource; kept until the daemon ends.
     void adopt(std::string_view name, UniqueFd fd);
 
-    /// A duplicate of what came from outside, of what `taker` keeps, or of what one keeps that makes way. FLOWD_NOT_FOUND:
-    /// there is none; FLOWD_BUSY: it is that of an instance that stays.
+    /// A duplicate of an external descriptor, or of one that `taker`, or a holder after make_way(), keeps. FLOWD_NOT_FOUND:
+    /// no such descriptor; FLOWD_BUSY: another instance keeps it and is not being removed.
     [[nodiscard]] Result<UniqueFd> take(Holder taker, std::string_view name) const;
-    /// Keeps a duplicate until `holder` forgets it or is released. Of several holders the latest one's is taken, so that
-    /// after a reload that was rolled back the predecessor's is in force again.
+    /// Keeps a duplicate until `holder` forgets it or is released. Of several holders, the latest one's is taken, so that
+    /// the predecessor's is in force again after a reload that was rolled back.
     [[nodiscard]] Result<void> keep(Holder holder, std::string_view name, int fd);
     void forget(Holder holder, std::string_view name);
     void release(Holder holder);
-    /// A reload removes `holder`: its successors may take what it keeps. If the reload is rolled back, they may not.
+    /// A reload removes `holder`: successors may take its descriptors. stay() reverts this if the reload is rolled back.
     void make_way(Holder holder);
     void stay(Holder holder);
 
@@ -65,18 +65,18 @@ class DescriptorStore {
     };
     struct Entry {
         UniqueFd adopted;
-        std::vector<Kept> kept;  // the latest is the last
+        std::vector<Kept> kept;  // the latest is last
 
         [[nodiscard]] int fd() const { return kept.empty() ? adopted.get() : kept.back().fd.get(); }
         [[nodiscard]] bool empty() const { return kept.empty() && !adopted; }
     };
     using Entries = std::map<std::string, Entry, std::less<>>;
 
-    /// Takes what `holder` keeps out of an entry, erases one that is empty, and notes what the service manager has to be
-    /// told. Under the lock.
+    /// Removes the descriptor of `holder` from an entry, erases an empty entry, and records the change for the service
+    /// manager. Called with the lock held.
     struct Change {
         std::string name;
-        UniqueFd now;  // what is kept from now on; nothing: dropped
+        UniqueFd now;  // the descriptor kept from now on; empty: dropped
     };
     Entries::iterator let_go(Entries::iterator entry, Holder holder, std::vector<Change>& changes);
     void tell(const std::vector<Change>& changes) const;

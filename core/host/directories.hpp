@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Directories for files of instances: named here, created by the instance. Pure functions and values.
+// Paths of the directories for files of instances. The instance creates the directory. Pure functions and values.
 #pragma once
 
 #include <string>
@@ -7,18 +7,18 @@
 
 namespace flowd::core {
 
-/// Absolute names; empty: there is none.
+/// Absolute paths; empty: none.
 struct Directories {
-    std::string state;    ///< kept over a reboot
-    std::string runtime;  ///< not kept
+    std::string state;    ///< persists over a reboot
+    std::string runtime;  ///< does not persist over a reboot
 
-    /// State: `work_dir`, else STATE_DIRECTORY. Runtime: RUNTIME_DIRECTORY. systemd sets these two; of several directories
-    /// the first is taken.
+    /// State: `work_dir`, else STATE_DIRECTORY. Runtime: RUNTIME_DIRECTORY. systemd sets both; if it lists several
+    /// directories, the first is used.
     [[nodiscard]] static Directories from_environment(std::string_view work_dir);
 };
 
-/// Of one instance below such a directory: "plugin" and "fireflyp/regional" give BASE/plugin-fireflyp@regional, so that no
-/// instance's directory is inside another's. Empty when `base` is.
+/// The directory of one instance in `base`: "plugin" and "fireflyp/regional" give BASE/plugin-fireflyp@regional, so that no
+/// instance's directory is inside another's. Empty if `base` is empty.
 [[nodiscard]] std::string instance_directory(std::string_view base, std::string_view kind, std::string_view key);
 
 }  // namespace flowd::core

@@ -14,7 +14,7 @@ namespace flowd::core {
 
 namespace {
 
-constexpr std::size_t max_text = 1024;  // bytes of each text; the rest is cut off
+constexpr std::size_t max_text = 1024;  // bytes of each text; longer texts are truncated
 constexpr std::size_t max_name = 64;
 
 bool is_name(const char* name) {

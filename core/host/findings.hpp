@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Findings of modules and their explanations of flows, collected in one call (flowd/abi/ext/findings.h, explain.h). Values
-// and sinks; a sink belongs to the thread of its call.
+// Findings of modules and explanations of flows, collected during one call (flowd/abi/ext/findings.h, explain.h). Values
+// and sinks; a sink is used on the thread of its call.
 #pragma once
 
 #include <array>
@@ -56,7 +56,7 @@ struct Explanation {
     std::int64_t time_ns = 0;
 };
 
-/// For one flow.
+/// Receives the explanations of one flow.
 class ExplanationSink {
   public:
     static constexpr std::size_t most = 64;
@@ -79,12 +79,12 @@ class FindingsBoard {
   public:
     using All = std::map<std::string, std::vector<Finding>>;  ///< by instance
 
-    /// A finding without a time gets the time at which it was seen first.
+    /// A finding without a time gets the time at which it was first seen.
     void set(const std::string& instance, std::vector<Finding> findings);
-    /// Removes instances that are not among these.
+    /// Removes the findings of all other instances.
     void keep_only(const std::vector<std::string>& instances);
     [[nodiscard]] All all() const;
-    /// flowd_findings by instance, severity and id.
+    /// The series flowd_findings by instance, severity and id.
     [[nodiscard]] std::vector<MetricSample> metrics() const;
 
   private:
@@ -92,19 +92,19 @@ class FindingsBoard {
     All all_;
 };
 
-/// Those of the problems of a configuration that last as long as it is in force.
+/// The problems of a configuration that remain findings while it is in force.
 [[nodiscard]] std::vector<Finding> findings_of(const Problems& problems);
 
-/// What an instance of this configuration finds on this host, without running: with the caller's rights. It may resolve
-/// names. `log`: lines of the module, and why the host could not be checked. `interfaces`: what instances publish that are
-/// looked at one after the other, backends first; null if they are not.
+/// The findings of a configured instance on this host, without running it, with the caller's privileges. May resolve
+/// names. `log`: log lines of the module, and why the check failed. `interfaces`: the published interfaces, if instances
+/// are checked in sequence, backends first; otherwise null.
 [[nodiscard]] std::vector<Finding> host_findings(const InstanceConfig& config, const Registry& registry,
                                                  const std::function<void(flowd_level, std::string_view)>& log,
                                                  std::vector<OfflineHost::Interface>* interfaces = nullptr);
 
 /// "note", "warning" or "error".
 [[nodiscard]] std::string_view severity_name(flowd_level severity);
-/// A JSON object.
+/// Writes a JSON object.
 void write_finding(json::Writer& writer, std::string_view instance, const Finding& finding);
 
 }  // namespace flowd::core

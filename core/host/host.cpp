@@ -14,7 +14,7 @@ namespace flowd::core {
 
 namespace {
 
-constexpr std::size_t max_line = 4096;  // of a log line, bytes
+constexpr std::size_t max_line = 4096;  // of a log line, bytes; longer lines are truncated
 constexpr std::size_t max_labels = 32;
 constexpr std::size_t max_bounds = 256;
 
@@ -30,7 +30,7 @@ AnnouncerId unpack(std::uint64_t packed) {
     return {static_cast<std::uint32_t>(packed), static_cast<std::uint32_t>(packed >> 32)};
 }
 
-/// Counts a call for as long as it runs, so that stop() can wait for it.
+/// Counts a running call, so that stop() can wait for its end.
 class UnderWay {
   public:
     explicit UnderWay(std::atomic<std::uint32_t>& count) : count_(count) { count_.fetch_add(1, std::memory_order_seq_cst); }
@@ -163,7 +163,7 @@ void Host::set_announcer(AnnouncerId announcer) {
 
 void Host::stop() {
     stopped_.store(true, std::memory_order_seq_cst);
-    // An emit never blocks on anything, so this is short.
+    // A call of emit never blocks, so this wait is short.
     while (under_way_.load(std::memory_order_seq_cst) != 0) std::this_thread::yield();
 }
 
@@ -242,7 +242,7 @@ void Host::ready(const flowd_host* host) {
     if (self.kind_ != FLOWD_BACKEND) return;
     const UnderWay call(self.under_way_);
     if (self.stopped_.load(std::memory_order_seq_cst)) return;
-    self.ready_ = true;  // also when on_events is only about to answer FULL
+    self.ready_ = true;  // also if on_events has not returned FLOWD_FULL yet
     if (self.held_) self.loop_->wake();
 }
 
@@ -253,7 +253,7 @@ flowd_result Host::mark(flowd_callback callback, void* user) {
     if (stopped_.load(std::memory_order_seq_cst)) return FLOWD_STOPPED;
     const std::uint64_t announcer = announcer_.load(std::memory_order_acquire);
     if (announcer == 0) return FLOWD_ERROR;  // before start
-    // Locked for both, so that the order here is the order there.
+    // One lock for both, so that this queue and the bus have the marks in the same order.
     const std::lock_guard lock(marks_mutex_);
     if (marks_.size() >= max_marks) return FLOWD_LIMIT;
     marks_.push_back({callback, user});
@@ -396,7 +396,7 @@ void Host::remove_metric(flowd_metric handle) {
     MetricSlot* const slot = slot_of(handle);
     if (slot == nullptr || retired_ || !is_good(*slot, handle) || slot->metric.exchange(nullptr) == nullptr) return;
     slot->generation.fetch_add(1, std::memory_order_seq_cst);
-    // Another thread may be within a call with this handle: the series must not go from under it.
+    // Another thread may be using this handle: the series must not be removed before its call ends.
     while (slot->users.load(std::memory_order_seq_cst) != 0) std::this_thread::yield();
     services_.metrics.remove(slot->keeper);
     free_metrics_.push_back(static_cast<std::uint32_t>(handle));

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The flowd_host of one instance: checks what a module passes and hands it to the services of the core.
+// The flowd_host of one instance: validates the arguments of a module and passes them to the services of the core.
 //
-// A host outlives its instance (the daemon keeps it until it ends), because a module's stray thread may still call emit,
-// log, post or a metric after destroy: such a call is answered with FLOWD_STOPPED, or does nothing.
+// A host outlives its instance (the daemon keeps it until it ends), because threads of a module may still call emit, log,
+// post or a metric after destroy. Such a call returns FLOWD_STOPPED or has no effect.
 #pragma once
 
 #include <array>
@@ -27,15 +27,15 @@ namespace flowd::core {
 
 class Host {
   public:
-    /// Functions of the instance of a host. All [instance] except `fail`.
+    /// The functions through which a host calls its instance. All [instance].
     struct Behind {
         std::function<void(const flowd_problem&)> report;
         std::function<flowd_result()> dispatch;
-        /// Makes a call into the module behind the exception barrier; `what` names it.
+        /// Calls the module behind the exception barrier; `what` names the call.
         std::function<void(const char* what, const std::function<void()>& call)> guard;
     };
 
-    /// `label`: the value of the metric label `flowd_instance`, unique over all kinds.
+    /// `label`: value of the metric label `flowd_instance`, unique over all kinds.
     Host(Services services, std::string key, std::string label, std::uint32_t kind, Loop& loop, Behind behind);
     Host(const Host&) = delete;
     Host& operator=(const Host&) = delete;
@@ -43,38 +43,38 @@ class Host {
 
     [[nodiscard]] const flowd_host* abi() const { return &abi_; }
     [[nodiscard]] spdlog::logger& logger() const { return *logger_; }
-    /// Limit per module, so that one cannot use up the limit of all (Metrics::max_series).
+    /// Limit per module, so that one module cannot use the whole limit of Metrics::max_series.
     static constexpr std::size_t max_series = 20'000;
 
-    [[nodiscard]] std::uint64_t id() const { return id_; }  ///< as holder of descriptors
+    [[nodiscard]] std::uint64_t id() const { return id_; }  ///< its id as a holder of descriptors
 
-    void bind_thread() { thread_ = std::this_thread::get_id(); }  ///< from now on [instance] calls come from this thread
-    void set_announcer(AnnouncerId announcer);                    ///< emit works from now on
-    /// Whether `ready` was called since the last call of this. Until `hold` is false again, it wakes the loop.
+    void bind_thread() { thread_ = std::this_thread::get_id(); }  ///< the thread of [instance] calls from now on
+    void set_announcer(AnnouncerId announcer);                    ///< required before emit
+    /// Whether `ready` was called since the last call of take_ready(). While hold(true) is set, `ready` wakes the loop.
     [[nodiscard]] bool take_ready() { return ready_.exchange(false); }
     void hold(bool held) { held_ = held; }
-    [[nodiscard]] std::uint64_t lost() const { return lost_; }  ///< events that the module has given up [any]
-    /// [instance] Calls back the oldest of the marks that were made.
+    [[nodiscard]] std::uint64_t lost() const { return lost_; }  ///< events that the module reported as lost [any]
+    /// [instance] Calls the callback of the oldest mark.
     void call_mark();
-    /// stop has returned: emit and post answer FLOWD_STOPPED. Waits for an emit that is under way.
+    /// Called after stop has returned: emit and post return FLOWD_STOPPED. Waits until running calls of them have ended.
     void stop();
-    /// destroy has returned: watches and timers end, series leave the list, descriptors lose this holder, the loop and the
-    /// instance are not touched any more.
+    /// Called after destroy has returned: ends watches and timers, removes series, releases descriptors; afterwards neither
+    /// the loop nor the instance is accessed.
     void retire();
 
   private:
-    /// What a flowd_metric names by index and generation. Never freed before the host.
+    /// The series of a flowd_metric, which contains index and generation. Freed with the host, not earlier.
     struct MetricSlot {
-        std::atomic<std::uint32_t> generation{0};  ///< odd while in use
+        std::atomic<std::uint32_t> generation{0};  ///< odd while the slot is in use
         std::atomic<Metric*> metric{nullptr};
-        std::shared_ptr<Metric> keeper;       ///< until the slot is used again
-        std::atomic<double> total{0};         ///< of a counter: what this holder last set it to
-        std::atomic<std::uint32_t> users{0};  ///< calls that use it now: it is not used again before they are over
+        std::shared_ptr<Metric> keeper;       ///< until the slot is reused
+        std::atomic<double> total{0};         ///< of a counter: the last value that this holder set
+        std::atomic<std::uint32_t> users{0};  ///< calls that use it now; it is not reused before they end
 
         void set(double value);
     };
 
-    /// A callback of the module's for changes of `what`; null ends it. `watch` is given what tells of a change, or nothing.
+    /// Registers a callback of the module for changes of `what`; null removes it. `watch` receives a Tell (empty: removed).
     flowd_result on_change(const std::string& what, flowd_callback callback, void* user,
                            const std::function<void(Watchers::Tell)>& watch);
 
@@ -89,12 +89,12 @@ class Host {
     static flowd_result timer(const flowd_host* host, int64_t delay, int64_t period, flowd_callback callback, void* user,
                               flowd_timer* timer);
     static flowd_result metric_open(const flowd_host* host, const flowd_metric_info* info, flowd_metric* metric);
-    /// The slot of a handle, good or stale; null when there is none.
+    /// The slot of a handle, valid or stale; null if there is no such slot.
     [[nodiscard]] MetricSlot* slot_of(flowd_metric handle);
     [[nodiscard]] static bool is_good(const MetricSlot& slot, flowd_metric handle) {
         return slot.generation.load(std::memory_order_seq_cst) == handle >> 32;
     }
-    /// Calls `use` with the slot of a handle that is still good.
+    /// Calls `use` with the slot of a valid handle.
     template <typename Use>
     void with_metric(flowd_metric handle, const Use& use) {
         MetricSlot* const slot = slot_of(handle);
@@ -109,7 +109,7 @@ class Host {
     void lost(std::uint64_t count, std::string_view what);
     flowd_result open_metric(MetricInfo info, flowd_metric* metric);
     void remove_metric(flowd_metric handle);
-    /// An [instance] call from that thread, with the loop still there.
+    /// Whether this is the instance's thread and the loop still exists.
     [[nodiscard]] bool on_thread(const char* call);
     friend struct HostExtensions;
 

@@ -19,11 +19,11 @@ namespace flowd::core {
 
 namespace {
 
-constexpr std::size_t max_interface_text = 128;  // bytes of a name, and of why it was chosen
+constexpr std::size_t max_interface_text = 128;  // bytes of a name, and of the reason for its choice
 
 }  // namespace
 
-/// The functions behind the tables; a friend of Host so that they reach its services.
+/// The functions of the tables. A friend of Host, for access to its services.
 struct HostExtensions {
     static Services& services(const flowd_host* host) { return Host::of(host).services_; }
 

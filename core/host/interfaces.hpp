@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which instance works on which network interfaces (flowd/abi/ext/interfaces.h). Any thread.
+// The network interfaces that each instance works on (flowd/abi/ext/interfaces.h). Any thread.
 #pragma once
 
 #include <cstddef>
@@ -20,19 +20,19 @@ class Interfaces {
 
     struct Interface {
         std::uint32_t use = 0;    ///< FLOWD_INTERFACE_*
-        std::uint32_t index = 0;  ///< 0: it does not exist now
+        std::uint32_t index = 0;  ///< 0: it does not exist at present
         std::string name;
         std::string why;
-        std::string instance = {};  ///< set here
+        std::string instance = {};  ///< set by publish()
         friend bool operator==(const Interface&, const Interface&) = default;
     };
 
-    /// In place of what `holder` had published. Tells the others if that changes anything.
+    /// Replaces what `holder` published before. Notifies the other holders if the list changes.
     void publish(Holder holder, const std::string& instance, std::vector<Interface> interfaces);
-    /// Ends its watch and withdraws what it had published.
+    /// Removes the watch and the published interfaces of `holder`.
     void release(Holder holder);
     [[nodiscard]] std::vector<Interface> list() const;
-    /// From now on `tell` is called at each change by another; at once when something is published. Empty ends it.
+    /// `tell` is called when another holder's list changes, and at once if another has published. Empty: removes the watch.
     void watch(Holder holder, Watchers::Tell tell);
 
   private:

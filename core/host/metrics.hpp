@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Time series, kept as atomics: changing one costs no lock. Everything here may be used from any thread.
+// Time series as atomics: an update takes no lock. Any thread.
 #pragma once
 
 #include <atomic>
@@ -26,20 +26,20 @@ enum class MetricType : std::uint32_t {
 
 using MetricLabels = std::vector<std::pair<std::string, std::string>>;  ///< sorted by name in a series
 
-/// One series. Exists as long as it has a holder, listed or not.
+/// One series. Exists as long as it has a holder, even if it was removed from the list.
 class Metric {
   public:
     Metric(MetricType type, std::vector<double> bounds);
 
     [[nodiscard]] MetricType type() const { return type_; }
-    /// Negative amounts of counters, and NaN, are ignored.
+    /// Ignores NaN, and negative amounts for counters.
     void add(double amount);
     void set(double value);  ///< gauges
     void observe(double value);
 
     [[nodiscard]] double value() const { return value_.load(std::memory_order_relaxed); }  ///< histograms: the sum
     [[nodiscard]] const std::vector<double>& bounds() const { return bounds_; }
-    /// Observations at or below each bound and above the one before; the last is +Inf. Not cumulative.
+    /// Observations between the previous bound and each bound (inclusive); the last is +Inf. Not cumulative.
     [[nodiscard]] std::vector<std::uint64_t> buckets() const;
 
   private:
@@ -72,19 +72,19 @@ struct MetricSample {
 
 class Metrics {
   public:
-    /// The same name, type and labels give the same series; every open() needs a remove(). FLOWD_INVALID: a name, label or
+    /// Equal name, type and labels give the same series; each open() requires a remove(). FLOWD_INVALID: a name, label or
     /// bound is malformed, or the name is used with another type or other bounds. FLOWD_LIMIT: too many series.
     [[nodiscard]] Result<std::shared_ptr<Metric>> open(MetricInfo info);
-    /// Removes the series from the list after the last remove().
+    /// Removes the series from the list at the last remove().
     void remove(const std::shared_ptr<Metric>& metric);
 
-    /// Series that are computed when they are read. `source` is called on any thread, without locks; its names are not used
-    /// by others. To be added before the first read.
+    /// Adds series that are computed when they are read. `source` is called on any thread, without locks. Its names must
+    /// not be used by others. Call it before the first read.
     void add_source(std::function<std::vector<MetricSample>()> source) { sources_.push_back(std::move(source)); }
 
-    /// All series, those of one name together.
+    /// All series; those of one name are adjacent.
     [[nodiscard]] std::vector<MetricSample> snapshot() const;
-    /// Open series whose label has this value.
+    /// Open series that have this label with this value.
     [[nodiscard]] std::vector<MetricSample> snapshot(std::string_view label, std::string_view value) const;
     [[nodiscard]] std::size_t size() const;
 

@@ -16,7 +16,7 @@ class OwnSockets {
   public:
     using Clock = std::chrono::steady_clock;
 
-    /// As they were at most `max_age` ago.
+    /// The sockets as of at most `max_age` ago.
     [[nodiscard]] std::shared_ptr<const std::vector<flowd_socket>> list(std::chrono::nanoseconds max_age,
                                                                         Clock::time_point now = Clock::now());
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Inputs that one instance refused: counted by reason, kept for queries, and logged once per minute and reason. Any thread.
+// Refused inputs of one instance: counted by reason, recorded for queries, logged once per minute and reason. Any thread.
 #pragma once
 
 #include <spdlog/logger.h>
@@ -27,24 +27,24 @@ class RefusalLog {
     static constexpr std::size_t max_reasons = 64;
     static constexpr std::chrono::minutes log_period{1};
 
-    /// `label`: the value of the metric label `flowd_instance`. All three outlive it.
+    /// `label`: value of the metric label `flowd_instance`. The referenced objects must outlive this one.
     RefusalLog(Refusals& refusals, Metrics& metrics, spdlog::logger& logger, std::string label)
         : refusals_(refusals), metrics_(metrics), logger_(logger), label_(std::move(label)) {}
     RefusalLog(const RefusalLog&) = delete;
     RefusalLog& operator=(const RefusalLog&) = delete;
     ~RefusalLog() { close(); }
 
-    /// `reason` is well-formed.
+    /// `reason` must be well-formed.
     void add(std::string_view reason, std::string_view sender, std::string_view first,
              Clock::time_point now = Clock::now());
-    /// Removes the series; later refusals are not counted.
+    /// Removes the series; refusals after this call are not counted.
     void close();
 
   private:
     struct Reason {
-        std::shared_ptr<Metric> count;  ///< null: there are too many series
+        std::shared_ptr<Metric> count;  ///< null: the limit of series was reached
         Clock::time_point logged{};
-        std::uint64_t silent = 0;  ///< refusals since the last line
+        std::uint64_t silent = 0;  ///< refusals since the last logged line
     };
     Reason& of(std::string_view reason);
 

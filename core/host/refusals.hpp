@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The latest inputs that instances refused, for queries. Any thread.
+// The latest refused inputs of all instances, for queries. Any thread.
 #pragma once
 
 #include <array>
@@ -19,22 +19,22 @@ class Refusals {
         std::string instance;      ///< "plugin fireflyp/regional"
         std::string reason;
         std::string sender;
-        std::string first;  ///< bytes, not text
+        std::string first;  ///< bytes, not necessarily text
     };
     static constexpr std::size_t kept = 256;
     static constexpr std::size_t max_reason = 64;
-    static constexpr std::size_t max_text = 128;  ///< of sender and of first, bytes; the rest is cut off
+    static constexpr std::size_t max_text = 128;  ///< bytes of sender and of first; longer ones are truncated
 
-    /// [a-z][a-z0-9_]*, at most max_reason bytes.
+    /// Whether it is [a-z][a-z0-9_]* of at most max_reason bytes.
     [[nodiscard]] static bool is_reason(std::string_view reason);
 
     void add(std::string_view instance, std::string_view reason, std::string_view sender, std::string_view first);
-    /// The oldest first.
+    /// Ordered by time, oldest first.
     [[nodiscard]] std::vector<Refusal> list() const;
 
   private:
     mutable std::mutex mutex_;
-    std::array<Refusal, kept> ring_;  // its strings keep their memory: adding does not allocate once it is full
+    std::array<Refusal, kept> ring_;  // the strings keep their capacity: no allocation once the ring is full
     std::uint64_t added_ = 0;
 };
 

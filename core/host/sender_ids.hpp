@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The numbers of senders (flowd_host.sender_id). Any thread.
+// Ids of senders (flowd_host.sender_id). Any thread.
 #pragma once
 
 #include <cstdint>
@@ -7,13 +7,13 @@
 
 namespace flowd::core {
 
-/// The same number for the same identity during the lifetime of this object; other objects have other numbers, which are
-/// unpredictable.
+/// Equal ids for equal identities during the lifetime of this object; another object has other, unpredictable
+/// ids.
 class SenderIds {
   public:
     SenderIds();
 
-    /// `identity`: 16 bytes of an address, or a text as "uid:1000". Never 0. All loopback addresses are one sender.
+    /// `identity`: 16 bytes of an address, or text such as "uid:1000". Never 0. All loopback addresses are one sender.
     [[nodiscard]] std::uint64_t id_of(std::string_view identity) const;
 
   private:

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The services of the daemon for instances. All may be used from any thread and outlive every host.
+// The services that the daemon provides to instances. Any thread; they outlive all hosts.
 #pragma once
 
 #include "core/base/logging.hpp"

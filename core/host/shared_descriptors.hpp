@@ -21,18 +21,18 @@ class SharedDescriptors {
 
     struct Obtained {
         UniqueFd fd;                   ///< the caller's own duplicate
-        std::uint64_t generation = 0;  ///< another one for each offer
+        std::uint64_t generation = 0;  ///< differs for each offer
     };
 
-    /// Keeps a duplicate until `holder` withdraws it or is released. Of several holders the latest is obtained, so that one
-    /// whose successor fails is in force again.
+    /// Keeps a duplicate until `holder` withdraws it or is released. Of several holders, the latest is obtained; if it
+    /// withdraws, the previous offer is in force again.
     [[nodiscard]] Result<void> offer(Holder holder, std::string_view name, int fd);
     void withdraw(Holder holder, std::string_view name);
     void release(Holder holder);
     /// FLOWD_NOT_FOUND: no instance offers it.
     [[nodiscard]] Result<Obtained> obtain(std::string_view name) const;
 
-    /// From now on `tell` is called whenever what obtain() answers changes; at once when it is offered. Empty ends it.
+    /// `tell` is called when the result of obtain() changes, and at once if there is an offer. Empty: removes the watch.
     void watch(Holder holder, std::string_view name, Watchers::Tell tell);
 
   private:
@@ -41,7 +41,7 @@ class SharedDescriptors {
         UniqueFd fd;
         std::uint64_t generation;
     };
-    using Offers = std::vector<Offer>;  // the latest is the last
+    using Offers = std::vector<Offer>;  // the latest is last
 
     /// Removes the offer of a holder. Notifies watchers if it was the latest one.
     void erase(const std::string& name, Offers& offers, Holder holder) const;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Watchers of changes. Locked by its owner, which notifies with its lock held: a Tell must only wake a thread.
+// Notifies watchers of changes. The owner locks it and notifies with the lock held, so a Tell may only wake a thread.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +13,7 @@ class Watchers {
     using Holder = std::uint64_t;  ///< an instance
     using Tell = std::function<void()>;
 
-    /// An empty `tell` ends it.
+    /// An empty `tell` removes the watch.
     void set(Holder holder, Tell tell) {
         if (tell)
             tells_[holder] = std::move(tell);
