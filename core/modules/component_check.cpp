@@ -13,12 +13,12 @@ namespace flowd::core {
 
 namespace {
 
-// Generous for any future minor; beyond it the member `size` was never set.
+// Larger than any later minor needs; a larger value means that the member `size` was not set.
 constexpr std::size_t max_struct = 4096;
 constexpr std::size_t max_aliases = 32;
 constexpr std::uint32_t max_precedence = 255;
 
-/// The zeroed copy of a sized struct: the smaller of both sizes.
+/// A zeroed copy of a sized struct: as many bytes as both sides know.
 template <typename T>
 Result<T> checked_copy(const T* declared, std::string_view type, std::size_t at_least) {
     std::uint32_t size = 0;
@@ -37,7 +37,7 @@ bool is_component_name(std::string_view name) {
            std::all_of(name.begin(), name.end(), [&](char c) { return letter(c) || (c >= '0' && c <= '9'); });
 }
 
-/// An alias is a key that some other program once chose: capitals, '-' and '_' occur.
+/// An alias may be a key that another program defined, therefore upper-case letters, '-' and '_' are allowed.
 bool is_alias(std::string_view name) {
     const auto allowed = [](char c) {
         return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
@@ -45,7 +45,7 @@ bool is_alias(std::string_view name) {
     return !name.empty() && std::all_of(name.begin(), name.end(), allowed);
 }
 
-/// The first required member that is not there; null when all are.
+/// The first missing required member; null if there is none.
 const char* missing_member(const flowd_component& c) {
     if (c.summary == nullptr) return "summary";
     if (c.kind == FLOWD_PLUGIN && c.precedence == 0) return "precedence";
@@ -61,7 +61,7 @@ const char* missing_member(const flowd_component& c) {
     return nullptr;
 }
 
-/// A member that this kind of component has no use for: its author misunderstood something.
+/// The first member that is set but has no effect for this kind of component; null if there is none.
 const char* stray_member(const flowd_component& c) {
     if (c.loop == FLOWD_LOOP_HOSTED && c.run != nullptr) return "run";
     if (c.kind != FLOWD_PLUGIN && c.precedence != 0) return "precedence";
@@ -81,7 +81,7 @@ Result<void> check_aliases(const flowd_component& c) {
     return {};
 }
 
-/// What this core does not know must not silently mean less than its author wrote.
+/// Refuses bits unknown to this core: ignoring them would silently change what the author declared.
 Result<void> check_bits(const flowd_component& c) {
     constexpr std::uint32_t known_flags = FLOWD_COMPONENT_RECONFIGURE_ALWAYS;
     constexpr std::uint32_t known_events = 1u << FLOWD_EVENT_START | 1u << FLOWD_EVENT_ONGOING | 1u << FLOWD_EVENT_END |
@@ -205,7 +205,7 @@ Result<void> compare_with_note(const Descriptor& descriptor, const Note& note) {
         !abi)
         return abi;
     if (auto list = same("that it holds", list_of(note), list_of(descriptor)); !list) return list;
-    // The lists are equal now: the same length and order.
+    // From here on both lists have the same length and order.
     for (std::size_t i = 0; i < note.components.size(); ++i) {
         const auto in_note = fmt::format("{}", fmt::join(note.components[i].aliases, ", "));
         const auto declared = fmt::format("{}", fmt::join(descriptor.components[i]->aliases(), ", "));

@@ -15,7 +15,7 @@ const std::string& name_of(const Module& module) {
     return module.state == ModuleState::loaded ? module.declared.name : module.note.name;
 }
 
-/// A module that could not even tell its name goes by its file's.
+/// The name of the module; if it is unknown, the name of its file.
 std::string shown_name(const Module& module) {
     return name_of(module).empty() ? module.path.stem().string() : name_of(module);
 }
@@ -59,7 +59,7 @@ void write_accepted(json::Writer& writer, std::uint32_t accepts) {
     writer.end();
 }
 
-/// None, and none that is malformed: `flowd-module-check` says what is wrong with those.
+/// Writes nothing if there are no tools or they are malformed: `flowd-module-check` reports the error.
 void write_tools(json::Writer& writer, const flowd_component& table) {
     const auto tools = read_tools(table);
     if (!tools || tools->empty()) return;

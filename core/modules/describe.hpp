@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What `modules list` and `modules info` say, as JSON (a stable form: members are added, never changed). Any thread.
+// The output of `modules list` and `modules info` as JSON (stable: members are added, never changed). Any thread.
 #pragma once
 
 #include <string>

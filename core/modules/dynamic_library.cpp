@@ -16,7 +16,7 @@ namespace {
 
 namespace dll = boost::dll;
 
-/// The text between `open` and `close`; empty when they are not there.
+/// The text between `open` and `close`; empty if either is missing.
 std::string_view between(std::string_view text, std::string_view open, std::string_view close) {
     const std::size_t begin = text.find(open);
     if (begin == std::string_view::npos) return {};
@@ -25,7 +25,7 @@ std::string_view between(std::string_view text, std::string_view open, std::stri
     return end == std::string_view::npos ? std::string_view{} : rest.substr(0, end);
 }
 
-/// A major that this file exports although it is not ours; 0 if there is none.
+/// A different ABI major that this file exports; 0 if there is none.
 unsigned other_major(const dll::shared_library& library) {
     constexpr unsigned last_tried = 32;
     for (unsigned major = 1; major <= last_tried; ++major)
@@ -35,7 +35,7 @@ unsigned other_major(const dll::shared_library& library) {
 
 }  // namespace
 
-// The sentences of glibc's dl-load.c, dl-version.c and dl-lookup.c.
+// The messages of glibc's dl-load.c, dl-version.c and dl-lookup.c.
 Error explain_dlerror(std::string_view message, const std::filesystem::path& file) {
     const std::string_view subject = message.substr(0, message.find(": "));
     if (message.find("cannot open shared object file") != std::string_view::npos && subject != file.native())
@@ -57,12 +57,12 @@ Error explain_dlerror(std::string_view message, const std::filesystem::path& fil
 }
 
 Result<flowd_module_function> load_entry(const std::filesystem::path& file) {
-    // Never unloaded: its code may be on some thread's stack, and its static strings are kept without copying.
+    // Never unloaded: a thread may be executing its code, and its static strings are used without copies.
     const auto mode =
         dll::load_mode::rtld_now | dll::load_mode::rtld_local | static_cast<dll::load_mode::type>(RTLD_NODELETE);
     dll::shared_library library;
     dll::fs::error_code error;
-    ::dlerror();  // forget what an earlier call left
+    ::dlerror();  // clears the error of an earlier call
     library.load(file, error, mode);
     if (error) {
         const char* message = ::dlerror();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// dlopen with the dynamic linker's complaints put into words an administrator can act on. Main thread only.
+// dlopen(3), with the dynamic linker's errors translated into messages with a remedy. Main thread only.
 #pragma once
 
 #include <filesystem>
@@ -9,10 +9,10 @@
 
 namespace flowd::core {
 
-/// Loads a file for the rest of the process's life, resolving every symbol at once, and returns its flowd_module_v1.
+/// Loads a file until the process ends, resolving all symbols at once, and returns its flowd_module_v1.
 [[nodiscard]] Result<flowd_module_function> load_entry(const std::filesystem::path& file);
 
-/// What to tell for a message of dlerror() about `file`; for load_entry and its tests.
+/// Translates a message of dlerror() about `file`; exported for tests.
 [[nodiscard]] Error explain_dlerror(std::string_view message, const std::filesystem::path& file);
 
 }  // namespace flowd::core

@@ -72,7 +72,7 @@ InstanceStatus Instance::status() const {
     status.batches_failed = batches_failed_;
     status.events_lost = events_lost_ + (host_ != nullptr ? host_->lost() : 0);
     status.periods_missed = periods_missed_;
-    // An own loop is inside run() all its life: that tells nothing.
+    // An instance with its own loop is in run() all the time: this is not reported as a call.
     const char* call = in_call_.load(std::memory_order_acquire);
     if (call != nullptr && std::string_view(call) != "run") {
         status.in_call = call;
@@ -140,7 +140,7 @@ Result<void> Instance::attach(const QueueLimits& limits, Instance* predecessor) 
         host_->set_announcer(*announcer_);
     } else if (kind_ == FLOWD_BACKEND) {
         BackendOptions options{key_, component_.accepts, limits, [loop] { loop->wake(); }};
-        // A new instance knows nothing of the flows that its predecessor was told, so it is told them again.
+        // A new instance has no flows of its predecessor, so the bus sends it all live flows again.
         auto queue = predecessor != nullptr && predecessor->queue_ != nullptr && !predecessor->queue_left_
                          ? services_.bus.replace_backend(predecessor->queue_, std::move(options))
                          : services_.bus.add_backend(std::move(options));
@@ -206,7 +206,7 @@ void Instance::detach() {
 
 void Instance::leave_queue() {
     queue_left_ = true;
-    // The thread of one that hangs may still look at what it took.
+    // If the thread hangs, it may still read the events that it took.
     if (finished()) queue_.reset();
 }
 

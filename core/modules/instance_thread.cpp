@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The instance's own thread: every call into the module, and the handling of its results.
+// The instance's thread: all calls into the module, and the handling of their results.
 #include <algorithm>
 #include <exception>
 #include <utility>
@@ -57,7 +57,7 @@ void Instance::run_thread() {
     const std::shared_ptr<const InstanceConfig> config = this->config();
     bool well =
         step(InstanceState::creating, "create", [&] { return component_.create(host, &config->value(), &module_); });
-    if (!well) module_ = nullptr;  // a value that a failed create left is ignored
+    if (!well) module_ = nullptr;  // the value that a failed create stored is ignored
     if (well && module_ == nullptr) {
         record_problem(problem_of(*config, FLOWD_ERROR, "create returned FLOWD_OK without an instance"));
         well = false;
@@ -151,7 +151,7 @@ bool Instance::take_batch() {
     return !broken_;
 }
 
-/// Returns how many of them are settled.
+/// Returns the number of settled events.
 std::size_t Instance::offer(std::span<const flowd_event> events) {
     std::size_t taken = 0;
     bool full = false;
@@ -192,8 +192,8 @@ std::size_t Instance::offer(std::span<const flowd_event> events) {
     return events.size();
 }
 
-/// Offers what waits, until a quarter of the time is left for the module to flush what it took. False: the backend is
-/// full, and its loop has to run so that it can say when it is ready.
+/// Offers queued events until a quarter of the time is left, in which the module can flush. False: the backend is full, and
+/// its loop must run until it calls ready.
 bool Instance::drained() {
     if (queue_ == nullptr || !started_ || stop_called_) return true;
     for (;;) {
@@ -216,7 +216,7 @@ void Instance::count_lost(const Remains& remains) {
     const std::string line = std::to_string(total) + " events of " + name_ + " were not taken: " + std::to_string(starts) +
                              " starts, " + std::to_string(ends) + " ends, " + std::to_string(total - starts - ends) +
                              " others";
-    // The last error remains the one that caused this.
+    // The error that caused the loss remains the last error.
     if (broken_)
         host_->logger().error("{}", line);
     else
@@ -240,7 +240,7 @@ void Instance::stop_module() {
     if (queue_ != nullptr) count_lost(queue_->close());
     std::int64_t deadline = stop_at_;
     if (deadline == 0)
-        deadline = steady_ns() + std::chrono::nanoseconds(std::chrono::seconds(1)).count();  // it failed by itself
+        deadline = steady_ns() + std::chrono::nanoseconds(std::chrono::seconds(1)).count();  // no stop was requested
     std::uint32_t reason = stop_reason_;
     if (reason == 0 || broken_) reason = FLOWD_STOP_FAILED;
     const flowd_result result = guarded("stop", [&] { return component_.stop(module_, deadline, reason); });
@@ -300,7 +300,7 @@ std::vector<std::string> Offered::take(const flowd_ext_command& table) {
 }
 
 void Instance::set_state(InstanceState state) {
-    // The series first, so that a thread that waits for the state finds it in the metrics.
+    // The series first: a thread that waits for the state then finds it in the metrics.
     show_state(state);
     since_ns_ = unix_ns();
     state_.store(state, std::memory_order_release);

@@ -30,7 +30,7 @@ bool offers(const Note& note, std::uint32_t kind, std::string_view name, By by) 
     });
 }
 
-/// Files that are not trusted are not read.
+/// Untrusted files are not read.
 void read_note_of(Module& module, const TrustPolicy& trust) {
     auto file = trusted_path(module.path, trust);
     auto note = file ? read_note(*file) : Result<Note>(std::move(file).error());
@@ -45,7 +45,7 @@ void read_note_of(Module& module, const TrustPolicy& trust) {
     }
 }
 
-/// The result of flowd_module_v1. A module without the exception barrier may throw, which must not end the daemon.
+/// Calls flowd_module_v1. A module built without the exception barrier may throw; this must not end the daemon.
 Result<const flowd_module*> call_entry(flowd_module_function entry) {
     try {
         return entry(FLOWD_ABI_MINOR);
@@ -87,7 +87,7 @@ void ModuleSet::scan(const std::vector<fs::path>& directories) {
             modules_.push_back(std::move(module));
         }
     }
-    // Loaded code stays; so does what was loaded by path from elsewhere.
+    // Loaded modules stay, including those that were loaded by path from other directories.
     for (auto& old : before)
         if (old && old->state == ModuleState::loaded) modules_.push_back(std::move(old));
     std::stable_sort(modules_.begin(), modules_.end(),
@@ -176,13 +176,13 @@ std::vector<fs::path> ModuleSet::changed_files() const {
 }
 
 void ModuleSet::load_all() {
-    for (const auto& module : modules_) (void)load(*module);  // kept as the module's state
+    for (const auto& module : modules_) (void)load(*module);  // the result is kept as the module's state
 }
 
 Result<FoundComponent> ModuleSet::find_in(Module& module, std::uint32_t kind, std::string_view name) {
     if (auto loaded = load(module); !loaded) {
         Error error = std::move(loaded).error();
-        // The component is there: "not found" would send people to install what they have.
+        // The component exists: "not found" would suggest that a package is missing.
         if (error.code == FLOWD_NOT_FOUND) error.code = FLOWD_ERROR;
         return std::move(error).within(fmt::format("the module {} was refused", module.path.string()));
     }
@@ -209,7 +209,7 @@ Result<FoundComponent> ModuleSet::find(std::uint32_t kind, std::string_view name
     for (const By by : {By::name, By::alias})
         for (const auto& module : modules_)
             if (offers(module->note, kind, name, by)) return find_in(*module, kind, name);
-    // A module whose note cannot be read is told by the name of its file.
+    // A module whose note cannot be read is recognised by its file name.
     const std::string expected = fmt::format("{}-{}", kind_name(kind), name);
     for (const auto& module : modules_)
         if (module->state == ModuleState::failed && same_name(module->path.stem().native(), expected))

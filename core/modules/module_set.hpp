@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The installed modules with their states; finds the component for a name in the YAML.
+// The installed modules with their states. Finds the component for a name in the configuration.
 // Main thread only. A module's code is never unloaded, so a `const flowd_component*` is valid as long as the ModuleSet.
 #pragma once
 
@@ -21,27 +21,27 @@ class ModuleSet : public ComponentLookup {
   public:
     explicit ModuleSet(TrustPolicy trust = {}) : trust_(trust) {}
 
-    /// Reads the notes of every *.so in the directories, best first (module_search_path() gives them). A file whose name
-    /// was already found in a better directory is passed over. May be repeated (reload): new files are added, loaded
-    /// modules stay as they are, the others are read again. A directory that does not exist holds no modules.
+    /// Reads the notes of every *.so in the directories, in order of precedence (see module_search_path()). Files whose
+    /// names were found in an earlier directory are ignored. May be repeated (reload): new files are added, loaded modules
+    /// stay as they are, the others are read again. A directory that does not exist is treated as empty.
     void scan(const std::vector<std::filesystem::path>& directories);
 
     /// All known modules by file name.
     [[nodiscard]] const std::vector<std::unique_ptr<Module>>& modules() const { return modules_; }
-    /// By file name with or without ".so", name in the note, or path; null if there is none. For `modules info`.
+    /// Finds by file name with or without ".so", name in the note, or path; null if there is none. For `modules info`.
     [[nodiscard]] Module* find_module(std::string_view name);
 
-    /// Those with a component of this name, whatever its kind; without any, those with a component of this alias.
+    /// Modules with a component of this name, of any kind; if there are none, modules with a component of this alias.
     [[nodiscard]] std::vector<Module*> offering(std::string_view name) const;
 
     /// Loads a module unless it is loaded or has failed: trust, dlopen, descriptor, components, note. The result is also
-    /// kept as its state. Needs no privileges.
+    /// stored as its state. Needs no privileges.
     Result<void> load(Module& module);
-    /// Loads the file, which need not be in a scanned directory.
+    /// Loads the file, which need not be in a searched directory.
     [[nodiscard]] Result<Module*> load_file(const std::filesystem::path& path);
-    /// Loaded modules whose file is another one now, or is gone: what was loaded goes on.
+    /// Loaded modules whose file was replaced or removed since: the loaded code remains in use.
     [[nodiscard]] std::vector<std::filesystem::path> changed_files() const;
-    /// For `modules list --load` and tests.
+    /// Loads all modules. For `modules list --load` and tests.
     void load_all();
 
     // ComponentLookup

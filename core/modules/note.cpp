@@ -22,7 +22,7 @@ namespace flowd::core {
 
 namespace {
 
-// Bounds on what a file may make this process read; a real module is far below them.
+// Limits of what a file may make this process read; real modules are far below them.
 constexpr std::size_t max_program_headers = 256;
 constexpr std::size_t max_note_segment = 64 * 1024;
 
@@ -87,7 +87,7 @@ class ElfFile {
         return file;
     }
 
-    /// Exactly as many bytes as `target` holds; false when the file has fewer.
+    /// Reads as many bytes as `target` has; false if the file is shorter.
     bool read(std::uint64_t offset, std::span<char> target) const {
         if (!holds(offset, target.size())) return false;
         std::size_t done = 0;
@@ -134,7 +134,7 @@ Result<Elf64_Ehdr> read_header(const ElfFile& file) {
     return header;
 }
 
-/// Walks the notes of a segment (gABI, "Note Section"); the description of ours, if it is there.
+/// Searches the notes of a segment (gABI, "Note Section") for ours and returns its description.
 Result<std::optional<std::string>> find_note(std::span<const char> segment) {
     constexpr std::size_t head = 3 * sizeof(std::uint32_t);
     const auto padded = [](std::uint64_t length) { return (length + 3) & ~std::uint64_t{3}; };
@@ -237,7 +237,7 @@ Result<Note> read_note(const std::filesystem::path& path) {
     std::vector<Elf64_Phdr> segments(header->e_phnum);
     if (!file->read(header->e_phoff, {reinterpret_cast<char*>(segments.data()), segments.size() * sizeof(Elf64_Phdr)}))
         return cut_short();
-    // A mapped file that is shorter than its headers say kills the process with SIGBUS, so look before dlopen does.
+    // Accessing a mapped file that is shorter than its headers claim raises SIGBUS; so this is checked before dlopen.
     for (const Elf64_Phdr& segment : segments)
         if (segment.p_type == PT_LOAD && !file->holds(segment.p_offset, segment.p_filesz)) return cut_short();
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The ELF note of a module (flowd/abi/note.h), read without loading it. The file may be hostile: it is read by bounded,
-// checked reads and never mapped or executed. Any thread.
+// The ELF note of a module (flowd/abi/note.h), read without loading the module. The file may be hostile: it is read by
+// bounded, checked reads and never mapped or executed. Any thread.
 #pragma once
 
 #include <cstdint>
@@ -32,14 +32,14 @@ struct Note {
     std::vector<NoteComponent> components;
 };
 
-/// The note of a file. Codes: FLOWD_NOT_FOUND the file does not exist, FLOWD_UNSUPPORTED it is an ELF file for another
-/// machine, FLOWD_INVALID it is not a shared object, is truncated, has no note or a malformed one.
+/// The note of a file. Codes: FLOWD_NOT_FOUND: no such file. FLOWD_UNSUPPORTED: an ELF file for another machine.
+/// FLOWD_INVALID: not a shared object, truncated, or the note is missing or malformed.
 [[nodiscard]] Result<Note> read_note(const std::filesystem::path& path);
 
-/// The text inside a note. Lines with unknown keys are passed over: a later minor may add some.
+/// Parses the text of a note. Lines with unknown keys are ignored: a later minor may add some.
 [[nodiscard]] Result<Note> parse_note(std::string_view text);
 
-/// FLOWD_PLUGIN for "plugin" and so on, 0 for anything else. The way back is kind_name() in
+/// FLOWD_PLUGIN for "plugin" and so on, 0 for any other text. The inverse is kind_name() in
 /// core/config/component_lookup.hpp.
 [[nodiscard]] std::uint32_t kind_of(std::string_view name);
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// One sampling period, shared by the main thread, which opens and closes it, and the enrichers, which add to it.
+// One sampling period. The main thread opens and closes it; enrichers add samples to it.
 #pragma once
 
 #include <atomic>
@@ -15,11 +15,11 @@
 
 namespace flowd::core {
 
-/// Lets enrichers add until it is closed: one that is late must not add while the period is being applied. Any thread.
+/// Accepts samples until it is closed: late enrichers must not add while the period is being applied. Any thread.
 class OpenPeriod {
   public:
-    /// `done` is called on an enricher's thread when the last of them is through: it should wake the main thread. `late`,
-    /// which all periods share, counts the samples that came after their period: they are shed.
+    /// `done` is called on an enricher's thread when the last enricher has finished; it should only wake the main thread.
+    /// `late`, which all periods share, counts samples that came after the end of their period and are dropped.
     explicit OpenPeriod(std::function<void()> done, std::shared_ptr<std::atomic<std::uint64_t>> late = nullptr)
         : done_(std::move(done)), late_(std::move(late)) {}
 
@@ -44,7 +44,7 @@ class OpenPeriod {
         if (late_) ++*late_;
         return FLOWD_STOPPED;
     }
-    /// No enricher adds samples any more: the period may be applied.
+    /// Enrichers can no longer add samples: the period may be applied.
     [[nodiscard]] const SamplePeriod& close() {
         const std::lock_guard lock(mutex_);
         open_ = false;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a call into a module answered. Pure functions.
+// Results of calls into a module. Pure functions.
 #pragma once
 
 #include <string>
@@ -8,7 +8,7 @@
 
 namespace flowd::core {
 
-/// Whether it is one of the results that this ABI knows.
+/// Whether it is a result that this ABI defines.
 [[nodiscard]] bool means_something(flowd_result result);
 /// "prepare failed: a privilege is missing"
 [[nodiscard]] std::string describe_failure(const char* call, flowd_result result);

@@ -10,7 +10,7 @@ namespace flowd::core {
 namespace {
 
 constexpr std::size_t max_tools = 100;
-/// They are understood everywhere on the command line, so a tool would not see them.
+/// global_options are accepted everywhere on the command line, so they would never reach a tool.
 constexpr std::size_t max_name = 64;
 constexpr const char* global_options[] = {"conf", "control", "help", "json", "log-level", "log-time", "modules", "version"};
 

@@ -12,7 +12,7 @@
 
 namespace flowd::core {
 
-/// One tool, complete and checked. Lives as long as the process, as its module does.
+/// One tool, complete and checked. Valid until the process ends, like its module.
 struct Tool {
     std::string name;
     std::string summary;
@@ -20,7 +20,7 @@ struct Tool {
     flowd_result (*run)(const flowd_tool_call* call) = nullptr;
 };
 
-/// What the component offers; empty when it has none. The error names the row and what is wrong with it.
+/// The tools of a component; empty if there are none. The error names the row and the reason.
 [[nodiscard]] Result<std::vector<Tool>> read_tools(const flowd_component& component);
 
 }  // namespace flowd::core
