@@ -13,7 +13,7 @@ constexpr std::pair<std::uint32_t, const char*> kinds[] = {{FLOWD_EVENT_START, "
                                                            {FLOWD_EVENT_CATCH_ALL, "catchAll"},
                                                            {FLOWD_EVENT_CATCH_ALL_CLEAR, "catchAllClear"}};
 
-/// Adds series of one name after the other.
+/// Appends the series of one name after the other.
 class Family {
   public:
     Family(std::vector<MetricSample>& out, MetricType type, std::string name, std::string help, std::string unit = {})

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The flow table and every edge of the bus as time series: names begin with "bus_". Pure function.
+// Time series of the flow table and of all edges of the bus: names begin with "bus_". Pure function.
 #pragma once
 
 #include <vector>

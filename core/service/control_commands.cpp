@@ -18,10 +18,10 @@ namespace {
 using control::Reply;
 
 constexpr std::size_t default_flows = 10'000;
-constexpr std::size_t max_flows = 100'000;  // some 25 MB of JSON: replies are bounded
+constexpr std::size_t max_flows = 100'000;  // about 25 MB of JSON: bounds the reply
 constexpr std::size_t max_answer = 4U << 20;
 
-/// Collects what a module writes.
+/// Collects the output of a module.
 struct Answer {
     std::string text;
     bool too_long = false;
@@ -44,12 +44,12 @@ struct Answer {
     Answer& operator=(const Answer&) = delete;
 };
 
-constexpr std::chrono::milliseconds patience{1000};  // with an instance that is busy
+constexpr std::chrono::milliseconds patience{1000};  // time limit for the replies of instances
 
-constexpr std::uint32_t most_questions = 32;       // that wait in one instance; one that hangs is given no more
-constexpr std::string_view own_status = "status";  // what every instance has, by its module or by the core
+constexpr std::uint32_t most_questions = 32;       // pending per instance; more are not posted to one that hangs
+constexpr std::string_view own_status = "status";  // every instance has this command, from its module or the core
 
-/// Answers of instances, by their names. Any thread.
+/// Replies of instances, by instance name. Any thread.
 template <typename T>
 class Answers {
   public:
@@ -67,7 +67,7 @@ class Answers {
     std::map<std::string, T> answers_;
 };
 
-/// Calls `over` when the last copy of it is gone.
+/// Calls `over` when its last copy is destroyed.
 struct Pending {
     std::function<void()> over;
     explicit Pending(std::function<void()> f) : over(std::move(f)) {}
@@ -76,14 +76,14 @@ struct Pending {
     ~Pending() { over(); }
 };
 
-/// An instance that does not run, or does not return from a call.
+/// An instance that has failed, or does not return from a call.
 struct Failed {
     std::string name;
     std::shared_ptr<const InstanceConfig> config;
     Finding finding;
 };
 
-/// It cannot say itself what it lacks; its module can, without it.
+/// A failed instance cannot report its causes; its module can check the host without an instance.
 std::vector<Finding> with_causes(const Failed& failed, const Registry& registry) {
     std::vector<Finding> all{failed.finding};
     if (failed.finding.id != "daemon-instance-failed") return all;
@@ -103,7 +103,7 @@ void ControlCommands::handle(const control::Arguments& arguments, const control:
         return status_of(**instance, std::move(respond));
     }
     if (command == "flows") return flows(arguments, respond);
-    if (command == "metrics" && arguments.size() == 1) return metrics(respond);  // else a backend of that name is meant
+    if (command == "metrics" && arguments.size() == 1) return metrics(respond);  // else a backend of that name is addressed
     if (command == "refusals") return refusals(respond);
     if (command == "findings") return findings(std::move(respond));
     if (command == "explain") return explain(arguments, std::move(respond));
@@ -123,7 +123,7 @@ void ControlCommands::ask_instances(const std::function<bool(const Offered&)>& c
         if (!answered->exchange(true)) finish();
     };
     {
-        // Lives in the jobs; whatever becomes of them, its end wakes the main loop.
+        // Held by the jobs. When all of them have run or were dropped, its destructor wakes the main loop.
         const auto pending =
             std::make_shared<Pending>([defer = surroundings_.defer, once] { defer(std::chrono::milliseconds(0), once); });
         if (also) also(pending);
@@ -140,7 +140,7 @@ void ControlCommands::ask_instances(const std::function<bool(const Offered&)>& c
             if (!posted) --asked->questions;
         }
     }
-    // One that is busy is left out rather than holding the answer up.
+    // After this time, instances that have not replied are omitted.
     surroundings_.defer(patience, once);
 }
 
@@ -169,7 +169,7 @@ void ControlCommands::status(control::Responder respond) {
 
 void ControlCommands::status_of(const Instance& instance, control::Responder respond) {
     ask_status([this, name = instance.name(), respond = std::move(respond)](const auto& details) {
-        const Instance* const found = surroundings_.supervisor.find(name);  // a reload may have removed it meanwhile
+        const Instance* const found = surroundings_.supervisor.find(name);  // a reload may have removed it
         if (found == nullptr) return respond(Reply::failure(ExitCode::failure, name + " is gone"));
         const auto detail = details.find(name);
         respond(Reply{ExitCode::ok, instance_status_json(*found, surroundings_.services,
@@ -187,7 +187,7 @@ void ControlCommands::ask_findings(std::function<void()> finish) {
         if (auto trouble = finding_of(*instance))
             failed.push_back({instance->name(), instance->config(), std::move(*trouble)});
         else if (offered == nullptr || offered->findings == nullptr)
-            board.set(instance->name(), {});  // whatever trouble there was is over
+            board.set(instance->name(), {});  // earlier problems no longer exist
     }
     board.keep_only(names);
     const auto ask = [&board](Instance& instance, const Offered& offered, flowd_instance* module) {
@@ -299,7 +299,7 @@ void ControlCommands::run(const control::Arguments& arguments, const control::Pe
     const bool asks = arguments.size() == 1 || arguments[1] == "help";
     const auto& all = surroundings_.supervisor.instances();
     if (asks && std::any_of(all.begin(), all.end(), [&](const auto& each) { return each->key() == arguments[0]; }))
-        return commands(arguments[0], respond);  // also when there are several
+        return commands(arguments[0], respond);  // also if several have this key
     if (!meant) return respond(Reply::failure(ExitCode::usage, meant.error().message, meant.error().hint));
     Instance* const instance = *meant;
     if (asks) return commands(instance->name(), respond);

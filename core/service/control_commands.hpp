@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // The commands of the control socket:
-//   status                      the daemon, every instance, every edge of the bus; what the modules add of themselves
-//   status INSTANCE             one instance; the same as INSTANCE status where the module has no command of that name
+//   status                      the daemon, every instance, every edge of the bus, and the status of the modules
+//   status INSTANCE             one instance; same as INSTANCE status if the module has no command of that name
 //   flows [LIMIT]               live flows
 //   metrics                     all time series
-//   refusals                    what instances refused from outside, the last 256
-//   findings                    what instances find amiss now
-//   explain PROTOCOL END END    what the core and each instance know of one flow
-//   reload                      as SIGHUP; returns when it is done
+//   refusals                    the last 256 inputs that instances refused
+//   findings                    the present findings of instances
+//   explain PROTOCOL END END    what the core and each instance know about one flow
+//   reload                      same as SIGHUP; returns when the reload has ended
 //   commands                    the commands of all instances
 //   INSTANCE COMMAND ARGUMENT... a command of an instance ("marker mode observe"); INSTANCE alone lists its commands
-// Main thread; long answers are written on the worker, replies of instances on their threads.
+// Main thread; long replies are generated on the worker, replies of instances on their threads.
 #pragma once
 
 #include <chrono>
@@ -30,7 +30,7 @@ namespace flowd::core {
 struct DaemonStatus {
     std::string state;  ///< "starting", "running", "reloading", "stopping"
     std::string config;
-    std::int64_t started_ns = 0;         ///< Unix time, to be shown
+    std::int64_t started_ns = 0;         ///< Unix time, for display
     std::int64_t started_steady_ns = 0;  ///< for durations: Unix time may be set
     std::int64_t last_reload_ns = 0;
     std::string last_reload_error;
@@ -43,26 +43,26 @@ class ControlCommands {
         Supervisor& supervisor;
         Services services;
         std::function<DaemonStatus()> daemon;
-        std::function<void(control::Responder)> reload;  ///< does it soon, then answers
-        /// Calls back on the main thread, after a delay. [any]
+        std::function<void(control::Responder)> reload;  ///< requests a reload; replies when it has ended
+        /// Calls a function on the main thread after a delay. [any]
         std::function<void(std::chrono::milliseconds, std::function<void()>)> defer;
-        /// Runs on another thread what would keep the main thread for long.
+        /// Runs a long operation on another thread.
         std::function<void(std::function<void()>)> aside;
-        OwnFindings& own_findings;  ///< asked there
+        OwnFindings& own_findings;  ///< queried on that thread
     };
     explicit ControlCommands(Surroundings surroundings) : surroundings_(std::move(surroundings)) {}
 
     void handle(const control::Arguments& arguments, const control::Peer& peer, control::Responder respond);
 
-    /// Asks all instances what they find, for metrics and `status`.
+    /// Queries the findings of all instances, for metrics and `status`.
     void look_for_findings() {
         ask_findings([] {});
     }
 
   private:
     using Ask = std::function<void(Instance&, const Offered&, flowd_instance*)>;
-    /// Runs `ask` on the thread of each instance that `can`; then, or when the time is over, `finish` on the main thread.
-    /// `also` may keep what it is given for as long as it has to be waited for as well.
+    /// Runs `ask` on the thread of each instance for which `can` is true; then, or after a time limit, `finish` on the main
+    /// thread. `also` receives an object: `finish` waits until that is released as well.
     void ask_instances(const std::function<bool(const Offered&)>& can, const Ask& ask, std::function<void()> finish,
                        const std::function<void(std::shared_ptr<void>)>& also = {});
     void ask_findings(std::function<void()> finish);
@@ -70,14 +70,14 @@ class ControlCommands {
     void explain(const control::Arguments& arguments, control::Responder respond);
     void status(control::Responder respond);
     void status_of(const Instance& instance, control::Responder respond);
-    /// What the instances say of themselves, and what they find, is asked for at the same time; then `finish`.
+    /// Queries status and findings of all instances concurrently, then calls `finish`.
     void ask_status(std::function<void(const std::map<std::string, std::string>& details)> finish);
-    /// FLOWD_INVALID: there is none of this name, or several.
+    /// FLOWD_INVALID: no instance has this name, or several have it.
     [[nodiscard]] Result<Instance*> named(const std::string& word) const;
     void flows(const control::Arguments& arguments, const control::Responder& respond);
     void metrics(const control::Responder& respond);
     void refusals(const control::Responder& respond);
-    /// `name`: of one or several instances; empty: all.
+    /// `name`: of one or several instances; empty: all of them.
     void commands(std::string_view name, const control::Responder& respond);
     void run(const control::Arguments& arguments, const control::Peer& peer, control::Responder respond);
 

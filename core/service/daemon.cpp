@@ -34,7 +34,7 @@ using SteadyClock = std::chrono::steady_clock;
 
 constexpr std::chrono::milliseconds worker_patience{1000};
 
-// At what instances find, for metrics and `status`.
+// Delay and interval of the query of all instances' findings, for metrics and `status`.
 constexpr std::chrono::seconds first_look{10}, look_period{60};
 
 FlowLimits flow_limits(const Globals& globals) {
@@ -68,7 +68,7 @@ class Daemon::Implementation {
           installation_(install_paths(), options_.modules),
           descriptors_(DescriptorStore::Observer{[this](const std::string& name, int fd) { notifier_.store(name, fd); },
                                                  [this](const std::string& name) {
-                                                     // What a stopping daemon leaves is taken over by the next one.
+                                                     // The service manager keeps these for the next daemon.
                                                      if (!stopping_) notifier_.forget(name);
                                                  }}) {}
     Implementation(const Implementation&) = delete;
@@ -109,7 +109,7 @@ class Daemon::Implementation {
     LogLimiter log_limiter_;
     std::atomic<bool> stopping_{false};
 
-    // What instances use; outlives the supervisor, and with it every host.
+    // Used by instances; outlives the supervisor, and so all hosts.
     Installation installation_;
     Registries registries_;
     Metrics metrics_;
@@ -125,10 +125,10 @@ class Daemon::Implementation {
 
     std::optional<Signals> signals_;
     std::unique_ptr<Loop> loop_;
-    // After the loop, which their jobs wake.
-    std::unique_ptr<Worker> worker_;   // configurations, long answers
-    std::unique_ptr<Worker> upkeep_;   // what time brings to the flow table, the kernel's sockets, samples
-    std::unique_ptr<Worker> members_;  // coming and going of members of the bus, which the main thread awaits in its loop
+    // Declared after the loop, which their jobs wake.
+    std::unique_ptr<Worker> worker_;   // configurations, long replies
+    std::unique_ptr<Worker> upkeep_;   // timeouts of the flow table, the kernel's sockets, samples
+    std::unique_ptr<Worker> members_;  // adds and removes members of the bus; the main thread runs its loop meanwhile
     std::optional<PidFile> pid_file_;
     std::unique_ptr<Supervisor> supervisor_;
     std::unique_ptr<Sampling> sampling_;
@@ -157,7 +157,7 @@ ExitCode Daemon::Implementation::run() {
     status_.config = options_.conf;
     status_.started_ns = unix_ns();
     status_.started_steady_ns = steady_ns();
-    // First of all: a SIGHUP that comes early must wait, not kill.
+    // Before everything else: from now on an early SIGHUP is queued and does not end the process.
     auto signals = Signals::block();
     if (!signals) {
         logger_->error("{}", signals.error().message);
@@ -182,7 +182,7 @@ ExitCode Daemon::Implementation::run() {
         return exit_code_of(ready.error().code);
     }
     own_findings_->set_in_force(std::move(loaded.configuration->files),
-                                findings_of(loaded.problems));  // commands are answered during the start
+                                findings_of(loaded.problems));  // commands are accepted during the start
 
     const ExitCode started = supervisor_->start(std::move(loaded.configuration->instances));
     starting_ = false;
@@ -195,7 +195,7 @@ ExitCode Daemon::Implementation::run() {
     return shut_down(ExitCode::ok);
 }
 
-/// What modules log in validate() goes to the daemon's log.
+/// Log lines of modules in validate() go to the daemon's log.
 Installation::Loading Daemon::Implementation::loading() const {
     return {false, [this](std::string_view instance, flowd_level level, std::string_view line) {
                 logging_.logger(std::string(instance))->log(to_spdlog(level), "{}", line);
@@ -221,8 +221,8 @@ Result<void> Daemon::Implementation::set_up_loop() {
     return {};
 }
 
-/// Not on the main thread: files may be slow, and a module's validate() may look a user up in a directory service.
-/// Nothing: told to stop meanwhile.
+/// Not on the main thread: reading files may block, and a module's validate() may query a directory service.
+/// Empty: a stop was requested before the end.
 std::optional<LoadedConfiguration> Daemon::Implementation::load() {
     struct Job {
         std::optional<LoadedConfiguration> loaded;
@@ -247,7 +247,7 @@ Result<void> Daemon::Implementation::set_up() {
     }
     if (!globals_.pid_path.empty()) {
         auto pid_file = PidFile::write(globals_.pid_path);
-        // Marking does not depend on it, and a full disk is not a mistake in the configuration.
+        // Marking works without it, and a full disk is not an error of the configuration.
         if (!pid_file && pid_file.error().code == FLOWD_LIMIT)
             logger_->warn("pidPath: {}: the daemon runs without a pid file", pid_file.error().message);
         else if (!pid_file)
@@ -350,7 +350,7 @@ bool Daemon::Implementation::wait(const Supervisor::Condition& condition, Steady
         const bool hurry = stop_signals_ > 1 || (starting_ && stop_signals_ > 0 && what == Supervisor::WaitFor::start);
         const auto now = SteadyClock::now();
         if (hurry || now >= deadline) return false;
-        // Rounded up: a wait of 0 ms would spin until the deadline.
+        // Rounded up: a wait of 0 ms would be a busy loop until the deadline.
         const auto left = std::min<SteadyClock::duration>(deadline - now, std::chrono::hours(1));
         loop_->wait(std::chrono::ceil<std::chrono::milliseconds>(left));
     }
@@ -379,13 +379,13 @@ void Daemon::Implementation::tick_bus() {
 
 void Daemon::Implementation::tick_bus_after(std::int64_t next) {
     const std::int64_t now = std::chrono::nanoseconds(SteadyClock::now().time_since_epoch()).count();
-    // At least every second: what is due may move forward when the limits change.
+    // At least every second: the next timeout may become earlier if the limits change.
     const auto delay = std::clamp<std::int64_t>(next - now, 10'000'000, 1'000'000'000);
     (void)loop_->timer(std::chrono::nanoseconds(delay), {}, [this] { tick_bus(); });
 }
 
-/// Its time grows with the number of flows, but it waits for nothing, so it is always awaited: what it uses must not be
-/// destroyed meanwhile.
+/// The duration grows with the number of flows, but `job` never blocks. So the end is always awaited: its objects must not
+/// be destroyed before.
 void Daemon::Implementation::run_aside(const std::function<void()>& job) {
     std::atomic<bool> done{false};
     members_->post([this, &job, &done] {
@@ -404,7 +404,7 @@ void Daemon::Implementation::flush_notifications() {
 }
 
 void Daemon::Implementation::feed_watchdog() {
-    // An optional instance that hangs must not stop the others.
+    // A hanging optional instance must not stop the others.
     bool all = true;
     for (const auto& instance : supervisor_->instances())
         if (!instance->responds() && instance->config()->required) {
@@ -455,7 +455,7 @@ std::string Daemon::Implementation::do_reload() {
     if (!outcome.ok) {
         registries_.use(registry_before);
         supervisor_->set(settings_before);
-        bus_->set_queue_limits(settings_before.queues);  // some may have been attached with the new ones
+        bus_->set_queue_limits(settings_before.queues);  // some backends may have been added with the new limits
         return outcome.error.empty() ? std::string("an instance failed") : outcome.error;
     }
     apply(next);
@@ -472,10 +472,10 @@ ExitCode Daemon::Implementation::shut_down(ExitCode code) {
     if (supervisor_ != nullptr) supervisor_->stop(stop_signals_ > 1);
     reload_waiters_.clear();
     if (server_ != nullptr) server_->dismiss(control::Reply::failure(ExitCode::failure, "the daemon is stopping"));
-    (void)loop_->unwatch(server_watch_);  // an answer that is under way keeps the descriptor open
+    (void)loop_->unwatch(server_watch_);  // a pending reply keeps the descriptor open
     server_.reset();
     pid_file_.reset();
-    // A look-up that a directory service does not answer cannot be broken off.
+    // A query that a directory service does not answer cannot be interrupted.
     const auto until = SteadyClock::now() + (stop_signals_ > 1 ? worker_patience / 10 : worker_patience);
     if (bus_ != nullptr) bus_->end_upkeep();
     if (!is_idle(*worker_, until)) {
@@ -488,8 +488,8 @@ ExitCode Daemon::Implementation::shut_down(ExitCode code) {
         return end_hard();
     }
     if (supervisor_ != nullptr && supervisor_->must_exit_hard()) {
-        // A thread that hangs in a module uses what we would now destroy, and nothing in C++ can end it. Everything that
-        // could be flushed has been: the process ends here.
+        // A thread that hangs in a module uses objects that would now be destroyed, and C++ cannot end it. Everything that
+        // can be flushed has been flushed: the process ends here.
         logger_->error("stopped, except for abandoned instances");
         return end_hard();
     }

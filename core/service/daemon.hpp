@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The running daemon: from a configuration file to instances that pass events, until a signal ends it.
+// The running daemon: starts the instances of a configuration file, passes events, and stops on a signal.
 #pragma once
 
 #include <functional>
@@ -14,15 +14,15 @@ namespace flowd::core {
 
 struct DaemonOptions {
     std::string conf;
-    std::string control;               ///< overrides `control.path` of the configuration; empty: as configured
-    std::vector<std::string> modules;  ///< directories to look into before all others
+    std::string control;               ///< overrides `control.path` of the configuration; empty: no override
+    std::vector<std::string> modules;  ///< directories that are searched first
     LogOptions log = {};
-    /// Ends the process when an abandoned instance's thread still runs, so that nothing it uses is destroyed under it.
+    /// Ends the process if the thread of an abandoned instance still runs, so that no object it uses is destroyed.
     /// Not set: _exit.
     std::function<void(int)> exit_now = {};
 };
 
-/// Belongs to the main thread. run() may be called once; it handles SIGTERM, SIGINT and SIGHUP by signalfd.
+/// Belongs to the main thread. run() may be called once; it receives SIGTERM, SIGINT and SIGHUP by signalfd.
 class Daemon {
   public:
     explicit Daemon(DaemonOptions options);
@@ -30,7 +30,7 @@ class Daemon {
     Daemon& operator=(const Daemon&) = delete;
     ~Daemon();
 
-    /// Starts everything that is configured, runs until it is told to stop, stops everything. Every failure was logged.
+    /// Starts all configured instances, runs until a stop is requested, stops all instances. Failures have been logged.
     [[nodiscard]] ExitCode run();
 
   private:

@@ -30,7 +30,7 @@ std::optional<std::uint8_t> protocol_of(std::string_view word) {
     return number_of<std::uint8_t>(word);
 }
 
-/// "192.0.2.1:80", "[2001:db8::1]:80"; without a port it is 0.
+/// "192.0.2.1:80", "[2001:db8::1]:80"; without a port, the port is 0.
 std::optional<Endpoint> endpoint_of(std::string_view text) {
     if (const auto alone = Address::parse(text)) return Endpoint{*alone, 0};
     const auto colon = text.rfind(':');

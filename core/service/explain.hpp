@@ -14,10 +14,10 @@
 
 namespace flowd::core {
 
-/// "tcp" "[2001:db8::1]:5201" "192.0.2.1:40000": a protocol by name or number, and its two ends.
+/// "tcp" "[2001:db8::1]:5201" "192.0.2.1:40000": a protocol by name or number, and both endpoints.
 [[nodiscard]] Result<flowd_key> read_flow_key(std::span<const std::string> words);
 
-/// A copy of a flow of the table, or of a tuple that is not in it: then flow_id is 0. The bus outlives it.
+/// A copy of a flow in the table, or of a tuple that is not in it; then flow_id is 0. The bus must outlive it.
 class ExplainedFlow {
   public:
     explicit ExplainedFlow(const flowd_key& key);
@@ -33,7 +33,7 @@ class ExplainedFlow {
     FlowTexts texts_;
 };
 
-/// `said`: by instance.
+/// `said`: the explanations by instance.
 [[nodiscard]] std::string explain_json(const Services& services, const ExplainedFlow& flow,
                                        const std::map<std::string, std::vector<Explanation>>& said);
 

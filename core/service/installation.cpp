@@ -6,7 +6,7 @@
 namespace flowd::core {
 namespace {
 
-/// The value, or an empty one and a warning that says what will not work.
+/// The value; or an empty one, with a warning that names the consequence.
 template <typename T>
 T or_warning(Result<T> loaded, const std::filesystem::path& file, Problems& warnings, const char* consequence) {
     if (loaded) return std::move(loaded).value();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What this installation brings: registry, catalog and modules; and configurations read with them, the same way for the
-// daemon, a reload and the commands that only judge. Main thread only.
+// The files of this installation: registry, catalog and modules. Reads configurations with them, in the same way for the
+// daemon, a reload and the commands that only check. Main thread only.
 #pragma once
 
 #include <filesystem>
@@ -20,28 +20,28 @@ class Installation {
     explicit Installation(InstallPaths paths = install_paths(), std::vector<std::string> module_directories = {},
                           TrustPolicy trust = {});
 
-    /// Reads the registry and the catalog again, then the configuration. A registry or catalog that is missing or broken
-    /// is a warning: configurations by number and modules by name work without them. May be called again.
-    /// What is loaded points into this object: keep it as long as the configuration.
+    /// Reads the registry and the catalog again, then the configuration. A missing or invalid registry or catalog is a
+    /// warning: ids instead of names, and modules by name, work without them. May be called again.
+    /// The result contains pointers into this object: keep it as long as the configuration.
     struct Loading {
         bool may_lack_rights = false;  ///< as in LoadContext, both
         decltype(LoadContext::log) log = {};
-        const Registry* registry = nullptr;  ///< instead of the installed one
+        const Registry* registry = nullptr;  ///< replaces the installed one
     };
     [[nodiscard]] LoadedConfiguration load(const std::filesystem::path& conf) { return load(conf, Loading()); }
     [[nodiscard]] LoadedConfiguration load(const std::filesystem::path& conf, const Loading& loading);
 
-    /// The same for text in memory, without conf.d; `name` stands for the file in messages. With the caller's rights.
+    /// The same for text in memory, without conf.d; `name` replaces the file name in messages. With the caller's rights.
     [[nodiscard]] LoadedConfiguration parse(std::string_view text, const std::string& name);
 
-    /// For commands without a configuration: looks into the directories of the command line and the installation.
+    /// For commands without a configuration: searches the directories of the command line and the installation.
     ModuleSet& scan_modules();
 
     [[nodiscard]] ModuleSet& modules() { return modules_; }
     [[nodiscard]] const Registry& registry() const { return registry_; }
     [[nodiscard]] const Catalog& catalog() const { return catalog_; }
     [[nodiscard]] const InstallPaths& paths() const { return paths_; }
-    /// What was wrong with the registry or the catalog when they were last read.
+    /// Problems of the registry and the catalog when they were last read.
     [[nodiscard]] const Problems& warnings() const { return warnings_; }
 
   private:

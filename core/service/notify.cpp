@@ -19,9 +19,9 @@ namespace flowd::core {
 
 namespace {
 
-constexpr std::size_t max_waiting = 256;  // each kept descriptor is one; a host has a few of them
+constexpr std::size_t max_waiting = 256;  // one per kept descriptor; a host has a few of them
 
-/// A state is lines; a status must stay one of them.
+/// A notification consists of lines; a status must be one line.
 std::string one_line(std::string text) {
     std::replace(text.begin(), text.end(), '\n', ' ');
     return text;
@@ -90,7 +90,7 @@ void Notifier::send_waiting() {
     while (!waiting_.empty() && send(waiting_.front())) waiting_.pop_front();
 }
 
-/// False: the socket is full.
+/// False: the queue of the socket is full.
 bool Notifier::send(const Message& message) const {
     sockaddr_un address{};
     address.sun_family = AF_UNIX;

@@ -13,8 +13,8 @@
 
 namespace flowd::core {
 
-/// Never waits: libsystemd's sd_notify() blocks while the queue of the socket is full. A message that does not fit is
-/// kept, and a later one about the same takes its place.
+/// Never blocks: libsystemd's sd_notify() blocks while the queue of the socket is full. A message that does not fit is
+/// kept, and a later one on the same subject replaces it.
 class Notifier {
   public:
     Notifier();
@@ -24,14 +24,14 @@ class Notifier {
     void stopping();
     void status(const std::string& text);
     void alive();
-    /// Keeps a descriptor over a crash or a restart; `name` in any form, see encode_fdname.
+    /// Has the service manager keep a descriptor over a crash or a restart. `name`: any text, see encode_fdname.
     void store(const std::string& name, int fd);
     void forget(const std::string& name);
 
-    /// Sends what did not fit before. Call it at least once a second. Returns how many messages still wait.
+    /// Sends messages that did not fit before. Call it at least once a second. Returns the number of remaining ones.
     std::size_t flush();
 
-    /// How often alive() is wanted: half of WATCHDOG_USEC; nothing when no watchdog watches this process.
+    /// Interval for alive(): half of WATCHDOG_USEC; empty if this process has no watchdog.
     [[nodiscard]] static std::optional<std::chrono::microseconds> watchdog_interval();
 
   private:
@@ -45,7 +45,7 @@ class Notifier {
     void send_waiting();
     [[nodiscard]] bool send(const Message& message) const;
 
-    std::string path_;  ///< of NOTIFY_SOCKET; empty: no notifications
+    std::string path_;  ///< value of NOTIFY_SOCKET; empty: no notifications
     UniqueFd socket_;
     std::mutex mutex_;  ///< guards the members below
     std::deque<Message> waiting_;

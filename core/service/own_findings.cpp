@@ -56,7 +56,7 @@ bool is_clock_synchronised() {
 }
 
 Finding clock_finding() {
-    // A note: where a hypervisor keeps the clock, the kernel does not know that it is right.
+    // A note only: if a hypervisor disciplines the clock, the kernel does not know that it is synchronised.
     return {FLOWD_LEVEL_INFO,
             "daemon-clock-not-synchronised",
             "",

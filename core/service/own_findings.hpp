@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Findings of the core itself: the clock, files that differ from the running configuration, refusals and losses of the bus.
-// look() reads files: it belongs to one thread, which is not the main one.
+// look() reads files, so it is called on one thread that is not the main thread.
 #pragma once
 
 #include <cstdint>
@@ -22,23 +22,23 @@ namespace flowd::core {
 
 class OwnFindings {
   public:
-    /// The name under which they stand beside those of the instances.
+    /// The instance name of these findings.
     static constexpr const char* instance = "daemon";
-    /// How long a loss is reported after it was seen.
+    /// How long a loss is reported after it was detected.
     static constexpr std::int64_t memory_ns = 600'000'000'000;
 
-    /// What is looked at; each is asked once per look.
+    /// The inputs; each is queried once per look().
     struct Surroundings {
         std::function<BusCounters()> bus;
-        std::function<std::vector<SourceFile>()> files_on_disk;  ///< of the configuration
+        std::function<std::vector<SourceFile>()> files_on_disk;  ///< of the configuration, at present
         std::function<std::vector<std::filesystem::path>()>
-            changed_modules;  ///< loaded from a file that is another one now
+            changed_modules;  ///< loaded from files that have been replaced since
         std::function<bool()> is_clock_synchronised;
         std::function<std::int64_t()> steady_ns;
     };
     explicit OwnFindings(Surroundings surroundings) : surroundings_(std::move(surroundings)) {}
 
-    /// The files that the running configuration was read from, and what is amiss with it as a whole. [any]
+    /// Sets the files that the running configuration was read from, and the findings of that configuration. [any]
     void set_in_force(std::vector<SourceFile> files, std::vector<Finding> findings);
     [[nodiscard]] std::vector<Finding> look();
 
@@ -49,7 +49,7 @@ class OwnFindings {
     };
     void look_at_files(std::vector<Finding>& found) const;
     void look_at_bus(std::vector<Finding>& found);
-    /// Whether the counter has grown within `memory_ns`.
+    /// Whether the counter has increased within `memory_ns`.
     [[nodiscard]] bool grew(const std::string& counter, std::uint64_t value);
 
     Surroundings surroundings_;
@@ -59,7 +59,7 @@ class OwnFindings {
     std::map<std::string, Growth> growth_;
 };
 
-/// Of an instance that failed or does not return from a call: it cannot say so itself. Main thread.
+/// The finding for an instance that failed or does not return from a call, and so cannot report it. Main thread.
 [[nodiscard]] std::optional<Finding> finding_of(const Instance& instance);
 
 /// adjtimex(2). [any]

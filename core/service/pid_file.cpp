@@ -41,7 +41,7 @@ Result<PidFile> PidFile::write(const std::filesystem::path& path) {
     const std::string text = std::to_string(::getpid()) + "\n";
     if (::ftruncate(fd.get(), 0) != 0 || ::write(fd.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size())) {
         const int number = errno;
-        (void)::unlink(path.c_str());  // an empty file would be misleading; the lock makes it ours
+        (void)::unlink(path.c_str());  // an empty file would be misleading; this process owns it by the lock
         return is_full(number) ? no_room(path, number) : Error::from_errno(number, path.string());
     }
     return PidFile(path, std::move(fd));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The file that holds the daemon's process id. Main thread.
+// The PID file of the daemon. Main thread.
 #pragma once
 
 #include <filesystem>
@@ -9,10 +9,10 @@
 
 namespace flowd::core {
 
-/// Written and locked while it lives, then removed.
+/// Created and locked by write(); removed by the destructor.
 class PidFile {
   public:
-    /// FLOWD_BUSY: another process holds it; the message says which. FLOWD_LIMIT: the disk is full; nothing is left behind.
+    /// FLOWD_BUSY: another process holds the lock; the message names it. FLOWD_LIMIT: the disk is full; no file is left.
     [[nodiscard]] static Result<PidFile> write(const std::filesystem::path& path);
     PidFile(PidFile&&) = default;
     PidFile& operator=(PidFile&&) = delete;

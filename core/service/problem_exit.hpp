@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which exit code a problem stands for. Pure functions.
+// The exit code for a problem. Pure functions.
 #pragma once
 
 #include "core/base/exit_codes.hpp"
@@ -19,7 +19,7 @@ namespace flowd::core {
     return ExitCode::failure;
 }
 
-/// Decided by the first error, a wrong configuration before the rest; `ok` without one.
+/// Decided by the first error; a wrong configuration precedes other errors. `ok` if there is no error.
 [[nodiscard]] inline ExitCode exit_code_of(const Problems& problems) {
     const Problem* decisive = problems.decisive();
     return decisive == nullptr ? ExitCode::ok : exit_code_of(*decisive);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The effect of a new configuration on the running instances. A value; main thread.
+// What a new configuration changes in the running instances. A value; main thread.
 #pragma once
 
 #include <memory>
@@ -12,9 +12,9 @@ namespace flowd::core {
 
 struct ReloadPlan {
     enum class Way {
-        keep,         ///< runs on, untouched
-        reconfigure,  ///< takes its new values while it runs
-        replace,      ///< a new instance takes over from the old one
+        keep,         ///< keeps running, unchanged
+        reconfigure,  ///< keeps running and receives new values
+        replace,      ///< a new instance replaces the old one
         add,
     };
     struct Change {
@@ -25,11 +25,11 @@ struct ReloadPlan {
         std::unique_ptr<Instance> fresh;  ///< for `replace` and `add`
     };
 
-    std::vector<Change> changes;     ///< one for each instance of the new configuration, in its order
-    std::vector<Instance*> removed;  ///< that it does not name
+    std::vector<Change> changes;     ///< one per instance of the new configuration, in its order
+    std::vector<Instance*> removed;  ///< instances that the new configuration does not contain
 };
 
-/// Instances are matched by kind and key. One that does not run is replaced even if its values are the same.
+/// Instances are matched by kind and key. An instance that is not running is replaced even if its values are equal.
 [[nodiscard]] ReloadPlan plan_reload(const std::vector<std::unique_ptr<Instance>>& running,
                                      std::vector<InstanceConfig> configs);
 

@@ -18,8 +18,8 @@ void Sampling::collect() {
 }
 
 void Sampling::begin() {
-    if (*applying_) return;          // the samples of the last period are not in the flow table yet
-    if (open_ != nullptr) finish();  // an enricher is late: the samples of the others are not delayed
+    if (*applying_) return;          // the samples of the last period have not been applied yet
+    if (open_ != nullptr) finish();  // an enricher is late; the samples of the others are applied
     auto open = std::make_shared<OpenPeriod>([&loop = loop_] { loop.wake(); }, late_);
     bool any = false;
     for (const auto& instance : supervisor_.instances())

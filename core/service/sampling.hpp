@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Lets the enrichers sample the live flows once per period, and applies the samples to the flow table. Main thread.
+// Has the enrichers sample the live flows once per period, and applies the samples to the flow table. Main thread.
 #pragma once
 
 #include <atomic>
@@ -18,16 +18,16 @@ namespace flowd::core {
 
 class Sampling {
   public:
-    /// All of them outlive it, and what `aside` runs on another thread.
+    /// The arguments must outlive this object and the jobs that `aside` runs on another thread.
     Sampling(Bus& bus, const Supervisor& supervisor, Loop& loop, std::function<void(std::function<void()>)> aside)
         : bus_(bus), supervisor_(supervisor), loop_(loop), aside_(std::move(aside)) {}
     Sampling(const Sampling&) = delete;
     Sampling& operator=(const Sampling&) = delete;
     ~Sampling() = default;
 
-    /// From now on; 0, or no enricher: not at all.
+    /// Starts sampling; stops it if `period` is 0 or there is no enricher.
     void set_period(std::chrono::nanoseconds period);
-    /// Whenever the loop was woken: takes what is there once all enrichers have answered.
+    /// Call it each time the loop was woken: applies the samples once all enrichers have finished.
     void collect();
 
   private:
@@ -41,7 +41,7 @@ class Sampling {
     Loop::Id timer_ = 0;
     const std::shared_ptr<std::atomic<std::uint64_t>> late_ = std::make_shared<std::atomic<std::uint64_t>>(0);
     const std::shared_ptr<std::atomic<bool>> applying_ = std::make_shared<std::atomic<bool>>(false);
-    std::shared_ptr<OpenPeriod> open_;  ///< while a round is under way
+    std::shared_ptr<OpenPeriod> open_;  ///< null: no period is running
 };
 
 }  // namespace flowd::core

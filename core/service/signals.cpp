@@ -16,7 +16,7 @@ Result<Signals> Signals::block() {
     for (int number = SIGRTMIN; number <= SIGRTMAX; ++number) ::sigaddset(&wanted, number);
     if (const int error = ::pthread_sigmask(SIG_BLOCK, &wanted, &signals.before_); error != 0)
         return Error::from_errno(error, "pthread_sigmask");
-    (void)::signal(SIGPIPE, SIG_IGN);  // a peer that goes away is an error of that write, not of the daemon
+    (void)::signal(SIGPIPE, SIG_IGN);  // writing to a closed connection then fails with EPIPE instead of ending the process
     signals.fd_ = UniqueFd(::signalfd(-1, &wanted, SFD_CLOEXEC | SFD_NONBLOCK));
     if (!signals.fd_) return Error::from_errno(errno, "signalfd");
     return signals;

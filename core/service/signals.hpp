@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Signals as a descriptor. Make one before any thread exists: threads inherit the mask. Main thread.
+// Signals as a descriptor. Create it before all threads: threads inherit the signal mask. Main thread.
 #pragma once
 
 #include <signal.h>
@@ -11,8 +11,8 @@
 
 namespace flowd::core {
 
-/// Blocks SIGTERM, SIGINT, SIGHUP, and whatever else would end a process that has no use for it (SIGUSR1, SIGALRM, the
-/// real-time signals), and ignores SIGPIPE for as long as it lives. SIGQUIT and what a fault raises keep their effect.
+/// Blocks SIGTERM, SIGINT, SIGHUP and other signals that would end the process but have no use here (SIGUSR1, SIGALRM, the
+/// real-time signals), and ignores SIGPIPE, until it is destroyed. SIGQUIT and signals of faults keep their effect.
 class Signals {
   public:
     [[nodiscard]] static Result<Signals> block();
@@ -21,7 +21,7 @@ class Signals {
     ~Signals();
 
     [[nodiscard]] int fd() const { return fd_.get(); }
-    /// The next signal that came; nothing when there is none.
+    /// Removes the next pending signal and returns it; empty if there is none.
     [[nodiscard]] std::optional<int> take();
 
   private:

@@ -28,13 +28,13 @@ void write_daemon(json::Writer& w, const DaemonStatus& daemon) {
     w.end();
 }
 
-/// What every module's status may say in the same words (flowd/abi/ext/status.h).
+/// The standard members of a module's status (flowd/abi/ext/status.h).
 struct Reserved {
     std::string summary;
-    std::string state;  ///< "ok", "degraded" or "failed"; empty: not said
+    std::string state;  ///< "ok", "degraded" or "failed"; empty: not reported
 };
 
-/// At most 60 columns, counted as characters, and nothing that a terminal would obey.
+/// At most 60 columns, counted as code points, without line breaks and terminal escape sequences.
 std::string short_line(std::string_view text) {
     constexpr std::size_t columns = 60;
     std::size_t end = 0;
@@ -59,7 +59,7 @@ Reserved reserved_of(const std::string* detail) {
     return reserved;
 }
 
-/// The members of an object that is open.
+/// Writes the members of an open object.
 void write_members(json::Writer& w, const Instance& instance, const std::string* detail) {
     const Reserved reserved = reserved_of(detail);
     const InstanceStatus status = instance.status();
@@ -77,7 +77,7 @@ void write_members(json::Writer& w, const Instance& instance, const std::string*
             .member("batchesFailed", status.batches_failed)
             .member("eventsLost", status.events_lost);
     if (instance.kind() == FLOWD_ENRICHER) w.member("periodsMissed", status.periods_missed);
-    // What is worth telling is a call that takes long: the thread does nothing else meanwhile.
+    // Only a long call is reported: meanwhile the thread does nothing else.
     if (status.in_call_ns > 1'000'000'000) {
         w.member("stuckIn", status.in_call).member("stuckSeconds", static_cast<double>(status.in_call_ns) / 1e9);
     }
@@ -120,7 +120,7 @@ void write_details(json::Writer& w, const Instance& instance, const Services& se
     w.end();
 }
 
-/// What happened, by the names that the metrics' labels have as well.
+/// Counts by result, with the names of the metrics' labels.
 template <typename Enum, std::size_t N>
 void write_counts(json::Writer& w, std::string_view member, const std::array<std::uint64_t, N>& counts) {
     w.key(member).object();
@@ -183,7 +183,7 @@ void write_bus(json::Writer& w, const BusCounters& bus) {
     w.end();
 }
 
-/// Its edge of the bus, under a name that says which.
+/// Writes the instance's edge of the bus as `member`.
 template <typename Counters>
 void write_own_edge(json::Writer& w, std::string_view member, const std::vector<Counters>& edges, const std::string& key) {
     for (const Counters& edge : edges) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The state of the daemon as JSON: objects of plain members and arrays of flat objects, which the command line shows as
+// The state of the daemon as JSON: objects of scalars and arrays of flat objects, which the command line prints as
 // tables. Members are added, never changed. Main thread.
 #pragma once
 
@@ -12,10 +12,10 @@
 
 namespace flowd::core {
 
-/// `details`: by instance name, what the module says of itself, as JSON.
+/// `details`: the status of each module as JSON, by instance name.
 [[nodiscard]] std::string status_json(const DaemonStatus& daemon, const Supervisor& supervisor, const Services& services,
                                       const std::map<std::string, std::string>& details);
-/// One instance in full; `detail`: what its module says of it, null: nothing.
+/// One instance in full; `detail`: the status that its module returned; null: none.
 [[nodiscard]] std::string instance_status_json(const Instance& instance, const Services& services,
                                                const std::string* detail);
 /// As a JSON object.
@@ -26,7 +26,7 @@ void write_flow(json::Writer& w, const flowd_flow& flow, const Registry& registr
 [[nodiscard]] std::string findings_json(const FindingsBoard::All& findings);
 [[nodiscard]] std::string refusals_json(const std::vector<Refusals::Refusal>& refusals);
 
-/// Whether a module's answer is one JSON value.
+/// Whether the status of a module is one JSON value.
 [[nodiscard]] bool is_json(const std::string& text);
 
 }  // namespace flowd::core

@@ -9,7 +9,7 @@ namespace flowd::core {
 
 namespace {
 
-constexpr std::chrono::milliseconds grace{250};  // for returning from a stop whose deadline has passed
+constexpr std::chrono::milliseconds grace{250};  // for an instance to return from stop after its deadline
 
 bool is_up_to(const Instance& instance, InstanceState wanted) {
     return instance.state() == wanted;
@@ -49,7 +49,7 @@ ExitCode Supervisor::start(std::vector<InstanceConfig> configs) {
     Instances all;
     for (const auto& instance : instances_) all.push_back(instance.get());
 
-    // Backends first, so that events of plugins have receivers.
+    // Backends first, so that events of plugins have recipients.
     const bool well = wait_prepared(all) && bring_up(select(instances_, true)) && bring_up(select(instances_, false));
     if (well) {
         warn_if_useless();
@@ -97,7 +97,7 @@ void Supervisor::give_up_on_late(const Instances& instances) {
                                                         seconds_text(settings_.start_timeout))));
         instance->request_stop(Clock::now(), FLOWD_STOP_FAILED);
         instance->abandon();
-        detach(*instance);  // a queue that is not emptied would hold back all plugins
+        detach(*instance);  // its queue is no longer emptied and would delay all plugins
     }
 }
 
@@ -153,7 +153,7 @@ void Supervisor::stop(bool hurry, std::uint32_t reason) {
     const auto timeout = hurry ? std::chrono::nanoseconds::zero() : settings_.stop_timeout;
     const Instances sources = select(instances_, false);
     wait_stopped(sources, timeout, reason);
-    // Their flows end with them, while the backends can still send the ends.
+    // Ends the flows of the plugins while the backends can still send these events.
     for (Instance* source : sources) detach(*source);
     wait_stopped(select(instances_, true), timeout, reason);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // All instances of a configuration: starts them in order, replaces them on a reload, stops them with deadlines.
-// Belongs to the main thread. What takes time runs the main loop meanwhile, through Waiter.
+// Belongs to the main thread. During long operations the main loop continues to run, see `wait`.
 #pragma once
 
 #include <chrono>
@@ -21,22 +21,22 @@ class Supervisor {
     using Clock = std::chrono::steady_clock;
     using Condition = std::function<bool()>;
 
-    enum class WaitFor { start, stop };  ///< a daemon that is to stop need not wait for starts
+    enum class WaitFor { start, stop };  ///< a daemon that stops need not wait for starts
 
     struct Surroundings {
         Services services;
-        /// Called on any thread when an instance changed its state: should wake the main thread.
+        /// Called on any thread when an instance has changed its state; it should only wake the main thread.
         std::function<void()> changed;
-        /// Runs the main loop until the condition holds, the deadline has come or the daemon is told to hurry. True when
+        /// Runs the main loop until the condition holds, the deadline has come or the wait is cut short. Returns whether
         /// the condition holds.
         std::function<bool(const Condition&, Clock::time_point, WaitFor)> wait;
         spdlog::logger& logger;
-        /// Runs what takes longer the more flows there are, and returns when it is done.
+        /// Runs a job whose duration grows with the number of flows, and returns when it has ended.
         std::function<void(const std::function<void()>&)> aside = [](const std::function<void()>& job) { job(); };
     };
     struct Settings {
-        std::chrono::nanoseconds start_timeout = std::chrono::seconds(30);  ///< of each step of starting
-        std::chrono::nanoseconds stop_timeout = std::chrono::seconds(5);    ///< of plugins, and again of backends
+        std::chrono::nanoseconds start_timeout = std::chrono::seconds(30);  ///< for each step of starting
+        std::chrono::nanoseconds stop_timeout = std::chrono::seconds(5);    ///< for plugins, and again for backends
         QueueLimits queues = {};
     };
     struct ReloadOutcome {
@@ -52,22 +52,22 @@ class Supervisor {
 
     void set(const Settings& settings) { settings_ = settings; }
 
-    /// Everything, or, when a required instance fails, nothing: then the rest has been stopped, and the code says why.
+    /// Starts all instances. If a required one fails, the others are stopped, and the exit code says why.
     [[nodiscard]] ExitCode start(std::vector<InstanceConfig> configs);
-    /// On failure before the switch the old instances run on, untouched.
+    /// If it fails before the switch, the old instances keep running, unchanged.
     [[nodiscard]] ReloadOutcome reload(std::vector<InstanceConfig> configs);
-    /// Plugins and enrichers first, then backends, which take what waits for them. Hurrying leaves no time for either.
+    /// Stops plugins and enrichers first, then backends, which take their queued events. `hurry`: without waiting.
     void stop(bool hurry = false, std::uint32_t reason = FLOWD_STOP_DAEMON_ENDS);
-    /// Takes instances that failed by themselves off the bus.
+    /// Removes failed instances from the bus.
     void reap();
 
     [[nodiscard]] const std::vector<std::unique_ptr<Instance>>& instances() const { return instances_; }
     [[nodiscard]] const std::vector<std::unique_ptr<Instance>>& abandoned() const { return abandoned_; }
-    /// By "KIND KEY" or "KIND:KEY", or by key alone when only one kind has it; null if there is none.
+    /// Finds by "KIND KEY" or "KIND:KEY", or by key alone if only one kind has it; null if there is none.
     [[nodiscard]] Instance* find(std::string_view name) const;
-    /// Events that instances had not taken, or gave up, when they were stopped; those that reloads have removed included.
+    /// Events that stopped instances had not taken, or had reported as lost; including instances that reloads removed.
     [[nodiscard]] std::uint64_t events_lost() const;
-    /// Whether a thread of an abandoned instance still runs.
+    /// Whether a thread of an abandoned instance is still running.
     [[nodiscard]] bool must_exit_hard() const;
 
   private:
@@ -80,7 +80,7 @@ class Supervisor {
     void give_up_on_late(const Instances& instances);
     [[nodiscard]] bool bring_up(const Instances& instances);
     [[nodiscard]] bool bring_up(Instance& instance);
-    /// Puts it on the bus; one that finds no place there is stopped.
+    /// Attaches it to the bus; if that fails, the instance is stopped.
     void attach(Instance& instance, Instance* predecessor);
     void detach(Instance& instance);
     void dispose(std::unique_ptr<Instance> instance);
@@ -99,8 +99,8 @@ class Supervisor {
     Settings settings_;
     std::vector<std::unique_ptr<Instance>> instances_;
     std::vector<std::unique_ptr<Instance>> abandoned_;
-    std::vector<std::shared_ptr<Host>> hosts_;  // of instances that are gone: see Host
-    std::uint64_t lost_before_ = 0;             // by instances that are gone
+    std::vector<std::shared_ptr<Host>> hosts_;  // of removed instances: see Host
+    std::uint64_t lost_before_ = 0;             // by removed instances
 };
 
 }  // namespace flowd::core

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Supervisor::reload: everything new is created and prepared while the old runs; only then is anything stopped.
+// Supervisor::reload: all new instances are created and prepared while the old ones run; then the old ones are stopped.
 #include <algorithm>
 #include <atomic>
 
@@ -31,8 +31,8 @@ Supervisor::ReloadOutcome Supervisor::reload(std::vector<InstanceConfig> configs
         return outcome;
     }
 
-    // The point of no return. New backends exist before new plugins announce; ends of a plugin that is removed are still
-    // sent to backends that are removed.
+    // From here on the reload is not rolled back. New backends are attached before new plugins announce. Events of a
+    // removed plugin are still sent to removed backends.
     switch_over(plan, backends, outcome);
     switch_over(plan, sources, outcome);
     Instances leaving_sources, leaving_backends;
@@ -64,7 +64,7 @@ Supervisor::ReloadOutcome Supervisor::reload(std::vector<InstanceConfig> configs
 }
 
 bool Supervisor::prepare_change(ReloadPlan& plan, ReloadOutcome& outcome) {
-    // Before any successor looks: it may be another one's port that it wants.
+    // Before any successor asks for descriptors: a new instance may use a port of any old one.
     for (const Instance* old : plan.removed) make_way(*old);
     for (const ReloadPlan::Change& change : plan.changes)
         if (change.way == Way::replace) make_way(*change.old);
@@ -79,7 +79,7 @@ bool Supervisor::prepare_change(ReloadPlan& plan, ReloadOutcome& outcome) {
     (void)wait_prepared(launched);
     for (const ReloadPlan::Change& change : plan.changes) {
         if (change.fresh == nullptr || change.fresh->state() == InstanceState::prepared) continue;
-        // A new instance that may fail is kept as failed; one that would replace a running one must not make it worse.
+        // A new optional instance that fails is kept as failed; but a running instance is not replaced by a failed one.
         const bool old_runs = change.old != nullptr && change.old->state() == InstanceState::running;
         if (!change.config->required && !old_runs) continue;
         outcome.error = first_error(*change.fresh);
@@ -92,7 +92,7 @@ bool Supervisor::try_reconfigure(ReloadPlan& plan, ReloadOutcome& outcome) {
     bool to_launch = false;
     for (ReloadPlan::Change& change : plan.changes) {
         if (change.way != Way::reconfigure) continue;
-        // Shared with the instance's thread, which may answer after we have stopped waiting.
+        // Shared with the instance's thread, which may answer after the wait has ended.
         struct Answer {
             std::string why;
             std::atomic<flowd_result> result{INT32_MAX};
@@ -113,7 +113,7 @@ bool Supervisor::try_reconfigure(ReloadPlan& plan, ReloadOutcome& outcome) {
             change.way = Way::replace;
             to_launch = true;
         } else {
-            // One that is late may still take the new values: roll_back has it take the old ones after them.
+            // A late instance may still accept the new values: roll_back reconfigures it to the old ones afterwards.
             if (result != INT32_MAX) change.way = Way::keep;
             outcome.error = result == INT32_MAX ? change.old->name() + ": did not return from reconfigure" : answer->why;
             return false;
@@ -142,7 +142,7 @@ void Supervisor::roll_back(ReloadPlan& plan) {
 }
 
 void Supervisor::switch_over(ReloadPlan& plan, std::uint32_t kinds, ReloadOutcome& outcome) {
-    // A backend's successor has its queue before the old one stops, so that each event reaches one of the two; a plugin's
+    // A backend's successor gets its queue before the old one stops, so that each event reaches one of the two. A plugin's
     // successor replaces it after the last event of the old one.
     std::vector<ReloadPlan::Change*> changes;
     Instances leaving;
