@@ -58,13 +58,13 @@ std::string tools_help(const GlobalOptions& options) {
     return text.empty() ? text : "Tools of installed components, which need no daemon:\n" + text + "\n";
 }
 
-/// The parser of the command line and its result.
+/// The command-line parser and its result.
 class CommandLine {
   public:
     /// `profiles` become subcommands of `setup`; borrowed.
     explicit CommandLine(const Profiles& profiles) {
         app_.require_subcommand(0, 1);
-        app_.prefix_command();  // a first word that is not a subcommand: it and the rest are sent to the daemon
+        app_.prefix_command();  // words that do not begin with a subcommand are sent to the daemon
         app_.set_version_flag("--version", std::string("flowd-cpp ") + version());
         app_.get_formatter()->column_width(34);
         app_.footer([this] {
@@ -206,7 +206,7 @@ class CommandLine {
         if (words.empty()) return;
         if (!app_.get_subcommands().empty()) throw CLI::ExtrasError({words.front()});
         if (words.front().rfind('-', 0) == 0) throw CLI::ExtrasError({words.front()});
-        // The flags of every command are accepted after the words for an instance, too.
+        // The global options are also accepted after the words for an instance.
         CLI::App behind;
         behind.set_help_flag();
         behind.allow_extras();
@@ -219,7 +219,7 @@ class CommandLine {
     [[nodiscard]] const CLI::App& app() const { return app_; }
     [[nodiscard]] bool said(const char* subcommand) const { return app_.got_subcommand(subcommand); }
     [[nodiscard]] bool said_list() const { return list_->parsed(); }
-    /// The one subcommand of `subcommand`, which has some.
+    /// The subcommand that was given below `subcommand`, which requires one.
     [[nodiscard]] std::string said_under(const char* subcommand) const {
         return app_.get_subcommand(subcommand)->get_subcommands().front()->get_name();
     }
@@ -249,7 +249,7 @@ class CommandLine {
     RegistryUpdate registry_update;
     std::array<std::string, 3> flow_words;
     bool host = false;
-    std::vector<std::string> words;  ///< for the daemon
+    std::vector<std::string> words;  ///< words that are sent to the daemon
 
   private:
     void add_setup(const Profiles& profiles) {
@@ -341,7 +341,7 @@ ExitCode setup_command(const CommandLine& line, const Environment& environment, 
     return ExitCode::usage;
 }
 
-/// Only if the command line is about them: every other command does without these files.
+/// Loads profiles only if the command line may need them: other commands do not read these files.
 Profiles profiles_for(const std::vector<std::string>& words, std::ostream& err) {
     if (std::find(words.begin(), words.end(), "setup") == words.end()) return {};
     Profiles profiles = load_profiles(install_paths().share() / "profiles");
@@ -381,7 +381,7 @@ ExitCode execute(const CommandLine& line, const Environment& environment, const 
     return ExitCode::usage;
 }
 
-/// For the shells' completion: quick, and silent whatever goes wrong.
+/// For shell completion: fast, and without error messages.
 ExitCode print_candidates(const std::vector<std::string>& words, const Environment& environment) {
     try {
         GlobalOptions options;
@@ -391,7 +391,7 @@ ExitCode print_candidates(const std::vector<std::string>& words, const Environme
         add_global_options(before, options);
         try {
             before.parse(std::vector<std::string>(words.rbegin() + (words.empty() ? 0 : 1), words.rend()));
-        } catch (const CLI::Error&) {  // half a command line
+        } catch (const CLI::Error&) {  // the command line is incomplete
         }
         std::ostringstream silent;
         const Profiles profiles = profiles_for(words, silent);

@@ -21,17 +21,17 @@ struct GlobalOptions {
     bool json = false;
 };
 
-/// Provided by main(): streams, and the function that runs the daemon (core/service). Borrowed for the call.
+/// The environment that main() provides: streams, and the function that runs the daemon (core/service). Borrowed.
 struct Environment {
     std::ostream& out;
     std::ostream& err;
     bool out_is_terminal = false;
     std::function<ExitCode(const GlobalOptions&)> run_daemon;
     std::istream& in = std::cin;
-    bool asks = false;  ///< a person can be asked: `in` and `out` are a terminal
+    bool asks = false;  ///< whether questions are possible: `in` and `out` are a terminal
 };
 
-/// The whole program except the daemon itself. Never throws.
+/// The complete program except the daemon itself. Does not throw.
 [[nodiscard]] ExitCode run(int argc, const char* const* argv, const Environment& environment);
 
 }  // namespace flowd::core::cli

@@ -56,14 +56,14 @@ bool has_error(const FindingsBoard::All& all) {
     });
 }
 
-/// Checks with the caller's privileges, which may be fewer than the daemon's. Log lines of modules go to standard error.
+/// Checks with the caller's privileges, which may differ from the daemon's. Log lines of modules go to standard error.
 LoadedConfiguration load(Installation& installation, const GlobalOptions& options, const Output& output) {
     return installation.load(options.conf, {true, [&](std::string_view instance, flowd_level level, std::string_view line) {
                                                 log_line(output, instance, level, line);
                                             }});
 }
 
-/// A configuration that is refused without an error would be a defect of the core; it must not look like success.
+/// If a configuration is refused without an error, the core has a defect; this must not look like success.
 ExitCode verdict(const LoadedConfiguration& loaded) {
     if (loaded.configuration) return ExitCode::ok;
     const ExitCode code = exit_code_of(loaded.problems);
@@ -83,7 +83,7 @@ FindingsBoard::All look_at_host(const Configuration& configuration, const Regist
             &interfaces);
         if (!found.empty()) all[name] = std::move(found);
     };
-    // Backends first: where they mark is what meters should cover.
+    // Backends first: meters should cover the interfaces that they mark.
     for (const bool backends : {true, false})
         for (const InstanceConfig& instance : configuration.instances)
             if ((instance.kind == FLOWD_BACKEND) == backends) look_at(instance);
@@ -101,7 +101,7 @@ ExitCode check(const GlobalOptions& options, const Output& output, bool host) {
         writer.object().member("file", options.conf).member("usable", loaded.configuration.has_value());
         writer.key("problems");
         write_problems(writer, loaded.problems);
-        // Those of the configuration are among the problems, with their place.
+        // Findings about the configuration repeat problems, which have a location as well.
         auto all = found;
         for (Finding& one : findings_of(loaded.problems)) all[OwnFindings::instance].push_back(std::move(one));
         writer.key("findings").raw(findings_json(all));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The subcommands, one function each. Each prints by `output` and returns the exit code. Main thread.
+// The subcommands, one function each. Each prints to `output` and returns the exit code. Main thread.
 #pragma once
 
 #include <functional>
@@ -29,7 +29,7 @@ namespace flowd::core::cli {
 [[nodiscard]] ExitCode list_modules(const GlobalOptions& options, const Output& output, bool load);
 [[nodiscard]] ExitCode show_module(const GlobalOptions& options, const Output& output, const std::string& name);
 
-/// Prints the configuration of another daemon as one of this.
+/// Converts the configuration of another daemon to one of flowd-cpp and prints it.
 [[nodiscard]] ExitCode migrate_file(const GlobalOptions& options, const Output& output, const std::string& file);
 
 struct NewModule {
@@ -43,7 +43,7 @@ struct LabelRequest {
     std::string experiment, activity;  ///< of encode
     bool all = false;                  ///< encode: also the 32 labels
     std::vector<std::string> values;   ///< of decode; "-": standard input
-    bool is_scitag = false;            ///< they are scitag integers
+    bool is_scitag = false;            ///< the values are scitag integers
 };
 [[nodiscard]] ExitCode show_label(const LabelRequest& request, const Output& output);
 [[nodiscard]] ExitCode decode_labels(const LabelRequest& request, std::istream& in, const Output& output);
@@ -53,45 +53,45 @@ struct LabelRequest {
 [[nodiscard]] ExitCode show_experiment(const Output& output, const std::string& experiment);
 struct RegistryUpdate {
     std::string file;
-    bool dry_run = false;  ///< only show what would change
+    bool dry_run = false;  ///< print the changes without making them
 };
 [[nodiscard]] ExitCode update_registry(const GlobalOptions& options, const Output& output, const RegistryUpdate& request);
 
-/// Sends words to the running daemon and prints what it answers; `show` makes text of it where people read.
+/// Sends words to the running daemon and prints its reply; `show` renders it as text, unless --json is set.
 [[nodiscard]] ExitCode ask_daemon(const GlobalOptions& options, const Output& output, const control::Arguments& words,
                                   const std::function<std::string(std::string_view json)>& show = {});
 struct StatusRequest {
-    std::string instance;  ///< empty: all on one screen
-    bool all = false;      ///< everything that the daemon tells
+    std::string instance;  ///< empty: all instances on one screen
+    bool all = false;      ///< all members that the daemon reports
     bool check = false;    ///< for a monitoring system
 };
 [[nodiscard]] ExitCode show_status(const GlobalOptions& options, const Output& output, const StatusRequest& request);
 struct VerifyRequest {
     std::optional<std::uint32_t> seconds, port;
     bool probe = false;
-    std::string path;  ///< a host: the path to it is verified, and nothing else
+    std::string path;  ///< a host: verify only the path to it
 };
-/// What the daemon, its instances and this host find, and what components find when they look at what really happens.
+/// Prints the findings of the daemon, its instances and this host, and of the components' tools that test actual traffic.
 [[nodiscard]] ExitCode verify(const GlobalOptions& options, const Output& output, const VerifyRequest& request);
 /// --control, else `control.path` of the configuration if it can be read, else the default.
 [[nodiscard]] std::string control_path(const GlobalOptions& options);
-/// `flowd-cpp COMPONENT TOOL ...` here, in this process; nothing when no installed component has that tool.
+/// Runs `flowd-cpp COMPONENT TOOL ...` in this process; empty if no installed component has that tool.
 [[nodiscard]] std::optional<ExitCode> run_tool(const GlobalOptions& options, const Output& output,
                                                const control::Arguments& words);
 struct OfferedTool {
     std::string component, name, summary;
-    std::vector<std::pair<std::string, std::string>> options;  ///< "--to" and what it is for
+    std::vector<std::pair<std::string, std::string>> options;  ///< "--to" and its description
 };
-/// The tools of the installed components of this name (or "name/instance"); of all components when it is empty.
+/// The tools of the installed components of this name (or "name/instance"); of all components if it is empty.
 [[nodiscard]] std::vector<OfferedTool> list_tools(const GlobalOptions& options, std::string_view name);
 
-/// Words that ask what a component or an instance can do ("marker", "marker --help"), or what a command of it does
-/// ("marker mode --help").
+/// Whether the words ask for the tools and commands of a component or an instance ("marker", "marker --help"), or for the
+/// help of a command ("marker mode --help").
 [[nodiscard]] bool asks_for_help(const control::Arguments& words);
-/// Answers them; nothing when the first word names neither.
+/// Prints that help; empty if the first word is neither a component nor an instance.
 [[nodiscard]] std::optional<ExitCode> describe(const GlobalOptions& options, const Output& output,
                                                const control::Arguments& words);
-/// A command whose first word is not a subcommand: an instance, or a typing error for one of `known`.
+/// Runs a command whose first word is not a subcommand: it is an instance, or a misspelling of one of `known`.
 [[nodiscard]] ExitCode forward(const GlobalOptions& options, const Output& output, const control::Arguments& words,
                                const std::vector<std::string>& known);
 

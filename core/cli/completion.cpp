@@ -25,7 +25,7 @@ bool takes_value(const CLI::Option& option) {
     return option.get_items_expected_max() > 0;
 }
 
-/// "a", "b" of "KIND:{a,b}", as CLI11 notes what is allowed.
+/// "a" and "b" for "KIND:{a,b}", in which CLI11 lists the allowed values.
 std::vector<std::string> choices_of(const std::string& type) {
     std::vector<std::string> choices;
     const auto open = type.find('{'), close = type.rfind('}');
@@ -71,7 +71,7 @@ class Completion {
         out_ += printable(word) + (about.empty() ? "" : "\t" + printable(about)) + "\n";
     }
 
-    /// The option, when its value is the next word.
+    /// The option whose value is the next word; null if there is none.
     const CLI::Option* option_with_value(const std::string& word) const {
         if (word.find('=') != std::string::npos) return nullptr;
         for (const CLI::App* app = app_; app != nullptr; app = app->get_parent()) {
@@ -149,7 +149,7 @@ class Completion {
         for (const auto& [name, about] : components()) add(name, about);
     }
 
-    /// "firefly": "backend"
+    /// Names and kinds: "firefly": "backend".
     std::map<std::string, std::string> components() {
         std::map<std::string, std::string> all;
         for (const auto& module : installation().modules().modules())
@@ -160,7 +160,7 @@ class Completion {
         return all;
     }
 
-    /// Behind the name of a component or an instance: its tools and commands, then the options of a tool.
+    /// After the name of a component or an instance: its tools and commands, then the options of a tool.
     void add_for_component() {
         const std::vector<OfferedTool> tools = list_tools(options_, words_.front());
         if (words_.size() > 1) {
@@ -180,7 +180,7 @@ class Completion {
         std::string instance, kind, word, summary;
         [[nodiscard]] std::string name_with_kind() const { return kind + ":" + instance; }
     };
-    /// Of the running daemon; none without one.
+    /// The commands of the running daemon; empty if none is running.
     std::vector<Command> commands() const {
         std::vector<Command> all;
         const auto reply = control::request(control_path(options_), {"commands"}, patience);
@@ -220,7 +220,7 @@ class Completion {
     const CLI::App* app_;
     const GlobalOptions& options_;
     const std::string current_;
-    std::vector<std::string> words_;  ///< that are neither subcommands nor options
+    std::vector<std::string> words_;  ///< neither subcommands nor options
     std::optional<Installation> installation_;
     std::set<std::string> added_;
     std::string out_;

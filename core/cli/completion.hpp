@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// `flowd-cpp complete WORD...`: what the shells' completion asks for (etc/completion), so that they need no lists of their
-// own. Not for people, so no help names it.
+// `flowd-cpp complete WORD...`: generates the candidates of shell completion (etc/completion), so that the scripts need no
+// lists. Not listed in the help, because users do not call it.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -11,8 +11,8 @@
 
 namespace flowd::core::cli {
 
-/// What may stand in the place of the last of `words`, one a line, with a tab and its meaning behind it where there is one;
-/// ":files" and ":directories" stand for those of the file system. Asks the running daemon for half a second at most.
+/// Candidates for the last of `words`, one per line, with a tab and a description if there is one. ":files" and
+/// ":directories" mean the names in the file system. Queries the running daemon for half a second at most.
 [[nodiscard]] std::string complete(const CLI::App& root, const GlobalOptions& options,
                                    const std::vector<std::string>& words);
 

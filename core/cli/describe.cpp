@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// `flowd-cpp NAME` and `flowd-cpp NAME --help`: what a component offers without the daemon, and its instances with it.
+// `flowd-cpp NAME` and `flowd-cpp NAME --help`: the tools of a component, and the commands of its running instances.
 #include <fmt/format.h>
 #include <simdjson.h>
 
@@ -23,7 +23,7 @@ bool is_help_flag(const std::string& word) {
     return word == "--help" || word == "-h";
 }
 
-/// The commands of instances; parsed as long as this lives.
+/// The commands of an instance; `rows` are valid as long as this object.
 struct Commands {
     Commands(const GlobalOptions& options, const std::string& name) {
         reply = control::request(control_path(options), {name, "help"});
@@ -36,7 +36,7 @@ struct Commands {
     Result<control::Reply> reply = Error{FLOWD_NOT_FOUND, {}};
     dom::parser parser;
     std::vector<dom::element> rows;
-    bool known = false;  ///< there is such an instance
+    bool known = false;  ///< the instance exists
 };
 
 using Lines = std::vector<std::pair<std::string, std::string>>;

@@ -57,7 +57,7 @@ Interrupt::~Interrupt() {
     if (!watcher_.joinable()) return;
     (void)::eventfd_write(over_.get(), 1);
     watcher_.join();
-    // The command has ended as requested: the default action of the signal must not follow.
+    // The command has ended as requested: the signal's default action must not follow.
     signalfd_siginfo info{};
     while (::read(signals_.get(), &info, sizeof info) == sizeof info) {
     }

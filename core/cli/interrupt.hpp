@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// SIGINT and SIGTERM of a long command as a descriptor. Main thread, before others exist.
+// Receives SIGINT and SIGTERM of a long command by a descriptor. Main thread, before other threads exist.
 #pragma once
 
 #include <signal.h>
@@ -12,8 +12,8 @@
 
 namespace flowd::core::cli {
 
-/// While it exists, the first SIGINT or SIGTERM makes fd() readable; a second one ends the process, for commands that do
-/// not check it. No system call of the main thread is interrupted.
+/// While it exists, the first SIGINT or SIGTERM makes fd() readable. The second one ends the process, in case the command
+/// does not check fd(). No system call of the main thread is interrupted.
 class Interrupt {
   public:
     [[nodiscard]] static Result<std::unique_ptr<Interrupt>> listen();

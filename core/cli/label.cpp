@@ -74,11 +74,11 @@ std::uint32_t spread_entropy(std::uint32_t n) {
 struct Decoded {
     std::uint32_t number = 0;
     flowd_tag tag{};
-    bool is_known = false;  ///< registered, or there is no registry to ask: shown as a tag
+    bool is_known = false;  ///< registered, or the registry is empty: shown as a tag
     std::string hint;
 };
 
-/// Of a label without a registered tag. A label that the kernel chose at random must not pass for an experiment's.
+/// The hint for a label without a registered tag. A label that the kernel chose at random must not look like a tag.
 std::string hint_of(std::uint32_t number, flowd_tag tag, const Registry& registry) {
     if ((number & label::semantic_mask) == 0)
         return number == 0 ? "label 0: the packet is not marked" : "0/0 means \"no valid tag\": announced, never marked";

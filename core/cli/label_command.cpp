@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::size_t longest_line = 65536;
 
-/// The next line, or the beginning of a longer one. False: the input has ended.
+/// Reads the next line; a long line is truncated. False: end of input.
 bool read_line(std::istream& in, std::string& line) {
     constexpr auto end = std::istream::traits_type::eof();
     line.clear();
@@ -23,13 +23,13 @@ bool read_line(std::istream& in, std::string& line) {
     return true;
 }
 
-/// Prints one line for each value. What cannot be decoded is reported at the end, once.
+/// Prints one line per value. Errors of decoding are reported once, at the end.
 class Decoder {
   public:
     Decoder(const LabelRequest& request, const Registry& registry, const Output& output)
         : request_(request), registry_(registry), output_(output) {}
 
-    /// False: nobody reads the output any longer.
+    /// False: the reader of the output has closed it.
     bool decode(std::string_view value) {
         const auto line = output_.json ? decode_label(value, request_.is_scitag, registry_)
                                        : label_line(value, request_.is_scitag, registry_);

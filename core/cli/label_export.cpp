@@ -8,7 +8,7 @@
 namespace flowd::core::cli {
 namespace {
 
-/// Calls `row(tag, experiment name, activity name)` for each registered tag that a label can carry.
+/// Calls `row(tag, experiment name, activity name)` for each registered tag that fits a label.
 template <typename Row>
 void for_each_tag(const Registry& registry, Row row) {
     for (const auto& [experiment, entry] : registry.experiments())
@@ -23,7 +23,7 @@ std::string csv_cell(std::string_view text) {
     return cell + '"';
 }
 
-/// One row for each label, because the dictionaries of Akvorado compare a column as it is, without a mask.
+/// One row per label, because the dictionaries of Akvorado compare a column without a mask.
 std::string for_clickhouse(const Registry& registry) {
     std::string text = "label,experiment_id,experiment,activity_id,activity\n";
     for_each_tag(registry, [&](flowd_tag tag, std::string_view experiment, std::string_view activity) {
@@ -65,7 +65,7 @@ constexpr std::string_view lua_head =
 local registry = {
 )";
 
-// Arithmetic instead of bit operations, whose library differs between the versions of Lua that Wireshark has used.
+// Arithmetic instead of bit operations, because their library differs between the Lua versions of Wireshark.
 constexpr std::string_view lua_tail = R"lua(}
 
 local function reverse(bits)

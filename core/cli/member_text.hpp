@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Text of an answer of the daemon, for a terminal. Pure function.
+// Text members of a reply of the daemon, for a terminal. Pure function.
 #pragma once
 
 #include <simdjson.h>
@@ -11,7 +11,7 @@
 
 namespace flowd::core::cli {
 
-/// Of a member of a JSON object; empty if it is missing or not text.
+/// The text of a member of a JSON object; empty if it is missing or not text.
 [[nodiscard]] inline std::string text_of(const simdjson::dom::element& object, std::string_view key) {
     std::string_view text;
     return object[key].get(text) == simdjson::SUCCESS ? printable(text) : std::string();

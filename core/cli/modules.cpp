@@ -49,7 +49,7 @@ ExitCode show_module(const GlobalOptions& options, const Output& output, const s
     ModuleSet& set = installation.scan_modules();
     Module* module = set.find_module(name);
     if (module == nullptr) {
-        // People ask for "marker", not for "backend-marker".
+        // Users ask for "marker", not for "backend-marker".
         const std::vector<Module*> candidates = set.offering(name);
         if (candidates.size() > 1) {
             std::vector<std::string> names;

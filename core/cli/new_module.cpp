@@ -33,7 +33,7 @@ Result<void> write_file(const fs::path& from, const fs::path& to, const Replacem
     if (!target)
         return Error{FLOWD_DENIED, "cannot write " + to.string(),
                      "check the permissions and the free space of the directory"};
-    std::error_code ignored;  // scripts of the template stay executable, if the file system has modes
+    std::error_code ignored;  // scripts of the template stay executable, if the file system supports modes
     fs::permissions(to, fs::status(from, ignored).permissions(), ignored);
     return {};
 }

@@ -35,14 +35,14 @@ ExitCode Output::reply(const control::Reply& reply) const {
     simdjson::dom::element root;
     std::string_view message, hint;
     if (parser.parse(reply.json).get(root) != simdjson::SUCCESS) return fail(reply.code, reply.json);
-    if (root.is_string()) return fail(reply.code, root.get_string().value());  // the form of a module's command
+    if (root.is_string()) return fail(reply.code, root.get_string().value());  // the form of errors of a module's command
     if (!root.is_object() || root["error"].get(message) != simdjson::SUCCESS) {
         err << render(reply.json, {});
         return reply.code;
     }
     if (root["hint"].get(hint) != simdjson::SUCCESS) hint = {};
     (void)fail(reply.code, message, hint);
-    // Further members of the error, such as the problems of a configuration.
+    // Prints further members of the error, such as the problems of a configuration.
     std::string rest;
     json::Writer writer(rest);
     writer.object();

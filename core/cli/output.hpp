@@ -17,12 +17,12 @@ struct Output {
     bool json = false;
     bool colours = false;
 
-    /// The result of a command: JSON with --json, otherwise text.
+    /// Prints the result of a command: JSON with --json, otherwise text.
     void answer(std::string_view json_text) const;
-    /// "flowd-cpp: message" and the hint below it. Returns `code`.
+    /// Prints "flowd-cpp: message" and the hint. Returns `code`.
     ExitCode fail(ExitCode code, std::string_view message, std::string_view hint = {}) const;
     ExitCode fail(const Error& error) const { return fail(exit_code_of(error.code), error.message, error.hint); }
-    /// The reply of the daemon. Returns its code.
+    /// Prints the reply of the daemon. Returns its code.
     ExitCode reply(const control::Reply& reply) const;
 };
 

@@ -19,7 +19,7 @@ Result<void> check_id(const std::string& what, std::uint32_t id, std::uint32_t m
                    " fit a flow label");
 }
 
-/// Names as they are compared: case-insensitive.
+/// Names are compared case-insensitively.
 class Names {
   public:
     bool add(std::string_view name) { return seen_.insert(lower_case(name)).second; }
@@ -28,7 +28,7 @@ class Names {
     std::set<std::string> seen_;
 };
 
-/// "added", "removed", "renamed", or nothing.
+/// "added", "removed", "renamed", or empty.
 std::string_view kind_of(const std::string& before, const std::string& after) {
     if (before == after) return {};
     return before.empty() ? "added" : after.empty() ? "removed" : "renamed";

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What an update of the registry changes, and whether it may. Pure functions.
+// The changes of a registry update, and whether it is acceptable. Pure functions.
 #pragma once
 
 #include <string>
@@ -12,18 +12,18 @@
 
 namespace flowd::core::cli {
 
-/// Of an experiment, or of one of its activities.
+/// A change of an experiment, or of one of its activities.
 struct RegistryChange {
     std::string_view kind;  ///< added, removed or renamed
     flowd_tag tag{};
     bool is_activity = false;
-    std::string before, after;  ///< names; empty: there was or is none
+    std::string before, after;  ///< names; empty: did not or does not exist
 };
 
-/// Experiments in the order of their ids, each followed by its activities.
+/// Ordered by experiment id; each experiment precedes its activities.
 [[nodiscard]] std::vector<RegistryChange> changes_between(const Registry& before, const Registry& after);
 
-/// FLOWD_INVALID: it is empty, an id does not fit a flow label or is 0, or a name occurs twice.
+/// FLOWD_INVALID: it is empty, an id is 0 or does not fit a flow label, or a name occurs twice.
 [[nodiscard]] Result<void> check_registry(const Registry& registry);
 
 }  // namespace flowd::core::cli

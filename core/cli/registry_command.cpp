@@ -20,7 +20,7 @@
 namespace flowd::core::cli {
 namespace {
 
-/// Readers see the old file or the new one. A file that exists keeps its mode and owner.
+/// Replaces the file atomically. An existing file keeps its mode and owner.
 Result<void> replace_file(const std::filesystem::path& file, std::string_view text) {
     std::string temporary = file.string() + ".XXXXXX";
     const UniqueFd fd(::mkostemp(temporary.data(), O_CLOEXEC));
@@ -46,7 +46,7 @@ Result<void> replace_file(const std::filesystem::path& file, std::string_view te
     return {};
 }
 
-/// What the configuration is told with the new registry, and not with the present one: its tags disappear.
+/// Problems of the configuration with the new registry that it does not have at present: tags that are removed.
 Problems consequences(const GlobalOptions& options, const Registry& registry) {
     const auto load = [&](const Registry* instead) {
         Installation installation(install_paths(), options.modules);

@@ -10,7 +10,7 @@
 namespace flowd::core::cli {
 namespace {
 
-/// Only the daemon's own keys are needed here, so no module is searched for.
+/// Only the daemon's own keys are needed, so no module is loaded.
 class NoModules : public ComponentLookup {
   public:
     Result<FoundComponent> find(std::uint32_t, std::string_view, std::string_view) override {
@@ -61,7 +61,7 @@ ExitCode forward(const GlobalOptions& options, const Output& output, const contr
         if (const auto described = describe(options, output, words)) return *described;
     const auto reply = control::request(control_path(options), words);
     std::string nearest = nearest_word(words.front(), known);
-    if (nearest == words.front()) nearest.clear();  // a backend of the name of a command
+    if (nearest == words.front()) nearest.clear();  // a backend has the name of a command
     if (reply) {
         if (reply->code == ExitCode::ok && !output.json && words.size() == 2 && words[1] == "status") {
             output.out << instance_screen(reply->json, output.colours);

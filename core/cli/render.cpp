@@ -28,7 +28,7 @@ bool is_list_of_objects(const dom::element& value) {
            std::all_of(items.begin(), items.end(), [](const dom::element& item) { return item.is_object(); });
 }
 
-/// Whether it contains nothing, so that it is not shown.
+/// Whether the value is empty and therefore not shown.
 bool is_empty(const dom::element& value) {
     if (value.is_null()) return true;
     if (value.is_string()) return value.get_string().value().empty();
@@ -60,7 +60,7 @@ std::string heading(std::string_view key) {
     return text;
 }
 
-/// Plain values and arrays of plain values, on one line.
+/// Scalars and arrays of scalars, on one line.
 std::string inline_text(std::string_view key, const dom::element& value) {
     switch (value.type()) {
         case dom::element_type::STRING: {
@@ -98,7 +98,7 @@ std::string inline_text(std::string_view key, const dom::element& value) {
     return fmt::format("{:.6g}", number);
 }
 
-/// An array whose elements fit one line.
+/// An array whose elements fit on one line.
 bool fits_a_line(const dom::element& value) {
     if (is_plain(value)) return true;
     if (!value.is_array()) return false;
@@ -106,7 +106,7 @@ bool fits_a_line(const dom::element& value) {
     return std::all_of(items.begin(), items.end(), [](const dom::element& item) { return is_plain(item); });
 }
 
-/// A few plain members are shown on one line.
+/// A few scalar members are shown on one line.
 bool is_short(const dom::element& value, std::size_t limit) {
     if (!value.is_object()) return false;
     const dom::object object = value.get_object();
@@ -147,7 +147,7 @@ class Renderer {
             if (!fits_a_line(field.value)) continue;
             const std::string name = heading(field.key) + ":";
             std::string text = inline_text(field.key, field.value);
-            // Text of several lines (a report) stays aligned under its first one.
+            // Further lines of a text (a report) are aligned with its first one.
             const std::string margin = "\n" + std::string(indent + width + 3, ' ');
             for (std::size_t at = text.find('\n'); at != std::string::npos; at = text.find('\n', at + margin.size())) {
                 text.replace(at, 1, margin);
@@ -198,7 +198,7 @@ class Renderer {
         for (const dom::element row : rows) details(row.get_object(), too_large, indent);
     }
 
-    /// Members that did not fit into the row of a table.
+    /// Prints the members that did not fit into the row of a table.
     void details(const dom::object& row, const std::vector<std::string_view>& keys, std::size_t indent) {
         const auto is_detail = [&](const dom::key_value_pair& field) {
             return !is_empty(field.value) && std::find(keys.begin(), keys.end(), field.key) != keys.end();
@@ -209,7 +209,7 @@ class Renderer {
         out_ += '\n';
         for (const auto field : row) {
             if (!is_plain(field.value)) continue;
-            title(indent, inline_text(field.key, field.value));  // the first plain member names the row
+            title(indent, inline_text(field.key, field.value));  // the first scalar member identifies the row
             break;
         }
         for (const auto field : row) {

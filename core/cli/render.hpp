@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// JSON as text: renders everything that flowd-cpp prints. Pure functions.
+// Renders JSON as text, for all output of flowd-cpp. Pure functions.
 //
-//   objects            aligned "key: value", what is nested below it, indented
-//   arrays of objects  a table of what fits a cell; what does not follows the table under the row's name
+//   objects            aligned "key: value"; nested values are indented
+//   arrays of objects  a table of scalars; other members follow the table, below a title that identifies the row
 //   other arrays       "a, b, c"
-//   keys               '_' and camelCase read as words; the suffixes Seconds and Bytes become units of the value
-//   null               "-"; a column or a nested thing that is empty everywhere is left out
-// Control characters in text are shown as \xNN: text of remote senders must not contain terminal commands.
+//   keys               '_' and camelCase become words; the suffixes Seconds and Bytes become units of the value
+//   null               "-"; columns and nested values that are empty everywhere are omitted
+// Control characters in text are shown as \xNN: text of remote senders must not contain terminal escape sequences.
 #pragma once
 
 #include <string>
@@ -18,7 +18,7 @@ struct RenderOptions {
     bool colours = false;
 };
 
-/// The text, ending in a newline; JSON that does not parse is returned as it is, made safe to print.
+/// The text, ending in a newline. Malformed JSON is returned unchanged except for control characters.
 [[nodiscard]] std::string render(std::string_view json, const RenderOptions& options = {});
 
 /// "1h 2m 3s", "1.5 s", "12 ms".

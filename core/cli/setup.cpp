@@ -27,7 +27,7 @@ namespace {
 
 constexpr const char* service = "flowd-cpp.service";
 
-/// Runs a program with this one's streams. Its exit code; 127 if it could not be run.
+/// Runs a program with the streams of this process. Returns its exit code; 127 if it could not be run.
 int run_program(std::vector<std::string> words) {
     std::vector<char*> argv;
     argv.reserve(words.size() + 1);
@@ -128,7 +128,7 @@ class Setup {
                     << (stops ? ", and stop and disable the service" : "") << '\n';
         if (request_.dry_run) return ExitCode::ok;
         if (terminal_ != nullptr && !request_.yes && !confirmed("Do this?")) return ExitCode::failure;
-        // Before the file, so that one that was killed in between can be run again.
+        // Before the file, so that a command that is killed in between can be repeated.
         if (stops && !systemctl({"disable", "--now", service}))
             return output_.fail(ExitCode::failure, "the service was not stopped: nothing was restored",
                                 "journalctl -u flowd-cpp");
@@ -154,7 +154,7 @@ class Setup {
             note(unit + " is enabled and would run instead of flowd-cpp after a boot: systemctl disable " + unit);
     }
 
-    /// What forbids to go on.
+    /// A reason on this host not to continue; empty if there is none.
     std::optional<ExitCode> look_at_host() {
         const auto notes = MigrationNotes::load(installation_.paths().share() / "migration.yaml");
         if (!notes) return output_.fail(notes.error());
@@ -200,7 +200,7 @@ class Setup {
         return std::nullopt;
     }
 
-    /// What the configuration has now; else what the host suggests; else what the profile does.
+    /// The present value in the configuration; else the value detected on the host; else the default of the profile.
     std::string default_of(const Question& question) {
         if (present_) {
             Problems ignored;
@@ -221,7 +221,7 @@ class Setup {
         return joined(named.empty() ? likely_nics(nics_) : named, ",");
     }
 
-    /// Why it cannot be the answer.
+    /// Why the answer is not valid; empty if it is.
     std::optional<Error> judge_answer(const Question& question, const std::string& answer) {
         const std::string option = "--" + question.name;
         if (answer.empty())
@@ -254,7 +254,7 @@ class Setup {
         return joined(names, ", ");
     }
 
-    /// False: there is no answer, the terminal is gone.
+    /// False: end of input without an answer.
     bool ask(const Question& question, std::string& answer) {
         std::vector<std::string> choices;
         output_.out << '\n';
@@ -277,7 +277,7 @@ class Setup {
         line.erase(0, line.find_first_not_of(" \t"));
         if (line.empty()) return true;
         std::vector<std::string> words = choices.empty() ? std::vector<std::string>{line} : words_of(line);
-        for (std::string& word : words) {  // the number of a row, or its name
+        for (std::string& word : words) {  // an answer is the number of a row, or its name
             std::size_t number = 0;
             const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), number);
             if (error == std::errc() && end == word.data() + word.size() && number >= 1 && number <= choices.size())
@@ -305,7 +305,7 @@ class Setup {
         return std::getline(*terminal_, line) && (line.empty() || line[0] == 'y' || line[0] == 'Y');
     }
 
-    /// Judges the text as `check` would where it is going to be, with the files of conf.d.
+    /// Checks the text like `check` at its final path, with the files of conf.d.
     ExitCode judge(const std::string& text) {
         LoadedConfiguration loaded;
         std::error_code ignored;
@@ -314,7 +314,7 @@ class Setup {
         if (prepared) {
             loaded = installation_.load(file_.candidate(), {true, {}});
             file_.discard();
-        } else if (request_.dry_run) {  // as a user who may not write there
+        } else if (request_.dry_run) {  // the user has no permission to write there
             loaded = installation_.parse(text, file_.path().string());
         } else {
             return output_.fail(prepared.error());
@@ -403,8 +403,8 @@ class Setup {
     std::istream* const terminal_;
     Installation installation_;
     const SetupFile file_;
-    const bool serves_;      ///< the service of this host reads the file
-    const bool is_default_;  ///< it would, with systemd
+    const bool serves_;      ///< the service on this host reads the file
+    const bool is_default_;  ///< the service would read it, if systemd ran
     std::optional<std::string> present_;
     std::vector<Nic> nics_;
     Profile::Answers answers_;

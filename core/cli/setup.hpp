@@ -21,7 +21,7 @@ struct SetupRequest {
     bool list_experiments = false;
 };
 
-/// `terminal`: where a person answers; null: what is not given takes its default.
+/// `terminal`: input of the answers; null: questions without an answer get their defaults.
 [[nodiscard]] ExitCode set_up(const GlobalOptions& options, const Output& output, const SetupRequest& request,
                               std::istream* terminal);
 

@@ -8,9 +8,9 @@
 namespace flowd::core::cli {
 namespace {
 
-constexpr std::chrono::seconds check_patience{8};  // monitoring systems give a check ten
+constexpr std::chrono::seconds check_patience{8};  // monitoring systems commonly limit a check to ten seconds
 
-/// These exit codes are those of Nagios plugins, not of flowd-cpp.
+/// The exit codes of Nagios plugins, which differ from those of flowd-cpp.
 ExitCode print(const Output& output, const Verdict& verdict) {
     output.out << verdict.text;
     return static_cast<ExitCode>(verdict.level);

@@ -37,7 +37,7 @@ std::string one_line(std::string text) {
     return text;
 }
 
-/// "2026-11-29 12:03 UTC" of "2026-11-29T12:03:07.123Z".
+/// "2026-11-29 12:03 UTC" for "2026-11-29T12:03:07.123Z".
 std::string minute_of(const std::string& time) {
     return time.size() < 16 ? time : time.substr(0, 10) + " " + time.substr(11, 5) + " UTC";
 }
@@ -50,7 +50,7 @@ std::string cut(const std::string& text, std::size_t width) {
     return text.substr(0, end) + "...";
 }
 
-/// Broken between words; `margin` stands in front of the second and later lines.
+/// Breaks lines between words; `margin` precedes the second and later lines.
 std::string wrapped(const std::string& text, const std::string& margin) {
     std::string out, line;
     for (std::size_t at = 0; at < text.size();) {
@@ -84,7 +84,7 @@ std::string flows_text(const dom::element& root) {
     return count_of(live_flows(root), "live flow");
 }
 
-/// What an instance does, or why it does not.
+/// The activity of an instance, or the reason why it does not work.
 std::string doing_of(const dom::element& instance) {
     const std::string state = text_of(instance, "state"), health = text_of(instance, "health");
     const std::string summary = text_of(instance, "summary"), error = one_line(text_of(instance, "lastError"));
@@ -160,7 +160,7 @@ void copy_something(json::Writer& writer, const dom::element& value) {
 }
 
 std::string in_one_plugin_line(std::string text) {
-    std::replace(text.begin(), text.end(), '|', '/');  // begins the performance data
+    std::replace(text.begin(), text.end(), '|', '/');  // '|' begins the performance data
     return one_line(std::move(text));
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Text in aligned columns. One thread.
+// Renders text in aligned columns. One thread.
 #pragma once
 
 #include <cstddef>
@@ -20,7 +20,7 @@ class Table {
 
     void column(std::string heading);
     void cell(std::string text, bool is_number);
-    /// One line a row, headings above, ending in a newline.
+    /// One line per row, headings first, ending in a newline.
     [[nodiscard]] std::string to_string(std::size_t indent) const;
 
   private:

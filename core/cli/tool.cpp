@@ -34,7 +34,7 @@ struct Offer {
     }
 };
 
-/// Adds what a module offers. One that is refused offers nothing; `check` and `modules list --load` say why.
+/// Adds the tools of a module. A refused module has none; `check` and `modules list --load` say why it is refused.
 void add_offers(ModuleSet& set, Module& module, std::vector<Offer>& offers) {
     if (!set.load(module)) return;
     for (const auto& component : module.declared.components) {
@@ -43,7 +43,7 @@ void add_offers(ModuleSet& set, Module& module, std::vector<Offer>& offers) {
     }
 }
 
-/// Of the components of this name; without any, of those with this alias.
+/// Tools of the components of this name; if there is no such component, of those with this alias.
 std::vector<Offer> offers_of(ModuleSet& set, std::string_view name) {
     std::vector<Offer> offers;
     for (Module* const module : set.offering(name)) add_offers(set, *module, offers);
@@ -56,7 +56,7 @@ std::string component_of(const std::string& word) {
     return word.substr(0, word.find('/'));
 }
 
-/// The member `line` of an object: the form of a tool that prints a line for each event.
+/// The member `line` of an object; tools that print a line per event return such objects.
 std::optional<std::string> line_in(std::string_view json) {
     simdjson::dom::parser parser;
     std::string_view line;
@@ -86,7 +86,7 @@ flowd_result ask_for_tool(const std::string& control, const std::vector<std::str
     return reply->code == ExitCode::ok ? FLOWD_OK : FLOWD_ERROR;
 }
 
-/// What a tool logs goes to standard error; an error that it reports explains a negative answer.
+/// The host of a tool: log lines go to standard error; a reported error becomes the reason of a negative result.
 class ToolHost {
   public:
     ToolHost(const Registry& registry, const GlobalOptions& options, const std::string& name)
@@ -114,7 +114,7 @@ class ToolHost {
     OfflineHost host_;
 };
 
-/// The instance whose options a tool is given: the one that `word` names, else the component's only one.
+/// The instance whose options are passed to a tool: the one that `word` names, else the component's only one.
 Result<const InstanceConfig*> configured(const LoadedConfiguration& loaded, const Component& component,
                                          const std::string& word) {
     if (!loaded.configuration) return nullptr;
@@ -141,7 +141,7 @@ ExitCode call(const Tool& tool, const Offer& offer, const GlobalOptions& options
     const auto interrupt = Interrupt::listen();
     if (!interrupt) return output.fail(interrupt.error());
     const ToolSite site{installation.registry(), options, std::string(offer.component->name()), (*interrupt)->fd()};
-    // Flushed at once: some tools run until they are interrupted.
+    // Flushed after each value: some tools run until they are interrupted.
     const auto done = call_tool(tool, site, values, *config, [&output](std::string_view json) {
         if (const auto line = output.json ? std::nullopt : line_in(json))
             output.out << printable(*line) << '\n';

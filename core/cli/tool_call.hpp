@@ -15,7 +15,7 @@
 
 namespace flowd::core::cli {
 
-/// What a tool is called with, whichever it is.
+/// The arguments that are the same for all tools.
 struct ToolSite {
     const Registry& registry;
     const GlobalOptions& options;
@@ -23,7 +23,7 @@ struct ToolSite {
     int interrupt_fd;
 };
 
-/// `config` null: the component is not configured. `print` receives each JSON value; false: nobody reads any more.
+/// `config` null: the component is not configured. `print` receives each JSON value; it returns false if the output is
 [[nodiscard]] Result<void> call_tool(const Tool& tool, const ToolSite& site, const ValueTree& values,
                                      const InstanceConfig* config, const std::function<bool(std::string_view)>& print);
 

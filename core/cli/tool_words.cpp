@@ -7,7 +7,7 @@
 namespace flowd::core::cli {
 namespace {
 
-/// The option that words without the name of an option are values of.
+/// The option that receives words without an option name.
 constexpr std::string_view input_option = "input";
 
 const Option* find(const OptionTable& table, std::string_view name) {
@@ -23,7 +23,7 @@ YamlNode scalar(std::string text, const Location& where) {
     return node;
 }
 
-/// Adds an option. A list grows; any other option that occurs twice becomes two entries, which the binder refuses.
+/// Adds an option. A repeated list option is extended; any other repeated option is written twice: the binder refuses it.
 void write(YamlNode& map, const Option* option, std::string name, YamlNode value) {
     if (option == nullptr || option->type != FLOWD_OPTION_LIST) {
         map.entries.push_back({std::move(name), value.where, value});

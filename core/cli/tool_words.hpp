@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The arguments of `flowd-cpp COMPONENT TOOL` as values of the tool's option table. Pure functions.
+// Converts the arguments of `flowd-cpp COMPONENT TOOL` to values of the tool's option table. Pure functions.
 #pragma once
 
 #include <string>
@@ -13,13 +13,13 @@
 
 namespace flowd::core::cli {
 
-/// "--to world", "--to=world", "--often" for a boolean; a list is written once for each item. Problems stand where
-/// `command` ("flowd-cpp hello greet") was typed.
+/// "--to world", "--to=world", "--often" for a boolean; a list option is repeated for each item. Problems are located in
+/// `command` ("flowd-cpp hello greet").
 [[nodiscard]] bool bind_tool_words(const Tool& tool, const std::string& command, const std::vector<std::string>& words,
                                    const Registry& registry, const Binder::Trust& trust, ValueTree& values,
                                    Problems& problems);
 
-/// For `--help`.
+/// The options of a tool, for `--help`.
 [[nodiscard]] std::string tool_help(const Tool& tool, const std::string& command);
 
 }  // namespace flowd::core::cli

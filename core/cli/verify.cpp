@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// `flowd-cpp verify`: collects findings, and what tools named "verify" see (flowd/verify.hpp). It knows no module.
+// `flowd-cpp verify`: collects findings, and the results of tools named "verify" (flowd/verify.hpp). It knows no module.
 #include <simdjson.h>
 
 #include <algorithm>
@@ -38,16 +38,16 @@ struct Found {
 
 class Report {
   public:
-    /// The same finding of a tool and of the running instance is one: the more severe of them, else the first.
+    /// The same finding from a tool and the running instance is added once: the more severe of them, else the first.
     void add(Found found) {
-        // What runs is judged, and it is not what was configured.
+        // The running daemon is verified, and its configuration is not the one on disk.
         if (found.id == "daemon-configuration-changed") found.severity = "error";
         const auto known = std::find_if(found_.begin(), found_.end(), [&](const Found& one) { return one.is_of(found); });
         if (known == found_.end()) return found_.push_back(std::move(found));
         if (found.rank() > known->rank()) std::swap(*known, found);
         if (known->since.empty()) known->since = found.since;
     }
-    /// `instance`: of those that do not name one.
+    /// `instance`: for findings that do not name one.
     void add_all(const dom::array& findings, const std::string& instance = {}) {
         for (const dom::element one : findings) {
             const std::string named = text_of(one, "instance");
@@ -95,7 +95,7 @@ class Report {
     }
 
     std::vector<Found> found_;
-    std::vector<std::pair<std::string, std::string>> rows_;  // instance and its rows as JSON
+    std::vector<std::pair<std::string, std::string>> rows_;  // instance, and the rows of its report as JSON
 };
 
 void add_findings(Report& report, std::string_view json) {
@@ -104,7 +104,7 @@ void add_findings(Report& report, std::string_view json) {
     if (parser.parse(json.data(), json.size()).get(findings) == simdjson::SUCCESS) report.add_all(findings);
 }
 
-/// What `flowd-cpp verify` says of the options that this tool declares.
+/// The arguments of `flowd-cpp verify` that this tool declares as options.
 std::vector<std::string> words_for(const Tool& tool, const VerifyRequest& request) {
     std::vector<std::string> words;
     const auto add = [&](const char* name, const std::string& value) {
@@ -151,7 +151,7 @@ void add_answer(Report& report, const std::string& instance, const Result<std::s
     report.add_all(findings, instance);
 }
 
-/// Every configured instance whose component has the tool. True: there was one.
+/// Calls the tool of all configured instances that have it. True: there was one.
 bool ask_tools(Report& report, const Configuration& configuration, const ToolSite& site, const VerifyRequest& request) {
     const std::string name = request.path.empty() ? "verify" : "verify-path";
     bool any = false;
@@ -179,7 +179,7 @@ ExitCode verify(const GlobalOptions& options, const Output& output, const Verify
     Report report;
     const std::string control = control_path(options);
     const auto reply = control::request(control, {"findings"});
-    // Without a daemon nothing is marked or sent: what tools would see are consequences, not causes.
+    // Without a daemon nothing is marked or sent: the tools would report consequences, not the cause.
     if (!reply) {
         report.add({"daemon", "error", "daemon-not-running", "", printable(reply.error().message), "a running daemon",
                     loaded.configuration ? "systemctl start flowd-cpp" : "flowd-cpp check", ""});

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reads flowd.cfg: NAME = literal, one a line; lists and tuples may span lines. flowd executes the file as Python.
+// Parses flowd.cfg: NAME = literal, one per line; lists and tuples may span lines. flowd executes the file as Python.
 #include <cctype>
 #include <optional>
 
@@ -34,7 +34,7 @@ class AssignmentReader {
             if (!rest_.empty()) take();
             value->where = where;
             std::erase_if(root.entries,
-                          [&](const YamlNode::Entry& one) { return one.key == name; });  // the last one counts
+                          [&](const YamlNode::Entry& one) { return one.key == name; });  // the last assignment counts
             root.entries.push_back({name, where, std::move(*value)});
         }
     }
@@ -89,7 +89,7 @@ class AssignmentReader {
         return node;
     }
 
-    /// Parentheses around one value without a comma are no tuple.
+    /// Parentheses around one value without a comma are not a tuple.
     std::optional<YamlNode> sequence(std::size_t depth) {
         const char close = take() == '(' ? ')' : ']';
         YamlNode node;

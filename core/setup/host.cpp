@@ -48,7 +48,7 @@ Result<DefaultRoutes> default_routes() {
     for (const unsigned char family : {AF_INET, AF_INET6}) {
         rtmsg request{};
         request.rtm_family = family;
-        // A kernel without IPv6 answers with an error: no such routes.
+        // A kernel without IPv6 returns an error: there are no IPv6 routes.
         if (auto done = socket->dump(RTM_GETROUTE, request, each, {}); !done && family == AF_INET) return done.error();
     }
     return found;
@@ -56,7 +56,7 @@ Result<DefaultRoutes> default_routes() {
 
 int speed_of(const std::string& name) {
     std::ifstream file("/sys/class/net/" + name + "/speed");
-    int speed = 0;  // -1, or unreadable, where there is none
+    int speed = 0;  // -1 or unreadable if the interface has no speed
     return file >> speed && speed > 0 ? speed : 0;
 }
 
@@ -95,7 +95,7 @@ std::string first_line(const fs::path& file) {
     return line;
 }
 
-/// The last part of its control group: of version 2, or of systemd's hierarchy of version 1.
+/// The last component of its control group: of version 2, or of systemd's hierarchy of version 1.
 std::string group_of(const fs::path& process) {
     std::ifstream stream(process / "cgroup");
     for (std::string line; std::getline(stream, line);)
@@ -168,7 +168,7 @@ std::vector<std::string> nic_names_of(const fs::path& script) {
     std::ifstream stream(script);
     std::string text{std::istreambuf_iterator<char>(stream), {}}, word;
     std::vector<std::string> names;
-    std::size_t begin = text.rfind("\nNIC_NAMES=(");  // the last one counts
+    std::size_t begin = text.rfind("\nNIC_NAMES=(");  // the last assignment counts
     begin = begin == std::string::npos ? (text.rfind("NIC_NAMES=(", 0) == 0 ? 0 : begin) : begin + 1;
     if (begin == std::string::npos) return names;
     for (std::size_t at = text.find('(', begin) + 1; at < text.size() && text[at] != ')'; ++at) {
@@ -209,7 +209,7 @@ std::optional<Predecessor> find_predecessor(const std::vector<std::string>& name
         found.unit = group_of(entry->path());
         found.in_container = namespace_of(entry->path(), "pid") != namespace_of(self, "pid") ||
                              namespace_of(entry->path(), "mnt") != namespace_of(self, "mnt");
-        // A service with a private view of the file system is no container.
+        // A service with a private mount namespace is not a container.
         if (found.unit.ends_with(".service") && namespace_of(entry->path(), "pid") == namespace_of(self, "pid"))
             found.in_container = false;
         return found;

@@ -16,7 +16,7 @@ namespace {
 
 constexpr std::size_t comment_width = 118;
 
-/// The value of a key of a rule; empty without it.
+/// The value of a key of a rule; empty if it is missing.
 std::string rule_text(const YamlNode& rule, std::string_view key) {
     const YamlNode::Entry* const entry = rule.find(key);
     return entry == nullptr ? std::string() : entry->value.text;
@@ -36,7 +36,7 @@ YamlNode& node_to_set(YamlNode& root, std::string_view path) {
     return *node;
 }
 
-/// "a, b" is how flowd writes several values.
+/// flowd writes several values as "a, b".
 std::vector<YamlNode> values_in(const YamlNode& node) {
     if (node.kind == YamlNode::Kind::sequence) return node.items;
     std::vector<YamlNode> values;
@@ -61,7 +61,7 @@ bool is_one_of(const YamlNode& value, const YamlNode& allowed) {
     });
 }
 
-/// Whether the rule is for this key. `spelling` is that of the file.
+/// Whether the rule applies to this key, which the file writes as `spelling`.
 bool is_for(const YamlNode& rule, const YamlNode& value, const std::string& spelling, const YamlNode& result) {
     const YamlNode::Entry* const equals = rule.find("equals");
     const YamlNode::Entry* const unless = rule.find("unless");
@@ -88,7 +88,7 @@ YamlNode value_to_set(const YamlNode& rule, const YamlNode& value) {
         return column_of(value, number);
     }
     if (rule.find("equals") != nullptr && rule_text(rule, "set").find('.') == rule_text(rule, "set").rfind('.')) {
-        YamlNode group;  // the name of a component: its options are other keys
+        YamlNode group;  // the value is the name of a component, whose options are other keys
         group.kind = YamlNode::Kind::map;
         return group;
     }
@@ -99,7 +99,7 @@ YamlNode value_to_set(const YamlNode& rule, const YamlNode& value) {
     return list;
 }
 
-/// "backends.firefly.enrich" of "backends.firefly/regional.enrich".
+/// "backends.firefly.enrich" for "backends.firefly/regional.enrich".
 std::string without_names(const std::string& path) {
     const std::size_t slash = path.find('/');
     if (slash == std::string::npos) return path;
@@ -120,11 +120,11 @@ std::vector<std::string> lines_of(const std::string& text, std::size_t width) {
 constexpr std::array<std::uint32_t, 3> component_kinds{FLOWD_PLUGIN, FLOWD_BACKEND, FLOWD_ENRICHER};
 
 struct Named {
-    std::string name;     ///< `word` itself if it is the name of no component
+    std::string name;     ///< `word` itself if no component has this name
     OptionTable options;  ///< empty if its module is not installed
 };
 
-/// The component that a word of the configuration means: "firefly/regional", or an alias.
+/// The component of an instance key such as "firefly/regional"; the name may be an alias.
 Named named_component(Installation& installation, std::uint32_t kind, const std::string& word) {
     const std::string type = word.substr(0, word.find('/'));
     const Catalog::Entry* const known = installation.catalog().find(kind, type);
@@ -214,7 +214,7 @@ class MigrationPrinter {
             return "[" + text + "]";
         }
         if (node.kind == YamlNode::Kind::null) return {};
-        // As it was written, where that is safe: quotes would make a text of a number.
+        // Text is written unquoted where that is safe: quotes would convert a number to text.
         static constexpr std::string_view first = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_./+";
         const std::string_view text_of = node.text;
         const std::size_t begin = text_of.size() > 1 && text_of[0] == '-' ? 1 : 0;
@@ -256,7 +256,7 @@ class MigrationPrinter {
         if (error != std::errc() || end != node.text.data() + node.text.size()) return std::nullopt;
         return id;
     }
-    /// What a number means, since the how-to and some tools have other numbers than the registry.
+    /// The registered name of a number, because the how-to and some tools use other numbers than the registry.
     [[nodiscard]] std::string name_of(const Option& option, const YamlNode& node,
                                       std::optional<std::uint32_t> experiment) const {
         const auto id = id_of(node);
@@ -278,7 +278,7 @@ class Migration {
   public:
     Migration(const YamlNode& rules, Installation& installation) : rules_(rules), installation_(installation) {}
 
-    /// A configuration that loads as it is: names become those of flowd-cpp.
+    /// Migrates a configuration of the same form: names are replaced by those of flowd-cpp.
     void adopt(YamlNode root) {
         for (const YamlNode& rule : rules_.items) {
             const YamlNode* const from = node_at(root, rule_text(rule, "key"));
@@ -297,7 +297,7 @@ class Migration {
         annotate(result_, "");
     }
 
-    /// A configuration of another form: what its keys mean is set in a new one.
+    /// Migrates a configuration of another form: writes the equivalent of each key to a new one.
     void convert(const YamlNode& root) {
         std::set<std::string> used;
         for (const YamlNode& rule : rules_.items) {
@@ -315,7 +315,7 @@ class Migration {
         leave_out_unused(root, "", used);
     }
 
-    /// With what check refuses as unknown written as comments.
+    /// Prints the result; keys that `check` refuses as unknown become comments.
     Migrated finish(const std::string& form, const std::string& name) {
         Migrated migrated;
         migrated.form = form;
@@ -390,11 +390,11 @@ class Migration {
     Installation& installation_;
     YamlNode result_{YamlNode::Kind::map, false, {}, {}, {}, {}};
     Comments comments_;
-    std::map<std::string, std::string> spelled_;  ///< by path: the file's name for it
+    std::map<std::string, std::string> spelled_;  ///< by path: the spelling in the file
     std::vector<std::string> left_out_;
 };
 
-/// Whether the first line with something on it is an assignment.
+/// Whether the first line with content is an assignment.
 bool has_assignments(std::string_view text) {
     while (!text.empty()) {
         const std::string_view line = text.substr(0, text.find('\n'));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Configurations of other SciTags daemons as one of this daemon. What their keys mean is data (etc/migration.yaml).
+// Converts configurations of other SciTags daemons. The meaning of their keys is data (etc/migration.yaml).
 #pragma once
 
 #include <filesystem>
@@ -12,12 +12,12 @@
 
 namespace flowd::core {
 
-/// What is known of the other daemons.
+/// The data about the other daemons.
 class MigrationNotes {
   public:
     [[nodiscard]] static Result<MigrationNotes> load(const std::filesystem::path& file);
 
-    /// Names of their programs, which are those of their units as well.
+    /// Names of their programs, which are also the names of their units.
     [[nodiscard]] const std::vector<std::string>& predecessors() const { return predecessors_; }
     /// The rules for one form of configuration: "flowd-go", "flowd", "how-to".
     [[nodiscard]] const YamlNode* rules(std::string_view form) const;
@@ -28,16 +28,16 @@ class MigrationNotes {
 };
 
 struct Migrated {
-    std::string form;            ///< whose configuration it is
-    std::string text;            ///< as YAML, with a comment at each key whose meaning differs
-    LoadedConfiguration loaded;  ///< `text`, as `check` judges it
+    std::string form;            ///< the form of the source: "flowd-go", "flowd", "how-to"
+    std::string text;            ///< YAML, with a comment at each key whose meaning differs
+    LoadedConfiguration loaded;  ///< the result of checking `text`, as by `check`
 };
 
-/// `name` stands for the file in problems. An error: the text is none of the known forms.
+/// `name` replaces the file name in problems. An error: `text` has none of the known forms.
 [[nodiscard]] Result<Migrated> migrate(std::string_view text, const std::string& name, const MigrationNotes& notes,
                                        Installation& installation);
 
-/// A configuration of flowd: assignments of Python literals. The error names the line.
+/// Parses a configuration of flowd: assignments of Python literals. The error names the line.
 [[nodiscard]] Result<YamlNode> read_assignments(std::string_view text, const std::string& file);
 
 }  // namespace flowd::core

@@ -89,7 +89,7 @@ std::string scalar_of(const std::string& text) {
     return plain_number(text) ? text : yaml_text(text);
 }
 
-/// Of an id that the registry knows, its name.
+/// The name of a registered id; any other answer unchanged.
 std::string tag_text(const Question& question, const std::string& answer, const std::string& experiment,
                      const Registry& registry) {
     const auto id = plain_number(answer);
@@ -117,7 +117,7 @@ std::string Profile::configured(const Answers& answers, const Registry& registry
         Problems ignored;
         const auto root = read_yaml(text, name, ignored);
         const YamlNode* const node = root ? node_at(*root, question.option) : nullptr;
-        if (node == nullptr) continue;  // left out by an answer before
+        if (node == nullptr) continue;  // removed by an earlier answer
         std::string value;
         if (node->kind == YamlNode::Kind::sequence) {
             for (const std::string& word : words_of(answer->second)) {

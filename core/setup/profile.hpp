@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Profiles of `flowd-cpp setup`: a commented configuration, and questions about some of its values. Data of the packages
-// (share/flowd-cpp/profiles/*.yaml). Values; no thread concerns.
+// Profiles of `flowd-cpp setup`: a commented configuration, and questions about some of its values. They are data of the
+// packages (share/flowd-cpp/profiles/*.yaml). Values, not bound to a thread.
 #pragma once
 
 #include <filesystem>
@@ -18,15 +18,15 @@ struct Question {
     enum class Choice { text, experiment, activity, interfaces };
 
     std::string name;                  ///< the command-line option without its hyphens
-    std::vector<std::string> aliases;  ///< further names of that option
+    std::vector<std::string> aliases;  ///< other names of that option
     std::vector<std::string> none;     ///< flags that mean the answer "none"
     std::string option;                ///< path of the value in the configuration
-    std::string without;               ///< path of what is left out with the answer "none"
+    std::string without;               ///< path of the key that the answer "none" removes
     Choice choice = Choice::text;
     std::string from;      ///< interfaces: a shell script that sets NIC_NAMES
-    std::string fallback;  ///< the answer if none is given; empty: one has to be given
+    std::string fallback;  ///< the answer if none is given; empty: an answer is required
     std::string text;
-    bool asked = true;  ///< on a terminal; otherwise it is an option only
+    bool asked = true;  ///< on a terminal; false: only the command-line option
 
     [[nodiscard]] bool may_be_none() const { return !without.empty(); }
 };
@@ -37,12 +37,12 @@ struct Profile {
     std::vector<Question> questions;
     std::string configuration;
 
-    using Answers = std::map<std::string, std::string>;  ///< by name of the question
-    /// The configuration with these answers. Numbers of experiments and activities become their names.
+    using Answers = std::map<std::string, std::string>;  ///< by the name of the question
+    /// The configuration with these answers. Ids of experiments and activities are replaced by their names.
     [[nodiscard]] std::string configured(const Answers& answers, const Registry& registry) const;
 };
 
-/// The profiles of a directory by name; those that cannot be read are problems, each an Error.
+/// The profiles of a directory, by name, with an Error for each one that cannot be read.
 struct Profiles {
     std::vector<Profile> profiles;
     std::vector<Error> errors;
@@ -50,7 +50,7 @@ struct Profiles {
 };
 [[nodiscard]] Profiles load_profiles(const std::filesystem::path& directory);
 
-/// "a, b c" as {a, b, c}.
+/// {a, b, c} for "a, b c".
 [[nodiscard]] std::vector<std::string> words_of(std::string_view text);
 
 }  // namespace flowd::core

@@ -36,7 +36,7 @@ Error file_error(const std::string& what) {
     return error;
 }
 
-/// So that a rename survives a power failure.
+/// Makes a rename survive a power failure.
 Result<void> sync_directory(const fs::path& directory) {
     const UniqueFd fd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!fd || ::fsync(fd.get()) != 0) return file_error("writing " + directory.string());
@@ -123,7 +123,7 @@ Result<void> SetupFile::commit() const {
     if (*present && !(stamp && stamp->intact) && !was_killed_here) {
         if (struct stat info{}; ::lstat(before().c_str(), &info) == 0)
             if (auto moved = rename_to(before(), first_free(before().string())); !moved) return moved;
-        // The very file, with its owner, mode, times and attributes.
+        // The original file itself, with its owner, mode, times and attributes.
         if (::link(file_.c_str(), before().c_str()) != 0)
             return file_error("keeping " + file_.string() + " as " + before().string());
     }
