@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// lib/bpf/error.hpp: errors of BPF and traffic control calls, with their remedy. Pure functions but for reading /proc.
+// lib/bpf/error.hpp: errors of BPF and traffic control calls, with their remedy. Pure functions, except reading /proc.
 #pragma once
 
 #include <string>
@@ -13,7 +13,7 @@ namespace flowd::bpf {
 /// `number` is an errno, of either sign.
 [[nodiscard]] Error system_error(int number, std::string_view what);
 
-/// A set of capabilities of a thread: those it has, or those that it could get (capabilities(7)).
+/// A set of capabilities of a thread: the effective ones, or the bounding set (capabilities(7)).
 enum class CapabilitySet { effective, bounding };
 
 /// The names of those of CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON that are not in the set of this thread: "CAP_BPF,

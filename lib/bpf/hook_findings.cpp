@@ -61,7 +61,7 @@ void HookFindings::add_hidden(std::vector<Finding>& all, const Link& link, const
     std::string others;
     std::size_t count = 0;
     for (const Preceding& other : preceding) {
-        if (flowd_go != nullptr && is_program(other.kind, other.name, flowd_go_program)) continue;  // a finding of its own
+        if (flowd_go != nullptr && is_program(other.kind, other.name, flowd_go_program)) continue;  // a separate finding
         others += (count++ == 0 ? "" : ", ") + other.describe();
     }
     if (count == 0) return;
@@ -70,7 +70,7 @@ void HookFindings::add_hidden(std::vector<Finding>& all, const Link& link, const
                    ours + " runs first", "remove it, or attach it after " + ours});
 }
 
-/// Of a flowd-go that runs, or that has ended and left it.
+/// The finding about a flowd-go that runs, or that has ended without removing its filter.
 void HookFindings::add_flowd_go(std::vector<Finding>& all, const Link& link) const {
     if (flowd_go == nullptr) return;
     const auto filters = list_filters(link.index, Direction::egress);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// lib/bpf/hook_findings.hpp: what a component that attaches programs finds amiss with its interfaces and hooks.
+// lib/bpf/hook_findings.hpp: findings about interfaces and hooks of a component that attaches programs.
 #pragma once
 
 #include <string>
@@ -12,7 +12,7 @@
 
 namespace flowd::bpf {
 
-/// How a component names them: stable ids, documented in docs/monitoring.md.
+/// The ids of the findings of a component: stable, documented in docs/monitoring.md.
 struct HookFindings {
     const char* interface_missing;
     const char* no_interface;
@@ -23,11 +23,11 @@ struct HookFindings {
     std::string_view program;  ///< "the marker's program"
     std::string_view option;   ///< that names the interfaces
 
-    /// Of the choice alone, also without an instance.
+    /// Findings about the choice of interfaces, also without an instance.
     void add_interfaces(std::vector<Finding>& all, const std::vector<std::string>& missing, bool none_is_present,
                         const Interfaces& interfaces) const;
     void add_hooks(std::vector<Finding>& all, const Attachments& attachments) const;
-    /// Without an instance: on these interfaces, what prevents an attachment or runs before it.
+    /// Findings without an instance: what prevents an attachment to these interfaces, or runs before it.
     void add_prospects(std::vector<Finding>& all, const std::vector<Link>& links, const std::vector<Direction>& directions,
                        Attach how) const;
 

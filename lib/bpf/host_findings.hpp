@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// lib/bpf/host_findings.hpp: what BPF programs need of this host and do not have: rights and kernel features. Pure
-// functions but for reading /proc and asking the kernel.
+// lib/bpf/host_findings.hpp: privileges and kernel features that BPF programs need and this host lacks. Pure
+// functions, except reading /proc and querying the kernel.
 #pragma once
 
 #include <string>
@@ -11,7 +11,7 @@
 
 namespace flowd::bpf {
 
-/// How a component names them: stable ids, documented in docs/monitoring.md.
+/// The ids of the findings of a component: stable, documented in docs/monitoring.md.
 struct HostFindings {
     const char* capability_missing;
     const char* kernel_feature_missing;
@@ -22,7 +22,7 @@ struct HostFindings {
     void add_btf(std::vector<Finding>& all) const;
     /// For the option `attach`.
     void add_hook(std::vector<Finding>& all, Attach how) const;
-    /// Something else that the kernel or its configuration does not offer.
+    /// Any other feature that the kernel or its configuration lacks.
     void add_feature(std::vector<Finding>& all, std::string subject, const Error& error) const;
 };
 

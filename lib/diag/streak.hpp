@@ -10,8 +10,8 @@
 
 namespace flowd::diag {
 
-/// Logs one line when failures begin and one when they end. They end with three successes in a row, so that an action that
-/// fails every other time does not log a line each time.
+/// Logs one line when failures begin and one when they end. Three successes in a row end them, so that an action that fails
+/// every other time does not log a line each time.
 class Streak {
   public:
     /// `what`: "the connections could not be listed".

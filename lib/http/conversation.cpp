@@ -41,7 +41,7 @@ constexpr std::size_t most_input = 16 * 1024;
 /// The part of a refused request that may be shown.
 constexpr std::size_t most_shown = 128;
 
-/// The request line up to its query. Nothing if there is a header field in place of the request line.
+/// The request line up to its query. Empty if a header field is in place of the request line.
 [[nodiscard]] std::string_view shown_line(std::string_view input) {
     const std::string_view line = input.substr(0, std::min(most_shown, input.find_first_of("\r\n?")));
     return line.substr(0, line.find(' ')).find(':') == std::string_view::npos ? line : std::string_view();
@@ -168,7 +168,7 @@ bool Conversation::head_is_there() {
     const auto end = input_.find("\r\n\r\n", scanned_ < 3 ? 0 : scanned_ - 3);
     scanned_ = input_.size();
     line_ = shown_line(input_);
-    // The first three bytes of the end may be the last ones of the input.
+    // The first three bytes of the terminator may be the last ones of the input.
     if (std::min(end, input_.size() - std::min<std::size_t>(3, input_.size())) > context_.limits.max_head)
         refuse(431, "the head of the request is too long");
     return end != std::string::npos && parser_->one.has_value();
@@ -178,7 +178,7 @@ bool Conversation::judge_head() {
     const auto& head = parser_->one->get();
     http_1_0_ = head.version() == 10;
     if (!http_1_0_ && head.count(bh::field::host) != 1) return refuse(400, "HTTP/1.1 requires exactly one Host"), false;
-    // Beast takes a body with another coding for none: the body would be parsed as the next request.
+    // Beast treats a body with another coding as absent: the body would be parsed as the next request.
     if (const auto coded = head.count(bh::field::transfer_encoding);
         coded > 1 || (coded == 1 && !beast::iequals(head[bh::field::transfer_encoding], "chunked")))
         return refuse(501, "chunked is the only Transfer-Encoding that is supported"), false;
@@ -211,7 +211,7 @@ void Conversation::handle() {
                           .peer = peer_};
     try {
         context_.handler(request, Reply(weak_from_this()));
-    } catch (...) {  // the destructor of the reply has answered 500
+    } catch (...) {  // the destructor of the reply has sent 500
         ++context_.counts.failed;
     }
     parser_->one.reset();
@@ -234,7 +234,7 @@ void Conversation::abandon() {
 
 void Conversation::note_refusal(unsigned status) const {
     if (!context_.refused) return;
-    // Of a client without a token, only the request line is shown.
+    // If the client has no token, only the request line is shown.
     context_.refused(status, peer_, first_.empty() || status == 401 ? line_ : first_);
 }
 

@@ -15,7 +15,7 @@
 namespace flowd::http {
 
 struct Counts {
-    std::uint64_t connections = 0;  ///< accepted
+    std::uint64_t connections = 0;  ///< accepted connections
     std::uint64_t over_cap = 0;     ///< answered 503: max_connections are open
     std::uint64_t starved = 0;      ///< answered 503: the process has no more descriptors for clients
     std::uint64_t timed_out = 0;
@@ -45,7 +45,7 @@ struct Context {
     DateText date = {};
 };
 
-/// Requests are answered in their order, one at a time. Create it with std::make_shared: replies refer to it.
+/// Requests are processed in order, one at a time. Create it with std::make_shared: replies refer to it.
 class Conversation : public std::enable_shared_from_this<Conversation> {
   public:
     /// `context` outlives it. `answered` is called when a response was added to output() outside of receive() and
@@ -60,11 +60,11 @@ class Conversation : public std::enable_shared_from_this<Conversation> {
     void proceed();
     /// Bytes to be sent; the sender removes them.
     [[nodiscard]] std::string& output() { return output_; }
-    /// Needs no input now: a response is pending, or enough responses are queued.
+    /// False: needs no input at present, because a response is pending or enough responses are queued.
     [[nodiscard]] bool wants_input() const;
     /// output() is complete: send it, then close.
     [[nodiscard]] bool over() const { return over_; }
-    /// The client may still be sending a request that was refused: let it read the response before closing.
+    /// A request was refused that the client may still be sending: let it read the response before closing.
     [[nodiscard]] bool refused() const { return refused_; }
     /// Ends after the current request.
     void end();
@@ -100,7 +100,7 @@ class Conversation : public std::enable_shared_from_this<Conversation> {
     std::string line_;   ///< of the current request, as far as it may be shown
     std::string first_;  ///< ... and the beginning of its body
     std::uint64_t begun_ = 0;
-    std::size_t scanned_ = 0;  ///< position in the input; there is no end of the head before it
+    std::size_t scanned_ = 0;  ///< position in the input; the head does not end before it
     bool head_judged_ = false;
     bool awaiting_ = false;   ///< the handler has the request
     bool advancing_ = false;  ///< inside advance(), which continues after a reply

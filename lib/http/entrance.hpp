@@ -20,8 +20,8 @@
 
 namespace flowd::http {
 
-/// The options that every module with an HTTP server has. The module's own struct derives from it, and its table lists the
-/// rows of EntranceRows among its own.
+/// The options of all modules with an HTTP server. The module's own struct derives from it, and its table contains the
+/// rows of EntranceRows.
 struct EntranceOptions {
     Address bind_address;
     std::optional<std::string> token;
@@ -32,7 +32,7 @@ struct EntranceOptions {
     EntranceOptions();  // not inline: g++ 12 warns that token is uninitialised if it inlines this
 
     [[nodiscard]] Limits limits(std::size_t max_body) const;
-    /// For a module that listens at bind_address. `danger`: what other hosts could do without a token.
+    /// For a module that listens at bind_address. `danger`: what other hosts can do without a token.
     void validate(std::string_view danger, Problems& problems) const;
 };
 
@@ -86,7 +86,7 @@ class Entrance {
     /// In prepare(): a socket that systemd or a predecessor held, or a new one. `option` is named in an error.
     [[nodiscard]] Result<UniqueFd> open_tcp(std::uint16_t port, const char* option);
     [[nodiscard]] Result<UniqueFd> open_unix(const std::filesystem::path& path, mode_t mode, const char* option);
-    /// Where the sockets of open_tcp listen, in their order. Without IPv6 that is not `::`.
+    /// The endpoints of the sockets of open_tcp, in order. Without IPv6 that is not `::`.
     [[nodiscard]] const std::vector<Endpoint>& tcp() const { return tcp_; }
     /// In stop(): removes the files of Unix sockets that neither a successor nor systemd uses.
     void leave();
@@ -96,8 +96,8 @@ class Entrance {
     [[nodiscard]] std::optional<Response> turn_away(const Request& request) const;
     /// For Server: records refused requests for `flowd-cpp refusals`.
     [[nodiscard]] Refused refusals() const;
-    /// Each second: warns if connections are refused because of a limit, once until none was for a minute; `counts`: of all
-    /// its servers.
+    /// Call it each second. Warns if connections are refused because of a limit, but not again until a minute without
+    /// refusals has passed. `counts`: of all servers of the module.
     void warn_of_crowd(const Counts& counts);
 
   private:
@@ -116,7 +116,7 @@ class Entrance {
     std::vector<File> files_;
     std::vector<Endpoint> tcp_;
     std::uint64_t turned_away_ = 0, starved_ = 0;
-    std::optional<std::chrono::steady_clock::time_point> crowded_;  ///< when one was refused last
+    std::optional<std::chrono::steady_clock::time_point> crowded_;  ///< last refusal, while the warning is in effect
 };
 
 }  // namespace flowd::http

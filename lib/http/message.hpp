@@ -67,7 +67,7 @@ class Reply {
     ~Reply();
 
     void operator()(Response response);
-    /// The connection is not closed. It does not notice that a client has disconnected, because it does not read meanwhile.
+    /// The connection is not closed. A disconnect of the client is not noticed: the connection is not read meanwhile.
     [[nodiscard]] bool wanted() const { return !conversation_.expired(); }
 
   private:

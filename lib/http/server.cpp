@@ -30,12 +30,12 @@ using ErrorCode = boost::system::error_code;
 
 /// Connections accepted per wake-up, so that open ones are not delayed.
 constexpr int accepts_per_turn = 64;
-/// Descriptors of the process that are reserved for files that are reloaded, the control socket and other modules; a
+/// Descriptors of the process that are reserved for reloaded files, the control socket and other modules; at most a
 /// quarter of a small limit.
 constexpr rlim_t reserved_descriptors = 128;
-/// Connections that a server may have even then: a scrape must not fail because the API has many clients.
+/// Connections that a server may always have: a scrape must not fail because the API has many clients.
 constexpr std::size_t always_served = 4;
-/// How long, and how much, a client that was refused may still send before the connection is closed.
+/// Limits of time and bytes for a client that still sends after it was refused; then the connection is closed.
 constexpr std::chrono::seconds linger{2};
 constexpr std::size_t most_lingered = 4 << 20;
 
@@ -109,7 +109,7 @@ class Session : public std::enable_shared_from_this<Session> {
         read();
     }
 
-    /// Each step has a time limit. Input does not extend it: neither parts of a request nor empty lines.
+    /// Each step has a time limit. Received bytes do not extend it, neither parts of a request nor empty lines.
     void set_due() {
         const Limits& limits = context_.limits;
         const std::pair step{conversation_->begun(), conversation_->in_request()};

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// lib/http/server.hpp: listening sockets and connections. Everything on the thread that runs the io_context.
+// lib/http/server.hpp: listening sockets and connections. All functions on the thread that runs the io_context.
 #pragma once
 
 #include <memory>
@@ -27,10 +27,10 @@ class Server {
     [[nodiscard]] Result<void> serve(UniqueFd listening);
     /// Accepts no further connections and requests; the current ones are answered.
     void drain();
-    /// Connections are open.
+    /// Whether connections are open.
     [[nodiscard]] bool busy() const;
     [[nodiscard]] std::size_t connections() const;
-    /// Closes the remaining connections, answered or not.
+    /// Closes the remaining connections, even if a request has no response yet.
     void close();
 
     [[nodiscard]] const Counts& counts() const;

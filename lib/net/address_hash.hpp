@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// lib/net/address_hash.hpp: addresses as numbers. Pure, any thread.
+// lib/net/address_hash.hpp: hashes of addresses. Pure, any thread.
 #pragma once
 
 #include <cstddef>
@@ -9,7 +9,7 @@
 
 namespace flowd::net {
 
-/// A stable hash of an address (FNV-1a), never 0, which means that there is no address.
+/// A stable hash of an address (FNV-1a). Never 0, which means "no address".
 [[nodiscard]] inline std::uint64_t hash_of(const Address& address) {
     std::uint64_t hash = 0xcbf29ce484222325u;
     for (const std::uint8_t byte : address.bytes()) hash = (hash ^ byte) * 0x100000001b3u;

@@ -14,14 +14,14 @@
 
 namespace flowd::net {
 
-/// Runs the timer of a Target, waits until its socket is writable, and logs: one line when it is connected, one when it is
-/// not, never one per datagram.
+/// Runs the timer of a Target, waits until its socket is writable, and logs one line when the target becomes reachable and
+/// one when it becomes unreachable, but none per datagram.
 class HostedTarget {
   public:
     HostedTarget(Host& host, std::unique_ptr<Target> target, Target::Forbidden forbidden);
 
     void start();
-    /// From the next answer on.
+    /// In force from the next query on.
     void resolve_every(std::chrono::milliseconds interval) { target_->resolve_every(interval); }
     bool push(std::string_view payload) { return target_->push(payload); }
     void flush();

@@ -26,8 +26,8 @@ namespace {
     return addresses;
 }
 
-/// Nothing can interrupt getaddrinfo. So that whoever stops does not wait long, each attempt gives a name server a second,
-/// whatever resolv.conf says, and the attempts that resolv.conf asks for are counted here. `_res` is of this thread only.
+/// getaddrinfo(3) cannot be interrupted. To bound the wait at a stop, each attempt gives a name server one second, whatever
+/// resolv.conf says; this function makes the attempts that resolv.conf asks for. `_res` is thread-local.
 [[nodiscard]] Lookup::Answer resolve(const std::string& name, const std::atomic<bool>& stopping) {
     int attempts = 1;
     if (::res_ninit(&_res) == 0) {
@@ -78,7 +78,7 @@ class SystemLookup final : public Lookup {
   private:
     std::atomic<bool> stopping_ = false;
     std::atomic<bool> answered_ = false;
-    std::optional<Answer> answer_;  // the thread's until answered_
+    std::optional<Answer> answer_;  // written by the thread until answered_
     std::thread thread_;
 };
 

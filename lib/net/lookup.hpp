@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// lib/net/lookup.hpp: resolves names with the system's resolver, without blocking. A Lookup belongs to one thread.
+// lib/net/lookup.hpp: resolves names with the system's resolver, without blocking. A Lookup is used by one thread.
 #pragma once
 
 #include <memory>
@@ -12,7 +12,7 @@
 
 namespace flowd::net {
 
-/// A seam: tests answer by hand.
+/// An interface, so that tests can supply answers.
 class Lookup {
   public:
     using Answer = Result<std::vector<Address>>;
@@ -22,14 +22,14 @@ class Lookup {
     Lookup& operator=(const Lookup&) = delete;
     virtual ~Lookup() = default;
 
-    /// Begins; does nothing while one is under way.
+    /// Begins a query; no effect while one is pending.
     virtual void begin(const std::string& name) = 0;
     [[nodiscard]] virtual bool pending() const = 0;
-    /// The answer, once, when it is there. Addresses are in the order of preference (RFC 6724).
+    /// Returns the answer once, when it is available. Addresses are in order of preference (RFC 6724).
     [[nodiscard]] virtual std::optional<Answer> poll() = 0;
 };
 
-/// getaddrinfo(3) here and now: blocks for as long as a name server does not answer, a second for each.
+/// getaddrinfo(3) on the calling thread: blocks while name servers do not answer, one second for each.
 [[nodiscard]] Lookup::Answer resolve(const std::string& name);
 
 /// getaddrinfo(3) on a thread for each query, which the destructor joins. A query cannot be interrupted, but gives each

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// lib/net/no_ipv6.hpp: kernels without IPv6: built without, or booted with ipv6.disable=1. Any thread.
+// lib/net/no_ipv6.hpp: kernels without IPv6, either built without it or booted with ipv6.disable=1. Any thread.
 #pragma once
 
 #include <string>
@@ -17,9 +17,9 @@ namespace flowd::net {
 
 struct ListeningEndpoint {
     Endpoint endpoint;
-    std::string warning;  ///< to be logged, unless it is empty
+    std::string warning;  ///< log it unless it is empty
 };
-/// Where to listen: `::` means IPv4 as well, so without IPv6 it is 0.0.0.0. Any other address stays as it is.
+/// The endpoint to listen at: without IPv6, `::`, which includes IPv4, is replaced by 0.0.0.0. Others are unchanged.
 [[nodiscard]] ListeningEndpoint listening_endpoint(const Endpoint& wanted);
 
 }  // namespace flowd::net

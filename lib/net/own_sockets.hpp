@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// lib/net/own_sockets.hpp: which traffic is the daemon's own, by the sockets that it holds (flowd.descriptors/1). Belongs
-// to one thread.
+// lib/net/own_sockets.hpp: recognises the daemon's own traffic by its sockets (flowd.descriptors/1). Used by one
+// thread.
 #pragma once
 
 #include <chrono>
@@ -15,15 +15,15 @@
 
 namespace flowd::net {
 
-/// Calls `visit` for every address of every interface in this network namespace, and without an address for other entries,
+/// Calls `visit` for each address of each interface in this network namespace; the address is empty for other entries,
 /// such as link-layer addresses (getifaddrs(3)).
 void visit_interfaces(const std::function<void(const char* name, const std::optional<Address>& address)>& visit);
 
 /// Addresses of this host's interfaces in its network namespace.
 [[nodiscard]] std::vector<Address> own_addresses();
 
-/// The sockets at the last refresh(). If the core does not list them, no traffic counts as the daemon's own, and a warning
-/// is logged.
+/// The daemon's sockets at the last refresh(). If the core does not list them, no traffic counts as the daemon's own, and
+/// a warning is logged.
 class OwnSockets {
   public:
     /// `host` outlives it.
@@ -32,11 +32,11 @@ class OwnSockets {
     /// Reads the list again, unless another instance did so at most `max_age` ago.
     void refresh(std::chrono::nanoseconds max_age = {});
 
-    /// By the socket's cookie.
+    /// Searches by the socket's cookie.
     [[nodiscard]] bool has(std::uint64_t cookie) const { return cookies_.contains(cookie); }
-    /// Whether a TCP connection to this address and port is one to the daemon, open or closed.
+    /// Whether TCP connections to this local endpoint are connections to the daemon, open or closed.
     [[nodiscard]] bool listens_on(const Endpoint& local) const;
-    /// Where unconnected UDP sockets are bound.
+    /// The endpoints that unconnected UDP sockets are bound to.
     [[nodiscard]] const std::vector<Endpoint>& receivers() const { return receivers_; }
 
   private:
@@ -47,14 +47,14 @@ class OwnSockets {
     bool warned_ = false;
 };
 
-/// Where the daemon itself receives UDP, so that it never sends to itself. Cached for a few seconds.
+/// The endpoints at which the daemon receives UDP, so that it does not send to itself. Cached for a few seconds.
 class OwnReceivers {
   public:
     using Clock = std::chrono::steady_clock;
 
     explicit OwnReceivers(Host& host) : sockets_(host) {}
 
-    /// Whether a datagram to this endpoint would come back to this process.
+    /// Whether this process would receive a datagram to this endpoint.
     [[nodiscard]] bool includes(const Endpoint& endpoint, Clock::time_point now = Clock::now());
 
     static constexpr std::chrono::seconds age{5};

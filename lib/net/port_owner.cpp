@@ -20,7 +20,7 @@ constexpr std::string_view listening = "0A";  // TCP_LISTEN, in hexadecimal
 
 struct Holders {
     std::set<std::string> sockets;  ///< "socket:[4711]", as links in /proc/PID/fd show them
-    std::string uid;                ///< of one of them
+    std::string uid;                ///< owner of one of them
 };
 
 /// Adds those of /proc/net/tcp and the like, whose columns proc(5) describes.
@@ -59,7 +59,7 @@ std::string first_line(const fs::path& file) {
     return line;
 }
 
-/// "xrootd.service" of "0::/system.slice/xrootd.service"; empty when it is in no unit.
+/// "xrootd.service" for "0::/system.slice/xrootd.service"; empty if it is not in a unit.
 std::string unit_of(const fs::path& process) {
     std::ifstream in(process / "cgroup");
     for (std::string line; std::getline(in, line);)

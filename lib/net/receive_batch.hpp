@@ -28,11 +28,11 @@ class ReceiveBatch {
     /// `capacity` datagrams of at most `size` bytes each.
     ReceiveBatch(std::size_t capacity, std::size_t size);
 
-    /// The datagrams that have arrived, in their order. Valid until the next call.
+    /// The datagrams that have arrived, in order. Valid until the next call.
     [[nodiscard]] Result<std::span<const Datagram>> receive(int fd);
     [[nodiscard]] std::size_t capacity() const { return headers_.size(); }
-    /// How many datagrams the socket had dropped when the last of these was queued (SO_RXQ_OVFL, which UdpSocket turns on
-    /// where it is bound); nothing when none had been. Wraps at 2^32.
+    /// The number of datagrams that the socket had dropped when the last of these was queued (SO_RXQ_OVFL, which UdpSocket
+    /// sets when it binds); empty if none was dropped. Wraps at 2^32.
     [[nodiscard]] std::optional<std::uint32_t> drops() const { return drops_; }
 
   private:

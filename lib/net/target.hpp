@@ -58,12 +58,12 @@ class Target {
 
     /// Does what is due: reads the answer of the resolver, connects, probes, begins the next query. Returns due().
     Clock::time_point tick(Clock::time_point now, const Forbidden& forbidden);
-    /// Schedule::again, from the next answer on.
+    /// Schedule::again, in force from the next answer on.
     void resolve_every(std::chrono::milliseconds interval) { schedule_.again = interval; }
     /// When tick() is to be called; a flush() may bring it forward.
     [[nodiscard]] Clock::time_point due() const { return due_; }
 
-    /// Queues; flush() sends.
+    /// Queues a datagram; flush() sends it.
     bool push(std::string_view payload) { return sender_.push(payload); }
     /// False: wait until fd() is writable.
     bool flush(Clock::time_point now);
@@ -84,9 +84,9 @@ class Target {
     [[nodiscard]] bool waits_for_answer() const { return lookup_->pending(); }
     /// Why it is not connected; empty when it is. Changes of this text are worth a log line.
     [[nodiscard]] const std::string& trouble() const { return trouble_; }
-    /// Of the state at present.
+    /// Reason for the present state.
     [[nodiscard]] Trouble trouble_kind() const { return state() == State::sending ? Trouble::none : kind_; }
-    /// Unix time since when trouble() has not been empty, in nanoseconds; 0 when it is.
+    /// Unix time in nanoseconds since which trouble() has been non-empty; 0 if it is empty.
     [[nodiscard]] std::int64_t trouble_since_ns() const { return trouble_since_ns_; }
 
   private:

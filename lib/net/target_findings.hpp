@@ -19,14 +19,14 @@ struct TargetFindings {
     const char* unreachable;
 
     void add(std::vector<Finding>& all, const Target& target) const;
-    /// The same without an instance: resolves the name, and asks the kernel for a route. Blocks while it resolves.
+    /// The same without an instance: resolves the name and asks the kernel for a route. Blocks while it resolves the name.
     void add_host(std::vector<Finding>& all, const std::string& host, std::uint16_t port) const;
 
   private:
     [[nodiscard]] Finding finding_of(Target::Trouble trouble, const std::string& target, const std::string& why) const;
 };
 
-/// For the summary of an instance: "collector.example.org:10514: resolving since 12:03 UTC". With its date if that is
+/// For the summary of an instance: "collector.example.org:10514: resolving since 12:03 UTC". Includes the date if that is
 /// not today.
 [[nodiscard]] std::string trouble_text(const Target& target);
 

@@ -46,9 +46,9 @@ inline constexpr TcpMember total_rto{240, 2}, total_rto_recoveries{242, 2}, tota
 /// Smoothed round trip time in microseconds (tcpi_rtt). Nothing when the bytes are too short, or before the first sample.
 [[nodiscard]] std::optional<std::uint32_t> rtt_us(flowd_bytes tcp_info);
 
-/// The connection has existed for at least so many milliseconds: since its last data or acknowledgement, or, when there was
-/// none, since it was established. An end that never sent, such as a server's, may show more than its age: limit it by
-/// other knowledge.
+/// A lower bound of the connection's age in milliseconds: the time since its last data or acknowledgement, or, without
+/// these, since it was established. For an end that never sent, such as a server's, the value may exceed the age: limit it
+/// by other information.
 [[nodiscard]] std::uint32_t tcp_quiet_ms(flowd_bytes tcp_info);
 
 /// The usage of the connection so far: payload acknowledged by the peer and payload received, and segments. The kernel

@@ -33,7 +33,7 @@ bool is_interface_name(std::string_view name) {
 }
 
 std::uint32_t interface_index(const std::string& name) {
-    if (name.size() < IFNAMSIZ) return ::if_nametoindex(name.c_str());  // the kernel looks at alternative names as well
+    if (name.size() < IFNAMSIZ) return ::if_nametoindex(name.c_str());  // the kernel searches alternative names as well
     auto socket = is_interface_name(name) ? Socket::open(NETLINK_ROUTE) : Result<Socket>(Error{});
     if (!socket) return 0;
     std::uint32_t index = 0;

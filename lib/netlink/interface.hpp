@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// lib/netlink/interface.hpp: interfaces by name, also by the alternative ones that `ip link` shows as altname. Any thread.
+// lib/netlink/interface.hpp: interfaces by name or alternative name (altname in the output of `ip link`). Any thread.
 #pragma once
 
 #include <cstdint>
@@ -8,7 +8,7 @@
 
 namespace flowd::nl {
 
-/// Whether an interface can have this name, or alternative name, which is longer (dev_valid_name() and ALTIFNAMSIZ).
+/// Whether it is valid as an interface name, or as a longer alternative name (dev_valid_name() and ALTIFNAMSIZ).
 [[nodiscard]] bool is_interface_name(std::string_view name);
 
 /// 0: there is no such interface in the network namespace of this thread.

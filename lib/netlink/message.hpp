@@ -77,8 +77,8 @@ class Message {
         return for_each_attribute(payload().subspan(std::min<std::size_t>(NLMSG_ALIGN(body_size), payload().size())),
                                   std::forward<Visit>(visit));
     }
-    /// NLMSG_ERROR, or NLMSG_DONE, which ends with an errno a dump that failed while it ran: the error, with the text that
-    /// the kernel adds to it (NETLINK_EXT_ACK). Nothing for other messages, and if there was no error.
+    /// For NLMSG_ERROR, and for NLMSG_DONE of a failed dump: the error, with the text that the kernel adds to it
+    /// (NETLINK_EXT_ACK). Empty for other messages, and if there was no error.
     [[nodiscard]] std::optional<Error> error() const;
 
   private:

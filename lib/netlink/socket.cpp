@@ -16,7 +16,7 @@ namespace {
 
 constexpr std::size_t buffer_size = 64 * 1024;  // the kernel fills up to 32 KiB at a time
 constexpr int attempts = 8;
-constexpr std::chrono::seconds patience{1};  // for one datagram: the kernel answers at once or not at all
+constexpr std::chrono::seconds patience{1};  // for one datagram: the kernel replies at once or not at all
 constexpr std::chrono::seconds longest{10};
 
 }  // namespace
@@ -24,7 +24,7 @@ constexpr std::chrono::seconds longest{10};
 Result<Socket> Socket::open(int bus, int interrupt) {
     Handle handle(mnl_socket_open2(bus, SOCK_CLOEXEC));
     if (!handle) return Error::from_errno(errno, "opening a netlink socket");
-    // Where the kernel cannot, an error is its errno only.
+    // If the kernel does not support this, an error has its errno only.
     int on = 1;
     (void)mnl_socket_setsockopt(handle.get(), NETLINK_EXT_ACK, &on, sizeof on);
     (void)mnl_socket_setsockopt(handle.get(), NETLINK_CAP_ACK, &on, sizeof on);
@@ -70,7 +70,7 @@ Result<bool> Socket::dump_once(const nlmsghdr& request, std::span<std::byte> buf
         if (!datagram) return std::move(datagram).error();
         if (datagram->kind == Datagram::Kind::lost) is_interrupted = true;
         for_each_message(datagram->bytes, [&](const Message& message) {
-            // Messages with another number are left from a dump that was given up.
+            // Messages with another sequence number belong to an abandoned dump.
             if (message.sequence() != request.nlmsg_seq || is_done || refused) return;
             if ((message.flags() & NLM_F_DUMP_INTR) != 0 || message.type() == NLMSG_OVERRUN) is_interrupted = true;
             refused = message.error();
@@ -82,7 +82,7 @@ Result<bool> Socket::dump_once(const nlmsghdr& request, std::span<std::byte> buf
     return !is_interrupted;
 }
 
-/// Until there is something to read.
+/// Waits until the socket is readable.
 Result<void> Socket::wait(Clock::time_point until) const {
     for (;;) {
         const auto left =

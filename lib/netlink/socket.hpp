@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// lib/netlink/socket.hpp: asks the kernel for lists (netlink(7), rtnetlink(7), sock_diag(7)). One thread at a time.
+// lib/netlink/socket.hpp: requests lists from the kernel (netlink(7), rtnetlink(7), sock_diag(7)). One thread at a time.
 #pragma once
 
 #include <chrono>
@@ -29,13 +29,13 @@ class Socket {
     /// `bus`: NETLINK_ROUTE, NETLINK_SOCK_DIAG. `interrupt`: a descriptor, borrowed, or -1; once it is readable, dumps end
     /// with FLOWD_STOPPED.
     [[nodiscard]] static Result<Socket> open(int bus, int interrupt = -1);
-    /// Of a socket that is open already.
+    /// Uses an open socket.
     [[nodiscard]] static Result<Socket> adopt(UniqueFd fd, int interrupt = -1);
 
     /// Requests all objects of a kind and calls `each` for each message of the answer. A list that changed meanwhile
     /// (NLM_F_DUMP_INTR), or of which a part was dropped (ENOBUFS), is requested again, a few times: `restart` is called
-    /// before, so that what `each` was given can be forgotten; it may be empty if duplicates do no harm. Returns after 10 s
-    /// at most. An error means that the list is incomplete.
+    /// before, so that the messages given to `each` can be discarded; it may be empty if duplicates are harmless. Returns
+    /// after 10 s at most. An error means that the list is incomplete.
     template <typename Body>
     Result<void> dump(std::uint16_t type, const Body& body, const Visitor& each, const std::function<void()>& restart) {
         static_assert(std::is_trivially_copyable_v<Body> && sizeof(Body) <= largest_body);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// lib/watch/announced.hpp: the events of a connection that a plugin has found. Pure functions.
+// lib/watch/announced.hpp: the flow events of a connection that a plugin has found. Pure functions.
 #pragma once
 
 #include <cstdint>
@@ -9,12 +9,12 @@
 
 namespace flowd::watch {
 
-/// CLOCK_MONOTONIC, which BPF programs use and which is never set.
+/// CLOCK_MONOTONIC, which BPF programs use and which cannot be set.
 [[nodiscard]] std::int64_t monotonic_ns();
-/// The same time by CLOCK_REALTIME, as it is set now.
+/// Converts to CLOCK_REALTIME by the present difference of the two clocks.
 [[nodiscard]] std::int64_t unix_time_of(std::int64_t monotonic_ns);
 
-/// A connection from its start to its end. Its duration is measured by the monotonic clock, because the other may be set
+/// A connection from its start to its end. Its duration is measured by CLOCK_MONOTONIC, because CLOCK_REALTIME may be set
 /// meanwhile.
 struct Announced {
     flowd_key key{};  ///< the source is this host

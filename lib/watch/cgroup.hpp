@@ -9,11 +9,11 @@
 
 namespace flowd::watch {
 
-/// Where cgroup2 is mounted, by /proc/self/mountinfo, preferably with the root group of the host; empty: nowhere.
+/// The mount point of cgroup2 by /proc/self/mountinfo, preferably one with the root group of the host; empty: not mounted.
 [[nodiscard]] std::string cgroup_root();
 
-/// The control group that `path` means: the path itself, if it is one; a path below /sys/fs/cgroup, where configurations
-/// expect the mount, is searched for at the actual mount. Empty: the root group.
+/// The control group for `path`: the path itself, if it is one; a path below /sys/fs/cgroup, where configurations expect
+/// the mount, is searched for at the actual mount point. Empty: the root group.
 [[nodiscard]] Result<std::string> find_cgroup(const std::string& path);
 
 /// Opens it for attaching programs. The root of a mount that shows only a part of the groups is refused: in a private

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// lib/watch/host_findings.hpp: what a program at a control group needs of this host and does not have.
+// lib/watch/host_findings.hpp: features that a program at a control group needs and this host lacks.
 #pragma once
 
 #include <string>

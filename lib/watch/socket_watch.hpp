@@ -32,7 +32,7 @@ struct SocketEvent {
     std::uint64_t cgroup = 0;
     std::uint32_t interface = 0;
     flowd_tag tag{};
-    flowd_usage usage{};  ///< closed: payload, exactly
+    flowd_usage usage{};  ///< closed: payload, exact
 
     [[nodiscard]] flowd_key key() const { return make_key(local, remote, 6); }
 };
@@ -41,7 +41,7 @@ struct WatchConfig {
     std::string cgroup;        ///< result of find_cgroup
     std::string program_path;  ///< a BPF object that replaces the built-in one; may be empty
     std::uint32_t ring_bytes = 4u << 20;
-    UniqueFd socket_tags;                            ///< the marker's map, from flowd.shared/1; may be none
+    UniqueFd socket_tags;                            ///< the marker's map, from flowd.shared/1; optional
     const class SocketWatch* predecessor = nullptr;  ///< its sockets are taken over
     bpf::LogSink log;
 };
