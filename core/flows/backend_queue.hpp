@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// core/flows/backend_queue.hpp: what waits for one backend.
+// core/flows/backend_queue.hpp: the queue of events of one backend.
 #pragma once
 
 #include <array>
@@ -18,17 +18,17 @@ namespace flowd::core {
 struct QueueLimits {
     std::size_t events = 65536;                   ///< at least 1
     std::size_t bytes = std::size_t{64} << 20;    ///< attachments and samples
-    std::int64_t stall_after_ns = 1'000'000'000;  ///< full and nothing taken for so long: it no longer pushes back
+    std::int64_t stall_after_ns = 1'000'000'000;  ///< full, and nothing taken for so long: it no longer pushes back
 };
 
-/// What became of an event that take() answered.
+/// The outcome of an event that take() has returned.
 enum class Fate : std::uint8_t {
     taken,    ///< the backend is responsible for it
-    refused,  ///< FLOWD_INVALID: for good
+    refused,  ///< FLOWD_INVALID: permanently
     failed    ///< any other error: it is not offered again
 };
 
-/// Events that a backend will never be offered, by kind.
+/// The number of events, by kind, that a backend will never receive.
 struct Remains {
     std::array<std::uint64_t, event_kinds> events{};
 
@@ -39,24 +39,24 @@ struct Remains {
 
 class DeliveryQueue;
 
-/// Made by Bus::add_backend. depth() and name() may be called from any thread, the rest belongs to one, the backend's.
+/// Created by Bus::add_backend. depth() and name() may be called from any thread, the rest from the backend's thread.
 class BackendQueue {
   public:
     static constexpr std::size_t batch = 128;
 
-    /// The next events, at most `batch`, valid until the next take() on this queue. Empty: nothing now, and the next
-    /// arrival calls wake; so take until it is empty. A backend that has missed something, or is new, catches up from
-    /// the flow table in here. What was answered before and not settled or held counts as taken.
+    /// The next events, at most `batch`, valid until the next take() on this queue. Empty: there are none, and the next
+    /// event calls wake; so take until it is empty. A backend that is new or has missed events is resynchronised from
+    /// the flow table here. Events of the last take() that were neither settled nor held count as taken.
     [[nodiscard]] std::span<const flowd_event> take();
-    /// The fate of the first `count` events of those that take() answered last and that have none yet.
+    /// Sets the fate of the first `count` events of the last take() that have none yet.
     void settle(Fate fate, std::size_t count);
-    /// FLOWD_FULL: take() answers again those that have no fate yet. Until the queue is half empty this backend does
-    /// not hold anybody back: when its queue is full it is behind at once.
+    /// After FLOWD_FULL: the next take() returns those without a fate again. Until it is half empty, the queue does not
+    /// push back: if it is full, it is behind at once.
     void hold();
-    /// The backend takes nothing more. Answers what it was not offered or did not take, including what only the flow
-    /// table remembers for it.
+    /// Ends the queue. Returns the number of events that were not offered or not taken, including those that only the
+    /// flow table still has for this backend.
     Remains close();
-    [[nodiscard]] std::size_t depth() const;  ///< events waiting; what was taken last is not
+    [[nodiscard]] std::size_t depth() const;  ///< queued events, without those of the last take()
     [[nodiscard]] const std::string& name() const;
 
     explicit BackendQueue(std::shared_ptr<DeliveryQueue> queue);  ///< for Bus

@@ -36,7 +36,7 @@ DeliveryQueue::DeliveryQueue(BackendOptions options, unsigned slot, std::shared_
     limits_.events = std::max<std::size_t>(limits_.events, 1);
 }
 
-/// One by one: a long list must not end by recursion.
+/// Iterative, because the destructor of a long list would recurse deeply.
 void DeliveryQueue::drop(std::unique_ptr<Chunk> list) {
     while (list) list = std::move(list->next);
 }
@@ -113,7 +113,7 @@ void DeliveryQueue::append(const Outgoing& event, std::uint32_t more_flags, std:
     if (!tail_ || tail_->count == tail_->events.size()) {
         std::unique_ptr<Chunk> chunk;
         if (spare_.empty()) {
-            chunk.reset(new Chunk);  // not make_unique: the events need no zeroes
+            chunk.reset(new Chunk);  // not make_unique: the events need not be zeroed
         } else {
             chunk = std::move(spare_.back());
             spare_.pop_back();
@@ -205,7 +205,7 @@ void DeliveryQueue::pass_walks(Notices& notices) {
 }
 
 Remains DeliveryQueue::clear(Notices& notices) {
-    std::unique_ptr<Chunk> dropped;  // destroyed without the lock, for which announcers may wait
+    std::unique_ptr<Chunk> dropped;  // destroyed without the lock, for which emitting threads may wait
     {
         const std::lock_guard lock(mutex_);
         dropped = std::move(head_);
@@ -268,7 +268,7 @@ FlowTable::Walk* DeliveryQueue::walk() {
         behind_ = false;
         ++counts_.resyncs;
         ++walks_;
-        missed_ = false;  // what is missed from here on needs another walk
+        missed_ = false;  // events that are missed from here on need another walk
         walking_ = true;
         walk_ = {};
     }
@@ -306,7 +306,7 @@ std::span<const flowd_event> DeliveryQueue::take() {
         const bool found = pop(notices);
         notices.fire();
         if (found) return offer({current_->events.data(), current_->count});
-        // pop() has armed the wake; what was marked before that was not told by it.
+        // pop() has armed the wake; what was missed before that has not triggered it.
         if (!missed_ && !walking_ && catch_all_version_ == delivery_->catch_all().version()) return {};
     }
     if (!sealed_ || !pop(notices)) return {};
@@ -389,7 +389,7 @@ std::span<const flowd_event> DeliveryQueue::take_catch_all() {
 }
 
 void DeliveryQueue::count_taken(std::span<const flowd_event> events) {
-    if (!current_) {  // the catch-all: it has not waited in the queue
+    if (!current_) {  // the catch-all: it was not in the queue
         for (const flowd_event& event : events) delivered_[event.kind].fetch_add(1, std::memory_order_relaxed);
         return;
     }

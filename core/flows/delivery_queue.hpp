@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// core/flows/delivery_queue.hpp: what waits for one backend, in chunks of ready-made events; the inside of a
-// BackendQueue.
+// core/flows/delivery_queue.hpp: the queue of one backend, in chunks of events that are ready to be delivered; the
+// implementation of BackendQueue.
 //
 // Invariants:
-// - What producers and the consumer share is guarded by the lock of the queue, which is the last in the order but for
-//   the sender stripes. Nothing is called with it held.
-// - After open() has answered `yes` the queue is locked and has room, in memory as well, for one push().
-// - The consumer is woken at most once until take() has answered "nothing".
-// - Events come out in the order in which they were pushed. A queue that is behind takes none until the consumer takes.
-// - Whatever the queue did not take is due in the flow table, and `missed` is set: the next take() walks through the
-//   table.
-// - Waits are in the order of their marks. A later mark has a later place.
+// - What producers and the consumer share is guarded by the lock of the queue. In the lock order, only the sender
+//   stripes come after it. No callback is called while it is held.
+// - After open() has returned `yes`, the queue is locked and has room for one push(), memory included.
+// - The consumer is woken at most once until take() has returned nothing.
+// - Events are taken in the order in which they were pushed. A queue that is behind accepts none until the consumer takes.
+// - An event that the queue did not accept remains due in the flow table, and `missed_` is set: the next take() walks
+//   through the table.
+// - Waits are in the order of their marks. A later mark has a later position.
 #pragma once
 
 #include <array>
@@ -53,53 +53,53 @@ class DeliveryQueue {
     [[nodiscard]] std::size_t depth() const;
     [[nodiscard]] BackendCounters counters() const;
 
-    // Producers, any thread. An answer of true, or `wake`: the consumer has to be woken.
+    // Producers, any thread. If the result is true or `wake`, the caller must wake the consumer.
     enum class Room : std::uint8_t { yes, no, behind };
-    /// Asked of every queue of an event that all of them must take or none. no: the announcer will hear of room. A full
-    /// queue that does not hold anybody back is behind.
+    /// Called on every queue of an event that all or none must accept. no: on_room is called when there is room. behind:
+    /// the queue was full and does not push back; it is resynchronised later.
     Room open(std::size_t bytes, std::uint32_t announcer, std::int64_t now);
     bool push(const Outgoing& event, std::int64_t now);
     void release() { mutex_.unlock(); }
     enum class Pushed : std::uint8_t { no, yes, wake };
-    /// What the flow table knows to be due.
+    /// An event that is due according to the flow table.
     Pushed push_due(const Outgoing& event, std::uint32_t more_flags, std::int64_t now);
-    /// Sheds it when three quarters are full.
+    /// Sheds the event if three quarters of the queue are in use.
     bool push_ongoing(const Outgoing& event, std::int64_t now);
     bool miss();
     bool must_be_woken();
     void wake();
     void set_limits(const QueueLimits& limits, Notices& notices);
-    /// Announcers that wait for a consumer that takes nothing are released. Answers when to look again.
+    /// Releases plugins that wait for a stalled consumer. Returns the steady time of the next call.
     std::int64_t watch_stall(std::int64_t now, Notices& notices);
 
-    // Members. After detach() has returned, wake is not called any more.
+    // Membership. After detach() has returned, wake is not called.
     void detach();
-    /// Handed over: what is in it can still be taken, nothing comes any more.
+    /// After a replacement: queued events can still be taken, new ones are not accepted.
     void seal();
-    void pass_walks(Notices& notices);  ///< of a sealed queue: its successor makes them
-    /// Drops what it has, and answers that.
+    void pass_walks(Notices& notices);  ///< for a sealed queue, whose successor does the walks
+    /// Drops the queued events and returns their number by kind.
     Remains clear(Notices& notices);
     [[nodiscard]] bool is_attached() const { return attached_; }
 
     // Marks.
-    /// What is there now has to be settled before this mark is passed.
+    /// This mark is passed once all that is queued or due at present is settled.
     void wait_for(std::uint64_t mark);
-    [[nodiscard]] std::uint64_t first_wait() const;  ///< the highest number when there is none
-    [[nodiscard]] bool is_over() const;              ///< sealed, and everything has a fate
+    [[nodiscard]] std::uint64_t first_wait() const;  ///< the mark of the first wait; the highest number if there is none
+    [[nodiscard]] bool is_over() const;              ///< for a sealed queue: every event has a fate
 
     // The consumer's thread.
     std::span<const flowd_event> take();
     void settle(Fate fate, std::size_t count);
     void hold();
     Remains close();
-    /// The walk that tells this backend what it has missed; null: nothing is missed, or the queue is more than half full.
+    /// The walk that resynchronises this backend; null: it has missed nothing, or the queue is more than half full.
     FlowTable::Walk* walk();
     void walk_ended(Notices& notices);
-    /// Catching up takes half of a queue; the other half is for what happens now.
+    /// Resynchronisation uses at most half of a queue; the other half is for new events.
     [[nodiscard]] bool has_half() const;
 
   private:
-    /// Events lie in it the way a backend is handed them, so that taking is no copying.
+    /// Events are stored in the form in which the backend receives them, so that taking does not copy.
     struct Chunk {
         std::array<flowd_event, BackendQueue::batch> events;
         std::array<std::int64_t, BackendQueue::batch> queued_ns;
@@ -113,13 +113,13 @@ class DeliveryQueue {
     };
     static void drop(std::unique_ptr<Chunk> list);
 
-    /// What the queue has to have done before a mark is passed. Marks that follow with the same conditions have no entry of
-    /// their own.
+    /// The conditions for passing a mark, all of which must hold. A later mark with the same conditions has no entry of its
+    /// own.
     struct Wait {
         std::uint64_t mark;
-        std::uint64_t place;      ///< so many events have been settled
-        std::uint64_t walk;       ///< 0, or first this walk through the flow table has ended: that decides the place
-        std::uint64_t catch_all;  ///< this version of it has been settled
+        std::uint64_t place;      ///< this many events must be settled
+        std::uint64_t walk;       ///< 0, or the number of a walk that must end first; its end sets `place`
+        std::uint64_t catch_all;  ///< this version of the catch-all must be settled
     };
 
     [[nodiscard]] bool takes(unsigned kind) const { return (accepts_ >> kind & 1) != 0; }
@@ -155,28 +155,28 @@ class DeliveryQueue {
     std::vector<std::unique_ptr<Chunk>> spare_;
     std::size_t used_ = 0;
     std::size_t bytes_ = 0;
-    bool armed_ = true;          ///< the consumer has found nothing and wants to be woken
-    bool behind_ = false;        ///< full and not taking: does not push back, is owed what it misses
-    bool patient_ = true;        ///< a full queue makes emit answer FULL; not after a stall or a FULL of the backend itself
-    std::uint64_t waiting_ = 0;  ///< announcers that were told FULL on account of this queue
+    bool armed_ = true;          ///< the consumer has found the queue empty: the next event wakes it
+    bool behind_ = false;        ///< full, accepts nothing and does not push back; resynchronised later
+    bool patient_ = true;        ///< emit returns FULL if the queue is full; not after a stall or a FULL of the backend
+    std::uint64_t waiting_ = 0;  ///< bits of the plugins whose emit returned FULL because of this queue
     std::int64_t progress_ns_;
-    BackendCounters counts_;            ///< all but the atomic ones below
-    std::uint64_t pushed_ = 0;          ///< events ever
-    std::uint64_t settled_ = 0;         ///< of these, those that came out of take() and have a fate
-    std::uint64_t walks_ = 0;           ///< through the flow table, begun
-    std::uint64_t catch_all_done_ = 0;  ///< version that was settled
+    BackendCounters counts_;            ///< all except the atomic ones below
+    std::uint64_t pushed_ = 0;          ///< events pushed in total
+    std::uint64_t settled_ = 0;         ///< of these, the events that were taken and have a fate
+    std::uint64_t walks_ = 0;           ///< walks through the flow table that were begun
+    std::uint64_t catch_all_done_ = 0;  ///< version of the catch-all that was settled
     std::deque<Wait> waits_;
 
     // Any thread.
     std::atomic<bool> attached_{true};
     std::atomic<bool> sealed_{false};
-    std::atomic<bool> missed_{true};  ///< some record of the flow table has something to tell
+    std::atomic<bool> missed_{true};  ///< a record of the flow table has an event that is due
     std::mutex wake_mutex_;
     std::function<void()> wake_;
 
-    // The consumer's own; the counters are read by others.
+    // Used by the consumer's thread only; the counters are read by any thread.
     std::unique_ptr<Chunk> current_;
-    std::span<const flowd_event> rest_;  ///< answered by take() and without a fate
+    std::span<const flowd_event> rest_;  ///< returned by take() and without a fate so far
     bool held_ = false;
     bool closed_ = false;  ///< written with the lock held
     std::atomic<bool> walking_{false};
