@@ -9,7 +9,7 @@
 namespace flowd::api {
 namespace {
 
-/// Refused events that an answer lists by their place.
+/// How many refused events a response lists by position.
 constexpr std::size_t most_listed = 10;
 
 [[nodiscard]] const char* reason_of(flowd_result result) {
@@ -78,7 +78,7 @@ std::optional<http::Response> Announcer::announce(std::vector<Event> events, std
     task.wait = wait;
     task.events = std::move(events);
     task.accepted_body = std::move(accepted);
-    const bool is_first = waiting_.empty();  // requests are served in their order
+    const bool is_first = waiting_.empty();  // requests are served in order
     const flowd_result result = is_first ? try_to_announce(task) : flowd_result{FLOWD_FULL};
     const std::size_t left = task.events.size() - task.offered + (is_first ? outbox_.waiting() : 0);
     const bool may_wait = (!is_first || outbox_.full()) && result != FLOWD_STOPPED;
@@ -99,7 +99,7 @@ std::optional<http::Response> Announcer::announce(std::vector<Event> events, std
 void Announcer::go_on() {
     while (!waiting_.empty()) {
         const flowd_result result = try_to_announce(waiting_.front().task);
-        if (outbox_.full() && result != FLOWD_STOPPED) return;  // the outbox calls again
+        if (outbox_.full() && result != FLOWD_STOPPED) return;  // go_on() is called again when there is room
         finish_front(result);
     }
     impatience_.reset();

@@ -19,17 +19,17 @@
 
 namespace flowd::api {
 
-/// Back-pressure: a request that finds the queues full keeps its connection unread until the bus has room, the next ones
-/// behind it. What waits longer than `patience` is answered 503 with Retry-After, and the client has the rest still.
+/// Back-pressure: while the queues are full, a request waits and its connection is not read; later requests wait behind it.
+/// A request that waits longer than `patience` is answered 503 with Retry-After and the number of accepted events.
 class Announcer {
   public:
     using Clock = DeliveryWait::Clock;
     /// Answers a request that had to wait.
     using Finish = DeliveryWait::Finish;
-    /// When a request is answered.
+    /// When a request is answered: once the core has accepted its events, or once all backends have taken them.
     enum class Wait : std::uint8_t { accepted, taken };
 
-    /// `taken_timeout`: for Wait::taken, from the request's arrival.
+    /// `taken_timeout`: for Wait::taken, since the arrival of the request.
     Announcer(Host& host, std::chrono::milliseconds patience, std::chrono::milliseconds taken_timeout, const Finish& finish)
         : host_(host),
           patience_(patience),
@@ -43,31 +43,31 @@ class Announcer {
               },
               [this](const Outbox::Settled& settled) { settle(settled); }) {}
 
-    /// `accepted`: the body of the answer when every event was accepted. Nothing: it waits, and has taken the reply.
+    /// `accepted`: the body of the response if all events are accepted. Empty: the request waits, and `reply` was moved.
     [[nodiscard]] std::optional<http::Response> announce(std::vector<Event> events, std::string accepted, Wait wait,
                                                          http::Reply& reply);
     void on_room() { outbox_.drain(); }
     /// In stop(): answers all waiting requests; later calls have no effect.
     void stop();
 
-    /// Events, of all the requests that wait; a request whose events find no place is answered 503 at once.
+    /// Limit of the events of all waiting requests; a request that would exceed it is answered 503 at once.
     static constexpr std::size_t most_waiting = 20'000;
 
     [[nodiscard]] const Outbox& outbox() const { return outbox_; }
-    [[nodiscard]] std::uint64_t full() const { return full_; }      ///< requests answered 503, as the queues were full
+    [[nodiscard]] std::uint64_t full() const { return full_; }      ///< requests answered 503 because the queues were full
     [[nodiscard]] std::uint64_t waited() const { return waited_; }  ///< requests that had to wait
-    [[nodiscard]] std::size_t waiting() const { return waiting_.size(); }  ///< ... and do now
+    [[nodiscard]] std::size_t waiting() const { return waiting_.size(); }  ///< requests that wait at present
     [[nodiscard]] const DeliveryWait& delivery() const { return delivery_; }
 
   private:
     struct Task {
         std::vector<Event> events;
         std::string accepted_body;
-        std::size_t offered = 0;  ///< the first ones: they are in the outbox, or settled
+        std::size_t offered = 0;  ///< the first ones, which are in the outbox or settled
         std::size_t accepted = 0;
-        std::vector<std::size_t> refused;  ///< places of those that the core never takes
+        std::vector<std::size_t> refused;  ///< positions of the events that the core refused permanently
         bool limited = false;
-        flowd_result error = FLOWD_OK;  ///< after which an event was given up
+        flowd_result error = FLOWD_OK;  ///< because of which an event was given up
         Wait wait = Wait::accepted;
         Clock::time_point arrived = Clock::now();
     };
@@ -77,13 +77,13 @@ class Announcer {
         Clock::time_point until;
     };
 
-    /// FLOWD_OK: all are settled.
+    /// FLOWD_OK: all events are settled.
     flowd_result try_to_announce(Task& task);
     void settle(const Outbox::Settled& settled);
-    /// Goes on with what waits for room.
+    /// Continues with the waiting requests when there is room.
     void go_on();
     [[nodiscard]] http::Response answer_to(Task& task, flowd_result result);
-    /// Nothing: it waits for the backends, and has taken the reply.
+    /// Empty: the request waits for the backends, and `reply` was moved.
     [[nodiscard]] std::optional<http::Response> conclude(Task& task, flowd_result result, http::Reply& reply);
     void finish_front(flowd_result result);
     void watch_patience();
@@ -98,7 +98,7 @@ class Announcer {
     std::size_t waiting_events_ = 0;
     Timer impatience_;
     bool stopping_ = false;
-    Task* current_ = nullptr;  ///< whose events are in the outbox: the first one that waits, or the new one
+    Task* current_ = nullptr;  ///< the task whose events are in the outbox: the first waiting one, or the new one
     Outbox outbox_;
     std::uint64_t full_ = 0;
     std::uint64_t waited_ = 0;

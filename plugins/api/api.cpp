@@ -14,7 +14,7 @@
 namespace flowd::api {
 namespace {
 
-/// The sender, for limits per source.
+/// The id of the sender, for flows.maxPerSource.
 [[nodiscard]] std::uint64_t sender_of(const Host& host, const http::Peer& peer) {
     return peer.user ? host.sender_id_of_user(*peer.user) : host.sender_id(peer.endpoint.address);
 }
@@ -115,7 +115,7 @@ Result<void> Api::stop(Deadline deadline) {
     if (server_) {
         server_->drain();
         announcer_.stop();
-        // Clients that get a response know what was not accepted; the others do not.
+        // Clients that receive a response know what was not accepted; other clients do not.
         if (!loop_.drain(deadline, [this] { return server_->busy(); }))
             host().lost(server_->connections(), "requests were cut at the stop");
         server_->close();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The api plugin: flows are announced and looked at over HTTP.
+// The api plugin: announces and lists flows over HTTP.
 #pragma once
 
 #include <array>
@@ -42,7 +42,7 @@ class Api final : public Plugin {
     void status(json::Writer& object) const override;
 
   private:
-    /// Nothing: it comes later, and has taken the reply.
+    /// Empty: the response follows later, and the reply was moved.
     using Answer = std::optional<http::Response>;
     struct Route {
         std::string_view method, path, name;
@@ -52,7 +52,7 @@ class Api final : public Plugin {
 
     [[nodiscard]] Answer answer(const http::Request& request, http::Reply& reply);
     void send(http::Reply reply, http::Response response);
-    /// send() for those that answer later.
+    /// send() for responses that follow later.
     [[nodiscard]] std::function<void(http::Reply, http::Response)> late_answer() {
         return [this](http::Reply reply, http::Response response) { send(std::move(reply), std::move(response)); };
     }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Requests with wait=taken: accepted, and answered once every backend has taken their events. [instance]
+// Requests with wait=taken, which are answered once every backend has taken their events. [instance]
 #pragma once
 
 #include <chrono>
@@ -14,8 +14,8 @@
 
 namespace flowd::api {
 
-/// A mark (flowd.delivery/1) is made for each request; marks are passed in their order. A request whose time is over is
-/// answered 504 and keeps its place until its mark is passed, so that what is outstanding in the core is bounded, too.
+/// Each request sets a mark (flowd.delivery/1); marks are passed in order. A request that times out is answered 504, but
+/// its entry remains until its mark is passed, so that the number of marks outstanding in the core is bounded.
 class DeliveryWait {
   public:
     using Clock = std::chrono::steady_clock;
@@ -23,14 +23,14 @@ class DeliveryWait {
 
     DeliveryWait(Host& host, Finish finish) : host_(host), delivery_(host.delivery()), finish_(std::move(finish)) {}
 
-    /// Right after the events were emitted. `taken` is the answer when they have been taken; `until` is not before that of
-    /// an earlier call. Nothing: it waits, and has taken the reply.
+    /// Call it right after the events were emitted. `taken`: the response once they are taken. `until` must not be before
+    /// that of an earlier call. Empty: the request waits, and `reply` was moved.
     [[nodiscard]] std::optional<http::Response> wait(http::Response taken, std::size_t accepted, Clock::time_point until,
                                                      http::Reply& reply);
-    /// In stop(): answers all that wait; marks are not passed any more.
+    /// In stop(): answers all waiting requests; marks that are passed later have no effect.
     void stop();
 
-    /// Requests that wait, and those answered 504 whose mark is outstanding; a further one is answered 503 at once.
+    /// Limit of waiting requests and those answered 504 whose mark is outstanding; a further one is answered 503 at once.
     static constexpr std::size_t most_outstanding = 4096;
 
     [[nodiscard]] std::size_t waiting() const { return outstanding_.size() - late_; }
@@ -53,7 +53,7 @@ class DeliveryWait {
     Delivery delivery_;
     Finish finish_;
     std::deque<Outstanding> outstanding_;  ///< in the order of their marks
-    std::size_t late_ = 0;                 ///< of them, the first: answered already
+    std::size_t late_ = 0;                 ///< the number of entries at the front that were answered already
     Timer time_;
     bool stopping_ = false;
     std::uint64_t waited_ = 0;

@@ -101,7 +101,7 @@ Result<PageRequest> PageRequest::from(std::string_view query, const Registry& re
         }
         if (name == "activity") {
             filter.members |= FLOWD_FILTER_ACTIVITY;
-            activity = value;  // its name may need the experiment, which may stand behind
+            activity = value;  // the id of a name may depend on the experiment, which may follow
             return true;
         }
         if (name == "network") {

@@ -14,8 +14,8 @@ namespace flowd::api {
 
 struct PageRequest {
     std::size_t limit = 1000;
-    std::uint64_t cursor = 0;    ///< `next` of the page before; 0 begins
-    flowd_flow_filter filter{};  ///< without its announcer, which is behind
+    std::uint64_t cursor = 0;    ///< `next` of the previous page; 0: the first page
+    flowd_flow_filter filter{};  ///< without announcer, which is the next member
     std::string announcer;
 
     static constexpr std::size_t most = 10'000;
@@ -23,9 +23,9 @@ struct PageRequest {
     [[nodiscard]] static Result<PageRequest> from(std::string_view query, const Registry& registry);
 };
 
-/// {"live":2,"flows":[...]}, those that pass the filter, and, when there may be more, "next": the `cursor` of the next
-/// page. At most `limit` flows, and fewer, even none, when the part of the flow table that one page looks at has no more.
-/// FLOWD_INVALID: the cursor is none that the core has given.
+/// {"live":2,"flows":[...]} with the flows that pass the filter and, if there may be more, "next": the `cursor` of the next
+/// page. At most `limit` flows; fewer or none if the part of the flow table that one page examines has no more.
+/// FLOWD_INVALID: the core has not issued this cursor.
 [[nodiscard]] Result<std::string> flow_page(const LiveFlows& table, const PageRequest& request);
 
 }  // namespace flowd::api

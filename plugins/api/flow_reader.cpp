@@ -13,10 +13,10 @@
 namespace flowd::api {
 namespace {
 
-/// A parser keeps its memory, several times the size of the body: after a longer body it is re-created.
+/// A parser keeps its memory, several times the size of the body: it is re-created after a longer body.
 constexpr std::size_t longest_usual = 64 * 1024;
 constexpr std::size_t longest_firefly = 65507;  // of a UDP datagram
-/// Of an event in the core, the datagram included.
+/// Limit of the core for an event, the datagram included.
 constexpr std::size_t most_attachments = 64;
 
 enum class Form { own, flowd_go, firefly, unknown };

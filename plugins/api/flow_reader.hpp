@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The body of POST /flow: one announcement or several, in any of the forms that are understood. Belongs to one thread.
+// The body of POST /flow: one or several announcements, in any of the supported forms. Belongs to one thread.
 #pragma once
 
 #include <cstddef>
@@ -13,16 +13,16 @@
 
 namespace flowd::api {
 
-/// Tells the forms by a member that only one of them has: "flow-lifecycle" a firefly, "source" ours, "Src" flowd-go's.
+/// Recognises a form by a member that no other form has: "flow-lifecycle" (firefly), "source" (own), "Src" (flowd-go).
 class FlowReader {
   public:
-    /// `most` announcements in one body.
+    /// `most`: limit of the announcements in one body.
     explicit FlowReader(Registry registry, std::size_t most = 10'000);
     FlowReader(const FlowReader&) = delete;
     FlowReader& operator=(const FlowReader&) = delete;
     ~FlowReader();
 
-    /// All of the body or nothing. The error says where and what.
+    /// All announcements of the body or none. The error names the position and the cause.
     [[nodiscard]] Result<std::vector<Event>> read(std::string_view body);
 
   private:

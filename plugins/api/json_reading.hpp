@@ -21,7 +21,7 @@ namespace dom = simdjson::dom;
 [[nodiscard]] Result<std::string_view> read_text(std::string_view member, dom::element value);
 [[nodiscard]] Result<std::uint64_t> read_number(std::string_view member, dom::element value, std::uint64_t least,
                                                 std::uint64_t most);
-/// A literal; not the unspecified address.
+/// An address literal other than the unspecified address.
 [[nodiscard]] Result<Address> read_address(std::string_view member, std::string_view text);
 /// RFC 3339; null, "" and Go's zero time are 0.
 [[nodiscard]] Result<std::int64_t> read_time(std::string_view member, dom::element value);

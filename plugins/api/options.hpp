@@ -24,7 +24,7 @@ struct Options : http::EntranceOptions {
     std::chrono::milliseconds taken_timeout{5000};
 
     [[nodiscard]] bool listens_at_tcp() const { return bind_port != 0; }
-    /// Nothing if it is not octal.
+    /// Empty if it is not octal.
     [[nodiscard]] std::optional<mode_t> mode() const;
 
     static const Table<Options>& table();

@@ -17,7 +17,7 @@ constexpr std::uint64_t most_id = std::numeric_limits<std::uint32_t>::max();
 constexpr std::uint64_t most_total = std::numeric_limits<std::uint64_t>::max();
 constexpr std::size_t longest_application = 256;  // limit of the core
 
-/// The members of both forms, before they are known to be complete.
+/// The members of both forms while they are read.
 struct Draft {
     std::uint32_t kind = 0;
     std::uint8_t protocol = 0;
@@ -50,7 +50,7 @@ struct Draft {
     return event;
 }
 
-/// Stores what was read, or answers why not.
+/// Stores what was read, or returns the error.
 template <typename From, typename To>
 [[nodiscard]] Result<void> store(Result<From> read, To& to) {
     if (!read) return std::move(read).error();
@@ -58,7 +58,7 @@ template <typename From, typename To>
     return {};
 }
 
-/// Each member once; what must not be absent.
+/// Detects repeated and missing members.
 class Members {
   public:
     [[nodiscard]] Result<void> note(unsigned member, std::string_view name) {
@@ -72,8 +72,8 @@ class Members {
     unsigned seen_ = 0;
 };
 
-/// Walks an object. `names` are its members, of which the first `required` have to be there; `take(index, value)` reads
-/// one.
+/// Reads the members of an object. `names` are the known ones, of which the first `required` must be present; `take` reads
+/// the value of one.
 template <std::size_t count, typename Take>
 [[nodiscard]] Result<void> walk(dom::object object, const std::array<std::string_view, count>& names, std::size_t required,
                                 std::string_view within, bool in_any_case, Take take) {
@@ -201,7 +201,7 @@ Result<Event> read_own_form(dom::object object, const Registry& registry) {
             }
             case 5:
                 if (!value.is_string()) return store(read_number(name, value, 0, most_id), draft.tag.activity);
-                activity_name = std::string_view(value);  // its meaning depends on the experiment, which may come later
+                activity_name = std::string_view(value);  // its id depends on the experiment, which may follow
                 return {};
             case 6:
                 return store(read_time(name, value), draft.time_ns);
@@ -228,7 +228,7 @@ Result<Event> read_flowd_go_form(dom::object object) {
     static constexpr std::array<std::string_view, 11> names{"State",  "Protocol",   "Src",        "Dst",
                                                             "Family", "Experiment", "Activity",   "StartTs",
                                                             "EndTs",  "CurrentTs",  "Application"};
-    // Its README shows 0 and 1, its code takes 2, 3 and 4.
+    // flowd-go's README documents 0 and 1; its code accepts 2, 3 and 4.
     static constexpr std::array<std::pair<std::uint64_t, std::uint32_t>, 5> states{{{2, FLOWD_EVENT_START},
                                                                                     {3, FLOWD_EVENT_END},
                                                                                     {4, FLOWD_EVENT_ONGOING},
@@ -273,8 +273,8 @@ Result<Event> read_flowd_go_form(dom::object object) {
     };
     if (auto walked = walk(object, names, 4, "", true, take); !walked) return std::move(walked).error();
     if (family == AF_INET && !draft.source.address.is_v4()) return wrong("Family", "is IPv4, but the addresses are not");
-    // 10 (IPv6) is valid for IPv4-mapped addresses.
-    // A start with an end time is what flowd-go's own example sends: an end only counts at the end.
+    // Family 10 (IPv6) is valid for IPv4-mapped addresses.
+    // flowd-go's own example sends a start with an end time: it is used at the end only.
     if (draft.kind != FLOWD_EVENT_END) draft.end_time_ns = 0;
     return finished(draft);
 }

@@ -17,7 +17,7 @@ namespace flowd::api {
 /// {"IP":...,"Port":...}. As in flowd-go, names are case-insensitive and unknown members are ignored.
 [[nodiscard]] Result<Event> read_flowd_go_form(dom::object object);
 
-/// An event in flowd-go's form, as its /dummy endpoints answer.
+/// An event in flowd-go's form, as in the responses of its /dummy endpoints.
 void write_flowd_go_form(json::Writer& writer, const flowd_event& event);
 
 }  // namespace flowd::api
