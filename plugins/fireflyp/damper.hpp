@@ -42,13 +42,13 @@ class Damper {
     std::vector<Slot> slots_;
 };
 
-/// What is said, without the header, which some relays write again. Two fireflies of one flow differ by their times.
+/// Hash of the text without the header, which some relays rewrite. Two fireflies of one flow differ in their times.
 [[nodiscard]] inline std::size_t hash_of_text(std::string_view datagram) {
     return std::hash<std::string_view>{}(datagram.substr(std::min(datagram.find('{'), datagram.size())));
 }
 
-/// The number of a datagram that has one. With its flow, so that whoever forges numbers hides nothing but flows that he
-/// announces himself.
+/// Hash of the number of a datagram. It includes the flow, so that a forged number can suppress only fireflies of a flow
+/// that the forger announces.
 [[nodiscard]] inline std::size_t hash_of_number(const firefly::FlowdMember& member, const FlowState& flow) {
     std::size_t hash = flow.hash();
     for (const std::uint64_t part : {member.boot, member.stream, member.seq})

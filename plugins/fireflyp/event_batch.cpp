@@ -8,7 +8,7 @@
 namespace flowd::fireflyp {
 namespace {
 
-/// Numbers may become longer when they are printed again: with this limit the core accepts the event for any datagram.
+/// Numbers may become longer when they are reprinted: with this limit the core accepts the event for any datagram.
 constexpr std::size_t most_block_bytes = 128 * 1024;
 
 }  // namespace

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The events of one batch of datagrams, with all that they borrow. Belongs to one thread.
+// The events of one batch of datagrams, with the texts that they borrow. Belongs to one thread.
 #pragma once
 
 #include <cstddef>
@@ -16,28 +16,28 @@
 
 namespace flowd::fireflyp {
 
-/// Handing over many events at once costs half of what it costs one by one. The texts that the parser made are copied,
-/// since it makes others of the next datagram; the datagrams themselves stay where they were received.
+/// Emitting many events at once halves the cost per event. Texts of the parser are copied, because the parser reuses its
+/// memory for the next datagram; the datagrams remain in the buffers in which they were received.
 class EventBatch {
   public:
     void clear();
-    /// `sender`: of flowd_event.
+    /// `sender`: see flowd_event.
     void add(const firefly::Firefly& firefly, const net::Datagram& datagram, const firefly::Provenance& provenance,
              std::uint64_t sender);
 
-    /// In order. Valid until clear() or add(), and as long as the datagrams.
+    /// In the order of add(). Valid until clear() or add(), and while the datagrams exist.
     [[nodiscard]] std::span<const flowd_event> events();
 
   private:
-    /// A piece of text_; offsets, because text_ moves while it grows.
+    /// A part of text_; offsets, because text_ is reallocated as it grows.
     struct Piece {
         std::size_t at = 0;
         std::size_t size = 0;
     };
     struct Attachment {
         Piece id;
-        Piece bytes;               ///< unless it is
-        std::string_view outside;  ///< somewhere else
+        Piece bytes;               ///< the value, if `outside` is empty
+        std::string_view outside;  ///< the value, if it is not in text_
         std::uint32_t flags = 0;   ///< FLOWD_ATTACHMENT_*
     };
     struct Item {

@@ -59,7 +59,7 @@ Fireflyp::Fireflyp(Host& host, Options options)
 Result<void> Fireflyp::prepare() {
     for (auto inlet = inlets_.begin(); inlet != inlets_.end();) {
         auto prepared = inlet->prepare({static_cast<int>(options_.receive_buffer), options_.reuse_port});
-        // A kernel may have no IPv6, or a network namespace no IPv4: then localhost is the other one.
+        // Without IPv6 in the kernel, or IPv4 in the network namespace, the other loopback address suffices.
         const bool spare = !options_.bind_address && inlet->is_loopback() && inlets_.size() > 1;
         if (!prepared && (!spare || prepared.error().code == FLOWD_BUSY)) return prepared;
         if (!prepared) host().info(prepared.error().message + "; it is not used");
@@ -163,7 +163,7 @@ void Fireflyp::drain(const Deadline& deadline) {
         });
     };
     bool in_time = announced();
-    bool more = deadline.reason() != FLOWD_STOP_REPLACED;  // a successor reads on
+    bool more = deadline.reason() != FLOWD_STOP_REPLACED;  // a successor continues to read
     while (in_time && std::exchange(more, false)) {
         for (Inlet& inlet : inlets_) {
             auto received = receive_.receive(inlet.fd());

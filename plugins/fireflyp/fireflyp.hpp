@@ -33,8 +33,8 @@ enum class TurnedAway : std::uint8_t {
 };
 inline constexpr std::array<std::string_view, 4> turned_away_names{"not_allowed", "rate", "own", "repeated"};
 
-/// Back-pressure: when the bus is full, reading stops at the event that did not fit, and goes on with it when there is
-/// room. Meanwhile the kernel's buffers take what comes; what they cannot take is their drop, and is counted.
+/// Back-pressure: if the bus is full, reading stops at the event that did not fit, and continues with it once there is
+/// room. Meanwhile the kernel buffers datagrams; those that do not fit its buffers are dropped and counted.
 class Fireflyp final : public Plugin {
   public:
     using Options = FireflypOptions;
@@ -66,11 +66,11 @@ class Fireflyp final : public Plugin {
     void turn_away(TurnedAway reason) { ++turned_away_[static_cast<std::size_t>(reason)]; }
     void warn_of_loop();
     void settle();
-    /// Announces what batch_ contains. False when reading has to stop.
+    /// Announces the events of batch_. False: reading must stop.
     bool announce();
-    /// Reads no further while the bus is full.
+    /// Pauses reading while the bus is full.
     void read_on(bool has_room);
-    /// In a stop: announces what waits, and what is in the sockets until they are empty or the time is over.
+    /// In stop(): announces pending events, then reads the sockets until they are empty or the deadline has passed.
     void drain(const Deadline& deadline);
     void publish();
     [[nodiscard]] std::uint64_t sum_of(std::uint64_t (Inlet::*count)() const) const;

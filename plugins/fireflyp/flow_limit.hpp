@@ -11,7 +11,7 @@
 
 namespace flowd::fireflyp {
 
-/// A flow in either direction, and what is said of it.
+/// A flow in either direction, and the state that a firefly reports for it.
 struct FlowState {
     flowd_key key{};
     std::uint32_t state = 0;
@@ -27,7 +27,7 @@ class FlowLimit {
   public:
     using Clock = std::chrono::steady_clock;
 
-    /// Three at once, then one in five seconds, of each flow and each state. `sets` of 4 flows are remembered; 0: no limit.
+    /// For each flow and state: a burst of three, then one in five seconds. `sets` of 4 flows are stored; 0: no limit.
     explicit FlowLimit(std::size_t sets = 1u << 14) : buckets_(0.2, sets == 0 ? 0 : 3, sets) {}
 
     [[nodiscard]] bool admits(const FlowState& flow, Clock::time_point now) { return buckets_.admits(flow, now); }

@@ -13,7 +13,7 @@
 
 namespace flowd::fireflyp {
 
-/// Datagrams of each source address: a bucket that holds one second's worth.
+/// Rate limit by source address: each token bucket holds one second's worth.
 class RateLimit : public net::TokenBuckets<Address, net::AddressHash> {
   public:
     /// `per_second` of 0: no limit.

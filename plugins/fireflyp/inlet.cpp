@@ -53,7 +53,7 @@ Result<void> Inlet::start(std::function<void()> readable) {
 }
 
 void Inlet::read_on(bool reads) {
-    if (!watch_) return;  // it stops
+    if (!watch_) return;  // stopped
     const std::uint32_t conditions = reads ? FLOWD_IO_READ : 0;
     if (auto done = watch_.conditions(conditions); !done) host_.report(Problem::from(done.error()));
 }
@@ -62,13 +62,13 @@ std::uint64_t Inlet::close(net::ReceiveBatch& into) {
     if (!socket_) return 0;
     std::uint64_t unread = 0;
     host_.descriptors().forget(resource_);
-    // Whoever holds the socket reads on.
+    // Another holder of the socket continues to read it.
     for (std::size_t most = host_.descriptors().held(resource_) ? 0 : socket_->queued(); most > 0;) {
         const auto received = into.receive(fd());
         if (!received || received->empty()) break;
         count(received->size(), into.drops());
         unread += received->size();
-        most -= std::min(most, received->size());  // senders may go on
+        most -= std::min(most, received->size());  // senders may continue
     }
     note_drops(socket_->drops());
     tell_drops();
@@ -81,7 +81,7 @@ std::uint64_t Inlet::drops() const {
     return drops_;
 }
 
-/// `total` wraps, and a datagram that waited tells of less than is known already.
+/// `total` wraps. A datagram that was queued may carry an older count than the one that is known.
 void Inlet::note_drops(std::uint32_t total) const {
     const std::uint32_t more = total - drops_seen_;
     if (static_cast<std::int32_t>(more) <= 0) return;

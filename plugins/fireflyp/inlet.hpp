@@ -22,9 +22,9 @@ class Inlet {
     Inlet(Host& host, const Endpoint& endpoint, std::string resource);
 
     Result<void> prepare(const net::UdpSocket::Binding& binding);
-    /// Calls back while there is something to read.
+    /// Calls `readable` while there is something to read.
     Result<void> start(std::function<void()> readable);
-    /// Whether there is to be any calling back.
+    /// False: pauses the calls of `readable`.
     void read_on(bool reads);
     void stop() { watch_.reset(); }
     /// Closes the socket. Returns the number of datagrams that were not read.
@@ -34,21 +34,21 @@ class Inlet {
     [[nodiscard]] bool is_loopback() const { return endpoint_.address.is_loopback(); }
     [[nodiscard]] std::uint16_t port() const { return endpoint_.port; }
     [[nodiscard]] std::string name() const { return endpoint_.to_string(); }
-    /// What a batch brought, and the kernel's count of drops that came with it.
+    /// Counts a batch: its datagrams, and the kernel's count of drops that came with it.
     void count(std::size_t datagrams, std::optional<std::uint32_t> drops);
     [[nodiscard]] std::uint64_t received() const { return received_; }
-    /// Datagrams that the kernel dropped because its buffer was full, since this instance has the socket. Datagrams tell
-    /// of those before them (SO_RXQ_OVFL); looking here, the socket is asked for those that none has followed yet.
+    /// Datagrams that the kernel dropped because its buffer was full, since this instance has the socket. A datagram
+    /// carries the count of drops before it (SO_RXQ_OVFL); this call also queries the socket for those after the last one.
     [[nodiscard]] std::uint64_t drops() const;
     void publish();
     void status(json::Writer& writer) const;
-    /// Drops of the last ten minutes: a warning.
+    /// A warning if datagrams were dropped in the last ten minutes.
     void add_findings(std::vector<Finding>& all) const;
 
   private:
     using Clock = std::chrono::steady_clock;
     void note_drops(std::uint32_t total) const;
-    /// Warns of those that no warning has told of.
+    /// Warns of drops that no warning has reported.
     void tell_drops();
 
     Host& host_;
@@ -57,7 +57,7 @@ class Inlet {
     std::optional<net::UdpSocket> socket_;
     std::uint64_t received_ = 0;
     mutable std::uint64_t drops_ = 0;
-    mutable std::uint32_t drops_seen_ = 0;  ///< of the kernel's count, which wraps
+    mutable std::uint32_t drops_seen_ = 0;  ///< the kernel's count at its last reading; it wraps
     mutable std::optional<Clock::time_point> last_drop_;
     std::uint64_t drops_told_ = 0;
     Counters counters_;

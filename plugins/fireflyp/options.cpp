@@ -8,7 +8,7 @@
 namespace flowd::fireflyp {
 namespace {
 
-/// Whether a socket bound to `one` takes what is sent to `other`.
+/// Whether a socket bound to `one` receives what is sent to `other`.
 [[nodiscard]] bool covers(const Endpoint& one, const Endpoint& other) {
     if (one.port != other.port) return false;
     if (!one.address.is_unspecified()) return one.address == other.address;

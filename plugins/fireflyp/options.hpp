@@ -40,7 +40,7 @@ struct FireflypOptions {
     std::vector<Receiver> receivers;
     std::chrono::seconds resolve_interval{60};
 
-    /// Of both ways to write them, in that order. Without bindAddress, the loopbacks that `binds` does not cover.
+    /// That of bindAddress, then those of `binds`. Without bindAddress, first the loopbacks that `binds` does not cover.
     [[nodiscard]] std::vector<Endpoint> endpoints() const;
     static const Table<FireflypOptions>& table();
     static void validate(const FireflypOptions& options, Problems& problems);

@@ -52,7 +52,7 @@ std::string_view Relay::pass(const net::Datagram& datagram, const firefly::Firef
                              Damper::Clock::time_point now) {
     passed_.clear();
     if (!active()) return passed_;
-    // Numbered ones are recognised before they come here.
+    // The caller recognises duplicates of numbered datagrams.
     const bool repeated = !firefly.member && damper_.repeated(hash_of_text(datagram.payload), now);
     if (repeated)
         ++damped_;
@@ -63,7 +63,7 @@ std::string_view Relay::pass(const net::Datagram& datagram, const firefly::Firef
     const Endpoint sender{datagram.peer.address, port};
     for (const auto& target : targets_) {
         if (!repeated && (target->target().endpoint() == sender || !target->push(datagram.payload))) continue;
-        if (passed_.size() > most_text) continue;  // the core keeps a limited number of bytes with a flow
+        if (passed_.size() > most_text) continue;  // the core limits the bytes that it stores with a flow
         firefly::add_receiver(passed_, target->target().name());
         firefly::add_receiver(passed_, target->target().address_text());
     }

@@ -27,8 +27,8 @@ class Relay {
     Relay(Host& host, const std::vector<Receiver>& receivers, std::chrono::seconds resolve_interval);
 
     void start();
-    /// Answers who has got it, now or a moment ago, in the form of Provenance::receivers. Valid until the next call.
-    /// `port`: where the datagram was received.
+    /// Returns the receivers that were sent it, now or within the filter's window, in the form of Provenance::receivers.
+    /// Valid until the next call. `port`: local port at which the datagram was received.
     std::string_view pass(const net::Datagram& datagram, const firefly::Firefly& firefly, std::uint16_t port,
                           Damper::Clock::time_point now);
     void flush();
@@ -49,7 +49,7 @@ class Relay {
     std::uint64_t damped_ = 0;
     std::uint64_t limited_ = 0;
     std::deque<Counters> target_counters_;
-    std::optional<Counters> counters_;  ///< of an active one
+    std::optional<Counters> counters_;  ///< if there are receivers
 };
 
 }  // namespace flowd::fireflyp

@@ -13,7 +13,7 @@ constexpr std::size_t set_count = 1024;
 constexpr std::uint64_t window = 64;
 constexpr std::uint64_t all_came = ~std::uint64_t{0};
 
-/// A greater step does not count as loss: the sender numbers in another way.
+/// A larger step is not counted as loss: the sender numbers in another way.
 constexpr std::uint64_t longest_step = 1u << 20;
 
 }  // namespace
@@ -61,7 +61,7 @@ void Streams::advance(Stream& stream, std::uint64_t seq) {
 void Streams::settle() {
     for (Set& set : sets_)
         for (Stream& stream : set) {
-            const std::uint64_t newer = stream.highest - stream.settled;  // may still come
+            const std::uint64_t newer = stream.highest - stream.settled;  // may still arrive
             const std::uint64_t old = newer >= window ? 0 : all_came << newer;
             count(stream.sender, static_cast<std::uint64_t>(std::popcount(~stream.came & old)));
             stream.came |= old;

@@ -21,12 +21,12 @@ class Streams {
     static constexpr std::size_t most_senders = 256;
 
     void note(const Address& sender, const firefly::FlowdMember& member);
-    /// Once a second: what was missing at the last call and has not come since is lost.
+    /// Call it once a second: a datagram that was missing at the last call and has not arrived since is lost.
     void settle();
 
-    /// Datagrams that did not come, by sender.
+    /// Lost datagrams by sender.
     [[nodiscard]] const std::map<Address, std::uint64_t>& lost() const { return lost_; }
-    /// ... of those that `lost` has no room for.
+    /// Lost datagrams of senders that lost() has no room for.
     [[nodiscard]] std::uint64_t lost_of_others() const { return lost_of_others_; }
     [[nodiscard]] std::uint64_t total() const { return total_; }
 
@@ -36,8 +36,8 @@ class Streams {
         std::uint64_t boot = 0, stream = 0;
         std::uint64_t highest = 0;               ///< seq; 0: unused
         std::uint64_t settled = 0;               ///< `highest` at the last settle()
-        std::uint64_t came = ~std::uint64_t{0};  ///< bit i: highest - i came, or is counted as lost
-        std::uint64_t used = 0;                  ///< turn_ of the last datagram
+        std::uint64_t came = ~std::uint64_t{0};  ///< bit i: highest - i has arrived, or was counted as lost
+        std::uint64_t used = 0;                  ///< turn_ at the last datagram
     };
     using Set = std::array<Stream, 4>;
 
@@ -45,7 +45,7 @@ class Streams {
     void advance(Stream& stream, std::uint64_t seq);
     void count(const Address& sender, std::uint64_t datagrams);
 
-    std::vector<Set> sets_;  ///< memory is taken with the first datagram
+    std::vector<Set> sets_;  ///< allocated with the first datagram
     std::map<Address, std::uint64_t> lost_;
     std::uint64_t lost_of_others_ = 0;
     std::uint64_t total_ = 0;

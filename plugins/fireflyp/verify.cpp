@@ -32,7 +32,7 @@ struct VerifyOptions {
     }
 };
 
-/// What one instance says of the test flow.
+/// The explanation of one instance for the test flow.
 struct Said {
     std::string instance, verdict, subject;
 };
@@ -50,7 +50,7 @@ std::string text_at(const dom::element& object, std::string_view name) {
     return object[name].get(text) == simdjson::SUCCESS ? std::string(text) : std::string();
 }
 
-/// The flow of a test firefly is that of its own datagrams.
+/// A test firefly announces the UDP flow of its own datagrams.
 class Test {
   public:
     Test(const Endpoint& listener, ToolCall& call) : listener_(listener), call_(call), daemon_(call.host()) {}
@@ -86,7 +86,7 @@ class Test {
         (void)::send(socket.fd(), text.data(), text.size(), MSG_DONTWAIT);
     }
 
-    /// Until the flow is known and no backend has it waiting.
+    /// Waits until the flow is known and no instance explains it as waiting.
     Result<Explained> wait() const {
         const auto end = Clock::now() + patience;
         for (;;) {
