@@ -108,7 +108,7 @@ void Iperf3::reconcile() {
     if (!done) return streak_.failed(done.error().message);
     streak_.worked();
     must_reconcile_ = false;
-    watch_.consume();  // ends that were told meanwhile have their counts
+    watch_.consume();  // ends that were reported meanwhile have their usage
     for (auto it = live_.begin(); it != live_.end();) {
         if (there.count(it->first) != 0 || it->second.start_ns >= now) {
             ++it;

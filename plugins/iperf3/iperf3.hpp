@@ -37,7 +37,7 @@ class Iperf3 final : public Plugin {
     void take(const watch::SocketEvent& event);
     void open(const watch::SocketEvent& event);
     void end(const watch::Announced& connection, const std::optional<flowd_usage>& usage, std::int64_t now);
-    /// After events were lost: which connections does the kernel still have?
+    /// After events were lost: ends connections that the kernel no longer has.
     void reconcile();
     void make_up();
 
@@ -46,7 +46,7 @@ class Iperf3 final : public Plugin {
     std::unordered_map<std::uint64_t, watch::Announced> live_;  ///< by cookie
     std::uint64_t started_ = 0, ended_ = 0, missing_ = 0, losses_ = 0;
     Counters counters_;
-    bool must_reconcile_ = false;  ///< events were lost, and no look has made up for them yet
+    bool must_reconcile_ = false;  ///< events were lost, and no reconciliation has succeeded since
     diag::Streak streak_{host(), "the connections could not be listed"};
     watch::HostedWatch watch_;
     Publisher publisher_{host(), [this] { counters_.publish(); }, [this] { make_up(); }};

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Apart from the component, so that tests link the component alone.
+// Separate from the component, so that tests can link the component alone.
 #include "plugins/skops/skops.hpp"
 
 FLOWD_MODULE(flowd::skops::Skops);

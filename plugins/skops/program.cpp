@@ -83,7 +83,7 @@ Result<Program> Program::load(const SkopsOptions& options, bpf::LogSink log, Vis
 Result<void> Program::walk(const Visitor& visitor) {
     auto walk = watch::iterate(link_.get());
     if (!walk) return std::move(walk).error();
-    std::size_t kept = 0;  // of a record that a read cut in two
+    std::size_t kept = 0;  // bytes of a record that the last read split
     for (;;) {
         const ssize_t length = ::read(walk->get(), buffer_.data() + kept, buffer_.size() - kept);
         if (length < 0 && (errno == EINTR || errno == EAGAIN)) continue;

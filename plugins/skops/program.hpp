@@ -21,16 +21,16 @@ class Program {
   public:
     using Visitor = std::function<void(const skops_record&)>;
 
-    /// Loads and attaches what the strategy needs. `told` is called by drain(), for transition.
+    /// Loads and attaches what the strategy needs. transition: drain() calls `told` for each change of state.
     [[nodiscard]] static Result<Program> load(const SkopsOptions& options, bpf::LogSink log, Visitor told);
 
     /// poll: walks all sockets once.
     Result<void> walk(const Visitor& visitor);
 
-    /// transition: for watching, and what was told since.
+    /// transition: the descriptor to watch; when it is readable, call drain().
     [[nodiscard]] int fd() const { return ring_ ? ring_->fd() : -1; }
     void drain() { ring_->drain(); }
-    /// Changes of state that found no room.
+    /// Changes of state that were lost because the ring buffer was full.
     [[nodiscard]] std::uint64_t lost() const;
 
   private:

@@ -117,7 +117,7 @@ void Skops::take_kept(Samples& samples) {
         add(entry.second, samples);
         return entry.second.state == tcp_close;
     });
-    // A connection that changed no state is not missing.
+    // A connection without a change of state is not gone.
     index_.finish(false, std::chrono::steady_clock::now(), [](std::uint64_t) {});
 }
 

@@ -18,15 +18,15 @@
 
 namespace flowd::skops {
 
-/// poll: one walk of the kernel's sockets per period, whatever the number of flows. transition: the latest change of state
-/// of each connection, as the kernel told it.
+/// poll: one walk through the kernel's sockets per period, whatever the number of flows. transition: the latest change of
+/// state of each connection, as reported by the kernel.
 class Skops final : public Enricher {
   public:
     using Options = SkopsOptions;
     static constexpr Info info{.name = "skops", .summary = "Samples TCP information of live flows with BPF."};
-    /// As the netlink enricher's.
+    /// The same value as the netlink enricher's.
     static constexpr std::chrono::seconds gone_after{10};
-    /// Connections whose latest change of state waits for the next period.
+    /// Limit of connections whose latest change of state waits for the next period.
     static constexpr std::size_t max_kept = 262'144;
 
     Skops(Host& host, Options options);
@@ -47,7 +47,7 @@ class Skops final : public Enricher {
     Options options_;
     std::optional<Program> program_;
     diag::FlowIndex index_;
-    bool collecting_ = false;                               ///< some flows of this period have come
+    bool collecting_ = false;                               ///< some flows of this period were received
     std::unordered_map<std::uint64_t, skops_record> kept_;  ///< transition: by cookie
     std::int64_t monotonic_to_unix_ns_ = 0;
 
@@ -56,7 +56,7 @@ class Skops final : public Enricher {
     std::string last_error_;
     diag::Streak streak_{host(), "the samples of a period were not complete"};
     Counters counters_;
-    Watch readable_;  // behind the program: ends before its descriptor does
+    Watch readable_;  // declared after the program: destroyed before its descriptor is closed
 };
 
 }  // namespace flowd::skops
