@@ -31,7 +31,7 @@ class BlockReader {
     BlockReader& operator=(BlockReader&&) noexcept;
     ~BlockReader();
 
-    /// Nothing for a name of the firefly's core members, an empty or overlong name, or invalid JSON.
+    /// Empty for a name of the firefly's core members, an empty or overlong name, or invalid JSON.
     [[nodiscard]] std::optional<NormalBlock> normalise(std::string_view name, std::string_view json);
 
   private:

@@ -19,7 +19,7 @@ namespace tcp = net::tcp;
 /// A member of struct tcp_info and its name in each mode. Empty: the mode omits it, or derives another member from it.
 struct Row {
     net::TcpMember member;
-    std::string_view full;             ///< flowd-go's name without a mode; the last five, of newer kernels, are ours
+    std::string_view full;             ///< flowd-go's name without a mode; the last five, of newer kernels, are flowd-cpp's
     std::string_view compatible = {};  ///< flowd's, which is the kernel's, for values that are passed on unchanged
     std::string_view lean = {};        ///< flowd-go's, its capital R included
 };
@@ -93,7 +93,7 @@ constexpr std::array<std::pair<std::string_view, net::TcpMember>, 4> compatible_
     {{"rto", tcp::rto}, {"ato", tcp::ato}, {"rttvar", tcp::rttvar}, {"rcv_rtt", tcp::rcv_rtt}}};
 /// The initial retransmission timeout (3 s), which ss(8) does not show and flowd writes as 0.
 constexpr std::uint64_t initial_rto = 3'000'000;
-/// A slow start threshold from here on is not set (TCP_INFINITE_SSTHRESH; ss(8) omits it): flowd writes 0.
+/// From this value on, a slow start threshold is not set (TCP_INFINITE_SSTHRESH; ss(8) omits it): flowd writes 0.
 constexpr std::uint64_t no_ssthresh = 0xffff;
 
 /// The names of ss(8) and flowd by the number of a TCP state (include/net/tcp_states.h).

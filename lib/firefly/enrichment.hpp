@@ -19,7 +19,7 @@ enum class Verbosity : std::uint8_t { lean, compatible, full };
 /// The name of the block with the samples of an enricher: "netlink", flowd-go's "skOps" for skops, else the enricher's own.
 [[nodiscard]] std::string_view block_name(std::string_view source);
 
-/// Nothing if the sample has no tcp_info. Members that the kernel does not have are absent.
+/// Empty if the sample has no tcp_info. Members that the kernel does not have are absent.
 [[nodiscard]] std::optional<NormalBlock> sample_block(const flowd_sample& sample, Verbosity verbosity);
 
 }  // namespace flowd::firefly

@@ -11,7 +11,7 @@ namespace flowd::firefly {
 /// truncated to the limit of the core.
 [[nodiscard]] flowd_event to_event(const Firefly& firefly);
 
-/// Whether a firefly can express it: start, ongoing or end of a tcp or udp flow between two addresses with ports from 1.
+/// Whether a firefly can carry it: start, ongoing or end of a tcp or udp flow between two addresses with ports from 1.
 enum class Printable : std::uint8_t { yes, kind, protocol, port, address };
 [[nodiscard]] Printable printable(const flowd_event& event);
 

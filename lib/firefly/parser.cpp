@@ -37,7 +37,7 @@ constexpr std::size_t max_blocks = 32;
 /// Records which members were seen, to detect duplicates.
 class Seen {
   public:
-    /// False the second time.
+    /// False if the member was seen before.
     [[nodiscard]] bool first(unsigned member) { return (std::exchange(bits_, bits_ | 1u << member) >> member & 1u) == 0; }
     [[nodiscard]] bool all(unsigned members) const { return (bits_ & members) == members; }
 
@@ -220,7 +220,7 @@ struct WrittenAddress {
     return value.is_int64() && value.get(number) == simdjson::SUCCESS && number >= least && number < limit;
 }
 
-/// Nothing if it does not have the form that daemons write: then a third-party program uses the name for something else.
+/// Empty if it does not have the form that daemons write: then a third-party program uses the name for something else.
 [[nodiscard]] std::optional<FlowdMember> read_member(dom::element value) {
     dom::object object;
     if (value.get(object) != simdjson::SUCCESS) return std::nullopt;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// lib/firefly/parser.hpp: reads fireflies in every form found in the field. A Parser belongs to one thread.
+// lib/firefly/parser.hpp: reads fireflies in every form that emitters send. A Parser belongs to one thread.
 #pragma once
 
 #include <cstddef>

@@ -56,8 +56,8 @@ class Printer {
     struct Part {
         unsigned rank = 0;
         std::string_view name;
-        std::array<std::string_view, 3> forms{};  ///< the longest first; empty: there is none
-        std::size_t form = 0;                     ///< which of them is printed; 3: none
+        std::array<std::string_view, 3> forms{};  ///< the longest first; empty: no such form
+        std::size_t form = 0;                     ///< index of the printed form; 3: none
     };
 
     void print_core(const Firefly& firefly, bool syslog_header);

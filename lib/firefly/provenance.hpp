@@ -21,7 +21,7 @@ inline constexpr std::string_view provenance_attachment = "flowd.firefly/1";
 struct Provenance {
     Path path;               ///< as received; this daemon is the origin of a firefly without the member
     Address peer;            ///< sender of the datagram
-    std::uint16_t port = 0;  ///< where it was received
+    std::uint16_t port = 0;  ///< local port at which it was received
     /// Receivers that the datagram was relayed to already: lines that end with '\n', each a name as configured
     /// ("collector.example.org:10514") or an address ("[2001:db8::1]:10514").
     std::string_view receivers;
@@ -29,7 +29,7 @@ struct Provenance {
 
 /// "0123456789abcdef 2 2001:db8::1 10514\n", then the receivers.
 [[nodiscard]] std::string to_text(const Provenance& provenance);
-/// Borrows the text. Nothing if to_text() has not written it.
+/// Borrows the text. Empty if to_text() has not written it.
 [[nodiscard]] std::optional<Provenance> parse_provenance(std::string_view text);
 
 inline void add_receiver(std::string& lines, std::string_view receiver) {

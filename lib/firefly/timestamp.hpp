@@ -15,7 +15,7 @@ namespace flowd::firefly {
 
 /// Reads "2026-02-24T16:56:42.251384+00:00" and similar forms: `T`, `t` or a space between date and time, 0 to 9 digits of
 /// a fraction, `Z`, `z`, +hh:mm or +hhmm. A leap second is read as the second that follows it. Years 1970 to 2261 (what 63
-/// bits of nanoseconds hold). Nothing for anything else: no offset, trailing text, a 30th of February.
+/// bits of nanoseconds hold). Empty for other texts: no offset, trailing text, a 30th of February.
 [[nodiscard]] std::optional<std::int64_t> parse_timestamp(std::string_view text);
 
 inline constexpr std::size_t timestamp_length = rfc3339_length;
