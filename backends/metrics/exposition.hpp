@@ -14,9 +14,9 @@ namespace flowd::metrics {
 
 enum class Format { text, open_metrics };
 
-/// By an Accept header: OpenMetrics if its weight is not below that of Prometheus' text format.
+/// The format that an Accept header selects: OpenMetrics if its weight is not below that of Prometheus' text format.
 [[nodiscard]] Format format_of(std::string_view accept);
-/// By an Accept-Encoding header.
+/// Whether an Accept-Encoding header allows gzip.
 [[nodiscard]] bool accepts_gzip(std::string_view accept_encoding);
 
 [[nodiscard]] std::string_view content_type_of(Format format);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is exported, in prometheus-cpp's model: built during a scrape, one family at a time. A family of the largest page
-// has a few MiB; all of them at once, as prometheus::Collectable returns them, would have a hundred.
+// The exported series in prometheus-cpp's model, built during a scrape, one family at a time. A family of the largest page
+// has a few MiB; all families at once, as prometheus::Collectable returns them, would have a hundred.
 #pragma once
 
 #include <prometheus/metric_family.h>

@@ -79,7 +79,7 @@ void FlowCounts::take(const EventView& event) {
     if (found == flows_.end()) {
         Flow flow{&series};
         series.live.add(1);
-        if (is_older_than_this(event)) {  // a predecessor has counted it and its bytes
+        if (is_older_than_this(event)) {  // a predecessor has counted the flow and these bytes
             flow.sent = event->usage.bytes_sent;
             flow.received = event->usage.bytes_received;
         } else {

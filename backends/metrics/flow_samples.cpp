@@ -77,7 +77,7 @@ void FlowSamples::prune() {
     const auto last = moved.begin() + static_cast<std::ptrdiff_t>(max_flows_ - 1);
     std::nth_element(moved.begin(), last, moved.end(), std::greater<>());
     least_ = *last;
-    // Of the flows that are as large as the smallest one, as many as fit.
+    // Keeps as many flows of the smallest size as fit.
     auto room = max_flows_ - static_cast<std::size_t>(
                                  std::count_if(moved.begin(), moved.end(), [&](auto bytes) { return bytes > least_; }));
     left_out_ += std::erase_if(flows_, [&](const auto& entry) {

@@ -49,7 +49,7 @@ class FlowSamples {
 
     const std::size_t max_flows_;
     std::unordered_map<std::uint64_t, Flow> flows_;  ///< by flow id
-    std::uint64_t least_ = 0;                        ///< bytes of the smallest one when flows were last removed
+    std::uint64_t least_ = 0;                        ///< bytes of the smallest flow that the last prune() kept
     std::uint64_t left_out_ = 0;
 };
 

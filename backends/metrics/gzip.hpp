@@ -8,7 +8,7 @@
 
 namespace flowd::metrics {
 
-/// At zlib's fastest level, which suffices for repeated labels. Nothing: out of memory.
+/// At zlib's fastest level, which suffices for repeated labels. Empty: out of memory.
 [[nodiscard]] std::optional<std::string> gzip(std::string_view text);
 
 }  // namespace flowd::metrics

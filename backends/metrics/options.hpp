@@ -14,7 +14,7 @@ namespace flowd::metrics {
 
 /// The content of one port.
 struct Selection {
-    std::string flavour;  ///< flows sampled by this enricher; empty: by all
+    std::string flavour;  ///< flows sampled by this enricher; empty: by any
     bool daemon = true;   ///< also the daemon's own series
 };
 
@@ -33,7 +33,7 @@ struct Options : http::EntranceOptions {
     bool names = false;
     bool log = true;
 
-    /// The daemon's own series are at one port only, so that the sum of two scrapes of a host does not count them twice.
+    /// The daemon's own series are exported at one port only, so that the sum of two scrapes does not count them twice.
     [[nodiscard]] std::vector<Listener> listeners() const;
 
     static const Table<Options>& table();

@@ -17,7 +17,7 @@ struct TcpFigure {
 /// Names that end in _total are counters. In flowd-go all are gauges, which makes no difference to queries.
 [[nodiscard]] std::span<const TcpFigure> tcp_figures();
 
-/// 1, with the congestion control algorithm as a label.
+/// Its value is 1; the congestion control algorithm is a label.
 inline constexpr const char* tcp_algorithm_name = "flow_tcp_rcv_ca_info";
 inline constexpr const char* tcp_algorithm_help = "Congestion control algorithm.";
 
