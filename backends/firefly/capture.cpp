@@ -18,14 +18,14 @@ constexpr std::size_t largest_packet = 262144;      // MAXIMUM_SNAPLEN of libpca
 constexpr std::uint16_t ethertype_ipv4 = 0x0800;
 constexpr std::uint16_t ethertype_ipv6 = 0x86dd;
 
-/// In host order, as a writer on this machine would have written it.
+/// A word in the byte order of this host.
 std::uint32_t host_word(std::string_view bytes, std::size_t at) {
     std::uint32_t word = 0;
     std::memcpy(&word, bytes.data() + at, sizeof word);
     return word;
 }
 
-/// Bytes of a packet, in network order. What is not there reads as 0 and makes it bad.
+/// Bytes of a packet, in network order. A read beyond its end returns 0 and sets bad().
 class Reader {
   public:
     explicit Reader(std::string_view bytes) : bytes_(bytes) {}
@@ -36,7 +36,7 @@ class Reader {
         bad_ = bad_ || count > bytes_.size();
         bytes_.remove_prefix(std::min(count, bytes_.size()));
     }
-    /// `at` from here, without reading it.
+    /// Reads at an offset from the current position, which does not change.
     [[nodiscard]] std::uint8_t byte(std::size_t at) {
         bad_ = bad_ || at >= bytes_.size();
         return bad_ ? 0 : static_cast<std::uint8_t>(bytes_[at]);
@@ -170,7 +170,7 @@ Result<Capture> Capture::open(std::istream& in) {
         return Error{FLOWD_INVALID, "not a capture in the format of libpcap", "write it with tcpdump -w FILE"};
     capture.fraction_ns_ = magic == magic_nanoseconds ? 1 : 1000;
     const std::uint32_t link_type = host_word(bytes, 20);
-    // The upper bits tell of a frame check sequence.
+    // The upper bits describe the frame check sequence.
     capture.link_type_ = (capture.swapped_ ? __builtin_bswap32(link_type) : link_type) & 0x0fffffff;
     return capture;
 }

@@ -17,10 +17,10 @@ struct CapturedDatagram {
     std::string_view payload;
     Endpoint source, destination;
     bool is_fragment = false;    ///< the first fragment: the rest of the payload is missing
-    bool is_incomplete = false;  ///< the capture has not the whole datagram (snap length)
+    bool is_incomplete = false;  ///< truncated by the capture (snap length)
 };
 
-/// The UDP datagram in a packet of this link type (LINKTYPE_...); nothing for other packets and for later fragments. The
+/// The UDP datagram in a packet of this link type (LINKTYPE_...); empty for other packets and for later fragments. The
 /// payload is a view into `packet`.
 [[nodiscard]] std::optional<CapturedDatagram> datagram_in(std::uint32_t link_type, std::string_view packet);
 
@@ -32,12 +32,12 @@ struct CapturedPacket {
 /// Reads a file packet by packet. One thread.
 class Capture {
   public:
-    /// What begins with a magic number of libpcap or pcapng.
+    /// Whether the text begins with a magic number of libpcap or pcapng.
     [[nodiscard]] static bool is_capture(std::string_view begin);
-    /// FLOWD_INVALID: not of this format, or of the newer pcapng. `in` outlives the capture.
+    /// FLOWD_INVALID: not of this format, or pcapng. `in` must outlive the capture.
     [[nodiscard]] static Result<Capture> open(std::istream& in);
 
-    /// Nothing at the end of the file; a last packet that is not whole is left out. FLOWD_INVALID: the file is damaged.
+    /// Empty at the end of the file; a truncated last packet is omitted. FLOWD_INVALID: the file is damaged.
     [[nodiscard]] Result<std::optional<CapturedPacket>> next();
     [[nodiscard]] std::uint32_t link_type() const { return link_type_; }
 
@@ -46,7 +46,7 @@ class Capture {
 
     std::istream* in_;
     bool swapped_ = false;
-    std::int64_t fraction_ns_ = 1000;  ///< of one unit of the fraction of a time
+    std::int64_t fraction_ns_ = 1000;  ///< nanoseconds per unit of the fraction of a time
     std::uint32_t link_type_ = 0;
     std::uint64_t packets_ = 0;
     std::string packet_;

@@ -9,7 +9,7 @@
 
 namespace flowd::firefly_backend {
 
-/// The netlink enricher's, if there is one.
+/// From the netlink enricher's sample, if there is one; otherwise from the first one that has it.
 std::optional<double> Composer::rtt_of(const EventView& event) {
     std::optional<double> found;
     for (const flowd_sample& sample : event.samples()) {
@@ -76,8 +76,8 @@ void Composer::add_attachments(const EventView& event) {
 }
 
 std::string_view Composer::print(const firefly::Layout& layout) {
-    // Members are omitted in a fixed order, so a text that fits a smaller limit is what printing with that limit would
-    // give.
+    // Members are omitted in a fixed order: if the text fits a smaller limit, printing with that limit returns the same
+    // text.
     const bool same = layout_ && layout_->syslog_header == layout.syslog_header &&
                       printed_.text.size() <= layout.max_size && (layout.max_size <= layout_->max_size || printed_.whole());
     if (!same || printed_.text.empty()) {

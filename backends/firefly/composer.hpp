@@ -38,13 +38,13 @@ class Composer {
     /// The firefly of a printable event. `rtt_ms`: measured by this host, 0: not measured. Borrows the event until the
     /// last print().
     void begin(const EventView& event, std::int64_t now_ns, double rtt_ms);
-    /// Sends a start, not an ongoing, to the receivers that follow.
+    /// Later print() calls write a start instead of an ongoing.
     void call_it_a_start();
     /// The datagram in this layout; empty when it does not fit. Valid until the next call.
     [[nodiscard]] std::string_view print(const firefly::Layout& layout);
 
     [[nodiscard]] std::uint64_t left_out() const { return left_out_; }      ///< blocks that did not fit
-    [[nodiscard]] std::uint64_t shortened() const { return shortened_; }    ///< blocks of which a shorter form fitted
+    [[nodiscard]] std::uint64_t shortened() const { return shortened_; }    ///< blocks printed in a shorter form
     [[nodiscard]] std::uint64_t bad_blocks() const { return bad_blocks_; }  ///< attachments that are not JSON
 
   private:
@@ -60,7 +60,7 @@ class Composer {
     Mapping public_addresses_;
 
     firefly::Firefly firefly_;
-    std::vector<std::string> texts_;  ///< of the blocks, which point into them
+    std::vector<std::string> texts_;  ///< memory of the texts of blocks_
     std::vector<firefly::Block> blocks_;
     firefly::Printed printed_;  ///< the result of the last print() of firefly_
     std::optional<firefly::Layout> layout_;

@@ -22,7 +22,7 @@ void Destinations::open() {
     use(v6_, "::");
 }
 
-/// A destination that was forgotten begins a new stream, which shows no gap.
+/// A destination that was forgotten begins a new stream, in which no gap shows.
 firefly::Stream& Destinations::stream_of(const Address& address) {
     constexpr std::size_t most = 4096;
     const auto known = streams_.find(address);

@@ -212,8 +212,8 @@ Taken FireflyBackend::on_events(const Events& events) {
 }
 
 bool FireflyBackend::wanted(const EventView& event) {
-    // The core creates one of these per flow and sampling period; they are sent only with `enrich`. Without samples, it is
-    // the usage that a meter has measured.
+    // The core creates such an event per flow and sampling period; it is sent only with `enrich`, and only with samples:
+    // without them, it contains the usage that a meter has measured.
     if (event.is_ongoing() && event.has(FLOWD_SAMPLED) && !event.has(FLOWD_RETAGGED) &&
         (!options_.enrich || event->sample_count == 0))
         return false;
@@ -280,7 +280,7 @@ void FireflyBackend::send(const EventView& event, std::int64_t now_ns) {
     provenances_.forget(event);
 }
 
-/// A daemon most likely receives at the same port as this one: another port of the sender may be a collector on its host.
+/// A daemon is assumed to receive at the same port as this one: another port may be a collector on the sender's host.
 bool FireflyBackend::is_peer(const std::optional<Endpoint>& target) const {
     return from_ && target == Endpoint{from_->peer, from_->port};
 }
@@ -313,13 +313,13 @@ bool FireflyBackend::send_to(Collector& collector) {
 void FireflyBackend::send_to_destination(const EventView& event) {
     constexpr auto destination = &FlowMemory::Flow::destination_skip;
     const bool knows = flow_ != nullptr && flow_->destination_knows;
-    // The flags are those of the present announcers. If the one that allowed it leaves, a flow that was announced still
-    // gets its end.
+    // The flags are those of the instances that announce the flow now. If the one that allowed it leaves, a destination
+    // that was sent the start is still sent the end.
     if (!options_.forward_to_destination && !(knows && event.is_end())) {
         if (event.has(FLOWD_LEARNT_REMOTELY)) return skip(Skip::received, destination);
         if (event.has(FLOWD_NOT_TO_PEER)) return skip(Skip::metered, destination);
     }
-    // If one that allows it joins, the first firefly to the destination is an `ongoing`.
+    // If an instance that allows it joins, the first firefly to the destination would be an `ongoing`: send a start.
     if (event.is_ongoing() && flow_ != nullptr && !knows) composer_->call_it_a_start();
     const std::string_view datagram = composer_->print({options_.prepend_syslog, options_.max_size});
     if (datagram.empty()) return skip(Skip::size, destination);

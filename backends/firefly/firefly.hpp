@@ -25,7 +25,7 @@
 
 namespace flowd::firefly_backend {
 
-/// By Skip.
+/// Indexed by Skip.
 inline constexpr std::array<std::string_view, 12> skip_names{"protocol", "port",    "address",    "size",
                                                              "received", "metered", "not_a_host", "ourselves",
                                                              "relayed",  "hops",    "peer",       "limited"};
@@ -50,18 +50,18 @@ class FireflyBackend final : public Backend {
     void explain(const FlowBatch& flows, Explanations& explanations) const;
     Result<void> prepare() override;
     Result<void> start() override;
-    /// Nothing is repeated to collectors that stay. A new one is sent all live flows, as ongoing, as soon as it can be sent
-    /// to.
+    /// Collectors that remain are sent nothing again. A new one is sent all live flows, as ongoing, once its target is in
+    /// state `sending`.
     Result<void> reconfigure(Options options);
     Result<void> stop(Deadline deadline) override;
     Taken on_events(const Events& events) override;
     void status(json::Writer& object) const override;
 
   private:
-    /// The live flows that have not been sent to a new collector yet; sent a part at a time.
+    /// The live flows that are still to be sent to a new collector, slice by slice.
     struct Introduction {
         std::uint64_t slices;                         ///< a flow belongs to slice flow_id % slices
-        std::uint64_t slice = 0;                      ///< those before it were sent
+        std::uint64_t slice = 0;                      ///< earlier slices were sent
         std::unordered_set<std::uint64_t> told = {};  ///< flows of this slice and later ones that were sent already
 
         void note(const EventView& event);
@@ -73,10 +73,10 @@ class FireflyBackend final : public Backend {
         firefly::Layout layout;  ///< max_size as configured
         std::unique_ptr<Counters> counters;
         firefly::Stream stream;
-        std::uint64_t bit;  ///< of FlowMemory::Flow::collectors
+        std::uint64_t bit;  ///< in FlowMemory::Flow::collectors
         std::optional<Introduction> owed = {};
 
-        /// The size limit at present.
+        /// The layout, with max_size limited by the path MTU if that is known.
         [[nodiscard]] firefly::Layout present_layout() const;
     };
 
@@ -86,7 +86,7 @@ class FireflyBackend final : public Backend {
                              Explanations& explanations) const;
     [[nodiscard]] Collector make_collector(const Options& options, const firefly_backend::Collector& configured);
     [[nodiscard]] Result<Timer> ongoing_timer(const Options& options);
-    /// Continues every introduction whose collector can be sent to.
+    /// Continues each introduction whose collector is in state `sending`.
     void introduce();
     void introduce(Collector& collector);
     void send(const EventView& event, std::int64_t now_ns);
@@ -103,7 +103,7 @@ class FireflyBackend final : public Backend {
     /// As configured, and as learnt from a STUN server.
     [[nodiscard]] Composer::Mapping public_addresses() const;
     void skip(Skip reason) { ++skipped_[static_cast<std::size_t>(reason)]; }
-    /// `whose`: the receiver that the current firefly is not sent to.
+    /// `whose`: the member for the kind of receiver that the current firefly is not sent to.
     void skip(Skip reason, Skip FlowMemory::Flow::*whose) {
         skip(reason);
         if (flow_ != nullptr) flow_->*whose = reason;

@@ -31,7 +31,7 @@ class FlowMemory {
     static constexpr std::size_t most = 1u << 20;
 
     struct Flow {
-        double rtt_ms = 0;                   ///< the latest; samples come with `ongoing` only, and the end contains it, too
+        double rtt_ms = 0;                   ///< the latest; stored for the end, because only `ongoing` has samples
         std::int64_t sent_ns = 0;            ///< Unix time of the last firefly; 0: none
         std::uint64_t collectors = 0;        ///< bits 1 << Collector::number of those that it was sent to
         std::uint32_t kind = 0;              ///< FLOWD_EVENT_*

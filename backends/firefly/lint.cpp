@@ -10,7 +10,7 @@
 namespace flowd::firefly_backend {
 namespace {
 
-// Bounds for hostile input. Beyond them emitters are counted together, and flows and numbers are not followed.
+// Bounds for hostile input. Beyond them, emitters are counted together, and flows and numbers are not tracked.
 constexpr std::size_t max_emitters = 1000;
 constexpr std::size_t max_kept = 1'000'000;
 constexpr std::size_t max_gap = 4096;
@@ -53,8 +53,8 @@ struct Header {
     bool starts_well = false;  ///< with "<PRIORITY>1 "
 };
 
-/// Of "<134>1 TIME HOST PROGRAM PROCID MSGID -"; a syslog server writes words of its own in front, so it is read from the
-/// back. An empty time is an empty word.
+/// Parses "<134>1 TIME HOST PROGRAM PROCID MSGID -" from its end, because a syslog server may prepend words. If the time
+/// is empty, its word is empty.
 Header header_of(std::string_view text) {
     Header header;
     constexpr std::string_view byte_order_mark = "\xef\xbb\xbf";
@@ -62,7 +62,7 @@ Header header_of(std::string_view text) {
     if (before.ends_with(byte_order_mark)) before.remove_suffix(byte_order_mark.size());
     if (before.size() == text.size() || before.empty() || before.back() != ' ') return header;
     before.remove_suffix(1);
-    std::array<std::string_view, 7> words;  // the last ones, the last of all first
+    std::array<std::string_view, 7> words;  // the last ones, in reverse order
     std::size_t count = 0;
     while (count < words.size()) {
         const auto blank = before.rfind(' ');
@@ -153,7 +153,7 @@ void Lint::take(const Observation& observation) {
         note(state, Fault::unreadable,
              std::string(firefly::name_of(refusal)) + ": " + std::string(observation.text.substr(0, 80)));
     }
-    // What stands before the header in a log is the syslog server's.
+    // In a log, the text before the header is that of the syslog server.
     if (!header.is_there || (observation.source && !header.starts_well))
         note(state, Fault::no_header, std::string(observation.text.substr(0, 40)));
     else if (header.time == "-")
@@ -216,7 +216,7 @@ void Lint::judge_flow(State& state, const Observation& observation, const firefl
         if (kept_ >= max_kept) return;
         ++kept_;
         place = state.flows.try_emplace(std::move(key)).first;
-        place->second.ended = true;  // nothing is open
+        place->second.ended = true;  // no flow is open
     }
     Flow& flow = place->second;
     const auto begin = [&] {
@@ -258,7 +258,7 @@ void Lint::judge_sequence(State& state, const firefly::FlowdMember& member) {
     }
     Stream& stream = place->second;
     if (member.seq > stream.highest) {
-        // A larger step is another beginning of the stream, or a forged number.
+        // A larger step is a restart of the stream or a forged number, and not counted.
         const std::uint64_t missed = member.seq - stream.highest - 1;
         if (missed <= max_gap && kept_ + missed <= max_kept) {
             for (std::uint64_t seq = stream.highest + 1; seq < member.seq; ++seq) stream.missing.insert(seq);

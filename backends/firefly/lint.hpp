@@ -19,7 +19,7 @@
 
 namespace flowd::firefly_backend {
 
-/// Note: nothing is lost. Warning: a collector knows less of the flow. Error: a collector drops or misreads the firefly.
+/// Note: nothing is lost. Warning: a collector knows less about the flow. Error: a collector drops or misreads the firefly.
 enum class Severity : std::uint8_t { note, warning, error };
 
 /// docs/firefly.md lists them.
@@ -66,11 +66,11 @@ struct Observation {
 
 struct FoundFault {
     std::uint64_t count = 0;
-    std::string example;  ///< of the first
+    std::string example;  ///< of the first occurrence
 };
 
 struct Emitter {
-    std::string name;                       ///< host and program of the header; in a log, else the application
+    std::string name;                       ///< host and program of the header; without one, in a log, the application
     std::string address;                    ///< of its datagrams; empty: from a log
     std::array<std::uint64_t, 4> states{};  ///< fireflies by State; [0]: unreadable
     std::uint64_t with_error = 0;           ///< fireflies that have at least one error
@@ -118,7 +118,7 @@ class Lint {
     firefly::Parser parser_;
     std::map<std::string, State> emitters_;
     std::size_t kept_ = 0;        ///< flows and missing numbers, of all emitters
-    bool error_in_this_ = false;  ///< the present firefly has one
+    bool error_in_this_ = false;  ///< the current firefly has an error
 };
 
 }  // namespace flowd::firefly_backend

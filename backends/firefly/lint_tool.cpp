@@ -30,7 +30,7 @@ void write(json::Writer& writer, const Emitter& emitter) {
     writer.end().end();
 }
 
-/// The lines of a log that have JSON.
+/// Reads the lines of a log that contain JSON.
 [[nodiscard]] Result<void> read_lines(std::istream& in, Lint& lint) {
     std::string line;
     while (std::getline(in, line)) {

@@ -35,7 +35,7 @@ namespace {
     return words[static_cast<std::size_t>(state)];
 }
 
-/// What is said of one datagram.
+/// One datagram and the result of parsing it.
 struct Heard {
     const net::Datagram& datagram;
     std::int64_t arrival_ns;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// In a file of its own, so that tests can link the component without it.
+// Separate from the component, so that tests can link the component alone.
 #include "backends/firefly/firefly.hpp"
 
 FLOWD_MODULE(flowd::firefly_backend::FireflyBackend);

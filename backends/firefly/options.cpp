@@ -48,7 +48,7 @@ void validate_servers(const Stun& stun, Problems& problems) {
     }
 }
 
-/// The core's rules for host names; digits and dots only are a mistyped address.
+/// Follows the core's rules for host names. A text of digits and dots only is a mistyped address.
 [[nodiscard]] bool is_name(std::string_view text) {
     constexpr std::string_view digits = "0123456789.";
     constexpr std::string_view letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_";

@@ -23,7 +23,7 @@ struct StunServer {
     std::string host;  ///< name or address literal
     std::uint16_t port = net::stun::default_port;
 
-    /// "stun.example.org", "stun.example.org:3478", "192.0.2.1:3478". Nothing for any other form.
+    /// "stun.example.org", "stun.example.org:3478", "192.0.2.1:3478". Empty for any other form.
     [[nodiscard]] static std::optional<StunServer> parse(std::string_view text);
     [[nodiscard]] std::string name() const { return host + ":" + std::to_string(port); }
     friend bool operator==(const StunServer&, const StunServer&) = default;

@@ -9,7 +9,7 @@ std::size_t Provenances::Hash::operator()(const Source& source) const {
     return net::hash_of(source.peer) ^ source.path.origin ^ source.path.hops << 16 ^ source.port;
 }
 
-/// Further flows share one entry, which is not sent again.
+/// Beyond the limit, sources share one entry with the maximum of hops, so that their fireflies are not sent again.
 std::uint32_t Provenances::number_of(const Source& source) {
     const auto known = numbers_.find(source);
     if (known != numbers_.end()) return known->second;
@@ -38,7 +38,7 @@ std::optional<firefly::Provenance> Provenances::of(const EventView& event) {
     const bool brought = is_brought(event);
     if (!brought && !event.has(FLOWD_LEARNT_REMOTELY)) return std::nullopt;
     if (said) {
-        // The receivers kept with the flow are those of an earlier event; of its start, if the flow table repeats that.
+        // The receivers stored with the flow are those of an earlier event; of its start, if the flow table repeats that.
         if (!brought && !(event.is_start() && event.has(FLOWD_RESYNC))) said->receivers = {};
         return said;
     }

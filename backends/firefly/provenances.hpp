@@ -25,7 +25,7 @@ class Provenances {
     /// Whether the event itself was received as a firefly.
     [[nodiscard]] static bool is_brought(const EventView& event);
     /// The origin of an event: its own firefly, or, if all announcers of its flow learnt it from fireflies, the last of
-    /// these. Nothing: it was announced on this host. The receivers are those of the event's own firefly. Stored until
+    /// these. Empty: it was announced on this host. The receivers are those of the event's own firefly. Stored until
     /// forget().
     [[nodiscard]] std::optional<firefly::Provenance> of(const EventView& event);
     /// Whether an `ongoing` that was received as a firefly is sent now.

@@ -20,7 +20,7 @@ struct Receiving {
 
 struct Received {
     std::uint32_t counted = 0;
-    bool by_user = false;  ///< the user ended it, or reads no longer
+    bool by_user = false;  ///< the user interrupted it, or the output was closed
 };
 
 enum class Taken : std::uint8_t { counted, ignored, stop };

@@ -53,7 +53,7 @@ class Attempt {
         call_.print(text);
     }
 
-    /// Two steps, with some time between them: a refusal of the start is met by the end.
+    /// Two calls with a pause between them: the end is sent on the same socket and returns a refusal of the start.
     void send_start(const firefly::Layout& layout) {
         if (!connect(Clock::now() + connect_within)) return;
         begin({});
@@ -73,7 +73,7 @@ class Attempt {
         row.member("pathPayload", target_.path_payload()).member("bytes", bytes_);
         row.member("state", found.empty() ? "sent, no refusal" : target_.trouble()).end();
         for (Finding& one : found) {
-            one.severity = FLOWD_LEVEL_ERROR;  // it fails now, not only once
+            one.severity = FLOWD_LEVEL_ERROR;  // the failure is present, not a past one
             report.add(std::move(one));
         }
     }

@@ -58,7 +58,7 @@ class StunClient {
 
   private:
     struct Counts {
-        std::uint64_t asked = 0, answered = 0, failed = 0;  ///< servers
+        std::uint64_t asked = 0, answered = 0, failed = 0;  ///< queries of servers
         std::uint64_t ignored = 0;                          ///< datagrams that were not an answer
     };
     void begin_round();
@@ -90,7 +90,7 @@ class StunClient {
     std::optional<net::UdpSocket> socket_;
     Address local_;  ///< of socket_
     net::stun::TransactionId id_{};
-    unsigned requests_ = 0;  ///< sent to the present one
+    unsigned requests_ = 0;  ///< sent to the present server
     std::string odd_;        ///< why the last datagram from it was ignored
     Timer timer_;
     Watch readable_;  // declared after the socket: destroyed before its descriptor is closed

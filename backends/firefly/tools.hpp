@@ -15,7 +15,7 @@
 
 namespace flowd::firefly_backend {
 
-/// Of a running instance, of a host without one, and of what is sent to verify.
+/// The ids of the findings of a running instance, of a host without an instance, and of `flowd-cpp verify`.
 extern const net::TargetFindings collector_findings;
 
 struct SendOptions {
