@@ -13,11 +13,11 @@
 namespace flowd::marker {
 namespace {
 
-constexpr std::uint32_t first_bytes = 256;  // IPv6, eight short extension headers, ports
+constexpr std::uint32_t first_bytes = 256;  // enough for IPv6, eight short extension headers and ports
 constexpr int buffer_size = 16 << 20;
 constexpr int packets_at_once = 4096;
 
-/// Nothing else is copied: outgoing, IPv6, its first bytes.
+/// Accepts outgoing IPv6 packets only, and copies only their first bytes.
 std::array<sock_filter, 6> outgoing_ipv6() {
     const auto about = [](int what) { return static_cast<std::uint32_t>(SKF_AD_OFF + what); };
     return {{BPF_STMT(BPF_LD | BPF_W | BPF_ABS, about(SKF_AD_PKTTYPE)),
@@ -30,7 +30,7 @@ std::array<sock_filter, 6> outgoing_ipv6() {
 }  // namespace
 
 Result<Capture> Capture::open(int interface_index) {
-    // Protocol 0 takes nothing until bind(): the filter is there before the first packet.
+    // With protocol 0 the socket receives nothing until bind(): the filter is attached before the first packet.
     UniqueFd fd(::socket(AF_PACKET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
     if (!fd) {
         Error error = Error::from_errno(errno, "packets cannot be looked at");

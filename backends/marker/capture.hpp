@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// backends/marker/capture.hpp: the IPv6 packets that leave by an interface, as they are behind all tc and TCX hooks: the
-// kernel gives packet sockets what it passes to the driver. One thread.
+// backends/marker/capture.hpp: captures the outgoing IPv6 packets of an interface as they are after all tc and TCX hooks:
+// the kernel gives packet sockets what it passes to the driver. One thread.
 #pragma once
 
 #include <cstdint>
@@ -18,9 +18,9 @@ class Capture {
     [[nodiscard]] static Result<Capture> open(int interface_index);
 
     [[nodiscard]] int fd() const { return fd_.get(); }
-    /// What waits: the first bytes of each packet, from its IPv6 header on.
+    /// Reads the queued packets: the first bytes of each, from its IPv6 header on.
     void read(const std::function<void(std::span<const std::uint8_t>)>& each) const;
-    /// Packets that were not taken since the last call, because the buffer was full.
+    /// Packets that were lost since the last call because the buffer was full.
     [[nodiscard]] std::uint32_t missed() const;
 
   private:

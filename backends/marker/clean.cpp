@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// `flowd-cpp marker clean`: removes what killed markers left, without a daemon.
+// `flowd-cpp marker clean`: removes filters and pins that markers left in the kernel when they were killed. No daemon.
 #include "backends/marker/marker.hpp"
 #include "backends/marker/verify.hpp"
 #include "bpf/marker_types.h"

@@ -25,7 +25,7 @@ void add_missing_ipv6(std::vector<Finding>& all, Strategy strategy) {
                        "boot without ipv6.disable=1, or set markingStrategy: dscp"});
 }
 
-/// The drop-in key names a qdisc, and whoever uses it looks for one.
+/// The flowd-go option is named after a qdisc: an administrator who sets it expects to find one.
 void add_tcx_note(std::vector<Finding>& all, const Options& options, const bpf::Attachments& attachments) {
     if (!options.remove_qdisc) return;
     for (const bpf::Attachments::State& state : attachments.states())

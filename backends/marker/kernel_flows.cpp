@@ -109,7 +109,7 @@ Result<KernelFlows::Put> KernelFlows::put(const Flow& flow) {
         return Put::replaced;
     }
     if (place.free == nullptr) return Put::no_room;
-    // First the slots that lead to it, last the word that makes it visible.
+    // The slots before it are written first; the word that makes it visible is written last.
     for (std::uint32_t distance = 0; distance < place.free_distance; ++distance) {
         marker_flow& passed = slot_at(hash, distance);
         store(passed.passed, static_cast<__u16>(load(passed.passed) + 1));

@@ -36,17 +36,17 @@ class KernelFlows {
     /// Enters a flow, or changes its mark; for each carrier a packet gets either the old or the new value. no_room: all
     /// slots for it are used, which has a probability below 1e-12 in a table that is half full.
     [[nodiscard]] Result<Put> put(const Flow& flow);
-    /// Whether it was in the table.
+    /// False: it was not in the table.
     [[nodiscard]] Result<bool> erase(const flow_key& key);
     [[nodiscard]] Result<std::optional<Flow>> find(const flow_key& key);
     Result<void> visit(const std::function<void(const Flow&)>& each);
 
-    /// To be called when it is empty.
+    /// Call it when the table is empty.
     void unmap();
 
   private:
     struct Place {
-        marker_flow* slot = nullptr;      ///< that contains it; null: none
+        marker_flow* slot = nullptr;      ///< the slot of the flow; null: none
         marker_flow* free = nullptr;      ///< the first free one of its probe sequence
         std::uint32_t slot_distance = 0;  ///< slots of its probe sequence before it
         std::uint32_t free_distance = 0;

@@ -26,10 +26,10 @@ Result<void> Marker::prepare() {
     if (!marking) return std::move(marking).error();
     marking_ = *std::move(marking);
     if (auto done = marking_->attach_first(); !done) return done;
-    // After our filters are attached, so that packets are marked all the time.
+    // After the new filters are attached, so that packets are marked all the time.
     if (auto swept = marking_->attachments().sweep(); !swept)
         host().warning("leftovers could not be searched for: " + swept.error().message);
-    tell_interfaces();  // all are prepared before any starts: what meters finds them when it starts
+    tell_interfaces();  // all instances are prepared before any is started: a meter reads them in start
     return {};
 }
 
@@ -104,7 +104,7 @@ Result<void> Marker::watch() {
 }
 
 void Marker::publish() {
-    series_ = std::make_unique<Series>(host(), *marking_);  // the new one first, so that no series is without a holder
+    series_ = std::make_unique<Series>(host(), *marking_);  // the new one first, so that no series is without an owner
 }
 
 Result<void> Marker::share_socket_tags() {
@@ -118,7 +118,7 @@ void Marker::look_for_taggers() {
 }
 
 Result<void> Marker::reconfigure(Options options) {
-    // Another kind of persistence needs a new instance after this one has stopped.
+    // A change of persistence requires a new instance after this one has stopped.
     if (options.persist != options_.persist || options.persist_path != options_.persist_path)
         return Error{FLOWD_UNSUPPORTED, "a change of persist needs a new instance"};
     auto fresh = Marking::make(host(), options, pins_ ? &*pins_ : nullptr);
@@ -137,7 +137,7 @@ Result<void> Marker::reconfigure(Options options) {
     }
     options_ = std::move(options);
     said_full_ = false;
-    series_->publish();  // its counts since the last second
+    series_->publish();  // the counts since its last publication
     publish();
     tell_interfaces();
     return share_socket_tags();
@@ -180,7 +180,7 @@ Taken Marker::on_events(const Events& events) {
                 break;
         }
     }
-    // Only when there is some room, so that a full table is not refilled for every flow that ends.
+    // Only if an eighth of the table is free, so that a full table is not refilled for every flow that ends.
     if (!marking_->has_lost_flows() || table.size() >= table.capacity() - table.capacity() / 8) return Taken::all();
     if (auto done = marking_->refill(); !done) host().warning("flows that did not fit the table: " + done.error().message);
     return Taken::all();
@@ -188,7 +188,7 @@ Taken Marker::on_events(const Events& events) {
 
 void Marker::end_flow(EventView event) {
     TagTable& table = marking_->table();
-    // Its announcer stops, but the flow may continue: with persist, so does its mark.
+    // The plugin stops, but the flow may continue: with persist, its mark remains.
     if (!options_.persist || event->end_reason != FLOWD_END_WITHDRAWN) return table.remove(event->key);
     table.leave(event->key);
     if (adopted_timer_) return;
@@ -196,7 +196,7 @@ void Marker::end_flow(EventView event) {
 }
 
 void Marker::clear_catch_all() {
-    // The plugin may just stop before this backend does: with persist, the catch-all is kept until it is given again.
+    // The plugin may stop shortly before this backend: with persist, the catch-all remains for a while.
     knows_catch_all_ = !options_.persist;
     if (options_.persist && await_catch_all()) return;
     set_catch_all(std::nullopt);

@@ -46,7 +46,7 @@ class Marker final : public Backend {
   private:
     [[nodiscard]] Result<void> watch();
     [[nodiscard]] Result<void> open_pins(const Options& options);
-    /// Removes what was taken over and not announced again: idle flows, and the catch-all after a while.
+    /// Starts the periodic removal of adopted flows that are idle and were not announced again.
     [[nodiscard]] Result<void> expire_adopted();
     void end_flow(EventView event);
     /// Creates the time series of this program.
@@ -55,10 +55,10 @@ class Marker final : public Backend {
     [[nodiscard]] Result<void> share_socket_tags();
     /// Whether any plugin tags sockets.
     void look_for_taggers();
-    /// After a while: removes a catch-all that no plugin has given.
+    /// After a time limit: removes a catch-all that no plugin has set.
     [[nodiscard]] Result<void> await_catch_all();
     void clear_catch_all();
-    /// Publishes its interfaces for modules that meter there (flowd.interfaces/1).
+    /// Publishes its interfaces for modules that meter on them (flowd.interfaces/1).
     void tell_interfaces();
     [[nodiscard]] std::string summary() const;
     void explain(std::size_t index, const flowd_flow& flow, Explanations& explanations) const;
@@ -71,7 +71,7 @@ class Marker final : public Backend {
     Options options_;
     std::optional<Pins> pins_;          // with `persist`
     std::unique_ptr<Marking> marking_;  // from prepare to stop
-    bool knows_catch_all_ = false;      // the core has told the tag, or that there is none
+    bool knows_catch_all_ = false;      // the core has sent the catch-all, or that there is none
     Timer adopted_timer_;
     bool said_full_ = false;
     std::unique_ptr<Series> series_;  // of the active program

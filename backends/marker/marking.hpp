@@ -39,14 +39,14 @@ class Marking {
 
     /// Enters the flows and the catch-all of a predecessor.
     Result<void> fill_from(const Marking& predecessor);
-    /// When it is active: attaches hooks again that other programs remove.
+    /// While it is active: re-attaches hooks that other programs remove.
     Result<void> guard() { return attachments_.guard(); }
 
     /// An empty `tag` removes the catch-all. False: no carrier can represent the tag; the catch-all is removed.
     [[nodiscard]] Result<bool> set_catch_all(std::optional<flowd_tag> tag);
     /// Whether a plugin tags sockets.
     Result<void> look_into_sockets(bool on);
-    /// All live flows, those included that did not fit when the table was full.
+    /// Enters all live flows, including those that did not fit while the table was full.
     Result<void> refill();
 
     [[nodiscard]] TagTable& table() { return table_; }

@@ -13,7 +13,7 @@ static_assert(label::mask == MARKER_LABEL_MASK && label::entropy_mask == MARKER_
 
 namespace {
 
-// The extension header has 16 and 8 bits for them.
+// The extension header has 16 bits for the experiment and 8 for the activity.
 constexpr std::uint32_t max_option_experiment = 0xffff;
 constexpr std::uint32_t max_option_activity = 0xff;
 

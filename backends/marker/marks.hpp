@@ -12,12 +12,12 @@
 
 namespace flowd::marker {
 
-/// MARKER_CARRIER_* of a strategy.
+/// The bits MARKER_CARRIER_* of a strategy.
 [[nodiscard]] std::uint32_t carriers_of(Strategy strategy);
 /// Its name in the configuration.
 [[nodiscard]] const char* name_of(Strategy strategy);
 
-/// A sentence that says what this strategy cannot do on a kernel without IPv6; empty: nothing, or the kernel has IPv6.
+/// What this strategy cannot do on a kernel without IPv6, as a sentence; empty: nothing, or the kernel has IPv6.
 [[nodiscard]] std::string missing_ipv6(Strategy strategy);
 
 /// Whether any packet can carry what this strategy writes.
@@ -45,7 +45,7 @@ class Marks {
     std::vector<DscpRule> dscp_;
 };
 
-/// The tag of a mark; nothing if it did not fit.
+/// The tag of a mark; empty if it did not fit.
 [[nodiscard]] std::optional<flowd_tag> tag_of(marker_mark mark);
 
 /// The SDK's encoding of labels, for the program.

@@ -21,7 +21,7 @@ enum class Strategy { label, hop_by_hop, destination, hop_by_hop_destination, ds
 /// One entry of dscpMap.
 struct DscpRule {
     std::uint32_t experiment = 0;
-    std::optional<std::uint32_t> activity;  ///< nothing: all activities without an entry
+    std::optional<std::uint32_t> activity;  ///< empty: all activities without an entry
     std::uint32_t dscp = 0;
 
     static const Table<DscpRule>& table();
@@ -38,7 +38,7 @@ struct Options {
     Mode mode = Mode::mark;
     Policy policy = Policy::override;
     bpf::Attach attach = bpf::Attach::automatic;
-    std::optional<bool> remove_qdisc;  ///< nothing: true without `persist`
+    std::optional<bool> remove_qdisc;  ///< empty: true without `persist`
     bool persist = false;
     std::string persist_path;
     std::chrono::seconds persist_idle{300};

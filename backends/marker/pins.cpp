@@ -21,7 +21,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* layout = "v2";  // of bpf/marker_types.h: changes with the layout
+constexpr const char* layout = "v2";  // the version of the layout of bpf/marker_types.h
 
 /// bpffs does not allow dots in names.
 std::string folder_of(const std::string& path, std::string_view instance) {

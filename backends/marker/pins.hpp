@@ -23,7 +23,7 @@ class Pins {
     /// The same for all instances. Returns their number.
     static Result<std::uint32_t> discard_all(const std::string& path);
 
-    /// A pinned map of exactly this shape; nothing: there is none, or one of another shape.
+    /// A pinned map of exactly this shape; empty if there is none, or one of another shape.
     [[nodiscard]] std::optional<UniqueFd> map(const char* name, std::uint32_t value_size, std::uint32_t entries) const;
     /// Replaces the pin of that name.
     Result<void> pin_map(const char* name, int fd) const;

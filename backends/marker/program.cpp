@@ -56,7 +56,7 @@ Result<Program> Program::load(const std::string& path, const marker_config& conf
     if (!object) return std::move(object).error();
     if (auto done = object->set_max_entries(MARKER_FLOWS_MAP, config.buckets); !done) return std::move(done).error();
     if (auto done = object->set_constants(config); !done) return std::move(done).error();
-    // All or none: the settings tell whether the table is in use.
+    // Both maps or neither: the settings say whether the table is in use.
     std::optional<UniqueFd> kept_flows;
     std::optional<UniqueFd> kept_settings;
     if (pins != nullptr) {

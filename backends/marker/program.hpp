@@ -21,8 +21,8 @@ using Outcomes = std::array<std::uint64_t, MARKER_OUTCOMES>;
 
 class Program {
   public:
-    /// `path` empty: the built-in object. The table's buckets are those of the configuration. With `pins`, maps of the same
-    /// shape that are pinned there are taken over, and the program's are pinned.
+    /// `path` empty: the built-in object. The table has the buckets of the configuration. With `pins`, maps of the same
+    /// shape that are pinned there are adopted; otherwise the program's maps are pinned.
     [[nodiscard]] static Result<Program> load(const std::string& path, const marker_config& config, const Pins* pins,
                                               bpf::LogSink log);
 
@@ -33,12 +33,12 @@ class Program {
     [[nodiscard]] int flows() const { return flows_; }  ///< map of marker_bucket; borrowed
     [[nodiscard]] int socket_tags() const { return socket_tags_; }  ///< map of socket_tag; borrowed
     [[nodiscard]] SettingsMap& settings() { return settings_; }
-    /// Whether the flow table is a predecessor's.
+    /// Whether the flow table was adopted from a predecessor.
     [[nodiscard]] bool is_taken_over() const { return is_taken_over_; }
     [[nodiscard]] DscpMap& dscp() { return dscp_; }
     /// All packets so far by enum marker_outcome.
     [[nodiscard]] Result<Outcomes> outcomes() const;
-    /// The same on one interface, and on those that were counted with it: see MARKER_COUNTED_INTERFACES.
+    /// The same for one interface; includes interfaces that share its counters: see MARKER_COUNTED_INTERFACES.
     [[nodiscard]] Result<Outcomes> outcomes(int interface_index) const;
 
   private:
@@ -64,7 +64,7 @@ class Program {
     return outcome >= MARKER_MARKED_FLOW && outcome <= MARKER_MARKED_FRAGMENT;
 }
 
-/// "markedFlow"
+/// The name of an outcome in status and metrics, such as "markedFlow".
 [[nodiscard]] const char* outcome_name(std::uint32_t outcome);
 
 }  // namespace flowd::marker

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// backends/marker/series.hpp: what is counted of a marking, as time series and in the status. Lives on its instance's
+// backends/marker/series.hpp: the counters of a marking, as time series and in the status. Belongs to its instance's
 // thread.
 #pragma once
 
@@ -19,7 +19,7 @@ class Series {
     /// Both must outlive this.
     Series(const Host& host, const Marking& marking);
 
-    /// To be called periodically: a module is not told when its series are read.
+    /// Call it periodically: a module is not notified when its series are read.
     void publish();
     void status(json::Writer& object) const { counters_.status(object); }
 

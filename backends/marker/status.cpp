@@ -76,7 +76,7 @@ void Marker::status(json::Writer& object) const {
         object.member("program", state.programs.front());
         object.member("below", marking_->is_below(state.link));
         bpf::write_hook(object, state);
-        // Interfaces whose indexes differ by a multiple of that share counters.
+        // Interfaces whose indexes differ by a multiple of MARKER_COUNTED_INTERFACES share counters.
         write_packets(object, marking_->program().outcomes(state.link.index));
         object.end();
     }

@@ -85,8 +85,8 @@ bool TagTable::is_markable(const flowd_key& key) {
 }
 
 bool TagTable::is_as_catch_all(flowd_tag tag, std::uint32_t flags) const {
-    // A tag in the flow's socket has precedence over the catch-all: it is a rule's, which overrides a meter's tag but not
-    // an announced one.
+    // The tag in a flow's socket is that of a rule, which overrides a meter's tag but not an announced one. It also has
+    // precedence over the catch-all.
     const bool may_give_way = settings_.socket_tags == 0 || (flags & FLOWD_METERED) != 0;
     return has_catch_all() && may_give_way && tag.experiment == catch_all_.experiment &&
            tag.activity == catch_all_.activity;
@@ -142,7 +142,7 @@ marker_mark TagTable::catch_all_of(const flowd_key& key) const {
 }
 
 void TagTable::remove(const flowd_key& key) {
-    if (size_ != 0) erase(bpf::to_flow_key(key));  // it may also be one of those that were not entered
+    if (size_ != 0) erase(bpf::to_flow_key(key));  // the flow may be one that was not entered
 }
 
 void TagTable::erase(const flow_key& key) {

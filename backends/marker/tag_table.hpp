@@ -26,11 +26,11 @@ class TagTable {
         std::uint64_t other_scope = 0;
         std::uint64_t as_catch_all = 0;      ///< their mark is that of the catch-all
         std::uint64_t tag_out_of_range = 0;  ///< in the table without a mark, so that the catch-all does not mark them
-        std::uint64_t no_valid_tag = 0;      ///< 0/0: the same
+        std::uint64_t no_valid_tag = 0;      ///< 0/0: also in the table without a mark
         std::uint64_t table_full = 0;
         std::uint64_t failed = 0;
     };
-    /// Each of them with its name in status and metrics.
+    /// A reason with its name in status and metrics.
     struct Reason {
         const char* name;
         std::uint64_t Skipped::*flows;
@@ -43,13 +43,13 @@ class TagTable {
                                                     {"noValidTag", &Skipped::no_valid_tag},
                                                     {"failed", &Skipped::failed}}};
 
-    /// `lease`: how long the catch-all is written after the last renew_catch_all(); 0: for ever.
+    /// `lease`: how long the catch-all applies after the last renew_catch_all(); 0: without limit.
     TagTable(Program& program, Marks marks, std::uint32_t capacity, std::chrono::nanoseconds lease = {});
 
-    /// Takes over the flows of a predecessor, and its catch-all unless the lease has expired. Flows are adopted until they
+    /// Adopts the flows of a predecessor, and its catch-all unless the lease has expired. Flows remain adopted until they
     /// are put again.
     Result<void> adopt();
-    /// This flow has no announcer any more: it counts as adopted.
+    /// No instance announces this flow any more: it becomes adopted.
     void leave(const flowd_key& key);
     /// Removes adopted flows that had no packet since the last call, or since they were adopted.
     void expire_adopted();
@@ -59,20 +59,20 @@ class TagTable {
     bool put(const flowd_key& key, flowd_tag tag, std::uint32_t flags = 0);
     void remove(const flowd_key& key);
 
-    /// Before a change of the catch-all: flows that it no longer covers must be put. False: no flow depends on it.
+    /// Whether flows depend on the catch-all. Before a change of it, those that it no longer covers must be put.
     [[nodiscard]] bool is_relied_on() const { return relied_on_; }
     /// Sets the catch-all tag for flows that are put from now on; apply_catch_all() sets it for packets. False: no carrier
     /// can represent it; the catch-all is removed.
     bool set_catch_all(flowd_tag tag);
     void clear_catch_all();
     void apply_catch_all();
-    /// To be called periodically, well within the lease.
+    /// Call it periodically, well within the lease.
     void renew_catch_all();
     void set_observe(bool observe);
     /// Whether the program looks for a tag in the socket of a packet that belongs to no flow.
     void set_socket_tags(bool on);
 
-    /// The mark of a flow that is in the table; nothing when it is not.
+    /// The mark of a flow that is in the table; empty if it is not.
     [[nodiscard]] Result<std::optional<marker_mark>> entry_of(const flowd_key& key);
     /// The mark that the catch-all gives to the packets of a flow.
     [[nodiscard]] marker_mark catch_all_of(const flowd_key& key) const;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// backends/marker/told.hpp: which labels packets should have, from what the running daemon tells a tool. One thread.
+// backends/marker/told.hpp: the labels that packets should have according to the running daemon, for tools. One thread.
 #pragma once
 
 #include <cstdint>
@@ -23,15 +23,15 @@ struct FlowKeyEqual {
     bool operator()(const flow_key& a, const flow_key& b) const { return std::memcmp(&a, &b, sizeof a) == 0; }
 };
 
-/// What became of a packet's label.
+/// The verdict on the label of a packet.
 enum class Label {
     right,
     wrong,         ///< the bits of another tag, or not those of its flow
-    missing,       ///< should have one
-    no_tag,        ///< of no flow, and there is no catch-all
+    missing,       ///< required; the present label is not one of the marker's
+    no_tag,        ///< the packet belongs to no live flow, and there is no catch-all
     no_valid_tag,  ///< the flow's tag is 0/0
     out_of_range,  ///< no label can carry the flow's tag
-    ended          ///< a registered tag with the right bits, of a flow that the daemon does not have (any more)
+    ended          ///< a registered tag with the right bits, of a flow that the daemon does not know, or no longer knows
 };
 
 class Told {
@@ -45,7 +45,7 @@ class Told {
 
     Told(const Host& host, const Options& options) : host_(host), daemon_(host), marks_(options) {}
 
-    /// Asks for all flows and for the state of the marker. What changes between two looks is allowed to be either.
+    /// Reads all flows and the state of the marker. If a value differs between two calls, packets may have either.
     Result<void> look();
 
     [[nodiscard]] const std::map<std::string, Hook>& hooks() const { return hooks_; }  ///< by interface, at the last look
@@ -54,7 +54,7 @@ class Told {
     [[nodiscard]] Label judge(const flow_key& key, std::uint32_t label) const;
     /// Whether the registry knows the tag in a label.
     [[nodiscard]] bool is_registered(std::uint32_t label) const;
-    /// The label that the marker gives to a flow without a tag of its own; nothing: it gives none.
+    /// The label that the marker gives to a flow without a tag of its own; empty: none.
     [[nodiscard]] std::optional<std::uint32_t> catch_all_label(const flow_key& key) const;
 
   private:
@@ -71,7 +71,7 @@ class Told {
     Marks marks_;
     unsigned looks_ = 0;
     std::unordered_map<flow_key, Flow, FlowKeyHash, FlowKeyEqual> flows_;
-    Flow catch_all_;  // of the looks that had one
+    Flow catch_all_;  // at the calls of look() that found one
     std::map<std::string, Hook> hooks_;
     bool writes_labels_ = true;
     bool keeps_explicit_ = false;

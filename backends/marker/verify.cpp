@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// `flowd-cpp marker verify`: compares the labels of the packets that leave with what the running daemon has told.
+// `flowd-cpp marker verify`: compares the labels of outgoing packets with the flows of the running daemon.
 #include <arpa/inet.h>
 #include <ifaddrs.h>
 #include <net/if.h>
@@ -31,7 +31,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr std::size_t max_different = 65536;        // flows and labels of an interface
-constexpr std::chrono::milliseconds settling{300};  // the marker enters a flow at once, but after the daemon has it
+constexpr std::chrono::milliseconds settling{300};  // the daemon lists a flow shortly before the marker enters it
 constexpr std::chrono::milliseconds tick{100};
 constexpr std::uint16_t discard_port = 9;  // RFC 863
 
@@ -54,9 +54,9 @@ struct VerifyOptions {
     }
 };
 
-/// Addresses of this host, and the interfaces that have an IPv6 one.
+/// The IPv6 addresses of this host, and the interfaces that have one.
 struct OwnAddresses {
-    std::set<Address::Bytes> all{Address::Bytes{}};  // :: is ours, too: duplicate address detection (RFC 4862)
+    std::set<Address::Bytes> all{Address::Bytes{}};  // :: is an own source, too: duplicate address detection (RFC 4862)
     std::set<std::string> interfaces;
 
     OwnAddresses() {
@@ -72,7 +72,7 @@ struct OwnAddresses {
     }
 };
 
-/// A kind of packet on one interface. Its label says whether it is right.
+/// The packets of an interface with the same flow, label and origin, which are judged together.
 struct Kind {
     flow_key key;
     std::uint32_t label;
@@ -90,7 +90,7 @@ struct KindEqual {
 
 struct Watched {
     std::string name;
-    std::uint64_t repairs;  // before
+    std::uint64_t repairs;  // at the beginning
     Capture capture;
     std::unordered_map<Kind, std::uint64_t, KindHash, KindEqual> kinds = {};
     std::uint64_t seen = 0;
@@ -105,7 +105,7 @@ struct Watched {
     }
 };
 
-/// What was seen of a protocol on an interface.
+/// The packets of a protocol on an interface, by verdict.
 struct Counts {
     std::uint64_t seen = 0, right = 0, wrong = 0, missing = 0, no_tag = 0, no_valid_tag = 0, out_of_range = 0, ended = 0,
                   unknown_tag = 0, forwarded = 0, fragment = 0, kept = 0;
@@ -155,7 +155,7 @@ class Look {
         if (auto done = told_.look(); !done) return done;
         for (const auto& [name, hook] : told_.hooks()) {
             const unsigned index = ::if_nametoindex(name.c_str());
-            if (index == 0) continue;  // it has gone meanwhile
+            if (index == 0) continue;  // removed meanwhile
             auto capture = Capture::open(static_cast<int>(index));
             if (!capture) return std::move(capture).error();
             watched_.push_back({name, hook.repairs, std::move(*capture)});
@@ -202,7 +202,7 @@ class Look {
         return {};
     }
 
-    /// To all nodes of the link: nobody has to be known there, and nobody answers.
+    /// Sends to the all-nodes multicast address, which needs no neighbour discovery and draws no answer.
     static void probe(const std::string& interface) {
         const UniqueFd fd(::socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
         sockaddr_in6 to{};
@@ -227,7 +227,7 @@ class Look {
                     each->unknown_tag += packets;
             }
         }
-        // When no packet is right, foreign labels are hardly choices of applications.
+        // If no packet is right, the other labels were probably not set by applications.
         if (told_.keeps_explicit() && sum.right != 0)
             for (auto& [protocol, counts] : by_protocol) counts.kept = std::exchange(counts.missing, 0);
         for (const auto& [protocol, counts] : by_protocol) write(one.name, protocol, counts);
@@ -248,7 +248,7 @@ class Look {
         json::Writer& row = report_.row().member("interface", interface);
         row.member("protocol", protocol.empty() ? "none" : protocol).member("seen", counts.seen);
         row.member("right", counts.right).member("wrong", counts.wrong).member("unlabelled", counts.missing);
-        // null where there are none: the table leaves such columns out
+        // null for 0: the table omits columns without values
         const auto rare = [&row](const char* name, std::uint64_t packets) {
             packets == 0 ? row.member(name, nullptr) : row.member(name, packets);
         };

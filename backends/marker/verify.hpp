@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The tools behind `flowd-cpp verify` and `flowd-cpp verify --path` (flowd/verify.hpp).
+// The tools that `flowd-cpp verify` and `flowd-cpp verify --path` call (flowd/verify.hpp).
 #pragma once
 
 #include "flowd/tool.hpp"

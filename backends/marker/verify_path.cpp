@@ -32,16 +32,16 @@
 namespace flowd::marker {
 namespace {
 
-/// IPV6_FLOWINFO_SEND of linux/in6.h, which leaves it out if netinet/in.h was included before.
+/// IPV6_FLOWINFO_SEND of linux/in6.h, which does not define it if netinet/in.h was included before.
 constexpr int flowinfo_send = 33;
 
 using Clock = std::chrono::steady_clock;
 
-// Flows differ in the source port, and thereby in the label's entropy bits: where paths part, they take different ones.
+// Flows differ in the source port, and thus in the entropy bits of the label: ECMP may choose different paths for them.
 constexpr std::size_t flow_count = 3;
-constexpr int attempts = 3;          // of each flow at each hop: routers limit the rate of ICMPv6 errors
-constexpr unsigned silent_hops = 6;  // in a row, until the search is given up
-// The UDP length of a packet tells its hop limit: routers quote it, and it is no part of what they balance by.
+constexpr int attempts = 3;          // per flow and hop: routers limit the rate of ICMPv6 errors
+constexpr unsigned silent_hops = 6;  // in a row, after which the search ends
+// The UDP length of a packet encodes its hop limit: routers quote it, and do not use it for load balancing.
 constexpr std::size_t least_payload = 16;
 constexpr std::size_t udp_header = 8;
 constexpr flowd_tag default_tag{1, 1};  // default, default
@@ -91,7 +91,7 @@ Result<sockaddr_in6> resolve(const std::string& host, std::uint16_t port) {
 struct Answer {
     Address router;
     std::uint32_t label;
-    bool is_end;  ///< the destination, or a router that forwards no further
+    bool is_end;  ///< the destination, or a router that does not forward the packet
 };
 
 /// The packets of one flow, each with the same label.
@@ -101,7 +101,7 @@ struct ProbeFlow {
     std::uint32_t label = 0;  ///< as it left this host
     std::map<unsigned, Answer> answers = {};
 
-    /// `told` names the tag: that of the catch-all, which is the marker's label for these packets.
+    /// `told` supplies the tag: that of the catch-all, with which the marker marks these packets.
     [[nodiscard]] static Result<ProbeFlow> open(sockaddr_in6 to, const Told& told) {
         ProbeFlow flow{UniqueFd(::socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0))};
         const auto connect = [&] {
@@ -110,7 +110,7 @@ struct ProbeFlow {
         sockaddr_in6 from{};
         socklen_t size = sizeof from;
         const int on = 1;
-        // Connected twice: the label depends on the source port and address, which the first time chooses.
+        // Connected twice: the label depends on the source address and port, which the first connect() chooses.
         if (!connect() || ::getsockname(flow.fd.get(), reinterpret_cast<sockaddr*>(&from), &size) != 0 ||
             ::setsockopt(flow.fd.get(), IPPROTO_IPV6, flowinfo_send, &on, sizeof on) != 0)
             return Error::from_errno(errno, "no packet can be sent there");
@@ -127,7 +127,7 @@ struct ProbeFlow {
         static constexpr std::array<char, least_payload + 64> payload{};
         const int limit = static_cast<int>(hop);
         (void)::setsockopt(fd.get(), IPPROTO_IPV6, IPV6_UNICAST_HOPS, &limit, sizeof limit);
-        // The first call reports the error that an earlier packet has met, and sends nothing.
+        // The first call may return the error that an earlier packet caused; then it sends nothing.
         if (::send(fd.get(), payload.data(), least_payload + hop, 0) < 0)
             (void)::send(fd.get(), payload.data(), least_payload + hop, 0);
     }
@@ -179,7 +179,7 @@ class Path {
     }
 
   private:
-    /// False: nobody answered.
+    /// False: no answer.
     bool probe(unsigned hop, const Capture& leaving) {
         const auto lacks = [hop](const ProbeFlow& flow) { return !flow.answers.contains(hop); };
         for (int attempt = 0; attempt < attempts && std::any_of(flows_.begin(), flows_.end(), lacks); ++attempt) {
@@ -210,7 +210,7 @@ class Path {
         return found == flows_.end() ? nullptr : &*found;
     }
 
-    /// Behind all hooks: what a program has written is what counts.
+    /// Captured after all hooks: the label that a program has written is the one that counts.
     void note_leaving(std::span<const std::uint8_t> bytes) {
         const auto packet = read_ipv6(bytes);
         if (ProbeFlow* const flow = flow_of(packet)) flow->label = packet->label;
@@ -237,7 +237,7 @@ class Path {
         }
     }
 
-    /// Different ones, in the order of the flows.
+    /// The distinct labels, in the order of the flows.
     template <typename Of>
     std::string labels(Of of) const {
         std::vector<std::string> all;

@@ -32,7 +32,7 @@ bool has_ports(std::uint8_t protocol) {
            protocol == udp_lite;
 }
 
-/// False: the packet ends before them.
+/// False: the packet ends before the ports.
 bool read_ports(std::span<const std::uint8_t> rest, WirePacket& packet) {
     if (packet.is_later_fragment) return true;
     if (has_ports(packet.protocol)) {

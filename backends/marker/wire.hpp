@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// backends/marker/wire.hpp: what an IPv6 packet shows on the wire, for `verify`. Pure; input is hostile.
+// backends/marker/wire.hpp: the fields of a captured IPv6 packet, for `verify`. Pure; input is hostile.
 #pragma once
 
 #include <array>
@@ -14,16 +14,16 @@ namespace flowd::marker {
 struct WirePacket {
     std::uint32_t label = 0;
     std::array<std::uint8_t, 16> source{}, destination{};
-    std::uint16_t source_port = 0, destination_port = 0;  ///< host order; of an echo message its identifier
-    std::uint16_t transport_length = 0;                   ///< of UDP: what its header says; else 0
-    std::uint8_t protocol = 0;                            ///< behind the extension headers
+    std::uint16_t source_port = 0, destination_port = 0;  ///< host order; of an echo message: its identifier
+    std::uint16_t transport_length = 0;                   ///< of UDP: the length in its header; otherwise 0
+    std::uint8_t protocol = 0;                            ///< the one after the extension headers
     bool is_later_fragment = false;                       ///< has no ports
 
-    /// As the BPF program makes it (bpf/lib/parse.h).
+    /// The key as the BPF program builds it (bpf/lib/parse.h).
     [[nodiscard]] flow_key key() const;
 };
 
-/// `bytes` begin with an IPv6 header and may end anywhere. Nothing: no IPv6, or they end before the ports.
+/// `bytes` begin with an IPv6 header and may end anywhere. Empty: no IPv6, or they end before the ports.
 [[nodiscard]] std::optional<WirePacket> read_ipv6(std::span<const std::uint8_t> bytes);
 
 }  // namespace flowd::marker
