@@ -10,7 +10,7 @@ import time
 
 from .daemon import Daemon
 
-# A second on an idle machine: FLOWD_ANSWER_SECONDS=1.
+# One second suffices on an idle machine: FLOWD_ANSWER_SECONDS=1.
 SECONDS = float(os.environ.get("FLOWD_ANSWER_SECONDS", "10"))
 
 
@@ -53,7 +53,7 @@ class Answers:
             asked = time.monotonic()
             if ask(control):
                 self.slowest, self.count = max(self.slowest, time.monotonic() - asked), self.count + 1
-            time.sleep(0.1)  # the rate of the questions
+            time.sleep(0.1)  # the rate of the requests
 
     def watch(self, daemon):
         if all(process is not daemon.process for process, _ in self.threads):

@@ -14,7 +14,7 @@ from .lab import sh, wait_for
 FLOOR_PORT, API_PORT = 7776, 7777
 START = ('{"state":"start","protocol":"tcp","source":{"address":"2001:db8::1","port":2345},'
          '"destination":{"address":"2001:db8::2","port":1094},"experiment":2,"activity":16}')
-#: Each request is another flow: starts and ends by turns, so that the flow table works as it would.
+#: Each request has another flow; starts and ends alternate, so that the flow table has its usual load.
 SCRIPT = """
 wrk.method = "POST"
 wrk.headers["Content-Type"] = "application/json"

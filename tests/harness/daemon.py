@@ -32,7 +32,7 @@ class Daemon:
 
     def __init__(self, configuration, host=None, arguments=(), environment=None, prefix=(), pass_fds=()):
         self.host, self.prefix, self.pass_fds = host, list(prefix), tuple(pass_fds)
-        # Root's own folder below /run: the daemon refuses configurations that others could replace.
+        # A directory of root below /run: the daemon refuses configurations that others could replace.
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="flowd-test-", dir="/run"))
         self.conf = self.directory / "conf.yaml"
         self.control = self.directory / "control"
@@ -86,7 +86,7 @@ class Daemon:
             if removed and name in self.stored:
                 os.close(self.stored.pop(name))
         for name, fd in zip(names, fds):
-            self.stored[name] = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 100)  # out of the way of those that are handed on
+            self.stored[name] = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 100)  # above the descriptors that are passed on
         for fd in fds:
             os.close(fd)
 

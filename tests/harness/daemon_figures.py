@@ -44,7 +44,7 @@ def start_once(configuration, host, idle=0):
             while b"READY=1" not in notify.recv(65536):
                 pass
             elapsed = (time.monotonic_ns() - begin) / 1e6
-        time.sleep(idle)  # what is measured is the daemon at rest
+        time.sleep(idle)  # the daemon is measured at rest
         status = pathlib.Path(f"/proc/{daemon.process.pid}/status").read_text()
         resident = int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1])
         return elapsed, resident

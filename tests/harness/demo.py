@@ -23,7 +23,7 @@ backends:
     collectorAddress: %(collector)s
 """
 
-# What each flow is announced as: (name, protocol, port, (experiment, activity)); the last is not announced at all.
+# The announcement of each flow: (name, protocol, port, (experiment, activity)); the last flow is not announced.
 FLOWS = [
     ("a transfer of CMS", "tcp", 1094, (3, 13)),
     ("a stream of Belle II", "udp", 5001, (6, 15)),
@@ -50,7 +50,7 @@ def send(lab, protocol, port, tag):
         if tag:
             announcer.announce("end", sock, *tag, started, sent=total)
         announcer.close()
-        if protocol == "tcp":  # to its very end: a last packet after the daemon's would be nobody's fault
+        if protocol == "tcp":  # waits for the last packet: the daemon must still be running when it is sent
             sock.shutdown(socket.SHUT_WR)
             sock.recv(1)
         return key

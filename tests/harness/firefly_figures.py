@@ -12,7 +12,7 @@ from .daemon import BUILD, Daemon
 from .lab import sh
 
 LOAD = BUILD / "bin" / "firefly-load"
-AT, TO = 20514, 20515  # where the middle receives, and the sink
+AT, TO = 20514, 20515  # the ports of the program under test and of the sink
 TICK = 1 / os.sysconf("SC_CLK_TCK")
 
 RELAY = f"""\
@@ -68,10 +68,10 @@ def trial(make_middle, rate, seconds):
         before = cpu_seconds(pid)
         sent = words(subprocess.run([LOAD, "blast", "::1", str(AT), str(rate), str(seconds)], check=True, capture_output=True,
                                     text=True).stdout)
-        time.sleep(0.5)  # what is still in buffers
+        time.sleep(0.5)  # for datagrams that are still in buffers
         used = cpu_seconds(pid) - before
         memory = resident_kib(pid)
-        sink.send_signal(signal.SIGTERM)  # before the daemon stops, and ends the flows that live
+        sink.send_signal(signal.SIGTERM)  # before the daemon stops and sends the ends of live flows
         got = words(sink.stdout.readline())
         sink.wait()
     return {"rate": sent["sent"] / sent["seconds"], "sent": sent["sent"], "lost": sent["sent"] - got["received"],
@@ -122,7 +122,7 @@ def main():
     ways = {"bare relay": Bare, "fireflyp -> relay": lambda: Daemon(RELAY), "fireflyp -> firefly": lambda: Daemon(FIREFLY)}
     print(f"{'':<22}{'lossless':>12}{'of bare':>9}{'CPU each':>10}{'of bare':>10}{'resident':>11}   load {os.getloadavg()[0]:.1f}")
     found = {name: [] for name in ways}
-    for _ in range(arguments.rounds):  # by turns, so that what disturbs the machine disturbs all of them
+    for _ in range(arguments.rounds):  # alternately, so that a disturbance of the machine affects all of them
         for name, make in ways.items():
             if best := lossless(make, arguments.seconds, arguments.verbose):
                 found[name].append(best)

@@ -51,7 +51,7 @@ class Host:
                     if _libc.setns(handle.fileno(), CLONE_NEWNET) != 0:
                         raise OSError(ctypes.get_errno(), f"setns {self.name}")
                 outcome["value"] = function(*arguments)
-            except BaseException as error:  # handed to the caller below
+            except BaseException as error:  # raised by the caller below
                 outcome["error"] = error
 
         thread = threading.Thread(target=enter)
@@ -82,7 +82,7 @@ class Lab:
                 host.run("ip", "link", "set", "eth0", "up")
             for host in (self.a, self.b):
                 wait_for(lambda: "state UP" in host.run("ip", "link", "show", "eth0").stdout, f"eth0 of {host.name}")
-            # They know each other's link-layer addresses: no first packet waits for them, or is lost with many others.
+            # Fills the neighbour caches: the first packets neither wait for neighbour discovery nor are lost with many others.
             wait_for(lambda: all(self.a.run("ping", "-c", "1", "-W", "1", address, check=False).returncode == 0
                                  for address in (self.b.address6, self.b.address4)), "the other host to answer")
         except BaseException:

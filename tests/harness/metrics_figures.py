@@ -110,7 +110,7 @@ def main():
                 "perFlow: false, text": (pid, NO_FLOW, ())}
         found = {name: ([], [], []) for name in ways}
         quiet = time.monotonic(), cpu_seconds(pid)
-        time.sleep(5)  # what the daemon needs without any scrape, mostly the enricher's periods
+        time.sleep(5)  # the CPU time of the daemon without a scrape, mostly that of the enricher's periods
         idle = (cpu_seconds(pid) - quiet[1]) / (time.monotonic() - quiet[0])
         for _ in range(rounds):
             for name, (process, port, headers) in ways.items():

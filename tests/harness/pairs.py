@@ -17,7 +17,7 @@ def expect_every_pair(collector, daemon, pairs):
     """The collector heard every flow start and end once and in order, and so did the marker."""
     try:
         collector.wait_for_count(2 * pairs, 60)
-    except Timeout as timeout:  # who counted what is not there?
+    except Timeout as timeout:  # the counters show where events are missing
         status = json.dumps(daemon.cli("status"), indent=1)
         raise Timeout(f"{timeout}; refused: {len(collector.refused)} {collector.refused[:2]}\n{status}") from None
     assert not collector.refused
@@ -27,7 +27,7 @@ def expect_every_pair(collector, daemon, pairs):
         seen.setdefault(key, []).append(message["flow-lifecycle"]["state"])
     assert len(seen) == pairs
     assert all(states == ["start", "end"] for states in seen.values())
-    # The table is empty at once; a flow ended less than a tombstone ago is not live.
+    # The table is empty at once: a flow that has ended is not live, also before its tombstone expires.
     assert daemon.cli("flows")["live"] == 0
     wait_for(lambda: daemon.edge("marker")["delivered"] == 2 * pairs, "the marker to have taken everything")
     assert daemon.edge("marker")["start"] == pairs and daemon.edge("marker")["end"] == pairs
