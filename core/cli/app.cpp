@@ -146,6 +146,10 @@ class CommandLine {
             ->type_name("KIND")
             ->required()
             ->check(CLI::IsMember({"plugin", "backend", "enricher"}));
+        create->add_option("--language", new_module.language, "c++ or c")
+            ->type_name("LANGUAGE")
+            ->check(CLI::IsMember({"c++", "c"}))
+            ->capture_default_str();
         create->add_option("dir", new_module.directory, "Directory of the project; default ./KIND-NAME")->type_name("DIR");
 
         command("version", "Print the versions of the product and of the module ABI", "  flowd-cpp version --json");
@@ -369,7 +373,10 @@ ExitCode execute(const CommandLine& line, const Environment& environment, const 
     if (line.said("reload")) return ask_daemon(options, output, {"reload"});
     if (line.said("setup")) return setup_command(line, environment, output);
     if (line.said("migrate")) return migrate_file(options, output, line.migrated_file);
-    if (line.said("new-module")) return make_module(line.new_module, install_paths(), output);
+    if (line.said("new-module")) {
+        Installation installation(install_paths(), options.modules);
+        return make_module(line.new_module, install_paths(), installation.scan_modules(), output);
+    }
     if (line.said("version")) return print_version(output);
     if (line.said("label")) return label_command(line, environment, output);
     if (line.said("registry")) return registry_command(line, output);

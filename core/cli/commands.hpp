@@ -15,6 +15,7 @@
 #include "core/cli/output.hpp"
 #include "core/config/configuration.hpp"
 #include "core/host/findings.hpp"
+#include "core/modules/module_set.hpp"
 
 namespace flowd::core::cli {
 
@@ -34,10 +35,13 @@ namespace flowd::core::cli {
 
 struct NewModule {
     std::string name;
-    std::string kind;       ///< plugin, backend or enricher
-    std::string directory;  ///< empty: the name of the module's file
+    std::string kind;              ///< plugin, backend or enricher
+    std::string directory;         ///< empty: the name of the module's file
+    std::string language = "c++";  ///< c++ or c
 };
-[[nodiscard]] ExitCode make_module(const NewModule& request, const InstallPaths& paths, const Output& output);
+/// `installed`: whose components have names that are taken.
+[[nodiscard]] ExitCode make_module(const NewModule& request, const InstallPaths& paths, const ModuleSet& installed,
+                                   const Output& output);
 
 struct LabelRequest {
     std::string experiment, activity;  ///< of encode

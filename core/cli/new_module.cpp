@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
 #include <fstream>
 #include <ostream>
 #include <system_error>
@@ -54,14 +55,34 @@ Result<void> copy_tree(const fs::path& from, const fs::path& to, const Replaceme
     return {};
 }
 
+/// The installed module that the daemon would find for this name; null: there is none.
+const Module* holder_of(const NewModule& request, const ModuleSet& installed) {
+    for (const auto& module : installed.modules()) {
+        for (const NoteComponent& component : module->note.components) {
+            if (component.kind != kind_of(request.kind)) continue;
+            const auto& aliases = component.aliases;
+            if (component.name == request.name || std::find(aliases.begin(), aliases.end(), request.name) != aliases.end())
+                return module.get();
+        }
+    }
+    return nullptr;
+}
+
 }  // namespace
 
-ExitCode make_module(const NewModule& request, const InstallPaths& paths, const Output& output) {
+ExitCode make_module(const NewModule& request, const InstallPaths& paths, const ModuleSet& installed,
+                     const Output& output) {
     if (!is_identifier(request.name, 32)) {
         return output.fail(ExitCode::usage, "\"" + request.name + "\" cannot be the name of a component",
                            "a lower-case letter, then up to 31 lower-case letters and digits: \"mysource\"");
     }
-    const fs::path templates = paths.templates() / request.kind;
+    if (const Module* const taken = holder_of(request, installed)) {
+        return output.fail(
+            ExitCode::busy,
+            taken->path.string() + " has a " + request.kind + " with the name or alias \"" + request.name + "\"",
+            "choose another name: the daemon would load one of the two");
+    }
+    const fs::path templates = paths.templates() / request.language / request.kind;
     if (!fs::is_directory(templates)) {
         return output.fail(ExitCode::absent, "the template " + templates.string() + " is not installed",
                            "it is in the package flowd-cpp-devel");
@@ -76,7 +97,8 @@ ExitCode make_module(const NewModule& request, const InstallPaths& paths, const 
     std::string type = request.name;
     type.front() = static_cast<char>(type.front() - 'a' + 'A');
     const Replacements replacements{{"@NAME@", request.name}, {"@CLASS@", type}, {"@KIND@", request.kind}};
-    for (const fs::path& from : {paths.templates() / "common", templates})
+    for (const fs::path& from : {paths.templates() / "common", paths.templates() / request.kind,
+                                 paths.templates() / request.language / "common", templates})
         if (auto copied = copy_tree(from, directory, replacements); !copied) return output.fail(copied.error());
 
     const std::string where = directory.string();

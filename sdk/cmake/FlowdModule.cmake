@@ -13,6 +13,11 @@
 #   module-KIND-NAME           KIND-NAME.so: exports flowd_module_v1 and nothing else, carries the ELF note of flowd/abi/note.h
 #   module-KIND-NAME-objects   its objects, for tests to link
 # and installs the file where the daemon looks for modules.
+#
+#   flowd_add_conformance_test(TARGET module-KIND-NAME CONF conf.yaml [SANITIZE address])
+#
+# adds the test `conformance` if flowd-module-check is installed: the built file, judged with these options. SANITIZE is what the
+# module is built with: its runtime is loaded before flowd-module-check, which is built without.
 include_guard(GLOBAL)
 
 if(NOT DEFINED FLOWD_SDK_CMAKE_DIR)
@@ -113,4 +118,26 @@ function(flowd_add_module)
     set(FLOWD_MODULE_INSTALL_DIR ${CMAKE_INSTALL_LIBDIR}/flowd-cpp/modules)
   endif()
   install(TARGETS ${target} LIBRARY DESTINATION ${FLOWD_MODULE_INSTALL_DIR} COMPONENT ${arg_INSTALL_COMPONENT})
+endfunction()
+
+function(flowd_add_conformance_test)
+  cmake_parse_arguments(arg "" "TARGET;CONF;SANITIZE" "" ${ARGN})
+  find_program(FLOWD_MODULE_CHECK flowd-module-check)
+  if(NOT FLOWD_MODULE_CHECK)
+    message(STATUS "No test of conformance: flowd-module-check is not installed")
+    return()
+  endif()
+  add_test(NAME conformance COMMAND ${FLOWD_MODULE_CHECK} --conf ${arg_CONF} $<TARGET_FILE:${arg_TARGET}>)
+  set(runtime_address libasan.so)
+  set(runtime_thread libtsan.so)
+  if(DEFINED runtime_${arg_SANITIZE})
+    get_property(languages GLOBAL PROPERTY ENABLED_LANGUAGES)
+    set(compiler ${CMAKE_C_COMPILER})
+    if("CXX" IN_LIST languages)
+      set(compiler ${CMAKE_CXX_COMPILER})
+    endif()
+    execute_process(COMMAND ${compiler} -print-file-name=${runtime_${arg_SANITIZE}} OUTPUT_VARIABLE runtime
+      OUTPUT_STRIP_TRAILING_WHITESPACE)
+    set_tests_properties(conformance PROPERTIES ENVIRONMENT LD_PRELOAD=${runtime})
+  endif()
 endfunction()

@@ -20,9 +20,13 @@ class NewModuleCommand : public testing::Test {
         std::string name = (fs::temp_directory_path() / "flowd-new-XXXXXX").string();
         folder_ = ::mkdtemp(name.data());
         paths_.prefix = folder_ / "prefix";
-        write(paths_.templates() / "plugin/src/@NAME@.cpp",
+        write(paths_.templates() / "c++/plugin/src/@NAME@.cpp",
               "namespace flowd::@NAME@ { class @CLASS@; } // a @KIND@, @OTHER@\n");
-        write(paths_.templates() / "common/CMakeLists.txt", "project(@KIND@-@NAME@)\n");
+        write(paths_.templates() / "c++/common/CMakeLists.txt", "project(@KIND@-@NAME@ CXX)\n");
+        write(paths_.templates() / "c/plugin/src/@NAME@.c", "// @NAME@\n");
+        write(paths_.templates() / "c/common/CMakeLists.txt", "project(@KIND@-@NAME@ C)\n");
+        write(paths_.templates() / "plugin/conf.yaml", "plugins: {@NAME@: {}}\n");
+        write(paths_.templates() / "common/packaging.cmake", "flowd-cpp-@KIND@-@NAME@\n");
     }
     ~NewModuleCommand() override { fs::remove_all(folder_); }
 
@@ -37,11 +41,12 @@ class NewModuleCommand : public testing::Test {
     ExitCode make(const NewModule& request) {
         out_.str({});
         err_.str({});
-        return make_module(request, paths_, Output{out_, err_});
+        return make_module(request, paths_, installed_, Output{out_, err_});
     }
 
     fs::path folder_;
     InstallPaths paths_;
+    ModuleSet installed_;
     std::ostringstream out_, err_;
 };
 
@@ -49,8 +54,19 @@ TEST_F(NewModuleCommand, SubstitutesNamesInContentsAndFileNames) {
     const fs::path target = folder_ / "mine";
     ASSERT_EQ(make({"mysource", "plugin", target.string()}), ExitCode::ok) << err_.str();
     EXPECT_EQ(read(target / "src/mysource.cpp"), "namespace flowd::mysource { class Mysource; } // a plugin, @OTHER@\n");
-    EXPECT_EQ(read(target / "CMakeLists.txt"), "project(plugin-mysource)\n");
+    EXPECT_EQ(read(target / "CMakeLists.txt"), "project(plugin-mysource CXX)\n");
+    EXPECT_EQ(read(target / "conf.yaml"), "plugins: {mysource: {}}\n");
+    EXPECT_EQ(read(target / "packaging.cmake"), "flowd-cpp-plugin-mysource\n");
     EXPECT_THAT(out_.str(), HasSubstr("cmake -S " + target.string()));
+}
+
+TEST_F(NewModuleCommand, WritesAProjectInC) {
+    const fs::path target = folder_ / "mine";
+    ASSERT_EQ(make({"mysource", "plugin", target.string(), "c"}), ExitCode::ok) << err_.str();
+    EXPECT_EQ(read(target / "src/mysource.c"), "// mysource\n");
+    EXPECT_EQ(read(target / "CMakeLists.txt"), "project(plugin-mysource C)\n");
+    EXPECT_EQ(read(target / "conf.yaml"), "plugins: {mysource: {}}\n");
+    EXPECT_FALSE(fs::exists(target / "src/mysource.cpp"));
 }
 
 TEST_F(NewModuleCommand, WritesToAnEmptyDirectoryButNotToANonEmptyOne) {

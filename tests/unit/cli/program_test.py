@@ -3,9 +3,11 @@
 """The real program, as a person or a script meets it: exit codes, streams, and files.
 
 usage: program_test.py PROGRAM Program|WithModules"""
+import itertools
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -153,9 +155,10 @@ class Program(Case):
         self.assertIn("looks like a scitag", run("label", "decode", "206").stdout)
         self.assertIn("looks like a label, the scitag is 206", run("label", "decode", "--scitag", "196664").stderr)
 
-    def test_new_module_creates_every_kind(self):
-        for kind in ("plugin", "backend", "enricher"):
-            done = run("new-module", "mine", "--kind", kind, cwd=self.folder.name)
+    def test_new_module_creates_every_kind_in_each_language(self):
+        for kind, language in itertools.product(("plugin", "backend", "enricher"), ("c", "c++")):
+            shutil.rmtree(os.path.join(self.folder.name, f"{kind}-mine"), ignore_errors=True)
+            done = run("new-module", "mine", "--kind", kind, "--language", language, cwd=self.folder.name)
             self.assertEqual(done.returncode, 0, done.stderr)
             folder = os.path.join(self.folder.name, f"{kind}-mine")
             self.assertTrue(os.path.exists(os.path.join(folder, "CMakeLists.txt")))
@@ -180,6 +183,15 @@ class WithModules(Case):
         self.assertIn("listen", self.completions("firefly", ""))
         self.assertLessEqual({"--port"}, self.completions("firefly", "listen", "--"))
         self.assertEqual(self.completions("explain", "s"), {"sctp"})
+
+    def test_a_name_that_an_installed_module_has_is_refused_for_a_new_one(self):
+        for name in ("netlink", "firefly"):  # of a component, and an alias of fireflyp
+            done = run("new-module", name, "--kind", "plugin", cwd=self.folder.name)
+            self.assertEqual(done.returncode, 6, done.stdout)
+            self.assertIn("choose another name", done.stderr)
+        self.assertEqual(os.listdir(self.folder.name), [])
+        done = run("new-module", "netlink", "--kind", "backend", cwd=self.folder.name)
+        self.assertEqual(done.returncode, 0, done.stderr)  # names of other kinds are free
 
     def test_zsh_and_fish_offer_the_same_as_bash(self):
         program = os.path.dirname(PROGRAM)

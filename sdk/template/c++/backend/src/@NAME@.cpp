@@ -14,23 +14,32 @@ const flowd::Table<Options>& Options::table() {
     : Backend(host),
       options_(options),
       started_(host.counter("@NAME@_flows_total", "Flows seen.", {{"event", "start"}})),
+      retagged_(host.counter("@NAME@_flows_total", "Flows seen.", {{"event", "retag"}})),
       ended_(host.counter("@NAME@_flows_total", "Flows seen.", {{"event", "end"}})) {}
 
 flowd::Taken @CLASS@::on_events(const flowd::Events& events) {
     // Borrowed until this returns. Runs on this instance's thread: while it blocks, the bounded queue behind it fills.
     for (const flowd::EventView event : events) {
-        if (event.is_start()) {
-            ++live_;
-            started_.add();
-        } else {
-            live_ -= live_ > 0 ? 1 : 0;
-            ended_.add();
+        if (event.is_end()) {
+            if (live_.erase(event->flow_id) > 0) write("end", event, ended_);
+            continue;
         }
-        if (options_.quiet) continue;
-        host().info((event.is_start() ? "start " : "end ") + event.source().to_string() + " " +
-                    event.destination().to_string());
+        const auto [known, is_new] = live_.try_emplace(event->flow_id, event->tag);
+        if (is_new) {
+            write("start", event, started_);
+        } else if (!flowd::same_tag(known->second, event->tag)) {  // an ongoing with FLOWD_RETAGGED, or a repeated start
+            known->second = event->tag;
+            write("retag", event, retagged_);
+        }
     }
     return flowd::Taken::all();  // or full(count), and host().ready() when there is room for the rest
+}
+
+void @CLASS@::write(std::string_view what, const flowd::EventView& event, flowd::Counter& counter) {
+    counter.add();
+    if (options_.quiet) return;
+    host().info(std::string(what) + " " + event.source().to_string() + " " + event.destination().to_string() + " " +
+                std::to_string(event->tag.experiment) + "/" + std::to_string(event->tag.activity));
 }
 
 flowd::Result<void> @CLASS@::reconfigure(Options options) {
@@ -38,7 +47,7 @@ flowd::Result<void> @CLASS@::reconfigure(Options options) {
     return {};
 }
 
-void @CLASS@::status(flowd::json::Writer& object) const { object.member("live", live_).member("quiet", options_.quiet); }
+void @CLASS@::status(flowd::json::Writer& object) const { object.member("live", live_.size()).member("quiet", options_.quiet); }
 
 std::vector<flowd::Command<@CLASS@>> @CLASS@::commands() {
     return {{"quiet", "on|off", "Stops or resumes the lines.", true, &@CLASS@::quiet}};

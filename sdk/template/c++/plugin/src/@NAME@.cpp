@@ -1,9 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "@NAME@.hpp"
 
+#include <netinet/in.h>
+
 #include <utility>
 
+#include "flowd/key.hpp"
+
 namespace @NAME@_module {
+namespace {
+
+flowd_key key_of(const Options& options) {
+    return flowd::make_key({options.source, options.source_port}, {options.destination, options.destination_port}, IPPROTO_TCP);
+}
+
+flowd_tag tag_of(const Options& options) { return {options.experiment, options.activity}; }
+
+}  // namespace
 
 const flowd::Table<Options>& Options::table() {
     static const flowd::Table<Options> table{
@@ -25,21 +38,31 @@ void @CLASS@::validate(const Options& options, flowd::Problems& problems) {
         problems.error("destination", "source and destination are the same address", "name the other host");
 }
 
-flowd::Result<void> @CLASS@::start() {
-    flowd::Event event = flowd::Event::start(key(), tag());
+flowd::Result<void> @CLASS@::start() { return announce(); }
+
+flowd::Result<void> @CLASS@::announce() {
+    flowd::Event event = flowd::Event::start(key_of(options_), tag_of(options_));
     event->local = FLOWD_LOCAL_SOURCE;
     event.application("@NAME@").rule("the configuration");
     // A real plugin emits from a watch (host().watch) or a timer (host().every), and reads no further while outbox_.full().
     if (!outbox_.put(std::move(event))) return flowd::Error{FLOWD_LIMIT, "the core refused the flow"};
-    started_ = true;
+    announced_ = true;
     return {};
 }
 
+flowd::Result<void> @CLASS@::reconfigure(Options options) {
+    // For another flow the core creates a new instance and stops this one.
+    if (!flowd::KeyEqual{}(key_of(options), key_of(options_))) return flowd::Error{FLOWD_UNSUPPORTED, "another flow"};
+    options_ = options;
+    return announce();  // a start of a live flow with another tag re-tags it
+}
+
 flowd::Result<void> @CLASS@::stop(flowd::Deadline deadline) {
-    if (!started_) return {};
-    flowd::Event event = flowd::Event::end(key(), tag());
-    event->end_reason = FLOWD_END_WITHDRAWN;  // the plugin stops, the connection may live on
-    outbox_.put(std::move(event));
+    if (announced_) {
+        flowd::Event event = flowd::Event::end(key_of(options_), tag_of(options_));
+        event->end_reason = FLOWD_END_WITHDRAWN;  // the plugin stops; the connection may still be open
+        outbox_.put(std::move(event));
+    }
     outbox_.stop(deadline);
     return {};
 }
@@ -48,10 +71,6 @@ void @CLASS@::status(flowd::json::Writer& object) const {
     object.member("summary", outbox_.full() ? "waits for room" : "announces one flow");
     object.member("announced", !outbox_.full());
     object.member("destination", flowd::Endpoint{options_.destination, options_.destination_port}.to_string());
-}
-
-flowd_key @CLASS@::key() const {
-    return flowd::make_key({options_.source, options_.source_port}, {options_.destination, options_.destination_port}, IPPROTO_TCP);
 }
 
 }  // namespace @NAME@_module

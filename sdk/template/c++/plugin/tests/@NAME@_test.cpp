@@ -37,6 +37,17 @@ TEST(@CLASS@, AnnouncesItsFlowFromStartToStop) {
     EXPECT_EQ(host.events()[1]->end_reason, FLOWD_END_WITHDRAWN);
 }
 
+TEST(@CLASS@, RetagsItsFlowWhenItsTagIsReconfigured) {
+    FakeHost host;
+    Instance instance(host, flowd::component<@CLASS@>(), config());
+    ASSERT_EQ(instance.bring_up(), FLOWD_OK);
+    ASSERT_EQ(instance.reconfigure(config().set("activityId", "8")), FLOWD_OK);
+    ASSERT_EQ(host.events().size(), 2u);
+    EXPECT_EQ(host.events()[1]->kind, FLOWD_EVENT_START);
+    EXPECT_EQ(host.events()[1]->tag.activity, 8u);
+    EXPECT_EQ(instance.reconfigure(config("2001:db8::3")), FLOWD_UNSUPPORTED) << "another flow needs a new instance";
+}
+
 TEST(@CLASS@, TriesAgainWhenThereIsRoom) {
     FakeHost host;
     host.accept(0);

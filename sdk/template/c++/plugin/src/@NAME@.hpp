@@ -22,24 +22,26 @@ struct Options {
 class @CLASS@ final : public flowd::Plugin {
   public:
     using Options = @NAME@_module::Options;
+    // If several plugins announce one flow, the tag of the highest precedence applies. RULE: the tag is in the configuration, as
+    // here. EXPLICIT: the application said which experiment it works for. METER: the flow was observed, nobody announced it.
     static constexpr flowd::Info info{.name = "@NAME@",
                                       .summary = "Announces one TCP flow for as long as it runs.",
-                                      .precedence = FLOWD_PRECEDENCE_EXPLICIT};
+                                      .precedence = FLOWD_PRECEDENCE_RULE};
 
     @CLASS@(flowd::Host& host, Options options) : Plugin(host), options_(options) {}
 
     static void validate(const Options& options, flowd::Problems& problems);
     flowd::Result<void> start() override;
+    flowd::Result<void> reconfigure(Options options);
     flowd::Result<void> stop(flowd::Deadline deadline) override;
     void on_room() override { outbox_.drain(); }
     void status(flowd::json::Writer& object) const override;
 
   private:
-    [[nodiscard]] flowd_key key() const;
-    [[nodiscard]] flowd_tag tag() const { return {options_.experiment, options_.activity}; }
+    flowd::Result<void> announce();
 
     Options options_;
-    bool started_ = false;
+    bool announced_ = false;
     flowd::Outbox outbox_{host()};
 };
 
