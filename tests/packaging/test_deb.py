@@ -67,7 +67,7 @@ def test_rpm_and_debian_packages_hold_the_same_files(debs):
     for package, deb in debs.items():
         for path in contents(deb):
             name = os.path.basename(path)
-            if path.startswith("/usr/share/doc/") or "/include/" in path or "/template/" in path or "/examples/" in path or "/flowd-sdk/" in path:
+            if path.startswith("/usr/share/doc/") or "/include/" in path or "/template/" in path or "examples/" in path or "/flowd-sdk/" in path:
                 continue
             stem = name.removesuffix(".gz")
             generic = stem.replace("flowd-cpp", "%{name}")

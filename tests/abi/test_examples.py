@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The examples of the SDK (sdk/examples): built against the installed SDK, judged by flowd-module-check, run by a real daemon."""
+import json
+import os
+import pathlib
+import shutil
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from tests.abi.test_out_of_tree import ROOT, build, judge, prefix, work  # noqa: F401: fixtures
+from tests.harness import daemon as harness
+from tests.harness.lab import wait_for
+
+EXAMPLES = ROOT / "sdk/examples"
+PATIENCE = 60
+JOB = """
+import socket, sys
+connection = socket.create_connection(("::1", int(sys.argv[1])))
+print(connection.getsockname()[1], flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture(scope="module")
+def batchjobs(work, prefix):  # noqa: F811
+    return build(work, prefix, EXAMPLES / "batchjobs", ["-DBUILD_TESTING=OFF"])
+
+
+@pytest.fixture(scope="module")
+def jsonlines(work, prefix):  # noqa: F811
+    return build(work, prefix, EXAMPLES / "jsonlines", ["-DBUILD_TESTING=OFF"])
+
+
+@pytest.fixture
+def lines(work, prefix, monkeypatch):  # noqa: F811
+    """The file that the backend writes, as {"event": ...} per line; in a directory of this test alone."""
+    monkeypatch.setattr(harness, "BINARY", prefix / "bin/flowd-cpp")
+    directory = work / "lines"
+    directory.mkdir()
+    yield Lines(directory / "flows.jsonl")
+    shutil.rmtree(directory)
+
+
+class Lines:
+    def __init__(self, path):
+        self.path = path
+
+    def of(self, path=None):
+        path = path or self.path
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+    def wait_for(self, *wanted, path=None):
+        """The first line that has these members and values."""
+        def found():
+            return next((line for line in self.of(path) if all(line.get(name) == value for name, value in wanted)), None)
+        return wait_for(found, f"a line with {wanted}", PATIENCE)
+
+
+@pytest.fixture
+def root():
+    """Where control groups of version 2 are mounted."""
+    mounts = [line.split() for line in pathlib.Path("/proc/mounts").read_text().splitlines()]
+    found = next((pathlib.Path(words[1]) for words in mounts if words[2] == "cgroup2"), None)
+    if found is None:
+        pytest.skip("control groups of version 2 are mounted nowhere")
+    return found
+
+
+@pytest.fixture
+def job(root):
+    """A control group as a batch system makes one, with the functions `start` and `end` for a process in it that connects to us."""
+    with socket.create_server(("::1", 0), family=socket.AF_INET6) as listener:
+        one = Job(root, listener.getsockname()[1])
+        yield one
+        one.remove()
+
+
+class Job:
+    def __init__(self, root, port):
+        self.root, self.port = root, port
+        self.slice = root / f"flowd-test-{os.getpid()}"
+        self.group = self.slice / "job_4711/step_0"
+        self.group.mkdir(parents=True)
+        self.process = None
+
+    def start(self):
+        """The port of the job's end."""
+        self.process = subprocess.Popen(["sh", "-c", 'echo $$ > "$0/cgroup.procs" && exec "$@"', self.group, sys.executable, "-c", JOB,
+                                         str(self.port)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        return int(self.process.stdout.readline())
+
+    def end(self):
+        if self.process:
+            self.process.communicate()
+            self.process = None
+
+    def remove(self):
+        self.end()
+        for group in (self.group, self.group.parent, self.slice):
+            wait_for(lambda: not (group / "cgroup.procs").read_text(), "the processes of the group to end", PATIENCE)
+            group.rmdir()
+
+
+def test_batchjobs_passes_the_conformance_suite(prefix, batchjobs, root, tmp_path):  # noqa: F811
+    configuration = (EXAMPLES / "batchjobs/conf.yaml").read_text().replace("root: /sys/fs/cgroup", f"root: {root}")
+    (tmp_path / "conf.yaml").write_text(configuration)
+    judge(prefix, batchjobs, "--conf", tmp_path / "conf.yaml")
+
+
+def test_jsonlines_passes_the_conformance_suite(prefix, jsonlines, tmp_path):  # noqa: F811
+    configuration = (EXAMPLES / "jsonlines/conf.yaml").read_text().replace("/var/tmp", str(tmp_path))
+    (tmp_path / "conf.yaml").write_text(configuration)
+    judge(prefix, jsonlines, "--conf", tmp_path / "conf.yaml")
+
+
+def test_the_connections_of_a_job_are_announced_with_the_tag_of_the_rule(batchjobs, jsonlines, lines, job):
+    def configuration(activity):
+        return f"""\
+plugins:
+  batchjobs:
+    module: {batchjobs}
+    root: {job.root}
+    period: 200ms
+    rules:
+      - {{group: no-such-batch-system/*, experiment: 3, activity: 9}}
+      - {{group: {job.slice.name}/job_*, experiment: 2, activity: {activity}}}
+backends:
+  jsonlines: {{module: {jsonlines}, file: {lines.path}}}
+"""
+    with harness.Daemon(configuration(8)) as daemon:
+        port = job.start()
+        flow = ("sourcePort", port), ("destinationPort", job.port)
+        start = lines.wait_for(("event", "start"), *flow)
+        assert start | {"experiment": 2, "activity": 8, "application": "step_0", "rule": "rules[1]", "announcer": "batchjobs",
+                        "source": "::1", "destination": "::1", "protocol": 6} == start
+        assert daemon.details("plugin batchjobs")["connections"] == 1
+
+        daemon.reload(configuration(9))
+        retag = lines.wait_for(("event", "retag"), *flow)
+        assert (retag["experiment"], retag["activity"], retag["flow"]) == (2, 9, start["flow"])
+
+        job.end()
+        assert lines.wait_for(("event", "end"), *flow)["flow"] == start["flow"]
+        assert daemon.stop() == 0
+    assert [line["event"] for line in lines.of()] == ["start", "retag", "end"]
+
+
+def test_what_a_stop_leaves_open_is_withdrawn(batchjobs, jsonlines, lines, job):
+    with harness.Daemon(f"""\
+plugins:
+  batchjobs: {{module: {batchjobs}, root: {job.root}, rules: [{{group: {job.slice.name}/*, experiment: 2, activity: 8}}]}}
+backends:
+  jsonlines: {{module: {jsonlines}, file: {lines.path}}}
+""") as daemon:
+        job.start()
+        lines.wait_for(("event", "start"))
+        assert daemon.stop() == 0
+    assert [line["event"] for line in lines.of()] == ["start", "end"]
+
+
+def start_of(port):
+    return f"start tcp 2001:db8::1 {port} 2001:db8::2 443 2 8\n"
+
+
+def write_to(pipe, port):
+    with open(pipe, "w") as writer:
+        writer.write(start_of(port))
+
+
+def test_after_a_reload_lines_go_to_a_new_file_and_none_is_lost(jsonlines, lines):
+    pipe, rotated = lines.path.parent / "pipe", lines.path.parent / "flows.jsonl.1"
+    configuration = f"""\
+plugins:
+  namedpipe: {{pipePath: {pipe}}}
+backends:
+  jsonlines: {{module: {jsonlines}, file: {lines.path}}}
+"""
+    with harness.Daemon(configuration) as daemon:
+        write_to(pipe, 1001)
+        lines.wait_for(("sourcePort", 1001))
+        lines.path.rename(rotated)  # as logrotate does
+        write_to(pipe, 1002)
+        lines.wait_for(("sourcePort", 1002), path=rotated)
+        assert not lines.path.exists(), "the renamed file is written to until the reload"
+        daemon.reload(configuration)
+        write_to(pipe, 1003)
+        lines.wait_for(("sourcePort", 1003))
+        assert [line["sourcePort"] for line in lines.of(rotated)] == [1001, 1002]
+        assert daemon.stop() == 0
+    assert {line["experimentName"] for line in lines.of()} == {"atlas"}
+
+
+def test_what_a_full_disk_does_not_take_is_written_later(jsonlines, lines):
+    pipe = lines.path.parent / "pipe"
+
+    def configuration(file):
+        return f"plugins:\n  namedpipe: {{pipePath: {pipe}}}\nbackends:\n  jsonlines: {{module: {jsonlines}, file: {file}}}\n"
+    with harness.Daemon(configuration("/dev/full")) as daemon:
+        write_to(pipe, 1001)
+        status = wait_for(lambda: (now := daemon.details("backend jsonlines"))["failures"] > 0 and now, "a failed write", PATIENCE)
+        assert (status["summary"], status["state"]) == ("cannot write its file", "degraded")
+        daemon.reload(configuration(lines.path))
+        lines.wait_for(("sourcePort", 1001))
+        assert daemon.stop() == 0
