@@ -39,6 +39,10 @@ void BackendQueue::hold() {
     queue_->hold();
 }
 
+void BackendQueue::acknowledge(std::uint64_t settled) {
+    queue_->acknowledge(settled);
+}
+
 Remains BackendQueue::close() {
     return queue_->close();
 }

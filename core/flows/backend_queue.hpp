@@ -39,7 +39,8 @@ struct Remains {
 
 class DeliveryQueue;
 
-/// Created by Bus::add_backend. depth() and name() may be called from any thread, the rest from the backend's thread.
+/// Created by Bus::add_backend. depth(), name() and acknowledge() may be called from any thread, the rest from the
+/// backend's thread.
 class BackendQueue {
   public:
     static constexpr std::size_t batch = 128;
@@ -53,6 +54,8 @@ class BackendQueue {
     /// After FLOWD_FULL: the next take() returns those without a fate again. Until it is half empty, the queue does not
     /// push back: if it is full, it is behind at once.
     void hold();
+    /// Any thread. flowd_ext_acknowledge: after the first call, marks wait for this number of settled events.
+    void acknowledge(std::uint64_t settled);
     /// Ends the queue. Returns the number of events that were not offered or not taken, including those that only the
     /// flow table still has for this backend.
     Remains close();

@@ -242,7 +242,16 @@ std::uint64_t DeliveryQueue::first_wait() const {
 
 bool DeliveryQueue::is_over() const {
     const std::lock_guard lock(mutex_);
-    return closed_ || (head_ == nullptr && settled_ == pushed_);
+    return closed_ || (head_ == nullptr && done() == pushed_);
+}
+
+void DeliveryQueue::acknowledge(std::uint64_t settled) {
+    Notices notices(*delivery_);
+    const std::lock_guard lock(mutex_);
+    acknowledges_ = true;
+    acknowledged_ = std::max(acknowledged_, settled);
+    pass_marks(notices);
+    if (sealed_) notices.look_at_marks();
 }
 
 void DeliveryQueue::walks_are_over(std::uint64_t up_to, Notices& notices) {

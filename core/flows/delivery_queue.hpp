@@ -13,6 +13,7 @@
 // - Waits are in the order of their marks. A later mark has a later position.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstddef>
@@ -86,6 +87,8 @@ class DeliveryQueue {
     void wait_for(std::uint64_t mark);
     [[nodiscard]] std::uint64_t first_wait() const;  ///< the mark of the first wait; the highest number if there is none
     [[nodiscard]] bool is_over() const;              ///< for a sealed queue: every event has a fate
+    /// The backend takes events before their fate is known: from now on marks wait for this number, not for what was taken.
+    void acknowledge(std::uint64_t settled);
 
     // The consumer's thread.
     std::span<const flowd_event> take();
@@ -129,8 +132,9 @@ class DeliveryQueue {
     [[nodiscard]] bool is_under_half() const { return used_ * 2 <= limits_.events && bytes_ * 2 <= limits_.bytes; }
     [[nodiscard]] bool is_stalled(std::int64_t now) const { return now - progress_ns_ >= limits_.stall_after_ns; }
     [[nodiscard]] bool is_due(const Wait& wait) const {
-        return wait.walk == 0 && settled_ >= wait.place && catch_all_done_ >= wait.catch_all;
+        return wait.walk == 0 && done() >= wait.place && catch_all_done_ >= wait.catch_all;
     }
+    [[nodiscard]] std::uint64_t done() const { return acknowledges_ ? std::min(acknowledged_, settled_) : settled_; }
     void append(const Outgoing& event, std::uint32_t more_flags, std::int64_t now);
     bool disarm() { return std::exchange(armed_, false); }
     void fall_behind();
@@ -163,6 +167,8 @@ class DeliveryQueue {
     BackendCounters counts_;            ///< all except the atomic ones below
     std::uint64_t pushed_ = 0;          ///< events pushed in total
     std::uint64_t settled_ = 0;         ///< of these, the events that were taken and have a fate
+    bool acknowledges_ = false;         ///< acknowledge() was called
+    std::uint64_t acknowledged_ = 0;    ///< number of pushed_ events that the backend has settled, in order
     std::uint64_t walks_ = 0;           ///< walks through the flow table that were begun
     std::uint64_t catch_all_done_ = 0;  ///< version of the catch-all that was settled
     std::deque<Wait> waits_;

@@ -161,10 +161,16 @@ void Host::set_announcer(AnnouncerId announcer) {
     announcer_.store(pack(announcer), std::memory_order_release);
 }
 
+void Host::set_queue(std::shared_ptr<BackendQueue> queue) {
+    const std::lock_guard lock(queue_mutex_);
+    queue_ = std::move(queue);
+}
+
 void Host::stop() {
     stopped_.store(true, std::memory_order_seq_cst);
     // A call of emit never blocks, so this wait is short.
     while (under_way_.load(std::memory_order_seq_cst) != 0) std::this_thread::yield();
+    set_queue(nullptr);
 }
 
 void Host::retire() {
@@ -260,6 +266,22 @@ flowd_result Host::mark(flowd_callback callback, void* user) {
     const flowd_result result = services_.bus.mark(unpack(announcer));
     if (result != FLOWD_OK) marks_.pop_back();
     return result;
+}
+
+flowd_result Host::acknowledge(std::uint64_t settled) {
+    if (kind_ != FLOWD_BACKEND) return FLOWD_UNSUPPORTED;
+    const UnderWay call(under_way_);
+    if (stopped_.load(std::memory_order_seq_cst)) return FLOWD_STOPPED;
+    std::shared_ptr<BackendQueue> queue;
+    {
+        const std::lock_guard lock(queue_mutex_);
+        queue = queue_;
+    }
+    if (queue == nullptr) return FLOWD_ERROR;  // before start, or a successor has everything
+    return guarded([&]() -> flowd_result {
+        queue->acknowledge(settled);
+        return FLOWD_OK;
+    });
 }
 
 void Host::call_mark() {

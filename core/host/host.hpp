@@ -19,6 +19,7 @@
 
 #include "core/base/log_limiter.hpp"
 #include "core/base/loop.hpp"
+#include "core/flows/backend_queue.hpp"
 #include "core/host/refusal_log.hpp"
 #include "core/host/services.hpp"
 #include "flowd/abi/host.h"
@@ -50,6 +51,7 @@ class Host {
 
     void bind_thread() { thread_ = std::this_thread::get_id(); }  ///< the thread of [instance] calls from now on
     void set_announcer(AnnouncerId announcer);                    ///< required before emit
+    void set_queue(std::shared_ptr<BackendQueue> queue);          ///< required before acknowledge; null: ends it
     /// Whether `ready` was called since the last call of take_ready(). While hold(true) is set, `ready` wakes the loop.
     [[nodiscard]] bool take_ready() { return ready_.exchange(false); }
     void hold(bool held) { held_ = held; }
@@ -83,6 +85,7 @@ class Host {
                              size_t* accepted, uint64_t* flow_ids);
     static void ready(const flowd_host* host);
     flowd_result mark(flowd_callback callback, void* user);
+    flowd_result acknowledge(std::uint64_t settled);
     static flowd_result post(const flowd_host* host, flowd_callback callback, void* user);
     static flowd_result watch(const flowd_host* host, int fd, uint32_t conditions, flowd_io_callback callback, void* user,
                               flowd_watch* watch);
@@ -144,6 +147,8 @@ class Host {
     static constexpr std::size_t max_marks = 65'536;
     std::mutex marks_mutex_;
     std::deque<Mark> marks_;
+    std::mutex queue_mutex_;
+    std::shared_ptr<BackendQueue> queue_;
 
     std::mutex mutex_;  // guards the members below
     static constexpr std::size_t slots_per_page = 256;

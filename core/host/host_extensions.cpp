@@ -6,6 +6,7 @@
 
 #include "core/base/guarded.hpp"
 #include "core/host/host.hpp"
+#include "flowd/abi/ext/acknowledge.h"
 #include "flowd/abi/ext/delivery.h"
 #include "flowd/abi/ext/descriptors.h"
 #include "flowd/abi/ext/flows.h"
@@ -68,6 +69,9 @@ struct HostExtensions {
     }
     static uint64_t count(const flowd_host* host) { return services(host).bus.count(); }
 
+    static flowd_result acknowledge(const flowd_host* host, uint64_t settled) {
+        return Host::of(host).acknowledge(settled);
+    }
     static flowd_result mark(const flowd_host* host, flowd_callback callback, void* user) {
         return guarded([&] { return Host::of(host).mark(callback, user); });
     }
@@ -217,6 +221,7 @@ const void* core_extension(const char* id) {
     static constexpr flowd_ext_interfaces interfaces{sizeof(flowd_ext_interfaces), 0, &E::publish_interfaces,
                                                      &E::visit_interfaces, &E::interfaces_on_change};
     static constexpr flowd_ext_delivery delivery{sizeof(flowd_ext_delivery), 0, &E::mark};
+    static constexpr flowd_ext_acknowledge acknowledge{sizeof(flowd_ext_acknowledge), 0, &E::acknowledge};
     static constexpr flowd_ext_metrics metrics{sizeof(flowd_ext_metrics), 0, &E::visit_metrics};
 
     const std::string_view wanted = id == nullptr ? std::string_view{} : std::string_view(id);
@@ -226,6 +231,7 @@ const void* core_extension(const char* id) {
     if (wanted == FLOWD_EXT_SHARED) return &shared;
     if (wanted == FLOWD_EXT_INTERFACES) return &interfaces;
     if (wanted == FLOWD_EXT_DELIVERY) return &delivery;
+    if (wanted == FLOWD_EXT_ACKNOWLEDGE) return &acknowledge;
     if (wanted == FLOWD_EXT_METRICS) return &metrics;
     return nullptr;
 }

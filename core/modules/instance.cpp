@@ -147,6 +147,7 @@ Result<void> Instance::attach(const QueueLimits& limits, Instance* predecessor) 
         if (!queue) return std::move(queue).error();
         if (predecessor != nullptr) predecessor->leave_queue();
         queue_ = std::move(*queue);
+        host_->set_queue(queue_);
     }
     return {};
 }

@@ -6,6 +6,7 @@
 #include "flowd/abi/base.h"
 #include "flowd/abi/event.h"
 #include "flowd/abi/ext/command.h"
+#include "flowd/abi/ext/acknowledge.h"
 #include "flowd/abi/ext/daemon.h"
 #include "flowd/abi/ext/delivery.h"
 #include "flowd/abi/ext/descriptors.h"
@@ -201,6 +202,10 @@ HOLDS(offsetof(flowd_ext_command, command_count) == 16);
 HOLDS(offsetof(flowd_ext_command, command_stride) == 24);
 HOLDS(offsetof(flowd_ext_command, run) == 32);
 HOLDS(FLOWD_COMMAND_CHANGES == 1);
+HOLDS(sizeof(flowd_ext_acknowledge) >= 16);
+HOLDS(offsetof(flowd_ext_acknowledge, size) == 0);
+HOLDS(offsetof(flowd_ext_acknowledge, reserved) == 4);
+HOLDS(offsetof(flowd_ext_acknowledge, acknowledge) == 8);
 HOLDS(sizeof(flowd_ext_daemon) >= 16);
 HOLDS(offsetof(flowd_ext_daemon, size) == 0);
 HOLDS(offsetof(flowd_ext_daemon, reserved) == 4);

@@ -4,6 +4,7 @@
  * look at: the border itself is headers and one symbol that modules, not the core, export.
  * tests/abi/check-baseline asserts that none is forgotten.
  */
+#include "flowd/abi/ext/acknowledge.h"
 #include "flowd/abi/ext/command.h"
 #include "flowd/abi/ext/daemon.h"
 #include "flowd/abi/ext/delivery.h"
@@ -58,6 +59,7 @@ WITNESS(flowd_module_function)
 WITNESS(flowd_command)
 WITNESS(flowd_ext_command)
 WITNESS(flowd_ext_daemon)
+WITNESS(flowd_ext_acknowledge)
 WITNESS(flowd_ext_delivery)
 WITNESS(flowd_socket)
 WITNESS(flowd_socket_visitor)

@@ -78,6 +78,44 @@ TEST_F(Marks, TheTakenPartOfABatchCounts) {
     EXPECT_EQ(passed, 2u);
 }
 
+TEST_F(Marks, OfABackendThatAcknowledgesWhatItHasAcknowledgedCounts) {
+    Backend one(*bus, "one");
+    one.take_all();
+    one.queue->acknowledge(0);
+    emit(kafka, start(1));
+    emit(kafka, start(2));
+    bus->mark(kafka);
+    emit(kafka, start(3));
+    bus->mark(kafka);
+    one.take_all();
+    EXPECT_EQ(passed, 0u) << "it has taken all and acknowledged nothing";
+    one.queue->acknowledge(1);
+    EXPECT_EQ(passed, 0u);
+    one.queue->acknowledge(2);
+    EXPECT_EQ(passed, 1u);
+    one.queue->acknowledge(1);
+    bus->mark(kafka);
+    EXPECT_EQ(passed, 1u) << "a lower number takes nothing back";
+    one.queue->acknowledge(100);
+    EXPECT_EQ(passed, 3u);
+}
+
+TEST_F(Marks, ABackendThatWasReplacedCountsUntilItHasAcknowledgedOrIsClosed) {
+    Backend old(*bus, "old");
+    old.take_all();
+    old.queue->acknowledge(0);
+    emit(kafka, start(1));
+    bus->mark(kafka);
+    old.take_all();
+    BackendOptions options{"old", all_kinds, {}, [] {}};
+    auto successor = *bus->replace_backend(old.queue, std::move(options));
+    while (!successor->take().empty()) {
+    }
+    EXPECT_EQ(passed, 0u) << "the predecessor has not acknowledged what it took";
+    old.queue->acknowledge(1);
+    EXPECT_EQ(passed, 1u);
+}
+
 TEST_F(Marks, ABackendThatIsBehindCountsAfterItsResync) {
     Backend slow(*bus, "slow", all_kinds, small(2));
     slow.take_all();

@@ -7,6 +7,7 @@
 #include <stdexcept>
 #include <thread>
 
+#include "flowd/abi/ext/acknowledge.h"
 #include "flowd/abi/ext/delivery.h"
 #include "scripted.hpp"
 
@@ -623,6 +624,26 @@ TEST_F(DeliveryTest, OutstandingMarksAreLimitedAndDroppedAtTheStop) {
     gate.open();
     ASSERT_TRUE(stops(*slow));
     EXPECT_TRUE(committed().empty());
+}
+
+TEST_F(DeliveryTest, ABackendThatAcknowledgesDelaysTheCommitUntilThen) {
+    auto x = running(config(FLOWD_BACKEND, "x"));
+    const flowd_host* host = Scripts::of("x").host;
+    const auto* own = static_cast<const flowd_ext_acknowledge*>(host->extension(host, FLOWD_EXT_ACKNOWLEDGE));
+    ASSERT_NE(own, nullptr);
+    ASSERT_EQ(own->acknowledge(host, 0), FLOWD_OK);
+    read(0);
+    read(1);
+    ASSERT_TRUE(eventually([&] { return x->status().batches > 0; }));
+    EXPECT_TRUE(committed().empty());
+    ASSERT_EQ(own->acknowledge(host, 1), FLOWD_OK);
+    EXPECT_TRUE(eventually([&] { return committed().size() == 1; }));
+    ASSERT_EQ(own->acknowledge(host, 2), FLOWD_OK);
+    EXPECT_TRUE(eventually([&] { return committed().size() == 2; }));
+    const flowd_host* plugin = Scripts::of("kafka").host;
+    EXPECT_EQ(own->acknowledge(plugin, 1), FLOWD_UNSUPPORTED);
+    ASSERT_TRUE(stops(*x));
+    EXPECT_EQ(own->acknowledge(host, 3), FLOWD_STOPPED);
 }
 
 TEST_F(DeliveryTest, OnlyPluginsMark) {
