@@ -5,8 +5,8 @@
 #include <iterator>
 #include <utility>
 
-#include "backends/firefly/host_name.hpp"
 #include "lib/firefly/event.hpp"
+#include "lib/firefly/host_name.hpp"
 
 namespace flowd::firefly_backend {
 namespace {
@@ -96,7 +96,7 @@ FireflyBackend::Collector FireflyBackend::make_collector(const Options& options,
 
 Result<void> FireflyBackend::prepare() {
     firefly::PrinterOptions printer;
-    printer.host = host_name();
+    printer.host = firefly::host_name();
     printer.application = "flowd-cpp v" + std::string(host().core_version());
     composer_.emplace(std::move(printer), options_.enrichment_mode, public_addresses(), unix_time_ns());
     if (options_.send_to_destination) destinations_.open();
@@ -113,8 +113,8 @@ Result<void> FireflyBackend::start() {
     return {};
 }
 
-Composer::Mapping FireflyBackend::public_addresses() const {
-    Composer::Mapping mapping;
+firefly::Composer::Mapping FireflyBackend::public_addresses() const {
+    firefly::Composer::Mapping mapping;
     for (const auto& [local, global] : options_.stun.manual_mapping)
         if (const auto address = Address::parse(local)) mapping.emplace(*address, global);
     // A configured mapping has precedence.
@@ -261,7 +261,7 @@ bool FireflyBackend::begin(const EventView& event, std::int64_t now_ns) {
 }
 
 void FireflyBackend::send(const EventView& event, std::int64_t now_ns) {
-    if (const auto rtt = Composer::rtt_of(event))
+    if (const auto rtt = firefly::Composer::rtt_of(event))
         if (auto* const flow = flows_.of(event->flow_id)) flow->rtt_ms = *rtt;
     if (wanted(event) && begin(event, now_ns)) {
         if (flow_ != nullptr) {

@@ -11,7 +11,6 @@
 #include <unordered_set>
 #include <vector>
 
-#include "backends/firefly/composer.hpp"
 #include "backends/firefly/destinations.hpp"
 #include "backends/firefly/flow_memory.hpp"
 #include "backends/firefly/options.hpp"
@@ -20,6 +19,7 @@
 #include "backends/firefly/tools.hpp"
 #include "flowd/module.hpp"
 #include "flowd/publisher.hpp"
+#include "lib/firefly/composer.hpp"
 #include "lib/net/hosted_target.hpp"
 #include "lib/net/own_sockets.hpp"
 
@@ -101,7 +101,7 @@ class FireflyBackend final : public Backend {
     void send_ongoing();
     void publish();
     /// As configured, and as learnt from a STUN server.
-    [[nodiscard]] Composer::Mapping public_addresses() const;
+    [[nodiscard]] firefly::Composer::Mapping public_addresses() const;
     void skip(Skip reason) { ++skipped_[static_cast<std::size_t>(reason)]; }
     /// `whose`: the member for the kind of receiver that the current firefly is not sent to.
     void skip(Skip reason, Skip FlowMemory::Flow::*whose) {
@@ -110,7 +110,7 @@ class FireflyBackend final : public Backend {
     }
 
     Options options_;
-    std::optional<Composer> composer_;
+    std::optional<firefly::Composer> composer_;
     FlowMemory flows_;
     FlowMemory::Flow* flow_ = nullptr;  ///< of the event that is being sent; null: unknown
     Provenances provenances_;

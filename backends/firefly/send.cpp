@@ -6,10 +6,10 @@
 #include <string_view>
 #include <utility>
 
-#include "backends/firefly/host_name.hpp"
 #include "backends/firefly/tools.hpp"
 #include "flowd/json.hpp"
 #include "flowd/verify.hpp"
+#include "lib/firefly/host_name.hpp"
 #include "lib/firefly/printer.hpp"
 #include "lib/net/target.hpp"
 
@@ -110,7 +110,7 @@ class Attempt {
 
     ToolCall& call_;
     net::Target target_;
-    firefly::Printer printer_{{host_name(), "flowd-cpp firefly send"}};
+    firefly::Printer printer_{{firefly::host_name(), "flowd-cpp firefly send"}};
     firefly::Firefly firefly_;
     std::size_t bytes_ = 0;
 };

@@ -14,25 +14,26 @@
 #include "lib/firefly/enrichment.hpp"
 #include "lib/firefly/printer.hpp"
 
-namespace flowd::firefly_backend {
+namespace flowd::firefly {
 
 class Composer {
   public:
     using Mapping = std::map<Address, Address>;
 
     /// Starts before `since_ns` (Unix time) that the flow table repeats are sent as ongoing.
-    Composer(firefly::PrinterOptions options, firefly::Verbosity verbosity, Mapping public_addresses,
-             std::int64_t since_ns = 0)
+    Composer(PrinterOptions options, Verbosity verbosity, Mapping public_addresses, std::int64_t since_ns = 0)
         : since_ns_(since_ns),
           printer_(std::move(options)),
           verbosity_(verbosity),
           public_addresses_(std::move(public_addresses)) {}
 
     /// Takes effect with the next begin().
-    void use(firefly::Verbosity verbosity, Mapping public_addresses) {
+    void use(Verbosity verbosity, Mapping public_addresses) {
         verbosity_ = verbosity;
         public_addresses_ = std::move(public_addresses);
     }
+    /// Names of top-level members that the caller adds itself: blocks of these names are left out.
+    void reserve(std::vector<std::string_view> names) { reserved_ = std::move(names); }
     /// The round trip time in milliseconds of an event's samples.
     [[nodiscard]] static std::optional<double> rtt_of(const EventView& event);
     /// The firefly of a printable event. `rtt_ms`: measured by this host, 0: not measured. Borrows the event until the
@@ -41,7 +42,7 @@ class Composer {
     /// Later print() calls write a start instead of an ongoing.
     void call_it_a_start();
     /// The datagram in this layout; empty when it does not fit. Valid until the next call.
-    [[nodiscard]] std::string_view print(const firefly::Layout& layout);
+    [[nodiscard]] std::string_view print(const Layout& layout);
 
     [[nodiscard]] std::uint64_t left_out() const { return left_out_; }      ///< blocks that did not fit
     [[nodiscard]] std::uint64_t shortened() const { return shortened_; }    ///< blocks printed in a shorter form
@@ -54,20 +55,21 @@ class Composer {
     void make_public(std::uint8_t (&address)[16]) const;
 
     std::int64_t since_ns_;
-    firefly::Printer printer_;
-    firefly::Verbosity verbosity_;
-    firefly::BlockReader reader_;
+    std::vector<std::string_view> reserved_;
+    Printer printer_;
+    Verbosity verbosity_;
+    BlockReader reader_;
     Mapping public_addresses_;
 
-    firefly::Firefly firefly_;
+    Firefly firefly_;
     std::vector<std::string> texts_;  ///< memory of the texts of blocks_
-    std::vector<firefly::Block> blocks_;
-    firefly::Printed printed_;  ///< the result of the last print() of firefly_
-    std::optional<firefly::Layout> layout_;
+    std::vector<Block> blocks_;
+    Printed printed_;  ///< the result of the last print() of firefly_
+    std::optional<Layout> layout_;
 
     std::uint64_t left_out_ = 0;
     std::uint64_t shortened_ = 0;
     std::uint64_t bad_blocks_ = 0;
 };
 
-}  // namespace flowd::firefly_backend
+}  // namespace flowd::firefly

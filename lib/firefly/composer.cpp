@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "backends/firefly/composer.hpp"
+#include "lib/firefly/composer.hpp"
 
 #include <algorithm>
 #include <utility>
@@ -7,23 +7,22 @@
 #include "lib/firefly/event.hpp"
 #include "lib/net/tcp_info.hpp"
 
-namespace flowd::firefly_backend {
+namespace flowd::firefly {
 
 /// From the netlink enricher's sample, if there is one; otherwise from the first one that has it.
 std::optional<double> Composer::rtt_of(const EventView& event) {
     std::optional<double> found;
     for (const flowd_sample& sample : event.samples()) {
         const auto rtt = net::rtt_us(sample.tcp_info);
-        if (rtt && (!found || firefly::block_name(to_view(sample.source)) == "netlink")) found = *rtt / 1000.0;
+        if (rtt && (!found || block_name(to_view(sample.source)) == "netlink")) found = *rtt / 1000.0;
     }
     return found;
 }
 
 void Composer::begin(const EventView& event, std::int64_t now_ns, double rtt_ms) {
-    firefly_ = firefly::from_event(*event, now_ns);
+    firefly_ = from_event(*event, now_ns);
     // Another instance (with another name, before a reload) may have sent the start before this one existed.
-    if (event.is_start() && event.has(FLOWD_RESYNC) && event->start_time_ns < since_ns_)
-        firefly_.state = firefly::State::ongoing;
+    if (event.is_start() && event.has(FLOWD_RESYNC) && event->start_time_ns < since_ns_) firefly_.state = State::ongoing;
     make_public(firefly_.key.source);
     make_public(firefly_.key.destination);
     blocks_.clear();
@@ -38,7 +37,7 @@ void Composer::begin(const EventView& event, std::int64_t now_ns, double rtt_ms)
 }
 
 void Composer::call_it_a_start() {
-    firefly_.state = firefly::State::start;
+    firefly_.state = State::start;
     layout_.reset();
 }
 
@@ -49,13 +48,12 @@ void Composer::add_samples(const EventView& event) {
             firefly_.received = sample.usage.bytes_received;
             firefly_.sent = sample.usage.bytes_sent;
         }
-        const std::string_view name = firefly::block_name(to_view(sample.source));
-        auto block = firefly::sample_block(sample, verbosity_);
-        if (!block || !firefly::is_block_name(name) || has_block(name)) continue;
+        const std::string_view name = block_name(to_view(sample.source));
+        auto block = sample_block(sample, verbosity_);
+        if (!block || !is_block_name(name) || has_block(name)) continue;
         const std::string_view json = texts_.emplace_back(std::move(block->json));
         std::string_view shorter;
-        if (verbosity_ != firefly::Verbosity::lean)
-            shorter = texts_.emplace_back(firefly::sample_block(sample, firefly::Verbosity::lean)->json);
+        if (verbosity_ != Verbosity::lean) shorter = texts_.emplace_back(sample_block(sample, Verbosity::lean)->json);
         blocks_.push_back({name, json, shorter});
     }
 }
@@ -63,8 +61,8 @@ void Composer::add_samples(const EventView& event) {
 void Composer::add_attachments(const EventView& event) {
     for (const flowd_attachment& attachment : event.attachments()) {
         std::string_view name = to_view(attachment.id);
-        if (!name.starts_with(firefly::block_attachment)) continue;
-        name.remove_prefix(firefly::block_attachment.size());
+        if (!name.starts_with(block_attachment)) continue;
+        name.remove_prefix(block_attachment.size());
         auto block = has_block(name) ? std::nullopt : reader_.normalise(name, to_view(attachment.bytes));
         if (!block) {
             ++bad_blocks_;
@@ -75,7 +73,7 @@ void Composer::add_attachments(const EventView& event) {
     }
 }
 
-std::string_view Composer::print(const firefly::Layout& layout) {
+std::string_view Composer::print(const Layout& layout) {
     // Members are omitted in a fixed order: if the text fits a smaller limit, printing with that limit returns the same
     // text.
     const bool same = layout_ && layout_->syslog_header == layout.syslog_header &&
@@ -90,6 +88,7 @@ std::string_view Composer::print(const firefly::Layout& layout) {
 }
 
 bool Composer::has_block(std::string_view name) const {
+    if (std::find(reserved_.begin(), reserved_.end(), name) != reserved_.end()) return true;
     return std::any_of(blocks_.begin(), blocks_.end(), [&](const auto& block) { return block.name == name; });
 }
 
@@ -99,4 +98,4 @@ void Composer::make_public(std::uint8_t (&address)[16]) const {
     if (found != public_addresses_.end()) std::copy(found->second.bytes().begin(), found->second.bytes().end(), address);
 }
 
-}  // namespace flowd::firefly_backend
+}  // namespace flowd::firefly

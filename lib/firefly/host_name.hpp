@@ -7,11 +7,11 @@
 #include <array>
 #include <string>
 
-namespace flowd::firefly_backend {
+namespace flowd::firefly {
 
 [[nodiscard]] inline std::string host_name() {
     std::array<char, 256> name{};
     return ::gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "-";
 }
 
-}  // namespace flowd::firefly_backend
+}  // namespace flowd::firefly
