@@ -13,6 +13,9 @@ find_package(ZLIB REQUIRED)
 pkg_check_modules(prometheus_cpp REQUIRED IMPORTED_TARGET prometheus-cpp-core)
 pkg_check_modules(libmnl REQUIRED IMPORTED_TARGET libmnl)
 pkg_check_modules(libsystemd REQUIRED IMPORTED_TARGET libsystemd)
+pkg_check_modules(rdkafka REQUIRED IMPORTED_TARGET rdkafka>=1.6)
+pkg_check_modules(libcrypto REQUIRED IMPORTED_TARGET libcrypto>=3.0)
+pkg_check_modules(sqlite3 REQUIRED IMPORTED_TARGET sqlite3>=3.34)
 find_package(Python3 REQUIRED COMPONENTS Interpreter) # manual pages of modules
 
 if(FLOWD_TESTS)

@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lib/spool/spool.hpp"
+
+#include <fcntl.h>
+#include <sqlite3.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <charconv>
+#include <ctime>
+#include <utility>
+
+namespace flowd::spool {
+namespace {
+
+constexpr std::int64_t application_id = 0x666c7764;  // "flwd"
+constexpr std::int64_t version = 1;
+constexpr std::uint64_t overhead = 64;  ///< of one record
+constexpr std::uint64_t most_in_memory = std::uint64_t{8} << 20;
+
+[[nodiscard]] std::uint64_t size_of(std::size_t key, std::size_t value) {
+    return key + value + overhead;
+}
+
+/// Of the open file description, so that two instances of one process exclude each other.
+[[nodiscard]] struct flock whole_file() {
+    struct flock lock {};
+    lock.l_type = F_WRLCK;
+    lock.l_whence = SEEK_SET;
+    return lock;
+}
+
+}  // namespace
+
+struct Spool::Database {
+    struct Deleter {
+        void operator()(sqlite3* handle) const { sqlite3_close(handle); }
+        void operator()(sqlite3_stmt* statement) const { sqlite3_finalize(statement); }
+    };
+    using Statement = std::unique_ptr<sqlite3_stmt, Deleter>;
+
+    std::unique_ptr<sqlite3, Deleter> handle;
+    Statement insert, select, remove, sum, note;
+
+    [[nodiscard]] bool run(const char* sql) const {
+        return sqlite3_exec(handle.get(), sql, nullptr, nullptr, nullptr) == SQLITE_OK;
+    }
+    [[nodiscard]] Statement prepare(const char* sql) const {
+        sqlite3_stmt* statement = nullptr;
+        (void)sqlite3_prepare_v2(handle.get(), sql, -1, &statement, nullptr);
+        return Statement(statement);
+    }
+    /// The first column of the first row, as a number.
+    [[nodiscard]] std::int64_t number(const char* sql) const {
+        const auto statement = prepare(sql);
+        return statement && sqlite3_step(statement.get()) == SQLITE_ROW ? sqlite3_column_int64(statement.get(), 0) : -1;
+    }
+    [[nodiscard]] bool is_sound() const {
+        const auto statement = prepare("PRAGMA quick_check(1)");
+        if (!statement || sqlite3_step(statement.get()) != SQLITE_ROW) return false;
+        const auto* const text = sqlite3_column_text(statement.get(), 0);
+        return text != nullptr && std::string_view(reinterpret_cast<const char*>(text)) == "ok";
+    }
+    /// Why this file is not a spool of this version; empty: it is. A new file becomes one.
+    [[nodiscard]] std::string judge(bool only_look) const {
+        if (!is_sound()) return std::string("is damaged: ") + sqlite3_errmsg(handle.get());
+        const std::int64_t owner = number("PRAGMA application_id"), found = number("PRAGMA user_version");
+        if (owner == 0 && found == 0 && number("SELECT count(*) FROM sqlite_master") == 0 && !only_look) return {};
+        if (owner != application_id) return "is a database of another program";
+        if (found != version) return "has version " + std::to_string(found) + ", not " + std::to_string(version);
+        return {};
+    }
+    /// A spool whose tables are not those of its version fails here.
+    [[nodiscard]] bool ready(bool only_look) {
+        if (!only_look && !run("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA application_id=1718384484;"
+                               "BEGIN; CREATE TABLE IF NOT EXISTS records(id INTEGER PRIMARY KEY, key BLOB, value BLOB);"
+                               "CREATE TABLE IF NOT EXISTS state(name TEXT PRIMARY KEY, value INTEGER);"
+                               "INSERT OR IGNORE INTO state VALUES('handed', 0); PRAGMA user_version=1; COMMIT"))
+            return false;
+        insert = prepare("INSERT INTO records VALUES(?1, ?2, ?3)");
+        select = prepare("SELECT id, key, value FROM records WHERE id > ?1 ORDER BY id LIMIT ?2");
+        remove = prepare("DELETE FROM records WHERE id <= ?1");
+        sum = prepare("SELECT count(*), sum(length(key) + length(value)) FROM records WHERE id <= ?1");
+        note = prepare("UPDATE state SET value = ?1 WHERE name = 'handed'");
+        return insert && select && remove && sum && note;
+    }
+};
+
+Spool::~Spool() = default;
+
+Result<std::unique_ptr<Spool>> Spool::open(const std::filesystem::path& path, std::uint64_t max_bytes) {
+    std::unique_ptr<Spool> spool(new Spool);
+    spool->max_bytes_ = max_bytes;
+    const std::string lock = path.string() + ".lock";
+    spool->lock_.reset(::open(lock.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+    if (!spool->lock_) return Error::from_errno(errno, "cannot open " + lock);
+    struct flock wanted = whole_file();
+    if (::fcntl(spool->lock_.get(), F_OFD_SETLK, &wanted) != 0) {
+        if (errno != EAGAIN && errno != EACCES) return Error::from_errno(errno, "cannot lock " + lock);
+        return Error{FLOWD_BUSY, "another process uses the spool " + path.string(), "give each instance a path of its own"};
+    }
+    const std::string owner = std::to_string(::getpid()) + "\n";
+    if (::ftruncate(spool->lock_.get(), 0) != 0 ||
+        ::pwrite(spool->lock_.get(), owner.data(), owner.size(), 0) != static_cast<ssize_t>(owner.size()))
+        return Error::from_errno(errno, "cannot write " + lock);
+    auto attached = spool->attach(path, false);
+    if (attached) return spool;
+    // Kept for whoever can read it: what it has may be worth it.
+    const std::string why = attached.error().message;
+    std::array<char, 32> now{};
+    const std::time_t seconds = std::time(nullptr);
+    std::tm parts{};
+    (void)std::strftime(now.data(), now.size(), "%Y%m%dT%H%M%S", ::gmtime_r(&seconds, &parts));
+    const std::string aside = path.string() + ".aside-" + now.data();
+    spool->database_.reset();
+    std::error_code error;
+    if (!std::filesystem::exists(path, error)) return Error{FLOWD_ERROR, "the spool " + path.string() + " " + why};
+    for (const char* suffix : {"-wal", "-shm", ""}) {
+        if (!std::filesystem::exists(path.string() + suffix, error)) continue;
+        std::filesystem::rename(path.string() + suffix, aside + suffix, error);
+        if (error)
+            return Error{FLOWD_ERROR,
+                         "the spool " + path.string() + " " + why + "; it cannot be renamed: " + error.message()};
+    }
+    spool->moved_aside_ = path.string() + " " + why + "; it was renamed to " + aside;
+    if (attached = spool->attach(path, false); !attached) return std::move(attached).error();
+    return spool;
+}
+
+Result<std::unique_ptr<Spool>> Spool::look(const std::filesystem::path& path) {
+    std::unique_ptr<Spool> spool(new Spool);
+    if (auto attached = spool->attach(path, true); !attached) return std::move(attached).error();
+    return spool;
+}
+
+Result<void> Spool::attach(const std::filesystem::path& path, bool only_look) {
+    database_ = std::make_unique<Database>();
+    sqlite3* handle = nullptr;
+    const int flags = (only_look ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE) | SQLITE_OPEN_NOMUTEX;
+    const int opened = sqlite3_open_v2(path.c_str(), &handle, flags, nullptr);
+    database_->handle.reset(handle);
+    if (opened != SQLITE_OK) return Error{FLOWD_ERROR, std::string("cannot be opened: ") + sqlite3_errstr(opened)};
+    if (std::string why = database_->judge(only_look); !why.empty()) return Error{FLOWD_ERROR, std::move(why)};
+    if (!database_->ready(only_look)) return Error{FLOWD_ERROR, std::string("cannot be used: ") + sqlite3_errmsg(handle)};
+    records_ = static_cast<std::uint64_t>(database_->number("SELECT count(*) FROM records"));
+    bytes_ =
+        static_cast<std::uint64_t>(database_->number("SELECT coalesce(sum(length(key) + length(value)), 0) FROM records")) +
+        records_ * overhead;
+    handed_ = handed_durable_ = database_->number("SELECT value FROM state WHERE name = 'handed'");
+    last_ = std::max(database_->number("SELECT coalesce(max(id), 0) FROM records"), handed_);
+    return {};
+}
+
+Spool::Appended Spool::append(std::string key, std::string value) {
+    const std::uint64_t more = size_of(key.size(), value.size());
+    if (!has_room(more)) return Appended::full;
+    if (pending_bytes_ + more > most_in_memory && !commit()) return Appended::failed;
+    pending_.push_back({++last_, std::move(key), std::move(value)});
+    pending_bytes_ += more;
+    return Appended::yes;
+}
+
+bool Spool::write() {
+    const auto step = [](sqlite3_stmt* statement) {
+        const int done = sqlite3_step(statement);
+        (void)sqlite3_reset(statement);
+        return done == SQLITE_DONE;
+    };
+    if (!database_->run("BEGIN IMMEDIATE")) return false;
+    sqlite3_stmt* const insert = database_->insert.get();
+    for (const Item& item : pending_) {
+        (void)sqlite3_bind_int64(insert, 1, item.id);
+        (void)sqlite3_bind_blob64(insert, 2, item.key.data(), item.key.size(), SQLITE_STATIC);
+        (void)sqlite3_bind_blob64(insert, 3, item.value.data(), item.value.size(), SQLITE_STATIC);
+        if (!step(insert)) return false;
+    }
+    (void)sqlite3_clear_bindings(insert);
+    std::uint64_t records = records_ + pending_.size(), bytes = bytes_ + pending_bytes_;
+    if (removed_ > removed_durable_) {
+        sqlite3_stmt* const sum = database_->sum.get();
+        (void)sqlite3_bind_int64(sum, 1, removed_);
+        if (sqlite3_step(sum) == SQLITE_ROW) {
+            const auto gone = static_cast<std::uint64_t>(sqlite3_column_int64(sum, 0));
+            records -= gone;
+            bytes -= static_cast<std::uint64_t>(sqlite3_column_int64(sum, 1)) + gone * overhead;
+        }
+        (void)sqlite3_reset(sum);
+        (void)sqlite3_bind_int64(database_->remove.get(), 1, removed_);
+        if (!step(database_->remove.get())) return false;
+    }
+    (void)sqlite3_bind_int64(database_->note.get(), 1, handed_);
+    if (!step(database_->note.get()) || !database_->run("COMMIT")) return false;
+    records_ = records;
+    bytes_ = bytes;
+    return true;
+}
+
+Result<void> Spool::commit() {
+    if (!has_uncommitted()) return {};
+    if (!write()) {
+        const std::string why = sqlite3_errmsg(database_->handle.get());
+        // SQLite has rolled back by itself after some errors.
+        if (sqlite3_get_autocommit(database_->handle.get()) == 0) (void)database_->run("ROLLBACK");
+        return Error{FLOWD_ERROR, why};
+    }
+    written_ += pending_.size();
+    pending_.clear();
+    pending_bytes_ = 0;
+    removed_durable_ = removed_;
+    handed_durable_ = handed_;
+    return {};
+}
+
+Result<std::vector<Item>> Spool::read(std::int64_t after, std::size_t count, std::size_t bytes) {
+    std::vector<Item> items;
+    sqlite3_stmt* const select = database_->select.get();
+    (void)sqlite3_bind_int64(select, 1, after);
+    (void)sqlite3_bind_int64(select, 2, static_cast<std::int64_t>(count));
+    const auto text = [select](int column) {
+        const auto* const data = static_cast<const char*>(sqlite3_column_blob(select, column));
+        return data == nullptr ? std::string()
+                               : std::string(data, static_cast<std::size_t>(sqlite3_column_bytes(select, column)));
+    };
+    std::size_t size = 0;
+    int step = SQLITE_ROW;
+    while ((items.empty() || size < bytes) && (step = sqlite3_step(select)) == SQLITE_ROW) {
+        items.push_back({sqlite3_column_int64(select, 0), text(1), text(2)});
+        size += items.back().key.size() + items.back().value.size();
+    }
+    const bool good = step == SQLITE_ROW || step == SQLITE_DONE;
+    const std::string why = good ? "" : sqlite3_errmsg(database_->handle.get());
+    (void)sqlite3_reset(select);
+    if (!good) return Error{FLOWD_ERROR, why};
+    return items;
+}
+
+int owner_of(const std::filesystem::path& path) {
+    const UniqueFd lock(::open((path.string() + ".lock").c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+    struct flock present = whole_file();
+    if (!lock || ::fcntl(lock.get(), F_OFD_GETLK, &present) != 0 || present.l_type == F_UNLCK) return 0;
+    std::array<char, 16> text{};
+    const ssize_t length = ::pread(lock.get(), text.data(), text.size() - 1, 0);
+    int owner = 0;
+    if (length > 0) (void)std::from_chars(text.data(), text.data() + length, owner);
+    return owner;
+}
+
+}  // namespace flowd::spool

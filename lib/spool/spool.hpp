@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+// lib/spool/spool.hpp: a queue of records on disk. Belongs to one thread.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "flowd/result.hpp"
+#include "flowd/unique_fd.hpp"
+
+namespace flowd::spool {
+
+struct Item {
+    std::int64_t id = 0;  ///< ascending in the order of the queue, from 1
+    std::string key;
+    std::string value;
+};
+
+class Spool {
+  public:
+    /// Opens or creates the file. FLOWD_BUSY: another process has it. A file that cannot be used is moved aside.
+    [[nodiscard]] static Result<std::unique_ptr<Spool>> open(const std::filesystem::path& path, std::uint64_t max_bytes);
+    /// Only to look: what is not committed by its owner is not seen. Nothing is changed or locked.
+    [[nodiscard]] static Result<std::unique_ptr<Spool>> look(const std::filesystem::path& path);
+    Spool(const Spool&) = delete;
+    Spool& operator=(const Spool&) = delete;
+    /// What was not committed is dropped.
+    ~Spool();
+
+    /// Where the file was moved that open() could not use, and why; empty: there was none.
+    [[nodiscard]] const std::string& moved_aside() const { return moved_aside_; }
+
+    enum class Appended : std::uint8_t { yes, full, failed };
+    /// At the end of the queue, with the id last() + 1. In memory until commit(), which append calls by itself before that
+    /// is too much; failed: it could not.
+    Appended append(std::string key, std::string value);
+    /// The receiver has all up to this one. Takes effect with commit().
+    void remove_through(std::int64_t id) { removed_ = std::max(removed_, id); }
+    /// Before records up to `id` are handed to the receiver. Takes effect with commit().
+    void note_handed(std::int64_t id) { handed_ = std::max(handed_, id); }
+    /// Makes durable what was appended, removed and noted, as a whole. After an error all of it is kept for the next
+    /// commit.
+    Result<void> commit();
+    [[nodiscard]] bool has_uncommitted() const {
+        return !pending_.empty() || removed_ > removed_durable_ || handed_ > handed_durable_;
+    }
+
+    /// The next durable records behind `after`, at most so many and so many bytes, but at least one if there is one.
+    [[nodiscard]] Result<std::vector<Item>> read(std::int64_t after, std::size_t count, std::size_t bytes);
+    [[nodiscard]] std::int64_t handed() const { return handed_; }
+
+    // What is durable.
+    [[nodiscard]] std::uint64_t records() const { return records_; }
+    [[nodiscard]] std::uint64_t bytes() const { return bytes_; }
+    [[nodiscard]] std::uint64_t written() const { return written_; }  ///< records since open()
+
+    [[nodiscard]] bool has_room(std::uint64_t more) const { return bytes_ + pending_bytes_ + more <= max_bytes_; }
+    void use(std::uint64_t max_bytes) { max_bytes_ = max_bytes; }
+    [[nodiscard]] std::uint64_t max_bytes() const { return max_bytes_; }
+    [[nodiscard]] std::int64_t last() const { return last_; }  ///< id of the last record; that of the one before if empty
+
+  private:
+    struct Database;  // keeps SQLite out of this header
+    Spool() = default;
+    Result<void> attach(const std::filesystem::path& path, bool only_look);
+    [[nodiscard]] bool write();
+
+    UniqueFd lock_;
+    std::unique_ptr<Database> database_;
+    std::string moved_aside_;
+    std::vector<Item> pending_;
+    std::uint64_t pending_bytes_ = 0;
+    std::uint64_t max_bytes_ = 0, records_ = 0, bytes_ = 0, written_ = 0;
+    std::int64_t last_ = 0, handed_ = 0, handed_durable_ = 0, removed_ = 0, removed_durable_ = 0;
+};
+
+/// The process that has the spool; 0: none.
+[[nodiscard]] int owner_of(const std::filesystem::path& path);
+
+}  // namespace flowd::spool

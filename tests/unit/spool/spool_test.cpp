@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lib/spool/spool.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sqlite3.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <vector>
+
+namespace flowd::spool {
+namespace {
+
+using ::testing::HasSubstr;
+
+class SpoolTest : public ::testing::Test {
+  protected:
+    void SetUp() override {
+        std::string name = (std::filesystem::temp_directory_path() / "spool-XXXXXX").string();
+        ASSERT_NE(::mkdtemp(name.data()), nullptr);
+        directory_ = name;
+        path_ = directory_ / "spool";
+    }
+    void TearDown() override { std::filesystem::remove_all(directory_); }
+    std::unique_ptr<Spool> open(std::uint64_t max_bytes = 1 << 20) {
+        auto spool = Spool::open(path_, max_bytes);
+        EXPECT_TRUE(spool) << (spool ? "" : spool.error().message);
+        return spool ? std::move(*spool) : nullptr;
+    }
+    static Spool::Appended append(Spool& spool, const std::string& value) { return spool.append("key", value); }
+    static std::vector<std::string> values(Spool& spool, std::int64_t after = 0) {
+        std::vector<std::string> all;
+        auto items = spool.read(after, 1000, 1 << 20);
+        EXPECT_TRUE(items);
+        if (items)
+            for (const Item& item : *items) all.push_back(item.value);
+        return all;
+    }
+    void change(const char* sql) const {
+        sqlite3* handle = nullptr;
+        ASSERT_EQ(sqlite3_open(path_.c_str(), &handle), SQLITE_OK);
+        EXPECT_EQ(sqlite3_exec(handle, sql, nullptr, nullptr, nullptr), SQLITE_OK);
+        sqlite3_close(handle);
+    }
+
+    std::filesystem::path directory_, path_;
+};
+
+TEST_F(SpoolTest, WhatIsCommittedIsReadInOrderAlsoByTheNextProcess) {
+    auto spool = open();
+    for (const char* value : {"one", "two", "three"}) EXPECT_EQ(append(*spool, value), Spool::Appended::yes);
+    ASSERT_TRUE(spool->commit());
+    EXPECT_EQ(append(*spool, "not committed"), Spool::Appended::yes);
+    spool = nullptr;
+    spool = open();
+    EXPECT_EQ(values(*spool), (std::vector<std::string>{"one", "two", "three"}));
+    EXPECT_EQ(spool->records(), 3u);
+    EXPECT_EQ(append(*spool, "four"), Spool::Appended::yes);
+    ASSERT_TRUE(spool->commit());
+    EXPECT_EQ(values(*spool, 3), (std::vector<std::string>{"four"}));
+}
+
+TEST_F(SpoolTest, NumbersAreNotUsedAgainWhenItWasEmptied) {
+    auto spool = open();
+    for (int i = 0; i < 5; ++i) (void)append(*spool, "v");
+    spool->note_handed(spool->last());
+    spool->remove_through(spool->last());
+    ASSERT_TRUE(spool->commit());
+    EXPECT_EQ(spool->records(), 0u);
+    EXPECT_EQ(spool->bytes(), 0u);
+    spool = nullptr;
+    spool = open();
+    EXPECT_EQ(spool->handed(), 5);
+    (void)append(*spool, "v");
+    EXPECT_EQ(spool->last(), 6);
+}
+
+TEST_F(SpoolTest, OnlyWhatIsDurableIsCounted) {
+    auto spool = open();
+    EXPECT_EQ(append(*spool, "one"), Spool::Appended::yes);
+    EXPECT_EQ(spool->records(), 0u);
+    EXPECT_EQ(spool->bytes(), 0u);
+    EXPECT_EQ(spool->written(), 0u);
+    ASSERT_TRUE(spool->commit());
+    EXPECT_EQ(spool->records(), 1u);
+    EXPECT_EQ(spool->written(), 1u);
+    EXPECT_GT(spool->bytes(), 6u);
+    spool->remove_through(1);
+    EXPECT_EQ(spool->records(), 1u);
+    ASSERT_TRUE(spool->commit());
+    EXPECT_EQ(spool->records(), 0u);
+}
+
+TEST_F(SpoolTest, AfterACommitThatFailedTheNextOneWritesEverything) {
+    auto spool = open();
+    EXPECT_EQ(append(*spool, "one"), Spool::Appended::yes);
+    sqlite3* other = nullptr;
+    ASSERT_EQ(sqlite3_open(path_.c_str(), &other), SQLITE_OK);
+    ASSERT_EQ(sqlite3_exec(other, "BEGIN IMMEDIATE", nullptr, nullptr, nullptr), SQLITE_OK);
+    EXPECT_FALSE(spool->commit());
+    EXPECT_EQ(append(*spool, "two"), Spool::Appended::yes);
+    EXPECT_FALSE(spool->commit());
+    EXPECT_EQ(spool->records(), 0u);
+    sqlite3_close(other);
+    ASSERT_TRUE(spool->commit());
+    EXPECT_EQ(values(*spool), (std::vector<std::string>{"one", "two"}));
+    EXPECT_EQ(spool->records(), 2u);
+}
+
+TEST_F(SpoolTest, MemoryIsBoundedWithoutACommitOfTheCaller) {
+    auto spool = open(1 << 30);
+    const std::string value(1 << 20, 'x');
+    for (int i = 0; i < 40; ++i) EXPECT_EQ(append(*spool, value), Spool::Appended::yes);
+    EXPECT_GE(spool->records(), 32u);
+}
+
+TEST_F(SpoolTest, AfterKill9NothingThatWasCountedAsSpooledIsMissing) {
+    int pipes[2];
+    ASSERT_EQ(::pipe(pipes), 0);
+    const pid_t child = ::fork();
+    if (child == 0) {
+        auto spool = Spool::open(path_, 1 << 30);
+        for (std::uint32_t number = 0; spool; ++number) {
+            (void)(*spool)->append("key", std::to_string(number));
+            if (number % 7 == 6 && (*spool)->commit()) (void)!::write(pipes[1], &number, sizeof number);
+        }
+        ::_exit(1);
+    }
+    ::close(pipes[1]);
+    std::uint32_t counted = 0;
+    for (int i = 0; i < 50; ++i)
+        ASSERT_EQ(::read(pipes[0], &counted, sizeof counted), static_cast<ssize_t>(sizeof counted));
+    ::kill(child, SIGKILL);
+    ASSERT_EQ(::waitpid(child, nullptr, 0), child);
+    while (::read(pipes[0], &counted, sizeof counted) == static_cast<ssize_t>(sizeof counted)) {
+    }
+    ::close(pipes[0]);
+    auto spool = open(1 << 30);
+    EXPECT_TRUE(spool->moved_aside().empty());
+    ASSERT_GE(spool->records(), counted + 1u);
+    auto items = spool->read(0, 1'000'000, 1 << 30);
+    ASSERT_TRUE(items);
+    for (std::size_t i = 0; i < items->size(); ++i) ASSERT_EQ((*items)[i].value, std::to_string(i));
+}
+
+TEST_F(SpoolTest, BeyondItsLimitItRefusesAndTakesAgainWhenThereIsRoom) {
+    auto spool = open(1000);
+    const std::string value(400, 'x');
+    EXPECT_EQ(append(*spool, value), Spool::Appended::yes);
+    EXPECT_EQ(append(*spool, value), Spool::Appended::yes);
+    EXPECT_EQ(append(*spool, value), Spool::Appended::full);
+    ASSERT_TRUE(spool->commit());
+    spool->remove_through(1);
+    ASSERT_TRUE(spool->commit());
+    EXPECT_EQ(append(*spool, value), Spool::Appended::yes);
+}
+
+TEST_F(SpoolTest, ASecondOwnerIsRefusedAlsoInTheSameProcess) {
+    auto spool = open();
+    EXPECT_EQ(owner_of(path_), ::getpid());
+    const auto second = Spool::open(path_, 1 << 20);
+    ASSERT_FALSE(second);
+    EXPECT_EQ(second.error().code, FLOWD_BUSY);
+    spool = nullptr;
+    EXPECT_EQ(owner_of(path_), 0);
+    EXPECT_TRUE(Spool::open(path_, 1 << 20));
+}
+
+TEST_F(SpoolTest, ADamagedFileIsMovedAsideAndANewOneIsBegun) {
+    std::ofstream(path_) << std::string(8192, 'x');
+    auto spool = open();
+    EXPECT_THAT(spool->moved_aside(), HasSubstr("is damaged"));
+    EXPECT_THAT(spool->moved_aside(), HasSubstr(".aside-"));
+    EXPECT_EQ(append(*spool, "one"), Spool::Appended::yes);
+    ASSERT_TRUE(spool->commit());
+    std::size_t aside = 0;
+    for (const auto& entry : std::filesystem::directory_iterator(directory_))
+        aside += entry.path().filename().string().starts_with("spool.aside-") ? 1 : 0;
+    EXPECT_EQ(aside, 1u);
+}
+
+TEST_F(SpoolTest, AFileOfAnotherVersionOrProgramIsMovedAside) {
+    open().reset();
+    change("PRAGMA user_version=2");
+    EXPECT_THAT(open()->moved_aside(), HasSubstr("has version 2, not 1"));
+    change("PRAGMA application_id=1");
+    EXPECT_THAT(open()->moved_aside(), HasSubstr("another program"));
+}
+
+TEST_F(SpoolTest, LookingDisturbsNobody) {
+    auto spool = open();
+    (void)append(*spool, "one");
+    ASSERT_TRUE(spool->commit());
+    auto seen = Spool::look(path_);
+    ASSERT_TRUE(seen) << seen.error().message;
+    EXPECT_EQ((*seen)->records(), 1u);
+    EXPECT_FALSE(Spool::look(directory_ / "absent"));
+}
+
+}  // namespace
+}  // namespace flowd::spool
