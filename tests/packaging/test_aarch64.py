@@ -16,8 +16,9 @@ from tests.packaging.staged import BUILD, ROOT, run
 COMPILERS = {"c": "aarch64-linux-gnu-gcc", "c++": "aarch64-linux-gnu-g++"}
 UNIT = 12
 ROOMS = ("lib/", "core/", "sdk/", "plugins/", "backends/")
-# Headers of libraries are the same for both; what differs (bits/, asm/) is found in the cross compiler's own folder before.
-SHARED_HEADERS = ["-idirafter", "/usr/include"]
+# Headers of libraries are the same for both; what differs (bits/, asm/) is found in the cross compiler's own folder before. Debian has
+# those of OpenSSL in the folder of the architecture.
+SHARED_HEADERS = ["-idirafter", "/usr/include", "-idirafter", "/usr/include/x86_64-linux-gnu"]
 
 
 def test_the_abi_layouts_are_the_same():

@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "backends/kafka/record.hpp"
+
+#include <netinet/in.h>
+#include <openssl/core_names.h>
+#include <openssl/evp.h>
+#include <openssl/params.h>
+
+#include <algorithm>
+#include <tuple>
+#include <utility>
+
+#include "flowd/address.hpp"
+#include "flowd/json.hpp"
+#include "lib/firefly/event.hpp"
+#include "lib/firefly/provenance.hpp"
+
+namespace flowd::kafka {
+namespace {
+
+/// `key` of the collector's fingerprint filter (its file 02-parsing.conf).
+constexpr std::string_view fingerprint_key = "create flowid";
+
+constexpr std::array<std::string_view, 3> own_members{"message", "flow_fingerprint", "redelivered"};
+
+[[nodiscard]] std::string_view name_of_protocol(const flowd_key& key) {
+    return key.protocol == IPPROTO_TCP ? "tcp" : "udp";
+}
+
+}  // namespace
+
+struct Fingerprint::State {
+    struct Deleter {
+        void operator()(EVP_MAC* mac) const { EVP_MAC_free(mac); }
+        void operator()(EVP_MAC_CTX* context) const { EVP_MAC_CTX_free(context); }
+    };
+    std::unique_ptr<EVP_MAC, Deleter> mac{EVP_MAC_fetch(nullptr, "HMAC", nullptr)};
+    std::unique_ptr<EVP_MAC_CTX, Deleter> context{mac ? EVP_MAC_CTX_new(mac.get()) : nullptr};
+    bool usable = false;
+};
+
+Fingerprint::Fingerprint() : state_(std::make_unique<State>()) {
+    if (!state_->context) return;
+    std::string digest = "SHA256";
+    const std::array<OSSL_PARAM, 2> parameters{
+        OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest.data(), digest.size()), OSSL_PARAM_construct_end()};
+    state_->usable = EVP_MAC_init(state_->context.get(), reinterpret_cast<const unsigned char*>(fingerprint_key.data()),
+                                  fingerprint_key.size(), parameters.data()) == 1;
+}
+
+Fingerprint::~Fingerprint() = default;
+
+std::string_view Fingerprint::of(const flowd_key& key) {
+    if (!state_->usable) return {};
+    const auto add = [this](std::string_view name, std::string_view value) {
+        text_.append("|[flow-id][").append(name).append("]|").append(value);
+    };
+    std::array<char, INET6_ADDRSTRLEN> address{};
+    text_.clear();
+    add("dst-ip", Address(key.destination).to_chars(address));
+    add("dst-port", std::to_string(key.destination_port));
+    add("protocol", name_of_protocol(key));
+    add("src-ip", Address(key.source).to_chars(address));
+    add("src-port", std::to_string(key.source_port));
+    text_.push_back('|');
+    std::array<unsigned char, 32> digest{};
+    std::size_t length = 0;
+    EVP_MAC_CTX* const context = state_->context.get();
+    // Without a key, the one of the constructor is used again.
+    if (EVP_MAC_init(context, nullptr, 0, nullptr) != 1 ||
+        EVP_MAC_update(context, reinterpret_cast<const unsigned char*>(text_.data()), text_.size()) != 1 ||
+        EVP_MAC_final(context, digest.data(), &length, digest.size()) != 1 || length != digest.size())
+        return {};
+    constexpr std::string_view hexadecimal = "0123456789abcdef";
+    for (std::size_t i = 0; i < digest.size(); ++i) {
+        digits_[2 * i] = hexadecimal[digest[i] >> 4u];
+        digits_[2 * i + 1] = hexadecimal[digest[i] & 15u];
+    }
+    return {digits_.data(), digits_.size()};
+}
+
+std::string record_key(const flowd_key& key) {
+    const Address source(key.source), destination(key.destination);
+    const bool turn = std::tie(destination.bytes(), key.destination_port) < std::tie(source.bytes(), key.source_port);
+    std::array<char, INET6_ADDRSTRLEN> text{};
+    std::string out;
+    out.reserve(2 * INET6_ADDRSTRLEN);
+    for (const bool second : {false, true}) {
+        const bool is_source = second == turn;
+        out.append((is_source ? source : destination).to_chars(text)).push_back('|');
+        out.append(std::to_string(is_source ? key.source_port : key.destination_port)).push_back('|');
+    }
+    return out.append(name_of_protocol(key));
+}
+
+void Record::flag_redelivered() {
+    constexpr std::string_view flag = R"(,"redelivered":true})";
+    if (!value.ends_with(flag)) value.replace(value.size() - 1, 1, flag);
+}
+
+std::string source_name(const std::string& topic) {
+    return "kafka:" + topic;
+}
+
+RecordWriter::RecordWriter(Options options)
+    : options_(std::move(options)),
+      source_(source_name(options_.topic)),
+      composer_({options_.host, options_.application}, options_.verbosity, {}) {
+    composer_.reserve({own_members.begin(), own_members.end()});
+}
+
+void RecordWriter::use(Options options) {
+    options_ = std::move(options);
+    source_ = source_name(options_.topic);
+    composer_.use(options_.verbosity, {});
+}
+
+std::optional<Record> RecordWriter::write(const EventView& event, std::int64_t now_ns) {
+    switch (firefly::printable(*event)) {
+        case firefly::Printable::yes:
+            break;
+        case firefly::Printable::port:
+            return skip(Skip::port);
+        case firefly::Printable::address:
+            return skip(Skip::address);
+        default:
+            return skip(Skip::protocol);
+    }
+    const auto from = firefly::parse_provenance(event.attachment(firefly::provenance_attachment));
+    if (from && firefly::names_receiver(from->receivers, source_)) return skip(Skip::read);
+    const bool remote = from && event.has(FLOWD_LEARNT_REMOTELY);
+    const firefly::Path path = remote ? firefly::Path{from->path.origin, from->path.hops + 1} : firefly::Path{boot_, 0};
+    const std::string_view original = event.attachment(FLOWD_ATTACHMENT_DATAGRAM);
+    if (original.empty() && path.hops > firefly::max_hops) return skip(Skip::hops);
+
+    composer_.begin(event, now_ns, 0);
+    const std::string_view printed = composer_.print({true, options_.max_size});
+    const std::string_view objects = printed.substr(std::min(printed.find('{'), printed.size()));
+    const std::string_view fingerprint = fingerprint_.of(event->key);
+    if (objects.empty() || fingerprint.empty()) return skip(Skip::too_large);
+    Record record{record_key(event->key), {}};
+    std::string& value = record.value;
+    value.reserve(objects.size() + std::max(original.size(), printed.size()) * 2 + 256);
+    value.append(objects.substr(0, objects.size() - 1)).append(R"(,"message":)");
+    if (original.empty()) {
+        numbered_.clear();
+        (void)stream_.number(numbered_, printed, path, options_.max_size);
+    }
+    json::Writer(value).value(original.empty() ? std::string_view(numbered_) : original);
+    value.append(R"(,"flow_fingerprint":")").append(fingerprint).append("\"}");
+    if (record.key.size() + value.size() > options_.max_size) return skip(Skip::too_large);
+    // Another instance, with another name or before a reload, may have written the start.
+    if (event.is_start() && event.has(FLOWD_RESYNC) && event->start_time_ns < since_ns_) record.flag_redelivered();
+    return record;
+}
+
+}  // namespace flowd::kafka

@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One broker of Apache Kafka on loopback, from its released jars, with listeners for PLAINTEXT, SSL and SASL_SSL."""
+import json
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+
+from .lab import sh, wait_for
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+USER, PASSWORD = "flowd", "correct-horse"
+SECONDS = 120  # a JVM on a loaded machine
+
+
+def jars(major=4):
+    return pathlib.Path(sh(str(ROOT / "tests/kafka/fetch-kafka"), "--where", str(major)).stdout.strip())
+
+
+def missing():
+    """Why no broker can be started; empty: it can."""
+    lacking = [program for program in ("java", "kcat", "openssl") if shutil.which(program) is None]
+    if not all((jars(major) / "complete").exists() for major in (3, 4)):
+        lacking.append("its jars")
+    return f"needs Kafka: {', '.join(lacking)} missing; run scripts/install-dependencies kafka" if lacking else ""
+
+
+def free_ports(count):
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
+
+
+class Broker:
+    """with Broker() as broker: broker.create("topic", 4)   kill() and start() leave the log where it is."""
+
+    def __init__(self, major=4, **properties):
+        self.jars = jars(major)
+        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="flowd-kafka-", dir="/run"))
+        self.plain, self.ssl, self.sasl, self.controller = free_ports(4)
+        self.process, self.formatted = None, False
+        self.certificates()
+        at = "127.0.0.1"
+        self.properties = {
+            "process.roles": "broker,controller", "node.id": "1", "controller.quorum.voters": f"1@{at}:{self.controller}",
+            "listeners": f"PLAINTEXT://{at}:{self.plain},SSL://{at}:{self.ssl},SASL_SSL://{at}:{self.sasl},CONTROLLER://{at}:{self.controller}",
+            "advertised.listeners": f"PLAINTEXT://{at}:{self.plain},SSL://{at}:{self.ssl},SASL_SSL://{at}:{self.sasl}",
+            "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_SSL:SASL_SSL",
+            "controller.listener.names": "CONTROLLER", "inter.broker.listener.name": "PLAINTEXT",
+            "log.dirs": str(self.directory / "log"), "auto.create.topics.enable": "false",
+            "offsets.topic.replication.factor": "1", "offsets.topic.num.partitions": "1",
+            "transaction.state.log.replication.factor": "1", "transaction.state.log.min.isr": "1",
+            "group.initial.rebalance.delay.ms": "0", "sasl.enabled.mechanisms": "SCRAM-SHA-512",
+            "listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config":
+                "org.apache.kafka.common.security.scram.ScramLoginModule required;",
+            "ssl.keystore.type": "PEM", "ssl.keystore.location": str(self.directory / "broker.pem"),
+        } | properties
+        self.conf = self.directory / "server.properties"
+        self.conf.write_text("".join(f"{name}={value}\n" for name, value in self.properties.items()))
+
+    def certificates(self):
+        def openssl(*words):
+            sh("openssl", *words)
+
+        here = self.directory
+        self.ca = here / "ca.pem"
+        openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", f"{here}/ca.key", "-out", str(self.ca), "-days", "2",
+                "-subj", "/CN=test authority")
+        openssl("req", "-newkey", "rsa:2048", "-nodes", "-keyout", f"{here}/broker.key", "-out", f"{here}/broker.csr", "-subj", "/CN=broker")
+        (here / "extensions").write_text("subjectAltName=IP:127.0.0.1,DNS:localhost\n")
+        openssl("x509", "-req", "-in", f"{here}/broker.csr", "-CA", str(self.ca), "-CAkey", f"{here}/ca.key", "-CAcreateserial",
+                "-out", f"{here}/broker.crt", "-days", "2", "-extfile", f"{here}/extensions")
+        (here / "broker.pem").write_text((here / "broker.key").read_text() + (here / "broker.crt").read_text())
+
+    def java(self, main, *words, **options):
+        command = ["java", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", f"{self.jars}/*", main, *map(str, words)]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=SECONDS, **options).stdout
+
+    def start(self):
+        if not self.formatted:
+            self.java("kafka.tools.StorageTool", "format", "-t", "flowdflowdflowdflowdfw", "-c", self.conf,
+                      "--add-scram", f"SCRAM-SHA-512=[name={USER},password={PASSWORD}]")
+            self.formatted = True
+        self.output = open(self.directory / "output", "a")
+        self.process = subprocess.Popen(["java", "-Xmx768m", "-XX:+UseSerialGC", "-cp", f"{self.jars}/*", "kafka.Kafka", str(self.conf)],
+                                        stdout=self.output, stderr=self.output)
+        wait_for(self.answers, "the broker to answer", SECONDS)
+
+    def answers(self):
+        if self.process.poll() is not None:
+            raise AssertionError(f"the broker ended with {self.process.returncode}: {(self.directory / 'output').read_text()[-2000:]}")
+        return subprocess.run(["kcat", "-L", "-m", "2", "-b", self.address], capture_output=True, check=False).returncode == 0
+
+    def kill(self):
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+        self.output.close()
+
+    @property
+    def address(self):
+        return f"127.0.0.1:{self.plain}"
+
+    def create(self, topic, partitions=4, **configs):
+        words = [word for name, value in configs.items() for word in ("--config", f"{name.replace('_', '.')}={value}")]
+        self.java("org.apache.kafka.tools.TopicCommand", "--bootstrap-server", self.address, "--create", "--topic", topic,
+                  "--partitions", partitions, "--replication-factor", 1, *words)
+
+    def read(self, topic):
+        """What kcat reads from the beginning to the end: [{"partition", "offset", "key", "payload"}]"""
+        out = subprocess.run(["kcat", "-C", "-b", self.address, "-t", topic, "-o", "beginning", "-e", "-q", "-J"],
+                             capture_output=True, text=True, check=True, timeout=SECONDS).stdout
+        return [json.loads(line) for line in out.splitlines()]
+
+    def batches(self, topic):
+        """The batches in the broker's log, as DumpLogSegments prints them: [{"compresscodec": "lz4", "producerId": "0", ...}]"""
+        files = [str(file) for file in sorted((self.directory / "log").glob(f"{topic}-*/*.log"))]
+        out = self.java("org.apache.kafka.tools.DumpLogSegments", "--files", ",".join(files))
+        return [dict(zip(words[::2], words[1::2])) for words in
+                (line.replace(": ", " ").split() for line in out.splitlines() if line.startswith("baseOffset:"))]
+
+    def __enter__(self):
+        try:
+            self.start()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        if self.process and self.process.poll() is None:
+            self.kill()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+
+def free_udp_port():
+    """An UDP port that nobody uses."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]

@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tests against a real broker of Apache Kafka. Traffic stays on loopback."""
+import pathlib
+import sys
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
+
+from tests.harness import kafka  # noqa: E402
+
+
+def pytest_collection_modifyitems(items):
+    if reason := kafka.missing():
+        for item in items:
+            item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture(scope="session")
+def broker():
+    with kafka.Broker() as one:
+        yield one
