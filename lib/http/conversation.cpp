@@ -75,6 +75,24 @@ void Reply::operator()(Response response) {
     if (const auto conversation = std::exchange(conversation_, {}).lock()) conversation->complete(std::move(response));
 }
 
+Stream Reply::stream(Response head) {
+    const auto conversation = std::exchange(conversation_, {}).lock();
+    return conversation && conversation->begin_stream(head) ? Stream(conversation) : Stream();
+}
+
+Stream::~Stream() {
+    if (const auto conversation = conversation_.lock()) conversation->end_stream();
+}
+
+std::size_t Stream::pending() const {
+    const auto conversation = conversation_.lock();
+    return conversation ? conversation->output_.size() : 0;
+}
+
+void Stream::write(std::string_view piece) {
+    if (const auto conversation = conversation_.lock()) conversation->stream(piece);
+}
+
 std::string_view DateText::now() {
     const std::time_t second = std::time(nullptr);
     if (second == second_) return text_;
@@ -203,6 +221,7 @@ void Conversation::handle() {
     const Request request{.method = head_only_ ? std::string_view("GET") : method,
                           .path = mark == 0 ? std::string_view("/") : target.substr(0, mark),
                           .query = target.substr(std::min(mark + 1, target.size())),
+                          .host = view(message[bh::field::host]),
                           .content_type = view(message[bh::field::content_type]),
                           .authorization = view(message[bh::field::authorization]),
                           .accept = view(message[bh::field::accept]),
@@ -241,7 +260,37 @@ void Conversation::note_refusal(unsigned status) const {
 void Conversation::complete(Response&& response) {
     if (refused_ || response.status / 100 == 4) note_refusal(response.status);
     const bool keep = keep_alive_ && !last_;
-    print(response, keep);
+    print(response, keep, Body::whole);
+    finish(keep);
+}
+
+bool Conversation::begin_stream(const Response& head) {
+    const Body body = http_1_0_ ? Body::until_close : Body::chunked;
+    stream_keeps_ = keep_alive_ && !last_ && body == Body::chunked;
+    print(head, stream_keeps_, body);
+    if (head_only_) finish(stream_keeps_);
+    if (!head_only_ && !advancing_) answered_();
+    return !head_only_;
+}
+
+void Conversation::stream(std::string_view piece) {
+    if (piece.empty()) return;  // an empty chunk would be the last one
+    if (!http_1_0_) {
+        char digits[24];
+        const auto end = std::to_chars(digits, digits + sizeof digits, piece.size(), 16).ptr;
+        output_.append(digits, static_cast<std::size_t>(end - digits)).append("\r\n");
+    }
+    output_.append(piece);
+    if (!http_1_0_) output_.append("\r\n");
+    if (!advancing_) answered_();
+}
+
+void Conversation::end_stream() {
+    if (!http_1_0_) output_.append("0\r\n\r\n");
+    finish(stream_keeps_ && !last_);
+}
+
+void Conversation::finish(bool keep) {
     awaiting_ = false;
     if (!keep) {
         over_ = true;
@@ -252,7 +301,7 @@ void Conversation::complete(Response&& response) {
     answered_();
 }
 
-void Conversation::print(const Response& response, bool keep) {
+void Conversation::print(const Response& response, bool keep, Body body) {
     char digits[24];
     const auto number = [&digits](std::size_t value) {
         return std::string_view(
@@ -260,7 +309,10 @@ void Conversation::print(const Response& response, bool keep) {
     };
     output_.append("HTTP/1.1 ").append(number(response.status)).append(" ").append(reason(response.status));
     output_.append("\r\nDate: ").append(context_.date.now());
-    if (response.status != 204) {
+    if (body != Body::whole) {
+        output_.append("\r\nContent-Type: ").append(response.content_type);
+        if (body == Body::chunked) output_.append("\r\nTransfer-Encoding: chunked");
+    } else if (response.status != 204) {
         if (!response.body.empty()) output_.append("\r\nContent-Type: ").append(response.content_type);
         output_.append("\r\nContent-Length: ").append(number(response.body.size()));
     }
@@ -270,7 +322,7 @@ void Conversation::print(const Response& response, bool keep) {
         output_.append("\r\nConnection: keep-alive");
     for (const auto& [name, value] : response.headers) output_.append("\r\n").append(name).append(": ").append(value);
     output_.append("\r\n\r\n");
-    if (!head_only_ && response.status != 204) output_.append(response.body);
+    if (!head_only_ && response.status != 204 && body == Body::whole) output_.append(response.body);
 }
 
 }  // namespace flowd::http

@@ -77,6 +77,7 @@ class Conversation : public std::enable_shared_from_this<Conversation> {
 
   private:
     friend class Reply;
+    friend class Stream;
     struct Parser;  // keeps Beast out of this header
 
     void advance();
@@ -89,7 +90,13 @@ class Conversation : public std::enable_shared_from_this<Conversation> {
     /// Reports that the current request was refused.
     void note_refusal(unsigned status) const;
     void complete(Response&& response);
-    void print(const Response& response, bool keep);
+    /// False: the request is answered, because it has no body (HEAD).
+    bool begin_stream(const Response& head);
+    void stream(std::string_view piece);
+    void end_stream();
+    void finish(bool keep);
+    enum class Body { whole, chunked, until_close };
+    void print(const Response& response, bool keep, Body body);
 
     Context& context_;
     Peer peer_;
@@ -107,6 +114,7 @@ class Conversation : public std::enable_shared_from_this<Conversation> {
     bool keep_alive_ = true;
     bool head_only_ = false;
     bool http_1_0_ = false;
+    bool stream_keeps_ = false;  ///< the connection, after the stream that is sent now
     bool over_ = false;
     bool refused_ = false;
     bool last_ = false;  ///< end() was called

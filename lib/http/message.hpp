@@ -39,6 +39,7 @@ struct Request {
     std::string_view method;
     std::string_view path;   ///< as sent, up to `?`
     std::string_view query;  ///< after the `?`
+    std::string_view host;   ///< the field Host as sent
     std::string_view content_type;
     std::string_view authorization;
     std::string_view accept;  ///< this and the next as sent; the first if there are several
@@ -56,6 +57,31 @@ struct Response {
 
 class Conversation;
 
+/// The body of a response, sent piece by piece. Ends with the object, or when the connection is closed: the client has
+/// disconnected, or has read nothing for `idle_timeout`. Write something more often than that, because a disconnect is only
+/// noticed when a piece is sent.
+class Stream {
+  public:
+    Stream() = default;
+    explicit Stream(std::weak_ptr<Conversation> conversation) : conversation_(std::move(conversation)) {}
+    Stream(Stream&& other) noexcept : conversation_(std::exchange(other.conversation_, {})) {}
+    Stream& operator=(Stream&& other) noexcept {
+        std::swap(conversation_, other.conversation_);
+        return *this;
+    }
+    Stream(const Stream&) = delete;
+    Stream& operator=(const Stream&) = delete;
+    ~Stream();
+
+    [[nodiscard]] bool is_open() const { return !conversation_.expired(); }
+    /// Bytes that wait because the client reads slowly. The caller bounds them.
+    [[nodiscard]] std::size_t pending() const;
+    void write(std::string_view piece);
+
+  private:
+    std::weak_ptr<Conversation> conversation_;
+};
+
 /// Answers one request, once. The destructor answers 500 if there was no answer. It may outlive the connection.
 class Reply {
   public:
@@ -67,6 +93,8 @@ class Reply {
     ~Reply();
 
     void operator()(Response response);
+    /// Sends the head now; the body follows piece by piece.
+    [[nodiscard]] Stream stream(Response head);
     /// The connection is not closed. A disconnect of the client is not noticed: the connection is not read meanwhile.
     [[nodiscard]] bool wanted() const { return !conversation_.expired(); }
 

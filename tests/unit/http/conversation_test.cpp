@@ -26,6 +26,9 @@ class ConversationTest : public ::testing::Test {
                              std::string(request.query) + " " + std::string(request.body));
             if (request.path == "/later") {
                 later_.emplace(std::move(reply));
+            } else if (request.path == "/stream") {
+                stream_ = reply.stream({.content_type = "text/plain"});
+                stream_.write("first");
             } else if (request.path == "/throw") {
                 throw std::runtime_error("on purpose");
             } else if (request.path != "/forget") {
@@ -50,6 +53,7 @@ class ConversationTest : public ::testing::Test {
     std::shared_ptr<Conversation> conversation_;
     std::vector<std::string> asked_;
     std::optional<Reply> later_;
+    Stream stream_;
     int answered_ = 0;
 };
 
@@ -318,6 +322,58 @@ INSTANTIATE_TEST_SUITE_P(
         RefusedHead{"trailers without end", 400,
                     post + "Transfer-Encoding: chunked\r\n\r\n0\r\nX: " + std::string(30'000, 'x')},
         RefusedHead{"another expectation", 417, post + "Expect: a miracle\r\nContent-Length: 1\r\n\r\n"}));
+
+TEST_F(ConversationTest, AStreamIsSentInChunksAndTheNextRequestWaitsForItsEnd) {
+    const std::string begin = say(get("/stream") + get("/next"));
+    EXPECT_THAT(begin, HasSubstr("\r\nTransfer-Encoding: chunked\r\n"));
+    EXPECT_THAT(begin, Not(HasSubstr("Content-Length")));
+    EXPECT_THAT(begin, ::testing::EndsWith("\r\n\r\n5\r\nfirst\r\n"));
+    EXPECT_FALSE(conversation_->wants_input());
+    stream_.write("twelve bytes");
+    EXPECT_EQ(answered_, 1);
+    EXPECT_EQ(stream_.pending(), conversation_->output().size());
+    EXPECT_EQ(std::exchange(conversation_->output(), {}), "c\r\ntwelve bytes\r\n");
+    stream_.write("");
+    EXPECT_TRUE(conversation_->output().empty()) << "an empty chunk would end the body";
+    stream_ = {};
+    EXPECT_THAT(conversation_->output(), StartsWith("0\r\n\r\nHTTP/1.1 200 OK\r\n"));
+    EXPECT_THAT(asked_, ::testing::ElementsAre("GET /stream  ", "GET /next  "));
+}
+
+TEST_F(ConversationTest, AStreamToAnHttp10ClientEndsWithTheConnection) {
+    const std::string begin = say("GET /stream HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
+    EXPECT_THAT(begin, HasSubstr("\r\nConnection: close\r\n"));
+    EXPECT_THAT(begin, Not(HasSubstr("chunked")));
+    EXPECT_THAT(begin, ::testing::EndsWith("\r\n\r\nfirst"));
+    stream_ = {};
+    EXPECT_TRUE(conversation_->output().empty());
+    EXPECT_TRUE(conversation_->over());
+}
+
+TEST_F(ConversationTest, AStreamIsNotOpenedForHead) {
+    const std::string head = say("HEAD /stream HTTP/1.1\r\nHost: h\r\n\r\n");
+    EXPECT_THAT(head, ::testing::EndsWith("\r\n\r\n"));
+    EXPECT_FALSE(stream_.is_open());
+    EXPECT_TRUE(conversation_->wants_input());
+}
+
+TEST_F(ConversationTest, AStreamKnowsThatItsConnectionIsGone) {
+    say(get("/stream"));
+    EXPECT_TRUE(stream_.is_open());
+    conversation_.reset();
+    EXPECT_FALSE(stream_.is_open());
+    stream_.write("no effect");
+    EXPECT_EQ(stream_.pending(), 0U);
+}
+
+TEST_F(ConversationTest, TheConnectionOfAStreamIsClosedAfterItIfTheServerIsDraining) {
+    say(get("/stream"));
+    conversation_->end();
+    EXPECT_FALSE(conversation_->over());
+    stream_ = {};
+    EXPECT_EQ(conversation_->output(), "0\r\n\r\n");
+    EXPECT_TRUE(conversation_->over());
+}
 
 }  // namespace
 }  // namespace flowd::http

@@ -47,6 +47,7 @@ class ServerTest : public ::testing::Test {
     ~ServerTest() override {
         on_loop([&] {
             later_.reset();
+            stream_ = {};
             server_.reset();
         });
         loop_.stop();
@@ -71,6 +72,8 @@ class ServerTest : public ::testing::Test {
         if (request.path == "/later") {
             later_.emplace(std::move(reply));
             waiting_ = true;
+        } else if (request.path == "/stream") {
+            stream_ = reply.stream({.content_type = "text/plain"});
         } else {
             const std::string who = request.peer.is_local() ? "user " + std::to_string(*request.peer.user)
                                                             : request.peer.endpoint.address.to_string();
@@ -104,6 +107,7 @@ class ServerTest : public ::testing::Test {
     std::vector<std::string> refused_;
     std::optional<Server> server_;
     std::optional<Reply> later_;
+    Stream stream_;
     std::atomic<bool> waiting_{false};
     Endpoint endpoint_;
     std::thread thread_;
@@ -265,6 +269,34 @@ TEST_F(ServerTest, ClosingAbortsRemainingRequests) {
     on_loop([&] { server_->close(); });
     EXPECT_EQ(busy.rest(), "");
     on_loop([&] { (*later_)({}); });
+}
+
+TEST_F(ServerTest, AClientThatDoesNotReadItsStreamIsDisconnected) {
+    start({.idle_timeout = std::chrono::seconds(1)});
+    Client client(endpoint_);
+    client.send("GET /stream HTTP/1.1\r\nHost: h\r\n\r\n");
+    const std::string piece(1 << 20, 'x');
+    EXPECT_TRUE(comes_true([&] { return stream_.is_open(); }));
+    // The kernel's buffers are finite: sooner or later pieces wait here, and then the time limit applies.
+    EXPECT_TRUE(comes_true([&] {
+        if (stream_.pending() < 4 * piece.size()) stream_.write(piece);
+        return stream_.pending() > piece.size();
+    }));
+    EXPECT_TRUE(comes_true([&] { return !stream_.is_open(); }));
+    EXPECT_EQ(on_loop([&] { return server_->counts().timed_out; }), 1U);
+}
+
+TEST_F(ServerTest, AClientThatReadsItsStreamIsNotDisconnected) {
+    start({.idle_timeout = std::chrono::seconds(1)});
+    Client client(endpoint_);
+    client.send("GET /stream HTTP/1.1\r\nHost: h\r\n\r\n");
+    EXPECT_TRUE(comes_true([&] { return stream_.is_open(); }));
+    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(3);
+    while (std::chrono::steady_clock::now() < end) {
+        on_loop([&] { stream_.write("tick"); });
+        ASSERT_GT(client.take(1024), 0U);
+    }
+    EXPECT_TRUE(on_loop([&] { return stream_.is_open(); }));
 }
 
 }  // namespace
