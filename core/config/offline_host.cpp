@@ -77,7 +77,7 @@ struct OfflineInterfaces {
 
 const void* OfflineHost::extension(const flowd_host* host, const char* id) {
     using R = OfflineRegistry;
-    static constexpr flowd_ext_daemon daemon{sizeof(flowd_ext_daemon), 0, &OfflineDaemon::ask};
+    static constexpr flowd_ext_daemon daemon{sizeof(flowd_ext_daemon), 0, &OfflineDaemon::ask, nullptr};
     if (id != nullptr && std::string_view(id) == FLOWD_EXT_DAEMON)
         return OfflineDaemon::is_behind(host) ? &daemon : nullptr;
     static constexpr flowd_ext_interfaces interfaces{sizeof(flowd_ext_interfaces), 0, &OfflineInterfaces::publish,

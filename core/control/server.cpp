@@ -33,25 +33,23 @@ std::vector<gid_t> peer_groups(int fd) {
 }  // namespace
 
 struct Responder::State {
-    /// `deliver` runs on the loop's thread; it is not called once the loop is closed.
-    State(std::shared_ptr<Loop> loop, std::function<void(std::string)> deliver)
-        : loop_(std::move(loop)), deliver_(std::move(deliver)) {}
+    explicit State(std::function<void(const Reply&)> take) : take_(std::move(take)) {}
     State(const State&) = delete;
     State& operator=(const State&) = delete;
     ~State() { answer(Reply::failure(ExitCode::failure, "the command was not answered")); }
 
-    /// The calling thread encodes the frame, so that a long reply does not block the loop.
     void answer(const Reply& reply) {
-        if (answered_.exchange(true)) return;
-        auto frame = std::make_shared<std::string>(encode_reply(reply));
-        (void)loop_->post([deliver = deliver_, frame] { deliver(std::move(*frame)); });
+        if (!answered_.exchange(true)) take_(reply);
     }
 
   private:
-    std::shared_ptr<Loop> loop_;
-    std::function<void(std::string)> deliver_;
+    std::function<void(const Reply&)> take_;
     std::atomic<bool> answered_{false};
 };
+
+Responder Responder::to(std::function<void(const Reply&)> take) {
+    return Responder(std::make_shared<State>(std::move(take)));
+}
 
 void Responder::operator()(const Reply& reply) const {
     state_->answer(reply);
@@ -263,9 +261,11 @@ void Server::Implementation::serve(std::uint64_t id, std::uint32_t ready) {
     } else if (auto arguments = client.connection.read()) {
         ++counters.requests;
         set_deadline(id, client, options.answer_timeout);
-        auto state =
-            std::make_shared<Responder::State>(loop, [this, id](std::string frame) { deliver(id, std::move(frame)); });
-        handler(*arguments, client.peer, Responder(std::move(state)));
+        // The replying thread encodes the frame, so that a long reply does not block the loop. A closed loop drops it.
+        handler(*arguments, client.peer, Responder::to([this, id, replies = loop](const Reply& reply) {
+            auto frame = std::make_shared<std::string>(encode_reply(reply));
+            (void)replies->post([this, id, frame] { deliver(id, std::move(*frame)); });
+        }));
     }
     end_or_watch(id);
 }

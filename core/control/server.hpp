@@ -37,6 +37,8 @@ class Responder {
   public:
     struct State;
     explicit Responder(std::shared_ptr<State> state) : state_(std::move(state)) {}
+    /// For a request of the daemon itself: `take` receives the reply, on the thread that replies.
+    [[nodiscard]] static Responder to(std::function<void(const Reply&)> take);
     void operator()(const Reply& reply) const;
 
   private:

@@ -22,6 +22,7 @@
 #include "core/flows/backend_queue.hpp"
 #include "core/host/refusal_log.hpp"
 #include "core/host/services.hpp"
+#include "flowd/abi/ext/daemon.h"
 #include "flowd/abi/host.h"
 
 namespace flowd::core {
@@ -86,6 +87,7 @@ class Host {
     static void ready(const flowd_host* host);
     flowd_result mark(flowd_callback callback, void* user);
     flowd_result acknowledge(std::uint64_t settled);
+    flowd_result request(std::vector<std::string> words, flowd_answered answered, void* user);
     static flowd_result post(const flowd_host* host, flowd_callback callback, void* user);
     static flowd_result watch(const flowd_host* host, int fd, uint32_t conditions, flowd_io_callback callback, void* user,
                               flowd_watch* watch);
@@ -149,6 +151,9 @@ class Host {
     std::deque<Mark> marks_;
     std::mutex queue_mutex_;
     std::shared_ptr<BackendQueue> queue_;
+
+    static constexpr std::uint32_t max_requests = 16;
+    std::atomic<std::uint32_t> requests_{0};  // outstanding
 
     std::mutex mutex_;  // guards the members below
     static constexpr std::size_t slots_per_page = 256;

@@ -7,6 +7,7 @@
 #include "core/base/guarded.hpp"
 #include "core/host/host.hpp"
 #include "flowd/abi/ext/acknowledge.h"
+#include "flowd/abi/ext/daemon.h"
 #include "flowd/abi/ext/delivery.h"
 #include "flowd/abi/ext/descriptors.h"
 #include "flowd/abi/ext/flows.h"
@@ -20,6 +21,7 @@ namespace flowd::core {
 
 namespace {
 
+constexpr std::size_t max_words = 256;           // of a request
 constexpr std::size_t max_interface_text = 128;  // bytes of a name, and of the reason for its choice
 
 }  // namespace
@@ -74,6 +76,16 @@ struct HostExtensions {
     }
     static flowd_result mark(const flowd_host* host, flowd_callback callback, void* user) {
         return guarded([&] { return Host::of(host).mark(callback, user); });
+    }
+
+    static flowd_result request(const flowd_host* host, const flowd_string* words, size_t count, flowd_answered answered,
+                                void* user) {
+        if (answered == nullptr || words == nullptr || count == 0 || count > max_words) return FLOWD_INVALID;
+        return guarded([&] {
+            std::vector<std::string> copies;
+            for (std::size_t i = 0; i < count; ++i) copies.emplace_back(to_view(words[i]));
+            return Host::of(host).request(std::move(copies), answered, user);
+        });
     }
 
     static flowd_result take(const flowd_host* host, flowd_string name, int* fd) {
@@ -222,6 +234,7 @@ const void* core_extension(const char* id) {
                                                      &E::visit_interfaces, &E::interfaces_on_change};
     static constexpr flowd_ext_delivery delivery{sizeof(flowd_ext_delivery), 0, &E::mark};
     static constexpr flowd_ext_acknowledge acknowledge{sizeof(flowd_ext_acknowledge), 0, &E::acknowledge};
+    static constexpr flowd_ext_daemon daemon{sizeof(flowd_ext_daemon), 0, nullptr, &E::request};
     static constexpr flowd_ext_metrics metrics{sizeof(flowd_ext_metrics), 0, &E::visit_metrics};
 
     const std::string_view wanted = id == nullptr ? std::string_view{} : std::string_view(id);
@@ -233,6 +246,7 @@ const void* core_extension(const char* id) {
     if (wanted == FLOWD_EXT_DELIVERY) return &delivery;
     if (wanted == FLOWD_EXT_ACKNOWLEDGE) return &acknowledge;
     if (wanted == FLOWD_EXT_METRICS) return &metrics;
+    if (wanted == FLOWD_EXT_DAEMON) return &daemon;
     return nullptr;
 }
 

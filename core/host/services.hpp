@@ -12,6 +12,7 @@
 #include "core/host/metrics.hpp"
 #include "core/host/own_sockets.hpp"
 #include "core/host/refusals.hpp"
+#include "core/host/requests.hpp"
 #include "core/host/sender_ids.hpp"
 #include "core/host/shared_descriptors.hpp"
 
@@ -30,6 +31,7 @@ struct Services {
     const Directories& directories;
     const Registries& registries;
     const Logging& logging;
+    Requests& requests;
 };
 
 }  // namespace flowd::core

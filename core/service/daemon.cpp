@@ -57,6 +57,12 @@ Supervisor::Settings settings_of(const Globals& globals) {
     return settings;
 }
 
+flowd_result result_of(ExitCode code) {
+    if (code == ExitCode::ok) return FLOWD_OK;
+    if (code == ExitCode::usage) return FLOWD_INVALID;
+    return code == ExitCode::denied ? FLOWD_DENIED : FLOWD_ERROR;
+}
+
 }  // namespace
 
 class Daemon::Implementation {
@@ -84,6 +90,7 @@ class Daemon::Implementation {
     [[nodiscard]] std::optional<LoadedConfiguration> load();
     void log(const Problems& problems);
     [[nodiscard]] Result<void> open_control();
+    [[nodiscard]] bool ask(const Requests::Words& words, const Requests::Answered& answered);
     void apply(const Globals& globals);
     void on_signal();
     [[nodiscard]] bool wait(const Supervisor::Condition& condition, SteadyClock::time_point deadline,
@@ -118,6 +125,7 @@ class Daemon::Implementation {
     Interfaces interfaces_;
     OwnSockets sockets_;
     Refusals refusals_;
+    Requests requests_;
     FindingsBoard findings_;
     SenderIds senders_;
     Directories directories_;
@@ -261,8 +269,8 @@ Result<void> Daemon::Implementation::set_up() {
     bus_ = std::make_unique<Bus>(flow_limits(globals_), core::Clock::real(), std::make_unique<KernelSocketProbe>());
     metrics_.add_source([this] { return bus_metrics(bus_->counters()); });
     metrics_.add_source([this] { return findings_.metrics(); });
-    const Services services{*bus_,     metrics_,  descriptors_, shared_,      interfaces_, sockets_,
-                            refusals_, findings_, senders_,     directories_, registries_, logging_};
+    const Services services{*bus_,     metrics_, descriptors_, shared_,     interfaces_, sockets_, refusals_,
+                            findings_, senders_, directories_, registries_, logging_,    requests_};
     supervisor_ = std::make_unique<Supervisor>(
         Supervisor::Surroundings{services, [this] { loop_->wake(); },
                                  [this](const Supervisor::Condition& condition, SteadyClock::time_point deadline,
@@ -283,6 +291,7 @@ Result<void> Daemon::Implementation::set_up() {
         [this](std::chrono::milliseconds delay, std::function<void()> callback) { defer(delay, std::move(callback)); },
         [this](std::function<void()> job) { worker_->post(std::move(job)); }, *own_findings_});
     if (auto control = open_control(); !control) return control;
+    requests_.serve([this](Requests::Words words, Requests::Answered answered) { return ask(words, answered); });
     tick_bus();
     (void)loop_->timer(first_look, look_period, [this] { commands_->look_for_findings(); });
     (void)loop_->timer(std::chrono::seconds(1), std::chrono::seconds(1), [this] { flush_notifications(); });
@@ -314,6 +323,13 @@ Result<void> Daemon::Implementation::open_control() {
     if (!watched) return std::move(watched).error();
     server_watch_ = *watched;
     return {};
+}
+
+/// For an instance: as a client of the control socket that may only query.
+bool Daemon::Implementation::ask(const Requests::Words& words, const Requests::Answered& answered) {
+    return loop_->post([this, words, respond = control::Responder::to([answered](const control::Reply& reply) {
+                                         answered(result_of(reply.code), reply.json);
+                                     })] { commands_->handle(words, control::Peer{}, respond); });
 }
 
 void Daemon::Implementation::apply(const Globals& globals) {
@@ -469,6 +485,7 @@ ExitCode Daemon::Implementation::shut_down(ExitCode code) {
     stopping_ = true;
     status_.state = "stopping";
     notifier_.stopping();
+    requests_.serve({});
     if (supervisor_ != nullptr) supervisor_->stop(stop_signals_ > 1);
     reload_waiters_.clear();
     if (server_ != nullptr) server_->dismiss(control::Reply::failure(ExitCode::failure, "the daemon is stopping"));

@@ -5,8 +5,8 @@
 
 #include "flowd/abi/base.h"
 #include "flowd/abi/event.h"
-#include "flowd/abi/ext/command.h"
 #include "flowd/abi/ext/acknowledge.h"
+#include "flowd/abi/ext/command.h"
 #include "flowd/abi/ext/daemon.h"
 #include "flowd/abi/ext/delivery.h"
 #include "flowd/abi/ext/descriptors.h"
@@ -188,6 +188,10 @@ HOLDS(FLOWD_END_SAMPLE_GONE == 5);
 HOLDS(FLOWD_END_WITHDRAWN == 6);
 HOLDS(FLOWD_ATTACHMENT_KEEP == 1);
 HOLDS(FLOWD_SAMPLE_GONE == 1);
+HOLDS(sizeof(flowd_ext_acknowledge) >= 16);
+HOLDS(offsetof(flowd_ext_acknowledge, size) == 0);
+HOLDS(offsetof(flowd_ext_acknowledge, reserved) == 4);
+HOLDS(offsetof(flowd_ext_acknowledge, acknowledge) == 8);
 HOLDS(sizeof(flowd_command) >= 32);
 HOLDS(offsetof(flowd_command, size) == 0);
 HOLDS(offsetof(flowd_command, flags) == 4);
@@ -202,14 +206,11 @@ HOLDS(offsetof(flowd_ext_command, command_count) == 16);
 HOLDS(offsetof(flowd_ext_command, command_stride) == 24);
 HOLDS(offsetof(flowd_ext_command, run) == 32);
 HOLDS(FLOWD_COMMAND_CHANGES == 1);
-HOLDS(sizeof(flowd_ext_acknowledge) >= 16);
-HOLDS(offsetof(flowd_ext_acknowledge, size) == 0);
-HOLDS(offsetof(flowd_ext_acknowledge, reserved) == 4);
-HOLDS(offsetof(flowd_ext_acknowledge, acknowledge) == 8);
-HOLDS(sizeof(flowd_ext_daemon) >= 16);
+HOLDS(sizeof(flowd_ext_daemon) >= 24);
 HOLDS(offsetof(flowd_ext_daemon, size) == 0);
 HOLDS(offsetof(flowd_ext_daemon, reserved) == 4);
 HOLDS(offsetof(flowd_ext_daemon, ask) == 8);
+HOLDS(offsetof(flowd_ext_daemon, request) == 16);
 HOLDS(sizeof(flowd_ext_delivery) >= 16);
 HOLDS(offsetof(flowd_ext_delivery, size) == 0);
 HOLDS(offsetof(flowd_ext_delivery, reserved) == 4);
@@ -539,6 +540,7 @@ int main(void) {
            strcmp(FLOWD_ATTACHMENT_DATAGRAM, "flowd.datagram/1") != 0 ||
            strcmp(FLOWD_ATTACHMENT_PEER, "flowd.peer/1") != 0 ||
            strcmp(FLOWD_ATTACHMENT_JSON, "flowd.json/") != 0 ||
+           strcmp(FLOWD_EXT_ACKNOWLEDGE, "flowd.acknowledge/1") != 0 ||
            strcmp(FLOWD_EXT_COMMAND, "flowd.command/1") != 0 ||
            strcmp(FLOWD_EXT_DAEMON, "flowd.daemon/1") != 0 ||
            strcmp(FLOWD_EXT_DELIVERY, "flowd.delivery/1") != 0 ||

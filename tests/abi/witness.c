@@ -58,6 +58,7 @@ WITNESS(flowd_module_function)
 /* ext */
 WITNESS(flowd_command)
 WITNESS(flowd_ext_command)
+WITNESS(flowd_answered)
 WITNESS(flowd_ext_daemon)
 WITNESS(flowd_ext_acknowledge)
 WITNESS(flowd_ext_delivery)

@@ -23,44 +23,13 @@
 #include <utility>
 #include <vector>
 
-#include "flowd/abi/ext/daemon.h"
+#include "flowd/daemon.hpp"
 #include "flowd/findings.hpp"
 #include "flowd/host.hpp"
 #include "flowd/json.hpp"
 #include "flowd/result.hpp"
-#include "flowd/sized.hpp"
 
 namespace flowd {
-
-/// The running daemon, asked by a tool. False: the core offers none.
-class Daemon {
-  public:
-    explicit Daemon(const Host& host)
-        : host_(host.raw()), ext_(copy_sized<flowd_ext_daemon>(host.extension(FLOWD_EXT_DAEMON))) {}
-
-    explicit operator bool() const { return ext_.ask != nullptr; }
-    /// The JSON value that `flowd-cpp WORD... --json` prints.
-    [[nodiscard]] Result<std::string> ask(std::initializer_list<std::string_view> words) const {
-        if (ext_.ask == nullptr) return Error{FLOWD_UNSUPPORTED, "the core lets no tool ask the daemon"};
-        std::vector<flowd_string> raw;
-        for (const std::string_view word : words) raw.push_back(to_c(word));
-        std::string answer;
-        flowd_writer writer{};
-        writer.size = sizeof writer;
-        writer.context = &answer;
-        writer.write = [](const flowd_writer* self, flowd_string text) -> flowd_result {
-            static_cast<std::string*>(self->context)->append(to_view(text));
-            return FLOWD_OK;
-        };
-        const flowd_result result = ext_.ask(host_, raw.data(), raw.size(), &writer);
-        if (result < 0) return Error{result, answer.empty() ? "the daemon does not answer" : answer};
-        return answer;
-    }
-
-  private:
-    const flowd_host* host_;
-    flowd_ext_daemon ext_;
-};
 
 /// What a tool named "verify" or "verify-path" prints. One thread.
 class Verification {

@@ -4,6 +4,7 @@
 
 #include <thread>
 
+#include "flowd/abi/ext/daemon.h"
 #include "flowd/abi/ext/descriptors.h"
 #include "flowd/abi/ext/flows.h"
 #include "flowd/abi/ext/metrics.h"
@@ -303,6 +304,58 @@ TEST_F(HostTest, LiveFlowsCanBeVisited) {
     EXPECT_EQ(seen, 1);
     const flowd_key other = event(FLOWD_EVENT_START, 9).key;
     EXPECT_EQ(flows->find(host, &other, count, &seen), FLOWD_NOT_FOUND);
+}
+
+TEST_F(HostTest, ARequestToTheDaemonIsAnsweredOnTheThreadOfTheInstance) {
+    Requests::Words asked;
+    std::vector<Requests::Answered> outstanding;
+    requests_.serve([&](Requests::Words words, Requests::Answered answered) {
+        asked = std::move(words);
+        outstanding.push_back(std::move(answered));
+        return true;
+    });
+    auto x = running(config(FLOWD_PLUGIN, "x"));
+    const flowd_host* host = host_of("x");
+    const auto* ext = static_cast<const flowd_ext_daemon*>(host->extension(host, FLOWD_EXT_DAEMON));
+    ASSERT_NE(ext, nullptr);
+    EXPECT_EQ(ext->ask, nullptr) << "it would block";
+    struct Answer {
+        std::atomic<int> calls{0};
+        std::thread::id thread;
+        flowd_result result = 0;
+        std::string text;
+    } answer;
+    const auto take = [](void* user, flowd_result result, flowd_string text) {
+        auto& to = *static_cast<Answer*>(user);
+        to.thread = std::this_thread::get_id();
+        to.result = result;
+        to.text = to_view(text);
+        ++to.calls;
+    };
+    const flowd_string words[] = {to_c("explain"), to_c("tcp")};
+    EXPECT_EQ(ext->request(host, words, 0, take, &answer), FLOWD_INVALID);
+    EXPECT_EQ(ext->request(host, words, 2, nullptr, &answer), FLOWD_INVALID);
+    ASSERT_EQ(ext->request(host, words, 2, take, &answer), FLOWD_OK);
+    EXPECT_EQ(asked, (Requests::Words{"explain", "tcp"}));
+    outstanding.back()(FLOWD_DENIED, "{}");
+    ASSERT_TRUE(eventually([&] { return answer.calls == 1; }));
+    EXPECT_EQ(answer.result, FLOWD_DENIED);
+    EXPECT_EQ(answer.text, "{}");
+    std::thread::id own;
+    on_instance(*x, [&] { own = std::this_thread::get_id(); });
+    EXPECT_EQ(answer.thread, own);
+    outstanding.clear();
+
+    for (int i = 0; i < 16; ++i) EXPECT_EQ(ext->request(host, words, 1, take, &answer), FLOWD_OK);
+    EXPECT_EQ(ext->request(host, words, 1, take, &answer), FLOWD_LIMIT);
+    outstanding.front()(FLOWD_OK, "1");
+    EXPECT_EQ(ext->request(host, words, 1, take, &answer), FLOWD_OK);
+    ASSERT_TRUE(eventually([&] { return answer.calls == 2; }));
+    EXPECT_TRUE(stops(*x));
+    EXPECT_EQ(ext->request(host, words, 1, take, &answer), FLOWD_STOPPED);
+    outstanding.back()(FLOWD_OK, "an answer after the stop has no effect");
+    EXPECT_EQ(answer.calls, 2);
+    requests_.serve({});
 }
 
 TEST_F(HostTest, UnknownExtensionsAreNull) {

@@ -144,12 +144,13 @@ class Rig : public ::testing::Test {
     Interfaces interfaces_;
     OwnSockets sockets_;
     Refusals refusals_;
+    Requests requests_;
     FindingsBoard findings_;
     SenderIds senders_;
     Directories directories_{"/var/lib/flowd-cpp", {}};
     Bus bus_;
-    Services services_{bus_,      metrics_,  descriptors_, shared_,      interfaces_, sockets_,
-                       refusals_, findings_, senders_,     directories_, registries_, logging_};
+    Services services_{bus_,      metrics_, descriptors_, shared_,     interfaces_, sockets_, refusals_,
+                       findings_, senders_, directories_, registries_, logging_,    requests_};
     std::unique_ptr<Loop> loop_{*Loop::create()};
     Supervisor::Settings settings_{};
     std::unique_ptr<Supervisor> supervisor_;
