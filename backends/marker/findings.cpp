@@ -80,9 +80,20 @@ std::vector<Finding> Marker::host_findings(const Options& options, const Offline
 
 void Marker::tell_interfaces() {
     std::vector<Interfaces::Interface> all;
+    const TagTable& table = marking_->table();
+    std::uint32_t marks = 0;
+    if (!table.observes()) {
+        marks |= FLOWD_MARKS_IPV6;
+        if (table.takes_ipv4()) marks |= FLOWD_MARKS_IPV4;
+        if (options_.forwarded) marks |= FLOWD_MARKS_FORWARDED;
+    }
     for (const auto& state : marking_->attachments().states())
-        all.push_back({FLOWD_INTERFACE_MARKS, static_cast<std::uint32_t>(state.link.index), state.link.name,
-                       marking_->interfaces().why(state.link)});
+        all.push_back({FLOWD_INTERFACE_MARKS,
+                       static_cast<std::uint32_t>(state.link.index),
+                       state.link.name,
+                       marking_->interfaces().why(state.link),
+                       {},
+                       marks});
     for (const std::string& name : marking_->missing()) all.push_back({FLOWD_INTERFACE_MARKS, 0, name, "configured"});
     if (auto done = host().interfaces().publish(all); !done) host().warning(done.error().message);
 }

@@ -113,6 +113,7 @@ Result<void> Marker::command_mode(const std::vector<std::string_view>& arguments
     if (!marking_) return Error{FLOWD_ERROR, "the marker is not running"};
     if (arguments.size() == 1) {
         marking_->table().set_observe(arguments[0] == "observe");
+        tell_interfaces();
         host().info("mode: " + std::string(arguments[0]));
     }
     answer.object();

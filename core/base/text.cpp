@@ -7,26 +7,13 @@
 
 #include <algorithm>
 
+#include "flowd/printable.hpp"
 #include "flowd/rfc3339.hpp"
 
 namespace flowd::core {
 
 std::string printable(std::string_view text) {
-    std::string safe;
-    safe.reserve(text.size());
-    for (std::size_t i = 0; i < text.size(); ++i) {
-        const auto byte = static_cast<unsigned char>(text[i]);
-        // C1 controls are U+0080 to U+009F, in UTF-8 0xc2 0x80 to 0xc2 0x9f.
-        const bool c1 = byte == 0xc2 && i + 1 < text.size() && static_cast<unsigned char>(text[i + 1]) < 0xa0;
-        if (c1) {
-            safe += fmt::format("\\x{:02x}", static_cast<unsigned char>(text[++i]));
-        } else if ((byte < 0x20 && byte != '\n') || byte == 0x7f) {
-            safe += fmt::format("\\x{:02x}", byte);
-        } else {
-            safe.push_back(text[i]);
-        }
-    }
-    return safe;
+    return flowd::printable(text, '\n');
 }
 
 std::string escaped(std::string_view bytes) {

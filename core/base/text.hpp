@@ -9,7 +9,7 @@
 
 namespace flowd::core {
 
-/// `text` without terminal escape sequences: control characters become \xNN, except line breaks.
+/// flowd::printable, which leaves line breaks.
 [[nodiscard]] std::string printable(std::string_view text);
 
 /// Arbitrary bytes as one line of ASCII: bytes that are not printable become \xNN, a backslash \\.

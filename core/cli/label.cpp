@@ -10,10 +10,10 @@
 #include <optional>
 #include <vector>
 
-#include "core/config/nearest.hpp"
 #include "core/config/tag_text.hpp"
 #include "flowd/json.hpp"
 #include "flowd/label.hpp"
+#include "flowd/nearest.hpp"
 
 namespace flowd::core::cli {
 namespace {

@@ -2,9 +2,9 @@
 #include <algorithm>
 
 #include "core/cli/commands.hpp"
-#include "core/config/nearest.hpp"
 #include "core/modules/describe.hpp"
 #include "core/service/installation.hpp"
+#include "flowd/nearest.hpp"
 
 namespace flowd::core::cli {
 namespace {

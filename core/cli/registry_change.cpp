@@ -3,8 +3,8 @@
 
 #include <set>
 
-#include "core/config/nearest.hpp"
 #include "flowd/label.hpp"
+#include "flowd/nearest.hpp"
 
 namespace flowd::core::cli {
 namespace {

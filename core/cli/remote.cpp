@@ -4,8 +4,8 @@
 #include "core/cli/commands.hpp"
 #include "core/cli/status_view.hpp"
 #include "core/config/configuration.hpp"
-#include "core/config/nearest.hpp"
 #include "core/control/client.hpp"
+#include "flowd/nearest.hpp"
 
 namespace flowd::core::cli {
 namespace {

@@ -8,12 +8,12 @@
 
 #include "core/config/binder.hpp"
 #include "core/config/hints.hpp"
-#include "core/config/nearest.hpp"
 #include "core/config/scalar.hpp"
 #include "core/config/tag_text.hpp"
 #include "core/config/value_file.hpp"
 #include "flowd/address.hpp"
 #include "flowd/label.hpp"
+#include "flowd/nearest.hpp"
 
 namespace flowd::core {
 

@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "core/config/hints.hpp"
-#include "core/config/nearest.hpp"
+#include "flowd/nearest.hpp"
 
 namespace flowd::core {
 

@@ -4,7 +4,7 @@
 #include "core/base/files.hpp"
 #include "core/config/binder.hpp"
 #include "core/config/component_lookup.hpp"
-#include "core/config/nearest.hpp"
+#include "flowd/nearest.hpp"
 
 namespace flowd::core {
 

@@ -8,9 +8,9 @@
 #include "core/config/binder.hpp"
 #include "core/config/hints.hpp"
 #include "core/config/implications.hpp"
-#include "core/config/nearest.hpp"
 #include "core/config/offline_host.hpp"
 #include "core/config/source.hpp"
+#include "flowd/nearest.hpp"
 
 namespace flowd::core {
 

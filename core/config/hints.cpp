@@ -3,9 +3,9 @@
 
 #include <algorithm>
 
-#include "core/config/nearest.hpp"
 #include "core/config/scalar.hpp"
 #include "flowd/address.hpp"
+#include "flowd/nearest.hpp"
 
 namespace flowd::core {
 

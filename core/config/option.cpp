@@ -8,8 +8,8 @@
 #include <set>
 
 #include "core/config/binder.hpp"
-#include "core/config/nearest.hpp"
 #include "core/config/scalar.hpp"
+#include "flowd/nearest.hpp"
 
 namespace flowd::core {
 

@@ -7,7 +7,7 @@
 #include <limits>
 
 #include "core/base/files.hpp"
-#include "core/config/nearest.hpp"
+#include "flowd/nearest.hpp"
 
 namespace flowd::core {
 

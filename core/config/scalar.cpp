@@ -7,7 +7,7 @@
 #include <cstdio>
 #include <cstdlib>
 
-#include "core/config/nearest.hpp"
+#include "flowd/nearest.hpp"
 
 namespace flowd::core {
 

@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <cmath>
 
-#include "core/config/nearest.hpp"
 #include "core/config/render.hpp"
 #include "core/config/scalar.hpp"
+#include "flowd/nearest.hpp"
 
 namespace flowd::core {
 

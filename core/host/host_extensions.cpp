@@ -160,7 +160,7 @@ struct HostExtensions {
                 if (one.size > stride || name.empty() || name.size() > max_interface_text ||
                     why.size() > max_interface_text)
                     return FLOWD_INVALID;
-                published.push_back({one.use, one.index, std::string(name), std::string(why)});
+                published.push_back({one.use, one.index, std::string(name), std::string(why), {}, one.marks});
             }
             services(host).interfaces.publish(self.id(), self.label_, std::move(published));
             return FLOWD_OK;
@@ -170,7 +170,7 @@ struct HostExtensions {
         if (visitor == nullptr) return FLOWD_INVALID;
         return guarded([&]() -> flowd_result {
             for (const auto& one : services(host).interfaces.list()) {
-                const flowd_interface shown{sizeof shown,   one.use,       one.index,         0,
+                const flowd_interface shown{sizeof shown,   one.use,       one.index,         one.marks,
                                             to_c(one.name), to_c(one.why), to_c(one.instance)};
                 if (visitor(user, &shown) != 0) break;
             }

@@ -24,6 +24,7 @@ class Interfaces {
         std::string name;
         std::string why;
         std::string instance = {};  ///< set by publish()
+        std::uint32_t marks = 0;    ///< FLOWD_MARKS_*
         friend bool operator==(const Interface&, const Interface&) = default;
     };
 

@@ -10,9 +10,11 @@
 #include "flowd/abi/ext/daemon.h"
 #include "flowd/abi/ext/delivery.h"
 #include "flowd/abi/ext/descriptors.h"
+#include "flowd/abi/ext/events.h"
 #include "flowd/abi/ext/explain.h"
 #include "flowd/abi/ext/findings.h"
 #include "flowd/abi/ext/flows.h"
+#include "flowd/abi/ext/history.h"
 #include "flowd/abi/ext/interfaces.h"
 #include "flowd/abi/ext/metrics.h"
 #include "flowd/abi/ext/registry.h"
@@ -179,6 +181,7 @@ HOLDS(FLOWD_RETAGGED == 65536);
 HOLDS(FLOWD_RESYNC == 131072);
 HOLDS(FLOWD_NO_START == 262144);
 HOLDS(FLOWD_SAMPLED == 524288);
+HOLDS(FLOWD_MARKED == 1048576);
 HOLDS(FLOWD_END_UNKNOWN == 0);
 HOLDS(FLOWD_END_ANNOUNCED == 1);
 HOLDS(FLOWD_END_IDLE == 2);
@@ -233,6 +236,28 @@ HOLDS(offsetof(flowd_ext_descriptors, keep) == 16);
 HOLDS(offsetof(flowd_ext_descriptors, forget) == 24);
 HOLDS(offsetof(flowd_ext_descriptors, sockets) == 32);
 HOLDS(FLOWD_SOCKET_LISTENS == 1);
+HOLDS(sizeof(flowd_observed) >= 112);
+HOLDS(offsetof(flowd_observed, size) == 0);
+HOLDS(offsetof(flowd_observed, kind) == 4);
+HOLDS(offsetof(flowd_observed, sequence) == 8);
+HOLDS(offsetof(flowd_observed, time_ns) == 16);
+HOLDS(offsetof(flowd_observed, flow) == 24);
+HOLDS(offsetof(flowd_observed, former_tag) == 32);
+HOLDS(offsetof(flowd_observed, instance) == 40);
+HOLDS(offsetof(flowd_observed, reason) == 56);
+HOLDS(offsetof(flowd_observed, sender) == 72);
+HOLDS(offsetof(flowd_observed, first) == 88);
+HOLDS(offsetof(flowd_observed, suppressed) == 104);
+HOLDS(sizeof(flowd_ext_events) >= 24);
+HOLDS(offsetof(flowd_ext_events, size) == 0);
+HOLDS(offsetof(flowd_ext_events, reserved) == 4);
+HOLDS(offsetof(flowd_ext_events, read) == 8);
+HOLDS(offsetof(flowd_ext_events, next) == 16);
+HOLDS(FLOWD_OBSERVED_START == 1);
+HOLDS(FLOWD_OBSERVED_ONGOING == 2);
+HOLDS(FLOWD_OBSERVED_RETAG == 3);
+HOLDS(FLOWD_OBSERVED_END == 4);
+HOLDS(FLOWD_OBSERVED_REFUSAL == 5);
 HOLDS(sizeof(flowd_explanation) >= 56);
 HOLDS(offsetof(flowd_explanation, size) == 0);
 HOLDS(offsetof(flowd_explanation, flow) == 4);
@@ -292,11 +317,26 @@ HOLDS(FLOWD_FILTER_PORT == 8);
 HOLDS(FLOWD_FILTER_PROTOCOL == 16);
 HOLDS(FLOWD_FILTER_ANNOUNCER == 32);
 HOLDS(FLOWD_FILTER_SENDER == 64);
+HOLDS(sizeof(flowd_minute) >= 56);
+HOLDS(offsetof(flowd_minute, size) == 0);
+HOLDS(offsetof(flowd_minute, local) == 4);
+HOLDS(offsetof(flowd_minute, time_ns) == 8);
+HOLDS(offsetof(flowd_minute, tag) == 16);
+HOLDS(offsetof(flowd_minute, started) == 24);
+HOLDS(offsetof(flowd_minute, ended) == 32);
+HOLDS(offsetof(flowd_minute, bytes_sent) == 40);
+HOLDS(offsetof(flowd_minute, bytes_received) == 48);
+HOLDS(sizeof(flowd_ext_history) >= 32);
+HOLDS(offsetof(flowd_ext_history, size) == 0);
+HOLDS(offsetof(flowd_ext_history, reserved) == 4);
+HOLDS(offsetof(flowd_ext_history, page) == 8);
+HOLDS(offsetof(flowd_ext_history, count) == 16);
+HOLDS(offsetof(flowd_ext_history, minutes) == 24);
 HOLDS(sizeof(flowd_interface) >= 64);
 HOLDS(offsetof(flowd_interface, size) == 0);
 HOLDS(offsetof(flowd_interface, use) == 4);
 HOLDS(offsetof(flowd_interface, index) == 8);
-HOLDS(offsetof(flowd_interface, reserved) == 12);
+HOLDS(offsetof(flowd_interface, marks) == 12);
 HOLDS(offsetof(flowd_interface, name) == 16);
 HOLDS(offsetof(flowd_interface, why) == 32);
 HOLDS(offsetof(flowd_interface, instance) == 48);
@@ -308,6 +348,9 @@ HOLDS(offsetof(flowd_ext_interfaces, visit) == 16);
 HOLDS(offsetof(flowd_ext_interfaces, on_change) == 24);
 HOLDS(FLOWD_INTERFACE_MARKS == 1);
 HOLDS(FLOWD_INTERFACE_METERS == 2);
+HOLDS(FLOWD_MARKS_IPV6 == 1);
+HOLDS(FLOWD_MARKS_IPV4 == 2);
+HOLDS(FLOWD_MARKS_FORWARDED == 4);
 HOLDS(sizeof(flowd_series) >= 112);
 HOLDS(offsetof(flowd_series, size) == 0);
 HOLDS(offsetof(flowd_series, type) == 4);
@@ -545,9 +588,11 @@ int main(void) {
            strcmp(FLOWD_EXT_DAEMON, "flowd.daemon/1") != 0 ||
            strcmp(FLOWD_EXT_DELIVERY, "flowd.delivery/1") != 0 ||
            strcmp(FLOWD_EXT_DESCRIPTORS, "flowd.descriptors/1") != 0 ||
+           strcmp(FLOWD_EXT_EVENTS, "flowd.events/1") != 0 ||
            strcmp(FLOWD_EXT_EXPLAIN, "flowd.explain/1") != 0 ||
            strcmp(FLOWD_EXT_FINDINGS, "flowd.findings/1") != 0 ||
            strcmp(FLOWD_EXT_FLOWS, "flowd.flows/1") != 0 ||
+           strcmp(FLOWD_EXT_HISTORY, "flowd.history/1") != 0 ||
            strcmp(FLOWD_EXT_INTERFACES, "flowd.interfaces/1") != 0 ||
            strcmp(FLOWD_EXT_METRICS, "flowd.metrics/1") != 0 ||
            strcmp(FLOWD_EXT_REGISTRY, "flowd.registry/1") != 0 ||

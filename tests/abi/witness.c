@@ -9,9 +9,11 @@
 #include "flowd/abi/ext/daemon.h"
 #include "flowd/abi/ext/delivery.h"
 #include "flowd/abi/ext/descriptors.h"
+#include "flowd/abi/ext/events.h"
 #include "flowd/abi/ext/explain.h"
 #include "flowd/abi/ext/findings.h"
 #include "flowd/abi/ext/flows.h"
+#include "flowd/abi/ext/history.h"
 #include "flowd/abi/ext/interfaces.h"
 #include "flowd/abi/ext/metrics.h"
 #include "flowd/abi/ext/registry.h"
@@ -65,6 +67,9 @@ WITNESS(flowd_ext_delivery)
 WITNESS(flowd_socket)
 WITNESS(flowd_socket_visitor)
 WITNESS(flowd_ext_descriptors)
+WITNESS(flowd_observed)
+WITNESS(flowd_observer)
+WITNESS(flowd_ext_events)
 WITNESS(flowd_explanation)
 WITNESS(flowd_explanations)
 WITNESS(flowd_ext_explain)
@@ -74,6 +79,9 @@ WITNESS(flowd_ext_findings)
 WITNESS(flowd_flow_filter)
 WITNESS(flowd_flow_visitor)
 WITNESS(flowd_ext_flows)
+WITNESS(flowd_minute)
+WITNESS(flowd_minute_visitor)
+WITNESS(flowd_ext_history)
 WITNESS(flowd_interface)
 WITNESS(flowd_interface_visitor)
 WITNESS(flowd_ext_interfaces)

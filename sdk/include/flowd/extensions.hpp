@@ -18,7 +18,9 @@
 
 #include "flowd/abi/ext/delivery.h"
 #include "flowd/abi/ext/descriptors.h"
+#include "flowd/abi/ext/events.h"
 #include "flowd/abi/ext/flows.h"
+#include "flowd/abi/ext/history.h"
 #include "flowd/abi/ext/interfaces.h"
 #include "flowd/abi/ext/metrics.h"
 #include "flowd/abi/ext/registry.h"
@@ -202,6 +204,65 @@ class LiveFlows {
     flowd_ext_flows ext_{};
 };
 
+/// Ended flows, and sums per minute. [any] Without the extension there are none.
+class History {
+  public:
+    History() = default;
+    History(const flowd_host* host, const void* extension) : host_(host), ext_(copy_sized<flowd_ext_history>(extension)) {}
+    explicit operator bool() const { return ext_.size != 0; }
+
+    /// As LiveFlows::page, the latest first.
+    template <typename Visitor>
+    Result<void> page(const flowd_flow_filter* filter, std::uint64_t& cursor, std::size_t limit, Visitor&& visitor) const {
+        if (ext_.page == nullptr) return Error{FLOWD_UNSUPPORTED, "the core does not offer flowd.history/1"};
+        detail::Visit<flowd_flow, Visitor> visit{visitor};
+        return visit.finish(ext_.page(host_, filter, &cursor, limit, &visit.step, &visit),
+                            "the ended flows could not be visited");
+    }
+    [[nodiscard]] std::uint64_t count() const { return ext_.count == nullptr ? 0 : ext_.count(host_); }
+    /// Calls visitor(const flowd_minute&) for the minutes from `from_ns` on, Unix time, the oldest first. Results and
+    /// exceptions as LiveFlows::page.
+    template <typename Visitor>
+    Result<void> minutes(std::int64_t from_ns, Visitor&& visitor) const {
+        if (ext_.minutes == nullptr) return Error{FLOWD_UNSUPPORTED, "the core does not offer flowd.history/1"};
+        detail::Visit<flowd_minute, Visitor> visit{visitor};
+        return visit.finish(ext_.minutes(host_, from_ns, &visit.step, &visit), "the minutes could not be visited");
+    }
+
+  private:
+    const flowd_host* host_ = nullptr;
+    flowd_ext_history ext_{};
+};
+
+/// What happens to flows, as a stream that each reader follows at its own pace. [any] Without the extension it is empty.
+class FlowEvents {
+  public:
+    FlowEvents() = default;
+    FlowEvents(const flowd_host* host, const void* extension)
+        : host_(host), ext_(copy_sized<flowd_ext_events>(extension)) {}
+    explicit operator bool() const { return ext_.size != 0; }
+
+    /// Calls visitor(const flowd_observed&) for at most `limit` events from `position` on (0: from the oldest), and
+    /// advances the position. Returns how many events were replaced before they could be read. Exceptions as
+    /// LiveFlows::page.
+    template <typename Visitor>
+    Result<std::uint64_t> read(std::uint64_t& position, std::size_t limit, Visitor&& visitor) const {
+        if (ext_.read == nullptr) return Error{FLOWD_UNSUPPORTED, "the core does not offer flowd.events/1"};
+        std::uint64_t lost = 0;
+        detail::Visit<flowd_observed, Visitor> visit{visitor};
+        auto done =
+            visit.finish(ext_.read(host_, &position, limit, &lost, &visit.step, &visit), "the events could not be read");
+        if (!done) return std::move(done).error();
+        return lost;
+    }
+    /// The position after the latest event.
+    [[nodiscard]] std::uint64_t next() const { return ext_.next == nullptr ? 0 : ext_.next(host_); }
+
+  private:
+    const flowd_host* host_ = nullptr;
+    flowd_ext_events ext_{};
+};
+
 /// Descriptors that outlive an instance; names as in flowd/abi/ext/descriptors.h. Without the extension there are none.
 class Descriptors {
   public:
@@ -300,6 +361,7 @@ class Interfaces {
         std::string name;
         std::string why;
         std::string instance = {};  ///< that published it; ignored by publish
+        std::uint32_t marks = 0;    ///< FLOWD_MARKS_*
     };
 
     Interfaces() = default;
@@ -312,7 +374,7 @@ class Interfaces {
         if (ext_.publish == nullptr) return {};
         std::vector<flowd_interface> raw;
         for (const Interface& one : interfaces)
-            raw.push_back({sizeof(flowd_interface), one.use, one.index, 0, to_c(one.name), to_c(one.why), {}});
+            raw.push_back({sizeof(flowd_interface), one.use, one.index, one.marks, to_c(one.name), to_c(one.why), {}});
         const flowd_result result = ext_.publish(host_, raw.data(), raw.size(), sizeof(flowd_interface));
         if (result < 0) return Error{result, "the core does not publish the interfaces"};
         return {};
@@ -323,7 +385,7 @@ class Interfaces {
         if (ext_.visit == nullptr) return all;
         const auto add = [&](const flowd_interface& one) {
             all.push_back({one.use, one.index, std::string(to_view(one.name)), std::string(to_view(one.why)),
-                           std::string(to_view(one.instance))});
+                           std::string(to_view(one.instance)), one.marks});
         };
         detail::Visit<flowd_interface, decltype(add)> visit{add};
         (void)visit.finish(ext_.visit(host_, &visit.step, &visit), "");

@@ -337,6 +337,8 @@ class Host {
     [[nodiscard]] const void* extension(const char* id) const { return api_.extension(raw_, id); }      ///< [any]
     [[nodiscard]] Registry registry() const { return {raw_, extension(FLOWD_EXT_REGISTRY)}; }           ///< [any]
     [[nodiscard]] LiveFlows flows() const { return {raw_, extension(FLOWD_EXT_FLOWS)}; }                ///< [any]
+    [[nodiscard]] History history() const { return {raw_, extension(FLOWD_EXT_HISTORY)}; }              ///< [any]
+    [[nodiscard]] FlowEvents events() const { return {raw_, extension(FLOWD_EXT_EVENTS)}; }             ///< [any]
     [[nodiscard]] Descriptors descriptors() const { return {raw_, extension(FLOWD_EXT_DESCRIPTORS)}; }  ///< [any]
     [[nodiscard]] Shared shared() const { return {raw_, extension(FLOWD_EXT_SHARED)}; }                 ///< [any]
     [[nodiscard]] Interfaces interfaces() const { return {raw_, extension(FLOWD_EXT_INTERFACES)}; }     ///< [any]

@@ -2,6 +2,7 @@
 // flowd/json.hpp: writes JSON. (simdjson reads it.) A Writer belongs to one thread.
 #pragma once
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <concepts>
@@ -10,11 +11,14 @@
 #include <string>
 #include <string_view>
 
+#include "flowd/printable.hpp"
+
 namespace flowd::json {
 
 /// Appends JSON to a string, compactly, in the order of the calls:
 ///   Writer w(out); w.object(); w.member("port", 10514); w.key("list"); w.array(); w.value("a"); w.end(); w.end();
-/// Text is escaped (RFC 8259 section 7); bytes that are not UTF-8 become U+FFFD, so the output is always valid.
+/// Text is escaped (RFC 8259 section 7), and so are characters that change how a terminal shows the text around them
+/// (is_control). Bytes that are not UTF-8 become U+FFFD, so the output is always valid.
 class Writer {
   public:
     explicit Writer(std::string& out) : out_(out) {}
@@ -97,18 +101,23 @@ class Writer {
         std::size_t plain = 0;
         for (std::size_t i = 0; i < text.size();) {
             const auto byte = static_cast<unsigned char>(text[i]);
-            if (byte >= 0x20 && byte < 0x80 && byte != '"' && byte != '\\') {
+            if (byte >= 0x20 && byte < 0x7f && byte != '"' && byte != '\\') {
                 ++i;
                 continue;
             }
             const std::size_t sequence = byte >= 0x80 ? utf8_length(text.substr(i)) : 0;
-            if (sequence > 0) {
+            const char32_t character = sequence > 0 ? utf8_character(text.substr(i, sequence)) : byte;
+            if (sequence > 0 && !is_control(character)) {
                 i += sequence;
                 continue;
             }
             out_.append(text.substr(plain, i - plain));
-            escape(byte);
-            plain = ++i;
+            if (sequence > 0)
+                unicode(character);
+            else
+                escape(byte);
+            i += std::max<std::size_t>(sequence, 1);
+            plain = i;
         }
         out_.append(text.substr(plain));
         out_.push_back('"');
@@ -133,30 +142,15 @@ class Writer {
             default:
                 break;
         }
-        if (byte >= 0x80) {
+        if (byte >= 0x80)
             out_.append("\xef\xbf\xbd");
-            return;
-        }
-        constexpr char hex[] = "0123456789abcdef";
-        out_.append("\\u00").push_back(hex[byte >> 4]);
-        out_.push_back(hex[byte & 15]);
+        else
+            unicode(byte);
     }
-    /// Length of the well-formed UTF-8 sequence at the front (Unicode table 3-7), 0 if there is none.
-    static std::size_t utf8_length(std::string_view text) {
-        const auto at = [&](std::size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u; };
-        const auto tail = [&](std::size_t i) { return (at(i) & 0xc0u) == 0x80u; };
-        const unsigned lead = at(0), next = at(1);
-        if (lead >= 0xc2 && lead <= 0xdf) return tail(1) ? 2 : 0;
-        if (lead >= 0xe0 && lead <= 0xef) {
-            if (!tail(1) || !tail(2) || (lead == 0xe0 && next < 0xa0) || (lead == 0xed && next > 0x9f)) return 0;
-            return 3;
-        }
-        if (lead >= 0xf0 && lead <= 0xf4) {
-            if (!tail(1) || !tail(2) || !tail(3) || (lead == 0xf0 && next < 0x90) || (lead == 0xf4 && next > 0x8f))
-                return 0;
-            return 4;
-        }
-        return 0;
+    void unicode(char32_t character) {
+        constexpr char hex[] = "0123456789abcdef";
+        out_.append("\\u");
+        for (int shift = 12; shift >= 0; shift -= 4) out_.push_back(hex[character >> shift & 15]);
     }
 
     std::string& out_;

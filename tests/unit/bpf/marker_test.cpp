@@ -31,6 +31,7 @@ TEST(MarkerInstance, PublishesItsInterfacesInPrepare) {
     ASSERT_EQ(host.published_interfaces().size(), 1u);
     EXPECT_EQ(host.published_interfaces()[0].use, FLOWD_INTERFACE_MARKS);
     EXPECT_EQ(host.published_interfaces()[0].index, ::if_nametoindex("marked"));
+    EXPECT_EQ(host.published_interfaces()[0].marks, std::uint32_t{FLOWD_MARKS_IPV6});
     EXPECT_EQ(instance.stop(), FLOWD_OK);
 }
 

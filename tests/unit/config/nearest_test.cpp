@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "core/config/nearest.hpp"
+#include "flowd/nearest.hpp"
 
 #include <gtest/gtest.h>
 

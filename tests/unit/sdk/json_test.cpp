@@ -44,6 +44,10 @@ TEST(JsonWriter, KeepsUtf8AndReplacesInvalidBytes) {
         EXPECT_EQ(text_of(wrong).find("\"\xef\xbf\xbd"), 0u) << wrong;
 }
 
+TEST(JsonWriter, EscapesWhatChangesHowATerminalShowsTheTextAroundIt) {
+    EXPECT_EQ(text_of("\x7f\xc2\x9b\xe2\x80\xae"), R"("\u007f\u009b\u202e")");
+}
+
 TEST(JsonWriter, WritesIntegersWhole) {
     EXPECT_EQ(text_of(std::numeric_limits<std::int64_t>::min()), "-9223372036854775808");
     EXPECT_EQ(text_of(std::numeric_limits<std::uint64_t>::max()), "18446744073709551615");

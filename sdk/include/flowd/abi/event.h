@@ -111,7 +111,10 @@ enum {
     FLOWD_RETAGGED = 1u << 16, /* ongoing: `tag` differs from the last one that this backend was sent; never shed */
     FLOWD_RESYNC = 1u << 17,   /* repeated from the flow table: the backend is new, or missed the event */
     FLOWD_NO_START = 1u << 18, /* end: the flow was never seen to start */
-    FLOWD_SAMPLED = 1u << 19   /* ongoing made by the core: samples of a period, or usage from a meter */
+    FLOWD_SAMPLED = 1u << 19,  /* ongoing made by the core: samples of a period, or usage from a meter */
+    /* flowd_flow only: the flow's packets are marked where they leave this host: its tag is not 0/0, and a backend marks
+     * this IP version (flowd_interface.marks). Of an ended flow: it was so when it ended. */
+    FLOWD_MARKED = 1u << 20
 };
 
 /*

@@ -19,12 +19,19 @@ enum {
     FLOWD_INTERFACE_METERS = 2 /* counts the packets of flows on it */
 };
 
+/* flowd_interface.marks: the packets of tagged flows that are marked. Modules ignore unknown bits. */
+enum {
+    FLOWD_MARKS_IPV6 = 1u << 0,
+    FLOWD_MARKS_IPV4 = 1u << 1,
+    FLOWD_MARKS_FORWARDED = 1u << 2 /* also those that this host only forwards */
+};
+
 /* One interface of one instance. Publishing: borrowed for the call and copied. Visiting: borrowed for the call. */
 typedef struct flowd_interface {
     uint32_t size;
     uint32_t use;          /* FLOWD_INTERFACE_* */
     uint32_t index;        /* 0: it does not exist now */
-    uint32_t reserved;     /* 0 */
+    uint32_t marks;        /* of FLOWD_INTERFACE_MARKS: FLOWD_MARKS_*; 0: packets are not changed, only counted */
     flowd_string name;     /* "eth0" */
     flowd_string why;      /* why it was selected: "configured", "default route in table 201"; may be empty */
     flowd_string instance; /* the instance that published it; set by the core */

@@ -14,7 +14,9 @@
 
 #include "flowd/abi/ext/delivery.h"
 #include "flowd/abi/ext/descriptors.h"
+#include "flowd/abi/ext/events.h"
 #include "flowd/abi/ext/flows.h"
+#include "flowd/abi/ext/history.h"
 #include "flowd/abi/ext/interfaces.h"
 #include "flowd/abi/ext/metrics.h"
 #include "flowd/abi/ext/registry.h"
@@ -33,6 +35,20 @@ class FakeExtensions {
         activities_[{experiment, id}] = std::move(name);
     }
     void add_flow(const flowd_flow& flow) { flows_.push_back(flow); }
+    void remove_flows() { flows_.clear(); }
+    /// Flows of flowd.history/1: the latest first, as they are added.
+    void add_ended_flow(const flowd_flow& flow) { ended_.push_back(flow); }
+    void add_minute(const flowd_minute& minute) { minutes_.push_back(minute); }
+    /// The next event of flowd.events/1. Sets its sequence; without a flow it is a refusal. Texts are borrowed.
+    void add_observed(flowd_observed observed, const flowd_flow* flow = nullptr) {
+        if (flow != nullptr) observed.flow = &observed_flows_.emplace_back(*flow);
+        observed.size = sizeof observed;
+        observed.sequence = first_sequence + observed_.size();
+        observed_.push_back(observed);
+    }
+    /// The oldest `count` events are replaced: readers that have not read them have lost them.
+    void lose_observed(std::size_t count) { lost_ = std::min(lost_ + count, observed_.size()); }
+    static constexpr std::uint64_t first_sequence = 1000;
     /// The filter of the last page that was asked for; no members: none. The fake does not apply filters.
     [[nodiscard]] const flowd_flow_filter& filter() const { return filter_; }
     /// From now on all cursors are refused.
@@ -88,6 +104,8 @@ class FakeExtensions {
     FakeExtensions() {
         fill_registry();
         fill_flow_table();
+        fill_history();
+        fill_events();
         fill_descriptors();
         fill_shared();
         fill_metrics();
@@ -104,6 +122,8 @@ class FakeExtensions {
     [[nodiscard]] const void* find_extension(std::string_view name) const {
         if (name == FLOWD_EXT_REGISTRY) return &registry_;
         if (name == FLOWD_EXT_FLOWS) return &flow_table_;
+        if (name == FLOWD_EXT_HISTORY) return &history_;
+        if (name == FLOWD_EXT_EVENTS) return &events_;
         if (name == FLOWD_EXT_DESCRIPTORS) return &descriptor_store_;
         if (name == FLOWD_EXT_SHARED) return &shared_;
         if (name == FLOWD_EXT_METRICS) return &all_metrics_;
@@ -210,6 +230,40 @@ class FakeExtensions {
         };
         flow_table_.count = [](const flowd_host* host) { return static_cast<std::uint64_t>(of(host).flows_.size()); };
     }
+    void fill_history() {
+        history_.size = sizeof history_;
+        history_.page = [](const flowd_host* host, const flowd_flow_filter*, std::uint64_t* cursor, std::size_t limit,
+                           flowd_flow_visitor visitor, void* user) -> flowd_result {
+            const auto& flows = of(host).ended_;
+            if (of(host).refuses_cursors_ && *cursor != 0) return FLOWD_INVALID;
+            std::size_t at = *cursor;
+            for (bool more = true; more && at < flows.size() && limit > 0; --limit) more = visitor(user, &flows[at++]) == 0;
+            *cursor = at < flows.size() ? at : 0;
+            return FLOWD_OK;
+        };
+        history_.count = [](const flowd_host* host) { return static_cast<std::uint64_t>(of(host).ended_.size()); };
+        history_.minutes = [](const flowd_host* host, std::int64_t from_ns, flowd_minute_visitor visitor,
+                              void* user) -> flowd_result {
+            for (const flowd_minute& minute : of(host).minutes_)
+                if (minute.time_ns >= from_ns && visitor(user, &minute) != 0) break;
+            return FLOWD_OK;
+        };
+    }
+    void fill_events() {
+        events_.size = sizeof events_;
+        events_.read = [](const flowd_host* host, std::uint64_t* position, std::size_t limit, std::uint64_t* lost,
+                          flowd_observer observer, void* user) -> flowd_result {
+            const FakeExtensions& self = of(host);
+            const std::uint64_t oldest = first_sequence + self.lost_, next = first_sequence + self.observed_.size();
+            if (*position != 0 && (*position < first_sequence || *position > next)) return FLOWD_INVALID;
+            if (lost != nullptr) *lost = *position != 0 && *position < oldest ? oldest - *position : 0;
+            *position = std::max(*position, oldest);
+            for (bool more = true; more && *position < next && limit > 0; --limit)
+                more = observer(user, &self.observed_[(*position)++ - first_sequence]) == 0;
+            return FLOWD_OK;
+        };
+        events_.next = [](const flowd_host* host) { return first_sequence + of(host).observed_.size(); };
+    }
     void fill_descriptors() {
         descriptor_store_.size = sizeof descriptor_store_;
         descriptor_store_.take = [](const flowd_host* host, flowd_string name, int* fd) -> flowd_result {
@@ -263,13 +317,13 @@ class FakeExtensions {
             of(host).published_.clear();
             for (const flowd_interface& one : SizedRange<flowd_interface>(interfaces, count, stride))
                 of(host).published_.push_back(
-                    {one.use, one.index, std::string(to_view(one.name)), std::string(to_view(one.why))});
+                    {one.use, one.index, std::string(to_view(one.name)), std::string(to_view(one.why)), {}, one.marks});
             return FLOWD_OK;
         };
         interfaces_.visit = [](const flowd_host* host, flowd_interface_visitor visitor, void* user) -> flowd_result {
             for (const auto* list : {&of(host).published_, &of(host).others_interfaces_})
                 for (const auto& one : *list) {
-                    const flowd_interface shown{sizeof shown,   one.use,       one.index,         0,
+                    const flowd_interface shown{sizeof shown,   one.use,       one.index,         one.marks,
                                                 to_c(one.name), to_c(one.why), to_c(one.instance)};
                     if (visitor(user, &shown) != 0) return FLOWD_OK;
                 }
@@ -297,6 +351,8 @@ class FakeExtensions {
 
     flowd_ext_registry registry_{};
     flowd_ext_flows flow_table_{};
+    flowd_ext_history history_{};
+    flowd_ext_events events_{};
     flowd_ext_descriptors descriptor_store_{};
     flowd_ext_shared shared_{};
     flowd_ext_metrics all_metrics_{};
@@ -308,6 +364,11 @@ class FakeExtensions {
     std::map<std::uint32_t, std::string> experiments_;
     std::map<std::pair<std::uint32_t, std::uint32_t>, std::string> activities_;
     std::vector<flowd_flow> flows_;
+    std::vector<flowd_flow> ended_;
+    std::vector<flowd_minute> minutes_;
+    std::deque<flowd_flow> observed_flows_;
+    std::vector<flowd_observed> observed_;
+    std::size_t lost_ = 0;
     bool refuses_cursors_ = false;
     flowd_flow_filter filter_{};
     std::string filter_announcer_;

@@ -1,18 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "core/config/nearest.hpp"
+// flowd/nearest.hpp: suggestions for misspelled words. Pure functions, any thread.
+#pragma once
 
 #include <algorithm>
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <vector>
 
-namespace flowd::core {
+namespace flowd {
 
-std::string lower_case(std::string_view text) {
+/// ASCII only, which is sufficient for keys, fields and names of the registry.
+[[nodiscard]] inline std::string lower_case(std::string_view text) {
     std::string lower(text);
     for (char& c : lower)
         if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
     return lower;
 }
 
-std::size_t edit_distance(std::string_view a, std::string_view b) {
+/// The number of insertions, deletions, replacements and transpositions that turn a into b (optimal string alignment),
+/// case-insensitive.
+[[nodiscard]] inline std::size_t edit_distance(std::string_view a, std::string_view b) {
     const std::string x = lower_case(a), y = lower_case(b);
     std::vector<std::size_t> before(y.size() + 1), previous(y.size() + 1), current(y.size() + 1);
     for (std::size_t j = 0; j <= y.size(); ++j) previous[j] = j;
@@ -29,7 +37,9 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
     return previous[y.size()];
 }
 
-std::string nearest_word(std::string_view word, const std::vector<std::string>& candidates) {
+/// The candidate most similar to `word`; empty if none is similar: up to a third of the letters may differ, or one is a
+/// substring of the other.
+[[nodiscard]] inline std::string nearest_word(std::string_view word, const std::vector<std::string>& candidates) {
     constexpr std::size_t longest = 64;  // bounds the cost of hostile input
     if (word.empty() || word.size() > longest) return {};
     const std::string* best = nullptr;
@@ -52,7 +62,8 @@ std::string nearest_word(std::string_view word, const std::vector<std::string>& 
     return {};
 }
 
-std::string join_words(const std::vector<std::string>& words, std::string_view last) {
+/// "a, b or c"
+[[nodiscard]] inline std::string join_words(const std::vector<std::string>& words, std::string_view last = "or") {
     std::string text;
     for (std::size_t i = 0; i < words.size(); ++i) {
         if (i > 0) text += i + 1 == words.size() ? " " + std::string(last) + " " : ", ";
@@ -61,4 +72,4 @@ std::string join_words(const std::vector<std::string>& words, std::string_view l
     return text;
 }
 
-}  // namespace flowd::core
+}  // namespace flowd
