@@ -375,7 +375,7 @@ ExitCode execute(const CommandLine& line, const Environment& environment, const 
     if (line.said("migrate")) return migrate_file(options, output, line.migrated_file);
     if (line.said("new-module")) {
         Installation installation(install_paths(), options.modules);
-        return make_module(line.new_module, install_paths(), installation.scan_modules(), output);
+        return make_module(line.new_module, installation, line.subcommands(), output);
     }
     if (line.said("version")) return print_version(output);
     if (line.said("label")) return label_command(line, environment, output);

@@ -15,7 +15,7 @@
 #include "core/cli/output.hpp"
 #include "core/config/configuration.hpp"
 #include "core/host/findings.hpp"
-#include "core/modules/module_set.hpp"
+#include "core/service/installation.hpp"
 
 namespace flowd::core::cli {
 
@@ -39,9 +39,9 @@ struct NewModule {
     std::string directory;         ///< empty: the name of the module's file
     std::string language = "c++";  ///< c++ or c
 };
-/// `installed`: whose components have names that are taken.
-[[nodiscard]] ExitCode make_module(const NewModule& request, const InstallPaths& paths, const ModuleSet& installed,
-                                   const Output& output);
+/// `commands`: the first words of the command line, which no component may have as its name.
+[[nodiscard]] ExitCode make_module(const NewModule& request, Installation& installation,
+                                   const std::vector<std::string>& commands, const Output& output);
 
 struct LabelRequest {
     std::string experiment, activity;  ///< of encode

@@ -115,6 +115,17 @@ std::vector<Module*> ModuleSet::offering(std::string_view name) const {
     return found;
 }
 
+Module* ModuleSet::holder(std::uint32_t kind, std::string_view name) const {
+    for (const By by : {By::name, By::alias})
+        for (const auto& module : modules_)
+            if (offers(module->note, kind, name, by)) return module.get();
+    // A module whose note cannot be read is recognised by its file name.
+    const std::string expected = fmt::format("{}-{}", kind_name(kind), name);
+    for (const auto& module : modules_)
+        if (module->state == ModuleState::failed && same_name(module->path.stem().native(), expected)) return module.get();
+    return nullptr;
+}
+
 Result<Descriptor> ModuleSet::open(const Module& module) const {
     auto file = trusted_path(module.path, trust_);
     if (!file) return std::move(file).error();
@@ -206,14 +217,7 @@ Result<FoundComponent> ModuleSet::find(std::uint32_t kind, std::string_view name
             return find_in(*known, kind, name);
         return std::move(module).error();
     }
-    for (const By by : {By::name, By::alias})
-        for (const auto& module : modules_)
-            if (offers(module->note, kind, name, by)) return find_in(*module, kind, name);
-    // A module whose note cannot be read is recognised by its file name.
-    const std::string expected = fmt::format("{}-{}", kind_name(kind), name);
-    for (const auto& module : modules_)
-        if (module->state == ModuleState::failed && same_name(module->path.stem().native(), expected))
-            return find_in(*module, kind, name);
+    if (Module* const module = holder(kind, name)) return find_in(*module, kind, name);
     return Error{FLOWD_NOT_FOUND, fmt::format("no installed module has a {} '{}'", kind_name(kind), name), {}};
 }
 

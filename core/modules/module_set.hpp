@@ -34,6 +34,9 @@ class ModuleSet : public ComponentLookup {
     /// Modules with a component of this name, of any kind; if there are none, modules with a component of this alias.
     [[nodiscard]] std::vector<Module*> offering(std::string_view name) const;
 
+    /// The module that find() uses for this component, without loading it; null if there is none.
+    [[nodiscard]] Module* holder(std::uint32_t kind, std::string_view name) const;
+
     /// Loads a module unless it is loaded or has failed: trust, dlopen, descriptor, components, note. The result is also
     /// stored as its state. Needs no privileges.
     Result<void> load(Module& module);

@@ -5,6 +5,9 @@
 #include <fstream>
 #include <iterator>
 #include <sstream>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "core/cli/commands.hpp"
 
@@ -41,19 +44,20 @@ class NewModuleCommand : public testing::Test {
     ExitCode make(const NewModule& request) {
         out_.str({});
         err_.str({});
-        return make_module(request, paths_, installed_, Output{out_, err_});
+        Installation installation(paths_);
+        return make_module(request, installation, {"status"}, Output{out_, err_});
     }
 
     fs::path folder_;
     InstallPaths paths_;
-    ModuleSet installed_;
     std::ostringstream out_, err_;
 };
 
 TEST_F(NewModuleCommand, SubstitutesNamesInContentsAndFileNames) {
     const fs::path target = folder_ / "mine";
     ASSERT_EQ(make({"mysource", "plugin", target.string()}), ExitCode::ok) << err_.str();
-    EXPECT_EQ(read(target / "src/mysource.cpp"), "namespace flowd::mysource { class Mysource; } // a plugin, @OTHER@\n");
+    EXPECT_EQ(read(target / "src/mysource.cpp"),
+              "namespace flowd::mysource { class MysourcePlugin; } // a plugin, @OTHER@\n");
     EXPECT_EQ(read(target / "CMakeLists.txt"), "project(plugin-mysource CXX)\n");
     EXPECT_EQ(read(target / "conf.yaml"), "plugins: {mysource: {}}\n");
     EXPECT_EQ(read(target / "packaging.cmake"), "flowd-cpp-plugin-mysource\n");
@@ -84,6 +88,38 @@ TEST_F(NewModuleCommand, RefusesInvalidComponentNames) {
         EXPECT_THAT(err_.str(), HasSubstr("lower-case letter"));
     }
     EXPECT_FALSE(fs::exists(folder_ / "x"));
+}
+
+TEST_F(NewModuleCommand, RefusesNamesThatTheProgramUses) {
+    write(paths_.catalog(), "plugins: {netlink: {package: flowd-cpp-plugin-netlink, aliases: [nl]}}\n");
+    const std::vector<std::pair<const char*, const char*>> cases = {
+        {"status", "a command \"status\""},
+        {"complete", "the name \"complete\""},
+        {"period", "the name \"period\""},
+        {"flowd", "the name \"flowd\""},
+        {"netlink", "the package flowd-cpp-plugin-netlink has a plugin"},
+        {"nl", "the package flowd-cpp-plugin-netlink has a plugin"},
+    };
+    for (const auto& [name, reason] : cases) {
+        EXPECT_EQ(make({name, "plugin", (folder_ / "x").string()}), ExitCode::busy) << name;
+        EXPECT_THAT(err_.str(), HasSubstr(reason));
+        EXPECT_THAT(err_.str(), HasSubstr("choose another name"));
+    }
+    EXPECT_FALSE(fs::exists(folder_ / "x"));
+}
+
+TEST_F(NewModuleCommand, RefusesTheNameOfAnInstalledFile) {
+    const fs::path modules = folder_ / "prefix/lib/flowd-cpp/modules";
+    write(modules / "plugin-mine.so", "not a module: its name is taken nevertheless");
+    paths_.module_directories = {modules};
+    EXPECT_EQ(make({"mine", "plugin", (folder_ / "x").string()}), ExitCode::busy);
+    EXPECT_THAT(err_.str(), HasSubstr((modules / "plugin-mine.so").string()));
+    EXPECT_EQ(make({"yours", "plugin", (folder_ / "x").string()}), ExitCode::ok) << err_.str();
+}
+
+TEST_F(NewModuleCommand, QuotesTheDirectoryInTheCommandsThatItPrints) {
+    ASSERT_EQ(make({"mine", "plugin", (folder_ / "it's $HOME").string()}), ExitCode::ok);
+    EXPECT_THAT(out_.str(), HasSubstr("cmake -S '" + folder_.string() + "/it'\\''s $HOME' -B "));
 }
 
 TEST_F(NewModuleCommand, NamesThePackageOfTheTemplates) {
