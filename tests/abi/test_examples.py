@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The examples of the SDK (sdk/examples): built against the installed SDK, judged by flowd-module-check, run by a real daemon."""
+import collections
+import itertools
 import json
 import os
 import pathlib
@@ -7,10 +9,11 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 
 import pytest
 
-from tests.abi.test_out_of_tree import ROOT, build, judge, prefix, work  # noqa: F401: fixtures
+from tests.abi.test_out_of_tree import ROOT, build, judge, prefix, sh, work  # noqa: F401: fixtures
 from tests.harness import daemon as harness
 from tests.harness.lab import wait_for
 
@@ -191,6 +194,70 @@ backends:
         assert [line["sourcePort"] for line in lines.of(rotated)] == [1001, 1002]
         assert daemon.stop() == 0
     assert {line["experimentName"] for line in lines.of()} == {"atlas"}
+
+
+def test_no_line_is_lost_over_50_rotations_under_load(jsonlines, lines):
+    pipe, done, announced = lines.path.parent / "pipe", threading.Event(), []
+    configuration = f"""\
+plugins:
+  namedpipe: {{pipePath: {pipe}}}
+backends:
+  jsonlines: {{module: {jsonlines}, file: {lines.path}}}
+"""
+
+    def announce():
+        with open(pipe, "w") as writer:
+            for flow in itertools.count():
+                source, destination = flow % 60000 + 1, 1000 + flow // 60000
+                for event in "start", "end":
+                    writer.write(f"{event} tcp 2001:db8::1 {source} 2001:db8::2 {destination} 2 8\n")
+                announced.append((source, destination))
+                if flow % 20 == 0:
+                    writer.flush()
+                    if done.wait(0.01):
+                        return
+
+    with harness.Daemon(configuration) as daemon:
+        load = threading.Thread(target=announce)
+        load.start()
+        try:
+            for rotation in range(50):
+                wait_for(lambda: lines.path.stat().st_size > 0, "lines in the new file", PATIENCE)
+                lines.path.rename(f"{lines.path}.{rotation}")
+                daemon.reload(configuration)
+        finally:
+            done.set()
+            load.join()
+        assert daemon.stop() == 0
+    files = list(lines.path.parent.glob("flows.jsonl*"))
+    assert len(files) == 51
+    written = collections.Counter((line["event"], line["sourcePort"], line["destinationPort"]) for file in files for line in lines.of(file))
+    assert written == collections.Counter((event, *flow) for event in ("start", "end") for flow in announced)
+
+
+def test_a_full_disk_has_whole_lines_and_the_rest_follows(jsonlines, lines):
+    disk = lines.path.parent / "disk"
+    disk.mkdir()
+    sh("mount", "-t", "tmpfs", "-o", "size=4096,mode=755", "tmpfs", disk)
+    try:
+        pipe, file = lines.path.parent / "pipe", disk / "flows.jsonl"
+        with harness.Daemon(f"""\
+plugins:
+  namedpipe: {{pipePath: {pipe}}}
+backends:
+  jsonlines: {{module: {jsonlines}, file: {file}}}
+""") as daemon:
+            for port in range(1, 31):
+                write_to(pipe, port)
+            wait_for(lambda: daemon.details("backend jsonlines")["failures"] > 0, "a failed write", PATIENCE)
+            assert 0 < len(lines.of(file)) < 30  # each of them is whole: json.loads reads it
+            sh("mount", "-o", "remount,size=1m", disk)
+            lines.wait_for(("sourcePort", 30), path=file)
+            assert daemon.stop() == 0
+        starts = [line["sourcePort"] for line in lines.of(file) if line["event"] == "start"]
+        assert starts == list(range(1, 31))
+    finally:
+        sh("umount", disk)
 
 
 def test_what_a_full_disk_does_not_take_is_written_later(jsonlines, lines):

@@ -64,7 +64,8 @@ class JsonLines final : public flowd::Backend {
     flowd::Result<void> stop(flowd::Deadline deadline) override {
         retry_.reset();
         if (file_) deadline.await([this] { return write_out(); });
-        const auto lost = std::count(unwritten_.begin(), unwritten_.end(), '\n');
+        const auto rest = unwritten_.begin() + static_cast<std::ptrdiff_t>(written_);
+        const auto lost = std::count(rest, unwritten_.end(), '\n');
         host().lost(static_cast<std::uint64_t>(lost), "lines were not written before the stop");
         publisher_.stop();
         return {};
@@ -80,7 +81,7 @@ class JsonLines final : public flowd::Backend {
     static constexpr std::size_t most_unwritten = 1u << 20;  // bytes
 
     flowd::Result<void> open(const Options& options) {
-        flowd::UniqueFd file(::open(options.file.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640));
+        flowd::UniqueFd file(::open(options.file.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0640));
         if (!file) return flowd::Error::from_errno(errno, "opening " + options.file.string());
         file_ = std::move(file);
         return {};
@@ -105,33 +106,43 @@ class JsonLines final : public flowd::Backend {
     }
     /// True: all of it is in the file. If not, it is tried again in a second, and nothing is lost meanwhile.
     bool write_out() {
-        while (!unwritten_.empty()) {
-            const ssize_t written = ::write(file_.get(), unwritten_.data(), unwritten_.size());
-            if (written < 0 && errno == EINTR) continue;
-            if (written < 0) {
+        while (written_ < unwritten_.size()) {
+            const ssize_t count = ::write(file_.get(), unwritten_.data() + written_, unwritten_.size() - written_);
+            if (count >= 0) {
+                written_ += static_cast<std::size_t>(count);
+            } else if (errno != EINTR) {
                 ++failures_;
-                const auto error = flowd::Error::from_errno(errno, "writing " + options_.file.string());
-                host().report(flowd::Problem::from(error));
+                host().report(flowd::Problem::from(flowd::Error::from_errno(errno, "writing " + options_.file.string())));
+                take_back_part_of_a_line();
                 auto retry = host().after(std::chrono::seconds(1), [this] {
                     if (write_out()) host().ready();
                 });
                 if (retry) retry_ = *std::move(retry);
                 return false;
             }
-            unwritten_.erase(0, static_cast<std::size_t>(written));
         }
+        unwritten_.clear();
+        written_ = 0;
         return true;
+    }
+
+    /// So that readers see whole lines only, and a line that begins in one file does not end in another.
+    void take_back_part_of_a_line() {
+        const std::size_t whole = written_ == 0 ? 0 : unwritten_.rfind('\n', written_ - 1) + 1;
+        const auto part = static_cast<off_t>(written_ - whole);
+        if (part > 0 && ::ftruncate(file_.get(), ::lseek(file_.get(), 0, SEEK_END) - part) == 0) written_ = whole;
     }
 
     Options options_;
     flowd::UniqueFd file_;
-    std::string unwritten_;
+    std::string unwritten_;    // whole lines
+    std::size_t written_ = 0;  // bytes of them that are in the file
     std::uint64_t lines_ = 0, failures_ = 0;
     flowd::Counters counters_{
         host(),
         {{"lines", "jsonlines_lines_total", "Lines that the jsonlines backend made.", &lines_},
          {"failures", "jsonlines_failures_total", "Failed writes of the jsonlines backend.", &failures_},
-         {"unwrittenBytes", [this] { return unwritten_.size(); }}}};
+         {"unwrittenBytes", [this] { return unwritten_.size() - written_; }}}};
     flowd::Publisher publisher_{host(), counters_};
     flowd::Timer retry_;
 };
