@@ -41,13 +41,13 @@ static void say(struct sink* self, const char* what, const flowd_event* event) {
     self->calls.log(self->host, FLOWD_LEVEL_INFO, text(line));
 }
 
-/* Borrowed until this returns. While it blocks, the bounded queue behind it fills. A start with FLOWD_RESYNC is repeated, because the
- * backend may have missed it: one that keeps flows looks them up by flow_id. */
+/* Borrowed until this returns. While it blocks, the bounded queue behind it fills. An instance receives one start and one end per flow; a
+ * start with FLOWD_RESYNC may repeat what its predecessor received, before a reload or a restart. */
 static flowd_result on_events(flowd_instance* instance, const flowd_event* events, size_t count, size_t stride, size_t* taken) {
     struct sink* self = (struct sink*)instance;
     for (size_t i = 0; i < count; ++i) {
         const flowd_event* event = element(events, i, stride);
-        if (event->kind == FLOWD_EVENT_START && (event->flags & FLOWD_RESYNC) == 0) {
+        if (event->kind == FLOWD_EVENT_START) {
             ++self->starts;
             say(self, "start", event);
         } else if (event->kind == FLOWD_EVENT_ONGOING && (event->flags & FLOWD_RETAGGED) != 0) {

@@ -54,7 +54,7 @@ static flowd_result sample(flowd_instance* instance, const flowd_flow* flows, si
     struct sampler* self = (struct sampler*)instance;
     struct timespec now;
     (void)last;
-    clock_gettime(CLOCK_REALTIME, &now);
+    timespec_get(&now, TIME_UTC);
     for (size_t i = 0; i < count; ++i) {
         const flowd_flow* flow = element(flows, i, stride);
         flowd_sample one = {.size = sizeof one};
