@@ -59,6 +59,25 @@ flowd_tag tag_at(const dom::element& object, std::string_view experiment, std::s
             static_cast<std::uint32_t>(number_at(object, activity))};
 }
 
+/// Of a strategy by its name.
+std::vector<Carrier> carriers_in(std::string_view strategy) {
+    std::vector<Carrier> all;
+    for (const Strategy one : {Strategy::label, Strategy::hop_by_hop, Strategy::destination,
+                               Strategy::hop_by_hop_destination, Strategy::dscp, Strategy::label_dscp}) {
+        if (name_of(one) != strategy) continue;
+        const std::uint32_t bits = carriers_of(one);
+        if ((bits & MARKER_CARRIER_LABEL) != 0) all.push_back(Carrier::label);
+        if ((bits & MARKER_CARRIER_HOP_BY_HOP) != 0) all.push_back(Carrier::hop_by_hop);
+        if ((bits & MARKER_CARRIER_DESTINATION) != 0) all.push_back(Carrier::destination_options);
+        if ((bits & MARKER_CARRIER_DSCP) != 0) all.push_back(Carrier::dscp);
+    }
+    return all;
+}
+
+flowd_tag tag_in(Carrier carrier, std::uint32_t value) {
+    return carrier == Carrier::label ? label::decode(value) : flowd_tag{value >> 8, value & 0xff};
+}
+
 Error not_understood() {
     return Error{FLOWD_ERROR, "the daemon's answer is not understood", "the daemon and flowd-cpp must be of one release"};
 }
@@ -102,7 +121,8 @@ Result<void> Told::look_at_marker() {
         note(catch_all_.tags, tag_at(catch_all, "experiment", "activity"));
         ++catch_all_.looks;
     }
-    writes_labels_ = text_at(root, "strategy").starts_with("label") && text_at(root, "mode") != "observe";
+    carriers_ = carriers_in(text_at(root, "strategy"));
+    observes_ = text_at(root, "mode") == "observe";
     keeps_explicit_ = text_at(root, "policy") == "keepExplicit";
     if (root["interfaces"].get(interfaces) != simdjson::SUCCESS) return not_understood();
     hooks_.clear();
@@ -111,6 +131,9 @@ Result<void> Told::look_at_marker() {
         Hook& hook = hooks_[std::string(text_at(one, "interface"))];
         hook.is_removed = text_at(one, "hook") == "removed";
         hook.repairs = number_at(one, "repairs");
+        if (dom::element outcomes; one["outcomes"].get(outcomes) == simdjson::SUCCESS && outcomes.is_object())
+            for (const char* const name : {"noRoom", "bigPacket", "headerRefused"})
+                hook.refused += number_at(outcomes, name);
         dom::array preceding;
         if (one["runsBefore"].get(preceding) == simdjson::SUCCESS && preceding.size() != 0) {
             const dom::element first = preceding.at(0);
@@ -120,45 +143,89 @@ Result<void> Told::look_at_marker() {
     return {};
 }
 
-std::optional<std::uint32_t> Told::label_of(flowd_tag tag, const flow_key& key) const {
+const char* name_of(Carrier carrier) {
+    switch (carrier) {
+        case Carrier::hop_by_hop:
+            return "hopByHop";
+        case Carrier::destination_options:
+            return "destination";
+        case Carrier::dscp:
+            return "dscp";
+        case Carrier::label:
+            break;
+    }
+    return "label";
+}
+
+bool Told::has(Carrier carrier) const {
+    return std::find(carriers_.begin(), carriers_.end(), carrier) != carriers_.end();
+}
+
+std::optional<std::uint32_t> Told::value_of(flowd_tag tag, const flow_key& key, Carrier carrier) const {
     const marker_mark mark = marks_.of(tag, flow_hash(&key));
+    switch (carrier) {
+        case Carrier::hop_by_hop:
+        case Carrier::destination_options:
+            if ((mark.rest & MARKER_HAS_OPTION) == 0) return std::nullopt;
+            return mark.rest & MARKER_OPTION_MASK;
+        case Carrier::dscp:
+            if ((mark.rest & MARKER_HAS_DSCP) == 0) return std::nullopt;
+            return mark.rest >> MARKER_DSCP_SHIFT & MARKER_DSCP_MASK;
+        case Carrier::label:
+            break;
+    }
     if ((mark.label & MARKER_HAS_LABEL) == 0) return std::nullopt;
     return mark.label & MARKER_LABEL_MASK;
 }
 
 std::optional<std::uint32_t> Told::catch_all_label(const flow_key& key) const {
-    return catch_all_.tags.empty() ? std::nullopt : label_of(catch_all_.tags.back(), key);
+    return catch_all_.tags.empty() ? std::nullopt : value_of(catch_all_.tags.back(), key, Carrier::label);
 }
 
-bool Told::is_registered(std::uint32_t label) const {
-    const flowd_tag tag = label::decode(label);
+bool Told::is_registered(Carrier carrier, std::uint32_t value) const {
+    const flowd_tag tag = tag_in(carrier, value);
     return !host_.registry().activity_name(tag.experiment, tag.activity).empty();
 }
 
-Label Told::judge(const flow_key& key, std::uint32_t label) const {
+bool Told::could_be_ours(const flow_key& key, Carrier carrier, std::uint32_t value) const {
+    if (carrier == Carrier::dscp)
+        return std::any_of(dscp_map_.begin(), dscp_map_.end(),
+                           [value](const DscpRule& rule) { return rule.dscp == value; });
+    const bool has_its_bits =
+        carrier != Carrier::label || ((value ^ flow_entropy(flow_hash(&key))) & MARKER_ENTROPY_MASK) == 0;
+    return has_its_bits && is_registered(carrier, value);
+}
+
+Verdict Told::judge(const flow_key& key, Carrier carrier, std::optional<std::uint32_t> value) const {
     const auto known = flows_.find(key);
     const bool is_live = known != flows_.end() && known->second.looks == looks_;
     std::vector<flowd_tag> tags = known == flows_.end() ? std::vector<flowd_tag>() : known->second.tags;
     if (!is_live) tags.insert(tags.end(), catch_all_.tags.begin(), catch_all_.tags.end());
     const bool may_have_none = !is_live && catch_all_.looks != looks_;
 
-    bool has_label = false, is_valid = false;
+    bool has_value = false, is_valid = false, is_expected_tag = false;
     for (const flowd_tag tag : tags) {
-        const auto expected = label_of(tag, key);
-        if (expected == label) return Label::right;
-        has_label = has_label || expected.has_value();
+        const auto expected = value_of(tag, key, carrier);
+        if (expected && expected == value) return Verdict::right;
+        has_value = has_value || expected.has_value();
         is_valid = is_valid || tag.experiment != 0 || tag.activity != 0;
+        if (!value || carrier == Carrier::dscp) continue;
+        const flowd_tag seen = tag_in(carrier, *value);
+        is_expected_tag = is_expected_tag || (tag.experiment == seen.experiment && tag.activity == seen.activity);
     }
-    const bool has_its_bits = ((label ^ flow_entropy(flow_hash(&key))) & MARKER_ENTROPY_MASK) == 0;
-    const bool is_a_tag = has_its_bits && is_registered(label);
-    if (!is_live && is_a_tag) return Label::ended;
-    if (tags.empty() || may_have_none) return Label::no_tag;
-    if (!has_label) return is_valid ? Label::out_of_range : Label::no_valid_tag;
-    const flowd_tag seen = label::decode(label);
-    const bool is_expected_tag = std::any_of(tags.begin(), tags.end(), [seen](flowd_tag tag) {
-        return tag.experiment == seen.experiment && tag.activity == seen.activity;
-    });
-    return is_a_tag || is_expected_tag ? Label::wrong : Label::missing;
+    const bool is_ours = value && could_be_ours(key, carrier, *value);
+    if (!is_live && is_ours) return Verdict::ended;
+    if (tags.empty() || may_have_none) return Verdict::no_tag;
+    if (!has_value) return is_valid ? Verdict::out_of_range : Verdict::no_valid_tag;
+    switch (carrier) {
+        case Carrier::label:
+            return is_ours || is_expected_tag ? Verdict::wrong : Verdict::missing;
+        case Carrier::dscp:
+            if (value == 0u) return Verdict::missing;
+            return replaces_dscp_ ? Verdict::wrong : Verdict::kept;
+        default:
+            return value ? Verdict::wrong : Verdict::missing;
+    }
 }
 
 }  // namespace flowd::marker

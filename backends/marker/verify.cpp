@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// `flowd-cpp marker verify`: compares the labels of outgoing packets with the flows of the running daemon.
+// `flowd-cpp marker verify`: compares what outgoing packets carry with the flows of the running daemon.
 #include <arpa/inet.h>
 #include <ifaddrs.h>
 #include <net/if.h>
@@ -11,10 +11,11 @@
 #include <chrono>
 #include <list>
 #include <map>
-#include <numeric>
+#include <optional>
 #include <set>
 #include <span>
 #include <string>
+#include <tuple>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -30,7 +31,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr std::size_t max_different = 65536;        // flows and labels of an interface
+constexpr std::size_t max_different = 65536;        // flows and marks of an interface
 constexpr std::chrono::milliseconds settling{300};  // the daemon lists a flow shortly before the marker enters it
 constexpr std::chrono::milliseconds tick{100};
 constexpr std::uint16_t discard_port = 9;  // RFC 863
@@ -54,9 +55,10 @@ struct VerifyOptions {
     }
 };
 
-/// The IPv6 addresses of this host, and the interfaces that have one.
+/// The addresses of this host, and the interfaces that have an IPv6 address.
 struct OwnAddresses {
-    std::set<Address::Bytes> all{Address::Bytes{}};  // :: is an own source, too: duplicate address detection (RFC 4862)
+    // The unspecified addresses are own sources, too: duplicate address detection (RFC 4862), DHCP.
+    std::set<Address::Bytes> all{Address::Bytes{}, Address::parse("0.0.0.0")->bytes()};
     std::set<std::string> interfaces;
 
     OwnAddresses() {
@@ -64,67 +66,103 @@ struct OwnAddresses {
         if (::getifaddrs(&list) != 0) return;
         for (const ifaddrs* one = list; one != nullptr; one = one->ifa_next) {
             const auto endpoint = Endpoint::from(one->ifa_addr);
-            if (!endpoint || endpoint->address.is_v4()) continue;
+            if (!endpoint) continue;
             all.insert(endpoint->address.bytes());
-            interfaces.insert(one->ifa_name);
+            if (!endpoint->address.is_v4()) interfaces.insert(one->ifa_name);
         }
         ::freeifaddrs(list);
     }
 };
 
-/// The packets of an interface with the same flow, label and origin, which are judged together.
+/// The packets of an interface with the same flow, marks and origin, which are judged together.
 struct Kind {
     flow_key key;
     std::uint32_t label;
-    std::uint8_t protocol;
-    bool is_fragment, is_own;
+    std::optional<std::uint32_t> hop_by_hop, destination_options;
+    std::uint8_t dscp, protocol;
+    bool is_ipv4, is_fragment, is_own, is_control, begins_with_options;
+
+    [[nodiscard]] bool has_header() const { return hop_by_hop || destination_options; }
+    [[nodiscard]] std::optional<std::uint32_t> value_of(Carrier carrier) const {
+        switch (carrier) {
+            case Carrier::hop_by_hop:
+                return hop_by_hop;
+            case Carrier::destination_options:
+                return destination_options;
+            case Carrier::dscp:
+                return dscp;
+            case Carrier::label:
+                break;
+        }
+        return label;
+    }
 };
 struct KindHash {
     std::size_t operator()(const Kind& kind) const { return flow_hash(&kind.key) * 31 + kind.label; }
 };
 struct KindEqual {
     bool operator()(const Kind& a, const Kind& b) const {
-        return a.label == b.label && a.is_fragment == b.is_fragment && a.is_own == b.is_own && FlowKeyEqual()(a.key, b.key);
+        const auto rest = [](const Kind& kind) {
+            return std::tuple(kind.label, kind.hop_by_hop, kind.destination_options, kind.dscp, kind.is_ipv4,
+                              kind.is_fragment, kind.is_own, kind.is_control, kind.begins_with_options);
+        };
+        return rest(a) == rest(b) && FlowKeyEqual()(a.key, b.key);
     }
 };
 
 struct Watched {
     std::string name;
-    std::uint64_t repairs;  // at the beginning
+    Told::Hook before;  // at the beginning
     Capture capture;
     std::unordered_map<Kind, std::uint64_t, KindHash, KindEqual> kinds = {};
     std::uint64_t seen = 0;
+    std::uint64_t not_judged = 0;  // too many different ones, malformed, or lost because the socket's buffer was full
 
     void take(std::span<const std::uint8_t> bytes, const OwnAddresses& own) {
-        const auto packet = read_ipv6(bytes);
         ++seen;
-        if (!packet) return;
-        const Kind kind{packet->key(), packet->label, packet->protocol, packet->is_later_fragment,
-                        own.all.contains(packet->source)};
-        if (kinds.size() < max_different || kinds.contains(kind)) ++kinds[kind];
+        const auto packet = read_ip(bytes);
+        if (!packet) return void(++not_judged);
+        const Kind kind{packet->key(),
+                        packet->label,
+                        packet->hop_by_hop,
+                        packet->destination_options,
+                        packet->dscp,
+                        packet->protocol,
+                        packet->is_ipv4,
+                        packet->is_later_fragment,
+                        own.all.contains(packet->source),
+                        packet->is_control,
+                        packet->begins_with_options};
+        if (kinds.size() < max_different || kinds.contains(kind))
+            ++kinds[kind];
+        else
+            ++not_judged;
     }
 };
 
-/// The packets of a protocol on an interface, by verdict.
+/// The packets of a protocol on an interface, by verdict on one carrier.
 struct Counts {
     std::uint64_t seen = 0, right = 0, wrong = 0, missing = 0, no_tag = 0, no_valid_tag = 0, out_of_range = 0, ended = 0,
-                  unknown_tag = 0, forwarded = 0, fragment = 0, kept = 0;
+                  unknown_tag = 0, forwarded = 0, fragment = 0, kept = 0, no_room = 0, has_header = 0, control = 0,
+                  not_judged = 0;
 
-    std::uint64_t& of(Label label) {
-        switch (label) {
-            case Label::right:
+    std::uint64_t& of(Verdict verdict) {
+        switch (verdict) {
+            case Verdict::right:
                 return right;
-            case Label::wrong:
+            case Verdict::wrong:
                 return wrong;
-            case Label::missing:
+            case Verdict::missing:
                 return missing;
-            case Label::no_tag:
+            case Verdict::no_tag:
                 return no_tag;
-            case Label::no_valid_tag:
+            case Verdict::no_valid_tag:
                 return no_valid_tag;
-            case Label::out_of_range:
+            case Verdict::out_of_range:
                 return out_of_range;
-            case Label::ended:
+            case Verdict::kept:
+                return kept;
+            case Verdict::ended:
                 break;
         }
         return ended;
@@ -137,6 +175,8 @@ std::string name_of_protocol(std::uint8_t protocol) {
             return "tcp";
         case IPPROTO_UDP:
             return "udp";
+        case IPPROTO_ICMP:
+            return "icmp";
         case IPPROTO_ICMPV6:
             return "icmpv6";
         case IPPROTO_SCTP:
@@ -156,22 +196,22 @@ class Look {
         for (const auto& [name, hook] : told_.hooks()) {
             const unsigned index = ::if_nametoindex(name.c_str());
             if (index == 0) continue;  // removed meanwhile
-            auto capture = Capture::open(static_cast<int>(index));
+            auto capture = Capture::open(static_cast<int>(index), told_.has(Carrier::dscp));
             if (!capture) return std::move(capture).error();
-            watched_.push_back({name, hook.repairs, std::move(*capture)});
+            watched_.push_back({name, hook, std::move(*capture)});
         }
         if (auto done = watch(); !done) return done;
         return told_.look();
     }
     void print() {
         for (const Watched& one : watched_) judge(one);
-        if (!told_.writes_labels())
+        if (told_.observes())
             report_.add({FLOWD_LEVEL_INFO,
                          "marker-labels-not-verified",
                          {},
-                         "the marker does not write flow labels",
-                         "verify compares flow labels",
-                         "set markingStrategy: label and mode: mark to have them verified"});
+                         "the marker writes nothing: its mode is observe",
+                         "it marks packets",
+                         "mode: mark in the configuration, or `flowd-cpp marker mode mark`"});
         call_.print(report_.to_string());
     }
 
@@ -185,10 +225,15 @@ class Look {
             (void)::poll(wanted.data(), wanted.size(), static_cast<int>(tick.count()));
             if (wanted[0].revents != 0) return {};
             const bool counts = Clock::now() >= settled;
-            for (Watched& one : watched_)
+            for (Watched& one : watched_) {
                 one.capture.read([&](std::span<const std::uint8_t> bytes) {
                     if (counts) one.take(bytes, own_);
                 });
+                const std::uint32_t missed = one.capture.missed();
+                if (!counts) continue;
+                one.seen += missed;
+                one.not_judged += missed;
+            }
             if (now >= next_look) {
                 if (auto done = told_.look(); !done) return done;
                 next_look = Clock::now() + std::chrono::seconds(1);
@@ -216,37 +261,78 @@ class Look {
     }
 
     void judge(const Watched& one) {
-        std::map<std::string, Counts> by_protocol;
-        Counts sum;
-        for (const auto& [kind, packets] : one.kinds) {
-            Counts& counts = by_protocol[name_of_protocol(kind.protocol)];
-            for (Counts* each : {&counts, &sum}) {
-                each->seen += packets;
-                column_of(*each, kind) += packets;
-                if (told_.judge(kind.key, kind.label) == Label::right && !told_.is_registered(kind.label))
-                    each->unknown_tag += packets;
+        const auto found = told_.hooks().find(one.name);
+        const Told::Hook hook = found == told_.hooks().end() ? one.before : found->second;
+        std::uint64_t bad = 0, all = 0;
+        for (const Carrier carrier : told_.carriers()) {
+            std::map<std::string, Counts> by_protocol = count(one, carrier);
+            explain_missing(by_protocol, carrier, hook.refused - std::min(hook.refused, one.before.refused));
+            for (const auto& [protocol, counts] : by_protocol) {
+                write(one.name, protocol, carrier, counts);
+                bad += counts.wrong + counts.missing;
+                all += counts.right + counts.wrong + counts.missing;
             }
         }
-        // If no packet is right, the other labels were probably not set by applications.
-        if (told_.keeps_explicit() && sum.right != 0)
-            for (auto& [protocol, counts] : by_protocol) counts.kept = std::exchange(counts.missing, 0);
-        for (const auto& [protocol, counts] : by_protocol) write(one.name, protocol, counts);
-        if (by_protocol.empty()) write(one.name, "", Counts());
-        const std::uint64_t bad = std::accumulate(
-            by_protocol.begin(), by_protocol.end(), std::uint64_t{0},
-            [](std::uint64_t all, const auto& entry) { return all + entry.second.wrong + entry.second.missing; });
-        find(one, sum, bad);
+        Counts rest;
+        rest.seen = rest.not_judged = one.not_judged;
+        if (one.not_judged != 0)
+            write(one.name, "not judged", std::nullopt, rest);
+        else if (one.seen == 0)
+            write(one.name, "none", std::nullopt, rest);
+        find(one, hook, bad, all);
     }
 
-    std::uint64_t& column_of(Counts& counts, const Kind& kind) const {
+    [[nodiscard]] std::map<std::string, Counts> count(const Watched& one, Carrier carrier) const {
+        std::map<std::string, Counts> by_protocol;
+        for (const auto& [kind, packets] : one.kinds) {
+            if (kind.is_ipv4 && carrier != Carrier::dscp) continue;
+            Counts& counts = by_protocol[name_of_protocol(kind.protocol)];
+            counts.seen += packets;
+            column_of(counts, kind, carrier) += packets;
+            const auto value = kind.value_of(carrier);
+            if (carrier != Carrier::dscp && value && told_.judge(kind.key, carrier, value) == Verdict::right &&
+                !told_.is_registered(carrier, *value))
+                counts.unknown_tag += packets;
+        }
+        return by_protocol;
+    }
+
+    std::uint64_t& column_of(Counts& counts, const Kind& kind, Carrier carrier) const {
+        const bool is_header = carrier == Carrier::hop_by_hop || carrier == Carrier::destination_options;
         if (kind.is_fragment) return counts.fragment;
         if (!kind.is_own && !forwarded_) return counts.forwarded;
-        return counts.of(told_.judge(kind.key, kind.label));
+        const Verdict verdict = told_.judge(kind.key, carrier, kind.value_of(carrier));
+        if (verdict != Verdict::missing || !is_header) return counts.of(verdict);
+        if (kind.is_control) return counts.control;
+        return kind.begins_with_options && !kind.has_header() ? counts.has_header : counts.missing;
     }
 
-    void write(const std::string& interface, const std::string& protocol, const Counts& counts) {
-        json::Writer& row = report_.row().member("interface", interface);
-        row.member("protocol", protocol.empty() ? "none" : protocol).member("seen", counts.seen);
+    /// Attributes packets without a mark to what the marker respects. `refused` may explain as many packets without a
+    /// header; a packet that a program hides from the marker is not among them.
+    void explain_missing(std::map<std::string, Counts>& by_protocol, Carrier carrier, std::uint64_t refused) const {
+        // If no packet is right, the other values were probably not set by applications.
+        const bool any_right =
+            std::any_of(by_protocol.begin(), by_protocol.end(), [](const auto& entry) { return entry.second.right != 0; });
+        for (auto& [protocol, counts] : by_protocol) {
+            if (!any_right) counts.missing += std::exchange(counts.kept, 0);
+            if (any_right && carrier == Carrier::label && told_.keeps_explicit())
+                counts.kept += std::exchange(counts.missing, 0);
+            if (carrier != Carrier::hop_by_hop && carrier != Carrier::destination_options) continue;
+            const std::uint64_t explained = std::min(counts.missing, refused);
+            counts.missing -= explained;
+            counts.no_room += explained;
+            refused -= explained;
+        }
+    }
+
+    void write(const std::string& interface, const std::string& protocol, std::optional<Carrier> carrier,
+               const Counts& counts) {
+        json::Writer& row = report_.row().member("interface", interface).member("protocol", protocol);
+        if (carrier)
+            row.member("carrier", name_of(*carrier));
+        else
+            row.member("carrier", nullptr);
+        row.member("seen", counts.seen);
         row.member("right", counts.right).member("wrong", counts.wrong).member("unlabelled", counts.missing);
         // null for 0: the table omits columns without values
         const auto rare = [&row](const char* name, std::uint64_t packets) {
@@ -260,24 +346,28 @@ class Look {
         rare("forwarded", counts.forwarded);
         rare("fragment", counts.fragment);
         rare("keptExplicit", counts.kept);
+        rare("noRoom", counts.no_room);
+        rare("hasHeader", counts.has_header);
+        rare("controlMessage", counts.control);
+        rare("notJudged", counts.not_judged);
         row.end();
     }
 
-    void find(const Watched& one, const Counts& sum, std::uint64_t bad) {
-        const auto found = told_.hooks().find(one.name);
-        const Told::Hook hook = found == told_.hooks().end() ? Told::Hook() : found->second;
-        if (one.seen == 0 && !own_.interfaces.contains(one.name))
+    /// `bad` of `all` packets that should carry the marks of their flows do not.
+    void find(const Watched& one, const Told::Hook& hook, std::uint64_t bad, std::uint64_t all) {
+        const std::string ip = told_.has(Carrier::dscp) ? "IP" : "IPv6";
+        if (one.seen == 0 && !told_.has(Carrier::dscp) && !own_.interfaces.contains(one.name))
             return report_.add({FLOWD_LEVEL_ERROR, "marker-no-ipv6", one.name, "the interface has no IPv6 address",
                                 "IPv6 packets that can be marked",
                                 "configure IPv6 on it, or remove it from targetInterfaces"});
         if (one.seen == 0 && !hook.is_removed)
             return report_.add({FLOWD_LEVEL_WARNING, "marker-no-traffic", one.name,
-                                options_.probe ? "no IPv6 packet left, although some were sent" : "no IPv6 packet left",
-                                "IPv6 traffic",
+                                "no " + ip + " packet left" + (options_.probe ? ", although some were sent" : ""),
+                                ip + " traffic",
                                 options_.probe ? "look at its state: ip -6 address show" : "flowd-cpp verify --probe"});
-        if (!told_.writes_labels() || bad * 100 <= sum.right + bad) return;
-        std::string what = std::to_string(bad) + " of " + std::to_string(sum.right + bad) +
-                           " packets that should have a label left without theirs";
+        if (told_.observes() || bad * 100 <= all) return;
+        std::string what = std::to_string(bad) + " of " + std::to_string(all) + " packets that should have a " + marks() +
+                           " left without theirs";
         if (hook.is_removed)
             report_.add({FLOWD_LEVEL_ERROR, "marker-hook-removed", one.name,
                          "the marker's program is not attached: " + what, "it is attached",
@@ -289,9 +379,20 @@ class Look {
         else
             report_.add(
                 {FLOWD_LEVEL_ERROR, "marker-labels-wrong", one.name,
-                 what + (hook.repairs != one.repairs ? "; the marker's program was removed and attached again" : ""),
-                 "each packet has the label of its flow or of the catch-all",
-                 "look for what else writes flow labels: bpftool net; tc filter show dev " + one.name + " egress"});
+                 what + (hook.repairs != one.before.repairs ? "; the marker's program was removed and attached again" : ""),
+                 "each packet has the " + marks() + " of its flow or of the catch-all",
+                 "look for what else changes packets: bpftool net; tc filter show dev " + one.name + " egress"});
+    }
+
+    /// What packets should have, for findings.
+    [[nodiscard]] std::string marks() const {
+        std::string text;
+        for (const Carrier carrier : told_.carriers())
+            text += (text.empty() ? "" : " and ") + std::string(carrier == Carrier::label        ? "label"
+                                                                : carrier == Carrier::dscp       ? "DSCP"
+                                                                : carrier == Carrier::hop_by_hop ? "hop-by-hop option"
+                                                                                                 : "destination option");
+        return text;
     }
 
     VerifyOptions options_;
@@ -315,7 +416,7 @@ Result<void> verify(VerifyOptions options, ToolCall& call) {
 }  // namespace
 
 Tool verify_tool() {
-    return tool<&verify>("verify", "Compares the flow labels of the packets that leave with what the daemon has told.");
+    return tool<&verify>("verify", "Compares what the packets that leave carry with what the daemon has told.");
 }
 
 }  // namespace flowd::marker

@@ -40,6 +40,7 @@ using Clock = std::chrono::steady_clock;
 // Flows differ in the source port, and thus in the entropy bits of the label: ECMP may choose different paths for them.
 constexpr std::size_t flow_count = 3;
 constexpr int attempts = 3;          // per flow and hop: routers limit the rate of ICMPv6 errors
+constexpr int errors_at_once = 256;  // others may send more than can be read
 constexpr unsigned silent_hops = 6;  // in a row, after which the search ends
 // The UDP length of a packet encodes its hop limit: routers quote it, and do not use it for load balancing.
 constexpr std::size_t least_payload = 16;
@@ -85,18 +86,43 @@ Result<sockaddr_in6> resolve(const std::string& host, std::uint16_t port) {
     std::memcpy(&found, list->ai_addr, sizeof found);
     ::freeaddrinfo(list);
     found.sin6_port = htons(port);
+    const in6_addr& address = found.sin6_addr;
+    if (IN6_IS_ADDR_V4MAPPED(&address))
+        return Error{FLOWD_INVALID, host + " is an IPv4 address",
+                     "only IPv6 packets have a flow label; name a host that has IPv6"};
+    if (IN6_IS_ADDR_MULTICAST(&address) || IN6_IS_ADDR_UNSPECIFIED(&address))
+        return Error{FLOWD_INVALID, host + " is not the address of a host", "name a host, or its address"};
+    if (IN6_IS_ADDR_LINKLOCAL(&address) && found.sin6_scope_id == 0)
+        return Error{FLOWD_INVALID, host + " is a link-local address without its interface",
+                     "write it as " + host + "%eth0"};
     return found;
+}
+
+/// Why a packet does not reach its destination (RFC 4443 section 3.1).
+const char* text_of_unreachable(std::uint8_t code) {
+    static constexpr std::array<const char*, 7> texts{
+        "no route",         "prohibited",        "beyond scope",       "address unreachable",
+        "port unreachable", "refused by policy", "rejected by a route"};
+    return code < texts.size() ? texts[code] : "unreachable";
 }
 
 struct Answer {
     Address router;
     std::uint32_t label;
-    bool is_end;  ///< the destination, or a router that does not forward the packet
+    std::uint8_t type, code;  ///< of the ICMPv6 error
+
+    /// From the destination, or a router that does not forward the packet.
+    [[nodiscard]] bool is_end() const { return type == ICMP6_DST_UNREACH; }
+    /// Another address of the destination may have answered.
+    [[nodiscard]] bool is_of(const Address& destination) const {
+        return is_end() && (router == destination || code == ICMP6_DST_UNREACH_NOPORT);
+    }
 };
 
 /// The packets of one flow, each with the same label.
 struct ProbeFlow {
     UniqueFd fd;
+    Address source = {};
     std::uint16_t source_port = 0;
     std::uint32_t label = 0;  ///< as it left this host
     std::map<unsigned, Answer> answers = {};
@@ -116,6 +142,7 @@ struct ProbeFlow {
             return Error::from_errno(errno, "no packet can be sent there");
         const flow_key key = bpf::to_flow_key(make_key({Address(from.sin6_addr), ntohs(from.sin6_port)},
                                                        {Address(to.sin6_addr), ntohs(to.sin6_port)}, IPPROTO_UDP));
+        flow.source = Address(from.sin6_addr);
         flow.source_port = ntohs(from.sin6_port);
         flow.label = told.catch_all_label(key).value_or(*label::encode(default_tag, flow_entropy(flow_hash(&key))));
         to.sin6_flowinfo = htonl(flow.label);
@@ -164,6 +191,10 @@ class Path {
             if (interrupted_) return {};
         }
         last_ -= 1 + (is_over_ ? 0 : silent);
+        // Where this host answers itself, it does so late, for several hop limits.
+        for (const ProbeFlow& flow : flows_)
+            for (const auto& [hop, answer] : flow.answers)
+                if (answer.is_end()) last_ = std::min(last_, hop);
         return {};
     }
 
@@ -175,6 +206,7 @@ class Path {
                          "no router answered: the label cannot be followed", "ICMPv6 time exceeded from each router",
                          "check that no firewall drops ICMPv6, here and on the way"});
         find_change();
+        find_end();
         call_.print(report_.to_string());
     }
 
@@ -205,8 +237,9 @@ class Path {
         if (!packet || packet->protocol != IPPROTO_UDP || packet->destination != to_.bytes() ||
             packet->destination_port != options_.port)
             return nullptr;
-        const auto found = std::find_if(flows_.begin(), flows_.end(),
-                                        [&](const ProbeFlow& flow) { return flow.source_port == packet->source_port; });
+        const auto found = std::find_if(flows_.begin(), flows_.end(), [&](const ProbeFlow& flow) {
+            return flow.source_port == packet->source_port && flow.source.bytes() == packet->source;
+        });
         return found == flows_.end() ? nullptr : &*found;
     }
 
@@ -216,24 +249,23 @@ class Path {
         if (ProbeFlow* const flow = flow_of(packet)) flow->label = packet->label;
     }
 
+    /// A message may come from anybody: it counts if it quotes a packet that was sent.
     void read_errors() {
         std::array<std::uint8_t, 1500> bytes;
         sockaddr_in6 from{};
         socklen_t size = sizeof from;
-        for (;; size = sizeof from) {
+        for (int i = 0; i < errors_at_once; ++i, size = sizeof from) {
             const auto got =
                 ::recvfrom(errors_.get(), bytes.data(), bytes.size(), 0, reinterpret_cast<sockaddr*>(&from), &size);
             if (got < 0) return;
-            if (static_cast<std::size_t>(got) < sizeof(icmp6_hdr)) continue;
-            const std::span<const std::uint8_t> message(bytes.data(), static_cast<std::size_t>(got));
-            const auto quoted = read_ipv6(message.subspan(sizeof(icmp6_hdr)));
-            ProbeFlow* const flow = flow_of(quoted);
-            if (flow == nullptr || quoted->transport_length <= udp_header + least_payload) continue;
-            const auto hop = static_cast<unsigned>(quoted->transport_length - (udp_header + least_payload));
-            const bool is_end = message[0] == ICMP6_DST_UNREACH;
-            if (hop <= options_.hops)
-                flow->answers.try_emplace(hop, Answer{Address(from.sin6_addr), quoted->label, is_end});
-            is_over_ = is_over_ || is_end;
+            const auto error = read_error({bytes.data(), static_cast<std::size_t>(got)});
+            ProbeFlow* const flow = error ? flow_of(error->packet) : nullptr;
+            if (flow == nullptr || error->packet.transport_length <= udp_header + least_payload) continue;
+            const auto hop = static_cast<unsigned>(error->packet.transport_length - (udp_header + least_payload));
+            if (hop > last_) continue;
+            const Answer answer{Address(from.sin6_addr), error->packet.label, error->type, error->code};
+            flow->answers.try_emplace(hop, answer);
+            is_over_ = is_over_ || answer.is_end();
         }
     }
 
@@ -270,7 +302,10 @@ class Path {
             });
             std::string state = is_changed ? "changed" : "unchanged";
             if (routers.size() > 1) state += ", path " + std::to_string(++number) + " of " + std::to_string(routers.size());
-            if (router == to_) state += ", destination";
+            const Answer& first = flows.front()->answers.at(hop);
+            if (router == to_ || first.is_of(to_)) state += ", destination";
+            if (first.is_end() && first.code != ICMP6_DST_UNREACH_NOPORT)
+                state += std::string(", ") + text_of_unreachable(first.code);
             const Address& here = router;
             const auto seen = [hop, &here](const ProbeFlow& flow) -> std::optional<std::uint32_t> {
                 const auto found = flow.answers.find(hop);
@@ -298,6 +333,27 @@ class Path {
                                     "routers do not change flow labels (RFC 6437 section 3)",
                                     "ask the operator of " + from + " or of " + name(hop, seen->second)});
             }
+    }
+
+    /// That the host was not reached.
+    void find_end() {
+        if (last_ == 0 || interrupted_) return;
+        const Answer* latest = nullptr;
+        for (const ProbeFlow& flow : flows_)
+            for (const auto& [hop, answer] : flow.answers) {
+                if (hop > last_) break;
+                if (answer.router == to_ || answer.is_of(to_)) return;
+                if (hop == last_ && (latest == nullptr || answer.is_end())) latest = &answer;
+            }
+        if (latest == nullptr) return;
+        const std::string who = "hop " + std::to_string(last_) + " (" + latest->router.to_string() + ")";
+        if (latest->is_end())
+            return report_.add({FLOWD_LEVEL_WARNING, "marker-path-unreachable", options_.to,
+                                who + " reports that the host is not reachable: " + text_of_unreachable(latest->code),
+                                "packets reach the host", "look at the address and the routes: ip -6 route get"});
+        report_.add({FLOWD_LEVEL_INFO, "marker-path-not-reached", options_.to,
+                     "the host did not answer: the label is known up to " + who, "ICMPv6 port unreachable from the host",
+                     "name with --port a UDP port that is closed on the host and that firewalls let pass"});
     }
 
     PathOptions options_;

@@ -118,6 +118,7 @@ class CommandLine {
         verify->add_flag("--probe", verify_request.probe, "Send packets where there is no traffic");
         CLI::Option* path = verify->add_option("--path", verify_request.path, "Show the flow label at each hop to HOST");
         path->type_name("HOST")->excludes(seconds)->excludes("--probe");
+        path->check([](const std::string& text) { return std::string(text.empty() ? "HOST is empty" : ""); }, "");
         verify->add_option("--port", verify_request.port, "UDP port of the packets to HOST")
             ->type_name("N")
             ->check(CLI::Range(1, 65535))
@@ -422,7 +423,10 @@ ExitCode guarded_run(int argc, const char* const* argv, const Environment& envir
         return line.exit(error, environment.out, environment.err) == 0 ? ExitCode::ok : ExitCode::usage;
     }
     const bool colours = environment.out_is_terminal && std::getenv("NO_COLOR") == nullptr;
-    return execute(line, environment, Output{environment.out, environment.err, line.options.json, colours});
+    const ExitCode code = execute(line, environment, Output{environment.out, environment.err, line.options.json, colours});
+    if (environment.out.flush() || code != ExitCode::ok) return code;
+    environment.err << "flowd-cpp: the answer could not be written to standard output\n";
+    return ExitCode::failure;
 }
 
 }  // namespace

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/cli/setup.hpp"
 
-#include <fnmatch.h>
 #include <spawn.h>
 #include <sys/wait.h>
 #include <systemd/sd-daemon.h>
@@ -80,6 +79,7 @@ class Setup {
     }
 
     ExitCode run() {
+        if (const auto locked = file_.lock(); !locked) return output_.fail(locked.error());
         const auto present = file_.read();
         if (!present) return output_.fail(present.error());
         present_ = *present;
@@ -112,10 +112,12 @@ class Setup {
     }
 
     ExitCode remove() {
+        if (const auto locked = file_.lock(); !locked) return output_.fail(locked.error());
         const auto present = file_.read();
         if (!present) return output_.fail(present.error());
         const auto stamp = *present ? SetupFile::stamp_of(**present) : std::nullopt;
         if (!stamp) {
+            if (!request_.dry_run) file_.clean();
             output_.out << file_.path().string() << " was not written by setup: there is nothing to restore\n";
             return ExitCode::ok;
         }
@@ -224,15 +226,14 @@ class Setup {
     /// Why the answer is not valid; empty if it is.
     std::optional<Error> judge_answer(const Question& question, const std::string& answer) {
         const std::string option = "--" + question.name;
-        if (answer.empty())
+        if (words_of(answer).empty())
             return Error{FLOWD_INVALID, option + " is missing: " + question.text,
                          question.choice == Question::Choice::experiment
                              ? "`flowd-cpp setup --list-experiments` lists the experiments"
                              : "flowd-cpp setup " + request_.profile->name + " " + option + " ..."};
         if (question.choice == Question::Choice::interfaces)
             for (const std::string& name : words_of(answer))
-                if (std::none_of(nics_.begin(), nics_.end(),
-                                 [&](const Nic& nic) { return ::fnmatch(name.c_str(), nic.name.c_str(), 0) == 0; }))
+                if (std::none_of(nics_.begin(), nics_.end(), [&](const Nic& nic) { return nic.is_called(name); }))
                     return Error{FLOWD_NOT_FOUND, printable(name) + " is not an interface of this host",
                                  "there are " + nic_list()};
         Profile::Answers answers = answers_;
@@ -345,9 +346,8 @@ class Setup {
             if (question.choice != Question::Choice::interfaces) continue;
             const std::vector<std::string> patterns = words_of(answers_[question.name]);
             for (const Nic& nic : nics_) {
-                const bool chosen = std::any_of(patterns.begin(), patterns.end(), [&](const std::string& pattern) {
-                    return ::fnmatch(pattern.c_str(), nic.name.c_str(), 0) == 0;
-                });
+                const bool chosen = std::any_of(patterns.begin(), patterns.end(),
+                                                [&](const std::string& pattern) { return nic.is_called(pattern); });
                 if (chosen && !nic.global_ipv6)
                     note(nic.name +
                          " has no global IPv6 address: only IPv6 packets have a flow label, so nothing is marked there");
@@ -368,7 +368,7 @@ class Setup {
         const char* const will = request_.dry_run ? "would " : "";
         if (!changes)
             output_.err << path << " is as it should be\n";
-        else if (present_ && !(stamp && stamp->intact))
+        else if (file_.exists() && !(stamp && stamp->intact))
             output_.err << will << "keep " << path << " as " << file_.before().string() << ", and write a new one\n";
         else
             output_.err << will << "write " << path << '\n';
@@ -402,7 +402,7 @@ class Setup {
     const SetupRequest& request_;
     std::istream* const terminal_;
     Installation installation_;
-    const SetupFile file_;
+    SetupFile file_;
     const bool serves_;      ///< the service on this host reads the file
     const bool is_default_;  ///< the service would read it, if systemd ran
     std::optional<std::string> present_;

@@ -168,6 +168,21 @@ bool ask_tools(Report& report, const Configuration& configuration, const ToolSit
     return any;
 }
 
+/// The daemon did not answer. Everything else would be a consequence: nothing is marked or sent.
+Found no_answer(const Error& error, bool is_usable) {
+    const std::string found = printable(error.message);
+    if (error.code == FLOWD_DENIED)
+        return {"daemon", "error", "daemon-not-verified", "", found, "a complete verification", "run it as root", ""};
+    return {"daemon",
+            "error",
+            "daemon-not-running",
+            "",
+            found,
+            "a running daemon",
+            is_usable ? "systemctl start flowd-cpp" : "flowd-cpp check",
+            ""};
+}
+
 }  // namespace
 
 ExitCode verify(const GlobalOptions& options, const Output& output, const VerifyRequest& request) {
@@ -179,18 +194,19 @@ ExitCode verify(const GlobalOptions& options, const Output& output, const Verify
     Report report;
     const std::string control = control_path(options);
     const auto reply = control::request(control, {"findings"});
-    // Without a daemon nothing is marked or sent: the tools would report consequences, not the cause.
     if (!reply) {
-        report.add({"daemon", "error", "daemon-not-running", "", printable(reply.error().message), "a running daemon",
-                    loaded.configuration ? "systemctl start flowd-cpp" : "flowd-cpp check", ""});
-        if (loaded.configuration)
+        report.add(no_answer(reply.error(), loaded.configuration.has_value()));
+        if (loaded.configuration && reply.error().code != FLOWD_DENIED)
             add_findings(report, findings_json(look_at_host(*loaded.configuration, installation.registry(), output)));
     } else if (loaded.configuration && !ask_tools(report, *loaded.configuration, site, request) && !request.path.empty()) {
         return output.fail(ExitCode::module, "no configured module can verify a path",
                            "configure the backend that marks packets: backends: {marker: {}}");
     }
-    if (request.path.empty() && reply)
-        if (const auto now = control::request(control, {"findings"}); now) add_findings(report, now->json);
+    if (reply) {
+        const auto now = control::request(control, {"findings"});
+        if (!now) report.add(no_answer(now.error(), loaded.configuration.has_value()));
+        if (now && request.path.empty()) add_findings(report, now->json);
+    }
     if (output.json)
         output.answer(report.json());
     else

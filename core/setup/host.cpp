@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/setup/host.hpp"
 
+#include <fnmatch.h>
 #include <ifaddrs.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
@@ -133,6 +134,10 @@ std::string Nic::to_string() const {
                                                 : "no default route");
 }
 
+bool Nic::is_called(const std::string& wanted) const {
+    return ::fnmatch(wanted.c_str(), name.c_str(), 0) == 0 || (index != 0 && ::if_nametoindex(wanted.c_str()) == index);
+}
+
 Result<std::vector<Nic>> list_nics() {
     ifaddrs* list = nullptr;
     if (::getifaddrs(&list) != 0) return Error::from_errno(errno, "listing interfaces");
@@ -140,7 +145,9 @@ Result<std::vector<Nic>> list_nics() {
     std::map<unsigned, Nic> nics;
     for (const ifaddrs* entry = list; entry != nullptr; entry = entry->ifa_next) {
         if ((entry->ifa_flags & IFF_LOOPBACK) != 0) continue;
-        Nic& nic = nics[::if_nametoindex(entry->ifa_name)];
+        const unsigned index = ::if_nametoindex(entry->ifa_name);
+        Nic& nic = nics[index];
+        nic.index = index;
         nic.name = entry->ifa_name;
         const int family = entry->ifa_addr == nullptr ? AF_UNSPEC : entry->ifa_addr->sa_family;
         if (family == AF_INET || family == AF_INET6) add_address(nic, *entry);

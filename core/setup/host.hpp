@@ -22,8 +22,11 @@ struct Nic {
     bool global_ipv6 = false;            ///< 2000::/3 or a unique local address
     bool default_ipv6 = false;           ///< it has a default route, in any table
     bool default_ipv4 = false;
+    unsigned index = 0;
 
     [[nodiscard]] std::string to_string() const;
+    /// By its name, an alternative name (`altname` in `ip link`), or a pattern such as "eth*".
+    [[nodiscard]] bool is_called(const std::string& name) const;
 };
 
 /// Ordered by index.

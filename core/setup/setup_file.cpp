@@ -3,16 +3,15 @@
 
 #include <fcntl.h>
 #include <grp.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cinttypes>
 #include <cstdio>
-#include <fstream>
-#include <iterator>
 
-#include "flowd/unique_fd.hpp"
+#include "core/base/files.hpp"
 
 namespace flowd::core {
 namespace fs = std::filesystem;
@@ -48,10 +47,11 @@ Result<void> rename_to(const fs::path& from, const fs::path& to) {
     return sync_directory(to.parent_path());
 }
 
-std::optional<std::string> text_of_file(const fs::path& file) {
-    std::ifstream stream(file, std::ios::binary);
-    if (!stream) return std::nullopt;
-    return std::string{std::istreambuf_iterator<char>(stream), {}};
+/// Whether both names are of one file: hard links.
+bool is_same_file(const fs::path& one, const fs::path& other) {
+    struct stat a {
+    }, b{};
+    return ::lstat(one.c_str(), &a) == 0 && ::lstat(other.c_str(), &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
 }
 
 fs::path first_free(const std::string& name) {
@@ -67,11 +67,29 @@ fs::path SetupFile::candidate() const {
     return file_.parent_path() / ("." + file_.filename().string() + ".setup");
 }
 
+Result<void> SetupFile::lock() {
+    if (lock_) return {};
+    UniqueFd fd(::open(file_.parent_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!fd) return {};  // what needs the directory says why it cannot be used
+    if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
+        return Error{FLOWD_BUSY, "another `flowd-cpp setup` runs in " + file_.parent_path().string(),
+                     "run it again when the other one has ended"};
+    lock_ = std::move(fd);
+    return {};
+}
+
+bool SetupFile::exists() const {
+    struct stat info {};
+    return ::lstat(file_.c_str(), &info) == 0;
+}
+
 Result<std::optional<std::string>> SetupFile::read() const {
-    errno = 0;
-    auto text = text_of_file(file_);
-    if (!text && errno != ENOENT) return file_error("reading " + file_.string());
-    return text;
+    auto text = read_file(file_);
+    if (text) return std::optional(std::move(*text));
+    Error error = text.error();
+    if (error.code == FLOWD_NOT_FOUND) return std::optional<std::string>();
+    if (error.code == FLOWD_DENIED) error.hint = "run as root: sudo flowd-cpp setup ...";
+    return error;
 }
 
 std::optional<SetupFile::Stamp> SetupFile::stamp_of(std::string_view text) {
@@ -89,11 +107,18 @@ std::string SetupFile::stamped(std::string_view profile, std::string_view text, 
            std::string(started ? stamp_started : stamp_kept) + "\n" + std::string(text);
 }
 
-Result<void> SetupFile::prepare(std::string_view text) const {
+Result<void> SetupFile::prepare(std::string_view text) {
     std::error_code error;
     fs::create_directories(file_.parent_path(), error);
     if (error) return Error::from_errno(error.value(), "creating " + file_.parent_path().string());
+    if (auto locked = lock(); !locked) return locked;
     discard();
+    auto written = write_candidate(text);
+    if (!written) discard();
+    return written;
+}
+
+Result<void> SetupFile::write_candidate(std::string_view text) const {
     const UniqueFd fd(::open(candidate().c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
     if (!fd) return file_error("writing " + candidate().string());
     struct stat info {};
@@ -119,8 +144,9 @@ Result<void> SetupFile::commit() const {
     const auto present = read();
     if (!present) return present.error();
     const auto stamp = *present ? stamp_of(**present) : std::nullopt;
-    const bool was_killed_here = *present && text_of_file(before()) == **present;
-    if (*present && !(stamp && stamp->intact) && !was_killed_here) {
+    const auto kept = read_file(before());
+    const bool is_kept = is_same_file(file_, before()) || (*present && kept && *kept == **present);
+    if (exists() && !(stamp && stamp->intact) && !is_kept) {
         if (struct stat info{}; ::lstat(before().c_str(), &info) == 0)
             if (auto moved = rename_to(before(), first_free(before().string())); !moved) return moved;
         // The original file itself, with its owner, mode, times and attributes.
@@ -132,6 +158,11 @@ Result<void> SetupFile::commit() const {
 
 void SetupFile::discard() const {
     (void)::unlink(candidate().c_str());
+}
+
+void SetupFile::clean() const {
+    discard();
+    if (is_same_file(file_, before())) (void)::unlink(before().c_str());
 }
 
 Result<fs::path> SetupFile::restore() const {

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """flowd-cpp setup: profiles, questions on a terminal, and a configuration that is whole at every moment. The service belongs to
 tests/packaging/test_setup.py."""
+import contextlib
 import json
 import os
 import pathlib
@@ -261,13 +262,91 @@ def test_profiles_that_a_package_adds_are_offered_and_a_broken_one_is_told_of(fo
     assert done.returncode == 0 and "broken.yaml" in done.stderr and "nowhere" in done.stderr
 
 
+def test_an_interface_may_be_named_by_its_alternative_name(setup, lab):
+    lab.a.run("ip", "link", "property", "add", "dev", "eth0", "altname", "enp1s0f0np0")
+    said = setup("storage", "--interfaces", "enp1s0f0np0").stderr
+    assert setup.values()["backends"]["marker"]["targetInterfaces"] == ["enp1s0f0np0"] and "not chosen: eth0" not in said
+
+
+@pytest.mark.parametrize("name", ["abcdefghijklmno", "eth0.100", "yes", "123", "~", "#x", "[a", "it's", "a\"b", "null", "0x10"])
+def test_the_name_of_an_interface_may_be_anything_that_the_kernel_takes(setup, lab, name):
+    lab.a.run("ip", "link", "add", "name", name, "type", "veth", "peer", "name", "other")
+    try:
+        setup("storage", f"--interfaces={name}", "--collector", "none")
+    finally:
+        lab.a.run("ip", "link", "del", "other")
+    assert [str(one) for one in setup.values()["backends"]["marker"]["targetInterfaces"]] == [name]
+    checked(setup)
+
+
+def test_an_empty_answer_is_no_answer(setup):
+    done = setup("storage", "--interfaces= ,", check=False)
+    assert done.returncode == 2 and "--interfaces is missing" in done.stderr and setup.files() == {}
+
+
+def test_two_setups_at_the_same_time(setup):
+    """One is done, the other one is refused or done as well: the file is that of one of them."""
+    for _ in range(5):
+        setup.conf.write_text(BY_HAND)
+        both = [subprocess.Popen(setup.command(*words, "--interfaces", "eth0", "--collector", "none"), stdin=subprocess.DEVNULL,
+                                 stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+                for words in (("storage",), ("perfsonar", "--experiment", "atlas"))]
+        said = [one.communicate(timeout=60)[1] for one in both]
+        codes = [one.returncode for one in both]
+        assert set(codes) <= {0, 6} and 0 in codes, said
+        assert all("another `flowd-cpp setup` runs" in text for text, code in zip(said, codes) if code), said
+        checked(setup)
+        setup("--remove")
+        assert setup.files() == {"conf.yaml": BY_HAND.encode()}
+
+
+def test_a_full_disk_changes_nothing(setup, lab):
+    disk = setup.folder / "full"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16k", "none", str(disk)], check=True)
+    try:
+        small = Setup(lab.a, disk)
+        small.conf.write_text(BY_HAND)
+        with contextlib.suppress(OSError), open(disk / "fill", "wb", buffering=0) as fill:
+            while fill.write(b"x" * 512):
+                pass
+        before = small.files()
+        done = small("storage", check=False)
+        assert done.returncode == 1 and "No space left on device" in done.stderr, done
+        assert small.files() == before
+        assert "would keep" in small("storage", "--dry-run").stderr and small.files() == before
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_what_is_no_file_is_refused_and_a_dangling_link_is_restored(setup):
+    setup.conf.mkdir()
+    for words in (("storage",), ("--remove",)):
+        done = setup(*words, check=False)
+        assert done.returncode == 3 and "not a regular file" in done.stderr, done
+    setup.conf.rmdir()
+    setup.conf.symlink_to("nowhere")
+    setup("storage")
+    setup("--remove")
+    assert os.readlink(setup.conf) == "nowhere" and len(list(setup.folder.iterdir())) == 1
+
+
+def test_remove_also_removes_what_a_killed_setup_left_beside_an_old_file(setup):
+    setup.conf.write_text(BY_HAND)
+    os.link(setup.conf, f"{setup.conf}.before-setup")  # killed before the last step
+    (setup.folder / ".conf.yaml.setup").write_text("half")
+    assert "nothing to restore" in setup("--remove").stdout
+    assert setup.files() == {"conf.yaml": BY_HAND.encode()}
+
+
 class Terminal:
     """setup on a terminal: text that is shown is waited for, then answered."""
 
     def __init__(self, setup, *words):
         master, slave = pty.openpty()
         self.master, self.shown, self.at = master, "", 0
-        self.process = subprocess.Popen(setup.command(*words), stdin=slave, stdout=slave, stderr=slave, start_new_session=True)
+        # setsid: the terminal controls the program, so that Ctrl-C is SIGINT.
+        self.process = subprocess.Popen(["setsid", "--ctty", "--wait", *setup.command(*words)], stdin=slave, stdout=slave, stderr=slave)
         os.close(slave)
         os.set_blocking(master, False)
 
@@ -328,6 +407,21 @@ def test_who_declines_or_hangs_up_has_changed_nothing(setup, line):
     terminal.expect("Do this? [Y/n]: ")
     os.write(terminal.master, line.encode())
     assert terminal.code() == 1
+    assert setup.files() == {"conf.yaml": BY_HAND.encode()}
+
+
+@pytest.mark.parametrize("key", ["\x03", "\x04"], ids=["Ctrl-C", "Ctrl-D"])
+@pytest.mark.parametrize("answered", range(5))
+def test_setup_can_be_left_at_each_question(setup, answered, key):
+    setup.conf.write_text(BY_HAND)
+    questions = [("on this host: ", "2"), ("Activity of the traffic [2]: ", ""), ("Interfaces of the tests [eth0]: ", ""),
+                 ("[global.scitags.org]: ", "none"), ("Do this? [Y/n]: ", None)]
+    terminal = Terminal(setup, "perfsonar")
+    for prompt, line in questions[:answered]:
+        terminal.answer(prompt, line)
+    terminal.expect(questions[answered][0])
+    os.write(terminal.master, key.encode())
+    assert terminal.code() == (-signal.SIGINT if key == "\x03" else 1), terminal.shown
     assert setup.files() == {"conf.yaml": BY_HAND.encode()}
 
 

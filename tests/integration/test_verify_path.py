@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """flowd-cpp verify --path: the flow label at each router on the way, in namespaces: a, four routers, b."""
+import contextlib
 import json
 import os
+import socket
+import struct
+import threading
 
 import pytest
 
@@ -128,3 +132,114 @@ def test_a_host_without_ipv6_and_a_path_without_answers(line):
             r1.run("sysctl", "-qw", "net.ipv6.conf.all.forwarding=0")
             code, rows, findings = verify(daemon, a, "--path", line.hosts[-1].address6)
         assert (code, [one["id"] for one in findings]) == (1, ["marker-path-silent"])
+
+
+@pytest.mark.parametrize("host, found", [
+    ("::ffff:192.0.2.1", "is an IPv4 address"), ("ff02::1", "is not the address of a host"), ("::", "is not the address of a host"),
+    ("fe80::1", "link-local address without its interface"), ("2001:db8::1", "no packet can be sent there")])
+def test_what_is_no_host_is_refused_at_once(lab, host, found):
+    with Daemon(CONFIGURATION.replace("right", "eth0"), lab.a) as daemon:
+        code, rows, findings = verify(daemon, lab.a, "--path", host)
+    assert (code, rows, [one["id"] for one in findings]) == (1, [], ["daemon-not-verified"])
+    assert found in findings[0]["found"], findings
+
+
+def test_this_host_itself(lab):
+    with Daemon(CONFIGURATION.replace("right", "eth0"), lab.a) as daemon:
+        for host in ("::1", lab.a.address6):
+            code, rows, findings = verify(daemon, lab.a, "--path", host)
+            assert (code, findings, [row["state"] for row in rows]) == (0, [], ["as sent", "unchanged, destination"]), rows
+
+
+def test_a_host_that_is_not_there(line):
+    with Daemon(CONFIGURATION, line.hosts[0]) as daemon:
+        code, rows, findings = verify(daemon, line.hosts[0], "--path", "fd5c:17a6:14::99")  # in the last network: r4 and b
+    assert (code, [one["id"] for one in findings]) == (1, ["marker-path-unreachable"]), rows
+    assert rows[-1]["state"] == "unchanged, address unreachable" and "address unreachable" in findings[0]["found"], rows
+
+
+def test_a_host_that_does_not_answer(line):
+    a, b = line.hosts[0], line.hosts[-1]
+    server = b.call(socket.socket, socket.AF_INET6, socket.SOCK_DGRAM)
+    server.bind(("::", 33434))
+    with server, Daemon(CONFIGURATION, a) as daemon:
+        code, rows, findings = verify(daemon, a, "--path", b.address6)
+    assert (code, [(one["id"], one["severity"]) for one in findings]) == (0, [("marker-path-not-reached", "note")]), rows
+    assert [row["state"] for row in rows] == ["as sent", *["unchanged"] * 4] and "up to hop 4" in findings[0]["found"], rows
+
+
+def test_a_path_with_a_small_mtu(line):
+    a, r1 = line.hosts[:2]
+    for host, device in ((a, "right"), (r1, "left")):
+        host.run("ip", "link", "set", device, "mtu", "1280")
+    with Daemon(CONFIGURATION, a) as daemon:
+        code, rows, findings = verify(daemon, a, "--path", line.hosts[-1].address6)
+    assert (code, findings, len(rows)) == (0, [], 6), rows
+
+
+def test_routers_that_limit_the_rate_of_their_answers(line):
+    line.hosts[1].run("sysctl", "-qw", "net.ipv6.icmp.ratelimit=1000", "net.ipv6.icmp.ratemask=0-255")
+    with Daemon(CONFIGURATION, line.hosts[0]) as daemon:
+        code, rows, findings = verify(daemon, line.hosts[0], "--path", line.hosts[-1].address6)
+    assert (code, findings) == (0, []), rows
+    assert [row["state"] for row in rows] == ["as sent", *["unchanged"] * 4, "unchanged, destination"]
+
+
+class Liar:
+    """with Liar(host, "left", quote): answers what arrives at the interface with ICMPv6 errors about quote(packet)."""
+
+    def __init__(self, host, device, quote):
+        self.packets = host.call(socket.socket, socket.AF_PACKET, socket.SOCK_DGRAM, socket.ntohs(0x86dd))
+        self.packets.bind((device, 0x86dd))
+        self.packets.settimeout(0.1)
+        self.errors = host.call(socket.socket, socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6)
+        self.quote, self.over = quote, threading.Event()
+        self.thread = threading.Thread(target=self._run)
+
+    def _run(self):
+        while not self.over.is_set():
+            with contextlib.suppress(TimeoutError):
+                packet, about = self.packets.recvfrom(2048)
+                if about[2] == 0 and packet[6] == 17:  # to this host or through it; UDP
+                    for kind, code, quoted in self.quote(packet):
+                        self.errors.sendto(struct.pack("!BBHI", kind, code, 0, 0) + quoted, (socket.inet_ntop(socket.AF_INET6, packet[8:24]), 0))
+
+    def __enter__(self):
+        self.thread.start()
+
+    def __exit__(self, *_):
+        self.over.set()
+        self.thread.join()
+        self.packets.close()
+        self.errors.close()
+
+
+def changed(packet, at, value):
+    return packet[:at] + value + packet[at + len(value):]
+
+
+@pytest.mark.parametrize("quote", {
+    "of another source": lambda packet: changed(packet, 8, bytes(15) + b"\1"),
+    "of another destination": lambda packet: changed(packet, 24, bytes(15) + b"\1"),
+    "of another source port": lambda packet: changed(packet, 40, b"\0\1"),
+    "of another destination port": lambda packet: changed(packet, 42, b"\0\1"),
+    "of a hop that was not tried yet": lambda packet: changed(packet, 44, struct.pack("!H", 24 + 20)),
+    "of no hop at all": lambda packet: changed(packet, 44, struct.pack("!H", 24)),
+    "that ends before the ports": lambda packet: packet[:43],
+    "that ends within the IPv6 header": lambda packet: packet[:39],
+    "of nothing": lambda packet: b""}.items(), ids=lambda item: item[0])
+def test_answers_about_packets_that_were_not_sent_change_nothing(line, quote):
+    a, r1 = line.hosts[:2]
+    with Liar(r1, "left", lambda packet: [(1, 0, changed(quote[1](packet), 1, b"\0\0")), (200, 0, packet), (1, 4, quote[1](packet))]), \
+            Daemon(CONFIGURATION, a) as daemon:
+        code, rows, findings = verify(daemon, a, "--path", line.hosts[-1].address6)
+    assert (code, findings) == (0, []), (rows, findings)
+    assert [row["state"] for row in rows] == ["as sent", *["unchanged"] * 4, "unchanged, destination"]
+
+
+def test_a_quote_that_ends_after_the_udp_header_is_enough(line):
+    a, r1 = line.hosts[:2]
+    with ThirdParty(r1, "clsact-silent", device="left"), Liar(r1, "left", lambda packet: [(1, 3, packet[:48])]), Daemon(CONFIGURATION, a) as daemon:
+        code, rows, findings = verify(daemon, a, "--path", line.hosts[-1].address6)
+    assert (code, [one["id"] for one in findings]) == (1, ["marker-path-unreachable"]), (rows, findings)
+    assert [row["state"] for row in rows] == ["as sent", "unchanged, address unreachable"]

@@ -33,7 +33,7 @@ class SetupFileTest : public testing::Test {
         return static_cast<std::size_t>(std::distance(fs::directory_iterator(directory_.path()), fs::directory_iterator()));
     }
     TemporaryDirectory directory_;
-    const SetupFile file_{directory_.path() / "conf.yaml"};
+    SetupFile file_{directory_.path() / "conf.yaml"};
 };
 
 TEST_F(SetupFileTest, TheVeryFileThatWasThereIsPutBack) {
@@ -118,6 +118,44 @@ TEST(Stamp, TellsWhetherTheTextIsAsSetupWroteIt) {
     EXPECT_FALSE(SetupFile::stamp_of(text + "b: 2\n")->intact);
     EXPECT_FALSE(SetupFile::stamp_of("a: 1\n"));
     EXPECT_FALSE(SetupFile::stamp_of("# setup: digest ")->intact);
+}
+
+TEST_F(SetupFileTest, ASymbolicLinkToNowhereIsPutBack) {
+    fs::create_symlink("elsewhere", file_.path());
+    set_up("one\n");
+    EXPECT_EQ(fs::read_symlink(file_.before()), "elsewhere");
+    ASSERT_TRUE(file_.restore());
+    EXPECT_EQ(fs::read_symlink(file_.path()), "elsewhere");
+    EXPECT_EQ(files(), 1u);
+}
+
+TEST_F(SetupFileTest, ADirectoryInItsPlaceIsRefused) {
+    fs::create_directory(file_.path());
+    const auto present = file_.read();
+    ASSERT_FALSE(present);
+    EXPECT_NE(present.error().message.find("not a regular file"), std::string::npos) << present.error().message;
+}
+
+TEST_F(SetupFileTest, OnlyOneSetupAtATimeMayChangeADirectory) {
+    ASSERT_TRUE(file_.lock());
+    ASSERT_TRUE(file_.lock());
+    SetupFile other(directory_.path() / "other.yaml");
+    const auto refused = other.prepare("two\n");
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, FLOWD_BUSY);
+    EXPECT_EQ(files(), 0u);
+    file_ = SetupFile(file_.path());
+    EXPECT_TRUE(other.prepare("two\n"));
+}
+
+TEST_F(SetupFileTest, WhatAKilledSetupLeftBesideTheFileIsRemoved) {
+    write(file_.path(), "by hand\n");
+    ASSERT_TRUE(file_.prepare("one\n"));
+    fs::create_hard_link(file_.path(), file_.before());  // as commit() before its last step
+    EXPECT_EQ(files(), 3u);
+    file_.clean();
+    EXPECT_EQ(files(), 1u);
+    EXPECT_EQ(read(file_.path()), "by hand\n");
 }
 
 }  // namespace
