@@ -99,8 +99,9 @@ struct meter_state {
 
 /* Constants of a loaded program (.rodata), set before it is loaded. */
 struct meter_config {
-    __u32 bucket_mask; /* buckets - 1; a power of two of them */
-    __u32 room;        /* of meter_flows */
+    __u32 bucket_mask;  /* buckets - 1; a power of two of them */
+    __u32 room;         /* of meter_flows */
+    __u32 reads_memory; /* 0: programs may not read kernel memory (lockdown); the verifier removes the code that does */
 };
 
 /* One record of meter_events. */
@@ -163,7 +164,7 @@ METER_LAYOUT(__builtin_offsetof(struct meter_flow, flags) == 40);
 METER_LAYOUT(__builtin_offsetof(struct meter_flow, last_ns) == 64);
 METER_LAYOUT(__builtin_offsetof(struct meter_flow, end_ns) == 104);
 METER_LAYOUT(sizeof(struct meter_state) == 40);
-METER_LAYOUT(sizeof(struct meter_config) == 8);
+METER_LAYOUT(sizeof(struct meter_config) == 12);
 METER_LAYOUT(sizeof(struct meter_event) == 8);
 METER_LAYOUT(sizeof(struct meter_count) == 16);
 

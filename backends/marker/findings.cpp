@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The findings of the marker, its explanations of flows, and the interfaces that it publishes.
+#include <array>
 #include <string>
 
 #include "backends/marker/marker.hpp"
@@ -61,7 +62,9 @@ std::vector<Finding> Marker::findings() const {
 std::vector<Finding> Marker::host_findings(const Options& options, const Offline& core) {
     std::vector<Finding> all;
     host_ids.add_rights(all);
-    host_ids.add_hook(all, options.attach);
+    host_ids.add_features(all, kernel_needs);
+    host_ids.add_features(all, std::array{bpf::requirement_of(options.attach)});
+    host_ids.add_jit(all);
     add_missing_ipv6(all, options.strategy);
     const bpf::Interfaces interfaces(choice_of(options));
     const auto found = interfaces.find();

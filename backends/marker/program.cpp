@@ -68,7 +68,7 @@ Result<Program> Program::load(const std::string& path, const marker_config& conf
         if (auto done = object->reuse_map(MARKER_FLOWS_MAP, kept_flows->get()); !done) return std::move(done).error();
         if (auto done = object->reuse_map(MARKER_SETTINGS_MAP, kept_settings->get()); !done) return std::move(done).error();
     }
-    if (auto done = object->load(); !done) return std::move(done).error();
+    if (auto done = object->load(kernel_needs); !done) return std::move(done).error();
 
     auto ethernet = object->program(MARKER_ETHERNET_PROGRAM);
     if (!ethernet) return std::move(ethernet).error();

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 #include "backends/marker/options.hpp"
 #include "backends/marker/pins.hpp"
@@ -18,6 +19,9 @@ namespace flowd::marker {
 using SettingsMap = bpf::Map<std::uint32_t, marker_settings>;
 using DscpMap = bpf::Map<marker_dscp_key, std::uint32_t>;
 using Outcomes = std::array<std::uint64_t, MARKER_OUTCOMES>;
+
+/// What the program requires of the kernel (lib/kernel/features.hpp).
+inline constexpr std::array<std::string_view, 2> kernel_needs{"kernel", "BPF"};
 
 class Program {
   public:

@@ -17,7 +17,7 @@ enum class ExitCode : int {
     module = 4,         ///< a module is missing or was refused
     denied = 5,         ///< a privilege is missing
     busy = 6,           ///< a port, path or hook is in use
-    absent = 7,         ///< an interface, a file or a host does not exist
+    absent = 7,         ///< an interface, a file, a host or a feature of the kernel does not exist
     no_daemon = 8,      ///< no daemon answers at the control socket
     abandoned = 9,      ///< an instance did not stop in time and was abandoned
     lost = 10,          ///< the daemon stopped, and its backends had not taken all events
@@ -36,7 +36,7 @@ inline constexpr std::array<ExitCodeMeaning, 11> exit_code_meanings{{
     {ExitCode::module, "a module is missing or was refused"},
     {ExitCode::denied, "a privilege is missing"},
     {ExitCode::busy, "a port, path or hook is in use"},
-    {ExitCode::absent, "an interface, a file or a host does not exist"},
+    {ExitCode::absent, "an interface, a file, a host or a feature of the kernel does not exist"},
     {ExitCode::no_daemon, "no daemon answers at the control socket"},
     {ExitCode::abandoned, "an instance did not stop in time and was abandoned"},
     {ExitCode::lost, "the daemon stopped before its backends had taken all events"},
@@ -58,6 +58,7 @@ inline constexpr std::array<ExitCodeMeaning, 11> exit_code_meanings{{
         case FLOWD_BUSY:
             return ExitCode::busy;
         case FLOWD_NOT_FOUND:
+        case FLOWD_UNSUPPORTED:
             return ExitCode::absent;
         default:
             return ExitCode::failure;

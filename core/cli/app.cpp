@@ -81,6 +81,7 @@ class CommandLine {
         command("run", "Run the daemon in the foreground", "  flowd-cpp run --conf /etc/flowd-cpp/conf.yaml");
         command("check", "Check the configuration; needs no privileges", "  flowd-cpp check --conf ./conf.yaml")
             ->add_flag("--host", host, "Also check this host for each configured instance");
+        command("features", "Show which features this kernel has, and what needs them", "  flowd-cpp features");
         command("conf", "Print the effective configuration, with defaults and without secrets", "  flowd-cpp conf");
 
         CLI::App* modules =
@@ -358,6 +359,7 @@ ExitCode execute(const CommandLine& line, const Environment& environment, const 
     const GlobalOptions& options = line.options;
     if (line.said("run")) return environment.run_daemon(options);
     if (line.said("check")) return check(options, output, line.host);
+    if (line.said("features")) return show_features(options, output);
     if (line.said("conf")) return show_configuration(options, output);
     if (line.said("modules")) {
         return line.said_list() ? list_modules(options, output, line.load) : show_module(options, output, line.name);

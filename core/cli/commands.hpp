@@ -61,6 +61,9 @@ struct RegistryUpdate {
 };
 [[nodiscard]] ExitCode update_registry(const GlobalOptions& options, const Output& output, const RegistryUpdate& request);
 
+/// The features of this kernel that components need, and a finding for each that it lacks. The code is `absent` or `denied`
+/// if a component cannot run without one.
+[[nodiscard]] ExitCode show_features(const GlobalOptions& options, const Output& output);
 /// Sends words to the running daemon and prints its reply; `show` renders it as text, unless --json is set.
 [[nodiscard]] ExitCode ask_daemon(const GlobalOptions& options, const Output& output, const control::Arguments& words,
                                   const std::function<std::string(std::string_view json)>& show = {});

@@ -33,7 +33,10 @@ OptionTable catalog_table() {
     implies.type = FLOWD_OPTION_GROUP;
     implies.name = "implies";
     implies.fields = {when, backend, options};
-    entry.fields = {package, aliases, implies};
+    Option needs = aliases, wants = aliases;
+    needs.name = "needs";
+    wants.name = "wants";
+    entry.fields = {package, aliases, implies, needs, wants};
     OptionTable table;
     for (const std::uint32_t kind : {FLOWD_PLUGIN, FLOWD_BACKEND, FLOWD_ENRICHER}) {
         Option section;
@@ -43,6 +46,12 @@ OptionTable catalog_table() {
         table.push_back(std::move(section));
     }
     return table;
+}
+
+std::vector<std::string> texts_of(const flowd_value& list) {
+    std::vector<std::string> texts;
+    for (std::size_t i = 0; i < list.item_count; ++i) texts.push_back(text_at(list, i));
+    return texts;
 }
 
 }  // namespace
@@ -71,9 +80,13 @@ Result<Catalog> Catalog::parse(std::string_view yaml, const std::string& file_na
         const flowd_value& entries = *item_at(tree.root(), section++);
         for (std::size_t i = 0; i < entries.item_count; ++i) {
             const flowd_value& item = *item_at(entries, i);
-            Entry entry{kind, std::string(to_view(item.key)), {}, text_at(item, 0), {}};
-            const flowd_value& aliases = *item_at(item, 1);
-            for (std::size_t j = 0; j < aliases.item_count; ++j) entry.aliases.push_back(text_at(aliases, j));
+            Entry entry;
+            entry.kind = kind;
+            entry.name = to_view(item.key);
+            entry.package = text_at(item, 0);
+            entry.aliases = texts_of(*item_at(item, 1));
+            entry.needs = texts_of(*item_at(item, 3));
+            entry.wants = texts_of(*item_at(item, 4));
             const flowd_value& implies = *item_at(item, 2);
             entry.implies = {text_at(implies, 0), text_at(implies, 1), {}};
             if (entry.implies.when.empty() != entry.implies.backend.empty())

@@ -30,6 +30,8 @@ class Catalog {
         std::vector<std::string> aliases;
         std::string package;  ///< the package that contains it
         Implication implies;
+        /// What it requires of the kernel, and what it works without (docs/kernels.md): "BTF", "TCX|clsact".
+        std::vector<std::string> needs, wants;
     };
 
     /// An empty catalog.

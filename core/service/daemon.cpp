@@ -102,7 +102,12 @@ class Daemon::Implementation {
     void flush_notifications();
     void feed_watchdog();
     void reload();
-    [[nodiscard]] std::string do_reload();
+    /// Without an error, the new configuration is in force.
+    struct Reloaded {
+        std::string error = {};
+        ExitCode code = ExitCode::ok;
+    };
+    [[nodiscard]] Reloaded do_reload();
     ExitCode shut_down(ExitCode code);
     [[nodiscard]] bool is_idle(Worker& worker, SteadyClock::time_point until);
     ExitCode end_hard();
@@ -436,7 +441,7 @@ void Daemon::Implementation::reload() {
     status_.state = "reloading";
     notifier_.reloading();
     logger_->info("reloading {}", options_.conf);
-    const std::string error = do_reload();
+    const auto [error, code] = do_reload();
     status_.state = "running";
     status_.last_reload_ns = unix_ns();
     status_.last_reload_error = error;
@@ -447,18 +452,19 @@ void Daemon::Implementation::reload() {
         if (error.empty())
             respond(control::Reply{ExitCode::ok, "{\"reloaded\":true}"});
         else
-            respond(control::Reply::failure(ExitCode::configuration, error, "the old configuration is in force"));
+            respond(control::Reply::failure(code, error, "the old configuration is in force"));
     }
 }
 
-std::string Daemon::Implementation::do_reload() {
+Daemon::Implementation::Reloaded Daemon::Implementation::do_reload() {
     auto read = load();
-    if (!read) return "the daemon is stopping";
+    if (!read) return {"the daemon is stopping", ExitCode::failure};
     LoadedConfiguration& loaded = *read;
     log(loaded.problems);
     if (!loaded.configuration) {
         const Problem* problem = loaded.problems.decisive();
-        return problem == nullptr ? "the configuration could not be read" : problem->to_string();
+        if (problem == nullptr) return {"the configuration could not be read", ExitCode::failure};
+        return {problem->to_string(), exit_code_of(*problem)};
     }
     const Globals& next = loaded.configuration->globals;
     if (next.control != globals_.control || next.pid_path != globals_.pid_path || next.work_dir != globals_.work_dir)
@@ -472,7 +478,8 @@ std::string Daemon::Implementation::do_reload() {
         registries_.use(registry_before);
         supervisor_->set(settings_before);
         bus_->set_queue_limits(settings_before.queues);  // some backends may have been added with the new limits
-        return outcome.error.empty() ? std::string("an instance failed") : outcome.error;
+        return {outcome.error.empty() ? "an instance failed" : outcome.error,
+                outcome.code == ExitCode::ok ? ExitCode::failure : outcome.code};
     }
     apply(next);
     own_findings_->set_in_force(std::move(loaded.configuration->files), findings_of(loaded.problems));

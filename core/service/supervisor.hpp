@@ -42,6 +42,7 @@ class Supervisor {
     struct ReloadOutcome {
         bool ok = true;
         std::string error = {};
+        ExitCode code = ExitCode::ok;  ///< of the error: as that of a start
         std::size_t kept = 0, reconfigured = 0, replaced = 0, added = 0, removed = 0;
     };
 

@@ -83,6 +83,7 @@ bool Supervisor::prepare_change(ReloadPlan& plan, ReloadOutcome& outcome) {
         const bool old_runs = change.old != nullptr && change.old->state() == InstanceState::running;
         if (!change.config->required && !old_runs) continue;
         outcome.error = first_error(*change.fresh);
+        outcome.code = code_of(*change.fresh);
         return false;
     }
     return true;
@@ -116,6 +117,7 @@ bool Supervisor::try_reconfigure(ReloadPlan& plan, ReloadOutcome& outcome) {
             // A late instance may still accept the new values: roll_back reconfigures it to the old ones afterwards.
             if (result != INT32_MAX) change.way = Way::keep;
             outcome.error = result == INT32_MAX ? change.old->name() + ": did not return from reconfigure" : answer->why;
+            outcome.code = result == INT32_MAX ? ExitCode::failure : exit_code_of(result);
             return false;
         }
     }
@@ -163,7 +165,10 @@ void Supervisor::switch_over(ReloadPlan& plan, std::uint32_t kinds, ReloadOutcom
 void Supervisor::restore(ReloadPlan::Change& change, ReloadOutcome& outcome) {
     if (change.config->required || change.old != nullptr) {
         outcome.ok = false;
-        if (outcome.error.empty()) outcome.error = first_error(*change.fresh);
+        if (outcome.error.empty()) {
+            outcome.error = first_error(*change.fresh);
+            outcome.code = code_of(*change.fresh);
+        }
     }
     if (change.old == nullptr) return;
     make_way(*change.fresh);

@@ -162,8 +162,7 @@ Result<Attachments::Attached> Attachments::attach(const Link& link) {
         attached.hooks.clear();
         if (purpose_.how == Attach::tcx || refused->code != FLOWD_UNSUPPORTED) {
             Error error = std::move(*refused).within(link.name);
-            if (error.code == FLOWD_UNSUPPORTED)
-                error.hint = "this kernel has no TCX; use `attach: auto` or `attach: clsact`";
+            if (error.code == FLOWD_UNSUPPORTED) error.hint = "use `attach: auto` or `attach: clsact`";
             return error;
         }
         host_.debug(link.name + ": no TCX on this kernel, taking clsact");

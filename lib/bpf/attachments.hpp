@@ -25,6 +25,11 @@ namespace flowd::bpf {
 /// Which kernel hook: automatic takes TCX where the kernel has it, clsact otherwise.
 enum class Attach { automatic, tcx, clsact };
 
+/// What it requires of the kernel (lib/kernel/features.hpp).
+[[nodiscard]] constexpr std::string_view requirement_of(Attach how) {
+    return how == Attach::tcx ? "TCX" : how == Attach::clsact ? "clsact" : "TCX|clsact";
+}
+
 /// What runs in one direction. The descriptors are borrowed.
 struct HookPrograms {
     Direction direction = Direction::egress;

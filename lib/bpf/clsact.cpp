@@ -15,6 +15,7 @@
 #include "lib/bpf/object.hpp"
 #include "lib/bpf/rtnetlink.hpp"
 #include "lib/bpf/sized.hpp"
+#include "lib/kernel/features.hpp"
 
 namespace flowd::bpf {
 namespace {
@@ -57,6 +58,18 @@ Filter read_filter(const nl::Message& message, const tcmsg& traffic) {
         });
     });
     return filter;
+}
+
+/// The kernel answers ENOENT if it has no module for a qdisc or a filter.
+Error attach_error(int number, const std::string& what) {
+    if (number == -ENOENT)
+        if (const auto feature = kernel::Features().lacking("clsact")) return feature->error().within(what);
+    Error error = system_error(number, what);
+    if (number == -ENOENT) {
+        error.code = FLOWD_UNSUPPORTED;
+        error.hint = "the kernel lacks a module: modprobe sch_ingress cls_bpf";
+    }
+    return error;
 }
 
 }  // namespace
@@ -102,7 +115,7 @@ Result<bool> ensure_clsact(int interface_index) {
         if (auto place = check_clsact_place(interface_index); !place) return std::move(place).error();
         return false;
     }
-    if (number != 0) return system_error(number, "adding a clsact qdisc");
+    if (number != 0) return attach_error(number, "adding a clsact qdisc");
     return true;
 }
 
@@ -143,7 +156,7 @@ Result<ClsactFilter> ClsactFilter::attach(int program, int interface_index, Dire
     options.handle = handle;
     options.priority = priority;
     if (const int number = bpf_tc_attach(&hook, &options))
-        return system_error(number, "attaching to clsact " + std::string(name_of(direction)));
+        return attach_error(number, "attaching to clsact " + std::string(name_of(direction)));
     Filter filter;
     filter.handle = options.handle;
     filter.priority = static_cast<std::uint16_t>(options.priority);

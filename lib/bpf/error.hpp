@@ -1,24 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
-// lib/bpf/error.hpp: errors of BPF and traffic control calls, with their remedy. Pure functions, except reading /proc.
+// lib/bpf/error.hpp: errors of BPF and traffic control calls, with their remedy. Pure functions, except reading /proc and
+// querying the kernel.
 #pragma once
 
+#include <span>
 #include <string>
 #include <string_view>
 
 #include "flowd/result.hpp"
+#include "lib/bpf/messages.hpp"
+#include "lib/kernel/features.hpp"
 
 namespace flowd::bpf {
 
 /// "what: Operation not permitted", with a hint that names the capability this thread lacks, if that is the reason.
-/// `number` is an errno, of either sign.
+/// `number` is an errno, of either sign. EINVAL is FLOWD_UNSUPPORTED: the arguments of these calls are this program's own.
 [[nodiscard]] Error system_error(int number, std::string_view what);
 
-/// A set of capabilities of a thread: the effective ones, or the bounding set (capabilities(7)).
-enum class CapabilitySet { effective, bounding };
-
-/// The names of those of CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON that are not in the set of this thread: "CAP_BPF,
-/// CAP_NET_ADMIN"; empty: none.
-[[nodiscard]] std::string missing_capabilities(CapabilitySet set = CapabilitySet::effective,
-                                               std::string_view separator = ", ");
+/// Why the kernel did not load an object: a capability that this thread lacks, the first of `needs` that the kernel lacks,
+/// or the verdict of the verifier; otherwise as system_error.
+[[nodiscard]] Error load_error(int number, const std::string& what, const Heard& heard,
+                               std::span<const std::string_view> needs,
+                               const kernel::Features& features = kernel::Features());
 
 }  // namespace flowd::bpf

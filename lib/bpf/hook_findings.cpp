@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "lib/kernel/features.hpp"
+
 namespace flowd::bpf {
 namespace {
 
@@ -38,8 +40,7 @@ void HookFindings::add_hooks(std::vector<Finding>& all, const Attachments& attac
 
 void HookFindings::add_prospects(std::vector<Finding>& all, const std::vector<Link>& links,
                                  const std::vector<Direction>& directions, Attach how) const {
-    const auto tcx = has_tcx();
-    const bool on_clsact = how == Attach::clsact || (how == Attach::automatic && tcx && !*tcx);
+    const bool on_clsact = how == Attach::clsact || (how == Attach::automatic && kernel::Features().lacking("TCX"));
     for (const Link& link : links) {
         auto possible = check_hardware(link);
         if (possible && on_clsact) possible = check_clsact_place(link.index);

@@ -1,19 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lib/bpf/host_findings.hpp"
 
-#include <unistd.h>
-
 #include <utility>
 
-#include "lib/bpf/error.hpp"
-#include "lib/bpf/tcx.hpp"
+#include "lib/kernel/capabilities.hpp"
 
 namespace flowd::bpf {
-namespace {
 
-constexpr const char* kernel_btf = "/sys/kernel/btf/vmlinux";
-
-}  // namespace
+using kernel::CapabilitySet;
+using kernel::missing_capabilities;
 
 void HostFindings::add_rights(std::vector<Finding>& all) const {
     const std::string missing = missing_capabilities();
@@ -32,18 +27,17 @@ void HostFindings::add_rights(std::vector<Finding>& all) const {
                  ", or: setcap " + missing_capabilities(CapabilitySet::effective, ",") + "+ep on the program"});
 }
 
-void HostFindings::add_btf(std::vector<Finding>& all) const {
-    if (::access(kernel_btf, R_OK) != 0)
-        all.push_back({FLOWD_LEVEL_ERROR, kernel_feature_missing, "BTF",
-                       std::string("the kernel does not describe its types: there is no ") + kernel_btf,
-                       "a kernel with CONFIG_DEBUG_INFO_BTF", "boot a kernel of the distribution, 5.14 or newer"});
+void HostFindings::add_features(std::vector<Finding>& all, std::span<const std::string_view> needs, flowd_level severity,
+                                const kernel::Features& features) const {
+    for (const std::string_view need : needs)
+        if (auto feature = features.lacking(need))
+            all.push_back({severity, kernel_feature_missing, std::move(feature->name), std::move(feature->found),
+                           std::move(feature->expected), std::move(feature->remedy)});
 }
 
-void HostFindings::add_hook(std::vector<Finding>& all, Attach how) const {
-    if (how != Attach::tcx) return;
-    if (const auto present = has_tcx(); present && !*present)
-        all.push_back({FLOWD_LEVEL_ERROR, kernel_feature_missing, "TCX", "the kernel has no TCX, which `attach: tcx` needs",
-                       "Linux 6.6 or newer", "write attach: auto"});
+void HostFindings::add_jit(std::vector<Finding>& all) const {
+    static constexpr std::string_view compiler[] = {"JIT"};
+    add_features(all, compiler, FLOWD_LEVEL_WARNING);
 }
 
 void HostFindings::add_feature(std::vector<Finding>& all, std::string subject, const Error& error) const {

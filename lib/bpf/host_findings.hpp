@@ -3,11 +3,13 @@
 // functions, except reading /proc and querying the kernel.
 #pragma once
 
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "flowd/findings.hpp"
-#include "lib/bpf/attachments.hpp"
+#include "lib/kernel/features.hpp"
 
 namespace flowd::bpf {
 
@@ -18,10 +20,12 @@ struct HostFindings {
 
     /// The capabilities of this thread.
     void add_rights(std::vector<Finding>& all) const;
-    /// For programs that read structures of the kernel (CO-RE).
-    void add_btf(std::vector<Finding>& all) const;
-    /// For the option `attach`.
-    void add_hook(std::vector<Finding>& all, Attach how) const;
+    /// Of these requirements, those that this kernel does not meet (lib/kernel/features.hpp).
+    void add_features(std::vector<Finding>& all, std::span<const std::string_view> needs,
+                      flowd_level severity = FLOWD_LEVEL_ERROR,
+                      const kernel::Features& features = kernel::Features()) const;
+    /// A warning if BPF programs are interpreted.
+    void add_jit(std::vector<Finding>& all) const;
     /// Any other feature that the kernel or its configuration lacks.
     void add_feature(std::vector<Finding>& all, std::string subject, const Error& error) const;
 };

@@ -5,8 +5,6 @@
 #include <bpf/libbpf.h>
 
 #include <array>
-#include <cstdarg>
-#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -21,56 +19,13 @@
 namespace flowd::bpf {
 namespace {
 
-// libbpf prints through one function of the whole process, without a user pointer; the thread that calls it identifies the
-// object.
-thread_local const LogSink* speaking = nullptr;
-thread_local std::string* last_warning = nullptr;
-
-int print(libbpf_print_level level, const char* format, va_list arguments) {
-    // The verifier's log may have megabytes; the reason is at its end.
-    va_list again;
-    va_copy(again, arguments);
-    const int length = std::vsnprintf(nullptr, 0, format, arguments);
-    std::string text(length > 0 ? static_cast<std::size_t>(length) : 0, '\0');
-    std::vsnprintf(text.data(), text.size() + 1, format, again);
-    va_end(again);
-    std::string_view lines = text;
-    while (!lines.empty()) {
-        const auto end = lines.find('\n');
-        const auto line = lines.substr(0, end);
-        lines = end == std::string_view::npos ? std::string_view() : lines.substr(end + 1);
-        if (line.empty()) continue;
-        // The error that follows repeats the warning of libbpf with its context.
-        if (speaking != nullptr && *speaking)
-            (*speaking)(level == LIBBPF_DEBUG ? FLOWD_LEVEL_TRACE : FLOWD_LEVEL_DEBUG, line);
-        if (last_warning != nullptr && level == LIBBPF_WARN) *last_warning = line;
-    }
-    return length;
+/// For calls that load nothing: the errno, and what libbpf says.
+Error error_of(const Messages& messages, int number, const std::string& what) {
+    Error error = system_error(number, what);
+    const std::string& warning = messages.heard().warning;
+    if (error.code != FLOWD_DENIED && !warning.empty()) error.message += " (" + warning + ")";
+    return error;
 }
-
-class Speaking {
-  public:
-    explicit Speaking(const LogSink& sink)
-        : outer_(std::exchange(speaking, &sink)), outer_warning_(std::exchange(last_warning, &warning_)) {
-        libbpf_set_print(print);
-    }
-    Speaking(const Speaking&) = delete;
-    Speaking& operator=(const Speaking&) = delete;
-    ~Speaking() {
-        speaking = outer_;
-        last_warning = outer_warning_;
-    }
-    [[nodiscard]] Error error(int number, const std::string& what) const {
-        Error error = system_error(number, what);
-        if (error.code != FLOWD_DENIED && !warning_.empty()) error.message += " (" + warning_ + ")";
-        return error;
-    }
-
-  private:
-    const LogSink* outer_;
-    std::string* outer_warning_;
-    std::string warning_;
-};
 
 }  // namespace
 
@@ -82,18 +37,22 @@ Object::Object(bpf_object* object, std::string name, LogSink log)
     : object_(object), name_(std::move(name)), log_(std::move(log)) {}
 
 Result<Object> Object::open(std::span<const std::uint8_t> elf, const std::string& name, LogSink log) {
-    const Speaking scope(log);
+    const Messages messages(log);
     auto options = sized<bpf_object_open_opts>();
     options.object_name = name.c_str();
     bpf_object* const object = bpf_object__open_mem(elf.data(), elf.size(), &options);
-    if (object == nullptr) return scope.error(errno, "reading the BPF object " + name);
+    if (object == nullptr) return error_of(messages, errno, "reading the BPF object " + name);
     return Object(object, name, std::move(log));
 }
 
 Result<Object> Object::open_file(const std::string& path, LogSink log) {
-    const Speaking scope(log);
+    const Messages messages(log);
     bpf_object* const object = bpf_object__open_file(path.c_str(), nullptr);
-    if (object == nullptr) return scope.error(errno, "reading the BPF object " + path);
+    if (object == nullptr) {
+        Error error = error_of(messages, errno, "reading the BPF object " + path);
+        if (error.code == FLOWD_UNSUPPORTED) error.code = FLOWD_INVALID;  // the file is not this program's own
+        return error;
+    }
     return Object(object, path, std::move(log));
 }
 
@@ -107,8 +66,8 @@ Result<void> Object::set_max_entries(const std::string& map, std::uint32_t entri
 Result<void> Object::reuse_map(const std::string& map, int fd) {
     bpf_map* const found = bpf_object__find_map_by_name(object_.get(), map.c_str());
     if (found == nullptr) return Error{FLOWD_NOT_FOUND, "the BPF object " + name_ + " has no map " + map};
-    const Speaking scope(log_);
-    if (const int number = bpf_map__reuse_fd(found, fd)) return scope.error(number, "taking over BPF map " + map);
+    const Messages messages(log_);
+    if (const int number = bpf_map__reuse_fd(found, fd)) return error_of(messages, number, "taking over BPF map " + map);
     return {};
 }
 
@@ -123,10 +82,10 @@ Result<void> Object::set_read_only_data(const void* data, std::size_t size) {
     return Error{FLOWD_NOT_FOUND, "the BPF object " + name_ + " has no constants (.rodata)"};
 }
 
-Result<void> Object::load() {
-    const Speaking scope(log_);
+Result<void> Object::load(std::span<const std::string_view> needs) {
+    const Messages messages(log_);
     if (const int number = bpf_object__load(object_.get()))
-        return scope.error(number, "loading the BPF object " + name_ + " into the kernel");
+        return load_error(number, "loading the BPF object " + name_ + " into the kernel", messages.heard(), needs);
     return {};
 }
 

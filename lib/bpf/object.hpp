@@ -5,7 +5,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -14,13 +13,11 @@
 
 #include "flowd/result.hpp"
 #include "lib/bpf/map.hpp"
+#include "lib/bpf/messages.hpp"
 
 struct bpf_object;
 
 namespace flowd::bpf {
-
-/// Receives the log lines of libbpf and the verifier. Called on the thread that uses the object.
-using LogSink = std::function<void(flowd_level, std::string_view)>;
 
 class Object {
   public:
@@ -39,8 +36,9 @@ class Object {
     /// Before load: uses the map of `fd`, which is duplicated, instead of creating one. Layouts must agree.
     Result<void> reuse_map(const std::string& map, int fd);
 
-    /// Creates the maps and passes the programs to the verifier.
-    Result<void> load();
+    /// Creates the maps and passes the programs to the verifier. `needs`: what the object requires of the kernel
+    /// (lib/kernel/features.hpp), by which a failure is explained.
+    Result<void> load(std::span<const std::string_view> needs);
 
     /// After load. Layouts that differ from those expected are refused.
     template <typename Key, typename Value>

@@ -12,6 +12,7 @@
 
 #include "lib/bpf/error.hpp"
 #include "lib/bpf/sized.hpp"
+#include "lib/kernel/features.hpp"
 
 namespace flowd::bpf {
 namespace {
@@ -26,15 +27,6 @@ bpf_attach_type type_of(Direction direction) {
 }
 
 }  // namespace
-
-Result<bool> has_tcx() {
-    constexpr int loopback = 1;  // LOOPBACK_IFINDEX: in every network namespace
-    auto options = sized<struct bpf_prog_query_opts>();
-    const int number = bpf_prog_query_opts(loopback, tcx_egress, &options);
-    if (number == -EINVAL) return false;  // an unknown attach type
-    if (number == 0 || number == -ENOENT) return true;
-    return system_error(number, "asking the kernel for TCX");
-}
 
 Result<std::vector<std::uint32_t>> tcx_programs(int interface_index, Direction direction) {
     std::vector<std::uint32_t> ids(64);  // BPF_MPROG_MAX, include/linux/bpf_mprog.h
@@ -53,10 +45,11 @@ Result<TcxLink> TcxLink::attach(int program, int interface_index, Direction dire
     options.flags = before_all;
     const int fd = bpf_link_create(program, interface_index, type_of(direction), &options);
     if (fd >= 0) return TcxLink(UniqueFd(fd));
-    Error error = system_error(fd, "attaching to TCX " + std::string(name_of(direction)));
+    const std::string what = "attaching to TCX " + std::string(name_of(direction));
     // Kernels without TCX answer the unknown attach type with EINVAL.
-    if (fd == -EINVAL) error.code = FLOWD_UNSUPPORTED;
-    return error;
+    if (fd == -EINVAL)
+        if (const auto feature = kernel::Features().lacking("TCX")) return feature->error().within(what);
+    return system_error(fd, what);
 }
 
 Result<void> TcxLink::pin(const std::string& path) {

@@ -12,9 +12,6 @@
 
 namespace flowd::bpf {
 
-/// Whether the kernel has TCX. FLOWD_DENIED: this process lacks CAP_NET_ADMIN, which the question needs.
-[[nodiscard]] Result<bool> has_tcx();
-
 /// The ids of the programs on a hook, in the order in which they run. Empty where the kernel has no TCX.
 [[nodiscard]] Result<std::vector<std::uint32_t>> tcx_programs(int interface_index, Direction direction);
 

@@ -3,9 +3,11 @@
 
 #include <linux/inet_diag.h>
 #include <linux/sock_diag.h>
+#include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
+#include <string>
 #include <utility>
 
 namespace flowd::diag {
@@ -35,7 +37,12 @@ Result<void> Socket::dump(const DumpRequest& request, const Visitor& visitor) {
         auto done = netlink_.dump(SOCK_DIAG_BY_FAMILY, body, each, {});
         if (done) continue;
         Error error = std::move(done).error().within("asking sock_diag for sockets");
-        if (error.code == FLOWD_NOT_FOUND) error.hint = "the kernel lacks tcp_diag or udp_diag: modprobe tcp_diag";
+        if (error.code == FLOWD_NOT_FOUND) {
+            const std::string module = request.protocol == IPPROTO_UDP ? "udp_diag" : "tcp_diag";
+            error.message = "asking sock_diag for sockets: the kernel has no " + module;
+            error.hint =
+                "modprobe " + module + "; if there is no such module, install the package with all modules of this kernel";
+        }
         return error;
     }
     return {};

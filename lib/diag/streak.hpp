@@ -27,6 +27,8 @@ class Streak {
         worked_ = 0;
     }
 
+    [[nodiscard]] bool is_failing() const { return failed_ > 0; }
+
   private:
     static constexpr int enough = 3;
     Host& host_;

@@ -8,7 +8,8 @@ namespace flowd::watch {
 std::vector<Finding> host_findings(const bpf::HostFindings& ids, const std::string& cgroup) {
     std::vector<Finding> all;
     ids.add_rights(all);
-    ids.add_btf(all);
+    ids.add_features(all, kernel_needs);
+    ids.add_jit(all);
     const auto found = find_cgroup(cgroup);
     if (!found)
         ids.add_feature(all, "cgroup2", found.error());

@@ -9,6 +9,7 @@
 
 #include "bpf/socket_tag.h"
 #include "lib/watch/cgroup.hpp"
+#include "lib/watch/host_findings.hpp"
 #include "lib/watch/link.hpp"
 #include "watch.skel.h"
 
@@ -68,7 +69,7 @@ Result<SocketWatch> SocketWatch::load(const WatchConfig& config, Visitor visitor
         if (!sockets) return std::move(sockets).error();
         if (auto done = object->reuse_map(WATCH_SOCKETS_MAP, sockets->fd()); !done) return std::move(done).error();
     }
-    if (auto done = object->load(); !done) return std::move(done).error();
+    if (auto done = object->load(kernel_needs); !done) return std::move(done).error();
     auto events = object->ring(WATCH_EVENTS_MAP);
     if (!events) return std::move(events).error();
     auto ring = bpf::Ring::open(*events, [visitor = std::move(visitor)](std::span<const std::byte> entry) {

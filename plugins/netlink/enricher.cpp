@@ -4,11 +4,22 @@
 #include <linux/inet_diag.h>
 #include <netinet/in.h>
 
+#include <array>
 #include <utility>
 
+#include "lib/bpf/host_findings.hpp"
 #include "lib/net/tcp_info.hpp"
 
 namespace flowd::netlink {
+namespace {
+
+constexpr bpf::HostFindings host_ids{"netlink-capability-missing", "netlink-kernel-feature-missing"};
+
+std::string_view module_of(const EnricherOptions& options) {
+    return options.protocol == IPPROTO_UDP ? "udp_diag" : "tcp_diag";
+}
+
+}  // namespace
 
 const Table<EnricherOptions>& EnricherOptions::table() {
     using O = EnricherOptions;
@@ -55,6 +66,18 @@ Result<void> NetlinkEnricher::prepare() {
     if (!socket) return std::move(socket).error();
     socket_ = *std::move(socket);
     return {};
+}
+
+std::vector<Finding> NetlinkEnricher::findings() const {
+    std::vector<Finding> all;
+    if (streak_.is_failing()) host_ids.add_features(all, std::array{module_of(options_)});
+    return all;
+}
+
+std::vector<Finding> NetlinkEnricher::host_findings(const Options& options, const Offline&) {
+    std::vector<Finding> all;
+    host_ids.add_features(all, std::array{module_of(options)});
+    return all;
 }
 
 void NetlinkEnricher::sample(const FlowBatch& flows, bool last, Samples& samples) {

@@ -35,6 +35,8 @@ class NetlinkEnricher final : public Enricher {
     static void validate(const Options& options, Problems& problems);
     Result<void> prepare() override;
     void sample(const FlowBatch& flows, bool last, Samples& samples) override;
+    [[nodiscard]] std::vector<Finding> findings() const;
+    static std::vector<Finding> host_findings(const Options& options, const Offline& core);
     void status(json::Writer& object) const override;
 
   private:

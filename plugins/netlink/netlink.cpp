@@ -5,9 +5,11 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <set>
 #include <utility>
 
+#include "lib/bpf/host_findings.hpp"
 #include "lib/net/tcp_info.hpp"
 #include "lib/text/summary.hpp"
 #include "lib/watch/host_findings.hpp"
@@ -22,6 +24,8 @@ constexpr std::uint8_t missed_until_ended = 2;
 /// After this many dumps a delayed notification has arrived.
 constexpr std::uint8_t missed_until_forgotten = 4;
 constexpr std::chrono::seconds remembered{10};
+
+constexpr bpf::HostFindings host_ids{"netlink-capability-missing", "netlink-kernel-feature-missing"};
 
 /// States of a connection that both ends have established.
 std::uint32_t established_states() {
@@ -114,9 +118,10 @@ std::vector<Finding> Netlink::findings() const {
 
 std::vector<Finding> Netlink::host_findings(const Options& options, const Offline&) {
     std::vector<Finding> all;
-    if (options.early)
-        all = watch::host_findings({"netlink-capability-missing", "netlink-kernel-feature-missing"}, options.cgroup_path);
+    if (options.early) all = watch::host_findings(host_ids, options.cgroup_path);
     for (Finding& one : all) one.severity = FLOWD_LEVEL_WARNING;  // the plugin works without `early`
+    host_ids.add_features(all, std::array<std::string_view, 1>{"tcp_diag"});
+    if (options.udp) host_ids.add_features(all, std::array<std::string_view, 1>{"udp_diag"});
     const Rules rules(options.rules, options.fallback());
     add_missing_interfaces(all, rules, look_around(rules, 0));
     return all;
@@ -135,7 +140,7 @@ void Netlink::prepare_early() {
 Result<void> Netlink::start() {
     auto readable = host().watch(listener_->fd(), FLOWD_IO_READ, [this](std::uint32_t) { (void)hear(); });
     if (!readable) return std::move(readable).error();
-    auto period = host().every(options_.period, [this] { look(); });
+    auto period = host().every(options_.period, [this] { (void)look(); });
     if (!period) return std::move(period).error();
     if (auto done = publisher_.start(); !done) return done;
     readable_ = *std::move(readable);
@@ -151,19 +156,18 @@ Result<void> Netlink::start() {
             host().warning("connections are found only once a period, not as they open: " + done.error().message);
         }
     }
-    look();
-    if (counts_[failed_looks] > 0) return Error{FLOWD_ERROR, last_error_};
+    if (auto done = look(); !done) return done;
     host().info(std::to_string(tracker_.announced()) + " connections announced of " + std::to_string(sockets_) +
                 " sockets");
     return {};
 }
 
 void Netlink::look_soon() {
-    if (auto soon = host().after(std::chrono::milliseconds(10), [this] { look(); })) soon_ = *std::move(soon);
+    if (auto soon = host().after(std::chrono::milliseconds(10), [this] { (void)look(); })) soon_ = *std::move(soon);
 }
 
-void Netlink::look() {
-    if (outbox_.full()) return;
+Result<void> Netlink::look() {
+    if (outbox_.full()) return {};
     const auto began = std::chrono::steady_clock::now();
     surroundings_ = look_around(rules_);
     own_.refresh();
@@ -180,13 +184,14 @@ void Netlink::look() {
         ++counts_[failed_looks];
         last_error_ = done.error().message;
         look_failures_.failed(last_error_);
-        return;
+        return done;
     }
     look_failures_.worked();
     // Connections that closed meanwhile end with their counts, not as missing: so all notifications are read first.
     if (hear_all() && !outbox_.full()) sweep();
     looked_ns_ = watch::monotonic_ns();
     last_look_ = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - began);
+    return {};
 }
 
 Result<void> Netlink::dump_all() {

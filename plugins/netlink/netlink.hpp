@@ -67,7 +67,7 @@ class Netlink final : public Plugin {
                                                                  "looks",   "failedLooks", "losses"};
 
     void prepare_early();
-    void look();
+    Result<void> look();
     void look_soon();
     Result<void> dump_all();
     void seen(const diag::Connection& connection);

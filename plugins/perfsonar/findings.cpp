@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The findings of the meter: interfaces and hooks, and traffic that is marked but not announced.
 #include <algorithm>
+#include <array>
 #include <chrono>
 
 #include "lib/bpf/hook_findings.hpp"
@@ -48,7 +49,10 @@ std::vector<Finding> Perfsonar::host_findings(const Options& options, const Offl
     std::vector<Finding> all;
     if (!options.flows) return all;
     host_ids.add_rights(all);
-    host_ids.add_hook(all, options.attach);
+    host_ids.add_features(all, kernel_needs);
+    host_ids.add_features(all, std::array{bpf::requirement_of(options.attach)});
+    host_ids.add_features(all, std::array{kernel_memory}, FLOWD_LEVEL_WARNING);
+    host_ids.add_jit(all);
     const bpf::Interfaces interfaces(options.interface_choice());
     const auto found = interfaces.find();
     if (!found) {

@@ -4,6 +4,7 @@
 #include <span>
 #include <utility>
 
+#include "lib/kernel/features.hpp"
 #include "meter.skel.h"
 
 namespace flowd::perfsonar {
@@ -50,11 +51,13 @@ Result<MeterProgram> MeterProgram::load(std::uint32_t max_flows, bpf::LogSink lo
     auto object = bpf::Object::open(std::span(elf, size), "meter", std::move(log));
     if (!object) return std::move(object).error();
     const std::uint32_t bucket_count = buckets_for(max_flows);
+    const bool reads_memory = !kernel::Features().lacking(kernel_memory);
     if (auto done = object->set_max_entries(METER_BUCKETS_MAP, bucket_count); !done) return std::move(done).error();
     if (auto done = object->set_max_entries(METER_FLOWS_MAP, max_flows); !done) return std::move(done).error();
     if (auto done = object->set_max_entries(METER_FREE_MAP, max_flows); !done) return std::move(done).error();
-    if (auto done = object->set_constants(meter_config{bucket_count - 1, max_flows}); !done) return std::move(done).error();
-    if (auto done = object->load(); !done) return std::move(done).error();
+    if (auto done = object->set_constants(meter_config{bucket_count - 1, max_flows, reads_memory ? 1u : 0u}); !done)
+        return std::move(done).error();
+    if (auto done = object->load(kernel_needs); !done) return std::move(done).error();
 
     auto out = find_hook(*object, bpf::Direction::egress, METER_OUT_PROGRAM, METER_OUT_RAW_IP_PROGRAM);
     if (!out) return std::move(out).error();

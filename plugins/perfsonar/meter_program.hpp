@@ -19,6 +19,11 @@ namespace flowd::perfsonar {
 /// Packets and bytes by outcome, then by METER_OUT and METER_IN.
 using OutcomeCounts = std::array<std::array<meter_count, 2>, METER_OUTCOMES>;
 
+/// What the programs require of the kernel (lib/kernel/features.hpp).
+inline constexpr std::array<std::string_view, 3> kernel_needs{"kernel", "BPF", "BTF"};
+/// Without it, they do not recognise short-lived flows of this process.
+inline constexpr std::string_view kernel_memory = "kernel-memory";
+
 class MeterProgram {
   public:
     /// A table for `max_flows`, which is also the limit until `state` sets another.

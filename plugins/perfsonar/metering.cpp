@@ -9,6 +9,7 @@
 #include <optional>
 #include <utility>
 
+#include "lib/kernel/features.hpp"
 #include "lib/text/summary.hpp"
 
 namespace flowd::perfsonar {
@@ -235,6 +236,12 @@ Result<void> Metering::reconfigure(const PerfsonarOptions& options) {
     auto changes = bpf::subscribe(interfaces.groups());
     if (!changes) return std::move(changes).error();
     if (options.attach != options_.attach) {
+        // Before the old hooks are left: with both, packets would be counted twice.
+        if (const auto feature = kernel::Features().lacking(bpf::requirement_of(options.attach))) {
+            Error error = feature->error();
+            error.option = "attach";
+            return error;
+        }
         attachments_ = std::make_unique<bpf::Attachments>(host_, purpose_of(options, program_));
     }
     change_watch_.reset();

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "lib/watch/cgroup.hpp"
+#include "lib/watch/host_findings.hpp"
 #include "lib/watch/link.hpp"
 #include "skops.skel.h"
 
@@ -44,7 +45,7 @@ Result<Program> Program::load(const SkopsOptions& options, bpf::LogSink log, Vis
 
     auto object = open_object(options.program_path, std::move(log));
     if (!object) return std::move(object).error();
-    if (auto done = object->load(); !done) return std::move(done).error();
+    if (auto done = object->load(watch::kernel_needs); !done) return std::move(done).error();
     auto settings = object->map<std::uint32_t, skops_settings>(SKOPS_SETTINGS_MAP);
     if (!settings) return std::move(settings).error();
     const bool everything = *cgroup == watch::cgroup_root();

@@ -65,9 +65,9 @@ Programs::Make rotation(const char* name, std::uint32_t flows) {
         const struct {
             meter_config config;
             std::uint32_t flow_mask;
-        } constants{{buckets - 1, room}, flows - 1};
+        } constants{{buckets - 1, room, 1}, flows - 1};
         if (!object->set_max_entries(METER_BUCKETS_MAP, buckets) || !object->set_max_entries(METER_FLOWS_MAP, room) ||
-            !object->set_constants(constants) || !object->load())
+            !object->set_constants(constants) || !object->load({}))
             return {};
         auto limits = object->map<std::uint32_t, meter_state>(METER_STATE_MAP);
         meter_state limit{};

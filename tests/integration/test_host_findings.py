@@ -263,7 +263,7 @@ def test_an_optional_instance_that_failed_says_what_it_lacks(lab):
 
 def test_a_kernel_that_does_not_describe_its_types(lab):
     without_btf = [*enter(lab.a), "unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /sys/kernel/btf && exec "$@"', "--"]
-    features = {(f"{name}-kernel-feature-missing", "BTF"): severity_for(name) for name in ("netlink", "iperf3", "skops")}
+    features = {(f"{name}-kernel-feature-missing", "BTF"): severity_for(name) for name in ("perfsonar", "netlink", "iperf3", "skops")}
     assert kinds(checked(everything(lab), without_btf)) == features
     with Daemon("plugins:\n  netlink: {experiment: 3, activity: 14}\nenrichers:\n  skops: {required: false}\n"
                 "backends:\n  metrics: {port: 9107}\n", prefix=without_btf) as daemon:
