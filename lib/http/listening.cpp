@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <charconv>
 #include <cstring>
 #include <string>
 #include <utility>
@@ -86,6 +87,14 @@ Result<UniqueFd> listen_unix(const std::filesystem::path& path, mode_t mode) {
         ::chmod(path.c_str(), mode) != 0 || ::listen(fd.get(), backlog) != 0)
         return Error::from_errno(errno, "cannot listen at " + path.string());
     return fd;
+}
+
+std::optional<mode_t> mode_of(std::string_view text) {
+    unsigned bits = 0;
+    const char* const last = text.data() + text.size();
+    const auto [end, error] = std::from_chars(text.data(), last, bits, 8);
+    if (error != std::errc() || end != last || bits > 0777) return std::nullopt;
+    return bits;
 }
 
 Result<UniqueFd> listen_again(UniqueFd fd) {

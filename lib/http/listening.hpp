@@ -5,6 +5,8 @@
 #include <sys/types.h>
 
 #include <filesystem>
+#include <optional>
+#include <string_view>
 
 #include "flowd/address.hpp"
 #include "flowd/result.hpp"
@@ -17,6 +19,8 @@ namespace flowd::http {
 /// Replaces the file of a socket on which no process listens any more, and no other file. Closing the socket does not
 /// remove the file.
 [[nodiscard]] Result<UniqueFd> listen_unix(const std::filesystem::path& path, mode_t mode);
+/// "0660" as a mode; empty if it is not octal, or above 0777.
+[[nodiscard]] std::optional<mode_t> mode_of(std::string_view text);
 /// A socket that systemd or a predecessor held. FLOWD_INVALID: it does not listen.
 [[nodiscard]] Result<UniqueFd> listen_again(UniqueFd fd);
 /// The local endpoint of a TCP socket.

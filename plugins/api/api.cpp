@@ -4,6 +4,7 @@
 #include <chrono>
 #include <utility>
 
+#include "lib/http/listening.hpp"
 #include "lib/http/problem.hpp"
 #include "lib/http/query.hpp"
 #include "lib/text/summary.hpp"
@@ -87,7 +88,8 @@ Result<void> Api::prepare() {
         listening_.push_back(std::move(*socket));
     }
     if (options_.socket_path) {
-        auto socket = entrance_.open_unix(*options_.socket_path, options_.mode().value_or(0660), "socketPath");
+        auto socket =
+            entrance_.open_unix(*options_.socket_path, http::mode_of(options_.socket_mode).value_or(0660), "socketPath");
         if (!socket) return std::move(socket).error();
         listening_.push_back(std::move(*socket));
     }

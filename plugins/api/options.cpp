@@ -1,19 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plugins/api/options.hpp"
 
-#include <charconv>
+#include "lib/http/listening.hpp"
 
 namespace flowd::api {
 
 using namespace std::chrono_literals;
-
-std::optional<mode_t> Options::mode() const {
-    unsigned bits = 0;
-    const char* const last = socket_mode.data() + socket_mode.size();
-    const auto [end, error] = std::from_chars(socket_mode.data(), last, bits, 8);
-    if (error != std::errc() || end != last || bits > 0777) return std::nullopt;
-    return bits;
-}
 
 const Table<Options>& Options::table() {
     using O = Options;
@@ -61,7 +53,8 @@ void Options::validate(const Options& options, Problems& problems) {
                        "make it shorter, or idleTimeout longer");
     if (!options.listens_at_tcp() && options.token)
         problems.warning("token", "has no effect: the Unix socket is protected by its mode", "remove the line");
-    if (!options.mode()) problems.error("socketMode", "is not a mode: 0 and up to three octal digits", "write \"0660\"");
+    if (!http::mode_of(options.socket_mode))
+        problems.error("socketMode", "is not a mode: 0 and up to three octal digits", "write \"0660\"");
 }
 
 }  // namespace flowd::api

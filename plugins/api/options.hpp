@@ -2,8 +2,6 @@
 // Options of the api plugin: flowd-go's bindAddress and bindPort, limits, and access control.
 #pragma once
 
-#include <sys/types.h>
-
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
@@ -24,8 +22,6 @@ struct Options : http::EntranceOptions {
     std::chrono::milliseconds taken_timeout{5000};
 
     [[nodiscard]] bool listens_at_tcp() const { return bind_port != 0; }
-    /// Empty if it is not octal.
-    [[nodiscard]] std::optional<mode_t> mode() const;
 
     static const Table<Options>& table();
     static void validate(const Options& options, Problems& problems);

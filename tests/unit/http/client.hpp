@@ -70,6 +70,15 @@ class Client {
         const ssize_t got = ::recv(fd_.get(), piece.data(), piece.size(), 0);
         return got < 0 ? 0 : static_cast<std::size_t>(got);
     }
+    /// What comes next; empty when the server closed, or has said nothing for a second.
+    std::string text() const {
+        std::string piece(65536, '\0');
+        pollfd ready{fd_.get(), POLLIN, 0};
+        if (::poll(&ready, 1, 1000) != 1) return {};
+        const ssize_t got = ::recv(fd_.get(), piece.data(), piece.size(), 0);
+        piece.resize(got < 0 ? 0 : static_cast<std::size_t>(got));
+        return piece;
+    }
     /// Everything until the server closes.
     std::string rest() {
         while (more()) {
