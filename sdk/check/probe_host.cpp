@@ -4,6 +4,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <atomic>
+#include <filesystem>
+#include <string>
 
 #include "flowd/sized.hpp"
 
@@ -23,15 +26,31 @@ bool is_metric_name(std::string_view name) {
            std::all_of(name.begin(), name.end(), [&](char c) { return letter(c) || (c >= '0' && c <= '9'); });
 }
 
+/// A name in the directory of the check. As in the daemon, the module creates it.
+std::string directory_of_an_instance(const char* what) {
+    static std::atomic<unsigned> count{0};
+    return (std::filesystem::temp_directory_path() / (what + std::to_string(++count))).string();
+}
+
 }  // namespace
 
-ProbeHost::ProbeHost(std::uint32_t kind, Oddity oddity) : FakeHost("check"), kind_(kind), oddity_(oddity), plain_(*raw()) {
+ProbeHost::ProbeHost(std::uint32_t kind, Oddity oddity)
+    : FakeHost("check"),
+      kind_(kind),
+      oddity_(oddity),
+      plain_(*raw()),
+      state_directory_(directory_of_an_instance("state")),
+      runtime_directory_(directory_of_an_instance("runtime")) {
+    plain_.state_directory = state_directory_.c_str();
+    plain_.runtime_directory = runtime_directory_.c_str();
     *offered_ = plain_;
     replace_output();
     replace_loop();
     replace_metrics();
-    if (oddity_.no_extensions)
+    if (oddity_.no_extensions) {
         offered_.get()->extension = [](const flowd_host*, const char*) -> const void* { return nullptr; };
+        offered_.get()->state_directory = offered_.get()->runtime_directory = nullptr;
+    }
     if (oddity_.later_core) {
         offered_.get()->abi_minor = 99;
         offered_.get()->core_version = "99.0";

@@ -67,6 +67,7 @@ class ProbeHost : public testing::FakeHost {
     const std::uint32_t kind_;
     const Oddity oddity_;
     flowd_host plain_{};  // the fake's own functions
+    const std::string state_directory_, runtime_directory_;
     Guarded<flowd_host> offered_;
     std::atomic<std::thread::id> thread_{};
     std::atomic<Phase> phase_{Phase::created};

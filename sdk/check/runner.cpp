@@ -10,10 +10,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <memory>
 #include <new>
 #include <set>
+#include <string>
+#include <system_error>
 #include <utility>
 
 #include "flowd/unique_fd.hpp"
@@ -22,6 +26,7 @@ namespace flowd::check {
 
 namespace {
 
+namespace fs = std::filesystem;
 using SteadyClock = std::chrono::steady_clock;
 using Verdict = Outcome::Verdict;
 
@@ -42,6 +47,26 @@ class SharedProgress {
 
   private:
     void* memory_;
+};
+
+/// The temporary directory of one check, with all that the module wrote. It outlives a check that crashes.
+class Directory {
+  public:
+    Directory() {
+        std::error_code error;
+        std::string name = (fs::temp_directory_path(error) / "flowd-module-check-XXXXXX").string();
+        if (!error && ::mkdtemp(name.data()) != nullptr) path_ = name;
+    }
+    ~Directory() {
+        std::error_code ignored;
+        if (!path_.empty()) fs::remove_all(path_, ignored);
+    }
+    Directory(const Directory&) = delete;
+    Directory& operator=(const Directory&) = delete;
+    [[nodiscard]] const std::string& path() const { return path_; }
+
+  private:
+    std::string path_;
 };
 
 [[noreturn]] void be_the_child(const Plan& plan, Progress& progress, int answer) {
@@ -122,6 +147,11 @@ std::vector<Plan> plan(const Subject::Target& target, const std::string& filter)
 
 Ran run(const Plan& plan, std::chrono::milliseconds limit) {
     Ran ran{plan.name(), std::string(plan.check.promise), {}, {}};
+    const Directory directory;
+    if (directory.path().empty()) {
+        ran.outcome = Outcome::fail("no directory for the check");
+        return ran;
+    }
     const SharedProgress progress;
     int ends[2];
     if (::pipe2(ends, O_CLOEXEC) != 0) {
@@ -132,7 +162,10 @@ Ran run(const Plan& plan, std::chrono::milliseconds limit) {
     UniqueFd tell(ends[1]);
     const SteadyClock::time_point begin = SteadyClock::now();
     const pid_t child = ::fork();
-    if (child == 0) be_the_child(plan, *progress, tell.get());
+    if (child == 0) {
+        (void)::setenv("TMPDIR", directory.path().c_str(), 1);
+        be_the_child(plan, *progress, tell.get());
+    }
     tell.reset();
     if (child < 0) {
         ran.outcome = Outcome::fail("no process for the check");

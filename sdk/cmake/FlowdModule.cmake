@@ -14,10 +14,11 @@
 #   module-KIND-NAME-objects   its objects, for tests to link
 # and installs the file where the daemon looks for modules.
 #
-#   flowd_add_conformance_test(TARGET module-KIND-NAME CONF conf.yaml [SANITIZE address])
+#   flowd_add_conformance_test(TARGET module-KIND-NAME CONF conf.yaml [SANITIZE address] [MAY_SKIP])
 #
-# adds the test `conformance` if flowd-module-check is installed: the built file, judged with these options. SANITIZE is what the
-# module is built with: its runtime is loaded before flowd-module-check, which is built without.
+# adds the test `conformance` if flowd-module-check is installed: the built file, judged with these options. A check that is not
+# possible, because the module does not start with them, fails, unless MAY_SKIP is given. SANITIZE is what the module is built with: its
+# runtime is loaded before flowd-module-check, which is built without.
 include_guard(GLOBAL)
 
 if(NOT DEFINED FLOWD_SDK_CMAKE_DIR)
@@ -121,13 +122,17 @@ function(flowd_add_module)
 endfunction()
 
 function(flowd_add_conformance_test)
-  cmake_parse_arguments(arg "" "TARGET;CONF;SANITIZE" "" ${ARGN})
+  cmake_parse_arguments(arg "MAY_SKIP" "TARGET;CONF;SANITIZE" "" ${ARGN})
   find_program(FLOWD_MODULE_CHECK flowd-module-check)
   if(NOT FLOWD_MODULE_CHECK)
     message(STATUS "No test of conformance: flowd-module-check is not installed")
     return()
   endif()
-  add_test(NAME conformance COMMAND ${FLOWD_MODULE_CHECK} --conf ${arg_CONF} $<TARGET_FILE:${arg_TARGET}>)
+  set(strict --strict)
+  if(arg_MAY_SKIP)
+    set(strict)
+  endif()
+  add_test(NAME conformance COMMAND ${FLOWD_MODULE_CHECK} ${strict} --conf ${arg_CONF} $<TARGET_FILE:${arg_TARGET}>)
   set(runtime_address libasan.so)
   set(runtime_thread libtsan.so)
   if(DEFINED runtime_${arg_SANITIZE})

@@ -18,8 +18,8 @@ struct Report {
 };
 
 /// The program's answer. The words are of this test: nothing in them needs quoting but for the pattern.
-Report run(const std::string& arguments) {
-    const std::string command = std::string(FLOWD_MODULE_CHECK) + " " + arguments + " 2>&1";
+Report run(const std::string& arguments, const std::string& environment = {}) {
+    const std::string command = environment + " " + FLOWD_MODULE_CHECK + " " + arguments + " 2>&1";
     FILE* pipe = ::popen(command.c_str(), "re");
     Report report;
     if (pipe == nullptr) return report;
@@ -163,6 +163,16 @@ TEST(ModuleCheck, PassesACorrectModule) {
     EXPECT_EQ(report.text.find("FAIL"), std::string::npos) << report.text;
     EXPECT_NE(report.text.find(" 0 failed, 0 skipped\n"), std::string::npos) << report.text;
     EXPECT_NE(report.text.find("ok    status plugin/zoo: it does not offer flowd.status/1\n"), std::string::npos);
+}
+
+TEST(ModuleCheck, GivesEachCheckDirectoriesAndRemovesThem) {
+    const auto directory = std::filesystem::temp_directory_path() / ("flowd-state-" + std::to_string(::getpid()));
+    std::filesystem::create_directory(directory);
+    const Report report = run("--strict --filter '* plugin/zoo' " + unruly("keeps-state"), "TMPDIR=" + directory.string());
+    EXPECT_EQ(report.status, 0) << report.text;
+    EXPECT_NE(report.text.find("ok    core-bare plugin/zoo"), std::string::npos) << "a core without directories";
+    EXPECT_TRUE(std::filesystem::is_empty(directory));
+    std::filesystem::remove_all(directory);
 }
 
 TEST(ModuleCheck, CountsSkippedChecksAndFailsForThemIfStrict) {

@@ -16,8 +16,9 @@ set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
 set(CPACK_RPM_FILE_NAME RPM-DEFAULT)
 set(CPACK_RPM_PACKAGE_LICENSE Apache-2.0)
 set(CPACK_RPM_PACKAGE_REQUIRES "flowd-cpp(abi) = ${flowd-sdk_VERSION_MAJOR}")
-# These directories belong to the package flowd-cpp-filesystem.
+# These directories belong to other packages: flowd-cpp-filesystem and systemd.
 cmake_path(GET FLOWD_MODULE_INSTALL_DIR PARENT_PATH flowd_directory)
-set(CPACK_RPM_EXCLUDE_FROM_AUTO_FILELIST_ADDITION /usr/${flowd_directory} /usr/${FLOWD_MODULE_INSTALL_DIR})
+set(CPACK_RPM_EXCLUDE_FROM_AUTO_FILELIST_ADDITION /usr/${flowd_directory} /usr/${FLOWD_MODULE_INSTALL_DIR}
+  /usr/lib/systemd /usr/lib/systemd/system /usr/lib/systemd/system/flowd-cpp.service.d)
 set(CPACK_RPM_SPEC_MORE_DEFINE "%define _build_id_links none")
 include(CPack)
