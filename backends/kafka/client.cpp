@@ -19,7 +19,7 @@ constexpr int oldest_for_kafka_4 = 0x010802ff;
 constexpr int oldest_for_scram = 0x020601ff;
 
 /// Properties that an option of this module sets, with its name.
-constexpr std::array<std::pair<std::string_view, std::string_view>, 23> set_by_options{{
+constexpr std::array<std::pair<std::string_view, std::string_view>, 26> set_by_options{{
     {"bootstrap.servers", "brokers"},
     {"metadata.broker.list", "brokers"},
     {"security.protocol", "security.protocol"},
@@ -43,6 +43,9 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 23> set_by_o
     {"acks", "nothing: all replicas acknowledge"},
     {"request.required.acks", "nothing: all replicas acknowledge"},
     {"enable.auto.commit", "nothing: offsets are committed when every backend has taken the events"},
+    {"enable.auto.offset.store", "nothing: offsets are committed when every backend has taken the events"},
+    {"auto.offset.reset", "startAt"},
+    {"partition.assignment.strategy", "nothing: a daemon keeps the partitions that it need not give up"},
 }};
 
 constexpr std::array<std::string_view, 9> secrets{
@@ -152,17 +155,44 @@ Result<std::unique_ptr<Client>> Client::producer(const Connection& connection, c
     return make(RD_KAFKA_PRODUCER, std::move(*conf), listener);
 }
 
+Result<std::unique_ptr<Client>> Client::consumer(const Connection& connection, const std::string& group,
+                                                 ClientListener* listener) {
+    auto conf = configure(connection);
+    if (!conf) return std::move(conf).error();
+    const std::vector<std::pair<const char*, std::string>> rows{
+        {"group.id", group},
+        // Stored by the listener, then committed.
+        {"enable.auto.offset.store", "false"},
+        {"enable.auto.commit", "true"},
+        {"auto.commit.interval.ms", "1000"},
+        // The listener decides: a group that is new differs from an offset that is out of range.
+        {"auto.offset.reset", "error"},
+        // A rebalance leaves a member those partitions that it keeps, and their flows.
+        {"partition.assignment.strategy", "cooperative-sticky"},
+        {"queued.max.messages.kbytes", "16384"},
+        {"session.timeout.ms", "10000"},
+    };
+    for (const auto& [name, value] : rows)
+        if (auto done = set(conf->get(), name, value); !done) return std::move(done).error();
+    for (const auto& [name, value] : connection.properties)
+        if (auto done = set(conf->get(), name.c_str(), value); !done) return std::move(done).error();
+    return make(RD_KAFKA_CONSUMER, std::move(*conf), listener);
+}
+
 Result<std::unique_ptr<Client>> Client::make(rd_kafka_type_t type, Owned<rd_kafka_conf_t> conf, ClientListener* listener) {
     std::unique_ptr<Client> client(new Client(listener));
     client->wake_.reset(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     if (!client->wake_) return Error::from_errno(errno, "eventfd");
-    rd_kafka_conf_set_events(conf.get(),
-                             RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_STATS | RD_KAFKA_EVENT_LOG);
+    rd_kafka_conf_set_events(conf.get(), RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_STATS |
+                                             RD_KAFKA_EVENT_LOG | RD_KAFKA_EVENT_FETCH | RD_KAFKA_EVENT_REBALANCE);
     std::array<char, 512> why{};
     client->handle_.reset(rd_kafka_new(type, conf.get(), why.data(), why.size()));
     if (!client->handle_) return Error{FLOWD_INVALID, std::string("librdkafka: ") + why.data()};
     (void)conf.release();  // the handle owns it
-    client->queue_.reset(rd_kafka_queue_get_main(client->handle()));
+    const bool consumes = type == RD_KAFKA_CONSUMER;
+    if (consumes) (void)rd_kafka_poll_set_consumer(client->handle());
+    client->queue_.reset(consumes ? rd_kafka_queue_get_consumer(client->handle())
+                                  : rd_kafka_queue_get_main(client->handle()));
     (void)rd_kafka_set_log_queue(client->handle(), client->queue_.get());
     constexpr std::uint64_t one = 1;
     rd_kafka_queue_io_event_enable(client->queue_.get(), client->fd(), &one, sizeof one);
@@ -182,8 +212,7 @@ void Client::give_back() {
 
 bool Client::serve(std::size_t limit, std::chrono::milliseconds timeout) {
     // Emptied before the queue is: what comes later makes it readable again.
-    std::uint64_t count = 0;
-    (void)!::read(wake_.get(), &count, sizeof count);
+    defer();
     for (std::size_t i = 0; i < limit; ++i) {
         const Owned<rd_kafka_event_t> event(
             rd_kafka_queue_poll(queue_.get(), i == 0 ? static_cast<int>(timeout.count()) : 0));
@@ -201,8 +230,14 @@ void Client::handle(rd_kafka_event_t* event) {
         case RD_KAFKA_EVENT_DR:
             while (const rd_kafka_message_t* message = rd_kafka_event_message_next(event)) listener_->on_report(*message);
             break;
+        case RD_KAFKA_EVENT_FETCH:
+            while (const rd_kafka_message_t* message = rd_kafka_event_message_next(event)) listener_->on_message(*message);
+            break;
+        case RD_KAFKA_EVENT_REBALANCE:
+            listener_->on_rebalance(rd_kafka_event_error(event), *rd_kafka_event_topic_partition_list(event));
+            break;
         case RD_KAFKA_EVENT_ERROR:
-            listener_->on_error(rd_kafka_event_error(event), rd_kafka_event_error_string(event));
+            handle_error(event);
             break;
         case RD_KAFKA_EVENT_STATS:
             judge_statistics(rd_kafka_event_stats(event));
@@ -217,6 +252,80 @@ void Client::handle(rd_kafka_event_t* event) {
         default:
             break;
     }
+}
+
+std::string Client::cluster() const {
+    char* const id = rd_kafka_clusterid(handle(), 0);
+    std::string text = id == nullptr ? "" : id;
+    rd_kafka_mem_free(handle(), id);
+    return text;
+}
+
+Result<void> Client::subscribe(const std::string& topic) {
+    const Owned<rd_kafka_topic_partition_list_t> list(rd_kafka_topic_partition_list_new(1));
+    (void)rd_kafka_topic_partition_list_add(list.get(), topic.c_str(), RD_KAFKA_PARTITION_UA);
+    const auto error = rd_kafka_subscribe(handle(), list.get());
+    if (error == RD_KAFKA_RESP_ERR_NO_ERROR) return {};
+    return Error{FLOWD_ERROR, std::string("librdkafka: ") + rd_kafka_err2str(error)};
+}
+
+void Client::assign(bool assigned, const rd_kafka_topic_partition_list_t& partitions) {
+    const Owned<rd_kafka_error_t> error(assigned ? rd_kafka_incremental_assign(handle(), &partitions)
+                                                 : rd_kafka_incremental_unassign(handle(), &partitions));
+    if (error && listener_ != nullptr)
+        listener_->on_error(rd_kafka_error_code(error.get()), rd_kafka_error_string(error.get()));
+}
+
+void Client::pause(bool paused) {
+    rd_kafka_topic_partition_list_t* list = nullptr;
+    if (rd_kafka_assignment(handle(), &list) != RD_KAFKA_RESP_ERR_NO_ERROR) return;
+    const Owned<rd_kafka_topic_partition_list_t> owned(list);
+    (void)(paused ? rd_kafka_pause_partitions(handle(), list) : rd_kafka_resume_partitions(handle(), list));
+}
+
+void Client::restart_at(const std::string& topic, std::int32_t partition, std::int64_t offset) {
+    const Owned<rd_kafka_topic_partition_list_t> list(rd_kafka_topic_partition_list_new(1));
+    rd_kafka_topic_partition_list_add(list.get(), topic.c_str(), partition)->offset = offset;
+    // After an error that auto.offset.reset leaves to us, a partition is stopped and cannot be sought in.
+    assign(false, *list);
+    assign(true, *list);
+}
+
+void Client::store(const std::string& topic, std::int32_t partition, std::int64_t offset) {
+    const Owned<rd_kafka_topic_partition_list_t> list(rd_kafka_topic_partition_list_new(1));
+    rd_kafka_topic_partition_list_add(list.get(), topic.c_str(), partition)->offset = offset;
+    (void)rd_kafka_offsets_store(handle(), list.get());
+}
+
+void Client::leave(const Deadline& deadline) {
+    constexpr std::chrono::milliseconds step(20);
+    (void)rd_kafka_unsubscribe(handle());
+    for (bool assigned = true; assigned && !deadline.passed();) {
+        (void)serve(1000, step);
+        rd_kafka_topic_partition_list_t* list = nullptr;
+        if (rd_kafka_assignment(handle(), &list) != RD_KAFKA_RESP_ERR_NO_ERROR) return;
+        const Owned<rd_kafka_topic_partition_list_t> owned(list);
+        assigned = list->cnt > 0;
+    }
+    // The client's threads send what tells the group.
+    (void)serve(1000, 5 * step);
+}
+
+void Client::defer() {
+    std::uint64_t count = 0;
+    (void)!::read(wake_.get(), &count, sizeof count);
+}
+
+void Client::handle_error(rd_kafka_event_t* event) {
+    const rd_kafka_resp_err_t code = rd_kafka_event_error(event);
+    const char* const text = rd_kafka_event_error_string(event);
+    const Owned<rd_kafka_topic_partition_t> partition(rd_kafka_event_topic_partition(event));
+    const bool is_of_offset = code == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET || code == RD_KAFKA_RESP_ERR__NO_OFFSET ||
+                              code == RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE;
+    if (partition && is_of_offset)
+        listener_->on_no_offset(partition->partition, text == nullptr ? "" : text);
+    else
+        listener_->on_error(code, text);
 }
 
 void Client::judge_statistics(const char* json) {

@@ -47,7 +47,7 @@ Finding unauthenticated(const Connection& connection, const std::string& why, st
             why,
             "the brokers accept this client",
             advice ? "correct username and passwordFile; with brokers of Kafka 4, " + advice->hint
-                   : "correct username and passwordFile, or let the user write to the topic",
+                   : "correct username and passwordFile, or let the user use the topic",
             since_ns};
 }
 

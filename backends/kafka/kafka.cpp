@@ -17,7 +17,10 @@ constexpr std::chrono::milliseconds step{20};
 constexpr std::uint64_t usual_record = 16 * 1024;
 
 [[nodiscard]] RecordWriter::Options writer_options(const Host& host, const KafkaOptions& options) {
-    return {firefly::host_name(), "flowd-cpp v" + std::string(host.core_version()), options.enrichment_mode, options.topic,
+    return {firefly::host_name(),
+            "flowd-cpp v" + std::string(host.core_version()),
+            options.enrichment_mode,
+            {source_name(options.connection().broker_list(), options.topic)},
             options.max_size};
 }
 
@@ -114,6 +117,7 @@ Result<void> KafkaBackend::reconfigure(Options options) {
     if (spool_) spool_->use(options_.spool->max_bytes);
     unreachable_ = authentication_ = topic_missing_ = {};
     ever_connected_ = false;
+    cluster_.clear();
     if (auto connected = connect(); !connected) return connected;
     if (auto watching = watch(); !watching) return watching;
     serve();
@@ -271,6 +275,8 @@ void KafkaBackend::on_connected() {
     unreachable_ = {};
     authentication_.end();
     ever_connected_ = true;
+    if (cluster_.empty() && !(cluster_ = client_->cluster()).empty())
+        writer_->add_source(source_name(cluster_, options_.topic));
 }
 
 void KafkaBackend::on_log(int level, const char* text) {

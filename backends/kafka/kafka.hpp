@@ -119,6 +119,7 @@ class KafkaBackend final : public Backend, private ClientListener {
     Trouble unreachable_, authentication_, topic_missing_, too_large_, spool_full_, spool_unusable_, spool_aside_;
     std::int64_t too_large_last_ns_ = 0;
     bool ever_connected_ = false;
+    std::string cluster_;  ///< empty: not known yet
     std::string last_error_;
 
     std::uint64_t records_ = 0, bytes_ = 0, again_ = 0, restarts_ = 0, full_count_ = 0, redelivered_ = 0,

@@ -98,20 +98,21 @@ void Record::flag_redelivered() {
     if (!value.ends_with(flag)) value.replace(value.size() - 1, 1, flag);
 }
 
-std::string source_name(const std::string& topic) {
-    return "kafka:" + topic;
+bool is_own_member(std::string_view name) {
+    return std::find(own_members.begin(), own_members.end(), name) != own_members.end();
+}
+
+std::string source_name(const std::string& cluster, const std::string& topic) {
+    return "kafka:" + cluster + "/" + topic;
 }
 
 RecordWriter::RecordWriter(Options options)
-    : options_(std::move(options)),
-      source_(source_name(options_.topic)),
-      composer_({options_.host, options_.application}, options_.verbosity, {}) {
+    : options_(std::move(options)), composer_({options_.host, options_.application}, options_.verbosity, {}) {
     composer_.reserve({own_members.begin(), own_members.end()});
 }
 
 void RecordWriter::use(Options options) {
     options_ = std::move(options);
-    source_ = source_name(options_.topic);
     composer_.use(options_.verbosity, {});
 }
 
@@ -127,7 +128,10 @@ std::optional<Record> RecordWriter::write(const EventView& event, std::int64_t n
             return skip(Skip::protocol);
     }
     const auto from = firefly::parse_provenance(event.attachment(firefly::provenance_attachment));
-    if (from && firefly::names_receiver(from->receivers, source_)) return skip(Skip::read);
+    const bool is_read = from && std::any_of(options_.sources.begin(), options_.sources.end(), [&](const auto& source) {
+                             return firefly::names_receiver(from->receivers, source);
+                         });
+    if (is_read) return skip(Skip::read);
     const bool remote = from && event.has(FLOWD_LEARNT_REMOTELY);
     const firefly::Path path = remote ? firefly::Path{from->path.origin, from->path.hops + 1} : firefly::Path{boot_, 0};
     const std::string_view original = event.attachment(FLOWD_ATTACHMENT_DATAGRAM);
@@ -150,7 +154,8 @@ std::optional<Record> RecordWriter::write(const EventView& event, std::int64_t n
     value.append(R"(,"flow_fingerprint":")").append(fingerprint).append("\"}");
     if (record.key.size() + value.size() > options_.max_size) return skip(Skip::too_large);
     // Another instance, with another name or before a reload, may have written the start.
-    if (event.is_start() && event.has(FLOWD_RESYNC) && event->start_time_ns < since_ns_) record.flag_redelivered();
+    const bool is_repeated = event.is_start() && event.has(FLOWD_RESYNC) && event->start_time_ns < since_ns_;
+    if (is_repeated || !event.attachment(redelivered_attachment).empty()) record.flag_redelivered();
     return record;
 }
 

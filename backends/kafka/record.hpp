@@ -8,6 +8,8 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "flowd/event.hpp"
 #include "lib/firefly/composer.hpp"
@@ -48,8 +50,14 @@ class Fingerprint {
 /// it one partition.
 [[nodiscard]] std::string record_key(const flowd_key& key);
 
-/// The line in firefly::Provenance::receivers that says that an event was read from this topic.
-[[nodiscard]] std::string source_name(const std::string& topic);
+/// Members of a record that are not of its firefly.
+[[nodiscard]] bool is_own_member(std::string_view name);
+
+/// Id of the attachment of an event whose record was read again, or was flagged as redelivered.
+inline constexpr std::string_view redelivered_attachment = "flowd.kafka.redelivered/1";
+
+/// A line of firefly::Provenance::receivers that says that an event was read from this topic. `cluster`: its id or brokers.
+[[nodiscard]] std::string source_name(const std::string& cluster, const std::string& topic);
 
 class RecordWriter {
   public:
@@ -57,13 +65,14 @@ class RecordWriter {
         std::string host;         ///< in the header of a firefly that is printed here
         std::string application;  ///< for events without one
         firefly::Verbosity verbosity = firefly::Verbosity::lean;
-        std::string topic;
+        std::vector<std::string> sources;  ///< names of the topic: events that were read from it are not written
         std::size_t max_size = 1'000'000;
     };
     explicit RecordWriter(Options options);
 
     /// Takes effect with the next write(). The numbers continue.
     void use(Options options);
+    void add_source(std::string name) { options_.sources.push_back(std::move(name)); }
     /// The parsed objects of the firefly, `message` and `flow_fingerprint`. The caller has checked the kind. Nothing: see
     /// why().
     [[nodiscard]] std::optional<Record> write(const EventView& event, std::int64_t now_ns);
@@ -77,7 +86,6 @@ class RecordWriter {
     }
 
     Options options_;
-    std::string source_;
     firefly::Composer composer_;
     std::int64_t since_ns_ = unix_time_ns();
     std::uint64_t boot_ = firefly::this_boot();

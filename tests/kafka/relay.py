@@ -53,6 +53,23 @@ class Relay(Daemon):
         wait_for(lambda: not self.findings(), "no finding of kafka", PATIENCE)
 
 
+class Consumer(Daemon):
+    """kafka -> firefly."""
+
+    def __init__(self, broker, topic, firefly_backend, options="", group="readers"):
+        super().__init__(f"plugins:\n  kafka: {{brokers: ['{broker.address}'], topic: {topic}, group: {group}, "
+                         f"startAt: beginning{options}}}\nbackends:\n{firefly_backend}")
+
+    def kafka(self, member):
+        return self.details("plugin kafka").get(member, 0)
+
+    def wait_for_read(self, count):
+        wait_for(lambda: self.kafka("records") >= count, f"{count} records: {self.details('plugin kafka')}", PATIENCE)
+
+    def wait_for_partitions(self, count):
+        wait_for(lambda: self.kafka("partitions") == count, f"{count} partitions: {self.details('plugin kafka')}", PATIENCE)
+
+
 @contextlib.contextmanager
 def sink():
     """A collector that only counts, and the part of the configuration that sends to it."""

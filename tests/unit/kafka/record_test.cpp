@@ -34,7 +34,8 @@ class RecordTest : public ::testing::Test {
         return std::string(value);
     }
 
-    RecordWriter writer_{{"host", "flowd-cpp vtest", firefly::Verbosity::lean, "stardust_firefly", 20'000}};
+    RecordWriter writer_{
+        {"host", "flowd-cpp vtest", firefly::Verbosity::lean, {source_name("there", "stardust_firefly")}, 20'000}};
     simdjson::dom::parser parser_;
 };
 
@@ -107,7 +108,7 @@ TEST_F(RecordTest, WhatCannotBeARecordIsSkippedForAReason) {
 
 TEST_F(RecordTest, WhatWasReadFromTheTopicIsNotWrittenToItAgain) {
     firefly::Provenance provenance{{7, 0}, *Address::parse("192.0.2.9"), 0, {}};
-    std::string receivers = source_name("stardust_firefly") + "\n";
+    std::string receivers = source_name("there", "stardust_firefly") + "\n";
     provenance.receivers = receivers;
     auto event = start();
     event->flags |= FLOWD_LEARNT_REMOTELY;
