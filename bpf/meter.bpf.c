@@ -13,29 +13,25 @@
 
 SEC("tc")
 int flowd_meter_tx(struct __sk_buff* skb) {
-    struct packet ip = {};
-    meter_packet(skb, &ip, packet_find_ip(skb, &ip), METER_OUT);
+    meter_packet(skb, 1, METER_OUT);
     return TC_ACT_UNSPEC;
 }
 
 SEC("tc")
 int flowd_meter_rx(struct __sk_buff* skb) {
-    struct packet ip = {};
-    meter_packet(skb, &ip, packet_find_ip(skb, &ip), METER_IN);
+    meter_packet(skb, 1, METER_IN);
     return TC_ACT_UNSPEC;
 }
 
 SEC("tc")
 int flowd_meter_tx3(struct __sk_buff* skb) {
-    struct packet ip = {};
-    meter_packet(skb, &ip, packet_find_raw_ip(skb, &ip), METER_OUT);
+    meter_packet(skb, 0, METER_OUT);
     return TC_ACT_UNSPEC;
 }
 
 SEC("tc")
 int flowd_meter_rx3(struct __sk_buff* skb) {
-    struct packet ip = {};
-    meter_packet(skb, &ip, packet_find_raw_ip(skb, &ip), METER_IN);
+    meter_packet(skb, 0, METER_IN);
     return TC_ACT_UNSPEC;
 }
 

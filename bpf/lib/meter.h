@@ -31,8 +31,9 @@ struct task_struct {
     struct task_struct* group_leader;
 } __attribute__((preserve_access_index));
 
-/* The process that runs on this CPU, as a number that is unique while it lives, in every pid namespace. */
+/* The process that runs on this CPU, as a number that is unique while it lives, in every pid namespace; 0: unknown. */
 static __always_inline __u64 meter_process(void) {
+    if (!meter_config.reads_memory) return 0;
     const struct task_struct* task = (const struct task_struct*)bpf_get_current_task();
     return (__u64)BPF_CORE_READ(task, group_leader);
 }
@@ -44,6 +45,7 @@ struct meter_packet {
     __u32 segments;
     __u32 tcp_flags;
     __u32 sequence; /* of TCP, as it stands in the packet */
+    __u32 reserved; /* the verifier wants every byte set of what another function gets */
 };
 
 /* The frame's size, before the packet is parsed. */
@@ -54,6 +56,7 @@ static __always_inline void meter_weigh_frame(struct __sk_buff* skb, struct mete
     packet->payload = 0;
     packet->tcp_flags = 0;
     packet->sequence = 0;
+    packet->reserved = 0;
 }
 
 /* Returns 0 if the packet ends before its headers do. */
@@ -168,8 +171,13 @@ static __always_inline int meter_sent_by_daemon(const struct meter_flow* flow, _
     return state && state->daemon && state->daemon == meter_process();
 }
 
+/*
+ * The functions below that are neither static nor inline are verified once, for any argument. If they were inlined, the
+ * verifier would follow every path through the one for every path through the other.
+ */
+
 /* The first packets of a flow: was one sent, and is the flow large enough? Returns the events to report. */
-static __noinline __u32 meter_judge(struct __sk_buff* skb, struct meter_flow* flow, __u32 direction, __u32 tcp_flags) {
+__noinline int meter_judge(struct __sk_buff* skb, struct meter_flow* flow, __u32 direction, __u32 tcp_flags) {
     if (!flow) return 0;
     if (direction == METER_OUT && !(tcp_flags & METER_TCP_RST) && !(flow->flags & METER_SENT)) {
         const __u64 cookie = bpf_get_socket_cookie(skb);
@@ -199,10 +207,11 @@ static __always_inline void meter_add(struct meter_flow* flow, const struct mete
     flow->ifindex = ifindex;
 }
 
-/* A TCP or UDP packet with its ports. */
-static __always_inline __u32 meter_flow_packet(struct __sk_buff* skb, const struct packet* ip,
-                                               const struct meter_packet* packet, __u32 direction) {
+/* A TCP or UDP packet with its ports. Returns its outcome. */
+__noinline int meter_flow_packet(struct __sk_buff* skb, const struct packet* ip, const struct meter_packet* packet,
+                                 __u32 direction) {
     struct meter_opening opening = {};
+    if (!ip || !packet) return METER_UNREADABLE;
     const int source_is_low = packet_flow_key(ip, &opening.key);
     const __u64 hash = flow_hash(&opening.key);
     const __u32 mask = meter_config.bucket_mask;
@@ -243,25 +252,29 @@ static __always_inline __u32 meter_flow_packet(struct __sk_buff* skb, const stru
     return METER_METERED;
 }
 
-static __always_inline __u32 meter_ip_packet(struct __sk_buff* skb, struct packet* ip, struct meter_packet* packet,
-                                             __u32 direction) {
-    const int found = packet_parse(skb, ip);
+/* Finds the headers of a packet. METER_METERED: it is a TCP or UDP packet for meter_flow_packet. */
+__noinline int meter_read(struct __sk_buff* skb, struct packet* into, struct meter_packet* packet, __u32 has_ethernet) {
+    struct packet ip = {}; /* whose members the verifier knows; those of `into` it does not */
+    if (!into || !packet) return METER_UNREADABLE;
+    int found = has_ethernet ? packet_find_ip(skb, &ip) : packet_find_raw_ip(skb, &ip);
+    if (found == PACKET_OK) found = packet_parse(skb, &ip);
     if (found == PACKET_NOT_IP) return METER_NOT_IP;
     if (found != PACKET_OK) return METER_UNREADABLE;
-    if (ip->fragment == PACKET_LATER_FRAGMENT) return METER_FRAGMENT;
-    if (ip->protocol == IPPROTO_TCP || ip->protocol == IPPROTO_UDP) {
-        if (!meter_weigh(skb, ip, packet)) return METER_UNREADABLE;
-        return meter_flow_packet(skb, ip, packet, direction);
-    }
-    return ip->protocol == IPPROTO_ICMP || ip->protocol == PACKET_IPPROTO_ICMPV6 ? METER_ICMP : METER_OTHER_PROTOCOL;
+    if (ip.fragment == PACKET_LATER_FRAGMENT) return METER_FRAGMENT;
+    if (ip.protocol != IPPROTO_TCP && ip.protocol != IPPROTO_UDP)
+        return ip.protocol == IPPROTO_ICMP || ip.protocol == PACKET_IPPROTO_ICMPV6 ? METER_ICMP : METER_OTHER_PROTOCOL;
+    if (!meter_weigh(skb, &ip, packet)) return METER_UNREADABLE;
+    *into = ip;
+    return METER_METERED;
 }
 
-/* `found`: the result of packet_find_ip or packet_find_raw_ip. */
-static __always_inline void meter_packet(struct __sk_buff* skb, struct packet* ip, int found, __u32 direction) {
+/* `has_ethernet`, `direction`: constants. */
+static __always_inline void meter_packet(struct __sk_buff* skb, __u32 has_ethernet, __u32 direction) {
+    struct packet ip = {};
     struct meter_packet packet;
-    __u32 outcome = found == PACKET_NOT_IP ? METER_NOT_IP : METER_UNREADABLE;
     meter_weigh_frame(skb, &packet);
-    if (found == PACKET_OK) outcome = meter_ip_packet(skb, ip, &packet, direction);
+    __u32 outcome = (__u32)meter_read(skb, &ip, &packet, has_ethernet);
+    if (outcome == METER_METERED) outcome = (__u32)meter_flow_packet(skb, &ip, &packet, direction);
 
     const __u32 index = outcome * 2 + direction;
     struct meter_count* count = bpf_map_lookup_elem(&meter_counts, &index);

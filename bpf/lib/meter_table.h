@@ -200,16 +200,16 @@ static __always_inline int meter_is_of(__u64 word, const struct flow_key* key) {
 }
 
 /*
- * Adds a flow. A separate function: few packets need it. Returns its index, METER_NO_FLOW if there is no room.
+ * Adds a flow. A separate function, which the verifier checks once. Returns its index, METER_NO_FLOW if there is no room.
  * `*entered` is 0 if another CPU added it first.
  */
 #define METER_NO_FLOW 0xffffffffu
-static __noinline __u32 meter_enter(const struct meter_opening* opening, __u64 hash, __u32 direction, __u32* slot,
-                                    __u32* entered) {
+__noinline __u32 meter_enter(const struct meter_opening* opening, __u64 hash, __u32 direction, __u32* slot,
+                             __u32* entered) {
     __u32 claimed = 0;
     __u32 number = 0;
     struct meter_state* state = meter_state_get();
-    if (!state || !slot || !entered) return METER_NO_FLOW;
+    if (!state || !opening || !slot || !entered) return METER_NO_FLOW;
     /* Flows opened from outside may use three quarters; the rest is for flows that this host opens. */
     const __u32 max = *(volatile __u32*)&state->max_flows;
     if (*(volatile __u32*)&state->flows >= (direction == METER_OUT ? max : max - max / 4)) return METER_NO_FLOW;
