@@ -22,7 +22,7 @@ typedef struct flowd_tool_call {
      * second signal ends the process. Owned by the core: neither read nor close it. */
     int32_t interrupt_fd;
     /* As of an instance, but there is no loop and no flow, and emit accepts nothing: use it for `log`, `report` and
-     * flowd.registry/1. `instance` is the component's name. */
+     * flowd.registry/1. `instance` is the component's name; with `flowd-cpp verify`, the key of an instance. */
     const flowd_host *host;
     const flowd_value *options; /* from the command line: a GROUP in the order of flowd_tool.options */
     /* The component's options from the configuration file, a GROUP in the order of flowd_component.options: of the instance
@@ -44,8 +44,8 @@ typedef struct flowd_tool {
     const flowd_option *options;
     size_t option_count;
     size_t option_stride;
-    /* [core] On the main thread, once in the life of the process. The exit code is that of the result; a reported error
-     * explains a failure. */
+    /* [core] On the main thread; once, or by `flowd-cpp verify` once for each instance in turn: it keeps no state. The
+     * exit code is that of the result; a reported error explains a failure. */
     flowd_result (*run)(const flowd_tool_call *call);
 } flowd_tool;
 
