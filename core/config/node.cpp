@@ -178,6 +178,23 @@ bool check_encoding(std::string_view text, const std::string& file, Problems& pr
     return false;
 }
 
+/// YAML 1.2 section 5.1; yaml-cpp reads some of them as other characters.
+bool check_characters(std::string_view text, const std::string& file, Problems& problems) {
+    const auto found = std::find_if(text.begin(), text.end(), [](char c) {
+        return static_cast<unsigned char>(c) < ' ' && c != '\t' && c != '\n' && c != '\r';
+    });
+    if (found == text.end()) return true;
+    const std::string_view before = text.substr(0, static_cast<std::size_t>(found - text.begin()));
+    const std::size_t line_begin = before.rfind('\n') + 1;  // npos + 1 is 0
+    Problem problem;
+    problem.where = {file, 1 + static_cast<unsigned>(std::count(before.begin(), before.end(), '\n')),
+                     1 + static_cast<unsigned>(before.size() - line_begin)};
+    problem.message = "a control character, which YAML does not allow";
+    problem.hint = "remove it, or write it in a text in double quotes, as \"\\x07\"";
+    problems.add(std::move(problem));
+    return false;
+}
+
 /// The location of a tab that indents the given line (from 1) or the one before it, where yaml-cpp reports an error.
 std::optional<Location> tab_near(std::string_view text, const std::string& file, unsigned line) {
     for (unsigned number = 1; number <= line && !text.empty(); ++number) {
@@ -191,7 +208,7 @@ std::optional<Location> tab_near(std::string_view text, const std::string& file,
 }
 
 std::optional<YamlNode> parse(std::string_view text, const std::string& file, Problems& problems) {
-    if (!check_encoding(text, file, problems)) return std::nullopt;
+    if (!check_encoding(text, file, problems) || !check_characters(text, file, problems)) return std::nullopt;
     Builder builder(file, problems);
     try {
         std::istringstream stream{std::string(text)};

@@ -69,7 +69,8 @@ class AssignmentReader {
         if (rest_[0] == '\'' || rest_[0] == '"') {
             const char quote = take();
             while (!rest_.empty() && rest_[0] != quote) {
-                if (rest_[0] == '\n' || rest_[0] == '\\') return std::nullopt;
+                const auto c = static_cast<unsigned char>(rest_[0]);
+                if ((c < ' ' && c != '\t') || c == '\\') return std::nullopt;
                 node.text.push_back(take());
             }
             if (rest_.empty()) return std::nullopt;

@@ -119,6 +119,16 @@ TEST(Yaml, InvalidUtf8IsReportedWithItsLine) {
     EXPECT_EQ(problems_of("a: \xc3\xa9\n"), "");
 }
 
+TEST(Yaml, ControlCharactersAreRefusedWithTheirPlace) {
+    using namespace std::string_literals;
+    EXPECT_EQ(problems_of("a: 1\nb: x\0y\n"s),
+              "conf.yaml:2:5: error: a control character, which YAML does not allow\n"
+              "    hint:    remove it, or write it in a text in double quotes, as \"\\x07\"\n");
+    EXPECT_NE(problems_of("\0a: 1\n"s), "");
+    EXPECT_NE(problems_of("a: \"\x1b[31m\"\n"), "");
+    EXPECT_EQ(problems_of("a: \"x\ty\\x07\"\r\n"), "");
+}
+
 TEST(Yaml, AKeyIsAScalar) {
     EXPECT_NE(problems_of("? [a, b]\n: 1\n").find("a key must be a scalar"), std::string::npos);
 }

@@ -56,5 +56,12 @@ TEST(Assignments, WhatIsNotALiteralIsRefusedWithItsLine) {
     }
 }
 
+TEST(Assignments, ControlCharactersAreNotPlainText) {
+    using namespace std::string_literals;
+    EXPECT_FALSE(read_assignments("A='x\0y'\n"s, "flowd.cfg"));
+    EXPECT_FALSE(read_assignments("A='x\x1b[2J'\n", "flowd.cfg"));
+    EXPECT_TRUE(read_assignments("A='x\ty'\n", "flowd.cfg"));
+}
+
 }  // namespace
 }  // namespace flowd::core
