@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """flowd-cpp setup under a real systemd: from an installed package to a service that marks, and back to what was there."""
+import os
+import random
+
 import pytest
 
 from tests.harness import labels, traffic
 from tests.harness.capture import Capture, flows
 from tests.harness.collector import Collector
+from tests.harness.lab import wait_for
 from tests.packaging.machine import Machine
 
 CONFIGURE = ("flowd-cpp", "setup", "perfsonar", "--experiment", "atlas", "--interfaces", "eth0", "--collector", "fd5c:17a6:5::b")
@@ -88,3 +92,26 @@ def test_a_predecessor_is_named_with_its_unit_and_nothing_is_changed_until_it_is
     machine.run("systemctl", "disable", "flowd-go")
     machine.run(*CONFIGURE)
     assert machine.show("flowd-cpp", "ActiveState") == "active"
+
+
+def test_killed_at_any_moment_it_leaves_what_remove_restores(machine):
+    """With FLOWD_LONG 30 kills, spread over all that setup does: the file, enabling and starting the service, verify."""
+    machine.write("/etc/flowd-cpp/conf.yaml", "# by hand\nplugins: {}\n")
+    before = state(machine)
+    machine.run(*CONFIGURE)
+    conf = machine.run("cat", "/etc/flowd-cpp/conf.yaml").stdout
+    machine.run("flowd-cpp", "setup", "--remove")
+    chance, seen = random.Random(17), set()
+    for number in range(30 if os.environ.get("FLOWD_LONG") else 6):
+        machine.run("timeout", "-s", "KILL", f"{chance.uniform(0.01, 5 if number % 6 == 5 else 1.0):.3f}", *CONFIGURE, check=False)
+        # A systemctl that it started goes on.
+        wait_for(lambda: machine.run("pgrep", "-x", "systemctl", check=False).returncode != 0, "systemctl to end", 60)
+        left = machine.run("cat", "/etc/flowd-cpp/conf.yaml").stdout
+        assert left in ("# by hand\nplugins: {}\n", conf), left
+        seen.add((left == conf, machine.show("flowd-cpp", "ActiveState")))
+        if number % 6 == 0:
+            machine.run(*CONFIGURE)
+            assert machine.show("flowd-cpp", "ActiveState") == "active"
+        machine.run("flowd-cpp", "setup", "--remove")
+        assert state(machine) == before, (number, seen)
+    print(seen)
