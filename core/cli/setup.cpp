@@ -160,7 +160,9 @@ class Setup {
     std::optional<ExitCode> look_at_host() {
         const auto notes = MigrationNotes::load(installation_.paths().share() / "migration.yaml");
         if (!notes) return output_.fail(notes.error());
-        if (const auto found = find_predecessor(notes->predecessors())) {
+        const auto found = find_predecessor(notes->predecessors());
+        if (found && found->own_network) note(found->to_string() + " with a network of its own: it does not matter here");
+        if (found && !found->own_network) {
             if (!request_.no_start && !request_.dry_run) return output_.fail(found->to_error());
             note(found->to_error().message);
         }

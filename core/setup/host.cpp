@@ -15,6 +15,7 @@
 #include <set>
 
 #include "flowd/address.hpp"
+#include "lib/diag/process.hpp"
 #include "lib/netlink/socket.hpp"
 
 namespace flowd::core {
@@ -89,20 +90,15 @@ void add_address(Nic& nic, const ifaddrs& entry) {
     nic.addresses.push_back(std::string(text) + "/" + std::to_string(prefix_of(entry.ifa_netmask)));
 }
 
-std::string first_line(const fs::path& file) {
-    std::ifstream stream(file);
-    std::string line;
-    std::getline(stream, line);
-    return line;
-}
-
-/// The last component of its control group: of version 2, or of systemd's hierarchy of version 1.
-std::string group_of(const fs::path& process) {
-    std::ifstream stream(process / "cgroup");
-    for (std::string line; std::getline(stream, line);)
-        if ((line.rfind("0::", 0) == 0 || line.find(":name=systemd:") != std::string::npos) && line.back() != '/')
-            return line.substr(line.rfind('/') + 1);
-    return {};
+/// The name of the daemon that this process is; empty if it is none of them. An interpreter runs the Python ones.
+std::string daemon_in(const fs::path& process, const std::vector<std::string>& names) {
+    std::vector<std::string> called{diag::name_of(process)};
+    const std::vector<std::string> words = diag::words_of(process);
+    if (words.empty()) return {};  // a zombie
+    called.push_back(fs::path(words[0]).filename());
+    if (words.size() > 1 && called.back().starts_with("python")) called.push_back(fs::path(words[1]).filename());
+    const auto found = std::find_first_of(called.begin(), called.end(), names.begin(), names.end());
+    return found == called.end() ? std::string() : *found;
 }
 
 fs::path namespace_of(const fs::path& process, const char* kind) {
@@ -189,14 +185,18 @@ std::vector<std::string> nic_names_of(const fs::path& script) {
     return names;
 }
 
+std::string Predecessor::to_string() const {
+    return name + " runs (process " + std::to_string(pid) + (unit.empty() ? "" : ", " + unit) +
+           (in_container ? ", in a container" : "") + ")";
+}
+
 Error Predecessor::to_error() const {
-    Error error{FLOWD_BUSY, name + " runs (process " + std::to_string(pid) + (unit.empty() ? "" : ", " + unit) +
-                                (in_container ? ", in a container" : "") + "): it cannot run beside flowd-cpp"};
+    Error error{FLOWD_BUSY, to_string() + ": it cannot run beside flowd-cpp"};
     const std::string first = "`flowd-cpp migrate` prints what its configuration means here; then ";
-    if (in_container)
-        error.hint = first + "stop and remove its container, and run setup again";
-    else if (unit.ends_with(".service"))
+    if (unit.ends_with(".service"))
         error.hint = first + "`systemctl disable --now " + unit + "`, and run setup again";
+    else if (in_container)
+        error.hint = first + "stop and remove its container, and run setup again";
     else
         error.hint = first + "`kill " + std::to_string(pid) + "`, and run setup again";
     return error;
@@ -204,24 +204,28 @@ Error Predecessor::to_error() const {
 
 std::optional<Predecessor> find_predecessor(const std::vector<std::string>& names, const fs::path& proc) {
     const fs::path self = proc / "self";
+    std::optional<Predecessor> elsewhere;
     std::error_code error;
     for (fs::directory_iterator entry(proc, error), end; !error && entry != end; entry.increment(error)) {
-        const std::string number = entry->path().filename().string();
+        const fs::path& process = entry->path();
+        const std::string number = process.filename().string();
         Predecessor found;
         const auto [stop, wrong] = std::from_chars(number.data(), number.data() + number.size(), found.pid);
         if (wrong != std::errc() || stop != number.data() + number.size()) continue;
-        found.name = first_line(entry->path() / "comm");
-        if (std::find(names.begin(), names.end(), found.name) == names.end()) continue;
-        if (namespace_of(entry->path(), "net") != namespace_of(self, "net")) continue;
-        found.unit = group_of(entry->path());
-        found.in_container = namespace_of(entry->path(), "pid") != namespace_of(self, "pid") ||
-                             namespace_of(entry->path(), "mnt") != namespace_of(self, "mnt");
+        found.name = daemon_in(process, names);
+        if (found.name.empty()) continue;
+        const auto differs = [&](const char* kind) {
+            const fs::path its = namespace_of(process, kind);
+            return !its.empty() && its != namespace_of(self, kind);  // only root may see those of other users
+        };
+        found.unit = diag::unit_of(process);
         // A service with a private mount namespace is not a container.
-        if (found.unit.ends_with(".service") && namespace_of(entry->path(), "pid") == namespace_of(self, "pid"))
-            found.in_container = false;
-        return found;
+        found.in_container = differs("pid") || (differs("mnt") && !found.unit.ends_with(".service"));
+        found.own_network = differs("net");
+        if (!found.own_network) return found;
+        elsewhere = found;
     }
-    return std::nullopt;
+    return elsewhere;
 }
 
 }  // namespace flowd::core

@@ -43,13 +43,15 @@ struct Nic {
 struct Predecessor {
     std::string name;
     pid_t pid = 0;
-    std::string unit;           ///< its control group: "flowd-go.service"
+    std::string unit;           ///< of systemd: "flowd-go.service", "docker-0123.scope"; empty: none
     bool in_container = false;  ///< in another PID or mount namespace than this process
+    bool own_network = false;   ///< in another network namespace: its interfaces and ports are others
 
+    [[nodiscard]] std::string to_string() const;
     [[nodiscard]] Error to_error() const;
 };
 
-/// Searches this network namespace.
+/// One in this network namespace, if there is one.
 [[nodiscard]] std::optional<Predecessor> find_predecessor(const std::vector<std::string>& names,
                                                           const std::filesystem::path& proc = "/proc");
 

@@ -11,6 +11,8 @@
 #include <sstream>
 #include <vector>
 
+#include "lib/diag/process.hpp"
+
 namespace flowd::net {
 namespace {
 
@@ -52,24 +54,8 @@ bool holds_one_of(const fs::path& process, const std::set<std::string>& sockets)
     return false;
 }
 
-std::string first_line(const fs::path& file) {
-    std::ifstream in(file);
-    std::string line;
-    std::getline(in, line);
-    return line;
-}
-
-/// "xrootd.service" for "0::/system.slice/xrootd.service"; empty if it is not in a unit.
-std::string unit_of(const fs::path& process) {
-    std::ifstream in(process / "cgroup");
-    for (std::string line; std::getline(in, line);)
-        for (const fs::path& part : fs::path(line.substr(line.rfind(':') + 1)))
-            if (part.extension() == ".service" || part.extension() == ".scope") return part.native();
-    return {};
-}
-
 std::string describe(const fs::path& process) {
-    const std::string name = first_line(process / "comm"), unit = unit_of(process);
+    const std::string name = diag::name_of(process), unit = diag::unit_of(process);
     return (name.empty() ? "process" : name) + " (pid " + process.filename().native() + (unit.empty() ? "" : ", " + unit) +
            ")";
 }

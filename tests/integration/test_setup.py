@@ -77,6 +77,16 @@ def test_each_profile_writes_a_configuration_that_check_accepts_without_a_warnin
     assert "#" in setup.conf.read_text().split("\n", 2)[2]  # the comments of the profile
 
 
+@pytest.mark.parametrize("profile", ["perfsonar", "storage"])
+def test_the_example_of_the_same_name_has_the_same_values(profile):
+    """The one of relay shows more: it also forwards the original datagrams."""
+    written = yaml.safe_load(yaml.safe_load((ROOT / f"etc/profiles/{profile}.yaml").read_text())["configuration"])
+    example = yaml.safe_load((ROOT / f"etc/examples/{profile}.yaml").read_text())
+    for one in (written, example):
+        one["plugins"].get("perfsonar", {}).pop("experimentId", None)
+    assert written == example
+
+
 @pytest.mark.parametrize("profile", PROFILES)
 def test_a_second_run_changes_nothing(setup, profile):
     setup.conf.write_text(BY_HAND)
@@ -337,6 +347,56 @@ def test_remove_also_removes_what_a_killed_setup_left_beside_an_old_file(setup):
     (setup.folder / ".conf.yaml.setup").write_text("half")
     assert "nothing to restore" in setup("--remove").stdout
     assert setup.files() == {"conf.yaml": BY_HAND.encode()}
+
+
+class Container:
+    """with Container(host, "flowd-go"): a program of that name as podman and docker run it: its own PID and mount namespaces, a control group
+    of its own, and the network of the host, or one of its own."""
+
+    def __init__(self, host, name, folder, *more):
+        self.program = folder / name
+        self.program.write_bytes(pathlib.Path("/bin/sleep").read_bytes())
+        self.program.chmod(0o755)
+        mounts = [line.split() for line in pathlib.Path("/proc/mounts").read_text().splitlines()]
+        group = next((words[1] for words in mounts if words[2] == "cgroup2"), None)
+        if group is None:
+            pytest.skip("no cgroup2 here")
+        self.top = pathlib.Path(group) / f"flowd-test-{os.getpid()}.slice"
+        self.group = self.top / "libpod-0123456789ab.scope"
+        self.command = ["sh", "-c", 'echo $$ > "$0"/cgroup.procs; exec "$@"', str(self.group), "nsenter", f"--net=/run/netns/{host.name}",
+                        "unshare", "--pid", "--fork", "--kill-child", "--mount", "--mount-proc", *more, str(self.program), "infinity"]
+
+    def __enter__(self):
+        self.top.mkdir()
+        self.group.mkdir()
+        self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL)
+        wait_for(lambda: self.program.name in subprocess.run(["ps", "-o", "comm=", "--ppid", str(self.process.pid)], capture_output=True,
+                                                             text=True).stdout, "the program in the container", 30)
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait(30)
+        wait_for(lambda: not (self.group / "cgroup.procs").read_text().strip(), "the container to end", 30)
+        self.group.rmdir()
+        self.top.rmdir()
+
+
+@pytest.mark.parametrize("name", ["flowd-go", "flowd"])
+def test_a_predecessor_in_a_container_with_the_network_of_the_host(setup, lab, tmp_path, name):
+    with Container(lab.a, name, tmp_path):
+        done = setup("storage", check=False)
+        assert done.returncode == 6 and setup.files() == {}, done
+        assert re.search(rf"{name} runs \(process \d+, libpod-0123456789ab.scope, in a container\)", done.stderr), done.stderr
+        assert "stop and remove its container" in done.stderr
+        assert "in a container" in setup("storage", "--dry-run").stderr
+    setup("storage")
+
+
+def test_a_predecessor_in_a_container_with_a_network_of_its_own_does_not_matter(setup, lab, tmp_path):
+    with Container(lab.a, "flowd-go", tmp_path, "--net"):
+        said = setup("storage").stderr
+    assert "in a container) with a network of its own: it does not matter here" in said
+    assert setup.values()["backends"]
 
 
 class Terminal:

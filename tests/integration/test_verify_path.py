@@ -218,20 +218,28 @@ def changed(packet, at, value):
     return packet[:at] + value + packet[at + len(value):]
 
 
-@pytest.mark.parametrize("quote", {
-    "of another source": lambda packet: changed(packet, 8, bytes(15) + b"\1"),
-    "of another destination": lambda packet: changed(packet, 24, bytes(15) + b"\1"),
-    "of another source port": lambda packet: changed(packet, 40, b"\0\1"),
-    "of another destination port": lambda packet: changed(packet, 42, b"\0\1"),
-    "of a hop that was not tried yet": lambda packet: changed(packet, 44, struct.pack("!H", 24 + 20)),
-    "of no hop at all": lambda packet: changed(packet, 44, struct.pack("!H", 24)),
-    "that ends before the ports": lambda packet: packet[:43],
-    "that ends within the IPv6 header": lambda packet: packet[:39],
-    "of nothing": lambda packet: b""}.items(), ids=lambda item: item[0])
-def test_answers_about_packets_that_were_not_sent_change_nothing(line, quote):
+# What a router may quote; nothing of it was sent.
+FORGED = {
+    "another source": lambda packet: changed(packet, 8, bytes(15) + b"\1"),
+    "another destination": lambda packet: changed(packet, 24, bytes(15) + b"\1"),
+    "another source port": lambda packet: changed(packet, 40, b"\0\1"),
+    "another destination port": lambda packet: changed(packet, 42, b"\0\1"),
+    "a hop that was not tried yet": lambda packet: changed(packet, 44, struct.pack("!H", 24 + 20)),
+    "no hop at all": lambda packet: changed(packet, 44, struct.pack("!H", 24)),
+    "an end before the ports": lambda packet: packet[:43],
+    "an end within the IPv6 header": lambda packet: packet[:39],
+    "nothing": lambda packet: b""}
+
+
+def test_answers_about_packets_that_were_not_sent_change_nothing(line):
     a, r1 = line.hosts[:2]
-    with Liar(r1, "left", lambda packet: [(1, 0, changed(quote[1](packet), 1, b"\0\0")), (200, 0, packet), (1, 4, quote[1](packet))]), \
-            Daemon(CONFIGURATION, a) as daemon:
+
+    def lies(packet):
+        for quote in FORGED.values():
+            yield from [(1, 0, changed(quote(packet), 1, b"\0\0")), (3, 0, quote(packet)), (1, 4, quote(packet))]
+        yield 200, 0, packet
+
+    with Liar(r1, "left", lies), Daemon(CONFIGURATION, a) as daemon:
         code, rows, findings = verify(daemon, a, "--path", line.hosts[-1].address6)
     assert (code, findings) == (0, []), (rows, findings)
     assert [row["state"] for row in rows] == ["as sent", *["unchanged"] * 4, "unchanged, destination"]

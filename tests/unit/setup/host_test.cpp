@@ -58,6 +58,7 @@ class FakeProc {
         fs::create_symlink("pid:[1]", path() / "self/ns/pid");
         fs::create_symlink(pid_namespace, path() / "12/ns/pid");
         std::ofstream(path() / "12/comm") << comm << '\n';
+        std::ofstream(path() / "12/cmdline") << "/usr/bin/" << comm << '\0';
         std::ofstream(path() / "12/cgroup") << "1:name=systemd:/\n0::" << group << '\n';
     }
     [[nodiscard]] fs::path path() const { return directory_.path(); }
@@ -94,7 +95,36 @@ TEST(Predecessor, OtherProgramsAndOtherNetworksAreNone) {
     const FakeProc far("flowd-go", "/", "pid:[2]");
     fs::remove(far.path() / "12/ns/net");
     fs::create_symlink("net:[2]", far.path() / "12/ns/net");
-    EXPECT_FALSE(find_predecessor({"flowd-go"}, far.path()));
+    EXPECT_TRUE(find_predecessor({"flowd-go"}, far.path())->own_network);
+}
+
+TEST(Predecessor, APythonDaemonIsFoundByItsCommandLine) {
+    const FakeProc proc("python3", "/system.slice/flowd.service", "pid:[1]");
+    std::ofstream(proc.path() / "12/cmdline")
+        << "/usr/bin/python3" << '\0' << "/usr/sbin/flowd" << '\0' << "--debug" << '\0';
+    const auto found = find_predecessor({"flowd-go", "flowd"}, proc.path());
+    ASSERT_TRUE(found);
+    EXPECT_EQ(found->to_string(), "flowd runs (process 12, flowd.service)");
+    std::ofstream(proc.path() / "12/cmdline") << "/usr/bin/vi" << '\0' << "/etc/flowd" << '\0';
+    EXPECT_FALSE(find_predecessor({"flowd-go", "flowd"}, proc.path()));
+}
+
+TEST(Predecessor, AZombieIsNone) {
+    const FakeProc proc("flowd-go", "/", "pid:[1]");
+    std::ofstream(proc.path() / "12/cmdline", std::ios::trunc);
+    EXPECT_FALSE(find_predecessor({"flowd-go"}, proc.path()));
+}
+
+TEST(Predecessor, TheControlGroupsOfContainersAreUnderstood) {
+    const auto unit_of = [](const std::string& group) {
+        const FakeProc proc("flowd-go", group, "pid:[2]");
+        return find_predecessor({"flowd-go"}, proc.path()).value().unit;
+    };
+    EXPECT_EQ(unit_of("/machine.slice/libpod-0123.scope/container"), "libpod-0123.scope");  // podman
+    EXPECT_EQ(unit_of("/system.slice/docker-0123.scope"), "docker-0123.scope");
+    EXPECT_EQ(unit_of("/docker/0123"), "");  // without systemd
+    EXPECT_EQ(unit_of("/kubepods.slice/kubepods-pod1.slice/cri-containerd-0123.scope"), "cri-containerd-0123.scope");
+    EXPECT_EQ(unit_of("/system.slice/flowd-go.service/libpod-payload-0123"), "flowd-go.service");  // a quadlet
 }
 
 }  // namespace
