@@ -87,7 +87,7 @@ void FireflyBackend::explain(const FlowBatch& flows, Explanations& explanations)
 
 void FireflyBackend::explain(std::size_t index, const flowd_flow& flow, Explanations& explanations) const {
     const auto say = [&](const char* verdict, const std::string& subject, std::string_view text, std::int64_t time_ns = 0) {
-        (void)explanations.add(index, verdict, subject, text, time_ns);
+        (void)explanations.add(index, {verdict, subject, text, time_ns});
     };
     if (flow.flow_id == 0) return say("not-announced", {}, "No plugin has announced this flow, so no firefly is sent.");
     flowd_event event{};
@@ -122,8 +122,9 @@ void FireflyBackend::explain(std::size_t index, const flowd_flow& flow, Explanat
 void FireflyBackend::explain_destination(std::size_t index, const flowd_flow& flow, const FlowMemory::Flow& told,
                                          Explanations& explanations) const {
     const Endpoint to{destination_of(flow.key).address, options_.destination_port};
+    const std::string subject = to.to_string();
     const auto say = [&](const char* verdict, std::string_view text, std::int64_t time_ns = 0) {
-        (void)explanations.add(index, verdict, to.to_string(), text, time_ns);
+        (void)explanations.add(index, {verdict, subject, text, time_ns});
     };
     if (!options_.send_to_destination) return say("not-to-destination", "sendToDestination is off.");
     const bool was_kept = told.destination_skip == Skip::received || told.destination_skip == Skip::metered;

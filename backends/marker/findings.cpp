@@ -109,7 +109,7 @@ void Marker::explain(const FlowBatch& flows, Explanations& explanations) const {
 
 void Marker::explain(std::size_t index, const flowd_flow& flow, Explanations& explanations) const {
     const auto say = [&](const char* verdict, std::string_view text, std::string_view subject = {}) {
-        (void)explanations.add(index, verdict, subject, text);
+        (void)explanations.add(index, {verdict, subject, text});
     };
     TagTable& table = marking_->table();
     const bool has_ipv6 = !Address(flow.key.source).is_v4() || !Address(flow.key.destination).is_v4();

@@ -8,6 +8,7 @@
 #include "core/base/text.hpp"
 #include "core/base/version.hpp"
 #include "core/config/offline_host.hpp"
+#include "flowd/label.hpp"
 #include "flowd/sized.hpp"
 
 namespace flowd::core {
@@ -47,7 +48,7 @@ flowd_result FindingSink::add(const flowd_findings* self, const flowd_finding* f
     });
 }
 
-ExplanationSink::ExplanationSink() {
+ExplanationSink::ExplanationSink(std::size_t flows) : explanations_(flows) {
     abi_.size = sizeof abi_;
     abi_.context = this;
     abi_.add = &ExplanationSink::add;
@@ -57,10 +58,15 @@ flowd_result ExplanationSink::add(const flowd_explanations* self, const flowd_ex
     if (explanation == nullptr) return FLOWD_INVALID;
     return guarded([&]() -> flowd_result {
         const auto given = copy_sized<flowd_explanation>(explanation);
-        if (given.flow != 0 || !is_name(given.verdict) || given.text.length == 0) return FLOWD_INVALID;
-        auto& explanations = static_cast<ExplanationSink*>(self->context)->explanations_;
+        auto& of_flows = static_cast<ExplanationSink*>(self->context)->explanations_;
+        if (given.flow >= of_flows.size() || !is_name(given.verdict) || given.text.length == 0) return FLOWD_INVALID;
+        auto& explanations = of_flows[given.flow];
         if (explanations.size() >= most) return FLOWD_LIMIT;
-        explanations.push_back({given.verdict, cut(given.subject), cut(given.text), given.time_ns});
+        Explanation& added = explanations.emplace_back();
+        added = {given.verdict, cut(given.subject), cut(given.text), given.time_ns};
+        added.is_refusal = (given.flags & FLOWD_EXPLAINED_NOT) != 0;
+        if ((given.flags & FLOWD_EXPLAINED_LABEL) != 0) added.label = given.label & label::mask;
+        if ((given.flags & FLOWD_EXPLAINED_TAG) != 0) added.tag = given.tag;
         return FLOWD_OK;
     });
 }

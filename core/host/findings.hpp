@@ -9,6 +9,7 @@
 #include <functional>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -54,24 +55,28 @@ struct Explanation {
     std::string subject;
     std::string text;
     std::int64_t time_ns = 0;
+    bool is_refusal = false;
+    std::optional<std::uint32_t> label = {};
+    std::optional<flowd_tag> tag = {};
 };
 
-/// Receives the explanations of one flow.
+/// Receives the explanations of a batch of flows.
 class ExplanationSink {
   public:
-    static constexpr std::size_t most = 64;
+    static constexpr std::size_t most = 64;  ///< for one flow
 
-    ExplanationSink();
+    explicit ExplanationSink(std::size_t flows = 1);
     ExplanationSink(const ExplanationSink&) = delete;
     ExplanationSink& operator=(const ExplanationSink&) = delete;
 
     [[nodiscard]] const flowd_explanations* abi() const { return &abi_; }
-    [[nodiscard]] std::vector<Explanation>& explanations() { return explanations_; }
+    /// By index of the flow.
+    [[nodiscard]] std::vector<std::vector<Explanation>>& explanations() { return explanations_; }
 
   private:
     static flowd_result add(const flowd_explanations* self, const flowd_explanation* explanation);
     flowd_explanations abi_{};
-    std::vector<Explanation> explanations_;
+    std::vector<std::vector<Explanation>> explanations_;
 };
 
 /// The findings of each instance at the last check. Any thread.

@@ -223,7 +223,7 @@ void ControlCommands::explain(const control::Arguments& arguments, control::Resp
         const flowd_flow& flow = told->flow();
         const flowd_result result =
             instance.guarded("explain", [&] { return offered.explain(module, &flow, 1, sizeof flow, sink.abi()); });
-        if (result == FLOWD_OK) answers->set(instance.name(), std::move(sink.explanations()));
+        if (result == FLOWD_OK) answers->set(instance.name(), std::move(sink.explanations().front()));
     };
     ask_instances([](const Offered& offered) { return offered.explain != nullptr; }, ask,
                   [this, told, answers, respond = std::move(respond)] {

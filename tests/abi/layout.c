@@ -17,6 +17,7 @@
 #include "flowd/abi/ext/history.h"
 #include "flowd/abi/ext/interfaces.h"
 #include "flowd/abi/ext/metrics.h"
+#include "flowd/abi/ext/plan.h"
 #include "flowd/abi/ext/registry.h"
 #include "flowd/abi/ext/shared.h"
 #include "flowd/abi/ext/status.h"
@@ -258,13 +259,16 @@ HOLDS(FLOWD_OBSERVED_ONGOING == 2);
 HOLDS(FLOWD_OBSERVED_RETAG == 3);
 HOLDS(FLOWD_OBSERVED_END == 4);
 HOLDS(FLOWD_OBSERVED_REFUSAL == 5);
-HOLDS(sizeof(flowd_explanation) >= 56);
+HOLDS(sizeof(flowd_explanation) >= 72);
 HOLDS(offsetof(flowd_explanation, size) == 0);
 HOLDS(offsetof(flowd_explanation, flow) == 4);
 HOLDS(offsetof(flowd_explanation, verdict) == 8);
 HOLDS(offsetof(flowd_explanation, subject) == 16);
 HOLDS(offsetof(flowd_explanation, text) == 32);
 HOLDS(offsetof(flowd_explanation, time_ns) == 48);
+HOLDS(offsetof(flowd_explanation, flags) == 56);
+HOLDS(offsetof(flowd_explanation, label) == 60);
+HOLDS(offsetof(flowd_explanation, tag) == 64);
 HOLDS(sizeof(flowd_explanations) >= 24);
 HOLDS(offsetof(flowd_explanations, size) == 0);
 HOLDS(offsetof(flowd_explanations, reserved) == 4);
@@ -274,6 +278,9 @@ HOLDS(sizeof(flowd_ext_explain) >= 16);
 HOLDS(offsetof(flowd_ext_explain, size) == 0);
 HOLDS(offsetof(flowd_ext_explain, reserved) == 4);
 HOLDS(offsetof(flowd_ext_explain, explain) == 8);
+HOLDS(FLOWD_EXPLAINED_NOT == 1);
+HOLDS(FLOWD_EXPLAINED_LABEL == 2);
+HOLDS(FLOWD_EXPLAINED_TAG == 4);
 HOLDS(sizeof(flowd_finding) >= 88);
 HOLDS(offsetof(flowd_finding, size) == 0);
 HOLDS(offsetof(flowd_finding, severity) == 4);
@@ -368,6 +375,39 @@ HOLDS(sizeof(flowd_ext_metrics) >= 16);
 HOLDS(offsetof(flowd_ext_metrics, size) == 0);
 HOLDS(offsetof(flowd_ext_metrics, reserved) == 4);
 HOLDS(offsetof(flowd_ext_metrics, visit) == 8);
+HOLDS(sizeof(flowd_connection) >= 88);
+HOLDS(offsetof(flowd_connection, size) == 0);
+HOLDS(offsetof(flowd_connection, known) == 4);
+HOLDS(offsetof(flowd_connection, key) == 8);
+HOLDS(offsetof(flowd_connection, cookie) == 56);
+HOLDS(offsetof(flowd_connection, cgroup) == 64);
+HOLDS(offsetof(flowd_connection, user) == 72);
+HOLDS(offsetof(flowd_connection, interface) == 76);
+HOLDS(offsetof(flowd_connection, state) == 80);
+HOLDS(offsetof(flowd_connection, reserved) == 81);
+HOLDS(sizeof(flowd_planned) >= 56);
+HOLDS(offsetof(flowd_planned, size) == 0);
+HOLDS(offsetof(flowd_planned, connection) == 4);
+HOLDS(offsetof(flowd_planned, outcome) == 8);
+HOLDS(offsetof(flowd_planned, reserved) == 12);
+HOLDS(offsetof(flowd_planned, tag) == 16);
+HOLDS(offsetof(flowd_planned, rule) == 24);
+HOLDS(offsetof(flowd_planned, text) == 40);
+HOLDS(sizeof(flowd_plan) >= 24);
+HOLDS(offsetof(flowd_plan, size) == 0);
+HOLDS(offsetof(flowd_plan, reserved) == 4);
+HOLDS(offsetof(flowd_plan, context) == 8);
+HOLDS(offsetof(flowd_plan, add) == 16);
+HOLDS(sizeof(flowd_ext_plan) >= 16);
+HOLDS(offsetof(flowd_ext_plan, size) == 0);
+HOLDS(offsetof(flowd_ext_plan, reserved) == 4);
+HOLDS(offsetof(flowd_ext_plan, offline) == 8);
+HOLDS(FLOWD_CONNECTION_USER == 1);
+HOLDS(FLOWD_CONNECTION_CGROUP == 2);
+HOLDS(FLOWD_PLANNED_NOT == 0);
+HOLDS(FLOWD_PLANNED_FLOW == 1);
+HOLDS(FLOWD_PLANNED_CATCH_ALL == 2);
+HOLDS(FLOWD_PLANNED_ANY == 3);
 HOLDS(sizeof(flowd_ext_registry) >= 40);
 HOLDS(offsetof(flowd_ext_registry, size) == 0);
 HOLDS(offsetof(flowd_ext_registry, reserved) == 4);
@@ -595,6 +635,7 @@ int main(void) {
            strcmp(FLOWD_EXT_HISTORY, "flowd.history/1") != 0 ||
            strcmp(FLOWD_EXT_INTERFACES, "flowd.interfaces/1") != 0 ||
            strcmp(FLOWD_EXT_METRICS, "flowd.metrics/1") != 0 ||
+           strcmp(FLOWD_EXT_PLAN, "flowd.plan/1") != 0 ||
            strcmp(FLOWD_EXT_REGISTRY, "flowd.registry/1") != 0 ||
            strcmp(FLOWD_EXT_SHARED, "flowd.shared/1") != 0 ||
            strcmp(FLOWD_SHARED_SOCKET_TAGS, "flowd.socketTags/1") != 0 ||

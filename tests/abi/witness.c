@@ -16,6 +16,7 @@
 #include "flowd/abi/ext/history.h"
 #include "flowd/abi/ext/interfaces.h"
 #include "flowd/abi/ext/metrics.h"
+#include "flowd/abi/ext/plan.h"
 #include "flowd/abi/ext/registry.h"
 #include "flowd/abi/ext/shared.h"
 #include "flowd/abi/ext/status.h"
@@ -88,6 +89,10 @@ WITNESS(flowd_ext_interfaces)
 WITNESS(flowd_series)
 WITNESS(flowd_series_visitor)
 WITNESS(flowd_ext_metrics)
+WITNESS(flowd_connection)
+WITNESS(flowd_planned)
+WITNESS(flowd_plan)
+WITNESS(flowd_ext_plan)
 WITNESS(flowd_ext_registry)
 WITNESS(flowd_ext_shared)
 WITNESS(flowd_ext_status)

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -24,17 +25,37 @@ struct Finding {
     std::int64_t since_ns = 0;                   ///< Unix time when it was first seen; 0: unknown
 };
 
+/// One fact about one flow. Borrows its texts.
+struct Explanation {
+    const char* verdict = "";                 ///< stable, documented with the module: [a-z][a-z0-9-]*
+    std::string_view subject = {};            ///< what it concerns, as "eth0"
+    std::string_view text = {};               ///< one sentence
+    std::int64_t time_ns = 0;                 ///< Unix time since when it is so; 0: unknown
+    bool is_refusal = false;                  ///< something was not done, and this is why
+    std::optional<std::uint32_t> label = {};  ///< IPv6 flow label of the flow's packets
+    std::optional<flowd_tag> tag = {};        ///< that this instance gives to the flow
+};
+
 /// Receives the explanations of the flows of a batch. Valid during that call.
 class Explanations {
   public:
     explicit Explanations(const flowd_explanations* sink) : sink_(sink) {}
 
-    /// `flow`: index in the batch. `verdict`: stable, documented with the module: [a-z][a-z0-9-]*. `subject`: what it
-    /// concerns, as "eth0". `text`: one sentence. `time_ns`: Unix time since when it is so; 0: unknown.
-    flowd_result add(std::size_t flow, const char* verdict, std::string_view subject, std::string_view text,
-                     std::int64_t time_ns = 0) {
-        const flowd_explanation raw{sizeof raw, static_cast<std::uint32_t>(flow), verdict, to_c(subject), to_c(text),
-                                    time_ns};
+    /// `flow`: index in the batch.
+    flowd_result add(std::size_t flow, const Explanation& what) {
+        std::uint32_t flags = 0;
+        if (what.is_refusal) flags |= FLOWD_EXPLAINED_NOT;
+        if (what.label) flags |= FLOWD_EXPLAINED_LABEL;
+        if (what.tag) flags |= FLOWD_EXPLAINED_TAG;
+        const flowd_explanation raw{sizeof raw,
+                                    static_cast<std::uint32_t>(flow),
+                                    what.verdict,
+                                    to_c(what.subject),
+                                    to_c(what.text),
+                                    what.time_ns,
+                                    flags,
+                                    what.label.value_or(0),
+                                    what.tag.value_or(flowd_tag{})};
         return sink_->add(sink_, &raw);
     }
 

@@ -22,6 +22,8 @@
 //                                                                 a daemon or changes to the host
 //                                                                 (`flowd-cpp check --host`)
 //   void explain(const flowd::FlowBatch&, flowd::Explanations&) const;   what it did with these flows, and why
+//   static void plan(const Options&, const flowd::Connections&, flowd::Plan&, const flowd::Offline&);
+//                                                                 the tag that each socket would get (`flowd-cpp plan`)
 // All calls are made on the instance's own thread, one at a time, except static functions. An exception that leaves one of
 // them is caught, logged with the instance's name, and becomes FLOWD_EXCEPTION.
 #pragma once
@@ -45,6 +47,7 @@
 #include "flowd/host.hpp"
 #include "flowd/json.hpp"
 #include "flowd/options.hpp"
+#include "flowd/plan.hpp"
 #include "flowd/problem.hpp"
 #include "flowd/result.hpp"
 #include "flowd/tool.hpp"

@@ -245,7 +245,7 @@ TEST_F(ExplainTest, ArgumentsThatDoNotIdentifyAFlowAreRefused) {
 TEST(ExplanationSinkTest, MalformedExplanationsAreRefusedAndAtMost64AreKept) {
     ExplanationSink sink;
     const flowd_explanations* to = sink.abi();
-    flowd_explanation one{sizeof one, 1, "marked", {}, {}, 0};
+    flowd_explanation one{sizeof one, 1, "marked", {}, {}, 0, 0, 0, {}};
     EXPECT_EQ(to->add(to, &one), FLOWD_INVALID) << "no such flow in the batch";
     one.flow = 0;
     one.verdict = "Marked";

@@ -164,7 +164,8 @@ typedef struct flowd_component {
     const void *(*extension)(flowd_instance *instance, const char *id);
 
     /* [core] An extension that the component offers without an instance, in any process that loads it: "flowd.tool/1",
-     * "flowd.findings/1"; null for unknown ids. May be called repeatedly. The result is static. Optional. */
+     * "flowd.findings/1", "flowd.plan/1"; null for unknown ids. May be called repeatedly. The result is static.
+     * Optional. */
     const void *(*offline)(const char *id);
 } flowd_component;
 

@@ -53,6 +53,11 @@ class Bridge {
         object.explain(flows, explanations);
     };
 
+    static constexpr bool has_plan =
+        requires(const Options& options, const Connections& connections, Plan& plan, const Offline& core) {
+        T::plan(options, connections, plan, core);
+    };
+
     template <typename Work>
     static flowd_result call(flowd_instance* instance, const char* what, Work&& work) noexcept {
         const bool returned = guarded(of(instance).host->raw(), what, [&] { work(*of(instance).object); });
@@ -213,6 +218,18 @@ class Bridge {
         });
         return !returned ? FLOWD_EXCEPTION : done ? FLOWD_OK : FLOWD_INVALID;
     }
+    static flowd_result plan(const flowd_host* host, const flowd_value* config, const flowd_connection* connections,
+                             std::size_t count, std::size_t stride, const flowd_plan* sink) noexcept {
+        bool done = false;
+        const bool returned = guarded(host, "plan", [&] {
+            const auto options = Options::table().read(*config);
+            Plan planned(sink);
+            if constexpr (has_plan)
+                if (options) T::plan(*options, Connections(connections, count, stride), planned, Offline(host));
+            done = static_cast<bool>(options);
+        });
+        return !returned ? FLOWD_EXCEPTION : done ? FLOWD_OK : FLOWD_INVALID;
+    }
     static flowd_result explain(flowd_instance* instance, const flowd_flow* flows, std::size_t count, std::size_t stride,
                                 const flowd_explanations* sink) noexcept {
         return call(instance, "explain", [&](const auto& object) {
@@ -244,6 +261,10 @@ class Bridge {
         if constexpr (has_host_findings) {
             static const flowd_ext_findings offered{sizeof offered, 0, nullptr, &Bridge::host_findings};
             if (name == FLOWD_EXT_FINDINGS) return &offered;
+        }
+        if constexpr (has_plan) {
+            static const flowd_ext_plan offered{sizeof offered, 0, &Bridge::plan};
+            if (name == FLOWD_EXT_PLAN) return &offered;
         }
         if constexpr (has_tools) {
             if (name == FLOWD_EXT_TOOL) {
@@ -332,7 +353,7 @@ class Bridge {
         component.destroy = &Bridge::destroy;
         if constexpr (has_reconfigure) component.reconfigure = &Bridge::reconfigure;
         component.extension = &Bridge::extension;
-        if constexpr (has_tools || has_host_findings) component.offline = &Bridge::offline;
+        if constexpr (has_tools || has_host_findings || has_plan) component.offline = &Bridge::offline;
         return component;
     }
 };

@@ -11,6 +11,13 @@ extern "C" {
 
 #define FLOWD_EXT_EXPLAIN "flowd.explain/1"
 
+/* flowd_explanation.flags. Open: a reader ignores unknown bits. */
+enum {
+    FLOWD_EXPLAINED_NOT = 1u << 0,   /* something was not done (marked, sent, announced), and this is why */
+    FLOWD_EXPLAINED_LABEL = 1u << 1, /* `label` is set */
+    FLOWD_EXPLAINED_TAG = 1u << 2    /* `tag` is set */
+};
+
 /* One fact about one flow. Borrowed for the call. */
 typedef struct flowd_explanation {
     uint32_t size;
@@ -19,6 +26,9 @@ typedef struct flowd_explanation {
     flowd_string subject; /* what it concerns: an interface, a collector; may be empty */
     flowd_string text;   /* one sentence; never empty */
     int64_t time_ns;     /* Unix time since when it is so; 0: unknown */
+    uint32_t flags;      /* FLOWD_EXPLAINED_* */
+    uint32_t label;      /* IPv6 flow label of the flow's packets, 20 bits */
+    flowd_tag tag;       /* that this instance gives to the flow; its precedence decides whether the flow has it */
 } flowd_explanation;
 
 /* Receives explanations during one call, on its thread. Copied. */

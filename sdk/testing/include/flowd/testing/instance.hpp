@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "flowd/abi/ext/command.h"
+#include "flowd/abi/ext/plan.h"
 #include "flowd/abi/ext/status.h"
 #include "flowd/abi/module.h"
 #include "flowd/event.hpp"
@@ -179,6 +180,27 @@ class Instance {
             return FLOWD_OK;
         };
         last_result_ = extension->explain(instance_, &flow, 1, sizeof flow, &sink);
+        return out;
+    }
+    /// Through the offline flowd.plan/1: "INDEX OUTCOME EXPERIMENT/ACTIVITY RULE: TEXT" of each entry, without an instance.
+    std::vector<std::string> plan(const std::vector<flowd_connection>& connections) {
+        std::vector<std::string> out;
+        const void* const table = component_.offline == nullptr ? nullptr : component_.offline(FLOWD_EXT_PLAN);
+        const auto extension = copy_sized<flowd_ext_plan>(table);
+        if (extension.offline == nullptr) return out;
+        flowd_plan sink{};
+        sink.size = sizeof sink;
+        sink.context = &out;
+        sink.add = [](const flowd_plan* self, const flowd_planned* raw) -> flowd_result {
+            const auto one = copy_sized<flowd_planned>(raw);
+            static_cast<std::vector<std::string>*>(self->context)
+                ->push_back(std::to_string(one.connection) + " " + std::to_string(one.outcome) + " " +
+                            std::to_string(one.tag.experiment) + "/" + std::to_string(one.tag.activity) + " " +
+                            std::string(to_view(one.rule)) + ": " + std::string(to_view(one.text)));
+            return FLOWD_OK;
+        };
+        last_result_ = extension.offline(host_.raw(), &config_.value(), connections.data(), connections.size(),
+                                         sizeof(flowd_connection), &sink);
         return out;
     }
     /// Through flowd.command/1: the command's name and its arguments.
