@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "backends/firefly/firefly.hpp"
+#include "backends/firefly/verdicts.hpp"
 #include "lib/firefly/event.hpp"
 #include "lib/net/target_findings.hpp"
 
@@ -17,30 +18,9 @@ std::string last_firefly(std::uint32_t kind) {
     return std::string("The last firefly (") + (kind == FLOWD_EVENT_START ? "start" : "ongoing") + ")";
 }
 
-/// Why a firefly of the flow was not sent to one of its receivers.
-std::string_view why(Skip reason) {
-    switch (reason) {
-        case Skip::size:
-            return "The firefly does not fit into maxSize.";
-        case Skip::received:
-            return "The flow was learnt from a firefly, and forwardToDestination is off.";
-        case Skip::metered:
-            return "The plugin that announces the flow forbids it, as for metered flows, and forwardToDestination is off.";
-        case Skip::not_a_host:
-            return "The destination is a multicast group, or link-local without a zone.";
-        case Skip::ourselves:
-            return "This daemon itself receives there.";
-        case Skip::relayed:
-            return "A plugin has already relayed the original firefly there.";
-        case Skip::hops:
-            return "The firefly has already passed the maximum number of daemons.";
-        case Skip::peer:
-            return "The firefly came from there.";
-        case Skip::limited:
-            return "Too many fireflies of this flow arrived in a short time.";
-        default:
-            return "A firefly cannot report this flow.";
-    }
+static_assert(static_cast<int>(Verdict::limited) == static_cast<int>(Skip::limited));
+Verdict verdict_of(Skip reason) {
+    return static_cast<Verdict>(reason);
 }
 
 }  // namespace
@@ -86,56 +66,57 @@ void FireflyBackend::explain(const FlowBatch& flows, Explanations& explanations)
 }
 
 void FireflyBackend::explain(std::size_t index, const flowd_flow& flow, Explanations& explanations) const {
-    const auto say = [&](const char* verdict, const std::string& subject, std::string_view text, std::int64_t time_ns = 0) {
-        (void)explanations.add(index, {verdict, subject, text, time_ns});
+    const auto refuse = [&](Verdict verdict, std::string_view subject = {}, std::int64_t time_ns = 0) {
+        (void)explanations.add(index, {text_of(verdict).word, subject, text_of(verdict).text, time_ns, true});
     };
-    if (flow.flow_id == 0) return say("not-announced", {}, "No plugin has announced this flow, so no firefly is sent.");
+    if (flow.flow_id == 0) return refuse(Verdict::not_announced);
     flowd_event event{};
     event.size = sizeof event;
     event.kind = FLOWD_EVENT_ONGOING;
     event.key = flow.key;
     switch (firefly::printable(event)) {
-        case firefly::Printable::yes:
-            break;
         case firefly::Printable::protocol:
-            return say("skipped-protocol", {}, "A firefly can only report TCP and UDP.");
+            return refuse(Verdict::protocol);
+        case firefly::Printable::port:
+            return refuse(Verdict::port);
+        case firefly::Printable::address:
+            return refuse(Verdict::address);
         default:
-            return say("skipped-key", {}, "A firefly cannot report such addresses or ports.");
+            break;
     }
+    if (collectors_.empty() && !options_.send_to_destination) return refuse(Verdict::no_receiver);
     const FlowMemory::Flow* const known = flows_.find(flow.flow_id);
     const FlowMemory::Flow told = known != nullptr ? *known : FlowMemory::Flow{};
     for (const Collector& collector : collectors_) {
         const net::Target& target = collector.target->target();
-        const bool has_it = (told.collectors & collector.bit) != 0;
-        if (has_it && target.state() == net::Target::State::sending)
-            say("sent", target.name(), last_firefly(told.kind) + " was sent to this collector.", told.sent_ns);
-        else if (has_it)
-            say("waiting", target.name(), last_firefly(told.kind) + " waits to be sent: " + target.trouble(), told.sent_ns);
-        else if (told.collector_skip != Skip::none)
-            say("not-sent", target.name(), why(told.collector_skip), told.sent_ns);
-        else
-            say("not-sent", target.name(), "No firefly of this flow has been queued for this collector yet.");
+        if ((told.collectors & collector.bit) == 0) {
+            refuse(told.collector_skip == Skip::none ? Verdict::not_queued : verdict_of(told.collector_skip), target.name(),
+                   told.collector_skip == Skip::none ? 0 : told.sent_ns);
+            continue;
+        }
+        const bool sends = target.state() == net::Target::State::sending;
+        const std::string text =
+            last_firefly(told.kind) + (sends ? " was sent to this collector." : " waits to be sent: " + target.trouble());
+        (void)explanations.add(
+            index, {text_of(sends ? Verdict::sent : Verdict::waiting).word, target.name(), text, told.sent_ns, !sends});
     }
     explain_destination(index, flow, told, explanations);
 }
 
 void FireflyBackend::explain_destination(std::size_t index, const flowd_flow& flow, const FlowMemory::Flow& told,
                                          Explanations& explanations) const {
-    const Endpoint to{destination_of(flow.key).address, options_.destination_port};
-    const std::string subject = to.to_string();
-    const auto say = [&](const char* verdict, std::string_view text, std::int64_t time_ns = 0) {
-        (void)explanations.add(index, {verdict, subject, text, time_ns});
+    const std::string subject = Endpoint{destination_of(flow.key).address, options_.destination_port}.to_string();
+    const auto refuse = [&](Verdict verdict, std::int64_t time_ns = 0) {
+        (void)explanations.add(index, {text_of(verdict).word, subject, text_of(verdict).text, time_ns, true});
     };
-    if (!options_.send_to_destination) return say("not-to-destination", "sendToDestination is off.");
+    if (!options_.send_to_destination) return refuse(Verdict::destination_off);
     const bool was_kept = told.destination_skip == Skip::received || told.destination_skip == Skip::metered;
-    if (told.destination_knows && was_kept)
-        say("sent", "A firefly was sent to the destination; the next one will report the end.");
-    else if (told.destination_skip != Skip::none)
-        say("not-to-destination", why(told.destination_skip), told.sent_ns);
-    else if (told.destination_knows)
-        say("sent", last_firefly(told.kind) + " was sent to the destination.", told.sent_ns);
-    else
-        say("not-to-destination", "No firefly of this flow has been sent to the destination yet.");
+    if (told.destination_skip != Skip::none && !(told.destination_knows && was_kept))
+        return refuse(verdict_of(told.destination_skip), told.sent_ns);
+    if (!told.destination_knows) return refuse(Verdict::not_queued);
+    const std::string text = was_kept ? "A firefly was sent to the destination; the next one will report the end."
+                                      : last_firefly(told.kind) + " was sent to the destination.";
+    (void)explanations.add(index, {text_of(Verdict::sent).word, subject, text, was_kept ? 0 : told.sent_ns});
 }
 
 }  // namespace flowd::firefly_backend

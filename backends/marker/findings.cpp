@@ -4,6 +4,7 @@
 #include <string>
 
 #include "backends/marker/marker.hpp"
+#include "backends/marker/verdicts.hpp"
 #include "flowd/address.hpp"
 #include "lib/bpf/hook_findings.hpp"
 #include "lib/bpf/host_findings.hpp"
@@ -108,31 +109,35 @@ void Marker::explain(const FlowBatch& flows, Explanations& explanations) const {
 }
 
 void Marker::explain(std::size_t index, const flowd_flow& flow, Explanations& explanations) const {
-    const auto say = [&](const char* verdict, std::string_view text, std::string_view subject = {}) {
-        (void)explanations.add(index, {verdict, subject, text});
+    const auto refuse = [&](Verdict verdict, std::string_view subject = {}) {
+        (void)explanations.add(index, {text_of(verdict).word, subject, text_of(verdict).text, 0, true});
     };
     TagTable& table = marking_->table();
     const bool has_ipv6 = !Address(flow.key.source).is_v4() || !Address(flow.key.destination).is_v4();
-    if (flow.key.scope != 0) return say("other-namespace", "The flow is in another network namespace.");
-    if (!has_ipv6 && !table.takes_ipv4())
-        return say("ipv4", "The flow is IPv4; the configured markingStrategy needs IPv6.");
+    if (flow.key.scope != 0) return refuse(Verdict::other_namespace);
+    if (!has_ipv6 && !table.takes_ipv4()) return refuse(Verdict::ipv4);
+    if (flow.local == FLOWD_LOCAL_NONE && !options_.forwarded) return refuse(Verdict::forwarded);
     const auto entry = table.entry_of(flow.key);
-    if (!entry) return say("unknown", entry.error().message);
+    if (!entry) return refuse(Verdict::unreadable);
     const bool marks = *entry ? table.carries(**entry) : table.has_catch_all();
-    if (*entry && !marks) return say("no-valid-tag", "The tag is 0/0, or the configured markingStrategy cannot carry it.");
-    if (!marks)
-        return flow.flow_id == 0 ? say("not-announced", "No plugin has announced this flow, and no catch-all tag is set.")
-                                 : say("not-in-table", "The flow is not in the marker's table: the table was full.");
-    if (table.observes()) return say("observed", "The mode is observe: packets are counted and not changed.");
+    if (*entry && !marks)
+        return refuse(flow.tag.experiment == 0 && flow.tag.activity == 0 ? Verdict::no_valid_tag
+                                                                         : Verdict::tag_out_of_range);
+    if (!marks) return refuse(flow.flow_id == 0 ? Verdict::not_announced : Verdict::not_in_table);
+    if (table.observes()) return refuse(Verdict::observed);
     const auto states = marking_->attachments().states();
-    if (states.empty()) say("no-interface", "The marker is not attached to any interface.");
-    const std::string text = "Outgoing packets carry " + table.describe(*entry ? **entry : table.catch_all_of(flow.key)) +
-                             (*entry ? "." : ", by the catch-all tag.");
-    for (const auto& state : states)
-        if (std::string_view(state.hook) == "removed")
-            say("hook-removed", "The marker's program was removed and cannot be attached again.", state.link.name);
-        else
-            say(*entry ? "marked" : "marked-catch-all", text, state.link.name);
+    if (states.empty()) return refuse(Verdict::no_interface);
+    const marker_mark mark = *entry ? **entry : table.catch_all_of(flow.key);
+    const std::string text = "Outgoing packets carry " + table.describe(mark) + (*entry ? "." : ", by the catch-all tag.");
+    for (const auto& state : states) {
+        if (std::string_view(state.hook) == "removed") {
+            refuse(Verdict::hook_removed, state.link.name);
+            continue;
+        }
+        Explanation marked{text_of(*entry ? Verdict::marked : Verdict::marked_catch_all).word, state.link.name, text};
+        if (table.writes_labels() && (mark.label & MARKER_HAS_LABEL) != 0) marked.label = mark.label & MARKER_LABEL_MASK;
+        (void)explanations.add(index, marked);
+    }
 }
 
 }  // namespace flowd::marker

@@ -79,6 +79,7 @@ class TagTable {
     [[nodiscard]] bool carries(marker_mark mark) const { return marks_.carries(mark); }
     [[nodiscard]] std::string describe(marker_mark mark) const { return marks_.describe(mark); }
     [[nodiscard]] bool takes_ipv4() const { return marks_.takes_ipv4(); }
+    [[nodiscard]] bool writes_labels() const { return (marks_.carriers() & MARKER_CARRIER_LABEL) != 0; }
     [[nodiscard]] std::uint32_t size() const { return size_; }
     [[nodiscard]] std::uint32_t capacity() const { return capacity_; }
     [[nodiscard]] bool has_catch_all() const { return (catch_all_mark_.label & MARKER_IS_SET) != 0; }

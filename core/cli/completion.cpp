@@ -111,7 +111,9 @@ class Completion {
             return add_flags();
         }
         const auto positional = app_->get_options([](const CLI::Option* option) { return option->get_positional(); });
-        if (words_.size() < positional.size()) add_values(positional[words_.size()]->get_type_name());
+        const bool repeats = !positional.empty() && positional.back()->get_items_expected_max() > 1;
+        const std::size_t next = repeats ? std::min(words_.size(), positional.size() - 1) : words_.size();
+        if (next < positional.size()) add_values(positional[next]->get_type_name());
         if (out_.empty()) add_flags();
     }
 
@@ -122,12 +124,17 @@ class Completion {
         if (name == "DIR") out_ += ":directories\n";
         if (name == "INSTANCE") add_instances();
         if (name == "MODULE") add_modules();
-        if (name == "PROTOCOL")
-            for (const char* protocol : {"tcp", "udp", "sctp"}) add(protocol);
-        if (name == "EXPERIMENT")
-            for (const auto& [id, experiment] : installation().registry().experiments())
-                add(experiment.name, "experiment " + std::to_string(id));
+        if (name == "EXPERIMENT") add_experiments();
         if (name == "ACTIVITY") add_activities();
+        if (name != "FLOW|TAG") return;
+        if (!words_.empty()) return add_activities();
+        for (const char* protocol : {"tcp", "udp", "sctp"}) add(protocol);
+        add_experiments();
+    }
+
+    void add_experiments() {
+        for (const auto& [id, experiment] : installation().registry().experiments())
+            add(experiment.name, "experiment " + std::to_string(id));
     }
 
     void add_activities() {

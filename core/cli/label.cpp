@@ -143,10 +143,6 @@ Result<std::uint32_t> experiment_of(std::string_view text, const Registry& regis
     return unknown_name("experiment", text, names);
 }
 
-std::string label_text(std::uint32_t label) {
-    return fmt::format("0x{:05x}", label);
-}
-
 std::vector<std::uint32_t> labels_of(flowd_tag tag) {
     std::vector<std::uint32_t> labels;
     for (std::uint32_t n = 0; n < 32; ++n)

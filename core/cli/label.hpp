@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/config/registry.hpp"
+#include "core/config/tag_text.hpp"
 #include "flowd/result.hpp"
 
 namespace flowd::core::cli {
@@ -15,8 +16,6 @@ namespace flowd::core::cli {
 /// An id, or a name in the registry. FLOWD_INVALID: no such name.
 [[nodiscard]] Result<std::uint32_t> experiment_of(std::string_view text, const Registry& registry);
 
-/// "0x30038"
-[[nodiscard]] std::string label_text(std::uint32_t label);
 /// All labels of a tag, one for each value of the entropy bits. The tag must fit a label.
 [[nodiscard]] std::vector<std::uint32_t> labels_of(flowd_tag tag);
 

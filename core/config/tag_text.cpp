@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/config/tag_text.hpp"
 
+#include <fmt/format.h>
+
 #include "flowd/label.hpp"
 
 namespace flowd::core {
@@ -15,6 +17,10 @@ std::string with_id(std::uint32_t id, std::string_view name) {
 std::string tag_in_words(flowd_tag tag, const Registry& registry) {
     return "experiment " + with_id(tag.experiment, registry.experiment_name(tag.experiment)) + ", activity " +
            with_id(tag.activity, registry.activity_name(tag.experiment, tag.activity));
+}
+
+std::string label_text(std::uint32_t label) {
+    return fmt::format("0x{:05x}", label);
 }
 
 std::string tag_meant_by(std::int64_t number, const Registry& registry) {

@@ -56,6 +56,10 @@ void Bus::set_limits(const FlowLimits& limits) {
     parts_->table.set_limits(limits);
 }
 
+FlowLimits Bus::limits() const {
+    return parts_->table.limits();
+}
+
 void Bus::set_queue_limits(const QueueLimits& limits) {
     parts_->delivery.set_limits(limits);
 }
@@ -216,6 +220,17 @@ flowd_result Bus::page(const flowd_flow_filter* filter, std::uint64_t& cursor, s
 
 bool Bus::find(const flowd_key& key, const std::function<void(const flowd_flow&)>& visitor) const {
     return parts_->table.find(key, visitor);
+}
+
+bool Bus::examine(const flowd_key& key,
+                  const std::function<void(const flowd_flow&, std::span<const FlowAnnouncer>)>& visitor) const {
+    return parts_->table.examine(key, visitor);
+}
+
+std::optional<CatchAllTag> Bus::catch_all() const {
+    const CatchAll::State state = parts_->catch_all.state();
+    if (state.event.kind != FLOWD_EVENT_CATCH_ALL) return std::nullopt;
+    return CatchAllTag{state.event.tag, std::string(to_view(state.event.announcer)), state.event.time_ns};
 }
 
 std::uint64_t Bus::count() const {

@@ -59,6 +59,20 @@ struct AnnouncerId {
     friend bool operator==(const AnnouncerId&, const AnnouncerId&) = default;
 };
 
+/// An instance that announces a flow.
+struct FlowAnnouncer {
+    std::string name;
+    std::uint32_t precedence = 0;
+    std::uint32_t announcements = 0;  ///< its senders that announce the flow; 1 if they are not distinguished
+    bool gave_tag = false;
+};
+
+struct CatchAllTag {
+    flowd_tag tag{};
+    std::string announcer;
+    std::int64_t since_ns = 0;  ///< Unix time
+};
+
 struct BackendOptions {
     std::string name;           ///< instance key, "firefly/regional"
     std::uint32_t accepts = 0;  ///< bits 1 << FLOWD_EVENT_*
@@ -88,6 +102,7 @@ class Bus {
 
     /// Sets the `flows` group after a reload; applies to later events.
     void set_limits(const FlowLimits& limits);
+    [[nodiscard]] FlowLimits limits() const;
     /// Sets the `queues` group after a reload, for all backends. Events that are already queued remain.
     void set_queue_limits(const QueueLimits& limits);
 
@@ -123,7 +138,13 @@ class Bus {
                       const std::function<bool(const flowd_flow&)>& visitor) const;
     /// The live flow of a tuple in either direction; false if there is none.
     bool find(const flowd_key& key, const std::function<void(const flowd_flow&)>& visitor) const;
+    /// The flow of a tuple in either direction, also one that has ended and is still in the table (end_time_ns is set), and
+    /// the instances that announce it; false if there is none.
+    bool examine(const flowd_key& key,
+                 const std::function<void(const flowd_flow&, std::span<const FlowAnnouncer>)>& visitor) const;
     [[nodiscard]] std::uint64_t count() const;
+    /// The catch-all in force.
+    [[nodiscard]] std::optional<CatchAllTag> catch_all() const;
 
     /// Applies the samples of one period: keeps usage, expires flows that are gone, and sends each backend that accepts
     /// ongoing one event per flow with all its samples.

@@ -84,6 +84,11 @@ void FlowTable::set_limits(const FlowLimits& limits) {
     }
 }
 
+FlowLimits FlowTable::limits() const {
+    const std::lock_guard lock(shards_.front());
+    return shards_.front().limits_;
+}
+
 std::optional<Refusal> FlowTable::take_in(const void* event, std::size_t stride, Incoming& in) const {
     const auto refusal = core::take_in(event, stride, own_scope_, in);
     if (refusal || in.event.kind >= FLOWD_EVENT_CATCH_ALL) return refusal;

@@ -154,6 +154,7 @@ class FlowTable {
 
     [[nodiscard]] Now now() const { return {clock_.steady_ns(), clock_.system_ns()}; }
     void set_limits(const FlowLimits& limits);
+    [[nodiscard]] FlowLimits limits() const;
 
     // Events. take_in() without a lock and a few events ahead, because it prefetches the index entry; the others with the
     // shard locked.
@@ -208,6 +209,8 @@ class FlowTable {
     flowd_result page(const flowd_flow_filter* filter, std::uint64_t& cursor, std::size_t limit,
                       const std::function<bool(const flowd_flow&)>& visitor) const;
     bool find(const flowd_key& key, const std::function<void(const flowd_flow&)>& visitor) const;
+    bool examine(const flowd_key& key,
+                 const std::function<void(const flowd_flow&, std::span<const FlowAnnouncer>)>& visitor) const;
     [[nodiscard]] std::uint64_t live() const { return live_.load(std::memory_order_relaxed); }
     void count(BusCounters& out) const;
 

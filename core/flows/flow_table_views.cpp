@@ -149,6 +149,37 @@ bool FlowTable::find(const flowd_key& key, const std::function<void(const flowd_
     return true;
 }
 
+bool FlowTable::examine(const flowd_key& key,
+                        const std::function<void(const flowd_flow&, std::span<const FlowAnnouncer>)>& visitor) const {
+    flowd_key own = key;
+    normalise(own, own_scope_);
+    const std::uint64_t key_hash = hash_(own);
+    const Shard& shard = shards_[key_hash >> 59];
+    FlowCopies found;
+    std::vector<FlowAnnouncer> announcers;
+    announcers.reserve(Bus::max_announcers);
+    {
+        const std::lock_guard lock(shard);
+        Match direction = Match::none;
+        const auto index = shard.store_.find(own, static_cast<std::uint32_t>(key_hash), direction);
+        if (index == FlowStore::none) return false;
+        const Flow& flow = shard.store_[index];
+        flowd_flow out = view(shard, flow);
+        if (flow.state == FlowState::ended) {
+            out.seen_time_ns = out.end_time_ns = flow.end_ns;
+            out.end_reason = flow.end_reason;
+        }
+        for_each_bit(flow.announcers, [&](unsigned slot) {
+            const Announcer& announcer = members_.announcer(slot);
+            announcers.push_back({members_.name(announcer.name_number()), announcer.precedence(),
+                                  shard.announcements_.count(flow, static_cast<std::uint8_t>(slot)), flow.owner == slot});
+        });
+        found.add(out, flow.texts);
+    }
+    visitor(found.flows().front(), announcers);
+    return true;
+}
+
 void FlowTable::count(BusCounters& out) const {
     out.live = live_;
     out.ended_kept = ended_kept_;

@@ -7,7 +7,6 @@
 #include <optional>
 #include <span>
 
-#include "core/service/explain.hpp"
 #include "core/service/status_json.hpp"
 #include "flowd/sized.hpp"
 
@@ -213,10 +212,20 @@ void ControlCommands::findings(control::Responder respond) {
 }
 
 void ControlCommands::explain(const control::Arguments& arguments, control::Responder respond) {
-    const auto key = read_flow_key(std::span(arguments).subspan(1));
-    if (!key) return respond(Reply::failure(ExitCode::usage, key.error().message, key.error().hint));
-    const auto told = std::make_shared<ExplainedFlow>(*key);
-    (void)surroundings_.services.bus.find(*key, [&](const flowd_flow& flow) { told->take(flow); });
+    auto question = read_question(std::span(arguments).subspan(1), surroundings_.services.registries.current());
+    if (!question) return respond(Reply::failure(ExitCode::usage, question.error().message, question.error().hint));
+    if (question->flow) return explain_flow(*question->flow, std::move(respond));
+    const auto go_on = [this, asked = question->tag, respond = std::move(respond)](
+                           const std::shared_ptr<TagSurvey>& found) { explain_tag(asked, found, respond); };
+    surroundings_.aside([&bus = surroundings_.services.bus, defer = surroundings_.defer, asked = question->tag, go_on] {
+        defer(std::chrono::milliseconds(0), [go_on, found = survey(bus, asked)] { go_on(found); });
+    });
+}
+
+void ControlCommands::explain_flow(const flowd_key& key, control::Responder respond) {
+    const auto told = std::make_shared<ExplainedFlow>(key);
+    (void)surroundings_.services.bus.examine(
+        key, [&](const flowd_flow& flow, std::span<const FlowAnnouncer> announcers) { told->take(flow, announcers); });
     const auto answers = std::make_shared<Answers<std::vector<Explanation>>>();
     const auto ask = [told, answers](Instance& instance, const Offered& offered, flowd_instance* module) {
         ExplanationSink sink;
@@ -227,7 +236,34 @@ void ControlCommands::explain(const control::Arguments& arguments, control::Resp
     };
     ask_instances([](const Offered& offered) { return offered.explain != nullptr; }, ask,
                   [this, told, answers, respond = std::move(respond)] {
-                      respond(Reply{ExitCode::ok, explain_json(surroundings_.services, *told, answers->all())});
+                      const auto& instances = surroundings_.supervisor.instances();
+                      const auto plugins = std::count_if(instances.begin(), instances.end(), [](const auto& one) {
+                          return one->kind() == FLOWD_PLUGIN && one->state() == InstanceState::running;
+                      });
+                      respond(Reply{ExitCode::ok, explain_json(surroundings_.services, *told,
+                                                               static_cast<std::size_t>(plugins), answers->all())});
+                  });
+}
+
+void ControlCommands::explain_tag(const TagQuestion& question, const std::shared_ptr<TagSurvey>& found,
+                                  control::Responder respond) {
+    std::vector<ConfiguredTag> configured;
+    for (const auto& instance : surroundings_.supervisor.instances()) {
+        const auto tags = configured_tags(*instance->config(), question);
+        configured.insert(configured.end(), tags.begin(), tags.end());
+    }
+    const auto answers = std::make_shared<Answers<std::vector<std::vector<Explanation>>>>();
+    const auto ask = [found, answers](Instance& instance, const Offered& offered, flowd_instance* module) {
+        const auto flows = found->examined.flows();
+        ExplanationSink sink(flows.size());
+        const flowd_result result = instance.guarded(
+            "explain", [&] { return offered.explain(module, flows.data(), flows.size(), sizeof(flowd_flow), sink.abi()); });
+        if (result == FLOWD_OK) answers->set(instance.name(), std::move(sink.explanations()));
+    };
+    ask_instances([&](const Offered& offered) { return found->examined.size() != 0 && offered.explain != nullptr; }, ask,
+                  [this, question, found, answers, configured = std::move(configured), respond = std::move(respond)] {
+                      respond(Reply{ExitCode::ok, explain_tag_json(surroundings_.services, question, *found, configured,
+                                                                   answers->all())});
                   });
 }
 

@@ -7,6 +7,7 @@
 //   refusals                    the last 256 inputs that instances refused
 //   findings                    the present findings of instances
 //   explain PROTOCOL END END    what the core and each instance know about one flow
+//   explain LABEL|SCITAG|TAG    ... about a tag: the live flows that have it, and what gives it
 //   reload                      same as SIGHUP; returns when the reload has ended
 //   commands                    the commands of all instances
 //   INSTANCE COMMAND ARGUMENT... a command of an instance ("marker mode observe"); INSTANCE alone lists its commands
@@ -17,10 +18,12 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
 #include <string>
 #include <string_view>
 
 #include "core/control/server.hpp"
+#include "core/service/explain.hpp"
 #include "core/service/own_findings.hpp"
 #include "core/service/supervisor.hpp"
 
@@ -68,6 +71,8 @@ class ControlCommands {
     void ask_findings(std::function<void()> finish);
     void findings(control::Responder respond);
     void explain(const control::Arguments& arguments, control::Responder respond);
+    void explain_flow(const flowd_key& key, control::Responder respond);
+    void explain_tag(const TagQuestion& question, const std::shared_ptr<TagSurvey>& found, control::Responder respond);
     void status(control::Responder respond);
     void status_of(const Instance& instance, control::Responder respond);
     /// Queries status and findings of all instances concurrently, then calls `finish`.

@@ -70,7 +70,7 @@ Netlink::Netlink(Host& host, Options options)
       options_(std::move(options)),
       rules_(options_.rules, options_.fallback()),
       tracker_(options_.max_connections),
-      left_alone_(options_.internal_networks),
+      candidates_(options_),
       counters_(host,
                 {
                     {"connections", "netlink_plugin_connections", "Live connections that the netlink plugin has announced.",
@@ -82,10 +82,7 @@ Netlink::Netlink(Host& host, Options options)
                     {"pauses", &outbox_.pauses()},
                     {"paused", [this] { return outbox_.full(); }},
                 }),
-      watch_(host, [this](const watch::SocketEvent& event) { told(event); }) {
-    if (options_.ignore_private)
-        left_alone_.insert(left_alone_.end(), private_networks().begin(), private_networks().end());
-}
+      watch_(host, [this](const watch::SocketEvent& event) { told(event); }) {}
 
 Result<void> Netlink::prepare() {
     auto socket = diag::Socket::open();
@@ -148,7 +145,7 @@ Result<void> Netlink::start() {
     if (watch_.running()) {
         // Before the first dump, so that no connection opens between the two.
         surroundings_ = look_around(rules_);
-        if (auto done = watch_.set_rules(for_kernel(rules_, surroundings_, left_alone_)); !done) return done;
+        if (auto done = watch_.set_rules(for_kernel(rules_, surroundings_, candidates_.left_alone())); !done) return done;
         if (auto done = watch_.start(); !done) {
             watch_.stop();
             early_state_ = "off: " + done.error().message;
@@ -171,9 +168,9 @@ Result<void> Netlink::look() {
     const auto began = std::chrono::steady_clock::now();
     surroundings_ = look_around(rules_);
     own_.refresh();
-    own_addresses_ = net::own_addresses();
+    candidates_.use_addresses(net::own_addresses());
     if (watch_.running()) {
-        if (auto done = watch_.set_rules(for_kernel(rules_, surroundings_, left_alone_)); !done)
+        if (auto done = watch_.set_rules(for_kernel(rules_, surroundings_, candidates_.left_alone())); !done)
             last_error_ = done.error().message;
         if (pass_ > 0) watch_.consume();  // before the dump, so that new connections have their own start time
     }
@@ -196,11 +193,10 @@ Result<void> Netlink::look() {
 
 Result<void> Netlink::dump_all() {
     sockets_ = 0;
-    listening_.clear();
+    candidates_.forget_listeners();
     // Listening sockets first, separately: they tell who connected to whom. The kernel walks a small table.
-    auto listeners = socket_->dump({IPPROTO_TCP, 0, diag::state_bit(TCP_LISTEN)}, [this](const diag::Connection& listener) {
-        listening_.emplace(listener.local.port, listener.local.address);
-    });
+    auto listeners = socket_->dump({IPPROTO_TCP, 0, diag::state_bit(TCP_LISTEN)},
+                                   [this](const diag::Connection& listener) { candidates_.add_listener(listener.local); });
     if (!listeners) return listeners;
     const auto visit = [this](const diag::Connection& connection) {
         ++sockets_;
@@ -211,29 +207,11 @@ Result<void> Netlink::dump_all() {
     return socket_->dump({IPPROTO_UDP, 0, diag::state_bit(TCP_ESTABLISHED)}, visit);
 }
 
-Direction Netlink::direction_of(const diag::Connection& connection) const {
-    if (connection.protocol != IPPROTO_TCP) return Direction::any;
-    const auto [first, last] = listening_.equal_range(connection.local.port);
-    const bool listens = std::any_of(first, last, [&](const auto& entry) {
-        return entry.second.is_unspecified() || entry.second == connection.local.address;
-    });
-    return listens ? Direction::incoming : Direction::outgoing;
-}
-
-bool Netlink::is_own_address(const Address& address) const {
-    return address.is_loopback() ||
-           std::find(own_addresses_.begin(), own_addresses_.end(), address) != own_addresses_.end();
-}
-
 bool Netlink::in_question(const diag::Connection& connection, Direction direction) const {
-    const Address& remote = connection.remote.address;
-    if (connection.remote.port == 0 || remote.is_unspecified()) return false;
-    for (const Network& network : left_alone_)
-        if (network.contains(remote)) return false;
+    if (connection.remote.port == 0 || connection.remote.address.is_unspecified()) return false;
     if (own_.has(connection.cookie)) return false;
     if (connection.protocol == IPPROTO_TCP && own_.listens_on(connection.local)) return false;
-    // Of a connection inside this host, the end that connected represents both.
-    return direction != Direction::incoming || !is_own_address(remote);
+    return !candidates_.exclusion(connection.remote, direction);
 }
 
 void Netlink::seen(const diag::Connection& connection) {
@@ -257,6 +235,7 @@ void Netlink::seen(const diag::Connection& connection) {
     const Decision decision = rules_.decide(facts, surroundings_);
     if (decision.kind != Decision::Kind::tagged) return;
     found.tag = decision.tag;
+    found.rule = decision.rule;
     found.start_ns = watch::monotonic_ns();
     begin(connection.cookie, found);
 }
@@ -331,12 +310,14 @@ void Netlink::opened(const watch::SocketEvent& event) {
     found.initiator = initiator_of(direction);
     found.start_ns = event.time_ns;
     found.tag = event.tag;
+    const Facts facts{event.local, event.remote, direction, event.user, event.cgroup, event.interface};
+    const Decision decision = rules_.decide(facts, surroundings_);
     if (!event.decided) {
-        const Facts facts{event.local, event.remote, direction, event.user, event.cgroup, event.interface};
-        const Decision decision = rules_.decide(facts, surroundings_);
         if (decision.kind != Decision::Kind::tagged) return;
         found.tag = decision.tag;
     }
+    // The kernel's program decides by the same rules, but does not report which one; names may have changed meanwhile.
+    if (decision.kind == Decision::Kind::tagged && same_tag(decision.tag, found.tag)) found.rule = decision.rule;
     if (begin(event.cookie, found)) ++counts_[early];
 }
 
@@ -366,6 +347,7 @@ void Netlink::closed_unseen(const diag::Connection& connection) {
     Tracked found;
     found.key = connection.key();
     found.tag = decision.tag;
+    found.rule = decision.rule;
     found.initiator = initiator_of(direction);
     if (tracker_.holder(found.key) != 0) {
         ++counts_[reused];  // the next connection uses its ports: this end must not end that flow
@@ -393,7 +375,9 @@ bool Netlink::begin(std::uint64_t cookie, Tracked& connection) {
         refuse(over_limit, connection.key);
         return false;
     }
-    if (!outbox_.put(watch::start_of(connection))) {
+    Event start = watch::start_of(connection);
+    start.rule(rule_name({Decision::Kind::tagged, connection.tag, connection.rule}));
+    if (!outbox_.put(std::move(start))) {
         tracker_.erase(cookie);  // the next dump offers it again
         return false;
     }
@@ -426,6 +410,77 @@ Result<void> Netlink::stop(Deadline deadline) {
     outbox_.stop(deadline);
     publisher_.stop();
     return {};
+}
+
+void Netlink::explain(const FlowBatch& flows, Explanations& explanations) const {
+    std::size_t index = 0;
+    for (const flowd_flow& flow : flows) explain(index++, flow, explanations);
+}
+
+void Netlink::explain(std::size_t index, const flowd_flow& flow, Explanations& explanations) const {
+    if (const Tracked* const known = tracker_.announced_with(flow.key)) {
+        const std::string rule = rule_name({Decision::Kind::tagged, known->tag, known->rule});
+        Explanation tagged{text_of(Verdict::tagged).word, rule,
+                           rule.empty() ? "The plugin's own experiment and activity give the tag: no rule matches."
+                                        : "It is the first rule that matches.",
+                           known->start_unix_ns};
+        tagged.tag = known->tag;
+        return (void)explanations.add(index, tagged);
+    }
+    // Nothing is said of the many flows of others.
+    if (flow.flow_id != 0) return;
+    const auto refuse = [&](Verdict verdict, const Decision& decision = {}) {
+        (void)explanations.add(index, {text_of(verdict).word, rule_name(decision), text_of(verdict).text, 0, true});
+    };
+    Endpoint local = source_of(flow.key), remote = destination_of(flow.key);
+    if (flow.key.protocol != IPPROTO_TCP && (flow.key.protocol != IPPROTO_UDP || !options_.udp))
+        return refuse(Verdict::protocol);
+    if (!candidates_.is_own_address(local.address)) std::swap(local, remote);
+    if (!candidates_.is_own_address(local.address)) return refuse(Verdict::not_local);
+    if (own_.listens_on(local)) return refuse(Verdict::own);
+    const Direction direction = candidates_.direction_of(flow.key.protocol, local);
+    if (const auto excluded = candidates_.exclusion(remote, direction)) return refuse(*excluded);
+    if (tracker_.knows(flow.key)) return refuse(Verdict::existing);
+    const Decision decision = rules_.decide({local, remote, direction, std::nullopt, std::nullopt, 0}, surroundings_);
+    if (decision.kind != Decision::Kind::tagged) return refuse(verdict_of(decision), decision);
+    Explanation not_seen{text_of(Verdict::not_seen).word, rule_name(decision), text_of(Verdict::not_seen).text, 0, true};
+    not_seen.tag = decision.tag;
+    (void)explanations.add(index, not_seen);
+}
+
+void Netlink::plan(const Options& options, const Connections& connections, Plan& plan, const Offline&) {
+    const Rules rules(options.rules, options.fallback());
+    const Surroundings now = look_around(rules);
+    Candidates candidates(options);
+    candidates.use_addresses(net::own_addresses());
+    for (const flowd_connection& one : connections)
+        if (one.key.protocol == IPPROTO_TCP && one.state == TCP_LISTEN) candidates.add_listener(source_of(one.key));
+    std::size_t index = 0;
+    for (const flowd_connection& one : connections) {
+        const std::size_t at = index++;
+        const Endpoint local = source_of(one.key), remote = destination_of(one.key);
+        if (remote.port == 0 || one.state == TCP_LISTEN) continue;
+        const auto refuse = [&](Verdict verdict, const Decision& decision = {}) {
+            (void)plan.add(at, {FLOWD_PLANNED_NOT, text_of(verdict).text, {}, rule_name(decision)});
+        };
+        if (one.key.protocol != IPPROTO_TCP && (one.key.protocol != IPPROTO_UDP || !options.udp)) {
+            refuse(Verdict::protocol);
+            continue;
+        }
+        const Direction direction = candidates.direction_of(one.key.protocol, local);
+        if (const auto excluded = candidates.exclusion(remote, direction)) {
+            refuse(*excluded);
+            continue;
+        }
+        Facts facts{local, remote, direction, std::nullopt, std::nullopt, one.interface};
+        if ((one.known & FLOWD_CONNECTION_USER) != 0) facts.user = one.user;
+        if ((one.known & FLOWD_CONNECTION_CGROUP) != 0) facts.cgroup = one.cgroup;
+        const Decision decision = rules.decide(facts, now);
+        if (decision.kind != Decision::Kind::tagged)
+            refuse(verdict_of(decision), decision);
+        else
+            (void)plan.add(at, {FLOWD_PLANNED_FLOW, {}, decision.tag, rule_name(decision)});
+    }
 }
 
 std::string Netlink::summary() const {

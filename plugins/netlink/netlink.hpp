@@ -7,7 +7,6 @@
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
 #include "flowd/module.hpp"
@@ -18,6 +17,7 @@
 #include "lib/diag/streak.hpp"
 #include "lib/net/own_sockets.hpp"
 #include "lib/watch/hosted_watch.hpp"
+#include "plugins/netlink/candidates.hpp"
 #include "plugins/netlink/options.hpp"
 #include "plugins/netlink/rules.hpp"
 #include "plugins/netlink/surroundings.hpp"
@@ -41,6 +41,8 @@ class Netlink final : public Plugin {
     static void validate(const Options& options, Problems& problems) { PluginOptions::validate(options, problems); }
     std::vector<Finding> findings() const;
     static std::vector<Finding> host_findings(const Options& options, const Offline& core);
+    void explain(const FlowBatch& flows, Explanations& explanations) const;
+    static void plan(const Options& options, const Connections& connections, Plan& plan, const Offline& core);
     Result<void> prepare() override;
     Result<void> start() override;
     Result<void> stop(Deadline deadline) override;
@@ -79,10 +81,12 @@ class Netlink final : public Plugin {
     void closed(const diag::Connection& connection);
     void closed_unseen(const diag::Connection& connection);
 
-    [[nodiscard]] Direction direction_of(const diag::Connection& connection) const;
+    [[nodiscard]] Direction direction_of(const diag::Connection& connection) const {
+        return candidates_.direction_of(connection.protocol, connection.local);
+    }
     /// Whether it can be a flow: not internal, not our own, not the remote end of a connection inside this host.
     [[nodiscard]] bool in_question(const diag::Connection& connection, Direction direction) const;
-    [[nodiscard]] bool is_own_address(const Address& address) const;
+    void explain(std::size_t index, const flowd_flow& flow, Explanations& explanations) const;
     bool begin(std::uint64_t cookie, Tracked& connection);
     void end(const Tracked& connection, const std::optional<flowd_usage>& usage, std::int64_t now);
     /// Stops reading while the bus is full.
@@ -97,13 +101,11 @@ class Netlink final : public Plugin {
     std::optional<diag::DestroyListener> listener_;
     Tracker tracker_;
     Outbox outbox_{host(), [this](bool has_room) { read(has_room); }};
-    std::vector<Network> left_alone_;  ///< private and internal
 
     // As of the last dump.
+    Candidates candidates_;
     Surroundings surroundings_;
-    std::vector<Address> own_addresses_;
     net::OwnSockets own_{host()};
-    std::unordered_multimap<std::uint16_t, Address> listening_;
     std::uint64_t pass_ = 0;
     std::int64_t looked_ns_ = 0;  // CLOCK_MONOTONIC, as all times here
     bool lost_ = false;           ///< notifications were lost since then

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plugins/netlink/tracker.hpp"
 
+#include <algorithm>
+
 namespace flowd::netlink {
 
 Tracked* Tracker::find(std::uint64_t cookie) {
@@ -11,6 +13,17 @@ Tracked* Tracker::find(std::uint64_t cookie) {
 std::uint64_t Tracker::holder(const flowd_key& key) const {
     const auto found = by_tuple_.find(key);
     return found == by_tuple_.end() ? 0 : found->second;
+}
+
+const Tracked* Tracker::announced_with(const flowd_key& key) const {
+    const auto found = by_cookie_.find(holder(key));
+    return found == by_cookie_.end() ? nullptr : &found->second;
+}
+
+bool Tracker::knows(const flowd_key& key) const {
+    return std::any_of(by_cookie_.begin(), by_cookie_.end(), [&](const auto& entry) {
+        return !entry.second.announced && entry.second.missed == 0 && KeyEqual()(entry.second.key, key);
+    });
 }
 
 Tracked* Tracker::add(std::uint64_t cookie, const Tracked& connection) {

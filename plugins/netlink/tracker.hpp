@@ -22,6 +22,7 @@ struct Tracked : watch::Announced {
     std::uint8_t fin = 0;                                 ///< the peer's FIN was received
     bool announced = false;                               ///< false: it is known, but not announced
     std::uint64_t pass = 0;                               ///< the last dump that showed it
+    int rule = -1;                                        ///< index of the rule; -1: the plugin's own tag
 };
 
 /// By cookie and by tuple. A tuple has one live connection, so a connection that reuses ports ends the previous one.
@@ -32,6 +33,9 @@ class Tracker {
     [[nodiscard]] Tracked* find(std::uint64_t cookie);
     /// The cookie of the announced connection with this tuple, in either direction; 0: none.
     [[nodiscard]] std::uint64_t holder(const flowd_key& key) const;
+    [[nodiscard]] const Tracked* announced_with(const flowd_key& key) const;
+    /// Whether it knows a connection with this tuple that is not announced. Walks through all of them.
+    [[nodiscard]] bool knows(const flowd_key& key) const;
     /// Null if it is full.
     Tracked* add(std::uint64_t cookie, const Tracked& connection);
     void erase(std::uint64_t cookie);

@@ -7,6 +7,8 @@
 #include <cstring>
 #include <utility>
 
+#include "lib/bpf/flow_key.hpp"
+
 namespace flowd::perfsonar {
 namespace {
 
@@ -107,9 +109,11 @@ void FlowKeeper::look(std::uint32_t slot, const meter_flow& flow, std::int64_t n
 void FlowKeeper::announce(std::uint32_t slot, Record& record, const meter_flow& flow) {
     if (is_own(flow)) {
         record.told = Told::never;
+        record.why = Verdict::own;
         ++counts_.own;
     } else if (options_.exclude.includes(key_of(flow))) {
         record.told = Told::never;
+        record.why = Verdict::excluded;
         ++counts_.excluded;
     } else {
         record.told = Told::start;
@@ -262,6 +266,25 @@ void FlowKeeper::end_all() {
     is_stopping_ = true;
     for (auto& [slot, record] : records_)
         if (record.told == Told::start) finish(slot, record);
+}
+
+Verdict FlowKeeper::verdict_on(const flowd_key& key) const {
+    if (key.protocol != IPPROTO_TCP && key.protocol != IPPROTO_UDP) return Verdict::protocol;
+    const auto slot = slots_.find(bpf::to_flow_key(key));
+    const auto found = slot ? records_.find(*slot) : records_.end();
+    if (found == records_.end()) return Verdict::not_metered;
+    switch (found->second.told) {
+        case Told::nothing:
+            return Verdict::too_small;
+        case Told::start:
+            return Verdict::metered;
+        case Told::never:
+            return found->second.why;
+        case Told::end:
+        case Told::elsewhere:
+            break;
+    }
+    return Verdict::over;
 }
 
 void FlowKeeper::push(std::uint32_t slot, Record& record, What what) {

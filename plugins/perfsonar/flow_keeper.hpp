@@ -17,6 +17,7 @@
 #include "lib/net/own_sockets.hpp"
 #include "plugins/perfsonar/flow_slots.hpp"
 #include "plugins/perfsonar/options.hpp"
+#include "plugins/perfsonar/verdicts.hpp"
 
 namespace flowd::perfsonar {
 
@@ -57,6 +58,9 @@ class FlowKeeper {
     /// Flows whose start the core had no room for. It ends the flows that it knows itself.
     [[nodiscard]] std::size_t unannounced() const;
 
+    /// What it did with a flow.
+    [[nodiscard]] Verdict verdict_on(const flowd_key& key) const;
+
     [[nodiscard]] const Counts& counts() const { return counts_; }
     [[nodiscard]] std::size_t metered() const { return records_.size(); }  ///< in the table
     [[nodiscard]] std::size_t announced() const { return announced_; }     ///< of those: started and not ended
@@ -74,6 +78,7 @@ class FlowKeeper {
         flowd_usage before{};            ///< counted by an earlier flow of this slot
         std::uint32_t waiting = 0;       ///< number of its events that wait
         Told told = Told::nothing;
+        Verdict why = Verdict::refused;  ///< with Told::never
         bool is_hidden = false;
         bool lost_interface = false;
     };

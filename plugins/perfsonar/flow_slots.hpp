@@ -25,6 +25,8 @@ class FlowSlots {
     virtual void hide(std::uint32_t slot) = 0;
     /// Frees a hidden slot.
     virtual void clear(std::uint32_t slot) = 0;
+    /// The slot of a flow that look-ups find.
+    [[nodiscard]] virtual std::optional<std::uint32_t> find(const flow_key& key) const = 0;
     /// All slots that hold a flow, including hidden ones, except those that are being written at this moment.
     virtual void for_each(const std::function<void(std::uint32_t slot)>& each) const = 0;
 };
@@ -36,6 +38,7 @@ class KernelSlots final : public FlowSlots {
     [[nodiscard]] std::optional<meter_flow> read(std::uint32_t slot) const override;
     void hide(std::uint32_t slot) override;
     void clear(std::uint32_t slot) override;
+    [[nodiscard]] std::optional<std::uint32_t> find(const flow_key& key) const override;
     void for_each(const std::function<void(std::uint32_t slot)>& each) const override;
 
   private:

@@ -42,6 +42,7 @@ class Metering {
     /// Detaches from the interfaces and ends the announced flows.
     void stop(const Deadline& deadline);
 
+    [[nodiscard]] Verdict verdict_on(const flowd_key& key) const { return keeper_.verdict_on(key); }
     void status(json::Writer& object) const;
     [[nodiscard]] std::string summary() const;
     [[nodiscard]] std::vector<Finding> findings() const;

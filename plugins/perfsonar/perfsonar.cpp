@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "flowd/label.hpp"
+#include "plugins/perfsonar/verdicts.hpp"
 
 namespace flowd::perfsonar {
 
@@ -69,6 +70,34 @@ Result<void> Perfsonar::stop(Deadline deadline) {
     if (state_ != State::idle) outbox_.put(Event::catch_all_clear());
     state_ = State::idle;
     return {};
+}
+
+void Perfsonar::explain(const FlowBatch& flows, Explanations& explanations) const {
+    std::size_t index = 0;
+    for (const flowd_flow& flow : flows) {
+        const std::size_t at = index++;
+        const Verdict verdict = !metering_ || flow.key.scope != 0 ? Verdict::flows_off : metering_->verdict_on(flow.key);
+        // Of a flow that others announce, only what the meter adds is of interest.
+        if (verdict != Verdict::metered && flow.flow_id != 0) continue;
+        Explanation said{text_of(verdict).word, {}, text_of(verdict).text, 0, verdict != Verdict::metered};
+        if (verdict == Verdict::metered) said.tag = options_.tag();
+        (void)explanations.add(at, said);
+    }
+}
+
+void Perfsonar::plan(const Options& options, const Connections& connections, Plan& plan, const Offline&) {
+    std::size_t index = 0;
+    for (const flowd_connection& one : connections) {
+        const std::size_t at = index++;
+        if (destination_of(one.key).port == 0) continue;
+        // Whether a flow reaches minBytes and minPackets is not known before.
+        const bool is_excluded = options.exclude.includes(one.key);
+        if (options.flows && !is_excluded)
+            (void)plan.add(at, {FLOWD_PLANNED_FLOW, {}, options.tag()});
+        else
+            (void)plan.add(at, {FLOWD_PLANNED_CATCH_ALL, text_of(is_excluded ? Verdict::excluded : Verdict::flows_off).text,
+                                options.tag()});
+    }
 }
 
 void Perfsonar::status(json::Writer& object) const {

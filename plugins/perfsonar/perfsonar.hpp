@@ -27,6 +27,8 @@ class Perfsonar final : public Plugin {
     void on_room() override;
     void status(json::Writer& object) const override;
     [[nodiscard]] std::vector<Finding> findings() const;
+    void explain(const FlowBatch& flows, Explanations& explanations) const;
+    static void plan(const Options& options, const Connections& connections, Plan& plan, const Offline& core);
     static std::vector<Finding> host_findings(const Options& options, const Offline& core);
 
   private:

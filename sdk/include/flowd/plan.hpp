@@ -29,8 +29,9 @@ class Plan {
 
     /// `connection`: index in the list.
     flowd_result add(std::size_t connection, const Planned& planned) {
-        const flowd_planned raw{sizeof raw,  static_cast<std::uint32_t>(connection), planned.outcome, 0, planned.tag,
-                                to_c(planned.rule), to_c(planned.text)};
+        const flowd_planned raw{
+            sizeof raw,        static_cast<std::uint32_t>(connection), planned.outcome, 0, planned.tag, to_c(planned.rule),
+            to_c(planned.text)};
         return sink_->add(sink_, &raw);
     }
 

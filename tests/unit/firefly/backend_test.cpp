@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "backends/firefly/firefly.hpp"
+#include "backends/firefly/verdicts.hpp"
 #include "flowd/testing/instance.hpp"
 #include "lib/firefly/parser.hpp"
 #include "tests/unit/firefly/fixtures.hpp"
@@ -229,11 +230,10 @@ TEST_F(ExplainedFlow, HasTheLastFireflyToEachReceiver) {
     use_collector();
     use_destination(destination_);
     bring_up();
-    EXPECT_EQ(
-        explain(),
-        (std::vector<std::string>{
-            "not-sent " + collector() + ": No firefly of this flow has been queued for this collector yet.",
-            "not-to-destination " + destination() + ": No firefly of this flow has been sent to the destination yet."}));
+    EXPECT_EQ(explain(),
+              (std::vector<std::string>{
+                  "not-queued " + collector() + ": No firefly of this flow has been queued for this receiver yet.",
+                  "not-queued " + destination() + ": No firefly of this flow has been queued for this receiver yet."}));
     instance_->deliver(of_flow(start("::1"), 7));
     EXPECT_EQ(explain(), (std::vector<std::string>{
                              "sent " + collector() + ": The last firefly (start) was sent to this collector.",
@@ -255,16 +255,15 @@ TEST_F(ExplainedFlow, HasTheReasonWhyAReceiverGotNoFirefly) {
     instance_->deliver(learnt(of_flow(start("::1"), 7), {{0xb1, 0}, peer.address, peer.port, {}}));
     EXPECT_EQ(explain(7, FLOWD_LEARNT_REMOTELY),
               (std::vector<std::string>{
-                  "not-sent " + collector() + ": The firefly came from there.",
+                  "peer " + collector() + ": The firefly came from there.",
                   "sent " + second.endpoint().to_string() + ": The last firefly (start) was sent to this collector.",
-                  "not-to-destination " + destination() +
-                      ": The flow was learnt from a firefly, and forwardToDestination is off."}));
+                  "received " + destination() + ": The flow was learnt from a firefly, and forwardToDestination is off."}));
     auto metered = of_flow(start("::1"), 8);
     metered->flags = FLOWD_NOT_TO_PEER;
     instance_->deliver(metered);
     EXPECT_EQ(
         explain(8, FLOWD_NOT_TO_PEER)[2],
-        "not-to-destination " + destination() +
+        "metered " + destination() +
             ": The plugin that announces the flow forbids it, as for metered flows, and forwardToDestination is off.");
 }
 
@@ -276,12 +275,81 @@ TEST_F(ExplainedFlow, ReportsAFlowThatNoFireflyCanDescribe) {
     flow.flow_id = 7;
     flow.key = start()->key;
     flow.key.protocol = IPPROTO_ICMPV6;
-    EXPECT_EQ(instance_->explain(flow),
-              std::vector<std::string>{"skipped-protocol: A firefly can only report TCP and UDP."});
+    EXPECT_EQ(instance_->explain(flow), std::vector<std::string>{"protocol: A firefly can only report TCP and UDP."});
     flow.key = start()->key;
     flow.key.source_port = 0;
-    EXPECT_EQ(instance_->explain(flow),
-              std::vector<std::string>{"skipped-key: A firefly cannot report such addresses or ports."});
+    EXPECT_EQ(instance_->explain(flow), std::vector<std::string>{"port: A firefly cannot report port 0."});
+}
+
+/// docs/explain.md has a row for each; tests/check-explain compares it with this list.
+TEST_F(ExplainedFlow, EveryReasonIsBroughtAbout) {
+    std::set<std::string> seen;
+    const auto note = [&](const std::vector<std::string>& said) {
+        for (const std::string& one : said) seen.insert(one.substr(0, one.find_first_of(" :")));
+    };
+    config_.set("sendToDestination", "false");
+    bring_up();
+    note(explain());
+    use_collector();
+    config_.set("collectors[0].address", "127.0.0.1").set("collectors[0].port", "9");
+    bring_up();
+    note(explain());
+    note(explain(0));
+    for (const auto& [protocol, port, host] : {std::tuple<int, int, const char*>(IPPROTO_ICMPV6, 1, "2001:db8::2"),
+                                               {IPPROTO_TCP, 0, "2001:db8::2"},
+                                               {IPPROTO_TCP, 1, "192.0.2.1"}}) {
+        flowd_flow flow{};
+        flow.size = sizeof flow;
+        flow.flow_id = 7;
+        flow.key = make_key(endpoint("2001:db8::1", static_cast<std::uint16_t>(port)), endpoint(host, 2),
+                            static_cast<std::uint8_t>(protocol));
+        note(instance_->explain(flow));
+    }
+    instance_->deliver(of_flow(start("::1"), 7));
+    note(explain());
+    ASSERT_TRUE(host_.run_until([&] {
+        instance_->deliver(of_flow(Event::ongoing(start("::1")->key, {2, 16}), 7));
+        note(explain());
+        return seen.contains("waiting");  // nothing listens at port 9
+    }));
+    const Endpoint other = endpoint("2001:db8::7", 10514);
+    instance_->deliver(learnt(of_flow(start("::1"), 8), {{0xb1, firefly::max_hops}, other.address, other.port, {}}));
+    note(explain(8));
+    instance_->deliver(
+        learnt(of_flow(start("::1"), 9), {{0xb1, 0}, other.address, other.port, collector_.endpoint().to_string() + "\n"}));
+    note(explain(9));
+    instance_->deliver(
+        learnt(of_flow(start("::1"), 10), {{0xb1, 0}, collector_.endpoint().address, collector_.endpoint().port, {}}));
+    note(explain(10));
+    for (int i = 0; i < 1000; ++i)
+        instance_->deliver(
+            learnt(of_flow(Event::ongoing(start("::1")->key, {2, 16}), 11), {{0xb1, 0}, other.address, other.port, {}}));
+    note(explain(11));
+    auto huge = of_flow(start("::1"), 12);
+    config_.set("maxSize", "1024");
+    config_.set("sendToDestination", "true");
+    net::Loopback ours("::");
+    host_.add_socket(net::own_socket(IPPROTO_UDP, ours.endpoint()));
+    config_.set("destinationPort", std::to_string(ours.endpoint().port));
+    bring_up();
+    instance_->deliver(of_flow(start("::1"), 13));
+    note(explain(13));
+    instance_->deliver(learnt(of_flow(start("::1"), 14), {{0xb1, 0}, other.address, other.port, {}}));
+    note(explain(14));
+    auto metered = of_flow(start("::1"), 15);
+    metered->flags = FLOWD_NOT_TO_PEER;
+    instance_->deliver(metered);
+    note(explain(15));
+    instance_->deliver(of_flow(start("ff02::1"), 16));
+    note(explain(16));
+    huge.application(std::string(256, '\x01'));  // six bytes each in JSON
+    instance_->deliver(huge);
+    note(explain(12));
+    std::set<std::string> all;
+#define FIREFLY_WORD(name, word, text) all.insert(word);
+    FIREFLY_VERDICTS(FIREFLY_WORD)
+#undef FIREFLY_WORD
+    EXPECT_EQ(seen, all);
 }
 
 TEST_F(ExplainedFlow, ReportsACollectorThatRefuses) {
@@ -297,7 +365,7 @@ TEST_F(ExplainedFlow, ReportsACollectorThatRefuses) {
     const auto all = explain();
     EXPECT_EQ(all[0].find("waiting [::1]:" + std::to_string(port) + ": The last firefly (ongoing) waits to be sent: "), 0u)
         << all[0];
-    EXPECT_EQ(all[1], "not-to-destination [::1]:10514: sendToDestination is off.");
+    EXPECT_EQ(all[1], "destination-off [::1]:10514: sendToDestination is off.");
 }
 
 TEST_F(FireflyBackendTest, SendsThemToTheDestinationIfConfigured) {

@@ -35,6 +35,11 @@ class FakeSlots final : public FlowSlots {
     void for_each(const std::function<void(std::uint32_t slot)>& each) const override {
         for (const auto& [slot, flow] : flows) each(slot);
     }
+    [[nodiscard]] std::optional<std::uint32_t> find(const flow_key& key) const override {
+        for (const auto& [slot, flow] : flows)
+            if (std::memcmp(&flow.key, &key, sizeof key) == 0 && !hidden.contains(slot)) return slot;
+        return std::nullopt;
+    }
     std::map<std::uint32_t, meter_flow> flows;
     std::set<std::uint32_t> hidden;
 };

@@ -202,7 +202,10 @@ TEST_F(ExplainTest, CombinesTheCoresStateAndTheInstancesExplanations) {
                                                                          flows[0].flow_id != 0 ? "marked" : "not-announced",
                                                                          to_c("eth0"),
                                                                          to_c("Its packets carry the label 0x1234."),
-                                                                         0};
+                                                                         0,
+                                                                         0,
+                                                                         0,
+                                                                         {}};
                                              return sink->add(sink, &one);
                                          }};
     Scripts::of("marker").extension = [](std::string_view id) -> const void* {
@@ -217,9 +220,11 @@ TEST_F(ExplainTest, CombinesTheCoresStateAndTheInstancesExplanations) {
     EXPECT_EQ(known.code, ExitCode::ok);
     EXPECT_THAT(known.json, HasSubstr(R"("known":true,"flow":{"source":")" + source_of(one.key).to_string()))
         << "turned round";
+    EXPECT_THAT(known.json, HasSubstr(R"("reversed":true)"));
+    EXPECT_THAT(known.json, HasSubstr(R"("verdict":"tag-alone")"));
     EXPECT_THAT(known.json, HasSubstr(R"("announcer":"source")"));
     EXPECT_THAT(known.json, HasSubstr(R"({"instance":"backend marker","verdict":"marked","subject":"eth0",)"
-                                      R"("text":"Its packets carry the label 0x1234.","time":""})"));
+                                      R"("text":"Its packets carry the label 0x1234.","time":"","refusal":false})"));
 
     const auto unknown = ask({"explain", "udp", "192.0.2.1:1", "192.0.2.2:2"});
     EXPECT_THAT(unknown.json, HasSubstr(R"("known":false)"));
@@ -227,19 +232,75 @@ TEST_F(ExplainTest, CombinesTheCoresStateAndTheInstancesExplanations) {
     supervisor().stop();
 }
 
-TEST_F(ExplainTest, ArgumentsThatDoNotIdentifyAFlowAreRefused) {
-    for (const control::Arguments& words :
-         {control::Arguments{"explain"}, control::Arguments{"explain", "tcp", "192.0.2.1:1"},
-          control::Arguments{"explain", "xtp", "192.0.2.1:1", "192.0.2.2:2"},
-          control::Arguments{"explain", "tcp", "192.0.2.1:1", "host:2"},
-          control::Arguments{"explain", "tcp", "192.0.2.1:65536", "192.0.2.2:2"}})
-        EXPECT_EQ(read_flow_key(std::span(words).subspan(1)).error().code, FLOWD_INVALID);
-    const control::Arguments good{"explain", "17", "2001:db8::1", "[2001:db8::2]:5"};
-    const auto key = read_flow_key(std::span(good).subspan(1));
-    ASSERT_TRUE(key);
-    EXPECT_EQ(key->protocol, 17);
-    EXPECT_EQ(key->source_port, 0);
-    EXPECT_EQ(key->destination_port, 5);
+Registry small_registry() {
+    return *Registry::parse(R"({"version":1,"modified":"x","experiments":[
+        {"expName":"atlas","expId":2,"activities":[{"activityName":"perfSONAR","activityId":2}]},
+        {"expName":"cms","expId":3,"activities":[{"activityName":"perfSONAR","activityId":2},
+                                                 {"activityName":"Analysis Input","activityId":14}]}]})");
+}
+
+TEST(ExplainQuestion, WhatIdentifiesNoFlowAndNoTagIsRefused) {
+    const Registry registry = small_registry();
+    for (const std::vector<std::string>& words :
+         std::vector<std::vector<std::string>>{{},
+                                               {""},
+                                               {" "},
+                                               {"tcp", "192.0.2.1:1"},
+                                               {"xtp", "192.0.2.1:1", "192.0.2.2:2"},
+                                               {"tcp", "192.0.2.1:1", "host:2"},
+                                               {"tcp", "192.0.2.1:65536", "192.0.2.2:2"},
+                                               {"tcp", "[fe80::1%nosuchinterface]:1", "[fe80::2]:2"},
+                                               {"0x"},
+                                               {"0x100000"},
+                                               {"1048576"},
+                                               {"99999999999999999999"},
+                                               {"nobody"},
+                                               {"cms/nothing"},
+                                               {"/"},
+                                               {"3/"},
+                                               {std::string("cms\0", 4)},
+                                               {std::string(60000, '/')}})
+        EXPECT_EQ(read_question(words, registry).error().code, FLOWD_INVALID) << ::testing::PrintToString(words);
+}
+
+TEST(ExplainQuestion, AFlowIsAProtocolAndTwoEndsInOneWordOrThree) {
+    for (const std::vector<std::string>& words : std::vector<std::vector<std::string>>{
+             {"17", "2001:db8::1", "[2001:db8::2]:5"}, {" 17 2001:db8::1  [2001:db8::2]:5"}}) {
+        const auto question = read_question(words, {});
+        ASSERT_TRUE(question && question->flow);
+        EXPECT_EQ(question->flow->protocol, 17);
+        EXPECT_EQ(question->flow->source_port, 0);
+        EXPECT_EQ(question->flow->destination_port, 5);
+    }
+    const std::vector<std::string> mapped{"tcp [::ffff:192.0.2.1]:1 192.0.2.2:2"};
+    EXPECT_EQ(source_of(*read_question(mapped, {})->flow).to_string(), "192.0.2.1:1");
+    const std::vector<std::string> zone{"tcp [fe80::1%lo]:1 [fe80::2]:2"};
+    EXPECT_EQ(read_question(zone, {})->flow->zone, 1u) << "the zone of one end holds for both";
+}
+
+TEST(ExplainQuestion, ATagIsALabelAScitagOrNames) {
+    const Registry registry = small_registry();
+    using Id = std::optional<std::uint32_t>;
+    const auto none = std::nullopt;
+    const std::vector<std::tuple<std::vector<std::string>, Id, Id, Id>> cases{{{"0x30038"}, 3, 14, 0x30038},
+                                                                              {{"0xF013B"}, 3, 14, 0xf013b},
+                                                                              {{"196664"}, 3, 14, 196664},
+                                                                              {{"206"}, 3, 14, none},
+                                                                              {{"3/14"}, 3, 14, none},
+                                                                              {{"cms/Analysis Input"}, 3, 14, none},
+                                                                              {{"CMS", "analysis", "input"}, 3, 14, none},
+                                                                              {{"cms", "14"}, 3, 14, none},
+                                                                              {{"cms"}, 3, none, none},
+                                                                              {{"perfSONAR"}, none, 2, none},
+                                                                              {{"0"}, 0, 0, none}};
+    for (const auto& [words, experiment, activity, label] : cases) {
+        const auto question = read_question(words, registry);
+        ASSERT_TRUE(question) << ::testing::PrintToString(words);
+        EXPECT_FALSE(question->flow);
+        EXPECT_EQ(question->tag.experiment, experiment) << ::testing::PrintToString(words);
+        EXPECT_EQ(question->tag.activity, activity) << ::testing::PrintToString(words);
+        EXPECT_EQ(question->tag.label, label) << ::testing::PrintToString(words);
+    }
 }
 
 TEST(ExplanationSinkTest, MalformedExplanationsAreRefusedAndAtMost64AreKept) {

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+// backends/firefly/verdicts.hpp: what the backend says of a flow in `flowd-cpp explain`. docs/explain.md lists all of it.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+namespace flowd::firefly_backend {
+
+/// Name, verdict, sentence. The first ones are Skip, in its order.
+#define FIREFLY_VERDICTS(X)                                                                                    \
+    X(protocol, "protocol", "A firefly can only report TCP and UDP.")                                          \
+    X(port, "port", "A firefly cannot report port 0.")                                                         \
+    X(address, "address", "A firefly cannot report unspecified addresses, or two families.")                   \
+    X(size, "size", "The firefly does not fit into maxSize.")                                                  \
+    X(received, "received", "The flow was learnt from a firefly, and forwardToDestination is off.")            \
+    X(metered, "metered",                                                                                      \
+      "The plugin that announces the flow forbids it, as for metered flows, and forwardToDestination is off.") \
+    X(not_a_host, "not-a-host", "The destination is a multicast group, or link-local without a zone.")         \
+    X(ourselves, "ourselves", "This daemon itself receives there.")                                            \
+    X(relayed, "relayed", "A plugin has already relayed the original firefly there.")                          \
+    X(hops, "hops", "The firefly has already passed the maximum number of daemons.")                           \
+    X(peer, "peer", "The firefly came from there.")                                                            \
+    X(limited, "limited", "Too many fireflies of this flow arrived in a short time.")                          \
+    X(not_announced, "not-announced", "No plugin has announced this flow, so no firefly is sent.")             \
+    X(not_queued, "not-queued", "No firefly of this flow has been queued for this receiver yet.")              \
+    X(destination_off, "destination-off", "sendToDestination is off.")                                         \
+    X(no_receiver, "no-receiver", "No collector is configured, and sendToDestination is off.")                 \
+    X(waiting, "waiting", "A firefly is queued; the collector cannot be reached at present.")                  \
+    X(sent, "sent", "A firefly was sent.")
+
+enum class Verdict : std::uint8_t {
+#define FIREFLY_ENUMERATOR(name, word, text) name,
+    FIREFLY_VERDICTS(FIREFLY_ENUMERATOR)
+#undef FIREFLY_ENUMERATOR
+};
+
+struct VerdictText {
+    const char* word;
+    const char* text;
+};
+[[nodiscard]] inline const VerdictText& text_of(Verdict verdict) {
+    static constexpr std::array texts{
+#define FIREFLY_TEXT(name, word, text) VerdictText{word, text},
+        FIREFLY_VERDICTS(FIREFLY_TEXT)
+#undef FIREFLY_TEXT
+    };
+    return texts[static_cast<std::size_t>(verdict)];
+}
+
+}  // namespace flowd::firefly_backend

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+// backends/marker/verdicts.hpp: what the marker says of a flow in `flowd-cpp explain`. docs/explain.md lists all of it.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+namespace flowd::marker {
+
+/// Name, verdict, sentence.
+#define MARKER_VERDICTS(X)                                                                               \
+    X(marked, "marked", "Outgoing packets carry the tag.")                                               \
+    X(marked_catch_all, "marked-catch-all", "Outgoing packets carry the catch-all tag.")                 \
+    X(observed, "observed", "The mode is observe: packets are counted and not changed.")                 \
+    X(other_namespace, "other-namespace", "The flow is in another network namespace.")                   \
+    X(ipv4, "ipv4", "The flow is IPv4; the configured markingStrategy needs IPv6.")                      \
+    X(forwarded, "forwarded", "This host only forwards the flow, and forwarded is off.")                 \
+    X(no_valid_tag, "no-valid-tag", "The tag is 0/0, which is never written.")                           \
+    X(tag_out_of_range, "tag-out-of-range", "The configured markingStrategy cannot carry the tag.")      \
+    X(not_announced, "not-announced", "No plugin has announced this flow, and no catch-all tag is set.") \
+    X(not_in_table, "not-in-table", "The flow is not in the marker's table: the table was full.")        \
+    X(no_interface, "no-interface", "The marker is not attached to any interface.")                      \
+    X(hook_removed, "hook-removed", "The marker's program was removed and cannot be attached again.")    \
+    X(unreadable, "unreadable", "The marker's table cannot be read.")
+
+enum class Verdict : std::uint8_t {
+#define MARKER_ENUMERATOR(name, word, text) name,
+    MARKER_VERDICTS(MARKER_ENUMERATOR)
+#undef MARKER_ENUMERATOR
+};
+
+struct VerdictText {
+    const char* word;
+    const char* text;
+};
+[[nodiscard]] inline const VerdictText& text_of(Verdict verdict) {
+    static constexpr std::array texts{
+#define MARKER_TEXT(name, word, text) VerdictText{word, text},
+        MARKER_VERDICTS(MARKER_TEXT)
+#undef MARKER_TEXT
+    };
+    return texts[static_cast<std::size_t>(verdict)];
+}
+
+}  // namespace flowd::marker
