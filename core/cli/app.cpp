@@ -130,6 +130,8 @@ class CommandLine {
             ->add_option("what", explained, "PROTOCOL END END, or a flow label, a scitag, a tag or an experiment")
             ->type_name("FLOW|TAG")
             ->required();
+        command("plan", "Show the tag that each open socket would get by the configuration; needs no privileges",
+                "  flowd-cpp plan --conf ./conf.yaml");
         command("commands", "List the commands of the instances of the running daemon", "  flowd-cpp commands");
         command("reload", "Read the configuration again, like SIGHUP, and report the result", "  flowd-cpp reload");
 
@@ -382,6 +384,7 @@ ExitCode execute(const CommandLine& line, const Environment& environment, const 
     if (line.said("findings")) return ask_daemon(options, output, {"findings"});
     if (line.said("verify")) return verify(options, output, line.verify_request);
     if (line.said("explain")) return ask_daemon(options, output, explain_request(line));
+    if (line.said("plan")) return plan(options, output);
     if (line.said("commands")) return ask_daemon(options, output, {"commands"});
     if (line.said("reload")) return ask_daemon(options, output, {"reload"});
     if (line.said("setup")) return setup_command(line, environment, output);

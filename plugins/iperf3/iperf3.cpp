@@ -54,6 +54,23 @@ std::vector<Finding> Iperf3::host_findings(const Options& options, const Offline
     return watch::host_findings({"iperf3-capability-missing", "iperf3-kernel-feature-missing"}, options.cgroup_path);
 }
 
+void Iperf3::plan(const Options& options, const Connections& connections, Plan& plan, const Offline&) {
+    const watch_rule rule = rule_of(options);
+    const std::vector<flowd_tag> tags = tags_of(options);
+    std::size_t index = 0;
+    for (const flowd_connection& one : connections) {
+        const std::size_t at = index++;
+        const std::uint16_t local = one.key.source_port, remote = one.key.destination_port;
+        if (one.key.protocol != IPPROTO_TCP || remote == 0) continue;
+        if (local < rule.local_low || local > rule.local_high || remote < rule.remote_low || remote > rule.remote_high)
+            (void)plan.add(at, {FLOWD_PLANNED_NOT, "Its ports are not in the configured ranges."});
+        else if (tags.size() == 1)
+            (void)plan.add(at, {FLOWD_PLANNED_FLOW, {}, tags.front()});
+        else
+            (void)plan.add(at, {FLOWD_PLANNED_ANY, "It gets a tag of the list when it opens."});
+    }
+}
+
 Result<void> Iperf3::prepare() {
     return watch_.load(options_.cgroup_path, options_.program_path);
 }

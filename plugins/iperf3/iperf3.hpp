@@ -26,6 +26,7 @@ class Iperf3 final : public Plugin {
 
     Iperf3(Host& host, Options options);
     static void validate(const Options& options, Problems& problems) { Iperf3Options::validate(options, problems); }
+    static void plan(const Options& options, const Connections& connections, Plan& plan, const Offline& core);
     static std::vector<Finding> host_findings(const Options& options, const Offline& core);
     Result<void> prepare() override;
     Result<void> start() override;

@@ -11,6 +11,7 @@
 #include "flowd/abi/ext/command.h"
 #include "flowd/abi/ext/explain.h"
 #include "flowd/abi/ext/findings.h"
+#include "flowd/abi/ext/plan.h"
 #include "flowd/abi/ext/status.h"
 #include "flowd/sized.hpp"
 #include "sdk/check/guarded_memory.hpp"
@@ -258,6 +259,57 @@ Outcome explanations(Subject& subject) {
     });
 }
 
+Outcome plan_offline(Subject& subject) {
+    const auto config = subject.config();
+    if (!config) return without_config(config.error());
+    const flowd_component& component = *(*config)->component;
+    const void* raw = component.offline == nullptr ? nullptr : component.offline(FLOWD_EXT_PLAN);
+    if (raw == nullptr) return Outcome::absent("it does not offer " FLOWD_EXT_PLAN);
+    const auto offered = copy_sized<flowd_ext_plan>(raw);
+    if (offered.offline == nullptr) return Outcome::fail("member 'offline' of its flowd_ext_plan is missing");
+    const core::OfflineHost host(subject.registry(), subject.target().component, "check",
+                                 {[](flowd_level, std::string_view) {}, [](const flowd_problem&) {}});
+    std::vector<flowd_connection> connections(3);
+    for (std::size_t i = 0; i < connections.size(); ++i) {
+        flowd_connection& one = connections[i];
+        one.size = sizeof one;
+        one.key.source[0] = 0x20;
+        one.key.source_port = static_cast<std::uint16_t>(40000 + i);
+        one.key.protocol = i == 1 ? 17 : 6;
+        one.state = i == 2 ? 10 : 1;
+        if (i == 2) continue;  // it listens
+        one.key.destination[0] = 0x20;
+        one.key.destination[15] = 2;
+        one.key.destination_port = 443;
+    }
+    const GuardedArray<flowd_connection> array(connections, 64);  // as of a later core
+    Judged judged;
+    flowd_plan sink{};
+    sink.size = sizeof sink;
+    sink.context = &judged;
+    sink.add = [](const flowd_plan* self, const flowd_planned* planned) -> flowd_result {
+        auto& to = *static_cast<Judged*>(self->context);
+        const auto one = copy_sized<flowd_planned>(planned);
+        if (one.connection >= to.flows)
+            return to.refuse(fmt::format("a plan is of connection {} in a list of {}", one.connection, to.flows));
+        if (one.outcome == FLOWD_PLANNED_NOT && one.text.length == 0)
+            return to.refuse(fmt::format("the plan of connection {} gives neither a tag nor a reason", one.connection));
+        if (++to.of_flow[one.connection] > 1)
+            return to.refuse(fmt::format("there are several plans of connection {}", one.connection));
+        return FLOWD_OK;
+    };
+    subject.progress().enter("offline plan");
+    flowd_result result = FLOWD_OK;
+    for (const std::size_t count : {array.count(), std::size_t{0}}) {
+        judged.flows = static_cast<std::uint32_t>(count);
+        judged.of_flow.clear();
+        result = offered.offline(host.abi(), &(*config)->value(), array.data(), count, array.stride(), &sink);
+        if (result < 0) break;
+    }
+    subject.progress().enter({});
+    return verdict(judged, "offline plan", result);
+}
+
 }  // namespace
 
 std::vector<Check> extension_checks() {
@@ -270,6 +322,8 @@ std::vector<Check> extension_checks() {
         {"findings-offline", "the same of the component without an instance", every_kind, findings_offline},
         {"explain", "flowd.explain/1 explains only the flows of the request, each with a verdict and a sentence",
          every_kind, explanations},
+        {"plan", "flowd.plan/1 has at most one entry for each connection, with a tag or a reason", every_kind,
+         plan_offline},
     };
 }
 
