@@ -26,14 +26,27 @@ static __always_inline __u32 marker_outcome_of(int found) {
     }
 }
 
-/* Packets that are not plain. A separate function: the verifier checks it once, and the plain path stays short. */
-__attribute__((noinline)) int marker_handle_any(struct __sk_buff* skb, __u32 has_ethernet) {
+/* What marker_handle_any is to do: mark the packet, or take a number of samples of it for marker_talkers. */
+#define MARKER_DO_HAS_ETHERNET 1u
+#define MARKER_DO_SAMPLE 2u
+#define MARKER_DO_OUTCOME_SHIFT 8
+
+/*
+ * Packets that are not plain. A separate function: the verifier checks it once, and the plain path stays short. It also
+ * takes the samples, so that the parser is checked only twice.
+ */
+__attribute__((noinline)) int marker_handle_any(struct __sk_buff* skb, __u32 what, __u32 samples) {
     struct packet packet = {};
-    int found = has_ethernet ? packet_find_ip(skb, &packet) : packet_find_raw_ip(skb, &packet);
+    int found = what & MARKER_DO_HAS_ETHERNET ? packet_find_ip(skb, &packet) : packet_find_raw_ip(skb, &packet);
     if (found != PACKET_OK) return (int)marker_outcome_of(found);
-    if (packet.version != 6 && !(marker_config.carriers & MARKER_CARRIER_DSCP)) return MARKER_IPV4;
+    const __u32 family = packet.version == 6 ? MARKER_RESULT_IPV6 : MARKER_RESULT_IPV4;
+    if (!(what & MARKER_DO_SAMPLE) && packet.version != 6 && !(marker_config.carriers & MARKER_CARRIER_DSCP))
+        return (int)(MARKER_IPV4 | family);
     found = packet_parse(skb, &packet);
-    return (int)(found == PACKET_OK ? marker_mark(skb, &packet, 0) : marker_outcome_of(found));
+    if (found != PACKET_OK) return (int)(marker_outcome_of(found) | family);
+    if (!(what & MARKER_DO_SAMPLE)) return (int)(marker_mark(skb, &packet, 0) | family);
+    marker_note_talker(skb, &packet, what >> MARKER_DO_OUTCOME_SHIFT & MARKER_RESULT_OUTCOME, samples);
+    return 0;
 }
 
 /* Whether the fast path for plain packets applies: extension headers are inserted elsewhere. */
@@ -41,31 +54,38 @@ static __always_inline int marker_takes_plain(void) {
     return !(marker_config.carriers & MARKER_CARRIER_HEADERS);
 }
 
-/* A packet of a device with an Ethernet header. Returns its outcome. */
+/* A packet of a device with an Ethernet header. Returns its result. */
 static __always_inline __u32 marker_handle_ethernet(struct __sk_buff* skb) {
     struct packet packet;
     const __be16 type = packet_plain_type(skb);
     if (type == bpf_htons(ETH_P_IPV6) && marker_takes_plain() && packet_parse_plain_ipv6(skb, ETH_HLEN, &packet))
-        return marker_mark(skb, &packet, 1);
-    if (type == bpf_htons(ETH_P_IP) && !(marker_config.carriers & MARKER_CARRIER_DSCP)) return MARKER_IPV4;
-    return (__u32)marker_handle_any(skb, 1);
+        return marker_mark(skb, &packet, 1) | MARKER_RESULT_IPV6;
+    if (type == bpf_htons(ETH_P_IP) && !(marker_config.carriers & MARKER_CARRIER_DSCP))
+        return MARKER_IPV4 | MARKER_RESULT_IPV4;
+    return (__u32)marker_handle_any(skb, MARKER_DO_HAS_ETHERNET, 0);
+}
+
+static __always_inline void marker_count_and_sample(struct __sk_buff* skb, __u32 result, __u32 what) {
+    const __u32 samples = marker_count(skb, result);
+    const __u32 outcome = (result & MARKER_RESULT_OUTCOME) << MARKER_DO_OUTCOME_SHIFT;
+    if (samples) marker_handle_any(skb, what | MARKER_DO_SAMPLE | outcome, samples);
 }
 
 SEC("tc")
 int flowd_marker(struct __sk_buff* skb) {
-    marker_count(skb, marker_handle_ethernet(skb));
+    marker_count_and_sample(skb, marker_handle_ethernet(skb), MARKER_DO_HAS_ETHERNET);
     return TC_ACT_UNSPEC;
 }
 
 SEC("tc")
 int flowd_marker_l3(struct __sk_buff* skb) {
     struct packet packet;
-    __u32 outcome;
+    __u32 result;
     if (marker_takes_plain() && packet_parse_plain_ipv6(skb, 0, &packet))
-        outcome = marker_mark(skb, &packet, 1);
+        result = marker_mark(skb, &packet, 1) | MARKER_RESULT_IPV6;
     else
-        outcome = (__u32)marker_handle_any(skb, 0);
-    marker_count(skb, outcome);
+        result = (__u32)marker_handle_any(skb, 0, 0);
+    marker_count_and_sample(skb, result, 0);
     return TC_ACT_UNSPEC;
 }
 

@@ -15,6 +15,8 @@
 #define MARKER_FLOWS_MAP "marker_flows"
 #define MARKER_SETTINGS_MAP "marker_settings"
 #define MARKER_COUNTS_MAP "marker_counts"
+#define MARKER_EXPERIMENTS_MAP "marker_experiments"
+#define MARKER_TALKERS_MAP "marker_talkers"
 #define MARKER_DSCP_MAP "marker_dscp"
 
 /* RFC 8200 section 3, the first word of the IPv6 header: version, traffic class, flow label. */
@@ -94,12 +96,12 @@ struct marker_dscp_key {
 
 /* Constants of a loaded program (.rodata), set before it is loaded: the verifier removes code that they disable. */
 struct marker_config {
-    __u32 carriers;      /* MARKER_CARRIER_* */
-    __u32 keep_explicit; /* 1: a label that an application chose is kept */
-    __u32 replace_dscp;  /* 1: a DSCP that an application chose is replaced */
-    __u32 forwarded;     /* 1: packets that this host only forwards are marked too */
-    __u32 buckets;       /* of marker_flows */
-    __u32 reserved;
+    __u32 carriers;               /* MARKER_CARRIER_* */
+    __u32 keep_explicit;          /* 1: a label that an application chose is kept */
+    __u32 replace_dscp;           /* 1: a DSCP that an application chose is replaced */
+    __u32 forwarded;              /* 1: packets that this host only forwards are marked too */
+    __u32 buckets;                /* of marker_flows */
+    __u32 ephemeral;              /* the lowest ephemeral port: from here on a local port identifies no service */
     __u32 experiment_labels[512]; /* the label bits of experiment and activity, as encoded by the SDK */
     __u32 activity_labels[64];
 };
@@ -156,9 +158,41 @@ enum marker_outcome {
 /* Value of marker_counts, per CPU. The index is that of the interface modulo MARKER_COUNTED_INTERFACES. */
 #define MARKER_OUTCOMES_ROOM 32u
 #define MARKER_COUNTED_INTERFACES 256u
+#define MARKER_FAMILY_IPV6 0u
+#define MARKER_FAMILY_IPV4 1u
+#define MARKER_FAMILIES 2u
 struct marker_counts {
     __u64 packets[MARKER_OUTCOMES_ROOM];
+    __u64 bytes[MARKER_FAMILIES][MARKER_OUTCOMES_ROOM]; /* of IP packets, on the wire */
+    __u64 untagged;                                     /* the sum of those that left without a tag */
 };
+
+/* The only value of marker_experiments, per CPU: bytes that left with a tag. The index is the experiment as it stands in a
+ * label. */
+#define MARKER_EXPERIMENTS 512u
+struct marker_experiments {
+    __u64 bytes[MARKER_EXPERIMENTS];
+};
+
+/*
+ * Key of marker_talkers: who sends bytes without a tag. Each sample stands for 16 KiB: the packet with which the bytes
+ * without a tag that a CPU has counted on an interface reach another multiple of that is taken as an example for them.
+ */
+#define MARKER_SAMPLE_SHIFT 14u
+#define MARKER_TALKERS 4096u
+struct marker_talker {
+    __u64 cgroup;  /* id of the socket's control group (version 2); 0: no socket */
+    __u64 network; /* the first 64 bits of the destination; of IPv4 the last 64 of ::ffff:a.b.c.0; in network order */
+    __be16 port;   /* local; 0: an ephemeral one, or none */
+    __u8 protocol;
+    __u8 family; /* MARKER_FAMILY_* */
+    __u32 outcome;
+};
+
+/* Whether packets with this outcome have left with a tag. */
+static __always_inline int marker_leaves_tagged(__u32 outcome) {
+    return outcome <= MARKER_MARKED_FRAGMENT || outcome == MARKER_ALREADY_MARKED;
+}
 
 #ifdef __cplusplus
 #define MARKER_LAYOUT(condition) static_assert(condition, #condition)
@@ -180,7 +214,9 @@ MARKER_LAYOUT(__builtin_offsetof(struct marker_settings, catch_all_until) == 24)
 MARKER_LAYOUT(sizeof(struct marker_dscp_key) == 8);
 MARKER_LAYOUT(__builtin_offsetof(struct marker_config, experiment_labels) == 24);
 MARKER_LAYOUT(sizeof(struct marker_config) == 24 + 4 * (512 + 64));
-MARKER_LAYOUT(sizeof(struct marker_counts) == 256);
+MARKER_LAYOUT(sizeof(struct marker_counts) == 776);
+MARKER_LAYOUT(sizeof(struct marker_talker) == 24);
+MARKER_LAYOUT(MARKER_MARKED_FLOW == 0);
 MARKER_LAYOUT(MARKER_OUTCOMES <= MARKER_OUTCOMES_ROOM);
 MARKER_LAYOUT((int)MARKER_MARKED_FLOW + (int)MARKER_BY_FRAGMENT == (int)MARKER_MARKED_FRAGMENT);
 MARKER_LAYOUT((int)MARKER_OBSERVED_FLOW + (int)MARKER_BY_FRAGMENT == (int)MARKER_OBSERVED_FRAGMENT);

@@ -66,6 +66,7 @@ class Marker final : public Backend {
     void start_flow(const flowd_event& event);
 
     Result<void> command_status(const std::vector<std::string_view>& arguments, json::Writer& answer);
+    Result<void> command_coverage(const std::vector<std::string_view>& arguments, json::Writer& answer);
     Result<void> command_mode(const std::vector<std::string_view>& arguments, json::Writer& answer);
 
     Options options_;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "backends/marker/program.hpp"
 
+#include <algorithm>
+#include <fstream>
 #include <optional>
 #include <span>
 #include <utility>
@@ -20,6 +22,14 @@ Result<bpf::Object> open(const std::string& path, bpf::LogSink log) {
     return bpf::Object::open(std::span(elf, size), "marker", std::move(log));
 }
 
+/// Of this network namespace (ip(7), ip_local_port_range).
+std::uint32_t first_ephemeral_port() {
+    constexpr std::uint32_t linux_default = 32768;
+    std::ifstream file("/proc/sys/net/ipv4/ip_local_port_range");
+    std::uint32_t first = 0;
+    return file >> first ? first : linux_default;
+}
+
 marker_config config_of(const Options& options) {
     marker_config config{};
     config.carriers = carriers_of(options.strategy);
@@ -27,6 +37,7 @@ marker_config config_of(const Options& options) {
     config.replace_dscp = options.replace_dscp ? 1 : 0;
     config.forwarded = options.forwarded ? 1 : 0;
     config.buckets = KernelFlows::buckets_for(options.max_flows);
+    config.ephemeral = first_ephemeral_port();
     fill_labels(config);
     return config;
 }
@@ -41,7 +52,7 @@ Result<void> fill_dscp(DscpMap& map, const std::vector<DscpRule>& rules) {
 }  // namespace
 
 Program::Program(bpf::Object object, int ethernet, int raw_ip, int flows, int socket_tags, SettingsMap settings,
-                 DscpMap dscp, CountsMap counts)
+                 DscpMap dscp, CountsMap counts, ExperimentsMap experiments, TalkersMap talkers)
     : object_(std::move(object)),
       ethernet_(ethernet),
       raw_ip_(raw_ip),
@@ -49,7 +60,9 @@ Program::Program(bpf::Object object, int ethernet, int raw_ip, int flows, int so
       socket_tags_(socket_tags),
       settings_(std::move(settings)),
       dscp_(std::move(dscp)),
-      counts_(std::move(counts)) {}
+      counts_(std::move(counts)),
+      experiments_(std::move(experiments)),
+      talkers_(std::move(talkers)) {}
 
 Result<Program> Program::load(const std::string& path, const marker_config& config, const Pins* pins, bpf::LogSink log) {
     auto object = open(path, std::move(log));
@@ -84,12 +97,16 @@ Result<Program> Program::load(const std::string& path, const marker_config& conf
     if (!dscp) return std::move(dscp).error();
     auto counts = object->map<std::uint32_t, marker_counts>(MARKER_COUNTS_MAP);
     if (!counts) return std::move(counts).error();
+    auto experiments = object->map<std::uint32_t, marker_experiments>(MARKER_EXPERIMENTS_MAP);
+    if (!experiments) return std::move(experiments).error();
+    auto talkers = object->map<marker_talker, std::uint64_t>(MARKER_TALKERS_MAP);
+    if (!talkers) return std::move(talkers).error();
     if (pins != nullptr && !is_taken_over) {
         if (auto done = pins->pin_map(MARKER_FLOWS_MAP, flows->fd()); !done) return std::move(done).error();
         if (auto done = pins->pin_map(MARKER_SETTINGS_MAP, settings->fd()); !done) return std::move(done).error();
     }
     Program program(*std::move(object), *ethernet, *raw_ip, flows->fd(), socket_tags->fd(), *std::move(settings),
-                    *std::move(dscp), *std::move(counts));
+                    *std::move(dscp), *std::move(counts), *std::move(experiments), *std::move(talkers));
     program.is_taken_over_ = is_taken_over;
     return program;
 }
@@ -112,12 +129,41 @@ Result<Outcomes> Program::outcomes() const {
 }
 
 Result<Outcomes> Program::outcomes(int interface_index) const {
+    const auto sum = counts(interface_index);
+    if (!sum) return sum.error();
+    Outcomes packets{};
+    std::copy_n(std::begin(sum->packets), packets.size(), packets.begin());
+    return packets;
+}
+
+Result<marker_counts> Program::counts(int interface_index) const {
     auto by_cpu = counts_.per_cpu(static_cast<std::uint32_t>(interface_index) % MARKER_COUNTED_INTERFACES);
     if (!by_cpu) return std::move(by_cpu).error();
-    Outcomes packets{};
+    marker_counts sum{};
     for (const marker_counts& counts : *by_cpu)
-        for (std::size_t outcome = 0; outcome < packets.size(); ++outcome) packets[outcome] += counts.packets[outcome];
-    return packets;
+        for (std::size_t outcome = 0; outcome < MARKER_OUTCOMES; ++outcome) {
+            sum.packets[outcome] += counts.packets[outcome];
+            for (std::size_t family = 0; family < MARKER_FAMILIES; ++family)
+                sum.bytes[family][outcome] += counts.bytes[family][outcome];
+        }
+    return sum;
+}
+
+Result<std::array<std::uint64_t, MARKER_EXPERIMENTS>> Program::experiments() const {
+    std::array<std::uint64_t, MARKER_EXPERIMENTS> all{};
+    const auto by_cpu = experiments_.per_cpu(0);
+    if (!by_cpu) return by_cpu.error();
+    for (const marker_experiments& one : *by_cpu)
+        for (std::size_t i = 0; i < all.size(); ++i) all[i] += one.bytes[i];
+    return all;
+}
+
+Result<std::vector<std::pair<marker_talker, std::uint64_t>>> Program::talkers() const {
+    std::vector<std::pair<marker_talker, std::uint64_t>> all;
+    talkers_.for_each_key(MARKER_TALKERS, [&](const marker_talker& talker) {
+        if (const auto samples = talkers_.sum(talker)) all.emplace_back(talker, *samples);  // else it was evicted meanwhile
+    });
+    return all;
 }
 
 const char* outcome_name(std::uint32_t outcome) {

@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "backends/marker/options.hpp"
 #include "backends/marker/pins.hpp"
@@ -44,11 +46,19 @@ class Program {
     [[nodiscard]] Result<Outcomes> outcomes() const;
     /// The same for one interface; includes interfaces that share its counters: see MARKER_COUNTED_INTERFACES.
     [[nodiscard]] Result<Outcomes> outcomes(int interface_index) const;
+    /// The same with bytes.
+    [[nodiscard]] Result<marker_counts> counts(int interface_index) const;
+    /// Bytes that left with a tag, by experiment as it stands in a label: see label::reverse_experiment.
+    [[nodiscard]] Result<std::array<std::uint64_t, MARKER_EXPERIMENTS>> experiments() const;
+    /// Who sends without a tag, with the number of samples.
+    [[nodiscard]] Result<std::vector<std::pair<marker_talker, std::uint64_t>>> talkers() const;
 
   private:
     using CountsMap = bpf::Map<std::uint32_t, marker_counts>;
+    using ExperimentsMap = bpf::Map<std::uint32_t, marker_experiments>;
+    using TalkersMap = bpf::Map<marker_talker, std::uint64_t>;
     Program(bpf::Object object, int ethernet, int raw_ip, int flows, int socket_tags, SettingsMap settings, DscpMap dscp,
-            CountsMap counts);
+            CountsMap counts, ExperimentsMap experiments, TalkersMap talkers);
     bpf::Object object_;
     int ethernet_;
     int raw_ip_;
@@ -57,6 +67,8 @@ class Program {
     SettingsMap settings_;
     DscpMap dscp_;
     CountsMap counts_;
+    ExperimentsMap experiments_;
+    TalkersMap talkers_;
     bool is_taken_over_ = false;
 };
 

@@ -50,6 +50,7 @@ void Series::publish() {
         counters->publish();
     }
     packets_ = std::move(present);
+    coverage_.publish();
 }
 
 }  // namespace flowd::marker

@@ -8,6 +8,7 @@
 #include <string>
 #include <utility>
 
+#include "backends/marker/coverage.hpp"
 #include "backends/marker/marking.hpp"
 #include "flowd/counters.hpp"
 #include "flowd/host.hpp"
@@ -30,6 +31,7 @@ class Series {
     const Marking& marking_;
     Counters counters_;
     std::map<Interface, std::unique_ptr<Counters>> packets_;
+    CoverageSeries coverage_{host_, marking_};
 };
 
 }  // namespace flowd::marker

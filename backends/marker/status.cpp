@@ -3,6 +3,7 @@
 #include <numeric>
 #include <string>
 
+#include "backends/marker/coverage.hpp"
 #include "backends/marker/marker.hpp"
 #include "flowd/label.hpp"
 #include "lib/text/summary.hpp"
@@ -94,6 +95,8 @@ std::vector<Command<Marker>> Marker::commands() {
     return {
         {"status", nullptr, "Shows what is marked on which interfaces, and packets that were not marked by reason.", false,
          &Marker::command_status},
+        {"coverage", nullptr, "Shows the share of bytes that left with a tag, and what left without one.", false,
+         &Marker::command_coverage},
         {"mode", "[observe|mark]", "Shows or changes whether packets are marked, until the next start.", true,
          &Marker::command_mode},
     };
@@ -105,6 +108,12 @@ Result<void> Marker::command_status(const std::vector<std::string_view>& argumen
     status(answer);
     answer.end();
     return {};
+}
+
+Result<void> Marker::command_coverage(const std::vector<std::string_view>& arguments, json::Writer& answer) {
+    if (!arguments.empty()) return Error{FLOWD_INVALID, "coverage takes no arguments"};
+    if (!marking_) return Error{FLOWD_ERROR, "the marker is not running"};
+    return write_coverage(answer, *marking_, host().registry());
 }
 
 Result<void> Marker::command_mode(const std::vector<std::string_view>& arguments, json::Writer& answer) {

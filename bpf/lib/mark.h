@@ -18,6 +18,7 @@
 #include "bpf/lib/choose.h"
 #include "bpf/lib/option_header.h"
 #include "bpf/lib/parse.h"
+#include "bpf/lib/stats.h"
 #include "bpf/marker_types.h"
 
 /*
@@ -64,6 +65,7 @@ static __always_inline __u32 marker_with_dscp(__u32 word, __u32 shift, __u32 dsc
     return (word & ~mask) | dscp << shift;
 }
 
+/* Returns the outcome, and the experiment of what was written at MARKER_RESULT_EXPERIMENT_SHIFT. */
 static __always_inline __u32 marker_mark(struct __sk_buff* skb, const struct packet* packet, int is_plain) {
     const __u32 only = 0;
     __u32 carriers = marker_config.carriers;
@@ -113,7 +115,9 @@ static __always_inline __u32 marker_mark(struct __sk_buff* skb, const struct pac
     } else {
         failure = marker_write_ipv4(skb, packet, word);
     }
-    return failure == MARKER_OUTCOMES ? MARKER_MARKED_FLOW + origin : failure;
+    if (failure != MARKER_OUTCOMES) return failure;
+    const __u32 experiment = mark.label & MARKER_HAS_LABEL ? mark.label >> 9 & (MARKER_EXPERIMENTS - 1) : 0;
+    return (MARKER_MARKED_FLOW + origin) | experiment << MARKER_RESULT_EXPERIMENT_SHIFT;
 }
 
 #endif

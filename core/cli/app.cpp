@@ -130,6 +130,8 @@ class CommandLine {
             ->add_option("what", explained, "PROTOCOL END END, or a flow label, a scitag, a tag or an experiment")
             ->type_name("FLOW|TAG")
             ->required();
+        command("coverage", "Show the share of bytes that left with a tag, and what left without one",
+                "  flowd-cpp coverage --json");
         command("plan", "Show the tag that each open socket would get by the configuration; needs no privileges",
                 "  flowd-cpp plan --conf ./conf.yaml");
         command("commands", "List the commands of the instances of the running daemon", "  flowd-cpp commands");
@@ -384,6 +386,7 @@ ExitCode execute(const CommandLine& line, const Environment& environment, const 
     if (line.said("findings")) return ask_daemon(options, output, {"findings"});
     if (line.said("verify")) return verify(options, output, line.verify_request);
     if (line.said("explain")) return ask_daemon(options, output, explain_request(line));
+    if (line.said("coverage")) return coverage(options, output);
     if (line.said("plan")) return plan(options, output);
     if (line.said("commands")) return ask_daemon(options, output, {"commands"});
     if (line.said("reload")) return ask_daemon(options, output, {"reload"});

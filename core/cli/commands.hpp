@@ -80,6 +80,8 @@ struct VerifyRequest {
 };
 /// Prints the findings of the daemon, its instances and this host, and of the components' tools that test actual traffic.
 [[nodiscard]] ExitCode verify(const GlobalOptions& options, const Output& output, const VerifyRequest& request);
+/// The share of bytes that left with a tag, from the instances that measure it.
+[[nodiscard]] ExitCode coverage(const GlobalOptions& options, const Output& output);
 /// The tags that the open sockets of this host would get by a configuration.
 [[nodiscard]] ExitCode plan(const GlobalOptions& options, const Output& output);
 /// --control, else `control.path` of the configuration if it can be read, else the default.

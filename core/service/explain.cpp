@@ -11,7 +11,6 @@
 #include <set>
 
 #include "core/base/text.hpp"
-#include "core/config/nearest.hpp"
 #include "core/config/tag_text.hpp"
 #include "core/service/own_findings.hpp"
 #include "core/service/status_json.hpp"
@@ -19,6 +18,7 @@
 #include "flowd/address.hpp"
 #include "flowd/event.hpp"
 #include "flowd/label.hpp"
+#include "flowd/nearest.hpp"
 #include "flowd/sized.hpp"
 
 namespace flowd::core {

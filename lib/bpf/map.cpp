@@ -20,6 +20,10 @@ int lookup(int map, const void* key, void* value) {
     return -bpf_map_lookup_elem(map, key, value);
 }
 
+int next_key(int map, const void* key, void* next) {
+    return -bpf_map_get_next_key(map, key, next);
+}
+
 std::size_t possible_cpus() {
     const int count = libbpf_num_possible_cpus();
     return count > 0 ? static_cast<std::size_t>(count) : 1;

@@ -20,6 +20,7 @@ namespace detail {
 int update(int map, const void* key, const void* value, Update how);
 int erase(int map, const void* key);
 int lookup(int map, const void* key, void* value);
+int next_key(int map, const void* key, void* next);
 std::size_t possible_cpus();
 Error error(int number, const std::string& map, const char* what);
 }  // namespace detail
@@ -64,6 +65,14 @@ class Map {
         std::vector<Value> values(detail::possible_cpus());
         if (const int number = detail::lookup(fd_, &key, values.data())) return detail::error(number, name_, "reading");
         return values;
+    }
+    /// Calls f(key) for the keys of a hash map, at most `most`. The program may change it meanwhile: keys may be missed or
+    /// visited twice.
+    template <typename Function>
+    void for_each_key(std::size_t most, Function&& f) const {
+        Key key{};
+        for (bool first = true; most > 0 && detail::next_key(fd_, first ? nullptr : &key, &key) == 0; first = false, --most)
+            f(key);
     }
     /// The sum over all CPUs of a per-CPU map of 8-byte counters.
     [[nodiscard]] Result<std::uint64_t> sum(const Key& key) const {

@@ -324,7 +324,7 @@ def test_netlink_says_why_it_does_not_announce_a_connection(lab, connection):
         assert verdict("[2001:db8::2]:2001") == ["undecided"]
         assert verdict("[2001:db8::2]:2002") == ["not-seen"]
         assert verdict("[2001:db8::2]:2003") == ["no-rule"]
-        assert verdict("[::1]:50000", local="[::1]:8085") == ["own"]
+        wait_for(lambda: verdict("[::1]:50000", local="[::1]:8085") == ["own"], "a look after the api listens", 20)
         listener = lab.a.call(lambda: socket.create_server((lab.a.address6, 3000), family=socket.AF_INET6))
         wait_for(lambda: verdict(f"[{lab.a.address6}]:50000", local=f"[{lab.a.address6}]:3000") == ["inside"], "another look", 20)
         listener.close()

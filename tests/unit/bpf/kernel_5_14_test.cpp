@@ -27,6 +27,7 @@ const std::map<int, std::string> helpers_of_5_14{
     {BPF_FUNC_l3_csum_replace, "l3_csum_replace 4.1"},
     {BPF_FUNC_skb_load_bytes, "skb_load_bytes 4.5"},
     {BPF_FUNC_skb_adjust_room, "skb_adjust_room 4.13"},
+    {BPF_FUNC_skb_cgroup_id, "skb_cgroup_id 4.18"},
     {BPF_FUNC_sk_fullsock, "sk_fullsock 5.1"},
     {BPF_FUNC_tcp_sock, "tcp_sock 5.1"},
     {BPF_FUNC_sk_storage_get, "sk_storage_get 5.2"},
@@ -42,9 +43,9 @@ const std::map<int, std::string> helpers_of_5_14{
     {BPF_FUNC_ringbuf_output, "ringbuf_output 5.8"},
     {BPF_FUNC_ktime_get_coarse_ns, "ktime_get_coarse_ns 5.11"},
 };
-const std::set<int> maps_of_5_14{BPF_MAP_TYPE_HASH,     BPF_MAP_TYPE_ARRAY,      BPF_MAP_TYPE_PERCPU_ARRAY,
-                                 BPF_MAP_TYPE_LRU_HASH, BPF_MAP_TYPE_SK_STORAGE, BPF_MAP_TYPE_STACK,
-                                 BPF_MAP_TYPE_RINGBUF};
+const std::set<int> maps_of_5_14{BPF_MAP_TYPE_HASH,     BPF_MAP_TYPE_ARRAY,          BPF_MAP_TYPE_PERCPU_ARRAY,
+                                 BPF_MAP_TYPE_LRU_HASH, BPF_MAP_TYPE_SK_STORAGE,     BPF_MAP_TYPE_STACK,
+                                 BPF_MAP_TYPE_RINGBUF,  BPF_MAP_TYPE_LRU_PERCPU_HASH};
 // Atomics with a result and 32-bit jumps came with 5.12; sign extension, byte swaps and long jumps (v4) with 6.6.
 bool is_of_5_14(const bpf_insn& insn) {
     const unsigned cls = BPF_CLASS(insn.code);

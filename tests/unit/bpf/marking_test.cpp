@@ -367,5 +367,57 @@ TEST_F(Marking, OnlyTheLabelBitsOfIpv6HeadersChange) {
     EXPECT_GT(marked, 1000) << "the rounds must reach the write";
 }
 
+marker_counts counts_of(const marker::Program& program) {
+    marker_counts sum{};
+    for (int slot = 0; slot < static_cast<int>(MARKER_COUNTED_INTERFACES); ++slot) {
+        const auto one = program.counts(slot);
+        if (!one) continue;
+        for (std::size_t family = 0; family < MARKER_FAMILIES; ++family)
+            for (std::size_t outcome = 0; outcome < MARKER_OUTCOMES; ++outcome)
+                sum.bytes[family][outcome] += one->bytes[family][outcome];
+    }
+    return sum;
+}
+
+TEST_F(Marking, BytesAreCountedByFamilyOutcomeAndExperiment) {
+    ASSERT_TRUE(table_->put(key(40000, 1094), atlas));
+    const Bytes tagged = ethernet(type_ipv6) + Ip6{}.over(tcp(40000, 1094) + Bytes(1000, 1));
+    const Bytes other = ethernet(type_ipv6) + Ip6{}.over(tcp(1095, 40000) + Bytes(500, 1));
+    const Bytes old = ethernet(0x0800) + Bytes(60, 0x45);
+    const marker_counts before = counts_of(*program_);
+    const auto experiments_before = *program_->experiments();
+    for (const Bytes& frame : {tagged, other, old, ethernet(0x0806) + Bytes(60, 1)}) run(frame);
+    const marker_counts after = counts_of(*program_);
+    const auto difference = [&](std::uint32_t family, std::uint32_t outcome) {
+        return after.bytes[family][outcome] - before.bytes[family][outcome];
+    };
+    EXPECT_EQ(difference(MARKER_FAMILY_IPV6, MARKER_MARKED_FLOW), tagged.size());
+    EXPECT_EQ(difference(MARKER_FAMILY_IPV6, MARKER_NO_TAG), other.size());
+    EXPECT_EQ(difference(MARKER_FAMILY_IPV4, MARKER_IPV4), old.size());
+    EXPECT_EQ(difference(MARKER_FAMILY_IPV6, MARKER_NOT_IP) + difference(MARKER_FAMILY_IPV4, MARKER_NOT_IP), 0u);
+    const std::uint32_t place = label::reverse_experiment(atlas.experiment);
+    EXPECT_EQ((*program_->experiments())[place] - experiments_before[place], tagged.size());
+}
+
+TEST_F(Marking, WhoSendsWithoutATagIsSampledEvery16KiB) {
+    const Bytes server =
+        ethernet(type_ipv6) + Ip6{.destination = "2001:db8:1:2:3::9"}.over(tcp(1095, 40000) + Bytes(1400, 1));
+    const Bytes client = ethernet(type_ipv6) + Ip6{.destination = "2001:db8:1:3::9"}.over(tcp(60000, 443) + Bytes(1400, 1));
+    for (int i = 0; i < 100; ++i) run(server);
+    for (int i = 0; i < 50; ++i) run(client);
+    std::uint64_t of_server = 0, of_client = 0;
+    for (const auto& [talker, samples] : *program_->talkers()) {
+        EXPECT_EQ(talker.protocol, 6);
+        EXPECT_EQ(talker.outcome, static_cast<std::uint32_t>(MARKER_NO_TAG));
+        const bool is_server = talker.port == htons(1095);
+        const Address network = *Address::parse(is_server ? "2001:db8:1:2::" : "2001:db8:1:3::");
+        EXPECT_EQ(std::memcmp(&talker.network, network.bytes().data(), 8), 0);
+        if (!is_server) EXPECT_EQ(talker.port, 0) << "an ephemeral port is no service";
+        (is_server ? of_server : of_client) += samples << MARKER_SAMPLE_SHIFT;
+    }
+    EXPECT_NEAR(static_cast<double>(of_server), 100.0 * static_cast<double>(server.size()), 16384.0 * 2);
+    EXPECT_NEAR(static_cast<double>(of_client), 50.0 * static_cast<double>(client.size()), 16384.0 * 2);
+}
+
 }  // namespace
 }  // namespace flowd::test

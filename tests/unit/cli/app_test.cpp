@@ -160,8 +160,9 @@ TEST(CommandLine, DecodesTheLabelsInStandardInput) {
 TEST(CommandLine, HasHelpForEverySubcommand) {
     const Ran all = run_with({"--help"});
     EXPECT_EQ(all.code, ExitCode::ok);
-    for (const char* word : {"run", "check", "conf", "modules", "status", "flows", "metrics", "refusals", "findings",
-                             "explain", "commands", "reload", "new-module", "version", "label", "registry"}) {
+    for (const char* word :
+         {"run", "check", "conf", "modules", "status", "flows", "metrics", "refusals", "findings", "explain", "coverage",
+          "plan", "commands", "reload", "new-module", "version", "label", "registry"}) {
         EXPECT_THAT(all.out, HasSubstr(word));
         const Ran one = run_with({word, "--help"});
         EXPECT_EQ(one.code, ExitCode::ok);

@@ -182,7 +182,9 @@ class WithModules(Case):
         self.assertEqual(self.completions("label", "encode", "no such experiment", "A"), set())
         self.assertIn("listen", self.completions("firefly", ""))
         self.assertLessEqual({"--port"}, self.completions("firefly", "listen", "--"))
-        self.assertEqual(self.completions("explain", "s"), {"sctp"})
+        self.assertEqual(self.completions("explain", "s"), {"sctp", "ska"})
+        self.assertIn("Analysis\\ Input", self.completions("explain", "cms", "A"))
+        self.assertLessEqual({"coverage", "plan"}, self.completions(""))
 
     def test_a_name_that_an_installed_module_has_is_refused_for_a_new_one(self):
         for name in ("netlink", "firefly"):  # of a component, and an alias of fireflyp
