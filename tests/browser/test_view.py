@@ -137,13 +137,15 @@ def test_text_from_outside_stays_text():
 
 
 def test_one_flow_is_explained():
-    with opened("#flows") as (_, page):
+    conf = CONF + "  firefly: {sendToCollector: true, collectorAddress: 127.0.0.1}\n"
+    with opened("#flows", conf) as (_, page):
         announce(*numbered(1, 1))
         page.wait_text(ROWS, "[2001:db8::1]:1025")
         page.run("await page.locator('#table-flows').focus(); await page.keyboard.press('ArrowDown'); await page.keyboard.press('Enter')")
         page.wait_text("#flow-title", "[2001:db8::1]:1025")
         page.wait_text("#flow-facts", "atlas")
-        page.wait_text("#flow-explanations", "api")
+        page.wait_text("#flow-facts", "api")
+        page.wait_text("#flow-explanations", "backend firefly")
         page.run("await page.goBack()")
         page.wait_text(ROWS, "[2001:db8::1]:1025")
 

@@ -86,6 +86,8 @@ class Daemon:
             if removed and name in self.stored:
                 os.close(self.stored.pop(name))
         for name, fd in zip(names, fds):
+            if name in self.stored:
+                os.close(self.stored[name])
             self.stored[name] = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 100)  # above the descriptors that are passed on
         for fd in fds:
             os.close(fd)
