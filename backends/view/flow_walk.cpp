@@ -79,7 +79,9 @@ Rate FlowWalk::rate_of(const flowd_flow& flow) {
     Track& track = found->second;
     track.walk = walk_;
     const std::int64_t since = monotonic_ns_ - track.changed_ns;
-    if (flow.usage.bytes_sent > track.sent || flow.usage.bytes_received > track.received) {
+    // The first rate of a flow is shown early.
+    const bool is_due = since >= (track.interval_ns == 0 ? shortest_ns_ / 2 : shortest_ns_);
+    if (is_due && (flow.usage.bytes_sent > track.sent || flow.usage.bytes_received > track.received)) {
         const double seconds = static_cast<double>(std::max<std::int64_t>(since, 1)) / 1e9;
         track.rate = {static_cast<double>(flow.usage.bytes_sent - track.sent) / seconds,
                       static_cast<double>(flow.usage.bytes_received - track.received) / seconds};

@@ -39,7 +39,10 @@ class FlowWalk {
     /// Flows of one step: a few hundred microseconds.
     static constexpr std::size_t step_size = 1000;
 
-    explicit FlowWalk(const Host& host) : flows_(host.flows()) {}
+    /// `shortest`: a rate is measured over at least this time. Counts change once per period of an enricher, whenever that
+    /// is between two walks, so a rate over a single period could be wrong by half.
+    explicit FlowWalk(const Host& host, std::chrono::nanoseconds shortest = std::chrono::seconds(2))
+        : flows_(host.flows()), shortest_ns_(shortest.count()) {}
 
     /// A selection takes part from the next walk on, as long as somebody holds it.
     void add(const std::shared_ptr<Selection>& selection) { selections_.push_back(selection); }
@@ -78,6 +81,7 @@ class FlowWalk {
     void finish();
 
     LiveFlows flows_;
+    const std::int64_t shortest_ns_;
     std::vector<std::weak_ptr<Selection>> selections_;
     std::vector<std::shared_ptr<Selection>> active_;
     std::unordered_map<std::uint64_t, Track> tracks_;

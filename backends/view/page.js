@@ -278,7 +278,7 @@ function svg(name, attributes) {
   return made;
 }
 function steps(most) {
-  const raw = most / 3, unit = 10 ** Math.floor(Math.log10(raw));
+  const raw = most / 4, unit = 10 ** Math.floor(Math.log10(raw));
   return [1, 2, 5, 10].map((n) => n * unit).find((n) => n >= raw);
 }
 // Axes and a scale: {x(time), y(value), width, height}. Nodes of the last drawing are replaced: about twenty.
@@ -446,7 +446,7 @@ class Grid {
   }
   lay() {
     const shown = this.columns.filter((column) => !column.wide || !this.narrow.matches);
-    this.template = shown.map((column) => this.narrow.matches ? (column.num ? "82px" : "minmax(0,1fr)") : column.width).join(" ");
+    this.template = shown.map((column) => column.width).join(" ");
     this.head.style.gridTemplateColumns = this.template;
     for (const one of this.pool) one.node.style.gridTemplateColumns = this.template;
   }

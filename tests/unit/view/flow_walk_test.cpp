@@ -24,7 +24,7 @@ class FlowWalkTest : public ::testing::Test {
     }
     testing::FakeHost fake_{"view"};
     std::unique_ptr<Host> host_ = Host::make(fake_.raw()).value();
-    FlowWalk walk_{*host_};
+    FlowWalk walk_{*host_, std::chrono::nanoseconds(0)};
 };
 
 TEST_F(FlowWalkTest, FlowsAreCountedByTagAndRemoteNetwork) {
@@ -66,6 +66,21 @@ TEST_F(FlowWalkTest, ARateIsTheBytesSinceTheLastChange) {
     fake_.remove_flows();
     walk();
     EXPECT_EQ(walk_.all().out, 0);
+}
+
+TEST_F(FlowWalkTest, ARateIsNotMeasuredOverLessThanTheShortestTime) {
+    FlowWalk slow(*host_, std::chrono::hours(1));
+    const auto walk = [&] {
+        slow.begin();
+        while (slow.step()) {
+        }
+    };
+    fake_.add_flow(moved(flow_of(1), 1000, 0));
+    walk();
+    fake_.remove_flows();
+    fake_.add_flow(moved(flow_of(1), 1'001'000, 0));
+    walk();
+    EXPECT_EQ(slow.all().out, 0);
 }
 
 TEST_F(FlowWalkTest, VeryManyTagsShareOneEntry) {
