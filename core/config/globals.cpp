@@ -63,7 +63,10 @@ OptionTable make_global_options() {
                        1, 100'000'000),
                idle_timeout,
                duration("maxAge", "24h", "s", "An announced flow ends when it has not been refreshed for this long."),
-               duration("tombstone", "5s", "s", "How long late and repeated ends of a flow are swallowed.")}),
+               duration("tombstone", "5s", "s", "How long late and repeated ends of a flow are swallowed."),
+               bounded(row(FLOWD_OPTION_INTEGER, "history", "10000",
+                           "How many ended flows are kept for `flowd-cpp flows --ended`; 0: none."),
+                       0, 1'000'000)}),
         group("queues", "The queue of each backend.",
               {bounded(row(FLOWD_OPTION_INTEGER, "events", "65536", "Capacity in events."), 16, 16'777'216),
                bounded(row(FLOWD_OPTION_SIZE, "attachmentBytes", "64 MiB", "Capacity for attachments."), 65'536,
@@ -132,6 +135,7 @@ Globals globals_of(const flowd_value& top, const flowd_value& enrichers) {
     globals.flows.idle_timeout = duration_at(flows, 3);
     globals.flows.max_age = duration_at(flows, 4);
     globals.flows.tombstone = duration_at(flows, 5);
+    globals.flows.history = number_at(flows, 6);
     const flowd_value& queues = at(top, 4);
     globals.queues.events = number_at(queues, 0);
     globals.queues.attachment_bytes = number_at(queues, 1);

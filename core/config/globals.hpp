@@ -19,6 +19,7 @@ struct Globals {
         std::chrono::nanoseconds idle_timeout{};
         std::chrono::nanoseconds max_age{};
         std::chrono::nanoseconds tombstone{};
+        std::uint64_t history = 0;  ///< ended flows that are kept
         friend bool operator==(const Flows&, const Flows&) = default;
     };
     struct Queues {

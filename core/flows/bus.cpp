@@ -26,13 +26,16 @@ constexpr std::size_t events_ahead = 6;  // that are checked, and their index en
 
 struct Bus::Parts {
     Parts(const FlowLimits& limits, const Clock& clock, std::unique_ptr<SocketProbe> probe)
-        : table(limits, clock, std::move(probe), members), delivery(table, catch_all, members, clock) {}
+        : history(limits.history, clock.system_ns()),
+          table(limits, clock, std::move(probe), members, history),
+          delivery(table, catch_all, members, clock) {}
 
     flowd_result announce(const Offer& offer, Notices& notices, std::uint64_t& flow_id);
     flowd_result set_catch_all(const Offer& offer);
 
     Membership members;
     CatchAll catch_all{members};
+    FlowHistory history;
     FlowTable table;
     Delivery delivery;
     std::atomic<std::uint64_t> periods{0};  ///< of samples
@@ -54,6 +57,7 @@ std::shared_ptr<Delivery> Bus::delivery() const {
 
 void Bus::set_limits(const FlowLimits& limits) {
     parts_->table.set_limits(limits);
+    parts_->history.set_capacity(limits.history);
 }
 
 FlowLimits Bus::limits() const {
@@ -235,6 +239,41 @@ std::optional<CatchAllTag> Bus::catch_all() const {
 
 std::uint64_t Bus::count() const {
     return parts_->table.live();
+}
+
+flowd_result Bus::page_ended(const flowd_flow_filter* filter, std::uint64_t& cursor, std::size_t limit,
+                             const std::function<bool(const flowd_flow&)>& visitor) const {
+    return parts_->history.page(parts_->members, filter, cursor, limit, visitor);
+}
+
+std::uint64_t Bus::count_ended() const {
+    return parts_->history.count();
+}
+
+Minutes& Bus::minutes() const {
+    return parts_->history.minutes();
+}
+
+void Bus::collect_sums() {
+    parts_->table.collect_sums(parts_->table.now());
+}
+
+flowd_result Bus::read_events(std::uint64_t& position, std::size_t limit, std::uint64_t& lost,
+                              const std::function<bool(const flowd_observed&)>& visitor) const {
+    return parts_->history.read(parts_->members, position, limit, lost, visitor);
+}
+
+std::uint64_t Bus::next_event() const {
+    return parts_->history.next_event();
+}
+
+void Bus::observe_refusal(std::string_view instance, std::string_view reason, std::string_view sender,
+                          std::string_view first) {
+    parts_->history.add_refusal(parts_->table.now().system, instance, reason, sender, first);
+}
+
+void Bus::set_marks(std::uint32_t marks) {
+    parts_->table.set_marks(marks);
 }
 
 void Bus::apply_samples(const SamplePeriod& period) {

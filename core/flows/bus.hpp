@@ -21,6 +21,7 @@
 #include "core/flows/samples.hpp"
 #include "core/flows/socket_probe.hpp"
 #include "flowd/abi/event.h"
+#include "flowd/abi/ext/events.h"
 #include "flowd/abi/ext/flows.h"
 #include "flowd/abi/module.h"
 #include "flowd/result.hpp"
@@ -38,6 +39,7 @@ struct FlowLimits {
     std::int64_t max_age_ns = 24 * 3600 * second_ns;
     std::int64_t tombstone_ns = 5 * second_ns;
     std::int64_t probe_interval_ns = 10 * second_ns;  ///< shortest interval between dumps of sock_diag; 0: no dumps
+    std::uint64_t history = 10'000;                   ///< ended flows that are kept
 };
 
 struct AnnouncerOptions {
@@ -83,6 +85,8 @@ struct BackendOptions {
 };
 
 class Delivery;
+class FlowHistory;
+class Minutes;
 
 class Bus {
   public:
@@ -145,6 +149,24 @@ class Bus {
     [[nodiscard]] std::uint64_t count() const;
     /// The catch-all in force.
     [[nodiscard]] std::optional<CatchAllTag> catch_all() const;
+
+    /// Ended flows as in page(), the latest first (flowd_ext_history.page).
+    flowd_result page_ended(const flowd_flow_filter* filter, std::uint64_t& cursor, std::size_t limit,
+                            const std::function<bool(const flowd_flow&)>& visitor) const;
+    [[nodiscard]] std::uint64_t count_ended() const;
+    /// The sums per minute.
+    [[nodiscard]] Minutes& minutes() const;
+    /// Adds what has been counted since the last tick to the sums.
+    void collect_sums();
+    /// flowd_ext_events.read. `visitor` returns false to end the call.
+    flowd_result read_events(std::uint64_t& position, std::size_t limit, std::uint64_t& lost,
+                             const std::function<bool(const flowd_observed&)>& visitor) const;
+    [[nodiscard]] std::uint64_t next_event() const;
+    /// A refusal by an instance becomes an event.
+    void observe_refusal(std::string_view instance, std::string_view reason, std::string_view sender,
+                         std::string_view first);
+    /// The packets that backends mark at present, FLOWD_MARKS_*.
+    void set_marks(std::uint32_t marks);
 
     /// Applies the samples of one period: keeps usage, expires flows that are gone, and sends each backend that accepts
     /// ongoing one event per flow with all its samples.

@@ -11,7 +11,7 @@
 
 namespace flowd::core {
 
-enum class Guards { shard, queue, registration, marks, catch_all, senders };
+enum class Guards { shard, queue, registration, marks, catch_all, senders, ring };
 
 #ifdef FLOWD_MEASURE_LOCKS
 template <Guards what>

@@ -8,6 +8,8 @@
 #include <random>
 #include <utility>
 
+#include "flowd/abi/ext/interfaces.h"
+#include "flowd/address.hpp"
 #include "flowd/event.hpp"
 #include "flowd/sized.hpp"
 
@@ -63,16 +65,20 @@ std::uint32_t reporter_of(flowd_string source) {
 
 }  // namespace
 
-FlowTable::FlowTable(const FlowLimits& limits, Clock clock, std::unique_ptr<SocketProbe> probe, Membership& members)
+FlowTable::FlowTable(const FlowLimits& limits, Clock clock, std::unique_ptr<SocketProbe> probe, Membership& members,
+                     FlowHistory& history)
     : clock_(std::move(clock)),
       own_scope_(network_namespace()),
       hash_(random_seed()),
       members_(members),
+      history_(history),
+      born_ns_(clock_.system_ns()),
       probe_(std::move(probe)),
       probe_due_ns_(clock_.steady_ns() + limits.probe_interval_ns) {
     for (std::uint32_t i = 0; i < shard_count; ++i) {
         shards_[i].store_.set_shard(i);
         shards_[i].limits_ = limits;
+        shards_[i].sums_.reserve();
     }
 }
 
@@ -191,7 +197,7 @@ void FlowTable::fill(Shard& shard, Flow& flow, const Offer& offer, FlowTexts tex
     flow.texts = std::move(texts);
     flow.local = event.local & 7;
     flow.initiator = event.initiator & 3;
-    shard.usages_.take(flow, event.usage, reporter(slot, event.sender));  // the first one needs no memory
+    take_usage(shard, flow, event.usage, reporter(slot, event.sender));  // the first one needs no memory
 }
 
 std::uint32_t FlowTable::reporter(std::uint32_t slot, std::uint64_t sender) {
@@ -247,6 +253,8 @@ flowd_result FlowTable::begin(Shard& shard, const Offer& offer, Change& change, 
     describe(event, flow, FLOWD_EVENT_START, first_of(in.event.time_ns, offer.now.system));
     change.flow_id = flow.id;
     offer.tally.note(Effect::started);
+    ++shard.sums_.row(flow.tag, flow.local).started;
+    observe(shard, flow, FLOWD_OBSERVED_START, offer.now.system);
     if (supersede) limit_earlier(shard, flow);
     return FLOWD_OK;
 }
@@ -283,7 +291,8 @@ void FlowTable::refresh(Shard& shard, const Offer& offer, Change& change, Outgoi
         change.retag || change.forward || is_metered || flow.further != Announcements::none || flow.flags != own_flags;
     if (change.wanting != 0 && may_tell) out.payload = kept.payload(offer.in->attachments());
     // New counts of a meter are passed on like a sample.
-    const bool is_measured = shard.usages_.take(flow, event.usage, reporter(slot, event.sender)) && is_metered;
+    const bool is_measured = take_usage(shard, flow, event.usage, reporter(slot, event.sender)) && is_metered;
+    const flowd_tag former_tag = flow.tag;
 
     const std::uint8_t flags = flow.flags;
     const bool joined = shard.announcements_.join(flow, slot, event.sender, own_flags);
@@ -307,6 +316,9 @@ void FlowTable::refresh(Shard& shard, const Offer& offer, Change& change, Outgoi
     expire_no_later_than(shard, flow);
 
     const bool is_news = change.retag || change.forward || flags != flow.flags;
+    if (is_news)
+        observe(shard, flow, change.retag ? FLOWD_OBSERVED_RETAG : FLOWD_OBSERVED_ONGOING, offer.now.system,
+                change.retag ? former_tag : flowd_tag{});
     if (!is_news && !is_measured) change.wanting = change.to = 0;
     if (change.wanting == 0) return;
     describe(out, flow, FLOWD_EVENT_ONGOING, first_of(event.time_ns, offer.now.system));
@@ -351,7 +363,7 @@ void FlowTable::leave(Shard& shard, const Offer& offer, const Change& change) {
     Flow& flow = shard.store_[change.found];
     const auto slot = static_cast<std::uint8_t>(offer.id.slot);
     NextKept kept(shard.kept_, flow.kept, offer.in->to_keep(), attachments_not_kept_);
-    shard.usages_.take(flow, event.usage, reporter(slot, event.sender));
+    take_usage(shard, flow, event.usage, reporter(slot, event.sender));
     kept.give_to(flow.kept);
     offer.tally.note(Effect::left);
     shard.announcements_.leave(flow, slot);
@@ -368,7 +380,7 @@ void FlowTable::end(Shard& shard, const Offer& offer, const Change& change, Outg
     FlowTexts texts = renamed ? shard.texts_.intern(to_view(event.application), flow.texts.rule()) : FlowTexts();
     if (change.wanting != 0) out.payload = kept.payload(offer.in->attachments());
     shard.tombstones_.push_back(tombstone_of(shard, flow, now));
-    shard.usages_.take(flow, event.usage, reporter(offer.id.slot, event.sender));
+    take_usage(shard, flow, event.usage, reporter(offer.id.slot, event.sender));
     kept.give_to(flow.kept);
     if (renamed) {
         shard.texts_.release(flow.texts);
@@ -437,7 +449,7 @@ std::uint32_t FlowTable::sample(Shard& shard, std::span<const SamplePeriod::Entr
     for (const auto& [sample, attachments, storage] : of_flow) {
         gone = gone || (sample.flags & FLOWD_SAMPLE_GONE) != 0;
         at = std::max(at, sample.time_ns);
-        if (shard.usages_.take(*flow, sample.usage, reporter_of(sample.source))) flow->seen_ns = now.steady;
+        if (take_usage(shard, *flow, sample.usage, reporter_of(sample.source))) flow->seen_ns = now.steady;
         brought.insert(brought.end(), attachments.begin(), attachments.end());
         if (told.size() < samples_per_event)
             told.push_back(sample);
@@ -460,6 +472,59 @@ std::uint32_t FlowTable::sample(Shard& shard, std::span<const SamplePeriod::Entr
 void FlowTable::count_shed_samples(const SamplePeriod& period) {
     samples_invalid_ += period.invalid();
     samples_shed_ += period.shed();
+}
+
+std::uint32_t FlowTable::flags_of(const Flow& flow) const {
+    const std::uint32_t marks = marks_.load(std::memory_order_relaxed);
+    const bool is_v4 = Address(flow.key.source).is_v4() && Address(flow.key.destination).is_v4();
+    const bool is_marked = (marks & (is_v4 ? FLOWD_MARKS_IPV4 : FLOWD_MARKS_IPV6)) != 0 && weight_of(flow.tag) != 0 &&
+                           flow.key.scope == 0 && (flow.local != FLOWD_LOCAL_NONE || (marks & FLOWD_MARKS_FORWARDED) != 0);
+    return flow.flags | (is_marked ? std::uint32_t{FLOWD_MARKED} : 0);
+}
+
+void FlowTable::record(FlowRecord& out, const Shard& shard, const Flow& flow) const {
+    const bool has_ended = flow.state == FlowState::ended;
+    out.key = flow.key;
+    out.id = flow.id;
+    out.start_ns = flow.start_ns;
+    out.end_ns = has_ended ? flow.end_ns : 0;
+    out.seen_ns = has_ended ? flow.end_ns : flow.seen_ns + flow.clock_ns;
+    out.sender = flow.sender;
+    out.usage = flow.usage;
+    out.tag = flow.tag;
+    out.texts = flow.texts;
+    out.flags = flags_of(flow) | (has_ended && flow.no_start ? std::uint32_t{FLOWD_NO_START} : 0);
+    out.usage_source = flow.usage_source;
+    out.announcers = has_ended ? 0 : shard.announcements_.count(flow);
+    out.announcer = flow.announcer;
+    out.precedence = flow.precedence;
+    out.end_reason = has_ended ? flow.end_reason : std::uint8_t{0};
+    out.local = flow.local;
+    out.initiator = flow.initiator;
+    out.usage_known = flow.usage_known;
+}
+
+void FlowTable::observe(const Shard& shard, const Flow& flow, std::uint32_t kind, std::int64_t time_ns,
+                        flowd_tag former_tag) {
+    history_.add_event([&](ObservedRecord& out) {
+        record(out.flow, shard, flow);
+        out.time_ns = time_ns;
+        out.former_tag = former_tag;
+        out.kind = kind;
+    });
+    if (kind == FLOWD_OBSERVED_END) history_.add_ended([&](FlowRecord& out) { record(out, shard, flow); });
+}
+
+bool FlowTable::take_usage(Shard& shard, Flow& flow, const flowd_usage& usage, std::uint32_t reporter) {
+    const FlowTotals before = flow.usage;
+    const bool is_first = flow.usage_known == 0;
+    const bool moved = shard.usages_.take(flow, usage, reporter);
+    // The first counts of a flow that is older than this process were summed, at least in part, by the previous one.
+    if (!moved || (is_first && flow.start_ns < born_ns_)) return moved;
+    MinuteSum& sum = shard.sums_.row(flow.tag, flow.local);
+    sum.bytes_sent += flow.usage.bytes_sent - std::min(before.bytes_sent, flow.usage.bytes_sent);
+    sum.bytes_received += flow.usage.bytes_received - std::min(before.bytes_received, flow.usage.bytes_received);
+    return moved;
 }
 
 /// Sets each member once: the event is not zeroed before.

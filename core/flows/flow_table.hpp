@@ -32,6 +32,7 @@
 #include "core/flows/announcements.hpp"
 #include "core/flows/bus.hpp"
 #include "core/flows/bus_lock.hpp"
+#include "core/flows/flow_history.hpp"
 #include "core/flows/flow_key.hpp"
 #include "core/flows/flow_store.hpp"
 #include "core/flows/flow_texts.hpp"
@@ -125,6 +126,7 @@ class FlowTable {
         Announcements announcements_;
         Usages usages_;
         Recipients recipients_;
+        MinuteSums sums_;  ///< since they were last collected
         FlowLimits limits_;
         std::deque<EndedFlow> tombstones_;
         std::deque<EndedFlow> owed_;              ///< past their tombstone, not yet received by a recipient
@@ -150,7 +152,8 @@ class FlowTable {
         std::uint32_t index = 0;
     };
 
-    FlowTable(const FlowLimits& limits, Clock clock, std::unique_ptr<SocketProbe> probe, Membership& members);
+    FlowTable(const FlowLimits& limits, Clock clock, std::unique_ptr<SocketProbe> probe, Membership& members,
+              FlowHistory& history);
 
     [[nodiscard]] Now now() const { return {clock_.steady_ns(), clock_.system_ns()}; }
     void set_limits(const FlowLimits& limits);
@@ -204,6 +207,11 @@ class FlowTable {
     void end_upkeep();
     [[nodiscard]] bool upkeep_is_over() const { return upkeep_over_; }
 
+    /// Adds the sums of the shards to the current minute.
+    void collect_sums(Now now);
+    /// The packets that backends mark at present, FLOWD_MARKS_*.
+    void set_marks(std::uint32_t marks) { marks_.store(marks, std::memory_order_relaxed); }
+
     // Live flows.
     void visit(const Bus::FlowVisitor& visitor, std::size_t batch) const;
     flowd_result page(const flowd_flow_filter* filter, std::uint64_t& cursor, std::size_t limit,
@@ -235,6 +243,12 @@ class FlowTable {
     static void set_end(Flow& flow, std::int64_t end_ns, Tally& tally);
     static std::uint32_t reporter(std::uint32_t slot, std::uint64_t sender);
     void describe(Outgoing& out, const Flow& flow, std::uint32_t kind, std::int64_t time_ns) const;
+    [[nodiscard]] std::uint32_t flags_of(const Flow& flow) const;  ///< with FLOWD_MARKED
+    void record(FlowRecord& out, const Shard& shard, const Flow& flow) const;
+    /// Adds an event of a flow to the stream, FLOWD_OBSERVED_*; and an ended flow to the history.
+    void observe(const Shard& shard, const Flow& flow, std::uint32_t kind, std::int64_t time_ns, flowd_tag former_tag = {});
+    /// Usages::take, with what has moved added to the sums.
+    bool take_usage(Shard& shard, Flow& flow, const flowd_usage& usage, std::uint32_t reporter);
     [[nodiscard]] flowd_flow view(const Shard& shard, const Flow& flow) const;  ///< without its texts
     /// Recipients that have not received all of an earlier flow of this key, ...
     [[nodiscard]] static std::uint32_t lagging(const Shard& shard, const Flow& flow);
@@ -268,6 +282,9 @@ class FlowTable {
     const std::uint32_t own_scope_;
     const KeyHash hash_;
     Membership& members_;
+    FlowHistory& history_;
+    const std::int64_t born_ns_;  ///< Unix time
+    std::atomic<std::uint32_t> marks_{0};
     const std::unique_ptr<SocketProbe> probe_;
     std::int64_t probe_due_ns_;  ///< used only by the thread that calls tick()
     std::atomic<bool> upkeep_over_{false};

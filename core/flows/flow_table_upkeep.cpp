@@ -88,6 +88,8 @@ void FlowTable::close(Shard& shard, Flow& flow, std::uint32_t told, Now now) {
     if (flow.sender_charged) senders_.discharge(flow.sender);
     flow.sender_charged = false;
     if (Recipients::owed(flow) != 0) owed_.fetch_add(1, std::memory_order_relaxed);
+    ++shard.sums_.row(flow.tag, flow.local).ended;
+    observe(shard, flow, FLOWD_OBSERVED_END, now.system);
 }
 
 void FlowTable::expire(Shard& shard, Flow& flow, Expiry reason, Now now, Listener& listener) {
@@ -257,6 +259,7 @@ void FlowTable::remove_announcer(std::uint32_t slot, Now now, Listener& listener
 }
 
 std::int64_t FlowTable::tick(Now now, Listener& listener) {
+    collect_sums(now);
     bury_all(now.steady);
     sweep(now, listener);
     if (probe_ && now.steady >= probe_due_ns_) probe_due_ns_ = probe_sockets(now, listener);
@@ -270,6 +273,16 @@ std::int64_t FlowTable::tick(Now now, Listener& listener) {
         due = std::min(due, now.steady + std::min(limits.idle_timeout_ns, limits.max_age_ns));
     }
     return probe_ ? std::min(due, probe_due_ns_) : due;
+}
+
+void FlowTable::collect_sums(Now now) {
+    MinuteSums all;
+    for (Shard& shard : shards_) {
+        const std::lock_guard lock(shard);
+        all.add(shard.sums_.rows());
+        shard.sums_.clear();
+    }
+    history_.minutes().add(now.system / (60 * second_ns), all.rows());
 }
 
 void FlowTable::end_upkeep() {

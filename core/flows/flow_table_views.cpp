@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Read access to the flow table: visits, pages, look-ups, counters.
 #include <algorithm>
-#include <cstring>
 
 #include "core/flows/flow_copies.hpp"
+#include "core/flows/flow_filter.hpp"
 #include "core/flows/flow_table.hpp"
 #include "flowd/sized.hpp"
 
@@ -12,30 +12,12 @@ namespace {
 
 constexpr std::size_t records_per_page = 65536;  // examined by one call of page
 
-bool lies_in(const std::uint8_t (&address)[16], const flowd_flow_filter& filter) {
-    const std::uint32_t whole = filter.prefix_length / 8;
-    if (std::memcmp(address, filter.network, whole) != 0) return false;
-    const std::uint32_t rest = filter.prefix_length % 8;
-    return rest == 0 || (address[whole] ^ filter.network[whole]) >> (8 - rest) == 0;
-}
-
-/// Compares all members except announcer and sender.
-bool matches(const Flow& flow, const flowd_flow_filter& filter) {
-    const auto counts = [&](std::uint32_t member) { return (filter.members & member) != 0; };
-    const flowd_key& key = flow.key;
-    if (counts(FLOWD_FILTER_EXPERIMENT) && flow.tag.experiment != filter.tag.experiment) return false;
-    if (counts(FLOWD_FILTER_ACTIVITY) && flow.tag.activity != filter.tag.activity) return false;
-    if (counts(FLOWD_FILTER_PROTOCOL) && key.protocol != filter.protocol) return false;
-    if (counts(FLOWD_FILTER_PORT) && key.source_port != filter.port && key.destination_port != filter.port) return false;
-    return !counts(FLOWD_FILTER_NETWORK) || lies_in(key.source, filter) || lies_in(key.destination, filter);
-}
-
 }  // namespace
 
 flowd_flow FlowTable::view(const Shard& shard, const Flow& flow) const {
     flowd_flow out{};
     out.size = sizeof out;
-    out.flags = flow.flags;
+    out.flags = flags_of(flow);
     out.flow_id = flow.id;
     out.key = flow.key;
     out.tag = flow.tag;
@@ -85,8 +67,7 @@ flowd_result FlowTable::page(const flowd_flow_filter* filter, std::uint64_t& cur
     if ((cursor != 0 && cursor >> 32 == 0) || at_shard >= shards_.size()) return FLOWD_INVALID;
     std::uint64_t announcers = ~std::uint64_t{0};
     if (filter != nullptr) {
-        if (filter->reserved != 0 || filter->prefix_length > 128) return FLOWD_INVALID;
-        if (filter->members > (FLOWD_FILTER_SENDER << 1) - 1) return FLOWD_UNSUPPORTED;
+        if (const flowd_result result = check(*filter); result != FLOWD_OK) return result;
         if ((filter->members & FLOWD_FILTER_ANNOUNCER) != 0)
             announcers = members_.announcers_called(to_view(filter->announcer));
     }
@@ -108,7 +89,7 @@ flowd_result FlowTable::page(const flowd_flow_filter* filter, std::uint64_t& cur
             for (; index < shard.store_.end() && index - first < records_per_lock && copies.size() < limit; ++index) {
                 const Flow& flow = shard.store_[index];
                 if (flow.state != FlowState::live || (flow.announcers & announcers) == 0) continue;
-                if (filter != nullptr && !matches(flow, *filter)) continue;
+                if (filter != nullptr && !passes(*filter, flow.key, flow.tag)) continue;
                 if (by_sender && !shard.announcements_.has_sender(flow, filter->sender)) continue;
                 copies.add(view(shard, flow), flow.texts);
                 behind.push_back(index + 1);

@@ -223,7 +223,9 @@ flowd_result Host::refused(const flowd_host* host, const flowd_refusal* refusal)
     const std::string_view reason = to_view(given.reason);
     if (!Refusals::is_reason(reason)) return FLOWD_INVALID;
     return guarded([&]() -> flowd_result {
-        of(host).refusal_log_.add(reason, to_view(given.sender), to_view(given.first));
+        Host& self = of(host);
+        self.refusal_log_.add(reason, to_view(given.sender), to_view(given.first));
+        self.services_.bus.observe_refusal(self.label_, reason, to_view(given.sender), to_view(given.first));
         return FLOWD_OK;
     });
 }

@@ -5,12 +5,15 @@
 #include <vector>
 
 #include "core/base/guarded.hpp"
+#include "core/flows/minutes.hpp"
 #include "core/host/host.hpp"
 #include "flowd/abi/ext/acknowledge.h"
 #include "flowd/abi/ext/daemon.h"
 #include "flowd/abi/ext/delivery.h"
 #include "flowd/abi/ext/descriptors.h"
+#include "flowd/abi/ext/events.h"
 #include "flowd/abi/ext/flows.h"
+#include "flowd/abi/ext/history.h"
 #include "flowd/abi/ext/interfaces.h"
 #include "flowd/abi/ext/metrics.h"
 #include "flowd/abi/ext/registry.h"
@@ -70,6 +73,50 @@ struct HostExtensions {
         });
     }
     static uint64_t count(const flowd_host* host) { return services(host).bus.count(); }
+
+    static flowd_result page_ended(const flowd_host* host, const flowd_flow_filter* filter, uint64_t* cursor, size_t limit,
+                                   flowd_flow_visitor visitor, void* user) {
+        if (cursor == nullptr || visitor == nullptr) return FLOWD_INVALID;
+        return guarded([&]() -> flowd_result {
+            const auto wanted = copy_sized<flowd_flow_filter>(filter);
+            return services(host).bus.page_ended(filter == nullptr ? nullptr : &wanted, *cursor, limit,
+                                                 [&](const flowd_flow& flow) { return visitor(user, &flow) == 0; });
+        });
+    }
+    static uint64_t count_ended(const flowd_host* host) { return services(host).bus.count_ended(); }
+    static flowd_result minutes(const flowd_host* host, int64_t from_ns, flowd_minute_visitor visitor, void* user) {
+        constexpr std::int64_t minute_ns = 60 * second_ns;
+        if (visitor == nullptr || from_ns < 0) return FLOWD_INVALID;
+        return guarded([&]() -> flowd_result {
+            services(host).bus.minutes().visit((from_ns + minute_ns - 1) / minute_ns,
+                                               [&](std::int64_t minute, const MinuteSum& sum) {
+                                                   flowd_minute shown{};
+                                                   shown.size = sizeof shown;
+                                                   shown.local = sum.local;
+                                                   shown.time_ns = minute * minute_ns;
+                                                   shown.tag = sum.tag;
+                                                   shown.started = sum.started;
+                                                   shown.ended = sum.ended;
+                                                   shown.bytes_sent = sum.bytes_sent;
+                                                   shown.bytes_received = sum.bytes_received;
+                                                   return visitor(user, &shown) == 0;
+                                               });
+            return FLOWD_OK;
+        });
+    }
+
+    static flowd_result read_events(const flowd_host* host, uint64_t* position, size_t limit, uint64_t* lost,
+                                    flowd_observer observer, void* user) {
+        if (position == nullptr || observer == nullptr) return FLOWD_INVALID;
+        return guarded([&]() -> flowd_result {
+            std::uint64_t missed = 0;
+            const flowd_result result = services(host).bus.read_events(
+                *position, limit, missed, [&](const flowd_observed& observed) { return observer(user, &observed) == 0; });
+            if (lost != nullptr) *lost = missed;
+            return result;
+        });
+    }
+    static uint64_t next_event(const flowd_host* host) { return services(host).bus.next_event(); }
 
     static flowd_result acknowledge(const flowd_host* host, uint64_t settled) {
         return Host::of(host).acknowledge(settled);
@@ -226,6 +273,8 @@ const void* core_extension(const char* id) {
     static constexpr flowd_ext_registry registry{
         sizeof(flowd_ext_registry), 0, &E::experiment_id, &E::activity_id, &E::experiment_name, &E::activity_name};
     static constexpr flowd_ext_flows flows{sizeof(flowd_ext_flows), 0, &E::page, &E::find, &E::count};
+    static constexpr flowd_ext_history history{sizeof(flowd_ext_history), 0, &E::page_ended, &E::count_ended, &E::minutes};
+    static constexpr flowd_ext_events events{sizeof(flowd_ext_events), 0, &E::read_events, &E::next_event};
     static constexpr flowd_ext_descriptors descriptors{
         sizeof(flowd_ext_descriptors), 0, &E::take, &E::keep, &E::forget, &E::sockets};
     static constexpr flowd_ext_shared shared{sizeof(flowd_ext_shared), 0, &E::offer, &E::withdraw, &E::obtain,
@@ -240,6 +289,8 @@ const void* core_extension(const char* id) {
     const std::string_view wanted = id == nullptr ? std::string_view{} : std::string_view(id);
     if (wanted == FLOWD_EXT_REGISTRY) return &registry;
     if (wanted == FLOWD_EXT_FLOWS) return &flows;
+    if (wanted == FLOWD_EXT_HISTORY) return &history;
+    if (wanted == FLOWD_EXT_EVENTS) return &events;
     if (wanted == FLOWD_EXT_DESCRIPTORS) return &descriptors;
     if (wanted == FLOWD_EXT_SHARED) return &shared;
     if (wanted == FLOWD_EXT_INTERFACES) return &interfaces;

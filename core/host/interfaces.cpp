@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/host/interfaces.hpp"
 
+#include "flowd/abi/ext/interfaces.h"
+
 namespace flowd::core {
 
 void Interfaces::publish(Holder holder, const std::string& instance, std::vector<Interface> interfaces) {
@@ -13,12 +15,30 @@ void Interfaces::publish(Holder holder, const std::string& instance, std::vector
     else
         published_[holder] = std::move(interfaces);
     watchers_.tell_all(holder);
+    tell_marks();
+}
+
+void Interfaces::on_marks(std::function<void(std::uint32_t)> tell) {
+    const std::lock_guard lock(mutex_);
+    marks_ = std::move(tell);
+    tell_marks();
+}
+
+void Interfaces::tell_marks() const {
+    if (!marks_) return;
+    std::uint32_t marks = 0;
+    for (const auto& [holder, interfaces] : published_)
+        for (const Interface& one : interfaces)
+            if (one.use == FLOWD_INTERFACE_MARKS && one.index != 0) marks |= one.marks;
+    marks_(marks);
 }
 
 void Interfaces::release(Holder holder) {
     const std::lock_guard lock(mutex_);
     watchers_.set(holder, {});
-    if (published_.erase(holder) > 0) watchers_.tell_all();
+    if (published_.erase(holder) == 0) return;
+    watchers_.tell_all();
+    tell_marks();
 }
 
 std::vector<Interfaces::Interface> Interfaces::list() const {

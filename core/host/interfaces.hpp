@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <string>
@@ -33,11 +34,17 @@ class Interfaces {
     /// Removes the watch and the published interfaces of `holder`.
     void release(Holder holder);
     [[nodiscard]] std::vector<Interface> list() const;
+    /// `tell` is called with the FLOWD_MARKS_* of all interfaces that exist, now and when they change; without a lock but
+    /// this one. Before instances are created.
+    void on_marks(std::function<void(std::uint32_t)> tell);
     /// `tell` is called when another holder's list changes, and at once if another has published. Empty: removes the watch.
     void watch(Holder holder, Watchers::Tell tell);
 
   private:
+    void tell_marks() const;  // with the lock
+
     mutable std::mutex mutex_;
+    std::function<void(std::uint32_t)> marks_;
     std::map<Holder, std::vector<Interface>> published_;
     Watchers watchers_;
 };

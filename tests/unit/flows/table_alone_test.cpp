@@ -61,7 +61,9 @@ class FlowTableWithoutDelivery : public ::testing::Test, protected FlowTable::Li
 
     std::int64_t steady = 1000 * second_ns;
     Membership members;
-    FlowTable table{FlowLimits{}, Clock{[this] { return steady; }, [this] { return epoch_ns + steady; }}, nullptr, members};
+    FlowHistory history{100, epoch_ns};
+    FlowTable table{FlowLimits{}, Clock{[this] { return steady; }, [this] { return epoch_ns + steady; }}, nullptr, members,
+                    history};
     AnnouncerId api = *members.add_announcer({"api"});
     Tally tally;
     std::vector<std::pair<std::uint64_t, std::uint32_t>> expired;  ///< flow, and who has to be told
