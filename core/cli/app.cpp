@@ -12,6 +12,7 @@
 #include "core/base/version.hpp"
 #include "core/cli/commands.hpp"
 #include "core/cli/completion.hpp"
+#include "core/cli/flows.hpp"
 #include "core/cli/setup.hpp"
 #include "core/service/installation.hpp"
 #include "flowd/abi/base.h"
@@ -103,8 +104,7 @@ class CommandLine {
                        "Print the output of a Nagios plugin; its exit codes: 0 well, 1 warning, 2 error")
             ->excludes(instance)
             ->excludes(all_of_it);
-        CLI::App* flows = command("flows", "List the live flows", "  flowd-cpp flows --limit 100");
-        flows->add_option("--limit", limit, "Maximum number of flows; the daemon has a default")->type_name("N");
+        add_flows();
         metrics_ =
             command("metrics", "List every time series of the daemon and its instances", "  flowd-cpp metrics --json");
         metrics_->allow_extras();  // arguments for a backend of that name
@@ -210,6 +210,7 @@ class CommandLine {
     void parse(int argc, const char* const* argv) {
         app_.parse(argc, argv);
         words = app_.remaining();
+        if (summary_->count() > 0 && flows_command.summary.empty()) flows_command.summary = "tag";
         if (metrics_->parsed() && !words.empty()) {
             words.insert(words.begin(), "metrics");
             app_.clear();
@@ -249,7 +250,8 @@ class CommandLine {
     GlobalOptions options;
     bool load = false;
     std::string name;
-    std::optional<std::uint64_t> limit;
+    FlowsCommand flows_command;
+    ObserveCommand observe_command;
     NewModule new_module;
     std::string migrated_file;
     SetupRequest setup_request;
@@ -263,6 +265,44 @@ class CommandLine {
     std::vector<std::string> words;  ///< words that are sent to the daemon
 
   private:
+    void add_flows() {
+        CLI::App* flows = command("flows", "List the live or the ended flows",
+                                  "  flowd-cpp flows --filter \"experiment=atlas bytes>1G\" --sort rate\n"
+                                  "  flowd-cpp flows --watch\n"
+                                  "  flowd-cpp flows --ended -o csv\n"
+                                  "  flowd-cpp flows --summary network");
+        flows->add_option("--limit", flows_command.limit, "Maximum number of flows; default 10000")->type_name("N");
+        flows->add_option("--filter", flows_command.filter, "Only flows that match, see docs/filters.md")
+            ->type_name("FILTER");
+        flows->add_option("--sort", flows_command.sort, "Order; the default of the table is rate")
+            ->type_name("FIELD")
+            ->check(CLI::IsMember({"source", "destination", "tag", "age", "sent", "received", "bytes", "rate", "marked"}));
+        flows->add_flag("--ended", flows_command.ended, "The last ended flows instead of the live ones");
+        CLI::Option* wide =
+            flows->add_flag("--wide", flows_command.wide, "All columns, whatever the width of the terminal");
+        CLI::Option* summary =
+            flows->add_option("--summary", flows_command.summary, "Sums instead of flows; default by tag");
+        summary->type_name("GROUP")->expected(0, 1)->check(CLI::IsMember({"tag", "network", "port", "plugin"}));
+        CLI::Option* format = flows->add_option("-o,--output", flows_command.format, "json, jsonl or csv");
+        format->type_name("FORMAT")->check(CLI::IsMember({"json", "jsonl", "csv"}))->excludes(wide);
+        flows->add_flag("--watch", flows_command.watch, "Show the flows on the whole terminal, anew each second")
+            ->excludes(format)
+            ->excludes(summary);
+        summary_ = summary;
+        CLI::App* observe = command("observe", "Show what happens to flows: starts, ends, new tags, refused inputs",
+                                    "  flowd-cpp observe -f\n"
+                                    "  flowd-cpp observe --last 100 --filter \"event=refusal plugin=fireflyp\"");
+        observe->add_flag("-f,--follow", observe_command.follow, "Continue with new events until interrupted");
+        observe->add_option("--last", observe_command.last, "Begin with the last N events; default 20, with --follow 0")
+            ->type_name("N")
+            ->check(CLI::Range(0, 100'000));
+        observe->add_option("--filter", observe_command.filter, "Only events that match, see docs/filters.md")
+            ->type_name("FILTER");
+        observe->add_option("-o,--output", observe_command.format, "jsonl")
+            ->type_name("FORMAT")
+            ->check(CLI::IsMember({"jsonl"}));
+    }
+
     void add_setup(const Profiles& profiles) {
         setup_ = command("setup", "Configure this host by a profile, and start the service",
                          "  flowd-cpp setup perfsonar\n  flowd-cpp setup perfsonar --experiment atlas --dry-run");
@@ -309,6 +349,7 @@ class CommandLine {
     CLI::App* setup_ = nullptr;
     CLI::App* list_ = nullptr;
     CLI::App* metrics_ = nullptr;
+    CLI::Option* summary_ = nullptr;
     CLI::App* info_ = nullptr;
 };
 
@@ -337,11 +378,6 @@ ExitCode registry_command(const CommandLine& line, const Output& output) {
     if (word == "list") return list_registry(output);
     if (word == "show") return show_experiment(output, line.experiment);
     return update_registry(line.options, output, line.registry_update);
-}
-
-control::Arguments flows_request(const CommandLine& line) {
-    if (!line.limit) return {"flows"};
-    return {"flows", std::to_string(*line.limit)};
 }
 
 /// A flow in one word, as `flows` and logs print it, is sent in three: older daemons accept no other form.
@@ -380,7 +416,8 @@ ExitCode execute(const CommandLine& line, const Environment& environment, const 
         return line.said_list() ? list_modules(options, output, line.load) : show_module(options, output, line.name);
     }
     if (line.said("status")) return show_status(options, output, line.status_request);
-    if (line.said("flows")) return ask_daemon(options, output, flows_request(line));
+    if (line.said("flows")) return show_flows(options, output, line.flows_command, environment.out_is_terminal);
+    if (line.said("observe")) return observe(options, output, line.observe_command);
     if (line.said("metrics")) return ask_daemon(options, output, {"metrics"});
     if (line.said("refusals")) return ask_daemon(options, output, {"refusals"});
     if (line.said("findings")) return ask_daemon(options, output, {"findings"});

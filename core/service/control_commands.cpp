@@ -2,11 +2,11 @@
 #include "core/service/control_commands.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <mutex>
 #include <optional>
 #include <span>
 
+#include "core/service/flow_queries.hpp"
 #include "core/service/status_json.hpp"
 #include "flowd/sized.hpp"
 
@@ -16,8 +16,6 @@ namespace {
 
 using control::Reply;
 
-constexpr std::size_t default_flows = 10'000;
-constexpr std::size_t max_flows = 100'000;  // about 25 MB of JSON: bounds the reply
 constexpr std::size_t max_answer = 4U << 20;
 
 /// Collects the output of a module.
@@ -102,6 +100,7 @@ void ControlCommands::handle(const control::Arguments& arguments, const control:
         return status_of(**instance, std::move(respond));
     }
     if (command == "flows") return flows(arguments, respond);
+    if (command == "observe") return observe(arguments, respond);
     if (command == "metrics" && arguments.size() == 1) return metrics(respond);  // else a backend of that name is addressed
     if (command == "refusals") return refusals(respond);
     if (command == "findings") return findings(std::move(respond));
@@ -268,16 +267,20 @@ void ControlCommands::explain_tag(const TagQuestion& question, const std::shared
 }
 
 void ControlCommands::flows(const control::Arguments& arguments, const control::Responder& respond) {
-    std::size_t limit = default_flows;
-    if (arguments.size() > 1) {
-        const std::string& text = arguments[1];
-        const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), limit);
-        if (error != std::errc() || end != text.data() + text.size() || limit > max_flows)
-            return respond(Reply::failure(ExitCode::usage,
-                                          "flows: \"" + text + "\" is not a number up to " + std::to_string(max_flows)));
-    }
-    surroundings_.aside([services = surroundings_.services, limit, respond] {
-        respond(Reply{ExitCode::ok, flows_json(services, limit)});
+    auto request = FlowsRequest::from(std::span(arguments).subspan(1), surroundings_.services.registries.current());
+    if (!request) return respond(Reply::failure(ExitCode::usage, request.error().message, request.error().hint));
+    surroundings_.aside([services = surroundings_.services, request = std::move(*request), respond] {
+        respond(Reply{ExitCode::ok, flows_json(services, request)});
+    });
+}
+
+void ControlCommands::observe(const control::Arguments& arguments, const control::Responder& respond) {
+    auto request = ObserveRequest::from(std::span(arguments).subspan(1), surroundings_.services.registries.current());
+    if (!request) return respond(Reply::failure(ExitCode::usage, request.error().message, request.error().hint));
+    surroundings_.aside([services = surroundings_.services, request = std::move(*request), respond] {
+        const auto observed = observe_json(services, request);
+        if (!observed) return respond(Reply::failure(ExitCode::usage, observed.error().message, observed.error().hint));
+        respond(Reply{ExitCode::ok, *observed});
     });
 }
 

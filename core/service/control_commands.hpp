@@ -2,7 +2,8 @@
 // The commands of the control socket:
 //   status                      the daemon, every instance, every edge of the bus, and the status of the modules
 //   status INSTANCE             one instance; same as INSTANCE status if the module has no command of that name
-//   flows [LIMIT]               live flows
+//   flows [LIMIT] ...           live or ended flows (flow_queries.hpp)
+//   observe ...                 what happens to flows
 //   metrics                     all time series
 //   refusals                    the last 256 inputs that instances refused
 //   findings                    the present findings of instances
@@ -80,6 +81,7 @@ class ControlCommands {
     /// FLOWD_INVALID: no instance has this name, or several have it.
     [[nodiscard]] Result<Instance*> named(const std::string& word) const;
     void flows(const control::Arguments& arguments, const control::Responder& respond);
+    void observe(const control::Arguments& arguments, const control::Responder& respond);
     void metrics(const control::Responder& respond);
     void refusals(const control::Responder& respond);
     /// `name`: of one or several instances; empty: all of them.

@@ -15,9 +15,11 @@
 #include "core/base/worker.hpp"
 #include "core/config/configuration.hpp"
 #include "core/control/server.hpp"
+#include "core/flows/minutes.hpp"
 #include "core/service/bus_metrics.hpp"
 #include "core/service/control_commands.hpp"
 #include "core/service/installation.hpp"
+#include "core/service/minutes_file.hpp"
 #include "core/service/notify.hpp"
 #include "core/service/pid_file.hpp"
 #include "core/service/problem_exit.hpp"
@@ -33,6 +35,7 @@ namespace fs = std::filesystem;
 using SteadyClock = std::chrono::steady_clock;
 
 constexpr std::chrono::milliseconds worker_patience{1000};
+constexpr std::int64_t minute_ns = 60'000'000'000;
 
 // Delay and interval of the query of all instances' findings, for metrics and `status`.
 constexpr std::chrono::seconds first_look{10}, look_period{60};
@@ -45,6 +48,7 @@ FlowLimits flow_limits(const Globals& globals) {
     limits.idle_timeout_ns = globals.flows.idle_timeout.count();
     limits.max_age_ns = globals.flows.max_age.count();
     limits.tombstone_ns = globals.flows.tombstone.count();
+    limits.history = globals.flows.history;
     return limits;
 }
 
@@ -99,6 +103,8 @@ class Daemon::Implementation {
     void tick_bus();
     void tick_bus_after(std::int64_t next);
     void run_aside(const std::function<void()>& job);
+    void load_minutes();
+    void save_minutes();
     void flush_notifications();
     void feed_watchdog();
     void reload();
@@ -119,6 +125,7 @@ class Daemon::Implementation {
     std::shared_ptr<spdlog::logger> logger_;
     Notifier notifier_;
     LogLimiter log_limiter_;
+    LogLimiter log_limiter_minutes_;  // of the worker
     std::atomic<bool> stopping_{false};
 
     // Used by instances; outlives the supervisor, and so all hosts.
@@ -135,6 +142,8 @@ class Daemon::Implementation {
     SenderIds senders_;
     Directories directories_;
     std::unique_ptr<Bus> bus_;
+    std::unique_ptr<MinutesFile> minutes_file_;  // used by the worker
+    std::int64_t minute_ = 0;                    // that is summed now
 
     std::optional<Signals> signals_;
     std::unique_ptr<Loop> loop_;
@@ -272,6 +281,7 @@ Result<void> Daemon::Implementation::set_up() {
     (void)descriptors_.adopt_from_systemd();
 
     bus_ = std::make_unique<Bus>(flow_limits(globals_), core::Clock::real(), std::make_unique<KernelSocketProbe>());
+    interfaces_.on_marks([this](std::uint32_t marks) { bus_->set_marks(marks); });
     metrics_.add_source([this] { return bus_metrics(bus_->counters()); });
     metrics_.add_source([this] { return findings_.metrics(); });
     const Services services{*bus_,     metrics_, descriptors_, shared_,     interfaces_, sockets_, refusals_,
@@ -298,8 +308,13 @@ Result<void> Daemon::Implementation::set_up() {
     if (auto control = open_control(); !control) return control;
     requests_.serve([this](Requests::Words words, Requests::Answered answered) { return ask(words, answered); });
     tick_bus();
+    load_minutes();
     (void)loop_->timer(first_look, look_period, [this] { commands_->look_for_findings(); });
-    (void)loop_->timer(std::chrono::seconds(1), std::chrono::seconds(1), [this] { flush_notifications(); });
+    (void)loop_->timer(std::chrono::seconds(1), std::chrono::seconds(1), [this] {
+        flush_notifications();
+        const std::int64_t minute = unix_ns() / minute_ns;
+        if (std::exchange(minute_, minute) != minute) save_minutes();
+    });
     if (const auto interval = Notifier::watchdog_interval())
         (void)loop_->timer(*interval, *interval, [this] { feed_watchdog(); });
     return {};
@@ -417,6 +432,28 @@ void Daemon::Implementation::run_aside(const std::function<void()>& job) {
     while (!done) loop_->wait(std::chrono::hours(1));
 }
 
+void Daemon::Implementation::load_minutes() {
+    minutes_file_ = std::make_unique<MinutesFile>(directories_.state, bus_->minutes());
+    minute_ = unix_ns() / minute_ns;
+    worker_->post([this] {
+        const auto done = minutes_file_->load(unix_ns());
+        if (done) return;
+        logger_->warn("{}", done.error().message);
+        own_findings_->add_of_start({FLOWD_LEVEL_WARNING, "daemon-history-unreadable", minutes_file_->path().string(),
+                                     done.error().message, "the sums of the last 24 hours, kept over restarts",
+                                     "none is needed: sums begin anew; remove the file that was moved aside", unix_ns()});
+    });
+}
+
+/// A minute is written when it has ended, and the last one at the stop.
+void Daemon::Implementation::save_minutes() {
+    worker_->post([this] {
+        bus_->collect_sums();
+        const auto done = minutes_file_->save();
+        if (!done && log_limiter_minutes_.judge("minutes").pass) logger_->warn("{}", done.error().message);
+    });
+}
+
 void Daemon::Implementation::flush_notifications() {
     const std::size_t waiting = notifier_.flush();
     if (waiting > 0 && !notifications_wait_)
@@ -499,6 +536,7 @@ ExitCode Daemon::Implementation::shut_down(ExitCode code) {
     (void)loop_->unwatch(server_watch_);  // a pending reply keeps the descriptor open
     server_.reset();
     pid_file_.reset();
+    if (minutes_file_ != nullptr) save_minutes();
     // A query that a directory service does not answer cannot be interrupted.
     const auto until = SteadyClock::now() + (stop_signals_ > 1 ? worker_patience / 10 : worker_patience);
     if (bus_ != nullptr) bus_->end_upkeep();

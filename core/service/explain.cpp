@@ -10,6 +10,7 @@
 #include <cstring>
 #include <set>
 
+#include "core/base/clock.hpp"
 #include "core/base/text.hpp"
 #include "core/config/tag_text.hpp"
 #include "core/service/own_findings.hpp"
@@ -371,7 +372,7 @@ std::string explain_json(const Services& services, const ExplainedFlow& explaine
     json::Writer w(out);
     w.object().member("known", explained.is_live());
     w.key("flow");
-    write_flow(w, explained.flow(), registry);
+    write_flow(w, explained.flow(), registry, unix_ns());
     w.member("state", explained.is_live() ? "live" : explained.has_ended() ? "ended" : "unknown");
     w.member("reversed", explained.is_reversed());
     w.key("announcers").array();

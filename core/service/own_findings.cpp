@@ -71,10 +71,17 @@ void OwnFindings::set_in_force(std::vector<SourceFile> files, std::vector<Findin
     of_configuration_ = std::move(findings);
 }
 
+void OwnFindings::add_of_start(Finding finding) {
+    const std::lock_guard lock(mutex_);
+    of_start_.push_back(std::move(finding));
+}
+
 std::vector<Finding> OwnFindings::look() {
     std::vector<Finding> found = [&] {
         const std::lock_guard lock(mutex_);
-        return of_configuration_;
+        std::vector<Finding> all = of_configuration_;
+        all.insert(all.end(), of_start_.begin(), of_start_.end());
+        return all;
     }();
     look_at_files(found);
     look_at_bus(found);

@@ -40,6 +40,8 @@ class OwnFindings {
 
     /// Sets the files that the running configuration was read from, and the findings of that configuration. [any]
     void set_in_force(std::vector<SourceFile> files, std::vector<Finding> findings);
+    /// Adds a finding for the life of the daemon. [any]
+    void add_of_start(Finding finding);
     [[nodiscard]] std::vector<Finding> look();
 
   private:
@@ -53,9 +55,10 @@ class OwnFindings {
     [[nodiscard]] bool grew(const std::string& counter, std::uint64_t value);
 
     Surroundings surroundings_;
-    mutable std::mutex mutex_;  // guards in_force_, of_configuration_
+    mutable std::mutex mutex_;  // guards in_force_, of_configuration_, of_start_
     std::vector<SourceFile> in_force_;
     std::vector<Finding> of_configuration_;
+    std::vector<Finding> of_start_;
     std::map<std::string, Growth> growth_;
 };
 

@@ -11,6 +11,7 @@
 #include "core/base/text.hpp"
 #include "core/base/version.hpp"
 #include "flowd/address.hpp"
+#include "flowd/filter.hpp"
 #include "flowd/sized.hpp"
 
 namespace flowd::core {
@@ -239,47 +240,40 @@ std::string status_json(const DaemonStatus& daemon, const Supervisor& supervisor
     return out;
 }
 
-void write_flow(json::Writer& w, const flowd_flow& flow, const Registry& registry) {
-    const auto name_or_number = [](std::string_view name, std::uint32_t id) {
-        return name.empty() ? std::to_string(id) : std::string(name);
-    };
+std::string protocol_name(std::uint8_t protocol) {
+    return protocol == 6 ? "tcp" : protocol == 17 ? "udp" : std::to_string(protocol);
+}
+
+std::string experiment_text(flowd_tag tag, const Registry& registry) {
+    const std::string_view name = registry.experiment_name(tag.experiment);
+    return name.empty() ? std::to_string(tag.experiment) : std::string(name);
+}
+
+std::string activity_text(flowd_tag tag, const Registry& registry) {
+    const std::string_view name = registry.activity_name(tag.experiment, tag.activity);
+    return name.empty() ? std::to_string(tag.activity) : std::string(name);
+}
+
+void write_flow(json::Writer& w, const flowd_flow& flow, const Registry& registry, std::int64_t now_ns) {
+    const std::int64_t until = flow.end_time_ns != 0 ? flow.end_time_ns : now_ns;
+    const double age = static_cast<double>(std::max<std::int64_t>(until - flow.start_time_ns, 0)) / 1e9;
+    const std::uint64_t bytes = flow.usage.bytes_sent + flow.usage.bytes_received;
     w.object();
     w.member("source", source_of(flow.key).to_string()).member("destination", destination_of(flow.key).to_string());
-    w.member("protocol", flow.key.protocol == 6    ? std::string("tcp")
-                         : flow.key.protocol == 17 ? std::string("udp")
-                                                   : std::to_string(flow.key.protocol));
-    w.member("experiment", name_or_number(registry.experiment_name(flow.tag.experiment), flow.tag.experiment));
-    w.member("activity", name_or_number(registry.activity_name(flow.tag.experiment, flow.tag.activity), flow.tag.activity));
+    w.member("protocol", protocol_name(flow.key.protocol));
+    w.member("experiment", experiment_text(flow.tag, registry)).member("activity", activity_text(flow.tag, registry));
     w.member("experimentId", flow.tag.experiment).member("activityId", flow.tag.activity);
     w.member("start", utc_text(flow.start_time_ns)).member("announcers", flow.announcers);
     w.member("bytesSent", flow.usage.bytes_sent).member("bytesReceived", flow.usage.bytes_received);
     w.member("application", std::string_view(flow.application.data, flow.application.length));
     w.member("announcer", to_view(flow.announcer)).member("rule", to_view(flow.rule));
-    w.member("id", flow.flow_id);
+    w.member("id", flow.flow_id).member("marked", (flow.flags & FLOWD_MARKED) != 0);
+    if (flow.start_time_ns != 0)
+        w.member("ageSeconds", age).member("bytesPerSecond", static_cast<double>(bytes) / std::max(age, 1.0));
+    if (flow.end_time_ns != 0)
+        w.member("end", utc_text(flow.end_time_ns)).member("endReason", end_reason_name(flow.end_reason));
     if (flow.key.scope != 0) w.member("scope", flow.key.scope);
     w.end();
-}
-
-std::string flows_json(const Services& services, std::size_t limit) {
-    std::string out;
-    json::Writer w(out);
-    std::size_t shown = 0;
-    const Registry& registry = services.registries.current();
-    w.object();
-    w.member("live", services.bus.count());
-    w.key("flows").array();
-    services.bus.visit([&](std::span<const flowd_flow> flows) {
-        for (const flowd_flow& flow : flows) {
-            if (shown == limit) return false;
-            write_flow(w, flow, registry);
-            ++shown;
-        }
-        return true;
-    });
-    w.end();
-    w.member("shown", shown);
-    w.end();
-    return out;
 }
 
 std::string metrics_json(const std::vector<MetricSample>& samples) {

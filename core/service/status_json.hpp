@@ -19,8 +19,12 @@ namespace flowd::core {
 [[nodiscard]] std::string instance_status_json(const Instance& instance, const Services& services,
                                                const std::string* detail);
 /// As a JSON object.
-void write_flow(json::Writer& w, const flowd_flow& flow, const Registry& registry);
-[[nodiscard]] std::string flows_json(const Services& services, std::size_t limit);
+void write_flow(json::Writer& w, const flowd_flow& flow, const Registry& registry, std::int64_t now_ns);
+/// "tcp", "udp" or the number.
+[[nodiscard]] std::string protocol_name(std::uint8_t protocol);
+/// The name, or the number if it has none.
+[[nodiscard]] std::string experiment_text(flowd_tag tag, const Registry& registry);
+[[nodiscard]] std::string activity_text(flowd_tag tag, const Registry& registry);
 [[nodiscard]] std::string metrics_json(const std::vector<MetricSample>& samples);
 
 [[nodiscard]] std::string findings_json(const FindingsBoard::All& findings);

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/service/minutes_file.hpp"
+
+#include <fcntl.h>
+#include <spdlog/fmt/fmt.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <charconv>
+#include <map>
+#include <utility>
+#include <vector>
+
+#include "core/base/files.hpp"
+#include "flowd/unique_fd.hpp"
+
+namespace flowd::core {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr std::string_view product = "flowd-history ";
+constexpr std::string_view header = "flowd-history 1\n";
+constexpr std::size_t largest = (4u << 20) - 1024;
+constexpr std::int64_t minute_ns = 60'000'000'000;
+
+std::uint64_t checksum(std::string_view text) {
+    std::uint64_t hash = 0xcbf29ce484222325;
+    for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
+    return hash;
+}
+
+/// Removes a number and the separator that follows it.
+template <typename Number>
+bool take(std::string_view& line, Number& out) {
+    const auto [end, error] = std::from_chars(line.data(), line.data() + line.size(), out);
+    if (error != std::errc()) return false;
+    line.remove_prefix(static_cast<std::size_t>(end - line.data()));
+    if (line.empty()) return true;
+    if (line.front() != ' ') return false;
+    line.remove_prefix(1);
+    return true;
+}
+
+bool read_row(std::string_view line, std::int64_t& minute, MinuteSum& sum) {
+    return take(line, minute) && take(line, sum.tag.experiment) && take(line, sum.tag.activity) && take(line, sum.local) &&
+           take(line, sum.started) && take(line, sum.ended) && take(line, sum.bytes_sent) && take(line, sum.bytes_received) &&
+           line.empty() && sum.local <= FLOWD_LOCAL_NONE;
+}
+
+}  // namespace
+
+std::string print_minutes(const Minutes& minutes) {
+    std::vector<std::pair<std::int64_t, std::string>> lines;
+    minutes.visit(0, [&](std::int64_t minute, const MinuteSum& sum) {
+        if (lines.empty() || lines.back().first != minute) lines.emplace_back(minute, std::string());
+        lines.back().second +=
+            fmt::format("{} {} {} {} {} {} {} {}\n", minute, sum.tag.experiment, sum.tag.activity, unsigned{sum.local},
+                        sum.started, sum.ended, sum.bytes_sent, sum.bytes_received);
+        return true;
+    });
+    std::size_t size = header.size(), first = lines.size();
+    while (first > 0 && size + lines[first - 1].second.size() <= largest) size += lines[--first].second.size();
+    std::string out(header);
+    for (; first < lines.size(); ++first) out += lines[first].second;
+    return out + fmt::format("end {:016x}\n", checksum(out));
+}
+
+Result<void> parse_minutes(std::string_view text, std::int64_t latest, Minutes& minutes) {
+    const Error damaged{FLOWD_INVALID, "its contents are damaged"};
+    if (!text.starts_with(header))
+        return text.starts_with(product) ? Error{FLOWD_UNSUPPORTED, "another version of flowd-cpp wrote it"} : damaged;
+    const std::size_t end = text.rfind("end ");
+    if (end == std::string_view::npos || text.substr(end) != fmt::format("end {:016x}\n", checksum(text.substr(0, end))))
+        return damaged;
+    std::map<std::int64_t, std::vector<MinuteSum>> all;
+    for (std::string_view rest = text.substr(header.size(), end - header.size()); !rest.empty();) {
+        const std::size_t length = rest.find('\n');
+        std::int64_t minute = 0;
+        MinuteSum sum;
+        if (length == std::string_view::npos || !read_row(rest.substr(0, length), minute, sum)) return damaged;
+        if (minute <= latest && minute > latest - Minutes::kept) all[minute].push_back(sum);
+        rest.remove_prefix(length + 1);
+    }
+    for (const auto& [minute, rows] : all) minutes.add(minute, rows);
+    return {};
+}
+
+Result<void> MinutesFile::load(std::int64_t now_ns) {
+    if (file_.empty()) return {};
+    auto text = read_file(file_);
+    if (!text && text.error().code == FLOWD_NOT_FOUND) return {};
+    auto done = text ? parse_minutes(*text, now_ns / minute_ns, minutes_) : Result<void>(std::move(text).error());
+    if (done) return {};
+    const fs::path aside = file_.string() + ".unreadable";
+    std::error_code error;
+    fs::rename(file_, aside, error);
+    return Error{done.error().code,
+                 "the sums of past minutes in " + file_.string() + " cannot be read: " + done.error().message +
+                     (error ? "; it cannot be moved aside: " + error.message() : "; it was moved to " + aside.string())};
+}
+
+Result<void> MinutesFile::save() {
+    const std::uint64_t changes = minutes_.changes();
+    if (file_.empty() || changes == saved_changes_) return {};
+    const std::string text = print_minutes(minutes_);
+    const std::string fresh = file_.string() + ".new";
+    const auto failed = [&](const char* what) {
+        Error error = Error::from_errno(errno, fresh + ": " + what);
+        (void)::unlink(fresh.c_str());
+        return error;
+    };
+    (void)::unlink(fresh.c_str());
+    const UniqueFd fd(::open(fresh.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0640));
+    if (!fd) return failed("open");
+    for (std::size_t written = 0; written < text.size();) {
+        const ssize_t count = ::write(fd.get(), text.data() + written, text.size() - written);
+        if (count < 0 && errno != EINTR) return failed("write");
+        if (count > 0) written += static_cast<std::size_t>(count);
+    }
+    if (::fdatasync(fd.get()) != 0) return failed("fdatasync");
+    if (::rename(fresh.c_str(), file_.c_str()) != 0) return failed("rename");
+    saved_changes_ = changes;
+    return {};
+}
+
+}  // namespace flowd::core
