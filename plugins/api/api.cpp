@@ -30,9 +30,12 @@ namespace {
 
 }  // namespace
 
-const std::array<Api::Route, 6> Api::routes{{
+const std::array<Api::Route, 9> Api::routes{{
     {"POST", "/flow", "announces one flow or several", &Api::post_flow},
     {"GET", "/flows", "the live flows", &Api::get_flows},
+    {"GET", "/history", "the last ended flows", &Api::get_history},
+    {"GET", "/history/minutes", "sums per minute", &Api::get_minutes},
+    {"GET", "/events", "what happens to flows, one JSON object per line", &Api::get_events},
     {"GET", "/", "this list", &Api::get_root},
     {"GET", "/openapi.json", "the description of this API", &Api::get_openapi},
     {"GET", "/dummy/start", "starts a flow from [::1]:2345 to [::1]:5777", &Api::get_dummy_start},
@@ -46,6 +49,7 @@ Api::Api(Host& host, Options options)
       reader_(host.registry()),
       entrance_(host, options_),
       announcer_(host, options_.full_timeout, options_.taken_timeout, late_answer()),
+      streams_(host),
       counters_(
           host,
           {
@@ -68,6 +72,9 @@ Api::Api(Host& host, Options options)
               {"announced", "api_events_total", "Flow events announced, by state.",
                Counters::by("state", Outbox::kinds, announcer_.outbox().taken(), 1)},
               {"notTaken", "api_not_taken_total", "Valid events that the core refused.", &announcer_.outbox().refused()},
+              {"eventStreams", "api_event_streams", "Open streams of events.", [this] { return streams_.open(); }},
+              {"eventsLost", "api_events_lost_total", "Events that clients of streams have lost.",
+               [this] { return streams_.lost(); }},
               {"waiting", [this] { return announcer_.waiting(); }},
               {"waited", "api_waited_total", "Requests that waited because the queues were full.",
                [this] { return announcer_.waited(); }},
@@ -115,6 +122,7 @@ Result<void> Api::start() {
 Result<void> Api::stop(Deadline deadline) {
     listening_.clear();
     if (server_) {
+        streams_.stop();
         server_->drain();
         announcer_.stop();
         // Clients that receive a response know what was not accepted; other clients do not.
@@ -167,6 +175,32 @@ Api::Answer Api::get_flows(const http::Request& request, http::Reply&) {
     auto page = wanted ? flow_page(host().flows(), *wanted) : std::move(wanted).error();
     if (!page) return http::problem(400, {.detail = page.error().message, .hint = page.error().hint});
     return http::Response{.body = std::move(*page)};
+}
+
+Api::Answer Api::get_history(const http::Request& request, http::Reply&) {
+    auto wanted = PageRequest::from(request.query, host().registry());
+    auto page = wanted ? history_page(host().history(), *wanted) : std::move(wanted).error();
+    if (!page) return http::problem(400, {.detail = page.error().message, .hint = page.error().hint});
+    return http::Response{.body = std::move(*page)};
+}
+
+Api::Answer Api::get_minutes(const http::Request& request, http::Reply&) {
+    auto page = minutes_page(host().history(), request.query);
+    if (!page) return http::problem(400, {.detail = page.error().message, .hint = page.error().hint});
+    return http::Response{.body = std::move(*page)};
+}
+
+Api::Answer Api::get_events(const http::Request& request, http::Reply& reply) {
+    auto wanted = EventsRequest::from(request.query, host().registry());
+    if (!wanted) return http::problem(400, {.detail = wanted.error().message, .hint = wanted.error().hint});
+    auto response = streams_.serve(std::move(*wanted), reply);
+    if (response) {
+        if (!*response) ++answers_[200];
+        return std::move(*response);
+    }
+    if (response.error().code == FLOWD_LIMIT)
+        return http::problem(503, {.detail = response.error().message, .hint = "close one, or try again later"});
+    return http::problem(400, {.detail = "after: is not a position of this daemon", .hint = "begin without a position"});
 }
 
 Api::Answer Api::post_flow(const http::Request& request, http::Reply& reply) {

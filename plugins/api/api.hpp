@@ -18,6 +18,7 @@
 #include "lib/http/entrance.hpp"
 #include "lib/http/server.hpp"
 #include "plugins/api/announcer.hpp"
+#include "plugins/api/event_streams.hpp"
 #include "plugins/api/flow_page.hpp"
 #include "plugins/api/flow_reader.hpp"
 #include "plugins/api/options.hpp"
@@ -48,7 +49,7 @@ class Api final : public Plugin {
         std::string_view method, path, name;
         Answer (Api::*answer)(const http::Request&, http::Reply&);
     };
-    static const std::array<Route, 6> routes;
+    static const std::array<Route, 9> routes;
 
     [[nodiscard]] Answer answer(const http::Request& request, http::Reply& reply);
     void send(http::Reply reply, http::Response response);
@@ -59,6 +60,9 @@ class Api final : public Plugin {
     [[nodiscard]] Answer get_root(const http::Request& request, http::Reply& reply);
     [[nodiscard]] Answer get_openapi(const http::Request& request, http::Reply& reply);
     [[nodiscard]] Answer get_flows(const http::Request& request, http::Reply& reply);
+    [[nodiscard]] Answer get_history(const http::Request& request, http::Reply& reply);
+    [[nodiscard]] Answer get_minutes(const http::Request& request, http::Reply& reply);
+    [[nodiscard]] Answer get_events(const http::Request& request, http::Reply& reply);
     [[nodiscard]] Answer post_flow(const http::Request& request, http::Reply& reply);
     [[nodiscard]] Answer get_dummy_start(const http::Request& request, http::Reply& reply);
     [[nodiscard]] Answer get_dummy_end(const http::Request& request, http::Reply& reply);
@@ -73,6 +77,7 @@ class Api final : public Plugin {
     FlowReader reader_;
     http::Entrance entrance_;
     Announcer announcer_;
+    EventStreams streams_;
     std::vector<UniqueFd> listening_;
     std::optional<http::Server> server_;
 

@@ -56,7 +56,33 @@ void write_flow(json::Writer& writer, const flowd_flow& flow) {
             .member("packetsSent", flow.usage.packets_sent)
             .member("packetsReceived", flow.usage.packets_received)
             .end();
+    writer.member("marked", (flow.flags & FLOWD_MARKED) != 0);
+    if (flow.end_time_ns != 0) {
+        write_time(writer, "endTime", flow.end_time_ns);
+        writer.member("endReason", end_reason_name(flow.end_reason));
+    }
     writer.end();
+}
+
+/// Calls `page` until `limit` flows have matched or one call's share of the table is examined.
+template <typename Page>
+[[nodiscard]] Result<std::uint64_t> write_flows(json::Writer& writer, const PageRequest& request, Page&& page) {
+    flowd_flow_filter filter = request.filter.members == 0 ? request.terms.members() : request.filter;
+    filter.announcer = to_c(request.announcer);
+    const std::int64_t now_ns = unix_time_ns();
+    std::uint64_t cursor = request.cursor;
+    std::size_t written = 0;
+    constexpr std::size_t all = static_cast<std::size_t>(-1);
+    writer.key("flows").array();
+    const auto done = page(filter.members == 0 ? nullptr : &filter, cursor, request.terms.empty() ? request.limit : all,
+                           [&](const flowd_flow& flow) {
+                               if (!request.terms.matches(flow, now_ns)) return true;
+                               write_flow(writer, flow);
+                               return ++written < request.limit;
+                           });
+    if (!done) return Error{done.error().code, "cursor: is not the `next` of a page", "begin without a cursor"};
+    writer.end();
+    return cursor;
 }
 
 [[nodiscard]] std::optional<std::uint64_t> number(std::string_view text) {
@@ -73,6 +99,8 @@ Result<PageRequest> PageRequest::from(std::string_view query, const Registry& re
     flowd_flow_filter& filter = request.filter;
     filter.size = sizeof filter;
     std::string wrong, activity;
+    std::string hint =
+        "the parameters are limit, cursor, filter, experiment, activity, network, port, protocol and announcer";
     const auto numbered = [](std::string_view value, std::uint64_t lowest, std::uint64_t highest, auto& to) {
         const auto given = number(value);
         if (!given || *given < lowest || *given > highest) return false;
@@ -127,7 +155,15 @@ Result<PageRequest> PageRequest::from(std::string_view query, const Registry& re
             request.announcer = value;
             return true;
         }
-        return refuse(name, "is not known");
+        if (name != "filter") return refuse(name, "is not known");
+        auto terms = Filter::parse(value, TagNames(registry));
+        if (!terms) {
+            wrong = "filter: " + terms.error().message;
+            hint = terms.error().hint;
+            return false;
+        }
+        request.terms = std::move(*terms);
+        return true;
     });
     if (good && (filter.members & FLOWD_FILTER_ACTIVITY) != 0) {
         const bool has_experiment = (filter.members & FLOWD_FILTER_EXPERIMENT) != 0;
@@ -136,9 +172,7 @@ Result<PageRequest> PageRequest::from(std::string_view query, const Registry& re
             refuse("activity", has_experiment ? "is neither a number nor a name of that experiment in the registry"
                                               : "is not a number; its name needs an experiment");
     }
-    if (!wrong.empty())
-        return Error{FLOWD_INVALID, wrong,
-                     "the parameters are limit, cursor, experiment, activity, network, port, protocol and announcer"};
+    if (!wrong.empty()) return Error{FLOWD_INVALID, wrong, hint};
     return request;
 }
 
@@ -146,18 +180,84 @@ Result<std::string> flow_page(const LiveFlows& table, const PageRequest& request
     std::string out;
     json::Writer writer(out);
     writer.object().member("live", table.count());
-    writer.key("flows").array();
-    std::uint64_t cursor = request.cursor;
-    flowd_flow_filter filter = request.filter;
-    filter.announcer = to_c(request.announcer);
-    const auto done = table.page(filter.members == 0 ? nullptr : &filter, cursor, request.limit,
-                                 [&](const flowd_flow& flow) { write_flow(writer, flow); });
-    if (!done) return Error{done.error().code, "cursor: is not the `next` of a page", "begin without a cursor"};
-    writer.end();
-    if (cursor != 0) writer.member("next", std::to_string(cursor));
+    const auto next =
+        write_flows(writer, request, [&](const flowd_flow_filter* filter, auto& cursor, auto limit, auto visitor) {
+            return table.page(filter, cursor, limit, visitor);
+        });
+    if (!next) return next.error();
+    if (*next != 0) writer.member("next", std::to_string(*next));
     writer.end();
     out.push_back('\n');
     return out;
+}
+
+Result<std::string> history_page(const History& history, const PageRequest& request) {
+    std::string out;
+    json::Writer writer(out);
+    writer.object().member("ended", history.count());
+    const auto next =
+        write_flows(writer, request, [&](const flowd_flow_filter* filter, auto& cursor, auto limit, auto visitor) {
+            return history.page(filter, cursor, limit, visitor);
+        });
+    if (!next) return next.error();
+    if (*next != 0) writer.member("next", std::to_string(*next));
+    writer.end();
+    out.push_back('\n');
+    return out;
+}
+
+Result<std::string> minutes_page(const History& history, std::string_view query) {
+    std::int64_t from_ns = 0;
+    std::string wrong;
+    http::each_parameter(query, [&](std::string_view name, std::string_view value) {
+        if (name != "from") return wrong = std::string(name) + ": is not known", false;
+        const auto time = firefly::parse_timestamp(value);
+        if (!time || *time < 0) return wrong = "from: is not a time in the form of RFC 3339", false;
+        from_ns = *time;
+        return true;
+    });
+    if (!wrong.empty()) return Error{FLOWD_INVALID, wrong, "from=2026-11-26T10:00:00Z is the only parameter"};
+    constexpr std::array<std::string_view, 5> directions{"unknown", "out", "in", "local", "transit"};
+    std::string out;
+    json::Writer writer(out);
+    writer.object().key("minutes").array();
+    const auto done = history.minutes(from_ns, [&](const flowd_minute& minute) {
+        writer.object();
+        write_time(writer, "time", minute.time_ns);
+        if (minute.tag.experiment == FLOWD_TAG_OTHER && minute.tag.activity == FLOWD_TAG_OTHER)
+            writer.member("other", true);
+        else
+            writer.member("experiment", minute.tag.experiment).member("activity", minute.tag.activity);
+        writer.member("direction", directions[minute.local < directions.size() ? minute.local : 0]);
+        writer.member("started", minute.started).member("ended", minute.ended);
+        writer.member("bytesSent", minute.bytes_sent).member("bytesReceived", minute.bytes_received).end();
+    });
+    if (!done) return done.error();
+    writer.end().end();
+    out.push_back('\n');
+    return out;
+}
+
+void write_observed(json::Writer& writer, const flowd_observed& observed) {
+    writer.object().member("sequence", observed.sequence);
+    write_time(writer, "time", observed.time_ns);
+    writer.member("event", observed_kind_name(observed.kind));
+    if (observed.flow != nullptr) {
+        if (observed.kind == FLOWD_OBSERVED_RETAG)
+            writer.key("former")
+                .object()
+                .member("experiment", observed.former_tag.experiment)
+                .member("activity", observed.former_tag.activity)
+                .end();
+        writer.key("flow");
+        write_flow(writer, *observed.flow);
+    } else {
+        writer.member("instance", to_view(observed.instance)).member("reason", to_view(observed.reason));
+        writer.member("sender", printable(to_view(observed.sender)));
+        writer.member("firstBytes", printable(to_view(observed.first)));
+        if (observed.suppressed > 0) writer.member("suppressed", observed.suppressed);
+    }
+    writer.end();
 }
 
 }  // namespace flowd::api

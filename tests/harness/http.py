@@ -34,6 +34,8 @@ class Api:
         text = response.read()
         if response.will_close:
             self.connection.sock = self.connect()
+        if response.headers["Content-Type"] == "application/x-ndjson":
+            return response.status, response.headers, [json.loads(line) for line in text.splitlines()]
         return response.status, response.headers, json.loads(text) if text else None
 
     def get(self, path, **headers):

@@ -124,7 +124,8 @@ class Description:
         response = self.resolved(operation["responses"][str(status)])
         (kind, content), = response["content"].items()
         assert headers["Content-Type"] == kind
-        self.judge(content["schema"], body)
+        for value in body if kind == "application/x-ndjson" else [body]:
+            self.judge(content["schema"], value)
         for name in response.get("headers", {}):
             assert headers[name], name
         self.seen.add((method, path, status))
@@ -165,6 +166,13 @@ def test_every_example_of_the_openapi_document_is_correct(lab, description):
             assert len(description.saw("GET", "/flows", api.get(f"/flows?{query}"))[2]["flows"]) == count, query
         last = description.saw("GET", "/flows", api.get(f"/flows?cursor={page['next']}"))[2]
         assert len(last["flows"]) == 1 and "next" not in last
+        ended = description.saw("GET", "/history", api.get("/history"))[2]
+        assert ended["ended"] == 2 == len(ended["flows"]) and {one["endReason"] for one in ended["flows"]} == {"announced"}
+        wait_for(lambda: api.get("/history/minutes")[2]["minutes"], "the first sums")
+        minutes = description.saw("GET", "/history/minutes", api.get("/history/minutes?from=2020-01-01T00:00:00Z"))[2]["minutes"]
+        assert sum(minute["started"] for minute in minutes) == 4
+        events = description.saw("GET", "/events", api.get("/events?last=1000&follow=no"))[2]
+        assert [event["event"] for event in events if "event" in event].count("end") == 2 and "next" in events[-1]
     for item in description.document["paths"].values():
         for operation in item.values():
             for response in map(description.resolved, operation["responses"].values()):
@@ -181,7 +189,101 @@ def test_every_documented_refusal_occurs(lab, description):
         assert answer[2]["detail"] == "source.port: is not a number from 1 to 65535"
         assert description.saw("POST", "/flow", api.post("x" * 8193))[0] == 413
         assert description.saw("POST", "/flow", api.post(flow("start"), Content_Type="text/plain"))[0] == 415
-        assert description.saw("GET", "/flows", api.get("/flows?limit=0"))[0] == 400
+        for path, query in (("/flows", "limit=0"), ("/history", "limit=0"), ("/history/minutes", "from=now"), ("/events", "last=x")):
+            assert description.saw("GET", path, api.get(f"{path}?{query}"))[0] == 400
+
+
+def test_a_cursor_or_a_position_that_the_daemon_has_not_issued_is_refused(lab, description):
+    with Daemon("plugins:\n  api: {}\n", lab.a), Api.at(lab.a) as api:
+        api.post([flow("start"), flow("end"), flow("start", 1)])
+        for path, parameter in (("/flows", "cursor"), ("/history", "cursor"), ("/events", "follow=no&after")):
+            for forged in ("1", "7", str(2**63), str(2**64 - 1), "-1", "x", "0x10", str(2**64)):
+                answer = description.saw("GET", path, api.get(f"{path}?{parameter}={forged}"))
+                assert answer[0] == 400, (path, forged)
+
+
+def test_generated_requests_are_answered_as_the_document_says(lab, description):
+    """Parameters of each GET, valid and not, in random combinations: the answer is documented, has the documented form, and is
+    200 exactly if the document allows all values."""
+    random = __import__("random").Random(19)
+    texts = {"experiment": (["2", "atlas", "CMS"], ["nothing", ""]), "activity": (["16", "1"], ["x y"]),
+             "network": (["2001:db8::/32", "192.0.2.1"], ["::1/8", "host"]), "protocol": (["tcp", "17"], ["0", "ip"]),
+             "announcer": (["api", "x"], []), "from": (["2026-11-26T10:00:00Z"], ["yesterday"]), "cursor": (["0"], ["-1"]),
+             "after": (["0"], ["-1", "7"]), "follow": (["no"], ["maybe"]),
+             "filter": (["", "port=1094", "experiment=atlas age>1h", "bytes>1G marked=no", "application~\"a b\""],
+                        ["port", "prt=1", "port=x", "age>1", "x" * 1025, "id=1 " * 33])}
+
+    def values(parameter):
+        if parameter["name"] in texts:
+            return texts[parameter["name"]]
+        schema = parameter["schema"]
+        lowest, highest = schema["minimum"], schema["maximum"]
+        return ([str(lowest), str(highest), str(random.randint(lowest, highest))], [str(lowest - 1), str(highest + 1), "", "x"])
+
+    quote = __import__("urllib.parse").parse.quote
+    with Daemon("plugins:\n  api: {}\n", lab.a) as daemon, Api.at(lab.a) as api:
+        api.post([flow("start", n) for n in range(5)] + [flow("end", n) for n in range(3)])
+        statuses = set()
+        for path in ("/flows", "/history", "/history/minutes", "/events"):
+            parameters = [description.resolved(one) for one in description.document["paths"][path]["get"]["parameters"]]
+            for _ in range(150):
+                query, is_good = [], True
+                for parameter in random.sample(parameters, random.randint(0, min(3, len(parameters)))):
+                    good, bad = values(parameter)
+                    takes_bad = bool(bad) and random.random() < 0.2
+                    is_good = is_good and not takes_bad
+                    query.append(parameter["name"] + "=" + quote(random.choice(bad if takes_bad else good)))
+                if path == "/events" and not any(one.startswith("follow") for one in query):
+                    query.append("follow=no")
+                if random.random() < 0.05:
+                    query.append("unknown=1")
+                    is_good = False
+                answer = description.saw("GET", path, api.get(path + "?" + "&".join(query)))
+                assert answer[0] == (200 if is_good else 400), (path, query, answer)
+                statuses.add(answer[0])
+        assert statuses == {200, 400}
+        assert daemon.stop() == 0
+
+
+def test_a_slow_reader_of_events_is_told_what_it_lost_and_delays_nobody(lab):
+    pairs = 40_000
+    with Daemon("plugins:\n  api: {}\n", lab.a) as daemon, Api.at(lab.a) as api, Api.at(lab.a) as slow:
+        slow.connection.request("GET", "/events")
+        response = slow.connection.getresponse()
+        for first in range(0, pairs, 1000):
+            flows = [flow(state, n) | {"application": "x" * 200} for n in range(first, first + 1000) for state in ("start", "end")]
+            assert api.post(flows)[0] == 200
+        seen = lost = 0
+        while seen + lost < 2 * pairs:
+            line = json.loads(response.readline())
+            seen += "event" in line
+            lost += line.get("lost", 0)
+        assert seen + lost == 2 * pairs and lost > 0
+        assert daemon.details("plugin api")["eventsLost"] == lost
+        assert daemon.stop() == 0
+
+
+def test_events_are_streamed_and_streams_are_limited(lab, description):
+    with Daemon("plugins:\n  api: {}\n", lab.a) as daemon, contextlib.ExitStack() as stack:
+        def stream(query=""):
+            api = stack.enter_context(Api.at(lab.a))
+            api.connection.request("GET", "/events" + query)
+            response = api.connection.getresponse()
+            assert response.status == 200
+            return response
+        first, filtered = stream(), stream("?filter=event%3Dend")
+        for _ in range(30):
+            stream()
+        with Api.at(lab.a) as api:
+            assert description.saw("GET", "/events", api.get("/events"))[0] == 503
+            api.post([flow("start"), flow("end")])
+            lines = [json.loads(first.readline()) for _ in range(2)]
+            assert [line["event"] for line in lines] == ["start", "end"]
+            assert json.loads(filtered.readline())["event"] == "end"
+            for line in lines:
+                description.judge(description.document["components"]["schemas"]["EventLine"], line)
+        assert daemon.details("plugin api")["eventStreams"] == 32
+        assert daemon.stop() == 0, "streams do not delay the stop"
 
 
 def test_documented_limits_are_enforced(lab, description):
