@@ -21,8 +21,8 @@
 namespace flowd::core::cli {
 namespace {
 
-constexpr std::array<std::string_view, 9> sorts{"rate",     "bytes", "sent",   "received",   "age",
-                                                "tag",      "marked", "source", "destination"};
+constexpr std::array<std::string_view, 9> sorts{"rate", "bytes",  "sent",   "received",   "age",
+                                                "tag",  "marked", "source", "destination"};
 constexpr std::chrono::milliseconds follow_interval{200};
 constexpr std::chrono::seconds watch_interval{1};
 
@@ -122,11 +122,13 @@ ExitCode watch_flows(const GlobalOptions& options, const Output& output, const F
             answer = ask(path, watch.question(size.rows));
         }
         if (now >= due) due = now + watch_interval;
-        const std::string error = answer ? "" : answer.error().message + (answer.error().hint.empty() ? "" : "\n") + answer.error().hint;
+        const std::string error =
+            answer ? "" : answer.error().message + (answer.error().hint.empty() ? "" : "\n") + answer.error().hint;
         (*terminal)->draw(watch.screen(answer ? *answer : "", error, size.columns, size.rows));
         std::array<pollfd, 2> ready{{{STDIN_FILENO, POLLIN, 0}, {(*interrupt)->fd(), POLLIN, 0}}};
         const auto left = std::chrono::ceil<std::chrono::milliseconds>(due - std::chrono::steady_clock::now());
-        if (::poll(ready.data(), ready.size(), static_cast<int>(std::max<std::int64_t>(left.count(), 0))) < 0 && errno != EINTR)
+        if (::poll(ready.data(), ready.size(), static_cast<int>(std::max<std::int64_t>(left.count(), 0))) < 0 &&
+            errno != EINTR)
             return ExitCode::failure;
         if (ready[1].revents != 0) return ExitCode::ok;
         if (ready[0].revents == 0) continue;

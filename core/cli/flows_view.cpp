@@ -96,9 +96,9 @@ const std::array<Column, 5> group_columns{{
 
 /// The members of a flow and of a group, in the order of the columns of CSV.
 constexpr std::array<std::string_view, 20> flow_members{
-    "id",        "protocol",  "source",        "destination",    "experiment", "activity",    "experimentId",
-    "activityId", "start",    "end",           "endReason",      "ageSeconds", "bytesSent",   "bytesReceived",
-    "bytesPerSecond", "marked", "announcer",   "rule",           "application", "announcers"};
+    "id",        "protocol", "source",      "destination", "experiment", "activity",      "experimentId",   "activityId",
+    "start",     "end",      "endReason",   "ageSeconds",  "bytesSent",  "bytesReceived", "bytesPerSecond", "marked",
+    "announcer", "rule",     "application", "announcers"};
 constexpr std::array<std::string_view, 5> group_members{"group", "flows", "marked", "bytesSent", "bytesReceived"};
 
 struct Rows {
@@ -172,7 +172,8 @@ std::string table_of(const Rows& rows, const Columns& all_columns, const FlowsLa
     while (is_bounded && total() > layout.width) {
         std::size_t widest = columns.size();
         for (std::size_t i = 0; i < columns.size(); ++i)
-            if (columns[i]->least > 0 && widths[i] > columns[i]->least && (widest == columns.size() || widths[i] > widths[widest]))
+            if (columns[i]->least > 0 && widths[i] > columns[i]->least &&
+                (widest == columns.size() || widths[i] > widths[widest]))
                 widest = i;
         if (widest == columns.size()) break;
         --widths[widest];
@@ -210,16 +211,16 @@ std::string observed_line(const dom::element& event) {
     const std::string kind = cell_text(event, "event");
     dom::element flow;
     if (event["flow"].get(flow) != simdjson::SUCCESS) {
-        std::string line = fmt::format("{} {:<7} {}: {}", time, kind, cell_text(event, "instance"), cell_text(event, "reason"));
+        std::string line =
+            fmt::format("{} {:<7} {}: {}", time, kind, cell_text(event, "instance"), cell_text(event, "reason"));
         if (const std::string sender = cell_text(event, "sender"); !sender.empty()) line += ", from " + sender;
         if (const std::string first = cell_text(event, "firstBytes"); !first.empty()) line += ": " + first;
         if (const std::string more = whole_of(event, "suppressed"); !more.empty()) line += " (after " + more + " more)";
         return line;
     }
-    std::string line = fmt::format("{} {:<7} {} {} -> {} {}", time, kind, cell_text(flow, "protocol"), cell_text(flow, "source"),
-                                   cell_text(flow, "destination"), tag_text(flow));
-    if (kind == "retag")
-        line += ", was " + cell_text(event, "formerExperiment") + "/" + cell_text(event, "formerActivity");
+    std::string line = fmt::format("{} {:<7} {} {} -> {} {}", time, kind, cell_text(flow, "protocol"),
+                                   cell_text(flow, "source"), cell_text(flow, "destination"), tag_text(flow));
+    if (kind == "retag") line += ", was " + cell_text(event, "formerExperiment") + "/" + cell_text(event, "formerActivity");
     line += ", " + cell_text(flow, "announcer");
     if (const std::string application = cell_text(flow, "application"); !application.empty()) line += ", " + application;
     if (kind == "end")
@@ -261,7 +262,8 @@ std::string shortened(std::string_view text, std::size_t width) {
         }
         return at;
     };
-    return std::string(text.substr(0, offset_of(left))) + "\xe2\x80\xa6" + std::string(text.substr(offset_of(length - right)));
+    return std::string(text.substr(0, offset_of(left))) + "\xe2\x80\xa6" +
+           std::string(text.substr(offset_of(length - right)));
 }
 
 std::string flows_table(std::string_view json, const FlowsLayout& layout) {
@@ -293,7 +295,8 @@ Result<Observed> observed_lines(std::string_view json, bool as_json) {
     if (parser.parse(json.data(), json.size()).get(root) != simdjson::SUCCESS ||
         root["events"].get(events) != simdjson::SUCCESS || root["next"].get(out.next) != simdjson::SUCCESS ||
         root["lost"].get(out.lost) != simdjson::SUCCESS)
-        return Error{FLOWD_ERROR, "the daemon's answer to observe cannot be read", "its version differs: flowd-cpp version"};
+        return Error{FLOWD_ERROR, "the daemon's answer to observe cannot be read",
+                     "its version differs: flowd-cpp version"};
     for (const dom::element event : events)
         out.lines += (as_json ? safe_json(simdjson::minify(event)) : observed_line(event)) + "\n";
     return out;

@@ -21,8 +21,8 @@ struct FlowsLayout {
 /// A table of flows or, for a summary, of groups, and a line with the totals. Cells that do not fit are shortened in their
 /// middle, so that the port remains.
 [[nodiscard]] std::string flows_table(std::string_view json, const FlowsLayout& layout);
-/// One flow (or group) per line: as JSON, or as CSV (RFC 4180) with a header. A cell that a spreadsheet would take for a formula
-/// begins with an apostrophe.
+/// One flow (or group) per line: as JSON, or as CSV (RFC 4180) with a header. A cell that a spreadsheet would take for a
+/// formula begins with an apostrophe.
 [[nodiscard]] std::string flows_jsonl(std::string_view json);
 [[nodiscard]] std::string flows_csv(std::string_view json);
 

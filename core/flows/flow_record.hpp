@@ -61,8 +61,8 @@ struct ObservedRecord {
     FlowRecord flow;
     std::int64_t time_ns = 0;
     flowd_tag former_tag{};
-    std::uint32_t kind = 0;      ///< FLOWD_OBSERVED_*
-    std::uint64_t refusal = 0;   ///< of a refusal: the number of its texts
+    std::uint32_t kind = 0;     ///< FLOWD_OBSERVED_*
+    std::uint64_t refusal = 0;  ///< of a refusal: the number of its texts
 };
 
 }  // namespace flowd::core

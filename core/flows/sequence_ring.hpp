@@ -2,7 +2,8 @@
 // core/flows/sequence_ring.hpp: the latest values of a stream, each with a sequence number. Any thread.
 //
 // Invariants:
-// - A writer takes its number first, and then the lock of that number's stripe. Neighbouring numbers are in different stripes,
+// - A writer takes its number first, and then the lock of that number's stripe. Neighbouring numbers are in different
+// stripes,
 //   so concurrent writers do not wait for each other.
 // - A place holds the value of the highest number that was written to it. A reader that finds a lower one than it looks for
 //   has come before the writer; a higher one, too late.

@@ -49,8 +49,8 @@ Result<void> read_number(std::string_view key, std::string_view word, std::uint6
     std::uint64_t number = 0;
     const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), number);
     if (word.empty() || error != std::errc() || end != word.data() + word.size() || number > most)
-        return Error{FLOWD_INVALID, std::string(key) + ": \"" + printable(word) + "\" is not a number up to " +
-                                        std::to_string(most)};
+        return Error{FLOWD_INVALID,
+                     std::string(key) + ": \"" + printable(word) + "\" is not a number up to " + std::to_string(most)};
     out = static_cast<std::size_t>(number);
     return {};
 }
@@ -164,10 +164,10 @@ std::string network_of(const flowd_flow& flow) {
 
 /// The port of the service: that of the end that did not initiate the flow, otherwise the lower one.
 std::string port_of(const flowd_flow& flow) {
-    const std::uint16_t port = flow.initiator == FLOWD_INITIATOR_SOURCE        ? flow.key.destination_port
-                               : flow.initiator == FLOWD_INITIATOR_DESTINATION ? flow.key.source_port
-                                                                               : std::min(flow.key.source_port,
-                                                                                          flow.key.destination_port);
+    const std::uint16_t port = flow.initiator == FLOWD_INITIATOR_SOURCE ? flow.key.destination_port
+                               : flow.initiator == FLOWD_INITIATOR_DESTINATION
+                                   ? flow.key.source_port
+                                   : std::min(flow.key.source_port, flow.key.destination_port);
     return protocol_name(flow.key.protocol) + "/" + std::to_string(port);
 }
 
@@ -255,7 +255,8 @@ Result<FlowsRequest> FlowsRequest::from(std::span<const std::string> words, cons
     for (const std::string& word : words) {
         const std::size_t mark = word.find('=');
         const std::string_view key = std::string_view(word).substr(0, mark);
-        const std::string_view value = mark == std::string::npos ? std::string_view() : std::string_view(word).substr(mark + 1);
+        const std::string_view value =
+            mark == std::string::npos ? std::string_view() : std::string_view(word).substr(mark + 1);
         Result<void> done;
         if (word == "ended")
             request.ended = true;

@@ -31,8 +31,8 @@ struct FlowsRequest {
     [[nodiscard]] static Result<FlowsRequest> from(std::span<const std::string> words, const Registry& registry);
 };
 
-/// {"live":2,"matched":2,"flows":[...],"shown":2}: the first `limit` flows in the order of `sort`, or in no particular order.
-/// With a group: {"live":2,"matched":2,"groups":[{"group":"atlas/Production","flows":2,...}]}, largest first.
+/// {"live":2,"matched":2,"flows":[...],"shown":2}: the first `limit` flows in the order of `sort`, or in no particular
+/// order. With a group: {"live":2,"matched":2,"groups":[{"group":"atlas/Production","flows":2,...}]}, largest first.
 [[nodiscard]] std::string flows_json(const Services& services, const FlowsRequest& request);
 
 /// `observe [after=POSITION] [last=N] [limit=N] [filter=TEXT]`
@@ -45,8 +45,8 @@ struct ObserveRequest {
     [[nodiscard]] static Result<ObserveRequest> from(std::span<const std::string> words, const Registry& registry);
 };
 
-/// {"events":[...],"lost":0,"next":7}: `lost` events were replaced before they were read; `next` is the position to continue
-/// at. FLOWD_INVALID: the position is not one of this daemon.
+/// {"events":[...],"lost":0,"next":7}: `lost` events were replaced before they were read; `next` is the position to
+/// continue at. FLOWD_INVALID: the position is not one of this daemon.
 [[nodiscard]] Result<std::string> observe_json(const Services& services, const ObserveRequest& request);
 
 }  // namespace flowd::core

@@ -45,8 +45,8 @@ bool take(std::string_view& line, Number& out) {
 
 bool read_row(std::string_view line, std::int64_t& minute, MinuteSum& sum) {
     return take(line, minute) && take(line, sum.tag.experiment) && take(line, sum.tag.activity) && take(line, sum.local) &&
-           take(line, sum.started) && take(line, sum.ended) && take(line, sum.bytes_sent) && take(line, sum.bytes_received) &&
-           line.empty() && sum.local <= FLOWD_LOCAL_NONE;
+           take(line, sum.started) && take(line, sum.ended) && take(line, sum.bytes_sent) &&
+           take(line, sum.bytes_received) && line.empty() && sum.local <= FLOWD_LOCAL_NONE;
 }
 
 }  // namespace
@@ -55,9 +55,8 @@ std::string print_minutes(const Minutes& minutes) {
     std::vector<std::pair<std::int64_t, std::string>> lines;
     minutes.visit(0, [&](std::int64_t minute, const MinuteSum& sum) {
         if (lines.empty() || lines.back().first != minute) lines.emplace_back(minute, std::string());
-        lines.back().second +=
-            fmt::format("{} {} {} {} {} {} {} {}\n", minute, sum.tag.experiment, sum.tag.activity, unsigned{sum.local},
-                        sum.started, sum.ended, sum.bytes_sent, sum.bytes_received);
+        lines.back().second += fmt::format("{} {} {} {} {} {} {} {}\n", minute, sum.tag.experiment, sum.tag.activity,
+                                           unsigned{sum.local}, sum.started, sum.ended, sum.bytes_sent, sum.bytes_received);
         return true;
     });
     std::size_t size = header.size(), first = lines.size();

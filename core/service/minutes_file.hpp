@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The sums per minute, kept over restarts in a file of the state directory. It is replaced as a whole, and ends in a checksum.
-// Reads and writes block: one thread at a time, not the main thread.
+// The sums per minute, kept over restarts in a file of the state directory. It is replaced as a whole, and ends in a
+// checksum. Reads and writes block: one thread at a time, not the main thread.
 //
 //   flowd-history 1
 //   28333333 2 16 1 120 118 1048576 512     minute since 1970, experiment, activity, FLOWD_LOCAL_*, started, ended, bytes
@@ -39,8 +39,8 @@ class MinutesFile {
 
 /// The file's text for these sums. At most 4 MiB: beyond that the oldest minutes are left out.
 [[nodiscard]] std::string print_minutes(const Minutes& minutes);
-/// FLOWD_UNSUPPORTED: another version; FLOWD_INVALID: damaged. `minutes` has changed only without an error. Later minutes than
-/// `latest`, and those of more than 24 hours before it, are ignored.
+/// FLOWD_UNSUPPORTED: another version; FLOWD_INVALID: damaged. `minutes` has changed only without an error. Later minutes
+/// than `latest`, and those of more than 24 hours before it, are ignored.
 [[nodiscard]] Result<void> parse_minutes(std::string_view text, std::int64_t latest, Minutes& minutes);
 
 }  // namespace flowd::core

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <fstream>
 #include <sstream>
@@ -27,13 +28,19 @@ std::string answer(std::size_t shown, bool ended = false) {
         w.object();
         w.member("source", i % 3 == 0 ? "192.0.2.1:" + std::to_string(40000 + i)
                                       : "[2001:db8:1234:5678:9abc:def0:1:2]:" + std::to_string(40000 + i));
-        w.member("destination", "[2001:db8::" + std::to_string(i) + "]:1094").member("protocol", i % 5 == 0 ? "udp" : "tcp");
+        w.member("destination", "[2001:db8::" + std::to_string(i) + "]:1094")
+            .member("protocol", i % 5 == 0 ? "udp" : "tcp");
         w.member("experiment", i % 2 == 0 ? "atlas" : "cms").member("activity", i % 4 == 0 ? "Data Transfer" : "default");
-        w.member("experimentId", 2).member("activityId", 16).member("start", "2026-11-26T10:00:00.000Z").member("announcers", 1);
+        w.member("experimentId", 2)
+            .member("activityId", 16)
+            .member("start", "2026-11-26T10:00:00.000Z")
+            .member("announcers", 1);
         w.member("bytesSent", bytes).member("bytesReceived", i * 10);
-        w.member("application", i == 1 ? "<img src=x onerror=1>\x1b[31m\xe2\x80\xae" : "xrootd").member("announcer", "fireflyp/regional");
+        w.member("application", i == 1 ? "<img src=x onerror=1>\x1b[31m\xe2\x80\xae" : "xrootd")
+            .member("announcer", "fireflyp/regional");
         w.member("rule", "").member("id", i + 1).member("marked", i % 3 != 0);
-        w.member("ageSeconds", 45.0 + static_cast<double>(i * i) * 60).member("bytesPerSecond", static_cast<double>(bytes) / 100);
+        w.member("ageSeconds", 45.0 + static_cast<double>(i * i) * 60)
+            .member("bytesPerSecond", static_cast<double>(bytes) / 100);
         if (ended) w.member("end", "2026-11-26T11:00:00.000Z").member("endReason", "announced");
         w.end();
     }
@@ -61,11 +68,11 @@ TEST(FlowsWatch, AThousandFlowsFillAScreenOfAnySize) {
         const std::string screen = watch.screen(answer(rows - 4), "", columns, rows);
         std::istringstream lines(screen);
         std::size_t count = 0;
-        for (std::string line; std::getline(lines, line); ++count)
-            if (columns >= 80) EXPECT_LE(text_width(line), columns) << line;
+        for (std::string line; std::getline(lines, line); ++count) {
+            EXPECT_LE(text_width(line), std::max<std::size_t>(columns, 80)) << line;
+        }
         EXPECT_EQ(count, rows);
-        if (columns >= 80)
-            expect_screen("flows-" + std::to_string(columns) + "x" + std::to_string(rows), screen + "\n");
+        if (columns >= 80) expect_screen("flows-" + std::to_string(columns) + "x" + std::to_string(rows), screen + "\n");
     }
 }
 
@@ -78,7 +85,8 @@ TEST(FlowsWatch, KeysChangeTheQuestion) {
     for (int i = 0; i < 9; ++i) (void)watch.key('s');
     EXPECT_EQ(watch.question(24).back(), "sort=sent") << "the orders are a cycle";
     EXPECT_EQ(watch.key('/'), FlowsWatch::Next::wait);
-    for (const char key : {'p', 'o', 'x', '\x7f', 'r', 't', '=', '1', 'q'}) EXPECT_EQ(watch.key(key), FlowsWatch::Next::wait);
+    for (const char key : {'p', 'o', 'x', '\x7f', 'r', 't', '=', '1', 'q'})
+        EXPECT_EQ(watch.key(key), FlowsWatch::Next::wait);
     EXPECT_EQ(watch.question(24).size(), 4u) << "not yet";
     EXPECT_EQ(watch.key('\r'), FlowsWatch::Next::ask);
     EXPECT_EQ(watch.question(24).back(), "filter=port=1q");
@@ -104,7 +112,9 @@ TEST(FlowsView, ATableInAPipeIsAsWideAsItsContent) {
 
 TEST(FlowsView, LongTextsKeepTheirEnds) {
     EXPECT_EQ(shortened("[2001:db8::1]:40000", 19), "[2001:db8::1]:40000");
-    EXPECT_EQ(shortened("[2001:db8::1]:40000", 11), "[2001\xe2\x80\xa6" "40000");
+    EXPECT_EQ(shortened("[2001:db8::1]:40000", 11),
+              "[2001\xe2\x80\xa6"
+              "40000");
     EXPECT_EQ(shortened("\xc3\xa4\xc3\xb6\xc3\xbc\xc3\x9f", 3), "\xc3\xa4\xe2\x80\xa6\xc3\x9f");
     EXPECT_EQ(shortened("abc", 1), "\xe2\x80\xa6");
     EXPECT_EQ(shortened("abc", 0), "");

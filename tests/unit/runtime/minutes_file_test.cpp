@@ -55,7 +55,8 @@ TEST(MinutesFile, TheOldestMinutesAreLeftOutBeyondFourMebibytes) {
     for (std::int64_t minute = now - Minutes::kept + 1; minute <= now; ++minute) {
         std::vector<MinuteSum> rows;
         for (std::uint32_t i = 0; i < MinuteSums::max_rows - 1; ++i) {
-            rows.push_back({{4'000'000'000 + i, 4'000'000'000}, 1, ~std::uint64_t{0}, ~std::uint64_t{0}, ~std::uint64_t{0}, 1});
+            rows.push_back(
+                {{4'000'000'000U + i, 4'000'000'000U}, 1, ~std::uint64_t{0}, ~std::uint64_t{0}, ~std::uint64_t{0}, 1});
         }
         minutes.add(minute, rows);
     }
