@@ -52,7 +52,7 @@ TEST_F(FlowPageTest, ShowsAFlow) {
         page(""),
         R"({"live":1,"flows":[{"id":7,"protocol":"tcp","source":{"address":"2001:db8::1","port":7},)"
         R"("destination":{"address":"2001:db8::2","port":1094},"experiment":2,"activity":16,)"
-        R"("startTime":"2026-02-24T16:56:42.251384+00:00","seenTime":"1970-01-01T00:00:00.000000+00:00","announcers":1}]})"
+        R"("startTime":"2026-02-24T16:56:42.251384+00:00","seenTime":"1970-01-01T00:00:00.000000+00:00","announcers":1,"marked":false}]})"
         "\n");
 }
 
