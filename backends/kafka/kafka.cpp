@@ -10,7 +10,7 @@ namespace flowd::kafka {
 namespace {
 
 /// What the client gets to say what became of its records, when it ends.
-constexpr std::chrono::seconds patience{2};
+constexpr std::chrono::seconds settle_time{2};
 constexpr std::chrono::milliseconds step{20};
 
 /// The spool must have room for a record of this size before one is composed.
@@ -82,7 +82,7 @@ void KafkaBackend::disconnect() {
     watch_.reset();
     if (!client_) return;
     client_->give_back();
-    const auto limit = Pipeline::Clock::now() + patience;
+    const auto limit = Pipeline::Clock::now() + settle_time;
     while (pipeline_.flying() > 0 && Pipeline::Clock::now() < limit) (void)client_->serve(turn, step);
     // Its threads read records of the pipeline until it has ended.
     client_.reset();
