@@ -406,13 +406,15 @@ TEST_F(Marking, WhoSendsWithoutATagIsSampledEvery16KiB) {
     for (int i = 0; i < 100; ++i) run(server);
     for (int i = 0; i < 50; ++i) run(client);
     std::uint64_t of_server = 0, of_client = 0;
-    for (const auto& [talker, samples] : *program_->talkers()) {
+    const auto talkers = program_->talkers();
+    ASSERT_TRUE(talkers.ok());
+    for (const auto& [talker, samples] : *talkers) {
         EXPECT_EQ(talker.protocol, 6);
         EXPECT_EQ(talker.outcome, static_cast<std::uint32_t>(MARKER_NO_TAG));
         const bool is_server = talker.port == htons(1095);
         const Address network = *Address::parse(is_server ? "2001:db8:1:2::" : "2001:db8:1:3::");
         EXPECT_EQ(std::memcmp(&talker.network, network.bytes().data(), 8), 0);
-        if (!is_server) EXPECT_EQ(talker.port, 0) << "an ephemeral port is no service";
+        EXPECT_EQ(talker.port, is_server ? htons(1095) : 0) << "an ephemeral port is no service";
         (is_server ? of_server : of_client) += samples << MARKER_SAMPLE_SHIFT;
     }
     EXPECT_NEAR(static_cast<double>(of_server), 100.0 * static_cast<double>(server.size()), 16384.0 * 2);
