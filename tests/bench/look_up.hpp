@@ -41,7 +41,7 @@ class LookUp {
         auto object = flowd::bpf::Object::open(std::span(elf, size), "look_up", {});
         if (!object || !object->set_constants(config) || !object->set_max_entries("kernel_flows", what.flows) ||
             !object->set_max_entries("sockets", what.with_sockets ? what.flows : 1) ||
-            !object->set_max_entries(MARKER_FLOWS_MAP, config.buckets) || !object->load())
+            !object->set_max_entries(MARKER_FLOWS_MAP, config.buckets) || !object->load({}))
             return;
         object_ = std::move(*object);
         is_loaded_ = fill(what, config.buckets) && (!what.with_sockets || fill_sockets(what.flows));

@@ -407,7 +407,7 @@ TEST_F(Marking, WhoSendsWithoutATagIsSampledEvery16KiB) {
     for (int i = 0; i < 50; ++i) run(client);
     std::uint64_t of_server = 0, of_client = 0;
     const auto talkers = program_->talkers();
-    ASSERT_TRUE(talkers.ok());
+    ASSERT_TRUE(talkers);
     for (const auto& [talker, samples] : *talkers) {
         EXPECT_EQ(talker.protocol, 6);
         EXPECT_EQ(talker.outcome, static_cast<std::uint32_t>(MARKER_NO_TAG));
