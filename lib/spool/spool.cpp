@@ -57,19 +57,33 @@ struct Spool::Database {
         const auto statement = prepare(sql);
         return statement && sqlite3_step(statement.get()) == SQLITE_ROW ? sqlite3_column_int64(statement.get(), 0) : -1;
     }
+    /// Whether the last error lies in the file. All others may pass: a full disk, a lock, missing rights.
+    [[nodiscard]] bool is_fault_of_file() const {
+        const int code = sqlite3_errcode(handle.get());
+        return code == SQLITE_CORRUPT || code == SQLITE_NOTADB || code == SQLITE_ERROR;
+    }
+    [[nodiscard]] Error failure(const char* what) const {
+        return {is_fault_of_file() ? FLOWD_INVALID : FLOWD_ERROR, std::string(what) + sqlite3_errmsg(handle.get())};
+    }
+    /// False without an error of SQLite: quick_check has found damage.
     [[nodiscard]] bool is_sound() const {
         const auto statement = prepare("PRAGMA quick_check(1)");
         if (!statement || sqlite3_step(statement.get()) != SQLITE_ROW) return false;
         const auto* const text = sqlite3_column_text(statement.get(), 0);
         return text != nullptr && std::string_view(reinterpret_cast<const char*>(text)) == "ok";
     }
-    /// Why this file is not a spool of this version; empty: it is. A new file becomes one.
-    [[nodiscard]] std::string judge(bool only_look) const {
-        if (!is_sound()) return std::string("is damaged: ") + sqlite3_errmsg(handle.get());
+    /// FLOWD_INVALID: this file is not a spool of this version. A new file becomes one.
+    [[nodiscard]] Result<void> judge(bool only_look) const {
+        if (!is_sound()) {
+            const int code = sqlite3_errcode(handle.get());
+            if (code == SQLITE_OK || code == SQLITE_ROW) return Error{FLOWD_INVALID, "is damaged"};
+            return failure(is_fault_of_file() ? "is damaged: " : "cannot be read: ");
+        }
         const std::int64_t owner = number("PRAGMA application_id"), found = number("PRAGMA user_version");
         if (owner == 0 && found == 0 && number("SELECT count(*) FROM sqlite_master") == 0 && !only_look) return {};
-        if (owner != application_id) return "is a database of another program";
-        if (found != version) return "has version " + std::to_string(found) + ", not " + std::to_string(version);
+        if (owner != application_id) return Error{FLOWD_INVALID, "is a database of another program"};
+        if (found != version)
+            return Error{FLOWD_INVALID, "has version " + std::to_string(found) + ", not " + std::to_string(version)};
         return {};
     }
     /// A spool whose tables are not those of its version fails here.
@@ -107,8 +121,9 @@ Result<std::unique_ptr<Spool>> Spool::open(const std::filesystem::path& path, st
         return Error::from_errno(errno, "cannot write " + lock);
     auto attached = spool->attach(path, false);
     if (attached) return spool;
-    // Kept for whoever can read it: what it has may be worth it.
     const std::string why = attached.error().message;
+    if (attached.error().code != FLOWD_INVALID) return Error{FLOWD_ERROR, "the spool " + path.string() + " " + why};
+    // Its records may still be read by hand.
     std::array<char, 32> now{};
     const std::time_t seconds = std::time(nullptr);
     std::tm parts{};
@@ -116,7 +131,6 @@ Result<std::unique_ptr<Spool>> Spool::open(const std::filesystem::path& path, st
     const std::string aside = path.string() + ".aside-" + now.data();
     spool->database_.reset();
     std::error_code error;
-    if (!std::filesystem::exists(path, error)) return Error{FLOWD_ERROR, "the spool " + path.string() + " " + why};
     for (const char* suffix : {"-wal", "-shm", ""}) {
         if (!std::filesystem::exists(path.string() + suffix, error)) continue;
         std::filesystem::rename(path.string() + suffix, aside + suffix, error);
@@ -142,8 +156,8 @@ Result<void> Spool::attach(const std::filesystem::path& path, bool only_look) {
     const int opened = sqlite3_open_v2(path.c_str(), &handle, flags, nullptr);
     database_->handle.reset(handle);
     if (opened != SQLITE_OK) return Error{FLOWD_ERROR, std::string("cannot be opened: ") + sqlite3_errstr(opened)};
-    if (std::string why = database_->judge(only_look); !why.empty()) return Error{FLOWD_ERROR, std::move(why)};
-    if (!database_->ready(only_look)) return Error{FLOWD_ERROR, std::string("cannot be used: ") + sqlite3_errmsg(handle)};
+    if (auto judged = database_->judge(only_look); !judged) return judged;
+    if (!database_->ready(only_look)) return database_->failure("cannot be used: ");
     records_ = static_cast<std::uint64_t>(database_->number("SELECT count(*) FROM records"));
     bytes_ =
         static_cast<std::uint64_t>(database_->number("SELECT coalesce(sum(length(key) + length(value)), 0) FROM records")) +

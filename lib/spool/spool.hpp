@@ -23,7 +23,8 @@ struct Item {
 
 class Spool {
   public:
-    /// Opens or creates the file. FLOWD_BUSY: another process has it. A file that cannot be used is moved aside.
+    /// Opens or creates the file. FLOWD_BUSY: another process has it. A file that is damaged or not a spool of this version
+    /// is moved aside; after any other error (a full disk, a lock, missing rights) it keeps its name.
     [[nodiscard]] static Result<std::unique_ptr<Spool>> open(const std::filesystem::path& path, std::uint64_t max_bytes);
     /// Only to look: what is not committed by its owner is not seen. Nothing is changed or locked.
     [[nodiscard]] static Result<std::unique_ptr<Spool>> look(const std::filesystem::path& path);

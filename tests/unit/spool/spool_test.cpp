@@ -51,6 +51,25 @@ class SpoolTest : public ::testing::Test {
     std::filesystem::path directory_, path_;
 };
 
+TEST_F(SpoolTest, AFileThatCannotBeWrittenForNowKeepsItsNameAndItsRecords) {
+    auto spool = open();
+    EXPECT_EQ(append(*spool, "one"), Spool::Appended::yes);
+    ASSERT_TRUE(spool->commit());
+    spool = nullptr;
+
+    sqlite3* other = nullptr;
+    ASSERT_EQ(sqlite3_open(path_.c_str(), &other), SQLITE_OK);
+    ASSERT_EQ(sqlite3_exec(other, "BEGIN IMMEDIATE", nullptr, nullptr, nullptr), SQLITE_OK);
+    auto refused = Spool::open(path_, 1 << 20);
+    sqlite3_close(other);
+    ASSERT_FALSE(refused);
+    EXPECT_THAT(refused.error().message, HasSubstr("database is locked"));
+
+    spool = open();
+    EXPECT_EQ(spool->moved_aside(), "");
+    EXPECT_EQ(values(*spool), std::vector<std::string>{"one"});
+}
+
 TEST_F(SpoolTest, WhatIsCommittedIsReadInOrderAlsoByTheNextProcess) {
     auto spool = open();
     for (const char* value : {"one", "two", "three"}) EXPECT_EQ(append(*spool, value), Spool::Appended::yes);
