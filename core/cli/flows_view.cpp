@@ -118,10 +118,7 @@ struct Rows {
 std::string csv_cell(std::string_view text) {
     std::string safe = flowd::printable(text);
     if (!safe.empty() && std::string_view("=+-@").find(safe.front()) != std::string_view::npos) safe.insert(0, "'");
-    if (safe.find_first_of(",\"'") == std::string::npos) return safe;
-    std::string quoted = "\"";
-    for (const char c : safe) quoted.append(c == '"' ? 2 : 1, c);
-    return quoted + "\"";
+    return csv_quoted(safe);
 }
 
 std::string csv_value(const dom::element& object, std::string_view member) {

@@ -3,6 +3,7 @@
 
 #include "core/base/text.hpp"
 #include "core/cli/label.hpp"
+#include "core/cli/table.hpp"
 #include "flowd/label.hpp"
 
 namespace flowd::core::cli {
@@ -16,20 +17,13 @@ void for_each_tag(const Registry& registry, Row row) {
             if (const flowd_tag tag{experiment, activity}; label::encode(tag)) row(tag, entry.name, name);
 }
 
-std::string csv_cell(std::string_view text) {
-    if (text.find_first_of(",\"\r\n") == std::string_view::npos) return std::string(text);
-    std::string cell = "\"";
-    for (const char c : text) cell += c == '"' ? std::string("\"\"") : std::string(1, c);
-    return cell + '"';
-}
-
 /// One row per label, because the dictionaries of Akvorado compare a column without a mask.
 std::string for_clickhouse(const Registry& registry) {
     std::string text = "label,experiment_id,experiment,activity_id,activity\n";
     for_each_tag(registry, [&](flowd_tag tag, std::string_view experiment, std::string_view activity) {
         for (const std::uint32_t label : labels_of(tag))
-            text += fmt::format("{},{},{},{},{}\n", label, tag.experiment, csv_cell(experiment), tag.activity,
-                                csv_cell(activity));
+            text += fmt::format("{},{},{},{},{}\n", label, tag.experiment, csv_quoted(experiment), tag.activity,
+                                csv_quoted(activity));
     });
     return text;
 }

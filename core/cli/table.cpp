@@ -17,6 +17,13 @@ std::string pad(std::string_view text, std::size_t width) {
     return padded;
 }
 
+std::string csv_quoted(std::string_view text) {
+    if (text.find_first_of(",\"'\r\n") == std::string_view::npos) return std::string(text);
+    std::string quoted = "\"";
+    for (const char c : text) quoted.append(c == '"' ? 2 : 1, c);
+    return quoted + '"';
+}
+
 void Table::column(std::string heading) {
     const std::size_t width = text_width(heading);
     columns_.push_back({std::move(heading), width});

@@ -13,6 +13,9 @@ namespace flowd::core::cli {
 [[nodiscard]] std::size_t text_width(std::string_view utf8);
 [[nodiscard]] std::string pad(std::string_view text, std::size_t width);
 
+/// A cell of CSV (RFC 4180): in quotes if it contains a comma, a quotation mark, an apostrophe or a line break.
+[[nodiscard]] std::string csv_quoted(std::string_view text);
+
 /// Columns first, then cells row by row. A column is right-aligned if it contains only numbers.
 class Table {
   public:

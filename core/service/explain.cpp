@@ -73,20 +73,20 @@ std::optional<End> end_of(std::string_view text) {
 
 const char* const flow_hint = "write for example: flowd-cpp explain tcp [2001:db8::1]:5201 [2001:db8::2]:40000";
 
-Result<Question> read_flow(std::uint8_t protocol, const std::string& source, const std::string& destination) {
+Result<ExplainQuestion> read_flow(std::uint8_t protocol, const std::string& source, const std::string& destination) {
     const auto from = end_of(source), to = end_of(destination);
     if (!from || !to) {
         const std::string& wrong = from ? destination : source;
         return Error{FLOWD_INVALID, "\"" + wrong + "\" is not an address and a port", flow_hint};
     }
-    Question question;
+    ExplainQuestion question;
     question.flow = make_key(from->endpoint, to->endpoint, protocol);
     question.flow->zone = from->zone != 0 ? from->zone : to->zone;
     return question;
 }
 
-Question tag_question(std::optional<std::uint32_t> experiment, std::optional<std::uint32_t> activity,
-                      std::optional<std::uint32_t> label = {}) {
+ExplainQuestion tag_question(std::optional<std::uint32_t> experiment, std::optional<std::uint32_t> activity,
+                             std::optional<std::uint32_t> label = {}) {
     return {{}, {experiment, activity, label}};
 }
 
@@ -96,7 +96,7 @@ std::optional<std::uint32_t> experiment_id(std::string_view text, const Registry
 }
 
 /// "3/14", "cms/Analysis Input", "cms 14".
-std::optional<Question> pair_in(std::string_view text, std::size_t separator, const Registry& registry) {
+std::optional<ExplainQuestion> pair_in(std::string_view text, std::size_t separator, const Registry& registry) {
     const std::string_view rest = text.substr(separator + 1);
     const auto experiment = experiment_id(text.substr(0, separator), registry);
     if (!experiment || rest.empty()) return std::nullopt;
@@ -106,7 +106,7 @@ std::optional<Question> pair_in(std::string_view text, std::size_t separator, co
     return tag_question(experiment, activity);
 }
 
-Result<Question> read_number(std::string_view text, bool is_hexadecimal) {
+Result<ExplainQuestion> read_number(std::string_view text, bool is_hexadecimal) {
     const auto number = number_of<std::uint32_t>(is_hexadecimal ? text.substr(2) : text, is_hexadecimal ? 16 : 10);
     if (!number || *number > label::mask)
         return Error{FLOWD_INVALID, "\"" + std::string(text) + "\" is neither a flow label nor a scitag",
@@ -116,7 +116,7 @@ Result<Question> read_number(std::string_view text, bool is_hexadecimal) {
     return tag_question(tag.experiment, tag.activity, is_label ? number : std::nullopt);
 }
 
-Result<Question> read_tag(const std::string& text, const Registry& registry) {
+Result<ExplainQuestion> read_tag(const std::string& text, const Registry& registry) {
     const bool is_hexadecimal = text.starts_with("0x") || text.starts_with("0X");
     const bool is_number = !text.empty() && text.find_first_not_of("0123456789") == std::string::npos;
     if (is_hexadecimal || is_number) return read_number(text, is_hexadecimal);
@@ -330,7 +330,7 @@ const char* name_of(CoreVerdict verdict) {
     return names[static_cast<std::size_t>(verdict)];
 }
 
-Result<Question> read_question(std::span<const std::string> words, const Registry& registry) {
+Result<ExplainQuestion> read_question(std::span<const std::string> words, const Registry& registry) {
     std::string text;
     for (const std::string& word : words) text += (text.empty() ? "" : " ") + word;
     const std::vector<std::string> parts = parts_of(text);

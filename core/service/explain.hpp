@@ -59,14 +59,14 @@ struct TagQuestion {
     }
 };
 
-struct Question {
+struct ExplainQuestion {
     std::optional<flowd_key> flow;
     TagQuestion tag;  ///< without a flow
 };
 
 /// "tcp [2001:db8::1]:5201 192.0.2.1:40000" (a protocol by name or number, and both ends), a label ("0x30038"), a scitag
 /// ("206"), a tag ("3/14", "cms/Analysis Input") or an experiment ("cms"); in one word or several.
-[[nodiscard]] Result<Question> read_question(std::span<const std::string> words, const Registry& registry);
+[[nodiscard]] Result<ExplainQuestion> read_question(std::span<const std::string> words, const Registry& registry);
 
 /// A copy of a flow in the table, live or ended, or of a tuple that is not in it; then flow_id is 0. The bus must outlive
 /// it.
