@@ -249,7 +249,10 @@ bool FireflyBackend::begin(const EventView& event, std::int64_t now_ns) {
     path_ = from_ ? firefly::Path{from_->path.origin, from_->path.hops + 1} : firefly::Path{boot_, 0};
     const auto skip_all = [this](Skip reason) {
         skip(reason);
-        if (flow_ != nullptr) flow_->collector_skip = flow_->destination_skip = reason;
+        if (flow_ != nullptr) {
+            flow_->collectors = 0;
+            flow_->collector_skip = flow_->destination_skip = reason;
+        }
         return false;
     };
     if (path_.hops > firefly::max_hops) return skip_all(Skip::hops);
