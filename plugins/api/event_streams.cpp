@@ -71,16 +71,14 @@ Result<void> EventStreams::read(EventsRequest& request, std::size_t limit, std::
 }
 
 Result<std::optional<http::Response>> EventStreams::serve(EventsRequest request, http::Reply& reply) {
-    const std::uint64_t next = events_.next();
-    if (request.position == 0) request.position = next - std::min<std::uint64_t>(request.last, next);
     if (request.follow && streams_.size() >= most) return Error{FLOWD_LIMIT, "there are too many streams of events"};
     std::string body;
-    const bool is_oldest = request.last > 0;
-    if (is_oldest) {
+    if (request.position == 0) {
         // Fewer may be kept than were asked for.
         std::uint64_t oldest = 0;
         if (auto done = events_.read(oldest, 0, [](const flowd_observed&) {}); !done) return std::move(done).error();
-        request.position = std::max(request.position, oldest);
+        const std::uint64_t next = events_.next();
+        request.position = std::max(next - std::min<std::uint64_t>(request.last, next), oldest);
     }
     if (auto done = read(request, EventsRequest::most, body); !done) return std::move(done).error();
     if (!request.follow) {
