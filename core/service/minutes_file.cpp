@@ -21,7 +21,7 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr std::string_view product = "flowd-history ";
-constexpr std::string_view header = "flowd-history 1\n";
+constexpr std::string_view first_line = "flowd-history 1\n";
 constexpr std::size_t largest = (4u << 20) - 1024;
 constexpr std::int64_t minute_ns = 60'000'000'000;
 
@@ -59,22 +59,22 @@ std::string print_minutes(const Minutes& minutes) {
                                            unsigned{sum.local}, sum.started, sum.ended, sum.bytes_sent, sum.bytes_received);
         return true;
     });
-    std::size_t size = header.size(), first = lines.size();
+    std::size_t size = first_line.size(), first = lines.size();
     while (first > 0 && size + lines[first - 1].second.size() <= largest) size += lines[--first].second.size();
-    std::string out(header);
+    std::string out(first_line);
     for (; first < lines.size(); ++first) out += lines[first].second;
     return out + fmt::format("end {:016x}\n", checksum(out));
 }
 
 Result<void> parse_minutes(std::string_view text, std::int64_t latest, Minutes& minutes) {
     const Error damaged{FLOWD_INVALID, "its contents are damaged"};
-    if (!text.starts_with(header))
+    if (!text.starts_with(first_line))
         return text.starts_with(product) ? Error{FLOWD_UNSUPPORTED, "another version of flowd-cpp wrote it"} : damaged;
     const std::size_t end = text.rfind("end ");
     if (end == std::string_view::npos || text.substr(end) != fmt::format("end {:016x}\n", checksum(text.substr(0, end))))
         return damaged;
     std::map<std::int64_t, std::vector<MinuteSum>> all;
-    for (std::string_view rest = text.substr(header.size(), end - header.size()); !rest.empty();) {
+    for (std::string_view rest = text.substr(first_line.size(), end - first_line.size()); !rest.empty();) {
         const std::size_t length = rest.find('\n');
         std::int64_t minute = 0;
         MinuteSum sum;

@@ -36,7 +36,7 @@ constexpr std::uint64_t most_in_memory = std::uint64_t{8} << 20;
 
 struct Spool::Database {
     struct Deleter {
-        void operator()(sqlite3* handle) const { sqlite3_close(handle); }
+        void operator()(sqlite3* database) const { sqlite3_close(database); }
         void operator()(sqlite3_stmt* statement) const { sqlite3_finalize(statement); }
     };
     using Statement = std::unique_ptr<sqlite3_stmt, Deleter>;
