@@ -43,9 +43,9 @@ Result<EventsRequest> EventsRequest::from(std::string_view query, const Registry
             return value == "yes" || value == "no" || refuse("is neither yes nor no");
         }
         if (name != "filter") return refuse("is not known");
-        auto filter = Filter::parse(value, TagNames(registry), Filter::Of::events);
-        if (!filter) return wrong = std::move(filter).error().within("filter"), false;
-        request.filter = std::move(*filter);
+        auto parsed = Filter::parse(value, TagNames(registry), Filter::Of::events);
+        if (!parsed) return wrong = std::move(parsed).error().within("filter"), false;
+        request.filter = std::move(*parsed);
         return true;
     });
     if (wrong) return *std::move(wrong);

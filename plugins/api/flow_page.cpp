@@ -156,13 +156,13 @@ Result<PageRequest> PageRequest::from(std::string_view query, const Registry& re
             return true;
         }
         if (name != "filter") return refuse(name, "is not known");
-        auto terms = Filter::parse(value, TagNames(registry));
-        if (!terms) {
-            wrong = "filter: " + terms.error().message;
-            hint = terms.error().hint;
+        auto parsed = Filter::parse(value, TagNames(registry));
+        if (!parsed) {
+            wrong = "filter: " + parsed.error().message;
+            hint = parsed.error().hint;
             return false;
         }
-        request.terms = std::move(*terms);
+        request.terms = std::move(*parsed);
         return true;
     });
     if (good && (filter.members & FLOWD_FILTER_ACTIVITY) != 0) {
