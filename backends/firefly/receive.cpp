@@ -13,7 +13,6 @@ namespace flowd::firefly_backend {
 
 Result<Received> receive_datagrams(const Receiving& receiving, ToolCall& call,
                                    const std::function<Taken(const net::Datagram&)>& take) {
-    using Clock = std::chrono::steady_clock;
     const auto at = net::listening_endpoint(receiving.at);
     if (!at.warning.empty()) call.host().warning(at.warning);
     auto socket = net::UdpSocket::bound(at.endpoint, 4 << 20);
@@ -21,12 +20,12 @@ Result<Received> receive_datagrams(const Receiving& receiving, ToolCall& call,
     call.host().info("receiving fireflies at " + at.endpoint.to_string());
     net::ReceiveBatch batch(64, 65535);
     Received received;
-    const auto end = Clock::now() + receiving.seconds;
+    const auto end = std::chrono::steady_clock::now() + receiving.seconds;
     std::array<pollfd, 2> wanted{{{socket->fd(), POLLIN, 0}, {call.interrupt_fd(), POLLIN, 0}}};
     while (receiving.count == 0 || received.counted < receiving.count) {
         int timeout = -1;
         if (receiving.seconds.count() > 0) {
-            const auto left = std::chrono::ceil<std::chrono::milliseconds>(end - Clock::now()).count();
+            const auto left = std::chrono::ceil<std::chrono::milliseconds>(end - std::chrono::steady_clock::now()).count();
             if (left <= 0) break;
             timeout = static_cast<int>(std::min<std::int64_t>(left, 60'000));
         }

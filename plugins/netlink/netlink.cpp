@@ -443,7 +443,8 @@ void Netlink::explain(std::size_t index, const flowd_flow& flow, Explanations& e
     if (tracker_.knows(flow.key)) return refuse(Verdict::existing);
     const Decision decision = rules_.decide({local, remote, direction, std::nullopt, std::nullopt, 0}, surroundings_);
     if (decision.kind != Decision::Kind::tagged) return refuse(verdict_of(decision), decision);
-    Explanation not_seen{text_of(Verdict::not_seen).word, rule_name(decision), text_of(Verdict::not_seen).text, 0, true};
+    const std::string rule = rule_name(decision);
+    Explanation not_seen{text_of(Verdict::not_seen).word, rule, text_of(Verdict::not_seen).text, 0, true};
     not_seen.tag = decision.tag;
     (void)explanations.add(index, not_seen);
 }
