@@ -2,6 +2,8 @@
 #include "backends/kafka/pipeline.hpp"
 
 #include <algorithm>
+#include <array>
+#include <memory>
 #include <utility>
 
 namespace flowd::kafka {
@@ -12,6 +14,22 @@ namespace {
     return error == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE || error == RD_KAFKA_RESP_ERR_INVALID_MSG ||
            error == RD_KAFKA_RESP_ERR_INVALID_MSG_SIZE || error == RD_KAFKA_RESP_ERR_INVALID_RECORD ||
            error == RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP;
+}
+
+/// librdkafka borrows key and value until its report, which has `number`.
+[[nodiscard]] rd_kafka_resp_err_t produce(rd_kafka_t* handle, const char* topic, Record& record, std::uint64_t number) {
+    std::array<rd_kafka_vu_t, 4> values{};
+    values[0].vtype = RD_KAFKA_VTYPE_TOPIC;
+    values[0].u.cstr = topic;
+    values[1].vtype = RD_KAFKA_VTYPE_KEY;
+    values[1].u.mem = {record.key.data(), record.key.size()};
+    values[2].vtype = RD_KAFKA_VTYPE_VALUE;
+    values[2].u.mem = {record.value.data(), record.value.size()};
+    values[3].vtype = RD_KAFKA_VTYPE_OPAQUE;
+    values[3].u.ptr = reinterpret_cast<void*>(number);
+    const std::unique_ptr<rd_kafka_error_t, decltype(&rd_kafka_error_destroy)> error(
+        rd_kafka_produceva(handle, values.data(), values.size()), &rd_kafka_error_destroy);
+    return error ? rd_kafka_error_code(error.get()) : RD_KAFKA_RESP_ERR_NO_ERROR;
 }
 
 }  // namespace
@@ -44,11 +62,7 @@ Pipeline::Sent Pipeline::send(rd_kafka_t* handle, const char* topic, Clock::time
     for (; next_ < entries_.size(); ++next_) {
         Entry& entry = entries_[next_];
         if (entry.state != State::waiting) continue;
-        auto* const number = reinterpret_cast<void*>(first_ + next_);
-        const rd_kafka_resp_err_t error = rd_kafka_producev(
-            handle, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_KEY(entry.record.key.data(), entry.record.key.size()),
-            RD_KAFKA_V_VALUE(entry.record.value.data(), entry.record.value.size()), RD_KAFKA_V_MSGFLAGS(0),
-            RD_KAFKA_V_OPAQUE(number), RD_KAFKA_V_END);
+        const rd_kafka_resp_err_t error = produce(handle, topic, entry.record, first_ + next_);
         if (error == RD_KAFKA_RESP_ERR_NO_ERROR) {
             entry.state = State::flying;
             ++flying_;
