@@ -31,8 +31,8 @@ constexpr std::array<std::string_view, 3> own_members{"message", "flow_fingerpri
 
 struct Fingerprint::State {
     struct Deleter {
-        void operator()(EVP_MAC* mac) const { EVP_MAC_free(mac); }
-        void operator()(EVP_MAC_CTX* context) const { EVP_MAC_CTX_free(context); }
+        void operator()(EVP_MAC* one) const { EVP_MAC_free(one); }
+        void operator()(EVP_MAC_CTX* one) const { EVP_MAC_CTX_free(one); }
     };
     std::unique_ptr<EVP_MAC, Deleter> mac{EVP_MAC_fetch(nullptr, "HMAC", nullptr)};
     std::unique_ptr<EVP_MAC_CTX, Deleter> context{mac ? EVP_MAC_CTX_new(mac.get()) : nullptr};
