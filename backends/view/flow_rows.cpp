@@ -9,11 +9,6 @@
 #include "flowd/key.hpp"
 
 namespace flowd::view {
-namespace {
-
-constexpr std::int64_t ns_per_ms = 1'000'000;
-
-}  // namespace
 
 std::string protocol_name(std::uint8_t protocol) {
     if (protocol == IPPROTO_TCP) return "tcp";

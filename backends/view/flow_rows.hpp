@@ -12,6 +12,8 @@
 
 namespace flowd::view {
 
+inline constexpr std::int64_t ns_per_ms = 1'000'000;
+
 /// Payload bytes per second, from source to destination and back.
 struct Rate {
     double sent = 0, received = 0;

@@ -25,7 +25,7 @@ constexpr std::chrono::nanoseconds shortest_period = 500ms, longest_period = 20s
 /// Part of its thread's time that walks may take.
 constexpr int share = 10;
 constexpr std::size_t most_ended = 10'000, ended_per_page = 1000;
-constexpr std::int64_t ns_per_ms = 1'000'000, ns_per_second = 1'000'000'000;
+constexpr std::int64_t ns_per_second = 1'000'000'000;
 constexpr std::int64_t bucket_ns = 300 * ns_per_second, day_ns = 86'400 * ns_per_second;
 
 void replace_all(std::string& text, std::string_view from, std::string_view to) {
