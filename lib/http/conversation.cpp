@@ -75,7 +75,7 @@ void Reply::operator()(Response response) {
     if (const auto conversation = std::exchange(conversation_, {}).lock()) conversation->complete(std::move(response));
 }
 
-Stream Reply::stream(Response head) {
+Stream Reply::stream(const Response& head) {
     const auto conversation = std::exchange(conversation_, {}).lock();
     return conversation && conversation->begin_stream(head) ? Stream(conversation) : Stream();
 }

@@ -94,7 +94,7 @@ class Reply {
 
     void operator()(Response response);
     /// Sends the head now; the body follows piece by piece.
-    [[nodiscard]] Stream stream(Response head);
+    [[nodiscard]] Stream stream(const Response& head);
     /// The connection is not closed. A disconnect of the client is not noticed: the connection is not read meanwhile.
     [[nodiscard]] bool wanted() const { return !conversation_.expired(); }
 

@@ -12,7 +12,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstdio>
+#include <charconv>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -46,7 +46,10 @@ Feature make(std::string_view name, FeatureState state, std::string found, std::
 
 Feature look_at_release(const FeatureSources& sources, std::string_view name) {
     int major = 0, minor = 0;
-    if (std::sscanf(sources.release.c_str(), "%d.%d", &major, &minor) != 2)
+    const char* const end = sources.release.data() + sources.release.size();
+    const auto dot = std::from_chars(sources.release.data(), end, major);
+    if (dot.ec != std::errc() || dot.ptr == end || *dot.ptr != '.' ||
+        std::from_chars(dot.ptr + 1, end, minor).ec != std::errc())
         return make(name, FeatureState::unknown, "this is Linux " + sources.release, "Linux 5.14 or newer", boot_another);
     const bool is_new = major > first_major || (major == first_major && minor >= first_minor);
     return make(name, is_new ? FeatureState::present : FeatureState::missing,
