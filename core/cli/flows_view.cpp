@@ -150,6 +150,7 @@ std::string table_of(const Rows& rows, const Columns& all_columns, const FlowsLa
         if ((layout.wide || !one.is_wide) && (layout.ended || !one.is_of_ended)) columns.push_back(&one);
     std::vector<std::vector<std::string>> cells;
     std::vector<std::size_t> widths;
+    widths.reserve(columns.size());
     for (const Column* one : columns) widths.push_back(text_width(one->heading));
     for (const dom::element row : rows.all) {
         std::vector<std::string>& line = cells.emplace_back();

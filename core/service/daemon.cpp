@@ -306,7 +306,8 @@ Result<void> Daemon::Implementation::set_up() {
         [this](std::chrono::milliseconds delay, std::function<void()> callback) { defer(delay, std::move(callback)); },
         [this](std::function<void()> job) { worker_->post(std::move(job)); }, *own_findings_});
     if (auto control = open_control(); !control) return control;
-    requests_.serve([this](Requests::Words words, Requests::Answered answered) { return ask(words, answered); });
+    requests_.serve(
+        [this](const Requests::Words& words, const Requests::Answered& answered) { return ask(words, answered); });
     tick_bus();
     load_minutes();
     (void)loop_->timer(first_look, look_period, [this] { commands_->look_for_findings(); });

@@ -122,7 +122,7 @@ Result<ExplainQuestion> read_tag(const std::string& text, const Registry& regist
     if (is_hexadecimal || is_number) return read_number(text, is_hexadecimal);
     if (const auto id = registry.experiment_id(text)) return tag_question(id, std::nullopt);
     for (auto at = text.find_first_of("/ "); at != std::string::npos; at = text.find_first_of("/ ", at + 1))
-        if (auto found = pair_in(text, at, registry)) return *std::move(found);
+        if (const auto found = pair_in(text, at, registry)) return *found;
     if (const auto id = registry.common_activity_id(text)) return tag_question(std::nullopt, id);
     std::vector<std::string> names;
     for (const auto& [id, experiment] : registry.experiments()) names.push_back(experiment.name);
