@@ -176,7 +176,7 @@ Result<void> Netlink::look() {
     }
     ++pass_;
     ++counts_[looks];
-    const auto done = dump_all();
+    auto done = dump_all();
     if (!done) {
         ++counts_[failed_looks];
         last_error_ = done.error().message;

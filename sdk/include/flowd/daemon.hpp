@@ -64,6 +64,7 @@ class Requests {
     [[nodiscard]] Result<void> send(const std::vector<std::string>& words, Answered answered) {
         if (ext_.request == nullptr) return Error{FLOWD_UNSUPPORTED, "the core answers no requests of instances"};
         std::vector<flowd_string> raw;
+        raw.reserve(words.size());
         for (const std::string& word : words) raw.push_back(to_c(word));
         outstanding_.push_front({*this, std::move(answered), {}});
         outstanding_.front().self = outstanding_.begin();
