@@ -21,13 +21,16 @@ plugins:
   api: {{bindAddress: "{lab.a.address6}", token: a-token-of-enough-characters, socketPath: {folder}/api}}
   fireflyp: {{binds: [{{address: "{lab.a.address6}"}}], allow: ["::/0"]}}
   iperf3: {{minDestinationPort: 5201, maxDestinationPort: 5210}}
+  kafka: {{brokers: ["[{lab.b.address6}]:9092"]}}
   namedpipe: {{pipePath: {folder}/pipe}}
   netlink: {{experiment: 2, activity: 16}}
   perfsonar: {{experimentId: 2, activityId: 16, interfaces: ["interface-no-*"]}}
 backends:
   firefly: {{sendToCollector: true, collectorAddress: "{lab.b.address6}"}}
+  kafka: {{brokers: ["[{lab.b.address6}]:9092"], topic: another}}
   marker: {{targetInterfaces: ["interface-no-*"]}}
   metrics: {{bindAddress: "{lab.a.address6}", token: a-token-of-enough-characters}}
+  view: {{bindAddress: "{lab.a.address6}", token: a-token-of-enough-characters}}
 enrichers:
   netlink: {{}}
   skops: {{}}
