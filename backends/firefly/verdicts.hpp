@@ -2,9 +2,7 @@
 // backends/firefly/verdicts.hpp: what the backend says of a flow in `flowd-cpp explain`. docs/explain.md lists all of it.
 #pragma once
 
-#include <array>
-#include <cstddef>
-#include <cstdint>
+#include "lib/text/verdicts.hpp"
 
 namespace flowd::firefly_backend {
 
@@ -30,23 +28,6 @@ namespace flowd::firefly_backend {
     X(waiting, "waiting", "A firefly is queued; the collector cannot be reached at present.")                  \
     X(sent, "sent", "A firefly was sent.")
 
-enum class Verdict : std::uint8_t {
-#define FIREFLY_ENUMERATOR(name, word, text) name,
-    FIREFLY_VERDICTS(FIREFLY_ENUMERATOR)
-#undef FIREFLY_ENUMERATOR
-};
-
-struct VerdictText {
-    const char* word;
-    const char* text;
-};
-[[nodiscard]] inline const VerdictText& text_of(Verdict verdict) {
-    static constexpr std::array texts{
-#define FIREFLY_TEXT(name, word, text) VerdictText{word, text},
-        FIREFLY_VERDICTS(FIREFLY_TEXT)
-#undef FIREFLY_TEXT
-    };
-    return texts[static_cast<std::size_t>(verdict)];
-}
+FLOWD_DEFINE_VERDICTS(FIREFLY_VERDICTS)
 
 }  // namespace flowd::firefly_backend

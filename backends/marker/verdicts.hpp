@@ -2,8 +2,7 @@
 // backends/marker/verdicts.hpp: what the marker says of a flow in `flowd-cpp explain`. docs/explain.md lists all of it.
 #pragma once
 
-#include <array>
-#include <cstdint>
+#include "lib/text/verdicts.hpp"
 
 namespace flowd::marker {
 
@@ -23,23 +22,6 @@ namespace flowd::marker {
     X(hook_removed, "hook-removed", "The marker's program was removed and cannot be attached again.")    \
     X(unreadable, "unreadable", "The marker's table cannot be read.")
 
-enum class Verdict : std::uint8_t {
-#define MARKER_ENUMERATOR(name, word, text) name,
-    MARKER_VERDICTS(MARKER_ENUMERATOR)
-#undef MARKER_ENUMERATOR
-};
-
-struct VerdictText {
-    const char* word;
-    const char* text;
-};
-[[nodiscard]] inline const VerdictText& text_of(Verdict verdict) {
-    static constexpr std::array texts{
-#define MARKER_TEXT(name, word, text) VerdictText{word, text},
-        MARKER_VERDICTS(MARKER_TEXT)
-#undef MARKER_TEXT
-    };
-    return texts[static_cast<std::size_t>(verdict)];
-}
+FLOWD_DEFINE_VERDICTS(MARKER_VERDICTS)
 
 }  // namespace flowd::marker

@@ -3,9 +3,7 @@
 // docs/explain.md lists all of it.
 #pragma once
 
-#include <array>
-#include <cstddef>
-#include <cstdint>
+#include "lib/text/verdicts.hpp"
 
 namespace flowd::netlink {
 
@@ -23,23 +21,6 @@ namespace flowd::netlink {
     X(undecided, "undecided", "A rule depends on the user or the control group, which only the open socket shows.")  \
     X(not_seen, "not-seen", "The plugin would give it a tag, but the kernel has not shown it an open connection.")
 
-enum class Verdict : std::uint8_t {
-#define NETLINK_ENUMERATOR(name, word, text) name,
-    NETLINK_VERDICTS(NETLINK_ENUMERATOR)
-#undef NETLINK_ENUMERATOR
-};
-
-struct VerdictText {
-    const char* word;
-    const char* text;
-};
-[[nodiscard]] inline const VerdictText& text_of(Verdict verdict) {
-    static constexpr std::array texts{
-#define NETLINK_TEXT(name, word, text) VerdictText{word, text},
-        NETLINK_VERDICTS(NETLINK_TEXT)
-#undef NETLINK_TEXT
-    };
-    return texts[static_cast<std::size_t>(verdict)];
-}
+FLOWD_DEFINE_VERDICTS(NETLINK_VERDICTS)
 
 }  // namespace flowd::netlink

@@ -3,9 +3,7 @@
 // docs/explain.md lists all of it.
 #pragma once
 
-#include <array>
-#include <cstddef>
-#include <cstdint>
+#include "lib/text/verdicts.hpp"
 
 namespace flowd::perfsonar {
 
@@ -21,23 +19,6 @@ namespace flowd::perfsonar {
     X(over, "over", "The flow has ended here, or another instance ended it.")                                     \
     X(refused, "refused", "The core did not take it: one of the limits in flows is reached.")
 
-enum class Verdict : std::uint8_t {
-#define PERFSONAR_ENUMERATOR(name, word, text) name,
-    PERFSONAR_VERDICTS(PERFSONAR_ENUMERATOR)
-#undef PERFSONAR_ENUMERATOR
-};
-
-struct VerdictText {
-    const char* word;
-    const char* text;
-};
-[[nodiscard]] inline const VerdictText& text_of(Verdict verdict) {
-    static constexpr std::array texts{
-#define PERFSONAR_TEXT(name, word, text) VerdictText{word, text},
-        PERFSONAR_VERDICTS(PERFSONAR_TEXT)
-#undef PERFSONAR_TEXT
-    };
-    return texts[static_cast<std::size_t>(verdict)];
-}
+FLOWD_DEFINE_VERDICTS(PERFSONAR_VERDICTS)
 
 }  // namespace flowd::perfsonar
