@@ -7,13 +7,11 @@
 #include <array>
 #include <utility>
 
-#include "lib/bpf/host_findings.hpp"
 #include "lib/net/tcp_info.hpp"
+#include "plugins/netlink/host_ids.hpp"
 
 namespace flowd::netlink {
 namespace {
-
-constexpr bpf::HostFindings host_ids{"netlink-capability-missing", "netlink-kernel-feature-missing"};
 
 std::string_view module_of(const EnricherOptions& options) {
     return options.protocol == IPPROTO_UDP ? "udp_diag" : "tcp_diag";

@@ -9,10 +9,10 @@
 #include <set>
 #include <utility>
 
-#include "lib/bpf/host_findings.hpp"
 #include "lib/net/tcp_info.hpp"
 #include "lib/text/summary.hpp"
 #include "lib/watch/host_findings.hpp"
+#include "plugins/netlink/host_ids.hpp"
 #include "plugins/netlink/kernel_rules.hpp"
 
 namespace flowd::netlink {
@@ -24,8 +24,6 @@ constexpr std::uint8_t missed_until_ended = 2;
 /// After this many dumps a delayed notification has arrived.
 constexpr std::uint8_t missed_until_forgotten = 4;
 constexpr std::chrono::seconds remembered{10};
-
-constexpr bpf::HostFindings host_ids{"netlink-capability-missing", "netlink-kernel-feature-missing"};
 
 /// States of a connection that both ends have established.
 std::uint32_t established_states() {
