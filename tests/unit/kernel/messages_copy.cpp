@@ -36,6 +36,8 @@ FLOWD_EXPORT void complain(const char* name);
 
 void complain(const char* name) {
     const std::array<std::uint8_t, 64> garbage{};
-    LIBBPF_OPTS(bpf_object_open_opts, options, .object_name = name);
+    bpf_object_open_opts options{};
+    options.sz = sizeof options;
+    options.object_name = name;
     (void)bpf_object__open_mem(garbage.data(), garbage.size(), &options);
 }
