@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <array>
-#include <charconv>
 #include <fstream>
 
 #include "backends/firefly/capture.hpp"
@@ -8,6 +7,7 @@
 #include "backends/firefly/receive.hpp"
 #include "backends/firefly/tools.hpp"
 #include "flowd/json.hpp"
+#include "flowd/number.hpp"
 
 namespace flowd::firefly_backend {
 namespace {
@@ -92,11 +92,8 @@ struct CaptureCounts {
 }
 
 [[nodiscard]] Result<void> read_port(const LintOptions& options, ToolCall& call, Lint& lint) {
-    const std::string_view digits = std::string_view(options.input).substr(1);
-    std::uint16_t port = 0;
-    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), port);
-    if (error != std::errc() || end != digits.data() + digits.size() || port == 0)
-        return Error{FLOWD_INVALID, options.input + " is not a port", "write :PORT with a number of 1 to 65535"};
+    const std::uint16_t port = whole_number<std::uint16_t>(std::string_view(options.input).substr(1)).value_or(0);
+    if (port == 0) return Error{FLOWD_INVALID, options.input + " is not a port", "write :PORT with a number of 1 to 65535"};
     const auto received =
         receive_datagrams({{Address(), port}, options.count, options.seconds}, call, [&](const net::Datagram& datagram) {
             lint.take({datagram.payload, datagram.peer, {}, unix_time_ns(), false});

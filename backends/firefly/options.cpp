@@ -2,8 +2,8 @@
 #include "backends/firefly/options.hpp"
 
 #include <algorithm>
-#include <charconv>
 
+#include "flowd/number.hpp"
 #include "lib/net/target.hpp"
 #include "lib/net/zone.hpp"
 
@@ -65,9 +65,8 @@ std::optional<StunServer> StunServer::parse(std::string_view text) {
     const auto colon = text.find(':');
     StunServer server{std::string(text.substr(0, colon))};
     if (colon != std::string_view::npos) {
-        const std::string_view digits = text.substr(colon + 1);
-        const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), server.port);
-        if (error != std::errc() || end != digits.data() + digits.size() || server.port == 0) return std::nullopt;
+        server.port = whole_number<std::uint16_t>(text.substr(colon + 1)).value_or(0);
+        if (server.port == 0) return std::nullopt;
     }
     if (!Address::parse(server.host) && !is_name(server.host)) return std::nullopt;
     return server;

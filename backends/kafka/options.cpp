@@ -2,11 +2,11 @@
 #include "backends/kafka/options.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <optional>
 
 #include "backends/kafka/client.hpp"
 #include "flowd/address.hpp"
+#include "flowd/number.hpp"
 #include "lib/net/target.hpp"
 
 namespace flowd::kafka {
@@ -33,9 +33,8 @@ struct Broker {
         if (broker.host.empty() || broker.host.find_first_of(",/@ ") != std::string::npos) return std::nullopt;
         if (text.starts_with('[') && !Address::parse(broker.host)) return std::nullopt;
         if (port.empty()) return broker;
-        const auto* const last = port.data() + port.size();
-        const auto [end, error] = std::from_chars(port.data() + 1, last, broker.port);
-        if (port.front() != ':' || error != std::errc() || end != last || broker.port == 0) return std::nullopt;
+        broker.port = whole_number<std::uint16_t>(port.substr(1)).value_or(0);
+        if (port.front() != ':' || broker.port == 0) return std::nullopt;
         return broker;
     }
     [[nodiscard]] std::string text() const { return net::Target::name_of(host, port); }

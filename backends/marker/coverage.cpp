@@ -14,6 +14,7 @@
 
 #include "flowd/address.hpp"
 #include "flowd/label.hpp"
+#include "flowd/protocol.hpp"
 #include "lib/watch/cgroup.hpp"
 
 namespace flowd::marker {
@@ -58,14 +59,6 @@ std::string network_of(const marker_talker& talker) {
     }
     std::memcpy(bytes, &talker.network, sizeof talker.network);
     return Address(bytes).to_string() + "/64";
-}
-
-std::string protocol_name(std::uint8_t protocol) {
-    if (protocol == IPPROTO_TCP) return "tcp";
-    if (protocol == IPPROTO_UDP) return "udp";
-    if (protocol == IPPROTO_ICMPV6) return "icmpv6";
-    if (protocol == IPPROTO_ICMP) return "icmp";
-    return std::to_string(protocol);
 }
 
 void write_share(json::Writer& w, const Share& share) {

@@ -4,10 +4,11 @@
 #include <simdjson.h>
 
 #include <algorithm>
-#include <charconv>
 
 #include "flowd/address.hpp"
 #include "flowd/label.hpp"
+#include "flowd/number.hpp"
+#include "flowd/protocol.hpp"
 #include "lib/bpf/flow_key.hpp"
 
 namespace flowd::marker {
@@ -25,28 +26,14 @@ std::uint64_t number_at(const dom::element& object, std::string_view name) {
     return object[name].get(number) == simdjson::SUCCESS ? number : 0;
 }
 
-template <typename T>
-std::optional<T> number_in(std::string_view text) {
-    T number{};
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-    if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-    return number;
-}
-
 /// "[2001:db8::1]:443"
 std::optional<Endpoint> endpoint_in(std::string_view text) {
     const auto colon = text.rfind(':');
     if (colon == std::string_view::npos) return std::nullopt;
     const auto address = Address::parse(text.substr(0, colon));
-    const auto port = number_in<std::uint16_t>(text.substr(colon + 1));
+    const auto port = whole_number<std::uint16_t>(text.substr(colon + 1));
     if (!address || !port) return std::nullopt;
     return Endpoint{*address, *port};
-}
-
-std::optional<std::uint8_t> protocol_in(std::string_view text) {
-    if (text == "tcp") return std::uint8_t{IPPROTO_TCP};
-    if (text == "udp") return std::uint8_t{IPPROTO_UDP};
-    return number_in<std::uint8_t>(text);
 }
 
 void note(std::vector<flowd_tag>& tags, flowd_tag tag) {
@@ -100,7 +87,7 @@ Result<void> Told::look_at_flows() {
     for (const dom::element one : flows) {
         dom::element scope;
         const auto source = endpoint_in(text_at(one, "source")), destination = endpoint_in(text_at(one, "destination"));
-        const auto protocol = protocol_in(text_at(one, "protocol"));
+        const auto protocol = parse_protocol(text_at(one, "protocol"));
         const bool is_elsewhere = one["scope"].get(scope) == simdjson::SUCCESS;
         if (!source || !destination || !protocol || is_elsewhere) continue;
         Flow& flow = flows_[bpf::to_flow_key(make_key(*source, *destination, *protocol))];

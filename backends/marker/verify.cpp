@@ -25,6 +25,7 @@
 #include "backends/marker/verify.hpp"
 #include "backends/marker/wire.hpp"
 #include "flowd/address.hpp"
+#include "flowd/protocol.hpp"
 
 namespace flowd::marker {
 namespace {
@@ -169,23 +170,6 @@ struct Counts {
     }
 };
 
-std::string name_of_protocol(std::uint8_t protocol) {
-    switch (protocol) {
-        case IPPROTO_TCP:
-            return "tcp";
-        case IPPROTO_UDP:
-            return "udp";
-        case IPPROTO_ICMP:
-            return "icmp";
-        case IPPROTO_ICMPV6:
-            return "icmpv6";
-        case IPPROTO_SCTP:
-            return "sctp";
-        default:
-            return std::to_string(protocol);
-    }
-}
-
 class Look {
   public:
     Look(VerifyOptions options, ToolCall& call, const Options& config)
@@ -286,7 +270,7 @@ class Look {
         std::map<std::string, Counts> by_protocol;
         for (const auto& [kind, packets] : one.kinds) {
             if (kind.is_ipv4 && carrier != Carrier::dscp) continue;
-            Counts& counts = by_protocol[name_of_protocol(kind.protocol)];
+            Counts& counts = by_protocol[protocol_name(kind.protocol)];
             counts.seen += packets;
             column_of(counts, kind, carrier) += packets;
             const auto value = kind.value_of(carrier);

@@ -4,7 +4,6 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include <charconv>
 #include <filesystem>
 #include <fstream>
 #include <optional>
@@ -12,6 +11,8 @@
 #include <string>
 #include <utility>
 #include <vector>
+
+#include "flowd/number.hpp"
 
 namespace flowd::metrics {
 namespace {
@@ -32,9 +33,8 @@ using prometheus::MetricType;
     if (after == std::string::npos) return {};
     std::istringstream rest(text.substr(after + 1));
     for (std::string word; rest >> word;) {
-        std::int64_t number = 0;  // 0 for the state, which is a letter
-        (void)std::from_chars(word.data(), word.data() + word.size(), number);
-        fields.push_back(static_cast<double>(number));
+        const auto number = whole_number<std::int64_t>(word);
+        fields.push_back(static_cast<double>(number.value_or(0)));  // 0 for the state, which is a letter
     }
     return fields;
 }

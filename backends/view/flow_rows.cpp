@@ -7,13 +7,9 @@
 
 #include "flowd/filter.hpp"
 #include "flowd/key.hpp"
+#include "flowd/protocol.hpp"
 
 namespace flowd::view {
-
-std::string protocol_name(std::uint8_t protocol) {
-    if (protocol == IPPROTO_TCP) return "tcp";
-    return protocol == IPPROTO_UDP ? "udp" : std::to_string(protocol);
-}
 
 FlowRow FlowRow::of(const flowd_flow& flow, const Rate& rate) {
     FlowRow row;

@@ -43,7 +43,4 @@ struct FlowRow {
 /// text, because JavaScript has no 64-bit integers; times are Unix time in ms; bytes that nobody has measured are null.
 void write_row(json::Writer& writer, const FlowRow& row, const Registry& registry);
 
-/// "tcp", "udp", or the number.
-[[nodiscard]] std::string protocol_name(std::uint8_t protocol);
-
 }  // namespace flowd::view

@@ -9,6 +9,7 @@
 #include "backends/view/page.hpp"
 #include "backends/view/security.hpp"
 #include "flowd/filter.hpp"
+#include "flowd/number.hpp"
 #include "lib/http/listening.hpp"
 #include "lib/http/problem.hpp"
 #include "lib/http/query.hpp"
@@ -233,10 +234,9 @@ void View::get_ended(const http::Request& request, http::Reply reply) {
     const auto filter = Filter::parse(value_of(*given, "filter"), TagNames(host().registry()));
     if (!filter) return refuse(std::move(reply), bad(filter.error().message, filter.error().hint));
     const std::string& text = value_of(*given, "cursor");
-    std::uint64_t cursor = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), cursor);
-    if (!text.empty() && (error != std::errc() || end != text.data() + text.size()))
-        return refuse(std::move(reply), bad("cursor: is not the `next` of a page", "begin without a cursor"));
+    const auto from = text.empty() ? std::uint64_t{0} : whole_number<std::uint64_t>(text);
+    if (!from) return refuse(std::move(reply), bad("cursor: is not the `next` of a page", "begin without a cursor"));
+    std::uint64_t cursor = *from;
     http::Response response;
     json::Writer writer(response.body);
     const History history = host().history();

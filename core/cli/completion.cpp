@@ -4,7 +4,6 @@
 #include <simdjson.h>
 
 #include <algorithm>
-#include <charconv>
 #include <map>
 #include <optional>
 #include <set>
@@ -13,6 +12,7 @@
 #include "core/cli/commands.hpp"
 #include "core/control/client.hpp"
 #include "core/service/installation.hpp"
+#include "flowd/number.hpp"
 
 namespace flowd::core::cli {
 namespace {
@@ -140,10 +140,8 @@ class Completion {
     void add_activities() {
         if (words_.empty()) return;
         const Registry& registry = installation().registry();
-        std::uint32_t number = 0;
-        const std::string& word = words_.back();
-        const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), number);
-        const auto id = error == std::errc() && end == word.data() + word.size() ? number : registry.experiment_id(word);
+        auto id = whole_number<std::uint32_t>(words_.back());
+        if (!id) id = registry.experiment_id(words_.back());
         const auto experiment = id ? registry.experiments().find(*id) : registry.experiments().end();
         if (experiment == registry.experiments().end()) return;
         for (const auto& [activity, name] : experiment->second.activities)

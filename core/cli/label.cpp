@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <cstdint>
 #include <optional>
 #include <vector>
@@ -14,6 +13,7 @@
 #include "flowd/json.hpp"
 #include "flowd/label.hpp"
 #include "flowd/nearest.hpp"
+#include "flowd/number.hpp"
 
 namespace flowd::core::cli {
 namespace {
@@ -26,10 +26,7 @@ std::optional<std::uint32_t> parse_number(std::string_view text) {
         text.remove_prefix(2);
         base = 16;
     }
-    std::uint32_t number = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number, base);
-    if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
-    return number;
+    return whole_number<std::uint32_t>(text, base);
 }
 
 Error unknown_name(const char* what, std::string_view name, const std::vector<std::string>& names) {

@@ -20,6 +20,7 @@
 #include "flowd/event.hpp"
 #include "flowd/json.hpp"
 #include "flowd/label.hpp"
+#include "flowd/protocol.hpp"
 
 namespace flowd::core::cli {
 namespace {
@@ -86,7 +87,7 @@ class Report {
         const auto named = [&](std::string_view name, std::uint32_t id) {
             return !is_known ? std::string() : name.empty() ? std::to_string(id) : std::string(name);
         };
-        rows_.object().member("protocol", connection.key.protocol == IPPROTO_TCP ? "tcp" : "udp");
+        rows_.object().member("protocol", protocol_name(connection.key.protocol));
         rows_.member("local", source_of(connection.key).to_string());
         rows_.member("remote", destination_of(connection.key).to_string());
         rows_.member("experiment", named(experiment, tag.experiment)).member("activity", named(activity, tag.activity));

@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <charconv>
 #include <istream>
 #include <ostream>
 
@@ -19,6 +18,7 @@
 #include "core/setup/setup_file.hpp"
 #include "core/setup/yaml_path.hpp"
 #include "flowd/json.hpp"
+#include "flowd/number.hpp"
 
 namespace flowd::core::cli {
 namespace fs = std::filesystem;
@@ -281,10 +281,8 @@ class Setup {
         if (line.empty()) return true;
         std::vector<std::string> words = choices.empty() ? std::vector<std::string>{line} : words_of(line);
         for (std::string& word : words) {  // an answer is the number of a row, or its name
-            std::size_t number = 0;
-            const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), number);
-            if (error == std::errc() && end == word.data() + word.size() && number >= 1 && number <= choices.size())
-                word = choices[number - 1];
+            const auto number = whole_number<std::size_t>(word);
+            if (number && *number >= 1 && *number <= choices.size()) word = choices[*number - 1];
         }
         answer = joined(words, ",");
         return true;
@@ -294,10 +292,8 @@ class Setup {
         for (const Question& question : request_.profile->questions) {
             const auto answer = answers_.find(question.name);
             if (question.choice != Question::Choice::experiment || answer == answers_.end()) continue;
-            std::uint32_t id = 0;
-            const std::string& text = answer->second;
-            if (std::from_chars(text.data(), text.data() + text.size(), id).ec == std::errc()) return id;
-            return installation_.registry().experiment_id(text).value_or(0);
+            if (const auto id = whole_number<std::uint32_t>(answer->second)) return *id;
+            return installation_.registry().experiment_id(answer->second).value_or(0);
         }
         return 0;
     }

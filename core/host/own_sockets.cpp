@@ -5,11 +5,11 @@
 #include <sys/socket.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cstring>
 #include <optional>
 
 #include "flowd/address.hpp"
+#include "flowd/number.hpp"
 
 namespace flowd::core {
 
@@ -61,10 +61,9 @@ std::vector<flowd_socket> look() {
     const std::unique_ptr<DIR, DirectoryCloser> directory(::opendir("/proc/self/fd"));
     if (!directory) return found;
     while (const dirent* const entry = ::readdir(directory.get())) {
-        int fd = -1;
-        const char* const end = entry->d_name + std::strlen(entry->d_name);
-        if (std::from_chars(entry->d_name, end, fd).ptr != end || fd < 0) continue;  // "." and ".."
-        if (const auto socket = look_at(fd)) found.push_back(*socket);
+        const auto fd = whole_number<int>(entry->d_name);
+        if (!fd) continue;  // "." and ".."
+        if (const auto socket = look_at(*fd)) found.push_back(*socket);
     }
     return found;
 }

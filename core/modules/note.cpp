@@ -9,13 +9,13 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <charconv>
 #include <cstring>
 #include <optional>
 #include <span>
 
 #include "flowd/abi/module.h"
 #include "flowd/abi/note.h"
+#include "flowd/number.hpp"
 #include "flowd/unique_fd.hpp"
 
 namespace flowd::core {
@@ -157,12 +157,6 @@ Result<std::optional<std::string>> find_note(std::span<const char> segment) {
     return std::optional<std::string>();
 }
 
-template <typename Number>
-bool parse_number(std::string_view text, Number& number) {
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-    return error == std::errc{} && end == text.data() + text.size() && !text.empty();
-}
-
 bool is_word(std::string_view text) {
     const auto allowed = [](char c) {
         return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
@@ -175,9 +169,12 @@ Result<void> read_line(Note& note, std::string_view key, std::string_view value)
     const auto bad = [&] { return invalid(fmt::format("its note has a malformed line '{}'", key), note_hint); };
     if (key == "abi") {
         const std::size_t dot = value.find('.');
-        if (dot == std::string_view::npos || !parse_number(value.substr(0, dot), note.abi_major) ||
-            !parse_number(value.substr(dot + 1), note.abi_minor))
-            return bad();
+        if (dot == std::string_view::npos) return bad();
+        const auto major = whole_number<std::uint32_t>(value.substr(0, dot));
+        const auto minor = whole_number<std::uint32_t>(value.substr(dot + 1));
+        if (!major || !minor) return bad();
+        note.abi_major = *major;
+        note.abi_minor = *minor;
         return {};
     }
     if (key == "name" || key == "version") {

@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <cstring>
 #include <set>
 
@@ -20,6 +19,8 @@
 #include "flowd/event.hpp"
 #include "flowd/label.hpp"
 #include "flowd/nearest.hpp"
+#include "flowd/number.hpp"
+#include "flowd/protocol.hpp"
 #include "flowd/sized.hpp"
 
 namespace flowd::core {
@@ -29,21 +30,6 @@ namespace {
 constexpr std::uint32_t max_scitag = 65535;  // domain of the SciTag header
 constexpr std::size_t max_question = 256;
 constexpr std::size_t page_limit = 65536;
-
-template <typename T>
-std::optional<T> number_of(std::string_view text, int base = 10) {
-    T number{};
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number, base);
-    if (text.empty() || error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-    return number;
-}
-
-std::optional<std::uint8_t> protocol_of(std::string_view word) {
-    if (word == "tcp") return std::uint8_t{IPPROTO_TCP};
-    if (word == "udp") return std::uint8_t{IPPROTO_UDP};
-    if (word == "sctp") return std::uint8_t{IPPROTO_SCTP};
-    return number_of<std::uint8_t>(word);
-}
 
 struct End {
     Endpoint endpoint;
@@ -58,7 +44,7 @@ std::optional<End> end_of(std::string_view text) {
         const auto close = std::min(plain.find(']', percent), plain.size());
         const std::string name = plain.substr(percent + 1, close - percent - 1);
         zone = ::if_nametoindex(name.c_str());
-        if (zone == 0) zone = number_of<std::uint32_t>(name).value_or(0);
+        if (zone == 0) zone = whole_number<std::uint32_t>(name).value_or(0);
         if (zone == 0) return std::nullopt;
         plain.erase(percent, close - percent);
     }
@@ -66,7 +52,7 @@ std::optional<End> end_of(std::string_view text) {
     const auto colon = plain.rfind(':');
     if (colon == std::string::npos) return std::nullopt;
     const auto address = Address::parse(std::string_view(plain).substr(0, colon));
-    const auto port = number_of<std::uint16_t>(std::string_view(plain).substr(colon + 1));
+    const auto port = whole_number<std::uint16_t>(std::string_view(plain).substr(colon + 1));
     if (!address || !port) return std::nullopt;
     return End{{*address, *port}, zone};
 }
@@ -91,7 +77,7 @@ ExplainQuestion tag_question(std::optional<std::uint32_t> experiment, std::optio
 }
 
 std::optional<std::uint32_t> experiment_id(std::string_view text, const Registry& registry) {
-    if (const auto number = number_of<std::uint32_t>(text)) return number;
+    if (const auto number = whole_number<std::uint32_t>(text)) return number;
     return registry.experiment_id(text);
 }
 
@@ -100,14 +86,14 @@ std::optional<ExplainQuestion> pair_in(std::string_view text, std::size_t separa
     const std::string_view rest = text.substr(separator + 1);
     const auto experiment = experiment_id(text.substr(0, separator), registry);
     if (!experiment || rest.empty()) return std::nullopt;
-    auto activity = number_of<std::uint32_t>(rest);
+    auto activity = whole_number<std::uint32_t>(rest);
     if (!activity) activity = registry.activity_id(*experiment, rest);
     if (!activity) return std::nullopt;
     return tag_question(experiment, activity);
 }
 
 Result<ExplainQuestion> read_number(std::string_view text, bool is_hexadecimal) {
-    const auto number = number_of<std::uint32_t>(is_hexadecimal ? text.substr(2) : text, is_hexadecimal ? 16 : 10);
+    const auto number = whole_number<std::uint32_t>(is_hexadecimal ? text.substr(2) : text, is_hexadecimal ? 16 : 10);
     if (!number || *number > label::mask)
         return Error{FLOWD_INVALID, "\"" + std::string(text) + "\" is neither a flow label nor a scitag",
                      "a flow label is 0x0 to 0xfffff, a scitag 0 to 65535"};
@@ -338,7 +324,7 @@ Result<ExplainQuestion> read_question(std::span<const std::string> words, const 
     for (const std::string& part : parts) text += (text.empty() ? "" : " ") + part;
     if (parts.empty())
         return Error{FLOWD_INVALID, "explain takes a flow, a label, a scitag, a tag or an experiment", flow_hint};
-    const auto protocol = protocol_of(parts.front());
+    const auto protocol = parse_protocol(parts.front());
     const bool names_ends = parts.size() > 1 && parts[1].find(':') != std::string::npos;
     if (protocol && parts.size() == 3) return read_flow(*protocol, parts[1], parts[2]);
     if (protocol && parts.size() == 2 && names_ends)

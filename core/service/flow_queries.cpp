@@ -2,7 +2,6 @@
 #include "core/service/flow_queries.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <cstring>
 #include <deque>
 #include <map>
@@ -15,6 +14,8 @@
 #include "core/service/status_json.hpp"
 #include "flowd/json.hpp"
 #include "flowd/nearest.hpp"
+#include "flowd/number.hpp"
+#include "flowd/protocol.hpp"
 #include "flowd/sized.hpp"
 
 namespace flowd::core {
@@ -46,12 +47,11 @@ Result<void> choose(const Choices& choices, std::string_view key, std::string_vi
 
 template <typename Number>
 Result<void> read_number(std::string_view key, std::string_view word, std::uint64_t most, Number& out) {
-    std::uint64_t number = 0;
-    const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), number);
-    if (word.empty() || error != std::errc() || end != word.data() + word.size() || number > most)
+    const auto number = whole_number<std::uint64_t>(word);
+    if (!number || *number > most)
         return Error{FLOWD_INVALID,
                      std::string(key) + ": \"" + printable(word) + "\" is not a number up to " + std::to_string(most)};
-    out = static_cast<std::size_t>(number);
+    out = static_cast<Number>(*number);
     return {};
 }
 

@@ -12,6 +12,7 @@
 #include "core/base/version.hpp"
 #include "flowd/address.hpp"
 #include "flowd/filter.hpp"
+#include "flowd/protocol.hpp"
 #include "flowd/sized.hpp"
 
 namespace flowd::core {
@@ -238,10 +239,6 @@ std::string status_json(const DaemonStatus& daemon, const Supervisor& supervisor
     w.end();
     w.end();
     return out;
-}
-
-std::string protocol_name(std::uint8_t protocol) {
-    return protocol == 6 ? "tcp" : protocol == 17 ? "udp" : std::to_string(protocol);
 }
 
 std::string experiment_text(flowd_tag tag, const Registry& registry) {

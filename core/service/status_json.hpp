@@ -20,8 +20,6 @@ namespace flowd::core {
                                                const std::string* detail);
 /// As a JSON object.
 void write_flow(json::Writer& w, const flowd_flow& flow, const Registry& registry, std::int64_t now_ns);
-/// "tcp", "udp" or the number.
-[[nodiscard]] std::string protocol_name(std::uint8_t protocol);
 /// The name, or the number if it has none.
 [[nodiscard]] std::string experiment_text(flowd_tag tag, const Registry& registry);
 [[nodiscard]] std::string activity_text(flowd_tag tag, const Registry& registry);

@@ -7,7 +7,6 @@
 #include <net/if.h>
 
 #include <algorithm>
-#include <charconv>
 #include <fstream>
 #include <iterator>
 #include <map>
@@ -15,6 +14,7 @@
 #include <set>
 
 #include "flowd/address.hpp"
+#include "flowd/number.hpp"
 #include "lib/diag/process.hpp"
 #include "lib/netlink/socket.hpp"
 
@@ -210,8 +210,9 @@ std::optional<Predecessor> find_predecessor(const std::vector<std::string>& name
         const fs::path& process = entry->path();
         const std::string number = process.filename().string();
         Predecessor found;
-        const auto [stop, wrong] = std::from_chars(number.data(), number.data() + number.size(), found.pid);
-        if (wrong != std::errc() || stop != number.data() + number.size()) continue;
+        const auto pid = whole_number<decltype(found.pid)>(number);
+        if (!pid) continue;
+        found.pid = *pid;
         found.name = daemon_in(process, names);
         if (found.name.empty()) continue;
         const auto differs = [&](const char* kind) {

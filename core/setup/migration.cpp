@@ -3,13 +3,13 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <map>
 #include <set>
 
 #include "core/base/files.hpp"
 #include "core/config/render.hpp"
 #include "core/setup/yaml_path.hpp"
+#include "flowd/number.hpp"
 
 namespace flowd::core {
 namespace {
@@ -83,9 +83,7 @@ YamlNode column_of(const YamlNode& rows, std::size_t column) {
 YamlNode value_to_set(const YamlNode& rule, const YamlNode& value) {
     if (const YamlNode::Entry* const fixed = rule.find("value")) return fixed->value;
     if (const std::string column = rule_text(rule, "column"); !column.empty()) {
-        std::size_t number = 0;
-        std::from_chars(column.data(), column.data() + column.size(), number);
-        return column_of(value, number);
+        return column_of(value, whole_number<std::size_t>(column).value_or(0));
     }
     if (rule.find("equals") != nullptr && rule_text(rule, "set").find('.') == rule_text(rule, "set").rfind('.')) {
         YamlNode group;  // the value is the name of a component, whose options are other keys
@@ -162,7 +160,7 @@ class MigrationPrinter {
         for (const YamlNode::Entry& entry : map.entries)
             if (const Option* const option = find(table, entry.key);
                 option != nullptr && option->type == FLOWD_OPTION_EXPERIMENT)
-                experiment = id_of(entry.value);
+                experiment = whole_number<std::uint32_t>(entry.value.text);
         for (const YamlNode::Entry& entry : map.entries) {
             const std::string below = path + (path.empty() ? "" : ".") + entry.key;
             const auto [first, last] = comments_.notes.equal_range(below);
@@ -250,16 +248,10 @@ class MigrationPrinter {
         if (added) table->second = named_component(installation_, *kind, key).options;
         return &table->second;
     }
-    static std::optional<std::uint32_t> id_of(const YamlNode& node) {
-        std::uint32_t id = 0;
-        const auto [end, error] = std::from_chars(node.text.data(), node.text.data() + node.text.size(), id);
-        if (error != std::errc() || end != node.text.data() + node.text.size()) return std::nullopt;
-        return id;
-    }
     /// The registered name of a number, because the how-to and some tools use other numbers than the registry.
     [[nodiscard]] std::string name_of(const Option& option, const YamlNode& node,
                                       std::optional<std::uint32_t> experiment) const {
-        const auto id = id_of(node);
+        const auto id = whole_number<std::uint32_t>(node.text);
         const bool is_experiment = option.type == FLOWD_OPTION_EXPERIMENT;
         if (!id || (!is_experiment && option.type != FLOWD_OPTION_ACTIVITY) || (!is_experiment && !experiment)) return {};
         const auto name = is_experiment ? registry_.experiment_name(*id) : registry_.activity_name(*experiment, *id);

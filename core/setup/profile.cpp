@@ -2,13 +2,13 @@
 #include "core/setup/profile.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <optional>
 
 #include "core/base/files.hpp"
 #include "core/config/render.hpp"
 #include "core/config/scalar.hpp"
 #include "core/setup/yaml_path.hpp"
+#include "flowd/number.hpp"
 
 namespace flowd::core {
 namespace fs = std::filesystem;
@@ -78,23 +78,17 @@ Result<Profile> read_profile(const fs::path& file) {
     return profile;
 }
 
-std::optional<std::uint32_t> plain_number(const std::string& text) {
-    std::uint32_t number = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-    if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-    return number;
-}
-
 std::string scalar_of(const std::string& text) {
-    return plain_number(text) ? text : yaml_text(text);
+    return whole_number<std::uint32_t>(text) ? text : yaml_text(text);
 }
 
 /// The name of a registered id; any other answer unchanged.
 std::string tag_text(const Question& question, const std::string& answer, const std::string& experiment,
                      const Registry& registry) {
-    const auto id = plain_number(answer);
+    const auto id = whole_number<std::uint32_t>(answer);
     if (!id) return yaml_text(answer);
-    const auto of = plain_number(experiment) ? plain_number(experiment) : registry.experiment_id(experiment);
+    const auto of = whole_number<std::uint32_t>(experiment) ? whole_number<std::uint32_t>(experiment)
+                                                            : registry.experiment_id(experiment);
     const bool is_experiment = question.choice == Question::Choice::experiment;
     const auto name = is_experiment ? registry.experiment_name(*id)
                       : of          ? registry.activity_name(*of, *id)

@@ -2,8 +2,9 @@
 #include "lib/firefly/provenance.hpp"
 
 #include <array>
-#include <charconv>
 #include <cstddef>
+
+#include "flowd/number.hpp"
 
 namespace flowd::firefly {
 namespace {
@@ -19,9 +20,9 @@ namespace {
 
 template <typename Number>
 [[nodiscard]] bool read(std::optional<std::string_view> word, Number& number, int base = 10) {
-    if (!word) return false;
-    const auto [end, error] = std::from_chars(word->data(), word->data() + word->size(), number, base);
-    return error == std::errc() && end == word->data() + word->size();
+    const auto read = word ? whole_number<Number>(*word, base) : std::nullopt;
+    number = read.value_or(0);
+    return read.has_value();
 }
 
 }  // namespace

@@ -9,11 +9,11 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <charconv>
 #include <cstring>
 #include <string>
 #include <utility>
 
+#include "flowd/number.hpp"
 #include "lib/net/no_ipv6.hpp"
 #include "lib/net/port_owner.hpp"
 
@@ -90,11 +90,8 @@ Result<UniqueFd> listen_unix(const std::filesystem::path& path, mode_t mode) {
 }
 
 std::optional<mode_t> mode_of(std::string_view text) {
-    unsigned bits = 0;
-    const char* const last = text.data() + text.size();
-    const auto [end, error] = std::from_chars(text.data(), last, bits, 8);
-    if (error != std::errc() || end != last || bits > 0777) return std::nullopt;
-    return bits;
+    const auto bits = whole_number<mode_t>(text, 8);
+    return bits && *bits <= 0777 ? bits : std::nullopt;
 }
 
 Result<UniqueFd> listen_again(UniqueFd fd) {

@@ -2,8 +2,9 @@
 #include "lib/http/query.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <string>
+
+#include "flowd/number.hpp"
 
 namespace flowd::http {
 namespace {
@@ -11,12 +12,10 @@ namespace {
 [[nodiscard]] std::string decoded(std::string_view value) {
     std::string out;
     for (std::size_t i = 0; i < value.size(); ++i) {
-        unsigned char byte = 0;
         const auto digits = value[i] == '%' ? value.substr(i + 1, 2) : std::string_view();
-        const char* const last = digits.data() + digits.size();
-        const bool is_encoded = digits.size() == 2 && std::from_chars(digits.data(), last, byte, 16).ptr == last;
-        out.push_back(is_encoded ? static_cast<char>(byte) : value[i]);
-        i += is_encoded ? 2 : 0;
+        const auto byte = digits.size() == 2 ? whole_number<unsigned char>(digits, 16) : std::nullopt;
+        out.push_back(byte ? static_cast<char>(*byte) : value[i]);
+        i += byte ? 2 : 0;
     }
     return out;
 }

@@ -4,13 +4,13 @@
 #include <unistd.h>
 
 #include <array>
-#include <charconv>
 #include <filesystem>
 #include <fstream>
 #include <set>
 #include <sstream>
 #include <vector>
 
+#include "flowd/number.hpp"
 #include "lib/diag/process.hpp"
 
 namespace flowd::net {
@@ -36,10 +36,9 @@ void read_table(const std::string& file, bool tcp, std::uint16_t port, Holders& 
         if (!(words >> slot >> local >> remote >> state >> queues >> timer >> retransmits >> uid >> timeout >> inode))
             continue;
         const std::size_t colon = local.rfind(':');
-        unsigned number = 0;
-        const char* const end = local.data() + local.size();
-        if (colon == std::string::npos || std::from_chars(local.data() + colon + 1, end, number, 16).ptr != end) continue;
-        if (number != port || (tcp && state != listening)) continue;
+        if (colon == std::string::npos) continue;
+        if (whole_number<unsigned>(std::string_view(local).substr(colon + 1), 16) != port || (tcp && state != listening))
+            continue;
         holders.sockets.insert("socket:[" + inode + "]");
         holders.uid = uid;
     }

@@ -4,9 +4,9 @@
 #include <net/if.h>
 
 #include <array>
-#include <charconv>
 
 #include "flowd/address.hpp"
+#include "flowd/number.hpp"
 #include "lib/netlink/interface.hpp"
 
 namespace flowd::net {
@@ -20,12 +20,9 @@ std::string_view zone_of(std::string_view host) {
 std::uint32_t interface_of(std::string_view zone) {
     if (!nl::is_interface_name(zone)) return 0;
     if (const std::uint32_t named = nl::interface_index(std::string(zone))) return named;
-    std::uint32_t index = 0;
-    const auto [end, error] = std::from_chars(zone.data(), zone.data() + zone.size(), index);
+    const std::uint32_t index = whole_number<std::uint32_t>(zone).value_or(0);
     std::array<char, IFNAMSIZ> name{};
-    const bool exists =
-        error == std::errc() && end == zone.data() + zone.size() && ::if_indextoname(index, name.data()) != nullptr;
-    return exists ? index : 0;
+    return ::if_indextoname(index, name.data()) != nullptr ? index : 0;
 }
 
 void validate_host(const std::string& host, const std::string& path, Problems& problems) {

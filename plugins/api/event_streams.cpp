@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plugins/api/event_streams.hpp"
 
-#include <charconv>
 #include <chrono>
 #include <utility>
 
+#include "flowd/number.hpp"
 #include "lib/http/query.hpp"
 #include "plugins/api/flow_page.hpp"
 
@@ -16,11 +16,10 @@ constexpr unsigned turns_between_lines = 50;  // a line every 10 s shows that th
 constexpr std::string_view lines = "application/x-ndjson";
 
 template <typename Number>
-[[nodiscard]] bool parse_number(std::string_view text, std::uint64_t most, Number& out) {
-    std::uint64_t number = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-    if (text.empty() || error != std::errc() || end != text.data() + text.size() || number > most) return false;
-    out = static_cast<Number>(number);
+[[nodiscard]] bool read_number(std::string_view text, std::uint64_t most, Number& out) {
+    const auto number = whole_number<std::uint64_t>(text);
+    if (!number || *number > most) return false;
+    out = static_cast<Number>(*number);
     return true;
 }
 
@@ -35,9 +34,9 @@ Result<EventsRequest> EventsRequest::from(std::string_view query, const Registry
                           "the parameters are after, last, follow and filter"};
             return false;
         };
-        if (name == "after") return parse_number(value, ~std::uint64_t{0}, request.position) || refuse("is not a number");
+        if (name == "after") return read_number(value, ~std::uint64_t{0}, request.position) || refuse("is not a number");
         if (name == "last")
-            return parse_number(value, most, request.last) || refuse("is not a number up to " + std::to_string(most));
+            return read_number(value, most, request.last) || refuse("is not a number up to " + std::to_string(most));
         if (name == "follow") {
             request.follow = value == "yes";
             return value == "yes" || value == "no" || refuse("is neither yes nor no");

@@ -5,11 +5,12 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <optional>
 #include <type_traits>
 
 #include "flowd/json.hpp"
+#include "flowd/number.hpp"
+#include "flowd/protocol.hpp"
 #include "flowd/sized.hpp"
 #include "lib/firefly/timestamp.hpp"
 #include "lib/http/query.hpp"
@@ -26,19 +27,9 @@ void write_time(json::Writer& writer, std::string_view name, std::int64_t ns) {
     writer.member(name, firefly::print_timestamp(ns, text));
 }
 
-void write_protocol(json::Writer& writer, std::uint8_t protocol) {
-    writer.key("protocol");
-    if (protocol == IPPROTO_TCP)
-        writer.value("tcp");
-    else if (protocol == IPPROTO_UDP)
-        writer.value("udp");
-    else
-        writer.value(std::to_string(protocol));
-}
-
 void write_flow(json::Writer& writer, const flowd_flow& flow) {
     writer.object().member("id", flow.flow_id);
-    write_protocol(writer, flow.key.protocol);
+    writer.member("protocol", protocol_name(flow.key.protocol));
     write_end(writer, "source", source_of(flow.key));
     write_end(writer, "destination", destination_of(flow.key));
     writer.member("experiment", flow.tag.experiment).member("activity", flow.tag.activity);
@@ -85,13 +76,6 @@ template <typename Page>
     return cursor;
 }
 
-[[nodiscard]] std::optional<std::uint64_t> number(std::string_view text) {
-    std::uint64_t value = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (text.empty() || error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-    return value;
-}
-
 }  // namespace
 
 Result<PageRequest> PageRequest::from(std::string_view query, const Registry& registry) {
@@ -102,7 +86,7 @@ Result<PageRequest> PageRequest::from(std::string_view query, const Registry& re
     std::string hint =
         "the parameters are limit, cursor, filter, experiment, activity, network, port, protocol and announcer";
     const auto numbered = [](std::string_view value, std::uint64_t lowest, std::uint64_t highest, auto& to) {
-        const auto given = number(value);
+        const auto given = whole_number<std::uint64_t>(value);
         if (!given || *given < lowest || *given > highest) return false;
         to = static_cast<std::remove_reference_t<decltype(to)>>(*given);
         return true;
@@ -146,9 +130,8 @@ Result<PageRequest> PageRequest::from(std::string_view query, const Registry& re
         }
         if (name == "protocol") {
             filter.members |= FLOWD_FILTER_PROTOCOL;
-            filter.protocol = value == "tcp" ? IPPROTO_TCP : IPPROTO_UDP;
-            return value == "tcp" || value == "udp" || numbered(value, 1, 255, filter.protocol) ||
-                   refuse(name, "is not tcp, udp or a number from 1 to 255");
+            filter.protocol = parse_protocol(value).value_or(0);
+            return filter.protocol != 0 || refuse(name, "is not tcp, udp, sctp, icmp, icmpv6 or a number from 1 to 255");
         }
         if (name == "announcer") {
             filter.members |= FLOWD_FILTER_ANNOUNCER;

@@ -7,6 +7,7 @@
 #include <limits>
 #include <utility>
 
+#include "flowd/number.hpp"
 #include "lib/firefly/timestamp.hpp"
 #include "lib/text/words.hpp"
 
@@ -160,12 +161,8 @@ template <std::size_t count>
     if (colon == std::string_view::npos || (address.find(':') != std::string_view::npos && address.front() != '['))
         return wrong(member, "is not written as ADDRESS:PORT, with IPv6 in brackets");
     if (auto read = store(read_address(member, address), end.address); !read) return read;
-    const std::string_view digits = text.substr(colon + 1);
-    std::uint16_t port = 0;
-    const auto [last, error] = std::from_chars(digits.data(), digits.data() + digits.size(), port);
-    if (error != std::errc() || last != digits.data() + digits.size() || port == 0)
-        return wrong(member, "has no port from 1 to 65535");
-    end.port = port;
+    end.port = whole_number<std::uint16_t>(text.substr(colon + 1)).value_or(0);
+    if (end.port == 0) return wrong(member, "has no port from 1 to 65535");
     return {};
 }
 

@@ -2,11 +2,11 @@
 #include "plugins/namedpipe/line.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <limits>
 #include <optional>
 
 #include "flowd/address.hpp"
+#include "flowd/number.hpp"
 #include "lib/text/words.hpp"
 
 namespace flowd::namedpipe {
@@ -30,14 +30,6 @@ constexpr std::size_t field_count = 8;
     return count == field_count;
 }
 
-/// Decimal digits and nothing else.
-[[nodiscard]] std::optional<std::uint32_t> number(std::string_view text) {
-    std::uint32_t value = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-    return value;
-}
-
 [[nodiscard]] Refusal read_state(std::string_view text, std::uint32_t& kind) {
     if (same_word(text, "start"))
         kind = FLOWD_EVENT_START;
@@ -53,7 +45,7 @@ constexpr std::size_t field_count = 8;
 [[nodiscard]] Refusal read_end(std::string_view address, std::string_view port, Endpoint& end) {
     const auto parsed = Address::parse(address);
     if (!parsed || parsed->is_unspecified()) return Refusal::bad_address;
-    const auto digits = number(port);
+    const auto digits = whole_number<std::uint32_t>(port);
     if (!digits || *digits > std::numeric_limits<std::uint16_t>::max()) return Refusal::bad_port;
     if (*digits == 0) return Refusal::port_zero;
     end = {*parsed, static_cast<std::uint16_t>(*digits)};
@@ -62,8 +54,8 @@ constexpr std::size_t field_count = 8;
 
 [[nodiscard]] Refusal read_tag(std::string_view experiment, std::string_view activity, flowd_tag& tag) {
     constexpr std::string_view missing = "-";
-    const auto first = experiment == missing ? 0u : number(experiment);
-    const auto second = activity == missing ? 0u : number(activity);
+    const auto first = experiment == missing ? 0u : whole_number<std::uint32_t>(experiment);
+    const auto second = activity == missing ? 0u : whole_number<std::uint32_t>(activity);
     if (!first || !second) return Refusal::bad_tag;
     // Half a tag is none.
     tag = experiment == missing || activity == missing ? flowd_tag{0, 0} : flowd_tag{*first, *second};

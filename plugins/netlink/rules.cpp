@@ -5,17 +5,16 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <utility>
+
+#include "flowd/number.hpp"
 
 namespace flowd::netlink {
 namespace {
 
 std::optional<std::uint16_t> port_of(std::string_view text) {
-    std::uint16_t port = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
-    if (error != std::errc() || end != text.data() + text.size() || text.empty() || port == 0) return std::nullopt;
-    return port;
+    const auto port = whole_number<std::uint16_t>(text);
+    return port != 0 ? port : std::nullopt;
 }
 
 std::vector<PortRange> ranges_of(const std::vector<std::string>& texts) {
@@ -131,9 +130,7 @@ void RuleOptions::validate(const RuleOptions& rule, const std::string& path, Pro
 }
 
 std::optional<std::uint32_t> user_id(const std::string& user) {
-    std::uint32_t id = 0;
-    const auto [end, error] = std::from_chars(user.data(), user.data() + user.size(), id);
-    if (!user.empty() && error == std::errc() && end == user.data() + user.size()) return id;
+    if (const auto id = whole_number<std::uint32_t>(user)) return id;
     passwd entry{};
     passwd* found = nullptr;
     std::array<char, 16384> buffer{};

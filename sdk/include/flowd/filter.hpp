@@ -10,7 +10,6 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -24,7 +23,9 @@
 #include "flowd/abi/ext/flows.h"
 #include "flowd/address.hpp"
 #include "flowd/nearest.hpp"
+#include "flowd/number.hpp"
 #include "flowd/printable.hpp"
+#include "flowd/protocol.hpp"
 #include "flowd/result.hpp"
 #include "flowd/sized.hpp"
 
@@ -437,7 +438,7 @@ class Filter::Parser {
                 return network ? "" : "write an address or a prefix without further bits: 192.0.2.0/24, 2001:db8::/32";
             }
             case Form::number: {
-                const auto number = whole(value);
+                const auto number = whole_number<std::uint64_t>(value);
                 term.number = number.value_or(0);
                 const bool is_port = field.field == Field::port;
                 if (number && (!is_port || *number <= 65535)) return {};
@@ -448,13 +449,9 @@ class Filter::Parser {
             case Form::duration:
                 return scaled(value, duration_units, term.number) ? "" : "write a number with a unit: 90s, 10m, 1.5h, 2d";
             case Form::protocol: {
-                constexpr std::array<std::pair<std::string_view, std::uint64_t>, 5> protocols{
-                    {{"tcp", 6}, {"udp", 17}, {"sctp", 132}, {"icmp", 1}, {"icmpv6", 58}}};
-                for (const auto& [name, number] : protocols)
-                    if (term.text == name) return term.number = number, std::string();
-                const auto number = whole(value);
-                term.number = number.value_or(0);
-                return number && *number <= 255 ? "" : "write tcp, udp, sctp, icmp, icmpv6 or a number up to 255";
+                const auto protocol = parse_protocol(term.text);
+                term.number = protocol.value_or(0);
+                return protocol ? "" : "write tcp, udp, sctp, icmp, icmpv6 or a number up to 255";
             }
             case Form::word: {
                 std::vector<std::string> words(1);
@@ -474,7 +471,7 @@ class Filter::Parser {
 
     [[nodiscard]] std::string interpret_tag(Field field, const std::string& value, Term& term) const {
         if (term.op == Op::contains || term.op == Op::lacks) return {};
-        auto id = whole(value);
+        auto id = whole_number<std::uint64_t>(value);
         if (id && *id > 0xffff'ffff) return "write a name of the registry, or a number up to 4294967295";
         if (!id && field == Field::experiment) {
             id = filter_.names_.experiment_id(value);
@@ -490,13 +487,6 @@ class Filter::Parser {
         term.is_number = id.has_value();
         term.number = id.value_or(0);
         return {};
-    }
-
-    [[nodiscard]] static std::optional<std::uint64_t> whole(std::string_view digits) {
-        std::uint64_t value = 0;
-        const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
-        if (digits.empty() || error != std::errc() || end != digits.data() + digits.size()) return std::nullopt;
-        return value;
     }
 
     struct Unit {
@@ -527,7 +517,7 @@ class Filter::Parser {
         std::size_t end = digits;
         if (digits < text.size() && text[digits] == '.')
             end = std::min(text.find_first_not_of("0123456789", digits + 1), text.size());
-        const auto number = whole(text.substr(0, digits));
+        const auto number = whole_number<std::uint64_t>(text.substr(0, digits));
         std::string name = lower_case(text.substr(end));
         if (units[0].name.empty() && !name.empty() && name.back() == 'b') name.pop_back();
         const auto unit = std::find_if(units.begin(), units.end(), [&](const Unit& one) { return one.name == name; });

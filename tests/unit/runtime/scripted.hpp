@@ -23,7 +23,7 @@ namespace flowd::core::test {
 using namespace std::chrono_literals;
 using SteadyClock = std::chrono::steady_clock;
 
-inline constexpr auto patience = 20s;  // sanitizers on a busy machine
+inline constexpr auto patience = 60s;  // sanitizers on a busy machine
 
 /// What an instance does when it is called. Written before it is launched; found by its key.
 struct Script {
