@@ -117,15 +117,10 @@ void Interfaces::validate(const std::vector<std::string>& names, const std::stri
     for (std::size_t i = 0; i < names.size(); ++i) {
         const std::string& name = names[i];
         const std::string path = option + "[" + std::to_string(i) + "]";
-        const std::string bare = name.substr(0, name.find_first_of("@:"));
-        if (!bare.empty() && name.size() > bare.size() && name[bare.size()] == '@')
-            problems.add({path, "this is how `ip link` shows an interface and its peer", "write " + bare, name});
-        else if (!bare.empty() && name.size() > bare.size())
-            problems.add(
-                {path, "an alias is no interface of its own: its packets leave through " + bare, "write " + bare, name});
-        else if (!nl::is_interface_name(name) || name.find('@') != std::string::npos)
-            problems.add({path, "is not a valid name of an interface", "`ip -brief link` lists them", name});
-        else if (!seen.insert(name).second)
+        if (auto problem = nl::check_interface_name(name)) {
+            problem->option = path;
+            problems.add(*problem);
+        } else if (!seen.insert(name).second)
             problems.add({path, "the interface is listed twice", "remove one of them", name});
     }
 }

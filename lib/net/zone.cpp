@@ -38,8 +38,8 @@ void validate_host(const std::string& host, const std::string& path, Problems& p
     } else if (zone.empty())
         problems.error(path, bare + " is link-local and needs the interface that it is reached through",
                        "write " + bare + "%INTERFACE, for example " + bare + "%eth0");
-    else if (!nl::is_interface_name(zone))
-        problems.error(path, "'" + zone + "' cannot be the name of an interface", "write " + bare + "%INTERFACE");
+    else if (const auto problem = nl::check_interface_name(zone))
+        problems.error(path, "'" + zone + "' " + problem->message, problem->hint);
     else if (interface_of(zone) == 0)
         problems.warning(path, "there is no interface '" + zone + "' now; nothing is sent until there is one",
                          "see: ip link");

@@ -32,6 +32,19 @@ bool is_interface_name(std::string_view name) {
            name.find_first_of("/: \t\n\v\f\r") == std::string_view::npos;
 }
 
+std::optional<Problem> check_interface_name(const std::string& name) {
+    const auto bare_end = name.find_first_of("@:");
+    const std::string bare = name.substr(0, bare_end);
+    if (bare_end != std::string::npos && is_interface_name(bare)) {
+        if (name[bare_end] == '@')
+            return Problem{{}, "is how `ip link` shows an interface and its peer", "write " + bare, name};
+        return Problem{{}, "is an alias of " + bare + ", not an interface", "write " + bare, name};
+    }
+    if (bare_end != std::string::npos || !is_interface_name(name))
+        return Problem{{}, "is not a valid name of an interface", "`ip -brief link` lists them", name};
+    return std::nullopt;
+}
+
 std::uint32_t interface_index(const std::string& name) {
     if (name.size() < IFNAMSIZ) return ::if_nametoindex(name.c_str());  // the kernel searches alternative names as well
     auto socket = is_interface_name(name) ? Socket::open(NETLINK_ROUTE) : Result<Socket>(Error{});

@@ -5,9 +5,11 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 #include <utility>
 
 #include "flowd/number.hpp"
+#include "lib/netlink/interface.hpp"
 
 namespace flowd::netlink {
 namespace {
@@ -120,6 +122,11 @@ void RuleOptions::validate(const RuleOptions& rule, const std::string& path, Pro
                 problems.error(path + "." + name + "[" + std::to_string(i) + "]",
                                "'" + (*ports)[i] + "' is neither a port nor a range of ports",
                                "write a number of 1 to 65535, or two with a dash: 5000-5100");
+    if (!rule.interface.empty())
+        if (auto problem = nl::check_interface_name(rule.interface)) {
+            problem->option = path + ".interface";
+            problems.add(*problem);
+        }
     if (!rule.user.empty() && !user_id(rule.user))
         problems.error(path + ".user", "this host has no user '" + rule.user + "'",
                        "write its number, if it will exist later");

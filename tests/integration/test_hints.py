@@ -77,6 +77,22 @@ def test_the_sample_of_the_documentation_is_reported_by_its_meaning():
     assert [one for one in judged(f"{meant[:-1]}, plugins: {{fireflyp: {{}}}}}}\n") if one["level"] == "error"] == []
 
 
+@pytest.mark.parametrize("configuration", [
+    marker("NAME"),
+    "plugins: {perfsonar: {experimentId: 3, activityId: 2, interfaces: [\"NAME\"]}}\nbackends: {firefly: {}}\n",
+    "plugins: {netlink: {rules: [{interface: \"NAME\", experiment: 3, activity: 2}]}}\nbackends: {firefly: {}}\n",
+    firefly("collectors: [{address: \"fe80::1%NAME\"}]"),
+], ids=["marker", "perfsonar", "netlink", "firefly"])
+def test_names_of_interfaces_as_ip_prints_them_are_refused_by_every_module(configuration):
+    """case C35: the peer of a veth, an alias; names with dots, of 15 characters and longer alternative ones are valid."""
+    error = the_error(configuration.replace("NAME", "eno1np0@if3"))
+    assert "is how `ip link` shows an interface and its peer" in error["message"] and error["hint"] == "write eno1np0"
+    error = the_error(configuration.replace("NAME", "bond0:1"))
+    assert "is an alias of bond0, not an interface" in error["message"] and error["hint"] == "write bond0"
+    for name in ("bond0.3455", "enp0s31f6np0v12", "enp193s0f1np1-with-a-long-name"):
+        assert [one for one in judged(configuration.replace("NAME", name)) if one["level"] == "error"] == []
+
+
 def test_an_alternative_name_of_an_interface_is_resolved(lab):
     """What udev gives besides the name, `ip link` shows as altname."""
     lab.a.run("ip", "link", "property", "add", "dev", "eth0", "altname", "enp193s0f1np1")

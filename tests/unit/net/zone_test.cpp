@@ -47,7 +47,9 @@ TEST(Zone, OfAHostIsChecked) {
               "for example fe80::1%eth0");
     EXPECT_EQ(judge("2001:db8::1%lo"),
               "error: only link-local addresses have a zone, '2001:db8::1%lo' is none; write 2001:db8::1");
-    EXPECT_EQ(judge("fe80::1%a/b"), "error: 'a/b' cannot be the name of an interface; write fe80::1%INTERFACE");
+    EXPECT_EQ(judge("fe80::1%a/b"), "error: 'a/b' is not a valid name of an interface; `ip -brief link` lists them");
+    EXPECT_EQ(judge("fe80::1%eno1np0@if3"),
+              "error: 'eno1np0@if3' is how `ip link` shows an interface and its peer; write eno1np0");  // case C35
     EXPECT_EQ(judge("ff02::1"), "error: 'ff02::1' is not the address of a single host; write its name or its address");
     EXPECT_EQ(judge("fe80::1%later0"),
               "warning: there is no interface 'later0' now; nothing is sent until there is one; see: ip link");
