@@ -77,7 +77,8 @@ std::vector<Finding> Marker::host_findings(const Options& options, const Offline
     ids.add_prospects(all, found->present, {bpf::Direction::egress}, options.attach);
     std::vector<Interfaces::Interface> marked;
     for (const bpf::Link& link : found->present)
-        marked.push_back({FLOWD_INTERFACE_MARKS, static_cast<std::uint32_t>(link.index), link.name, interfaces.why(link)});
+        marked.push_back(
+            {FLOWD_INTERFACE_MARKS, static_cast<std::uint32_t>(link.index), link.name, found->why.at(link.index)});
     if (auto done = core.interfaces().publish(marked); !done) core.log(FLOWD_LEVEL_WARNING, done.error().message);
     return all;
 }
@@ -95,7 +96,7 @@ void Marker::tell_interfaces() {
         all.push_back({FLOWD_INTERFACE_MARKS,
                        static_cast<std::uint32_t>(state.link.index),
                        state.link.name,
-                       marking_->interfaces().why(state.link),
+                       marking_->why(state.link),
                        {},
                        marks});
     for (const std::string& name : marking_->missing()) all.push_back({FLOWD_INTERFACE_MARKS, 0, name, "configured"});

@@ -73,10 +73,9 @@ Result<void> Marking::attach_first() {
     auto found = interfaces_.find();
     if (!found) return std::move(found).error();
     if (found->present.empty() && !waits_) return nothing_there();
-    missing_ = found->missing;
-    for (const std::string& name : missing_)
+    for (const std::string& name : found->missing)
         host_.warning("interface " + name + " does not exist; it is attached when it appears");
-    auto failures = reconcile(found->present);
+    auto failures = reconcile(*std::move(found));
     if (failures.empty()) return {};
     failures.front().error.option = "targetInterfaces";
     return std::move(failures.front().error);
@@ -85,8 +84,7 @@ Result<void> Marking::attach_first() {
 void Marking::attach_again() {
     auto found = interfaces_.find();
     if (!found) return host_.report(Problem::from(found.error()));
-    missing_ = found->missing;
-    for (auto& failure : reconcile(found->present)) {
+    for (auto& failure : reconcile(*std::move(found))) {
         failure.error.option = "targetInterfaces";
         Problem problem = Problem::from(failure.error);
         problem.found = failure.link.name;
@@ -94,8 +92,10 @@ void Marking::attach_again() {
     }
 }
 
-std::vector<bpf::Attachments::Failure> Marking::reconcile(const std::vector<bpf::Link>& wanted) {
-    auto changes = attachments_.reconcile(wanted);
+std::vector<bpf::Attachments::Failure> Marking::reconcile(bpf::Interfaces::Found found) {
+    auto changes = attachments_.reconcile(found.present);
+    missing_ = std::move(found.missing);
+    why_ = std::move(found.why);
     find_below();
     return std::move(changes.failures);
 }
@@ -106,6 +106,11 @@ void Marking::find_below() {
     std::vector<bpf::Link> attached;
     below_.clear();
     for (const auto& state : attachments_.states()) {
+std::string Marking::why(const bpf::Link& link) const {
+    const auto found = why_.find(link.index);
+    return found != why_.end() ? found->second : std::string();
+}
+
         attached.push_back(state.link);
         below_.insert(state.link.index);
     }

@@ -3,6 +3,7 @@
 // second one before it removes the first. One thread at a time.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -54,6 +55,8 @@ class Marking {
     [[nodiscard]] bpf::Attachments& attachments() { return attachments_; }
     [[nodiscard]] const bpf::Attachments& attachments() const { return attachments_; }
     [[nodiscard]] const bpf::Interfaces& interfaces() const { return interfaces_; }
+    /// What chose the interface: the configuration, a route, its address.
+    [[nodiscard]] std::string why(const bpf::Link& link) const;
     [[nodiscard]] const Program& program() const { return program_; }
     [[nodiscard]] const std::vector<std::string>& missing() const { return missing_; }
     /// Whether another marked interface is stacked on this one, such as a bridge on its ports.
@@ -70,7 +73,7 @@ class Marking {
 
   private:
     Marking(Host& host, const Options& options, const Pins* pins, Program program, nl::Subscription changes);
-    std::vector<bpf::Attachments::Failure> reconcile(const std::vector<bpf::Link>& wanted);
+    std::vector<bpf::Attachments::Failure> reconcile(bpf::Interfaces::Found found);
     void find_below();
     [[nodiscard]] Error nothing_there() const;
 
@@ -83,6 +86,7 @@ class Marking {
     TagTable table_;
     bpf::Attachments attachments_;
     std::vector<std::string> missing_;
+    std::map<int, std::string> why_;
     std::set<int> below_;
     bool has_lost_flows_ = false;
 };

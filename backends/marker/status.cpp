@@ -73,6 +73,7 @@ void Marker::status(json::Writer& object) const {
     for (const auto& state : marking_->attachments().states()) {
         object.object();
         object.member("interface", state.link.name);
+        object.member("chosenBy", marking_->why(state.link));
         object.member("hook", state.hook);
         object.member("program", state.programs.front());
         object.member("below", marking_->is_below(state.link));

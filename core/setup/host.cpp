@@ -3,7 +3,6 @@
 
 #include <fnmatch.h>
 #include <ifaddrs.h>
-#include <linux/rtnetlink.h>
 #include <net/if.h>
 
 #include <algorithm>
@@ -11,50 +10,16 @@
 #include <iterator>
 #include <map>
 #include <memory>
-#include <set>
 
 #include "flowd/address.hpp"
 #include "flowd/number.hpp"
 #include "lib/diag/process.hpp"
-#include "lib/netlink/socket.hpp"
+#include "lib/netlink/interface.hpp"
+#include "lib/netlink/routes.hpp"
 
 namespace flowd::core {
 namespace fs = std::filesystem;
 namespace {
-
-struct DefaultRoutes {
-    std::set<unsigned> ipv4, ipv6;  ///< indexes of interfaces
-};
-
-Result<DefaultRoutes> default_routes() {
-    auto socket = nl::Socket::open(NETLINK_ROUTE);
-    if (!socket) return socket.error();
-    DefaultRoutes found;
-    const auto each = [&found](const nl::Message& message) {
-        const auto* const route = message.body<rtmsg>();
-        if (message.type() != RTM_NEWROUTE || route == nullptr || route->rtm_dst_len != 0 || route->rtm_type != RTN_UNICAST)
-            return;
-        std::set<unsigned>& into = route->rtm_family == AF_INET6 ? found.ipv6 : found.ipv4;
-        message.attributes(sizeof *route, [&into](const nl::Attribute& attribute) {
-            if (attribute.type() == RTA_OIF) into.insert(attribute.number<unsigned>().value_or(0));
-            if (attribute.type() != RTA_MULTIPATH) return;
-            auto hops = attribute.bytes();
-            for (rtnexthop hop{}; hops.size() >= sizeof hop;) {
-                std::memcpy(&hop, hops.data(), sizeof hop);
-                if (hop.rtnh_len < sizeof hop || hop.rtnh_len > hops.size()) return;
-                into.insert(static_cast<unsigned>(hop.rtnh_ifindex));
-                hops = hops.subspan(std::min<std::size_t>(NLMSG_ALIGN(hop.rtnh_len), hops.size()));
-            }
-        });
-    };
-    for (const unsigned char family : {AF_INET, AF_INET6}) {
-        rtmsg request{};
-        request.rtm_family = family;
-        // A kernel without IPv6 returns an error: there are no IPv6 routes.
-        if (auto done = socket->dump(RTM_GETROUTE, request, each, {}); !done && family == AF_INET) return done.error();
-    }
-    return found;
-}
 
 int speed_of(const std::string& name) {
     std::ifstream file("/sys/class/net/" + name + "/speed");
@@ -131,7 +96,7 @@ std::string Nic::to_string() const {
 }
 
 bool Nic::is_called(const std::string& wanted) const {
-    return ::fnmatch(wanted.c_str(), name.c_str(), 0) == 0 || (index != 0 && ::if_nametoindex(wanted.c_str()) == index);
+    return ::fnmatch(wanted.c_str(), name.c_str(), 0) == 0 || (index != 0 && nl::interface_index(wanted) == index);
 }
 
 Result<std::vector<Nic>> list_nics() {
@@ -148,13 +113,14 @@ Result<std::vector<Nic>> list_nics() {
         const int family = entry->ifa_addr == nullptr ? AF_UNSPEC : entry->ifa_addr->sa_family;
         if (family == AF_INET || family == AF_INET6) add_address(nic, *entry);
     }
-    const auto routes = default_routes();
+    const auto routes = nl::default_routes(AF_UNSPEC);
     if (!routes) return routes.error();
+    for (const nl::DefaultRoute& route : *routes)
+        if (const auto nic = nics.find(static_cast<unsigned>(route.interface)); nic != nics.end())
+            (route.family == AF_INET6 ? nic->second.default_ipv6 : nic->second.default_ipv4) = true;
     std::vector<Nic> all;
     for (auto& [index, nic] : nics) {
         nic.speed_mbps = speed_of(nic.name);
-        nic.default_ipv4 = routes->ipv4.contains(index);
-        nic.default_ipv6 = routes->ipv6.contains(index);
         all.push_back(std::move(nic));
     }
     return all;

@@ -3,6 +3,7 @@
 
 #include <fnmatch.h>
 #include <net/if_arp.h>
+#include <sys/socket.h>
 
 #include <algorithm>
 #include <iterator>
@@ -10,6 +11,7 @@
 #include <set>
 
 #include "lib/netlink/interface.hpp"
+#include "lib/netlink/routes.hpp"
 
 namespace flowd::bpf {
 namespace {
@@ -60,11 +62,17 @@ std::vector<Link> uppermost(const std::vector<Link>& links, const std::vector<Li
 Result<Interfaces::Found> Interfaces::find() const {
     auto links = bpf::links();
     if (!links) return std::move(links).error();
-    std::set<int> discovered;
-    if (choice_.public_addresses || by_default_route()) {
-        auto more = choice_.public_addresses ? public_address_links() : default_route_links(choice_.routes);
-        if (!more) return std::move(more).error();
-        discovered = *std::move(more);
+    std::map<int, std::string> discovered;
+    if (choice_.public_addresses) {
+        auto addressed = public_address_links();
+        if (!addressed) return std::move(addressed).error();
+        for (const int index : *addressed) discovered[index] = "public IPv6 address";
+    } else if (by_default_route()) {
+        auto routes = nl::default_routes(choice_.routes == RouteFamily::ipv6 ? AF_INET6 : AF_UNSPEC);
+        if (!routes) return std::move(routes).error();
+        // Of several routes to an interface, one of the main table.
+        std::stable_partition(routes->begin(), routes->end(), [](const auto& route) { return route.is_in_main_table(); });
+        for (const nl::DefaultRoute& route : *routes) discovered.try_emplace(route.interface, route.describe());
     }
     Found found;
     std::map<std::string, int> indexes;
@@ -73,14 +81,17 @@ Result<Interfaces::Found> Interfaces::find() const {
         if (!is_pattern(name)) found.missing.push_back(name);
     }
     for (Link& link : *links) {
-        bool named = false;
+        std::string why;
         for (const auto& [name, index] : indexes) {
             if (!matches(name, index, link)) continue;
-            named = true;
+            if (why.empty()) why = is_pattern(name) || name == link.name ? "configured" : "configured as " + name;
             std::erase(found.missing, name);
         }
-        const bool chosen = discovered.contains(link.index) && link.hardware != ARPHRD_LOOPBACK;
-        if (named || chosen) found.present.push_back(std::move(link));
+        const auto chosen = discovered.find(link.index);
+        if (why.empty() && chosen != discovered.end() && link.hardware != ARPHRD_LOOPBACK) why = chosen->second;
+        if (why.empty()) continue;
+        found.why[link.index] = std::move(why);
+        found.present.push_back(std::move(link));
     }
     return found;
 }
@@ -89,16 +100,9 @@ std::uint32_t Interfaces::groups() const {
     std::uint32_t groups = RTMGRP_LINK;
     if (choice_.public_addresses) groups |= RTMGRP_IPV6_IFADDR;
     if (!by_default_route()) return groups;
-    groups |= RTMGRP_IPV6_ROUTE;
-    if (choice_.routes == RouteFamily::both) groups |= RTMGRP_IPV4_ROUTE;
+    groups |= RTMGRP_IPV6_ROUTE | nl::group_bit(RTNLGRP_IPV6_RULE);
+    if (choice_.routes == RouteFamily::both) groups |= RTMGRP_IPV4_ROUTE | RTMGRP_IPV4_RULE;
     return groups;
-}
-
-std::string Interfaces::why(const Link& link) const {
-    const auto named = std::find_if(choice_.names.begin(), choice_.names.end(),
-                                    [&](const std::string& name) { return matches(name, index_of(name), link); });
-    if (named == choice_.names.end()) return by_default_route() ? "default route" : "public IPv6 address";
-    return is_pattern(*named) || *named == link.name ? "configured" : "configured as " + *named;
 }
 
 std::string Interfaces::describe() const {

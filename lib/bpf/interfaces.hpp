@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -11,6 +12,8 @@
 #include "lib/bpf/rtnetlink.hpp"
 
 namespace flowd::bpf {
+
+enum class RouteFamily { ipv6, both };
 
 /// The configured interfaces: names, rules, or nothing, which means those of the default routes.
 struct InterfaceChoice {
@@ -27,6 +30,7 @@ class Interfaces {
     struct Found {
         std::vector<Link> present;
         std::vector<std::string> missing;  ///< configured by name, but absent
+        std::map<int, std::string> why;    ///< by index, what chose it: "configured", a default route, its address
     };
 
     explicit Interfaces(InterfaceChoice choice) : choice_(std::move(choice)) {}
@@ -34,8 +38,6 @@ class Interfaces {
     [[nodiscard]] Result<Found> find() const;
     /// The RTMGRP_* whose notifications may change the result of find().
     [[nodiscard]] std::uint32_t groups() const;
-    /// Why find() returned this interface: "configured", "default route", "public IPv6 address".
-    [[nodiscard]] std::string why(const Link& link) const;
     /// For messages: "eth0, eth1 and every interface with a public IPv6 address".
     [[nodiscard]] std::string describe() const;
 

@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <linux/filter.h>
+#include <linux/if_link.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -15,16 +16,6 @@
 
 namespace flowd::bpf {
 namespace {
-
-void add_next_hops(std::span<const std::byte> hops, std::set<int>& found) {
-    rtnexthop hop{};
-    while (hops.size() >= sizeof hop) {
-        std::memcpy(&hop, hops.data(), sizeof hop);
-        if (hop.rtnh_len < sizeof hop || hop.rtnh_len > hops.size()) return;
-        found.insert(hop.rtnh_ifindex);
-        hops = hops.subspan(std::min<std::size_t>(NLMSG_ALIGN(hop.rtnh_len), hops.size()));
-    }
-}
 
 int index_of(const nl::Attribute& attribute) {
     return attribute.number<int>().value_or(0);
@@ -88,19 +79,19 @@ Result<std::vector<Link>> links() {
                                    });
 }
 
-Result<std::set<int>> default_route_links(RouteFamily family) {
-    rtmsg request{};
-    request.rtm_family = family == RouteFamily::ipv6 ? AF_INET6 : AF_UNSPEC;
-    return list<std::set<int>>("routes", RTM_GETROUTE, request, [family](std::set<int>& found, const nl::Message& message) {
-        const auto* const route = message.body<rtmsg>();
-        if (message.type() != RTM_NEWROUTE || route == nullptr) return;
-        if (route->rtm_dst_len != 0 || route->rtm_type != RTN_UNICAST) return;
-        // A kernel without IPv6 answers with those of IPv4, and multicast routes have families as well.
-        const bool counts = route->rtm_family == AF_INET6 || (route->rtm_family == AF_INET && family == RouteFamily::both);
-        if (!counts) return;
-        message.attributes(sizeof *route, [&found](const nl::Attribute& attribute) {
-            if (attribute.type() == RTA_OIF) found.insert(index_of(attribute));
-            if (attribute.type() == RTA_MULTIPATH) add_next_hops(attribute.bytes(), found);
+Result<std::map<int, std::uint64_t>> sent_packets() {
+    if_stats_msg request{};
+    request.filter_mask = IFLA_STATS_FILTER_BIT(IFLA_STATS_LINK_64);
+    using Sent = std::map<int, std::uint64_t>;
+    return list<Sent>("counters of interfaces", RTM_GETSTATS, request, [](Sent& found, const nl::Message& message) {
+        const auto* const body = message.body<if_stats_msg>();
+        if (message.type() != RTM_NEWSTATS || body == nullptr) return;
+        message.attributes(sizeof *body, [&](const nl::Attribute& attribute) {
+            rtnl_link_stats64 counters{};
+            if (attribute.type() != IFLA_STATS_LINK_64) return;
+            const std::size_t size = std::min(attribute.bytes().size(), sizeof counters);  // newer kernels have more
+            std::memcpy(&counters, attribute.bytes().data(), size);
+            found[static_cast<int>(body->ifindex)] = counters.tx_packets;
         });
     });
 }

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <set>
 #include <string>
 #include <utility>
@@ -44,9 +45,8 @@ Result<Found> list(const std::string& what, std::uint16_t type, const Body& requ
 }
 
 [[nodiscard]] Result<std::vector<Link>> links();
-enum class RouteFamily { ipv6, both };
-/// Interfaces of the default routes of all tables.
-[[nodiscard]] Result<std::set<int>> default_route_links(RouteFamily family);
+/// How many packets each interface has sent, by its own counter.
+[[nodiscard]] Result<std::map<int, std::uint64_t>> sent_packets();
 /// Interfaces with an IPv6 address of 2000::/3 (global unicast, RFC 4291 section 2.4 and the IANA registry).
 [[nodiscard]] Result<std::set<int>> public_address_links();
 

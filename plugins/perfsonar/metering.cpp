@@ -118,28 +118,29 @@ Result<std::vector<bpf::Link>> Metering::find() {
     auto all = bpf::links();
     if (!all) return std::move(all).error();
     missing_ = std::move(found->missing);
-    add_marked(found->present, *all);
-    auto chosen = bpf::uppermost(found->present, *all);
-    if (chosen.size() < found->present.size())
-        host_.debug("some of the interfaces are stacked on others; only the uppermost are metered");
-    return chosen;
+    why_ = std::move(found->why);
+    chosen_ = std::move(found->present);
+    return bpf::uppermost(chosen_, *all);
 }
 
-void Metering::add_marked(std::vector<bpf::Link>& present, const std::vector<bpf::Link>& all) const {
+void Metering::add_marked(bpf::Interfaces::Found& found, const std::vector<bpf::Link>& all) const {
     if (!options_.interfaces.empty()) return;
     for (const Interfaces::Interface& marked : host_.interfaces().list()) {
         if (marked.use != FLOWD_INTERFACE_MARKS || marked.index == 0) continue;
         const auto is_it = [&](const bpf::Link& link) { return static_cast<std::uint32_t>(link.index) == marked.index; };
         const auto link = std::find_if(all.begin(), all.end(), is_it);
-        if (link != all.end() && std::none_of(present.begin(), present.end(), is_it)) present.push_back(*link);
+    add_marked(*found, *all);
+        if (link == all.end() || found.why.contains(link->index)) continue;
+        found.present.push_back(*link);
+        found.why[link->index] = "marked by " + marked.instance;
     }
 }
 
 void Metering::tell_interfaces() {
     std::vector<Interfaces::Interface> all;
     for (const auto& state : attachments_->states())
-        all.push_back({FLOWD_INTERFACE_METERS, static_cast<std::uint32_t>(state.link.index), state.link.name,
-                       options_.interfaces.empty() ? "default route, or marked" : "configured"});
+        all.push_back(
+            {FLOWD_INTERFACE_METERS, static_cast<std::uint32_t>(state.link.index), state.link.name, why(state.link)});
     for (const std::string& name : missing_) all.push_back({FLOWD_INTERFACE_METERS, 0, name, "configured"});
     if (auto done = host_.interfaces().publish(all); !done) host_.warning(done.error().message);
 }
@@ -149,6 +150,11 @@ Result<void> Metering::attach_first() {
     if (!chosen) return std::move(chosen).error();
     if (chosen->empty() && !options_.interfaces.empty() && !options_.wait_for_interfaces)
         return Error{FLOWD_NOT_FOUND, "none of these exists: " + interfaces_.describe(),
+std::string Metering::why(const bpf::Link& link) const {
+    const auto found = why_.find(link.index);
+    return found != why_.end() ? found->second : std::string();
+}
+
                      "`ip -brief link` lists what exists; `waitForInterfaces: true` starts without", "interfaces"};
     for (const std::string& name : missing_)
         host_.warning("interface " + name + " does not exist; it is metered when it appears");
@@ -321,3 +327,4 @@ void Metering::status(json::Writer& object) const {
 }
 
 }  // namespace flowd::perfsonar
+        object.member("chosenBy", why(state.link));

@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -53,7 +54,8 @@ class Metering {
     Result<void> follow();
     void attach_again();
     /// Adds the interfaces on which another instance marks, if no interfaces are configured.
-    void add_marked(std::vector<bpf::Link>& present, const std::vector<bpf::Link>& all) const;
+    void add_marked(bpf::Interfaces::Found& found, const std::vector<bpf::Link>& all) const;
+    [[nodiscard]] std::string why(const bpf::Link& link) const;
     void attach_marked();
     void tell_interfaces();
     void apply();
@@ -72,6 +74,8 @@ class Metering {
     FlowKeeper keeper_;
     std::unique_ptr<bpf::Attachments> attachments_;
     std::vector<std::string> missing_;
+    std::vector<bpf::Link> chosen_;  // also those below others, which are not metered
+    std::map<int, std::string> why_;
     std::uint32_t lost_events_ = 0;  // lost events after which the table was scanned
     bool said_full_ = false;
     std::uint64_t no_room_ = 0;                                          // packets of flows that did not fit into the table

@@ -99,7 +99,8 @@ def test_an_alternative_name_of_an_interface_is_resolved(lab):
     lab.a.run("ip", "link", "property", "add", "dev", "eth0", "altname", "enp193s0f1np1-with-a-long-name")
     for name in ("enp193s0f1np1", "enp193s0f1np1-with-a-long-name"):
         with Daemon(marker(name), lab.a) as daemon:
-            assert [one["interface"] for one in daemon.cli("marker", "status")["interfaces"]] == ["eth0"]
+            marked, = daemon.cli("marker", "status")["interfaces"]
+            assert (marked["interface"], marked["chosenBy"]) == ("eth0", f"configured as {name}")
             assert not any(one["id"].startswith("marker-") for one in daemon.cli("findings"))
 
 

@@ -366,6 +366,65 @@ def test_interfaces_are_discovered_by_route_and_by_address(lab):
         wait_for(lambda: status(daemon)["interfaces"] == [], "the marker to let go of what is no longer public")
 
 
+def test_default_routes_of_policy_routing_choose_interfaces(lab):
+    """case C19: in the tables that a rule leads to; status tells which route chose an interface."""
+    for number in (1, 2):
+        lab.a.run("ip", "link", "add", f"eth{number}", "type", "veth", "peer", "name", f"far{number}")
+        for name in (f"far{number}", f"eth{number}"):
+            lab.a.run("ip", "link", "set", name, "up")
+        lab.a.run("ip", "addr", "add", f"2001:db8:{number}::1/64", "dev", f"eth{number}", "nodad")
+        lab.a.run("ip", "-6", "route", "add", "default", "via", f"2001:db8:{number}::2", "dev", f"eth{number}", "table", f"20{number}")
+    lab.a.run("ip", "-6", "route", "add", "default", "via", lab.b.address6)
+    with Daemon(configuration("targetInterfaces: []"), lab.a) as daemon:
+        def chosen(of=lambda: status(daemon)["interfaces"]):
+            return {one["interface"]: one["chosenBy"] for one in of()}
+
+        by_main = f"IPv6 default route via {lab.b.address6} in the main table"
+        assert chosen() == {"eth0": by_main}
+        lab.a.run("ip", "-6", "rule", "add", "from", "2001:db8:1::/64", "table", "201")
+        expected = {"eth0": by_main, "eth1": "IPv6 default route via 2001:db8:1::2 in table 201"}
+        wait_for(lambda: chosen() == expected, "the interface of the rule's table")
+        wait_for(lambda: chosen(lambda: daemon.details("plugin perfsonar")["interfaces"]) == expected, "the meter to follow")
+        lab.a.run("ip", "-6", "rule", "del", "table", "201")
+        wait_for(lambda: chosen() == {"eth0": by_main}, "the interface to be let go")
+
+
+def lost_notifications(host):
+    """How many netlink messages the subscribers of a network namespace did not receive."""
+    rows = [line.split() for line in host.run("cat", "/proc/net/netlink").stdout.splitlines()[1:]]
+    return sum(int(row[8]) for row in rows if row[1] == "0")  # NETLINK_ROUTE
+
+
+def test_an_interface_that_is_recreated_while_notifications_are_lost_is_marked(lab, tmp_path):
+    """case C34"""
+    add = "link add eth7 type veth peer name far7\nlink set far7 up\nlink set eth7 up\n"
+    changes = "".join(f"link set lo alias loopback{number}\n" for number in range(300))
+    (tmp_path / "batch").write_text((f"link del eth7\n{add}" + changes) * 4)
+    (tmp_path / "first").write_text(add)
+    lab.a.run("ip", "-batch", str(tmp_path / "first"))
+
+    def index():
+        return int(lab.a.run("cat", "/sys/class/net/eth7/ifindex").stdout)
+
+    with Daemon(configuration("targetInterfaces: [eth7]"), lab.a) as daemon:
+        has_catch_all(daemon)
+        first = index()
+        daemon.process.send_signal(signal.SIGSTOP)
+        try:
+            lab.a.run("ip", "-batch", str(tmp_path / "batch"))
+            assert lost_notifications(lab.a) > 0
+        finally:
+            daemon.process.send_signal(signal.SIGCONT)
+        assert index() != first
+
+        def marks():
+            lab.a.run("ping", "-6", "-c", "1", "-W", "0.1", "ff02::1%eth7", check=False)
+            shown, = status(daemon)["interfaces"]
+            return shown["hook"] != "absent" and shown["marked"] > 0
+
+        wait_for(marks, "the last one to be marked", 30)
+
+
 @pytest.fixture
 def objects():
     """A folder of root's own: the daemon loads no program that others could replace."""
