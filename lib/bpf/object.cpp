@@ -3,6 +3,7 @@
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include <unistd.h>
 
 #include <array>
 #include <cstdlib>
@@ -14,6 +15,7 @@
 
 #include "flowd/unique_fd.hpp"
 #include "lib/bpf/error.hpp"
+#include "lib/bpf/ring.hpp"
 #include "lib/bpf/sized.hpp"
 
 namespace flowd::bpf {
@@ -82,8 +84,19 @@ Result<void> Object::set_read_only_data(const void* data, std::size_t size) {
     return Error{FLOWD_NOT_FOUND, "the BPF object " + name_ + " has no constants (.rodata)"};
 }
 
+/// libbpf does this since version 0.8.
+void Object::round_rings() {
+    const auto page = static_cast<std::uint32_t>(::sysconf(_SC_PAGESIZE));
+    bpf_map* map = nullptr;
+    bpf_object__for_each_map(map, object_.get()) {
+        if (bpf_map__type(map) == BPF_MAP_TYPE_RINGBUF)
+            (void)bpf_map__set_max_entries(map, ring_size(bpf_map__max_entries(map), page));
+    }
+}
+
 Result<void> Object::load(std::span<const std::string_view> needs) {
     const Messages messages(log_);
+    round_rings();
     if (const int number = bpf_object__load(object_.get()))
         return load_error(number, "loading the BPF object " + name_ + " into the kernel", messages.heard(), needs);
     return {};

@@ -65,6 +65,7 @@ class Object {
     };
     Object(bpf_object* object, std::string name, LogSink log);
     Result<void> set_read_only_data(const void* data, std::size_t size);
+    void round_rings();
     [[nodiscard]] Result<int> find_map(const std::string& name, std::size_t key_size, std::size_t value_size) const;
 
     std::unique_ptr<bpf_object, Closer> object_;

@@ -2,6 +2,8 @@
 // lib/bpf/ring.hpp: the reading end of a BPF ring buffer. Belongs to one thread.
 #pragma once
 
+#include <algorithm>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -13,6 +15,11 @@
 struct ring_buffer;
 
 namespace flowd::bpf {
+
+/// The size of a ring buffer for at least `bytes`: a power of two, of whole pages (ringbuf_map_alloc in the kernel).
+[[nodiscard]] constexpr std::uint32_t ring_size(std::uint32_t bytes, std::uint32_t page) {
+    return std::bit_ceil(std::max(bytes, page));
+}
 
 class Ring {
   public:
