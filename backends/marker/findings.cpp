@@ -12,9 +12,17 @@
 namespace flowd::marker {
 namespace {
 
-constexpr bpf::HookFindings ids{"marker-interface-missing", "marker-no-interface",    "marker-hook-removed",
-                                "marker-hook-hidden",       "marker-hook-impossible", "marker-flowd-go",
-                                "the marker's program",     "targetInterfaces"};
+constexpr bpf::HookFindings ids{"marker-interface-missing",
+                                "marker-no-interface",
+                                "marker-hook-removed",
+                                "marker-hook-hidden",
+                                "marker-hook-impossible",
+                                "marker-packets-unseen",
+                                "marker-interface-stacked",
+                                "marker-flowd-go",
+                                "the marker's program",
+                                "targetInterfaces",
+                                "packets are marked above and count once in the totals"};
 constexpr bpf::HostFindings host_ids{"marker-capability-missing", "marker-kernel-feature-missing"};
 
 void add_missing_ipv6(std::vector<Finding>& all, Strategy strategy) {
@@ -48,6 +56,7 @@ std::vector<Finding> Marker::findings() const {
     add_missing_ipv6(all, options_.strategy);
     ids.add_interfaces(all, marking_->missing(), attachments.states().empty(), marking_->interfaces());
     ids.add_hooks(all, attachments);
+    if (const auto links = bpf::links()) ids.add_stacked(all, attachments.links(), *links);
     if (marking_->has_lost_flows())
         all.push_back({FLOWD_LEVEL_WARNING,
                        "marker-table-full",
@@ -75,6 +84,7 @@ std::vector<Finding> Marker::host_findings(const Options& options, const Offline
     }
     ids.add_interfaces(all, found->missing, found->present.empty(), interfaces);
     ids.add_prospects(all, found->present, {bpf::Direction::egress}, options.attach);
+    if (const auto links = bpf::links()) ids.add_stacked(all, found->present, *links);
     std::vector<Interfaces::Interface> marked;
     for (const bpf::Link& link : found->present)
         marked.push_back(

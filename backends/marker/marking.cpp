@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <numeric>
 #include <utility>
 
 namespace flowd::marker {
@@ -21,7 +22,12 @@ bpf::Attachments::Purpose purpose_of(const Options& options, const Program& prog
             {MARKER_ETHERNET_PROGRAM, MARKER_RAW_IP_PROGRAM},
             options.attach,
             options.remove_qdisc.value_or(!options.persist),
-            pins != nullptr ? pins->links() : std::string()};
+            pins != nullptr ? pins->links() : std::string(),
+            [&program](const bpf::Link& link) -> std::optional<std::uint64_t> {
+                const auto outcomes = program.outcomes(link.index);
+                if (!outcomes) return std::nullopt;
+                return std::accumulate(outcomes->begin(), outcomes->end(), std::uint64_t{0});
+            }};
 }
 
 }  // namespace
@@ -100,20 +106,17 @@ std::vector<bpf::Attachments::Failure> Marking::reconcile(bpf::Interfaces::Found
     return std::move(changes.failures);
 }
 
-void Marking::find_below() {
-    const auto all = bpf::links();
-    if (!all) return host_.warning("the stacking of interfaces is unknown: " + all.error().message);
-    std::vector<bpf::Link> attached;
-    below_.clear();
-    for (const auto& state : attachments_.states()) {
 std::string Marking::why(const bpf::Link& link) const {
     const auto found = why_.find(link.index);
     return found != why_.end() ? found->second : std::string();
 }
 
-        attached.push_back(state.link);
-        below_.insert(state.link.index);
-    }
+void Marking::find_below() {
+    const auto all = bpf::links();
+    if (!all) return host_.warning("the stacking of interfaces is unknown: " + all.error().message);
+    const std::vector<bpf::Link> attached = attachments_.links();
+    below_.clear();
+    for (const bpf::Link& link : attached) below_.insert(link.index);
     for (const bpf::Link& link : bpf::uppermost(attached, *all)) below_.erase(link.index);
 }
 

@@ -49,6 +49,9 @@ std::optional<bool> begins_with_ip(const Link& link) {
 constexpr std::chrono::milliseconds settle_time{100};
 /// There is no notification of a TCX link that is detached.
 constexpr std::chrono::seconds look_period{2};
+/// The counters of NICs are behind by seconds, and some count a few frames of their own.
+constexpr std::chrono::seconds count_period{10};
+constexpr std::uint64_t least_unseen = 20;
 
 /// Programs of any instance of this project. Those that share a priority do not hide packets from each other.
 bool is_of_family(std::string_view program) {
@@ -234,6 +237,11 @@ void Attachments::name_series(Attached& attached) {
     attached.repairs_series = host_.counter(purpose_.series + "_hook_repairs_total",
                                             "Hooks that other programs had removed and that were attached again.",
                                             {{"interface", attached.link.name}});
+    if (purpose_.seen)
+        attached.unseen_series =
+            host_.counter(purpose_.series + "_unseen_packets_total",
+                          "Packets that an interface sent, by its own counter, while the program saw none.",
+                          {{"interface", attached.link.name}});
     std::vector<Gauge> series;
     for (const HookPrograms& hook : purpose_.hooks)
         series.push_back(host_.gauge(purpose_.series + "_preceding_programs",
@@ -254,6 +262,7 @@ void Attachments::detach(Attached attached) {
 
 void Attachments::detach_all() {
     look_timer_.reset();
+    count_timer_.reset();
     change_timer_.reset();
     change_watch_.reset();
     for (auto& [index, attached] : attached_)
@@ -313,6 +322,11 @@ Result<void> Attachments::guard() {
     if (!timer) return std::move(timer).error();
     look_timer_ = *std::move(timer);
     look();
+    if (!purpose_.seen) return {};
+    auto counting = host_.every(count_period, [this] { compare_counts(); });
+    if (!counting) return std::move(counting).error();
+    count_timer_ = *std::move(counting);
+    compare_counts();
     return {};
 }
 
@@ -458,6 +472,35 @@ void Attachments::show_preceding(Attached& attached, std::vector<Preceding> prec
     attached.preceding = std::move(preceding);
 }
 
+void Attachments::compare_counts() {
+    const auto sent = sent_packets();
+    if (!sent) return host_.debug(sent.error().message);
+    for (auto& [index, attached] : attached_) {
+        const auto by_interface = sent->find(index);
+        const auto seen = purpose_.seen(attached.link);
+        if (by_interface != sent->end() && seen) compare_counts(attached, {by_interface->second, *seen});
+    }
+}
+
+void Attachments::compare_counts(Attached& attached, const Counts& now) {
+    const auto before = attached.counts;
+    // A removed program is another fault, and a driver that is reset counts from 0.
+    if (attached.removed || !before || now.sent < before->sent || now.seen != before->seen) {
+        attached.unseen = 0;
+        attached.counts = now;
+        return;
+    }
+    const std::uint64_t unseen = now.sent - before->sent;
+    if (unseen < least_unseen) return;  // the interval goes on
+    attached.unseen = unseen;
+    attached.unseen_series.add(static_cast<double>(unseen));
+    attached.counts = now;
+    say(attached.said_unseen, attached.link.name + " has sent " + std::to_string(unseen) + " packets that " +
+                                  purpose_.doing +
+                                  " did not see: a program in front ends their "
+                                  "processing, or they do not pass this hook");
+}
+
 void Attachments::say(Said& said, const std::string& line) {
     const auto now = Clock::now();
     if (said.last && now - *said.last < std::chrono::minutes(1)) {
@@ -509,8 +552,14 @@ std::vector<Attachments::State> Attachments::states() const {
                           attached.removed     ? "removed"
                           : attached.on_clsact ? "clsact"
                                                : "tcx",
-                          attached.programs, attached.repairs, attached.preceding});
+                          attached.programs, attached.repairs, attached.preceding, attached.unseen});
     return states;
+}
+
+std::vector<Link> Attachments::links() const {
+    std::vector<Link> links;
+    for (const auto& [index, attached] : attached_) links.push_back(attached.link);
+    return links;
 }
 
 void write_hook(json::Writer& object, const Attachments::State& state) {
@@ -527,6 +576,7 @@ void write_hook(json::Writer& object, const Attachments::State& state) {
         object.end();
     }
     object.end();
+    object.member("unseen", state.unseen);
 }
 
 }  // namespace flowd::bpf

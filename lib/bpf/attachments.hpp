@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -78,6 +79,9 @@ class Attachments {
         bool remove_qdisc = true;  ///< at the stop, if flowd-cpp added it and no filter is left on it
         std::string kept_in = {};  ///< a directory on a bpffs where links are pinned, so that they survive this process;
                                    ///< empty: nothing is pinned
+        /// How many outgoing packets the programs have seen on an interface, or in all. Whatever hides packets from them,
+        /// the interface's own counter then says otherwise. Empty: the two are not compared.
+        std::function<std::optional<std::uint64_t>(const Link&)> seen = {};
     };
     struct State {
         Link link;
@@ -85,6 +89,7 @@ class Attachments {
         std::vector<std::uint32_t> programs;  ///< ids, in the order of the hooks
         std::uint64_t repairs;                ///< how often it was attached again after another program had removed it
         std::vector<Preceding> preceding;     ///< at the last check
+        std::uint64_t unseen;                 ///< packets that the interface sent in the last interval while none was seen
     };
     struct Failure {
         Link link;
@@ -113,6 +118,8 @@ class Attachments {
     Result<std::uint32_t> sweep() const;
 
     [[nodiscard]] std::vector<State> states() const;
+    /// The interfaces of states().
+    [[nodiscard]] std::vector<Link> links() const;
 
   private:
     using Hook = std::variant<TcxLink, ClsactFilter>;
@@ -121,6 +128,11 @@ class Attachments {
     struct Said {
         std::optional<Clock::time_point> last;
         std::uint64_t unsaid = 0;
+    };
+    /// What an interface had sent, and of that the programs had seen, when an interval began.
+    struct Counts {
+        std::uint64_t sent = 0;
+        std::uint64_t seen = 0;
     };
     struct Attached {
         Link link;
@@ -131,10 +143,14 @@ class Attachments {
         bool removed = false;
         std::uint64_t repairs = 0;
         std::vector<Preceding> preceding;
+        std::optional<Counts> counts;
+        std::uint64_t unseen = 0;
         Counter repairs_series;
+        Counter unseen_series;
         std::vector<Gauge> preceding_series;  // in the order of the hooks
         Said said_repaired;
         Said said_preceding;
+        Said said_unseen;
     };
     /// What is on a hook now.
     struct Present {
@@ -160,6 +176,8 @@ class Attachments {
     [[nodiscard]] std::vector<Preceding> preceding_of(const Attached& attached, std::size_t hook, const Present& present);
     void repair(Attached& attached, const std::vector<std::size_t>& missing);
     void show_preceding(Attached& attached, std::vector<Preceding> preceding);
+    void compare_counts();
+    void compare_counts(Attached& attached, const Counts& now);
     [[nodiscard]] bool is_ours(std::uint32_t tcx_program);
     void say(Said& said, const std::string& line);
 
@@ -173,9 +191,10 @@ class Attachments {
     Watch change_watch_;
     Timer change_timer_;
     Timer look_timer_;
+    Timer count_timer_;
 };
 
-/// The members "repairs" and "runsBefore" of an interface in status.
+/// The members "repairs", "runsBefore" and "unseen" of an interface in status.
 void write_hook(json::Writer& object, const Attachments::State& state);
 
 }  // namespace flowd::bpf

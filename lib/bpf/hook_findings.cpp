@@ -34,8 +34,30 @@ void HookFindings::add_hooks(std::vector<Finding>& all, const Attachments& attac
                            std::string(program) + " was removed and cannot be attached again", "it is attached",
                            "stop what removed it, then reload"});
         add_hidden(all, state.link, state.preceding);
+        add_unseen(all, state);
         add_flowd_go(all, state.link);
     }
+}
+
+void HookFindings::add_unseen(std::vector<Finding>& all, const Attachments::State& state) const {
+    if (state.unseen == 0) return;
+    all.push_back(
+        {FLOWD_LEVEL_WARNING, packets_unseen, state.link.name,
+         "the interface sent " + std::to_string(state.unseen) + " packets of which " + std::string(program) + " saw 0",
+         "it sees what the interface sends",
+         state.preceding.empty() ? "see `bpftool net`: XDP, AF_XDP and packet sockets that bypass the qdisc do "
+                                   "not pass this hook"
+                                 : "remove what runs before it, or attach that after it"});
+}
+
+void HookFindings::add_stacked(std::vector<Finding>& all, const std::vector<Link>& chosen,
+                               const std::vector<Link>& all_links) const {
+    const std::vector<Link> top = uppermost(chosen, all_links);
+    for (const Link& link : chosen)
+        if (std::none_of(top.begin(), top.end(), [&](const Link& one) { return one.index == link.index; }))
+            all.push_back(
+                {FLOWD_LEVEL_INFO, stacked, link.name, "another chosen interface is stacked on it: " + std::string(below),
+                 "one interface of a stack is chosen", "none is needed; or leave it out of " + std::string(option)});
 }
 
 void HookFindings::add_prospects(std::vector<Finding>& all, const std::vector<Link>& links,

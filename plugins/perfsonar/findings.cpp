@@ -11,10 +11,17 @@
 namespace flowd::perfsonar {
 namespace {
 
-constexpr bpf::HookFindings ids{"perfsonar-interface-missing", "perfsonar-no-interface",
-                                "perfsonar-hook-removed",      "perfsonar-hook-hidden",
-                                "perfsonar-hook-impossible",   nullptr,
-                                "the meter's program",         "interfaces"};
+constexpr bpf::HookFindings ids{"perfsonar-interface-missing",
+                                "perfsonar-no-interface",
+                                "perfsonar-hook-removed",
+                                "perfsonar-hook-hidden",
+                                "perfsonar-hook-impossible",
+                                "perfsonar-packets-unseen",
+                                "perfsonar-interface-stacked",
+                                nullptr,
+                                "the meter's program",
+                                "interfaces",
+                                "packets are metered above, once"};
 constexpr bpf::HostFindings host_ids{"perfsonar-capability-missing", "perfsonar-kernel-feature-missing"};
 
 constexpr std::chrono::minutes full_lasts{10};  // as losses of the core
@@ -64,7 +71,11 @@ std::vector<Finding> Perfsonar::host_findings(const Options& options, const Offl
         ids.add_interfaces(all, found->missing, found->present.empty(), interfaces);
         add_unmetered(all, found->present, core.interfaces());
     }
-    ids.add_prospects(all, found->present, {bpf::Direction::ingress, bpf::Direction::egress}, options.attach);
+    const auto links = bpf::links();
+    if (!links) return all;
+    ids.add_prospects(all, bpf::uppermost(found->present, *links), {bpf::Direction::ingress, bpf::Direction::egress},
+                      options.attach);
+    ids.add_stacked(all, found->present, *links);
     return all;
 }
 
@@ -72,6 +83,7 @@ std::vector<Finding> Metering::findings() const {
     std::vector<Finding> all;
     ids.add_interfaces(all, missing_, attachments_->states().empty(), interfaces_);
     ids.add_hooks(all, *attachments_);
+    if (const auto links = bpf::links()) ids.add_stacked(all, chosen_, *links);
     if (last_no_room_ && std::chrono::steady_clock::now() - *last_no_room_ < full_lasts)
         all.push_back(
             {FLOWD_LEVEL_WARNING,
@@ -80,9 +92,7 @@ std::vector<Finding> Metering::findings() const {
              "the table of " + std::to_string(program_.state().max_flows) + " flows was full: some flows are not metered",
              "room for every flow",
              "raise maxFlows, or make idleTimeout shorter"});
-    std::vector<bpf::Link> metered;
-    for (const auto& state : attachments_->states()) metered.push_back(state.link);
-    add_unmetered(all, metered, host_.interfaces());
+    add_unmetered(all, attachments_->links(), host_.interfaces());
     return all;
 }
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstring>
+#include <numeric>
 #include <optional>
 #include <utility>
 
@@ -25,7 +26,20 @@ std::int64_t monotonic_ns() {
 }
 
 bpf::Attachments::Purpose purpose_of(const PerfsonarOptions& options, const MeterProgram& program) {
-    return {"metering", "meter", "perfsonar", program.hooks(), MeterProgram::program_names(), options.attach, true};
+    return {"metering",
+            "meter",
+            "perfsonar",
+            program.hooks(),
+            MeterProgram::program_names(),
+            options.attach,
+            true,
+            {},
+            [&program](const bpf::Link&) -> std::optional<std::uint64_t> {
+                const auto counts = program.counts();
+                if (!counts) return std::nullopt;
+                return std::accumulate(counts->begin(), counts->end(), std::uint64_t{0},
+                                       [](std::uint64_t sum, const auto& each) { return sum + each[METER_OUT].packets; });
+            }};
 }
 
 Error with_remedy(Error error) {
@@ -117,6 +131,7 @@ Result<std::vector<bpf::Link>> Metering::find() {
     if (!found) return std::move(found).error();
     auto all = bpf::links();
     if (!all) return std::move(all).error();
+    add_marked(*found, *all);
     missing_ = std::move(found->missing);
     why_ = std::move(found->why);
     chosen_ = std::move(found->present);
@@ -129,11 +144,15 @@ void Metering::add_marked(bpf::Interfaces::Found& found, const std::vector<bpf::
         if (marked.use != FLOWD_INTERFACE_MARKS || marked.index == 0) continue;
         const auto is_it = [&](const bpf::Link& link) { return static_cast<std::uint32_t>(link.index) == marked.index; };
         const auto link = std::find_if(all.begin(), all.end(), is_it);
-    add_marked(*found, *all);
         if (link == all.end() || found.why.contains(link->index)) continue;
         found.present.push_back(*link);
         found.why[link->index] = "marked by " + marked.instance;
     }
+}
+
+std::string Metering::why(const bpf::Link& link) const {
+    const auto found = why_.find(link.index);
+    return found != why_.end() ? found->second : std::string();
 }
 
 void Metering::tell_interfaces() {
@@ -150,11 +169,6 @@ Result<void> Metering::attach_first() {
     if (!chosen) return std::move(chosen).error();
     if (chosen->empty() && !options_.interfaces.empty() && !options_.wait_for_interfaces)
         return Error{FLOWD_NOT_FOUND, "none of these exists: " + interfaces_.describe(),
-std::string Metering::why(const bpf::Link& link) const {
-    const auto found = why_.find(link.index);
-    return found != why_.end() ? found->second : std::string();
-}
-
                      "`ip -brief link` lists what exists; `waitForInterfaces: true` starts without", "interfaces"};
     for (const std::string& name : missing_)
         host_.warning("interface " + name + " does not exist; it is metered when it appears");
@@ -313,6 +327,7 @@ void Metering::status(json::Writer& object) const {
     for (const auto& state : attachments_->states()) {
         object.object();
         object.member("interface", state.link.name);
+        object.member("chosenBy", why(state.link));
         object.member("hook", state.hook);
         bpf::write_hook(object, state);
         object.end();
@@ -327,4 +342,3 @@ void Metering::status(json::Writer& object) const {
 }
 
 }  // namespace flowd::perfsonar
-        object.member("chosenBy", why(state.link));

@@ -126,6 +126,7 @@ def test_a_terminating_filter_does_not_hide_packets_from_ours(lab, priority):
 def test_a_filter_at_priority_1_is_kept_and_its_removal_does_not_affect_ours(lab):
     with ThirdParty(lab.a, "clsact", 1), Daemon(configuration("clsact"), lab.a) as daemon:
         has_catch_all(daemon)
+    """case C38: the marker's filter has the priority before it."""
         before, = interface(daemon)["runsBefore"]
         assert (before["hook"], before["direction"], before["kind"], before["priority"]) == ("clsact", "egress", "bpf", 1)
         assert before["name"].startswith("third_party")
@@ -175,6 +176,30 @@ def test_the_meter_and_the_marker_do_not_report_each_other(lab):
 
 class Beside:
     """A third-party program beside the marker, and whether it is as it was."""
+
+def test_packets_that_another_program_hides_are_counted_by_the_interface(lab):
+    """case C38: whatever hides packets from the marker or the meter, the interface has sent them."""
+    meter = "interfaces: [eth0], attach: tcx"
+    with Daemon(configuration("tcx", perfsonar=meter), lab.a) as daemon:
+        has_catch_all(daemon)
+
+        def unseen():
+            send(lab)
+            return {one["id"]: one for one in daemon.cli("findings") if one["id"].endswith("-packets-unseen")}
+
+        ids = {"marker-packets-unseen", "perfsonar-packets-unseen"}
+        assert marks(lab, daemon) and not unseen()
+        with ThirdParty(lab.a, "tcx-first-ok"):
+            found = wait_for(lambda: set(unseen()) == ids and unseen(), "the findings", 90)
+            assert all(one["subject"] == "eth0" and one["severity"] == "warning" and "saw 0" in one["found"] and
+                       "runs before it" in one["remedy"] for one in found.values()), found
+            assert interface(daemon)["unseen"] >= 20
+            for name in ("marker", "perfsonar"):
+                assert series(daemon, f"{name}_unseen_packets_total") >= 20
+            assert "eth0 has sent" in daemon.log, daemon.log
+        wait_for(lambda: not unseen(), "the findings to go", 90)
+        assert interface(daemon)["unseen"] == 0
+
 
     def __init__(self, lab, how, priority):
         self.lab, self.program = lab, ThirdParty(lab.a, how, priority)

@@ -7,6 +7,7 @@ from tests.harness.capture import Capture, flows
 from tests.harness.daemon import Daemon
 from tests.harness.lab import wait_for
 from tests.harness.traffic import UdpServer, udp_client
+from tests.integration.test_host_findings import checked, enter
 
 PACKETS = 50
 
@@ -41,8 +42,12 @@ def status(daemon):
     return daemon.cli("marker", "status")
 
 
+def of(shown, name):
+    return next(entry for entry in shown["interfaces"] if entry["interface"] == name)
+
+
 def interface(daemon, name):
-    return next(entry for entry in status(daemon)["interfaces"] if entry["interface"] == name)
+    return of(status(daemon), name)
 
 
 def reachable(lab):
@@ -64,14 +69,19 @@ def difference(before, after):
 
 @STACKS
 def test_a_packet_through_stacked_interfaces_counts_once_in_the_totals(lab, stack):
+    """case C40: also if the administrator chooses every interface."""
     stack(lab)
     reachable(lab)
-    with Daemon(configuration("eth0, top0"), lab.a) as daemon:
+    with Daemon(configuration('"*"'), lab.a) as daemon:
         wait_for(lambda: status(daemon)["catchAll"], "the catch-all")
         assert interface(daemon, "eth0")["below"] and not interface(daemon, "top0")["below"]
-        before, before_top, before_port = status(daemon), interface(daemon, "top0"), interface(daemon, "eth0")
+        note, = [one for one in daemon.cli("findings") if one["id"] == "marker-interface-stacked"]
+        assert (note["subject"], note["severity"]) == ("eth0", "note") and "count once" in note["found"]
+        assert ("marker-interface-stacked", "eth0") in checked(configuration("eth0, top0"), enter(lab.a)), "check --host, too"
+        before = status(daemon)
         send(lab)
-        after, top, port = status(daemon), interface(daemon, "top0"), interface(daemon, "eth0")
+        after = status(daemon)
+        before_top, before_port, top, port = of(before, "top0"), of(before, "eth0"), of(after, "top0"), of(after, "eth0")
         # Neighbour discovery may add some.
         marked = difference(before_top, top)["markedCatchAll"]
         assert PACKETS <= marked <= PACKETS + 10
@@ -87,9 +97,10 @@ def test_a_packet_through_stacked_interfaces_counts_once_in_observe_mode(lab, st
     reachable(lab)
     with Daemon(configuration("eth0, top0", mode="observe"), lab.a) as daemon:
         wait_for(lambda: status(daemon)["catchAll"], "the catch-all")
-        before, before_top = status(daemon), interface(daemon, "top0")
+        before = status(daemon)
         send(lab)
-        after, top = status(daemon), interface(daemon, "top0")
+        after = status(daemon)
+        before_top, top = of(before, "top0"), of(after, "top0")
         assert difference(before_top, top)["observedCatchAll"] >= PACKETS
         assert difference(before, after)["observedCatchAll"] == difference(before_top, top)["observedCatchAll"]
         assert after["packets"] - before["packets"] == top["packets"] - before_top["packets"]

@@ -619,6 +619,7 @@ def test_the_default_route_chooses_the_interface_and_its_change_is_followed(lab,
 
 
 def test_of_stacked_interfaces_the_uppermost_is_metered(lab, collector):
+    """case C40"""
     a = lab.a.run
     a("ip", "link", "add", "br0", "type", "bridge")
     a("ip", "link", "set", "eth0", "master", "br0")
@@ -630,6 +631,8 @@ def test_of_stacked_interfaces_the_uppermost_is_metered(lab, collector):
     two = configuration(lab).replace("interfaces: [eth0]", "interfaces: [eth0, br0]")
     with Daemon(two, lab.a) as daemon, udp_sender(lab, 8760) as sock:
         assert [entry["interface"] for entry in status(daemon)["interfaces"]] == ["br0"]
+        note, = [one for one in daemon.cli("findings") if one["id"] == "perfsonar-interface-stacked"]
+        assert (note["subject"], note["severity"]) == ("eth0", "note") and "metered above" in note["found"]
         sock.send(b"x" * 10)
         (firefly,) = wait_for_ends(collector, 1, destination_port=8760).values()
     close_all(receivers)

@@ -3,16 +3,23 @@
 #include "lib/bpf/rtnetlink.hpp"
 
 #include <gtest/gtest.h>
+#include <net/if.h>
 #include <poll.h>
 #include <sched.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <cstdio>
 #include <cstdlib>
+#include <map>
 #include <memory>
 #include <string>
 
 #include "flowd/testing.hpp"
+#include "lib/bpf/attachments.hpp"
+#include "lib/bpf/interfaces.hpp"
+#include "lib/bpf/map.hpp"
+#include "lib/bpf/ring.hpp"
 #include "lib/bpf/throttle.hpp"
 
 namespace flowd::bpf {
@@ -76,6 +83,95 @@ TEST_F(NetlinkChanges, LostNotificationsCountAsAChange) {
     EXPECT_FALSE(netlink->drain());
     run("ip link add near2 type veth peer name far2");
     EXPECT_TRUE(netlink->drain()) << "and it goes on";
+}
+
+std::string name_of(int index) {
+    char name[IF_NAMESIZE] = {};
+    return ::if_indextoname(static_cast<unsigned>(index), name) != nullptr ? name : "";
+}
+
+using Described = std::map<std::string, std::string>;
+
+/// What chooses each interface if none is configured.
+Described chosen(RouteFamily family) {
+    const auto found = Interfaces({{}, false, family}).find();
+    EXPECT_TRUE(found) << found.error().message;
+    Described all;
+    if (found)
+        for (const auto& [index, why] : found->why) all[name_of(index)] = why;
+    return all;
+}
+
+// case C19
+TEST_F(NetlinkChanges, ADefaultRouteChoosesItsInterfaceIfARuleLeadsToItsTable) {
+    for (const std::string number : {"1", "2", "3"})
+        run("ip link add near" + number + " type veth peer name far" + number + "; ip link set far" + number +
+            " up; ip link set near" + number + " up; ip addr add 2001:db8:" + number + "::1/64 dev near" + number +
+            " nodad; ip -6 route add default via 2001:db8:" + number + "::2 dev near" + number + " table 20" + number);
+    EXPECT_EQ(chosen(RouteFamily::ipv6), Described{}) << "no rule leads to these tables";
+    auto netlink = subscribe(Interfaces({}).groups());
+    ASSERT_TRUE(netlink);
+    (void)netlink->drain();
+    run("ip -6 rule add from 2001:db8:1::/64 table 201");
+    EXPECT_TRUE(netlink->drain()) << "a change of rules is reported";
+    run("ip -6 rule add from 2001:db8:2::/64 table 202 suppress_prefixlength 0");
+    EXPECT_EQ(chosen(RouteFamily::ipv6), (Described{{"near1", "IPv6 default route via 2001:db8:1::2 in table 201"}}))
+        << "a rule that suppresses default routes does not lead to one";
+    run("ip -6 route add default via 2001:db8::2 dev near0; ip -4 route add default via 192.0.2.2 dev near0");
+    EXPECT_EQ(chosen(RouteFamily::ipv6)["near0"], "IPv6 default route via 2001:db8::2 in the main table");
+    run("ip -6 route add default dev near1 metric 1");
+    EXPECT_EQ(chosen(RouteFamily::both)["near1"], "IPv6 default route in the main table") << "the main table first";
+    run("ip -6 rule add from 2001:db8:3::/64 table 203; ip -6 route replace default table 203 nexthop via 2001:db8:3::3 "
+        "dev near3 nexthop via "
+        "2001:db8:2::3 dev near2");
+    EXPECT_EQ(chosen(RouteFamily::ipv6)["near2"], "IPv6 default route via 2001:db8:2::3 in table 203");
+    EXPECT_EQ(chosen(RouteFamily::ipv6)["near3"], "IPv6 default route via 2001:db8:3::3 in table 203");
+    run("ip -6 route del default via 2001:db8::2 dev near0");
+    EXPECT_EQ(chosen(RouteFamily::both)["near0"], "IPv4 default route via 192.0.2.2 in the main table");
+    EXPECT_EQ(Interfaces({{"near0"}}).find()->why.size(), 1u);
+}
+
+// case C38
+TEST_F(NetlinkChanges, InterfacesTellHowManyPacketsTheySent) {
+    const auto sent = [] {
+        const auto all = sent_packets();
+        EXPECT_TRUE(all) << all.error().message;
+        return all ? all->at(static_cast<int>(::if_nametoindex("near0"))) : 0;
+    };
+    const std::uint64_t before = sent();
+    run("ping -6 -q -c 7 -i 0.01 -W 0.01 ff02::1%near0 > /dev/null 2>&1 || true");
+    EXPECT_GE(sent(), before + 7);
+}
+
+// case C41
+TEST(Hardware, PacketsOfUnknownFormatAreRefusedByTheirType) {
+    Link link;
+    link.name = "can0";
+    link.hardware = 280;  // ARPHRD_CAN
+    const auto refused = check_hardware(link);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().message, "can0 is of hardware type 280, whose packets cannot be parsed");
+    for (const std::uint16_t known : {1, 512, 519, 768, 769, 772, 776, 778, 823, 65534}) {
+        link.hardware = known;
+        EXPECT_TRUE(check_hardware(link)) << known;
+    }
+}
+
+// case C47
+TEST(RingSize, IsAPowerOfTwoOfWholePages) {
+    for (const std::uint32_t page : {4096u, 16384u, 65536u}) {
+        EXPECT_EQ(ring_size(1, page), page);
+        EXPECT_EQ(ring_size(page, page), page);
+        EXPECT_EQ(ring_size(page + 1, page), 2 * page);
+        EXPECT_EQ(ring_size(100'000, page), 131072u);
+        EXPECT_EQ(ring_size(4u << 20, page), 4u << 20);
+    }
+}
+
+// case C47
+TEST(PerCpuMaps, HaveAValueForEachPossibleCpuNotOnlyForThoseOnline) {
+    EXPECT_GE(detail::possible_cpus(), static_cast<std::size_t>(::sysconf(_SC_NPROCESSORS_CONF)));
+    EXPECT_GE(detail::possible_cpus(), static_cast<std::size_t>(::sysconf(_SC_NPROCESSORS_ONLN)));
 }
 
 TEST(Throttle, ABurstIsOneCallAtOnceAndOneAtItsEnd) {
