@@ -5,7 +5,7 @@
 
 namespace flowd::watch {
 
-std::vector<Finding> host_findings(const bpf::HostFindings& ids, const std::string& cgroup) {
+std::vector<Finding> host_findings(const bpf::HostFindings& ids, const std::string& cgroup, bool attaches) {
     std::vector<Finding> all;
     ids.add_rights(all);
     ids.add_features(all, kernel_needs);
@@ -13,7 +13,7 @@ std::vector<Finding> host_findings(const bpf::HostFindings& ids, const std::stri
     const auto found = find_cgroup(cgroup);
     if (!found)
         ids.add_feature(all, "cgroup2", found.error());
-    else if (const auto opened = open_cgroup(*found); !opened)
+    else if (const auto opened = attaches ? open_cgroup(*found) : UniqueFd(); !opened)
         ids.add_feature(all, "cgroup2", opened.error());
     return all;
 }

@@ -36,7 +36,8 @@ Skops::Skops(Host& host, Options options)
                 }) {}
 
 std::vector<Finding> Skops::host_findings(const Options& options, const Offline&) {
-    return watch::host_findings({"skops-capability-missing", "skops-kernel-feature-missing"}, options.cgroup_path);
+    return watch::host_findings({"skops-capability-missing", "skops-kernel-feature-missing"}, options.cgroup_path,
+                                options.strategy == Strategy::transition);
 }
 
 Result<void> Skops::prepare() {

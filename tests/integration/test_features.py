@@ -3,6 +3,7 @@
 lack is a fake."""
 import json
 import os
+import pathlib
 import subprocess
 
 import pytest
@@ -28,7 +29,7 @@ def covered(path, fill=""):
 
 LOCKED = covered("/sys/kernel/security", "echo 'none integrity [confidentiality]' > /sys/kernel/security/lockdown")
 
-# A kernel without TCX, and one that refuses every program as older kernels do.
+# A kernel without TCX, one that refuses every program as older kernels do, and one that refuses those that read its memory.
 NO_TCX = r"""
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -48,6 +49,10 @@ long syscall(long number, ...) {
     if (number == SYS_bpf && a == BPF_LINK_CREATE) refused = ((union bpf_attr*)b)->link_create.attach_type == 46 || ((union bpf_attr*)b)->link_create.attach_type == 47;
 #ifdef OLD
     if (number == SYS_bpf && a == BPF_PROG_LOAD) refused = 1;
+#endif
+#ifdef LOCKED
+    refused = number == SYS_bpf && a == BPF_PROG_LOAD && (((union bpf_attr*)b)->prog_type == BPF_PROG_TYPE_SOCK_OPS ||
+                                                          ((union bpf_attr*)b)->prog_type == BPF_PROG_TYPE_TRACING);
 #endif
     if (refused) { errno = EINVAL; return -1; }
     return ((long (*)(long, ...))dlsym(RTLD_NEXT, "syscall"))(number, a, b, c, d, e, f);
@@ -137,3 +142,77 @@ def test_an_instance_that_needs_btf_says_so(lab):
 def test_the_meter_works_where_programs_may_not_read_kernel_memory(lab):
     with Daemon(meter(), prefix=[*enter(lab.a), *LOCKED]) as daemon:
         assert daemon.details("plugin perfsonar")["summary"].startswith("meters ")
+
+
+def test_under_lockdown_what_is_not_required_is_left_out(lab, tmp_path):
+    """case C44: the marker and the meter work; what reads kernel memory says which lockdown denies it."""
+    configuration = """\
+plugins:
+  perfsonar: {experimentId: 3, activityId: 2}
+  netlink: {experiment: 3, activity: 14}
+  iperf3: {minDestinationPort: 5201, maxDestinationPort: 5210, required: false}
+enrichers:
+  skops: {required: false}
+backends:
+  marker: {targetInterfaces: [eth0]}
+  firefly: {}
+"""
+    reason = "kernel lockdown is confidentiality"
+    refusing = preloaded(tmp_path, "#define LOCKED\n" + NO_TCX)
+    code, log = failed(configuration.replace(", required: false", ""), lab, refusing, LOCKED)
+    assert code == 5 and reason in log and "lockdown=integrity" in log, log
+    with Daemon(configuration, prefix=[*enter(lab.a), *LOCKED], environment=refusing) as daemon:
+        found = {one["id"]: one for one in daemon.cli("findings")}
+        for identity in ("iperf3-kernel-feature-missing", "skops-kernel-feature-missing", "netlink-not-early"):
+            assert reason in found[identity]["found"], found
+        running = {name for name, one in daemon.cli("status")["details"].items() if one.get("status")}
+        assert {"plugin perfsonar", "plugin netlink", "backend marker"} <= running
+        wait_for(lambda: daemon.cli("marker", "status")["catchAll"], "the marker's catch-all", 30)
+    integrity = covered("/sys/kernel/security", "echo 'none [integrity] confidentiality' > /sys/kernel/security/lockdown")
+    with Daemon(configuration.replace(", required: false", ""), prefix=[*enter(lab.a), *integrity]) as daemon:
+        assert [one for one in daemon.cli("findings") if one["severity"] != "note"] == []
+
+
+class PrivateGroups:
+    """with PrivateGroups() as prefix: words in front of a command, which then sees a part of the control groups only, as in a
+    container with a cgroup namespace of its own."""
+
+    def __enter__(self):
+        mounts = [line.split() for line in open("/proc/mounts")]
+        top = pathlib.Path(next(words[1] for words in mounts if words[2] == "cgroup2"))
+        self.group = top / f"flowd-test-{os.getpid()}"
+        self.group.mkdir()
+        inside = "umount -lR /sys/fs/cgroup; mount -t cgroup2 none /sys/fs/cgroup"
+        return ["sh", "-c", 'echo $$ > "$0"/cgroup.procs && exec "$@"', str(self.group),
+                "unshare", "--cgroup", "--mount", "sh", "-c", f'{inside} && exec "$@"', "--"]
+
+    def __exit__(self, *_):
+        wait_for(lambda: not (self.group / "cgroup.procs").read_text().strip(), "the processes of the group to end", 30)
+        self.group.rmdir()
+
+
+def test_a_private_cgroup_namespace_is_told(lab):
+    """case C48: a program that is attached to a part of the control groups would miss connections without a word."""
+    sentence = "this process sees only a part of the control groups"
+    with PrivateGroups() as prefix:
+        for configuration in ("plugins: {iperf3: {minDestinationPort: 5201, maxDestinationPort: 5210}}\nbackends: {metrics: {port: 9107}}\n",
+                              "plugins: {fireflyp: {}}\nenrichers: {skops: {strategy: transition}}\nbackends: {metrics: {port: 9107}}\n"):
+            code, log = failed(configuration, lab, prefix=prefix)
+            assert code == 7 and sentence in log and "--cgroupns=host" in log, log
+            assert sentence in "".join(one["found"] for one in checked(configuration, [*enter(lab.a), *prefix]).values())
+        configuration = ("plugins: {netlink: {experiment: 3, activity: 14}}\nenrichers: {skops: {}}\nbackends: {metrics: {port: 9107}}\n")
+        assert {one["id"] for one in checked(configuration, [*enter(lab.a), *prefix]).values()} == {"netlink-kernel-feature-missing"}
+        with Daemon(configuration, prefix=[*enter(lab.a), *prefix]) as daemon:
+            found = {one["id"]: one["found"] for one in daemon.cli("findings") if one["severity"] != "note"}
+            assert set(found) == {"netlink-not-early"} and sentence in found["netlink-not-early"]
+
+
+def test_control_groups_of_version_2_beside_version_1_are_found(lab, tmp_path):
+    """case C48: a hybrid host has them at /sys/fs/cgroup/unified, and other hosts elsewhere."""
+    place = tmp_path / "unified"
+    place.mkdir()
+    elsewhere = ["unshare", "--mount", "sh", "-c",
+                 f'umount -lR /sys/fs/cgroup; mount -t cgroup2 none {place} && exec "$@"', "--"]
+    configuration = "plugins: {iperf3: {minDestinationPort: 5201, maxDestinationPort: 5210}}\nbackends: {metrics: {port: 9107}}\n"
+    with Daemon(configuration, prefix=[*enter(lab.a), *elsewhere]) as daemon:
+        assert daemon.details("plugin iperf3")["kernel"]["controlGroup"] == str(place)
