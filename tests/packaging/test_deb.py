@@ -82,6 +82,7 @@ def machine(lab):
 
 
 def test_installed_configured_run_upgraded_and_removed(machine, debs, lab):
+    """case C36: also with the package of the marker, nothing is left on the interfaces."""
     def files(*names):
         return [debs[name] for name in names]
 
@@ -109,6 +110,40 @@ def test_installed_configured_run_upgraded_and_removed(machine, debs, lab):
     machine.run("dpkg", "-P", "flowd-cpp-plugin-fireflyp", "flowd-cpp", "flowd-cpp-filesystem", "flowd-cpp-backend-marker")
     left = machine.run("find", "/etc", "/usr", "/var/lib/systemd", "-name", "*flowd-cpp*", "-not", "-path", "*/locale/*").stdout.split()
     assert left == [], left
+
+
+def test_an_update_that_stops_half_way_is_healed_by_the_package_of_the_module(machine, debs):
+    """case C63: the daemon is restarted while a module is missing, and ends with exit code 4. It is started when the module comes."""
+    needed = "flowd-cpp", "flowd-cpp-filesystem", "flowd-cpp-plugin-fireflyp", "flowd-cpp-backend-firefly"
+
+    def state():
+        return machine.show("flowd-cpp", "ActiveState")
+
+    def pid():
+        return machine.show("flowd-cpp", "MainPID")
+
+    machine.run("dpkg", "-i", *(debs[name] for name in needed))
+    assert state() == "inactive", "nobody has started it"
+    machine.write("/etc/flowd-cpp/conf.yaml", "plugins:\n  fireflyp: {}\nbackends:\n  firefly: {sendToDestination: false}\n")
+    machine.run("systemctl", "enable", "--now", "flowd-cpp")
+    # Between the core and the module of an update.
+    machine.run("dpkg", "-r", "flowd-cpp-backend-firefly")
+    assert state() == "active", "what is loaded is in memory"
+    machine.run("dpkg", "-i", debs["flowd-cpp"])
+    wait_for(lambda: state() == "failed", "the restart to fail", 60)
+    assert machine.show("flowd-cpp", "ExecMainStatus") == "4"
+    machine.run("dpkg", "-i", debs["flowd-cpp-plugin-fireflyp"])
+    assert state() == "failed", "the module that is missing is another one"
+    machine.run("dpkg", "-i", debs["flowd-cpp-backend-firefly"])
+    wait_for(lambda: state() == "active", "the daemon to be started", 60)
+    before = pid()
+    machine.run("dpkg", "-i", debs["flowd-cpp-plugin-fireflyp"])
+    wait_for(lambda: state() == "active" and pid() not in (before, "0"), "the restart with the module that was replaced", 60)
+    before = pid()
+    machine.run("dpkg", "-i", debs["flowd-cpp-backend-metrics"])
+    assert (state(), pid()) == ("active", before), "nothing that it uses was changed"
+    machine.run("systemctl", "disable", "--now", "flowd-cpp")
+    machine.run("dpkg", "-P", "flowd-cpp-backend-metrics", *reversed(needed))
 
 
 def test_a_module_is_built_against_the_dev_package(machine, debs, tmp_path):

@@ -247,6 +247,19 @@ def test_an_upgrade_keeps_the_configuration_and_restarts_the_daemon(workshop, tm
     assert not any("disable" in line for line in root.told_systemd())
 
 
+def test_a_daemon_that_missed_a_module_is_started_after_the_transaction_that_brings_it(root):
+    """case C63: the daemon ended with exit code 4, after which systemd does not start it again."""
+    root.dnf("install", "flowd-cpp")
+    (root.folder / "etc/flowd-cpp/conf.yaml").write_text("plugins: {fireflyp: {}}\nbackends: {firefly: {}}\n")
+    (root.folder / "usr/bin/systemctl").write_text(
+        SYSTEMCTL + 'case "$*" in "show -P ExecMainStatus flowd-cpp.service") echo 4;; esac\n')
+    start = "--no-block start flowd-cpp.service"
+    root.dnf("install", "flowd-cpp-backend-metrics", "flowd-cpp-backend-firefly")
+    assert start not in root.told_systemd(), "a module is still missing"
+    root.dnf("install", "flowd-cpp-plugin-fireflyp")
+    assert root.told_systemd().count(start) == 1
+
+
 def test_removal_stops_the_daemon_and_leaves_no_hooks_or_files(root):
     root.dnf("install", "flowd-cpp-all")
     # A stand-in for the program tells what the scripts ask of it.
