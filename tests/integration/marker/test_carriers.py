@@ -110,6 +110,7 @@ def test_bulk_tcp_with_headers_passes_a_router_with_gro(lab, router, strategy):
 
 @pytest.mark.parametrize("size", ["65536", "185000"])
 def test_big_tcp_is_marked(lab, size):
+    """case C42"""
     from scapy.layers.inet6 import IPv6
 
     for host in (lab.a, lab.b):
@@ -123,6 +124,51 @@ def test_big_tcp_is_marked(lab, size):
     assert len(packets) > 20
     found = {p[IPv6].fl for p in packets}
     assert len(found) == 1 and found.pop() & ~labels.ENTROPY == labels.encode(*TAG)
+
+
+def test_big_tcp_has_no_extension_header_and_is_counted(lab):
+    """case C42"""
+    for host in (lab.a, lab.b):
+        host.run("ip", "link", "set", "eth0", "gso_max_size", "185000", "gro_max_size", "185000")
+    with Daemon(configuration(["markingStrategy: destination"]), lab.a) as daemon:
+        with_catch_all(daemon)
+        send(lab, 20_000_000)
+        assert outcomes(daemon)["bigPacket"] > 0
+        assert outcomes(daemon)["deepHeaders"] == outcomes(daemon)["truncated"] == outcomes(daemon)["headerRefused"] == 0
+
+
+def test_a_tunnel_and_the_interface_below_it_are_both_marked(lab):
+    """case C41: the inner packet and the outer one each have a label; nothing else is changed."""
+    from scapy.layers.inet import UDP
+    from scapy.layers.inet6 import IPv6
+
+    for host, last, peer in ((lab.a, "a", lab.b), (lab.b, "b", lab.a)):
+        host.run("ip", "link", "add", "upper", "type", "vxlan", "id", "7", "dstport", "4789", "udp6zerocsumtx", "udp6zerocsumrx",
+                 "remote", peer.address6, "local", host.address6, "dev", "eth0")
+        host.run("ip", "addr", "add", f"fd66::{last}/64", "dev", "upper", "nodad")
+        host.run("ip", "link", "set", "upper", "up")
+    lab.a.run("ethtool", "-K", "upper", "tx", "off")  # so that the checksum is complete where it is captured
+    with (Daemon(configuration([]).replace("[eth0]", "[upper, eth0]"), lab.a) as daemon,
+          Capture(lab.b, f"udp dst port 4789 and src {lab.a.address6}") as outer,
+          Capture(lab.b, "udp dst port 7002", interface="upper") as inner):
+        with_catch_all(daemon)
+
+        def transmit():
+            with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:
+                sock.sendto(b"payload", ("fd66::b", 7002))
+
+        lab.a.call(transmit)
+        inside = wait_for(lambda: _captured(inner, 1), "the packet")
+        outside = wait_for(lambda: _captured(outer, 1), "the packet that has it inside")
+        inner.remove()
+        outer.remove()
+    for packet in (*inside, *outside):
+        assert packet[IPv6].fl & ~labels.ENTROPY == labels.encode(*TAG)
+    packet, = [one for one in inside if UDP in one and one[UDP].dport == 7002]
+    assert bytes(packet[UDP].payload) == b"payload"
+    expected = packet[UDP].chksum
+    del packet[UDP].chksum
+    assert packet.__class__(bytes(packet))[UDP].chksum == expected, "the checksum holds"
 
 
 def test_dscp_in_both_families_with_checksums_that_hold(lab):

@@ -66,15 +66,27 @@ def add_u32(host, priority, direction="egress"):
              "0xdeadbeef", "0xffffffff", "at", "0", "flowid", "1:1")
 
 
+def replace_filter(host):
+    """An agent that owns the same priority puts a filter of its own there, and then removes that."""
+    priority = str(our_filters(host)[0][2])
+    host.run("tc", "filter", "del", "dev", "eth0", "egress", "pref", priority)
+    add_u32(host, priority)
+    wait_for(lambda: our_filters(host), "the marker's filter")
+    host.run("tc", "filter", "del", "dev", "eth0", "egress", "pref", priority, "u32")
+
+
 REMOVALS = {
     "clsact-qdisc": ("clsact", lambda lab, daemon: lab.a.run("tc", "qdisc", "del", "dev", "eth0", "clsact")),
     "clsact-filter": ("clsact", lambda lab, daemon: lab.a.run("tc", "filter", "del", "dev", "eth0", "egress")),
+    "clsact-replaced": ("clsact", lambda lab, daemon: replace_filter(lab.a)),
     "tcx-link": ("tcx", lambda lab, daemon: detach_tcx(daemon)),
 }
 
 
 @pytest.mark.parametrize("what", REMOVALS)
 def test_a_removed_hook_is_attached_again_counted_and_logged_once(lab, what):
+    """case C37: another agent removes the qdisc, the filter or the link, or replaces the filter; tests/integration/perfsonar has
+    the same for the meter."""
     attach, remove = REMOVALS[what]
     with Daemon(configuration(attach), lab.a) as daemon:
         has_catch_all(daemon)
@@ -114,6 +126,7 @@ def test_a_qdisc_that_replaced_ours_is_not_removed(lab):
 
 @pytest.mark.parametrize("priority", [2, 4, 100, 49152])
 def test_a_terminating_filter_does_not_hide_packets_from_ours(lab, priority):
+    """case C38: the marker's filter has the priority before it."""
     with ThirdParty(lab.a, "clsact-ok", priority) as hiding, Daemon(configuration("clsact"), lab.a) as daemon:
         has_catch_all(daemon)
         assert marks(lab, daemon)
@@ -126,7 +139,6 @@ def test_a_terminating_filter_does_not_hide_packets_from_ours(lab, priority):
 def test_a_filter_at_priority_1_is_kept_and_its_removal_does_not_affect_ours(lab):
     with ThirdParty(lab.a, "clsact", 1), Daemon(configuration("clsact"), lab.a) as daemon:
         has_catch_all(daemon)
-    """case C38: the marker's filter has the priority before it."""
         before, = interface(daemon)["runsBefore"]
         assert (before["hook"], before["direction"], before["kind"], before["priority"]) == ("clsact", "egress", "bpf", 1)
         assert before["name"].startswith("third_party")
@@ -165,18 +177,6 @@ def test_a_later_tcx_program_that_hides_packets_is_shown(lab, attach):
         assert marks(lab, daemon)
 
 
-def test_the_meter_and_the_marker_do_not_report_each_other(lab):
-    for attach in ("tcx", "clsact"):
-        with Daemon(configuration(attach, perfsonar=f"interfaces: [eth0], attach: {attach}"), lab.a) as daemon:
-            has_catch_all(daemon)
-            assert interface(daemon)["runsBefore"] == []
-            assert daemon.details("plugin perfsonar")["interfaces"][0]["runsBefore"] == []
-            assert "runs before ours" not in daemon.log
-
-
-class Beside:
-    """A third-party program beside the marker, and whether it is as it was."""
-
 def test_packets_that_another_program_hides_are_counted_by_the_interface(lab):
     """case C38: whatever hides packets from the marker or the meter, the interface has sent them."""
     meter = "interfaces: [eth0], attach: tcx"
@@ -201,6 +201,18 @@ def test_packets_that_another_program_hides_are_counted_by_the_interface(lab):
         assert interface(daemon)["unseen"] == 0
 
 
+def test_the_meter_and_the_marker_do_not_report_each_other(lab):
+    for attach in ("tcx", "clsact"):
+        with Daemon(configuration(attach, perfsonar=f"interfaces: [eth0], attach: {attach}"), lab.a) as daemon:
+            has_catch_all(daemon)
+            assert interface(daemon)["runsBefore"] == []
+            assert daemon.details("plugin perfsonar")["interfaces"][0]["runsBefore"] == []
+            assert "runs before ours" not in daemon.log
+
+
+class Beside:
+    """A third-party program beside the marker, and whether it is as it was."""
+
     def __init__(self, lab, how, priority):
         self.lab, self.program = lab, ThirdParty(lab.a, how, priority)
         self.theirs = filters(lab.a)
@@ -221,6 +233,7 @@ def test_packets_that_another_program_hides_are_counted_by_the_interface(lab):
 @pytest.mark.parametrize("how,priority", [("clsact", 1), ("clsact-ok", 2), ("clsact-ok", 49152), ("tcx-first", 0), ("tcx-last", 0)])
 @HOOKS
 def test_kills_and_reloads_do_not_affect_a_third_party_program(lab, attach, how, priority):
+    """cases C36 and C37: there is one program of ours after each, in its place; theirs is not touched."""
     with Beside(lab, how, priority) as beside, Daemon(configuration(attach), lab.a) as daemon:
         has_catch_all(daemon)
 

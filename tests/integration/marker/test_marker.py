@@ -523,6 +523,34 @@ def test_keep_explicit_keeps_what_an_application_chose(lab):
     server.close()
 
 
+@pytest.mark.parametrize("automatic", [0, 1, 2, 3])
+def test_keep_explicit_keeps_what_testers_set(lab, automatic):
+    """case C17: ping, iperf3 with parallel streams and traceroute, whether the kernel sets labels of its own or not."""
+    lab.a.run("sysctl", "-q", "-w", f"net.ipv6.auto_flowlabels={automatic}")
+    server = lab.b.popen("iperf3", "-s", "-1", stdout=subprocess.DEVNULL)
+    try:
+        wait_for(lambda: ":5201" in lab.b.run("ss", "-Hltn").stdout, "iperf3 to listen", 30)
+        with (Daemon(on_eth0("auto", "policy: keepExplicit"), lab.a) as daemon,
+              Capture(lab.b, f"ip6 and src {lab.a.address6}") as capture):
+            has_catch_all(daemon)
+            # Three labels: the kernel lends one to a program, and for some seconds to no other.
+            lab.a.run("ping", "-6", "-c", "3", "-i", "0.05", "-F", "0x12345", lab.b.address6)
+            lab.a.run("traceroute", "-6", "-n", "-q", "1", "-l", "0x23456", lab.b.address6)
+            lab.a.run("iperf3", "-6", "-c", lab.b.address6, "-L", str(0x34567), "-P", "2", "-n", "100K")
+            server.wait(30)
+            other = exchange_udp(lab, 6000)
+            wait_for(lambda: status(daemon)["outcomes"]["keptExplicit"] >= 3 + 1 + 2 * 3, "kept labels")
+            captured(capture, other)
+            found = flows(capture.packets())
+            capture.remove()
+    finally:
+        server.kill()
+        server.wait()
+    assert_tagged(next(iter(found[other])), PERFSONAR)
+    streams = [labels for key, labels in found.items() if key[3] == 5201]
+    assert sum(max(each, key=each.get) == 0x34567 for each in streams) == 2, "the streams; the control connection has no label of its own"
+
+
 def test_observe_mode_changes_no_packet_until_switched_to_mark(lab):
     with Daemon(on_eth0("auto", "mode: observe"), lab.a) as daemon:
         has_catch_all(daemon)
@@ -540,6 +568,7 @@ def test_observe_mode_changes_no_packet_until_switched_to_mark(lab):
 
 
 def test_a_device_without_ethernet_header_is_marked(lab):
+    """case C41"""
     from scapy.layers.inet6 import IPv6
 
     def open_tun():

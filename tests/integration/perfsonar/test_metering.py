@@ -659,6 +659,7 @@ def test_a_stop_leaves_nothing_and_leftovers_of_a_killed_daemon_are_removed(lab,
 
 @pytest.mark.parametrize("what", ["clsact-qdisc", "clsact-filter", "tcx-link"])
 def test_hooks_that_others_remove_are_attached_again_and_flows_are_metered(lab, collector, what):
+    """case C37"""
     attach = what.split("-")[0]
     receivers = owamp_receiver(lab.b, [8760, 8761])
     with Daemon(configuration(lab, f", attach: {attach}"), lab.a) as daemon:
