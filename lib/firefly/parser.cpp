@@ -49,8 +49,7 @@ class Seen {
     if (value.is_null()) return Refusal::none;
     std::string_view text;
     if (value.get(text) != simdjson::SUCCESS) return Refusal::bad_type;
-    if (text.empty()) return Refusal::none;
-    const auto time = parse_timestamp(text);
+    const auto time = parse_event_time(text);
     if (!time) return Refusal::bad_time;
     time_ns = *time;
     return Refusal::none;

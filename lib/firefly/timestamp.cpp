@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lib/firefly/timestamp.hpp"
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 
@@ -63,7 +64,7 @@ class Reader {
 std::optional<std::int64_t> parse_timestamp(std::string_view text) {
     using namespace std::chrono;
     Reader reader(text);
-    const unsigned y = reader.digits(4, 1970, 2261);
+    const unsigned y = reader.digits(4, 0, 9999);
     reader.any_of("-");
     const unsigned m = reader.digits(2, 1, 12);
     reader.any_of("-");
@@ -93,8 +94,15 @@ std::optional<std::int64_t> parse_timestamp(std::string_view text) {
     if (!date.ok()) return std::nullopt;
     const std::int64_t days = sys_days(date).time_since_epoch().count();
     const std::int64_t seconds = days * 86400 + hour * 3600 + minute * 60 + second - offset;
-    if (seconds < 0) return std::nullopt;
-    return seconds * nanoseconds + fraction;
+    constexpr std::int64_t last = sys_days(year(2262) / January / 1).time_since_epoch().count() * 86400;
+    if (seconds < 0) return 0;
+    return seconds < last ? seconds * nanoseconds + fraction : last * nanoseconds - 1;
+}
+
+std::optional<std::int64_t> parse_event_time(std::string_view text) {
+    if (text.empty() || text.starts_with("0001-01-01T00:00:00")) return 0;
+    const auto time = parse_timestamp(text);
+    return time ? std::max<std::int64_t>(*time, 1) : time;
 }
 
 std::string_view print_timestamp(std::int64_t unix_ns, std::span<char, timestamp_length> buffer) {

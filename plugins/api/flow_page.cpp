@@ -195,7 +195,7 @@ Result<std::string> minutes_page(const History& history, std::string_view query)
     http::each_parameter(query, [&](std::string_view name, std::string_view value) {
         if (name != "from") return wrong = std::string(name) + ": is not known", false;
         const auto time = firefly::parse_timestamp(value);
-        if (!time || *time < 0) return wrong = "from: is not a time in the form of RFC 3339", false;
+        if (!time) return wrong = "from: is not a time in the form of RFC 3339", false;
         from_ns = *time;
         return true;
     });

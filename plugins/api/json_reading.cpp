@@ -33,8 +33,7 @@ Result<std::int64_t> read_time(std::string_view member, dom::element value) {
     if (value.is_null()) return std::int64_t{0};
     auto text = read_text(member, value);
     if (!text) return std::move(text).error();
-    if (text->empty() || text->substr(0, 19) == "0001-01-01T00:00:00") return std::int64_t{0};
-    const auto time = firefly::parse_timestamp(*text);
+    const auto time = firefly::parse_event_time(*text);
     if (!time) return wrong(member, "is not a time of RFC 3339");
     return *time;
 }

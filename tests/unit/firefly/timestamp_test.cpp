@@ -41,31 +41,32 @@ TEST(Timestamp, KnowsTheCalendar) {
     EXPECT_FALSE(parse_timestamp("2026-04-31T00:00:00Z"));
     EXPECT_EQ(parse_timestamp("2016-12-31T23:59:60Z"), parse_timestamp("2017-01-01T00:00:00Z"));
     EXPECT_EQ(parse_timestamp("1970-01-01T00:00:00Z"), 0);
-    EXPECT_FALSE(parse_timestamp("1970-01-01T00:00:00+01:00")) << "before Unix time";
+}
+
+// case C31
+TEST(Timestamp, ReadsTimesOutsideItsRangeAsTheNearestInside) {
+    EXPECT_EQ(parse_timestamp("1970-01-01T00:00:00+01:00"), 0) << "before Unix time";
+    EXPECT_EQ(parse_timestamp("1969-12-31T23:59:59.9Z"), 0);
+    EXPECT_EQ(parse_timestamp("0001-01-01T00:00:00Z"), 0);
+    EXPECT_EQ(printed(parse_timestamp("2262-01-01T00:00:00Z").value()), "2261-12-31T23:59:59.999999+00:00");
+    EXPECT_EQ(parse_timestamp("9999-12-31T23:59:59-23:59"), parse_timestamp("2262-01-01T00:00:00Z"));
+}
+
+// case C31
+TEST(Timestamp, OfAnEventIsUnknownOnlyIfItIsAbsent) {
+    EXPECT_EQ(parse_event_time(""), 0);
+    EXPECT_EQ(parse_event_time("0001-01-01T00:00:00Z"), 0) << "Go's zero time";
+    EXPECT_EQ(parse_event_time("1970-01-01T00:00:00Z"), 1) << "a clock that was not set yet";
+    EXPECT_EQ(parse_event_time("1970-01-01T00:00:00+05:30"), 1);
+    EXPECT_FALSE(parse_event_time("-"));
 }
 
 TEST(Timestamp, RefusesMalformedTimes) {
-    for (const char* text : {"",
-                             "-",
-                             "now",
-                             "2026-02-24",
-                             "2026-02-24T16:56:42",
-                             "2026-02-24T16:56:42.Z",
-                             "2026-02-24T16:56:42.1234567890Z",
-                             "2026-02-24T24:00:00Z",
-                             "2026-02-24T16:60:00Z",
-                             "2026-02-24T16:56:61Z",
-                             "2026-13-01T00:00:00Z",
-                             "2026-00-01T00:00:00Z",
-                             "2026-01-00T00:00:00Z",
-                             "1969-12-31T23:59:59Z",
-                             "2262-01-01T00:00:00Z",
-                             "2026-02-24T16:56:42Z ",
-                             "2026-02-24T16:56:42+1:00",
-                             "2026-02-24T16:56:42+24:00",
-                             "+026-02-24T16:56:42Z",
-                             "2026-02-24T16:56:42+00:60",
-                             "2026-2-24T16:56:42Z"})
+    for (const char* text :
+         {"", "-", "now", "2026-02-24", "2026-02-24T16:56:42", "2026-02-24T16:56:42.Z", "2026-02-24T16:56:42.1234567890Z",
+          "2026-02-24T24:00:00Z", "2026-02-24T16:60:00Z", "2026-02-24T16:56:61Z", "2026-13-01T00:00:00Z",
+          "2026-00-01T00:00:00Z", "2026-01-00T00:00:00Z", "2026-02-24T16:56:42Z ", "2026-02-24T16:56:42+1:00",
+          "2026-02-24T16:56:42+24:00", "+026-02-24T16:56:42Z", "2026-02-24T16:56:42+00:60", "2026-2-24T16:56:42Z"})
         EXPECT_FALSE(parse_timestamp(text)) << text;
 }
 
