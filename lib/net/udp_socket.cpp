@@ -22,10 +22,22 @@ namespace {
     return fd;
 }
 
+[[nodiscard]] int integer_option(int fd, int level, int name) {
+    int value = 0;
+    socklen_t length = sizeof value;
+    return ::getsockopt(fd, level, name, &value, &length) == 0 ? value : 0;
+}
+
+/// The size that the kernel granted; socket(7): it doubles the size and reports the double.
+[[nodiscard]] int buffer_of(int fd) {
+    return integer_option(fd, SOL_SOCKET, SO_RCVBUF) / 2;
+}
+
 void ask_for_buffer(int fd, int bytes) {
     if (bytes <= 0) return;
-    // The first may exceed net.core.rmem_max and needs CAP_NET_ADMIN; the second is limited to it.
-    if (::setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof bytes) != 0)
+    // The first may exceed net.core.rmem_max and needs CAP_NET_ADMIN; the second is limited to it, and would reduce a
+    // larger buffer that systemd has set.
+    if (::setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof bytes) != 0 && buffer_of(fd) < bytes)
         (void)::setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
 }
 
@@ -33,12 +45,6 @@ void ask_for_buffer(int fd, int bytes) {
 void ask_for_drops(int fd) {
     const int on = 1;
     (void)::setsockopt(fd, SOL_SOCKET, SO_RXQ_OVFL, &on, sizeof on);
-}
-
-[[nodiscard]] int integer_option(int fd, int level, int name) {
-    int value = 0;
-    socklen_t length = sizeof value;
-    return ::getsockopt(fd, level, name, &value, &length) == 0 ? value : 0;
 }
 
 [[nodiscard]] std::array<std::uint32_t, SK_MEMINFO_VARS> memory_info(int fd) {
@@ -128,7 +134,7 @@ Result<Endpoint> UdpSocket::local() const {
 }
 
 int UdpSocket::receive_buffer() const {
-    return integer_option(fd_.get(), SOL_SOCKET, SO_RCVBUF) / 2;  // socket(7): the kernel doubles and reports the double
+    return buffer_of(fd_.get());
 }
 
 std::uint32_t UdpSocket::drops() const {

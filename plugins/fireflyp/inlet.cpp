@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "lib/net/no_ipv6.hpp"
+#include "lib/net/receive_buffer.hpp"
 
 namespace flowd::fireflyp {
 namespace {
@@ -22,6 +23,12 @@ Inlet::Inlet(Host& host, const Endpoint& endpoint, std::string resource)
                     {"received", "fireflyp_received_total", "Datagrams received.", &received_},
                     {"kernelDrops", "fireflyp_kernel_drops_total",
                      "Datagrams the kernel dropped because its buffer was full.", [this] { return drops(); }},
+                    {"receiveBuffer",
+                     "fireflyp_receive_buffer_bytes",
+                     "Receive buffer that the kernel granted.",
+                     [this] { return socket_ ? socket_->receive_buffer() : 0; },
+                     {},
+                     "bytes"},
                 },
                 {{"bind", endpoint.to_string()}}) {}
 
@@ -36,10 +43,8 @@ Result<void> Inlet::prepare(const net::UdpSocket::Binding& binding) {
                          : net::UdpSocket::bound(endpoint_, binding);
     if (!socket) return std::move(socket).error();
     drops_seen_ = socket->drops();
-    if (socket->receive_buffer() < binding.receive_buffer)
-        host_.info("the kernel buffers " + std::to_string(socket->receive_buffer()) + " of the " +
-                   std::to_string(binding.receive_buffer) +
-                   " bytes of receiveBuffer; sysctl net.core.rmem_max, or CAP_NET_ADMIN, allows more");
+    net::check_receive_buffer(host_, "udp " + endpoint_.to_string(), socket->receive_buffer(),
+                              static_cast<std::uint32_t>(binding.receive_buffer));
     socket_ = std::move(*socket);
     return host_.descriptors().keep(resource_, socket_->fd());
 }
@@ -120,7 +125,7 @@ void Inlet::add_findings(std::vector<Finding>& all) const {
 void Inlet::status(json::Writer& writer) const {
     writer.object().member("address", endpoint_.to_string());
     counters_.status(writer);
-    writer.member("receiveBuffer", socket_ ? socket_->receive_buffer() : 0).end();
+    writer.end();
 }
 
 }  // namespace flowd::fireflyp

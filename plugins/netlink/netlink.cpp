@@ -9,6 +9,7 @@
 #include <set>
 #include <utility>
 
+#include "lib/net/receive_buffer.hpp"
 #include "lib/net/tcp_info.hpp"
 #include "lib/text/summary.hpp"
 #include "lib/watch/host_findings.hpp"
@@ -74,6 +75,12 @@ Netlink::Netlink(Host& host, Options options)
                     {"connections", "netlink_plugin_connections", "Live connections that the netlink plugin has announced.",
                      [this] { return tracker_.announced(); }},
                     {"sockets", &sockets_},
+                    {"receiveBuffer",
+                     "netlink_plugin_receive_buffer_bytes",
+                     "Receive buffer that the kernel granted for notifications of closed sockets.",
+                     [this] { return listener_ ? listener_->receive_buffer() : 0; },
+                     {},
+                     "bytes"},
                     {"", "netlink_plugin_total", "Events of the netlink plugin by kind.",
                      Counters::by("event", count_names, counts_).flat()},
                     {"refused", &outbox_.refused()},
@@ -87,11 +94,8 @@ Result<void> Netlink::prepare() {
     if (!socket) return std::move(socket).error();
     auto listener = diag::DestroyListener::open(options_.udp, static_cast<int>(options_.receive_buffer));
     if (!listener) return std::move(listener).error();
-    const auto wanted = static_cast<int>(options_.receive_buffer);
-    if (listener->receive_buffer() < wanted)
-        host().info("the kernel buffers " + std::to_string(listener->receive_buffer()) + " of the " +
-                    std::to_string(wanted) +
-                    " bytes of receiveBuffer; CAP_NET_ADMIN, or sysctl net.core.rmem_max, allows more");
+    net::check_receive_buffer(host(), "the notifications of closed sockets", listener->receive_buffer(),
+                              options_.receive_buffer);
     socket_ = *std::move(socket);
     listener_ = *std::move(listener);
     if (options_.early) prepare_early();
