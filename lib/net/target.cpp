@@ -87,13 +87,9 @@ void Target::connect(const std::vector<Address>& addresses, Clock::time_point no
     const std::uint32_t interface = interface_of(zone_);
     for (const Address& address : in_order(addresses)) {
         const Endpoint endpoint{address, port_};
-        if (!zone_.empty() && interface == 0) {
-            why = "there is no interface '" + zone_ + "'";
-            kind = Trouble::route;
-            continue;
-        }
-        if (zone_.empty() && !address.is_v4() && address.is_link_local()) {
-            why = address.to_string() + " is link-local: name the interface, " + address.to_string() + "%eth0";
+        if (std::string trouble = zone_trouble(address, zone_); !trouble.empty()) {
+            why = std::move(trouble);
+            if (!zone_.empty()) kind = Trouble::route;
             continue;
         }
         if (address.is_unspecified() || address.is_multicast()) {

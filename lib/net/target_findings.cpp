@@ -23,9 +23,12 @@ void TargetFindings::add_host(std::vector<Finding>& all, const std::string& host
         all.push_back(finding_of(Target::Trouble::name, name, addresses.error().message));
         return;
     }
+    const std::string_view zone = zone_of(host);
     std::string why = "no usable address";
     for (const Address& address : *addresses) {
-        const auto socket = UdpSocket::connected({address, port}, interface_of(zone_of(host)));
+        why = zone_trouble(address, zone);
+        if (!why.empty()) continue;
+        const auto socket = UdpSocket::connected({address, port}, interface_of(zone));
         if (socket) return;
         why = socket.error().message;
     }

@@ -5,7 +5,6 @@
 
 #include <array>
 
-#include "flowd/address.hpp"
 #include "flowd/number.hpp"
 #include "lib/netlink/interface.hpp"
 
@@ -23,6 +22,12 @@ std::uint32_t interface_of(std::string_view zone) {
     const std::uint32_t index = whole_number<std::uint32_t>(zone).value_or(0);
     std::array<char, IFNAMSIZ> name{};
     return ::if_indextoname(index, name.data()) != nullptr ? index : 0;
+}
+
+std::string zone_trouble(const Address& address, std::string_view zone) {
+    if (!zone.empty()) return interface_of(zone) == 0 ? "there is no interface '" + std::string(zone) + "'" : std::string();
+    if (address.is_v4() || !address.is_link_local()) return {};
+    return address.to_string() + " is link-local: name the interface, " + address.to_string() + "%eth0";
 }
 
 void validate_host(const std::string& host, const std::string& path, Problems& problems) {

@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "flowd/address.hpp"
 #include "flowd/problem.hpp"
 
 namespace flowd::net {
@@ -16,6 +17,10 @@ namespace flowd::net {
 
 /// The index of the interface that a zone names, by name or by number; 0: it does not exist now.
 [[nodiscard]] std::uint32_t interface_of(std::string_view zone);
+
+/// Why nothing can be sent to `address` through `zone` now: it is link-local without a zone, or the interface does not
+/// exist. Empty: it can be sent to.
+[[nodiscard]] std::string zone_trouble(const Address& address, std::string_view zone);
 
 /// Refuses a host that datagrams cannot be sent to: a group or wildcard address, a link-local IPv6 address without a zone,
 /// and a zone of another address. Warns of an interface that does not exist now. `path`: the option.
