@@ -81,7 +81,7 @@ class Announcer:
 
     def __init__(self, host, application="xrootd", address=("127.0.0.1", 10514)):
         self.application, self.address = application, address
-        self.socket = host.call(socket.socket, socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket = host.call(socket.socket, socket.AF_INET6 if ":" in address[0] else socket.AF_INET, socket.SOCK_DGRAM)
 
     def announce(self, state, sock, experiment, activity, started, sent=0, received=0):
         source, destination = sock.getsockname(), sock.getpeername()

@@ -151,12 +151,15 @@ def test_lines_written_during_a_restart_are_not_lost(service, lab):
 
 
 def test_the_optional_udp_socket_keeps_datagrams_while_the_daemon_is_stopped(service, lab):
+    """case C23: at both loopback addresses; case C09: so that no end is lost during a restart."""
     service.run("systemctl", "stop", "flowd-cpp")
     service.run("systemctl", "start", "flowd-cpp-fireflyp.socket")
     with Collector(lab.b) as collector, traffic.udp_client(lab.a, lab.b, 5001) as sock:
-        announcer = traffic.Announcer(lab.a)
+        announcer = traffic.Announcer(lab.a, address=("::1", 10514))
         announcer.announce("start", sock, 3, 13, traffic.now())  # this starts the daemon
         collector.wait_for_count(1, 20)
+        announcer.close()
+        announcer = traffic.Announcer(lab.a)
         announcer.announce("end", sock, 3, 13, traffic.now())
         collector.wait_for_count(2)
         announcer.close()
