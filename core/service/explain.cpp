@@ -7,16 +7,20 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <deque>
+#include <iterator>
 #include <set>
 
 #include "core/base/clock.hpp"
 #include "core/base/text.hpp"
 #include "core/config/tag_text.hpp"
+#include "core/flows/flow_history.hpp"
 #include "core/service/own_findings.hpp"
 #include "core/service/status_json.hpp"
 #include "flowd/abi/ext/interfaces.h"
 #include "flowd/address.hpp"
 #include "flowd/event.hpp"
+#include "flowd/filter.hpp"
 #include "flowd/label.hpp"
 #include "flowd/nearest.hpp"
 #include "flowd/number.hpp"
@@ -341,10 +345,25 @@ ExplainedFlow::ExplainedFlow(const flowd_key& key) : asked_(key) {
 
 void ExplainedFlow::take(const flowd_flow& flow, std::span<const FlowAnnouncer> announcers) {
     flow_ = flow;
+    id_ = flow.flow_id;
     texts_ = FlowTexts(to_view(flow.application), to_view(flow.rule));
     texts_.lend_to(flow_);
     announcers_.assign(announcers.begin(), announcers.end());
     if (has_ended()) flow_.flow_id = 0;
+}
+
+std::vector<FlowChange> changes_of(const Bus& bus, std::uint64_t flow_id) {
+    constexpr std::size_t most = 20;
+    std::deque<FlowChange> latest;
+    std::uint64_t position = 0, lost = 0;
+    const auto take = [&](const flowd_observed& one) {
+        if (one.flow == nullptr || one.flow->flow_id != flow_id || one.kind == FLOWD_OBSERVED_ONGOING) return true;
+        latest.push_back({one.kind, one.time_ns, std::string(to_view(one.flow->announcer)), one.flow->tag, one.former_tag});
+        if (latest.size() > most) latest.pop_front();
+        return true;
+    };
+    (void)bus.read_events(position, FlowHistory::events_kept, lost, take);
+    return {std::make_move_iterator(latest.begin()), std::make_move_iterator(latest.end())};
 }
 
 bool ExplainedFlow::is_reversed() const {
@@ -365,6 +384,12 @@ std::string explain_json(const Services& services, const ExplainedFlow& explaine
     for (const FlowAnnouncer& one : explained.announcers()) {
         w.object().member("instance", one.name).member("precedence", precedence_name(one.precedence));
         w.member("announcements", one.announcements).member("gaveTag", one.gave_tag).end();
+    }
+    w.end().key("changes").array();
+    for (const FlowChange& one : explained.changes()) {
+        w.object().member("time", utc_text(one.time_ns)).member("event", observed_kind_name(one.kind));
+        w.member("instance", one.instance).member("tag", tag_in_words(one.tag, registry));
+        w.member("formerTag", one.kind == FLOWD_OBSERVED_RETAG ? tag_in_words(one.former_tag, registry) : "").end();
     }
     w.end().key("explanations").array();
     for (const Explanation& one : core_verdicts(explained, plugins, services))

@@ -68,6 +68,16 @@ struct ExplainQuestion {
 /// ("206"), a tag ("3/14", "cms/Analysis Input") or an experiment ("cms"); in one word or several.
 [[nodiscard]] Result<ExplainQuestion> read_question(std::span<const std::string> words, const Registry& registry);
 
+/// An event that gave a flow its tag or its end.
+struct FlowChange {
+    std::uint32_t kind = 0;  ///< FLOWD_OBSERVED_*
+    std::int64_t time_ns = 0;
+    std::string instance;  ///< that gave the tag
+    flowd_tag tag{}, former_tag{};
+};
+/// The latest changes of a flow that the core keeps, the oldest first. A walk through all events that are kept.
+[[nodiscard]] std::vector<FlowChange> changes_of(const Bus& bus, std::uint64_t flow_id);
+
 /// A copy of a flow in the table, live or ended, or of a tuple that is not in it; then flow_id is 0. The bus must outlive
 /// it.
 class ExplainedFlow {
@@ -77,18 +87,23 @@ class ExplainedFlow {
     ExplainedFlow& operator=(const ExplainedFlow&) = delete;
 
     void take(const flowd_flow& flow, std::span<const FlowAnnouncer> announcers);
+    void take(std::vector<FlowChange> changes) { changes_ = std::move(changes); }
+    [[nodiscard]] std::uint64_t id() const { return id_; }  ///< 0: not in the table
     /// As passed to instances: an ended flow is not announced any more.
     [[nodiscard]] const flowd_flow& flow() const { return flow_; }
     [[nodiscard]] bool is_live() const { return flow_.flow_id != 0 && flow_.end_time_ns == 0; }
     [[nodiscard]] bool has_ended() const { return flow_.end_time_ns != 0; }
     [[nodiscard]] bool is_reversed() const;  ///< asked in the opposite direction
     [[nodiscard]] const std::vector<FlowAnnouncer>& announcers() const { return announcers_; }
+    [[nodiscard]] const std::vector<FlowChange>& changes() const { return changes_; }
 
   private:
     flowd_key asked_;
+    std::uint64_t id_ = 0;
     flowd_flow flow_{};
     FlowTexts texts_;
     std::vector<FlowAnnouncer> announcers_;
+    std::vector<FlowChange> changes_;
 };
 
 /// The explanations of instances, by their name.

@@ -217,6 +217,7 @@ def test_either_direction_finds_the_flow_and_says_so(lab, flow):
 
 
 def test_the_tag_of_the_highest_precedence_wins_and_the_loser_says_what_it_would_give(lab, connection):
+    """case C07: a rule announces the connection from its first packet, the application three seconds later."""
     sock, announce = connection
     with Daemon(without_collector("  fireflyp: {}\n" + RULES), lab.a) as daemon:
         wait_for(lambda: daemon_verdicts(daemon, sock) == ["announced", "tag-alone"], "netlink to announce the connection", 20)
@@ -230,6 +231,10 @@ def test_the_tag_of_the_highest_precedence_wins_and_the_loser_says_what_it_would
         assert "fireflyp (explicit)" in text and "netlink (rule)" in text, text
         (loser,) = [one for one in answer["explanations"] if one["instance"] == "plugin netlink"]
         assert (loser["verdict"], loser["subject"], loser["experimentId"], loser["activityId"]) == ("tagged", "rules[0]", 3, 14)
+        first, second = answer["changes"]
+        assert (first["event"], first["instance"], first["formerTag"]) == ("start", "netlink", ""), answer["changes"]
+        assert (second["event"], second["instance"], second["formerTag"]) == ("retag", "fireflyp", first["tag"]), answer["changes"]
+        assert second["time"] > first["time"] and second["tag"] != first["tag"]
         # The one that gave the tag leaves.
         daemon.reload(without_collector(RULES))
         wait_for(lambda: "tag-left" in daemon_verdicts(daemon, sock) or
