@@ -54,6 +54,7 @@ class Connections:
 
 
 def test_a_connection_without_an_announced_end_ends_within_two_socket_dumps(lab):
+    """case C09: of two local connections, one without its end and one that is not there."""
     daemon = Daemon(CONFIGURATION, prefix=("nsenter", f"--net=/run/netns/{lab.a.name}"))
     with Collector(lab.b) as collector, Connections(lab.a, lab.b) as connections, daemon:
         def told(state):

@@ -146,6 +146,7 @@ def test_a_slow_user_look_up_delays_nothing(lab, stalled):
 
 @pytest.mark.parametrize("when", ["start", "reload"])
 def test_a_stop_does_not_wait_for_a_slow_user_look_up(lab, stalled, when):
+    """case C60: a stalled look-up."""
     daemon = Daemon(BY_USER if when == "start" else CONFIGURATION, lab.a, environment=stalled.environment)
     try:
         if when == "start":

@@ -107,6 +107,7 @@ def test_a_collector_follows_changes_of_its_name(lab):
 
 
 def test_a_hanging_resolver_delays_neither_start_nor_stop(lab):
+    """case C21: a resolver that never answers."""
     with NameServer(lab.a, None, timeout=30) as server:
         server.silent = True
         with Daemon(BY_NAME, lab.a) as daemon:
@@ -120,6 +121,7 @@ def test_a_hanging_resolver_delays_neither_start_nor_stop(lab):
 
 
 def test_a_collector_that_is_reachable_again_receives_queued_fireflies(lab):
+    """case C20: its port was closed."""
     sender = Sender(lab.a)
     configuration = BY_NAME.replace(NAME, f'"{lab.b.address6}"')
     with Daemon(configuration, lab.a) as daemon:
@@ -210,6 +212,7 @@ def link_local(host):
 
 @pytest.mark.parametrize("zone", ["name", "number"])
 def test_a_collector_on_the_same_link_is_reached_through_its_interface(lab, zone):
+    """case C25: the zone by name and by number."""
     index = lab.a.run("cat", "/sys/class/net/eth0/ifindex").stdout.strip()
     address = f"{link_local(lab.b)}%{'eth0' if zone == 'name' else index}"
     configuration = f"""\
@@ -228,6 +231,7 @@ backends:
 
 
 def test_a_collector_on_a_late_or_recreated_link_receives_queued_fireflies(lab):
+    """case C25: the interface comes later."""
     def create():
         lab.a.run("ip", "link", "add", "late0", "type", "veth", "peer", "name", "late1", "netns", lab.b.name)
         for host, name in ((lab.a, "late0"), (lab.b, "late1")):
@@ -254,6 +258,7 @@ def test_a_collector_on_a_late_or_recreated_link_receives_queued_fireflies(lab):
 
 @pytest.mark.parametrize("route", ["blackhole", "unreachable", "prohibit"])
 def test_a_collector_behind_a_blackhole_route_is_not_reported_as_sending(lab, route):
+    """case C20: its route is gone, then restored."""
     with Daemon(BY_NAME.replace(NAME, f'"{lab.b.address6}"'), lab.a) as daemon:
         sender = Sender(lab.a)
         collector = lambda: status(daemon, "backend firefly")["collectors"][0]  # noqa: E731
@@ -267,6 +272,7 @@ def test_a_collector_behind_a_blackhole_route_is_not_reported_as_sending(lab, ro
 
 
 def test_fireflies_are_received_at_both_loopback_addresses(lab):
+    """case C23: by default."""
     with Daemon("plugins:\n  fireflyp: {}\n", lab.a) as daemon:
         for number, (family, address) in enumerate(((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")), 1):
             lab.a.call(socket.socket, family, socket.SOCK_DGRAM).sendto(firefly("start", number), (address, 10514))

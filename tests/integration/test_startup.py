@@ -133,7 +133,7 @@ def test_sighup_during_the_start_is_a_reload(lab, tmp_path):
 
 
 def test_a_stop_during_the_start_abandons_no_instance(lab):
-    """At any moment of the start."""
+    """case C60: at any moment of the start."""
     ends = []
     for milliseconds in range(0, 60, 3):
         daemon = Daemon("plugins:\n  fireflyp: {}\n  api: {}\nbackends:\n  marker: {targetInterfaces: [eth0]}\n  metrics: {}\n", lab.a)

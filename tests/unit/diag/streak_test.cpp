@@ -10,6 +10,7 @@
 namespace flowd::diag {
 namespace {
 
+// case C51
 TEST(Streak, LogsOneLineAtItsBeginningAndOneAtItsEnd) {
     testing::FakeHost fake;
     const std::unique_ptr<Host> host = std::move(Host::make(fake.raw())).value();

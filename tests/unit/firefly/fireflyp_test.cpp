@@ -155,6 +155,39 @@ TEST_F(FireflypTest, CountsRefusalsByReasonAndAnnouncesNothing) {
     EXPECT_EQ(host_.metric(R"(fireflyp_events_total{state="start"})")->value, 1);
 }
 
+// case C29
+TEST_F(FireflypTest, ADatagramAsLongAsTheBufferIsUnderstoodAndALongerOneIsTruncated) {
+    bring_up();
+    const std::string_view bare = fixtures::flowd_go_bare;
+    for (const std::size_t size : {4095u, 4096u, 4097u, 65507u})  // the JSON is complete, blanks follow
+        send(fixtures::with("\"src-port\":1234", "\"src-port\":" + std::to_string(size)) +
+             std::string(size - bare.size() - std::to_string(size).size() + 4, ' '));
+    ASSERT_TRUE(comes_to_show(R"("received":4)"));
+    ASSERT_EQ(host_.events().size(), 2u);
+    EXPECT_EQ(host_.events()[0]->key.source_port, 4095);
+    EXPECT_EQ(host_.events()[1]->key.source_port, 4096);
+    EXPECT_TRUE(shows(R"("refusals":{"truncated":2})")) << instance_->status();
+}
+
+// case C30
+TEST_F(FireflypTest, ByteOrderMarksAreIgnoredAndOtherEncodingsAreRefusedOneByOne) {
+    bring_up();
+    const std::string bare(fixtures::flowd_go_bare), mark = "\xef\xbb\xbf";
+    const std::string header = "<134>1 2026-02-24T16:56:42Z se - - firefly-json - ";
+    std::string utf16;
+    for (const char c : bare) utf16 += std::string(1, c) + std::string(1, '\0');
+    const auto log = host_.lines().size();
+    for (const std::string& wrong : {fixtures::with("flowd-go", std::string("flowd\0go", 8)),  // NUL in a string
+                                     fixtures::with("flowd-go", "flowd-\xe9"),                 // Latin-1
+                                     utf16, "\xff\xfe" + utf16, bare + "\n" + bare})
+        send(wrong);
+    for (const std::string& good : {mark + header + bare, header + mark + bare, bare}) send(good);
+    ASSERT_TRUE(announced(3));
+    EXPECT_EQ(host_.events().size(), 3u);
+    EXPECT_TRUE(shows(R"("refused":5,"refusals":{"bad_json":5})")) << instance_->status();
+    EXPECT_EQ(host_.lines().size(), log) << "no line per datagram";
+}
+
 TEST_F(FireflypTest, StopsReadingWhenTheQueuesAreFullAndLosesNothing) {
     bring_up();
     host_.accept(10);

@@ -147,6 +147,7 @@ TEST_F(FireflyParser, ForgetsThePreviousFirefly) {
     EXPECT_TRUE(firefly_.blocks.empty());
 }
 
+// case C30
 TEST_F(FireflyParser, RefusesWhatIsNotOneJsonObject) {
     const std::string bare(fixtures::flowd_go_bare);
     EXPECT_EQ(read(""), Refusal::empty);

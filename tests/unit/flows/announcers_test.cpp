@@ -210,6 +210,7 @@ TEST_F(InstancesOfFlow, AMeteredFlowExpiresByIdleTimeAgainAfterAnAnnouncementEnd
     EXPECT_EQ(bus->count(), 0u);
 }
 
+// case C04
 TEST_F(InstancesOfFlow, InstancesAndTheirSendersAreCounted) {
     const auto relay = announcer("fireflyp");
     const auto rule = announcer("netlink", FLOWD_PRECEDENCE_RULE);

@@ -193,6 +193,7 @@ TEST_F(SocketExpiry, FlowsThatSockDiagNeverListedDoNotExpire) {
     EXPECT_EQ(bus->count(), 2u) << "another host's, and another network namespace's";
 }
 
+// case C51
 TEST_F(SocketExpiry, AnIncompleteDumpExpiresNothing) {
     const auto api = announcer("api");
     emit(api, start(1));
@@ -219,6 +220,7 @@ class FlowsWithoutEnd : public SocketExpiry {
     }
 };
 
+// case C09
 TEST_F(FlowsWithoutEnd, AShortConnectionOfThisHostThatNoDumpShowedEndsSoon) {
     const auto relay = announcer("fireflyp");
     Backend firefly(*bus, "firefly");

@@ -328,6 +328,7 @@ TEST_F(FlowTable, UnknownTimesAreFilledIn) {
     EXPECT_EQ(told[1].event.time_ns, begun + 2 * second_ns);
 }
 
+// case C31
 TEST_F(FlowTable, AnEndBeforeItsStartEndsTheFlowAtItsStart) {
     const auto api = announcer("api");
     Backend firefly(*bus, "firefly");
@@ -357,6 +358,7 @@ TEST_F(FlowTable, AnEndBeforeItsStartEndsTheFlowAtItsStart) {
     EXPECT_EQ(effect("api", Effect::clock_stepped), 3u);
 }
 
+// case C31
 TEST_F(FlowTable, AStepOfTheSystemsClockDoesNotChangeHowLongAFlowLasted) {
     const auto api = announcer("api");
     Backend firefly(*bus, "firefly");

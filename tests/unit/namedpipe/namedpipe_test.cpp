@@ -109,6 +109,7 @@ TEST_F(NamedPipeTest, LeavesThePipeAndReusesItAtTheNextStart) {
     EXPECT_TRUE(again.run_until([&] { return again.events().size() == 1; }));
 }
 
+// case C61
 TEST_F(NamedPipeTest, KeepsTheModeOfAnExistingPipe) {
     ASSERT_EQ(::mkfifo(path_.c_str(), 0600), 0);
     bring_up();
@@ -295,6 +296,7 @@ TEST_F(NamedPipeTest, RefusesAPassedDescriptorThatIsNotAPipe) {
     EXPECT_EQ(fails(), FLOWD_INVALID);
 }
 
+// case C61
 TEST_F(NamedPipeTest, RecreatesARemovedPipeAndContinuesToReadTheOldOne) {
     bring_up();
     const UniqueFd nginx(::open(path_.c_str(), O_WRONLY | O_CLOEXEC));

@@ -121,6 +121,7 @@ TEST(NetlinkDump, ReturnsCompleteLists) {
     EXPECT_EQ(dump.restarts, 0);
 }
 
+// case C51
 TEST(NetlinkDump, AnInterruptedDumpIsRepeated) {
     FakeKernel kernel({FakeKernel::list({1, 2}, 0, NLM_F_DUMP_INTR), FakeKernel::list({1, 9}, 0, NLM_F_DUMP_INTR),
                        FakeKernel::list({4, 5})});
@@ -141,6 +142,7 @@ TEST(NetlinkDump, ADumpThatIsAlwaysInterruptedIsAnErrorAfterAFewAttempts) {
     EXPECT_LT(asked, 20);
 }
 
+// case C51
 TEST(NetlinkDump, AnErrorInTheLastMessageIsReturned) {
     FakeKernel kernel({FakeKernel::list({}, -ENOENT), FakeKernel::list({1})});
     Dump dump;

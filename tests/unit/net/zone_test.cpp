@@ -27,6 +27,7 @@ TEST(Zone, NamesAnInterfaceByNameOrNumber) {
     for (const char* none : {"nosuchif", "999999", "0", "", "1x", "-1", "a/b"}) EXPECT_EQ(interface_of(none), 0u) << none;
 }
 
+// case C25
 TEST(Zone, OfAHostIsChecked) {
     const auto judge = [](const char* host) {
         std::string verdict = "good";
