@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
@@ -20,21 +21,16 @@
 
 namespace batchjobs {
 namespace fs = std::filesystem;
+using namespace std::chrono_literals;
 
 struct Rule {
     std::string group;
     std::uint32_t experiment = 0, activity = 0;
     static const flowd::Table<Rule>& table() {
         static const flowd::Table<Rule> table{
-            flowd::option("group", &Rule::group)
-                .required()
-                .doc("Shell pattern for the path of a control group, relative to the root; * also matches a slash."),
-            flowd::option("experiment", &Rule::experiment)
-                .experiment()
-                .range(0, 511)
-                .required()
-                .doc("Experiment of the jobs."),
-            flowd::option("activity", &Rule::activity).activity().range(0, 63).required().doc("Activity of the jobs."),
+            flowd::option("group", &Rule::group).required().doc("Shell pattern for the path of a control group."),
+            flowd::option("experiment", &Rule::experiment).experiment().range(0, 511).required().doc("Of the jobs."),
+            flowd::option("activity", &Rule::activity).activity().range(0, 63).required().doc("Of the jobs."),
         };
         return table;
     }
@@ -48,11 +44,8 @@ struct Options {
         static const flowd::Table<Options> table{
             flowd::option("root", &Options::root)
                 .default_value("/sys/fs/cgroup")
-                .doc("Where control groups of version 2 are mounted."),
-            flowd::option("period", &Options::period)
-                .default_value("5s")
-                .range(std::chrono::milliseconds(100), std::chrono::hours(1))
-                .doc("How often jobs and connections are listed."),
+                .doc("Mount of control groups, version 2."),
+            flowd::option("period", &Options::period).default_value("5s").range(100ms, 1h).doc("Between two looks."),
             flowd::option("rules", &Options::rules).length(1, 64).required().doc("The first that matches applies."),
         };
         return table;
@@ -61,7 +54,7 @@ struct Options {
 
 struct Job {
     std::string name, rule;
-    flowd_tag tag{};
+    flowd_tag tag;
 };
 using Jobs = std::unordered_map<std::uint64_t, Job>;  // by the id of the control group: its inode number
 using Connections = std::unordered_map<flowd_key, Job, flowd::KeyHash, flowd::KeyEqual>;
@@ -105,39 +98,35 @@ class BatchJobs final : public flowd::Plugin {
     void on_room() override { outbox_.drain(); }
     void status(flowd::json::Writer& object) const override {
         object.member("summary", "announces " + std::to_string(announced_.size()) + " connections");
-        object.member("jobs", jobs_).member("connections", announced_.size());
+        object.member("connections", announced_.size());
     }
 
   private:
     [[nodiscard]] Jobs find_jobs() const {
         Jobs jobs;
         std::error_code error;
-        const auto skip = fs::directory_options::skip_permission_denied;
-        for (fs::recursive_directory_iterator it(options_.root, skip, error), end; !error && it != end;
-             it.increment(error)) {
+        fs::recursive_directory_iterator it(options_.root, fs::directory_options::skip_permission_denied, error);
+        for (; !error && it != fs::end(it); it.increment(error)) {
             struct stat group {};
             if (!it->is_directory(error) || ::stat(it->path().c_str(), &group) != 0) continue;
             const std::string path = it->path().lexically_relative(options_.root);
-            for (std::size_t i = 0; i < options_.rules.size(); ++i) {
-                if (::fnmatch(options_.rules[i].group.c_str(), path.c_str(), 0) != 0) continue;
-                const flowd_tag tag{options_.rules[i].experiment, options_.rules[i].activity};
-                jobs.emplace(group.st_ino, Job{it->path().filename(), "rules[" + std::to_string(i) + "]", tag});
-                break;
-            }
+            const auto matches = [&](const Rule& rule) { return ::fnmatch(rule.group.c_str(), path.c_str(), 0) == 0; };
+            const auto rule = std::find_if(options_.rules.begin(), options_.rules.end(), matches);
+            if (rule == options_.rules.end()) continue;
+            const std::string name = "rules[" + std::to_string(rule - options_.rules.begin()) + "]";
+            jobs.emplace(group.st_ino, Job{it->path().filename(), name, {rule->experiment, rule->activity}});
         }
         return jobs;
     }
     flowd::Result<void> look(std::uint8_t end_reason) {
         if (outbox_.full()) return {};  // the kernel keeps what there is to say
         const Jobs jobs = find_jobs();
-        jobs_ = jobs.size();
         Connections found;
-        for (const int family : {AF_INET, AF_INET6}) {
-            auto done = visit_sockets(family, [&](const flowd_key& key, std::uint64_t group) {
-                if (const auto job = jobs.find(group); job != jobs.end()) found.emplace(key, job->second);
-            });
-            if (!done) return done;
-        }
+        const auto add = [&](const flowd_key& key, std::uint64_t group) {
+            if (const auto job = jobs.find(group); job != jobs.end()) found.emplace(key, job->second);
+        };
+        for (const int family : {AF_INET, AF_INET6})
+            if (auto done = visit_sockets(family, add); !done) return done;
         announce(std::move(found), end_reason);
         return {};
     }
@@ -162,7 +151,6 @@ class BatchJobs final : public flowd::Plugin {
     }
 
     Options options_;
-    std::size_t jobs_ = 0;
     Connections announced_;
     flowd::Outbox outbox_{host()};
     flowd::Timer timer_;

@@ -14,13 +14,32 @@
 #include "flowd/address.hpp"
 
 namespace batchjobs {
+namespace {
+
+flowd::Endpoint endpoint(const inet_diag_msg& socket, const std::uint32_t (&words)[4], std::uint16_t port) {
+    in6_addr address{};
+    std::memcpy(&address, words, sizeof address);
+    if (socket.idiag_family == AF_INET6) return {flowd::Address(address), ntohs(port)};
+    return {flowd::Address(in_addr{words[0]}), ntohs(port)};
+}
+
+std::uint64_t group_of(const nlmsghdr& message) {
+    std::uint64_t group = 0;
+    const mnl_attr_cb_t read = [](const nlattr* attribute, void* out) {
+        const bool is_group = ::mnl_attr_get_type(attribute) == INET_DIAG_CGROUP_ID;
+        if (is_group) *static_cast<std::uint64_t*>(out) = ::mnl_attr_get_u64(attribute);
+        return MNL_CB_OK;
+    };
+    ::mnl_attr_parse(&message, sizeof(inet_diag_msg), read, &group);
+    return group;
+}
+
+}  // namespace
 
 flowd::Result<void> visit_sockets(int family, const std::function<void(const flowd_key&, std::uint64_t group)>& visit) {
-    using Socket = std::unique_ptr<mnl_socket, int (*)(mnl_socket*)>;
-    const Socket socket(::mnl_socket_open(NETLINK_SOCK_DIAG), &::mnl_socket_close);
-    if (!socket || ::mnl_socket_bind(socket.get(), 0, MNL_SOCKET_AUTOPID) < 0)
-        return flowd::Error::from_errno(errno, "opening a netlink socket");
-
+    const std::unique_ptr<mnl_socket, int (*)(mnl_socket*)> socket(::mnl_socket_open(NETLINK_SOCK_DIAG),
+                                                                   &::mnl_socket_close);
+    if (!socket) return flowd::Error::from_errno(errno, "opening a netlink socket");
     alignas(nlmsghdr) char buffer[32768];
     nlmsghdr* const request = ::mnl_nlmsg_put_header(buffer);
     request->nlmsg_type = SOCK_DIAG_BY_FAMILY;
@@ -32,37 +51,19 @@ flowd::Result<void> visit_sockets(int family, const std::function<void(const flo
     if (::mnl_socket_sendto(socket.get(), request, request->nlmsg_len) < 0)
         return flowd::Error::from_errno(errno, "asking for sockets");
 
-    const mnl_cb_t on_message = [](const nlmsghdr* message, void* user) {
-        if (message->nlmsg_len < NLMSG_LENGTH(sizeof(inet_diag_msg))) return MNL_CB_OK;
-        const auto& found = *static_cast<const inet_diag_msg*>(::mnl_nlmsg_get_payload(message));
-        const auto address_of = [&](const std::uint32_t(&words)[4]) {
-            in_addr v4{words[0]};
-            in6_addr v6{};
-            std::memcpy(&v6, words, sizeof v6);
-            return found.idiag_family == AF_INET ? flowd::Address(v4) : flowd::Address(v6);
-        };
-        std::uint64_t group = 0;
-        const mnl_attr_cb_t on_attribute = [](const nlattr* attribute, void* out) {
-            if (::mnl_attr_get_type(attribute) == INET_DIAG_CGROUP_ID &&
-                ::mnl_attr_get_payload_len(attribute) == sizeof group)
-                *static_cast<std::uint64_t*>(out) = ::mnl_attr_get_u64(attribute);
-            return MNL_CB_OK;
-        };
-        ::mnl_attr_parse(message, sizeof(inet_diag_msg), on_attribute, &group);
-        (*static_cast<decltype(&visit)>(user))(
-            flowd::make_key({address_of(found.id.idiag_src), ntohs(found.id.idiag_sport)},
-                            {address_of(found.id.idiag_dst), ntohs(found.id.idiag_dport)}, IPPROTO_TCP),
-            group);
-        return MNL_CB_OK;
-    };
-    for (int more = MNL_CB_OK; more > MNL_CB_STOP;) {
+    for (;;) {
         const ssize_t length = ::mnl_socket_recvfrom(socket.get(), buffer, sizeof buffer);
-        if (length > 0)
-            more = ::mnl_cb_run(buffer, static_cast<std::size_t>(length), 0, ::mnl_socket_get_portid(socket.get()),
-                                on_message, const_cast<void*>(static_cast<const void*>(&visit)));
-        if (length <= 0 || more < 0) return flowd::Error::from_errno(errno, "listing the sockets");
+        if (length <= 0) return flowd::Error::from_errno(errno, "listing the sockets");
+        int left = static_cast<int>(length);
+        for (const nlmsghdr* message = request; ::mnl_nlmsg_ok(message, left); message = ::mnl_nlmsg_next(message, &left)) {
+            if (message->nlmsg_type == NLMSG_DONE) return {};
+            if (message->nlmsg_type != SOCK_DIAG_BY_FAMILY) return flowd::Error{FLOWD_ERROR, "sock_diag has refused"};
+            const auto& found = *static_cast<const inet_diag_msg*>(::mnl_nlmsg_get_payload(message));
+            visit(flowd::make_key(endpoint(found, found.id.idiag_src, found.id.idiag_sport),
+                                  endpoint(found, found.id.idiag_dst, found.id.idiag_dport), IPPROTO_TCP),
+                  group_of(*message));
+        }
     }
-    return {};
 }
 
 }  // namespace batchjobs

@@ -23,9 +23,7 @@ struct Options {
     std::filesystem::path file;
     static const flowd::Table<Options>& table() {
         static const flowd::Table<Options> table{
-            flowd::option("file", &Options::file)
-                .required()
-                .doc("File that lines are appended to; created if it does not exist."),
+            flowd::option("file", &Options::file).required().doc("File that lines are appended to."),
         };
         return table;
     }
@@ -64,8 +62,7 @@ class JsonLines final : public flowd::Backend {
     flowd::Result<void> stop(flowd::Deadline deadline) override {
         retry_.reset();
         if (file_) deadline.await([this] { return write_out(); });
-        const auto rest = unwritten_.begin() + static_cast<std::ptrdiff_t>(written_);
-        const auto lost = std::count(rest, unwritten_.end(), '\n');
+        const auto lost = std::count(unwritten_.begin(), unwritten_.end(), '\n');
         host().lost(static_cast<std::uint64_t>(lost), "lines were not written before the stop");
         publisher_.stop();
         return {};
@@ -88,7 +85,6 @@ class JsonLines final : public flowd::Backend {
     }
     void add(const flowd::EventView& event) {
         const auto registry = host().registry();
-        const auto source = event.source(), destination = event.destination();
         flowd::json::Writer line(unwritten_);
         line.object().member("time", flowd::rfc3339(event->time_ns));
         line.member("event", event.is_start() ? "start" : event.is_end() ? "end" : "retag").member("flow", event->flow_id);
@@ -96,53 +92,44 @@ class JsonLines final : public flowd::Backend {
         line.member("experimentName", registry.experiment_name(event->tag.experiment));
         line.member("activityName", registry.activity_name(event->tag.experiment, event->tag.activity));
         line.member("protocol", event->key.protocol);
-        line.member("source", source.address.to_string()).member("sourcePort", source.port);
-        line.member("destination", destination.address.to_string()).member("destinationPort", destination.port);
+        line.member("source", event.source().address.to_string()).member("sourcePort", event.source().port);
+        line.member("destination", event.destination().address.to_string());
+        line.member("destinationPort", event.destination().port);
         line.member("application", event.application()).member("announcer", event.announcer()).member("rule", event.rule());
         if (event.has_usage()) line.member("sent", event->usage.bytes_sent).member("received", event->usage.bytes_received);
         line.end();
         unwritten_ += '\n';
         ++lines_;
     }
-    /// True: all of it is in the file. If not, it is tried again in a second, and nothing is lost meanwhile.
+    /// Writes all lines or none, so that readers see whole lines only. If not, it is tried again in a second.
     bool write_out() {
-        while (written_ < unwritten_.size()) {
-            const ssize_t count = ::write(file_.get(), unwritten_.data() + written_, unwritten_.size() - written_);
-            if (count >= 0) {
-                written_ += static_cast<std::size_t>(count);
-            } else if (errno != EINTR) {
-                ++failures_;
-                host().report(flowd::Problem::from(flowd::Error::from_errno(errno, "writing " + options_.file.string())));
-                take_back_part_of_a_line();
-                auto retry = host().after(std::chrono::seconds(1), [this] {
-                    if (write_out()) host().ready();
-                });
-                if (retry) retry_ = *std::move(retry);
-                return false;
-            }
+        if (unwritten_.empty()) return true;
+        const off_t end = ::lseek(file_.get(), 0, SEEK_END);
+        const ssize_t count = ::write(file_.get(), unwritten_.data(), unwritten_.size());
+        if (count == static_cast<ssize_t>(unwritten_.size())) {
+            unwritten_.clear();
+            return true;
         }
-        unwritten_.clear();
-        written_ = 0;
-        return true;
-    }
-
-    /// So that readers see whole lines only, and a line that begins in one file does not end in another.
-    void take_back_part_of_a_line() {
-        const std::size_t whole = written_ == 0 ? 0 : unwritten_.rfind('\n', written_ - 1) + 1;
-        const auto part = static_cast<off_t>(written_ - whole);
-        if (part > 0 && ::ftruncate(file_.get(), ::lseek(file_.get(), 0, SEEK_END) - part) == 0) written_ = whole;
+        const int number = count < 0 ? errno : ENOSPC;
+        if (count > 0 && ::ftruncate(file_.get(), end) != 0) host().warning("a part of a line remains in the file");
+        ++failures_;
+        host().report(flowd::Problem::from(flowd::Error::from_errno(number, "writing " + options_.file.string())));
+        auto retry = host().after(std::chrono::seconds(1), [this] {
+            if (write_out()) host().ready();
+        });
+        if (retry) retry_ = *std::move(retry);
+        return false;
     }
 
     Options options_;
     flowd::UniqueFd file_;
-    std::string unwritten_;    // whole lines
-    std::size_t written_ = 0;  // bytes of them that are in the file
+    std::string unwritten_;  // whole lines
     std::uint64_t lines_ = 0, failures_ = 0;
     flowd::Counters counters_{
         host(),
         {{"lines", "jsonlines_lines_total", "Lines that the jsonlines backend made.", &lines_},
          {"failures", "jsonlines_failures_total", "Failed writes of the jsonlines backend.", &failures_},
-         {"unwrittenBytes", [this] { return unwritten_.size() - written_; }}}};
+         {"unwrittenBytes", [this] { return unwritten_.size(); }}}};
     flowd::Publisher publisher_{host(), counters_};
     flowd::Timer retry_;
 };
