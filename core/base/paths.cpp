@@ -24,6 +24,15 @@ void add_once(std::vector<fs::path>& list, const fs::path& directory) {
 
 }  // namespace
 
+fs::path InstallPaths::site_registry() const {
+    return (prefix == "/usr" ? "/etc" : prefix / "etc") / "flowd-cpp/registry.json";
+}
+
+fs::path InstallPaths::registry() const {
+    std::error_code ignored;
+    return fs::exists(site_registry(), ignored) ? site_registry() : packaged_registry();
+}
+
 InstallPaths install_paths(const fs::path& executable) {
     InstallPaths paths;
     paths.prefix = executable.parent_path().parent_path();

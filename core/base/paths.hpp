@@ -17,7 +17,11 @@ struct InstallPaths {
 
     [[nodiscard]] std::filesystem::path share() const { return prefix / "share/flowd-cpp"; }
     [[nodiscard]] std::filesystem::path catalog() const { return share() / "catalog.yaml"; }
-    [[nodiscard]] std::filesystem::path registry() const { return share() / "registry.json"; }
+    [[nodiscard]] std::filesystem::path packaged_registry() const { return share() / "registry.json"; }
+    /// Written by `registry update`, so that the package's own file stays as it is.
+    [[nodiscard]] std::filesystem::path site_registry() const;
+    /// The site's registry if it exists, otherwise that of the package.
+    [[nodiscard]] std::filesystem::path registry() const;
     [[nodiscard]] std::filesystem::path templates() const { return share() / "template"; }
 };
 

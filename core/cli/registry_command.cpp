@@ -22,13 +22,16 @@ namespace {
 
 /// Replaces the file atomically. An existing file keeps its mode and owner.
 Result<void> replace_file(const std::filesystem::path& file, std::string_view text) {
+    std::error_code error;
+    std::filesystem::create_directories(file.parent_path(), error);
+    if (error) return Error::from_errno(error.value(), file.parent_path().string());
     std::string temporary = file.string() + ".XXXXXX";
     const UniqueFd fd(::mkostemp(temporary.data(), O_CLOEXEC));
     if (!fd) return Error::from_errno(errno, file.parent_path().string());
     const auto fail = [&](const char* what) {
-        Error error = Error::from_errno(errno, temporary + ": " + what);
+        Error failure = Error::from_errno(errno, temporary + ": " + what);
         (void)::unlink(temporary.c_str());
-        return error;
+        return failure;
     };
     for (std::string_view rest = text; !rest.empty();) {
         const ssize_t written = ::write(fd.get(), rest.data(), rest.size());
@@ -123,7 +126,7 @@ ExitCode update_registry(const GlobalOptions& options, const Output& output, con
     const Installation installation;
     const auto changes = changes_between(installation.registry(), *next);
     const Problems warnings = changes.empty() ? Problems() : consequences(options, *next);
-    const std::filesystem::path target = installation.paths().registry();
+    const std::filesystem::path target = installation.paths().site_registry();
     const bool replaces = !changes.empty() && !request.dry_run;
     if (replaces)
         if (const auto replaced = replace_file(target, *content); !replaced) return output.fail(replaced.error());

@@ -54,6 +54,7 @@ Result<Registry> Registry::parse(std::string_view json) {
     simdjson::dom::array experiments;
     if (document["experiments"].get(experiments) != simdjson::SUCCESS) return wrong("no list \"experiments\"");
     Registry registry;
+    if (std::string_view modified; document["modified"].get(modified) == simdjson::SUCCESS) registry.modified_ = modified;
     for (const auto element : experiments) {
         simdjson::dom::object experiment;
         if (element.get(experiment) != simdjson::SUCCESS) return wrong("an experiment that is not an object");

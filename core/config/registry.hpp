@@ -43,11 +43,14 @@ class Registry {
     [[nodiscard]] std::string_view activity_name(std::uint32_t experiment, std::uint32_t id) const;
 
     [[nodiscard]] const std::map<std::uint32_t, Experiment>& experiments() const { return experiments_; }
+    /// When it was changed, as the file has it (RFC 3339, UTC); may be empty.
+    [[nodiscard]] const std::string& modified() const { return modified_; }
 
     bool operator==(const Registry&) const = default;
 
   private:
     std::map<std::uint32_t, Experiment> experiments_;
+    std::string modified_;
 };
 
 /// The current registry. Previous ones are kept for the lifetime of this object, because modules hold pointers to names.

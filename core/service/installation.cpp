@@ -31,8 +31,22 @@ void Installation::read_data_files() {
     warnings_ = {};
     registry_ = or_warning(Registry::load(paths_.registry()), paths_.registry(), warnings_,
                            "experiments and activities can only be given by number");
+    warn_of_old_registry();
     catalog_ = or_warning(Catalog::load(paths_.catalog()), paths_.catalog(), warnings_,
                           "for a module that is not installed, no package can be named");
+}
+
+void Installation::warn_of_old_registry() {
+    if (paths_.registry() == paths_.packaged_registry() || registry_.modified().empty()) return;
+    const auto packaged = Registry::load(paths_.packaged_registry());
+    if (!packaged || packaged->modified() <= registry_.modified()) return;
+    Problem problem;
+    problem.level = FLOWD_LEVEL_WARNING;
+    problem.where.file = paths_.site_registry().string();
+    problem.message = "the registry of this site, of " + registry_.modified() + ", is older than that of the package, of " +
+                      packaged->modified();
+    problem.hint = "remove it, to use the registry of the package";
+    warnings_.add(std::move(problem));
 }
 
 LoadContext Installation::context(const Loading& loading) {

@@ -46,6 +46,7 @@ class Installation {
 
   private:
     void read_data_files();
+    void warn_of_old_registry();
     [[nodiscard]] LoadContext context(const Loading& loading);
 
     InstallPaths paths_;

@@ -125,16 +125,20 @@ def test_what_tcpdump_and_tshark_print_is_decoded(capture):
         assert "probably not a SciTag" in lines[-1][1]
 
 
-def test_an_update_of_the_registry_is_shown_and_replaces_the_file_at_once(tmp_path):
-    """In a copy of the installation: the registry is found relative to the program."""
+def copy_of_the_installation(tmp_path):
+    """The registry is found relative to the program."""
     prefix = tmp_path / "prefix"
     (prefix / "bin").mkdir(parents=True)
     shutil.copy(BINARY, prefix / "bin")
     (prefix / "share/flowd-cpp").mkdir(parents=True)
-    target = prefix / "share/flowd-cpp/registry.json"
-    shutil.copy(BUILD / "share/flowd-cpp/catalog.yaml", target.parent)
-    shutil.copy(REGISTRY, target)
-    target.chmod(0o640)
+    for file in (BUILD / "share/flowd-cpp/catalog.yaml", REGISTRY):
+        shutil.copy(file, prefix / "share/flowd-cpp")
+    return prefix
+
+
+def test_an_update_of_the_registry_is_shown_and_replaces_the_file_at_once(tmp_path):
+    prefix = copy_of_the_installation(tmp_path)
+    packaged, target = prefix / "share/flowd-cpp/registry.json", prefix / "etc/flowd-cpp/registry.json"
     conf = tmp_path / "conf.yaml"
     conf.write_text("plugins: {perfsonar: {experimentId: xenon, activityId: 1}}\n")
     program = [prefix / "bin/flowd-cpp", "--conf", conf, "--modules", BUILD / "lib/flowd-cpp/modules", "registry"]
@@ -145,14 +149,18 @@ def test_an_update_of_the_registry_is_shown_and_replaces_the_file_at_once(tmp_pa
     new.write_text(json.dumps(changed))
 
     dry = json.loads(run(*program, "update", new, "--dry-run", "--json").stdout)
-    assert not dry["replaced"] and target.read_text() == REGISTRY.read_text()
+    assert not dry["replaced"] and not target.exists()
+    (prefix / "etc/flowd-cpp").mkdir(parents=True)
+    shutil.copy(REGISTRY, target)
+    target.chmod(0o640)
     done = json.loads(run(*program, "update", new, "--json").stdout)
     assert done["replaced"] and done["changes"] == dry["changes"]
     assert {"change": "added", "experiment": 1, "activity": 60, "after": "New"} in done["changes"]
     assert {"change": "removed", "experiment": 14, "before": "xenon"} in done["changes"]
     assert any("xenon" in json.dumps(warning) for warning in done["warnings"]), done
     assert target.read_text() == new.read_text() and target.stat().st_mode & 0o777 == 0o640
-    assert len(os.listdir(target.parent)) == 2, "nothing is left behind"
+    assert len(os.listdir(target.parent)) == 1, "nothing is left behind"
+    assert packaged.read_text() == REGISTRY.read_text(), "the file of the package is as it was"
     again = json.loads(run(*program, "update", new, "--json").stdout)
     assert (again["replaced"], again["changes"], again["warnings"]) == (False, [], [])
 
@@ -163,6 +171,22 @@ def test_an_update_of_the_registry_is_shown_and_replaces_the_file_at_once(tmp_pa
         assert (refused.returncode, refused.stdout) == (2, "") and "hint:" in refused.stderr
         assert json.loads(target.read_text())["experiments"][0]["expId"] == 1
     assert run(*program, "update", tmp_path / "none", check=False).returncode == 7
+
+
+def test_the_registry_of_the_site_precedes_that_of_the_package(tmp_path):
+    """An upgrade of the package does not undo an update, but a registry that is older than the package's is named."""
+    prefix = copy_of_the_installation(tmp_path)
+    program = [prefix / "bin/flowd-cpp", "registry"]
+    newer = tmp_path / "api.json"
+    newer.write_text(json.dumps(json.loads(REGISTRY.read_text()) | {
+        "modified": "2999-01-01T00:00:00+00:00", "experiments": [{"expName": "only", "expId": 7, "activities": []}]}))
+    run(*program, "update", newer)
+    assert [one["name"] for one in json.loads(run(*program, "list", "--json").stdout)] == ["only"]
+    (prefix / "share/flowd-cpp/registry.json").write_text(newer.read_text().replace("2999", "3000"))
+    listed = run(*program, "list")
+    assert "is older than that of the package" in listed.stderr and str(prefix / "etc/flowd-cpp/registry.json") in listed.stderr
+    (prefix / "etc/flowd-cpp/registry.json").unlink()
+    assert run(*program, "list").stderr == ""
 
 
 def test_the_registry_is_listed_and_an_experiment_shown():

@@ -14,6 +14,8 @@ TEST(Paths, AreFoundRelativeToTheExecutable) {
     const InstallPaths paths = install_paths("/opt/site/bin/flowd-cpp");
     EXPECT_EQ(paths.share(), "/opt/site/share/flowd-cpp");
     EXPECT_EQ(paths.registry(), "/opt/site/share/flowd-cpp/registry.json");
+    EXPECT_EQ(paths.site_registry(), "/opt/site/etc/flowd-cpp/registry.json");
+    EXPECT_EQ(install_paths("/usr/bin/flowd-cpp").site_registry(), "/etc/flowd-cpp/registry.json");
     EXPECT_EQ(paths.catalog(), "/opt/site/share/flowd-cpp/catalog.yaml");
     ASSERT_EQ(paths.module_directories.size(), 1u);
     EXPECT_EQ(paths.module_directories.front().parent_path().parent_path().parent_path().string().rfind("/opt/site", 0),
