@@ -205,7 +205,7 @@ class Loader {
 
     /// Records the backend that the plugin implies, unless this component is the only announcer: it relays the flows that
     /// it receives.
-    void imply(const std::string& type, const InstanceConfig& plugin, const YamlNode& written) {
+    void imply(const std::string& type, InstanceConfig& plugin, const YamlNode& written) {
         const Catalog::Entry* known = plugin.module_configured ? nullptr : context_.catalog.find(FLOWD_PLUGIN, type);
         const bool implies = known != nullptr && !known->implies.backend.empty();
         if (!plugin.announce && !implies) {
@@ -213,7 +213,8 @@ class Loader {
             problem.level = FLOWD_LEVEL_WARNING;
             problem.hint = "remove it";
         }
-        if (!plugin.announce || !implies || !applies(known->implies, written)) return;
+        plugin.relays = implies && applies(known->implies, written);
+        if (!plugin.announce || !plugin.relays) return;
         const auto others = [&](const YamlNode::Entry& entry) {
             return context_.catalog.find(FLOWD_PLUGIN, entry.key.substr(0, entry.key.find('/'))) != known;
         };
@@ -355,7 +356,10 @@ class Loader {
         if (problems_.has_errors()) return;
         for (const std::uint32_t kind : {FLOWD_PLUGIN, FLOWD_BACKEND}) {
             const auto& all = configuration_.instances;
-            if (std::any_of(all.begin(), all.end(), [&](const InstanceConfig& i) { return i.kind == kind; })) continue;
+            const auto suffices = [&](const InstanceConfig& i) {
+                return i.kind == kind || (kind == FLOWD_BACKEND && i.relays);
+            };
+            if (std::any_of(all.begin(), all.end(), suffices)) continue;
             Problem& problem = add({}, section_name(kind),
                                    std::string("no ") + kind_name(kind) + " is configured: no flow will be " +
                                        (kind == FLOWD_PLUGIN ? "learnt" : "marked or reported"));

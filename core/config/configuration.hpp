@@ -34,6 +34,7 @@ class InstanceConfig {
     bool module_configured = false;              ///< by `module:`, not from the installed modules
     bool required = true;                        ///< a failure of this instance stops the start
     bool announce = true;                        ///< add the backends that its options imply
+    bool relays = false;                         ///< it sends what it receives itself, without a backend
     std::string implied_by;                      ///< path of the option that implies it; empty: it is written in the file
     const flowd_component* component = nullptr;  ///< valid until the process ends
     OptionTable options;                         ///< the component's table

@@ -39,9 +39,13 @@ std::string Location::to_string() const {
 }
 
 std::string Problem::to_string() const {
+    return text_with(level == FLOWD_LEVEL_WARNING ? "warning: " : "error: ");
+}
+
+std::string Problem::text_with(std::string_view severity) const {
     std::string text = where.to_string();
     if (!text.empty()) text += ": ";
-    text += level == FLOWD_LEVEL_WARNING ? "warning: " : "error: ";
+    text += severity;
     if (!path.empty()) text += path + ": ";
     text += message;
     add_line(text, "found", found);

@@ -44,7 +44,12 @@ struct Problem {
 
     /// One line "FILE:LINE:COLUMN: error: PATH: MESSAGE", then one indented line each for found, allowed, nearest and hint.
     [[nodiscard]] std::string to_string() const;
+    /// The same without "error: ", for a log line, which has its level.
+    [[nodiscard]] std::string log_text() const { return text_with({}); }
     void write(json::Writer& writer) const;
+
+  private:
+    [[nodiscard]] std::string text_with(std::string_view severity) const;
 };
 
 /// All problems of one configuration, in the order of detection.

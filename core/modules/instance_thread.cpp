@@ -347,7 +347,7 @@ void Instance::record_error(std::string_view text, std::string_view logged) {
 void Instance::record_problem(Problem problem) {
     const auto level = problem.level == FLOWD_LEVEL_WARNING ? spdlog::level::warn : spdlog::level::err;
     const auto logger = host_ != nullptr ? nullptr : services_.logging.logger(key_);
-    (logger != nullptr ? *logger : host_->logger()).log(level, problem.to_string());
+    (logger != nullptr ? *logger : host_->logger()).log(level, problem.log_text());
     const std::lock_guard lock(mutex_);
     if (problem.level == FLOWD_LEVEL_ERROR) {
         last_error_ = problem.message;

@@ -226,7 +226,7 @@ Installation::Loading Daemon::Implementation::loading() const {
 
 void Daemon::Implementation::log(const Problems& problems) {
     for (const Problem& problem : problems)
-        logger_->log(problem.level == FLOWD_LEVEL_WARNING ? spdlog::level::warn : spdlog::level::err, problem.to_string());
+        logger_->log(problem.level == FLOWD_LEVEL_WARNING ? spdlog::level::warn : spdlog::level::err, problem.log_text());
 }
 
 Result<void> Daemon::Implementation::set_up_loop() {

@@ -206,13 +206,15 @@ ExitCode Supervisor::code_of(const Instance& instance) {
 }
 
 void Supervisor::warn_if_useless() const {
-    const auto runs = [&](std::uint32_t kind) {
+    const auto runs = [&](auto&& suffices) {
         return std::any_of(instances_.begin(), instances_.end(), [&](const auto& instance) {
-            return instance->kind() == kind && instance->state() == InstanceState::running;
+            return instance->state() == InstanceState::running && suffices(*instance);
         });
     };
-    if (!runs(FLOWD_PLUGIN)) surroundings_.logger.warn("no plugin runs: nothing will be announced");
-    if (!runs(FLOWD_BACKEND)) surroundings_.logger.warn("no backend runs: nothing will be marked or sent");
+    const auto is_plugin = [](const Instance& one) { return one.kind() == FLOWD_PLUGIN; };
+    const auto sends = [](const Instance& one) { return one.kind() == FLOWD_BACKEND || one.config()->relays; };
+    if (!runs(is_plugin)) surroundings_.logger.warn("no plugin runs: nothing will be announced");
+    if (!runs(sends)) surroundings_.logger.warn("no backend runs: nothing will be marked or sent");
 }
 
 }  // namespace flowd::core

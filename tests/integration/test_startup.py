@@ -34,8 +34,18 @@ def start_fails(configuration, host=None, prefix=(), environment=None):
 def test_an_unknown_key_is_named_with_its_place_and_the_nearest_match():
     code, log = start_fails("plugins:\n  fireflyp:\n    bindPrt: 10514\n")
     assert code == 3
-    assert re.search(r"conf\.yaml:3:5: error: plugins\.fireflyp\.bindPrt", log), log
+    assert re.search(r"\[error\] .*conf\.yaml:3:5: plugins\.fireflyp\.bindPrt", log), log
     assert "bindPort" in log
+
+
+def test_a_log_line_has_its_severity_once(lab):
+    with Daemon("plugins:\n  fireflyp: {}\n", lab.a) as daemon:
+        assert "[warning] backends: no backend is configured" in daemon.log and "warning: " not in daemon.log, daemon.log
+
+
+def test_a_plugin_that_relays_needs_no_backend(lab):
+    with Daemon("plugins:\n  fireflyp: {fireflyReceivers: [{address: 192.0.2.1}]}\n", lab.a) as daemon:
+        assert "no backend" not in daemon.log, daemon.log
 
 
 def test_all_problems_are_reported_together():

@@ -48,6 +48,13 @@ class Implications : public ::testing::Test {
                                       with(row(FLOWD_OPTION_LIST, "to"), text_)};
 };
 
+TEST_F(Implications, APluginThatRelaysByItselfNeedsNoBackend) {
+    const Configuration c = load("plugins: {relay: {receivers: [a]}}\n");
+    EXPECT_TRUE(c.find(FLOWD_PLUGIN, "relay")->relays);
+    EXPECT_EQ(world_.parse("plugins: {relay: {receivers: []}}\n").problems.to_string().substr(0, 49),
+              "warning: backends: no backend is configured: no f");
+}
+
 TEST_F(Implications, AnOptionImpliesABackendWithValues) {
     const Configuration c = load("plugins: {meter: , relay: {receivers: [a, b]}}\nbackends: {other: }\n");
     const InstanceConfig* sender = c.find(FLOWD_BACKEND, "sender/receivers");

@@ -151,6 +151,13 @@ TEST_F(SupervisorTest, ADaemonThatMarksNothingLogsIt) {
     EXPECT_THAT(log(), ::testing::HasSubstr("no backend runs: nothing will be marked or sent"));
 }
 
+TEST_F(SupervisorTest, APluginThatRelaysByItselfNeedsNoBackend) {
+    InstanceConfig relay = config(FLOWD_PLUGIN, "p");
+    relay.relays = true;
+    ASSERT_EQ(start(std::move(relay)), ExitCode::ok);
+    EXPECT_THAT(log(), ::testing::Not(::testing::HasSubstr("no backend runs")));
+}
+
 TEST_F(SupervisorTest, AnInstanceThatHangsInPrepareIsAbandonedAndTheStartFails) {
     settings_.start_timeout = 100ms;
     settings_.stop_timeout = 100ms;
