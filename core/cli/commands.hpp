@@ -86,6 +86,9 @@ struct VerifyRequest {
 [[nodiscard]] ExitCode plan(const GlobalOptions& options, const Output& output);
 /// --control, else `control.path` of the configuration if it can be read, else the default.
 [[nodiscard]] std::string control_path(const GlobalOptions& options);
+/// The reply to a command of the program itself. If the daemon does not know it, the reply says that it is of an earlier
+/// version.
+[[nodiscard]] Result<control::Reply> request_command(const std::string& path, const control::Arguments& words);
 /// Runs `flowd-cpp COMPONENT TOOL ...` in this process; empty if no installed component has that tool.
 [[nodiscard]] std::optional<ExitCode> run_tool(const GlobalOptions& options, const Output& output,
                                                const control::Arguments& words);

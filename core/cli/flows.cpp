@@ -95,7 +95,7 @@ class Terminal {
 
 /// The answer of the daemon, or what is wrong.
 Result<std::string> ask(const std::string& path, const control::Arguments& words) {
-    auto reply = control::request(path, words);
+    auto reply = request_command(path, words);
     if (!reply) return std::move(reply).error();
     if (reply->code == ExitCode::ok) return std::move(reply->json);
     simdjson::dom::parser parser;
@@ -245,7 +245,7 @@ ExitCode observe(const GlobalOptions& options, const Output& output, const Obser
     if (!interrupt) return output.fail(interrupt.error());
     std::optional<std::uint64_t> after;
     for (;;) {
-        const auto reply = control::request(path, words(after));
+        const auto reply = request_command(path, words(after));
         if (!reply) return output.fail(ExitCode::no_daemon, reply.error().message, reply.error().hint);
         if (reply->code != ExitCode::ok) return output.reply(*reply);
         const auto observed = observed_lines(reply->json, as_json);

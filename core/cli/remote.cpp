@@ -46,9 +46,23 @@ std::string control_path(const GlobalOptions& options) {
     return path;
 }
 
+Result<control::Reply> request_command(const std::string& path, const control::Arguments& words) {
+    auto reply = control::request(path, words);
+    // A daemon takes a command that it does not have for the name of an instance.
+    const std::string& command = words.front();
+    const std::string refusal =
+        control::Reply::failure({}, "\"" + command + "\" is neither a command nor an instance").json;
+    if (!reply || reply->code != ExitCode::usage || !reply->json.starts_with(refusal.substr(0, refusal.size() - 1)))
+        return reply;
+    return control::Reply::failure(
+        ExitCode::failure,
+        "the running daemon does not know the command \"" + command + "\": it is of an earlier version than this program",
+        "restart it: systemctl restart flowd-cpp");
+}
+
 ExitCode ask_daemon(const GlobalOptions& options, const Output& output, const control::Arguments& words,
                     const std::function<std::string(std::string_view)>& show) {
-    const auto reply = control::request(control_path(options), words);
+    const auto reply = request_command(control_path(options), words);
     if (!reply) return output.fail(code_of(reply.error()), reply.error().message, reply.error().hint);
     if (reply->code != ExitCode::ok || output.json || !show) return output.reply(*reply);
     output.out << show(reply->json);

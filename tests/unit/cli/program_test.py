@@ -8,9 +8,12 @@ import json
 import os
 import re
 import shutil
+import socket
+import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import unittest
 
 PROGRAM = os.path.abspath(sys.argv.pop(1))
@@ -50,6 +53,30 @@ class Program(Case):
             done = run(*words)
             self.assertEqual((done.returncode, done.stderr), (0, ""), words)
             self.assertIn("flowd-cpp", done.stdout)
+
+    def test_a_daemon_of_an_earlier_version_does_not_know_a_command(self):
+        answer = b'{"error":"\\"%s\\" is neither a command nor an instance","hint":"instances: marker"}'
+        with socket.socket(socket.AF_UNIX) as listener:
+            control = os.path.join(self.folder.name, "control")
+            listener.bind(control)
+            listener.listen()
+
+            def serve():
+                for _ in range(3):
+                    with listener.accept()[0] as client:
+                        words = client.recv(65536)[4:].split(b"\0")
+                        text = answer % words[0]
+                        client.sendall(struct.pack("<Ii", len(text) + 4, 2) + text)
+
+            server = threading.Thread(target=serve)
+            server.start()
+            for words in (["explain", "cms"], ["observe", "--last", "1"], ["explain", "cms", "--json"]):
+                done = run("--control", control, *words)
+                self.assertEqual(done.returncode, 1, done)
+                self.assertIn(f'the running daemon does not know the command \\"{words[0]}\\"' if "--json" in words else
+                              f'the running daemon does not know the command "{words[0]}": it is of an earlier version', done.stdout + done.stderr)
+                self.assertIn("restart it", done.stdout + done.stderr)
+            server.join()
 
     def test_the_guide_lists_the_exit_codes_of_the_help(self):
         with open(os.path.join(os.path.dirname(__file__), "../../../docs/cli.md")) as guide:
