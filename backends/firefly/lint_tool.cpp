@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <array>
+#include <filesystem>
 #include <fstream>
+#include <system_error>
 
 #include "backends/firefly/capture.hpp"
 #include "backends/firefly/lint.hpp"
@@ -30,10 +32,20 @@ void write(json::Writer& writer, const Emitter& emitter) {
     writer.end().end();
 }
 
+/// Reads the next line, as far as `longest_line` and one byte more. False: end of input.
+bool read_line(std::streambuf& in, std::string& line) {
+    constexpr auto end = std::streambuf::traits_type::eof();
+    line.clear();
+    auto next = in.sbumpc();
+    if (next == end) return false;
+    for (; next != end && next != '\n' && line.size() <= longest_line; next = in.sbumpc()) line += static_cast<char>(next);
+    return true;
+}
+
 /// Reads the lines of a log that contain JSON.
 [[nodiscard]] Result<void> read_lines(std::istream& in, Lint& lint) {
     std::string line;
-    while (std::getline(in, line)) {
+    while (read_line(*in.rdbuf(), line)) {
         if (line.size() > longest_line) return Error{FLOWD_INVALID, "a line is longer than 1 MiB: this is no log"};
         if (!line.empty() && line.back() == '\r') line.pop_back();
         if (!line.starts_with('#') && line.find('{') != std::string::npos) lint.take({line});
@@ -67,6 +79,10 @@ struct CaptureCounts {
 }
 
 [[nodiscard]] Result<void> read_file(const LintOptions& options, ToolCall& call, Lint& lint) {
+    std::error_code error;  // a missing file is reported below
+    const auto kind = std::filesystem::status(options.input, error).type();
+    if (kind != std::filesystem::file_type::regular && kind != std::filesystem::file_type::not_found)
+        return Error{FLOWD_INVALID, options.input + " is not a regular file", "write a pipe to a file first"};
     std::ifstream in(options.input, std::ios::binary);
     if (!in) return Error::from_errno(errno, options.input);
     std::array<char, 4> begin{};
@@ -74,7 +90,6 @@ struct CaptureCounts {
     const std::string_view magic(begin.data(), static_cast<std::size_t>(in.gcount()));
     in.clear();
     in.seekg(0);
-    if (!in) return Error{FLOWD_INVALID, options.input + " is not a regular file", "write a pipe to a file first"};
     if (magic.starts_with("\x1f\x8b")) return Error{FLOWD_INVALID, options.input + " is compressed", "gunzip it first"};
     if (!Capture::is_capture(magic)) {
         if (auto read = read_lines(in, lint); !read) return std::move(read).error().within(options.input);

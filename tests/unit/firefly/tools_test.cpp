@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <gtest/gtest.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <cstdlib>
+#include <filesystem>
+#include <fstream>
 #include <string>
 #include <thread>
 
@@ -178,7 +182,25 @@ TEST_F(FireflyTools, LintReceivesAtAPort) {
 TEST_F(FireflyTools, LintSaysWhatItCannotRead) {
     EXPECT_EQ(run("lint", {{"input", "/no/such/file"}}).result, FLOWD_NOT_FOUND);
     EXPECT_EQ(run("lint", {{"input", ":0"}}).result, FLOWD_INVALID);
-    EXPECT_EQ(run("lint", {{"input", "/dev/null"}}).result, FLOWD_NOT_FOUND) << "no firefly";
+    const std::string directory = ::testing::TempDir() + "/lint";
+    std::filesystem::create_directory(directory);
+    const std::string pipe = directory + "/pipe", empty = directory + "/empty", zeros = directory + "/zeros";
+    (void)::mkfifo(pipe.c_str(), 0600);
+    for (const std::string& input : {directory, pipe, std::string("/dev/null")}) {  // to open the pipe would wait for ever
+        EXPECT_EQ(run("lint", {{"input", input}}).result, FLOWD_INVALID);
+        EXPECT_EQ(host_.problems().back().message, input + " is not a regular file");
+    }
+    std::ofstream{empty};
+    EXPECT_EQ(run("lint", {{"input", empty}}).result, FLOWD_NOT_FOUND) << "no firefly";
+    std::ofstream{zeros};
+    std::filesystem::resize_file(zeros, std::uintmax_t{64} << 20);
+    rusage before{}, after{};
+    ::getrusage(RUSAGE_SELF, &before);
+    EXPECT_EQ(run("lint", {{"input", zeros}}).result, FLOWD_INVALID);
+    ::getrusage(RUSAGE_SELF, &after);
+    EXPECT_EQ(host_.problems().back().message, zeros + ": a line is longer than 1 MiB: this is no log");
+    EXPECT_LT(after.ru_maxrss - before.ru_maxrss, 16 << 10) << "a line without an end is not kept in memory, in KiB";
+    std::filesystem::remove_all(directory);
 }
 
 TEST_F(FireflyTools, ListenEndsWhenInterruptedAndFailsIfTooFewWereReceived) {
