@@ -18,9 +18,11 @@ std::string last_firefly(std::uint32_t kind) {
     return std::string("The last firefly (") + (kind == FLOWD_EVENT_START ? "start" : "ongoing") + ")";
 }
 
-static_assert(static_cast<int>(Verdict::limited) == static_cast<int>(Skip::limited));
+static_assert(static_cast<int>(Verdict::limited) == static_cast<int>(Skip::limited) - 1);
 Verdict verdict_of(Skip reason) {
-    return static_cast<Verdict>(reason);
+    if (reason == Skip::size)
+        return Verdict::not_queued;  // not possible: the least maxSize has room for all that is not a block
+    return static_cast<Verdict>(static_cast<int>(reason) - (reason > Skip::size ? 1 : 0));
 }
 
 }  // namespace
@@ -69,7 +71,7 @@ void FireflyBackend::explain(std::size_t index, const flowd_flow& flow, Explanat
     const auto refuse = [&](Verdict verdict, std::string_view subject = {}, std::int64_t time_ns = 0) {
         (void)explanations.add(index, {text_of(verdict).word, subject, text_of(verdict).text, time_ns, true});
     };
-    if (flow.flow_id == 0) return refuse(Verdict::not_announced);
+    if (flow.flow_id == 0) return refuse(flow.end_time_ns != 0 ? Verdict::ended : Verdict::not_announced);
     flowd_event event{};
     event.size = sizeof event;
     event.kind = FLOWD_EVENT_ONGOING;

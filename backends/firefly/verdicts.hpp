@@ -6,12 +6,11 @@
 
 namespace flowd::firefly_backend {
 
-/// Name, verdict, sentence. The first ones are Skip, in its order.
+/// Name, verdict, sentence. The first ones are Skip without size, in its order.
 #define FIREFLY_VERDICTS(X)                                                                                    \
     X(protocol, "protocol", "A firefly can only report TCP and UDP.")                                          \
     X(port, "port", "A firefly cannot report port 0.")                                                         \
     X(address, "address", "A firefly cannot report unspecified addresses, or two families.")                   \
-    X(size, "size", "The firefly does not fit into maxSize.")                                                  \
     X(received, "received", "The flow was learnt from a firefly, and forwardToDestination is off.")            \
     X(metered, "metered",                                                                                      \
       "The plugin that announces the flow forbids it, as for metered flows, and forwardToDestination is off.") \
@@ -22,6 +21,7 @@ namespace flowd::firefly_backend {
     X(peer, "peer", "The firefly came from there.")                                                            \
     X(limited, "limited", "Too many fireflies of this flow arrived in a short time.")                          \
     X(not_announced, "not-announced", "No plugin has announced this flow, so no firefly is sent.")             \
+    X(ended, "ended", "The flow has ended: what its receivers were told is no longer known.")                  \
     X(not_queued, "not-queued", "No firefly of this flow has been queued for this receiver yet.")              \
     X(destination_off, "destination-off", "sendToDestination is off.")                                         \
     X(no_receiver, "no-receiver", "No collector is configured, and sendToDestination is off.")                 \

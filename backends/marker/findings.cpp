@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The findings of the marker, its explanations of flows, and the interfaces that it publishes.
+#include <algorithm>
 #include <array>
 #include <string>
 
@@ -8,6 +9,7 @@
 #include "flowd/address.hpp"
 #include "lib/bpf/hook_findings.hpp"
 #include "lib/bpf/host_findings.hpp"
+#include "lib/bpf/rtnetlink.hpp"
 
 namespace flowd::marker {
 namespace {
@@ -117,6 +119,20 @@ void Marker::explain(const FlowBatch& flows, Explanations& explanations) const {
     if (!marking_) return;
     std::size_t index = 0;
     for (const flowd_flow& flow : flows) explain(index++, flow, explanations);
+    if (index == 1) explain_route(*flows.begin(), explanations);  // many flows are asked about for their labels only
+}
+
+void Marker::explain_route(const flowd_flow& flow, Explanations& explanations) const {
+    const auto states = marking_->attachments().states();
+    if (states.empty()) return;
+    const auto route = bpf::leaving_links(flow.key);
+    if (!route) return host().warning(route.error().message);
+    const auto is_on_route = [&](const auto& state) {
+        return std::any_of(route->begin(), route->end(), [&](const auto& link) { return link.index == state.link.index; });
+    };
+    if (route->empty() || std::any_of(states.begin(), states.end(), is_on_route)) return;
+    const auto& [word, text] = text_of(Verdict::other_interface);
+    (void)explanations.add(0, {word, route->front().name, text, 0, true});
 }
 
 void Marker::explain(std::size_t index, const flowd_flow& flow, Explanations& explanations) const {
@@ -129,23 +145,25 @@ void Marker::explain(std::size_t index, const flowd_flow& flow, Explanations& ex
     if (!has_ipv6 && !table.takes_ipv4()) return refuse(Verdict::ipv4);
     if (flow.local == FLOWD_LOCAL_NONE && !options_.forwarded) return refuse(Verdict::forwarded);
     const auto entry = table.entry_of(flow.key);
-    if (!entry) return refuse(Verdict::unreadable);
-    const bool marks = *entry ? table.carries(**entry) : table.has_catch_all();
-    if (*entry && !marks)
+    const bool marks = entry ? table.carries(*entry) : table.has_catch_all();
+    if (entry && !marks)
         return refuse(flow.tag.experiment == 0 && flow.tag.activity == 0 ? Verdict::no_valid_tag
                                                                          : Verdict::tag_out_of_range);
-    if (!marks) return refuse(flow.flow_id == 0 ? Verdict::not_announced : Verdict::not_in_table);
+    if (!marks)
+        return refuse(flow.flow_id != 0       ? Verdict::not_in_table
+                      : flow.end_time_ns != 0 ? Verdict::ended
+                                              : Verdict::not_announced);
     if (table.observes()) return refuse(Verdict::observed);
     const auto states = marking_->attachments().states();
     if (states.empty()) return refuse(Verdict::no_interface);
-    const marker_mark mark = *entry ? **entry : table.catch_all_of(flow.key);
-    const std::string text = "Outgoing packets carry " + table.describe(mark) + (*entry ? "." : ", by the catch-all tag.");
+    const marker_mark mark = entry ? *entry : table.catch_all_of(flow.key);
+    const std::string text = "Outgoing packets carry " + table.describe(mark) + (entry ? "." : ", by the catch-all tag.");
     for (const auto& state : states) {
         if (std::string_view(state.hook) == "removed") {
             refuse(Verdict::hook_removed, state.link.name);
             continue;
         }
-        Explanation marked{text_of(*entry ? Verdict::marked : Verdict::marked_catch_all).word, state.link.name, text};
+        Explanation marked{text_of(entry ? Verdict::marked : Verdict::marked_catch_all).word, state.link.name, text};
         if (table.writes_labels() && (mark.label & MARKER_HAS_LABEL) != 0) marked.label = mark.label & MARKER_LABEL_MASK;
         (void)explanations.add(index, marked);
     }

@@ -62,6 +62,7 @@ class Marker final : public Backend {
     void tell_interfaces();
     [[nodiscard]] std::string summary() const;
     void explain(std::size_t index, const flowd_flow& flow, Explanations& explanations) const;
+    void explain_route(const flowd_flow& flow, Explanations& explanations) const;
     void set_catch_all(std::optional<flowd_tag> tag);
     void start_flow(const flowd_event& event);
 

@@ -129,11 +129,10 @@ bool TagTable::put(const flowd_key& key, flowd_tag tag, std::uint32_t flags) {
     return true;
 }
 
-Result<std::optional<marker_mark>> TagTable::entry_of(const flowd_key& key) {
-    if (size_ == 0) return std::optional<marker_mark>();
-    const auto flow = flows_.find(bpf::to_flow_key(key));
-    if (!flow) return flow.error();
-    return flow->has_value() ? std::optional((*flow)->mark) : std::optional<marker_mark>();
+std::optional<marker_mark> TagTable::entry_of(const flowd_key& key) {
+    if (size_ == 0) return std::nullopt;
+    const auto flow = flows_.find(bpf::to_flow_key(key));  // cannot fail: a table with flows is mapped
+    return flow && flow->has_value() ? std::optional((*flow)->mark) : std::nullopt;
 }
 
 marker_mark TagTable::catch_all_of(const flowd_key& key) const {

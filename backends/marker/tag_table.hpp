@@ -73,7 +73,7 @@ class TagTable {
     void set_socket_tags(bool on);
 
     /// The mark of a flow that is in the table; empty if it is not.
-    [[nodiscard]] Result<std::optional<marker_mark>> entry_of(const flowd_key& key);
+    [[nodiscard]] std::optional<marker_mark> entry_of(const flowd_key& key);
     /// The mark that the catch-all gives to the packets of a flow.
     [[nodiscard]] marker_mark catch_all_of(const flowd_key& key) const;
     [[nodiscard]] bool carries(marker_mark mark) const { return marks_.carries(mark); }

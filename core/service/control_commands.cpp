@@ -223,19 +223,17 @@ void ControlCommands::explain(const control::Arguments& arguments, control::Resp
 
 void ControlCommands::explain_flow(const flowd_key& key, control::Responder respond) {
     const auto told = std::make_shared<ExplainedFlow>(key);
-    (void)surroundings_.services.bus.examine(
-        key, [&](const flowd_flow& flow, std::span<const FlowAnnouncer> announcers) { told->take(flow, announcers); });
-    if (told->id() == 0) return ask_of_flow(told, std::move(respond));
-    const auto go_on = [this, told, respond = std::move(respond)](std::vector<FlowChange> changes) {
-        told->take(std::move(changes));
-        ask_of_flow(told, respond);
-    };
-    surroundings_.aside([&bus = surroundings_.services.bus, defer = surroundings_.defer, id = told->id(), go_on] {
-        defer(std::chrono::milliseconds(0), [go_on, changes = changes_of(bus, id)] { go_on(changes); });
+    const auto go_on = [this, told, respond = std::move(respond)] { explain_flow(told, respond); };
+    surroundings_.aside([&bus = surroundings_.services.bus, defer = surroundings_.defer, key, told, go_on] {
+        (void)bus.examine(
+            key, [&](const flowd_flow& flow, std::span<const FlowAnnouncer> announcers) { told->take(flow, announcers); });
+        told->look_up_ended(bus);
+        told->look_up_changes(bus);
+        defer(std::chrono::milliseconds(0), go_on);
     });
 }
 
-void ControlCommands::ask_of_flow(const std::shared_ptr<ExplainedFlow>& told, control::Responder respond) {
+void ControlCommands::explain_flow(const std::shared_ptr<ExplainedFlow>& told, control::Responder respond) {
     const auto answers = std::make_shared<Answers<std::vector<Explanation>>>();
     const auto ask = [told, answers](Instance& instance, const Offered& offered, flowd_instance* module) {
         ExplanationSink sink;

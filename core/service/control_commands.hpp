@@ -73,7 +73,7 @@ class ControlCommands {
     void findings(control::Responder respond);
     void explain(const control::Arguments& arguments, control::Responder respond);
     void explain_flow(const flowd_key& key, control::Responder respond);
-    void ask_of_flow(const std::shared_ptr<ExplainedFlow>& told, control::Responder respond);
+    void explain_flow(const std::shared_ptr<ExplainedFlow>& told, control::Responder respond);
     void explain_tag(const TagQuestion& question, const std::shared_ptr<TagSurvey>& found, control::Responder respond);
     void status(control::Responder respond);
     void status_of(const Instance& instance, control::Responder respond);

@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
-#include <deque>
 #include <iterator>
 #include <set>
 
@@ -15,6 +14,7 @@
 #include "core/base/text.hpp"
 #include "core/config/tag_text.hpp"
 #include "core/flows/flow_history.hpp"
+#include "core/flows/flow_key.hpp"
 #include "core/service/own_findings.hpp"
 #include "core/service/status_json.hpp"
 #include "flowd/abi/ext/interfaces.h"
@@ -207,6 +207,14 @@ Explanation tag_verdict(const flowd_flow& flow, const std::vector<FlowAnnouncer>
     return verdict(CoreVerdict::tag_alone, by + "; no other instance announces the flow.");
 }
 
+std::string ended_text(const flowd_flow& flow) {
+    const std::string rule(to_view(flow.rule));
+    return "Announced by " + std::string(to_view(flow.announcer)) + " (" + precedence_name(flow.precedence) + ")" +
+           (rule.empty() ? "" : ", by " + rule) + ", from " + utc_text(flow.start_time_ns) + " to " +
+           utc_text(flow.end_time_ns) + ", with " + std::to_string(flow.usage.bytes_sent) + " bytes sent and " +
+           std::to_string(flow.usage.bytes_received) + " received. It has ended: " + end_reason_text(flow.end_reason) + ".";
+}
+
 bool is_malformed(const flowd_key& key) {
     const bool has_ports = key.protocol == IPPROTO_TCP || key.protocol == IPPROTO_UDP || key.protocol == IPPROTO_SCTP;
     const Address source(key.source), destination(key.destination);
@@ -231,12 +239,13 @@ std::vector<Explanation> core_verdicts(const ExplainedFlow& explained, std::size
         all.push_back(tag_verdict(flow, explained.announcers(), registry));
         return all;
     }
-    if (explained.has_ended())
-        all.push_back(verdict(CoreVerdict::ended,
-                              "The flow, announced by " + std::string(to_view(flow.announcer)) +
-                                  ", has ended: " + end_reason_text(flow.end_reason) + ".",
-                              true, flow.end_time_ns));
-    else if (is_malformed(flow.key))
+    if (explained.has_ended()) {
+        all.push_back(verdict(CoreVerdict::ended, ended_text(flow), true, flow.end_time_ns));
+        all.push_back(
+            verdict(CoreVerdict::not_kept,
+                    "Of an ended flow the daemon does not keep which other instances announced it, why its tag was "
+                    "chosen, its label on each interface, and what each collector was told."));
+    } else if (is_malformed(flow.key))
         all.push_back(
             verdict(CoreVerdict::malformed,
                     "The tuple is malformed: an unspecified address, protocol 0, or port 0 with TCP, UDP or SCTP.", true));
@@ -248,7 +257,10 @@ std::vector<Explanation> core_verdicts(const ExplainedFlow& explained, std::size
                                   std::to_string(max_live) + ") flows.",
                               true));
     else
-        all.push_back(verdict(CoreVerdict::not_announced, "No instance has announced this flow.", true));
+        all.push_back(verdict(CoreVerdict::not_announced,
+                              "No instance has announced this flow, and it is not among the last " +
+                                  std::to_string(services.bus.count_ended()) + " flows that ended.",
+                              true));
     return all;
 }
 
@@ -352,18 +364,39 @@ void ExplainedFlow::take(const flowd_flow& flow, std::span<const FlowAnnouncer> 
     if (has_ended()) flow_.flow_id = 0;
 }
 
-std::vector<FlowChange> changes_of(const Bus& bus, std::uint64_t flow_id) {
-    constexpr std::size_t most = 20;
-    std::deque<FlowChange> latest;
+void ExplainedFlow::look_up_ended(const Bus& bus) {
+    flowd_key wanted = asked_;
+    normalise(wanted, 0);
+    flowd_flow_filter filter{};
+    filter.size = sizeof filter;
+    filter.members = FLOWD_FILTER_NETWORK | FLOWD_FILTER_PORT | FLOWD_FILTER_PROTOCOL;
+    std::copy(std::begin(wanted.source), std::end(wanted.source), std::begin(filter.network));
+    filter.prefix_length = 128;
+    filter.port = wanted.source_port;
+    filter.protocol = wanted.protocol;
+    std::uint64_t cursor = 0;
+    do {
+        const auto result = bus.page_ended(&filter, cursor, page_limit, [&](const flowd_flow& flow) {
+            if (match(flow.key, wanted) == Match::none || flow.end_time_ns == flow_.end_time_ns) return true;
+            if (!is_live() && !has_ended())
+                take(flow, {});
+            else
+                earlier_.add(flow, FlowTexts(to_view(flow.application), to_view(flow.rule)));
+            return earlier_.size() < most_earlier;
+        });
+        if (result != FLOWD_OK) break;
+    } while (cursor != 0 && earlier_.size() < most_earlier);
+}
+
+void ExplainedFlow::look_up_changes(const Bus& bus) {
+    if (id_ == 0) return;
     std::uint64_t position = 0, lost = 0;
-    const auto take = [&](const flowd_observed& one) {
-        if (one.flow == nullptr || one.flow->flow_id != flow_id || one.kind == FLOWD_OBSERVED_ONGOING) return true;
-        latest.push_back({one.kind, one.time_ns, std::string(to_view(one.flow->announcer)), one.flow->tag, one.former_tag});
-        if (latest.size() > most) latest.pop_front();
+    (void)bus.read_events(position, FlowHistory::events_kept, lost, [&](const flowd_observed& one) {
+        if (one.flow == nullptr || one.flow->flow_id != id_ || one.kind == FLOWD_OBSERVED_ONGOING) return true;
+        changes_.push_back({one.kind, one.time_ns, std::string(to_view(one.flow->announcer)), one.flow->tag, one.former_tag});
+        if (changes_.size() > most_changes) changes_.pop_front();
         return true;
-    };
-    (void)bus.read_events(position, FlowHistory::events_kept, lost, take);
-    return {std::make_move_iterator(latest.begin()), std::make_move_iterator(latest.end())};
+    });
 }
 
 bool ExplainedFlow::is_reversed() const {
@@ -391,6 +424,8 @@ std::string explain_json(const Services& services, const ExplainedFlow& explaine
         w.member("instance", one.instance).member("tag", tag_in_words(one.tag, registry));
         w.member("formerTag", one.kind == FLOWD_OBSERVED_RETAG ? tag_in_words(one.former_tag, registry) : "").end();
     }
+    w.end().key("earlier").array();
+    for (const flowd_flow& flow : explained.earlier()) write_flow(w, flow, registry, unix_ns());
     w.end().key("explanations").array();
     for (const Explanation& one : core_verdicts(explained, plugins, services))
         write_explanation(w, OwnFindings::instance, one);
@@ -408,15 +443,30 @@ std::shared_ptr<TagSurvey> survey(const Bus& bus, const TagQuestion& question) {
     if (question.activity) filter.members |= FLOWD_FILTER_ACTIVITY;
     filter.tag = {question.experiment.value_or(0), question.activity.value_or(0)};
     const std::size_t examined = question.label ? TagSurvey::most_examined : TagSurvey::most_shown;
+    auto source = found->sources.end();
     std::uint64_t cursor = 0;
     do {
         const auto result = bus.page(&filter, cursor, page_limit, [&](const flowd_flow& flow) {
             ++found->flows;
-            std::pair source(std::string(to_view(flow.announcer)), std::string(to_view(flow.rule)));
-            if (found->sources.contains(source) || found->sources.size() < TagSurvey::most_sources)
-                ++found->sources[std::move(source)];
+            const std::string_view announcer = to_view(flow.announcer), rule = to_view(flow.rule);
+            // Most flows have the source of the one before: no copies of its texts.
+            if (source == found->sources.end() || source->first.first != announcer || source->first.second != rule) {
+                std::pair names{std::string(announcer), std::string(rule)};
+                source = found->sources.find(names);
+                if (source == found->sources.end() && found->sources.size() < TagSurvey::most_sources)
+                    source = found->sources.emplace(std::move(names), 0).first;
+            }
+            if (source != found->sources.end()) ++source->second;
             if (found->examined.size() < examined)
                 found->examined.add(flow, FlowTexts(to_view(flow.application), to_view(flow.rule)));
+            return true;
+        });
+        if (result != FLOWD_OK) break;
+    } while (cursor != 0);
+    do {
+        const auto result = bus.page_ended(&filter, cursor, page_limit, [&](const flowd_flow& flow) {
+            if (++found->ended_flows <= TagSurvey::most_shown)
+                found->ended.add(flow, FlowTexts(to_view(flow.application), to_view(flow.rule)));
             return true;
         });
         if (result != FLOWD_OK) break;
@@ -468,6 +518,12 @@ std::string explain_tag_json(const Services& services, const TagQuestion& questi
                          "No flow has this tag of its own; it is the catch-all of " + catch_all->announcer +
                              ": all marked traffic without a tag of its own carries it.",
                          false, catch_all->since_ns);
+    else if (survey.ended_flows > 0)
+        reason = verdict(CoreVerdict::only_ended,
+                         "No live flow has this tag; " + std::to_string(survey.ended_flows) + " of the last " +
+                             std::to_string(services.bus.count_ended()) +
+                             " flows that ended had it. Which label their packets carried is not kept.",
+                         true);
     else if (!configured.empty())
         reason = verdict(CoreVerdict::not_matched, places + " would give this tag, but no live flow has it.", true);
     else if (is_registered)
@@ -488,6 +544,7 @@ std::string explain_tag_json(const Services& services, const TagQuestion& questi
     write_id(w, "activity", "activityId", activity, question.activity);
     w.member("registered", is_registered).member("verdict", reason.verdict).member("reason", reason.text);
     w.member("liveFlows", survey.flows);
+    w.member("endedFlows", survey.ended_flows);
     if (question.label) w.member("flowsWithLabel", matching).member("flowsExamined", flows.size());
     w.member("catchAll", catch_all ? catch_all->announcer : std::string());
     std::set<std::string> interfaces;
@@ -516,6 +573,8 @@ std::string explain_tag_json(const Services& services, const TagQuestion& questi
         w.member("label", labels[i] ? label_text(*labels[i]) : std::string());
         w.member("announcer", to_view(flows[i].announcer)).member("rule", to_view(flows[i].rule)).end();
     }
+    w.end().key("ended").array();
+    for (const flowd_flow& flow : survey.ended.flows()) write_flow(w, flow, registry, unix_ns());
     w.end().end();
     return out;
 }

@@ -2,6 +2,7 @@
 // `flowd-cpp explain`: what the core knows of a flow, or of a tag, and why. Values; no thread concerns.
 #pragma once
 
+#include <deque>
 #include <map>
 #include <memory>
 #include <optional>
@@ -29,6 +30,7 @@ namespace flowd::core {
     X(tag_valid, "tag-valid", "a valid tag is not replaced by 0/0")                        \
     X(tag_left, "tag-left", "the instance that gave the tag no longer announces the flow") \
     X(ended, "ended", "the flow has ended")                                                \
+    X(not_kept, "not-kept", "what is no longer known of an ended flow")                    \
     X(malformed, "malformed", "the bus refuses such a tuple")                              \
     X(no_plugin, "no-plugin", "no plugin runs")                                            \
     X(table_full, "table-full", "flows.maxLive is reached")                                \
@@ -37,6 +39,7 @@ namespace flowd::core {
     X(no_valid_tag, "no-valid-tag", "of a tag: it is 0/0")                                 \
     X(catch_all, "catch-all", "of a tag: it is the catch-all")                             \
     X(other_entropy, "other-entropy", "of a label: flows have its tag, but another label") \
+    X(only_ended, "only-ended", "of a tag: only ended flows had it")                       \
     X(not_matched, "not-matched", "of a tag: configured, but no live flow matches")        \
     X(not_configured, "not-configured", "of a tag: nothing in the configuration gives it") \
     X(not_registered, "not-registered", "of a tag: neither in the registry nor configured")
@@ -75,11 +78,9 @@ struct FlowChange {
     std::string instance;  ///< that gave the tag
     flowd_tag tag{}, former_tag{};
 };
-/// The latest changes of a flow that the core keeps, the oldest first. A walk through all events that are kept.
-[[nodiscard]] std::vector<FlowChange> changes_of(const Bus& bus, std::uint64_t flow_id);
 
-/// A copy of a flow in the table, live or ended, or of a tuple that is not in it; then flow_id is 0. The bus must outlive
-/// it.
+/// A copy of a flow, live or ended, or of a tuple that neither the table nor the history has; then flow_id is 0. The bus
+/// must outlive it.
 class ExplainedFlow {
   public:
     explicit ExplainedFlow(const flowd_key& key);
@@ -87,23 +88,32 @@ class ExplainedFlow {
     ExplainedFlow& operator=(const ExplainedFlow&) = delete;
 
     void take(const flowd_flow& flow, std::span<const FlowAnnouncer> announcers);
-    void take(std::vector<FlowChange> changes) { changes_ = std::move(changes); }
-    [[nodiscard]] std::uint64_t id() const { return id_; }  ///< 0: not in the table
+    /// Looks for the tuple among the ended flows: the latest one, unless the table has a flow, and those before it. Takes
+    /// long with a large history.
+    void look_up_ended(const Bus& bus);
+    /// The latest events of the flow that the core keeps. A walk through all events that are kept.
+    void look_up_changes(const Bus& bus);
     /// As passed to instances: an ended flow is not announced any more.
     [[nodiscard]] const flowd_flow& flow() const { return flow_; }
     [[nodiscard]] bool is_live() const { return flow_.flow_id != 0 && flow_.end_time_ns == 0; }
     [[nodiscard]] bool has_ended() const { return flow_.end_time_ns != 0; }
     [[nodiscard]] bool is_reversed() const;  ///< asked in the opposite direction
     [[nodiscard]] const std::vector<FlowAnnouncer>& announcers() const { return announcers_; }
-    [[nodiscard]] const std::vector<FlowChange>& changes() const { return changes_; }
+    /// Earlier flows of the tuple, the latest first.
+    [[nodiscard]] std::span<const flowd_flow> earlier() const { return earlier_.flows(); }
+    /// The oldest first.
+    [[nodiscard]] const std::deque<FlowChange>& changes() const { return changes_; }
 
   private:
+    static constexpr std::size_t most_earlier = 20;
+    static constexpr std::size_t most_changes = 20;
     flowd_key asked_;
     std::uint64_t id_ = 0;
     flowd_flow flow_{};
     FlowTexts texts_;
     std::vector<FlowAnnouncer> announcers_;
-    std::vector<FlowChange> changes_;
+    std::deque<FlowChange> changes_;
+    FlowCopies earlier_;
 };
 
 /// The explanations of instances, by their name.
@@ -113,7 +123,7 @@ using FlowExplanations = std::map<std::string, std::vector<Explanation>>;
 [[nodiscard]] std::string explain_json(const Services& services, const ExplainedFlow& flow, std::size_t plugins,
                                        const FlowExplanations& said);
 
-/// What the flow table has of a tag.
+/// What the flow table and the history have of a tag.
 struct TagSurvey {
     static constexpr std::size_t most_examined = 4096;  ///< flows whose label instances are asked for
     static constexpr std::size_t most_shown = 20;
@@ -122,8 +132,10 @@ struct TagSurvey {
     std::uint64_t flows = 0;
     std::map<std::pair<std::string, std::string>, std::uint64_t> sources;  ///< flows by announcer and rule
     FlowCopies examined;                                                   ///< some of the flows
+    std::uint64_t ended_flows = 0;
+    FlowCopies ended;  ///< the latest of them
 };
-/// A walk through the flow table: takes long with a million flows.
+/// A walk through the flow table and the history: takes long with a million flows.
 [[nodiscard]] std::shared_ptr<TagSurvey> survey(const Bus& bus, const TagQuestion& question);
 
 /// An option, or two of a group, that gives a tag.

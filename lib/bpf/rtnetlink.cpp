@@ -14,6 +14,8 @@
 #include <string_view>
 #include <utility>
 
+#include "flowd/address.hpp"
+
 namespace flowd::bpf {
 namespace {
 
@@ -50,7 +52,79 @@ const std::array<sock_filter, 7>& only_default_routes() {
     return code;
 }
 
+/// rtnetlink(7): a request for the route of one packet. `Size`: of an address, 16 or 4.
+template <std::size_t Size>
+struct RouteRequest {
+    struct Attribute {
+        rtattr header{};
+        std::array<std::uint8_t, Size> address{};
+    };
+    rtmsg header{};
+    Attribute source, destination;
+};
+
+struct Route {
+    bool is_local = false;  ///< the destination is an address of this host
+    int link = 0;           ///< 0: there is no route
+};
+
+/// A refusal (no route, or a source that is not an address of this host) is the answer that there is none.
+template <std::size_t Size>
+Route route_of(nl::Socket& socket, const Address& source, const Address& destination) {
+    RouteRequest<Size> request;
+    using Attribute = typename RouteRequest<Size>::Attribute;
+    request.header.rtm_family = Size == 16 ? AF_INET6 : AF_INET;
+    request.header.rtm_src_len = request.header.rtm_dst_len = Size * 8;
+    const auto fill = [](Attribute& attribute, std::uint16_t type, const Address& address) {
+        attribute.header = {sizeof(Attribute), type};
+        std::copy(address.bytes().end() - Size, address.bytes().end(), attribute.address.begin());
+    };
+    fill(request.source, RTA_SRC, source);
+    fill(request.destination, RTA_DST, destination);
+    Route route;
+    (void)socket.get(RTM_GETROUTE, request, [&route](const nl::Message& message) {
+        const auto* const body = message.body<rtmsg>();
+        if (message.type() != RTM_NEWROUTE || body == nullptr) return;
+        route.is_local = body->rtm_type == RTN_LOCAL;
+        message.attributes(sizeof *body, [&route](const nl::Attribute& attribute) {
+            if (attribute.type() == RTA_OIF) route.link = index_of(attribute);
+        });
+    });
+    return route;
+}
+
+Route route_of(nl::Socket& socket, const Address& source, const Address& destination) {
+    return destination.is_v4() ? route_of<4>(socket, source, destination) : route_of<16>(socket, source, destination);
+}
+
+/// The interface over which the packets of a flow leave this host; 0: unknown.
+int leaving_link(nl::Socket& socket, const flowd_key& key) {
+    const Address source(key.source), destination(key.destination);
+    if (source.is_link_local() || destination.is_link_local()) return static_cast<int>(key.zone);
+    if (route_of(socket, {}, source).is_local) return route_of(socket, source, destination).link;
+    return route_of(socket, {}, destination).is_local ? route_of(socket, destination, source).link : 0;
+}
+
 }  // namespace
+
+Result<std::vector<Link>> leaving_links(const flowd_key& key) {
+    auto socket = nl::Socket::open(NETLINK_ROUTE);
+    if (!socket) return std::move(socket).error().within("asking for a route");
+    const int first = leaving_link(*socket, key);
+    auto all = links();
+    if (!all) return all;
+    std::vector<Link> passed;
+    const auto pass = [&](const Link& link) {
+        const auto is_it = [&](const Link& other) { return other.index == link.index; };
+        if (std::none_of(passed.begin(), passed.end(), is_it)) passed.push_back(link);
+    };
+    for (const Link& link : *all)
+        if (link.index == first) pass(link);
+    for (std::size_t i = 0; i < passed.size(); ++i)
+        for (const Link& link : *all)
+            if (link.master == passed[i].index || link.index == passed[i].lower) pass(link);
+    return passed;
+}
 
 Result<nl::Subscription> subscribe(std::uint32_t groups) {
     nl::SubscriptionOptions options;

@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "flowd/abi/event.h"
 #include "flowd/result.hpp"
 #include "lib/netlink/socket.hpp"
 #include "lib/netlink/subscription.hpp"
@@ -47,6 +48,10 @@ Result<Found> list(const std::string& what, std::uint16_t type, const Body& requ
 [[nodiscard]] Result<std::vector<Link>> links();
 /// How many packets each interface has sent, by its own counter.
 [[nodiscard]] Result<std::map<int, std::uint64_t>> sent_packets();
+/// What the packets of a flow that leave this host pass, in order: the interface of their route, and then those below it
+/// (the ports of a bond or bridge, the interface of a VLAN). Empty: neither end is an address of this host, or it has no
+/// route.
+[[nodiscard]] Result<std::vector<Link>> leaving_links(const flowd_key& key);
 /// Interfaces with an IPv6 address of 2000::/3 (global unicast, RFC 4291 section 2.4 and the IANA registry).
 [[nodiscard]] Result<std::set<int>> public_address_links();
 

@@ -38,28 +38,41 @@ Result<Socket> Socket::adopt(UniqueFd fd, int interrupt) {
     return Socket(std::move(handle), interrupt);
 }
 
+Socket::Request::Request(std::uint16_t type, std::uint16_t flags, std::span<const std::byte> body) {
+    nlmsghdr* const header = mnl_nlmsg_put_header(bytes.data());
+    header->nlmsg_type = type;
+    header->nlmsg_flags = static_cast<std::uint16_t>(NLM_F_REQUEST | flags);
+    std::copy(body.begin(), body.end(), static_cast<std::byte*>(mnl_nlmsg_put_extra_header(header, body.size())));
+}
+
+Result<void> Socket::get(std::uint16_t type, std::span<const std::byte> body, const Visitor& each) {
+    Request request(type, NLM_F_ACK, body);
+    request.header().nlmsg_seq = ++sequence_;
+    std::vector<std::byte> buffer(buffer_size);
+    auto complete = exchange(request.header(), buffer, each, Clock::now() + longest);
+    if (!complete) return std::move(complete).error();
+    if (!*complete) return Error{FLOWD_ERROR, "netlink: the answer was lost"};
+    return {};
+}
+
 Result<void> Socket::dump(std::uint16_t type, std::span<const std::byte> body, const Visitor& each,
                           const std::function<void()>& restart) {
-    alignas(nlmsghdr) std::array<std::byte, NLMSG_HDRLEN + largest_body> request{};
-    nlmsghdr* const header = mnl_nlmsg_put_header(request.data());
-    header->nlmsg_type = type;
-    header->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
-    std::copy(body.begin(), body.end(), static_cast<std::byte*>(mnl_nlmsg_put_extra_header(header, body.size())));
+    Request request(type, NLM_F_DUMP, body);
     const auto until = Clock::now() + longest;
     std::vector<std::byte> buffer(buffer_size);
     for (int attempt = 0; attempt < attempts; ++attempt) {
         if (attempt > 0 && restart) restart();
-        header->nlmsg_seq = ++sequence_;
-        auto complete = dump_once(*header, buffer, each, until);
+        request.header().nlmsg_seq = ++sequence_;
+        auto complete = exchange(request.header(), buffer, each, until);
         if (!complete) return std::move(complete).error();
         if (*complete) return {};
     }
     return Error{FLOWD_ERROR, "the list changed during each of " + std::to_string(attempts) + " requests"};
 }
 
-/// False: the list changed meanwhile.
-Result<bool> Socket::dump_once(const nlmsghdr& request, std::span<std::byte> buffer, const Visitor& each,
-                               Clock::time_point until) const {
+/// False: the list changed meanwhile, or a part was lost.
+Result<bool> Socket::exchange(const nlmsghdr& request, std::span<std::byte> buffer, const Visitor& each,
+                              Clock::time_point until) const {
     if (mnl_socket_sendto(handle_.get(), &request, request.nlmsg_len) < 0)
         return Error::from_errno(errno, "sending a netlink request");
     bool is_done = false, is_interrupted = false;
@@ -74,7 +87,7 @@ Result<bool> Socket::dump_once(const nlmsghdr& request, std::span<std::byte> buf
             if (message.sequence() != request.nlmsg_seq || is_done || refused) return;
             if ((message.flags() & NLM_F_DUMP_INTR) != 0 || message.type() == NLMSG_OVERRUN) is_interrupted = true;
             refused = message.error();
-            is_done = message.type() == NLMSG_DONE;
+            is_done = message.type() == NLMSG_DONE || message.type() == NLMSG_ERROR;
             if (message.type() >= NLMSG_MIN_TYPE) each(message);
         });
     }

@@ -2,6 +2,7 @@
 // lib/netlink/socket.hpp: requests lists from the kernel (netlink(7), rtnetlink(7), sock_diag(7)). One thread at a time.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -41,16 +42,28 @@ class Socket {
         static_assert(std::is_trivially_copyable_v<Body> && sizeof(Body) <= largest_body);
         return dump(type, std::as_bytes(std::span(&body, 1)), each, restart);
     }
+    /// Requests one object: `each` is called for the answer, unless the request is refused.
+    template <typename Body>
+    Result<void> get(std::uint16_t type, const Body& body, const Visitor& each) {
+        static_assert(std::is_trivially_copyable_v<Body> && sizeof(Body) <= largest_body);
+        return get(type, std::as_bytes(std::span(&body, 1)), each);
+    }
 
   private:
     using Clock = std::chrono::steady_clock;
     static constexpr std::size_t largest_body = 128;
+    struct Request {
+        Request(std::uint16_t type, std::uint16_t flags, std::span<const std::byte> body);
+        nlmsghdr& header() { return *reinterpret_cast<nlmsghdr*>(bytes.data()); }
+        alignas(nlmsghdr) std::array<std::byte, NLMSG_HDRLEN + largest_body> bytes{};
+    };
 
     Socket(Handle handle, int interrupt) : handle_(std::move(handle)), interrupt_(interrupt) {}
     Result<void> dump(std::uint16_t type, std::span<const std::byte> body, const Visitor& each,
                       const std::function<void()>& restart);
-    [[nodiscard]] Result<bool> dump_once(const nlmsghdr& request, std::span<std::byte> buffer, const Visitor& each,
-                                         Clock::time_point until) const;
+    Result<void> get(std::uint16_t type, std::span<const std::byte> body, const Visitor& each);
+    [[nodiscard]] Result<bool> exchange(const nlmsghdr& request, std::span<std::byte> buffer, const Visitor& each,
+                                        Clock::time_point until) const;
     [[nodiscard]] Result<void> wait(Clock::time_point until) const;
 
     Handle handle_;

@@ -243,6 +243,17 @@ def test_a_stop_does_not_wait_for_a_slow_socket_dump(lab, busy_kernel, pipe):
         assert "sock_diag) is still running" in daemon.log
 
 
+def explain_all(daemon, count):
+    """The answers are bounded, however many flows there are."""
+    one = daemon.cli("flows", "--limit", "1")["flows"][0]
+    tag = one["experimentId"] << 6 | one["activityId"]
+    for kind, words in {"flow": ("tcp", one["source"], one["destination"]), "tag": (str(tag),)}.items():
+        asked = time.monotonic()
+        answer = daemon.cli("explain", *words)
+        print(f"explain by {kind} took {time.monotonic() - asked:.3f} s")
+        assert answer["state"] == "live" if kind == "flow" else (answer["liveFlows"], len(answer["flows"])) == (count, 20)
+
+
 def test_very_many_flows_start_and_end_with_their_plugin(lab, pipe):
     """100,000 flows; a million with FLOWD_LONG=1. `status` answers while they start, expire and are withdrawn."""
     count = 1_000_000 if os.environ.get("FLOWD_LONG") else 100_000
@@ -263,6 +274,7 @@ def test_very_many_flows_start_and_end_with_their_plugin(lab, pipe):
                 pipe.write(lines("start", range(first, min(first + 10_000, count))))
             wait_for(lambda: daemon.cli("status")["flows"]["live"] == count, "all flows", 120)
             daemon.cli("flows", "--limit", "100000")
+            explain_all(daemon, count)
             daemon.reload(configuration.replace("firefly:", "firefly/another:"))
             wait_for(lambda: daemon.edge("firefly/another")["start"] == count, "all flows told again", 120)
             daemon.reload("plugins:\n  fireflyp: {}\n" + configuration[configuration.index("backends"):], wait=False)
