@@ -28,8 +28,8 @@ def missing():
 class Browser:
     """with Browser() as page: page.run("await page.goto('http://127.0.0.1:8090/')")"""
 
-    def __init__(self, size="1400x900", scheme="light"):
-        self.command = ["node", str(ROOT / "tests/browser/drive.mjs"), str(playwright()), size, scheme]
+    def __init__(self, size="1400x900", scheme="light", **context):
+        self.command = ["node", str(ROOT / "tests/browser/drive.mjs"), str(playwright()), size, scheme, json.dumps(context)]
 
     def __enter__(self):
         self.process = subprocess.Popen(self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)

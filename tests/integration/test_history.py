@@ -13,6 +13,7 @@ import time
 import pytest
 
 from tests.harness.daemon import BINARY, Daemon
+from tests.harness.history import write_history
 from tests.harness.http import Api
 from tests.harness.lab import wait_for
 
@@ -236,14 +237,6 @@ def test_a_kill_loses_at_most_the_running_minute(lab):
         assert [one for one in daemon.cli("findings") if one["id"] == "daemon-history-unreadable"] == []
 
 
-def write_history(path, rows, version=1):
-    text = f"flowd-history {version}\n" + "".join(row + "\n" for row in rows)
-    digest = 0xcbf29ce484222325
-    for byte in text.encode():
-        digest = (digest ^ byte) * 0x100000001b3 % 2**64
-    path.write_text(f"{text}end {digest:016x}\n")
-
-
 @pytest.mark.parametrize("damage", ["version", "checksum", "row", "cut", "directory"])
 def test_a_file_that_cannot_be_read_is_moved_aside_and_reported(lab, damage):
     daemon = Daemon("", lab.a)
@@ -316,7 +309,7 @@ def test_watch_shows_a_thousand_flows_on_a_terminal(pair, tmp_path, columns, row
         wait_for(lambda: "1000 live" in "".join(terminal.screen()), "the screen", 20)
         screen = terminal.screen()
         assert screen[0] == "live flows by bytes"
-        for heading in ("SOURCE", "DESTINATION", "AGE", "SENT", "RECEIVED", "RATE", "MARKED"):
+        for heading in ("SOURCE", "DESTINATION", "AGE", "SENT", "RECEIVED", "MEAN RATE", "MARKED"):
             assert heading in screen[1], screen[1]
         assert "1.0M" in screen[2] and ":40999" in screen[2], "the largest first"
         assert f"{rows - 4} shown, 1000 match, 1000 live" == screen[rows - 2]
