@@ -9,13 +9,16 @@
 namespace flowd::view {
 namespace {
 
-/// "localhost:8090" and "[::1]:8090" without the port.
+/// "localhost:8090" and "[::1]:8090" without the port; empty: it is malformed.
 [[nodiscard]] std::string_view name_of(std::string_view host) {
-    if (!host.empty() && host.front() == '[') {
-        const auto end = host.find(']');
-        return end == std::string_view::npos ? std::string_view() : host.substr(1, end - 1);
-    }
-    return host.substr(0, host.find(':'));
+    const bool is_bracketed = !host.empty() && host.front() == '[';
+    const std::size_t end = std::min(host.find(is_bracketed ? ']' : ':'), host.size());
+    if (is_bracketed && end == host.size()) return {};
+    std::string_view port = host.substr(end);
+    if (is_bracketed) port.remove_prefix(1);
+    const bool has_port = port.size() > 1 && port.front() == ':' && port.find_first_not_of("0123456789", 1) == port.npos;
+    if (!port.empty() && !has_port) return {};
+    return is_bracketed ? host.substr(1, end - 1) : host.substr(0, end);
 }
 
 }  // namespace

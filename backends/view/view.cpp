@@ -41,14 +41,13 @@ void replace_all(std::string& text, std::string_view from, std::string_view to) 
 
 using Parameters = std::map<std::string, std::string, std::less<>>;
 
-/// The parameters of a query; empty if one is not among `known`, or too long.
+/// The parameters of a query; empty if one is not among `known`, repeated or too long.
 [[nodiscard]] std::optional<Parameters> parameters_of(std::string_view query,
                                                       std::initializer_list<std::string_view> known) {
     Parameters all;
     const bool good = http::each_parameter(query, [&](std::string_view name, std::string_view value) {
-        const bool is_known = std::find(known.begin(), known.end(), name) != known.end() && value.size() <= 4096;
-        if (is_known) all[std::string(name)] = value;
-        return is_known;
+        return std::find(known.begin(), known.end(), name) != known.end() && value.size() <= 4096 &&
+               all.emplace(name, value).second;
     });
     return good ? std::optional(std::move(all)) : std::nullopt;
 }
@@ -186,7 +185,8 @@ void View::get_page(const http::Request& request, http::Reply reply) {
 
 void View::get_stream(const http::Request& request, http::Reply reply) {
     auto given = parameters_of(request.query, {"table", "filter", "order"});
-    if (!given) return refuse(std::move(reply), bad("a parameter is not known or too long", "table, filter, order"));
+    if (!given)
+        return refuse(std::move(reply), bad("a parameter is not known, repeated or too long", "table, filter, order"));
     auto selection = Selection::parse(value_of(*given, "filter"), value_of(*given, "order"), host().registry());
     if (!selection) return refuse(std::move(reply), bad(selection.error().message, selection.error().hint));
     std::erase_if(pages_, [](const Page& page) { return !page.stream.is_open(); });
@@ -230,7 +230,7 @@ void View::get_explain(const http::Request& request, http::Reply reply) {
 
 void View::get_ended(const http::Request& request, http::Reply reply) {
     auto given = parameters_of(request.query, {"filter", "cursor"});
-    if (!given) return refuse(std::move(reply), bad("a parameter is not known or too long", "filter, cursor"));
+    if (!given) return refuse(std::move(reply), bad("a parameter is not known, repeated or too long", "filter, cursor"));
     const auto filter = Filter::parse(value_of(*given, "filter"), TagNames(host().registry()));
     if (!filter) return refuse(std::move(reply), bad(filter.error().message, filter.error().hint));
     const std::string& text = value_of(*given, "cursor");

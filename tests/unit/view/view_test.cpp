@@ -112,8 +112,9 @@ TEST_F(ViewTest, ARequestForAnotherNameIsRefusedAtLoopback) {
     for (const char* host :
          {"localhost", "LOCALHOST:8090", "127.0.0.1", "127.9.9.9:1", "[::1]", "[::1]:8090", "view.example.org:443"})
         EXPECT_THAT(ask(get("/ended", "", host)), StartsWith("HTTP/1.1 200")) << host;
-    for (const char* host : {"evil.example.org", "localhost.example.org", "view.example.org.evil.example", "192.0.2.1",
-                             "[::2]:8090", "", "[::1", "127.0.0.1.example.org"})
+    for (const char* host :
+         {"evil.example.org", "localhost.example.org", "view.example.org.evil.example", "192.0.2.1", "[::2]:8090", "",
+          "[::1", "127.0.0.1.example.org", "[::1].example.org", "localhost:http", "localhost:80:80"})
         EXPECT_THAT(ask(get("/ended", "", host)), StartsWith("HTTP/1.1 421")) << host;
 }
 
@@ -181,6 +182,10 @@ TEST_F(ViewTest, EndedFlowsAreFilteredAndPaged) {
     EXPECT_THAT(ask(get("/ended?cursor=x")), StartsWith("HTTP/1.1 400"));
     EXPECT_THAT(ask(get("/ended?filter=nonsense")), StartsWith("HTTP/1.1 400"));
     EXPECT_THAT(ask(get("/ended?limit=1")), StartsWith("HTTP/1.1 400"));
+    EXPECT_THAT(ask(get("/ended?filter=port%3D1&filter=port%3D2")), StartsWith("HTTP/1.1 400")) << "which one is meant?";
+    EXPECT_THAT(ask(get("/ended?filter=" + std::string(1025, '+'))), StartsWith("HTTP/1.1 400"));
+    for (const char* cursor : {"-1", "+1", "99x", "18446744073709551616"})
+        EXPECT_THAT(ask(get(std::string("/ended?cursor=") + cursor)), StartsWith("HTTP/1.1 400")) << cursor;
 }
 
 TEST_F(ViewTest, TheDayIsSummedByTagInTheDirectionsOfThisHost) {
