@@ -76,7 +76,7 @@ const std::array<Column, 15> flow_columns{{
     {"AGE", [](const dom::element& e) { return compact_age(number_of(e, "ageSeconds")); }, true},
     {"SENT", [](const dom::element& e) { return compact_count(number_of(e, "bytesSent")); }, true},
     {"RECEIVED", [](const dom::element& e) { return compact_count(number_of(e, "bytesReceived")); }, true},
-    {"RATE", [](const dom::element& e) { return compact_count(number_of(e, "bytesPerSecond")) + "/s"; }, true},
+    {"MEAN RATE", [](const dom::element& e) { return compact_count(number_of(e, "bytesPerSecond")) + "/s"; }, true},
     {"MARKED", [](const dom::element& e) { return std::string(flag_of(e, "marked") ? "yes" : "no"); }},
     {"END", [](const dom::element& e) { return cell_text(e, "endReason"); }, false, 0, false, true},
     {"PLUGIN", [](const dom::element& e) { return cell_text(e, "announcer"); }, false, 0, true},
