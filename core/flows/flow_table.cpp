@@ -80,6 +80,7 @@ FlowTable::FlowTable(const FlowLimits& limits, Clock clock, std::unique_ptr<Sock
         shards_[i].limits_ = limits;
         shards_[i].sums_.reserve();
     }
+    if (probe_) read_own_addresses();
 }
 
 void FlowTable::set_limits(const FlowLimits& limits) {
@@ -195,7 +196,7 @@ void FlowTable::fill(Shard& shard, Flow& flow, const Offer& offer, FlowTexts tex
     flow.precedence = static_cast<std::uint8_t>(announcer.precedence());
     flow.tag = event.tag;
     flow.texts = std::move(texts);
-    flow.local = event.local & 7;
+    flow.local = (event.local == FLOWD_LOCAL_UNKNOWN ? shard.own_->local_of(event.key) : event.local) & 7;
     flow.initiator = event.initiator & 3;
     take_usage(shard, flow, event.usage, reporter(slot, event.sender));  // the first one needs no memory
 }

@@ -39,6 +39,7 @@
 #include "core/flows/intake.hpp"
 #include "core/flows/kept_attachments.hpp"
 #include "core/flows/membership.hpp"
+#include "core/flows/own_addresses.hpp"
 #include "core/flows/payload.hpp"
 #include "core/flows/recipients.hpp"
 #include "core/flows/usages.hpp"
@@ -127,6 +128,7 @@ class FlowTable {
         Usages usages_;
         Recipients recipients_;
         MinuteSums sums_;  ///< since they were last collected
+        std::shared_ptr<const OwnAddresses> own_ = std::make_shared<const OwnAddresses>();
         FlowLimits limits_;
         std::deque<EndedFlow> tombstones_;
         std::deque<EndedFlow> owed_;              ///< past their tombstone, not yet received by a recipient
@@ -268,6 +270,7 @@ class FlowTable {
     void bury_all(std::int64_t now);
     bool bury(Shard& shard, std::int64_t now);  ///< removes some tombstones; true: there may be more
     void sweep(Now now, Listener& listener);
+    bool read_own_addresses();
     std::int64_t probe_sockets(Now now, Listener& listener);  ///< returns the time of the next dump
     [[nodiscard]] static Shard::EndedFlow tombstone_of(const Shard& shard, const Flow& flow, Now now);
     static void expire_no_later_than(Shard& shard, const Flow& flow);

@@ -1,11 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // How records end and leave the flow table: expiry, tombstones, sock_diag, removed plugins and backends.
-#include <netinet/in.h>
-
 #include <algorithm>
 
 #include "core/flows/flow_table.hpp"
-#include "flowd/address.hpp"
 
 namespace flowd::core {
 namespace {
@@ -31,29 +28,6 @@ std::uint8_t end_reason_of(Expiry reason) {
     }
     return FLOWD_END_WITHDRAWN;
 }
-
-/// Decides which flows cannot be live without a socket of this network namespace.
-class OwnAddresses {
-  public:
-    explicit OwnAddresses(std::vector<Address> addresses) : addresses_(std::move(addresses)) {
-        std::sort(addresses_.begin(), addresses_.end());
-    }
-    /// A meter may see connections that are forwarded with an address of this host; it detects their end itself.
-    [[nodiscard]] bool must_have_socket(const Flow& flow) const {
-        const flowd_key& key = flow.key;
-        if (key.protocol != IPPROTO_TCP || key.scope != 0 || (flow.flags & FLOWD_METERED) != 0) return false;
-        if (flow.local == FLOWD_LOCAL_NONE) return false;
-        const bool link_local = has_zone(key.source) || has_zone(key.destination);
-        if (link_local && key.zone == 0) return false;  // the kernel lists it with a zone that was not announced
-        return is_own(source_of(key).address) || is_own(destination_of(key).address);
-    }
-
-  private:
-    [[nodiscard]] bool is_own(const Address& address) const {
-        return address.is_loopback() || std::binary_search(addresses_.begin(), addresses_.end(), address);
-    }
-    std::vector<Address> addresses_;
-};
 
 bool has_ended(const Flow* flow) {
     return flow != nullptr && flow->state == FlowState::ended;
@@ -338,7 +312,19 @@ void FlowTable::sweep(Now now, Listener& listener) {
     });
 }
 
+bool FlowTable::read_own_addresses() {
+    auto addresses = probe_->addresses();
+    if (!addresses) return false;
+    const auto own = std::make_shared<const OwnAddresses>(std::move(*addresses));
+    for (Shard& shard : shards_) {
+        const std::lock_guard lock(shard);
+        shard.own_ = own;
+    }
+    return true;
+}
+
 std::int64_t FlowTable::probe_sockets(Now now, Listener& listener) {
+    const bool has_addresses = read_own_addresses();
     std::int64_t interval = 0;
     {
         const std::lock_guard lock(shards_[0]);
@@ -348,7 +334,6 @@ std::int64_t FlowTable::probe_sockets(Now now, Listener& listener) {
     if (live() == 0) return now.steady + interval;
     const std::int64_t begin = clock_.steady_ns();
     socket_dumps_.fetch_add(1, std::memory_order_relaxed);
-    auto addresses = probe_->addresses();
     const auto result = probe_->dump([this](const flowd_key& tuple) {
         const std::uint64_t key_hash = hash_(tuple);
         Shard& shard = shards_[key_hash >> 59];
@@ -359,15 +344,14 @@ std::int64_t FlowTable::probe_sockets(Now now, Listener& listener) {
         shard.store_[index].socket_known = true;
         shard.store_[index].socket_marked = true;
     });
-    const bool complete = result.ok() && addresses.ok();
+    const bool complete = result.ok() && has_addresses;
     if (!complete && !upkeep_over_) socket_dumps_failed_.fetch_add(1, std::memory_order_relaxed);
-    const OwnAddresses own(addresses.ok() ? std::move(*addresses) : std::vector<Address>());
     for_each_record(all_shards, listener, [&](Shard& shard, Flow& flow) {
         if (flow.state != FlowState::live || upkeep_over_) return;
         const bool marked = flow.socket_marked;
         flow.socket_marked = false;
         if (!complete) return;  // an incomplete dump proves nothing
-        const bool missing = !marked && (flow.socket_known || own.must_have_socket(flow));
+        const bool missing = !marked && (flow.socket_known || shard.own_->must_have_socket(flow));
         flow.socket_missed = missing ? (flow.socket_missed + 1) & 7 : 0;
         if (flow.socket_missed >= dumps_without) expire(shard, flow, Expiry::socket_gone, now, listener);
     });

@@ -296,6 +296,39 @@ TEST_F(FlowsWithoutEnd, FlowsWithoutALocalSocketDoNotExpire) {
     EXPECT_FALSE(bus->find(event.key, [](const flowd_flow&) {})) << "with its zone it would have been found";
 }
 
+TEST_F(FlowsWithoutEnd, WhichEndIsLocalIsKnownFromTheAddressesOfThisHost) {
+    const auto api = announcer("api");
+    const auto local_of = [&](flowd_event event) {
+        EXPECT_EQ(emit(api, event), FLOWD_OK);
+        std::uint32_t local = 99;
+        bus->find(event.key, [&](const flowd_flow& flow) { local = flow.local; });
+        return local;
+    };
+    EXPECT_EQ(local_of(start(1)), std::uint32_t{FLOWD_LOCAL_UNKNOWN}) << "the addresses were not read yet";
+    pass(11);
+    EXPECT_EQ(local_of(start(2)), std::uint32_t{FLOWD_LOCAL_SOURCE});
+    auto event = start(3);
+    event.key = turned(event.key);
+    EXPECT_EQ(local_of(event), std::uint32_t{FLOWD_LOCAL_DESTINATION});
+    event.key = make_key({*Address::parse("::1"), 1}, {*Address::parse("2001:db8::1"), 2}, 6);
+    EXPECT_EQ(local_of(event), std::uint32_t{FLOWD_LOCAL_BOTH});
+    event.key = make_key({*Address::parse("2001:db8::8"), 1}, {*Address::parse("2001:db8::9"), 2}, 6);
+    EXPECT_EQ(local_of(event), std::uint32_t{FLOWD_LOCAL_UNKNOWN});
+    event = start(4);
+    event.key.scope = 4026531999;
+    EXPECT_EQ(local_of(event), std::uint32_t{FLOWD_LOCAL_UNKNOWN}) << "the address belongs to another network namespace";
+    event = start(5);
+    event.local = FLOWD_LOCAL_NONE;
+    EXPECT_EQ(local_of(event), std::uint32_t{FLOWD_LOCAL_NONE}) << "the plugin knows better";
+    bus->collect_sums();
+    std::uint64_t incoming = 0;
+    bus->minutes().visit(0, [&](std::int64_t, const MinuteSum& sum) {
+        if (sum.local == FLOWD_LOCAL_DESTINATION) incoming += sum.started;
+        return true;
+    });
+    EXPECT_EQ(incoming, 1u);
+}
+
 TEST_F(FlowsWithoutEnd, DumpsTakeAtMostAFiftiethOfTheTime) {
     const auto api = announcer("api");
     emit(api, start(1));
