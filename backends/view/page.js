@@ -251,7 +251,7 @@ function drawNow() {
   setText($("now-out"), bits(tick.out));
   setText($("now-in"), bits(tick.in));
   drawPackets();
-  setText($("now-catch-all"), tick.catchAll ? tagName(...tick.catchAll) : "not marked");
+  setText($("now-catch-all"), tick.catchAll ? tagName(...tick.catchAll) : "none");
   const tags = [...tick.tags].sort((a, b) => (b[5] + b[6]) - (a[5] + a[6]) || b[4] - a[4]).slice(0, 12);
   fill($("now-tags"), [{ label: "Experiment / activity" }, { label: "Flows", num: true }, { label: "Out", num: true }, { label: "In", num: true }],
     tags.map((t) => [tagName(t[0], t[1], t[2], t[3]), count(t[4]), bits(t[5]), bits(t[6])]), "There are no flows.");
@@ -279,48 +279,71 @@ function svg(name, attributes) {
 }
 function steps(most) {
   const raw = most / 4, unit = 10 ** Math.floor(Math.log10(raw));
-  return [1, 2, 5, 10].map((n) => n * unit).find((n) => n >= raw);
+  return [1, 2, 2.5, 5, 10].map((n) => n * unit).find((n) => n >= raw);
 }
-// Axes and a scale: {x(time), y(value), width, height}. Nodes of the last drawing are replaced: about twenty.
-function frame(chart, from, to, most, format, ticks, lowest = 0) {
-  const box = chart.getBoundingClientRect(), width = Math.max(box.width, 200), height = box.height || 190;
-  const left = 64, right = 6, top = 8, bottom = 20;
-  chart.setAttribute("viewBox", "0 0 " + width + " " + height);
-  const x = (time) => left + (width - left - right) * (time - from) / (to - from);
-  const y = (value) => top + (height - top - bottom) * (1 - (value - lowest) / (most - lowest));
-  const nodes = [];
-  const step = steps(Math.max(most, -lowest));
-  for (let value = Math.ceil(lowest / step) * step; value <= most; value += step) {
-    nodes.push(svg("line", { class: "rule", x1: left, x2: width - right, y1: y(value), y2: y(value) }));
-    const label = svg("text", { x: left - 8, y: y(value) + 4, "text-anchor": "end" });
-    label.textContent = value === 0 ? "0" : format(Math.abs(value));
-    nodes.push(label);
+// A chart over time. `read`: what it says about the time under the pointer.
+class Chart {
+  static LEFT = 64; static RIGHT = 6; static TOP = 8; static BOTTOM = 20;
+  constructor(id, read) {
+    this.node = $(id); this.at = $(id + "-at"); this.read = read; this.pointer = null;
+    this.line = svg("line", { class: "pointer" });
+    this.node.addEventListener("pointermove", (event) => { this.pointer = event.clientX; this.drawPointer(); });
+    this.node.addEventListener("pointerleave", () => { this.pointer = null; this.drawPointer(); });
   }
-  for (const [time, text] of ticks) {
-    const label = svg("text", { x: x(time), y: height - 4, "text-anchor": "middle" });
-    label.textContent = text;
-    nodes.push(label);
+  // Axes and a scale: {x(time), y(value)}. Nodes of the last drawing are replaced: about twenty.
+  begin(from, to, every, clockText, most, format, lowest = 0) {
+    const box = this.node.getBoundingClientRect(), width = Math.max(box.width, 200), height = box.height || 190;
+    this.node.setAttribute("viewBox", "0 0 " + width + " " + height);
+    const x = (time) => Chart.LEFT + (width - Chart.LEFT - Chart.RIGHT) * (time - from) / (to - from);
+    const y = (value) => Chart.TOP + (height - Chart.TOP - Chart.BOTTOM) * (1 - (value - lowest) / (most - lowest));
+    const label = (text, attributes) => { const node = svg("text", attributes); node.textContent = text; return node; };
+    const nodes = [], factor = format === bits ? 8 : 1, step = steps(factor * Math.max(most, -lowest)) / factor;
+    for (let value = Math.ceil(lowest / step) * step; value <= most; value += step) {
+      nodes.push(svg("line", { class: "rule", x1: Chart.LEFT, x2: width - Chart.RIGHT, y1: y(value), y2: y(value) }));
+      const text = Math.abs(value) < step / 2 ? "0" : format(Math.abs(value)).replace(/(\.\d*?)0+ /, "$1 ").replace(". ", " ");
+      nodes.push(label(text, { x: Chart.LEFT - 8, y: y(value) + 4, "text-anchor": "end" }));
+    }
+    for (let time = Math.ceil(from / every) * every; time < to; time += every)
+      if (x(time) > Chart.LEFT + 20 && x(time) < width - 24) nodes.push(label(clockText(time), { x: x(time), y: height - 4, "text-anchor": "middle" }));
+    this.node.replaceChildren(...nodes);
+    this.from = from; this.to = to; this.width = width; this.height = height;
+    return { x, y };
   }
-  chart.replaceChildren(...nodes);
-  return { x, y };
+  drawPointer() {
+    this.line.remove();
+    const x = this.pointer === null ? -1 : this.pointer - this.node.getBoundingClientRect().left;
+    const part = (x - Chart.LEFT) / (this.width - Chart.LEFT - Chart.RIGHT);
+    const text = part >= 0 && part <= 1 ? this.read(this.from + part * (this.to - this.from)) : "";
+    setText(this.at, text);
+    if (!text) return;
+    for (const [name, value] of Object.entries({ x1: x, x2: x, y1: Chart.TOP, y2: this.height - Chart.BOTTOM })) this.line.setAttribute(name, value);
+    this.node.append(this.line);
+  }
 }
+const chartNow = new Chart("chart-now", (time) => {
+  const near = points.reduce((best, p) => Math.abs(p[0] - time) < Math.abs(best[0] - time) ? p : best, [-Infinity]);
+  return Math.abs(near[0] - time) > 5000 ? "" : clock(near[0]) + "   " + bits(near[1]) + " out   " + bits(near[2]) + " in";
+});
+const chartDay = new Chart("chart-day", (time) => {
+  const begin = Math.floor(time / day.data.bucket) * day.data.bucket, [out, into] = day.totals.get(begin) || [0, 0];
+  return clock(begin, false) + " to " + clock(begin + day.data.bucket, false) + "   " + bytes(out) + " out   " + bytes(into) + " in";
+});
 function drawThroughput() {
-  const chart = $("chart-now"), to = points.length ? points[points.length - 1][0] : Date.now();
+  const to = points.length ? points[points.length - 1][0] : Date.now();
   // The window grows from one minute to ten.
   const from = Math.max(to - WINDOW, Math.min(points[0]?.[0] ?? to, to - 60000)), every = to - from > 300000 ? 120000 : to - from > 120000 ? 60000 : 15000;
   const most = Math.max(1000, ...points.map((p) => Math.max(p[1], p[2]))) * 1.08;
-  const ticks = [];
-  for (let time = Math.ceil(from / every) * every; time < to; time += every) if (time > from + every / 8) ticks.push([time, clock(time, every < 60000)]);
-  const { x, y } = frame(chart, from, to, most, bits, ticks);
+  const { x, y } = chartNow.begin(from, to, every, (time) => clock(time, every < 60000), most, bits);
   if (points.length < 2) return;
   const path = (i) => points.map((p, n) => (n ? "L" : "M") + x(p[0]).toFixed(1) + " " + y(p[i]).toFixed(1)).join("");
   const area = path(1) + "L" + x(to).toFixed(1) + " " + y(0) + "L" + x(points[0][0]).toFixed(1) + " " + y(0) + "Z";
-  chart.append(svg("path", { class: "area", d: area }), svg("path", { class: "line in", d: path(2) }), svg("path", { class: "line out", d: path(1) }));
+  chartNow.node.append(svg("path", { class: "area", d: area }), svg("path", { class: "line in", d: path(2) }), svg("path", { class: "line out", d: path(1) }));
+  chartNow.drawPointer();
   const last = points[points.length - 1];
-  chart.setAttribute("aria-label", "Throughput of flows: " + bits(last[1]) + " out, " + bits(last[2]) + " in");
+  chartNow.node.setAttribute("aria-label", "Throughput of flows: " + bits(last[1]) + " out, " + bits(last[2]) + " in");
 }
 
-const day = { timer: 0, data: null };
+const day = { timer: 0, data: null, totals: new Map() };
 async function loadDay() {
   clearTimeout(day.timer);
   if (state.view !== "now" || document.hidden || (needsToken && !token)) return;
@@ -333,52 +356,49 @@ async function loadDay() {
 function drawDay() {
   if (!day.data) return;
   const { now: end, bucket, sums } = day.data;
-  $("chart-day").toggleAttribute("hidden", !sums?.length);
+  chartDay.node.toggleAttribute("hidden", !sums?.length);
   if (!sums) return fill($("day-tags"), [], [], "The daemon keeps no history.");
   const series = new Map();
+  day.totals = new Map();
   for (const [time, experiment, activity, experimentName, activityName, started, ended, out, into] of sums) {
     const key = experiment + "/" + activity;
     if (!series.has(key)) series.set(key, { name: tagName(experiment, activity, experimentName, activityName), started: 0, ended: 0, out: 0, in: 0, at: new Map() });
-    const one = series.get(key);
+    const one = series.get(key), [outBefore, inBefore] = day.totals.get(time) || [0, 0];
     one.started += started; one.ended += ended; one.out += out; one.in += into;
     one.at.set(time, [out, into]);
+    day.totals.set(time, [outBefore + out, inBefore + into]);
   }
   const ranked = [...series.values()].sort((a, b) => (b.out + b.in) - (a.out + a.in) || b.started - a.started);
-  const from = Math.floor((end - 86400000) / bucket) * bucket, to = Math.floor(end / bucket) * bucket + bucket;
-  const times = [];
-  for (let time = from; time < to; time += bucket) times.push(time);
+  fill($("day-tags"), [{ label: "Experiment / activity" }, { label: "Started", num: true }, { label: "Ended", num: true }, { label: "Out", num: true }, { label: "In", num: true }],
+    ranked.slice(0, 20).map((one, n) => [{ text: one.name, key: Math.min(n, 6) }, count(one.started), count(one.ended), bytes(one.out), bytes(one.in)]),
+    "No flow has been seen in the last 24 hours.");
+  if (!sums.length) return;
   const layers = ranked.slice(0, 6).map((one) => [one]);
   if (ranked.length > 6) layers.push(ranked.slice(6));
-  const total = (layer, time, i) => layer.reduce((sum, one) => sum + (one.at.get(time)?.[i] || 0), 0);
-  let mostOut = 0, mostIn = 0;
-  for (const time of times) {
-    mostOut = Math.max(mostOut, layers.reduce((sum, layer) => sum + total(layer, time, 0), 0));
-    mostIn = Math.max(mostIn, layers.reduce((sum, layer) => sum + total(layer, time, 1), 0));
-  }
-  const ticks = [];
-  for (let time = Math.ceil(from / 14400000) * 14400000; time < to; time += 14400000) if (time > from + 1800000) ticks.push([time, clock(time, false)]);
-  const chart = $("chart-day");
-  const { x, y } = frame(chart, from, to, Math.max(mostOut, mostIn / 20, 1000) * 1.05, bytes, ticks, -Math.max(mostIn, mostOut / 20, 1000) * 1.05);
+  const from = Math.floor((end - 86400000) / bucket) * bucket, to = Math.floor(end / bucket) * bucket + bucket;
+  const mostOut = Math.max(...[...day.totals.values()].map((t) => t[0])), mostIn = Math.max(...[...day.totals.values()].map((t) => t[1]));
+  const { x, y } = chartDay.begin(from, to, 14400000, (time) => clock(time, false),
+    Math.max(mostOut, mostIn / 20, 1000) * 1.05, bytes, -Math.max(mostIn, mostOut / 20, 1000) * 1.05);
   // Out is stacked upwards, in downwards; one path for each layer and direction.
   for (const [i, sign] of [[0, 1], [1, -1]]) {
     const base = new Map();
     layers.forEach((layer, n) => {
       let d = "";
-      for (const time of times) {
-        const value = total(layer, time, i);
+      for (let time = from; time < to; time += bucket) {
+        const value = layer.reduce((sum, one) => sum + (one.at.get(time)?.[i] || 0), 0);
         if (value === 0) continue;
         const bottom = base.get(time) || 0, top = bottom + value;
         base.set(time, top);
         const x0 = x(time).toFixed(1), x1 = (x(time + bucket) - 0.4).toFixed(1), y0 = y(sign * bottom).toFixed(1), y1 = y(sign * top).toFixed(1);
         d += "M" + x0 + " " + y0 + "V" + y1 + "H" + x1 + "V" + y0 + "Z";
       }
-      if (d) chart.append(svg("path", { class: "s" + n, d }));
+      if (d) chartDay.node.append(svg("path", { class: "s" + n, d }));
     });
   }
-  chart.append(svg("line", { class: "rule", x1: x(from), x2: x(to), y1: y(0), y2: y(0) }));
-  fill($("day-tags"), [{ label: "Experiment / activity" }, { label: "Started", num: true }, { label: "Ended", num: true }, { label: "Out", num: true }, { label: "In", num: true }],
-    ranked.slice(0, 20).map((one, n) => [{ text: one.name, key: Math.min(n, 6) }, count(one.started), count(one.ended), bytes(one.out), bytes(one.in)]),
-    "No flow has been seen in the last 24 hours.");
+  chartDay.node.append(svg("line", { class: "rule", x1: x(from), x2: x(to), y1: y(0), y2: y(0) }));
+  chartDay.drawPointer();
+  const sum = (i) => [...day.totals.values()].reduce((all, t) => all + t[i], 0);
+  chartDay.node.setAttribute("aria-label", "Bytes of the last 24 hours by experiment and activity: " + bytes(sum(0)) + " out, " + bytes(sum(1)) + " in");
 }
 
 /* Tables of flows: only the rows that are in sight exist as elements ----------------------------------------------- */
@@ -415,8 +435,8 @@ let serverAhead = 0;  // ms by which the daemon's clock is ahead of the browser'
 const clockNow = () => Date.now() + serverAhead;
 
 class Grid {
-  static HEIGHT = 26;
   static HEAD = 31;
+  get height() { return this.narrow.matches ? 68 : 26; }
   constructor(place, columns, label, usual) {
     this.place = place; this.columns = columns; this.usual = usual; this.rows = []; this.pool = []; this.selected = null; this.scrolled = 0;
     place.setAttribute("role", "grid");
@@ -445,10 +465,9 @@ class Grid {
     this.lay();
   }
   lay() {
-    const shown = this.columns.filter((column) => !column.wide || !this.narrow.matches);
-    this.template = shown.map((column) => column.width).join(" ");
+    this.template = this.narrow.matches ? "" : this.columns.map((column) => column.width).join(" ");
     this.head.style.gridTemplateColumns = this.template;
-    for (const one of this.pool) one.node.style.gridTemplateColumns = this.template;
+    for (const one of this.pool) { one.node.style.gridTemplateColumns = this.template; one.index = -1; }
   }
   get sort() { return state.parameters.get("sort") || this.usual; }
   sortBy(key) {
@@ -486,12 +505,12 @@ class Grid {
   drawNow() {
     const height = this.place.clientHeight;
     if (height === 0) return;
-    const total = this.rows.length * Grid.HEIGHT + "px";
+    const total = this.rows.length * this.height + "px";
     if (this.space.style.height !== total) this.space.style.height = total;
     this.empty.hidden = this.rows.length > 0;
     if (!this.empty.hidden) setText(this.empty, this.emptyText || "");
-    const first = Math.max(0, Math.floor(this.place.scrollTop / Grid.HEIGHT) - 6);
-    const last = Math.min(this.rows.length, Math.ceil((this.place.scrollTop + height) / Grid.HEIGHT) + 6);
+    const first = Math.max(0, Math.floor(this.place.scrollTop / this.height) - 6);
+    const last = Math.min(this.rows.length, Math.ceil((this.place.scrollTop + height) / this.height) + 6);
     while (this.pool.length < last - first) this.pool.push(this.make());
     this.pool.forEach((one, n) => {
       const i = first + (n - first % this.pool.length + this.pool.length) % this.pool.length;
@@ -500,7 +519,7 @@ class Grid {
       if (!row) return;
       if (one.index !== i) {
         one.index = i;
-        one.node.style.transform = "translateY(" + i * Grid.HEIGHT + "px)";
+        one.node.style.transform = "translateY(" + i * this.height + "px)";
         one.node.setAttribute("aria-rowindex", i + 2);
       }
       if (one.node.dataset.id !== row[ID]) { one.node.dataset.id = row[ID]; one.node.id = this.place.id + "-" + row[ID]; }
@@ -523,14 +542,14 @@ class Grid {
   }
   onKey(event) {
     if (event.target !== this.place) return;
-    const at = this.rows.findIndex((row) => row[ID] === this.selected), page = Math.max(1, Math.floor((this.place.clientHeight - Grid.HEAD) / Grid.HEIGHT) - 1);
+    const at = this.rows.findIndex((row) => row[ID] === this.selected), page = Math.max(1, Math.floor((this.place.clientHeight - Grid.HEAD) / this.height) - 1);
     const to = { ArrowDown: at + 1, ArrowUp: at < 0 ? 0 : at - 1, PageDown: at + page, PageUp: at - page, Home: 0, End: this.rows.length - 1 }[event.key];
     if (event.key === "Enter" && at >= 0) this.open(this.selected);
     if (to === undefined || this.rows.length === 0) return;
     event.preventDefault();
-    const i = Math.min(Math.max(to, 0), this.rows.length - 1), y = i * Grid.HEIGHT;
+    const i = Math.min(Math.max(to, 0), this.rows.length - 1), y = i * this.height;
     this.selected = this.rows[i][ID];
-    const room = this.place.clientHeight - Grid.HEAD - Grid.HEIGHT;
+    const room = this.place.clientHeight - Grid.HEAD - this.height;
     if (y < this.place.scrollTop) this.place.scrollTop = y;
     else if (y > this.place.scrollTop + room) this.place.scrollTop = y - room;
     this.draw();
@@ -661,11 +680,11 @@ function drawHealth() {
   for (const [name, detail] of Object.entries(status.details || {}))
     for (const one of Array.isArray(detail.status?.collectors) ? detail.status.collectors : []) collectors.push([name, one]);
   const plain = (value) => typeof value === "object" && value !== null ? JSON.stringify(value) : value;
-  fill($("health-collectors"), [{ label: "Instance" }, { label: "Collector" }, { label: "State" }],
-    collectors.map(([name, one]) => {
-      const [first, ...rest] = Object.entries(one);
-      return [name, { text: first ? plain(first[1]) : "", className: "mono" }, rest.filter(([, value]) => value !== "" && value !== null).map(([key, value]) => key + " " + plain(value)).join(", ")];
-    }), "No instance sends to a collector.");
+  const words = (name) => name.replace(/[A-Z]/g, (letter) => " " + letter.toLowerCase());
+  fill($("health-collectors"), [{ label: "Instance" }, { label: "Collector" }, { label: "State" }, { label: "Sent", num: true }, { label: "Dropped", num: true }, { label: "Details" }],
+    collectors.map(([name, { target, address, state: now = "", sent, dropped, ...rest }]) => [name, { text: target ?? address ?? "", className: "mono" }, { text: now, className: "state-" + plain(now).replace(/[^a-z]/g, "") },
+      count(sent), count(dropped), Object.entries(address === target ? rest : { address, ...rest }).filter(([, value]) => value).map(([key, value]) => words(key) + " " + plain(value)).join(", ")]),
+    "No instance sends to a collector.");
   fill($("health-queues"), [{ label: "Backend" }, { label: "Events", num: true }, { label: "Waiting", num: true }, { label: "Capacity", num: true }, { label: "Shed", num: true }, { label: "Mean delay", num: true }, { label: "State" }],
     (status.queues || []).map((one) => [one.backend, count(one.delivered), count(one.depth), count(one.capacity), count(one.shedOngoing), (1000 * one.latencyMeanSeconds).toFixed(1) + " ms",
       one.behind ? { text: "behind", className: "state-behind" } : { text: "ok", className: "state-ok" }]), "There are no backends.");
@@ -697,7 +716,7 @@ async function loadFlow() {
 }
 function drawFlow(said) {
   const one = said.flow;
-  const facts = said.known ? [["Experiment", one.experiment + " (" + one.experimentId + ")"], ["Activity", one.activity + " (" + one.activityId + ")"], ["Started", one.start],
+  const facts = said.known ? [["Experiment", one.experiment + " (" + one.experimentId + ")"], ["Activity", one.activity + " (" + one.activityId + ")"], ["Started", dateTime(Date.parse(one.start))],
     ["Sent", bytes(one.bytesSent)], ["Received", bytes(one.bytesReceived)], ["Announced by", one.announcer], ["Rule", one.rule], ["Application", one.application], ["Id", one.id]] : [];
   fill($("flow-facts"), [{ label: "Fact" }, { label: "Value" }], facts.filter(([, value]) => value !== "" && value !== undefined),
     "The daemon has no live flow with these ends; what the instances say holds for its packets.");
