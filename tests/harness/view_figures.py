@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+"""scripts/bench-view: a million live flows, 50,000 starts and ends a second, with and without ten open pages, alternately."""
+import argparse
+import contextlib
+import json
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+
+from .browser import Browser, missing
+from .daemon import Daemon
+from .firefly_figures import AT, LOAD, cpu_seconds, resident_kib, words
+from .lab import wait_for
+
+PAGE = ("127.0.0.1", 8090)
+CONF = f"""\
+flows: {{maxLive: 2000000, history: %d}}
+plugins:
+  api: {{}}
+  fireflyp: {{bindAddress: "::1", bindPort: {AT}}}
+backends:
+  view: {{}}
+"""
+
+
+def announce(first, count):
+    for at in range(first, first + count, 10_000):
+        body = [{"state": "start", "protocol": "tcp", "source": {"address": f"2001:db8:1::{n >> 16:x}", "port": n % 65535 + 1},
+                 "destination": {"address": f"2001:db8:{n % 200:x}::2", "port": 1094}, "experiment": 2 + n % 4, "activity": 16}
+                for n in range(at, min(at + 10_000, first + count))]
+        urllib.request.urlopen(urllib.request.Request("http://127.0.0.1:7777/flow", json.dumps(body).encode(),
+                                                      {"Content-Type": "application/json"}), timeout=120).read()
+
+
+class Client:
+    """An open page, as the server sees it: reads its stream as it comes."""
+
+    def __init__(self, query):
+        self.socket, self.bytes = socket.create_connection(PAGE), 0
+        self.socket.sendall(f"GET /stream{query} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        self.thread = threading.Thread(target=self.read, daemon=True)
+        self.thread.start()
+
+    def read(self):
+        with contextlib.suppress(OSError):
+            while piece := self.socket.recv(1 << 20):
+                self.bytes += len(piece)
+
+    def close(self):
+        self.socket.shutdown(socket.SHUT_RDWR)
+        self.thread.join()
+        self.socket.close()
+
+
+@contextlib.contextmanager
+def churn(rate, seconds):
+    process = subprocess.Popen([LOAD, "blast", "::1", str(AT), str(rate), str(seconds)], stdout=subprocess.PIPE, text=True)
+    try:
+        yield
+    finally:
+        words(process.communicate()[0])
+
+
+def share_of_cpu(daemon, seconds):
+    """CPU seconds of the daemon in a second."""
+    begin, at = cpu_seconds(daemon.process.pid), time.monotonic()
+    time.sleep(seconds)
+    return (cpu_seconds(daemon.process.pid) - begin) / (time.monotonic() - at)
+
+
+def bytes_of_an_ended_flow(flows):
+    """Resident memory of the same load with and without a history."""
+    sizes = []
+    for history in (0, flows):
+        with Daemon(CONF % history) as daemon:
+            with churn(50_000, (2 * flows + 1000) / 50_000):
+                pass
+            wait_for(lambda: daemon.cli("flows", "--summary")["live"] <= 1000, "the ends", 60)
+            time.sleep(7)  # the tombstones
+            sizes.append(resident_kib(daemon.process.pid) * 1024)
+            kept = daemon.cli("flows", "--ended", "--limit", "1")["ended"]
+    return (sizes[1] - sizes[0]) / kept, kept
+
+
+def in_a_browser(size="1400x900"):
+    with Browser(size) as page:
+        page.run("await page.goto('http://localhost:8090/')")
+        paint = "return await page.evaluate(() => performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? 0)"
+        wait_for(lambda: page.run(paint) > 0, "the first paint", 60)
+        first = page.run(paint)
+        page.run("await page.goto('http://localhost:8090/#flows')")
+        wait_for(lambda: "10,000 of" in page.text("#count-flows"), "the rows", 180)
+        worst, nodes = page.run("""return await page.evaluate(() => new Promise((done) => {
+            const grid = document.getElementById("table-flows"), begin = performance.now();
+            let last = begin, worst = 0, nodes = 0;
+            const step = (now) => {
+                worst = Math.max(worst, now - last);
+                last = now;
+                nodes = Math.max(nodes, document.getElementsByTagName("*").length);
+                const part = (now - begin) / 10000;
+                grid.scrollTop = part * grid.scrollHeight;
+                if (part < 1) requestAnimationFrame(step); else done([worst, nodes]);
+            };
+            requestAnimationFrame(step);
+        }))""")
+        heap = page.run("return await page.evaluate(() => { gc(); return performance.memory.usedJSHeapSize; })")
+        return first, worst, nodes, heap
+
+
+def main():
+    arguments = argparse.ArgumentParser()
+    arguments.add_argument("--flows", type=int, default=1_000_000)
+    arguments.add_argument("--rate", type=int, default=50_000)
+    arguments.add_argument("--rounds", type=int, default=3)
+    arguments.add_argument("--seconds", type=float, default=20)
+    arguments.add_argument("--pages", type=int, default=10)
+    given = arguments.parse_args()
+    if missing():
+        sys.exit(missing())
+    print(f"load of the machine at the begin: {os.getloadavg()[0]:.1f}")
+    size, kept = bytes_of_an_ended_flow(200_000)
+    print(f"ended flow: {size:.0f} bytes ({kept} kept)")
+    with Daemon(CONF % 10_000) as daemon:
+        announce(0, given.flows)
+        wait_for(lambda: daemon.cli("flows", "--summary")["live"] >= given.flows, "the flows", 120)
+        without, with_pages, sent = [], [], 0
+        for _ in range(given.rounds):
+            with churn(given.rate, 2 * given.seconds + 15):
+                time.sleep(3)
+                without.append(share_of_cpu(daemon, given.seconds))
+                clients = [Client("?table=live&order=new" if n % 2 else "") for n in range(given.pages)]
+                time.sleep(3)
+                with_pages.append(share_of_cpu(daemon, given.seconds))
+                sent = sum(client.bytes for client in clients)
+                for client in clients:
+                    client.close()
+            print(f"CPU: {without[-1]:.3f} without pages, {with_pages[-1]:.3f} with {given.pages} ({sent / 1e6:.1f} MB sent)", flush=True)
+        a, b = statistics.median(without), statistics.median(with_pages)
+        print(f"medians: {a:.3f} and {b:.3f}: {100 * (b / a - 1):+.1f} %; resident {resident_kib(daemon.process.pid) // 1024} MiB")
+        first, worst, nodes, heap = in_a_browser()
+        print(f"page: first paint {first:.0f} ms, worst frame {worst:.0f} ms, {nodes} elements, heap {heap / 1e6:.1f} MB")
+
+
+if __name__ == "__main__":
+    main()
