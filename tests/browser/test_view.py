@@ -135,7 +135,7 @@ def test_the_last_24_hours_are_shown_by_experiment_and_activity():
         page.wait_text("#day-tags", "atlas / Production Output")
         table = {row[0]: row[1:] for row in cells(page, "#day-tags")}
         assert table["atlas / Production Output"] == ["253", "230", "276 GB", "23.0 GB"]
-        assert len(table) == 9 and table["cms / 8"] == ["46", "46", "0 B", "18.4 GB"]
+        assert len(table) == 9 and table["cms / Debug"] == ["46", "46", "0 B", "18.4 GB"]
         # Six tags have a colour of their own, the others share one; out is above the line, in is below it.
         layers = page.run("return await page.locator('#chart-day path').evaluateAll((all) => all.map((p) => p.getAttribute('class')))")
         assert layers == ["s0"] + [f"s{n}" for n in range(7)]
