@@ -558,7 +558,7 @@ class Grid {
     const row = this.rows.find((one) => one[ID] === id);
     if (!row) return;
     this.selected = id;
-    const to = new URLSearchParams({ protocol: row[PROTOCOL], source: endpoint(row[SOURCE], row[SPORT]), destination: endpoint(row[DESTINATION], row[DPORT]) });
+    const to = new URLSearchParams({ protocol: row[PROTOCOL], source: endpoint(row[SOURCE], row[SPORT]), destination: endpoint(row[DESTINATION], row[DPORT]), id });
     location.hash = "flow?" + to;
   }
 }
@@ -703,8 +703,9 @@ async function loadFlow() {
   const asked = Object.fromEntries(["protocol", "source", "destination"].map((name) => [name, state.parameters.get(name) || ""]));
   setText($("flow-title"), asked.source + " → " + asked.destination + " " + asked.protocol);
   try {
-    const said = await answer("explain", asked, control.signal);
-    drawFlow(said);
+    const said = await answer("explain", asked, control.signal), id = state.parameters.get("id");
+    const past = said.known || !id ? null : (await answer("ended", { filter: "id=" + id }, control.signal)).flows?.[0];
+    drawFlow(said, past);
     flow.timer = setTimeout(loadFlow, 2000);
   } catch (error) {
     if (control.signal.aborted) return;
@@ -714,12 +715,16 @@ async function loadFlow() {
     } else flow.timer = setTimeout(loadFlow, 2000);
   }
 }
-function drawFlow(said) {
+// `past`: the row of an ended flow.
+function drawFlow(said, past) {
   const one = said.flow;
   const facts = said.known ? [["Experiment", one.experiment + " (" + one.experimentId + ")"], ["Activity", one.activity + " (" + one.activityId + ")"], ["Started", dateTime(Date.parse(one.start))],
-    ["Sent", bytes(one.bytesSent)], ["Received", bytes(one.bytesReceived)], ["Announced by", one.announcer], ["Rule", one.rule], ["Application", one.application], ["Id", one.id]] : [];
+    ["Sent", bytes(one.bytesSent)], ["Received", bytes(one.bytesReceived)], ["Announced by", one.announcer], ["Rule", one.rule], ["Application", one.application], ["Id", one.id]]
+    : past ? [["Experiment", past[ENAME] + " (" + past[EXPERIMENT] + ")"], ["Activity", past[ANAME] + " (" + past[ACTIVITY] + ")"], ["Started", dateTime(past[START])],
+      ["Ended", dateTime(past[END]) + ", " + past[REASON]], ["Sent", bytes(past[SENT])], ["Received", bytes(past[RECEIVED])], ["Announced by", past[PLUGIN]], ["Rule", past[RULE]],
+      ["Application", past[APPLICATION]], ["Id", past[ID]]] : [];
   fill($("flow-facts"), [{ label: "Fact" }, { label: "Value" }], facts.filter(([, value]) => value !== "" && value !== undefined),
-    "The daemon has no live flow with these ends; what the instances say holds for its packets.");
+    "The daemon has no flow with these ends; what the instances say holds for its packets.");
   fill($("flow-explanations"), [{ label: "Instance" }, { label: "Verdict" }, { label: "Concerns" }, { label: "Explanation" }],
     said.explanations.map((e) => [e.instance, e.verdict, e.subject, e.text]), "No instance has anything to do with this flow.");
 }

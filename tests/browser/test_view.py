@@ -241,6 +241,12 @@ def test_one_flow_is_explained():
         page.wait_text("#flow-explanations", "backend firefly")
         page.run("await page.goBack()")
         page.wait_text(ROWS, "[2001:db8::1]:1025")
+        announce((1, {"state": "end", "usage": {"bytesSent": 4096, "bytesReceived": 7}}))
+        page.run("await page.getByRole('link', { name: 'Ended' }).click()")
+        page.wait_text("#table-ended .body-row", "[2001:db8::1]:1025")
+        page.run("await page.locator('#table-ended .body-row').first().click()")
+        page.wait_text("#flow-facts", ", announced")
+        assert "4.10 kB" in page.text("#flow-facts")
 
 
 def test_health_lists_the_instances():
