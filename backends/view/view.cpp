@@ -23,8 +23,8 @@ using namespace std::chrono_literals;
 /// A client that has this much to read yet is sent no updates meanwhile; the next one has all changes.
 constexpr std::size_t most_pending = 256 * 1024;
 constexpr std::chrono::nanoseconds shortest_period = 500ms, longest_period = 20s;
-/// Part of its thread's time that walks may take.
-constexpr int share = 10;
+/// Walks take at most one part in so many of the time: 4 % of a core.
+constexpr int share = 25;
 constexpr std::size_t most_ended = 10'000, ended_per_page = 1000;
 constexpr std::int64_t ns_per_second = 1'000'000'000;
 constexpr std::int64_t bucket_ns = 300 * ns_per_second, day_ns = 86'400 * ns_per_second;
