@@ -85,7 +85,8 @@ class Refused extends Error {
 async function ask(path, parameters, signal) {
   const query = new URLSearchParams(parameters).toString();
   const headers = token ? { Authorization: "Bearer " + token } : {};
-  const response = await fetch(path + (query ? "?" + query : ""), { headers, signal, cache: "no-store", credentials: "omit", redirect: "error" });
+  // With the password that a reverse proxy has asked for.
+  const response = await fetch(path + (query ? "?" + query : ""), { headers, signal, cache: "no-store", redirect: "error" });
   if (response.ok) return response;
   let said = {};
   try { said = await response.json(); } catch { /* the status says enough */ }

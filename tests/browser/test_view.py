@@ -220,7 +220,7 @@ def test_text_from_outside_stays_text():
         page.run("await page.evaluate(() => { location.hash = 'ended'; })")
         wait_for(lambda: column(page, "Application", "ended"), "the ended flow", 30)
         assert column(page, "Application", "ended") == [shown]
-        find(page, name)  # an error repeats it
+        find(page, "port=<img>\u202e\x07")  # an error repeats it
         page.wait_text("#error-ended", "<img")
         everything = page.run("return await page.evaluate(() => document.body.innerText)")
         assert not set("\u202e\u2066\x1b\x07") & set(everything)
