@@ -8,6 +8,7 @@
 #include <atomic>
 #include <functional>
 
+#include "core/flows/minutes.hpp"
 #include "core/flows/samples.hpp"
 #include "core/modules/open_period.hpp"
 #include "flowd/unique_fd.hpp"
