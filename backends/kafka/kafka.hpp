@@ -23,8 +23,8 @@
 namespace flowd::kafka {
 
 /// Why a record was given up. Appended to, never reordered: values of a metric's label.
-enum class GivenUp : std::uint8_t { too_large, refused, stopped };
-inline constexpr std::array<std::string_view, 3> given_up_names{"too_large", "refused", "stopped"};
+enum class GivenUp : std::uint8_t { too_large, refused, stopped, damaged };
+inline constexpr std::array<std::string_view, 4> given_up_names{"too_large", "refused", "stopped", "damaged"};
 
 struct SpoolToolOptions {
     std::string path;
@@ -58,7 +58,7 @@ class KafkaBackend final : public Backend, private ClientListener {
     static constexpr std::size_t turn = 64;
     /// How often the spool is made durable: each time the disk is synchronised.
     static constexpr std::chrono::milliseconds spool_period{50};
-    /// A record that was too large is a finding for so long.
+    /// How long a record that was too large is a finding.
     static constexpr std::chrono::minutes remembered{10};
 
     void on_report(const rd_kafka_message_t& message) override;
@@ -70,14 +70,16 @@ class KafkaBackend final : public Backend, private ClientListener {
     Result<void> open_spool();
     /// Until then no event is taken: the records of a predecessor are written first.
     [[nodiscard]] bool awaits_spool() const { return options_.spool && !spool_; }
-    /// From now on records go through the spool. False: it has no room.
+    /// From now on, records go through the spool. False: it has no room.
     bool begin_spooling();
     /// Into the pipeline or the spool. False: it is full.
     bool put(Record record);
     /// Into the spool.
     bool append(Record record);
-    /// Makes durable what was put into the spool, and settles its events. False: the disk does not take it.
+    /// Makes durable what was put into the spool, and settles its events. False: the disk does not take all of it.
     bool commit_spool();
+    /// The file is damaged: continues with a new one. Records of the old one that were not loaded are given up.
+    void replace_spool(const std::string& why);
     void note_spool_full(const std::string& why);
     /// Removes what the brokers have, and loads what comes next.
     void turn_spool();

@@ -68,13 +68,18 @@ bool KafkaBackend::begin_spooling() {
         id = loaded_ = spool_->last();
         return true;
     });
-    // What the client has may arrive although this process ends.
+    // The brokers may get what the client has even if this process ends now.
     if (pipeline_.flying() > 0) spool_->note_handed(loaded_);
     return spooling_;
 }
 
 bool KafkaBackend::commit_spool() {
-    if (auto done = spool_->commit(); !done) {
+    auto done = spool_->commit();
+    if (!done && done.error().code == FLOWD_INVALID) {
+        replace_spool("is damaged: " + done.error().message);
+        done = spool_->commit();
+    }
+    if (!done) {
         note_spool_full(done.error().message);
         return false;
     }
@@ -82,31 +87,41 @@ bool KafkaBackend::commit_spool() {
     return true;
 }
 
+void KafkaBackend::replace_spool(const std::string& why) {
+    const std::uint64_t lost = spool_->records_behind(loaded_);
+    if (auto replaced = spool_->replace(why); !replaced)
+        return spool_unusable_.begin("the spool " + options_.spool->path + " " + replaced.error().message);
+    give_up(GivenUp::damaged, lost);
+    host().error(spool_->moved_aside() + "; " + std::to_string(lost) + " records were given up");
+    spool_aside_.begin(spool_->moved_aside());
+}
+
 void KafkaBackend::turn_spool() {
     if (!spool_) return;
-    // What is in memory when the brokers go away is not to be lost with this process.
+    // When the brokers become unreachable, the records in memory are spooled: they survive this process.
     if (!spooling_ && is_stuck()) (void)begin_spooling();
     const std::int64_t done = pipeline_.spool_done();
     if (done > removed_ && (done - removed_ >= remove_records || done == loaded_)) {
         spool_->remove_through(done);
         removed_ = done;
     }
-    if (!commit_spool()) return;
-    if (spool_->bytes() <= spool_->max_bytes() / 4 * 3) spool_full_.end();
-    // Not while they are away: what has been handed to the client counts as perhaps written.
+    // While the disk is full, records of the spool are still sent. After a crash they are sent again, without the flag.
+    if (commit_spool() && spool_->bytes() <= spool_->max_bytes() / 4 * 3) spool_full_.end();
+    // Not while the brokers are unreachable: records that the client has had are flagged as redelivered after a crash.
     while (spooling_ && client_ && !is_stuck() && pipeline_.is_half_empty()) {
         auto items = spool_->read(loaded_, load_records, load_bytes);
+        if (!items && items.error().code == FLOWD_INVALID) return replace_spool("is damaged: " + items.error().message);
         if (!items) return spool_unusable_.begin("it cannot be read: " + items.error().message);
         spool_unusable_.end();
         if (items->empty()) {
-            // What comes now may follow directly.
-            spooling_ = false;
+            // The next records bypass the spool.
+            spooling_ = spool_->has_pending();
             return;
         }
         // Durable before the client has them.
-        spool_->note_handed(items->back().id);
-        if (!commit_spool()) return;
         loaded_ = items->back().id;
+        spool_->note_handed(loaded_);
+        (void)commit_spool();
         for (spool::Item& item : *items) {
             Record record{std::move(item.key), std::move(item.value)};
             if (item.id <= handed_before_) {

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <sqlite3.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -16,7 +17,7 @@ namespace flowd::spool {
 namespace {
 
 constexpr std::int64_t application_id = 0x666c7764;  // "flwd"
-constexpr std::int64_t version = 1;
+constexpr std::int64_t version = 2;
 constexpr std::uint64_t overhead = 64;  ///< of one record
 constexpr std::uint64_t most_in_memory = std::uint64_t{8} << 20;
 
@@ -30,6 +31,34 @@ constexpr std::uint64_t most_in_memory = std::uint64_t{8} << 20;
     lock.l_type = F_WRLCK;
     lock.l_whence = SEEK_SET;
     return lock;
+}
+
+/// Of a spool that replace() could not replace: it may be tried again.
+[[nodiscard]] Error not_open() {
+    return {FLOWD_INVALID, "the file is not open"};
+}
+
+/// SQLite follows symbolic links, and creates files that every user can read.
+[[nodiscard]] Result<void> create_file(const std::filesystem::path& path) {
+    const UniqueFd file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600));
+    if (!file && (errno == ELOOP || errno == EISDIR || errno == ENXIO)) return Error{FLOWD_ERROR, "is not a regular file"};
+    if (!file) return Error::from_errno(errno, "cannot be opened");
+    struct stat facts {};
+    if (::fstat(file.get(), &facts) != 0 || !S_ISREG(facts.st_mode)) return Error{FLOWD_ERROR, "is not a regular file"};
+    return {};
+}
+
+/// PATH.aside-TIME, with a number if there is such a file.
+[[nodiscard]] std::string aside_of(const std::filesystem::path& path) {
+    std::array<char, 32> now{};
+    const std::time_t seconds = std::time(nullptr);
+    std::tm parts{};
+    (void)std::strftime(now.data(), now.size(), "%Y%m%dT%H%M%S", ::gmtime_r(&seconds, &parts));
+    const std::string name = path.string() + ".aside-" + now.data();
+    std::string free = name;
+    std::error_code error;
+    for (int number = 2; std::filesystem::exists(free, error); ++number) free = name + "-" + std::to_string(number);
+    return free;
 }
 
 }  // namespace
@@ -65,20 +94,9 @@ struct Spool::Database {
     [[nodiscard]] Error failure(const char* what) const {
         return {is_fault_of_file() ? FLOWD_INVALID : FLOWD_ERROR, std::string(what) + sqlite3_errmsg(handle.get())};
     }
-    /// False without an error of SQLite: quick_check has found damage.
-    [[nodiscard]] bool is_sound() const {
-        const auto statement = prepare("PRAGMA quick_check(1)");
-        if (!statement || sqlite3_step(statement.get()) != SQLITE_ROW) return false;
-        const auto* const text = sqlite3_column_text(statement.get(), 0);
-        return text != nullptr && std::string_view(reinterpret_cast<const char*>(text)) == "ok";
-    }
     /// FLOWD_INVALID: this file is not a spool of this version. A new file becomes one.
     [[nodiscard]] Result<void> judge(bool only_look) const {
-        if (!is_sound()) {
-            const int code = sqlite3_errcode(handle.get());
-            if (code == SQLITE_OK || code == SQLITE_ROW) return Error{FLOWD_INVALID, "is damaged"};
-            return failure(is_fault_of_file() ? "is damaged: " : "cannot be read: ");
-        }
+        if (!run("SELECT 1 FROM sqlite_master")) return failure(is_fault_of_file() ? "is damaged: " : "cannot be read: ");
         const std::int64_t owner = number("PRAGMA application_id"), found = number("PRAGMA user_version");
         if (owner == 0 && found == 0 && number("SELECT count(*) FROM sqlite_master") == 0 && !only_look) return {};
         if (owner != application_id) return Error{FLOWD_INVALID, "is a database of another program"};
@@ -88,16 +106,17 @@ struct Spool::Database {
     }
     /// A spool whose tables are not those of its version fails here.
     [[nodiscard]] bool ready(bool only_look) {
-        if (!only_look && !run("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA application_id=1718384484;"
-                               "BEGIN; CREATE TABLE IF NOT EXISTS records(id INTEGER PRIMARY KEY, key BLOB, value BLOB);"
-                               "CREATE TABLE IF NOT EXISTS state(name TEXT PRIMARY KEY, value INTEGER);"
-                               "INSERT OR IGNORE INTO state VALUES('handed', 0); PRAGMA user_version=1; COMMIT"))
+        if (!only_look &&
+            !run("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA application_id=1718384484;"
+                 "BEGIN; CREATE TABLE IF NOT EXISTS records(id INTEGER PRIMARY KEY, key BLOB, value BLOB);"
+                 "CREATE TABLE IF NOT EXISTS state(name TEXT PRIMARY KEY, value INTEGER);"
+                 "INSERT OR IGNORE INTO state VALUES('handed', 0), ('bytes', 0); PRAGMA user_version=2; COMMIT"))
             return false;
         insert = prepare("INSERT INTO records VALUES(?1, ?2, ?3)");
         select = prepare("SELECT id, key, value FROM records WHERE id > ?1 ORDER BY id LIMIT ?2");
         remove = prepare("DELETE FROM records WHERE id <= ?1");
         sum = prepare("SELECT count(*), sum(length(key) + length(value)) FROM records WHERE id <= ?1");
-        note = prepare("UPDATE state SET value = ?1 WHERE name = 'handed'");
+        note = prepare("UPDATE state SET value = iif(name = 'handed', ?1, ?2)");
         return insert && select && remove && sum && note;
     }
 };
@@ -119,51 +138,66 @@ Result<std::unique_ptr<Spool>> Spool::open(const std::filesystem::path& path, st
     if (::ftruncate(spool->lock_.get(), 0) != 0 ||
         ::pwrite(spool->lock_.get(), owner.data(), owner.size(), 0) != static_cast<ssize_t>(owner.size()))
         return Error::from_errno(errno, "cannot write " + lock);
-    auto attached = spool->attach(path, false);
-    if (attached) return spool;
-    const std::string why = attached.error().message;
-    if (attached.error().code != FLOWD_INVALID) return Error{FLOWD_ERROR, "the spool " + path.string() + " " + why};
-    // Its records may still be read by hand.
-    std::array<char, 32> now{};
-    const std::time_t seconds = std::time(nullptr);
-    std::tm parts{};
-    (void)std::strftime(now.data(), now.size(), "%Y%m%dT%H%M%S", ::gmtime_r(&seconds, &parts));
-    const std::string aside = path.string() + ".aside-" + now.data();
-    spool->database_.reset();
+    spool->path_ = path;
+    auto attached = spool->attach(false);
+    if (!attached && attached.error().code == FLOWD_INVALID) attached = spool->replace(attached.error().message);
+    if (!attached) return Error{FLOWD_ERROR, "the spool " + path.string() + " " + attached.error().message};
+    return spool;
+}
+
+Result<void> Spool::replace(const std::string& why) {
+    // The records of the old file may still be read by hand.
+    const std::string aside = aside_of(path_);
+    database_.reset();
     std::error_code error;
     for (const char* suffix : {"-wal", "-shm", ""}) {
-        if (!std::filesystem::exists(path.string() + suffix, error)) continue;
-        std::filesystem::rename(path.string() + suffix, aside + suffix, error);
-        if (error)
-            return Error{FLOWD_ERROR,
-                         "the spool " + path.string() + " " + why + "; it cannot be renamed: " + error.message()};
+        if (!std::filesystem::exists(path_.string() + suffix, error)) continue;
+        std::filesystem::rename(path_.string() + suffix, aside + suffix, error);
+        if (error) return Error{FLOWD_ERROR, why + "; it cannot be renamed: " + error.message()};
     }
-    spool->moved_aside_ = path.string() + " " + why + "; it was renamed to " + aside;
-    if (attached = spool->attach(path, false); !attached) return std::move(attached).error();
-    return spool;
+    moved_aside_ = path_.string() + " " + why + "; it was renamed to " + aside;
+    return recreate();
+}
+
+Result<void> Spool::recreate() {
+    const std::int64_t last = last_, handed = handed_;
+    if (auto attached = attach(false); !attached) {
+        database_.reset();
+        return attached;
+    }
+    last_ = last;
+    handed_ = handed;
+    removed_durable_ = removed_;
+    return {};
 }
 
 Result<std::unique_ptr<Spool>> Spool::look(const std::filesystem::path& path) {
     std::unique_ptr<Spool> spool(new Spool);
-    if (auto attached = spool->attach(path, true); !attached) return std::move(attached).error();
+    spool->path_ = path;
+    if (auto attached = spool->attach(true); !attached) return std::move(attached).error();
     return spool;
 }
 
-Result<void> Spool::attach(const std::filesystem::path& path, bool only_look) {
+Result<void> Spool::attach(bool only_look) {
+    if (!only_look)
+        if (auto created = create_file(path_); !created) return created;
     database_ = std::make_unique<Database>();
     sqlite3* handle = nullptr;
-    const int flags = (only_look ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE) | SQLITE_OPEN_NOMUTEX;
-    const int opened = sqlite3_open_v2(path.c_str(), &handle, flags, nullptr);
+    const int flags = (only_look ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE) | SQLITE_OPEN_NOMUTEX;
+    const int opened = sqlite3_open_v2(path_.c_str(), &handle, flags, nullptr);
     database_->handle.reset(handle);
     if (opened != SQLITE_OK) return Error{FLOWD_ERROR, std::string("cannot be opened: ") + sqlite3_errstr(opened)};
     if (auto judged = database_->judge(only_look); !judged) return judged;
     if (!database_->ready(only_look)) return database_->failure("cannot be used: ");
-    records_ = static_cast<std::uint64_t>(database_->number("SELECT count(*) FROM records"));
-    bytes_ =
-        static_cast<std::uint64_t>(database_->number("SELECT coalesce(sum(length(key) + length(value)), 0) FROM records")) +
-        records_ * overhead;
+    // Nothing here takes longer with more records: ids have no gaps, and the size is kept.
+    const std::int64_t first = database_->number("SELECT coalesce(min(id), 0) FROM records"),
+                       last = database_->number("SELECT coalesce(max(id), 0) FROM records"),
+                       bytes = database_->number("SELECT value FROM state WHERE name = 'bytes'");
     handed_ = handed_durable_ = database_->number("SELECT value FROM state WHERE name = 'handed'");
-    last_ = std::max(database_->number("SELECT coalesce(max(id), 0) FROM records"), handed_);
+    if (first < 0 || last < first || bytes < 0 || handed_ < 0) return Error{FLOWD_INVALID, "is damaged"};
+    records_ = last == 0 ? 0 : static_cast<std::uint64_t>(last - first + 1);
+    bytes_ = static_cast<std::uint64_t>(bytes);
+    last_ = std::max(last, handed_);
     return {};
 }
 
@@ -176,7 +210,7 @@ Spool::Appended Spool::append(std::string key, std::string value) {
     return Appended::yes;
 }
 
-bool Spool::write() {
+bool Spool::write(std::size_t count) {
     const auto step = [](sqlite3_stmt* statement) {
         const int done = sqlite3_step(statement);
         (void)sqlite3_reset(statement);
@@ -184,50 +218,69 @@ bool Spool::write() {
     };
     if (!database_->run("BEGIN IMMEDIATE")) return false;
     sqlite3_stmt* const insert = database_->insert.get();
-    for (const Item& item : pending_) {
+    std::uint64_t records = records_ + count, bytes = bytes_, more = 0;
+    for (std::size_t i = 0; i < count; ++i) {
+        const Item& item = pending_[i];
         (void)sqlite3_bind_int64(insert, 1, item.id);
         (void)sqlite3_bind_blob64(insert, 2, item.key.data(), item.key.size(), SQLITE_STATIC);
         (void)sqlite3_bind_blob64(insert, 3, item.value.data(), item.value.size(), SQLITE_STATIC);
         if (!step(insert)) return false;
+        more += size_of(item.key.size(), item.value.size());
     }
     (void)sqlite3_clear_bindings(insert);
-    std::uint64_t records = records_ + pending_.size(), bytes = bytes_ + pending_bytes_;
+    bytes += more;
     if (removed_ > removed_durable_) {
         sqlite3_stmt* const sum = database_->sum.get();
         (void)sqlite3_bind_int64(sum, 1, removed_);
-        if (sqlite3_step(sum) == SQLITE_ROW) {
-            const auto gone = static_cast<std::uint64_t>(sqlite3_column_int64(sum, 0));
-            records -= gone;
-            bytes -= static_cast<std::uint64_t>(sqlite3_column_int64(sum, 1)) + gone * overhead;
-        }
+        const int found = sqlite3_step(sum);
+        const auto gone = static_cast<std::uint64_t>(sqlite3_column_int64(sum, 0));
+        const auto size = static_cast<std::uint64_t>(sqlite3_column_int64(sum, 1)) + gone * overhead;
         (void)sqlite3_reset(sum);
         (void)sqlite3_bind_int64(database_->remove.get(), 1, removed_);
-        if (!step(database_->remove.get())) return false;
+        if (found != SQLITE_ROW || !step(database_->remove.get())) return false;
+        records -= std::min(records, gone);
+        bytes -= std::min(bytes, size);
     }
     (void)sqlite3_bind_int64(database_->note.get(), 1, handed_);
+    (void)sqlite3_bind_int64(database_->note.get(), 2, static_cast<std::int64_t>(bytes));
     if (!step(database_->note.get()) || !database_->run("COMMIT")) return false;
     records_ = records;
     bytes_ = bytes;
+    written_ += count;
+    pending_.erase(pending_.begin(), pending_.begin() + static_cast<std::ptrdiff_t>(count));
+    pending_bytes_ -= more;
+    removed_durable_ = removed_;
+    handed_durable_ = handed_;
     return true;
 }
 
 Result<void> Spool::commit() {
     if (!has_uncommitted()) return {};
-    if (!write()) {
-        const std::string why = sqlite3_errmsg(database_->handle.get());
+    if (!database_) return not_open();
+    Error first{FLOWD_ERROR, ""};
+    // A full disk may have room for a part: without one, records could not be removed either.
+    for (std::size_t count = pending_.size();; count /= 8) {
+        if (write(count)) break;
+        const Error error = database_->failure("");
+        if (first.message.empty()) first = error;
         // SQLite has rolled back by itself after some errors.
         if (sqlite3_get_autocommit(database_->handle.get()) == 0) (void)database_->run("ROLLBACK");
-        return Error{FLOWD_ERROR, why};
+        if (error.code == FLOWD_INVALID) return error;
+        if (count != 0) continue;
+        if (records_ == 0 || records_behind(removed_) != 0) return error;
+        // Nothing in the file is needed any more: without it the disk has room.
+        database_.reset();
+        std::error_code ignored;
+        for (const char* suffix : {"-wal", "-shm", ""}) std::filesystem::remove(path_.string() + suffix, ignored);
+        if (auto recreated = recreate(); !recreated) return recreated;
+        return commit();
     }
-    written_ += pending_.size();
-    pending_.clear();
-    pending_bytes_ = 0;
-    removed_durable_ = removed_;
-    handed_durable_ = handed_;
-    return {};
+    if (pending_.empty()) return {};
+    return first;
 }
 
 Result<std::vector<Item>> Spool::read(std::int64_t after, std::size_t count, std::size_t bytes) {
+    if (!database_) return not_open();
     std::vector<Item> items;
     sqlite3_stmt* const select = database_->select.get();
     (void)sqlite3_bind_int64(select, 1, after);
@@ -244,9 +297,10 @@ Result<std::vector<Item>> Spool::read(std::int64_t after, std::size_t count, std
         size += items.back().key.size() + items.back().value.size();
     }
     const bool good = step == SQLITE_ROW || step == SQLITE_DONE;
-    const std::string why = good ? "" : sqlite3_errmsg(database_->handle.get());
+    Error error = database_->failure("");
     (void)sqlite3_reset(select);
-    if (!good) return Error{FLOWD_ERROR, why};
+    // What is before the damage can be used; the next call meets it again.
+    if (!good && items.empty()) return error;
     return items;
 }
 

@@ -23,8 +23,9 @@ struct Item {
 
 class Spool {
   public:
-    /// Opens or creates the file. FLOWD_BUSY: another process has it. A file that is damaged or not a spool of this version
-    /// is moved aside; after any other error (a full disk, a lock, missing rights) it keeps its name.
+    /// Opens or creates the file; takes no longer with more records. FLOWD_BUSY: another process has it. A file that is
+    /// damaged or not a spool of this version is moved aside; after any other error (a full disk, a lock, missing rights)
+    /// it keeps its name.
     [[nodiscard]] static Result<std::unique_ptr<Spool>> open(const std::filesystem::path& path, std::uint64_t max_bytes);
     /// Only to look: what is not committed by its owner is not seen. Nothing is changed or locked.
     [[nodiscard]] static Result<std::unique_ptr<Spool>> look(const std::filesystem::path& path);
@@ -33,7 +34,10 @@ class Spool {
     /// What was not committed is dropped.
     ~Spool();
 
-    /// Where the file was moved that open() could not use, and why; empty: there was none.
+    /// After FLOWD_INVALID of commit() or read(), which have met damage: moves the file aside and creates an empty one.
+    /// What was not committed is kept, and ids continue.
+    Result<void> replace(const std::string& why);
+    /// Where the file was moved that could not be used, and why; empty: there was none.
     [[nodiscard]] const std::string& moved_aside() const { return moved_aside_; }
 
     enum class Appended : std::uint8_t { yes, full, failed };
@@ -44,12 +48,14 @@ class Spool {
     void remove_through(std::int64_t id) { removed_ = std::max(removed_, id); }
     /// Before records up to `id` are handed to the receiver. Takes effect with commit().
     void note_handed(std::int64_t id) { handed_ = std::max(handed_, id); }
-    /// Makes durable what was appended, removed and noted, as a whole. After an error all of it is kept for the next
-    /// commit.
+    /// Makes durable what was appended, removed and noted. After an error, what is not durable is kept for the next commit:
+    /// all of it, or the end of what was appended. FLOWD_INVALID: the file is damaged.
     Result<void> commit();
-    [[nodiscard]] bool has_uncommitted() const {
-        return !pending_.empty() || removed_ > removed_durable_ || handed_ > handed_durable_;
-    }
+    /// Something was appended that is not durable.
+    [[nodiscard]] bool has_pending() const { return !pending_.empty(); }
+    /// Whether something else than appended records has to be committed.
+    [[nodiscard]] bool has_marks() const { return removed_ > removed_durable_ || handed_ > handed_durable_; }
+    [[nodiscard]] bool has_uncommitted() const { return has_pending() || has_marks(); }
 
     /// The next durable records behind `after`, at most so many and so many bytes, but at least one if there is one.
     [[nodiscard]] Result<std::vector<Item>> read(std::int64_t after, std::size_t count, std::size_t bytes);
@@ -57,6 +63,11 @@ class Spool {
 
     // What is durable.
     [[nodiscard]] std::uint64_t records() const { return records_; }
+    /// With a greater id.
+    [[nodiscard]] std::uint64_t records_behind(std::int64_t id) const {
+        return static_cast<std::uint64_t>(
+            std::max<std::int64_t>(0, last_ - static_cast<std::int64_t>(pending_.size()) - id));
+    }
     [[nodiscard]] std::uint64_t bytes() const { return bytes_; }
     [[nodiscard]] std::uint64_t written() const { return written_; }  ///< records since open()
 
@@ -68,9 +79,13 @@ class Spool {
   private:
     struct Database;  // keeps SQLite out of this header
     Spool() = default;
-    Result<void> attach(const std::filesystem::path& path, bool only_look);
-    [[nodiscard]] bool write();
+    Result<void> attach(bool only_look);
+    /// Creates the file again, which is not there any more.
+    Result<void> recreate();
+    /// In one transaction, with the first `count` of what was appended.
+    [[nodiscard]] bool write(std::size_t count);
 
+    std::filesystem::path path_;
     UniqueFd lock_;
     std::unique_ptr<Database> database_;
     std::string moved_aside_;

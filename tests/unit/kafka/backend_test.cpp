@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <fstream>
 #include <memory>
 #include <string>
 
@@ -138,6 +139,39 @@ TEST_F(KafkaBackendTest, WhatTheSpoolHasIsWrittenByTheNextInstanceAndFlaggedIfIt
     bring_up();
     EXPECT_TRUE(host_.run_until([&] { return shows(R"(/spool","records":0,)"); }, patience)) << instance_->status();
     EXPECT_TRUE(shows(R"("redelivered":1,)")) << "the client had the first one: " << instance_->status();
+    EXPECT_EQ(instance_->stop(), FLOWD_OK);
+    instance_.reset();
+    std::filesystem::remove_all(directory);
+}
+
+TEST_F(KafkaBackendTest, RecordsBehindDamageInTheSpoolAreGivenUpOnceAndTheNextOnesAreWritten) {
+    std::string directory = (std::filesystem::temp_directory_path() / "kafka-XXXXXX").string();
+    ASSERT_NE(::mkdtemp(directory.data()), nullptr);
+    const std::string path = directory + "/spool";
+    config_.set("spool.path", path);
+    bring_up();
+    EXPECT_TRUE(host_.run_until([&] { return finds("kafka-unreachable"); }, patience));
+    for (std::uint16_t port = 1; port <= 6000; ++port) EXPECT_EQ(instance_->deliver(event(port)), FLOWD_OK);
+    EXPECT_TRUE(host_.run_until([&] { return shows(R"("spooled":6000,)"); }, patience)) << instance_->status();
+    EXPECT_EQ(instance_->stop(), FLOWD_OK);
+    instance_.reset();
+    std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(static_cast<std::streamoff>(std::filesystem::file_size(path) / 8192 * 4096));
+    file << std::string(4096, 'x');
+    file.close();
+    use_cluster();
+    bring_up();
+    EXPECT_TRUE(host_.run_until([&] { return finds("kafka-spool-moved") && shows(R"("waiting":0,)"); }, patience));
+    EXPECT_EQ(instance_->deliver(event(7000)), FLOWD_OK);
+    EXPECT_TRUE(host_.run_until([&] { return shows(R"("waiting":0,)"); }, patience));
+    const std::string status = instance_->status();
+    const auto number = [&status](const std::string& name) {
+        const auto at = status.find("\"" + name + "\":");
+        return at == std::string::npos ? 0 : std::stoi(status.substr(at + name.size() + 3));
+    };
+    EXPECT_GT(number("damaged"), 0) << status;
+    EXPECT_GT(number("records"), 1000) << "those before the damage were written: " << status;
+    EXPECT_EQ(number("records") + number("damaged"), 6001) << status;
     EXPECT_EQ(instance_->stop(), FLOWD_OK);
     instance_.reset();
     std::filesystem::remove_all(directory);

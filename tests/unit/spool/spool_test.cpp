@@ -5,6 +5,8 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sqlite3.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -48,8 +50,136 @@ class SpoolTest : public ::testing::Test {
         sqlite3_close(handle);
     }
 
+    /// Bytes that this thread has read from files so far.
+    static std::uint64_t bytes_read() {
+        std::ifstream file("/proc/thread-self/io");
+        std::string name;
+        std::uint64_t bytes = 0;
+        file >> name >> bytes;
+        return bytes;
+    }
+    /// As on a full disk: files cannot become larger.
+    static Result<void> commit_with_limit(Spool& spool, std::uintmax_t bytes) {
+        rlimit old{};
+        (void)::getrlimit(RLIMIT_FSIZE, &old);
+        rlimit limit = old;
+        limit.rlim_cur = bytes;
+        void (*const handler)(int) = ::signal(SIGXFSZ, SIG_IGN);
+        (void)::setrlimit(RLIMIT_FSIZE, &limit);
+        auto done = spool.commit();
+        (void)::setrlimit(RLIMIT_FSIZE, &old);
+        (void)::signal(SIGXFSZ, handler);
+        return done;
+    }
+    void fill(int records) {
+        auto spool = open(1 << 30);
+        for (int i = 0; i < records; ++i) (void)append(*spool, std::string(1000, 'x'));
+        ASSERT_TRUE(spool->commit());
+    }
+
     std::filesystem::path directory_, path_;
 };
+
+TEST_F(SpoolTest, OpeningDoesNotReadTheRecords) {
+    fill(20'000);
+    const std::uint64_t before = bytes_read();
+    auto spool = open(1 << 30);
+    EXPECT_LT(bytes_read() - before, 200'000u);
+    EXPECT_EQ(spool->records(), 20'000u);
+    EXPECT_EQ(spool->bytes(), 20'000u * (3 + 1000 + 64));
+}
+
+TEST_F(SpoolTest, TheSizeIsKeptWhenRecordsAreRemoved) {
+    fill(100);
+    auto spool = open();
+    spool->note_handed(60);
+    spool->remove_through(60);
+    ASSERT_TRUE(spool->commit());
+    spool = nullptr;
+    spool = open();
+    EXPECT_EQ(spool->records(), 40u);
+    EXPECT_EQ(spool->bytes(), 40u * (3 + 1000 + 64));
+}
+
+TEST_F(SpoolTest, DamageThatIsMetWhileReadingIsSaidAndAReplacementGoesOn) {
+    fill(1000);
+    std::fstream file(path_, std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(static_cast<std::streamoff>(std::filesystem::file_size(path_) / 8192 * 4096));
+    file << std::string(4096, 'x');
+    file.close();
+    auto spool = open(1 << 24);
+    EXPECT_EQ(spool->moved_aside(), "") << "the damage has not been met yet";
+    std::int64_t after = 0;
+    auto items = spool->read(after, 100, 1 << 20);
+    for (; items && !items->empty(); items = spool->read(after, 100, 1 << 20)) after = items->back().id;
+    ASSERT_FALSE(items);
+    EXPECT_EQ(items.error().code, FLOWD_INVALID);
+    EXPECT_GT(after, 0);
+    EXPECT_EQ(spool->records_behind(after), 1000u - static_cast<std::uint64_t>(after));
+    EXPECT_EQ(append(*spool, "not committed before"), Spool::Appended::yes);
+    ASSERT_TRUE(spool->replace("is damaged"));
+    EXPECT_THAT(spool->moved_aside(), HasSubstr("is damaged; it was renamed"));
+    ASSERT_TRUE(spool->commit());
+    EXPECT_EQ(spool->records(), 1u);
+    EXPECT_EQ(values(*spool, after), std::vector<std::string>{"not committed before"});
+    EXPECT_EQ(spool->last(), 1001);
+}
+
+TEST_F(SpoolTest, WhatIsNotARegularFileIsRefused) {
+    std::ofstream(directory_ / "other") << "other";
+    std::filesystem::create_symlink(directory_ / "other", path_);
+    auto refused = Spool::open(path_, 1 << 20);
+    ASSERT_FALSE(refused);
+    EXPECT_THAT(refused.error().message, HasSubstr("is not a regular file"));
+    EXPECT_TRUE(std::filesystem::exists(directory_ / "other"));
+
+    std::filesystem::remove(path_);
+    std::filesystem::create_directory(path_);
+    EXPECT_FALSE(Spool::open(path_, 1 << 20));
+    EXPECT_TRUE(std::filesystem::is_directory(path_));
+
+    std::filesystem::remove(path_);
+    ASSERT_EQ(::mkfifo(path_.c_str(), 0600), 0);
+    EXPECT_FALSE(Spool::open(path_, 1 << 20));
+}
+
+TEST_F(SpoolTest, OnlyTheOwnerCanReadTheFile) {
+    (void)open();
+    for (const char* suffix : {"", ".lock"})
+        EXPECT_EQ(std::filesystem::status(path_.string() + suffix).permissions(), std::filesystem::perms{0600}) << suffix;
+}
+
+TEST_F(SpoolTest, OnADiskThatIsNearlyFullAPartIsWrittenAndRecordsCanBeRemoved) {
+    auto spool = open(1 << 24);
+    for (int i = 0; i < 100; ++i) (void)append(*spool, std::string(1000, 'x'));
+    ASSERT_TRUE(spool->commit());
+    for (int i = 0; i < 2000; ++i) (void)append(*spool, std::string(1000, 'x'));
+    spool->remove_through(50);
+    const auto done = commit_with_limit(*spool, 1 << 20);
+    EXPECT_FALSE(done);
+    EXPECT_FALSE(spool->has_marks()) << "50 records are removed";
+    EXPECT_TRUE(spool->has_pending());
+    EXPECT_GT(spool->records(), 50u);
+    EXPECT_LT(spool->records(), 2050u);
+    ASSERT_TRUE(spool->commit());
+    EXPECT_EQ(spool->records(), 2050u);
+}
+
+TEST_F(SpoolTest, OnAFullDiskTheFileIsRemovedWhenAllOfItIsRemoved) {
+    auto spool = open(1 << 24);
+    for (int i = 0; i < 100; ++i) (void)append(*spool, std::string(1000, 'x'));
+    ASSERT_TRUE(spool->commit());
+    const auto size = std::filesystem::file_size(path_.string() + "-wal");
+    (void)append(*spool, "after");
+    EXPECT_FALSE(commit_with_limit(*spool, size));
+    spool->remove_through(100);
+    ASSERT_TRUE(commit_with_limit(*spool, size));
+    EXPECT_EQ(spool->records(), 1u);
+    spool = nullptr;
+    spool = open();
+    EXPECT_EQ(values(*spool), std::vector<std::string>{"after"});
+    EXPECT_EQ(spool->last(), 101);
+}
 
 TEST_F(SpoolTest, AFileThatCannotBeWrittenForNowKeepsItsNameAndItsRecords) {
     auto spool = open();
@@ -205,13 +335,13 @@ TEST_F(SpoolTest, ADamagedFileIsMovedAsideAndANewOneIsBegun) {
 
 TEST_F(SpoolTest, AFileOfAnotherVersionOrProgramIsMovedAside) {
     open().reset();
-    change("PRAGMA user_version=2");
-    EXPECT_THAT(open()->moved_aside(), HasSubstr("has version 2, not 1"));
+    change("PRAGMA user_version=3");
+    EXPECT_THAT(open()->moved_aside(), HasSubstr("has version 3, not 2"));
     change("PRAGMA application_id=1");
     EXPECT_THAT(open()->moved_aside(), HasSubstr("another program"));
 }
 
-TEST_F(SpoolTest, LookingDisturbsNobody) {
+TEST_F(SpoolTest, LookingDoesNotDisturbTheOwner) {
     auto spool = open();
     (void)append(*spool, "one");
     ASSERT_TRUE(spool->commit());
