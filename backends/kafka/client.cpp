@@ -145,7 +145,7 @@ Result<std::unique_ptr<Client>> Client::producer(const Connection& connection, c
         {"queue.buffering.max.messages", "10000000"},
         {"queue.buffering.max.kbytes", "2147483647"},
         {"message.timeout.ms", "0"},
-        // As Java's producer: the same key is in the same partition, whoever writes.
+        // As Java's producer: all producers write a key to the same partition.
         {"partitioner", "murmur2_random"},
     };
     for (const auto& [name, value] : rows)
@@ -196,7 +196,7 @@ Result<std::unique_ptr<Client>> Client::make(rd_kafka_type_t type, Owned<rd_kafk
     (void)rd_kafka_set_log_queue(client->handle(), client->queue_.get());
     constexpr std::uint64_t one = 1;
     rd_kafka_queue_io_event_enable(client->queue_.get(), client->fd(), &one, sizeof one);
-    // It is written to when an empty queue gets an event: there may be some already.
+    // librdkafka writes to it when an empty queue receives an event; the queue may have events already.
     (void)!::write(client->fd(), &one, sizeof one);
     return client;
 }
@@ -211,7 +211,7 @@ void Client::give_back() {
 }
 
 bool Client::serve(std::size_t limit, std::chrono::milliseconds timeout) {
-    // Emptied before the queue is: what comes later makes it readable again.
+    // Read before the queue: an event that arrives meanwhile makes it readable again.
     defer();
     for (std::size_t i = 0; i < limit; ++i) {
         const Owned<rd_kafka_event_t> event(
@@ -286,7 +286,7 @@ void Client::pause(bool paused) {
 void Client::restart_at(const std::string& topic, std::int32_t partition, std::int64_t offset) {
     const Owned<rd_kafka_topic_partition_list_t> list(rd_kafka_topic_partition_list_new(1));
     rd_kafka_topic_partition_list_add(list.get(), topic.c_str(), partition)->offset = offset;
-    // After an error that auto.offset.reset leaves to us, a partition is stopped and cannot be sought in.
+    // After an offset error (auto.offset.reset=error) the partition is stopped; a seek is not possible.
     assign(false, *list);
     assign(true, *list);
 }
@@ -299,6 +299,14 @@ void Client::store(const std::string& topic, std::int32_t partition, std::int64_
 
 void Client::leave(const Deadline& deadline) {
     constexpr std::chrono::milliseconds step(20);
+#if RD_KAFKA_VERSION >= 0x010900ff
+    rd_kafka_queue_io_event_enable(queue_.get(), -1, nullptr, 0);
+    // From now on, what was for the old queue is in this one.
+    queue_.reset(rd_kafka_queue_new(handle()));
+    const Owned<rd_kafka_error_t> error(rd_kafka_consumer_close_queue(handle(), queue_.get()));
+    // Until the coordinator has confirmed: a group has a member that has not left for another session.timeout.ms.
+    while (!error && rd_kafka_consumer_closed(handle()) == 0 && !deadline.passed()) (void)serve(1000, step);
+#else
     (void)rd_kafka_unsubscribe(handle());
     for (bool assigned = true; assigned && !deadline.passed();) {
         (void)serve(1000, step);
@@ -307,8 +315,9 @@ void Client::leave(const Deadline& deadline) {
         const Owned<rd_kafka_topic_partition_list_t> owned(list);
         assigned = list->cnt > 0;
     }
-    // The client's threads send what tells the group.
+    // The client's threads send the request that leaves the group.
     (void)serve(1000, 5 * step);
+#endif
 }
 
 void Client::defer() {

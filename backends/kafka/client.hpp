@@ -84,7 +84,7 @@ class Client {
     void store(const std::string& topic, std::int32_t partition, std::int64_t offset);
     /// Commits what was stored and leaves the group.
     void leave(const Deadline& deadline);
-    /// fd() is not readable again on account of what waits now: the caller calls serve() later.
+    /// fd() is not readable for events that wait already: the caller calls serve() later.
     void defer();
 
   private:

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// The findings of the kafka backend.
+// The findings of the backend, and those of both components that need no instance.
 #include <chrono>
 #include <memory>
 
 #include "backends/kafka/kafka.hpp"
+#include "backends/kafka/source.hpp"
 
 namespace flowd::kafka {
 namespace {
@@ -84,11 +85,10 @@ std::vector<Finding> KafkaBackend::findings() const {
     return all;
 }
 
-std::vector<Finding> KafkaBackend::host_findings(const Options& options, const Offline&) {
+namespace {
+
+std::vector<Finding> inquire(const Connection& connection, Result<std::unique_ptr<Client>> client, const Inquiry& inquiry) {
     std::vector<Finding> all;
-    const Connection connection = options.connection();
-    Inquiry inquiry;
-    auto client = Client::producer(connection, options, &inquiry);
     if (!client) {
         all.push_back(unreachable(connection, client.error().message));
         return all;
@@ -113,6 +113,18 @@ std::vector<Finding> KafkaBackend::host_findings(const Options& options, const O
         all.push_back(unauthenticated(connection, rd_kafka_err2str(state)));
     rd_kafka_metadata_destroy(metadata);
     return all;
+}
+
+}  // namespace
+
+std::vector<Finding> KafkaBackend::host_findings(const Options& options, const Offline&) {
+    Inquiry inquiry;
+    return inquire(options.connection(), Client::producer(options.connection(), options, &inquiry), inquiry);
+}
+
+std::vector<Finding> KafkaSource::host_findings(const Options& options, const Offline&) {
+    Inquiry inquiry;
+    return inquire(options.connection(), Client::consumer(options.connection(), options.group, &inquiry), inquiry);
 }
 
 std::string KafkaBackend::summary() const {

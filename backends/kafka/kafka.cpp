@@ -9,7 +9,7 @@
 namespace flowd::kafka {
 namespace {
 
-/// What the client gets to say what became of its records, when it ends.
+/// How long a client that ends may report the fate of its records.
 constexpr std::chrono::seconds settle_time{2};
 constexpr std::chrono::milliseconds step{20};
 
@@ -108,7 +108,7 @@ Result<void> KafkaBackend::reconfigure(Options options) {
     if (options.spool.has_value() != options_.spool.has_value() ||
         (options.spool && (options.spool->path != options_.spool->path || !spool_)))
         return Error{FLOWD_UNSUPPORTED, "the path of the spool has changed"};
-    // Whether the new options will do, as far as librdkafka knows, while the old client still works.
+    // librdkafka checks the new options before the old client ends.
     if (auto judged = Client::producer(options.connection(), options, nullptr); !judged) return std::move(judged).error();
     disconnect();
     options_ = std::move(options);
@@ -125,7 +125,7 @@ Result<void> KafkaBackend::reconfigure(Options options) {
 }
 
 bool KafkaBackend::wanted(const EventView& event) const {
-    // As the firefly backend: the core creates one of these per flow and sampling period.
+    // As in the firefly backend: the core creates a sampled event for each flow and sampling period.
     return !event.is_ongoing() || !event.has(FLOWD_SAMPLED) || event.has(FLOWD_RETAGGED) ||
            (options_.enrich && event->sample_count != 0);
 }
@@ -135,7 +135,7 @@ Taken KafkaBackend::on_events(const Events& events) {
     std::size_t taken = 0;
     for (const EventView event : events) {
         if (!spooling_ && spool_ && (is_stuck() || !pipeline_.has_room(options_.max_size))) (void)begin_spooling();
-        // Before a record is composed: one that is numbered and then not taken would be missed.
+        // Before a record is composed: a record that has a number and is not taken would be a gap in the numbers.
         if (full_ = is_full(); full_) break;
         const bool is_wanted = wanted(event);
         auto record = is_wanted ? writer_->write(event, now_ns) : std::nullopt;
@@ -194,7 +194,7 @@ void KafkaBackend::serve() {
     }
 }
 
-/// An idempotent producer that has lost count of its records is of no use any more.
+/// After a fatal error, an idempotent producer takes no more records.
 void KafkaBackend::restart() {
     const auto now = Pipeline::Clock::now();
     if (now < restart_again_) return;
@@ -292,7 +292,7 @@ void KafkaBackend::note_too_large(std::size_t bytes) {
     too_large_.begin("a record of about " + std::to_string(bytes) + " bytes");
 }
 
-/// Brokers close idle connections; that is no trouble as long as nothing is to be sent.
+/// Brokers close idle connections. This is no fault while nothing has to be sent.
 bool KafkaBackend::is_unreachable() const {
     return unreachable_.lasts() && (!ever_connected_ || pipeline_.waiting() > 0 || spooling_);
 }
@@ -305,7 +305,7 @@ void KafkaBackend::publish() {
 
 Result<void> KafkaBackend::stop(Deadline deadline) {
     spool_timer_.reset();
-    // With a spool there is no point in waiting for brokers that do not answer.
+    // With a spool, the stop does not wait for brokers that do not answer.
     while (client_ && !broken_ && pipeline_.waiting() > 0 && !deadline.passed() && !(spool_ && is_stuck())) {
         send();
         (void)client_->serve(turn, step);

@@ -222,7 +222,7 @@ void KafkaOptions::validate(const KafkaOptions& options, Problems& problems) {
     if (options.max_size > options.queue.bytes)
         problems.error("maxSize", "is larger than queue.bytes", "increase queue.bytes");
     if (problems.errors() != 0) return;
-    // librdkafka judges combinations when a client is made; without brokers it connects to nobody.
+    // librdkafka checks combinations when a client is created; without brokers it makes no connection.
     Connection alone = options.connection();
     alone.brokers.clear();
     alone.security = {};

@@ -41,7 +41,7 @@ struct Connection {
     Security security;
     std::map<std::string, std::string> properties;
 
-    /// The brokers as librdkafka wants them: "a.example.org:9092,[2001:db8::1]:9092".
+    /// The brokers in librdkafka's form: "a.example.org:9092,[2001:db8::1]:9092".
     [[nodiscard]] std::string broker_list() const;
     /// "a.example.org:9092" or "a.example.org:9092 and 2 more".
     [[nodiscard]] std::string name() const;

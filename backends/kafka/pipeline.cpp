@@ -71,7 +71,7 @@ Pipeline::Sent Pipeline::send(rd_kafka_t* handle, const char* topic, Clock::time
         if (error == RD_KAFKA_RESP_ERR__QUEUE_FULL) return Sent::blocked;
         trouble_ = error;
         if (error == RD_KAFKA_RESP_ERR__FATAL) return Sent::fatal;
-        // Those in flight may come back, too, and are before it.
+        // Records in flight precede it and may be returned, too.
         turns_back_ = true;
         again_ = now + pause;
         return Sent::blocked;

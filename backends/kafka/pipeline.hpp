@@ -25,7 +25,7 @@ namespace flowd::kafka {
 class Pipeline {
   public:
     using Clock = std::chrono::steady_clock;
-    /// Until records are sent again that came back.
+    /// How long records that were returned wait until they are sent again.
     static constexpr std::chrono::seconds pause{1};
 
     explicit Pipeline(Queue limits) : limits_(limits) {}

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reads records of flow events, whoever wrote them. Belongs to one thread.
+// Reads records of flow events, written by any producer. Belongs to one thread.
 #pragma once
 
 #include <cstddef>

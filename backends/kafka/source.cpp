@@ -15,7 +15,7 @@ namespace {
 /// As fireflyp: the core accepts an event with so many bytes of blocks for any datagram.
 constexpr std::size_t most_block_bytes = 128 * 1024;
 
-/// A record that was written earlier is not news: a consumer that was stopped for long, or whose offset was set back.
+/// Older records are counted: the consumer was stopped for long, or its offsets were set back.
 constexpr std::int64_t old_after_ms = 3'600'000;
 
 }  // namespace
@@ -83,7 +83,7 @@ void KafkaSource::keep_membership() {
     const bool is_full = outbox_.full();
     if (is_full && was_full_ && !std::exchange(paused_, true)) client_->pause(true);
     was_full_ = is_full;
-    // Of paused partitions no record comes, but what concerns the group does.
+    // Paused partitions deliver no records; events of the group have to be served.
     if (is_full && paused_) (void)client_->serve(batch);
     if (!is_full) serve();
 }
@@ -98,7 +98,7 @@ void KafkaSource::on_message(const rd_kafka_message_t& message) {
 }
 
 void KafkaSource::on_no_offset(std::int32_t partition, std::string_view why) {
-    // What was lost is lost; what is left is read. A group that is new begins where it is told to.
+    // Reading continues with the oldest record that is there. A new group begins at startAt.
     const bool is_lost = why.find("out of range") != std::string_view::npos;
     const bool to_end = !is_lost && options_.start_at == StartAt::end;
     if (is_lost) {
@@ -168,7 +168,7 @@ void KafkaSource::mark() {
     Offsets offsets;
     for (const auto& [number, partition] : partitions_)
         if (partition.next >= 0) offsets.emplace_back(number, partition.assignment, partition.next);
-    // With too many marks outstanding, the next one says as much.
+    // If too many marks are outstanding, the next mark covers these records.
     if (host().delivery().mark([this, offsets = std::move(offsets)] { store(offsets); })) unmarked_ = false;
 }
 
@@ -186,7 +186,7 @@ void KafkaSource::on_rebalance(rd_kafka_resp_err_t code, const rd_kafka_topic_pa
     for (int i = 0; i < partitions.cnt; ++i) {
         const std::int32_t number = partitions.elems[i].partition;
         if (const auto known = partitions_.find(number); known != partitions_.end()) {
-            // At the stop the core does that, once for all of them.
+            // At a stop, the core ends all flows of the instance.
             if (!stopping_) withdraw(known->second);
             partitions_.erase(known);
         }
@@ -248,7 +248,7 @@ Result<void> KafkaSource::stop(Deadline deadline) {
     stopping_ = true;
     watch_.reset();
     outbox_.stop(deadline);
-    // The group learns at once that this member leaves. What was not committed is read by another member, or again.
+    // Leaves the group at once. Records that were not committed are read again, here or by another member.
     if (client_ && publisher_.is_running()) client_->leave(deadline);
     publisher_.stop();
     client_.reset();

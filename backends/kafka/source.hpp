@@ -36,6 +36,7 @@ class KafkaSource final : public Plugin, private ClientListener {
     KafkaSource(Host& host, Options options);
     static void validate(const Options& options, Problems& problems) { KafkaSourceOptions::validate(options, problems); }
     std::vector<Finding> findings() const;
+    static std::vector<Finding> host_findings(const Options& options, const Offline& core);
     Result<void> prepare() override;
     Result<void> start() override;
     Result<void> stop(Deadline deadline) override;

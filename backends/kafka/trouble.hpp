@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What keeps records from being written or read. Values.
+// Conditions that prevent writing or reading, and their findings.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +12,7 @@
 
 namespace flowd::kafka {
 
-/// Something that keeps records from being written or read, since when, and what librdkafka says of it.
+/// A condition that prevents writing or reading: since when, and how librdkafka describes it.
 struct Trouble {
     std::int64_t since_ns = 0;  ///< 0: there is none
     std::string text = {};
