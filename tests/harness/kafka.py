@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """One broker of Apache Kafka on loopback, from its released jars, with listeners for PLAINTEXT, SSL and SASL_SSL."""
+import atexit
 import json
 import pathlib
+import random
 import shutil
 import signal
 import socket
 import subprocess
 import tempfile
 
+from . import kafka_admin
 from .lab import sh, wait_for
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -28,21 +31,32 @@ def missing():
 
 
 def free_ports(count):
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
+    """Below the range of the kernel's choice: while a broker is down, no connection takes its port."""
+    lowest = int(pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    ports = []
+    for port in random.sample(range(max(1024, lowest - 10000), lowest), 1000):
+        try:
+            socket.create_server(("127.0.0.1", port)).close()
+            ports.append(port)
+        except OSError:
+            continue
+        if len(ports) == count:
+            break
     return ports
 
 
 class Broker:
     """with Broker() as broker: broker.create("topic", 4)   kill() and start() leave the log where it is."""
 
-    def __init__(self, major=4, **properties):
-        self.jars = jars(major)
+    made = {}  # what every broker begins with: keys, and by major version a formatted log
+
+    def __init__(self, major=4, fast=False, **properties):
+        """fast: the compiler takes its time to start, and the broker is faster then."""
+        self.major, self.jars = major, jars(major)
+        self.jvm = [] if fast else ["-XX:TieredStopAtLevel=1"]
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="flowd-kafka-", dir="/run"))
         self.plain, self.ssl, self.sasl, self.controller = free_ports(4)
-        self.process, self.formatted = None, False
+        self.process, self.ca = None, self.directory / "ca.pem"
         self.certificates()
         at = "127.0.0.1"
         self.properties = {
@@ -66,8 +80,11 @@ class Broker:
         def openssl(*words):
             sh("openssl", *words)
 
-        here = self.directory
-        self.ca = here / "ca.pem"
+        here, names = self.directory, ("ca.pem", "broker.pem")
+        if "keys" in self.made:
+            for name, text in zip(names, self.made["keys"]):
+                (here / name).write_text(text)
+            return
         openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", f"{here}/ca.key", "-out", str(self.ca), "-days", "2",
                 "-subj", "/CN=test authority")
         openssl("req", "-newkey", "rsa:2048", "-nodes", "-keyout", f"{here}/broker.key", "-out", f"{here}/broker.csr", "-subj", "/CN=broker")
@@ -75,18 +92,27 @@ class Broker:
         openssl("x509", "-req", "-in", f"{here}/broker.csr", "-CA", str(self.ca), "-CAkey", f"{here}/ca.key", "-CAcreateserial",
                 "-out", f"{here}/broker.crt", "-days", "2", "-extfile", f"{here}/extensions")
         (here / "broker.pem").write_text((here / "broker.key").read_text() + (here / "broker.crt").read_text())
+        self.made["keys"] = [(here / name).read_text() for name in names]
+
+    def format(self):
+        kept = self.made.get(self.major)
+        if kept is None:
+            self.java("kafka.tools.StorageTool", "format", "-t", "flowdflowdflowdflowdfw", "-c", self.conf,
+                      "--add-scram", f"SCRAM-SHA-512=[name={USER},password={PASSWORD}]")
+            kept = self.made[self.major] = pathlib.Path(tempfile.mkdtemp(prefix="flowd-kafka-", dir="/run")) / "log"
+            atexit.register(shutil.rmtree, kept.parent, ignore_errors=True)
+            shutil.copytree(self.directory / "log", kept)
+        elif not (self.directory / "log").exists():
+            shutil.copytree(kept, self.directory / "log")
 
     def java(self, main, *words, **options):
         command = ["java", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", f"{self.jars}/*", main, *map(str, words)]
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=SECONDS, **options).stdout
 
     def start(self):
-        if not self.formatted:
-            self.java("kafka.tools.StorageTool", "format", "-t", "flowdflowdflowdflowdfw", "-c", self.conf,
-                      "--add-scram", f"SCRAM-SHA-512=[name={USER},password={PASSWORD}]")
-            self.formatted = True
+        self.format()
         self.output = open(self.directory / "output", "a")
-        self.process = subprocess.Popen(["java", "-Xmx768m", "-XX:+UseSerialGC", "-cp", f"{self.jars}/*", "kafka.Kafka", str(self.conf)],
+        self.process = subprocess.Popen(["java", "-Xmx768m", "-XX:+UseSerialGC", *self.jvm, "-cp", f"{self.jars}/*", "kafka.Kafka", str(self.conf)],
                                         stdout=self.output, stderr=self.output)
         wait_for(self.answers, "the broker to answer", SECONDS)
 
@@ -105,9 +131,20 @@ class Broker:
         return f"127.0.0.1:{self.plain}"
 
     def create(self, topic, partitions=4, **configs):
-        words = [word for name, value in configs.items() for word in ("--config", f"{name.replace('_', '.')}={value}")]
-        self.java("org.apache.kafka.tools.TopicCommand", "--bootstrap-server", self.address, "--create", "--topic", topic,
-                  "--partitions", partitions, "--replication-factor", 1, *words)
+        properties = {name.replace("_", "."): value for name, value in configs.items()}
+        wait_for(lambda: kafka_admin.create_topic(self.address, topic, partitions, properties), f"the topic {topic}", SECONDS)
+
+    def delete_records(self, topic, before, partition=0):
+        kafka_admin.delete_records(self.address, topic, partition, before)
+
+    def committed(self, group, topic, partitions=4):
+        return kafka_admin.committed(self.address, group, topic, partitions)
+
+    def ends(self, topic, partitions=4):
+        return kafka_admin.ends(self.address, topic, partitions)
+
+    def set_offset(self, group, topic, offset, partition=0):
+        kafka_admin.set_offset(self.address, group, topic, partition, offset)
 
     def read(self, topic):
         """What kcat reads from the beginning to the end: [{"partition", "offset", "key", "payload"}]"""
@@ -137,7 +174,7 @@ class Broker:
 
 
 def free_udp_port():
-    """An UDP port that nobody uses."""
+    """A UDP port that is free."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
         one.bind(("127.0.0.1", 0))
         return one.getsockname()[1]

@@ -8,6 +8,7 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
 
 from tests.harness import kafka  # noqa: E402
+from tests.kafka.relay import TOPICS  # noqa: E402
 
 
 def pytest_collection_modifyitems(items):
@@ -17,6 +18,22 @@ def pytest_collection_modifyitems(items):
 
 
 @pytest.fixture(scope="session")
-def broker():
+def one_broker():
     with kafka.Broker() as one:
         yield one
+
+
+@pytest.fixture
+def broker(one_broker):
+    if one_broker.process.poll() is not None:
+        one_broker.start()
+    return one_broker
+
+
+@pytest.fixture
+def absent(broker):
+    """A broker that does not run, but can be started; it has the topic."""
+    broker.topic = next(TOPICS)
+    broker.create(broker.topic)
+    broker.kill()
+    return broker

@@ -22,7 +22,7 @@ def firefly(state, port, extra=""):
 
 
 class Relay(Daemon):
-    """fireflyp -> kafka, and what else the test wants."""
+    """fireflyp -> kafka, and further parts of a configuration."""
 
     def __init__(self, address, topic, options="", backends=""):
         self.port = kafka.free_udp_port()

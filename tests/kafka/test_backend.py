@@ -1,15 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
 """The backend kafka and a real broker: what it writes, how, and what happens when the broker is not there."""
+import collections
 import hashlib
 import hmac
 import json
 import os
+import socket
 import subprocess
+import time
+
+import pytest
 
 from tests.harness import kafka
 from tests.harness.daemon import BINARY
+from tests.harness.http import Api
 from tests.harness.lab import wait_for
+from tests.kafka.load import Load, highest_memory
 from tests.kafka.relay import PATIENCE, TOPICS, Relay, firefly, payloads, sink, states_by_port
+
+LONG = bool(os.environ.get("FLOWD_LONG"))
 
 
 def fingerprint(flow):
@@ -81,7 +90,7 @@ def test_scram_with_kafka_3():
 
 
 def test_scram_with_kafka_4_or_why_this_librdkafka_cannot(broker):
-    """Before 2.6.1, librdkafka repeats the nonce of the client; Kafka 4 refuses that."""
+    """case C64: before 2.6.1, librdkafka repeats the nonce of the client; Kafka 4 refuses that."""
     topic = next(TOPICS)
     broker.create(topic)
     with Relay(f"127.0.0.1:{broker.sasl}", topic, scram(broker, kafka.PASSWORD)) as relay:
@@ -93,7 +102,8 @@ def test_scram_with_kafka_4_or_why_this_librdkafka_cannot(broker):
             relay.wait_for_health()
 
 
-def test_a_wrong_password_is_a_finding_harms_nobody_else_and_a_reload_mends_it(broker):
+def test_a_wrong_password_is_a_finding_does_not_affect_other_backends_and_a_reload_mends_it(broker):
+    """case C64"""
     topic = next(TOPICS)
     broker.create(topic)
     with sink() as (receiver, firefly_backend), \
@@ -109,6 +119,7 @@ def test_a_wrong_password_is_a_finding_harms_nobody_else_and_a_reload_mends_it(b
 
 
 def test_a_topic_that_is_missing_is_a_finding_and_the_records_arrive_once_it_exists(broker):
+    """case C64"""
     topic = next(TOPICS)
     with Relay(broker.address, topic) as relay:
         relay.send(*(firefly("start", port) for port in range(1, 11)))
@@ -134,34 +145,66 @@ def test_a_record_that_is_too_large_is_counted_and_the_next_one_is_written(broke
         assert states_by_port(payloads(broker, topic)) == {2: ["start"]}
 
 
-def test_no_broker_at_the_start_then_one_that_is_killed_nothing_is_lost_or_doubled():
-    with kafka.Broker() as broker:
-        broker.create("flows")
-        broker.kill()
-        with sink() as (receiver, firefly_backend), Relay(broker.address, "flows", "", firefly_backend) as relay:
-            relay.send(*(firefly("start", port) for port in range(1000, 1100)))
-            relay.wait_for_finding("kafka-unreachable")
-            for _ in range(100):
-                receiver.recv(65536)  # the firefly backend is not held up
-            broker.start()
-            relay.wait_for_records(100)
-            relay.wait_for_health()
-            broker.kill()
-            relay.send(*(firefly("end", port) for port in range(1000, 1100)))
-            wait_for(lambda: relay.kafka("waiting") == 100, "the ends to wait", PATIENCE)
-            broker.start()
-            relay.wait_for_records(200)
-            relay.wait_for_health()
-            assert relay.stop() == 0
-        records = payloads(broker, "flows")
-        assert len(records) == 200
-        assert all(states == ["start", "end"] for states in states_by_port(records).values())
+def test_no_broker_at_the_start_then_one_that_is_killed_nothing_is_lost_or_doubled(absent):
+    """case C64"""
+    with sink() as (receiver, firefly_backend), Relay(absent.address, absent.topic, "", firefly_backend) as relay:
+        relay.send(*(firefly("start", port) for port in range(1000, 1100)))
+        relay.wait_for_finding("kafka-unreachable")
+        for _ in range(100):
+            receiver.recv(65536)  # the firefly backend is not held up
+        absent.start()
+        relay.wait_for_records(100)
+        relay.wait_for_health()
+        absent.kill()
+        relay.send(*(firefly("end", port) for port in range(1000, 1100)))
+        wait_for(lambda: relay.kafka("waiting") == 100, "the ends to wait", PATIENCE)
+        absent.start()
+        relay.wait_for_records(200)
+        relay.wait_for_health()
+        assert relay.stop() == 0
+    records = payloads(absent, absent.topic)
+    assert len(records) == 200
+    assert all(states == ["start", "end"] for states in states_by_port(records).values())
 
 
-def test_check_of_the_host_says_what_it_finds(broker, tmp_path):
+def test_without_brokers_at_full_rate_other_backends_and_rest_are_not_affected():
+    """case C64, with FLOWD_LONG=1 at 30,000 fireflies/s (FLOWD_RATE) for a minute: the queue and the memory are bounded, the firefly backend
+    misses nothing, and no request is answered 503."""
+    rate, seconds = (int(os.environ.get("FLOWD_RATE", "30000")), 60) if LONG else (2000, 8)
+    port, rest = kafka.free_udp_port(), kafka.free_ports(1)[0]
+    collector = Load("sink", "127.0.0.1", port, ready=True)
+    backends = f"  firefly: {{sendToDestination: false, sendToCollector: true, collectorAddress: 127.0.0.1, collectorPort: {port}}}\n"
+    with Relay(f"127.0.0.1:{kafka.free_ports(1)[0]}", "flows", "" if LONG else ", queue: {records: 1000}", backends) as relay:
+        relay.reload(relay.conf.read_text().replace("plugins:\n", f"plugins:\n  api: {{bindPort: {rest}}}\n"))
+        emitter = Load("blast", "127.0.0.1", relay.port, rate, seconds)
+        answers = collections.Counter()
+        with Api(lambda: socket.create_connection(("127.0.0.1", rest), PATIENCE)) as api:
+            while emitter.process.poll() is None:
+                flow = {"state": "start", "protocol": "tcp", "source": {"address": "192.0.2.1", "port": 1024 + sum(answers.values())},
+                        "destination": {"address": "198.51.100.2", "port": 1094}, "experiment": 2, "activity": 16}
+                answers[api.ask("POST", "/flow", json.dumps(flow), Content_Type="application/json")[0]] += 1
+                time.sleep(0.02)
+        sent, requests = emitter.wait()["sent"], sum(answers.values())
+        status = relay.details("backend kafka")
+        wait_for(lambda: relay.edge("firefly")["depth"] == 0, "the firefly backend to take everything", PATIENCE)
+        dropped = relay.details("plugin fireflyp")["kernelDrops"]
+        memory = highest_memory(relay)
+        time.sleep(0.5)  # the last datagrams are in the buffer of the collector
+        seen = collector.stop()
+    print(f"{sent:.0f} fireflies at {rate}/s, {requests} requests: {dict(answers)}; {seen}, dropped by the kernel: {dropped}; "
+          f"kafka: {status['full']} times full; memory {memory} KiB")
+    assert 503 not in answers and max(answers) < 300, answers
+    assert dropped == 0 and seen["drops"] == 0 and seen["received"] >= sent + requests
+    assert status["full"] > 0 and status["waiting"] <= (100_000 if LONG else 1000)
+    assert memory < 2 << 20
+
+
+@pytest.mark.parametrize("kind", ["backends", "plugins"])
+def test_check_of_the_host_says_what_it_finds(broker, tmp_path, kind):
+    """case C64: the check tells before the start."""
     def findings(address, topic):
         conf = tmp_path / "conf.yaml"
-        conf.write_text(f"backends:\n  kafka: {{brokers: ['{address}'], topic: {topic}}}\n")
+        conf.write_text(f"{kind}:\n  kafka: {{brokers: ['{address}'], topic: {topic}}}\n")
         done = subprocess.run([str(BINARY), "check", "--host", "--json", "--conf", str(conf)], capture_output=True, text=True,
                               timeout=PATIENCE)
         return sorted(identity for identity in ("kafka-topic-missing", "kafka-unreachable") if identity in done.stdout + done.stderr)

@@ -29,13 +29,6 @@ def read_fireflies(receiver, count):
     return found
 
 
-def committed(broker, group, topic):
-    out = broker.java("org.apache.kafka.tools.consumer.group.ConsumerGroupCommand", "--bootstrap-server", broker.address, "--describe",
-                      "--group", group)
-    rows = [line.split() for line in out.splitlines() if topic in line.split()]
-    return sum(int(row[3]) for row in rows if row[3].isdigit())
-
-
 def test_what_a_relay_writes_is_announced_and_committed_when_every_backend_has_it(broker):
     topic = next(TOPICS)
     broker.create(topic)
@@ -49,7 +42,7 @@ def test_what_a_relay_writes_is_announced_and_committed_when_every_backend_has_i
         for state, port in fireflies:
             seen.setdefault(port, []).append(state)
         assert len(seen) == 100 and all(states == ["start", "end"] for states in seen.values())
-        wait_for(lambda: committed(broker, "readers", topic) == 200, "200 committed records", PATIENCE)
+        wait_for(lambda: broker.committed("readers", topic) == 200, "200 committed records", PATIENCE)
         assert consumer.stop() == 0
         consumer.start()
         consumer.wait_for_partitions(4)
@@ -73,7 +66,7 @@ def test_hostile_records_are_counted_and_never_block_their_partition(broker):
         assert status["refusals"]["null_value"] == 1 and status["refusals"]["too_large"] == 1
         assert status["refusals"]["not_json"] == 2
         assert status["refused"] == 6 and status["differs"] == 1, status
-        wait_for(lambda: committed(broker, topic, topic) == 9, "all to be committed", PATIENCE)
+        wait_for(lambda: broker.committed(topic, topic, 1) == 9, "all to be committed", PATIENCE)
 
 
 def test_an_offset_that_is_not_in_the_topic_any_more_is_counted_and_reading_goes_on(broker):
@@ -83,14 +76,12 @@ def test_an_offset_that_is_not_in_the_topic_any_more_is_counted_and_reading_goes
             Consumer(broker, topic, firefly_backend, group=topic) as consumer:
         relay.send(*(firefly("start", port) for port in range(1, 11)))
         consumer.wait_for_read(10)
-        wait_for(lambda: committed(broker, topic, topic) == 10, "the offset", PATIENCE)
+        wait_for(lambda: broker.committed(topic, topic, 1) == 10, "the offset", PATIENCE)
         assert consumer.stop() == 0
         read_fireflies(receiver, 10)
         relay.send(*(firefly("start", port) for port in range(11, 21)))
         relay.wait_for_records(20)
-        spec = broker.directory / "delete.json"
-        spec.write_text(json.dumps({"partitions": [{"topic": topic, "partition": 0, "offset": 15}], "version": 1}))
-        broker.java("org.apache.kafka.tools.DeleteRecordsCommand", "--bootstrap-server", broker.address, "--offset-json-file", spec)
+        broker.delete_records(topic, 15)
         consumer.start()
         wait_for(lambda: consumer.kafka("outOfRange") == 1, "the offset to be out of range", PATIENCE)
         consumer.wait_for_read(5)
@@ -107,13 +98,12 @@ def test_a_replay_of_last_week_is_read_again_and_counted(broker):
         first = read_fireflies(receiver, 20)
         consumer.wait_for_read(25)
         assert consumer.kafka("old") == 5
-        wait_for(lambda: committed(broker, topic, topic) == 25, "the offset", PATIENCE)
+        wait_for(lambda: broker.committed(topic, topic, 1) == 25, "the offset", PATIENCE)
         assert consumer.stop() == 0
-        broker.java("org.apache.kafka.tools.consumer.group.ConsumerGroupCommand", "--bootstrap-server", broker.address, "--group", topic,
-                    "--topic", topic, "--reset-offsets", "--to-earliest", "--execute")
+        broker.set_offset(topic, topic, 0)
         consumer.start()
         assert read_fireflies(receiver, 20) == first
-        wait_for(lambda: committed(broker, topic, topic) == 25, "the offset", PATIENCE)
+        wait_for(lambda: broker.committed(topic, topic, 1) == 25, "the offset", PATIENCE)
 
 
 def test_two_daemons_share_the_partitions_and_flows_of_a_lost_one_are_withdrawn(broker):
@@ -134,23 +124,20 @@ def test_two_daemons_share_the_partitions_and_flows_of_a_lost_one_are_withdrawn(
             first.wait_for_partitions(4)
 
 
-def test_a_mirror_commits_only_what_the_brokers_behind_it_have(broker):
+def test_a_mirror_commits_only_what_is_acknowledged_behind_it(broker):
     source, target = next(TOPICS), next(TOPICS)
     broker.create(source, 1)
-    broker.create(target, 1)
-    with kafka.Broker() as behind:
-        behind.create(target, 1)
-        behind.kill()
-        backend = f"  kafka: {{brokers: ['{behind.address}'], topic: {target}}}\n"
-        with Relay(broker.address, source) as relay, Consumer(broker, source, backend, group=target) as mirror:
-            relay.send(*(firefly("start", port) for port in range(1, 11)))
-            mirror.wait_for_read(10)
-            wait_for(lambda: mirror.details("backend kafka")["waiting"] == 10, "the records to wait", PATIENCE)
-            assert committed(broker, target, source) == 0, "they are not durable anywhere"
-            behind.start()
-            wait_for(lambda: mirror.details("backend kafka")["records"] == 10, "the records to be written", PATIENCE)
-            wait_for(lambda: committed(broker, target, source) == 10, "the offset", PATIENCE)
-            assert len(payloads(behind, target)) == 10
+    backend = f"  kafka: {{brokers: ['{broker.address}'], topic: {target}}}\n"
+    with Relay(broker.address, source) as relay, Consumer(broker, source, backend, group=target) as mirror:
+        relay.send(*(firefly("start", port) for port in range(1, 11)))
+        mirror.wait_for_read(10)
+        wait_for(lambda: "kafka-topic-missing" in [one["id"] for one in mirror.cli("findings")], "the finding", PATIENCE)
+        assert mirror.details("backend kafka")["waiting"] == 10
+        assert broker.committed(target, source, 1) == 0, "they are not durable anywhere"
+        broker.create(target, 1)
+        wait_for(lambda: mirror.details("backend kafka")["records"] == 10, "the records to be written", PATIENCE)
+        wait_for(lambda: broker.committed(target, source, 1) == 10, "the offset", PATIENCE)
+        assert len(payloads(broker, target)) == 10
 
 
 def test_without_a_broker_it_waits_and_says_so():
@@ -162,3 +149,20 @@ def test_without_a_broker_it_waits_and_says_so():
     with sink() as (_, firefly_backend), Consumer(Absent, "absent", firefly_backend) as consumer:
         wait_for(lambda: "kafka-unreachable" in [one["id"] for one in consumer.cli("findings")], "the finding", PATIENCE)
         assert consumer.stop() == 0
+
+
+def test_a_topic_that_is_missing_at_the_start_is_a_finding_and_is_read_once_it_exists(broker):
+    """case C64"""
+    topic = next(TOPICS)
+
+    def findings(consumer):
+        return {one["id"]: one for one in consumer.cli("findings")}
+
+    with sink() as (receiver, firefly_backend), Consumer(broker, topic, firefly_backend, group=topic) as consumer:
+        one = wait_for(lambda: findings(consumer).get("kafka-topic-missing"), "the finding", PATIENCE)
+        assert one["remedy"] and one["since"]
+        broker.create(topic, 1)
+        with Relay(broker.address, topic) as relay:
+            relay.send(firefly("start", 1))
+            assert read_fireflies(receiver, 1) == [("start", 1)]
+        wait_for(lambda: "kafka-topic-missing" not in findings(consumer), "the finding to end", PATIENCE)

@@ -1,8 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// The three ends of scripts/bench-firefly, as cheap as they can be, so that what stands between them is measured:
-//   firefly-load blast ADDRESS PORT RATE SECONDS   sends start/end pairs; prints "sent N seconds S"
-//   firefly-load sink ADDRESS PORT                 counts; prints "received N drops D disorder O" at SIGTERM
+// The ends of scripts/bench-firefly and of the chain over Kafka, as cheap as they can be, so that what stands between them
+// is measured:
+//   firefly-load blast ADDRESS PORT RATE SECONDS   sends start/end pairs, numbered; prints "sent N seconds S", also at
+//   SIGTERM firefly-load sink ADDRESS PORT [FILE]          counts; prints "received N repeated R drops D disorder O" at
+//   SIGTERM, and
+//                                                  writes a byte for each flow: what was seen of it
 //   firefly-load relay ADDRESS PORT TO TO-PORT     the floor: recvmmsg and sendmmsg, and nothing else
+//   firefly-load judge SENT FILE                   reads the records of a topic, one a line; prints "produced P missing M":
+//                                                  how many of so many fireflies are there, and how many of those the sink
+//                                                  has not seen
 #include <poll.h>
 #include <signal.h>
 #include <sys/signalfd.h>
@@ -14,6 +20,9 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
+#include <iostream>
+#include <iterator>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -42,7 +51,34 @@ Endpoint endpoint(const char* address, const char* port) {
     return {*parsed, static_cast<std::uint16_t>(std::atoi(port))};
 }
 
-/// Fireflies as XRootD writes them, each of a flow of its own, told by src-ip.
+sigset_t block_stop() {
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigprocmask(SIG_BLOCK, &set, nullptr);
+    return set;
+}
+
+constexpr std::size_t most_flows = std::size_t{1} << 24;
+/// What is live at a time.
+constexpr std::uint32_t live = 1000;
+/// Numbers of fireflies begin here, so that all have the same length.
+constexpr std::uint64_t first_number = 100'000'000;
+constexpr std::uint8_t start_seen = 1, end_seen = 2, end_is_last = 4;
+
+/// Starts of flows, and ends of those that started `live` flows earlier, by turns.
+struct Turn {
+    std::uint32_t flow;
+    bool is_end;
+};
+Turn turn(std::uint64_t number) {
+    // The first flows start without an end between.
+    if (number < live) return {static_cast<std::uint32_t>(number), false};
+    const auto flow = static_cast<std::uint32_t>((number - live) / 2);
+    return (number - live) % 2 == 0 ? Turn{flow + live, false} : Turn{flow, true};
+}
+
+/// Fireflies as XRootD writes them, each of a flow of its own, told by src-ip, with the numbers of flowd.
 class Pairs {
   public:
     Pairs() {
@@ -53,27 +89,25 @@ class Pairs {
         const std::string context = R"("context":{"experiment-id":2,"activity-id":16,"application":"xrdcp"},)";
         const std::string flow =
             R"("flow-id":{"afi":"ipv6","src-ip":"2001:db8::1HHH:1LLL","dst-ip":"2620:6a:0:8421:f0:0:188:54",)"
-            R"("protocol":"tcp","src-port":1094,"dst-port":38084}})";
+            R"("protocol":"tcp","src-port":1094,"dst-port":38084},"flowd":{"boot":"00000000f10edca7","stream":1,)"
+            R"("seq":NNNNNNNNN,"origin":"00000000f10edca7","hops":0}})";
         start_ = begin + "start\"" + times + "}," + context + flow;
         end_ = begin + "end\"" + times + R"(,"end-time":"2026-06-24T08:49:24.230146+00:00"},"usage":{"received":813,)" +
                R"("sent":10507049000},"netlink":{"rtt":101.053},)" + context + flow;
-        start_at_ = start_.find("1HHH");
-        end_at_ = end_.find("1HHH");
     }
-    /// Starts of flows and the ends of those that started `live` flows earlier, alternating.
     std::string_view next() {
-        const bool is_end = (count_ & 1) != 0;
-        const std::uint32_t flow = static_cast<std::uint32_t>(count_++ / 2);
-        if (is_end && flow < live) return next();
+        const auto [flow, is_end] = turn(count_);
         std::string& text = is_end ? end_ : start_;
-        write(text.data() + (is_end ? end_at_ : start_at_), is_end ? flow - live : flow);
+        write_flow(text.data() + text.find("db8::1") + 5, flow);
+        std::uint64_t number = first_number + count_++;
+        for (char* at = text.data() + text.find("\"seq\":") + 6 + 9; number != 0; number /= 10)
+            *--at = static_cast<char>('0' + number % 10);
         return text;
     }
 
   private:
-    static constexpr std::uint32_t live = 1000;
     /// 24 bits as "1xxx:1xxx", which RFC 5952 leaves as it is.
-    static void write(char* at, std::uint32_t flow) {
+    static void write_flow(char* at, std::uint32_t flow) {
         constexpr char digits[] = "0123456789abcdef";
         for (const int group : {3, 8})
             for (int i = 0; i < 3; ++i) {
@@ -82,7 +116,6 @@ class Pairs {
             }
     }
     std::string start_, end_;
-    std::size_t start_at_ = 0, end_at_ = 0;
     std::uint64_t count_ = 0;
 };
 
@@ -93,23 +126,21 @@ int blast(const Endpoint& to, double rate, double seconds) {
     const auto begin = Clock::now();
     const auto wanted = static_cast<std::uint64_t>(rate * seconds);
     std::uint64_t pushed = 0;
+    const sigset_t set = block_stop();
     while (pushed < wanted) {
         const std::chrono::duration<double> passed = Clock::now() - begin;
         const auto due = std::min(wanted, static_cast<std::uint64_t>(passed.count() * rate));
-        if (due <= pushed) {
-            const timespec pause{0, 200'000};
-            ::nanosleep(&pause, nullptr);
-            continue;
-        }
+        const timespec pause{0, due <= pushed ? 200'000 : 0};
+        if (::sigtimedwait(&set, nullptr, &pause) == SIGTERM) break;
         for (; pushed < due; ++pushed) sender.push(pairs.next());
         sender.flush();
     }
     const std::chrono::duration<double> passed = Clock::now() - begin;
-    std::printf("sent %llu seconds %.3f\n", static_cast<unsigned long long>(sender.counts().sent), passed.count());
+    std::printf("sent %llu seconds %.3f\n", static_cast<unsigned long long>(pushed), passed.count());
     return 0;
 }
 
-/// Whether each flow's start came before its end, and none twice.
+/// Starts that came behind their end, and what came again.
 class Order {
   public:
     void see(std::string_view text) {
@@ -123,24 +154,27 @@ class Order {
         std::uint32_t flow = 0;
         for (const int at : {0, 1, 2, 5, 6, 7})
             flow = flow << 4 | static_cast<std::uint32_t>(digit(groups[static_cast<std::size_t>(at)]));
-        const std::uint8_t state = text[state_at + 9] == 's' ? 1 : 2;
-        if (seen_[flow] != state - 1) ++disorder_;
-        seen_[flow] = state;
+        const bool is_end = text[state_at + 9] == 'e';
+        const std::uint8_t before = seen_[flow];
+        // An end alone is none: its start may have been lost.
+        if (!is_end && (before & (start_seen | end_seen)) == end_seen) ++disorder_;
+        if ((before & (is_end ? end_seen : start_seen)) != 0) ++repeated_;
+        seen_[flow] =
+            static_cast<std::uint8_t>(is_end ? before | end_seen | end_is_last : (before | start_seen) & ~end_is_last);
     }
     [[nodiscard]] unsigned long long disorder() const { return disorder_; }
+    [[nodiscard]] unsigned long long repeated() const { return repeated_; }
+    [[nodiscard]] const std::vector<std::uint8_t>& seen() const { return seen_; }
 
   private:
     static int digit(char c) { return c <= '9' ? c - '0' : c - 'a' + 10; }
-    std::vector<std::uint8_t> seen_ = std::vector<std::uint8_t>(1u << 24);
-    unsigned long long disorder_ = 0;
+    std::vector<std::uint8_t> seen_ = std::vector<std::uint8_t>(most_flows);
+    unsigned long long disorder_ = 0, repeated_ = 0;
 };
 
-int sink(const Endpoint& at) {
+int sink(const Endpoint& at, const char* file) {
     const UdpSocket socket = must(UdpSocket::bound(at, 32 << 20));
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGTERM);
-    sigprocmask(SIG_BLOCK, &set, nullptr);
+    const sigset_t set = block_stop();
     const int stop = ::signalfd(-1, &set, 0);
     std::puts("ready");
     std::fflush(stdout);
@@ -154,7 +188,36 @@ int sink(const Endpoint& at) {
         received += datagrams.size();
         if (datagrams.empty() && wanted[1].revents != 0) break;
     }
-    std::printf("received %llu drops %u disorder %llu\n", received, socket.drops(), order.disorder());
+    std::printf("received %llu repeated %llu drops %u disorder %llu\n", received, order.repeated(), socket.drops(),
+                order.disorder());
+    if (file != nullptr)
+        std::ofstream(file).write(reinterpret_cast<const char*>(order.seen().data()),
+                                  static_cast<std::streamsize>(most_flows));
+    return 0;
+}
+
+int judge(std::uint64_t sent, const char* file) {
+    std::ifstream in(file);
+    const std::vector<char> seen{std::istreambuf_iterator<char>(in), {}};
+    std::vector<bool> produced(sent);
+    std::ios::sync_with_stdio(false);
+    for (std::string line; std::getline(std::cin, line);) {
+        const auto at = line.find(R"(\"seq\":)");
+        if (at == std::string::npos) continue;
+        const std::uint64_t number = std::strtoull(line.c_str() + at + 8, nullptr, 10) - first_number;
+        if (number < sent) produced[number] = true;
+    }
+    unsigned long long count = 0, missing = 0;
+    for (std::uint64_t number = 0; number < sent; ++number) {
+        if (!produced[number]) continue;
+        ++count;
+        const auto [flow, is_end] = turn(number);
+        const auto of_flow = flow < seen.size() ? static_cast<std::uint8_t>(seen[flow]) : std::uint8_t{0};
+        const bool is_there =
+            is_end ? (of_flow & (end_seen | end_is_last)) == (end_seen | end_is_last) : (of_flow & start_seen) != 0;
+        if (!is_there) ++missing;
+    }
+    std::printf("produced %llu missing %llu\n", count, missing);
     return 0;
 }
 
@@ -187,9 +250,12 @@ int relay(const Endpoint& at, const Endpoint& to) {
 int main(int argc, char** argv) {
     const std::string_view what = argc > 1 ? argv[1] : "";
     if (what == "blast" && argc == 6) return blast(endpoint(argv[2], argv[3]), std::atof(argv[4]), std::atof(argv[5]));
-    if (what == "sink" && argc == 4) return sink(endpoint(argv[2], argv[3]));
+    if (what == "sink" && (argc == 4 || argc == 5)) return sink(endpoint(argv[2], argv[3]), argc == 5 ? argv[4] : nullptr);
+    if (what == "judge" && argc == 4) return judge(std::strtoull(argv[2], nullptr, 10), argv[3]);
     if (what == "relay" && argc == 6) return relay(endpoint(argv[2], argv[3]), endpoint(argv[4], argv[5]));
-    std::fputs("usage: firefly-load blast ADDRESS PORT RATE SECONDS | sink ADDRESS PORT | relay ADDRESS PORT TO TO-PORT\n",
-               stderr);
+    std::fputs(
+        "usage: firefly-load blast ADDRESS PORT RATE SECONDS | sink ADDRESS PORT [FILE] | relay ADDRESS PORT TO TO-PORT | "
+        "judge SENT FILE\n",
+        stderr);
     return 2;
 }
