@@ -1,10 +1,11 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- A dashboard of the last day.
 -- Volume and flows by experiment and activity.
-SELECT experiment_name, activity_name, count() AS flows, formatReadableSize(sum(received + sent)) AS volume
-FROM fireflies FINAL LEFT JOIN tags FINAL USING (experiment, activity)
-WHERE state = 'end' AND time > now() - INTERVAL 1 DAY
-GROUP BY experiment_name, activity_name ORDER BY sum(received + sent) DESC LIMIT 20;
+SELECT dictGetOrDefault('tags', 'experiment', (experiment, activity), toString(experiment)) AS experiment_name,
+       dictGetOrDefault('tags', 'activity', (experiment, activity), toString(activity)) AS activity_name,
+       count() AS flows, formatReadableSize(sum(received + sent)) AS volume
+FROM fireflies FINAL WHERE state = 'end' AND time > now() - INTERVAL 1 DAY
+GROUP BY experiment, activity ORDER BY sum(received + sent) DESC LIMIT 20;
 
 -- Mean throughput of flows that ended, by minute, in Gbit/s.
 SELECT toStartOfMinute(end) AS minute, experiment,

@@ -27,12 +27,14 @@ PARTITION BY toYYYYMMDD(time)
 ORDER BY (fingerprint, start, state, time)
 TTL toDateTime(time) + INTERVAL 90 DAY;
 
--- The names of experiments and activities, loaded from the registry.
-CREATE TABLE tags
+-- The names of experiments and activities: flowd-cpp label export --for clickhouse > /var/lib/clickhouse/user_files/scitags.csv
+CREATE DICTIONARY tags
 (
-    experiment UInt32, activity UInt32, experiment_name String, activity_name String
+    experiment_id UInt32, activity_id UInt32, experiment String, activity String
 )
-ENGINE = ReplacingMergeTree ORDER BY (experiment, activity);
+PRIMARY KEY experiment_id, activity_id
+SOURCE(FILE(path '/var/lib/clickhouse/user_files/scitags.csv' format 'CSVWithNames'))
+LIFETIME(3600) LAYOUT(COMPLEX_KEY_HASHED());
 
 -- What the records are parsed to: one row of `json` each.
 CREATE TABLE records (json String) ENGINE = Null;
