@@ -29,10 +29,10 @@ backends:
 
 
 def announce(first, count):
-    for at in range(first, first + count, 10_000):
+    for at in range(first, first + count, 4000):
         body = [{"state": "start", "protocol": "tcp", "source": {"address": f"2001:db8:1::{n >> 16:x}", "port": n % 65535 + 1},
                  "destination": {"address": f"2001:db8:{n % 200:x}::2", "port": 1094}, "experiment": 2 + n % 4, "activity": 16}
-                for n in range(at, min(at + 10_000, first + count))]
+                for n in range(at, min(at + 4000, first + count))]
         urllib.request.urlopen(urllib.request.Request("http://127.0.0.1:7777/flow", json.dumps(body).encode(),
                                                       {"Content-Type": "application/json"}), timeout=120).read()
 
