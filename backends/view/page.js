@@ -58,7 +58,8 @@ function dateTime(ms) {
 const endpoint = (address, port) => (address.includes(":") ? "[" + address + "]" : address) + ":" + port;
 function tagName(experiment, activity, experimentName, activityName) {
   if (experiment === 0xffffffff && activity === 0xffffffff) return "all others";
-  return (experimentName || experiment) + " / " + (activityName || activity);
+  const known = activityName || (experiment === 0 && activity === 0);
+  return (experimentName || experiment) + " / " + (activityName || activity) + (known ? "" : " (unregistered)");
 }
 
 /* State: in the fragment of the address, never a secret ------------------------------------------------------------ */

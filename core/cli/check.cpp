@@ -5,15 +5,20 @@
 #include "core/base/text.hpp"
 #include "core/cli/commands.hpp"
 #include "core/config/render.hpp"
+#include "core/config/tag_text.hpp"
 #include "core/host/findings.hpp"
+#include "core/service/explain.hpp"
 #include "core/service/installation.hpp"
 #include "core/service/own_findings.hpp"
 #include "core/service/problem_exit.hpp"
 #include "core/service/status_json.hpp"
+#include "flowd/event.hpp"
 #include "flowd/json.hpp"
 
 namespace flowd::core::cli {
 namespace {
+
+constexpr std::size_t most_tags = 32;  // in the text; JSON has all
 
 std::string counted(std::size_t count, const char* what) {
     return std::to_string(count) + ' ' + what + (count == 1 ? "" : "s");
@@ -56,6 +61,30 @@ bool has_error(const FindingsBoard::All& all) {
     });
 }
 
+/// The tags that the configuration gives: by name, a number that means another tag is noticed.
+std::vector<ConfiguredTag> tags_of(const LoadedConfiguration& loaded) {
+    std::vector<ConfiguredTag> all;
+    if (!loaded.configuration) return all;
+    const auto same = [](const ConfiguredTag& one, const ConfiguredTag& other) {
+        return one.path == other.path && same_tag(one.tag, other.tag);
+    };
+    for (const InstanceConfig& instance : loaded.configuration->instances)
+        for (ConfiguredTag& one : configured_tags(instance, {})) {
+            const bool is_none = one.tag.experiment == 0 && one.tag.activity == 0;
+            const bool is_known = std::any_of(all.begin(), all.end(), [&](const auto& other) { return same(one, other); });
+            if (!is_none && !is_known) all.push_back(std::move(one));
+        }
+    return all;
+}
+
+std::string tag_notes(const std::vector<ConfiguredTag>& tags, const Registry& registry) {
+    std::string text;
+    for (std::size_t i = 0; i < std::min(tags.size(), most_tags); ++i)
+        text += tags[i].place + ": note: " + tags[i].path + ": " + tag_in_words(tags[i].tag, registry) + '\n';
+    if (tags.size() > most_tags) text += "note: and " + counted(tags.size() - most_tags, "more tag") + '\n';
+    return text;
+}
+
 /// Checks with the caller's privileges, which may differ from the daemon's. Log lines of modules go to standard error.
 LoadedConfiguration load(Installation& installation, const GlobalOptions& options, const Output& output) {
     return installation.load(options.conf, {true, [&](std::string_view instance, flowd_level level, std::string_view line) {
@@ -95,12 +124,24 @@ ExitCode check(const GlobalOptions& options, const Output& output, bool host) {
     const LoadedConfiguration loaded = load(installation, options, output);
     const auto found = host && loaded.configuration ? look_at_host(*loaded.configuration, installation.registry(), output)
                                                     : FindingsBoard::All();
+    const auto tags = tags_of(loaded);
     if (output.json) {
         std::string text;
         json::Writer writer(text);
         writer.object().member("file", options.conf).member("usable", loaded.configuration.has_value());
         writer.key("problems");
         write_problems(writer, loaded.problems);
+        writer.key("tags").array();
+        for (const ConfiguredTag& one : tags)
+            writer.object()
+                .member("option", one.path)
+                .member("place", one.place)
+                .member("experiment", experiment_text(one.tag, installation.registry()))
+                .member("activity", activity_text(one.tag, installation.registry()))
+                .member("experimentId", one.tag.experiment)
+                .member("activityId", one.tag.activity)
+                .end();
+        writer.end();
         // Findings about the configuration repeat problems, which have a location as well.
         auto all = found;
         for (Finding& one : findings_of(loaded.problems)) all[OwnFindings::instance].push_back(std::move(one));
@@ -108,7 +149,8 @@ ExitCode check(const GlobalOptions& options, const Output& output, bool host) {
         writer.end();
         output.answer(text);
     } else {
-        output.out << loaded.problems.to_string() << summary(options, loaded) << '\n';
+        output.out << loaded.problems.to_string() << tag_notes(tags, installation.registry()) << summary(options, loaded)
+                   << '\n';
         if (!found.empty()) output.answer(findings_json(found));
     }
     const ExitCode code = verdict(loaded);

@@ -55,7 +55,10 @@ bool flag_of(const dom::element& object, std::string_view key) {
 }
 
 std::string tag_text(const dom::element& flow) {
-    return cell_text(flow, "experiment") + "/" + cell_text(flow, "activity");
+    bool is_registered = false;
+    const bool is_known = flow["registered"].get(is_registered) == simdjson::SUCCESS;
+    return cell_text(flow, "experiment") + "/" + cell_text(flow, "activity") +
+           (is_known && !is_registered ? " (unregistered)" : "");
 }
 
 /// A column of one of the tables.

@@ -156,9 +156,11 @@ Result<std::string> encode_label(std::string_view experiment, std::string_view a
     const flowd_tag tag{*experiment_id, *activity_id};
     const auto encoded = label::encode(tag);
     if (!encoded) {
+        const bool is_activity = tag.activity > label::max_activity;
         return Error{FLOWD_INVALID,
                      fmt::format("a flow label carries experiments 0 to {} and activities 0 to {}, not {}/{}",
-                                 label::max_experiment, label::max_activity, tag.experiment, tag.activity)};
+                                 label::max_experiment, label::max_activity, tag.experiment, tag.activity),
+                     tag_meant_by(is_activity ? tag.activity : tag.experiment, registry)};
     }
     std::string text;
     json::Writer writer(text);

@@ -19,6 +19,11 @@ std::string tag_in_words(flowd_tag tag, const Registry& registry) {
            with_id(tag.activity, registry.activity_name(tag.experiment, tag.activity));
 }
 
+bool is_unregistered(flowd_tag tag, const Registry& registry) {
+    return (tag.experiment != 0 || tag.activity != 0) && !registry.experiments().empty() &&
+           registry.activity_name(tag.experiment, tag.activity).empty();
+}
+
 std::string label_text(std::uint32_t label) {
     return fmt::format("0x{:05x}", label);
 }

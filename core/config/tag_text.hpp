@@ -13,6 +13,9 @@ namespace flowd::core {
 /// "experiment cms (3), activity Analysis Input (14)"; ids that are not in the registry have no name.
 [[nodiscard]] std::string tag_in_words(flowd_tag tag, const Registry& registry);
 
+/// Whether the registry does not have the tag. 0/0, which means "no valid tag", and every tag with an empty registry: no.
+[[nodiscard]] bool is_unregistered(flowd_tag tag, const Registry& registry);
+
 /// "0x30038"
 [[nodiscard]] std::string label_text(std::uint32_t label);
 

@@ -256,7 +256,7 @@ void FlowTable::collect_sums(Now now) {
         all.add(shard.sums_.rows());
         shard.sums_.clear();
     }
-    history_.minutes().add(now.system / (60 * second_ns), all.rows());
+    history_.minutes().count(now.system / (60 * second_ns), all.rows());
 }
 
 void FlowTable::end_upkeep() {

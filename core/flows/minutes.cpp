@@ -40,6 +40,11 @@ void Minutes::add(std::int64_t minute, const std::vector<MinuteSum>& rows) {
     while (minutes_.begin()->first <= minutes_.rbegin()->first - kept) minutes_.erase(minutes_.begin());
 }
 
+void Minutes::count(std::int64_t minute, const std::vector<MinuteSum>& rows) {
+    add(minute, rows);
+    if (listener_ && !rows.empty()) listener_(rows);
+}
+
 void Minutes::visit(std::int64_t from, const Visitor& visitor) const {
     for (;;) {
         std::vector<MinuteSum> rows;

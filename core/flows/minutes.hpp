@@ -7,6 +7,7 @@
 #include <functional>
 #include <map>
 #include <mutex>
+#include <utility>
 #include <vector>
 
 #include "flowd/abi/ext/history.h"
@@ -45,6 +46,10 @@ class Minutes {
 
     /// A minute is counted from 1970-01-01.
     void add(std::int64_t minute, const std::vector<MinuteSum>& rows);
+    /// add() of what has just happened: the listener receives it, too.
+    void count(std::int64_t minute, const std::vector<MinuteSum>& rows);
+    /// Called without a lock, by any thread that counts. Set it before the first count().
+    void on_count(std::function<void(const std::vector<MinuteSum>& rows)> listener) { listener_ = std::move(listener); }
     using Visitor = std::function<bool(std::int64_t minute, const MinuteSum& sum)>;
     /// From this minute on, the oldest first, until `visitor` returns false. Called without a lock.
     void visit(std::int64_t from, const Visitor& visitor) const;
@@ -55,6 +60,7 @@ class Minutes {
     mutable std::mutex mutex_;
     std::map<std::int64_t, MinuteSums> minutes_;
     std::uint64_t changes_ = 0;
+    std::function<void(const std::vector<MinuteSum>& rows)> listener_;
 };
 
 }  // namespace flowd::core

@@ -142,6 +142,7 @@ class Daemon::Implementation {
     SenderIds senders_;
     Directories directories_;
     std::unique_ptr<Bus> bus_;
+    UnregisteredTags unregistered_tags_;
     std::unique_ptr<MinutesFile> minutes_file_;  // used by the worker
     std::int64_t minute_ = 0;                    // that is summed now
 
@@ -286,6 +287,10 @@ Result<void> Daemon::Implementation::set_up() {
     metrics_.add_source([this] { return findings_.metrics(); });
     const Services services{*bus_,     metrics_, descriptors_, shared_,     interfaces_, sockets_, refusals_,
                             findings_, senders_, directories_, registries_, logging_,    requests_};
+    metrics_.add_source([this] { return unregistered_tags_.metrics(); });
+    bus_->minutes().on_count([this](const std::vector<MinuteSum>& sums) {
+        if (const auto text = unregistered_tags_.add(sums, registries_.current(), steady_ns())) logger_->warn("{}", *text);
+    });
     supervisor_ = std::make_unique<Supervisor>(
         Supervisor::Surroundings{services, [this] { loop_->wake(); },
                                  [this](const Supervisor::Condition& condition, SteadyClock::time_point deadline,
@@ -294,9 +299,10 @@ Result<void> Daemon::Implementation::set_up() {
         settings_of(globals_));
     sampling_ = std::make_unique<Sampling>(*bus_, *supervisor_, *loop_,
                                            [this](std::function<void()> job) { upkeep_->post(std::move(job)); });
-    own_findings_ = std::make_unique<OwnFindings>(OwnFindings::Surroundings{
-        [this] { return bus_->counters(); }, [this] { return files_of_source(options_.conf); },
-        [this] { return installation_.modules().changed_files(); }, is_clock_synchronised, steady_ns});
+    own_findings_ = std::make_unique<OwnFindings>(
+        OwnFindings::Surroundings{[this] { return bus_->counters(); }, [this] { return files_of_source(options_.conf); },
+                                  [this] { return installation_.modules().changed_files(); }, is_clock_synchronised,
+                                  steady_ns, [this] { return unregistered_tags_.counts(registries_.current()); }});
     commands_ = std::make_unique<ControlCommands>(ControlCommands::Surroundings{
         *supervisor_, services, [this] { return status_; },
         [this](control::Responder respond) {

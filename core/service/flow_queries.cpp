@@ -10,6 +10,7 @@
 
 #include "core/base/clock.hpp"
 #include "core/base/text.hpp"
+#include "core/config/tag_text.hpp"
 #include "core/flows/flow_copies.hpp"
 #include "core/service/status_json.hpp"
 #include "flowd/json.hpp"
@@ -175,7 +176,8 @@ std::string group_of(Group group, const flowd_flow& flow, const Registry& regist
     if (group == Group::network) return network_of(flow);
     if (group == Group::port) return port_of(flow);
     if (group == Group::plugin) return std::string(to_view(flow.announcer));
-    return experiment_text(flow.tag, registry) + "/" + activity_text(flow.tag, registry);
+    return experiment_text(flow.tag, registry) + "/" + activity_text(flow.tag, registry) +
+           (is_unregistered(flow.tag, registry) ? " (unregistered)" : "");
 }
 
 void write_groups(json::Writer& w, const Services& services, const FlowsRequest& request, std::int64_t now_ns) {

@@ -85,6 +85,7 @@ std::vector<Finding> OwnFindings::look() {
     }();
     look_at_files(found);
     look_at_bus(found);
+    look_at_tags(found);
     if (!surroundings_.is_clock_synchronised()) found.push_back(clock_finding());
     return found;
 }
@@ -142,6 +143,17 @@ void OwnFindings::look_at_bus(std::vector<Finding>& found) {
         warn("daemon-sockets-unreadable", "", "the kernel's sockets (sock_diag) could not be read",
              "ends of connections that nobody announces are found by their sockets",
              "load the kernel modules tcp_diag and udp_diag; look at the log");
+}
+
+/// A note only: often another host's application announces them.
+void OwnFindings::look_at_tags(std::vector<Finding>& found) {
+    for (const UnregisteredTags::Count& one : surroundings_.unregistered_tags())
+        if (grew("tag " + one.tag, one.flows))
+            found.push_back({FLOWD_LEVEL_INFO, "daemon-flow-tag-unregistered", one.tag,
+                             fmt::format("{} flows had {}, which is not in the registry{}", one.flows, one.words,
+                                         one.hint.empty() ? "" : "; " + one.hint),
+                             "tags of the registry",
+                             "see what gives it: flowd-cpp explain " + one.tag + "; correct that, or update the registry"});
 }
 
 bool OwnFindings::grew(const std::string& counter, std::uint64_t value) {

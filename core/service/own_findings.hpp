@@ -17,6 +17,7 @@
 #include "core/flows/counters.hpp"
 #include "core/host/findings.hpp"
 #include "core/modules/instance.hpp"
+#include "core/service/unregistered_tags.hpp"
 
 namespace flowd::core {
 
@@ -35,6 +36,7 @@ class OwnFindings {
             changed_modules;  ///< loaded from files that have been replaced since
         std::function<bool()> is_clock_synchronised;
         std::function<std::int64_t()> steady_ns;
+        std::function<std::vector<UnregisteredTags::Count>()> unregistered_tags;
     };
     explicit OwnFindings(Surroundings surroundings) : surroundings_(std::move(surroundings)) {}
 
@@ -51,6 +53,7 @@ class OwnFindings {
     };
     void look_at_files(std::vector<Finding>& found) const;
     void look_at_bus(std::vector<Finding>& found);
+    void look_at_tags(std::vector<Finding>& found);
     /// Whether the counter has increased within `memory_ns`.
     [[nodiscard]] bool grew(const std::string& counter, std::uint64_t value);
 

@@ -10,6 +10,7 @@
 #include "core/base/clock.hpp"
 #include "core/base/text.hpp"
 #include "core/base/version.hpp"
+#include "core/config/tag_text.hpp"
 #include "flowd/address.hpp"
 #include "flowd/filter.hpp"
 #include "flowd/protocol.hpp"
@@ -260,6 +261,7 @@ void write_flow(json::Writer& w, const flowd_flow& flow, const Registry& registr
     w.member("protocol", protocol_name(flow.key.protocol));
     w.member("experiment", experiment_text(flow.tag, registry)).member("activity", activity_text(flow.tag, registry));
     w.member("experimentId", flow.tag.experiment).member("activityId", flow.tag.activity);
+    w.member("registered", !is_unregistered(flow.tag, registry));
     w.member("start", utc_text(flow.start_time_ns)).member("announcers", flow.announcers);
     w.member("bytesSent", flow.usage.bytes_sent).member("bytesReceived", flow.usage.bytes_received);
     w.member("application", std::string_view(flow.application.data, flow.application.length));

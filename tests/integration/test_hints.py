@@ -95,6 +95,57 @@ def test_names_of_interfaces_as_ip_prints_them_are_refused_by_every_module(confi
 
 def test_an_alternative_name_of_an_interface_is_resolved(lab):
     """What udev gives besides the name, `ip link` shows as altname."""
+@pytest.mark.parametrize("configuration, level, hint", [
+    ("plugins: {perfsonar: {experimentId: 3, activityId: 206}}\nbackends: {firefly: {}}\n", "error",
+     "206 is a scitag: experiment cms (3), activity Analysis Input (14)"),
+    ("plugins: {perfsonar: {experimentId: 3, activityId: 196664}}\nbackends: {firefly: {}}\n", "error",
+     "196664 is a flow label: experiment cms (3), activity Analysis Input (14)"),
+    ("plugins: {netlink: {rules: [{experiment: atlas, activity: 65}]}}\nbackends: {firefly: {}}\n", "warning",
+     "65 is a scitag: experiment default (1), activity default (1)"),
+    ("plugins: {netlink: {rules: [{experiment: 206, activity: 14}]}}\nbackends: {firefly: {}}\n", "warning",
+     "206 is a scitag: experiment cms (3), activity Analysis Input (14)"),
+    ("plugins: {iperf3: {minSourcePort: 5201, maxSourcePort: 5210, experimentIDs: [3], activityIDs: [206]}}\nbackends: {firefly: {}}\n",
+     "warning", "206 is a scitag: experiment cms (3), activity Analysis Input (14)"),
+])
+def test_a_scitag_or_label_where_an_id_belongs_is_recognised(configuration, level, hint):
+    """cases C01 and C56: in the options of every module, in rules and in lists"""
+    assert (level, hint) in [(one["level"], one.get("hint")) for one in judged(configuration)]
+
+
+@pytest.mark.parametrize("words, hint", [
+    (["decode", "206"], "looks like a scitag: experiment cms (3), activity Analysis Input (14), its label is 0x30038"),
+    (["decode", "132"], "looks like a scitag: experiment atlas (2), activity Data Consolidation (4), its label is 0x10010"),
+    (["decode", "313"], "looks like a scitag that is not in the registry: experiment lhcb (4), activity 57"),
+    (["decode", "--scitag", "313"], "not in the registry"),
+    (["decode", "--scitag", "196664"], "it looks like a label, the scitag is 206 (experiment cms (3), activity Analysis Input (14))"),
+    (["encode", "3", "206"], "206 is a scitag: experiment cms (3), activity Analysis Input (14)"),
+    (["encode", "206", "14"], None),
+])
+def test_the_decoder_has_the_same_hints(words, hint):
+    """case C01"""
+    done = subprocess.run([str(BINARY), "label", "--json", *words], capture_output=True, text=True, timeout=60)
+    if done.returncode != 0:
+        assert f"hint: {hint}\n" in done.stderr, done
+    else:
+        assert json.loads(done.stdout).get("hint") == hint, done
+
+
+def test_check_shows_the_tag_of_each_option_by_name():
+    """case C16: 132 is ATLAS, not CMS; and experiment 1 is no experiment."""
+    with tempfile.TemporaryDirectory(prefix="flowd-test-", dir="/run") as folder:
+        conf = pathlib.Path(folder) / "conf.yaml"
+        conf.write_text("plugins:\n  perfsonar: {experimentId: 1, activityId: 2}\n"
+                        "  netlink: {rules: [{experiment: 2, activity: 4}, {experiment: 0, activity: 0}]}\nbackends: {firefly: {}}\n")
+        done = subprocess.run([str(BINARY), "check", "--conf", str(conf)], capture_output=True, text=True, timeout=60)
+        assert done.stdout.splitlines() == [
+            f"{conf}:2:3: note: plugins.perfsonar: experiment default (1), activity perfSONAR (2)",
+            f"{conf}:3:21: note: plugins.netlink.rules[0]: experiment atlas (2), activity Data Consolidation (4)",
+            f"{conf}: usable: 2 plugins, 1 backend, 0 enrichers; 0 warnings"]
+        answer = json.loads(subprocess.run([str(BINARY), "check", "--json", "--conf", str(conf)], capture_output=True, text=True).stdout)
+        assert [(one["option"], one["experiment"], one["activityId"]) for one in answer["tags"]] == [
+            ("plugins.perfsonar", "default", 2), ("plugins.netlink.rules[0]", "atlas", 4)]
+
+
     lab.a.run("ip", "link", "property", "add", "dev", "eth0", "altname", "enp193s0f1np1")
     lab.a.run("ip", "link", "property", "add", "dev", "eth0", "altname", "enp193s0f1np1-with-a-long-name")
     for name in ("enp193s0f1np1", "enp193s0f1np1-with-a-long-name"):

@@ -16,6 +16,7 @@ from tests.harness.collector import Collector
 from tests.harness.daemon import BINARY, Daemon, preloaded
 from tests.harness.dns import NameServer
 from tests.harness.hooks import ThirdParty
+from tests.harness.http import Api
 from tests.harness.lab import wait_for
 
 CLOCK = "daemon-clock-not-synchronised"
@@ -115,6 +116,32 @@ def test_interfaces_that_do_not_exist(lab):
     assert kinds(checked(marker("targetInterfaces: [eth0, eth9]"), enter(lab.a))) == {("marker-interface-missing", "eth9"): "warning"}
     assert kinds(checked(meter("interfaces: [eth9]"), enter(lab.a))) == {("perfsonar-interface-missing", "eth9"): "warning",
                                                                        ("perfsonar-no-interface", ""): "warning"}
+
+
+def test_flows_with_a_tag_that_is_not_in_the_registry(lab):
+    """cases C01 and C02: the number of the how-to, and a scitag in place of an activity, by whatever plugin they come"""
+    with Daemon("plugins: {fireflyp: {}, api: {}}\nbackends: {metrics: {port: 9107}}\n", prefix=enter(lab.a)) as daemon, \
+            traffic.udp_client(lab.a, lab.b, 1094) as one, traffic.udp_client(lab.a, lab.b, 1095) as two:
+        announcer = traffic.Announcer(lab.a)
+        announcer.announce("start", one, 4, 57, traffic.now())
+        announcer.announce("start", two, 4, 57, traffic.now())
+        line = "flows have a tag that is not in the registry: experiment lhcb (4), activity 57"
+        wait_for(lambda: line in daemon.log, "the line in the log")
+        flow = {"state": "start", "protocol": "tcp", "source": {"address": "2001:db8::1", "port": 1},
+                "destination": {"address": "2001:db8::2", "port": 2}, "experiment": "cms", "activity": 206}
+        with Api.at(lab.a) as api:
+            assert api.post(flow)[0] == 200
+        shows(daemon, {("daemon-flow-tag-unregistered", "4/57"): "note", ("daemon-flow-tag-unregistered", "3/206"): "note"})
+        mistaken = found_by(daemon)["daemon-flow-tag-unregistered", "3/206"]["found"]
+        assert mistaken.endswith("; 206 is a scitag: experiment cms (3), activity Analysis Input (14)")
+        assert daemon.log.count("not in the registry") == 1, "one line in ten minutes"
+        counted = {(sample["labels"]["experiment"], sample["labels"]["activity"]): sample["value"] for sample in daemon.cli("metrics")
+                   if sample["name"] == "bus_flows_unregistered_total"}
+        assert counted == {("4", "57"): 2, ("3", "206"): 1}
+        shown = subprocess.run([str(BINARY), "--control", str(daemon.control), "flows"], capture_output=True, text=True).stdout
+        assert "lhcb/57 (unregistered)" in shown and "cms/206 (unregistered)" in shown, shown
+        assert not any(flow["registered"] for flow in daemon.cli("flows")["flows"])
+        announcer.close()
 
 
 def test_a_rule_whose_interface_does_not_exist(lab):

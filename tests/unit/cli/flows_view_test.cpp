@@ -76,6 +76,15 @@ TEST(FlowsWatch, AThousandFlowsFillAScreenOfAnySize) {
     }
 }
 
+// case C02
+TEST(FlowsView, ATagThatIsNotInTheRegistryIsShownAsSuch) {
+    std::string json;
+    json::Writer w(json);
+    w.object().member("live", 1).member("matched", 1).member("shown", 1).key("flows").array().object();
+    w.member("experiment", "lhcb").member("activity", "57").member("registered", false).end().end().end();
+    EXPECT_NE(flows_table(json, {}).find("lhcb/57 (unregistered)"), std::string::npos);
+}
+
 TEST(FlowsWatch, KeysChangeTheQuestion) {
     FlowsWatch watch(sorted_by_bytes());
     EXPECT_EQ(watch.question(24), (control::Arguments{"flows", "20", "sort=bytes"}));

@@ -33,7 +33,7 @@ struct FindingsTest : Rig {
 
     OwnFindings own_{{[] { return BusCounters(); }, [] { return std::vector<SourceFile>(); },
                       [] { return std::vector<std::filesystem::path>(); }, [] { return true; },
-                      [] { return std::int64_t{1}; }}};
+                      [] { return std::int64_t{1}; }, [] { return std::vector<UnregisteredTags::Count>(); }}};
 
     /// Through a control socket, as a user does.
     control::Reply ask(const control::Arguments& words) {

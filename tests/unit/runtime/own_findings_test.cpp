@@ -36,8 +36,9 @@ struct OwnFindingsTest : ::testing::Test {
     std::vector<std::filesystem::path> changed_modules_;
     bool synchronised_ = true;
     std::int64_t now_ns_ = 1;
+    std::vector<UnregisteredTags::Count> unregistered_tags_;
     OwnFindings own_{{[this] { return bus_; }, [this] { return on_disk_; }, [this] { return changed_modules_; },
-                      [this] { return synchronised_; }, [this] { return now_ns_; }}};
+                      [this] { return synchronised_; }, [this] { return now_ns_; }, [this] { return unregistered_tags_; }}};
 };
 
 TEST_F(OwnFindingsTest, AHealthyDaemonHasNone) {
@@ -98,6 +99,14 @@ TEST_F(OwnFindingsTest, ShedSamplesAndUnreadableSocketsAreFound) {
     bus_.samples_shed = 1;
     bus_.socket_dumps_failed = 1;
     EXPECT_THAT(look(), ElementsAre("warning daemon-samples-shed ", "warning daemon-sockets-unreadable "));
+}
+
+// case C02
+TEST_F(OwnFindingsTest, ATagOfFlowsThatIsNotInTheRegistryIsANote) {
+    unregistered_tags_ = {{"4/57", "experiment lhcb (4), activity 57", "", 2}};
+    EXPECT_THAT(look(), ElementsAre("note daemon-flow-tag-unregistered 4/57"));
+    now_ns_ += OwnFindings::memory_ns;
+    EXPECT_THAT(look(), IsEmpty()) << "no such flow has started since";
 }
 
 }  // namespace
