@@ -30,11 +30,27 @@ constexpr mode_t mode_for_everybody = 0666;
     return "a device";
 }
 
+/// StoRM WebDAV and NGINX create a regular file where the pipe is missing, and keep it open.
+[[nodiscard]] std::string commands_for_a_pipe(const std::filesystem::path& path) {
+    const std::string name = path.string();
+    return "mv " + name + ' ' + name + ".old && mkfifo -m 0666 " + name +
+           " && systemctl restart flowd-cpp; then restart the program that wrote the file (StoRM WebDAV, NGINX), because "
+           "it "
+           "has the file open";
+}
+
 [[nodiscard]] Error not_a_pipe(const std::filesystem::path& path, mode_t mode) {
     Error error{FLOWD_BUSY, path.string() + " is " + kind_of(mode) + ", not a named pipe"};
-    if (S_ISREG(mode))
-        error.hint = "NGINX makes a file where the pipe is missing: remove it, start flowd-cpp, then reopen NGINX's logs";
+    if (S_ISREG(mode)) error.hint = commands_for_a_pipe(path);
     return error;
+}
+
+[[nodiscard]] std::vector<Finding> findings_at(const std::filesystem::path& path) {
+    struct stat there {};
+    if (::stat(path.c_str(), &there) != 0 || S_ISFIFO(there.st_mode)) return {};
+    const Error error = not_a_pipe(path, there.st_mode);
+    return {{FLOWD_LEVEL_ERROR, "namedpipe-not-a-pipe", path.string(), error.message, "a named pipe",
+             error.hint.empty() ? "set another pipePath" : error.hint}};
 }
 
 [[nodiscard]] Result<void> create(const std::filesystem::path& path) {
@@ -159,6 +175,14 @@ Result<void> Pipe::inspect() {
 bool Pipe::is_at(const std::filesystem::path& path) const {
     struct stat there {};
     return ::stat(path.c_str(), &there) == 0 && there.st_dev == device_ && there.st_ino == inode_;
+}
+
+std::vector<Finding> NamedPipe::findings() const {
+    return findings_at(options_.pipe_path);
+}
+
+std::vector<Finding> NamedPipe::host_findings(const Options& options, const Offline&) {
+    return findings_at(options.pipe_path);
 }
 
 NamedPipe::NamedPipe(Host& host, Options options)

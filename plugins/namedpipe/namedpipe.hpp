@@ -69,6 +69,8 @@ class NamedPipe final : public Plugin {
 
     NamedPipe(Host& host, Options options);
     static void validate(const Options& options, Problems& problems) { Options::validate(options, problems); }
+    [[nodiscard]] std::vector<Finding> findings() const;
+    static std::vector<Finding> host_findings(const Options& options, const Offline& core);
     Result<void> prepare() override;
     Result<void> start() override;
     Result<void> reconfigure(Options options);

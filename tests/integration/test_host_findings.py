@@ -118,6 +118,26 @@ def test_interfaces_that_do_not_exist(lab):
                                                                        ("perfsonar-no-interface", ""): "warning"}
 
 
+def test_a_regular_file_in_place_of_the_named_pipe(lab):
+    """case C12: StoRM WebDAV has created it at boot; the remedy replaces it."""
+    with tempfile.TemporaryDirectory(prefix="flowd-test-", dir="/run") as folder:
+        pipe = pathlib.Path(folder) / "flowd"
+        pipe.write_text("start tcp 2001:db8::1 2345 2001:db8::2 1094 2 16\n")
+        configuration = f"plugins: {{namedpipe: {{pipePath: {pipe}}}}}\nbackends: {{metrics: {{port: 9107}}}}\n"
+        found = checked(configuration, enter(lab.a))
+        assert kinds(found) == {("namedpipe-not-a-pipe", str(pipe)): "error"}
+        commands = found["namedpipe-not-a-pipe", str(pipe)]["remedy"].split(" && systemctl")[0]
+        subprocess.run(["sh", "-c", commands], check=True)
+        assert checked(configuration, enter(lab.a)) == {}
+        with Daemon(configuration, prefix=enter(lab.a)) as daemon:
+            shows(daemon, {})
+            pipe.unlink()
+            pipe.write_text("end")
+            shows(daemon, {("namedpipe-not-a-pipe", str(pipe)): "error"})
+            pipe.unlink()
+            gone(daemon)
+
+
 def test_flows_with_a_tag_that_is_not_in_the_registry(lab):
     """cases C01 and C02: the number of the how-to, and a scitag in place of an activity, by whatever plugin they come"""
     with Daemon("plugins: {fireflyp: {}, api: {}}\nbackends: {metrics: {port: 9107}}\n", prefix=enter(lab.a)) as daemon, \

@@ -117,14 +117,17 @@ TEST_F(NamedPipeTest, KeepsTheModeOfAnExistingPipe) {
     EXPECT_TRUE(host_.logged("mode 0600"));
 }
 
-TEST_F(NamedPipeTest, RefusesARegularFileWithAHintAboutNginx) {
+// case C12
+TEST_F(NamedPipeTest, RefusesARegularFileWithTheCommandsThatReplaceIt) {
     std::ofstream(path_) << line;
     EXPECT_EQ(fails(), FLOWD_BUSY);
     const auto problems = host_.problems();
     ASSERT_EQ(problems.size(), 1u);
     EXPECT_EQ(problems[0].option, "pipePath");
     EXPECT_NE(problems[0].message.find("regular file"), std::string::npos);
-    EXPECT_NE(problems[0].hint.find("NGINX"), std::string::npos);
+    EXPECT_NE(
+        problems[0].hint.find("mv " + path_.string() + ' ' + path_.string() + ".old && mkfifo -m 0666 " + path_.string()),
+        std::string::npos);
     EXPECT_EQ(fs::file_size(path_), line.size()) << "and leaves it alone";
 }
 
