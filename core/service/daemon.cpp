@@ -114,6 +114,7 @@ class Daemon::Implementation {
         ExitCode code = ExitCode::ok;
     };
     [[nodiscard]] Reloaded do_reload();
+    void count_load(bool is_good);
     ExitCode shut_down(ExitCode code);
     [[nodiscard]] bool is_idle(Worker& worker, SteadyClock::time_point until);
     ExitCode end_hard();
@@ -211,6 +212,7 @@ ExitCode Daemon::Implementation::run() {
     starting_ = false;
     if (started != ExitCode::ok) return shut_down(stop_signals_ > 0 ? ExitCode::ok : started);
     apply(globals_);
+    count_load(true);
     status_.state = "running";
     logger_->info("flowd-cpp {} runs: {}", version(), summary());
     notifier_.ready(summary());
@@ -494,6 +496,7 @@ void Daemon::Implementation::reload() {
     notifier_.ready(error.empty() ? summary() : "the reload failed, the old configuration is in force: " + error);
     for (const control::Responder& respond : waiters) {
         if (error.empty())
+    count_load(error.empty());
             respond(control::Reply{ExitCode::ok, "{\"reloaded\":true}"});
         else
             respond(control::Reply::failure(code, error, "the old configuration is in force"));
@@ -536,6 +539,17 @@ ExitCode Daemon::Implementation::shut_down(ExitCode code) {
     stopping_ = true;
     status_.state = "stopping";
     notifier_.stopping();
+/// The start is the first load.
+void Daemon::Implementation::count_load(bool is_good) {
+    if (auto metric = metrics_.open({MetricType::gauge, "config_last_reload_success",
+                                     "Whether the configuration was put into force when it was read last: 1, or 0."}))
+        (*metric)->set(is_good ? 1 : 0);
+    if (!is_good) return;
+    if (auto metric = metrics_.open({MetricType::gauge, "config_last_reload_success_timestamp_seconds",
+                                     "When the configuration in force was read, as Unix time.", "seconds"}))
+        (*metric)->set(static_cast<double>(unix_ns()) / 1e9);
+}
+
     requests_.serve({});
     if (supervisor_ != nullptr) supervisor_->stop(stop_signals_ > 1);
     reload_waiters_.clear();

@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import tempfile
+import time
 
 import pytest
 
@@ -80,6 +81,64 @@ def test_an_invalid_configuration_is_refused_at_a_reload_with_a_reason(lab):
         collector.wait_for_count(1)
         assert all(entry["state"] == "running" for entry in daemon.cli("status")["instances"])
         assert "colectorAddress" in str(daemon.cli("status")["daemon"]), daemon.cli("status")["daemon"]
+
+
+def loaded(daemon):
+    """(whether the last load succeeded, when one succeeded last) by the metrics."""
+    values = {one["name"]: one["value"] for one in daemon.cli("metrics")}
+    return values["config_last_reload_success"], values["config_last_reload_success_timestamp_seconds"]
+
+
+def test_a_failed_reload_is_in_the_metrics_until_one_succeeds(lab):
+    """case C52: whatever is wrong with the file, the old configuration stays in force, and it is seen."""
+    with Daemon(BASE, lab.a) as daemon:
+        good, since = loaded(daemon)
+        assert good == 1 and abs(since - time.time()) < 600
+
+        def replace(text="plugins: {}", mode=0o644):
+            daemon.conf.unlink()
+            daemon.conf.write_text(text)
+            daemon.conf.chmod(mode)
+
+        for number, spoil in enumerate([lambda: replace("plugins: {fireflyp: {colour: red}}\n"), lambda: replace(mode=0o666),
+                                        daemon.conf.unlink, daemon.conf.mkdir], 1):
+            spoil()
+            daemon.process.send_signal(signal.SIGHUP)
+            wait_for(lambda: daemon.cli("status")["daemon"]["reloadsFailed"] == number, "the reload to fail", 30)
+            assert loaded(daemon) == (0, since)
+            assert {entry["instance"] for entry in daemon.cli("status")["instances"]} == {"plugin fireflyp", "backend firefly"}
+        daemon.conf.rmdir()
+        daemon.reload(BASE)
+        assert loaded(daemon)[0] == 1 and loaded(daemon)[1] > since
+
+
+def test_many_reloads_at_once_leave_the_last_configuration_in_force(lab):
+    """case C52"""
+    with Daemon(BASE, lab.a) as daemon:
+        daemon.conf.write_text(SECOND)
+        for _ in range(20):
+            daemon.process.send_signal(signal.SIGHUP)
+        wait_for(lambda: len(daemon.cli("status")["instances"]) == 3, "the second backend", 30)
+        assert daemon.stop() == 0
+
+
+def test_a_configuration_behind_symbolic_links_is_swapped_as_a_whole(lab):
+    """case C53: the layout of a ConfigMap, where ..data leads to the directory of a version"""
+    with Daemon(BASE, lab.a) as daemon:
+        for version, text in (("..1", BASE), ("..2", SECOND)):
+            (daemon.directory / version).mkdir()
+            (daemon.directory / version / "conf.yaml").write_text(text)
+        data = daemon.directory / "..data"
+        data.symlink_to("..1")
+        daemon.conf.unlink()
+        daemon.conf.symlink_to("..data/conf.yaml")
+        for version, instances in (("..2", 3), ("..1", 2)):
+            (daemon.directory / "..next").symlink_to(version)
+            (daemon.directory / "..next").rename(data)
+            daemon.notified.clear()
+            daemon.process.send_signal(signal.SIGHUP)
+            wait_for(daemon.is_ready, "READY=1 after the reload", 30)
+            assert len(daemon.cli("status")["instances"]) == instances, daemon.log
 
 
 def test_an_instance_removed_from_the_configuration_is_stopped(lab):

@@ -2,6 +2,7 @@
 """What stops a start, what it says and with which exit code."""
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -26,8 +27,6 @@ def start_fails(configuration, host=None, prefix=(), environment=None):
         done = subprocess.run(command, capture_output=True, text=True, timeout=30, env=os.environ | (environment or {}))
         return done.returncode, done.stderr
     finally:
-        import shutil
-
         shutil.rmtree(daemon.directory)
 
 
@@ -98,6 +97,27 @@ def test_a_configuration_writable_by_others_is_refused():
     assert "0666" in done.stderr + done.stdout or "writable" in done.stderr + done.stdout
 
 
+@pytest.mark.parametrize("element, mode, command", [("conf.yaml", 0o664, "chmod go-w"), ("", 0o775, "chmod go-w"), ("conf.d/x.yaml", 0o664, "chmod go-w")])
+def test_an_element_of_the_path_that_a_group_may_write_is_named(element, mode, command):
+    """case C53: with the command that corrects it; backups of editors in conf.d are not read."""
+    daemon = Daemon("plugins:\n  fireflyp: {}\nbackends: {metrics: {}}\n")
+    try:
+        (daemon.directory / "conf.d").mkdir(mode=0o755)
+        for name in ("x.yaml", "x.yaml~", ".x.yaml.swp", "#x.yaml#"):
+            (daemon.directory / "conf.d" / name).write_text("stopTimeout: 7s\n" if name == "x.yaml" else "- not\ta configuration")
+        check = [str(BINARY), "check", "--conf", str(daemon.conf)]
+        daemon.directory.chmod(0o755)
+        good = subprocess.run(check, capture_output=True, text=True, timeout=30)
+        assert good.returncode == 0 and "0 warnings" in good.stdout, good.stdout
+        path = daemon.directory / element
+        os.chown(path, 0, 1)
+        path.chmod(mode)
+        done = subprocess.run(check, capture_output=True, text=True, timeout=30)
+        assert done.returncode == 3 and f"{command} {str(path).rstrip('/')}" in done.stdout, done.stdout
+    finally:
+        shutil.rmtree(daemon.directory)
+
+
 def test_an_invalid_configuration_exits_with_3_without_restarts(tmp_path):
     """systemd tries again after any other code, for ever."""
     huge = tmp_path / "huge.yaml"
@@ -135,6 +155,7 @@ def test_signals_without_a_meaning_do_not_end_the_daemon(lab):
 
 
 def test_sighup_during_the_start_is_a_reload(lab, tmp_path):
+    """case C52: also before main()"""
     raises = preloaded(tmp_path, "#include <signal.h>\n__attribute__((constructor)) static void early(void) { raise(SIGHUP); }\n")
     daemon = Daemon("plugins:\n  fireflyp: {}\n", lab.a, prefix=("env", f"LD_PRELOAD={raises['LD_PRELOAD']}"))
     with daemon:
