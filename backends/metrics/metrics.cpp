@@ -32,6 +32,9 @@ Metrics::Metrics(Host& host, Options options)
               {"connections", [this] { return sum([](const http::Server& one) { return one.connections(); }); }},
               {"overCap", "metrics_connections_over_cap_total", "Connections answered 503 because there were too many.",
                [this] { return sum([](const http::Server& one) { return one.counts().turned_away(); }); }},
+              {"notAccepted", "metrics_connections_not_accepted_total",
+               "Failed calls of accept(2), because no descriptor was left; the connections wait.",
+               [this] { return sum([](const http::Server& one) { return one.counts().not_accepted; }); }},
               {"scrapes", "metrics_scrapes_total", "Pages that were served.", &scrapes_},
               {"refused", &refused_},
               {"", "metrics_refused_total", "Requests that were answered with an error.",
@@ -146,6 +149,7 @@ void Metrics::warn_of_crowd() {
     http::Counts counts;
     counts.over_cap = sum([](const http::Server& one) { return one.counts().over_cap; });
     counts.starved = sum([](const http::Server& one) { return one.counts().starved; });
+    counts.not_accepted = sum([](const http::Server& one) { return one.counts().not_accepted; });
     entrance_.warn_of_crowd(counts);
 }
 

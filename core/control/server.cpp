@@ -9,6 +9,7 @@
 #include <cstring>
 #include <map>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "core/base/loop.hpp"
@@ -106,6 +107,7 @@ struct Server::Implementation {
     Loop::Id pause = 0;
     std::uint64_t next_client = 1;
     std::map<std::uint64_t, Client> clients;  // in the order of connection
+    bool starving = false;                    ///< accept(2) failed; logged once until it succeeds
     std::string unreachable;                  ///< why the socket file could not be re-created
     ServerCounters counters;
 };
@@ -150,7 +152,9 @@ void Server::Implementation::accept_some() {
     for (int i = 0; i < most; ++i) {
         UniqueFd socket(::accept4(listener.fd(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
         if (!socket && (errno == EINTR || errno == ECONNABORTED)) continue;
-        if (!socket) return errno == EAGAIN ? void() : accept_later();
+        if (!socket && errno != EAGAIN) return accept_later();
+        starving = false;
+        if (!socket) return;
         const auto peer = identify(socket.get());
         if (!peer) {
             ++counters.refused_peer;
@@ -200,7 +204,9 @@ void Server::Implementation::dismiss(const Reply& reply) {
 
 /// The process has no free descriptor, and the listener stays readable: pause accepting instead of looping without effect.
 void Server::Implementation::accept_later() {
-    log(FLOWD_LEVEL_WARNING, std::string("a connection cannot be accepted: ") + std::strerror(errno));
+    if (!std::exchange(starving, true))
+        log(FLOWD_LEVEL_WARNING, std::string("connections cannot be accepted, and wait: ") + std::strerror(errno));
+    if (options.not_accepted) options.not_accepted();
     (void)loop->rewatch(accepting, 0);
     (void)loop->cancel(pause);
     pause = loop->timer(std::chrono::milliseconds(200), {}, [this] { (void)loop->rewatch(accepting, FLOWD_IO_READ); });

@@ -56,6 +56,8 @@ struct ServerOptions {
     std::chrono::milliseconds check_interval{1000};   ///< interval of the check that the socket file still exists
     /// Receives the reason why a connection was closed without a reply, and messages about a removed socket file.
     std::function<void(flowd_level, const std::string&)> log = {};
+    /// Called when accept(2) fails, because the process has no descriptor left: connections wait, and it is tried again.
+    std::function<void()> not_accepted = {};
 };
 
 struct ServerCounters {

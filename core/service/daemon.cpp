@@ -142,8 +142,8 @@ class Daemon::Implementation {
     FindingsBoard findings_;
     SenderIds senders_;
     Directories directories_;
-    std::unique_ptr<Bus> bus_;
     UnregisteredTags unregistered_tags_;
+    std::unique_ptr<Bus> bus_;
     std::unique_ptr<MinutesFile> minutes_file_;  // used by the worker
     std::int64_t minute_ = 0;                    // that is summed now
 
@@ -287,12 +287,12 @@ Result<void> Daemon::Implementation::set_up() {
     interfaces_.on_marks([this](std::uint32_t marks) { bus_->set_marks(marks); });
     metrics_.add_source([this] { return bus_metrics(bus_->counters()); });
     metrics_.add_source([this] { return findings_.metrics(); });
-    const Services services{*bus_,     metrics_, descriptors_, shared_,     interfaces_, sockets_, refusals_,
-                            findings_, senders_, directories_, registries_, logging_,    requests_};
     metrics_.add_source([this] { return unregistered_tags_.metrics(); });
     bus_->minutes().on_count([this](const std::vector<MinuteSum>& sums) {
         if (const auto text = unregistered_tags_.add(sums, registries_.current(), steady_ns())) logger_->warn("{}", *text);
     });
+    const Services services{*bus_,     metrics_, descriptors_, shared_,     interfaces_, sockets_, refusals_,
+                            findings_, senders_, directories_, registries_, logging_,    requests_};
     supervisor_ = std::make_unique<Supervisor>(
         Supervisor::Surroundings{services, [this] { loop_->wake(); },
                                  [this](const Supervisor::Condition& condition, SteadyClock::time_point deadline,
@@ -342,6 +342,10 @@ Result<void> Daemon::Implementation::open_control() {
         else
             logger_->log(to_spdlog(level), "{}", text);
     };
+    if (const auto metric = metrics_.open({MetricType::counter, "control_connections_not_accepted_total",
+                                           "Failed calls of accept(2) at the control socket, because no descriptor was "
+                                           "left; the connections wait."}))
+        options.not_accepted = [counter = *metric] { counter->add(1); };
     auto server = control::Server::listen(
         options, [this](const control::Arguments& arguments, const control::Peer& peer, control::Responder respond) {
             commands_->handle(arguments, peer, std::move(respond));
@@ -492,11 +496,11 @@ void Daemon::Implementation::reload() {
     status_.last_reload_ns = unix_ns();
     status_.last_reload_error = error;
     ++(error.empty() ? status_.reloads : status_.reloads_failed);
+    count_load(error.empty());
     if (!error.empty()) logger_->error("the reload failed: {}", error);
     notifier_.ready(error.empty() ? summary() : "the reload failed, the old configuration is in force: " + error);
     for (const control::Responder& respond : waiters) {
         if (error.empty())
-    count_load(error.empty());
             respond(control::Reply{ExitCode::ok, "{\"reloaded\":true}"});
         else
             respond(control::Reply::failure(code, error, "the old configuration is in force"));
@@ -535,10 +539,6 @@ Daemon::Implementation::Reloaded Daemon::Implementation::do_reload() {
     return {};
 }
 
-ExitCode Daemon::Implementation::shut_down(ExitCode code) {
-    stopping_ = true;
-    status_.state = "stopping";
-    notifier_.stopping();
 /// The start is the first load.
 void Daemon::Implementation::count_load(bool is_good) {
     if (auto metric = metrics_.open({MetricType::gauge, "config_last_reload_success",
@@ -550,6 +550,10 @@ void Daemon::Implementation::count_load(bool is_good) {
         (*metric)->set(static_cast<double>(unix_ns()) / 1e9);
 }
 
+ExitCode Daemon::Implementation::shut_down(ExitCode code) {
+    stopping_ = true;
+    status_.state = "stopping";
+    notifier_.stopping();
     requests_.serve({});
     if (supervisor_ != nullptr) supervisor_->stop(stop_signals_ > 1);
     reload_waiters_.clear();

@@ -15,9 +15,10 @@
 namespace flowd::http {
 
 struct Counts {
-    std::uint64_t connections = 0;  ///< accepted connections
-    std::uint64_t over_cap = 0;     ///< answered 503: max_connections are open
-    std::uint64_t starved = 0;      ///< answered 503: the process has no more descriptors for clients
+    std::uint64_t connections = 0;   ///< accepted connections
+    std::uint64_t over_cap = 0;      ///< answered 503: max_connections are open
+    std::uint64_t starved = 0;       ///< answered 503: the process has no more descriptors for clients
+    std::uint64_t not_accepted = 0;  ///< failed calls of accept(2): no descriptor at all was left; the connections wait
     std::uint64_t timed_out = 0;
     std::uint64_t requests = 0;   ///< handed to the handler
     std::uint64_t malformed = 0;  ///< refused before the handler

@@ -114,13 +114,15 @@ void Entrance::warn_of_crowd(const Counts& counts) {
     const bool starved = counts.starved > std::exchange(starved_, counts.starved);
     const bool turned_away = counts.turned_away() > std::exchange(turned_away_, counts.turned_away());
     if (crowded_ && now - *crowded_ > std::chrono::minutes(1)) crowded_.reset();
-    if (!turned_away) return;
+    const bool waiting = counts.not_accepted > std::exchange(not_accepted_, counts.not_accepted);
+    if (!turned_away && !waiting) return;
     if (!std::exchange(crowded_, now))
         host_.warning(
-            starved ? "connections use up the limit of open files of this process (ulimit -n): further connections are "
-                      "answered 503"
-                    : std::to_string(options_.max_connections) +
-                          " connections are open (maxConnections): further ones are answered 503");
+            waiting ? "the limit of open files of this process is reached (ulimit -n): connections wait until one is closed"
+            : starved ? "connections use up the limit of open files of this process (ulimit -n): further connections are "
+                        "answered 503"
+                      : std::to_string(options_.max_connections) +
+                            " connections are open (maxConnections): further ones are answered 503");
 }
 
 }  // namespace flowd::http

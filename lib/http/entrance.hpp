@@ -96,8 +96,8 @@ class Entrance {
     [[nodiscard]] std::optional<Response> turn_away(const Request& request) const;
     /// For Server: records refused requests for `flowd-cpp refusals`.
     [[nodiscard]] Refused refusals() const;
-    /// Call it each second. Warns if connections are refused because of a limit, but not again until a minute without
-    /// refusals has passed. `counts`: of all servers of the module.
+    /// Call it each second. Warns if connections are refused or not accepted because of a limit, but not again until a
+    /// minute without such has passed. `counts`: of all servers of the module.
     void warn_of_crowd(const Counts& counts);
 
   private:
@@ -115,7 +115,7 @@ class Entrance {
     std::optional<Bearer> bearer_;
     std::vector<File> files_;
     std::vector<Endpoint> tcp_;
-    std::uint64_t turned_away_ = 0, starved_ = 0;
+    std::uint64_t turned_away_ = 0, starved_ = 0, not_accepted_ = 0;
     std::optional<std::chrono::steady_clock::time_point> crowded_;  ///< last refusal, while the warning is in effect
 };
 

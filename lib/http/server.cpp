@@ -225,6 +225,7 @@ void Server::State::accept_ready(asio::posix::stream_descriptor& listener) {
     for (int i = 0; i < accepts_per_turn; ++i) {
         if (accept_one(listener.native_handle())) continue;
         if (errno == EAGAIN || errno == ECONNABORTED || errno == EINTR) break;
+        ++context.counts.not_accepted;
         starved.push_back(&listener);  // retrying at once does not help against EMFILE and similar errors
         return;
     }

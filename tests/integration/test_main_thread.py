@@ -94,6 +94,34 @@ def test_clients_cannot_exhaust_all_descriptors(lab):
         wait_for(lambda: lab.a.call(fetch, 7777, "/flows").startswith(b"HTTP/1.1 200"), "service again", 30)
 
 
+def test_without_a_free_descriptor_listeners_wait_and_serve_again(lab):
+    """case C57: 64 files, and 100 idle clients of each listener: one line in the log and a counter each, and no CPU time."""
+    configuration = CONFIGURATION + "  api: {}\nbackends:\n  metrics: {port: 8081}\n"
+    with Daemon(configuration, lab.a, prefix=("prlimit", "--nofile=64:64")) as daemon, contextlib.ExitStack() as clients:
+        for port in (8081, 7777):
+            for _ in range(100):
+                client = clients.enter_context(lab.a.call(socket.socket, socket.AF_INET, socket.SOCK_STREAM))
+                client.connect(("127.0.0.1", port))
+        wait_for(lambda: "open files" in daemon.log, "a line about it", 30)
+
+        def ticks():
+            fields = pathlib.Path(f"/proc/{daemon.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+            return int(fields[11]) + int(fields[12])
+
+        before = ticks()
+        time.sleep(2)
+        assert ticks() - before < 50, "a quarter of one processor"
+        clients.close()
+        wait_for(lambda: lab.a.call(fetch, 7777, "/flows").startswith(b"HTTP/1.1 200"), "the API", 30)
+        page = wait_for(lambda: (lambda got: got if got.startswith(b"HTTP/1.1 200") else None)(lab.a.call(fetch, 8081)), "the scrape", 30)
+        # Answered 503 as long as a descriptor is left for that; then they wait.
+        counted = [line.rsplit(b" ", 1) for line in page.splitlines()
+                   if b"_over_cap_total{" in line or b"_not_accepted_total" in line and not line.startswith(b"#")]
+        assert len(counted) == 5 and sum(float(value) for _, value in counted) > 0, counted
+        assert 0 < daemon.log.count("open files") <= 3, daemon.log
+        assert daemon.stop() == 0
+
+
 @pytest.fixture
 def stalled(tmp_path):
     """stalled.begin(), .end(): look-ups of users hang meanwhile, as those of a directory service that does not answer."""

@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 #include <poll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -252,6 +253,29 @@ TEST(ControlServer, AnswersAClientThatShutDownItsSendingSide) {
     const Folder folder;
     const Running server(at(folder.file("control")), echo);
     const UniqueFd client = connect_raw(folder.file("control"));
+    send_all(client.get(), encode_request({"status"}));
+    ::shutdown(client.get(), SHUT_WR);
+    EXPECT_EQ(read_all(client.get()), encode_reply({ExitCode::ok, "\"status\""}));
+}
+
+// case C57
+TEST(ControlServer, WithoutADescriptorAConnectionWaitsWhichIsCountedAndLoggedOnce) {
+    const Folder folder;
+    ServerOptions options = at(folder.file("control"));
+    Lines lines;
+    std::atomic<int> failures{0};
+    options.not_accepted = [&] { ++failures; };
+    options.log = lines.writer();
+    const Running server(std::move(options), echo);
+    rlimit before{};
+    ::getrlimit(RLIMIT_NOFILE, &before);
+    const int next = UniqueFd(::dup(0)).get();
+    const rlimit one{static_cast<rlim_t>(next) + 1, before.rlim_max};  // which the client takes
+    ::setrlimit(RLIMIT_NOFILE, &one);
+    const UniqueFd client = connect_raw(folder.file("control"));
+    EXPECT_TRUE(comes_true([&] { return failures >= 2; }));
+    ::setrlimit(RLIMIT_NOFILE, &before);
+    EXPECT_EQ(lines.all().size(), 1u);
     send_all(client.get(), encode_request({"status"}));
     ::shutdown(client.get(), SHUT_WR);
     EXPECT_EQ(read_all(client.get()), encode_reply({ExitCode::ok, "\"status\""}));

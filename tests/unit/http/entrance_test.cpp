@@ -63,6 +63,18 @@ TEST_F(EntranceTest, TooManyConnectionsAreReportedOnce) {
     EXPECT_EQ(fake_.lines().size(), 1u);
 }
 
+// case C57
+TEST_F(EntranceTest, ConnectionsThatCannotBeAcceptedAreReportedOnce) {
+    Entrance entrance(*host_, options_);
+    Counts counts;
+    for (int second = 0; second < 5; ++second) {
+        ++counts.not_accepted;
+        entrance.warn_of_crowd(counts);
+    }
+    ASSERT_EQ(fake_.lines().size(), 1u);
+    EXPECT_TRUE(fake_.logged("limit of open files"));
+}
+
 TEST_F(EntranceTest, APassedUnixSocketIsUsed) {
     auto before = listen_unix(path_, 0660);
     ASSERT_TRUE(before);

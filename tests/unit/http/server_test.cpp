@@ -182,6 +182,18 @@ TEST_F(ServerTest, DoesNotExhaustTheDescriptorsOfTheProcess) {
     EXPECT_THAT(Client(endpoint_).ask(ask), StartsWith("HTTP/1.1 200")) << "it serves again";
 }
 
+// case C57
+TEST_F(ServerTest, CountsConnectionsThatCannotBeAcceptedAndServesThemLater) {
+    start();
+    std::unique_ptr<Client> client;
+    {
+        const OpenFiles files(1);  // which the client takes
+        client = std::make_unique<Client>(endpoint_);
+        ASSERT_TRUE(comes_true([&] { return server_->counts().not_accepted > 0; }));
+    }
+    EXPECT_THAT(client->ask(ask), StartsWith("HTTP/1.1 200"));
+}
+
 TEST_F(ServerTest, AnswersAClientThatShutDownItsSendingSide) {
     start();
     Client client(endpoint_);
