@@ -18,7 +18,7 @@ std::string last_firefly(std::uint32_t kind) {
     return std::string("The last firefly (") + (kind == FLOWD_EVENT_START ? "start" : "ongoing") + ")";
 }
 
-static_assert(static_cast<int>(Verdict::limited) == static_cast<int>(Skip::limited) - 1);
+static_assert(static_cast<int>(Verdict::unregistered) == static_cast<int>(Skip::unregistered) - 1);
 Verdict verdict_of(Skip reason) {
     if (reason == Skip::size)
         return Verdict::not_queued;  // not possible: the least maxSize has room for all that is not a block
@@ -36,6 +36,15 @@ std::vector<Finding> FireflyBackend::findings() const {
                        "no collector is configured, and sendToDestination is off: no firefly is sent",
                        "at least one receiver of fireflies",
                        "write `collectors: [{address: collector.example.org}]`"});
+    if (options_.dry_run) {
+        all.push_back({FLOWD_LEVEL_INFO,
+                       "firefly-dry-run",
+                       {},
+                       "dryRun is on: no firefly is sent",
+                       "fireflies that are sent",
+                       "look at flowd-cpp firefly preview, then remove dryRun"});
+        return all;
+    }
     for (const Collector& collector : collectors_) collector_findings.add(all, collector.target->target());
     return all;
 }
@@ -48,6 +57,7 @@ std::vector<Finding> FireflyBackend::host_findings(const Options& options, const
 }
 
 std::string FireflyBackend::summary() const {
+    if (options_.dry_run) return "sends nothing (dryRun)";
     const auto is_sending = [](const Collector& collector) {
         return collector.target->target().state() == net::Target::State::sending;
     };
@@ -87,6 +97,7 @@ void FireflyBackend::explain(std::size_t index, const flowd_flow& flow, Explanat
             break;
     }
     if (collectors_.empty() && !options_.send_to_destination) return refuse(Verdict::no_receiver);
+    if (options_.dry_run) return refuse(Verdict::dry_run);
     const FlowMemory::Flow* const known = flows_.find(flow.flow_id);
     const FlowMemory::Flow told = known != nullptr ? *known : FlowMemory::Flow{};
     for (const Collector& collector : collectors_) {

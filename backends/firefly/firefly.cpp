@@ -24,7 +24,9 @@ constexpr std::size_t introduction_room = net::Target::default_queue / 2;
 constexpr std::chrono::seconds patience{1};
 
 [[nodiscard]] firefly::Layout layout_of(const FireflyOptions& options, const Collector& configured) {
-    return {configured.prepend_syslog.value_or(options.prepend_syslog), configured.max_size.value_or(options.max_size)};
+    return {configured.prepend_syslog.value_or(options.prepend_syslog),
+            configured.max_size.value_or(options.max_size),
+            {configured.privacy.omit_application, configured.privacy.truncate_addresses}};
 }
 
 template <typename Counts>
@@ -37,8 +39,9 @@ template <typename Counts>
              [counts] { return counts().refused; }}};
 }
 
-/// The event of a live flow for send_ongoing.
-[[nodiscard]] flowd_event ongoing_of(const flowd_flow& flow) {
+}  // namespace
+
+flowd_event ongoing_of(const flowd_flow& flow) {
     flowd_event event{};
     event.size = sizeof event;
     event.kind = FLOWD_EVENT_ONGOING;
@@ -52,8 +55,6 @@ template <typename Counts>
     event.application = flow.application;
     return event;
 }
-
-}  // namespace
 
 FireflyBackend::FireflyBackend(Host& host, Options options)
     : Backend(host),
@@ -90,8 +91,8 @@ FireflyBackend::Collector FireflyBackend::make_collector(const Options& options,
     auto counters = std::make_unique<Counters>(host(), std::move(rows), Labels{{"target", target.name()}});
     auto hosted = std::make_unique<net::HostedTarget>(host(), std::move(made),
                                                       [this](const Endpoint& endpoint) { return own_.includes(endpoint); });
-    return {std::move(hosted), layout_of(options, configured), std::move(counters), firefly::Stream(boot_),
-            std::uint64_t{1} << (collectors_made_++ % 64)};
+    return {std::move(hosted),   layout_of(options, configured), configured.privacy.only_registered_tags,
+            std::move(counters), firefly::Stream(boot_),         std::uint64_t{1} << (collectors_made_++ % 64)};
 }
 
 Result<void> FireflyBackend::prepare() {
@@ -99,7 +100,7 @@ Result<void> FireflyBackend::prepare() {
     printer.host = firefly::host_name();
     printer.application = "flowd-cpp v" + std::string(host().core_version());
     composer_.emplace(std::move(printer), options_.enrichment_mode, public_addresses(), unix_time_ns());
-    if (options_.send_to_destination) destinations_.open();
+    if (options_.sends_to_destinations()) destinations_.open();
     return {};
 }
 
@@ -108,9 +109,15 @@ Result<void> FireflyBackend::start() {
     auto ongoing = ongoing_timer(options_);
     if (!ongoing) return std::move(ongoing).error();
     ongoing_ = std::move(*ongoing);
-    for (const Collector& collector : collectors_) collector.target->start();
-    stun_.use(options_.stun.all_servers());
+    begin_sending(collectors_);
     return {};
+}
+
+/// With `dryRun` no name is resolved and no server queried either.
+void FireflyBackend::begin_sending(const std::vector<Collector>& collectors) {
+    stun_.use(options_.dry_run ? std::vector<StunServer>() : options_.stun.all_servers());
+    if (options_.dry_run) return;
+    for (const Collector& collector : collectors) collector.target->start();
 }
 
 firefly::Composer::Mapping FireflyBackend::public_addresses() const {
@@ -124,14 +131,14 @@ firefly::Composer::Mapping FireflyBackend::public_addresses() const {
 }
 
 Result<Timer> FireflyBackend::ongoing_timer(const Options& options) {
-    if (options.ongoing.count() == 0) return Timer();
+    if (options.ongoing.count() == 0 || options.dry_run) return Timer();
     return host().every(std::chrono::nanoseconds(options.ongoing) / slices, [this] { send_ongoing(); });
 }
 
 Result<void> FireflyBackend::reconfigure(Options options) {
     auto ongoing = ongoing_timer(options);
     if (!ongoing) return std::move(ongoing).error();
-    if (options.send_to_destination && !options_.send_to_destination) destinations_.open();
+    if (options.sends_to_destinations() && !options_.sends_to_destinations()) destinations_.open();
     std::vector<Collector> leaving = std::exchange(collectors_, {}), fresh;
     const Introduction whole_table{std::clamp<std::uint64_t>(host().flows().count() / small_slice, 1, slices)};
     for (const auto& configured : options.all_collectors()) {
@@ -139,25 +146,25 @@ Result<void> FireflyBackend::reconfigure(Options options) {
         const auto known = std::find_if(leaving.begin(), leaving.end(), [&](const Collector& collector) {
             return collector.target->target().name() == name;
         });
-        if (known == leaving.end()) {
+        if (known == leaving.end() || options.dry_run != options_.dry_run) {
             fresh.push_back(make_collector(options, configured));
             fresh.back().owed = whole_table;
             continue;
         }
         known->target->resolve_every(options.resolve_interval);
         known->layout = layout_of(options, configured);
+        known->only_registered = configured.privacy.only_registered_tags;
         collectors_.push_back(std::move(*known));
         leaving.erase(known);
     }
     const Deadline leave(
         std::chrono::nanoseconds((std::chrono::steady_clock::now() + patience).time_since_epoch()).count());
     for (const Collector& collector : leaving) collector.target->stop(leave);
-    if (options_.send_to_destination && !options.send_to_destination) destinations_.stop(leave);
+    if (options_.sends_to_destinations() && !options.sends_to_destinations()) destinations_.stop(leave);
     ongoing_ = *std::move(ongoing);
     options_ = std::move(options);
-    stun_.use(options_.stun.all_servers());
+    begin_sending(fresh);
     composer_->use(options_.enrichment_mode, public_addresses());
-    for (const Collector& collector : fresh) collector.target->start();
     std::move(fresh.begin(), fresh.end(), std::back_inserter(collectors_));
     return {};
 }
@@ -191,7 +198,7 @@ void FireflyBackend::introduce(Collector& collector) {
             flow_->sent_ns = now_ns;
             flow_->kind = event.kind;
         }
-        (void)send_to(collector);
+        (void)send_to(collector, event.tag);
         return true;
     });
     collector.target->flush();
@@ -205,6 +212,7 @@ void FireflyBackend::introduce(Collector& collector) {
 }
 
 Taken FireflyBackend::on_events(const Events& events) {
+    if (options_.dry_run) return Taken::all();
     const std::int64_t now_ns = unix_time_ns();
     for (const EventView event : events) send(event, now_ns);
     flush();
@@ -274,7 +282,7 @@ void FireflyBackend::send(const EventView& event, std::int64_t now_ns) {
             flow_->collector_skip = flow_->destination_skip = Skip::none;
         }
         for (Collector& collector : collectors_)
-            if (send_to(collector) && collector.owed) collector.owed->note(event);
+            if (send_to(collector, event->tag) && collector.owed) collector.owed->note(event);
         if (options_.send_to_destination) send_to_destination(event);
     }
     if (!event.is_end()) return;
@@ -288,8 +296,16 @@ bool FireflyBackend::is_peer(const std::optional<Endpoint>& target) const {
     return from_ && target == Endpoint{from_->peer, from_->port};
 }
 
-bool FireflyBackend::send_to(Collector& collector) {
+bool FireflyBackend::is_withheld(const Collector& collector, flowd_tag tag) const {
+    return collector.only_registered && host().registry().activity_name(tag.experiment, tag.activity).empty();
+}
+
+bool FireflyBackend::send_to(Collector& collector, flowd_tag tag) {
     constexpr auto collectors = &FlowMemory::Flow::collector_skip;
+    if (is_withheld(collector, tag)) {
+        skip(Skip::unregistered, collectors);
+        return true;
+    }
     const net::Target& target = collector.target->target();
     const std::string_view relayed = from_ ? from_->receivers : std::string_view();
     if (firefly::names_receiver(relayed, target.name()) || firefly::names_receiver(relayed, target.address_text())) {
@@ -377,7 +393,7 @@ void FireflyBackend::status(json::Writer& object) const {
     object.key("collectors").array();
     for (const Collector& collector : collectors_) collector.target->status(object);
     object.end();
-    if (options_.send_to_destination) destinations_.status(object);
+    if (options_.sends_to_destinations()) destinations_.status(object);
     counters_.status(object);
     stun_.status(object);
 }

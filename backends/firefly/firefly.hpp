@@ -26,9 +26,12 @@
 namespace flowd::firefly_backend {
 
 /// Indexed by Skip.
-inline constexpr std::array<std::string_view, 12> skip_names{"protocol", "port",    "address",    "size",
-                                                             "received", "metered", "not_a_host", "ourselves",
-                                                             "relayed",  "hops",    "peer",       "limited"};
+inline constexpr std::array<std::string_view, 13> skip_names{"protocol", "port",       "address",     "size",    "received",
+                                                             "metered",  "not_a_host", "ourselves",   "relayed", "hops",
+                                                             "peer",     "limited",    "unregistered"};
+
+/// The event of a live flow that is repeated, as `ongoing`.
+[[nodiscard]] flowd_event ongoing_of(const flowd_flow& flow);
 
 class FireflyBackend final : public Backend {
   public:
@@ -45,6 +48,7 @@ class FireflyBackend final : public Backend {
                 tool<&lint_fireflies>("lint", "Judges the fireflies in a log, in a capture, or received at a port."),
                 tool<&verify_collectors>("verify", "Sends a start and an end to each configured collector.")};
     }
+    static std::vector<Command<FireflyBackend>> commands();
     std::vector<Finding> findings() const;
     static std::vector<Finding> host_findings(const Options& options, const Offline& core);
     void explain(const FlowBatch& flows, Explanations& explanations) const;
@@ -71,6 +75,7 @@ class FireflyBackend final : public Backend {
     struct Collector {
         std::unique_ptr<net::HostedTarget> target;
         firefly::Layout layout;  ///< max_size as configured
+        bool only_registered;    ///< tags
         std::unique_ptr<Counters> counters;
         firefly::Stream stream;
         std::uint64_t bit;  ///< in FlowMemory::Flow::collectors
@@ -81,20 +86,25 @@ class FireflyBackend final : public Backend {
     };
 
     [[nodiscard]] std::string summary() const;
+    Result<void> command_preview(const std::vector<std::string_view>& arguments, json::Writer& answer);
+    /// The fireflies of a live flow, as `ongoing`, and to whom they would be sent.
+    void preview(const flowd_flow& flow, std::int64_t now_ns, json::Writer& list);
     void explain(std::size_t index, const flowd_flow& flow, Explanations& explanations) const;
     void explain_destination(std::size_t index, const flowd_flow& flow, const FlowMemory::Flow& told,
                              Explanations& explanations) const;
     [[nodiscard]] Collector make_collector(const Options& options, const firefly_backend::Collector& configured);
+    void begin_sending(const std::vector<Collector>& collectors);
     [[nodiscard]] Result<Timer> ongoing_timer(const Options& options);
     /// Continues each introduction whose collector is in state `sending`.
     void introduce();
     void introduce(Collector& collector);
     void send(const EventView& event, std::int64_t now_ns);
     /// False: the event was not sent, because the queue was full.
-    bool send_to(Collector& collector);
+    bool send_to(Collector& collector, flowd_tag tag);
     void send_to_destination(const EventView& event);
     /// Composes the firefly of an event. False: no firefly is sent for this event.
     [[nodiscard]] bool begin(const EventView& event, std::int64_t now_ns);
+    [[nodiscard]] bool is_withheld(const Collector& collector, flowd_tag tag) const;
     [[nodiscard]] bool is_peer(const std::optional<Endpoint>& target) const;
     [[nodiscard]] bool wanted(const EventView& event);
     void flush();

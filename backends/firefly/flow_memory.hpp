@@ -10,19 +10,20 @@ namespace flowd::firefly_backend {
 
 /// Why no firefly was sent for an event, or not to one of its receivers. Appended to, never reordered: metric labels.
 enum class Skip : std::uint8_t {
-    protocol,    ///< neither tcp nor udp: the schema allows no other
-    port,        ///< port 0
-    address,     ///< unspecified, or of two families
-    size,        ///< the core members do not fit maxSize
-    received,    ///< to the destination: learnt from a firefly, which could loop
-    metered,     ///< to the destination: the plugin forbids it (FLOWD_NOT_TO_PEER), as perfsonar does for metered flows
-    not_a_host,  ///< to the destination: a multicast group, or link-local without a zone
-    ourselves,   ///< to the destination: this daemon itself receives there
-    relayed,     ///< to a collector: a plugin has relayed the original to it already
-    hops,        ///< too many daemons have printed it already
-    peer,        ///< to the sender of the received firefly
-    limited,     ///< ongoing: the rate limit for received fireflies of a flow was exceeded
-    none,        ///< it was sent
+    protocol,      ///< neither tcp nor udp: the schema allows no other
+    port,          ///< port 0
+    address,       ///< unspecified, or of two families
+    size,          ///< the core members do not fit maxSize
+    received,      ///< to the destination: learnt from a firefly, which could loop
+    metered,       ///< to the destination: the plugin forbids it (FLOWD_NOT_TO_PEER), as perfsonar does for metered flows
+    not_a_host,    ///< to the destination: a multicast group, or link-local without a zone
+    ourselves,     ///< to the destination: this daemon itself receives there
+    relayed,       ///< to a collector: a plugin has relayed the original to it already
+    hops,          ///< too many daemons have printed it already
+    peer,          ///< to the sender of the received firefly
+    limited,       ///< ongoing: the rate limit for received fireflies of a flow was exceeded
+    unregistered,  ///< to a collector with privacy.onlyRegisteredTags
+    none,          ///< it was sent
 };
 
 /// 1,048,576 flows at most: the end of a further flow has no round trip time, and the flow cannot be explained.

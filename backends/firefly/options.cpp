@@ -79,6 +79,21 @@ std::vector<StunServer> Stun::all_servers() const {
     return all;
 }
 
+const Table<Privacy>& Privacy::table() {
+    static const Table<Privacy> table{
+        option("omitApplication", &Privacy::omit_application)
+            .default_value(false)
+            .doc("The application is not sent, nor what other programs have added to a firefly."),
+        option("truncateAddresses", &Privacy::truncate_addresses)
+            .default_value(false)
+            .doc("Only the network of each address is sent: /64, IPv4 /24; and not what other programs have added."),
+        option("onlyRegisteredTags", &Privacy::only_registered_tags)
+            .default_value(false)
+            .doc("Only flows whose tag is in the registry are sent."),
+    };
+    return table;
+}
+
 const Table<Collector>& Collector::table() {
     static const Table<Collector> table{
         option("address", &Collector::address).host().required().doc("Name or address of the collector."),
@@ -88,6 +103,8 @@ const Table<Collector>& Collector::table() {
             .byte_size()
             .range(firefly::least_max_size, 65507)
             .doc("Overrides the option of the backend for this collector."),
+        option("privacy", &Collector::privacy)
+            .doc("What this collector is not told, in addition to privacy of the backend."),
     };
     return table;
 }
@@ -158,6 +175,10 @@ const Table<FireflyOptions>& FireflyOptions::table() {
             .range(firefly::least_max_size, 65507)
             .default_value(firefly::default_max_size)
             .doc("Maximum size of a datagram; optional members that do not fit are left out and counted."),
+        option("privacy", &O::privacy).doc("What collectors are not told; destinations of flows are told everything."),
+        option("dryRun", &O::dry_run)
+            .default_value(false)
+            .doc("Sends nothing at all; `flowd-cpp firefly preview` shows what would be sent."),
         option("stun", &O::stun).doc("Public addresses of hosts behind NAT."),
     };
     return table;
@@ -165,8 +186,13 @@ const Table<FireflyOptions>& FireflyOptions::table() {
 
 std::vector<Collector> FireflyOptions::all_collectors() const {
     std::vector<Collector> all;
-    if (send_to_collector) all.push_back({collector_address, collector_port, std::nullopt, std::nullopt});
+    if (send_to_collector) all.push_back({collector_address, collector_port, std::nullopt, std::nullopt, {}});
     all.insert(all.end(), collectors.begin(), collectors.end());
+    for (Collector& one : all) {
+        one.privacy.omit_application = one.privacy.omit_application || privacy.omit_application;
+        one.privacy.truncate_addresses = one.privacy.truncate_addresses || privacy.truncate_addresses;
+        one.privacy.only_registered_tags = one.privacy.only_registered_tags || privacy.only_registered_tags;
+    }
     return all;
 }
 

@@ -38,11 +38,20 @@ struct Stun {
     [[nodiscard]] std::vector<StunServer> all_servers() const;
 };
 
+/// What collectors are not told. Destinations of flows are told everything: they are a party to the flow.
+struct Privacy {
+    bool omit_application = false;
+    bool truncate_addresses = false;
+    bool only_registered_tags = false;
+    static const Table<Privacy>& table();
+};
+
 struct Collector {
     std::string address;
     std::uint16_t port = firefly_port;
     std::optional<bool> prepend_syslog;
     std::optional<std::uint32_t> max_size;
+    Privacy privacy = {};  ///< in addition to that of the backend
     static const Table<Collector>& table();
 };
 
@@ -60,11 +69,14 @@ struct FireflyOptions {
     firefly::Verbosity enrichment_mode = firefly::Verbosity::lean;
     std::chrono::seconds ongoing{0};
     std::uint32_t max_size = firefly::default_max_size;
+    Privacy privacy;
+    bool dry_run = false;
     Stun stun;
     static const Table<FireflyOptions>& table();
 
-    /// collectorAddress, then `collectors`.
+    /// collectorAddress, then `collectors`; with the privacy of the backend added to theirs.
     [[nodiscard]] std::vector<Collector> all_collectors() const;
+    [[nodiscard]] bool sends_to_destinations() const { return send_to_destination && !dry_run; }
     static void validate(const FireflyOptions& options, Problems& problems);
 };
 

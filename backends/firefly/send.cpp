@@ -175,7 +175,7 @@ Result<void> verify_collectors(VerifyOptions, ToolCall& call) {
         return firefly::Layout{collector.prepend_syslog.value_or(options.prepend_syslog),
                                collector.max_size.value_or(options.max_size)};
     };
-    const std::vector<Collector> collectors = options.all_collectors();
+    const auto collectors = options.dry_run ? std::vector<Collector>() : options.all_collectors();
     std::list<Attempt> attempts;
     for (const Collector& collector : collectors) attempts.emplace_back(collector, call).send_start(layout_for(collector));
     if (!attempts.empty() && !pause(call, Clock::now() + SendOptions().wait)) return {};

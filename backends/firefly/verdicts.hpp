@@ -20,11 +20,13 @@ namespace flowd::firefly_backend {
     X(hops, "hops", "The firefly has already passed the maximum number of daemons.")                           \
     X(peer, "peer", "The firefly came from there.")                                                            \
     X(limited, "limited", "Too many fireflies of this flow arrived in a short time.")                          \
+    X(unregistered, "unregistered", "The tag is not in the registry, and privacy.onlyRegisteredTags is on.")   \
     X(not_announced, "not-announced", "No plugin has announced this flow, so no firefly is sent.")             \
     X(ended, "ended", "The flow has ended: what its receivers were told is no longer known.")                  \
     X(not_queued, "not-queued", "No firefly of this flow has been queued for this receiver yet.")              \
     X(destination_off, "destination-off", "sendToDestination is off.")                                         \
     X(no_receiver, "no-receiver", "No collector is configured, and sendToDestination is off.")                 \
+    X(dry_run, "dry-run", "dryRun is on: nothing is sent.")                                                    \
     X(waiting, "waiting", "A firefly is queued; the collector cannot be reached at present.")                  \
     X(sent, "sent", "A firefly was sent.")
 

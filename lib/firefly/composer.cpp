@@ -69,14 +69,14 @@ void Composer::add_attachments(const EventView& event) {
             continue;
         }
         if (name == "netlink") firefly_.rtt_ms = block->rtt_ms;
-        blocks_.push_back({name, texts_.emplace_back(std::move(block->json))});
+        blocks_.push_back({name, texts_.emplace_back(std::move(block->json)), {}, true});
     }
 }
 
 std::string_view Composer::print(const Layout& layout) {
     // Members are omitted in a fixed order: if the text fits a smaller limit, printing with that limit returns the same
     // text.
-    const bool same = layout_ && layout_->syslog_header == layout.syslog_header &&
+    const bool same = layout_ && layout_->syslog_header == layout.syslog_header && layout_->privacy == layout.privacy &&
                       printed_.text.size() <= layout.max_size && (layout.max_size <= layout_->max_size || printed_.whole());
     if (!same || printed_.text.empty()) {
         printed_ = printer_.print(firefly_, layout);

@@ -21,6 +21,7 @@ struct Block {
     std::string_view name;
     std::string_view json;          ///< one JSON value, compact
     std::string_view shorter = {};  ///< a form that is used if `json` does not fit; may be empty
+    bool is_received = false;       ///< it came with a firefly: its content is another program's
 };
 
 /// Times are nanoseconds of Unix time, 0 for unknown. `sent` is from source to destination, in bytes.

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <iterator>
 #include <utility>
 
 #include "flowd/address.hpp"
@@ -36,6 +37,13 @@ void append_time(std::string& out, std::int64_t time_ns) {
 void append_address(std::string& out, const std::uint8_t (&bytes)[16]) {
     std::array<char, INET6_ADDRSTRLEN> buffer;
     out.append(Address(bytes).to_chars(buffer));
+}
+
+/// An address of which nothing would remain, as ::1, names no host.
+void reduce_to_network(std::uint8_t (&bytes)[16]) {
+    std::array<std::uint8_t, 16> network{};
+    std::copy_n(std::begin(bytes), Address(bytes).is_v4() ? 15 : 8, network.begin());
+    if (!Address(network).is_unspecified()) std::copy(network.begin(), network.end(), std::begin(bytes));
 }
 
 [[nodiscard]] std::string_view word_of(State state) {
@@ -156,7 +164,22 @@ void Printer::fit_parts(std::size_t room, Printed& printed) {
     }
 }
 
-Printed Printer::print(const Firefly& firefly, const Layout& layout) {
+Printed Printer::print(const Firefly& whole, const Layout& layout) {
+    if (!layout.privacy.applies()) return print_all(whole, layout);
+    Firefly reduced = whole;
+    if (layout.privacy.omit_application) reduced.application = {};
+    if (layout.privacy.truncate_addresses) {
+        reduce_to_network(reduced.key.source);
+        reduce_to_network(reduced.key.destination);
+    }
+    own_blocks_.clear();
+    std::copy_if(whole.blocks.begin(), whole.blocks.end(), std::back_inserter(own_blocks_),
+                 [](const Block& block) { return !block.is_received; });
+    reduced.blocks = own_blocks_;
+    return print_all(reduced, layout);
+}
+
+Printed Printer::print_all(const Firefly& firefly, const Layout& layout) {
     out_.clear();
     print_core(firefly, layout.syslog_header);
     Printed printed;

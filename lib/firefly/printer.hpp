@@ -25,10 +25,20 @@ struct PrinterOptions {
     std::string application;  ///< for fireflies whose event has none: "flowd-cpp v1.2.3"
 };
 
+/// What a receiver is not told. With either, received blocks are left out as well: they may contain both.
+struct Privacy {
+    bool omit_application = false;    ///< the application of PrinterOptions instead
+    bool truncate_addresses = false;  ///< to the network: /64, IPv4 /24
+
+    [[nodiscard]] bool applies() const { return omit_application || truncate_addresses; }
+    friend bool operator==(const Privacy&, const Privacy&) = default;
+};
+
 /// The form for one receiver.
 struct Layout {
     bool syslog_header = true;
     std::size_t max_size = default_max_size;
+    Privacy privacy = {};
 };
 
 struct Printed {
@@ -60,6 +70,7 @@ class Printer {
         std::size_t form = 0;                     ///< index of the printed form; 3: none
     };
 
+    [[nodiscard]] Printed print_all(const Firefly& firefly, const Layout& layout);
     void print_core(const Firefly& firefly, bool syslog_header);
     void collect_parts(const Firefly& firefly);
     void fit_parts(std::size_t room, Printed& printed);
@@ -69,6 +80,7 @@ class Printer {
     // Members, so that their memory is reused.
     std::string application_, usage_, netlink_, out_;
     std::vector<Part> parts_;
+    std::vector<Block> own_blocks_;
 };
 
 }  // namespace flowd::firefly

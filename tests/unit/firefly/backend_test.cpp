@@ -355,6 +355,15 @@ TEST_F(ExplainedFlow, EveryReasonIsBroughtAbout) {
     instance_->deliver(of_flow(start("ff02::1"), 16));
     note(explain(16));
     EXPECT_TRUE(seen.contains("not-a-host"));
+    use_collector();
+    config_.set("privacy.onlyRegisteredTags", "true");
+    bring_up();
+    instance_->deliver(of_flow(start("::1"), 17));
+    note(explain(17));
+    EXPECT_TRUE(seen.contains("unregistered"));
+    config_.set("dryRun", "true");
+    bring_up();
+    note(explain(), {"dry-run"});
     std::set<std::string> all;
 #define FIREFLY_WORD(name, word, text) all.insert(word);
     FIREFLY_VERDICTS(FIREFLY_WORD)
@@ -883,6 +892,89 @@ TEST_F(FireflyBackendTest, SendsToEachCollectorInItsOwnForm) {
     EXPECT_EQ(host_.metric("firefly_blocks_left_out_total")->value, 1);
     for (const ForeignReceiver* receiver : {&collector_, &second, &third})
         EXPECT_EQ(host_.metric("firefly_sent_total{target=\"" + receiver->endpoint().to_string() + "\"}")->value, 1);
+}
+
+// case C11
+TEST_F(FireflyBackendTest, TellsEachCollectorWhatItsPrivacyAllows) {
+    host_.add_experiment(2, "atlas");
+    host_.add_activity(2, 16, "Production Output");
+    ForeignReceiver second("127.0.0.1");
+    use_collector();
+    config_.set("collectors[0].address", "127.0.0.1").set("collectors[0].port", std::to_string(second.endpoint().port));
+    config_.set("collectors[0].privacy.truncateAddresses", "true").set("collectors[0].privacy.onlyRegisteredTags", "true");
+    config_.set("privacy.omitApplication", "true").set("sendToDestination", "false");
+    bring_up();
+    auto unregistered = end("2001:db8:1::3");
+    unregistered->tag = {2, 17};
+    instance_->deliver(unregistered);
+    auto event = end();
+    event.application("a user's job");
+    instance_->deliver(event);
+    const auto& whole = collector_.wait_for(2);
+    const auto& reduced = second.wait_for(1);
+    ASSERT_EQ(whole.size(), 2u);
+    ASSERT_EQ(reduced.size(), 1u);
+    EXPECT_EQ(parse(whole[1]).application, "flowd-cpp vfake");
+    EXPECT_EQ(Address(parse(whole[1]).key.destination).to_string(), "2001:db8:1::2");
+    EXPECT_EQ(parse(reduced[0]).application, "flowd-cpp vfake");
+    EXPECT_EQ(Address(parse(reduced[0]).key.destination).to_string(), "2001:db8:1::");
+    EXPECT_EQ(Address(parse(reduced[0]).key.source).to_string(), "2001:db8::");
+    EXPECT_EQ(instance_->stop(), FLOWD_OK);
+    EXPECT_EQ(host_.metric(R"(firefly_skipped_total{reason="unregistered"})")->value, 1);
+}
+
+TEST_F(FireflyBackendTest, TheDestinationIsAPartyAndIsToldEverything) {
+    ForeignReceiver destination("::1");
+    use_destination(destination);
+    config_.set("privacy.omitApplication", "true").set("privacy.truncateAddresses", "true");
+    bring_up();
+    auto event = start("::1");
+    event.application("xrdcp");
+    instance_->deliver(event);
+    const auto& received = destination.wait_for(1);
+    ASSERT_EQ(received.size(), 1u);
+    EXPECT_EQ(parse(received[0]).application, "xrdcp");
+    EXPECT_EQ(Address(parse(received[0]).key.source).to_string(), "2001:db8::1");
+}
+
+// case C11
+TEST_F(FireflyBackendTest, ADryRunSendsNothingAndShowsWhatItWouldSend) {
+    use_collector();
+    add_flows(3);
+    config_.set("privacy.truncateAddresses", "true").set("dryRun", "true").set("ongoing", "1s");
+    bring_up();
+    instance_->deliver(of_flow(start(), 1));
+    host_.advance(std::chrono::seconds(2));
+    ASSERT_EQ(instance_->findings().size(), 1u);
+    EXPECT_EQ(std::string(instance_->findings()[0].id), "firefly-dry-run");
+    EXPECT_TRUE(shows(R"x("summary":"sends nothing (dryRun)")x"));
+    const auto answer = instance_->command({"preview"});
+    ASSERT_EQ(answer.result, FLOWD_OK);
+    const std::string& json = answer.json;
+    EXPECT_NE(json.find(R"("dryRun":true)"), std::string::npos) << json;
+    EXPECT_NE(json.find(R"("flows":3)"), std::string::npos) << json;
+    EXPECT_NE(json.find(R"({"to":")" + collector_.endpoint().to_string() + R"(","firefly":"<134>1 )"), std::string::npos)
+        << json;
+    EXPECT_NE(json.find(R"(\"src-ip\":\"2001:db8::\")"), std::string::npos) << json;
+    EXPECT_NE(json.find(R"({"to":"[2001:db8:1::2]:10514")"), std::string::npos) << "the destination: " << json;
+    EXPECT_NE(instance_->command({"preview", "2"}).json.find(R"("flows":2)"), std::string::npos);
+    for (const char* wrong : {"0", "1001", "all", "-1"})
+        EXPECT_EQ(instance_->command({"preview", wrong}).result, FLOWD_INVALID) << wrong;
+    EXPECT_EQ(instance_->stop(), FLOWD_OK);
+    EXPECT_TRUE(collector_.take().empty());
+}
+
+TEST_F(FireflyBackendTest, AfterADryRunTheCollectorIsIntroducedToTheLiveFlows) {
+    use_collector();
+    config_.set("sendToDestination", "false").set("dryRun", "true");
+    bring_up();
+    add_flows(1);
+    instance_->deliver(of_flow(start(), 1));
+    config_.set("dryRun", "false");
+    ASSERT_EQ(instance_->reconfigure(config_), FLOWD_OK);
+    host_.advance(std::chrono::seconds(1));
+    ASSERT_EQ(collector_.wait_for(1).size(), 1u);
+    EXPECT_EQ(parse(collector_.take()[0]).state, firefly::State::ongoing);
 }
 
 TEST_F(FireflyBackendTest, DoesNotSendToACollectorThatARelayServed) {

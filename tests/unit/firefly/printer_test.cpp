@@ -51,6 +51,28 @@ TEST_F(FireflyPrinter, WritesAnEndWithAllMembersForTheReferenceCollector) {
         R"(<134>1 2026-02-24T16:57:42.200000+00:00 se1.example.org flowd-cpp - firefly-json - {"version":1,"flow-lifecycle":{"state":"end","current-time":"2026-02-24T16:57:42.200000+00:00","start-time":"2026-02-24T16:56:42.251384+00:00","end-time":"2026-02-24T16:57:42.100000+00:00"},"flow-id":{"afi":"ipv6","src-ip":"2001:db8::1:0:0:1","dst-ip":"2001:db8:0:1:1:1:1:1","protocol":"tcp","src-port":5001,"dst-port":443},"context":{"experiment-id":2,"activity-id":16,"application":"flowd-cpp v0.1.0"},"usage":{"received":813,"sent":10507049000},"netlink":{"rtt":101.0}})");
 }
 
+// case C11
+TEST_F(FireflyPrinter, WithPrivacyPrintsNeitherApplicationNorHostsNorReceivedBlocks) {
+    const std::array<Block, 2> blocks{Block{"storage-stats", R"({"path":"/atlas/user"})", {}, true},
+                                      Block{"skOps", R"({"rtt":2.5})"}};
+    firefly_.application = "xrootd";
+    firefly_.blocks = blocks;
+    const std::string whole = text();
+    EXPECT_NE(whole.find("/atlas/user"), std::string::npos);
+    layout_.privacy.omit_application = true;
+    EXPECT_NE(text().find(R"("application":"flowd-cpp v0.1.0"},"skOps":{"rtt":2.5}})"), std::string::npos) << text();
+    EXPECT_NE(text().find("2001:db8::1:0:0:1"), std::string::npos);
+    layout_.privacy = {false, true};
+    EXPECT_NE(text().find(R"("src-ip":"2001:db8::","dst-ip":"2001:db8:0:1::")"), std::string::npos) << text();
+    EXPECT_NE(text().find(R"("application":"xrootd"},"skOps":{"rtt":2.5}})"), std::string::npos) << text();
+    firefly_.key = make_key(endpoint("192.0.2.17", 1), endpoint("::1", 2), IPPROTO_TCP);
+    EXPECT_NE(text().find(R"("src-ip":"192.0.2.0","dst-ip":"::1")"), std::string::npos)
+        << "nothing would remain: " << text();
+    layout_.privacy = {};
+    firefly_.key = make_key(endpoint("2001:0DB8:0:0:1:0:0:1", 5001), endpoint("2001:db8:0:1:1:1:1:1", 443), IPPROTO_TCP);
+    EXPECT_EQ(text(), whole);
+}
+
 TEST_F(FireflyPrinter, TruncatesALongHostName) {
     options_.host = std::string(300, 'h');
     const std::string line = text();
