@@ -61,6 +61,7 @@ def marker(interface):
     ("plugins:\n\tfireflyp: {}\n", "indent with spaces"),
 ])
 def test_pasted_urls_have_a_hint(configuration, hint):
+    """cases C54 and C55: what is pasted into a field for one host, and YAML that is not supported, by name"""
     if hint is None:  # the group of common keys is one that no daemon knows
         merge = [one for one in judged(configuration) if one["path"].endswith("<<")]
         assert [one["message"] for one in merge] == ["merge keys are not supported"]
@@ -69,6 +70,7 @@ def test_pasted_urls_have_a_hint(configuration, hint):
 
 
 def test_the_sample_of_the_documentation_is_reported_by_its_meaning():
+    """case C15"""
     sample = {"settings": {"plugin": "", "backends": ["udp_firefly"], "flow_map_api": "https://scitags.org/api.json"},
               "firefly": {"collector_host": "collector.scitags.org", "collector_port": 10514}}
     error = the_error(json.dumps(sample), "conf.json")
@@ -93,8 +95,6 @@ def test_names_of_interfaces_as_ip_prints_them_are_refused_by_every_module(confi
         assert [one for one in judged(configuration.replace("NAME", name)) if one["level"] == "error"] == []
 
 
-def test_an_alternative_name_of_an_interface_is_resolved(lab):
-    """What udev gives besides the name, `ip link` shows as altname."""
 @pytest.mark.parametrize("configuration, level, hint", [
     ("plugins: {perfsonar: {experimentId: 3, activityId: 206}}\nbackends: {firefly: {}}\n", "error",
      "206 is a scitag: experiment cms (3), activity Analysis Input (14)"),
@@ -146,6 +146,8 @@ def test_check_shows_the_tag_of_each_option_by_name():
             ("plugins.perfsonar", "default", 2), ("plugins.netlink.rules[0]", "atlas", 4)]
 
 
+def test_an_alternative_name_of_an_interface_is_resolved(lab):
+    """What udev gives besides the name, `ip link` shows as altname."""
     lab.a.run("ip", "link", "property", "add", "dev", "eth0", "altname", "enp193s0f1np1")
     lab.a.run("ip", "link", "property", "add", "dev", "eth0", "altname", "enp193s0f1np1-with-a-long-name")
     for name in ("enp193s0f1np1", "enp193s0f1np1-with-a-long-name"):

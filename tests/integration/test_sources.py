@@ -318,6 +318,29 @@ def test_malformed_datagrams_are_logged_with_an_example(lab):
         assert daemon.log.count("no_json") == 1
 
 
+@pytest.mark.parametrize("application, reason", [
+    (b'a","experiment-id":9,"x":"', "repeated_member"), (b'a"b', "bad_json"), (b"a\xe9b", "bad_json"), (b"a\\u001b[2Jb", None)])
+def test_an_application_name_cannot_inject_members(lab, application, reason):
+    """case C10: an emitter prints the name without escaping it; the refused datagram is shown with its sender."""
+    with Collector(lab.b) as collector, Daemon(
+            f'plugins: {{fireflyp: {{}}}}\nbackends: {{firefly: {{sendToDestination: false, collectors: [{{address: "{lab.b.address6}"}}]}}}}\n',
+            lab.a) as daemon:
+        sock = lab.a.call(socket.socket, socket.AF_INET, socket.SOCK_DGRAM)
+        datagram = firefly("start", 1001).replace(b'"activity-id":16', b'"activity-id":16,"application":"' + application + b'"')
+        sock.sendto(datagram, ("127.0.0.1", 10514))
+        sock.sendto(firefly("start", 1002), ("127.0.0.1", 10514))
+        collector.wait_for_count(1 if reason else 2)
+        assert {one["context"]["experiment-id"] for one in collector.fireflies} == {2}
+        flows = daemon.cli("flows")["flows"]
+        assert {flow["experimentId"] for flow in flows} == {2} and len(flows) == (1 if reason else 2)
+        shown = subprocess.run([str(BINARY), "--control", str(daemon.control), "flows", "--wide"], capture_output=True, timeout=60).stdout
+        assert b"\x1b" not in shown
+        refused = [(one["reason"], one["sender"], one["firstBytes"][:8]) for one in daemon.cli("refusals")]
+        assert refused == ([(reason, f"127.0.0.1:{sock.getsockname()[1]}", "<134>1 2")] if reason else [])
+        counts = status(daemon, "plugin fireflyp")
+        assert counts["refused"] == (1 if reason else 0), counts
+
+
 def test_a_renamed_backend_sends_no_start_twice(lab):
     def configuration(instance):
         return BY_NAME.replace(NAME, f'"{lab.b.address6}"').replace("firefly:", instance + ":")

@@ -86,6 +86,7 @@ TEST(Yaml, DepthIsBounded) {
     EXPECT_NE(problems_of("a: " + std::string(100'000, '[')).find("nested too deeply"), std::string::npos);
 }
 
+// case C55
 TEST(Yaml, AliasesThatMultiplyAreBounded) {
     std::string text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n";
     for (int i = 1; i < 10; ++i) {
