@@ -2,7 +2,7 @@
 """The whole chain while its parts are killed: fireflies -> relay -> broker -> consumers -> collector. Each start and end that the relay
 wrote arrives at least once and in order; what it did not write is named by the gaps in the numbers.
 
-FLOWD_LONG=1: FLOWD_RATE fireflies a second (50000), each step a minute."""
+FLOWD_LONG=1: FLOWD_RATE fireflies a second (50,000), with more time between the events."""
 import os
 import signal
 import subprocess
@@ -15,7 +15,7 @@ from tests.kafka.relay import PATIENCE, Consumer, Relay
 
 LONG = bool(os.environ.get("FLOWD_LONG"))
 RATE = int(os.environ.get("FLOWD_RATE", "50000")) if LONG else 1000
-STEP = RATE * (30 if LONG else 1)  # fireflies between two events
+STEP = RATE * (20 if LONG else 1)  # fireflies between two events
 LIMIT = PATIENCE * (10 if LONG else 1)
 MEMORY = 1 << 20  # KiB
 def kill(daemon):
