@@ -63,7 +63,7 @@ def relay_at(broker, rate, seconds, partitions):
     broker.create(topic, partitions)
     with Relay(broker.address, topic, backends="") as relay:
         before = cpu_seconds(relay.process.pid)
-        emitter = Load("blast", "127.0.0.1", relay.port, rate, seconds)
+        emitter = Load("blast", "127.0.0.1", relay.port, rate, seconds, "numbered")
         sent = emitter.wait()
         wait_for(lambda: relay.kafka("waiting") == 0, "the records to be written", 120)
         spent = cpu_seconds(relay.process.pid) - before

@@ -14,12 +14,20 @@ def words(line):
 
 
 class Load:
-    """A process of firefly-load, which says what it has seen when it is stopped."""
+    """with Load(...) as load: a process of firefly-load, which says what it has seen when it is stopped."""
 
     def __init__(self, *arguments, ready=False):
         self.process = subprocess.Popen([LOAD, *map(str, arguments)], stdout=subprocess.PIPE, text=True)
         if ready:
             self.process.stdout.readline()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
+        self.process.stdout.close()
 
     def stop(self):
         self.process.terminate()

@@ -172,11 +172,11 @@ def test_without_brokers_at_full_rate_other_backends_and_rest_are_not_affected()
     misses nothing, and no request is answered 503."""
     rate, seconds = (int(os.environ.get("FLOWD_RATE", "30000")), 60) if LONG else (2000, 8)
     port, rest = kafka.free_udp_port(), kafka.free_ports(1)[0]
-    collector = Load("sink", "127.0.0.1", port, ready=True)
     backends = f"  firefly: {{sendToDestination: false, sendToCollector: true, collectorAddress: 127.0.0.1, collectorPort: {port}}}\n"
-    with Relay(f"127.0.0.1:{kafka.free_ports(1)[0]}", "flows", "" if LONG else ", queue: {records: 1000}", backends) as relay:
+    with Load("sink", "127.0.0.1", port, ready=True) as collector, \
+            Relay(f"127.0.0.1:{kafka.free_ports(1)[0]}", "flows", "" if LONG else ", queue: {records: 1000}", backends) as relay:
         relay.reload(relay.conf.read_text().replace("plugins:\n", f"plugins:\n  api: {{bindPort: {rest}}}\n"))
-        emitter = Load("blast", "127.0.0.1", relay.port, rate, seconds)
+        emitter = Load("blast", "127.0.0.1", relay.port, rate, seconds, "numbered")
         answers = collections.Counter()
         with Api(lambda: socket.create_connection(("127.0.0.1", rest), PATIENCE)) as api:
             while emitter.process.poll() is None:

@@ -26,13 +26,13 @@ def kill(daemon):
 def test_broker_relay_and_consumer_are_killed_and_partitions_move(tmp_path):
     """case C64: what is killed starts again and goes on by itself."""
     port = kafka.free_udp_port()
-    sink = Load("sink", "127.0.0.1", port, tmp_path / "seen", ready=True)
     backend = f"  firefly: {{sendToDestination: false, sendToCollector: true, collectorAddress: 127.0.0.1, collectorPort: {port}}}\n"
     memory = []
-    with kafka.Broker(fast=LONG) as broker:
+    with kafka.Broker(fast=LONG) as broker, Load("sink", "127.0.0.1", port, tmp_path / "seen", ready=True) as sink:
         broker.create("flows")
         with Relay(broker.address, "flows", f", spool: {{path: {tmp_path}/spool, maxBytes: 16 GiB}}") as relay, \
-                Consumer(broker, "flows", backend) as first, Consumer(broker, "flows", backend) as second:
+                Consumer(broker, "flows", backend) as first, Consumer(broker, "flows", backend) as second, \
+                Load("blast", "127.0.0.1", relay.port, RATE, 3600, "numbered") as emitter:
             second.stop()
             first.wait_for_partitions(4)
 
@@ -40,35 +40,32 @@ def test_broker_relay_and_consumer_are_killed_and_partitions_move(tmp_path):
                 begin = consumer.kafka("records")
                 wait_for(lambda: consumer.kafka("records") >= begin + count, f"{count} more records: {consumer.details('plugin kafka')}", LIMIT)
 
-            emitter = Load("blast", "127.0.0.1", relay.port, RATE, 3600)
-            try:
-                wait_for_more(first)
-                broker.kill()
-                wait_for(lambda: relay.kafka("spooled") > STEP, "records in the spool", LIMIT)
-                broker.start()
-                wait_for_more(first)
+            wait_for_more(first)
+            broker.kill()
+            wait_for(lambda: relay.kafka("spooled") > STEP, "records in the spool", LIMIT)
+            broker.start()
+            wait_for_more(first)
 
-                memory.append(("relay", highest_memory(relay)))
-                kill(relay)
-                relay.start()
-                wait_for_more(first)
+            memory.append(("relay", highest_memory(relay)))
+            kill(relay)
+            relay.start()
+            wait_for_more(first)
 
-                second.start()
-                second.wait_for_partitions(2)
-                wait_for_more(second, STEP // 2)
+            second.start()
+            second.wait_for_partitions(2)
+            wait_for_more(second, STEP // 2)
 
-                memory.append(("consumer", highest_memory(first)))
-                kill(first)
-                first.start()
-                first.wait_for_partitions(2)
-                wait_for_more(first, STEP // 2)
+            memory.append(("consumer", highest_memory(first)))
+            kill(first)
+            first.start()
+            first.wait_for_partitions(2)
+            wait_for_more(first, STEP // 2)
 
-                broker.kill()
-                wait_for(lambda: relay.kafka("spooled") > 0, "records in the spool", LIMIT)
-                broker.start()
-                wait_for_more(first, STEP // 2)
-            finally:
-                sent = emitter.stop()
+            broker.kill()
+            wait_for(lambda: relay.kafka("spooled") > 0, "records in the spool", LIMIT)
+            broker.start()
+            wait_for_more(first, STEP // 2)
+            sent = emitter.stop()
             wait_for(lambda: relay.details("backend kafka")["spool"]["records"] == 0 and relay.kafka("waiting") == 0,
                      "everything to be written", LIMIT)
             wait_for(lambda: broker.committed("readers", "flows") == broker.ends("flows"), "everything to be read and sent", LIMIT)

@@ -78,10 +78,10 @@ Turn turn(std::uint64_t number) {
     return (number - live) % 2 == 0 ? Turn{flow + live, false} : Turn{flow, true};
 }
 
-/// Fireflies as XRootD writes them, each of a flow of its own, told by src-ip, with the numbers of flowd.
+/// Fireflies as XRootD writes them, each of a flow of its own, told by src-ip; with the numbers of flowd if wanted.
 class Pairs {
   public:
-    Pairs() {
+    explicit Pairs(bool numbered) {
         const std::string begin =
             "<134>1 - se1.example.org xrootd - firefly-json - {\"version\":1,\"flow-lifecycle\":{\"state\":\"";
         const std::string times =
@@ -89,8 +89,10 @@ class Pairs {
         const std::string context = R"("context":{"experiment-id":2,"activity-id":16,"application":"xrdcp"},)";
         const std::string flow =
             R"("flow-id":{"afi":"ipv6","src-ip":"2001:db8::1HHH:1LLL","dst-ip":"2620:6a:0:8421:f0:0:188:54",)"
-            R"("protocol":"tcp","src-port":1094,"dst-port":38084},"flowd":{"boot":"00000000f10edca7","stream":1,)"
-            R"("seq":NNNNNNNNN,"origin":"00000000f10edca7","hops":0}})";
+            R"("protocol":"tcp","src-port":1094,"dst-port":38084})" +
+            std::string(numbered ? R"(,"flowd":{"boot":"00000000f10edca7","stream":1,"seq":NNNNNNNNN,)"
+                                   R"("origin":"00000000f10edca7","hops":0}})"
+                                 : "}");
         start_ = begin + "start\"" + times + "}," + context + flow;
         end_ = begin + "end\"" + times + R"(,"end-time":"2026-06-24T08:49:24.230146+00:00"},"usage":{"received":813,)" +
                R"("sent":10507049000},"netlink":{"rtt":101.053},)" + context + flow;
@@ -100,8 +102,9 @@ class Pairs {
         std::string& text = is_end ? end_ : start_;
         write_flow(text.data() + text.find("db8::1") + 5, flow);
         std::uint64_t number = first_number + count_++;
-        for (char* at = text.data() + text.find("\"seq\":") + 6 + 9; number != 0; number /= 10)
-            *--at = static_cast<char>('0' + number % 10);
+        const auto seq = text.find("\"seq\":");
+        if (seq == std::string::npos) return text;
+        for (char* at = text.data() + seq + 6 + 9; number != 0; number /= 10) *--at = static_cast<char>('0' + number % 10);
         return text;
     }
 
@@ -119,10 +122,10 @@ class Pairs {
     std::uint64_t count_ = 0;
 };
 
-int blast(const Endpoint& to, double rate, double seconds) {
+int blast(const Endpoint& to, double rate, double seconds, bool numbered) {
     flowd::net::Sender sender(64);
     sender.use(must(UdpSocket::connected(to)));
-    Pairs pairs;
+    Pairs pairs(numbered);
     const auto begin = Clock::now();
     const auto wanted = static_cast<std::uint64_t>(rate * seconds);
     std::uint64_t pushed = 0;
@@ -249,12 +252,14 @@ int relay(const Endpoint& at, const Endpoint& to) {
 
 int main(int argc, char** argv) {
     const std::string_view what = argc > 1 ? argv[1] : "";
-    if (what == "blast" && argc == 6) return blast(endpoint(argv[2], argv[3]), std::atof(argv[4]), std::atof(argv[5]));
+    if (what == "blast" && (argc == 6 || argc == 7))
+        return blast(endpoint(argv[2], argv[3]), std::atof(argv[4]), std::atof(argv[5]), argc == 7);
     if (what == "sink" && (argc == 4 || argc == 5)) return sink(endpoint(argv[2], argv[3]), argc == 5 ? argv[4] : nullptr);
     if (what == "judge" && argc == 4) return judge(std::strtoull(argv[2], nullptr, 10), argv[3]);
     if (what == "relay" && argc == 6) return relay(endpoint(argv[2], argv[3]), endpoint(argv[4], argv[5]));
     std::fputs(
-        "usage: firefly-load blast ADDRESS PORT RATE SECONDS | sink ADDRESS PORT [FILE] | relay ADDRESS PORT TO TO-PORT | "
+        "usage: firefly-load blast ADDRESS PORT RATE SECONDS [numbered] | sink ADDRESS PORT [FILE] | relay ADDRESS PORT TO "
+        "TO-PORT | "
         "judge SENT FILE\n",
         stderr);
     return 2;
