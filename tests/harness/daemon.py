@@ -113,7 +113,12 @@ class Daemon:
 
     def details(self, instance):
         """What an instance adds to `status`."""
-        return self.cli("status")["details"][instance]["status"]
+        # An answer does not wait for an instance that is busy.
+        def answer():
+            details = self.cli("status")["details"][instance]
+            return [details["status"]] if "status" in details else None
+
+        return wait_for(answer, f"the status of {instance}", 60)[0]
 
     def edge(self, backend):
         """The counters in front of a backend."""
