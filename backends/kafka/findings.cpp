@@ -87,7 +87,8 @@ std::vector<Finding> KafkaBackend::findings() const {
 
 namespace {
 
-std::vector<Finding> inquire(const Connection& connection, Result<std::unique_ptr<Client>> client, const Inquiry& inquiry) {
+std::vector<Finding> inquire(const Connection& connection, const Result<std::unique_ptr<Client>>& client,
+                             const Inquiry& inquiry) {
     std::vector<Finding> all;
     if (!client) {
         all.push_back(unreachable(connection, client.error().message));
