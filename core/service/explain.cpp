@@ -393,7 +393,8 @@ void ExplainedFlow::look_up_changes(const Bus& bus) {
     std::uint64_t position = 0, lost = 0;
     (void)bus.read_events(position, FlowHistory::events_kept, lost, [&](const flowd_observed& one) {
         if (one.flow == nullptr || one.flow->flow_id != id_ || one.kind == FLOWD_OBSERVED_ONGOING) return true;
-        changes_.push_back({one.kind, one.time_ns, std::string(to_view(one.flow->announcer)), one.flow->tag, one.former_tag});
+        changes_.push_back(
+            {one.kind, one.time_ns, std::string(to_view(one.flow->announcer)), one.flow->tag, one.former_tag});
         if (changes_.size() > most_changes) changes_.pop_front();
         return true;
     });

@@ -59,6 +59,7 @@ class Program(Case):
         with socket.socket(socket.AF_UNIX) as listener:
             control = os.path.join(self.folder.name, "control")
             listener.bind(control)
+            listener.settimeout(60)
             listener.listen()
 
             def serve():
