@@ -288,7 +288,9 @@ TEST_F(ExplainedFlow, EveryReasonIsBroughtAbout) {
     const auto note = [&](const std::vector<std::string>& said, const std::set<std::string>& expected = {}) {
         std::set<std::string> words;
         for (const std::string& one : said) words.insert(one.substr(0, one.find_first_of(" :")));
-        if (!expected.empty()) EXPECT_EQ(words, expected);
+        if (!expected.empty()) {
+            EXPECT_EQ(words, expected);
+        }
         seen.merge(words);
     };
     config_.set("sendToDestination", "false");
