@@ -198,7 +198,7 @@ void FireflyBackend::introduce(Collector& collector) {
             flow_->sent_ns = now_ns;
             flow_->kind = event.kind;
         }
-        (void)send_to(collector, event.tag);
+        (void)send_to(collector, EventView(event));
         return true;
     });
     collector.target->flush();
@@ -282,7 +282,7 @@ void FireflyBackend::send(const EventView& event, std::int64_t now_ns) {
             flow_->collector_skip = flow_->destination_skip = Skip::none;
         }
         for (Collector& collector : collectors_)
-            if (send_to(collector, event->tag) && collector.owed) collector.owed->note(event);
+            if (send_to(collector, event) && collector.owed) collector.owed->note(event);
         if (options_.send_to_destination) send_to_destination(event);
     }
     if (!event.is_end()) return;
@@ -300,9 +300,11 @@ bool FireflyBackend::is_withheld(const Collector& collector, flowd_tag tag) cons
     return collector.only_registered && host().registry().activity_name(tag.experiment, tag.activity).empty();
 }
 
-bool FireflyBackend::send_to(Collector& collector, flowd_tag tag) {
+bool FireflyBackend::send_to(Collector& collector, const EventView& event) {
     constexpr auto collectors = &FlowMemory::Flow::collector_skip;
-    if (is_withheld(collector, tag)) {
+    // A collector that was sent the start is still sent the end, also if the tag has changed to one that is withheld.
+    const bool is_awaited = event.is_end() && flow_ != nullptr && (flow_->informed & collector.bit) != 0;
+    if (is_withheld(collector, event->tag) && !is_awaited) {
         skip(Skip::unregistered, collectors);
         return true;
     }
@@ -325,7 +327,10 @@ bool FireflyBackend::send_to(Collector& collector, flowd_tag tag) {
     numbered_.clear();
     if (!collector.stream.number(numbered_, datagram, path_, layout.max_size)) ++unnumbered_;
     if (!collector.target->push(numbered_)) return false;
-    if (flow_ != nullptr) flow_->collectors |= collector.bit;
+    if (flow_ != nullptr) {
+        flow_->collectors |= collector.bit;
+        flow_->informed |= collector.bit;
+    }
     return true;
 }
 

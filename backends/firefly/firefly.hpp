@@ -100,7 +100,7 @@ class FireflyBackend final : public Backend {
     void introduce(Collector& collector);
     void send(const EventView& event, std::int64_t now_ns);
     /// False: the event was not sent, because the queue was full.
-    bool send_to(Collector& collector, flowd_tag tag);
+    bool send_to(Collector& collector, const EventView& event);
     void send_to_destination(const EventView& event);
     /// Composes the firefly of an event. False: no firefly is sent for this event.
     [[nodiscard]] bool begin(const EventView& event, std::int64_t now_ns);

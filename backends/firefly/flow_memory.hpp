@@ -34,7 +34,8 @@ class FlowMemory {
     struct Flow {
         double rtt_ms = 0;                   ///< the latest; stored for the end, because only `ongoing` has samples
         std::int64_t sent_ns = 0;            ///< Unix time of the last firefly; 0: none
-        std::uint64_t collectors = 0;        ///< bits 1 << Collector::number of those that it was sent to
+        std::uint64_t collectors = 0;        ///< Collector::bit of those that the last firefly was sent to
+        std::uint64_t informed = 0;          ///< Collector::bit of those that any firefly was sent to
         std::uint32_t kind = 0;              ///< FLOWD_EVENT_*
         Skip collector_skip = Skip::none;    ///< why it was not sent to one of the collectors
         Skip destination_skip = Skip::none;  ///< why it was not sent to the destination

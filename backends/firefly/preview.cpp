@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // `flowd-cpp firefly preview`: the datagrams that leave this host, without sending them.
-#include <charconv>
-
 #include "backends/firefly/firefly.hpp"
+#include "flowd/number.hpp"
 #include "lib/firefly/event.hpp"
 
 namespace flowd::firefly_backend {
@@ -13,11 +12,8 @@ constexpr std::size_t most_flows = 1000;
 
 [[nodiscard]] std::optional<std::size_t> read_count(const std::vector<std::string_view>& arguments) {
     if (arguments.empty()) return usual_flows;
-    std::size_t count = 0;
-    const std::string_view text = arguments.front();
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), count);
-    const bool is_good = arguments.size() == 1 && error == std::errc() && end == text.data() + text.size();
-    return is_good && count >= 1 && count <= most_flows ? std::optional(count) : std::nullopt;
+    const auto count = arguments.size() == 1 ? whole_number<std::size_t>(arguments.front()) : std::nullopt;
+    return count && *count >= 1 && *count <= most_flows ? count : std::nullopt;
 }
 
 }  // namespace

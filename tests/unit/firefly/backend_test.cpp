@@ -925,6 +925,31 @@ TEST_F(FireflyBackendTest, TellsEachCollectorWhatItsPrivacyAllows) {
     EXPECT_EQ(host_.metric(R"(firefly_skipped_total{reason="unregistered"})")->value, 1);
 }
 
+TEST_F(FireflyBackendTest, ACollectorThatWasSentTheStartIsSentTheEndAlthoughTheTagIsNowWithheld) {
+    host_.add_experiment(2, "atlas");
+    host_.add_activity(2, 16, "Production Output");
+    use_collector();
+    config_.set("privacy.onlyRegisteredTags", "true").set("sendToDestination", "false");
+    bring_up();
+    const auto of_tag = [](Event event, std::uint64_t id, flowd_tag tag) {
+        event->tag = tag;
+        return of_flow(std::move(event), id);
+    };
+    instance_->deliver(of_tag(start(), 1, {2, 16}));
+    auto retag = of_tag(Event::ongoing(start()->key, {2, 17}), 1, {2, 17});
+    retag->flags |= FLOWD_RETAGGED;
+    instance_->deliver(retag);
+    instance_->deliver(of_tag(end(), 1, {2, 17}));
+    instance_->deliver(of_tag(start("2001:db8:1::3"), 2, {2, 17}));  // withheld from its start on: no end either
+    instance_->deliver(of_tag(end("2001:db8:1::3"), 2, {2, 17}));
+    instance_->deliver(of_tag(start("2001:db8:1::4"), 3, {2, 16}));
+    const auto& sent = collector_.wait_for(3);
+    ASSERT_EQ(sent.size(), 3u);
+    EXPECT_EQ(parse(sent[0]).state, firefly::State::start);
+    EXPECT_EQ(parse(sent[1]).state, firefly::State::end);
+    EXPECT_EQ(Address(parse(sent[2]).key.destination).to_string(), "2001:db8:1::4");
+}
+
 TEST_F(FireflyBackendTest, TheDestinationIsAPartyAndIsToldEverything) {
     ForeignReceiver destination("::1");
     use_destination(destination);
