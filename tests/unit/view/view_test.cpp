@@ -184,8 +184,8 @@ TEST_F(ViewTest, EndedFlowsAreFilteredAndPaged) {
     EXPECT_THAT(ask(get("/ended?limit=1")), StartsWith("HTTP/1.1 400"));
     EXPECT_THAT(ask(get("/ended?filter=port%3D1&filter=port%3D2")), StartsWith("HTTP/1.1 400")) << "which one is meant?";
     EXPECT_THAT(ask(get("/ended?filter=" + std::string(1025, '+'))), StartsWith("HTTP/1.1 400"));
-    for (const char* cursor : {"-1", "+1", "99x", "18446744073709551616"})
-        EXPECT_THAT(ask(get(std::string("/ended?cursor=") + cursor)), StartsWith("HTTP/1.1 400")) << cursor;
+    for (const char* forged : {"-1", "+1", "99x", "18446744073709551616"})
+        EXPECT_THAT(ask(get(std::string("/ended?cursor=") + forged)), StartsWith("HTTP/1.1 400")) << forged;
 }
 
 TEST_F(ViewTest, TheDayIsSummedByTagInTheDirectionsOfThisHost) {
