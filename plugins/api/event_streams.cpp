@@ -16,7 +16,7 @@ constexpr unsigned turns_between_lines = 50;  // a line every 10 s shows that th
 constexpr std::string_view lines = "application/x-ndjson";
 
 template <typename Number>
-[[nodiscard]] bool read_number(std::string_view text, std::uint64_t most, Number& out) {
+[[nodiscard]] bool number_up_to(std::string_view text, std::uint64_t most, Number& out) {
     const auto number = whole_number<std::uint64_t>(text);
     if (!number || *number > most) return false;
     out = static_cast<Number>(*number);
@@ -34,9 +34,9 @@ Result<EventsRequest> EventsRequest::from(std::string_view query, const Registry
                           "the parameters are after, last, follow and filter"};
             return false;
         };
-        if (name == "after") return read_number(value, ~std::uint64_t{0}, request.position) || refuse("is not a number");
+        if (name == "after") return number_up_to(value, ~std::uint64_t{0}, request.position) || refuse("is not a number");
         if (name == "last")
-            return read_number(value, most, request.last) || refuse("is not a number up to " + std::to_string(most));
+            return number_up_to(value, most, request.last) || refuse("is not a number up to " + std::to_string(most));
         if (name == "follow") {
             request.follow = value == "yes";
             return value == "yes" || value == "no" || refuse("is neither yes nor no");

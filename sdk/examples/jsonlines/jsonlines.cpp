@@ -101,7 +101,7 @@ class JsonLines final : public flowd::Backend {
         unwritten_ += '\n';
         ++lines_;
     }
-    /// Writes all lines or none, so that readers see whole lines only. If not, it is tried again in a second.
+    /// Writes all lines or none, so that no part of a line stays in the file. If it fails, it is tried again in a second.
     bool write_out() {
         if (unwritten_.empty()) return true;
         const off_t end = ::lseek(file_.get(), 0, SEEK_END);
