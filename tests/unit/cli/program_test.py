@@ -132,7 +132,8 @@ class Program(Case):
         for command in ("check", "conf", "run"):
             done = run(command, "--conf", conf)
             self.assertEqual(done.returncode, 3, done.stderr)
-            self.assertIn(f"{conf}:2:1: error:", done.stdout + done.stderr)
+            place = f"[error] {conf}:2:1: " if command == "run" else f"{conf}:2:1: error: "  # a log line has its level
+            self.assertIn(place + "plugnis: unknown key", done.stdout + done.stderr)
             self.assertIn("plugins", done.stdout + done.stderr)
 
     def test_a_missing_configuration_exits_with_7(self):
