@@ -217,12 +217,13 @@ def test_interfaces_without_ipv6_and_hosts_without_ipv4_are_told_of(setup, lab):
     assert "no IPv4 address: the collector has to have an IPv6 address" in said
 
 
-def test_interfaces_are_those_of_the_ipv6_default_route_of_any_table(setup, lab):
+def test_interfaces_are_those_of_the_ipv6_default_route_of_any_table_that_a_rule_reaches(setup, lab):
     second_link(lab)
     for host in (lab.a, lab.b):
         host.run("ip", "link", "set", "eth1", "up")
     lab.a.run("ip", "addr", "add", "2001:db8:1::1/64", "dev", "eth1", "nodad")
     lab.a.run("ip", "-6", "route", "add", "default", "via", "2001:db8:1::2", "dev", "eth1", "table", "201")
+    lab.a.run("ip", "-6", "rule", "add", "from", "2001:db8:1::/64", "table", "201")
     setup("storage")
     assert setup.values()["backends"]["marker"]["targetInterfaces"] == ["eth1"]
 
