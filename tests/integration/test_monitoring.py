@@ -56,7 +56,7 @@ def test_the_guide_describes_every_finding_of_the_sources_and_no_other():
     # An id begins with the name of the component that finds it.
     names = ["daemon"] + [folder.name for part in ("plugins", "backends") for folder in (ROOT / part).iterdir()]
     made = re.compile(rf'"((?:{"|".join(names)})-[a-z][a-z0-9-]*)"')
-    ids = {found for part in ("core/config", "core/service", "core/cli", "lib", "plugins", "backends") for file in (ROOT / part).rglob("*.cpp")
+    ids = {found for part in ("core/config", "core/service", "core/cli", "lib", "plugins", "backends") for file in (ROOT / part).rglob("*.[ch]pp")
            for found in made.findall(file.read_text())}
     assert len(ids) >= 17
     described = [row[0].strip("`") for row in rows("Findings")]
@@ -66,7 +66,7 @@ def test_the_guide_describes_every_finding_of_the_sources_and_no_other():
 
 def test_the_alert_rules_use_documented_series():
     asked = {name for rule in alerts().values() for name in re.findall(r"\b(?:flowd|process)_\w+", rule["expr"])} - {"flowd_instance"}
-    sources = "".join(file.read_text() for part in ("core", "backends") for file in (ROOT / part).rglob("*.cpp"))
+    sources = "".join(file.read_text() for part in ("core", "backends") for file in (ROOT / part).rglob("*.[ch]pp"))
     for name in asked:
         assert f'"{name.removeprefix("flowd_")}"' in sources, name
 
