@@ -101,7 +101,7 @@ ExitCode make_module(const NewModule& request, Installation& installation, const
     const fs::path templates = paths.templates() / request.language / request.kind;
     if (!fs::is_directory(templates)) {
         return output.fail(ExitCode::absent, "the template " + templates.string() + " is not installed",
-                           "it is in the package flowd-cpp-devel");
+                           "it is in the package flowd-cpp-devel (RPM) or flowd-cpp-dev (Debian)");
     }
     const std::string module = request.kind + "-" + request.name;
     const fs::path directory = request.directory.empty() ? fs::path(module) : fs::path(request.directory);

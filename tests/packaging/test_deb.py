@@ -159,7 +159,7 @@ def test_a_module_is_built_against_the_dev_package_packaged_installed_and_remove
         assert f".{os.path.dirname(ours)}/plugin-{name}.so" in listed, listed
 
         machine.run("dpkg", "-i", package)
-        done = machine.run("dpkg", "-r", "flowd-cpp", "flowd-cpp-dev", check=False)
+        done = machine.run("dpkg", "-r", "flowd-cpp", check=False)
         assert done.returncode != 0 and f"flowd-cpp-plugin-{name} depends on flowd-cpp-abi-1" in done.stderr, done.stderr
         machine.run("cp", "--no-preserve=mode,ownership", project / "conf.yaml", "/etc/flowd-cpp/conf.yaml")
         machine.run("systemctl", "restart", "flowd-cpp")
