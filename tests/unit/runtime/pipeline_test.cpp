@@ -9,6 +9,8 @@ namespace {
 
 #if defined(__SANITIZE_THREAD__)
 constexpr std::uint32_t pairs = 10'000;  // each takes a hundred times as long
+#elif defined(__SANITIZE_ADDRESS__)
+constexpr std::uint32_t pairs = 20'000;  // each takes twenty times as long
 #else
 constexpr std::uint32_t pairs = 100'000;
 #endif
