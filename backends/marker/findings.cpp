@@ -157,15 +157,16 @@ void Marker::explain(std::size_t index, const flowd_flow& flow, Explanations& ex
     const auto states = marking_->attachments().states();
     if (states.empty()) return refuse(Verdict::no_interface);
     const marker_mark mark = entry ? *entry : table.catch_all_of(flow.key);
+    const bool has_label = table.writes_labels() && (mark.label & MARKER_HAS_LABEL) != 0;
+    const auto label = has_label ? std::optional<std::uint32_t>(mark.label & MARKER_LABEL_MASK) : std::nullopt;
+    const char* const word = text_of(entry ? Verdict::marked : Verdict::marked_catch_all).word;
     const std::string text = "Outgoing packets carry " + table.describe(mark) + (entry ? "." : ", by the catch-all tag.");
     for (const auto& state : states) {
         if (std::string_view(state.hook) == "removed") {
             refuse(Verdict::hook_removed, state.link.name);
             continue;
         }
-        Explanation marked{text_of(entry ? Verdict::marked : Verdict::marked_catch_all).word, state.link.name, text};
-        if (table.writes_labels() && (mark.label & MARKER_HAS_LABEL) != 0) marked.label = mark.label & MARKER_LABEL_MASK;
-        (void)explanations.add(index, marked);
+        (void)explanations.add(index, {word, state.link.name, text, 0, false, label});
     }
 }
 
