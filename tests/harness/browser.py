@@ -69,3 +69,19 @@ class Browser:
 
     def seen(self, name):
         return self.run("return seen[name]", name=name)
+
+    def scroll(self, element, seconds):
+        """Scrolls from the top to the end in this time: (the longest frame in ms, the most elements of the page)."""
+        return self.run("""return await page.evaluate(([element, seconds]) => new Promise((done) => {
+            const grid = document.getElementById(element), begin = performance.now();
+            let last = begin, worst = 0, nodes = 0;
+            const step = (now) => {
+                worst = Math.max(worst, now - last);
+                last = now;
+                nodes = Math.max(nodes, document.getElementsByTagName("*").length);
+                const part = (now - begin) / (seconds * 1000);
+                grid.scrollTop = part * grid.scrollHeight;
+                if (part < 1) requestAnimationFrame(step); else done([worst, nodes]);
+            };
+            requestAnimationFrame(step);
+        }), [element, seconds])""", element=element, seconds=seconds)

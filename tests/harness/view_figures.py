@@ -95,19 +95,7 @@ def in_a_browser(size="1400x900"):
         first = page.run(paint)
         page.run("await page.goto('http://localhost:8090/#flows')")
         wait_for(lambda: "10,000 of" in page.text("#count-flows"), "the rows", 180)
-        worst, nodes = page.run("""return await page.evaluate(() => new Promise((done) => {
-            const grid = document.getElementById("table-flows"), begin = performance.now();
-            let last = begin, worst = 0, nodes = 0;
-            const step = (now) => {
-                worst = Math.max(worst, now - last);
-                last = now;
-                nodes = Math.max(nodes, document.getElementsByTagName("*").length);
-                const part = (now - begin) / 10000;
-                grid.scrollTop = part * grid.scrollHeight;
-                if (part < 1) requestAnimationFrame(step); else done([worst, nodes]);
-            };
-            requestAnimationFrame(step);
-        }))""")
+        worst, nodes = page.scroll("table-flows", 10)
         heap = page.run("return await page.evaluate(() => { gc(); return performance.memory.usedJSHeapSize; })")
         return first, worst, nodes, heap
 

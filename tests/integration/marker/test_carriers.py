@@ -153,11 +153,7 @@ def test_a_tunnel_and_the_interface_below_it_are_both_marked(lab):
           Capture(lab.b, "udp dst port 7002", interface="upper") as inner):
         with_catch_all(daemon)
 
-        def transmit():
-            with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:
-                sock.sendto(b"payload", ("fd66::b", 7002))
-
-        lab.a.call(transmit)
+        lab.a.call(_send_over_upper)
         inside = wait_for(lambda: _captured(inner, 1), "the packet")
         outside = wait_for(lambda: _captured(outer, 1), "the packet that has it inside")
         inner.remove()
@@ -201,6 +197,11 @@ def test_dscp_in_both_families_with_checksums_that_hold(lab):
     six = [p for p in packets if IPv6 in p]
     assert [p[IPv6].tc for p in six] == [0xB8, 0xBA, 0x20]
     assert all(p[IPv6].fl & ~labels.ENTROPY == labels.encode(*TAG) and p[UDP].dport == 7000 for p in six)
+
+
+def _send_over_upper():
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:
+        sock.sendto(b"payload", ("fd66::b", 7002))
 
 
 def _captured(capture, count):
@@ -252,11 +253,7 @@ def test_stacked_devices_mark_once(lab, kind):
           Capture(lab.b, "udp dst port 7002", interface="upper") as capture):
         with_catch_all(daemon)
 
-        def transmit():
-            with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:
-                sock.sendto(b"x", ("fd66::b", 7002))
-
-        lab.a.call(transmit)
+        lab.a.call(_send_over_upper)
         packets = wait_for(lambda: _captured(capture, 1), "the packet")
         capture.remove()
     packet, = [p for p in packets if UDP in p]
