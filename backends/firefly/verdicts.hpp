@@ -22,7 +22,7 @@ namespace flowd::firefly_backend {
     X(limited, "limited", "Too many fireflies of this flow arrived in a short time.")                          \
     X(unregistered, "unregistered", "The tag is not in the registry, and privacy.onlyRegisteredTags is on.")   \
     X(not_announced, "not-announced", "No plugin has announced this flow, so no firefly is sent.")             \
-    X(ended, "ended", "The flow has ended: what its receivers were told is no longer known.")                  \
+    X(ended, "ended", "The flow has ended: the fireflies sent for it are no longer known.")                    \
     X(not_queued, "not-queued", "No firefly of this flow has been queued for this receiver yet.")              \
     X(destination_off, "destination-off", "sendToDestination is off.")                                         \
     X(no_receiver, "no-receiver", "No collector is configured, and sendToDestination is off.")                 \

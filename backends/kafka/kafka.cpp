@@ -292,7 +292,7 @@ void KafkaBackend::note_too_large(std::size_t bytes) {
     too_large_.begin("a record of about " + std::to_string(bytes) + " bytes");
 }
 
-/// Brokers close idle connections. This is no fault while nothing has to be sent.
+/// Brokers close idle connections: an error only while records wait.
 bool KafkaBackend::is_unreachable() const {
     return unreachable_.lasts() && (!ever_connected_ || pipeline_.waiting() > 0 || spooling_);
 }

@@ -454,7 +454,8 @@ void Daemon::Implementation::load_minutes() {
         logger_->warn("{}", done.error().message);
         own_findings_->add_of_start({FLOWD_LEVEL_WARNING, "daemon-history-unreadable", minutes_file_->path().string(),
                                      done.error().message, "the sums of the last 24 hours, kept over restarts",
-                                     "none is needed: sums begin anew; remove the file that was moved aside", unix_ns()});
+                                     "none is needed: the sums start at zero; remove the file that was moved aside",
+                                     unix_ns()});
     });
 }
 

@@ -30,7 +30,7 @@ namespace flowd::core {
     X(tag_valid, "tag-valid", "a valid tag is not replaced by 0/0")                        \
     X(tag_left, "tag-left", "the instance that gave the tag no longer announces the flow") \
     X(ended, "ended", "the flow has ended")                                                \
-    X(not_kept, "not-kept", "what is no longer known of an ended flow")                    \
+    X(not_kept, "not-kept", "what is not kept of an ended flow")                           \
     X(malformed, "malformed", "the bus refuses such a tuple")                              \
     X(no_plugin, "no-plugin", "no plugin runs")                                            \
     X(table_full, "table-full", "flows.maxLive is reached")                                \
