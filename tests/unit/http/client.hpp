@@ -62,19 +62,11 @@ class Client {
             if (!more()) return std::exchange(buffer_, {});
         }
     }
-    /// At most so many bytes of what comes next; 0 when the server closed, or has said nothing for a second.
-    std::size_t take(std::size_t most) const {
+    /// At most so many bytes of what comes next; empty when the server has closed.
+    std::string next(std::size_t most = 65536) const {
         std::string piece(most, '\0');
         pollfd ready{fd_.get(), POLLIN, 0};
-        if (::poll(&ready, 1, 1000) != 1) return 0;
-        const ssize_t got = ::recv(fd_.get(), piece.data(), piece.size(), 0);
-        return got < 0 ? 0 : static_cast<std::size_t>(got);
-    }
-    /// What comes next; empty when the server closed, or has said nothing for a second.
-    std::string text() const {
-        std::string piece(65536, '\0');
-        pollfd ready{fd_.get(), POLLIN, 0};
-        if (::poll(&ready, 1, 1000) != 1) return {};
+        if (::poll(&ready, 1, 10'000) != 1) throw std::runtime_error("the server says nothing");
         const ssize_t got = ::recv(fd_.get(), piece.data(), piece.size(), 0);
         piece.resize(got < 0 ? 0 : static_cast<std::size_t>(got));
         return piece;
@@ -96,13 +88,9 @@ class Client {
         if (!fd_ || ::connect(fd_.get(), address, length) != 0) throw std::runtime_error("cannot connect");
     }
     bool more() {
-        pollfd ready{fd_.get(), POLLIN, 0};
-        if (::poll(&ready, 1, 10'000) != 1) throw std::runtime_error("the server says nothing");
-        char piece[65536];
-        const ssize_t got = ::recv(fd_.get(), piece, sizeof piece, 0);
-        if (got <= 0) return false;
-        buffer_.append(piece, static_cast<std::size_t>(got));
-        return true;
+        const std::string piece = next();
+        buffer_ += piece;
+        return !piece.empty();
     }
 
     UniqueFd fd_;

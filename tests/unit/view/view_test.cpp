@@ -59,7 +59,7 @@ class ViewTest : public ::testing::Test {
     static std::string read_until(const Client& client, const std::string& part) {
         std::string all;
         const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
-        while (all.find(part) == std::string::npos && std::chrono::steady_clock::now() < end) all += client.text();
+        while (all.find(part) == std::string::npos && std::chrono::steady_clock::now() < end) all += client.next();
         return all;
     }
 
@@ -159,7 +159,7 @@ TEST_F(ViewTest, AThirtyThirdStreamIsRefusedUntilOneIsClosed) {
     while (std::chrono::steady_clock::now() < end) {
         Client client(endpoint_);
         client.send(get("/stream"));
-        answer = client.text();
+        answer = client.next();
         if (answer.starts_with("HTTP/1.1 200")) break;
     }
     EXPECT_THAT(answer, StartsWith("HTTP/1.1 200"));
