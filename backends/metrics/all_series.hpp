@@ -2,12 +2,12 @@
 // Every time series of the daemon and its instances. Any thread.
 #pragma once
 
-#include "backends/metrics/families.hpp"
+#include "backends/metrics/page.hpp"
 #include "flowd/host.hpp"
 
 namespace flowd::metrics {
 
 /// Names get the prefix flowd_.
-[[nodiscard]] Result<void> collect_all_series(const AllMetrics& all, const Take& take);
+[[nodiscard]] Result<void> print_all_series(const AllMetrics& all, Page& page);
 
 }  // namespace flowd::metrics

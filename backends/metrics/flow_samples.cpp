@@ -11,8 +11,6 @@
 namespace flowd::metrics {
 namespace {
 
-using prometheus::MetricType;
-
 [[nodiscard]] std::uint64_t moved_by(const EventView& event) {
     std::uint64_t most = event->usage.bytes_sent + event->usage.bytes_received;
     for (const flowd_sample& sample : event.samples())
@@ -31,17 +29,7 @@ using prometheus::MetricType;
     return "<" + std::to_string(key.source_port) + ":" + std::to_string(key.destination_port) + ">";
 }
 
-[[nodiscard]] MetricType type_of(std::string_view name) {
-    return name.ends_with("_total") ? MetricType::Counter : MetricType::Gauge;
-}
-
 }  // namespace
-
-/// A sample with its labels, built once for all families of a page.
-struct FlowSamples::Shown {
-    const Sample* sample;
-    ClientLabels labels;
-};
 
 void FlowSamples::take(const EventView& event) {
     if (event.is_end()) {
@@ -88,7 +76,7 @@ void FlowSamples::prune() {
     });
 }
 
-std::vector<FlowSamples::Shown> FlowSamples::shown_of(const std::string& flavour, const TagLabels& labels) const {
+FlowFigures FlowSamples::figures(const std::string& flavour, const TagLabels& labels) const {
     std::vector<const Flow*> largest;
     largest.reserve(flows_.size());
     for (const auto& [id, flow] : flows_) largest.push_back(&flow);
@@ -96,41 +84,51 @@ std::vector<FlowSamples::Shown> FlowSamples::shown_of(const std::string& flavour
     std::partial_sort(largest.begin(), end, largest.end(),
                       [](const Flow* a, const Flow* b) { return a->moved > b->moved; });
     largest.erase(end, largest.end());
-    std::vector<Shown> all;
+    std::vector<FlowFigures::Row> rows;
     for (const Flow* flow : largest) {
         const auto [experiment, activity] = labels.of(flow->tag);
         for (const Sample& sample : flow->samples) {
             if (!flavour.empty() && sample.flavour != flavour) continue;
-            all.push_back({&sample,
-                           {{"act", activity},
-                            {"exp", experiment},
-                            {"src", source_of(flow->key).address.to_string()},
-                            {"dst", destination_of(flow->key).address.to_string()},
-                            {"flow", ports_of(flow->key)},
-                            {"flavour", sample.flavour}}});
+            FlowFigures::Row& row = rows.emplace_back();
+            row.labels.add("act", activity)
+                .add("exp", experiment)
+                .add("src", source_of(flow->key).address.to_string())
+                .add("dst", destination_of(flow->key).address.to_string())
+                .add("flow", ports_of(flow->key))
+                .add("flavour", sample.flavour);
+            row.algorithm = sample.algorithm;
+            row.tcp_info = sample.tcp_info;
         }
     }
-    return all;
+    return FlowFigures(std::move(rows));
 }
 
-void FlowSamples::collect(const std::string& flavour, const TagLabels& labels, const Take& take) const {
-    const auto all = shown_of(flavour, labels);
-    if (all.empty()) return;
-    for (const TcpFigure& figure : tcp_figures()) {
-        auto family = family_of(figure.name, figure.help, type_of(figure.name));
-        family.metric.reserve(all.size());
-        for (const Shown& shown : all)
-            if (const auto value = net::tcp_value(to_bytes(shown.sample->tcp_info), figure.member))
-                add_value(family, shown.labels, static_cast<double>(*value));
-        if (!family.metric.empty()) take(std::move(family));
+bool FlowFigures::print(Page& page, std::size_t enough) {
+    const auto figures = tcp_figures();
+    for (; figure_ <= figures.size(); ++figure_, row_ = 0) {
+        if (row_ == 0 && figure_ < figures.size()) {
+            const TcpFigure& figure = figures[figure_];
+            const bool counts = std::string_view(figure.name).ends_with("_total");
+            page.begin(figure.name, figure.help, counts ? Type::counter : Type::gauge);
+        } else if (row_ == 0) {
+            page.begin(tcp_algorithm_name, tcp_algorithm_help, Type::gauge);
+        }
+        for (; row_ < rows_.size(); ++row_) {
+            if (page.text().size() >= enough) return true;
+            print_row(page, rows_[row_]);
+        }
     }
-    auto family = family_of(tcp_algorithm_name, tcp_algorithm_help, MetricType::Gauge);
-    for (const Shown& shown : all) {
-        ClientLabels with_algorithm = shown.labels;
-        with_algorithm.push_back({"alg", shown.sample->algorithm});
-        if (!shown.sample->algorithm.empty()) add_value(family, std::move(with_algorithm), 1);
+    return false;
+}
+
+void FlowFigures::print_row(Page& page, const Row& row) const {
+    const auto figures = tcp_figures();
+    if (figure_ < figures.size()) {
+        if (const auto value = net::tcp_value(to_bytes(row.tcp_info), figures[figure_].member))
+            page.add(row.labels, static_cast<double>(*value));
+    } else if (!row.algorithm.empty()) {
+        page.add(PrintedLabels(row.labels).add("alg", row.algorithm), 1);
     }
-    if (!family.metric.empty()) take(std::move(family));
 }
 
 }  // namespace flowd::metrics

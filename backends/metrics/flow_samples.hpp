@@ -7,13 +7,35 @@
 #include <cstdint>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
-#include "backends/metrics/families.hpp"
+#include "backends/metrics/page.hpp"
 #include "backends/metrics/tag_labels.hpp"
 #include "flowd/event.hpp"
 
 namespace flowd::metrics {
+
+/// The TCP figures of some flows at one moment, printed piece by piece.
+class FlowFigures {
+  public:
+    /// One sample. The labels are printed once for all figures.
+    struct Row {
+        PrintedLabels labels;
+        std::string algorithm, tcp_info;
+    };
+
+    FlowFigures() = default;
+    explicit FlowFigures(std::vector<Row> rows) : rows_(std::move(rows)) {}
+    /// Prints flow_tcp_* until the page has `enough` bytes. False: nothing is left.
+    bool print(Page& page, std::size_t enough);
+
+  private:
+    void print_row(Page& page, const Row& row) const;
+
+    std::vector<Row> rows_;
+    std::size_t figure_ = 0, row_ = 0;  ///< the next to be printed; after all figures come the algorithms
+};
 
 class FlowSamples {
   public:
@@ -21,8 +43,8 @@ class FlowSamples {
     explicit FlowSamples(std::size_t max_flows) : max_flows_(max_flows) {}
 
     void take(const EventView& event);
-    /// flow_tcp_* of the shown flows as sampled by this enricher; empty: by any.
-    void collect(const std::string& flavour, const TagLabels& labels, const Take& take) const;
+    /// Of the shown flows, the largest first, as sampled by this enricher; empty: by any.
+    [[nodiscard]] FlowFigures figures(const std::string& flavour, const TagLabels& labels) const;
 
     [[nodiscard]] std::size_t kept() const { return flows_.size(); }
     [[nodiscard]] std::size_t shown() const { return std::min(flows_.size(), max_flows_); }
@@ -40,12 +62,10 @@ class FlowSamples {
         std::uint64_t moved = 0;  ///< bytes, both ways
         std::vector<Sample> samples;
     };
-    struct Shown;
 
     void keep(Flow& flow, const EventView& event);
     /// Removes all but the max_flows_ largest.
     void prune();
-    [[nodiscard]] std::vector<Shown> shown_of(const std::string& flavour, const TagLabels& labels) const;
 
     const std::size_t max_flows_;
     std::unordered_map<std::uint64_t, Flow> flows_;  ///< by flow id

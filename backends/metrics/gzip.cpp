@@ -3,37 +3,34 @@
 
 #include <zlib.h>
 
-#include <algorithm>
 #include <array>
-#include <limits>
-#include <memory>
+#include <new>
 
 namespace flowd::metrics {
 
-std::optional<std::string> gzip(std::string_view text) {
+Gzip::Gzip() {
     constexpr int with_gzip_header = 15 + 16;  // window bits, see zlib.h
-    z_stream stream{};
-    if (deflateInit2(&stream, Z_BEST_SPEED, Z_DEFLATED, with_gzip_header, 8, Z_DEFAULT_STRATEGY) != Z_OK)
-        return std::nullopt;
-    const auto end = [](z_stream* one) { (void)deflateEnd(one); };
-    const std::unique_ptr<z_stream, decltype(end)> ended(&stream, end);
-    std::string out;
-    std::array<char, 65536> piece;
-    int result = Z_OK;
-    while (result == Z_OK) {
-        if (stream.avail_in == 0 && !text.empty()) {
-            const auto size = std::min<std::size_t>(text.size(), std::numeric_limits<uInt>::max());
-            stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(text.data()));  // zlib's API is not const-correct
-            stream.avail_in = static_cast<uInt>(size);
-            text.remove_prefix(size);
-        }
-        stream.next_out = reinterpret_cast<Bytef*>(piece.data());
-        stream.avail_out = static_cast<uInt>(piece.size());
-        result = deflate(&stream, text.empty() ? Z_FINISH : Z_NO_FLUSH);
-        out.append(piece.data(), piece.size() - stream.avail_out);
-    }
-    if (result != Z_STREAM_END) return std::nullopt;
-    return out;
+    auto stream = std::make_unique<z_stream>();
+    if (deflateInit2(stream.get(), Z_BEST_SPEED, Z_DEFLATED, with_gzip_header, 8, Z_DEFAULT_STRATEGY) != Z_OK)
+        throw std::bad_alloc();
+    stream_.reset(stream.release());
+}
+
+void Gzip::End::operator()(z_stream_s* stream) const {
+    (void)deflateEnd(stream);
+    delete stream;
+}
+
+void Gzip::add(std::string_view piece, bool last, std::string& out) {
+    stream_->next_in = reinterpret_cast<Bytef*>(const_cast<char*>(piece.data()));  // zlib's API is not const-correct
+    stream_->avail_in = static_cast<uInt>(piece.size());
+    std::array<char, 65536> ready;
+    do {
+        stream_->next_out = reinterpret_cast<Bytef*>(ready.data());
+        stream_->avail_out = static_cast<uInt>(ready.size());
+        (void)deflate(stream_.get(), last ? Z_FINISH : Z_NO_FLUSH);  // fails only if it was called wrongly
+        out.append(ready.data(), ready.size() - stream_->avail_out);
+    } while (stream_->avail_out == 0);
 }
 
 }  // namespace flowd::metrics

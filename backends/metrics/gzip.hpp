@@ -1,14 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
-// gzip (RFC 1952) of a text. Pure function.
+// gzip (RFC 1952) of a text that comes piece by piece. Any thread, one at a time.
 #pragma once
 
-#include <optional>
+#include <memory>
 #include <string>
 #include <string_view>
 
+struct z_stream_s;
+
 namespace flowd::metrics {
 
-/// At zlib's fastest level, which suffices for repeated labels. Empty: out of memory.
-[[nodiscard]] std::optional<std::string> gzip(std::string_view text);
+/// At zlib's fastest level, which suffices for repeated labels.
+class Gzip {
+  public:
+    /// Throws std::bad_alloc.
+    Gzip();
+    /// Appends what is ready to `out`; all of it after the last piece.
+    void add(std::string_view piece, bool last, std::string& out);
+
+  private:
+    struct End {
+        void operator()(z_stream_s* stream) const;
+    };
+    std::unique_ptr<z_stream_s, End> stream_;
+};
 
 }  // namespace flowd::metrics

@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "backends/metrics/all_series.hpp"
-#include "backends/metrics/gzip.hpp"
+#include "backends/metrics/negotiation.hpp"
 #include "backends/metrics/process.hpp"
 #include "lib/http/problem.hpp"
 #include "lib/text/summary.hpp"
@@ -50,7 +50,7 @@ Metrics::Metrics(Host& host, Options options)
     build_ =
         host.gauge("build_info", "1, with the version of the daemon.", {{"version", std::string(host.core_version())}});
     build_.set(1);
-    duration_metric_ = host.histogram("metrics_scrape_seconds", "Time to build a page.", seconds_bounds, {}, "seconds");
+    duration_metric_ = host.histogram("metrics_scrape_seconds", "Time to print a page.", seconds_bounds, {}, "seconds");
     size_metric_ = host.histogram("metrics_scrape_bytes", "Size of a page before gzip.", size_bounds, {}, "bytes");
 }
 
@@ -69,9 +69,10 @@ Result<void> Metrics::start() {
         auto& server = servers_.emplace_back(
             loop_.context(), limits,
             [this, selection = listening.listener.selection](const http::Request& request, http::Reply reply) {
-                http::Response response = answer(request, selection);
-                if (response.status != 200) ++refused_;
-                reply(std::move(response));
+                auto other = other_than_page(request);
+                if (!other) return scrape(request, selection, std::move(reply));
+                if (other->status != 200) ++refused_;
+                reply(std::move(*other));
             },
             entrance_.refusals());
         if (auto served = server.serve(std::move(listening.socket)); !served) return served;
@@ -101,8 +102,8 @@ Taken Metrics::on_events(const Events& events) {
     return Taken::all();
 }
 
-http::Response Metrics::answer(const http::Request& request, const Selection& selection) {
-    if (auto refused = entrance_.turn_away(request)) return std::move(*refused);
+std::optional<http::Response> Metrics::other_than_page(const http::Request& request) {
+    if (auto refused = entrance_.turn_away(request)) return refused;
     if (request.path != "/metrics" && request.path != "/")
         return http::problem(404, {.detail = "there is no resource at this path", .hint = "GET /metrics"});
     if (request.method != "GET") {
@@ -110,39 +111,33 @@ http::Response Metrics::answer(const http::Request& request, const Selection& se
         response.headers.emplace_back("Allow", "GET, HEAD");
         return response;
     }
-    if (request.path == "/") return {.content_type = "text/plain; charset=utf-8", .body = "/metrics\n"};
-    return scrape(request, selection);
+    if (request.path == "/") return http::Response{.content_type = "text/plain; charset=utf-8", .body = "/metrics\n"};
+    return std::nullopt;
 }
 
-http::Response Metrics::scrape(const http::Request& request, const Selection& selection) {
-    const auto begin = std::chrono::steady_clock::now();
+void Metrics::scrape(const http::Request& request, const Selection& selection, http::Reply reply) {
     counters_.publish();
     const Format format = format_of(request.accept);
-    Page page(format, last_bytes_ + last_bytes_ / 16);
-    collect(selection, page);
-    http::Response response{.content_type = content_type_of(format), .body = std::move(page).finish()};
-    response.headers.emplace_back("Vary", "Accept, Accept-Encoding");
-    last_bytes_ = response.body.size();
-    size_metric_.observe(static_cast<double>(last_bytes_));
-    if (accepts_gzip(request.accept_encoding)) {
-        if (auto small = gzip(response.body)) {
-            response.body = std::move(*small);
-            response.headers.emplace_back("Content-Encoding", "gzip");
-        }
-    }
-    ++scrapes_;
-    duration_metric_.observe(std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
-    return response;
-}
-
-void Metrics::collect(const Selection& selection, Page& page) {
-    const Take take = [&page](prometheus::MetricFamily&& family) { page.add(std::move(family)); };
+    const bool gzip = accepts_gzip(request.accept_encoding);
+    const auto begin = std::chrono::steady_clock::now();
+    const auto scrape = std::make_shared<Scrape>(format, gzip, samples_.figures(selection.flavour, labels_));
     if (selection.daemon) {
-        if (auto collected = collect_all_series(host().all_metrics(), take); !collected)
-            host().report(Problem::from(collected.error()));
-        collect_process(take);
+        if (auto printed = print_all_series(host().all_metrics(), scrape->page()); !printed)
+            host().report(Problem::from(printed.error()));
+        print_process(scrape->page());
     }
-    samples_.collect(selection.flavour, labels_, take);
+    scrape->add_time(std::chrono::steady_clock::now() - begin);
+    http::Response head{.content_type = content_type_of(format)};
+    head.headers.emplace_back("Vary", "Accept, Accept-Encoding");
+    if (gzip) head.headers.emplace_back("Content-Encoding", "gzip");
+    reply.pieces(head, [this, scrape](std::string& piece) {
+        if (scrape->next(piece)) return true;
+        ++scrapes_;
+        last_bytes_ = scrape->bytes();
+        size_metric_.observe(static_cast<double>(last_bytes_));
+        duration_metric_.observe(std::chrono::duration<double>(scrape->time()).count());
+        return false;
+    });
 }
 
 void Metrics::warn_of_crowd() {

@@ -9,10 +9,10 @@
 #include <string>
 #include <vector>
 
-#include "backends/metrics/exposition.hpp"
 #include "backends/metrics/flow_counts.hpp"
 #include "backends/metrics/flow_samples.hpp"
 #include "backends/metrics/options.hpp"
+#include "backends/metrics/scrape.hpp"
 #include "backends/metrics/tag_labels.hpp"
 #include "flowd/asio.hpp"
 #include "flowd/module.hpp"
@@ -22,7 +22,7 @@
 
 namespace flowd::metrics {
 
-/// A page is built during the request, on the instance's thread; events are queued meanwhile.
+/// A page is printed on the instance's thread, a piece whenever the client has read the previous one.
 class Metrics final : public Backend {
   public:
     using Options = metrics::Options;
@@ -44,9 +44,9 @@ class Metrics final : public Backend {
         UniqueFd socket;
     };
 
-    [[nodiscard]] http::Response answer(const http::Request& request, const Selection& selection);
-    [[nodiscard]] http::Response scrape(const http::Request& request, const Selection& selection);
-    void collect(const Selection& selection, Page& page);
+    /// Refuses what is no request for a page.
+    [[nodiscard]] std::optional<http::Response> other_than_page(const http::Request& request);
+    void scrape(const http::Request& request, const Selection& selection, http::Reply reply);
     void warn_of_crowd();
     template <typename Of>
     [[nodiscard]] std::uint64_t sum(Of of) const;

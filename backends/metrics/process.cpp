@@ -17,8 +17,6 @@
 namespace flowd::metrics {
 namespace {
 
-using prometheus::MetricType;
-
 [[nodiscard]] std::string text_of(const char* path) {
     std::ostringstream text;
     text << std::ifstream(path).rdbuf();
@@ -59,13 +57,12 @@ using prometheus::MetricType;
 
 }  // namespace
 
-void collect_process(const Take& take) {
-    const auto show = [&](const char* name, const char* help, MetricType type, double value) {
-        auto family = family_of(name, help, type);
-        add_value(family, {}, value);
-        take(std::move(family));
+void print_process(Page& page) {
+    const auto show = [&page](const char* name, const char* help, Type type, double value) {
+        page.begin(name, help, type);
+        page.add({}, value);
     };
-    constexpr auto counter = MetricType::Counter, gauge = MetricType::Gauge;
+    constexpr auto counter = Type::counter, gauge = Type::gauge;
     // proc(5) numbers the fields from 1: utime 14, stime 15, num_threads 20, starttime 22, vsize 23, rss 24.
     const auto fields = fields_of_stat();
     if (fields.size() >= 24) {

@@ -3,11 +3,11 @@
 // Source: proc(5), https://prometheus.io/docs/instrumenting/writing_clientlibs/#process-metrics
 #pragma once
 
-#include "backends/metrics/families.hpp"
+#include "backends/metrics/page.hpp"
 
 namespace flowd::metrics {
 
 /// What /proc does not provide is omitted.
-void collect_process(const Take& take);
+void print_process(Page& page);
 
 }  // namespace flowd::metrics

@@ -80,6 +80,11 @@ Stream Reply::stream(const Response& head) {
     return conversation && conversation->begin_stream(head) ? Stream(conversation) : Stream();
 }
 
+void Reply::pieces(const Response& head, Pieces body) {
+    if (const auto conversation = std::exchange(conversation_, {}).lock())
+        conversation->begin_pieces(head, std::move(body));
+}
+
 Stream::~Stream() {
     if (const auto conversation = conversation_.lock()) conversation->end_stream();
 }
@@ -141,8 +146,8 @@ void Conversation::end() {
 void Conversation::advance() {
     if (advancing_) return;
     advancing_ = true;
-    while (wants_input() && parse()) {
-    }
+    while (pieces_ ? output_.size() < most_output : wants_input() && parse())
+        if (pieces_) print_piece();
     advancing_ = false;
 }
 
@@ -288,6 +293,30 @@ void Conversation::stream(std::string_view piece) {
 void Conversation::end_stream() {
     if (!http_1_0_) output_.append("0\r\n\r\n");
     finish(stream_keeps_ && !last_);
+}
+
+void Conversation::begin_pieces(const Response& head, Pieces body) {
+    if (!begin_stream(head)) return;
+    pieces_ = std::move(body);
+    if (advancing_) return;
+    advance();
+    answered_();
+}
+
+void Conversation::print_piece() {
+    std::string piece;
+    bool last = true;
+    try {
+        last = !pieces_(piece);
+    } catch (...) {  // without the last chunk, the client notices that the body is not complete
+        ++context_.counts.failed;
+        pieces_ = {};
+        return finish(false);
+    }
+    stream(piece);
+    if (!last) return;
+    pieces_ = {};
+    end_stream();
 }
 
 void Conversation::finish(bool keep) {

@@ -95,6 +95,8 @@ class Conversation : public std::enable_shared_from_this<Conversation> {
     bool begin_stream(const Response& head);
     void stream(std::string_view piece);
     void end_stream();
+    void begin_pieces(const Response& head, Pieces body);
+    void print_piece();
     void finish(bool keep);
     enum class Body { whole, chunked, until_close };
     void print(const Response& response, bool keep, Body body);
@@ -107,6 +109,7 @@ class Conversation : public std::enable_shared_from_this<Conversation> {
     std::unique_ptr<Parser> parser_;
     std::string line_;   ///< of the current request, as far as it may be shown
     std::string first_;  ///< ... and the beginning of its body
+    Pieces pieces_;      ///< rest of the body that is sent now
     std::uint64_t begun_ = 0;
     std::size_t scanned_ = 0;  ///< position in the input; the head does not end before it
     bool head_judged_ = false;

@@ -82,6 +82,10 @@ class Stream {
     std::weak_ptr<Conversation> conversation_;
 };
 
+/// Appends the next piece of a body. False: it was the last one. Is called while the client reads; an exception closes the
+/// connection before the end of the body.
+using Pieces = std::function<bool(std::string& piece)>;
+
 /// Answers one request, once. The destructor answers 500 if there was no answer. It may outlive the connection.
 class Reply {
   public:
@@ -95,6 +99,8 @@ class Reply {
     void operator()(Response response);
     /// Sends the head now; the body follows piece by piece.
     [[nodiscard]] Stream stream(const Response& head);
+    /// Sends the head now, and the body as fast as the client reads it.
+    void pieces(const Response& head, Pieces body);
     /// The connection is not closed. A disconnect of the client is not noticed: the connection is not read meanwhile.
     [[nodiscard]] bool wanted() const { return !conversation_.expired(); }
 

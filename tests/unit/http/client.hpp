@@ -8,9 +8,11 @@
 
 #include <cstring>
 #include <filesystem>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "flowd/address.hpp"
 #include "flowd/unique_fd.hpp"
@@ -21,6 +23,20 @@ namespace flowd::http::test {
 inline std::size_t body_size(std::string_view head) {
     const auto at = head.find("Content-Length: ");
     return at == std::string_view::npos ? 0 : std::stoul(std::string(head.substr(at + 16, 12)));
+}
+
+/// Where the body of chunks that begins at `at` ends, and the body; nothing if it is not whole.
+inline std::optional<std::pair<std::size_t, std::string>> chunked_body(std::string_view text, std::size_t at) {
+    std::string body;
+    while (true) {
+        const auto line = text.find("\r\n", at);
+        if (line == std::string_view::npos) return std::nullopt;
+        const std::size_t size = std::stoul(std::string(text.substr(at, line - at)), nullptr, 16);
+        at = line + 2 + size + 2;
+        if (text.size() < at) return std::nullopt;
+        if (size == 0) return std::pair(at, std::move(body));
+        body.append(text.substr(line + 2, size));
+    }
 }
 
 class Client {
@@ -51,7 +67,13 @@ class Client {
     std::string answer() {
         while (true) {
             const auto head = buffer_.find("\r\n\r\n");
-            if (head != std::string::npos) {
+            if (head != std::string::npos && buffer_.find("Transfer-Encoding: chunked") < head) {
+                if (auto body = chunked_body(buffer_, head + 4)) {
+                    std::string one = buffer_.substr(0, head + 4) + body->second;
+                    buffer_.erase(0, body->first);
+                    return one;
+                }
+            } else if (head != std::string::npos) {
                 const auto size = head + 4 + body_size(std::string_view(buffer_).substr(0, head));
                 if (buffer_.size() >= size) {
                     const std::string one = buffer_.substr(0, size);

@@ -12,6 +12,7 @@
 namespace flowd::http {
 namespace {
 
+using ::testing::EndsWith;
 using ::testing::HasSubstr;
 using ::testing::MatchesRegex;
 using ::testing::Not;
@@ -29,6 +30,12 @@ class ConversationTest : public ::testing::Test {
             } else if (request.path == "/stream") {
                 stream_ = reply.stream({.content_type = "text/plain"});
                 stream_.write("first");
+            } else if (request.path == "/pieces") {
+                reply.pieces({.content_type = "text/plain"}, [this](std::string& piece) {
+                    if (++pieces_ == 4) throw std::runtime_error("on purpose");
+                    piece = std::string(40'000, 'x');
+                    return pieces_ != 3;
+                });
             } else if (request.path == "/throw") {
                 throw std::runtime_error("on purpose");
             } else if (request.path != "/forget") {
@@ -54,6 +61,7 @@ class ConversationTest : public ::testing::Test {
     std::vector<std::string> asked_;
     std::optional<Reply> later_;
     Stream stream_;
+    int pieces_ = 0;
     int answered_ = 0;
 };
 
@@ -348,6 +356,28 @@ TEST_F(ConversationTest, AStreamToAnHttp10ClientEndsWithTheConnection) {
     stream_ = {};
     EXPECT_TRUE(conversation_->output().empty());
     EXPECT_TRUE(conversation_->over());
+}
+
+TEST_F(ConversationTest, PiecesArePrintedAsTheyAreSent) {
+    EXPECT_THAT(say(get("/pieces") + get("/next")), StartsWith("HTTP/1.1 200 OK\r\n"));
+    EXPECT_EQ(pieces_, 2) << "more than 64 KiB wait for the client";
+    conversation_->proceed();
+    EXPECT_EQ(pieces_, 3);
+    EXPECT_THAT(conversation_->output(), HasSubstr("xxx\r\n0\r\n\r\nHTTP/1.1 200 OK\r\n")) << "the next one is answered";
+}
+
+TEST_F(ConversationTest, PiecesThatFailEndWithTheConnection) {
+    pieces_ = 3;
+    EXPECT_THAT(say(get("/pieces") + get("/next")), EndsWith("\r\n\r\n")) << "the last chunk is missing";
+    EXPECT_TRUE(conversation_->over());
+    EXPECT_EQ(context_.counts.failed, 1U);
+    EXPECT_THAT(asked_, ::testing::ElementsAre("GET /pieces  "));
+}
+
+TEST_F(ConversationTest, PiecesAreNotPrintedForHead) {
+    EXPECT_THAT(say("HEAD /pieces HTTP/1.1\r\nHost: h\r\n\r\n"), EndsWith("\r\n\r\n"));
+    EXPECT_EQ(pieces_, 0);
+    EXPECT_TRUE(conversation_->wants_input());
 }
 
 TEST_F(ConversationTest, AStreamIsNotOpenedForHead) {

@@ -1,15 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "backends/metrics/exposition.hpp"
-
-#include <prometheus/text_serializer.h>
+#include "backends/metrics/negotiation.hpp"
 
 #include <algorithm>
 #include <functional>
-#include <string>
 #include <utility>
-#include <vector>
 
-#include "backends/metrics/openmetrics.hpp"
 #include "lib/text/words.hpp"
 
 namespace flowd::metrics {
@@ -41,23 +36,6 @@ void each_part(std::string_view text, char separator, const std::function<void(s
         weight += (text[i] - '0') * static_cast<int>(unit);
     }
     return std::min(weight, 1000);
-}
-
-/// A help text with the escapes of the format.
-[[nodiscard]] std::string one_line(std::string_view help) {
-    std::string line;
-    for (const char c : help) line.append(c == '\n' ? "\\n" : c == '\\' ? "\\\\" : std::string(1, c));
-    return line;
-}
-
-[[nodiscard]] std::string_view base_name_of(std::string_view counter) {
-    constexpr std::string_view suffix = "_total";
-    return counter.ends_with(suffix) ? counter.substr(0, counter.size() - suffix.size()) : counter;
-}
-
-void as_untyped(prometheus::MetricFamily& family) {
-    family.type = prometheus::MetricType::Untyped;
-    for (auto& metric : family.metric) metric.untyped.value = metric.counter.value;
 }
 
 /// One member of Accept or Accept-Encoding.
@@ -113,26 +91,6 @@ bool accepts_gzip(std::string_view accept_encoding) {
 std::string_view content_type_of(Format format) {
     return format == Format::open_metrics ? "application/openmetrics-text; version=1.0.0; charset=utf-8"
                                           : "text/plain; version=0.0.4; charset=utf-8";
-}
-
-void Page::add(prometheus::MetricFamily&& family) {
-    if (format_ == Format::open_metrics) {
-        // In OpenMetrics, the family of a counter x_total is x: if a gauge has that name, the counter is exported as
-        // untyped.
-        if (family.type == prometheus::MetricType::Counter && names_.count(base_name_of(family.name)) != 0)
-            as_untyped(family);
-        names_.emplace(family.name);
-        return append_open_metrics(text_, family);
-    }
-    family.help = one_line(family.help);  // the library does not escape it
-    std::vector<prometheus::MetricFamily> one;
-    one.push_back(std::move(family));
-    text_.append(prometheus::TextSerializer().Serialize(one));
-}
-
-std::string Page::finish() && {
-    if (format_ == Format::open_metrics) text_.append(open_metrics_end);
-    return std::move(text_);
 }
 
 }  // namespace flowd::metrics
