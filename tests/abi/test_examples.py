@@ -53,13 +53,17 @@ class Lines:
 
     def of(self, path=None):
         path = path or self.path
-        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        return [with_ports(json.loads(line)) for line in path.read_text().splitlines()] if path.exists() else []
 
     def wait_for(self, *wanted, path=None):
         """The first line that has these members and values."""
         def found():
             return next((line for line in self.of(path) if all(line.get(name) == value for name, value in wanted)), None)
         return wait_for(found, f"a line with {wanted}", PATIENCE)
+
+
+def with_ports(line):
+    return line | {name + "Port": int(line[name].rpartition(":")[2]) for name in ("source", "destination")}
 
 
 @pytest.fixture
@@ -108,7 +112,7 @@ class Job:
 
 
 def test_batchjobs_passes_the_conformance_suite(prefix, batchjobs, root, tmp_path):  # noqa: F811
-    configuration = (EXAMPLES / "batchjobs/conf.yaml").read_text().replace("root: /sys/fs/cgroup", f"root: {root}")
+    configuration = (EXAMPLES / "batchjobs/conf.yaml").read_text().replace("    group:", f"    root: {root}\n    group:")
     (tmp_path / "conf.yaml").write_text(configuration)
     judge(prefix, batchjobs, "--conf", tmp_path / "conf.yaml")
 
@@ -119,17 +123,22 @@ def test_jsonlines_passes_the_conformance_suite(prefix, jsonlines, tmp_path):  #
     judge(prefix, jsonlines, "--conf", tmp_path / "conf.yaml")
 
 
-def test_the_connections_of_a_job_are_announced_with_the_tag_of_the_rule(batchjobs, jsonlines, lines, job):
-    def configuration(activity):
+def test_the_connections_of_a_job_are_announced_with_the_tag_of_its_instance(batchjobs, jsonlines, lines, job):
+    def instance(name, group, activity):
         return f"""\
-plugins:
-  batchjobs:
+  batchjobs/{name}:
     module: {batchjobs}
     root: {job.root}
     period: 200ms
-    rules:
-      - {{group: no-such-batch-system/*, experiment: 3, activity: 9}}
-      - {{group: {job.slice.name}/job_*, experiment: 2, activity: {activity}}}
+    group: {group}
+    experiment: 2
+    activity: {activity}
+"""
+
+    def configuration(activity):
+        return f"""\
+plugins:
+{instance("others", "no-such-batch-system/*", 9)}{instance("jobs", f"{job.slice.name}/job_*", activity)}
 backends:
   jsonlines: {{module: {jsonlines}, file: {lines.path}}}
 """
@@ -137,24 +146,64 @@ backends:
         port = job.start()
         flow = ("sourcePort", port), ("destinationPort", job.port)
         start = lines.wait_for(("event", "start"), *flow)
-        assert start | {"experiment": 2, "activity": 8, "application": "step_0", "rule": "rules[1]", "announcer": "batchjobs",
-                        "source": "::1", "destination": "::1", "protocol": 6} == start
-        assert daemon.details("plugin batchjobs")["connections"] == 1
+        assert start | {"experimentId": 2, "activityId": 8, "experiment": "atlas", "rule": f"{job.slice.name}/job_*",
+                        "announcer": "batchjobs/jobs", "source": f"[::1]:{port}", "destination": f"[::1]:{job.port}",
+                        "protocol": "tcp"} == start
+        assert daemon.details("plugin batchjobs/jobs")["connections"] == 1
+        assert daemon.details("plugin batchjobs/others")["connections"] == 0
 
         daemon.reload(configuration(9))
         retag = lines.wait_for(("event", "retag"), *flow)
-        assert (retag["experiment"], retag["activity"], retag["flow"]) == (2, 9, start["flow"])
+        assert (retag["experimentId"], retag["activityId"], retag["id"]) == (2, 9, start["id"])
 
         job.end()
-        assert lines.wait_for(("event", "end"), *flow)["flow"] == start["flow"]
+        assert lines.wait_for(("event", "end"), *flow)["id"] == start["id"]
         assert daemon.stop() == 0
     assert [line["event"] for line in lines.of()] == ["start", "retag", "end"]
+
+
+def test_jobs_that_end_while_groups_are_listed_do_not_end_the_flows_of_others(batchjobs, jsonlines, lines, job):
+    done = threading.Event()
+
+    def come_and_go():
+        for number in itertools.count():
+            groups = [job.slice / f"job_{number}_{n}" for n in range(100)]
+            for group in groups:
+                group.mkdir()
+            for group in groups:
+                group.rmdir()
+            if done.is_set():
+                return
+
+    with harness.Daemon(f"""\
+plugins:
+  batchjobs: {{module: {batchjobs}, root: {job.slice}, period: 100ms, group: "job_*", experiment: 2, activity: 8}}
+backends:
+  jsonlines: {{module: {jsonlines}, file: {lines.path}}}
+""") as daemon:
+        job.start()
+        lines.wait_for(("event", "start"))
+
+        def looks():
+            (plugin,) = daemon.cli("status")["announcers"]
+            return plugin["effects"].get("refreshed", 0)
+
+        others = threading.Thread(target=come_and_go)
+        others.start()
+        try:
+            before = looks()
+            wait_for(lambda: looks() >= before + 10, "ten lists of the groups", PATIENCE)
+        finally:
+            done.set()
+            others.join()
+        assert daemon.stop() == 0
+    assert [line["event"] for line in lines.of()] == ["start", "end"]
 
 
 def test_what_a_stop_leaves_open_is_withdrawn(batchjobs, jsonlines, lines, job):
     with harness.Daemon(f"""\
 plugins:
-  batchjobs: {{module: {batchjobs}, root: {job.root}, rules: [{{group: {job.slice.name}/*, experiment: 2, activity: 8}}]}}
+  batchjobs: {{module: {batchjobs}, root: {job.root}, group: {job.slice.name}/*, experiment: 2, activity: 8}}
 backends:
   jsonlines: {{module: {jsonlines}, file: {lines.path}}}
 """) as daemon:
@@ -193,7 +242,7 @@ backends:
         lines.wait_for(("sourcePort", 1003))
         assert [line["sourcePort"] for line in lines.of(rotated)] == [1001, 1002]
         assert daemon.stop() == 0
-    assert {line["experimentName"] for line in lines.of()} == {"atlas"}
+    assert {line["experiment"] for line in lines.of()} == {"atlas"}
 
 
 def test_no_line_is_lost_over_50_rotations_under_load(jsonlines, lines):
@@ -249,7 +298,7 @@ backends:
 """) as daemon:
             for port in range(1, 31):
                 write_to(pipe, port)
-            wait_for(lambda: daemon.details("backend jsonlines")["failures"] > 0, "a failed write", PATIENCE)
+            wait_for(lambda: daemon.details("backend jsonlines")["state"] == "degraded", "a failed write", PATIENCE)
             assert len(lines.of(file)) < 30  # each of them is whole: json.loads reads it
             sh("mount", "-o", "remount,size=1m", disk)
             lines.wait_for(("sourcePort", 30), path=file)
@@ -267,7 +316,7 @@ def test_what_a_full_disk_does_not_take_is_written_later(jsonlines, lines):
         return f"plugins:\n  namedpipe: {{pipePath: {pipe}}}\nbackends:\n  jsonlines: {{module: {jsonlines}, file: {file}}}\n"
     with harness.Daemon(configuration("/dev/full")) as daemon:
         write_to(pipe, 1001)
-        status = wait_for(lambda: (now := daemon.details("backend jsonlines"))["failures"] > 0 and now, "a failed write", PATIENCE)
+        status = wait_for(lambda: (now := daemon.details("backend jsonlines"))["state"] == "degraded" and now, "a failed write", PATIENCE)
         assert (status["summary"], status["state"]) == ("cannot write its file", "degraded")
         daemon.reload(configuration(lines.path))
         lines.wait_for(("sourcePort", 1001))
