@@ -132,8 +132,7 @@ void KafkaSource::read(const rd_kafka_message_t& message, Partition& partition) 
     if (!read.refusal.empty()) return refuse(read.refusal, message);
     if (read.differs) ++differs_;
     const firefly::Firefly& firefly = read.firefly;
-    const std::uint64_t boot = firefly::this_boot();
-    if (firefly.member && (firefly.member->path.origin == boot || firefly.member->boot == boot)) {
+    if (firefly.member && (firefly.member->path.origin == boot_ || firefly.member->boot == boot_)) {
         ++own_;
         return;
     }
@@ -142,7 +141,7 @@ void KafkaSource::read(const rd_kafka_message_t& message, Partition& partition) 
     *event.operator->() = raw;
     event.application(std::string(to_view(raw.application)));
     event.attach(FLOWD_ATTACHMENT_DATAGRAM, std::string(read.datagram));
-    const firefly::Path path = firefly.member ? firefly.member->path : firefly::Path{boot, 0};
+    const firefly::Path path = firefly.member ? firefly.member->path : firefly::Path{boot_, 0};
     event.attach(std::string(firefly::provenance_attachment), firefly::to_text({path, {}, 0, receivers_}),
                  FLOWD_ATTACHMENT_KEEP);
     std::size_t left = most_block_bytes;

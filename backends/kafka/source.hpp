@@ -20,6 +20,7 @@
 #include "flowd/module.hpp"
 #include "flowd/outbox.hpp"
 #include "flowd/publisher.hpp"
+#include "lib/firefly/flowd_member.hpp"
 
 namespace flowd::kafka {
 
@@ -77,6 +78,7 @@ class KafkaSource final : public Plugin, private ClientListener {
 
     Options options_;
     RecordReader reader_;
+    std::uint64_t boot_ = firefly::this_boot();
     std::string cluster_;    ///< its id; empty: not known yet
     std::string receivers_;  ///< for the provenance of events: names of this topic
     Outbox outbox_{host()};
