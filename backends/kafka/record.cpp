@@ -12,6 +12,7 @@
 
 #include "flowd/address.hpp"
 #include "flowd/json.hpp"
+#include "lib/firefly/address_text.hpp"
 #include "lib/firefly/event.hpp"
 #include "lib/firefly/provenance.hpp"
 
@@ -22,6 +23,28 @@ namespace {
 constexpr std::string_view fingerprint_key = "create flowid";
 
 constexpr std::array<std::string_view, 3> own_members{"message", "flow_fingerprint", "redelivered"};
+
+/// As json::Writer, which copies what is between two characters to escape: in a datagram, which is JSON, those are few
+/// bytes each.
+void append_text(std::string& out, std::string_view text) {
+    unsigned special = 0;
+    for (const char c : text) special |= static_cast<unsigned>(static_cast<unsigned char>(c - ' ') > '~' - ' ');
+    if (special != 0) {
+        json::Writer(out).value(text);
+        return;
+    }
+    const std::size_t begin = out.size();
+    out.resize(begin + 2 * text.size() + 2);
+    char* at = out.data() + begin;
+    *at++ = '"';
+    for (const char c : text) {
+        *at = '\\';
+        at += static_cast<int>(c == '"' || c == '\\');
+        *at++ = c;
+    }
+    *at++ = '"';
+    out.resize(static_cast<std::size_t>(at - out.data()));
+}
 
 [[nodiscard]] std::string_view name_of_protocol(const flowd_key& key) {
     return key.protocol == IPPROTO_TCP ? "tcp" : "udp";
@@ -57,10 +80,10 @@ std::string_view Fingerprint::of(const flowd_key& key) {
     };
     std::array<char, INET6_ADDRSTRLEN> address{};
     text_.clear();
-    add("dst-ip", Address(key.destination).to_chars(address));
+    add("dst-ip", firefly::print_address(Address(key.destination), address));
     add("dst-port", std::to_string(key.destination_port));
     add("protocol", name_of_protocol(key));
-    add("src-ip", Address(key.source).to_chars(address));
+    add("src-ip", firefly::print_address(Address(key.source), address));
     add("src-port", std::to_string(key.source_port));
     text_.push_back('|');
     std::array<unsigned char, 32> digest{};
@@ -87,7 +110,7 @@ std::string record_key(const flowd_key& key) {
     out.reserve(2 * INET6_ADDRSTRLEN);
     for (const bool second : {false, true}) {
         const bool is_source = second == turn;
-        out.append((is_source ? source : destination).to_chars(text)).push_back('|');
+        out.append(firefly::print_address(is_source ? source : destination, text)).push_back('|');
         out.append(std::to_string(is_source ? key.source_port : key.destination_port)).push_back('|');
     }
     return out.append(name_of_protocol(key));
@@ -150,7 +173,7 @@ std::optional<Record> RecordWriter::write(const EventView& event, std::int64_t n
         numbered_.clear();
         (void)stream_.number(numbered_, printed, path, options_.max_size);
     }
-    json::Writer(value).value(original.empty() ? std::string_view(numbered_) : original);
+    append_text(value, original.empty() ? std::string_view(numbered_) : original);
     value.append(R"(,"flow_fingerprint":")").append(fingerprint).append("\"}");
     if (record.key.size() + value.size() > options_.max_size) return skip(Skip::too_large);
     // Another instance, with another name or before a reload, may have written the start.

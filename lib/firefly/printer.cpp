@@ -9,6 +9,7 @@
 
 #include "flowd/address.hpp"
 #include "flowd/json.hpp"
+#include "lib/firefly/address_text.hpp"
 #include "lib/firefly/json_text.hpp"
 #include "lib/firefly/timestamp.hpp"
 #include "lib/text/utf8.hpp"
@@ -36,7 +37,7 @@ void append_time(std::string& out, std::int64_t time_ns) {
 
 void append_address(std::string& out, const std::uint8_t (&bytes)[16]) {
     std::array<char, INET6_ADDRSTRLEN> buffer;
-    out.append(Address(bytes).to_chars(buffer));
+    out.append(print_address(Address(bytes), buffer));
 }
 
 /// An address of which nothing would remain, as ::1, names no host.

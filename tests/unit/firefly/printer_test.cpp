@@ -4,10 +4,12 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <random>
 #include <string>
 #include <vector>
 
 #include "flowd/address.hpp"
+#include "lib/firefly/address_text.hpp"
 #include "lib/firefly/timestamp.hpp"
 #include "tests/unit/firefly/fixtures.hpp"
 
@@ -49,6 +51,24 @@ TEST_F(FireflyPrinter, WritesAnEndWithAllMembersForTheReferenceCollector) {
     EXPECT_EQ(
         text(),
         R"(<134>1 2026-02-24T16:57:42.200000+00:00 se1.example.org flowd-cpp - firefly-json - {"version":1,"flow-lifecycle":{"state":"end","current-time":"2026-02-24T16:57:42.200000+00:00","start-time":"2026-02-24T16:56:42.251384+00:00","end-time":"2026-02-24T16:57:42.100000+00:00"},"flow-id":{"afi":"ipv6","src-ip":"2001:db8::1:0:0:1","dst-ip":"2001:db8:0:1:1:1:1:1","protocol":"tcp","src-port":5001,"dst-port":443},"context":{"experiment-id":2,"activity-id":16,"application":"flowd-cpp v0.1.0"},"usage":{"received":813,"sent":10507049000},"netlink":{"rtt":101.0}})");
+}
+
+TEST(AddressText, IsThatOfInetNtop) {
+    const auto both = [](const Address& address) {
+        std::array<char, INET6_ADDRSTRLEN> buffer{};
+        EXPECT_EQ(print_address(address, buffer), address.to_string());
+    };
+    for (const char* text :
+         {"192.0.2.255", "0.0.0.0", "::", "::1", "::1:0", "::192.0.2.1", "::ffff:0:0:1", "1::", "1:0:0:1::", "1::1:0:0:1",
+          "2001:db8:0:1:1:1:1:1", "2001:db8::1:0:0:1", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"})
+        both(Address::parse(text).value());
+    std::mt19937 random(20);
+    // Few distinct bytes: runs of zeros of every length and at every place.
+    for (int i = 0; i < 200'000; ++i) {
+        Address::Bytes bytes{};
+        for (auto& byte : bytes) byte = random() % 3 == 0 ? static_cast<std::uint8_t>(random()) : 0;
+        both(Address(bytes));
+    }
 }
 
 // case C11

@@ -7,6 +7,7 @@
 
 #include <string>
 
+#include "flowd/json.hpp"
 #include "lib/firefly/parser.hpp"
 #include "lib/firefly/provenance.hpp"
 #include "tests/unit/firefly/fixtures.hpp"
@@ -78,6 +79,19 @@ TEST_F(RecordTest, TheMessageIsTheOriginalDatagram) {
     const auto record = write(event);
     ASSERT_TRUE(record);
     EXPECT_EQ(text(*record, "/message"), "<134>1 - \"quoted\" {\"x\":1}\n");
+}
+
+TEST_F(RecordTest, TheMessageIsWrittenAsAnyOtherText) {
+    for (int byte = 0; byte < 256; ++byte) {
+        const std::string message = std::string(R"(a "quoted\text" )") + static_cast<char>(byte) + "\"";
+        auto event = start();
+        event.attach(FLOWD_ATTACHMENT_DATAGRAM, message);
+        const auto record = write(event);
+        ASSERT_TRUE(record);
+        std::string expected;
+        json::Writer(expected).value(std::string_view(message));
+        EXPECT_NE(record->value.find(",\"message\":" + expected + ",\"flow_fingerprint\":"), std::string::npos) << byte;
+    }
 }
 
 TEST_F(RecordTest, ABlockCannotReplaceAMemberOfTheRecord) {
