@@ -1,13 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <ostream>
 #include <set>
 
 #include "core/base/files.hpp"
+#include "core/base/replace_file.hpp"
 #include "core/cli/commands.hpp"
 #include "core/cli/label.hpp"
 #include "core/cli/registry_change.hpp"
@@ -15,38 +12,15 @@
 #include "core/service/installation.hpp"
 #include "flowd/json.hpp"
 #include "flowd/label.hpp"
-#include "flowd/unique_fd.hpp"
 
 namespace flowd::core::cli {
 namespace {
 
-/// Replaces the file atomically. An existing file keeps its mode and owner.
-Result<void> replace_file(const std::filesystem::path& file, std::string_view text) {
+Result<void> replace_registry(const std::filesystem::path& file, std::string_view text) {
     std::error_code error;
     std::filesystem::create_directories(file.parent_path(), error);
-    if (error) return Error::from_errno(error.value(), file.parent_path().string());
-    std::string temporary = file.string() + ".XXXXXX";
-    const UniqueFd fd(::mkostemp(temporary.data(), O_CLOEXEC));
-    if (!fd) return Error::from_errno(errno, file.parent_path().string());
-    const auto fail = [&](const char* what) {
-        Error failure = Error::from_errno(errno, temporary + ": " + what);
-        (void)::unlink(temporary.c_str());
-        return failure;
-    };
-    for (std::string_view rest = text; !rest.empty();) {
-        const ssize_t written = ::write(fd.get(), rest.data(), rest.size());
-        if (written < 0 && errno != EINTR) return fail("write");
-        if (written > 0) rest.remove_prefix(static_cast<std::size_t>(written));
-    }
-    struct stat old {};
-    const bool exists = ::stat(file.c_str(), &old) == 0;
-    if (exists && ::fchown(fd.get(), old.st_uid, old.st_gid) != 0) return fail("chown");
-    if (::fchmod(fd.get(), exists ? old.st_mode & 07777 : 0644) != 0) return fail("chmod");
-    if (::fsync(fd.get()) != 0) return fail("fsync");
-    if (::rename(temporary.c_str(), file.c_str()) != 0) return fail("rename");
-    const UniqueFd directory(::open(file.parent_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (directory) (void)::fsync(directory.get());
-    return {};
+    if (error) return Error::from_errno(error.value(), "creating " + file.parent_path().string());
+    return replace_file(file, text, {0644, {}});
 }
 
 /// Problems of the configuration with the new registry that it does not have at present: tags that are removed.
@@ -129,7 +103,7 @@ ExitCode update_registry(const GlobalOptions& options, const Output& output, con
     const std::filesystem::path target = installation.paths().site_registry();
     const bool replaces = !changes.empty() && !request.dry_run;
     if (replaces)
-        if (const auto replaced = replace_file(target, *content); !replaced) return output.fail(replaced.error());
+        if (const auto replaced = replace_registry(target, *content); !replaced) return output.fail(replaced.error());
     std::string text;
     json::Writer writer(text);
     writer.object().member("file", target.string()).member("replaced", replaces).key("changes").array();

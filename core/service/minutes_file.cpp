@@ -1,18 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/service/minutes_file.hpp"
 
-#include <fcntl.h>
 #include <spdlog/fmt/fmt.h>
-#include <unistd.h>
 
-#include <cerrno>
 #include <charconv>
 #include <map>
 #include <utility>
 #include <vector>
 
 #include "core/base/files.hpp"
-#include "flowd/unique_fd.hpp"
+#include "core/base/replace_file.hpp"
 
 namespace flowd::core {
 
@@ -103,23 +100,7 @@ Result<void> MinutesFile::load(std::int64_t now_ns) {
 Result<void> MinutesFile::save() {
     const std::uint64_t changes = minutes_.changes();
     if (file_.empty() || changes == saved_changes_) return {};
-    const std::string text = print_minutes(minutes_);
-    const std::string fresh = file_.string() + ".new";
-    const auto failed = [&](const char* what) {
-        Error error = Error::from_errno(errno, fresh + ": " + what);
-        (void)::unlink(fresh.c_str());
-        return error;
-    };
-    (void)::unlink(fresh.c_str());
-    const UniqueFd fd(::open(fresh.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0640));
-    if (!fd) return failed("open");
-    for (std::size_t written = 0; written < text.size();) {
-        const ssize_t count = ::write(fd.get(), text.data() + written, text.size() - written);
-        if (count < 0 && errno != EINTR) return failed("write");
-        if (count > 0) written += static_cast<std::size_t>(count);
-    }
-    if (::fdatasync(fd.get()) != 0) return failed("fdatasync");
-    if (::rename(fresh.c_str(), file_.c_str()) != 0) return failed("rename");
+    if (auto done = replace_file(file_, print_minutes(minutes_), {0640, {}}); !done) return done;
     saved_changes_ = changes;
     return {};
 }

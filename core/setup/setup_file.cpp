@@ -12,6 +12,7 @@
 #include <cstdio>
 
 #include "core/base/files.hpp"
+#include "core/base/replace_file.hpp"
 
 namespace flowd::core {
 namespace fs = std::filesystem;
@@ -29,22 +30,18 @@ std::string digest_of_text(std::string_view text) {
     return hex;
 }
 
-Error file_error(const std::string& what) {
-    Error error = Error::from_errno(errno, what);
+Error with_hint(Error error) {
     if (error.code == FLOWD_DENIED) error.hint = "run as root: sudo flowd-cpp setup ...";
     return error;
 }
 
-/// Makes a rename survive a power failure.
-Result<void> sync_directory(const fs::path& directory) {
-    const UniqueFd fd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (!fd || ::fsync(fd.get()) != 0) return file_error("writing " + directory.string());
-    return {};
+Error file_error(const std::string& what) {
+    return with_hint(Error::from_errno(errno, what));
 }
 
-Result<void> rename_to(const fs::path& from, const fs::path& to) {
-    if (::rename(from.c_str(), to.c_str()) != 0) return file_error("renaming " + from.string() + " to " + to.string());
-    return sync_directory(to.parent_path());
+Result<void> with_hint(Result<void> done) {
+    if (!done) return with_hint(std::move(done).error());
+    return done;
 }
 
 /// Whether both names are of one file: hard links.
@@ -86,10 +83,8 @@ bool SetupFile::exists() const {
 Result<std::optional<std::string>> SetupFile::read() const {
     auto text = read_file(file_);
     if (text) return std::optional(std::move(*text));
-    Error error = text.error();
-    if (error.code == FLOWD_NOT_FOUND) return std::optional<std::string>();
-    if (error.code == FLOWD_DENIED) error.hint = "run as root: sudo flowd-cpp setup ...";
-    return error;
+    if (text.error().code == FLOWD_NOT_FOUND) return std::optional<std::string>();
+    return with_hint(std::move(text).error());
 }
 
 std::optional<SetupFile::Stamp> SetupFile::stamp_of(std::string_view text) {
@@ -119,25 +114,9 @@ Result<void> SetupFile::prepare(std::string_view text) {
 }
 
 Result<void> SetupFile::write_candidate(std::string_view text) const {
-    const UniqueFd fd(::open(candidate().c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
-    if (!fd) return file_error("writing " + candidate().string());
-    struct stat info {};
-    mode_t mode = 0640;
-    if (::stat(file_.c_str(), &info) == 0) {
-        mode = info.st_mode & 07777;
-        if (::fchown(fd.get(), info.st_uid, info.st_gid) != 0 && errno != EPERM)
-            return file_error("owning " + candidate().string());
-    } else if (const group* const own = ::getgrnam("flowd-cpp"); own != nullptr && ::geteuid() == 0) {
-        if (::fchown(fd.get(), 0, own->gr_gid) != 0) return file_error("owning " + candidate().string());
-    }
-    if (::fchmod(fd.get(), mode) != 0) return file_error("writing " + candidate().string());
-    while (!text.empty()) {
-        const ssize_t done = ::write(fd.get(), text.data(), text.size());
-        if (done < 0 && errno != EINTR) return file_error("writing " + candidate().string());
-        if (done > 0) text.remove_prefix(static_cast<std::size_t>(done));
-    }
-    if (::fsync(fd.get()) != 0) return file_error("writing " + candidate().string());
-    return {};
+    Access access;
+    if (const group* const own = ::getgrnam("flowd-cpp"); own != nullptr && ::geteuid() == 0) access.group = own->gr_gid;
+    return with_hint(write_successor(candidate(), file_, text, access));
 }
 
 Result<void> SetupFile::commit() const {
@@ -148,12 +127,12 @@ Result<void> SetupFile::commit() const {
     const bool is_kept = is_same_file(file_, before()) || (*present && kept && *kept == **present);
     if (exists() && !(stamp && stamp->intact) && !is_kept) {
         if (struct stat info{}; ::lstat(before().c_str(), &info) == 0)
-            if (auto moved = rename_to(before(), first_free(before().string())); !moved) return moved;
+            if (auto moved = with_hint(rename_file(before(), first_free(before().string()))); !moved) return moved;
         // The original file itself, with its owner, mode, times and attributes.
         if (::link(file_.c_str(), before().c_str()) != 0)
             return file_error("keeping " + file_.string() + " as " + before().string());
     }
-    return rename_to(candidate(), file_);
+    return with_hint(rename_file(candidate(), file_));
 }
 
 void SetupFile::discard() const {
@@ -178,10 +157,10 @@ Result<fs::path> SetupFile::restore() const {
             return file_error("keeping " + file_.string() + " as " + kept.string());
     }
     if (struct stat info{}; ::lstat(before().c_str(), &info) == 0) {
-        if (auto moved = rename_to(before(), file_); !moved) return moved.error();
+        if (auto moved = with_hint(rename_file(before(), file_)); !moved) return moved.error();
     } else {
         if (::unlink(file_.c_str()) != 0) return file_error("removing " + file_.string());
-        if (auto synced = sync_directory(file_.parent_path()); !synced) return synced.error();
+        if (auto synced = with_hint(sync_directory(file_.parent_path())); !synced) return synced.error();
     }
     return kept;
 }

@@ -230,7 +230,7 @@ def test_a_kill_loses_at_most_the_running_minute(lab):
             wait_for(lambda: " 3 0 " in (state / "history").read_text(), "the minute to be written", 90)
         daemon.process.kill()
         daemon.process.wait(20)
-        (state / "history.new").write_text("half a f")  # as if it had been killed while it wrote
+        (state / "history.a1b2c3").write_text("half a f")  # as if it had been killed while it wrote
         daemon.start()
         with Api.at(lab.a) as api:
             wait_for(lambda: sums(api) >= 5, "the sums of before the kill")
