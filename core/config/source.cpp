@@ -35,14 +35,22 @@ void add_file_problem(Problems& problems, const fs::path& file, const Error& err
     problems.add(std::move(problem));
 }
 
+Error with_hint(Error error) {
+    error.hint = error.code == FLOWD_NOT_FOUND ? "name another file with --conf" : "run as root or as the daemon's user";
+    return error;
+}
+
+/// An error of the trust check. Where it begins with the path, the problem has that already.
+Error without_path(Error error, const fs::path& path) {
+    const std::string prefix = path.string() + ": ";
+    if (!error.message.starts_with(prefix)) return error;
+    error.message = "can't be read: " + error.message.substr(prefix.size());
+    return error.hint.empty() ? with_hint(std::move(error)) : error;
+}
+
 Result<std::string> read_file(const fs::path& file, bool& is_public) {
     const UniqueFd fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-    if (!fd) {
-        Error error = Error::from_errno(errno, "can't be read");
-        error.hint =
-            error.code == FLOWD_NOT_FOUND ? "name another file with --conf" : "run as root or as the daemon's user";
-        return error;
-    }
+    if (!fd) return with_hint(Error::from_errno(errno, "can't be read"));
     struct stat info {};
     if (::fstat(fd.get(), &info) != 0) return Error::from_errno(errno, "can't be read");
     if (!S_ISREG(info.st_mode)) return Error{FLOWD_INVALID, "not a regular file"};
@@ -121,7 +129,7 @@ std::optional<Source> read_source(const fs::path& file, const Binder::Trust& tru
             auto trusted = trust(path);
             if (!trusted) {
                 const bool wrong_owner = trusted.error().code == FLOWD_DENIED;
-                add_file_problem(problems, path, trusted.error(),
+                add_file_problem(problems, path, without_path(trusted.error(), path),
                                  wrong_owner ? Problem::Category::configuration : category_of(trusted.error()));
                 good = false;
                 continue;

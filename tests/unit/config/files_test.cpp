@@ -4,6 +4,7 @@
 
 #include <sys/stat.h>
 
+#include "core/base/trust.hpp"
 #include "tests/unit/config/fakes.hpp"
 
 namespace flowd::core::test {
@@ -77,6 +78,12 @@ TEST_F(Files, AMissingFileIsReported) {
                                                "    hint:    name another file with --conf\n");
     EXPECT_EQ(loaded.problems.decisive()->result, FLOWD_NOT_FOUND);
     EXPECT_EQ(loaded.problems.decisive()->category, Problem::Category::system);
+}
+
+TEST_F(Files, AMissingFileIsReportedInTheSameWordsByTheCheckOfTrust) {
+    const std::string without = world_.load(at("conf.yaml")).problems.to_string();
+    world_.trust = [](const std::filesystem::path& file) { return trusted_path(file); };
+    EXPECT_EQ(world_.load(at("conf.yaml")).problems.to_string(), without);
 }
 
 TEST_F(Files, ADirectoryIsRefused) {
