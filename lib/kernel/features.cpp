@@ -20,6 +20,7 @@
 #include <system_error>
 #include <utility>
 
+#include "lib/kernel/cgroups.hpp"
 #include "lib/netlink/socket.hpp"
 
 namespace flowd::kernel {
@@ -144,11 +145,28 @@ Feature look_at_clsact(const FeatureSources& sources, std::string_view name) {
 }
 
 Feature look_at_cgroup2(const FeatureSources& sources, std::string_view name) {
-    const auto mounts = read(sources.root + "/proc/self/mountinfo");
-    const bool present = mounts && mounts->find(" - cgroup2 ") != std::string::npos;
+    const bool present = !cgroup_mount(sources.root).path.empty();
     return make(name, present ? FeatureState::present : FeatureState::missing,
                 present ? "control groups of version 2 are mounted" : "control groups of version 2 are mounted nowhere",
                 "a mounted cgroup2", "mount -t cgroup2 none /sys/fs/cgroup");
+}
+
+/// A program that is attached to a part of the groups does not see the connections of the others.
+Feature look_at_cgroup2_root(const FeatureSources& sources, std::string_view name) {
+    const CgroupMount mount = cgroup_mount(sources.root);
+    const std::string expected = "the control groups of the whole host are mounted";
+    const std::string remedy =
+        "run it with the host's cgroup namespace (podman and docker: --cgroupns=host), or name a control group in "
+        "cgroupPath";
+    if (mount.path.empty())
+        return make(name, FeatureState::unknown, "control groups of version 2 are mounted nowhere", expected, remedy);
+    if (!mount.is_whole)
+        return make(name, FeatureState::missing,
+                    "this process sees only a part of the control groups, at " + mount.path +
+                        ": it is in a cgroup namespace of its own",
+                    expected, remedy);
+    return make(name, FeatureState::present, "the control groups of the whole host are mounted at " + mount.path, expected,
+                remedy);
 }
 
 Feature look_at_diag(const FeatureSources& sources, std::string_view name, std::uint8_t protocol) {
@@ -179,6 +197,7 @@ constexpr struct Known {
     {"TCX", look_at_tcx},
     {"clsact", look_at_clsact},
     {"cgroup2", look_at_cgroup2},
+    {"cgroup2-root", look_at_cgroup2_root},
     {"tcp_diag",
      [](const FeatureSources& sources, std::string_view name) { return look_at_diag(sources, name, IPPROTO_TCP); }},
     {"udp_diag",

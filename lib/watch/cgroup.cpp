@@ -4,14 +4,13 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <sys/vfs.h>
-#include <unistd.h>
 
 #include <cerrno>
 #include <filesystem>
-#include <fstream>
-#include <sstream>
 #include <string_view>
 #include <system_error>
+
+#include "lib/kernel/cgroups.hpp"
 
 namespace flowd::watch {
 namespace {
@@ -23,27 +22,10 @@ bool is_cgroup2(const std::string& path) {
     return ::statfs(path.c_str(), &status) == 0 && status.f_type == CGROUP2_SUPER_MAGIC;
 }
 
-/// Only the root group of the host has no type (Documentation/admin-guide/cgroup-v2.rst). In a cgroup namespace, the root
-/// of the mount is another group.
-bool is_topmost(const std::string& path) {
-    return ::access((path + "/cgroup.type").c_str(), F_OK) != 0;
-}
-
 }  // namespace
 
 std::string cgroup_root() {
-    std::ifstream mounts("/proc/self/mountinfo");
-    std::string first;
-    for (std::string line; std::getline(mounts, line);) {
-        // proc(5): the mount point is the fifth field; the type follows " - ".
-        if (line.find(" - cgroup2 ") == std::string::npos) continue;
-        std::istringstream words(line);
-        std::string word;
-        for (int i = 0; i < 5; ++i) words >> word;
-        if (is_topmost(word)) return word;
-        if (first.empty()) first = word;
-    }
-    return first;
+    return kernel::cgroup_mount().path;
 }
 
 Result<std::string> find_cgroup(const std::string& path) {
@@ -62,7 +44,7 @@ Result<std::string> find_cgroup(const std::string& path) {
 
 Result<UniqueFd> open_cgroup(const std::string& path) {
     std::error_code ignored;
-    if (std::filesystem::equivalent(path, cgroup_root(), ignored) && !is_topmost(path))
+    if (std::filesystem::equivalent(path, cgroup_root(), ignored) && !kernel::is_host_cgroup(path))
         return Error{
             FLOWD_UNSUPPORTED,
             "this process sees only a part of the control groups (it is in a cgroup namespace of its own): at " + path +

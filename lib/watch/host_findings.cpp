@@ -14,7 +14,7 @@ std::vector<Finding> host_findings(const bpf::HostFindings& ids, const std::stri
     if (!found)
         ids.add_feature(all, "cgroup2", found.error());
     else if (const auto opened = attaches ? open_cgroup(*found) : UniqueFd(); !opened)
-        ids.add_feature(all, "cgroup2", opened.error());
+        ids.add_feature(all, "cgroup2-root", opened.error());
     return all;
 }
 

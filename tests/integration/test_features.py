@@ -195,6 +195,9 @@ def test_a_private_cgroup_namespace_is_told(lab):
     """case C48: a program that is attached to a part of the control groups would miss connections without a word."""
     sentence = "this process sees only a part of the control groups"
     with PrivateGroups() as prefix:
+        code, rows, found = features(prefix)
+        assert code == 7 and set(found) == {"cgroup2-root"} and sentence in rows["cgroup2-root"]["found"]
+        assert rows["cgroup2"]["state"] == "present" and rows["cgroup2-root"]["neededBy"] == ["plugin iperf3"]
         for configuration in ("plugins: {iperf3: {minDestinationPort: 5201, maxDestinationPort: 5210}}\nbackends: {metrics: {port: 9107}}\n",
                               "plugins: {fireflyp: {}}\nenrichers: {skops: {strategy: transition}}\nbackends: {metrics: {port: 9107}}\n"):
             code, log = failed(configuration, lab, prefix=prefix)

@@ -136,6 +136,19 @@ TEST_F(FeaturesTest, ControlGroupsThatAreNotMounted) {
     EXPECT_EQ(lacking("cgroup2")->remedy, "mount -t cgroup2 none /sys/fs/cgroup");
 }
 
+TEST_F(FeaturesTest, ControlGroupsOfACgroupNamespaceAreNotThoseOfTheHost) {
+    put("/sys/fs/cgroup/cgroup.type", "domain\n");
+    EXPECT_FALSE(lacking("cgroup2"));
+    EXPECT_EQ(
+        lacking("cgroup2-root")->found,
+        "this process sees only a part of the control groups, at /sys/fs/cgroup: it is in a cgroup namespace of its own");
+    put("/proc/self/mountinfo",
+        "26 20 0:23 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n27 20 0:23 / /host rw - cgroup2 cgroup2 rw\n");
+    EXPECT_EQ(look("cgroup2-root").found, "the control groups of the whole host are mounted at /host");
+    put("/proc/self/mountinfo", "");
+    EXPECT_FALSE(lacking("cgroup2-root")) << "cgroup2 says it";
+}
+
 TEST_F(FeaturesTest, SockDiagIsAskedForEachProtocol) {
     udp_ = ENOENT;
     EXPECT_FALSE(lacking("tcp_diag"));
