@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "bpf/socket_tag.h"
+#include "flowd/counted.hpp"
 
 namespace flowd::marker {
 namespace {
@@ -52,7 +53,7 @@ Result<void> Marker::start() {
     if (!second) return std::move(second).error();
     second_timer_ = *std::move(second);
     if (const auto adopted = marking_->table().adopted(); adopted != 0) {
-        host().info("took over " + std::to_string(adopted) + " flows that were marked before");
+        host().info("took over " + counted(adopted, "flow") + " that had marks before");
         if (auto done = expire_adopted(); !done) return done;
     }
     if (!options_.match_all && !marking_->table().has_catch_all()) return {};

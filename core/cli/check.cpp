@@ -12,6 +12,7 @@
 #include "core/service/own_findings.hpp"
 #include "core/service/problem_exit.hpp"
 #include "core/service/status_json.hpp"
+#include "flowd/counted.hpp"
 #include "flowd/event.hpp"
 #include "flowd/json.hpp"
 
@@ -19,10 +20,6 @@ namespace flowd::core::cli {
 namespace {
 
 constexpr std::size_t most_tags = 32;  // in the text; JSON has all
-
-std::string counted(std::size_t count, const char* what) {
-    return std::to_string(count) + ' ' + what + (count == 1 ? "" : "s");
-}
 
 std::string summary(const GlobalOptions& options, const LoadedConfiguration& loaded) {
     const auto instances = [&](std::uint32_t kind) {

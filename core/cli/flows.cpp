@@ -17,6 +17,7 @@
 #include "core/cli/member_text.hpp"
 #include "core/cli/table.hpp"
 #include "core/control/client.hpp"
+#include "flowd/counted.hpp"
 
 namespace flowd::core::cli {
 namespace {
@@ -251,7 +252,8 @@ ExitCode observe(const GlobalOptions& options, const Output& output, const Obser
         const auto observed = observed_lines(reply->json, as_json);
         if (!observed) return output.fail(observed.error());
         if (after && observed->lost > 0)
-            output.err << "flowd-cpp: " << observed->lost << " events were lost: they came faster than they were read\n";
+            output.err << "flowd-cpp: lost " << counted(observed->lost, "event")
+                       << ", which came faster than they were read\n";
         output.out << observed->lines << std::flush;
         if (!command.follow || !output.out) return ExitCode::ok;
         // While events wait, the next ones are fetched at once.

@@ -11,6 +11,7 @@
 
 #include "core/cli/member_text.hpp"
 #include "core/cli/table.hpp"
+#include "flowd/counted.hpp"
 #include "flowd/printable.hpp"
 
 namespace flowd::core::cli {
@@ -201,7 +202,7 @@ std::string table_of(const Rows& rows, const Columns& all_columns, const FlowsLa
 
 std::string footer(const Rows& rows, const FlowsLayout& layout) {
     const std::string live = whole_of(rows.root, "live"), matched = whole_of(rows.root, "matched");
-    const std::string shown = rows.are_groups ? std::to_string(rows.all.size()) + " groups" : whole_of(rows.root, "shown");
+    const std::string shown = rows.are_groups ? counted(rows.all.size(), "group") : whole_of(rows.root, "shown");
     const std::string ended = whole_of(rows.root, "ended");
     return shown + " shown, " + matched + " match, " + (layout.ended ? ended + " ended flows are kept, " : "") + live +
            " live\n";

@@ -11,6 +11,7 @@
 #include "core/cli/member_text.hpp"
 #include "core/cli/render.hpp"
 #include "core/cli/table.hpp"
+#include "flowd/counted.hpp"
 #include "flowd/json.hpp"
 
 namespace flowd::core::cli {
@@ -71,17 +72,13 @@ std::ptrdiff_t lines_of(const std::string& text) {
     return std::count(text.begin(), text.end(), '\n');
 }
 
-std::string count_of(std::size_t count, const char* what) {
-    return fmt::format("{} {}{}", count, what, count == 1 ? "" : "s");
-}
-
 std::size_t live_flows(const dom::element& root) {
     dom::element flows;
     return root["flows"].get(flows) == simdjson::SUCCESS ? static_cast<std::size_t>(number_of(flows, "live")) : 0;
 }
 
 std::string flows_text(const dom::element& root) {
-    return count_of(live_flows(root), "live flow");
+    return counted(live_flows(root), "live flow");
 }
 
 /// The activity of an instance, or the reason why it does not work.
@@ -269,7 +266,7 @@ Verdict judge_status(std::string_view json) {
     if (state != "running" && state != "reloading") add(1, "the daemon is " + state);
 
     Verdict verdict{static_cast<Verdict::Level>(worst), {}};
-    const std::string instances = count_of(list_of(root, "instances").size(), "instance");
+    const std::string instances = counted(list_of(root, "instances").size(), "instance");
     verdict.text = fmt::format("FLOWD-CPP {}: ", word_of(verdict.level));
     verdict.text += problems.empty() ? instances + ", " + flows_text(root) : problems.front();
     if (problems.size() > 1) verdict.text += fmt::format(" (and {} more)", problems.size() - 1);

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "core/config/hints.hpp"
+#include "flowd/counted.hpp"
 #include "flowd/nearest.hpp"
 
 namespace flowd::core {
@@ -180,8 +181,7 @@ bool Binder::bind_collection(const Option& option, const YamlNode& node, const A
     const Option& item = option.fields.at(0);
     const std::size_t count = is_map ? node.entries.size() : node.items.size();
     if (!option.in_range(static_cast<double>(count)))
-        return reject(option, node, at,
-                      std::to_string(count) + (count == 1 ? " item" : " items") + ", which is out of range");
+        return reject(option, node, at, counted(count, "item") + ", which is out of range");
     flowd_value* items = tree_.add_items(out, count);
     bool good = true;
     for (std::size_t i = 0; i < count; ++i) {

@@ -5,6 +5,7 @@
 
 #include "core/base/clock.hpp"
 #include "core/modules/outcome.hpp"
+#include "flowd/counted.hpp"
 
 namespace flowd::core {
 
@@ -185,7 +186,7 @@ void Instance::abandon() {
     if (queue_ != nullptr) {
         if (const std::size_t waiting = queue_->depth(); waiting > 0) {
             events_lost_ += waiting;
-            record_error(std::to_string(waiting) + " events of " + name_ + " were not taken");
+            record_error(name_ + " did not take " + counted(waiting, "event"));
         }
         if (queue_left_) services_.bus.remove_backend(queue_);
     }

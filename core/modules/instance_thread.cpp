@@ -7,6 +7,7 @@
 #include "core/base/clock.hpp"
 #include "core/modules/instance.hpp"
 #include "core/modules/outcome.hpp"
+#include "flowd/counted.hpp"
 #include "flowd/sized.hpp"
 
 namespace flowd::core {
@@ -213,9 +214,8 @@ void Instance::count_lost(const Remains& remains) {
     if (total == 0) return;
     events_lost_ += total;
     const std::uint64_t starts = remains.events[FLOWD_EVENT_START], ends = remains.events[FLOWD_EVENT_END];
-    const std::string line = std::to_string(total) + " events of " + name_ + " were not taken: " + std::to_string(starts) +
-                             " starts, " + std::to_string(ends) + " ends, " + std::to_string(total - starts - ends) +
-                             " others";
+    const std::string line = name_ + " did not take " + counted(total, "event") + ": " + counted(starts, "start") + ", " +
+                             counted(ends, "end") + ", " + counted(total - starts - ends, "other");
     // The error that caused the loss remains the last error.
     if (broken_)
         host_->logger().error("{}", line);

@@ -26,6 +26,7 @@
 #include "core/service/sampling.hpp"
 #include "core/service/signals.hpp"
 #include "core/service/supervisor.hpp"
+#include "flowd/counted.hpp"
 
 namespace flowd::core {
 
@@ -582,7 +583,7 @@ ExitCode Daemon::Implementation::shut_down(ExitCode code) {
         return end_hard();
     }
     if (code == ExitCode::ok && supervisor_ != nullptr && supervisor_->events_lost() > 0) {
-        logger_->error("stopped; {} events were lost: see the lines above", supervisor_->events_lost());
+        logger_->error("stopped; lost {}: see the lines above", counted(supervisor_->events_lost(), "event"));
         return ExitCode::lost;
     }
     if (code == ExitCode::ok) logger_->info("stopped");

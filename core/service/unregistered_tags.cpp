@@ -4,6 +4,7 @@
 #include <spdlog/fmt/fmt.h>
 
 #include "core/config/tag_text.hpp"
+#include "flowd/counted.hpp"
 
 namespace flowd::core {
 namespace {
@@ -33,8 +34,7 @@ std::optional<std::string> UnregisteredTags::add(const std::vector<MinuteSum>& s
     for (const auto& [tag, flows] : unreported_) {
         if (tag == others || ++named > most_named) continue;
         const flowd_tag value{tag.first, tag.second};
-        text += fmt::format("{}{} ({} flow{})", named == 1 ? "" : "; ", tag_in_words(value, registry), flows,
-                            flows == 1 ? "" : "s");
+        text += fmt::format("{}{} ({})", named == 1 ? "" : "; ", tag_in_words(value, registry), counted(flows, "flow"));
         if (const std::string hint = likely_meaning(value, registry); !hint.empty()) text += ": " + hint;
     }
     if (unreported_.size() > most_named) text += "; and others: see flowd_bus_flows_unregistered_total";

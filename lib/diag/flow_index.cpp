@@ -4,13 +4,13 @@
 #include <algorithm>
 #include <utility>
 
+#include "flowd/counted.hpp"
 #include "lib/net/own_sockets.hpp"
-#include "lib/text/summary.hpp"
 
 namespace flowd::diag {
 
 std::string FlowIndex::summary() const {
-    return "sampled " + std::to_string(matched()) + " of " + text::counted(flows(), "flow") + " in the last period";
+    return "sampled " + std::to_string(matched()) + " of " + counted(flows(), "flow") + " in the last period";
 }
 
 void FlowIndex::begin() {

@@ -6,6 +6,7 @@
 #include <string>
 #include <utility>
 
+#include "flowd/counted.hpp"
 #include "flowd/host.hpp"
 
 namespace flowd::diag {
@@ -23,7 +24,7 @@ class Streak {
     }
     void worked() {
         if (failed_ == 0 || ++worked_ < enough) return;
-        host_.info(what_ + " " + std::to_string(std::exchange(failed_, 0)) + " times; it works again");
+        host_.info(what_ + " " + counted(std::exchange(failed_, 0), "time") + "; it works again");
         worked_ = 0;
     }
 

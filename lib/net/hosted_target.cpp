@@ -43,7 +43,7 @@ void HostedTarget::report_trouble() {
     if (trouble.empty()) {
         const std::uint64_t lost = take_lost();
         host_.info("sending to " + target_->name() + " at " + target_->address_text() +
-                   (lost == 0 ? "" : "; " + std::to_string(lost) + " fireflies were dropped before"));
+                   (lost == 0 ? "" : "; fireflies dropped before: " + std::to_string(lost)));
     } else if (target_->state() == Target::State::refused)
         host_.warning(target_->name() + " refuses fireflies (" + trouble + "): they are queued and it is retried");
     else if (target_->endpoint())

@@ -8,8 +8,8 @@
 #include <utility>
 #include <vector>
 
+#include "flowd/counted.hpp"
 #include "lib/diag/socket.hpp"
-#include "lib/text/summary.hpp"
 #include "lib/watch/host_findings.hpp"
 
 namespace flowd::iperf3 {
@@ -148,7 +148,7 @@ Result<void> Iperf3::stop(Deadline deadline) {
 }
 
 void Iperf3::status(json::Writer& object) const {
-    object.member("summary", "announces " + text::counted(live_.size(), "connection") + " in its port ranges");
+    object.member("summary", "announces " + counted(live_.size(), "connection") + " in its port ranges");
     counters_.status(object);
     object.key("kernel").object();
     watch_.status(object);

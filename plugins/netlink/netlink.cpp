@@ -9,9 +9,9 @@
 #include <set>
 #include <utility>
 
+#include "flowd/counted.hpp"
 #include "lib/net/receive_buffer.hpp"
 #include "lib/net/tcp_info.hpp"
-#include "lib/text/summary.hpp"
 #include "lib/watch/host_findings.hpp"
 #include "plugins/netlink/host_ids.hpp"
 #include "plugins/netlink/kernel_rules.hpp"
@@ -156,8 +156,7 @@ Result<void> Netlink::start() {
         }
     }
     if (auto done = look(); !done) return done;
-    host().info(std::to_string(tracker_.announced()) + " connections announced of " + std::to_string(sockets_) +
-                " sockets");
+    host().info(counted(tracker_.announced(), "connection") + " announced of " + counted(sockets_, "socket"));
     return {};
 }
 
@@ -487,7 +486,7 @@ void Netlink::plan(const Options& options, const Connections& connections, Plan&
 }
 
 std::string Netlink::summary() const {
-    return "announces " + text::counted(tracker_.announced(), "connection") +
+    return "announces " + counted(tracker_.announced(), "connection") +
            (watch_.running() ? ", found as they open"
                              : ", found by a look every " + std::to_string(options_.period.count()) + " s");
 }

@@ -10,6 +10,7 @@
 #include <optional>
 #include <utility>
 
+#include "flowd/counted.hpp"
 #include "lib/kernel/features.hpp"
 #include "lib/text/summary.hpp"
 
@@ -305,7 +306,7 @@ std::string Metering::summary() const {
     std::vector<std::string> names;
     for (const auto& state : attachments_->states()) names.push_back(state.link.name);
     if (names.empty()) return "waits for an interface";
-    return text::summary("meters " + text::counted(keeper_.announced(), "flow") + " on", names);
+    return text::summary("meters " + counted(keeper_.announced(), "flow") + " on", names);
 }
 
 void Metering::status(json::Writer& object) const {

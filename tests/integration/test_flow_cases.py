@@ -291,7 +291,7 @@ def test_a_collector_that_is_absent_for_a_time_gets_one_line_each_way(lab):
             with Collector(lab.b) as back:
                 back.wait_for_count(waiting - 50, 90)
                 wait_for(lambda: collector()["state"] == "sending", "the collector to be in use again")
-                wait_for(lambda: log("fireflies were dropped before") == 1, "the line of its return")
+                wait_for(lambda: log("fireflies dropped before") == 1, "the line of its return")
                 assert log("refuses fireflies") == 1 and log("queue of fireflies is full") == 1, daemon.log
                 lab.a.run(*[word.format("add") for word in route])
                 wait_for(lambda: tell() and collector()["state"] == "refused", "the lost route to be known")
@@ -364,7 +364,7 @@ def test_what_a_stop_cannot_send_is_counted_in_the_log(lab):
             wait_for(lambda: daemon.cli("flows", "--limit", "1")["live"] == flows, "the flows", 30)
             assert daemon.stop() == 10, "something was lost"
             assert f"{2 * flows} fireflies for [{lab.b.address6}]:10514 could not be sent before the stop" in daemon.log
-            assert f"stopped; {2 * flows} events were lost" in daemon.log
+            assert f"stopped; lost {2 * flows} events" in daemon.log
     finally:
         pipe.unlink(missing_ok=True)
         lab.a.run("ip", "-6", "route", "del", "unreachable", f"{lab.b.address6}/128", "metric", "1", check=False)

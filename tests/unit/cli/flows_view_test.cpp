@@ -119,6 +119,14 @@ TEST(FlowsView, ATableInAPipeIsAsWideAsItsContent) {
     EXPECT_NE(wide.find("announced"), std::string::npos);
 }
 
+TEST(FlowsView, OneGroupIsNamedInTheSingular) {
+    std::string json;
+    json::Writer w(json);
+    w.object().member("live", 1).member("matched", 1).key("groups").array().object();
+    w.member("group", "tcp/1094").member("flows", 1).end().end().end();
+    EXPECT_NE(flows_table(json, {}).find("\n1 group shown, 1 match, 1 live\n"), std::string::npos) << flows_table(json, {});
+}
+
 TEST(FlowsView, LongTextsKeepTheirEnds) {
     EXPECT_EQ(shortened("[2001:db8::1]:40000", 19), "[2001:db8::1]:40000");
     EXPECT_EQ(shortened("[2001:db8::1]:40000", 11),

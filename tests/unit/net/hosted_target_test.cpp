@@ -79,7 +79,7 @@ TEST_F(HostedTargetTest, LogsLostDatagramsWhenItIsReachableAgain) {
     target.flush();
     script_->give({"::1"});
     ASSERT_TRUE(fake_.run_until([&] { return target.target().endpoint().has_value(); }));
-    EXPECT_TRUE(fake_.logged("; 76 fireflies were dropped before"));
+    EXPECT_TRUE(fake_.logged("; fireflies dropped before: 76"));
     target.stop(Deadline(0));
     EXPECT_FALSE(fake_.logged("could not be sent before the stop")) << "that was said already";
 }

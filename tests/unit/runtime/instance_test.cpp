@@ -246,8 +246,8 @@ TEST_F(InstanceTest, ABackendThatMissesTheDeadlineReportsLostEvents) {
     ASSERT_TRUE(eventually([&] { return x->finished(); }));
     // The first batch was under way, and taken.
     EXPECT_EQ(x->status().events_lost, 1000U - first);
-    EXPECT_THAT(log(), ::testing::HasSubstr(std::to_string(1000 - first) + " events of backend x were not taken: " +
-                                            std::to_string(1000 - first) + " starts, 0 ends, 0 others"));
+    EXPECT_THAT(log(), ::testing::HasSubstr("backend x did not take " + std::to_string(1000 - first) +
+                                            " events: " + std::to_string(1000 - first) + " starts, 0 ends, 0 others"));
 }
 
 TEST_F(InstanceTest, LostEventsAreLoggedAndCounted) {
@@ -461,7 +461,7 @@ TEST_F(PartialBatch, EventsNotTakenAtTheDeadlineAreCountedAndLogged) {
     ASSERT_TRUE(eventually([&] { return counters().held == 1; }));
     ASSERT_TRUE(stops(*x, 200ms));
     EXPECT_EQ(x->status().events_lost, 399U);
-    EXPECT_THAT(log(), ::testing::HasSubstr("399 events of backend x were not taken: 299 starts, 100 ends, 0 others"));
+    EXPECT_THAT(log(), ::testing::HasSubstr("backend x did not take 399 events: 299 starts, 100 ends, 0 others"));
 }
 
 TEST_F(PartialBatch, ABackendThatStaysFullDoesNotAffectOthers) {

@@ -41,7 +41,7 @@ TEST_F(SupervisorTest, EndsNotDeliveredAtTheStopAreCountedEvenIfNeverQueued) {
     }
     supervisor().stop();
     EXPECT_EQ(supervisor().events_lost(), 2000U);
-    EXPECT_THAT(log(), ::testing::HasSubstr("2000 events of backend b were not taken: 1000 starts, 1000 ends, 0 others"));
+    EXPECT_THAT(log(), ::testing::HasSubstr("backend b did not take 2000 events: 1000 starts, 1000 ends, 0 others"));
 }
 
 TEST_F(SupervisorTest, AfterAFailedStartTheOthersAreStoppedWithThatReason) {
