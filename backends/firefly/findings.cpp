@@ -6,6 +6,7 @@
 #include "backends/firefly/verdicts.hpp"
 #include "lib/firefly/event.hpp"
 #include "lib/net/target_findings.hpp"
+#include "lib/text/summary.hpp"
 
 namespace flowd::firefly_backend {
 
@@ -63,13 +64,12 @@ std::string FireflyBackend::summary() const {
     };
     const std::string destinations = options_.send_to_destination ? " and to destinations" : "";
     if (collectors_.size() == 1 && !is_sending(collectors_.front()))
-        return net::trouble_text(collectors_.front().target->target()) +
-               (options_.send_to_destination ? "; sends to destinations" : "");
+        return net::trouble_text(collectors_.front().target->target());
     const auto sending = std::count_if(collectors_.begin(), collectors_.end(), is_sending);
     const std::string collectors =
         collectors_.size() == 1 ? collectors_.front().target->target().name()
                                 : std::to_string(sending) + " of " + std::to_string(collectors_.size()) + " collectors";
-    return "sends to " + collectors + destinations;
+    return text::fitted("sends to " + collectors, destinations);
 }
 
 void FireflyBackend::explain(const FlowBatch& flows, Explanations& explanations) const {

@@ -5,6 +5,7 @@
 #include <ctime>
 
 #include "lib/net/zone.hpp"
+#include "lib/text/summary.hpp"
 
 namespace flowd::net {
 
@@ -81,7 +82,7 @@ std::string trouble_text(const Target& target) {
     std::array<char, 32> text{};
     ::gmtime_r(&since, &broken);
     (void)std::strftime(text.data(), text.size(), now / day == since / day ? "%H:%M UTC" : "%Y-%m-%d %H:%M UTC", &broken);
-    return target.name() + ": " + doing + " since " + text.data();
+    return text::fitted(target.name(), std::string(": ") + doing + " since " + text.data());
 }
 
 }  // namespace flowd::net

@@ -27,7 +27,7 @@ struct TargetFindings {
 };
 
 /// For the summary of an instance: "collector.example.org:10514: resolving since 12:03 UTC". Includes the date if that is
-/// not today.
+/// not today; a long name is truncated.
 [[nodiscard]] std::string trouble_text(const Target& target);
 
 }  // namespace flowd::net

@@ -15,9 +15,11 @@ namespace flowd::text {
 /// In bytes, which bounds the number of columns as well.
 inline constexpr std::size_t summary_columns = 60;
 
-/// "1 flow", "2 flows".
-[[nodiscard]] inline std::string counted(std::size_t count, std::string_view what) {
-    return std::to_string(count) + " " + std::string(what) + (count == 1 ? "" : "s");
+/// `text` and `rest`: a text that does not fit is truncated, so that the rest stays.
+[[nodiscard]] inline std::string fitted(std::string_view text, std::string_view rest) {
+    if (text.size() + rest.size() <= summary_columns) return std::string(text).append(rest);
+    const std::size_t room = summary_columns - std::min(summary_columns, rest.size() + 3);
+    return std::string(cut(text, room)).append("...").append(rest);
 }
 
 /// "listens on a, b and c"; names that do not fit are counted: "listens on a, b and 3 more". A first name that does not fit
@@ -33,9 +35,7 @@ inline constexpr std::size_t summary_columns = 60;
     for (std::size_t shown = std::min(names.size(), summary_columns); shown > 0; --shown)
         if (std::string text = with(shown); text.size() <= summary_columns) return text;
     const std::string whole = std::string(doing) + " " + (names.empty() ? std::string() : names.front());
-    const std::string rest =
-        names.size() > 1 ? "... and " + std::to_string(names.size() - 1) + " more" : std::string("...");
-    return std::string(cut(whole, summary_columns - rest.size())) + rest;
+    return fitted(whole, names.size() > 1 ? " and " + std::to_string(names.size() - 1) + " more" : std::string());
 }
 
 }  // namespace flowd::text

@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "lib/net/target_findings.hpp"
 #include "tests/unit/net/fake_lookup.hpp"
 #include "tests/unit/net/loopback.hpp"
 
@@ -85,6 +86,15 @@ TEST_F(NamedTarget, HasNotFailedBeforeTheResolverAnswers) {
     script_->fail("the resolver is away");
     pass(milliseconds(50));
     EXPECT_EQ(target_.trouble_kind(), Target::Trouble::name);
+}
+
+TEST_F(NamedTarget, ItsTroubleFitsASummaryWithTheTimeWhateverTheLengthOfItsName) {
+    const Target target(std::string(60, 'x') + ".example.org", 10514, std::make_unique<FakeLookup>(script_),
+                        Target::Schedule{}, 16);
+    const std::string text = trouble_text(target);
+    EXPECT_EQ(text.size(), 60u);
+    EXPECT_NE(text.find("...: resolving since "), std::string::npos) << text;
+    EXPECT_TRUE(text.ends_with(" UTC")) << text;
 }
 
 TEST_F(NamedTarget, SaysSinceWhenItHasNotBeenSending) {

@@ -27,10 +27,10 @@ TEST(SummaryTest, TruncatesAFirstNameThatDoesNotFit) {
     EXPECT_TRUE(two.ends_with("x... and 1 more")) << two;
 }
 
-TEST(SummaryTest, HasASingularAndAPlural) {
-    EXPECT_EQ(counted(0, "flow"), "0 flows");
-    EXPECT_EQ(counted(1, "flow"), "1 flow");
-    EXPECT_EQ(counted(2, "flow"), "2 flows");
+TEST(SummaryTest, TruncatesATextAndKeepsTheRest) {
+    EXPECT_EQ(fitted("collector.example.org", ": silent"), "collector.example.org: silent");
+    EXPECT_EQ(fitted(std::string(200, 'x'), ": silent"), std::string(49, 'x') + "...: silent");
+    EXPECT_EQ(fitted("x", std::string(60, 'y')), "..." + std::string(60, 'y')) << "a rest alone is never truncated";
 }
 
 TEST(SummaryTest, TruncatesAtACharacter) {
