@@ -285,7 +285,7 @@ class CommandLine {
         summary->type_name("GROUP")->expected(0, 1)->check(CLI::IsMember({"tag", "network", "port", "plugin"}));
         CLI::Option* format = flows->add_option("-o,--output", flows_command.format, "json, jsonl or csv");
         format->type_name("FORMAT")->check(CLI::IsMember({"json", "jsonl", "csv"}))->excludes(wide);
-        flows->add_flag("--watch", flows_command.watch, "Show the flows on the whole terminal, anew each second")
+        flows->add_flag("--watch", flows_command.watch, "Show the flows on the whole terminal, refreshed each second")
             ->excludes(format)
             ->excludes(summary);
         summary_ = summary;

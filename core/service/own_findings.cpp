@@ -141,7 +141,7 @@ void OwnFindings::look_at_bus(std::vector<Finding>& found) {
              "room for every sample of a period", "raise enrichers.period");
     if (grew("dumps", bus.socket_dumps_failed))
         warn("daemon-sockets-unreadable", "", "the kernel's sockets (sock_diag) could not be read",
-             "ends of connections that nobody announces are found by their sockets",
+             "ends of connections that no instance announces are found by their sockets",
              "load the kernel modules tcp_diag and udp_diag; look at the log");
 }
 
