@@ -8,6 +8,7 @@ from tests.harness import traffic
 from tests.harness.collector import Collector
 from tests.harness.daemon import Daemon
 from tests.harness.dns import NameServer
+from tests.harness.findings import by_subject
 from tests.harness.hooks import ThirdParty
 from tests.harness.lab import wait_for
 
@@ -23,8 +24,7 @@ def firefly(collector):
 
 
 def findings(daemon):
-    """Without the clock of this machine, which is as it is."""
-    return {(one["id"], one["subject"]): one for one in daemon.cli("findings") if one["id"] != "daemon-clock-not-synchronised"}
+    return by_subject(daemon.cli("findings"))
 
 
 def appears(daemon, identity, subject, severity):

@@ -9,6 +9,7 @@ import pytest
 
 from tests.harness.collector import Collector
 from tests.harness.daemon import BINARY
+from tests.harness.findings import CLOCK
 from tests.harness.lab import wait_for
 from tests.integration.test_discovery import daemon_on
 from tests.integration.test_marked_is_announced import (CONFIGURATIONS, FAR4, FAR6, Peer, configuration,
@@ -19,7 +20,7 @@ ROUNDS = 20 if os.environ.get("FLOWD_LONG") else 3
 ROUTES = [static_routes_only, default_route_on_the_management_interface, source_routing_over_two_interfaces]
 # Notes that are true of these hosts. The clock of a laboratory may not be synchronised, and the recommended configuration has
 # forceHookRemoval, which has no effect under TCX.
-TRUE_NOTES = {"daemon-clock-not-synchronised", "marker-tcx-not-in-tc"}
+TRUE_NOTES = {CLOCK, "marker-tcx-not-in-tc"}
 
 
 def assert_none(found, when):

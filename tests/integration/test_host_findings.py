@@ -15,16 +15,12 @@ from tests.harness import traffic
 from tests.harness.collector import Collector
 from tests.harness.daemon import BINARY, Daemon, preloaded
 from tests.harness.dns import NameServer
+from tests.harness.findings import CLOCK, by_subject
 from tests.harness.hooks import ThirdParty
 from tests.harness.http import Api
 from tests.harness.lab import wait_for
 
-CLOCK = "daemon-clock-not-synchronised"
 NO_ROUTE = "2001:db8:77::1"
-
-
-def without_clock(findings):
-    return {(one["id"], one["subject"]): one for one in findings if one["id"] != CLOCK}
 
 
 def enter(host):
@@ -42,20 +38,20 @@ def checked(configuration, prefix, environment=None):
                               text=True, timeout=60, env=environment)
     answer = json.loads(done.stdout)
     assert answer["usable"], answer
-    found = without_clock(answer["findings"])
+    found = by_subject(answer["findings"])
     assert all(one["found"] and one["expected"] and one["remedy"] for one in found.values()), found
     assert done.returncode == (any(one["severity"] == "error" for one in found.values())), done.stderr
     return found
 
 
 def found_by(daemon):
-    return without_clock(daemon.cli("findings"))
+    return by_subject(daemon.cli("findings"))
 
 
 def shows(daemon, expected):
     """Findings, status and metrics have these, and no others."""
     wait_for(lambda: kinds(found_by(daemon)) == expected, f"{expected}; there is {found_by(daemon)}", 60)
-    assert kinds(without_clock(daemon.cli("status")["findings"])) == expected
+    assert kinds(by_subject(daemon.cli("status")["findings"])) == expected
     counted = {(one["labels"]["id"], one["labels"]["severity"]) for one in daemon.cli("metrics")
                if one["name"] == "findings" and one["labels"]["id"] != CLOCK}
     assert counted == {(identity, severity) for (identity, _), severity in expected.items()}

@@ -8,6 +8,7 @@ import pytest
 
 from tests.harness.daemon import BINARY, Daemon
 from tests.harness.dns import NameServer
+from tests.harness.findings import without_clock
 from tests.harness.lab import wait_for
 
 HEALTHY = """\
@@ -37,8 +38,7 @@ def normalised(screen):
 
 
 def findings(daemon):
-    """Without the clock of this machine, which is as it is."""
-    return [one for one in daemon.cli("status")["findings"] if one["id"] != "daemon-clock-not-synchronised"]
+    return without_clock(daemon.cli("status")["findings"])
 
 
 def assert_fits(screen):
