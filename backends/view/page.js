@@ -659,7 +659,7 @@ function drawHealth() {
   badge.hidden = counted.length === 0;
   badge.dataset.level = counted.some((one) => one.severity === "error") ? "error" : "warning";
   setText(badge, counted.length);
-  badge.setAttribute("aria-label", counted.length + " findings");
+  badge.setAttribute("aria-label", counted.length + (counted.length === 1 ? " finding" : " findings"));
   if (state.view !== "health") return;
   const rank = { error: 0, warning: 1 };
   const list = [...findings].sort((a, b) => (rank[a.severity] ?? 2) - (rank[b.severity] ?? 2));
@@ -705,9 +705,7 @@ async function loadFlow() {
   const asked = Object.fromEntries(["protocol", "source", "destination"].map((name) => [name, state.parameters.get(name) || ""]));
   setText($("flow-title"), asked.source + " → " + asked.destination + " " + asked.protocol);
   try {
-    const said = await answer("explain", asked, control.signal), id = state.parameters.get("id");
-    const past = said.known || !id ? null : (await answer("ended", { filter: "id=" + id }, control.signal)).flows?.[0];
-    drawFlow(said, past);
+    drawFlow(await answer("explain", asked, control.signal));
     flow.timer = setTimeout(loadFlow, 2000);
   } catch (error) {
     if (control.signal.aborted) return;
@@ -717,14 +715,12 @@ async function loadFlow() {
     } else flow.timer = setTimeout(loadFlow, 2000);
   }
 }
-// `past`: the row of an ended flow.
-function drawFlow(said, past) {
-  const one = said.flow;
-  const facts = said.known ? [["Experiment", one.experiment + " (" + one.experimentId + ")"], ["Activity", one.activity + " (" + one.activityId + ")"], ["Started", dateTime(Date.parse(one.start))],
-    ["Sent", bytes(one.bytesSent)], ["Received", bytes(one.bytesReceived)], ["Announced by", one.announcer], ["Rule", one.rule], ["Application", one.application], ["Id", one.id]]
-    : past ? [["Experiment", past[ENAME] + " (" + past[EXPERIMENT] + ")"], ["Activity", past[ANAME] + " (" + past[ACTIVITY] + ")"], ["Started", dateTime(past[START])],
-      ["Ended", dateTime(past[END]) + ", " + past[REASON]], ["Sent", bytes(past[SENT])], ["Received", bytes(past[RECEIVED])], ["Announced by", past[PLUGIN]], ["Rule", past[RULE]],
-      ["Application", past[APPLICATION]], ["Id", past[ID]]] : [];
+function drawFlow(said) {
+  // A row of the tables may be an earlier flow with the same ends.
+  const id = Number(state.parameters.get("id")), one = said.earlier.find((flow) => flow.id === id) ?? said.flow;
+  const facts = said.state === "unknown" ? [] : [["Experiment", one.experiment + " (" + one.experimentId + ")"], ["Activity", one.activity + " (" + one.activityId + ")"],
+    ["Started", dateTime(Date.parse(one.start))], ["Ended", one.end ? dateTime(Date.parse(one.end)) + ", " + one.endReason : ""], ["Sent", bytes(one.bytesSent)],
+    ["Received", bytes(one.bytesReceived)], ["Announced by", one.announcer], ["Rule", one.rule], ["Application", one.application], ["Id", one.id]];
   fill($("flow-facts"), [{ label: "Fact" }, { label: "Value" }], facts.filter(([, value]) => value !== "" && value !== undefined),
     "The daemon has no flow with these ends; what the instances say holds for its packets.");
   fill($("flow-explanations"), [{ label: "Instance" }, { label: "Verdict" }, { label: "Concerns" }, { label: "Explanation" }],

@@ -19,6 +19,7 @@
 #include "core/service/status_json.hpp"
 #include "flowd/abi/ext/interfaces.h"
 #include "flowd/address.hpp"
+#include "flowd/counted.hpp"
 #include "flowd/event.hpp"
 #include "flowd/filter.hpp"
 #include "flowd/label.hpp"
@@ -211,7 +212,7 @@ std::string ended_text(const flowd_flow& flow) {
     const std::string rule(to_view(flow.rule));
     return "Announced by " + std::string(to_view(flow.announcer)) + " (" + precedence_name(flow.precedence) + ")" +
            (rule.empty() ? "" : ", by " + rule) + ", from " + utc_text(flow.start_time_ns) + " to " +
-           utc_text(flow.end_time_ns) + ", with " + std::to_string(flow.usage.bytes_sent) + " bytes sent and " +
+           utc_text(flow.end_time_ns) + ", with " + counted(flow.usage.bytes_sent, "byte") + " sent and " +
            std::to_string(flow.usage.bytes_received) + " received. It has ended: " + end_reason_text(flow.end_reason) + ".";
 }
 
@@ -411,7 +412,9 @@ std::string explain_json(const Services& services, const ExplainedFlow& explaine
     json::Writer w(out);
     w.object().member("known", explained.is_live());
     w.key("flow");
-    write_flow(w, explained.flow(), registry, unix_ns());
+    flowd_flow flow = explained.flow();
+    flow.flow_id = explained.id();
+    write_flow(w, flow, registry, unix_ns());
     w.member("state", explained.is_live() ? "live" : explained.has_ended() ? "ended" : "unknown");
     w.member("reversed", explained.is_reversed());
     w.key("announcers").array();
@@ -426,7 +429,7 @@ std::string explain_json(const Services& services, const ExplainedFlow& explaine
         w.member("formerTag", one.kind == FLOWD_OBSERVED_RETAG ? tag_in_words(one.former_tag, registry) : "").end();
     }
     w.end().key("earlier").array();
-    for (const flowd_flow& flow : explained.earlier()) write_flow(w, flow, registry, unix_ns());
+    for (const flowd_flow& before : explained.earlier()) write_flow(w, before, registry, unix_ns());
     w.end().key("explanations").array();
     for (const Explanation& one : core_verdicts(explained, plugins, services))
         write_explanation(w, OwnFindings::instance, one);
@@ -509,11 +512,11 @@ std::string explain_tag_json(const Services& services, const TagQuestion& questi
     else if (question.label && survey.flows > 0 && matching == 0)
         reason =
             verdict(CoreVerdict::other_entropy,
-                    std::to_string(survey.flows) + " live flows have this tag, but of " + std::to_string(flows.size()) +
-                        " that were examined none has this label: the entropy bits differ, or they are not marked.",
+                    counted(survey.flows, "live flow") + " with this tag, but none of the " + std::to_string(flows.size()) +
+                        " that were examined has this label: the entropy bits differ, or they are not marked.",
                     true);
     else if (survey.flows > 0)
-        reason = verdict(CoreVerdict::carried, std::to_string(survey.flows) + " live flows have this tag.");
+        reason = verdict(CoreVerdict::carried, counted(survey.flows, "live flow") + " with this tag.");
     else if (catch_all)
         reason = verdict(CoreVerdict::catch_all,
                          "No flow has this tag of its own; it is the catch-all of " + catch_all->announcer +

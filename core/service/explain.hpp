@@ -95,6 +95,7 @@ class ExplainedFlow {
     void look_up_changes(const Bus& bus);
     /// As passed to instances: an ended flow is not announced any more.
     [[nodiscard]] const flowd_flow& flow() const { return flow_; }
+    [[nodiscard]] std::uint64_t id() const { return id_; }  ///< also of an ended flow; 0: unknown
     [[nodiscard]] bool is_live() const { return flow_.flow_id != 0 && flow_.end_time_ns == 0; }
     [[nodiscard]] bool has_ended() const { return flow_.end_time_ns != 0; }
     [[nodiscard]] bool is_reversed() const;  ///< asked in the opposite direction

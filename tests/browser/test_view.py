@@ -249,6 +249,32 @@ def test_one_flow_is_explained():
         assert "4.10 kB" in page.text("#flow-facts")
 
 
+def test_a_flow_that_ends_keeps_its_facts_without_the_row_of_a_table():
+    with opened("#flow?protocol=tcp&source=[2001:db8::1]:1025&destination=[2001:db8:2::2]:1094") as (_, page):
+        page.wait_text("#flow-facts", "has no flow with these ends")
+        announce((1, {"application": "xrootd"}))
+        page.wait_text("#flow-facts", "xrootd")
+        shown = {name: value for name, value in cells(page, "#flow-facts")}
+        announce((1, {"state": "end", "usage": {"bytesSent": 4096, "bytesReceived": 7}}))
+        page.wait_text("#flow-facts", ", announced")
+        ended = {name: value for name, value in cells(page, "#flow-facts")}
+        assert ended.pop("Ended").endswith(", announced")
+        assert ended == shown | {"Sent": "4.10 kB", "Received": "7 B"}
+
+
+def test_the_row_of_an_earlier_flow_with_the_same_ends_shows_that_flow():
+    with opened("#ended") as (_, page):
+        for sent in 1000, 2000:
+            announce(*numbered(1, 1))
+            announce((1, {"state": "end", "usage": {"bytesSent": sent, "bytesReceived": 7}}))
+        announce(*numbered(1, 1))
+        wait_for(lambda: page.run("await page.getByRole('button', { name: 'Refresh' }).click()") or
+                 sorted(column(page, "Sent", "ended")) == ["1.00 kB", "2.00 kB"], "the ended flows", 30)
+        page.run("await page.locator('#table-ended .body-row', { hasText: '1.00 kB' }).click()")
+        page.wait_text("#flow-facts", "1.00 kB")
+        page.wait_text("#flow-facts", ", announced")
+
+
 def test_health_lists_the_instances():
     with opened("#health") as (_, page):
         page.wait_text("#health-instances", "plugin api")
