@@ -112,24 +112,29 @@ char Emitter::grade() const {
 
 Lint::Lint(std::function<bool(flowd_tag)> is_registered) : is_registered_(std::move(is_registered)) {}
 
-void Lint::note(State& state, Fault fault, std::string example) {
+/// The example is made of the first occurrence only.
+template <typename Example>
+void Lint::note(State& state, Fault fault, const Example& example) {
     FoundFault& found = state.emitter.faults[static_cast<std::size_t>(fault)];
-    if (++found.count == 1) found.example = std::move(example);
+    if (++found.count == 1) found.example = example();
     error_in_this_ = error_in_this_ || text_of(fault).severity == Severity::error;
 }
 
-Lint::State& Lint::state_of(const Observation& observation, std::string name) {
-    if (name.size() > max_name) name.resize(max_name);
-    if (name.empty()) name = "unnamed";
+Lint::State& Lint::state_of(const Observation& observation, std::string_view host, std::string_view program) {
+    name_.assign(host);
+    if (!program.empty()) name_.append(" ").append(program);
+    if (name_.size() > max_name) name_.resize(max_name);
+    if (name_.empty()) name_ = "unnamed";
     std::string address = observation.source ? observation.source->address.to_string() : std::string();
-    std::string key = address + ' ' + name;
-    if (emitters_.size() >= max_emitters && !emitters_.contains(key)) {
-        key = name = "others";
-        address.clear();
-    }
-    const auto [place, is_new] = emitters_.try_emplace(std::move(key));
-    if (is_new) {
-        place->second.emitter.name = std::move(name);
+    key_.assign(address).append(" ").append(name_);
+    auto place = emitters_.find(key_);
+    if (place == emitters_.end()) {
+        if (emitters_.size() >= max_emitters) {
+            key_ = name_ = "others";
+            address.clear();
+        }
+        place = emitters_.try_emplace(key_).first;
+        place->second.emitter.name = name_;
         place->second.emitter.address = std::move(address);
     }
     return place->second;
@@ -140,28 +145,28 @@ void Lint::take(const Observation& observation) {
     firefly::Firefly firefly;
     const auto refusal = parser_.parse(observation.text, firefly);
     const bool is_readable = refusal == firefly::Refusal::none;
-    std::string name;
-    if (header.is_there)
-        name = std::string(header.host) + ' ' + std::string(header.program);
-    else if (is_readable && !observation.source)
-        name = firefly.application;
-    State& state = state_of(observation, std::move(name));
+    const bool has_application = is_readable && !observation.source;
+    State& state = header.is_there   ? state_of(observation, header.host, header.program)
+                   : has_application ? state_of(observation, firefly.application)
+                                     : state_of(observation, {});
     error_in_this_ = false;
     if (observation.is_fragment) {
-        note(state, Fault::fragmented, std::to_string(observation.text.size()) + " bytes in the first fragment");
+        note(state, Fault::fragmented,
+             [&] { return std::to_string(observation.text.size()) + " bytes in the first fragment"; });
     } else if (!is_readable) {
         note(state, Fault::unreadable,
-             std::string(firefly::name_of(refusal)) + ": " + std::string(observation.text.substr(0, 80)));
+             [&] { return std::string(firefly::name_of(refusal)) + ": " + std::string(observation.text.substr(0, 80)); });
     }
+    const auto beginning = [&] { return std::string(observation.text.substr(0, 40)); };
     // In a log, the text before the header is that of the syslog server.
     if (!header.is_there || (observation.source && !header.starts_well))
-        note(state, Fault::no_header, std::string(observation.text.substr(0, 40)));
+        note(state, Fault::no_header, beginning);
     else if (header.time == "-")
-        note(state, Fault::nil_header_time, std::string(observation.text.substr(0, 40)));
+        note(state, Fault::nil_header_time, beginning);
     else if (!firefly::parse_timestamp(header.time))
-        note(state, Fault::no_header_time, std::string(observation.text.substr(0, 40)));
+        note(state, Fault::no_header_time, beginning);
     if (observation.source && observation.text.size() > firefly::default_max_size)
-        note(state, Fault::too_large, std::to_string(observation.text.size()) + " bytes");
+        note(state, Fault::too_large, [&] { return std::to_string(observation.text.size()) + " bytes"; });
     ++state.emitter.states[is_readable ? static_cast<std::size_t>(firefly.state) : 0];
     if (is_readable) {
         if (firefly.member) judge_sequence(state, *firefly.member);
@@ -172,7 +177,7 @@ void Lint::take(const Observation& observation) {
 }
 
 void Lint::judge_content(State& state, const Observation& observation, const firefly::Firefly& firefly) {
-    const std::string flow = flow_text(firefly.key);
+    const auto flow = [&] { return flow_text(firefly.key); };
     const bool is_end = firefly.state == firefly::State::end;
     if (firefly.start_time_ns == 0) note(state, Fault::no_start_time, flow);
     if (is_end && firefly.end_time_ns == 0) note(state, Fault::no_end_time, flow);
@@ -181,8 +186,9 @@ void Lint::judge_content(State& state, const Observation& observation, const fir
     for (const std::int64_t time : {firefly.end_time_ns, firefly.current_time_ns}) {
         if (time == 0) continue;
         if (time < latest) {
-            note(state, Fault::time_order,
-                 flow + ": " + firefly::print_timestamp(time) + " is before " + firefly::print_timestamp(latest));
+            note(state, Fault::time_order, [&] {
+                return flow() + ": " + firefly::print_timestamp(time) + " is before " + firefly::print_timestamp(latest);
+            });
             break;
         }
         latest = time;
@@ -190,14 +196,15 @@ void Lint::judge_content(State& state, const Observation& observation, const fir
     if (observation.arrival_ns != 0 && firefly.current_time_ns != 0) {
         const std::int64_t late = observation.arrival_ns - firefly.current_time_ns;
         if (late > max_skew_ns || late < -max_skew_ns)
-            note(state, Fault::clock_skew,
-                 "current-time is " + std::to_string(std::abs(late) / 1'000'000'000) + " s " +
-                     (late > 0 ? "before" : "after") + " the arrival");
+            note(state, Fault::clock_skew, [&] {
+                return "current-time is " + std::to_string(std::abs(late) / 1'000'000'000) + " s " +
+                       (late > 0 ? "before" : "after") + " the arrival";
+            });
     }
     if (firefly.tag.experiment == 0 && firefly.tag.activity == 0)
         note(state, Fault::no_tag, flow);
     else if (is_registered_ && !is_registered_(firefly.tag))
-        note(state, Fault::unregistered_tag, tag_text(firefly.tag));
+        note(state, Fault::unregistered_tag, [&] { return tag_text(firefly.tag); });
     if (is_end && !firefly.has_usage) note(state, Fault::no_usage, flow);
     if (!is_quoted_in(observation.text, source_of(firefly.key).address) ||
         !is_quoted_in(observation.text, destination_of(firefly.key).address))
@@ -206,7 +213,7 @@ void Lint::judge_content(State& state, const Observation& observation, const fir
 
 void Lint::judge_flow(State& state, const Observation& observation, const firefly::Firefly& firefly) {
     const Endpoint source = source_of(firefly.key);
-    const std::string text = flow_text(firefly.key);
+    const auto text = [&] { return flow_text(firefly.key); };
     std::string one_end = source.to_string(), other_end = destination_of(firefly.key).to_string();
     if (other_end < one_end) one_end.swap(other_end);
     std::string key = (firefly.key.protocol == IPPROTO_TCP ? "tcp " : "udp ") + one_end + ' ' + other_end;
@@ -226,7 +233,7 @@ void Lint::judge_flow(State& state, const Observation& observation, const firefl
     switch (firefly.state) {
         case firefly::State::start:
             if (!flow.ended && flow.started && flow.start_time_ns == firefly.start_time_ns)
-                return note(state, Fault::duplicate, "start of " + text);
+                return note(state, Fault::duplicate, [&] { return "start of " + text(); });
             if (!flow.ended && flow.started) note(state, Fault::start_without_end, text);
             return begin();
         case firefly::State::ongoing:
@@ -237,13 +244,14 @@ void Lint::judge_flow(State& state, const Observation& observation, const firefl
     }
     if (flow.ended) {
         if (flow.end_time_ns != 0 && flow.end_time_ns == firefly.end_time_ns)
-            return note(state, Fault::duplicate, "end of " + text);
+            return note(state, Fault::duplicate, [&] { return "end of " + text(); });
         begin();
     }
     if (!flow.started) note(state, Fault::end_without_start, text);
-    if (flow.source != source) note(state, Fault::swapped_direction, "the end of " + text);
+    if (flow.source != source) note(state, Fault::swapped_direction, [&] { return "the end of " + text(); });
     if (flow.tag.experiment != firefly.tag.experiment || flow.tag.activity != firefly.tag.activity)
-        note(state, Fault::tag_changed, text + ": " + tag_text(flow.tag) + ", then " + tag_text(firefly.tag));
+        note(state, Fault::tag_changed,
+             [&] { return text() + ": " + tag_text(flow.tag) + ", then " + tag_text(firefly.tag); });
     flow.ended = true;
     flow.end_time_ns = firefly.end_time_ns;
 }
@@ -274,9 +282,10 @@ std::vector<Emitter> Lint::finish() {
     std::vector<Emitter> all;
     for (auto& [key, state] : emitters_) {
         for (const auto& [flow, seen] : state.flows)
-            if (seen.started && !seen.ended) note(state, Fault::start_without_end, flow);
+            if (seen.started && !seen.ended) note(state, Fault::start_without_end, [&text = flow] { return text; });
         for (const auto& [id, stream] : state.streams)
-            for (const std::uint64_t seq : stream.missing) note(state, Fault::gap, "number " + std::to_string(seq));
+            for (const std::uint64_t seq : stream.missing)
+                note(state, Fault::gap, [seq] { return "number " + std::to_string(seq); });
         all.push_back(std::move(state.emitter));
     }
     emitters_.clear();

@@ -108,15 +108,17 @@ class Lint {
         std::map<std::pair<std::uint64_t, std::uint64_t>, Stream> streams;
     };
 
-    State& state_of(const Observation& observation, std::string name);
+    State& state_of(const Observation& observation, std::string_view host, std::string_view program = {});
     void judge_content(State& state, const Observation& observation, const firefly::Firefly& firefly);
     void judge_flow(State& state, const Observation& observation, const firefly::Firefly& firefly);
     void judge_sequence(State& state, const firefly::FlowdMember& member);
-    void note(State& state, Fault fault, std::string example);
+    template <typename Example>
+    void note(State& state, Fault fault, const Example& example);
 
     std::function<bool(flowd_tag)> is_registered_;
     firefly::Parser parser_;
     std::map<std::string, State> emitters_;
+    std::string name_, key_;      ///< of the current emitter; they keep their memory
     std::size_t kept_ = 0;        ///< flows and missing numbers, of all emitters
     bool error_in_this_ = false;  ///< the current firefly has an error
 };

@@ -8,13 +8,14 @@
 #include "backends/firefly/lint.hpp"
 #include "backends/firefly/receive.hpp"
 #include "backends/firefly/tools.hpp"
+#include "flowd/counted.hpp"
 #include "flowd/json.hpp"
 #include "flowd/number.hpp"
 
 namespace flowd::firefly_backend {
 namespace {
 
-constexpr std::size_t longest_line = 1 << 20;
+constexpr std::size_t longest_line = 1 << 20, block_size = 1 << 16;
 
 void write(json::Writer& writer, const Emitter& emitter) {
     writer.object().member("emitter", emitter.name);
@@ -32,25 +33,31 @@ void write(json::Writer& writer, const Emitter& emitter) {
     writer.end().end();
 }
 
-/// Reads the next line, as far as `longest_line` and one byte more. False: end of input.
-bool read_line(std::streambuf& in, std::string& line) {
-    constexpr auto end = std::streambuf::traits_type::eof();
-    line.clear();
-    auto next = in.sbumpc();
-    if (next == end) return false;
-    for (; next != end && next != '\n' && line.size() <= longest_line; next = in.sbumpc()) line += static_cast<char>(next);
-    return true;
+/// Takes a line of a log, if it contains JSON.
+void take_line(std::string_view line, Lint& lint) {
+    if (line.ends_with('\r')) line.remove_suffix(1);
+    if (!line.starts_with('#') && line.find('{') != std::string_view::npos) lint.take({line});
 }
 
-/// Reads the lines of a log that contain JSON.
+/// Reads blocks: a log may have very many short lines.
 [[nodiscard]] Result<void> read_lines(std::istream& in, Lint& lint) {
-    std::string line;
-    while (read_line(*in.rdbuf(), line)) {
-        if (line.size() > longest_line) return Error{FLOWD_INVALID, "a line is longer than 1 MiB: this is no log"};
-        if (!line.empty() && line.back() == '\r') line.pop_back();
-        if (!line.starts_with('#') && line.find('{') != std::string::npos) lint.take({line});
+    std::string text;
+    for (std::size_t known = 0;;) {
+        text.resize(known + block_size);
+        in.read(text.data() + known, block_size);
+        text.resize(known + static_cast<std::size_t>(in.gcount()));
+        std::size_t begin = 0;
+        for (std::size_t end = 0; (end = text.find('\n', std::max(begin, known))) != std::string::npos; begin = end + 1) {
+            if (end - begin > longest_line) break;
+            take_line(std::string_view(text).substr(begin, end - begin), lint);
+        }
+        text.erase(0, begin);
+        known = text.size();
+        if (known > longest_line) return Error{FLOWD_INVALID, "a line is longer than 1 MiB: this is no log"};
+        if (in) continue;
+        if (!text.empty()) take_line(text, lint);
+        return {};
     }
-    return {};
 }
 
 struct CaptureCounts {
@@ -98,11 +105,11 @@ struct CaptureCounts {
     auto counts = read_capture(in, options.port, lint);
     if (!counts) return std::move(counts).error().within(options.input);
     if (counts->incomplete > 0)
-        call.host().warning(std::to_string(counts->incomplete) +
-                            " datagrams are incomplete in the capture and were left out: capture with tcpdump -s 0");
+        call.host().warning("left out " + counted(counts->incomplete, "datagram") +
+                            " of which the capture has only a part: capture with tcpdump -s 0");
     if (counts->other_ports > 0)
-        call.host().info(std::to_string(counts->other_ports) + " UDP datagrams to ports other than " +
-                         std::to_string(options.port) + " were left out: --port");
+        call.host().info("left out " + counted(counts->other_ports, "UDP datagram") + " to ports other than " +
+                         std::to_string(options.port) + ": --port");
     return {};
 }
 
