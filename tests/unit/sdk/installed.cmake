@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# cmake -DROOT= -DBUILD= -DWORK= -DLANGUAGE=c|c++ -P installed.cmake
+# cmake -DBUILD= -DWORK= -DLANGUAGE=c|c++ -P installed.cmake
 # Installs the SDK of BUILD below WORK, creates a project of each kind there, and builds, tests, installs and packages each with it, with
 # nothing of this tree in reach.
 set(warnings "-Wall -Wextra -Wpedantic -Werror")
@@ -157,16 +157,3 @@ if(result EQUAL 0 OR NOT output MATCHES "heap-use-after-free")
   message(FATAL_ERROR "a use after free passed:\n${output}")
 endif()
 message("AddressSanitizer: the template passes, a use after free is found")
-
-# Other toolchains: plain C without a C++ compiler, and clang with libc++.
-set(example c11)
-set(options)
-if(LANGUAGE STREQUAL c++)
-  set(example libcxx)
-  find_program(clangxx clang++ REQUIRED)
-  set(options -DCMAKE_CXX_COMPILER=${clangxx})
-endif()
-run(${CMAKE_COMMAND} -S ${ROOT}/tests/abi/${example}-module -B ${WORK}/${example} -DCMAKE_PREFIX_PATH=${prefix} ${options})
-run(${CMAKE_COMMAND} --build ${WORK}/${example})
-expect_one_symbol(${WORK}/${example}/plugin-${example}.so)
-message("${example}: built")
