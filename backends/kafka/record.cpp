@@ -25,25 +25,23 @@ constexpr std::string_view fingerprint_key = "create flowid";
 constexpr std::array<std::string_view, 3> own_members{"message", "flow_fingerprint", "redelivered"};
 
 /// As json::Writer, which copies what is between two characters to escape: in a datagram, which is JSON, those are few
-/// bytes each.
+/// bytes each. No branch depends on the text.
 void append_text(std::string& out, std::string_view text) {
-    unsigned special = 0;
-    for (const char c : text) special |= static_cast<unsigned>(static_cast<unsigned char>(c - ' ') > '~' - ' ');
-    if (special != 0) {
-        json::Writer(out).value(text);
-        return;
-    }
     const std::size_t begin = out.size();
     out.resize(begin + 2 * text.size() + 2);
     char* at = out.data() + begin;
     *at++ = '"';
+    unsigned special = 0;
     for (const char c : text) {
-        *at = '\\';
-        at += static_cast<int>(c == '"' || c == '\\');
-        *at++ = c;
+        special |= static_cast<unsigned>(static_cast<unsigned char>(c - ' ') > '~' - ' ');
+        const std::size_t escaped = static_cast<std::size_t>(c == '"') | static_cast<std::size_t>(c == '\\');
+        at[0] = '\\';
+        at[escaped] = c;
+        at += 1 + escaped;
     }
     *at++ = '"';
-    out.resize(static_cast<std::size_t>(at - out.data()));
+    out.resize(special != 0 ? begin : static_cast<std::size_t>(at - out.data()));
+    if (special != 0) json::Writer(out).value(text);
 }
 
 [[nodiscard]] std::string_view name_of_protocol(const flowd_key& key) {
@@ -165,16 +163,16 @@ std::optional<Record> RecordWriter::write(const EventView& event, std::int64_t n
     const std::string_view objects = printed.substr(std::min(printed.find('{'), printed.size()));
     const std::string_view fingerprint = fingerprint_.of(event->key);
     if (objects.empty() || fingerprint.empty()) return skip(Skip::too_large);
-    Record record{record_key(event->key), {}};
-    std::string& value = record.value;
-    value.reserve(objects.size() + std::max(original.size(), printed.size()) * 2 + 256);
-    value.append(objects.substr(0, objects.size() - 1)).append(R"(,"message":)");
+    std::string& value = value_;
+    value.assign(objects.substr(0, objects.size() - 1)).append(R"(,"message":)");
     if (original.empty()) {
         numbered_.clear();
         (void)stream_.number(numbered_, printed, path, options_.max_size);
     }
     append_text(value, original.empty() ? std::string_view(numbered_) : original);
     value.append(R"(,"flow_fingerprint":")").append(fingerprint).append("\"}");
+    // A copy has no spare room: the queue counts sizes, not capacities.
+    Record record{record_key(event->key), value};
     if (record.key.size() + value.size() > options_.max_size) return skip(Skip::too_large);
     // Another instance, with another name or before a reload, may have written the start.
     const bool is_repeated = event.is_start() && event.has(FLOWD_RESYNC) && event->start_time_ns < since_ns_;

@@ -91,7 +91,7 @@ class RecordWriter {
     std::uint64_t boot_ = firefly::this_boot();
     firefly::Stream stream_{boot_};
     Fingerprint fingerprint_;
-    std::string numbered_;
+    std::string numbered_, value_;
     Skip why_ = Skip::none;
 };
 
