@@ -14,10 +14,14 @@ Result<std::string> read_file(const std::filesystem::path& file) {
     if (!is_regular) return Error{FLOWD_INVALID, file.string() + ": not a regular file"};
     std::ifstream stream(file, std::ios::binary);
     if (!stream) return Error::from_errno(errno, file.string());
-    std::string text(largest + 1, '\0');
-    stream.read(text.data(), static_cast<std::streamsize>(text.size()));
-    if (stream.bad()) return Error{FLOWD_ERROR, file.string() + ": cannot be read"};
-    text.resize(static_cast<std::size_t>(stream.gcount()));
+    std::string text;
+    for (std::size_t room = 16u << 10; text.size() <= largest && !stream.eof(); room *= 2) {
+        const std::size_t had = text.size();
+        text.resize(had + room);
+        stream.read(text.data() + had, static_cast<std::streamsize>(room));
+        if (stream.bad()) return Error{FLOWD_ERROR, file.string() + ": cannot be read"};
+        text.resize(had + static_cast<std::size_t>(stream.gcount()));
+    }
     if (text.size() > largest) return Error{FLOWD_LIMIT, file.string() + ": larger than 4 MiB"};
     return text;
 }
