@@ -30,17 +30,17 @@ std::string digest_of_text(std::string_view text) {
     return hex;
 }
 
-Error with_hint(Error error) {
+Error with_remedy(Error error) {
     if (error.code == FLOWD_DENIED) error.hint = "run as root: sudo flowd-cpp setup ...";
     return error;
 }
 
 Error file_error(const std::string& what) {
-    return with_hint(Error::from_errno(errno, what));
+    return with_remedy(Error::from_errno(errno, what));
 }
 
-Result<void> with_hint(Result<void> done) {
-    if (!done) return with_hint(std::move(done).error());
+Result<void> with_remedy(Result<void> done) {
+    if (!done) return with_remedy(std::move(done).error());
     return done;
 }
 
@@ -84,7 +84,7 @@ Result<std::optional<std::string>> SetupFile::read() const {
     auto text = read_file(file_);
     if (text) return std::optional(std::move(*text));
     if (text.error().code == FLOWD_NOT_FOUND) return std::optional<std::string>();
-    return with_hint(std::move(text).error());
+    return with_remedy(std::move(text).error());
 }
 
 std::optional<SetupFile::Stamp> SetupFile::stamp_of(std::string_view text) {
@@ -116,7 +116,7 @@ Result<void> SetupFile::prepare(std::string_view text) {
 Result<void> SetupFile::write_candidate(std::string_view text) const {
     Access access;
     if (const group* const own = ::getgrnam("flowd-cpp"); own != nullptr && ::geteuid() == 0) access.group = own->gr_gid;
-    return with_hint(write_successor(candidate(), file_, text, access));
+    return with_remedy(write_successor(candidate(), file_, text, access));
 }
 
 Result<void> SetupFile::commit() const {
@@ -127,12 +127,12 @@ Result<void> SetupFile::commit() const {
     const bool is_kept = is_same_file(file_, before()) || (*present && kept && *kept == **present);
     if (exists() && !(stamp && stamp->intact) && !is_kept) {
         if (struct stat info{}; ::lstat(before().c_str(), &info) == 0)
-            if (auto moved = with_hint(rename_file(before(), first_free(before().string()))); !moved) return moved;
+            if (auto moved = with_remedy(rename_file(before(), first_free(before().string()))); !moved) return moved;
         // The original file itself, with its owner, mode, times and attributes.
         if (::link(file_.c_str(), before().c_str()) != 0)
             return file_error("keeping " + file_.string() + " as " + before().string());
     }
-    return with_hint(rename_file(candidate(), file_));
+    return with_remedy(rename_file(candidate(), file_));
 }
 
 void SetupFile::discard() const {
@@ -157,10 +157,10 @@ Result<fs::path> SetupFile::restore() const {
             return file_error("keeping " + file_.string() + " as " + kept.string());
     }
     if (struct stat info{}; ::lstat(before().c_str(), &info) == 0) {
-        if (auto moved = with_hint(rename_file(before(), file_)); !moved) return moved.error();
+        if (auto moved = with_remedy(rename_file(before(), file_)); !moved) return moved.error();
     } else {
         if (::unlink(file_.c_str()) != 0) return file_error("removing " + file_.string());
-        if (auto synced = with_hint(sync_directory(file_.parent_path())); !synced) return synced.error();
+        if (auto synced = with_remedy(sync_directory(file_.parent_path())); !synced) return synced.error();
     }
     return kept;
 }
