@@ -39,12 +39,21 @@ def prefix(work):
     return work / "prefix"
 
 
+def cached(work):
+    """The environment of a build: what an earlier run has compiled is taken from ccache, wherever `work` was then."""
+    if (ccache := shutil.which("ccache")) is None:
+        return dict(os.environ)
+    launchers = {f"CMAKE_{language}_COMPILER_LAUNCHER": ccache for language in ("C", "CXX")}
+    return os.environ | launchers | {"CCACHE_BASEDIR": str(work), "CCACHE_NOHASHDIR": "1"}
+
+
 def build(work, prefix, source, compilers):
     """Builds an out-of-tree project and answers its one module."""
     directory = work / f"build-{source.name}"
-    sh("cmake", "-S", source, "-B", directory, f"-DCMAKE_PREFIX_PATH={prefix}", "-DCMAKE_BUILD_TYPE=RelWithDebInfo", *compilers)
+    sh("cmake", "-S", source, "-B", directory, f"-DCMAKE_PREFIX_PATH={prefix}", "-DCMAKE_BUILD_TYPE=RelWithDebInfo", *compilers,
+       env=cached(work))
     # Only what is installed may be used: no path of the source tree but the project's own.
-    sh("cmake", "--build", directory)
+    sh("cmake", "--build", directory, env=cached(work))
     (module,) = [path for path in directory.rglob("*.so") if "CMakeFiles" not in path.parts]
     return module
 
@@ -94,6 +103,12 @@ def test_the_one_with_required_options_passes_the_conformance_suite(prefix, libs
 
 def libraries(module):
     return re.findall(r"\[(lib[^\]]+)\]", sh("readelf", "-d", module))
+
+
+@pytest.mark.parametrize("name", ["c11", "libcxx", "libstdcxx"])
+def test_each_module_exports_one_symbol(request, name):
+    (symbol,) = sh("nm", "-D", "--defined-only", request.getfixturevalue(name)).splitlines()
+    assert symbol.endswith(" T flowd_module_v1")
 
 
 def test_each_module_links_only_its_own_standard_library(c11, libcxx, libstdcxx, of_release_1_0):
