@@ -4,7 +4,6 @@
 #include <algorithm>
 
 #include "core/base/clock.hpp"
-#include "core/base/guarded.hpp"
 #include "core/base/text.hpp"
 #include "core/base/version.hpp"
 #include "core/config/offline_host.hpp"
@@ -15,60 +14,33 @@ namespace flowd::core {
 
 namespace {
 
-constexpr std::size_t max_text = 1024;  // bytes of each text; longer texts are truncated
 constexpr std::size_t max_name = 64;
 
 bool is_name(const char* name) {
     return name != nullptr && is_identifier(name, max_name, "-");
 }
 
-std::string cut(flowd_string text) {
-    return std::string(to_view(text).substr(0, max_text));
-}
-
 }  // namespace
 
-FindingSink::FindingSink() {
-    abi_.size = sizeof abi_;
-    abi_.context = this;
-    abi_.add = &FindingSink::add;
+flowd_result FindingSink::take(std::vector<Finding>& findings, const flowd_finding& given) {
+    if (!is_name(given.id) || given.severity < FLOWD_LEVEL_INFO) return FLOWD_INVALID;
+    if (given.found.length == 0 || given.remedy.length == 0) return FLOWD_INVALID;
+    if (findings.size() >= most) return FLOWD_LIMIT;
+    findings.push_back({given.severity, given.id, cut(given.subject), cut(given.found), cut(given.expected),
+                        cut(given.remedy), given.since_ns});
+    return FLOWD_OK;
 }
 
-flowd_result FindingSink::add(const flowd_findings* self, const flowd_finding* finding) {
-    if (finding == nullptr) return FLOWD_INVALID;
-    return guarded([&]() -> flowd_result {
-        const auto given = copy_sized<flowd_finding>(finding);
-        if (!is_name(given.id) || given.severity < FLOWD_LEVEL_INFO) return FLOWD_INVALID;
-        if (given.found.length == 0 || given.remedy.length == 0) return FLOWD_INVALID;
-        auto& findings = static_cast<FindingSink*>(self->context)->findings_;
-        if (findings.size() >= most) return FLOWD_LIMIT;
-        findings.push_back({given.severity, given.id, cut(given.subject), cut(given.found), cut(given.expected),
-                            cut(given.remedy), given.since_ns});
-        return FLOWD_OK;
-    });
-}
-
-ExplanationSink::ExplanationSink(std::size_t flows) : explanations_(flows) {
-    abi_.size = sizeof abi_;
-    abi_.context = this;
-    abi_.add = &ExplanationSink::add;
-}
-
-flowd_result ExplanationSink::add(const flowd_explanations* self, const flowd_explanation* explanation) {
-    if (explanation == nullptr) return FLOWD_INVALID;
-    return guarded([&]() -> flowd_result {
-        const auto given = copy_sized<flowd_explanation>(explanation);
-        auto& of_flows = static_cast<ExplanationSink*>(self->context)->explanations_;
-        if (given.flow >= of_flows.size() || !is_name(given.verdict) || given.text.length == 0) return FLOWD_INVALID;
-        auto& explanations = of_flows[given.flow];
-        if (explanations.size() >= most) return FLOWD_LIMIT;
-        Explanation& added = explanations.emplace_back();
-        added = {given.verdict, cut(given.subject), cut(given.text), given.time_ns};
-        added.is_refusal = (given.flags & FLOWD_EXPLAINED_NOT) != 0;
-        if ((given.flags & FLOWD_EXPLAINED_LABEL) != 0) added.label = given.label & label::mask;
-        if ((given.flags & FLOWD_EXPLAINED_TAG) != 0) added.tag = given.tag;
-        return FLOWD_OK;
-    });
+flowd_result ExplanationSink::take(std::vector<std::vector<Explanation>>& of_flows, const flowd_explanation& given) {
+    if (given.flow >= of_flows.size() || !is_name(given.verdict) || given.text.length == 0) return FLOWD_INVALID;
+    auto& explanations = of_flows[given.flow];
+    if (explanations.size() >= most) return FLOWD_LIMIT;
+    Explanation& added = explanations.emplace_back();
+    added = {given.verdict, cut(given.subject), cut(given.text), given.time_ns};
+    added.is_refusal = (given.flags & FLOWD_EXPLAINED_NOT) != 0;
+    if ((given.flags & FLOWD_EXPLAINED_LABEL) != 0) added.label = given.label & label::mask;
+    if ((given.flags & FLOWD_EXPLAINED_TAG) != 0) added.tag = given.tag;
+    return FLOWD_OK;
 }
 
 void FindingsBoard::set(const std::string& instance, std::vector<Finding> findings) {
@@ -144,7 +116,7 @@ std::vector<Finding> host_findings(const InstanceConfig& config, const Registry&
     } catch (...) {
         log(FLOWD_LEVEL_ERROR, "the module threw an exception");
     }
-    return std::move(sink.findings());
+    return std::move(sink.received());
 }
 
 std::string_view severity_name(flowd_level severity) {

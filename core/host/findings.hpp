@@ -17,6 +17,7 @@
 #include "core/config/configuration.hpp"
 #include "core/config/offline_host.hpp"
 #include "core/host/metrics.hpp"
+#include "core/host/sink.hpp"
 #include "flowd/abi/ext/explain.h"
 #include "flowd/abi/ext/findings.h"
 #include "flowd/json.hpp"
@@ -33,21 +34,13 @@ struct Finding {
     std::int64_t since_ns = 0;
 };
 
-class FindingSink {
+class FindingSink final : public Sink<flowd_findings, flowd_finding, std::vector<Finding>> {
   public:
     static constexpr std::size_t most = 256;
-
-    FindingSink();
-    FindingSink(const FindingSink&) = delete;
-    FindingSink& operator=(const FindingSink&) = delete;
-
-    [[nodiscard]] const flowd_findings* abi() const { return &abi_; }
-    [[nodiscard]] std::vector<Finding>& findings() { return findings_; }
+    FindingSink() : Sink(take) {}
 
   private:
-    static flowd_result add(const flowd_findings* self, const flowd_finding* finding);
-    flowd_findings abi_{};
-    std::vector<Finding> findings_;
+    static flowd_result take(std::vector<Finding>& findings, const flowd_finding& given);
 };
 
 struct Explanation {
@@ -60,23 +53,14 @@ struct Explanation {
     std::optional<flowd_tag> tag = {};
 };
 
-/// Receives the explanations of a batch of flows.
-class ExplanationSink {
+/// The explanations of a batch of flows, by index of the flow.
+class ExplanationSink final : public Sink<flowd_explanations, flowd_explanation, std::vector<std::vector<Explanation>>> {
   public:
     static constexpr std::size_t most = 64;  ///< for one flow
-
-    explicit ExplanationSink(std::size_t flows = 1);
-    ExplanationSink(const ExplanationSink&) = delete;
-    ExplanationSink& operator=(const ExplanationSink&) = delete;
-
-    [[nodiscard]] const flowd_explanations* abi() const { return &abi_; }
-    /// By index of the flow.
-    [[nodiscard]] std::vector<std::vector<Explanation>>& explanations() { return explanations_; }
+    explicit ExplanationSink(std::size_t flows = 1) : Sink(take, std::vector<std::vector<Explanation>>(flows)) {}
 
   private:
-    static flowd_result add(const flowd_explanations* self, const flowd_explanation* explanation);
-    flowd_explanations abi_{};
-    std::vector<std::vector<Explanation>> explanations_;
+    static flowd_result take(std::vector<std::vector<Explanation>>& of_flows, const flowd_explanation& given);
 };
 
 /// The findings of each instance at the last check. Any thread.

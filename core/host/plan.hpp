@@ -14,6 +14,7 @@
 
 #include "core/config/configuration.hpp"
 #include "core/config/registry.hpp"
+#include "core/host/sink.hpp"
 #include "flowd/abi/ext/plan.h"
 
 namespace flowd::core {
@@ -25,20 +26,13 @@ struct Planned {
     std::string text;
 };
 
-/// Receives the plan of one instance, by index of the connection.
-class PlanSink {
+/// The plan of one instance, by index of the connection.
+class PlanSink final : public Sink<flowd_plan, flowd_planned, std::vector<std::optional<Planned>>> {
   public:
-    explicit PlanSink(std::size_t connections);
-    PlanSink(const PlanSink&) = delete;
-    PlanSink& operator=(const PlanSink&) = delete;
-
-    [[nodiscard]] const flowd_plan* abi() const { return &abi_; }
-    [[nodiscard]] std::vector<std::optional<Planned>>& planned() { return planned_; }
+    explicit PlanSink(std::size_t connections) : Sink(take, std::vector<std::optional<Planned>>(connections)) {}
 
   private:
-    static flowd_result add(const flowd_plan* self, const flowd_planned* planned);
-    flowd_plan abi_{};
-    std::vector<std::optional<Planned>> planned_;
+    static flowd_result take(std::vector<std::optional<Planned>>& all, const flowd_planned& given);
 };
 
 /// Asks the component of an instance; empty if it does not offer flowd.plan/1. `log`: log lines of the module, and why the

@@ -191,7 +191,7 @@ void ControlCommands::ask_findings(std::function<void()> finish) {
     const auto ask = [&board](Instance& instance, const Offered& offered, flowd_instance* module) {
         FindingSink sink;
         const flowd_result result = instance.guarded("findings", [&] { return offered.findings(module, sink.abi()); });
-        if (result == FLOWD_OK) board.set(instance.name(), std::move(sink.findings()));
+        if (result == FLOWD_OK) board.set(instance.name(), std::move(sink.received()));
     };
     ask_instances(
         [](const Offered& offered) { return offered.findings != nullptr; }, ask, std::move(finish),
@@ -240,7 +240,7 @@ void ControlCommands::explain_flow(const std::shared_ptr<ExplainedFlow>& told, c
         const flowd_flow& flow = told->flow();
         const flowd_result result =
             instance.guarded("explain", [&] { return offered.explain(module, &flow, 1, sizeof flow, sink.abi()); });
-        if (result == FLOWD_OK) answers->set(instance.name(), std::move(sink.explanations().front()));
+        if (result == FLOWD_OK) answers->set(instance.name(), std::move(sink.received().front()));
     };
     ask_instances([](const Offered& offered) { return offered.explain != nullptr; }, ask,
                   [this, told, answers, respond = std::move(respond)] {
@@ -266,7 +266,7 @@ void ControlCommands::explain_tag(const TagQuestion& question, const std::shared
         ExplanationSink sink(flows.size());
         const flowd_result result = instance.guarded(
             "explain", [&] { return offered.explain(module, flows.data(), flows.size(), sizeof(flowd_flow), sink.abi()); });
-        if (result == FLOWD_OK) answers->set(instance.name(), std::move(sink.explanations()));
+        if (result == FLOWD_OK) answers->set(instance.name(), std::move(sink.received()));
     };
     ask_instances([&](const Offered& offered) { return found->examined.size() != 0 && offered.explain != nullptr; }, ask,
                   [this, question, found, answers, configured = std::move(configured), respond = std::move(respond)] {

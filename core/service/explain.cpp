@@ -33,7 +33,6 @@ namespace flowd::core {
 namespace {
 
 constexpr std::uint32_t max_scitag = 65535;  // domain of the SciTag header
-constexpr std::size_t max_question = 256;
 constexpr std::size_t page_limit = 65536;
 
 struct End {

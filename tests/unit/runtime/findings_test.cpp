@@ -184,10 +184,10 @@ TEST(FindingSinkTest, MalformedFindingsAreRefusedAndAtMost256AreKept) {
     EXPECT_EQ(to->add(to, &nothing_found), FLOWD_INVALID);
     const flowd_finding later = hidden_hook("id", 45);
     EXPECT_EQ(to->add(to, &later), FLOWD_OK) << "a severity of a later minor";
-    EXPECT_EQ(severity_name(sink.findings()[0].severity), "warning") << "is the next lower one";
+    EXPECT_EQ(severity_name(sink.received()[0].severity), "warning") << "is the next lower one";
     for (std::size_t i = 1; i < FindingSink::most; ++i) EXPECT_EQ(to->add(to, &later), FLOWD_OK);
     EXPECT_EQ(to->add(to, &later), FLOWD_LIMIT);
-    EXPECT_EQ(sink.findings().size(), FindingSink::most);
+    EXPECT_EQ(sink.received().size(), FindingSink::most);
 }
 
 struct ExplainTest : FindingsTest {};
