@@ -20,6 +20,7 @@ constexpr std::int64_t application_id = 0x666c7764;  // "flwd"
 constexpr std::int64_t version = 2;
 constexpr std::uint64_t overhead = 64;  ///< of one record
 constexpr std::uint64_t most_in_memory = std::uint64_t{8} << 20;
+constexpr std::uintmax_t most_when_empty = std::uintmax_t{16} << 20;  ///< size of a file without records
 
 [[nodiscard]] std::uint64_t size_of(std::size_t key, std::size_t value) {
     return key + value + overhead;
@@ -107,7 +108,10 @@ struct Spool::Database {
     /// A spool whose tables are not those of its version fails here.
     [[nodiscard]] bool ready(bool only_look) {
         if (!only_look &&
-            !run("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA application_id=1718384484;"
+            // Larger pages take a fifth less CPU per record; the log keeps its usual size. secure_delete, which Debian
+            // switches on, writes each removed record once more, as zeros.
+            !run("PRAGMA page_size=16384; PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=250; PRAGMA synchronous=FULL;"
+                 "PRAGMA secure_delete=OFF; PRAGMA application_id=1718384484;"
                  "BEGIN; CREATE TABLE IF NOT EXISTS records(id INTEGER PRIMARY KEY, key BLOB, value BLOB);"
                  "CREATE TABLE IF NOT EXISTS state(name TEXT PRIMARY KEY, value INTEGER);"
                  "INSERT OR IGNORE INTO state VALUES('handed', 0), ('bytes', 0); PRAGMA user_version=2; COMMIT"))
@@ -268,15 +272,21 @@ Result<void> Spool::commit() {
         if (error.code == FLOWD_INVALID) return error;
         if (count != 0) continue;
         if (records_ == 0 || records_behind(removed_) != 0) return error;
-        // Nothing in the file is needed any more: without it the disk has room.
-        database_.reset();
-        std::error_code ignored;
-        for (const char* suffix : {"-wal", "-shm", ""}) std::filesystem::remove(path_.string() + suffix, ignored);
-        if (auto recreated = recreate(); !recreated) return recreated;
-        return commit();
+        return discard();
     }
-    if (pending_.empty()) return {};
-    return first;
+    if (!pending_.empty()) return first;
+    std::error_code error;
+    const std::uintmax_t size = records_ == 0 ? std::filesystem::file_size(path_, error) : 0;
+    if (!error && size > most_when_empty) return discard();
+    return {};
+}
+
+Result<void> Spool::discard() {
+    database_.reset();
+    std::error_code ignored;
+    for (const char* suffix : {"-wal", "-shm", ""}) std::filesystem::remove(path_.string() + suffix, ignored);
+    if (auto recreated = recreate(); !recreated) return recreated;
+    return commit();
 }
 
 Result<std::vector<Item>> Spool::read(std::int64_t after, std::size_t count, std::size_t bytes) {

@@ -143,7 +143,7 @@ def test_damage_that_is_met_while_the_spool_is_read_is_said_and_counted_and_the_
                                           check=True).stdout)
         kept = shown["records"]  # with an end of each flow, from the stop
         with open(path, "r+b") as file:
-            file.seek(path.stat().st_size // 2 // 4096 * 4096)
+            file.seek(path.stat().st_size // 2 // 16384 * 16384)
             file.write(b"x" * 4096)
         absent.start()
         relay.start()

@@ -104,7 +104,7 @@ TEST_F(SpoolTest, TheSizeIsKeptWhenRecordsAreRemoved) {
 TEST_F(SpoolTest, DamageThatIsMetWhileReadingIsSaidAndAReplacementGoesOn) {
     fill(1000);
     std::fstream file(path_, std::ios::in | std::ios::out | std::ios::binary);
-    file.seekp(static_cast<std::streamoff>(std::filesystem::file_size(path_) / 8192 * 4096));
+    file.seekp(static_cast<std::streamoff>(std::filesystem::file_size(path_) / 32768 * 16384));
     file << std::string(4096, 'x');
     file.close();
     auto spool = open(1 << 24);
@@ -179,6 +179,25 @@ TEST_F(SpoolTest, OnAFullDiskTheFileIsRemovedWhenAllOfItIsRemoved) {
     spool = open();
     EXPECT_EQ(values(*spool), std::vector<std::string>{"after"});
     EXPECT_EQ(spool->last(), 101);
+}
+
+TEST_F(SpoolTest, AFileWhoseRecordsAreRemovedGivesItsRoomBack) {
+    const auto spool = open(1 << 26);
+    for (int i = 0; i < 2500; ++i) ASSERT_EQ(append(*spool, std::string(10'000, 'x')), Spool::Appended::yes);
+    spool->note_handed(spool->last());
+    ASSERT_TRUE(spool->commit());
+    spool->remove_through(spool->last() - 1);
+    ASSERT_TRUE(spool->commit());
+    EXPECT_GT(std::filesystem::file_size(path_), 16u << 20) << "one record is needed";
+    spool->remove_through(spool->last());
+    ASSERT_TRUE(spool->commit());
+    EXPECT_LT(std::filesystem::file_size(path_), 1u << 20);
+    EXPECT_EQ(spool->records(), 0u);
+    EXPECT_EQ(append(*spool, "next"), Spool::Appended::yes);
+    ASSERT_TRUE(spool->commit());
+    EXPECT_EQ(spool->last(), 2501) << "numbers continue";
+    EXPECT_EQ(values(*spool, 2500), std::vector<std::string>{"next"});
+    EXPECT_EQ(Spool::look(path_).value()->handed(), 2500);
 }
 
 TEST_F(SpoolTest, AFileThatCannotBeWrittenForNowKeepsItsNameAndItsRecords) {
