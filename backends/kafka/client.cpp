@@ -169,11 +169,13 @@ Result<std::unique_ptr<Client>> Client::consumer(const Connection& connection, c
         {"auto.offset.reset", "error"},
         // A rebalance leaves a member those partitions that it keeps, and their flows.
         {"partition.assignment.strategy", "cooperative-sticky"},
-        {"queued.max.messages.kbytes", "16384"},
+        // An older librdkafka sees once a second that there is room again: this much is read in a second.
+        {"queued.max.messages.kbytes", "65536"},
         {"session.timeout.ms", "10000"},
     };
     for (const auto& [name, value] : rows)
         if (auto done = set(conf->get(), name, value); !done) return std::move(done).error();
+    (void)set(conf->get(), "fetch.queue.backoff.ms", "50");  // librdkafka 2.0 does not know it
     for (const auto& [name, value] : connection.properties)
         if (auto done = set(conf->get(), name.c_str(), value); !done) return std::move(done).error();
     return make(RD_KAFKA_CONSUMER, std::move(*conf), listener);
