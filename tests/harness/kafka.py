@@ -68,7 +68,9 @@ class Broker:
             "log.dirs": str(self.directory / "log"), "auto.create.topics.enable": "false",
             "offsets.topic.replication.factor": "1", "offsets.topic.num.partitions": "1",
             "transaction.state.log.replication.factor": "1", "transaction.state.log.min.isr": "1",
-            "group.initial.rebalance.delay.ms": "0", "sasl.enabled.mechanisms": "SCRAM-SHA-512",
+            "group.initial.rebalance.delay.ms": "0",
+            # A broker that was killed is registered again when its session has ended: by default after 9 s.
+            "broker.session.timeout.ms": "3000", "broker.heartbeat.interval.ms": "500", "sasl.enabled.mechanisms": "SCRAM-SHA-512",
             "listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config":
                 "org.apache.kafka.common.security.scram.ScramLoginModule required;",
             "ssl.keystore.type": "PEM", "ssl.keystore.location": str(self.directory / "broker.pem"),
@@ -143,6 +145,9 @@ class Broker:
 
     def committed(self, group, topic, partitions=4):
         return kafka_admin.committed(self.address, group, topic, partitions)
+
+    def group_state(self, group):
+        return kafka_admin.group_state(self.address, group)
 
     def ends(self, topic, partitions=4):
         return kafka_admin.ends(self.address, topic, partitions)

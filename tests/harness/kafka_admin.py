@@ -3,7 +3,7 @@
 import socket
 import struct
 
-LIST_OFFSETS, OFFSET_COMMIT, OFFSET_FETCH, CREATE_TOPICS, DELETE_RECORDS = 2, 8, 9, 19, 21
+LIST_OFFSETS, OFFSET_COMMIT, OFFSET_FETCH, DESCRIBE_GROUPS, CREATE_TOPICS, DELETE_RECORDS = 2, 8, 9, 15, 19, 21
 #: A broker that has just started: timed out, no replica is registered, not the controller.
 NOT_YET = (7, 38, 41)
 #: The coordinator of groups is not ready, or there is none before the first member has joined.
@@ -88,6 +88,14 @@ def committed(address, group, topic, partitions):
         return 0
     assert not any(errors), errors
     return total
+
+
+def group_state(address, group):
+    """As the coordinator knows it: Empty, if it has no members."""
+    answer = ask(address, DESCRIBE_GROUPS, 0, array([text(group)]))
+    assert answer.take("ih") == (1, 0)
+    assert answer.text() == group
+    return answer.text()
 
 
 def set_offset(address, group, topic, partition, offset):

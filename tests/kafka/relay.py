@@ -10,6 +10,8 @@ from tests.harness.daemon import Daemon
 from tests.harness.lab import wait_for
 
 PATIENCE = 120
+#: librdkafka waits up to 5 s before it connects again.
+IMPATIENT = ", properties: {reconnect.backoff.max.ms: '500'}"
 TOPICS = (f"flows{number}" for number in itertools.count())
 
 
@@ -27,7 +29,7 @@ class Relay(Daemon):
     def __init__(self, address, topic, options="", backends=""):
         self.port = kafka.free_udp_port()
         super().__init__(f"plugins:\n  fireflyp: {{bindAddress: 127.0.0.1, bindPort: {self.port}}}\nbackends:\n"
-                         f"  kafka: {{brokers: ['{address}'], topic: {topic}{options}}}\n{backends}")
+                         f"  kafka: {{brokers: ['{address}'], topic: {topic}{IMPATIENT}{options}}}\n{backends}")
 
     def send(self, *datagrams):
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
@@ -58,7 +60,7 @@ class Consumer(Daemon):
 
     def __init__(self, broker, topic, firefly_backend, options="", group="readers"):
         super().__init__(f"plugins:\n  kafka: {{brokers: ['{broker.address}'], topic: {topic}, group: {group}, "
-                         f"startAt: beginning{options}}}\nbackends:\n{firefly_backend}")
+                         f"startAt: beginning{IMPATIENT}{options}}}\nbackends:\n{firefly_backend}")
 
     def kafka(self, member):
         return self.details("plugin kafka").get(member, 0)
