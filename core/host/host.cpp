@@ -290,18 +290,21 @@ flowd_result Host::request(std::vector<std::string> words, flowd_answered answer
     const UnderWay call(under_way_);
     if (stopped_.load(std::memory_order_seq_cst)) return FLOWD_STOPPED;
     if (requests_.fetch_add(1) >= max_requests) return --requests_, FLOWD_LIMIT;
-    // The host outlives all who answer.
     const bool asked =
         services_.requests.ask(std::move(words), [this, answered, user](flowd_result result, const std::string& answer) {
-            --requests_;
-            const UnderWay reply(under_way_);
-            if (stopped_.load(std::memory_order_seq_cst)) return;
-            (void)loop_->post([this, answered, user, result, answer] {
-                behind_.guard("an answer's callback", [&] { answered(user, result, to_c(answer)); });
-            });
+            take_answer(result, answer, answered, user);
+            --requests_;  // from here on the host may be destroyed
         });
     if (!asked) --requests_;
     return asked ? FLOWD_OK : FLOWD_STOPPED;
+}
+
+void Host::take_answer(flowd_result result, const std::string& answer, flowd_answered answered, void* user) {
+    const UnderWay reply(under_way_);
+    if (stopped_.load(std::memory_order_seq_cst)) return;
+    (void)loop_->post([this, answered, user, result, answer] {
+        behind_.guard("an answer's callback", [&] { answered(user, result, to_c(answer)); });
+    });
 }
 
 void Host::call_mark() {

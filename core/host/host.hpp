@@ -64,6 +64,8 @@ class Host {
     /// Called after destroy has returned: ends watches and timers, removes series, releases descriptors; afterwards neither
     /// the loop nor the instance is accessed.
     void retire();
+    /// An answer to `request` will come: the host must not be destroyed before. [any]
+    [[nodiscard]] bool awaits_answers() const { return requests_ != 0; }
 
   private:
     /// The series of a flowd_metric, which contains index and generation. Freed with the host, not earlier.
@@ -88,6 +90,7 @@ class Host {
     flowd_result mark(flowd_callback callback, void* user);
     flowd_result acknowledge(std::uint64_t settled);
     flowd_result request(std::vector<std::string> words, flowd_answered answered, void* user);
+    void take_answer(flowd_result result, const std::string& answer, flowd_answered answered, void* user);
     static flowd_result post(const flowd_host* host, flowd_callback callback, void* user);
     static flowd_result watch(const flowd_host* host, int fd, uint32_t conditions, flowd_io_callback callback, void* user,
                               flowd_watch* watch);

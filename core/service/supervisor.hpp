@@ -4,6 +4,7 @@
 #pragma once
 
 #include <chrono>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <string>
@@ -64,6 +65,8 @@ class Supervisor {
 
     [[nodiscard]] const std::vector<std::unique_ptr<Instance>>& instances() const { return instances_; }
     [[nodiscard]] const std::vector<std::unique_ptr<Instance>>& abandoned() const { return abandoned_; }
+    /// Hosts of removed instances that exist still: the last 64, and those that await an answer.
+    [[nodiscard]] std::size_t hosts_of_removed() const { return hosts_.size(); }
     /// Finds by "KIND KEY" or "KIND:KEY", or by key alone if only one kind has it; null if there is none.
     [[nodiscard]] Instance* find(std::string_view name) const;
     /// Events that stopped instances had not taken, or had reported as lost; including instances that reloads removed.
@@ -100,8 +103,8 @@ class Supervisor {
     Settings settings_;
     std::vector<std::unique_ptr<Instance>> instances_;
     std::vector<std::unique_ptr<Instance>> abandoned_;
-    std::vector<std::shared_ptr<Host>> hosts_;  // of removed instances: see Host
-    std::uint64_t lost_before_ = 0;             // by removed instances
+    std::deque<std::shared_ptr<Host>> hosts_;  // of the instances that were removed last
+    std::uint64_t lost_before_ = 0;            // by removed instances
 };
 
 }  // namespace flowd::core

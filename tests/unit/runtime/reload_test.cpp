@@ -357,6 +357,13 @@ TEST_F(ReloadTest, AFailedInstanceIsRetriedEvenIfNothingChanged) {
     EXPECT_EQ(supervisor().find("b")->state(), InstanceState::running);
 }
 
+TEST_F(ReloadTest, TheHostsOfReplacedInstancesAreBounded) {
+    start_pair();
+    for (std::int64_t value = 2; value < 100; ++value)
+        ASSERT_TRUE(supervisor().reload(list(config(FLOWD_PLUGIN, "p", value), config(FLOWD_BACKEND, "b", 1))).ok);
+    EXPECT_EQ(supervisor().hosts_of_removed(), 64U);
+}
+
 TEST_F(ReloadTest, APredecessorThatHangsInStopIsAbandonedAndItsSuccessorRuns) {
     settings_.stop_timeout = 100ms;
     start_pair();
