@@ -49,6 +49,7 @@ def components(broker, directory, count, rounds):
             os.unlink(f"{directory}/{one}")
         return f"{directory}/{next(NUMBERS)}"
 
+    bench("produce", broker.address, topic(), count)  # the broker's code is compiled meanwhile
     found = by_turns(rounds, floor=lambda: bench("produce", broker.address, topic(), count),
                      backend=lambda: bench("backend", broker.address, topic(), count))
     show("floor: librdkafka alone", *found["floor"])
