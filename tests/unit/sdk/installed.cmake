@@ -104,11 +104,15 @@ foreach(module plugin-config backend-event enricher-instance)
   expect_no_placeholders(${project})
   expect_no_warnings(${project})
 
-  # Without a build type, as the guide has it: the project sets one.
-  run(${CMAKE_COMMAND} -S ${project} -B ${project}/build ${configured})
-  file(STRINGS ${project}/build/CMakeCache.txt build_type REGEX "^CMAKE_BUILD_TYPE:")
-  if(NOT build_type MATCHES "=RelWithDebInfo$")
-    message(FATAL_ERROR "the build type of ${project} is ${build_type}")
+  if(kind STREQUAL plugin)
+    # Without a build type, as the guide has it: the project sets one.
+    run(${CMAKE_COMMAND} -S ${project} -B ${project}/build ${configured})
+    file(STRINGS ${project}/build/CMakeCache.txt build_type REGEX "^CMAKE_BUILD_TYPE:")
+    if(NOT build_type MATCHES "=RelWithDebInfo$")
+      message(FATAL_ERROR "the build type of ${project} is ${build_type}")
+    endif()
+  else()  # the same CMakeLists.txt: compiled in less time
+    run(${CMAKE_COMMAND} -S ${project} -B ${project}/build ${configured} -DCMAKE_BUILD_TYPE=Debug)
   endif()
   run(${CMAKE_COMMAND} --build ${project}/build)
   run(${CMAKE_CTEST_COMMAND} --test-dir ${project}/build --output-on-failure --no-tests=error --parallel 2)
