@@ -455,7 +455,7 @@ class Grid {
     this.space = element("div", { className: "space", role: "rowgroup" });
     this.empty = element("p", { className: "empty", hidden: "" });
     place.append(element("div", { className: "head", role: "rowgroup" }, this.head), this.space, this.empty);
-    place.addEventListener("scroll", () => { this.scrolled = performance.now(); this.draw(); }, { passive: true });
+    place.addEventListener("scroll", () => { this.scrolled = performance.now(); this.draw(false); }, { passive: true });
     place.addEventListener("keydown", (event) => this.onKey(event));
     place.addEventListener("click", (event) => {
       const row = event.target.closest(".body-row");
@@ -500,9 +500,11 @@ class Grid {
     this.draw();
   }
   none(text) { this.emptyText = text; this.draw(); }
-  draw() {
+  // all: also the rows that stay in sight, whose age has changed.
+  draw(all = true) {
+    this.all ||= all;
     if (this.asked) return;
-    this.asked = requestAnimationFrame(() => { this.asked = 0; this.drawNow(); });
+    this.asked = requestAnimationFrame(() => { this.asked = 0; this.drawNow(); this.all = false; });
   }
   drawNow() {
     const height = this.place.clientHeight;
@@ -518,7 +520,8 @@ class Grid {
       const i = first + (n - first % this.pool.length + this.pool.length) % this.pool.length;
       const row = i < last ? this.rows[i] : undefined;
       if (one.node.hidden === (row !== undefined)) one.node.hidden = row === undefined;
-      if (!row) return;
+      if (!row || (!this.all && one.index === i && one.row === row)) return;
+      one.row = row;
       if (one.index !== i) {
         one.index = i;
         one.node.style.transform = "translateY(" + i * this.height + "px)";
@@ -529,18 +532,19 @@ class Grid {
       if (one.chosen !== chosen) { one.chosen = chosen; one.node.setAttribute("aria-selected", chosen); }
       this.columns.forEach((column, j) => {
         const text = visible(column.text(row) ?? "");
-        if (one.texts[j] !== text) { one.texts[j] = text; one.node.children[j].textContent = text; }
+        if (one.texts[j] !== text) { one.texts[j] = text; one.cells[j].data = text; }
       });
     });
     const active = this.selected && this.place.id + "-" + this.selected;
     if (active) this.place.setAttribute("aria-activedescendant", active); else this.place.removeAttribute("aria-activedescendant");
   }
   make() {
-    const node = element("div", { className: "row body-row", role: "row", "aria-selected": "false" }, ...this.columns.map((column) =>
-      element("div", { role: "gridcell", className: "cell" + (column.num ? " num" : "") + (column.mono ? " mono" : "") + (column.wide ? " wide" : "") })));
+    const cells = this.columns.map(() => document.createTextNode(""));
+    const node = element("div", { className: "row body-row", role: "row", "aria-selected": "false" }, ...this.columns.map((column, j) =>
+      element("div", { role: "gridcell", className: "cell" + (column.num ? " num" : "") + (column.mono ? " mono" : "") + (column.wide ? " wide" : "") }, cells[j])));
     node.style.gridTemplateColumns = this.template;
     this.space.append(node);
-    return { node, index: -1, texts: [], chosen: false };
+    return { node, cells, row: null, index: -1, texts: [], chosen: false };
   }
   onKey(event) {
     if (event.target !== this.place) return;

@@ -128,8 +128,8 @@ def main():
                 for client in clients:
                     client.close()
             print(f"CPU: {without[-1]:.3f} without pages, {with_pages[-1]:.3f} with {given.pages} ({sent / 1e6:.1f} MB sent)", flush=True)
-        a, b = statistics.median(without), statistics.median(with_pages)
-        print(f"medians: {a:.3f} and {b:.3f}: {100 * (b / a - 1):+.1f} %; resident {resident_kib(daemon.process.pid) // 1024} MiB")
+        more = statistics.median(b / a - 1 for a, b in zip(without, with_pages))
+        print(f"median of the pairs: {100 * more:+.1f} %; resident {resident_kib(daemon.process.pid) // 1024} MiB")
         first, worst, nodes, heap = in_a_browser()
         print(f"page: first paint {first:.0f} ms, worst frame {worst:.0f} ms, {nodes} elements, heap {heap / 1e6:.1f} MB")
 
