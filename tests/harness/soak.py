@@ -576,6 +576,7 @@ def main():
     parser.add_argument("minutes", type=float)
     parser.add_argument("--seed", type=int, default=21, help="of the order of the faults")
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))  # what was started is ended
     with Soak(arguments.minutes, arguments.seed) as soak:
         try:
             soak.run()
