@@ -11,7 +11,9 @@ from tests.harness.lab import wait_for
 
 PATIENCE = 120
 #: librdkafka waits up to 5 s before it connects again.
-IMPATIENT = ", properties: {reconnect.backoff.max.ms: '500'}"
+IMPATIENT = "reconnect.backoff.max.ms: '500'"
+#: The least that a broker accepts: so long a group waits for a member that was killed.
+SESSION = "session.timeout.ms: '6000', heartbeat.interval.ms: '2000'"
 TOPICS = (f"flows{number}" for number in itertools.count())
 
 
@@ -29,7 +31,7 @@ class Relay(Daemon):
     def __init__(self, address, topic, options="", backends=""):
         self.port = kafka.free_udp_port()
         super().__init__(f"plugins:\n  fireflyp: {{bindAddress: 127.0.0.1, bindPort: {self.port}}}\nbackends:\n"
-                         f"  kafka: {{brokers: ['{address}'], topic: {topic}{IMPATIENT}{options}}}\n{backends}")
+                         f"  kafka: {{brokers: ['{address}'], topic: {topic}, properties: {{{IMPATIENT}}}{options}}}\n{backends}")
 
     def send(self, *datagrams):
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
@@ -60,7 +62,7 @@ class Consumer(Daemon):
 
     def __init__(self, broker, topic, firefly_backend, options="", group="readers"):
         super().__init__(f"plugins:\n  kafka: {{brokers: ['{broker.address}'], topic: {topic}, group: {group}, "
-                         f"startAt: beginning{IMPATIENT}{options}}}\nbackends:\n{firefly_backend}")
+                         f"startAt: beginning, properties: {{{IMPATIENT}, {SESSION}}}{options}}}\nbackends:\n{firefly_backend}")
 
     def kafka(self, member):
         return self.details("plugin kafka").get(member, 0)

@@ -170,7 +170,7 @@ def test_no_broker_at_the_start_then_one_that_is_killed_nothing_is_lost_or_doubl
 def test_without_brokers_at_full_rate_other_backends_and_rest_are_not_affected():
     """case C64, with FLOWD_LONG=1 at 30,000 fireflies/s (FLOWD_RATE) for a minute: the queue and the memory are bounded, the firefly backend
     misses nothing, and no request is answered 503."""
-    rate, seconds = (int(os.environ.get("FLOWD_RATE", "30000")), 60) if LONG else (2000, 8)
+    rate, seconds = (int(os.environ.get("FLOWD_RATE", "30000")), 60) if LONG else (2000, 3)
     port, rest = kafka.free_udp_port(), kafka.free_ports(1)[0]
     backends = f"  firefly: {{sendToDestination: false, sendToCollector: true, collectorAddress: 127.0.0.1, collectorPort: {port}}}\n"
     with Load("sink", "127.0.0.1", port, ready=True) as collector, \
