@@ -37,6 +37,26 @@ class Capture:
         self.stop()
         self.errors.close()
 
+    def wait_for_count(self, count, seconds=30.0):
+        """tcpdump writes packets a while after they have passed."""
+        def captured():
+            with open(self.path, "rb") as file:
+                file.seek(24)  # behind the header of the file
+                return self._count(file) >= count
+
+        wait_for(captured, f"{count} packets in the capture", seconds)
+
+    @staticmethod
+    def _count(file):
+        """Complete packets of an open pcap file, from the present position on."""
+        count = 0
+        while len(header := file.read(16)) == 16:
+            length = int.from_bytes(header[8:12], "little")
+            if len(file.read(length)) < length:
+                break
+            count += 1
+        return count
+
     def packets(self):
         import scapy.layers.inet6  # noqa: F401  teaches the reader Ethernet and IPv6
         import scapy.layers.l2  # noqa: F401

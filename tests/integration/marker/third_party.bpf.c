@@ -36,6 +36,16 @@ int third_party_ok(struct __sk_buff* skb) {
     return TC_ACT_OK;
 }
 
+const volatile __u32 third_party_target = 0; /* index of an interface */
+
+/* What container networks do: sends IPv6 packets out of another interface. */
+SEC("tc")
+int third_party_redirect(struct __sk_buff* skb) {
+    if (skb->protocol != bpf_htons(ETH_P_IPV6)) return TC_ACT_UNSPEC;
+    count();
+    return bpf_redirect(third_party_target, 0);
+}
+
 /* Under the name that flowd-go gives its program. */
 SEC("tc")
 int marker(struct __sk_buff* skb) {
