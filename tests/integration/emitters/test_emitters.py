@@ -1,18 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Storage services and test tools as Debian packages them, each with the real daemon; what left the host is read on the other side."""
+"""Storage services, test tools and monitoring as Debian packages them, each with the real daemon; what left the host is read
+on the other side. docs/tried-with.md lists what was tried together."""
 import contextlib
 import json
 import os
 import pathlib
 import shutil
+import socket
 import subprocess
 import tempfile
+import urllib.parse
 
 import pytest
 
 from tests.harness.capture import Capture, flows
 from tests.harness.collector import Collector
-from tests.harness.daemon import BINARY, Daemon
+from tests.harness.daemon import BINARY, ROOT, Daemon
+from tests.harness.http import Api
 from tests.harness.lab import wait_for
 from tests.harness.labels import decode
 
@@ -48,7 +52,7 @@ PERFSONAR = 2, 2
 @pytest.fixture
 def folder():
     path = pathlib.Path(tempfile.mkdtemp(prefix="flowd-test-emitters-", dir="/run"))
-    path.chmod(0o777)  # XRootD and rsyslog run as other users
+    path.chmod(0o777)  # XRootD runs as another user
     yield path
     shutil.rmtree(path)
 
@@ -114,7 +118,7 @@ def test_transfers_of_xrootd_are_announced_and_labelled(lab, collector, folder):
     with (Daemon(STORAGE.format(collector=lab.b.address6), lab.a) as daemon, running(lab.a, *command, port=1094, cwd=folder),
           Capture(lab.b, "tcp port 1094") as capture):
         for source, destination in transfers.values():
-            lab.b.run("xrdcp", "-f", "--nopbar", "--xrate", "8m", source, destination)
+            lab.b.run("xrdcp", "-f", "--nopbar", "--xrate", "16m", source, destination)
         found = ended(collector, len(transfers))
         assert daemon.details("plugin fireflyp")["refused"] == 0
         assert daemon.stop() == 0
@@ -151,6 +155,9 @@ TOOLS = {
     "iperf over UDP": (["iperf", "-s", "-V", "-u"], 5001, ["iperf", "-V", "-u", "-c", "{six}", "-t", "1", "-b", "2M"], 1),
     "iperf with two streams over IPv4": (["iperf", "-s"], 5001, ["iperf", "-c", "{four}", "-t", "1", "-b", "20M", "-P", "2"], 2),
     "iperf3 over UDP": (["iperf3", "-s"], 5201, ["iperf3", "-c", "{six}", "-u", "-t", "1", "-b", "2M"], 2),
+    "nuttcp": (["nuttcp", "-6", "-S", "--nofork"], 5000, ["nuttcp", "-6", "-T1", "-R20m", "{six}"], 2),
+    "nuttcp that receives": (["nuttcp", "-6", "-S", "--nofork"], 5000, ["nuttcp", "-6", "-r", "-T1", "-R20m", "{six}"], 2),
+    "nuttcp over UDP": (["nuttcp", "-6", "-S", "--nofork"], 5000, ["nuttcp", "-6", "-u", "-T1", "-R2m", "{six}"], 2),
 }
 
 
@@ -177,3 +184,33 @@ def test_each_flow_of_a_test_tool_is_announced_and_labelled(lab, collector, name
             assert {decode(label) for label in packets[key]} == {PERFSONAR}, "each packet, from the first one on"
             assert len(packets[key]) == 1, "one label: routers keep the flow on one path"
     assert carried > 100_000
+
+
+def test_prometheus_scrapes_the_metrics_and_evaluates_the_alert_rules(lab, folder):
+    """The server itself: the target is up without an error, flows are in its database, and the rules of the package are evaluated."""
+    (folder / "prometheus.yml").write_text(f"""\
+global: {{scrape_interval: 500ms, evaluation_interval: 500ms}}
+rule_files: [{ROOT}/etc/prometheus/flowd-cpp.rules.yaml]
+scrape_configs: [{{job_name: flowd, static_configs: [{{targets: ["127.0.0.1:9100"]}}]}}]
+""")
+    with lab.a.call(socket.create_server, ("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with (Daemon("plugins:\n  api: {}\nbackends:\n  metrics: {port: 9100, names: true}\n", lab.a), Api.at(lab.a) as api,
+          running(lab.a, "prometheus", f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data",
+                  f"--web.listen-address=127.0.0.1:{port}", "--log.level=error", port=port)):
+        for number in range(3):
+            assert api.post({"state": "start", "protocol": "tcp", "experiment": "atlas", "activity": 16,
+                             "source": {"address": "2001:db8::1", "port": 2000 + number}, "destination": {"address": "2001:db8::2", "port": 1094}})[0] == 200
+        with Api.at(lab.a, port) as prometheus:
+            def query(expression):
+                answer = prometheus.get(f"/api/v1/query?query={urllib.parse.quote(expression)}")[2]
+                return [(sample["metric"], sample["value"][1]) for sample in answer["data"]["result"]]
+
+            live = wait_for(lambda: [metric for metric, value in query("flowd_flows_live") if value == "3"], "the flows in Prometheus", PATIENCE)
+            assert live[0]["experiment"] == "atlas" and query("up")[0][1] == "1"
+            target, = prometheus.get("/api/v1/targets")[2]["data"]["activeTargets"]
+            assert target["lastError"] == "" and target["health"] == "up"
+            rules = [rule for group in prometheus.get("/api/v1/rules")[2]["data"]["groups"] for rule in group["rules"]]
+            wait_for(lambda: all(rule["health"] == "ok" for rule in prometheus.get("/api/v1/rules")[2]["data"]["groups"][0]["rules"]),
+                     "the rules to be evaluated", PATIENCE)
+            assert len(rules) >= 7
