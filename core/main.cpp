@@ -40,6 +40,10 @@ int main(int argc, char** argv) {
     // The C library merges all small free blocks when a large one is wanted: with a million flows that takes milliseconds,
     // under the lock of a shard.
     ::mallopt(M_MXFAST, 0);
+    // libbpf reads the kernel's BTF, several megabytes, for a moment. Unless these are set, the C library takes its size as
+    // threshold once it is freed, and from then on keeps twice as much in the heap.
+    ::mallopt(M_MMAP_THRESHOLD, 1 << 20);
+    ::mallopt(M_TRIM_THRESHOLD, 1 << 20);
     const bool terminal = ::isatty(STDOUT_FILENO) == 1;
     return flowd::core::to_int(flowd::core::cli::run(
         argc, argv, {std::cout, std::cerr, terminal, run_daemon, std::cin, terminal && ::isatty(STDIN_FILENO) == 1}));
