@@ -28,6 +28,28 @@ request = function()
 end
 """
 
+#: 1,000 flows a request; 60 requests with starts, then 60 with their ends.
+EACH = 1000
+ARRAYS = """
+wrk.method = "POST"
+wrk.headers["Content-Type"] = "application/json"
+local bodies, n = {}, 0
+for _, state in ipairs({"start", "end"}) do
+  for part = 0, 59 do
+    local flows = {}
+    for i = 1, %d do
+      flows[i] = string.format('{"state":"%%s","protocol":"tcp","source":{"address":"2001:db8::1","port":%%d},' ..
+        '"destination":{"address":"2001:db8::2","port":%%d},"experiment":2,"activity":16}', state, i, 1094 + part)
+    end
+    bodies[#bodies + 1] = "[" .. table.concat(flows, ",") .. "]"
+  end
+end
+request = function()
+  n = n %% #bodies + 1
+  return wrk.format(nil, nil, nil, bodies[n])
+end
+""" % EACH
+
 
 def reachable(port):
     try:
@@ -47,10 +69,10 @@ def cpu_seconds(pid):
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def measure(port, pid, script, seconds):
+def measure(port, pid, script, seconds, connections=64):
     """(requests per second, p99 in ms, CPU us of the server per request, answers that were not 2xx)"""
     before = cpu_seconds(pid)
-    out = sh("wrk", "-t1", "-c64", f"-d{seconds}s", "--latency", "-s", script, f"http://127.0.0.1:{port}/flow").stdout
+    out = sh("wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "-s", script, f"http://127.0.0.1:{port}/flow").stdout
     spent = cpu_seconds(pid) - before
     count = int(re.search(r"(\d+) requests in", out)[1])
     bad = re.search(r"Non-2xx or 3xx responses: (\d+)", out)
@@ -61,10 +83,11 @@ def measure(port, pid, script, seconds):
 def main():
     rounds, seconds = (int(word) for word in (sys.argv[1:] + ["5", "5"][len(sys.argv) - 1:])[:2])
     sh("ip", "link", "set", "lo", "up")
-    figures = {"floor": [], "api": []}
-    with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
-        script.write(SCRIPT)
-        script.flush()
+    figures = {"floor": [], "api": [], "floor, arrays": [], "api, arrays": []}
+    with tempfile.NamedTemporaryFile("w", suffix=".lua") as script, tempfile.NamedTemporaryFile("w", suffix=".lua") as arrays:
+        for file, text in ((script, SCRIPT), (arrays, ARRAYS)):
+            file.write(text)
+            file.flush()
         floor = subprocess.Popen([str(BUILD / "bin" / "beast_floor"), str(FLOOR_PORT)])
         try:
             with Daemon("plugins:\n  api: {}\nbackends:\n  firefly: {sendToDestination: false}\n") as daemon:
@@ -72,6 +95,8 @@ def main():
                 for _ in range(rounds):
                     figures["floor"].append(measure(FLOOR_PORT, floor.pid, script.name, seconds))
                     figures["api"].append(measure(API_PORT, daemon.process.pid, script.name, seconds))
+                    figures["floor, arrays"].append(measure(FLOOR_PORT, floor.pid, arrays.name, seconds, 4))
+                    figures["api, arrays"].append(measure(API_PORT, daemon.process.pid, arrays.name, seconds, 4))
         finally:
             floor.terminate()
             floor.wait()
@@ -79,6 +104,9 @@ def main():
     for name, label in (("floor", "floor: Beast alone"), ("api", "flowd-cpp, POST /flow")):
         rate, p99, cpu, bad = (statistics.median(column) for column in zip(*figures[name]))
         print(f"{label:24} {rate:8.0f} requests/s   p99 {p99:6.2f} ms   {cpu:5.1f} us CPU per request   {bad:.0f} not 2xx")
+    for name, label in (("floor, arrays", "floor: Beast alone"), ("api, arrays", "flowd-cpp, POST /flow")):
+        rate, p99, cpu, bad = (statistics.median(column) for column in zip(*figures[name]))
+        print(f"{label:24} {rate * EACH:8.0f} flows/s      p99 {p99:6.2f} ms   {cpu / EACH:5.2f} us CPU per flow, {EACH} a request   {bad:.0f} not 2xx")
 
 
 if __name__ == "__main__":
