@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which priority a tc filter of ours gets, and who owns it.
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -46,6 +47,20 @@ TEST(FreePriority, IsTheFirstFreeOneAfterPriority1) {
 
 TEST(FreePriority, OtherChainsHavePrioritiesOfTheirOwn) {
     EXPECT_EQ(bpf::free_priority(of_priorities({1, 2}, 7)), 2);
+}
+
+// Marker and meter look for the leftovers of a killed daemon at the same time.
+TEST(Clsact, OneThatSomebodyElseHasRemovedMeanwhileIsNoError) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+        constexpr int loopback = 1;
+        if (::unshare(CLONE_NEWNET) != 0 || !bpf::ensure_clsact(loopback)) ::_exit(1);
+        const auto first = bpf::remove_clsact_if_unused(loopback), second = bpf::remove_clsact_if_unused(loopback);
+        ::_exit(!first || !*first ? 2 : !second ? 3 : *second ? 4 : 0);
+    }
+    int status = 0;
+    ASSERT_EQ(::waitpid(child, &status, 0), child);
+    EXPECT_EQ(status, 0) << "exit code " << WEXITSTATUS(status);
 }
 
 class OwnershipTest : public testing::Test {
