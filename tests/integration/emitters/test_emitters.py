@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Storage services, test tools and monitoring as Debian packages them, each with the real daemon; what left the host is read
+"""Storage services, test tools, collectors and monitoring as Debian packages them, each with the real daemon; what left the host is read
 on the other side. docs/tried-with.md lists what was tried together."""
 import contextlib
 import json
@@ -52,7 +52,7 @@ PERFSONAR = 2, 2
 @pytest.fixture
 def folder():
     path = pathlib.Path(tempfile.mkdtemp(prefix="flowd-test-emitters-", dir="/run"))
-    path.chmod(0o777)  # XRootD runs as another user
+    path.chmod(0o777)  # XRootD and rsyslog run as other users
     yield path
     shutil.rmtree(path)
 
@@ -184,6 +184,36 @@ def test_each_flow_of_a_test_tool_is_announced_and_labelled(lab, collector, name
             assert {decode(label) for label in packets[key]} == {PERFSONAR}, "each packet, from the first one on"
             assert len(packets[key]) == 1, "one label: routers keep the flow on one path"
     assert carried > 100_000
+
+
+def test_rsyslog_is_a_collector(lab, folder):
+    """Debian's rsyslogd reads the header of RFC 5424 and the JSON behind it, into a line of JSON for each firefly."""
+    conf, output = folder / "rsyslog.conf", folder / "fireflies"
+    conf.write_text(f"""\
+global(workDirectory="{folder}")
+module(load="imudp")
+module(load="mmjsonparse")
+template(name="line" type="string" string="%hostname%\\t%app-name%\\t%msgid%\\t%syslogfacility-text%\\t%timereported:::date-rfc3339,date-utc%\\t%$!all-json-plain%\\n")
+input(type="imudp" address="{lab.b.address6}" port="10514" ruleset="fireflies")
+ruleset(name="fireflies") {{
+  action(type="mmjsonparse" cookie="")
+  if $parsesuccess == "OK" then action(type="omfile" file="{output}" template="line")
+}}
+""")
+    with (running(lab.b, "rsyslogd", "-n", "-f", conf, "-i", folder / "pid", port=10514, protocol="u"),
+          Daemon("plugins:\n  api: {}\n" + STORAGE.format(collector=lab.b.address6).split("\n", 2)[2], lab.a), Api.at(lab.a) as api):
+        flow = {"protocol": "tcp", "source": {"address": "2001:db8::1", "port": 1094}, "destination": {"address": "2001:db8::2", "port": 2345},
+                "experiment": "atlas", "activity": 16, "application": 'a "quoted" name, \u00fc and \\'}
+        for state in ("start", "end"):
+            assert api.post(flow | {"state": state})[0] == 200
+        wait_for(lambda: output.exists() and output.read_text().count("\n") >= 2, "the lines of rsyslog", PATIENCE)
+    lines = [line.split("\t") for line in output.read_text().splitlines()]
+    for (host, application, identity, facility, at, text), state in zip(lines, ("start", "end"), strict=True):
+        firefly = json.loads(text)
+        assert (application, identity, facility) == ("flowd-cpp", "firefly-json", "local0") and host not in ("", "-")
+        assert at[:16] == firefly["flow-lifecycle"]["current-time"][:16] and firefly["flow-lifecycle"]["state"] == state
+        assert firefly["context"] == {"experiment-id": 2, "activity-id": 16, "application": flow["application"]}
+        assert firefly["flow-id"]["src-port"] == 1094
 
 
 def test_prometheus_scrapes_the_metrics_and_evaluates_the_alert_rules(lab, folder):
