@@ -384,9 +384,9 @@ backends:
         if status["details"]["backend marker"]["status"]["flows"]:
             self.problem("the marker still has flows")
         maps, programs = bpf_objects(self.daemon.process.pid)
-        files = min(descriptors(self.daemon.process.pid) for _ in self.ticks(5))  # a connection may be open at one moment
-        self.quiet.append({"maps": sum(maps.values()), "objects": len(maps) + len(programs), "descriptors": files,
-                           "threads": status_line(self.daemon.process.pid, "Threads")})
+        # A connection may be open at one moment, and a name be looked up.
+        files, threads = map(min, zip(*((descriptors(self.daemon.process.pid), status_line(self.daemon.process.pid, "Threads")) for _ in self.ticks(5))))
+        self.quiet.append({"maps": sum(maps.values()), "objects": len(maps) + len(programs), "descriptors": files, "threads": threads})
         self.all["pause"] = 0
         return status
 
