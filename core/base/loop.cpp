@@ -105,7 +105,7 @@ void Loop::run_timers() {
     }
     for (const Id id : ripe) {
         const auto found = timers_.find(id);
-        if (found == timers_.end() || !found->second->armed) continue;
+        if (found == timers_.end()) continue;                // cancelled by another callback of this round
         const std::shared_ptr<Timer> timer = found->second;  // keeps the callback while it cancels itself
         due_.erase({timer->due, id});
         if (timer->period > Clock::duration::zero()) {
@@ -113,7 +113,7 @@ void Loop::run_timers() {
             if (timer->due <= now + Clock::duration(1)) timer->due = now + timer->period;
             due_.insert({timer->due, id});
         } else {
-            timer->armed = false;
+            timers_.erase(found);  // many callers do not cancel what has fired
         }
         timer->callback();
     }
@@ -213,7 +213,6 @@ bool Loop::cancel(Id timer) {
     const auto found = timers_.find(timer);
     if (found == timers_.end()) return false;
     due_.erase({found->second->due, timer});
-    found->second->armed = false;
     timers_.erase(found);
     return true;
 }

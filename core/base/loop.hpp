@@ -50,8 +50,9 @@ class Loop {
     /// No callback follows; may be called from the callback. False: the watch does not exist.
     bool unwatch(Id watch);
 
-    /// First after `delay`, then every `period`; zero: once. Missed periods are not made up.
+    /// First after `delay`, then every `period`; zero: once, and the timer is gone. Missed periods are not made up.
     [[nodiscard]] Id timer(Clock::duration delay, Clock::duration period, Callback callback);
+    /// False: the timer does not exist.
     bool cancel(Id timer);
 
     /// [any] Runs `callback` on the loop's thread, after everything posted before. False once closed: it will not run.
@@ -74,7 +75,6 @@ class Loop {
         Clock::time_point due;
         Clock::duration period;
         Callback callback;
-        bool armed = true;
     };
 
     Loop() = default;

@@ -157,8 +157,17 @@ TEST_F(LoopTest, ATimerMakesTheDescriptorReadableAndFiresOnce) {
     EXPECT_TRUE(fired);
     fired = false;
     EXPECT_FALSE(readable(20)) << "once is once";
-    EXPECT_TRUE(loop->cancel(id)) << "valid until it is cancelled";
-    EXPECT_FALSE(loop->cancel(id));
+    EXPECT_FALSE(loop->cancel(id)) << "to cancel it later has no effect";
+}
+
+TEST_F(LoopTest, WhatATimerHoldsIsReleasedOnceItHasFired) {
+    const auto held = std::make_shared<bool>(false);
+    const auto timer = loop->timer(1ms, {}, [held] { *held = true; });
+    EXPECT_EQ(held.use_count(), 2);
+    run_until(*held);
+    EXPECT_TRUE(*held);
+    EXPECT_EQ(held.use_count(), 1);
+    EXPECT_FALSE(loop->cancel(timer));
 }
 
 TEST_F(LoopTest, APeriodicTimerCanCancelItselfAndMissedPeriodsAreNotMadeUp) {
