@@ -106,6 +106,7 @@ FlowFigures FlowSamples::figures(const std::string& flavour, const TagLabels& la
 bool FlowFigures::print(Page& page, std::size_t enough) {
     const auto figures = tcp_figures();
     for (; figure_ <= figures.size(); ++figure_, row_ = 0) {
+        if (page.text().size() >= enough) return true;  // a family is begun once
         if (row_ == 0 && figure_ < figures.size()) {
             const TcpFigure& figure = figures[figure_];
             const bool counts = std::string_view(figure.name).ends_with("_total");
@@ -114,7 +115,7 @@ bool FlowFigures::print(Page& page, std::size_t enough) {
             page.begin(tcp_algorithm_name, tcp_algorithm_help, Type::gauge);
         }
         for (; row_ < rows_.size(); ++row_) {
-            if (page.text().size() >= enough) return true;
+            if (row_ > 0 && page.text().size() >= enough) return true;
             print_row(page, rows_[row_]);
         }
     }

@@ -21,11 +21,9 @@ using ::testing::ElementsAre;
 using ::testing::EndsWith;
 using ::testing::UnorderedElementsAre;
 
-/// The lines of each family, as they are printed.
-using Families = std::map<std::string, std::vector<std::string>>;
-
-Families printed(const FlowSamples& samples, const std::string& flavour = {}, std::size_t piece = 1 << 20) {
-    Page page(Format::text);
+std::string text_of(const FlowSamples& samples, Format format, std::size_t piece = 1 << 20,
+                    const std::string& flavour = {}) {
+    Page page(format);
     FlowFigures figures = samples.figures(flavour, TagLabels({}, false));
     std::string all;
     bool more = true;
@@ -33,8 +31,15 @@ Families printed(const FlowSamples& samples, const std::string& flavour = {}, st
         more = figures.print(page, piece);
         all += std::exchange(page.text(), {});
     }
+    return all;
+}
+
+/// The lines of each family, as they are printed.
+using Families = std::map<std::string, std::vector<std::string>>;
+
+Families printed(const FlowSamples& samples, const std::string& flavour = {}) {
     Families families;
-    std::istringstream lines(all);
+    std::istringstream lines(text_of(samples, Format::text, 1 << 20, flavour));
     for (std::string line; std::getline(lines, line);)
         if (!line.starts_with("#")) families[line.substr(0, line.find('{'))].push_back(line);
     return families;
@@ -68,7 +73,9 @@ TEST(FlowSamples, AreShownWithFlowdGosNamesAndLabels) {
 TEST(FlowSamples, AreTheSameInPiecesOfAnySize) {
     FlowSamples samples(10);
     for (std::uint64_t id = 1; id <= 5; ++id) samples.take(Sampled(id, moved(id)).view());
-    EXPECT_EQ(printed(samples, {}, 1), printed(samples));
+    for (const Format format : {Format::text, Format::open_metrics})
+        for (const std::size_t piece : {1, 100, 1000, 10'000})
+            EXPECT_EQ(text_of(samples, format, piece), text_of(samples, format)) << piece;
 }
 
 TEST(FlowSamples, EndWithTheirFlow) {
