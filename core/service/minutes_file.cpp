@@ -2,6 +2,7 @@
 #include "core/service/minutes_file.hpp"
 
 #include <spdlog/fmt/fmt.h>
+#include <unistd.h>
 
 #include <charconv>
 #include <map>
@@ -100,7 +101,11 @@ Result<void> MinutesFile::load(std::int64_t now_ns) {
 Result<void> MinutesFile::save() {
     const std::uint64_t changes = minutes_.changes();
     if (file_.empty() || changes == saved_changes_) return {};
-    if (auto done = replace_file(file_, print_minutes(minutes_), {0640, {}}); !done) return done;
+    // One process writes it: a name that is always the same, so that a process which was killed leaves one file at most.
+    const std::string successor = file_.string() + ".new";
+    (void)::unlink(successor.c_str());
+    if (auto done = write_successor(successor, file_, print_minutes(minutes_), {0640, {}}); !done) return done;
+    if (auto done = rename_file(successor, file_); !done) return done;
     saved_changes_ = changes;
     return {};
 }
