@@ -34,6 +34,8 @@ AnnouncerId unpack(std::uint64_t packed) {
 class UnderWay {
   public:
     explicit UnderWay(std::atomic<std::uint32_t>& count) : count_(count) { count_.fetch_add(1, std::memory_order_seq_cst); }
+    /// The count includes it already.
+    UnderWay(std::atomic<std::uint32_t>& count, std::adopt_lock_t) : count_(count) {}
     ~UnderWay() { count_.fetch_sub(1, std::memory_order_release); }
     UnderWay(const UnderWay&) = delete;
     UnderWay& operator=(const UnderWay&) = delete;
@@ -292,8 +294,8 @@ flowd_result Host::request(std::vector<std::string> words, flowd_answered answer
     if (requests_.fetch_add(1) >= max_requests) return --requests_, FLOWD_LIMIT;
     const bool asked =
         services_.requests.ask(std::move(words), [this, answered, user](flowd_result result, const std::string& answer) {
+            const UnderWay pending(requests_, std::adopt_lock);  // when it has ended, the host may be destroyed
             take_answer(result, answer, answered, user);
-            --requests_;  // from here on the host may be destroyed
         });
     if (!asked) --requests_;
     return asked ? FLOWD_OK : FLOWD_STOPPED;

@@ -174,7 +174,12 @@ void Supervisor::dispose(std::unique_ptr<Instance> instance) {
     if (auto host = instance->host()) hosts_.push_back(std::move(host));
     // A thread that a module has left running, against the contract, may call its host a while after destroy.
     constexpr std::size_t most = 64;
-    while (hosts_.size() > most && !hosts_.front()->awaits_answers()) hosts_.pop_front();
+    const auto is_over = [](const auto& host) { return !host->awaits_answers(); };
+    while (hosts_.size() > most) {
+        const auto oldest = std::find_if(hosts_.begin(), hosts_.end(), is_over);
+        if (oldest == hosts_.end()) break;
+        hosts_.erase(oldest);
+    }
 }
 
 Instance* Supervisor::find(std::string_view name) const {
