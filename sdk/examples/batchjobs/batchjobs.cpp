@@ -46,7 +46,8 @@ class BatchJobs final : public flowd::Plugin {
     BatchJobs(flowd::Host& host, Options options) : Plugin(host), options_(std::move(options)) {}
 
     flowd::Result<void> prepare() override {
-        if (std::filesystem::exists(options_.root / "cgroup.controllers")) return {};
+        std::error_code error;
+        if (std::filesystem::exists(options_.root / "cgroup.controllers", error)) return {};
         return flowd::Error{FLOWD_NOT_FOUND, options_.root.string() + " is no mount of control groups of version 2",
                             "findmnt -t cgroup2 shows where they are mounted: write it as root"};
     }
@@ -65,6 +66,7 @@ class BatchJobs final : public flowd::Plugin {
         return look(FLOWD_END_WITHDRAWN);  // re-tags what still matches, withdraws what does not
     }
     flowd::Result<void> stop(flowd::Deadline deadline) override {
+        timer_.reset();
         if (deadline.reason() != FLOWD_STOP_REPLACED) announce({}, FLOWD_END_WITHDRAWN);  // a successor keeps the flows
         outbox_.stop(deadline);
         return {};
@@ -77,13 +79,13 @@ class BatchJobs final : public flowd::Plugin {
 
     [[nodiscard]] std::unordered_set<std::uint64_t> matching_groups() const {
         std::unordered_set<std::uint64_t> ids;
-        std::string root = options_.root;
+        std::string root = options_.root / "";  // with one slash at the end
         char* const roots[] = {root.data(), nullptr};
         const std::unique_ptr<FTS, int (*)(FTS*)> tree(::fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR, nullptr),
                                                        &::fts_close);
         while (const FTSENT* const entry = tree ? ::fts_read(tree.get()) : nullptr)
             if (entry->fts_info == FTS_D && entry->fts_level > 0 &&
-                ::fnmatch(options_.group.c_str(), entry->fts_path + root.size() + 1, 0) == 0)
+                ::fnmatch(options_.group.c_str(), entry->fts_path + root.size(), 0) == 0)
                 ids.insert(entry->fts_statp->st_ino);
         return ids;
     }
