@@ -44,7 +44,7 @@ def test_what_a_relay_writes_is_announced_and_committed_when_every_backend_has_i
         assert len(seen) == 100 and all(states == ["start", "end"] for states in seen.values())
         wait_for(lambda: broker.committed("readers", topic) == 200, "200 committed records", PATIENCE)
         assert consumer.stop() == 0
-        assert broker.group_state("readers") == "Empty", "the coordinator knows that it has left"
+        wait_for(lambda: broker.group_state("readers") == "Empty", "the coordinator to know that it has left", 5)
         consumer.start()
         consumer.wait_for_partitions(4)
         relay.send(firefly("start", 7))

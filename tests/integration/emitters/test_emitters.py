@@ -41,7 +41,7 @@ backends:
 """
 TESTER = """\
 plugins:
-  perfsonar: {{experimentId: atlas, activityId: perfSONAR, interfaces: [eth0], idleTimeout: 2s}}
+  perfsonar: {{experimentId: atlas, activityId: perfSONAR, interfaces: [eth0], idleTimeout: 10s}}
 backends:
   marker: {{targetInterfaces: [eth0]}}
   firefly: {{sendToDestination: false, collectors: [{{address: "{collector}"}}]}}
