@@ -519,7 +519,7 @@ class Grid {
     this.pool.forEach((one, n) => {
       const i = first + (n - first % this.pool.length + this.pool.length) % this.pool.length;
       const row = i < last ? this.rows[i] : undefined;
-      if (one.node.hidden === (row !== undefined)) one.node.hidden = row === undefined;
+      if (one.node.hidden === (row !== undefined)) { one.node.hidden = row === undefined; one.row = null; }
       if (!row || (!this.all && one.index === i && one.row === row)) return;
       one.row = row;
       if (one.index !== i) {

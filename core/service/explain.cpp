@@ -509,11 +509,11 @@ std::string explain_tag_json(const Services& services, const TagQuestion& questi
         reason = verdict(CoreVerdict::no_valid_tag,
                          "0/0 means \"no valid tag\": flows with it are announced, never marked.", true);
     else if (question.label && survey.flows > 0 && matching == 0)
-        reason =
-            verdict(CoreVerdict::other_entropy,
-                    counted(survey.flows, "live flow") + " with this tag, but none of the " + std::to_string(flows.size()) +
-                        " that were examined has this label: the entropy bits differ, or they are not marked.",
-                    true);
+        reason = verdict(CoreVerdict::other_entropy,
+                         "The daemon has " + counted(survey.flows, "live flow") + " with this tag, but none of the " +
+                             std::to_string(flows.size()) +
+                             " that were examined has this label: the entropy bits differ, or they are not marked.",
+                         true);
     else if (survey.flows > 0)
         reason = verdict(CoreVerdict::carried, counted(survey.flows, "live flow") + " with this tag.");
     else if (catch_all)

@@ -129,7 +129,7 @@ Result<bool> remove_clsact_if_unused(int interface_index) {
     hook.attach_point = static_cast<bpf_tc_attach_point>(BPF_TC_INGRESS | BPF_TC_EGRESS);  // libbpf: the whole qdisc
     const int number = bpf_tc_hook_destroy(&hook);
     if (number == -ENOENT || number == -ENODEV) return false;
-    if (number == -EINVAL) {  // another program has removed it meanwhile, if it is gone
+    if (number == -EINVAL) {  // gone: another program has removed it meanwhile
         if (const auto kind = kind_in_place(interface_index); kind && *kind != "clsact") return false;
     }
     if (number != 0) return system_error(number, "removing the clsact qdisc");
