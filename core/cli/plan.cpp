@@ -72,9 +72,9 @@ std::string how(const Outlook& outlook) {
     }
 }
 
-class Report {
+class PlanReport {
   public:
-    explicit Report(const Registry& registry) : registry_(registry) {}
+    explicit PlanReport(const Registry& registry) : registry_(registry) {}
 
     void add(const flowd_connection& connection, const Outlook& outlook) {
         const bool has_tag = outlook.planned != nullptr && is_tagged(*outlook.planned);
@@ -145,7 +145,7 @@ ExitCode plan(const GlobalOptions& options, const Output& output) {
         else
             unknown.push_back(name);
     }
-    Report report(installation.registry());
+    PlanReport report(installation.registry());
     for (std::size_t i = 0; i < sockets->size(); ++i)
         if ((*sockets)[i].state != TCP_LISTEN) report.add((*sockets)[i], outlook_of(planners, i));
     output.answer(report.json(options.conf, planners, unknown));

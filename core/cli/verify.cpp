@@ -36,7 +36,7 @@ struct Found {
     }
 };
 
-class Report {
+class VerifyReport {
   public:
     /// The same finding from a tool and the running instance is added once: the more severe of them, else the first.
     void add(Found found) {
@@ -98,7 +98,7 @@ class Report {
     std::vector<std::pair<std::string, std::string>> rows_;  // instance, and the rows of its report as JSON
 };
 
-void add_findings(Report& report, std::string_view json) {
+void add_findings(VerifyReport& report, std::string_view json) {
     dom::parser parser;
     dom::array findings;
     if (parser.parse(json.data(), json.size()).get(findings) == simdjson::SUCCESS) report.add_all(findings);
@@ -135,7 +135,7 @@ Result<std::string> look(const Tool& tool, const ToolSite& site, const InstanceC
     return printed;
 }
 
-void add_answer(Report& report, const std::string& instance, const Result<std::string>& answer) {
+void add_answer(VerifyReport& report, const std::string& instance, const Result<std::string>& answer) {
     dom::parser parser;
     dom::element root;
     dom::array rows, findings;
@@ -152,7 +152,8 @@ void add_answer(Report& report, const std::string& instance, const Result<std::s
 }
 
 /// Calls the tool of all configured instances that have it. True: there was one.
-bool ask_tools(Report& report, const Configuration& configuration, const ToolSite& site, const VerifyRequest& request) {
+bool ask_tools(VerifyReport& report, const Configuration& configuration, const ToolSite& site,
+               const VerifyRequest& request) {
     const std::string name = request.path.empty() ? "verify" : "verify-path";
     bool any = false;
     for (const InstanceConfig& instance : configuration.instances) {
@@ -191,7 +192,7 @@ ExitCode verify(const GlobalOptions& options, const Output& output, const Verify
     Installation installation(install_paths(), options.modules);
     const LoadedConfiguration loaded = installation.load(options.conf, {true, {}});
     const ToolSite site{installation.registry(), options, {}, (*interrupt)->fd()};
-    Report report;
+    VerifyReport report;
     const std::string control = control_path(options);
     const auto reply = control::request(control, {"findings"});
     if (!reply) {
