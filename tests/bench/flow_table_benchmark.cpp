@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include <cstdio>
-#include <cstring>
 #include <memory>
 #include <mutex>
 #include <random>
@@ -14,26 +13,16 @@
 #include <vector>
 
 #include "core/flows/bus.hpp"
-#include "flowd/address.hpp"
+#include "tests/bench/flow_event.hpp"
 
 namespace {
 
 using namespace flowd;
+using bench::event_of;
 using namespace flowd::core;
 
 constexpr std::uint32_t live_flows = 1'000'000;
 constexpr std::uint32_t batch = 4096;
-
-flowd_event event_of(std::uint32_t kind, std::uint32_t number) {
-    flowd_event event{};
-    event.size = sizeof event;
-    event.kind = kind;
-    event.key = make_key({*Address::parse("2001:db8::1"), 443}, {*Address::parse("2001:db8::2"), 0}, 6);
-    event.key.destination_port = static_cast<std::uint16_t>(number);
-    std::memcpy(event.key.destination + 8, &number, sizeof number);
-    event.tag = {2, 16};
-    return event;
-}
 
 std::size_t resident_bytes() {
     long pages = 0;

@@ -3,7 +3,6 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <functional>
 #include <map>
 #include <string>
@@ -15,12 +14,14 @@
 #include "lib/firefly/event.hpp"
 #include "lib/firefly/parser.hpp"
 #include "lib/firefly/printer.hpp"
+#include "tests/bench/flow_event.hpp"
 #include "tests/unit/firefly/fixtures.hpp"
 #include "tests/unit/metrics/events.hpp"
 
 namespace {
 
 using namespace flowd;
+using bench::event_of;
 
 using Work = std::function<void()>;
 
@@ -43,17 +44,6 @@ Work print(std::string_view text) {
     return [state] {
         if (state->printer.print(state->firefly).text.empty()) std::abort();
     };
-}
-
-flowd_event event_of(std::uint32_t kind, std::uint32_t number) {
-    flowd_event event{};
-    event.size = sizeof event;
-    event.kind = kind;
-    event.key = make_key({*Address::parse("2001:db8::1"), 443}, {*Address::parse("2001:db8::2"), 0}, 6);
-    event.key.destination_port = static_cast<std::uint16_t>(number);
-    std::memcpy(event.key.destination + 8, &number, sizeof number);
-    event.tag = {2, 16};
-    return event;
 }
 
 /// 32 flows start and end, in one batch; with a backend that takes the events.
