@@ -15,7 +15,7 @@ from tests.kafka.relay import PATIENCE, Consumer, Relay
 
 LONG = bool(os.environ.get("FLOWD_LONG"))
 RATE = int(os.environ.get("FLOWD_RATE", "50000")) if LONG else 1000
-STEP = RATE * (12 if LONG else 1)  # fireflies between two events
+STEP = RATE * (30 if LONG else 1)  # fireflies between two events
 LIMIT = PATIENCE * (10 if LONG else 1)
 MEMORY = 1 << 20  # KiB
 def kill(daemon):
