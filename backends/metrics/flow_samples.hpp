@@ -25,7 +25,6 @@ class FlowFigures {
         std::string algorithm, tcp_info;
     };
 
-    FlowFigures() = default;
     explicit FlowFigures(std::vector<Row> rows) : rows_(std::move(rows)) {}
     /// Prints flow_tcp_* until the page has `enough` bytes. False: nothing is left.
     bool print(Page& page, std::size_t enough);

@@ -44,7 +44,7 @@ class Metrics final : public Backend {
         UniqueFd socket;
     };
 
-    /// Refuses what is no request for a page.
+    /// The response to a request for something else; none if the request is for a page.
     [[nodiscard]] std::optional<http::Response> other_than_page(const http::Request& request);
     void scrape(const http::Request& request, const Selection& selection, http::Reply reply);
     void warn_of_crowd();

@@ -40,7 +40,7 @@ class Page {
     /// After the last family.
     void end();
 
-    /// What was printed; whoever sends it removes it.
+    /// The text printed so far. The caller clears it after sending it.
     [[nodiscard]] std::string& text() { return text_; }
 
   private:

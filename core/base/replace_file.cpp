@@ -19,10 +19,13 @@ namespace {
 bool give_access(int fd, const fs::path& file, const Access& access) {
     struct stat old {};
     const bool exists = ::stat(file.c_str(), &old) == 0;
-    // Without the right to set the owner, the group is kept at least, if this user is in it.
-    if (exists && ::fchown(fd, old.st_uid, old.st_gid) != 0 && errno != EPERM) return false;
-    if (exists && ::fchown(fd, static_cast<uid_t>(-1), old.st_gid) != 0 && errno != EPERM) return false;
-    if (!exists && access.group && ::fchown(fd, static_cast<uid_t>(-1), *access.group) != 0) return false;
+    const auto same_owner = static_cast<uid_t>(-1);
+    if (exists && ::fchown(fd, old.st_uid, old.st_gid) != 0) {
+        // Without the right to set the owner, the group is kept at least, if this user is in it.
+        if (errno != EPERM) return false;
+        if (::fchown(fd, same_owner, old.st_gid) != 0 && errno != EPERM) return false;
+    }
+    if (!exists && access.group && ::fchown(fd, same_owner, *access.group) != 0) return false;
     return ::fchmod(fd, exists ? old.st_mode & 07777 : access.mode) == 0;
 }
 
