@@ -4,17 +4,13 @@ on the other side. docs/tried-with.md lists what was tried together."""
 import contextlib
 import json
 import os
-import pathlib
-import shutil
 import socket
 import subprocess
-import tempfile
 import urllib.parse
 
 import pytest
 
 from tests.harness.capture import Capture, flows
-from tests.harness.collector import Collector
 from tests.harness.daemon import BINARY, ROOT, Daemon
 from tests.harness.http import Api
 from tests.harness.lab import wait_for
@@ -50,17 +46,9 @@ PERFSONAR = 2, 2
 
 
 @pytest.fixture
-def folder():
-    path = pathlib.Path(tempfile.mkdtemp(prefix="flowd-test-emitters-", dir="/run"))
-    path.chmod(0o777)  # XRootD and rsyslog run as other users
-    yield path
-    shutil.rmtree(path)
-
-
-@pytest.fixture
-def collector(lab):
-    with Collector(lab.b) as one:
-        yield one
+def folder(folder):
+    folder.chmod(0o777)  # XRootD and rsyslog run as other users
+    return folder
 
 
 @contextlib.contextmanager

@@ -3,16 +3,13 @@
 import contextlib
 import os
 import pathlib
-import shutil
 import signal
 import socket
 import subprocess
-import tempfile
 
 import pytest
 
 from tests.harness.capture import Capture, flows
-from tests.harness.collector import Collector
 from tests.harness.daemon import Daemon
 from tests.harness.lab import wait_for
 from tests.harness.labels import decode
@@ -92,20 +89,6 @@ class Storage:
             headers = dict(line.decode().rstrip().lower().split(": ", 1) for line in iter(answer.readline, b"\r\n"))
             yield (*sock.getpeername()[:2], *sock.getsockname()[:2])
             assert len(answer.read(int(headers["content-length"]))) == 16 << 20
-
-
-@pytest.fixture
-def folder():
-    path = pathlib.Path(tempfile.mkdtemp(prefix="flowd-test-nginx-", dir="/run"))
-    path.chmod(0o755)
-    yield path
-    shutil.rmtree(path)
-
-
-@pytest.fixture
-def collector(lab):
-    with Collector(lab.b) as one:
-        yield one
 
 
 def configuration(folder, lab):
