@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Nanoseconds that the marker adds to a packet, by BPF_PROG_TEST_RUN, as one table. Needs root.
+// Nanoseconds that the marker adds to a packet, by BPF_PROG_TEST_RUN. Needs root.
 //
 // Hot: many runs over one frame, which keeps every cache warm; the floor is a program that only returns. Cold: each run
 // makes the frame a packet of another flow first, which alone is the floor. Look-ups: many in one run of a program that
@@ -16,7 +16,7 @@
 #include "backends/marker/tag_table.hpp"
 #include "flowd/address.hpp"
 #include "flowd/unique_fd.hpp"
-#include "tests/bench/floor_table.hpp"
+#include "tests/bench/bpf_programs.hpp"
 #include "tests/bench/look_up.hpp"
 #include "tests/unit/bpf/packet.hpp"
 
@@ -32,6 +32,12 @@ constexpr std::uint16_t unknown_port = 1023;
 
 Bytes segment(std::uint16_t source_port) {
     return flowd::test::ethernet(0x86dd) + flowd::test::Ip6{}.over(flowd::test::tcp(source_port, 1094, 1000));
+}
+
+/// More than 64 kB, as older kernels send it: with a jumbo option (RFC 2675).
+Bytes big_tcp() {
+    return flowd::test::ethernet(0x86dd) + flowd::test::Ip6{.next = 0, .payload_length = 0}.over(
+                                               flowd::test::extension(6, 0, flowd::test::tcp(known_port, 1094, 1000)));
 }
 
 Bytes ipv4() {
@@ -68,10 +74,10 @@ struct Marker {
     std::optional<flowd::marker::TagTable> table;
 };
 
-Programs::Make marker(Marker::What what, Bytes frame) {
-    return [what, frame = std::move(frame)] {
+Programs::Make marker(Marker::What what, Bytes frame, std::uint32_t segments = 1) {
+    return [what, frame = std::move(frame), segments] {
         auto made = std::make_shared<Marker>(what);
-        return Program{made->program ? made->program->ethernet() : -1, frame, 200000, 1, false, made};
+        return Program{made->program ? made->program->ethernet() : -1, frame, 200000, 1, false, made, segments};
     };
 }
 
@@ -88,6 +94,8 @@ void add_hot(Programs& programs) {
     programs.add(group, "match, 1 flow in the table", marker({1}, segment(known_port)));
     programs.add(group, "match, 1,000 flows in the table", marker({1000}, segment(known_port)));
     programs.add(group, "match, 100,000 flows in the table", marker({100000}, segment(known_port)));
+    programs.add(group, "match, 64 kB in 45 segments (GSO)", marker({1000}, segment(known_port), 45));
+    programs.add(group, "match, 512 kB in 364 segments (BIG TCP)", marker({1000}, big_tcp(), 364));
     programs.add(group, "miss, 1,000 flows in the table", marker({1000}, segment(unknown_port)));
     programs.add(group, "miss, 100,000 flows in the table", marker({100000}, segment(unknown_port)));
     programs.add(group, "catch-all, table empty", marker({0, true}, segment(unknown_port)));

@@ -1,13 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The figures of scripts/bench-api: medians of several rounds, floor and daemon by turns in the same run."""
-import os
 import re
 import socket
-import statistics
 import subprocess
-import sys
 import tempfile
 
+from . import figures
 from .daemon import BUILD, Daemon
 from .lab import sh, wait_for
 
@@ -64,26 +62,19 @@ def milliseconds(text):
     return float(number) * {"us": 0.001, "ms": 1, "s": 1000}[unit]
 
 
-def cpu_seconds(pid):
-    fields = open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def measure(port, pid, script, seconds, connections=64):
-    """(requests per second, p99 in ms, CPU us of the server per request, answers that were not 2xx)"""
-    before = cpu_seconds(pid)
+def request(port, pid, script, seconds, connections=64):
+    """(requests per second, p99 in ms, CPU us of the server per request)"""
+    before = figures.cpu_seconds(pid)
     out = sh("wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "-s", script, f"http://127.0.0.1:{port}/flow").stdout
-    spent = cpu_seconds(pid) - before
+    spent = figures.cpu_seconds(pid) - before
     count = int(re.search(r"(\d+) requests in", out)[1])
-    bad = re.search(r"Non-2xx or 3xx responses: (\d+)", out)
-    return (float(re.search(r"Requests/sec:\s+([\d.]+)", out)[1]), milliseconds(re.search(r"99%\s+(\S+)", out)[1]),
-            spent / count * 1e6, int(bad[1]) if bad else 0)
+    assert not (bad := re.search(r"Non-2xx or 3xx responses: (\d+)", out)), bad[0]
+    return (float(re.search(r"Requests/sec:\s+([\d.]+)", out)[1]), milliseconds(re.search(r"99%\s+(\S+)", out)[1]), spent / count * 1e6)
 
 
-def main():
-    rounds, seconds = (int(word) for word in (sys.argv[1:] + ["5", "5"][len(sys.argv) - 1:])[:2])
+def measure(arguments):
+    rounds, seconds = (1, 1) if arguments.quick else (arguments.rounds, arguments.seconds)
     sh("ip", "link", "set", "lo", "up")
-    figures = {"floor": [], "api": [], "floor, arrays": [], "api, arrays": []}
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as script, tempfile.NamedTemporaryFile("w", suffix=".lua") as arrays:
         for file, text in ((script, SCRIPT), (arrays, ARRAYS)):
             file.write(text)
@@ -92,22 +83,24 @@ def main():
         try:
             with Daemon("plugins:\n  api: {}\nbackends:\n  firefly: {sendToDestination: false}\n") as daemon:
                 wait_for(lambda: reachable(FLOOR_PORT), "the floor")
-                for _ in range(rounds):
-                    figures["floor"].append(measure(FLOOR_PORT, floor.pid, script.name, seconds))
-                    figures["api"].append(measure(API_PORT, daemon.process.pid, script.name, seconds))
-                    figures["floor, arrays"].append(measure(FLOOR_PORT, floor.pid, arrays.name, seconds, 4))
-                    figures["api, arrays"].append(measure(API_PORT, daemon.process.pid, arrays.name, seconds, 4))
+                found = figures.medians(figures.by_turns(rounds, {
+                    "floor": lambda: request(FLOOR_PORT, floor.pid, script.name, seconds),
+                    "api": lambda: request(API_PORT, daemon.process.pid, script.name, seconds),
+                    "floor, arrays": lambda: request(FLOOR_PORT, floor.pid, arrays.name, seconds, 4),
+                    "api, arrays": lambda: request(API_PORT, daemon.process.pid, arrays.name, seconds, 4)}))
         finally:
             floor.terminate()
             floor.wait()
-    print(f"64 connections, {rounds} rounds of {seconds} s, medians; load {os.getloadavg()[0]:.1f}")
-    for name, label in (("floor", "floor: Beast alone"), ("api", "flowd-cpp, POST /flow")):
-        rate, p99, cpu, bad = (statistics.median(column) for column in zip(*figures[name]))
-        print(f"{label:24} {rate:8.0f} requests/s   p99 {p99:6.2f} ms   {cpu:5.1f} us CPU per request   {bad:.0f} not 2xx")
-    for name, label in (("floor, arrays", "floor: Beast alone"), ("api, arrays", "flowd-cpp, POST /flow")):
-        rate, p99, cpu, bad = (statistics.median(column) for column in zip(*figures[name]))
-        print(f"{label:24} {rate * EACH:8.0f} flows/s      p99 {p99:6.2f} ms   {cpu / EACH:5.2f} us CPU per flow, {EACH} a request   {bad:.0f} not 2xx")
+    rows = []
+    for what, name, each, unit, rate_aim, p99_aim in (("one flow per request", "api", 1, "requests", ">= 0.7 x floor", "<= 4"),
+                                                      (f"arrays of {EACH:,} flows", "api, arrays", EACH, "flows", ">= 500000", None)):
+        (rate, p99, cpu), (floor_rate, floor_p99, floor_cpu) = found[name], found[name.replace("api", "floor")]
+        rows += [figures.row(f"{what}: {unit}", rate * each, "/s", floor_rate * each, rate_aim),
+                 figures.row(f"{what}: p99 of a request", p99, "ms", floor_p99, p99_aim),
+                 figures.row(f"{what}: CPU per {unit[:-1]}, with the backend's share", cpu / each, "us", floor_cpu / each)]
+    return {"api": rows}
 
 
 if __name__ == "__main__":
-    main()
+    figures.main("scripts/bench-api", __doc__, measure, ("--rounds", {"type": int, "default": 5}),
+                 ("--seconds", {"type": int, "default": 5, "help": "of each way in a round"}))

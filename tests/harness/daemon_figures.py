@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""scripts/bench-daemon: medians of nine starts, one after the other, next to what it costs here to start a program that does nothing."""
+"""scripts/bench-daemon: medians of nine starts, by turns, next to what it costs here to start a program that does nothing."""
 import os
-import pathlib
 import socket
 import statistics
 import subprocess
-import sys
 import time
 
+from . import figures
 from .daemon import BINARY, Daemon
 from .lab import Lab
 
@@ -20,10 +19,11 @@ backends:
   firefly: {sendToCollector: true, collectorAddress: "fd5c:17a6:5::b"}
 """
 MARKER = "  marker: {targetInterfaces: [eth0]}\n"
+#: With the aims: milliseconds to READY=1, MiB when idle.
 CONFIGURATIONS = {
-    "perfsonar (tag only), fireflyp, firefly": TAG_ONLY,
-    "the same and the marker": TAG_ONLY + MARKER,
-    "the same, perfsonar meters flows": TAG_ONLY.replace("flows: false", "flows: true") + MARKER,
+    "perfsonar (`flows: false`), fireflyp, firefly": (TAG_ONLY, "<= 8", None),
+    "the same and the marker": (TAG_ONLY + MARKER, "<= 25", None),
+    "the same, and perfsonar meters flows": (TAG_ONLY.replace("flows: false", "flows: true") + MARKER, "<= 40", "<= 12"),
 }
 
 
@@ -45,9 +45,7 @@ def start_once(configuration, host, idle=0):
                 pass
             elapsed = (time.monotonic_ns() - begin) / 1e6
         time.sleep(idle)  # the daemon is measured at rest
-        status = pathlib.Path(f"/proc/{daemon.process.pid}/status").read_text()
-        resident = int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1])
-        return elapsed, resident
+        return elapsed, figures.resident_kib(daemon.process.pid)
     finally:
         daemon.__exit__()
 
@@ -59,18 +57,19 @@ def floor_once(host):
     return (time.monotonic_ns() - begin) / 1e6
 
 
-def main():
+def measure(arguments):
     with Lab() as lab:
-        floor = statistics.median(floor_once(lab.a) for _ in range(RUNS))
-        print(f"{'':<40}{'start to READY=1':>18}{'resident':>14}")
-        print(f"{'floor: /bin/true, started alike':<40}{floor:>15.1f} ms")
-        for name, configuration in CONFIGURATIONS.items():
-            # One after the other: a virtual machine that was idle for a second is slow for a while, whatever it starts.
-            start = statistics.median(start_once(configuration, lab.a)[0] for _ in range(RUNS))
-            resident = start_once(configuration, lab.a, idle=1)[1]
-            print(f"{name:<40}{start:>15.1f} ms{resident / 1024:>10.1f} MiB")
-    return 0
+        ways = {"floor": lambda: floor_once(lab.a)}
+        for name, (configuration, *_) in CONFIGURATIONS.items():
+            ways[name] = lambda configuration=configuration: start_once(configuration, lab.a)[0]
+        # One after the other: a virtual machine that was idle for a second is slow for a while, whatever it starts.
+        found = {name: statistics.median(times) for name, times in figures.by_turns(1 if arguments.quick else RUNS, ways).items()}
+        starts = [figures.row(f"start to READY=1: {name}", found[name], "ms", found["floor"], aim)
+                  for name, (_, aim, _) in CONFIGURATIONS.items()]
+        idle = [figures.row(f"resident when idle: {name}", start_once(configuration, lab.a, idle=1)[1] / 1024, "MiB", aim=aim)
+                for name, (configuration, _, aim) in CONFIGURATIONS.items()]
+    return {"daemon": starts + idle}
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    figures.main("scripts/bench-daemon", __doc__, measure)

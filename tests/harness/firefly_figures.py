@@ -1,19 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """scripts/bench-firefly: highest lossless rate, CPU per firefly and memory of what stands between a sender and a sink."""
-import argparse
-import os
-import pathlib
 import signal
 import statistics
 import subprocess
 import time
 
+from . import figures
 from .daemon import BUILD, Daemon
+from .figures import cpu_seconds, resident_kib
 from .lab import sh
 
 LOAD = BUILD / "bin" / "firefly-load"
 AT, TO = 20514, 20515  # the ports of the program under test and of the sink
-TICK = 1 / os.sysconf("SC_CLK_TCK")
 
 RELAY = f"""\
 plugins:
@@ -42,16 +40,6 @@ class Bare:
         self.process.kill()
         self.process.wait()
         self.process.stdout.close()
-
-
-def cpu_seconds(pid):
-    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) * TICK
-
-
-def resident_kib(pid):
-    status = pathlib.Path(f"/proc/{pid}/status").read_text()
-    return int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1])
 
 
 def words(line):
@@ -111,35 +99,30 @@ def steady(make_middle, rate, seconds):
     return early / 1024, late / 1024
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=1.5, help="of each trial")
-    parser.add_argument("--rounds", type=int, default=3, help="searches per way; medians are shown")
-    parser.add_argument("--steady", type=float, default=16.0, help="seconds at half that rate, for memory; 0: none")
-    parser.add_argument("--verbose", action="store_true")
-    arguments = parser.parse_args()
+def measure(arguments):
+    rounds, seconds, hold = (1, 0.5, 11.0) if arguments.quick else (arguments.rounds, arguments.seconds, arguments.steady)
     sh("ip", "link", "set", "lo", "up")
-    ways = {"bare relay": Bare, "fireflyp -> relay": lambda: Daemon(RELAY), "fireflyp -> firefly": lambda: Daemon(FIREFLY)}
-    print(f"{'':<22}{'lossless':>12}{'of bare':>9}{'CPU each':>10}{'of bare':>10}{'resident':>11}   load {os.getloadavg()[0]:.1f}")
-    found = {name: [] for name in ways}
-    for _ in range(arguments.rounds):  # alternately, so that a disturbance of the machine affects all of them
-        for name, make in ways.items():
-            if best := lossless(make, arguments.seconds, arguments.verbose):
-                found[name].append(best)
-    floor = floor_cpu = None
-    for name, make in ways.items():
-        if not found[name]:
-            print(f"{name:<22} lost fireflies at every rate")
-            continue
-        rate = statistics.median(one["rate"] for one in found[name])
-        cpu = statistics.median(one["cpu"] for one in found[name])
-        floor, floor_cpu = floor or rate, floor_cpu or cpu
-        memory = max(one["memory"] for one in found[name]) / 1024
-        print(f"{name:<22}{rate:>10.0f}/s{rate / floor:>8.0%}{cpu:>8.2f}us{cpu - floor_cpu:>+8.2f}us{memory:>8.1f}MiB", flush=True)
-        if arguments.steady and make is not Bare:
-            early, late = steady(make, rate / 2, arguments.steady)
-            print(f"{'':<22}at half of it {early:.1f} MiB after 10 s, {late:.1f} MiB after {arguments.steady:.0f} s", flush=True)
+    ways = {"floor": Bare, "relay": lambda: Daemon(RELAY), "firefly": lambda: Daemon(FIREFLY)}
+    found = figures.by_turns(rounds, {name: lambda make=make: lossless(make, seconds, arguments.verbose) for name, make in ways.items()})
+    middle = {}
+    for name, trials in found.items():
+        assert all(trials), f"{name} lost fireflies at every rate"
+        middle[name] = {key: statistics.median(one[key] for one in trials) for key in ("rate", "cpu")}
+    rows = []
+    for name, what, least, most in (("relay", "fireflyp to its relay", ">= 0.85 x floor", "<= floor + 2"),
+                                    ("firefly", "fireflyp to the firefly backend, printed anew", None, None)):
+        rate = middle[name]["rate"]
+        early, late = steady(ways[name], rate / 2, hold)
+        rows += [figures.row(f"{what}: highest lossless rate", rate, "/s", middle["floor"]["rate"], least),
+                 figures.row(f"{what}: CPU per firefly", middle[name]["cpu"], "us", middle["floor"]["cpu"], most),
+                 figures.row(f"{what}: resident after {hold:.0f} s at half of that rate (after 10 s: {early:.1f})", late, "MiB", aim="<= 40")]
+    rows.append(figures.row("relay, rate next to printing anew", middle["relay"]["rate"], "/s", middle["firefly"]["rate"], ">= 1 x floor"))
+    return {"firefly": rows}
 
 
 if __name__ == "__main__":
-    main()
+    figures.main("scripts/bench-firefly", __doc__, measure,
+                 ("--seconds", {"type": float, "default": 1.5, "help": "of each trial"}),
+                 ("--rounds", {"type": int, "default": 3, "help": "searches per way; medians are shown"}),
+                 ("--steady", {"type": float, "default": 16.0, "help": "seconds at half of the rate, for memory"}),
+                 ("--verbose", {"action": "store_true"}))

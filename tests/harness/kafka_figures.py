@@ -1,16 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """scripts/bench-kafka: the kafka backend and its spool, next to floors with the same records and settings; and the chain."""
-import argparse
 import itertools
 import os
-import statistics
 import subprocess
 import tempfile
 import time
 
-from tests.harness import kafka
+from tests.harness import figures, kafka
 from tests.harness.daemon import BUILD
-from tests.harness.firefly_figures import cpu_seconds
+from tests.harness.figures import cpu_seconds, row
 from tests.harness.lab import wait_for
 from tests.kafka.load import Load, highest_memory, words
 from tests.kafka.relay import Consumer, Relay
@@ -22,20 +20,6 @@ NUMBERS = itertools.count()
 def bench(*arguments):
     out = words(subprocess.run([BENCH, *map(str, arguments)], check=True, capture_output=True, text=True).stdout)
     return out["rate"], out["cpu"]
-
-
-def by_turns(rounds, **ways):
-    """Medians of (records a second, microseconds of CPU), measured by turns."""
-    found = {name: [] for name in ways}
-    for _ in range(rounds):
-        for name, way in ways.items():
-            found[name].append(way())
-    return {name: [statistics.median(column) for column in zip(*rows)] for name, rows in found.items()}
-
-
-def show(name, rate, cpu, floor=None):
-    share = f"   {rate / floor[0]:4.0%} of the floor's rate, {cpu / floor[1]:5.2f} times its CPU" if floor else ""
-    print(f"{name:34} {rate:9.0f} records/s  {cpu:6.2f} us CPU{share}", flush=True)
 
 
 def components(broker, directory, count, rounds):
@@ -50,13 +34,15 @@ def components(broker, directory, count, rounds):
         return f"{directory}/{next(NUMBERS)}"
 
     bench("produce", broker.address, topic(), count)  # the broker's code is compiled meanwhile
-    found = by_turns(rounds, floor=lambda: bench("produce", broker.address, topic(), count),
-                     backend=lambda: bench("backend", broker.address, topic(), count))
-    show("floor: librdkafka alone", *found["floor"])
-    show("kafka backend", *found["backend"], found["floor"])
-    found = by_turns(rounds, floor=lambda: bench("insert", file(), count), spool=lambda: bench("spool", file(), count))
-    show("floor: SQLite alone", *found["floor"])
-    show("kafka backend, spool", *found["spool"], found["floor"])
+    found = figures.medians(figures.by_turns(rounds, {
+        "librdkafka": lambda: bench("produce", broker.address, topic(), count), "backend": lambda: bench("backend", broker.address, topic(), count),
+        "SQLite": lambda: bench("insert", file(), count), "spool": lambda: bench("spool", file(), count)}))
+    rows = []
+    for name, floor, what in (("backend", "librdkafka", "kafka backend, from flow events"), ("spool", "SQLite", "kafka backend into its spool")):
+        (rate, cpu), (floor_rate, floor_cpu) = found[name], found[floor]
+        rows += [row(f"{what}: records (floor: {floor} alone)", rate, "/s", floor_rate, ">= 0.8 x floor"),
+                 row(f"{what}: CPU per record", cpu, "us", floor_cpu)]
+    return rows
 
 
 def relay_at(broker, rate, seconds, partitions):
@@ -74,18 +60,19 @@ def relay_at(broker, rate, seconds, partitions):
 
 
 def chain(broker, seconds):
-    filled = None
+    rows, filled = [], None
     for partitions in (4, 1):
         best = None
-        for rate in (5_000, 10_000, 20_000, 30_000, 40_000, 50_000, 60_000, 80_000, 100_000):
+        for rate in (10_000, 30_000, 50_000, 70_000, 100_000):
             topic, sent, records, cpu, memory = relay_at(broker, rate, seconds, partitions)
-            lost = sent["sent"] - records
-            print(f"    {rate}/s, {partitions} partitions: sent {sent['sent'] / sent['seconds']:.0f}/s, lost {lost:.0f}, "
-                  f"{cpu:.1f} us CPU, {memory // 1024} MiB", flush=True)
-            if lost > 0 or sent["sent"] / sent["seconds"] < 0.97 * rate:
+            filled = topic, records, partitions
+            if sent["sent"] > records or sent["sent"] / sent["seconds"] < 0.97 * rate:
                 break
-            best, filled = (rate, cpu), (topic, records, partitions)
-        show(f"relay, lossless, {partitions} partitions", *best or (0, 0))
+            best = rate, cpu, memory / 1024
+        assert best, f"the relay lost fireflies at 10,000/s, {partitions} partitions"
+        what = f"relay (fireflyp -> kafka), partitions: {partitions}"
+        rows += [row(f"{what}: highest lossless of the rates tried", best[0], "/s"), row(f"{what}: CPU per firefly", best[1], "us"),
+                 row(f"{what}: resident", best[2], "MiB")]
     port = kafka.free_udp_port()
     sink = Load("sink", "127.0.0.1", port, ready=True)
     backend = f"  firefly: {{sendToDestination: false, sendToCollector: true, collectorAddress: 127.0.0.1, collectorPort: {port}}}\n"
@@ -95,22 +82,19 @@ def chain(broker, seconds):
         begin, first, before = time.monotonic(), consumer.kafka("records"), cpu_seconds(consumer.process.pid)
         wait_for(lambda: consumer.kafka("records") >= records, "all records", 600)
         passed, count = time.monotonic() - begin, records - first
-        show(f"consumer, {partitions} partitions, to firefly", count / passed, (cpu_seconds(consumer.process.pid) - before) / count * 1e6)
-        print(f"    {highest_memory(consumer) // 1024} MiB")
+        rows += [row("consumer of one partition (kafka -> firefly): records", count / passed, "/s"),
+                 row("consumer: CPU per record", (cpu_seconds(consumer.process.pid) - before) / count * 1e6, "us"),
+                 row("consumer: resident", highest_memory(consumer) / 1024, "MiB")]
     sink.stop()
+    return rows
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--records", type=int, default=400_000)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=10, help="of each rate of the chain")
-    arguments = parser.parse_args()
-    print(f"{arguments.records} records, medians of {arguments.rounds}; load {os.getloadavg()[0]:.1f}, {os.cpu_count()} cores")
+def measure(arguments):
+    records, rounds, seconds = (20_000, 1, 1) if arguments.quick else (arguments.records, arguments.rounds, arguments.seconds)
     with kafka.Broker(fast=True) as broker, tempfile.TemporaryDirectory(dir="/var/tmp") as directory:
-        components(broker, directory, arguments.records, arguments.rounds)
-        chain(broker, arguments.seconds)
+        return {"kafka": components(broker, directory, records, rounds), "kafka-chain": chain(broker, seconds)}
 
 
 if __name__ == "__main__":
-    main()
+    figures.main("scripts/bench-kafka", __doc__, measure, ("--records", {"type": int, "default": 300_000}),
+                 ("--rounds", {"type": int, "default": 3}), ("--seconds", {"type": float, "default": 3, "help": "of each rate of the chain"}))

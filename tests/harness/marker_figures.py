@@ -1,65 +1,75 @@
 # SPDX-License-Identifier: Apache-2.0
-"""scripts/bench-marker: iperf3 over veth with the marker and without it, run after run in turn; the median of the pairs' ratios."""
+"""scripts/bench-marker: iperf3 over veth without the daemon, with the marker, and with marker and meter, by turns; medians of the ratios in each round."""
+import contextlib
 import json
 import statistics
 import subprocess
-import sys
 
+from . import figures
 from .daemon import Daemon
 from .lab import Lab, wait_for
 
-PAIRS, SECONDS = 9, 3
-CATCH_ALL = "plugins:\n  perfsonar: {experimentId: 2, activityId: 2, flows: false}\nbackends:\n  marker: {targetInterfaces: [eth0]}\n"
+CONFIGURATION = "plugins:\n  perfsonar: {experimentId: 2, activityId: 2, flows: %s}\nbackends:\n  marker: {targetInterfaces: [eth0]}\n"
+TCP, UDP = ("-6",), ("-6", "-u", "-b", "0")
+#: What is sent: words for iperf3, MTU, most segments in a packet, most bytes in a packet.
+TRAFFIC = {
+    "TCP, 64 kB in each packet (GSO)": (TCP, 1500, 65535, 65536),
+    "TCP, up to 512 kB in each packet (BIG TCP)": (TCP, 9000, 65535, 524280),
+    "TCP, one segment of 9,000 bytes in each packet": (TCP, 9000, 1, 65536),
+    "TCP, one segment of 1,500 bytes in each packet": (TCP, 1500, 1, 65536),
+    "UDP, 9,000 bytes in each packet": ((*UDP, "-l", "8900"), 9000, 65535, 65536),
+    "UDP, 1,500 bytes in each packet": ((*UDP, "-l", "1400"), 1500, 65535, 65536),
+}
 
 
-def transfer(lab, seconds):
+def transfer(lab, words, seconds):
     """Bits per second that arrived."""
-    done = lab.a.run("iperf3", "-6", "-c", lab.b.address6, "-t", str(seconds), "-J")
-    return json.loads(done.stdout)["end"]["sum_received"]["bits_per_second"]
+    done = json.loads(lab.a.run("iperf3", *words, "-c", lab.b.address6, "-t", str(seconds), "-J").stdout)["end"]
+    return (done.get("sum_received") or done["sum"])["bits_per_second"]
 
 
-def marked(lab, seconds):
-    with Daemon(CATCH_ALL, lab.a) as daemon:
+def with_daemon(lab, words, seconds, meters):
+    with Daemon(CONFIGURATION % ("true" if meters else "false"), lab.a) as daemon:
         wait_for(lambda: daemon.cli("marker", "status")["catchAll"], "the catch-all")
-        rate = transfer(lab, seconds)
+        rate = transfer(lab, words, seconds)
         counted = daemon.cli("marker", "status")
         assert counted["marked"] > 0.99 * counted["packets"] > 1000, counted
-        return rate, counted["marked"] / seconds
+        return rate
 
 
-def compare(lab, pairs, seconds):
-    """Whichever comes first in a pair has no advantage over all pairs."""
-    ratios, rates, packets = [], [], []
-    for pair in range(pairs):
-        if pair % 2 == 0:
-            off = transfer(lab, seconds)
-        on, per_second = marked(lab, seconds)
-        if pair % 2 == 1:
-            off = transfer(lab, seconds)
-        ratios.append(on / off)
-        rates.append(off)
-        packets.append(per_second)
-    return ratios, statistics.median(rates), statistics.median(packets)
+@contextlib.contextmanager
+def server(lab):
+    process = lab.b.popen("iperf3", "-s", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        wait_for(lambda: ":5201" in lab.b.run("ss", "-Hltn").stdout, "iperf3 to listen")
+        yield
+    finally:
+        process.terminate()
+        process.wait()
 
 
-def main():
-    pairs = int(sys.argv[1]) if len(sys.argv) > 1 else PAIRS
-    seconds = int(sys.argv[2]) if len(sys.argv) > 2 else SECONDS
-    with Lab() as lab:
-        server = lab.b.popen("iperf3", "-s", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        try:
-            wait_for(lambda: ":5201" in lab.b.run("ss", "-Hltn").stdout, "iperf3 to listen")
-            transfer(lab, 1)
-            print(f"{pairs} pairs of {seconds} s{'without':>28}{'packets/s':>12}{'with/without':>14}{'middle half':>18}")
-            for name, segments in (("large segments (GSO)", "65535"), ("1,500 bytes each", "1")):
-                lab.a.run("ip", "link", "set", "eth0", "gso_max_segs", segments)
-                ratios, rate, packets = compare(lab, pairs, seconds)
-                low, _, high = statistics.quantiles(ratios, n=4)
-                print(f"{name:<24}{rate / 1e9:>15.2f} Gbit/s{packets:>12,.0f}{statistics.median(ratios):>14.4f}{low:>10.3f}-{high:.3f}")
-        finally:
-            server.terminate()
-            server.wait()
+def measure(arguments):
+    rounds, seconds = (1, 1) if arguments.quick else (arguments.rounds, arguments.seconds)
+    rows = []
+    with Lab() as lab, server(lab):
+        transfer(lab, TCP, 1)
+        for what, (words, mtu, segments, size) in TRAFFIC.items():
+            for host in (lab.a, lab.b):
+                host.run("ip", "link", "set", "eth0", "mtu", str(mtu), "gso_max_segs", str(segments), "gso_max_size", str(size),
+                         "gro_max_size", str(size))
+            found = figures.by_turns(rounds, {
+                "without": lambda: transfer(lab, words, seconds),
+                "the marker": lambda: with_daemon(lab, words, seconds, False),
+                "marker and meter": lambda: with_daemon(lab, words, seconds, True)})
+            rate = statistics.median(found["without"])
+            for name in ("the marker", "marker and meter"):
+                lost = [(1 - with_ / without) * 100 for with_, without in zip(found[name], found["without"])]
+                low, _, high = statistics.quantiles(lost, n=4) if len(lost) > 1 else lost * 3
+                rows.append(figures.row(f"{what}, {figures.quantity(rate / 1e9, 'Gbit/s')}: rate lost with {name} "
+                                        f"(middle half {low:.1f} to {high:.1f})", statistics.median(lost), "%", aim="<= 2"))
+    return {"transfer": rows}
 
 
 if __name__ == "__main__":
-    main()
+    figures.main("scripts/bench-marker", __doc__, measure, ("--rounds", {"type": int, "default": 5}),
+                 ("--seconds", {"type": int, "default": 2, "help": "of each transfer"}))

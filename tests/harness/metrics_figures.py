@@ -4,15 +4,14 @@ import os
 import resource
 import signal
 import socket
-import statistics
 import subprocess
-import sys
 import tempfile
 import time
 
-from .api_figures import cpu_seconds, reachable
+from . import figures
+from .api_figures import reachable
 from .daemon import BUILD, Daemon
-from .firefly_figures import resident_kib
+from .figures import cpu_seconds, resident_kib
 from .lab import sh, wait_for
 
 FLOOR, EVERY_FLOW, DEFAULT, NO_FLOW = 7776, 9100, 9101, 9102
@@ -84,13 +83,8 @@ def scrape(port, headers=()):
     return spent, body
 
 
-def row(name, spent, size, cpu):
-    print(f"{name:44} {statistics.median(spent) * 1000:8.1f} ms   {statistics.median(cpu) * 1000:7.1f} ms CPU   {size / 1e6:8.3f} MB",
-          flush=True)
-
-
-def main():
-    rounds, flows = (int(word) for word in (sys.argv[1:] + ["9", "10000"][len(sys.argv) - 1:])[:2])
+def measure(arguments):
+    rounds, flows = (1, 1_000) if arguments.quick else (arguments.rounds, arguments.flows)
     sh("ip", "link", "set", "lo", "up")
     kept = Connections(flows)
     with Daemon(CONFIGURATION.format(flows=flows)) as daemon, tempfile.NamedTemporaryFile() as page:
@@ -102,32 +96,41 @@ def main():
         page.flush()
         floor = subprocess.Popen([str(BUILD / "bin" / "beast_floor"), str(FLOOR), page.name])
         wait_for(lambda: reachable(FLOOR), "the floor")
-        ways = {"floor: Beast alone, the bytes of the next row": (floor.pid, FLOOR, ()),
-                f"all {flows} flows, text": (pid, EVERY_FLOW, ()),
-                f"all {flows} flows, OpenMetrics, gzip": (pid, EVERY_FLOW, OPEN_METRICS + GZIP),
-                "1000 flows (maxFlows by default), text": (pid, DEFAULT, ()),
-                "1000 flows (maxFlows by default), gzip": (pid, DEFAULT, GZIP),
-                "perFlow: false, text": (pid, NO_FLOW, ())}
-        found = {name: ([], [], []) for name in ways}
         quiet = time.monotonic(), cpu_seconds(pid)
         time.sleep(5)  # the CPU time of the daemon without a scrape, mostly that of the enricher's periods
         idle = (cpu_seconds(pid) - quiet[1]) / (time.monotonic() - quiet[0])
-        for _ in range(rounds):
-            for name, (process, port, headers) in ways.items():
-                spent_before = cpu_seconds(process)
-                spent, body = scrape(port, headers)
-                cpu = cpu_seconds(process) - spent_before - (idle * spent if process == pid else 0)
-                for column, value in zip(found[name], (spent, max(cpu, 0), len(body))):
-                    column.append(value)
+
+        def way(process, port, headers):
+            spent_before = cpu_seconds(process)
+            spent, body = scrape(port, headers)
+            cpu = cpu_seconds(process) - spent_before - (idle * spent if process == pid else 0)
+            return spent * 1000, max(cpu, 0) * 1000, len(body) / 1e6
+
+        found = figures.medians(figures.by_turns(rounds, {name: lambda one=one: way(*one) for name, one in {
+            "floor": (floor.pid, FLOOR, ()),
+            "text": (pid, EVERY_FLOW, ()),
+            "gzip": (pid, EVERY_FLOW, OPEN_METRICS + GZIP),
+            "default, text": (pid, DEFAULT, ()),
+            "default, gzip": (pid, DEFAULT, GZIP),
+            "none": (pid, NO_FLOW, ())}.items()}))
         after = resident_kib(pid)
         floor.terminate()
         floor.wait()
-        print(f"{flows} live connections, {rounds} rounds, medians; load {os.getloadavg()[0]:.1f}; between scrapes {idle * 100:.1f} % of a core")
-        for name, (spent, cpu, size) in found.items():
-            row(name, spent, statistics.median(size), cpu)
-        print(f"resident: {before / 1024:.1f} MiB before the first scrape, {after / 1024:.1f} MiB after the last")
     kept.close()
+    (floor_time, floor_cpu, _), rows = found["floor"], []
+    for name, what, most in (("text", f"all {flows:,} flows, text", "<= 80"),
+                             ("gzip", f"all {flows:,} flows, OpenMetrics and gzip, as Prometheus requests it", "<= 110")):
+        spent, cpu, size = found[name]
+        rows += [figures.row(f"{what}, {size:.1f} MB: time", spent, "ms", floor_time, most),
+                 figures.row(f"{what}: CPU", cpu, "ms", floor_cpu)]
+    for name, what in (("default, text", "1,000 flows, the default of `maxFlows`, text"), ("default, gzip", "the same, gzip"),
+                       ("none", "`perFlow: false`")):
+        rows.append(figures.row(f"{what}, {found[name][2]:.2f} MB: time", found[name][0], "ms"))
+    rows.append(figures.row(f"resident memory that scrapes add ({before / 1024:.0f} MiB before the first)", max(after - before, 0) / 1024,
+                            "MiB", aim="<= 30"))
+    return {"metrics": rows}
 
 
 if __name__ == "__main__":
-    main()
+    figures.main("scripts/bench-metrics", __doc__, measure, ("--rounds", {"type": int, "default": 9}),
+                 ("--flows", {"type": int, "default": 10_000}))

@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """scripts/bench-view: a million live flows, 50,000 starts and ends a second, with and without ten open pages, alternately."""
-import argparse
 import contextlib
 import json
-import os
 import socket
 import statistics
 import subprocess
@@ -12,9 +10,11 @@ import threading
 import time
 import urllib.request
 
+from . import figures
 from .browser import Browser, missing
 from .daemon import Daemon
-from .firefly_figures import AT, LOAD, cpu_seconds, resident_kib, words
+from .figures import cpu_seconds, resident_kib
+from .firefly_figures import AT, LOAD, words
 from .lab import wait_for
 
 PAGE = ("127.0.0.1", 8090)
@@ -100,39 +100,39 @@ def in_a_browser(size="1400x900"):
         return first, worst, nodes, heap
 
 
-def main():
-    arguments = argparse.ArgumentParser()
-    arguments.add_argument("--flows", type=int, default=1_000_000)
-    arguments.add_argument("--rate", type=int, default=50_000)
-    arguments.add_argument("--rounds", type=int, default=3)
-    arguments.add_argument("--seconds", type=float, default=20)
-    arguments.add_argument("--pages", type=int, default=10)
-    given = arguments.parse_args()
+def measure(arguments):
+    flows, rounds, seconds = (50_000, 1, 3) if arguments.quick else (arguments.flows, arguments.rounds, arguments.seconds)
     if missing():
         sys.exit(missing())
-    print(f"load of the machine at the begin: {os.getloadavg()[0]:.1f}")
-    size, kept = bytes_of_an_ended_flow(200_000)
-    print(f"ended flow: {size:.0f} bytes ({kept} kept)")
+    size, kept = bytes_of_an_ended_flow(flows // 5)
     with Daemon(CONF % 10_000) as daemon:
-        announce(0, given.flows)
-        wait_for(lambda: daemon.cli("flows", "--summary")["live"] >= given.flows, "the flows", 120)
-        without, with_pages, sent = [], [], 0
-        for _ in range(given.rounds):
-            with churn(given.rate, 2 * given.seconds + 15):
+        announce(0, flows)
+        wait_for(lambda: daemon.cli("flows", "--summary")["live"] >= flows, "the flows", 120)
+        without, with_pages = [], []
+        for _ in range(rounds):
+            with churn(arguments.rate, 2 * seconds + 7):
                 time.sleep(3)
-                without.append(share_of_cpu(daemon, given.seconds))
-                clients = [Client("?table=live&order=new" if n % 2 else "") for n in range(given.pages)]
+                without.append(share_of_cpu(daemon, seconds))
+                clients = [Client("?table=live&order=new" if n % 2 else "") for n in range(arguments.pages)]
                 time.sleep(3)
-                with_pages.append(share_of_cpu(daemon, given.seconds))
-                sent = sum(client.bytes for client in clients)
+                with_pages.append(share_of_cpu(daemon, seconds))
                 for client in clients:
                     client.close()
-            print(f"CPU: {without[-1]:.3f} without pages, {with_pages[-1]:.3f} with {given.pages} ({sent / 1e6:.1f} MB sent)", flush=True)
-        more = statistics.median(b / a - 1 for a, b in zip(without, with_pages))
-        print(f"median of the pairs: {100 * more:+.1f} %; resident {resident_kib(daemon.process.pid) // 1024} MiB")
         first, worst, nodes, heap = in_a_browser()
-        print(f"page: first paint {first:.0f} ms, worst frame {worst:.0f} ms, {nodes} elements, heap {heap / 1e6:.1f} MB")
+    more = sorted((b / a - 1) * 100 for a, b in zip(without, with_pages))
+    each = ", ".join(f"{one:+.0f}" for one in more)
+    return {"view": [
+        figures.row(f"CPU of the daemon with {arguments.pages} pages more than without; {flows:,} live flows, {arguments.rate:,} starts and ends a second; "
+                    f"pairs: {each}", statistics.median(more), "%", aim="<= 10"),
+        figures.row(f"ended flow: resident memory with a history less that without, of {kept:,} kept", size, "bytes", aim="<= 300"),
+        figures.row("first paint in a browser, with these flows", first, "ms", aim="<= 300"),
+        figures.row("worst frame of 10 s of scrolling through 10,000 rows", worst, "ms", aim="<= 50"),
+        figures.row("elements of the page meanwhile", nodes, "elements", aim="<= 2000"),
+        figures.row("heap of the page", heap / 1e6, "MB")]}
 
 
 if __name__ == "__main__":
-    main()
+    figures.main("scripts/bench-view", __doc__, measure, ("--flows", {"type": int, "default": 1_000_000}),
+                 ("--rate", {"type": int, "default": 50_000}), ("--rounds", {"type": int, "default": 3}),
+                 ("--seconds", {"type": float, "default": 10, "help": "of each measurement of the CPU time"}),
+                 ("--pages", {"type": int, "default": 10}))
