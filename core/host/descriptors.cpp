@@ -124,8 +124,12 @@ void DescriptorStore::adopt(std::string_view name, UniqueFd fd) {
     // Sockets are looked up by address, because systemd may name them after a unit; descriptors of modules by their name.
     const std::string resource = descriptor_name(fd.get());
     const std::lock_guard lock(mutex_);
-    if (!resource.empty() && resource != name)
-        if (auto copy = UniqueFd::duplicate(fd.get())) entries_[resource].adopted = std::move(*copy);
+    if (!resource.empty() && name.find(resource) == std::string_view::npos) {
+        // Sockets that share an address are numbered.
+        std::string alias = resource;
+        for (int number = 1; entries_.count(alias) != 0; ++number) alias = resource + "/" + std::to_string(number);
+        if (auto copy = UniqueFd::duplicate(fd.get())) entries_[alias].adopted = std::move(*copy);
+    }
     entries_[std::string(name)].adopted = std::move(fd);
 }
 

@@ -17,11 +17,17 @@ void HostedTarget::start() {
     tick();
 }
 
+void HostedTarget::resolve_every(std::chrono::milliseconds interval) {
+    with([&](Target& target) { target.resolve_every(interval); });
+}
+
 void HostedTarget::tick() {
+    const std::lock_guard lock(mutex_);
     writable_.reset();  // the tick may change the descriptor
     timer_.reset();
     target_->tick(Target::Clock::now(), forbidden_);
-    flush();
+    blocked_ = !target_->flush(Target::Clock::now());
+    settle_locked();
     if (!timer_) arm();
 }
 
@@ -56,11 +62,23 @@ void HostedTarget::report_trouble() {
     announced_ = true;
 }
 
-void HostedTarget::flush() {
-    const bool done = target_->flush(Target::Clock::now());
+bool HostedTarget::send() {
+    const std::lock_guard lock(mutex_);
+    blocked_ = !target_->flush(Target::Clock::now());
+    const bool says_loss = target_->sender().counts().dropped > lost_told_ && !loss_begun_;
+    const bool says_trouble = !announced_ || target_->trouble() != reported_;
+    return !blocked_ && !writable_ && !says_loss && !says_trouble && !(timer_ && target_->due() < armed_);
+}
+
+void HostedTarget::settle() {
+    const std::lock_guard lock(mutex_);
+    settle_locked();
+}
+
+void HostedTarget::settle_locked() {
     report_trouble();
     if (timer_ && target_->due() < armed_) arm();
-    if (done) {
+    if (!blocked_) {
         writable_.reset();
         return;
     }
@@ -73,6 +91,7 @@ void HostedTarget::flush() {
 }
 
 void HostedTarget::stop(const Deadline& deadline) {
+    const std::lock_guard lock(mutex_);
     timer_.reset();
     writable_.reset();
     while (!target_->flush(Target::Clock::now()) && !deadline.passed()) {
@@ -92,6 +111,7 @@ std::uint64_t HostedTarget::take_lost() {
 }
 
 void HostedTarget::status(json::Writer& writer) const {
+    const std::lock_guard lock(mutex_);
     constexpr std::array<std::string_view, 3> names{"resolving", "sending", "refused"};
     const auto& counts = target_->sender().counts();
     writer.object().member("target", target_->name());

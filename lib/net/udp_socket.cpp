@@ -2,6 +2,7 @@
 #include "lib/net/udp_socket.hpp"
 
 #include <fcntl.h>
+#include <linux/filter.h>
 #include <linux/sock_diag.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -47,6 +48,13 @@ void ask_for_drops(int fd) {
     (void)::setsockopt(fd, SOL_SOCKET, SO_RXQ_OVFL, &on, sizeof on);
 }
 
+[[nodiscard]] Result<void> let_others_bind(int fd) {
+    const int on = 1;
+    if (::setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) != 0)
+        return Error::from_errno(errno, "setting SO_REUSEPORT");
+    return {};
+}
+
 [[nodiscard]] std::array<std::uint32_t, SK_MEMINFO_VARS> memory_info(int fd) {
     std::array<std::uint32_t, SK_MEMINFO_VARS> values{};
     socklen_t length = sizeof values;
@@ -63,11 +71,8 @@ Result<UdpSocket> UdpSocket::bound(const Endpoint& local, const Binding& binding
         const int only = 0;
         (void)::setsockopt(fd->get(), IPPROTO_IPV6, IPV6_V6ONLY, &only, sizeof only);
     }
-    if (binding.reuse_port) {
-        const int on = 1;
-        if (::setsockopt(fd->get(), SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) != 0)
-            return Error::from_errno(errno, "setting SO_REUSEPORT");
-    }
+    if (binding.reuse_port)
+        if (auto shared = let_others_bind(fd->get()); !shared) return std::move(shared).error();
     ask_for_buffer(fd->get(), binding.receive_buffer);
     ask_for_drops(fd->get());
     sockaddr_storage storage{};
@@ -121,6 +126,46 @@ Result<UdpSocket> UdpSocket::adopted(UniqueFd fd, int receive_buffer) {
     ask_for_buffer(fd.get(), receive_buffer);
     ask_for_drops(fd.get());
     return UdpSocket(std::move(fd));
+}
+
+Result<void> UdpSocket::share_port() const {
+    return let_others_bind(fd_.get());
+}
+
+bool UdpSocket::shares_port() const {
+    return integer_option(fd_.get(), SOL_SOCKET, SO_REUSEPORT) != 0;
+}
+
+Result<void> UdpSocket::steer_by_sender(std::uint32_t sockets) const {
+    // Returns the index of a socket. Loads at network are relative to the IP header, of IPv4 or of IPv6.
+    constexpr auto network = static_cast<std::uint32_t>(SKF_NET_OFF);
+    constexpr std::uint32_t version = network, source4 = network + 12, source6 = network + 8;
+    constexpr std::uint32_t golden_ratio = 0x9e3779b1;
+    std::array<sock_filter, 19> program{{
+        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, version),
+        BPF_STMT(BPF_ALU | BPF_RSH | BPF_K, 4),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 6, 2, 0),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, source4),
+        BPF_JUMP(BPF_JMP | BPF_JA, 10, 0, 0),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, source6),
+        BPF_STMT(BPF_MISC | BPF_TAX, 0),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, source6 + 4),
+        BPF_STMT(BPF_ALU | BPF_XOR | BPF_X, 0),
+        BPF_STMT(BPF_MISC | BPF_TAX, 0),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, source6 + 8),
+        BPF_STMT(BPF_ALU | BPF_XOR | BPF_X, 0),
+        BPF_STMT(BPF_MISC | BPF_TAX, 0),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, source6 + 12),
+        BPF_STMT(BPF_ALU | BPF_XOR | BPF_X, 0),
+        BPF_STMT(BPF_ALU | BPF_MUL | BPF_K, golden_ratio),
+        BPF_STMT(BPF_ALU | BPF_RSH | BPF_K, 16),
+        BPF_STMT(BPF_ALU | BPF_MOD | BPF_K, sockets),
+        BPF_STMT(BPF_RET | BPF_A, 0),
+    }};
+    const sock_fprog attached{static_cast<unsigned short>(program.size()), program.data()};
+    if (::setsockopt(fd_.get(), SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &attached, sizeof attached) != 0)
+        return Error::from_errno(errno, "distributing senders over sockets (SO_ATTACH_REUSEPORT_CBPF)");
+    return {};
 }
 
 Result<Endpoint> UdpSocket::local() const {

@@ -29,6 +29,13 @@ class UdpSocket {
     /// A socket that systemd or a predecessor bound. Refuses descriptors that are not UDP sockets.
     [[nodiscard]] static Result<UdpSocket> adopted(UniqueFd fd, int receive_buffer = 0);
 
+    /// From now on other sockets of this user may be bound to its port with Binding::reuse_port; none could before.
+    [[nodiscard]] Result<void> share_port() const;
+    [[nodiscard]] bool shares_port() const;
+    /// Distributes what comes to the port over the first `sockets` of those that share it, in the order in which they were
+    /// bound, by the address of the sending host: what one host sends stays in order. Needs no privilege.
+    [[nodiscard]] Result<void> steer_by_sender(std::uint32_t sockets) const;
+
     [[nodiscard]] int fd() const { return fd_.get(); }
     [[nodiscard]] Result<Endpoint> local() const;
     /// The size that the kernel granted.

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// A duplicate filter for datagrams. Belongs to one thread.
+// A duplicate filter for datagrams. Any thread.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <mutex>
 #include <string_view>
 #include <vector>
 
@@ -14,31 +16,38 @@
 
 namespace flowd::fireflyp {
 
-/// A table of hashes with the time when each was seen. Bounded: on a collision the later one replaces the earlier one, so
+/// A table of hashes with the time when each was seen, which the readers of an instance share: a datagram may come back
+/// from another host than the one that sent it first. Bounded: on a collision the later one replaces the earlier one, so
 /// that at worst a duplicate is not recognised.
 class Damper {
   public:
     using Clock = std::chrono::steady_clock;
 
     /// `slots`: memory is allocated with the first datagram.
-    explicit Damper(std::chrono::nanoseconds window, std::size_t slots) : window_(window), size_(slots) {}
+    Damper(std::chrono::nanoseconds window, std::size_t slots) : tick_(window / window_ticks), size_(slots) {}
 
     /// True if the same hash was seen within the window. Otherwise stores it.
     [[nodiscard]] bool repeated(std::size_t hash, Clock::time_point now) {
-        if (slots_.empty()) slots_.resize(size_);
-        Slot& slot = slots_[hash % slots_.size()];
-        if (slot.hash == hash && slot.seen != Clock::time_point{} && now - slot.seen < window_) return true;
-        slot = {hash, now};
+        std::call_once(allocated_, [this] { slots_ = std::vector<Slot>(size_); });
+        const std::uint64_t mixed = hash * 0x9e3779b97f4a7c15u;
+        const auto tick = static_cast<std::uint16_t>(now.time_since_epoch() / tick_);
+        Slot& slot = slots_[hash % size_];
+        std::uint64_t known = slot.load(std::memory_order_relaxed);
+        do {
+            const auto age = static_cast<std::uint16_t>(tick - static_cast<std::uint16_t>(known));
+            if (known != 0 && (known ^ mixed) >> 16 == 0 && age < window_ticks) return true;
+        } while (!slot.compare_exchange_weak(known, mixed >> 16 << 16 | tick, std::memory_order_relaxed));
         return false;
     }
 
   private:
-    struct Slot {
-        std::size_t hash = 0;
-        Clock::time_point seen{};
-    };
-    std::chrono::nanoseconds window_;
+    static constexpr std::uint16_t window_ticks = 64;
+    /// 48 bits of the hash, and 16 of the time in ticks. 0: unused.
+    using Slot = std::atomic<std::uint64_t>;
+
+    std::chrono::nanoseconds tick_;
     std::size_t size_;
+    std::once_flag allocated_;
     std::vector<Slot> slots_;
 };
 

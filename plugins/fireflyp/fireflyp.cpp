@@ -1,212 +1,124 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plugins/fireflyp/fireflyp.hpp"
 
-#include <algorithm>
-#include <iterator>
 #include <utility>
 
 #include "lib/text/summary.hpp"
 
 namespace flowd::fireflyp {
-namespace {
-
-/// Sockets that share a port are distinguished by their instance.
-[[nodiscard]] std::string resource_of(const Host& host, const Endpoint& endpoint, bool reuse_port) {
-    const std::string resource = "udp:" + endpoint.to_string();
-    return reuse_port ? std::string(host.instance()) + "/" + resource : resource;
-}
-
-}  // namespace
 
 Fireflyp::Fireflyp(Host& host, Options options)
     : Plugin(host),
       options_(std::move(options)),
-      receive_(batch, options_.buffer_size),
-      parser_(options_.buffer_size),
-      allowed_(options_.allow),
-      rate_(options_.rate_per_source),
-      relay_(host, options_.receivers, options_.resolve_interval),
+      common_(host, options_),
       counters_(host,
                 {
-                    {"received", [this] { return sum_of(&Inlet::received); }},
-                    {"kernelDrops", [this] { return sum_of(&Inlet::drops); }},
+                    {"received", &tally_.received},
+                    {"kernelDrops", &tally_.drops},
                     {"announced", "fireflyp_events_total", "Flow events announced, by state.",
-                     Counters::by("state", Outbox::kinds, outbox_.taken(), 1)},
+                     Counters::by("state", Outbox::kinds, tally_.announced, 1)},
                     {"turnedAway", "fireflyp_turned_away_total", "Datagrams that were dropped without parsing, by reason.",
-                     Counters::by("reason", turned_away_names, turned_away_)},
-                    {"refused", Counters::sum(refused_)},
+                     Counters::by("reason", turned_away_names, tally_.turned_away)},
+                    {"refused", Counters::sum(tally_.refused)},
                     {"refusals", "fireflyp_refused_total", "Datagrams that were refused, by reason.",
-                     Counters::by("reason", firefly::refusal_names, refused_, 1).without_zeros()},
-                    {"lost", [this] { return streams_.total(); }},
+                     Counters::by("reason", firefly::refusal_names, tally_.refused, 1).without_zeros()},
+                    {"lost", &tally_.lost},
                     {"lostBySender", "fireflyp_lost_total", "Numbered fireflies that were lost, by sender.",
                      Counters::Source("sender",
                                       [this](const Counters::Visit& visit) {
-                                          for (const auto& [sender, lost] : streams_.lost())
+                                          for (const auto& [sender, lost] : tally_.lost_by_sender)
                                               visit(sender.to_string(), lost);
-                                          visit("others", streams_.lost_of_others());
+                                          visit("others", tally_.lost_of_others);
                                       })
                          .without_zeros()},
                     {"notTaken", "fireflyp_not_taken_total", "Accepted fireflies whose event the core refused.",
-                     &outbox_.refused()},
-                    {"paused", [this] { return outbox_.full(); }},
+                     &tally_.not_taken},
+                    {"paused", [this] { return tally_.paused; }},
                     {"pauses", "fireflyp_pauses_total", "How often reading stopped because the queues were full.",
-                     &outbox_.pauses()},
+                     &tally_.pauses},
                 }) {
-    for (const Endpoint& endpoint : options_.endpoints())
-        inlets_.emplace_back(host, endpoint, resource_of(host, endpoint, options_.reuse_port));
+    for (std::uint32_t index = 0; index < options_.readers; ++index) readers_.emplace_back(host, options_, common_, index);
 }
 
 Result<void> Fireflyp::prepare() {
-    for (auto inlet = inlets_.begin(); inlet != inlets_.end();) {
-        auto prepared = inlet->prepare({static_cast<int>(options_.receive_buffer), options_.reuse_port});
+    const std::vector<Endpoint> endpoints = options_.endpoints();
+    for (const Endpoint& endpoint : endpoints) {
+        auto opened = open(endpoint);
         // Without IPv6 in the kernel, or IPv4 in the network namespace, the other loopback address suffices.
-        const bool spare = !options_.bind_address && inlet->is_loopback() && inlets_.size() > 1;
-        if (!prepared && (!spare || prepared.error().code == FLOWD_BUSY)) return prepared;
-        if (!prepared) host().info(prepared.error().message + "; it is not used");
-        inlet = prepared ? std::next(inlet) : inlets_.erase(inlet);
+        const bool is_last = addresses_.empty() && &endpoint == &endpoints.back();
+        const bool spare = !options_.bind_address && endpoint.address.is_loopback() && !is_last;
+        if (!opened && (!spare || opened.error().code == FLOWD_BUSY)) return opened;
+        if (!opened) host().info(opened.error().message + "; it is not used");
     }
     return {};
+}
+
+Result<void> Fireflyp::open(const Endpoint& endpoint) {
+    for (auto reader = readers_.begin(); reader != readers_.end(); ++reader) {
+        auto opened = reader->open(endpoint);
+        if (opened) continue;
+        while (reader != readers_.begin()) (--reader)->drop_last_inlet();
+        return opened;
+    }
+    const Inlet& first = readers_.front().inlets().back();
+    addresses_.push_back(first.address());
+    return options_.reuse_port ? Result<void>() : first.steer();
 }
 
 Result<void> Fireflyp::start() {
     if (options_.deadline.count() != 0) host().debug("deadline is not needed: receiving never waits");
-    for (Inlet& inlet : inlets_) {
-        auto started = inlet.start([this, &inlet] { read(inlet); });
-        if (!started) return started;
-    }
     if (auto done = publisher_.start(); !done) return done;
-    relay_.start();
+    common_.relay.start();
+    if (readers_.size() > 1)
+        for (Reader& reader : readers_) reader.catch_up();
+    for (Reader& reader : readers_)
+        if (auto started = reader.start(); !started) return started;
+    for (const std::string& address : addresses_) host().info("receiving fireflies at " + address);
     return {};
 }
 
+void Fireflyp::on_room() {
+    for (Reader& reader : readers_) reader.on_room();
+}
+
 void Fireflyp::settle() {
-    streams_.settle();
-    if (loop_silence_ > 0) --loop_silence_;
-    if (loop_silence_ == 0 && loop_peer_) warn_of_loop();
-}
-
-void Fireflyp::read(Inlet& inlet) {
-    for (int i = 0; i < batches_per_turn && !outbox_.full(); ++i) {  // an error condition is reported even while paused
-        auto received = receive_.receive(inlet.fd());
-        if (!received) {
-            last_error_ = received.error().message;
-            break;
-        }
-        inlet.count(received->size(), receive_.drops());
-        batch_.clear();
-        const auto now = RateLimit::Clock::now();
-        for (const net::Datagram& datagram : *received) take(datagram, inlet.port(), now);
-        if (!announce() || received->size() < receive_.capacity()) break;
-    }
-    relay_.flush();
-}
-
-void Fireflyp::take(const net::Datagram& datagram, std::uint16_t port, RateLimit::Clock::time_point now) {
-    const Address& peer = datagram.peer.address;
-    const auto refuse = [&](std::string_view reason) {
-        host().refused(reason, datagram.peer.to_string(), datagram.payload);
-    };
-    for (const auto reason : {TurnedAway::not_allowed, TurnedAway::rate}) {
-        if (reason == TurnedAway::not_allowed ? allowed_.includes(peer) : rate_.admits(peer, now)) continue;
-        refuse(turned_away_names[static_cast<std::size_t>(reason)]);
-        return turn_away(reason);
-    }
-    firefly::Firefly firefly;
-    const auto refusal = datagram.truncated ? firefly::Refusal::truncated : parser_.parse(datagram.payload, firefly);
-    if (refusal != firefly::Refusal::none) {
-        ++refused_[static_cast<std::size_t>(refusal)];
-        return refuse(firefly::name_of(refusal));
-    }
-    if (circulates(firefly, peer, now)) return;
-    const firefly::Path path = firefly.member ? firefly.member->path : firefly::Path{boot_, 0};
-    batch_.add(firefly, datagram, {path, peer, port, relay_.pass(datagram, firefly, port, now)}, host().sender_id(peer));
-}
-
-bool Fireflyp::circulates(const firefly::Firefly& firefly, const Address& peer, RateLimit::Clock::time_point now) {
-    if (!firefly.member) return false;
-    streams_.note(peer, *firefly.member);
-    const bool own = firefly.member->path.origin == boot_ || firefly.member->boot == boot_;
-    const FlowState flow{firefly.key, static_cast<std::uint32_t>(firefly.state)};
-    if (!own && !numbers_.repeated(hash_of_number(*firefly.member, flow), now)) return false;
-    turn_away(own ? TurnedAway::own : TurnedAway::repeated);
-    loop_peer_ = peer;
-    if (loop_silence_ == 0) warn_of_loop();
-    return true;
-}
-
-void Fireflyp::warn_of_loop() {
-    constexpr unsigned minute = 60;
-    loop_silence_ = minute;
-    const auto of = [this](TurnedAway reason) { return std::to_string(turned_away_[static_cast<std::size_t>(reason)]); };
-    host().warning("fireflies come back from " + loop_peer_->to_string() + ": " + of(TurnedAway::own) +
-                   " that this daemon sent itself, " + of(TurnedAway::repeated) +
-                   " that it received before, since the start; they are dropped. See whether two daemons have each other "
-                   "as collector or receiver, and remove one of the two");
-    loop_peer_.reset();
-}
-
-bool Fireflyp::announce() {
-    for (const flowd_event& event : batch_.events()) outbox_.add(event);
-    return outbox_.flush();
-}
-
-void Fireflyp::read_on(bool has_room) {
-    for (Inlet& inlet : inlets_) inlet.read_on(has_room);
-}
-
-void Fireflyp::drain(const Deadline& deadline) {
-    const auto announced = [&] {
-        return deadline.await([this] {
-            const bool done = outbox_.drain();
-            relay_.flush();
-            return done;
-        });
-    };
-    bool in_time = announced();
-    bool more = deadline.reason() != FLOWD_STOP_REPLACED;  // a successor continues to read
-    while (in_time && std::exchange(more, false)) {
-        for (Inlet& inlet : inlets_) {
-            auto received = receive_.receive(inlet.fd());
-            if (!received || received->empty()) continue;
-            more = true;
-            inlet.count(received->size(), receive_.drops());
-            batch_.clear();
-            const auto now = RateLimit::Clock::now();
-            for (const net::Datagram& datagram : *received) take(datagram, inlet.port(), now);
-            announce();
-            in_time = announced() && !deadline.passed();
-            if (!in_time) break;
-        }
-    }
+    for (Reader& reader : readers_) reader.settle();
+    common_.loops.settle();
 }
 
 Result<void> Fireflyp::stop(Deadline deadline) {
-    for (Inlet& inlet : inlets_) inlet.stop();
-    if (publisher_.is_running()) drain(deadline);
-    relay_.stop(deadline);
-    std::uint64_t left = outbox_.clear();
-    for (Inlet& inlet : inlets_) left += inlet.close(receive_);
+    for (Reader& reader : readers_) reader.halt();
+    if (publisher_.is_running())
+        for (Reader& reader : readers_) reader.drain(deadline);
+    common_.relay.stop(deadline);
+    if (deadline.reason() == FLOWD_STOP_FAILED && !options_.reuse_port) {
+        for (Reader& reader : readers_)
+            for (Inlet& inlet : reader.inlets()) (void)inlet.hand_over();
+        for (const Inlet& inlet : readers_.front().inlets()) inlet.steer_back();
+    }
+    std::uint64_t left = 0;
+    for (Reader& reader : readers_) left += reader.close();
     publisher_.stop();
     host().lost(left, "fireflies were not announced before the stop");
     return {};
 }
 
-void Fireflyp::publish() {
-    for (Inlet& inlet : inlets_) inlet.publish();
-    counters_.publish();
-    relay_.publish();
+void Fireflyp::count() const {
+    tally_ = Tally();
+    for (const Reader& reader : readers_) reader.add_to(tally_);
 }
 
-std::uint64_t Fireflyp::sum_of(std::uint64_t (Inlet::*count)() const) const {
-    std::uint64_t sum = 0;
-    for (const Inlet& inlet : inlets_) sum += (inlet.*count)();
-    return sum;
+void Fireflyp::publish() {
+    count();
+    for (Reader& reader : readers_) reader.publish();
+    counters_.publish();
+    common_.relay.publish();
 }
 
 std::vector<Finding> Fireflyp::findings() const {
     std::vector<Finding> all;
-    for (const Inlet& inlet : inlets_) inlet.add_findings(all);
-    relay_.add_findings(all);
+    for (const Reader& reader : readers_) reader.add_findings(all);
+    common_.relay.add_findings(all);
     return all;
 }
 
@@ -217,15 +129,14 @@ std::vector<Finding> Fireflyp::host_findings(const Options& options, const Offli
 }
 
 void Fireflyp::status(json::Writer& object) const {
-    std::vector<std::string> names;
-    for (const Inlet& inlet : inlets_) names.push_back(inlet.name());
-    object.member("summary", text::summary("listens on", names));
+    count();
+    object.member("summary", text::summary("listens on", addresses_));
     object.key("binds").array();
-    for (const Inlet& inlet : inlets_) inlet.status(object);
+    for (const Reader& reader : readers_) reader.status(object);
     object.end();
     counters_.status(object);
-    if (!last_error_.empty()) object.member("lastError", last_error_);
-    relay_.status(object);
+    if (!tally_.last_error.empty()) object.member("lastError", tally_.last_error);
+    common_.relay.status(object);
 }
 
 }  // namespace flowd::fireflyp

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// An address at which fireflies are received. [instance]
+// A socket at which fireflies are received. [instance] without a tag; calls are made one at a time.
 #pragma once
 
 #include <chrono>
@@ -18,23 +18,32 @@ namespace flowd::fireflyp {
 
 class Inlet {
   public:
-    /// `resource`: the name under which its socket is handed over (flowd/abi/ext/descriptors.h).
-    Inlet(Host& host, const Endpoint& endpoint, std::string resource);
+    /// `resource`: the name under which its socket is handed over (flowd/abi/ext/descriptors.h), and a number behind it.
+    /// `index`: among `sockets` that share the port.
+    Inlet(Host& host, const Endpoint& endpoint, const std::string& resource, std::uint32_t index, std::uint32_t sockets);
 
     Result<void> prepare(const net::UdpSocket::Binding& binding);
+    /// With the sockets of a port bound: distributes its senders over them.
+    [[nodiscard]] Result<void> steer() const;
+    /// Of the first socket, after a reload that failed and with the sockets of this instance handed over: distributes the
+    /// senders over those that the predecessor has.
+    void steer_back() const;
     /// Calls `readable` while there is something to read.
-    Result<void> start(std::function<void()> readable);
+    Result<void> watch(std::function<void()> readable);
     /// False: pauses the calls of `readable`.
     void read_on(bool reads);
     void stop() { watch_.reset(); }
+    /// Lets a successor, or systemd, have the socket alone. True: it has it, and continues to read.
+    bool hand_over();
     /// Closes the socket. Returns the number of datagrams that were not read.
     [[nodiscard]] std::uint64_t close(net::ReceiveBatch& into);
 
     [[nodiscard]] int fd() const { return socket_->fd(); }
-    [[nodiscard]] bool is_loopback() const { return endpoint_.address.is_loopback(); }
     [[nodiscard]] std::uint16_t port() const { return endpoint_.port; }
-    [[nodiscard]] std::string name() const { return endpoint_.to_string(); }
-    /// Counts a batch: its datagrams, and the kernel's count of drops that came with it.
+    [[nodiscard]] std::string address() const { return endpoint_.to_string(); }
+    /// An upper bound of the datagrams that have not been read.
+    [[nodiscard]] std::size_t queued() const { return socket_->queued(); }
+    /// [any] Counts a batch: its datagrams, and the kernel's count of drops that came with it.
     void count(std::size_t datagrams, std::optional<std::uint32_t> drops);
     [[nodiscard]] std::uint64_t received() const { return received_; }
     /// Datagrams that the kernel dropped because its buffer was full, since this instance has the socket. A datagram
@@ -50,10 +59,12 @@ class Inlet {
     void note_drops(std::uint32_t total) const;
     /// Warns of drops that no warning has reported.
     void tell_drops();
+    [[nodiscard]] std::string name() const;
 
     Host& host_;
     Endpoint endpoint_;
     std::string resource_;
+    std::uint32_t index_, sockets_;
     std::optional<net::UdpSocket> socket_;
     std::uint64_t received_ = 0;
     mutable std::uint64_t drops_ = 0;

@@ -86,6 +86,11 @@ const Table<FireflypOptions>& FireflypOptions::table() {
             .default_value(firefly_port)
             .doc("UDP port to receive fireflies at."),
         option("binds", &O::binds).length(0, 64).doc("Addresses to receive fireflies at, in addition to bindAddress."),
+        option("receivers", &O::readers)
+            .range(1, 64)
+            .default_value(1)
+            .doc("Sockets at each address, and threads that receive: what one host sends is always received by the same "
+                 "one, in order."),
         option("reusePort", &O::reuse_port)
             .default_value(false)
             .doc("Shares its ports with other instances that set it, too (SO_REUSEPORT); a sender is always assigned to "
@@ -145,6 +150,9 @@ std::vector<Endpoint> FireflypOptions::endpoints() const {
 void FireflypOptions::validate(const FireflypOptions& options, Problems& problems) {
     const std::vector<Endpoint> endpoints = options.endpoints();
     validate_binds(options, problems);
+    if (options.reuse_port && options.readers > 1)
+        problems.error("receivers", "distributes senders over the sockets of one instance, and reusePort shares the port",
+                       "remove reusePort: receivers is enough to use several cores");
     for (std::size_t i = 0; i < options.receivers.size(); ++i)
         validate_receiver(options.receivers[i], "fireflyReceivers[" + std::to_string(i) + "]", endpoints, problems);
 }

@@ -30,6 +30,7 @@ struct FireflypOptions {
     std::optional<Address> bind_address;  ///< absent: both loopbacks
     std::uint16_t bind_port = firefly_port;
     std::vector<Bind> binds;
+    std::uint32_t readers = 1;  ///< receivers
     bool reuse_port = false;
     std::vector<Network> allow;
     std::uint32_t rate_per_source = 0;

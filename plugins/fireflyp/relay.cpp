@@ -16,7 +16,7 @@ constexpr net::TargetFindings ids{"fireflyp-receiver-unresolved", "fireflyp-rece
 }  // namespace
 
 Relay::Relay(Host& host, const std::vector<Receiver>& receivers, std::chrono::seconds resolve_interval)
-    : own_(host), damper_(std::chrono::seconds(5), 8192), limit_(receivers.empty() ? 0 : 1u << 14) {
+    : host_(host), own_(host), damper_(std::chrono::seconds(5), 8192), limit_(receivers.empty() ? 0 : 1u << 14) {
     net::Target::Schedule schedule;
     schedule.again = resolve_interval;
     for (const Receiver& receiver : receivers) {
@@ -38,9 +38,10 @@ Relay::Relay(Host& host, const std::vector<Receiver>& receivers, std::chrono::se
     if (!active()) return;
     counters_.emplace(
         host, std::vector<Counters::Row>{
-                  {"damped", "fireflyp_relay_damped_total", "Fireflies not relayed because they are duplicates.", &damped_},
+                  {"damped", "fireflyp_relay_damped_total", "Fireflies not relayed because they are duplicates.",
+                   [this] { return damped_.load(); }},
                   {"limited", "fireflyp_relay_limited_total",
-                   "Fireflies not relayed because of the rate limit of their flow.", &limited_},
+                   "Fireflies not relayed because of the rate limit of their flow.", [this] { return limited_.load(); }},
               });
 }
 
@@ -48,26 +49,31 @@ void Relay::start() {
     for (const auto& target : targets_) target->start();
 }
 
-std::string_view Relay::pass(const net::Datagram& datagram, const firefly::Firefly& firefly, std::uint16_t port,
-                             Damper::Clock::time_point now) {
-    passed_.clear();
-    if (!active()) return passed_;
+void Relay::pass(const net::Datagram& datagram, const firefly::Firefly& firefly, std::uint16_t port,
+                 Damper::Clock::time_point now, std::string& passed) {
+    if (!active()) return;
     // The caller recognises duplicates of numbered datagrams.
     const bool repeated = !firefly.member && damper_.repeated(hash_of_text(datagram.payload), now);
     if (repeated)
         ++damped_;
-    else if (!limit_.admits({firefly.key, static_cast<std::uint32_t>(firefly.state)}, now)) {
+    else if (!within_limit(firefly, now)) {
         ++limited_;
-        return passed_;
+        return;
     }
     const Endpoint sender{datagram.peer.address, port};
-    for (const auto& target : targets_) {
-        if (!repeated && (target->target().endpoint() == sender || !target->push(datagram.payload))) continue;
-        if (passed_.size() > most_text) continue;  // the core limits the bytes that it stores with a flow
-        firefly::add_receiver(passed_, target->target().name());
-        firefly::add_receiver(passed_, target->target().address_text());
-    }
-    return passed_;
+    for (const auto& hosted : targets_)
+        hosted->with([&](net::Target& target) {
+            if (!repeated && (target.endpoint() == sender || !target.push(datagram.payload))) return;
+            if (passed.size() > most_text) return;  // the core limits the bytes that it stores with a flow
+            firefly::add_receiver(passed, target.name());
+            firefly::add_receiver(passed, target.address_text());
+        });
+}
+
+bool Relay::within_limit(const firefly::Firefly& firefly, Damper::Clock::time_point now) {
+    const FlowState flow{firefly.key, static_cast<std::uint32_t>(firefly.state)};
+    const std::lock_guard lock(mutex_);
+    return limit_.admits(flow, now);
 }
 
 void Relay::add_findings(std::vector<Finding>& all) const {
@@ -79,7 +85,15 @@ void Relay::add_host_findings(std::vector<Finding>& all, const std::vector<Recei
 }
 
 void Relay::flush() {
-    for (const auto& target : targets_) target->flush();
+    bool settled = true;
+    for (const auto& target : targets_) settled = target->send() && settled;
+    if (settled || settles_.exchange(true)) return;
+    host_.post([this] { settle(); });
+}
+
+void Relay::settle() {
+    settles_ = false;
+    for (const auto& target : targets_) target->settle();
 }
 
 void Relay::stop(const Deadline& deadline) {

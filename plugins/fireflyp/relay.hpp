@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// Relays datagrams unchanged. [instance]
+// Relays datagrams unchanged. [instance] without a tag.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -27,10 +29,11 @@ class Relay {
     Relay(Host& host, const std::vector<Receiver>& receivers, std::chrono::seconds resolve_interval);
 
     void start();
-    /// Returns the receivers that were sent it, now or within the filter's window, in the form of Provenance::receivers.
-    /// Valid until the next call. `port`: local port at which the datagram was received.
-    std::string_view pass(const net::Datagram& datagram, const firefly::Firefly& firefly, std::uint16_t port,
-                          Damper::Clock::time_point now);
+    /// [any] Appends the receivers that were sent it, now or within the filter's window, in the form of
+    /// Provenance::receivers, to `passed`. `port`: local port at which the datagram was received.
+    void pass(const net::Datagram& datagram, const firefly::Firefly& firefly, std::uint16_t port,
+              Damper::Clock::time_point now, std::string& passed);
+    /// [any] Sends what was passed.
     void flush();
     void stop(const Deadline& deadline);
     void publish();
@@ -41,13 +44,18 @@ class Relay {
     [[nodiscard]] bool active() const { return !targets_.empty(); }
 
   private:
+    [[nodiscard]] bool within_limit(const firefly::Firefly& firefly, Damper::Clock::time_point now);
+    void settle();
+
+    Host& host_;
     net::OwnReceivers own_;
     std::vector<std::unique_ptr<net::HostedTarget>> targets_;
+    std::atomic<bool> settles_ = false;  ///< settle() was posted
     Damper damper_;
+    std::mutex mutex_;  ///< of limit_
     FlowLimit limit_;
-    std::string passed_;
-    std::uint64_t damped_ = 0;
-    std::uint64_t limited_ = 0;
+    std::atomic<std::uint64_t> damped_ = 0;
+    std::atomic<std::uint64_t> limited_ = 0;
     std::deque<Counters> target_counters_;
     std::optional<Counters> counters_;  ///< if there are receivers
 };

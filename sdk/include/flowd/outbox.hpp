@@ -19,7 +19,7 @@
 
 namespace flowd {
 
-/// Sends the events of a plugin to the core. [instance]; must not outlive its Host.
+/// Sends the events of a plugin to the core. [instance], or of one thread of the module; must not outlive its Host.
 ///
 ///     Outbox outbox_{host(), [this](bool has_room) { ... }};                   // resume reading, or stop reading
 ///     outbox_.put(Event::start(key, tag));                                     // unless outbox_.full()
@@ -45,8 +45,19 @@ class Outbox {
     /// Called for each event, in order. Must not put events into the outbox.
     using OnSettled = std::function<void(const Settled&)>;
 
-    explicit Outbox(const Host& host, OnRoom on_room = {}, OnSettled on_settled = {})
-        : host_(host), on_room_(std::move(on_room)), on_settled_(std::move(on_settled)) {}
+    /// Has drain() called after a delay. False: it cannot.
+    using Later = std::function<bool(std::chrono::milliseconds delay)>;
+
+    /// `later`: for an outbox that belongs to a thread of the module; without it, the host's timers are used.
+    explicit Outbox(const Host& host, OnRoom on_room = {}, OnSettled on_settled = {}, Later later = {})
+        : host_(host), on_room_(std::move(on_room)), on_settled_(std::move(on_settled)), later_(std::move(later)) {
+        if (!later_)
+            later_ = [this](std::chrono::milliseconds delay) {
+                auto timer = host_.after(delay, [this] { drain(); });
+                if (timer) again_ = std::move(*timer);
+                return static_cast<bool>(timer);
+            };
+    }
     Outbox(const Outbox&) = delete;
     Outbox& operator=(const Outbox&) = delete;
 
@@ -176,16 +187,15 @@ class Outbox {
             gave_up_ = false;
             host_.warning("the core could not take an event: result " + std::to_string(result) + "; it is offered again");
         }
-        auto timer = host_.after(std::min(first_pause * (1 << tries_), last_pause), [this] { drain(); });
-        if (!timer) return true;  // it could not be offered again
+        if (!later_(std::min(first_pause * (1 << tries_), last_pause))) return true;  // it could not be offered again
         ++tries_;
-        again_ = std::move(*timer);
         return false;
     }
 
     const Host& host_;
     OnRoom on_room_;
     OnSettled on_settled_;
+    Later later_;
     std::vector<flowd_event> events_;  ///< waiting
     std::vector<Kept> kept_;           ///< one per event: what it owns
     bool full_ = false;

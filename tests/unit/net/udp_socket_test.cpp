@@ -4,7 +4,9 @@
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 
+#include <map>
 #include <string>
+#include <vector>
 
 #include "tests/unit/net/loopback.hpp"
 
@@ -43,6 +45,60 @@ TEST(UdpSocket, BoundToTheUnspecifiedAddressReceivesBothFamilies) {
     send({Address::parse("127.0.0.1").value(), receiver.endpoint().port}, "four");
     send({Address::parse("::1").value(), receiver.endpoint().port}, "six");
     EXPECT_EQ(receiver.wait_for(2), (std::vector<std::string>{"four", "six"}));
+}
+
+TEST(UdpSocket, APortIsSharedOnlyOnceItsOwnerSaysSo) {
+    const Loopback first;
+    EXPECT_FALSE(first.socket().shares_port());
+    EXPECT_EQ(UdpSocket::bound(first.endpoint(), {0, true}).error().code, FLOWD_BUSY);
+    ASSERT_TRUE(first.socket().share_port());
+    EXPECT_TRUE(first.socket().shares_port());
+    EXPECT_TRUE(UdpSocket::bound(first.endpoint(), {0, true}));
+    EXPECT_EQ(UdpSocket::bound(first.endpoint()).error().code, FLOWD_BUSY) << "who does not share is refused";
+}
+
+TEST(UdpSocket, ASenderIsSteeredToOneSocketAndManyToAll) {
+    for (const char* at : {"127.0.0.1", "::"}) {
+        constexpr std::uint32_t count = 4;
+        std::vector<UdpSocket> sockets;
+        const Endpoint wanted{Address::parse(at).value(), 0};
+        sockets.push_back(Loopback::must(UdpSocket::bound(wanted)));
+        ASSERT_TRUE(sockets[0].share_port());
+        const std::uint16_t port = Loopback::must(sockets[0].local()).port;
+        for (std::uint32_t i = 1; i < count; ++i)
+            sockets.push_back(Loopback::must(UdpSocket::bound({wanted.address, port}, {0, true})));
+        ASSERT_TRUE(sockets[0].steer_by_sender(count));
+
+        constexpr int hosts = 64, each = 5;  // each datagram from another port
+        for (int i = 0; i < hosts * each; ++i) {
+            sockaddr_storage from{}, to{};
+            const Endpoint source{Address::parse("127.0.2." + std::to_string(1 + i % hosts)).value(), 0};
+            const UniqueFd sender(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+            const socklen_t length = source.to(from);
+            ASSERT_EQ(::bind(sender.get(), reinterpret_cast<const sockaddr*>(&from), length), 0);
+            (void)Endpoint{Address::parse("127.0.0.1").value(), port}.to(to);
+            ASSERT_EQ(::sendto(sender.get(), "x", 1, 0, reinterpret_cast<const sockaddr*>(&to), length), 1);
+        }
+        std::map<Address, int> heard;
+        for (const UdpSocket& socket : sockets) {
+            std::map<Address, int> here;
+            ReceiveBatch batch(64, 16);
+            for (auto some = Loopback::must(batch.receive(socket.fd())); !some.empty();
+                 some = Loopback::must(batch.receive(socket.fd())))
+                for (const Datagram& datagram : some) ++here[datagram.peer.address];
+            EXPECT_GT(here.size(), hosts / count / 2) << "at " << at;
+            for (const auto& [host, datagrams] : here) {
+                EXPECT_EQ(datagrams, each) << host.to_string() << " at " << at;
+                ++heard[host];
+            }
+        }
+        EXPECT_EQ(heard.size(), static_cast<std::size_t>(hosts));
+    }
+}
+
+TEST(UdpSocket, OnlySharedPortsAreSteered) {
+    const Loopback alone;
+    EXPECT_FALSE(alone.socket().steer_by_sender(2));
 }
 
 TEST(UdpSocket, IsAdoptedOnlyIfItIsOne) {

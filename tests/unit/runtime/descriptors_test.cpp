@@ -105,6 +105,31 @@ TEST_F(DescriptorStoreTest, ASocketFromSystemdServesOneInstance) {
     EXPECT_EQ(store.take(6, "x/socket").error().code, FLOWD_BUSY);
 }
 
+TEST_F(DescriptorStoreTest, SocketsFromSystemdThatShareAnAddressAreNumbered) {
+    const auto shared = [](std::uint16_t port) {
+        const int on = 1;
+        UniqueFd socket(::socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+        EXPECT_EQ(::setsockopt(socket.get(), SOL_SOCKET, SO_REUSEPORT, &on, sizeof on), 0);
+        sockaddr_storage storage{};
+        const socklen_t length = Endpoint{*Address::parse("::1"), port}.to(storage);
+        EXPECT_EQ(::bind(socket.get(), reinterpret_cast<sockaddr*>(&storage), length), 0);
+        return socket;
+    };
+    const UniqueFd first = shared(0);
+    const std::string name = descriptor_name(first.get());
+    const UniqueFd second = shared(static_cast<std::uint16_t>(std::stoi(port_of(name))));
+    for (const UniqueFd* socket : {&first, &second})
+        store.adopt("flowd-cpp-fireflyp.socket", UniqueFd(::dup(socket->get())));
+    EXPECT_TRUE(same_file(store.take(successor, name)->get(), first.get()));
+    EXPECT_TRUE(same_file(store.take(successor, name + "/1")->get(), second.get()));
+    // What the service manager kept of an earlier run comes behind them, with the names that it had there.
+    store.adopt(name + "/1", UniqueFd(::dup(second.get())));
+    store.adopt(name, UniqueFd(::dup(first.get())));
+    EXPECT_TRUE(same_file(store.take(successor, name)->get(), first.get()));
+    EXPECT_TRUE(same_file(store.take(successor, name + "/1")->get(), second.get()));
+    EXPECT_FALSE(store.take(successor, name + "/2"));
+}
+
 TEST_F(DescriptorStoreTest, TakeReturnsADuplicateThatOutlivesTheOriginal) {
     ASSERT_TRUE(store.keep(1, "x/socket", fd.get()));
     auto taken = store.take(successor, "x/socket");
