@@ -63,4 +63,19 @@ std::string_view print_address(const Address& address, std::span<char, INET6_ADD
     return {begin, static_cast<std::size_t>(last - begin)};
 }
 
+void append_address(std::string& text, const Address& address) {
+    std::array<char, INET6_ADDRSTRLEN> buffer;
+    text.append(print_address(address, buffer));
+}
+
+void append_endpoint(std::string& text, const Endpoint& endpoint) {
+    const bool brackets = !endpoint.address.is_v4();
+    if (brackets) text.push_back('[');
+    append_address(text, endpoint.address);
+    if (brackets) text.push_back(']');
+    std::array<char, 6> port;
+    port[0] = ':';
+    text.append(port.data(), std::to_chars(port.data() + 1, port.data() + port.size(), endpoint.port).ptr);
+}
+
 }  // namespace flowd::firefly

@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "flowd/address.hpp"
@@ -13,5 +14,8 @@ namespace flowd::firefly {
 
 /// What Address::to_chars writes, several times faster: inet_ntop of glibc formats each group by sprintf.
 std::string_view print_address(const Address& address, std::span<char, INET6_ADDRSTRLEN> buffer);
+void append_address(std::string& text, const Address& address);
+/// As Endpoint::to_string.
+void append_endpoint(std::string& text, const Endpoint& endpoint);
 
 }  // namespace flowd::firefly

@@ -2,9 +2,11 @@
 #include "lib/firefly/provenance.hpp"
 
 #include <array>
+#include <charconv>
 #include <cstddef>
 
 #include "flowd/number.hpp"
+#include "lib/firefly/address_text.hpp"
 
 namespace flowd::firefly {
 namespace {
@@ -27,14 +29,20 @@ template <typename Number>
 
 }  // namespace
 
-std::string to_text(const Provenance& provenance) {
-    std::array<char, 16> origin;
-    const auto end = std::to_chars(origin.data(), origin.data() + origin.size(), provenance.path.origin, 16).ptr;
-    std::string text(origin.data(), static_cast<std::size_t>(end - origin.data()));
-    text.append(" ").append(std::to_string(provenance.path.hops));
-    text.append(" ").append(provenance.peer.to_string());
-    text.append(" ").append(std::to_string(provenance.port)).append("\n");
-    return text.append(provenance.receivers);
+void append_text(std::string& text, const Provenance& provenance) {
+    std::array<char, 64> buffer;  // two numbers, blanks, and a port
+    char* const end = buffer.data() + buffer.size();
+    char* at = std::to_chars(buffer.data(), end, provenance.path.origin, 16).ptr;
+    *at++ = ' ';
+    at = std::to_chars(at, end, provenance.path.hops).ptr;
+    *at++ = ' ';
+    text.append(buffer.data(), at);
+    append_address(text, provenance.peer);
+    at = buffer.data();
+    *at++ = ' ';
+    at = std::to_chars(at, end, provenance.port).ptr;
+    *at++ = '\n';
+    text.append(buffer.data(), at).append(provenance.receivers);
 }
 
 std::optional<Provenance> parse_provenance(std::string_view text) {

@@ -28,7 +28,12 @@ struct Provenance {
 };
 
 /// "0123456789abcdef 2 2001:db8::1 10514\n", then the receivers.
-[[nodiscard]] std::string to_text(const Provenance& provenance);
+void append_text(std::string& text, const Provenance& provenance);
+[[nodiscard]] inline std::string to_text(const Provenance& provenance) {
+    std::string text;
+    append_text(text, provenance);
+    return text;
+}
 /// Borrows the text. Empty if to_text() has not written it.
 [[nodiscard]] std::optional<Provenance> parse_provenance(std::string_view text);
 

@@ -2,6 +2,7 @@
 #include "plugins/fireflyp/event_batch.hpp"
 
 #include "flowd/sized.hpp"
+#include "lib/firefly/address_text.hpp"
 #include "lib/firefly/blocks.hpp"
 #include "lib/firefly/event.hpp"
 
@@ -36,9 +37,13 @@ void EventBatch::add(const firefly::Firefly& firefly, const net::Datagram& datag
     item.application = keep(to_view(event.application));
     attachments_.push_back({keep(FLOWD_ATTACHMENT_DATAGRAM), {}, datagram.payload, 0});
     const Piece peer = keep(FLOWD_ATTACHMENT_PEER);
-    attachments_.push_back({peer, keep(datagram.peer.to_string()), {}, 0});
+    std::size_t at = text_.size();
+    firefly::append_endpoint(text_, datagram.peer);
+    attachments_.push_back({peer, since(at), {}, 0});
     const Piece id = keep(firefly::provenance_attachment);
-    attachments_.push_back({id, keep(firefly::to_text(provenance)), {}, FLOWD_ATTACHMENT_KEEP});
+    at = text_.size();
+    firefly::append_text(text_, provenance);
+    attachments_.push_back({id, since(at), {}, FLOWD_ATTACHMENT_KEEP});
     std::size_t left = most_block_bytes;
     for (const firefly::Block& block : firefly.blocks) {
         if (block.json.size() > left) break;

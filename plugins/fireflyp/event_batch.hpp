@@ -45,6 +45,8 @@ class EventBatch {
         std::size_t attachments = 0;
     };
     Piece keep(std::string_view text, std::string_view more = {});
+    /// What was appended to text_ since it ended at `at`.
+    [[nodiscard]] Piece since(std::size_t at) const { return {at, text_.size() - at}; }
     [[nodiscard]] std::string_view view(Piece piece) const { return std::string_view(text_).substr(piece.at, piece.size); }
 
     std::string text_;

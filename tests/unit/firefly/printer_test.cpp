@@ -62,6 +62,12 @@ TEST(AddressText, IsThatOfInetNtop) {
          {"192.0.2.255", "0.0.0.0", "::", "::1", "::1:0", "::192.0.2.1", "::ffff:0:0:1", "1::", "1:0:0:1::", "1::1:0:0:1",
           "2001:db8:0:1:1:1:1:1", "2001:db8::1:0:0:1", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"})
         both(Address::parse(text).value());
+    for (const char* text : {"192.0.2.1", "2001:db8::1"}) {
+        const Endpoint endpoint{Address::parse(text).value(), 65535};
+        std::string written("peer ");
+        append_endpoint(written, endpoint);
+        EXPECT_EQ(written, "peer " + endpoint.to_string());
+    }
     std::mt19937 random(20);
     // Few distinct bytes: runs of zeros of every length and at every place.
     for (int i = 0; i < 200'000; ++i) {
