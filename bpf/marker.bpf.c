@@ -31,19 +31,33 @@ static __always_inline __u32 marker_outcome_of(int found) {
 #define MARKER_DO_SAMPLE 2u
 #define MARKER_DO_OUTCOME_SHIFT 8
 
+/* Whether a tag can be written into the packet, or its headers are wanted for a sample. */
+static __always_inline int marker_wants_headers(const struct packet* packet, __u32 what) {
+    return what & MARKER_DO_SAMPLE || packet->version == 6 || marker_config.carriers & MARKER_CARRIER_DSCP;
+}
+
+/*
+ * Parses a packet that is not plain, as far as is needed; its version is 0 if it is not an IP packet. A separate function,
+ * so that the verifier does not follow what is done with a packet once for each form of its headers.
+ */
+__attribute__((noinline)) int marker_parse(struct __sk_buff* skb, struct packet* packet, __u32 what) {
+    if (!packet) return PACKET_TRUNCATED;
+    const int found = what & MARKER_DO_HAS_ETHERNET ? packet_find_ip(skb, packet) : packet_find_raw_ip(skb, packet);
+    if (found != PACKET_OK) packet->version = 0;
+    if (found != PACKET_OK || !marker_wants_headers(packet, what)) return found;
+    return packet_parse(skb, packet);
+}
+
 /*
  * Packets that are not plain. A separate function: the verifier checks it once, and the plain path stays short. It also
- * takes the samples, so that the parser is checked only twice.
+ * takes the samples.
  */
 __attribute__((noinline)) int marker_handle_any(struct __sk_buff* skb, __u32 what, __u32 samples) {
     struct packet packet = {};
-    int found = what & MARKER_DO_HAS_ETHERNET ? packet_find_ip(skb, &packet) : packet_find_raw_ip(skb, &packet);
-    if (found != PACKET_OK) return (int)marker_outcome_of(found);
-    const __u32 family = packet.version == 6 ? MARKER_RESULT_IPV6 : MARKER_RESULT_IPV4;
-    if (!(what & MARKER_DO_SAMPLE) && packet.version != 6 && !(marker_config.carriers & MARKER_CARRIER_DSCP))
-        return (int)(MARKER_IPV4 | family);
-    found = packet_parse(skb, &packet);
+    const int found = marker_parse(skb, &packet, what);
+    const __u32 family = packet.version == 6 ? MARKER_RESULT_IPV6 : packet.version == 4 ? MARKER_RESULT_IPV4 : 0;
     if (found != PACKET_OK) return (int)(marker_outcome_of(found) | family);
+    if (!marker_wants_headers(&packet, what)) return (int)(MARKER_IPV4 | family);
     if (!(what & MARKER_DO_SAMPLE)) return (int)(marker_mark(skb, &packet, 0) | family);
     marker_note_talker(skb, &packet, what >> MARKER_DO_OUTCOME_SHIFT & MARKER_RESULT_OUTCOME, samples);
     return 0;

@@ -156,8 +156,6 @@ static __always_inline int marker_choose_by_flow(struct __sk_buff* skb, const st
 
 static __always_inline int marker_choose(struct __sk_buff* skb, const struct packet* packet,
                                          const struct marker_settings* settings, struct marker_mark* mark, int is_plain) {
-    if (packet->fragment == PACKET_WHOLE) return marker_choose_by_flow(skb, packet, settings, mark, is_plain);
-
     struct marker_datagram datagram = {
         .source = {packet->source[0], packet->source[1]},
         .destination = {packet->destination[0], packet->destination[1]},
@@ -171,6 +169,7 @@ static __always_inline int marker_choose(struct __sk_buff* skb, const struct pac
         return MARKER_BY_FRAGMENT;
     }
     const int origin = marker_choose_by_flow(skb, packet, settings, mark, is_plain);
+    if (packet->fragment == PACKET_WHOLE) return origin;
     if (origin & MARKER_NOT_CHOSEN)
         bpf_map_delete_elem(&marker_datagrams, &datagram); /* of an older datagram with the same id */
     else

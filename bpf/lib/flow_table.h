@@ -22,39 +22,57 @@ struct {
     __type(value, struct marker_bucket);
 } marker_flows SEC(".maps");
 
-/* Whether the slot holds the flow; if so, returns its mark. `epoch`: see marker_settings. */
-static __always_inline int flow_table_take(struct marker_flow* slot, const struct flow_key* key, __u64 hash, __u32 epoch,
-                                           struct marker_mark* mark) {
-    const __u32 proof = (__u32)hash;
-    const __u64 label = slot->label;
+/* Whether a slot with this label holds the flow. */
+static __always_inline int flow_table_holds(const struct marker_flow* slot, __u64 label, const struct flow_key* key,
+                                            __u64 hash) {
     /* The proof, and MARKER_IS_SET, which is the bit below it: rejects most slots that do not match. */
-    if (label >> 31 != ((__u64)proof << 1 | 1)) return 0;
-    if (flow_key_difference(&slot->key, key)) return 0;
-    const __u64 rest = slot->rest;
-    mark->label = (__u32)label;
-    mark->rest = (rest >> 32) == proof ? (__u32)rest : 0;
-    if (epoch && slot->seen != (__u16)epoch) slot->seen = (__u16)epoch;
-    return 1;
+    if (label >> 31 != ((__u64)(__u32)hash << 1 | 1)) return 0;
+    return !flow_key_difference(&slot->key, key);
 }
 
-/* Searches up to seven slots from slot `first` on. A separate function, so that the verifier checks the loop once. */
-__attribute__((noinline)) int flow_table_find_from(const struct flow_key* key, __u64 hash, __u32 first, __u32 epoch,
-                                                   struct marker_mark* mark) {
+/* Returns the mark of a slot that holds the flow. `epoch`: see marker_settings. */
+static __always_inline void flow_table_take(struct marker_flow* slot, __u64 label, __u64 hash, __u32 epoch,
+                                            struct marker_mark* mark) {
+    const __u64 rest = slot->rest;
+    mark->label = (__u32)label;
+    mark->rest = (rest >> 32) == (__u32)hash ? (__u32)rest : 0;
+    if (epoch && slot->seen != (__u16)epoch) slot->seen = (__u16)epoch;
+}
+
+/*
+ * Searches one of the buckets where the flow may be: `place` counts slots from its home slot on, and the search begins
+ * there. FLOW_TABLE_PASSED: not found, and flows are stored after its last slot. A separate function, so that the verifier
+ * checks a bucket once.
+ */
+#define FLOW_TABLE_PASSED 2
+__attribute__((noinline)) int flow_table_find_in(const struct flow_key* key, __u64 hash, __u32 place, __u32 epoch,
+                                                 struct marker_mark* mark) {
     if (!key || !mark) return 0;
     const __u32 buckets = marker_config.buckets;
-    const __u32 home = marker_home_slot(hash);
-    __u32 index = marker_home_bucket(hash, buckets);
-    for (__u32 bucket = 0; bucket < MARKER_PROBED_BUCKETS; ++bucket) {
-        struct marker_bucket* slots = bpf_map_lookup_elem(&marker_flows, &index);
-        if (!slots) return 0;
-        for (__u32 i = 0; i < MARKER_BUCKET_SLOTS; ++i) {
-            if (i < first) continue;
-            struct marker_flow* slot = &slots->slots[(home + i) & (MARKER_BUCKET_SLOTS - 1)];
-            if (flow_table_take(slot, key, hash, epoch, mark)) return 1;
-            if (!slot->passed) return 0;
+    __u32 index = marker_home_bucket(hash, buckets) + place / MARKER_BUCKET_SLOTS;
+    if (index >= buckets) index -= buckets; /* in a table of few buckets, all were searched if it is still too large */
+    struct marker_bucket* slots = bpf_map_lookup_elem(&marker_flows, &index);
+    if (!slots) return 0;
+    for (__u32 i = place & (MARKER_BUCKET_SLOTS - 1); i < MARKER_BUCKET_SLOTS; ++i) {
+        struct marker_flow* slot = &slots->slots[(marker_home_slot(hash) + i) & (MARKER_BUCKET_SLOTS - 1)];
+        const __u64 label = slot->label;
+        if (flow_table_holds(slot, label, key, hash)) {
+            flow_table_take(slot, label, hash, epoch, mark);
+            return 1;
         }
-        first = 0;
-        if (++index >= buckets) index = 0;
+        if (!slot->passed) return 0;
+    }
+    return FLOW_TABLE_PASSED;
+}
+
+/* Searches from slot `place` on. */
+__attribute__((noinline)) int flow_table_find_from(const struct flow_key* key, __u64 hash, __u32 place, __u32 epoch,
+                                                   struct marker_mark* mark) {
+    if (!key || !mark) return 0;
+    for (__u32 bucket = 0; bucket < MARKER_PROBED_BUCKETS; ++bucket) {
+        const int found = flow_table_find_in(key, hash, place, epoch, mark);
+        if (found != FLOW_TABLE_PASSED) return found;
+        place = (bucket + 1) * MARKER_BUCKET_SLOTS;
     }
     return 0;
 }
@@ -65,7 +83,11 @@ static __always_inline int flow_table_find(const struct flow_key* key, __u64 has
     struct marker_bucket* slots = bpf_map_lookup_elem(&marker_flows, &index);
     if (!slots) return 0;
     struct marker_flow* slot = &slots->slots[marker_home_slot(hash)];
-    if (flow_table_take(slot, key, hash, epoch, mark)) return 1;
+    const __u64 label = slot->label;
+    if (flow_table_holds(slot, label, key, hash)) {
+        flow_table_take(slot, label, hash, epoch, mark);
+        return 1;
+    }
     return slot->passed && flow_table_find_from(key, hash, 1, epoch, mark);
 }
 

@@ -253,19 +253,16 @@ __noinline int meter_flow_packet(struct __sk_buff* skb, const struct packet* ip,
 }
 
 /* Finds the headers of a packet. METER_METERED: it is a TCP or UDP packet for meter_flow_packet. */
-__noinline int meter_read(struct __sk_buff* skb, struct packet* into, struct meter_packet* packet, __u32 has_ethernet) {
-    struct packet ip = {}; /* whose members the verifier knows; those of `into` it does not */
-    if (!into || !packet) return METER_UNREADABLE;
-    int found = has_ethernet ? packet_find_ip(skb, &ip) : packet_find_raw_ip(skb, &ip);
-    if (found == PACKET_OK) found = packet_parse(skb, &ip);
+__noinline int meter_read(struct __sk_buff* skb, struct packet* ip, struct meter_packet* packet, __u32 has_ethernet) {
+    if (!ip || !packet) return METER_UNREADABLE;
+    int found = has_ethernet ? packet_find_ip(skb, ip) : packet_find_raw_ip(skb, ip);
+    if (found == PACKET_OK) found = packet_parse(skb, ip);
     if (found == PACKET_NOT_IP) return METER_NOT_IP;
     if (found != PACKET_OK) return METER_UNREADABLE;
-    if (ip.fragment == PACKET_LATER_FRAGMENT) return METER_FRAGMENT;
-    if (ip.protocol != IPPROTO_TCP && ip.protocol != IPPROTO_UDP)
-        return ip.protocol == IPPROTO_ICMP || ip.protocol == PACKET_IPPROTO_ICMPV6 ? METER_ICMP : METER_OTHER_PROTOCOL;
-    if (!meter_weigh(skb, &ip, packet)) return METER_UNREADABLE;
-    *into = ip;
-    return METER_METERED;
+    if (ip->fragment == PACKET_LATER_FRAGMENT) return METER_FRAGMENT;
+    if (ip->protocol != IPPROTO_TCP && ip->protocol != IPPROTO_UDP)
+        return ip->protocol == IPPROTO_ICMP || ip->protocol == PACKET_IPPROTO_ICMPV6 ? METER_ICMP : METER_OTHER_PROTOCOL;
+    return meter_weigh(skb, ip, packet) ? METER_METERED : METER_UNREADABLE;
 }
 
 /* `has_ethernet`, `direction`: constants. */

@@ -71,21 +71,28 @@ static __always_inline struct meter_flow* meter_flow_at(__u64 word) {
     return bpf_map_lookup_elem(&meter_flows, &number);
 }
 
+/* The slot of the bucket that has this tag, of which there is at most one; METER_BUCKET_SLOTS: there is none. */
+static __always_inline __u32 meter_taken_in(const struct meter_bucket* slots, __u32 tag, __u64* word) {
+    __u32 i = 0;
+    for (; i < METER_BUCKET_SLOTS; ++i) {
+        *word = *(const volatile __u64*)&slots->slots[i];
+        if (((__u32)*word & METER_TAG_HASH) == tag) break;
+    }
+    return i;
+}
+
 /* The flow of a key in one bucket, or null. */
 static __always_inline struct meter_flow* meter_find_in(__u32 bucket, __u32 tag, const struct flow_key* key, __u32* slot) {
     const struct meter_bucket* slots = bpf_map_lookup_elem(&meter_buckets, &bucket);
+    __u64 word;
     if (!slots) return 0;
-    for (__u32 i = 0; i < METER_BUCKET_SLOTS; ++i) {
-        const __u64 word = *(const volatile __u64*)&slots->slots[i];
-        if (((__u32)word & METER_TAG_HASH) != tag) continue;
-        struct meter_flow* flow = meter_flow_at(word);
-        if (!flow) return 0;
-        /* While the key is being written, 30 equal bits of the hash are sufficient. */
-        if ((word & METER_TAG_GONE) == METER_TAG_READY && flow_key_difference(&flow->key, key)) continue;
-        *slot = bucket * METER_BUCKET_SLOTS + i;
-        return flow;
-    }
-    return 0;
+    const __u32 at = meter_taken_in(slots, tag, &word);
+    struct meter_flow* flow = at == METER_BUCKET_SLOTS ? 0 : meter_flow_at(word);
+    if (!flow) return 0;
+    /* While the key is being written, 30 equal bits of the hash are sufficient. */
+    if ((word & METER_TAG_GONE) == METER_TAG_READY && flow_key_difference(&flow->key, key)) return 0;
+    *slot = bucket * METER_BUCKET_SLOTS + at;
+    return flow;
 }
 
 static __always_inline __u64* meter_slot_at(__u32 slot) {
@@ -118,16 +125,6 @@ static __always_inline int meter_take_number(struct meter_state* state, __u32* n
     if (*(volatile __u32*)&state->numbers >= meter_config.room) return 0;
     *number = __sync_fetch_and_add(&state->numbers, 1);
     return *number < meter_config.room;
-}
-
-/* The slot of the bucket that a flow with this tag has; METER_BUCKET_SLOTS: there is none. */
-static __always_inline __u32 meter_taken_in(const struct meter_bucket* slots, __u32 tag, __u64* word) {
-    __u32 i = 0;
-    for (; i < METER_BUCKET_SLOTS; ++i) {
-        *word = *(const volatile __u64*)&slots->slots[i];
-        if (((__u32)*word & METER_TAG_HASH) == tag) break;
-    }
-    return i;
 }
 
 /* Claims a free slot of the bucket; METER_BUCKET_SLOTS: there is none. */

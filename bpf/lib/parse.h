@@ -26,6 +26,9 @@
 /* QinQ (IEEE 802.1ad) is two. A tag that the kernel keeps outside of the packet (vlan_tci) does not count. */
 #define PACKET_MAX_VLAN_TAGS 2
 
+/* A mask for offsets, more than headers can fill: the verifier has to see a limit. */
+#define PACKET_OFFSETS 0x7fff
+
 #define PACKET_IPPROTO_FRAGMENT 44
 #define PACKET_IPPROTO_ICMPV6 58
 #define PACKET_IPPROTO_UDPLITE 136
@@ -86,9 +89,9 @@ struct packet_extension {
  * otherwise copied to `buffer`; null if the packet is shorter.
  */
 static __always_inline const void* packet_bytes(struct __sk_buff* skb, __u32 offset, void* buffer, __u32 size) {
-    const void* data = (const void*)(long)skb->data;
+    const void* data = (const void*)(long)skb->data + (offset & PACKET_OFFSETS);
     const void* end = (const void*)(long)skb->data_end;
-    if (data + offset + size <= end) return data + offset;
+    if (data + size <= end) return data;
     if (bpf_skb_load_bytes(skb, offset, buffer, size) == 0) return buffer;
     return 0;
 }
@@ -135,9 +138,20 @@ static __always_inline int packet_find_raw_ip(struct __sk_buff* skb, struct pack
     return packet->version == 4 || packet->version == 6 ? PACKET_OK : PACKET_NOT_IP;
 }
 
+/* Whether a protocol is in a set: of comparisons with each one the verifier would follow each result separately. */
+static __always_inline int packet_is_in(__u64 below_64, __u64 from_128, __u8 protocol) {
+    return !(protocol & 64) && ((protocol < 64 ? below_64 : from_128) >> (protocol & 63) & 1);
+}
+
 static __always_inline int packet_has_ports(__u8 protocol) {
-    return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP || protocol == IPPROTO_SCTP || protocol == IPPROTO_DCCP ||
-           protocol == PACKET_IPPROTO_UDPLITE;
+    return packet_is_in(1ull << IPPROTO_TCP | 1ull << IPPROTO_UDP | 1ull << IPPROTO_DCCP,
+                        1ull << (IPPROTO_SCTP - 128) | 1ull << (PACKET_IPPROTO_UDPLITE - 128), protocol);
+}
+
+static __always_inline int packet_is_extension(__u8 protocol) {
+    return packet_is_in(1ull << IPPROTO_HOPOPTS | 1ull << IPPROTO_ROUTING | 1ull << PACKET_IPPROTO_FRAGMENT |
+                            1ull << IPPROTO_AH | 1ull << IPPROTO_DSTOPTS,
+                        1ull << (IPPROTO_MH - 128), protocol);
 }
 
 /* `protocol` and `transport` are set: finds the ports, or the ICMP identifier. */
@@ -172,60 +186,44 @@ static __always_inline int packet_parse_ports(struct __sk_buff* skb, struct pack
 static __always_inline __u8 packet_tcp_flags(struct __sk_buff* skb, const struct packet* packet) {
     __u8 buffer;
     if (packet->protocol != IPPROTO_TCP || packet->fragment == PACKET_LATER_FRAGMENT) return 0;
-    const __u32 transport = packet->transport & 0x7fff; /* more than headers can fill: for the verifier */
-    const __u8* flags = packet_bytes(skb, transport + PACKET_TCP_FLAGS, &buffer, sizeof buffer);
+    const __u8* flags = packet_bytes(skb, packet->transport + PACKET_TCP_FLAGS, &buffer, sizeof buffer);
     return flags ? *flags : 0;
 }
 
-/* The result of a walk over extension headers. */
-struct packet_walk {
-    __u32 transport;
-    __u32 fragment_id;
-    __u8 protocol;
-    __u8 fragment;
-};
+/* Passes the extension header at `transport`, of type `protocol`. A separate function, which the verifier checks once. */
+__attribute__((noinline)) int packet_pass_extension(struct __sk_buff* skb, struct packet* packet) {
+    struct packet_extension extension;
+    if (!packet || bpf_skb_load_bytes(skb, packet->transport, &extension, sizeof extension) < 0) return PACKET_TRUNCATED;
+    const __u8 type = packet->protocol;
+    packet->protocol = extension.next;
+    if (type == IPPROTO_AH)
+        packet->transport += ((__u32)extension.length + 2) * 4; /* RFC 4302 section 2.2 */
+    else if (type != PACKET_IPPROTO_FRAGMENT)
+        packet->transport += ((__u32)extension.length + 1) * 8;
+    else
+        packet->transport += 8;
+    /* Offset or M flag; if both are 0 it is a whole datagram (RFC 6946). */
+    if (type == PACKET_IPPROTO_FRAGMENT && (extension.fragment & bpf_htons(0xfff9))) {
+        packet->fragment_id = extension.id;
+        packet->fragment = extension.fragment & bpf_htons(0xfff8) ? PACKET_LATER_FRAGMENT : PACKET_FIRST_FRAGMENT;
+    }
+    return PACKET_OK;
+}
 
 /*
- * From the header after the IPv6 header, of type `next`, to the last of its extension headers. payload_len is ignored: in a
- * BIG TCP packet it is 0, with or without a hop-by-hop jumbo option.
- * A separate function, so that the verifier checks it once and not once per path that leads there.
+ * From the header after the IPv6 header to the last of its extension headers. payload_len is ignored: in a BIG TCP packet
+ * it is 0, with or without a hop-by-hop jumbo option. A separate function: the verifier forgets what a packet's members are
+ * behind a pointer, and so does not follow each kind of packet separately.
  */
-__attribute__((noinline)) int packet_walk_extensions(struct __sk_buff* skb, __u32 offset, __u8 next,
-                                                     struct packet_walk* walk) {
-    if (!walk) return PACKET_TRUNCATED;
-    walk->fragment = PACKET_WHOLE;
-    walk->fragment_id = 0;
-    for (int i = 0; i <= PACKET_MAX_EXTENSION_HEADERS; ++i) {
-        struct packet_extension extension;
-
-        if (next != IPPROTO_HOPOPTS && next != IPPROTO_DSTOPTS && next != IPPROTO_ROUTING && next != IPPROTO_MH &&
-            next != IPPROTO_AH && next != PACKET_IPPROTO_FRAGMENT) {
-            walk->transport = offset;
-            walk->protocol = next;
-            return PACKET_OK;
-        }
-        if (bpf_skb_load_bytes(skb, offset, &extension, sizeof extension) < 0) return PACKET_TRUNCATED;
-        if (next == IPPROTO_AH)
-            offset += ((__u32)extension.length + 2) * 4; /* RFC 4302 section 2.2 */
-        else if (next != PACKET_IPPROTO_FRAGMENT)
-            offset += ((__u32)extension.length + 1) * 8;
-        else
-            offset += 8;
-        /* Offset or M flag; if both are 0 it is a whole datagram (RFC 6946). */
-        if (next == PACKET_IPPROTO_FRAGMENT && (extension.fragment & bpf_htons(0xfff9))) {
-            walk->fragment_id = extension.id;
-            walk->fragment = PACKET_FIRST_FRAGMENT;
-            if (extension.fragment & bpf_htons(0xfff8)) {
-                /* The bytes that follow are the middle of the datagram. */
-                walk->fragment = PACKET_LATER_FRAGMENT;
-                walk->transport = offset;
-                walk->protocol = extension.next;
-                return PACKET_OK;
-            }
-        }
-        next = extension.next;
+__attribute__((noinline)) int packet_walk_extensions(struct __sk_buff* skb, struct packet* packet) {
+    if (!packet) return PACKET_TRUNCATED;
+    for (int i = 0; i < PACKET_MAX_EXTENSION_HEADERS; ++i) {
+        if (!packet_is_extension(packet->protocol)) return PACKET_OK;
+        if (packet_pass_extension(skb, packet) != PACKET_OK) return PACKET_TRUNCATED;
+        /* The bytes that follow are the middle of the datagram. */
+        if (packet->fragment == PACKET_LATER_FRAGMENT) return PACKET_OK;
     }
-    return PACKET_DEEP_HEADERS;
+    return packet_is_extension(packet->protocol) ? PACKET_DEEP_HEADERS : PACKET_OK;
 }
 
 /* `ip` is the header at packet->network. 0: it is not an IPv6 header. */
@@ -249,15 +247,7 @@ static __always_inline int packet_parse_ipv6(struct __sk_buff* skb, struct packe
     const struct ipv6hdr* ip = packet_bytes(skb, packet->network, &buffer, sizeof buffer);
     if (!ip) return PACKET_TRUNCATED;
     if (!packet_take_ipv6(packet, ip)) return PACKET_NOT_IP;
-
-    struct packet_walk walk = {};
-    const int found = packet_walk_extensions(skb, packet->transport, packet->next_header, &walk);
-    if (found != PACKET_OK) return found;
-    packet->transport = walk.transport & 0x7fff; /* more than so many headers can fill: for the verifier */
-    packet->protocol = walk.protocol;
-    packet->fragment = walk.fragment;
-    packet->fragment_id = walk.fragment_id;
-    return packet_parse_ports(skb, packet);
+    return packet_is_extension(packet->protocol) ? packet_walk_extensions(skb, packet) : PACKET_OK;
 }
 
 /*
@@ -305,12 +295,13 @@ static __always_inline int packet_parse_ipv4(struct __sk_buff* skb, struct packe
         packet->fragment = PACKET_LATER_FRAGMENT;
     else if (ip->frag_off & bpf_htons(0x2000))
         packet->fragment = PACKET_FIRST_FRAGMENT;
-    return packet_parse_ports(skb, packet);
+    return PACKET_OK;
 }
 
 /* After packet_find_ip or packet_find_raw_ip: parses the rest. */
 static __always_inline int packet_parse(struct __sk_buff* skb, struct packet* packet) {
-    return packet->version == 6 ? packet_parse_ipv6(skb, packet) : packet_parse_ipv4(skb, packet);
+    const int found = packet->version == 6 ? packet_parse_ipv6(skb, packet) : packet_parse_ipv4(skb, packet);
+    return found == PACKET_OK ? packet_parse_ports(skb, packet) : found;
 }
 
 /* Returns whether the source is the key's low end. */
