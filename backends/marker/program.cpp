@@ -161,7 +161,8 @@ Result<std::array<std::uint64_t, MARKER_EXPERIMENTS>> Program::experiments() con
 Result<std::vector<std::pair<marker_talker, std::uint64_t>>> Program::talkers() const {
     std::vector<std::pair<marker_talker, std::uint64_t>> all;
     talkers_.for_each_key(MARKER_TALKERS, [&](const marker_talker& talker) {
-        if (const auto samples = talkers_.sum(talker)) all.emplace_back(talker, *samples);  // else it was evicted meanwhile
+        if (const auto samples = talkers_.lookup(talker))
+            all.emplace_back(talker, *samples);  // else it was evicted meanwhile
     });
     return all;
 }

@@ -26,9 +26,12 @@ struct {
     __type(value, struct marker_experiments);
 } marker_experiments SEC(".maps");
 
-/* Only the largest are of interest: evicting the one that was seen least recently is safe. */
+/*
+ * Only the largest are of interest: evicting the one that was seen least recently is safe. Not per CPU: that would be an
+ * allocation for each of its entries at the start, and samples are rare.
+ */
 struct {
-    __uint(type, BPF_MAP_TYPE_LRU_PERCPU_HASH);
+    __uint(type, BPF_MAP_TYPE_LRU_HASH);
     __uint(max_entries, MARKER_TALKERS);
     __type(key, struct marker_talker);
     __type(value, __u64);
@@ -86,7 +89,7 @@ static __always_inline void marker_note_talker(struct __sk_buff* skb, const stru
     talker.outcome = outcome;
     __u64* known = bpf_map_lookup_elem(&marker_talkers, &talker);
     if (known)
-        *known += samples;
+        __sync_fetch_and_add(known, samples);
     else
         bpf_map_update_elem(&marker_talkers, &talker, &samples, BPF_ANY);
 }
