@@ -99,9 +99,9 @@ struct meter_state {
 
 /* Constants of a loaded program (.rodata), set before it is loaded. */
 struct meter_config {
-    __u32 bucket_mask;  /* buckets - 1; a power of two of them */
-    __u32 room;         /* of meter_flows */
-    __u32 reads_memory; /* 0: programs may not read kernel memory (lockdown); the verifier removes the code that does */
+    __u32 bucket_mask; /* buckets - 1; a power of two of them */
+    __u32 room;        /* of meter_flows */
+    __u32 leader; /* offset of `group_leader` in the kernel's task_struct; 0: unknown, or it may not be read (lockdown) */
 };
 
 /* One record of meter_events. */

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "lib/kernel/features.hpp"
+#include "lib/kernel/types.hpp"
 #include "meter.skel.h"
 
 namespace flowd::perfsonar {
@@ -17,6 +18,17 @@ Result<bpf::HookPrograms> find_hook(const bpf::Object& object, bpf::Direction di
     auto second = object.program(raw_ip);
     if (!second) return std::move(second).error();
     return bpf::HookPrograms{direction, *first, *second};
+}
+
+/// 0: the programs cannot tell which process sends.
+Result<std::uint32_t> find_leader(const bpf::LogSink& log) {
+    const kernel::Features features;
+    if (const auto types = features.lacking("BTF")) return types->error();
+    if (features.lacking(kernel_memory)) return 0u;
+    auto offset = kernel::member_offset("task_struct", "group_leader");
+    if (offset) return offset;
+    if (log) log(FLOWD_LEVEL_WARNING, offset.error().message + ": short-lived flows of this process are metered, too");
+    return 0u;
 }
 
 }  // namespace
@@ -48,14 +60,15 @@ MeterProgram::MeterProgram(bpf::Object object, std::vector<bpf::HookPrograms> ho
 Result<MeterProgram> MeterProgram::load(std::uint32_t max_flows, bpf::LogSink log) {
     std::size_t size = 0;
     const auto* const elf = static_cast<const std::uint8_t*>(meter_bpf::elf_bytes(&size));
+    const auto leader = find_leader(log);
+    if (!leader) return leader.error();
     auto object = bpf::Object::open(std::span(elf, size), "meter", std::move(log));
     if (!object) return std::move(object).error();
     const std::uint32_t bucket_count = buckets_for(max_flows);
-    const bool reads_memory = !kernel::Features().lacking(kernel_memory);
     if (auto done = object->set_max_entries(METER_BUCKETS_MAP, bucket_count); !done) return std::move(done).error();
     if (auto done = object->set_max_entries(METER_FLOWS_MAP, max_flows); !done) return std::move(done).error();
     if (auto done = object->set_max_entries(METER_FREE_MAP, max_flows); !done) return std::move(done).error();
-    if (auto done = object->set_constants(meter_config{bucket_count - 1, max_flows, reads_memory ? 1u : 0u}); !done)
+    if (auto done = object->set_constants(meter_config{bucket_count - 1, max_flows, *leader}); !done)
         return std::move(done).error();
     if (auto done = object->load(kernel_needs); !done) return std::move(done).error();
 
