@@ -14,11 +14,11 @@ std::chrono::seconds lease_of(const Options& options) {
     return std::max(options.persist_idle, std::chrono::seconds(10));
 }
 
-bpf::Attachments::Purpose purpose_of(const Options& options, const Program& program, const Pins* pins) {
+bpf::Attachments::Purpose purpose_of(const Options& options, Program& program, const Pins* pins) {
     return {can_mark(options.strategy) ? "marking" : "counting",
             "marker",
             "marker",
-            {{bpf::Direction::egress, program.ethernet(), program.raw_ip()}},
+            {{bpf::Direction::egress, program.ethernet(), [&program] { return program.raw_ip(); }}},
             {MARKER_ETHERNET_PROGRAM, MARKER_RAW_IP_PROGRAM},
             options.attach,
             options.remove_qdisc.value_or(!options.persist),

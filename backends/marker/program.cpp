@@ -51,11 +51,10 @@ Result<void> fill_dscp(DscpMap& map, const std::vector<DscpRule>& rules) {
 
 }  // namespace
 
-Program::Program(bpf::Object object, int ethernet, int raw_ip, int flows, int socket_tags, SettingsMap settings,
-                 DscpMap dscp, CountsMap counts, ExperimentsMap experiments, TalkersMap talkers)
+Program::Program(bpf::Object object, int ethernet, int flows, int socket_tags, SettingsMap settings, DscpMap dscp,
+                 CountsMap counts, ExperimentsMap experiments, TalkersMap talkers)
     : object_(std::move(object)),
       ethernet_(ethernet),
-      raw_ip_(raw_ip),
       flows_(flows),
       socket_tags_(socket_tags),
       settings_(std::move(settings)),
@@ -69,6 +68,7 @@ Result<Program> Program::load(const std::string& path, const marker_config& conf
     if (!object) return std::move(object).error();
     if (auto done = object->set_max_entries(MARKER_FLOWS_MAP, config.buckets); !done) return std::move(done).error();
     if (auto done = object->set_constants(config); !done) return std::move(done).error();
+    if (auto done = object->defer(MARKER_RAW_IP_PROGRAM); !done) return std::move(done).error();
     // Both maps or neither: the settings say whether the table is in use.
     std::optional<UniqueFd> kept_flows;
     std::optional<UniqueFd> kept_settings;
@@ -85,8 +85,6 @@ Result<Program> Program::load(const std::string& path, const marker_config& conf
 
     auto ethernet = object->program(MARKER_ETHERNET_PROGRAM);
     if (!ethernet) return std::move(ethernet).error();
-    auto raw_ip = object->program(MARKER_RAW_IP_PROGRAM);
-    if (!raw_ip) return std::move(raw_ip).error();
     auto flows = object->map<std::uint32_t, marker_bucket>(MARKER_FLOWS_MAP);
     if (!flows) return std::move(flows).error();
     auto socket_tags = object->map<int, socket_tag>(SOCKET_TAGS_MAP);
@@ -105,8 +103,8 @@ Result<Program> Program::load(const std::string& path, const marker_config& conf
         if (auto done = pins->pin_map(MARKER_FLOWS_MAP, flows->fd()); !done) return std::move(done).error();
         if (auto done = pins->pin_map(MARKER_SETTINGS_MAP, settings->fd()); !done) return std::move(done).error();
     }
-    Program program(*std::move(object), *ethernet, *raw_ip, flows->fd(), socket_tags->fd(), *std::move(settings),
-                    *std::move(dscp), *std::move(counts), *std::move(experiments), *std::move(talkers));
+    Program program(*std::move(object), *ethernet, flows->fd(), socket_tags->fd(), *std::move(settings), *std::move(dscp),
+                    *std::move(counts), *std::move(experiments), *std::move(talkers));
     program.is_taken_over_ = is_taken_over;
     return program;
 }
@@ -116,6 +114,10 @@ Result<Program> load_program(const Options& options, bpf::LogSink log, const Pin
     if (!program) return program;
     if (auto done = fill_dscp(program->dscp(), options.dscp_map); !done) return std::move(done).error();
     return program;
+}
+
+Result<int> Program::raw_ip() {
+    return object_.program(MARKER_RAW_IP_PROGRAM);
 }
 
 Result<Outcomes> Program::outcomes() const {

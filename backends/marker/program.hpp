@@ -33,10 +33,9 @@ class Program {
                                               bpf::LogSink log);
 
     [[nodiscard]] int ethernet() const { return ethernet_; }  ///< for devices with an Ethernet header; borrowed
-    [[nodiscard]] int raw_ip() const {
-        return raw_ip_;
-    }                                                   ///< for devices whose packets begin with their IP header; borrowed
-    [[nodiscard]] int flows() const { return flows_; }  ///< map of marker_bucket; borrowed
+    /// For devices whose packets begin with their IP header; loaded when first needed, borrowed.
+    [[nodiscard]] Result<int> raw_ip();
+    [[nodiscard]] int flows() const { return flows_; }              ///< map of marker_bucket; borrowed
     [[nodiscard]] int socket_tags() const { return socket_tags_; }  ///< map of socket_tag; borrowed
     [[nodiscard]] SettingsMap& settings() { return settings_; }
     /// Whether the flow table was adopted from a predecessor.
@@ -57,11 +56,10 @@ class Program {
     using CountsMap = bpf::Map<std::uint32_t, marker_counts>;
     using ExperimentsMap = bpf::Map<std::uint32_t, marker_experiments>;
     using TalkersMap = bpf::Map<marker_talker, std::uint64_t>;
-    Program(bpf::Object object, int ethernet, int raw_ip, int flows, int socket_tags, SettingsMap settings, DscpMap dscp,
+    Program(bpf::Object object, int ethernet, int flows, int socket_tags, SettingsMap settings, DscpMap dscp,
             CountsMap counts, ExperimentsMap experiments, TalkersMap talkers);
     bpf::Object object_;
     int ethernet_;
-    int raw_ip_;
     int flows_;
     int socket_tags_;
     SettingsMap settings_;

@@ -44,6 +44,10 @@ std::optional<bool> begins_with_ip(const Link& link) {
     }
 }
 
+Result<int> program_for(const Link& link, const HookPrograms& programs) {
+    return begins_with_ip(link).value_or(false) ? programs.raw_ip() : programs.ethernet;
+}
+
 /// A program that changes one filter often changes several, and replaces a qdisc by removing it and adding another: wait
 /// for the last change.
 constexpr std::chrono::milliseconds settle_time{100};
@@ -146,11 +150,13 @@ std::vector<Preceding> find_preceding(const Link& link, Direction direction, boo
 
 Result<Attachments::Attached> Attachments::attach(const Link& link) {
     if (auto parsed = check_hardware(link); !parsed) return std::move(parsed).error();
-    const auto raw_ip = begins_with_ip(link);
     Attached attached;
     attached.link = link;
-    for (const HookPrograms& hook : purpose_.hooks)
-        attached.programs.push_back(program_id(*raw_ip ? hook.raw_ip : hook.ethernet));
+    for (const HookPrograms& hook : purpose_.hooks) {
+        auto program = program_for(link, hook);
+        if (!program) return std::move(program).error().within(link.name);
+        attached.programs.push_back(program_id(*program));
+    }
     name_series(attached);
     if (purpose_.how != Attach::clsact) {
         std::optional<Error> refused;
@@ -196,10 +202,11 @@ Result<void> Attachments::attach_clsact(Attached& attached) {
 
 Result<Attachments::Hook> Attachments::attach_hook(const Attached& attached, std::size_t hook) {
     const HookPrograms& programs = purpose_.hooks[hook];
-    const int program = begins_with_ip(attached.link).value_or(false) ? programs.raw_ip : programs.ethernet;
+    auto program = program_for(attached.link, programs);
+    if (!program) return std::move(program).error();
     const int index = attached.link.index;
     if (!attached.on_clsact) {
-        auto link = TcxLink::attach(program, index, programs.direction);
+        auto link = TcxLink::attach(*program, index, programs.direction);
         if (!link) return std::move(link).error();
         return Hook(*std::move(link));
     }
@@ -211,7 +218,7 @@ Result<Attachments::Hook> Attachments::attach_hook(const Attached& attached, std
     auto filters = list_filters(index, programs.direction);
     if (!filters) return std::move(filters).error();
     std::erase_if(*filters, [](const Filter& filter) { return is_of_family(filter); });
-    auto filter = ClsactFilter::attach(program, index, programs.direction, ownership_->handle(attached.made_qdisc),
+    auto filter = ClsactFilter::attach(*program, index, programs.direction, ownership_->handle(attached.made_qdisc),
                                        free_priority(*filters));
     if (!filter) return std::move(filter).error();
     return Hook(*std::move(filter));

@@ -34,8 +34,8 @@ enum class Attach { automatic, tcx, clsact };
 /// What runs in one direction. The descriptors are borrowed.
 struct HookPrograms {
     Direction direction = Direction::egress;
-    int ethernet = -1;  ///< for devices with an Ethernet header
-    int raw_ip = -1;    ///< for devices whose packets begin with their IP header
+    int ethernet = -1;                    ///< for devices with an Ethernet header
+    std::function<Result<int>()> raw_ip;  ///< for devices whose packets begin with their IP header; loads it when needed
 };
 
 /// A third-party program or filter that runs before ours: if it ends the classification, ours does not see the packet.

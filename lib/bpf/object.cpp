@@ -29,22 +29,26 @@ Error error_of(const Messages& messages, int number, const std::string& what) {
     return error;
 }
 
+bpf_object* open_image(std::span<const std::uint8_t> elf, const std::string& name) {
+    auto options = sized<bpf_object_open_opts>();
+    options.object_name = name.c_str();
+    return bpf_object__open_mem(elf.data(), elf.size(), &options);
+}
+
 }  // namespace
 
 void Object::Closer::operator()(bpf_object* object) const {
     bpf_object__close(object);
 }
 
-Object::Object(bpf_object* object, std::string name, LogSink log)
-    : object_(object), name_(std::move(name)), log_(std::move(log)) {}
+Object::Object(bpf_object* object, std::span<const std::uint8_t> elf, std::string name, LogSink log)
+    : object_(object), elf_(elf), name_(std::move(name)), log_(std::move(log)) {}
 
 Result<Object> Object::open(std::span<const std::uint8_t> elf, const std::string& name, LogSink log) {
     const Messages messages(log);
-    auto options = sized<bpf_object_open_opts>();
-    options.object_name = name.c_str();
-    bpf_object* const object = bpf_object__open_mem(elf.data(), elf.size(), &options);
+    bpf_object* const object = open_image(elf, name);
     if (object == nullptr) return error_of(messages, errno, "reading the BPF object " + name);
-    return Object(object, name, std::move(log));
+    return Object(object, elf, name, std::move(log));
 }
 
 Result<Object> Object::open_file(const std::string& path, LogSink log) {
@@ -55,7 +59,14 @@ Result<Object> Object::open_file(const std::string& path, LogSink log) {
         if (error.code == FLOWD_UNSUPPORTED) error.code = FLOWD_INVALID;  // the file is not this program's own
         return error;
     }
-    return Object(object, path, std::move(log));
+    return Object(object, {}, path, std::move(log));
+}
+
+Result<void> Object::defer(const std::string& program) {
+    bpf_program* const found = bpf_object__find_program_by_name(object_.get(), program.c_str());
+    if (found == nullptr) return no_program(program);
+    if (!elf_.empty()) (void)bpf_program__set_autoload(found, false);
+    return {};
 }
 
 Result<void> Object::set_max_entries(const std::string& map, std::uint32_t entries) {
@@ -96,6 +107,7 @@ void Object::round_rings() {
 
 Result<void> Object::load(std::span<const std::string_view> needs) {
     const Messages messages(log_);
+    needs_ = needs;
     round_rings();
     if (const int number = bpf_object__load(object_.get()))
         return load_error(number, "loading the BPF object " + name_ + " into the kernel", messages.heard(), needs);
@@ -111,10 +123,37 @@ Result<int> Object::find_map(const std::string& name, std::size_t key_size, std:
     return bpf_map__fd(map);
 }
 
-Result<int> Object::program(const std::string& name) const {
+Result<int> Object::program(const std::string& name) {
     const bpf_program* const program = bpf_object__find_program_by_name(object_.get(), name.c_str());
-    if (program == nullptr) return Error{FLOWD_NOT_FOUND, "the BPF object " + name_ + " has no program " + name};
-    return bpf_program__fd(program);
+    if (program == nullptr) return no_program(name);
+    if (bpf_program__autoload(program)) return bpf_program__fd(program);
+    for (const auto& deferred : deferred_)
+        if (const auto* const loaded = bpf_object__find_program_by_name(deferred.get(), name.c_str());
+            bpf_program__autoload(loaded))
+            return bpf_program__fd(loaded);
+    return load_deferred(name);
+}
+
+Result<int> Object::load_deferred(const std::string& program) {
+    const Messages messages(log_);
+    const std::string what = "loading " + program + " of the BPF object " + name_ + " into the kernel";
+    std::unique_ptr<bpf_object, Closer> object(open_image(elf_, name_));
+    if (object == nullptr) return error_of(messages, errno, what);
+    bpf_program* other = nullptr;
+    bpf_object__for_each_program(other, object.get())(void)
+        bpf_program__set_autoload(other, bpf_program__name(other) == program);
+    bpf_map* map = nullptr;
+    bpf_object__for_each_map(map, object.get()) {
+        const bpf_map* const same = bpf_object__find_map_by_name(object_.get(), bpf_map__name(map));
+        if (const int number = bpf_map__reuse_fd(map, bpf_map__fd(same))) return error_of(messages, number, what);
+    }
+    if (const int number = bpf_object__load(object.get())) return load_error(number, what, messages.heard(), needs_);
+    deferred_.push_back(std::move(object));
+    return bpf_program__fd(bpf_object__find_program_by_name(deferred_.back().get(), program.c_str()));
+}
+
+Error Object::no_program(const std::string& name) const {
+    return Error{FLOWD_NOT_FOUND, "the BPF object " + name_ + " has no program " + name};
 }
 
 Result<void> run_once(int program) {

@@ -10,6 +10,7 @@
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <vector>
 
 #include "flowd/result.hpp"
 #include "lib/bpf/map.hpp"
@@ -21,7 +22,7 @@ namespace flowd::bpf {
 
 class Object {
   public:
-    /// From an ELF image, which is copied. `name` identifies it in messages.
+    /// From an ELF image, which must outlive the object. `name` identifies it in messages.
     [[nodiscard]] static Result<Object> open(std::span<const std::uint8_t> elf, const std::string& name, LogSink log);
     [[nodiscard]] static Result<Object> open_file(const std::string& path, LogSink log);
 
@@ -33,11 +34,15 @@ class Object {
         return set_read_only_data(&constants, sizeof constants);
     }
 
+    /// Before load: the program is loaded when it is first asked for, not with the others. Of a file, all are loaded at
+    /// once.
+    Result<void> defer(const std::string& program);
+
     /// Before load: uses the map of `fd`, which is duplicated, instead of creating one. Layouts must agree.
     Result<void> reuse_map(const std::string& map, int fd);
 
     /// Creates the maps and passes the programs to the verifier. `needs`: what the object requires of the kernel
-    /// (lib/kernel/features.hpp), by which a failure is explained.
+    /// (lib/kernel/features.hpp), by which a failure is explained; it must outlive the object.
     Result<void> load(std::span<const std::string_view> needs);
 
     /// After load. Layouts that differ from those expected are refused.
@@ -56,19 +61,24 @@ class Object {
     }
     /// After load: the descriptor of a ring buffer, borrowed.
     [[nodiscard]] Result<int> ring(const std::string& name) const { return find_map(name, 0, 0); }
-    /// After load: a program's descriptor, borrowed.
-    [[nodiscard]] Result<int> program(const std::string& name) const;
+    /// After load: a program's descriptor, borrowed. Loads one that was deferred.
+    [[nodiscard]] Result<int> program(const std::string& name);
 
   private:
     struct Closer {
         void operator()(bpf_object* object) const;
     };
-    Object(bpf_object* object, std::string name, LogSink log);
+    Object(bpf_object* object, std::span<const std::uint8_t> elf, std::string name, LogSink log);
+    [[nodiscard]] Result<int> load_deferred(const std::string& program);
+    [[nodiscard]] Error no_program(const std::string& name) const;
     Result<void> set_read_only_data(const void* data, std::size_t size);
     void round_rings();
     [[nodiscard]] Result<int> find_map(const std::string& name, std::size_t key_size, std::size_t value_size) const;
 
     std::unique_ptr<bpf_object, Closer> object_;
+    std::vector<std::unique_ptr<bpf_object, Closer>> deferred_;  // each with one program, and the maps of object_
+    std::span<const std::uint8_t> elf_;                          // empty: of a file
+    std::span<const std::string_view> needs_;
     std::string name_;
     LogSink log_;
 };

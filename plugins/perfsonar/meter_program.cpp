@@ -11,15 +11,6 @@
 namespace flowd::perfsonar {
 namespace {
 
-Result<bpf::HookPrograms> find_hook(const bpf::Object& object, bpf::Direction direction, const char* ethernet,
-                                    const char* raw_ip) {
-    auto first = object.program(ethernet);
-    if (!first) return std::move(first).error();
-    auto second = object.program(raw_ip);
-    if (!second) return std::move(second).error();
-    return bpf::HookPrograms{direction, *first, *second};
-}
-
 /// 0: the programs cannot tell which process sends.
 Result<std::uint32_t> find_leader(const bpf::LogSink& log) {
     const kernel::Features features;
@@ -43,12 +34,13 @@ std::vector<std::string> MeterProgram::program_names() {
     return {METER_OUT_PROGRAM, METER_IN_PROGRAM, METER_OUT_RAW_IP_PROGRAM, METER_IN_RAW_IP_PROGRAM};
 }
 
-MeterProgram::MeterProgram(bpf::Object object, std::vector<bpf::HookPrograms> hooks,
-                           bpf::Map<std::uint32_t, meter_flow> flows, bpf::MappedArray<meter_bucket> buckets,
-                           bpf::MappedArray<meter_state> state, bpf::Map<std::uint32_t, meter_count> counts,
-                           bpf::Stack<std::uint32_t> free, int events, std::uint32_t room)
+MeterProgram::MeterProgram(bpf::Object object, int out, int in, bpf::Map<std::uint32_t, meter_flow> flows,
+                           bpf::MappedArray<meter_bucket> buckets, bpf::MappedArray<meter_state> state,
+                           bpf::Map<std::uint32_t, meter_count> counts, bpf::Stack<std::uint32_t> free, int events,
+                           std::uint32_t room)
     : object_(std::move(object)),
-      hooks_(std::move(hooks)),
+      out_(out),
+      in_(in),
       flows_(std::move(flows)),
       buckets_(std::move(buckets)),
       state_(std::move(state)),
@@ -70,11 +62,13 @@ Result<MeterProgram> MeterProgram::load(std::uint32_t max_flows, bpf::LogSink lo
     if (auto done = object->set_max_entries(METER_FREE_MAP, max_flows); !done) return std::move(done).error();
     if (auto done = object->set_constants(meter_config{bucket_count - 1, max_flows, *leader}); !done)
         return std::move(done).error();
+    for (const char* const raw_ip : {METER_OUT_RAW_IP_PROGRAM, METER_IN_RAW_IP_PROGRAM})
+        if (auto done = object->defer(raw_ip); !done) return std::move(done).error();
     if (auto done = object->load(kernel_needs); !done) return std::move(done).error();
 
-    auto out = find_hook(*object, bpf::Direction::egress, METER_OUT_PROGRAM, METER_OUT_RAW_IP_PROGRAM);
+    auto out = object->program(METER_OUT_PROGRAM);
     if (!out) return std::move(out).error();
-    auto in = find_hook(*object, bpf::Direction::ingress, METER_IN_PROGRAM, METER_IN_RAW_IP_PROGRAM);
+    auto in = object->program(METER_IN_PROGRAM);
     if (!in) return std::move(in).error();
     auto flows = object->map<std::uint32_t, meter_flow>(METER_FLOWS_MAP);
     if (!flows) return std::move(flows).error();
@@ -96,8 +90,13 @@ Result<MeterProgram> MeterProgram::load(std::uint32_t max_flows, bpf::LogSink lo
     auto self = object->program(METER_SELF_PROGRAM);
     if (!self) return std::move(self).error();
     if (auto done = bpf::run_once(*self); !done) return std::move(done).error();
-    return MeterProgram(*std::move(object), {*out, *in}, *std::move(flows), *std::move(buckets), *std::move(state),
+    return MeterProgram(*std::move(object), *out, *in, *std::move(flows), *std::move(buckets), *std::move(state),
                         *std::move(counts), *free, *events, max_flows);
+}
+
+std::vector<bpf::HookPrograms> MeterProgram::hooks() {
+    return {{bpf::Direction::egress, out_, [this] { return object_.program(METER_OUT_RAW_IP_PROGRAM); }},
+            {bpf::Direction::ingress, in_, [this] { return object_.program(METER_IN_RAW_IP_PROGRAM); }}};
 }
 
 Result<OutcomeCounts> MeterProgram::counts() const {

@@ -29,8 +29,8 @@ class MeterProgram {
     /// A table for `max_flows`, which is also the limit until `state` sets another.
     [[nodiscard]] static Result<MeterProgram> load(std::uint32_t max_flows, bpf::LogSink log);
 
-    /// The programs for both directions; borrowed.
-    [[nodiscard]] const std::vector<bpf::HookPrograms>& hooks() const { return hooks_; }
+    /// The programs for both directions; borrowed, and valid while this is not moved.
+    [[nodiscard]] std::vector<bpf::HookPrograms> hooks();
     [[nodiscard]] const bpf::Map<std::uint32_t, meter_flow>& flows() const { return flows_; }
     [[nodiscard]] bpf::Map<std::uint32_t, meter_flow>& flows() { return flows_; }
     [[nodiscard]] const bpf::MappedArray<meter_bucket>& buckets() const { return buckets_; }
@@ -50,12 +50,13 @@ class MeterProgram {
     [[nodiscard]] std::uint32_t room() const { return room_; }
 
   private:
-    MeterProgram(bpf::Object object, std::vector<bpf::HookPrograms> hooks, bpf::Map<std::uint32_t, meter_flow> flows,
+    MeterProgram(bpf::Object object, int out, int in, bpf::Map<std::uint32_t, meter_flow> flows,
                  bpf::MappedArray<meter_bucket> buckets, bpf::MappedArray<meter_state> state,
                  bpf::Map<std::uint32_t, meter_count> counts, bpf::Stack<std::uint32_t> free, int events,
                  std::uint32_t room);
     bpf::Object object_;
-    std::vector<bpf::HookPrograms> hooks_;
+    int out_;
+    int in_;
     bpf::Map<std::uint32_t, meter_flow> flows_;
     bpf::MappedArray<meter_bucket> buckets_;
     bpf::MappedArray<meter_state> state_;

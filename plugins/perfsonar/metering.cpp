@@ -26,7 +26,7 @@ std::int64_t monotonic_ns() {
     return now.tv_sec * std::int64_t{1'000'000'000} + now.tv_nsec;
 }
 
-bpf::Attachments::Purpose purpose_of(const PerfsonarOptions& options, const MeterProgram& program) {
+bpf::Attachments::Purpose purpose_of(const PerfsonarOptions& options, MeterProgram& program) {
     return {"metering",
             "meter",
             "perfsonar",

@@ -567,8 +567,10 @@ def test_observe_mode_changes_no_packet_until_switched_to_mark(lab):
             capture.remove()
 
 
-def test_a_device_without_ethernet_header_is_marked(lab):
-    """case C41"""
+@HOOKS
+@pytest.mark.parametrize("appears", ["before", "after"])
+def test_a_device_without_ethernet_header_is_marked_and_metered(lab, appears, attach):
+    """case C41. The programs for such devices are loaded with the first of them, which may appear after the start."""
     from scapy.layers.inet6 import IPv6
 
     def open_tun():
@@ -576,12 +578,32 @@ def test_a_device_without_ethernet_header_is_marked(lab):
         fcntl.ioctl(tun, 0x400454CA, struct.pack("16sH22x", b"tun0", 0x0001 | 0x1000))  # TUNSETIFF, IFF_TUN | IFF_NO_PI
         return tun
 
-    tun = lab.a.call(open_tun)
-    try:
+    def add_tun():
+        tun = lab.a.call(open_tun)
         lab.a.run("ip", "addr", "add", "fd77::1/64", "dev", "tun0", "nodad")
         lab.a.run("ip", "link", "set", "tun0", "up")
-        with Daemon(configuration("targetInterfaces: [tun0]"), lab.a) as daemon:
+        return tun
+
+    def metered(daemon):
+        return daemon.details("plugin perfsonar")["packets"]["metered"]["packetsOut"]
+
+    tun = add_tun() if appears == "before" else None
+    try:
+        options = f"targetInterfaces: [eth0, tun0]\nattach: {attach}"
+        plain = configuration(options).replace("activityId: 2", f"activityId: 2, flows: true, attach: {attach}")
+        with Daemon(plain, lab.a) as daemon:
             has_catch_all(daemon)
+            if tun is None:
+                tun = add_tun()
+
+            def attached(entries):
+                return sorted(entry["interface"] for entry in entries if entry["hook"] not in ("absent", "removed"))
+
+            wait_for(lambda: attached(status(daemon)["interfaces"]) == ["eth0", "tun0"], "the marker on tun0")
+            wait_for(lambda: attached(daemon.details("plugin perfsonar")["interfaces"]) == ["eth0", "tun0"], "the meter on tun0")
+            programs = {entry["interface"]: entry["program"] for entry in status(daemon)["interfaces"]}
+            assert programs["tun0"] != programs["eth0"]
+            before = metered(daemon)
 
             def send():
                 with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:
@@ -599,8 +621,10 @@ def test_a_device_without_ethernet_header_is_marked(lab):
             packet = wait_for(receive, "the packet")
             assert_tagged(packet.fl, PERFSONAR)
             assert packet.tc == 0xB8
+            wait_for(lambda: metered(daemon) == before + 1, "the meter to count it")
     finally:
-        os.close(tun)
+        if tun is not None:
+            os.close(tun)
 
 
 def test_a_leftover_filter_of_flowd_go_is_reported(lab):

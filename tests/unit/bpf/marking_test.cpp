@@ -328,7 +328,7 @@ TEST_F(Marking, KeepExplicitKeepsAnApplicationsLabel) {
 TEST_F(Marking, TheRawIpProgramDoesNotChangeEthernetFrames) {
     set_catch_all(perfsonar);
     const Bytes frame = ethernet(type_ipv6) + Ip6{}.over(tcp(40000, 1094));
-    const Ran ran = run(frame, program_->raw_ip());
+    const Ran ran = run(frame, program_->raw_ip().value());
     EXPECT_EQ(ran.frame, frame);
     EXPECT_EQ(ran.outcome, MARKER_NOT_IP);
     EXPECT_EQ(ran.verdict, next_program);
