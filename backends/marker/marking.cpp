@@ -37,6 +37,13 @@ bpf::InterfaceChoice choice_of(const Options& options) {
 }
 
 Result<std::unique_ptr<Marking>> Marking::make(Host& host, const Options& options, const Pins* pins) {
+    // Subscribed before the interfaces are listed, so that none that appears in between is missed.
+    const bpf::Interfaces interfaces(choice_of(options));
+    auto changes = bpf::subscribe(interfaces.groups());
+    if (!changes) return std::move(changes).error();
+    bpf::TcxPlaces places;
+    if (const auto found = interfaces.find())
+        places = bpf::places_on(found->present, {bpf::Direction::egress}, options.attach);
     const flowd_level level = options.debug_mode ? FLOWD_LEVEL_INFO : FLOWD_LEVEL_DEBUG;
     auto program = load_program(
         options, [&host, level](flowd_level, std::string_view line) { host.log(level, line); }, pins);
@@ -45,10 +52,8 @@ Result<std::unique_ptr<Marking>> Marking::make(Host& host, const Options& option
         if (!options.program_path.empty()) error.option = "programPath";
         return error;
     }
-    // Subscribed before the interfaces are listed, so that none that appears in between is missed.
-    auto changes = bpf::subscribe(bpf::Interfaces(choice_of(options)).groups());
-    if (!changes) return std::move(changes).error();
     std::unique_ptr<Marking> made(new Marking(host, options, pins, *std::move(program), *std::move(changes)));
+    made->attachments_.use(std::move(places));
     if (made->program_.is_taken_over())
         if (auto adopted = made->table_.adopt(); !adopted) return std::move(adopted).error();
     made->table_.set_observe(options.mode == Mode::observe);

@@ -112,6 +112,7 @@ Attachments::Changes Attachments::reconcile(const std::vector<Link>& wanted) {
         attached_.emplace(link.index, *std::move(attached));
         changes.attached.push_back(link);
     }
+    places_ = {};  // whose interfaces are gone
     remove_stale_pins();
     return changes;
 }
@@ -121,6 +122,13 @@ Result<void> check_hardware(const Link& link) {
     return Error{FLOWD_UNSUPPORTED,
                  link.name + " is of hardware type " + std::to_string(link.hardware) + ", whose packets cannot be parsed",
                  "choose the interfaces below or above it"};
+}
+
+TcxPlaces places_on(const std::vector<Link>& links, std::vector<Direction> directions, Attach how) {
+    std::vector<int> indexes;
+    for (const Link& link : links)
+        if (how != Attach::clsact && check_hardware(link)) indexes.push_back(link.index);
+    return indexes.empty() ? TcxPlaces() : TcxPlaces(std::move(indexes), std::move(directions));
 }
 
 std::vector<Preceding> find_preceding(const Link& link, Direction direction, bool on_clsact) {
@@ -206,6 +214,8 @@ Result<Attachments::Hook> Attachments::attach_hook(const Attached& attached, std
     if (!program) return std::move(program).error();
     const int index = attached.link.index;
     if (!attached.on_clsact) {
+        auto place = places_.take(index, programs.direction);
+        if (place && place->replace(*program)) return Hook(*std::move(place));
         auto link = TcxLink::attach(*program, index, programs.direction);
         if (!link) return std::move(link).error();
         return Hook(*std::move(link));

@@ -58,6 +58,9 @@ struct Preceding {
 /// FLOWD_UNSUPPORTED: the header of the interface's packets cannot be parsed.
 [[nodiscard]] Result<void> check_hardware(const Link& link);
 
+/// Takes places on TCX for attachments to these interfaces, unless they go to clsact.
+[[nodiscard]] TcxPlaces places_on(const std::vector<Link>& links, std::vector<Direction> directions, Attach how);
+
 /// What would run before programs that were attached to this interface now, or runs before those that are. Programs of
 /// this project do not count.
 [[nodiscard]] std::vector<Preceding> find_preceding(const Link& link, Direction direction, bool on_clsact);
@@ -107,6 +110,8 @@ class Attachments {
     Attachments& operator=(const Attachments&) = delete;
     ~Attachments() { detach_all(); }
 
+    /// Uses these places for attachments to TCX.
+    void use(TcxPlaces places) { places_ = std::move(places); }
     /// Attaches to the interfaces that are new and detaches from those that are no longer in the set.
     Changes reconcile(const std::vector<Link>& wanted);
     /// From now on, a hook that another program removes is attached again within seconds: the kernel sends notifications of
@@ -183,6 +188,7 @@ class Attachments {
 
     Host& host_;
     Purpose purpose_;
+    TcxPlaces places_;
     std::optional<Ownership> ownership_;            // from the first clsact filter on
     std::map<int, Attached> attached_;              // by interface index
     bool lost_changes_ = false;                     // since the last look

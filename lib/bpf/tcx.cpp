@@ -4,8 +4,10 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
+#include <linux/bpf.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <cstdio>
 #include <string>
@@ -24,6 +26,17 @@ constexpr std::uint32_t before_all = 1u << 3;                   // BPF_F_BEFORE,
 
 bpf_attach_type type_of(Direction direction) {
     return direction == Direction::egress ? tcx_egress : tcx_ingress;
+}
+
+/// A program that passes each packet on to the next one. Its name is one of this project's.
+Result<UniqueFd> load_idle_program() {
+    const std::array<bpf_insn, 2> code{{
+        {BPF_ALU64 | BPF_MOV | BPF_K, BPF_REG_0, 0, 0, -1},  // TCX_NEXT
+        {BPF_JMP | BPF_EXIT, 0, 0, 0, 0},
+    }};
+    UniqueFd program(bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, "flowd_marker_0", "GPL", code.data(), code.size(), nullptr));
+    if (!program) return system_error(errno, "loading a BPF program");
+    return program;
 }
 
 }  // namespace
@@ -52,6 +65,12 @@ Result<TcxLink> TcxLink::attach(int program, int interface_index, Direction dire
     return system_error(fd, what);
 }
 
+Result<void> TcxLink::replace(int program) {
+    if (const int number = bpf_link_update(fd_.get(), program, nullptr))
+        return system_error(number, "replacing the program of a TCX link");
+    return {};
+}
+
 Result<void> TcxLink::pin(const std::string& path) {
     // Renamed over the old pin, so that a link is attached all the time.
     const std::string beside = path + "_new";
@@ -59,6 +78,26 @@ Result<void> TcxLink::pin(const std::string& path) {
     if (const int number = bpf_obj_pin(fd_.get(), beside.c_str())) return system_error(number, "pinning " + beside);
     if (::rename(beside.c_str(), path.c_str()) != 0) return system_error(errno, "pinning " + path);
     return {};
+}
+
+TcxPlaces::TcxPlaces(std::vector<int> interface_indexes, std::vector<Direction> directions)
+    : coming_(std::async(std::launch::async,
+                         [interface_indexes = std::move(interface_indexes), directions = std::move(directions)] {
+                             Places places;
+                             const auto idle = load_idle_program();
+                             if (!idle) return places;
+                             for (const int index : interface_indexes)
+                                 for (const Direction direction : directions)
+                                     if (auto link = TcxLink::attach(idle->get(), index, direction))
+                                         places.emplace(std::pair(index, direction), *std::move(link));
+                             return places;
+                         })) {}
+
+std::optional<TcxLink> TcxPlaces::take(int interface_index, Direction direction) {
+    if (coming_.valid()) places_ = coming_.get();
+    auto taken = places_.extract({interface_index, direction});
+    if (taken.empty()) return std::nullopt;
+    return std::move(taken.mapped());
 }
 
 }  // namespace flowd::bpf

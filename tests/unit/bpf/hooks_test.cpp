@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which priority a tc filter of ours gets, and who owns it.
+// Which priority a tc filter of ours gets, who owns it, and places on TCX.
+#include <bpf/bpf.h>
 #include <gtest/gtest.h>
+#include <linux/bpf.h>
 #include <sched.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -14,7 +16,10 @@
 #include <vector>
 
 #include "lib/bpf/clsact.hpp"
+#include "lib/bpf/object.hpp"
 #include "lib/bpf/ownership.hpp"
+#include "lib/bpf/tcx.hpp"
+#include "lib/kernel/features.hpp"
 
 namespace flowd::test {
 namespace {
@@ -58,6 +63,42 @@ TEST(Clsact, OneThatSomebodyElseHasRemovedMeanwhileIsNoError) {
         const auto first = bpf::remove_clsact_if_unused(loopback), second = bpf::remove_clsact_if_unused(loopback);
         ::_exit(!first || !*first ? 2 : !second ? 3 : *second ? 4 : 0);
     }
+    int status = 0;
+    ASSERT_EQ(::waitpid(child, &status, 0), child);
+    EXPECT_EQ(status, 0) << "exit code " << WEXITSTATUS(status);
+}
+
+/// The only program on a TCX hook of the loopback interface; 0: none, or several.
+std::uint32_t only_program(bpf::Direction direction) {
+    const auto programs = bpf::tcx_programs(1, direction);
+    return programs && programs->size() == 1 ? programs->front() : 0;
+}
+
+int take_a_place() {
+    using bpf::Direction;
+    constexpr int loopback = 1, absent = 77;
+    const bpf_insn code[] = {{BPF_ALU64 | BPF_MOV | BPF_K, 0, 0, 0, -1}, {BPF_JMP | BPF_EXIT, 0, 0, 0, 0}};
+    const UniqueFd program(bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, "flowd_test", "GPL", code, 2, nullptr));
+    if (::unshare(CLONE_NEWNET) != 0 || !program) return 1;
+    std::optional<bpf::TcxLink> link;
+    {
+        bpf::TcxPlaces places({loopback, absent}, {Direction::egress, Direction::ingress});
+        link = places.take(loopback, Direction::egress);
+        if (!link || places.take(loopback, Direction::egress) || places.take(absent, Direction::egress)) return 2;
+        if (only_program(Direction::ingress) == 0) return 3;
+    }
+    if (only_program(Direction::ingress) != 0) return 4;  // nobody has taken it
+    const std::uint32_t idle = only_program(Direction::egress);
+    if (idle == 0 || idle == bpf::program_id(program.get())) return 5;
+    if (!link->replace(program.get())) return 6;
+    return only_program(Direction::egress) == bpf::program_id(program.get()) ? 0 : 7;
+}
+
+TEST(TcxPlaces, AreTakenBeforeTheProgramIsThereAndFreedIfNobodyTakesThem) {
+    if (::geteuid() != 0) GTEST_SKIP() << "needs root: loads BPF programs";
+    if (const auto feature = kernel::Features().lacking("TCX")) GTEST_SKIP() << "needs TCX: " << feature->found;
+    const pid_t child = ::fork();
+    if (child == 0) ::_exit(take_a_place());
     int status = 0;
     ASSERT_EQ(::waitpid(child, &status, 0), child);
     EXPECT_EQ(status, 0) << "exit code " << WEXITSTATUS(status);
