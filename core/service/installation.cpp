@@ -66,7 +66,7 @@ LoadedConfiguration Installation::parse(std::string_view text, const std::string
 }
 
 LoadedConfiguration Installation::load(const std::filesystem::path& conf, const Loading& loading) {
-    read_data_files();
+    if (!std::exchange(is_fresh_, false)) read_data_files();
     if (loading.registry != nullptr) registry_ = *loading.registry;
     LoadedConfiguration loaded = load_configuration(conf, context(loading));
     for (const Problem& warning : warnings_) loaded.problems.add(warning);

@@ -20,8 +20,8 @@ class Installation {
     explicit Installation(InstallPaths paths = install_paths(), std::vector<std::string> module_directories = {},
                           TrustPolicy trust = {});
 
-    /// Reads the registry and the catalog again, then the configuration. A missing or invalid registry or catalog is a
-    /// warning: ids instead of names, and modules by name, work without them. May be called again.
+    /// Reads the registry and the catalog again, except the first time, then the configuration. A missing or invalid
+    /// registry or catalog is a warning: ids instead of names, and modules by name, work without them. May be called again.
     /// The result contains pointers into this object: keep it as long as the configuration.
     struct Loading {
         bool may_lack_rights = false;  ///< as in LoadContext, both
@@ -56,6 +56,7 @@ class Installation {
     Catalog catalog_;
     ModuleSet modules_;
     Problems warnings_;
+    bool is_fresh_ = true;  // registry and catalog were read by the constructor
 };
 
 }  // namespace flowd::core
