@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <systemd/sd-daemon.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -13,6 +12,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "core/base/service_manager.hpp"
 #include "core/host/descriptors.hpp"
 
 namespace flowd::core {
@@ -119,9 +119,9 @@ bool Notifier::send(const Message& message) const {
 }
 
 std::optional<std::chrono::microseconds> Notifier::watchdog_interval() {
-    std::uint64_t microseconds = 0;
-    if (::sd_watchdog_enabled(0, &microseconds) <= 0) return std::nullopt;
-    return std::chrono::microseconds(microseconds / 2);
+    const auto timeout = watchdog_timeout();
+    if (!timeout) return std::nullopt;
+    return *timeout / 2;
 }
 
 }  // namespace flowd::core
