@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The flow table from both sides: what user space writes while a program reads.
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/ptrace.h>
 #include <sys/wait.h>
@@ -105,8 +106,19 @@ TEST_F(KernelFlows, APacketFindsItsFlowWhileOthersAreAddedAndRemoved) {
     EXPECT_EQ(wrong, 0);
 }
 
+/// On arm64 without atomic instructions, an atomic operation is a loop of an exclusive load and an exclusive store. A step
+/// of a debugger ends the exclusive access, so that the loop never ends.
+bool can_be_stepped() {
+#ifdef __aarch64__
+    return (::getauxval(AT_HWCAP) & HWCAP_ATOMICS) != 0;
+#else
+    return true;
+#endif
+}
+
 // A packet of a flow that stays is looked up after each instruction of a process that writes around it.
 TEST(KernelFlowsMemory, APacketFindsItsFlowAfterEachInstructionOfAWriter) {
+    if (!can_be_stepped()) GTEST_SKIP() << "needs atomic instructions (LSE): others cannot be stepped through";
     const UniqueFd memory(::memfd_create("flow-table", MFD_CLOEXEC));
     ASSERT_EQ(::ftruncate(memory.get(), sizeof(marker_bucket)), 0);
     marker::KernelFlows table(memory.get(), 1);
