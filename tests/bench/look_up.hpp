@@ -55,7 +55,7 @@ class LookUp {
         }
     }
     [[nodiscard]] bool is_loaded() const { return is_loaded_; }
-    [[nodiscard]] int program(const char* name) const {
+    [[nodiscard]] int program(const char* name) {
         auto found = object_->program(name);
         return found ? *found : -1;
     }
