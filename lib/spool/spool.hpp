@@ -80,7 +80,7 @@ class Spool {
     struct Database;  // keeps SQLite out of this header
     Spool() = default;
     Result<void> attach(bool only_look);
-    /// Nothing in the file is needed any more: replaces it by an empty one, so that the disk has its room.
+    /// On a full disk, nothing in the file is needed any more: replaces it by an empty one, so that there is room.
     Result<void> discard();
     /// Creates the file again, which is not there any more.
     Result<void> recreate();

@@ -71,6 +71,17 @@ class SpoolTest : public ::testing::Test {
         (void)::signal(SIGXFSZ, handler);
         return done;
     }
+    /// As in a process that may not open any more files.
+    static Result<void> commit_without_descriptors(Spool& spool) {
+        rlimit old{};
+        (void)::getrlimit(RLIMIT_NOFILE, &old);
+        rlimit limit = old;
+        limit.rlim_cur = 0;
+        (void)::setrlimit(RLIMIT_NOFILE, &limit);
+        auto done = spool.commit();
+        (void)::setrlimit(RLIMIT_NOFILE, &old);
+        return done;
+    }
     void fill(int records) {
         auto spool = open(1 << 30);
         for (int i = 0; i < records; ++i) (void)append(*spool, std::string(1000, 'x'));
@@ -198,6 +209,23 @@ TEST_F(SpoolTest, AFileWhoseRecordsAreRemovedGivesItsRoomBack) {
     EXPECT_EQ(spool->last(), 2501) << "numbers continue";
     EXPECT_EQ(values(*spool, 2500), std::vector<std::string>{"next"});
     EXPECT_EQ(Spool::look(path_).value()->handed(), 2500);
+}
+
+TEST_F(SpoolTest, ACommitSucceedsWhetherOrNotTheFileGivesItsRoomBack) {
+    auto spool = open(1 << 26);
+    for (int i = 0; i < 2500; ++i) ASSERT_EQ(append(*spool, std::string(10'000, 'x')), Spool::Appended::yes);
+    ASSERT_TRUE(spool->commit());
+    spool->note_handed(spool->last());
+    spool->remove_through(spool->last());
+    EXPECT_TRUE(commit_without_descriptors(*spool));
+    EXPECT_FALSE(spool->has_uncommitted());
+    EXPECT_EQ(append(*spool, "next"), Spool::Appended::yes);
+    EXPECT_TRUE(spool->commit());
+    EXPECT_EQ(spool->moved_aside(), "");
+    spool = nullptr;
+    spool = open();
+    EXPECT_EQ(values(*spool), std::vector<std::string>{"next"});
+    EXPECT_EQ(spool->last(), 2501);
 }
 
 TEST_F(SpoolTest, AFileThatCannotBeWrittenForNowKeepsItsNameAndItsRecords) {
