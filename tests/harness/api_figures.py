@@ -8,6 +8,7 @@ import tempfile
 from . import figures
 from .daemon import BUILD, Daemon
 from .lab import sh, wait_for
+from .process import cpu_seconds
 
 FLOOR_PORT, API_PORT = 7776, 7777
 START = ('{"state":"start","protocol":"tcp","source":{"address":"2001:db8::1","port":2345},'
@@ -64,9 +65,9 @@ def milliseconds(text):
 
 def request(port, pid, script, seconds, connections=64):
     """(requests per second, p99 in ms, CPU us of the server per request)"""
-    before = figures.cpu_seconds(pid)
+    before = cpu_seconds(pid)
     out = sh("wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "-s", script, f"http://127.0.0.1:{port}/flow").stdout
-    spent = figures.cpu_seconds(pid) - before
+    spent = cpu_seconds(pid) - before
     count = int(re.search(r"(\d+) requests in", out)[1])
     assert not (bad := re.search(r"Non-2xx or 3xx responses: (\d+)", out)), bad[0]
     return (float(re.search(r"Requests/sec:\s+([\d.]+)", out)[1]), milliseconds(re.search(r"99%\s+(\S+)", out)[1]), spent / count * 1e6)

@@ -9,6 +9,7 @@ import time
 from . import figures
 from .daemon import BINARY, Daemon
 from .lab import Lab
+from .process import resident_kib
 
 RUNS = 9
 TAG_ONLY = """\
@@ -45,7 +46,7 @@ def start_once(configuration, host, idle=0):
                 pass
             elapsed = (time.monotonic_ns() - begin) / 1e6
         time.sleep(idle)  # the daemon is measured at rest
-        return elapsed, figures.resident_kib(daemon.process.pid)
+        return elapsed, resident_kib(daemon.process.pid)
     finally:
         daemon.__exit__()
 

@@ -21,16 +21,6 @@ import sys
 import time
 
 
-def cpu_seconds(pid):
-    """All threads, in user space and in the kernel: the clock of clock_getcpuclockid(3)."""
-    return time.clock_gettime(~pid << 3 | 2)
-
-
-def resident_kib(pid):
-    status = pathlib.Path(f"/proc/{pid}/status").read_text()
-    return int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1])
-
-
 def by_turns(rounds, ways):
     """What each way returned in each round. By turns, and every other round from behind, so that no way has an advantage."""
     found = {name: [] for name in ways}

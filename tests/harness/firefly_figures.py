@@ -7,8 +7,8 @@ import time
 
 from . import figures
 from .daemon import BUILD, Daemon
-from .figures import cpu_seconds, resident_kib
 from .lab import sh
+from .process import cpu_seconds, resident_kib
 
 LOAD = BUILD / "bin" / "firefly-load"
 AT, TO = 20514, 20515  # the ports of the program under test and of the sink

@@ -10,9 +10,10 @@ import urllib.request
 
 from . import figures
 from .daemon import Daemon
-from .figures import cpu_seconds, quantity, resident_kib
+from .figures import quantity
 from .firefly_figures import AT, LOAD, TO
 from .lab import Lab, wait_for
+from .process import cpu_seconds, resident_kib
 
 #: Of a host, in its namespace.
 API = "http://127.0.0.1:7777/flow"

@@ -8,8 +8,9 @@ import time
 
 from tests.harness import figures, kafka
 from tests.harness.daemon import BUILD
-from tests.harness.figures import cpu_seconds, row
+from tests.harness.figures import row
 from tests.harness.lab import wait_for
+from tests.harness.process import cpu_seconds
 from tests.kafka.load import Load, highest_memory, words
 from tests.kafka.relay import Consumer, Relay
 

@@ -11,8 +11,8 @@ import time
 from . import figures
 from .api_figures import reachable
 from .daemon import BUILD, Daemon
-from .figures import cpu_seconds, resident_kib
 from .lab import sh, wait_for
+from .process import cpu_seconds, resident_kib
 
 FLOOR, EVERY_FLOW, DEFAULT, NO_FLOW = 7776, 9100, 9101, 9102
 CONFIGURATION = """\

@@ -24,6 +24,7 @@ from .dns import NameServer
 from .hooks import has_clsact, our_filters
 from .http import Api
 from .lab import Lab, Timeout, sh, wait_for
+from .process import resident_kib, status_line
 from .soak_load import KINDS, Ledger
 
 KILLS = 0.2           # of the run
@@ -121,11 +122,6 @@ class Process:
 
 def descriptors(pid):
     return len(os.listdir(f"/proc/{pid}/fd"))
-
-
-def status_line(pid, name):
-    text = pathlib.Path(f"/proc/{pid}/status").read_text()
-    return int(re.search(rf"^{name}:\s+(\d+)", text, re.M)[1])
 
 
 def bpf_objects(pid):
@@ -403,7 +399,7 @@ backends:
         """Once a second, on a thread, while the steady daemon lives."""
         pid = self.daemon.process.pid
         while not self.sampled.wait(1):
-            self.samples.append((time.monotonic(), status_line(pid, "VmRSS") * 1024, descriptors(pid), status_line(pid, "Threads")))
+            self.samples.append((time.monotonic(), resident_kib(pid) * 1024, descriptors(pid), status_line(pid, "Threads")))
 
     # The run.
 

@@ -13,9 +13,9 @@ import urllib.request
 from . import figures
 from .browser import Browser, missing
 from .daemon import Daemon
-from .figures import cpu_seconds, resident_kib
 from .firefly_figures import AT, LOAD, words
 from .lab import wait_for
+from .process import cpu_seconds, resident_kib
 
 PAGE = ("127.0.0.1", 8090)
 CONF = f"""\

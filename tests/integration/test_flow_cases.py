@@ -16,6 +16,7 @@ from tests.harness.daemon import ROOT, Daemon, preloaded
 from tests.harness.dns import NameServer
 from tests.harness.http import Api
 from tests.harness.lab import wait_for
+from tests.harness.process import cpu_seconds
 
 SOCKET_UNIT = ROOT / "etc" / "systemd" / "plugin-fireflyp" / "flowd-cpp-fireflyp.socket"
 STARTED = "2026-11-23T10:00:00Z"
@@ -392,11 +393,6 @@ def test_what_a_stop_cannot_send_is_counted_in_the_log(lab):
         lab.a.run("ip", "-6", "route", "del", "unreachable", f"{lab.b.address6}/128", "metric", "1", check=False)
 
 
-def cpu_seconds(process):
-    fields = pathlib.Path(f"/proc/{process.pid}/stat").read_text().rsplit(") ", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
 def test_writers_and_the_file_of_the_pipe_come_and_go(lab):
     """case C61: no writer, 1,000 short writers, a writer that stays, another pipe in its place, a file of logrotate."""
     pipe = pathlib.Path(f"/run/flowd-test-cases-{os.getpid()}")
@@ -415,9 +411,9 @@ def test_writers_and_the_file_of_the_pipe_come_and_go(lab):
                 write(port)
             wait_for(lambda: live() == 1000, "a flow of each writer")
             stays.close()
-            before, began = cpu_seconds(daemon.process), time.monotonic()
+            before, began = cpu_seconds(daemon.process.pid), time.monotonic()
             wait_for(lambda: time.monotonic() - began > 2, "two seconds without a writer")
-            assert cpu_seconds(daemon.process) - before < 0.2, "it does not spin after the last writer has left"
+            assert cpu_seconds(daemon.process.pid) - before < 0.2, "it does not spin after the last writer has left"
             stays = open(pipe, "w")
             other = pipe.with_suffix(".new")
             os.mkfifo(other)

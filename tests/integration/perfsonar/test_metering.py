@@ -22,6 +22,7 @@ from tests.harness.daemon import Daemon
 from tests.harness.hooks import detach_tcx, has_clsact
 from tests.harness.http import Api
 from tests.harness.lab import Host, sh, wait_for
+from tests.harness.process import cpu_seconds, resident_kib
 
 TAG = (2, 16)
 
@@ -303,13 +304,13 @@ def test_a_thousand_short_connections_a_second_are_each_announced_once(lab, coll
     with contextlib.ExitStack() as servers, Daemon(configuration(lab), lab.a) as daemon:
         for port in ports:
             servers.enter_context(Echo(lab.b, port, apart=True))
-        begun, used = time.monotonic(), cpu_seconds(daemon)
+        begun, used = time.monotonic(), cpu_seconds(daemon.process.pid)
         short_connections(lab, ports, count, 1000)
         took = time.monotonic() - begun
         wait_for(lambda: status(daemon)["flows"]["ended"] >= count, "the ends of all")
         after = status(daemon)
         with capsys.disabled():
-            print(f"\n{count / took:.0f} connections a second: {(cpu_seconds(daemon) - used) / took:.3f} CPU s per second, "
+            print(f"\n{count / took:.0f} connections a second: {(cpu_seconds(daemon.process.pid) - used) / took:.3f} CPU s per second, "
                   f"{after['scans']} scans")
         wait_for(lambda: len(collector.fireflies) >= 2 * count, "all fireflies", 20)
     heard = collections.Counter((key_of(firefly), firefly["flow-lifecycle"]["state"]) for firefly in collector.fireflies)
@@ -685,15 +686,6 @@ def test_hooks_that_others_remove_are_attached_again_and_flows_are_metered(lab, 
     assert not has_clsact(lab.a)
 
 
-def resident(daemon):
-    return int(next(line for line in open(f"/proc/{daemon.process.pid}/status") if line.startswith("VmRSS")).split()[1]) * 1024
-
-
-def cpu_seconds(daemon):
-    fields = open(f"/proc/{daemon.process.pid}/stat").read().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
 def test_very_many_flows_live_at_once(lab, collector, capsys):
     """FLOWD_LONG=1: 200,000 of them, with what they cost."""
     count = 200000 if os.environ.get("FLOWD_LONG") else 20000
@@ -710,15 +702,15 @@ def test_very_many_flows_live_at_once(lab, collector, capsys):
 
     many = configuration(lab, ", maxFlows: 262144").replace("idleTimeout: 2s", "idleTimeout: 30min")
     with Daemon(many, lab.a) as daemon:
-        before = resident(daemon)
+        before = resident_kib(daemon.process.pid)
         lab.a.call(send)
         wait_for(lambda: status(daemon)["flows"]["started"] >= count, "all starts", 60)
         after = status(daemon)
-        begun, used = time.monotonic(), cpu_seconds(daemon)
+        begun, used = time.monotonic(), cpu_seconds(daemon.process.pid)
         time.sleep(45 if os.environ.get("FLOWD_LONG") else 1)
-        load = (cpu_seconds(daemon) - used) / (time.monotonic() - begun)
+        load = (cpu_seconds(daemon.process.pid) - used) / (time.monotonic() - begun)
         with capsys.disabled():
-            print(f"\n{count} live flows: {(resident(daemon) - before) / count:.0f} bytes each in the daemon, {load:.4f} CPU s per second, "
+            print(f"\n{count} live flows: {(resident_kib(daemon.process.pid) - before) * 1024 / count:.0f} bytes each in the daemon, {load:.4f} CPU s per second, "
                   f"{after['scans']} scans")
         assert after["announced"] == count <= after["metered"], "with the daemon's own"
         assert after["packets"]["noRoom"]["packetsOut"] == 0
