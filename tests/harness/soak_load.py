@@ -104,6 +104,14 @@ class Emitter:
     def malformed(self):
         pass
 
+    # A flow whose start and end are two events, which differ in the word alone.
+    def start(self, number):
+        self.give(self.event("start", self.key(number)))
+        return self.key(number)
+
+    def end(self, key):
+        self.give(self.event("end", key))
+
     # Announced flows: between hosts elsewhere, each with its own 5-tuple.
     def key(self, number):
         return (f"2001:db8:{KINDS[self.kind]}:{self.generation:x}::{number // 60000:x}", 1024 + number % 60000, "2001:db8:ffff::1", 1094)
@@ -119,15 +127,8 @@ class Pipe(Emitter):
     def put(self, line):
         os.write(self.pipe, line)
 
-    def line(self, state, key):
+    def event(self, state, key):
         return f"{state} tcp {key[0]} {key[1]} {key[2]} {key[3]} {EXPERIMENT} {ACTIVITY}\n".encode()
-
-    def start(self, number):
-        self.give(self.line("start", self.key(number)))
-        return self.key(number)
-
-    def end(self, key):
-        self.give(self.line("end", key))
 
     def malformed(self):
         self.mine["malformed"] += 1
@@ -177,16 +178,9 @@ class Api(Emitter):
         if response.status not in (200, 400):
             raise ConnectionError
 
-    def flow(self, state, key):
+    def event(self, state, key):
         return {"state": state, "protocol": "tcp", "experiment": EXPERIMENT, "activity": ACTIVITY,
                 "source": {"address": key[0], "port": key[1]}, "destination": {"address": key[2], "port": key[3]}}
-
-    def start(self, number):
-        self.give(self.flow("start", self.key(number)))
-        return self.key(number)
-
-    def end(self, key):
-        self.give(self.flow("end", key))
 
     def malformed(self):
         self.mine["malformed"] += 1
