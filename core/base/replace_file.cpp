@@ -40,16 +40,16 @@ bool write_all(int fd, std::string_view text) {
 
 }  // namespace
 
-Result<void> sync_directory(const fs::path& directory) {
+void sync_directory(const fs::path& directory) {
     const UniqueFd fd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (!fd || ::fsync(fd.get()) != 0) return Error::from_errno(errno, "writing " + directory.string());
-    return {};
+    if (fd) (void)::fsync(fd.get());
 }
 
 Result<void> rename_file(const fs::path& from, const fs::path& to) {
     if (::rename(from.c_str(), to.c_str()) != 0)
         return Error::from_errno(errno, "renaming " + from.string() + " to " + to.string());
-    return sync_directory(to.parent_path());
+    sync_directory(to.parent_path());
+    return {};
 }
 
 Result<void> write_successor(const fs::path& successor, const fs::path& file, std::string_view text, const Access& access) {
@@ -63,8 +63,11 @@ Result<void> replace_file(const fs::path& file, std::string_view text, const Acc
     std::string successor = file.string() + ".XXXXXX";  // a name of its own: another process may replace the same file
     const UniqueFd fd(::mkostemp(successor.data(), O_CLOEXEC));
     if (!fd) return Error::from_errno(errno, "writing " + file.string());
-    if (give_access(fd.get(), file, access) && write_all(fd.get(), text) && ::rename(successor.c_str(), file.c_str()) == 0)
-        return sync_directory(file.parent_path());
+    if (give_access(fd.get(), file, access) && write_all(fd.get(), text) &&
+        ::rename(successor.c_str(), file.c_str()) == 0) {
+        sync_directory(file.parent_path());
+        return {};
+    }
     Error error = Error::from_errno(errno, "writing " + file.string());
     (void)::unlink(successor.c_str());
     return error;

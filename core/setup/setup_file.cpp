@@ -160,7 +160,7 @@ Result<fs::path> SetupFile::restore() const {
         if (auto moved = with_remedy(rename_file(before(), file_)); !moved) return moved.error();
     } else {
         if (::unlink(file_.c_str()) != 0) return file_error("removing " + file_.string());
-        if (auto synced = with_remedy(sync_directory(file_.parent_path())); !synced) return synced.error();
+        sync_directory(file_.parent_path());
     }
     return kept;
 }

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <iterator>
 #include <string>
@@ -45,6 +46,22 @@ TEST_F(ReplaceFile, AFailureNamesTheFileAndLeavesNothingBehind) {
     ASSERT_FALSE(done);
     EXPECT_TRUE(done.error().message.starts_with("writing " + file_.string() + ": ")) << done.error().message;
     EXPECT_EQ(files(), 1u);
+}
+
+TEST_F(ReplaceFile, WhatWasReplacedIsNoFailureThoughTheDirectoryCannotBeRead) {
+    constexpr uid_t nobody = 65534;
+    const uid_t self = ::geteuid();
+    const uid_t other = self == 0 ? nobody : self;
+    ASSERT_EQ(::chown(directory_.path().c_str(), other, static_cast<gid_t>(-1)), 0);
+    ASSERT_EQ(::chmod(directory_.path().c_str(), 0300), 0);
+    ASSERT_EQ(::seteuid(other), 0);
+    const auto replaced = replace_file(file_, "one", {});
+    const auto renamed = rename_file(file_, file_.string() + ".moved");
+    ASSERT_EQ(::seteuid(self), 0);
+    EXPECT_TRUE(replaced) << replaced.error().message;
+    EXPECT_TRUE(renamed) << renamed.error().message;
+    EXPECT_EQ(*read_file(file_.string() + ".moved"), "one");
+    ASSERT_EQ(::chmod(directory_.path().c_str(), 0700), 0);
 }
 
 TEST_F(ReplaceFile, AReaderSeesOneOfTheTextsAsAWholeWhileSeveralReplaceIt) {
