@@ -5,7 +5,6 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <functional>
 #include <optional>
 #include <string>
@@ -56,40 +55,48 @@ class FlowIndex {
     /// sockets has no gaps, so that a socket that is not in it is missing.
     void finish(bool complete, Clock::time_point now, const std::function<void(std::uint64_t flow_id)>& gone);
 
-    [[nodiscard]] std::size_t flows() const { return flows_.size(); }
-    /// Flows that have a socket.
-    [[nodiscard]] std::size_t matched() const { return sockets_.size(); }
+    /// Live flows of this period.
+    [[nodiscard]] std::size_t flows() const { return live_; }
+    /// Flows that had a socket when the last period ended.
+    [[nodiscard]] std::size_t matched() const { return matched_; }
     /// The member `summary` of an enricher's status.
     [[nodiscard]] std::string summary() const;
     /// Sockets of this period whose tuple is a flow's, but which are another connection.
     [[nodiscard]] std::size_t other_connections() const { return other_connections_; }
 
   private:
-    struct Hash {
-        std::size_t operator()(const flow_key& key) const { return static_cast<std::size_t>(flow_hash(&key)); }
+    using Period = std::uint32_t;
+    /// One cache line, because the sockets of a period find their flows in a random order.
+    struct alignas(64) Flow {
+        flow_key key{};
+        std::uint64_t id = 0;
+        std::uint64_t cookie = 0;  ///< of its socket
+        Period seen = 0;           ///< the last period in which its socket was; 0: it has none
+        bool live = false;         ///< in this period
+        bool source_is_low = false;
+        bool inside = false;  ///< both ends are addresses of this host
     };
-    struct Equal {
-        bool operator()(const flow_key& a, const flow_key& b) const { return std::memcmp(&a, &b, sizeof a) == 0; }
+    struct Slot {
+        std::uint32_t hash = 0;  ///< the upper half
+        std::uint32_t flow = 0;  ///< its place plus 1; 0: the slot is free
     };
-    struct Entry {
-        std::uint64_t flow_id;
-        Endpoint source;
-        bool inside;   ///< both ends are addresses of this host
-        bool claimed;  ///< in this period
-    };
-    struct Socket {
-        std::uint64_t cookie = 0;
-        std::uint64_t period = 0;         ///< the last one in which it was seen
-        Clock::time_point missing_since;  ///< the end of the first period in which it was not; zero: it is not missing
-        bool live = true;                 ///< its flow is one of this period
-    };
+
+    [[nodiscard]] Flow* find(const flow_key& key);
+    Flow& find_or_add(const flow_key& key);
+    void put(std::size_t place);
+    void fill_slots();
 
     std::chrono::nanoseconds gone_after_;
     std::vector<Address> own_;  ///< addresses of this host
-    std::unordered_map<flow_key, Entry, Hash, Equal> flows_;
-    std::unordered_map<std::uint64_t, Socket> sockets_;  ///< by flow id
-    std::uint64_t period_ = 0;
-    std::size_t other_connections_ = 0;
+    // Kept from period to period, because most flows live for many. A table of its own: with nodes in random places, as
+    // those of unordered_map, the look-ups took as long as the kernel's dump.
+    std::vector<Flow> flows_;  ///< in the order in which they were first added, which is mostly that of each period
+    std::vector<Slot> slots_;  ///< hash table with linear probing: a power of two, at most half full
+    std::size_t next_ = 0;     ///< place of the flow that is expected next in add()
+    std::unordered_map<std::uint64_t, Clock::time_point>
+        missing_;  ///< by flow id: the end of the first period without socket
+    Period period_ = 0;
+    std::size_t live_ = 0, matched_ = 0, other_connections_ = 0;
 };
 
 }  // namespace flowd::diag

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 
+#include <algorithm>
 #include <vector>
 
 namespace flowd::diag {
@@ -150,6 +151,35 @@ TEST_F(FlowIndexTest, ForgetsFlowsThatEnded) {
     period();
     EXPECT_TRUE(finish(60).empty());
     EXPECT_EQ(index_.matched(), 0u);
+}
+
+TEST_F(FlowIndexTest, FlowsThatComeAndGoDoNotDisturbOthers) {
+    const auto tuple = [](std::uint64_t id) {
+        return key("192.0.2.1", static_cast<std::uint16_t>(id), "192.0.2.2", static_cast<std::uint16_t>(id >> 16));
+    };
+    // In each period a third of the flows is new, a third ends, and they are listed in another order.
+    for (std::uint64_t now = 0; now < 30; ++now) {
+        flows_.clear();
+        for (std::uint64_t id = 1 + now * 300; id <= 900 + now * 300; ++id) flow(id, tuple(id));
+        std::rotate(flows_.begin(), flows_.begin() + static_cast<int>(now * 29), flows_.end());
+        period();
+        ASSERT_EQ(index_.flows(), 900u);
+        EXPECT_EQ(owner(tuple(now * 300), now * 300), 0u) << "it has ended";
+        for (const flowd_flow& one : flows_) ASSERT_EQ(owner(one.key, one.flow_id), one.flow_id);
+        ASSERT_TRUE(finish(static_cast<int>(now)).empty());
+        ASSERT_EQ(index_.matched(), 900u);
+        ASSERT_EQ(index_.other_connections(), 0u);
+    }
+}
+
+TEST_F(FlowIndexTest, ANewFlowWithTheTupleOfAnEndedOneHasASocketOfItsOwn) {
+    flow(1, out_);
+    period();
+    EXPECT_EQ(owner(out_, 10), 1u);
+    finish(0);
+    flows_[0].flow_id = 2;
+    period();
+    EXPECT_EQ(owner(out_, 11), 2u);
 }
 
 TEST_F(FlowIndexTest, FlowsOfOtherNamespacesAreIgnored) {
