@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 
 #include <cstring>
+#include <utility>
 
 #include "lib/netlink/message.hpp"
 
@@ -50,7 +51,8 @@ std::optional<Connection> parse(std::span<const std::byte> payload, std::uint8_t
     std::memcpy(&message, payload.data(), sizeof message);
     if (message.idiag_family != AF_INET && message.idiag_family != AF_INET6) return std::nullopt;
 
-    Connection out;
+    std::optional<Connection> parsed(std::in_place);  // filled in its place: it is copied for no socket
+    Connection& out = *parsed;
     out.local = {address_of(message.idiag_family, message.id.idiag_src), ntohs(message.id.idiag_sport)};
     out.remote = {address_of(message.idiag_family, message.id.idiag_dst), ntohs(message.id.idiag_dport)};
     out.protocol = protocol;
@@ -63,7 +65,7 @@ std::optional<Connection> parse(std::span<const std::byte> payload, std::uint8_t
     const auto attributes = payload.subspan(NLMSG_ALIGN(sizeof message));
     if (!nl::for_each_attribute(attributes, [&out](const nl::Attribute& attribute) { take(attribute, out); }))
         return std::nullopt;
-    return out;
+    return parsed;
 }
 
 }  // namespace flowd::diag

@@ -62,18 +62,21 @@ std::uint32_t tcp_quiet_ms(flowd_bytes tcp_info) {
 }
 
 std::optional<flowd_usage> tcp_usage(flowd_bytes tcp_info, bool fin_received) {
-    const auto of = [&](TcpMember member) { return tcp_value(tcp_info, member).value_or(0); };
-    if (!tcp_value(tcp_info, tcp::bytes_retrans)) return std::nullopt;
+    constexpr TcpMember last = tcp::bytes_retrans;
+    if (tcp_info.data == nullptr || tcp_info.length < std::size_t{last.offset} + last.size) return std::nullopt;
+    // Once for all members, because it is done for each sample.
+    const auto word = [&](TcpMember member) { return number_at<std::uint32_t>(tcp_info.data + member.offset); };
+    const auto of = [&](TcpMember member) { return number_at<std::uint64_t>(tcp_info.data + member.offset); };
     // include/net/tcp_states.h: only the peer's FIN leads to CLOSE_WAIT, LAST_ACK and CLOSING.
-    const std::uint64_t state = of(tcp::state);
+    const std::uint64_t state = tcp_info.data[tcp::state.offset];
     const bool fin = fin_received || state == 8 || state == 9 || state == 11;
     const std::uint64_t received = of(tcp::bytes_received);
     const std::uint64_t sent = of(tcp::bytes_sent);
     flowd_usage usage{};
     usage.bytes_sent = std::min(of(tcp::bytes_acked), sent - std::min(of(tcp::bytes_retrans), sent));
     usage.bytes_received = received - (fin && received > 0 ? 1 : 0);
-    usage.packets_sent = of(tcp::segs_out);
-    usage.packets_received = of(tcp::segs_in);
+    usage.packets_sent = word(tcp::segs_out);
+    usage.packets_received = word(tcp::segs_in);
     return usage;
 }
 

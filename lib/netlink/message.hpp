@@ -22,13 +22,13 @@ class Attribute {
   public:
     explicit Attribute(const nlattr& raw) : raw_(&raw) {}
 
-    [[nodiscard]] unsigned type() const { return mnl_attr_get_type(raw_); }
+    [[nodiscard]] unsigned type() const { return raw_->nla_type & NLA_TYPE_MASK; }
     [[nodiscard]] std::span<const std::byte> bytes() const {
-        return {static_cast<const std::byte*>(mnl_attr_get_payload(raw_)), mnl_attr_get_payload_len(raw_)};
+        return {reinterpret_cast<const std::byte*>(raw_) + NLA_HDRLEN, raw_->nla_len - std::size_t{NLA_HDRLEN}};
     }
     /// Up to the first NUL.
     [[nodiscard]] std::string_view text() const {
-        const std::string_view all(static_cast<const char*>(mnl_attr_get_payload(raw_)), mnl_attr_get_payload_len(raw_));
+        const std::string_view all(reinterpret_cast<const char*>(bytes().data()), bytes().size());
         return all.substr(0, all.find('\0'));
     }
     /// Nothing if the attribute is shorter.
@@ -44,15 +44,17 @@ class Attribute {
     const nlattr* raw_;
 };
 
-/// `bytes` are aligned as in a message. False: they do not end with an attribute.
+/// `bytes` are aligned as in a message. False: they do not end with an attribute. Without calls to libmnl, because a dump
+/// of sockets has a million of them.
 template <typename Visit>
 bool for_each_attribute(std::span<const std::byte> bytes, Visit&& visit) {
-    const auto* attribute = reinterpret_cast<const nlattr*>(bytes.data());
-    const auto left = [&] {
-        return static_cast<int>(bytes.data() + bytes.size() - reinterpret_cast<const std::byte*>(attribute));
-    };
-    for (; mnl_attr_ok(attribute, left()); attribute = mnl_attr_next(attribute)) visit(Attribute(*attribute));
-    return left() < static_cast<int>(sizeof(nlattr));
+    while (bytes.size() >= sizeof(nlattr)) {
+        const auto& attribute = *reinterpret_cast<const nlattr*>(bytes.data());
+        if (attribute.nla_len < sizeof(nlattr) || attribute.nla_len > bytes.size()) return false;
+        visit(Attribute(attribute));
+        bytes = bytes.subspan(std::min<std::size_t>(NLA_ALIGN(attribute.nla_len), bytes.size()));
+    }
+    return true;
 }
 
 /// Borrows from the buffer that it was received in.
