@@ -13,6 +13,8 @@
 namespace flowd::netlink {
 namespace {
 
+constexpr std::uint8_t used_extensions = diag::extension_bit(INET_DIAG_INFO) | diag::extension_bit(INET_DIAG_CONG);
+
 std::string_view module_of(const EnricherOptions& options) {
     return options.protocol == IPPROTO_UDP ? "udp_diag" : "tcp_diag";
 }
@@ -25,10 +27,14 @@ const Table<EnricherOptions>& EnricherOptions::table() {
         option("protocol", &O::protocol).default_value(6).doc("Protocol of the dumped sockets: 6 is TCP, 17 is UDP."),
         option("ext", &O::extensions)
             .default_value(255)
-            .doc("Requested attributes of each socket: bits 1 << (INET_DIAG_* - 1) of linux/inet_diag.h."),
+            .doc(
+                "Requested attributes of each socket: bits 1 << (INET_DIAG_* - 1) of linux/inet_diag.h. Those that are not "
+                "used, all but INET_DIAG_INFO and INET_DIAG_CONG, are not requested."),
         option("state", &O::states)
             .default_value(3071)
-            .doc("Requested socket states: bits 1 << TCP_* of include/net/tcp_states.h; 3071 is all but listening ones."),
+            .doc("Requested socket states: bits 1 << TCP_* of include/net/tcp_states.h; 3071 is all but listening ones. "
+                 "Those "
+                 "of sockets without an owner, such as TIME_WAIT, are not requested."),
     };
     return table;
 }
@@ -93,7 +99,9 @@ void NetlinkEnricher::take_dump(Samples& samples) {
     sockets_ = 0;
     if (index_.flows() > 0) {
         ++dumps_;
-        const diag::DumpRequest request{options_.protocol, options_.extensions, options_.states};
+        // Sockets in TIME_WAIT and connection requests have no TCP information, and no owner.
+        const diag::DumpRequest request{options_.protocol, static_cast<std::uint8_t>(options_.extensions & used_extensions),
+                                        options_.states & diag::connected_states()};
         const auto dumped = socket_->dump(request, [&](const diag::Connection& socket) { add(socket, now, samples); });
         complete = dumped.ok();
         if (!complete) {
@@ -120,8 +128,6 @@ void NetlinkEnricher::take_dump(Samples& samples) {
 
 void NetlinkEnricher::add(const diag::Connection& connection, std::int64_t now, Samples& samples) {
     ++sockets_;
-    // Sockets in TIME_WAIT and connection requests have no TCP information, and no owner.
-    if ((diag::state_bit(connection.state) & diag::connected_states()) == 0) return;
     const auto claim = index_.claim({connection.key(), connection.cookie});
     if (!claim) return;
 
