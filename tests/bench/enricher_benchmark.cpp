@@ -4,7 +4,10 @@
 // it has. Every sample is compared with the socket it should be of. Needs root for skops; run it in a network namespace of
 // its own. FLOWD_LONG=1 adds 100,000 connections.
 #include <benchmark/benchmark.h>
+#include <linux/inet_diag.h>
+#include <linux/sock_diag.h>
 #include <malloc.h>
+#include <netinet/in.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -89,6 +92,24 @@ void skops_period(benchmark::State& state) {
     period<skops::Skops>(state);
 }
 
+/// What the kernel's part of a period of the netlink enricher is: the same dump, whose messages are not read.
+void dump_received(benchmark::State& state) {
+    ManyConnections::of(static_cast<std::size_t>(state.range(0)));
+    auto socket = nl::Socket::open(NETLINK_SOCK_DIAG).value();
+    inet_diag_req_v2 request{};
+    request.sdiag_protocol = IPPROTO_TCP;
+    request.idiag_ext = diag::extension_bit(INET_DIAG_INFO) | diag::extension_bit(INET_DIAG_CONG);
+    request.idiag_states = diag::connected_states();
+    for (auto _ : state) {
+        const double before = thread_cpu();
+        for (const std::uint8_t family : {std::uint8_t{AF_INET}, std::uint8_t{AF_INET6}}) {
+            request.sdiag_family = family;
+            if (!socket.dump(SOCK_DIAG_BY_FAMILY, request, [](const nl::Message&) {}, {})) state.SkipWithError("no dump");
+        }
+        state.SetIterationTime(thread_cpu() - before);
+    }
+}
+
 /// The floor: what an administrator would run by hand.
 pid_t run_ss(bool traced) {
     const pid_t child = ::fork();
@@ -143,6 +164,7 @@ int main(int argc, char** argv) {
         };
         with("netlink", flowd::netlink_period);
         with("skops", flowd::skops_period);
+        with("dump_received", flowd::dump_received);
         with("ss_tinO", flowd::ss_tinO);
     }
     benchmark::RunSpecifiedBenchmarks();
