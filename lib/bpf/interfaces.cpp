@@ -16,25 +16,6 @@
 namespace flowd::bpf {
 namespace {
 
-/// Whether one of `chosen` is stacked on `link`.
-bool carries(const Link& link, const std::set<int>& chosen, const std::vector<Link>& all) {
-    std::set<int> seen{link.index};
-    std::vector<int> above{link.index};
-    while (!above.empty()) {
-        const int index = above.back();
-        above.pop_back();
-        for (const Link& other : all) {
-            const bool is_above = other.lower == index || std::any_of(all.begin(), all.end(), [&](const Link& port) {
-                                      return port.index == index && port.master == other.index;
-                                  });
-            if (!is_above || !seen.insert(other.index).second) continue;
-            if (chosen.contains(other.index)) return true;
-            above.push_back(other.index);
-        }
-    }
-    return false;
-}
-
 bool is_pattern(const std::string& name) {
     return name.find_first_of("*?[") != std::string::npos;
 }
@@ -51,11 +32,26 @@ bool matches(const std::string& name, int index, const Link& link) {
 }  // namespace
 
 std::vector<Link> uppermost(const std::vector<Link>& links, const std::vector<Link>& all) {
-    std::set<int> chosen;
-    for (const Link& link : links) chosen.insert(link.index);
+    std::multimap<int, int> lower;  // by index, those on which an interface is stacked directly
+    for (const Link& link : all) {
+        if (link.lower != 0) lower.emplace(link.index, link.lower);
+        if (link.master != 0) lower.emplace(link.master, link.index);
+    }
+    std::set<int> carrying;
+    for (const Link& link : links) {
+        std::set<int> seen{link.index};
+        for (std::vector<int> next{link.index}; !next.empty();) {
+            const auto [first, last] = lower.equal_range(next.back());
+            next.pop_back();
+            for (auto each = first; each != last; ++each)
+                if (seen.insert(each->second).second) next.push_back(each->second);
+        }
+        seen.erase(link.index);
+        carrying.merge(seen);
+    }
     std::vector<Link> found;
     std::copy_if(links.begin(), links.end(), std::back_inserter(found),
-                 [&](const Link& link) { return !carries(link, chosen, all); });
+                 [&](const Link& link) { return !carrying.contains(link.index); });
     return found;
 }
 

@@ -35,10 +35,11 @@ void add_unmetered(std::vector<Finding>& all, const std::vector<bpf::Link>& mete
             return static_cast<std::uint32_t>(each.index) == marked.index;
         });
         if (marked.use != FLOWD_INTERFACE_MARKS || link == links->end()) continue;
+        const auto is_it = [&](const bpf::Link& each) { return each.index == link->index; };
+        if (std::any_of(metered.begin(), metered.end(), is_it)) continue;
         // One stack more: it is not in the stack of a metered interface.
         std::vector<bpf::Link> both = metered;
-        const auto is_it = [&](const bpf::Link& each) { return each.index == link->index; };
-        if (std::none_of(both.begin(), both.end(), is_it)) both.push_back(*link);
+        both.push_back(*link);
         if (bpf::uppermost(both, *links).size() > stacks)
             all.push_back({FLOWD_LEVEL_WARNING, "perfsonar-not-metered", link->name,
                            "it is marked and not metered: its flows are not announced", "marked interfaces are metered",

@@ -14,6 +14,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "flowd/testing.hpp"
 #include "lib/bpf/attachments.hpp"
@@ -46,6 +47,28 @@ class NetlinkChanges : public ::testing::Test {
         return ::poll(&waiting, 1, 0) == 1;
     }
 };
+
+std::string names_of_uppermost(const std::vector<Link>& chosen, const std::vector<Link>& all) {
+    std::string names;
+    for (const Link& link : uppermost(chosen, all)) names += link.name + " ";
+    return names;
+}
+
+TEST(Uppermost, APortIsLeftOutIfTheVlanOfItsBridgeIsChosen) {
+    const Link port{.index = 1, .name = "port", .master = 3};
+    const Link other{.index = 2, .name = "other"};
+    const Link bridge{.index = 3, .name = "bridge"};
+    const Link vlan{.index = 4, .name = "vlan", .lower = 3};
+    const std::vector<Link> all{port, other, bridge, vlan};
+    EXPECT_EQ(names_of_uppermost({port, other, vlan}, all), "other vlan ");
+    EXPECT_EQ(names_of_uppermost({port, other}, all), "port other ");
+    EXPECT_EQ(names_of_uppermost(all, all), "other vlan ");
+}
+
+TEST(Uppermost, AnInterfaceIsNotStackedOnItself) {
+    const std::vector<Link> ring{{.index = 1, .name = "one", .lower = 2}, {.index = 2, .name = "two", .lower = 1}};
+    EXPECT_EQ(names_of_uppermost({ring[0]}, ring), "one ");
+}
 
 TEST_F(NetlinkChanges, OnlyChangesOfDefaultRoutesAreReported) {
     auto netlink = subscribe(RTMGRP_LINK | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE);
