@@ -124,7 +124,7 @@ class LookUp {
         return true;
     }
 
-    /// A map of sockets takes none without a port. Addresses of RFC 2544: nobody else is there.
+    /// A map of sockets takes none without a port. Addresses of RFC 2544: nobody else is there but those of other tables.
     static bool bind(int fd, std::uint32_t number) {
         const int on = 1;
         sockaddr_in address{};
@@ -132,6 +132,7 @@ class LookUp {
         address.sin_addr.s_addr = htonl(0xc6120001u + (number >> 14));
         address.sin_port = htons(static_cast<std::uint16_t>(16384 + (number & 0x3fff)));
         return ::setsockopt(fd, IPPROTO_IP, IP_FREEBIND, &on, sizeof on) == 0 &&
+               ::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
                ::bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
     }
 
