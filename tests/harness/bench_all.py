@@ -124,7 +124,7 @@ def main():
     arguments = parser.parse_args()
     if arguments.write:
         return write_documents()
-    subprocess.run([ROOT / "scripts/build", "release"], check=True, stdout=sys.stderr)
+    subprocess.run([ROOT / "scripts/build", "release", "--target", "benchmarks"], check=True, stdout=sys.stderr)
     logs = ROOT / "build/figures"
     logs.mkdir(exist_ok=True)
     RECORDS.mkdir(exist_ok=True)

@@ -122,7 +122,7 @@ def measure(arguments):
 
 if __name__ == "__main__":
     figures.main("scripts/bench-firefly", __doc__, measure,
-                 ("--seconds", {"type": float, "default": 1.5, "help": "of each trial"}),
+                 ("--seconds", {"type": float, "default": 1.0, "help": "of each trial"}),
                  ("--rounds", {"type": int, "default": 3, "help": "searches per way; medians are shown"}),
                  ("--steady", {"type": float, "default": 16.0, "help": "seconds at half of the rate, for memory"}),
                  ("--verbose", {"action": "store_true"}))

@@ -72,4 +72,4 @@ def measure(arguments):
 
 if __name__ == "__main__":
     figures.main("scripts/bench-marker", __doc__, measure, ("--rounds", {"type": int, "default": 5}),
-                 ("--seconds", {"type": int, "default": 2, "help": "of each transfer"}))
+                 ("--seconds", {"type": int, "default": 1, "help": "of each transfer"}))

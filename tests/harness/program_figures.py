@@ -61,8 +61,8 @@ def bus(repetitions, quick):
 
 def lock(repetitions, quick):
     out = subprocess.run([BUILD / "bin/lock_benchmark", *(["100000"] if quick else [])], stdout=subprocess.PIPE, text=True, check=True).stdout
-    table = [line.strip("| ").split(" | ") for line in out.splitlines() if line.startswith("|")]
-    return [[head.strip(" |") for head in table[0]], *table[2:]]
+    table = [[cell.strip() for cell in line[1:-2].split("|")] for line in out.splitlines() if line.startswith("|")]
+    return [table[0], *table[2:]]
 
 
 def bpf_programs(program, repetitions, aims):
@@ -104,7 +104,7 @@ PROGRAMS = {one.__name__: one for one in (codec, flow_table, bus, lock, marker, 
 
 
 def measure(arguments):
-    return {arguments.name: PROGRAMS[arguments.name](2 if arguments.quick else 9, arguments.quick)}
+    return {arguments.name: PROGRAMS[arguments.name](1 if arguments.quick else 5, arguments.quick)}
 
 
 if __name__ == "__main__":
