@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The tables of the documents are what the recorded figures say. Nothing is measured here."""
+import json
 import pathlib
 import sys
 
@@ -39,6 +40,19 @@ def test_columns_without_an_entry_are_left_out():
 def test_a_document_is_changed_in_its_regions_only():
     document = "Before.\n<!-- figures: example -->\nold\n<!-- end -->\nAfter.\n"
     assert bench_all.filled(document, {"example": "new\n"}) == document.replace("old", "new")
+
+
+def test_a_benchmark_leaves_a_record(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(sys, "argv", ["bench-example", "--json", str(tmp_path / "record.json")])
+    figures.main("scripts/bench-example", "An example.", lambda arguments: RECORD["tables"])
+    record = json.loads((tmp_path / "record.json").read_text())
+    assert set(record) == set(RECORD) | {"seconds"} and record["tables"] == RECORD["tables"]
+    assert capsys.readouterr().out.endswith(TABLE.split("\n", 1)[1] + "\n")
+
+
+def test_a_benchmark_that_fails_says_why(monkeypatch, tmp_path):
+    monkeypatch.setitem(bench_all.BENCHMARKS, "bad", ["/bin/sh", "-c", "echo first; echo no root; exit 3"])
+    assert bench_all.run("bad", tmp_path / "bad.log", quick=True) == "ended with 3: no root"
 
 
 def test_each_region_is_of_a_benchmark_and_each_recorded_table_has_one():
