@@ -96,8 +96,9 @@ def printed(record, name):
 
 
 def machine():
-    cpu = next(line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name"))
-    return f"{cpu}, {os.cpu_count()} virtual cores, Linux {'.'.join(platform.release().split('.')[:2])}"
+    cpu = dict(re.findall(r"^(model name|cpu family|model)\s*: (.*)$", pathlib.Path("/proc/cpuinfo").read_text(), re.M))
+    return (f"{cpu['model name']} (family {cpu['cpu family']}, model {cpu['model']}), {os.cpu_count()} virtual cores, "
+            f"Linux {'.'.join(platform.release().split('.')[:2])}")
 
 
 def main(command, about, measure, *options):
