@@ -66,6 +66,20 @@ bool is_of_family(const Filter& filter) {
     return filter.kind == "bpf" && is_of_family(filter.name);
 }
 
+/// Removes filters of killed instances, together with the qdisc if it was created for them and has no others.
+Result<void> remove_left(const Link& link, const std::vector<PlacedFilter>& left) {
+    const bool with_qdisc = std::any_of(left.begin(), left.end(),
+                                        [](const PlacedFilter& one) { return Ownership::made_qdisc(one.filter.handle); });
+    if (with_qdisc) {
+        auto removed = remove_clsact(link.index, left);
+        if (!removed) return std::move(removed).error();
+        if (*removed) return {};
+    }
+    for (const auto& [direction, filter] : left)
+        if (auto removed = remove_filter(link.index, direction, filter); !removed) return removed;
+    return {};
+}
+
 }  // namespace
 
 std::string Preceding::describe() const {
@@ -97,7 +111,7 @@ Attachments::Changes Attachments::reconcile(const std::vector<Link>& wanted) {
         changes.detached.push_back(it->second.link);
         host_.info("no longer " + purpose_.doing + " on " + it->second.link.name +
                    ", which is gone or not chosen any more");
-        detach(std::move(it->second));
+        detach(it->second);
         it = attached_.erase(it);
     }
     for (const Link& link : wanted) {
@@ -169,7 +183,7 @@ Result<Attachments::Attached> Attachments::attach(const Link& link) {
     if (purpose_.how != Attach::clsact) {
         std::optional<Error> refused;
         for (std::size_t i = 0; i < purpose_.hooks.size() && !refused; ++i) {
-            auto hook = attach_hook(attached, i);
+            auto hook = attach_hook(attached, i, false);
             if (hook)
                 attached.hooks.push_back(*std::move(hook));
             else
@@ -193,14 +207,13 @@ Result<Attachments::Attached> Attachments::attach(const Link& link) {
 }
 
 Result<void> Attachments::attach_clsact(Attached& attached) {
-    auto made = ensure_qdisc(attached.link);
-    if (!made) return std::move(made).error();
-    attached.made_qdisc = *made;
+    auto qdisc = look_at_qdisc(attached.link);
+    if (!qdisc) return std::move(qdisc).error();
+    attached.made_qdisc = qdisc->removed_with_filters;
     for (std::size_t i = 0; i < purpose_.hooks.size(); ++i) {
-        auto hook = attach_hook(attached, i);
+        auto hook = attach_hook(attached, i, qdisc->missing && i == 0);
         if (!hook) {
-            attached.hooks.clear();
-            if (*made) (void)remove_clsact_if_unused(attached.link.index);
+            detach(attached);
             return std::move(hook).error();
         }
         attached.hooks.push_back(*std::move(hook));
@@ -208,7 +221,7 @@ Result<void> Attachments::attach_clsact(Attached& attached) {
     return {};
 }
 
-Result<Attachments::Hook> Attachments::attach_hook(const Attached& attached, std::size_t hook) {
+Result<Attachments::Hook> Attachments::attach_hook(const Attached& attached, std::size_t hook, bool with_qdisc) {
     const HookPrograms& programs = purpose_.hooks[hook];
     auto program = program_for(attached.link, programs);
     if (!program) return std::move(program).error();
@@ -229,25 +242,25 @@ Result<Attachments::Hook> Attachments::attach_hook(const Attached& attached, std
     if (!filters) return std::move(filters).error();
     std::erase_if(*filters, [](const Filter& filter) { return is_of_family(filter); });
     auto filter = ClsactFilter::attach(*program, index, programs.direction, ownership_->handle(attached.made_qdisc),
-                                       free_priority(*filters));
+                                       free_priority(*filters), with_qdisc);
     if (!filter) return std::move(filter).error();
     return Hook(*std::move(filter));
 }
 
-/// Whether the qdisc is removed with the last of our filters.
-Result<bool> Attachments::ensure_qdisc(const Link& link) const {
-    auto made = ensure_clsact(link.index);
-    if (!made) return std::move(made).error();
-    if (!purpose_.remove_qdisc || *made) return purpose_.remove_qdisc && *made;
+Result<Attachments::Qdisc> Attachments::look_at_qdisc(const Link& link) const {
+    const auto present = find_clsact(link.index);
+    if (!present) return present.error();
+    Qdisc qdisc{!*present, purpose_.remove_qdisc && !*present};
+    if (!purpose_.remove_qdisc || !*present) return qdisc;
     // The handle of a filter of another instance, or of one that was killed, tells whether flowd-cpp created the qdisc.
     for (const auto direction : {Direction::ingress, Direction::egress}) {
         const auto filters = list_filters(link.index, direction);
         if (!filters) return filters.error();
         if (std::any_of(filters->begin(), filters->end(),
                         [](const Filter& filter) { return is_of_family(filter) && Ownership::made_qdisc(filter.handle); }))
-            return true;
+            qdisc.removed_with_filters = true;
     }
-    return false;
+    return qdisc;
 }
 
 void Attachments::name_series(Attached& attached) {
@@ -267,14 +280,23 @@ void Attachments::name_series(Attached& attached) {
     attached.preceding_series = std::move(series);
 }
 
-void Attachments::detach(Attached attached) {
+void Attachments::detach(Attached& attached) {
+    const std::string& name = attached.link.name;
+    const bool with_qdisc = attached.on_clsact && attached.made_qdisc && purpose_.remove_qdisc;
+    if (with_qdisc) {
+        // Filters and qdisc by one request: one without filters would not tell whose it is if this process is killed.
+        std::vector<PlacedFilter> ours;
+        for (const Hook& hook : attached.hooks) ours.push_back(std::get<ClsactFilter>(hook).placed());
+        auto removed = remove_clsact(attached.link.index, ours);
+        if (!removed) host_.debug(name + ": " + removed.error().message);
+        if (removed && *removed) return leave(attached);
+    }
     attached.hooks.clear();  // a pinned link is detached when its pin is removed
-    if (!attached.on_clsact || !attached.made_qdisc || !purpose_.remove_qdisc) return;
-    const Link& link = attached.link;
-    auto removed = remove_clsact_if_unused(link.index);
-    if (!removed) host_.debug(link.name + ": " + removed.error().message);
+    if (!with_qdisc) return;
+    auto removed = remove_clsact(attached.link.index, {});  // the other filters may have been removed meanwhile
+    if (!removed) host_.debug(name + ": " + removed.error().message);
     if (removed && !*removed)
-        host_.debug(link.name + ": other programs use the clsact qdisc that was created here: it is not removed");
+        host_.debug(name + ": other programs use the clsact qdisc that was created here: it is not removed");
 }
 
 void Attachments::detach_all() {
@@ -282,8 +304,7 @@ void Attachments::detach_all() {
     count_timer_.reset();
     change_timer_.reset();
     change_watch_.reset();
-    for (auto& [index, attached] : attached_)
-        purpose_.kept_in.empty() ? detach(std::move(attached)) : leave(std::move(attached));
+    for (auto& [index, attached] : attached_) purpose_.kept_in.empty() ? detach(attached) : leave(attached);
     attached_.clear();
 }
 
@@ -298,9 +319,10 @@ Result<void> Attachments::keep(Attached& attached) const {
     return {};
 }
 
-void Attachments::leave(Attached attached) {
+void Attachments::leave(Attached& attached) {
     for (Hook& hook : attached.hooks)
         if (auto* const filter = std::get_if<ClsactFilter>(&hook)) filter->release();
+    attached.hooks.clear();
 }
 
 void Attachments::remove_stale_pins() const {
@@ -438,17 +460,20 @@ void Attachments::repair(Attached& attached, const std::vector<std::size_t>& mis
     const std::string& name = attached.link.name;
     read_changes();
     std::optional<Error> failed;
+    bool with_qdisc = false;
     if (attached.on_clsact) {
         if (lost_changes_) attached.made_qdisc = false;
-        auto made = ensure_qdisc(attached.link);
-        if (made)
-            attached.made_qdisc = attached.made_qdisc || *made;
-        else
-            failed = std::move(made).error();
+        auto qdisc = look_at_qdisc(attached.link);
+        if (qdisc) {
+            with_qdisc = qdisc->missing;
+            attached.made_qdisc = attached.made_qdisc || qdisc->removed_with_filters;
+        } else {
+            failed = std::move(qdisc).error();
+        }
     }
     for (const std::size_t i : missing) {
         if (failed) break;
-        auto hook = attach_hook(attached, i);
+        auto hook = attach_hook(attached, i, std::exchange(with_qdisc, false));
         if (!hook) {
             failed = std::move(hook).error();
             break;
@@ -541,23 +566,21 @@ Result<std::uint32_t> sweep_filters(Host& host, const std::string& role, const s
     if (!found) return std::move(found).error();
     std::uint32_t swept = 0;
     for (const Link& link : *found) {
+        std::vector<PlacedFilter> left;
         for (const Direction direction : directions) {
             auto filters = list_filters(link.index, direction);
             if (!filters) return std::move(filters).error().within(link.name);
-            for (const Filter& filter : *filters) {
+            for (Filter& filter : *filters) {
                 const bool is_ours = std::any_of(program_names.begin(), program_names.end(), [&](const std::string& name) {
                     return is_program(filter.kind, filter.name, name);
                 });
-                if (!is_ours || Ownership::is_alive(filter.handle)) continue;
-                auto done = remove_filter(link.index, direction, filter);
-                if (!done) return std::move(done).error().within(link.name);
-                if (Ownership::made_qdisc(filter.handle))
-                    if (auto unused = remove_clsact_if_unused(link.index); !unused)
-                        return std::move(unused).error().within(link.name);
-                host.warning(link.name + ": removed the tc filter of a " + role + " that was killed");
-                ++swept;
+                if (is_ours && !Ownership::is_alive(filter.handle)) left.push_back({direction, std::move(filter)});
             }
         }
+        if (auto done = remove_left(link, left); !done) return std::move(done).error().within(link.name);
+        for (std::size_t i = 0; i < left.size(); ++i)
+            host.warning(link.name + ": removed the tc filter of a " + role + " that was killed");
+        swept += static_cast<std::uint32_t>(left.size());
     }
     return swept;
 }

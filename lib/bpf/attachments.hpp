@@ -162,14 +162,18 @@ class Attachments {
         std::vector<std::uint32_t> tcx;
         std::vector<Filter> filters;
     };
+    struct Qdisc {
+        bool missing = false;
+        bool removed_with_filters = false;  // with the last of ours
+    };
     [[nodiscard]] Result<Attached> attach(const Link& link);
     [[nodiscard]] Result<void> attach_clsact(Attached& attached);
-    [[nodiscard]] Result<Hook> attach_hook(const Attached& attached, std::size_t hook);
-    [[nodiscard]] Result<bool> ensure_qdisc(const Link& link) const;
+    [[nodiscard]] Result<Hook> attach_hook(const Attached& attached, std::size_t hook, bool with_qdisc);
+    [[nodiscard]] Result<Qdisc> look_at_qdisc(const Link& link) const;
     void name_series(Attached& attached);
-    void detach(Attached attached);
+    void detach(Attached& attached);
     [[nodiscard]] Result<void> keep(Attached& attached) const;
-    void leave(Attached attached);
+    void leave(Attached& attached);
     void remove_stale_pins() const;
     [[nodiscard]] std::string pin_of(int interface_index, std::size_t hook) const;
 

@@ -6,7 +6,9 @@
 #include <linux/if_ether.h>
 #include <linux/pkt_cls.h>
 #include <linux/pkt_sched.h>
+#include <net/if.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <set>
 #include <utility>
@@ -27,12 +29,21 @@ bpf_tc_hook hook_of(int interface_index, Direction direction = Direction::egress
     return hook;
 }
 
+tcmsg place_of(int interface_index, std::uint32_t parent) {
+    tcmsg place{};
+    place.tcm_family = AF_UNSPEC;
+    place.tcm_ifindex = interface_index;
+    place.tcm_parent = parent;
+    return place;
+}
+
+std::uint32_t parent_of(Direction direction) {
+    return TC_H_MAKE(TC_H_CLSACT, direction == Direction::egress ? TC_H_MIN_EGRESS : TC_H_MIN_INGRESS);
+}
+
 /// The kind of the qdisc at the place of clsact: an ingress qdisc accepts filters for egress, but runs them on ingress.
 Result<std::string> kind_in_place(int interface_index) {
-    tcmsg request{};
-    request.tcm_family = AF_UNSPEC;
-    request.tcm_ifindex = interface_index;
-    return list<std::string>("qdiscs", RTM_GETQDISC, request,
+    return list<std::string>("qdiscs", RTM_GETQDISC, place_of(interface_index, 0),
                              [interface_index](std::string& kind, const nl::Message& message) {
                                  const auto* const qdisc = message.body<tcmsg>();
                                  if (message.type() != RTM_NEWQDISC || qdisc == nullptr) return;
@@ -61,25 +72,45 @@ Filter read_filter(const nl::Message& message, const tcmsg& traffic) {
 }
 
 /// The kernel answers ENOENT if it has no module for a qdisc or a filter.
-Error attach_error(int number, const std::string& what) {
-    if (number == -ENOENT)
+Error attach_error(Error refused, int interface_index, const std::string& what) {
+    char name[IF_NAMESIZE];
+    const bool lacks_module =
+        refused.code == FLOWD_NOT_FOUND && ::if_indextoname(static_cast<unsigned>(interface_index), name) != nullptr;
+    if (lacks_module)
         if (const auto feature = kernel::Features().lacking("clsact")) return feature->error().within(what);
-    Error error = system_error(number, what);
-    if (number == -ENOENT) {
+    Error error = bpf_error(std::move(refused)).within(what);
+    if (lacks_module) {
         error.code = FLOWD_UNSUPPORTED;
         error.hint = "the kernel lacks a module: modprobe sch_ingress cls_bpf";
     }
     return error;
 }
 
+nl::Change added_qdisc(int interface_index) {
+    tcmsg place = place_of(interface_index, TC_H_CLSACT);
+    place.tcm_handle = TC_H_MAKE(TC_H_CLSACT, 0);
+    nl::Change change(RTM_NEWQDISC, NLM_F_CREATE | NLM_F_EXCL, place);
+    change.put(TCA_KIND, "clsact");
+    return change;
+}
+
+nl::Change added_filter(int program, int interface_index, Direction direction, const Filter& filter) {
+    tcmsg place = place_of(interface_index, parent_of(direction));
+    place.tcm_handle = filter.handle;
+    place.tcm_info = TC_H_MAKE(std::uint32_t{filter.priority} << 16, htons(filter.protocol));
+    nl::Change change(RTM_NEWTFILTER, NLM_F_CREATE | NLM_F_EXCL, place);
+    change.put(TCA_KIND, filter.kind).nest(TCA_OPTIONS, [&](nl::Change& options) {
+        options.put(TCA_BPF_FD, static_cast<std::uint32_t>(program));
+        options.put(TCA_BPF_NAME, filter.name);
+        options.put(TCA_BPF_FLAGS, std::uint32_t{TCA_BPF_FLAG_ACT_DIRECT});
+    });
+    return change;
+}
+
 }  // namespace
 
 Result<std::vector<Filter>> list_filters(int interface_index, Direction direction) {
-    tcmsg request{};
-    request.tcm_family = AF_UNSPEC;
-    request.tcm_ifindex = interface_index;
-    request.tcm_parent = TC_H_MAKE(TC_H_CLSACT, direction == Direction::egress ? TC_H_MIN_EGRESS : TC_H_MIN_INGRESS);
-    return list<std::vector<Filter>>("tc filters", RTM_GETTFILTER, request,
+    return list<std::vector<Filter>>("tc filters", RTM_GETTFILTER, place_of(interface_index, parent_of(direction)),
                                      [](std::vector<Filter>& found, const nl::Message& message) {
                                          const auto* const traffic = message.body<tcmsg>();
                                          if (message.type() != RTM_NEWTFILTER || traffic == nullptr) return;
@@ -100,30 +131,22 @@ std::uint16_t free_priority(const std::vector<Filter>& third_party) {
     return priority;
 }
 
-Result<void> check_clsact_place(int interface_index) {
+Result<bool> find_clsact(int interface_index) {
     const auto kind = kind_in_place(interface_index);
     if (!kind) return kind.error();
-    if (*kind == "clsact" || kind->empty()) return {};
+    if (*kind == "clsact" || kind->empty()) return *kind == "clsact";
     return Error{FLOWD_BUSY, "it has a qdisc of kind " + *kind + ", and clsact cannot be added beside it",
                  "use `attach: tcx`, or let its owner replace it by clsact, which has the same ingress hook"};
 }
 
-Result<bool> ensure_clsact(int interface_index) {
-    bpf_tc_hook hook = hook_of(interface_index);
-    const int number = bpf_tc_hook_create(&hook);
-    if (number == -EEXIST) {
-        if (auto place = check_clsact_place(interface_index); !place) return std::move(place).error();
-        return false;
-    }
-    if (number != 0) return attach_error(number, "adding a clsact qdisc");
-    return true;
-}
-
-Result<bool> remove_clsact_if_unused(int interface_index) {
+Result<bool> remove_clsact(int interface_index, std::span<const PlacedFilter> ours) {
     for (const auto direction : {Direction::ingress, Direction::egress}) {
         auto filters = list_filters(interface_index, direction);
         if (!filters) return std::move(filters).error();
-        if (!filters->empty()) return false;
+        for (const Filter& filter : *filters)
+            if (std::none_of(ours.begin(), ours.end(),
+                             [&](const PlacedFilter& one) { return one.direction == direction && one.filter.is(filter); }))
+                return false;
     }
     bpf_tc_hook hook = hook_of(interface_index);
     hook.attach_point = static_cast<bpf_tc_attach_point>(BPF_TC_INGRESS | BPF_TC_EGRESS);  // libbpf: the whole qdisc
@@ -152,21 +175,26 @@ Result<void> remove_filter(int interface_index, Direction direction, const Filte
 }
 
 Result<ClsactFilter> ClsactFilter::attach(int program, int interface_index, Direction direction, std::uint32_t handle,
-                                          std::uint16_t priority) {
-    const bpf_tc_hook hook = hook_of(interface_index, direction);
-    auto options = sized<bpf_tc_opts>();
-    options.prog_fd = program;
-    options.handle = handle;
-    options.priority = priority;
-    if (const int number = bpf_tc_attach(&hook, &options))
-        return attach_error(number, "attaching to clsact " + std::string(name_of(direction)));
+                                          std::uint16_t priority, bool with_qdisc) {
     Filter filter;
-    filter.handle = options.handle;
-    filter.priority = static_cast<std::uint16_t>(options.priority);
+    filter.handle = handle;
+    filter.priority = priority;
     filter.protocol = ETH_P_ALL;
     filter.kind = "bpf";
-    filter.program = options.prog_id != 0 ? options.prog_id : program_id(program);
-    return ClsactFilter(interface_index, direction, std::move(filter));
+    filter.program = program_id(program);
+    filter.name = program_name(filter.program) + ":[" + std::to_string(filter.program) + "]";
+    std::vector<nl::Change> changes;
+    if (with_qdisc) changes.push_back(added_qdisc(interface_index));
+    changes.push_back(added_filter(program, interface_index, direction, filter));
+    auto socket = nl::Socket::open(NETLINK_ROUTE);
+    if (!socket) return std::move(socket).error();
+    auto done = socket->change(changes);
+    if (done) return ClsactFilter(interface_index, direction, std::move(filter));
+    if (with_qdisc) {  // one of both may have been added
+        (void)remove_filter(interface_index, direction, filter);
+        if (done.error().code != FLOWD_BUSY) (void)remove_clsact(interface_index, {});
+    }
+    return attach_error(std::move(done).error(), interface_index, "attaching to clsact " + std::string(name_of(direction)));
 }
 
 ClsactFilter::ClsactFilter(ClsactFilter&& other) noexcept

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -31,14 +32,17 @@ struct Filter {
 /// In the order in which they run. Empty without a clsact qdisc.
 [[nodiscard]] Result<std::vector<Filter>> list_filters(int interface_index, Direction direction);
 
-/// FLOWD_BUSY: a qdisc of another kind is in the place of clsact.
-[[nodiscard]] Result<void> check_clsact_place(int interface_index);
+/// FLOWD_BUSY: a qdisc of another kind is in the place of clsact. Otherwise: whether there is a clsact qdisc.
+[[nodiscard]] Result<bool> find_clsact(int interface_index);
 
-/// True: the qdisc was created; false: it existed already.
-[[nodiscard]] Result<bool> ensure_clsact(int interface_index);
+/// A filter and where it is.
+struct PlacedFilter {
+    Direction direction = Direction::egress;
+    Filter filter;
+};
 
-/// Removes the qdisc when no filter is left on it, in either direction. True: it was removed.
-Result<bool> remove_clsact_if_unused(int interface_index);
+/// Removes the qdisc, with its filters, when it has no others than `ours`, in either direction. True: it was removed.
+Result<bool> remove_clsact(int interface_index, std::span<const PlacedFilter> ours);
 
 /// Removes one filter, provided that it still holds the program; FLOWD_NOT_FOUND otherwise.
 Result<void> remove_filter(int interface_index, Direction direction, const Filter& filter);
@@ -51,9 +55,10 @@ Result<void> remove_filter(int interface_index, Direction direction, const Filte
 /// finds it by handle and name.
 class ClsactFilter {
   public:
-    /// Among filters of the same priority the newest runs first. The handle must be free there.
+    /// Among filters of the same priority the newest runs first. The handle must be free there. `with_qdisc`: adds the
+    /// qdisc by the same request, so that no kill leaves one whose filter does not tell whose it is.
     [[nodiscard]] static Result<ClsactFilter> attach(int program, int interface_index, Direction direction,
-                                                     std::uint32_t handle, std::uint16_t priority);
+                                                     std::uint32_t handle, std::uint16_t priority, bool with_qdisc);
     ClsactFilter(ClsactFilter&& other) noexcept;
     ClsactFilter& operator=(ClsactFilter&& other) noexcept;
     ClsactFilter(const ClsactFilter&) = delete;
@@ -61,6 +66,7 @@ class ClsactFilter {
     ~ClsactFilter();
 
     [[nodiscard]] const Filter& filter() const { return filter_; }
+    [[nodiscard]] PlacedFilter placed() const { return {direction_, filter_}; }
     /// The filter is not removed when this is destroyed.
     void release() { interface_ = 0; }
 

@@ -13,15 +13,18 @@ constexpr int not_supported = 524;  // ENOTSUPP, linux/errno.h of the kernel: st
 
 }  // namespace
 
-Error system_error(int number, std::string_view what) {
-    number = std::abs(number);
-    Error error = Error::from_errno(number == not_supported ? EOPNOTSUPP : number, what);
+Error bpf_error(Error error) {
     if (error.code == FLOWD_INVALID) error.code = FLOWD_UNSUPPORTED;
     if (error.code != FLOWD_DENIED) return error;
     const std::string missing = kernel::missing_capabilities();
     error.hint = missing.empty() ? "no capability is missing: check LSM policies and, in a container, its seccomp profile"
                                  : "run as root, or give the service " + missing + " (AmbientCapabilities= in its unit)";
     return error;
+}
+
+Error system_error(int number, std::string_view what) {
+    number = std::abs(number);
+    return bpf_error(Error::from_errno(number == not_supported ? EOPNOTSUPP : number, what));
 }
 
 Error load_error(int number, const std::string& what, const Heard& heard, std::span<const std::string_view> needs,

@@ -13,8 +13,10 @@
 
 namespace flowd::bpf {
 
-/// "what: Operation not permitted", with a hint that names the capability this thread lacks, if that is the reason.
-/// `number` is an errno, of either sign. EINVAL is FLOWD_UNSUPPORTED: the arguments of these calls are this program's own.
+/// An error of a BPF or traffic control call: FLOWD_INVALID becomes FLOWD_UNSUPPORTED, because the arguments of these calls
+/// are this program's own, and FLOWD_DENIED gets a hint that names the capability this thread lacks, if that is the reason.
+[[nodiscard]] Error bpf_error(Error error);
+/// The same of an errno, of either sign: "what: Operation not permitted".
 [[nodiscard]] Error system_error(int number, std::string_view what);
 
 /// Why the kernel did not load an object: a capability that this thread lacks, the first of `needs` that the kernel lacks,

@@ -65,7 +65,8 @@ void HookFindings::add_prospects(std::vector<Finding>& all, const std::vector<Li
     const bool on_clsact = how == Attach::clsact || (how == Attach::automatic && kernel::Features().lacking("TCX"));
     for (const Link& link : links) {
         auto possible = check_hardware(link);
-        if (possible && on_clsact) possible = check_clsact_place(link.index);
+        if (possible && on_clsact)
+            if (auto qdisc = find_clsact(link.index); !qdisc) possible = std::move(qdisc).error();
         if (!possible) {
             all.push_back({FLOWD_LEVEL_ERROR, hook_impossible, link.name, possible.error().message,
                            std::string(program) + " can be attached", possible.error().hint});

@@ -1,17 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
-// lib/netlink/message.hpp: reads netlink messages and their attributes (netlink(7)); no length is trusted. Pure functions.
+// lib/netlink/message.hpp: reads netlink messages and their attributes (netlink(7)), of which no length is trusted, and
+// writes small requests. Pure functions.
 #pragma once
 
 #include <libmnl/libmnl.h>
 #include <linux/netlink.h>
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
+#include <type_traits>
 
 #include "flowd/result.hpp"
 
@@ -94,5 +98,41 @@ void for_each_message(std::span<const std::byte> datagram, Visit&& visit) {
          header = mnl_nlmsg_next(header, &left))
         visit(Message(*header));
 }
+
+/// A request that changes something, with its attributes. The caller adds no more than fits.
+class Change {
+  public:
+    /// `flags`: NLM_F_CREATE and the like.
+    template <typename Body>
+    Change(std::uint16_t type, std::uint16_t flags, const Body& body) {
+        static_assert(std::is_trivially_copyable_v<Body> && sizeof(Body) <= 128);
+        nlmsghdr* const header = mnl_nlmsg_put_header(bytes_.data());
+        header->nlmsg_type = type;
+        header->nlmsg_flags = static_cast<std::uint16_t>(NLM_F_REQUEST | NLM_F_ACK | flags);
+        std::memcpy(mnl_nlmsg_put_extra_header(header, sizeof body), &body, sizeof body);
+    }
+
+    Change& put(std::uint16_t attribute, std::uint32_t number) {
+        mnl_attr_put_u32(&header(), attribute, number);
+        return *this;
+    }
+    Change& put(std::uint16_t attribute, const std::string& text) {
+        mnl_attr_put_strz(&header(), attribute, text.c_str());
+        return *this;
+    }
+    /// Calls fill(*this): what it puts is within the attribute.
+    template <typename Fill>
+    Change& nest(std::uint16_t attribute, Fill&& fill) {
+        nlattr* const outer = mnl_attr_nest_start(&header(), attribute);
+        fill(*this);
+        mnl_attr_nest_end(&header(), outer);
+        return *this;
+    }
+
+    [[nodiscard]] nlmsghdr& header() { return *reinterpret_cast<nlmsghdr*>(bytes_.data()); }
+
+  private:
+    alignas(nlmsghdr) std::array<std::byte, 512> bytes_{};
+};
 
 }  // namespace flowd::nl

@@ -70,6 +70,34 @@ Result<void> Socket::dump(std::uint16_t type, std::span<const std::byte> body, c
     return Error{FLOWD_ERROR, "the list changed during each of " + std::to_string(attempts) + " requests"};
 }
 
+Result<void> Socket::change(std::span<Change> changes) {
+    std::vector<std::byte> batch;
+    for (Change& change : changes) {
+        change.header().nlmsg_seq = ++sequence_;
+        const auto* const begin = reinterpret_cast<const std::byte*>(&change.header());
+        batch.insert(batch.end(), begin, begin + NLMSG_ALIGN(change.header().nlmsg_len));
+    }
+    if (mnl_socket_sendto(handle_.get(), batch.data(), batch.size()) < 0)
+        return Error::from_errno(errno, "sending a netlink request");
+    const std::uint32_t first = sequence_ - static_cast<std::uint32_t>(changes.size()) + 1;
+    const auto until = Clock::now() + longest;
+    std::vector<std::byte> buffer(buffer_size);
+    std::optional<Error> refused;
+    for (std::size_t answered = 0; answered < changes.size();) {
+        if (auto ready = wait(until); !ready) return ready;
+        auto datagram = receive(*handle_, buffer);
+        if (!datagram) return std::move(datagram).error();
+        if (datagram->kind == Datagram::Kind::lost) return Error{FLOWD_ERROR, "netlink: the answer was lost"};
+        for_each_message(datagram->bytes, [&](const Message& message) {
+            if (message.type() != NLMSG_ERROR || message.sequence() < first) return;
+            ++answered;
+            if (auto error = message.error(); error && !refused) refused = std::move(error);
+        });
+    }
+    if (refused) return *std::move(refused);
+    return {};
+}
+
 /// False: the list changed meanwhile, or a part was lost.
 Result<bool> Socket::exchange(const nlmsghdr& request, std::span<std::byte> buffer, const Visitor& each,
                               Clock::time_point until) const {

@@ -48,6 +48,9 @@ class Socket {
         static_assert(std::is_trivially_copyable_v<Body> && sizeof(Body) <= largest_body);
         return get(type, std::as_bytes(std::span(&body, 1)), each);
     }
+    /// Requests all changes by one call, in this order: a process that is killed has made all of them or none. The kernel
+    /// tries each of them, also after one that it refused. Returns the first error.
+    Result<void> change(std::span<Change> changes);
 
   private:
     using Clock = std::chrono::steady_clock;

@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from tests.harness import traffic
-from tests.harness.daemon import Daemon
+from tests.harness.daemon import Daemon, preloaded
 from tests.harness.hooks import ThirdParty, detach_tcx, filters, has_clsact, our_filters, tcx_links
 from tests.harness.lab import wait_for
 
@@ -298,6 +298,69 @@ def test_the_qdisc_of_a_killed_daemon_is_removed_by_the_next(lab):
             daemon.conf.write_text(configuration(attach))
             restart(daemon)
         assert not has_clsact(lab.a)
+
+
+KILLED = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <linux/rtnetlink.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+/* Kills the process as soon as the kernel has answered its KILL_AFTER-th request to change a qdisc or a filter. */
+static ssize_t counted(int fd, const void *data, size_t size, ssize_t sent) {
+    static int count;
+    const struct nlmsghdr *request = data;
+    int domain = 0;
+    socklen_t length = sizeof domain;
+    if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &length) != 0 || domain != AF_NETLINK || size < sizeof *request) return sent;
+    if (request->nlmsg_type != RTM_NEWQDISC && request->nlmsg_type != RTM_DELQDISC && request->nlmsg_type != RTM_NEWTFILTER &&
+        request->nlmsg_type != RTM_DELTFILTER) return sent;
+    if (__atomic_add_fetch(&count, 1, __ATOMIC_SEQ_CST) == atoi(getenv("KILL_AFTER"))) raise(SIGKILL);
+    return sent;
+}
+ssize_t sendto(int fd, const void *data, size_t size, int flags, const struct sockaddr *to, socklen_t length) {
+    ssize_t (*real)(int, const void *, size_t, int, const struct sockaddr *, socklen_t) = dlsym(RTLD_NEXT, "sendto");
+    return counted(fd, data, size, real(fd, data, size, flags, to, length));
+}
+ssize_t send(int fd, const void *data, size_t size, int flags) {
+    ssize_t (*real)(int, const void *, size_t, int) = dlsym(RTLD_NEXT, "send");
+    return counted(fd, data, size, real(fd, data, size, flags));
+}
+"""
+
+
+def test_no_qdisc_is_left_whichever_change_is_the_last_before_a_kill(lab, tmp_path):
+    """Found by the soak: a qdisc without a filter does not tell that it is ours."""
+    def both(attach):
+        return configuration(attach, perfsonar=f"interfaces: [eth0], attach: {attach}")
+
+    def counted_start(attach, kill_after):
+        """Starts and stops a daemon; whether it was killed before it had stopped."""
+        daemon = Daemon(both(attach), lab.a, environment=killer | {"KILL_AFTER": str(kill_after)})
+        daemon.start(ready=False)
+        try:
+            wait_for(lambda: daemon.process.poll() is not None or "READY=1" in daemon.states(), "READY=1 or the kill")
+            if daemon.process.poll() is None:
+                daemon.process.terminate()
+            return daemon.process.wait(30) == -signal.SIGKILL
+        finally:
+            daemon.__exit__()
+
+    killer, killed = preloaded(tmp_path, KILLED), 0
+    while counted_start("clsact", killed + 1):
+        killed += 1
+        assert not counted_start("tcx", 1000)
+        assert not has_clsact(lab.a), f"after a kill behind change {killed}"
+    assert killed >= 4
+    with Daemon(both("clsact"), lab.a) as daemon:
+        daemon.process.kill()
+        daemon.process.wait()
+    removals = 0
+    while has_clsact(lab.a) and counted_start("tcx", 1):  # it is killed behind each removal of what the former one left
+        removals += 1
+    assert removals >= 1 and not has_clsact(lab.a)
 
 
 def test_no_qdisc_is_left_when_marker_and_meter_change_their_hooks_one_after_the_other(lab):
