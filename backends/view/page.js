@@ -721,12 +721,13 @@ async function loadFlow() {
 }
 function drawFlow(said) {
   // A row of the tables may be an earlier flow with the same ends.
-  const id = Number(state.parameters.get("id")), one = said.earlier.find((flow) => flow.id === id) ?? said.flow;
-  const facts = said.state === "unknown" ? [] : [["Experiment", one.experiment + " (" + one.experimentId + ")"], ["Activity", one.activity + " (" + one.activityId + ")"],
+  const id = Number(state.parameters.get("id")), one = id ? [said.flow, ...said.earlier].find((flow) => flow.id === id) : said.flow;
+  const facts = said.state === "unknown" || !one ? [] : [["Experiment", one.experiment + " (" + one.experimentId + ")"], ["Activity", one.activity + " (" + one.activityId + ")"],
     ["Started", dateTime(Date.parse(one.start))], ["Ended", one.end ? dateTime(Date.parse(one.end)) + ", " + one.endReason : ""], ["Sent", bytes(one.bytesSent)],
     ["Received", bytes(one.bytesReceived)], ["Announced by", one.announcer], ["Rule", one.rule], ["Application", one.application], ["Id", one.id]];
   fill($("flow-facts"), [{ label: "Fact" }, { label: "Value" }], facts.filter(([, value]) => value !== "" && value !== undefined),
-    "The daemon has no flow with these ends; what the instances say holds for its packets.");
+    said.state === "unknown" ? "The daemon has no flow with these ends; what the instances say holds for its packets."
+      : "The daemon no longer lists this flow: of the earlier flows with these ends it lists the latest " + said.earlier.length + ".");
   fill($("flow-explanations"), [{ label: "Instance" }, { label: "Verdict" }, { label: "Concerns" }, { label: "Explanation" }],
     said.explanations.map((e) => [e.instance, e.verdict, e.subject, e.text]), "No instance has anything to do with this flow.");
 }

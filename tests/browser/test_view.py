@@ -275,6 +275,17 @@ def test_the_row_of_an_earlier_flow_with_the_same_ends_shows_that_flow():
         page.wait_text("#flow-facts", ", announced")
 
 
+def test_a_row_that_has_become_too_old_to_be_listed_does_not_show_another_flow():
+    with opened("#ended") as (_, page):
+        for sent in range(1, 23):
+            announce(*numbered(1, 1))
+            announce((1, {"state": "end", "usage": {"bytesSent": 1000 * sent, "bytesReceived": 7}}))
+        wait_for(lambda: page.run("await page.getByRole('button', { name: 'Refresh' }).click()") or
+                 len(column(page, "Sent", "ended")) == 22, "the ended flows", 30)
+        page.run("await page.locator('#table-ended .body-row', { hasText: '1.00 kB' }).click()")
+        page.wait_text("#flow-facts", "no longer lists this flow")
+
+
 def test_health_lists_the_instances():
     with opened("#health") as (_, page):
         page.wait_text("#health-instances", "plugin api")
