@@ -104,4 +104,4 @@ def measure(arguments):
 
 if __name__ == "__main__":
     figures.main("scripts/bench-api", __doc__, measure, ("--rounds", {"type": int, "default": 5}),
-                 ("--seconds", {"type": int, "default": 3, "help": "of each way in a round"}))
+                 ("--seconds", {"type": int, "default": 2, "help": "of each way in a round"}))

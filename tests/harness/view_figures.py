@@ -134,5 +134,5 @@ def measure(arguments):
 if __name__ == "__main__":
     figures.main("scripts/bench-view", __doc__, measure, ("--flows", {"type": int, "default": 1_000_000}),
                  ("--rate", {"type": int, "default": 50_000}), ("--rounds", {"type": int, "default": 3}),
-                 ("--seconds", {"type": float, "default": 10, "help": "of each measurement of the CPU time"}),
+                 ("--seconds", {"type": float, "default": 8, "help": "of each measurement of the CPU time"}),
                  ("--pages", {"type": int, "default": 10}))
