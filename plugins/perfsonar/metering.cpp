@@ -51,19 +51,12 @@ Error with_remedy(Error error) {
 }  // namespace
 
 Result<std::unique_ptr<Metering>> Metering::make(Host& host, const PerfsonarOptions& options) {
-    // Subscribed before the interfaces are listed, so that none that appears in between is missed.
-    const bpf::Interfaces interfaces(options.interface_choice());
-    auto changes = bpf::subscribe(interfaces.groups());
-    if (!changes) return std::move(changes).error();
-    bpf::TcxPlaces places;
-    const auto found = interfaces.find();
-    const auto all = bpf::links();
-    if (found && all)
-        places = bpf::places_on(bpf::uppermost(found->present, *all), {bpf::Direction::egress, bpf::Direction::ingress},
-                                options.attach);
     auto program = MeterProgram::load(options.max_flows,
                                       [&host](flowd_level, std::string_view line) { host.log(FLOWD_LEVEL_DEBUG, line); });
     if (!program) return with_remedy(std::move(program).error());
+    // Subscribed before the interfaces are listed, so that none that appears in between is missed.
+    auto changes = bpf::subscribe(bpf::Interfaces(options.interface_choice()).groups());
+    if (!changes) return std::move(changes).error();
     std::unique_ptr<Metering> made(new Metering(host, options, *std::move(program), *std::move(changes)));
     auto ring = made->program_.events([events = &made->events_](std::span<const std::byte> record) {
         if (record.size() < sizeof(meter_event)) return;
@@ -71,7 +64,6 @@ Result<std::unique_ptr<Metering>> Metering::make(Host& host, const PerfsonarOpti
     });
     if (!ring) return std::move(ring).error();
     made->ring_.emplace(*std::move(ring));
-    made->attachments_->use(std::move(places));
     if (auto done = made->attach_first(); !done) return with_remedy(std::move(done).error());
     return made;
 }
