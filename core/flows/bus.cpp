@@ -285,7 +285,7 @@ void Bus::apply_samples(const SamplePeriod& period) {
     for (std::size_t i = 0; i < flows.size(); ++i) {
         const auto of_flow = flows[(first + i) % flows.size()];
         const Now now = parts_->table.now();
-        FlowTable::Shard& shard = parts_->table.shard_of(of_flow.front().sample.flow_id);
+        FlowTable::Shard& shard = parts_->table.shard_of(of_flow.front()->sample.flow_id);
         {
             const std::lock_guard lock(shard);
             Outgoing event;

@@ -435,10 +435,10 @@ void FlowTable::end_unseen(Shard& shard, const Offer& offer, Change& change, Out
     offer.tally.note(flow.no_start ? Effect::end_no_start : Effect::end_unseen);
 }
 
-std::uint32_t FlowTable::sample(Shard& shard, std::span<const SamplePeriod::Entry> of_flow, Now now, Listener& listener,
-                                Outgoing& event) {
+std::uint32_t FlowTable::sample(Shard& shard, std::span<const SamplePeriod::Entry* const> of_flow, Now now,
+                                Listener& listener, Outgoing& event) {
     samples_.fetch_add(of_flow.size(), std::memory_order_relaxed);
-    Flow* const flow = shard.store_.by_id(of_flow.front().sample.flow_id);
+    Flow* const flow = shard.store_.by_id(of_flow.front()->sample.flow_id);
     if (!flow || flow->state != FlowState::live) {
         samples_unknown_.fetch_add(of_flow.size(), std::memory_order_relaxed);
         return 0;
@@ -447,11 +447,12 @@ std::uint32_t FlowTable::sample(Shard& shard, std::span<const SamplePeriod::Entr
     std::int64_t at = 0;
     std::vector<flowd_attachment> brought;
     std::vector<flowd_sample> told;
-    for (const auto& [sample, attachments, storage] : of_flow) {
+    for (const SamplePeriod::Entry* const entry : of_flow) {
+        const flowd_sample& sample = entry->sample;
         gone = gone || (sample.flags & FLOWD_SAMPLE_GONE) != 0;
         at = std::max(at, sample.time_ns);
         if (take_usage(shard, *flow, sample.usage, reporter_of(sample.source))) flow->seen_ns = now.steady;
-        brought.insert(brought.end(), attachments.begin(), attachments.end());
+        brought.insert(brought.end(), entry->attachments.begin(), entry->attachments.end());
         if (told.size() < samples_per_event)
             told.push_back(sample);
         else

@@ -170,7 +170,7 @@ class FlowTable {
     /// Fills `event` if a recipient has to be sent it. FLOWD_LIMIT: a limit was reached.
     flowd_result apply(Shard& shard, const Offer& offer, Change& change, Outgoing& event);
     /// The samples of one flow. Returns the recipients that are sent `event` if they have room.
-    std::uint32_t sample(Shard& shard, std::span<const SamplePeriod::Entry> of_flow, Now now, Listener& listener,
+    std::uint32_t sample(Shard& shard, std::span<const SamplePeriod::Entry* const> of_flow, Now now, Listener& listener,
                          Outgoing& event);
     void count_shed_samples(const SamplePeriod& period);
 

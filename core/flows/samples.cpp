@@ -5,6 +5,7 @@
 #include <array>
 #include <cstring>
 #include <iterator>
+#include <utility>
 
 #include "core/flows/bus.hpp"
 #include "core/flows/intake.hpp"
@@ -100,6 +101,7 @@ void SamplePeriod::count_shed(std::uint64_t more) {
 
 void SamplePeriod::clear() {
     const std::lock_guard lock(mutex_);
+    sorted_.clear();
     entries_.clear();
     entries_.shrink_to_fit();
     bytes_ = 0;
@@ -107,14 +109,19 @@ void SamplePeriod::clear() {
     shed_ = 0;
 }
 
-std::vector<std::span<const SamplePeriod::Entry>> SamplePeriod::by_flow() const {
+std::vector<std::span<const SamplePeriod::Entry* const>> SamplePeriod::by_flow() const {
     const std::lock_guard lock(mutex_);
-    std::stable_sort(entries_.begin(), entries_.end(),
-                     [](const Entry& a, const Entry& b) { return a.sample.flow_id < b.sample.flow_id; });
-    const std::span<const Entry> entries = entries_;
-    std::vector<std::span<const Entry>> flows;
+    // Sorted by flow, then by arrival; the entries stay where they are, because they are large.
+    std::vector<std::pair<std::uint64_t, const Entry*>> sorted;
+    sorted.reserve(entries_.size());
+    for (const Entry& entry : entries_) sorted.emplace_back(entry.sample.flow_id, &entry);
+    std::sort(sorted.begin(), sorted.end());
+    sorted_.clear();
+    for (const auto& [flow_id, entry] : sorted) sorted_.push_back(entry);
+    const std::span<const Entry* const> entries = sorted_;
+    std::vector<std::span<const Entry* const>> flows;
     for (std::size_t i = 0, first = 0; i < entries.size(); first = i) {
-        while (i < entries.size() && entries[i].sample.flow_id == entries[first].sample.flow_id) ++i;
+        while (i < entries.size() && sorted[i].first == sorted[first].first) ++i;
         flows.push_back(entries.subspan(first, i - first));
     }
     return flows;

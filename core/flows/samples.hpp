@@ -38,12 +38,13 @@ class SamplePeriod {
         std::unique_ptr<char[]> storage;
     };
     /// One span per flow, in the order of arrival. No add() meanwhile.
-    [[nodiscard]] std::vector<std::span<const Entry>> by_flow() const;
+    [[nodiscard]] std::vector<std::span<const Entry* const>> by_flow() const;
 
   private:
     const std::size_t max_bytes_;
     mutable std::mutex mutex_;
-    mutable std::vector<Entry> entries_;
+    std::vector<Entry> entries_;
+    mutable std::vector<const Entry*> sorted_;  ///< what by_flow() returned refers to it
     std::size_t bytes_ = 0;
     std::uint64_t invalid_ = 0;
     std::uint64_t shed_ = 0;
