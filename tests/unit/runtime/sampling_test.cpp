@@ -8,8 +8,11 @@ namespace {
 struct SamplingTest : Rig {
     SamplingTest() {
         Scripts::of("b").on_events = [this](const flowd_event* events, std::size_t count) -> flowd_result {
-            for (std::size_t i = 0; i < count; ++i)
+            for (std::size_t i = 0; i < count; ++i) {
                 if (events[i].kind == FLOWD_EVENT_ONGOING) sampled += events[i].sample_count;
+                if (events[i].kind == FLOWD_EVENT_START) ++started;
+                if (events[i].kind == FLOWD_EVENT_END) ++ended;
+            }
             return FLOWD_OK;
         };
         Scripts::of("e").sample = [this](const flowd_flow* flows, std::size_t count, bool last,
@@ -27,18 +30,19 @@ struct SamplingTest : Rig {
             return static_cast<flowd_result>(FLOWD_OK);
         };
     }
-    void flows(std::uint32_t count) {
+    static void emit(std::uint32_t kind, std::uint32_t number) {
         const flowd_host* host = Scripts::of("p").host;
-        for (std::uint32_t n = 0; n < count; ++n) {
-            const flowd_event one = event(FLOWD_EVENT_START, n);
-            ASSERT_EQ(host->emit(host, &one, 1, sizeof one, nullptr, nullptr), FLOWD_OK);
-        }
+        const flowd_event one = event(kind, number);
+        ASSERT_EQ(host->emit(host, &one, 1, sizeof one, nullptr, nullptr), FLOWD_OK);
+    }
+    static void flows(std::uint32_t count) {
+        for (std::uint32_t n = 0; n < count; ++n) emit(FLOWD_EVENT_START, n);
     }
     std::shared_ptr<OpenPeriod> make_gate() {
         return std::make_shared<OpenPeriod>([this] { loop_->wake(); });
     }
 
-    std::atomic<std::uint64_t> sampled{0}, seen{0}, lasts{0};
+    std::atomic<std::uint64_t> sampled{0}, seen{0}, lasts{0}, started{0}, ended{0};
     std::atomic<flowd_result> answer{FLOWD_OK};
     std::atomic<bool> hold{false};
     Gate gate;
@@ -56,6 +60,23 @@ TEST_F(SamplingTest, EveryLiveFlowIsSeenOnceAndItsSampleReachesTheBackend) {
     EXPECT_EQ(lasts, 1U);
     bus_.apply_samples(period->close());
     EXPECT_TRUE(eventually([&] { return sampled == 1000; }));
+}
+
+TEST_F(SamplingTest, NoStartOrEndWaitsForAnEnricher) {
+    flows(1000);
+    hold = true;
+    const auto period = make_gate();
+    ASSERT_TRUE(enricher->sample(period));
+    ASSERT_TRUE(gate.reached()) << "within its period";
+    for (std::uint32_t n = 0; n < 1000; ++n) {
+        emit(FLOWD_EVENT_START, 1000 + n);
+        emit(FLOWD_EVENT_END, n);
+    }
+    EXPECT_TRUE(eventually([&] { return started == 2000 && ended == 1000; })) << started << " starts, " << ended << " ends";
+    EXPECT_FALSE(period->idle());
+    hold = false;
+    gate.open();
+    EXPECT_TRUE(eventually([&] { return period->idle(); }));
 }
 
 TEST_F(SamplingTest, ABusyEnricherIsNotCalledAgainAndItsLateSamplesAreRefused) {
