@@ -40,11 +40,6 @@ std::string safe_json(std::string_view json) {
     return out;
 }
 
-double number_of(const dom::element& object, std::string_view key) {
-    double number = 0;
-    return object[key].get(number) == simdjson::SUCCESS ? number : 0;
-}
-
 std::string whole_of(const dom::element& object, std::string_view key) {
     std::uint64_t number = 0;
     return object[key].get(number) == simdjson::SUCCESS ? std::to_string(number) : std::string();

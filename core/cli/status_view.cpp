@@ -22,11 +22,6 @@ namespace dom = simdjson::dom;
 constexpr std::size_t columns = 80;
 constexpr std::ptrdiff_t lines = 24;
 
-double number_of(const dom::element& object, std::string_view key) {
-    double number = 0;
-    return object[key].get(number) == simdjson::SUCCESS ? number : 0;
-}
-
 std::vector<dom::element> list_of(const dom::element& object, std::string_view key) {
     dom::array items;
     if (object[key].get(items) != simdjson::SUCCESS) return {};

@@ -16,7 +16,7 @@ namespace flowd::core {
 
 namespace {
 
-constexpr std::array<std::uint32_t, 3> kinds{FLOWD_PLUGIN, FLOWD_BACKEND, FLOWD_ENRICHER};
+constexpr std::array<std::uint32_t, 3> all_kinds{FLOWD_PLUGIN, FLOWD_BACKEND, FLOWD_ENRICHER};
 
 std::string with_article(std::uint32_t kind) {
     return std::string(kind == FLOWD_ENRICHER ? "an " : "a ") + kind_name(kind);
@@ -52,9 +52,9 @@ class Loader {
         cut_sections(root);
         read_globals(root);
         ComponentLookup& modules = context_.modules(configuration_.globals);
-        for (std::size_t i = 0; i < kinds.size(); ++i) {
-            for (const YamlNode::Entry& entry : sections_[i].entries) read_instance(kinds[i], entry, {}, modules);
-            if (kinds[i] != FLOWD_BACKEND) continue;
+        for (std::size_t i = 0; i < all_kinds.size(); ++i) {
+            for (const YamlNode::Entry& entry : sections_[i].entries) read_instance(all_kinds[i], entry, {}, modules);
+            if (all_kinds[i] != FLOWD_BACKEND) continue;
             for (const ImpliedInstance& implied : implied_)
                 if (!is_configured(FLOWD_BACKEND, implied.entry.key))
                     read_instance(FLOWD_BACKEND, implied.entry, implied.by, modules);
@@ -66,8 +66,8 @@ class Loader {
 
   private:
     void cut_sections(YamlNode& root) {
-        for (std::size_t i = 0; i < kinds.size(); ++i) {
-            const char* name = section_name(kinds[i]);
+        for (std::size_t i = 0; i < all_kinds.size(); ++i) {
+            const char* name = section_name(all_kinds[i]);
             const auto entry = std::find_if(root.entries.begin(), root.entries.end(),
                                             [&](const YamlNode::Entry& candidate) { return candidate.key == name; });
             if (entry == root.entries.end()) continue;
@@ -77,7 +77,7 @@ class Loader {
                 Problem& problem = add(entry->value.where, name, "has to be a group of keys");
                 problem.found = describe(entry->value);
                 problem.hint =
-                    std::string("write the name of a ") + kind_name(kinds[i]) + " and a colon, for example `NAME: {}`";
+                    std::string("write the name of a ") + kind_name(all_kinds[i]) + " and a colon, for example `NAME: {}`";
             }
             root.entries.erase(entry);
         }
@@ -85,8 +85,8 @@ class Loader {
 
     void read_globals(const YamlNode& root) {
         std::vector<std::string> sections;
-        sections.reserve(kinds.size());
-        for (const std::uint32_t kind : kinds) sections.emplace_back(section_name(kind));
+        sections.reserve(all_kinds.size());
+        for (const std::uint32_t kind : all_kinds) sections.emplace_back(section_name(kind));
         Binder top(configuration_.global_values, problems_, context_.registry, context_.trust);
         bool good = top.bind_table(global_options(), &root, root.where, "", configuration_.global_values.root(), sections);
 
@@ -309,7 +309,7 @@ class Loader {
 
     /// The kind of a component with that name in another section; 0: none.
     std::uint32_t kind_elsewhere(const std::string& type, std::uint32_t here, const ComponentLookup& modules) const {
-        for (const std::uint32_t kind : kinds) {
+        for (const std::uint32_t kind : all_kinds) {
             if (kind == here) continue;
             const auto offered = modules.names(kind);
             if (context_.catalog.find(kind, type) != nullptr ||

@@ -17,9 +17,9 @@ namespace {
 
 constexpr std::size_t max_rows = 256;
 constexpr std::size_t max_nesting = 8;
-constexpr std::size_t max_words = 64;
+constexpr std::size_t max_words_of_option = 64;
 
-bool is_name(std::string_view name) {
+bool is_option_name(std::string_view name) {
     if (name.empty() || name.size() > 64 || !((name[0] >= 'a' && name[0] <= 'z') || (name[0] >= 'A' && name[0] <= 'Z')))
         return false;
     return std::all_of(name.begin(), name.end(),
@@ -29,7 +29,7 @@ bool is_name(std::string_view name) {
 bool read_words(const char* const* words, std::vector<std::string>& into) {
     if (words == nullptr) return true;
     for (; *words != nullptr; ++words) {
-        if (into.size() >= max_words) return false;
+        if (into.size() >= max_words_of_option) return false;
         into.emplace_back(*words);
     }
     return true;
@@ -115,7 +115,8 @@ Result<OptionTable> read_table(const flowd_option* options, std::size_t count, s
         const auto row = copy_row(at, place, stride);
         if (!row) return row.error();
         if (named) {
-            if (row->name == nullptr || !is_name(row->name)) return wrong(place, "it has no name of letters and digits");
+            if (row->name == nullptr || !is_option_name(row->name))
+                return wrong(place, "it has no name of letters and digits");
             place = (above.empty() ? "" : above + ".") + row->name;
         }
         auto option = read_row(*row, place, depth);

@@ -14,10 +14,10 @@ namespace flowd::core {
 
 namespace {
 
-constexpr std::size_t max_name = 64;
+constexpr std::size_t max_finding_name = 64;
 
 bool is_name(const char* name) {
-    return name != nullptr && is_identifier(name, max_name, "-");
+    return name != nullptr && is_identifier(name, max_finding_name, "-");
 }
 
 }  // namespace

@@ -24,8 +24,8 @@ namespace flowd::core {
 
 namespace {
 
-constexpr std::size_t max_words = 256;           // of a request
-constexpr std::size_t max_interface_text = 128;  // bytes of a name, and of the reason for its choice
+constexpr std::size_t max_words_of_request = 256;  // of a request
+constexpr std::size_t max_interface_text = 128;    // bytes of a name, and of the reason for its choice
 
 }  // namespace
 
@@ -127,7 +127,7 @@ struct HostExtensions {
 
     static flowd_result request(const flowd_host* host, const flowd_string* words, size_t count, flowd_answered answered,
                                 void* user) {
-        if (answered == nullptr || words == nullptr || count == 0 || count > max_words) return FLOWD_INVALID;
+        if (answered == nullptr || words == nullptr || count == 0 || count > max_words_of_request) return FLOWD_INVALID;
         return guarded([&] {
             std::vector<std::string> copies;
             for (std::size_t i = 0; i < count; ++i) copies.emplace_back(to_view(words[i]));

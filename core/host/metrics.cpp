@@ -13,7 +13,7 @@ namespace {
 bool is_letter(char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
 }
-bool is_name(std::string_view text) {
+bool is_metric_name(std::string_view text) {
     return !text.empty() && text.size() <= 200 && is_letter(text.front()) &&
            std::all_of(text.begin(), text.end(), [](char c) { return is_letter(c) || (c >= '0' && c <= '9'); });
 }
@@ -22,7 +22,7 @@ Result<void> check(const MetricInfo& info) {
     const auto invalid = [&](std::string_view what) {
         return Error{FLOWD_INVALID, "metric \"" + info.name + "\": " + std::string(what)};
     };
-    if (!is_name(info.name)) return invalid("the name is not of the form [a-zA-Z_][a-zA-Z0-9_]*");
+    if (!is_metric_name(info.name)) return invalid("the name is not of the form [a-zA-Z_][a-zA-Z0-9_]*");
     if (info.name.rfind("bus_", 0) == 0) return invalid("names in bus_ are the core's own");
     if (info.type != MetricType::counter && info.type != MetricType::gauge && info.type != MetricType::histogram)
         return invalid("type " + std::to_string(static_cast<std::uint32_t>(info.type)) + " does not exist");
@@ -30,7 +30,7 @@ Result<void> check(const MetricInfo& info) {
         return invalid("the name of a counter ends in _total");
     if (!is_utf8(info.help)) return invalid("its help is not UTF-8");
     for (const auto& [name, value] : info.labels) {
-        if (!is_name(name)) return invalid("label \"" + name + "\" is not of the form [a-zA-Z_][a-zA-Z0-9_]*");
+        if (!is_metric_name(name)) return invalid("label \"" + name + "\" is not of the form [a-zA-Z_][a-zA-Z0-9_]*");
         if (name.rfind("__", 0) == 0 || name == "le" || name == "quantile")
             return invalid("label \"" + name + "\" has a meaning of its own in Prometheus");
         if (!is_utf8(value)) return invalid("the value of label \"" + name + "\" is not UTF-8");

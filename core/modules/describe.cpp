@@ -34,19 +34,6 @@ std::string components_of(const Module& module) {
     return text;
 }
 
-std::string precedence_name(std::uint32_t precedence) {
-    switch (precedence) {
-        case FLOWD_PRECEDENCE_METER:
-            return "meter";
-        case FLOWD_PRECEDENCE_RULE:
-            return "rule";
-        case FLOWD_PRECEDENCE_EXPLICIT:
-            return "explicit";
-        default:
-            return fmt::format("{}", precedence);
-    }
-}
-
 void write_accepted(json::Writer& writer, std::uint32_t accepts) {
     static constexpr std::pair<unsigned, const char*> kinds[] = {{FLOWD_EVENT_START, "start"},
                                                                  {FLOWD_EVENT_ONGOING, "ongoing"},
@@ -101,6 +88,19 @@ void write_note_component(json::Writer& writer, const NoteComponent& component) 
 }
 
 }  // namespace
+
+std::string precedence_name(std::uint32_t precedence) {
+    switch (precedence) {
+        case FLOWD_PRECEDENCE_METER:
+            return "meter";
+        case FLOWD_PRECEDENCE_RULE:
+            return "rule";
+        case FLOWD_PRECEDENCE_EXPLICIT:
+            return "explicit";
+        default:
+            return fmt::format("{}", precedence);
+    }
+}
 
 std::string describe_modules(const ModuleSet& set) {
     std::string text;

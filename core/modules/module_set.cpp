@@ -15,7 +15,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-bool same_name(std::string_view a, std::string_view b) {
+bool same_module_name(std::string_view a, std::string_view b) {
     return a.size() == b.size() && ::strncasecmp(a.data(), b.data(), a.size()) == 0;
 }
 
@@ -24,9 +24,9 @@ enum class By { name, alias };
 bool offers(const Note& note, std::uint32_t kind, std::string_view name, By by) {
     return std::any_of(note.components.begin(), note.components.end(), [&](const NoteComponent& component) {
         if (component.kind != kind) return false;
-        if (by == By::name) return same_name(component.name, name);
+        if (by == By::name) return same_module_name(component.name, name);
         return std::any_of(component.aliases.begin(), component.aliases.end(),
-                           [&](const std::string& alias) { return same_name(alias, name); });
+                           [&](const std::string& alias) { return same_module_name(alias, name); });
     });
 }
 
@@ -122,7 +122,8 @@ Module* ModuleSet::holder(std::uint32_t kind, std::string_view name) const {
     // A module whose note cannot be read is recognised by its file name.
     const std::string expected = fmt::format("{}-{}", kind_name(kind), name);
     for (const auto& module : modules_)
-        if (module->state == ModuleState::failed && same_name(module->path.stem().native(), expected)) return module.get();
+        if (module->state == ModuleState::failed && same_module_name(module->path.stem().native(), expected))
+            return module.get();
     return nullptr;
 }
 

@@ -11,7 +11,7 @@ namespace {
 
 constexpr std::size_t max_tools = 100;
 /// global_options are accepted everywhere on the command line, so they would never reach a tool.
-constexpr std::size_t max_name = 64;
+constexpr std::size_t max_tool_name = 64;
 constexpr const char* global_options[] = {"conf", "control", "help", "json", "log-level", "log-time", "modules", "version"};
 
 bool fits_a_command_line(const Option& option) {
@@ -26,7 +26,7 @@ Error fault(std::string message) {
 Result<Tool> read_tool(const flowd_tool& declared) {
     if (declared.name == nullptr) return fault("a tool has no name");
     const std::string context = "tool '" + std::string(declared.name) + "'";
-    if (!is_identifier(declared.name, max_name, "-"))
+    if (!is_identifier(declared.name, max_tool_name, "-"))
         return fault(context + ": its name is not one word of lower-case letters");
     if (declared.summary == nullptr) return fault(context + ": member 'summary' is missing");
     if (declared.run == nullptr) return fault(context + ": member 'run' is missing");

@@ -7,11 +7,11 @@
 namespace flowd::core {
 namespace {
 
-constexpr std::pair<std::uint32_t, const char*> kinds[] = {{FLOWD_EVENT_START, "start"},
-                                                           {FLOWD_EVENT_ONGOING, "ongoing"},
-                                                           {FLOWD_EVENT_END, "end"},
-                                                           {FLOWD_EVENT_CATCH_ALL, "catchAll"},
-                                                           {FLOWD_EVENT_CATCH_ALL_CLEAR, "catchAllClear"}};
+constexpr std::pair<std::uint32_t, const char*> kinds_of_events[] = {{FLOWD_EVENT_START, "start"},
+                                                                     {FLOWD_EVENT_ONGOING, "ongoing"},
+                                                                     {FLOWD_EVENT_END, "end"},
+                                                                     {FLOWD_EVENT_CATCH_ALL, "catchAll"},
+                                                                     {FLOWD_EVENT_CATCH_ALL_CLEAR, "catchAllClear"}};
 
 /// Appends the series of one name after the other.
 class Family {
@@ -32,7 +32,7 @@ class Family {
         }
     }
     void add_by_kind(const MetricLabels& labels, const std::array<std::uint64_t, event_kinds>& counts) {
-        for (const auto& [kind, name] : kinds) {
+        for (const auto& [kind, name] : kinds_of_events) {
             MetricLabels all = labels;
             all.emplace_back("kind", name);
             add(std::move(all), counts[kind]);

@@ -15,6 +15,7 @@
 #include "core/config/tag_text.hpp"
 #include "core/flows/flow_history.hpp"
 #include "core/flows/flow_key.hpp"
+#include "core/modules/describe.hpp"
 #include "core/service/own_findings.hpp"
 #include "core/service/status_json.hpp"
 #include "flowd/abi/ext/interfaces.h"
@@ -132,13 +133,6 @@ std::vector<std::string> parts_of(std::string_view text) {
         parts.emplace_back(text.substr(first, at - first));
     }
     return parts;
-}
-
-std::string precedence_name(std::uint32_t precedence) {
-    if (precedence == FLOWD_PRECEDENCE_EXPLICIT) return "explicit";
-    if (precedence == FLOWD_PRECEDENCE_RULE) return "rule";
-    if (precedence == FLOWD_PRECEDENCE_METER) return "meter";
-    return std::to_string(precedence);
 }
 
 std::string with_precedence(const FlowAnnouncer& announcer) {

@@ -21,7 +21,7 @@ namespace {
 constexpr std::string_view product = "flowd-history ";
 constexpr std::string_view first_line = "flowd-history 1\n";
 constexpr std::size_t largest = (4u << 20) - 1024;
-constexpr std::int64_t minute_ns = 60'000'000'000;
+constexpr std::int64_t ns_per_minute = 60'000'000'000;
 
 std::uint64_t checksum(std::string_view text) {
     std::uint64_t hash = 0xcbf29ce484222325;
@@ -88,7 +88,7 @@ Result<void> MinutesFile::load(std::int64_t now_ns) {
     if (file_.empty()) return {};
     auto text = read_file(file_);
     if (!text && text.error().code == FLOWD_NOT_FOUND) return {};
-    auto done = text ? parse_minutes(*text, now_ns / minute_ns, minutes_) : Result<void>(std::move(text).error());
+    auto done = text ? parse_minutes(*text, now_ns / ns_per_minute, minutes_) : Result<void>(std::move(text).error());
     if (done) return {};
     const fs::path aside = file_.string() + ".unreadable";
     std::error_code error;
