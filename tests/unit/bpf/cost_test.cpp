@@ -22,7 +22,7 @@
 namespace flowd::test {
 namespace {
 
-constexpr std::uint32_t most = 80000;
+constexpr std::uint32_t most = 30000;
 
 struct Built {
     const char* name;
