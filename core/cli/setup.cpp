@@ -3,13 +3,13 @@
 
 #include <spawn.h>
 #include <sys/wait.h>
+#include <systemd/sd-daemon.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <istream>
 #include <ostream>
 
-#include "core/base/service_manager.hpp"
 #include "core/base/text.hpp"
 #include "core/service/installation.hpp"
 #include "core/service/problem_exit.hpp"
@@ -59,7 +59,7 @@ class Setup {
           terminal_(terminal),
           installation_(install_paths(), options.modules),
           file_(fs::absolute(options.conf)),
-          serves_(options.conf == GlobalOptions().conf && is_systemd_there()),
+          serves_(options.conf == GlobalOptions().conf && ::sd_booted() > 0),
           is_default_(options.conf == GlobalOptions().conf) {}
 
     ExitCode list_experiments() {

@@ -6,16 +6,15 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <systemd/sd-daemon.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
-#include <utility>
-
-#include "core/base/service_manager.hpp"
 
 namespace flowd::core {
 
@@ -110,9 +109,15 @@ std::string decode_fdname(std::string_view name) {
 }
 
 std::size_t DescriptorStore::adopt_from_systemd() {
-    auto passed = passed_descriptors();
-    for (auto& [name, fd] : passed) adopt(decode_fdname(name), std::move(fd));
-    return passed.size();
+    char** names = nullptr;
+    const int count = ::sd_listen_fds_with_names(1, &names);
+    for (int i = 0; i < count; ++i) {
+        const char* name = names != nullptr && names[i] != nullptr ? names[i] : "";
+        adopt(decode_fdname(name), UniqueFd(SD_LISTEN_FDS_START + i));
+        if (names != nullptr) std::free(names[i]);  // NOLINT: allocated with malloc by libsystemd
+    }
+    std::free(static_cast<void*>(names));  // NOLINT
+    return count > 0 ? static_cast<std::size_t>(count) : 0;
 }
 
 void DescriptorStore::adopt(std::string_view name, UniqueFd fd) {

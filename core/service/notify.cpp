@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <systemd/sd-daemon.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -12,7 +13,6 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "core/base/service_manager.hpp"
 #include "core/host/descriptors.hpp"
 
 namespace flowd::core {
@@ -119,9 +119,9 @@ bool Notifier::send(const Message& message) const {
 }
 
 std::optional<std::chrono::microseconds> Notifier::watchdog_interval() {
-    const auto timeout = watchdog_timeout();
-    if (!timeout) return std::nullopt;
-    return *timeout / 2;
+    std::uint64_t microseconds = 0;
+    if (::sd_watchdog_enabled(0, &microseconds) <= 0) return std::nullopt;
+    return std::chrono::microseconds(microseconds / 2);
 }
 
 }  // namespace flowd::core

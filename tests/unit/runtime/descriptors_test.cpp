@@ -217,23 +217,5 @@ TEST_F(DescriptorStoreTest, SystemdPassesDescriptorsFrom3On) {
         ::testing::ExitedWithCode(0), "");
 }
 
-TEST_F(DescriptorStoreTest, SeveralDescriptorsHaveTheirNamesAndThoseOfAnotherProcessAreNotTaken) {
-    EXPECT_EXIT(
-        {
-            if (::dup2(fd.get(), 3) != 3 || ::dup2(fd.get(), 4) != 4) std::exit(9);
-            ::setenv("LISTEN_PID", "1", 1);
-            ::setenv("LISTEN_FDS", "2", 1);
-            if (store.adopt_from_systemd() != 0 || ::getenv("LISTEN_FDS") != nullptr) std::exit(1);
-            ::setenv("LISTEN_PID", std::to_string(::getpid()).c_str(), 1);
-            ::setenv("LISTEN_FDS", "3", 1);  // descriptor 5 is not open
-            ::setenv("LISTEN_FDNAMES", "first:second", 1);
-            ::close(5);
-            if (store.adopt_from_systemd() != 2) std::exit(2);
-            if (!store.take(successor, "first") || !store.take(successor, "second")) std::exit(3);
-            std::exit((::fcntl(4, F_GETFD) & FD_CLOEXEC) != 0 ? 0 : 4);
-        },
-        ::testing::ExitedWithCode(0), "");
-}
-
 }  // namespace
 }  // namespace flowd::core
