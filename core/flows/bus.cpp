@@ -20,7 +20,8 @@ namespace flowd::core {
 namespace {
 
 constexpr std::size_t events_per_wake = 128;
-constexpr std::size_t events_ahead = 6;  // that are checked, and their index entries prefetched, ahead of time
+constexpr std::size_t events_ahead = 6;   // that are checked, and their index entries prefetched, ahead of time
+constexpr std::size_t records_ahead = 3;  // ... and their records
 
 }  // namespace
 
@@ -105,6 +106,8 @@ flowd_result Bus::emit(AnnouncerId id, const flowd_event* events, std::size_t co
             auto& [in, refusal] = ring[ahead % ring.size()];
             refusal = parts_->table.take_in(reinterpret_cast<const std::byte*>(events) + ahead * stride, stride, in);
         }
+        if (const std::size_t next = done + records_ahead; next < ahead && !ring[next % ring.size()].refusal)
+            parts_->table.expect_record(ring[next % ring.size()].in);
         std::uint64_t flow_id = 0;
         try {
             result = announce(ring[done % ring.size()], flow_id);

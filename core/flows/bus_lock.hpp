@@ -11,7 +11,7 @@
 
 namespace flowd::core {
 
-enum class Guards { shard, queue, registration, marks, catch_all, senders, ring };
+enum class Guards { shard, queue, registration, marks, catch_all, senders, ring, records };
 
 #ifdef FLOWD_MEASURE_LOCKS
 template <Guards what>

@@ -7,7 +7,7 @@
 
 namespace flowd::core {
 
-static_assert(sizeof(Flow) <= 192, "a flow with its share of the index must stay within 216 bytes");
+static_assert(sizeof(Flow) <= 192, "a flow with its share of the index must stay within 208 bytes");
 
 namespace {
 
@@ -23,7 +23,7 @@ std::uint32_t FlowStore::find(const flowd_key& key, std::uint32_t hash, Match& d
 
 std::uint32_t FlowStore::find_in(const Index& buckets, const flowd_key& key, std::uint32_t hash, Match& direction) const {
     if (buckets.size() == 0) return none;
-    for (std::uint32_t at = hash & buckets.mask();; at = (at + 1) & buckets.mask()) {
+    for (std::uint32_t at = buckets.home(hash);; at = buckets.after(at)) {
         const Bucket& bucket = buckets[at];
         if (bucket.place == empty) return none;
         if (bucket.hash != hash || bucket.place == moved) continue;
@@ -34,6 +34,12 @@ std::uint32_t FlowStore::find_in(const Index& buckets, const flowd_key& key, std
     }
 }
 
+void FlowStore::expect_record(std::uint32_t hash) const {
+    if (buckets_.size() == 0) return;
+    for (std::uint32_t at = buckets_.home(hash); buckets_[at].place != empty; at = buckets_.after(at))
+        if (buckets_[at].hash == hash && buckets_[at].place != moved) return prefetch(buckets_[at].place - 1);
+}
+
 void FlowStore::prefetch(std::uint32_t index) const {
     const auto* record = reinterpret_cast<const char*>(&(*this)[index]);
     for (std::size_t line = 0; line < sizeof(Flow); line += 64) __builtin_prefetch(record + line, 1);
@@ -41,8 +47,13 @@ void FlowStore::prefetch(std::uint32_t index) const {
 
 void FlowStore::reserve() {
     move_some();
-    if ((linked_ + 1) * std::uint64_t{8} > buckets_.size() * std::uint64_t{7}) grow();
-    if (free_ == none && used_ == pages_.size() * page_size) pages_.push_back(std::make_unique<Flow[]>(page_size));
+    if ((linked_ + 1) * std::uint64_t{5} > buckets_.size() * std::uint64_t{4}) grow();
+    if (free_ == none && used_ == pages_.size() * page_size) add_page();
+}
+
+void FlowStore::add_page() {
+    std::unique_ptr<Flow[], Destroy> page(new (memory_->take(page_size * sizeof(Flow))) Flow[page_size]());
+    pages_.push_back(std::move(page));
 }
 
 std::uint32_t FlowStore::add() {
@@ -64,8 +75,8 @@ std::uint32_t FlowStore::add() {
 }
 
 void FlowStore::place(Bucket bucket) {
-    std::uint32_t at = bucket.hash & buckets_.mask();
-    while (buckets_[at].place != empty) at = (at + 1) & buckets_.mask();
+    std::uint32_t at = buckets_.home(bucket.hash);
+    while (buckets_[at].place != empty) at = buckets_.after(at);
     buckets_[at] = bucket;
 }
 
@@ -75,10 +86,10 @@ void FlowStore::link(std::uint32_t index, std::uint32_t hash) {
 }
 
 FlowStore::Bucket& FlowStore::bucket_of(std::uint32_t index, std::uint32_t hash) {
-    for (std::uint32_t at = hash & buckets_.mask(); buckets_[at].place != empty; at = (at + 1) & buckets_.mask())
+    for (std::uint32_t at = buckets_.home(hash); buckets_[at].place != empty; at = buckets_.after(at))
         if (buckets_[at].place == index + 1) return buckets_[at];
-    std::uint32_t at = hash & former_.mask();
-    while (former_[at].place != index + 1) at = (at + 1) & former_.mask();
+    std::uint32_t at = former_.home(hash);
+    while (former_[at].place != index + 1) at = former_.after(at);
     return former_[at];
 }
 
@@ -95,11 +106,9 @@ void FlowStore::unlink(std::uint32_t index, std::uint32_t hash) {
         return;
     }
     auto hole = static_cast<std::uint32_t>(&bucket - buckets_.data());
-    const std::uint32_t mask = buckets_.mask();
     // Entries after the hole move up unless that would move them before their own place.
-    for (std::uint32_t at = (hole + 1) & mask; buckets_[at].place != empty; at = (at + 1) & mask) {
-        const std::uint32_t home = buckets_[at].hash & mask;
-        if (((at - home) & mask) >= ((at - hole) & mask)) {
+    for (std::uint32_t at = buckets_.after(hole); buckets_[at].place != empty; at = buckets_.after(at)) {
+        if (buckets_.distance(buckets_.home(buckets_[at].hash), at) >= buckets_.distance(hole, at)) {
             buckets_[hole] = buckets_[at];
             hole = at;
         }
@@ -116,10 +125,10 @@ void FlowStore::remove(std::uint32_t index) {
 
 void FlowStore::grow() {
     while (former_.size() != 0) move_some();
-    Index larger(buckets_.size() == 0 ? 64 : buckets_.size() * 2);
+    Index larger(buckets_.size() == 0 ? 64 : buckets_.size() + buckets_.size() / 2);
     former_ = std::exchange(buckets_, std::move(larger));
     moved_up_to_ = 0;
-    hint_mask_.store(buckets_.mask(), std::memory_order_relaxed);
+    hint_size_.store(buckets_.size(), std::memory_order_relaxed);
     hint_buckets_.store(buckets_.data(), std::memory_order_relaxed);
 }
 

@@ -8,10 +8,12 @@
 #include <cstdlib>
 #include <memory>
 #include <new>
+#include <utility>
 #include <vector>
 
 #include "core/flows/flow_key.hpp"
 #include "core/flows/flow_texts.hpp"
+#include "core/flows/record_pages.hpp"
 #include "flowd/abi/event.h"
 
 namespace flowd::core {
@@ -29,9 +31,9 @@ struct FlowTotals {
     friend bool operator==(const FlowTotals&, const FlowTotals&) = default;
 };
 
-/// One flow. The record of an ended flow remains as its tombstone, and longer until all backends have its end. With its
-/// share of the index it must not cost more than 216 bytes, hence the order and the widths.
-struct Flow {
+/// One flow. The record of an ended flow remains as its tombstone, and longer until all backends have its end. It must not
+/// take more than three cache lines, hence the order and the widths.
+struct alignas(64) Flow {
     flowd_key key;
     std::uint64_t id;  ///< see FlowStore::index_of
     std::int64_t start_ns;
@@ -89,8 +91,13 @@ class FlowStore {
     static constexpr std::uint32_t none = 0xffffffff;
     static constexpr unsigned index_bits = 27;
 
-    explicit FlowStore(std::uint32_t shard = 0) : shard_(shard) {}
-    void set_shard(std::uint32_t shard) { shard_ = shard; }  ///< before its first use
+    FlowStore() = default;
+    FlowStore(std::uint32_t shard, RecordPages& memory) { set(shard, memory); }
+    /// Before its first use. The memory must exist longer than the store.
+    void set(std::uint32_t shard, RecordPages& memory) {
+        shard_ = shard;
+        memory_ = &memory;
+    }
 
     [[nodiscard]] Flow& operator[](std::uint32_t index) { return pages_[index / page_size][index % page_size]; }
     [[nodiscard]] const Flow& operator[](std::uint32_t index) const { return pages_[index / page_size][index % page_size]; }
@@ -103,7 +110,13 @@ class FlowStore {
     /// Prefetches the index entry. Without the shard's lock: at worst a stale entry is fetched.
     void expect(std::uint32_t hash) const {
         const Bucket* const buckets = hint_buckets_.load(std::memory_order_relaxed);
-        if (buckets) __builtin_prefetch(buckets + (hash & hint_mask_.load(std::memory_order_relaxed)), 1);
+        if (buckets) __builtin_prefetch(buckets + home(hash, hint_size_.load(std::memory_order_relaxed)), 1);
+    }
+    /// Prefetches the records that may have a key of this hash.
+    void expect_record(std::uint32_t hash) const;
+    /// Prefetches the record of an id.
+    void expect_id(std::uint64_t id) const {
+        if (const std::uint32_t index = index_of(id); index < used_) prefetch(index);
     }
 
     /// Reserves memory for one more record and its index entry, so that add() cannot fail.
@@ -116,12 +129,13 @@ class FlowStore {
     void remove(std::uint32_t index);  ///< it must not be in the index or have texts
 
     /// The record of an id, or null if that flow no longer exists.
-    [[nodiscard]] Flow* by_id(std::uint64_t id) {
+    [[nodiscard]] const Flow* by_id(std::uint64_t id) const {
         const auto index = index_of(id);
         if (index >= used_) return nullptr;
-        Flow& flow = (*this)[index];
+        const Flow& flow = (*this)[index];
         return flow.id == id && flow.state != FlowState::free ? &flow : nullptr;
     }
+    [[nodiscard]] Flow* by_id(std::uint64_t id) { return const_cast<Flow*>(std::as_const(*this).by_id(id)); }
     /// An id is the record's index with the number of its reuses: unique, and found without a search.
     [[nodiscard]] static std::uint32_t index_of(std::uint64_t id) {
         return static_cast<std::uint32_t>(id & ((1u << index_bits) - 1));
@@ -139,6 +153,11 @@ class FlowStore {
     };
     static constexpr std::uint32_t empty = 0, moved = none;  ///< as a place; moved: it is in the present index
 
+    /// The place at which the search for a hash begins. A size need not be a power of two, so that the index can grow by
+    /// half: there may be a million flows.
+    [[nodiscard]] static std::uint32_t home(std::uint32_t hash, std::uint32_t size) {
+        return static_cast<std::uint32_t>(std::uint64_t{hash} * size >> 32);
+    }
     /// Open addressing, linear probing. In the current index removals leave no marks: later entries shift back. The
     /// system zeroes its memory page by page: half a megabyte at once would hold the shard's lock for long.
     class Index {
@@ -149,7 +168,11 @@ class FlowStore {
             if (!buckets_) throw std::bad_alloc();
         }
         [[nodiscard]] std::uint32_t size() const { return size_; }
-        [[nodiscard]] std::uint32_t mask() const { return size_ - 1; }
+        [[nodiscard]] std::uint32_t home(std::uint32_t hash) const { return FlowStore::home(hash, size_); }
+        [[nodiscard]] std::uint32_t after(std::uint32_t at) const { return at + 1 == size_ ? 0 : at + 1; }
+        [[nodiscard]] std::uint32_t distance(std::uint32_t from, std::uint32_t to) const {
+            return to >= from ? to - from : to + size_ - from;
+        }
         [[nodiscard]] const Bucket* data() const { return buckets_.get(); }
         [[nodiscard]] Bucket& operator[](std::uint32_t at) { return buckets_[at]; }
         [[nodiscard]] const Bucket& operator[](std::uint32_t at) const { return buckets_[at]; }
@@ -167,19 +190,24 @@ class FlowStore {
     [[nodiscard]] Bucket& bucket_of(std::uint32_t index, std::uint32_t hash);
     void place(Bucket bucket);
     void grow();
+    void add_page();
     void move_some();
     void prefetch(std::uint32_t index) const;
 
-    std::vector<std::unique_ptr<Flow[]>> pages_;
+    struct Destroy {
+        void operator()(Flow* page) const { std::destroy_n(page, page_size); }
+    };
+    std::vector<std::unique_ptr<Flow[], Destroy>> pages_;
+    RecordPages* memory_ = nullptr;
     Index buckets_;
     Index former_;  ///< the smaller previous one, which is moved in steps with each new record
     std::uint32_t moved_up_to_ = 0;
     std::uint32_t linked_ = 0;
     std::uint32_t used_ = 0;
     std::uint32_t free_ = none;
-    std::uint32_t shard_;
+    std::uint32_t shard_ = 0;
     std::atomic<const Bucket*> hint_buckets_{nullptr};
-    std::atomic<std::uint32_t> hint_mask_{0};
+    std::atomic<std::uint32_t> hint_size_{0};
 };
 
 }  // namespace flowd::core

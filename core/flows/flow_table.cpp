@@ -76,7 +76,7 @@ FlowTable::FlowTable(const FlowLimits& limits, Clock clock, std::unique_ptr<Sock
       probe_(std::move(probe)),
       probe_due_ns_(clock_.steady_ns() + limits.probe_interval_ns) {
     for (std::uint32_t i = 0; i < shard_count; ++i) {
-        shards_[i].store_.set_shard(i);
+        shards_[i].store_.set(i, record_pages_);
         shards_[i].limits_ = limits;
         shards_[i].sums_.reserve();
     }
@@ -102,6 +102,13 @@ std::optional<Refusal> FlowTable::take_in(const void* event, std::size_t stride,
     in.key_hash = hash_(in.event.key);
     shards_[in.key_hash >> 59].store_.expect(index_hash(in));
     return refusal;
+}
+
+void FlowTable::expect_record(const Incoming& in) const {
+    const std::uint32_t kind = in.event.kind;
+    if (kind != FLOWD_EVENT_ONGOING && kind != FLOWD_EVENT_END) return;  // a start seldom has one
+    const Shard& shard = shards_[in.key_hash >> 59];
+    if (const std::unique_lock lock(shard, std::try_to_lock); lock) shard.store_.expect_record(index_hash(in));
 }
 
 Change FlowTable::decide(Shard& shard, const Offer& offer) {
@@ -251,7 +258,7 @@ flowd_result FlowTable::begin(Shard& shard, const Offer& offer, Change& change, 
     kept.give_to(flow.kept);
     expire_no_later_than(shard, flow);
     Recipients::told(flow, change.told, FLOWD_EVENT_START);
-    describe(event, flow, FLOWD_EVENT_START, first_of(in.event.time_ns, offer.now.system));
+    if (change.wanting != 0) describe(event, flow, FLOWD_EVENT_START, first_of(in.event.time_ns, offer.now.system));
     change.flow_id = flow.id;
     offer.tally.note(Effect::started);
     ++shard.sums_.row(flow.tag, flow.local).started;
@@ -391,7 +398,7 @@ void FlowTable::end(Shard& shard, const Offer& offer, const Change& change, Outg
     flow.end_reason = end_reason_of(event);
     shard.announcements_.clear(flow);
     flow.ender = static_cast<std::uint8_t>(offer.id.slot);
-    describe(out, flow, FLOWD_EVENT_END, first_of(event.time_ns, now.system));
+    if (change.wanting != 0) describe(out, flow, FLOWD_EVENT_END, first_of(event.time_ns, now.system));
     close(shard, flow, change.told, now);
     offer.tally.note(Effect::ended);
 }
@@ -430,7 +437,7 @@ void FlowTable::end_unseen(Shard& shard, const Offer& offer, Change& change, Out
     set_end(flow, end_ns, offer.tally);
     flow.end_reason = end_reason_of(event);
     change.flow_id = flow.id;
-    describe(out, flow, FLOWD_EVENT_END, at);
+    if (change.wanting != 0) describe(out, flow, FLOWD_EVENT_END, at);
     close(shard, flow, change.told, now);
     offer.tally.note(flow.no_start ? Effect::end_no_start : Effect::end_unseen);
 }

@@ -5,7 +5,7 @@
 //
 // Invariants:
 // - A record is in one of 32 shards, selected by the hash of its key. A shard's lock guards everything in it; while it is
-//   held, the table takes no other lock except that of a sender stripe.
+//   held, the table takes no other lock except that of a sender stripe, of RecordPages or of the history.
 // - A key has at most one live record. Ended ones of the same key that a recipient has not received follow it
 //   (`older`), newest first; only the newest record of a key is in the index.
 // - An announcement is decided and then applied under one lock. decide() does not change the flow. apply() allocates
@@ -111,6 +111,7 @@ class FlowTable {
     class alignas(64) Shard {
       public:
         void lock() const { mutex_.lock(); }
+        [[nodiscard]] bool try_lock() const { return mutex_.try_lock(); }
         void unlock() const { mutex_.unlock(); }
 
       private:
@@ -164,6 +165,8 @@ class FlowTable {
     // Events. take_in() without a lock and a few events ahead, because it prefetches the index entry; the others with the
     // shard locked.
     std::optional<Refusal> take_in(const void* event, std::size_t stride, Incoming& in) const;
+    /// Prefetches the record of an event that is applied soon, some time after take_in().
+    void expect_record(const Incoming& in) const;
     [[nodiscard]] Shard& shard_of(const Incoming& in) { return shards_[in.key_hash >> 59]; }
     [[nodiscard]] Shard& shard_of(std::uint64_t flow_id) { return shards_[FlowStore::shard_of(flow_id)]; }
     [[nodiscard]] Change decide(Shard& shard, const Offer& offer);
@@ -268,6 +271,8 @@ class FlowTable {
     void leave_record(Shard& shard, Flow& flow);  ///< see Recipients::leave; may remove the record
     void leave_key(Shard& shard, Flow& flow);     ///< the same for all earlier flows of its key
     void bury_all(std::int64_t now);
+    /// Prefetches the records of the first tombstones, and their places in the index.
+    void expect_tombstones(const Shard& shard, std::size_t most) const;
     bool bury(Shard& shard, std::int64_t now);  ///< removes some tombstones; true: there may be more
     void sweep(Now now, Listener& listener);
     bool read_own_addresses();
@@ -292,6 +297,7 @@ class FlowTable {
     std::int64_t probe_due_ns_;  ///< used only by the thread that calls tick()
     std::atomic<bool> upkeep_over_{false};
 
+    RecordPages record_pages_;
     std::array<Shard, shard_count> shards_;
     std::atomic<std::uint64_t> live_{0};
     std::atomic<std::uint64_t> ended_kept_{0};

@@ -272,8 +272,18 @@ void FlowTable::bury_all(std::int64_t now_ns) {
         });
 }
 
+void FlowTable::expect_tombstones(const Shard& shard, std::size_t most) const {
+    const auto first = shard.tombstones_.begin();
+    const auto last = first + static_cast<std::ptrdiff_t>(std::min(most, shard.tombstones_.size()));
+    for (auto it = first; it != last; ++it) shard.store_.expect_id(it->id);
+    for (auto it = first; it != last; ++it)
+        if (const Flow* const flow = shard.store_.by_id(it->id))
+            shard.store_.expect(static_cast<std::uint32_t>(hash_(flow->key)));
+}
+
 bool FlowTable::bury(Shard& shard, std::int64_t now_ns) {
     std::uint32_t left = records_per_lock;
+    expect_tombstones(shard, left);
     for (; !shard.tombstones_.empty() && left > 0; --left) {
         const Shard::EndedFlow entry = shard.tombstones_.front();
         Flow* const flow = shard.store_.by_id(entry.id);

@@ -17,8 +17,10 @@ constexpr std::size_t max_attachment_id = 128;
 constexpr std::size_t least_event = offsetof(flowd_event, tag) + sizeof(flowd_tag);
 constexpr std::size_t least_attachment = offsetof(flowd_attachment, bytes) + sizeof(flowd_bytes);
 
+/// At most 16 bytes.
 bool is_zero(const std::uint8_t* bytes, std::size_t count) {
-    return std::all_of(bytes, bytes + count, [](std::uint8_t byte) { return byte == 0; });
+    static constexpr std::uint8_t zeros[16]{};
+    return std::memcmp(bytes, zeros, count) == 0;
 }
 
 std::optional<Refusal> check_flow(const flowd_event& event) {

@@ -61,6 +61,8 @@ class SequenceRing {
         if (slot.sequence > sequence) return sequence;  // this thread was suspended for the length of the ring
         fill(slot.value);
         slot.sequence = sequence;
+        // The value that this stripe replaces next; until then it is in nobody's cache.
+        if (at % page_size + 1 < page_size) prefetch(page->slots[at % page_size + 1]);
         return sequence;
     }
 
@@ -98,6 +100,10 @@ class SequenceRing {
         mutable BusLock<Guards::ring> mutex;
         std::vector<std::unique_ptr<Page>> pages;
     };
+    static void prefetch(const Slot& slot) {
+        const auto* const bytes = reinterpret_cast<const char*>(&slot);
+        for (std::size_t line = 0; line < sizeof slot; line += 64) __builtin_prefetch(bytes + line, 1);
+    }
     [[nodiscard]] std::size_t place_of(std::uint64_t sequence) const {
         return static_cast<std::size_t>((sequence - first_) / stripe_count % per_stripe_);
     }

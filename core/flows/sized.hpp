@@ -18,7 +18,10 @@ bool copy_sized_within(const void* data, std::size_t place, std::size_t least, S
     static_assert(offsetof(Struct, size) == 0 && sizeof own.size == sizeof size);
     std::memcpy(&size, data, sizeof size);
     if (size < least || size > place) return false;
-    own = flowd::copy_sized<Struct>(data);
+    if (size >= sizeof own)
+        std::memcpy(&own, data, sizeof own);  // of a constant size, and no copy of a copy: every event passes here
+    else
+        own = flowd::copy_sized<Struct>(data);
     own.size = sizeof own;
     return true;
 }

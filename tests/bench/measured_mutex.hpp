@@ -41,9 +41,12 @@ class MeasuredMutex {
   public:
     void lock() {
         mutex_.lock();
-        timed_ = locks_held++ == 0 || of_shard;
-        wall_ = core::read_clock(CLOCK_MONOTONIC);
-        if (timed_) cpu_ = core::read_clock(CLOCK_THREAD_CPUTIME_ID);
+        begin();
+    }
+    bool try_lock() {
+        if (!mutex_.try_lock()) return false;
+        begin();
+        return true;
     }
     void unlock() {
         --locks_held;
@@ -58,6 +61,12 @@ class MeasuredMutex {
     }
 
   private:
+    void begin() {
+        timed_ = locks_held++ == 0 || of_shard;
+        wall_ = core::read_clock(CLOCK_MONOTONIC);
+        if (timed_) cpu_ = core::read_clock(CLOCK_THREAD_CPUTIME_ID);
+    }
+
     std::mutex mutex_;
     std::int64_t wall_ = 0;
     std::int64_t cpu_ = 0;

@@ -13,7 +13,8 @@ namespace flowd::core::test {
 namespace {
 
 TEST(FlowStore, FindsTheSameRecordsAsAMap) {
-    FlowStore store(3);
+    RecordPages memory;
+    FlowStore store(3, memory);
     std::map<std::uint32_t, std::uint32_t> model;  // number -> index
     std::mt19937 random(42);
     // Few distinct hashes, so that runs of buckets collide, wrap round and shift back.
@@ -45,7 +46,8 @@ TEST(FlowStore, FindsTheSameRecordsAsAMap) {
 }
 
 TEST(FlowStore, FindsEveryRecordWhileItsIndexGrows) {
-    FlowStore store(3);
+    RecordPages memory;
+    FlowStore store(3, memory);
     std::vector<std::uint32_t> present;                            // numbers
     std::vector<std::uint32_t> index_of(20'000, FlowStore::none);  // by number
     std::mt19937 random(42);
@@ -76,7 +78,8 @@ TEST(FlowStore, FindsEveryRecordWhileItsIndexGrows) {
 }
 
 TEST(FlowStore, AnIdIsNeverUsedTwice) {
-    FlowStore store(31);
+    RecordPages memory;
+    FlowStore store(31, memory);
     std::map<std::uint64_t, int> seen;
     for (int i = 0; i < 1000; ++i) {
         store.reserve();
