@@ -52,8 +52,8 @@ void FlowStore::reserve() {
 }
 
 void FlowStore::add_page() {
-    std::unique_ptr<Flow[], Destroy> page(new (memory_->take(page_size * sizeof(Flow))) Flow[page_size]());
-    pages_.push_back(std::move(page));
+    if (pages_.size() == pages_.capacity()) pages_.reserve(std::max<std::size_t>(16, 2 * pages_.size()));
+    pages_.emplace_back(new (memory_->take(page_size * sizeof(Flow))) Flow[page_size]());
 }
 
 std::uint32_t FlowStore::add() {

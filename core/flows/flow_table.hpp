@@ -272,7 +272,7 @@ class FlowTable {
     void leave_key(Shard& shard, Flow& flow);     ///< the same for all earlier flows of its key
     void bury_all(std::int64_t now);
     /// Prefetches the records of the first tombstones, and their places in the index.
-    void expect_tombstones(const Shard& shard, std::size_t most) const;
+    void expect_tombstones(const Shard& shard, std::size_t most, std::int64_t now_ns) const;
     bool bury(Shard& shard, std::int64_t now);  ///< removes some tombstones; true: there may be more
     void sweep(Now now, Listener& listener);
     bool read_own_addresses();

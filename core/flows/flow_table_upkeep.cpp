@@ -272,9 +272,10 @@ void FlowTable::bury_all(std::int64_t now_ns) {
         });
 }
 
-void FlowTable::expect_tombstones(const Shard& shard, std::size_t most) const {
+void FlowTable::expect_tombstones(const Shard& shard, std::size_t most, std::int64_t now_ns) const {
     const auto first = shard.tombstones_.begin();
-    const auto last = first + static_cast<std::ptrdiff_t>(std::min(most, shard.tombstones_.size()));
+    auto last = first;
+    while (most-- > 0 && last != shard.tombstones_.end() && last->due_ns <= now_ns) ++last;
     for (auto it = first; it != last; ++it) shard.store_.expect_id(it->id);
     for (auto it = first; it != last; ++it)
         if (const Flow* const flow = shard.store_.by_id(it->id))
@@ -283,7 +284,7 @@ void FlowTable::expect_tombstones(const Shard& shard, std::size_t most) const {
 
 bool FlowTable::bury(Shard& shard, std::int64_t now_ns) {
     std::uint32_t left = records_per_lock;
-    expect_tombstones(shard, left);
+    expect_tombstones(shard, left, now_ns);
     for (; !shard.tombstones_.empty() && left > 0; --left) {
         const Shard::EndedFlow entry = shard.tombstones_.front();
         Flow* const flow = shard.store_.by_id(entry.id);

@@ -5,7 +5,7 @@
 #include <sys/mman.h>
 
 #include <cstddef>
-#include <cstdlib>
+#include <cstdint>
 #include <memory>
 #include <mutex>
 #include <new>
@@ -30,21 +30,28 @@ class RecordPages {
     }
 
   private:
-    struct Free {
-        void operator()(std::byte* block) const { std::free(block); }  // NOLINT: from aligned_alloc
+    struct Unmap {
+        void operator()(std::byte* block) const { (void)::munmap(block, block_bytes); }
     };
 
     void add_block() {
-        std::unique_ptr<std::byte, Free> block(static_cast<std::byte*>(std::aligned_alloc(block_bytes, block_bytes)));
-        if (block == nullptr) throw std::bad_alloc();
-        // Not the first one: a small table uses little memory. Without huge pages it works as well.
-        if (!blocks_.empty()) (void)madvise(block.get(), block_bytes, MADV_HUGEPAGE);
+        // Twice as much is mapped, and cut to the aligned half: what aligned_alloc() leaves beside a block could become a
+        // huge page of its own.
+        void* const area = ::mmap(nullptr, 2 * block_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (area == MAP_FAILED) throw std::bad_alloc();
+        auto* const begin = static_cast<std::byte*>(area);
+        const std::size_t before = -reinterpret_cast<std::uintptr_t>(begin) % block_bytes;
+        if (before != 0) (void)::munmap(begin, before);
+        (void)::munmap(begin + before + block_bytes, block_bytes - before);
+        std::unique_ptr<std::byte, Unmap> block(begin + before);
+        // The first one has small pages: a small table uses little memory. Without huge pages it works as well.
+        (void)::madvise(block.get(), block_bytes, blocks_.empty() ? MADV_NOHUGEPAGE : MADV_HUGEPAGE);
         blocks_.push_back(std::move(block));
         left_ = block_bytes;
     }
 
     BusLock<Guards::records> mutex_;
-    std::vector<std::unique_ptr<std::byte, Free>> blocks_;
+    std::vector<std::unique_ptr<std::byte, Unmap>> blocks_;
     std::size_t left_ = 0;  ///< of the last block
 };
 

@@ -77,6 +77,9 @@ Result<void> remove_left(const Link& link, const std::vector<PlacedFilter>& left
     }
     for (const auto& [direction, filter] : left)
         if (auto removed = remove_filter(link.index, direction, filter); !removed) return removed;
+    if (!with_qdisc) return {};
+    auto removed = remove_clsact(link.index, {});  // the other filters may have been removed meanwhile
+    if (!removed) return std::move(removed).error();
     return {};
 }
 
@@ -213,6 +216,7 @@ Result<void> Attachments::attach_clsact(Attached& attached) {
     for (std::size_t i = 0; i < purpose_.hooks.size(); ++i) {
         auto hook = attach_hook(attached, i, qdisc->missing && i == 0);
         if (!hook) {
+            if (qdisc->missing && i == 0) attached.made_qdisc = false;  // it was not added, or removed again
             detach(attached);
             return std::move(hook).error();
         }
@@ -473,14 +477,16 @@ void Attachments::repair(Attached& attached, const std::vector<std::size_t>& mis
     }
     for (const std::size_t i : missing) {
         if (failed) break;
-        auto hook = attach_hook(attached, i, std::exchange(with_qdisc, false));
+        auto hook = attach_hook(attached, i, with_qdisc);
         if (!hook) {
+            if (with_qdisc) attached.made_qdisc = false;  // it was not added, or removed again
             failed = std::move(hook).error();
             break;
         }
         // The new filter has the same handle, priority and program: the old object must not remove it.
         if (auto* const filter = std::get_if<ClsactFilter>(&attached.hooks[i])) filter->release();
         attached.hooks[i] = *std::move(hook);
+        with_qdisc = false;
     }
     if (!failed)
         if (auto kept = keep(attached); !kept) host_.warning(name + ": " + kept.error().message);

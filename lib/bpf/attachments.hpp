@@ -52,7 +52,7 @@ struct Preceding {
     [[nodiscard]] std::string describe() const;
 };
 
-/// Whether a filter of this kind and name holds the program; libbpf names a filter "PROGRAM:[ID]".
+/// Whether a filter of this kind and name holds the program; see filter_name().
 [[nodiscard]] bool is_program(std::string_view kind, std::string_view name, std::string_view program);
 
 /// FLOWD_UNSUPPORTED: the header of the interface's packets cannot be parsed.

@@ -182,7 +182,7 @@ Result<ClsactFilter> ClsactFilter::attach(int program, int interface_index, Dire
     filter.protocol = ETH_P_ALL;
     filter.kind = "bpf";
     filter.program = program_id(program);
-    filter.name = program_name(filter.program) + ":[" + std::to_string(filter.program) + "]";
+    filter.name = filter_name(program);
     std::vector<nl::Change> changes;
     if (with_qdisc) changes.push_back(added_qdisc(interface_index));
     changes.push_back(added_filter(program, interface_index, direction, filter));

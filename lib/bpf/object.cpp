@@ -185,6 +185,13 @@ bool is_held_here(std::uint32_t program) {
     return false;
 }
 
+std::string filter_name(int program) {
+    bpf_prog_info info{};
+    __u32 size = sizeof info;
+    if (bpf_obj_get_info_by_fd(program, &info, &size) != 0) return {};
+    return std::string(info.name, ::strnlen(info.name, sizeof info.name)) + ":[" + std::to_string(info.id) + "]";
+}
+
 std::uint32_t program_id(int program) {
     bpf_prog_info info{};
     __u32 size = sizeof info;

@@ -92,6 +92,9 @@ Result<void> run_once(int program);
 /// Whether a descriptor of this process holds the program, or a link to it.
 [[nodiscard]] bool is_held_here(std::uint32_t program);
 
+/// "PROGRAM:[ID]", as libbpf names a tc filter. Needs no capability, in contrast to program_name().
+[[nodiscard]] std::string filter_name(int program);
+
 /// The id of a program; 0 if the kernel does not tell it.
 [[nodiscard]] std::uint32_t program_id(int program);
 

@@ -80,18 +80,22 @@ Result<void> TcxLink::pin(const std::string& path) {
     return {};
 }
 
-TcxPlaces::TcxPlaces(std::vector<int> interface_indexes, std::vector<Direction> directions)
-    : coming_(std::async(std::launch::async,
-                         [interface_indexes = std::move(interface_indexes), directions = std::move(directions)] {
-                             Places places;
-                             const auto idle = load_idle_program();
-                             if (!idle) return places;
-                             for (const int index : interface_indexes)
-                                 for (const Direction direction : directions)
-                                     if (auto link = TcxLink::attach(idle->get(), index, direction))
-                                         places.emplace(std::pair(index, direction), *std::move(link));
-                             return places;
-                         })) {}
+TcxPlaces::TcxPlaces(std::vector<int> interface_indexes, std::vector<Direction> directions) {
+    auto take_all = [interface_indexes = std::move(interface_indexes), directions = std::move(directions)] {
+        Places places;
+        const auto idle = load_idle_program();
+        if (!idle) return places;
+        for (const int index : interface_indexes)
+            for (const Direction direction : directions)
+                if (auto link = TcxLink::attach(idle->get(), index, direction))
+                    places.emplace(std::pair(index, direction), *std::move(link));
+        return places;
+    };
+    try {
+        coming_ = std::async(std::launch::async, std::move(take_all));
+    } catch (const std::system_error&) {  // no thread is to be had: no place is taken
+    }
+}
 
 std::optional<TcxLink> TcxPlaces::take(int interface_index, Direction direction) {
     if (coming_.valid()) places_ = coming_.get();

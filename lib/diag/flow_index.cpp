@@ -55,7 +55,10 @@ std::optional<FlowIndex::Claim> FlowIndex::claim(const SocketView& socket) {
 }
 
 void FlowIndex::finish(bool complete, Clock::time_point now, const std::function<void(std::uint64_t)>& gone) {
-    const auto ended = std::erase_if(flows_, [](const Flow& flow) { return !flow.live; });
+    if (std::erase_if(flows_, [](const Flow& flow) { return !flow.live; }) != 0) {
+        if (flows_.capacity() / 4 > flows_.size()) flows_.shrink_to_fit();
+        fill_slots();
+    }
     const auto before = std::exchange(missing_, {});
     matched_ = 0;
     for (Flow& flow : flows_) {
@@ -73,9 +76,6 @@ void FlowIndex::finish(bool complete, Clock::time_point now, const std::function
             missing_.emplace(flow.id, since);
         }
     }
-    if (ended == 0) return;
-    if (flows_.capacity() / 4 > flows_.size()) flows_.shrink_to_fit();
-    fill_slots();
 }
 
 FlowIndex::Flow* FlowIndex::find(const flow_key& key) {
@@ -114,6 +114,7 @@ void FlowIndex::put(std::size_t place) {
 }
 
 void FlowIndex::fill_slots() {
+    slots_.clear();  // if there is no memory, they do not refer to what is gone
     slots_.assign(std::bit_ceil(2 * flows_.size() + 1), {});
     for (std::size_t place = 0; place < flows_.size(); ++place) put(place);
 }

@@ -101,8 +101,8 @@ Result<std::uint32_t> member_offset(std::string_view type, std::string_view memb
     if (!fd) return Error::from_errno(errno, "the types of the kernel, " + file);
     const auto header = Section(fd.get(), 0, sizeof(btf_header)).read<btf_header>(0);
     if (!header || header->magic != BTF_MAGIC) return Error{FLOWD_UNSUPPORTED, file + " is not BTF of this machine"};
-    Section types(fd.get(), header->hdr_len + header->type_off, header->type_len);
-    Section strings(fd.get(), header->hdr_len + header->str_off, header->str_len);
+    Section types(fd.get(), std::size_t{header->hdr_len} + header->type_off, header->type_len);
+    Section strings(fd.get(), std::size_t{header->hdr_len} + header->str_off, header->str_len);
     const auto type_name = find_string(strings, type);
     const auto member_name = find_string(strings, member);
     if (type_name && member_name) {

@@ -48,8 +48,8 @@ class Socket {
         static_assert(std::is_trivially_copyable_v<Body> && sizeof(Body) <= largest_body);
         return get(type, std::as_bytes(std::span(&body, 1)), each);
     }
-    /// Requests all changes by one call, in this order: a process that is killed has made all of them or none. The kernel
-    /// tries each of them, also after one that it refused. Returns the first error.
+    /// Requests all changes by one call, in this order: no kill comes between them. The kernel tries each of them, also
+    /// after one that it refused, and undoes none. Returns the first error.
     Result<void> change(std::span<Change> changes);
 
   private:

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <functional>
 #include <mutex>
 #include <string_view>
@@ -34,14 +35,15 @@ class Damper {
         Slot& slot = slots_[hash % size_];
         std::uint64_t known = slot.load(std::memory_order_relaxed);
         do {
-            const auto age = static_cast<std::uint16_t>(tick - static_cast<std::uint16_t>(known));
-            if (known != 0 && (known ^ mixed) >> 16 == 0 && age < window_ticks) return true;
+            // Negative if another thread, whose tick is newer, has just stored it.
+            const auto age = static_cast<std::int16_t>(tick - static_cast<std::uint16_t>(known));
+            if (known != 0 && (known ^ mixed) >> 16 == 0 && std::abs(age) < window_ticks) return true;
         } while (!slot.compare_exchange_weak(known, mixed >> 16 << 16 | tick, std::memory_order_relaxed));
         return false;
     }
 
   private:
-    static constexpr std::uint16_t window_ticks = 64;
+    static constexpr int window_ticks = 64;
     /// 48 bits of the hash, and 16 of the time in ticks. 0: unused.
     using Slot = std::atomic<std::uint64_t>;
 

@@ -109,6 +109,12 @@ bool Inlet::hand_over() {
     return host_.descriptors().held(resource_);
 }
 
+bool Inlet::has_successor() {
+    host_.descriptors().forget(resource_);
+    // What another instance has is not given away.
+    return host_.descriptors().held(resource_) && !host_.descriptors().take(resource_);
+}
+
 std::uint64_t Inlet::close(net::ReceiveBatch& into) {
     if (!socket_) return 0;
     std::uint64_t unread = 0;

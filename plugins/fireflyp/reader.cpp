@@ -56,19 +56,20 @@ void Reader::drop_last_inlet() {
 }
 
 void Reader::catch_up() {
-    const std::lock_guard lock(mutex_);
+    const auto lock = turn();
     for (Inlet& inlet : inlets_)
         for (std::size_t most = inlet.queued(); most > 0 && !outbox_.full();) {  // senders may continue
             const std::size_t count = read_batch(inlet);
             most = count == 0 ? 0 : most - std::min(most, count);
         }
+    common_.relay.flush();
 }
 
 Result<void> Reader::start() {
     if (!has_thread()) {
         for (Inlet& inlet : inlets_) {
             auto watched = inlet.watch([this, &inlet] {
-                const std::lock_guard lock(mutex_);
+                const auto lock = turn();
                 read(inlet);
             });
             if (!watched) return watched;
@@ -96,14 +97,21 @@ void Reader::run() {
             std::uint64_t ignored = 0;
             (void)!::read(wake_.get(), &ignored, sizeof ignored);
         }
-        const std::lock_guard lock(mutex_);
+        const auto lock = turn();
         const bool is_due = drain_at_ && *drain_at_ <= Clock::now();
         if (is_due) drain_at_.reset();
-        if (has_room_.exchange(false) || is_due) outbox_.drain();
-        std::size_t next = 1;
-        for (Inlet& inlet : inlets_)
-            if (wanted[next++].revents != 0 && !ends_) read(inlet);
+        detail::guarded(host_.raw(), "a receiver", [&] {
+            if (has_room_.exchange(false) || is_due) outbox_.drain();
+            std::size_t next = 1;
+            for (Inlet& inlet : inlets_)
+                if (wanted[next++].revents != 0 && !ends_) read(inlet);
+        });
     }
+}
+
+std::unique_lock<std::mutex> Reader::turn() const {
+    const std::lock_guard next(next_);
+    return std::unique_lock(mutex_);
 }
 
 int Reader::patience() const {
@@ -131,12 +139,12 @@ void Reader::on_room() {
         wake();
         return;
     }
-    const std::lock_guard lock(mutex_);
+    const auto lock = turn();
     outbox_.drain();
 }
 
 void Reader::settle() {
-    const std::lock_guard lock(mutex_);
+    const auto lock = turn();
     streams_.settle();
 }
 
@@ -205,7 +213,7 @@ void Reader::drain(const Deadline& deadline) {
     };
     bool in_time = announced();
     for (Inlet& inlet : inlets_) {
-        if (deadline.reason() == FLOWD_STOP_REPLACED && inlet.hand_over()) continue;
+        if (deadline.reason() == FLOWD_STOP_REPLACED && inlet.has_successor()) continue;
         while (in_time && read_batch(inlet) > 0) in_time = announced() && !deadline.passed();
     }
 }
@@ -217,7 +225,7 @@ std::uint64_t Reader::close() {
 }
 
 void Reader::publish() {
-    const std::lock_guard lock(mutex_);
+    const auto lock = turn();
     for (Inlet& inlet : inlets_) inlet.publish();
 }
 
@@ -225,7 +233,7 @@ void Reader::add_to(Tally& all) const {
     const auto add = [](auto& sums, const auto& counts) {
         for (std::size_t i = 0; i < sums.size(); ++i) sums[i] += counts[i];
     };
-    const std::lock_guard lock(mutex_);
+    const auto lock = turn();
     for (const Inlet& inlet : inlets_) {
         all.received += inlet.received();
         all.drops += inlet.drops();
@@ -243,12 +251,12 @@ void Reader::add_to(Tally& all) const {
 }
 
 void Reader::add_findings(std::vector<Finding>& all) const {
-    const std::lock_guard lock(mutex_);
+    const auto lock = turn();
     for (const Inlet& inlet : inlets_) inlet.add_findings(all);
 }
 
 void Reader::status(json::Writer& array) const {
-    const std::lock_guard lock(mutex_);
+    const auto lock = turn();
     for (const Inlet& inlet : inlets_) inlet.status(array);
 }
 

@@ -108,6 +108,8 @@ class Reader {
     static constexpr int batches_per_turn = 8;
 
     [[nodiscard]] bool has_thread() const { return options_.readers > 1; }
+    /// Locks. Whoever waits is the next: a thread that reads without a pause would else keep the others out.
+    [[nodiscard]] std::unique_lock<std::mutex> turn() const;
     void run();
     /// Of run(): the time until the outbox is to be drained; -1: never. Milliseconds.
     [[nodiscard]] int patience() const;
@@ -127,6 +129,7 @@ class Reader {
     Common& common_;
     std::uint32_t index_;
 
+    mutable std::mutex next_;   ///< held by the one that waits for mutex_
     mutable std::mutex mutex_;  ///< held while a batch is worked on, and while counts are read
     std::list<Inlet> inlets_;
     net::ReceiveBatch receive_;

@@ -21,19 +21,26 @@ Relay::Relay(Host& host, const std::vector<Receiver>& receivers, std::chrono::se
     schedule.again = resolve_interval;
     for (const Receiver& receiver : receivers) {
         auto target = std::make_unique<net::Target>(receiver.address, receiver.port, net::system_lookup(), schedule);
-        const net::SenderCounts& counts = target->sender().counts();
+        const Labels labels{{"receiver", target->name()}};
+        targets_.push_back(std::make_unique<net::HostedTarget>(
+            host, std::move(target), [this](const Endpoint& endpoint) { return own_.includes(endpoint); }));
+        const auto count = [hosted = targets_.back().get()](std::uint64_t net::SenderCounts::*which) {
+            return [hosted, which] {
+                return hosted->with([which](const net::Target& of) { return of.sender().counts().*which; });
+            };
+        };
         target_counters_.emplace_back(
             host,
             std::vector<Counters::Row>{
-                {"", "fireflyp_relayed_total", "Fireflies relayed unchanged.", &counts.sent},
-                {"", "fireflyp_relay_failed_total", "Fireflies that the kernel refused.", &counts.failed},
+                {"", "fireflyp_relayed_total", "Fireflies relayed unchanged.", count(&net::SenderCounts::sent)},
+                {"", "fireflyp_relay_failed_total", "Fireflies that the kernel refused.",
+                 count(&net::SenderCounts::failed)},
                 {"", "fireflyp_relay_dropped_total", "Fireflies that were dropped because the queue was full.",
-                 &counts.dropped},
-                {"", "fireflyp_relay_refused_total", "Errors of a receiver or of the path to it.", &counts.refused},
+                 count(&net::SenderCounts::dropped)},
+                {"", "fireflyp_relay_refused_total", "Errors of a receiver or of the path to it.",
+                 count(&net::SenderCounts::refused)},
             },
-            Labels{{"receiver", target->name()}});
-        targets_.push_back(std::make_unique<net::HostedTarget>(
-            host, std::move(target), [this](const Endpoint& endpoint) { return own_.includes(endpoint); }));
+            labels);
     }
     if (!active()) return;
     counters_.emplace(
@@ -77,7 +84,7 @@ bool Relay::within_limit(const firefly::Firefly& firefly, Damper::Clock::time_po
 }
 
 void Relay::add_findings(std::vector<Finding>& all) const {
-    for (const auto& target : targets_) ids.add(all, target->target());
+    for (const auto& hosted : targets_) hosted->with([&](const net::Target& target) { ids.add(all, target); });
 }
 
 void Relay::add_host_findings(std::vector<Finding>& all, const std::vector<Receiver>& receivers) {

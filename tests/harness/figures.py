@@ -97,7 +97,9 @@ def printed(record, name):
 
 def machine():
     cpu = dict(re.findall(r"^(model name|cpu family|model)\s*: (.*)$", pathlib.Path("/proc/cpuinfo").read_text(), re.M))
-    return (f"{cpu['model name']} (family {cpu['cpu family']}, model {cpu['model']}), {os.cpu_count()} virtual cores, "
+    name = cpu.get("model name", platform.machine())  # arm64 has numbers of parts only
+    number = f" (family {cpu['cpu family']}, model {cpu['model']})" if {"cpu family", "model"} <= cpu.keys() else ""
+    return (f"{name}{number}, {os.cpu_count()} virtual cores, "
             f"Linux {'.'.join(platform.release().split('.')[:2])}")
 
 

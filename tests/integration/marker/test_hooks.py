@@ -289,12 +289,14 @@ def test_a_local_user_cannot_preserve_the_filter_of_a_dead_marker(lab):
             assert len(our_filters(lab.a)) == 1
 
 
-def test_the_qdisc_of_a_killed_daemon_is_removed_by_the_next(lab):
-    with Daemon(configuration("clsact"), lab.a) as daemon:
+@pytest.mark.parametrize("prefix", [(), ("setpriv", "--bounding-set=-sys_admin", "--inh-caps=-sys_admin")], ids=["root", "as-the-service"])
+def test_the_qdisc_of_a_killed_daemon_is_removed_by_the_next(lab, prefix):
+    """Without CAP_SYS_ADMIN, as the service has it, the kernel does not tell the name of a program by its id."""
+    with Daemon(configuration("clsact"), lab.a, prefix=prefix) as daemon:
         has_catch_all(daemon)
         for attach in ("clsact", "tcx"):
             daemon.stop(signal.SIGKILL)
-            assert has_clsact(lab.a)
+            assert has_clsact(lab.a) and len(our_filters(lab.a)) == 1
             daemon.conf.write_text(configuration(attach))
             restart(daemon)
         assert not has_clsact(lab.a)

@@ -745,6 +745,7 @@ TEST_F(FireflypTest, LeavesUnreadFirefliesToTheHolderOfTheSocket) {
 TEST_F(FireflypTest, LeavesFirefliesInTheSocketToItsSuccessor) {
     bring_up();
     for (int i = 0; i < 100; ++i) send(fixtures::flowd_go_bare);
+    host_.occupy_descriptor("udp:" + address_.to_string());
     EXPECT_EQ(instance_->stop(std::chrono::seconds(5), FLOWD_STOP_REPLACED), FLOWD_OK);
     EXPECT_TRUE(host_.events().empty());
     EXPECT_EQ(host_.lost(), 0u);

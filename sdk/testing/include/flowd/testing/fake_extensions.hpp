@@ -7,6 +7,7 @@
 #include <deque>
 #include <functional>
 #include <map>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -55,8 +56,13 @@ class FakeExtensions {
     void refuse_cursors() { refuses_cursors_ = true; }
     /// Keeps a descriptor as systemd or a predecessor would: it remains after the instance's forget.
     void offer_descriptor(const std::string& name, UniqueFd fd) { offered_[name] = std::move(fd); }
+    /// Another instance has it: take() answers FLOWD_BUSY once this instance has forgotten it.
+    void occupy_descriptor(const std::string& name) { occupied_.insert(name); }
     /// No other holder keeps it any more.
-    void withdraw_descriptor(const std::string& name) { offered_.erase(name); }
+    void withdraw_descriptor(const std::string& name) {
+        offered_.erase(name);
+        occupied_.erase(name);
+    }
     [[nodiscard]] bool keeps(const std::string& name) const { return kept_.count(name) != 0; }
     [[nodiscard]] bool shares(const std::string& name) const { return offers_.count(name) != 0; }
     /// Offers a descriptor as another instance would: a later offer replaces an earlier one.
@@ -267,8 +273,10 @@ class FakeExtensions {
     void fill_descriptors() {
         descriptor_store_.size = sizeof descriptor_store_;
         descriptor_store_.take = [](const flowd_host* host, flowd_string name, int* fd) -> flowd_result {
+            const std::string wanted(to_view(name));
+            if (of(host).kept_.count(wanted) == 0 && of(host).occupied_.count(wanted) != 0) return FLOWD_BUSY;
             for (const auto* held : {&of(host).kept_, &of(host).offered_}) {
-                const auto found = held->find(std::string(to_view(name)));
+                const auto found = held->find(wanted);
                 if (found == held->end()) continue;
                 *fd = duplicate(found->second.get()).release();
                 return FLOWD_OK;
@@ -373,6 +381,7 @@ class FakeExtensions {
     flowd_flow_filter filter_{};
     std::string filter_announcer_;
     std::map<std::string, UniqueFd> offered_, kept_;
+    std::set<std::string> occupied_;
     std::map<std::string, Offer> offers_;
     std::uint64_t last_offer_ = 0;
     std::deque<Series> series_;
