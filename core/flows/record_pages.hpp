@@ -15,8 +15,8 @@
 
 namespace flowd::core {
 
-/// Pages are parts of blocks that the kernel can back with one huge page each: records are found at random, and with
-/// small pages the processor would have to look up an address for each of them. Memory is never returned.
+/// Pages are parts of blocks that the kernel can back with one huge page each: records are found at random, and with small
+/// pages the processor has to look up an address for each of them. Memory is never returned.
 class RecordPages {
   public:
     static constexpr std::size_t block_bytes = std::size_t{2} << 20;
@@ -44,8 +44,10 @@ class RecordPages {
         if (before != 0) (void)::munmap(begin, before);
         (void)::munmap(begin + before + block_bytes, block_bytes - before);
         std::unique_ptr<std::byte, Unmap> block(begin + before);
-        // The first one has small pages: a small table uses little memory. Without huge pages it works as well.
-        (void)::madvise(block.get(), block_bytes, blocks_.empty() ? MADV_NOHUGEPAGE : MADV_HUGEPAGE);
+        // Small pages at first: a huge one is cleared as a whole at its first use, while a shard is locked. Those of a full
+        // block are merged in the background.
+        (void)::madvise(block.get(), block_bytes, MADV_NOHUGEPAGE);
+        if (!blocks_.empty()) (void)::madvise(blocks_.back().get(), block_bytes, MADV_HUGEPAGE);
         blocks_.push_back(std::move(block));
         left_ = block_bytes;
     }
