@@ -69,7 +69,7 @@ class Programs {
             options.ctx_size_in = sizeof context;
         }
         for (auto _ : state) {
-            if (program.fd < 0) return state.SkipWithError("needs root: loads BPF programs");
+            if (program.fd < 0) return state.SkipWithError("its program could not be loaded (needs root)");
             if (bpf_prog_test_run_opts(program.fd, &options) != 0) return state.SkipWithError("it could not be run");
             if (program.answers && options.retval != 0) return state.SkipWithError("not all was found");
             // The kernel's mean of one run, whole nanoseconds.

@@ -99,6 +99,14 @@ def write_documents():
             print(f"written: {path.relative_to(ROOT)}", file=sys.stderr)
 
 
+def ended(process):
+    try:
+        process.wait(30)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
 def run(name, log, quick):
     """None, or how it failed."""
     target = log.with_suffix(".json") if quick else RECORDS / f"{name}.json"
@@ -107,11 +115,12 @@ def run(name, log, quick):
         process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT)
         try:
             code = process.wait(LIMIT)
-        except BaseException as error:
+        except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGINT)  # it ends what it has started
-            process.wait()
-            if isinstance(error, subprocess.TimeoutExpired):
-                return f"took more than {LIMIT} s"
+            ended(process)
+            return f"took more than {LIMIT} s"
+        except KeyboardInterrupt:  # the terminal has sent it to both
+            ended(process)
             raise
     return f"ended with {code}: {(log.read_text().strip().splitlines() or [''])[-1]}" if code else None
 
