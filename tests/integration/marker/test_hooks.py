@@ -302,7 +302,7 @@ def test_the_qdisc_of_a_killed_daemon_is_removed_by_the_next(lab, prefix):
         assert not has_clsact(lab.a)
 
 
-KILLED = """
+CHANGES = """
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <linux/rtnetlink.h>
@@ -310,27 +310,49 @@ KILLED = """
 #include <stdlib.h>
 #include <sys/socket.h>
 
-/* Kills the process as soon as the kernel has answered its KILL_AFTER-th request to change a qdisc or a filter. */
-static ssize_t counted(int fd, const void *data, size_t size, ssize_t sent) {
-    static int count;
+/* Of a request to change a qdisc or a filter, otherwise 0. */
+static int change(int fd, const void *data, size_t size) {
     const struct nlmsghdr *request = data;
     int domain = 0;
     socklen_t length = sizeof domain;
-    if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &length) != 0 || domain != AF_NETLINK || size < sizeof *request) return sent;
-    if (request->nlmsg_type != RTM_NEWQDISC && request->nlmsg_type != RTM_DELQDISC && request->nlmsg_type != RTM_NEWTFILTER &&
-        request->nlmsg_type != RTM_DELTFILTER) return sent;
-    if (__atomic_add_fetch(&count, 1, __ATOMIC_SEQ_CST) == atoi(getenv("KILL_AFTER"))) raise(SIGKILL);
+    if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &length) != 0 || domain != AF_NETLINK || size < sizeof *request) return 0;
+    const int type = request->nlmsg_type;
+    return type == RTM_NEWQDISC || type == RTM_DELQDISC || type == RTM_NEWTFILTER || type == RTM_DELTFILTER ? type : 0;
+}
+static void before(int type) {
+    if (type != RTM_NEWQDISC || !getenv("ADD_BEFORE")) return;
+    const char *const command = getenv("ADD_BEFORE");
+    unsetenv("LD_PRELOAD");
+    if (system(command) != 0) abort();
+    unsetenv("ADD_BEFORE");
+}
+/* Kills the process as soon as the kernel has answered its KILL_AFTER-th change. */
+static ssize_t after(int type, ssize_t sent) {
+    static int count;
+    if (type != 0 && getenv("KILL_AFTER") && __atomic_add_fetch(&count, 1, __ATOMIC_SEQ_CST) == atoi(getenv("KILL_AFTER"))) raise(SIGKILL);
     return sent;
 }
 ssize_t sendto(int fd, const void *data, size_t size, int flags, const struct sockaddr *to, socklen_t length) {
     ssize_t (*real)(int, const void *, size_t, int, const struct sockaddr *, socklen_t) = dlsym(RTLD_NEXT, "sendto");
-    return counted(fd, data, size, real(fd, data, size, flags, to, length));
+    const int type = change(fd, data, size);
+    before(type);
+    return after(type, real(fd, data, size, flags, to, length));
 }
 ssize_t send(int fd, const void *data, size_t size, int flags) {
     ssize_t (*real)(int, const void *, size_t, int) = dlsym(RTLD_NEXT, "send");
-    return counted(fd, data, size, real(fd, data, size, flags));
+    const int type = change(fd, data, size);
+    before(type);
+    return after(type, real(fd, data, size, flags));
 }
 """
+
+
+def test_a_qdisc_that_another_program_adds_at_the_same_moment_is_used_and_not_removed(lab, tmp_path):
+    environment = preloaded(tmp_path, CHANGES) | {"ADD_BEFORE": "tc qdisc add dev eth0 clsact"}
+    with Daemon(configuration("clsact"), lab.a, environment=environment) as daemon:
+        has_catch_all(daemon)
+        assert len(our_filters(lab.a)) == 1
+    assert has_clsact(lab.a) and not filters(lab.a)
 
 
 def test_no_qdisc_is_left_whichever_change_is_the_last_before_a_kill(lab, tmp_path):
@@ -350,7 +372,7 @@ def test_no_qdisc_is_left_whichever_change_is_the_last_before_a_kill(lab, tmp_pa
         finally:
             daemon.__exit__()
 
-    killer, killed = preloaded(tmp_path, KILLED), 0
+    killer, killed = preloaded(tmp_path, CHANGES), 0
     while counted_start("clsact", killed + 1):
         killed += 1
         assert not counted_start("tcx", 1000)
