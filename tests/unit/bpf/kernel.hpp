@@ -43,10 +43,9 @@ class KernelTest : public testing::Test {
     }
     void load(const marker::Options& options) {
         table_.reset();
-        std::string log;
         auto loaded =
-            marker::load_program(options, [&log](flowd_level, std::string_view line) { log.append(line).append("\n"); });
-        ASSERT_TRUE(loaded.ok()) << loaded.error().message << " " << loaded.error().hint << "\n" << log;
+            marker::load_program(options, [this](flowd_level, std::string_view line) { log_.append(line).append("\n"); });
+        ASSERT_TRUE(loaded.ok()) << loaded.error().message << " " << loaded.error().hint << "\n" << log_;
         program_ = std::make_unique<marker::Program>(*std::move(loaded));
         table_.emplace(*program_, marker::Marks(options), options.max_flows);
     }
@@ -97,6 +96,7 @@ class KernelTest : public testing::Test {
     }
 
   protected:
+    std::string log_;  // of the program, which is loaded later for some devices
     std::unique_ptr<marker::Program> program_;
     std::optional<marker::TagTable> table_;
 };
