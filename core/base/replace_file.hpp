@@ -27,9 +27,8 @@ struct Access {
 [[nodiscard]] Result<void> write_successor(const std::filesystem::path& successor, const std::filesystem::path& file,
                                            std::string_view text, const Access& access);
 [[nodiscard]] Result<void> rename_file(const std::filesystem::path& from, const std::filesystem::path& to);
-/// Makes a rename or a removal survive a power failure, if the file system can and this user may read the directory. That
-/// it cannot is no failure of what was done: everybody sees the new file, and after a power failure it is the old or the
-/// new one.
+/// Makes a rename or a removal survive a power failure, if the file system can and this user may read the directory.
+/// Otherwise the rename is in force as well, but a power failure may undo it.
 void sync_directory(const std::filesystem::path& directory);
 
 }  // namespace flowd::core

@@ -61,7 +61,7 @@ class SequenceRing {
         if (slot.sequence > sequence) return sequence;  // this thread was suspended for the length of the ring
         fill(slot.value);
         slot.sequence = sequence;
-        // The value that this stripe replaces next; until then it is in nobody's cache.
+        // The slot that this stripe writes next is in no cache: it was written a whole round of the ring ago.
         if (at % page_size + 1 < page_size) prefetch(page->slots[at % page_size + 1]);
         return sequence;
     }

@@ -114,7 +114,7 @@ void FlowIndex::put(std::size_t place) {
 }
 
 void FlowIndex::fill_slots() {
-    slots_.clear();  // if there is no memory, they do not refer to what is gone
+    slots_.clear();  // if assign() throws, no slot may refer to a flow that was erased
     slots_.assign(std::bit_ceil(2 * flows_.size() + 1), {});
     for (std::size_t place = 0; place < flows_.size(); ++place) put(place);
 }

@@ -35,7 +35,7 @@ class Inlet {
     void stop() { watch_.reset(); }
     /// Lets a successor, or systemd, have the socket alone. True: it has it, and continues to read.
     bool hand_over();
-    /// The same for another instance alone, which systemd is not: nobody reads what it holds.
+    /// As hand_over(), but true only if another instance has the socket: what only systemd holds is read by nobody.
     bool has_successor();
     /// Closes the socket. Returns the number of datagrams that were not read.
     [[nodiscard]] std::uint64_t close(net::ReceiveBatch& into);

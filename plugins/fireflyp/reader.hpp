@@ -108,7 +108,7 @@ class Reader {
     static constexpr int batches_per_turn = 8;
 
     [[nodiscard]] bool has_thread() const { return options_.readers > 1; }
-    /// Locks. Whoever waits is the next: a thread that reads without a pause would else keep the others out.
+    /// Locks mutex_. A waiting thread is served next: std::mutex alone would let a busy reader starve the others.
     [[nodiscard]] std::unique_lock<std::mutex> turn() const;
     void run();
     /// Of run(): the time until the outbox is to be drained; -1: never. Milliseconds.

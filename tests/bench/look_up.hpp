@@ -124,7 +124,7 @@ class LookUp {
         return true;
     }
 
-    /// A map of sockets takes none without a port. Addresses of RFC 2544: nobody else is there but those of other tables.
+    /// A sockmap accepts only bound sockets. The addresses are of RFC 2544 (benchmarking); the tables share their ports.
     static bool bind(int fd, std::uint32_t number) {
         const int on = 1;
         sockaddr_in address{};

@@ -87,7 +87,7 @@ int take_a_place() {
         if (!link || places.take(loopback, Direction::egress) || places.take(absent, Direction::egress)) return 2;
         if (only_program(Direction::ingress) == 0) return 3;
     }
-    if (only_program(Direction::ingress) != 0) return 4;  // nobody has taken it
+    if (only_program(Direction::ingress) != 0) return 4;  // an unused place is given up
     const std::uint32_t idle = only_program(Direction::egress);
     if (idle == 0 || idle == bpf::program_id(program.get())) return 5;
     if (!link->replace(program.get())) return 6;
