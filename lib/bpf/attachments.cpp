@@ -66,23 +66,6 @@ bool is_of_family(const Filter& filter) {
     return filter.kind == "bpf" && is_of_family(filter.name);
 }
 
-/// Removes filters of killed instances, together with the qdisc if it was created for them and has no others.
-Result<void> remove_left(const Link& link, const std::vector<PlacedFilter>& left) {
-    const bool with_qdisc = std::any_of(left.begin(), left.end(),
-                                        [](const PlacedFilter& one) { return Ownership::made_qdisc(one.filter.handle); });
-    if (with_qdisc) {
-        auto removed = remove_clsact(link.index, left);
-        if (!removed) return std::move(removed).error();
-        if (*removed) return {};
-    }
-    for (const auto& [direction, filter] : left)
-        if (auto removed = remove_filter(link.index, direction, filter); !removed) return removed;
-    if (!with_qdisc) return {};
-    auto removed = remove_clsact(link.index, {});  // the other filters may have been removed meanwhile
-    if (!removed) return std::move(removed).error();
-    return {};
-}
-
 }  // namespace
 
 std::string Preceding::describe() const {
@@ -285,22 +268,17 @@ void Attachments::name_series(Attached& attached) {
 }
 
 void Attachments::detach(Attached& attached) {
-    const std::string& name = attached.link.name;
-    const bool with_qdisc = attached.on_clsact && attached.made_qdisc && purpose_.remove_qdisc;
-    if (with_qdisc) {
-        // Filters and qdisc by one request: one without filters would not tell whose it is if this process is killed.
+    if (attached.on_clsact && attached.made_qdisc && purpose_.remove_qdisc) {
+        const std::string& name = attached.link.name;
         std::vector<PlacedFilter> ours;
         for (const Hook& hook : attached.hooks) ours.push_back(std::get<ClsactFilter>(hook).placed());
-        auto removed = remove_clsact(attached.link.index, ours);
+        auto removed = remove_with_qdisc(attached.link.index, ours);
         if (!removed) host_.debug(name + ": " + removed.error().message);
-        if (removed && *removed) return leave(attached);
+        if (removed && !*removed)
+            host_.debug(name + ": other programs use the clsact qdisc that was created here: it is not removed");
+        return leave(attached);
     }
     attached.hooks.clear();  // a pinned link is detached when its pin is removed
-    if (!with_qdisc) return;
-    auto removed = remove_clsact(attached.link.index, {});  // the other filters may have been removed meanwhile
-    if (!removed) host_.debug(name + ": " + removed.error().message);
-    if (removed && !*removed)
-        host_.debug(name + ": other programs use the clsact qdisc that was created here: it is not removed");
 }
 
 void Attachments::detach_all() {
@@ -583,7 +561,15 @@ Result<std::uint32_t> sweep_filters(Host& host, const std::string& role, const s
                 if (is_ours && !Ownership::is_alive(filter.handle)) left.push_back({direction, std::move(filter)});
             }
         }
-        if (auto done = remove_left(link, left); !done) return std::move(done).error().within(link.name);
+        const bool with_qdisc = std::any_of(
+            left.begin(), left.end(), [](const PlacedFilter& one) { return Ownership::made_qdisc(one.filter.handle); });
+        if (with_qdisc) {
+            if (auto done = remove_with_qdisc(link.index, left); !done) return std::move(done).error().within(link.name);
+        } else {
+            for (const auto& [direction, filter] : left)
+                if (auto done = remove_filter(link.index, direction, filter); !done)
+                    return std::move(done).error().within(link.name);
+        }
         for (std::size_t i = 0; i < left.size(); ++i)
             host.warning(link.name + ": removed the tc filter of a " + role + " that was killed");
         swept += static_cast<std::uint32_t>(left.size());

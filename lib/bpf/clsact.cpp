@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <optional>
 #include <set>
 #include <utility>
 
@@ -172,6 +173,18 @@ Result<void> remove_filter(int interface_index, Direction direction, const Filte
     options.priority = filter.priority;
     if (const int number = bpf_tc_detach(&hook, &options)) return system_error(number, "removing our tc filter");
     return {};
+}
+
+Result<bool> remove_with_qdisc(int interface_index, std::span<const PlacedFilter> ours) {
+    auto all = remove_clsact(interface_index, ours);
+    if (all && *all) return true;
+    std::optional<Error> refused;
+    for (const auto& [direction, filter] : ours)
+        if (auto removed = remove_filter(interface_index, direction, filter); !removed && !refused)
+            refused = std::move(removed).error();
+    auto rest = remove_clsact(interface_index, {});  // the other filters may have been removed meanwhile
+    if (refused) return *std::move(refused);
+    return rest;
 }
 
 Result<ClsactFilter> ClsactFilter::attach(int program, int interface_index, Direction direction, std::uint32_t handle,

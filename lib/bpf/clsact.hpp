@@ -47,6 +47,10 @@ Result<bool> remove_clsact(int interface_index, std::span<const PlacedFilter> ou
 /// Removes one filter, provided that it still holds the program; FLOWD_NOT_FOUND otherwise.
 Result<void> remove_filter(int interface_index, Direction direction, const Filter& filter);
 
+/// Removes filters and the qdisc, by one request if it has no others: if this process is killed between the two, nobody
+/// knows whose the qdisc is. True: the qdisc was removed. An error is the first one; the rest is removed all the same.
+Result<bool> remove_with_qdisc(int interface_index, std::span<const PlacedFilter> ours);
+
 /// The priority for a filter of ours: one that no third-party filter has, before all of them if possible. Administrators
 /// and other programs often use priority 1, and remove it as a whole: it is used only if 2 would not be before all others.
 [[nodiscard]] std::uint16_t free_priority(const std::vector<Filter>& third_party);
