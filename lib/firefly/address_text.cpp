@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lib/firefly/address_text.hpp"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cstddef>
+#include <cstdint>
+#include <system_error>
 
 namespace flowd::firefly {
 namespace {
@@ -54,7 +57,74 @@ char* print_v6(const Address::Bytes& bytes, char* at, char* end) {
     return at;
 }
 
+/// Number of the leading characters that form a number of at most `most_digits` digits in `base`; 0: none.
+std::size_t read_number(std::string_view text, int base, std::size_t most_digits, unsigned& number) {
+    const char* const begin = text.data();
+    const auto [end, error] = std::from_chars(begin, begin + std::min(text.size(), most_digits), number, base);
+    return error == std::errc() ? static_cast<std::size_t>(end - begin) : 0;
+}
+
+/// "192.0.2.1"; empty for everything else, of which some is an address.
+std::optional<Address> parse_plain_v4(std::string_view text) {
+    Address::Bytes bytes{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+    for (std::size_t i = 12; i < bytes.size(); ++i) {
+        unsigned number = 0;
+        const std::size_t digits = read_number(text, 10, 3, number);
+        if (digits == 0 || number > 255 || (digits > 1 && text.front() == '0')) return std::nullopt;
+        bytes[i] = static_cast<std::uint8_t>(number);
+        text.remove_prefix(digits);
+        if (i + 1 == bytes.size()) break;
+        if (!text.starts_with('.')) return std::nullopt;
+        text.remove_prefix(1);
+    }
+    return text.empty() ? std::optional(Address(bytes)) : std::nullopt;
+}
+
+/// Groups in hexadecimal, "::" once at most; empty for everything else, of which some is an address.
+std::optional<Address> parse_plain_v6(std::string_view text) {
+    Address::Bytes bytes{};
+    constexpr std::size_t no_gap = group_count + 1;
+    std::size_t count = 0, gap = no_gap;
+    bool may_end = false;  // not behind a single colon
+    if (text.starts_with("::")) {
+        gap = 0;
+        may_end = true;
+        text.remove_prefix(2);
+    }
+    while (!text.empty()) {
+        unsigned group = 0;
+        const std::size_t digits = read_number(text, 16, 4, group);
+        if (digits == 0 || count == group_count) return std::nullopt;
+        bytes[2 * count] = static_cast<std::uint8_t>(group >> 8u);
+        bytes[2 * count + 1] = static_cast<std::uint8_t>(group);
+        ++count;
+        text.remove_prefix(digits);
+        may_end = true;
+        if (text.empty()) break;
+        if (text.front() != ':') return std::nullopt;
+        text.remove_prefix(1);
+        may_end = text.starts_with(':');
+        if (!may_end) continue;
+        if (gap != no_gap) return std::nullopt;
+        gap = count;
+        text.remove_prefix(1);
+    }
+    if (!may_end || (gap == no_gap) != (count == group_count)) return std::nullopt;
+    if (gap != no_gap) {
+        const auto tail = bytes.begin() + static_cast<std::ptrdiff_t>(2 * gap);
+        const auto end = bytes.begin() + static_cast<std::ptrdiff_t>(2 * count);
+        std::fill(tail, std::copy_backward(tail, end, bytes.end()), std::uint8_t{0});
+    }
+    return Address(bytes);
+}
+
 }  // namespace
+
+std::optional<Address> parse_address(std::string_view text) {
+    const bool is_v6 = text.find(':') != std::string_view::npos;
+    const auto plain = is_v6 ? parse_plain_v6(text) : parse_plain_v4(text);
+    return plain ? plain : Address::parse(text);
+}
 
 std::string_view print_address(const Address& address, std::span<char, INET6_ADDRSTRLEN> buffer) {
     char* const begin = buffer.data();

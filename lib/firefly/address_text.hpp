@@ -4,6 +4,7 @@
 
 #include <netinet/in.h>
 
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -11,6 +12,9 @@
 #include "flowd/address.hpp"
 
 namespace flowd::firefly {
+
+/// What Address::parse returns, several times faster for the usual forms: no copy, and no table of digits as in inet_pton.
+[[nodiscard]] std::optional<Address> parse_address(std::string_view text);
 
 /// What Address::to_chars writes, several times faster: inet_ntop of glibc formats each group by sprintf.
 std::string_view print_address(const Address& address, std::span<char, INET6_ADDRSTRLEN> buffer);

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "flowd/address.hpp"
+#include "lib/firefly/address_text.hpp"
 #include "lib/firefly/blocks.hpp"
 #include "lib/firefly/json_text.hpp"
 #include "lib/firefly/timestamp.hpp"
@@ -118,7 +119,7 @@ struct WrittenAddress {
 [[nodiscard]] Refusal read_address(dom::element value, WrittenAddress& written) {
     std::string_view text;
     if (value.get(text) != simdjson::SUCCESS) return Refusal::bad_type;
-    const auto address = Address::parse(text);
+    const auto address = parse_address(text);
     if (!address || address->is_unspecified()) return Refusal::bad_address;
     written = {*address, text.find(':') != std::string_view::npos};
     return Refusal::none;

@@ -77,6 +77,78 @@ TEST(AddressText, IsThatOfInetNtop) {
     }
 }
 
+TEST(AddressText, IsReadAsByInetPton) {
+    const auto both = [](std::string_view text) { EXPECT_EQ(parse_address(text), Address::parse(text)) << text; };
+    for (const std::string_view text : {"",
+                                        ":",
+                                        "::",
+                                        ":::",
+                                        "::::",
+                                        "1::2::3",
+                                        "1:2:3:4:5:6:7:8",
+                                        "1:2:3:4:5:6:7:8:",
+                                        "1:2:3:4:5:6:7:8:9",
+                                        "1:2:3:4:5:6:7:8::",
+                                        "::1:2:3:4:5:6:7:8",
+                                        "1:2:3:4:5:6:7::",
+                                        "::2:3:4:5:6:7:8",
+                                        "1::2:3:4:5:6:7:8",
+                                        "1:",
+                                        "1::",
+                                        ":1",
+                                        "12345::",
+                                        "00001::",
+                                        "0001::",
+                                        "ABCD::ef",
+                                        "g::",
+                                        "+1::",
+                                        "-1::",
+                                        "0x1::",
+                                        " ::1",
+                                        "::1 ",
+                                        "::ffff:192.0.2.1",
+                                        "::192.0.2.1",
+                                        "1:2:3:4:5:6:192.0.2.1",
+                                        "[2001:db8::1]",
+                                        "[::1",
+                                        "fe80::1%eth0",
+                                        "fe80::1%",
+                                        "192.0.2.1",
+                                        "192.0.2.01",
+                                        "192.0.2.00",
+                                        "192.0.2.0",
+                                        "192.0.2.256",
+                                        "192.0.2.",
+                                        ".192.0.2",
+                                        "192.0.2",
+                                        "192.0.2.1.1",
+                                        "192..2.1",
+                                        "1.2.3.4 ",
+                                        "+1.2.3.4",
+                                        "[192.0.2.1]",
+                                        "192.0.2.0001",
+                                        "host.example"})
+        both(text);
+    both(std::string_view("::1\0", 4));
+    std::mt19937 random(22);
+    constexpr std::string_view characters = "0012afA.::::%[";
+    std::string text;
+    for (int i = 0; i < 500'000; ++i) {
+        text.clear();
+        for (std::size_t length = random() % 20; text.size() < length;) text += characters[random() % characters.size()];
+        both(text);
+    }
+    // And changes of one character in what is an address.
+    for (int i = 0; i < 200'000; ++i) {
+        Address::Bytes bytes{};
+        for (auto& byte : bytes) byte = random() % 3 == 0 ? static_cast<std::uint8_t>(random()) : 0;
+        text = Address(bytes).to_string();
+        both(text);
+        text[random() % text.size()] = characters[random() % characters.size()];
+        both(text);
+    }
+}
+
 // case C11
 TEST_F(FireflyPrinter, WithPrivacyPrintsNeitherApplicationNorHostsNorReceivedBlocks) {
     const std::array<Block, 2> blocks{Block{"storage-stats", R"({"path":"/atlas/user"})", {}, true},
