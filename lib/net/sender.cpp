@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lib/net/sender.hpp"
 
+#include <netinet/udp.h>
+
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstddef>
+#include <cstdint>
 #include <cstring>
 #include <utility>
 
@@ -17,6 +21,31 @@ namespace {
 [[nodiscard]] bool concerns_peer(int number) {
     return number != EMSGSIZE && number != ENOBUFS && number != ENOMEM;
 }
+
+/// What fits the least MTU of IPv6, 1280 bytes: datagrams that are merged must not need fragments.
+constexpr std::size_t longest_merged = 1232;
+/// Of one message, below the 65,507 of UDP over IPv4.
+constexpr std::size_t most_bytes = 65'000;
+
+[[nodiscard]] bool same_peer(const sockaddr_storage& a, socklen_t a_length, const sockaddr_storage& b, socklen_t b_length) {
+    return a_length == b_length && std::memcmp(&a, &b, a_length) == 0;
+}
+
+/// The control message UDP_SEGMENT.
+struct alignas(cmsghdr) Segment {
+    std::array<std::byte, CMSG_SPACE(sizeof(std::uint16_t))> bytes;
+
+    void attach_to(msghdr& header, std::size_t datagram) {
+        header.msg_control = &bytes;
+        header.msg_controllen = sizeof bytes;
+        cmsghdr* const control = CMSG_FIRSTHDR(&header);
+        control->cmsg_level = SOL_UDP;
+        control->cmsg_type = UDP_SEGMENT;
+        const auto size = static_cast<std::uint16_t>(datagram);
+        control->cmsg_len = CMSG_LEN(sizeof size);
+        std::memcpy(CMSG_DATA(control), &size, sizeof size);
+    }
+};
 
 }  // namespace
 
@@ -35,27 +64,49 @@ bool Sender::push(std::string_view payload, const std::optional<Endpoint>& to, s
     return true;
 }
 
+std::size_t Sender::train(std::size_t first, std::size_t most) {
+    const Item& head = at(first);
+    const std::size_t size = head.payload.size();
+    if (!merges_ || count_ < least_merged || size == 0 || size > longest_merged) return 1;
+    std::size_t count = 1;
+    for (bool is_last = false; count < most && !is_last && (count + 1) * size <= most_bytes; ++count) {
+        const Item& next = at(first + count);
+        if (next.payload.empty() || next.payload.size() > size ||
+            !same_peer(head.to, head.to_length, next.to, next.to_length))
+            break;
+        is_last = next.payload.size() < size;
+    }
+    return count;
+}
+
 /// How many the kernel accepted; 0 with errno.
 std::size_t Sender::send_some(std::size_t wanted) {
     std::array<mmsghdr, batch> headers;
     std::array<iovec, batch> pieces;
-    for (std::size_t i = 0; i < wanted; ++i) {
+    std::array<Segment, batch> segments;
+    unsigned messages = 0;
+    for (std::size_t i = 0; i < wanted; ++messages) {
+        msghdr& header = (headers[messages] = {}).msg_hdr;
+        const std::size_t count = train(i, wanted - i);
         Item& item = at(i);
-        pieces[i] = {item.payload.data(), item.payload.size()};
-        headers[i] = {};
-        headers[i].msg_hdr.msg_iov = &pieces[i];
-        headers[i].msg_hdr.msg_iovlen = 1;
-        headers[i].msg_hdr.msg_name = item.to_length == 0 ? nullptr : &item.to;
-        headers[i].msg_hdr.msg_namelen = item.to_length;
+        if (count > 1) segments[messages].attach_to(header, item.payload.size());
+        header.msg_name = item.to_length == 0 ? nullptr : &item.to;
+        header.msg_namelen = item.to_length;
+        header.msg_iov = &pieces[i];
+        header.msg_iovlen = count;
+        for (const std::size_t end = i + count; i < end; ++i) pieces[i] = {at(i).payload.data(), at(i).payload.size()};
     }
+    merged_ = headers[0].msg_hdr.msg_iovlen > 1;
     int sent = 0;
     do {
-        sent = ::sendmmsg(socket_->fd(), headers.data(), static_cast<unsigned>(wanted), MSG_DONTWAIT);
+        sent = ::sendmmsg(socket_->fd(), headers.data(), messages, MSG_DONTWAIT);
     } while (sent < 0 && errno == EINTR);
     if (sent <= 0) return 0;
-    counts_.sent += static_cast<std::uint64_t>(sent);
-    pop(static_cast<std::size_t>(sent));
-    return static_cast<std::size_t>(sent);
+    std::size_t datagrams = 0;
+    for (std::size_t i = 0; i < static_cast<std::size_t>(sent); ++i) datagrams += headers[i].msg_hdr.msg_iovlen;
+    counts_.sent += datagrams;
+    pop(datagrams);
+    return datagrams;
 }
 
 bool Sender::flush() {
@@ -78,6 +129,10 @@ bool Sender::flush() {
         if (connected) socket_->discard_errors();
         if (number == EAGAIN || number == EWOULDBLOCK) return false;
         cut_short = false;
+        if (merged_ && (number == EINVAL || number == EIO || number == EMSGSIZE)) {
+            merges_ = false;  // perhaps the kernel refuses only that; one by one, the error has its usual meaning
+            continue;
+        }
         // A connected socket reports the error of an earlier datagram: this one was not sent and stays queued. The earlier
         // one may also have exceeded the path MTU that was discovered since; then this one is tried again.
         refused_ = connected && concerns_peer(number);

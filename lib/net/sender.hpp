@@ -29,12 +29,19 @@ class Sender {
   public:
     /// The size of a batch (sendmmsg).
     static constexpr std::size_t batch = 64;
+    /// From this many queued datagrams on, those to one peer are passed to the kernel as one message (UDP_SEGMENT), as far
+    /// as it allows: all have one length, but for a shorter last one. They pass the network stack together and are cut
+    /// apart behind it; a capture on this host may show them as one packet, which is why it is not done for a few.
+    static constexpr std::size_t least_merged = 16;
 
     /// `limit`: capacity of the queue.
     explicit Sender(std::size_t limit = 1024) : limit_(limit) {}
 
     /// Queued datagrams are sent by the next flush().
-    void use(UdpSocket socket) { socket_ = std::move(socket); }
+    void use(UdpSocket socket) {
+        socket_ = std::move(socket);
+        merges_ = true;
+    }
     void close() { socket_.reset(); }
     [[nodiscard]] const std::optional<UdpSocket>& socket() const { return socket_; }
 
@@ -67,6 +74,8 @@ class Sender {
     };
 
     [[nodiscard]] std::size_t send_some(std::size_t wanted);
+    /// How many of the `most` datagrams from `first` on go into one message.
+    [[nodiscard]] std::size_t train(std::size_t first, std::size_t most);
     [[nodiscard]] Item& at(std::size_t i) { return ring_[(first_ + i) % ring_.size()]; }
     void pop(std::size_t count);
     void grow();
@@ -80,6 +89,8 @@ class Sender {
     std::string last_error_;
     int last_refusal_ = 0;
     bool refused_ = false;
+    bool merges_ = true;   ///< until the kernel refuses it for this socket (no checksum offload, IPsec, a small MTU)
+    bool merged_ = false;  ///< the first message of the last attempt had several datagrams
 };
 
 }  // namespace flowd::net

@@ -12,9 +12,11 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstdio>
@@ -25,10 +27,10 @@
 #include <iterator>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "lib/net/receive_batch.hpp"
-#include "lib/net/sender.hpp"
 #include "lib/net/udp_socket.hpp"
 
 namespace {
@@ -122,9 +124,35 @@ class Pairs {
     std::uint64_t count_ = 0;
 };
 
+/// Sends datagrams one by one, as emitters do: net::Sender merges them.
+struct Plain {
+    static constexpr std::size_t most = 64;
+
+    explicit Plain(UdpSocket to) : socket(std::move(to)) {}
+    void send(std::size_t count) {
+        std::array<mmsghdr, most> headers{};
+        std::array<iovec, most> pieces;
+        for (std::size_t i = 0; i < count; ++i) {
+            pieces[i] = {texts[i].data(), texts[i].size()};
+            headers[i].msg_hdr.msg_iov = &pieces[i];
+            headers[i].msg_hdr.msg_iovlen = 1;
+        }
+        for (std::size_t sent = 0; sent < count;) {
+            const int more = ::sendmmsg(socket.fd(), headers.data() + sent, static_cast<unsigned>(count - sent), 0);
+            if (more > 0) {
+                sent += static_cast<std::size_t>(more);
+                continue;
+            }
+            pollfd writable{socket.fd(), POLLOUT, 0};
+            (void)::poll(&writable, 1, -1);
+        }
+    }
+    UdpSocket socket;
+    std::array<std::string, most> texts;
+};
+
 int blast(const Endpoint& to, double rate, double seconds, bool numbered) {
-    flowd::net::Sender sender(64);
-    sender.use(must(UdpSocket::connected(to)));
+    Plain sender(must(UdpSocket::connected(to)));
     Pairs pairs(numbered);
     const auto begin = Clock::now();
     const auto wanted = static_cast<std::uint64_t>(rate * seconds);
@@ -135,8 +163,12 @@ int blast(const Endpoint& to, double rate, double seconds, bool numbered) {
         const auto due = std::min(wanted, static_cast<std::uint64_t>(passed.count() * rate));
         const timespec pause{0, due <= pushed ? 200'000 : 0};
         if (::sigtimedwait(&set, nullptr, &pause) == SIGTERM) break;
-        for (; pushed < due; ++pushed) sender.push(pairs.next());
-        sender.flush();
+        while (pushed < due) {
+            const std::size_t count = std::min<std::size_t>(due - pushed, Plain::most);
+            for (std::size_t i = 0; i < count; ++i) sender.texts[i] = pairs.next();
+            sender.send(count);
+            pushed += count;
+        }
     }
     const std::chrono::duration<double> passed = Clock::now() - begin;
     std::printf("sent %llu seconds %.3f\n", static_cast<unsigned long long>(pushed), passed.count());

@@ -2,8 +2,12 @@
 #include "lib/net/sender.hpp"
 
 #include <gtest/gtest.h>
+#include <netinet/udp.h>
+#include <sys/socket.h>
 
+#include <cstddef>
 #include <string>
+#include <vector>
 
 #include "tests/unit/net/loopback.hpp"
 
@@ -52,6 +56,85 @@ TEST(Sender, SendsToManyPeersWithOneSocket) {
     EXPECT_TRUE(sender.flush());
     EXPECT_EQ(one.wait_for(1), std::vector<std::string>{"to one"});
     EXPECT_EQ(other.wait_for(1), std::vector<std::string>{"to other"});
+}
+
+/// What passes the stack of loopback together arrives together at a socket that wants that.
+struct Merging {
+    Merging() {
+        const int on = 1;
+        EXPECT_EQ(::setsockopt(receiver.socket().fd(), SOL_UDP, UDP_GRO, &on, sizeof on), 0);
+        sender.use(Loopback::must(UdpSocket::connected(receiver.endpoint())));
+    }
+    /// The sizes of what arrived after datagrams of these sizes were sent at once.
+    std::vector<std::size_t> arrive(const std::vector<std::size_t>& sizes) {
+        std::string expected, received;
+        for (const std::size_t size : sizes) {
+            const std::string text(size, static_cast<char>('a' + expected.size() % 26));
+            EXPECT_TRUE(sender.push(text));
+            expected += text;
+        }
+        EXPECT_TRUE(sender.flush());
+        std::vector<std::size_t> arrived;
+        for (const std::string& text : receiver.take()) {
+            received += text;
+            arrived.push_back(text.size());
+        }
+        EXPECT_EQ(received, expected);
+        EXPECT_EQ(sender.counts().sent, sizes.size());
+        return arrived;
+    }
+    Loopback receiver{"::1", 1 << 20};
+    Sender sender;
+};
+
+TEST(Sender, MergesDatagramsOfOneLengthAndAShorterLastOne) {
+    using Sizes = std::vector<std::size_t>;
+    Sizes sizes(Sender::least_merged, 100);
+    EXPECT_EQ(Merging().arrive(sizes), Sizes{1600});
+    sizes.insert(sizes.end(), {90, 90, 95, 0, 80});
+    EXPECT_EQ(Merging().arrive(sizes), (Sizes{1690, 90, 95, 0, 80}));
+    Sizes pairs;
+    for (std::size_t i = 0; i < Sender::least_merged; ++i) pairs.push_back(i % 2 == 0 ? 50 : 60);
+    EXPECT_EQ(Merging().arrive(pairs), (Sizes{50, 110, 110, 110, 110, 110, 110, 110, 60}));
+}
+
+TEST(Sender, DoesNotMergeAFewOrLongDatagrams) {
+    const std::vector<std::size_t> few(Sender::least_merged - 1, 100), longer(Sender::least_merged, 1233);
+    EXPECT_EQ(Merging().arrive(few), few);
+    EXPECT_EQ(Merging().arrive(longer), longer) << "they might not fit the path's MTU";
+    EXPECT_EQ(Merging().arrive(std::vector<std::size_t>(Sender::batch, 1232)), (std::vector<std::size_t>{64064, 14784}))
+        << "a message has 65,000 bytes at most";
+}
+
+TEST(Sender, SendsOneByOneWhereTheKernelDoesNotMerge) {
+    Loopback receiver("127.0.0.1", 1 << 20);
+    Sender sender;
+    sender.use(Loopback::must(UdpSocket::connected(receiver.endpoint())));
+    const int on = 1;  // without checksums it refuses
+    ASSERT_EQ(::setsockopt(sender.socket()->fd(), SOL_SOCKET, SO_NO_CHECK, &on, sizeof on), 0);
+    std::vector<std::string> expected;
+    for (std::size_t i = 0; i < 3 * Sender::least_merged; ++i) expected.push_back(std::to_string(100 + i));
+    for (const std::string& text : expected) EXPECT_TRUE(sender.push(text));
+    EXPECT_TRUE(sender.flush());
+    EXPECT_EQ(receiver.wait_for(expected.size()), expected);
+    EXPECT_EQ(sender.counts().sent, expected.size());
+    EXPECT_EQ(sender.counts().refused + sender.counts().failed, 0u);
+    EXPECT_FALSE(sender.refused());
+}
+
+TEST(Sender, MergesOnlyWhatGoesToOnePeer) {
+    Loopback one("::1", 1 << 20), other("::1", 1 << 20);
+    Sender sender;
+    sender.use(Loopback::must(UdpSocket::unconnected(one.endpoint().address)));
+    std::vector<std::string> expected;
+    for (std::size_t i = 0; i < Sender::least_merged; ++i) {
+        expected.push_back("number " + std::to_string(100 + i));
+        sender.push(expected.back(), one.endpoint());
+        sender.push(expected.back(), other.endpoint());
+    }
+    EXPECT_TRUE(sender.flush());
+    EXPECT_EQ(one.wait_for(expected.size()), expected);
+    EXPECT_EQ(other.wait_for(expected.size()), expected);
 }
 
 Endpoint nobody() {
