@@ -142,8 +142,7 @@ class Bus {
                       const std::function<bool(const flowd_flow&)>& visitor) const;
     /// The live flow of a tuple in either direction; false if there is none.
     bool find(const flowd_key& key, const std::function<void(const flowd_flow&)>& visitor) const;
-    /// The flow of a tuple in either direction, also one that has ended and is still in the table (end_time_ns is set), and
-    /// the instances that announce it; false if there is none.
+    /// The same, with the instances that announce it.
     bool examine(const flowd_key& key,
                  const std::function<void(const flowd_flow&, std::span<const FlowAnnouncer>)>& visitor) const;
     [[nodiscard]] std::uint64_t count() const;

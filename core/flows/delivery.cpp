@@ -90,7 +90,7 @@ bool Delivery::bring_up_one(FlowTable::Shard& shard, const Flow& flow, const std
         const auto pushed = queue->push_due(table_.event_due(shard, flow, kind, now), flags, now.steady);
         if (pushed == DeliveryQueue::Pushed::no) return false;
         if (pushed == DeliveryQueue::Pushed::wake) notices.wake(queue);
-        table_.told(shard, flow, bit, kind);
+        table_.told(shard, flow, bit, kind, now);
         if (kind == FLOWD_EVENT_END) break;  // its record may have been removed
         end_flags = FLOWD_RESYNC;
     }

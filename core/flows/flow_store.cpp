@@ -27,10 +27,11 @@ std::uint32_t FlowStore::find_in(const Index& buckets, const flowd_key& key, std
         const Bucket& bucket = buckets[at];
         if (bucket.place == empty) return none;
         if (bucket.hash != hash || bucket.place == moved) continue;
-        const std::uint32_t index = bucket.place - 1;
-        prefetch(index);  // the rest of the record, while its key is compared
-        direction = match((*this)[index].key, key);
-        if (direction != Match::none) return index;
+        const std::uint32_t place = bucket.place - 1;
+        prefetch(place);  // the rest of the record, while its key is compared
+        const Flow* const flow = record_at(place);
+        direction = match(flow != nullptr ? flow->key : tombstone_at(place).key(), key);
+        if (direction != Match::none) return place;
     }
 }
 
@@ -40,8 +41,10 @@ void FlowStore::expect_record(std::uint32_t hash) const {
         if (buckets_[at].hash == hash && buckets_[at].place != moved) return prefetch(buckets_[at].place - 1);
 }
 
-void FlowStore::prefetch(std::uint32_t index) const {
-    const auto* record = reinterpret_cast<const char*>(&(*this)[index]);
+void FlowStore::prefetch(std::uint32_t place) const {
+    __asm__ volatile("");  // GCC takes a function that only prefetches for one without effect, and removes calls of it
+    if (is_tombstone(place)) return __builtin_prefetch(&tombstone_at(place));
+    const auto* record = reinterpret_cast<const char*>(&(*this)[place]);
     for (std::size_t line = 0; line < sizeof(Flow); line += 64) __builtin_prefetch(record + line, 1);
 }
 
@@ -85,20 +88,24 @@ void FlowStore::link(std::uint32_t index, std::uint32_t hash) {
     ++linked_;
 }
 
-FlowStore::Bucket& FlowStore::bucket_of(std::uint32_t index, std::uint32_t hash) {
-    for (std::uint32_t at = buckets_.home(hash); buckets_[at].place != empty; at = buckets_.after(at))
-        if (buckets_[at].place == index + 1) return buckets_[at];
-    std::uint32_t at = former_.home(hash);
-    while (former_[at].place != index + 1) at = former_.after(at);
-    return former_[at];
+FlowStore::Bucket* FlowStore::bucket_of(std::uint32_t place, std::uint32_t hash) {
+    for (Index* const buckets : {&buckets_, &former_}) {
+        if (buckets->size() == 0) continue;
+        for (std::uint32_t at = buckets->home(hash); (*buckets)[at].place != empty; at = buckets->after(at))
+            if ((*buckets)[at].place == place + 1) return &(*buckets)[at];
+    }
+    return nullptr;
 }
 
 void FlowStore::relink(std::uint32_t from, std::uint32_t to, std::uint32_t hash) {
-    bucket_of(from, hash).place = to + 1;
+    bucket_of(from, hash)->place = to + 1;
 }
 
 void FlowStore::unlink(std::uint32_t index, std::uint32_t hash) {
-    Bucket& bucket = bucket_of(index, hash);
+    empty_bucket(*bucket_of(index, hash));
+}
+
+void FlowStore::empty_bucket(Bucket& bucket) {
     --linked_;
     const std::less<const Bucket*> before;
     if (before(&bucket, buckets_.data()) || !before(&bucket, buckets_.data() + buckets_.size())) {
@@ -114,6 +121,25 @@ void FlowStore::unlink(std::uint32_t index, std::uint32_t hash) {
         }
     }
     buckets_[hole].place = empty;
+}
+
+bool FlowStore::entomb(std::uint32_t index, std::uint32_t hash) {
+    std::uint32_t number = 0;
+    try {
+        number = tombstones_.push(tombstone_of((*this)[index]), *memory_);
+    } catch (const std::bad_alloc&) {
+        return false;
+    }
+    relink(index, number | tombstone_bit, hash);
+    remove(index);
+    return true;
+}
+
+bool FlowStore::bury(std::uint32_t hash) {
+    Bucket* const bucket = bucket_of(tombstone(0), hash);
+    if (bucket != nullptr) empty_bucket(*bucket);
+    tombstones_.pop();
+    return bucket != nullptr;
 }
 
 void FlowStore::remove(std::uint32_t index) {
@@ -145,7 +171,7 @@ void FlowStore::move_some() {
 }
 
 std::size_t FlowStore::bytes() const {
-    return pages_.size() * page_size * sizeof(Flow) + pages_.capacity() * sizeof(pages_[0]) +
+    return pages_.size() * page_size * sizeof(Flow) + pages_.capacity() * sizeof(pages_[0]) + tombstones_.bytes() +
            (std::size_t{buckets_.size()} + former_.size()) * sizeof(Bucket);
 }
 

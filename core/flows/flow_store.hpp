@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// core/flows/flow_store.hpp: the records of one shard and the index that finds them. No lock of its own.
+// core/flows/flow_store.hpp: the records and the tombstones of one shard and the index that finds them. No lock of its own.
 #pragma once
 
 #include <atomic>
@@ -14,6 +14,7 @@
 #include "core/flows/flow_key.hpp"
 #include "core/flows/flow_texts.hpp"
 #include "core/flows/record_pages.hpp"
+#include "core/flows/tombstones.hpp"
 #include "flowd/abi/event.h"
 
 namespace flowd::core {
@@ -31,8 +32,8 @@ struct FlowTotals {
     friend bool operator==(const FlowTotals&, const FlowTotals&) = default;
 };
 
-/// One flow. The record of an ended flow remains as its tombstone, and longer until all backends have its end. It must not
-/// take more than three cache lines, hence the order and the widths.
+/// A live flow, or an ended one whose end some backend has not received; then only its Tombstone remains. It must not take
+/// more than three cache lines, hence the order and the widths.
 struct alignas(64) Flow {
     flowd_key key;
     std::uint64_t id;  ///< see FlowStore::index_of
@@ -73,7 +74,6 @@ struct alignas(64) Flow {
     bool usage_rebased : 1;  ///< the shard's Usages have an entry for it
     bool no_start : 1;       ///< only its end was announced
     bool sender_charged : 1;
-    bool tombstone_over : 1;
     bool superseded : 1;     ///< ended, and reachable only through `older` of a later flow of its key
     bool socket_known : 1;   ///< sock_diag has listed it once
     bool socket_marked : 1;  ///< ... and in the dump that is being read
@@ -85,6 +85,18 @@ struct alignas(64) Flow {
         precedence = 0;
     }
 };
+
+/// Of a flow that has ended.
+[[nodiscard]] inline Tombstone tombstone_of(const Flow& ended) {
+    Tombstone out{};
+    out.set_key(ended.key);
+    out.ender = ended.ender;
+    out.precedence = ended.precedence;
+    out.end_reason = ended.end_reason;
+    out.end_ns = ended.end_ns;
+    out.ended_ns = ended.seen_ns;
+    return out;
+}
 
 class FlowStore {
   public:
@@ -99,13 +111,28 @@ class FlowStore {
         memory_ = &memory;
     }
 
+    // By index.
     [[nodiscard]] Flow& operator[](std::uint32_t index) { return pages_[index / page_size][index % page_size]; }
     [[nodiscard]] const Flow& operator[](std::uint32_t index) const { return pages_[index / page_size][index % page_size]; }
     /// One past the highest index ever used; there may be free records before it.
     [[nodiscard]] std::uint32_t end() const { return used_; }
 
-    /// `hash` is the part of the key's hash that the index uses.
+    /// The place of what has a key: the index of a record, or a tombstone. `hash` is the part of the key's hash that the
+    /// index uses.
     [[nodiscard]] std::uint32_t find(const flowd_key& key, std::uint32_t hash, Match& direction) const;
+
+    /// Null if the place is none or a tombstone.
+    [[nodiscard]] Flow* record_at(std::uint32_t place) { return (place & tombstone_bit) != 0 ? nullptr : &(*this)[place]; }
+    [[nodiscard]] const Flow* record_at(std::uint32_t place) const {
+        return (place & tombstone_bit) != 0 ? nullptr : &(*this)[place];
+    }
+    [[nodiscard]] const Tombstone& tombstone_at(std::uint32_t place) const { return tombstones_[place & ~tombstone_bit]; }
+    /// Of an ended flow, whether its record is still there or not.
+    [[nodiscard]] Tombstone ended_at(std::uint32_t place) const {
+        const Flow* const flow = record_at(place);
+        return flow != nullptr ? tombstone_of(*flow) : tombstone_at(place);
+    }
+    [[nodiscard]] static bool is_tombstone(std::uint32_t place) { return place != none && (place & tombstone_bit) != 0; }
 
     /// Prefetches the index entry. Without the shard's lock: at worst a stale entry is fetched.
     void expect(std::uint32_t hash) const {
@@ -125,8 +152,18 @@ class FlowStore {
     std::uint32_t add();
     void link(std::uint32_t index, std::uint32_t hash);
     void unlink(std::uint32_t index, std::uint32_t hash);
+    /// The index entry of one place is another's.
     void relink(std::uint32_t from, std::uint32_t to, std::uint32_t hash);
     void remove(std::uint32_t index);  ///< it must not be in the index or have texts
+
+    /// Replaces a record, which must not have texts, by its tombstone. False: there is no memory for it.
+    bool entomb(std::uint32_t index, std::uint32_t hash);
+    [[nodiscard]] bool has_tombstones() const { return !tombstones_.empty(); }
+    [[nodiscard]] std::uint32_t tombstones() const { return tombstones_.size(); }
+    /// The place of the oldest tombstone, of the next one, ...
+    [[nodiscard]] std::uint32_t tombstone(std::uint32_t nth) const { return tombstones_.number_of(nth) | tombstone_bit; }
+    /// Removes the oldest tombstone. False: another flow has its key, and its entry in the index.
+    bool bury(std::uint32_t hash);
 
     /// The record of an id, or null if that flow no longer exists.
     [[nodiscard]] const Flow* by_id(std::uint64_t id) const {
@@ -147,8 +184,9 @@ class FlowStore {
 
   private:
     static constexpr std::uint32_t page_size = 64;
+    static constexpr std::uint32_t tombstone_bit = 0x80000000;  ///< of a place
     struct Bucket {
-        std::uint32_t place;  ///< the record's index plus one
+        std::uint32_t place;  ///< plus one
         std::uint32_t hash;
     };
     static constexpr std::uint32_t empty = 0, moved = none;  ///< as a place; moved: it is in the present index
@@ -187,17 +225,19 @@ class FlowStore {
 
     [[nodiscard]] std::uint32_t find_in(const Index& buckets, const flowd_key& key, std::uint32_t hash,
                                         Match& direction) const;
-    [[nodiscard]] Bucket& bucket_of(std::uint32_t index, std::uint32_t hash);
+    [[nodiscard]] Bucket* bucket_of(std::uint32_t place, std::uint32_t hash);  ///< null: it is not in the index
+    void empty_bucket(Bucket& bucket);
     void place(Bucket bucket);
     void grow();
     void add_page();
     void move_some();
-    void prefetch(std::uint32_t index) const;
+    void prefetch(std::uint32_t place) const;
 
     struct Destroy {
         void operator()(Flow* page) const { std::destroy_n(page, page_size); }
     };
     std::vector<std::unique_ptr<Flow[], Destroy>> pages_;
+    Tombstones tombstones_;
     RecordPages* memory_ = nullptr;
     Index buckets_;
     Index former_;  ///< the smaller previous one, which is moved in steps with each new record

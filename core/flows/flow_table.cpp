@@ -116,12 +116,12 @@ Change FlowTable::decide(Shard& shard, const Offer& offer) {
     Change change;
     Match direction = Match::none;
     change.found = shard.store_.find(event.key, index_hash(*offer.in), direction);
-    if (change.found != FlowStore::none && shard.recipients_.are_leaving()) {
-        leave_key(shard, shard.store_[change.found]);
+    if (Flow* const newest = shard.store_.record_at(change.found); newest && shard.recipients_.are_leaving()) {
+        leave_key(shard, *newest, offer.now);
         change.found = shard.store_.find(event.key, index_hash(*offer.in), direction);
     }
     const bool of_end = event.kind == FLOWD_EVENT_END;
-    const Flow* const flow = change.found == FlowStore::none ? nullptr : &shard.store_[change.found];
+    const Flow* const flow = shard.store_.record_at(change.found);
     const bool is_live = flow != nullptr && flow->state == FlowState::live;
     if (event.flow_id != 0 && (!is_live || flow->id != event.flow_id)) {
         offer.tally.note(Effect::late);  // an event with a flow id does not apply to another flow of its tuple
@@ -129,13 +129,15 @@ Change FlowTable::decide(Shard& shard, const Offer& offer) {
         change.flow_id = flow->id;
         if (direction == Match::reversed) turn_round(event);
         of_end ? decide_end(shard, offer, change) : decide_refresh(shard, offer, change);
-    } else if (flow == nullptr && of_end) {
+    } else if (change.found == FlowStore::none && of_end) {
         change.step = Change::Step::end_unseen;
         require(shard, offer, FLOWD_EVENT_END, KeptAttachments::none, change);
-    } else if (flow == nullptr || (event.kind == FLOWD_EVENT_START && !is_start_of_ended(*flow, offer))) {
+    } else if (change.found == FlowStore::none ||
+               (event.kind == FLOWD_EVENT_START && !is_start_of_ended(shard.store_.ended_at(change.found), offer))) {
         decide_begin(shard, offer, change);
     } else {
-        offer.tally.note(of_end && flow->ender == offer.id.slot ? Effect::double_end : Effect::late);
+        const bool is_enders = shard.store_.ended_at(change.found).ender == offer.id.slot;
+        offer.tally.note(of_end && is_enders ? Effect::double_end : Effect::late);
     }
     return change;
 }
@@ -151,13 +153,13 @@ flowd_result FlowTable::apply(Shard& shard, const Offer& offer, Change& change, 
 
 /// Whether this start is a late one of the connection that has just ended, and not of the next one with its ports. Only
 /// rules and meters know from the kernel when a connection began.
-bool FlowTable::is_start_of_ended(const Flow& ended, const Offer& offer) const {
+bool FlowTable::is_start_of_ended(const Tombstone& ended, const Offer& offer) const {
     const std::uint32_t precedence = members_.announcer(offer.id.slot).precedence();
     if (precedence >= FLOWD_PRECEDENCE_EXPLICIT || precedence > ended.precedence || ended.ender == offer.id.slot)
         return false;
     if (ended.end_reason != FLOWD_END_ANNOUNCED) return false;  // the connection itself may still be open
     // The plugin's clock may be coarser than the kernel's: the time at which the end was announced counts as well.
-    const std::int64_t told = offer.now.system - (offer.now.steady - ended.seen_ns);
+    const std::int64_t told = offer.now.system - (offer.now.steady - ended.ended_ns);
     const std::int64_t start_ns = offer.in->event.start_time_ns;
     return start_ns != 0 && start_ns < std::max(ended.end_ns, told);
 }
@@ -220,12 +222,11 @@ void FlowTable::require(const Shard& shard, const Offer& offer, std::uint32_t ki
 }
 
 void FlowTable::decide_begin(Shard& shard, const Offer& offer, Change& change) {
-    if (live() + ended_kept_.load(std::memory_order_relaxed) >= shard.limits_.max_live) reclaim(shard, change.found);
+    if (live() + ended_kept_.load(std::memory_order_relaxed) >= shard.limits_.max_live)
+        reclaim(shard, change.found, offer.now);
     change.step = Change::Step::begin;
-    if (change.found != FlowStore::none) {
-        const Flow& old = shard.store_[change.found];
-        change.behind = (Recipients::owed(old) & shard.recipients_.active()) | lagging(shard, old);
-    }
+    if (const Flow* const old = shard.store_.record_at(change.found))
+        change.behind = (Recipients::owed(*old) & shard.recipients_.active()) | lagging(shard, *old);
     require(shard, offer, FLOWD_EVENT_START, KeptAttachments::none, change);
 }
 
@@ -239,9 +240,9 @@ flowd_result FlowTable::begin(Shard& shard, const Offer& offer, Change& change, 
     if (!charge(shard, charged, offer)) return FLOWD_LIMIT;
 
     // An ended flow of this key, whose end some backend has not received, must be delivered before.
-    const bool supersede =
-        change.found != FlowStore::none && (change.behind != 0 || shard.store_[change.found].older != FlowStore::none);
-    if (change.found != FlowStore::none && !supersede) drop(shard, shard.store_[change.found]);
+    Flow* const old = shard.store_.record_at(change.found);
+    const bool supersede = old != nullptr && (change.behind != 0 || old->older != FlowStore::none);
+    if (old != nullptr && !supersede) drop(shard, *old);
     const std::uint32_t index = shard.store_.add();
     Flow& flow = shard.store_[index];
     flow.state = FlowState::live;
@@ -249,8 +250,11 @@ flowd_result FlowTable::begin(Shard& shard, const Offer& offer, Change& change, 
     flow.sender_charged = charged.sender_charged;
     if (supersede) {
         shard.store_.relink(change.found, index, index_hash(in));
-        shard.store_[change.found].superseded = true;
+        old->superseded = true;
         flow.older = change.found;
+    } else if (FlowStore::is_tombstone(change.found)) {
+        shard.store_.relink(change.found, index, index_hash(in));
+        ended_kept_.fetch_sub(1, std::memory_order_relaxed);
     } else {
         shard.store_.link(index, index_hash(in));
     }
@@ -387,7 +391,7 @@ void FlowTable::end(Shard& shard, const Offer& offer, const Change& change, Outg
     const bool renamed = flow.texts.application().empty() && event.application.length > 0;
     FlowTexts texts = renamed ? shard.texts_.intern(to_view(event.application), flow.texts.rule()) : FlowTexts();
     if (change.wanting != 0) out.payload = kept.payload(offer.in->attachments());
-    shard.tombstones_.push_back(tombstone_of(shard, flow, now));
+    shard.owed_.push_back(flow.id);
     take_usage(shard, flow, event.usage, reporter(offer.id.slot, event.sender));
     kept.give_to(flow.kept);
     if (renamed) {
@@ -400,6 +404,7 @@ void FlowTable::end(Shard& shard, const Offer& offer, const Change& change, Outg
     flow.ender = static_cast<std::uint8_t>(offer.id.slot);
     if (change.wanting != 0) describe(out, flow, FLOWD_EVENT_END, first_of(event.time_ns, now.system));
     close(shard, flow, change.told, now);
+    settle(shard, flow, now.steady);
     offer.tally.note(Effect::ended);
 }
 
@@ -409,18 +414,19 @@ void FlowTable::set_end(Flow& flow, std::int64_t end_ns, Tally& tally) {
 }
 
 void FlowTable::end_unseen(Shard& shard, const Offer& offer, Change& change, Outgoing& out) {
-    if (live() + ended_kept_.load(std::memory_order_relaxed) >= shard.limits_.max_live) reclaim(shard, FlowStore::none);
     const flowd_event& event = offer.in->event;
     const Now now = offer.now;
+    if (live() + ended_kept_.load(std::memory_order_relaxed) >= shard.limits_.max_live)
+        reclaim(shard, FlowStore::none, now);
     NextKept kept(shard.kept_, KeptAttachments::none, offer.in->to_keep(), attachments_not_kept_);
     FlowTexts texts = shard.texts_.intern(to_view(event.application), to_view(event.rule));
     if (change.wanting != 0) out.payload = kept.payload(offer.in->attachments());
     shard.store_.reserve();
-    shard.tombstones_.emplace_back();
+    shard.owed_.emplace_back();
     const std::uint32_t index = shard.store_.add();
     Flow& flow = shard.store_[index];
     shard.store_.link(index, index_hash(*offer.in));
-    shard.tombstones_.back() = tombstone_of(shard, flow, now);
+    shard.owed_.back() = flow.id;
     fill(shard, flow, offer, std::move(texts));
     kept.give_to(flow.kept);
     flow.state = FlowState::live;
@@ -440,6 +446,7 @@ void FlowTable::end_unseen(Shard& shard, const Offer& offer, Change& change, Out
     if (change.wanting != 0) describe(out, flow, FLOWD_EVENT_END, at);
     close(shard, flow, change.told, now);
     offer.tally.note(flow.no_start ? Effect::end_no_start : Effect::end_unseen);
+    settle(shard, flow, now.steady);
 }
 
 std::uint32_t FlowTable::sample(Shard& shard, std::span<const SamplePeriod::Entry* const> of_flow, Now now,
@@ -594,10 +601,12 @@ std::vector<std::uint64_t> FlowTable::earlier(const Shard& shard, const Flow& fl
     return ids;
 }
 
-void FlowTable::told(Shard& shard, const Flow& flow, std::uint32_t bit, std::uint32_t kind) {
+void FlowTable::told(Shard& shard, const Flow& flow, std::uint32_t bit, std::uint32_t kind, Now now) {
     Flow& own = shard.store_[FlowStore::index_of(flow.id)];
     Recipients::told(own, bit, kind);
-    if (kind == FLOWD_EVENT_END) drop_if_done(shard, own, true);
+    if (kind != FLOWD_EVENT_END || Recipients::owed(own) != 0) return;
+    owed_.fetch_sub(1, std::memory_order_relaxed);
+    settle(shard, own, now.steady);
 }
 
 bool SenderCounts::charge(std::uint64_t sender, std::uint64_t cap) {

@@ -10,8 +10,8 @@
 //   (`older`), newest first; only the newest record of a key is in the index.
 // - An announcement is decided and then applied under one lock. decide() does not change the flow. apply() allocates
 //   first and changes afterwards: if it throws or refuses, the event can be offered again.
-// - The record of an ended flow is removed when its tombstone is over, or a later flow has its key, and all recipients have
-//   its end.
+// - The record of an ended flow is removed as soon as all recipients have its end. A tombstone takes its place, unless a
+//   later flow has its key; it remains for FlowLimits::tombstone_ns after the end.
 // - A walk through the table releases the lock of a shard after records_per_lock records.
 #pragma once
 
@@ -75,7 +75,7 @@ struct Change {
     bool retag = false;
     bool gives_tag = false;
     bool forward = false;                   ///< a refresh that is passed on unchanged
-    std::uint32_t found = FlowStore::none;  ///< the newest record of the key
+    std::uint32_t found = FlowStore::none;  ///< the place of the newest record of the key, or of its tombstone
     std::uint32_t behind = 0;               ///< recipients that must receive earlier events first
     std::uint64_t flow_id = 0;              ///< of the flow that it concerns; a new one after apply()
     /// Recipients that accept the event; `to`: those of them that have received everything before it. With `must` all of
@@ -116,11 +116,6 @@ class FlowTable {
 
       private:
         friend class FlowTable;
-        /// A record that has ended, in the order of ending; invalid once the record has another id.
-        struct EndedFlow {
-            std::uint64_t id;
-            std::int64_t due_ns;
-        };
         mutable BusLock<Guards::shard> mutex_;
         FlowStore store_;
         TextPool texts_;
@@ -131,8 +126,8 @@ class FlowTable {
         MinuteSums sums_;  ///< since they were last collected
         std::shared_ptr<const OwnAddresses> own_ = std::make_shared<const OwnAddresses>();
         FlowLimits limits_;
-        std::deque<EndedFlow> tombstones_;
-        std::deque<EndedFlow> owed_;              ///< past their tombstone, not yet received by a recipient
+        /// Ids of ended flows whose end some recipient has not received, the oldest first; some no longer exist.
+        std::deque<std::uint64_t> owed_;
         std::int64_t next_expiry_ns_ = never_ns;  ///< no live flow expires earlier
         std::int64_t swept_ns_ = 0;
     };
@@ -199,7 +194,7 @@ class FlowTable {
     /// An event of a kind that is due, with all kept attachments of the flow.
     [[nodiscard]] Outgoing event_due(const Shard& shard, const Flow& flow, std::uint32_t kind, Now now) const;
     /// Records that it was sent. The record may be removed by this.
-    void told(Shard& shard, const Flow& flow, std::uint32_t bit, std::uint32_t kind);
+    void told(Shard& shard, const Flow& flow, std::uint32_t bit, std::uint32_t kind, Now now);
     /// Continues a walk, under one lock: f(shard, flow) for flows of which an event is due to this recipient.
     /// False: f has returned false, and the walk stays at that flow.
     template <typename Function>
@@ -241,7 +236,7 @@ class FlowTable {
     void end_unseen(Shard& shard, const Offer& offer, Change& change, Outgoing& event);
     [[nodiscard]] bool may_end(const Shard& shard, const Flow& flow, AnnouncerId id, std::uint64_t sender) const;
     [[nodiscard]] std::uint32_t highest_precedence(std::uint64_t of_announcers) const;
-    [[nodiscard]] bool is_start_of_ended(const Flow& ended, const Offer& offer) const;
+    [[nodiscard]] bool is_start_of_ended(const Tombstone& ended, const Offer& offer) const;
     /// Charges the limits; false: one is reached.
     bool charge(const Shard& shard, Flow& flow, const Offer& offer);
     void fill(Shard& shard, Flow& flow, const Offer& offer, FlowTexts texts);
@@ -262,22 +257,30 @@ class FlowTable {
 
     // flow_table_upkeep.cpp
     void expire(Shard& shard, Flow& flow, Expiry reason, Now now, Listener& listener);
-    void close(Shard& shard, Flow& flow, std::uint32_t told, Now now);  ///< after its tombstone was allocated
-    void drop_if_done(Shard& shard, Flow& flow, bool was_owed);         ///< after a change of who lacks its end
-    void drop(Shard& shard, Flow& flow);
+    void close(Shard& shard, Flow& flow, std::uint32_t told, Now now);  ///< after it was added to Shard::owed_
+    /// After a change of who lacks its end: if nobody does, the record is removed.
+    void settle(Shard& shard, Flow& flow, std::int64_t now_ns);
+    void drop(Shard& shard, Flow& flow);  ///< without a tombstone
+    void release(Shard& shard, Flow& flow);
     void give_up(Shard& shard, Flow& flow);
-    bool reclaim(Shard& shard, std::uint32_t keep);
+    bool reclaim(Shard& shard, std::uint32_t keep, Now now);
     void limit_earlier(Shard& shard, const Flow& flow);
-    void leave_record(Shard& shard, Flow& flow);  ///< see Recipients::leave; may remove the record
-    void leave_key(Shard& shard, Flow& flow);     ///< the same for all earlier flows of its key
+    void leave_record(Shard& shard, Flow& flow, Now now);  ///< see Recipients::leave; may remove the record
+    void leave_key(Shard& shard, Flow& flow, Now now);     ///< the same for all earlier flows of its key
     void bury_all(std::int64_t now);
-    /// Prefetches the records of the first tombstones, and their places in the index.
-    void expect_tombstones(const Shard& shard, std::size_t most, std::int64_t now_ns) const;
     bool bury(Shard& shard, std::int64_t now);  ///< removes some tombstones; true: there may be more
+    /// False: another flow has its key.
+    bool bury_oldest(Shard& shard, std::uint32_t key_hash);
+    [[nodiscard]] static bool is_over(const Shard& shard, std::int64_t ended_ns, std::int64_t now_ns) {
+        return now_ns - ended_ns >= shard.limits_.tombstone_ns;
+    }
+    /// The oldest tombstone; there must be one.
+    [[nodiscard]] static const Tombstone& oldest(const Shard& shard) {
+        return shard.store_.tombstone_at(shard.store_.tombstone(0));
+    }
     void sweep(Now now, Listener& listener);
     bool read_own_addresses();
     std::int64_t probe_sockets(Now now, Listener& listener);  ///< returns the time of the next dump
-    [[nodiscard]] static Shard::EndedFlow tombstone_of(const Shard& shard, const Flow& flow, Now now);
     static void expire_no_later_than(Shard& shard, const Flow& flow);
     /// f(shard, flow) -> bool; see walk_due().
     template <typename Function>

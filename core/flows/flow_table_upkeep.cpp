@@ -29,10 +29,6 @@ std::uint8_t end_reason_of(Expiry reason) {
     return FLOWD_END_WITHDRAWN;
 }
 
-bool has_ended(const Flow* flow) {
-    return flow != nullptr && flow->state == FlowState::ended;
-}
-
 std::int64_t sweep_interval(const FlowLimits& limits) {
     return std::clamp(limits.idle_timeout_ns / 16, second_ns / 10, 10 * second_ns);
 }
@@ -46,10 +42,6 @@ std::int64_t expiry_of(const FlowLimits& limits, const Flow& flow) {
 
 void FlowTable::expire_no_later_than(Shard& shard, const Flow& flow) {
     shard.next_expiry_ns_ = std::min(shard.next_expiry_ns_, expiry_of(shard.limits_, flow));
-}
-
-FlowTable::Shard::EndedFlow FlowTable::tombstone_of(const Shard& shard, const Flow& flow, Now now) {
-    return {flow.id, now.steady + shard.limits_.tombstone_ns};
 }
 
 void FlowTable::close(Shard& shard, Flow& flow, std::uint32_t told, Now now) {
@@ -67,21 +59,33 @@ void FlowTable::close(Shard& shard, Flow& flow, std::uint32_t told, Now now) {
 }
 
 void FlowTable::expire(Shard& shard, Flow& flow, Expiry reason, Now now, Listener& listener) {
-    if (shard.recipients_.are_leaving()) leave_key(shard, flow);
-    shard.tombstones_.push_back(tombstone_of(shard, flow, now));
+    if (shard.recipients_.are_leaving()) leave_key(shard, flow, now);
+    shard.owed_.push_back(flow.id);
     expired_[static_cast<std::size_t>(reason)].fetch_add(1, std::memory_order_relaxed);
     flow.end_reason = end_reason_of(reason);
     shard.announcements_.clear(flow);
     flow.ender = nobody;
     flow.end_ns = std::max(now.steady + flow.clock_ns, flow.start_ns);
     close(shard, flow, 0, now);
-    listener.ended(shard, flow, Recipients::owed(flow) & shard.recipients_.active(), now);
+    const std::uint32_t to = Recipients::owed(flow) & shard.recipients_.active();
+    if (to == 0) return settle(shard, flow, now.steady);
+    listener.ended(shard, flow, to, now);
 }
 
-void FlowTable::drop_if_done(Shard& shard, Flow& flow, bool was_owed) {
+void FlowTable::settle(Shard& shard, Flow& flow, std::int64_t now_ns) {
     if (Recipients::owed(flow) != 0) return;
-    if (was_owed) owed_.fetch_sub(1, std::memory_order_relaxed);
-    if (flow.superseded || flow.tombstone_over) drop(shard, flow);
+    if (!shard.owed_.empty() && shard.owed_.back() == flow.id) shard.owed_.pop_back();
+    const bool replaced = flow.superseded || flow.older != FlowStore::none;  // by a record of its key, newer or older
+    if (replaced || is_over(shard, flow.seen_ns, now_ns)) return drop(shard, flow);
+    release(shard, flow);
+    const auto key_hash = static_cast<std::uint32_t>(hash_(flow.key));
+    if (!shard.store_.entomb(FlowStore::index_of(flow.id), key_hash)) drop(shard, flow);
+}
+
+void FlowTable::release(Shard& shard, Flow& flow) {
+    shard.texts_.release(flow.texts);
+    shard.kept_.release(flow.kept);
+    shard.usages_.forget(flow);
 }
 
 void FlowTable::drop(Shard& shard, Flow& flow) {
@@ -95,14 +99,11 @@ void FlowTable::drop(Shard& shard, Flow& flow) {
     } else if (flow.older != FlowStore::none) {
         // An earlier flow that a recipient still lacks takes its place.
         shard.store_[flow.older].superseded = false;
-        shard.store_[flow.older].tombstone_over = true;
         shard.store_.relink(index, flow.older, key_hash);
     } else {
         shard.store_.unlink(index, key_hash);
     }
-    shard.texts_.release(flow.texts);
-    shard.kept_.release(flow.kept);
-    shard.usages_.forget(flow);
+    release(shard, flow);
     shard.store_.remove(index);
     ended_kept_.fetch_sub(1, std::memory_order_relaxed);
 }
@@ -121,40 +122,25 @@ void FlowTable::limit_earlier(Shard& shard, const Flow& flow) {
     if (count > max_earlier) give_up(shard, shard.store_[oldest]);
 }
 
-bool FlowTable::reclaim(Shard& shard, std::uint32_t keep) {
+bool FlowTable::reclaim(Shard& shard, std::uint32_t keep, Now now) {
     std::uint32_t left = max_reclaimed;
-    const auto next = [&](std::deque<Shard::EndedFlow>& queue) -> Flow* {
-        while (!queue.empty() && left > 0) {
-            --left;
-            Flow* const flow = shard.store_.by_id(queue.front().id);
-            const bool usable = has_ended(flow);
-            if (usable && FlowStore::index_of(flow->id) == keep) return nullptr;
-            queue.pop_front();
-            if (usable) return flow;
-        }
-        return nullptr;
-    };
-    const auto is_gone = [&](Flow& flow) {
-        const std::uint64_t id = flow.id;
-        if (shard.recipients_.are_leaving()) leave_record(shard, flow);
-        return shard.store_.by_id(id) == nullptr;
-    };
-    while (Flow* flow = next(shard.tombstones_)) {
-        if (is_gone(*flow)) return true;
-        if (Recipients::owed(*flow) == 0) {
-            tombstones_cut_short_.fetch_add(1, std::memory_order_relaxed);
-            drop(shard, *flow);
-            return true;
-        }
-        flow->tombstone_over = true;
-        shard.owed_.push_back({flow->id, 0});
-    }
-    if (left == 0) return false;  // the next announcement continues here
-    if (Flow* flow = next(shard.owed_)) {
-        if (!is_gone(*flow)) give_up(shard, *flow);
+    for (; left > 0 && shard.store_.has_tombstones() && shard.store_.tombstone(0) != keep; --left) {
+        if (!bury_oldest(shard, static_cast<std::uint32_t>(hash_(oldest(shard).key())))) continue;
+        tombstones_cut_short_.fetch_add(1, std::memory_order_relaxed);
         return true;
     }
-    return false;
+    for (; left > 0 && !shard.owed_.empty(); --left) {
+        const std::uint64_t id = shard.owed_.front();
+        Flow* flow = shard.store_.by_id(id);
+        if (flow != nullptr && FlowStore::index_of(id) == keep) return false;
+        shard.owed_.pop_front();
+        if (flow == nullptr) continue;
+        if (shard.recipients_.are_leaving()) leave_record(shard, *flow, now);
+        flow = shard.store_.by_id(id);
+        if (flow != nullptr) give_up(shard, *flow);
+        return true;
+    }
+    return false;  // the next announcement continues here
 }
 
 void FlowTable::add_recipient(unsigned slot, std::uint32_t accepts) {
@@ -182,24 +168,26 @@ void FlowTable::replace_recipient(unsigned slot, unsigned successor, std::uint32
 }
 
 void FlowTable::forget_recipient(Listener& listener) {
-    for_each_record(all_shards, listener, [this](Shard& shard, Flow& flow) { leave_record(shard, flow); });
+    const Now at = now();
+    for_each_record(all_shards, listener, [&](Shard& shard, Flow& flow) { leave_record(shard, flow, at); });
     for (Shard& shard : shards_) {
         const std::lock_guard lock(shard);
         shard.recipients_.end_removal();
     }
 }
 
-void FlowTable::leave_record(Shard& shard, Flow& flow) {
-    const bool was_owed = flow.state == FlowState::ended && Recipients::owed(flow) != 0;
+void FlowTable::leave_record(Shard& shard, Flow& flow, Now now) {
     shard.recipients_.leave(flow);
-    if (was_owed) drop_if_done(shard, flow, true);
+    if (flow.state == FlowState::live || Recipients::owed(flow) != 0) return;
+    owed_.fetch_sub(1, std::memory_order_relaxed);
+    settle(shard, flow, now.steady);
 }
 
-void FlowTable::leave_key(Shard& shard, Flow& flow) {
+void FlowTable::leave_key(Shard& shard, Flow& flow, Now now) {
     const std::uint64_t newest = flow.id;
     for (const std::uint64_t id : earlier(shard, flow))
-        if (Flow* const own = shard.store_.by_id(id)) leave_record(shard, *own);
-    if (Flow* const own = shard.store_.by_id(newest)) leave_record(shard, *own);
+        if (Flow* const own = shard.store_.by_id(id)) leave_record(shard, *own, now);
+    if (Flow* const own = shard.store_.by_id(newest)) leave_record(shard, *own, now);
 }
 
 std::array<std::uint64_t, event_kinds> FlowTable::owed_to(unsigned slot) {
@@ -241,7 +229,7 @@ std::int64_t FlowTable::tick(Now now, Listener& listener) {
     for (const Shard& shard : shards_) {
         const std::lock_guard lock(shard);
         const FlowLimits& limits = shard.limits_;
-        if (!shard.tombstones_.empty()) due = std::min(due, shard.tombstones_.front().due_ns);
+        if (shard.store_.has_tombstones()) due = std::min(due, oldest(shard).ended_ns + limits.tombstone_ns);
         due = std::min(due, std::max(shard.next_expiry_ns_, shard.swept_ns_ + sweep_interval(limits)));
         // A flow that starts after this tick cannot expire before the shorter of these.
         due = std::min(due, now.steady + std::min(limits.idle_timeout_ns, limits.max_age_ns));
@@ -272,36 +260,28 @@ void FlowTable::bury_all(std::int64_t now_ns) {
         });
 }
 
-void FlowTable::expect_tombstones(const Shard& shard, std::size_t most, std::int64_t now_ns) const {
-    const auto first = shard.tombstones_.begin();
-    auto last = first;
-    while (most-- > 0 && last != shard.tombstones_.end() && last->due_ns <= now_ns) ++last;
-    for (auto it = first; it != last; ++it) shard.store_.expect_id(it->id);
-    for (auto it = first; it != last; ++it)
-        if (const Flow* const flow = shard.store_.by_id(it->id))
-            shard.store_.expect(static_cast<std::uint32_t>(hash_(flow->key)));
-}
-
 bool FlowTable::bury(Shard& shard, std::int64_t now_ns) {
-    std::uint32_t left = records_per_lock;
-    expect_tombstones(shard, left, now_ns);
-    for (; !shard.tombstones_.empty() && left > 0; --left) {
-        const Shard::EndedFlow entry = shard.tombstones_.front();
-        Flow* const flow = shard.store_.by_id(entry.id);
-        if (has_ended(flow)) {
-            if (entry.due_ns > now_ns) break;
-            flow->tombstone_over = true;
-            if (Recipients::owed(*flow) != 0)
-                shard.owed_.push_back(entry);
-            else
-                drop(shard, *flow);
-        }
-        shard.tombstones_.pop_front();
+    const FlowStore& store = shard.store_;
+    const std::uint32_t most = std::min(store.tombstones(), records_per_lock);
+    std::array<std::uint32_t, records_per_lock> hashes;
+    std::uint32_t due = 0;
+    for (; due < most; ++due) {
+        const Tombstone& ended = store.tombstone_at(store.tombstone(due));
+        if (!is_over(shard, ended.ended_ns, now_ns)) break;
+        hashes[due] = static_cast<std::uint32_t>(hash_(ended.key()));
+        store.expect(hashes[due]);
     }
-    for (; !shard.owed_.empty() && left > 0 && !has_ended(shard.store_.by_id(shard.owed_.front().id)); --left)
-        shard.owed_.pop_front();
+    for (std::uint32_t i = 0; i < due; ++i) bury_oldest(shard, hashes[i]);
+    std::uint32_t left = records_per_lock - due;
+    for (; !shard.owed_.empty() && left > 0 && store.by_id(shard.owed_.front()) == nullptr; --left) shard.owed_.pop_front();
     if (left > 0 && shard.texts_.is_full()) shard.texts_.prune();
     return left == 0;
+}
+
+bool FlowTable::bury_oldest(Shard& shard, std::uint32_t key_hash) {
+    if (!shard.store_.bury(key_hash)) return false;
+    ended_kept_.fetch_sub(1, std::memory_order_relaxed);
+    return true;
 }
 
 void FlowTable::sweep(Now now, Listener& listener) {
@@ -351,9 +331,10 @@ std::int64_t FlowTable::probe_sockets(Now now, Listener& listener) {
         const std::lock_guard lock(shard);
         Match direction = Match::none;
         const auto index = shard.store_.find(tuple, static_cast<std::uint32_t>(key_hash), direction);
-        if (index == FlowStore::none) return;
-        shard.store_[index].socket_known = true;
-        shard.store_[index].socket_marked = true;
+        Flow* const flow = shard.store_.record_at(index);
+        if (flow == nullptr) return;
+        flow->socket_known = true;
+        flow->socket_marked = true;
     });
     const bool complete = result.ok() && has_addresses;
     if (!complete && !upkeep_over_) socket_dumps_failed_.fetch_add(1, std::memory_order_relaxed);

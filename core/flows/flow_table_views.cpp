@@ -122,9 +122,10 @@ bool FlowTable::find(const flowd_key& key, const std::function<void(const flowd_
     {
         const std::lock_guard lock(shard);
         Match direction = Match::none;
-        const auto index = shard.store_.find(own, static_cast<std::uint32_t>(key_hash), direction);
-        if (index == FlowStore::none || shard.store_[index].state != FlowState::live) return false;
-        found.add(view(shard, shard.store_[index]), shard.store_[index].texts);
+        const Flow* const flow =
+            shard.store_.record_at(shard.store_.find(own, static_cast<std::uint32_t>(key_hash), direction));
+        if (flow == nullptr || flow->state != FlowState::live) return false;
+        found.add(view(shard, *flow), flow->texts);
     }
     visitor(found.flows().front());
     return true;
@@ -142,20 +143,15 @@ bool FlowTable::examine(const flowd_key& key,
     {
         const std::lock_guard lock(shard);
         Match direction = Match::none;
-        const auto index = shard.store_.find(own, static_cast<std::uint32_t>(key_hash), direction);
-        if (index == FlowStore::none) return false;
-        const Flow& flow = shard.store_[index];
-        flowd_flow out = view(shard, flow);
-        if (flow.state == FlowState::ended) {
-            out.seen_time_ns = out.end_time_ns = flow.end_ns;
-            out.end_reason = flow.end_reason;
-        }
-        for_each_bit(flow.announcers, [&](unsigned slot) {
+        const Flow* const flow =
+            shard.store_.record_at(shard.store_.find(own, static_cast<std::uint32_t>(key_hash), direction));
+        if (flow == nullptr || flow->state != FlowState::live) return false;
+        for_each_bit(flow->announcers, [&](unsigned slot) {
             const Announcer& announcer = members_.announcer(slot);
             announcers.push_back({members_.name(announcer.name_number()), announcer.precedence(),
-                                  shard.announcements_.count(flow, static_cast<std::uint8_t>(slot)), flow.owner == slot});
+                                  shard.announcements_.count(*flow, static_cast<std::uint8_t>(slot)), flow->owner == slot});
         });
-        found.add(out, flow.texts);
+        found.add(view(shard, *flow), flow->texts);
     }
     visitor(found.flows().front(), announcers);
     return true;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// core/flows/record_pages.hpp: the memory of the records of all shards. Any thread.
+// core/flows/record_pages.hpp: the memory of the records and tombstones of all shards. Any thread.
 #pragma once
 
 #include <sys/mman.h>
@@ -21,7 +21,7 @@ class RecordPages {
   public:
     static constexpr std::size_t block_bytes = std::size_t{2} << 20;
 
-    /// Aligned to a cache line. Valid as long as this object. `bytes`: the same for all pages, a multiple of a cache line.
+    /// Aligned to a cache line. Valid as long as this object. `bytes`: a multiple of a cache line.
     [[nodiscard]] void* take(std::size_t bytes) {
         const std::lock_guard lock(mutex_);
         if (left_ < bytes) add_block();

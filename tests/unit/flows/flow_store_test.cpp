@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/flows/flow_store.hpp"
 
+#include <deque>
 #include <map>
 #include <random>
 #include <utility>
@@ -75,6 +76,52 @@ TEST(FlowStore, FindsEveryRecordWhileItsIndexGrows) {
         for (int i = 0; i < 5; ++i) expect_found(present[random() % present.size()]);
     }
     for (std::uint32_t number = 0; number < index_of.size(); ++number) expect_found(number);
+}
+
+TEST(FlowStore, FindsATombstoneUntilItIsBuriedOrItsKeyIsTakenOver) {
+    RecordPages memory;
+    FlowStore store(3, memory);
+    std::map<std::uint32_t, std::uint32_t> places;  // by number
+    std::deque<std::uint32_t> ended;                // numbers, in the order of ending
+    std::mt19937 random(42);
+    const auto hash_of = [](std::uint32_t number) { return number * 0x9e3779b9u; };
+    const auto find = [&](std::uint32_t number) {
+        Match direction = Match::none;
+        return store.find(key_of(number), hash_of(number), direction);
+    };
+    for (int step = 0; step < 50'000; ++step) {
+        const std::uint32_t number = random() % 2000;
+        const std::uint32_t place = find(number);
+        const auto known = places.find(number);
+        ASSERT_EQ(place, known == places.end() ? FlowStore::none : known->second);
+        if (Flow* const flow = store.record_at(place)) {
+            flow->state = FlowState::ended;
+            flow->end_ns = number;
+            flow->ender = 9;
+            ASSERT_TRUE(store.entomb(place, hash_of(number)));
+            ended.push_back(number);
+            places[number] = find(number);
+            ASSERT_TRUE(FlowStore::is_tombstone(places[number]));
+            ASSERT_EQ(store.ended_at(places[number]).end_ns, number);
+            ASSERT_EQ(store.ended_at(places[number]).ender, 9);
+        } else {
+            store.reserve();
+            const auto index = store.add();
+            store[index].key = key_of(number);
+            store[index].state = FlowState::live;
+            place == FlowStore::none ? store.link(index, hash_of(number)) : store.relink(place, index, hash_of(number));
+            places[number] = index;
+        }
+        while (ended.size() > 300) {
+            const std::uint32_t oldest = ended.front();
+            ended.pop_front();
+            const auto own = places.find(oldest);
+            const bool is_its = own != places.end() && own->second == store.tombstone(0);
+            ASSERT_EQ(store.bury(hash_of(oldest)), is_its);
+            if (is_its) places.erase(own);
+        }
+    }
+    EXPECT_LT(store.tombstones(), 301u);
 }
 
 TEST(FlowStore, AnIdIsNeverUsedTwice) {

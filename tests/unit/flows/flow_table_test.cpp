@@ -242,6 +242,41 @@ TEST_F(FlowTable, ATombstoneLastsFiveSeconds) {
     EXPECT_EQ(story(firefly.take_all()), "E1") << "now it is an end of a flow never seen";
 }
 
+TEST_F(FlowTable, ATombstoneIsOfOneKeyInEitherDirection) {
+    const auto api = announcer("api");
+    Backend firefly(*bus, "firefly");
+    const auto on_link = [](flowd_event event, std::uint32_t zone) {
+        const std::array<std::uint8_t, 16> local{0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1};
+        std::copy(local.begin(), local.end(), event.key.source);
+        event.key.zone = zone;
+        event.key.scope = 77;
+        return event;
+    };
+    emit(api, on_link(start(1), 2));
+    emit(api, on_link(end(1), 2));
+    auto back = on_link(end(1), 2);
+    back.key = turned(back.key);
+    emit(api, back);
+    EXPECT_EQ(effect("api", Effect::double_end), 1u);
+    EXPECT_EQ(story(firefly.take_all()), "S1 E1");
+    emit(api, on_link(end(1), 3));
+    emit(api, end(1));
+    EXPECT_EQ(story(firefly.take_all()), "E1 E1") << "another link, and this network namespace";
+}
+
+TEST_F(FlowTable, AnEndedFlowTakesLessThan100Bytes) {
+    const auto api = announcer("api");
+    Backend firefly(*bus, "firefly");
+    constexpr std::uint32_t flows = 100'000;
+    for (std::uint32_t i = 1; i <= flows; ++i) {
+        emit(api, start(i));
+        emit(api, end(i));
+        if (i % 100 == 0) firefly.take_all();
+    }
+    EXPECT_EQ(bus->counters().ended_kept, flows);
+    EXPECT_LT(bus->counters().table_bytes, std::uint64_t{flows} * 100);
+}
+
 TEST_F(FlowTable, ANewStartClearsTheTombstone) {
     const auto api = announcer("api");
     Backend firefly(*bus, "firefly");

@@ -47,7 +47,12 @@ class FlowTableWithoutDelivery : public ::testing::Test, protected FlowTable::Li
     void tell(std::uint64_t id, std::uint32_t bit, std::uint32_t kind) {
         FlowTable::Shard& shard = table.shard_of(id);
         const std::lock_guard lock(shard);
-        table.told(shard, *FlowTable::by_id(shard, id), bit, kind);
+        table.told(shard, *FlowTable::by_id(shard, id), bit, kind, table.now());
+    }
+    bool has_record(std::uint64_t id) {
+        FlowTable::Shard& shard = table.shard_of(id);
+        const std::lock_guard lock(shard);
+        return FlowTable::by_id(shard, id) != nullptr;
     }
     std::uint64_t ended_kept() {
         BusCounters counters;
@@ -115,6 +120,42 @@ TEST_F(FlowTableWithoutDelivery, KeepsARecordUntilAllBackendsHaveItsEnd) {
     EXPECT_EQ(ended_kept(), 1u);
     EXPECT_EQ(due(id, second), FLOWD_EVENT_END);
     tell(id, second, FLOWD_EVENT_END);
+    EXPECT_EQ(ended_kept(), 0u);
+}
+
+TEST_F(FlowTableWithoutDelivery, KeepsOnlyATombstoneOnceAllBackendsHaveTheEnd) {
+    const std::uint64_t id = offer(start(1), first).change.flow_id;
+    offer(end(1), first | second);
+    EXPECT_FALSE(has_record(id));
+    EXPECT_EQ(ended_kept(), 1u);
+    EXPECT_EQ(offer(end(1), first | second).change.step, Change::Step::none);
+    EXPECT_EQ(tally.effects[static_cast<std::size_t>(Effect::double_end)], 1u);
+}
+
+TEST_F(FlowTableWithoutDelivery, ATombstoneBeginsAtTheEndEvenIfABackendReceivesItLater) {
+    offer(start(1), first);
+    const std::uint64_t id = offer(end(1), first).change.flow_id;
+    pass(3);
+    EXPECT_TRUE(has_record(id));
+    tell(id, second, FLOWD_EVENT_END);
+    EXPECT_FALSE(has_record(id));
+    EXPECT_EQ(offer(end(1), first | second).change.step, Change::Step::none) << "until five seconds after the end";
+    pass(2);
+    EXPECT_EQ(ended_kept(), 0u);
+}
+
+TEST_F(FlowTableWithoutDelivery, AnExpiredFlowWithoutBackendsLeavesATombstone) {
+    table.retire_recipient(0);
+    table.forget_recipient(*this);
+    table.retire_recipient(1);
+    table.forget_recipient(*this);
+    auto metered = start(1);
+    metered.flags = FLOWD_METERED;
+    const std::uint64_t id = offer(metered, 0).change.flow_id;
+    pass(61);
+    EXPECT_FALSE(has_record(id));
+    EXPECT_EQ(ended_kept(), 1u);
+    pass(6);
     EXPECT_EQ(ended_kept(), 0u);
 }
 

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+// core/flows/tombstones.hpp: what a shard keeps of ended flows whose end all backends have received, in the order in
+// which they were added. No lock of its own.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <iterator>
+#include <vector>
+
+#include "core/flows/record_pages.hpp"
+#include "flowd/abi/event.h"
+
+namespace flowd::core {
+
+/// Enough to tell late events of an ended flow from those of the next flow with its key; the history has the rest. One
+/// cache line: of short flows there are many more tombstones than live flows.
+struct alignas(64) Tombstone {
+    // The members of its flowd_key, without the reserved bytes.
+    std::uint8_t source[16];
+    std::uint8_t destination[16];
+    std::uint16_t source_port;
+    std::uint16_t destination_port;
+    std::uint8_t protocol;
+    std::uint8_t ender;       ///< the plugin that ended it, or nobody
+    std::uint8_t precedence;  ///< of the instance that gave the tag
+    std::uint8_t end_reason;  ///< FLOWD_END_*
+    std::uint32_t scope;
+    std::uint32_t zone;
+    std::int64_t end_ns;    ///< Unix time
+    std::int64_t ended_ns;  ///< steady: when the table was told
+
+    void set_key(const flowd_key& key) {
+        std::copy(std::begin(key.source), std::end(key.source), source);
+        std::copy(std::begin(key.destination), std::end(key.destination), destination);
+        source_port = key.source_port;
+        destination_port = key.destination_port;
+        protocol = key.protocol;
+        scope = key.scope;
+        zone = key.zone;
+    }
+    [[nodiscard]] flowd_key key() const {
+        flowd_key out{};
+        std::copy(std::begin(source), std::end(source), out.source);
+        std::copy(std::begin(destination), std::end(destination), out.destination);
+        out.source_port = source_port;
+        out.destination_port = destination_port;
+        out.protocol = protocol;
+        out.scope = scope;
+        out.zone = zone;
+        return out;
+    }
+};
+static_assert(sizeof(Tombstone) == 64);
+
+/// A queue. A tombstone keeps its number until it is removed.
+class Tombstones {
+  public:
+    [[nodiscard]] std::uint32_t size() const { return size_; }
+    [[nodiscard]] bool empty() const { return size_ == 0; }
+    [[nodiscard]] const Tombstone& operator[](std::uint32_t number) const {
+        return pages_[number / page_size][number % page_size];
+    }
+    /// The number of the oldest one, of the next one, ...
+    [[nodiscard]] std::uint32_t number_of(std::uint32_t nth) const {
+        const std::uint32_t at = first_ + nth;
+        return in_use_[at / page_size] * page_size + at % page_size;
+    }
+
+    /// Returns its number.
+    std::uint32_t push(const Tombstone& tombstone, RecordPages& memory) {
+        if (first_ + size_ == in_use_.size() * page_size) add_page(memory);
+        const std::uint32_t number = number_of(size_++);
+        pages_[number / page_size][number % page_size] = tombstone;
+        return number;
+    }
+    /// Removes the oldest one.
+    void pop() {
+        --size_;
+        ++first_;
+        if (size_ == 0 && first_ < page_size) first_ = 0;
+        if (first_ < page_size) return;
+        first_ = 0;
+        spare_.push_back(in_use_.front());
+        in_use_.pop_front();
+    }
+    [[nodiscard]] std::size_t bytes() const { return pages_.size() * page_bytes; }
+
+  private:
+    static constexpr std::uint32_t page_size = 64;
+    static constexpr std::size_t page_bytes = page_size * sizeof(Tombstone);
+
+    void add_page(RecordPages& memory) {
+        if (spare_.empty()) {
+            if (pages_.size() == pages_.capacity()) pages_.reserve(std::max<std::size_t>(16, 2 * pages_.size()));
+            spare_.reserve(pages_.capacity());  // so that pop() cannot fail
+            pages_.push_back(static_cast<Tombstone*>(memory.take(page_bytes)));
+            spare_.push_back(static_cast<std::uint32_t>(pages_.size() - 1));
+        }
+        in_use_.push_back(spare_.back());
+        spare_.pop_back();
+    }
+
+    std::vector<Tombstone*> pages_;     ///< by number
+    std::deque<std::uint32_t> in_use_;  ///< pages, the oldest first
+    std::vector<std::uint32_t> spare_;  ///< the other pages
+    std::uint32_t first_ = 0;           ///< the oldest tombstone, in the oldest page
+    std::uint32_t size_ = 0;
+};
+
+}  // namespace flowd::core
