@@ -8,7 +8,7 @@ namespace flowd::net {
 
 ReceiveBatch::ReceiveBatch(std::size_t capacity, std::size_t size)
     : size_(size),
-      bytes_(capacity * size),
+      bytes_(new char[capacity * size]),
       pieces_(capacity),
       peers_(capacity),
       controls_(capacity),
@@ -16,7 +16,7 @@ ReceiveBatch::ReceiveBatch(std::size_t capacity, std::size_t size)
       datagrams_(capacity),
       used_(capacity) {
     for (std::size_t i = 0; i < capacity; ++i) {
-        pieces_[i] = {bytes_.data() + i * size_, size_};
+        pieces_[i] = {bytes_.get() + i * size_, size_};
         headers_[i].msg_hdr.msg_name = &peers_[i];
         headers_[i].msg_hdr.msg_iov = &pieces_[i];
         headers_[i].msg_hdr.msg_iovlen = 1;
@@ -41,7 +41,7 @@ Result<std::span<const Datagram>> ReceiveBatch::receive(int fd) {
     }
     used_ = static_cast<std::size_t>(count);
     for (std::size_t i = 0; i < used_; ++i) {
-        datagrams_[i].payload = {bytes_.data() + i * size_, headers_[i].msg_len};
+        datagrams_[i].payload = {bytes_.get() + i * size_, headers_[i].msg_len};
         datagrams_[i].peer = Endpoint::from(peers_[i]).value_or(Endpoint{});
         datagrams_[i].truncated = (headers_[i].msg_hdr.msg_flags & MSG_TRUNC) != 0;
     }

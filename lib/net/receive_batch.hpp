@@ -7,6 +7,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string_view>
@@ -43,7 +44,7 @@ class ReceiveBatch {
     void note_drops(msghdr& header);
 
     std::size_t size_;
-    std::vector<char> bytes_;
+    std::unique_ptr<char[]> bytes_;  ///< not cleared: memory that no datagram has reached is not resident
     std::vector<iovec> pieces_;
     std::vector<sockaddr_storage> peers_;
     std::vector<Control> controls_;
