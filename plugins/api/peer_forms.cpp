@@ -33,7 +33,7 @@ struct Draft {
     if (draft.source.address.is_v4() != draft.destination.address.is_v4())
         return Error{FLOWD_INVALID, "one end is IPv4 and the other IPv6"};
     if (draft.source == draft.destination) return Error{FLOWD_INVALID, "both ends are the same"};
-    if (draft.application.size() > longest_application) return wrong("application", "has more than 256 bytes");
+    if (draft.application.size() > longest_application) return wrong({"application"}, "has more than 256 bytes");
     const flowd_key key = make_key(draft.source, draft.destination, draft.protocol);
     Event event = draft.kind == FLOWD_EVENT_START     ? Event::start(key, draft.tag)
                   : draft.kind == FLOWD_EVENT_ONGOING ? Event::ongoing(key, draft.tag)
@@ -62,7 +62,7 @@ template <typename From, typename To>
 /// Detects repeated and missing members.
 class Members {
   public:
-    [[nodiscard]] Result<void> note(unsigned member, std::string_view name) {
+    [[nodiscard]] Result<void> note(unsigned member, Member name) {
         if ((seen_ >> member & 1u) != 0) return wrong(name, "occurs twice");
         seen_ |= 1u << member;
         return {};
@@ -78,36 +78,36 @@ class Members {
 template <std::size_t count, typename Take>
 [[nodiscard]] Result<void> walk(dom::object object, const std::array<std::string_view, count>& names, std::size_t required,
                                 std::string_view within, bool in_any_case, Take take) {
-    const auto full = [&](std::string_view name) { return std::string(within) + std::string(name); };
     Members members;
     for (const auto& [name, value] : object) {
         std::size_t index = 0;
         while (index < count && !(in_any_case ? text::same_word(names[index], name) : names[index] == name)) ++index;
         if (index == count) {
             if (in_any_case) continue;
-            return wrong(full(name), "is unknown");
+            return wrong({name, within}, "is unknown");
         }
-        if (auto noted = members.note(static_cast<unsigned>(index), full(names[index])); !noted) return noted;
-        if (auto read = take(index, full(names[index]), value); !read) return read;
+        const Member member{names[index], within};
+        if (auto noted = members.note(static_cast<unsigned>(index), member); !noted) return noted;
+        if (auto read = take(index, member, value); !read) return read;
     }
     for (std::size_t index = 0; index < required; ++index)
-        if (!members.has(static_cast<unsigned>(index))) return wrong(full(names[index]), "is missing");
+        if (!members.has(static_cast<unsigned>(index))) return wrong({names[index], within}, "is missing");
     return {};
 }
 
-[[nodiscard]] Result<dom::object> object_of(std::string_view member, dom::element value) {
+[[nodiscard]] Result<dom::object> object_of(Member member, dom::element value) {
     dom::object object;
     if (value.get(object) != simdjson::SUCCESS) return wrong(member, "is not an object");
     return object;
 }
 
 /// {"address":...,"port":...} under the names of the form.
-[[nodiscard]] Result<void> read_end(std::string_view member, dom::element value,
-                                    const std::array<std::string_view, 2>& names, bool in_any_case, Endpoint& end) {
+[[nodiscard]] Result<void> read_end(Member member, dom::element value, const std::array<std::string_view, 2>& names,
+                                    bool in_any_case, Endpoint& end) {
     auto object = object_of(member, value);
     if (!object) return std::move(object).error();
-    return walk(*object, names, 2, std::string(member) + ".", in_any_case,
-                [&](std::size_t index, const std::string& name, dom::element part) -> Result<void> {
+    return walk(*object, names, 2, member.name, in_any_case,
+                [&](std::size_t index, Member name, dom::element part) -> Result<void> {
                     if (index == 1) return store(read_number(name, part, 1, 65535), end.port);
                     auto text = read_text(name, part);
                     if (!text) return std::move(text).error();
@@ -115,34 +115,31 @@ template <std::size_t count, typename Take>
                 });
 }
 
-[[nodiscard]] Result<void> read_usage(std::string_view member, dom::element value, std::optional<flowd_usage>& usage) {
+[[nodiscard]] Result<void> read_usage(Member member, dom::element value, std::optional<flowd_usage>& usage) {
     auto object = object_of(member, value);
     if (!object) return std::move(object).error();
     static constexpr std::array<std::string_view, 4> names{"bytesSent", "bytesReceived", "packetsSent", "packetsReceived"};
     flowd_usage& to = usage.emplace();
-    return walk(
-        *object, names, 2, std::string(member) + ".", false,
-        [&](std::size_t index, const std::string& name, dom::element part) {
-            std::uint64_t* const totals[] = {&to.bytes_sent, &to.bytes_received, &to.packets_sent, &to.packets_received};
-            return store(read_number(name, part, 0, most_total), *totals[index]);
-        });
+    return walk(*object, names, 2, member.name, false, [&](std::size_t index, Member name, dom::element part) {
+        std::uint64_t* const totals[] = {&to.bytes_sent, &to.bytes_received, &to.packets_sent, &to.packets_received};
+        return store(read_number(name, part, 0, most_total), *totals[index]);
+    });
 }
 
 template <std::size_t count>
-[[nodiscard]] Result<std::uint32_t> read_word(std::string_view member, dom::element value,
+[[nodiscard]] Result<std::uint32_t> read_word(Member member, dom::element value,
                                               const std::array<std::pair<std::string_view, std::uint32_t>, count>& words) {
     auto text = read_text(member, value);
     if (!text) return std::move(text).error();
-    std::string allowed;
-    for (const auto& [word, meaning] : words) {
+    for (const auto& [word, meaning] : words)
         if (text::same_word(word, *text)) return meaning;
-        allowed.append(allowed.empty() ? "" : ", ").append(word);
-    }
+    std::string allowed;
+    for (const auto& [word, meaning] : words) allowed.append(allowed.empty() ? "" : ", ").append(word);
     return wrong(member, "is none of " + allowed);
 }
 
 template <std::size_t count>
-[[nodiscard]] Result<std::uint32_t> read_code(std::string_view member, dom::element value,
+[[nodiscard]] Result<std::uint32_t> read_code(Member member, dom::element value,
                                               const std::array<std::pair<std::uint64_t, std::uint32_t>, count>& codes) {
     std::uint64_t number = 0;
     std::string allowed;
@@ -155,7 +152,7 @@ template <std::size_t count>
 }
 
 /// "[::1]:2345" or "192.0.2.1:2345"
-[[nodiscard]] Result<void> read_joined(std::string_view member, std::string_view text, Endpoint& end) {
+[[nodiscard]] Result<void> read_joined(Member member, std::string_view text, Endpoint& end) {
     const auto colon = text.rfind(':');
     const std::string_view address = text.substr(0, colon);
     if (colon == std::string_view::npos || (address.find(':') != std::string_view::npos && address.front() != '['))
@@ -179,7 +176,7 @@ Result<Event> read_own_form(dom::object object, const Registry& registry) {
     static constexpr std::array<std::string_view, 2> end_names{"address", "port"};
     Draft draft;
     std::string_view activity_name;
-    const auto take = [&](std::size_t index, const std::string& name, dom::element value) -> Result<void> {
+    const auto take = [&](std::size_t index, Member name, dom::element value) -> Result<void> {
         switch (index) {
             case 0:
                 return store(read_word(name, value, states), draft.kind);
@@ -215,7 +212,7 @@ Result<Event> read_own_form(dom::object object, const Registry& registry) {
     if (auto walked = walk(object, names, 6, "", false, take); !walked) return std::move(walked).error();
     if (!activity_name.empty()) {
         const auto id = registry.activity_id(draft.tag.experiment, activity_name);
-        if (!id) return wrong("activity", "is not an activity of experiment " + std::to_string(draft.tag.experiment));
+        if (!id) return wrong({"activity"}, "is not an activity of experiment " + std::to_string(draft.tag.experiment));
         draft.tag.activity = *id;
     }
     return finished(draft);
@@ -237,12 +234,12 @@ Result<Event> read_flowd_go_form(dom::object object) {
     static constexpr std::array<std::string_view, 2> end_names{"IP", "Port"};
     Draft draft;
     std::uint32_t family = 0;
-    const auto end_of = [&](const std::string& name, dom::element value, Endpoint& end) -> Result<void> {
+    const auto end_of = [&](Member name, dom::element value, Endpoint& end) -> Result<void> {
         std::string_view text;
         if (value.get(text) == simdjson::SUCCESS) return read_joined(name, text, end);
         return read_end(name, value, end_names, true, end);
     };
-    const auto take = [&](std::size_t index, const std::string& name, dom::element value) -> Result<void> {
+    const auto take = [&](std::size_t index, Member name, dom::element value) -> Result<void> {
         switch (index) {
             case 0:
                 return store(read_code(name, value, states), draft.kind);
@@ -269,7 +266,7 @@ Result<Event> read_flowd_go_form(dom::object object) {
         }
     };
     if (auto walked = walk(object, names, 4, "", true, take); !walked) return std::move(walked).error();
-    if (family == AF_INET && !draft.source.address.is_v4()) return wrong("Family", "is IPv4, but the addresses are not");
+    if (family == AF_INET && !draft.source.address.is_v4()) return wrong({"Family"}, "is IPv4, but the addresses are not");
     // Family 10 (IPv6) is valid for IPv4-mapped addresses.
     // flowd-go's own example sends a start with an end time: it is used at the end only.
     if (draft.kind != FLOWD_EVENT_END) draft.end_time_ns = 0;
