@@ -23,7 +23,7 @@ constexpr std::size_t most_listed = 10;
 flowd_result Announcer::try_to_announce(Task& task) {
     current_ = &task;
     for (; task.offered < task.events.size() && !outbox_.full(); ++task.offered)
-        outbox_.add(std::move(task.events[task.offered]), task.offered);
+        outbox_.add(task.events[task.offered].raw(), task.offered);  // borrows: the task outlives it in the outbox
     outbox_.flush();
     if (!outbox_.full()) return task.error;
     return stopping_ ? flowd_result{FLOWD_STOPPED} : outbox_.reason();  // on_room is not called in a stop
