@@ -2,14 +2,20 @@
 #include "lib/http/conversation.hpp"
 
 #include <algorithm>
+#include <array>
 #include <boost/beast/http/error.hpp>
 #include <boost/beast/http/parser.hpp>
 #include <boost/beast/http/string_body.hpp>
 #include <charconv>
+#include <cstddef>
+#include <memory_resource>
 #include <optional>
+#include <tuple>
+#include <utility>
 
 #include "lib/http/problem.hpp"
 #include "lib/http/reason.hpp"
+#include "lib/text/words.hpp"
 
 namespace flowd::http {
 namespace {
@@ -43,7 +49,9 @@ constexpr std::size_t most_shown = 128;
 
 /// The request line up to its query. Empty if a header field is in place of the request line.
 [[nodiscard]] std::string_view shown_line(std::string_view input) {
-    const std::string_view line = input.substr(0, std::min(most_shown, input.find_first_of("\r\n?")));
+    input = input.substr(0, most_shown);
+    const auto end = std::find_if(input.begin(), input.end(), [](char c) { return c == '\r' || c == '\n' || c == '?'; });
+    const std::string_view line = input.substr(0, static_cast<std::size_t>(end - input.begin()));
     return line.substr(0, line.find(' ')).find(':') == std::string_view::npos ? line : std::string_view();
 }
 
@@ -61,10 +69,63 @@ struct Refusal {
     return {400, "the request is malformed"};
 }
 
+/// The fields of a request that are used; the first one if there are several. Read in one pass.
+struct Head {
+    std::size_t hosts = 0, codings = 0;
+    std::string_view host, coding, expect, content_type, authorization, accept, accept_encoding;
+
+    template <typename Message>
+    void read(const Message& message) {
+        *this = {};
+        for (const auto& field : message) {
+            switch (field.name()) {
+                case bh::field::host:
+                    if (++hosts == 1) host = view(field.value());
+                    break;
+                case bh::field::transfer_encoding:
+                    if (++codings == 1) coding = view(field.value());
+                    break;
+                case bh::field::expect:
+                    first(expect, field.value());
+                    break;
+                case bh::field::content_type:
+                    first(content_type, field.value());
+                    break;
+                case bh::field::authorization:
+                    first(authorization, field.value());
+                    break;
+                case bh::field::accept:
+                    first(accept, field.value());
+                    break;
+                case bh::field::accept_encoding:
+                    first(accept_encoding, field.value());
+                    break;
+                default:
+                    break;
+            }
+        }
+    }
+
+  private:
+    static void first(std::string_view& to, beast::string_view value) {
+        if (to.data() == nullptr) to = view(value);
+    }
+};
+
 }  // namespace
 
 struct Conversation::Parser {
-    std::optional<bh::request_parser<bh::string_body>> one;
+    using Allocator = std::pmr::polymorphic_allocator<char>;
+
+    void begin() {
+        fields.release();
+        one.emplace(std::piecewise_construct, std::make_tuple(), std::make_tuple(Allocator(&fields)));
+    }
+
+    std::array<std::byte, 1024> room;  ///< for the fields of most requests: an allocation for each takes longer
+    std::pmr::monotonic_buffer_resource fields{room.data(), room.size()};
+    std::optional<bh::request_parser<bh::string_body, Allocator>> one;
+    Head head;
 };
 
 Reply::~Reply() {
@@ -162,7 +223,7 @@ bool Conversation::parse() {
         first_.clear();
         scanned_ = 0;
         head_judged_ = false;
-        parser.emplace();
+        parser_->begin();
         parser->header_limit(static_cast<std::uint32_t>(context_.limits.max_head) +
                              16);  // head_is_there() has a lower limit
         parser->body_limit(context_.limits.max_body);
@@ -198,15 +259,16 @@ bool Conversation::head_is_there() {
 }
 
 bool Conversation::judge_head() {
-    const auto& head = parser_->one->get();
-    http_1_0_ = head.version() == 10;
-    if (!http_1_0_ && head.count(bh::field::host) != 1) return refuse(400, "HTTP/1.1 requires exactly one Host"), false;
+    const auto& message = parser_->one->get();
+    Head& head = parser_->head;
+    head.read(message);
+    http_1_0_ = message.version() == 10;
+    if (!http_1_0_ && head.hosts != 1) return refuse(400, "HTTP/1.1 requires exactly one Host"), false;
     // Beast treats a body with another coding as absent: the body would be parsed as the next request.
-    if (const auto coded = head.count(bh::field::transfer_encoding);
-        coded > 1 || (coded == 1 && !beast::iequals(head[bh::field::transfer_encoding], "chunked")))
+    if (head.codings > 1 || (head.codings == 1 && !text::same_word(head.coding, "chunked")))
         return refuse(501, "chunked is the only Transfer-Encoding that is supported"), false;
-    if (const auto expected = head[bh::field::expect]; !expected.empty() && !http_1_0_) {
-        if (!beast::iequals(expected, "100-continue"))
+    if (!head.expect.empty() && !http_1_0_) {
+        if (!text::same_word(head.expect, "100-continue"))
             return refuse(417, "100-continue is the only Expect that is supported"), false;
         if (!parser_->one->is_done() && input_.empty()) output_.append("HTTP/1.1 100 Continue\r\n\r\n");
     }
@@ -216,21 +278,23 @@ bool Conversation::judge_head() {
 void Conversation::handle() {
     ++context_.counts.requests;
     const auto& message = parser_->one->get();
-    keep_alive_ = message.keep_alive();
+    keep_alive_ = parser_->one->keep_alive();
     const std::string_view method = view(message.method_string());
     head_only_ = method == "HEAD";
     const std::string_view target = origin_form(view(message.target()));
     const auto mark = std::min(target.find('?'), target.size());
     awaiting_ = true;
-    if (!message.body().empty()) first_ = line_ + " " + message.body().substr(0, most_shown);
+    if (!message.body().empty())
+        first_.assign(line_).append(" ").append(message.body(), 0, most_shown);  // keeps its memory
+    const Head& head = parser_->head;
     const Request request{.method = head_only_ ? std::string_view("GET") : method,
                           .path = mark == 0 ? std::string_view("/") : target.substr(0, mark),
                           .query = target.substr(std::min(mark + 1, target.size())),
-                          .host = view(message[bh::field::host]),
-                          .content_type = view(message[bh::field::content_type]),
-                          .authorization = view(message[bh::field::authorization]),
-                          .accept = view(message[bh::field::accept]),
-                          .accept_encoding = view(message[bh::field::accept_encoding]),
+                          .host = head.host,
+                          .content_type = head.content_type,
+                          .authorization = head.authorization,
+                          .accept = head.accept,
+                          .accept_encoding = head.accept_encoding,
                           .body = message.body(),
                           .peer = peer_};
     try {

@@ -189,6 +189,19 @@ TEST_F(ConversationTest, ReadsChunks) {
     EXPECT_EQ(asked_[2], asked_[0]);
 }
 
+TEST_F(ConversationTest, IgnoresFieldsAfterTheBody) {
+    // RFC 9110 section 6.5.1: a trailer must not be merged with the head, where it could replace what was judged.
+    std::string authorization = "none";
+    context_.handler = [&](const Request& request, Reply reply) {
+        authorization = request.authorization;
+        reply({});
+    };
+    EXPECT_THAT(say("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n"
+                    "Authorization: Bearer x\r\n\r\n"),
+                StartsWith("HTTP/1.1 200"));
+    EXPECT_EQ(authorization, "");
+}
+
 TEST_F(ConversationTest, Sends100Continue) {
     const std::string head = "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n";
     EXPECT_EQ(say(head), "HTTP/1.1 100 Continue\r\n\r\n");
