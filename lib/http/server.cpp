@@ -102,7 +102,7 @@ class Session : public std::enable_shared_from_this<Session> {
     /// Starts the next operation, after every event.
     void go_on() {
         if (!socket_.is_open()) return;
-        if (!conversation_->output().empty() && !writing_) return write();
+        if (!conversation_->output().empty() && !writing_ && !write()) return;
         if (writing_) return;
         set_due();
         if (conversation_->over() || (peer_done_ && conversation_->wants_input())) return finish();
@@ -152,12 +152,26 @@ class Session : public std::enable_shared_from_this<Session> {
         go_on();
     }
 
-    void write() {
+    /// Most responses fit into the socket's buffer: they need no turn of the loop. What follows (Pieces) is sent from the
+    /// loop, so that other connections are not delayed. False: the connection is closed, and this object may be gone.
+    bool write() {
+        take_output();
+        ErrorCode error;
+        sent_ = socket_.write_some(asio::buffer(sending_), error);
+        if (error && error != asio::error::would_block) return close(), false;
+        if (sent_ < sending_.size()) return write_rest(), true;
+        written();
+        if (conversation_->output().empty()) return true;
+        take_output();
+        write_rest();
+        return true;
+    }
+
+    void take_output() {
         writing_ = true;
         sending_.clear();
         sending_.swap(conversation_->output());
         sent_ = 0;
-        write_rest();
     }
 
     void write_rest() {
@@ -168,11 +182,15 @@ class Session : public std::enable_shared_from_this<Session> {
                                      if (error) return close();
                                      sent_ += size;
                                      if (sent_ < sending_.size()) return write_rest();
-                                     writing_ = false;
-                                     step_.reset();
-                                     conversation_->proceed();
+                                     written();
                                      go_on();
                                  });
+    }
+
+    void written() {
+        writing_ = false;
+        step_.reset();
+        conversation_->proceed();
     }
 
     Context& context_;
@@ -257,6 +275,8 @@ bool Server::State::accept_one(int listening) {
     socket.assign(protocol, fd.get(), error);
     if (error) return true;
     (void)fd.release();
+    socket.non_blocking(true, error);  // for Session::write
+    if (error) return true;
     const auto session = std::make_shared<Session>(context, sessions, std::move(socket), peer);
     sessions.insert(session);
     session->start();
