@@ -7,16 +7,18 @@
 
 namespace flowd::core {
 
-void Notices::wake(const std::shared_ptr<DeliveryQueue>& queue) noexcept {
+void Notices::tell(const std::shared_ptr<DeliveryQueue>& queue) noexcept {
+    if (std::find(queues_.begin(), queues_.end(), queue) != queues_.end()) return;
     try {
+        if (queues_.empty()) queues_.reserve(4);
         queues_.push_back(queue);
     } catch (const std::bad_alloc&) {
-        queue->wake();  // with locks held, because it is disarmed and would never wake otherwise
+        queue->tell();  // with locks held, because it might never be told otherwise
     }
 }
 
 void Notices::fire() {
-    for (const auto& queue : queues_) queue->wake();
+    for (const auto& queue : queues_) queue->tell();
     queues_.clear();
     Membership& members = delivery_.members_;
     for_each_bit(std::exchange(announcers_, 0), [&](unsigned slot) { members.announcer(slot).tell_room(); });
@@ -43,7 +45,8 @@ bool Delivery::Gate::open(std::uint32_t backends, std::size_t bytes, std::uint32
 void Delivery::Gate::push(const Outgoing& event, std::int64_t now, Notices& notices) {
     for_each_bit(held_, [&](unsigned slot) {
         const auto& queue = members_.backend(slot);
-        if (queue->push(event, now)) notices.wake(queue);
+        queue->push(event, now);
+        notices.tell(queue);
     });
     release();
 }
@@ -55,7 +58,8 @@ void Delivery::Gate::release() {
 void Delivery::push_ongoing(std::uint32_t to, const Outgoing& event, std::int64_t now, Notices& notices) {
     for_each_bit(to, [&](unsigned slot) {
         const auto& queue = members_.backend(slot);
-        if (queue->push_ongoing(event, now)) notices.wake(queue);
+        queue->push_ongoing(event, now);
+        notices.tell(queue);
     });
 }
 
@@ -69,7 +73,8 @@ void Delivery::bring_up(FlowTable::Shard& shard, std::uint64_t flow_id, std::uin
         } catch (const std::bad_alloc&) {
             // As with a queue that has no room, it is resynchronised later.
         }
-        if (queue->miss()) notices.wake(queue);
+        queue->miss();
+        notices.tell(queue);
     });
 }
 
@@ -87,9 +92,8 @@ bool Delivery::bring_up_one(FlowTable::Shard& shard, const Flow& flow, const std
         const std::uint32_t flags = kind == FLOWD_EVENT_START     ? std::uint32_t{FLOWD_RESYNC}
                                     : kind == FLOWD_EVENT_ONGOING ? FLOWD_RETAGGED | FLOWD_RESYNC
                                                                   : end_flags;
-        const auto pushed = queue->push_due(table_.event_due(shard, flow, kind, now), flags, now.steady);
-        if (pushed == DeliveryQueue::Pushed::no) return false;
-        if (pushed == DeliveryQueue::Pushed::wake) notices.wake(queue);
+        if (!queue->push_due(table_.event_due(shard, flow, kind, now), flags, now.steady)) return false;
+        notices.tell(queue);
         table_.told(shard, flow, bit, kind, now);
         if (kind == FLOWD_EVENT_END) break;  // its record may have been removed
         end_flags = FLOWD_RESYNC;
@@ -177,9 +181,7 @@ void Delivery::tell_catch_all() {
     const std::uint64_t version = catch_all_.version();
     if (catch_all_told_.exchange(version) == version) return;
     Notices notices(*this);
-    members_.for_each_backend([&](const auto& queue) {
-        if (queue->must_be_woken()) notices.wake(queue);
-    });
+    members_.for_each_backend([&](const auto& queue) { notices.tell(queue); });
 }
 
 flowd_result Delivery::mark(AnnouncerId id) {

@@ -26,16 +26,16 @@
 
 namespace flowd::core {
 
-/// Calls that have to be made once no lock is held.
+/// What has to be done once no lock is held.
 class Notices final : public FlowTable::Listener {
   public:
     explicit Notices(Delivery& delivery) : delivery_(delivery) {}
     Notices(const Notices&) = delete;
     Notices& operator=(const Notices&) = delete;
-    /// Also after an exception: a queue that was disarmed and not woken would never wake.
+    /// Also after an exception: events of which a queue is not told are not taken.
     ~Notices() override { fire(); }
 
-    void wake(const std::shared_ptr<DeliveryQueue>& queue) noexcept;
+    void tell(const std::shared_ptr<DeliveryQueue>& queue) noexcept;
     void tell_room(std::uint64_t announcers) { announcers_ |= announcers; }
     void look_at_marks() { marks_ = true; }  ///< a queue has passed some marks
     void fire();

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <bit>
 #include <limits>
+#include <thread>
 #include <utility>
 
 #include "core/flows/delivery.hpp"
@@ -11,19 +12,10 @@
 namespace flowd::core {
 namespace {
 
-constexpr std::size_t spare_chunks = 4;
+constexpr std::size_t batch = BackendQueue::batch;
 constexpr std::uint64_t all_walks = std::numeric_limits<std::uint64_t>::max();
 
 }  // namespace
-
-void DeliveryQueue::Chunk::clear() {
-    for (std::size_t i = 0; i < count; ++i) {
-        texts[i].reset();
-        payloads[i].reset();
-    }
-    count = 0;
-    bytes = 0;
-}
 
 DeliveryQueue::DeliveryQueue(BackendOptions options, unsigned slot, std::shared_ptr<Delivery> delivery, std::int64_t now)
     : name_(std::move(options.name)),
@@ -31,23 +23,20 @@ DeliveryQueue::DeliveryQueue(BackendOptions options, unsigned slot, std::shared_
       slot_(slot),
       delivery_(std::move(delivery)),
       limits_(options.limits),
-      progress_ns_(now),
-      wake_(std::move(options.wake)) {
+      wake_(std::move(options.wake)),
+      head_(new Chunk),  // not make_unique: the events need not be zeroed
+      progress_ns_(now) {
+    tail_ = head_.get();
     limits_.events = std::max<std::size_t>(limits_.events, 1);
 }
 
-/// Iterative, because the destructor of a long list would recurse deeply.
-void DeliveryQueue::drop(std::unique_ptr<Chunk> list) {
-    while (list) list = std::move(list->next);
-}
-
 DeliveryQueue::~DeliveryQueue() {
-    drop(std::move(head_));
+    while (head_) head_ = std::move(head_->next);  // its own destructor would recurse deeply
+    for (auto& place : returned_) delete place.load();
 }
 
 std::size_t DeliveryQueue::depth() const {
-    const std::lock_guard lock(mutex_);
-    return used_;
+    return used();
 }
 
 BackendCounters DeliveryQueue::counters() const {
@@ -55,8 +44,9 @@ BackendCounters DeliveryQueue::counters() const {
     {
         const std::lock_guard lock(mutex_);
         out = counts_;
-        out.depth = used_;
-        out.bytes = bytes_;
+        out.depth = used();
+        out.bytes = bytes();
+        out.high_water = std::max<std::uint64_t>(high_water_, out.depth);
         out.behind = behind_;
         out.capacity = limits_.events;
     }
@@ -72,7 +62,11 @@ BackendCounters DeliveryQueue::counters() const {
 
 DeliveryQueue::Room DeliveryQueue::open(std::size_t bytes, std::uint32_t announcer, std::int64_t now) {
     std::unique_lock lock(mutex_);
-    const bool fits = has_room(bytes);
+    bool fits = has_room(bytes);
+    if (!fits) {
+        attention_ = true;  // from here on the consumer tells us of the room that it makes
+        fits = has_room(bytes);
+    }
     if (!fits && !behind_ && (!patient_ || is_stalled(now))) fall_behind();
     if (behind_) return Room::behind;
     if (!fits) {
@@ -80,49 +74,43 @@ DeliveryQueue::Room DeliveryQueue::open(std::size_t bytes, std::uint32_t announc
         waiting_ |= std::uint64_t{1} << announcer;
         return Room::no;
     }
-    const bool is_full = !tail_ || tail_->count == tail_->events.size();
-    if (is_full && spare_.empty()) spare_.push_back(std::unique_ptr<Chunk>(new Chunk));
+    if (needs_chunk() && !spare_) spare_ = free_chunk();
     lock.release();
     return Room::yes;
 }
 
-bool DeliveryQueue::push(const Outgoing& event, std::int64_t now) {
-    append(event, 0, now);
-    return disarm();
-}
-
-DeliveryQueue::Pushed DeliveryQueue::push_due(const Outgoing& event, std::uint32_t more_flags, std::int64_t now) {
+bool DeliveryQueue::push_due(const Outgoing& event, std::uint32_t more_flags, std::int64_t now) {
     const std::lock_guard lock(mutex_);
-    if (behind_ || !has_room(event.bytes())) return Pushed::no;
-    if (more_flags & FLOWD_RESYNC) ++counts_.resynced;
+    if (behind_ || !has_room(event.bytes())) return false;
     append(event, more_flags, now);
-    return disarm() ? Pushed::wake : Pushed::yes;
+    if (more_flags & FLOWD_RESYNC) ++counts_.resynced;
+    publish();
+    return true;
 }
 
-bool DeliveryQueue::push_ongoing(const Outgoing& event, std::int64_t now) {
+void DeliveryQueue::push_ongoing(const Outgoing& event, std::int64_t now) {
     const std::lock_guard lock(mutex_);
-    if (behind_ || used_ * 4 >= limits_.events * 3 || (bytes_ + event.bytes()) * 4 > limits_.bytes * 3) {
+    if (behind_ || used() * 4 >= limits_.events * 3 || (bytes() + event.bytes()) * 4 > limits_.bytes * 3)
         ++counts_.shed_ongoing;
-        return false;
-    }
-    append(event, 0, now);
-    return disarm();
+    else
+        append(event, 0, now);
+}
+
+std::unique_ptr<DeliveryQueue::Chunk> DeliveryQueue::free_chunk() {
+    for (auto& place : returned_)
+        if (place.load(std::memory_order_relaxed))
+            if (Chunk* const chunk = place.exchange(nullptr, std::memory_order_acquire))
+                return std::unique_ptr<Chunk>(chunk);
+    return std::unique_ptr<Chunk>(new Chunk);
 }
 
 void DeliveryQueue::append(const Outgoing& event, std::uint32_t more_flags, std::int64_t now) {
-    if (!tail_ || tail_->count == tail_->events.size()) {
-        std::unique_ptr<Chunk> chunk;
-        if (spare_.empty()) {
-            chunk.reset(new Chunk);  // not make_unique: the events need not be zeroed
-        } else {
-            chunk = std::move(spare_.back());
-            spare_.pop_back();
-        }
-        Chunk* const fresh = chunk.get();
-        (tail_ ? tail_->next : head_) = std::move(chunk);
-        tail_ = fresh;
+    if (needs_chunk()) {
+        tail_->next = spare_ ? std::move(spare_) : free_chunk();
+        tail_ = tail_->next.get();
     }
-    const std::size_t at = tail_->count++;
+    const std::uint64_t number = pushed_.load(std::memory_order_relaxed);
+    const std::size_t at = number % batch;
     flowd_event& own = tail_->events[at];
     own = event.event;
     own.flags |= more_flags;
@@ -134,25 +122,29 @@ void DeliveryQueue::append(const Outgoing& event, std::uint32_t more_flags, std:
     if (event.payload) {
         tail_->payloads[at] = event.payload;
         event.payload->attach_to(own);
-        tail_->bytes += event.payload->bytes();
-        bytes_ += event.payload->bytes();
-        counts_.bytes_high_water = std::max<std::uint64_t>(counts_.bytes_high_water, bytes_);
+        bytes_pushed_ += event.payload->bytes();
+        counts_.bytes_high_water = std::max<std::uint64_t>(counts_.bytes_high_water, bytes());
     }
-    ++pushed_;
-    if (used_++ == 0) progress_ns_ = now;
-    counts_.high_water = std::max<std::uint64_t>(counts_.high_water, used_);
+    if (number == taken_) filled_ns_ = now;
+    pushed_.store(number + 1, std::memory_order_release);
 }
 
-bool DeliveryQueue::miss() {
+void DeliveryQueue::publish() {
+    const std::uint64_t pushed = pushed_.load(std::memory_order_acquire);
+    std::uint64_t published = published_.load(std::memory_order_relaxed);
+    while (published < pushed && !published_.compare_exchange_weak(published, pushed)) {
+    }
+}
+
+void DeliveryQueue::tell() {
+    publish();
+    if (armed_ && armed_.exchange(false)) wake();
+}
+
+void DeliveryQueue::miss() {
     const std::lock_guard lock(mutex_);
     ++counts_.missed;
     missed_ = true;
-    return disarm();
-}
-
-bool DeliveryQueue::must_be_woken() {
-    const std::lock_guard lock(mutex_);
-    return disarm();
 }
 
 void DeliveryQueue::wake() {
@@ -170,7 +162,7 @@ void DeliveryQueue::set_limits(const QueueLimits& limits, Notices& notices) {
 std::int64_t DeliveryQueue::watch_stall(std::int64_t now, Notices& notices) {
     const std::lock_guard lock(mutex_);
     if (waiting_ == 0) return never_ns;
-    if (!is_stalled(now)) return progress_ns_ + limits_.stall_after_ns;
+    if (!is_stalled(now)) return std::max<std::int64_t>(progress_ns_, filled_ns_) + limits_.stall_after_ns;
     fall_behind();
     tell_room(notices);
     return never_ns;
@@ -200,26 +192,37 @@ void DeliveryQueue::seal() {
 
 void DeliveryQueue::pass_walks(Notices& notices) {
     const std::lock_guard lock(mutex_);
+    publish();
     walks_are_over(all_walks, notices);
     tell_room(notices);
 }
 
 Remains DeliveryQueue::clear(Notices& notices) {
-    std::unique_ptr<Chunk> dropped;  // destroyed without the lock, for which emitting threads may wait
+    const std::lock_guard consumer(taking_);
+    std::uint64_t pushed = 0;
+    std::uint64_t bytes_pushed = 0;
     {
         const std::lock_guard lock(mutex_);
-        dropped = std::move(head_);
-        tail_ = nullptr;
-        used_ = 0;
-        bytes_ = 0;
+        pushed = pushed_;
+        bytes_pushed = bytes_pushed_;
         waits_.clear();
         notices.look_at_marks();
         tell_room(notices);
     }
     Remains remains;
-    for (const Chunk* chunk = dropped.get(); chunk != nullptr; chunk = chunk->next.get())
-        remains.add({chunk->events.data(), chunk->count});
-    drop(std::move(dropped));
+    note_high_water(pushed);
+    for (std::uint64_t taken = taken_; taken < pushed;) {  // without the lock, for which emitting threads may wait
+        if (auto former = next_chunk(taken)) {
+            if (kept_ == nullptr) kept_ = std::move(former);
+        }
+        const std::size_t first = taken % batch;
+        const std::size_t count = std::min<std::uint64_t>(batch - first, pushed - taken);
+        remains.add({head_->events.data() + first, count});
+        release(*head_, first, count);
+        taken_ = taken += count;
+    }
+    bytes_taken_ = bytes_pushed;
+    offered_ = 0;  // they remain, because the consumer may be reading them
     return remains;
 }
 
@@ -233,6 +236,8 @@ void DeliveryQueue::wait_for(std::uint64_t mark) {
         if (last.place == wait.place && last.walk == wait.walk && last.catch_all == wait.catch_all) return;
     }
     waits_.push_back(wait);
+    attention_ = true;  // from here on the consumer looks at the waits when it has settled events
+    while (!waits_.empty() && is_due(waits_.front())) waits_.pop_front();
 }
 
 std::uint64_t DeliveryQueue::first_wait() const {
@@ -242,7 +247,7 @@ std::uint64_t DeliveryQueue::first_wait() const {
 
 bool DeliveryQueue::is_over() const {
     const std::lock_guard lock(mutex_);
-    return closed_ || (head_ == nullptr && done() == pushed_);
+    return closed_ || done() == pushed_;
 }
 
 void DeliveryQueue::acknowledge(std::uint64_t settled) {
@@ -299,12 +304,9 @@ std::span<const flowd_event> DeliveryQueue::take() {
     if (std::exchange(held_, false)) return rest_;
     settle(Fate::taken, rest_.size());
     if (closed_) return {};
-    if (current_) {
-        current_->clear();
-        const std::lock_guard lock(mutex_);
-        if (spare_.size() < spare_chunks) spare_.push_back(std::move(current_));
-        current_.reset();
-    }
+    // Waking costs both threads more than events do. Where events follow each other closely, the next ones are there after
+    // other threads have run.
+    if (!armed_ && published_ == taken_) std::this_thread::yield();
     Notices notices(*delivery_);
     while (attached_) {
         if (catch_all_version_ != delivery_->catch_all().version()) {
@@ -312,14 +314,13 @@ std::span<const flowd_event> DeliveryQueue::take() {
             if (!told.empty()) return offer(told);
         }
         delivery_->resync(*this, notices);
-        const bool found = pop(notices);
+        const auto found = pop(notices);
         notices.fire();
-        if (found) return offer({current_->events.data(), current_->count});
+        if (!found.empty()) return offer(found);
         // pop() has armed the wake; what was missed before that has not triggered it.
         if (!missed_ && !walking_ && catch_all_version_ == delivery_->catch_all().version()) return {};
     }
-    if (!sealed_ || !pop(notices)) return {};
-    return offer({current_->events.data(), current_->count});
+    return sealed_ ? offer(pop(notices)) : std::span<const flowd_event>();
 }
 
 void DeliveryQueue::settle(Fate fate, std::size_t count) {
@@ -338,8 +339,9 @@ void DeliveryQueue::hold() {
     const std::lock_guard lock(mutex_);
     ++counts_.held;
     patient_ = false;
+    attention_ = true;
     tell_room(notices);
-    if (current_) settled_ = pushed_ - used_ - rest_.size();
+    if (!is_catch_all(rest_)) settled_ = taken_ - rest_.size();
     pass_marks(notices);
 }
 
@@ -359,30 +361,77 @@ Remains DeliveryQueue::close() {
     return remains;
 }
 
-bool DeliveryQueue::pop(Notices& notices) {
-    const std::int64_t now = delivery_->steady_ns();
-    const std::lock_guard lock(mutex_);
-    progress_ns_ = now;
-    behind_ = false;
-    settled_ = pushed_ - used_;
+std::span<const flowd_event> DeliveryQueue::pop(Notices& notices) {
+    progress_ns_ = delivery_->steady_ns();
+    const std::lock_guard consumer(taking_);
+    const std::uint64_t taken = taken_;
+    release(*head_, taken % batch == 0 ? batch - offered_ : taken % batch - offered_, offered_);
+    offered_ = 0;
+    settled_ = taken;
     catch_all_done_ = catch_all_version_;
-    pass_marks(notices);
-    if (!head_) {
-        patient_ = true;
-        armed_ = true;
-        tell_room(notices);
-        return false;
+    const std::uint64_t published = look(taken);
+    if (published > taken) {
+        note_high_water(pushed_);
+        if (auto former = next_chunk(taken)) recycle(std::move(former));
+        const std::size_t first = taken % batch;
+        offered_ = std::min<std::uint64_t>(batch - first, published - taken);
+        std::uint64_t bytes = 0;
+        for (std::size_t i = first; i < first + offered_; ++i)
+            if (head_->payloads[i]) bytes += head_->payloads[i]->bytes();
+        if (bytes != 0) bytes_taken_ += bytes;
+        taken_ = taken + offered_;
+        current_ = head_.get();
+        if (attention_) look_after(notices);
+        return {head_->events.data() + first, offered_};
     }
-    current_ = std::move(head_);
-    head_ = std::move(current_->next);
-    if (!head_) tail_ = nullptr;
-    used_ -= current_->count;
-    bytes_ -= current_->bytes;
+    if (attention_) look_after(notices);
+    return {};
+}
+
+std::uint64_t DeliveryQueue::look(std::uint64_t taken) {
+    std::uint64_t published = published_;
+    if (published > taken) return published;
+    armed_ = true;
+    published = published_;
+    if (published > taken) armed_ = false;
+    return published;
+}
+
+void DeliveryQueue::look_after(Notices& notices) {
+    const std::lock_guard lock(mutex_);
+    behind_ = false;
+    pass_marks(notices);
     if (is_under_half()) {
         patient_ = true;
         tell_room(notices);
     }
-    return true;
+    attention_ = !patient_ || waiting_ != 0 || !waits_.empty();
+}
+
+std::unique_ptr<DeliveryQueue::Chunk> DeliveryQueue::next_chunk(std::uint64_t taken) {
+    if (taken % batch != 0 || taken == 0) return nullptr;
+    auto former = std::move(head_);
+    head_ = std::move(former->next);
+    return former;
+}
+
+void DeliveryQueue::release(Chunk& chunk, std::size_t first, std::size_t count) {
+    for (std::size_t i = first; i < first + count; ++i) {
+        if (!chunk.texts[i].empty()) chunk.texts[i].reset();
+        if (chunk.payloads[i]) chunk.payloads[i].reset();
+    }
+}
+
+void DeliveryQueue::recycle(std::unique_ptr<Chunk> chunk) {
+    for (auto& place : returned_) {
+        if (place.load(std::memory_order_relaxed) != nullptr) continue;
+        place.store(chunk.release(), std::memory_order_release);  // only this thread fills them
+        return;
+    }
+}
+
+void DeliveryQueue::note_high_water(std::uint64_t pushed) {
+    high_water_ = std::max<std::uint64_t>(high_water_, pushed - taken_);
 }
 
 std::span<const flowd_event> DeliveryQueue::take_catch_all() {
@@ -398,7 +447,7 @@ std::span<const flowd_event> DeliveryQueue::take_catch_all() {
 }
 
 void DeliveryQueue::count_taken(std::span<const flowd_event> events) {
-    if (!current_) {  // the catch-all: it was not in the queue
+    if (is_catch_all(events)) {  // it was not in the queue
         for (const flowd_event& event : events) delivered_[event.kind].fetch_add(1, std::memory_order_relaxed);
         return;
     }

@@ -236,6 +236,95 @@ TEST(Concurrency, ConcurrentAnnouncementsOfOneFlowAreOneFlow) {
     for (const auto& [what, times] : told) EXPECT_EQ(times, 1) << "kind " << what.first << " of flow " << what.second;
 }
 
+/// Takes until `stop`; sleeps whenever its queue is empty.
+class Sleeper {
+  public:
+    Sleeper(Bus& bus, const QueueLimits& limits) : bus_(bus) {
+        queue_ = *bus.add_backend({"sleeper", flow_kinds, limits, [this] { wake_.raise(); }});
+        thread_ = std::thread([this] {
+            while (!over_ && !timed_out) {
+                const auto events = queue_->take();
+                taken += events.size();
+                if (!events.empty())
+                    took.raise();
+                else
+                    timed_out = !wake_.wait();
+            }
+        });
+    }
+    ~Sleeper() {
+        over_ = true;
+        wake_.raise();
+        thread_.join();
+        bus_.remove_backend(queue_);
+    }
+    std::atomic<std::uint64_t> taken{0};
+    std::atomic<bool> timed_out{false};
+    Signal took;
+
+  private:
+    Bus& bus_;
+    std::shared_ptr<BackendQueue> queue_;
+    Signal wake_;
+    std::atomic<bool> over_{false};
+    std::thread thread_;
+};
+
+constexpr std::uint32_t exchanges = 20'000;  // of two threads, of which each waits for the other
+
+flowd_event exchanged(std::uint32_t number) {
+    return number % 2 == 0 ? start(number / 2) : end(number / 2);
+}
+
+TEST(Concurrency, ABackendThatFallsAsleepIsWokenByTheNextEvent) {
+    FlowLimits limits;
+    limits.tombstone_ns = 0;
+    Bus bus(limits);
+    const auto id = *bus.add_announcer({"api"});
+    Sleeper sleeper(bus, {});
+    for (std::uint32_t number = 0; number < exchanges; ++number) {
+        const auto event = exchanged(number);
+        ASSERT_EQ(bus.emit(id, &event, 1, sizeof event, nullptr), FLOWD_OK);
+        while (sleeper.taken <= number) ASSERT_TRUE(sleeper.took.wait()) << number << " of " << exchanges;
+    }
+}
+
+TEST(Concurrency, APluginThatFindsAQueueFullIsToldOfTheRoom) {
+    FlowLimits limits;
+    limits.tombstone_ns = 0;
+    Bus bus(limits);
+    Signal room;
+    const auto id = *bus.add_announcer({"api", FLOWD_PRECEDENCE_EXPLICIT, 0, [&room] { room.raise(); }});
+    auto one = small(1);
+    one.stall_after_ns = 3600 * second_ns;
+    Sleeper sleeper(bus, one);
+    for (std::uint32_t number = 0; number < exchanges; ++number) {
+        const auto event = exchanged(number);
+        while (bus.emit(id, &event, 1, sizeof event, nullptr) == FLOWD_FULL)
+            ASSERT_TRUE(room.wait()) << number << " of " << exchanges;
+    }
+}
+
+TEST(Concurrency, APluginIsToldOfEachMarkOnceItsEventsAreTaken) {
+    FlowLimits limits;
+    limits.tombstone_ns = 0;
+    Bus bus(limits);
+    std::atomic<std::size_t> marks{0};
+    Signal passed;
+    const auto id = *bus.add_announcer({"api", FLOWD_PRECEDENCE_EXPLICIT, 0, nullptr, [&](std::size_t count) {
+                                            marks += count;
+                                            passed.raise();
+                                        }});
+    Sleeper sleeper(bus, {});
+    for (std::uint32_t number = 0; number < exchanges; ++number) {
+        const auto event = exchanged(number);
+        ASSERT_EQ(bus.emit(id, &event, 1, sizeof event, nullptr), FLOWD_OK);
+        ASSERT_EQ(bus.mark(id), FLOWD_OK);
+        while (marks <= number) ASSERT_TRUE(passed.wait()) << number << " of " << exchanges;
+        ASSERT_GT(sleeper.taken, number);
+    }
+}
+
 TEST(Concurrency, PluginsAndBackendsMayBeAddedAndRemovedConcurrently) {
     FlowLimits limits;
     limits.tombstone_ns = second_ns / 100;

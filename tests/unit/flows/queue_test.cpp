@@ -180,6 +180,19 @@ TEST_F(Overflow, AStalledBackendNoLongerPushesBackAndIsResynchronisedLater) {
     EXPECT_EQ(backend_counters("slow").stalls, 1u);
 }
 
+TEST_F(Overflow, ABackendIsNotStalledWhileItsQueueIsEmpty) {
+    const auto api = announcer("api");
+    Backend slow(*bus, "slow", all_kinds, small(2));
+    emit(api, start(1));
+    ASSERT_EQ(slow.queue->take().size(), 1u);
+    pass_ns(second_ns * 2);  // it works on that event
+    emit(api, start(2));
+    emit(api, start(3));
+    EXPECT_EQ(emit(api, start(4)), FLOWD_FULL) << "its queue has only just been filled";
+    pass_ns(second_ns * 11 / 10);
+    EXPECT_EQ(emit(api, start(4)), FLOWD_OK) << "and now it is stalled";
+}
+
 TEST_F(Overflow, FlowsOfOneKeyAreResynchronisedInOrder) {
     const auto api = announcer("api");
     Backend slow(*bus, "slow", all_kinds, small(1));
@@ -438,6 +451,26 @@ TEST_F(Overflow, EventsThatAClosedBackendDidNotTakeAreCountedByKind) {
     EXPECT_TRUE(slow.queue->take().empty()) << "it has been closed";
     EXPECT_EQ(slow.queue->close().total(), 0u) << "and what remained was counted once";
     EXPECT_EQ(emit(api, start(6)), FLOWD_OK) << "it holds nobody back";
+}
+
+TEST_F(Overflow, EventsThatWereTakenCanBeReadAfterTheBackendIsRemoved) {
+    const auto api = announcer("api");
+    Backend firefly(*bus, "firefly");
+    for (std::uint32_t i = 1; i <= 500; ++i) {  // of several chunks, of which it has one
+        auto event = start(i);
+        event.application = text("xrootd");
+        emit(api, event);
+    }
+    const auto queue = firefly.queue;
+    const auto taken = queue->take();
+    firefly.remove();
+    ASSERT_EQ(taken.size(), 128u);
+    for (std::size_t i = 0; i < taken.size(); ++i) {
+        EXPECT_EQ(taken[i].key.destination_port, i + 1);
+        EXPECT_EQ(text(taken[i].application), "xrootd");
+    }
+    EXPECT_EQ(queue->depth(), 0u) << "what it had not taken is dropped";
+    EXPECT_EQ(queue->close().total(), 128u) << "and those that it took have no fate";
 }
 
 TEST_F(Overflow, ABackendThatStaysFullUsesLimitedMemoryAndItsLossesAreCounted) {
