@@ -6,7 +6,6 @@
 #include <charconv>
 #include <cstddef>
 #include <cstdint>
-#include <system_error>
 
 namespace flowd::firefly {
 namespace {
@@ -57,11 +56,17 @@ char* print_v6(const Address::Bytes& bytes, char* at, char* end) {
     return at;
 }
 
-/// Number of the leading characters that form a number of at most `most_digits` digits in `base`; 0: none.
-std::size_t read_number(std::string_view text, int base, std::size_t most_digits, unsigned& number) {
-    const char* const begin = text.data();
-    const auto [end, error] = std::from_chars(begin, begin + std::min(text.size(), most_digits), number, base);
-    return error == std::errc() ? static_cast<std::size_t>(end - begin) : 0;
+/// Reads at most `most_digits` leading digits in `base`. Returns how many there are.
+std::size_t read_number(std::string_view text, unsigned base, std::size_t most_digits, unsigned& number) {
+    const auto value = [](char c) {
+        if (c >= '0' && c <= '9') return static_cast<unsigned>(c - '0');
+        const auto letter = static_cast<unsigned>((c | 0x20) - 'a');  // either case
+        return letter < 26 ? 10 + letter : ~0u;
+    };
+    std::size_t digits = 0;
+    for (number = 0; digits < text.size() && digits < most_digits && value(text[digits]) < base; ++digits)
+        number = number * base + value(text[digits]);
+    return digits;
 }
 
 /// "192.0.2.1"; empty for everything else, of which some is an address.
