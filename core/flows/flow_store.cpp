@@ -14,31 +14,42 @@ namespace {
 // Entries of the former index that are moved with each new record. It is empty long before the current one is full.
 constexpr std::uint32_t moved_at_a_time = 64;
 
+/// What the index has of a hash.
+std::uint32_t part_of(std::uint64_t hash) {
+    return static_cast<std::uint32_t>(hash);
+}
+
 }  // namespace
 
-std::uint32_t FlowStore::find(const flowd_key& key, std::uint32_t hash, Match& direction) const {
+std::uint32_t FlowStore::find(const flowd_key& key, std::uint64_t hash, Match& direction) const {
     const std::uint32_t found = find_in(buckets_, key, hash, direction);
-    return found != none || former_.size() == 0 ? found : find_in(former_, key, hash, direction);
+    if (former_.size() == 0 || record_at(found) != nullptr) return found;
+    const std::uint32_t former = find_in(former_, key, hash, direction);
+    return former != none ? former : found;
 }
 
-std::uint32_t FlowStore::find_in(const Index& buckets, const flowd_key& key, std::uint32_t hash, Match& direction) const {
+std::uint32_t FlowStore::find_in(const Index& buckets, const flowd_key& key, std::uint64_t hash, Match& direction) const {
     if (buckets.size() == 0) return none;
-    for (std::uint32_t at = buckets.home(hash);; at = buckets.after(at)) {
+    std::uint32_t found = none;
+    for (std::uint32_t at = buckets.home(hash); buckets[at].place != empty; at = buckets.after(at)) {
         const Bucket& bucket = buckets[at];
-        if (bucket.place == empty) return none;
-        if (bucket.hash != hash || bucket.place == moved) continue;
+        if (bucket.hash != part_of(hash) || bucket.place == moved) continue;
         const std::uint32_t place = bucket.place - 1;
         prefetch(place);  // the rest of the record, while its key is compared
-        const Flow* const flow = record_at(place);
-        direction = match(flow != nullptr ? flow->key : tombstone_at(place).key(), key);
-        if (direction != Match::none) return place;
+        if (const Flow* const flow = record_at(place)) {
+            direction = match(flow->key, key);
+            if (direction != Match::none) return place;
+        } else if (tombstone_at(place).key_hash == hash) {
+            found = place;  // unless there is a record: the tombstone may be that of another key
+        }
     }
+    return found;
 }
 
-void FlowStore::expect_record(std::uint32_t hash) const {
+void FlowStore::expect_record(std::uint64_t hash) const {
     if (buckets_.size() == 0) return;
     for (std::uint32_t at = buckets_.home(hash); buckets_[at].place != empty; at = buckets_.after(at))
-        if (buckets_[at].hash == hash && buckets_[at].place != moved) return prefetch(buckets_[at].place - 1);
+        if (buckets_[at].hash == part_of(hash) && buckets_[at].place != moved) return prefetch(buckets_[at].place - 1);
 }
 
 void FlowStore::prefetch(std::uint32_t place) const {
@@ -83,12 +94,12 @@ void FlowStore::place(Bucket bucket) {
     buckets_[at] = bucket;
 }
 
-void FlowStore::link(std::uint32_t index, std::uint32_t hash) {
-    place({index + 1, hash});
+void FlowStore::link(std::uint32_t index, std::uint64_t hash) {
+    place({index + 1, part_of(hash)});
     ++linked_;
 }
 
-FlowStore::Bucket* FlowStore::bucket_of(std::uint32_t place, std::uint32_t hash) {
+FlowStore::Bucket* FlowStore::bucket_of(std::uint32_t place, std::uint64_t hash) {
     for (Index* const buckets : {&buckets_, &former_}) {
         if (buckets->size() == 0) continue;
         for (std::uint32_t at = buckets->home(hash); (*buckets)[at].place != empty; at = buckets->after(at))
@@ -97,11 +108,11 @@ FlowStore::Bucket* FlowStore::bucket_of(std::uint32_t place, std::uint32_t hash)
     return nullptr;
 }
 
-void FlowStore::relink(std::uint32_t from, std::uint32_t to, std::uint32_t hash) {
+void FlowStore::relink(std::uint32_t from, std::uint32_t to, std::uint64_t hash) {
     bucket_of(from, hash)->place = to + 1;
 }
 
-void FlowStore::unlink(std::uint32_t index, std::uint32_t hash) {
+void FlowStore::unlink(std::uint32_t index, std::uint64_t hash) {
     empty_bucket(*bucket_of(index, hash));
 }
 
@@ -123,10 +134,10 @@ void FlowStore::empty_bucket(Bucket& bucket) {
     buckets_[hole].place = empty;
 }
 
-bool FlowStore::entomb(std::uint32_t index, std::uint32_t hash) {
+bool FlowStore::entomb(std::uint32_t index, std::uint64_t hash) {
     std::uint32_t number = 0;
     try {
-        number = tombstones_.push(tombstone_of((*this)[index]), *memory_);
+        number = tombstones_.push({hash, end_of((*this)[index])}, *memory_);
     } catch (const std::bad_alloc&) {
         return false;
     }
@@ -135,8 +146,9 @@ bool FlowStore::entomb(std::uint32_t index, std::uint32_t hash) {
     return true;
 }
 
-bool FlowStore::bury(std::uint32_t hash) {
-    Bucket* const bucket = bucket_of(tombstone(0), hash);
+bool FlowStore::bury() {
+    const std::uint32_t oldest = tombstone(0);
+    Bucket* const bucket = bucket_of(oldest, tombstone_at(oldest).key_hash);
     if (bucket != nullptr) empty_bucket(*bucket);
     tombstones_.pop();
     return bucket != nullptr;

@@ -87,15 +87,8 @@ struct alignas(64) Flow {
 };
 
 /// Of a flow that has ended.
-[[nodiscard]] inline Tombstone tombstone_of(const Flow& ended) {
-    Tombstone out{};
-    out.set_key(ended.key);
-    out.ender = ended.ender;
-    out.precedence = ended.precedence;
-    out.end_reason = ended.end_reason;
-    out.end_ns = ended.end_ns;
-    out.ended_ns = ended.seen_ns;
-    return out;
+[[nodiscard]] inline FlowEnd end_of(const Flow& ended) {
+    return {ended.end_ns, ended.seen_ns, ended.ender, ended.precedence, ended.end_reason};
 }
 
 class FlowStore {
@@ -117,9 +110,9 @@ class FlowStore {
     /// One past the highest index ever used; there may be free records before it.
     [[nodiscard]] std::uint32_t end() const { return used_; }
 
-    /// The place of what has a key: the index of a record, or a tombstone. `hash` is the part of the key's hash that the
-    /// index uses.
-    [[nodiscard]] std::uint32_t find(const flowd_key& key, std::uint32_t hash, Match& direction) const;
+    /// The place of what has a key: the index of a record, or else a tombstone, which has no direction.
+    /// `hash`: of the key, here and below.
+    [[nodiscard]] std::uint32_t find(const flowd_key& key, std::uint64_t hash, Match& direction) const;
 
     /// Null if the place is none or a tombstone.
     [[nodiscard]] Flow* record_at(std::uint32_t place) { return (place & tombstone_bit) != 0 ? nullptr : &(*this)[place]; }
@@ -128,19 +121,19 @@ class FlowStore {
     }
     [[nodiscard]] const Tombstone& tombstone_at(std::uint32_t place) const { return tombstones_[place & ~tombstone_bit]; }
     /// Of an ended flow, whether its record is still there or not.
-    [[nodiscard]] Tombstone ended_at(std::uint32_t place) const {
+    [[nodiscard]] FlowEnd end_at(std::uint32_t place) const {
         const Flow* const flow = record_at(place);
-        return flow != nullptr ? tombstone_of(*flow) : tombstone_at(place);
+        return flow != nullptr ? end_of(*flow) : tombstone_at(place).end;
     }
     [[nodiscard]] static bool is_tombstone(std::uint32_t place) { return place != none && (place & tombstone_bit) != 0; }
 
     /// Prefetches the index entry. Without the shard's lock: at worst a stale entry is fetched.
-    void expect(std::uint32_t hash) const {
+    void expect(std::uint64_t hash) const {
         const Bucket* const buckets = hint_buckets_.load(std::memory_order_relaxed);
         if (buckets) __builtin_prefetch(buckets + home(hash, hint_size_.load(std::memory_order_relaxed)), 1);
     }
     /// Prefetches the records that may have a key of this hash.
-    void expect_record(std::uint32_t hash) const;
+    void expect_record(std::uint64_t hash) const;
     /// Prefetches the record of an id.
     void expect_id(std::uint64_t id) const {
         if (const std::uint32_t index = index_of(id); index < used_) prefetch(index);
@@ -150,20 +143,20 @@ class FlowStore {
     void reserve();
     /// A zeroed record with its id, not yet in the index.
     std::uint32_t add();
-    void link(std::uint32_t index, std::uint32_t hash);
-    void unlink(std::uint32_t index, std::uint32_t hash);
+    void link(std::uint32_t index, std::uint64_t hash);
+    void unlink(std::uint32_t index, std::uint64_t hash);
     /// The index entry of one place is another's.
-    void relink(std::uint32_t from, std::uint32_t to, std::uint32_t hash);
+    void relink(std::uint32_t from, std::uint32_t to, std::uint64_t hash);
     void remove(std::uint32_t index);  ///< it must not be in the index or have texts
 
     /// Replaces a record, which must not have texts, by its tombstone. False: there is no memory for it.
-    bool entomb(std::uint32_t index, std::uint32_t hash);
+    bool entomb(std::uint32_t index, std::uint64_t hash);
     [[nodiscard]] bool has_tombstones() const { return !tombstones_.empty(); }
     [[nodiscard]] std::uint32_t tombstones() const { return tombstones_.size(); }
     /// The place of the oldest tombstone, of the next one, ...
     [[nodiscard]] std::uint32_t tombstone(std::uint32_t nth) const { return tombstones_.number_of(nth) | tombstone_bit; }
     /// Removes the oldest tombstone. False: another flow has its key, and its entry in the index.
-    bool bury(std::uint32_t hash);
+    bool bury();
 
     /// The record of an id, or null if that flow no longer exists.
     [[nodiscard]] const Flow* by_id(std::uint64_t id) const {
@@ -193,8 +186,8 @@ class FlowStore {
 
     /// The place at which the search for a hash begins. A size need not be a power of two, so that the index can grow by
     /// half: there may be a million flows.
-    [[nodiscard]] static std::uint32_t home(std::uint32_t hash, std::uint32_t size) {
-        return static_cast<std::uint32_t>(std::uint64_t{hash} * size >> 32);
+    [[nodiscard]] static std::uint32_t home(std::uint64_t hash, std::uint32_t size) {
+        return static_cast<std::uint32_t>((hash & 0xffffffff) * size >> 32);
     }
     /// Open addressing, linear probing. In the current index removals leave no marks: later entries shift back. The
     /// system zeroes its memory page by page: half a megabyte at once would hold the shard's lock for long.
@@ -206,7 +199,7 @@ class FlowStore {
             if (!buckets_) throw std::bad_alloc();
         }
         [[nodiscard]] std::uint32_t size() const { return size_; }
-        [[nodiscard]] std::uint32_t home(std::uint32_t hash) const { return FlowStore::home(hash, size_); }
+        [[nodiscard]] std::uint32_t home(std::uint64_t hash) const { return FlowStore::home(hash, size_); }
         [[nodiscard]] std::uint32_t after(std::uint32_t at) const { return at + 1 == size_ ? 0 : at + 1; }
         [[nodiscard]] std::uint32_t distance(std::uint32_t from, std::uint32_t to) const {
             return to >= from ? to - from : to + size_ - from;
@@ -223,9 +216,9 @@ class FlowStore {
         std::uint32_t size_ = 0;
     };
 
-    [[nodiscard]] std::uint32_t find_in(const Index& buckets, const flowd_key& key, std::uint32_t hash,
+    [[nodiscard]] std::uint32_t find_in(const Index& buckets, const flowd_key& key, std::uint64_t hash,
                                         Match& direction) const;
-    [[nodiscard]] Bucket* bucket_of(std::uint32_t place, std::uint32_t hash);  ///< null: it is not in the index
+    [[nodiscard]] Bucket* bucket_of(std::uint32_t place, std::uint64_t hash);  ///< null: it is not in the index
     void empty_bucket(Bucket& bucket);
     void place(Bucket bucket);
     void grow();

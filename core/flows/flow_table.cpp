@@ -29,10 +29,6 @@ std::uint64_t random_seed() {
     return (std::uint64_t{device()} << 32 | device()) | 1;
 }
 
-std::uint32_t index_hash(const Incoming& in) {
-    return static_cast<std::uint32_t>(in.key_hash);
-}
-
 /// 0/0 is no valid tag, 1/1 is default/default; any other is specific.
 int weight_of(flowd_tag tag) {
     if (same_tag(tag, {0, 0})) return 0;
@@ -100,7 +96,7 @@ std::optional<Refusal> FlowTable::take_in(const void* event, std::size_t stride,
     const auto refusal = core::take_in(event, stride, own_scope_, in);
     if (refusal || in.event.kind >= FLOWD_EVENT_CATCH_ALL) return refusal;
     in.key_hash = hash_(in.event.key);
-    shards_[in.key_hash >> 59].store_.expect(index_hash(in));
+    shards_[in.key_hash >> 59].store_.expect(in.key_hash);
     return refusal;
 }
 
@@ -108,17 +104,17 @@ void FlowTable::expect_record(const Incoming& in) const {
     const std::uint32_t kind = in.event.kind;
     if (kind != FLOWD_EVENT_ONGOING && kind != FLOWD_EVENT_END) return;  // a start seldom has one
     const Shard& shard = shards_[in.key_hash >> 59];
-    if (const std::unique_lock lock(shard, std::try_to_lock); lock) shard.store_.expect_record(index_hash(in));
+    if (const std::unique_lock lock(shard, std::try_to_lock); lock) shard.store_.expect_record(in.key_hash);
 }
 
 Change FlowTable::decide(Shard& shard, const Offer& offer) {
     flowd_event& event = offer.in->event;
     Change change;
     Match direction = Match::none;
-    change.found = shard.store_.find(event.key, index_hash(*offer.in), direction);
+    change.found = shard.store_.find(event.key, offer.in->key_hash, direction);
     if (Flow* const newest = shard.store_.record_at(change.found); newest && shard.recipients_.are_leaving()) {
         leave_key(shard, *newest, offer.now);
-        change.found = shard.store_.find(event.key, index_hash(*offer.in), direction);
+        change.found = shard.store_.find(event.key, offer.in->key_hash, direction);
     }
     const bool of_end = event.kind == FLOWD_EVENT_END;
     const Flow* const flow = shard.store_.record_at(change.found);
@@ -133,10 +129,10 @@ Change FlowTable::decide(Shard& shard, const Offer& offer) {
         change.step = Change::Step::end_unseen;
         require(shard, offer, FLOWD_EVENT_END, KeptAttachments::none, change);
     } else if (change.found == FlowStore::none ||
-               (event.kind == FLOWD_EVENT_START && !is_start_of_ended(shard.store_.ended_at(change.found), offer))) {
+               (event.kind == FLOWD_EVENT_START && !is_start_of_ended(shard.store_.end_at(change.found), offer))) {
         decide_begin(shard, offer, change);
     } else {
-        const bool is_enders = shard.store_.ended_at(change.found).ender == offer.id.slot;
+        const bool is_enders = shard.store_.end_at(change.found).ender == offer.id.slot;
         offer.tally.note(of_end && is_enders ? Effect::double_end : Effect::late);
     }
     return change;
@@ -153,7 +149,7 @@ flowd_result FlowTable::apply(Shard& shard, const Offer& offer, Change& change, 
 
 /// Whether this start is a late one of the connection that has just ended, and not of the next one with its ports. Only
 /// rules and meters know from the kernel when a connection began.
-bool FlowTable::is_start_of_ended(const Tombstone& ended, const Offer& offer) const {
+bool FlowTable::is_start_of_ended(const FlowEnd& ended, const Offer& offer) const {
     const std::uint32_t precedence = members_.announcer(offer.id.slot).precedence();
     if (precedence >= FLOWD_PRECEDENCE_EXPLICIT || precedence > ended.precedence || ended.ender == offer.id.slot)
         return false;
@@ -249,14 +245,14 @@ flowd_result FlowTable::begin(Shard& shard, const Offer& offer, Change& change, 
     flow.charged = charged.charged;
     flow.sender_charged = charged.sender_charged;
     if (supersede) {
-        shard.store_.relink(change.found, index, index_hash(in));
+        shard.store_.relink(change.found, index, in.key_hash);
         old->superseded = true;
         flow.older = change.found;
     } else if (FlowStore::is_tombstone(change.found)) {
-        shard.store_.relink(change.found, index, index_hash(in));
+        shard.store_.relink(change.found, index, in.key_hash);
         ended_kept_.fetch_sub(1, std::memory_order_relaxed);
     } else {
-        shard.store_.link(index, index_hash(in));
+        shard.store_.link(index, in.key_hash);
     }
     fill(shard, flow, offer, std::move(texts));
     kept.give_to(flow.kept);
@@ -425,7 +421,7 @@ void FlowTable::end_unseen(Shard& shard, const Offer& offer, Change& change, Out
     shard.owed_.emplace_back();
     const std::uint32_t index = shard.store_.add();
     Flow& flow = shard.store_[index];
-    shard.store_.link(index, index_hash(*offer.in));
+    shard.store_.link(index, offer.in->key_hash);
     shard.owed_.back() = flow.id;
     fill(shard, flow, offer, std::move(texts));
     kept.give_to(flow.kept);

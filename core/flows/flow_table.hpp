@@ -236,7 +236,7 @@ class FlowTable {
     void end_unseen(Shard& shard, const Offer& offer, Change& change, Outgoing& event);
     [[nodiscard]] bool may_end(const Shard& shard, const Flow& flow, AnnouncerId id, std::uint64_t sender) const;
     [[nodiscard]] std::uint32_t highest_precedence(std::uint64_t of_announcers) const;
-    [[nodiscard]] bool is_start_of_ended(const Tombstone& ended, const Offer& offer) const;
+    [[nodiscard]] bool is_start_of_ended(const FlowEnd& ended, const Offer& offer) const;
     /// Charges the limits; false: one is reached.
     bool charge(const Shard& shard, Flow& flow, const Offer& offer);
     void fill(Shard& shard, Flow& flow, const Offer& offer, FlowTexts texts);
@@ -269,8 +269,7 @@ class FlowTable {
     void leave_key(Shard& shard, Flow& flow, Now now);     ///< the same for all earlier flows of its key
     void bury_all(std::int64_t now);
     bool bury(Shard& shard, std::int64_t now);  ///< removes some tombstones; true: there may be more
-    /// False: another flow has its key.
-    bool bury_oldest(Shard& shard, std::uint32_t key_hash);
+    bool bury_oldest(Shard& shard);             ///< false: another flow has its key
     [[nodiscard]] static bool is_over(const Shard& shard, std::int64_t ended_ns, std::int64_t now_ns) {
         return now_ns - ended_ns >= shard.limits_.tombstone_ns;
     }

@@ -78,7 +78,7 @@ void FlowTable::settle(Shard& shard, Flow& flow, std::int64_t now_ns) {
     const bool replaced = flow.superseded || flow.older != FlowStore::none;  // by a record of its key, newer or older
     if (replaced || is_over(shard, flow.seen_ns, now_ns)) return drop(shard, flow);
     release(shard, flow);
-    const auto key_hash = static_cast<std::uint32_t>(hash_(flow.key));
+    const std::uint64_t key_hash = hash_(flow.key);
     if (!shard.store_.entomb(FlowStore::index_of(flow.id), key_hash)) drop(shard, flow);
 }
 
@@ -90,7 +90,7 @@ void FlowTable::release(Shard& shard, Flow& flow) {
 
 void FlowTable::drop(Shard& shard, Flow& flow) {
     const std::uint32_t index = FlowStore::index_of(flow.id);
-    const auto key_hash = static_cast<std::uint32_t>(hash_(flow.key));
+    const std::uint64_t key_hash = hash_(flow.key);
     Match direction = Match::none;
     if (flow.superseded) {
         std::uint32_t newer = shard.store_.find(flow.key, key_hash, direction);
@@ -125,7 +125,7 @@ void FlowTable::limit_earlier(Shard& shard, const Flow& flow) {
 bool FlowTable::reclaim(Shard& shard, std::uint32_t keep, Now now) {
     std::uint32_t left = max_reclaimed;
     for (; left > 0 && shard.store_.has_tombstones() && shard.store_.tombstone(0) != keep; --left) {
-        if (!bury_oldest(shard, static_cast<std::uint32_t>(hash_(oldest(shard).key())))) continue;
+        if (!bury_oldest(shard)) continue;
         tombstones_cut_short_.fetch_add(1, std::memory_order_relaxed);
         return true;
     }
@@ -229,7 +229,7 @@ std::int64_t FlowTable::tick(Now now, Listener& listener) {
     for (const Shard& shard : shards_) {
         const std::lock_guard lock(shard);
         const FlowLimits& limits = shard.limits_;
-        if (shard.store_.has_tombstones()) due = std::min(due, oldest(shard).ended_ns + limits.tombstone_ns);
+        if (shard.store_.has_tombstones()) due = std::min(due, oldest(shard).end.ended_ns + limits.tombstone_ns);
         due = std::min(due, std::max(shard.next_expiry_ns_, shard.swept_ns_ + sweep_interval(limits)));
         // A flow that starts after this tick cannot expire before the shorter of these.
         due = std::min(due, now.steady + std::min(limits.idle_timeout_ns, limits.max_age_ns));
@@ -263,23 +263,21 @@ void FlowTable::bury_all(std::int64_t now_ns) {
 bool FlowTable::bury(Shard& shard, std::int64_t now_ns) {
     const FlowStore& store = shard.store_;
     const std::uint32_t most = std::min(store.tombstones(), records_per_lock);
-    std::array<std::uint32_t, records_per_lock> hashes;
     std::uint32_t due = 0;
     for (; due < most; ++due) {
         const Tombstone& ended = store.tombstone_at(store.tombstone(due));
-        if (!is_over(shard, ended.ended_ns, now_ns)) break;
-        hashes[due] = static_cast<std::uint32_t>(hash_(ended.key()));
-        store.expect(hashes[due]);
+        if (!is_over(shard, ended.end.ended_ns, now_ns)) break;
+        store.expect(ended.key_hash);
     }
-    for (std::uint32_t i = 0; i < due; ++i) bury_oldest(shard, hashes[i]);
+    for (std::uint32_t i = 0; i < due; ++i) bury_oldest(shard);
     std::uint32_t left = records_per_lock - due;
     for (; !shard.owed_.empty() && left > 0 && store.by_id(shard.owed_.front()) == nullptr; --left) shard.owed_.pop_front();
     if (left > 0 && shard.texts_.is_full()) shard.texts_.prune();
     return left == 0;
 }
 
-bool FlowTable::bury_oldest(Shard& shard, std::uint32_t key_hash) {
-    if (!shard.store_.bury(key_hash)) return false;
+bool FlowTable::bury_oldest(Shard& shard) {
+    if (!shard.store_.bury()) return false;
     ended_kept_.fetch_sub(1, std::memory_order_relaxed);
     return true;
 }
@@ -330,7 +328,7 @@ std::int64_t FlowTable::probe_sockets(Now now, Listener& listener) {
         Shard& shard = shards_[key_hash >> 59];
         const std::lock_guard lock(shard);
         Match direction = Match::none;
-        const auto index = shard.store_.find(tuple, static_cast<std::uint32_t>(key_hash), direction);
+        const auto index = shard.store_.find(tuple, key_hash, direction);
         Flow* const flow = shard.store_.record_at(index);
         if (flow == nullptr) return;
         flow->socket_known = true;

@@ -122,8 +122,7 @@ bool FlowTable::find(const flowd_key& key, const std::function<void(const flowd_
     {
         const std::lock_guard lock(shard);
         Match direction = Match::none;
-        const Flow* const flow =
-            shard.store_.record_at(shard.store_.find(own, static_cast<std::uint32_t>(key_hash), direction));
+        const Flow* const flow = shard.store_.record_at(shard.store_.find(own, key_hash, direction));
         if (flow == nullptr || flow->state != FlowState::live) return false;
         found.add(view(shard, *flow), flow->texts);
     }
@@ -143,8 +142,7 @@ bool FlowTable::examine(const flowd_key& key,
     {
         const std::lock_guard lock(shard);
         Match direction = Match::none;
-        const Flow* const flow =
-            shard.store_.record_at(shard.store_.find(own, static_cast<std::uint32_t>(key_hash), direction));
+        const Flow* const flow = shard.store_.record_at(shard.store_.find(own, key_hash, direction));
         if (flow == nullptr || flow->state != FlowState::live) return false;
         for_each_bit(flow->announcers, [&](unsigned slot) {
             const Announcer& announcer = members_.announcer(slot);

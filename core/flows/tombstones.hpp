@@ -7,53 +7,28 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
-#include <iterator>
 #include <vector>
 
 #include "core/flows/record_pages.hpp"
-#include "flowd/abi/event.h"
 
 namespace flowd::core {
 
-/// Enough to tell late events of an ended flow from those of the next flow with its key; the history has the rest. One
-/// cache line: of short flows there are many more tombstones than live flows.
-struct alignas(64) Tombstone {
-    // The members of its flowd_key, without the reserved bytes.
-    std::uint8_t source[16];
-    std::uint8_t destination[16];
-    std::uint16_t source_port;
-    std::uint16_t destination_port;
-    std::uint8_t protocol;
+/// What tells late events of an ended flow from those of the next flow with its key; the history has the rest.
+struct FlowEnd {
+    std::int64_t end_ns;      ///< Unix time
+    std::int64_t ended_ns;    ///< steady: when the table was told
     std::uint8_t ender;       ///< the plugin that ended it, or nobody
     std::uint8_t precedence;  ///< of the instance that gave the tag
     std::uint8_t end_reason;  ///< FLOWD_END_*
-    std::uint32_t scope;
-    std::uint32_t zone;
-    std::int64_t end_ns;    ///< Unix time
-    std::int64_t ended_ns;  ///< steady: when the table was told
-
-    void set_key(const flowd_key& key) {
-        std::copy(std::begin(key.source), std::end(key.source), source);
-        std::copy(std::begin(key.destination), std::end(key.destination), destination);
-        source_port = key.source_port;
-        destination_port = key.destination_port;
-        protocol = key.protocol;
-        scope = key.scope;
-        zone = key.zone;
-    }
-    [[nodiscard]] flowd_key key() const {
-        flowd_key out{};
-        std::copy(std::begin(source), std::end(source), out.source);
-        std::copy(std::begin(destination), std::end(destination), out.destination);
-        out.source_port = source_port;
-        out.destination_port = destination_port;
-        out.protocol = protocol;
-        out.scope = scope;
-        out.zone = zone;
-        return out;
-    }
 };
-static_assert(sizeof(Tombstone) == 64);
+
+/// There are many more tombstones of short flows than live flows, so a tombstone has its flow's key only as the seeded hash
+/// of 64 bits: if there are a million, an event of another flow is taken for a late one once in 2^44 events.
+struct Tombstone {
+    std::uint64_t key_hash;
+    FlowEnd end;
+};
+static_assert(sizeof(Tombstone) == 32);
 
 /// A queue. A tombstone keeps its number until it is removed.
 class Tombstones {
@@ -89,7 +64,7 @@ class Tombstones {
     [[nodiscard]] std::size_t bytes() const { return pages_.size() * page_bytes; }
 
   private:
-    static constexpr std::uint32_t page_size = 64;
+    static constexpr std::uint32_t page_size = 128;
     static constexpr std::size_t page_bytes = page_size * sizeof(Tombstone);
 
     void add_page(RecordPages& memory) {

@@ -264,7 +264,7 @@ TEST_F(FlowTable, ATombstoneIsOfOneKeyInEitherDirection) {
     EXPECT_EQ(story(firefly.take_all()), "E1 E1") << "another link, and this network namespace";
 }
 
-TEST_F(FlowTable, AnEndedFlowTakesLessThan100Bytes) {
+TEST_F(FlowTable, AnEndedFlowTakesLessThan64Bytes) {
     const auto api = announcer("api");
     Backend firefly(*bus, "firefly");
     constexpr std::uint32_t flows = 100'000;
@@ -274,7 +274,7 @@ TEST_F(FlowTable, AnEndedFlowTakesLessThan100Bytes) {
         if (i % 100 == 0) firefly.take_all();
     }
     EXPECT_EQ(bus->counters().ended_kept, flows);
-    EXPECT_LT(bus->counters().table_bytes, std::uint64_t{flows} * 100);
+    EXPECT_LT(bus->counters().table_bytes, std::uint64_t{flows} * 64);
 }
 
 TEST_F(FlowTable, ANewStartClearsTheTombstone) {
