@@ -296,7 +296,8 @@ void Conversation::handle() {
                           .accept = head.accept,
                           .accept_encoding = head.accept_encoding,
                           .body = message.body(),
-                          .peer = peer_};
+                          .peer = peer_,
+                          .followed = !input_.empty()};
     try {
         context_.handler(request, Reply(weak_from_this()));
     } catch (...) {  // the destructor of the reply has sent 500

@@ -46,6 +46,7 @@ struct Request {
     std::string_view accept_encoding;
     std::string_view body;
     const Peer& peer;
+    bool followed = false;  ///< more was received on this connection, which is read after the answer (pipelining)
 };
 
 struct Response {

@@ -18,29 +18,31 @@ constexpr std::size_t most_listed = 10;
     return "the daemon could not take it";
 }
 
+/// The flag is set while it exists.
+struct Inside {
+    explicit Inside(bool& flag) : flag_(flag) { flag_ = true; }
+    ~Inside() { flag_ = false; }
+    Inside(const Inside&) = delete;
+    Inside& operator=(const Inside&) = delete;
+    bool& flag_;
+};
+
 }  // namespace
 
-flowd_result Announcer::try_to_announce(Task& task) {
-    current_ = &task;
-    for (; task.offered < task.events.size() && !outbox_.full(); ++task.offered)
-        outbox_.add(task.events[task.offered].raw(), task.offered);  // borrows: the task outlives it in the outbox
-    outbox_.flush();
-    if (!outbox_.full()) return task.error;
-    return stopping_ ? flowd_result{FLOWD_STOPPED} : outbox_.reason();  // on_room is not called in a stop
-}
-
 void Announcer::settle(const Outbox::Settled& settled) {
+    Task& task = waiting_[settled_].task;  // events are settled in order
+    if (++task.settled == task.events.size()) ++settled_;
     switch (settled.result) {
         case FLOWD_OK:
-            ++current_->accepted;
+            ++task.accepted;
             return;
         case FLOWD_LIMIT:
         case FLOWD_INVALID:
-            current_->limited = current_->limited || settled.result == FLOWD_LIMIT;
-            current_->refused.push_back(settled.token);
+            task.limited = task.limited || settled.result == FLOWD_LIMIT;
+            task.refused.push_back(settled.token);
             return;
         default:
-            current_->error = settled.result;
+            task.error = settled.result;
     }
 }
 
@@ -72,59 +74,90 @@ std::optional<http::Response> Announcer::conclude(Task& task, flowd_result resul
     return delivery_.wait(std::move(response), task.accepted, task.arrived + taken_timeout_, reply);
 }
 
-std::optional<http::Response> Announcer::announce(std::vector<Event> events, std::string accepted, Wait wait,
+std::optional<http::Response> Announcer::announce(std::vector<Event> events, std::string accepted, Wait wait, bool at_once,
                                                   http::Reply& reply) {
     Task task;
     task.wait = wait;
     task.events = std::move(events);
     task.accepted_body = std::move(accepted);
-    const bool is_first = waiting_.empty();  // requests are served in order
-    const flowd_result result = is_first ? try_to_announce(task) : flowd_result{FLOWD_FULL};
-    const std::size_t left = task.events.size() - task.offered + (is_first ? outbox_.waiting() : 0);
-    const bool may_wait = (!is_first || outbox_.full()) && result != FLOWD_STOPPED;
-    if (!may_wait || patience_.count() == 0 || waiting_events_ + left > most_waiting) {
-        if (is_first) outbox_.clear();
-        return conclude(task, result, reply);
-    }
-    ++waited_;
+    const bool must_wait = outbox_.full();  // requests are served in order
+    if (must_wait && (patience_.count() == 0 || waiting_events_ + task.events.size() > most_waiting))
+        return conclude(task, FLOWD_FULL, reply);
     waiting_events_ += task.events.size();
     const auto until = task.arrived + patience_;
     waiting_.push_back({std::move(task), std::move(reply), until});
-    if (!is_first) return std::nullopt;
-    current_ = &waiting_.front().task;
-    watch_patience();
+    if (must_wait) {
+        waiting_.back().task.waits = true;
+        ++waited_;
+    } else if (at_once || stopping_ || waiting_events_ >= Outbox::batch) {
+        go_on();
+    } else if (!std::exchange(comes_back_, true)) {
+        after_turn_([this] {
+            comes_back_ = false;
+            go_on();
+        });
+    }
     return std::nullopt;
 }
 
-void Announcer::go_on() {
-    while (!waiting_.empty()) {
-        const flowd_result result = try_to_announce(waiting_.front().task);
-        if (outbox_.full() && result != FLOWD_STOPPED) return;  // go_on() is called again when there is room
-        finish_front(result);
+void Announcer::offer() {
+    while (offered_ < waiting_.size()) {
+        Task& task = waiting_[offered_].task;
+        for (; task.offered < task.events.size(); ++task.offered) {
+            if (outbox_.full()) return;
+            outbox_.add(task.events[task.offered].raw(), task.offered);  // borrows: the task outlives it in the outbox
+        }
+        ++offered_;
     }
-    impatience_.reset();
+    outbox_.flush();
+}
+
+void Announcer::go_on() {
+    if (goes_on_) return;
+    const Inside inside(goes_on_);
+    while (true) {
+        offer();
+        if (waiting_.empty()) return impatience_.reset();
+        if (settled_ > 0)
+            finish_front(waiting_.front().task.error);
+        else if (stopping_ || outbox_.reason() == FLOWD_STOPPED)  // on_room is not called in a stop
+            give_up_front(FLOWD_STOPPED);
+        else if (waiting_.front().until <= Clock::now() || waiting_.front().task.events.size() > most_waiting)
+            give_up_front(outbox_.reason());
+        else
+            break;
+    }
+    for (Waiting& one : waiting_)
+        if (!std::exchange(one.task.waits, true)) ++waited_;
+    if (!impatience_) watch_patience();
 }
 
 void Announcer::finish_front(flowd_result result) {
-    outbox_.clear();
     Waiting front = std::move(waiting_.front());
     waiting_.pop_front();
+    offered_ -= offered_ > 0 ? 1 : 0;
+    settled_ -= settled_ > 0 ? 1 : 0;
     waiting_events_ -= front.task.events.size();
     if (auto response = conclude(front.task, result, front.reply)) finish_(std::move(front.reply), std::move(*response));
 }
 
+void Announcer::give_up_front(flowd_result result) {
+    outbox_.clear();
+    for (Waiting& one : waiting_) one.task.offered = one.task.settled;
+    offered_ = 0;
+    finish_front(result);
+}
+
 void Announcer::watch_patience() {
     const auto left = std::max(waiting_.front().until - Clock::now(), Clock::duration::zero());
-    auto timer = host_.after(left, [this] { lose_patience(); });
+    auto timer = host_.after(left, [this] {
+        impatience_.reset();
+        go_on();
+    });
     if (timer)
         impatience_ = std::move(*timer);
     else
         host_.warning(timer.error().message);
-}
-
-void Announcer::lose_patience() {
-    for (; !waiting_.empty() && waiting_.front().until <= Clock::now(); go_on()) finish_front(outbox_.reason());
-    if (!waiting_.empty()) watch_patience();
 }
 
 void Announcer::stop() {

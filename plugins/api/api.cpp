@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plugins/api/api.hpp"
 
+#include <boost/asio/post.hpp>
 #include <chrono>
+#include <functional>
 #include <utility>
 
 #include "lib/http/listening.hpp"
@@ -48,7 +50,8 @@ Api::Api(Host& host, Options options)
       loop_(host),
       reader_(host.registry()),
       entrance_(host, options_),
-      announcer_(host, options_.full_timeout, options_.taken_timeout, late_answer()),
+      announcer_(host, options_.full_timeout, options_.taken_timeout, late_answer(),
+                 [this](std::function<void()> handler) { boost::asio::post(loop_.context(), std::move(handler)); }),
       streams_(host),
       counters_(
           host,
@@ -256,7 +259,7 @@ Api::Answer Api::announce(std::vector<Event> events, std::string accepted, const
     if (!good) return http::problem(400, {.detail = wrong, .hint = "wait=taken is the only parameter"});
     const std::uint64_t sender = sender_of(host(), request.peer);
     for (Event& event : events) event->sender = sender;
-    return announcer_.announce(std::move(events), std::move(accepted), wait, reply);
+    return announcer_.announce(std::move(events), std::move(accepted), wait, request.followed, reply);
 }
 
 void Api::status(json::Writer& object) const {

@@ -7,8 +7,10 @@
 #include <algorithm>
 #include <chrono>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "flowd/testing/fake_host.hpp"
@@ -50,7 +52,7 @@ class AnnouncerTest : public ::testing::Test {
                 events.push_back(Event::start(make_key({*Address::parse("2001:db8::1"), static_cast<std::uint16_t>(i + 1)},
                                                        {*Address::parse("2001:db8::2"), 1094}, IPPROTO_TCP),
                                               {2, 16}));
-            return announcer_.announce(std::move(events), "accepted", wait_, reply);
+            return announcer_.announce(std::move(events), "accepted", wait_, at_once_, reply);
         });
     }
     /// As with wait=taken.
@@ -64,7 +66,10 @@ class AnnouncerTest : public ::testing::Test {
     std::unique_ptr<Host> host_ = std::move(Host::make(fake_.raw()).value());
     std::chrono::milliseconds taken_timeout_, patience_;
     Announcer announcer_{*host_, patience_, taken_timeout_,
-                         [](http::Reply reply, http::Response response) { reply(std::move(response)); }};
+                         [](http::Reply reply, http::Response response) { reply(std::move(response)); },
+                         [this](std::function<void()> handler) { turns_.push_back(std::move(handler)); }};
+    std::vector<std::function<void()>> turns_;  ///< called at the end of a turn of the loop
+    bool at_once_ = true;
     Announcer::Wait wait_ = Announcer::Wait::accepted;
     std::deque<Connection> connections_;
 };
@@ -80,6 +85,53 @@ TEST_F(AnnouncerTest, OffersEventsInBatches) {
     ASSERT_EQ(events.size(), 5000u);
     for (std::size_t i = 0; i < events.size(); ++i) ASSERT_EQ(source_of(events[i]->key).port, i + 1);
     EXPECT_LE(Offers::most, 256u) << "what a small queue does not take is made ready in vain";
+}
+
+TEST_F(AnnouncerTest, AnnouncesTheRequestsOfATurnTogether) {
+    at_once_ = false;
+    Offers::most = 0;
+    const Connection& first = announce(1);
+    const Connection& second = announce(2);
+    EXPECT_THAT(first.answer(), IsEmpty());
+    EXPECT_EQ(announcer_.waited(), 0u) << "it does not wait for room";
+    ASSERT_EQ(turns_.size(), 1u);
+    std::exchange(turns_, {}).front()();
+    EXPECT_EQ(Offers::most, 3u);
+    for (const Connection* one : {&first, &second}) EXPECT_THAT(one->answer(), StartsWith("HTTP/1.1 200 "));
+    const Connection& third = announce(1);
+    EXPECT_EQ(turns_.size(), 1u) << "in the next turn";
+    at_once_ = true;
+    EXPECT_THAT(announce(1).answer(), StartsWith("HTTP/1.1 200 "));
+    EXPECT_THAT(third.answer(), StartsWith("HTTP/1.1 200 ")) << "in their order";
+}
+
+TEST_F(AnnouncerTest, TellsTheRequestsOfATurnApart) {
+    at_once_ = false;
+    fake_.accept(2, FLOWD_LIMIT);
+    const Connection& first = announce(1);
+    const Connection& second = announce(2);
+    turns_.front()();
+    EXPECT_THAT(first.answer(), StartsWith("HTTP/1.1 200 "));
+    EXPECT_THAT(second.answer(), AllOf(StartsWith("HTTP/1.1 429 "), HasSubstr(R"("refusedAt":[1])")));
+}
+
+TEST_F(AnnouncerTest, AnswersWhatWasTakenWhileTheRestWaitsForRoom) {
+    at_once_ = false;
+    fake_.accept(1);
+    const Connection& first = announce(1);
+    const Connection& second = announce(2);
+    const Connection& third = announce(1);
+    turns_.front()();
+    EXPECT_THAT(first.answer(), StartsWith("HTTP/1.1 200 "));
+    EXPECT_THAT(second.answer(), IsEmpty());
+    EXPECT_EQ(announcer_.waited(), 2u);
+    fake_.accept(2);
+    announcer_.on_room();
+    EXPECT_THAT(second.answer(), StartsWith("HTTP/1.1 200 "));
+    EXPECT_THAT(third.answer(), IsEmpty());
+    announcer_.stop();
+    EXPECT_THAT(third.answer(), AllOf(StartsWith("HTTP/1.1 503 "), HasSubstr("the daemon is stopping")));
+    EXPECT_EQ(fake_.events().size(), 3u);
 }
 
 TEST_F(AnnouncerTest, NamesTheIndicesOfRefusedEvents) {
