@@ -70,7 +70,7 @@ def request(port, pid, script, seconds, connections=64):
     spent = cpu_seconds(pid) - before
     count = int(re.search(r"(\d+) requests in", out)[1])
     assert not (bad := re.search(r"Non-2xx or 3xx responses: (\d+)", out)), bad[0]
-    return (float(re.search(r"Requests/sec:\s+([\d.]+)", out)[1]), milliseconds(re.search(r"99%\s+(\S+)", out)[1]), spent / count * 1e6)
+    return (float(re.search(r"Requests/sec:\s+([\d.]+)", out)[1]), milliseconds(re.search(r"^\s*99%\s+(\S+)", out, re.M)[1]), spent / count * 1e6)
 
 
 def measure(arguments):
