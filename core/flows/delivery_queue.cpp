@@ -13,6 +13,7 @@ namespace flowd::core {
 namespace {
 
 constexpr std::size_t batch = BackendQueue::batch;
+constexpr std::int64_t short_sleep_ns = 50'000;
 constexpr std::uint64_t all_walks = std::numeric_limits<std::uint64_t>::max();
 
 }  // namespace
@@ -304,9 +305,9 @@ std::span<const flowd_event> DeliveryQueue::take() {
     if (std::exchange(held_, false)) return rest_;
     settle(Fate::taken, rest_.size());
     if (closed_) return {};
-    // Waking costs both threads more than events do. Where events follow each other closely, the next ones are there after
-    // other threads have run.
-    if (!armed_ && published_ == taken_) std::this_thread::yield();
+    // Where events follow each other closely, the next ones are there after other threads have run, and a wake costs both
+    // threads more than these events.
+    if (in_sequence_ && !armed_ && published_ == taken_) std::this_thread::yield();
     Notices notices(*delivery_);
     while (attached_) {
         if (catch_all_version_ != delivery_->catch_all().version()) {
@@ -362,7 +363,9 @@ Remains DeliveryQueue::close() {
 }
 
 std::span<const flowd_event> DeliveryQueue::pop(Notices& notices) {
-    progress_ns_ = delivery_->steady_ns();
+    const std::int64_t now = delivery_->steady_ns();
+    in_sequence_ = now - progress_ns_ < short_sleep_ns;
+    progress_ns_ = now;
     const std::lock_guard consumer(taking_);
     const std::uint64_t taken = taken_;
     release(*head_, taken % batch == 0 ? batch - offered_ : taken % batch - offered_, offered_);

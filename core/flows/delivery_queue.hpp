@@ -220,6 +220,7 @@ class DeliveryQueue {
     std::atomic<std::uint64_t> settled_{0};         ///< of `taken_`, those that have a fate
     std::atomic<std::uint64_t> catch_all_done_{0};  ///< version of the catch-all that was settled
     std::atomic<std::int64_t> progress_ns_;         ///< when it last took
+    bool in_sequence_ = false;                      ///< it took shortly after the time before
     const Chunk* current_ = nullptr;                ///< of `rest_`, unless that is the catch-all
     std::span<const flowd_event> rest_;             ///< returned by take() and without a fate so far
     bool held_ = false;
