@@ -203,6 +203,32 @@ TEST_F(ApiTest, WaitsForRoomInTheQueuesBeforeItAnswers) {
     EXPECT_THAT(finish(), HasSubstr(R"("waiting":0,"waited":2,"full":0)"));
 }
 
+TEST_F(ApiTest, ForgetsAClientThatLeavesBeforeItsAnswer) {
+    config_.set("fullTimeout", "60s");
+    run();
+    host_.accept(0);
+    {
+        Client client(folder_ / "socket");  // where the write of the answer fails at once
+        client.send(post(start));
+        ASSERT_TRUE(eventually([&] { return shows("\"waiting\":1"); }));
+    }
+    host_.accept_all();
+    make_room();
+    EXPECT_TRUE(eventually([&] { return shows("\"connections\":0"); }));
+    EXPECT_EQ(host_.events().size(), 1u);
+}
+
+TEST_F(ApiTest, AnswersPipelinedAnnouncementsInTheirOrder) {
+    run();
+    Client client(endpoint_), other(endpoint_);
+    client.send(post(start) + post("[" + start + "," + start + "]") + post("[]") + post(start));
+    other.send(post(start));
+    for (const char* expected : {"{\"accepted\":1}", "{\"accepted\":2}", "400 Bad Request", "{\"accepted\":1}"})
+        EXPECT_THAT(client.answer(), HasSubstr(expected));
+    EXPECT_THAT(other.answer(), HasSubstr("{\"accepted\":1}"));
+    EXPECT_EQ(host_.events().size(), 5u);
+}
+
 TEST_F(ApiTest, WithWaitTakenAnswersAfterTheBackendsHaveTakenTheEvents) {
     config_.set("takenTimeout", "60s");
     run();
