@@ -6,6 +6,7 @@
 //     std::map<flowd_key, Mine, flowd::KeyLess> sorted;
 #pragma once
 
+#include <bit>
 #include <cstdint>
 #include <cstring>
 #include <random>
@@ -26,7 +27,7 @@ class KeyHash {
     [[nodiscard]] std::uint64_t operator()(const flowd_key& key) const {
         // Each end alone, then a sum: commutative, so no direction has to be chosen first.
         const std::uint64_t ends = end(key.source, key.source_port) + end(key.destination, key.destination_port);
-        return mix(ends ^ seed_, (std::uint64_t{key.zone} << 32 | key.scope) * multiplier_ ^ (key.protocol + multiplier_));
+        return mix(ends ^ seed_, (std::uint64_t{key.zone} << 32 | key.scope) * multiplier_ ^ key.protocol ^ second_);
     }
 
   private:
@@ -39,6 +40,7 @@ class KeyHash {
         }();
         return seed;
     }
+    // A factor of 0 hides the other one: no factor may be 0 for a key that somebody can choose without the seed.
     static std::uint64_t mix(std::uint64_t a, std::uint64_t b) {
         __extension__ using Wide = unsigned __int128;
         const Wide product = static_cast<Wide>(a) * b;
@@ -49,10 +51,11 @@ class KeyHash {
         std::uint64_t low = 0;
         std::memcpy(&high, address, 8);
         std::memcpy(&low, address + 8, 8);
-        return mix(mix(high ^ seed_, low ^ multiplier_) ^ seed_, (port + 1u) * multiplier_);
+        return mix(mix(high ^ seed_, low ^ second_) ^ seed_, (port + 1u) * multiplier_);
     }
 
     std::uint64_t seed_;
+    std::uint64_t second_ = std::rotl(seed_, 32) ^ multiplier_;
 };
 
 enum class Match : std::uint8_t { none, same, reversed };

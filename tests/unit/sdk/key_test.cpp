@@ -5,6 +5,8 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
+#include <string>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -58,6 +60,26 @@ TEST(KeyHash, IsTheSameForBothDirectionsAndDiffersOtherwise) {
 TEST(KeyHash, HasOneRandomSeedInAModule) {
     EXPECT_EQ(KeyHash()(key_of(1)), KeyHash()(key_of(1)));
     EXPECT_NE(KeyHash()(key_of(1)), KeyHash(0)(key_of(1)));
+}
+
+TEST(KeyHash, NoPartThatASenderChoosesHidesTheOthers) {
+    const KeyHash hash(12345);
+    for (const char* const half : {"9e37:79b9:7f4a:7c15", "157c:4a7f:b979:379e", "0:0:0:0", "ffff:ffff:ffff:ffff"}) {
+        std::set<std::uint64_t> seen;
+        for (int i = 0; i < 1'000; ++i) {
+            const auto address = Address::parse("2001:db8:0:" + std::to_string(i) + ":" + half);
+            seen.insert(hash(make_key({*address, 1}, {*Address::parse("2001:db8::2"), 2}, 17)));
+        }
+        EXPECT_EQ(seen.size(), 1'000u) << "a host with the interface identifier " << half;
+    }
+    std::set<std::uint64_t> seen;
+    for (std::uint32_t i = 0; i < 1'000; ++i) {
+        flowd_key key = key_of(i);
+        key.protocol = 0;
+        key.scope = 1;
+        seen.insert(hash(key));
+    }
+    EXPECT_EQ(seen.size(), 1'000u);
 }
 
 TEST(Match, TellsTheDirections) {
