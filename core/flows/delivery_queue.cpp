@@ -199,7 +199,6 @@ void DeliveryQueue::pass_walks(Notices& notices) {
 }
 
 Remains DeliveryQueue::clear(Notices& notices) {
-    const std::lock_guard consumer(taking_);
     std::uint64_t pushed = 0;
     std::uint64_t bytes_pushed = 0;
     {
@@ -210,21 +209,28 @@ Remains DeliveryQueue::clear(Notices& notices) {
         notices.look_at_marks();
         tell_room(notices);
     }
+    // Without the lock for which emitting threads may wait, and with the other one for a chunk at a time.
     Remains remains;
-    note_high_water(pushed);
-    for (std::uint64_t taken = taken_; taken < pushed;) {  // without the lock, for which emitting threads may wait
-        if (auto former = next_chunk(taken)) {
-            if (kept_ == nullptr) kept_ = std::move(former);
-        }
-        const std::size_t first = taken % batch;
-        const std::size_t count = std::min<std::uint64_t>(batch - first, pushed - taken);
-        remains.add({head_->events.data() + first, count});
-        release(*head_, first, count);
-        taken_ = taken += count;
+    while (drop_some(pushed, remains)) {
     }
     bytes_taken_ = bytes_pushed;
-    offered_ = 0;  // they remain, because the consumer may be reading them
     return remains;
+}
+
+bool DeliveryQueue::drop_some(std::uint64_t end, Remains& remains) {
+    const std::lock_guard consumer(taking_);
+    dropped_ = true;
+    offered_ = 0;  // they remain, because the consumer may be reading them
+    const std::uint64_t taken = taken_;
+    if (taken >= end) return false;
+    note_high_water(end);
+    if (auto former = next_chunk(taken); former && !kept_) kept_ = std::move(former);
+    const std::size_t first = taken % batch;
+    const std::size_t count = std::min<std::uint64_t>(batch - first, end - taken);
+    remains.add({head_->events.data() + first, count});
+    release(*head_, first, count);
+    taken_ = taken + count;
+    return true;
 }
 
 void DeliveryQueue::wait_for(std::uint64_t mark) {
@@ -367,6 +373,7 @@ std::span<const flowd_event> DeliveryQueue::pop(Notices& notices) {
     in_sequence_ = now - progress_ns_ < short_sleep_ns;
     progress_ns_ = now;
     const std::lock_guard consumer(taking_);
+    if (dropped_) return {};
     const std::uint64_t taken = taken_;
     release(*head_, taken % batch == 0 ? batch - offered_ : taken % batch - offered_, offered_);
     offered_ = 0;

@@ -170,6 +170,8 @@ class DeliveryQueue {
     [[nodiscard]] std::unique_ptr<Chunk> next_chunk(std::uint64_t number);
     static void release(Chunk& chunk, std::size_t first, std::size_t count);
     void recycle(std::unique_ptr<Chunk> chunk);
+    /// Drops events before `end`, of one chunk. False: there are none.
+    bool drop_some(std::uint64_t end, Remains& remains);
     void note_high_water(std::uint64_t pushed);
     [[nodiscard]] bool is_catch_all(std::span<const flowd_event> events) const { return events.data() == &catch_all_; }
     void count_taken(std::span<const flowd_event> events);
@@ -211,6 +213,7 @@ class DeliveryQueue {
     alignas(64) BusLock<Guards::queue> taking_;
     std::unique_ptr<Chunk> head_;  ///< the chunk of the event before `taken_`
     std::unique_ptr<Chunk> kept_;  ///< after clear(): that of the events that the consumer may still read
+    bool dropped_ = false;         ///< clear() was called: nothing is taken any more
     std::size_t offered_ = 0;      ///< the last events before `taken_`, if their texts and payloads are still held
     std::atomic<std::uint64_t> taken_{0};
     std::atomic<std::uint64_t> bytes_taken_{0};
