@@ -213,7 +213,7 @@ class FlowTable {
     void set_marks(std::uint32_t marks) { marks_.store(marks, std::memory_order_relaxed); }
 
     // Live flows.
-    void visit(const Bus::FlowVisitor& visitor, std::size_t batch) const;
+    void visit(const Bus::FlowVisitor& visitor, std::size_t most) const;
     flowd_result page(const flowd_flow_filter* filter, std::uint64_t& cursor, std::size_t limit,
                       const std::function<bool(const flowd_flow&)>& visitor) const;
     bool find(const flowd_key& key, const std::function<void(const flowd_flow&)>& visitor) const;

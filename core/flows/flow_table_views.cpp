@@ -33,10 +33,10 @@ flowd_flow FlowTable::view(const Shard& shard, const Flow& flow) const {
     return out;
 }
 
-void FlowTable::visit(const Bus::FlowVisitor& visitor, std::size_t batch) const {
-    batch = std::max<std::size_t>(batch, 1);
+void FlowTable::visit(const Bus::FlowVisitor& visitor, std::size_t most) const {
+    most = std::max<std::size_t>(most, 1);
     FlowCopies copies;
-    copies.reserve(batch);
+    copies.reserve(most);
     // Begins with another shard each time: a reader without room for all does not always miss the same flows.
     const std::uint32_t first = visits_.fetch_add(1, std::memory_order_relaxed);
     for (std::uint32_t i = 0; i < shard_count; ++i) {
@@ -46,13 +46,13 @@ void FlowTable::visit(const Bus::FlowVisitor& visitor, std::size_t batch) const 
             {
                 const std::lock_guard lock(shard);
                 const std::uint32_t stop = std::min(shard.store_.end(), index + records_per_lock);
-                for (; index < stop && copies.size() < batch; ++index) {
+                for (; index < stop && copies.size() < most; ++index) {
                     const Flow& flow = shard.store_[index];
                     if (flow.state == FlowState::live) copies.add(view(shard, flow), flow.texts);
                 }
                 more = index < shard.store_.end();
             }
-            if (more && copies.size() < batch) continue;
+            if (more && copies.size() < most) continue;
             if (copies.size() > 0 && !visitor(copies.flows())) return;
             copies.clear();
         }

@@ -193,6 +193,8 @@ Result<Attachments::Attached> Attachments::attach(const Link& link) {
 }
 
 Result<void> Attachments::attach_clsact(Attached& attached) {
+    const auto turn = Ownership::turn();
+    if (!turn) return turn.error();
     auto qdisc = look_at_qdisc(attached.link);
     if (!qdisc) return std::move(qdisc).error();
     attached.made_qdisc = qdisc->removed_with_filters;
@@ -200,7 +202,7 @@ Result<void> Attachments::attach_clsact(Attached& attached) {
         auto hook = attach_hook(attached, i, qdisc->missing && i == 0);
         if (!hook) {
             if (qdisc->missing && i == 0) attached.made_qdisc = false;  // it was not added, or removed again
-            detach(attached);
+            remove(attached);
             return std::move(hook).error();
         }
         attached.hooks.push_back(*std::move(hook));
@@ -268,6 +270,13 @@ void Attachments::name_series(Attached& attached) {
 }
 
 void Attachments::detach(Attached& attached) {
+    if (!attached.on_clsact) return remove(attached);
+    const auto turn = Ownership::turn();
+    if (!turn) host_.debug(attached.link.name + ": " + turn.error().message);
+    remove(attached);
+}
+
+void Attachments::remove(Attached& attached) {
     if (attached.on_clsact && attached.made_qdisc && purpose_.remove_qdisc) {
         const std::string& name = attached.link.name;
         std::vector<PlacedFilter> ours;
@@ -443,7 +452,9 @@ void Attachments::repair(Attached& attached, const std::vector<std::size_t>& mis
     read_changes();
     std::optional<Error> failed;
     bool with_qdisc = false;
-    if (attached.on_clsact) {
+    const Result<UniqueFd> turn = attached.on_clsact ? Ownership::turn() : UniqueFd();
+    if (!turn) failed = turn.error();
+    if (attached.on_clsact && !failed) {
         if (lost_changes_) attached.made_qdisc = false;
         auto qdisc = look_at_qdisc(attached.link);
         if (qdisc) {
@@ -563,6 +574,9 @@ Result<std::uint32_t> sweep_filters(Host& host, const std::string& role, const s
         }
         const bool with_qdisc = std::any_of(
             left.begin(), left.end(), [](const PlacedFilter& one) { return Ownership::made_qdisc(one.filter.handle); });
+        if (left.empty()) continue;
+        const auto turn = Ownership::turn();
+        if (!turn) return turn.error();
         if (with_qdisc) {
             if (auto done = remove_with_qdisc(link.index, left); !done) return std::move(done).error().within(link.name);
         } else {

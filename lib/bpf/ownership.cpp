@@ -64,6 +64,15 @@ Result<Ownership> Ownership::claim(const std::string& file) {
     }
 }
 
+Result<UniqueFd> Ownership::turn(const std::string& file) {
+    auto fd = open_file(file);
+    if (!fd) return fd;
+    struct flock lock = one_byte(turn_byte);
+    while (::fcntl(fd->get(), F_OFD_SETLKW, &lock) != 0)
+        if (errno != EINTR) return with_remedy(file, Error::from_errno(errno, "locking it").message);
+    return fd;
+}
+
 bool Ownership::is_alive(std::uint32_t handle, const std::string& file) {
     const UniqueFd fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
     if (!fd && errno == ENOENT) return false;

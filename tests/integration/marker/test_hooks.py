@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The marker on hooks that third-party programs use as well: who runs first, who removes what, what is left behind."""
+import contextlib
+import fcntl
 import os
+import pathlib
 import signal
 import socket
+import struct
 import subprocess
 
 import pytest
@@ -385,6 +389,43 @@ def test_no_qdisc_is_left_whichever_change_is_the_last_before_a_kill(lab, tmp_pa
     while has_clsact(lab.a) and counted_start("tcx", 1):  # it is killed behind each removal of what the former one left
         removals += 1
     assert removals >= 1 and not has_clsact(lab.a)
+
+
+TURN = 1 << 24  # the byte of the file that an instance locks while it looks at qdiscs and changes them
+
+
+@contextlib.contextmanager
+def turn():
+    """Has a turn at the clsact qdiscs, as an instance."""
+    path = pathlib.Path("/run/flowd-cpp/hooks")
+    path.parent.mkdir(exist_ok=True)
+    with open(path, "a+b", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+        f_ofd_setlkw = 38  # fcntl(2); not in this Python's fcntl
+        fcntl.fcntl(file, f_ofd_setlkw, struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, TURN, 1, 0))
+        yield
+
+
+def waiting_for_a_turn():
+    return sum("->" in line and f" {TURN} {TURN}" in line for line in pathlib.Path("/proc/locks").read_text().splitlines())
+
+
+def test_instances_take_turns_at_a_qdisc(lab):
+    """Found by the soak: the meter saw the qdisc that the marker had added before its filter, took it for that of another program, and left it."""
+    daemon = Daemon(configuration("clsact", perfsonar="interfaces: [eth0], attach: clsact"), lab.a)
+    with turn():
+        daemon.start(ready=False)
+        wait_for(lambda: has_clsact(lab.a) or waiting_for_a_turn() == 2, "marker and meter to wait for their turn")
+        assert not has_clsact(lab.a)
+    try:
+        wait_for(lambda: "READY=1" in daemon.states(), "READY=1")
+        with turn():
+            daemon.process.terminate()
+            wait_for(lambda: not has_clsact(lab.a) or waiting_for_a_turn() >= 1, "a removal to wait for its turn")
+            assert has_clsact(lab.a)
+        assert daemon.process.wait(30) == 0
+    finally:
+        daemon.__exit__()
+    assert not has_clsact(lab.a)
 
 
 def test_no_qdisc_is_left_when_marker_and_meter_change_their_hooks_one_after_the_other(lab):
