@@ -59,7 +59,9 @@ class BackendQueue {
     /// Ends the queue. Returns the number of events that were not offered or not taken, including those that only the
     /// flow table still has for this backend.
     Remains close();
-    [[nodiscard]] std::size_t depth() const;  ///< queued events, without those of the last take()
+    /// Queued events, without those of the last take(), and with those of calls of emit that have not returned yet, which
+    /// take() may not return yet.
+    [[nodiscard]] std::size_t depth() const;
     [[nodiscard]] const std::string& name() const;
 
     explicit BackendQueue(std::shared_ptr<DeliveryQueue> queue);  ///< for Bus

@@ -2,6 +2,7 @@
 // The instance's thread: all calls into the module, and the handling of their results.
 #include <algorithm>
 #include <exception>
+#include <thread>
 #include <utility>
 
 #include "core/base/clock.hpp"
@@ -203,6 +204,10 @@ bool Instance::drained() {
         const std::int64_t until = std::min(drain_until_, stop_at);
         if (broken_ || now >= until) return true;
         if (take_batch()) continue;
+        if (!full_ && queue_->depth() > 0) {  // events of a call of emit that has not returned yet
+            std::this_thread::yield();
+            continue;
+        }
         if (!full_) return true;
         if (drain_timer_ == 0) drain_timer_ = loop_->timer(std::chrono::nanoseconds(until - now), {}, [] {});
         return false;
