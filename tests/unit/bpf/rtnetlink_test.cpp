@@ -72,8 +72,9 @@ TEST(Uppermost, AnInterfaceIsNotStackedOnItself) {
 
 TEST_F(NetlinkChanges, OnlyChangesOfDefaultRoutesAreReported) {
     auto netlink = subscribe(RTMGRP_LINK | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE);
-    ASSERT_TRUE(netlink);
-    (void)netlink->drain();
+    // Without links: the kernel reports the state of a new interface whenever it finds the time.
+    const auto routes = subscribe(RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE);
+    ASSERT_TRUE(netlink && routes);
     std::string add, remove;
     for (int i = 0; i < 5000; ++i) {
         const std::string route = "198.18." + std::to_string(i / 250) + "." + std::to_string(i % 250) + "/32 dev near0\n";
@@ -82,9 +83,10 @@ TEST_F(NetlinkChanges, OnlyChangesOfDefaultRoutesAreReported) {
         remove += "route del " + route + "route del " + route6;
     }
     batch(add);
-    EXPECT_FALSE(is_readable(*netlink));
+    EXPECT_FALSE(is_readable(*routes));
     batch(remove);
-    EXPECT_FALSE(is_readable(*netlink)) << "nothing waits, and nothing was lost for want of room";
+    EXPECT_FALSE(is_readable(*routes)) << "nothing waits, and nothing was lost for want of room";
+    (void)netlink->drain();
     for (const char* command : {"ip route add default via 192.0.2.2", "ip route del default via 192.0.2.2",
                                 "ip -6 route add default via 2001:db8::2", "ip -6 route del default via 2001:db8::2",
                                 "ip link add near1 type veth peer name far1", "ip link del near1"}) {
