@@ -4,12 +4,10 @@
 //
 // Invariants:
 // - The lock of the queue is the producers'. In the lock order, only the sender stripes come after it. No callback is
-// called
-//   while it is held. The consumer takes events without it: it has a lock of its own, for which only clear() competes, and
-//   takes the producers' only if `attention_` is set.
+//   called while it is held. The consumer takes events without it: it has a lock of its own, for which only clear()
+//   competes, and takes the producers' only if `attention_` is set.
 // - Events are numbered. The consumer may read those below `published_`; a producer writes only those from `pushed_` on,
-// and
-//   does not reuse a chunk before the consumer has returned it.
+//   and does not reuse a chunk before the consumer has returned it.
 // - After open() has returned `yes`, the queue is locked and has room for one push(), memory included.
 // - The consumer sees what was pushed after the next tell(), which also wakes it. It is woken at most once until take() has
 //   returned nothing.
