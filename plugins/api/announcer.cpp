@@ -18,6 +18,11 @@ constexpr std::size_t most_listed = 10;
     return "the daemon could not take it";
 }
 
+[[nodiscard]] std::string core_refusal(flowd_result result) {
+    return result == FLOWD_LIMIT ? "a limit of live flows is reached: flows.maxLive, maxPerInstance or maxPerSource"
+                                 : "the daemon does not take such an event";
+}
+
 /// The flag is set while it exists.
 struct Inside {
     explicit Inside(bool& flag) : flag_(flag) { flag_ = true; }
@@ -38,12 +43,28 @@ void Announcer::settle(const Outbox::Settled& settled) {
             return;
         case FLOWD_LIMIT:
         case FLOWD_INVALID:
+            if (task.each) {
+                task.each->refused.push_back({task.each->places[settled.token], core_refusal(settled.result)});
+                return;
+            }
             task.limited = task.limited || settled.result == FLOWD_LIMIT;
             task.refused.push_back(settled.token);
             return;
         default:
             task.error = settled.result;
     }
+}
+
+http::Response Announcer::answer_to_each(Task& task) {
+    auto& refused = task.each->refused;  // those of the core are behind those of the reader
+    std::sort(refused.begin(), refused.end(), [](const auto& a, const auto& b) { return a.flow < b.flow; });
+    std::string body;
+    json::Writer writer(body);
+    writer.object().member("accepted", task.accepted).key("refused").array();
+    for (const RefusedFlow& one : refused) writer.object().member("flow", one.flow).member("detail", one.detail).end();
+    writer.end().end();
+    body.push_back('\n');
+    return {.body = std::move(body)};
 }
 
 http::Response Announcer::answer_to(Task& task, flowd_result result) {
@@ -60,6 +81,7 @@ http::Response Announcer::answer_to(Task& task, flowd_result result) {
                                            .hint = "send it again; what was accepted before may be sent twice without harm",
                                            .more = more});
     }
+    if (task.each) return answer_to_each(task);
     if (task.refused.empty()) return {.body = std::move(task.accepted_body)};
     if (task.limited)
         return http::passing_problem(429, {.detail = "a limit of live flows is reached",
@@ -70,7 +92,7 @@ http::Response Announcer::answer_to(Task& task, flowd_result result) {
 
 std::optional<http::Response> Announcer::conclude(Task& task, flowd_result result, http::Reply& reply) {
     http::Response response = answer_to(task, result);
-    if (task.wait == Wait::accepted || response.status != 200) return response;
+    if (task.wait == Wait::accepted || response.status != 200 || task.accepted == 0) return response;
     return delivery_.wait(std::move(response), task.accepted, task.arrived + taken_timeout_, reply);
 }
 
@@ -80,6 +102,19 @@ std::optional<http::Response> Announcer::announce(std::vector<Event> events, std
     task.wait = wait;
     task.events = std::move(events);
     task.accepted_body = std::move(accepted);
+    return announce(std::move(task), at_once, reply);
+}
+
+std::optional<http::Response> Announcer::announce(EachFlow each, Wait wait, bool at_once, http::Reply& reply) {
+    Task task;
+    task.wait = wait;
+    task.events = std::exchange(each.events, {});
+    task.each = std::move(each);
+    if (task.events.empty()) return answer_to_each(task);
+    return announce(std::move(task), at_once, reply);
+}
+
+std::optional<http::Response> Announcer::announce(Task task, bool at_once, http::Reply& reply) {
     const bool must_wait = outbox_.full();  // requests are served in order
     if (must_wait && (patience_.count() == 0 || waiting_events_ + task.events.size() > most_waiting))
         return conclude(task, FLOWD_FULL, reply);

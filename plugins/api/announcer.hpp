@@ -17,6 +17,7 @@
 #include "flowd/outbox.hpp"
 #include "lib/http/message.hpp"
 #include "plugins/api/delivery_wait.hpp"
+#include "plugins/api/flow_reader.hpp"
 
 namespace flowd::api {
 
@@ -54,6 +55,8 @@ class Announcer {
     /// `reply` was moved, and is or will be answered.
     [[nodiscard]] std::optional<http::Response> announce(std::vector<Event> events, std::string accepted, Wait wait,
                                                          bool at_once, http::Reply& reply);
+    /// The same, but the response is 200 and lists the flows that were refused, here or by the core, each with its reason.
+    [[nodiscard]] std::optional<http::Response> announce(EachFlow each, Wait wait, bool at_once, http::Reply& reply);
     void on_room() {
         outbox_.drain();
         go_on();  // the first requests may be settled although there is no room for all
@@ -82,6 +85,7 @@ class Announcer {
         bool limited = false;
         flowd_result error = FLOWD_OK;  ///< because of which an event was given up
         Wait wait = Wait::accepted;
+        std::optional<EachFlow> each;  ///< without its events; every flow is answered
         Clock::time_point arrived = Clock::now();
     };
     struct Waiting {
@@ -90,10 +94,12 @@ class Announcer {
         Clock::time_point until;
     };
 
+    [[nodiscard]] std::optional<http::Response> announce(Task task, bool at_once, http::Reply& reply);
     void settle(const Outbox::Settled& settled);
     /// Offers the events of all requests while there is room; answers those that are settled or have waited too long.
     void go_on();
     void offer();
+    [[nodiscard]] static http::Response answer_to_each(Task& task);
     [[nodiscard]] http::Response answer_to(Task& task, flowd_result result);
     /// Empty: the request waits for the backends, and `reply` was moved.
     [[nodiscard]] std::optional<http::Response> conclude(Task& task, flowd_result result, http::Reply& reply);

@@ -30,10 +30,32 @@ namespace {
            (type.size() > 5 && text::same_word(type.substr(type.size() - 5), "+json"));
 }
 
+[[nodiscard]] std::optional<http::Response> not_json(const http::Request& request) {
+    if (is_json(request.content_type)) return std::nullopt;
+    return http::problem(415, {.detail = "the body has to be JSON", .hint = "send Content-Type: application/json"});
+}
+
+/// When an announcement is answered, by its query.
+[[nodiscard]] Result<Announcer::Wait> wait_of(const http::Request& request) {
+    auto wait = Announcer::Wait::accepted;
+    std::string wrong;
+    const bool good = http::each_parameter(request.query, [&](std::string_view name, std::string_view value) {
+        const bool known = name == "wait" && value == "taken";
+        if (known)
+            wait = Announcer::Wait::taken;
+        else
+            wrong = std::string(name) + (name == "wait" ? ": is not `taken`" : ": is not known");
+        return known;
+    });
+    if (!good) return Error{FLOWD_INVALID, wrong, "wait=taken is the only parameter"};
+    return wait;
+}
+
 }  // namespace
 
-const std::array<Api::Route, 9> Api::routes{{
-    {"POST", "/flow", "announces one flow or several", &Api::post_flow},
+const std::array<Api::Route, 10> Api::routes{{
+    {"POST", "/flow", "announces one flow or several, all or none", &Api::post_flow},
+    {"POST", "/flows", "announces flows, each of which is answered", &Api::post_flows},
     {"GET", "/flows", "the live flows", &Api::get_flows},
     {"GET", "/history", "the last ended flows", &Api::get_history},
     {"GET", "/history/minutes", "sums per minute", &Api::get_minutes},
@@ -210,14 +232,23 @@ Api::Answer Api::get_events(const http::Request& request, http::Reply& reply) {
 }
 
 Api::Answer Api::post_flow(const http::Request& request, http::Reply& reply) {
-    if (!is_json(request.content_type))
-        return http::problem(415, {.detail = "the body has to be JSON", .hint = "send Content-Type: application/json"});
+    if (auto wrong = not_json(request)) return wrong;
     auto events = reader_.read(request.body);
     if (!events) return http::problem(400, {.detail = events.error().message, .hint = events.error().hint});
     std::string accepted;
     json::Writer(accepted).object().member("accepted", events->size()).end();
     accepted.push_back('\n');
     return announce(std::move(*events), std::move(accepted), request, reply);
+}
+
+Api::Answer Api::post_flows(const http::Request& request, http::Reply& reply) {
+    if (auto wrong = not_json(request)) return wrong;
+    auto each = reader_.read_each(request.body);
+    if (!each) return http::problem(400, {.detail = each.error().message, .hint = each.error().hint});
+    const auto wait = wait_of(request);
+    if (!wait) return http::problem(400, {.detail = wait.error().message, .hint = wait.error().hint});
+    name_sender(each->events, request);
+    return announcer_.announce(std::move(*each), *wait, request.followed, reply);
 }
 
 Api::Answer Api::get_dummy_start(const http::Request& request, http::Reply& reply) {
@@ -246,20 +277,15 @@ Api::Answer Api::announce_dummy(Event event, const http::Request& request, http:
 
 Api::Answer Api::announce(std::vector<Event> events, std::string accepted, const http::Request& request,
                           http::Reply& reply) {
-    auto wait = Announcer::Wait::accepted;
-    std::string wrong;
-    const bool good = http::each_parameter(request.query, [&](std::string_view name, std::string_view value) {
-        const bool known = name == "wait" && value == "taken";
-        if (known)
-            wait = Announcer::Wait::taken;
-        else
-            wrong = std::string(name) + (name == "wait" ? ": is not `taken`" : ": is not known");
-        return known;
-    });
-    if (!good) return http::problem(400, {.detail = wrong, .hint = "wait=taken is the only parameter"});
+    const auto wait = wait_of(request);
+    if (!wait) return http::problem(400, {.detail = wait.error().message, .hint = wait.error().hint});
+    name_sender(events, request);
+    return announcer_.announce(std::move(events), std::move(accepted), *wait, request.followed, reply);
+}
+
+void Api::name_sender(std::vector<Event>& events, const http::Request& request) {
     const std::uint64_t sender = sender_of(host(), request.peer);
     for (Event& event : events) event->sender = sender;
-    return announcer_.announce(std::move(events), std::move(accepted), wait, request.followed, reply);
 }
 
 void Api::status(json::Writer& object) const {

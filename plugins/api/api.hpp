@@ -49,7 +49,7 @@ class Api final : public Plugin {
         std::string_view method, path, name;
         Answer (Api::*answer)(const http::Request&, http::Reply&);
     };
-    static const std::array<Route, 9> routes;
+    static const std::array<Route, 10> routes;
 
     [[nodiscard]] Answer answer(const http::Request& request, http::Reply& reply);
     void send(http::Reply reply, http::Response response);
@@ -64,9 +64,11 @@ class Api final : public Plugin {
     [[nodiscard]] Answer get_minutes(const http::Request& request, http::Reply& reply);
     [[nodiscard]] Answer get_events(const http::Request& request, http::Reply& reply);
     [[nodiscard]] Answer post_flow(const http::Request& request, http::Reply& reply);
+    [[nodiscard]] Answer post_flows(const http::Request& request, http::Reply& reply);
     [[nodiscard]] Answer get_dummy_start(const http::Request& request, http::Reply& reply);
     [[nodiscard]] Answer get_dummy_end(const http::Request& request, http::Reply& reply);
     [[nodiscard]] Answer announce_dummy(Event event, const http::Request& request, http::Reply& reply);
+    void name_sender(std::vector<Event>& events, const http::Request& request);
     [[nodiscard]] Answer announce(std::vector<Event> events, std::string accepted, const http::Request& request,
                                   http::Reply& reply);
 

@@ -35,6 +35,10 @@ enum class Form { own, flowd_go, firefly, unknown };
 struct FlowReader::State {
     State(Registry names, std::size_t limit) : registry(names), most(limit) {}
 
+    /// Calls `take(size, event or error)` for each of the body's flows, until that returns an error. `size`: of the list;
+    /// 0: the body is one flow.
+    template <typename Take>
+    [[nodiscard]] Result<void> visit(std::string_view body, Take take);
     [[nodiscard]] Result<Event> read(dom::element element);
     [[nodiscard]] Result<Event> read_firefly(std::string_view text);
 
@@ -43,6 +47,23 @@ struct FlowReader::State {
     dom::parser parser;
     firefly::Parser fireflies{longest_firefly};
 };
+
+template <typename Take>
+Result<void> FlowReader::State::visit(std::string_view body, Take take) {
+    dom::element document;
+    dom::parser for_once;
+    dom::parser& reader = body.size() > longest_usual ? for_once : parser;
+    if (const auto error = reader.parse(body.data(), body.size()).get(document); error != simdjson::SUCCESS)
+        return Error{FLOWD_INVALID, std::string("the body is not JSON: ") + simdjson::error_message(error)};
+    dom::array array;
+    if (document.get(array) != simdjson::SUCCESS) return take(0, read(document));
+    const std::size_t size = array.size();
+    if (size == 0) return Error{FLOWD_INVALID, "the list of flows is empty"};
+    if (size > most) return Error{FLOWD_INVALID, "the list has more than " + std::to_string(most) + " flows"};
+    for (const dom::element element : array)
+        if (auto taken = take(size, read(element)); !taken) return taken;
+    return {};
+}
 
 Result<Event> FlowReader::State::read(dom::element element) {
     dom::object object;
@@ -84,30 +105,36 @@ FlowReader::FlowReader(Registry registry, std::size_t most) : state_(std::make_u
 FlowReader::~FlowReader() = default;
 
 Result<std::vector<Event>> FlowReader::read(std::string_view body) {
-    State& state = *state_;
-    dom::element document;
-    dom::parser for_once;
-    dom::parser& parser = body.size() > longest_usual ? for_once : state.parser;
-    if (const auto error = parser.parse(body.data(), body.size()).get(document); error != simdjson::SUCCESS)
-        return Error{FLOWD_INVALID, std::string("the body is not JSON: ") + simdjson::error_message(error)};
     std::vector<Event> events;
-    dom::array array;
-    if (document.get(array) != simdjson::SUCCESS) {
-        auto event = state.read(document);
-        if (!event) return std::move(event).error();
-        events.push_back(std::move(*event));
-        return events;
-    }
-    if (array.size() == 0) return Error{FLOWD_INVALID, "the list of flows is empty"};
-    if (array.size() > state.most)
-        return Error{FLOWD_INVALID, "the list has more than " + std::to_string(state.most) + " flows"};
-    events.reserve(array.size());
-    for (const dom::element element : array) {
-        auto event = state.read(element);
+    auto done = state_->visit(body, [&](std::size_t size, Result<Event> event) -> Result<void> {
+        if (!event && size == 0) return std::move(event).error();
         if (!event) return std::move(event).error().within("flow " + std::to_string(events.size()));
+        if (events.empty()) events.reserve(size);
         events.push_back(std::move(*event));
-    }
+        return {};
+    });
+    if (!done) return std::move(done).error();
     return events;
+}
+
+Result<EachFlow> FlowReader::read_each(std::string_view body) {
+    EachFlow each;
+    auto done = state_->visit(body, [&](std::size_t size, Result<Event> event) -> Result<void> {
+        const std::size_t place = each.events.size() + each.refused.size();
+        if (event) {
+            if (each.events.empty()) {
+                each.events.reserve(size);
+                each.places.reserve(size);
+            }
+            each.events.push_back(std::move(*event));
+            each.places.push_back(place);
+        } else {
+            each.refused.push_back({place, std::move(event).error().message});
+        }
+        return {};
+    });
+    if (!done) return std::move(done).error();
+    return each;
 }
 
 }  // namespace flowd::api

@@ -41,9 +41,9 @@ class Api:
     def get(self, path, **headers):
         return self.ask("GET", path, **headers)
 
-    def post(self, flow, **headers):
+    def post(self, flow, path="/flow", **headers):
         body = flow if isinstance(flow, (bytes, str)) else json.dumps(flow)
-        return self.ask("POST", "/flow", body, **({"Content_Type": "application/json"} | headers))
+        return self.ask("POST", path, body, **({"Content_Type": "application/json"} | headers))
 
     def __enter__(self):
         return self

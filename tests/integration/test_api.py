@@ -185,10 +185,14 @@ def test_every_documented_refusal_occurs(lab, description):
     with Daemon("plugins:\n  api: {maxBody: 8192}\n", lab.a), Api.at(lab.a) as api:
         for path in ("/dummy/start", "/dummy/end"):
             description.saw("GET", path, api.get(path))
-        answer = description.saw("POST", "/flow", api.post(flow("start") | {"source": {"address": "::1", "port": 0}}))
-        assert answer[2]["detail"] == "source.port: is not a number from 1 to 65535"
-        assert description.saw("POST", "/flow", api.post("x" * 8193))[0] == 413
-        assert description.saw("POST", "/flow", api.post(flow("start"), Content_Type="text/plain"))[0] == 415
+        wrong, reason = flow("start") | {"source": {"address": "::1", "port": 0}}, "source.port: is not a number from 1 to 65535"
+        assert description.saw("POST", "/flow", api.post(wrong))[2]["detail"] == reason
+        each = description.saw("POST", "/flows", api.post([flow("start", 7), wrong, flow("start", 8)], "/flows"))
+        assert each[0] == 200 and each[2] == {"accepted": 2, "refused": [{"flow": 1, "detail": reason}]}
+        assert description.saw("POST", "/flows", api.post([], "/flows"))[0] == 400
+        for path in ("/flow", "/flows"):
+            assert description.saw("POST", path, api.post("x" * 8193, path))[0] == 413
+            assert description.saw("POST", path, api.post(flow("start"), path, Content_Type="text/plain"))[0] == 415
         for path, query in (("/flows", "limit=0"), ("/history", "limit=0"), ("/history/minutes", "from=now"), ("/events", "last=x")):
             assert description.saw("GET", path, api.get(f"{path}?{query}"))[0] == 400
 
@@ -291,6 +295,8 @@ def test_documented_limits_are_enforced(lab, description):
         answer = description.saw("POST", "/flow", api.post([flow("start"), flow("start", 1)]))
         assert answer[0] == 429 and answer[2]["accepted"] == 1 and answer[2]["refusedAt"] == [1]
         assert description.saw("GET", "/dummy/start", api.get("/dummy/start"))[0] == 429
+        each = api.post([flow("start"), flow("start", 1)], "/flows")
+        assert each[0] == 200 and each[2]["accepted"] == 1 and "flows.maxLive" in each[2]["refused"][0]["detail"]
 
 
 def test_full_queues_are_answered_as_documented(lab, description):
@@ -302,6 +308,7 @@ def test_full_queues_are_answered_as_documented(lab, description):
             number += 1
             assert number < 1000
         assert answer[0] == 503
+        assert description.saw("POST", "/flows", api.post([flow("start", number + 1)], "/flows"))[0] == 503
         assert description.saw("GET", "/dummy/start", api.get("/dummy/start"))[0] == 503
         api.get("/flows")
         # An end of a flow that nobody knows finds no room either.
@@ -317,7 +324,7 @@ def test_the_documented_token_is_required_outside_of_loopback(lab, description):
     daemon.conf.write_text(f'plugins:\n  api:\n    bindAddress: "::"\n    tokenFile: {token}\n')
     with daemon, Api.at(lab.b, address="fd5c:17a6:5::a") as stranger:
         for method, path, _ in sorted(description.documented()):
-            answer = stranger.post(flow("start")) if method == "POST" else stranger.get(path)
+            answer = stranger.post(flow("start"), path) if method == "POST" else stranger.get(path)
             assert description.saw(method, path, answer)[0] == 401
         with Api.at(lab.b, address="fd5c:17a6:5::a", headers={"Authorization": f"Bearer {TOKEN}"}) as friend:
             assert friend.post(flow("start"))[0] == 200
@@ -352,15 +359,16 @@ def test_a_backend_that_takes_nothing_delays_the_answer_until_a_timeout(lab, des
         with Api.at(lab.a) as api:
             answer = api.ask("POST", "/flow?wait=taken", json.dumps(flow("start")), Content_Type="application/json")
             assert description.saw("POST", "/flow", answer)[0] == 504 and answer[2]["accepted"] == 1
+            assert description.saw("POST", "/flows", api.post([flow("start", 1)], "/flows?wait=taken"))[0] == 504
             for path in ("/dummy/start", "/dummy/end"):
                 assert description.saw("GET", path, api.get(path + "?wait=taken"))[0] == 504
             # A client that leaves harms nobody.
             gone = Api.at(lab.a)
             gone.connection.request("GET", "/dummy/start?wait=taken")
-            wait_for(lambda: daemon.details("plugin api")["waitedTaken"] == 4, "the request to wait")
+            wait_for(lambda: daemon.details("plugin api")["waitedTaken"] == 5, "the request to wait")
             gone.connection.sock.close()
-            wait_for(lambda: daemon.details("plugin api")["notTakenInTime"] == 4, "its time to be over")
-            assert api.get("/flows")[2]["live"] == 2
+            wait_for(lambda: daemon.details("plugin api")["notTakenInTime"] == 5, "its time to be over")
+            assert api.get("/flows")[2]["live"] == 3
         # A reload that takes the backend away: nobody is left to take them.
         daemon.reload(configuration % ("30s", "full"))
         with Api.at(lab.a) as api:

@@ -23,6 +23,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using http::test::Client;
+using ::testing::AllOf;
 using ::testing::AnyOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
@@ -172,7 +173,7 @@ TEST_F(ApiTest, ReportsErrorsAsProblems) {
     Client client(endpoint_);
     EXPECT_THAT(client.ask(get("/nothing")), StartsWith("HTTP/1.1 404 "));
     EXPECT_THAT(client.ask("DELETE /flow HTTP/1.1\r\nHost: h\r\n\r\n"), HasSubstr("\r\nAllow: POST\r\n"));
-    EXPECT_THAT(client.ask("DELETE /flows HTTP/1.1\r\nHost: h\r\n\r\n"), HasSubstr("\r\nAllow: GET, HEAD\r\n"));
+    EXPECT_THAT(client.ask("DELETE /flows HTTP/1.1\r\nHost: h\r\n\r\n"), HasSubstr("\r\nAllow: POST, GET, HEAD\r\n"));
     EXPECT_THAT(client.ask(get("/flows?limit=0")), StartsWith("HTTP/1.1 400 "));
     EXPECT_THAT(client.ask(post("{}")), StartsWith("HTTP/1.1 400 "));
     EXPECT_THAT(client.ask(post(start, "text/plain")), StartsWith("HTTP/1.1 415 ")) << "a web page could send that unasked";
@@ -341,6 +342,28 @@ TEST_F(ApiTest, Answers503WhileTheQueuesAreFull) {
     host_.accept_all();
     EXPECT_THAT(client.ask(post(start)), StartsWith("HTTP/1.1 200 ")) << "the connection is as good as before";
     EXPECT_EQ(host_.events().size(), 2u);
+}
+
+TEST_F(ApiTest, AnswersEachFlowOfAListByItself) {
+    run();
+    Client client(endpoint_);
+    const auto post_each = [&](const std::string& body) {
+        std::string request = post(body);
+        return client.ask(request.replace(0, 10, "POST /flows"));
+    };
+    const std::string bad = R"({"state":"start","source":{"address":"2001:db8::1"}})";
+    EXPECT_THAT(post_each("[" + start + "]"), HasSubstr("\r\n\r\n{\"accepted\":1,\"refused\":[]}\n"));
+    const std::string some = post_each("[" + bad + "," + start + ",7," + start + "]");
+    EXPECT_THAT(some, StartsWith("HTTP/1.1 200 "));
+    EXPECT_THAT(some, HasSubstr(R"({"accepted":2,"refused":[{"flow":0,"detail":")"));
+    EXPECT_THAT(some, HasSubstr(R"({"flow":2,"detail":"is not an object"}]})"));
+    EXPECT_EQ(host_.events().size(), 3u);
+    EXPECT_THAT(post_each("[" + bad + "]"), HasSubstr(R"({"accepted":0,"refused":[{"flow":0,)"));
+    host_.accept(1, FLOWD_LIMIT);
+    EXPECT_THAT(post_each("[" + start + "," + bad + "," + start + "]"),
+                AllOf(StartsWith("HTTP/1.1 200 "), HasSubstr(R"({"accepted":1,"refused":[{"flow":1,"detail":")"),
+                      HasSubstr(R"({"flow":2,"detail":"a limit of live flows is reached)")));
+    EXPECT_THAT(post_each("[]"), StartsWith("HTTP/1.1 400 "));
 }
 
 TEST_F(ApiTest, NamesTheEventsThatTheCoreRefuses) {
