@@ -45,7 +45,7 @@ for _, state in ipairs({"start", "end"}) do
 end
 request = function()
   n = n %% #bodies + 1
-  return wrk.format(nil, nil, nil, bodies[n])
+  return wrk.format(nil, "/flows", nil, bodies[n])
 end
 """ % EACH
 
@@ -89,6 +89,7 @@ def measure(arguments):
                     "api": lambda: request(API_PORT, daemon.process.pid, script.name, seconds),
                     "floor, arrays": lambda: request(FLOOR_PORT, floor.pid, arrays.name, seconds, 4),
                     "api, arrays": lambda: request(API_PORT, daemon.process.pid, arrays.name, seconds, 4)}))
+                assert daemon.details("plugin api")["notTaken"] == 0, "a response of 200 may list refused flows"
         finally:
             floor.terminate()
             floor.wait()
