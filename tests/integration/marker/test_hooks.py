@@ -412,11 +412,11 @@ def waiting_for_a_turn():
 def test_instances_take_turns_at_a_qdisc(lab):
     """Found by the soak: the meter saw the qdisc that the marker had added before its filter, took it for that of another program, and left it."""
     daemon = Daemon(configuration("clsact", perfsonar="interfaces: [eth0], attach: clsact"), lab.a)
-    with turn():
-        daemon.start(ready=False)
-        wait_for(lambda: has_clsact(lab.a) or waiting_for_a_turn() == 2, "marker and meter to wait for their turn")
-        assert not has_clsact(lab.a)
     try:
+        with turn():
+            daemon.start(ready=False)
+            wait_for(lambda: has_clsact(lab.a) or waiting_for_a_turn() == 2, "marker and meter to wait for their turn")
+            assert not has_clsact(lab.a)
         wait_for(lambda: "READY=1" in daemon.states(), "READY=1")
         with turn():
             daemon.process.terminate()
