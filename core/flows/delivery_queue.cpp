@@ -12,7 +12,6 @@
 namespace flowd::core {
 namespace {
 
-constexpr std::size_t batch = BackendQueue::batch;
 constexpr std::int64_t short_sleep_ns = 50'000;
 constexpr std::uint64_t all_walks = std::numeric_limits<std::uint64_t>::max();
 
@@ -111,7 +110,7 @@ void DeliveryQueue::append(const Outgoing& event, std::uint32_t more_flags, std:
         tail_ = tail_->next.get();
     }
     const std::uint64_t number = pushed_.load(std::memory_order_relaxed);
-    const std::size_t at = number % batch;
+    const std::size_t at = number % per_chunk;
     flowd_event& own = tail_->events[at];
     own = event.event;
     own.flags |= more_flags;
@@ -225,8 +224,8 @@ bool DeliveryQueue::drop_some(std::uint64_t end, Remains& remains) {
     if (taken >= end) return false;
     note_high_water(end);
     if (auto former = next_chunk(taken); former && !kept_) kept_ = std::move(former);
-    const std::size_t first = taken % batch;
-    const std::size_t count = std::min<std::uint64_t>(batch - first, end - taken);
+    const std::size_t first = taken % per_chunk;
+    const std::size_t count = std::min<std::uint64_t>(per_chunk - first, end - taken);
     remains.add({head_->events.data() + first, count});
     release(*head_, first, count);
     taken_ = taken + count;
@@ -375,27 +374,27 @@ std::span<const flowd_event> DeliveryQueue::pop(Notices& notices) {
     const std::lock_guard consumer(taking_);
     if (dropped_) return {};
     const std::uint64_t taken = taken_;
-    release(*head_, taken % batch == 0 ? batch - offered_ : taken % batch - offered_, offered_);
+    release(*head_, taken % per_chunk == 0 ? per_chunk - offered_ : taken % per_chunk - offered_, offered_);
     offered_ = 0;
     settled_ = taken;
     catch_all_done_ = catch_all_version_;
+    std::span<const flowd_event> found;
     const std::uint64_t published = look(taken);
     if (published > taken) {
         note_high_water(pushed_);
         if (auto former = next_chunk(taken)) recycle(std::move(former));
-        const std::size_t first = taken % batch;
-        offered_ = std::min<std::uint64_t>(batch - first, published - taken);
+        const std::size_t first = taken % per_chunk;
+        offered_ = std::min<std::uint64_t>(per_chunk - first, published - taken);
         std::uint64_t bytes = 0;
         for (std::size_t i = first; i < first + offered_; ++i)
             if (head_->payloads[i]) bytes += head_->payloads[i]->bytes();
         if (bytes != 0) bytes_taken_ += bytes;
         taken_ = taken + offered_;
         current_ = head_.get();
-        if (attention_) look_after(notices);
-        return {head_->events.data() + first, offered_};
+        found = {head_->events.data() + first, offered_};
     }
     if (attention_) look_after(notices);
-    return {};
+    return found;
 }
 
 std::uint64_t DeliveryQueue::look(std::uint64_t taken) {
@@ -418,8 +417,8 @@ void DeliveryQueue::look_after(Notices& notices) {
     attention_ = !patient_ || waiting_ != 0 || !waits_.empty();
 }
 
-std::unique_ptr<DeliveryQueue::Chunk> DeliveryQueue::next_chunk(std::uint64_t taken) {
-    if (taken % batch != 0 || taken == 0) return nullptr;
+std::unique_ptr<DeliveryQueue::Chunk> DeliveryQueue::next_chunk(std::uint64_t number) {
+    if (number % per_chunk != 0 || number == 0) return nullptr;
     auto former = std::move(head_);
     head_ = std::move(former->next);
     return former;

@@ -68,8 +68,8 @@ class DeliveryQueue {
     Room open(std::size_t bytes, std::uint32_t announcer, std::int64_t now);
     void push(const Outgoing& event, std::int64_t now) { append(event, 0, now); }
     void release() { mutex_.unlock(); }
-    /// An event that is due according to the flow table. False: there is no room. The consumer sees it at once, because it
-    /// may be the one that pushes it.
+    /// Queues an event that is due according to the flow table; returns false if there is no room. The event is published
+    /// at once, because the caller may be the consumer itself, inside take().
     bool push_due(const Outgoing& event, std::uint32_t more_flags, std::int64_t now);
     /// Sheds the event if three quarters of the queue are in use.
     void push_ongoing(const Outgoing& event, std::int64_t now);
@@ -110,12 +110,13 @@ class DeliveryQueue {
     [[nodiscard]] bool has_half() const;
 
   private:
+    static constexpr std::size_t per_chunk = BackendQueue::batch;
     /// Events are stored in the form in which the backend receives them, so that taking does not copy.
     struct Chunk {
-        std::array<flowd_event, BackendQueue::batch> events;
-        std::array<std::int64_t, BackendQueue::batch> queued_ns;
-        std::array<FlowTexts, BackendQueue::batch> texts;
-        std::array<std::shared_ptr<const Payload>, BackendQueue::batch> payloads;
+        std::array<flowd_event, per_chunk> events;
+        std::array<std::int64_t, per_chunk> queued_ns;
+        std::array<FlowTexts, per_chunk> texts;
+        std::array<std::shared_ptr<const Payload>, per_chunk> payloads;
         std::unique_ptr<Chunk> next;
     };
 
@@ -149,7 +150,7 @@ class DeliveryQueue {
         return acknowledges_ ? std::min<std::uint64_t>(acknowledged_, settled_) : settled_.load();
     }
     void append(const Outgoing& event, std::uint32_t more_flags, std::int64_t now);
-    [[nodiscard]] bool needs_chunk() const { return pushed_ % BackendQueue::batch == 0 && pushed_ != 0; }
+    [[nodiscard]] bool needs_chunk() const { return pushed_ % per_chunk == 0 && pushed_ != 0; }
     [[nodiscard]] std::unique_ptr<Chunk> free_chunk();
     void publish();
     void fall_behind();

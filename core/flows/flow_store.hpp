@@ -134,10 +134,6 @@ class FlowStore {
     }
     /// Prefetches the records that may have a key of this hash.
     void expect_record(std::uint64_t hash) const;
-    /// Prefetches the record of an id.
-    void expect_id(std::uint64_t id) const {
-        if (const std::uint32_t index = index_of(id); index < used_) prefetch(index);
-    }
 
     /// Reserves memory for one more record and its index entry, so that add() cannot fail.
     void reserve();
@@ -149,7 +145,7 @@ class FlowStore {
     void relink(std::uint32_t from, std::uint32_t to, std::uint64_t hash);
     void remove(std::uint32_t index);  ///< it must not be in the index or have texts
 
-    /// Replaces a record, which must not have texts, by its tombstone. False: there is no memory for it.
+    /// Replaces a record, whose texts must have been released, by its tombstone. Returns false if memory is exhausted.
     bool entomb(std::uint32_t index, std::uint64_t hash);
     [[nodiscard]] bool has_tombstones() const { return !tombstones_.empty(); }
     [[nodiscard]] std::uint32_t tombstones() const { return tombstones_.size(); }

@@ -218,8 +218,7 @@ void FlowTable::require(const Shard& shard, const Offer& offer, std::uint32_t ki
 }
 
 void FlowTable::decide_begin(Shard& shard, const Offer& offer, Change& change) {
-    if (live() + ended_kept_.load(std::memory_order_relaxed) >= shard.limits_.max_live)
-        reclaim(shard, change.found, offer.now);
+    reclaim(shard, change.found, offer.now);
     change.step = Change::Step::begin;
     if (const Flow* const old = shard.store_.record_at(change.found))
         change.behind = (Recipients::owed(*old) & shard.recipients_.active()) | lagging(shard, *old);
@@ -412,8 +411,7 @@ void FlowTable::set_end(Flow& flow, std::int64_t end_ns, Tally& tally) {
 void FlowTable::end_unseen(Shard& shard, const Offer& offer, Change& change, Outgoing& out) {
     const flowd_event& event = offer.in->event;
     const Now now = offer.now;
-    if (live() + ended_kept_.load(std::memory_order_relaxed) >= shard.limits_.max_live)
-        reclaim(shard, FlowStore::none, now);
+    reclaim(shard, FlowStore::none, now);
     NextKept kept(shard.kept_, KeptAttachments::none, offer.in->to_keep(), attachments_not_kept_);
     FlowTexts texts = shard.texts_.intern(to_view(event.application), to_view(event.rule));
     if (change.wanting != 0) out.payload = kept.payload(offer.in->attachments());
@@ -600,9 +598,7 @@ std::vector<std::uint64_t> FlowTable::earlier(const Shard& shard, const Flow& fl
 void FlowTable::told(Shard& shard, const Flow& flow, std::uint32_t bit, std::uint32_t kind, Now now) {
     Flow& own = shard.store_[FlowStore::index_of(flow.id)];
     Recipients::told(own, bit, kind);
-    if (kind != FLOWD_EVENT_END || Recipients::owed(own) != 0) return;
-    owed_.fetch_sub(1, std::memory_order_relaxed);
-    settle(shard, own, now.steady);
+    if (kind == FLOWD_EVENT_END) settle_owed(shard, own, now);
 }
 
 bool SenderCounts::charge(std::uint64_t sender, std::uint64_t cap) {

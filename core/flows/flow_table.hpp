@@ -258,12 +258,15 @@ class FlowTable {
     // flow_table_upkeep.cpp
     void expire(Shard& shard, Flow& flow, Expiry reason, Now now, Listener& listener);
     void close(Shard& shard, Flow& flow, std::uint32_t told, Now now);  ///< after it was added to Shard::owed_
-    /// After a change of who lacks its end: if nobody does, the record is removed.
+    /// Removes the record if every recipient has the flow's end.
     void settle(Shard& shard, Flow& flow, std::int64_t now_ns);
+    /// The same, after a recipient of the end has received it or is leaving.
+    void settle_owed(Shard& shard, Flow& flow, Now now);
     void drop(Shard& shard, Flow& flow);  ///< without a tombstone
     void release(Shard& shard, Flow& flow);
     void give_up(Shard& shard, Flow& flow);
-    bool reclaim(Shard& shard, std::uint32_t keep, Now now);
+    /// If the table is full, removes an ended flow other than that at the place `keep`.
+    void reclaim(Shard& shard, std::uint32_t keep, Now now);
     void limit_earlier(Shard& shard, const Flow& flow);
     void leave_record(Shard& shard, Flow& flow, Now now);  ///< see Recipients::leave; may remove the record
     void leave_key(Shard& shard, Flow& flow, Now now);     ///< the same for all earlier flows of its key

@@ -82,6 +82,12 @@ void FlowTable::settle(Shard& shard, Flow& flow, std::int64_t now_ns) {
     if (!shard.store_.entomb(FlowStore::index_of(flow.id), key_hash)) drop(shard, flow);
 }
 
+void FlowTable::settle_owed(Shard& shard, Flow& flow, Now now) {
+    if (Recipients::owed(flow) != 0) return;
+    owed_.fetch_sub(1, std::memory_order_relaxed);
+    settle(shard, flow, now.steady);
+}
+
 void FlowTable::release(Shard& shard, Flow& flow) {
     shard.texts_.release(flow.texts);
     shard.kept_.release(flow.kept);
@@ -122,25 +128,26 @@ void FlowTable::limit_earlier(Shard& shard, const Flow& flow) {
     if (count > max_earlier) give_up(shard, shard.store_[oldest]);
 }
 
-bool FlowTable::reclaim(Shard& shard, std::uint32_t keep, Now now) {
+void FlowTable::reclaim(Shard& shard, std::uint32_t keep, Now now) {
+    if (live() + ended_kept_.load(std::memory_order_relaxed) < shard.limits_.max_live) return;
     std::uint32_t left = max_reclaimed;
     for (; left > 0 && shard.store_.has_tombstones() && shard.store_.tombstone(0) != keep; --left) {
         if (!bury_oldest(shard)) continue;
         tombstones_cut_short_.fetch_add(1, std::memory_order_relaxed);
-        return true;
+        return;
     }
     for (; left > 0 && !shard.owed_.empty(); --left) {
         const std::uint64_t id = shard.owed_.front();
         Flow* flow = shard.store_.by_id(id);
-        if (flow != nullptr && FlowStore::index_of(id) == keep) return false;
+        if (flow != nullptr && FlowStore::index_of(id) == keep) return;
         shard.owed_.pop_front();
         if (flow == nullptr) continue;
         if (shard.recipients_.are_leaving()) leave_record(shard, *flow, now);
         flow = shard.store_.by_id(id);
         if (flow != nullptr) give_up(shard, *flow);
-        return true;
+        return;
     }
-    return false;  // the next announcement continues here
+    // The next announcement continues here.
 }
 
 void FlowTable::add_recipient(unsigned slot, std::uint32_t accepts) {
@@ -178,9 +185,7 @@ void FlowTable::forget_recipient(Listener& listener) {
 
 void FlowTable::leave_record(Shard& shard, Flow& flow, Now now) {
     shard.recipients_.leave(flow);
-    if (flow.state == FlowState::live || Recipients::owed(flow) != 0) return;
-    owed_.fetch_sub(1, std::memory_order_relaxed);
-    settle(shard, flow, now.steady);
+    if (flow.state != FlowState::live) settle_owed(shard, flow, now);
 }
 
 void FlowTable::leave_key(Shard& shard, Flow& flow, Now now) {
