@@ -193,8 +193,8 @@ Result<Attachments::Attached> Attachments::attach(const Link& link) {
 }
 
 Result<void> Attachments::attach_clsact(Attached& attached) {
-    const auto turn = Ownership::turn();
-    if (!turn) return turn.error();
+    const auto locked = Ownership::lock_qdiscs();
+    if (!locked) return locked.error();
     auto qdisc = look_at_qdisc(attached.link);
     if (!qdisc) return std::move(qdisc).error();
     attached.made_qdisc = qdisc->removed_with_filters;
@@ -271,8 +271,8 @@ void Attachments::name_series(Attached& attached) {
 
 void Attachments::detach(Attached& attached) {
     if (!attached.on_clsact) return remove(attached);
-    const auto turn = Ownership::turn();
-    if (!turn) host_.debug(attached.link.name + ": " + turn.error().message);
+    const auto locked = Ownership::lock_qdiscs();
+    if (!locked) host_.debug(attached.link.name + ": " + locked.error().message);
     remove(attached);
 }
 
@@ -452,8 +452,8 @@ void Attachments::repair(Attached& attached, const std::vector<std::size_t>& mis
     read_changes();
     std::optional<Error> failed;
     bool with_qdisc = false;
-    const Result<UniqueFd> turn = attached.on_clsact ? Ownership::turn() : UniqueFd();
-    if (!turn) failed = turn.error();
+    const Result<UniqueFd> locked = attached.on_clsact ? Ownership::lock_qdiscs() : UniqueFd();
+    if (!locked) failed = locked.error();
     if (attached.on_clsact && !failed) {
         if (lost_changes_) attached.made_qdisc = false;
         auto qdisc = look_at_qdisc(attached.link);
@@ -572,11 +572,11 @@ Result<std::uint32_t> sweep_filters(Host& host, const std::string& role, const s
                 if (is_ours && !Ownership::is_alive(filter.handle)) left.push_back({direction, std::move(filter)});
             }
         }
+        if (left.empty()) continue;
+        const auto locked = Ownership::lock_qdiscs();
+        if (!locked) return locked.error();
         const bool with_qdisc = std::any_of(
             left.begin(), left.end(), [](const PlacedFilter& one) { return Ownership::made_qdisc(one.filter.handle); });
-        if (left.empty()) continue;
-        const auto turn = Ownership::turn();
-        if (!turn) return turn.error();
         if (with_qdisc) {
             if (auto done = remove_with_qdisc(link.index, left); !done) return std::move(done).error().within(link.name);
         } else {

@@ -172,7 +172,7 @@ class Attachments {
     [[nodiscard]] Result<Qdisc> look_at_qdisc(const Link& link) const;
     void name_series(Attached& attached);
     void detach(Attached& attached);
-    void remove(Attached& attached);  // of a clsact qdisc: within a turn
+    void remove(Attached& attached);  // on clsact: with the qdiscs locked
     [[nodiscard]] Result<void> keep(Attached& attached) const;
     void leave(Attached& attached);
     void remove_stale_pins() const;

@@ -64,10 +64,10 @@ Result<Ownership> Ownership::claim(const std::string& file) {
     }
 }
 
-Result<UniqueFd> Ownership::turn(const std::string& file) {
+Result<UniqueFd> Ownership::lock_qdiscs(const std::string& file) {
     auto fd = open_file(file);
     if (!fd) return fd;
-    struct flock lock = one_byte(turn_byte);
+    struct flock lock = one_byte(qdisc_byte);
     while (::fcntl(fd->get(), F_OFD_SETLKW, &lock) != 0)
         if (errno != EINTR) return with_remedy(file, Error::from_errno(errno, "locking it").message);
     return fd;

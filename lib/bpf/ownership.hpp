@@ -26,10 +26,10 @@ class Ownership {
     /// What the handle of one of our filters records about the qdisc.
     [[nodiscard]] static bool made_qdisc(std::uint32_t handle) { return (handle & ~byte_mask) == with_qdisc; }
 
-    /// A turn at the clsact qdiscs: until the descriptor is closed, no other instance looks at one, or adds or removes one
-    /// with its filters. Waits for the others, each of which needs some requests to the kernel. Between a qdisc and its
-    /// first filter, others would take it for that of another program.
-    [[nodiscard]] static Result<UniqueFd> turn(const std::string& file = default_file);
+    /// Locks the clsact qdiscs of this host against other instances, until the descriptor is closed: nobody else looks at
+    /// one, or adds or removes one with its filters. Waits while another instance has the lock. Without it, a qdisc that
+    /// was added and has no filter yet would be taken for that of another program.
+    [[nodiscard]] static Result<UniqueFd> lock_qdiscs(const std::string& file = default_file);
 
     static constexpr const char* default_file = "/run/flowd-cpp/hooks";
 
@@ -39,7 +39,7 @@ class Ownership {
     static constexpr std::uint32_t without_qdisc = 0x2f000000;
     static constexpr std::uint32_t with_qdisc = 0x6f000000;
     static constexpr std::uint32_t byte_mask = 0x00ffffff;
-    static constexpr std::uint32_t turn_byte = byte_mask + 1;
+    static constexpr std::uint32_t qdisc_byte = byte_mask + 1;
 
     Ownership(std::uint32_t byte, UniqueFd file) : byte_(byte), file_(std::move(file)) {}
     std::uint32_t byte_;

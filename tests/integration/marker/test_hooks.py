@@ -391,36 +391,36 @@ def test_no_qdisc_is_left_whichever_change_is_the_last_before_a_kill(lab, tmp_pa
     assert removals >= 1 and not has_clsact(lab.a)
 
 
-TURN = 1 << 24  # the byte of the file that an instance locks while it looks at qdiscs and changes them
+QDISC_BYTE = 1 << 24  # of the file, locked by an instance while it looks at qdiscs or changes them
 
 
 @contextlib.contextmanager
-def turn():
-    """Has a turn at the clsact qdiscs, as an instance."""
+def qdiscs_locked():
+    """As by another instance."""
     path = pathlib.Path("/run/flowd-cpp/hooks")
     path.parent.mkdir(exist_ok=True)
     with open(path, "a+b", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
         f_ofd_setlkw = 38  # fcntl(2); not in this Python's fcntl
-        fcntl.fcntl(file, f_ofd_setlkw, struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, TURN, 1, 0))
+        fcntl.fcntl(file, f_ofd_setlkw, struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, QDISC_BYTE, 1, 0))
         yield
 
 
-def waiting_for_a_turn():
-    return sum("->" in line and f" {TURN} {TURN}" in line for line in pathlib.Path("/proc/locks").read_text().splitlines())
+def waiting_for_the_lock():
+    return sum("->" in line and f" {QDISC_BYTE} {QDISC_BYTE}" in line for line in pathlib.Path("/proc/locks").read_text().splitlines())
 
 
-def test_instances_take_turns_at_a_qdisc(lab):
+def test_instances_change_a_qdisc_one_after_the_other(lab):
     """Found by the soak: the meter saw the qdisc that the marker had added before its filter, took it for that of another program, and left it."""
     daemon = Daemon(configuration("clsact", perfsonar="interfaces: [eth0], attach: clsact"), lab.a)
     try:
-        with turn():
+        with qdiscs_locked():
             daemon.start(ready=False)
-            wait_for(lambda: has_clsact(lab.a) or waiting_for_a_turn() == 2, "marker and meter to wait for their turn")
+            wait_for(lambda: has_clsact(lab.a) or waiting_for_the_lock() == 2, "marker and meter to wait for the lock")
             assert not has_clsact(lab.a)
         wait_for(lambda: "READY=1" in daemon.states(), "READY=1")
-        with turn():
+        with qdiscs_locked():
             daemon.process.terminate()
-            wait_for(lambda: not has_clsact(lab.a) or waiting_for_a_turn() >= 1, "a removal to wait for its turn")
+            wait_for(lambda: not has_clsact(lab.a) or waiting_for_the_lock() >= 1, "a removal to wait for the lock")
             assert has_clsact(lab.a)
         assert daemon.process.wait(30) == 0
     finally:
