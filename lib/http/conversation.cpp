@@ -117,9 +117,10 @@ struct Head {
 struct Conversation::Parser {
     using Allocator = std::pmr::polymorphic_allocator<char>;
 
-    void begin() {
+    void begin() { one.emplace(std::piecewise_construct, std::make_tuple(), std::make_tuple(Allocator(&fields))); }
+    void end() {
+        one.reset();
         fields.release();
-        one.emplace(std::piecewise_construct, std::make_tuple(), std::make_tuple(Allocator(&fields)));
     }
 
     std::array<std::byte, 1024> room;  ///< for the fields of most requests: an allocation for each takes longer
@@ -303,7 +304,7 @@ void Conversation::handle() {
     } catch (...) {  // the destructor of the reply has sent 500
         ++context_.counts.failed;
     }
-    parser_->one.reset();
+    parser_->end();
 }
 
 void Conversation::refuse(unsigned status, std::string_view detail) {
@@ -311,7 +312,7 @@ void Conversation::refuse(unsigned status, std::string_view detail) {
     keep_alive_ = false;
     head_only_ = false;
     refused_ = true;
-    parser_->one.reset();
+    parser_->end();
     input_.clear();
     first_.clear();
     complete(problem(status, {.detail = detail}));
