@@ -18,7 +18,7 @@ constexpr std::size_t most_listed = 10;
     return "the daemon could not take it";
 }
 
-[[nodiscard]] std::string core_refusal(flowd_result result) {
+[[nodiscard]] const char* core_refusal(flowd_result result) {
     return result == FLOWD_LIMIT ? "a limit of live flows is reached: flows.maxLive, maxPerInstance or maxPerSource"
                                  : "the daemon does not take such an event";
 }
@@ -87,7 +87,7 @@ http::Response Announcer::answer_to(Task& task, flowd_result result) {
         return http::passing_problem(429, {.detail = "a limit of live flows is reached",
                                            .hint = "see flows.maxLive, maxPerInstance and maxPerSource",
                                            .more = more});
-    return http::problem(422, {.detail = "the daemon does not take such an event", .more = more});
+    return http::problem(422, {.detail = core_refusal(FLOWD_INVALID), .more = more});
 }
 
 std::optional<http::Response> Announcer::conclude(Task& task, flowd_result result, http::Reply& reply) {

@@ -59,7 +59,7 @@ class Announcer {
     [[nodiscard]] std::optional<http::Response> announce(EachFlow each, Wait wait, bool at_once, http::Reply& reply);
     void on_room() {
         outbox_.drain();
-        go_on();  // the first requests may be settled although there is no room for all
+        go_on();  // requests at the front may be settled although the outbox is still full
     }
     /// In stop(): answers all waiting requests; later calls have no effect.
     void stop();

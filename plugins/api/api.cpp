@@ -30,6 +30,10 @@ namespace {
            (type.size() > 5 && text::same_word(type.substr(type.size() - 5), "+json"));
 }
 
+[[nodiscard]] http::Response bad_request(const Error& error) {
+    return http::problem(400, {.detail = error.message, .hint = error.hint});
+}
+
 [[nodiscard]] std::optional<http::Response> not_json(const http::Request& request) {
     if (is_json(request.content_type)) return std::nullopt;
     return http::problem(415, {.detail = "the body has to be JSON", .hint = "send Content-Type: application/json"});
@@ -54,7 +58,7 @@ namespace {
 }  // namespace
 
 const std::array<Api::Route, 10> Api::routes{{
-    {"POST", "/flow", "announces one flow or several, all or none", &Api::post_flow},
+    {"POST", "/flow", "announces one flow or several; none if one cannot be read", &Api::post_flow},
     {"POST", "/flows", "announces flows, each of which is answered", &Api::post_flows},
     {"GET", "/flows", "the live flows", &Api::get_flows},
     {"GET", "/history", "the last ended flows", &Api::get_history},
@@ -201,26 +205,26 @@ Api::Answer Api::get_openapi(const http::Request&, http::Reply&) {
 Api::Answer Api::get_flows(const http::Request& request, http::Reply&) {
     auto wanted = PageRequest::from(request.query, host().registry());
     auto page = wanted ? flow_page(host().flows(), *wanted) : std::move(wanted).error();
-    if (!page) return http::problem(400, {.detail = page.error().message, .hint = page.error().hint});
+    if (!page) return bad_request(page.error());
     return http::Response{.body = std::move(*page)};
 }
 
 Api::Answer Api::get_history(const http::Request& request, http::Reply&) {
     auto wanted = PageRequest::from(request.query, host().registry());
     auto page = wanted ? history_page(host().history(), *wanted) : std::move(wanted).error();
-    if (!page) return http::problem(400, {.detail = page.error().message, .hint = page.error().hint});
+    if (!page) return bad_request(page.error());
     return http::Response{.body = std::move(*page)};
 }
 
 Api::Answer Api::get_minutes(const http::Request& request, http::Reply&) {
     auto page = minutes_page(host().history(), request.query);
-    if (!page) return http::problem(400, {.detail = page.error().message, .hint = page.error().hint});
+    if (!page) return bad_request(page.error());
     return http::Response{.body = std::move(*page)};
 }
 
 Api::Answer Api::get_events(const http::Request& request, http::Reply& reply) {
     auto wanted = EventsRequest::from(request.query, host().registry());
-    if (!wanted) return http::problem(400, {.detail = wanted.error().message, .hint = wanted.error().hint});
+    if (!wanted) return bad_request(wanted.error());
     auto response = streams_.serve(std::move(*wanted), reply);
     if (response) {
         if (!*response) ++answers_[200];
@@ -234,7 +238,7 @@ Api::Answer Api::get_events(const http::Request& request, http::Reply& reply) {
 Api::Answer Api::post_flow(const http::Request& request, http::Reply& reply) {
     if (auto wrong = not_json(request)) return wrong;
     auto events = reader_.read(request.body);
-    if (!events) return http::problem(400, {.detail = events.error().message, .hint = events.error().hint});
+    if (!events) return bad_request(events.error());
     std::string accepted;
     json::Writer(accepted).object().member("accepted", events->size()).end();
     accepted.push_back('\n');
@@ -244,9 +248,9 @@ Api::Answer Api::post_flow(const http::Request& request, http::Reply& reply) {
 Api::Answer Api::post_flows(const http::Request& request, http::Reply& reply) {
     if (auto wrong = not_json(request)) return wrong;
     auto each = reader_.read_each(request.body);
-    if (!each) return http::problem(400, {.detail = each.error().message, .hint = each.error().hint});
+    if (!each) return bad_request(each.error());
     const auto wait = wait_of(request);
-    if (!wait) return http::problem(400, {.detail = wait.error().message, .hint = wait.error().hint});
+    if (!wait) return bad_request(wait.error());
     name_sender(each->events, request);
     return announcer_.announce(std::move(*each), *wait, request.followed, reply);
 }
@@ -278,7 +282,7 @@ Api::Answer Api::announce_dummy(Event event, const http::Request& request, http:
 Api::Answer Api::announce(std::vector<Event> events, std::string accepted, const http::Request& request,
                           http::Reply& reply) {
     const auto wait = wait_of(request);
-    if (!wait) return http::problem(400, {.detail = wait.error().message, .hint = wait.error().hint});
+    if (!wait) return bad_request(wait.error());
     name_sender(events, request);
     return announcer_.announce(std::move(events), std::move(accepted), *wait, request.followed, reply);
 }
