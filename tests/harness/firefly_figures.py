@@ -110,13 +110,13 @@ def measure(arguments):
         middle[name] = {key: statistics.median(one[key] for one in trials) for key in ("rate", "cpu")}
     rows = []
     for name, what, least, most in (("relay", "fireflyp to its relay", ">= 0.85 x floor", "<= floor + 2"),
-                                    ("firefly", "fireflyp to the firefly backend, printed anew", None, None)):
+                                    ("firefly", "fireflyp to the firefly backend, re-encoded", None, None)):
         rate = middle[name]["rate"]
         early, late = steady(ways[name], rate / 2, hold)
         rows += [figures.row(f"{what}: highest lossless rate", rate, "/s", middle["floor"]["rate"], least),
                  figures.row(f"{what}: CPU per firefly", middle[name]["cpu"], "us", middle["floor"]["cpu"], most),
                  figures.row(f"{what}: resident after {hold:.0f} s at half of that rate (after 10 s: {early:.1f})", late, "MiB", aim="<= 40")]
-    rows.append(figures.row("relay, rate next to printing anew", middle["relay"]["rate"], "/s", middle["firefly"]["rate"], ">= 1 x floor"))
+    rows.append(figures.row("relay: rate, of that of the re-encoding backend", middle["relay"]["rate"], "/s", middle["firefly"]["rate"], ">= 1 x floor"))
     return {"firefly": rows}
 
 
