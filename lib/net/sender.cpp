@@ -67,7 +67,7 @@ bool Sender::push(std::string_view payload, const std::optional<Endpoint>& to, s
 std::size_t Sender::train(std::size_t first, std::size_t most) {
     const Item& head = at(first);
     const std::size_t size = head.payload.size();
-    if (!merges_ || count_ < least_merged || size == 0 || size > longest_merged) return 1;
+    if (!merging_ || size == 0 || size > longest_merged) return 1;
     std::size_t count = 1;
     for (bool is_last = false; count < most && !is_last && (count + 1) * size <= most_bytes; ++count) {
         const Item& next = at(first + count);
@@ -110,27 +110,32 @@ std::size_t Sender::send_some(std::size_t wanted) {
 }
 
 bool Sender::flush() {
-    bool cut_short = false, too_long = false;
+    bool too_long = false;
+    merging_ = merges_ && count_ >= least_merged;
     while (count_ > 0 && socket_ && !refused_) {
         const bool connected = at(0).to_length == 0;
         const std::size_t wanted = std::min(count_, batch);
         const std::size_t sent = send_some(wanted);
         if (sent > 0) {
             too_long = false;
-            // sendmmsg(2) does not report why it stopped. If the next call works, it was the ICMP error of an earlier
-            // datagram.
-            if (std::exchange(cut_short, sent < wanted)) {
-                note_refusal(ECONNREFUSED);
-                refused_ = connected;
+            // sendmmsg(2) does not report why it stopped. The ICMP error of an earlier datagram is reported only once, and
+            // only the error queue still has it; for other reasons, the next call has the error.
+            const int number = connected && sent < wanted ? socket_->take_queued_error() : 0;
+            if (number != 0 && concerns_peer(number)) {
+                note_refusal(number);
+                refused_ = true;
             }
             continue;
         }
         const int number = errno;
-        if (connected) socket_->discard_errors();
+        if (connected) (void)socket_->take_queued_error();
         if (number == EAGAIN || number == EWOULDBLOCK) return false;
-        cut_short = false;
-        if (merged_ && (number == EINVAL || number == EIO || number == EMSGSIZE)) {
-            merges_ = false;  // perhaps the kernel refuses only that; one by one, the error has its usual meaning
+        // Perhaps the kernel refuses only what is merged, or has room only for less; one by one, the error has its usual
+        // meaning.
+        const bool refuses_merged = number == EINVAL || number == EIO || number == EMSGSIZE;
+        if (merged_ && (refuses_merged || number == ENOBUFS || number == ENOMEM)) {
+            merging_ = false;
+            merges_ = !refuses_merged;
             continue;
         }
         // A connected socket reports the error of an earlier datagram: this one was not sent and stays queued. The earlier

@@ -89,8 +89,9 @@ class Sender {
     std::string last_error_;
     int last_refusal_ = 0;
     bool refused_ = false;
-    bool merges_ = true;   ///< until the kernel refuses it for this socket (no checksum offload, IPsec, a small MTU)
-    bool merged_ = false;  ///< the first message of the last attempt had several datagrams
+    bool merges_ = true;    ///< until the kernel refuses it for this socket (no checksum offload, IPsec, a small MTU)
+    bool merging_ = false;  ///< in this flush(): a part of the queue that was left over is treated like the part before it
+    bool merged_ = false;   ///< the first message of the last attempt had several datagrams
 };
 
 }  // namespace flowd::net

@@ -2,12 +2,14 @@
 #include "lib/net/udp_socket.hpp"
 
 #include <fcntl.h>
+#include <linux/errqueue.h>
 #include <linux/filter.h>
 #include <linux/sock_diag.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 
 #include <array>
+#include <cstddef>
 #include <utility>
 
 #include "lib/net/no_ipv6.hpp"
@@ -193,16 +195,26 @@ std::size_t UdpSocket::queued() const {
 
 int UdpSocket::take_error() const {
     const int number = integer_option(fd_.get(), SOL_SOCKET, SO_ERROR);
-    discard_errors();
+    (void)take_queued_error();
     return number;
 }
 
-void UdpSocket::discard_errors() const {
+int UdpSocket::take_queued_error() const {
     constexpr int most = 256;
+    int number = 0;
     for (int i = 0; i < most; ++i) {
+        alignas(cmsghdr) std::array<std::byte, 256> control;
         msghdr message{};
-        if (::recvmsg(fd_.get(), &message, MSG_ERRQUEUE | MSG_DONTWAIT) < 0) return;
+        message.msg_control = &control;
+        message.msg_controllen = sizeof control;
+        if (::recvmsg(fd_.get(), &message, MSG_ERRQUEUE | MSG_DONTWAIT) < 0) break;
+        for (cmsghdr* one = CMSG_FIRSTHDR(&message); one != nullptr; one = CMSG_NXTHDR(&message, one)) {
+            const bool v4 = one->cmsg_level == IPPROTO_IP && one->cmsg_type == IP_RECVERR;
+            const bool v6 = one->cmsg_level == IPPROTO_IPV6 && one->cmsg_type == IPV6_RECVERR;
+            if (v4 || v6) number = static_cast<int>(reinterpret_cast<const sock_extended_err*>(CMSG_DATA(one))->ee_errno);
+        }
     }
+    return number;
 }
 
 std::size_t UdpSocket::path_payload() const {

@@ -3,10 +3,14 @@
 
 #include <gtest/gtest.h>
 #include <netinet/udp.h>
+#include <sched.h>
 #include <sys/socket.h>
 
+#include <cerrno>
 #include <cstddef>
+#include <cstdlib>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "tests/unit/net/loopback.hpp"
@@ -122,6 +126,42 @@ TEST(Sender, SendsOneByOneWhereTheKernelDoesNotMerge) {
     EXPECT_FALSE(sender.refused());
 }
 
+TEST(Sender, WhereTheKernelDoesNotMergeTheLastDatagramsAreNoRefusal) {
+    Loopback receiver("127.0.0.1", 1 << 20);
+    Sender sender;
+    sender.use(Loopback::must(UdpSocket::connected(receiver.endpoint())));
+    const int on = 1;
+    ASSERT_EQ(::setsockopt(sender.socket()->fd(), SOL_SOCKET, SO_NO_CHECK, &on, sizeof on), 0);
+    std::vector<std::string> expected;
+    for (std::size_t i = 1; i < 10; ++i) expected.emplace_back(i, 'x');  // each goes alone
+    for (std::size_t i = 0; i < 11; ++i) expected.emplace_back(10, 'x');
+    ASSERT_GE(expected.size(), Sender::least_merged);
+    for (const std::string& text : expected) EXPECT_TRUE(sender.push(text));
+    EXPECT_TRUE(sender.flush());
+    EXPECT_EQ(receiver.wait_for(expected.size()), expected);
+    EXPECT_EQ(sender.counts().sent, expected.size());
+    EXPECT_EQ(sender.counts().refused + sender.counts().failed, 0u);
+    EXPECT_FALSE(sender.refused());
+}
+
+/// In a network namespace of a thread of its own, whose loopback interface first has room for one datagram at a time.
+TEST(Sender, SendsOneByOneAsLongAsThereIsNoRoomForWhatIsMerged) {
+    std::thread([] {
+        ASSERT_EQ(::unshare(CLONE_NEWNET), 0) << "needs root";
+        ASSERT_EQ(std::system("ip link set lo up && tc qdisc replace dev lo root bfifo limit 1000"), 0);
+        Merging merging;
+        const auto send = [&merging] {
+            for (std::size_t i = 0; i < Sender::least_merged; ++i) EXPECT_TRUE(merging.sender.push(std::string(100, 'x')));
+            EXPECT_TRUE(merging.sender.flush());
+            return merging.receiver.take();
+        };
+        EXPECT_EQ(send().size(), Sender::least_merged);
+        EXPECT_EQ(merging.sender.counts().failed, 0u);
+        ASSERT_EQ(std::system("tc qdisc del dev lo root"), 0);
+        EXPECT_EQ(send().back().size(), 100 * Sender::least_merged);
+    }).join();
+}
+
 TEST(Sender, MergesOnlyWhatGoesToOnePeer) {
     Loopback one("::1", 1 << 20), other("::1", 1 << 20);
     Sender sender;
@@ -157,6 +197,18 @@ TEST(Sender, QueuesDatagramsForAPeerThatRefusesThem) {
     EXPECT_EQ(sender.waiting(), 100u);
     EXPECT_EQ(sender.counts().dropped, 100u);
     EXPECT_EQ(sender.last_error(), "Connection refused");
+}
+
+TEST(Sender, ARefusalWithinABatchEndsIt) {
+    Sender sender;
+    sender.use(Loopback::must(UdpSocket::connected(nobody())));
+    for (int i = 0; i < 3; ++i) sender.push("x");
+    EXPECT_TRUE(sender.flush());
+    EXPECT_TRUE(sender.refused());
+    EXPECT_EQ(sender.last_refusal(), ECONNREFUSED);
+    EXPECT_EQ(sender.counts().sent, 1u);
+    EXPECT_EQ(sender.counts().refused, 1u);
+    EXPECT_EQ(sender.waiting(), 2u);
 }
 
 TEST(Sender, ProbesWithOneDatagramAndContinuesWhenReleased) {
