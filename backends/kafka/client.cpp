@@ -19,7 +19,7 @@ constexpr int oldest_for_kafka_4 = 0x010802ff;
 constexpr int oldest_for_scram = 0x020601ff;
 
 /// Properties that an option of this module sets, with its name.
-constexpr std::array<std::pair<std::string_view, std::string_view>, 26> set_by_options{{
+constexpr std::array<std::pair<std::string_view, std::string_view>, 27> set_by_options{{
     {"bootstrap.servers", "brokers"},
     {"metadata.broker.list", "brokers"},
     {"security.protocol", "security.protocol"},
@@ -45,6 +45,7 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 26> set_by_o
     {"enable.auto.commit", "nothing: offsets are committed when every backend has taken the events"},
     {"enable.auto.offset.store", "nothing: offsets are committed when every backend has taken the events"},
     {"auto.offset.reset", "startAt"},
+    {"statistics.interval.ms", "nothing: the statistics tell whether a broker is connected"},
     {"partition.assignment.strategy", "nothing: a daemon keeps the partitions that it need not give up"},
 }};
 

@@ -107,8 +107,8 @@ void KafkaBackend::turn_spool() {
     }
     // While the disk is full, records of the spool are still sent. After a crash they are sent again, without the flag.
     if (commit_spool() && spool_->bytes() <= spool_->max_bytes() / 4 * 3) spool_full_.end();
-    // Not while the brokers are unreachable: records that the client has had are flagged as redelivered after a crash.
-    while (spooling_ && client_ && !is_stuck() && pipeline_.is_half_empty()) {
+    // Not before a broker has answered: records that the client has had are flagged as redelivered after a crash.
+    while (spooling_ && client_ && ever_connected_ && !is_stuck() && pipeline_.is_half_empty()) {
         auto items = spool_->read(loaded_, load_records, load_bytes);
         if (!items && items.error().code == FLOWD_INVALID) return replace_spool("is damaged: " + items.error().message);
         if (!items) return spool_unusable_.begin("it cannot be read: " + items.error().message);

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -12,6 +13,7 @@
 
 #include "backends/kafka/kafka.hpp"
 #include "flowd/testing/instance.hpp"
+#include "flowd/unique_fd.hpp"
 #include "tests/unit/firefly/fixtures.hpp"
 
 namespace flowd::kafka {
@@ -25,8 +27,8 @@ class KafkaBackendTest : public ::testing::Test {
     void use_cluster() {
         config_.set("properties[test.mock.num.brokers]", "1").set("properties[test.mock.broker.rtt]", "1");
     }
-    void bring_up() {
-        config_.set("brokers[0]", "127.0.0.1:9").set("linger", "0ms");
+    void bring_up(std::uint16_t port = 9) {
+        config_.set("brokers[0]", "127.0.0.1:" + std::to_string(port)).set("linger", "0ms");
         instance_ = std::make_unique<testing::Instance>(host_, component<KafkaBackend>(), config_);
         ASSERT_EQ(instance_->bring_up(), FLOWD_OK);
     }
@@ -139,6 +141,39 @@ TEST_F(KafkaBackendTest, WhatTheSpoolHasIsWrittenByTheNextInstanceAndFlaggedIfIt
     bring_up();
     EXPECT_TRUE(host_.run_until([&] { return shows(R"(/spool","records":0,)"); }, patience)) << instance_->status();
     EXPECT_TRUE(shows(R"("redelivered":1,)")) << "the client had the first one: " << instance_->status();
+    EXPECT_EQ(instance_->stop(), FLOWD_OK);
+    instance_.reset();
+    std::filesystem::remove_all(directory);
+}
+
+TEST_F(KafkaBackendTest, TheSpoolIsReadOnceABrokerHasAnsweredAndSoItsRecordsAreNotFlaggedForAConnectionAlone) {
+    std::string directory = (std::filesystem::temp_directory_path() / "kafka-XXXXXX").string();
+    ASSERT_NE(::mkdtemp(directory.data()), nullptr);
+    config_.set("spool.path", directory + "/spool");
+    bring_up();
+    EXPECT_TRUE(host_.run_until([&] { return finds("kafka-unreachable"); }, patience));
+    EXPECT_EQ(instance_->deliver(event(1)), FLOWD_OK);
+    EXPECT_TRUE(host_.run_until([&] { return shows(R"("spooled":1,)"); }, patience)) << instance_->status();
+    EXPECT_EQ(instance_->stop(), FLOWD_OK);
+    instance_.reset();
+    // The kernel accepts the connection, and nobody reads it.
+    const UniqueFd listener(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    sockaddr_in address{.sin_family = AF_INET, .sin_port = 0, .sin_addr = {htonl(INADDR_LOOPBACK)}, .sin_zero = {}};
+    socklen_t length = sizeof address;
+    ASSERT_EQ(::bind(listener.get(), reinterpret_cast<sockaddr*>(&address), length), 0);
+    ASSERT_EQ(::listen(listener.get(), 1), 0);
+    ASSERT_EQ(::getsockname(listener.get(), reinterpret_cast<sockaddr*>(&address), &length), 0);
+    bring_up(ntohs(address.sin_port));
+    EXPECT_EQ(instance_->deliver(event(2)), FLOWD_OK);
+    EXPECT_TRUE(host_.run_until([&] { return shows(R"("spooled":1,)"); }, patience)) << instance_->status();
+    EXPECT_TRUE(instance_->findings().empty()) << "it is not known yet that nobody answers";
+    EXPECT_TRUE(shows(R"("waiting":0,)")) << "the client has nothing: " << instance_->status();
+    EXPECT_EQ(instance_->stop(), FLOWD_OK);
+    instance_.reset();
+    use_cluster();
+    bring_up();
+    EXPECT_TRUE(host_.run_until([&] { return shows(R"(/spool","records":0,)"); }, patience)) << instance_->status();
+    EXPECT_TRUE(shows(R"("redelivered":0,)")) << instance_->status();
     EXPECT_EQ(instance_->stop(), FLOWD_OK);
     instance_.reset();
     std::filesystem::remove_all(directory);
