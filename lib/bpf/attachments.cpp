@@ -193,7 +193,7 @@ Result<Attachments::Attached> Attachments::attach(const Link& link) {
 }
 
 Result<void> Attachments::attach_clsact(Attached& attached) {
-    const auto locked = Ownership::lock_qdiscs();
+    const auto locked = lock_qdiscs();
     if (!locked) return locked.error();
     auto qdisc = look_at_qdisc(attached.link);
     if (!qdisc) return std::move(qdisc).error();
@@ -271,9 +271,15 @@ void Attachments::name_series(Attached& attached) {
 
 void Attachments::detach(Attached& attached) {
     if (!attached.on_clsact) return remove(attached);
-    const auto locked = Ownership::lock_qdiscs();
-    if (!locked) host_.debug(attached.link.name + ": " + locked.error().message);
+    const auto locked = lock_qdiscs();
+    if (!locked) host_.warning(attached.link.name + ": removing our hooks without the lock: " + locked.error().message);
     remove(attached);
+}
+
+Result<UniqueFd> Attachments::lock_qdiscs() {
+    auto locked = Ownership::lock_qdiscs(waited_in_vain_ ? std::chrono::milliseconds::zero() : Ownership::qdisc_patience);
+    waited_in_vain_ = !locked && locked.error().code == FLOWD_BUSY;
+    return locked;
 }
 
 void Attachments::remove(Attached& attached) {
@@ -447,44 +453,42 @@ bool Attachments::is_ours(std::uint32_t tcx_program) {
     return known_programs_[tcx_program] = ours;
 }
 
-void Attachments::repair(Attached& attached, const std::vector<std::size_t>& missing) {
-    const std::string& name = attached.link.name;
-    read_changes();
-    std::optional<Error> failed;
+Result<void> Attachments::attach_missing(Attached& attached, const std::vector<std::size_t>& missing) {
     bool with_qdisc = false;
-    const Result<UniqueFd> locked = attached.on_clsact ? Ownership::lock_qdiscs() : UniqueFd();
-    if (!locked) failed = locked.error();
-    if (attached.on_clsact && !failed) {
+    const Result<UniqueFd> locked = attached.on_clsact ? lock_qdiscs() : UniqueFd();
+    if (!locked) return locked.error();
+    if (attached.on_clsact) {
         if (lost_changes_) attached.made_qdisc = false;
         auto qdisc = look_at_qdisc(attached.link);
-        if (qdisc) {
-            with_qdisc = qdisc->missing;
-            attached.made_qdisc = attached.made_qdisc || qdisc->removed_with_filters;
-        } else {
-            failed = std::move(qdisc).error();
-        }
+        if (!qdisc) return std::move(qdisc).error();
+        with_qdisc = qdisc->missing;
+        attached.made_qdisc = attached.made_qdisc || qdisc->removed_with_filters;
     }
     for (const std::size_t i : missing) {
-        if (failed) break;
         auto hook = attach_hook(attached, i, with_qdisc);
         if (!hook) {
             if (with_qdisc) attached.made_qdisc = false;  // it was not added, or removed again
-            failed = std::move(hook).error();
-            break;
+            return std::move(hook).error();
         }
         // The new filter has the same handle, priority and program: the old object must not remove it.
         if (auto* const filter = std::get_if<ClsactFilter>(&attached.hooks[i])) filter->release();
         attached.hooks[i] = *std::move(hook);
         with_qdisc = false;
     }
-    if (!failed)
-        if (auto kept = keep(attached); !kept) host_.warning(name + ": " + kept.error().message);
-    if (failed) {
+    return {};
+}
+
+void Attachments::repair(Attached& attached, const std::vector<std::size_t>& missing) {
+    const std::string& name = attached.link.name;
+    read_changes();
+    auto done = attach_missing(attached, missing);
+    if (!done) {
         if (std::exchange(attached.removed, true)) return;  // logged already
-        Problem problem = Problem::from(std::move(*failed).within("another program removed our hook"));
+        Problem problem = Problem::from(std::move(done).error().within("another program removed our hook"));
         problem.found = name;
         return host_.report(problem);
     }
+    if (auto kept = keep(attached); !kept) host_.warning(name + ": " + kept.error().message);
     attached.removed = false;
     attached.repairs += missing.size();
     attached.repairs_series.add(static_cast<double>(missing.size()));
@@ -555,6 +559,23 @@ Result<std::uint32_t> Attachments::sweep() const {
     return sweep_filters(host_, purpose_.role, purpose_.program_names, directions);
 }
 
+namespace {
+
+Result<void> remove_leftovers(int interface_index, const std::vector<PlacedFilter>& left) {
+    const auto locked = Ownership::lock_qdiscs();
+    if (!locked) return locked.error();
+    if (std::any_of(left.begin(), left.end(),
+                    [](const PlacedFilter& one) { return Ownership::made_qdisc(one.filter.handle); })) {
+        auto done = remove_with_qdisc(interface_index, left);
+        return done ? Result<void>() : std::move(done).error();
+    }
+    for (const auto& [direction, filter] : left)
+        if (auto done = remove_filter(interface_index, direction, filter); !done) return done;
+    return {};
+}
+
+}  // namespace
+
 Result<std::uint32_t> sweep_filters(Host& host, const std::string& role, const std::vector<std::string>& program_names,
                                     const std::vector<Direction>& directions) {
     auto found = links();
@@ -573,17 +594,7 @@ Result<std::uint32_t> sweep_filters(Host& host, const std::string& role, const s
             }
         }
         if (left.empty()) continue;
-        const auto locked = Ownership::lock_qdiscs();
-        if (!locked) return locked.error();
-        const bool with_qdisc = std::any_of(
-            left.begin(), left.end(), [](const PlacedFilter& one) { return Ownership::made_qdisc(one.filter.handle); });
-        if (with_qdisc) {
-            if (auto done = remove_with_qdisc(link.index, left); !done) return std::move(done).error().within(link.name);
-        } else {
-            for (const auto& [direction, filter] : left)
-                if (auto done = remove_filter(link.index, direction, filter); !done)
-                    return std::move(done).error().within(link.name);
-        }
+        if (auto done = remove_leftovers(link.index, left); !done) return std::move(done).error().within(link.name);
         for (std::size_t i = 0; i < left.size(); ++i)
             host.warning(link.name + ": removed the tc filter of a " + role + " that was killed");
         swept += static_cast<std::uint32_t>(left.size());

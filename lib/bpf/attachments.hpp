@@ -170,6 +170,8 @@ class Attachments {
     [[nodiscard]] Result<void> attach_clsact(Attached& attached);
     [[nodiscard]] Result<Hook> attach_hook(const Attached& attached, std::size_t hook, bool with_qdisc);
     [[nodiscard]] Result<Qdisc> look_at_qdisc(const Link& link) const;
+    /// Once it has waited in vain it only tries, until it gets the lock: a stop must not wait once for each interface.
+    [[nodiscard]] Result<UniqueFd> lock_qdiscs();
     void name_series(Attached& attached);
     void detach(Attached& attached);
     void remove(Attached& attached);  // on clsact: with the qdiscs locked
@@ -184,6 +186,7 @@ class Attachments {
     [[nodiscard]] Result<Present> present_on(const Attached& attached, std::size_t hook) const;
     [[nodiscard]] bool runs(const Attached& attached, std::size_t hook, const Present& present) const;
     [[nodiscard]] std::vector<Preceding> preceding_of(const Attached& attached, std::size_t hook, const Present& present);
+    [[nodiscard]] Result<void> attach_missing(Attached& attached, const std::vector<std::size_t>& missing);
     void repair(Attached& attached, const std::vector<std::size_t>& missing);
     void show_preceding(Attached& attached, std::vector<Preceding> preceding);
     void compare_counts();
@@ -196,6 +199,7 @@ class Attachments {
     TcxPlaces places_;
     std::optional<Ownership> ownership_;            // from the first clsact filter on
     std::map<int, Attached> attached_;              // by interface index
+    bool waited_in_vain_ = false;                   // for the lock of the qdiscs
     bool lost_changes_ = false;                     // since the last look
     std::map<std::uint32_t, bool> known_programs_;  // whether they are ours; the kernel does not reuse ids
     std::optional<nl::Subscription> changes_;

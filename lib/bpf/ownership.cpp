@@ -7,7 +7,9 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <filesystem>
+#include <thread>
 #include <utility>
 
 namespace flowd::bpf {
@@ -26,6 +28,16 @@ Error with_remedy(const std::string& file, const std::string& why) {
     return {FLOWD_DENIED, file + ", which distinguishes the tc filters of live instances from leftovers: " + why,
             "its directory must be writable for root and the daemon's user only (RuntimeDirectory=flowd-cpp "
             "in the unit)"};
+}
+
+constexpr std::chrono::milliseconds try_period{10};
+
+/// F_OFD_GETLK does not tell the process.
+Error held(const std::string& file) {
+    const std::string byte = std::to_string(Ownership::qdisc_byte);
+    return {FLOWD_BUSY, file + ": another instance has locked the clsact qdiscs and does not go on",
+            "it may be suspended: `grep -l ' " + byte + " " + byte +
+                "$' /proc/[0-9]*/fdinfo/*` as root finds the process; continue it (kill -CONT) or end it (kill -9)"};
 }
 
 /// Every process that can open the file can lock it: only root and the owner of the directory may.
@@ -64,12 +76,16 @@ Result<Ownership> Ownership::claim(const std::string& file) {
     }
 }
 
-Result<UniqueFd> Ownership::lock_qdiscs(const std::string& file) {
+Result<UniqueFd> Ownership::lock_qdiscs(std::chrono::milliseconds patience, const std::string& file) {
     auto fd = open_file(file);
     if (!fd) return fd;
     struct flock lock = one_byte(qdisc_byte);
-    while (::fcntl(fd->get(), F_OFD_SETLKW, &lock) != 0)
-        if (errno != EINTR) return with_remedy(file, Error::from_errno(errno, "locking it").message);
+    const auto end = std::chrono::steady_clock::now() + patience;
+    while (::fcntl(fd->get(), F_OFD_SETLK, &lock) != 0) {  // F_OFD_SETLKW would wait without a limit
+        if (errno != EAGAIN && errno != EACCES) return with_remedy(file, Error::from_errno(errno, "locking it").message);
+        if (std::chrono::steady_clock::now() >= end) return held(file);
+        std::this_thread::sleep_for(try_period);
+    }
     return fd;
 }
 

@@ -3,6 +3,7 @@
 // Not bound to a thread, not thread-safe.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <string>
 
@@ -27,19 +28,25 @@ class Ownership {
     [[nodiscard]] static bool made_qdisc(std::uint32_t handle) { return (handle & ~byte_mask) == with_qdisc; }
 
     /// Locks the clsact qdiscs of this host against other instances, until the descriptor is closed: nobody else looks at
-    /// one, or adds or removes one with its filters. Waits while another instance has the lock. Without it, a qdisc that
-    /// was added and has no filter yet would be taken for that of another program.
-    [[nodiscard]] static Result<UniqueFd> lock_qdiscs(const std::string& file = default_file);
+    /// one, or adds or removes one with its filters. Without it, a qdisc that was added and has no filter yet would be
+    /// taken for that of another program. Blocks while another instance has the lock; FLOWD_BUSY: for longer than
+    /// `patience`, which happens if that one is suspended.
+    [[nodiscard]] static Result<UniqueFd> lock_qdiscs(std::chrono::milliseconds patience = qdisc_patience,
+                                                      const std::string& file = default_file);
 
     static constexpr const char* default_file = "/run/flowd-cpp/hooks";
+    /// Instances have the lock for milliseconds. Shorter than stopTimeout, because a stop waits, too.
+    static constexpr std::chrono::milliseconds qdisc_patience{3000};
+
+    /// The byte that lock_qdiscs() locks; those before it are for handles.
+    static constexpr std::uint32_t qdisc_byte = 0x01000000;
 
   private:
     // Low handles are chosen by administrators and other programs; the highest bit is not used because tools print it
     // signed.
     static constexpr std::uint32_t without_qdisc = 0x2f000000;
     static constexpr std::uint32_t with_qdisc = 0x6f000000;
-    static constexpr std::uint32_t byte_mask = 0x00ffffff;
-    static constexpr std::uint32_t qdisc_byte = byte_mask + 1;
+    static constexpr std::uint32_t byte_mask = qdisc_byte - 1;
 
     Ownership(std::uint32_t byte, UniqueFd file) : byte_(byte), file_(std::move(file)) {}
     std::uint32_t byte_;

@@ -405,8 +405,10 @@ def qdiscs_locked():
         yield
 
 
-def waiting_for_the_lock():
-    return sum("->" in line and f" {QDISC_BYTE} {QDISC_BYTE}" in line for line in pathlib.Path("/proc/locks").read_text().splitlines())
+def waiting_for_the_lock(daemon, owners):
+    """Each one has opened the file, as have those that own filters."""
+    files = pathlib.Path(f"/proc/{daemon.process.pid}/fd").iterdir()
+    return sum(os.readlink(fd) == "/run/flowd-cpp/hooks" for fd in files) - owners
 
 
 def test_instances_change_a_qdisc_one_after_the_other(lab):
@@ -415,17 +417,34 @@ def test_instances_change_a_qdisc_one_after_the_other(lab):
     try:
         with qdiscs_locked():
             daemon.start(ready=False)
-            wait_for(lambda: has_clsact(lab.a) or waiting_for_the_lock() == 2, "marker and meter to wait for the lock")
+            wait_for(lambda: has_clsact(lab.a) or waiting_for_the_lock(daemon, 0) == 2, "marker and meter to wait for the lock")
             assert not has_clsact(lab.a)
         wait_for(lambda: "READY=1" in daemon.states(), "READY=1")
         with qdiscs_locked():
             daemon.process.terminate()
-            wait_for(lambda: not has_clsact(lab.a) or waiting_for_the_lock() >= 1, "a removal to wait for the lock")
+            wait_for(lambda: not has_clsact(lab.a) or waiting_for_the_lock(daemon, 2) >= 1, "a removal to wait for the lock")
             assert has_clsact(lab.a)
         assert daemon.process.wait(30) == 0
     finally:
         daemon.__exit__()
     assert not has_clsact(lab.a)
+
+
+def test_a_suspended_instance_delays_the_others_for_a_limited_time(lab):
+    daemon = Daemon(configuration("clsact", perfsonar="interfaces: [eth0], attach: clsact"), lab.a)
+    try:
+        with qdiscs_locked():
+            daemon.start(ready=False)
+            assert daemon.process.wait(20) == 6
+            assert "/run/flowd-cpp/hooks: another instance has locked" in daemon.log and "kill -CONT" in daemon.log, daemon.log
+        restart(daemon)
+        assert our_filters(lab.a)
+        with qdiscs_locked():
+            assert daemon.stop() == 0
+            assert "without the lock" in daemon.log
+        assert not our_filters(lab.a)
+    finally:
+        daemon.__exit__()
 
 
 def test_no_qdisc_is_left_when_marker_and_meter_change_their_hooks_one_after_the_other(lab):

@@ -8,6 +8,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <chrono>
+#include <csignal>
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -153,6 +156,41 @@ TEST_F(OwnershipTest, EndsWithTheProcess) {
     ::kill(child, SIGKILL);
     ASSERT_EQ(::waitpid(child, nullptr, 0), child);
     EXPECT_FALSE(Ownership::is_alive(handle, file_));
+    ::close(pipe[0]);
+    ::close(pipe[1]);
+}
+
+TEST_F(OwnershipTest, TheLockOfTheQdiscsIsNotAwaitedForEver) {
+    constexpr std::chrono::milliseconds patience{50};
+    int pipe[2];
+    ASSERT_EQ(::pipe(pipe), 0);
+    const pid_t child = ::fork();
+    if (child == 0) {
+        const auto locked = Ownership::lock_qdiscs(patience, file_);
+        (void)!::write(pipe[1], locked ? "y" : "n", 1);
+        ::pause();
+        ::_exit(0);
+    }
+    char locked = 0;
+    ASSERT_EQ(::read(pipe[0], &locked, 1), 1);
+    EXPECT_EQ(locked, 'y');
+    ::kill(child, SIGSTOP);
+    const auto refused = Ownership::lock_qdiscs(patience, file_);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, FLOWD_BUSY);
+    EXPECT_NE(refused.error().message.find(file_), std::string::npos) << refused.error().message;
+    const std::string& hint = refused.error().hint;
+    const auto begin = hint.find('`') + 1;
+    const std::string find = hint.substr(begin, hint.find('`', begin) - begin) + " 2> /dev/null";
+    FILE* const found = ::popen(find.c_str(), "re");
+    char line[256] = "";
+    EXPECT_NE(::fgets(line, sizeof line, found), nullptr) << find;
+    ::pclose(found);
+    EXPECT_EQ(std::string(line).find("/proc/" + std::to_string(child) + "/"), 0u) << line;
+
+    ::kill(child, SIGKILL);
+    ASSERT_EQ(::waitpid(child, nullptr, 0), child);
+    EXPECT_TRUE(Ownership::lock_qdiscs(patience, file_)) << "a dead process holds no lock";
     ::close(pipe[0]);
     ::close(pipe[1]);
 }
