@@ -269,7 +269,8 @@ class FlowTable {
     void reclaim(Shard& shard, std::uint32_t keep, Now now);
     void limit_earlier(Shard& shard, const Flow& flow);
     void leave_record(Shard& shard, Flow& flow, Now now);  ///< see Recipients::leave; may remove the record
-    void leave_key(Shard& shard, Flow& flow, Now now);     ///< the same for all earlier flows of its key
+    /// The same for all earlier flows of its key, and for them first: the last one to be removed leaves the tombstone.
+    void leave_key(Shard& shard, Flow& flow, Now now);
     void bury_all(std::int64_t now);
     bool bury(Shard& shard, std::int64_t now);  ///< removes some tombstones; true: there may be more
     bool bury_oldest(Shard& shard);             ///< false: another flow has its key

@@ -176,7 +176,9 @@ void FlowTable::replace_recipient(unsigned slot, unsigned successor, std::uint32
 
 void FlowTable::forget_recipient(Listener& listener) {
     const Now at = now();
-    for_each_record(all_shards, listener, [&](Shard& shard, Flow& flow) { leave_record(shard, flow, at); });
+    for_each_record(all_shards, listener, [&](Shard& shard, Flow& flow) {
+        if (!flow.superseded) leave_key(shard, flow, at);
+    });
     for (Shard& shard : shards_) {
         const std::lock_guard lock(shard);
         shard.recipients_.end_removal();

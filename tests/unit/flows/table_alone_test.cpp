@@ -169,6 +169,24 @@ TEST_F(FlowTableWithoutDelivery, AMissedEndIsPassedToTheSuccessor) {
     EXPECT_EQ(ended_kept(), 1u);
 }
 
+TEST_F(FlowTableWithoutDelivery, ARemovedBackendThatMissedTwoEndsOfAKeyLeavesTheTombstoneOfTheLater) {
+    const auto flow_that_second_missed = [&] {
+        offer(start(1), first);
+        return offer(end(1), first).change.flow_id;
+    };
+    const std::uint64_t before = flow_that_second_missed();
+    flow_that_second_missed();
+    tell(before, second, FLOWD_EVENT_END);
+    pass(3);
+    flow_that_second_missed();  // in the record of the first: a walk by index comes to the later one first
+    pass(3);
+    table.retire_recipient(1);
+    table.forget_recipient(*this);
+    EXPECT_EQ(offer(end(1), first).change.step, Change::Step::none) << "until five seconds after the later end";
+    pass(2);
+    EXPECT_EQ(ended_kept(), 0u);
+}
+
 TEST_F(FlowTableWithoutDelivery, ReportsExpiredFlowsToItsListener) {
     auto metered = start(1);
     metered.flags = FLOWD_METERED;
