@@ -126,7 +126,8 @@ class FlowTable {
         MinuteSums sums_;  ///< since they were last collected
         std::shared_ptr<const OwnAddresses> own_ = std::make_shared<const OwnAddresses>();
         FlowLimits limits_;
-        /// Ids of ended flows whose end some recipient has not received, the oldest first; some no longer exist.
+        /// Ids of ended flows whose end some recipient has not received, the oldest first; some no longer exist, and some
+        /// are still live, because end() ran out of memory.
         std::deque<std::uint64_t> owed_;
         std::int64_t next_expiry_ns_ = never_ns;  ///< no live flow expires earlier
         std::int64_t swept_ns_ = 0;
@@ -267,6 +268,8 @@ class FlowTable {
     void give_up(Shard& shard, Flow& flow);
     /// If the table is full, removes an ended flow other than that at the place `keep`.
     void reclaim(Shard& shard, std::uint32_t keep, Now now);
+    /// The ended flow whose end has been pending for longest. Looks at `left` ids at most, for which the lock is held.
+    static Flow* oldest_owed(Shard& shard, std::uint32_t& left);
     void limit_earlier(Shard& shard, const Flow& flow);
     void leave_record(Shard& shard, Flow& flow, Now now);  ///< see Recipients::leave; may remove the record
     /// The same for all earlier flows of its key, and for them first: the last one to be removed leaves the tombstone.

@@ -136,18 +136,22 @@ void FlowTable::reclaim(Shard& shard, std::uint32_t keep, Now now) {
         tombstones_cut_short_.fetch_add(1, std::memory_order_relaxed);
         return;
     }
+    Flow* flow = oldest_owed(shard, left);
+    if (flow == nullptr || FlowStore::index_of(flow->id) == keep) return;
+    const std::uint64_t id = flow->id;
+    shard.owed_.pop_front();
+    if (shard.recipients_.are_leaving()) leave_record(shard, *flow, now);
+    flow = shard.store_.by_id(id);
+    if (flow != nullptr) give_up(shard, *flow);
+}
+
+Flow* FlowTable::oldest_owed(Shard& shard, std::uint32_t& left) {
     for (; left > 0 && !shard.owed_.empty(); --left) {
-        const std::uint64_t id = shard.owed_.front();
-        Flow* flow = shard.store_.by_id(id);
-        if (flow != nullptr && FlowStore::index_of(id) == keep) return;
+        Flow* const flow = shard.store_.by_id(shard.owed_.front());
+        if (flow != nullptr && flow->state == FlowState::ended) return flow;
         shard.owed_.pop_front();
-        if (flow == nullptr) continue;
-        if (shard.recipients_.are_leaving()) leave_record(shard, *flow, now);
-        flow = shard.store_.by_id(id);
-        if (flow != nullptr) give_up(shard, *flow);
-        return;
     }
-    // The next announcement continues here.
+    return nullptr;
 }
 
 void FlowTable::add_recipient(unsigned slot, std::uint32_t accepts) {
@@ -278,7 +282,7 @@ bool FlowTable::bury(Shard& shard, std::int64_t now_ns) {
     }
     for (std::uint32_t i = 0; i < due; ++i) bury_oldest(shard);
     std::uint32_t left = records_per_lock - due;
-    for (; !shard.owed_.empty() && left > 0 && store.by_id(shard.owed_.front()) == nullptr; --left) shard.owed_.pop_front();
+    (void)oldest_owed(shard, left);
     if (left > 0 && shard.texts_.is_full()) shard.texts_.prune();
     return left == 0;
 }

@@ -154,6 +154,33 @@ TEST_F(OutOfMemory, AtAStartAfterAnEndChangesNothing) {
     at_each_allocation({first, last}, rich(start(1)), "S1 E1 S1");
 }
 
+TEST_F(OutOfMemory, AtAnEndTheFlowIsStillNotOneOfThoseThatMakeRoom) {
+    FlowLimits limits;
+    limits.max_live = 1;
+    auto more = ongoing(1);
+    more.usage = {500, 500, 0, 0, FLOWD_USAGE_APPLICATION, FLOWD_USAGE_BYTES};
+    auto last = end(1);
+    last.usage = {5, 5, 0, 0, FLOWD_USAGE_APPLICATION, FLOWD_USAGE_BYTES};
+    int failures = 0;
+    for (int allowed = 0; allowed < 1000; ++allowed) {
+        use(limits);
+        const auto api = announcer("api");
+        ASSERT_EQ(emit(api, start(1)), FLOWD_OK);
+        ASSERT_EQ(emit(api, more), FLOWD_OK);
+        has_failed = false;
+        allocations_left = allowed;
+        const flowd_result result = bus->emit(api, &last, 1, sizeof last, nullptr);
+        allocations_left = -1;
+        if (!has_failed) break;
+        if (result == FLOWD_OK) continue;
+        ++failures;
+        for (std::uint32_t number = 2; number < 1000; ++number) ASSERT_EQ(emit(api, start(number)), FLOWD_LIMIT);
+        EXPECT_TRUE(bus->find(key_of(1), [](const flowd_flow&) {})) << allowed;
+        EXPECT_EQ(emit(api, last), FLOWD_OK);
+    }
+    EXPECT_GT(failures, 0);
+}
+
 TEST_F(OutOfMemory, AnEventRefusedByAFullQueueAllocatesNothing) {
     const auto api = announcer("api");
     Backend backend(*bus, "backend", all_kinds, small(1));
