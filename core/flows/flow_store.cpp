@@ -75,11 +75,11 @@ std::uint32_t FlowStore::add() {
     std::uint64_t id = 0;
     if (index != none) {
         free_ = (*this)[index].older;
-        id = (*this)[index].id + (std::uint64_t{1} << 32);
+        id = (*this)[index].id + (std::uint64_t{1} << use_shift);
         if (free_ != none) prefetch(free_);
     } else {
         index = used_++;
-        id = (std::uint64_t{1} << 32) | (std::uint64_t{shard_} << index_bits) | index;
+        id = (std::uint64_t{1} << use_shift) | (std::uint64_t{shard_} << index_bits) | index;
     }
     Flow& flow = (*this)[index];
     flow = Flow{};
@@ -157,6 +157,7 @@ bool FlowStore::bury() {
 void FlowStore::remove(std::uint32_t index) {
     Flow& flow = (*this)[index];
     flow.state = FlowState::free;
+    if (flow.id >> use_shift == max_uses) return;
     flow.older = free_;
     free_ = index;
 }

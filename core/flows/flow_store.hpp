@@ -162,7 +162,8 @@ class FlowStore {
         return flow.id == id && flow.state != FlowState::free ? &flow : nullptr;
     }
     [[nodiscard]] Flow* by_id(std::uint64_t id) { return const_cast<Flow*>(std::as_const(*this).by_id(id)); }
-    /// An id is the record's index with the number of its reuses: unique, and found without a search.
+    /// An id is the record's index with the number of its uses: unique, and found without a search. It stays below 2^53,
+    /// which readers of JSON represent exactly: a record that was used 2^21 - 1 times is left unused.
     [[nodiscard]] static std::uint32_t index_of(std::uint64_t id) {
         return static_cast<std::uint32_t>(id & ((1u << index_bits) - 1));
     }
@@ -173,6 +174,8 @@ class FlowStore {
 
   private:
     static constexpr std::uint32_t page_size = 64;
+    static constexpr unsigned use_shift = 32;
+    static constexpr std::uint64_t max_uses = (1u << (53 - use_shift)) - 1;
     static constexpr std::uint32_t tombstone_bit = 0x80000000;  ///< of a place
     struct Bucket {
         std::uint32_t place;  ///< plus one

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/flows/flow_store.hpp"
 
+#include <algorithm>
 #include <deque>
 #include <map>
 #include <random>
@@ -164,6 +165,26 @@ TEST(FlowStore, AnIdIsNeverUsedTwice) {
         store.remove(index);
         EXPECT_EQ(store.by_id(id), nullptr);
     }
+}
+
+TEST(FlowStore, AnIdIsExactInJsonHoweverOftenARecordIsReused) {
+    RecordPages memory;
+    FlowStore store(31, memory);
+    std::uint64_t last = 0;
+    std::uint64_t highest = 0;
+    std::uint32_t records = 0;
+    for (std::uint32_t flows = 0; flows < 3u << 20; ++flows) {
+        store.reserve();
+        const std::uint32_t index = store.add();
+        const std::uint64_t id = store[index].id;
+        records = std::max(records, index + 1);
+        highest = std::max(highest, id);
+        ASSERT_NE(id, last);
+        last = id;
+        store.remove(index);
+    }
+    EXPECT_LT(highest, std::uint64_t{1} << 53);
+    EXPECT_EQ(records, 2u);
 }
 
 }  // namespace
