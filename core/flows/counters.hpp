@@ -114,8 +114,9 @@ struct BackendCounters {
 
 struct BusCounters {
     std::uint64_t live = 0;
-    std::uint64_t ended_kept = 0;  ///< ended flows still in the table: tombstones and undelivered ends
-    std::uint64_t owed = 0;        ///< ended flows whose end some backend has not received
+    std::uint64_t ended_kept =
+        0;                   ///< ended flows in the table: tombstones of keys without a newer flow, and undelivered ends
+    std::uint64_t owed = 0;  ///< ended flows whose end some backend has not received
     std::uint64_t tombstones_cut_short = 0;
     std::uint64_t samples = 0;               ///< from enrichers
     std::uint64_t samples_unknown = 0;       ///< of flows that had ended meanwhile

@@ -277,6 +277,7 @@ class FlowTable {
     void bury_all(std::int64_t now);
     bool bury(Shard& shard, std::int64_t now);  ///< removes some tombstones; true: there may be more
     bool bury_oldest(Shard& shard);             ///< false: another flow has its key
+    bool cut_short_oldest(Shard& shard);        ///< the same before its time
     [[nodiscard]] static bool is_over(const Shard& shard, std::int64_t ended_ns, std::int64_t now_ns) {
         return now_ns - ended_ns >= shard.limits_.tombstone_ns;
     }

@@ -7,10 +7,12 @@
 namespace flowd::core {
 namespace {
 
-constexpr std::size_t max_earlier = 64;       // ended flows of one key that a recipient may lack
-constexpr std::uint32_t max_reclaimed = 256;  // ended flows that are examined under one lock to make room
-constexpr std::uint8_t dumps_without = 2;     // sock_diag dumps a connection must be missing from
-constexpr std::int64_t probe_share = 50;      // dumps of the sockets use at most this fraction of the time (one part in 50)
+constexpr std::size_t max_earlier = 64;         // ended flows of one key that a recipient may lack
+constexpr std::uint32_t max_reclaimed = 256;    // ended flows that are examined under one lock to make room
+constexpr std::uint64_t tombstone_share = 4;    // a shard may have so many times its share of maxLive as tombstones ...
+constexpr std::uint64_t max_tombstones = 1024;  // ... and so many more, because a small share is uneven
+constexpr std::uint8_t dumps_without = 2;       // sock_diag dumps a connection must be missing from
+constexpr std::int64_t probe_share = 50;  // dumps of the sockets use at most this fraction of the time (one part in 50)
 
 std::uint8_t end_reason_of(Expiry reason) {
     switch (reason) {
@@ -79,7 +81,10 @@ void FlowTable::settle(Shard& shard, Flow& flow, std::int64_t now_ns) {
     if (replaced || is_over(shard, flow.seen_ns, now_ns)) return drop(shard, flow);
     release(shard, flow);
     const std::uint64_t key_hash = hash_(flow.key);
-    if (!shard.store_.entomb(FlowStore::index_of(flow.id), key_hash)) drop(shard, flow);
+    if (!shard.store_.entomb(FlowStore::index_of(flow.id), key_hash)) return drop(shard, flow);
+    // Those whose key has a newer flow count as no flow, but take memory. Two at a time: more than are added.
+    const std::uint64_t most = max_tombstones + tombstone_share * shard.limits_.max_live / shard_count;
+    for (int i = 0; i < 2 && shard.store_.tombstones() > most; ++i) cut_short_oldest(shard);
 }
 
 void FlowTable::settle_owed(Shard& shard, Flow& flow, Now now) {
@@ -131,11 +136,8 @@ void FlowTable::limit_earlier(Shard& shard, const Flow& flow) {
 void FlowTable::reclaim(Shard& shard, std::uint32_t keep, Now now) {
     if (live() + ended_kept_.load(std::memory_order_relaxed) < shard.limits_.max_live) return;
     std::uint32_t left = max_reclaimed;
-    for (; left > 0 && shard.store_.has_tombstones() && shard.store_.tombstone(0) != keep; --left) {
-        if (!bury_oldest(shard)) continue;
-        tombstones_cut_short_.fetch_add(1, std::memory_order_relaxed);
-        return;
-    }
+    for (; left > 0 && shard.store_.has_tombstones() && shard.store_.tombstone(0) != keep; --left)
+        if (cut_short_oldest(shard)) return;
     Flow* flow = oldest_owed(shard, left);
     if (flow == nullptr || FlowStore::index_of(flow->id) == keep) return;
     const std::uint64_t id = flow->id;
@@ -290,6 +292,12 @@ bool FlowTable::bury(Shard& shard, std::int64_t now_ns) {
 bool FlowTable::bury_oldest(Shard& shard) {
     if (!shard.store_.bury()) return false;
     ended_kept_.fetch_sub(1, std::memory_order_relaxed);
+    return true;
+}
+
+bool FlowTable::cut_short_oldest(Shard& shard) {
+    if (!bury_oldest(shard)) return false;
+    tombstones_cut_short_.fetch_add(1, std::memory_order_relaxed);
     return true;
 }
 

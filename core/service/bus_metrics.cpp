@@ -55,7 +55,8 @@ void add_table(std::vector<MetricSample>& out, const BusCounters& bus) {
         Family(out, MetricType::counter, name, help).add({}, value);
     };
     gauge("bus_flows_live", "Live flows.", bus.live);
-    gauge("bus_flows_ended_kept", "Ended flows in the table: tombstones, and ends that are pending for a backend.",
+    gauge("bus_flows_ended_kept",
+          "Ended flows in the table: tombstones of keys without a newer flow, and ends pending for a backend.",
           bus.ended_kept);
     gauge("bus_flows_owed", "Ended flows whose end is pending for a backend.", bus.owed);
     gauge("bus_table_bytes", "Memory of the flow table.", bus.table_bytes, "bytes");

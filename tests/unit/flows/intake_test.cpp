@@ -421,6 +421,22 @@ TEST_F(Caps, TombstonesAreRemovedEarlyOnlyIfTheTableIsFull) {
     EXPECT_EQ(bus->counters().tombstones_cut_short, 1u);
 }
 
+TEST_F(Caps, OneKeyThatIsUsedAgainAndAgainCannotFillTheMemory) {
+    FlowLimits limits;
+    limits.max_live = 64;
+    use(limits);
+    const auto api = announcer("api");
+    for (std::uint32_t i = 0; i < 50'000; ++i) {
+        ASSERT_EQ(emit(api, start(1)), FLOWD_OK);
+        ASSERT_EQ(emit(api, end(1)), FLOWD_OK);
+    }
+    EXPECT_LT(bus->counters().table_bytes, 200'000u);
+    EXPECT_EQ(bus->counters().ended_kept, 1u);
+    EXPECT_EQ(bus->counters().tombstones_cut_short, 0u);
+    EXPECT_EQ(emit(api, end(1)), FLOWD_OK);
+    EXPECT_EQ(effect("api", Effect::double_end), 1u);
+}
+
 TEST_F(Caps, EndsOfUnknownFlowsCannotFillTheTable) {
     FlowLimits limits;
     limits.max_live = 64;
