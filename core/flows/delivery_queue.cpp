@@ -323,6 +323,7 @@ std::span<const flowd_event> DeliveryQueue::take() {
         const auto found = pop(notices);
         notices.fire();
         if (!found.empty()) return offer(found);
+        if (has_unpublished()) return {};  // the wake is armed, and tell() follows
         // pop() has armed the wake; what was missed before that has not triggered it.
         if (!missed_ && !walking_ && catch_all_version_ == delivery_->catch_all().version()) return {};
     }

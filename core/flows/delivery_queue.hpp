@@ -149,6 +149,11 @@ class DeliveryQueue {
     [[nodiscard]] std::uint64_t done() const {
         return acknowledges_ ? std::min<std::uint64_t>(acknowledged_, settled_) : settled_.load();
     }
+    /// Events were pushed that the consumer must not take before tell().
+    [[nodiscard]] bool has_unpublished() const {
+        const std::uint64_t published = published_;  // first: it must not overtake the other
+        return published < pushed_;
+    }
     void append(const Outgoing& event, std::uint32_t more_flags, std::int64_t now);
     [[nodiscard]] bool needs_chunk() const { return pushed_ % per_chunk == 0 && pushed_ != 0; }
     [[nodiscard]] std::unique_ptr<Chunk> free_chunk();

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What is bounded, what pushes back, what is made good afterwards.
+#include "core/flows/catch_all.hpp"
+#include "core/flows/delivery.hpp"
 #include "tests/unit/flows/support.hpp"
 
 namespace flowd::core::test {
@@ -499,6 +501,30 @@ TEST_F(Overflow, ABackendThatStaysFullUsesLimitedMemoryAndItsLossesAreCounted) {
     // A flow that is given up costs it an end, and a start unless that was queued; what is still owed can still come.
     EXPECT_EQ(counters.given_up + bus->counters().owed, flows - 50) << "50 flows fitted into its queue, whole";
     EXPECT_EQ(backend_counters("quick").given_up, 0u);
+}
+
+TEST_F(Overflow, ABackendDoesNotWaitForAPluginThatHasPushedAndNotYetToldIt) {
+    Membership members;
+    FlowHistory history{1, epoch_ns};
+    FlowTable table{FlowLimits{}, clock(), nullptr, members, history};
+    const CatchAll catch_all{members};
+    const auto delivery = std::make_shared<Delivery>(table, catch_all, members, clock());
+    int wakes = 0;
+    const auto queue = *delivery->add({"firefly", all_kinds, small(4), [&] { ++wakes; }}, delivery);
+    const Outgoing event{start(1), {}, {}};
+    ASSERT_TRUE(queue->take().empty());
+    for (int i = 0; i < 3; ++i) {
+        ASSERT_EQ(queue->open(0, 0, steady), DeliveryQueue::Room::yes);
+        queue->push(event, steady);
+        queue->release();
+    }
+    queue->miss();  // and more than half of the queue is full: there is no room to make good for it
+    const int before = wakes;
+    EXPECT_TRUE(queue->take().empty()) << "instead of looking again and again";
+    queue->tell();
+    EXPECT_EQ(wakes, before + 1);
+    EXPECT_EQ(queue->take().size(), 3u);
+    delivery->remove(queue);
 }
 
 TEST_F(Overflow, EdgesAreCounted) {
