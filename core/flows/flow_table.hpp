@@ -266,7 +266,7 @@ class FlowTable {
     void drop(Shard& shard, Flow& flow);  ///< without a tombstone
     void release(Shard& shard, Flow& flow);
     void give_up(Shard& shard, Flow& flow);
-    /// If the table is full, removes an ended flow other than that at the place `keep`.
+    /// If the table is full, removes an ended flow for a new one, whose key has the place `keep`; never the one there.
     void reclaim(Shard& shard, std::uint32_t keep, Now now);
     /// The ended flow whose end has been pending for longest. Looks at `left` ids at most, for which the lock is held.
     static Flow* oldest_owed(Shard& shard, std::uint32_t& left);

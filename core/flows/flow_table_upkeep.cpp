@@ -134,9 +134,10 @@ void FlowTable::limit_earlier(Shard& shard, const Flow& flow) {
 }
 
 void FlowTable::reclaim(Shard& shard, std::uint32_t keep, Now now) {
+    if (FlowStore::is_tombstone(keep)) return;  // a flow takes its place
     if (live() + ended_kept_.load(std::memory_order_relaxed) < shard.limits_.max_live) return;
     std::uint32_t left = max_reclaimed;
-    for (; left > 0 && shard.store_.has_tombstones() && shard.store_.tombstone(0) != keep; --left)
+    for (; left > 0 && shard.store_.has_tombstones(); --left)
         if (cut_short_oldest(shard)) return;
     Flow* flow = oldest_owed(shard, left);
     if (flow == nullptr || FlowStore::index_of(flow->id) == keep) return;

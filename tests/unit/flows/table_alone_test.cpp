@@ -54,6 +54,12 @@ class FlowTableWithoutDelivery : public ::testing::Test, protected FlowTable::Li
         const std::lock_guard lock(shard);
         return FlowTable::by_id(shard, id) != nullptr;
     }
+    const FlowTable::Shard* shard_of(std::uint32_t number) {
+        const flowd_event event = start(number);
+        Incoming in;
+        EXPECT_FALSE(table.take_in(&event, sizeof event, in));
+        return &table.shard_of(in);
+    }
     std::uint64_t ended_kept() {
         BusCounters counters;
         table.count(counters);
@@ -185,6 +191,20 @@ TEST_F(FlowTableWithoutDelivery, ARemovedBackendThatMissedTwoEndsOfAKeyLeavesThe
     EXPECT_EQ(offer(end(1), first).change.step, Change::Step::none) << "until five seconds after the later end";
     pass(2);
     EXPECT_EQ(ended_kept(), 0u);
+}
+
+TEST_F(FlowTableWithoutDelivery, AStartThatReplacesATombstoneInAFullTableCostsNoUndeliveredEnd) {
+    const FlowTable::Shard* const shard = shard_of(1);
+    std::uint32_t neighbour = 2;
+    while (shard_of(neighbour) != shard) ++neighbour;
+    offer(end(1), first | second);
+    const std::uint64_t owed = offer(end(neighbour), 0).change.flow_id;
+    FlowLimits limits;
+    limits.max_live = 2;
+    table.set_limits(limits);
+    EXPECT_EQ(offer(start(1), first).change.step, Change::Step::begin);
+    EXPECT_TRUE(has_record(owed));
+    EXPECT_EQ(table.live() + ended_kept(), 2u);
 }
 
 TEST_F(FlowTableWithoutDelivery, ReportsExpiredFlowsToItsListener) {
