@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <new>
 
+#include "core/flows/flow_store.hpp"
 #include "tests/unit/flows/support.hpp"
 
 namespace {
@@ -179,6 +180,56 @@ TEST_F(OutOfMemory, AtAnEndTheFlowIsStillNotOneOfThoseThatMakeRoom) {
         EXPECT_EQ(emit(api, last), FLOWD_OK);
     }
     EXPECT_GT(failures, 0);
+}
+
+TEST_F(OutOfMemory, AtATombstoneTheRecordRemains) {
+    RecordPages memory;
+    FlowStore store(0, memory);
+    store.reserve();
+    const std::uint32_t index = store.add();
+    store[index].key = key_of(1);
+    store[index].state = FlowState::ended;
+    store.link(index, 7);
+    Match direction = Match::none;
+    for (int allowed = 0; allowed < 1000; ++allowed) {
+        allocations_left = allowed;
+        const bool entombed = store.entomb(index, 7);
+        allocations_left = -1;
+        const std::uint32_t place = store.find(key_of(1), 7, direction);
+        if (entombed) {
+            EXPECT_GT(allowed, 0);
+            EXPECT_EQ(place, store.tombstone(0));
+            break;
+        }
+        ASSERT_EQ(place, index) << allowed;
+        ASSERT_FALSE(store.has_tombstones());
+    }
+    EXPECT_TRUE(store.bury());
+    EXPECT_EQ(store.find(key_of(1), 7, direction), FlowStore::none);
+}
+
+TEST_F(OutOfMemory, AtATombstoneTheEndIsDeliveredAndLeavesNothing) {
+    int without_tombstone = 0;
+    for (int allowed = 0; allowed < 1000; ++allowed) {
+        use({});
+        const auto api = announcer("api");
+        Backend backend(*bus, "backend");
+        ASSERT_EQ(emit(api, start(1)), FLOWD_OK);
+        const flowd_event last = end(1);
+        has_failed = false;
+        allocations_left = allowed;
+        const flowd_result result = bus->emit(api, &last, 1, sizeof last, nullptr);
+        allocations_left = -1;
+        if (!has_failed) break;
+        if (result != FLOWD_OK) continue;
+        if (bus->counters().ended_kept == 0) ++without_tombstone;
+        EXPECT_EQ(story(backend.take_all()), "S1 E1");
+        ASSERT_EQ(emit(api, start(1)), FLOWD_OK);
+        ASSERT_EQ(emit(api, last), FLOWD_OK);
+        EXPECT_EQ(story(backend.take_all()), "S1 E1");
+        EXPECT_EQ(bus->counters().ended_kept, 1u);
+    }
+    EXPECT_GT(without_tombstone, 0);
 }
 
 TEST_F(OutOfMemory, AnEventRefusedByAFullQueueAllocatesNothing) {
