@@ -116,15 +116,16 @@ std::optional<http::Response> Announcer::announce(EachFlow each, Wait wait, bool
 
 std::optional<http::Response> Announcer::announce(Task task, bool at_once, http::Reply& reply) {
     const bool must_wait = outbox_.full();  // requests are served in order
-    if (must_wait && (patience_.count() == 0 || waiting_events_ + task.events.size() > most_waiting))
+    task.weight = task.events.size() + (task.each ? task.each->refused.size() : 0);
+    if (must_wait && (patience_.count() == 0 || weight_ + task.weight > most_waiting))
         return conclude(task, FLOWD_FULL, reply);
-    waiting_events_ += task.events.size();
+    weight_ += task.weight;
     const auto until = task.arrived + patience_;
     waiting_.push_back({std::move(task), std::move(reply), until});
     if (must_wait) {
         waiting_.back().task.waits = true;
         ++waited_;
-    } else if (at_once || stopping_ || waiting_events_ >= Outbox::batch) {
+    } else if (at_once || stopping_ || weight_ >= Outbox::batch) {
         go_on();
     } else if (!std::exchange(comes_back_, true)) {
         after_turn_([this] {
@@ -157,7 +158,7 @@ void Announcer::go_on() {
             finish_front(waiting_.front().task.error);
         else if (stopping_ || outbox_.reason() == FLOWD_STOPPED)  // on_room is not called in a stop
             give_up_front(FLOWD_STOPPED);
-        else if (waiting_.front().until <= Clock::now() || waiting_.front().task.events.size() > most_waiting)
+        else if (waiting_.front().until <= Clock::now() || waiting_.front().task.weight > most_waiting)
             give_up_front(outbox_.reason());
         else
             break;
@@ -172,13 +173,14 @@ void Announcer::finish_front(flowd_result result) {
     waiting_.pop_front();
     offered_ -= offered_ > 0 ? 1 : 0;
     settled_ -= settled_ > 0 ? 1 : 0;
-    waiting_events_ -= front.task.events.size();
+    weight_ -= front.task.weight;
     if (auto response = conclude(front.task, result, front.reply)) finish_(std::move(front.reply), std::move(*response));
 }
 
 void Announcer::give_up_front(flowd_result result) {
     outbox_.clear();
-    for (Waiting& one : waiting_) one.task.offered = one.task.settled;
+    for (std::size_t i = 0; i < std::min(offered_ + 1, waiting_.size()); ++i)  // the last one of these in part
+        waiting_[i].task.offered = waiting_[i].task.settled;
     offered_ = 0;
     finish_front(result);
 }

@@ -64,7 +64,8 @@ class Announcer {
     /// In stop(): answers all waiting requests; later calls have no effect.
     void stop();
 
-    /// Limit of the events of all waiting requests; a request that would exceed it is answered 503 at once.
+    /// Limit of the events of all waiting requests, including those that are refused already; a request that would exceed
+    /// it is answered 503 at once.
     static constexpr std::size_t most_waiting = 20'000;
 
     [[nodiscard]] const Outbox& outbox() const { return outbox_; }
@@ -77,6 +78,7 @@ class Announcer {
     struct Task {
         std::vector<Event> events;
         std::string accepted_body;
+        std::size_t weight = 0;   ///< what counts for most_waiting
         std::size_t offered = 0;  ///< the first ones, which are in the outbox or settled
         std::size_t settled = 0;
         std::size_t accepted = 0;
@@ -117,7 +119,7 @@ class Announcer {
     std::deque<Waiting> waiting_;
     std::size_t offered_ = 0;  ///< how many of them, from the front, are offered completely
     std::size_t settled_ = 0;  ///< ... and settled
-    std::size_t waiting_events_ = 0;
+    std::size_t weight_ = 0;   ///< of all of them
     Timer impatience_;
     bool stopping_ = false;
     bool comes_back_ = false;  ///< at the end of this turn of the loop

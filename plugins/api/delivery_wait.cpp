@@ -25,7 +25,7 @@ namespace {
 std::optional<http::Response> DeliveryWait::wait(http::Response taken, std::size_t accepted, Clock::time_point until,
                                                  http::Reply& reply) {
     if (stopping_) return stopped(accepted);
-    if (outstanding_.size() >= most_outstanding)
+    if (outstanding_.size() >= most_outstanding || bytes_ + taken.body.size() > most_bytes)
         return not_taken(503, "too many requests wait for the backends already", accepted);
     if (auto marked = delivery_.mark([this] { on_mark(); }); !marked) {
         if (marked.error().code == FLOWD_UNSUPPORTED)
@@ -34,9 +34,15 @@ std::optional<http::Response> DeliveryWait::wait(http::Response taken, std::size
         return marked.error().code == FLOWD_STOPPED ? stopped(accepted) : not_taken(503, marked.error().message, accepted);
     }
     ++waited_;
+    bytes_ += taken.body.size();
     outstanding_.push_back({std::move(taken), accepted, until, std::move(reply)});
     if (waiting() == 1) watch_time();
     return std::nullopt;
+}
+
+http::Response DeliveryWait::take_response(Outstanding& one) {
+    bytes_ -= one.taken.body.size();
+    return std::exchange(one.taken, {});
 }
 
 void DeliveryWait::on_mark() {
@@ -46,7 +52,7 @@ void DeliveryWait::on_mark() {
     if (late_ > 0)
         --late_;
     else
-        finish_(std::move(front.reply), std::move(front.taken));
+        finish_(std::move(front.reply), take_response(front));
 }
 
 void DeliveryWait::watch_time() {
@@ -62,7 +68,7 @@ void DeliveryWait::on_time() {
     for (const auto now = Clock::now(); waiting() > 0 && outstanding_[late_].until <= now;) {
         Outstanding& first = outstanding_[late_++];
         ++timed_out_;
-        first.taken = {};
+        (void)take_response(first);
         finish_(std::move(first.reply), not_taken(504, "not every backend has taken the events in time", first.accepted));
     }
     if (waiting() > 0) watch_time();
@@ -76,6 +82,7 @@ void DeliveryWait::stop() {
         finish_(std::move(first.reply), stopped(first.accepted));
     }
     outstanding_.clear();
+    bytes_ = 0;
     late_ = 0;
 }
 

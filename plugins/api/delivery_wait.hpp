@@ -32,6 +32,8 @@ class DeliveryWait {
 
     /// Limit of waiting requests and those answered 504 whose mark is outstanding; a further one is answered 503 at once.
     static constexpr std::size_t most_outstanding = 4096;
+    /// Limit of the bytes of their responses, for those that list many refused flows.
+    static constexpr std::size_t most_bytes = std::size_t{16} << 20;
 
     [[nodiscard]] std::size_t waiting() const { return outstanding_.size() - late_; }
     [[nodiscard]] std::uint64_t waited() const { return waited_; }
@@ -45,6 +47,7 @@ class DeliveryWait {
         http::Reply reply;
     };
 
+    [[nodiscard]] http::Response take_response(Outstanding& one);
     void on_mark();
     void watch_time();
     void on_time();
@@ -53,6 +56,7 @@ class DeliveryWait {
     Delivery delivery_;
     Finish finish_;
     std::deque<Outstanding> outstanding_;  ///< in the order of their marks
+    std::size_t bytes_ = 0;                ///< of their responses
     std::size_t late_ = 0;                 ///< the number of entries at the front that were answered already
     Timer time_;
     bool stopping_ = false;

@@ -45,14 +45,28 @@ class AnnouncerTest : public ::testing::Test {
     explicit AnnouncerTest(std::chrono::milliseconds taken_timeout = std::chrono::seconds(60),
                            std::chrono::milliseconds patience = std::chrono::seconds(60))
         : taken_timeout_(taken_timeout), patience_(patience) {}
+    static Event start(std::size_t i) {
+        return Event::start(make_key({*Address::parse("2001:db8::1"), static_cast<std::uint16_t>(i + 1)},
+                                     {*Address::parse("2001:db8::2"), 1094}, IPPROTO_TCP),
+                            {2, 16});
+    }
     Connection& announce(std::size_t count) {
         return connections_.emplace_back([this, count](http::Reply& reply) {
             std::vector<Event> events;
-            for (std::size_t i = 0; i < count; ++i)
-                events.push_back(Event::start(make_key({*Address::parse("2001:db8::1"), static_cast<std::uint16_t>(i + 1)},
-                                                       {*Address::parse("2001:db8::2"), 1094}, IPPROTO_TCP),
-                                              {2, 16}));
+            for (std::size_t i = 0; i < count; ++i) events.push_back(start(i));
             return announcer_.announce(std::move(events), "accepted", wait_, at_once_, reply);
+        });
+    }
+    /// As of a body whose flows are answered one by one.
+    Connection& announce_each(std::size_t count, std::size_t refused) {
+        return connections_.emplace_back([this, count, refused](http::Reply& reply) {
+            EachFlow each;
+            for (std::size_t i = 0; i < count; ++i) {
+                each.events.push_back(start(i));
+                each.places.push_back(i);
+            }
+            for (std::size_t i = 0; i < refused; ++i) each.refused.push_back({count + i, "a reason"});
+            return announcer_.announce(std::move(each), wait_, at_once_, reply);
         });
     }
     /// As with wait=taken.
@@ -137,6 +151,20 @@ TEST_F(AnnouncerTest, AnswersWhatWasTakenWhileTheRestWaitsForRoom) {
 TEST_F(AnnouncerTest, NamesTheIndicesOfRefusedEvents) {
     fake_.accept(700, FLOWD_LIMIT);
     EXPECT_THAT(announce(702).answer(), AllOf(StartsWith("HTTP/1.1 429 "), HasSubstr(R"("refusedAt":[700,701])")));
+}
+
+TEST_F(AnnouncerTest, LimitsWhatWaitsForRoomIncludingWhatIsRefusedAlready) {
+    constexpr std::size_t most = Announcer::most_waiting;
+    for (int round = 0; round < 2; ++round) {
+        fake_.accept(0);
+        const Connection& first = announce_each(1, most / 2);
+        const Connection& second = announce_each(1, most / 2 - 2);
+        EXPECT_THAT(announce_each(1, 0).answer(), StartsWith("HTTP/1.1 503 "));
+        EXPECT_THAT(first.answer() + second.answer(), IsEmpty());
+        fake_.accept(0, FLOWD_LIMIT);
+        announcer_.on_room();
+        for (const Connection* one : {&first, &second}) EXPECT_THAT(one->answer(), StartsWith("HTTP/1.1 200 "));
+    }
 }
 
 TEST_F(AnnouncerTest, WaitsAfterATemporaryErrorOfTheCore) {
@@ -233,11 +261,36 @@ TEST_F(ImpatientAnnouncerTest, WaitsForTheBackendsUntilATimeout) {
     EXPECT_THAT(announce_and_wait().answer(), IsEmpty()) << "the marks that came late were of the others";
 }
 
+TEST_F(ImpatientAnnouncerTest, KeepsNoResponseAfterATimeout) {
+    wait_ = Announcer::Wait::taken;
+    const auto one_takes_most = [&] { return announce_each(1, DeliveryWait::most_bytes / 48).answer(); };
+    EXPECT_THAT(one_takes_most(), IsEmpty());
+    ASSERT_TRUE(fake_.run_until([&] { return announcer_.delivery().waiting() == 0; }));
+    EXPECT_THAT(one_takes_most(), IsEmpty());
+}
+
 TEST_F(AnnouncerTest, LimitsTheRequestsThatWaitForTheBackends) {
     for (std::size_t i = 0; i < DeliveryWait::most_outstanding; ++i) announce_and_wait();
     EXPECT_THAT(announce_and_wait().answer(), AllOf(StartsWith("HTTP/1.1 503 "), HasSubstr("too many requests wait")));
     fake_.pass_marks();
     EXPECT_THAT(announce_and_wait().answer(), IsEmpty());
+}
+
+TEST_F(AnnouncerTest, LimitsTheTextOfTheResponsesThatWaitForTheBackends) {
+    wait_ = Announcer::Wait::taken;
+    std::size_t waiting = 0;
+    const auto fill = [&] {
+        while (announce_each(1, 10'000).answer().empty()) ++waiting;
+    };
+    fill();
+    const std::size_t most = waiting;
+    EXPECT_LT(most, 100u);
+    EXPECT_THAT(connections_.back().answer(), AllOf(StartsWith("HTTP/1.1 503 "), HasSubstr("too many requests wait")));
+    EXPECT_THAT(announce(1).answer(), IsEmpty()) << "a short one is not refused";
+    fake_.pass_marks(most + 1);
+    waiting = 0;
+    fill();
+    EXPECT_EQ(waiting, most);
 }
 
 TEST_F(AnnouncerTest, AnswersRequestsThatWaitForTheBackendsWhenItStops) {
