@@ -335,13 +335,18 @@ void Conversation::complete(Response&& response) {
     finish(keep);
 }
 
-bool Conversation::begin_stream(const Response& head) {
+bool Conversation::begin_body(const Response& head) {
     const Body body = http_1_0_ ? Body::until_close : Body::chunked;
     stream_keeps_ = keep_alive_ && !last_ && body == Body::chunked;
     print(head, stream_keeps_, body);
     if (head_only_) finish(stream_keeps_);
-    if (!head_only_ && !advancing_) answered_();
     return !head_only_;
+}
+
+bool Conversation::begin_stream(const Response& head) {
+    if (!begin_body(head)) return false;
+    if (!advancing_) answered_();
+    return true;
 }
 
 void Conversation::stream(std::string_view piece) {
@@ -362,7 +367,7 @@ void Conversation::end_stream() {
 }
 
 void Conversation::begin_pieces(const Response& head, Pieces body) {
-    if (!begin_stream(head)) return;
+    if (!begin_body(head)) return;
     pieces_ = std::move(body);
     if (advancing_) return;
     advance();

@@ -92,6 +92,8 @@ class Conversation : public std::enable_shared_from_this<Conversation> {
     void note_refusal(unsigned status) const;
     void complete(Response&& response);
     /// False: the request is answered, because it has no body (HEAD).
+    bool begin_body(const Response& head);
+    /// The same, and has it sent: answered_() may close the connection, and is called last.
     bool begin_stream(const Response& head);
     void stream(std::string_view piece);
     void end_stream();

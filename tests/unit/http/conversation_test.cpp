@@ -387,6 +387,16 @@ TEST_F(ConversationTest, PiecesThatFailEndWithTheConnection) {
     EXPECT_THAT(asked_, ::testing::ElementsAre("GET /pieces  "));
 }
 
+TEST_F(ConversationTest, APiecewiseResponseThatBeginsLaterIsAnnouncedOnce) {
+    EXPECT_THAT(say(get("/later")), "");
+    later_->pieces({.content_type = "text/plain"}, [](std::string& piece) {
+        piece = "all";
+        return false;
+    });
+    EXPECT_EQ(answered_, 1) << "whoever is told may be gone afterwards";
+    EXPECT_THAT(conversation_->output(), EndsWith("\r\n3\r\nall\r\n0\r\n\r\n"));
+}
+
 TEST_F(ConversationTest, PiecesAreNotPrintedForHead) {
     EXPECT_THAT(say("HEAD /pieces HTTP/1.1\r\nHost: h\r\n\r\n"), EndsWith("\r\n\r\n"));
     EXPECT_EQ(pieces_, 0);
