@@ -4,6 +4,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cstddef>
+#include <memory_resource>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -369,6 +372,42 @@ TEST_F(ConversationTest, AStreamToAnHttp10ClientEndsWithTheConnection) {
     stream_ = {};
     EXPECT_TRUE(conversation_->output().empty());
     EXPECT_TRUE(conversation_->over());
+}
+
+/// Counts what is allocated, while it is the default one.
+class CountingResource : public std::pmr::memory_resource {
+  public:
+    CountingResource() : before_(std::pmr::set_default_resource(this)) {}
+    ~CountingResource() override { std::pmr::set_default_resource(before_); }
+    std::size_t bytes = 0, most = 0;
+
+  private:
+    void* do_allocate(std::size_t size, std::size_t alignment) override {
+        bytes += size;
+        most = std::max(most, bytes);
+        return before_->allocate(size, alignment);
+    }
+    void do_deallocate(void* place, std::size_t size, std::size_t alignment) override {
+        bytes -= size;
+        before_->deallocate(place, size, alignment);
+    }
+    [[nodiscard]] bool do_is_equal(const memory_resource& other) const noexcept override { return this == &other; }
+    std::pmr::memory_resource* before_;
+};
+
+TEST_F(ConversationTest, AnIdleConnectionDoesNotKeepTheFieldsOfItsRequests) {
+    CountingResource memory;
+    restart();
+    std::string fields;
+    for (int i = 0; i < 60; ++i) fields += "X-Field-" + std::to_string(i) + ": " + std::string(100, 'x') + "\r\n";
+    for (int i = 0; i < 3; ++i) {
+        EXPECT_THAT(say(get("/hello", fields)), StartsWith("HTTP/1.1 200 OK\r\n"));
+        EXPECT_EQ(memory.bytes, 0u);
+    }
+    EXPECT_GT(memory.most, 6000u);
+    EXPECT_THAT(say(get("/hello", "Other: " + std::string(20'000, 'x') + "\r\n")), StartsWith("HTTP/1.1 431 "));
+    EXPECT_EQ(memory.bytes, 0u) << "nor those that it refuses";
+    conversation_.reset();
 }
 
 TEST_F(ConversationTest, PiecesArePrintedAsTheyAreSent) {
