@@ -198,6 +198,7 @@ void FlowTable::leave_record(Shard& shard, Flow& flow, Now now) {
 }
 
 void FlowTable::leave_key(Shard& shard, Flow& flow, Now now) {
+    if (flow.older == FlowStore::none) return leave_record(shard, flow, now);
     const std::uint64_t newest = flow.id;
     for (const std::uint64_t id : earlier(shard, flow))
         if (Flow* const own = shard.store_.by_id(id)) leave_record(shard, *own, now);
