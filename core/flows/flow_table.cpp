@@ -416,11 +416,11 @@ void FlowTable::end_unseen(Shard& shard, const Offer& offer, Change& change, Out
     FlowTexts texts = shard.texts_.intern(to_view(event.application), to_view(event.rule));
     if (change.wanting != 0) out.payload = kept.payload(offer.in->attachments());
     shard.store_.reserve();
-    shard.owed_.emplace_back();
+    shard.owed_.push_back(0);  // so that it cannot fail below
     const std::uint32_t index = shard.store_.add();
     Flow& flow = shard.store_[index];
     shard.store_.link(index, offer.in->key_hash);
-    shard.owed_.back() = flow.id;
+    shard.owed_.replace_last(flow.id);
     fill(shard, flow, offer, std::move(texts));
     kept.give_to(flow.kept);
     flow.state = FlowState::live;

@@ -19,7 +19,6 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <limits>
 #include <memory>
@@ -39,6 +38,7 @@
 #include "core/flows/intake.hpp"
 #include "core/flows/kept_attachments.hpp"
 #include "core/flows/membership.hpp"
+#include "core/flows/owed_ids.hpp"
 #include "core/flows/own_addresses.hpp"
 #include "core/flows/payload.hpp"
 #include "core/flows/recipients.hpp"
@@ -126,9 +126,7 @@ class FlowTable {
         MinuteSums sums_;  ///< since they were last collected
         std::shared_ptr<const OwnAddresses> own_ = std::make_shared<const OwnAddresses>();
         FlowLimits limits_;
-        /// Ids of ended flows whose end some recipient has not received, the oldest first; some no longer exist, and some
-        /// are still live, because end() ran out of memory.
-        std::deque<std::uint64_t> owed_;
+        OwedIds owed_;                            ///< some of a live flow, because end() ran out of memory
         std::int64_t next_expiry_ns_ = never_ns;  ///< no live flow expires earlier
         std::int64_t swept_ns_ = 0;
     };
@@ -270,6 +268,7 @@ class FlowTable {
     void reclaim(Shard& shard, std::uint32_t keep, Now now);
     /// The ended flow whose end has been pending for longest. Looks at `left` ids at most, for which the lock is held.
     static Flow* oldest_owed(Shard& shard, std::uint32_t& left);
+    static Flow* ended_of(Shard& shard, std::uint64_t id);  ///< null: it is gone, or live
     void limit_earlier(Shard& shard, const Flow& flow);
     void leave_record(Shard& shard, Flow& flow, Now now);  ///< see Recipients::leave; may remove the record
     /// The same for all earlier flows of its key, and for them first: the last one to be removed leaves the tombstone.

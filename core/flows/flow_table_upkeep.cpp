@@ -76,7 +76,7 @@ void FlowTable::expire(Shard& shard, Flow& flow, Expiry reason, Now now, Listene
 
 void FlowTable::settle(Shard& shard, Flow& flow, std::int64_t now_ns) {
     if (Recipients::owed(flow) != 0) return;
-    if (!shard.owed_.empty() && shard.owed_.back() == flow.id) shard.owed_.pop_back();
+    shard.owed_.undo(flow.id);
     const bool replaced = flow.superseded || flow.older != FlowStore::none;  // by a record of its key, newer or older
     if (replaced || is_over(shard, flow.seen_ns, now_ns)) return drop(shard, flow);
     release(shard, flow);
@@ -150,11 +150,15 @@ void FlowTable::reclaim(Shard& shard, std::uint32_t keep, Now now) {
 
 Flow* FlowTable::oldest_owed(Shard& shard, std::uint32_t& left) {
     for (; left > 0 && !shard.owed_.empty(); --left) {
-        Flow* const flow = shard.store_.by_id(shard.owed_.front());
-        if (flow != nullptr && flow->state == FlowState::ended) return flow;
+        if (Flow* const flow = ended_of(shard, shard.owed_.front())) return flow;
         shard.owed_.pop_front();
     }
     return nullptr;
+}
+
+Flow* FlowTable::ended_of(Shard& shard, std::uint64_t id) {
+    Flow* const flow = shard.store_.by_id(id);
+    return flow != nullptr && flow->state == FlowState::ended ? flow : nullptr;
 }
 
 void FlowTable::add_recipient(unsigned slot, std::uint32_t accepts) {
@@ -287,6 +291,7 @@ bool FlowTable::bury(Shard& shard, std::int64_t now_ns) {
     for (std::uint32_t i = 0; i < due; ++i) bury_oldest(shard);
     std::uint32_t left = records_per_lock - due;
     (void)oldest_owed(shard, left);
+    shard.owed_.tidy(left, [&](std::uint64_t id) { return ended_of(shard, id) != nullptr; });
     if (left > 0 && shard.texts_.is_full()) shard.texts_.prune();
     return left == 0;
 }

@@ -170,7 +170,7 @@ void FlowTable::count(BusCounters& out) const {
     std::copy(expired_.begin(), expired_.end(), out.expired.begin());
     for (const Shard& shard : shards_) {
         const std::lock_guard lock(shard);
-        out.table_bytes += shard.store_.bytes();
+        out.table_bytes += shard.store_.bytes() + shard.owed_.bytes();
     }
 }
 

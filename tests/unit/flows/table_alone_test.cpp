@@ -207,6 +207,25 @@ TEST_F(FlowTableWithoutDelivery, AStartThatReplacesATombstoneInAFullTableCostsNo
     EXPECT_EQ(table.live() + ended_kept(), 2u);
 }
 
+TEST_F(FlowTableWithoutDelivery, AnUndeliveredEndDoesNotKeepTheIdsOfThoseAfterIt) {
+    const auto bytes = [&] {
+        BusCounters counters;
+        table.count(counters);
+        return counters.table_bytes;
+    };
+    // So many that each shard has one that stays.
+    for (std::uint32_t number = 1; number <= 1000; ++number) offer(end(number), first);
+    const std::uint64_t before = bytes();
+    for (int round = 0; round < 200; ++round) {
+        std::vector<std::uint64_t> ids;
+        for (std::uint32_t number = 1001; number <= 2000; ++number) ids.push_back(offer(end(number), first).change.flow_id);
+        for (const std::uint64_t id : ids) tell(id, second, FLOWD_EVENT_END);
+        pass(6);
+    }
+    EXPECT_LT(bytes(), before + 1'000'000) << "200,000 ids are 1.6 MB";
+    EXPECT_EQ(ended_kept(), 1000u);
+}
+
 TEST_F(FlowTableWithoutDelivery, ReportsExpiredFlowsToItsListener) {
     auto metered = start(1);
     metered.flags = FLOWD_METERED;
