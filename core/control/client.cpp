@@ -3,6 +3,7 @@
 
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 
 #include <algorithm>
@@ -32,7 +33,8 @@ bool wait_for(int fd, short events, Clock::time_point deadline) {
     }
 }
 
-Result<UniqueFd> connect_to(const std::string& path) {
+/// `late`: the error when the daemon accepts no connection and its queue is full.
+Result<UniqueFd> connect_to(const std::string& path, std::chrono::milliseconds timeout, const Error& late) {
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
     if (path.empty() || path.size() >= sizeof address.sun_path) {
@@ -41,8 +43,13 @@ Result<UniqueFd> connect_to(const std::string& path) {
     std::memcpy(address.sun_path, path.data(), path.size());
     UniqueFd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
     if (!socket) return Error::from_errno(errno, "socket");
+    const auto seconds = std::chrono::floor<std::chrono::seconds>(timeout);
+    const timeval limit{seconds.count(), std::chrono::microseconds(timeout - seconds).count()};
+    (void)::setsockopt(socket.get(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);  // connect() heeds it, too
     if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) return socket;
     switch (errno) {
+        case EAGAIN:
+            return late;
         case ENOENT:
         case ENOTDIR:
         case ECONNREFUSED:
@@ -64,11 +71,11 @@ Result<Reply> request(const std::string& path, const Arguments& arguments, std::
     if (frame.size() > max_request + 4 || arguments.size() > max_arguments) {
         return Error{FLOWD_INVALID, "the command is too long: at most 64 KiB and 256 arguments"};
     }
-    auto socket = connect_to(path);
-    if (!socket) return std::move(socket).error();
+    const auto deadline = Clock::now() + timeout;
     const Error late{FLOWD_ERROR, "the daemon at " + path + " did not answer within " +
                                       std::to_string(timeout.count() / 1000.0).substr(0, 4) + " s"};
-    const auto deadline = Clock::now() + timeout;
+    auto socket = connect_to(path, timeout, late);
+    if (!socket) return std::move(socket).error();
     const int fd = socket->get();
 
     for (std::size_t sent = 0; sent < frame.size();) {

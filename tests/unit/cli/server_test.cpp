@@ -504,6 +504,16 @@ TEST(ControlClient, DistinguishesNoDaemonFromNoPermissionAndNoAnswer) {
     EXPECT_THAT(late.error().message, HasSubstr("did not answer"));
 }
 
+TEST(ControlClient, DoesNotWaitForASuspendedDaemonWhoseQueueOfConnectionsIsFull) {
+    const Folder folder;
+    const Listener accepts_nothing = std::move(*Listener::open(folder.file("control"), ::getegid()));
+    for (int i = 0; i < 100; ++i) {
+        const auto late = request(folder.file("control"), {"status"}, 1ms);
+        ASSERT_FALSE(late.ok());
+        ASSERT_THAT(late.error().message, HasSubstr("did not answer"));
+    }
+}
+
 TEST(ControlClient, PointsToTheLogIfTheConnectionEndsWithoutAnAnswer) {
     const Folder folder;
     Listener listener = std::move(*Listener::open(folder.file("control"), ::getegid()));
