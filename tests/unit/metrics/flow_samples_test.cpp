@@ -111,13 +111,13 @@ TEST(FlowSamples, MembersUnknownToTheKernelAreOmitted) {
     EXPECT_EQ(families.count("flow_tcp_pacing_rate"), 0u);
 }
 
-TEST(FlowSamples, TheLargestComeFirstAndTheRestIsBounded) {
+TEST(FlowSamples, TheLargestAreShownInTheOrderOfTheirEndsAndTheRestIsBounded) {
     FlowSamples samples(3);
     for (std::uint64_t id = 1; id <= 100; ++id) {
         samples.take(Sampled(id, moved(id == 5 ? 1'000'000 : id)).view());
         ASSERT_LE(samples.kept(), 6u);
     }
-    EXPECT_THAT(flows_of(printed(samples)), ElementsAre("<10005:1094>", "<10100:1094>", "<10099:1094>"));
+    EXPECT_THAT(flows_of(printed(samples)), ElementsAre("<10005:1094>", "<10099:1094>", "<10100:1094>"));
     EXPECT_EQ(samples.shown(), 3u);
     EXPECT_EQ(samples.left_out() + samples.kept(), 100u);
 }
