@@ -82,7 +82,7 @@ class Marker final : public Backend {
     Watch change_watch_;
     bpf::Throttle attach_soon_{host(), [this] {
                                    if (!marking_) return;
-                                   marking_->attach_again();
+                                   if (!marking_->attach_again()) attach_soon_.call();
                                    tell_interfaces();
                                }};
     Timer catch_all_timer_;

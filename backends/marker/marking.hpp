@@ -35,8 +35,9 @@ class Marking {
     /// Attaches to the interfaces that exist; the first refusal is an error. It is an error if none exists, unless the
     /// options allow it.
     Result<void> attach_first();
-    /// After a change of interfaces. A refusal is reported, and retried with the next change.
-    void attach_again();
+    /// After a change of interfaces. A refusal is reported, and retried with the next change. False: another instance has
+    /// locked the qdiscs; call again.
+    bool attach_again();
 
     /// Enters the flows and the catch-all of a predecessor.
     Result<void> fill_from(const Marking& predecessor);
@@ -73,7 +74,7 @@ class Marking {
 
   private:
     Marking(Host& host, const Options& options, const Pins* pins, Program program, nl::Subscription changes);
-    std::vector<bpf::Attachments::Failure> reconcile(bpf::Interfaces::Found found);
+    bpf::Attachments::Changes reconcile(bpf::Interfaces::Found found);
     void find_below();
     [[nodiscard]] Error nothing_there() const;
 

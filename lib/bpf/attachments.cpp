@@ -100,10 +100,13 @@ Attachments::Changes Attachments::reconcile(const std::vector<Link>& wanted) {
         detach(it->second);
         it = attached_.erase(it);
     }
+    const bool was_busy = is_impatient();
     for (const Link& link : wanted) {
         if (attached_.contains(link.index)) continue;
         auto attached = attach(link);
         if (!attached) {
+            changes.is_busy = changes.is_busy || attached.error().code == FLOWD_BUSY;
+            if (attached.error().code == FLOWD_BUSY && was_busy) continue;  // the caller knows
             changes.failures.push_back({link, std::move(attached).error()});
             continue;
         }
@@ -277,8 +280,13 @@ void Attachments::detach(Attached& attached) {
 }
 
 Result<UniqueFd> Attachments::lock_qdiscs() {
-    auto locked = Ownership::lock_qdiscs(waited_in_vain_ ? std::chrono::milliseconds::zero() : Ownership::qdisc_patience);
-    waited_in_vain_ = !locked && locked.error().code == FLOWD_BUSY;
+    const bool waits = !is_impatient();
+    auto locked = Ownership::lock_qdiscs(waits ? Ownership::qdisc_patience : std::chrono::milliseconds::zero());
+    if (!locked && locked.error().code == FLOWD_BUSY) {
+        if (waits) impatient_until_ = Clock::now() + std::chrono::minutes(1);
+    } else {
+        impatient_until_ = {};
+    }
     return locked;
 }
 
@@ -297,6 +305,7 @@ void Attachments::remove(Attached& attached) {
 }
 
 void Attachments::detach_all() {
+    impatient_until_ = {};
     look_timer_.reset();
     count_timer_.reset();
     change_timer_.reset();

@@ -102,6 +102,7 @@ class Attachments {
         std::vector<Link> attached;
         std::vector<Link> detached;
         std::vector<Failure> failures;
+        bool is_busy = false;  ///< another instance has the qdiscs locked: call again. Among the failures once a minute.
     };
 
     /// `host` and the programs must outlive this.
@@ -170,8 +171,10 @@ class Attachments {
     [[nodiscard]] Result<void> attach_clsact(Attached& attached);
     [[nodiscard]] Result<Hook> attach_hook(const Attached& attached, std::size_t hook, bool with_qdisc);
     [[nodiscard]] Result<Qdisc> look_at_qdisc(const Link& link) const;
-    /// Once it has waited in vain it only tries, until it gets the lock: a stop must not wait once for each interface.
+    /// After it has waited in vain it only tries for a minute: the instance's thread has other work, and a stop must not
+    /// wait once for each interface.
     [[nodiscard]] Result<UniqueFd> lock_qdiscs();
+    [[nodiscard]] bool is_impatient() const { return Clock::now() < impatient_until_; }
     void name_series(Attached& attached);
     void detach(Attached& attached);
     void remove(Attached& attached);  // on clsact: with the qdiscs locked
@@ -199,7 +202,7 @@ class Attachments {
     TcxPlaces places_;
     std::optional<Ownership> ownership_;            // from the first clsact filter on
     std::map<int, Attached> attached_;              // by interface index
-    bool waited_in_vain_ = false;                   // for the lock of the qdiscs
+    Clock::time_point impatient_until_{};           // for the lock of the qdiscs
     bool lost_changes_ = false;                     // since the last look
     std::map<std::uint32_t, bool> known_programs_;  // whether they are ours; the kernel does not reuse ids
     std::optional<nl::Subscription> changes_;

@@ -35,7 +35,7 @@ class Ownership {
                                                       const std::string& file = default_file);
 
     static constexpr const char* default_file = "/run/flowd-cpp/hooks";
-    /// Instances have the lock for milliseconds. Shorter than stopTimeout, because a stop waits, too.
+    /// Instances have the lock for milliseconds. Shorter than the default of stopTimeout: a stop waits, too.
     static constexpr std::chrono::milliseconds qdisc_patience{3000};
 
     /// The byte that lock_qdiscs() locks; those before it are for handles.

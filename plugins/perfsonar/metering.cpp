@@ -195,6 +195,7 @@ void Metering::attach_again() {
         problem.found = failure.link.name;
         host_.report(problem);
     }
+    if (changes.is_busy) attach_soon_.call();
     tell_interfaces();
 }
 
