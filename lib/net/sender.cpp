@@ -127,8 +127,9 @@ bool Sender::flush() {
             }
             continue;
         }
-        const int number = errno;
-        if (connected) (void)socket_->take_queued_error();
+        int number = errno;
+        if (const int queued = connected ? socket_->take_queued_error() : 0; queued != 0 && concerns_peer(queued))
+            number = queued;
         if (number == EAGAIN || number == EWOULDBLOCK) return false;
         // Perhaps the kernel refuses only what is merged, or has room only for less; one by one, the error has its usual
         // meaning.

@@ -90,7 +90,7 @@ class Sender {
     int last_refusal_ = 0;
     bool refused_ = false;
     bool merges_ = true;    ///< until the kernel refuses it for this socket (no checksum offload, IPsec, a small MTU)
-    bool merging_ = false;  ///< in this flush(): a part of the queue that was left over is treated like the part before it
+    bool merging_ = false;  ///< decided once per flush(): the last few datagrams of a long queue are merged as well
     bool merged_ = false;   ///< the first message of the last attempt had several datagrams
 };
 

@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 
 #include <array>
+#include <cerrno>
 #include <cstddef>
 #include <utility>
 
@@ -211,7 +212,9 @@ int UdpSocket::take_queued_error() const {
         for (cmsghdr* one = CMSG_FIRSTHDR(&message); one != nullptr; one = CMSG_NXTHDR(&message, one)) {
             const bool v4 = one->cmsg_level == IPPROTO_IP && one->cmsg_type == IP_RECVERR;
             const bool v6 = one->cmsg_level == IPPROTO_IPV6 && one->cmsg_type == IPV6_RECVERR;
-            if (v4 || v6) number = static_cast<int>(reinterpret_cast<const sock_extended_err*>(CMSG_DATA(one))->ee_errno);
+            if (!v4 && !v6) continue;
+            const auto next = static_cast<int>(reinterpret_cast<const sock_extended_err*>(CMSG_DATA(one))->ee_errno);
+            if (number == 0 || next != EMSGSIZE) number = next;
         }
     }
     return number;
