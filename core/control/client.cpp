@@ -43,6 +43,7 @@ Result<UniqueFd> connect_to(const std::string& path, std::chrono::milliseconds t
     std::memcpy(address.sun_path, path.data(), path.size());
     UniqueFd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
     if (!socket) return Error::from_errno(errno, "socket");
+    timeout = std::max(timeout, std::chrono::milliseconds(1));  // 0 would be no limit
     const auto seconds = std::chrono::floor<std::chrono::seconds>(timeout);
     const timeval limit{seconds.count(), std::chrono::microseconds(timeout - seconds).count()};
     (void)::setsockopt(socket.get(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);  // connect() heeds it, too
