@@ -587,11 +587,10 @@ std::uint32_t FlowTable::behind(const Shard& shard, const Flow& flow) {
     return ~shard.recipients_.started(flow) | flow.retag | lagging(shard, flow);
 }
 
-std::vector<std::uint64_t> FlowTable::earlier(const Shard& shard, const Flow& flow) {
-    std::vector<std::uint64_t> ids;
-    for (std::uint32_t at = flow.older; at != FlowStore::none; at = shard.store_[at].older)
-        ids.push_back(shard.store_[at].id);
-    std::reverse(ids.begin(), ids.end());
+EarlierIds FlowTable::earlier(const Shard& shard, const Flow& flow) {
+    EarlierIds ids;
+    for (std::uint32_t at = flow.older; at != FlowStore::none && !ids.is_full(); at = shard.store_[at].older)
+        ids.add_older(shard.store_[at].id);
     return ids;
 }
 

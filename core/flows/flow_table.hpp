@@ -11,7 +11,8 @@
 // - An announcement is decided and then applied under one lock. decide() does not change the flow. apply() allocates
 //   first and changes afterwards: if it throws or refuses, the event can be offered again.
 // - The record of an ended flow is removed as soon as all recipients have its end. A tombstone takes its place, unless a
-//   later flow has its key; it remains for FlowLimits::tombstone_ns after the end.
+//   later flow has its key. It remains for FlowLimits::tombstone_ns after the end; longer behind one that was made before,
+//   shorter if there are too many.
 // - A walk through the table releases the lock of a shard after records_per_lock records.
 #pragma once
 
@@ -26,7 +27,6 @@
 #include <optional>
 #include <span>
 #include <unordered_map>
-#include <vector>
 
 #include "core/flows/announcements.hpp"
 #include "core/flows/bus.hpp"
@@ -47,7 +47,21 @@
 namespace flowd::core {
 
 inline constexpr std::uint32_t records_per_lock = 16;  ///< of a shard that are examined before its lock is released
+inline constexpr std::size_t max_earlier = 64;         ///< ended flows of one key that a recipient may lack
 inline constexpr std::int64_t never_ns = std::numeric_limits<std::int64_t>::max();
+
+/// Ids of the earlier flows of a key, the oldest first. Without an allocation, because it is made during upkeep.
+class EarlierIds {
+  public:
+    void add_older(std::uint64_t id) { ids_[--first_] = id; }
+    [[nodiscard]] bool is_full() const { return first_ == 0; }
+    [[nodiscard]] auto begin() const { return ids_.begin() + static_cast<std::ptrdiff_t>(first_); }
+    [[nodiscard]] auto end() const { return ids_.end(); }
+
+  private:
+    std::array<std::uint64_t, max_earlier + 1> ids_{};
+    std::size_t first_ = max_earlier + 1;
+};
 
 struct Now {
     std::int64_t steady = 0;
@@ -186,7 +200,7 @@ class FlowTable {
     // Events that a recipient has not received yet. The shard is locked.
     [[nodiscard]] static const Flow* by_id(Shard& shard, std::uint64_t id) { return shard.store_.by_id(id); }
     /// Earlier flows of its key that some recipient has not received completely, oldest first.
-    [[nodiscard]] static std::vector<std::uint64_t> earlier(const Shard& shard, const Flow& flow);
+    [[nodiscard]] static EarlierIds earlier(const Shard& shard, const Flow& flow);
     [[nodiscard]] static std::uint32_t due(const Shard& shard, const Flow& flow, std::uint32_t bit) {
         return shard.recipients_.due(flow, bit);
     }
@@ -257,7 +271,8 @@ class FlowTable {
     // flow_table_upkeep.cpp
     void expire(Shard& shard, Flow& flow, Expiry reason, Now now, Listener& listener);
     void close(Shard& shard, Flow& flow, std::uint32_t told, Now now);  ///< after it was added to Shard::owed_
-    /// Removes the record if every recipient has the flow's end.
+    /// Removes the record if every recipient has the flow's end. May also remove the two oldest tombstones: the place of a
+    /// tombstone is not valid after it.
     void settle(Shard& shard, Flow& flow, std::int64_t now_ns);
     /// The same, after a recipient of the end has received it or is leaving.
     void settle_owed(Shard& shard, Flow& flow, Now now);

@@ -7,7 +7,6 @@
 namespace flowd::core {
 namespace {
 
-constexpr std::size_t max_earlier = 64;         // ended flows of one key that a recipient may lack
 constexpr std::uint32_t max_reclaimed = 256;    // ended flows that are examined under one lock to make room
 constexpr std::uint64_t tombstone_share = 4;    // a shard may have so many times its share of maxLive as tombstones ...
 constexpr std::uint64_t max_tombstones = 1024;  // ... and so many more, because a small share is uneven

@@ -210,7 +210,7 @@ typedef struct flowd_event {
     uint8_t local;     /* FLOWD_LOCAL_* */
     uint8_t initiator; /* FLOWD_INITIATOR_* */
     uint8_t reserved[2]; /* 0 */
-    uint64_t flow_id; /* unique for the life of the daemon; never 0 in what a backend receives */
+    uint64_t flow_id; /* unique for the life of the daemon, below 2^53; never 0 in what a backend receives */
     flowd_key key;
     flowd_tag tag;
     int64_t time_ns; /* when the event happened; the core fills it when 0 */
