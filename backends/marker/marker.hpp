@@ -82,7 +82,8 @@ class Marker final : public Backend {
     Watch change_watch_;
     bpf::Throttle attach_soon_{host(), [this] {
                                    if (!marking_) return;
-                                   if (!marking_->attach_again()) attach_soon_.call();
+                                   marking_->attach_again();
+                                   if (marking_->is_busy()) attach_soon_.call_after(bpf::Attachments::busy_period);
                                    tell_interfaces();
                                }};
     Timer catch_all_timer_;

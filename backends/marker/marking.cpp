@@ -86,34 +86,29 @@ Result<void> Marking::attach_first() {
     if (found->present.empty() && !waits_) return nothing_there();
     for (const std::string& name : found->missing)
         host_.warning("interface " + name + " does not exist; it is attached when it appears");
-    auto changes = reconcile(*std::move(found));
-    if (changes.failures.empty()) return {};
-    changes.failures.front().error.option = "targetInterfaces";
-    return std::move(changes.failures.front().error);
+    auto failures = reconcile(*std::move(found));
+    if (failures.empty()) return {};
+    failures.front().error.option = "targetInterfaces";
+    return std::move(failures.front().error);
 }
 
-bool Marking::attach_again() {
+void Marking::attach_again() {
     auto found = interfaces_.find();
-    if (!found) {
-        host_.report(Problem::from(found.error()));
-        return true;
-    }
-    auto changes = reconcile(*std::move(found));
-    for (auto& failure : changes.failures) {
+    if (!found) return host_.report(Problem::from(found.error()));
+    for (auto& failure : reconcile(*std::move(found))) {
         failure.error.option = "targetInterfaces";
         Problem problem = Problem::from(failure.error);
         problem.found = failure.link.name;
         host_.report(problem);
     }
-    return !changes.is_busy;
 }
 
-bpf::Attachments::Changes Marking::reconcile(bpf::Interfaces::Found found) {
+std::vector<bpf::Attachments::Failure> Marking::reconcile(bpf::Interfaces::Found found) {
     auto changes = attachments_.reconcile(found.present);
     missing_ = std::move(found.missing);
     why_ = std::move(found.why);
     find_below();
-    return changes;
+    return std::move(changes.failures);
 }
 
 std::string Marking::why(const bpf::Link& link) const {

@@ -35,9 +35,10 @@ class Marking {
     /// Attaches to the interfaces that exist; the first refusal is an error. It is an error if none exists, unless the
     /// options allow it.
     Result<void> attach_first();
-    /// After a change of interfaces. A refusal is reported, and retried with the next change. False: another instance has
-    /// locked the qdiscs; call again.
-    bool attach_again();
+    /// After a change of interfaces. A refusal is reported, and retried with the next change.
+    void attach_again();
+    /// Another instance has locked the qdiscs: call attach_again() after Attachments::busy_period.
+    [[nodiscard]] bool is_busy() const { return attachments_.is_busy(); }
 
     /// Enters the flows and the catch-all of a predecessor.
     Result<void> fill_from(const Marking& predecessor);
@@ -74,7 +75,7 @@ class Marking {
 
   private:
     Marking(Host& host, const Options& options, const Pins* pins, Program program, nl::Subscription changes);
-    bpf::Attachments::Changes reconcile(bpf::Interfaces::Found found);
+    std::vector<bpf::Attachments::Failure> reconcile(bpf::Interfaces::Found found);
     void find_below();
     [[nodiscard]] Error nothing_there() const;
 

@@ -66,6 +66,11 @@ bool is_of_family(const Filter& filter) {
     return filter.kind == "bpf" && is_of_family(filter.name);
 }
 
+bool exists(const Link& link) {
+    char name[IF_NAMESIZE];
+    return ::if_indextoname(static_cast<unsigned>(link.index), name) != nullptr;
+}
+
 }  // namespace
 
 std::string Preceding::describe() const {
@@ -100,16 +105,17 @@ Attachments::Changes Attachments::reconcile(const std::vector<Link>& wanted) {
         detach(it->second);
         it = attached_.erase(it);
     }
-    const bool was_busy = is_impatient();
+    const bool was_busy = std::exchange(busy_, false);
     for (const Link& link : wanted) {
         if (attached_.contains(link.index)) continue;
         auto attached = attach(link);
         if (!attached) {
-            changes.is_busy = changes.is_busy || attached.error().code == FLOWD_BUSY;
-            if (attached.error().code == FLOWD_BUSY && was_busy) continue;  // the caller knows
-            changes.failures.push_back({link, std::move(attached).error()});
+            const bool is_locked = attached.error().code == FLOWD_BUSY && locked_out_;  // an ingress qdisc is BUSY, too
+            busy_ = busy_ || is_locked;
+            if (!is_locked || !was_busy) changes.failures.push_back({link, std::move(attached).error()});
             continue;
         }
+        name_series(*attached);
         if (auto kept = keep(*attached); !kept) host_.warning(link.name + ": " + kept.error().message);
         host_.info(purpose_.doing + " on " + link.name + " (" + (attached->on_clsact ? "clsact" : "tcx") + ")");
         attached_.emplace(link.index, *std::move(attached));
@@ -168,7 +174,6 @@ Result<Attachments::Attached> Attachments::attach(const Link& link) {
         if (!program) return std::move(program).error().within(link.name);
         attached.programs.push_back(program_id(*program));
     }
-    name_series(attached);
     if (purpose_.how != Attach::clsact) {
         std::optional<Error> refused;
         for (std::size_t i = 0; i < purpose_.hooks.size() && !refused; ++i) {
@@ -273,20 +278,20 @@ void Attachments::name_series(Attached& attached) {
 }
 
 void Attachments::detach(Attached& attached) {
-    if (!attached.on_clsact) return remove(attached);
+    if (!attached.on_clsact || !exists(attached.link)) return remove(attached);
     const auto locked = lock_qdiscs();
     if (!locked) host_.warning(attached.link.name + ": removing our hooks without the lock: " + locked.error().message);
     remove(attached);
 }
 
 Result<UniqueFd> Attachments::lock_qdiscs() {
-    const bool waits = !is_impatient();
+    const bool waits = Clock::now() >= impatient_until_;
     auto locked = Ownership::lock_qdiscs(waits ? Ownership::qdisc_patience : std::chrono::milliseconds::zero());
-    if (!locked && locked.error().code == FLOWD_BUSY) {
-        if (waits) impatient_until_ = Clock::now() + std::chrono::minutes(1);
-    } else {
+    locked_out_ = !locked && locked.error().code == FLOWD_BUSY;
+    if (!locked_out_)
         impatient_until_ = {};
-    }
+    else if (waits)
+        impatient_until_ = Clock::now() + std::chrono::minutes(1);
     return locked;
 }
 
@@ -305,7 +310,6 @@ void Attachments::remove(Attached& attached) {
 }
 
 void Attachments::detach_all() {
-    impatient_until_ = {};
     look_timer_.reset();
     count_timer_.reset();
     change_timer_.reset();
@@ -392,9 +396,7 @@ void Attachments::look() {
 }
 
 void Attachments::look(Attached& attached) {
-    char name[IF_NAMESIZE];
-    if (::if_indextoname(static_cast<unsigned>(attached.link.index), name) == nullptr)
-        return;  // the interface has just been removed
+    if (!exists(attached.link)) return;  // it has just been removed
     std::vector<std::size_t> missing;
     std::vector<Preceding> preceding;
     for (std::size_t i = 0; i < purpose_.hooks.size(); ++i) {

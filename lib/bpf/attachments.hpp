@@ -102,7 +102,6 @@ class Attachments {
         std::vector<Link> attached;
         std::vector<Link> detached;
         std::vector<Failure> failures;
-        bool is_busy = false;  ///< another instance has the qdiscs locked: call again. Among the failures once a minute.
     };
 
     /// `host` and the programs must outlive this.
@@ -115,6 +114,10 @@ class Attachments {
     void use(TcxPlaces places) { places_ = std::move(places); }
     /// Attaches to the interfaces that are new and detaches from those that are no longer in the set.
     Changes reconcile(const std::vector<Link>& wanted);
+    /// An interface was not attached by reconcile() because another instance has the qdiscs locked: call it again after
+    /// `busy_period`. The failure is not repeated.
+    [[nodiscard]] bool is_busy() const { return busy_; }
+    static constexpr std::chrono::seconds busy_period{2};
     /// From now on, a hook that another program removes is attached again within seconds: the kernel sends notifications of
     /// tc filters, and the hooks are checked every two seconds.
     Result<void> guard();
@@ -174,7 +177,6 @@ class Attachments {
     /// After it has waited in vain it only tries for a minute: the instance's thread has other work, and a stop must not
     /// wait once for each interface.
     [[nodiscard]] Result<UniqueFd> lock_qdiscs();
-    [[nodiscard]] bool is_impatient() const { return Clock::now() < impatient_until_; }
     void name_series(Attached& attached);
     void detach(Attached& attached);
     void remove(Attached& attached);  // on clsact: with the qdiscs locked
@@ -200,9 +202,11 @@ class Attachments {
     Host& host_;
     Purpose purpose_;
     TcxPlaces places_;
-    std::optional<Ownership> ownership_;            // from the first clsact filter on
-    std::map<int, Attached> attached_;              // by interface index
-    Clock::time_point impatient_until_{};           // for the lock of the qdiscs
+    std::optional<Ownership> ownership_;   // from the first clsact filter on
+    std::map<int, Attached> attached_;     // by interface index
+    Clock::time_point impatient_until_{};  // for the lock of the qdiscs
+    bool locked_out_ = false;              // another instance had it at the last attempt
+    bool busy_ = false;
     bool lost_changes_ = false;                     // since the last look
     std::map<std::uint32_t, bool> known_programs_;  // whether they are ours; the kernel does not reuse ids
     std::optional<nl::Subscription> changes_;

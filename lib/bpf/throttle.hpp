@@ -26,8 +26,13 @@ class Throttle {
             is_wanted_ = true;
             return;
         }
-        rest();
+        rest(period_);
         work_();
+    }
+    /// The work could not be completed: it is done again after `delay`, and not before.
+    void call_after(std::chrono::milliseconds delay) {
+        is_wanted_ = true;
+        rest(delay);
     }
     /// Discards a pending run.
     void cancel() {
@@ -36,8 +41,8 @@ class Throttle {
     }
 
   private:
-    void rest() {
-        auto timer = host_.after(period_, [this] {
+    void rest(std::chrono::milliseconds period) {
+        auto timer = host_.after(period, [this] {
             resting_ = false;
             if (std::exchange(is_wanted_, false)) call();
         });

@@ -184,9 +184,15 @@ Result<void> Metering::attach_first() {
 }
 
 void Metering::attach_again() {
-    auto chosen = find();
-    if (!chosen) return host_.report(Problem::from(chosen.error()));
-    auto changes = attachments_->reconcile(*chosen);
+    if (const auto chosen = find())
+        attach(*chosen);
+    else
+        host_.report(Problem::from(chosen.error()));
+    if (attachments_->is_busy()) attach_soon_.call_after(bpf::Attachments::busy_period);
+}
+
+void Metering::attach(const std::vector<bpf::Link>& chosen) {
+    auto changes = attachments_->reconcile(chosen);
     for (const bpf::Link& link : changes.detached)
         keeper_.interface_gone(static_cast<std::uint32_t>(link.index), monotonic_ns());
     for (auto& failure : changes.failures) {
@@ -195,7 +201,6 @@ void Metering::attach_again() {
         problem.found = failure.link.name;
         host_.report(problem);
     }
-    if (changes.is_busy) attach_soon_.call();
     tell_interfaces();
 }
 

@@ -53,6 +53,7 @@ class Metering {
     [[nodiscard]] Result<void> attach_first();
     Result<void> follow();
     void attach_again();
+    void attach(const std::vector<bpf::Link>& chosen);
     /// Adds the interfaces on which another instance marks, if no interfaces are configured.
     void add_marked(bpf::Interfaces::Found& found, const std::vector<bpf::Link>& all) const;
     [[nodiscard]] std::string why(const bpf::Link& link) const;
