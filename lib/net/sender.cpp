@@ -128,6 +128,7 @@ bool Sender::flush() {
             continue;
         }
         int number = errno;
+        // For a datagram that is too long, the kernel does not look at the error of an earlier one.
         if (const int queued = connected ? socket_->take_queued_error() : 0; queued != 0 && concerns_peer(queued))
             number = queued;
         if (number == EAGAIN || number == EWOULDBLOCK) return false;
@@ -147,18 +148,27 @@ bool Sender::flush() {
             continue;
         }
         if (connected && number == EMSGSIZE && !std::exchange(too_long, true)) continue;
-        ++counts_.failed;
-        last_error_ = std::strerror(number);
-        pop(1);
+        fail_first(number);
     }
     return true;
 }
 
 bool Sender::probe() {
-    if (count_ == 0 || !socket_) return false;
-    if (send_some(1) > 0) return true;
-    note_refusal(errno);
+    while (count_ > 0 && socket_) {
+        if (send_some(1) > 0) return true;
+        if (errno != EMSGSIZE) {
+            note_refusal(errno);
+            return false;
+        }
+        fail_first(errno);  // it would fail each probe
+    }
     return false;
+}
+
+void Sender::fail_first(int number) {
+    ++counts_.failed;
+    last_error_ = std::strerror(number);
+    pop(1);
 }
 
 void Sender::discard() {

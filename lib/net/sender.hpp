@@ -78,6 +78,7 @@ class Sender {
     [[nodiscard]] std::size_t train(std::size_t first, std::size_t most);
     [[nodiscard]] Item& at(std::size_t i) { return ring_[(first_ + i) % ring_.size()]; }
     void pop(std::size_t count);
+    void fail_first(int number);
     void grow();
 
     std::size_t limit_;

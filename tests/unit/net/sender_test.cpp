@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 #include <netinet/udp.h>
+#include <poll.h>
 #include <sched.h>
 #include <sys/socket.h>
 
@@ -17,6 +18,12 @@
 
 namespace flowd::net {
 namespace {
+
+/// The ICMP error of what was sent.
+void await_error(const Sender& sender) {
+    pollfd one{sender.socket()->fd(), 0, 0};
+    ASSERT_EQ(::poll(&one, 1, 10'000), 1);
+}
 
 TEST(Sender, SendsInOrderInBatches) {
     Loopback receiver("::1", 1 << 20);
@@ -188,6 +195,7 @@ TEST(Sender, QueuesDatagramsForAPeerThatRefusesThem) {
     sender.push("lost");
     EXPECT_TRUE(sender.flush());
     EXPECT_FALSE(sender.refused()) << "the kernel tells with the next one";
+    await_error(sender);
     for (int i = 0; i < 200; ++i) sender.push("x");
     EXPECT_TRUE(sender.flush());
     EXPECT_TRUE(sender.refused());
@@ -203,8 +211,8 @@ TEST(Sender, ARefusalWithinABatchEndsIt) {
     Sender sender;
     sender.use(Loopback::must(UdpSocket::connected(nobody())));
     std::size_t pushed = 0;
-    while (!sender.refused() && pushed < 100 * Sender::batch) {  // the ICMP error may come later than the first batch
-        for (std::size_t i = 0; i < Sender::batch; ++i, ++pushed) sender.push("x");
+    while (!sender.refused() && pushed < 1000) {  // the ICMP error may come later than the first batch
+        for (std::size_t i = 1; i < Sender::least_merged; ++i, ++pushed) sender.push("x");
         EXPECT_TRUE(sender.flush());
     }
     EXPECT_TRUE(sender.refused());
@@ -219,11 +227,18 @@ TEST(Sender, ADatagramThatIsTooLongDoesNotHideARefusal) {
     sender.use(Loopback::must(UdpSocket::connected(nobody())));
     sender.push("lost");
     EXPECT_TRUE(sender.flush());
+    await_error(sender);
     sender.push(std::string(70000, 'x'));
     EXPECT_TRUE(sender.flush());
     EXPECT_TRUE(sender.refused());
     EXPECT_EQ(sender.last_refusal(), ECONNREFUSED);
     EXPECT_EQ(sender.waiting(), 1u) << "it stays queued, as after any refusal";
+    Loopback receiver;
+    sender.use(Loopback::must(UdpSocket::connected(receiver.endpoint())));
+    sender.push("small");
+    EXPECT_TRUE(sender.probe());
+    EXPECT_EQ(receiver.wait_for(1), std::vector<std::string>{"small"}) << "a probe passes over it";
+    EXPECT_EQ(sender.counts().failed, 1u);
 }
 
 TEST(Sender, ProbesWithOneDatagramAndContinuesWhenReleased) {
