@@ -42,8 +42,8 @@ class FlowSamples {
     explicit FlowSamples(std::size_t max_flows) : max_flows_(max_flows) {}
 
     void take(const EventView& event);
-    /// Of the shown flows, which are the largest, as sampled by this enricher; empty: by any. In the order of
-    /// their addresses and ports.
+    /// Of the flows that are shown, which are the largest ones, in the order of their addresses and ports. `flavour`: the
+    /// enricher that sampled them; empty: any.
     [[nodiscard]] FlowFigures figures(const std::string& flavour, const TagLabels& labels) const;
 
     [[nodiscard]] std::size_t kept() const { return flows_.size(); }

@@ -11,8 +11,8 @@
 // - An announcement is decided and then applied under one lock. decide() does not change the flow. apply() allocates
 //   first and changes afterwards: if it throws or refuses, the event can be offered again.
 // - The record of an ended flow is removed as soon as all recipients have its end. A tombstone takes its place, unless a
-//   later flow has its key. It remains for FlowLimits::tombstone_ns after the end; longer behind one that was made before,
-//   shorter if there are too many.
+//   later flow has its key. It remains for FlowLimits::tombstone_ns after the end: longer if one that was made before is
+//   not over yet, shorter if there are too many.
 // - A walk through the table releases the lock of a shard after records_per_lock records.
 #pragma once
 

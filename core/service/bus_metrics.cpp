@@ -60,7 +60,7 @@ void add_table(std::vector<MetricSample>& out, const BusCounters& bus) {
           bus.ended_kept);
     gauge("bus_flows_owed", "Ended flows whose end is pending for a backend.", bus.owed);
     gauge("bus_table_bytes", "Memory of the flow table.", bus.table_bytes, "bytes");
-    counter("bus_tombstones_cut_short_total", "Ended flows removed early because the table was full.",
+    counter("bus_tombstones_cut_short_total", "Tombstones removed early because the table, or its part for them, was full.",
             bus.tombstones_cut_short);
     counter("bus_samples_total", "Samples from enrichers.", bus.samples);
     counter("bus_samples_unknown_total", "Samples of flows that had ended.", bus.samples_unknown);
