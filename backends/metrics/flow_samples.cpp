@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <tuple>
 #include <utility>
 
 #include "backends/metrics/tcp_figures.hpp"
@@ -25,8 +26,8 @@ namespace {
     return false;
 }
 
-[[nodiscard]] std::pair<Endpoint, Endpoint> ends_of(const flowd_key& key) {
-    return {source_of(key), destination_of(key)};
+[[nodiscard]] std::tuple<Address, Address, std::uint16_t, std::uint16_t> ends_of(const flowd_key& key) {
+    return {source_of(key).address, destination_of(key).address, key.source_port, key.destination_port};
 }
 
 [[nodiscard]] std::string ports_of(const flowd_key& key) {
