@@ -32,6 +32,16 @@ class KafkaBackendTest : public ::testing::Test {
         instance_ = std::make_unique<testing::Instance>(host_, component<KafkaBackend>(), config_);
         ASSERT_EQ(instance_->bring_up(), FLOWD_OK);
     }
+    void use_spool() {
+        folder_ = (std::filesystem::temp_directory_path() / "kafka-XXXXXX").string();
+        ASSERT_NE(::mkdtemp(folder_.data()), nullptr);
+        spool_ = folder_ + "/spool";
+        config_.set("spool.path", spool_);
+    }
+    ~KafkaBackendTest() override {
+        instance_.reset();
+        if (!folder_.empty()) std::filesystem::remove_all(folder_);
+    }
     static Event event(std::uint16_t port) {
         auto one =
             Event::start(make_key(endpoint("2001:db8::1", port), endpoint("2001:db8:1::2", 2000), IPPROTO_TCP), {2, 16});
@@ -48,6 +58,7 @@ class KafkaBackendTest : public ::testing::Test {
     testing::FakeHost host_{"kafka"};
     testing::Config config_{component<KafkaBackend>()};
     std::unique_ptr<testing::Instance> instance_;
+    std::string folder_, spool_;
 };
 
 TEST_F(KafkaBackendTest, EachEventIsARecordThatIsAcknowledged) {
@@ -126,9 +137,7 @@ TEST_F(KafkaBackendTest, AnotherSpoolNeedsANewInstance) {
 }
 
 TEST_F(KafkaBackendTest, WhatTheSpoolHasIsWrittenByTheNextInstanceAndFlaggedIfItMayHaveBeenWritten) {
-    std::string directory = (std::filesystem::temp_directory_path() / "kafka-XXXXXX").string();
-    ASSERT_NE(::mkdtemp(directory.data()), nullptr);
-    config_.set("spool.path", directory + "/spool");
+    ASSERT_NO_FATAL_FAILURE(use_spool());
     bring_up();
     EXPECT_EQ(instance_->deliver(event(1)), FLOWD_OK);
     EXPECT_TRUE(host_.run_until([&] { return finds("kafka-unreachable"); }, patience));
@@ -142,14 +151,10 @@ TEST_F(KafkaBackendTest, WhatTheSpoolHasIsWrittenByTheNextInstanceAndFlaggedIfIt
     EXPECT_TRUE(host_.run_until([&] { return shows(R"(/spool","records":0,)"); }, patience)) << instance_->status();
     EXPECT_TRUE(shows(R"("redelivered":1,)")) << "the client had the first one: " << instance_->status();
     EXPECT_EQ(instance_->stop(), FLOWD_OK);
-    instance_.reset();
-    std::filesystem::remove_all(directory);
 }
 
 TEST_F(KafkaBackendTest, TheSpoolIsReadOnceABrokerHasAnsweredAndSoItsRecordsAreNotFlaggedForAConnectionAlone) {
-    std::string directory = (std::filesystem::temp_directory_path() / "kafka-XXXXXX").string();
-    ASSERT_NE(::mkdtemp(directory.data()), nullptr);
-    config_.set("spool.path", directory + "/spool");
+    ASSERT_NO_FATAL_FAILURE(use_spool());
     bring_up();
     EXPECT_TRUE(host_.run_until([&] { return finds("kafka-unreachable"); }, patience));
     EXPECT_EQ(instance_->deliver(event(1)), FLOWD_OK);
@@ -175,23 +180,18 @@ TEST_F(KafkaBackendTest, TheSpoolIsReadOnceABrokerHasAnsweredAndSoItsRecordsAreN
     EXPECT_TRUE(host_.run_until([&] { return shows(R"(/spool","records":0,)"); }, patience)) << instance_->status();
     EXPECT_TRUE(shows(R"("redelivered":0,)")) << instance_->status();
     EXPECT_EQ(instance_->stop(), FLOWD_OK);
-    instance_.reset();
-    std::filesystem::remove_all(directory);
 }
 
 TEST_F(KafkaBackendTest, RecordsBehindDamageInTheSpoolAreGivenUpOnceAndTheNextOnesAreWritten) {
-    std::string directory = (std::filesystem::temp_directory_path() / "kafka-XXXXXX").string();
-    ASSERT_NE(::mkdtemp(directory.data()), nullptr);
-    const std::string path = directory + "/spool";
-    config_.set("spool.path", path);
+    ASSERT_NO_FATAL_FAILURE(use_spool());
     bring_up();
     EXPECT_TRUE(host_.run_until([&] { return finds("kafka-unreachable"); }, patience));
     for (std::uint16_t port = 1; port <= 6000; ++port) EXPECT_EQ(instance_->deliver(event(port)), FLOWD_OK);
     EXPECT_TRUE(host_.run_until([&] { return shows(R"("spooled":6000,)"); }, patience)) << instance_->status();
     EXPECT_EQ(instance_->stop(), FLOWD_OK);
     instance_.reset();
-    std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
-    file.seekp(static_cast<std::streamoff>(std::filesystem::file_size(path) / 8192 * 4096));
+    std::fstream file(spool_, std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(static_cast<std::streamoff>(std::filesystem::file_size(spool_) / 8192 * 4096));
     file << std::string(4096, 'x');
     file.close();
     use_cluster();
@@ -208,8 +208,6 @@ TEST_F(KafkaBackendTest, RecordsBehindDamageInTheSpoolAreGivenUpOnceAndTheNextOn
     EXPECT_GT(number("records"), 1000) << "those before the damage were written: " << status;
     EXPECT_EQ(number("records") + number("damaged"), 6001) << status;
     EXPECT_EQ(instance_->stop(), FLOWD_OK);
-    instance_.reset();
-    std::filesystem::remove_all(directory);
 }
 
 TEST_F(KafkaBackendTest, SamplesAreRecordsWithEnrichOnly) {
