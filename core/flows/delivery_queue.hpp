@@ -68,8 +68,8 @@ class DeliveryQueue {
     Room open(std::size_t bytes, std::uint32_t announcer, std::int64_t now);
     void push(const Outgoing& event, std::int64_t now) { append(event, 0, now); }
     void release() { mutex_.unlock(); }
-    /// Queues an event that is due according to the flow table; returns false if there is no room. The event is published
-    /// at once, because the caller may be the consumer itself, inside take().
+    /// Queues an event that is due according to the flow table. Publishes it at once: take() itself calls this when it
+    /// resynchronises. Returns false if there is no room.
     bool push_due(const Outgoing& event, std::uint32_t more_flags, std::int64_t now);
     /// Sheds the event if three quarters of the queue are in use.
     void push_ongoing(const Outgoing& event, std::int64_t now);

@@ -17,7 +17,7 @@ namespace flowd::core {
 struct FlowEnd {
     std::int64_t end_ns;      ///< Unix time
     std::int64_t ended_ns;    ///< steady: when the table was told
-    std::uint8_t ender;       ///< slot of the plugin that ended it, or `nobody`
+    std::uint8_t ender;       ///< slot of the plugin that ended it; `nobody`: the core did
     std::uint8_t precedence;  ///< of the instance that gave the tag
     std::uint8_t end_reason;  ///< FLOWD_END_*
 };

@@ -174,8 +174,8 @@ class Attachments {
     [[nodiscard]] Result<void> attach_clsact(Attached& attached);
     [[nodiscard]] Result<Hook> attach_hook(const Attached& attached, std::size_t hook, bool with_qdisc);
     [[nodiscard]] Result<Qdisc> look_at_qdisc(const Link& link) const;
-    /// After it has waited in vain it only tries for a minute: the instance's thread has other work, and a stop must not
-    /// wait once for each interface.
+    /// Waits for qdisc_patience. For a minute after a timeout it does not wait: the instance's thread has other work, and a
+    /// stop must not time out once for each interface.
     [[nodiscard]] Result<UniqueFd> lock_qdiscs();
     void name_series(Attached& attached);
     void detach(Attached& attached);

@@ -27,10 +27,10 @@ class Ownership {
     /// What the handle of one of our filters records about the qdisc.
     [[nodiscard]] static bool made_qdisc(std::uint32_t handle) { return (handle & ~byte_mask) == with_qdisc; }
 
-    /// Locks the clsact qdiscs of this host against other instances, until the descriptor is closed: nobody else looks at
-    /// one, or adds or removes one with its filters. Without it, a qdisc that was added and has no filter yet would be
-    /// taken for that of another program. Blocks while another instance has the lock; FLOWD_BUSY: for longer than
-    /// `patience`, which happens if that one is suspended.
+    /// Takes an exclusive lock on the clsact qdiscs of this host, which is held until the descriptor is closed. An instance
+    /// reads, adds and removes a qdisc and its filters only with the lock: a qdisc that has no filter yet would otherwise
+    /// be taken for that of another program. Blocks while another instance has the lock, at most for `patience`; then
+    /// FLOWD_BUSY, usually because that instance is suspended.
     [[nodiscard]] static Result<UniqueFd> lock_qdiscs(std::chrono::milliseconds patience = qdisc_patience,
                                                       const std::string& file = default_file);
 

@@ -48,8 +48,8 @@ class UdpSocket {
     [[nodiscard]] std::size_t queued() const;
     /// The pending error (errno) of an earlier datagram, which is cleared; 0: none. Connected sockets only.
     [[nodiscard]] int take_error() const;
-    /// Empties the error queue (ip(7), IP_RECVERR). This clears the pending error as well. Returns the last error (errno),
-    /// and EMSGSIZE only if there is no other; 0: none. Connected sockets only.
+    /// Empties the error queue (ip(7), IP_RECVERR). This clears the pending error as well. Returns the errno of the
+    /// last error in it; EMSGSIZE only if it had no other error; 0 if it was empty. Connected sockets only.
     int take_queued_error() const;
     /// Largest payload that is not fragmented on the path to the peer, as far as known; connected sockets only, 0: unknown.
     [[nodiscard]] std::size_t path_payload() const;

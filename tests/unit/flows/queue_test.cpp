@@ -518,7 +518,7 @@ TEST_F(Overflow, ABackendDoesNotWaitForAPluginThatHasPushedAndNotYetToldIt) {
         queue->push(event, steady);
         queue->release();
     }
-    queue->miss();  // and more than half of the queue is full: there is no room to make good for it
+    queue->miss();  // the queue is more than half full, so that no resynchronisation begins
     const int before = wakes;
     EXPECT_TRUE(queue->take().empty()) << "instead of looking again and again";
     queue->tell();

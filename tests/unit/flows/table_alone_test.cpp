@@ -195,10 +195,10 @@ TEST_F(FlowTableWithoutDelivery, ARemovedBackendThatMissedTwoEndsOfAKeyLeavesThe
 
 TEST_F(FlowTableWithoutDelivery, AStartThatReplacesATombstoneInAFullTableCostsNoUndeliveredEnd) {
     const FlowTable::Shard* const shard = shard_of(1);
-    std::uint32_t neighbour = 2;
-    while (shard_of(neighbour) != shard) ++neighbour;
+    std::uint32_t in_same_shard = 2;
+    while (shard_of(in_same_shard) != shard) ++in_same_shard;
     offer(end(1), first | second);
-    const std::uint64_t owed = offer(end(neighbour), 0).change.flow_id;
+    const std::uint64_t owed = offer(end(in_same_shard), 0).change.flow_id;
     FlowLimits limits;
     limits.max_live = 2;
     table.set_limits(limits);

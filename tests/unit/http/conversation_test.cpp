@@ -432,7 +432,7 @@ TEST_F(ConversationTest, APiecewiseResponseThatBeginsLaterIsAnnouncedOnce) {
         piece = "all";
         return false;
     });
-    EXPECT_EQ(answered_, 1) << "whoever is told may be gone afterwards";
+    EXPECT_EQ(answered_, 1) << "the callback may destroy the session";
     EXPECT_THAT(conversation_->output(), EndsWith("\r\n3\r\nall\r\n0\r\n\r\n"));
 }
 
